@@ -1,0 +1,75 @@
+import { syscall } from "./libc.ts";
+
+// struct pidfd_info, include/uapi/linux/pidfd.h; only the first published version is asked for, 64 bytes:
+// u64 mask · u64 cgroupid · u32 pid, tgid, ppid · u32 × 8 ids · s32 exit_code
+const PIDFD_GET_INFO = 0xc040ff0b;
+const PIDFD_INFO_EXIT = 1n << 3n;
+const INFO_BYTES = 64;
+const EXIT_CODE_OFFSET = 60;
+
+// struct pollfd { int fd; short events; short revents; }
+const POLLIN = 1;
+const POLLHUP = 16;
+
+const EINTR = 4;
+const EINVAL = 22;
+const ENOTTY = 25;
+
+/**
+ * Opens a descriptor that stays with this one process however its pid is reused (pidfd_open(2), Linux
+ * 5.3; no rights needed; close-on-exec). Returns the descriptor or −errno: −ESRCH when there is no such
+ * process, −EINVAL when the pid is a thread's and not a process's.
+ */
+export function openPidfd(pid: number): number {
+  return syscall("pidfd_open", pid, 0);
+}
+
+/** True from the moment on which the whole process has ended, reaped or not (POLLIN). */
+export function pidfdHasEnded(pidfd: number): boolean {
+  return (pollPidfd(pidfd) & (POLLIN | POLLHUP)) !== 0;
+}
+
+/** True from the moment on which the process has ended and its parent has taken its status (POLLHUP, Linux 6.15). */
+export function pidfdIsReaped(pidfd: number): boolean {
+  return (pollPidfd(pidfd) & POLLHUP) !== 0;
+}
+
+function pollPidfd(pidfd: number): number {
+  const pollfd = new DataView(new ArrayBuffer(8));
+  pollfd.setInt32(0, pidfd, true);
+  pollfd.setInt16(4, POLLIN, true);
+  const noWait = new BigInt64Array(2);
+  let ready: number;
+  do ready = syscall("ppoll", pollfd, 1, noWait, 0, 0);
+  while (ready === -EINTR);
+  return ready > 0 ? pollfd.getInt16(6, true) : 0;
+}
+
+/** A wait status as wait(2) gives it; see `decodeWaitStatus`. */
+export interface PidfdExit {
+  status: number;
+}
+
+/**
+ * How the process ended, for anyone and without rights (PIDFD_GET_INFO, Linux 6.15).
+ *
+ * - `"running"`: the kernel holds no exit record yet. The process lives, or has ended and its parent has
+ *   not reaped it (`pidfdHasEnded` tells which).
+ * - `"unsupported"`: this kernel has no such call.
+ * - `"unknown"`: the process is gone and no record of its end was kept (Linux 6.13 and 6.14 have the call
+ *   without the record), or it belongs to a pid namespace that ours cannot see.
+ */
+export function readPidfdExit(pidfd: number): PidfdExit | "running" | "unsupported" | "unknown" {
+  const info = new DataView(new ArrayBuffer(INFO_BYTES));
+  info.setBigUint64(0, PIDFD_INFO_EXIT, true);
+  const result = syscall("ioctl", pidfd, PIDFD_GET_INFO, info);
+  if (result === -ENOTTY || result === -EINVAL) return "unsupported";
+  if (result < 0) return "unknown";
+  const hasExit = (info.getBigUint64(0, true) & PIDFD_INFO_EXIT) !== 0n;
+  return hasExit ? { status: info.getInt32(EXIT_CODE_OFFSET, true) } : "running";
+}
+
+/** Closes any descriptor. Returns 0 or −errno. */
+export function closeFd(fd: number): number {
+  return syscall("close", fd);
+}

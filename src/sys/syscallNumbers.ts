@@ -1,0 +1,53 @@
+/** The machines whose system call tables are known here. */
+export type SyscallArch = "x86_64" | "aarch64";
+
+/** The machine we run on; `undefined` where its system call numbers are not in the table below. */
+export function hostArch(arch: string = process.arch): SyscallArch | undefined {
+  if (arch === "x64") return "x86_64";
+  if (arch === "arm64") return "aarch64";
+  return undefined;
+}
+
+// [x86_64, aarch64], from arch/x86/entry/syscalls/syscall_64.tbl and include/uapi/asm-generic/unistd.h
+const NUMBERS = {
+  bind: [49, 200],
+  close: [3, 57],
+  epoll_create1: [291, 20],
+  epoll_ctl: [233, 21],
+  epoll_pwait: [281, 22],
+  eventfd2: [290, 19],
+  getpid: [39, 172],
+  getsockopt: [55, 209],
+  gettid: [186, 178],
+  ioctl: [16, 29],
+  ioprio_get: [252, 31],
+  ioprio_set: [251, 30],
+  kill: [62, 129],
+  pidfd_getfd: [438, 438],
+  pidfd_open: [434, 434],
+  pidfd_send_signal: [424, 424],
+  ppoll: [271, 73],
+  prctl: [157, 167],
+  prlimit64: [302, 261],
+  process_madvise: [440, 440],
+  process_vm_readv: [310, 270],
+  process_vm_writev: [311, 271],
+  ptrace: [101, 117],
+  read: [0, 63],
+  recvfrom: [45, 207],
+  rt_sigqueueinfo: [129, 138],
+  rt_tgsigqueueinfo: [297, 240],
+  seccomp: [317, 277],
+  sendto: [44, 206],
+  setsockopt: [54, 208],
+  socket: [41, 198],
+  tgkill: [234, 131],
+  tkill: [200, 130],
+  write: [1, 64],
+} as const satisfies Record<string, readonly [number, number]>;
+
+export type SyscallName = keyof typeof NUMBERS;
+
+export function syscallNumber(name: SyscallName, arch: SyscallArch): number {
+  return NUMBERS[name][arch === "x86_64" ? 0 : 1];
+}
