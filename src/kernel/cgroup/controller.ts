@@ -1,0 +1,52 @@
+import type { CgroupLimitName, LimitOutcome, Limits } from "../limits.ts";
+import type { CgroupFs } from "./cgroupFs.ts";
+import type { Hierarchy } from "./hierarchies.ts";
+
+/** One cgroup directory, with what is needed to read and write it. */
+export interface CgroupDirectory {
+  fs: CgroupFs;
+  hierarchy: Hierarchy;
+  path: string;
+}
+
+/** What a cgroup has counted since it was made. `null`: this machine does not tell. */
+export interface Usage {
+  cpuUserUsec: number | null;
+  cpuSystemUsec: number | null;
+  /** Time during which runnable threads were held back by the CPU quota. */
+  throttledUsec: number | null;
+  memoryPeakBytes: number | null;
+  /** How often an allocation ran into the cgroup's own hard memory limit. */
+  memoryMaxHits: number | null;
+  /** Processes of this cgroup that the kernel's OOM killer ended. */
+  oomKills: number | null;
+  ioReadBytes: number | null;
+  ioWriteBytes: number | null;
+}
+
+export const UNKNOWN_USAGE: Usage = {
+  cpuUserUsec: null,
+  cpuSystemUsec: null,
+  throttledUsec: null,
+  memoryPeakBytes: null,
+  memoryMaxHits: null,
+  oomKills: null,
+  ioReadBytes: null,
+  ioWriteBytes: null,
+};
+
+export type ApplyLimit = (directory: CgroupDirectory, limits: Limits) => LimitOutcome;
+
+/** One resource controller of one cgroup version: the files that it brings and what they mean. */
+export interface CgroupController {
+  /** The kernel's name for it: `io` is `blkio` on v1. */
+  readonly name: string;
+  /** Whether a job gets a directory for it even when none of its limits was asked for, because it measures. */
+  readonly measures: boolean;
+  readonly apply: Partial<Record<CgroupLimitName, ApplyLimit>>;
+  usage(directory: CgroupDirectory): Partial<Usage>;
+  /** Why a process of `origin` must not be put into a child of it: it would lose a limit. */
+  hindrance?(origin: CgroupDirectory): string | undefined;
+  /** Called on a new directory before anything joins it. Throws what the kernel refuses. */
+  prepare?(directory: CgroupDirectory, origin: CgroupDirectory): void;
+}

@@ -1,0 +1,110 @@
+import { type Host, readProcFile } from "../host.ts";
+
+/** One mounted cgroup tree. A v1 machine has several, one or more controllers each; v2 is one tree for all. */
+export interface Hierarchy {
+  /** As /proc/PID/cgroup names it: `cpu,cpuacct`, `name=systemd`, or empty for v2. */
+  key: string;
+  version: 1 | 2;
+  /** v1: what is mounted here. v2: what its root offers (cgroup.controllers), which may be nothing on a hybrid machine. */
+  controllers: string[];
+  mountPoint: string;
+  /** The cgroup that appears at the mount point: `/`, or deeper in a container's bind mount. */
+  mountRoot: string;
+}
+
+const MOUNT_WORDS = /^(rw|ro|xattr|noprefix|clone_children|cpuset_v2_mode|favordynmods|release_agent=.*)$/;
+
+/** Every cgroup tree that is mounted, each at its widest mount. Source: /proc/self/mountinfo, proc_pid_mountinfo(5). */
+export function readHierarchies(host: Host): Hierarchy[] {
+  const text = readProcFile(host, "self/mountinfo");
+  if (text === "gone") return [];
+  return parseHierarchies(text).map((hierarchy) =>
+    hierarchy.version === 1 ? hierarchy : { ...hierarchy, controllers: rootControllers(host, hierarchy) },
+  );
+}
+
+function rootControllers(host: Host, hierarchy: Hierarchy): string[] {
+  try {
+    return words(host.cgroupFs.read(`${hierarchy.mountPoint}/cgroup.controllers`));
+  } catch {
+    return [];
+  }
+}
+
+// 33 28 0:29 / /sys/fs/cgroup/cpu rw,relatime shared:9 - cgroup cgroup rw,cpu,cpuacct
+export function parseHierarchies(mountinfo: string): Hierarchy[] {
+  const byKey = new Map<string, Hierarchy>();
+  for (const line of mountinfo.split("\n")) {
+    const [mount, source] = line.split(" - ");
+    const [, , , mountRoot, mountPoint] = mount?.split(" ") ?? [];
+    const [type, , superOptions] = source?.split(" ") ?? [];
+    if (!mountRoot || !mountPoint || (type !== "cgroup" && type !== "cgroup2")) continue;
+    const options = (superOptions ?? "").split(",").filter((word) => !MOUNT_WORDS.test(word));
+    const hierarchy: Hierarchy = {
+      key: type === "cgroup2" ? "" : options.join(","),
+      version: type === "cgroup2" ? 2 : 1,
+      controllers: type === "cgroup2" ? [] : options.filter((word) => !word.startsWith("name=")),
+      mountPoint: unescapeMountPath(mountPoint),
+      mountRoot: unescapeMountPath(mountRoot),
+    };
+    const known = byKey.get(hierarchy.key);
+    if (!known || hierarchy.mountRoot.length < known.mountRoot.length) byKey.set(hierarchy.key, hierarchy);
+  }
+  return [...byKey.values()];
+}
+
+/** The cgroup of a process in each hierarchy, by hierarchy key. Source: /proc/PID/cgroup, cgroups(7). */
+export type Membership = ReadonlyMap<string, string>;
+
+// 4:memory:/process_api/32c7…   ← a path may hold ':'
+// 0::/user.slice/user-1000.slice
+export function parseMembership(text: string): Membership {
+  const membership = new Map<string, string>();
+  for (const line of text.split("\n")) {
+    const match = /^\d+:([^:]*):(.*)$/.exec(line);
+    if (match) membership.set(match[1] as string, match[2] as string);
+  }
+  return membership;
+}
+
+export function readMembership(host: Host, pid: number | "self"): Membership | "gone" {
+  const text = readProcFile(host, `${pid}/cgroup`);
+  return text === "gone" ? "gone" : parseMembership(text);
+}
+
+/** Membership of one thread: on v1 threads of one process may sit in different cgroups. */
+export function readThreadMembership(host: Host, pid: number, tid: number): Membership | "gone" {
+  const text = readProcFile(host, `${pid}/task/${tid}/cgroup`);
+  return text === "gone" ? "gone" : parseMembership(text);
+}
+
+/**
+ * Where a cgroup path lies in the file system; `undefined` when it is outside of what is mounted here
+ * (another cgroup namespace shows it as `/../…`, a container's bind mount begins deeper).
+ */
+export function directoryOf(hierarchy: Hierarchy, cgroupPath: string): string | undefined {
+  if (cgroupPath.startsWith("/..") || cgroupPath.endsWith(" (deleted)")) return undefined;
+  const root = hierarchy.mountRoot === "/" ? "" : hierarchy.mountRoot;
+  if (cgroupPath !== root && !cgroupPath.startsWith(`${root}/`)) return undefined;
+  const below = cgroupPath.slice(root.length);
+  return below === "/" || below === "" ? hierarchy.mountPoint : `${hierarchy.mountPoint}${below}`;
+}
+
+/** The directories above, nearest first, up to the mount point, which is the last. Empty for the mount point itself. */
+export function ancestorsOf(hierarchy: Hierarchy, directory: string): string[] {
+  const ancestors: string[] = [];
+  let current = directory;
+  while (current.length > hierarchy.mountPoint.length) {
+    current = current.slice(0, current.lastIndexOf("/"));
+    ancestors.push(current);
+  }
+  return ancestors;
+}
+
+function words(text: string): string[] {
+  return text.split(/\s+/).filter(Boolean);
+}
+
+function unescapeMountPath(path: string): string {
+  return path.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
+}

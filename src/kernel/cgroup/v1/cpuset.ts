@@ -1,0 +1,16 @@
+import type { CgroupController } from "../controller.ts";
+import { applyCpus } from "../cpuList.ts";
+
+/** cgroup v1 `cpuset`: Documentation/admin-guide/cgroup-v1/cpusets.rst. */
+export const cpuset: CgroupController = {
+  name: "cpuset",
+  measures: false,
+  apply: { "cpuset.cpus": applyCpus },
+  usage: () => ({}),
+  prepare(directory, origin) {
+    // A new v1 cpuset is empty, and nothing can join it until it has both.
+    for (const file of ["cpuset.mems", "cpuset.cpus"]) {
+      directory.fs.write(`${directory.path}/${file}`, directory.fs.read(`${origin.path}/${file}`).trim());
+    }
+  },
+};

@@ -1,0 +1,10 @@
+import type { CgroupController } from "../controller.ts";
+import { applyCpus } from "../cpuList.ts";
+
+/** cgroup v2 `cpuset`: Documentation/admin-guide/cgroup-v2.rst. */
+export const cpuset: CgroupController = {
+  name: "cpuset",
+  measures: false,
+  apply: { "cpuset.cpus": applyCpus },
+  usage: () => ({}),
+};

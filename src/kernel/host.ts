@@ -1,0 +1,41 @@
+import { readFileSync } from "node:fs";
+import { type CgroupFs, realCgroupFs } from "./cgroup/cgroupFs.ts";
+
+/** Everything of the machine that a test may want to replace; passed down, never global. */
+export interface Host {
+  /** Where procfs is mounted: `/proc`, or a recorded tree. */
+  readonly procRoot: string;
+  readonly cgroupFs: CgroupFs;
+  /** Wall clock, ms since the epoch. */
+  now(): number;
+}
+
+export function realHost(): Host {
+  return { procRoot: "/proc", cgroupFs: realCgroupFs, now: Date.now };
+}
+
+/**
+ * The text of a file below procRoot, or `"gone"` when the process that it speaks of is not there (any more).
+ * Files under /proc announce a size of 0: they are read to the end, whatever stat says.
+ * Other errors (EACCES, EPERM, EIO) are thrown.
+ */
+export function readProcFile(host: Host, path: string): string | "gone" {
+  try {
+    return readFileSync(`${host.procRoot}/${path}`, "utf8");
+  } catch (error) {
+    if (isGone(error)) return "gone";
+    throw error;
+  }
+}
+
+/** ESRCH appears when a process ends between open and read; ENOENT when it ended before; ENOTDIR for a recycled path. */
+export function isGone(error: unknown): boolean {
+  const code = errnoOf(error);
+  return code === "ENOENT" || code === "ESRCH" || code === "ENOTDIR";
+}
+
+/** The errno name ("EACCES") of a file system error; `undefined` for anything else that was thrown. */
+export function errnoOf(error: unknown): string | undefined {
+  if (error instanceof Error && "code" in error && typeof error.code === "string") return error.code;
+  return undefined;
+}
