@@ -29,7 +29,7 @@ export function pidfdHasEnded(pidfd: number): boolean {
   return (pollPidfd(pidfd) & (POLLIN | POLLHUP)) !== 0;
 }
 
-/** True from the moment on which the process has ended and its parent has taken its status (POLLHUP, Linux 6.15). */
+/** True from the moment on which the process has ended and its parent has taken its status (POLLHUP, Linux 6.9). */
 export function pidfdIsReaped(pidfd: number): boolean {
   return (pollPidfd(pidfd) & POLLHUP) !== 0;
 }

@@ -11,11 +11,15 @@ export function hostArch(arch: string = process.arch): SyscallArch | undefined {
 // [x86_64, aarch64], from arch/x86/entry/syscalls/syscall_64.tbl and include/uapi/asm-generic/unistd.h
 const NUMBERS = {
   bind: [49, 200],
+  clock_gettime: [228, 113],
   close: [3, 57],
   epoll_create1: [291, 20],
   epoll_ctl: [233, 21],
   epoll_pwait: [281, 22],
   eventfd2: [290, 19],
+  execve: [59, 221],
+  exit: [60, 93],
+  exit_group: [231, 94],
   getpid: [39, 172],
   getsockopt: [55, 209],
   gettid: [186, 178],

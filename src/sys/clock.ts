@@ -1,0 +1,19 @@
+import { syscall } from "./libc.ts";
+
+const CLOCK_REALTIME = 0;
+const CLOCK_MONOTONIC = 1;
+
+/**
+ * What to add to a kernel timestamp (CLOCK_MONOTONIC) to get the wall clock, both in µs. It changes when the
+ * wall clock is set: read it when it is needed, not once.
+ */
+export function readMonotonicToWallUsec(): number {
+  return readClockUsec(CLOCK_REALTIME) - readClockUsec(CLOCK_MONOTONIC);
+}
+
+// struct timespec { i64 tv_sec; i64 tv_nsec; }
+function readClockUsec(clock: number): number {
+  const time = new BigInt64Array(2);
+  syscall("clock_gettime", clock, time);
+  return Number(time[0]) * 1e6 + Number(time[1]) / 1000;
+}

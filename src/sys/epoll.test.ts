@@ -1,0 +1,42 @@
+import { expect, test } from "bun:test";
+import {
+  addToEpoll,
+  createEpoll,
+  createEventfd,
+  EPOLLIN,
+  EpollWaiter,
+  removeFromEpoll,
+  signalEventfd,
+} from "./epoll.ts";
+import { closeFd } from "./pidfd.ts";
+
+test("a descriptor that becomes readable is told under its key, until it is removed", () => {
+  const epoll = createEpoll();
+  const [first, second] = [createEventfd(), createEventfd()];
+  try {
+    expect(addToEpoll(epoll, first, EPOLLIN, 2 ** 40 + 1)).toBe(0);
+    expect(addToEpoll(epoll, second, EPOLLIN, -2)).toBe(0);
+    const waiter = new EpollWaiter(epoll, 8);
+    expect(waiter.wait(0)).toBe(0);
+    expect(signalEventfd(second)).toBe(8);
+    expect([waiter.wait(0), waiter.keyAt(0), waiter.eventsAt(0)]).toEqual([1, -2, EPOLLIN]);
+    signalEventfd(first);
+    expect(waiter.wait(0)).toBe(2);
+    expect([waiter.keyAt(0), waiter.keyAt(1)].sort()).toEqual([-2, 2 ** 40 + 1]);
+    expect(removeFromEpoll(epoll, second)).toBe(0);
+    expect([waiter.wait(0), waiter.keyAt(0)]).toEqual([1, 2 ** 40 + 1]);
+  } finally {
+    for (const fd of [first, second, epoll]) closeFd(fd);
+  }
+});
+
+test("what epoll refuses is a negative errno", () => {
+  const epoll = createEpoll();
+  try {
+    expect(addToEpoll(epoll, -1, EPOLLIN, 1)).toBe(-9);
+    expect(removeFromEpoll(epoll, epoll)).toBe(-22);
+    expect(new EpollWaiter(-1, 1).wait(0)).toBe(-9);
+  } finally {
+    closeFd(epoll);
+  }
+});

@@ -1,0 +1,71 @@
+import { syscall } from "./libc.ts";
+
+export const EPOLLIN = 0x1;
+export const EPOLLERR = 0x8;
+export const EPOLLHUP = 0x10;
+/** Report each change once instead of for as long as it lasts. */
+export const EPOLLET = 0x8000_0000;
+
+const EPOLL_CTL_ADD = 1;
+const EPOLL_CTL_DEL = 2;
+const CLOSE_ON_EXEC = 0x80000;
+const EINTR = 4;
+
+// struct epoll_event { u32 events; u64 data; }, packed on x86_64 and nowhere else
+const DATA_OFFSET = process.arch === "x64" ? 4 : 8;
+const EVENT_BYTES = DATA_OFFSET + 8;
+
+/** epoll_create1(2). Returns the descriptor or −errno. Any thread may add to it while another waits on it. */
+export function createEpoll(): number {
+  return syscall("epoll_create1", CLOSE_ON_EXEC);
+}
+
+/** Returns 0 or −errno. `key` comes back from `EpollWaiter`; the kernel does not look at it. */
+export function addToEpoll(epollFd: number, fd: number, events: number, key: number): number {
+  const event = new DataView(new ArrayBuffer(EVENT_BYTES));
+  event.setUint32(0, events, true);
+  event.setFloat64(DATA_OFFSET, key, true);
+  return syscall("epoll_ctl", epollFd, EPOLL_CTL_ADD, fd, event);
+}
+
+/** Returns 0 or −errno. To be called before `fd` is closed: afterwards its number may be another file's. */
+export function removeFromEpoll(epollFd: number, fd: number): number {
+  return syscall("epoll_ctl", epollFd, EPOLL_CTL_DEL, fd, 0);
+}
+
+/** Waits on an epoll descriptor, reusing one buffer. Blocks its whole thread. */
+export class EpollWaiter {
+  readonly #epollFd: number;
+  readonly #capacity: number;
+  readonly #events: DataView;
+
+  constructor(epollFd: number, capacity: number) {
+    this.#epollFd = epollFd;
+    this.#capacity = capacity;
+    this.#events = new DataView(new ArrayBuffer(EVENT_BYTES * capacity));
+  }
+
+  /** Returns how many descriptors are ready, 0 after the time or when a signal came between, or −errno. −1 ms: no limit. */
+  wait(timeoutMs: number): number {
+    const ready = syscall("epoll_pwait", this.#epollFd, this.#events, this.#capacity, timeoutMs, 0, 0);
+    return ready === -EINTR ? 0 : ready;
+  }
+
+  keyAt(index: number): number {
+    return this.#events.getFloat64(index * EVENT_BYTES + DATA_OFFSET, true);
+  }
+
+  eventsAt(index: number): number {
+    return this.#events.getUint32(index * EVENT_BYTES, true);
+  }
+}
+
+/** A descriptor that becomes readable when `signalEventfd` is called on it (eventfd(2)), or −errno. */
+export function createEventfd(): number {
+  return syscall("eventfd2", 0, CLOSE_ON_EXEC);
+}
+
+/** Returns 8 or −errno. */
+export function signalEventfd(fd: number): number {
+  return syscall("write", fd, new BigUint64Array([1n]), 8);
+}
