@@ -1,0 +1,36 @@
+import type { Host } from "../host.ts";
+import { ConnectorEvents } from "./connectorEvents.ts";
+import { PidfdEvents } from "./pidfdEvents.ts";
+import { PollingEvents } from "./pollingEvents.ts";
+import type { ProcessEvent, ProcessEvents } from "./processEvents.ts";
+
+export interface StartedEvents {
+  events: ProcessEvents;
+  /** Why a better source is not the one that was started, one reason for each; for the log and the doctor. */
+  missing: string[];
+}
+
+/**
+ * Starts the best source that this machine allows: the connector; else polling, with ends told at once
+ * by pidfds; else polling alone.
+ */
+export async function startBestEvents(
+  host: Host,
+  intervalMs: number,
+  onEvents: (batch: ProcessEvent[]) => void,
+): Promise<StartedEvents> {
+  const missing: string[] = [];
+  const candidates = [
+    () => new ConnectorEvents(host),
+    () => new PollingEvents(host, { intervalMs, exits: new PidfdEvents(host) }),
+  ];
+  for (const create of candidates) {
+    const events = create();
+    const started = await events.start(onEvents);
+    if (started.outcome === "started") return { events, missing };
+    missing.push(started.because);
+  }
+  const events = new PollingEvents(host, { intervalMs });
+  await events.start(onEvents);
+  return { events, missing };
+}

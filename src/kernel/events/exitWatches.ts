@@ -1,0 +1,176 @@
+import { pidfdHasEnded, readPidfdExit } from "../../sys/pidfd.ts";
+import type { Host } from "../host.ts";
+import { readEndState, readZombieStatus, showsStatusOfProcess } from "./endState.ts";
+import { judgeExit } from "./exitEvidence.ts";
+import type { ProcessEvent, WatchedProcess } from "./processEvents.ts";
+import { RecentExits, type ToldExit } from "./recentExits.ts";
+
+/** How long an end waits for its parent to collect it, and for what the ends of other threads may contradict. */
+const WAIT_FOR_EVIDENCE_MS = 100;
+
+interface Watch {
+  readonly process: WatchedProcess;
+  readonly pidfd: number | null;
+  /** Names this watch in the epoll set: a descriptor's number, or a pid, may soon be another's. */
+  readonly key: number;
+  isLookedAt: boolean;
+  told: ToldExit;
+  eventsLost: boolean;
+  zombieStatus: number | null;
+  deadline: ReturnType<typeof setTimeout> | undefined;
+}
+
+/** The set in which pidfds report that their process has ended. `add` returns 0 or −errno. */
+export interface ReadySet {
+  add(pidfd: number, key: number): number;
+  remove(pidfd: number): void;
+}
+
+export interface ExitWatchesOptions {
+  host: Host;
+  emit: (event: ProcessEvent) => void;
+  /** Without it every watched process is looked at instead. */
+  readySet?: ReadySet;
+  /** How often a process is looked at that cannot report by itself. */
+  lookIntervalMs: number;
+}
+
+/**
+ * The watched processes, and the judgement of how each ended. Signs of an end come in from the source in
+ * any order (`note…`); out comes one exit event for each.
+ */
+export class ExitWatches {
+  readonly #options: ExitWatchesOptions;
+  readonly #trustsZombieStatus: boolean;
+  readonly #byIdentity = new Map<string, Watch>();
+  readonly #byKey = new Map<number, Watch>();
+  readonly #byPid = new Map<number, Watch>();
+  readonly #recentExits = new RecentExits();
+  #lastKey = 0;
+  #looking: ReturnType<typeof setInterval> | undefined;
+
+  constructor(options: ExitWatchesOptions) {
+    this.#options = options;
+    this.#trustsZombieStatus = showsStatusOfProcess(options.host);
+  }
+
+  add(process: WatchedProcess, pidfd: number | null): void {
+    this.remove(process);
+    const watch: Watch = {
+      process: { pid: process.pid, startTicks: process.startTicks },
+      pidfd,
+      key: ++this.#lastKey,
+      isLookedAt: false,
+      told: "nothing",
+      eventsLost: false,
+      zombieStatus: null,
+      deadline: undefined,
+    };
+    this.#byIdentity.set(identityOf(process), watch);
+    this.#byKey.set(watch.key, watch);
+    this.#byPid.set(process.pid, watch);
+    if (pidfd === null || this.#options.readySet === undefined) this.#lookAt(watch);
+    else if (this.#options.readySet.add(pidfd, watch.key) < 0) this.#lookAt(watch);
+  }
+
+  remove(process: WatchedProcess): void {
+    const watch = this.#byIdentity.get(identityOf(process));
+    if (watch !== undefined) this.#forget(watch);
+  }
+
+  clear(): void {
+    for (const watch of [...this.#byKey.values()]) this.#forget(watch);
+  }
+
+  /** The pidfd under this key reports an end, or that an ended process was collected. */
+  noteReady(key: number): void {
+    const watch = this.#byKey.get(key);
+    if (watch !== undefined) this.#settle(watch);
+  }
+
+  /** The first thread of a process has ended; the process may go on without it, or run another program in its place. */
+  noteExit(pid: number, waitStatus: number): void {
+    this.#recentExits.note(pid, waitStatus);
+    const watch = this.#byPid.get(pid);
+    if (watch === undefined) return;
+    watch.told = waitStatus;
+    if (watch.isLookedAt) this.#look(watch);
+  }
+
+  noteThreadExit(pid: number, waitStatus: number): void {
+    this.#recentExits.noteThread(pid, waitStatus);
+    const watch = this.#byPid.get(pid);
+    if (typeof watch?.told === "number" && watch.told !== waitStatus) watch.told = "disputed";
+  }
+
+  noteExec(pid: number): void {
+    this.#recentExits.forget(pid);
+    const watch = this.#byPid.get(pid);
+    if (watch !== undefined) watch.told = "nothing";
+  }
+
+  /** Nothing that was told before a loss is sure to be uncontradicted. */
+  noteLoss(): void {
+    this.#recentExits.clear();
+    for (const watch of this.#byKey.values()) {
+      watch.told = "nothing";
+      watch.eventsLost = true;
+      if (watch.isLookedAt) this.#look(watch);
+    }
+  }
+
+  #lookAt(watch: Watch): void {
+    watch.isLookedAt = true;
+    this.#looking ??= setInterval(() => this.#lookAtAll(), this.#options.lookIntervalMs);
+    setTimeout(() => this.#look(watch), 0);
+  }
+
+  #lookAtAll(): void {
+    const watches = [...this.#byKey.values()].filter((watch) => watch.isLookedAt);
+    for (const watch of watches) this.#look(watch);
+    if (watches.length > 0) return;
+    clearInterval(this.#looking);
+    this.#looking = undefined;
+  }
+
+  #look(watch: Watch): void {
+    if (!this.#byKey.has(watch.key)) return;
+    const hasEnded =
+      watch.pidfd === null
+        ? readEndState(this.#options.host, watch.process).state !== "alive"
+        : pidfdHasEnded(watch.pidfd);
+    if (hasEnded) this.#settle(watch);
+  }
+
+  /** To be called only for a process that is over. */
+  #settle(watch: Watch, waitIsOver = false): void {
+    const { host, emit } = this.#options;
+    const record = watch.pidfd === null ? "none" : readPidfdExit(watch.pidfd);
+    if (this.#trustsZombieStatus && typeof record !== "object") {
+      watch.zombieStatus ??= readZombieStatus(host, watch.process);
+    }
+    if (watch.told === "nothing" && !watch.eventsLost) watch.told = this.#recentExits.of(watch.process.pid);
+    const facts = judgeExit({ ...watch, record }, waitIsOver);
+    if (facts === "wait") {
+      watch.deadline ??= setTimeout(() => this.#settle(watch, true), WAIT_FOR_EVIDENCE_MS);
+      return;
+    }
+    this.#forget(watch);
+    emit({ kind: "exit", ...watch.process, ...facts });
+  }
+
+  #forget(watch: Watch): void {
+    clearTimeout(watch.deadline);
+    if (watch.pidfd !== null && !watch.isLookedAt) this.#options.readySet?.remove(watch.pidfd);
+    this.#byIdentity.delete(identityOf(watch.process));
+    this.#byKey.delete(watch.key);
+    if (this.#byPid.get(watch.process.pid) === watch) this.#byPid.delete(watch.process.pid);
+    if (this.#byKey.size > 0) return;
+    clearInterval(this.#looking);
+    this.#looking = undefined;
+  }
+}
+
+function identityOf({ pid, startTicks }: WatchedProcess): string {
+  return `${pid}:${startTicks}`;
+}

@@ -1,0 +1,56 @@
+import { type Host, readProcFile } from "../host.ts";
+
+/** The kernel gives pids below this only to the first processes of a boot (RESERVED_PIDS, kernel/pid.c). */
+const RESERVED_PIDS = 300;
+/** The smallest pid_max that a kernel takes. */
+const SMALLEST_PID_MAX = 301;
+
+/**
+ * Processes and threads created since boot, on the whole machine, whatever pid namespace procfs shows.
+ * Source: the line "processes" of /proc/stat. `undefined` where there is none.
+ */
+export function readForkCount(host: Host): number | undefined {
+  const text = readProcFile(host, "stat");
+  // processes 6895
+  const count = /^processes (\d+)$/m.exec(text)?.[1];
+  return count === undefined ? undefined : Number(count);
+}
+
+/** The pid that was given out last. Source: the last field of /proc/loadavg. `undefined` where there is none. */
+export function readLastPid(host: Host): number | undefined {
+  const text = readProcFile(host, "loadavg");
+  // 0.35 0.20 0.11 2/214 6895
+  const pid = /\s(\d+)\s*$/.exec(text)?.[1];
+  return pid === undefined ? undefined : Number(pid);
+}
+
+/** Source: /proc/sys/kernel/pid_max, one more than the highest pid. */
+export function readPidMax(host: Host): number {
+  const pidMax = Number.parseInt(readProcFile(host, "sys/kernel/pid_max"), 10);
+  return Number.isInteger(pidMax) ? pidMax : SMALLEST_PID_MAX;
+}
+
+export interface PidCursor {
+  forks: number | undefined;
+  lastPid: number | undefined;
+}
+
+/**
+ * Which pids the kernel may have given out between two moments. It hands them out in a circle: those from
+ * the one cursor to the other, or any when it may have come round. A process that was restored with a
+ * chosen pid (clone3 set_tid, a write to ns_last_pid) is outside of this reckoning.
+ */
+export function mayHaveBeenGiven(
+  before: PidCursor,
+  after: PidCursor,
+  pidMax: number,
+): (pid: number) => boolean {
+  const { forks: forksBefore, lastPid: from } = before;
+  const { forks: forksAfter, lastPid: to } = after;
+  if (forksBefore === undefined || forksAfter === undefined || from === undefined || to === undefined) {
+    return () => true;
+  }
+  // Pids in use are passed over without a fork, so that fewer forks than pids make a round
+  if (forksAfter - forksBefore >= (pidMax - RESERVED_PIDS) / 2) return () => true;
+  return from <= to ? (pid) => pid > from && pid <= to : (pid) => pid > from || pid <= to;
+}

@@ -1,0 +1,74 @@
+import type { Host } from "../host.ts";
+import { EpollThread } from "./epollThread.ts";
+import type { EventRecord } from "./eventRecords.ts";
+import { ExitWatches } from "./exitWatches.ts";
+import {
+  type EventCounters,
+  noCounts,
+  type ProcessEvent,
+  type ProcessEvents,
+  type StartOutcome,
+  type Told,
+  type WatchedProcess,
+} from "./processEvents.ts";
+
+const LOOK_INTERVAL_MS = 1000;
+
+/** Ends of chosen processes, for anyone and without rights. Knows nothing of processes that nobody chose. */
+export class PidfdEvents implements ProcessEvents {
+  readonly source = "pidfd";
+  readonly tells: Told = { exec: "never", comm: "never", exit: "at once" };
+  readonly #thread: EpollThread;
+  readonly #watches: ExitWatches;
+  readonly #counters = noCounts();
+  #onEvents: ((batch: ProcessEvent[]) => void) | undefined;
+
+  constructor(host: Host) {
+    this.#thread = new EpollThread({
+      onRecords: (records) => this.#receive(records),
+      onFailure: (because) => this.#onEvents?.([{ kind: "failed", because }]),
+    });
+    this.#watches = new ExitWatches({
+      host,
+      emit: (event) => this.#onEvents?.([event]),
+      readySet: this.#thread,
+      lookIntervalMs: LOOK_INTERVAL_MS,
+    });
+  }
+
+  async start(onEvents: (batch: ProcessEvent[]) => void): Promise<StartOutcome> {
+    const because = await this.#thread.start(null);
+    if (because !== undefined) {
+      await this.#thread.stop();
+      return { outcome: "unsupported", because };
+    }
+    this.#onEvents = onEvents;
+    return { outcome: "started" };
+  }
+
+  watchExit(process: WatchedProcess, pidfd: number | null): void {
+    this.#watches.add(process, pidfd);
+  }
+
+  unwatchExit(process: WatchedProcess): void {
+    this.#watches.remove(process);
+  }
+
+  counters(): EventCounters {
+    return { ...this.#counters };
+  }
+
+  async stop(): Promise<void> {
+    this.#onEvents = undefined;
+    this.#watches.clear();
+    await this.#thread.stop();
+  }
+
+  #receive(records: Iterable<EventRecord>): void {
+    for (const record of records) {
+      if (record.kind !== "ready") continue;
+      this.#counters.received++;
+      this.#watches.noteReady(record.key);
+    }
+  }
+}

@@ -1,0 +1,88 @@
+import { errnoOf, type Host } from "../host.ts";
+import { ExitWatches } from "./exitWatches.ts";
+import {
+  type EventCounters,
+  noCounts,
+  type ProcessEvent,
+  type ProcessEvents,
+  type StartOutcome,
+  type Told,
+  type WatchedProcess,
+} from "./processEvents.ts";
+import { ProcessScan } from "./processScan.ts";
+
+const YOUNG_MS = 5000;
+
+export interface PollingOptions {
+  intervalMs: number;
+  /** How long a new process is looked at again. */
+  youngMs?: number;
+  /** A better source for the ends of processes, where there is one; it is started and stopped along. */
+  exits?: ProcessEvents;
+}
+
+/** Looks into procfs at an interval: works everywhere, misses what lives shorter. */
+export class PollingEvents implements ProcessEvents {
+  readonly source = "polling";
+  readonly tells: Told;
+  readonly #host: Host;
+  readonly #options: PollingOptions;
+  readonly #watches: ExitWatches;
+  readonly #counters = noCounts();
+  #onEvents: ((batch: ProcessEvent[]) => void) | undefined;
+  #timer: ReturnType<typeof setInterval> | undefined;
+
+  constructor(host: Host, options: PollingOptions) {
+    this.#host = host;
+    this.#options = options;
+    this.tells = { exec: "by scan", comm: "by scan", exit: options.exits?.tells.exit ?? "by scan" };
+    this.#watches = new ExitWatches({
+      host,
+      emit: (event) => this.#onEvents?.([event]),
+      lookIntervalMs: options.intervalMs,
+    });
+  }
+
+  async start(onEvents: (batch: ProcessEvent[]) => void): Promise<StartOutcome> {
+    const exits = await this.#options.exits?.start(onEvents);
+    if (exits?.outcome === "unsupported") return exits;
+    this.#onEvents = onEvents;
+    const scan = new ProcessScan(this.#host, this.#options.youngMs ?? YOUNG_MS);
+    this.#timer = setInterval(() => this.#tick(scan), this.#options.intervalMs);
+    return { outcome: "started" };
+  }
+
+  watchExit(process: WatchedProcess, pidfd: number | null): void {
+    if (this.#options.exits === undefined) this.#watches.add(process, pidfd);
+    else this.#options.exits.watchExit(process, pidfd);
+  }
+
+  unwatchExit(process: WatchedProcess): void {
+    if (this.#options.exits === undefined) this.#watches.remove(process);
+    else this.#options.exits.unwatchExit(process);
+  }
+
+  counters(): EventCounters {
+    const exits = this.#options.exits?.counters().received ?? 0;
+    return { ...this.#counters, received: this.#counters.received + exits };
+  }
+
+  async stop(): Promise<void> {
+    this.#onEvents = undefined;
+    clearInterval(this.#timer);
+    this.#watches.clear();
+    await this.#options.exits?.stop();
+  }
+
+  #tick(scan: ProcessScan): void {
+    try {
+      const { events, wasListed } = scan.scan();
+      this.#counters.received += events.length;
+      this.#counters[wasListed ? "scans" : "scansSkipped"]++;
+      if (events.length > 0) this.#onEvents?.(events);
+    } catch (error) {
+      if (errnoOf(error) === undefined) throw error;
+      this.#onEvents?.([{ kind: "lost", because: `a scan of ${this.#host.procRoot} failed: ${error}` }]);
+    }
+  }
+}

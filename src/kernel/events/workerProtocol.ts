@@ -1,0 +1,13 @@
+export interface ToWorker {
+  epollFd: number;
+  connectorFd: number | null;
+}
+
+export type FromWorker =
+  | { kind: "ready" }
+  | { kind: "records"; numbers: Float64Array<ArrayBuffer> }
+  | { kind: "stopped" };
+
+/** Keys in the epoll set. Those of watched pidfds are from 1 on. */
+export const STOP_KEY = -1;
+export const CONNECTOR_KEY = -2;
