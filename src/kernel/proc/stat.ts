@@ -17,25 +17,27 @@ export interface ProcStat {
 
 const PF_KTHREAD = 0x00200000;
 
+// state, ppid, pgrp, session, tty_nr, tpgid, flags, twelve more, starttime; and what shows that it is written to its end
+const FIELDS_3_TO_22 = /^ (\S) (\d+) (-?\d+) (-?\d+) -?\d+ -?\d+ (\d+)(?: -?\d+){12} (\d+) /;
+
 // 4026 (ffmpeg) S 1 4026 4026 0 -1 4194560 …   ← comm may hold spaces and ')': split after the last ')'
 export function parseStat(text: string): ProcStat | undefined {
   const open = text.indexOf("(");
   const close = text.lastIndexOf(")");
-  if (open < 0 || close < open) return undefined;
-  const pid = Number(text.slice(0, open));
-  const fields = text.slice(close + 2).split(" ");
-  // fields[0] is field 3 of the man page, so field N is fields[N - 3].
-  const [state, ppid, pgrp, session] = fields;
-  const startTicks = Number(fields[22 - 3]);
-  if (!Number.isSafeInteger(pid) || pid <= 0 || !state || !Number.isSafeInteger(startTicks)) return undefined;
+  const head = /^([1-9]\d*) $/.exec(text.slice(0, Math.max(open, 0)));
+  const fields = FIELDS_3_TO_22.exec(text.slice(close + 1));
+  if (!head || !fields) return undefined;
+  const pid = Number(head[1]);
+  const startTicks = Number(fields[6]);
+  if (!Number.isSafeInteger(pid) || !Number.isSafeInteger(startTicks)) return undefined;
   return {
     pid,
     comm: text.slice(open + 1, close),
-    state,
-    ppid: Number(ppid),
-    pgrp: Number(pgrp),
-    session: Number(session),
-    isKernelThread: (Number(fields[9 - 3]) & PF_KTHREAD) !== 0,
+    state: fields[1] as string,
+    ppid: Number(fields[2]),
+    pgrp: Number(fields[3]),
+    session: Number(fields[4]),
+    isKernelThread: (Number(fields[5]) & PF_KTHREAD) !== 0,
     startTicks,
   };
 }
