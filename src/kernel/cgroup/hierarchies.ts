@@ -12,7 +12,11 @@ export interface Hierarchy {
   mountRoot: string;
 }
 
-const MOUNT_WORDS = /^(rw|ro|xattr|noprefix|clone_children|cpuset_v2_mode|favordynmods|release_agent=.*)$/;
+/** Every controller that a v1 hierarchy may have. What else stands among the mount options is none: `xattr`, `seclabel`, `context="…"`. */
+const V1_CONTROLLERS = new Set([
+  ...["cpuset", "cpu", "cpuacct", "blkio", "memory", "devices", "freezer", "net_cls", "perf_event"],
+  ...["net_prio", "hugetlb", "pids", "rdma", "misc", "dmem", "debug"],
+]);
 
 /** Every cgroup tree that is mounted, each at its widest mount. Source: /proc/self/mountinfo, proc_pid_mountinfo(5). */
 export function readHierarchies(host: Host): Hierarchy[] {
@@ -33,13 +37,14 @@ function rootControllers(host: Host, hierarchy: Hierarchy): string[] {
 
 // 33 28 0:29 / /sys/fs/cgroup/cpu rw,relatime shared:9 - cgroup cgroup rw,cpu,cpuacct
 export function parseHierarchies(mountinfo: string): Hierarchy[] {
+  const isOfKey = (word: string): boolean => V1_CONTROLLERS.has(word) || word.startsWith("name=");
   const byKey = new Map<string, Hierarchy>();
   for (const line of mountinfo.split("\n")) {
     const [mount, source] = line.split(" - ");
     const [, , , mountRoot, mountPoint] = mount?.split(" ") ?? [];
     const [type, , superOptions] = source?.split(" ") ?? [];
     if (!mountRoot || !mountPoint || (type !== "cgroup" && type !== "cgroup2")) continue;
-    const options = (superOptions ?? "").split(",").filter((word) => !MOUNT_WORDS.test(word));
+    const options = (superOptions ?? "").split(",").filter(isOfKey);
     const hierarchy: Hierarchy = {
       key: type === "cgroup2" ? "" : options.join(","),
       version: type === "cgroup2" ? 2 : 1,
@@ -47,6 +52,7 @@ export function parseHierarchies(mountinfo: string): Hierarchy[] {
       mountPoint: unescapeMountPath(mountPoint),
       mountRoot: unescapeMountPath(mountRoot),
     };
+    if (hierarchy.version === 1 && hierarchy.key === "") continue;
     const known = byKey.get(hierarchy.key);
     if (!known || hierarchy.mountRoot.length < known.mountRoot.length) byKey.set(hierarchy.key, hierarchy);
   }
@@ -61,7 +67,7 @@ export type Membership = ReadonlyMap<string, string>;
 export function parseMembership(text: string): Membership {
   const membership = new Map<string, string>();
   for (const line of text.split("\n")) {
-    const match = /^\d+:([^:]*):(.*)$/.exec(line);
+    const match = /^\d+:([^:]*):(.*)$/s.exec(line);
     if (match) membership.set(match[1] as string, match[2] as string);
   }
   return membership;
@@ -83,11 +89,11 @@ export function readThreadMembership(host: Host, pid: number, tid: number): Memb
  * (another cgroup namespace shows it as `/../…`, a container's bind mount begins deeper).
  */
 export function directoryOf(hierarchy: Hierarchy, cgroupPath: string): string | undefined {
-  if (cgroupPath.startsWith("/..") || cgroupPath.endsWith(" (deleted)")) return undefined;
+  if (cgroupPath.split("/").includes("..") || cgroupPath.endsWith(" (deleted)")) return undefined;
   const root = hierarchy.mountRoot === "/" ? "" : hierarchy.mountRoot;
-  if (cgroupPath !== root && !cgroupPath.startsWith(`${root}/`)) return undefined;
-  const below = cgroupPath.slice(root.length);
-  return below === "/" || below === "" ? hierarchy.mountPoint : `${hierarchy.mountPoint}${below}`;
+  if (cgroupPath === hierarchy.mountRoot) return hierarchy.mountPoint;
+  if (!cgroupPath.startsWith(`${root}/`)) return undefined;
+  return `${hierarchy.mountPoint}${cgroupPath.slice(root.length)}`;
 }
 
 /** The directories above, nearest first, up to the mount point, which is the last. Empty for the mount point itself. */
