@@ -34,8 +34,10 @@ export function isGone(error: unknown): boolean {
   return code === "ENOENT" || code === "ESRCH" || code === "ENOTDIR";
 }
 
-/** The errno name ("EACCES") of a file system error; `undefined` for anything else that was thrown. */
+/** The errno name ("EACCES") of a file system or node:os error; `undefined` for anything else that was thrown. */
 export function errnoOf(error: unknown): string | undefined {
-  if (error instanceof Error && "code" in error && typeof error.code === "string") return error.code;
-  return undefined;
+  if (!(error instanceof Error) || !("code" in error) || typeof error.code !== "string") return undefined;
+  // node:os wraps what the kernel said.
+  if (error.code !== "ERR_SYSTEM_ERROR" || !("info" in error)) return error.code;
+  return (error.info as { code?: string }).code;
 }

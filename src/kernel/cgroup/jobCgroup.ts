@@ -262,19 +262,28 @@ export function listMembers(job: JobCgroup): number[] {
  * Returns the paths that still hold processes.
  */
 export function removeJobCgroup(job: JobCgroup): string[] {
-  // Looked at before anything is touched: an empty cgroup that a living workload made for itself stays its own.
-  if (listMembers(job).length > 0) return job.directories.map(({ path }) => path).filter(job.fs.exists);
-  const left: string[] = [];
-  for (const { path, origin, enabled } of job.directories) {
-    try {
-      removeTree(job.fs, path);
-    } catch (error) {
-      if (errnoOf(error) !== "ENOENT") left.push(path);
-      continue;
-    }
+  return job.directories.flatMap(({ path, origin, enabled }) => {
+    if (!removeDirectory(job.fs, path)) return [path];
     disableControllers(job.fs, origin, enabled);
+    return [];
+  });
+}
+
+function removeDirectory(fs: CgroupFs, path: string): boolean {
+  try {
+    fs.rmdir(path);
+    return true;
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return true;
   }
-  return left;
+  // Looked at before anything below is touched: an empty cgroup that a living workload made for itself stays its own.
+  if (readPids(fs, path).length > 0) return false;
+  try {
+    removeTree(fs, path);
+    return true;
+  } catch (error) {
+    return errnoOf(error) === "ENOENT";
+  }
 }
 
 /** Only once nothing else lies there: another job, ours or not, may rely on what we switched on. */

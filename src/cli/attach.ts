@@ -1,0 +1,3 @@
+export function attach(): number {
+  return 0;
+}

@@ -1,0 +1,19 @@
+import { jobCgroupOf } from "../govern/close.ts";
+import { detach as release } from "../govern/detach.ts";
+import { Refusal } from "../govern/refusal.ts";
+import type { StateFlags } from "./jobOptions.ts";
+import { printOut } from "./render/messages.ts";
+import { findJob, openGovernor } from "./session.ts";
+
+export function detach(jobId: string, flags: StateFlags): number {
+  const governor = openGovernor(flags);
+  const job = findJob(governor, jobId);
+  if (job.state === "ended")
+    throw new Refusal(`job ${jobId} has ended already`, `see: ffrtmp inspect ${jobId}`);
+  if (job.state === "starting")
+    throw new Refusal(`job ${jobId} is being started just now`, "try again in a moment");
+  release(governor, job, jobCgroupOf(governor, job));
+  printOut(`job ${jobId} is released: PID ${job.pid} goes on as it was before`);
+  governor.ledger.close();
+  return 0;
+}

@@ -1,0 +1,102 @@
+import { jobCgroupOf } from "../govern/close.ts";
+import type { Governor } from "../govern/governor.ts";
+import { isObserved } from "../govern/repair.ts";
+import type { Usage } from "../kernel/cgroup/controller.ts";
+import { listMembers, readUsage } from "../kernel/cgroup/jobCgroup.ts";
+import type { JobRecord, ResultRecord } from "../ledger/records.ts";
+import { formatDuration } from "../report/duration.ts";
+import { eventJson, isoTime, jobJson, resultJson, usageJson } from "../report/json.ts";
+import { exitText } from "../report/summary.ts";
+import type { StateFlags } from "./jobOptions.ts";
+import { printJson, printOut } from "./render/messages.ts";
+import { describeOutcome } from "./render/outcomes.ts";
+import { oneLine } from "./render/table.ts";
+import { findJob, openGovernor } from "./session.ts";
+
+export function inspect(jobId: string, flags: StateFlags & { json?: boolean }): number {
+  const governor = openGovernor(flags);
+  const job = findJob(governor, jobId);
+  const result = governor.ledger.result(job);
+  const cgroup = jobCgroupOf(governor, job);
+  const usage = result?.usage ?? readUsage(cgroup);
+  const processes = listMembers(cgroup);
+  const events = governor.ledger.events(job).map(eventJson);
+  if (flags.json) {
+    printJson({
+      ...jobJson(job),
+      processes,
+      usage: usageJson(usage),
+      result: result ? resultJson(job, result) : null,
+      events,
+    });
+  } else {
+    const rows = [
+      ...describeJob(governor, job, processes),
+      ...(result ? describeResult(result) : []),
+      ...describeUsage(usage),
+    ];
+    printOut(renderPairs([...rows, ...events.map((event) => ["event", JSON.stringify(event)] as Pair)]));
+  }
+  governor.ledger.close();
+  return 0;
+}
+
+type Pair = [label: string, text: string];
+
+function describeJob(governor: Governor, job: JobRecord, processes: number[]): Pair[] {
+  const pairs: Pair[] = [
+    ["job", job.jobId],
+    ["state", job.state === "running" ? `running, ${observerText(governor, job)}` : job.state],
+    ["mode", job.mode],
+    ["pid", job.pid?.toString() ?? "none yet"],
+    ["command", job.command.join(" ")],
+    ["directory", job.cwd ?? "unknown"],
+    ["governed since", isoTime(job.startedMs) ?? "not yet"],
+  ];
+  if (job.intent !== null) pairs.push(["intent", job.intent]);
+  if (job.logPath !== null) pairs.push(["log", job.logPath]);
+  if (processes.length > 0) pairs.push(["processes", processes.join(" ")]);
+  pairs.push(...job.outcomes.map((outcome): Pair => [outcome.limit, describeOutcome(outcome)]));
+  if (job.state !== "ended") pairs.push(...job.cgroup.map(({ path }): Pair => ["cgroup", path]));
+  return pairs;
+}
+
+function observerText(governor: Governor, job: JobRecord): string {
+  return isObserved(governor, job) ? `observed by PID ${job.observer?.pid}` : "observed by nobody";
+}
+
+function describeResult(result: ResultRecord): Pair[] {
+  const evidence = result.exitEvidence ? `told by ${result.exitEvidence}` : result.exitUnknownBecause;
+  return [
+    ["ended", `${isoTime(result.endMs)}, ${result.ending}`],
+    ["runtime", result.startMs === null ? "unknown" : formatDuration(result.endMs - result.startMs)],
+    ["exit", `${exitText(result)}, ${evidence}`],
+    ["sla", `${result.slaCompliant ? "compliant" : "violation"}, ${result.slaReason}`],
+  ];
+}
+
+function describeUsage(usage: Usage): Pair[] {
+  const entries: [string, number | null, (value: number) => string][] = [
+    ["cpu user", usage.cpuUserUsec, secondsText],
+    ["cpu system", usage.cpuSystemUsec, secondsText],
+    ["throttled", usage.throttledUsec, secondsText],
+    ["memory peak", usage.memoryPeakBytes, megabytesText],
+    ["oom kills", usage.oomKills, String],
+    ["read", usage.ioReadBytes, megabytesText],
+    ["written", usage.ioWriteBytes, megabytesText],
+  ];
+  return entries.map(([label, value, text]) => [label, value === null ? "unknown" : text(value)]);
+}
+
+function renderPairs(pairs: Pair[]): string {
+  const width = Math.max(...pairs.map(([label]) => label.length));
+  return pairs.map(([label, text]) => `${label.padEnd(width)}  ${oneLine(text)}`).join("\n");
+}
+
+function secondsText(usec: number): string {
+  return `${(usec / 1e6).toFixed(2)} s`;
+}
+
+function megabytesText(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`;
+}

@@ -1,0 +1,117 @@
+import { Command, Option } from "commander";
+import { version } from "../../package.json";
+import { addJobOptions, addStateOption } from "./jobOptions.ts";
+import { addLimitOptions } from "./limitOptions.ts";
+import { parseDuration, parseInteger, parsePid } from "./values.ts";
+
+const USUAL_SCAN_INTERVAL_MS = 5000;
+const LEAST_SCAN_INTERVAL_MS = 100;
+
+// biome-ignore lint/suspicious/noExplicitAny: commander hands over arguments and options by position
+type Handler = (...args: any[]) => Promise<number> | number;
+
+interface CommandDefinition {
+  description: string;
+  /** Adds arguments and options. */
+  define(command: Command): Command;
+  /** Loads the command's code: `run` is on somebody's launch path, and pays only for itself. */
+  load(): Promise<Handler>;
+}
+
+const COMMANDS: Record<string, CommandDefinition> = {
+  run: {
+    description: "start CMD in its own session and cgroup, wait, pass its exit code on",
+    define: (command) =>
+      addJobOptions(command)
+        .argument("<cmd...>", "the command and its arguments, behind --")
+        .option("-w, --workdir <dir>", "directory to start CMD in")
+        .option("-d, --detach", "print the job id and return; output goes to a file, see: ffrtmp logs JOB")
+        .addOption(
+          new Option("--report-start <fd>").hideHelp().argParser((text) => parseInteger(text, 3, 1023)),
+        )
+        .passThroughOptions(),
+    load: async () => (await import("./run.ts")).run,
+  },
+  attach: {
+    description: "govern a running process and its descendants, observe until it ends",
+    define: (command) => addJobOptions(command).requiredOption("-p, --pid <pid>", "the process", parsePid),
+    load: async () => (await import("./attach.ts")).attach,
+  },
+  detach: {
+    description: "release a job: everything is put back as it was, nothing of ours stays",
+    define: (command) => addStateOption(command).argument("<job>", "job id"),
+    load: async () => (await import("./detach.ts")).detach,
+  },
+  watch: {
+    description: "find workloads, govern and observe them, for ever",
+    define: (command) =>
+      addStateOption(addLimitOptions(command))
+        .addOption(
+          new Option("--scan-interval <time>", "time between two looks at all processes")
+            .argParser((text) => parseDuration(text, LEAST_SCAN_INTERVAL_MS))
+            .default(USUAL_SCAN_INTERVAL_MS, "5s"),
+        )
+        .option("--target <name>", "command to govern; repeatable (default: ffmpeg, gst-launch-1.0)", collect)
+        .option("--once", "look once, govern what is found, return")
+        .option("--dry-run", "say what would be governed, touch nothing")
+        .addOption(new Option("--enable-state", "always on; accepted for those who switch").hideHelp())
+        .addOption(new Option("--enable-retry", "always on; accepted for those who switch").hideHelp()),
+    load: async () => (await import("./watch.ts")).watch,
+  },
+  ps: {
+    description: "what is governed now",
+    define: (command) => addStateOption(command).option("--json", "print JSON"),
+    load: async () => (await import("./ps.ts")).ps,
+  },
+  inspect: {
+    description: "all of one job",
+    define: (command) => addStateOption(command).argument("<job>", "job id").option("--json", "print JSON"),
+    load: async () => (await import("./inspect.ts")).inspect,
+  },
+  logs: {
+    description: "what a job started with run --detach wrote",
+    define: (command) =>
+      addStateOption(command).argument("<job>", "job id").option("-f, --follow", "go on until the job ends"),
+    load: async () => (await import("./logs.ts")).logs,
+  },
+  history: {
+    description: "what ended how",
+    define: (command) =>
+      addStateOption(command)
+        .option("-n, --limit <n>", "how many, latest first", (text) => parseInteger(text, 1, 1_000_000), 50)
+        .option("--json", "print JSON"),
+    load: async () => (await import("./history.ts")).history,
+  },
+  doctor: {
+    description: "what this machine allows, and what each missing thing costs",
+    define: (command) => addStateOption(command).option("--json", "print JSON"),
+    load: async () => (await import("./doctor.ts")).doctor,
+  },
+};
+
+/** Parses the command line, does what it says and returns the exit code. Throws CommanderError and Refusal. */
+export async function runProgram(argv: string[]): Promise<number> {
+  let exitCode = 0;
+  const program = new Command("ffrtmp")
+    .description("Governs FFmpeg and other long-running workloads without owning them.")
+    .version(version, "-V, --version")
+    .showHelpAfterError("(see: ffrtmp --help, ffrtmp COMMAND --help)")
+    .enablePositionalOptions()
+    .exitOverride();
+  const named = argv[2] === "help" ? argv[3] : argv[2];
+  for (const [name, { description, define, load }] of Object.entries(COMMANDS)) {
+    const command = program.command(name).description(description);
+    // The options of the others would be built for nothing.
+    if (name !== named) continue;
+    define(command).action(async (...args: unknown[]) => {
+      const handler = await load();
+      exitCode = await handler(...args);
+    });
+  }
+  await program.parseAsync(argv);
+  return exitCode;
+}
+
+function collect(text: string, earlier: string[] = []): string[] {
+  return [...earlier, text];
+}

@@ -1,0 +1,50 @@
+import { isObserved, repairAll } from "../govern/repair.ts";
+import type { JobRecord } from "../ledger/records.ts";
+import { formatDuration } from "../report/duration.ts";
+import { jobJson } from "../report/json.ts";
+import type { StateFlags } from "./jobOptions.ts";
+import { printJson, printOut } from "./render/messages.ts";
+import { type Column, renderTable } from "./render/table.ts";
+import { openGovernor } from "./session.ts";
+
+export function ps(flags: StateFlags & { json?: boolean }): number {
+  const governor = openGovernor(flags);
+  repairAll(governor);
+  const jobs = governor.ledger.openJobs();
+  if (flags.json) printJson(jobs.map(jobJson));
+  else
+    printOut(
+      renderTable(
+        columns(governor.host.now(), (job) => isObserved(governor, job)),
+        jobs,
+      ),
+    );
+  governor.ledger.close();
+  return 0;
+}
+
+function columns(now: number, isWatched: (job: JobRecord) => boolean): Column<JobRecord>[] {
+  return [
+    { heading: "JOB", text: ({ jobId }) => jobId },
+    { heading: "PID", right: true, text: ({ pid }) => pid?.toString() ?? "-" },
+    { heading: "MODE", text: ({ mode }) => mode },
+    {
+      heading: "SINCE",
+      right: true,
+      text: ({ startedMs }) => (startedMs === null ? "-" : formatDuration(now - startedMs)),
+    },
+    { heading: "OBSERVER", text: (job) => (isWatched(job) ? `PID ${job.observer?.pid}` : "none") },
+    { heading: "LIMITS", text: limitsText },
+    { heading: "COMMAND", text: ({ command }) => shorten(command.join(" ")) },
+  ];
+}
+
+function limitsText({ outcomes }: JobRecord): string {
+  if (outcomes.length === 0) return "-";
+  const inForce = outcomes.filter(({ outcome }) => outcome === "applied" || outcome === "partial").length;
+  return inForce === outcomes.length ? `${inForce} in force` : `${inForce} of ${outcomes.length} in force`;
+}
+
+function shorten(text: string): string {
+  return text.length > 60 ? `${text.slice(0, 59)}…` : text;
+}

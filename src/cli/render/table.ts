@@ -1,0 +1,36 @@
+/** Aligned columns, two spaces apart; the last column is not padded. Numbers are told by their heading's `right`. */
+export interface Column<T> {
+  heading: string;
+  right?: boolean;
+  text(row: T): string;
+}
+
+export function renderTable<T>(columns: Column<T>[], rows: T[]): string {
+  const cells = rows.map((row) => columns.map((column) => oneLine(column.text(row))));
+  const widths = columns.map((column, index) =>
+    Math.max(width(column.heading), ...cells.map((line) => width(line[index] ?? ""))),
+  );
+  const lines = [columns.map(({ heading }) => heading), ...cells];
+  return lines.map((line) => renderLine(line, columns, widths)).join("\n");
+}
+
+function renderLine<T>(line: string[], columns: Column<T>[], widths: number[]): string {
+  return line
+    .map((cell, index) => {
+      const padding = " ".repeat((widths[index] ?? 0) - width(cell));
+      if (columns[index]?.right) return padding + cell;
+      return index === columns.length - 1 ? cell : cell + padding;
+    })
+    .join("  ")
+    .trimEnd();
+}
+
+/** A process may write anything into its own name: control characters must not reach the terminal. */
+export function oneLine(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is to be taken out
+  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, "?");
+}
+
+function width(text: string): number {
+  return Bun.stringWidth(text);
+}

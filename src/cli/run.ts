@@ -1,0 +1,113 @@
+import { statSync } from "node:fs";
+import { resolve } from "node:path";
+
+import { closeJob } from "../govern/close.ts";
+import type { Governor } from "../govern/governor.ts";
+import {
+  isTerminal,
+  listInheritedFiles,
+  readOwnArguments,
+  type StdioList,
+} from "../govern/inheritedFiles.ts";
+import { generateJobId } from "../govern/job.ts";
+import { type LaunchedJob, launch } from "../govern/launch.ts";
+import { mayHaveLostBytes } from "../govern/rawArguments.ts";
+import { Refusal } from "../govern/refusal.ts";
+import { realHost } from "../kernel/host.ts";
+import { readMemoryTotalBytes } from "../kernel/machine.ts";
+import type { JobRecord, ResultRecord } from "../ledger/records.ts";
+import { resultJson } from "../report/json.ts";
+import { summaryLine } from "../report/summary.ts";
+import { signalNumber } from "../sys/waitStatus.ts";
+import { openJobLog, reportStart, runInBackground } from "./background.ts";
+import { type JobFlags, wishesFrom } from "./jobOptions.ts";
+import { slipsOfUnit } from "./limitOptions.ts";
+import { printErr, warn } from "./render/messages.ts";
+import { warnOfMissingLimits } from "./render/outcomes.ts";
+import { openGovernor } from "./session.ts";
+
+export interface RunFlags extends JobFlags {
+  workdir?: string;
+  detach?: boolean;
+  /** Set for the copy of ourselves that `--detach` leaves in the background: where it says how the start went. */
+  reportStart?: number;
+}
+
+const DETACHING_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+/** Starts a command, waits for it and returns its exit code as a shell would. */
+export async function run(command: string[], flags: RunFlags): Promise<number> {
+  const inherited = listInheritedFiles(realHost());
+  const workingDirectory = checkWorkingDirectory(flags.workdir);
+  const wishes = wishesFrom(flags, generateJobId(command[0] as string, Date.now()));
+  if (flags.detach && flags.reportStart === undefined) return runInBackground(wishes.jobId, flags);
+
+  const governor = openGovernor(flags);
+  for (const slip of slipsOfUnit(wishes.limits, readMemoryTotalBytes(governor.host))) warn(slip);
+  const log = flags.reportStart === undefined ? null : openJobLog(governor, wishes.jobId);
+  const standard: StdioList =
+    log === null
+      ? [isTerminal(realHost(), 0) ? "ignore" : "inherit", "inherit", "inherit"]
+      : ["ignore", log.fd, log.fd];
+  const launched = launch(governor, {
+    ...wishes,
+    command,
+    commandBytes: mayHaveLostBytes(command) ? readOwnArguments(governor.host).slice(-command.length) : [],
+    workingDirectory,
+    standard,
+    inherited: log === null ? inherited : [],
+    logPath: log?.path ?? null,
+  });
+  warnOfMissingLimits(launched.job);
+  if (flags.reportStart !== undefined) reportStart(flags.reportStart, { pid: launched.job.pid });
+  return follow(governor, launched, flags);
+}
+
+async function follow(governor: Governor, { job, ended }: LaunchedJob, flags: RunFlags): Promise<number> {
+  const signal = await Promise.race([ended, firstSignal()]);
+  if (typeof signal === "string") return letGo(governor, job, signal);
+  const { result, isOurs, survivors } = closeJob(governor, job, signal.ending, signal.measured);
+  if (survivors.length > 0) {
+    warn(`job ${job.jobId} ended and left processes running: PID ${survivors.join(", ")}; their limits stay`);
+  }
+  if (isOurs) report(job, result, flags.json ?? false);
+  else warn(`job ${job.jobId} was on record as ${result.ending} before it ended`);
+  governor.ledger.close();
+  return exitCodeOf(signal.ending);
+}
+
+/** The wrapper goes, the job does not. */
+function letGo(governor: Governor, job: JobRecord, signal: string): number {
+  governor.ledger.takeOver(job, null);
+  governor.ledger.addEvent(job, governor.host.now(), "observer_left", { signal });
+  governor.ledger.close();
+  warn(
+    `${signal}: letting go of job ${job.jobId}. It goes on as PID ${job.pid}, with its limits. Follow it with: ffrtmp inspect ${job.jobId}`,
+  );
+  return 128 + (signalNumber(signal) ?? 0);
+}
+
+function firstSignal(): Promise<string> {
+  return new Promise((resolve) => {
+    for (const signal of DETACHING_SIGNALS) process.on(signal, () => resolve(signal));
+  });
+}
+
+function report(job: JobRecord, result: ResultRecord, asJson: boolean): void {
+  const text = asJson ? JSON.stringify(resultJson(job, result)) : summaryLine(job, result);
+  printErr(text);
+}
+
+/** As shells do: 128 + n for signal n. */
+function exitCodeOf({ exitCode, signal }: { exitCode: number | null; signal: string | null }): number {
+  const own = 125;
+  if (exitCode !== null) return exitCode;
+  return signal === null ? own : 128 + (signalNumber(signal) ?? 0);
+}
+
+function checkWorkingDirectory(workdir: string | undefined): string {
+  const directory = resolve(workdir ?? ".");
+  if (workdir === undefined || statSync(directory, { throwIfNoEntry: false })?.isDirectory())
+    return directory;
+  throw new Refusal(`--workdir ${workdir} is not a directory`, `mkdir -p ${directory}`);
+}

@@ -1,0 +1,3 @@
+export function watch(): number {
+  return 0;
+}

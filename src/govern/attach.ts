@@ -1,0 +1,127 @@
+import { readMembership } from "../kernel/cgroup/hierarchies.ts";
+import {
+  createJobCgroup,
+  GroupInUse,
+  type JobCgroup,
+  planJobCgroup,
+  storeJobCgroup,
+} from "../kernel/cgroup/jobCgroup.ts";
+import { readProcFile } from "../kernel/host.ts";
+import { isAlive, type ProcessIdentity } from "../kernel/proc/identity.ts";
+import { hasEnded, type ProcStat, readStat } from "../kernel/proc/stat.ts";
+import { readArguments, readOwner, readWorkingDirectory } from "../kernel/proc/table.ts";
+import type { JobRecord } from "../ledger/records.ts";
+import { errnoName } from "../sys/libc.ts";
+import { closeFd, openPidfd } from "../sys/pidfd.ts";
+import { beginOnRecord, groupInUse } from "./begin.ts";
+import { closeJob, endedUnknown } from "./close.ts";
+import type { Governor } from "./governor.ts";
+import { governTree } from "./governTree.ts";
+import { groupName, isGovernedPath, type JobWishes, newJob } from "./job.ts";
+import { Refusal } from "./refusal.ts";
+
+/** A running process under governance, held by a descriptor that no reuse of its pid can redirect. */
+export interface AttachedJob {
+  job: JobRecord;
+  /** `undefined` on kernels without pidfds (before 5.3). */
+  pidfd: number | undefined;
+}
+
+/**
+ * Takes a running process and its descendants under governance. It is sent nothing and stopped nowhere.
+ * Throws Refusal, having changed nothing, when the process must not or cannot be governed.
+ */
+export function attach(
+  governor: Governor,
+  pid: number,
+  mode: "attach" | "watch",
+  wishes: JobWishes,
+): AttachedJob {
+  const { host, ledger } = governor;
+  const stat = checkGovernable(governor, pid);
+  const identity: ProcessIdentity = { bootId: governor.bootId, pid, startTicks: stat.startTicks };
+  const pidfd = holdProcess(governor, identity);
+
+  const cgroup = planCgroup(governor, pid, wishes);
+  const job = newJob(governor, mode, wishes, readArguments(host, pid));
+  if (job.command.length === 0) job.command = [stat.comm];
+  Object.assign(job, {
+    pid,
+    startTicks: stat.startTicks,
+    cwd: readWorkingDirectory(host, pid) ?? null,
+    uid: readOwner(host, pid) ?? null,
+    cgroup: storeJobCgroup(cgroup),
+  });
+  beginOnRecord(governor, job);
+
+  try {
+    createJobCgroup(cgroup);
+  } catch (error) {
+    closeJob(governor, job, endedUnknown("never_started", String(error)));
+    throw error instanceof GroupInUse ? groupInUse(job, error) : error;
+  }
+  governTree(governor, job, cgroup, identity);
+  ledger.change(job, {
+    state: "running",
+    startedMs: host.now(),
+    cgroup: storeJobCgroup(cgroup),
+    outcomes: job.outcomes,
+  });
+  return { job, pidfd };
+}
+
+function checkGovernable(governor: Governor, pid: number): ProcStat {
+  const { host, ledger } = governor;
+  const stat = readStat(host, pid);
+  if (stat === "gone") throw new Refusal(`process ${pid} does not exist`, "see what runs: ps -e");
+  const name = `process ${pid} (${stat.comm})`;
+  if (pid === process.pid) throw new Refusal(`${name} is this ffrtmp itself`, "name the workload's PID");
+  if (pid === 1) throw new Refusal(`${name} is init: a limit on it would be one on the whole machine`);
+  if (stat.isKernelThread) throw new Refusal(`${name} is a thread of the kernel`, "name the workload's PID");
+  if (hasEnded(stat)) {
+    throw new Refusal(`${name} has ended already, its parent ${stat.ppid} has only not collected it yet`);
+  }
+  if (readProcFile(host, `${pid}/status`).match(/^Tgid:\s+(\d+)/m)?.[1] !== String(pid)) {
+    throw new Refusal(
+      `${pid} is a thread, not a process`,
+      "name the process that it belongs to: its Tgid in /proc",
+    );
+  }
+  const known = ledger.openJobOfProcess(governor.bootId, pid, stat.startTicks);
+  if (known) {
+    throw new Refusal(
+      `${name} is governed already, as job ${known.jobId}`,
+      `see: ffrtmp inspect ${known.jobId}`,
+    );
+  }
+  const membership = readMembership(host, pid);
+  const governed = membership === "gone" ? undefined : [...membership.values()].find(isGovernedPath);
+  if (governed !== undefined) {
+    const part = governed.split("/").findLast(isGovernedPath);
+    throw new Refusal(
+      `${name} is governed already, inside ${part}`,
+      "release that job first: ffrtmp ps, ffrtmp detach JOB",
+    );
+  }
+  return stat;
+}
+
+/** Opened before the identity is looked at again: from then on the descriptor can only be that process's. */
+function holdProcess(governor: Governor, identity: ProcessIdentity): number | undefined {
+  const pidfd = openPidfd(identity.pid);
+  const name = errnoName(-pidfd);
+  if (pidfd < 0 && name !== "ENOSYS" && name !== "EPERM" && name !== "ESRCH") {
+    throw new Refusal(`cannot hold process ${identity.pid}: pidfd_open says ${name}`);
+  }
+  if (!isAlive(governor.host, identity)) {
+    if (pidfd >= 0) closeFd(pidfd);
+    throw new Refusal(`process ${identity.pid} does not exist (any more)`, "see what runs: ps -e");
+  }
+  return pidfd < 0 ? undefined : pidfd;
+}
+
+function planCgroup({ host, hierarchies, state }: Governor, pid: number, wishes: JobWishes): JobCgroup {
+  const membership = readMembership(host, pid);
+  const paths = membership === "gone" ? new Map() : membership;
+  return planJobCgroup(host.cgroupFs, hierarchies, paths, groupName(state.tag, wishes.jobId), wishes.limits);
+}

@@ -1,0 +1,39 @@
+import type { GroupInUse } from "../kernel/cgroup/jobCgroup.ts";
+import { JobConflict } from "../ledger/ledger.ts";
+import type { JobRecord } from "../ledger/records.ts";
+import type { Governor } from "./governor.ts";
+import { Refusal } from "./refusal.ts";
+import { repairJob } from "./repair.ts";
+
+/** Puts a job on record before anything is done for it. Throws Refusal when its id is a living job's. */
+export function beginOnRecord(governor: Governor, job: JobRecord): void {
+  const { ledger } = governor;
+  try {
+    ledger.begin(job);
+    return;
+  } catch (error) {
+    if (!(error instanceof JobConflict)) throw error;
+  }
+  // The holder of the id may be dead, and only not closed because its ffrtmp died too.
+  for (const holder of ledger.jobsNamed(job.jobId)) {
+    if (holder.state !== "ended") repairJob(governor, holder);
+  }
+  try {
+    ledger.begin(job);
+  } catch (error) {
+    if (!(error instanceof JobConflict)) throw error;
+    const pid = ledger.jobsNamed(job.jobId)[0]?.pid;
+    throw new Refusal(
+      `the job id ${job.jobId} is taken by a job that still runs${pid ? ` as PID ${pid}` : ""}`,
+      `choose another --job-id, or see: ffrtmp inspect ${job.jobId}`,
+    );
+  }
+}
+
+/** A job of the same name has ended, but processes that it left behind live on in its cgroup. */
+export function groupInUse(job: JobRecord, { path, pids }: GroupInUse): Refusal {
+  return new Refusal(
+    `an earlier job ${job.jobId} left processes behind that still run in its cgroup ${path}: PID ${pids.join(", ")}`,
+    "choose another --job-id, or wait for them to end",
+  );
+}

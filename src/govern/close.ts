@@ -1,0 +1,92 @@
+import { UNKNOWN_USAGE, type Usage } from "../kernel/cgroup/controller.ts";
+import {
+  type JobCgroup,
+  listMembers,
+  readUsage,
+  removeJobCgroup,
+  restoreJobCgroup,
+} from "../kernel/cgroup/jobCgroup.ts";
+import type { JobRecord, ResultRecord } from "../ledger/records.ts";
+import { decodeWaitStatus, signalName } from "../sys/waitStatus.ts";
+import type { Governor } from "./governor.ts";
+import { judge } from "./sla.ts";
+
+/** What is known of a job's end. */
+export type Ending = Pick<
+  ResultRecord,
+  "ending" | "exitCode" | "signal" | "exitEvidence" | "exitUnknownBecause"
+>;
+
+/** An end that was seen, as the kernel told it. */
+export function exitedWith(waitStatus: number, evidence: NonNullable<ResultRecord["exitEvidence"]>): Ending {
+  const { code, signal } = decodeWaitStatus(waitStatus);
+  return {
+    ending: "exited",
+    exitCode: code,
+    signal: signal === null ? null : signalName(signal),
+    exitEvidence: evidence,
+    exitUnknownBecause: null,
+  };
+}
+
+/** An end without evidence of how. Unknown is never 0. */
+export function endedUnknown(ending: ResultRecord["ending"], because: string): Ending {
+  return { ending, exitCode: null, signal: null, exitEvidence: null, exitUnknownBecause: because };
+}
+
+/** The job's cgroup as it lies in the system now. */
+export function jobCgroupOf(governor: Governor, job: JobRecord): JobCgroup {
+  return restoreJobCgroup(governor.host.cgroupFs, governor.hierarchies, job.cgroup);
+}
+
+export interface ClosedJob {
+  result: ResultRecord;
+  /** False when another ffrtmp had closed the job already; `result` is then what stands in the ledger. */
+  isOurs: boolean;
+  /** Processes that the job left behind; its cgroup stays for them. */
+  survivors: number[];
+}
+
+/**
+ * Records a job's one result and removes its cgroup.
+ * The counters are read first, because they go with the cgroup; the result is written before it goes, so that
+ * a death in between loses nothing: what is left is found by the ledger's mark that the job is not released.
+ */
+export function closeJob(
+  governor: Governor,
+  job: JobRecord,
+  ending: Ending,
+  /** What the parent was told by wait; used where no cgroup measured. */
+  fallback: Partial<Usage> = {},
+): ClosedJob {
+  const cgroup = jobCgroupOf(governor, job);
+  const usage: Usage = { ...UNKNOWN_USAGE, ...fallback, ...knownOnly(readUsage(cgroup)) };
+  const verdict = judge(ending, job.outcomes, usage);
+  const result: ResultRecord = {
+    key: job.key,
+    ...ending,
+    startMs: job.startedMs,
+    endMs: governor.host.now(),
+    slaCompliant: verdict.compliant,
+    slaReason: verdict.reason,
+    outcomes: job.outcomes,
+    usage,
+  };
+  const isOurs = governor.ledger.end(job, result);
+  const survivors = releaseEnded(governor, job, cgroup);
+  return { result: isOurs ? result : (governor.ledger.result(job) ?? result), isOurs, survivors };
+}
+
+/** Removes what an ended job left in the system. Returns the processes that live on in its cgroup. */
+export function releaseEnded(governor: Governor, job: JobRecord, cgroup: JobCgroup): number[] {
+  const left = removeJobCgroup(cgroup);
+  if (left.length === 0) {
+    governor.ledger.change(job, { released: true });
+    return [];
+  }
+  return listMembers(cgroup);
+}
+
+function knownOnly(usage: Usage): Partial<Usage> {
+  return Object.fromEntries(Object.entries(usage).filter(([, value]) => value !== null));
+}

@@ -1,0 +1,44 @@
+import { type Hierarchy, readHierarchies } from "../kernel/cgroup/hierarchies.ts";
+import type { Host } from "../kernel/host.ts";
+import { readBootId, readIdentity } from "../kernel/proc/identity.ts";
+import type { Ledger } from "../ledger/ledger.ts";
+import type { StateFiles } from "../ledger/location.ts";
+import type { Observer } from "../ledger/records.ts";
+import { Refusal } from "./refusal.ts";
+
+/** What every act of governing needs. */
+export interface Governor {
+  host: Host;
+  hierarchies: Hierarchy[];
+  ledger: Ledger;
+  state: StateFiles;
+  bootId: string;
+  /** This ffrtmp, as the ledger names an observer. */
+  self: Observer;
+  /** Tells the operator something that does not stop the work. */
+  warn(message: string): void;
+}
+
+export function createGovernor(
+  host: Host,
+  ledger: Ledger,
+  state: StateFiles,
+  warn: (message: string) => void,
+): Governor {
+  const self = readIdentity(host, process.pid);
+  if (self === "gone") {
+    throw new Refusal(
+      `cannot read ${host.procRoot}/${process.pid}/stat, this process's own entry`,
+      "mount procfs: mount -t proc proc /proc",
+    );
+  }
+  return {
+    host,
+    hierarchies: readHierarchies(host),
+    ledger,
+    state,
+    bootId: readBootId(host),
+    self: { pid: self.pid, startTicks: self.startTicks },
+    warn,
+  };
+}

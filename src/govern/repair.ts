@@ -1,0 +1,110 @@
+import { listMembers } from "../kernel/cgroup/jobCgroup.ts";
+import { isAlive, type ProcessIdentity } from "../kernel/proc/identity.ts";
+import { readStat } from "../kernel/proc/stat.ts";
+import { listPids, readArguments } from "../kernel/proc/table.ts";
+import type { JobRecord } from "../ledger/records.ts";
+import { closeJob, endedUnknown, jobCgroupOf, releaseEnded } from "./close.ts";
+import type { Governor } from "./governor.ts";
+import { governTree } from "./governTree.ts";
+import { isLeader, oldestLeader } from "./leader.ts";
+import { adoptOrphanGroups } from "./orphans.ts";
+
+/** What a look at one job on record came to. */
+export type Repair = "observed" | "unobserved" | "closed" | "released" | "left";
+
+/**
+ * Brings the ledger in line with what lives: adopts what a dead ffrtmp left half-begun, closes what ended
+ * unseen, removes cgroups that nobody is in any more. Safe to run at any time, in several processes at once.
+ */
+export function repairAll(governor: Governor): void {
+  adoptOrphanGroups(governor);
+  for (const job of governor.ledger.unreleasedJobs()) repairJob(governor, job);
+}
+
+export function repairJob(governor: Governor, seen: JobRecord): Repair {
+  if (isObserved(governor, seen)) return "observed";
+  // Its observer is dead, so what stands on record now is the last word; what was read before may not be.
+  const job = governor.ledger.job(seen.key);
+  if (!job || job.released) return "released";
+  if (job.state === "ended") return release(governor, job);
+  const root = job.state === "starting" ? adoptHalfBegun(governor, job) : identityOf(job);
+  if (root && isAlive(governor.host, root)) return noteUnobserved(governor, job);
+  closeJob(governor, job, endedUnknown("unobserved", whyUnknown(governor, job)));
+  return "closed";
+}
+
+/** Whether the ffrtmp that waits for a job's end is alive. */
+export function isObserved(governor: Governor, { observer, bootId }: JobRecord): boolean {
+  return observer !== null && isAlive(governor.host, { bootId, ...observer });
+}
+
+/** The job's main process; `undefined` while it has none on record. */
+export function identityOf({ bootId, pid, startTicks }: JobRecord): ProcessIdentity | undefined {
+  return pid === null || startTicks === null ? undefined : { bootId, pid, startTicks };
+}
+
+function release(governor: Governor, job: JobRecord): Repair {
+  return releaseEnded(governor, job, jobCgroupOf(governor, job)).length === 0 ? "released" : "left";
+}
+
+function noteUnobserved(governor: Governor, job: JobRecord): Repair {
+  const { ledger, host } = governor;
+  if (job.observer !== null && ledger.takeOver(job, null))
+    ledger.addEvent(job, host.now(), "observer_died", {});
+  return "unobserved";
+}
+
+/** A governor died between the record and the end of its work: what lives is taken up from where it was left. */
+function adoptHalfBegun(governor: Governor, job: JobRecord): ProcessIdentity | undefined {
+  const { host, ledger } = governor;
+  if (job.bootId !== governor.bootId) return undefined;
+  const root = job.mode === "run" ? findLaunched(governor, job) : identityOf(job);
+  if (!root || !isAlive(host, root)) return undefined;
+  const cgroup = jobCgroupOf(governor, job);
+  governTree(governor, job, cgroup, root);
+  ledger.change(job, {
+    state: "running",
+    pid: root.pid,
+    startTicks: root.startTicks,
+    startedMs: host.now(),
+    outcomes: job.outcomes,
+  });
+  ledger.addEvent(job, host.now(), "adopted", { because: "its ffrtmp died while it was being started" });
+  return root;
+}
+
+/**
+ * The workload of a launcher that died before it could note the pid: the session leader in the job's cgroup. Where
+ * there was no cgroup to be had, the one session leader of the right age with the right command line, and nothing
+ * when there are two.
+ */
+function findLaunched(governor: Governor, job: JobRecord): ProcessIdentity | undefined {
+  const { host } = governor;
+  const cgroup = jobCgroupOf(governor, job);
+  if (cgroup.directories.length > 0) {
+    return oldestLeader(governor, listMembers(cgroup));
+  }
+  const launcherStart = job.observer?.startTicks ?? Number.POSITIVE_INFINITY;
+  const candidates = listPids(host).filter((pid) => {
+    const stat = readStat(host, pid);
+    return (
+      stat !== "gone" &&
+      isLeader(stat) &&
+      stat.startTicks >= launcherStart &&
+      sameWords(readArguments(host, pid), job.command) &&
+      governor.ledger.openJobOfProcess(job.bootId, pid, stat.startTicks) === undefined
+    );
+  });
+  return candidates.length === 1 ? oldestLeader(governor, candidates) : undefined;
+}
+
+function sameWords(a: string[], b: string[]): boolean {
+  return a.length === b.length && a.every((word, index) => word === b[index]);
+}
+
+function whyUnknown(governor: Governor, job: JobRecord): string {
+  if (job.bootId !== governor.bootId) return "the machine was restarted while it was governed";
+  if (job.state === "starting")
+    return "its ffrtmp died while starting it; whether it ran at all is not known";
+  return "it ended while no ffrtmp observed it";
+}

@@ -1,0 +1,80 @@
+import { Database, SQLiteError } from "bun:sqlite";
+import { existsSync, mkdirSync, renameSync, statSync } from "node:fs";
+import { dirname } from "node:path";
+import { isCurrent, migrate, NewerSchema } from "./migrations.ts";
+
+/** Opens one ledger file, making it and its directory when they are not there. Throws what SQLite or the file system says. */
+export function openFile(path: string): Database {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+  const db = new Database(path, { create: true, readwrite: true, strict: true });
+  try {
+    // The timeout first of all: whatever comes next may meet another ffrtmp's lock. NORMAL: a commit survives the
+    // death of every process; only power loss can take the last ones, and with them the jobs. A short log, because
+    // most ffrtmps leave without a checkpoint and the next one has to read it.
+    db.run("PRAGMA busy_timeout = 5000; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 200");
+    if (!isCurrent(db)) {
+      db.run("PRAGMA journal_mode = WAL");
+      migrate(db);
+    }
+    return db;
+  } catch (error) {
+    db.close();
+    throw error;
+  }
+}
+
+/** A ledger that lives as long as this process, for when no file can be had. */
+export function openMemory(): Database {
+  const db = new Database(":memory:", { strict: true });
+  migrate(db);
+  return db;
+}
+
+/** The file is no database, or its pages contradict each other. */
+export function isDamage(error: unknown): boolean {
+  return isSqlite(error, "SQLITE_CORRUPT", "SQLITE_NOTADB");
+}
+
+/** The medium does not take our rows now: full, read-only, not ours, failing. */
+export function isMediumTrouble(error: unknown): boolean {
+  if (error instanceof NewerSchema) return true;
+  if (
+    isSqlite(
+      error,
+      "SQLITE_FULL",
+      "SQLITE_READONLY",
+      "SQLITE_IOERR",
+      "SQLITE_CANTOPEN",
+      "SQLITE_PERM",
+      "SQLITE_BUSY",
+    )
+  )
+    return true;
+  return error instanceof Error && "syscall" in error;
+}
+
+export function isUniqueConflict(error: unknown): boolean {
+  return isSqlite(error, "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY");
+}
+
+function isSqlite(error: unknown, ...codes: string[]): boolean {
+  return error instanceof SQLiteError && codes.some((code) => error.code?.startsWith(code) ?? false);
+}
+
+/**
+ * Moves a damaged ledger and its side files out of the way and returns the new name.
+ * `undefined` when another process did so first.
+ */
+export function setAside(path: string, inode: number | undefined, now: Date): string | undefined {
+  if (inode === undefined || inodeOf(path) !== inode) return undefined;
+  const aside = `${path}.damaged-${now.toISOString().replace(/[:.]/g, "-")}`;
+  renameSync(path, aside);
+  for (const suffix of ["-wal", "-shm"]) {
+    if (existsSync(path + suffix)) renameSync(path + suffix, aside + suffix);
+  }
+  return aside;
+}
+
+export function inodeOf(path: string): number | undefined {
+  return statSync(path, { throwIfNoEntry: false })?.ino;
+}

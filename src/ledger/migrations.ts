@@ -1,0 +1,107 @@
+import type { Database } from "bun:sqlite";
+
+/** Step N brings a ledger from user_version N to N + 1. A step that was ever released is never edited. */
+const MIGRATIONS = [
+  `
+  CREATE TABLE jobs (
+    key TEXT PRIMARY KEY,
+    job_id TEXT NOT NULL,
+    mode TEXT NOT NULL CHECK (mode IN ('run', 'attach', 'watch')),
+    state TEXT NOT NULL CHECK (state IN ('starting', 'running', 'ended')),
+    boot_id TEXT NOT NULL,
+    pid INTEGER,
+    start_ticks INTEGER,
+    command TEXT NOT NULL,
+    cwd TEXT,
+    uid INTEGER,
+    created_ms INTEGER NOT NULL,
+    started_ms INTEGER,
+    observer_pid INTEGER,
+    observer_start_ticks INTEGER,
+    intent TEXT,
+    sla_eligible INTEGER NOT NULL,
+    tenant TEXT,
+    labels TEXT NOT NULL,
+    limits TEXT NOT NULL,
+    outcomes TEXT NOT NULL,
+    cgroup TEXT NOT NULL,
+    touched TEXT NOT NULL,
+    log_path TEXT,
+    released INTEGER NOT NULL DEFAULT 0
+  ) STRICT;
+
+  CREATE UNIQUE INDEX jobs_open_id ON jobs (job_id) WHERE state <> 'ended';
+  CREATE UNIQUE INDEX jobs_open_process ON jobs (boot_id, pid, start_ticks) WHERE state = 'running';
+  CREATE INDEX jobs_by_process ON jobs (pid, start_ticks);
+  CREATE INDEX jobs_unreleased ON jobs (created_ms) WHERE released = 0;
+  CREATE INDEX jobs_by_id ON jobs (job_id, created_ms);
+
+  CREATE TABLE results (
+    key TEXT PRIMARY KEY REFERENCES jobs (key),
+    ending TEXT NOT NULL CHECK (ending IN ('exited', 'detached', 'unobserved', 'never_started')),
+    start_ms INTEGER,
+    end_ms INTEGER NOT NULL,
+    exit_code INTEGER,
+    signal TEXT,
+    exit_evidence TEXT CHECK (exit_evidence IN ('parent', 'pidfd', 'proc-event')),
+    exit_unknown_because TEXT,
+    sla_compliant INTEGER NOT NULL,
+    sla_reason TEXT NOT NULL,
+    outcomes TEXT NOT NULL,
+    usage TEXT NOT NULL,
+    CHECK ((exit_code IS NULL AND signal IS NULL) = (exit_evidence IS NULL)),
+    CHECK ((exit_evidence IS NULL) = (exit_unknown_because IS NOT NULL))
+  ) STRICT;
+
+  CREATE INDEX results_by_end ON results (end_ms);
+  CREATE TRIGGER results_are_immutable BEFORE UPDATE ON results
+    BEGIN SELECT RAISE(ABORT, 'a result is never changed'); END;
+  CREATE TRIGGER results_are_kept BEFORE DELETE ON results
+    BEGIN SELECT RAISE(ABORT, 'a result is never deleted'); END;
+
+  -- What an ended job of the same name left behind is the new one's from then on: nobody else may clear it away.
+  CREATE TRIGGER jobs_pass_their_name_on AFTER INSERT ON jobs
+    BEGIN UPDATE jobs SET released = 1 WHERE job_id = NEW.job_id AND state = 'ended' AND released = 0; END;
+  CREATE TRIGGER results_end_their_job AFTER INSERT ON results
+    BEGIN UPDATE jobs SET state = 'ended', observer_pid = NULL, observer_start_ticks = NULL WHERE key = NEW.key; END;
+
+  CREATE TABLE events (
+    id INTEGER PRIMARY KEY,
+    key TEXT NOT NULL,
+    at_ms INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    detail TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX events_by_job ON events (key, id);
+
+  CREATE TABLE notes (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+  `,
+];
+
+export const SCHEMA_VERSION = MIGRATIONS.length;
+
+/** The ledger was written by a later ffrtmp; reading it with today's eyes could lose what it knows. */
+export class NewerSchema extends Error {
+  constructor(version: number) {
+    super(`its schema is version ${version}, and this ffrtmp knows versions up to ${SCHEMA_VERSION}`);
+  }
+}
+
+/** Brings the schema up to date. Safe when several processes open a new ledger at the same time. */
+export function migrate(db: Database): void {
+  db.transaction(() => {
+    const version = readVersion(db);
+    if (version > SCHEMA_VERSION) throw new NewerSchema(version);
+    for (const step of MIGRATIONS.slice(version)) db.run(step);
+    db.run(`PRAGMA user_version = ${SCHEMA_VERSION}`);
+  }).immediate();
+}
+
+export function isCurrent(db: Database): boolean {
+  return readVersion(db) === SCHEMA_VERSION;
+}
+
+function readVersion(db: Database): number {
+  const row = db.query<{ user_version: number }, []>("PRAGMA user_version").get();
+  return row?.user_version ?? 0;
+}

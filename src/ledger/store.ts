@@ -1,0 +1,150 @@
+import type { Database } from "bun:sqlite";
+import { inodeOf, isDamage, isMediumTrouble, openFile, openMemory, setAside } from "./database.ts";
+
+export type Value = string | number | null;
+export type Row = Record<string, Value>;
+type Statement = [sql: string, parameters: Row];
+
+/** Told about what an operator has to know: the ledger cannot be written, or was damaged. */
+export type OnTrouble = (message: string) => void;
+
+/**
+ * A SQLite file that governing never has to wait for. While it cannot be written, changes wait in memory and are
+ * tried again with each later one; a damaged file is set aside under a dated name and a new one begun.
+ */
+export class LedgerStore {
+  readonly path: string;
+  readonly #onTrouble: OnTrouble;
+  #db: Database;
+  #inode: number | undefined;
+  /** The file could not even be opened: what is read comes from a copy that ends with this process. */
+  #inMemory = false;
+  #waiting: Statement[] = [];
+  #saidLoss = false;
+
+  constructor(path: string, onTrouble: OnTrouble) {
+    this.path = path;
+    this.#onTrouble = onTrouble;
+    try {
+      this.#db = this.#openFile();
+    } catch (error) {
+      if (!isMediumTrouble(error)) throw error;
+      this.#sayLoss(error);
+      this.#db = openMemory();
+      this.#inMemory = true;
+    }
+  }
+
+  rows(sql: string, parameters: Row = {}): Row[] {
+    return this.#guard((db) => db.query<Row, Row>(sql).all(parameters));
+  }
+
+  /** Runs one statement at once, without waiting in memory: for changes whose success decides what is done next. */
+  countChanges(sql: string, parameters: Row): number {
+    return this.#guard((db) => db.query<unknown, Row>(sql).run(parameters)).changes;
+  }
+
+  /** Throws constraint violations, having changed nothing. */
+  write(sql: string, parameters: Row): void {
+    if (this.#inMemory) {
+      this.countChanges(sql, parameters);
+      this.#waiting.push([sql, parameters]);
+      return;
+    }
+    try {
+      this.#writeWaiting();
+      this.countChanges(sql, parameters);
+    } catch (error) {
+      if (!isMediumTrouble(error)) throw error;
+      this.#sayLoss(error);
+      this.#waiting.push([sql, parameters]);
+    }
+  }
+
+  /** Tries once more to write what waits. Returns how many changes still do. */
+  flush(): number {
+    if (this.#waiting.length === 0) return 0;
+    try {
+      if (this.#inMemory) {
+        const file = this.#openFile();
+        this.#db.close();
+        this.#db = file;
+        this.#inMemory = false;
+      }
+      this.#writeWaiting();
+      this.#saidLoss = false;
+    } catch (error) {
+      if (!isMediumTrouble(error)) throw error;
+    }
+    return this.#waiting.length;
+  }
+
+  /**
+   * Tries to write what waits and says what is lost. The database itself is left to the end of the process: closing
+   * it would write the log back to the file with two syncs of the disk, on the launch path of every short job.
+   */
+  close(): void {
+    const lost = this.flush();
+    if (lost > 0)
+      this.#onTrouble(`${lost} changes could not be written to the ledger ${this.path} and are lost`);
+  }
+
+  #writeWaiting(): void {
+    for (let next = this.#waiting[0]; next; next = this.#waiting[0]) {
+      try {
+        this.countChanges(...next);
+      } catch (error) {
+        if (isMediumTrouble(error)) throw error;
+        // Another ffrtmp closed the job meanwhile, or took its id: theirs is on record, ours is not.
+        this.#onTrouble(`a change that had to wait no longer fits the ledger ${this.path}: ${error}`);
+      }
+      this.#waiting.shift();
+    }
+  }
+
+  #guard<T>(action: (db: Database) => T): T {
+    try {
+      return action(this.#db);
+    } catch (error) {
+      if (!isDamage(error) || this.#inMemory) throw error;
+      this.#db.close();
+      this.#replaceDamaged(error);
+      this.#db = this.#openFile();
+      return action(this.#db);
+    }
+  }
+
+  #openFile(): Database {
+    this.#inode = inodeOf(this.path);
+    let db: Database;
+    try {
+      db = openFile(this.path);
+    } catch (error) {
+      if (!isDamage(error)) throw error;
+      this.#replaceDamaged(error);
+      db = openFile(this.path);
+    }
+    this.#inode = inodeOf(this.path);
+    return db;
+  }
+
+  #replaceDamaged(error: unknown): void {
+    const aside = setAside(this.path, this.#inode, new Date());
+    this.#inode = undefined;
+    if (aside === undefined) return;
+    this.#onTrouble(
+      `the ledger ${this.path} is damaged (${error}): it was set aside as ${aside} and a new one is begun. ` +
+        "Jobs that still run are taken up again from their cgroups; the history before is only in the old file",
+    );
+  }
+
+  #sayLoss(error: unknown): void {
+    if (this.#saidLoss) return;
+    this.#saidLoss = true;
+    const reason = error instanceof Error ? error.message : String(error);
+    this.#onTrouble(
+      `cannot write the ledger ${this.path} (${reason}): governing goes on, what happens is kept in memory only. ` +
+        "Make room or rights there, or name another place with FFRTMP_STATE",
+    );
+  }
+}

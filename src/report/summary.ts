@@ -1,0 +1,28 @@
+import type { JobRecord, ResultRecord } from "../ledger/records.ts";
+
+/**
+ * The line that operators grep for when a job ends.
+ * `JOB transcode-001 | sla=COMPLIANT | reason=completed_successfully | runtime=12s | exit=0 | pid=4026`
+ */
+export function summaryLine(job: JobRecord, result: ResultRecord): string {
+  return [
+    `JOB ${job.jobId}`,
+    `sla=${result.slaCompliant ? "COMPLIANT" : "VIOLATION"}`,
+    `reason=${result.slaReason}`,
+    `runtime=${formatSeconds(result)}`,
+    `exit=${exitText(result)}`,
+    `pid=${job.pid ?? "none"}`,
+  ].join(" | ");
+}
+
+/** `0`, `SIGSEGV`, or `unknown`: never a number that nobody saw. */
+export function exitText({ exitCode, signal }: ResultRecord): string {
+  return signal ?? exitCode?.toString() ?? "unknown";
+}
+
+/** Whole seconds, as scripts of the older system expect; with a decimal below ten. */
+function formatSeconds({ startMs, endMs }: ResultRecord): string {
+  if (startMs === null) return "0s";
+  const seconds = (endMs - startMs) / 1000;
+  return seconds < 10 ? `${seconds.toFixed(1)}s` : `${Math.round(seconds)}s`;
+}
