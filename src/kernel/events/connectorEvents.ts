@@ -1,13 +1,11 @@
 import { readMonotonicToWallUsec } from "../../sys/clock.ts";
-import { openConnectorSocket, readDroppedMessages, sendToKernel } from "../../sys/connectorSocket.ts";
-import { errnoName } from "../../sys/libc.ts";
-import { closeFd } from "../../sys/pidfd.ts";
 import { renameOwnThreadToItself } from "../../sys/threadName.ts";
 import type { Host } from "../host.ts";
-import { CN_IDX_PROC, encodeIgnore, encodeListen } from "./cnProc.ts";
+import { ConnectorLine } from "./connectorLine.ts";
 import { EpollThread } from "./epollThread.ts";
 import type { EventRecord } from "./eventRecords.ts";
 import { ExitWatches } from "./exitWatches.ts";
+import { explainForeignNamespace } from "./initialNamespaces.ts";
 import {
   type EventCounters,
   noCounts,
@@ -17,32 +15,44 @@ import {
   type Told,
   type WatchedProcess,
 } from "./processEvents.ts";
-import { buildProcEventFilter } from "./socketFilter.ts";
 
 const RECEIVE_BUFFER_BYTES = 8 * 1024 * 1024;
 const LOOK_INTERVAL_MS = 1000;
-const SELF_TEST_TRIES = 20;
+const SELF_TEST_TRIES = 10;
 const SELF_TEST_TRY_MS = 50;
+const HEARTBEAT_INTERVAL_MS = 10_000;
+const MOST_MISSED_BEATS = 2;
+
+export interface ConnectorOptions {
+  bufferBytes?: number;
+  heartbeatIntervalMs?: number;
+  openLine?: typeof ConnectorLine.open;
+}
 
 /**
  * Every exec, renaming and end on the machine, told by the kernel's process connector.
  *
- * Needs CONFIG_PROC_EVENTS, the initial pid and user namespaces, and before Linux 6.6 CAP_NET_ADMIN.
+ * Needs CONFIG_PROC_EVENTS, the initial pid, user and network namespaces, and before Linux 6.6 CAP_NET_ADMIN.
  */
 export class ConnectorEvents implements ProcessEvents {
   readonly source = "connector";
   readonly tells: Told = { exec: "at once", comm: "at once", exit: "at once" };
+  readonly #host: Host;
+  readonly #options: ConnectorOptions;
   readonly #thread: EpollThread;
   readonly #watches: ExitWatches;
   readonly #counters = noCounts();
-  readonly #bufferBytes: number;
-  #socketFd = -1;
+  #line: ConnectorLine | undefined;
   #onEvents: ((batch: ProcessEvent[]) => void) | undefined;
+  /** While records are being taken in, what they lead to is told together. */
   #batch: ProcessEvent[] | undefined;
-  #hasHeardItself: (() => void) | undefined;
+  #heartbeat: ReturnType<typeof setInterval> | undefined;
+  #missedBeats = 0;
+  #onHeardItself: (() => void) | undefined;
 
-  constructor(host: Host, { bufferBytes = RECEIVE_BUFFER_BYTES } = {}) {
-    this.#bufferBytes = bufferBytes;
+  constructor(host: Host, options: ConnectorOptions = {}) {
+    this.#host = host;
+    this.#options = options;
     this.#thread = new EpollThread({
       onRecords: (records) => this.#receive(records),
       onFailure: (because) => this.#emit({ kind: "failed", because }),
@@ -56,15 +66,14 @@ export class ConnectorEvents implements ProcessEvents {
   }
 
   async start(onEvents: (batch: ProcessEvent[]) => void): Promise<StartOutcome> {
-    const opened = openConnectorSocket(CN_IDX_PROC, buildProcEventFilter(), this.#bufferBytes);
-    if ("because" in opened) return { outcome: "unsupported", because: opened.because };
-    this.#socketFd = opened.fd;
-    const because = (await this.#thread.start(this.#socketFd)) ?? (await this.#listen());
+    const because = explainForeignNamespace(this.#host) ?? (await this.#open());
     if (because !== undefined) {
       await this.stop();
       return { outcome: "unsupported", because };
     }
     this.#onEvents = onEvents;
+    const { heartbeatIntervalMs = HEARTBEAT_INTERVAL_MS } = this.#options;
+    this.#heartbeat = setInterval(() => this.#beat(), heartbeatIntervalMs);
     return { outcome: "started" };
   }
 
@@ -77,38 +86,63 @@ export class ConnectorEvents implements ProcessEvents {
   }
 
   counters(): EventCounters {
-    return { ...this.#counters, dropped: readDroppedMessages(this.#socketFd) };
+    return { ...this.#counters, dropped: this.#line?.dropped() ?? null };
   }
 
   async stop(): Promise<void> {
     this.#onEvents = undefined;
+    clearInterval(this.#heartbeat);
     this.#watches.clear();
-    sendToKernel(this.#socketFd, encodeIgnore());
+    const line = this.#line;
+    this.#line = undefined;
+    line?.stopListening();
     await this.#thread.stop();
-    closeFd(this.#socketFd);
+    line?.close();
+  }
+
+  /** Returns why it cannot be, or nothing once an event has arrived. */
+  async #open(): Promise<string | undefined> {
+    const { openLine = ConnectorLine.open, bufferBytes = RECEIVE_BUFFER_BYTES } = this.#options;
+    const line = openLine(bufferBytes);
+    if ("because" in line) return line.because;
+    this.#line = line;
+    return (await this.#thread.start(line.fd)) ?? line.listen() ?? (await this.#hearItself());
+  }
+
+  /** A request to listen may be ignored without a word: only an event that arrives shows that they do. */
+  async #hearItself(): Promise<string | undefined> {
+    const heard = new Promise<true>((resolve) => {
+      this.#onHeardItself = () => resolve(true);
+    });
+    for (let tries = 0; tries < SELF_TEST_TRIES; tries++) {
+      renameOwnThreadToItself();
+      if (await Promise.race([heard, Bun.sleep(SELF_TEST_TRY_MS)])) return undefined;
+    }
+    return "the process connector took the request and told nothing";
   }
 
   /**
-   * Turns the events on and makes one. The kernel ignores a listener in another pid or user namespace
-   * without a word; only an event that arrives shows that they do.
+   * Before Linux 6.6 all listeners share one counter, and any program that says once too often that it
+   * stops listening silences everybody. A silence of one beat is a loss, and listening begins again; a
+   * second one in a row is the end.
    */
-  async #listen(): Promise<string | undefined> {
-    for (const message of encodeListen()) {
-      const sent = sendToKernel(this.#socketFd, message);
-      if (sent < 0) return `send to the process connector: ${errnoName(sent)}`;
+  #beat(): void {
+    if (this.#missedBeats >= MOST_MISSED_BEATS) {
+      clearInterval(this.#heartbeat);
+      this.#emit({ kind: "failed", because: "the process connector has gone silent" });
+      return;
     }
-    const heard = new Promise<true>((resolve) => {
-      this.#hasHeardItself = () => resolve(true);
-    });
-    try {
-      for (let tries = 0; tries < SELF_TEST_TRIES; tries++) {
-        renameOwnThreadToItself();
-        if (await Promise.race([heard, Bun.sleep(SELF_TEST_TRY_MS)])) return undefined;
-      }
-    } finally {
-      this.#hasHeardItself = undefined;
+    if (this.#missedBeats > 0) {
+      this.#line?.listen();
+      this.#noteLoss("the process connector had gone silent");
     }
-    return "the process connector took the request and told nothing: it does so in a pid or user namespace of a container";
+    this.#missedBeats++;
+    renameOwnThreadToItself();
+  }
+
+  #hearHeartbeat(): void {
+    this.#missedBeats = 0;
+    this.#onHeardItself?.();
   }
 
   #receive(records: Iterable<EventRecord>): void {
@@ -121,40 +155,27 @@ export class ConnectorEvents implements ProcessEvents {
   }
 
   #take(record: EventRecord, toWallUsec: number): void {
-    switch (record.kind) {
-      case "ready":
-        this.#watches.noteReady(record.key);
-        return;
-      case "malformed":
-        this.#counters.malformed++;
-        return;
-      case "overrun":
-        this.#counters.overruns++;
-        this.#watches.noteLoss();
-        this.#emit({
-          kind: "lost",
-          because: "the kernel dropped process events: its buffer for them was full",
-        });
-        return;
-      case "exit":
-        this.#counters.received++;
-        this.#watches.noteExit(record.pid, record.waitStatus);
-        return;
-      case "thread-exit":
-        this.#counters.received++;
-        this.#watches.noteThreadExit(record.pid, record.waitStatus);
-        return;
-      case "exec":
-        this.#counters.received++;
-        this.#watches.noteExec(record.pid);
-        this.#emit({ kind: "exec", pid: record.pid, atMs: (record.atUsec + toWallUsec) / 1000 });
-        return;
-      case "comm":
-        this.#counters.received++;
-        if (record.pid === process.pid) this.#hasHeardItself?.();
-        this.#emit({ kind: "comm", pid: record.pid, atMs: (record.atUsec + toWallUsec) / 1000 });
-        return;
+    if (record.kind === "ready") this.#watches.noteReady(record.key);
+    else if (record.kind === "malformed") this.#counters.malformed++;
+    else if (record.kind === "overrun") {
+      this.#counters.overruns++;
+      this.#noteLoss("the kernel dropped process events: its buffer for them was full");
+    } else if (record.kind === "comm" && record.pid === process.pid) this.#hearHeartbeat();
+    else {
+      this.#counters.received++;
+      const { kind, pid, waitStatus } = record;
+      if (kind === "exit") this.#watches.noteExit(pid, waitStatus);
+      else if (kind === "thread-exit") this.#watches.noteThreadExit(pid, waitStatus);
+      else {
+        if (kind === "exec") this.#watches.noteExec(pid);
+        this.#emit({ kind, pid, atMs: (record.atUsec + toWallUsec) / 1000 });
+      }
     }
+  }
+
+  #noteLoss(because: string): void {
+    this.#watches.noteLoss();
+    this.#emit({ kind: "lost", because });
   }
 
   #emit(event: ProcessEvent): void {

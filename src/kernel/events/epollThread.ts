@@ -73,19 +73,22 @@ export class EpollThread {
     removeFromEpoll(this.#epollFd, pidfd);
   }
 
+  /** The descriptors are closed only when the thread has left them: their numbers would soon be others'. */
   async stop(): Promise<void> {
-    const worker = this.#worker;
+    const [worker, epollFd, stopFd] = [this.#worker, this.#epollFd, this.#stopFd];
+    this.#worker = undefined;
+    this.#epollFd = -1;
+    this.#stopFd = -1;
     if (worker !== undefined) {
-      const stopped = new Promise<void>((resolve) => {
-        this.#onStopped = resolve;
-        setTimeout(resolve, STOP_LIMIT_MS).unref();
+      const stopped = new Promise<true>((resolve) => {
+        this.#onStopped = () => resolve(true);
       });
-      signalEventfd(this.#stopFd);
-      await stopped;
+      signalEventfd(stopFd);
+      const hasLeft = await Promise.race([stopped, Bun.sleep(STOP_LIMIT_MS)]);
       worker.terminate();
+      if (!hasLeft) return;
     }
-    closeFd(this.#stopFd);
-    closeFd(this.#epollFd);
+    for (const fd of [stopFd, epollFd]) if (fd >= 0) closeFd(fd);
   }
 
   #createWorker(): Worker {

@@ -33,6 +33,8 @@ export interface ExitWatchesOptions {
   readySet?: ReadySet;
   /** How often a process is looked at that cannot report by itself. */
   lookIntervalMs: number;
+  /** The kernel's exit record behind a pidfd; replaced where a kernel without it is to be played. */
+  readRecord?: typeof readPidfdExit;
 }
 
 /**
@@ -144,8 +146,8 @@ export class ExitWatches {
 
   /** To be called only for a process that is over. */
   #settle(watch: Watch, waitIsOver = false): void {
-    const { host, emit } = this.#options;
-    const record = watch.pidfd === null ? "none" : readPidfdExit(watch.pidfd);
+    const { host, emit, readRecord = readPidfdExit } = this.#options;
+    const record = watch.pidfd === null ? "none" : readRecord(watch.pidfd);
     if (this.#trustsZombieStatus && typeof record !== "object") {
       watch.zombieStatus ??= readZombieStatus(host, watch.process);
     }

@@ -88,7 +88,7 @@ export class ProcessScan {
   #lookAtYoung(): ProcessEvent[] {
     const events: ProcessEvent[] = [];
     for (const [pid, former] of this.#young) {
-      const isGrown = this.#host.now() - former.seenAtMs > this.#youngMs;
+      const isGrown = this.#host.now() - former.seenAtMs >= this.#youngMs;
       const appearance = readAppearance(this.#host, pid);
       if (isGrown || appearance === "gone") this.#young.delete(pid);
       if (appearance === "gone") continue;

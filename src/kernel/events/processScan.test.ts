@@ -1,0 +1,168 @@
+import { afterAll, beforeEach, expect, test } from "bun:test";
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Host, realHost } from "../host.ts";
+import type { ProcessEvent } from "./processEvents.ts";
+import { ProcessScan } from "./processScan.ts";
+
+const YOUNG_MS = 1000;
+const trees: string[] = [];
+afterAll(() => {
+  for (const tree of trees) rmSync(tree, { recursive: true });
+});
+
+/** A procfs in a directory, with as much of it as a scan reads. */
+class FakeProc {
+  readonly root = mkdtempSync(join(tmpdir(), "ffrtmp-proc-"));
+  nowMs = 1_000_000;
+  forks = 100;
+  lastPid = 400;
+  uptimeTicks = 50_000;
+  readonly host: Host = { ...realHost(), procRoot: this.root, now: () => this.nowMs };
+
+  constructor() {
+    trees.push(this.root);
+    mkdirSync(`${this.root}/sys/kernel`, { recursive: true });
+    writeFileSync(`${this.root}/sys/kernel/pid_max`, "32768\n");
+    this.tick();
+  }
+
+  tick(): void {
+    this.nowMs += 100;
+    this.uptimeTicks += 10;
+    writeFileSync(`${this.root}/stat`, `cpu  1 2 3\nprocesses ${this.forks}\nprocs_running 1\n`);
+    writeFileSync(`${this.root}/loadavg`, `0.35 0.20 0.11 2/214 ${this.lastPid}\n`);
+    writeFileSync(`${this.root}/uptime`, `${this.uptimeTicks / 100} 95331.02\n`);
+  }
+
+  fork(pid: number, { comm = "sh", exe = "/bin/sh", state = "S", flags = 0 } = {}): void {
+    this.forks++;
+    this.lastPid = pid;
+    this.tick();
+    rmSync(`${this.root}/${pid}`, { recursive: true, force: true });
+    mkdirSync(`${this.root}/${pid}`);
+    const fields: (string | number)[] = Array.from({ length: 50 }, () => 0);
+    fields[0] = state;
+    fields[9 - 3] = flags;
+    fields[22 - 3] = this.uptimeTicks;
+    writeFileSync(`${this.root}/${pid}/stat`, `${pid} (${comm}) ${fields.join(" ")}\n`);
+    this.become(pid, comm, exe);
+    this.tick();
+  }
+
+  become(pid: number, comm: string, exe: string): void {
+    writeFileSync(`${this.root}/${pid}/comm`, `${comm}\n`);
+    writeFileSync(`${this.root}/${pid}/cmdline`, `${exe}\0`);
+    rmSync(`${this.root}/${pid}/exe`, { force: true });
+    symlinkSync(exe, `${this.root}/${pid}/exe`);
+  }
+
+  end(pid: number): void {
+    rmSync(`${this.root}/${pid}`, { recursive: true });
+  }
+}
+
+let proc: FakeProc;
+beforeEach(() => {
+  proc = new FakeProc();
+});
+
+function told(events: ProcessEvent[]): string[] {
+  return events.map((event) => ("pid" in event ? `${event.kind} ${event.pid}` : event.kind));
+}
+
+test("what was there before is not told, what is new is", () => {
+  proc.fork(401);
+  const scan = new ProcessScan(proc.host, YOUNG_MS);
+  expect(told(scan.scan().events)).toEqual([]);
+  proc.fork(402);
+  expect(told(scan.scan().events)).toEqual(["exec 402"]);
+  expect(told(scan.scan().events)).toEqual([]);
+});
+
+test("nothing is listed while no process was created", () => {
+  const scan = new ProcessScan(proc.host, YOUNG_MS);
+  expect(scan.scan().wasListed).toBe(false);
+  proc.fork(401);
+  expect(scan.scan().wasListed).toBe(true);
+  expect(scan.scan().wasListed).toBe(false);
+});
+
+test("of processes that are known nothing is read", () => {
+  proc.fork(401);
+  const scan = new ProcessScan(proc.host, YOUNG_MS);
+  unlinkSync(`${proc.root}/401/stat`);
+  proc.fork(402);
+  expect(told(scan.scan().events)).toEqual(["exec 402"]);
+});
+
+test("a young process is told again when it runs another program or has another name, a grown one is not", () => {
+  const scan = new ProcessScan(proc.host, YOUNG_MS);
+  proc.fork(401);
+  scan.scan();
+  proc.become(401, "ffmpeg", "/usr/bin/ffmpeg");
+  expect(told(scan.scan().events)).toEqual(["exec 401"]);
+  proc.become(401, "encoder", "/usr/bin/ffmpeg");
+  expect(told(scan.scan().events)).toEqual(["comm 401"]);
+  proc.nowMs += YOUNG_MS;
+  scan.scan();
+  proc.become(401, "other", "/bin/other");
+  expect(told(scan.scan().events)).toEqual([]);
+});
+
+test("what changed before a process was grown is told even when it is looked at later", () => {
+  const scan = new ProcessScan(proc.host, YOUNG_MS);
+  proc.fork(401);
+  scan.scan();
+  proc.become(401, "ffmpeg", "/usr/bin/ffmpeg");
+  proc.nowMs += 10 * YOUNG_MS;
+  expect(told(scan.scan().events)).toEqual(["exec 401"]);
+});
+
+test("a newcomer under the pid of a process that was known is told", () => {
+  proc.fork(401);
+  proc.lastPid = 399;
+  proc.tick();
+  const scan = new ProcessScan(proc.host, YOUNG_MS);
+  proc.end(401);
+  proc.fork(401);
+  expect(told(scan.scan().events)).toEqual(["exec 401"]);
+});
+
+test("the same process is not told again when the kernel has passed its pid", () => {
+  proc.fork(500);
+  proc.lastPid = 450;
+  proc.tick();
+  const scan = new ProcessScan(proc.host, YOUNG_MS);
+  proc.fork(600);
+  expect(told(scan.scan().events)).toEqual(["exec 600"]);
+});
+
+test("a process that ended is forgotten, so that its pid is new when it comes again", () => {
+  const scan = new ProcessScan(proc.host, YOUNG_MS);
+  proc.fork(401);
+  scan.scan();
+  proc.end(401);
+  proc.fork(402);
+  expect(told(scan.scan().events)).toEqual(["exec 402"]);
+  proc.fork(401);
+  expect(told(scan.scan().events)).toEqual(["exec 401"]);
+});
+
+test("kernel threads, zombies and processes gone in the middle of the scan are not told", () => {
+  const scan = new ProcessScan(proc.host, YOUNG_MS);
+  proc.fork(401, { flags: 0x200000 });
+  proc.fork(402, { state: "Z" });
+  proc.fork(403);
+  unlinkSync(`${proc.root}/403/comm`);
+  proc.fork(404);
+  unlinkSync(`${proc.root}/404/stat`);
+  expect(told(scan.scan().events)).toEqual([]);
+});
+
+test("where the kernel counts no forks every scan lists", () => {
+  const scan = new ProcessScan(proc.host, YOUNG_MS);
+  writeFileSync(`${proc.root}/stat`, "cpu  1 2 3\n");
+  expect([scan.scan().wasListed, scan.scan().wasListed]).toEqual([true, true]);
+});
