@@ -9,6 +9,8 @@ const FILES = {
   wiops: "blkio.throttle.write_iops_device",
 } as const;
 
+const MAX_OPERATIONS = 2 ** 32 - 1;
+
 /** cgroup v1 `blkio`: Documentation/admin-guide/cgroup-v1/blkio-controller.rst. */
 export const blkio: CgroupController = {
   name: "blkio",
@@ -36,8 +38,10 @@ function writeRates(directory: CgroupDirectory, max: IoMax): string[] {
   return IO_RATES.flatMap((rate) => {
     const value = max[rate];
     if (value === undefined) return [];
-    // 0 takes a rule away: v1 has no word for "no limit".
-    const write = writeKnob(directory, FILES[rate], `${max.device} ${value === "max" ? 0 : value}`);
+    // 0 takes a rule away: v1 has no word for "no limit". Operations are kept in 32 bits, of which the highest means
+    // none, and what is larger is cut off without a word: 2^32 would become a limit of 0, and stop all I/O.
+    const isUnlimited = value === "max" || (rate.endsWith("iops") && value >= MAX_OPERATIONS);
+    const write = writeKnob(directory, FILES[rate], `${max.device} ${isUnlimited ? 0 : value}`);
     return "refusal" in write ? [write.refusal] : [];
   });
 }
