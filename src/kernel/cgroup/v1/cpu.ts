@@ -1,7 +1,16 @@
 import type { CpuMax } from "../../limits.ts";
 import { wantedText } from "../../limits.ts";
 import type { CgroupController, CgroupDirectory } from "../controller.ts";
-import { heldAbove, judgeWrite, readCounters, readNumber, tightestAbove, writeKnob } from "../knob.ts";
+import {
+  heldAbove,
+  judgeWrite,
+  type KnobWrite,
+  readCounters,
+  readKnob,
+  readNumber,
+  tightestAbove,
+  writeKnob,
+} from "../knob.ts";
 
 /** cgroup v1 `cpu`: Documentation/scheduler/sched-bwc.rst and sched-design-CFS.rst. */
 export const cpu: CgroupController = {
@@ -46,16 +55,25 @@ function readCores(directory: CgroupDirectory): number | undefined {
   return quotaUsec === undefined || !periodUsec ? undefined : quotaUsec / periodUsec;
 }
 
-/** Period before quota: in a new group the quota is still "none", so no write in between can loosen or be refused. */
-function writeQuota(directory: CgroupDirectory, max: CpuMax): ReturnType<typeof writeKnob> {
-  const period = writeKnob(directory, "cpu.cfs_period_us", String(max.periodUsec));
-  if ("refusal" in period) return period;
-  const quota = writeKnob(
-    directory,
-    "cpu.cfs_quota_us",
-    max.quotaUsec === "max" ? "-1" : String(max.quotaUsec),
-  );
-  if ("refusal" in quota) return quota;
-  const actual = quota.readBack === "-1" ? "max" : quota.readBack;
-  return { readBack: `${actual} ${period.readBack}` };
+/**
+ * A longer period is written before the quota, a shorter one after it: what holds between the two writes is tighter
+ * than what was or what will be, so that nothing is loosened and no parent's quota is exceeded.
+ */
+function writeQuota(directory: CgroupDirectory, max: CpuMax): KnobWrite {
+  const period = { file: "cpu.cfs_period_us", data: String(max.periodUsec) };
+  const quota = { file: "cpu.cfs_quota_us", data: max.quotaUsec === "max" ? "-1" : String(max.quotaUsec) };
+  const isLonger = max.periodUsec >= (readNumber(directory, period.file) ?? 0);
+  const first = isLonger ? period : quota;
+  const second = isLonger ? quota : period;
+
+  const before = readKnob(directory, first.file);
+  const firstWrite = writeKnob(directory, first.file, first.data);
+  if ("refusal" in firstWrite) return firstWrite;
+  const secondWrite = writeKnob(directory, second.file, second.data);
+  if ("refusal" in secondWrite) {
+    if (before !== undefined) writeKnob(directory, first.file, before);
+    return secondWrite;
+  }
+  const held = readKnob(directory, quota.file);
+  return { readBack: `${held === "-1" ? "max" : held} ${readKnob(directory, period.file)}` };
 }
