@@ -1,6 +1,7 @@
 import type { LimitOutcome, Limits } from "../limits.ts";
 import type { CgroupDirectory } from "./controller.ts";
-import { judgeWrite, writeKnob } from "./knob.ts";
+import { ancestorsOf } from "./hierarchies.ts";
+import { heldAbove, judgeWrite, readKnob, writeKnob } from "./knob.ts";
 
 /** The largest CPU number that a list may name: what kernels are built for (CONFIG_NR_CPUS) ends below it. */
 const MAX_CPU = 8191;
@@ -19,10 +20,33 @@ export function parseCpuList(text: string): number[] | undefined {
   return [...cpus].sort((a, b) => a - b);
 }
 
-/** cpuset.cpus is the same file with the same format on v1 and v2; the kernel refuses what the parent does not have. */
+/** The CPUs that a cgroup may really use. v1 has the file from 3.17; before, it keeps no other list than cpuset.cpus. */
+const EFFECTIVE = { 1: ["cpuset.effective_cpus", "cpuset.cpus"], 2: ["cpuset.cpus.effective"] } as const;
+
+/**
+ * cpuset.cpus is the same file with the same format on v1 and v2. v1 refuses what the parent does not have; v2 keeps
+ * whatever it is told, and uses of it what the parent leaves, or all that the parent has when that is nothing.
+ */
 export function applyCpus(directory: CgroupDirectory, { cpus }: Limits): LimitOutcome {
   const wanted = cpus as string;
-  const list = parseCpuList(wanted)?.join();
-  const write = writeKnob(directory, "cpuset.cpus", wanted);
-  return judgeWrite("cpuset.cpus", wanted, write, (readBack) => parseCpuList(readBack)?.join() === list);
+  const limit = "cpuset.cpus";
+  const list = parseCpuList(wanted);
+  if (!list)
+    return { limit, outcome: "refused", wanted, because: `"${wanted}" is no list of CPUs such as 0-3,8` };
+  for (const path of ancestorsOf(directory.hierarchy, directory.path)) {
+    const text = readEffective({ ...directory, path });
+    const above = text === undefined ? undefined : parseCpuList(text);
+    if (text === undefined || !above) continue;
+    if (above.every((cpu) => list.includes(cpu))) return heldAbove(limit, wanted, { text, path });
+    break;
+  }
+  const write = writeKnob(directory, limit, wanted);
+  const used = "refusal" in write ? write : { readBack: readEffective(directory) ?? write.readBack };
+  return judgeWrite(limit, wanted, used, (readBack) => parseCpuList(readBack)?.join() === list.join());
+}
+
+function readEffective(directory: CgroupDirectory): string | undefined {
+  return EFFECTIVE[directory.hierarchy.version]
+    .map((file) => readKnob(directory, file))
+    .find((text) => text !== undefined);
 }
