@@ -28,7 +28,9 @@ export const memory: CgroupController = {
     },
     "memory.max"(directory, { memoryMaxBytes }) {
       const wanted = String(memoryMaxBytes);
-      const above = tightestAbove(directory, readLimitBytes);
+      const above = tightestAbove(directory, (ancestor) =>
+        countsForChildren(ancestor) ? readLimitBytes(ancestor) : undefined,
+      );
       if (above && above.value <= (memoryMaxBytes as number)) {
         return heldAbove("memory.max", wanted, { text: String(above.value), path: above.path });
       }
@@ -44,13 +46,15 @@ export const memory: CgroupController = {
     };
   },
   hindrance(origin) {
-    // Before 5.11 a group could be told not to count for its children; a child then escapes its limit.
-    if (readKnob(origin, "memory.use_hierarchy") !== "0" || origin.path === origin.hierarchy.mountPoint)
-      return undefined;
-    if (readLimitBytes(origin) === undefined) return undefined;
+    if (countsForChildren(origin) || readLimitBytes(origin) === undefined) return undefined;
     return `${origin.path} limits memory without memory.use_hierarchy: a child would escape its limit`;
   },
 };
+
+/** Before 5.11 a group could be told not to count for its children, and was by default; they escape its limit then. */
+function countsForChildren(group: CgroupDirectory): boolean {
+  return readKnob(group, "memory.use_hierarchy") !== "0";
+}
 
 /** PAGE_COUNTER_MAX in bytes: what memory.limit_in_bytes shows when there is no limit, on machines with 4 KiB pages or larger. */
 const UNLIMITED_BYTES = 0x7fff_ffff_ffff_0000;
