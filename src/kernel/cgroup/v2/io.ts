@@ -1,6 +1,6 @@
-import { IO_RATES, type IoMax, ioMaxText, wantedText } from "../../limits.ts";
-import type { CgroupController } from "../controller.ts";
-import { readKnob, writeKnob } from "../knob.ts";
+import { IO_RATES, type IoMax, ioMaxText, type LimitOutcome, wantedText } from "../../limits.ts";
+import type { CgroupController, CgroupDirectory } from "../controller.ts";
+import { readKnob, tightestAbove, writeKnob } from "../knob.ts";
 
 /** cgroup v2 `io`: Documentation/admin-guide/cgroup-v2.rst. */
 export const io: CgroupController = {
@@ -9,15 +9,20 @@ export const io: CgroupController = {
   apply: {
     "io.max"(directory, { ioMax = [] }) {
       const wanted = wantedText({ ioMax }, "io.max") as string;
-      for (const max of ioMax) {
-        const write = writeKnob(directory, "io.max", ioMaxText(max));
-        if ("refusal" in write)
-          return { limit: "io.max", outcome: "refused", wanted, because: write.refusal };
+      const plans = ioMax.map((max) => planRates(directory, max));
+      for (const { write } of plans) {
+        if (IO_RATES.every((rate) => write[rate] === undefined)) continue;
+        const knob = writeKnob(directory, "io.max", ioMaxText(write));
+        if ("refusal" in knob) return { limit: "io.max", outcome: "refused", wanted, because: knob.refusal };
       }
-      const held = readKnob(directory, "io.max") ?? "";
-      const actual = ioMax.map((max) => ioMaxText(readRates(held, max))).join(", ");
-      if (actual === wanted) return { limit: "io.max", outcome: "applied", wanted, actual };
-      return { limit: "io.max", outcome: "partial", wanted, actual, because: `the kernel holds ${actual}` };
+      const text = readKnob(directory, "io.max") ?? "";
+      const asked = plans.map(({ write, held }) => ({ ...held, ...write }));
+      const actual = plans.map(({ write, held }) => ({ ...held, ...readRates(text, write) }));
+      const outcome = textOf(actual) === textOf(asked) ? "applied" : "partial";
+      const because = plans.flatMap(({ because }) => because);
+      if (outcome === "partial") because.unshift(`the kernel holds ${textOf(actual)}`);
+      const result: LimitOutcome = { limit: "io.max", outcome, wanted, actual: textOf(actual) };
+      return because.length === 0 ? result : { ...result, because: because.join("; ") };
     },
   },
   usage(directory) {
@@ -27,16 +32,47 @@ export const io: CgroupController = {
   },
 };
 
-// 8:0 rbps=1048576 wbps=max riops=max wiops=max
+/** What of one device's rates is to be written, and what holds already above. */
+interface RatePlan {
+  write: IoMax;
+  held: IoMax;
+  because: string[];
+}
+
+function planRates(directory: CgroupDirectory, max: IoMax): RatePlan {
+  const { device } = max;
+  const plan: RatePlan = { write: { device }, held: { device }, because: [] };
+  for (const rate of IO_RATES) {
+    const value = max[rate];
+    if (value === undefined) continue;
+    const above = tightestAbove(directory, (ancestor) =>
+      readRate(readKnob(ancestor, "io.max") ?? "", device, rate),
+    );
+    if (above && (value === "max" || above.value <= value)) {
+      plan.held[rate] = above.value;
+      plan.because.push(`not written: ${above.path} already holds ${device} to ${rate}=${above.value}`);
+    } else plan.write[rate] = value;
+  }
+  return plan;
+}
+
+function textOf(ioMax: IoMax[]): string {
+  return ioMax.map(ioMaxText).join(", ");
+}
+
 function readRates(text: string, max: IoMax): IoMax {
   const actual: IoMax = { device: max.device };
-  const line = text.split("\n").find((candidate) => candidate.startsWith(`${max.device} `));
   for (const rate of IO_RATES) {
-    if (max[rate] === undefined) continue;
-    const value = line?.match(new RegExp(`${rate}=(\\S+)`))?.[1];
-    actual[rate] = value === undefined || value === "max" ? "max" : Number(value);
+    if (max[rate] !== undefined) actual[rate] = readRate(text, max.device, rate) ?? "max";
   }
   return actual;
+}
+
+// 8:0 rbps=1048576 wbps=max riops=max wiops=max
+function readRate(text: string, device: string, rate: string): number | undefined {
+  const line = text.split("\n").find((candidate) => candidate.startsWith(`${device} `));
+  const value = line?.match(new RegExp(`\\b${rate}=(\\d+)`))?.[1];
+  return value === undefined ? undefined : Number(value);
 }
 
 // 8:0 rbytes=1459200 wbytes=314773504 rios=192 wios=353 dbytes=0 dios=0
