@@ -99,7 +99,8 @@ const ERRNO_MEANINGS: Record<string, string> = {
   ENOENT: "ENOENT (no such file)",
   ENODEV: "ENODEV (no such device, or the group is being removed)",
   ENOSPC: "ENOSPC (the kernel has no room for it)",
-  EOPNOTSUPP: "EOPNOTSUPP (this kernel does not offer it)",
+  ENOTSUP: "EOPNOTSUPP (not possible for this cgroup)",
+  ERANGE: "ERANGE (out of the range that the kernel takes)",
   ESRCH: "ESRCH (no such process)",
 };
 
