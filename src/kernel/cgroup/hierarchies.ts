@@ -43,7 +43,8 @@ export function parseHierarchies(mountinfo: string): Hierarchy[] {
     const [mount, source] = line.split(" - ");
     const [, , , mountRoot, mountPoint] = mount?.split(" ") ?? [];
     const [type, , superOptions] = source?.split(" ") ?? [];
-    if (!mountRoot || !mountPoint || (type !== "cgroup" && type !== "cgroup2")) continue;
+    if (!mountRoot?.startsWith("/") || !mountPoint?.startsWith("/")) continue;
+    if (type !== "cgroup" && type !== "cgroup2") continue;
     const options = (superOptions ?? "").split(",").filter(isOfKey);
     const hierarchy: Hierarchy = {
       key: type === "cgroup2" ? "" : options.join(","),
