@@ -43,6 +43,8 @@ export interface CgroupController {
   readonly name: string;
   /** Whether a job gets a directory for it even when none of its limits was asked for, because it measures. */
   readonly measures: boolean;
+  /** v2: usable in a cgroup of single threads too (a threaded controller). */
+  readonly dividesThreads?: boolean;
   readonly apply: Partial<Record<CgroupLimitName, ApplyLimit>>;
   usage(directory: CgroupDirectory): Partial<Usage>;
   /** Why a process of `origin` must not be put into a child of it: it would lose a limit. */

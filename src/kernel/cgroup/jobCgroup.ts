@@ -5,6 +5,7 @@ import { type CgroupController, type CgroupDirectory, UNKNOWN_USAGE, type Usage 
 import { controllersOf, V2_ALWAYS_MEASURES } from "./controllers.ts";
 import { directoryOf, type Hierarchy, type Membership } from "./hierarchies.ts";
 import { explain } from "./knob.ts";
+import { isThreaded, listOccupants, listProcesses, readType } from "./members.ts";
 
 /** The cgroup of one job in one hierarchy. */
 export interface JobDirectory {
@@ -12,8 +13,10 @@ export interface JobDirectory {
   path: string;
   /** The directory it lies in: where its processes came from, and where they go back to. */
   origin: string;
-  /** v2: the controllers that were switched on in `origin` for it. */
+  /** v2: the controllers to switch on in `origin` for it; they were off when the job was planned. */
   enabled: string[];
+  /** v2: it lies among the processes of `origin`, and can limit only what threads can share. */
+  threaded: boolean;
   /** Controllers usable in this directory. */
   controllers: CgroupController[];
 }
@@ -51,26 +54,58 @@ export function planJobCgroup(
     const cgroupPath = membership.get(hierarchy.key);
     const origin = cgroupPath === undefined ? undefined : directoryOf(hierarchy, cgroupPath);
     if (origin === undefined) {
-      const because = `its ${hierarchy.key || "v2"} cgroup ${cgroupPath ?? ""} is not visible below ${hierarchy.mountPoint}`;
+      const because =
+        cgroupPath === undefined
+          ? `it has no cgroup in the hierarchy at ${hierarchy.mountPoint}`
+          : `its ${hierarchy.key || "v2"} cgroup ${cgroupPath} is not visible below ${hierarchy.mountPoint}`;
       job.hindrances.push(...wanted.map(({ name }) => ({ controller: name, because })));
       continue;
     }
-    const hindrances = wanted.flatMap((controller) => {
-      const because = controller.hindrance?.({ fs, hierarchy, path: origin });
-      return because === undefined ? [] : [{ controller: controller.name, because }];
-    });
-    job.hindrances.push(...hindrances);
-    // Controllers that share one v1 hierarchy move together: what hinders one hinders all.
-    if (hindrances.length > 0) continue;
+    // Controllers that share one v1 hierarchy move together: what hinders one, wanted or not, hinders all.
+    const because = controllersOf(hierarchy)
+      .map((controller) => controller.hindrance?.({ fs, hierarchy, path: origin }))
+      .find((reason) => reason !== undefined);
+    if (because !== undefined) {
+      job.hindrances.push(...wanted.map(({ name }) => ({ controller: name, because })));
+      continue;
+    }
+    const threaded = hierarchy.version === 2 && isAmongProcesses(fs, origin);
+    const usable = wanted.filter(({ dividesThreads }) => dividesThreads || !threaded);
+    job.hindrances.push(
+      ...wanted
+        .filter((controller) => !usable.includes(controller))
+        .map(({ name }) => ({
+          controller: name,
+          because: `${origin} holds processes, and among them cgroup v2 can limit cpu, cpuset and pids only`,
+        })),
+    );
     job.directories.push({
       hierarchy,
       path: `${origin}/${name}`,
       origin,
-      enabled: [],
-      controllers: wanted,
+      enabled: hierarchy.version === 2 ? listDisabled(fs, origin, usable) : [],
+      threaded,
+      controllers: usable,
     });
   }
   return job;
+}
+
+/** v2: whether a child of `origin` can only be one of threads. The root of all cgroups, which has no type, is free of that rule. */
+function isAmongProcesses(fs: CgroupFs, origin: string): boolean {
+  const type = readType(fs, origin);
+  if (type === undefined) return false;
+  if (type !== "domain") return true;
+  try {
+    return fs.read(`${origin}/cgroup.procs`) !== "";
+  } catch {
+    return false;
+  }
+}
+
+function listDisabled(fs: CgroupFs, origin: string, controllers: CgroupController[]): string[] {
+  const enabled = readWords(fs, `${origin}/cgroup.subtree_control`);
+  return controllers.map(({ name }) => name).filter((name) => !enabled.includes(name));
 }
 
 /** What is enough to find a job's cgroup again: JSON in the ledger. */
@@ -100,33 +135,35 @@ export function restoreJobCgroup(
   const directories = stored.flatMap(({ hierarchy: key, path, origin, enabled }): JobDirectory[] => {
     const hierarchy = hierarchies.find((candidate) => candidate.key === key);
     if (!hierarchy || !fs.exists(path)) return [];
+    const known = controllersOf(hierarchy);
     const usable = hierarchy.version === 1 ? undefined : readWords(fs, `${path}/cgroup.controllers`);
-    const controllers = controllersOf(hierarchy).filter(({ name }) => usable?.includes(name) ?? true);
-    return [{ hierarchy, path, origin, enabled, controllers }];
+    const controllers = usable ? known.filter(({ name }) => usable.includes(name)) : known;
+    return [{ hierarchy, path, origin, enabled, threaded: isThreaded(fs, path), controllers }];
   });
   return { fs, directories, hindrances: [] };
 }
 
 /**
  * Makes the directories. What cannot be made becomes a hindrance, and the rest goes on.
- * Throws only a `GroupInUse`, when a directory of that name holds processes already.
+ * Throws only a `GroupInUse`, when a directory of that name holds processes already; nothing is made then.
  */
 export function createJobCgroup(job: JobCgroup): void {
-  job.directories = job.directories.filter((directory) => {
-    const names = directory.controllers.map(({ name }) => name);
-    try {
-      makeDirectory(job.fs, directory);
-      return true;
-    } catch (error) {
-      if (error instanceof GroupInUse) throw error;
-      const because = `${explain(error)} making ${directory.path}`;
-      job.hindrances.push(...names.map((controller) => ({ controller, because })));
-      return false;
-    }
-  });
+  const made: JobDirectory[] = [];
   for (const directory of job.directories) {
-    if (directory.hierarchy.version === 2) enableControllers(job, directory);
+    try {
+      makeDirectory(job, directory);
+      made.push(directory);
+    } catch (error) {
+      if (error instanceof GroupInUse) {
+        for (const { path } of made) job.fs.rmdir(path);
+        throw error;
+      }
+      hinder(job, directory, `${explain(error)} making ${directory.path}`);
+    }
   }
+  job.directories = made.filter(
+    (directory) => directory.hierarchy.version === 1 || enableControllers(job, directory),
+  );
 }
 
 /** A cgroup of the wanted name exists and processes live in it. */
@@ -141,46 +178,67 @@ export class GroupInUse extends Error {
   }
 }
 
-function makeDirectory(fs: CgroupFs, directory: JobDirectory): void {
+function makeDirectory(job: JobCgroup, { hierarchy, path, origin, threaded }: JobDirectory): void {
+  const { fs } = job;
   try {
-    fs.mkdir(directory.path);
+    fs.mkdir(path);
   } catch (error) {
     if (errnoOf(error) !== "EEXIST") throw error;
-    // Left by a governor that died before its workload joined. Made anew, so that no old limit stays in it.
-    const pids = readPids(fs, directory.path);
-    if (pids.length > 0) throw new GroupInUse(directory.path, pids);
-    removeTree(fs, directory.path);
-    fs.mkdir(directory.path);
+    // Left by a governor that died before its workload joined. Made anew, so that no old limit stays in it;
+    // but first every hierarchy is looked at: the workload may have joined another one.
+    for (const directory of job.directories) refuseOccupied(fs, directory.path);
+    removeTree(fs, path);
+    fs.mkdir(path);
   }
   try {
-    const { hierarchy, path, origin } = directory;
-    for (const controller of directory.controllers) {
+    if (threaded) fs.write(`${path}/cgroup.type`, "threaded");
+    // Those that nobody asked for too: a cpuset that shares the hierarchy lets nothing in until it is prepared.
+    for (const controller of controllersOf(hierarchy)) {
       controller.prepare?.({ fs, hierarchy, path }, { fs, hierarchy, path: origin });
     }
   } catch (error) {
-    fs.rmdir(directory.path);
+    fs.rmdir(path);
     throw error;
   }
 }
 
-/** A v2 child has the files of a controller only after the parent has it in cgroup.subtree_control. */
-function enableControllers(job: JobCgroup, directory: JobDirectory): void {
+function refuseOccupied(fs: CgroupFs, path: string): void {
+  const occupants = listOccupants(fs, path);
+  if (occupants.length > 0) throw new GroupInUse(path, occupants);
+}
+
+/**
+ * A v2 child has the files of a controller only after the parent has it in cgroup.subtree_control.
+ * False when nothing could join the child afterwards; all is as before then.
+ */
+function enableControllers(job: JobCgroup, directory: JobDirectory): boolean {
   const { fs } = job;
-  const usable: CgroupController[] = [];
-  for (const controller of directory.controllers) {
-    const file = `${directory.origin}/cgroup.subtree_control`;
+  const { origin, path } = directory;
+  const file = `${origin}/cgroup.subtree_control`;
+  for (const name of directory.enabled) {
     try {
-      if (!readWords(fs, file).includes(controller.name)) {
-        fs.write(file, `+${controller.name}`);
-        directory.enabled.push(controller.name);
-      }
-      usable.push(controller);
+      fs.write(file, `+${name}`);
     } catch (error) {
-      const because = `${explain(error)} writing "+${controller.name}" to ${file}`;
-      job.hindrances.push({ controller: controller.name, because });
+      job.hindrances.push({ controller: name, because: `${explain(error)} writing "+${name}" to ${file}` });
     }
   }
-  directory.controllers = usable;
+  const enabled = readWords(fs, file);
+  directory.enabled = directory.enabled.filter((name) => enabled.includes(name));
+  directory.controllers = directory.controllers.filter(({ name }) => enabled.includes(name));
+  // Processes that came to the origin after the plan was made: with a controller on, no process may be below them.
+  if (readType(fs, path) !== "domain invalid") return true;
+  hinder(
+    job,
+    directory,
+    `${origin} has got processes of its own, and a cgroup among them can hold no others`,
+  );
+  fs.rmdir(path);
+  disableControllers(fs, origin, directory.enabled);
+  return false;
+}
+
+function hinder(job: JobCgroup, { controllers }: JobDirectory, because: string): void {
+  job.hindrances.push(...controllers.map(({ name }) => ({ controller: name, because })));
 }
 
 /** Moves the calling thread, and so the children it will have, in. Only v1: on v2 a child is born into its cgroup. */
@@ -253,7 +311,7 @@ function measuringControllers({ hierarchy, controllers }: JobDirectory): Iterabl
 
 /** Every process in the job's cgroup or in cgroups that the workload made below it. */
 export function listMembers(job: JobCgroup): number[] {
-  const members = new Set(job.directories.flatMap(({ path }) => readPids(job.fs, path)));
+  const members = new Set(job.directories.flatMap(({ path }) => listProcesses(job.fs, path)));
   return [...members].sort((a, b) => a - b);
 }
 
@@ -277,7 +335,7 @@ function removeDirectory(fs: CgroupFs, path: string): boolean {
     if (errnoOf(error) === "ENOENT") return true;
   }
   // Looked at before anything below is touched: an empty cgroup that a living workload made for itself stays its own.
-  if (readPids(fs, path).length > 0) return false;
+  if (isOccupied(fs, path)) return false;
   try {
     removeTree(fs, path);
     return true;
@@ -288,7 +346,7 @@ function removeDirectory(fs: CgroupFs, path: string): boolean {
 
 /** Only once nothing else lies there: another job, ours or not, may rely on what we switched on. */
 function disableControllers(fs: CgroupFs, origin: string, enabled: string[]): void {
-  if (enabled.length === 0 || fs.children(origin).length > 0) return;
+  if (enabled.length === 0 || hasChildren(fs, origin)) return;
   for (const name of enabled) {
     try {
       fs.write(`${origin}/cgroup.subtree_control`, `-${name}`);
@@ -303,12 +361,21 @@ function removeTree(fs: CgroupFs, path: string): void {
   fs.rmdir(path);
 }
 
-function readPids(fs: CgroupFs, path: string): number[] {
+/** What cannot be looked into counts as occupied. */
+function isOccupied(fs: CgroupFs, path: string): boolean {
   try {
-    const own = fs.read(`${path}/cgroup.procs`).split("\n").filter(Boolean).map(Number);
-    return [...own, ...fs.children(path).flatMap((child) => readPids(fs, `${path}/${child}`))];
+    return listOccupants(fs, path).length > 0;
   } catch {
-    return [];
+    return true;
+  }
+}
+
+/** One that is gone, with its owner, needs no more care. */
+function hasChildren(fs: CgroupFs, path: string): boolean {
+  try {
+    return fs.children(path).length > 0;
+  } catch {
+    return true;
   }
 }
 
@@ -320,6 +387,11 @@ function asDirectory(job: JobCgroup, { hierarchy, path }: JobDirectory): CgroupD
   return { fs: job.fs, hierarchy, path };
 }
 
+/** Empty where there is no such file. */
 function readWords(fs: CgroupFs, path: string): string[] {
-  return fs.read(path).split(/\s+/).filter(Boolean);
+  try {
+    return fs.read(path).split(/\s+/).filter(Boolean);
+  } catch {
+    return [];
+  }
 }

@@ -5,6 +5,7 @@ import { heldAbove, judgeWrite, readNumber, tightestAbove, writeKnob } from "./k
 export const pids: CgroupController = {
   name: "pids",
   measures: true,
+  dividesThreads: true,
   apply: {
     "pids.max"(directory, { pidsMax }) {
       const wanted = String(pidsMax);

@@ -6,6 +6,7 @@ import { heldAbove, judgeWrite, readCounters, readKnob, tightestAbove, writeKnob
 export const cpu: CgroupController = {
   name: "cpu",
   measures: true,
+  dividesThreads: true,
   apply: {
     "cpu.max"(directory, { cpuMax }) {
       const max = cpuMax as CpuMax;

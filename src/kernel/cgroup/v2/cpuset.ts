@@ -5,6 +5,7 @@ import { applyCpus } from "../cpuList.ts";
 export const cpuset: CgroupController = {
   name: "cpuset",
   measures: false,
+  dividesThreads: true,
   apply: { "cpuset.cpus": applyCpus },
   usage: () => ({}),
 };
