@@ -55,7 +55,7 @@ export class ConnectorEvents implements ProcessEvents {
     this.#options = options;
     this.#thread = new EpollThread({
       onRecords: (records) => this.#receive(records),
-      onFailure: (because) => this.#emit({ kind: "failed", because }),
+      onFailure: (because) => this.#fail(because),
     });
     this.#watches = new ExitWatches({
       host,
@@ -128,8 +128,7 @@ export class ConnectorEvents implements ProcessEvents {
    */
   #beat(): void {
     if (this.#missedBeats >= MOST_MISSED_BEATS) {
-      clearInterval(this.#heartbeat);
-      this.#emit({ kind: "failed", because: "the process connector has gone silent" });
+      this.#fail("the process connector has gone silent");
       return;
     }
     if (this.#missedBeats > 0) {
@@ -138,6 +137,11 @@ export class ConnectorEvents implements ProcessEvents {
     }
     this.#missedBeats++;
     renameOwnThreadToItself();
+  }
+
+  #fail(because: string): void {
+    clearInterval(this.#heartbeat);
+    this.#emit({ kind: "failed", because });
   }
 
   #hearHeartbeat(): void {

@@ -80,15 +80,21 @@ export class EpollThread {
     this.#epollFd = -1;
     this.#stopFd = -1;
     if (worker !== undefined) {
-      const stopped = new Promise<true>((resolve) => {
-        this.#onStopped = () => resolve(true);
-      });
-      signalEventfd(stopFd);
-      const hasLeft = await Promise.race([stopped, Bun.sleep(STOP_LIMIT_MS)]);
+      const hasLeft = await this.#leaves(stopFd);
       worker.terminate();
       if (!hasLeft) return;
     }
     for (const fd of [stopFd, epollFd]) if (fd >= 0) closeFd(fd);
+  }
+
+  async #leaves(stopFd: number): Promise<boolean> {
+    const left = Promise.withResolvers<boolean>();
+    this.#onStopped = () => left.resolve(true);
+    const limit = setTimeout(() => left.resolve(false), STOP_LIMIT_MS);
+    signalEventfd(stopFd);
+    const hasLeft = await left.promise;
+    clearTimeout(limit);
+    return hasLeft;
   }
 
   #createWorker(): Worker {
