@@ -144,7 +144,9 @@ for (const choice of [FAKE_V2, REAL_V2]) {
       expect(listAll(machine)).toEqual(before);
       const outcomes = applyCgroupLimits(job, LIMITS);
       expect(outcomes.map(({ outcome }) => outcome)).toEqual(Array(4).fill("unsupported"));
-      expect(outcomeOf(outcomes, "memory.max").because).toMatch(/^(EBUSY|EOPNOTSUPP) .* writing "\+memory" to \//);
+      expect(outcomeOf(outcomes, "memory.max").because).toMatch(
+        /^(EBUSY|EOPNOTSUPP) .* writing "\+memory" to \//,
+      );
       expect(outcomeOf(outcomes, "cpu.max").because).toBe(
         `${origin} has got processes of its own, and a cgroup among them can hold no others`,
       );
