@@ -1,4 +1,4 @@
-import { errnoOf, type Host, isGone } from "../host.ts";
+import { errnoOf, type Host } from "../host.ts";
 import { readStat } from "../proc/stat.ts";
 import { listThreads } from "../proc/table.ts";
 import { directoryOf, type Hierarchy, readMembership, readThreadMembership } from "./hierarchies.ts";
@@ -42,8 +42,8 @@ export function moveProcess(host: Host, pid: number, startTicks: number, move: M
   }
   const after = startOf(host, pid);
   if (after === startTicks) return "moved";
-  if (after !== undefined) undoOnStranger(host, pid, move);
-  return "gone";
+  const refusal = after === undefined ? undefined : undoOnStranger(host, pid, move);
+  return refusal === undefined ? "gone" : { refusal };
 }
 
 /** The directory of a process in one hierarchy; `undefined` when it lies outside of what is mounted here. */
@@ -74,15 +74,17 @@ function scatteredThread(
   });
 }
 
-function undoOnStranger(host: Host, pid: number, { hierarchy, from }: Move): void {
+function undoOnStranger(host: Host, pid: number, { hierarchy, from }: Move): string | undefined {
   const stat = readStat(host, pid);
-  if (stat === "gone") return;
+  if (stat === "gone") return undefined;
   const parents = directoryOfProcess(host, stat.ppid, hierarchy);
-  const target = parents === undefined || parents === "gone" ? from : parents;
+  const file = `${parents === undefined || parents === "gone" ? from : parents}/cgroup.procs`;
   try {
-    host.cgroupFs.write(`${target}/cgroup.procs`, String(pid));
+    host.cgroupFs.write(file, String(pid));
+    return undefined;
   } catch (error) {
-    if (!isGone(error)) throw error;
+    if (errnoOf(error) === "ESRCH") return undefined;
+    return `its pid went to another process during the move, which could not be put back: ${explain(error)} writing "${pid}" to ${file}`;
   }
 }
 
