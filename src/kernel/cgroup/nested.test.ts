@@ -94,6 +94,17 @@ for (const choice of [FAKE_V2, REAL_V2]) {
       expect(machine.fs.read(`${origin}/cgroup.type`)).toBe("domain\n");
     });
 
+    it("is made anew over what a dead governor left, and not over one that holds a process", (machine) => {
+      machine.start(originOf(machine));
+      const left = makeJob(machine, LIMITS);
+      applyCgroupLimits(left, LIMITS);
+      const job = makeJob(machine, LIMITS);
+      expect(job.directories).toHaveLength(1);
+      expect(limitFiles(machine, job)).toMatchObject({ "cpu.max": "max 100000", "pids.max": "max" });
+      const pid = machine.start(pathOf(job));
+      expect(() => makeJob(machine, LIMITS)).toThrow(`${pathOf(job)} holds processes already: ${pid}`);
+    });
+
     it("leaves the owner's limits in force", (machine) => {
       machine.start(originOf(machine));
       limitFromOutside(machine, machine.origin, { pidsMax: 10 });

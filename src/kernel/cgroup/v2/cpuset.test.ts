@@ -1,0 +1,24 @@
+import { expect } from "bun:test";
+import { describeOn, limitFiles, makeJob } from "../../../../test/fixtures/cgroupContract.ts";
+import { directoryIn, FAKE_V2, REAL_V2 } from "../../../../test/fixtures/cgroupMachines.ts";
+import type { Hierarchy } from "../hierarchies.ts";
+import { applyCgroupLimits } from "../jobCgroup.ts";
+
+for (const choice of [FAKE_V2, REAL_V2]) {
+  describeOn(choice, "cpuset.cpus", (it) => {
+    it("is partial where the workload cannot have the CPUs, whatever the file keeps", (machine) => {
+      machine.fs.write(`${directoryIn(machine.hierarchies[0] as Hierarchy, machine.base)}/cpuset.cpus`, "0");
+      const job = makeJob(machine, { cpus: "1" });
+      expect(applyCgroupLimits(job, { cpus: "1" })).toEqual([
+        {
+          limit: "cpuset.cpus",
+          outcome: "partial",
+          wanted: "1",
+          actual: "0",
+          because: "the kernel holds 0",
+        },
+      ]);
+      expect(limitFiles(machine, job)["cpuset.cpus"]).toBe("1");
+    });
+  });
+}
