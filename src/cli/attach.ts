@@ -1,3 +1,57 @@
-export function attach(): number {
+import { type AttachedJob, attach as takeUnderGovernance } from "../govern/attach.ts";
+import { closeJob, type Ending } from "../govern/close.ts";
+import type { Governor } from "../govern/governor.ts";
+import { JobObserver } from "../govern/observe.ts";
+import { startExitEvents } from "../kernel/events/exitEvents.ts";
+import type { JobRecord } from "../ledger/records.ts";
+import { resultJson } from "../report/json.ts";
+import { summaryLine } from "../report/summary.ts";
+import { type JobFlags, wishesFrom } from "./jobOptions.ts";
+import { letGo } from "./letGo.ts";
+import { printErr, printJson, warn } from "./render/messages.ts";
+import { warnOfMissingLimits, warnOfSlips } from "./render/outcomes.ts";
+import { openGovernor } from "./session.ts";
+import { firstSignal } from "./signals.ts";
+
+const LOOK_FOR_DETACH_MS = 1000;
+
+/** Governs a running process and observes it to its end, which is reported; the exit code is about us, not about it. */
+export async function attach(flags: JobFlags & { pid: number }): Promise<number> {
+  const governor = openGovernor(flags);
+  const wishes = wishesFrom(flags, `pid-${flags.pid}-${Date.now().toString(36)}`);
+  warnOfSlips(governor, wishes.limits);
+  const signal = firstSignal();
+  const attached = takeUnderGovernance(governor, flags.pid, "attach", wishes);
+  const { job } = attached;
+  warn(`governing PID ${job.pid} (${job.command[0]}) as job ${job.jobId}`);
+  warnOfMissingLimits(job);
+
+  const end = await Promise.race([signal, endOf(governor, attached), detachOf(governor, job)]);
+  if (end === "detached") {
+    warn(`job ${job.jobId} was released; PID ${job.pid} goes on`);
+    return 0;
+  }
+  if (typeof end === "string") return letGo(governor, job, end);
+  const { result, isOurs, survivors } = closeJob(governor, job, end);
+  if (survivors.length > 0) {
+    warn(`job ${job.jobId} ended and left processes running: PID ${survivors.join(", ")}; their limits stay`);
+  }
+  if (isOurs && flags.json) printJson(resultJson(job, result));
+  else if (isOurs) printErr(summaryLine(job, result));
+  governor.ledger.close();
   return 0;
+}
+
+async function endOf(governor: Governor, { job, pidfd }: AttachedJob): Promise<Ending> {
+  const { promise, resolve } = Promise.withResolvers<Ending>();
+  const events = await startExitEvents(governor.host, (batch) => observer.take(batch));
+  const observer = new JobObserver(events, (_job, ending) => resolve(ending));
+  observer.observe(job, pidfd);
+  return promise;
+}
+
+/** Another ffrtmp may release the job; nothing but the ledger tells. */
+async function detachOf(governor: Governor, { key }: JobRecord): Promise<"detached"> {
+  while (governor.ledger.result({ key })?.ending !== "detached") await Bun.sleep(LOOK_FOR_DETACH_MS);
+  return "detached";
 }

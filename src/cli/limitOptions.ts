@@ -72,24 +72,6 @@ export function limitsFrom(flags: LimitFlags): Limits {
   return limits;
 }
 
-/** Limits that can never be reached here: not wrong, but most often a slip of the unit. */
-export function slipsOfUnit(limits: Limits, memoryTotalBytes: number | undefined): string[] {
-  if (memoryTotalBytes === undefined) return [];
-  const machine = `${Math.floor(memoryTotalBytes / MEBIBYTE)} MB`;
-  const slips: string[] = [];
-  if ((limits.memoryHighBytes ?? 0) > memoryTotalBytes) {
-    slips.push(
-      `--memory-limit is more than the ${machine} that this machine has, so it limits nothing; its unit is MB`,
-    );
-  }
-  if ((limits.memoryMaxBytes ?? 0) > memoryTotalBytes) {
-    slips.push(
-      `--memory-max is more than the ${machine} that this machine has, so it limits nothing; its unit is bytes`,
-    );
-  }
-  return slips;
-}
-
 function parseCpuQuota(text: string): CpuMax {
   // The kernel takes no quota below 1 ms, which is 1 % of its usual period.
   const percent = parseNumber(text, 1, MOST_CORES * 100);

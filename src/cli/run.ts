@@ -14,17 +14,17 @@ import { type LaunchedJob, launch } from "../govern/launch.ts";
 import { mayHaveLostBytes } from "../govern/rawArguments.ts";
 import { Refusal } from "../govern/refusal.ts";
 import { realHost } from "../kernel/host.ts";
-import { readMemoryTotalBytes } from "../kernel/machine.ts";
 import type { JobRecord, ResultRecord } from "../ledger/records.ts";
 import { resultJson } from "../report/json.ts";
 import { summaryLine } from "../report/summary.ts";
 import { signalNumber } from "../sys/waitStatus.ts";
 import { openJobLog, reportStart, runInBackground } from "./background.ts";
 import { type JobFlags, wishesFrom } from "./jobOptions.ts";
-import { slipsOfUnit } from "./limitOptions.ts";
+import { letGo } from "./letGo.ts";
 import { printErr, warn } from "./render/messages.ts";
-import { warnOfMissingLimits } from "./render/outcomes.ts";
+import { warnOfMissingLimits, warnOfSlips } from "./render/outcomes.ts";
 import { openGovernor } from "./session.ts";
+import { firstSignal } from "./signals.ts";
 
 export interface RunFlags extends JobFlags {
   workdir?: string;
@@ -32,8 +32,6 @@ export interface RunFlags extends JobFlags {
   /** Set for the copy of ourselves that `--detach` leaves in the background: where it says how the start went. */
   reportStart?: number;
 }
-
-const DETACHING_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 /** Starts a command, waits for it and returns its exit code as a shell would. */
 export async function run(command: string[], flags: RunFlags): Promise<number> {
@@ -43,7 +41,7 @@ export async function run(command: string[], flags: RunFlags): Promise<number> {
   if (flags.detach && flags.reportStart === undefined) return runInBackground(wishes.jobId, flags);
 
   const governor = openGovernor(flags);
-  for (const slip of slipsOfUnit(wishes.limits, readMemoryTotalBytes(governor.host))) warn(slip);
+  warnOfSlips(governor, wishes.limits);
   const log = flags.reportStart === undefined ? null : openJobLog(governor, wishes.jobId);
   const standard: StdioList =
     log === null
@@ -74,23 +72,6 @@ async function follow(governor: Governor, { job, ended }: LaunchedJob, flags: Ru
   else warn(`job ${job.jobId} was on record as ${result.ending} before it ended`);
   governor.ledger.close();
   return exitCodeOf(signal.ending);
-}
-
-/** The wrapper goes, the job does not. */
-function letGo(governor: Governor, job: JobRecord, signal: string): number {
-  governor.ledger.takeOver(job, null);
-  governor.ledger.addEvent(job, governor.host.now(), "observer_left", { signal });
-  governor.ledger.close();
-  warn(
-    `${signal}: letting go of job ${job.jobId}. It goes on as PID ${job.pid}, with its limits. Follow it with: ffrtmp inspect ${job.jobId}`,
-  );
-  return 128 + (signalNumber(signal) ?? 0);
-}
-
-function firstSignal(): Promise<string> {
-  return new Promise((resolve) => {
-    for (const signal of DETACHING_SIGNALS) process.on(signal, () => resolve(signal));
-  });
 }
 
 function report(job: JobRecord, result: ResultRecord, asJson: boolean): void {

@@ -1,3 +1,84 @@
-export function watch(): number {
+import type { Governor } from "../govern/governor.ts";
+import { Refusal } from "../govern/refusal.ts";
+import { startBestEvents } from "../kernel/events/bestEvents.ts";
+import type { ProcessEvent } from "../kernel/events/processEvents.ts";
+import { listPids } from "../kernel/proc/table.ts";
+import { USUAL_TARGETS } from "../policy/targets.ts";
+import { lockFile } from "../sys/fileLock.ts";
+import { WatchDaemon } from "../watch/daemon.ts";
+import { judgeProcess } from "../watch/judge.ts";
+import type { StateFlags } from "./jobOptions.ts";
+import { type LimitFlags, limitsFrom } from "./limitOptions.ts";
+import { printErr, printOut, warn } from "./render/messages.ts";
+import { warnOfSlips } from "./render/outcomes.ts";
+import { openGovernor } from "./session.ts";
+import { firstSignal } from "./signals.ts";
+
+export interface WatchFlags extends LimitFlags, StateFlags {
+  /** ms */
+  scanInterval: number;
+  target?: string[];
+  once?: boolean;
+  dryRun?: boolean;
+}
+
+/** Governs what appears until a signal ends it. */
+export async function watch(flags: WatchFlags): Promise<number> {
+  const governor = openGovernor(flags);
+  const targets = flags.target ?? USUAL_TARGETS;
+  if (flags.dryRun) return dryRun(governor, targets);
+  const limits = limitsFrom(flags);
+  warnOfSlips(governor, limits);
+  takeLock(governor);
+  const signal = firstSignal();
+
+  // Listening begins before the first look at all processes, so that none is missed in between.
+  const early: ProcessEvent[] = [];
+  let take = (batch: ProcessEvent[]): void => void early.push(...batch);
+  const { events, missing } = await startBestEvents(governor.host, flags.scanInterval, (batch) =>
+    take(batch),
+  );
+  log(
+    `Watching for ${targets.join(", ")} (PID ${process.pid}); events: ${events.source}, ledger: ${governor.ledger.path}`,
+  );
+  for (const reason of missing) log(`A better source of events is not to be had: ${reason}`);
+  const daemon = new WatchDaemon(
+    governor,
+    events,
+    { targets, limits, scanIntervalMs: flags.scanInterval },
+    log,
+  );
+  daemon.begin();
+  take = (batch) => daemon.take(batch);
+  daemon.take(early);
+
+  if (!flags.once) {
+    const name = await signal;
+    log(`${name}: letting go of every job; they and their limits stay`);
+  }
+  daemon.stop();
   return 0;
+}
+
+function dryRun(governor: Governor, targets: readonly string[]): number {
+  for (const pid of listPids(governor.host)) {
+    const judgement = judgeProcess(governor, targets, pid);
+    if (judgement.govern) printOut(`would govern PID ${pid} (${judgement.target})`);
+  }
+  return 0;
+}
+
+function takeLock({ state }: Governor): void {
+  const lock = lockFile(state.watchLock);
+  if (lock === "held") {
+    throw new Refusal(
+      `another ffrtmp watch works with ${state.directory}`,
+      "one is enough for a machine; for a second one name another directory: --state-path",
+    );
+  }
+  if (typeof lock === "object") warn(`cannot make sure that no other watch works here: ${lock.refusal}`);
+}
+
+function log(line: string): void {
+  printErr(`${new Date().toISOString()} ${line}`);
 }

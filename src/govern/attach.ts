@@ -7,16 +7,15 @@ import {
   storeJobCgroup,
 } from "../kernel/cgroup/jobCgroup.ts";
 import { readProcFile } from "../kernel/host.ts";
-import { isAlive, type ProcessIdentity } from "../kernel/proc/identity.ts";
+import type { ProcessIdentity } from "../kernel/proc/identity.ts";
 import { hasEnded, type ProcStat, readStat } from "../kernel/proc/stat.ts";
 import { readArguments, readOwner, readWorkingDirectory } from "../kernel/proc/table.ts";
 import type { JobRecord } from "../ledger/records.ts";
-import { errnoName } from "../sys/libc.ts";
-import { closeFd, openPidfd } from "../sys/pidfd.ts";
 import { beginOnRecord, groupInUse } from "./begin.ts";
 import { closeJob, endedUnknown } from "./close.ts";
 import type { Governor } from "./governor.ts";
 import { governTree } from "./governTree.ts";
+import { holdProcess } from "./hold.ts";
 import { groupName, isGovernedPath, type JobWishes, newJob } from "./job.ts";
 import { Refusal } from "./refusal.ts";
 
@@ -40,7 +39,8 @@ export function attach(
   const { host, ledger } = governor;
   const stat = checkGovernable(governor, pid);
   const identity: ProcessIdentity = { bootId: governor.bootId, pid, startTicks: stat.startTicks };
-  const pidfd = holdProcess(governor, identity);
+  const hold = holdProcess(host, identity);
+  if (hold === "gone") throw new Refusal(`process ${pid} does not exist`, "it ended just now");
 
   const cgroup = planCgroup(governor, pid, wishes);
   const job = newJob(governor, mode, wishes, readArguments(host, pid));
@@ -67,7 +67,7 @@ export function attach(
     cgroup: storeJobCgroup(cgroup),
     outcomes: job.outcomes,
   });
-  return { job, pidfd };
+  return { job, pidfd: hold.pidfd };
 }
 
 function checkGovernable(governor: Governor, pid: number): ProcStat {
@@ -104,20 +104,6 @@ function checkGovernable(governor: Governor, pid: number): ProcStat {
     );
   }
   return stat;
-}
-
-/** Opened before the identity is looked at again: from then on the descriptor can only be that process's. */
-function holdProcess(governor: Governor, identity: ProcessIdentity): number | undefined {
-  const pidfd = openPidfd(identity.pid);
-  const name = errnoName(-pidfd);
-  if (pidfd < 0 && name !== "ENOSYS" && name !== "EPERM" && name !== "ESRCH") {
-    throw new Refusal(`cannot hold process ${identity.pid}: pidfd_open says ${name}`);
-  }
-  if (!isAlive(governor.host, identity)) {
-    if (pidfd >= 0) closeFd(pidfd);
-    throw new Refusal(`process ${identity.pid} does not exist (any more)`, "see what runs: ps -e");
-  }
-  return pidfd < 0 ? undefined : pidfd;
 }
 
 function planCgroup({ host, hierarchies, state }: Governor, pid: number, wishes: JobWishes): JobCgroup {

@@ -1,3 +1,4 @@
+import { basename } from "node:path";
 import type { Limits } from "../kernel/limits.ts";
 import type { JobMode, JobRecord } from "../ledger/records.ts";
 import type { Governor } from "./governor.ts";
@@ -31,7 +32,7 @@ export function faultInJobId(jobId: string): string | undefined {
 
 /** `ffmpeg-1j8k2m0q-4f`: the command, the time, and two random digits. */
 export function generateJobId(command: string, now: number): string {
-  const name = baseName(command)
+  const name = basename(command)
     .replace(/[^A-Za-z0-9._-]/g, "")
     .replace(/^[^A-Za-z0-9]+/, "")
     .slice(0, 40);
@@ -39,10 +40,6 @@ export function generateJobId(command: string, now: number): string {
     .toString(16)
     .padStart(2, "0");
   return `${name || "job"}-${now.toString(36)}-${random}`;
-}
-
-export function baseName(path: string): string {
-  return path.slice(path.lastIndexOf("/") + 1);
 }
 
 /** All our cgroups carry this prefix, whatever state directory they belong to. */

@@ -101,6 +101,13 @@ export class Ledger {
     return this.#jobs("state <> 'ended' ORDER BY key");
   }
 
+  /** Open jobs that some other ffrtmp observes, or none. */
+  openJobsOfOthers(self: Observer): JobRecord[] {
+    const where =
+      "state <> 'ended' AND (observer_pid IS NOT $pid OR observer_start_ticks IS NOT $startTicks)";
+    return this.#jobs(where, { pid: self.pid, startTicks: self.startTicks });
+  }
+
   /** Jobs of which something may be left in the system, the open ones among them. */
   unreleasedJobs(): JobRecord[] {
     return this.#jobs("released = 0 ORDER BY key");
@@ -123,7 +130,7 @@ export class Ledger {
     return this.#store.rows(sql, { bootId, pid, startTicks }).length > 0;
   }
 
-  result(job: JobRecord): ResultRecord | undefined {
+  result(job: Pick<JobRecord, "key">): ResultRecord | undefined {
     return this.#store.rows("SELECT * FROM results WHERE key = $key", { key: job.key }).map(rowToResult)[0];
   }
 

@@ -43,7 +43,7 @@ const MIGRATIONS = [
     end_ms INTEGER NOT NULL,
     exit_code INTEGER,
     signal TEXT,
-    exit_evidence TEXT CHECK (exit_evidence IN ('parent', 'pidfd', 'proc-event')),
+    exit_evidence TEXT CHECK (exit_evidence IN ('parent', 'pidfd', 'proc-event', 'proc-stat')),
     exit_unknown_because TEXT,
     sla_compliant INTEGER NOT NULL,
     sla_reason TEXT NOT NULL,

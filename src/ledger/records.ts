@@ -1,5 +1,6 @@
 import type { Usage } from "../kernel/cgroup/controller.ts";
 import type { StoredDirectory } from "../kernel/cgroup/jobCgroup.ts";
+import type { ExitEvidence as ObserverEvidence } from "../kernel/events/processEvents.ts";
 import type { LimitOutcome, Limits } from "../kernel/limits.ts";
 
 /** How a job came under governance. */
@@ -78,8 +79,8 @@ export interface ResultRecord {
   usage: Usage;
 }
 
-/** Who told: the kernel to the parent (wait), to the holder of a pidfd, or to listeners of process events. */
-export type ExitEvidence = "parent" | "pidfd" | "proc-event";
+/** Who was told by the kernel: the parent (wait), or an observer in one of the ways that it has. */
+export type ExitEvidence = "parent" | ObserverEvidence;
 
 export interface EventRecord {
   atMs: number;

@@ -20,6 +20,7 @@ const NUMBERS = {
   execve: [59, 221],
   exit: [60, 93],
   exit_group: [231, 94],
+  flock: [73, 32],
   getpid: [39, 172],
   getsockopt: [55, 209],
   gettid: [186, 178],

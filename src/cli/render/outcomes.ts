@@ -1,4 +1,6 @@
-import type { LimitOutcome } from "../../kernel/limits.ts";
+import type { Governor } from "../../govern/governor.ts";
+import type { LimitOutcome, Limits } from "../../kernel/limits.ts";
+import { readMemoryTotalBytes } from "../../kernel/machine.ts";
 import type { JobRecord } from "../../ledger/records.ts";
 import { warn } from "./messages.ts";
 
@@ -11,6 +13,16 @@ export function warnOfMissingLimits(job: JobRecord): void {
     ([because, limits]) => `${limits.map(({ limit }) => limit).join(", ")} (${because})`,
   );
   warn(`job ${job.jobId} runs without ${parts.join("; ")}. What this machine allows: ffrtmp doctor`);
+}
+
+/** Limits that can never be reached here: not wrong, but most often a slip of the unit. */
+export function warnOfSlips(governor: Governor, limits: Limits): void {
+  const { memoryHighBytes = 0, memoryMaxBytes = 0 } = limits;
+  if (memoryHighBytes === 0 && memoryMaxBytes === 0) return;
+  const totalBytes = readMemoryTotalBytes(governor.host) ?? Number.POSITIVE_INFINITY;
+  const machine = `more than the ${Math.floor(totalBytes / 1024 ** 2)} MB that this machine has, so it limits nothing`;
+  if (memoryHighBytes > totalBytes) warn(`--memory-limit is ${machine}; its unit is MB`);
+  if (memoryMaxBytes > totalBytes) warn(`--memory-max is ${machine}; its unit is bytes`);
 }
 
 /** `applied 50000 100000`, `refused: EACCES …`. */

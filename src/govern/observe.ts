@@ -1,0 +1,70 @@
+import type { ProcessEvent, ProcessEvents, WatchedProcess } from "../kernel/events/processEvents.ts";
+import type { JobRecord } from "../ledger/records.ts";
+import { closeFd } from "../sys/pidfd.ts";
+import { type Ending, endedUnknown, exitedWith } from "./close.ts";
+
+interface Observed {
+  job: JobRecord;
+  process: WatchedProcess;
+  pidfd: number | undefined;
+}
+
+/** Waits for the ends of jobs whose parent we are not. Sends them nothing. */
+export class JobObserver {
+  readonly #events: ProcessEvents;
+  readonly #onEnd: (job: JobRecord, ending: Ending) => void;
+  readonly #observed = new Map<string, Observed>();
+
+  constructor(events: ProcessEvents, onEnd: (job: JobRecord, ending: Ending) => void) {
+    this.#events = events;
+    this.#onEnd = onEnd;
+  }
+
+  /** `pidfd` is ours to close from here on. The job must have a process on record. */
+  observe(job: JobRecord, pidfd: number | undefined): void {
+    const process = { pid: job.pid as number, startTicks: job.startTicks as number };
+    this.#observed.set(nameOf(process), { job, process, pidfd });
+    this.#events.watchExit(process, pidfd ?? null);
+  }
+
+  /** The jobs that are observed now, by their key. */
+  jobs(): Map<string, JobRecord> {
+    return new Map([...this.#observed.values()].map(({ job }) => [job.key, job]));
+  }
+
+  /** Takes what the events brought; anything but the end of an observed process is none of its business. */
+  take(batch: ProcessEvent[]): void {
+    for (const event of batch) {
+      if (event.kind === "exit") this.#takeExit(event);
+    }
+  }
+
+  #takeExit(event: ProcessEvent & { kind: "exit" }): void {
+    const observed = this.#observed.get(nameOf(event));
+    if (!observed) return;
+    this.#remove(observed);
+    const ending =
+      event.waitStatus === null
+        ? endedUnknown("exited", event.because)
+        : exitedWith(event.waitStatus, event.evidence);
+    this.#onEnd(observed.job, ending);
+  }
+
+  /** The job goes on, or has been closed by somebody else. */
+  forget(job: JobRecord): void {
+    for (const observed of this.#observed.values()) {
+      if (observed.job.key !== job.key) continue;
+      this.#events.unwatchExit(observed.process);
+      this.#remove(observed);
+    }
+  }
+
+  #remove({ process, pidfd }: Observed): void {
+    this.#observed.delete(nameOf(process));
+    if (pidfd !== undefined) closeFd(pidfd);
+  }
+}
+
+function nameOf({ pid, startTicks }: WatchedProcess): string {
+  return `${pid}:${startTicks}`;
+}

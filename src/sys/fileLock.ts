@@ -1,0 +1,25 @@
+import { openSync } from "node:fs";
+import { errnoName, syscall } from "./libc.ts";
+import { closeFd } from "./pidfd.ts";
+
+const LOCK_EX = 2;
+const LOCK_NB = 4;
+
+/**
+ * Takes an exclusive lock on a file, made when it is not there, without waiting (flock(2)). The kernel gives it back
+ * when the process ends, however it ends. Returns the descriptor that holds it, `"held"` when another process
+ * has it, or what the file system says.
+ */
+export function lockFile(path: string): number | "held" | { refusal: string } {
+  let fd: number;
+  try {
+    fd = openSync(path, "a", 0o644);
+  } catch (error) {
+    return { refusal: String(error) };
+  }
+  const result = syscall("flock", fd, LOCK_EX | LOCK_NB);
+  if (result === 0) return fd;
+  closeFd(fd);
+  const name = errnoName(result);
+  return name === "EAGAIN" ? "held" : { refusal: `flock of ${path}: ${name}` };
+}

@@ -1,0 +1,189 @@
+import { attach } from "../govern/attach.ts";
+import { closeJob, type Ending } from "../govern/close.ts";
+import type { Governor } from "../govern/governor.ts";
+import { holdProcess } from "../govern/hold.ts";
+import { JobObserver } from "../govern/observe.ts";
+import { Refusal } from "../govern/refusal.ts";
+import { identityOf, isObserved, repairAll, repairJob } from "../govern/repair.ts";
+import type { ProcessEvent, ProcessEvents } from "../kernel/events/processEvents.ts";
+import { ProcessScan } from "../kernel/events/processScan.ts";
+import type { Limits } from "../kernel/limits.ts";
+import { listPids } from "../kernel/proc/table.ts";
+import type { JobRecord } from "../ledger/records.ts";
+import { summaryLine } from "../report/summary.ts";
+import { judgeProcess } from "./judge.ts";
+
+export interface WatchOptions {
+  targets: readonly string[];
+  limits: Limits;
+  /** Time between two looks that depend on no event. */
+  scanIntervalMs: number;
+}
+
+/** How long a process that a look found is looked at again, because it may not have its name yet. */
+const YOUNG_MS = 5000;
+/** How soon the jobs of an ffrtmp that died are taken over. */
+const TAKEOVER_INTERVAL_MS = 500;
+
+/**
+ * Discovers, decides, governs, observes, until it is stopped.
+ *
+ * Besides its own jobs it stands by for those of every other ffrtmp of the same ledger: it holds their processes
+ * too, so that when such an observer dies, even together with its workload, the end is still known.
+ */
+export class WatchDaemon {
+  readonly #governor: Governor;
+  readonly #options: WatchOptions;
+  readonly #log: (line: string) => void;
+  readonly #observer: JobObserver;
+  /** Ends that were seen of jobs whose own observer lives and is about to record them. */
+  readonly #seenEnds = new Map<string, Ending>();
+  readonly #scan: ProcessScan;
+  readonly #timers: ReturnType<typeof setInterval>[] = [];
+  #foundByScanOnly = 0;
+
+  constructor(governor: Governor, events: ProcessEvents, options: WatchOptions, log: (line: string) => void) {
+    this.#governor = governor;
+    this.#options = options;
+    this.#log = log;
+    this.#observer = new JobObserver(events, (job, ending) => this.#end(job, ending));
+    // Before the first look at everything: what appears during that look is new to the scan.
+    this.#scan = new ProcessScan(governor.host, YOUNG_MS);
+    if (events.tells.exec !== "by scan") {
+      this.#timers.push(setInterval(() => this.#lookForMissed(), options.scanIntervalMs));
+    }
+    this.#timers.push(setInterval(() => this.#standBy(), TAKEOVER_INTERVAL_MS));
+  }
+
+  /** Takes up what an earlier ffrtmp left, then looks at every process once. */
+  begin(): void {
+    repairAll(this.#governor);
+    this.#standBy();
+    for (const pid of listPids(this.#governor.host)) this.#consider(pid);
+  }
+
+  take(batch: ProcessEvent[]): void {
+    this.#observer.take(batch);
+    for (const event of batch) {
+      if (event.kind === "exit") continue;
+      if (event.kind === "exec" || event.kind === "comm") this.#consider(event.pid);
+      else {
+        this.#log(
+          `${event.kind === "lost" ? "Process events were lost" : "Process events have ended"}: ${event.because}; looking at all processes`,
+        );
+        this.#lookForMissed();
+      }
+    }
+  }
+
+  /** Lets every job go; they and their limits stay. */
+  stop(): void {
+    for (const timer of this.#timers) clearInterval(timer);
+    const { ledger, self, host } = this.#governor;
+    for (const job of this.#observer.jobs().values()) {
+      if (!isSame(job.observer, self)) continue;
+      ledger.takeOver(job, null);
+      ledger.addEvent(job, host.now(), "observer_left", {});
+    }
+    ledger.close();
+  }
+
+  #consider(pid: number): boolean {
+    const judgement = judgeProcess(this.#governor, this.#options.targets, pid);
+    return judgement.govern && this.#govern(pid, judgement.target);
+  }
+
+  #govern(pid: number, target: string): boolean {
+    const jobId = autoJobId(target, pid);
+    try {
+      const wishes = { jobId, limits: this.#options.limits, intent: null, slaEligible: true };
+      const { job, pidfd } = attach(this.#governor, pid, "watch", wishes);
+      this.#log(`Attaching to PID ${pid} (${target}) as job ${jobId}`);
+      for (const { limit, outcome, because } of job.outcomes) {
+        if (outcome !== "applied") this.#log(`Job ${jobId}: ${limit} is ${outcome}: ${because}`);
+      }
+      this.#observer.observe(job, pidfd);
+      return true;
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      this.#log(`Not governing PID ${pid} (${target}): ${error.message}`);
+      return false;
+    }
+  }
+
+  #lookForMissed(): void {
+    for (const event of this.#scan.scan().events) {
+      if (event.kind !== "exec" && event.kind !== "comm") continue;
+      if (!this.#consider(event.pid)) continue;
+      this.#foundByScanOnly++;
+      this.#log(
+        `PID ${event.pid} was found by a look at all processes, no event had told of it (${this.#foundByScanOnly} so far)`,
+      );
+    }
+    this.#governor.ledger.flush();
+  }
+
+  /** Holds the processes of jobs that others observe, takes over those whose observer has died, forgets the closed. */
+  #standBy(): void {
+    const { ledger } = this.#governor;
+    const open = new Map(ledger.openJobs().map((job) => [job.key, job]));
+    for (const job of this.#observer.jobs().values()) {
+      if (!open.has(job.key)) this.#observer.forget(job);
+    }
+    const held = this.#observer.jobs();
+    for (const job of open.values()) {
+      const ending = this.#seenEnds.get(job.key);
+      if (ending) this.#end(job, ending);
+      else if (!held.has(job.key)) this.#hold(job);
+      if (!isSame(job.observer, this.#governor.self)) this.#takeOverIfLeft(job);
+    }
+    for (const key of this.#seenEnds.keys()) if (!open.has(key)) this.#seenEnds.delete(key);
+  }
+
+  #hold(job: JobRecord): void {
+    const identity = job.state === "running" ? identityOf(job) : undefined;
+    if (!identity) return;
+    const hold = holdProcess(this.#governor.host, identity);
+    if (hold !== "gone") this.#observer.observe(job, hold.pidfd);
+  }
+
+  #takeOverIfLeft(seen: JobRecord): void {
+    const { ledger, host, self } = this.#governor;
+    if (isObserved(this.#governor, seen) || this.#seenEnds.has(seen.key)) return;
+    if (repairJob(this.#governor, seen) !== "unobserved") return;
+    const job = ledger.job(seen.key);
+    if (!job || !ledger.takeOver(job, self)) return;
+    ledger.addEvent(job, host.now(), "adopted", { observer_pid: self.pid });
+    this.#log(`Taking over job ${job.jobId} (PID ${job.pid}), which nobody observed`);
+    if (!this.#observer.jobs().has(job.key)) this.#hold(job);
+  }
+
+  /** Closes a job, unless its own observer lives: that one was told too, perhaps more. */
+  #end(job: JobRecord, ending: Ending): void {
+    const current = this.#governor.ledger.job(job.key);
+    if (!current || current.state === "ended") return;
+    if (!isSame(current.observer, this.#governor.self) && isObserved(this.#governor, current)) {
+      this.#seenEnds.set(job.key, ending);
+      return;
+    }
+    this.#seenEnds.delete(job.key);
+    const { result, isOurs, survivors } = closeJob(this.#governor, current, ending);
+    if (isOurs) this.#log(summaryLine(current, result));
+    if (survivors.length > 0) {
+      this.#log(
+        `Job ${job.jobId} ended and left processes running: PID ${survivors.join(", ")}; their limits stay`,
+      );
+    }
+  }
+}
+
+function autoJobId(target: string, pid: number): string {
+  return `auto-${target.replace(/[^A-Za-z0-9._-]/g, "_").slice(0, 80)}-${pid}`;
+}
+
+function isSame(
+  a: { pid: number; startTicks: number } | null,
+  b: { pid: number; startTicks: number },
+): boolean {
+  return a !== null && a.pid === b.pid && a.startTicks === b.startTicks;
+}

@@ -1,0 +1,33 @@
+import type { Governor } from "../govern/governor.ts";
+import { isGovernedPath } from "../govern/job.ts";
+import { readMembership } from "../kernel/cgroup/hierarchies.ts";
+import { hasEnded, readStat } from "../kernel/proc/stat.ts";
+import { readArguments, readExecutable } from "../kernel/proc/table.ts";
+import { matchTarget } from "../policy/targets.ts";
+
+/** What `watch` makes of a process, and why. */
+export type Judgement =
+  | { govern: true; pid: number; target: string }
+  | { govern: false; pid: number; because: string };
+
+/** Looks at a process and decides; changes nothing. The dry run and the real one share it. */
+export function judgeProcess(governor: Governor, targets: readonly string[], pid: number): Judgement {
+  const { host, ledger, bootId } = governor;
+  const refuse = (because: string): Judgement => ({ govern: false, pid, because });
+  if (pid === governor.self.pid) return refuse("it is this ffrtmp");
+  const stat = readStat(host, pid);
+  if (stat === "gone" || hasEnded(stat)) return refuse("it has ended");
+  if (stat.isKernelThread) return refuse("it is a thread of the kernel");
+  const target = matchTarget(targets, {
+    comm: stat.comm,
+    argv0: readArguments(host, pid)[0] ?? "",
+    executable: readExecutable(host, pid),
+  });
+  if (target === undefined) return refuse("it goes by none of the targets");
+  const membership = readMembership(host, pid);
+  if (membership === "gone") return refuse("it has ended");
+  if ([...membership.values()].some(isGovernedPath)) return refuse("it is governed already");
+  if (ledger.openJobOfProcess(bootId, pid, stat.startTicks)) return refuse("it is governed already");
+  if (ledger.wasDetached(bootId, pid, stat.startTicks)) return refuse("it was released by detach");
+  return { govern: true, pid, target };
+}
