@@ -1,6 +1,8 @@
 import { afterEach, describe, expect, test } from "bun:test";
+import { sendToKernel } from "../../sys/connectorSocket.ts";
 import { realHost } from "../host.ts";
 import { readStat } from "../proc/stat.ts";
+import { encodeListen } from "./cnProc.ts";
 import { ConnectorEvents } from "./connectorEvents.ts";
 import { ConnectorLine } from "./connectorLine.ts";
 import type { ProcessEvent } from "./processEvents.ts";
@@ -147,6 +149,25 @@ describe.skipIf(probed.outcome !== "started")("the connector", () => {
     while (!told.some((event) => event.kind === "failed")) await Bun.sleep(5);
     await Bun.sleep(200);
     expect(told.filter((event) => event.kind === "failed")).toHaveLength(1);
+  });
+
+  test("needs no mask in its request, which kernels before 6.6 do not know", async () => {
+    const told: ProcessEvent[] = [];
+    const openLine = (bufferBytes: number) => {
+      const line = ConnectorLine.open(bufferBytes);
+      if ("because" in line) return line;
+      line.listen = () => {
+        for (const message of encodeListen().slice(0, 1)) sendToKernel(line.fd, message);
+        return undefined;
+      };
+      return line;
+    };
+    events = new ConnectorEvents(host, { openLine });
+    expect(await events.start((batch) => told.push(...batch))).toEqual({ outcome: "started" });
+    const child = Bun.spawn(["true"]);
+    await child.exited;
+    while (!told.some((event) => event.kind === "exec" && event.pid === child.pid)) await Bun.sleep(5);
+    expect(events.counters().malformed).toBe(0);
   });
 
   test("may be stopped twice", async () => {
