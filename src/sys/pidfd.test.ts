@@ -1,4 +1,5 @@
 import { afterEach, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
 import { closeFd, openPidfd, pidfdHasEnded, pidfdIsReaped, readPidfdExit } from "./pidfd.ts";
 import { decodeWaitStatus } from "./waitStatus.ts";
 
@@ -57,13 +58,14 @@ test.skipIf(!hasExitRecord)("an exit code and a signal are read after the parent
 });
 
 test("a zombie has ended, and its code is not there before it is reaped", async () => {
-  // The shell becomes a sleep that never waits for the child it started
-  const parent = Bun.spawn(["sh", "-c", "sh -c 'exit 7' & echo $!; exec sleep 60"], { stdout: "pipe" });
+  const script = "sh -c 'read line <&3; exit 7' 3<&0 & echo $!; exec sleep 60";
+  const parent = Bun.spawn(["sh", "-c", script], { stdin: "pipe", stdout: "pipe" });
   try {
-    const reader = parent.stdout.getReader();
-    const zombie = Number(new TextDecoder().decode((await reader.read()).value));
-    reader.releaseLock();
-    const pidfd = pidfdOf(zombie);
+    const { value } = await parent.stdout.getReader().read();
+    const pidfd = pidfdOf(Number(new TextDecoder().decode(value)));
+    // A shell might still reap its child, a sleep does not
+    while (readFileSync(`/proc/${parent.pid}/comm`, "utf8") !== "sleep\n") await Bun.sleep(5);
+    parent.stdin.end();
     while (!pidfdHasEnded(pidfd)) await Bun.sleep(5);
     expect(pidfdIsReaped(pidfd)).toBe(false);
     expect(["running", "unsupported"]).toContain(readPidfdExit(pidfd) as string);

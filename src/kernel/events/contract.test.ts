@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
 import { closeFd, openPidfd, readPidfdExit } from "../../sys/pidfd.ts";
 import { realHost } from "../host.ts";
 import { readStat } from "../proc/stat.ts";
@@ -148,11 +149,14 @@ for (const [name, create] of Object.entries(SOURCES)) {
     });
 
     test("tells the end of a process whose parent never collects it, with its status", async () => {
-      const script = "sh -c 'exit 7' & echo $!; exec sleep 60";
+      const script = "sh -c 'read line <&3; exit 7' 3<&0 & echo $!; exec sleep 60";
       const parent = Bun.spawn(["sh", "-c", script], WITH_LINE);
       living.push(parent);
       const zombie = Number(await readLine(parent.stdout));
       watch(zombie);
+      // A shell might still collect its child, a sleep does not
+      while (readFileSync(`/proc/${parent.pid}/comm`, "utf8") !== "sleep\n") await Bun.sleep(5);
+      parent.stdin.end();
       expectStatus(events, await exitOf(zombie), 7 << 8);
       expect(readStat(host, zombie)).toMatchObject({ state: "Z" });
     });
