@@ -11,7 +11,7 @@ import { letGo } from "./letGo.ts";
 import { printErr, printJson, warn } from "./render/messages.ts";
 import { warnOfMissingLimits, warnOfSlips } from "./render/outcomes.ts";
 import { openGovernor } from "./session.ts";
-import { firstSignal } from "./signals.ts";
+import { firstSignal, giveUpSignalsAloud } from "./signals.ts";
 
 const LOOK_FOR_DETACH_MS = 1000;
 
@@ -26,7 +26,9 @@ export async function attach(flags: JobFlags & { pid: number }): Promise<number>
   warn(`governing PID ${job.pid} (${job.command[0]}) as job ${job.jobId}`);
   warnOfMissingLimits(job);
 
-  const end = await Promise.race([signal, endOf(governor, attached), detachOf(governor, job)]);
+  const observation = await observe(governor, attached);
+  giveUpSignalsAloud();
+  const end = await Promise.race([signal, observation.ending, detachOf(governor, job)]);
   if (end === "detached") {
     warn(`job ${job.jobId} was released; PID ${job.pid} goes on`);
     return 0;
@@ -42,12 +44,16 @@ export async function attach(flags: JobFlags & { pid: number }): Promise<number>
   return 0;
 }
 
-async function endOf(governor: Governor, { job, pidfd }: AttachedJob): Promise<Ending> {
+/** Listens for the end of the job. The outer promise settles once that has begun, the inner with the end. */
+async function observe(
+  governor: Governor,
+  { job, pidfd }: AttachedJob,
+): Promise<{ ending: Promise<Ending> }> {
   const { promise, resolve } = Promise.withResolvers<Ending>();
   const events = await startExitEvents(governor.host, (batch) => observer.take(batch));
   const observer = new JobObserver(events, (_job, ending) => resolve(ending));
   observer.observe(job, pidfd);
-  return promise;
+  return { ending: promise };
 }
 
 /** Another ffrtmp may release the job; nothing but the ledger tells. */

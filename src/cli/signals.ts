@@ -1,3 +1,6 @@
+import { giveUpSignals } from "../sys/seccomp.ts";
+import { warn } from "./render/messages.ts";
+
 /** What ends an observer, and never a workload. */
 const ENDING_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
@@ -6,4 +9,14 @@ export function firstSignal(): Promise<string> {
   return new Promise((resolve) => {
     for (const signal of ENDING_SIGNALS) process.on(signal, () => resolve(signal));
   });
+}
+
+/**
+ * From here on this process cannot signal, trace or inspect another one, even if it wanted to. Not for a process
+ * that still has to spawn: its children would inherit the filter.
+ */
+export function giveUpSignalsAloud(): void {
+  const given = giveUpSignals();
+  if (given.outcome === "applied") return;
+  warn(`cannot give up the power to send signals (${given.because}); none is sent all the same`);
 }

@@ -1,7 +1,5 @@
 import type { Governor } from "../govern/governor.ts";
 import { Refusal } from "../govern/refusal.ts";
-import { startBestEvents } from "../kernel/events/bestEvents.ts";
-import type { ProcessEvent } from "../kernel/events/processEvents.ts";
 import { listPids } from "../kernel/proc/table.ts";
 import { USUAL_TARGETS } from "../policy/targets.ts";
 import { lockFile } from "../sys/fileLock.ts";
@@ -12,7 +10,7 @@ import { type LimitFlags, limitsFrom } from "./limitOptions.ts";
 import { printErr, printOut, warn } from "./render/messages.ts";
 import { warnOfSlips } from "./render/outcomes.ts";
 import { openGovernor } from "./session.ts";
-import { firstSignal } from "./signals.ts";
+import { firstSignal, giveUpSignalsAloud } from "./signals.ts";
 
 export interface WatchFlags extends LimitFlags, StateFlags {
   /** ms */
@@ -32,31 +30,14 @@ export async function watch(flags: WatchFlags): Promise<number> {
   takeLock(governor);
   const signal = firstSignal();
 
-  // Listening begins before the first look at all processes, so that none is missed in between.
-  const early: ProcessEvent[] = [];
-  let take = (batch: ProcessEvent[]): void => void early.push(...batch);
-  const { events, missing } = await startBestEvents(governor.host, flags.scanInterval, (batch) =>
-    take(batch),
-  );
-  log(
-    `Watching for ${targets.join(", ")} (PID ${process.pid}); events: ${events.source}, ledger: ${governor.ledger.path}`,
-  );
-  for (const reason of missing) log(`A better source of events is not to be had: ${reason}`);
-  const daemon = new WatchDaemon(
-    governor,
-    events,
-    { targets, limits, scanIntervalMs: flags.scanInterval },
-    log,
-  );
-  daemon.begin();
-  take = (batch) => daemon.take(batch);
-  daemon.take(early);
-
+  const options = { targets, limits, scanIntervalMs: flags.scanInterval };
+  const daemon = await WatchDaemon.begin(governor, options, log);
+  giveUpSignalsAloud();
   if (!flags.once) {
     const name = await signal;
     log(`${name}: letting go of every job; they and their limits stay`);
   }
-  daemon.stop();
+  await daemon.stop();
   return 0;
 }
 

@@ -43,7 +43,7 @@ export function generateJobId(command: string, now: number): string {
 }
 
 /** All our cgroups carry this prefix, whatever state directory they belong to. */
-export const GROUP_PREFIX = "ffrtmp-";
+const GROUP_PREFIX = "ffrtmp-";
 
 /** The name of a job's cgroup directories. The tag keeps jobs of different state directories apart. */
 export function groupName(tag: string, jobId: string): string {

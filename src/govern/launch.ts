@@ -45,7 +45,7 @@ export interface LaunchedJob {
 }
 
 /** The command could not be started; exit codes as shells give them. */
-export class CannotExecute extends Refusal {
+class CannotExecute extends Refusal {
   readonly exitCode: 126 | 127;
 
   constructor(exitCode: 126 | 127, message: string) {

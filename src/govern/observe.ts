@@ -11,9 +11,9 @@ interface Observed {
 
 /** Waits for the ends of jobs whose parent we are not. Sends them nothing. */
 export class JobObserver {
-  readonly #events: ProcessEvents;
   readonly #onEnd: (job: JobRecord, ending: Ending) => void;
   readonly #observed = new Map<string, Observed>();
+  #events: ProcessEvents;
 
   constructor(events: ProcessEvents, onEnd: (job: JobRecord, ending: Ending) => void) {
     this.#events = events;
@@ -25,6 +25,12 @@ export class JobObserver {
     const process = { pid: job.pid as number, startTicks: job.startTicks as number };
     this.#observed.set(nameOf(process), { job, process, pidfd });
     this.#events.watchExit(process, pidfd ?? null);
+  }
+
+  /** Goes on with another source of events, when the one before has broken. */
+  switchTo(events: ProcessEvents): void {
+    this.#events = events;
+    for (const { process, pidfd } of this.#observed.values()) events.watchExit(process, pidfd ?? null);
   }
 
   /** The jobs that are observed now, by their key. */
@@ -39,6 +45,15 @@ export class JobObserver {
     }
   }
 
+  /** The job goes on, or has been closed by somebody else. */
+  forget(job: JobRecord): void {
+    for (const observed of this.#observed.values()) {
+      if (observed.job.key !== job.key) continue;
+      this.#events.unwatchExit(observed.process);
+      this.#remove(observed);
+    }
+  }
+
   #takeExit(event: ProcessEvent & { kind: "exit" }): void {
     const observed = this.#observed.get(nameOf(event));
     if (!observed) return;
@@ -48,15 +63,6 @@ export class JobObserver {
         ? endedUnknown("exited", event.because)
         : exitedWith(event.waitStatus, event.evidence);
     this.#onEnd(observed.job, ending);
-  }
-
-  /** The job goes on, or has been closed by somebody else. */
-  forget(job: JobRecord): void {
-    for (const observed of this.#observed.values()) {
-      if (observed.job.key !== job.key) continue;
-      this.#events.unwatchExit(observed.process);
-      this.#remove(observed);
-    }
   }
 
   #remove({ process, pidfd }: Observed): void {

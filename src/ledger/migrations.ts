@@ -78,7 +78,7 @@ const MIGRATIONS = [
   `,
 ];
 
-export const SCHEMA_VERSION = MIGRATIONS.length;
+const SCHEMA_VERSION = MIGRATIONS.length;
 
 /** The ledger was written by a later ffrtmp; reading it with today's eyes could lose what it knows. */
 export class NewerSchema extends Error {

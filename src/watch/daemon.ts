@@ -5,6 +5,7 @@ import { holdProcess } from "../govern/hold.ts";
 import { JobObserver } from "../govern/observe.ts";
 import { Refusal } from "../govern/refusal.ts";
 import { identityOf, isObserved, repairAll, repairJob } from "../govern/repair.ts";
+import { startBestEvents } from "../kernel/events/bestEvents.ts";
 import type { ProcessEvent, ProcessEvents } from "../kernel/events/processEvents.ts";
 import { ProcessScan } from "../kernel/events/processScan.ts";
 import type { Limits } from "../kernel/limits.ts";
@@ -35,49 +36,56 @@ export class WatchDaemon {
   readonly #governor: Governor;
   readonly #options: WatchOptions;
   readonly #log: (line: string) => void;
-  readonly #observer: JobObserver;
+  readonly #timers: ReturnType<typeof setInterval>[] = [];
   /** Ends that were seen of jobs whose own observer lives and is about to record them. */
   readonly #seenEnds = new Map<string, Ending>();
   readonly #scan: ProcessScan;
-  readonly #timers: ReturnType<typeof setInterval>[] = [];
+  #events: ProcessEvents;
+  #observer: JobObserver;
   #foundByScanOnly = 0;
 
-  constructor(governor: Governor, events: ProcessEvents, options: WatchOptions, log: (line: string) => void) {
+  /** Listens from here on, then takes up what an earlier ffrtmp left, then looks at every process once. */
+  static async begin(
+    governor: Governor,
+    options: WatchOptions,
+    log: (line: string) => void,
+  ): Promise<WatchDaemon> {
+    // What is told before we are ready waits: listening begins before the first look, so that nothing is missed.
+    const early: ProcessEvent[] = [];
+    let daemon: WatchDaemon | undefined;
+    const events = await listen(governor, options, log, (batch) => {
+      if (daemon) daemon.#take(batch);
+      else early.push(...batch);
+    });
+    daemon = new WatchDaemon(governor, events, options, log);
+    repairAll(governor);
+    daemon.#standBy();
+    daemon.#lookAtAll();
+    daemon.#take(early);
+    return daemon;
+  }
+
+  private constructor(
+    governor: Governor,
+    events: ProcessEvents,
+    options: WatchOptions,
+    log: (line: string) => void,
+  ) {
     this.#governor = governor;
     this.#options = options;
     this.#log = log;
+    this.#events = events;
     this.#observer = new JobObserver(events, (job, ending) => this.#end(job, ending));
     // Before the first look at everything: what appears during that look is new to the scan.
     this.#scan = new ProcessScan(governor.host, YOUNG_MS);
-    if (events.tells.exec !== "by scan") {
-      this.#timers.push(setInterval(() => this.#lookForMissed(), options.scanIntervalMs));
-    }
-    this.#timers.push(setInterval(() => this.#standBy(), TAKEOVER_INTERVAL_MS));
-  }
-
-  /** Takes up what an earlier ffrtmp left, then looks at every process once. */
-  begin(): void {
-    repairAll(this.#governor);
-    this.#standBy();
-    for (const pid of listPids(this.#governor.host)) this.#consider(pid);
-  }
-
-  take(batch: ProcessEvent[]): void {
-    this.#observer.take(batch);
-    for (const event of batch) {
-      if (event.kind === "exit") continue;
-      if (event.kind === "exec" || event.kind === "comm") this.#consider(event.pid);
-      else {
-        this.#log(
-          `${event.kind === "lost" ? "Process events were lost" : "Process events have ended"}: ${event.because}; looking at all processes`,
-        );
-        this.#lookForMissed();
-      }
-    }
+    this.#timers.push(
+      setInterval(() => this.#reconcile(), options.scanIntervalMs),
+      setInterval(() => this.#standBy(), TAKEOVER_INTERVAL_MS),
+    );
   }
 
   /** Lets every job go; they and their limits stay. */
-  stop(): void {
+  async stop(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
     const { ledger, self, host } = this.#governor;
     for (const job of this.#observer.jobs().values()) {
@@ -86,6 +94,49 @@ export class WatchDaemon {
       ledger.addEvent(job, host.now(), "observer_left", {});
     }
     ledger.close();
+    await this.#events.stop();
+  }
+
+  #take(batch: ProcessEvent[]): void {
+    this.#observer.take(batch);
+    for (const event of batch) {
+      if (event.kind === "exec" || event.kind === "comm") this.#consider(event.pid);
+      else if (event.kind === "lost") this.#lookAfterLoss(event.because);
+      else if (event.kind === "failed") void this.#listenAnew(event.because);
+    }
+  }
+
+  #lookAfterLoss(because: string): void {
+    this.#log(`Process events were lost: ${because}; looking at all processes`);
+    this.#noteFound(this.#lookAtAll());
+  }
+
+  async #listenAnew(because: string): Promise<void> {
+    this.#log(`The ${this.#events.source} tells nothing any more: ${because}`);
+    await this.#events.stop();
+    this.#events = await listen(this.#governor, this.#options, this.#log, (batch) => this.#take(batch));
+    this.#observer.switchTo(this.#events);
+    this.#noteFound(this.#lookAtAll());
+  }
+
+  /** Looks at every process, however long it has been there. Returns those that are governed from now on. */
+  #lookAtAll(): number[] {
+    return listPids(this.#governor.host).filter((pid) => this.#consider(pid));
+  }
+
+  /** Catches what no event told; with polling, where looking is all there is, the events do so. */
+  #reconcile(): void {
+    this.#governor.ledger.flush();
+    if (this.#events.tells.exec === "by scan") return;
+    const pids = this.#scan.scan().events.flatMap((event) => ("pid" in event ? [event.pid] : []));
+    this.#noteFound(pids.filter((pid) => this.#consider(pid)));
+  }
+
+  #noteFound(pids: number[]): void {
+    for (const pid of pids) {
+      this.#foundByScanOnly++;
+      this.#log(`PID ${pid} was found by looking, no event had told of it (${this.#foundByScanOnly} so far)`);
+    }
   }
 
   #consider(pid: number): boolean {
@@ -109,18 +160,6 @@ export class WatchDaemon {
       this.#log(`Not governing PID ${pid} (${target}): ${error.message}`);
       return false;
     }
-  }
-
-  #lookForMissed(): void {
-    for (const event of this.#scan.scan().events) {
-      if (event.kind !== "exec" && event.kind !== "comm") continue;
-      if (!this.#consider(event.pid)) continue;
-      this.#foundByScanOnly++;
-      this.#log(
-        `PID ${event.pid} was found by a look at all processes, no event had told of it (${this.#foundByScanOnly} so far)`,
-      );
-    }
-    this.#governor.ledger.flush();
   }
 
   /** Holds the processes of jobs that others observe, takes over those whose observer has died, forgets the closed. */
@@ -175,6 +214,20 @@ export class WatchDaemon {
       );
     }
   }
+}
+
+async function listen(
+  { host, ledger }: Governor,
+  { targets, scanIntervalMs }: WatchOptions,
+  log: (line: string) => void,
+  onEvents: (batch: ProcessEvent[]) => void,
+): Promise<ProcessEvents> {
+  const { events, missing } = await startBestEvents(host, scanIntervalMs, onEvents);
+  log(
+    `Watching for ${targets.join(", ")} (PID ${process.pid}); events: ${events.source}, ledger: ${ledger.path}`,
+  );
+  for (const reason of missing) log(`A better source of events is not to be had: ${reason}`);
+  return events;
 }
 
 function autoJobId(target: string, pid: number): string {

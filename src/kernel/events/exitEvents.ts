@@ -17,7 +17,7 @@ export async function startExitEvents(
 ): Promise<ProcessEvents> {
   const pidfds = () => new PidfdEvents(host);
   const connector = () => new ConnectorEvents(host);
-  for (const create of pidfdsTellCodes() ? [pidfds] : [connector, pidfds]) {
+  for (const create of (await pidfdsTellCodes()) ? [pidfds] : [connector, pidfds]) {
     const events = create();
     if ((await events.start(onEvents)).outcome === "started") return events;
   }
@@ -26,11 +26,16 @@ export async function startExitEvents(
   return events;
 }
 
-/** Tried on ourselves: a kernel with the call answers "running". */
-export function pidfdsTellCodes(): boolean {
-  const pidfd = openPidfd(process.pid);
+/**
+ * Tried on a child of our own: kernels before 6.15 either lack the call or answer it without the exit of a process
+ * that has been collected.
+ */
+export async function pidfdsTellCodes(): Promise<boolean> {
+  const child = Bun.spawn({ cmd: ["/bin/true"], stdio: ["ignore", "ignore", "ignore"] });
+  const pidfd = openPidfd(child.pid);
+  await child.exited;
   if (pidfd < 0) return false;
-  const answer = readPidfdExit(pidfd);
+  const exit = readPidfdExit(pidfd);
   closeFd(pidfd);
-  return answer === "running";
+  return typeof exit === "object";
 }

@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Every check that needs no running workload. Each failure says what to do.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+failed=0
+
+check() {
+  local hint=$1
+  shift
+  if "$@"; then
+    echo "ok: $*"
+  else
+    failed=1
+    printf 'FAILED: %s\n  try: %s\n' "$*" "$hint" >&2
+  fi
+}
+
+check "npm run format" node_modules/.bin/biome ci --colors=off .
+check "mend what tsc names above" node_modules/.bin/tsc -p .
+check "remove what nobody uses, or say in knip.json why it stays" node_modules/.bin/knip --no-progress
+check "move the code, or import from a folder further down" node_modules/.bin/bun scripts/checkImports.ts
+exit "$failed"
