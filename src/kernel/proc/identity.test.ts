@@ -7,7 +7,7 @@ const BOOT = "sys/kernel/random/boot_id";
 
 test("a process is alive under its identity until it ends", async () => {
   const host = realHost();
-  const sleeper = Bun.spawn(["sleep", "600"]);
+  const sleeper = Bun.spawn(["sleep", "600"], { stdio: ["ignore", "ignore", "ignore"] });
   try {
     const identity = readIdentity(host, sleeper.pid);
     if (identity === "gone") throw new Error("it was started a moment ago");

@@ -24,7 +24,9 @@ async function until<T>(look: () => T, isThere: (found: T) => boolean): Promise<
 
 test("a tree is the process first, then its children and theirs", async () => {
   const host = realHost();
-  const shell = Bun.spawn(["sh", "-c", "sleep 600 & sh -c 'sleep 600 & wait' & wait"]);
+  const shell = Bun.spawn(["sh", "-c", "sleep 600 & sh -c 'sleep 600 & wait' & wait"], {
+    stdio: ["ignore", "ignore", "ignore"],
+  });
   try {
     const tree = await until(
       () => listTree(host, shell.pid),
@@ -39,7 +41,7 @@ test("a tree is the process first, then its children and theirs", async () => {
     }
     expect(listPids(host)).toEqual(expect.arrayContaining(tree));
   } finally {
-    for (const pid of listTree(host, shell.pid).reverse()) process.kill(pid, "SIGKILL");
+    for (const pid of listTree(host, shell.pid)) process.kill(pid, "SIGKILL");
     shell.kill("SIGKILL");
     await shell.exited;
   }
@@ -48,7 +50,7 @@ test("a tree is the process first, then its children and theirs", async () => {
 test("children that another thread than the first has started are in the tree", async () => {
   const host = realHost();
   const code = `
-    const sleeper = Bun.spawn(["sleep", "600"]);
+    const sleeper = Bun.spawn(["sleep", "600"], { stdio: ["ignore", "ignore", "ignore"] });
     postMessage(sleeper.pid);
     onmessage = () => { sleeper.kill("SIGKILL"); };
     await sleeper.exited;
@@ -143,7 +145,7 @@ test("an executable that was replaced while it runs keeps its name", () => {
 
 test("a real process shows what it is", async () => {
   const host = realHost();
-  const sleeper = Bun.spawn(["sleep", "600"], { cwd: "/" });
+  const sleeper = Bun.spawn(["sleep", "600"], { cwd: "/", stdio: ["ignore", "ignore", "ignore"] });
   try {
     await until(
       () => readArguments(host, sleeper.pid),
