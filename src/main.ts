@@ -1,6 +1,6 @@
 import { CommanderError } from "commander";
 import { runProgram } from "./cli/program.ts";
-import { printError } from "./cli/render/messages.ts";
+import { faultOfStdout, printErr, printError } from "./cli/render/messages.ts";
 import { Refusal } from "./govern/refusal.ts";
 import { exitNow } from "./sys/exit.ts";
 
@@ -8,10 +8,26 @@ import { exitNow } from "./sys/exit.ts";
 const OWN_FAILURE_OF_RUN = 125;
 const BAD_INPUT = 2;
 const OWN_FAULT = 70;
+const OUTPUT_LOST = 1;
 
-exitNow(await runProgram(process.argv).catch((error: unknown) => report(error, process.argv[2] === "run")));
+const isRun = process.argv[2] === "run";
 
-function report(error: unknown, isRun: boolean): number {
+// Without these, what is thrown in a timer or a callback ends in the runtime's dump of our minified source.
+process.on("uncaughtException", (error) => exitNow(report(error)));
+process.on("unhandledRejection", (error) => exitNow(report(error)));
+
+exitNow(confirmOutput(await runProgram(process.argv).catch(report)));
+
+/** A table that a full disk has cut off must not look like the whole truth. */
+function confirmOutput(exitCode: number): number {
+  const fault = faultOfStdout();
+  if (fault === undefined) return exitCode;
+  printError(`cannot write to stdout (${fault}): the output is not whole`, undefined);
+  if (exitCode !== 0) return exitCode;
+  return isRun ? OWN_FAILURE_OF_RUN : OUTPUT_LOST;
+}
+
+function report(error: unknown): number {
   if (error instanceof CommanderError) {
     // Help and version come this way too, with code 0; commander has printed its text.
     if (error.exitCode === 0) return 0;
@@ -22,10 +38,11 @@ function report(error: unknown, isRun: boolean): number {
     if ("exitCode" in error && typeof error.exitCode === "number") return error.exitCode;
     return isRun ? OWN_FAILURE_OF_RUN : BAD_INPUT;
   }
-  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  printError(
-    `a fault of ffrtmp itself: ${text}`,
-    "report it with the command line and the output of: ffrtmp doctor",
-  );
+  printErr(`ffrtmp: a fault of ffrtmp itself: ${describeFault(error)}`);
+  printErr("  try: report it with the command line and the output of: ffrtmp doctor");
   return isRun ? OWN_FAILURE_OF_RUN : OWN_FAULT;
+}
+
+function describeFault(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }

@@ -1,6 +1,7 @@
-import { closeSync, openSync, readSync, writeSync } from "node:fs";
+import { closeSync, openSync, readSync } from "node:fs";
 import { Refusal } from "../govern/refusal.ts";
 import type { StateFlags } from "./jobOptions.ts";
+import { writeOut } from "./render/messages.ts";
 import { findJob, openGovernor } from "./session.ts";
 
 const POLL_MS = 200;
@@ -20,8 +21,7 @@ export async function logs(jobId: string, flags: StateFlags & { follow?: boolean
   for (;;) {
     // Asked before the copying: what was written until the end is then copied for sure.
     const isOver = governor.ledger.job(key)?.state === "ended" || findJob(governor, jobId).state === "ended";
-    copyToStdout(fd);
-    if (!flags.follow || isOver) break;
+    if (!copyToStdout(fd) || !flags.follow || isOver) break;
     await Bun.sleep(POLL_MS);
   }
   closeSync(fd);
@@ -37,11 +37,12 @@ function open(path: string): number {
   }
 }
 
-function copyToStdout(fd: number): void {
+/** False when stdout takes no more. */
+function copyToStdout(fd: number): boolean {
   const buffer = new Uint8Array(CHUNK_BYTES);
   for (;;) {
     const length = readSync(fd, buffer);
-    if (length === 0) return;
-    for (let written = 0; written < length; ) written += writeSync(1, buffer, written, length - written);
+    if (length === 0) return true;
+    if (!writeOut(buffer.subarray(0, length))) return false;
   }
 }

@@ -2,6 +2,7 @@ import { Command, Option } from "commander";
 import { version } from "../../package.json";
 import { addJobOptions, addStateOption } from "./jobOptions.ts";
 import { addLimitOptions } from "./limitOptions.ts";
+import { printErr, printOut } from "./render/messages.ts";
 import { parseDuration, parseInteger, parsePid } from "./values.ts";
 
 const USUAL_SCAN_INTERVAL_MS = 5000;
@@ -95,7 +96,13 @@ export async function runProgram(argv: string[]): Promise<number> {
   const program = new Command("ffrtmp")
     .description("Governs FFmpeg and other long-running workloads without owning them.")
     .version(version, "-V, --version")
-    .showHelpAfterError("(see: ffrtmp --help, ffrtmp COMMAND --help)")
+    .showHelpAfterError("  try: ffrtmp --help")
+    .configureOutput({
+      writeOut: (text) => printOut(text.trimEnd()),
+      writeErr: (text) => printErr(text.trimEnd()),
+      // Behind `run` our stderr is the workload's too: who speaks must be told.
+      outputError: (text, write) => write(text.replace(/^error: /, "ffrtmp: ")),
+    })
     .enablePositionalOptions()
     .exitOverride();
   const named = argv[2] === "help" ? argv[3] : argv[2];
@@ -103,7 +110,8 @@ export async function runProgram(argv: string[]): Promise<number> {
     const command = program.command(name).description(description);
     // The options of the others would be built for nothing.
     if (name !== named) continue;
-    define(command).action(async (...args: unknown[]) => {
+    define(command).showHelpAfterError(`  try: ffrtmp ${name} --help`);
+    command.action(async (...args: unknown[]) => {
       const handler = await load();
       exitCode = await handler(...args);
     });
