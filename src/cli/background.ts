@@ -1,16 +1,25 @@
-import { closeSync, mkdirSync, openSync, writeSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import type { Governor } from "../govern/governor.ts";
 import { readOwnArguments } from "../govern/inheritedFiles.ts";
 import { mayHaveLostBytes, viaShell } from "../govern/rawArguments.ts";
 import { Refusal } from "../govern/refusal.ts";
+import { explain } from "../kernel/cgroup/knob.ts";
 import { realHost } from "../kernel/host.ts";
 import { locateState } from "../ledger/location.ts";
-import { printJson, printOut } from "./render/messages.ts";
+import { listenToWarnings, printJson, printOut, warn } from "./render/messages.ts";
 import type { RunFlags } from "./run.ts";
 
 /** How the start went, as the background copy tells the one that the user waits for. */
-export type StartReport = { pid: number | null } | { exitCode: number; message: string; hint?: string };
+interface StartReport {
+  /** What the user has to know and would else stand in our own log only. */
+  warnings: string[];
+  /** `null` where the job could not be started. */
+  pid: number | null;
+  refusal?: { message: string; hint?: string; exitCode?: number };
+}
+
+const OTHER_DIRECTORY = "ffrtmp run --state-path DIR …, with a directory that can be written";
 
 /** The descriptor at which the background copy finds its end of the pipe. */
 const REPORT_FD = 3;
@@ -32,37 +41,72 @@ export async function runInBackground(jobId: string, flags: RunFlags): Promise<n
   const pipe = child.stdio[REPORT_FD];
   const text = typeof pipe === "number" ? await Bun.file(pipe).text() : "";
   if (text === "") {
-    throw new Refusal(
-      `the background copy for job ${jobId} died while starting`,
-      `see the end of ${state.ownLog}`,
-    );
+    throw new Refusal(`the background copy for job ${jobId} died while starting`, `tail ${state.ownLog}`);
   }
-  const report = JSON.parse(text) as StartReport;
-  if ("message" in report) {
-    throw Object.assign(new Refusal(report.message, report.hint), { exitCode: report.exitCode });
+  const { warnings, pid, refusal } = JSON.parse(text) as StartReport;
+  for (const warning of warnings) warn(warning);
+  if (refusal) {
+    throw Object.assign(new Refusal(refusal.message, refusal.hint), { exitCode: refusal.exitCode });
   }
-  if (flags.json) printJson({ job_id: jobId, pid: report.pid });
+  if (flags.json) printJson({ job_id: jobId, pid });
   else printOut(jobId);
   return 0;
 }
 
-export function reportStart(fd: number, report: StartReport): void {
-  writeSync(fd, JSON.stringify(report));
-  closeSync(fd);
+/** Starts a job in the background copy and tells the one that waits how it went. */
+export function startReporting<T extends { job: { pid: number | null } }>(fd: number, start: () => T): T {
+  const warnings: string[] = [];
+  listenToWarnings((message) => warnings.push(message));
+  try {
+    const started = start();
+    report(fd, { warnings, pid: started.job.pid });
+    return started;
+  } catch (error) {
+    if (error instanceof Refusal) {
+      const { message, hint } = error;
+      const exitCode = "exitCode" in error ? (error.exitCode as number) : undefined;
+      const refusal = {
+        message,
+        ...(hint === undefined ? {} : { hint }),
+        ...(exitCode === undefined ? {} : { exitCode }),
+      };
+      report(fd, { warnings, pid: null, refusal });
+    }
+    throw error;
+  } finally {
+    listenToWarnings(undefined);
+  }
+}
+
+function report(fd: number, told: StartReport): void {
+  try {
+    writeSync(fd, JSON.stringify(told));
+    closeSync(fd);
+  } catch {
+    // The one that waited is gone, and the job needs its observer all the same.
+  }
+}
+
+export interface JobLog {
+  fd: number;
+  path: string;
 }
 
 /** Where the workload of a background job writes; throws a Refusal where the file cannot be had. */
-export function openJobLog(governor: Governor, jobId: string): { fd: number; path: string } {
+export function openJobLog(governor: Governor, jobId: string): JobLog {
   const path = join(governor.state.logs, `${jobId}-${governor.host.now().toString(36)}.log`);
   try {
     mkdirSync(governor.state.logs, { recursive: true, mode: 0o750 });
     return { fd: openSync(path, "ax", 0o640), path };
   } catch (error) {
-    throw new Refusal(
-      `cannot make ${path} for the job's output: ${error}`,
-      "name another state directory: --state-path",
-    );
+    throw new Refusal(`cannot make ${path} for the job's output: ${explain(error)}`, OTHER_DIRECTORY);
   }
+}
+
+/** For a job that could not be started: nothing was ever written there. */
+export function dropJobLog({ fd, path }: JobLog): void {
+  closeSync(fd);
+  rmSync(path, { force: true });
 }
 
 function openOwnLog(directory: string, path: string): number {
@@ -70,7 +114,7 @@ function openOwnLog(directory: string, path: string): number {
     mkdirSync(directory, { recursive: true, mode: 0o755 });
     return openSync(path, "a", 0o640);
   } catch (error) {
-    throw new Refusal(`cannot write ${path}: ${error}`, "name another state directory: --state-path");
+    throw new Refusal(`cannot write ${path}, which run --detach needs: ${explain(error)}`, OTHER_DIRECTORY);
   }
 }
 

@@ -1,6 +1,3 @@
-import { statSync } from "node:fs";
-import { resolve } from "node:path";
-
 import { closeJob } from "../govern/close.ts";
 import type { Governor } from "../govern/governor.ts";
 import {
@@ -9,7 +6,7 @@ import {
   readOwnArguments,
   type StdioList,
 } from "../govern/inheritedFiles.ts";
-import { generateJobId } from "../govern/job.ts";
+import { generateJobId, type JobWishes } from "../govern/job.ts";
 import { type LaunchedJob, launch } from "../govern/launch.ts";
 import { mayHaveLostBytes } from "../govern/rawArguments.ts";
 import { Refusal } from "../govern/refusal.ts";
@@ -18,13 +15,14 @@ import type { JobRecord, ResultRecord } from "../ledger/records.ts";
 import { resultJson } from "../report/json.ts";
 import { summaryLine } from "../report/summary.ts";
 import { signalNumber } from "../sys/waitStatus.ts";
-import { openJobLog, reportStart, runInBackground } from "./background.ts";
+import { dropJobLog, openJobLog, runInBackground, startReporting } from "./background.ts";
 import { type JobFlags, wishesFrom } from "./jobOptions.ts";
 import { letGo } from "./letGo.ts";
 import { printErr, warn } from "./render/messages.ts";
 import { warnOfMissingLimits, warnOfSlips } from "./render/outcomes.ts";
 import { openGovernor } from "./session.ts";
 import { firstSignal } from "./signals.ts";
+import { checkWorkingDirectory } from "./workingDirectory.ts";
 
 export interface RunFlags extends JobFlags {
   workdir?: string;
@@ -40,6 +38,22 @@ export async function run(command: string[], flags: RunFlags): Promise<number> {
   const wishes = wishesFrom(flags, generateJobId(command[0] as string, Date.now()));
   if (flags.detach && flags.reportStart === undefined) return runInBackground(wishes.jobId, flags);
 
+  const start = () => startJob(command, flags, wishes, workingDirectory, inherited);
+  const started = flags.reportStart === undefined ? start() : startReporting(flags.reportStart, start);
+  return follow(started.governor, started, flags);
+}
+
+interface StartedJob extends LaunchedJob {
+  governor: Governor;
+}
+
+function startJob(
+  command: string[],
+  flags: RunFlags,
+  wishes: JobWishes,
+  workingDirectory: string,
+  inherited: number[],
+): StartedJob {
   const governor = openGovernor(flags);
   warnOfSlips(governor, wishes.limits);
   const log = flags.reportStart === undefined ? null : openJobLog(governor, wishes.jobId);
@@ -47,18 +61,22 @@ export async function run(command: string[], flags: RunFlags): Promise<number> {
     log === null
       ? [isTerminal(realHost(), 0) ? "ignore" : "inherit", "inherit", "inherit"]
       : ["ignore", log.fd, log.fd];
-  const launched = launch(governor, {
-    ...wishes,
-    command,
-    commandBytes: mayHaveLostBytes(command) ? readOwnArguments(governor.host).slice(-command.length) : [],
-    workingDirectory,
-    standard,
-    inherited: log === null ? inherited : [],
-    logPath: log?.path ?? null,
-  });
-  warnOfMissingLimits(launched.job);
-  if (flags.reportStart !== undefined) reportStart(flags.reportStart, { pid: launched.job.pid });
-  return follow(governor, launched, flags);
+  try {
+    const launched = launch(governor, {
+      ...wishes,
+      command,
+      commandBytes: mayHaveLostBytes(command) ? readOwnArguments(governor.host).slice(-command.length) : [],
+      workingDirectory,
+      standard,
+      inherited: log === null ? inherited : [],
+      logPath: log?.path ?? null,
+    });
+    warnOfMissingLimits(launched.job);
+    return { governor, ...launched };
+  } catch (error) {
+    if (log !== null && error instanceof Refusal) dropJobLog(log);
+    throw error;
+  }
 }
 
 async function follow(governor: Governor, { job, ended }: LaunchedJob, flags: RunFlags): Promise<number> {
@@ -84,11 +102,4 @@ function exitCodeOf({ exitCode, signal }: { exitCode: number | null; signal: str
   const own = 125;
   if (exitCode !== null) return exitCode;
   return signal === null ? own : 128 + (signalNumber(signal) ?? 0);
-}
-
-function checkWorkingDirectory(workdir: string | undefined): string {
-  const directory = resolve(workdir ?? ".");
-  if (workdir === undefined || statSync(directory, { throwIfNoEntry: false })?.isDirectory())
-    return directory;
-  throw new Refusal(`--workdir ${workdir} is not a directory`, `mkdir -p ${directory}`);
 }

@@ -5,8 +5,16 @@ import { oneLine } from "./table.ts";
 /** Everything that ffrtmp says about itself goes to stderr: stdout belongs to results, and with `run` to the workload. */
 
 export function warn(message: string): void {
+  listener?.(message);
   printErr(`ffrtmp: ${oneLine(message)}`);
 }
+
+/** Who else is told of each warning from now on. */
+export function listenToWarnings(listen: ((message: string) => void) | undefined): void {
+  listener = listen;
+}
+
+let listener: ((message: string) => void) | undefined;
 
 /** The message and the hint take one line each, whatever names of processes and files stand in them. */
 export function printError(message: string, hint: string | undefined): void {

@@ -102,6 +102,8 @@ const ERRNO_MEANINGS: Record<string, string> = {
   ENOTSUP: "EOPNOTSUPP (not possible for this cgroup)",
   ERANGE: "ERANGE (out of the range that the kernel takes)",
   ESRCH: "ESRCH (no such process)",
+  ENOTDIR: "ENOTDIR (a file stands where a directory is needed)",
+  EEXIST: "EEXIST (something else is in its place)",
 };
 
 /** An errno in words, for sentences like "EACCES (no right to) writing …". */
