@@ -8,8 +8,7 @@ import { findJob, openGovernor } from "./session.ts";
 export function detach(jobId: string, flags: StateFlags): number {
   const governor = openGovernor(flags);
   const job = findJob(governor, jobId);
-  if (job.state === "ended")
-    throw new Refusal(`job ${jobId} has ended already`, `see: ffrtmp inspect ${jobId}`);
+  if (job.state === "ended") throw new Refusal(`job ${jobId} has ended already`, `ffrtmp inspect ${jobId}`);
   if (job.state === "starting")
     throw new Refusal(`job ${jobId} is being started just now`, "try again in a moment");
   release(governor, job, jobCgroupOf(governor, job));

@@ -89,10 +89,7 @@ function checkGovernable(governor: Governor, pid: number): ProcStat {
   }
   const known = ledger.openJobOfProcess(governor.bootId, pid, stat.startTicks);
   if (known) {
-    throw new Refusal(
-      `${name} is governed already, as job ${known.jobId}`,
-      `see: ffrtmp inspect ${known.jobId}`,
-    );
+    throw new Refusal(`${name} is governed already, as job ${known.jobId}`, `ffrtmp inspect ${known.jobId}`);
   }
   const membership = readMembership(host, pid);
   const governed = membership === "gone" ? undefined : [...membership.values()].find(isGovernedPath);
