@@ -2,7 +2,7 @@ import type { BunPlugin } from "bun";
 
 /**
  * Builds dist/ffrtmp, one executable file: `node_modules/.bin/bun scripts/build.ts [outfile] [bun-linux-arm64]`.
- * Needs what `npm ci` installs, and nothing else.
+ * Needs what `npm install` installs, and nothing else.
  */
 const [outfile = "dist/ffrtmp", target] = process.argv.slice(2);
 

@@ -15,7 +15,8 @@ install_packages() {
   done
   if [ ! -x node_modules/.bin/bun ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
     echo "installing npm packages"
-    npm ci --no-audit --no-fund --loglevel=error || fail "npm ci failed: see above"
+    # Not "npm ci": it insists on packages for every other platform, which not every registry has. Versions are pinned.
+    npm install --no-save --no-audit --no-fund --loglevel=error || fail "npm install failed: see above"
   fi
   # Some npm configurations do not run install scripts; this one puts the runtime's executable in place.
   node_modules/.bin/bun --version >/dev/null 2>&1 || node node_modules/bun/install.js || fail "the bun package has no executable for this machine"
