@@ -74,7 +74,7 @@ export function limitsFrom(flags: LimitFlags): Limits {
 
 function parseCpuQuota(text: string): CpuMax {
   // The kernel takes no quota below 1 ms, which is 1 % of its usual period.
-  const percent = parseNumber(text, 1, MOST_CORES * 100);
+  const percent = parseNumber(text, 1, MOST_CORES * 100, " of percent, 100 being one core,");
   return { quotaUsec: Math.round((percent * PERIOD_USEC) / 100), periodUsec: PERIOD_USEC };
 }
 
@@ -90,7 +90,7 @@ function parseCpuMax(text: string): CpuMax {
 }
 
 function parseMegabytes(text: string): number {
-  return parseInteger(text, 1, Math.floor(Number.MAX_SAFE_INTEGER / MEBIBYTE)) * MEBIBYTE;
+  return parseInteger(text, 1, Math.floor(Number.MAX_SAFE_INTEGER / MEBIBYTE), " of MB") * MEBIBYTE;
 }
 
 function parseCpus(text: string): string {
@@ -126,7 +126,18 @@ function parseIoMax(text: string): IoMax {
     const rate = IO_RATES.find((candidate) => candidate === name);
     if (rate === undefined || max[rate] !== undefined)
       throw new InvalidArgumentError(`"${word}" does not fit. ${form}`);
-    max[rate] = value === "max" ? "max" : parseSize(value, 1);
+    max[rate] = value === "max" ? "max" : parseRate(word, value);
   }
   return max;
+}
+
+/** Bytes or operations per second; 0 would stop the workload, and the kernel does not take it. */
+function parseRate(word: string, value: string): number {
+  try {
+    return parseSize(value, 1);
+  } catch {
+    throw new InvalidArgumentError(
+      `"${word}" does not fit: a rate is a whole number from 1, with K, M or G if you like, or max.`,
+    );
+  }
 }

@@ -3,7 +3,7 @@ import { version } from "../../package.json";
 import { addJobOptions, addStateOption } from "./jobOptions.ts";
 import { addLimitOptions } from "./limitOptions.ts";
 import { printErr, printOut } from "./render/messages.ts";
-import { parseDuration, parseInteger, parsePid } from "./values.ts";
+import { parseCommandName, parseDuration, parseInteger, parsePid } from "./values.ts";
 
 const USUAL_SCAN_INTERVAL_MS = 5000;
 const LEAST_SCAN_INTERVAL_MS = 100;
@@ -52,7 +52,11 @@ const COMMANDS: Record<string, CommandDefinition> = {
             .argParser((text) => parseDuration(text, LEAST_SCAN_INTERVAL_MS))
             .default(USUAL_SCAN_INTERVAL_MS, "5s"),
         )
-        .option("--target <name>", "command to govern; repeatable (default: ffmpeg, gst-launch-1.0)", collect)
+        .option(
+          "--target <name>",
+          "command to govern; repeatable (default: ffmpeg, gst-launch-1.0)",
+          collectNames,
+        )
         .option("--once", "look once, govern what is found, return")
         .option("--dry-run", "say what would be governed, touch nothing")
         .addOption(new Option("--enable-state", "always on; accepted for those who switch").hideHelp())
@@ -120,6 +124,6 @@ export async function runProgram(argv: string[]): Promise<number> {
   return exitCode;
 }
 
-function collect(text: string, earlier: string[] = []): string[] {
-  return [...earlier, text];
+function collectNames(text: string, earlier: string[] = []): string[] {
+  return [...earlier, parseCommandName(text)];
 }

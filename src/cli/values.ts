@@ -2,18 +2,19 @@ import { InvalidArgumentError } from "commander";
 
 /** Parsers of single option values. They throw what commander shows together with the option and the text. */
 
-export function parseInteger(text: string, least: number, most: number): number {
+/** `unit` stands behind "a whole number", such as " of MB". */
+export function parseInteger(text: string, least: number, most: number, unit = ""): number {
   const value = /^[+-]?\d+$/.test(text) ? Number(text) : Number.NaN;
   if (!(value >= least && value <= most)) {
-    throw new InvalidArgumentError(`It must be a whole number from ${least} to ${most}.`);
+    throw new InvalidArgumentError(`It must be a whole number${unit} from ${least} to ${most}.`);
   }
   return value;
 }
 
-export function parseNumber(text: string, least: number, most: number): number {
+export function parseNumber(text: string, least: number, most: number, unit = ""): number {
   const value = /^[+-]?\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
   if (!(value >= least && value <= most))
-    throw new InvalidArgumentError(`It must be a number from ${least} to ${most}.`);
+    throw new InvalidArgumentError(`It must be a number${unit} from ${least} to ${most}.`);
   return value;
 }
 
@@ -27,7 +28,7 @@ export function parseSize(text: string, least: number): number {
     : Number.NaN;
   if (!(value >= least && value <= Number.MAX_SAFE_INTEGER)) {
     throw new InvalidArgumentError(
-      `It must be a whole number, ${least} or more, with K, M, G or T behind it if you like.`,
+      `It must be a whole number of bytes, ${least} or more; K, M, G or T may follow it, as in 512M.`,
     );
   }
   return value;
@@ -43,6 +44,13 @@ export function parseDuration(text: string, leastMs: number): number {
     throw new InvalidArgumentError(`It must be a time from ${leastMs}ms to 24h, such as 5s or 500ms.`);
   }
   return value;
+}
+
+/** The name of a command, as a process goes by it. */
+export function parseCommandName(text: string): string {
+  if (text === "" || text.includes("/"))
+    throw new InvalidArgumentError("It must be the name of a command without its directory, such as ffmpeg.");
+  return text;
 }
 
 export function parsePid(text: string): number {

@@ -18,6 +18,6 @@ const COMM_LENGTH = 15;
 
 /** The first target that a process goes by: by its executable, by how it was called, or by its name. */
 export function matchTarget(targets: readonly string[], names: ProcessNames): string | undefined {
-  const candidates = [basename(names.executable ?? ""), basename(names.argv0)];
+  const candidates = [basename(names.executable ?? ""), basename(names.argv0)].filter((name) => name !== "");
   return targets.find((target) => candidates.includes(target) || names.comm === target.slice(0, COMM_LENGTH));
 }
