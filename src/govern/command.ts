@@ -1,4 +1,4 @@
-import { accessSync, constants, type Stats, statSync } from "node:fs";
+import { accessSync, closeSync, constants, openSync, readSync, type Stats, statSync } from "node:fs";
 import { resolve } from "node:path";
 
 /** Why a command cannot be started, in the words and with the exit code that shells use. */
@@ -16,10 +16,11 @@ export function findCommand(
   workingDirectory: string,
   searchPath: string | undefined,
 ): { path: string } | CommandFault {
-  if (command === "") return { exitCode: 127, because: "the command is an empty word" };
+  if (command === "")
+    return { exitCode: 127, because: "it is an empty word, most often a variable that is not set" };
   if (command.includes("/")) {
     const path = resolve(workingDirectory, command);
-    const fault = faultIn(path, command);
+    const fault = faultIn(path, command, workingDirectory);
     return fault ?? { path };
   }
   let fault: CommandFault = {
@@ -28,23 +29,62 @@ export function findCommand(
   };
   for (const directory of (searchPath ?? "/usr/local/bin:/usr/bin:/bin").split(":")) {
     const path = resolve(workingDirectory, directory, command);
-    const faultHere = faultIn(path, path);
+    const faultHere = faultIn(path, path, workingDirectory);
     if (!faultHere) return { path };
     if (faultHere.exitCode === 126 && fault.exitCode === 127) fault = faultHere;
   }
   return fault;
 }
 
-function faultIn(path: string, shown: string): CommandFault | undefined {
+function faultIn(path: string, shown: string, workingDirectory: string): CommandFault | undefined {
   const stat = statOf(path);
   if (stat === undefined) return { exitCode: 127, because: `${shown} does not exist` };
   if (stat.isDirectory()) return { exitCode: 126, because: `${shown} is a directory` };
   try {
     accessSync(path, constants.X_OK);
-    return undefined;
   } catch {
     return { exitCode: 126, because: `${shown} is not executable: chmod +x it, or name its interpreter` };
   }
+  const interpreter = readInterpreter(path);
+  const because =
+    interpreter && faultInInterpreter(interpreter, resolve(workingDirectory, interpreter), shown);
+  return because ? { exitCode: 126, because } : undefined;
+}
+
+/** The kernel would answer the same ENOENT or EACCES as for the script itself. */
+function faultInInterpreter(interpreter: string, path: string, script: string): string | undefined {
+  const named = `the first line of ${script} names the interpreter ${JSON.stringify(interpreter)}`;
+  const stat = statOf(path);
+  if (stat === undefined && interpreter.endsWith("\r"))
+    return `${named}: its lines end as on Windows, and the CR counts as part of the name (sed -i 's/\\r$//' ${script})`;
+  if (stat === undefined) return `${named}, which does not exist`;
+  if (stat.isDirectory()) return `${named}, which is a directory`;
+  try {
+    accessSync(path, constants.X_OK);
+    return undefined;
+  } catch {
+    return `${named}, which is not executable`;
+  }
+}
+
+/** Bytes of a file's beginning in which the kernel looks for the interpreter: BINPRM_BUF_SIZE. */
+const HEAD_BYTES = 256;
+
+// #!/usr/bin/env bash
+function readInterpreter(path: string): string | undefined {
+  const head = Buffer.alloc(HEAD_BYTES);
+  try {
+    const fd = openSync(path, "r");
+    try {
+      readSync(fd, head);
+    } finally {
+      closeSync(fd);
+    }
+  } catch {
+    // A program need not be readable to be executed.
+    return undefined;
+  }
+  return /^#![ \t]*([^ \t\n\0]+)/.exec(head.toString())?.[1];
 }
 
 function statOf(path: string): Stats | undefined {

@@ -63,7 +63,11 @@ class CannotExecute extends Refusal {
 export function launch(governor: Governor, request: LaunchRequest): LaunchedJob {
   const [command = ""] = request.command;
   const found = findCommand(command, request.workingDirectory, process.env["PATH"]);
-  if ("because" in found) throw new CannotExecute(found.exitCode, `cannot run ${command}: ${found.because}`);
+  if ("because" in found)
+    throw new CannotExecute(
+      found.exitCode,
+      `cannot run ${command || JSON.stringify(command)}: ${found.because}`,
+    );
 
   const job = newJob(governor, "run", request, request.command);
   const cgroup = planCgroup(governor, request);
@@ -204,6 +208,9 @@ function asRefusal(error: unknown, job: JobRecord): Refusal {
 
 const EXEC_ERRORS: Record<string, string> = {
   ENOENT: "the interpreter that its first line or its ELF header names does not exist",
+  EACCES:
+    "EACCES: it lies on a file system that is mounted noexec, or may not be read and executed by this user",
+  EPERM: "EPERM: the kernel or a security module does not let this user execute it",
   ENOEXEC: "it is no program for this machine; a script needs a first line such as #!/bin/sh",
   E2BIG: "its arguments and environment are larger than the kernel takes",
   EAGAIN: "no process may be added here: a pids limit or ulimit -u is reached",
