@@ -37,6 +37,14 @@ function directoryFrom(path: string): string {
 
 function defaultDirectory(environment: NodeJS.ProcessEnv): string {
   if (process.geteuid?.() === 0) return "/var/lib/ffrtmp";
-  const home = environment["HOME"] || userInfo().homedir;
-  return join(environment["XDG_STATE_HOME"] || join(home, ".local/state"), "ffrtmp");
+  return join(environment["XDG_STATE_HOME"] || join(homeDirectory(environment), ".local/state"), "ffrtmp");
+}
+
+function homeDirectory(environment: NodeJS.ProcessEnv): string {
+  try {
+    return environment["HOME"] || userInfo().homedir;
+  } catch {
+    // A user that no user database knows, as containers have; their runtimes give such a user this home.
+    return "/";
+  }
 }
