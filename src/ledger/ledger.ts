@@ -92,6 +92,11 @@ export class Ledger {
     this.#store.write(...insertInto("events", row));
   }
 
+  /** Changes whenever another process or connection has written. Source: PRAGMA data_version. */
+  versionOfOthers(): number {
+    return this.#store.rows("PRAGMA data_version")[0]?.["data_version"] as number;
+  }
+
   /** The job as it stands on record now. */
   job(key: string): JobRecord | undefined {
     return this.#jobs("key = $key", { key })[0];
@@ -99,13 +104,6 @@ export class Ledger {
 
   openJobs(): JobRecord[] {
     return this.#jobs("state <> 'ended' ORDER BY key");
-  }
-
-  /** Open jobs that some other ffrtmp observes, or none. */
-  openJobsOfOthers(self: Observer): JobRecord[] {
-    const where =
-      "state <> 'ended' AND (observer_pid IS NOT $pid OR observer_start_ticks IS NOT $startTicks)";
-    return this.#jobs(where, { pid: self.pid, startTicks: self.startTicks });
   }
 
   /** Jobs of which something may be left in the system, the open ones among them. */

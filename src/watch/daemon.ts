@@ -40,6 +40,9 @@ export class WatchDaemon {
   /** Ends that were seen of jobs whose own observer lives and is about to record them. */
   readonly #seenEnds = new Map<string, Ending>();
   readonly #scan: ProcessScan;
+  /** Open jobs that are not observed by us, as of the last change that others made in the ledger. */
+  #jobsOfOthers = new Map<string, JobRecord>();
+  #ledgerVersion: number | undefined;
   #events: ProcessEvents;
   #observer: JobObserver;
   #foundByScanOnly = 0;
@@ -162,21 +165,31 @@ export class WatchDaemon {
     }
   }
 
-  /** Holds the processes of jobs that others observe, takes over those whose observer has died, forgets the closed. */
+  /** Takes over jobs whose observer has died, and closes those whose end was seen and whose observer died of it too. */
   #standBy(): void {
-    const { ledger } = this.#governor;
+    const version = this.#governor.ledger.versionOfOthers();
+    if (version !== this.#ledgerVersion) this.#readLedger();
+    this.#ledgerVersion = version;
+    for (const [key, ending] of this.#seenEnds) {
+      const job = this.#jobsOfOthers.get(key);
+      if (job) this.#end(job, ending);
+      else this.#seenEnds.delete(key);
+    }
+    for (const job of this.#jobsOfOthers.values()) this.#takeOverIfLeft(job);
+  }
+
+  /** Forgets what others have closed, and holds the processes of what others have begun. */
+  #readLedger(): void {
+    const { ledger, self } = this.#governor;
     const open = new Map(ledger.openJobs().map((job) => [job.key, job]));
     for (const job of this.#observer.jobs().values()) {
       if (!open.has(job.key)) this.#observer.forget(job);
     }
     const held = this.#observer.jobs();
     for (const job of open.values()) {
-      const ending = this.#seenEnds.get(job.key);
-      if (ending) this.#end(job, ending);
-      else if (!held.has(job.key)) this.#hold(job);
-      if (!isSame(job.observer, this.#governor.self)) this.#takeOverIfLeft(job);
+      if (!held.has(job.key) && !this.#seenEnds.has(job.key)) this.#hold(job);
     }
-    for (const key of this.#seenEnds.keys()) if (!open.has(key)) this.#seenEnds.delete(key);
+    this.#jobsOfOthers = new Map([...open].filter(([, { observer }]) => !isSame(observer, self)));
   }
 
   #hold(job: JobRecord): void {
@@ -192,6 +205,7 @@ export class WatchDaemon {
     if (repairJob(this.#governor, seen) !== "unobserved") return;
     const job = ledger.job(seen.key);
     if (!job || !ledger.takeOver(job, self)) return;
+    this.#jobsOfOthers.delete(job.key);
     ledger.addEvent(job, host.now(), "adopted", { observer_pid: self.pid });
     this.#log(`Taking over job ${job.jobId} (PID ${job.pid}), which nobody observed`);
     if (!this.#observer.jobs().has(job.key)) this.#hold(job);
