@@ -8,6 +8,7 @@ import {
 } from "../govern/inheritedFiles.ts";
 import { generateJobId, type JobWishes } from "../govern/job.ts";
 import { type LaunchedJob, launch } from "../govern/launch.ts";
+import { refuseTiedLives } from "../govern/lifeTie.ts";
 import { mayHaveLostBytes } from "../govern/rawArguments.ts";
 import { Refusal } from "../govern/refusal.ts";
 import { realHost } from "../kernel/host.ts";
@@ -34,6 +35,7 @@ export interface RunFlags extends JobFlags {
 /** Starts a command, waits for it and returns its exit code as a shell would. */
 export async function run(command: string[], flags: RunFlags): Promise<number> {
   const inherited = listInheritedFiles(realHost());
+  refuseTiedLives(process.env);
   const workingDirectory = checkWorkingDirectory(flags.workdir);
   const wishes = wishesFrom(flags, generateJobId(command[0] as string, Date.now()));
   if (flags.detach && flags.reportStart === undefined) return runInBackground(wishes.jobId, flags);

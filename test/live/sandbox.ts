@@ -1,19 +1,24 @@
-import { afterEach, beforeAll, test } from "bun:test";
+import { afterEach, beforeAll, setDefaultTimeout, test } from "bun:test";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { readHierarchies } from "../../src/kernel/cgroup/hierarchies.ts";
+import { type Hierarchy, readHierarchies } from "../../src/kernel/cgroup/hierarchies.ts";
 import { realHost } from "../../src/kernel/host.ts";
 import { readStat } from "../../src/kernel/proc/stat.ts";
 import { locateState } from "../../src/ledger/location.ts";
 
-/** The compiled executable: what users run is what is tested. */
-export const FFRTMP = resolve(import.meta.dir, "../../dist/ffrtmp");
+/** The compiled executable: what users run is what is tested. `FFRTMP_TEST_EXECUTABLE` names another one. */
+export const FFRTMP = resolve(
+  import.meta.dir,
+  "../..",
+  process.env["FFRTMP_TEST_EXECUTABLE"] ?? "dist/ffrtmp",
+);
 
 const host = realHost();
 const POLL_MS = 10;
 /** Only against a test that would never end; no test is judged by its time. */
 const PATIENCE_MS = 60_000;
+const LONGEST_TEST_MS = 300_000;
 
 export interface Ended {
   code: number;
@@ -24,10 +29,17 @@ export interface Ended {
 export interface SpawnOptions {
   env?: Record<string, string>;
   cwd?: string;
-  stdin?: Blob | "ignore" | number;
+  stdin?: Blob | "ignore" | "pipe" | number;
   /** File descriptors or paths for the two outputs; collected as text when absent. */
   stdout?: number | "pipe" | "ignore";
   stderr?: number | "pipe" | "ignore";
+}
+
+/** A job that runs, with the wrapper that waits for it. */
+export interface Job {
+  jobId: string;
+  wrapper: Bun.Subprocess;
+  pid: number;
 }
 
 /**
@@ -85,6 +97,47 @@ export class Sandbox {
     return child;
   }
 
+  /** Starts `ffrtmp run` and returns when its workload is on record as running. */
+  async startJob(
+    jobId: string,
+    flags: string[],
+    command: string[],
+    options: SpawnOptions = {},
+  ): Promise<Job> {
+    const outputs: SpawnOptions = { stdout: "ignore", stderr: "ignore", ...options };
+    const wrapper = this.start(["run", "--job-id", jobId, ...flags, "--", ...command], outputs);
+    const pid = await this.pidOf(jobId);
+    this.adopt(pid);
+    return { jobId, wrapper, pid };
+  }
+
+  /** The workload's pid, as soon as it is on record. */
+  async pidOf(jobId: string): Promise<number> {
+    return eventually(`job ${jobId} runs`, async () => {
+      const { code, stdout } = await this.run(["inspect", jobId, "--json"]);
+      const pid = code === 0 ? JSON.parse(stdout).pid : null;
+      return pid === null ? undefined : (pid as number);
+    });
+  }
+
+  /** The job's result, as soon as it is on record. */
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into JSON of many shapes
+  async resultOf(jobId: string): Promise<any> {
+    return eventually(`job ${jobId} has a result`, async () => {
+      const { result } = await this.json(["inspect", jobId]);
+      return result ?? undefined;
+    });
+  }
+
+  /** The directory of a job's cgroup in the v1 hierarchy of one controller, or in the v2 tree. */
+  async cgroupOf(jobId: string, controller: string): Promise<string> {
+    const { cgroups } = await this.json(["inspect", jobId]);
+    const { mountPoint } = hierarchyOf(controller);
+    const path = (cgroups as string[]).find((candidate) => candidate.startsWith(`${mountPoint}/`));
+    if (path === undefined) throw new Error(`job ${jobId} has no cgroup below ${mountPoint}`);
+    return path;
+  }
+
   /** Makes a process known, so that it is ended with the test. */
   adopt(pid: number): void {
     const stat = readStat(host, pid);
@@ -115,6 +168,7 @@ export class Sandbox {
 /** A new sandbox for each test of the file. */
 export function useSandbox(): () => Sandbox {
   let sandbox: Sandbox | undefined;
+  setDefaultTimeout(LONGEST_TEST_MS);
   beforeAll(() => {
     if (!existsSync(FFRTMP))
       throw new Error(`${FFRTMP} is not built: run node_modules/.bin/bun scripts/build.ts`);
@@ -150,6 +204,13 @@ export function lacksRoot(): string | undefined {
 
 export function lacksCommand(name: string): string | undefined {
   return Bun.which(name) === null ? `needs ${name}` : undefined;
+}
+
+/** The mounted hierarchy that has a controller. */
+export function hierarchyOf(controller: string): Hierarchy {
+  const hierarchy = readHierarchies(host).find(({ controllers }) => controllers.includes(controller));
+  if (!hierarchy) throw new Error(`no hierarchy with ${controller} is mounted`);
+  return hierarchy;
 }
 
 /** Waits until something is true; fails with its description when it never becomes so. */

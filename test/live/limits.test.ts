@@ -1,0 +1,162 @@
+import { expect } from "bun:test";
+import { readFileSync } from "node:fs";
+import { eventually, lacksLimits, testIf, useSandbox } from "./sandbox.ts";
+
+const sandbox = useSandbox();
+const limitsTest = testIf(lacksLimits());
+const memoryTest = testIf(lacksLimits() ?? lacksPlainMemory());
+
+const BUSY_LOOP = ["sh", "-c", "while :; do :; done"];
+const ALLOCATE_200_MB = ["perl", "-e", '$memory = "x" x 200e6; print "whole\\n"'];
+const WINDOW_MS = 4000;
+
+limitsTest(
+  "--cpu-quota 50 holds a busy loop at half a core, and detach lets it have a whole one again",
+  async () => {
+    const { jobId, pid } = await sandbox().startJob("busy", ["--cpu-quota", "50"], BUSY_LOOP);
+    const { limits } = await sandbox().json(["inspect", jobId]);
+    expect(limits).toEqual([
+      { limit: "cpu.max", outcome: "applied", wanted: "50000 100000", actual: "50000 100000" },
+    ]);
+
+    const directory = await sandbox().cgroupOf(jobId, "cpuacct");
+    const usedNsec = (): number => Number(readFileSync(`${directory}/cpuacct.usage`, "utf8"));
+    // On a machine that has no half core to spare it may get less in one window: it must never get more.
+    const share = await eventually("the busy loop gets its half core", async () => {
+      const measured = await shareOfCore(usedNsec, WINDOW_MS);
+      expect(measured).toBeLessThan(0.6);
+      return measured > 0.4 ? measured : undefined;
+    });
+    console.log(
+      `CPU under a quota of 50 %: ${(share * 100).toFixed(1)} % of a core over ${WINDOW_MS / 1000} s`,
+    );
+
+    expect((await sandbox().run(["detach", jobId])).code).toBe(0);
+    // Under the quota no window of a second could reach this. Without it, any in which the machine is not full does.
+    const free = await eventually("the busy loop gets a whole core", async () => {
+      const measured = await shareOfCore(() => runNsec(pid), 1000);
+      return measured > 0.85 ? measured : undefined;
+    });
+    console.log(`CPU after detach: ${(free * 100).toFixed(1)} % of a core`);
+  },
+);
+
+limitsTest("a quota of an outer cgroup still holds for a job that asks for more", async () => {
+  const { wrapper } = await sandbox().startJob(
+    "outer",
+    ["--cpu-quota", "20"],
+    [
+      ...["sh", "-c", `exec "$0" run --job-id inner --cpu-quota 100 -- ${BUSY_LOOP[0]} -c "$1"`],
+      ...[process.env["FFRTMP_TEST_EXECUTABLE"] ?? "dist/ffrtmp", BUSY_LOOP[2] as string],
+    ],
+  );
+  expect(wrapper.exitCode).toBeNull();
+  const pid = await sandbox().pidOf("inner");
+  sandbox().adopt(pid);
+  const outer = await sandbox().cgroupOf("outer", "cpu");
+  const inner = await sandbox().cgroupOf("inner", "cpu");
+  expect(inner.startsWith(`${outer}/`)).toBe(true);
+  expect(await shareOfCore(() => runNsec(pid), 2000)).toBeLessThan(0.3);
+});
+
+memoryTest(
+  "--memory-max lets the kernel end what outgrows it, and the result calls that our cap",
+  async () => {
+    const { code, stdout, stderr } = await sandbox().run([
+      ...["run", "--job-id", "greedy", "--memory-max", "64M", "--"],
+      ...ALLOCATE_200_MB,
+    ]);
+    expect(code).toBe(137);
+    expect(stdout).toBe("");
+    expect(stderr).toMatch(
+      /^JOB greedy \| sla=VIOLATION \| reason=killed_at_our_memory_cap \| .*exit=SIGKILL/m,
+    );
+    const { result } = await sandbox().json(["inspect", "greedy"]);
+    expect(result).toMatchObject({
+      exit_code: null,
+      signal: "SIGKILL",
+      exit_evidence: "parent",
+      platform_sla_compliant: false,
+      limits: [{ limit: "memory.max", outcome: "applied", actual: String(64 * 1024 ** 2) }],
+    });
+    expect(result.usage.oom_kills).toBeGreaterThan(0);
+    expect(result.usage.memory_peak_bytes).toBeLessThanOrEqual(64 * 1024 ** 2);
+  },
+);
+
+memoryTest(
+  "a child that is killed at the cap is a violation too, though the job itself ends well",
+  async () => {
+    const script = '"$@"; exit 0';
+    const { code, stderr } = await sandbox().run([
+      ...["run", "--memory-max", "64M", "--", "sh", "-c", script, "sh"],
+      ...ALLOCATE_200_MB,
+    ]);
+    expect(code).toBe(0);
+    expect(stderr).toMatch(/sla=VIOLATION \| reason=killed_at_our_memory_cap \| .*exit=0/);
+  },
+);
+
+memoryTest("--memory-limit never ends a workload that outgrows it", async () => {
+  const { code, stdout, stderr } = await sandbox().run([
+    ...["run", "--job-id", "soft", "--memory-limit", "64", "--"],
+    ...ALLOCATE_200_MB,
+  ]);
+  expect(stdout).toBe("whole\n");
+  expect(code).toBe(0);
+  expect(stderr).toMatch(/sla=COMPLIANT \| reason=completed_successfully/);
+  const { result } = await sandbox().json(["inspect", "soft"]);
+  expect(result.limits).toMatchObject([{ limit: "memory.high" }]);
+  expect(["applied", "partial"]).toContain(result.limits[0].outcome);
+  expect(result.usage.memory_peak_bytes).toBeGreaterThan(200e6);
+});
+
+limitsTest("--pids-max counts the workload's processes and not the one that starts it", async () => {
+  const script =
+    "while (@c < 9) { my $p = fork // last; $p or sleep 100; push @c, $p } print 1 + @c; kill 9, @c";
+  const { stdout } = await sandbox().run(["run", "--pids-max", "3", "--", "perl", "-e", script]);
+  expect(stdout).toBe("3");
+});
+
+limitsTest(
+  "nice, ionice, oom_score_adj and CPUs hold for the workload and not for the waiting wrapper",
+  async () => {
+    const flags = ["--nice", "7", "--oom-score-adj", "300", "--ionice", "idle", "--cpus", "0"];
+    const { jobId, pid, wrapper } = await sandbox().startJob("kind", flags, ["sleep", "1000"]);
+    const { limits } = await sandbox().json(["inspect", jobId]);
+    expect(limits.map(({ outcome }: { outcome: string }) => outcome)).toEqual(Array(4).fill("applied"));
+    expect(niceOf(pid)).toBe(7);
+    expect(oomScoreAdjOf(pid)).toBe(300);
+    expect(readFileSync(`/proc/${pid}/status`, "utf8")).toMatch(/^Cpus_allowed_list:\s+0$/m);
+    expect(niceOf(wrapper.pid)).toBe(niceOf(process.pid));
+    expect(oomScoreAdjOf(wrapper.pid)).toBe(oomScoreAdjOf(process.pid));
+  },
+);
+
+/** CPU time per elapsed time: a quota is a statement about this share, however busy the machine is. */
+async function shareOfCore(readNsec: () => number, windowMs: number): Promise<number> {
+  const startMs = performance.now();
+  const startNsec = readNsec();
+  await Bun.sleep(windowMs);
+  return (readNsec() - startNsec) / 1e6 / (performance.now() - startMs);
+}
+
+// 81234567 1234 56   ← ns on a CPU, ns waiting for one, time slices
+function runNsec(pid: number): number {
+  return Number(readFileSync(`/proc/${pid}/schedstat`, "utf8").split(" ")[0]);
+}
+
+function niceOf(pid: number): number {
+  return Number(readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1)?.split(" ")[16]);
+}
+
+function oomScoreAdjOf(pid: number): number {
+  return Number(readFileSync(`/proc/${pid}/oom_score_adj`, "utf8"));
+}
+
+function lacksPlainMemory(): string | undefined {
+  const swaps = readFileSync("/proc/swaps", "utf8").trim().split("\n").slice(1);
+  return swaps.length === 0
+    ? undefined
+    : "needs a machine without swap: with it, memory at the cap moves there";
+}
