@@ -5,7 +5,15 @@ import { type CgroupController, type CgroupDirectory, UNKNOWN_USAGE, type Usage 
 import { controllersOf, V2_ALWAYS_MEASURES } from "./controllers.ts";
 import { directoryOf, type Hierarchy, type Membership } from "./hierarchies.ts";
 import { explain } from "./knob.ts";
-import { isThreaded, listOccupants, listProcesses, readType } from "./members.ts";
+import { listOccupants, listProcesses } from "./members.ts";
+import {
+  disableControllers,
+  enableControllers,
+  isAmongProcesses,
+  listDisabled,
+  readType,
+  readWords,
+} from "./subtreeControl.ts";
 
 /** The cgroup of one job in one hierarchy. */
 export interface JobDirectory {
@@ -91,23 +99,6 @@ export function planJobCgroup(
   return job;
 }
 
-/** v2: whether a child of `origin` can only be one of threads. The root of all cgroups, which has no type, is free of that rule. */
-function isAmongProcesses(fs: CgroupFs, origin: string): boolean {
-  const type = readType(fs, origin);
-  if (type === undefined) return false;
-  if (type !== "domain") return true;
-  try {
-    return fs.read(`${origin}/cgroup.procs`) !== "";
-  } catch {
-    return false;
-  }
-}
-
-function listDisabled(fs: CgroupFs, origin: string, controllers: CgroupController[]): string[] {
-  const enabled = readWords(fs, `${origin}/cgroup.subtree_control`);
-  return controllers.map(({ name }) => name).filter((name) => !enabled.includes(name));
-}
-
 /** What is enough to find a job's cgroup again: JSON in the ledger. */
 export interface StoredDirectory {
   /** `Hierarchy.key`. */
@@ -138,7 +129,16 @@ export function restoreJobCgroup(
     const known = controllersOf(hierarchy);
     const usable = hierarchy.version === 1 ? undefined : readWords(fs, `${path}/cgroup.controllers`);
     const controllers = usable ? known.filter(({ name }) => usable.includes(name)) : known;
-    return [{ hierarchy, path, origin, enabled, threaded: isThreaded(fs, path), controllers }];
+    return [
+      {
+        hierarchy,
+        path,
+        origin,
+        enabled,
+        threaded: hierarchy.version === 2 && readType(fs, path) === "threaded",
+        controllers,
+      },
+    ];
   });
   return { fs, directories, hindrances: [] };
 }
@@ -161,9 +161,7 @@ export function createJobCgroup(job: JobCgroup): void {
       hinder(job, directory, `${explain(error)} making ${directory.path}`);
     }
   }
-  job.directories = made.filter(
-    (directory) => directory.hierarchy.version === 1 || enableControllers(job, directory),
-  );
+  job.directories = made.filter((directory) => directory.hierarchy.version === 1 || equip(job, directory));
 }
 
 /** A cgroup of the wanted name exists and processes live in it. */
@@ -211,20 +209,13 @@ function refuseOccupied(fs: CgroupFs, path: string): void {
  * A v2 child has the files of a controller only after the parent has it in cgroup.subtree_control.
  * False when nothing could join the child afterwards; all is as before then.
  */
-function enableControllers(job: JobCgroup, directory: JobDirectory): boolean {
+function equip(job: JobCgroup, directory: JobDirectory): boolean {
   const { fs } = job;
   const { origin, path } = directory;
-  const file = `${origin}/cgroup.subtree_control`;
-  for (const name of directory.enabled) {
-    try {
-      fs.write(file, `+${name}`);
-    } catch (error) {
-      job.hindrances.push({ controller: name, because: `${explain(error)} writing "+${name}" to ${file}` });
-    }
-  }
-  const enabled = readWords(fs, file);
-  directory.enabled = directory.enabled.filter((name) => enabled.includes(name));
-  directory.controllers = directory.controllers.filter(({ name }) => enabled.includes(name));
+  job.hindrances.push(...enableControllers(fs, origin, directory.enabled));
+  const off = listDisabled(fs, origin, directory.controllers);
+  directory.enabled = directory.enabled.filter((name) => !off.includes(name));
+  directory.controllers = directory.controllers.filter(({ name }) => !off.includes(name));
   // Processes that came to the origin after the plan was made: with a controller on, no process may be below them.
   if (readType(fs, path) !== "domain invalid") return true;
   hinder(
@@ -344,18 +335,6 @@ function removeDirectory(fs: CgroupFs, path: string): boolean {
   }
 }
 
-/** Only once nothing else lies there: another job, ours or not, may rely on what we switched on. */
-function disableControllers(fs: CgroupFs, origin: string, enabled: string[]): void {
-  if (enabled.length === 0 || hasChildren(fs, origin)) return;
-  for (const name of enabled) {
-    try {
-      fs.write(`${origin}/cgroup.subtree_control`, `-${name}`);
-    } catch {
-      // Somebody made a child in between and uses the controller: it is theirs now.
-    }
-  }
-}
-
 function removeTree(fs: CgroupFs, path: string): void {
   for (const child of fs.children(path)) removeTree(fs, `${path}/${child}`);
   fs.rmdir(path);
@@ -370,28 +349,10 @@ function isOccupied(fs: CgroupFs, path: string): boolean {
   }
 }
 
-/** One that is gone, with its owner, needs no more care. */
-function hasChildren(fs: CgroupFs, path: string): boolean {
-  try {
-    return fs.children(path).length > 0;
-  } catch {
-    return true;
-  }
-}
-
 function isAskedFor(controller: CgroupController, limits: Limits): boolean {
   return CGROUP_LIMITS.some((limit) => controller.apply[limit] && wantedText(limits, limit) !== undefined);
 }
 
 function asDirectory(job: JobCgroup, { hierarchy, path }: JobDirectory): CgroupDirectory {
   return { fs: job.fs, hierarchy, path };
-}
-
-/** Empty where there is no such file. */
-function readWords(fs: CgroupFs, path: string): string[] {
-  try {
-    return fs.read(path).split(/\s+/).filter(Boolean);
-  } catch {
-    return [];
-  }
 }

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { describeOn, makeJob } from "../../../test/fixtures/cgroupContract.ts";
+import { describeOn, makeJob } from "../../../test/fixtures/cgroupJobs.ts";
 import {
   type CgroupMachine,
   directoryIn,

@@ -6,7 +6,7 @@ import {
   listAll,
   makeJob,
   outcomeOf,
-} from "../../../test/fixtures/cgroupContract.ts";
+} from "../../../test/fixtures/cgroupJobs.ts";
 import {
   type CgroupMachine,
   directoryIn,

@@ -1,5 +1,5 @@
 import { expect } from "bun:test";
-import { describeOn } from "../../../test/fixtures/cgroupContract.ts";
+import { describeOn } from "../../../test/fixtures/cgroupJobs.ts";
 import { type CgroupMachine, REAL_V1, REAL_V2 } from "../../../test/fixtures/cgroupMachines.ts";
 import type { LimitOutcome } from "../limits.ts";
 import type { Usage } from "./controller.ts";

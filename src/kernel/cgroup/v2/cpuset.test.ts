@@ -1,5 +1,5 @@
 import { expect } from "bun:test";
-import { describeOn, limitFiles, makeJob } from "../../../../test/fixtures/cgroupContract.ts";
+import { describeOn, limitFiles, makeJob } from "../../../../test/fixtures/cgroupJobs.ts";
 import { directoryIn, FAKE_V2, REAL_V2 } from "../../../../test/fixtures/cgroupMachines.ts";
 import type { Hierarchy } from "../hierarchies.ts";
 import { applyCgroupLimits } from "../jobCgroup.ts";

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { describeOn, diskOf, limitFiles, makeJob } from "../../../../test/fixtures/cgroupContract.ts";
+import { describeOn, diskOf, limitFiles, makeJob } from "../../../../test/fixtures/cgroupJobs.ts";
 import { directoryIn, FAKE_V2, fakeMachine, REAL_V2 } from "../../../../test/fixtures/cgroupMachines.ts";
 import { fakeV2 } from "../../../../test/fixtures/fakeCgroups.ts";
 import type { Hierarchy } from "../hierarchies.ts";
