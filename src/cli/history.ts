@@ -6,12 +6,13 @@ import { exitText } from "../report/summary.ts";
 import type { StateFlags } from "./jobOptions.ts";
 import { printJson, printOut } from "./render/messages.ts";
 import { type Column, renderTable } from "./render/table.ts";
-import { openGovernor } from "./session.ts";
+import { openGovernor, requireRecords } from "./session.ts";
 
 type Ended = { job: JobRecord; result: ResultRecord };
 
 export function history(flags: StateFlags & { json?: boolean; limit: number }): number {
   const governor = openGovernor(flags);
+  requireRecords(governor);
   repairAll(governor);
   const ended = governor.ledger.history(flags.limit);
   if (flags.json) printJson(ended.map(({ job, result }) => resultJson(job, result)));

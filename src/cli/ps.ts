@@ -5,7 +5,7 @@ import { jobJson } from "../report/json.ts";
 import type { StateFlags } from "./jobOptions.ts";
 import { printJson, printOut } from "./render/messages.ts";
 import { type Column, renderTable } from "./render/table.ts";
-import { openGovernor } from "./session.ts";
+import { openGovernor, requireRecords } from "./session.ts";
 
 export function ps(flags: StateFlags & { json?: boolean }): number {
   const governor = openGovernor(flags);
@@ -20,6 +20,8 @@ export function ps(flags: StateFlags & { json?: boolean }): number {
       ),
     );
   governor.ledger.close();
+  // What lives in cgroups of ours is shown all the same.
+  requireRecords(governor);
   return 0;
 }
 

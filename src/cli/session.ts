@@ -15,14 +15,21 @@ export function openGovernor(flags: StateFlags): Governor {
   return createGovernor(realHost(), ledger, state, warn);
 }
 
+/** For commands that are of no use without what is on record: an empty answer would be a false one. */
+export function requireRecords({ ledger }: Governor): void {
+  if (ledger.unreadableBecause === undefined) return;
+  throw new Refusal(`what is on record cannot be read: ${ledger.path}: ${ledger.unreadableBecause}`);
+}
+
 /** The job that an id means: the one that is open, or the last that ended. Brought up to date first. */
 export function findJob(governor: Governor, jobId: string): JobRecord {
+  requireRecords(governor);
   const named = governor.ledger.jobsNamed(jobId);
   const job = named.find(({ state }) => state !== "ended") ?? named[0];
   if (!job) {
     throw new Refusal(
-      `there is no job ${jobId} in ${governor.state.ledger}`,
-      "see: ffrtmp ps, ffrtmp history",
+      `there is no job ${jobId || JSON.stringify(jobId)} on record in ${governor.state.ledger}`,
+      "ffrtmp ps, ffrtmp history; with --state-path for a job of another state directory",
     );
   }
   repairJob(governor, job);

@@ -32,7 +32,8 @@ function adoptGroup(governor: Governor, jobId: string, directories: StoredDirect
   const cgroup = restoreJobCgroup(host.cgroupFs, governor.hierarchies, directories);
   const root = oldestLeader(governor, listMembers(cgroup));
   if (!root) {
-    removeJobCgroup(cgroup);
+    // Without the record it may as well be a job that another ffrtmp is starting just now.
+    if (ledger.unreadableBecause === undefined) removeJobCgroup(cgroup);
     return;
   }
   const wishes = { jobId, limits: {}, intent: null, slaEligible: false };

@@ -1,7 +1,8 @@
 import { Database, SQLiteError } from "bun:sqlite";
-import { existsSync, mkdirSync, renameSync, statSync } from "node:fs";
+import { accessSync, constants, existsSync, mkdirSync, renameSync, statSync } from "node:fs";
 import { dirname } from "node:path";
-import { isCurrent, migrate, NewerSchema } from "./migrations.ts";
+import { explain } from "../kernel/cgroup/knob.ts";
+import { ForeignDatabase, isCurrent, migrate, NewerSchema } from "./migrations.ts";
 
 /** Opens one ledger file, making it and its directory when they are not there. Throws what SQLite or the file system says. */
 export function openFile(path: string): Database {
@@ -37,7 +38,7 @@ export function isDamage(error: unknown): boolean {
 
 /** The medium does not take our rows now: full, read-only, not ours, failing. */
 export function isMediumTrouble(error: unknown): boolean {
-  if (error instanceof NewerSchema) return true;
+  if (error instanceof NewerSchema || error instanceof ForeignDatabase) return true;
   if (
     isSqlite(
       error,
@@ -53,12 +54,43 @@ export function isMediumTrouble(error: unknown): boolean {
   return error instanceof Error && "syscall" in error;
 }
 
+/** Why a ledger cannot be used, and what an operator can do about it. */
+export function describeTrouble(path: string, error: unknown): { reason: string; remedy: string } {
+  const elsewhere = "name another directory with FFRTMP_STATE or --state-path";
+  const message = error instanceof Error ? error.message : String(error);
+  if (error instanceof NewerSchema)
+    return { reason: message, remedy: `Use the newer ffrtmp that wrote it, or ${elsewhere}` };
+  if (error instanceof ForeignDatabase) return { reason: message, remedy: `To leave it alone, ${elsewhere}` };
+  if (isSqlite(error, "SQLITE_FULL")) return { reason: message, remedy: `Make room there, or ${elsewhere}` };
+  if (isSqlite(error, "SQLITE_BUSY"))
+    return { reason: `${message}: another process holds it`, remedy: `See which: fuser ${path}` };
+  if (isSqlite(error, "SQLITE_IOERR"))
+    return { reason: message, remedy: `See what the kernel says of that disk: dmesg` };
+  const remedy = `Make it writable for uid ${process.geteuid?.()}, or ${elsewhere}`;
+  if (isSqlite(error)) return { reason: whyNotWritable(path) ?? message, remedy };
+  return { reason: explain(error), remedy };
+}
+
+/** SQLite says of each of these only that it is "unable to open database file". */
+function whyNotWritable(path: string): string | undefined {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return "it is a directory";
+  for (const needed of [dirname(path), path]) {
+    try {
+      accessSync(needed, constants.W_OK);
+    } catch (error) {
+      if (existsSync(needed)) return `${explain(error)} writing to ${needed}`;
+    }
+  }
+  return undefined;
+}
+
 export function isUniqueConflict(error: unknown): boolean {
   return isSqlite(error, "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY");
 }
 
 function isSqlite(error: unknown, ...codes: string[]): boolean {
-  return error instanceof SQLiteError && codes.some((code) => error.code?.startsWith(code) ?? false);
+  if (!(error instanceof SQLiteError)) return false;
+  return codes.length === 0 || codes.some((code) => error.code?.startsWith(code) ?? false);
 }
 
 /**

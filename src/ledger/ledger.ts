@@ -41,6 +41,11 @@ export class Ledger {
     return this.#store.path;
   }
 
+  /** Why what is on record cannot be seen, and all is kept in memory only; `undefined` when it can. */
+  get unreadableBecause(): string | undefined {
+    return this.#store.unreadableBecause;
+  }
+
   /** Puts a new job on record. Throws JobConflict, having written nothing. */
   begin(job: JobRecord): void {
     throwingConflicts(() => this.#store.write(...insertInto("jobs", jobToRow(job))));

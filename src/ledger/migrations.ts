@@ -87,11 +87,19 @@ export class NewerSchema extends Error {
   }
 }
 
+/** The file is a sound database, and was made by something else. */
+export class ForeignDatabase extends Error {
+  constructor() {
+    super("it is the database of something else");
+  }
+}
+
 /** Brings the schema up to date. Safe when several processes open a new ledger at the same time. */
 export function migrate(db: Database): void {
   db.transaction(() => {
     const version = readVersion(db);
     if (version > SCHEMA_VERSION) throw new NewerSchema(version);
+    if (version === 0 && hasTables(db)) throw new ForeignDatabase();
     for (const step of MIGRATIONS.slice(version)) db.run(step);
     db.run(`PRAGMA user_version = ${SCHEMA_VERSION}`);
   }).immediate();
@@ -99,6 +107,10 @@ export function migrate(db: Database): void {
 
 export function isCurrent(db: Database): boolean {
   return readVersion(db) === SCHEMA_VERSION;
+}
+
+function hasTables(db: Database): boolean {
+  return db.query("SELECT 1 FROM sqlite_schema LIMIT 1").get() !== null;
 }
 
 function readVersion(db: Database): number {

@@ -1,9 +1,20 @@
 import type { Database } from "bun:sqlite";
-import { inodeOf, isDamage, isMediumTrouble, openFile, openMemory, setAside } from "./database.ts";
+import {
+  describeTrouble,
+  inodeOf,
+  isDamage,
+  isMediumTrouble,
+  openFile,
+  openMemory,
+  setAside,
+} from "./database.ts";
 
 export type Value = string | number | null;
 export type Row = Record<string, Value>;
 type Statement = [sql: string, parameters: Row];
+
+/** What the ledger notes about itself: nobody misses it. */
+const IS_REMARK = /^INSERT INTO notes /;
 
 /** Told about what an operator has to know: the ledger cannot be written, or was damaged. */
 export type OnTrouble = (message: string) => void;
@@ -17,8 +28,8 @@ export class LedgerStore {
   readonly #onTrouble: OnTrouble;
   #db: Database;
   #inode: number | undefined;
-  /** The file could not even be opened: what is read comes from a copy that ends with this process. */
-  #inMemory = false;
+  /** The file could not even be opened, for this reason: what is read comes from a copy that ends with this process. */
+  #inMemoryBecause: string | undefined;
   #waiting: Statement[] = [];
   #saidLoss = false;
 
@@ -31,8 +42,13 @@ export class LedgerStore {
       if (!isMediumTrouble(error)) throw error;
       this.#sayLoss(error);
       this.#db = openMemory();
-      this.#inMemory = true;
+      this.#inMemoryBecause = describeTrouble(path, error).reason;
     }
+  }
+
+  /** Why nothing of what is on record can be seen; `undefined` when it can. */
+  get unreadableBecause(): string | undefined {
+    return this.#inMemoryBecause;
   }
 
   rows(sql: string, parameters: Row = {}): Row[] {
@@ -46,7 +62,7 @@ export class LedgerStore {
 
   /** Throws constraint violations, having changed nothing. */
   write(sql: string, parameters: Row): void {
-    if (this.#inMemory) {
+    if (this.#inMemoryBecause !== undefined) {
       this.countChanges(sql, parameters);
       this.#waiting.push([sql, parameters]);
       return;
@@ -65,11 +81,11 @@ export class LedgerStore {
   flush(): number {
     if (this.#waiting.length === 0) return 0;
     try {
-      if (this.#inMemory) {
+      if (this.#inMemoryBecause !== undefined) {
         const file = this.#openFile();
         this.#db.close();
         this.#db = file;
-        this.#inMemory = false;
+        this.#inMemoryBecause = undefined;
       }
       this.#writeWaiting();
       this.#saidLoss = false;
@@ -84,9 +100,11 @@ export class LedgerStore {
    * it would write the log back to the file with two syncs of the disk, on the launch path of every short job.
    */
   close(): void {
-    const lost = this.flush();
-    if (lost > 0)
-      this.#onTrouble(`${lost} changes could not be written to the ledger ${this.path} and are lost`);
+    if (this.flush() === 0) return;
+    const lost = this.#waiting.filter(([sql]) => !IS_REMARK.test(sql)).length;
+    if (lost === 0) return;
+    const text = lost === 1 ? "1 change is lost that" : `${lost} changes are lost that`;
+    this.#onTrouble(`${text} could not be written to the ledger ${this.path}`);
   }
 
   #writeWaiting(): void {
@@ -106,7 +124,7 @@ export class LedgerStore {
     try {
       return action(this.#db);
     } catch (error) {
-      if (!isDamage(error) || this.#inMemory) throw error;
+      if (!isDamage(error) || this.#inMemoryBecause !== undefined) throw error;
       this.#db.close();
       this.#replaceDamaged(error);
       this.#db = this.#openFile();
@@ -141,10 +159,9 @@ export class LedgerStore {
   #sayLoss(error: unknown): void {
     if (this.#saidLoss) return;
     this.#saidLoss = true;
-    const reason = error instanceof Error ? error.message : String(error);
+    const { reason, remedy } = describeTrouble(this.path, error);
     this.#onTrouble(
-      `cannot write the ledger ${this.path} (${reason}): governing goes on, what happens is kept in memory only. ` +
-        "Make room or rights there, or name another place with FFRTMP_STATE",
+      `cannot write the ledger ${this.path} (${reason}): governing goes on, what happens is kept in memory only. ${remedy}`,
     );
   }
 }
