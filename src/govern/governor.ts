@@ -1,3 +1,4 @@
+import { readlinkSync } from "node:fs";
 import { type Hierarchy, readHierarchies } from "../kernel/cgroup/hierarchies.ts";
 import type { Host } from "../kernel/host.ts";
 import { readBootId, readIdentity } from "../kernel/proc/identity.ts";
@@ -25,6 +26,7 @@ export function createGovernor(
   state: StateFiles,
   warn: (message: string) => void,
 ): Governor {
+  refuseForeignProc(host);
   const self = readIdentity(host, process.pid);
   if (self === "gone") {
     throw new Refusal(
@@ -41,4 +43,22 @@ export function createGovernor(
     self: { pid: self.pid, startTicks: self.startTicks },
     warn,
   };
+}
+
+/** In a new pid namespace that kept its parent's procfs, every pid that we read would be another process's. */
+function refuseForeignProc({ procRoot }: Host): void {
+  const shown = ownPidIn(procRoot);
+  if (shown === undefined || shown === process.pid) return;
+  throw new Refusal(
+    `${procRoot} shows the processes of another pid namespace: this one is PID ${process.pid} here and PID ${shown} there`,
+    "unshare --pid --fork --mount-proc …, or inside: mount -t proc proc /proc",
+  );
+}
+
+function ownPidIn(procRoot: string): number | undefined {
+  try {
+    return Number(readlinkSync(`${procRoot}/self`));
+  } catch {
+    return undefined;
+  }
 }
