@@ -15,7 +15,7 @@ export function lockFile(path: string): number | "held" | { refusal: string } {
   try {
     fd = openSync(path, "a", 0o644);
   } catch (error) {
-    return { refusal: String(error) };
+    return { refusal: error instanceof Error ? error.message : String(error) };
   }
   const result = syscall("flock", fd, LOCK_EX | LOCK_NB);
   if (result === 0) return fd;
