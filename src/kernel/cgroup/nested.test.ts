@@ -80,6 +80,7 @@ for (const choice of [FAKE_V2, REAL_V2]) {
       expect(machine.fs.read(`${origin}/cgroup.threads`)).toBe(`${owner}\n`);
 
       const found = restoreJobCgroup(machine.fs, machine.hierarchies, storeJobCgroup(job));
+      expect(found.directories).toMatchObject([{ threaded: true }]);
       expect(listMembers(found)).toEqual([pid]);
       expect(readUsage(found)).toMatchObject({
         cpuUserUsec: expect.any(Number),
@@ -103,6 +104,29 @@ for (const choice of [FAKE_V2, REAL_V2]) {
       expect(limitFiles(machine, job)).toMatchObject({ "cpu.max": "max 100000", "pids.max": "max" });
       const pid = machine.start(pathOf(job));
       expect(() => makeJob(machine, LIMITS)).toThrow(`${pathOf(job)} holds processes already: ${pid}`);
+    });
+
+    it("has room among the threads that its owner has set apart", (machine) => {
+      const origin = originOf(machine);
+      const before = listAll(machine);
+      machine.fs.mkdir(`${origin}/workers`);
+      machine.fs.write(`${origin}/workers/cgroup.type`, "threaded");
+      machine.fs.write(`${origin}/cgroup.subtree_control`, "+cpu +pids +cpuset");
+      const workers = new Map([["", `${machine.origin.get("")}/workers`]]);
+      const job = makeJob(machine, LIMITS, undefined, workers);
+      expect(applyCgroupLimits(job, LIMITS).map(({ limit, outcome }) => `${limit} ${outcome}`)).toEqual([
+        "cpu.max applied",
+        "memory.max unsupported",
+        "pids.max applied",
+        "cpuset.cpus applied",
+      ]);
+      const pid = machine.start(pathOf(job));
+      expect(listMembers(job)).toEqual([pid]);
+      machine.fs.write(`${origin}/cgroup.procs`, String(pid));
+      expect(removeJobCgroup(job)).toEqual([]);
+      machine.fs.rmdir(`${origin}/workers`);
+      machine.fs.write(`${origin}/cgroup.subtree_control`, "-cpu -pids -cpuset");
+      expect(listAll(machine)).toEqual(before);
     });
 
     it("leaves the owner's limits in force", (machine) => {
@@ -161,6 +185,30 @@ for (const choice of [FAKE_V2, REAL_V2]) {
       expect(outcomeOf(outcomes, "cpu.max").because).toBe(
         `${origin} has got processes of its own, and a cgroup among them can hold no others`,
       );
+    });
+  });
+}
+
+for (const choice of [FAKE_V2, REAL_V2]) {
+  describeOn(choice, "a job below a cgroup that has not all controllers", (it) => {
+    it("has the limits of those that there are, and says which are not given", (machine) => {
+      const base = directoryIn(machine.hierarchies[0] as Hierarchy, machine.base);
+      machine.fs.write(`${base}/cgroup.subtree_control`, "-memory -cpuset");
+      const before = listAll(machine);
+      const job = makeJob(machine, LIMITS);
+      const outcomes = applyCgroupLimits(job, LIMITS);
+      expect(outcomes.map(({ limit, outcome }) => `${limit} ${outcome}`)).toEqual([
+        "cpu.max applied",
+        "memory.max unsupported",
+        "pids.max applied",
+        "cpuset.cpus unsupported",
+      ]);
+      expect(outcomeOf(outcomes, "memory.max").because).toBe(
+        `memory is not among the controllers of ${originOf(machine)} (cgroup.controllers): the cgroup above does not give it`,
+      );
+      expect(readUsage(job)).toMatchObject({ memoryPeakBytes: null, cpuUserUsec: expect.any(Number) });
+      expect(removeJobCgroup(job)).toEqual([]);
+      expect(listAll(machine)).toEqual(before);
     });
   });
 }

@@ -1,3 +1,4 @@
+import { errnoOf } from "../host.ts";
 import type { CgroupFs } from "./cgroupFs.ts";
 import type { CgroupController } from "./controller.ts";
 import { explain } from "./knob.ts";
@@ -46,7 +47,11 @@ export function enableControllers(
       fs.write(file, `+${controller}`);
       return [];
     } catch (error) {
-      return [{ controller, because: `${explain(error)} writing "+${controller}" to ${file}` }];
+      const because =
+        errnoOf(error) === "ENOENT"
+          ? `${controller} is not among the controllers of ${origin} (cgroup.controllers): the cgroup above does not give it`
+          : `${explain(error)} writing "+${controller}" to ${file}`;
+      return [{ controller, because }];
     }
   });
 }
