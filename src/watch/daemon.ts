@@ -130,9 +130,17 @@ export class WatchDaemon {
   /** Catches what no event told; with polling, where looking is all there is, the events do so. */
   #reconcile(): void {
     this.#governor.ledger.flush();
+    this.#clearAway();
     if (this.#events.tells.exec === "by scan") return;
     const pids = this.#scan.scan().events.flatMap((event) => ("pid" in event ? [event.pid] : []));
     this.#noteFound(pids.filter((pid) => this.#consider(pid)));
+  }
+
+  /** Removes the cgroups of ended jobs whose last process, left behind by the workload, has gone by now. */
+  #clearAway(): void {
+    for (const job of this.#governor.ledger.unreleasedJobs()) {
+      if (job.state === "ended") repairJob(this.#governor, job);
+    }
   }
 
   #noteFound(pids: number[]): void {
