@@ -1,0 +1,318 @@
+import { Database } from "bun:sqlite";
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  realpathSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { resolve } from "node:path";
+import { isRunning, lacksLimits, type Sandbox } from "../live/sandbox.ts";
+import type { Facts, JobFacts, OwnRecord, WorkloadFacts } from "./facts.ts";
+import { endOf, Governors } from "./governors.ts";
+import type { Action, Scenario, Workload } from "./scenario.ts";
+
+const WORKLOAD = resolve(import.meta.dir, "workload.pl");
+const NEGLECT = resolve(import.meta.dir, "neglect.pl");
+const LOOK_INTERVAL_MS = 50;
+/** Only against waiting for ever for what a bug keeps from happening; what is waited for in vain is a finding. */
+const PATIENCE_MS = 30_000;
+
+/** Plays a scenario on the real machine, lets everything come to its end, and gives what was seen. */
+export async function play(sandbox: Sandbox, scenario: Scenario): Promise<Facts> {
+  const round = new Round(sandbox, scenario);
+  await round.act();
+  await round.settle();
+  return round.facts();
+}
+
+class Round {
+  readonly #sandbox: Sandbox;
+  readonly #scenario: Scenario;
+  readonly #governors: Governors;
+  readonly #target: string;
+  readonly #children = new Map<string, Bun.Subprocess>();
+  readonly #detachAsked = new Set<string>();
+  readonly #mustBeGoverned = new Set<string>();
+  readonly #wasHeld = new Map<string, boolean>();
+  readonly #neverHappened: string[] = [];
+  #cgroupsLeft: string[] = [];
+
+  constructor(sandbox: Sandbox, scenario: Scenario) {
+    this.#sandbox = sandbox;
+    this.#scenario = scenario;
+    this.#governors = new Governors(sandbox);
+    this.#target = `wk-${sandbox.tag}`;
+    for (const name of ["bin", "truth", "cwd"]) mkdirSync(sandbox.path(name));
+    const perl = realpathSync(Bun.which("perl") ?? "perl");
+    for (const name of [this.#target, "other"]) symlinkSync(perl, sandbox.path(`bin/${name}`));
+  }
+
+  async act(): Promise<void> {
+    const startMs = performance.now();
+    const looking = setInterval(() => this.#look(), LOOK_INTERVAL_MS);
+    for (const action of this.#scenario.actions) {
+      const wait = startMs + action.atMs - performance.now();
+      if (wait > 0) await Bun.sleep(wait);
+      this.#do(action);
+    }
+    clearInterval(looking);
+  }
+
+  /** From here on nobody is ended any more: all that lives has to be governed and held, and then ends. */
+  async settle(): Promise<void> {
+    this.#governors.thawAll();
+    await this.#wait("a lasting daemon is up", () => this.#ensureWatch());
+    const living = this.#scenario.workloads.filter(({ id }) => this.#livingPid(id) !== undefined);
+    for (const { id, isTarget } of living) {
+      if (isTarget && !this.#detachAsked.has(id)) this.#mustBeGoverned.add(id);
+    }
+    await this.#wait("every living target is governed", () =>
+      [...this.#mustBeGoverned].every(
+        (id) => this.#livingPid(id) === undefined || this.#jobsOf(id).length > 0,
+      ),
+    );
+    await this.#wait("every living job is held", () =>
+      living.every(({ id }) => {
+        const pid = this.#livingPid(id);
+        const isOpen = this.#jobsOf(id).some(({ state }) => state !== "ended");
+        if (pid === undefined || !isOpen) return true;
+        this.#wasHeld.set(id, this.#governors.isHeld(pid));
+        return this.#wasHeld.get(id);
+      }),
+    );
+    this.#look();
+    // Last words carry the file system's time, which is up to one tick of the kernel behind.
+    await Bun.sleep(LOOK_INTERVAL_MS);
+    writeFileSync(this.#sandbox.path("release"), "");
+    await this.#wait("every workload has ended", () => this.#unfinished().length === 0);
+    await this.#wait("every job has its result", () =>
+      this.#readJobs().every(({ result }) => result !== null),
+    );
+    writeFileSync(this.#sandbox.path("done"), "");
+    await this.#wait("every observer has ended", () => this.#governors.observers().length === 0);
+    await this.#wait("the daemon has removed every cgroup", () => this.#sandbox.cgroups().length === 0);
+    this.#cgroupsLeft = this.#sandbox.cgroups();
+    this.#governors.strike("watch", "SIGTERM");
+    await this.#wait("the daemon has ended", () => this.#governors.isGone("watch"));
+    await Promise.all([...this.#children.values()].map(({ exited }) => exited));
+  }
+
+  facts(): Facts {
+    const db = this.#openLedger();
+    const integrity = db.query<{ integrity_check: string }, []>("PRAGMA integrity_check").all();
+    db.close();
+    return {
+      workloads: this.#scenario.workloads.map((plan) => this.#factsOf(plan)),
+      governors: this.#governors.facts(),
+      jobs: this.#readJobs(),
+      hasCgroups: lacksLimits() === undefined,
+      cgroupsLeft: this.#cgroupsLeft,
+      integrity: integrity.map((row) => row.integrity_check).join("; "),
+      neverHappened: this.#neverHappened,
+    };
+  }
+
+  #do(action: Action): void {
+    if (action.kind === "begin") this.#begin(this.#workload(action.workload));
+    else if (action.kind === "attach") this.#attach(this.#workload(action.workload));
+    else if (action.kind === "watch") this.#watch();
+    else if (action.kind === "detach") this.#detach(action.workload);
+    else if (action.kind === "look") this.#sandbox.start(action.args, { stdout: "ignore", stderr: "ignore" });
+    else {
+      this.#look();
+      this.#governors.strike(action.governor, action.signal);
+    }
+  }
+
+  #begin(workload: Workload): void {
+    const { id, origin, limits } = workload;
+    const command = this.#command(workload);
+    const cwd = this.#sandbox.path("cwd");
+    if (origin === "run" || origin === "run -d") {
+      const flags = origin === "run" ? [] : ["-d"];
+      this.#governors.start(
+        `wrapper ${id}`,
+        ["run", ...flags, "--job-id", id, ...limits, "--", ...command],
+        cwd,
+      );
+      return;
+    }
+    const whole = origin === "neglect" ? ["perl", NEGLECT, this.#sandbox.path("done"), ...command] : command;
+    const child = this.#sandbox.spawn(whole, { cwd, stdout: "ignore", stderr: "inherit" as never });
+    this.#children.set(id, child);
+  }
+
+  #command({ id, isTarget, lifeMs, end, childLifeMs }: Workload): string[] {
+    const [how, value] = "code" in end ? ["code", end.code] : ["signal", end.signal];
+    const program = this.#sandbox.path(`bin/${isTarget ? this.#target : "other"}`);
+    const release = this.#sandbox.path("release");
+    const words = [program, WORKLOAD, this.#truth(id), lifeMs, how, value, release, childLifeMs ?? "none"];
+    return words.map(String);
+  }
+
+  #attach({ id, limits }: Workload): void {
+    const pid = this.#children.get(id)?.pid;
+    const child = this.#children.get(id);
+    if (pid === undefined || child?.exitCode !== null || child.signalCode !== null) return;
+    this.#governors.start(`observer ${id}`, ["attach", "--pid", String(pid), "--job-id", id, ...limits]);
+  }
+
+  #watch(): void {
+    const args = ["watch", "--target", this.#target, "--scan-interval", "500ms", "--cpu-weight", "90"];
+    this.#governors.start("watch", args);
+  }
+
+  #detach(id: string): void {
+    this.#detachAsked.add(id);
+    const begun = this.#own(id).begun;
+    const jobId = this.#jobsOf(id)[0]?.jobId;
+    if (!begun || jobId === undefined) return;
+    this.#sandbox.start(["detach", jobId], { stdout: "ignore", stderr: "ignore" });
+  }
+
+  #look(): void {
+    const background = this.#scenario.workloads.filter(({ origin }) => origin === "run -d");
+    this.#governors.findBackground(background.map(({ id }) => id));
+    this.#governors.look();
+  }
+
+  #ensureWatch(): boolean {
+    if (this.#governors.isUp("watch")) return true;
+    // One that was struck may still be about to go, and holds the lock until then.
+    if (this.#governors.isGone("watch")) this.#watch();
+    return false;
+  }
+
+  #unfinished(): string[] {
+    return this.#scenario.workloads.flatMap(({ id }) =>
+      [id, `${id}.child`].filter((name) => {
+        const { begun, lastWords } = this.#own(name);
+        if (!begun) return false;
+        this.#sandbox.adopt(begun.pid);
+        // Without last words it was ended by somebody, which the judge will find.
+        return lastWords === null && isRunning(begun.pid, begun.startTicks);
+      }),
+    );
+  }
+
+  #livingPid(id: string): number | undefined {
+    const { begun, lastWords } = this.#own(id);
+    if (!begun || lastWords || !isRunning(begun.pid, begun.startTicks)) return undefined;
+    return begun.pid;
+  }
+
+  #jobsOf(id: string): JobFacts[] {
+    const begun = this.#own(id).begun;
+    return this.#readJobs().filter(
+      ({ pid, startTicks }) => begun && pid === begun.pid && startTicks === begun.startTicks,
+    );
+  }
+
+  #factsOf(plan: Workload): WorkloadFacts {
+    const { id, origin, childLifeMs } = plan;
+    const child = this.#children.get(id);
+    const starters = this.#governors.facts().filter(({ name }) => name === `wrapper ${id}`);
+    const isStartedByUs = origin !== "run" && origin !== "run -d";
+    return {
+      plan,
+      mustBegin:
+        isStartedByUs || (starters.length > 0 && starters.every(({ strikes }) => strikes.length === 0)),
+      own: this.#own(id),
+      child: childLifeMs === null ? null : this.#own(`${id}.child`),
+      waited: child && origin !== "neglect" ? endOf(child) : null,
+      mustBeGoverned: this.#mustBeGoverned.has(id),
+      wasHeldAtRelease: this.#wasHeld.get(id) ?? null,
+      detachAsked: this.#detachAsked.has(id),
+    };
+  }
+
+  #own(name: string): OwnRecord {
+    const own: OwnRecord = { begun: null, signalled: [], lastWords: null };
+    const path = this.#truth(name);
+    if (!existsSync(path)) return own;
+    const atMs = statSync(path).mtimeMs;
+    for (const line of readFileSync(path, "utf8").split("\n")) {
+      const [verb, first = "", second = ""] = line.split(" ");
+      if (verb === "begun") own.begun = { pid: Number(first), startTicks: Number(second) };
+      else if (verb === "signalled") own.signalled.push(first);
+      else if (verb === "ending" && first === "code")
+        own.lastWords = { code: Number(second), signal: null, atMs };
+      else if (verb === "ending") own.lastWords = { code: null, signal: `SIG${second}`, atMs };
+    }
+    return own;
+  }
+
+  #truth(name: string): string {
+    return this.#sandbox.path(`truth/${name}`);
+  }
+
+  #workload(id: string): Workload {
+    return this.#scenario.workloads.find((workload) => workload.id === id) as Workload;
+  }
+
+  #openLedger(): Database {
+    const db = new Database(`${this.#sandbox.state}/ledger.db`, { readwrite: true, create: false });
+    db.run("PRAGMA busy_timeout = 5000");
+    return db;
+  }
+
+  #readJobs(): JobFacts[] {
+    if (!existsSync(`${this.#sandbox.state}/ledger.db`)) return [];
+    const db = this.#openLedger();
+    const rows = db.query<Row, []>("SELECT * FROM jobs LEFT JOIN results USING (key) ORDER BY key").all();
+    db.close();
+    return rows.map(toFacts);
+  }
+
+  async #wait(what: string, isTrue: () => boolean | undefined): Promise<void> {
+    const startMs = performance.now();
+    while (!isTrue()) {
+      if (performance.now() - startMs > PATIENCE_MS) {
+        this.#neverHappened.push(what);
+        return;
+      }
+      await Bun.sleep(LOOK_INTERVAL_MS);
+    }
+  }
+}
+
+interface Row {
+  job_id: string;
+  mode: string;
+  state: string;
+  pid: number | null;
+  start_ticks: number | null;
+  started_ms: number | null;
+  ending: string | null;
+  exit_code: number | null;
+  signal: string | null;
+  exit_evidence: string | null;
+  exit_unknown_because: string | null;
+  end_ms: number;
+}
+
+function toFacts(row: Row): JobFacts {
+  const result =
+    row.ending === null
+      ? null
+      : {
+          ending: row.ending,
+          exitCode: row.exit_code,
+          signal: row.signal,
+          evidence: row.exit_evidence,
+          because: row.exit_unknown_because,
+          endMs: row.end_ms,
+        };
+  return {
+    jobId: row.job_id,
+    mode: row.mode,
+    state: row.state,
+    pid: row.pid,
+    startTicks: row.start_ticks,
+    startedMs: row.started_ms,
+    result,
+  };
+}

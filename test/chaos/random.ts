@@ -1,0 +1,29 @@
+/** Random choices that a seed determines. */
+export interface Random {
+  /** At least 0, below 1. */
+  fraction(): number;
+  /** A whole number from `least` to `most`, both included. */
+  between(least: number, most: number): number;
+  happens(probability: number): boolean;
+  oneOf<T>(choices: readonly T[]): T;
+}
+
+/** The generator is mulberry32: small, fast, and good enough to vary scenarios. */
+export function randomFrom(seed: number): Random {
+  let state = seed >>> 0;
+  const fraction = (): number => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = state;
+    mixed = Math.imul(mixed ^ (mixed >>> 15), mixed | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+  const between = (least: number, most: number): number =>
+    least + Math.floor(fraction() * (most - least + 1));
+  return {
+    fraction,
+    between,
+    happens: (probability) => fraction() < probability,
+    oneOf: (choices) => choices[between(0, choices.length - 1)] as never,
+  };
+}
