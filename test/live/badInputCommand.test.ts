@@ -1,0 +1,209 @@
+import { expect } from "bun:test";
+import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
+import { expectMessage, expectNothingDone, runScript } from "./badInput.ts";
+import { lacksCommand, lacksRoot, type Sandbox, testIf, useSandbox } from "./sandbox.ts";
+
+const sandbox = useSandbox();
+
+interface BadCommand {
+  name: string;
+  command: string[];
+  code: 126 | 127;
+  stderr: RegExp;
+}
+
+const BAD_COMMANDS: BadCommand[] = [
+  {
+    name: "a command that is not in PATH",
+    command: ["no-such-command"],
+    code: 127,
+    stderr: /cannot run no-such-command: no-such-command is not in PATH \(.*\/bin/,
+  },
+  {
+    name: "a path that is not there",
+    command: ["./no-such-file"],
+    code: 127,
+    stderr: /cannot run \.\/no-such-file: \.\/no-such-file does not exist/,
+  },
+  {
+    name: "a path below a file",
+    command: ["./plain/below"],
+    code: 127,
+    stderr: /plain\/below does not exist/,
+  },
+  { name: "an empty word", command: [""], code: 127, stderr: /cannot run "": it is an empty word/ },
+  { name: "a directory", command: ["./directory"], code: 126, stderr: /\.\/directory is a directory/ },
+  {
+    name: "a file that is not executable",
+    command: ["./plain"],
+    code: 126,
+    stderr: /\.\/plain is not executable: chmod \+x it, or name its interpreter/,
+  },
+  {
+    name: "a script whose interpreter is missing",
+    command: ["./lost-interpreter"],
+    code: 126,
+    stderr:
+      /the first line of \.\/lost-interpreter names the interpreter "\/no\/such\/sh", which does not exist/,
+  },
+  {
+    name: "a script whose lines end as on Windows",
+    command: ["./from-windows"],
+    code: 126,
+    stderr: /the interpreter "\/bin\/sh\\r": its lines end as on Windows/,
+  },
+  {
+    name: "a script whose interpreter is a directory",
+    command: ["./odd-interpreter"],
+    code: 126,
+    stderr: /the interpreter "\/", which is a directory/,
+  },
+];
+
+/** What only the kernel finds out, when the job is on record already: it has ended then, and never ran. */
+const UNEXECUTABLE: BadCommand[] = [
+  {
+    name: "a script without a first line that names its interpreter",
+    command: ["./no-interpreter"],
+    code: 126,
+    stderr: /cannot run \.\/no-interpreter: it is no program for this machine; .*#!\/bin\/sh/,
+  },
+  {
+    name: "a broken program",
+    command: ["./broken-elf"],
+    code: 126,
+    stderr: /cannot run \.\/broken-elf: it is no program for this machine/,
+  },
+  {
+    name: "an empty file",
+    command: ["./empty"],
+    code: 126,
+    stderr: /cannot run \.\/empty: it is no program/,
+  },
+];
+
+function makeFiles({ directory }: Sandbox): void {
+  const files: Record<string, [text: string, mode: number]> = {
+    plain: ["echo never", 0o644],
+    "lost-interpreter": ["#!/no/such/sh -e\necho never\n", 0o755],
+    "from-windows": ["#!/bin/sh\r\necho never\r\n", 0o755],
+    "odd-interpreter": ["#! /\necho never\n", 0o755],
+    "no-interpreter": ["echo never\n", 0o755],
+    "broken-elf": ["\u007fELF\u0002\u0001\u0001", 0o755],
+    empty: ["", 0o755],
+  };
+  for (const [name, [text, mode]] of Object.entries(files)) {
+    writeFileSync(`${directory}/${name}`, text);
+    chmodSync(`${directory}/${name}`, mode);
+  }
+  mkdirSync(`${directory}/directory`);
+}
+
+for (const detach of [[], ["--detach"]]) {
+  const run = ["run", ...detach].join(" ");
+
+  for (const { name, command, code, stderr } of BAD_COMMANDS) {
+    testIf(undefined)(`${run} of ${name} leaves no trace`, async () => {
+      makeFiles(sandbox());
+      const ended = await sandbox().run(["run", ...detach, "--", ...command], { cwd: sandbox().directory });
+      expect({ ...ended, stderr: "" }).toEqual({ code, stdout: "", stderr: "" });
+      expectMessage(ended.stderr, [stderr]);
+      await expectNothingDone(sandbox());
+    });
+  }
+
+  for (const { name, command, code, stderr } of UNEXECUTABLE) {
+    testIf(undefined)(`${run} of ${name} leaves nothing but a job that never started`, async () => {
+      makeFiles(sandbox());
+      const ended = await sandbox().run(["run", ...detach, "--", ...command], { cwd: sandbox().directory });
+      expect({ ...ended, stderr: "" }).toEqual({ code, stdout: "", stderr: "" });
+      expectMessage(ended.stderr, [stderr]);
+      expect(await sandbox().json(["ps"])).toEqual([]);
+      expect(await sandbox().json(["history"])).toMatchObject([
+        { ending: "never_started", pid: null, exit_code: null, signal: null },
+      ]);
+      expect(sandbox().cgroups()).toEqual([]);
+    });
+  }
+
+  testIf(undefined)(`${run} without a command asks for one`, async () => {
+    for (const args of [
+      ["run", ...detach],
+      ["run", ...detach, "--"],
+    ]) {
+      const ended = await sandbox().run(args);
+      expect({ ...ended, stderr: "" }).toEqual({ code: 125, stdout: "", stderr: "" });
+      expectMessage(ended.stderr, [/missing required argument 'cmd'/, /try: ffrtmp run --help/]);
+    }
+    await expectNothingDone(sandbox());
+  });
+
+  testIf(undefined)(`${run} refuses a directory to start in that is none`, async () => {
+    makeFiles(sandbox());
+    const { directory } = sandbox();
+    for (const [workdir, ...stderr] of [
+      [`${directory}/missing`, /missing does not exist/, /try: mkdir -p \/\S+\/missing$/m],
+      [`${directory}/plain`, /plain is not a directory/],
+      [`${directory}/plain/below`, /plain\/below cannot be entered: ENOTDIR/],
+      ["", /--workdir is empty/],
+    ] as const) {
+      const ended = await sandbox().run(["run", ...detach, "--workdir", workdir, "--", "true"]);
+      expect({ ...ended, stderr: "" }).toEqual({ code: 125, stdout: "", stderr: "" });
+      expectMessage(ended.stderr, [...stderr]);
+    }
+    await expectNothingDone(sandbox());
+  });
+}
+
+testIf(lacksRoot() ?? lacksCommand("setpriv"))(
+  "run as a user refuses a directory to start in that the user may not enter",
+  async () => {
+    chmodSync(sandbox().directory, 0o755);
+    mkdirSync(sandbox().path("private/within"), { recursive: true });
+    chmodSync(sandbox().path("private"), 0o700);
+    for (const workdir of ["private", "private/within"]) {
+      const { code, stdout, stderr } = await runScript(
+        sandbox(),
+        `exec setpriv --reuid 65534 --regid 65534 --clear-groups "$F" run --workdir ${workdir} -- true`,
+      );
+      expect({ code, stdout }).toEqual({ code: 125, stdout: "" });
+      expectMessage(stderr, [new RegExp(`--workdir ${workdir} cannot be entered: EACCES`)]);
+    }
+    await expectNothingDone(sandbox());
+  },
+);
+
+testIf(undefined)("run looks for a command in the PATH that it was given, as a shell does", async () => {
+  makeFiles(sandbox());
+  const { directory } = sandbox();
+  const found = await sandbox().run(["run", "--", "sh", "-c", "exit 9"], {
+    env: { PATH: `${directory}:/usr/bin:/bin` },
+  });
+  expect(found.code).toBe(9);
+  const notExecutable = await sandbox().run(["run", "--", "plain"], {
+    env: { PATH: `/usr/bin:${directory}` },
+  });
+  expect(notExecutable.code).toBe(126);
+  expectMessage(notExecutable.stderr, [new RegExp(`${directory}/plain is not executable`)]);
+});
+
+testIf(undefined)("run --detach tells of limits that are not in force", async () => {
+  const { code, stdout, stderr } = await sandbox().run([
+    "run",
+    "--detach",
+    "--job-id",
+    "told",
+    "--memory-max",
+    "99T",
+    "--cpus",
+    "7777",
+    "--",
+    "true",
+  ]);
+  expect({ code, stdout }).toEqual({ code: 0, stdout: "told\n" });
+  expectMessage(stderr, [
+    /--memory-max is more than the \d+ MB that this machine has/,
+    /job told runs without (memory\.max .*)?cpuset\.cpus \(.*\)\. What this machine allows: ffrtmp doctor/,
+  ]);
+  await sandbox().resultOf("told");
+});

@@ -1,0 +1,225 @@
+import { expect } from "bun:test";
+import { expectMessage, expectNothingDone, type Misuse, testMisuses } from "./badInput.ts";
+import { lacksLimits, testIf, useSandbox } from "./sandbox.ts";
+
+const sandbox = useSandbox();
+
+function badId(name: string, jobId: string, complaint: RegExp): Misuse {
+  return {
+    name: `run refuses a job id ${name}`,
+    args: ["run", "--job-id", jobId, "--", "true"],
+    stderr: [/'--job-id <id>'/, complaint],
+  };
+}
+
+testMisuses(sandbox, [
+  badId("that is empty", "", /it is empty/),
+  badId("with a slash", "a/b", /character 2 is "\/"; letters, digits, "\.", "_" and "-" are allowed/),
+  badId("that leads upwards", "..", /does not begin with a letter or a digit/),
+  badId("that leads upwards from within", "a/../../b", /character 2 is "\/"/),
+  badId("with a space", "a b", /character 2 is " "/),
+  badId("with a newline", "a\nb", /character 2 is "\\n"/),
+  badId("of 300 characters", "x".repeat(300), /it has 300 characters, 128 are the most/),
+  badId("with a letter beyond ASCII", "été", /character 1 is "é"/),
+  badId("with an emoji, shown whole", "job-🎬", /character 5 is "🎬"/),
+  badId("that looks like an option", "-x", /does not begin with a letter or a digit/),
+]);
+
+function badLimit(option: string, value: string, ...complaints: RegExp[]): Misuse {
+  return {
+    name: `run refuses ${option} ${JSON.stringify(value)}`,
+    args: ["run", option, value, "--", "true"],
+    stderr: [new RegExp(`option '${option} `), /try: ffrtmp run --help/, ...complaints],
+  };
+}
+
+const PERCENT = /a number of percent, 100 being one core, from 1 to 819200/;
+const WEIGHT = /a whole number from 1 to 10000/;
+const MEGABYTES = /a whole number of MB from 1 to/;
+const BYTES = /a whole number of bytes, 1048576 or more; K, M, G or T may follow it/;
+const IO_FORM = /"DEVICE rbps=N wbps=N riops=N wiops=N"/;
+
+testMisuses(sandbox, [
+  ...["0", "-5", "1e9", "1000000000", "0.5", "", "abc", "NaN", "50%"].map((value) =>
+    badLimit("--cpu-quota", value, PERCENT),
+  ),
+  ...["0", "10001", "-1", "1.5", ""].map((value) => badLimit("--cpu-weight", value, WEIGHT)),
+  ...["0", "-1", "512M", "9e99", ""].map((value) => badLimit("--memory-limit", value, MEGABYTES)),
+  ...["0", "-1", "64", "64MB", "9e99", ""].map((value) => badLimit("--memory-max", value, BYTES)),
+  badLimit("--cpu-max", "", /from 1000 to/),
+  badLimit("--cpu-max", "50000 100000 1", /"QUOTA PERIOD" in µs/),
+  badLimit("--cpu-max", "50000 10", /from 1000 to 1000000/),
+  badLimit("--cpu-max", "-1 100000", /from 1000 to/),
+  badLimit("--io-max", "", IO_FORM),
+  badLimit("--io-max", "8:0", IO_FORM),
+  badLimit("--io-max", "rbps=1M", IO_FORM),
+  badLimit("--io-max", "nothing-here rbps=1M", /nothing-here does not exist/, /lsblk -d/),
+  badLimit("--io-max", "999:999 rbps=1M", /there is no block device 999:999/, /lsblk -d/),
+  badLimit("--io-max", "/proc rbps=1M", /\/proc is on a file system without a disk of its own/),
+  badLimit("--pids-max", "0", /from 1 to 4194304/),
+  badLimit("--cpus", "0-", /a list of CPU numbers such as 0-3,8/),
+  badLimit("--cpus", "", /a list of CPU numbers/),
+  badLimit("--nice", "20", /from -20 to 19/),
+  badLimit("--ionice", "realtime:8", /realtime:0 to realtime:7/),
+  badLimit("--oom-score-adj", "1001", /from -1000 to 1000/),
+]);
+
+testMisuses(sandbox, [
+  {
+    name: "run refuses --cpu-quota together with --cpu-max",
+    args: ["run", "--cpu-quota", "50", "--cpu-max", "50000 100000", "--", "true"],
+    stderr: [/'--cpu-quota <percent>' cannot be used with option '--cpu-max <quota period>'/],
+  },
+  {
+    name: "run refuses an option that it does not know",
+    args: ["run", "--cpu-qouta", "50", "--", "true"],
+    stderr: [/unknown option '--cpu-qouta'/, /Did you mean --cpu-quota\?/],
+  },
+  {
+    name: "run refuses an option without its value",
+    args: ["run", "--job-id"],
+    stderr: [/'--job-id <id>' argument missing/],
+  },
+  {
+    name: "run refuses an option that takes the -- for its value",
+    args: ["run", "--cpu-quota", "--", "true"],
+    stderr: [/'--cpu-quota <percent>' argument '--' is invalid/],
+  },
+  {
+    name: "ffrtmp refuses a command that it does not know",
+    args: ["inspekt", "job"],
+    stderr: [/unknown command 'inspekt'/, /Did you mean inspect\?/, /try: ffrtmp --help/],
+  },
+  { name: "ffrtmp refuses an unknown option", args: ["--job"], stderr: [/unknown option '--job'/] },
+  { name: "ps refuses arguments", args: ["ps", "job"], stderr: [/too many arguments for 'ps'/] },
+  { name: "inspect asks for a job", args: ["inspect"], stderr: [/missing required argument 'job'/] },
+  { name: "attach asks for a pid", args: ["attach"], stderr: [/required option '-p, --pid <pid>'/] },
+  {
+    name: "history refuses to show nothing",
+    args: ["history", "--limit", "0"],
+    stderr: [/from 1 to 1000000/],
+  },
+  {
+    name: "watch refuses to look without a pause",
+    args: ["watch", "--scan-interval", "0"],
+    stderr: [/a time from 100ms to 24h, such as 5s or 500ms/],
+  },
+  {
+    name: "watch refuses a target without a name",
+    args: ["watch", "--once", "--target", ""],
+    stderr: [/the name of a command without its directory, such as ffmpeg/],
+  },
+  {
+    name: "watch refuses a target with a directory, which no process goes by",
+    args: ["watch", "--once", "--target", "/usr/bin/ffmpeg"],
+    stderr: [/the name of a command without its directory, such as ffmpeg/],
+  },
+]);
+
+testMisuses(
+  sandbox,
+  ["inspect", "detach", "logs"].flatMap((command) => [
+    {
+      name: `${command} knows no such job`,
+      args: [command, "never-was"],
+      stderr: [/there is no job never-was on record in \S+ledger\.db/, /try: ffrtmp ps, ffrtmp history/],
+    },
+    {
+      name: `${command} of an empty job id says so`,
+      args: [command, ""],
+      stderr: [/there is no job "" on record/],
+    },
+    {
+      name: `${command} keeps control characters of a job id from the terminal`,
+      args: [command, "\u001b[31mred"],
+      stderr: [/there is no job \?\[31mred on record/],
+    },
+  ]),
+);
+
+testIf(undefined)("ffrtmp without a command shows its help, as a failure", async () => {
+  const { code, stdout, stderr } = await sandbox().run([]);
+  expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+  expect(stderr).toMatch(/^Usage: ffrtmp/);
+});
+
+testIf(lacksLimits())(
+  "memory beyond what the machine has limits nothing, and a warning names the unit",
+  async () => {
+    for (const [option, value, unit] of [
+      ["--memory-limit", "99999999", "MB"],
+      ["--memory-max", "99T", "bytes"],
+    ] as const) {
+      const { code, stdout, stderr } = await sandbox().run([
+        "run",
+        option,
+        value,
+        "--",
+        "sh",
+        "-c",
+        "echo ran; exit 3",
+      ]);
+      expect({ code, stdout }).toEqual({ code: 3, stdout: "ran\n" });
+      expectMessage(stderr, [
+        new RegExp(
+          `^ffrtmp: ${option} is more than the \\d+ MB that this machine has, so it limits nothing; its unit is ${unit}$`,
+          "m",
+        ),
+      ]);
+    }
+  },
+);
+
+testIf(undefined)("a job id of a living job is taken, for run, run --detach and attach", async () => {
+  const { pid } = await sandbox().startJob("taken", [], ["sleep", "60"]);
+  const taken = [
+    new RegExp(`the job id taken is taken by a job that still runs as PID ${pid}`),
+    /try: choose another --job-id, or see: ffrtmp inspect taken/,
+  ];
+  const other = sandbox().spawn(["sleep", "60"]);
+  for (const [code, ...args] of [
+    [125, "run", "--job-id", "taken", "--", "true"],
+    [125, "run", "--detach", "--job-id", "taken", "--", "true"],
+    [2, "attach", "--job-id", "taken", "--pid", String(other.pid)],
+  ] as const) {
+    const ended = await sandbox().run([...args]);
+    expect({ ...ended, stderr: "" }).toEqual({ code, stdout: "", stderr: "" });
+    expectMessage(ended.stderr, taken);
+  }
+  expect((await sandbox().json(["ps"])).map((job: { pid: number }) => job.pid)).toEqual([pid]);
+  expect(await sandbox().json(["history"])).toEqual([]);
+});
+
+testIf(undefined)(
+  "a job that has ended can be inspected, but neither detached nor has it a log",
+  async () => {
+    await sandbox().run(["run", "--job-id", "over", "--", "true"]);
+    expect((await sandbox().run(["inspect", "over"])).code).toBe(0);
+    const detach = await sandbox().run(["detach", "over"]);
+    expect({ code: detach.code, stdout: detach.stdout }).toEqual({ code: 2, stdout: "" });
+    expectMessage(detach.stderr, [/job over has ended already/, /try: ffrtmp inspect over/]);
+    for (const follow of [[], ["--follow"]]) {
+      const logs = await sandbox().run(["logs", "over", ...follow]);
+      expect({ code: logs.code, stdout: logs.stdout }).toEqual({ code: 2, stdout: "" });
+      expectMessage(logs.stderr, [/job over has no log: its output went where its caller sent it/]);
+    }
+  },
+);
+
+testIf(undefined)("the id of a job that has ended can be used again", async () => {
+  for (const code of [3, 4]) {
+    const ended = await sandbox().run(["run", "--job-id", "again", "--", "sh", "-c", `exit ${code}`]);
+    expect(ended.code).toBe(code);
+  }
+  expect((await sandbox().json(["inspect", "again"])).result.exit_code).toBe(4);
+  expect(await sandbox().json(["history"])).toHaveLength(2);
+});
+
+testIf(undefined)("help and version are no job", async () => {
+  for (const args of [["--help"], ["help", "run"], ["run", "--help"], ["--version"]]) {
+    const { code, stdout, stderr } = await sandbox().run(args);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(stdout).toMatch(/^(Usage: ffrtmp|\d+\.\d+\.\d+\n$)/);
+  }
+  await expectNothingDone(sandbox());
+});

@@ -1,0 +1,141 @@
+import { expect } from "bun:test";
+import { readFileSync } from "node:fs";
+import { realHost } from "../../src/kernel/host.ts";
+import { readStat } from "../../src/kernel/proc/stat.ts";
+import { listThreads } from "../../src/kernel/proc/table.ts";
+import { expectMessage, expectNothingDone, type Misuse, runScript, testMisuses } from "./badInput.ts";
+import { eventually, isRunning, lacksCommand, readProc, type Sandbox, testIf, until, useSandbox } from "./sandbox.ts";
+
+const sandbox = useSandbox();
+const host = realHost();
+
+const NO_PID = /'-p, --pid <pid>' argument '.*' is invalid\. It must be a whole number from 1 to 4194304/;
+
+/** The highest number that no kernel gives to a process: PID_MAX_LIMIT itself. */
+const NOBODY = "4194304";
+
+testMisuses(sandbox, [
+  ...["0", "-1", "abc", "", "1.5", "1e3", "99999999", "12 13"].map(
+    (pid): Misuse => ({
+      name: `attach refuses ${JSON.stringify(pid)} as a pid`,
+      args: ["attach", "--pid", pid],
+      stderr: [NO_PID],
+    }),
+  ),
+  {
+    name: "attach refuses a pid that nobody has",
+    args: ["attach", "--pid", NOBODY],
+    stderr: [new RegExp(`process ${NOBODY} does not exist`), /try: see what runs: ps -e/],
+  },
+  {
+    name: "attach refuses init",
+    args: ["attach", "--pid", "1", "--cpu-quota", "50"],
+    stderr: [/process 1 \(.*\) is init: a limit on it would be one on the whole machine/],
+  },
+  {
+    name: "attach refuses a thread of the kernel",
+    args: ["attach", "--pid", "2", "--cpu-quota", "50"],
+    stderr: [/process 2 \(kthreadd\) is a thread of the kernel/, /try: name the workload's PID/],
+    unless: lacksKernelThreads(),
+  },
+]);
+
+testIf(undefined)("attach refuses itself", async () => {
+  const { code, stdout, stderr } = await runScript(sandbox(), 'exec "$F" attach --pid $$ --cpu-quota 50');
+  expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+  expectMessage(stderr, [/process \d+ \(.*\) is this ffrtmp itself/, /try: name the workload's PID/]);
+  await expectNothingDone(sandbox());
+});
+
+testIf(undefined)("attach refuses a process that has ended and was not collected", async () => {
+  const { parent, child } = await startZombie(sandbox());
+  const ended = await sandbox().run(["attach", "--pid", String(child)]);
+  expect({ ...ended, stderr: "" }).toEqual({ code: 2, stdout: "", stderr: "" });
+  expectMessage(ended.stderr, [
+    new RegExp(
+      `process ${child} \\(.*\\) has ended already, its parent ${parent} has only not collected it yet`,
+    ),
+  ]);
+  expect(sandbox().cgroups()).toEqual([]);
+  expect(await sandbox().json(["history"])).toEqual([]);
+});
+
+testIf(undefined)("attach refuses a thread that is no process", async () => {
+  const thread = listThreads(host, process.pid).find((tid) => tid !== process.pid);
+  if (thread === undefined) throw new Error("the test runner has one thread only");
+  const before = readProc(process.pid, "cgroup");
+  const ended = await sandbox().run(["attach", "--pid", String(thread), "--cpu-quota", "50"]);
+  expect({ ...ended, stderr: "" }).toEqual({ code: 2, stdout: "", stderr: "" });
+  expectMessage(ended.stderr, [
+    new RegExp(`${thread} is a thread, not a process`),
+    /try: name the process that it belongs to: its Tgid in \/proc/,
+  ]);
+  expect(readProc(process.pid, "cgroup")).toBe(before);
+  await expectNothingDone(sandbox());
+});
+
+testIf(undefined)("attach refuses what is governed already, by the name of its job", async () => {
+  const { pid } = await sandbox().startJob("first", [], ["sh", "-c", "sleep 60; true"]);
+  const ended = await sandbox().run(["attach", "--pid", String(pid), "--job-id", "second"]);
+  expect({ ...ended, stderr: "" }).toEqual({ code: 2, stdout: "", stderr: "" });
+  expectMessage(ended.stderr, [
+    new RegExp(`process ${pid} \\(sh\\) is governed already, as job first`),
+    /try: ffrtmp inspect first/,
+  ]);
+  expect((await sandbox().json(["ps"])).map((job: { job_id: string }) => job.job_id)).toEqual(["first"]);
+});
+
+testIf(lacksCommand("perl"))("what a process puts into its own name does not reach the terminal", async () => {
+  const disguised = sandbox().spawn(["perl", "-e", '$0 = "a\\e[2J\\nJOB b"; sleep 60']);
+  const { pid } = disguised;
+  await until("the process has renamed itself", () => readProc(pid, "comm").includes("[2J"));
+  sandbox().start(["attach", "--pid", String(pid), "--job-id", "named"], {
+    stdout: "ignore",
+    stderr: "ignore",
+  });
+  await sandbox().pidOf("named");
+  const { stderr } = await sandbox().run(["attach", "--pid", String(pid)]);
+  expectMessage(stderr, [/process \d+ \(a\?\[2J\?JOB b\) is governed already, as job named/]);
+  const { stdout } = await sandbox().run(["ps"]);
+  expect(stdout.split("\n")).toHaveLength(3);
+  expect(stdout).not.toContain("\u001b");
+});
+
+testIf(undefined)("detach of a job whose process has just ended says that it has ended", async () => {
+  const { pid, wrapper } = await sandbox().startJob("short", [], ["sleep", "60"]);
+  wrapper.kill("SIGKILL");
+  await wrapper.exited;
+  process.kill(pid, "SIGKILL");
+  await until("the workload has ended", () => !isRunning(pid));
+  const ended = await sandbox().run(["detach", "short"]);
+  expect({ ...ended, stderr: "" }).toEqual({ code: 2, stdout: "", stderr: "" });
+  expectMessage(ended.stderr, [/job short has ended already/]);
+  expect((await sandbox().json(["inspect", "short"])).result).toMatchObject({
+    ending: "unobserved",
+    exit_code: null,
+  });
+});
+
+function lacksKernelThreads(): string | undefined {
+  const stat = readStat(host, 2);
+  return stat !== "gone" && stat.isKernelThread ? undefined : "no thread of the kernel is to be seen here";
+}
+
+/** A process that has ended, and a parent that never asks. */
+async function startZombie(sandbox: Sandbox): Promise<{ parent: number; child: number }> {
+  const note = sandbox.path("zombie");
+  const { pid: parent } = sandbox.spawn(["sh", "-c", `true & echo $! > '${note}'; exec sleep 60`]);
+  const child = await eventually("there is a child", () => {
+    try {
+      return Number(readFileSync(note, "utf8")) || undefined;
+    } catch {
+      return undefined;
+    }
+  });
+  await until("the parent is one that does not collect", () => readProc(parent, "comm") === "sleep\n");
+  await until("the child has ended", () => {
+    const stat = readStat(host, child);
+    return stat !== "gone" && stat.state === "Z";
+  });
+  return { parent, child };
+}
