@@ -29,6 +29,8 @@ export async function watch(flags: WatchFlags): Promise<number> {
   warnOfSlips(governor, limits);
   takeLock(governor);
   const signal = firstSignal();
+  // The executable starts with the compiler held back (scripts/build.ts); this one is here to stay.
+  Bun.unsafe.setJITPolicy(1);
 
   const options = { targets, limits, scanIntervalMs: flags.scanInterval };
   const daemon = await WatchDaemon.begin(governor, options, log);
