@@ -31,7 +31,8 @@ const smallerParser: BunPlugin = {
       return { contents, loader: "js" };
     });
     build.onEnd(({ success }) => {
-      if (success && unused.size > 0) throw new Error(`the CLI parser has changed, it lacks: ${[...unused].join(" ")}`);
+      if (success && unused.size > 0)
+        throw new Error(`the CLI parser has changed, it lacks: ${[...unused].join(" ")}`);
     });
   },
 };
