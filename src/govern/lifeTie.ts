@@ -9,10 +9,11 @@ const OPTIONS = "BUN_OPTIONS";
  * survive us.
  */
 export function refuseTiedLives(environment: NodeJS.ProcessEnv): void {
-  const flag = environment[FLAG] ?? "";
-  const isFlagSet = !["", "0", "false"].includes(flag);
-  const name = isFlagSet ? FLAG : OPTIONS;
-  if (!isFlagSet && !/(^|\s)--no-orphans(\s|$)/.test(environment[OPTIONS] ?? "")) return;
+  const isOptionSet = /(^|\s)--no-orphans(\s|$)/.test(environment[OPTIONS] ?? "");
+  const isFlagSet = !["", "0", "false"].includes(environment[FLAG] ?? "");
+  if (!isOptionSet && !isFlagSet) return;
+  // The option first: the runtime sets the flag because of it.
+  const name = isOptionSet ? OPTIONS : FLAG;
   throw new Refusal(
     `${name}=${environment[name]} in the environment would end the workload whenever this ffrtmp ends`,
     `run without it: env -u ${name} ffrtmp run …; a workload that needs it: ffrtmp run -- env ${name}=… CMD`,

@@ -1,6 +1,6 @@
 import { expect } from "bun:test";
 import { readFileSync } from "node:fs";
-import { eventually, lacksLimits, testIf, useSandbox } from "./sandbox.ts";
+import { eventually, FFRTMP, lacksLimits, testIf, useSandbox } from "./sandbox.ts";
 
 const sandbox = useSandbox();
 const limitsTest = testIf(lacksLimits());
@@ -47,7 +47,7 @@ limitsTest("a quota of an outer cgroup still holds for a job that asks for more"
     ["--cpu-quota", "20"],
     [
       ...["sh", "-c", `exec "$0" run --job-id inner --cpu-quota 100 -- ${BUSY_LOOP[0]} -c "$1"`],
-      ...[process.env["FFRTMP_TEST_EXECUTABLE"] ?? "dist/ffrtmp", BUSY_LOOP[2] as string],
+      ...[FFRTMP, BUSY_LOOP[2] as string],
     ],
   );
   expect(wrapper.exitCode).toBeNull();
