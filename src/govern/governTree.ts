@@ -2,9 +2,11 @@ import { applyCgroupLimits, type JobCgroup } from "../kernel/cgroup/jobCgroup.ts
 import { errnoOf, readProcFile } from "../kernel/host.ts";
 import type { LimitOutcome } from "../kernel/limits.ts";
 import type { ProcessIdentity } from "../kernel/proc/identity.ts";
+import { readStat } from "../kernel/proc/stat.ts";
 import type { JobRecord } from "../ledger/records.ts";
 import { gatherTree, withdrawFromOutsiders } from "./gather.ts";
 import type { Governor } from "./governor.ts";
+import { keepWeight } from "./keepWeight.ts";
 import { changeAttributes, planAttributes } from "./taskAttributes.ts";
 
 /**
@@ -19,6 +21,8 @@ export function governTree(
 ): void {
   const { host, ledger } = governor;
   const applied = applyCgroupLimits(cgroup, job.limits);
+  const stat = readStat(host, root.pid);
+  if (stat !== "gone") keepWeight(cgroup, job.limits, job.limits.nice ?? stat.nice);
   // What `run` started was born inside: all its memory is charged there.
   const chargedBytes = job.mode === "run" ? 0 : readResidentBytes(governor, root.pid);
   const { pids, leftOutside } = gatherTree(host, cgroup, root);

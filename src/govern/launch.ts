@@ -1,3 +1,4 @@
+import { getPriority } from "node:os";
 import type { Usage } from "../kernel/cgroup/controller.ts";
 import { readMembership } from "../kernel/cgroup/hierarchies.ts";
 import {
@@ -22,6 +23,7 @@ import { findCommand } from "./command.ts";
 import type { Governor } from "./governor.ts";
 import { restoreFileLimit, type StdioList, withInheritedFiles } from "./inheritedFiles.ts";
 import { groupName, type JobWishes, newJob } from "./job.ts";
+import { keepWeight } from "./keepWeight.ts";
 import { mayHaveLostBytes, viaShell } from "./rawArguments.ts";
 import { Refusal } from "./refusal.ts";
 import { takeOnAttributes } from "./taskAttributes.ts";
@@ -119,6 +121,7 @@ function spawnInside(
   // v1: this thread joins, so its child is born inside; no shell in between, no late move. While it is inside it
   // takes one of the workload's process slots: allowed for here, taken back before it leaves.
   const outcomes = applyCgroupLimits(cgroup, withRoomForUs(limits));
+  keepWeight(cgroup, limits, limits.nice ?? getPriority());
   restoreFileLimit(governor.host);
   const attributes = takeOnAttributes(governor.host, limits);
   const hindrances = joinThread(cgroup);
@@ -128,7 +131,11 @@ function spawnInside(
     if (limits.pidsMax !== undefined)
       replaceOutcome(outcomes, applyCgroupLimits(cgroup, { pidsMax: limits.pidsMax }));
   } finally {
-    leaveThread(cgroup);
+    for (const { because } of leaveThread(cgroup)) {
+      governor.warn(
+        `this wrapper stays in the cgroup of job ${request.jobId}, and under its limits: ${because}`,
+      );
+    }
     attributes.undo();
   }
   return { child, outcomes: [...withdrawHindered(outcomes, cgroup, hindrances), ...attributes.outcomes] };
@@ -140,7 +147,8 @@ function spawn(cgroup: JobCgroup, request: LaunchRequest, path: string): Bun.Sub
   return Bun.spawn({
     cmd: isRaw ? viaShell(path, request.commandBytes) : [path, ...request.command.slice(1)],
     ...(isRaw ? {} : { argv0: request.command[0] as string }),
-    cwd: request.workingDirectory,
+    // Not even asked for where we are in it already: a directory can be inherited that could not be entered.
+    ...(request.workingDirectory === process.cwd() ? {} : { cwd: request.workingDirectory }),
     detached: true,
     stdio: withInheritedFiles(request.standard, request.inherited),
     ...(unified ? { cgroup: unified.path } : {}),

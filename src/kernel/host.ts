@@ -34,6 +34,12 @@ export function isGone(error: unknown): boolean {
   return code === "ENOENT" || code === "ESRCH" || code === "ENOTDIR";
 }
 
+/** Where procfs hides the processes of others (hidepid) it lists them or not, and lets nothing be read. */
+export function isForbidden(error: unknown): boolean {
+  const code = errnoOf(error);
+  return code === "EACCES" || code === "EPERM";
+}
+
 /** The errno name ("EACCES") of a file system or node:os error; `undefined` for anything else that was thrown. */
 export function errnoOf(error: unknown): string | undefined {
   if (!(error instanceof Error) || !("code" in error) || typeof error.code !== "string") return undefined;

@@ -1,6 +1,7 @@
 import type { Governor } from "../govern/governor.ts";
 import { isGovernedPath } from "../govern/job.ts";
 import { readMembership } from "../kernel/cgroup/hierarchies.ts";
+import { isForbidden } from "../kernel/host.ts";
 import { hasEnded, readStat } from "../kernel/proc/stat.ts";
 import { readArguments, readExecutable } from "../kernel/proc/table.ts";
 import { matchTarget } from "../policy/targets.ts";
@@ -12,8 +13,22 @@ export type Judgement =
 
 /** Looks at a process and decides; changes nothing. The dry run and the real one share it. */
 export function judgeProcess(governor: Governor, targets: readonly string[], pid: number): Judgement {
-  const { host, ledger, bootId } = governor;
   const refuse = (because: string): Judgement => ({ govern: false, pid, because });
+  try {
+    return judgeVisible(governor, targets, pid, refuse);
+  } catch (error) {
+    if (isForbidden(error)) return refuse("procfs hides it from us");
+    throw error;
+  }
+}
+
+function judgeVisible(
+  governor: Governor,
+  targets: readonly string[],
+  pid: number,
+  refuse: (because: string) => Judgement,
+): Judgement {
+  const { host, ledger, bootId } = governor;
   if (pid === governor.self.pid) return refuse("it is this ffrtmp");
   const stat = readStat(host, pid);
   if (stat === "gone" || hasEnded(stat)) return refuse("it has ended");

@@ -1,5 +1,5 @@
 import { closeSync, openSync, readlinkSync, readSync } from "node:fs";
-import { errnoOf, type Host, isGone, readProcFile } from "../host.ts";
+import { type Host, isForbidden, isGone, readProcFile } from "../host.ts";
 
 const ARGUMENT_BYTES = 4096;
 const argumentBytes = Buffer.alloc(ARGUMENT_BYTES);
@@ -20,11 +20,6 @@ export function readAppearance(host: Host, pid: number): Appearance | "gone" {
     if (isGone(error) || isForbidden(error)) return "gone";
     throw error;
   }
-}
-
-export function isForbidden(error: unknown): boolean {
-  const code = errnoOf(error);
-  return code === "EACCES" || code === "EPERM";
 }
 
 /** Empty for kernel threads, zombies, and processes that are not ours to inspect. */

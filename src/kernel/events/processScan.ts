@@ -1,7 +1,7 @@
-import { type Host, readProcFile } from "../host.ts";
+import { type Host, isForbidden, readProcFile } from "../host.ts";
 import { hasEnded, type ProcStat, readStat } from "../proc/stat.ts";
 import { listPids } from "../proc/table.ts";
-import { type Appearance, isForbidden, readAppearance } from "./appearance.ts";
+import { type Appearance, readAppearance } from "./appearance.ts";
 import { mayHaveBeenGiven, type PidCursor, readForkCount, readLastPid, readPidMax } from "./pidCursor.ts";
 import type { ProcessEvent } from "./processEvents.ts";
 

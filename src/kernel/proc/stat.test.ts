@@ -13,6 +13,7 @@ test("parseStat() reads the fields that governing needs", () => {
     pgrp: 4026,
     session: 4026,
     isKernelThread: false,
+    nice: 0,
     startTicks: 99,
   });
 });

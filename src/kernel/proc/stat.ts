@@ -11,14 +11,18 @@ export interface ProcStat {
   pgrp: number;
   session: number;
   isKernelThread: boolean;
+  /** Of the first thread: −20 (most favoured) to 19. */
+  nice: number;
   /** Start, in clock ticks since boot. Together with boot id and pid it names a process for good. */
   startTicks: number;
 }
 
 const PF_KTHREAD = 0x00200000;
 
-// state, ppid, pgrp, session, tty_nr, tpgid, flags, twelve more, starttime; and what shows that it is written to its end
-const FIELDS_3_TO_22 = /^ (\S) (\d+) (-?\d+) (-?\d+) -?\d+ -?\d+ (\d+)(?: -?\d+){12} (\d+) /;
+// state, ppid, pgrp, session, tty_nr, tpgid, flags, nine more, nice, two more, starttime; and what shows that it is
+// written to its end
+const FIELDS_3_TO_22 =
+  /^ (\S) (\d+) (-?\d+) (-?\d+) -?\d+ -?\d+ (\d+)(?: -?\d+){9} (-?\d+)(?: -?\d+){2} (\d+) /;
 
 // 4026 (ffmpeg) S 1 4026 4026 0 -1 4194560 …   ← comm may hold spaces and ')': split after the last ')'
 export function parseStat(text: string): ProcStat | undefined {
@@ -28,7 +32,7 @@ export function parseStat(text: string): ProcStat | undefined {
   const fields = FIELDS_3_TO_22.exec(text.slice(close + 1));
   if (!head || !fields) return undefined;
   const pid = Number(head[1]);
-  const startTicks = Number(fields[6]);
+  const startTicks = Number(fields[7]);
   if (!Number.isSafeInteger(pid) || !Number.isSafeInteger(startTicks)) return undefined;
   return {
     pid,
@@ -38,6 +42,7 @@ export function parseStat(text: string): ProcStat | undefined {
     pgrp: Number(fields[3]),
     session: Number(fields[4]),
     isKernelThread: (Number(fields[5]) & PF_KTHREAD) !== 0,
+    nice: Number(fields[6]),
     startTicks,
   };
 }
