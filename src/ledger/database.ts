@@ -2,7 +2,7 @@ import { Database, SQLiteError } from "bun:sqlite";
 import { accessSync, constants, existsSync, mkdirSync, renameSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { explain } from "../kernel/cgroup/knob.ts";
-import { ForeignDatabase, isCurrent, migrate, NewerSchema } from "./migrations.ts";
+import { ForeignDatabase, isCurrent, migrate, NewerSchema, refuseOthers } from "./migrations.ts";
 
 /** Opens one ledger file, making it and its directory when they are not there. Throws what SQLite or the file system says. */
 export function openFile(path: string): Database {
@@ -14,6 +14,8 @@ export function openFile(path: string): Database {
     // most ffrtmps leave without a checkpoint and the next one has to read it.
     db.run("PRAGMA busy_timeout = 5000; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 200");
     if (!isCurrent(db)) {
+      // Before the mode, which is written into the file.
+      refuseOthers(db);
       db.run("PRAGMA journal_mode = WAL");
       migrate(db);
     }

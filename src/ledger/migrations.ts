@@ -98,8 +98,6 @@ export class ForeignDatabase extends Error {
 export function migrate(db: Database): void {
   db.transaction(() => {
     const version = readVersion(db);
-    if (version > SCHEMA_VERSION) throw new NewerSchema(version);
-    if (version === 0 && hasTables(db)) throw new ForeignDatabase();
     for (const step of MIGRATIONS.slice(version)) db.run(step);
     db.run(`PRAGMA user_version = ${SCHEMA_VERSION}`);
   }).immediate();
@@ -107,6 +105,17 @@ export function migrate(db: Database): void {
 
 export function isCurrent(db: Database): boolean {
   return readVersion(db) === SCHEMA_VERSION;
+}
+
+/** Throws NewerSchema or ForeignDatabase for a file that is not for us to change. */
+export function refuseOthers(db: Database): void {
+  // One transaction, that is one moment: another process may be making this ledger just now.
+  db.transaction(() => {
+    const isEmpty = !hasTables(db);
+    const version = readVersion(db);
+    if (version > SCHEMA_VERSION) throw new NewerSchema(version);
+    if (version === 0 && !isEmpty) throw new ForeignDatabase();
+  })();
 }
 
 function hasTables(db: Database): boolean {

@@ -4,7 +4,16 @@ import { realHost } from "../../src/kernel/host.ts";
 import { readStat } from "../../src/kernel/proc/stat.ts";
 import { listThreads } from "../../src/kernel/proc/table.ts";
 import { expectMessage, expectNothingDone, type Misuse, runScript, testMisuses } from "./badInput.ts";
-import { eventually, isRunning, lacksCommand, readProc, type Sandbox, testIf, until, useSandbox } from "./sandbox.ts";
+import {
+  eventually,
+  isRunning,
+  lacksCommand,
+  readProc,
+  type Sandbox,
+  testIf,
+  until,
+  useSandbox,
+} from "./sandbox.ts";
 
 const sandbox = useSandbox();
 const host = realHost();
@@ -85,21 +94,24 @@ testIf(undefined)("attach refuses what is governed already, by the name of its j
   expect((await sandbox().json(["ps"])).map((job: { job_id: string }) => job.job_id)).toEqual(["first"]);
 });
 
-testIf(lacksCommand("perl"))("what a process puts into its own name does not reach the terminal", async () => {
-  const disguised = sandbox().spawn(["perl", "-e", '$0 = "a\\e[2J\\nJOB b"; sleep 60']);
-  const { pid } = disguised;
-  await until("the process has renamed itself", () => readProc(pid, "comm").includes("[2J"));
-  sandbox().start(["attach", "--pid", String(pid), "--job-id", "named"], {
-    stdout: "ignore",
-    stderr: "ignore",
-  });
-  await sandbox().pidOf("named");
-  const { stderr } = await sandbox().run(["attach", "--pid", String(pid)]);
-  expectMessage(stderr, [/process \d+ \(a\?\[2J\?JOB b\) is governed already, as job named/]);
-  const { stdout } = await sandbox().run(["ps"]);
-  expect(stdout.split("\n")).toHaveLength(3);
-  expect(stdout).not.toContain("\u001b");
-});
+testIf(lacksCommand("perl"))(
+  "what a process puts into its own name does not reach the terminal",
+  async () => {
+    const disguised = sandbox().spawn(["perl", "-e", '$0 = "a\\e[2J\\nJOB b"; sleep 60']);
+    const { pid } = disguised;
+    await until("the process has renamed itself", () => readProc(pid, "comm").includes("[2J"));
+    sandbox().start(["attach", "--pid", String(pid), "--job-id", "named"], {
+      stdout: "ignore",
+      stderr: "ignore",
+    });
+    await sandbox().pidOf("named");
+    const { stderr } = await sandbox().run(["attach", "--pid", String(pid)]);
+    expectMessage(stderr, [/process \d+ \(a\?\[2J\?JOB b\) is governed already, as job named/]);
+    const { stdout } = await sandbox().run(["ps"]);
+    expect(stdout.split("\n")).toHaveLength(3);
+    expect(stdout).not.toContain("\u001b");
+  },
+);
 
 testIf(undefined)("detach of a job whose process has just ended says that it has ended", async () => {
   const { pid, wrapper } = await sandbox().startJob("short", [], ["sleep", "60"]);

@@ -1,0 +1,247 @@
+import { Database } from "bun:sqlite";
+import { expect } from "bun:test";
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { expectMessage, PRIVATE_MOUNTS, processesOf, runScript } from "./badInput.ts";
+import { type Ended, lacksCommand, lacksRoot, type Sandbox, testIf, useSandbox } from "./sandbox.ts";
+
+const sandbox = useSandbox();
+
+/** What runs, and shows that its output and exit code arrive. */
+const WORKLOAD = ["sh", "-c", "echo ran; exit 3"];
+const LOST = /\d changes are lost that could not be written to the ledger/;
+
+/** State directories that cannot be used, with what has to be said of each. */
+const UNUSABLE: { name: string; make(sandbox: Sandbox): void; stderr: RegExp[] }[] = [
+  {
+    name: "a file in the place of the state directory",
+    make: ({ state }) => writeFileSync(state, ""),
+    stderr: [/ledger\.db \(ENOTDIR \(a file stands where a directory is needed\)\)/, /FFRTMP_STATE/],
+  },
+  {
+    name: "a directory in the place of the ledger",
+    make: ({ state }) => mkdirSync(`${state}/ledger.db`, { recursive: true }),
+    stderr: [/ledger\.db \(it is a directory\)/, /FFRTMP_STATE/],
+  },
+  {
+    name: "a ledger of a newer schema",
+    make: (sandbox) => withDatabase(sandbox, "PRAGMA user_version = 999; CREATE TABLE jobs (a)"),
+    stderr: [
+      /its schema is version 999, and this ffrtmp knows versions up to \d+/,
+      /Use the newer ffrtmp that wrote it/,
+    ],
+  },
+  {
+    name: "another program's database",
+    make: (sandbox) => withDatabase(sandbox, "CREATE TABLE accounts (a)"),
+    stderr: [/it is the database of something else/, /To leave it alone, name another directory/],
+  },
+];
+
+for (const { name, make, stderr } of UNUSABLE) {
+  testIf(undefined)(`with ${name} run runs, and says once what is not kept`, async () => {
+    make(sandbox());
+    const ended = await sandbox().run(["run", "--", ...WORKLOAD]);
+    expectRan(ended);
+    expectMessage(ended.stderr, [...stderr, /governing goes on, what happens is kept in memory only/, LOST]);
+    expectOnce(ended.stderr, "cannot write the ledger");
+    expect(sandbox().cgroups()).toEqual([]);
+  });
+
+  testIf(undefined)(`with ${name} no list pretends to be empty`, async () => {
+    make(sandbox());
+    const before = contentOf(sandbox());
+    for (const args of [["ps"], ["history"], ["inspect", "job"], ["logs", "job"], ["detach", "job"]]) {
+      const ended = await sandbox().run(args);
+      expect(ended.code).toBe(2);
+      expectMessage(ended.stderr, [...stderr, /what is on record cannot be read: \S+ledger\.db: /]);
+      expect(ended.stderr).not.toMatch(/there is no job/);
+    }
+    expect(contentOf(sandbox())).toEqual(before);
+  });
+}
+
+testIf(undefined)(
+  "run --detach refuses a state directory that can hold no log, and starts nothing",
+  async () => {
+    writeFileSync(sandbox().state, "");
+    const marker = sandbox().path("marker");
+    const ended = await sandbox().run(["run", "--detach", "--", "touch", marker]);
+    expect({ ...ended, stderr: "" }).toEqual({ code: 125, stdout: "", stderr: "" });
+    expectMessage(ended.stderr, [
+      /cannot write \S+ffrtmp\.log, which run --detach needs: EEXIST/,
+      /try: ffrtmp run --state-path DIR/,
+    ]);
+    expect(processesOf(sandbox())).toEqual([]);
+    expect(existsSync(marker)).toBe(false);
+  },
+);
+
+testIf(undefined)(
+  "a damaged ledger is set aside under a dated name, said loudly, and a new one begun",
+  async () => {
+    mkdirSync(sandbox().state);
+    const damaged = "this is no database\n".repeat(500);
+    writeFileSync(`${sandbox().state}/ledger.db`, damaged);
+    const ended = await sandbox().run(["run", "--job-id", "after", "--", ...WORKLOAD]);
+    expectRan(ended);
+    expectMessage(ended.stderr, [
+      /the ledger \S+ is damaged \(.*not a database\): it was set aside as \S+\.damaged-/,
+    ]);
+    const aside = readdirSync(sandbox().state).find((file) => file.startsWith("ledger.db.damaged-"));
+    expect(readFileSync(`${sandbox().state}/${aside}`, "utf8")).toBe(damaged);
+
+    const again = await sandbox().run(["history"]);
+    expect({ code: again.code, stderr: again.stderr }).toEqual({ code: 0, stderr: "" });
+    expect(again.stdout).toContain("after");
+  },
+);
+
+testIf(undefined)("what runs while its ledger is damaged is found again by the next ffrtmp", async () => {
+  const { pid, wrapper } = await sandbox().startJob("kept", [], ["sleep", "60"]);
+  wrapper.kill("SIGKILL");
+  await wrapper.exited;
+  const hadGroups = sandbox().cgroups().length > 0;
+  for (const file of readdirSync(sandbox().state))
+    writeFileSync(`${sandbox().state}/${file}`, "damage".repeat(999));
+  const ended = await sandbox().run(["ps", "--json"]);
+  expect(ended.code).toBe(0);
+  expectMessage(ended.stderr, [/is damaged/]);
+  const jobs = JSON.parse(ended.stdout);
+  // Without cgroups nothing outside the ledger tells whose the process is.
+  if (hadGroups) expect(jobs).toMatchObject([{ job_id: "kept", pid, state: "running" }]);
+  else expect(jobs).toEqual([]);
+});
+
+testIf(undefined)("an empty ledger file is a new ledger", async () => {
+  mkdirSync(sandbox().state);
+  writeFileSync(`${sandbox().state}/ledger.db`, "");
+  const ended = await sandbox().run(["ps"]);
+  expect({ code: ended.code, stderr: ended.stderr }).toEqual({ code: 0, stderr: "" });
+});
+
+const lacksMounts = lacksRoot() ?? lacksCommand("unshare");
+
+testIf(lacksMounts)("with a read-only state directory run runs, and the file system is named", async () => {
+  const ended = await runScript(
+    sandbox(),
+    `mkdir state && mount -t tmpfs -o ro none state && exec "$F" run -- sh -c 'echo ran; exit 3'`,
+    {},
+    PRIVATE_MOUNTS,
+  );
+  expectRan(ended);
+  expectMessage(ended.stderr, [
+    /EROFS \(mounted read-only\) writing to \S+state/,
+    /name another directory/,
+    LOST,
+  ]);
+  expectOnce(ended.stderr, "cannot write the ledger");
+});
+
+testIf(lacksMounts)(
+  "on a full disk run runs, what is on record stays readable, and room mends it",
+  async () => {
+    const ended = await runScript(
+      sandbox(),
+      `mkdir state && mount -t tmpfs -o size=1m none state || exit 99
+    "$F" run --job-id before -- true 2> before.err
+    dd if=/dev/zero of=state/filler bs=1k count=2048 2> /dev/null
+    "$F" run --job-id during -- sh -c 'echo ran; exit 3' > during.out 2> during.err
+    echo $? > during.code
+    "$F" history > full.out 2> full.err
+    echo $? > full.code
+    "$F" run --detach --job-id behind -- true > behind.out 2> behind.err
+    rm state/filler
+    "$F" run --job-id after -- true 2> after.err
+    "$F" history --json`,
+      {},
+      PRIVATE_MOUNTS,
+    );
+    const read = (name: string) => readFileSync(sandbox().path(name), "utf8");
+    expect(read("before.err")).toMatch(/^JOB before \| sla=COMPLIANT/);
+    expect({ code: read("during.code"), stdout: read("during.out") }).toEqual({
+      code: "3\n",
+      stdout: "ran\n",
+    });
+    expectMessage(read("during.err"), [
+      /disk is full\): governing goes on/,
+      /Make room there/,
+      /^JOB during /m,
+      LOST,
+    ]);
+    expectOnce(read("during.err"), "cannot write the ledger");
+    expect(read("full.code")).toBe("0\n");
+    expect(read("full.out")).toContain("before");
+    expect(read("behind.out")).toBe("behind\n");
+    expect(read("behind.err")).toMatch(/disk is full/);
+    expect(read("after.err")).toMatch(/^JOB after \| sla=COMPLIANT/);
+    expect(ended.code).toBe(0);
+    expect(JSON.parse(ended.stdout).map((result: { job_id: string }) => result.job_id)).toContain("after");
+    expect(sandbox().cgroups()).toEqual([]);
+  },
+);
+
+testIf(lacksRoot() ?? lacksCommand("setpriv"))(
+  "a user may read what root has on record, and run without writing there",
+  async () => {
+    await sandbox().run(["run", "--job-id", "roots", "--", "true"]);
+    chmodSync(sandbox().directory, 0o755);
+    const asUser = (args: string) =>
+      runScript(sandbox(), `exec setpriv --reuid 65534 --regid 65534 --clear-groups "$F" ${args}`);
+    const history = await asUser("history");
+    expect(history.code).toBe(0);
+    expect(history.stdout).toContain("roots");
+    const ended = await asUser("run -- sh -c 'echo ran; exit 3'");
+    expectRan(ended);
+    expectMessage(ended.stderr, [
+      /EACCES \(no right to\) writing to \S+state/,
+      /Make it writable for uid 65534/,
+    ]);
+  },
+);
+
+testIf(lacksRoot() ?? lacksCommand("setpriv"))(
+  "a user whom no user database knows, without a home, can run",
+  async () => {
+    const { code, stdout, stderr } = await runScript(
+      sandbox(),
+      `unset HOME FFRTMP_STATE XDG_STATE_HOME
+      exec setpriv --reuid 54321 --regid 54321 --clear-groups "$F" run -- sh -c 'echo ran; exit 3'`,
+    );
+    expectRan({ code, stdout, stderr });
+    expectMessage(stderr, [/cannot write the ledger \/\.local\/state\/ffrtmp\/ledger\.db \(EACCES/]);
+  },
+);
+
+function expectRan({ code, stdout }: Ended): void {
+  expect({ code, stdout }).toEqual({ code: 3, stdout: "ran\n" });
+}
+
+function expectOnce(text: string, part: string): void {
+  expect(text.split(part)).toHaveLength(2);
+}
+
+function withDatabase({ state }: Sandbox, sql: string): void {
+  mkdirSync(state);
+  const db = new Database(`${state}/ledger.db`, { create: true });
+  db.run(sql);
+  db.close();
+}
+
+/** The state directory's files, but for those that SQLite lays beside an open database. */
+function contentOf({ state }: Sandbox): unknown {
+  try {
+    return readdirSync(state)
+      .filter((name) => !/-(wal|shm)$/.test(name))
+      .map((name) => [name, name === "ledger.db" ? readOrNothing(`${state}/${name}`) : ""]);
+  } catch {
+    return readFileSync(state, "utf8");
+  }
+}
+
+function readOrNothing(path: string): string {
+  try {
+    return readFileSync(path, "base64");
+  } catch {
+    return "";
+  }
+}
