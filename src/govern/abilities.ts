@@ -1,12 +1,9 @@
 import { release } from "node:os";
 import { findWholeDisk } from "../kernel/blockDevice.ts";
 import { readMembership } from "../kernel/cgroup/hierarchies.ts";
-import {
-  applyCgroupLimits,
-  createJobCgroup,
-  planJobCgroup,
-  removeJobCgroup,
-} from "../kernel/cgroup/jobCgroup.ts";
+import { applyCgroupLimits } from "../kernel/cgroup/jobCgroup.ts";
+import { createJobCgroup, removeJobCgroup } from "../kernel/cgroup/makeJobCgroup.ts";
+import { planJobCgroup } from "../kernel/cgroup/planJobCgroup.ts";
 import { ConnectorEvents } from "../kernel/events/connectorEvents.ts";
 import { pidfdsTellCodes } from "../kernel/events/exitEvents.ts";
 import { readProcFile } from "../kernel/host.ts";

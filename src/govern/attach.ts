@@ -1,11 +1,7 @@
 import { readMembership } from "../kernel/cgroup/hierarchies.ts";
-import {
-  createJobCgroup,
-  GroupInUse,
-  type JobCgroup,
-  planJobCgroup,
-  storeJobCgroup,
-} from "../kernel/cgroup/jobCgroup.ts";
+import type { JobCgroup } from "../kernel/cgroup/jobCgroup.ts";
+import { createJobCgroup, GroupInUse } from "../kernel/cgroup/makeJobCgroup.ts";
+import { planJobCgroup, storeJobCgroup } from "../kernel/cgroup/planJobCgroup.ts";
 import { readProcFile } from "../kernel/host.ts";
 import type { ProcessIdentity } from "../kernel/proc/identity.ts";
 import { hasEnded, type ProcStat, readStat } from "../kernel/proc/stat.ts";

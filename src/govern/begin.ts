@@ -1,4 +1,4 @@
-import type { GroupInUse } from "../kernel/cgroup/jobCgroup.ts";
+import type { GroupInUse } from "../kernel/cgroup/makeJobCgroup.ts";
 import { JobConflict } from "../ledger/ledger.ts";
 import type { JobRecord } from "../ledger/records.ts";
 import type { Governor } from "./governor.ts";

@@ -1,11 +1,7 @@
 import { UNKNOWN_USAGE, type Usage } from "../kernel/cgroup/controller.ts";
-import {
-  type JobCgroup,
-  listMembers,
-  readUsage,
-  removeJobCgroup,
-  restoreJobCgroup,
-} from "../kernel/cgroup/jobCgroup.ts";
+import { type JobCgroup, listMembers, readUsage } from "../kernel/cgroup/jobCgroup.ts";
+import { removeJobCgroup } from "../kernel/cgroup/makeJobCgroup.ts";
+import { restoreJobCgroup } from "../kernel/cgroup/planJobCgroup.ts";
 import type { JobRecord, ResultRecord } from "../ledger/records.ts";
 import { decodeWaitStatus, signalName } from "../sys/waitStatus.ts";
 import type { Governor } from "./governor.ts";

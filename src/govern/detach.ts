@@ -1,4 +1,5 @@
-import { type JobCgroup, removeJobCgroup } from "../kernel/cgroup/jobCgroup.ts";
+import type { JobCgroup } from "../kernel/cgroup/jobCgroup.ts";
+import { removeJobCgroup } from "../kernel/cgroup/makeJobCgroup.ts";
 import type { JobRecord } from "../ledger/records.ts";
 import { closeJob, endedUnknown } from "./close.ts";
 import { scatterBack } from "./gather.ts";

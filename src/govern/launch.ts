@@ -3,15 +3,13 @@ import type { Usage } from "../kernel/cgroup/controller.ts";
 import { readMembership } from "../kernel/cgroup/hierarchies.ts";
 import {
   applyCgroupLimits,
-  createJobCgroup,
-  GroupInUse,
   type Hindrance,
   type JobCgroup,
   joinThread,
   leaveThread,
-  planJobCgroup,
-  storeJobCgroup,
 } from "../kernel/cgroup/jobCgroup.ts";
+import { createJobCgroup, GroupInUse } from "../kernel/cgroup/makeJobCgroup.ts";
+import { planJobCgroup, storeJobCgroup } from "../kernel/cgroup/planJobCgroup.ts";
 import { errnoOf } from "../kernel/host.ts";
 import type { LimitOutcome, Limits } from "../kernel/limits.ts";
 import { readIdentity } from "../kernel/proc/identity.ts";

@@ -1,10 +1,6 @@
-import {
-  listMembers,
-  removeJobCgroup,
-  restoreJobCgroup,
-  type StoredDirectory,
-  storeJobCgroup,
-} from "../kernel/cgroup/jobCgroup.ts";
+import { listMembers } from "../kernel/cgroup/jobCgroup.ts";
+import { removeJobCgroup } from "../kernel/cgroup/makeJobCgroup.ts";
+import { restoreJobCgroup, type StoredDirectory, storeJobCgroup } from "../kernel/cgroup/planJobCgroup.ts";
 import { readArguments } from "../kernel/proc/table.ts";
 import type { Governor } from "./governor.ts";
 import { groupName, newJob } from "./job.ts";

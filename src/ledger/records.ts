@@ -1,5 +1,5 @@
 import type { Usage } from "../kernel/cgroup/controller.ts";
-import type { StoredDirectory } from "../kernel/cgroup/jobCgroup.ts";
+import type { StoredDirectory } from "../kernel/cgroup/planJobCgroup.ts";
 import type { ExitEvidence as ObserverEvidence } from "../kernel/events/processEvents.ts";
 import type { LimitOutcome, Limits } from "../kernel/limits.ts";
 

@@ -17,17 +17,9 @@ import {
 import { fakeV2 } from "../../../test/fixtures/fakeCgroups.ts";
 import type { Limits } from "../limits.ts";
 import type { Hierarchy } from "./hierarchies.ts";
-import {
-  applyCgroupLimits,
-  createJobCgroup,
-  type JobCgroup,
-  listMembers,
-  planJobCgroup,
-  readUsage,
-  removeJobCgroup,
-  restoreJobCgroup,
-  storeJobCgroup,
-} from "./jobCgroup.ts";
+import { applyCgroupLimits, type JobCgroup, listMembers, readUsage } from "./jobCgroup.ts";
+import { createJobCgroup, removeJobCgroup } from "./makeJobCgroup.ts";
+import { planJobCgroup, restoreJobCgroup, storeJobCgroup } from "./planJobCgroup.ts";
 
 const LIMITS: Limits = {
   cpuMax: { quotaUsec: 50_000, periodUsec: 100_000 },

@@ -3,7 +3,9 @@ import { describeOn, diskOf, limitFiles, makeJob } from "../../../../test/fixtur
 import { directoryIn, FAKE_V1, fakeMachine, REAL_V1 } from "../../../../test/fixtures/cgroupMachines.ts";
 import { fakeV1 } from "../../../../test/fixtures/fakeCgroups.ts";
 import type { Hierarchy } from "../hierarchies.ts";
-import { applyCgroupLimits, createJobCgroup, planJobCgroup, readUsage } from "../jobCgroup.ts";
+import { applyCgroupLimits, readUsage } from "../jobCgroup.ts";
+import { createJobCgroup } from "../makeJobCgroup.ts";
+import { planJobCgroup } from "../planJobCgroup.ts";
 
 const LIMITS = { ioMax: [{ device: "8:0", rbps: 1_048_576 }], memoryMaxBytes: 128 << 20 };
 
