@@ -1,5 +1,5 @@
 import { afterEach, beforeAll, setDefaultTimeout, test } from "bun:test";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { type Hierarchy, readHierarchies } from "../../src/kernel/cgroup/hierarchies.ts";
@@ -136,6 +136,16 @@ export class Sandbox {
     const path = (cgroups as string[]).find((candidate) => candidate.startsWith(`${mountPoint}/`));
     if (path === undefined) throw new Error(`job ${jobId} has no cgroup below ${mountPoint}`);
     return path;
+  }
+
+  /** A program under a name that nothing else on this machine has, for `watch` to find it and nothing else. */
+  program(command: string): { name: string; path: string } {
+    const name = `${command.slice(0, 6)}-${this.tag}`;
+    const path = this.path(name);
+    const original = Bun.which(command);
+    if (original === null) throw new Error(`no ${command} in PATH`);
+    if (!existsSync(path)) symlinkSync(original, path);
+    return { name, path };
   }
 
   /** Makes a process known, so that it is ended with the test. */

@@ -1,0 +1,139 @@
+import { expect } from "bun:test";
+import { readFileSync } from "node:fs";
+import { FFRTMP, isRunning, lacksCommand, type Sandbox, testIf, until, useSandbox } from "./sandbox.ts";
+
+const sandbox = useSandbox();
+const straceTest = testIf(lacksCommand("strace") ?? lacksTracing());
+
+const SIGNALLING = [
+  ...["kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_send_signal"],
+  ...["ptrace", "process_vm_readv", "process_vm_writev"],
+];
+
+straceTest("run sends its workload nothing, from its start to its end", async () => {
+  const traced = trace(sandbox(), ["run", "--job-id", "whole", "--cpu-quota", "50", "--", "sleep", "0.3"]);
+  expect(await traced.exited).toBe(0);
+  expect(forbiddenCalls(sandbox())).toEqual([]);
+});
+
+straceTest("run sends its workload nothing when it is itself ended by a signal", async () => {
+  const traced = trace(sandbox(), ["run", "--job-id", "left", "--", "sleep", "1000"]);
+  const pid = await sandbox().pidOf("left");
+  sandbox().adopt(pid);
+  const [{ observer_pid: wrapper }] = await sandbox().json(["ps"]);
+  process.kill(wrapper, "SIGTERM");
+  // strace waits for all that it traces, the workload too.
+  await until("the wrapper has ended", () => !isRunning(wrapper));
+  expect(isRunning(pid)).toBe(true);
+  process.kill(pid, "SIGKILL");
+  await traced.exited;
+  expect(forbiddenCalls(sandbox())).toEqual([]);
+});
+
+straceTest("attach sends nothing while it governs, observes and reports the end", async () => {
+  const workload = sandbox().spawn(["sh", "-c", "sleep 1000; exit 3"]);
+  const flags = ["--cpu-quota", "50", "--memory-limit", "300", "--nice", "5"];
+  const traced = trace(sandbox(), ["attach", "--pid", String(workload.pid), "--job-id", "seen", ...flags]);
+  await sandbox().pidOf("seen");
+  await until("it is governed", async () => (await sandbox().json(["inspect", "seen"])).state === "running");
+  workload.kill("SIGKILL");
+  expect(await traced.exited).toBe(0);
+  expect(forbiddenCalls(sandbox())).toEqual([]);
+});
+
+straceTest("detach sends nothing", async () => {
+  await sandbox().startJob("released", ["--cpu-quota", "50", "--nice", "5"], ["sleep", "1000"]);
+  const traced = trace(sandbox(), ["detach", "released"]);
+  expect(await traced.exited).toBe(0);
+  expect(forbiddenCalls(sandbox())).toEqual([]);
+});
+
+straceTest(
+  "watch sends nothing, from finding a workload to recording its end, nor when it is ended",
+  async () => {
+    const target = sandbox().program("sleep");
+    const traced = trace(sandbox(), ["watch", "--target", target.name, "--cpu-quota", "50"]);
+    const workload = sandbox().spawn([target.path, "1000"]);
+    const jobId = `auto-${target.name}-${workload.pid}`;
+    await sandbox().pidOf(jobId);
+    workload.kill("SIGKILL");
+    await sandbox().resultOf(jobId);
+
+    const second = sandbox().spawn([target.path, "1000"]);
+    const secondId = `auto-${target.name}-${second.pid}`;
+    const observer = async (): Promise<number | null> => {
+      const { code, stdout } = await sandbox().run(["inspect", secondId, "--json"]);
+      return code === 0 ? JSON.parse(stdout).observer_pid : null;
+    };
+    await until("the second one is observed", async () => (await observer()) !== null);
+    process.kill((await observer()) as number, "SIGTERM");
+    await traced.exited;
+    expect(isRunning(second.pid)).toBe(true);
+    expect(forbiddenCalls(sandbox())).toEqual([]);
+  },
+);
+
+straceTest("ps, inspect and history send nothing, even where they repair what others left", async () => {
+  const { wrapper } = await sandbox().startJob("orphaned", [], ["sleep", "1000"]);
+  wrapper.kill("SIGKILL");
+  await wrapper.exited;
+  for (const command of [["ps"], ["inspect", "orphaned"], ["history"]]) {
+    expect(await trace(sandbox(), command).exited).toBe(0);
+    expect(forbiddenCalls(sandbox())).toEqual([]);
+  }
+});
+
+function trace(box: Sandbox, args: string[]): Bun.Subprocess {
+  const output = box.path("strace");
+  const calls = `trace=${SIGNALLING.join()}`;
+  return box.spawn(["strace", "-f", "-o", output, "-e", calls, FFRTMP, ...args], {
+    stdout: "ignore",
+    stderr: "ignore",
+  });
+}
+
+/**
+ * Every traced call but those with signal 0, those to a thread of the calling process itself, and those to nobody:
+ * with these a governor that gave the power to signal up makes sure that it has.
+ */
+function forbiddenCalls(box: Sandbox): string[] {
+  const lines = readFileSync(box.path("strace"), "utf8").split("\n").filter(Boolean);
+  // strace writes at least how each process ended; the first line is the first thread's of ffrtmp.
+  expect(lines.length).toBeGreaterThan(0);
+  return lines.filter((line) => isForbidden(line, Number(lines[0]?.split(" ")[0])));
+}
+
+/** Which argument of a call is the signal. */
+const SIGNAL_POSITIONS: Record<string, number> = {
+  kill: 1,
+  tkill: 1,
+  tgkill: 2,
+  rt_sigqueueinfo: 1,
+  rt_tgsigqueueinfo: 2,
+  pidfd_send_signal: 1,
+};
+/** No kernel gives a pid above it: PID_MAX_LIMIT. */
+const HIGHEST_PID = 2 ** 22;
+
+// 4711  tgkill(4711, 4713, SIGRT_6) = 0
+// 4711  kill(4026, 0)               = 0
+// 4711  ptrace(PTRACE_ATTACH, 1073741824) = -1 EPERM (Operation not permitted)
+function isForbidden(line: string, ffrtmp: number): boolean {
+  const match = /^\d+\s+(\w+)\(([^)]*)/.exec(line);
+  if (!match || !SIGNALLING.includes(match[1] as string)) return false;
+  const call = match[1] as string;
+  const words = (match[2] as string).split(", ");
+  const target = Number(words[call === "ptrace" ? 1 : 0]);
+  if (target > HIGHEST_PID || (call === "pidfd_send_signal" && target === -1)) return false;
+  const position = SIGNAL_POSITIONS[call];
+  if (position !== undefined && words[position] === "0") return false;
+  // The runtime suspends threads of its own with it.
+  return !(call === "tgkill" && target === ffrtmp);
+}
+
+function lacksTracing(): string | undefined {
+  const { exitCode } = Bun.spawnSync(["strace", "-o", "/dev/null", "true"], {
+    stdio: ["ignore", "ignore", "ignore"],
+  });
+  return exitCode === 0 ? undefined : "strace may not trace here";
+}
