@@ -1,5 +1,6 @@
 import { closeSync, openSync, readSync } from "node:fs";
 import { Refusal } from "../govern/refusal.ts";
+import { explain } from "../kernel/cgroup/knob.ts";
 import type { StateFlags } from "./jobOptions.ts";
 import { writeOut } from "./render/messages.ts";
 import { findJob, openGovernor } from "./session.ts";
@@ -33,7 +34,7 @@ function open(path: string): number {
   try {
     return openSync(path, "r");
   } catch (error) {
-    throw new Refusal(`cannot read the log ${path}: ${error}`);
+    throw new Refusal(`cannot read the log ${path}: ${explain(error)}`);
   }
 }
 

@@ -40,6 +40,7 @@ function faultIn(path: string, shown: string, workingDirectory: string): Command
   const stat = statOf(path);
   if (stat === undefined) return { exitCode: 127, because: `${shown} does not exist` };
   if (stat.isDirectory()) return { exitCode: 126, because: `${shown} is a directory` };
+  if (!stat.isFile()) return { exitCode: 126, because: `${shown} is no regular file` };
   try {
     accessSync(path, constants.X_OK);
   } catch {

@@ -34,6 +34,12 @@ const BAD_COMMANDS: BadCommand[] = [
   { name: "an empty word", command: [""], code: 127, stderr: /cannot run "": it is an empty word/ },
   { name: "a directory", command: ["./directory"], code: 126, stderr: /\.\/directory is a directory/ },
   {
+    name: "a pipe, which to read would take for ever",
+    command: ["./pipe"],
+    code: 126,
+    stderr: /\.\/pipe is no regular file/,
+  },
+  {
     name: "a file that is not executable",
     command: ["./plain"],
     code: 126,
@@ -97,6 +103,7 @@ function makeFiles({ directory }: Sandbox): void {
     chmodSync(`${directory}/${name}`, mode);
   }
   mkdirSync(`${directory}/directory`);
+  Bun.spawnSync(["mkfifo", "-m", "755", `${directory}/pipe`]);
 }
 
 for (const detach of [[], ["--detach"]]) {

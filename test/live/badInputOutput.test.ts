@@ -1,0 +1,126 @@
+import { expect } from "bun:test";
+import { openSync } from "node:fs";
+import { expectMessage, runScript } from "./badInput.ts";
+import { testIf, useSandbox } from "./sandbox.ts";
+
+const sandbox = useSandbox();
+
+testIf(undefined)("a list that stdout does not take whole is a failure, and says so", async () => {
+  await sandbox().run(["run", "--job-id", "listed", "--", "true"]);
+  for (const args of ["ps", "ps --json", "history", "history --json", "inspect listed", "--help", "doctor"]) {
+    const { code, stderr } = await runScript(sandbox(), `exec "$F" ${args} > /dev/full`);
+    expect(code).toBe(1);
+    expectMessage(stderr, [/cannot write to stdout \(ENOSPC\): the output is not whole/]);
+  }
+});
+
+testIf(undefined)("commands end well when their stdout or stderr is closed", async () => {
+  await sandbox().run(["run", "--job-id", "listed", "--", "true"]);
+  for (const args of ["ps", "history", "inspect listed", "--version"]) {
+    for (const closed of [">&-", "2>&-", "<&-", "<&- >&- 2>&-"]) {
+      const { code, stderr } = await runScript(sandbox(), `exec "$F" ${args} ${closed}`);
+      expect({ args, closed, code, stderr }).toEqual({ args, closed, code: 0, stderr: "" });
+    }
+  }
+});
+
+testIf(undefined)("run passes the exit code on whatever of its stdio is closed or full", async () => {
+  for (const stdio of [
+    ">&-",
+    "2>&-",
+    "<&-",
+    "<&- >&- 2>&-",
+    "2>/dev/full",
+    ">/dev/full",
+    ">/dev/full 2>&1",
+  ]) {
+    const { code } = await runScript(sandbox(), `exec "$F" run --cpu-quota 50 -- sh -c 'exit 3' ${stdio}`);
+    expect({ stdio, code }).toEqual({ stdio, code: 3 });
+  }
+  expect(await sandbox().json(["history"])).toHaveLength(7);
+});
+
+testIf(undefined)("bad input has its exit code when nobody can read the message", async () => {
+  for (const [args, expected] of [
+    ["no-such-command", 2],
+    ["inspect never-was", 2],
+    ["run --cpu-quota 0 -- true", 125],
+    ["run -- no-such-command", 127],
+    ["run --detach -- no-such-command", 127],
+  ] as const) {
+    for (const stderr of ["2>&-", "2>/dev/full"]) {
+      const { code } = await runScript(sandbox(), `exec "$F" ${args} ${stderr}`);
+      expect({ args, stderr, code }).toEqual({ args, stderr, code: expected });
+    }
+  }
+});
+
+testIf(undefined)(
+  "run --detach that cannot print the job id has started the job all the same, and says so",
+  async () => {
+    const { code, stderr } = await runScript(
+      sandbox(),
+      `exec "$F" run --detach --job-id silent -- true > /dev/full`,
+    );
+    expect(code).toBe(125);
+    expectMessage(stderr, [/cannot write to stdout \(ENOSPC\)/]);
+    expect(await sandbox().resultOf("silent")).toMatchObject({ exit_code: 0 });
+  },
+);
+
+testIf(undefined)("a reader that has seen enough is no fault", async () => {
+  await sandbox().run(["run", "--detach", "--job-id", "long", "--", "sh", "-c", "yes | head -c 1000000"]);
+  await sandbox().resultOf("long");
+  for (const args of ["logs long", "logs long --follow", "history", "inspect long"]) {
+    const { code, stdout, stderr } = await runScript(
+      sandbox(),
+      `{ "$F" ${args}; echo $? > code; } | head -c 1; exit $(cat code)`,
+    );
+    expect({ args, code, stderr }).toEqual({ args, code: 0, stderr: "" });
+    expect(stdout).toHaveLength(1);
+  }
+});
+
+testIf(undefined)("logs arrive byte for byte, and a full disk behind them is a failure", async () => {
+  await sandbox().run([
+    "run",
+    "--detach",
+    "--job-id",
+    "bytes",
+    "--",
+    "sh",
+    "-c",
+    "printf '\\377\\000\\n'; printf err >&2",
+  ]);
+  await sandbox().resultOf("bytes");
+  const out = sandbox().path("out");
+  const { code } = await sandbox().run(["logs", "bytes"], { stdout: openSync(out, "w") });
+  expect(code).toBe(0);
+  expect([...(await Bun.file(out).bytes())]).toEqual([0xff, 0, 0x0a, ...Buffer.from("err")]);
+  const full = await runScript(sandbox(), 'exec "$F" logs bytes > /dev/full');
+  expect(full.code).toBe(1);
+  expectMessage(full.stderr, [/cannot write to stdout \(ENOSPC\)/]);
+});
+
+testIf(undefined)("logs of a job whose log was removed says which file it looked for", async () => {
+  await sandbox().run(["run", "--detach", "--job-id", "bytes", "--", "true"]);
+  await sandbox().resultOf("bytes");
+  const { log } = await sandbox().json(["inspect", "bytes"]);
+  await Bun.file(log).delete();
+  const { code, stdout, stderr } = await sandbox().run(["logs", "bytes"]);
+  expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+  expectMessage(stderr, [/cannot read the log \/\S+\.log: ENOENT \(no such file\)$/m]);
+});
+
+testIf(undefined)("the background copy observes its job though the caller that waited has died", async () => {
+  const { code } = await runScript(
+    sandbox(),
+    `{ while [ ! -e left ]; do sleep 0.01; done
+      "$F" run --report-start 3 --job-id left -- sh -c 'exit 3' 3>&1 > copy.log 2>&1; echo $? > code
+    } | { exec 0<&-; touch left; }
+    exit $(cat code)`,
+  );
+  expect(code).toBe(3);
+  const { result } = await sandbox().json(["inspect", "left"]);
+  expect(result).toMatchObject({ exit_code: 3, exit_evidence: "parent" });
+});
