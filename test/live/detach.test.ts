@@ -1,0 +1,165 @@
+import { expect } from "bun:test";
+import { readFileSync, writeFileSync } from "node:fs";
+import { realHost } from "../../src/kernel/host.ts";
+import { listThreads, listTree } from "../../src/kernel/proc/table.ts";
+import { getIoprio } from "../../src/sys/ioprio.ts";
+import { isRunning, lacksLimits, testIf, until, useSandbox } from "./sandbox.ts";
+
+const sandbox = useSandbox();
+const limitsTest = testIf(lacksLimits());
+const anyTest = testIf(undefined);
+
+const LIMITS = ["--cpu-quota", "50", "--memory-limit", "300", "--memory-max", "400M", "--pids-max", "200"];
+const ATTRIBUTES = ["--nice", "5", "--ionice", "idle", "--oom-score-adj", "500"];
+
+limitsTest(
+  "detach leaves every process and thread in the cgroups that it came from, byte for byte",
+  async () => {
+    const pid = await startThreadedTree();
+    const before = snapshot(pid);
+    await attachAndLetGo("whole", pid, [...LIMITS, ...ATTRIBUTES]);
+    const governed = snapshot(pid);
+    expect(Object.keys(governed).length).toBeGreaterThan(2);
+    for (const thread of Object.values(governed)) expect(thread.cgroup).toContain("-whole");
+
+    const { code, stdout } = await sandbox().run(["detach", "whole"]);
+    expect(code).toBe(0);
+    expect(stdout).toContain(`PID ${pid} goes on`);
+    expect(onlyKnown(snapshot(pid), before)).toEqual(before);
+    expect(sandbox().cgroups()).toEqual([]);
+    expect(isRunning(pid)).toBe(true);
+  },
+);
+
+anyTest(
+  "nice, ionice and oom_score_adj of every thread are changed by attach and put back by detach",
+  async () => {
+    const pid = await startThreadedTree();
+    const before = snapshot(pid);
+    await attachAndLetGo("touched", pid, ATTRIBUTES);
+    const governed = onlyKnown(snapshot(pid), before);
+    const { limits } = await sandbox().json(["inspect", "touched"]);
+    if (process.geteuid?.() === 0) {
+      expect(limits.map(({ outcome }: { outcome: string }) => outcome)).toEqual(Array(3).fill("applied"));
+      for (const [tid, { nice, ioprio, oomScoreAdj }] of Object.entries(governed)) {
+        const idle = 3 << 13;
+        expect({ tid, nice, ioprio, oomScoreAdj }).toEqual({
+          tid,
+          nice: "5",
+          ioprio: idle,
+          oomScoreAdj: "500",
+        });
+      }
+    }
+    expect((await sandbox().run(["detach", "touched"])).code).toBe(0);
+    expect(onlyKnown(snapshot(pid), before)).toEqual(before);
+  },
+);
+
+anyTest("a value that somebody else has changed since is theirs, and detach leaves it", async () => {
+  const { pid } = sandbox().spawn(["sleep", "1000"]);
+  await attachAndLetGo("mine", pid, ["--oom-score-adj", "500"]);
+  writeFileSync(`/proc/${pid}/oom_score_adj`, "700");
+  expect((await sandbox().run(["detach", "mine"])).code).toBe(0);
+  expect(readFileSync(`/proc/${pid}/oom_score_adj`, "utf8").trim()).toBe("700");
+});
+
+limitsTest(
+  "a job that run started is released alive, recorded as detached, and gets no exit code",
+  async () => {
+    const { pid, wrapper } = await sandbox().startJob("started", LIMITS, ["sleep", "1000"]);
+    expect((await sandbox().run(["detach", "started"])).code).toBe(0);
+    expect(readFileSync(`/proc/${pid}/cgroup`, "utf8")).toBe(readFileSync("/proc/self/cgroup", "utf8"));
+    expect(sandbox().cgroups()).toEqual([]);
+    process.kill(pid, "SIGKILL");
+    // The caller of run still gets what the command ended with.
+    expect(await wrapper.exited).toBe(137);
+    const ended = await sandbox().json(["history"]);
+    expect(ended).toMatchObject([{ job_id: "started", ending: "detached", exit_code: null, signal: null }]);
+  },
+);
+
+limitsTest("children that are forked while detach moves the process are outside in the end", async () => {
+  const forker =
+    "for (1..300) { unless (fork) { sleep 1000; exit } select undef, undef, undef, 0.0005 } sleep 1000";
+  const { pid } = sandbox().spawn(["perl", "-e", forker]);
+  await attachAndLetGo("forking", pid, ["--cpu-quota", "200"]);
+  for (const child of treeOf(pid)) sandbox().adopt(child);
+  expect((await sandbox().run(["detach", "forking"])).code).toBe(0);
+  await until("all children are forked", () => treeOf(pid).length > 300);
+  for (const child of treeOf(pid)) {
+    sandbox().adopt(child);
+    expect(readFileSync(`/proc/${child}/cgroup`, "utf8")).toBe(readFileSync("/proc/self/cgroup", "utf8"));
+  }
+  expect(sandbox().cgroups()).toEqual([]);
+});
+
+anyTest("detach of a job that is not there, or has ended, says so", async () => {
+  const unknown = await sandbox().run(["detach", "nobody"]);
+  expect(unknown.code).toBe(2);
+  expect(unknown.stderr).toContain("there is no job nobody");
+  await sandbox().run(["run", "--job-id", "over", "--", "true"]);
+  const ended = await sandbox().run(["detach", "over"]);
+  expect(ended.code).toBe(2);
+  expect(ended.stderr).toContain("has ended already");
+});
+
+/** A process with threads, and a child. The runtime of these tests has threads. */
+async function startThreadedTree(): Promise<number> {
+  const script = `
+    const idle = "setInterval(() => {}, 1e6)";
+    new Worker(URL.createObjectURL(new Blob([idle])));
+    Bun.spawn(["sleep", "1000"]);
+    eval(idle);`;
+  const { pid } = sandbox().spawn([process.execPath, "-e", script]);
+  await until("it has a child and threads", () => {
+    return treeOf(pid).length === 2 && listThreads(realHost(), pid).length > 2;
+  });
+  for (const member of treeOf(pid)) sandbox().adopt(member);
+  return pid;
+}
+
+async function attachAndLetGo(jobId: string, pid: number, flags: string[]): Promise<void> {
+  const args = ["attach", "--pid", String(pid), "--job-id", jobId, ...flags];
+  const observer = sandbox().start(args, { stdout: "ignore", stderr: "ignore" });
+  await until(`${jobId} is governed`, async () => {
+    const { code, stdout } = await sandbox().run(["inspect", jobId, "--json"]);
+    return code === 0 && JSON.parse(stdout).state === "running";
+  });
+  observer.kill("SIGTERM");
+  await observer.exited;
+}
+
+interface Thread {
+  cgroup: string;
+  nice: string | undefined;
+  ioprio: number;
+  oomScoreAdj: string;
+}
+
+/** What detach has to put back, of each thread that there is. */
+function snapshot(root: number): Record<string, Thread> {
+  const threads: Record<string, Thread> = {};
+  for (const pid of treeOf(root)) {
+    for (const tid of listThreads(realHost(), pid)) {
+      const directory = `/proc/${pid}/task/${tid}`;
+      threads[tid] = {
+        cgroup: readFileSync(`${directory}/cgroup`, "utf8"),
+        nice: readFileSync(`${directory}/stat`, "utf8").split(") ").at(-1)?.split(" ")[16],
+        ioprio: getIoprio(tid),
+        oomScoreAdj: readFileSync(`/proc/${pid}/oom_score_adj`, "utf8").trim(),
+      };
+    }
+  }
+  return threads;
+}
+
+/** The runtime may have started or ended threads in between. */
+function onlyKnown(now: Record<string, Thread>, before: Record<string, Thread>): Record<string, Thread> {
+  for (const tid of Object.keys(before)) if (!(tid in now)) delete before[tid];
+  return Object.fromEntries(Object.entries(now).filter(([tid]) => tid in before));
+}
+
+function treeOf(pid: number): number[] {
+  return listTree(realHost(), pid);
+}
