@@ -9,14 +9,13 @@ import type { WatchedProcess } from "./processEvents.ts";
  */
 export type EndState = { state: "alive" } | { state: "zombie"; waitStatus: number } | { state: "gone" };
 
-// 812 (sh) Z 1 812 812 0 -1 4228108 … num_threads(20) 0 startTicks(22) … exit_code(52)
+// 812 (sh) Z 1 812 812 0 -1 4228108 … exit_code(52)
 export function parseEndState(text: string, startTicks: number): EndState {
   const stat = parseStat(text);
   if (stat === undefined || stat.startTicks !== startTicks) return { state: "gone" };
   const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-  const threads = Number(fields[20 - 3]);
   const waitStatus = Number(fields[52 - 3]);
-  if (!hasEnded(stat) || threads > 1) return { state: "alive" };
+  if (!hasEnded(stat)) return { state: "alive" };
   return Number.isInteger(waitStatus) ? { state: "zombie", waitStatus } : { state: "gone" };
 }
 

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { procTree, statLine } from "../../../test/fixtures/procTree.ts";
 import { realHost } from "../host.ts";
-import { hasEnded, parseStat, readStat } from "./stat.ts";
+import { hasEnded, type ProcStat, parseStat, readStat } from "./stat.ts";
 
 test("parseStat() reads the fields that governing needs", () => {
   expect(parseStat(statLine({ pid: 4026, comm: "ffmpeg", state: "R", ppid: 812, startTicks: 99 }))).toEqual({
@@ -14,6 +14,7 @@ test("parseStat() reads the fields that governing needs", () => {
     session: 4026,
     isKernelThread: false,
     nice: 0,
+    threads: 1,
     startTicks: 99,
   });
 });
@@ -109,4 +110,11 @@ test("a zombie has ended, a stopped process has not", () => {
   const endedIn = (state: string): boolean => hasEnded(parseStat(statLine({ state })) as never);
   expect(["Z", "X", "x"].map(endedIn)).toEqual([true, true, true]);
   expect(["R", "S", "D", "T", "t", "I"].map(endedIn)).toEqual([false, false, false, false, false, false]);
+});
+
+test("a process whose first thread has ended goes on as long as another thread does", () => {
+  const stat = (threads: number): ProcStat => parseStat(statLine({ state: "Z", threads })) as ProcStat;
+  expect(hasEnded(stat(2))).toBe(false);
+  expect(hasEnded(stat(1))).toBe(true);
+  expect(hasEnded(stat(0))).toBe(true);
 });
