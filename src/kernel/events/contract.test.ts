@@ -149,7 +149,8 @@ for (const [name, create] of Object.entries(SOURCES)) {
     });
 
     test("tells the end of a process whose parent never collects it, with its status", async () => {
-      const script = "sh -c 'read line <&3; exit 7' 3<&0 & echo $!; exec sleep 60";
+      // Asked for beforehand: a shell gives what it starts in the background /dev/null to read
+      const script = "exec 3<&0; sh -c 'read line <&3; exit 7' & echo $!; exec sleep 60";
       const parent = Bun.spawn(["sh", "-c", script], WITH_LINE);
       living.push(parent);
       const zombie = Number(await readLine(parent.stdout));
@@ -169,7 +170,8 @@ for (const [name, create] of Object.entries(SOURCES)) {
       expect(exit).toMatchObject(identity);
       if (exit.waitStatus === null) expect(exit.because).toContain("there was no pidfd to ask");
       else expect(exit.waitStatus).toBe(9 << 8);
-      if (events.source === "connector") expect(exit.evidence).toBe("proc-event");
+      // Its parent may take so long to collect it that it is seen as a zombie
+      if (events.source === "connector") expect(exit.evidence).toBeOneOf(["proc-event", "proc-stat"]);
     });
 
     test("does not take a newcomer under the same pid for the process that is watched", async () => {
