@@ -113,6 +113,12 @@ test("a process that was released on request may be governed again", () => {
   expect(judge(again).violations).toEqual([]);
 });
 
+test("a child that outlives its parent may be governed as a workload of its own", () => {
+  const child = { ...LIFE, begun: { pid: 4027, startTicks: 100 } };
+  const jobs = [job(), job({ jobId: "auto-wk-4027", pid: 4027, startTicks: 100 })];
+  expect(judge(facts({ workloads: [workload({ child })], jobs })).violations).toEqual([]);
+});
+
 const unwatched = (change: Partial<WorkloadFacts>): Partial<Facts> => ({
   workloads: [workload({ mustBeGoverned: false, wasHeldAtRelease: null, ...change })],
   jobs: [],

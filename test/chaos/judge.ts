@@ -41,7 +41,7 @@ function judgeWorkload(facts: Facts, workload: WorkloadFacts): string[] {
   if (waited && own.lastWords && !isSameEnd(waited, own.lastWords)) {
     violations.push(`${plan.id} meant to end with ${text(own.lastWords)} and ended with ${text(waited)}`);
   }
-  if (workload.mustBeGoverned && jobsOf(facts, workload).length === 0) {
+  if (workload.mustBeGoverned && !facts.jobs.some((job) => isOf(job, own))) {
     violations.push(`${plan.id} lived when a daemon was there, and nobody governed it`);
   }
   if (workload.wasHeldAtRelease === false) violations.push(`${plan.id} was on record and nobody held it`);
@@ -58,9 +58,10 @@ function judgeJob(facts: Facts, job: JobFacts): string[] {
   const { result } = job;
   const name = `job ${job.jobId}`;
   if (!result || job.state !== "ended") return [`${name} is ${job.state} and has no result`];
-  const workload = facts.workloads.find((candidate) => isOf(job, candidate));
-  if (!workload) return [`${name} governed PID ${job.pid}, which is none of the workloads`];
-  const truth = workload.own.lastWords;
+  const governed = findGoverned(facts, job);
+  if (!governed) return [`${name} governed PID ${job.pid}, which is none of the workloads`];
+  const { workload, own } = governed;
+  const truth = own.lastWords;
   const recorded: End = { code: result.exitCode, signal: result.signal };
   const violations: string[] = [];
   if (result.evidence === null) {
@@ -76,10 +77,10 @@ function judgeJob(facts: Facts, job: JobFacts): string[] {
   if (result.ending === "detached" && !workload.detachAsked) {
     violations.push(`${name} was released, and nobody asked for it`);
   }
-  if (workload.own.begun && result.ending === "never_started") {
+  if (own.begun && result.ending === "never_started") {
     violations.push(`${name} is on record as never started, and it ran`);
   }
-  if (!workload.own.begun && job.startedMs !== null) {
+  if (!own.begun && job.startedMs !== null) {
     violations.push(`${name} is on record as started, and it never began`);
   }
   if (result.evidence === null && couldBeKnown(facts, job)) {
@@ -100,7 +101,7 @@ function couldBeKnown(facts: Facts, job: JobFacts): boolean {
 
 function holdersOf(facts: Facts, job: JobFacts): string {
   const { result } = job;
-  const lastWords = facts.workloads.find((workload) => isOf(job, workload))?.own.lastWords;
+  const lastWords = findGoverned(facts, job)?.own.lastWords;
   if (!result || !lastWords || job.pid === null) return "";
   const holders = facts.governors.filter(({ name, held, strikes, exit }) => {
     const hold = held.find(({ pid }) => pid === job.pid);
@@ -134,24 +135,32 @@ function judgeGovernor(facts: Facts, { name, exit, strikes, said }: GovernorFact
 }
 
 function judgeUniqueness(facts: Facts): string[] {
-  return facts.workloads.flatMap((workload) => {
-    const jobs = jobsOf(facts, workload).filter(({ result }) => result?.ending !== "detached");
-    const claims = facts.hasCgroups ? jobs : jobs.filter(({ result }) => result?.evidence !== null);
-    if (claims.length <= 1) return [];
-    return [
-      `${workload.plan.id} was governed more than once: ${claims.map(({ jobId }) => jobId).join(", ")}`,
-    ];
-  });
+  return facts.workloads.flatMap(({ plan, own, child }) =>
+    [own, child].flatMap((process) => {
+      if (!process) return [];
+      const jobs = facts.jobs.filter((job) => isOf(job, process) && job.result?.ending !== "detached");
+      const claims = facts.hasCgroups ? jobs : jobs.filter(({ result }) => result?.evidence !== null);
+      if (claims.length <= 1) return [];
+      const ids = claims.map(({ jobId }) => jobId).join(", ");
+      return [`PID ${process.begun?.pid} of ${plan.id} was governed more than once: ${ids}`];
+    }),
+  );
 }
 
-function jobsOf(facts: Facts, workload: WorkloadFacts): JobFacts[] {
-  return facts.jobs.filter((job) => isOf(job, workload));
+/**
+ * What a job governed, by its process; one that never had a process by its id. A child that outlives its parent
+ * goes by the same name, and may be found as a workload of its own.
+ */
+function findGoverned(facts: Facts, job: JobFacts): { workload: WorkloadFacts; own: OwnRecord } | undefined {
+  for (const workload of facts.workloads) {
+    for (const own of [workload.own, workload.child]) if (own && isOf(job, own)) return { workload, own };
+  }
+  const named = facts.workloads.find(({ plan }) => plan.id === job.jobId);
+  return named && (job.pid === null || !named.own.begun) ? { workload: named, own: named.own } : undefined;
 }
 
-/** By its process; a job that never had one by its id. */
-function isOf({ jobId, pid, startTicks }: JobFacts, { plan, own }: WorkloadFacts): boolean {
-  if (pid === null || !own.begun) return jobId === plan.id;
-  return pid === own.begun.pid && startTicks === own.begun.startTicks;
+function isOf({ pid, startTicks }: JobFacts, { begun }: OwnRecord): boolean {
+  return begun !== null && pid === begun.pid && startTicks === begun.startTicks;
 }
 
 function isSameEnd(a: End, b: End): boolean {

@@ -31,10 +31,10 @@ for my $name (qw(HUP INT QUIT ILL ABRT TERM USR1 USR2 PIPE ALRM CONT TTIN TTOU I
   $SIG{$name} = sub { say_so($own, "signalled $name") };
 }
 begun($own);
+my $parent = $$;
 if ($child_life ne 'none' && fork() == 0) {
   $own = "$truth.child";
   begun($own);
-  my $parent = getppid();
   select(undef, undef, undef, 0.01) while getppid() == $parent;
   live($child_life);
   say_so($own, 'ending code 0');
