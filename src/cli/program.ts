@@ -1,5 +1,6 @@
 import { Command, Option } from "commander";
 import { version } from "../../package.json";
+import type { EventChoice } from "../kernel/events/bestEvents.ts";
 import { addJobOptions, addStateOption } from "./jobOptions.ts";
 import { addLimitOptions } from "./limitOptions.ts";
 import { printErr, printOut } from "./render/messages.ts";
@@ -56,6 +57,14 @@ const COMMANDS: Record<string, CommandDefinition> = {
           "--target <name>",
           "command to govern; repeatable (default: ffmpeg, gst-launch-1.0)",
           collectNames,
+        )
+        .addOption(
+          new Option(
+            "--events <source>",
+            "polling: look at the scan interval only, ask the kernel for nothing",
+          )
+            .choices(["auto", "polling"] satisfies EventChoice[])
+            .default("auto"),
         )
         .option("--once", "look once, govern what is found, return")
         .option("--dry-run", "say what would be governed, touch nothing")

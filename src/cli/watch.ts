@@ -1,5 +1,6 @@
 import type { Governor } from "../govern/governor.ts";
 import { Refusal } from "../govern/refusal.ts";
+import type { EventChoice } from "../kernel/events/bestEvents.ts";
 import { listPids } from "../kernel/proc/table.ts";
 import { USUAL_TARGETS } from "../policy/targets.ts";
 import { lockFile } from "../sys/fileLock.ts";
@@ -16,6 +17,7 @@ export interface WatchFlags extends LimitFlags, StateFlags {
   /** ms */
   scanInterval: number;
   target?: string[];
+  events: EventChoice;
   once?: boolean;
   dryRun?: boolean;
 }
@@ -32,7 +34,7 @@ export async function watch(flags: WatchFlags): Promise<number> {
   // The executable starts with the compiler held back (scripts/build.ts); this one is here to stay.
   Bun.unsafe.setJITPolicy(1);
 
-  const options = { targets, limits, scanIntervalMs: flags.scanInterval };
+  const options = { targets, limits, scanIntervalMs: flags.scanInterval, eventChoice: flags.events };
   const daemon = await WatchDaemon.begin(governor, options, log);
   giveUpSignalsAloud();
   if (!flags.once) {

@@ -5,7 +5,7 @@ import { holdProcess } from "../govern/hold.ts";
 import { JobObserver } from "../govern/observe.ts";
 import { Refusal } from "../govern/refusal.ts";
 import { identityOf, isObserved, repairAll, repairJob } from "../govern/repair.ts";
-import { startBestEvents } from "../kernel/events/bestEvents.ts";
+import { type EventChoice, startBestEvents } from "../kernel/events/bestEvents.ts";
 import type { ProcessEvent, ProcessEvents } from "../kernel/events/processEvents.ts";
 import { ProcessScan } from "../kernel/events/processScan.ts";
 import type { Limits } from "../kernel/limits.ts";
@@ -19,6 +19,7 @@ export interface WatchOptions {
   limits: Limits;
   /** Time between two looks that depend on no event. */
   scanIntervalMs: number;
+  eventChoice: EventChoice;
 }
 
 /** How long a process that a look found is looked at again, because it may not have its name yet. */
@@ -240,11 +241,11 @@ export class WatchDaemon {
 
 async function listen(
   { host, ledger }: Governor,
-  { targets, scanIntervalMs }: WatchOptions,
+  { targets, scanIntervalMs, eventChoice }: WatchOptions,
   log: (line: string) => void,
   onEvents: (batch: ProcessEvent[]) => void,
 ): Promise<ProcessEvents> {
-  const { events, missing } = await startBestEvents(host, scanIntervalMs, onEvents);
+  const { events, missing } = await startBestEvents(host, scanIntervalMs, onEvents, eventChoice);
   log(
     `Watching for ${targets.join(", ")} (PID ${process.pid}); events: ${events.source}, ledger: ${ledger.path}`,
   );

@@ -10,6 +10,9 @@ export interface StartedEvents {
   missing: string[];
 }
 
+/** `auto`: the best that there is. `polling`: what is used where the kernel tells of nothing. */
+export type EventChoice = "auto" | "polling";
+
 /**
  * Starts the best source that this machine allows: the connector; else polling, with ends told at once
  * by pidfds; else polling alone.
@@ -18,10 +21,11 @@ export async function startBestEvents(
   host: Host,
   intervalMs: number,
   onEvents: (batch: ProcessEvent[]) => void,
+  choice: EventChoice = "auto",
 ): Promise<StartedEvents> {
   const missing: string[] = [];
   const candidates = [
-    () => new ConnectorEvents(host),
+    ...(choice === "auto" ? [() => new ConnectorEvents(host)] : []),
     () => new PollingEvents(host, { intervalMs, exits: new PidfdEvents(host) }),
   ];
   for (const create of candidates) {
