@@ -108,17 +108,18 @@ for (const { name, begin, because } of GOVERN_LITTLE) {
   });
 }
 
-/** A state directory of the ordinary user's own. */
-function giveStateToNobody(): void {
+/** A state directory of the ordinary user's own, with a ledger that is the user's however early root looks at it. */
+async function giveStateToNobody(): Promise<void> {
   chmodSync(sandbox().directory, 0o755);
   mkdirSync(sandbox().state);
   chownSync(sandbox().state, 65534, 65534);
+  await runScript(sandbox(), '"$F" ps', {}, NOBODY);
 }
 
 testIf(lacksUsers)(
   "an ordinary user's job runs, with one warning of all that takes more rights",
   async () => {
-    giveStateToNobody();
+    await giveStateToNobody();
     const { code, stdout, stderr } = await runScript(
       sandbox(),
       `exec "$F" run --job-id users --cpu-quota 50 --nice -5 -- sh -c 'id -u; exit 3'`,
@@ -137,7 +138,7 @@ testIf(lacksUsers)(
 );
 
 testIf(lacksUsers)("an ordinary user can run in a directory that could not be entered again", async () => {
-  giveStateToNobody();
+  await giveStateToNobody();
   const closed = sandbox().path("closed");
   mkdirSync(closed, { mode: 0o700 });
   const { code, stdout } = await runScript(
@@ -150,7 +151,7 @@ testIf(lacksUsers)("an ordinary user can run in a directory that could not be en
 });
 
 testIf(lacksUsers)("an ordinary user's attach to another's process changes nothing of it", async () => {
-  giveStateToNobody();
+  await giveStateToNobody();
   const workload = sandbox().spawn(["sleep", "60"]);
   const before = [readProc(workload.pid, "cgroup"), readProc(workload.pid, "stat").split(" ")[18]];
   const attaching = sandbox().spawn(
