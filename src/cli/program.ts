@@ -119,9 +119,11 @@ export async function runProgram(argv: string[]): Promise<number> {
     .enablePositionalOptions()
     .exitOverride();
   const named = argv[2] === "help" ? argv[3] : argv[2];
+  // The others are there for the overview and for guessing what was meant: a call would build them for nothing.
+  const isCall = argv[2] !== undefined && Object.hasOwn(COMMANDS, argv[2]);
   for (const [name, { description, define, load }] of Object.entries(COMMANDS)) {
+    if (isCall && name !== named) continue;
     const command = program.command(name).description(description);
-    // The options of the others would be built for nothing.
     if (name !== named) continue;
     define(command).showHelpAfterError(`  try: ffrtmp ${name} --help`);
     command.action(async (...args: unknown[]) => {
