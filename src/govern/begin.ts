@@ -3,7 +3,7 @@ import { JobConflict } from "../ledger/ledger.ts";
 import type { JobRecord } from "../ledger/records.ts";
 import type { Governor } from "./governor.ts";
 import { Refusal } from "./refusal.ts";
-import { repairJob } from "./repair.ts";
+import { closeUnobserved, repairJob } from "./repair.ts";
 
 /** Puts a job on record before anything is done for it. Throws Refusal when its id is a living job's. */
 export function beginOnRecord(governor: Governor, job: JobRecord): void {
@@ -16,7 +16,8 @@ export function beginOnRecord(governor: Governor, job: JobRecord): void {
   }
   // The holder of the id may be dead, and only not closed because its ffrtmp died too.
   for (const holder of ledger.jobsNamed(job.jobId)) {
-    if (holder.state !== "ended") repairJob(governor, holder);
+    // Left to a watch, it would keep its id for a moment more than it lives.
+    if (holder.state !== "ended" && repairJob(governor, holder) === "left") closeUnobserved(governor, holder);
   }
   try {
     ledger.begin(job);

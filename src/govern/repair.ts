@@ -9,7 +9,7 @@ import { governTree } from "./governTree.ts";
 import { isLeader, oldestLeader } from "./leader.ts";
 import { adoptOrphanGroups } from "./orphans.ts";
 
-/** What a look at one job on record came to. */
+/** What a look at one job on record came to. `left`: somebody else is about to close it, or its cgroup is in use. */
 export type Repair = "observed" | "unobserved" | "closed" | "released" | "left";
 
 /**
@@ -21,6 +21,21 @@ export function repairAll(governor: Governor): void {
   for (const job of governor.ledger.unreleasedJobs()) repairJob(governor, job);
 }
 
+const WATCH = "watch";
+
+/** Says in the ledger that this process stands by for every job in it. */
+export function announceWatch({ ledger, bootId, self }: Governor): void {
+  ledger.setNote(WATCH, JSON.stringify({ bootId, ...self } satisfies ProcessIdentity));
+}
+
+/** Whether a `watch` that is not us lives: it holds the processes of all jobs, and may know how one has ended. */
+function isWatchedByAnother({ ledger, host, self }: Governor): boolean {
+  const note = ledger.note(WATCH);
+  if (note === undefined) return false;
+  const watch = JSON.parse(note) as ProcessIdentity;
+  return watch.pid !== self.pid && isAlive(host, watch);
+}
+
 export function repairJob(governor: Governor, seen: JobRecord): Repair {
   if (isObserved(governor, seen)) return "observed";
   // Its observer is dead, so what stands on record now is the last word; what was read before may not be.
@@ -29,6 +44,12 @@ export function repairJob(governor: Governor, seen: JobRecord): Repair {
   if (job.state === "ended") return release(governor, job);
   const root = job.state === "starting" ? adoptHalfBegun(governor, job) : identityOf(job);
   if (root && isAlive(governor.host, root)) return noteUnobserved(governor, job);
+  if (job.state === "running" && isWatchedByAnother(governor)) return "left";
+  return closeUnobserved(governor, job);
+}
+
+/** Closes a job whose main process is over, and of whose end nobody knows anything. */
+export function closeUnobserved(governor: Governor, job: JobRecord): Repair {
   closeJob(governor, job, endedUnknown("unobserved", whyUnknown(governor, job)));
   return "closed";
 }

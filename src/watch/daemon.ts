@@ -4,11 +4,12 @@ import type { Governor } from "../govern/governor.ts";
 import { holdProcess } from "../govern/hold.ts";
 import { JobObserver } from "../govern/observe.ts";
 import { Refusal } from "../govern/refusal.ts";
-import { identityOf, isObserved, repairAll, repairJob } from "../govern/repair.ts";
+import { announceWatch, identityOf, isObserved, repairAll, repairJob } from "../govern/repair.ts";
 import { type EventChoice, startBestEvents } from "../kernel/events/bestEvents.ts";
 import type { ProcessEvent, ProcessEvents } from "../kernel/events/processEvents.ts";
 import { ProcessScan } from "../kernel/events/processScan.ts";
 import type { Limits } from "../kernel/limits.ts";
+import { isAlive } from "../kernel/proc/identity.ts";
 import { listPids } from "../kernel/proc/table.ts";
 import type { JobRecord } from "../ledger/records.ts";
 import { summaryLine } from "../report/summary.ts";
@@ -62,6 +63,7 @@ export class WatchDaemon {
       else early.push(...batch);
     });
     daemon = new WatchDaemon(governor, events, options, log);
+    announceWatch(governor);
     repairAll(governor);
     daemon.#standBy();
     daemon.#lookAtAll();
@@ -208,9 +210,16 @@ export class WatchDaemon {
     if (hold !== "gone") this.#observer.observe(job, hold.pidfd);
   }
 
+  #isAlive(job: JobRecord): boolean {
+    const identity = identityOf(job);
+    return identity !== undefined && isAlive(this.#governor.host, identity);
+  }
+
   #takeOverIfLeft(seen: JobRecord): void {
     const { ledger, host, self } = this.#governor;
     if (isObserved(this.#governor, seen) || this.#seenEnds.has(seen.key)) return;
+    // It is over, and the evidence of how is about to come.
+    if (this.#observer.jobs().has(seen.key) && !this.#isAlive(seen)) return;
     if (repairJob(this.#governor, seen) !== "unobserved") return;
     const job = ledger.job(seen.key);
     if (!job || !ledger.takeOver(job, self)) return;

@@ -1,3 +1,4 @@
+import { Database } from "bun:sqlite";
 import { afterEach, beforeAll, setDefaultTimeout, test } from "bun:test";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -136,6 +137,16 @@ export class Sandbox {
     const path = (cgroups as string[]).find((candidate) => candidate.startsWith(`${mountPoint}/`));
     if (path === undefined) throw new Error(`job ${jobId} has no cgroup below ${mountPoint}`);
     return path;
+  }
+
+  /** Changes the ledger behind ffrtmp's back. */
+  sql(statement: string, ...values: (string | number | null)[]): void {
+    const db = new Database(locateState(this.state, {}).ledger);
+    try {
+      db.run(statement, values);
+    } finally {
+      db.close();
+    }
   }
 
   /** A program under a name that nothing else on this machine has, for `watch` to find it and nothing else. */
