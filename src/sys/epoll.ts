@@ -2,7 +2,6 @@ import { syscall } from "./libc.ts";
 
 export const EPOLLIN = 0x1;
 export const EPOLLERR = 0x8;
-export const EPOLLHUP = 0x10;
 /** Report each change once instead of for as long as it lasts. */
 export const EPOLLET = 0x8000_0000;
 
