@@ -1,0 +1,20 @@
+import { expect, test } from "bun:test";
+import { describeOutcome } from "./outcomes.ts";
+
+test("an outcome tells what holds and why it is not what was asked for", () => {
+  expect(describeOutcome({ limit: "cpu.max", outcome: "applied", wanted: "1", actual: "50000 100000" })).toBe(
+    "applied 50000 100000",
+  );
+  expect(
+    describeOutcome({
+      limit: "memory.max",
+      outcome: "partial",
+      wanted: "1",
+      actual: "64M",
+      because: "new allocations only",
+    }),
+  ).toBe("partial 64M: new allocations only");
+  expect(
+    describeOutcome({ limit: "io.max", outcome: "unsupported", wanted: "1", because: "no controller" }),
+  ).toBe("unsupported: no controller");
+});
