@@ -7,7 +7,7 @@ import type { ProcessIdentity } from "../kernel/proc/identity.ts";
 import { hasEnded, type ProcStat, readStat } from "../kernel/proc/stat.ts";
 import { readArguments, readOwner, readWorkingDirectory } from "../kernel/proc/table.ts";
 import type { JobRecord } from "../ledger/records.ts";
-import { beginOnRecord, groupInUse } from "./begin.ts";
+import { beginOnRecord, governedAlready, groupInUse } from "./begin.ts";
 import { closeJob, endedUnknown } from "./close.ts";
 import type { Governor } from "./governor.ts";
 import { governTree } from "./governTree.ts";
@@ -83,10 +83,10 @@ function checkGovernable(governor: Governor, pid: number): ProcStat {
       "name the process that it belongs to: its Tgid in /proc",
     );
   }
-  const known = ledger.openJobOfProcess(governor.bootId, pid, stat.startTicks);
-  if (known) {
-    throw new Refusal(`${name} is governed already, as job ${known.jobId}`, `ffrtmp inspect ${known.jobId}`);
-  }
+  const known =
+    ledger.openJobOfProcess(governor.bootId, pid, stat.startTicks) ??
+    ledger.jobBeingStartedBy(governor.bootId, stat.ppid);
+  if (known) throw governedAlready(name, known);
   const membership = readMembership(host, pid);
   const governed = membership === "gone" ? undefined : [...membership.values()].find(isGovernedPath);
   if (governed !== undefined) {

@@ -5,7 +5,10 @@ import type { Governor } from "./governor.ts";
 import { Refusal } from "./refusal.ts";
 import { closeUnobserved, repairJob } from "./repair.ts";
 
-/** Puts a job on record before anything is done for it. Throws Refusal when its id is a living job's. */
+/**
+ * Puts a job on record before anything is done for it, which decides between several ffrtmps that want the same.
+ * Throws Refusal when its id is a living job's, or its process is governed.
+ */
 export function beginOnRecord(governor: Governor, job: JobRecord): void {
   const { ledger } = governor;
   try {
@@ -23,12 +26,23 @@ export function beginOnRecord(governor: Governor, job: JobRecord): void {
     ledger.begin(job);
   } catch (error) {
     if (!(error instanceof JobConflict)) throw error;
+    const governing = findGoverning(governor, job);
+    if (governing) throw governedAlready(`process ${job.pid}`, governing);
     const pid = ledger.jobsNamed(job.jobId)[0]?.pid;
     throw new Refusal(
       `the job id ${job.jobId} is taken by a job that still runs${pid ? ` as PID ${pid}` : ""}`,
       `choose another --job-id, or see: ffrtmp inspect ${job.jobId}`,
     );
   }
+}
+
+/** The open job, under whatever id, that governs the process of this one. */
+function findGoverning({ ledger }: Governor, { bootId, pid, startTicks }: JobRecord): JobRecord | undefined {
+  return pid === null || startTicks === null ? undefined : ledger.openJobOfProcess(bootId, pid, startTicks);
+}
+
+export function governedAlready(name: string, { jobId }: JobRecord): Refusal {
+  return new Refusal(`${name} is governed already, as job ${jobId}`, `ffrtmp inspect ${jobId}`);
 }
 
 /** A job of the same name has ended, but processes that it left behind live on in its cgroup. */

@@ -2,6 +2,7 @@ import { listMembers } from "../kernel/cgroup/jobCgroup.ts";
 import { isAlive, type ProcessIdentity } from "../kernel/proc/identity.ts";
 import { readStat } from "../kernel/proc/stat.ts";
 import { listPids, readArguments } from "../kernel/proc/table.ts";
+import { JobConflict } from "../ledger/ledger.ts";
 import type { JobRecord } from "../ledger/records.ts";
 import { closeJob, endedUnknown, jobCgroupOf, releaseEnded } from "./close.ts";
 import type { Governor } from "./governor.ts";
@@ -83,13 +84,19 @@ function adoptHalfBegun(governor: Governor, job: JobRecord): ProcessIdentity | u
   if (!root || !isAlive(host, root)) return undefined;
   const cgroup = jobCgroupOf(governor, job);
   governTree(governor, job, cgroup, root);
-  ledger.change(job, {
-    state: "running",
-    pid: root.pid,
-    startTicks: root.startTicks,
-    startedMs: host.now(),
-    outcomes: job.outcomes,
-  });
+  try {
+    ledger.change(job, {
+      state: "running",
+      pid: root.pid,
+      startTicks: root.startTicks,
+      startedMs: host.now(),
+      outcomes: job.outcomes,
+    });
+  } catch (error) {
+    // Another job governs that process.
+    if (error instanceof JobConflict) return undefined;
+    throw error;
+  }
   ledger.addEvent(job, host.now(), "adopted", { because: "its ffrtmp died while it was being started" });
   return root;
 }

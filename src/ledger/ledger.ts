@@ -122,8 +122,14 @@ export class Ledger {
   }
 
   openJobOfProcess(bootId: string, pid: number, startTicks: number): JobRecord | undefined {
-    const where = "state = 'running' AND boot_id = $bootId AND pid = $pid AND start_ticks = $startTicks";
+    const where = "state <> 'ended' AND boot_id = $bootId AND pid = $pid AND start_ticks = $startTicks";
     return this.#jobs(where, { bootId, pid, startTicks })[0];
+  }
+
+  /** The job whose workload is being started by this ffrtmp, and not on record with its pid yet. */
+  jobBeingStartedBy(bootId: string, launcherPid: number): JobRecord | undefined {
+    const where = "state = 'starting' AND mode = 'run' AND boot_id = $bootId AND observer_pid = $launcherPid";
+    return this.#jobs(where, { bootId, launcherPid })[0];
   }
 
   /** Whether this very process was released by `detach`, and so is not to be taken again unasked. */

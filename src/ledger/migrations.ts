@@ -31,7 +31,7 @@ const MIGRATIONS = [
   ) STRICT;
 
   CREATE UNIQUE INDEX jobs_open_id ON jobs (job_id) WHERE state <> 'ended';
-  CREATE UNIQUE INDEX jobs_open_process ON jobs (boot_id, pid, start_ticks) WHERE state = 'running';
+  CREATE UNIQUE INDEX jobs_open_process ON jobs (boot_id, pid, start_ticks) WHERE state <> 'ended';
   CREATE INDEX jobs_by_process ON jobs (pid, start_ticks);
   CREATE INDEX jobs_unreleased ON jobs (created_ms) WHERE released = 0;
   CREATE INDEX jobs_by_id ON jobs (job_id, created_ms);

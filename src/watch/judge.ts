@@ -43,6 +43,7 @@ function judgeVisible(
   if (membership === "gone") return refuse("it has ended");
   if ([...membership.values()].some(isGovernedPath)) return refuse("it is governed already");
   if (ledger.openJobOfProcess(bootId, pid, stat.startTicks)) return refuse("it is governed already");
+  if (ledger.jobBeingStartedBy(bootId, stat.ppid)) return refuse("it is being started by ffrtmp run");
   if (ledger.wasDetached(bootId, pid, stat.startTicks)) return refuse("it was released by detach");
   return { govern: true, pid, target };
 }
