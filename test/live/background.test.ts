@@ -1,0 +1,96 @@
+import { expect } from "bun:test";
+import { readFileSync } from "node:fs";
+import { isRunning, lacksLimits, testIf, until, useSandbox } from "./sandbox.ts";
+
+const sandbox = useSandbox();
+const anyTest = testIf(undefined);
+const limitsTest = testIf(lacksLimits());
+
+anyTest("run -d prints the job's id and nothing else, and returns while the job runs", async () => {
+  const { code, stdout, stderr } = await sandbox().run([
+    "run",
+    "-d",
+    "--job-id",
+    "bg",
+    "--",
+    "sleep",
+    "1000",
+  ]);
+  expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: "bg\n", stderr: "" });
+  const { pid, state } = await sandbox().json(["inspect", "bg"]);
+  sandbox().adopt(pid);
+  expect(state).toBe("running");
+  expect(isRunning(pid)).toBe(true);
+  expect(readFileSync(`/proc/${pid}/stat`, "utf8").split(" ")[5]).toBe(String(pid));
+});
+
+anyTest("run -d --json prints the job's id and its pid", async () => {
+  const { stdout } = await sandbox().run(["run", "-d", "--json", "--", "sleep", "1000"]);
+  const { job_id: jobId, pid } = JSON.parse(stdout);
+  sandbox().adopt(pid);
+  expect((await sandbox().json(["inspect", jobId])).pid).toBe(pid);
+});
+
+anyTest("logs gives the output of a background job byte for byte, both streams in order", async () => {
+  const script = "printf 'one\\n'; printf 'two\\n' >&2; printf '\\377\\000three'";
+  await sandbox().run(["run", "-d", "--job-id", "spoke", "--", "sh", "-c", script]);
+  await sandbox().resultOf("spoke");
+  const child = sandbox().start(["logs", "spoke"]);
+  const bytes = await new Response(child.stdout as ReadableStream).arrayBuffer();
+  expect(Buffer.from(bytes).toString("latin1")).toBe("one\ntwo\n\u00ff\u0000three");
+});
+
+anyTest("logs -f follows a job to its end", async () => {
+  const gate = sandbox().path("gate");
+  const script = `echo before; while [ ! -e ${gate} ]; do sleep 0.02; done; echo after`;
+  await sandbox().run(["run", "-d", "--job-id", "followed", "--", "sh", "-c", script]);
+  const follower = sandbox().start(["logs", "-f", "followed"]);
+  const text = new Response(follower.stdout as ReadableStream).text();
+  await Bun.write(gate, "");
+  expect(await text).toBe("before\nafter\n");
+  expect(await follower.exited).toBe(0);
+});
+
+anyTest("a background job's true exit code is recorded by its parent", async () => {
+  await sandbox().run(["run", "-d", "--job-id", "failing", "--", "sh", "-c", "exit 17"]);
+  expect(await sandbox().resultOf("failing")).toMatchObject({ exit_code: 17, exit_evidence: "parent" });
+});
+
+anyTest("run -d tells of a command that cannot be started, and gives the code of run", async () => {
+  const missing = await sandbox().run(["run", "-d", "--", "no-such-command"]);
+  expect(missing.code).toBe(127);
+  expect(missing.stdout).toBe("");
+  expect(missing.stderr).toContain("no-such-command");
+  await sandbox().run(["run", "-d", "--job-id", "taken", "--", "sleep", "1000"]);
+  sandbox().adopt(await sandbox().pidOf("taken"));
+  const taken = await sandbox().run(["run", "-d", "--job-id", "taken", "--", "true"]);
+  expect(taken.code).toBe(125);
+  expect(taken.stderr).toContain("is taken by a job that still runs");
+});
+
+limitsTest("the SIGKILL of the background copy ends neither the job nor its output", async () => {
+  const script = "while :; do echo tick; sleep 0.02; done";
+  await sandbox().run(["run", "-d", "--job-id", "left", "--cpu-quota", "50", "--", "sh", "-c", script]);
+  const { pid, observer_pid: copy, log } = await sandbox().json(["inspect", "left"]);
+  process.kill(copy, "SIGKILL");
+  await until("the copy is dead", () => !isRunning(copy));
+  const size = readFileSync(log).length;
+  await until("more output arrives", () => readFileSync(log).length > size + 20);
+  expect(isRunning(pid)).toBe(true);
+  expect(await sandbox().json(["ps"])).toMatchObject([{ job_id: "left", pid, observer_pid: null }]);
+});
+
+anyTest("a second background job of the same name gets a log of its own", async () => {
+  for (const word of ["first", "second"]) {
+    await sandbox().run(["run", "-d", "--job-id", "again", "--", "echo", word]);
+    await until("it has ended", async () => (await sandbox().json(["inspect", "again"])).state === "ended");
+    expect((await sandbox().run(["logs", "again"])).stdout).toBe(`${word}\n`);
+  }
+});
+
+anyTest("logs of a job that wrote to its caller says where its output went", async () => {
+  await sandbox().run(["run", "--job-id", "front", "--", "echo", "hello"]);
+  const { code, stderr } = await sandbox().run(["logs", "front"]);
+  expect(code).toBe(2);
+  expect(stderr).toContain("its output went where its caller sent it");
+});

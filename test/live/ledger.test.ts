@@ -1,0 +1,194 @@
+import { Database } from "bun:sqlite";
+import { expect } from "bun:test";
+import { readdirSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { realHost } from "../../src/kernel/host.ts";
+import { readIdentity } from "../../src/kernel/proc/identity.ts";
+import { isRunning, lacksLimits, type Sandbox, testIf, until, useSandbox } from "./sandbox.ts";
+
+const sandbox = useSandbox();
+const anyTest = testIf(undefined);
+const limitsTest = testIf(lacksLimits());
+
+anyTest("a job has one result, which nothing can double, change or delete", async () => {
+  await sandbox().run(["run", "--job-id", "once", "--", "sh", "-c", "exit 4"]);
+  const db = openLedger(sandbox());
+  expect(() => db.run("INSERT INTO results SELECT * FROM results")).toThrow("UNIQUE");
+  expect(() => db.run("UPDATE results SET exit_code = 0")).toThrow("a result is never changed");
+  expect(() => db.run("DELETE FROM results")).toThrow("a result is never deleted");
+  db.close();
+  expect(await sandbox().json(["history"])).toMatchObject([{ job_id: "once", exit_code: 4 }]);
+});
+
+anyTest("twenty runs at once on a new ledger are all recorded, each with its own code", async () => {
+  const codes = Array.from({ length: 20 }, (_, index) => index);
+  const ended = await Promise.all(
+    codes.map((code) =>
+      sandbox().run([
+        "run",
+        "--job-id",
+        `job-${code}`,
+        "--cpu-quota",
+        "100",
+        "--",
+        "sh",
+        "-c",
+        `exit ${code}`,
+      ]),
+    ),
+  );
+  expect(ended.map(({ code }) => code)).toEqual(codes);
+  for (const { stderr } of ended) expect(stderr).toMatch(/^JOB job-\d+ \|.*\n$/);
+  const results = (await sandbox().json(["history"])) as { job_id: string; exit_code: number }[];
+  const recorded = results.map((result) => `${result.job_id} ${result.exit_code}`).sort();
+  expect(recorded).toEqual(codes.map((code) => `job-${code} ${code}`).sort());
+  expect(sandbox().cgroups()).toEqual([]);
+  const db = openLedger(sandbox());
+  expect(db.query("PRAGMA integrity_check").get()).toEqual({ integrity_check: "ok" });
+  db.close();
+});
+
+const DAMAGES: Record<string, (ledger: string) => void> = {
+  garbage: (ledger) => writeFileSync(ledger, "no database at all\n".repeat(1000)),
+  "cut off in the middle": (ledger) =>
+    truncateSync(ledger, Math.floor(statSync(ledger).size / 2 / 512) * 512),
+  "its first page overwritten": (ledger) =>
+    writeFileSync(ledger, new Uint8Array(4096).fill(0xaa), { flag: "r+" }),
+};
+
+for (const [damage, inflict] of Object.entries(DAMAGES)) {
+  limitsTest(
+    `a damaged ledger (${damage}) is set aside aloud, and what lives is taken up again`,
+    async () => {
+      const { pid, wrapper } = await sandbox().startJob("living", ["--cpu-quota", "50"], ["sleep", "1000"]);
+      wrapper.kill("SIGKILL");
+      await wrapper.exited;
+      foldLogIn(sandbox());
+      inflict(ledgerPath(sandbox()));
+
+      const { code, stdout, stderr } = await sandbox().run(["ps", "--json"]);
+      expect(code).toBe(0);
+      expect(stderr).toMatch(/the ledger .* is damaged .*it was set aside as .*ledger\.db\.damaged-20\d\d-/);
+      expect(JSON.parse(stdout)).toMatchObject([{ job_id: "living", pid, state: "running" }]);
+      expect(readdirSync(sandbox().state).filter((name) => /\.damaged-[^.]*Z$/.test(name))).toHaveLength(1);
+      expect(isRunning(pid)).toBe(true);
+
+      // From here on all is as ever.
+      const again = await sandbox().run(["ps"]);
+      expect(again.stderr).toBe("");
+      expect((await sandbox().run(["detach", "living"])).code).toBe(0);
+      expect(isRunning(pid)).toBe(true);
+      expect(sandbox().cgroups()).toEqual([]);
+    },
+  );
+}
+
+limitsTest(
+  "a wrapper whose ledger is damaged while it waits passes the exit code on all the same",
+  async () => {
+    const { pid, wrapper } = await sandbox().startJob("waiting", ["--cpu-quota", "50"], ["sleep", "1000"]);
+    foldLogIn(sandbox());
+    DAMAGES["garbage"]?.(ledgerPath(sandbox()));
+    process.kill(pid, "SIGKILL");
+    expect(await wrapper.exited).toBe(137);
+    expect(await sandbox().json(["ps"])).toEqual([]);
+    expect(sandbox().cgroups()).toEqual([]);
+  },
+);
+
+limitsTest("a deleted ledger is begun anew from what lives", async () => {
+  const { pid } = await sandbox().startJob("living", ["--cpu-quota", "50"], ["sleep", "1000"]);
+  for (const name of readdirSync(sandbox().state)) {
+    if (name.startsWith("ledger.db")) await Bun.file(`${sandbox().state}/${name}`).delete();
+  }
+  expect(await sandbox().json(["ps"])).toMatchObject([{ job_id: "living", pid }]);
+});
+
+anyTest("a job of an earlier boot is closed with that reason, whoever has its pid now", async () => {
+  const { pid, wrapper } = await sandbox().startJob("rebooted", [], ["sleep", "1000"]);
+  wrapper.kill("SIGKILL");
+  await wrapper.exited;
+  process.kill(pid, "SIGKILL");
+  await until("it has ended", () => !isRunning(pid));
+  // Pid and start time of a process that lives, as if the machine had come up just so again.
+  const stranger = sandbox().spawn(["sleep", "1000"]);
+  const identity = readIdentity(realHost(), stranger.pid);
+  const startTicks = identity === "gone" ? 0 : identity.startTicks;
+  sandbox().sql("UPDATE jobs SET boot_id = 'earlier', pid = ?, start_ticks = ?", stranger.pid, startTicks);
+
+  expect(await sandbox().json(["ps"])).toEqual([]);
+  const [result] = await sandbox().json(["history"]);
+  expect(result).toMatchObject({ ending: "unobserved", exit_code: null, exit_evidence: null });
+  expect(result.exit_unknown_because).toContain("restarted");
+  expect(isRunning(stranger.pid)).toBe(true);
+  expect(sandbox().cgroups()).toEqual([]);
+});
+
+anyTest("a job id is refused while its job lives and free after its end", async () => {
+  const { pid, wrapper } = await sandbox().startJob("name", [], ["sleep", "1000"]);
+  const taken = await sandbox().run(["run", "--job-id", "name", "--", "true"]);
+  expect(taken.code).toBe(125);
+  expect(taken.stderr).toContain(`taken by a job that still runs as PID ${pid}`);
+  process.kill(pid, "SIGKILL");
+  await wrapper.exited;
+  expect((await sandbox().run(["run", "--job-id", "name", "--", "true"])).code).toBe(0);
+  const results = await sandbox().json(["history"]);
+  expect(results).toMatchObject([
+    { job_id: "name", exit_code: 0 },
+    { job_id: "name", signal: "SIGKILL" },
+  ]);
+  expect((await sandbox().json(["inspect", "name"])).result.exit_code).toBe(0);
+});
+
+anyTest("a job id whose wrapper and workload both died unseen can be used at once", async () => {
+  const { pid, wrapper } = await sandbox().startJob("name", ["--cpu-quota", "50"], ["sleep", "1000"]);
+  wrapper.kill("SIGKILL");
+  process.kill(pid, "SIGKILL");
+  await wrapper.exited;
+  await until("it has ended", () => !isRunning(pid));
+  expect((await sandbox().run(["run", "--job-id", "name", "--", "sh", "-c", "exit 6"])).code).toBe(6);
+  expect(await sandbox().json(["history"])).toMatchObject([
+    { exit_code: 6, exit_evidence: "parent" },
+    { ending: "unobserved", exit_code: null },
+  ]);
+  expect(sandbox().cgroups()).toEqual([]);
+});
+
+anyTest("a ledger of a later ffrtmp is left as it is, and the workload runs", async () => {
+  await sandbox().run(["run", "--job-id", "old", "--", "true"]);
+  sandbox().sql("PRAGMA user_version = 1000");
+  const { code, stderr } = await sandbox().run(["run", "--job-id", "new", "--", "sh", "-c", "exit 3"]);
+  expect(code).toBe(3);
+  expect(stderr).toContain("its schema is version 1000");
+  const db = openLedger(sandbox());
+  expect(db.query("SELECT job_id FROM jobs").all()).toEqual([{ job_id: "old" }]);
+  db.close();
+});
+
+limitsTest("processes that a job leaves behind keep their limits and are named", async () => {
+  const script = "sleep 1000 >/dev/null 2>&1 &";
+  const args = ["run", "--job-id", "parent", "--cpu-quota", "50", "--", "sh", "-c", script];
+  const { code, stderr } = await sandbox().run(args);
+  expect(code).toBe(0);
+  const [, left] = /ended and left processes running: PID (\d+); their limits stay/.exec(stderr) ?? [];
+  expect(isRunning(Number(left))).toBe(true);
+  expect(sandbox().cgroups().length).toBeGreaterThan(0);
+  process.kill(Number(left), "SIGKILL");
+  await until("it has ended", () => !isRunning(Number(left)));
+  await sandbox().run(["ps"]);
+  expect(sandbox().cgroups()).toEqual([]);
+});
+
+function ledgerPath(box: Sandbox): string {
+  return `${box.state}/ledger.db`;
+}
+
+function openLedger(box: Sandbox): Database {
+  return new Database(ledgerPath(box));
+}
+
+/** Until then the newest rows are in the log beside the file, and damage to the file would not touch them. */
+function foldLogIn(box: Sandbox): void {
+  const db = openLedger(box);
+  db.query("PRAGMA wal_checkpoint(TRUNCATE)").all();
+  db.close();
+}
