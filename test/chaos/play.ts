@@ -262,7 +262,10 @@ class Round {
   #readJobs(): JobFacts[] {
     if (!existsSync(`${this.#sandbox.state}/ledger.db`)) return [];
     const db = this.#openLedger();
-    const rows = db.query<Row, []>("SELECT * FROM jobs LEFT JOIN results USING (key) ORDER BY key").all();
+    // The first ffrtmp may be just about to make the tables.
+    const isMade = db.query("SELECT 1 FROM sqlite_master WHERE name = 'results'").get() !== null;
+    const sql = "SELECT * FROM jobs LEFT JOIN results USING (key) ORDER BY key";
+    const rows = isMade ? db.query<Row, []>(sql).all() : [];
     db.close();
     return rows.map(toFacts);
   }
