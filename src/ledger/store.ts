@@ -70,6 +70,8 @@ export class LedgerStore {
     try {
       this.#writeWaiting();
       this.countChanges(sql, parameters);
+      // All is written: trouble from now on is news again.
+      this.#saidLoss = false;
     } catch (error) {
       if (!isMediumTrouble(error)) throw error;
       this.#sayLoss(error);

@@ -1,0 +1,64 @@
+import { expect } from "bun:test";
+import { openSync, readFileSync, writeFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { isRunning, type Sandbox, testIf, useSandbox } from "./sandbox.ts";
+
+const sandbox = useSandbox();
+const MAIN = resolve(import.meta.dir, "../../src/main.ts");
+const PRELOAD = resolve(import.meta.dir, "../fixtures/throwInCallback.ts");
+
+/** ffrtmp from its sources, with a fault in it that strikes when `strike` is called. */
+function startFaulty(sandbox: Sandbox, kind: string, args: string[]) {
+  const trigger = sandbox.path("strike");
+  const ffrtmp = sandbox.spawn([process.execPath, "--preload", PRELOAD, MAIN, ...args], {
+    stdout: "ignore",
+    // No pipe: the workload has this end of it too, and would keep it open.
+    stderr: openSync(sandbox.path("stderr"), "w"),
+    env: { FAULT_WHEN: trigger, FAULT_IS: kind },
+  });
+  return {
+    ffrtmp,
+    stderr: () => readFileSync(sandbox.path("stderr"), "utf8"),
+    strike: () => writeFileSync(trigger, ""),
+  };
+}
+
+for (const kind of ["exception", "unhandled rejection"]) {
+  testIf(undefined)(
+    `an ${kind} in a callback of run is reported with 125, and the workload goes on`,
+    async () => {
+      const { ffrtmp, stderr, strike } = startFaulty(sandbox(), kind, [
+        "run",
+        "--job-id",
+        "struck",
+        "--",
+        "sleep",
+        "60",
+      ]);
+      const pid = await sandbox().pidOf("struck");
+      sandbox().adopt(pid);
+      strike();
+      expect(await ffrtmp.exited).toBe(125);
+      expect(stderr()).toMatch(/^ffrtmp: a fault of ffrtmp itself: Error: a fault made for a test\n {4}at /);
+      expect(stderr()).toEndWith(
+        "\n  try: report it with the command line and the output of: ffrtmp doctor\n",
+      );
+      expect(isRunning(pid)).toBe(true);
+      expect(await sandbox().json(["ps"])).toMatchObject([{ job_id: "struck", pid, state: "running" }]);
+    },
+  );
+
+  testIf(undefined)(
+    `an ${kind} in a callback of attach is reported with 70, and the workload goes on`,
+    async () => {
+      const workload = sandbox().spawn(["sleep", "60"]);
+      const args = ["attach", "--job-id", "struck", "--pid", String(workload.pid)];
+      const { ffrtmp, stderr, strike } = startFaulty(sandbox(), kind, args);
+      await sandbox().pidOf("struck");
+      strike();
+      expect(await ffrtmp.exited).toBe(70);
+      expect(stderr()).toMatch(/^ffrtmp: a fault of ffrtmp itself: Error: a fault made for a test$/m);
+      expect(isRunning(workload.pid)).toBe(true);
+    },
+  );
+}
