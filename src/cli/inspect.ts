@@ -10,7 +10,7 @@ import { exitText } from "../report/summary.ts";
 import type { StateFlags } from "./jobOptions.ts";
 import { printJson, printOut } from "./render/messages.ts";
 import { describeOutcome } from "./render/outcomes.ts";
-import { oneLine } from "./render/table.ts";
+import { type Pair, renderPairs } from "./render/pairs.ts";
 import { findJob, openGovernor } from "./session.ts";
 
 export function inspect(jobId: string, flags: StateFlags & { json?: boolean }): number {
@@ -40,8 +40,6 @@ export function inspect(jobId: string, flags: StateFlags & { json?: boolean }): 
   governor.ledger.close();
   return 0;
 }
-
-type Pair = [label: string, text: string];
 
 function describeJob(governor: Governor, job: JobRecord, processes: number[]): Pair[] {
   const pairs: Pair[] = [
@@ -86,11 +84,6 @@ function describeUsage(usage: Usage): Pair[] {
     ["written", usage.ioWriteBytes, megabytesText],
   ];
   return entries.map(([label, value, text]) => [label, value === null ? "unknown" : text(value)]);
-}
-
-function renderPairs(pairs: Pair[]): string {
-  const width = Math.max(...pairs.map(([label]) => label.length));
-  return pairs.map(([label, text]) => `${label.padEnd(width)}  ${oneLine(text)}`).join("\n");
 }
 
 function secondsText(usec: number): string {

@@ -4,10 +4,12 @@ import type { EventChoice } from "../kernel/events/bestEvents.ts";
 import { addJobOptions, addStateOption } from "./jobOptions.ts";
 import { addLimitOptions } from "./limitOptions.ts";
 import { printErr, printOut } from "./render/messages.ts";
-import { parseCommandName, parseDuration, parseInteger, parsePid } from "./values.ts";
+import { parseCommandName, parseDuration, parseInteger, parsePid, parseSize } from "./values.ts";
 
 const USUAL_SCAN_INTERVAL_MS = 5000;
 const LEAST_SCAN_INTERVAL_MS = 100;
+const USUAL_EVENT_BUFFER_BYTES = 8 * 1024 * 1024;
+const LEAST_EVENT_BUFFER_BYTES = 4096;
 
 // biome-ignore lint/suspicious/noExplicitAny: commander hands over arguments and options by position
 type Handler = (...args: any[]) => Promise<number> | number;
@@ -66,6 +68,11 @@ const COMMANDS: Record<string, CommandDefinition> = {
             .choices(["auto", "polling"] satisfies EventChoice[])
             .default("auto"),
         )
+        .addOption(
+          new Option("--event-buffer <size>", "room for process events that wait to be read")
+            .argParser((text) => parseSize(text, LEAST_EVENT_BUFFER_BYTES))
+            .default(USUAL_EVENT_BUFFER_BYTES, "8M"),
+        )
         .option("--once", "look once, govern what is found, return")
         .option("--dry-run", "say what would be governed, touch nothing")
         .addOption(new Option("--enable-state", "always on; accepted for those who switch").hideHelp())
@@ -74,7 +81,10 @@ const COMMANDS: Record<string, CommandDefinition> = {
   },
   ps: {
     description: "what is governed now",
-    define: (command) => addStateOption(command).option("--json", "print JSON"),
+    define: (command) =>
+      addStateOption(command)
+        .option("--daemon", "the watch instead: which events it was told, which were lost")
+        .option("--json", "print JSON"),
     load: async () => (await import("./ps.ts")).ps,
   },
   inspect: {

@@ -3,12 +3,18 @@ import type { JobRecord } from "../ledger/records.ts";
 import { formatDuration } from "../report/duration.ts";
 import { jobJson } from "../report/json.ts";
 import type { StateFlags } from "./jobOptions.ts";
+import { psDaemon } from "./psDaemon.ts";
 import { printJson, printOut } from "./render/messages.ts";
 import { type Column, renderTable } from "./render/table.ts";
 import { openGovernor, requireRecords } from "./session.ts";
 
-export function ps(flags: StateFlags & { json?: boolean }): number {
+export function ps(flags: StateFlags & { json?: boolean; daemon?: boolean }): number {
   const governor = openGovernor(flags);
+  if (flags.daemon) {
+    requireRecords(governor);
+    psDaemon(governor, flags.json ?? false);
+    return 0;
+  }
   repairAll(governor);
   const jobs = governor.ledger.openJobs();
   if (flags.json) printJson(jobs.map(jobJson));

@@ -18,6 +18,8 @@ export interface WatchFlags extends LimitFlags, StateFlags {
   scanInterval: number;
   target?: string[];
   events: EventChoice;
+  /** Bytes. */
+  eventBuffer: number;
   once?: boolean;
   dryRun?: boolean;
 }
@@ -34,7 +36,13 @@ export async function watch(flags: WatchFlags): Promise<number> {
   // The executable starts with the compiler held back (scripts/build.ts); this one is here to stay.
   Bun.unsafe.setJITPolicy(1);
 
-  const options = { targets, limits, scanIntervalMs: flags.scanInterval, eventChoice: flags.events };
+  const options = {
+    targets,
+    limits,
+    scanIntervalMs: flags.scanInterval,
+    eventChoice: flags.events,
+    eventBufferBytes: flags.eventBuffer,
+  };
   const daemon = await WatchDaemon.begin(governor, options, log);
   giveUpSignalsAloud();
   if (!flags.once) {

@@ -13,6 +13,7 @@ import { isAlive } from "../kernel/proc/identity.ts";
 import { listPids } from "../kernel/proc/table.ts";
 import type { JobRecord } from "../ledger/records.ts";
 import { summaryLine } from "../report/summary.ts";
+import { WatchAccount } from "./account.ts";
 import { judgeProcess } from "./judge.ts";
 
 export interface WatchOptions {
@@ -21,6 +22,8 @@ export interface WatchOptions {
   /** Time between two looks that depend on no event. */
   scanIntervalMs: number;
   eventChoice: EventChoice;
+  /** Room for process events that wait to be read. */
+  eventBufferBytes: number;
 }
 
 /** How long a process that a look found is looked at again, because it may not have its name yet. */
@@ -42,12 +45,12 @@ export class WatchDaemon {
   /** Ends that were seen of jobs whose own observer lives and is about to record them. */
   readonly #seenEnds = new Map<string, Ending>();
   readonly #scan: ProcessScan;
+  readonly #account: WatchAccount;
   /** Open jobs that are not observed by us, as of the last change that others made in the ledger. */
   #jobsOfOthers = new Map<string, JobRecord>();
   #ledgerVersion: number | undefined;
   #events: ProcessEvents;
   #observer: JobObserver;
-  #foundByScanOnly = 0;
 
   /** Listens from here on, then takes up what an earlier ffrtmp left, then looks at every process once. */
   static async begin(
@@ -68,6 +71,7 @@ export class WatchDaemon {
     daemon.#standBy();
     daemon.#lookAtAll();
     daemon.#take(early);
+    daemon.#account.write();
     return daemon;
   }
 
@@ -81,6 +85,7 @@ export class WatchDaemon {
     this.#options = options;
     this.#log = log;
     this.#events = events;
+    this.#account = new WatchAccount(governor, events, options);
     this.#observer = new JobObserver(events, (job, ending) => this.#end(job, ending));
     // Before the first look at everything: what appears during that look is new to the scan.
     this.#scan = new ProcessScan(governor.host, YOUNG_MS);
@@ -99,6 +104,11 @@ export class WatchDaemon {
       ledger.takeOver(job, null);
       ledger.addEvent(job, host.now(), "observer_left", {});
     }
+    this.#account.write(host.now());
+    const { received, dropped, rescans, foundByLooking } = this.#account.counts();
+    this.#log(
+      `Events received: ${received}, dropped: ${dropped ?? "not counted"}; rescans: ${rescans}; processes found by looking only: ${foundByLooking}`,
+    );
     ledger.close();
     await this.#events.stop();
   }
@@ -113,16 +123,26 @@ export class WatchDaemon {
   }
 
   #lookAfterLoss(because: string): void {
-    this.#log(`Process events were lost: ${because}; looking at all processes`);
-    this.#noteFound(this.#lookAtAll());
+    const { dropped } = this.#account.counts();
+    const count = dropped === null ? "" : ` (${dropped} so far)`;
+    this.#log(`Process events were lost: ${because}${count}; looking at all processes`);
+    this.#rescan();
   }
 
   async #listenAnew(because: string): Promise<void> {
     this.#log(`The ${this.#events.source} tells nothing any more: ${because}`);
+    this.#account.closeSource();
     await this.#events.stop();
     this.#events = await listen(this.#governor, this.#options, this.#log, (batch) => this.#take(batch));
+    this.#account.switchTo(this.#events);
     this.#observer.switchTo(this.#events);
+    this.#rescan();
+  }
+
+  #rescan(): void {
+    this.#account.noteRescan();
     this.#noteFound(this.#lookAtAll());
+    this.#account.keep();
   }
 
   /** Looks at every process, however long it has been there. Returns those that are governed from now on. */
@@ -134,6 +154,7 @@ export class WatchDaemon {
   #reconcile(): void {
     this.#governor.ledger.flush();
     this.#clearAway();
+    this.#account.keep();
     if (this.#events.tells.exec === "by scan") return;
     const pids = this.#scan.scan().events.flatMap((event) => ("pid" in event ? [event.pid] : []));
     this.#noteFound(pids.filter((pid) => this.#consider(pid)));
@@ -148,8 +169,8 @@ export class WatchDaemon {
 
   #noteFound(pids: number[]): void {
     for (const pid of pids) {
-      this.#foundByScanOnly++;
-      this.#log(`PID ${pid} was found by looking, no event had told of it (${this.#foundByScanOnly} so far)`);
+      this.#account.noteFound();
+      this.#log(`PID ${pid} was found by looking, no event had told of it`);
     }
   }
 
@@ -250,11 +271,14 @@ export class WatchDaemon {
 
 async function listen(
   { host, ledger }: Governor,
-  { targets, scanIntervalMs, eventChoice }: WatchOptions,
+  { targets, scanIntervalMs, eventChoice, eventBufferBytes }: WatchOptions,
   log: (line: string) => void,
   onEvents: (batch: ProcessEvent[]) => void,
 ): Promise<ProcessEvents> {
-  const { events, missing } = await startBestEvents(host, scanIntervalMs, onEvents, eventChoice);
+  const { events, missing } = await startBestEvents(host, scanIntervalMs, onEvents, {
+    choice: eventChoice,
+    bufferBytes: eventBufferBytes,
+  });
   log(
     `Watching for ${targets.join(", ")} (PID ${process.pid}); events: ${events.source}, ledger: ${ledger.path}`,
   );

@@ -21,11 +21,13 @@ export async function startBestEvents(
   host: Host,
   intervalMs: number,
   onEvents: (batch: ProcessEvent[]) => void,
-  choice: EventChoice = "auto",
+  { choice = "auto", bufferBytes }: { choice?: EventChoice; bufferBytes?: number } = {},
 ): Promise<StartedEvents> {
   const missing: string[] = [];
   const candidates = [
-    ...(choice === "auto" ? [() => new ConnectorEvents(host)] : []),
+    ...(choice === "auto"
+      ? [() => new ConnectorEvents(host, bufferBytes === undefined ? {} : { bufferBytes })]
+      : []),
     () => new PollingEvents(host, { intervalMs, exits: new PidfdEvents(host) }),
   ];
   for (const create of candidates) {

@@ -1,0 +1,47 @@
+import type { Governor } from "../govern/governor.ts";
+import { isAlive } from "../kernel/proc/identity.ts";
+import { formatDuration } from "../report/duration.ts";
+import { isoTime } from "../report/json.ts";
+import {
+  readWatchReport,
+  type WatchReport,
+  type WatchState,
+  watchReportJson,
+} from "../report/watchReport.ts";
+import { printJson, printOut } from "./render/messages.ts";
+import { type Pair, renderPairs } from "./render/pairs.ts";
+
+/** Shows what the daemon says of itself: above all whether it missed anything. */
+export function psDaemon(governor: Governor, asJson: boolean): void {
+  const report = readWatchReport(governor.ledger);
+  if (!report) {
+    if (asJson) printJson(null);
+    else printOut(`no ffrtmp watch has worked with ${governor.ledger.path}`);
+    return;
+  }
+  const state = stateOf(governor, report);
+  if (asJson) printJson(watchReportJson(report, state));
+  else printOut(renderPairs(describe(report, state, governor.host.now())));
+}
+
+function stateOf({ host }: Governor, { watch, stoppedMs }: WatchReport): WatchState {
+  if (stoppedMs !== null) return "stopped";
+  return isAlive(host, watch) ? "running" : "died";
+}
+
+function describe(report: WatchReport, state: WatchState, now: number): Pair[] {
+  const { watch, counts, source, stoppedMs } = report;
+  const ended = { running: "", stopped: ` at ${isoTime(stoppedMs)}`, died: " without a word" }[state];
+  return [
+    ["watch", `${state}${ended}, PID ${watch.pid}, since ${isoTime(report.sinceMs)}`],
+    ["targets", report.targets.join(", ")],
+    ["events", `${source}, since ${isoTime(report.sourceSinceMs)}`],
+    ["received", String(counts.received)],
+    ["dropped", counts.dropped === null ? "not counted by the kernel" : String(counts.dropped)],
+    ["overruns", String(counts.overruns)],
+    ["malformed", String(counts.malformed)],
+    ["rescans", `${counts.rescans} after a loss; besides one every ${formatDuration(report.scanIntervalMs)}`],
+    ["found by looking", `${counts.foundByLooking} processes that no event told of`],
+    ["counted", `${formatDuration(now - report.atMs)} ago`],
+  ];
+}

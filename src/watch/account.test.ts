@@ -1,0 +1,71 @@
+import { expect, test } from "bun:test";
+import type { Governor } from "../govern/governor.ts";
+import { type EventCounters, noCounts, type ProcessEvents } from "../kernel/events/processEvents.ts";
+import type { WatchReport } from "../report/watchReport.ts";
+import { WatchAccount } from "./account.ts";
+
+function play() {
+  let now = 1_000_000;
+  const notes: WatchReport[] = [];
+  const governor = {
+    host: { now: () => now },
+    ledger: { setNote: (_name: string, value: string) => notes.push(JSON.parse(value)) },
+    bootId: "b",
+    self: { pid: 812, startTicks: 7 },
+  } as unknown as Governor;
+  const source = (counters: EventCounters, name = "connector"): ProcessEvents =>
+    ({ source: name, counters: () => ({ ...counters }) }) as unknown as ProcessEvents;
+  const pass = (ms: number): void => {
+    now += ms;
+  };
+  return { governor, source, notes, pass };
+}
+
+const options = { targets: ["ffmpeg"], scanIntervalMs: 5000 };
+
+test("a loss is written at once, mere events once a minute", () => {
+  const { governor, source, notes, pass } = play();
+  const counters = noCounts();
+  const account = new WatchAccount(governor, source(counters), options);
+  account.keep();
+  expect(notes).toHaveLength(1);
+  counters.received = 500;
+  pass(5000);
+  account.keep();
+  expect(notes).toHaveLength(1);
+  counters.dropped = 3;
+  account.noteRescan();
+  account.keep();
+  expect(notes).toHaveLength(2);
+  expect(notes[1]?.counts).toMatchObject({ received: 500, dropped: 3, rescans: 1, foundByLooking: 0 });
+  counters.received = 900;
+  pass(60_000);
+  account.keep();
+  expect(notes[2]).toMatchObject({ counts: { received: 900 }, sinceMs: 1_000_000, atMs: 1_065_000 });
+});
+
+test("the counts of a source that broke are kept, and counted once", () => {
+  const { governor, source } = play();
+  const account = new WatchAccount(governor, source({ ...noCounts(), received: 10, dropped: 2 }), options);
+  account.closeSource();
+  expect(account.counts()).toMatchObject({ received: 10, dropped: 2 });
+  account.switchTo(source({ ...noCounts(), received: 5 }, "polling"));
+  expect(account.counts()).toMatchObject({ received: 15, dropped: 2 });
+});
+
+test("what was not counted at one time is unknown in the sum", () => {
+  const { governor, source } = play();
+  const account = new WatchAccount(governor, source({ ...noCounts(), dropped: null }), options);
+  account.closeSource();
+  account.switchTo(source({ ...noCounts(), dropped: 4 }));
+  expect(account.counts().dropped).toBeNull();
+});
+
+test("a daemon that stops says so, and names its last source", () => {
+  const { governor, source, notes } = play();
+  const account = new WatchAccount(governor, source(noCounts()), options);
+  account.closeSource();
+  account.switchTo(source(noCounts(), "polling"));
+  account.write(2_000_000);
+  expect(notes).toMatchObject([{ stoppedMs: 2_000_000, source: "polling", watch: { pid: 812 } }]);
+});

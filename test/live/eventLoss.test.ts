@@ -1,0 +1,110 @@
+import { expect } from "bun:test";
+import { openSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { lacksCommand, lacksRoot, type Sandbox, testIf, until, useSandbox } from "./sandbox.ts";
+
+const sandbox = useSandbox();
+
+interface Watcher {
+  daemon: Bun.Subprocess;
+  log(): string;
+}
+
+async function watch(box: Sandbox, flags: string[]): Promise<Watcher> {
+  const path = box.path(`${flags.join("")}.log`);
+  const daemon = box.start(["watch", "--target", "in-the-storm", ...flags], {
+    stdout: "ignore",
+    stderr: openSync(path, "a"),
+  });
+  const log = (): string => readFileSync(path, "utf8");
+  await until("it works", async () => {
+    const account = await box.json(["ps", "--daemon"]);
+    return account?.pid === daemon.pid && account.state === "running";
+  });
+  return { daemon, log };
+}
+
+async function stop({ daemon }: Watcher): Promise<void> {
+  daemon.kill("SIGTERM");
+  await daemon.exited;
+}
+
+function lacksConnector(): string | undefined {
+  const missing = lacksRoot() ?? lacksCommand("perl");
+  const own = readFileSync("/proc/self/status", "utf8")
+    .match(/^NSpid:(.*)$/m)?.[1]
+    ?.trim()
+    .split(/\s+/);
+  return missing ?? (own && own.length > 1 ? "needs the machine's own pid namespace" : undefined);
+}
+
+testIf(lacksConnector())(
+  "events that the kernel drops are counted, and what they hid is found at once",
+  async () => {
+    const box = sandbox();
+    const program = box.path("in-the-storm");
+    symlinkSync(Bun.which("perl") as string, program);
+    const go = box.path("go");
+    // No look but the one that a loss leads to can find anything within this test.
+    const watcher = await watch(box, ["--scan-interval", "24h", "--event-buffer", "4K"]);
+    expect(watcher.log()).toContain("events: connector");
+    expect(await box.json(["ps", "--daemon"])).toMatchObject({ events_dropped: 0, rescans: 0 });
+
+    watcher.daemon.kill("SIGSTOP");
+    const storm = "for (1..500) { my $pid = fork(); exit 0 unless $pid; waitpid($pid, 0) }";
+    expect(await box.spawn(["perl", "-e", storm]).exited).toBe(0);
+    const workload = box.spawn([program, "-e", `select(undef, undef, undef, 0.01) until -e '${go}'; exit 7`]);
+    expect(await box.spawn(["perl", "-e", storm]).exited).toBe(0);
+    watcher.daemon.kill("SIGCONT");
+
+    await until("the workload is governed", () =>
+      watcher.log().includes(`Attaching to PID ${workload.pid} `),
+    );
+    expect(watcher.log()).toMatch(/Process events were lost: .*; looking at all processes/);
+    expect(watcher.log()).toContain(`PID ${workload.pid} was found by looking, no event had told of it`);
+    const account = await box.json(["ps", "--daemon"]);
+    expect(account).toMatchObject({ state: "running", event_source: "connector", found_by_looking: 1 });
+    expect(account.rescans).toBeGreaterThan(0);
+    expect(account.overruns).toBeGreaterThan(0);
+    expect(account.events_received).toBeGreaterThan(0);
+    if (account.events_dropped !== null) expect(account.events_dropped).toBeGreaterThan(0);
+
+    writeFileSync(go, "");
+    await until("its end is told", () => watcher.log().includes("exit=7"));
+    await stop(watcher);
+    expect(watcher.log()).toMatch(/Events received: \d+, dropped: .*; rescans: [1-9]\d*; .* looking only: 1/);
+  },
+);
+
+testIf(undefined)("a daemon's account says whether it runs, has stopped or died", async () => {
+  const box = sandbox();
+  expect(await box.json(["ps", "--daemon"])).toBeNull();
+  expect((await box.run(["ps", "--daemon"])).stdout).toContain("no ffrtmp watch has worked with");
+
+  const first = await watch(box, ["--scan-interval", "200ms", "--events", "polling"]);
+  const running = await box.json(["ps", "--daemon"]);
+  expect(running).toMatchObject({
+    state: "running",
+    pid: first.daemon.pid,
+    event_source: "polling",
+    targets: ["in-the-storm"],
+    scan_interval_seconds: 0.2,
+    stopped_at: null,
+    events_dropped: 0,
+  });
+  first.daemon.kill("SIGKILL");
+  await first.daemon.exited;
+  expect(await box.json(["ps", "--daemon"])).toMatchObject({
+    state: "died",
+    pid: first.daemon.pid,
+    stopped_at: null,
+  });
+
+  const second = await watch(box, ["--scan-interval", "300ms"]);
+  await stop(second);
+  const stopped = await box.json(["ps", "--daemon"]);
+  expect(stopped).toMatchObject({ state: "stopped", pid: second.daemon.pid });
+  expect(stopped.stopped_at).not.toBeNull();
+  const { stdout } = await box.run(["ps", "--daemon"]);
+  expect(stdout).toMatch(/^watch +stopped at /m);
+  expect(stdout).toMatch(/^received +\d+$/m);
+});
