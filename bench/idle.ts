@@ -1,0 +1,2 @@
+import type { Benchmark } from "./lib/benchmark.ts";
+export const idle: Benchmark = { title: "Idle", needs: {}, run: async () => "" };

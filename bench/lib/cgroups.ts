@@ -1,0 +1,80 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { directoryOf, readHierarchies, readMembership } from "../../src/kernel/cgroup/hierarchies.ts";
+import { realHost } from "../../src/kernel/host.ts";
+
+const GOVERNED = ["cpu", "cpuacct", "memory", "blkio", "pids"];
+
+export interface Mounted {
+  /** As cgroup-tools name it in `-g CONTROLLERS:PATH`. */
+  controllers: string[];
+  /** Our own cgroup in it: what a benchmark makes lies below. */
+  directory: string;
+  /** The same as cgroup-tools name it: relative to the mount point. */
+  path: string;
+}
+
+/** The v1 hierarchies in which ffrtmp gives a job a cgroup; the baselines are given the same. */
+export function governedHierarchies(): Mounted[] {
+  const host = realHost();
+  const membership = readMembership(host, "self");
+  return readHierarchies(host).flatMap((hierarchy) => {
+    const controllers = hierarchy.controllers.filter((name) => GOVERNED.includes(name));
+    const path = membership === "gone" ? undefined : membership.get(hierarchy.key);
+    if (hierarchy.version !== 1 || controllers.length === 0 || path === undefined) return [];
+    const directory = directoryOf(hierarchy, path);
+    if (directory === undefined) return [];
+    return [{ controllers, directory, path: directory.slice(hierarchy.mountPoint.length) }];
+  });
+}
+
+/** `-g` arguments of cgcreate, cgexec, cgdelete for a group of this name below our own cgroups. */
+export function toolArguments(hierarchies: Mounted[], name: string): string[] {
+  const byPath = Map.groupBy(hierarchies, ({ path }) => path.replace(/^\//, ""));
+  return [...byPath].flatMap(([path, mounted]) => [
+    "-g",
+    `${mounted.flatMap(({ controllers }) => controllers).join()}:${path === "" ? name : `${path}/${name}`}`,
+  ]);
+}
+
+export function makeGroup(hierarchies: Mounted[], name: string): void {
+  for (const { directory } of hierarchies) mkdirSync(`${directory}/${name}`, { recursive: true });
+}
+
+/** Removes groups of this name prefix that hold nothing any more; those of other names are never touched. */
+export function removeGroups(hierarchies: Mounted[], prefix: string): void {
+  for (const { directory } of hierarchies) {
+    for (const name of readdirSync(directory))
+      if (name.startsWith(prefix)) removeTree(`${directory}/${name}`);
+  }
+}
+
+function removeTree(directory: string): void {
+  if (!existsSync(`${directory}/cgroup.procs`)) return;
+  for (const entry of readdirSync(directory, { withFileTypes: true })) {
+    if (entry.isDirectory()) removeTree(`${directory}/${entry.name}`);
+  }
+  try {
+    rmdirSync(directory);
+  } catch {
+    // Something still lives in it, and it is not for us to end.
+  }
+}
+
+export function setKnob(
+  hierarchies: Mounted[],
+  controller: string,
+  name: string,
+  file: string,
+  value: string,
+) {
+  const mounted = hierarchies.find(({ controllers }) => controllers.includes(controller));
+  if (mounted) writeFileSync(`${mounted.directory}/${name}/${file}`, value);
+}
+
+export function readKnob(mounted: Mounted, name: string, file: string): string | undefined {
+  try {
+    return readFileSync(`${mounted.directory}/${name}/${file}`, "utf8").trim();
+  } catch {
+    return undefined;
+  }
+}
