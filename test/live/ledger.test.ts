@@ -37,7 +37,7 @@ anyTest("twenty runs at once on a new ledger are all recorded, each with its own
     ),
   );
   expect(ended.map(({ code }) => code)).toEqual(codes);
-  for (const { stderr } of ended) expect(stderr).toMatch(/^JOB job-\d+ \|.*\n$/);
+  for (const { stderr } of ended) expect(stderr).toMatch(/^JOB job-\d+ \|.*\n$/m);
   const results = (await sandbox().json(["history"])) as { job_id: string; exit_code: number }[];
   const recorded = results.map((result) => `${result.job_id} ${result.exit_code}`).sort();
   expect(recorded).toEqual(codes.map((code) => `job-${code} ${code}`).sort());
