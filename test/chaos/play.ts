@@ -118,7 +118,7 @@ class Round {
   #do(action: Action): void {
     if (action.kind === "begin") this.#begin(this.#workload(action.workload));
     else if (action.kind === "attach") this.#attach(this.#workload(action.workload));
-    else if (action.kind === "watch") this.#watch();
+    else if (action.kind === "watch") this.#watch(action.events);
     else if (action.kind === "detach") this.#detach(action.workload);
     else if (action.kind === "look") this.#sandbox.start(action.args, { stdout: "ignore", stderr: "ignore" });
     else {
@@ -160,9 +160,9 @@ class Round {
     this.#governors.start(`observer ${id}`, ["attach", "--pid", String(pid), "--job-id", id, ...limits]);
   }
 
-  #watch(): void {
+  #watch(events: "auto" | "polling"): void {
     const args = ["watch", "--target", this.#target, "--scan-interval", "500ms", "--cpu-weight", "90"];
-    this.#governors.start("watch", args);
+    this.#governors.start("watch", [...args, "--events", events]);
   }
 
   #detach(id: string): void {
@@ -182,7 +182,7 @@ class Round {
   #ensureWatch(): boolean {
     if (this.#governors.isUp("watch")) return true;
     // One that was struck may still be about to go, and holds the lock until then.
-    if (this.#governors.isGone("watch")) this.#watch();
+    if (this.#governors.isGone("watch")) this.#watch("auto");
     return false;
   }
 

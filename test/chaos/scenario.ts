@@ -30,7 +30,7 @@ export type Action = { atMs: number } & (
   | { kind: "begin"; workload: string }
   | { kind: "attach"; workload: string }
   | { kind: "detach"; workload: string }
-  | { kind: "watch" }
+  | { kind: "watch"; events: "auto" | "polling" }
   | { kind: "look"; args: string[] }
   | { kind: "strike"; governor: GovernorName; signal: StrikeSignal }
 );
@@ -127,7 +127,7 @@ function watchLives(random: Random): Action[] {
   const actions: Action[] = [];
   let atMs = random.happens(0.6) ? 0 : random.between(0, DURATION_MS / 2);
   while (atMs < DURATION_MS) {
-    actions.push({ atMs, kind: "watch" });
+    actions.push({ atMs, kind: "watch", events: random.happens(0.25) ? "polling" : "auto" });
     atMs += random.happens(0.3) ? random.between(0, BEGINNING_MS) : random.between(60, 1200);
     if (random.happens(0.15)) {
       actions.push({ atMs, kind: "strike", governor: "watch", signal: "SIGSTOP" });
