@@ -1,2 +1,181 @@
-import type { Benchmark } from "./lib/benchmark.ts";
-export const idle: Benchmark = { title: "Idle", needs: {}, run: async () => "" };
+import { openSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { type Benchmark, progress } from "./lib/benchmark.ts";
+import { governedHierarchies, makeGroup, removeGroups } from "./lib/cgroups.ts";
+import { Crowd } from "./lib/crowd.ts";
+import { FfrtmpUnderTest } from "./lib/ffrtmp.ts";
+import { eventually, Processes, readCpuSeconds, readMemory } from "./lib/processes.ts";
+import { startRulesDaemon } from "./lib/rulesDaemon.ts";
+import { markdownTable, target } from "./lib/table.ts";
+
+const GROUP = "ffrtmp-bench-idle";
+const EXPORTER_ADDRESS = "127.0.0.1:19256";
+const SCRAPES_PER_MINUTE = 4;
+const MOST_CORE_SHARE = 0.001;
+const MOST_PRIVATE_KB = 15 * 1024;
+const MOST_GROWTH_KB = 512;
+const LEAST_FORKS_PER_SECOND = 1000;
+const NOBODY = "no-such-workload";
+
+interface Daemon {
+  name: string;
+  child: Bun.Subprocess;
+  /** What it is asked for while it stands by, as its users do. */
+  ask?: () => Promise<void>;
+}
+
+/** What the daemons cost while nothing happens that concerns them. */
+export const idle: Benchmark = {
+  title: "Idle: standing by among processes that are no targets, and in a fork storm",
+  needs: {
+    cgrulesengd: "cgroup-tools",
+    "prometheus-process-exporter": "prometheus-process-exporter",
+    "stress-ng": "stress-ng",
+    unshare: "util-linux",
+  },
+  async run({ quick }) {
+    using ffrtmp = new FfrtmpUnderTest();
+    const hierarchies = governedHierarchies();
+    await using crowd = new Crowd();
+    await using processes = new Processes();
+    makeGroup(hierarchies, GROUP);
+    const rules = await startRulesDaemon(processes, hierarchies, NOBODY, GROUP);
+    try {
+      const watch = await startWatch(processes, ffrtmp);
+      const exporter = await startExporter(processes);
+      const daemons: Daemon[] = [
+        { name: "ffrtmp watch", child: watch },
+        { name: "cgrulesengd", child: rules.child },
+        {
+          name: `process-exporter, ${SCRAPES_PER_MINUTE} scrapes a minute`,
+          child: exporter,
+          ask: async () => void (await (await fetch(`http://${EXPORTER_ADDRESS}/metrics`)).text()),
+        },
+      ];
+      const cpu = new Map<Daemon, number[]>(daemons.map((daemon) => [daemon, []]));
+      let growthKb = 0;
+      for (const count of [0, 1000, 5000]) {
+        // The last one stays long enough to show what grows.
+        const seconds = quick ? 10 : count === 5000 ? 600 : 60;
+        progress(`${count} idle processes for ${seconds} s`);
+        await crowd.grow(count);
+        await Bun.sleep(quick ? 6000 : 20_000);
+        const before = readMemory(watch.pid).privateDirty;
+        const used = await cpuPerMinute(daemons, seconds);
+        growthKb = readMemory(watch.pid).privateDirty - before;
+        for (const daemon of daemons) cpu.get(daemon)?.push(used.get(daemon) ?? Number.NaN);
+      }
+      const memory = new Map(daemons.map((daemon) => [daemon, readMemory(daemon.child.pid)]));
+      const stormSeconds = quick ? 4 : 15;
+      progress(`fork storm for ${stormSeconds} s`);
+      const storm = await stormCpu(processes, daemons.slice(0, 2), stormSeconds);
+      const rows = daemons.map((daemon) => [
+        daemon.name,
+        ...(cpu.get(daemon) ?? []).map((seconds) => seconds.toFixed(4)),
+        storm.cpuShare.has(daemon) ? `${((storm.cpuShare.get(daemon) ?? 0) * 100).toFixed(1)} %` : "–",
+        memory.get(daemon)?.proportional ?? "",
+        memory.get(daemon)?.privateDirty ?? "",
+      ]);
+      const share = (cpu.get(daemons[0] as Daemon)?.[2] ?? Number.NaN) / 60;
+      const privateKb = memory.get(daemons[0] as Daemon)?.privateDirty ?? Number.NaN;
+      const headings = ["CPU s/min with idle processes: 0", "1,000", "5,000", "core in the storm"];
+      return [
+        markdownTable(["daemon", ...headings, "kB proportional", "kB private dirty"], rows),
+        "",
+        `The storm: ${Math.round(storm.forksPerSecond)} forks/s, both daemons at once; memory at 5,000 processes.`,
+        "",
+        target(`at most 0.1 % of a core at 5,000: ${(share * 100).toFixed(3)} %`, share <= MOST_CORE_SHARE),
+        target(
+          `private memory at most ${MOST_PRIVATE_KB / 1024} MB: ${(privateKb / 1024).toFixed(1)} MB`,
+          privateKb <= MOST_PRIVATE_KB,
+        ),
+        target(
+          `not growing: ${growthKb} kB more after ${quick ? "10 seconds" : "10 minutes"} (up to ${MOST_GROWTH_KB} is noise)`,
+          growthKb <= MOST_GROWTH_KB,
+        ),
+        ...(storm.forksPerSecond < LEAST_FORKS_PER_SECOND
+          ? [target(`a storm of ${LEAST_FORKS_PER_SECOND} forks/s could not be raised here`, false)]
+          : []),
+      ].join("\n");
+    } finally {
+      await processes.stop(rules.child);
+      rules.cleanUp();
+      removeGroups(hierarchies, GROUP);
+    }
+  },
+};
+
+async function startWatch(processes: Processes, ffrtmp: FfrtmpUnderTest): Promise<Bun.Subprocess> {
+  const log = join(ffrtmp.directory, "watch.log");
+  const child = processes.start([ffrtmp.executable, "watch", "--target", NOBODY], {
+    env: ffrtmp.environment,
+    stderr: openSync(log, "a"),
+  });
+  await eventually("ffrtmp watch is ready", () =>
+    readFileSync(log, "utf8").includes("Watching for") ? true : undefined,
+  );
+  return child;
+}
+
+async function startExporter(processes: Processes): Promise<Bun.Subprocess> {
+  const child = processes.start([
+    "prometheus-process-exporter",
+    ...["-procnames", NOBODY, "-web.listen-address", EXPORTER_ADDRESS],
+  ]);
+  for (let attempt = 0; ; attempt++) {
+    try {
+      await fetch(`http://${EXPORTER_ADDRESS}/metrics`);
+      return child;
+    } catch (error) {
+      if (attempt > 100) throw new Error("prometheus-process-exporter does not answer", { cause: error });
+      await Bun.sleep(50);
+    }
+  }
+}
+
+async function cpuPerMinute(daemons: Daemon[], seconds: number): Promise<Map<Daemon, number>> {
+  const before = new Map(daemons.map((daemon) => [daemon, readCpuSeconds(daemon.child.pid)]));
+  const from = performance.now();
+  const asked = 60 / SCRAPES_PER_MINUTE;
+  // At least one question in a short window, and the share of a minute that it stands for.
+  const questions = Math.max(1, Math.round(seconds / asked));
+  for (let question = 0; question < questions; question++) {
+    for (const { ask } of daemons) await ask?.();
+    await Bun.sleep((seconds * 1000) / questions);
+  }
+  const minutes = (performance.now() - from) / 60_000;
+  return new Map(
+    daemons.map((daemon) => {
+      const used = readCpuSeconds(daemon.child.pid) - (before.get(daemon) ?? 0);
+      return [daemon, daemon.ask ? (used / questions) * SCRAPES_PER_MINUTE : used / minutes];
+    }),
+  );
+}
+
+async function stormCpu(
+  processes: Processes,
+  daemons: Daemon[],
+  seconds: number,
+): Promise<{ forksPerSecond: number; cpuShare: Map<Daemon, number> }> {
+  const storm = processes.start(["stress-ng", "--fork", "2", "--timeout", `${seconds + 5}s`, "--quiet"]);
+  await Bun.sleep(1000);
+  const before = new Map(daemons.map((daemon) => [daemon, readCpuSeconds(daemon.child.pid)]));
+  const forksBefore = readForks();
+  const from = performance.now();
+  await Bun.sleep(seconds * 1000);
+  const elapsed = (performance.now() - from) / 1000;
+  const cpuShare = new Map(
+    daemons.map((daemon) => [
+      daemon,
+      (readCpuSeconds(daemon.child.pid) - (before.get(daemon) ?? 0)) / elapsed,
+    ]),
+  );
+  const forksPerSecond = (readForks() - forksBefore) / elapsed;
+  await processes.stop(storm);
+  return { forksPerSecond, cpuShare };
+}
+
+// processes 2839212
+function readForks(): number {
+  return Number(/^processes (\d+)$/m.exec(readFileSync("/proc/stat", "utf8"))?.[1] ?? 0);
+}

@@ -1,2 +1,89 @@
-import type { Benchmark } from "./lib/benchmark.ts";
-export const scan: Benchmark = { title: "Scan", needs: {}, run: async () => "" };
+import { openGovernor } from "../src/cli/session.ts";
+import { ProcessScan } from "../src/kernel/events/processScan.ts";
+import { realHost } from "../src/kernel/host.ts";
+import { listPids } from "../src/kernel/proc/table.ts";
+import { USUAL_TARGETS } from "../src/policy/targets.ts";
+import { judgeProcess } from "../src/watch/judge.ts";
+import { type Benchmark, progress } from "./lib/benchmark.ts";
+import { Crowd, countProcesses } from "./lib/crowd.ts";
+import { FfrtmpUnderTest } from "./lib/ffrtmp.ts";
+import { median } from "./lib/statistics.ts";
+import { markdownTable, target } from "./lib/table.ts";
+
+const MOST_MS_PER_100 = 1;
+
+/** What a look at all processes costs, with the code of `watch` in this very process. */
+export const scan: Benchmark = {
+  title: "Scan: a look at all processes",
+  needs: {},
+  async run({ quick }) {
+    using ffrtmp = new FfrtmpUnderTest();
+    await using crowd = new Crowd();
+    const governor = openGovernor({ statePath: ffrtmp.state });
+    const rounds = quick ? 10 : 50;
+    const rows: (string | number)[][] = [];
+    const perHundred: number[] = [];
+    for (const count of [100, 1000, 5000]) {
+      progress(`${count} processes`);
+      await crowd.grow(count);
+      const scan = new ProcessScan(realHost(), 0);
+      const present = countProcesses();
+      const standing = medianTime(
+        rounds,
+        () => scan.scan(),
+        () => undefined,
+      );
+      // A process that came and went makes the next scan list and compare everything.
+      const listing = medianTime(
+        rounds,
+        () => scan.scan(),
+        () => void Bun.spawnSync(["true"]),
+      );
+      const judging = medianTime(
+        Math.ceil(rounds / 5),
+        () => {
+          for (const pid of listPids(governor.host)) judgeProcess(governor, USUAL_TARGETS, pid);
+        },
+        () => undefined,
+      );
+      perHundred.push((listing * 100) / present);
+      rows.push([
+        `${present} processes`,
+        ...[standing, listing, judging].map((time) => time.toFixed(2)),
+        ((listing * 100) / present).toFixed(2),
+        ((judging * 100) / present).toFixed(2),
+      ]);
+    }
+    governor.ledger.close();
+    const worst = Math.max(...perHundred);
+    return [
+      markdownTable(
+        [
+          "ms",
+          "nothing new",
+          "full scan",
+          "every process judged (at start, after loss)",
+          "full scan per 100",
+          "judged per 100",
+        ],
+        rows,
+      ),
+      "",
+      target(
+        `a full scan takes at most ${MOST_MS_PER_100} ms per 100 processes: ${worst.toFixed(2)}`,
+        worst <= MOST_MS_PER_100,
+      ),
+    ].join("\n");
+  },
+};
+
+function medianTime(rounds: number, act: () => unknown, prepare: () => void): number {
+  const times: number[] = [];
+  for (let round = 0; round < rounds; round++) {
+    prepare();
+    const from = performance.now();
+    act();
+    times.push(performance.now() - from);
+  }
+  return median(times);
+}

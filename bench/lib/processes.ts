@@ -26,23 +26,14 @@ export class Processes implements AsyncDisposable {
   }
 }
 
-const CLOCK_TICKS_PER_SECOND = 100;
-
-/** CPU time that a process has used, its threads and reaped children included, in seconds. Source: /proc/PID/schedstat per thread. */
+/** CPU time that a process has used in all of its threads, in seconds. Source: /proc/PID/task/TID/schedstat, ns. */
 export function readCpuSeconds(pid: number): number {
-  // /proc/PID/stat counts in ticks of 10 ms, too coarse for a daemon that sleeps; schedstat counts ns, per thread.
+  // Not /proc/PID/stat, whose ticks of 10 ms are too coarse for a daemon that sleeps.
   let nanoseconds = 0;
   for (const tid of readdirSync(`/proc/${pid}/task`)) {
     nanoseconds += Number(readFileSync(`/proc/${pid}/task/${tid}/schedstat`, "utf8").split(" ")[0]);
   }
   return nanoseconds / 1e9;
-}
-
-/** Ticks of children that were reaped, in seconds: fields 16 and 17 of /proc/PID/stat. */
-export function readChildCpuSeconds(pid: number): number {
-  const text = readFileSync(`/proc/${pid}/stat`, "utf8");
-  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-  return (Number(fields[13]) + Number(fields[14])) / CLOCK_TICKS_PER_SECOND;
 }
 
 export interface MemoryKb {

@@ -8,10 +8,6 @@ export function median(sample: readonly number[]): number {
   return quantile(sample, 0.5);
 }
 
-export function sum(sample: readonly number[]): number {
-  return sample.reduce((total, value) => total + value, 0);
-}
-
 export function shuffled<T>(items: readonly T[]): T[] {
   return items
     .map((item) => ({ item, key: Math.random() }))
