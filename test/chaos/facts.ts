@@ -60,6 +60,8 @@ export interface JobFacts {
   pid: number | null;
   startTicks: number | null;
   startedMs: number | null;
+  /** `null` once it has ended. */
+  observerPid: number | null;
   result: ResultFacts | null;
 }
 

@@ -61,6 +61,7 @@ function job(change: Partial<JobFacts> = {}): JobFacts {
     pid: 4026,
     startTicks: 99,
     startedMs: 1400,
+    observerPid: null,
     result: RESULT,
     ...change,
   };

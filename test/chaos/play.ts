@@ -83,6 +83,11 @@ class Round {
         return this.#wasHeld.get(id);
       }),
     );
+    await this.#wait("every open job has an observer that lives", () =>
+      this.#readJobs().every(
+        ({ state, observerPid }) => state === "ended" || (observerPid !== null && isRunning(observerPid)),
+      ),
+    );
     this.#look();
     // Last words carry the file system's time, which is up to one tick of the kernel behind.
     await Bun.sleep(LOOK_INTERVAL_MS);
@@ -289,6 +294,7 @@ interface Row {
   pid: number | null;
   start_ticks: number | null;
   started_ms: number | null;
+  observer_pid: number | null;
   ending: string | null;
   exit_code: number | null;
   signal: string | null;
@@ -316,6 +322,7 @@ function toFacts(row: Row): JobFacts {
     pid: row.pid,
     startTicks: row.start_ticks,
     startedMs: row.started_ms,
+    observerPid: row.observer_pid,
     result,
   };
 }
