@@ -78,6 +78,8 @@ class Round {
       living.every(({ id }) => {
         const pid = this.#livingPid(id);
         const isOpen = this.#jobsOf(id).some(({ state }) => state !== "ended");
+        // It ended, or was released, while we waited.
+        this.#wasHeld.delete(id);
         if (pid === undefined || !isOpen) return true;
         this.#wasHeld.set(id, this.#governors.isHeld(pid));
         return this.#wasHeld.get(id);
