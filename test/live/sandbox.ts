@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { type Hierarchy, readHierarchies } from "../../src/kernel/cgroup/hierarchies.ts";
 import { realHost } from "../../src/kernel/host.ts";
-import { readStat } from "../../src/kernel/proc/stat.ts";
+import { hasEnded, readStat } from "../../src/kernel/proc/stat.ts";
 import { locateState } from "../../src/ledger/location.ts";
 
 /** The compiled executable: what users run is what is tested. `FFRTMP_TEST_EXECUTABLE` names another one. */
@@ -259,7 +259,7 @@ export async function eventually<T>(
 /** Whether a process runs; one that ended and was not collected does not. */
 export function isRunning(pid: number, startTicks?: number): boolean {
   const stat = readStat(host, pid);
-  if (stat === "gone" || stat.state === "Z" || stat.state === "X") return false;
+  if (stat === "gone" || hasEnded(stat)) return false;
   return startTicks === undefined || stat.startTicks === startTicks;
 }
 
