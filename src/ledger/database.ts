@@ -4,6 +4,10 @@ import { dirname } from "node:path";
 import { explain } from "../kernel/cgroup/knob.ts";
 import { ForeignDatabase, isCurrent, migrate, NewerSchema, refuseOthers } from "./migrations.ts";
 
+/** How long another ffrtmp's lock is waited for. */
+const PATIENCE_MS = 5000;
+const RETRY_MS = 2;
+
 /** Opens one ledger file, making it and its directory when they are not there. Throws what SQLite or the file system says. */
 export function openFile(path: string): Database {
   mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
@@ -12,17 +16,36 @@ export function openFile(path: string): Database {
     // The timeout first of all: whatever comes next may meet another ffrtmp's lock. NORMAL: a commit survives the
     // death of every process; only power loss can take the last ones, and with them the jobs. A short log, because
     // most ffrtmps leave without a checkpoint and the next one has to read it.
-    db.run("PRAGMA busy_timeout = 5000; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 200");
+    db.run(
+      `PRAGMA busy_timeout = ${PATIENCE_MS}; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 200`,
+    );
     if (!isCurrent(db)) {
       // Before the mode, which is written into the file.
       refuseOthers(db);
-      db.run("PRAGMA journal_mode = WAL");
+      writeAhead(db);
       migrate(db);
     }
     return db;
   } catch (error) {
     db.close();
     throw error;
+  }
+}
+
+/**
+ * Two processes that make the same new ledger meet here, and for this one lock SQLite does not wait: it cannot tell
+ * that the other is not waiting too. So we do.
+ */
+function writeAhead(db: Database): void {
+  const start = performance.now();
+  for (;;) {
+    try {
+      db.run("PRAGMA journal_mode = WAL");
+      return;
+    } catch (error) {
+      if (!isSqlite(error, "SQLITE_BUSY") || performance.now() - start > PATIENCE_MS) throw error;
+      Bun.sleepSync(RETRY_MS);
+    }
   }
 }
 

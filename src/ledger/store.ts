@@ -19,9 +19,12 @@ const IS_REMARK = /^INSERT INTO notes /;
 /** Told about what an operator has to know: the ledger cannot be written, or was damaged. */
 export type OnTrouble = (message: string) => void;
 
+/** How soon changes that wait are tried again when no later one comes: a job may run for days. */
+const FLUSH_INTERVAL_MS = 3000;
+
 /**
  * A SQLite file that governing never has to wait for. While it cannot be written, changes wait in memory and are
- * tried again with each later one; a damaged file is set aside under a dated name and a new one begun.
+ * tried again with each later one and from time to time; a damaged file is set aside under a dated name and a new one begun.
  */
 export class LedgerStore {
   readonly path: string;
@@ -32,6 +35,7 @@ export class LedgerStore {
   #inMemoryBecause: string | undefined;
   #waiting: Statement[] = [];
   #saidLoss = false;
+  #flushing: ReturnType<typeof setInterval> | undefined;
 
   constructor(path: string, onTrouble: OnTrouble) {
     this.path = path;
@@ -64,7 +68,7 @@ export class LedgerStore {
   write(sql: string, parameters: Row): void {
     if (this.#inMemoryBecause !== undefined) {
       this.countChanges(sql, parameters);
-      this.#waiting.push([sql, parameters]);
+      this.#keep([sql, parameters]);
       return;
     }
     try {
@@ -75,7 +79,7 @@ export class LedgerStore {
     } catch (error) {
       if (!isMediumTrouble(error)) throw error;
       this.#sayLoss(error);
-      this.#waiting.push([sql, parameters]);
+      this.#keep([sql, parameters]);
     }
   }
 
@@ -109,6 +113,12 @@ export class LedgerStore {
     this.#onTrouble(`${text} could not be written to the ledger ${this.path}`);
   }
 
+  #keep(statement: Statement): void {
+    this.#waiting.push(statement);
+    this.#flushing ??= setInterval(() => this.flush(), FLUSH_INTERVAL_MS);
+    this.#flushing.unref();
+  }
+
   #writeWaiting(): void {
     for (let next = this.#waiting[0]; next; next = this.#waiting[0]) {
       try {
@@ -120,6 +130,8 @@ export class LedgerStore {
       }
       this.#waiting.shift();
     }
+    clearInterval(this.#flushing);
+    this.#flushing = undefined;
   }
 
   #guard<T>(action: (db: Database) => T): T {

@@ -1,5 +1,5 @@
 import { expect } from "bun:test";
-import { readFileSync, writeFileSync } from "node:fs";
+import { openSync, readFileSync, writeFileSync } from "node:fs";
 import { realHost } from "../../src/kernel/host.ts";
 import { listThreads, listTree } from "../../src/kernel/proc/table.ts";
 import { getIoprio } from "../../src/sys/ioprio.ts";
@@ -121,8 +121,10 @@ async function startThreadedTree(): Promise<number> {
 
 async function attachAndLetGo(jobId: string, pid: number, flags: string[]): Promise<void> {
   const args = ["attach", "--pid", String(pid), "--job-id", jobId, ...flags];
-  const observer = sandbox().start(args, { stdout: "ignore", stderr: "ignore" });
+  const output = sandbox().path(`${jobId}.err`);
+  const observer = sandbox().start(args, { stdout: "ignore", stderr: openSync(output, "w") });
   await until(`${jobId} is governed`, async () => {
+    if (observer.exitCode !== null) throw new Error(readFileSync(output, "utf8"));
     const { code, stdout } = await sandbox().run(["inspect", jobId, "--json"]);
     return code === 0 && JSON.parse(stdout).state === "running";
   });

@@ -1,6 +1,14 @@
 import { Database } from "bun:sqlite";
 import { expect } from "bun:test";
-import { readdirSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  openSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  truncateSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { realHost } from "../../src/kernel/host.ts";
 import { readIdentity } from "../../src/kernel/proc/identity.ts";
 import { isRunning, lacksLimits, type Sandbox, testIf, until, useSandbox } from "./sandbox.ts";
@@ -45,6 +53,37 @@ anyTest("twenty runs at once on a new ledger are all recorded, each with its own
   const db = openLedger(sandbox());
   expect(db.query("PRAGMA integrity_check").get()).toEqual({ integrity_check: "ok" });
   db.close();
+});
+
+anyTest("commands that make the same new ledger at the same moment wait for each other", async () => {
+  for (let round = 0; round < 15; round++) {
+    const state = sandbox().path(`state-${round}`);
+    const ended = await Promise.all([0, 1, 2, 3].map(() => sandbox().run(["ps", "--state-path", state])));
+    expect(ended.map(({ stderr }) => stderr)).toEqual(["", "", "", ""]);
+  }
+});
+
+anyTest("what could not be written is written as soon as it can be, while the job still runs", async () => {
+  const state = sandbox().path("late");
+  writeFileSync(state, "where the state directory should be");
+  const errors = sandbox().path("err");
+  const wrapper = sandbox().start(
+    ["run", "--state-path", state, "--job-id", "early", "--", "sleep", "1000"],
+    {
+      stderr: openSync(errors, "w"),
+    },
+  );
+  await until("it has said so", () => readFileSync(errors, "utf8").includes("cannot write the ledger"));
+  unlinkSync(state);
+  // Not asked of ffrtmp, which would take up what it finds running.
+  await until("the job is on record", () => countJobs(`${state}/ledger.db`) === 1);
+  const [job] = JSON.parse((await sandbox().run(["ps", "--json", "--state-path", state])).stdout);
+  sandbox().adopt(job.pid);
+  expect(job).toMatchObject({ job_id: "early", state: "running", mode: "run" });
+  process.kill(job.pid, "SIGKILL");
+  expect(await wrapper.exited).toBe(137);
+  const [result] = JSON.parse((await sandbox().run(["history", "--json", "--state-path", state])).stdout);
+  expect(result).toMatchObject({ signal: "SIGKILL", exit_evidence: "parent" });
 });
 
 const DAMAGES: Record<string, (ledger: string) => void> = {
@@ -184,6 +223,18 @@ function ledgerPath(box: Sandbox): string {
 
 function openLedger(box: Sandbox): Database {
   return new Database(ledgerPath(box));
+}
+
+/** 0 while there is no such ledger, or it is just being made. */
+function countJobs(path: string): number {
+  try {
+    const db = new Database(path, { readonly: true });
+    const { length } = db.query("SELECT key FROM jobs").all();
+    db.close();
+    return length;
+  } catch {
+    return 0;
+  }
 }
 
 /** Until then the newest rows are in the log beside the file, and damage to the file would not touch them. */
