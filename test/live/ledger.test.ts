@@ -13,6 +13,7 @@ import {
 } from "node:fs";
 import { realHost } from "../../src/kernel/host.ts";
 import { readIdentity } from "../../src/kernel/proc/identity.ts";
+import { listTree } from "../../src/kernel/proc/table.ts";
 import { isRunning, lacksLimits, type Sandbox, testIf, until, useSandbox } from "./sandbox.ts";
 
 const sandbox = useSandbox();
@@ -88,11 +89,12 @@ anyTest("what could not be written is written as soon as it can be, while the jo
     },
   );
   await until("it has said so", () => readFileSync(errors, "utf8").includes("cannot write the ledger"));
+  await until("its workload runs", () => listTree(realHost(), wrapper.pid).length === 2);
+  for (const pid of listTree(realHost(), wrapper.pid)) sandbox().adopt(pid);
   unlinkSync(state);
   // Not asked of ffrtmp, which would take up what it finds running.
   await until("the job is on record", () => countJobs(`${state}/ledger.db`) === 1);
   const [job] = JSON.parse((await sandbox().run(["ps", "--json", "--state-path", state])).stdout);
-  sandbox().adopt(job.pid);
   expect(job).toMatchObject({ job_id: "early", state: "running", mode: "run" });
   process.kill(job.pid, "SIGKILL");
   expect(await wrapper.exited).toBe(137);
