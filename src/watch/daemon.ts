@@ -42,6 +42,8 @@ export class WatchDaemon {
   readonly #options: WatchOptions;
   readonly #log: (line: string) => void;
   readonly #timers: ReturnType<typeof setInterval>[] = [];
+  /** Ends that were told and are not dealt with yet, by the key of their jobs. */
+  readonly #toldEnds = new Map<string, { job: JobRecord; ending: Ending }>();
   /** Ends that were seen of jobs whose own observer lives and is about to record them. */
   readonly #seenEnds = new Map<string, Ending>();
   readonly #scan: ProcessScan;
@@ -86,7 +88,7 @@ export class WatchDaemon {
     this.#log = log;
     this.#events = events;
     this.#account = new WatchAccount(governor, events, options);
-    this.#observer = new JobObserver(events, (job, ending) => this.#end(job, ending));
+    this.#observer = new JobObserver(events, (job, ending) => this.#postponeEnd(job, ending));
     // Before the first look at everything: what appears during that look is new to the scan.
     this.#scan = new ProcessScan(governor.host, YOUNG_MS);
     this.#timers.push(
@@ -98,6 +100,7 @@ export class WatchDaemon {
   /** Lets every job go; they and their limits stay. */
   async stop(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
+    for (const key of this.#toldEnds.keys()) this.#endTold(key);
     const { ledger, self, host } = this.#governor;
     for (const job of this.#observer.jobs().values()) {
       if (!isSame(job.observer, self)) continue;
@@ -174,6 +177,22 @@ export class WatchDaemon {
     }
   }
 
+  /**
+   * Closing a job takes milliseconds and can wait; a process that has just appeared cannot, for it may be gone by then.
+   * So ends are dealt with one at a time, whenever nothing else has been told.
+   */
+  #postponeEnd(job: JobRecord, ending: Ending): void {
+    this.#toldEnds.set(job.key, { job, ending });
+    setImmediate(() => this.#endTold(job.key));
+  }
+
+  #endTold(key: string): void {
+    const told = this.#toldEnds.get(key);
+    if (!told) return;
+    this.#toldEnds.delete(key);
+    this.#end(told.job, told.ending);
+  }
+
   #consider(pid: number): boolean {
     const judgement = judgeProcess(this.#governor, this.#options.targets, pid);
     return judgement.govern && this.#govern(pid, judgement.target);
@@ -181,6 +200,8 @@ export class WatchDaemon {
 
   #govern(pid: number, target: string): boolean {
     const jobId = autoJobId(target, pid);
+    // The pid may be that of a process which has just ended: its job has to make room for one of the same name.
+    for (const [key, { job }] of this.#toldEnds) if (job.pid === pid) this.#endTold(key);
     try {
       const wishes = { jobId, limits: this.#options.limits, intent: null, slaEligible: true };
       const { job, pidfd } = attach(this.#governor, pid, "watch", wishes);
@@ -238,7 +259,8 @@ export class WatchDaemon {
 
   #takeOverIfLeft(seen: JobRecord): void {
     const { ledger, host, self } = this.#governor;
-    if (isObserved(this.#governor, seen) || this.#seenEnds.has(seen.key)) return;
+    if (isObserved(this.#governor, seen)) return;
+    if (this.#seenEnds.has(seen.key) || this.#toldEnds.has(seen.key)) return;
     // It is over, and the evidence of how is about to come.
     if (this.#observer.jobs().has(seen.key) && !this.#isAlive(seen)) return;
     if (repairJob(this.#governor, seen) !== "unobserved") return;
