@@ -5,7 +5,7 @@ import { JobObserver } from "../govern/observe.ts";
 import { startExitEvents } from "../kernel/events/exitEvents.ts";
 import type { JobRecord } from "../ledger/records.ts";
 import { resultJson } from "../report/json.ts";
-import { summaryLine } from "../report/summary.ts";
+import { summaryLine, survivorsLine } from "../report/summary.ts";
 import { type JobFlags, wishesFrom } from "./jobOptions.ts";
 import { letGo } from "./letGo.ts";
 import { printErr, printJson, warn } from "./render/messages.ts";
@@ -35,9 +35,7 @@ export async function attach(flags: JobFlags & { pid: number }): Promise<number>
   }
   if (typeof end === "string") return letGo(governor, job, end);
   const { result, isOurs, survivors } = closeJob(governor, job, end);
-  if (survivors.length > 0) {
-    warn(`job ${job.jobId} ended and left processes running: PID ${survivors.join(", ")}; their limits stay`);
-  }
+  if (survivors.length > 0) warn(survivorsLine(job, survivors));
   if (isOurs && flags.json) printJson(resultJson(job, result));
   else if (isOurs) printErr(summaryLine(job, result));
   governor.ledger.close();

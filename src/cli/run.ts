@@ -14,7 +14,7 @@ import { Refusal } from "../govern/refusal.ts";
 import { realHost } from "../kernel/host.ts";
 import type { JobRecord, ResultRecord } from "../ledger/records.ts";
 import { resultJson } from "../report/json.ts";
-import { summaryLine } from "../report/summary.ts";
+import { summaryLine, survivorsLine } from "../report/summary.ts";
 import { signalNumber } from "../sys/waitStatus.ts";
 import { dropJobLog, openJobLog, runInBackground, startReporting } from "./background.ts";
 import { type JobFlags, wishesFrom } from "./jobOptions.ts";
@@ -85,9 +85,7 @@ async function follow(governor: Governor, { job, ended }: LaunchedJob, flags: Ru
   const signal = await Promise.race([ended, firstSignal()]);
   if (typeof signal === "string") return letGo(governor, job, signal);
   const { result, isOurs, survivors } = closeJob(governor, job, signal.ending, signal.measured);
-  if (survivors.length > 0) {
-    warn(`job ${job.jobId} ended and left processes running: PID ${survivors.join(", ")}; their limits stay`);
-  }
+  if (survivors.length > 0) warn(survivorsLine(job, survivors));
   if (isOurs) report(job, result, flags.json ?? false);
   else warn(`job ${job.jobId} was on record as ${result.ending} before it ended`);
   governor.ledger.close();

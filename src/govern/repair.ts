@@ -9,6 +9,7 @@ import type { Governor } from "./governor.ts";
 import { governTree } from "./governTree.ts";
 import { isLeader, oldestLeader } from "./leader.ts";
 import { adoptOrphanGroups } from "./orphans.ts";
+import { isWatchedByAnother } from "./standby.ts";
 
 /** What a look at one job on record came to. `left`: somebody else is about to close it, or its cgroup is in use. */
 export type Repair = "observed" | "unobserved" | "closed" | "released" | "left";
@@ -20,21 +21,6 @@ export type Repair = "observed" | "unobserved" | "closed" | "released" | "left";
 export function repairAll(governor: Governor): void {
   adoptOrphanGroups(governor);
   for (const job of governor.ledger.unreleasedJobs()) repairJob(governor, job);
-}
-
-const WATCH = "watch";
-
-/** Says in the ledger that this process stands by for every job in it. */
-export function announceWatch({ ledger, bootId, self }: Governor): void {
-  ledger.setNote(WATCH, JSON.stringify({ bootId, ...self } satisfies ProcessIdentity));
-}
-
-/** Whether a `watch` that is not us lives: it holds the processes of all jobs, and may know how one has ended. */
-function isWatchedByAnother({ ledger, host, self }: Governor): boolean {
-  const note = ledger.note(WATCH);
-  if (note === undefined) return false;
-  const watch = JSON.parse(note) as ProcessIdentity;
-  return watch.pid !== self.pid && isAlive(host, watch);
 }
 
 export function repairJob(governor: Governor, seen: JobRecord): Repair {

@@ -15,6 +15,11 @@ export function summaryLine(job: JobRecord, result: ResultRecord): string {
   ].join(" | ");
 }
 
+/** What is to be said of processes that outlive their job, and keep its cgroup and limits. */
+export function survivorsLine({ jobId }: JobRecord, survivors: number[]): string {
+  return `job ${jobId} ended and left processes running: PID ${survivors.join(", ")}; their limits stay`;
+}
+
 /** `0`, `SIGSEGV`, or `unknown`: never a number that nobody saw. */
 export function exitText({ exitCode, signal }: ResultRecord): string {
   return signal ?? exitCode?.toString() ?? "unknown";

@@ -4,7 +4,8 @@ import type { Governor } from "../govern/governor.ts";
 import { holdProcess } from "../govern/hold.ts";
 import { JobObserver } from "../govern/observe.ts";
 import { Refusal } from "../govern/refusal.ts";
-import { announceWatch, identityOf, isObserved, repairAll, repairJob } from "../govern/repair.ts";
+import { identityOf, isObserved, repairAll, repairJob } from "../govern/repair.ts";
+import { announceWatch } from "../govern/standby.ts";
 import { type EventChoice, startBestEvents } from "../kernel/events/bestEvents.ts";
 import type { ProcessEvent, ProcessEvents } from "../kernel/events/processEvents.ts";
 import { ProcessScan } from "../kernel/events/processScan.ts";
@@ -12,7 +13,7 @@ import type { Limits } from "../kernel/limits.ts";
 import { isAlive } from "../kernel/proc/identity.ts";
 import { listPids } from "../kernel/proc/table.ts";
 import type { JobRecord } from "../ledger/records.ts";
-import { summaryLine } from "../report/summary.ts";
+import { summaryLine, survivorsLine } from "../report/summary.ts";
 import { WatchAccount } from "./account.ts";
 import { judgeProcess } from "./judge.ts";
 
@@ -283,11 +284,7 @@ export class WatchDaemon {
     this.#seenEnds.delete(job.key);
     const { result, isOurs, survivors } = closeJob(this.#governor, current, ending);
     if (isOurs) this.#log(summaryLine(current, result));
-    if (survivors.length > 0) {
-      this.#log(
-        `Job ${job.jobId} ended and left processes running: PID ${survivors.join(", ")}; their limits stay`,
-      );
-    }
+    if (survivors.length > 0) this.#log(survivorsLine(job, survivors));
   }
 }
 

@@ -1,34 +1,15 @@
 import type { CpuMax } from "../../limits.ts";
-import { wantedText } from "../../limits.ts";
 import type { CgroupController, CgroupDirectory } from "../controller.ts";
-import {
-  heldAbove,
-  judgeWrite,
-  type KnobWrite,
-  readCounters,
-  readKnob,
-  readNumber,
-  tightestAbove,
-  writeKnob,
-} from "../knob.ts";
+import { applyCpuMax } from "../cpuMax.ts";
+import { judgeWrite, type KnobWrite, readCounters, readKnob, readNumber, writeKnob } from "../knob.ts";
 
 /** cgroup v1 `cpu`: Documentation/scheduler/sched-bwc.rst and sched-design-CFS.rst. */
 export const cpu: CgroupController = {
   name: "cpu",
   measures: true,
   apply: {
-    "cpu.max"(directory, { cpuMax }) {
-      const max = cpuMax as CpuMax;
-      const wanted = wantedText({ cpuMax: max }, "cpu.max") as string;
-      const cores = max.quotaUsec === "max" ? Number.POSITIVE_INFINITY : max.quotaUsec / max.periodUsec;
-      // A child's quota above its parent's is not only without effect: the kernel answers EINVAL.
-      const above = tightestAbove(directory, readCores);
-      if (above && above.value <= cores) {
-        return heldAbove("cpu.max", wanted, { text: `${above.value} cores`, path: above.path });
-      }
-      const write = writeQuota(directory, max);
-      return judgeWrite("cpu.max", wanted, write, (readBack) => readBack === wanted);
-    },
+    "cpu.max": (directory, limits) =>
+      applyCpuMax(directory, limits, readCores, (max) => writeQuota(directory, max)),
     "cpu.weight"(directory, { cpuWeight }) {
       const weight = cpuWeight as number;
       const shares = Math.max(2, Math.round((weight * 1024) / 100));

@@ -1,6 +1,6 @@
-import { type CpuMax, wantedText } from "../../limits.ts";
 import type { CgroupController, CgroupDirectory } from "../controller.ts";
-import { heldAbove, judgeWrite, readCounters, readKnob, tightestAbove, writeKnob } from "../knob.ts";
+import { applyCpuMax } from "../cpuMax.ts";
+import { judgeWrite, readCounters, readKnob, writeKnob } from "../knob.ts";
 
 /** cgroup v2 `cpu`: Documentation/admin-guide/cgroup-v2.rst. */
 export const cpu: CgroupController = {
@@ -8,21 +8,8 @@ export const cpu: CgroupController = {
   measures: true,
   dividesThreads: true,
   apply: {
-    "cpu.max"(directory, { cpuMax }) {
-      const max = cpuMax as CpuMax;
-      const wanted = wantedText({ cpuMax: max }, "cpu.max") as string;
-      const cores = max.quotaUsec === "max" ? Number.POSITIVE_INFINITY : max.quotaUsec / max.periodUsec;
-      const above = tightestAbove(directory, readCores);
-      if (above && above.value <= cores) {
-        return heldAbove("cpu.max", wanted, { text: `${above.value} cores`, path: above.path });
-      }
-      return judgeWrite(
-        "cpu.max",
-        wanted,
-        writeKnob(directory, "cpu.max", wanted),
-        (readBack) => readBack === wanted,
-      );
-    },
+    "cpu.max": (directory, limits) =>
+      applyCpuMax(directory, limits, readCores, (_max, wanted) => writeKnob(directory, "cpu.max", wanted)),
     "cpu.weight"(directory, { cpuWeight }) {
       const wanted = String(cpuWeight);
       return judgeWrite(
