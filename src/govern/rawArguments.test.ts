@@ -5,7 +5,7 @@ import { mayHaveLostBytes, viaShell } from "./rawArguments.ts";
 /** What a program receives that is started this way, word by word. */
 function received(words: Uint8Array[]): Uint8Array[] {
   const encoder = new TextEncoder();
-  const show = ["-e", "print join qq(\\0), map { length . qq(:$_) } @ARGV"].map((word) =>
+  const show = ["-e", "print join qq(\\0), map { length . qq(:$_) } @ARGV", "--"].map((word) =>
     encoder.encode(word),
   );
   const perl = Bun.which("perl") as string;

@@ -133,10 +133,15 @@ function lacksKernelThreads(): string | undefined {
   return stat !== "gone" && stat.isKernelThread ? undefined : "no thread of the kernel is to be seen here";
 }
 
-/** A process that has ended, and a parent that never asks. */
+/** A process that has ended, and a parent that never asks: it ends only once that is no shell any more, which might. */
 async function startZombie(sandbox: Sandbox): Promise<{ parent: number; child: number }> {
   const note = sandbox.path("zombie");
-  const { pid: parent } = sandbox.spawn(["sh", "-c", `true & echo $! > '${note}'; exec sleep 60`]);
+  const lifeOfChild = `until [ "$(cat /proc/$$/comm)" = sleep ]; do :; done`;
+  const { pid: parent } = sandbox.spawn([
+    "sh",
+    "-c",
+    `(${lifeOfChild}) & echo $! > '${note}'; exec sleep 60`,
+  ]);
   const child = await eventually("there is a child", () => {
     try {
       return Number(readFileSync(note, "utf8")) || undefined;
