@@ -3,6 +3,9 @@ import { resolve } from "node:path";
 import { locateState } from "./location.ts";
 
 const isRoot = process.geteuid?.() === 0;
+console.log(
+  `not tried: the state directory of ${isRoot ? "an ordinary user: this is root" : "root: this is not root"}`,
+);
 
 describe("locateState()", () => {
   it("takes the option before the environment", () => {

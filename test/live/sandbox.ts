@@ -207,7 +207,7 @@ export function useSandbox(): () => Sandbox {
 /** `test`, or a skip that says why, when this machine lacks what the tests need. */
 export function testIf(reason: string | undefined): typeof test {
   if (reason === undefined) return test;
-  console.log(`skipped: ${reason}`);
+  console.log(`not tried: ${reason}`);
   return test.skip as unknown as typeof test;
 }
 
