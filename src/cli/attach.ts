@@ -3,6 +3,7 @@ import { closeJob, type Ending } from "../govern/close.ts";
 import type { Governor } from "../govern/governor.ts";
 import { JobObserver } from "../govern/observe.ts";
 import { startExitEvents } from "../kernel/events/exitEvents.ts";
+import type { ProcessEvents } from "../kernel/events/processEvents.ts";
 import type { JobRecord } from "../ledger/records.ts";
 import { resultJson } from "../report/json.ts";
 import { summaryLine, survivorsLine } from "../report/summary.ts";
@@ -29,6 +30,8 @@ export async function attach(flags: JobFlags & { pid: number }): Promise<number>
   const observation = await observe(governor, attached);
   giveUpSignalsAloud();
   const end = await Promise.race([signal, observation.ending, detachOf(governor, job)]);
+  // A listener that leaves without a word stays counted in the kernel.
+  await observation.events.stop();
   if (end === "detached") {
     warn(`job ${job.jobId} was released; PID ${job.pid} goes on`);
     return 0;
@@ -46,12 +49,12 @@ export async function attach(flags: JobFlags & { pid: number }): Promise<number>
 async function observe(
   governor: Governor,
   { job, pidfd }: AttachedJob,
-): Promise<{ ending: Promise<Ending> }> {
+): Promise<{ events: ProcessEvents; ending: Promise<Ending> }> {
   const { promise, resolve } = Promise.withResolvers<Ending>();
   const events = await startExitEvents(governor.host, (batch) => observer.take(batch));
   const observer = new JobObserver(events, (_job, ending) => resolve(ending));
   observer.observe(job, pidfd);
-  return { ending: promise };
+  return { events, ending: promise };
 }
 
 /** Another ffrtmp may release the job; nothing but the ledger tells. */

@@ -7,6 +7,7 @@ import type { ProcessIdentity } from "../kernel/proc/identity.ts";
 import { hasEnded, type ProcStat, readStat } from "../kernel/proc/stat.ts";
 import { readArguments, readOwner, readWorkingDirectory } from "../kernel/proc/table.ts";
 import type { JobRecord } from "../ledger/records.ts";
+import { closeFd } from "../sys/pidfd.ts";
 import { beginOnRecord, governedAlready, groupInUse } from "./begin.ts";
 import { closeJob, endedUnknown } from "./close.ts";
 import type { Governor } from "./governor.ts";
@@ -32,18 +33,35 @@ export function attach(
   mode: "attach" | "watch",
   wishes: JobWishes,
 ): AttachedJob {
-  const { host, ledger } = governor;
+  const { host } = governor;
   const stat = checkGovernable(governor, pid);
   const identity: ProcessIdentity = { bootId: governor.bootId, pid, startTicks: stat.startTicks };
   const hold = holdProcess(host, identity);
   if (hold === "gone") throw new Refusal(`process ${pid} does not exist`, "it ended just now");
 
+  try {
+    return { job: governHeld(governor, stat, mode, wishes), pidfd: hold.pidfd };
+  } catch (error) {
+    // A daemon is refused many processes in its life, and must not keep a descriptor of each.
+    if (hold.pidfd !== undefined) closeFd(hold.pidfd);
+    throw error;
+  }
+}
+
+function governHeld(
+  governor: Governor,
+  stat: ProcStat,
+  mode: "attach" | "watch",
+  wishes: JobWishes,
+): JobRecord {
+  const { host, ledger, bootId } = governor;
+  const { pid, startTicks } = stat;
   const cgroup = planCgroup(governor, pid, wishes);
   const job = newJob(governor, mode, wishes, readArguments(host, pid));
   if (job.command.length === 0) job.command = [stat.comm];
   Object.assign(job, {
     pid,
-    startTicks: stat.startTicks,
+    startTicks,
     cwd: readWorkingDirectory(host, pid) ?? null,
     uid: readOwner(host, pid) ?? null,
     cgroup: storeJobCgroup(cgroup),
@@ -56,14 +74,14 @@ export function attach(
     closeJob(governor, job, endedUnknown("never_started", String(error)));
     throw error instanceof GroupInUse ? groupInUse(job, error) : error;
   }
-  governTree(governor, job, cgroup, identity);
+  governTree(governor, job, cgroup, { bootId, pid, startTicks });
   ledger.change(job, {
     state: "running",
     startedMs: host.now(),
     cgroup: storeJobCgroup(cgroup),
     outcomes: job.outcomes,
   });
-  return { job, pidfd: hold.pidfd };
+  return job;
 }
 
 function checkGovernable(governor: Governor, pid: number): ProcStat {
