@@ -36,6 +36,8 @@ export function wishesFrom(flags: JobFlags, jobId: string): JobWishes {
     limits: limitsFrom(flags),
     intent: flags.intent ?? null,
     slaEligible: flags.slaEligible ?? false,
+    tenant: null,
+    labels: {},
   };
 }
 

@@ -9,6 +9,9 @@ export interface JobWishes {
   limits: Limits;
   intent: string | null;
   slaEligible: boolean;
+  /** On whose account it runs, in the operator's word; `null`: nobody's. */
+  tenant: string | null;
+  labels: Record<string, string>;
 }
 
 /** Longer names would not fit into a file name together with what we put around them. */
@@ -72,8 +75,8 @@ export function newJob(governor: Governor, mode: JobMode, wishes: JobWishes, com
     observer: governor.self,
     intent: wishes.intent,
     slaEligible: wishes.slaEligible,
-    tenant: null,
-    labels: {},
+    tenant: wishes.tenant,
+    labels: wishes.labels,
     limits: wishes.limits,
     outcomes: [],
     cgroup: [],

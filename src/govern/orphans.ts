@@ -32,7 +32,7 @@ function adoptGroup(governor: Governor, jobId: string, directories: StoredDirect
     if (ledger.unreadableBecause === undefined) removeJobCgroup(cgroup);
     return;
   }
-  const wishes = { jobId, limits: {}, intent: null, slaEligible: false };
+  const wishes = { jobId, limits: {}, intent: null, slaEligible: false, tenant: null, labels: {} };
   const job = newJob(governor, "run", wishes, readArguments(host, root.pid));
   Object.assign(job, {
     state: "running",

@@ -204,7 +204,8 @@ export class WatchDaemon {
     // The pid may be that of a process which has just ended: its job has to make room for one of the same name.
     for (const [key, { job }] of this.#toldEnds) if (job.pid === pid) this.#endTold(key);
     try {
-      const wishes = { jobId, limits: this.#options.limits, intent: null, slaEligible: true };
+      const { limits } = this.#options;
+      const wishes = { jobId, limits, intent: null, slaEligible: true, tenant: null, labels: {} };
       const { job, pidfd } = attach(this.#governor, pid, "watch", wishes);
       this.#log(`Attaching to PID ${pid} (${target}) as job ${jobId}`);
       for (const { limit, outcome, because } of job.outcomes) {
