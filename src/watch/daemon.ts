@@ -6,6 +6,7 @@ import { JobObserver } from "../govern/observe.ts";
 import { Refusal } from "../govern/refusal.ts";
 import { identityOf, isObserved, repairAll, repairJob } from "../govern/repair.ts";
 import { announceWatch } from "../govern/standby.ts";
+import { GraceThread } from "../kernel/cgroup/graceThread.ts";
 import { type EventChoice, startBestEvents } from "../kernel/events/bestEvents.ts";
 import type { ProcessEvent, ProcessEvents } from "../kernel/events/processEvents.ts";
 import { ProcessScan } from "../kernel/events/processScan.ts";
@@ -53,6 +54,7 @@ export class WatchDaemon {
   readonly #seenEnds = new Map<string, Ending>();
   readonly #scan: ProcessScan;
   readonly #account: WatchAccount;
+  readonly #grace: GraceThread;
   /** Open jobs that are not observed by us, as of the last change that others made in the ledger. */
   #jobsOfOthers = new Map<string, JobRecord>();
   #ledgerVersion: number | undefined;
@@ -93,6 +95,7 @@ export class WatchDaemon {
     this.#log = log;
     this.#events = events;
     this.#account = new WatchAccount(governor, events, options);
+    this.#grace = new GraceThread(governor.hierarchies);
     this.#observer = new JobObserver(events, (job, ending) => this.#postponeEnd(job, ending));
     // Before the first look at everything: what appears during that look is new to the scan.
     this.#scan = new ProcessScan(governor.host, YOUNG_MS);
@@ -105,6 +108,7 @@ export class WatchDaemon {
     clearInterval(this.#reconciling);
     clearInterval(this.#standingBy);
     this.#ledgerWatch?.close();
+    this.#grace.stop();
     for (const key of this.#toldEnds.keys()) this.#endTold(key);
     const { ledger, self, host } = this.#governor;
     for (const job of this.#observer.jobs().values()) {
@@ -201,7 +205,9 @@ export class WatchDaemon {
 
   #consider(pid: number): boolean {
     const judgement = judgeProcess(this.#governor, this.#options.targets, pid);
-    return judgement.govern && this.#govern(pid, judgement.target);
+    if (!judgement.govern) return false;
+    this.#grace.startWaiting();
+    return this.#govern(pid, judgement.target);
   }
 
   #govern(pid: number, target: string): boolean {
