@@ -55,18 +55,21 @@ const filtersSection = z
   })
   .nullish();
 
-const matchSection = z.strictObject({
-  command: oneOrMore(commandPattern).optional(),
-  exe: oneOrMore(pathPattern).optional(),
-  argv: oneOrMore(argumentPattern).optional(),
-  user: oneOrMore(principal).optional(),
-  group: oneOrMore(principal).optional(),
-  cwd: oneOrMore(directoryPattern).optional(),
-  parent: oneOrMore(commandPattern).optional(),
-  cgroup: oneOrMore(cgroupPattern).optional(),
-  container: z.union([yesOrNo("true for any, false for none"), oneOrMore(anyPattern)]).optional(),
-  env: z.record(z.string(), oneOrMore(variablePattern)).optional(),
-});
+const matchSection = z.strictObject(
+  {
+    command: oneOrMore(commandPattern).optional(),
+    exe: oneOrMore(pathPattern).optional(),
+    argv: oneOrMore(argumentPattern).optional(),
+    user: oneOrMore(principal).optional(),
+    group: oneOrMore(principal).optional(),
+    cwd: oneOrMore(directoryPattern).optional(),
+    parent: oneOrMore(commandPattern).optional(),
+    cgroup: oneOrMore(cgroupPattern).optional(),
+    container: z.union([yesOrNo("true for any, false for none"), oneOrMore(anyPattern)]).optional(),
+    env: z.record(z.string(), oneOrMore(variablePattern)).optional(),
+  },
+  { error: "which processes it speaks of, such as {user: acme}; {} for all target commands" },
+);
 
 const rule = z.strictObject({
   name: word,
