@@ -1,8 +1,8 @@
-import { jobCgroupOf } from "../govern/close.ts";
+import { jobCgroupOf, usageOf } from "../govern/close.ts";
 import type { Governor } from "../govern/governor.ts";
 import { isObserved } from "../govern/repair.ts";
 import type { Usage } from "../kernel/cgroup/controller.ts";
-import { listMembers, readUsage } from "../kernel/cgroup/jobCgroup.ts";
+import { listMembers } from "../kernel/cgroup/jobCgroup.ts";
 import type { JobRecord, ResultRecord } from "../ledger/records.ts";
 import { formatDuration } from "../report/duration.ts";
 import { eventJson, isoTime, jobJson, resultJson, usageJson } from "../report/json.ts";
@@ -18,7 +18,7 @@ export function inspect(jobId: string, flags: StateFlags & { json?: boolean }): 
   const job = findJob(governor, jobId);
   const result = governor.ledger.result(job);
   const cgroup = jobCgroupOf(governor, job);
-  const usage = result?.usage ?? readUsage(cgroup);
+  const usage = result?.usage ?? usageOf(job, cgroup);
   const processes = listMembers(cgroup);
   const events = governor.ledger.events(job).map(eventJson);
   if (flags.json) {

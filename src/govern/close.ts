@@ -1,4 +1,4 @@
-import { UNKNOWN_USAGE, type Usage } from "../kernel/cgroup/controller.ts";
+import { addUsage, UNKNOWN_USAGE, type Usage } from "../kernel/cgroup/controller.ts";
 import { type JobCgroup, listMembers, readUsage } from "../kernel/cgroup/jobCgroup.ts";
 import { removeJobCgroup } from "../kernel/cgroup/makeJobCgroup.ts";
 import { restoreJobCgroup } from "../kernel/cgroup/planJobCgroup.ts";
@@ -35,6 +35,12 @@ export function jobCgroupOf(governor: Governor, job: JobRecord): JobCgroup {
   return restoreJobCgroup(governor.host.cgroupFs, governor.hierarchies, job.cgroup);
 }
 
+/** What the job has used since it is governed, in whatever cgroups of ours. */
+export function usageOf({ carriedUsage }: JobRecord, cgroup: JobCgroup): Usage {
+  const usage = readUsage(cgroup);
+  return carriedUsage === null ? usage : addUsage(carriedUsage, usage);
+}
+
 export interface ClosedJob {
   result: ResultRecord;
   /** False when another ffrtmp had closed the job already; `result` is then what stands in the ledger. */
@@ -56,7 +62,7 @@ export function closeJob(
   fallback: Partial<Usage> = {},
 ): ClosedJob {
   const cgroup = jobCgroupOf(governor, job);
-  const usage: Usage = { ...UNKNOWN_USAGE, ...fallback, ...knownOnly(readUsage(cgroup)) };
+  const usage: Usage = { ...UNKNOWN_USAGE, ...fallback, ...knownOnly(usageOf(job, cgroup)) };
   const verdict = judge(ending, job.outcomes, usage);
   const result: ResultRecord = {
     key: job.key,

@@ -21,5 +21,6 @@ export const pids: CgroupController = {
       );
     },
   },
+  lift: { "pids.max": (directory) => writeKnob(directory, "pids.max", "max") },
   usage: () => ({}),
 };

@@ -1,6 +1,6 @@
 import { IO_RATES, type IoMax, ioMaxText, type LimitOutcome, wantedText } from "../../limits.ts";
 import type { CgroupController, CgroupDirectory } from "../controller.ts";
-import { readKnob, writeKnob } from "../knob.ts";
+import { type KnobWrite, readKnob, writeKnob } from "../knob.ts";
 
 const FILES = {
   rbps: "blkio.throttle.read_bps_device",
@@ -15,6 +15,8 @@ const MAX_OPERATIONS = 2 ** 32 - 1;
 export const blkio: CgroupController = {
   name: "blkio",
   measures: true,
+  // v1 throttling looks at a process's own cgroup alone, never at its parents.
+  addsNotUp: ["io.max"],
   apply: {
     "io.max"(directory, { ioMax = [] }) {
       const wanted = wantedText({ ioMax }, "io.max") as string;
@@ -24,15 +26,25 @@ export const blkio: CgroupController = {
       return judge(wanted, ioMax, (max) => readRates(directory, max));
     },
   },
+  lift: { "io.max": liftRates },
   usage(directory) {
     return readIoBytes(readKnob(directory, "blkio.throttle.io_service_bytes_recursive"));
   },
   hindrance(origin) {
-    // v1 throttling looks at a process's own cgroup alone, never at its parents.
     const held = Object.values(FILES).find((file) => readKnob(origin, file));
     return held && `${origin.path}/${held} throttles it, and on cgroup v1 a child would escape that`;
   },
 };
+
+function liftRates(directory: CgroupDirectory): KnobWrite {
+  for (const file of Object.values(FILES)) {
+    for (const line of (readKnob(directory, file) ?? "").split("\n").filter(Boolean)) {
+      const write = writeKnob(directory, file, `${line.split(" ")[0]} 0`);
+      if ("refusal" in write) return write;
+    }
+  }
+  return { readBack: "" };
+}
 
 function writeRates(directory: CgroupDirectory, max: IoMax): string[] {
   return IO_RATES.flatMap((rate) => {

@@ -6,6 +6,7 @@ export const cpuacct: CgroupController = {
   name: "cpuacct",
   measures: true,
   apply: {},
+  lift: {},
   usage(directory) {
     const userNsec = readNumber(directory, "cpuacct.usage_user");
     const systemNsec = readNumber(directory, "cpuacct.usage_sys");

@@ -38,6 +38,10 @@ export const memory: CgroupController = {
       return judgeWrite("memory.max", wanted, write, (readBack) => isRounded(readBack, wanted));
     },
   },
+  lift: {
+    "memory.high": (directory) => writeKnob(directory, "memory.soft_limit_in_bytes", "-1"),
+    "memory.max": (directory) => writeKnob(directory, "memory.limit_in_bytes", "-1"),
+  },
   usage(directory) {
     return {
       memoryPeakBytes: readNumber(directory, "memory.max_usage_in_bytes") ?? null,

@@ -20,6 +20,10 @@ export const cpu: CgroupController = {
       );
     },
   },
+  lift: {
+    "cpu.max": (directory) => writeKnob(directory, "cpu.max", "max 100000"),
+    "cpu.weight": (directory) => writeKnob(directory, "cpu.weight", "100"),
+  },
   usage(directory) {
     // The usage lines are there in every cgroup; the throttling lines only where the controller is on.
     const counters = readCounters(directory, "cpu.stat");
