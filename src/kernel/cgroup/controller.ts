@@ -47,6 +47,12 @@ export interface CgroupController {
   readonly dividesThreads?: boolean;
   readonly apply: Partial<Record<CgroupLimitName, ApplyLimit>>;
   usage(directory: CgroupDirectory): Partial<Usage>;
+  /** The limits that a cgroup itself sets; none where the controller is off. */
+  read(directory: CgroupDirectory): Limits;
+  /** Those of its limits that hold for the cgroups below too. */
+  readonly inherited: readonly CgroupLimitName[];
+  /** False for a cgroup whose limits do not hold below it although they usually do. */
+  bindsChildren?(ancestor: CgroupDirectory): boolean;
   /** Why a process of `origin` must not be put into a child of it: it would lose a limit. */
   hindrance?(origin: CgroupDirectory): string | undefined;
   /** Called on a new directory before anything joins it. Throws what the kernel refuses. */

@@ -76,7 +76,11 @@ function equip(job: JobCgroup, directory: JobDirectory): boolean {
   const { fs } = job;
   const { origin, path } = directory;
   job.hindrances.push(...enableControllers(fs, origin, directory.enabled));
-  const off = listDisabled(fs, origin, directory.controllers);
+  const off = listDisabled(
+    fs,
+    origin,
+    directory.controllers.map(({ name }) => name),
+  );
   directory.enabled = directory.enabled.filter((name) => !off.includes(name));
   directory.controllers = directory.controllers.filter(({ name }) => !off.includes(name));
   // Processes that came to the origin after the plan was made: with a controller on, no process may be below them.

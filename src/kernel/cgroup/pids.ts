@@ -22,4 +22,9 @@ export const pids: CgroupController = {
     },
   },
   usage: () => ({}),
+  read(directory) {
+    const pidsMax = readNumber(directory, "pids.max");
+    return pidsMax === undefined ? {} : { pidsMax };
+  },
+  inherited: ["pids.max"],
 };

@@ -55,7 +55,14 @@ export function planJobCgroup(
       hierarchy,
       path: `${origin}/${name}`,
       origin,
-      enabled: hierarchy.version === 2 ? listDisabled(fs, origin, usable) : [],
+      enabled:
+        hierarchy.version === 2
+          ? listDisabled(
+              fs,
+              origin,
+              usable.map(({ name }) => name),
+            )
+          : [],
       threaded,
       controllers: usable,
     });

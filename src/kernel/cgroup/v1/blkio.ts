@@ -24,6 +24,16 @@ export const blkio: CgroupController = {
       return judge(wanted, ioMax, (max) => readRates(directory, max));
     },
   },
+  read(directory) {
+    const devices = Object.values(FILES).flatMap((file) =>
+      (readKnob(directory, file) ?? "").split("\n").flatMap((line) => line.split(" ")[0] || []),
+    );
+    const ioMax = [...new Set(devices)].map((device) =>
+      readRates(directory, { device, rbps: "max", wbps: "max", riops: "max", wiops: "max" }),
+    );
+    return ioMax.length === 0 ? {} : { ioMax };
+  },
+  inherited: [],
   usage(directory) {
     return readIoBytes(readKnob(directory, "blkio.throttle.io_service_bytes_recursive"));
   },

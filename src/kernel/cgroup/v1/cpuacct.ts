@@ -6,6 +6,8 @@ export const cpuacct: CgroupController = {
   name: "cpuacct",
   measures: true,
   apply: {},
+  read: () => ({}),
+  inherited: [],
   usage(directory) {
     const userNsec = readNumber(directory, "cpuacct.usage_user");
     const systemNsec = readNumber(directory, "cpuacct.usage_sys");

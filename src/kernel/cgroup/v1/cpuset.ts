@@ -1,5 +1,5 @@
 import type { CgroupController } from "../controller.ts";
-import { applyCpus } from "../cpuList.ts";
+import { applyCpus, readCpus } from "../cpuList.ts";
 
 /** cgroup v1 `cpuset`: Documentation/admin-guide/cgroup-v1/cpusets.rst. */
 export const cpuset: CgroupController = {
@@ -7,6 +7,8 @@ export const cpuset: CgroupController = {
   measures: false,
   apply: { "cpuset.cpus": applyCpus },
   usage: () => ({}),
+  read: readCpus,
+  inherited: ["cpuset.cpus"],
   prepare(directory, origin) {
     // A new v1 cpuset is empty, and nothing can join it until it has both.
     for (const file of ["cpuset.mems", "cpuset.cpus"]) {

@@ -1,5 +1,5 @@
 import type { CgroupController } from "../controller.ts";
-import { applyCpus } from "../cpuList.ts";
+import { applyCpus, readCpus } from "../cpuList.ts";
 
 /** cgroup v2 `cpuset`: Documentation/admin-guide/cgroup-v2.rst. */
 export const cpuset: CgroupController = {
@@ -8,4 +8,6 @@ export const cpuset: CgroupController = {
   dividesThreads: true,
   apply: { "cpuset.cpus": applyCpus },
   usage: () => ({}),
+  read: readCpus,
+  inherited: ["cpuset.cpus"],
 };
