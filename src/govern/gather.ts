@@ -103,7 +103,10 @@ export function withdrawFromOutsiders(
     if (rootOutside) return refusedInstead(outcome, rootOutside.because);
     if (outsiders.length === 0 || outcome.outcome === "refused" || outcome.outcome === "unsupported")
       return outcome;
-    const because = outsiders.map(({ pid, because }) => `PID ${pid} stays outside: ${because}`).join("; ");
-    return { ...outcome, outcome: "partial", because: [outcome.because, because].filter(Boolean).join("; ") };
+    const said = outcome.because === undefined ? [] : [outcome.because];
+    const news = outsiders
+      .map(({ pid, because }) => `PID ${pid} stays outside: ${because}`)
+      .filter((text) => !said.some((earlier) => earlier.includes(text)));
+    return { ...outcome, outcome: "partial", because: [...said, ...news].join("; ") };
   });
 }

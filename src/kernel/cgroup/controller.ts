@@ -59,12 +59,16 @@ export interface CgroupController {
   readonly measures: boolean;
   /** v2: usable in a cgroup of single threads too (a threaded controller). */
   readonly dividesThreads?: boolean;
-  /** Limits whose value in one cgroup does not hold for the sum of those below it. */
-  readonly addsNotUp?: readonly CgroupLimitName[];
   readonly apply: Partial<Record<CgroupLimitName, ApplyLimit>>;
   /** The same limits as in `apply`. */
   readonly lift: Partial<Record<CgroupLimitName, LiftLimit>>;
   usage(directory: CgroupDirectory): Partial<Usage>;
+  /** The limits that a cgroup itself sets; none where the controller is off. */
+  read(directory: CgroupDirectory): Limits;
+  /** Those of its limits that hold for the cgroups below too. */
+  readonly inherited: readonly CgroupLimitName[];
+  /** False for a cgroup whose limits do not hold below it although they usually do. */
+  bindsChildren?(ancestor: CgroupDirectory): boolean;
   /** Why a process of `origin` must not be put into a child of it: it would lose a limit. */
   hindrance?(origin: CgroupDirectory): string | undefined;
   /** Called on a new directory before anything joins it. Throws what the kernel refuses. */

@@ -136,7 +136,8 @@ function findPlace(job: JobCgroup, limit: CgroupLimitName): LimitPlace | undefin
 }
 
 function whyNotSummed({ controller, directory }: LimitPlace, limit: CgroupLimitName): string | undefined {
-  if (!controller.addsNotUp?.includes(limit)) return undefined;
+  // A weight needs no inheriting: the group competes with it as one.
+  if (limit === "cpu.weight" || controller.inherited.includes(limit)) return undefined;
   return `cgroup v${directory.hierarchy.version} does not add up ${limit} of several cgroups`;
 }
 

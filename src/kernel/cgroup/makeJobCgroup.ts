@@ -131,14 +131,14 @@ function equip(job: JobCgroup, directory: JobDirectory): boolean {
   const { fs } = job;
   const { origin, path, tenant } = directory;
   job.hindrances.push(...enableControllers(fs, origin, directory.enabled));
+  const names = directory.controllers.map(({ name }) => name);
   if (tenant !== undefined) {
     // Of the group that is ours nobody has to remember what was on.
-    const given = directory.controllers.filter(
-      ({ name }) => !listDisabled(fs, origin, directory.controllers).includes(name),
-    );
+    const notGiven = listDisabled(fs, origin, names);
+    const given = names.filter((name) => !notGiven.includes(name));
     job.hindrances.push(...enableControllers(fs, tenant, listDisabled(fs, tenant, given)));
   }
-  const off = listDisabled(fs, tenant ?? origin, directory.controllers);
+  const off = listDisabled(fs, tenant ?? origin, names);
   directory.enabled = directory.enabled.filter((name) => !off.includes(name));
   directory.controllers = directory.controllers.filter(({ name }) => !off.includes(name));
   // Processes that came to the origin after the plan was made: with a controller on, no process may be below them.

@@ -70,7 +70,7 @@ export function planJobCgroup(
       path: `${group ?? origin}/${name}`,
       origin,
       ...(group === undefined ? {} : { tenant: group }),
-      enabled: hierarchy.version === 2 ? listDisabled(fs, origin, usable) : [],
+      enabled: hierarchy.version === 2 ? listDisabled(fs, origin, namesOf(usable)) : [],
       threaded,
       controllers: usable,
     });
@@ -119,4 +119,8 @@ export function restoreJobCgroup(
 
 function isAskedFor(controller: CgroupController, limits: Limits): boolean {
   return CGROUP_LIMITS.some((limit) => controller.apply[limit] && wantedText(limits, limit) !== undefined);
+}
+
+function namesOf(controllers: CgroupController[]): string[] {
+  return controllers.map(({ name }) => name);
 }

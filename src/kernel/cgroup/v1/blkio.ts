@@ -15,8 +15,6 @@ const MAX_OPERATIONS = 2 ** 32 - 1;
 export const blkio: CgroupController = {
   name: "blkio",
   measures: true,
-  // v1 throttling looks at a process's own cgroup alone, never at its parents.
-  addsNotUp: ["io.max"],
   apply: {
     "io.max"(directory, { ioMax = [] }) {
       const wanted = wantedText({ ioMax }, "io.max") as string;
@@ -27,6 +25,17 @@ export const blkio: CgroupController = {
     },
   },
   lift: { "io.max": liftRates },
+  read(directory) {
+    const devices = Object.values(FILES).flatMap((file) =>
+      (readKnob(directory, file) ?? "").split("\n").flatMap((line) => line.split(" ")[0] || []),
+    );
+    const ioMax = [...new Set(devices)].map((device) =>
+      readRates(directory, { device, rbps: "max", wbps: "max", riops: "max", wiops: "max" }),
+    );
+    return ioMax.length === 0 ? {} : { ioMax };
+  },
+  // v1 throttling looks at a process's own cgroup alone, never at its parents.
+  inherited: [],
   usage(directory) {
     return readIoBytes(readKnob(directory, "blkio.throttle.io_service_bytes_recursive"));
   },

@@ -30,6 +30,16 @@ export const cpu: CgroupController = {
     "cpu.max": (directory) => writeQuota(directory, { quotaUsec: "max", periodUsec: USUAL_PERIOD_USEC }),
     "cpu.weight": (directory) => writeKnob(directory, "cpu.shares", "1024"),
   },
+  read(directory) {
+    const quotaUsec = readNumber(directory, "cpu.cfs_quota_us");
+    const periodUsec = readNumber(directory, "cpu.cfs_period_us");
+    const shares = readNumber(directory, "cpu.shares");
+    return {
+      ...(quotaUsec === undefined || periodUsec === undefined ? {} : { cpuMax: { quotaUsec, periodUsec } }),
+      ...(shares === undefined ? {} : { cpuWeight: Math.round((shares * 100) / 1024) }),
+    };
+  },
+  inherited: ["cpu.max"],
   usage(directory) {
     const throttledNsec = readCounters(directory, "cpu.stat").get("throttled_time");
     return { throttledUsec: throttledNsec === undefined ? null : Math.round(throttledNsec / 1000) };

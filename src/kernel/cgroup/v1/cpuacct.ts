@@ -7,6 +7,8 @@ export const cpuacct: CgroupController = {
   measures: true,
   apply: {},
   lift: {},
+  read: () => ({}),
+  inherited: [],
   usage(directory) {
     const userNsec = readNumber(directory, "cpuacct.usage_user");
     const systemNsec = readNumber(directory, "cpuacct.usage_sys");

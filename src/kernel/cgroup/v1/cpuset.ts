@@ -1,6 +1,6 @@
 import { dirname } from "node:path";
 import type { CgroupController } from "../controller.ts";
-import { applyCpus } from "../cpuList.ts";
+import { applyCpus, readCpus } from "../cpuList.ts";
 import { readKnob, writeKnob } from "../knob.ts";
 
 /** cgroup v1 `cpuset`: Documentation/admin-guide/cgroup-v1/cpusets.rst. */
@@ -15,6 +15,8 @@ export const cpuset: CgroupController = {
     },
   },
   usage: () => ({}),
+  read: readCpus,
+  inherited: ["cpuset.cpus"],
   prepare(directory, parent) {
     // A new v1 cpuset is empty, and nothing can join it until it has both.
     for (const file of ["cpuset.mems", "cpuset.cpus"]) {

@@ -26,6 +26,15 @@ export const io: CgroupController = {
     },
   },
   lift: { "io.max": liftRates },
+  read(directory) {
+    const lines = (readKnob(directory, "io.max") ?? "").split("\n").filter(Boolean);
+    const ioMax = lines.map((line) => {
+      const device = line.slice(0, line.indexOf(" "));
+      return readRates(line, { device, rbps: "max", wbps: "max", riops: "max", wiops: "max" });
+    });
+    return ioMax.length === 0 ? {} : { ioMax };
+  },
+  inherited: ["io.max"],
   usage(directory) {
     const text = readKnob(directory, "io.stat");
     if (text === undefined) return { ioReadBytes: null, ioWriteBytes: null };

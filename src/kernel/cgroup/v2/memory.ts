@@ -16,6 +16,15 @@ export const memory: CgroupController = {
     "memory.high": (directory) => writeKnob(directory, "memory.high", "max"),
     "memory.max": (directory) => writeKnob(directory, "memory.max", "max"),
   },
+  read(directory) {
+    const memoryHighBytes = readNumber(directory, "memory.high");
+    const memoryMaxBytes = readNumber(directory, "memory.max");
+    return {
+      ...(memoryHighBytes === undefined ? {} : { memoryHighBytes }),
+      ...(memoryMaxBytes === undefined ? {} : { memoryMaxBytes }),
+    };
+  },
+  inherited: ["memory.high", "memory.max"],
   usage(directory) {
     const events = readCounters(directory, "memory.events");
     return {
