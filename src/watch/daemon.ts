@@ -6,6 +6,7 @@ import { JobObserver } from "../govern/observe.ts";
 import { Refusal } from "../govern/refusal.ts";
 import { identityOf, isObserved, repairAll, repairJob } from "../govern/repair.ts";
 import { announceWatch } from "../govern/standby.ts";
+import { recogniseHeld } from "../govern/takeBack.ts";
 import { type EventChoice, startBestEvents } from "../kernel/events/bestEvents.ts";
 import type { ProcessEvent, ProcessEvents } from "../kernel/events/processEvents.ts";
 import { ProcessScan } from "../kernel/events/processScan.ts";
@@ -14,8 +15,10 @@ import { isAlive } from "../kernel/proc/identity.ts";
 import { listPids } from "../kernel/proc/table.ts";
 import type { JobRecord } from "../ledger/records.ts";
 import { summaryLine, survivorsLine } from "../report/summary.ts";
+import { closeFd } from "../sys/pidfd.ts";
 import { WatchAccount } from "./account.ts";
 import { judgeProcess } from "./judge.ts";
+import type { ServiceManager } from "./serviceManager.ts";
 
 export interface WatchOptions {
   targets: readonly string[];
@@ -41,6 +44,7 @@ const TAKEOVER_INTERVAL_MS = 500;
 export class WatchDaemon {
   readonly #governor: Governor;
   readonly #options: WatchOptions;
+  readonly #service: ServiceManager;
   readonly #log: (line: string) => void;
   readonly #timers: ReturnType<typeof setInterval>[] = [];
   /** Ends that were told and are not dealt with yet, by the key of their jobs. */
@@ -54,11 +58,15 @@ export class WatchDaemon {
   #ledgerVersion: number | undefined;
   #events: ProcessEvents;
   #observer: JobObserver;
+  /** False while a source of events has broken and the next has not begun. */
+  #isListening = true;
+  readonly #endKeepingAlive: () => void;
 
   /** Listens from here on, then takes up what an earlier ffrtmp left, then looks at every process once. */
   static async begin(
     governor: Governor,
     options: WatchOptions,
+    service: ServiceManager,
     log: (line: string) => void,
   ): Promise<WatchDaemon> {
     // What is told before we are ready waits: listening begins before the first look, so that nothing is missed.
@@ -68,13 +76,16 @@ export class WatchDaemon {
       if (daemon) daemon.#take(batch);
       else early.push(...batch);
     });
-    daemon = new WatchDaemon(governor, events, options, log);
+    daemon = new WatchDaemon(governor, events, options, service, log);
     announceWatch(governor);
+    // Before the repair, which closes what nobody seems to hold.
+    daemon.#takeBackHeld();
     repairAll(governor);
     daemon.#standBy();
     daemon.#lookAtAll();
     daemon.#take(early);
     daemon.#account.write();
+    daemon.#tellStatus();
     return daemon;
   }
 
@@ -82,10 +93,13 @@ export class WatchDaemon {
     governor: Governor,
     events: ProcessEvents,
     options: WatchOptions,
+    service: ServiceManager,
     log: (line: string) => void,
   ) {
     this.#governor = governor;
     this.#options = options;
+    this.#service = service;
+    this.#endKeepingAlive = service.keepAlive(() => this.#isListening);
     this.#log = log;
     this.#events = events;
     this.#account = new WatchAccount(governor, events, options);
@@ -100,6 +114,8 @@ export class WatchDaemon {
 
   /** Lets every job go; they and their limits stay. */
   async stop(): Promise<void> {
+    this.#service.stopping();
+    this.#endKeepingAlive();
     for (const timer of this.#timers) clearInterval(timer);
     for (const key of this.#toldEnds.keys()) this.#endTold(key);
     const { ledger, self, host } = this.#governor;
@@ -135,11 +151,13 @@ export class WatchDaemon {
 
   async #listenAnew(because: string): Promise<void> {
     this.#log(`The ${this.#events.source} tells nothing any more: ${because}`);
+    this.#isListening = false;
     this.#account.closeSource();
     await this.#events.stop();
     this.#events = await listen(this.#governor, this.#options, this.#log, (batch) => this.#take(batch));
     this.#account.switchTo(this.#events);
     this.#observer.switchTo(this.#events);
+    this.#isListening = true;
     this.#rescan();
   }
 
@@ -159,9 +177,18 @@ export class WatchDaemon {
     this.#governor.ledger.flush();
     this.#clearAway();
     this.#account.keep();
+    this.#tellStatus();
     if (this.#events.tells.exec === "by scan") return;
     const pids = this.#scan.scan().events.flatMap((event) => ("pid" in event ? [event.pid] : []));
     this.#noteFound(pids.filter((pid) => this.#consider(pid)));
+  }
+
+  #tellStatus(): void {
+    const { dropped } = this.#account.counts();
+    const count = this.#observer.jobs().size;
+    this.#service.status(
+      `Governing ${count} ${count === 1 ? "job" : "jobs"}; events: ${this.#events.source}, dropped: ${dropped ?? "not counted"}`,
+    );
   }
 
   /** Removes the cgroups of ended jobs whose last process, left behind by the workload, has gone by now. */
@@ -211,7 +238,7 @@ export class WatchDaemon {
       for (const { limit, outcome, because } of job.outcomes) {
         if (outcome !== "applied") this.#log(`Job ${jobId}: ${limit} is ${outcome}: ${because}`);
       }
-      this.#observer.observe(job, pidfd);
+      this.#observe(job, pidfd);
       return true;
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
@@ -240,6 +267,7 @@ export class WatchDaemon {
     for (const job of this.#observer.jobs().values()) {
       if (!open.has(job.key)) this.#observer.forget(job);
     }
+    this.#service.keepOnly(open);
     const held = this.#observer.jobs();
     for (const job of open.values()) {
       if (!held.has(job.key) && !this.#seenEnds.has(job.key)) this.#hold(job);
@@ -251,7 +279,34 @@ export class WatchDaemon {
     const identity = job.state === "running" ? identityOf(job) : undefined;
     if (!identity) return;
     const hold = holdProcess(this.#governor.host, identity);
-    if (hold !== "gone") this.#observer.observe(job, hold.pidfd);
+    if (hold !== "gone") this.#observe(job, hold.pidfd);
+  }
+
+  #observe(job: JobRecord, pidfd: number | undefined): void {
+    this.#service.keep(job, pidfd);
+    this.#observer.observe(job, pidfd);
+  }
+
+  /** Takes up the processes that the service manager held while no daemon ran, those that have ended meanwhile too. */
+  #takeBackHeld(): void {
+    const open = new Map(this.#governor.ledger.openJobs().map((job) => [job.key, job]));
+    for (const { key, fd } of this.#service.takeBack()) {
+      const job = key === undefined ? undefined : open.get(key);
+      const held =
+        job === undefined || this.#observer.jobs().has(job.key)
+          ? "stranger"
+          : recogniseHeld(this.#governor, job, fd);
+      if (job === undefined || held === "stranger") {
+        if (key !== undefined) this.#service.forget({ key });
+        closeFd(fd);
+      } else if (held === "there") {
+        this.#observer.observe(job, fd);
+        if (!isObserved(this.#governor, job)) this.#adopt(job);
+      } else {
+        closeFd(fd);
+        this.#end(job, held);
+      }
+    }
   }
 
   #isAlive(job: JobRecord): boolean {
@@ -260,30 +315,40 @@ export class WatchDaemon {
   }
 
   #takeOverIfLeft(seen: JobRecord): void {
-    const { ledger, host, self } = this.#governor;
     if (isObserved(this.#governor, seen)) return;
     if (this.#seenEnds.has(seen.key) || this.#toldEnds.has(seen.key)) return;
     // It is over, and the evidence of how is about to come.
     if (this.#observer.jobs().has(seen.key) && !this.#isAlive(seen)) return;
     if (repairJob(this.#governor, seen) !== "unobserved") return;
-    const job = ledger.job(seen.key);
-    if (!job || !ledger.takeOver(job, self)) return;
+    const job = this.#governor.ledger.job(seen.key);
+    if (job && this.#adopt(job) && !this.#observer.jobs().has(job.key)) this.#hold(job);
+  }
+
+  /** Makes this daemon the observer of a job that has none. Returns false when another one was faster. */
+  #adopt(job: JobRecord): boolean {
+    const { ledger, host, self } = this.#governor;
+    if (!ledger.takeOver(job, self)) return false;
     this.#jobsOfOthers.delete(job.key);
     ledger.addEvent(job, host.now(), "adopted", { observer_pid: self.pid });
     this.#log(`Taking over job ${job.jobId} (PID ${job.pid}), which nobody observed`);
-    if (!this.#observer.jobs().has(job.key)) this.#hold(job);
+    return true;
   }
 
   /** Closes a job, unless its own observer lives: that one was told too, perhaps more. */
   #end(job: JobRecord, ending: Ending): void {
     const current = this.#governor.ledger.job(job.key);
-    if (!current || current.state === "ended") return;
+    if (!current || current.state === "ended") {
+      this.#service.forget(job);
+      return;
+    }
     if (!isSame(current.observer, this.#governor.self) && isObserved(this.#governor, current)) {
       this.#seenEnds.set(job.key, ending);
       return;
     }
     this.#seenEnds.delete(job.key);
     const { result, isOurs, survivors } = closeJob(this.#governor, current, ending);
+    // Not before the result is on record: should this daemon die in between, the next one finds the end as we did.
+    this.#service.forget(job);
     if (isOurs) this.#log(summaryLine(current, result));
     if (survivors.length > 0) this.#log(survivorsLine(job, survivors));
   }
