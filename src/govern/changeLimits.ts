@@ -1,4 +1,4 @@
-import { liftCgroupLimits } from "../kernel/cgroup/jobCgroup.ts";
+import { liftCgroupLimits, tenantCgroupOf } from "../kernel/cgroup/jobCgroup.ts";
 import {
   CGROUP_LIMITS,
   type CgroupLimitName,
@@ -44,13 +44,13 @@ export function changeLimits(
   const cgroup = regroup(governor, job, tenant === undefined ? tenantOnRecord(job) : tenant);
   restoreChanged(governor, job);
   // Rates are kept per device: those of a device that is no longer named would stay.
-  liftCgroupLimits(cgroup, ["io.max"], "job");
+  liftCgroupLimits(cgroup, ["io.max"]);
   governTree(governor, job, cgroup, root, { total: tenant?.limits, isFirst: false });
   if (tenant === undefined) job.outcomes.push(...before.filter(({ of }) => of === "tenant"));
   leaveFormer(governor, job, cgroup);
   const failures = [
-    ...liftCgroupLimits(cgroup, staleLimits(before, job.outcomes, undefined), "job"),
-    ...liftCgroupLimits(cgroup, staleLimits(before, job.outcomes, "tenant"), "tenant"),
+    ...liftCgroupLimits(cgroup, staleLimits(before, job.outcomes, undefined)),
+    ...liftCgroupLimits(tenantCgroupOf(cgroup), staleLimits(before, job.outcomes, "tenant")),
   ];
   ledger.change(job, { outcomes: job.outcomes });
   ledger.addEvent(job, host.now(), "limits_changed", {

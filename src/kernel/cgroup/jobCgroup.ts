@@ -77,42 +77,43 @@ function moveThread(job: JobCgroup, target: (directory: JobDirectory) => string)
 
 /** Applies every cgroup limit that was asked for. The outcomes are in the order of CGROUP_LIMITS. */
 export function applyCgroupLimits(job: JobCgroup, limits: Limits): LimitOutcome[] {
-  return CGROUP_LIMITS.flatMap((limit): LimitOutcome[] => {
-    const wanted = wantedText(limits, limit);
-    if (wanted === undefined) return [];
-    const place = findPlace(job, limit);
-    if (!place) return [{ limit, outcome: "unsupported", wanted, because: whyMissing(job, limit) }];
-    return [place.apply(asDirectory(job, place.directory), limits)];
-  });
+  return CGROUP_LIMITS.flatMap((limit) => applyOne(job, limits, limit));
+}
+
+function applyOne(job: JobCgroup, limits: Limits, limit: CgroupLimitName): LimitOutcome[] {
+  const wanted = wantedText(limits, limit);
+  if (wanted === undefined) return [];
+  const place = findPlace(job, limit);
+  if (!place) return [{ limit, outcome: "unsupported", wanted, because: whyMissing(job, limit) }];
+  return [place.apply(asDirectory(job, place.directory), limits)];
 }
 
 /** Applies the total of a tenant's jobs to the group that they are in. */
 export function applyTenantLimits(job: JobCgroup, limits: Limits): LimitOutcome[] {
+  const group = tenantCgroupOf(job);
   return CGROUP_LIMITS.flatMap((limit): LimitOutcome[] => {
     const wanted = wantedText(limits, limit);
-    if (wanted === undefined) return [];
-    const place = findPlace(job, limit);
-    const group = place && tenantDirectory(job, place.directory);
-    const because = group ? whyNotSummed(place, limit) : whyMissing(job, limit);
-    if (!group || because !== undefined) {
-      return [{ limit, of: "tenant", outcome: "unsupported", wanted, ...(because ? { because } : {}) }];
+    const because = whyNotSummed(group, limit);
+    if (wanted !== undefined && because !== undefined) {
+      return [{ limit, of: "tenant", outcome: "unsupported", wanted, because }];
     }
-    return [{ ...place.apply(group, limits), of: "tenant" }];
+    return applyOne(group, limits, limit).map((outcome) => ({ ...outcome, of: "tenant" }));
   });
 }
 
+/** The group of a job's tenant, seen as a cgroup of its own. */
+export function tenantCgroupOf({ fs, directories, hindrances }: JobCgroup): JobCgroup {
+  const groups = directories.flatMap(({ formerly: _, tenant, ...directory }) =>
+    tenant === undefined ? [] : [{ ...directory, path: tenant }],
+  );
+  return { fs, directories: groups, hindrances };
+}
+
 /** Takes limits of ours away, so that only what holds above is left. Returns what the kernel refused. */
-export function liftCgroupLimits(
-  job: JobCgroup,
-  limits: readonly CgroupLimitName[],
-  of: "job" | "tenant",
-): string[] {
+export function liftCgroupLimits(job: JobCgroup, limits: readonly CgroupLimitName[]): string[] {
   return limits.flatMap((limit) => {
     const place = findPlace(job, limit);
-    if (!place) return [];
-    const { directory } = place;
-    const group = of === "job" ? asDirectory(job, directory) : tenantDirectory(job, directory);
-    const write = group && place.lift(group);
+    const write = place?.lift(asDirectory(job, place.directory));
     return write !== undefined && "refusal" in write ? [write.refusal] : [];
   });
 }
@@ -135,10 +136,11 @@ function findPlace(job: JobCgroup, limit: CgroupLimitName): LimitPlace | undefin
   return undefined;
 }
 
-function whyNotSummed({ controller, directory }: LimitPlace, limit: CgroupLimitName): string | undefined {
+function whyNotSummed(group: JobCgroup, limit: CgroupLimitName): string | undefined {
+  const place = findPlace(group, limit);
   // A weight needs no inheriting: the group competes with it as one.
-  if (limit === "cpu.weight" || controller.inherited.includes(limit)) return undefined;
-  return `cgroup v${directory.hierarchy.version} does not add up ${limit} of several cgroups`;
+  if (!place || limit === "cpu.weight" || place.controller.inherited.includes(limit)) return undefined;
+  return `cgroup v${place.directory.hierarchy.version} does not add up ${limit} of several cgroups`;
 }
 
 const CONTROLLERS_OF_LIMITS: Record<string, readonly string[]> = {
@@ -191,10 +193,6 @@ export function listMembers(job: JobCgroup): number[] {
   const paths = job.directories.flatMap(({ path, formerly }) => [path, formerly ?? []].flat());
   const members = new Set(paths.flatMap((path) => listProcesses(job.fs, path)));
   return [...members].sort((a, b) => a - b);
-}
-
-function tenantDirectory(job: JobCgroup, { hierarchy, tenant }: JobDirectory): CgroupDirectory | undefined {
-  return tenant === undefined ? undefined : { fs: job.fs, hierarchy, path: tenant };
 }
 
 function asDirectory(job: JobCgroup, { hierarchy, path }: JobDirectory): CgroupDirectory {

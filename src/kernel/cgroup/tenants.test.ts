@@ -17,7 +17,13 @@ import {
 } from "../../../test/fixtures/cgroupMachines.ts";
 import { fakeV1 } from "../../../test/fixtures/fakeCgroups.ts";
 import type { Limits } from "../limits.ts";
-import { applyCgroupLimits, applyTenantLimits, type JobCgroup, liftCgroupLimits } from "./jobCgroup.ts";
+import {
+  applyCgroupLimits,
+  applyTenantLimits,
+  type JobCgroup,
+  liftCgroupLimits,
+  tenantCgroupOf,
+} from "./jobCgroup.ts";
 import { createJobCgroup, removeJobCgroup } from "./makeJobCgroup.ts";
 import { planJobCgroup, restoreJobCgroup, storeJobCgroup } from "./planJobCgroup.ts";
 
@@ -101,8 +107,8 @@ for (const choice of [FAKE_V1, REAL_V1, FAKE_V2, REAL_V2]) {
       const job = makeTenantJob(machine, "one", { pidsMax: 20 });
       expect(outcomeOf(applyTenantLimits(job, TOTAL), "pids.max").heldBy).toEndWith("origin");
       applyCgroupLimits(job, { pidsMax: 20 });
-      expect(liftCgroupLimits(job, ["cpu.max", "memory.max", "pids.max"], "tenant")).toEqual([]);
-      expect(liftCgroupLimits(job, ["pids.max"], "job")).toEqual([]);
+      expect(liftCgroupLimits(tenantCgroupOf(job), ["cpu.max", "memory.max", "pids.max"])).toEqual([]);
+      expect(liftCgroupLimits(job, ["pids.max"])).toEqual([]);
       const fresh = makeTenantJob(machine, "fresh");
       const files = ["cpu.max", "cpu.cfs_quota_us", "memory.max", "memory.limit_in_bytes", "pids.max"];
       const read = ({ directories }: JobCgroup, where: "path" | "tenant") =>
@@ -146,7 +152,7 @@ for (const choice of [FAKE_V1, REAL_V1, FAKE_V2, REAL_V2]) {
         "pids.max",
         "cpuset.cpus",
       ] as const;
-      expect(liftCgroupLimits(job, all, "job")).toEqual([]);
+      expect(liftCgroupLimits(job, all)).toEqual([]);
       expect(content()).toEqual(before);
     });
   });
