@@ -9,7 +9,7 @@ import { eventJson, isoTime, jobJson, resultJson, usageJson } from "../report/js
 import { exitText } from "../report/summary.ts";
 import type { StateFlags } from "./jobOptions.ts";
 import { printJson, printOut } from "./render/messages.ts";
-import { describeOutcome } from "./render/outcomes.ts";
+import { describeOutcome, nameOfOutcome } from "./render/outcomes.ts";
 import { type Pair, renderPairs } from "./render/pairs.ts";
 import { findJob, openGovernor } from "./session.ts";
 
@@ -52,9 +52,11 @@ function describeJob(governor: Governor, job: JobRecord, processes: number[]): P
     ["governed since", isoTime(job.startedMs) ?? "not yet"],
   ];
   if (job.intent !== null) pairs.push(["intent", job.intent]);
+  if (job.tenant !== null) pairs.push(["tenant", job.tenant]);
+  pairs.push(...Object.entries(job.labels).map(([name, value]): Pair => ["label", `${name}=${value}`]));
   if (job.logPath !== null) pairs.push(["log", job.logPath]);
   if (processes.length > 0) pairs.push(["processes", processes.join(" ")]);
-  pairs.push(...job.outcomes.map((outcome): Pair => [outcome.limit, describeOutcome(outcome)]));
+  pairs.push(...job.outcomes.map((outcome): Pair => [nameOfOutcome(outcome), describeOutcome(outcome)]));
   if (job.state !== "ended") pairs.push(...job.cgroup.map(({ path }): Pair => ["cgroup", path]));
   return pairs;
 }

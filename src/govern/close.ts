@@ -1,5 +1,5 @@
 import { addUsage, UNKNOWN_USAGE, type Usage } from "../kernel/cgroup/controller.ts";
-import { type JobCgroup, listMembers, readUsage } from "../kernel/cgroup/jobCgroup.ts";
+import { type JobCgroup, listMembers, readUsage, tenantCgroupOf } from "../kernel/cgroup/jobCgroup.ts";
 import { removeJobCgroup } from "../kernel/cgroup/makeJobCgroup.ts";
 import { restoreJobCgroup } from "../kernel/cgroup/planJobCgroup.ts";
 import type { JobRecord, ResultRecord } from "../ledger/records.ts";
@@ -61,9 +61,11 @@ export function closeJob(
   /** What the parent was told by wait; used where no cgroup measured. */
   fallback: Partial<Usage> = {},
 ): ClosedJob {
+  // Its limits may have been changed by another ffrtmp since this one began to wait.
+  governor.ledger.refresh(job);
   const cgroup = jobCgroupOf(governor, job);
   const usage: Usage = { ...UNKNOWN_USAGE, ...fallback, ...knownOnly(usageOf(job, cgroup)) };
-  const verdict = judge(ending, job.outcomes, usage);
+  const verdict = judge(ending, job.outcomes, usage, readUsage(tenantCgroupOf(cgroup)).memoryMaxHits ?? 0);
   const result: ResultRecord = {
     key: job.key,
     ...ending,

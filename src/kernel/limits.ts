@@ -88,6 +88,8 @@ export const CGROUP_LIMITS = [
   "cpuset.cpus",
 ] as const satisfies readonly LimitName[];
 
+export const LIMIT_NAMES: readonly LimitName[] = [...CGROUP_LIMITS, "nice", "ionice", "oom_score_adj"];
+
 export type CgroupLimitName = (typeof CGROUP_LIMITS)[number];
 
 /** The value of one limit as a person writes it; `undefined` when it was not asked for. */
