@@ -13,6 +13,7 @@ import { ProcessScan } from "../kernel/events/processScan.ts";
 import type { Limits } from "../kernel/limits.ts";
 import { isAlive } from "../kernel/proc/identity.ts";
 import { listPids } from "../kernel/proc/table.ts";
+import { type LedgerWatch, watchLedgerFile } from "../ledger/ledgerWatch.ts";
 import type { JobRecord } from "../ledger/records.ts";
 import { summaryLine, survivorsLine } from "../report/summary.ts";
 import { closeFd } from "../sys/pidfd.ts";
@@ -32,7 +33,7 @@ export interface WatchOptions {
 
 /** How long a process that a look found is looked at again, because it may not have its name yet. */
 const YOUNG_MS = 5000;
-/** How soon the jobs of an ffrtmp that died are taken over. */
+/** How soon the jobs of an ffrtmp that died are taken over. Nothing tells of that death: it is looked for. */
 const TAKEOVER_INTERVAL_MS = 500;
 
 /**
@@ -46,7 +47,10 @@ export class WatchDaemon {
   readonly #options: WatchOptions;
   readonly #service: ServiceManager;
   readonly #log: (line: string) => void;
-  readonly #timers: ReturnType<typeof setInterval>[] = [];
+  readonly #reconciling: ReturnType<typeof setInterval>;
+  readonly #ledgerWatch: LedgerWatch | undefined;
+  /** Runs while there is something to look for: waking up is most of what standing by costs. */
+  #standingBy: ReturnType<typeof setInterval> | undefined;
   /** Ends that were told and are not dealt with yet, by the key of their jobs. */
   readonly #toldEnds = new Map<string, { job: JobRecord; ending: Ending }>();
   /** Ends that were seen of jobs whose own observer lives and is about to record them. */
@@ -106,17 +110,17 @@ export class WatchDaemon {
     this.#observer = new JobObserver(events, (job, ending) => this.#postponeEnd(job, ending));
     // Before the first look at everything: what appears during that look is new to the scan.
     this.#scan = new ProcessScan(governor.host, YOUNG_MS);
-    this.#timers.push(
-      setInterval(() => this.#reconcile(), options.scanIntervalMs),
-      setInterval(() => this.#standBy(), TAKEOVER_INTERVAL_MS),
-    );
+    this.#reconciling = setInterval(() => this.#reconcile(), options.scanIntervalMs);
+    this.#ledgerWatch = watchLedgerFile(governor.ledger.path, () => this.#noticeOthers());
   }
 
   /** Lets every job go; they and their limits stay. */
   async stop(): Promise<void> {
     this.#service.stopping();
     this.#endKeepingAlive();
-    for (const timer of this.#timers) clearInterval(timer);
+    clearInterval(this.#reconciling);
+    clearInterval(this.#standingBy);
+    this.#ledgerWatch?.close();
     for (const key of this.#toldEnds.keys()) this.#endTold(key);
     const { ledger, self, host } = this.#governor;
     for (const job of this.#observer.jobs().values()) {
@@ -175,6 +179,7 @@ export class WatchDaemon {
   /** Catches what no event told; with polling, where looking is all there is, the events do so. */
   #reconcile(): void {
     this.#governor.ledger.flush();
+    this.#standBy();
     this.#clearAway();
     this.#account.keep();
     this.#tellStatus();
@@ -249,15 +254,25 @@ export class WatchDaemon {
 
   /** Takes over jobs whose observer has died, and closes those whose end was seen and whose observer died of it too. */
   #standBy(): void {
-    const version = this.#governor.ledger.versionOfOthers();
-    if (version !== this.#ledgerVersion) this.#readLedger();
-    this.#ledgerVersion = version;
+    this.#noticeOthers();
     for (const [key, ending] of this.#seenEnds) {
       const job = this.#jobsOfOthers.get(key);
       if (job) this.#end(job, ending);
       else this.#seenEnds.delete(key);
     }
     for (const job of this.#jobsOfOthers.values()) this.#takeOverIfLeft(job);
+  }
+
+  #noticeOthers(): void {
+    const version = this.#governor.ledger.versionOfOthers();
+    if (version !== this.#ledgerVersion) this.#readLedger();
+    this.#ledgerVersion = version;
+    const mustLook = this.#jobsOfOthers.size > 0 || this.#ledgerWatch === undefined;
+    if (mustLook) this.#standingBy ??= setInterval(() => this.#standBy(), TAKEOVER_INTERVAL_MS);
+    else {
+      clearInterval(this.#standingBy);
+      this.#standingBy = undefined;
+    }
   }
 
   /** Forgets what others have closed, and holds the processes of what others have begun. */
