@@ -1,6 +1,7 @@
 import { basename } from "node:path";
 import type { Limits } from "../kernel/limits.ts";
 import type { JobMode, JobRecord } from "../ledger/records.ts";
+import { tenantPathName } from "../policy/tenant.ts";
 import type { Governor } from "./governor.ts";
 
 /** What may be said of any job when it is begun. */
@@ -66,27 +67,9 @@ export function groupName(tag: string, jobId: string): string {
   return `${GROUP_PREFIX}${tag}-${jobId}`;
 }
 
-/** What of a tenant's name stands in the name of a cgroup as it is. */
-const PLAIN_IN_TENANT = /^[A-Za-z0-9._-]$/;
-const LONGEST_TENANT = 100;
-
-/**
- * The name of a tenant's group. Two different tenants never share one: what is not a plain character is written as
- * %XX, byte by byte, and of a long name a hash stands for its end. The @ tells it from the names of jobs.
- */
+/** The name of a tenant's group; two different tenants never share one. The @ tells it from the names of jobs. */
 export function tenantGroupName(tag: string, tenant: string): string {
-  const safe = Array.from(tenant, (character) =>
-    PLAIN_IN_TENANT.test(character) ? character : percentEncode(character),
-  ).join("");
-  if (safe.length <= LONGEST_TENANT) return `${GROUP_PREFIX}${tag}-@${safe}`;
-  const hash = new Bun.CryptoHasher("sha256").update(tenant).digest("hex").slice(0, 32);
-  return `${GROUP_PREFIX}${tag}-@${safe.slice(0, LONGEST_TENANT - hash.length - 1)}~${hash}`;
-}
-
-function percentEncode(character: string): string {
-  return [...Buffer.from(character)]
-    .map((byte) => `%${byte.toString(16).toUpperCase().padStart(2, "0")}`)
-    .join("");
+  return `${GROUP_PREFIX}${tag}-@${tenantPathName(tenant)}`;
 }
 
 /** Whether a directory's name is that of a tenant's group. */

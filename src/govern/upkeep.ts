@@ -8,7 +8,7 @@ import {
 } from "../kernel/cgroup/jobCgroup.ts";
 import { enableControllers, listDisabled } from "../kernel/cgroup/subtreeControl.ts";
 import { type LimitName, type LimitOutcome, type Limits, refusedInstead } from "../kernel/limits.ts";
-import { isAlive } from "../kernel/proc/identity.ts";
+import type { ProcessIdentity } from "../kernel/proc/identity.ts";
 import { hasEnded, readStat } from "../kernel/proc/stat.ts";
 import { listTree } from "../kernel/proc/table.ts";
 import type { JobRecord } from "../ledger/records.ts";
@@ -56,7 +56,7 @@ export function upkeepJob(governor: Governor, job: JobRecord, total: Limits = {}
   };
   const ownKept: Kept = { cgroup, limits: limitsInForce(job), of: undefined, apply: applyCgroupLimits };
   for (const kept of [totalKept, ownKept]) outcomes = keepLimits(governor, outcomes, kept, memory);
-  outcomes = keepMembers(governor, job, memory, outcomes);
+  outcomes = keepMembers(governor, job, cgroup, memory, outcomes);
   if (JSON.stringify(outcomes) !== JSON.stringify(job.outcomes)) governor.ledger.change(job, { outcomes });
   return memory.findings;
 }
@@ -131,12 +131,12 @@ function leaveAlone(
 function keepMembers(
   governor: Governor,
   job: JobRecord,
+  cgroup: JobCgroup,
   memory: Memory,
   outcomes: LimitOutcome[],
 ): LimitOutcome[] {
   const root = identityOf(job);
-  const cgroup = jobCgroupOf(governor, job);
-  const strays = root && isAlive(governor.host, root) ? listStrays(governor, cgroup, root.pid) : [];
+  const strays = root?.bootId === governor.bootId ? listStrays(governor, cgroup, root) : [];
   if (!root || strays.length === 0) return outcomes;
   if (!strays.some(({ isAtOrigin }) => isAtOrigin)) {
     return withdrawFromOutsiders(outcomes, cgroup, root.pid, strays);
@@ -149,7 +149,7 @@ function keepMembers(
   }
   const { leftOutside } = gatherTree(governor.host, cgroup, root);
   memory.note({ what: "membership", did: REAPPLIED, wanted, found });
-  const remaining = listStrays(governor, cgroup, root.pid).map((stray) => {
+  const remaining = listStrays(governor, cgroup, root).map((stray) => {
     const refusal = leftOutside.find(
       ({ pid, controllers }) => pid === stray.pid && sameNames(controllers, stray.controllers),
     );
@@ -163,11 +163,13 @@ interface Stray extends LeftOutside {
   isAtOrigin: boolean;
 }
 
-function listStrays({ host }: Governor, cgroup: JobCgroup, root: number): Stray[] {
-  return listTree(host, root).flatMap((pid) => {
+function listStrays({ host }: Governor, cgroup: JobCgroup, root: ProcessIdentity): Stray[] {
+  return listTree(host, root.pid).flatMap((pid) => {
     const stat = readStat(host, pid);
+    if (stat === "gone" || hasEnded(stat)) return [];
+    if (pid === root.pid && stat.startTicks !== root.startTicks) return [];
     const membership = readMembership(host, pid);
-    if (stat === "gone" || hasEnded(stat) || membership === "gone") return [];
+    if (membership === "gone") return [];
     return cgroup.directories.flatMap(({ hierarchy, path, origin, controllers }): Stray[] => {
       const place = directoryOf(hierarchy, membership.get(hierarchy.key) ?? "");
       if (place === path || place?.startsWith(`${path}/`)) return [];
