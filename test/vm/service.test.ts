@@ -168,3 +168,16 @@ vmTest(
     expect(Number(await service.property("NFileDescriptorStore"))).toBe(jobs.length);
   },
 );
+
+vmTest("a transcode below a user's own service manager is governed there too", async () => {
+  const pid = await service.delegatedWorkload("delegated", "ffuser", TRANSCODE);
+  await until("it is governed", async () =>
+    ((await service.json("ps")) as { pid: number }[]).some((row) => row.pid === pid),
+  );
+  const path = readFileSync(`/proc/${pid}/cgroup`, "utf8");
+  expect(path).toMatch(new RegExp(`/user@1000\\.service/.*-auto-ffmpeg-${pid}$`, "m"));
+  const { limits } = await service.json("inspect", `auto-ffmpeg-${pid}`);
+  expect(limits).toMatchObject([{ outcome: "applied" }, { outcome: "applied" }]);
+  process.kill(pid, "SIGKILL");
+  expect(await service.resultOf(`auto-ffmpeg-${pid}`)).toMatchObject({ signal: "SIGKILL" });
+});
