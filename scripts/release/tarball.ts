@@ -1,5 +1,5 @@
 import { mkdirSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { commonFiles, type Layout, listUnits, readText, writeTree } from "./files.ts";
 import type { Platform } from "./platform.ts";
 import { run } from "./run.ts";
@@ -51,7 +51,7 @@ export function buildTarball(
     `--mtime=@${release.epochSec}`,
     "--use-compress-program=gzip -n -6",
     "-cf",
-    `${process.cwd()}/${file}`,
+    resolve(file),
     name,
   ]);
   rmSync(stage, { recursive: true });
