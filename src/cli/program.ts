@@ -135,18 +135,7 @@ const COMMANDS: Record<string, CommandDefinition> = {
 /** Parses the command line, does what it says and returns the exit code. Throws CommanderError and Refusal. */
 export async function runProgram(argv: string[]): Promise<number> {
   let exitCode = 0;
-  const program = new Command("ffrtmp")
-    .description("Governs FFmpeg and other long-running workloads without owning them.")
-    .version(version, "-V, --version")
-    .showHelpAfterError("  try: ffrtmp --help")
-    .configureOutput({
-      writeOut: (text) => printOut(text.trimEnd()),
-      writeErr: (text) => printErr(text.trimEnd()),
-      // Behind `run` our stderr is the workload's too: who speaks must be told.
-      outputError: (text, write) => write(text.replace(/^error: /, "ffrtmp: ")),
-    })
-    .enablePositionalOptions()
-    .exitOverride();
+  const program = createProgram();
   const named = argv[2] === "help" ? argv[3] : argv[2];
   // The others are there for the overview and for guessing what was meant: a call would build them for nothing.
   const isCall = argv[2] !== undefined && Object.hasOwn(COMMANDS, argv[2]);
@@ -171,6 +160,29 @@ export async function runProgram(argv: string[]): Promise<number> {
   }
   await program.parseAsync(argv);
   return exitCode;
+}
+
+/** Every command with all its options: what manuals and completions are made from. A call builds its own command alone. */
+export function describeProgram(): Command {
+  const program = createProgram();
+  for (const [name, { description, define }] of Object.entries(COMMANDS))
+    define(program.command(name).description(description));
+  return program;
+}
+
+function createProgram(): Command {
+  return new Command("ffrtmp")
+    .description("Governs FFmpeg and other long-running workloads without owning them.")
+    .version(version, "-V, --version")
+    .showHelpAfterError("  try: ffrtmp --help")
+    .configureOutput({
+      writeOut: (text) => printOut(text.trimEnd()),
+      writeErr: (text) => printErr(text.trimEnd()),
+      // Behind `run` our stderr is the workload's too: who speaks must be told.
+      outputError: (text, write) => write(text.replace(/^error: /, "ffrtmp: ")),
+    })
+    .enablePositionalOptions()
+    .exitOverride();
 }
 
 function collectNames(text: string, earlier: string[] = []): string[] {
