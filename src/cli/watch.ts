@@ -2,10 +2,12 @@ import type { Governor } from "../govern/governor.ts";
 import { Refusal } from "../govern/refusal.ts";
 import type { EventChoice } from "../kernel/events/bestEvents.ts";
 import { listPids } from "../kernel/proc/table.ts";
+import { takeServiceVariables } from "../kernel/systemd/serviceVariables.ts";
 import { USUAL_TARGETS } from "../policy/targets.ts";
 import { lockFile } from "../sys/fileLock.ts";
 import { WatchDaemon } from "../watch/daemon.ts";
 import { judgeProcess } from "../watch/judge.ts";
+import { ServiceManager } from "../watch/serviceManager.ts";
 import type { StateFlags } from "./jobOptions.ts";
 import { type LimitFlags, limitsFrom } from "./limitOptions.ts";
 import { printErr, printOut, warn } from "./render/messages.ts";
@@ -26,6 +28,7 @@ export interface WatchFlags extends LimitFlags, StateFlags {
 
 /** Governs what appears until a signal ends it. */
 export async function watch(flags: WatchFlags): Promise<number> {
+  const service = new ServiceManager(takeServiceVariables(process.env, process.pid), warn);
   const governor = openGovernor(flags);
   const targets = flags.target ?? USUAL_TARGETS;
   if (flags.dryRun) return dryRun(governor, targets);
@@ -43,8 +46,9 @@ export async function watch(flags: WatchFlags): Promise<number> {
     eventChoice: flags.events,
     eventBufferBytes: flags.eventBuffer,
   };
-  const daemon = await WatchDaemon.begin(governor, options, log);
+  const daemon = await WatchDaemon.begin(governor, options, service, log);
   giveUpSignalsAloud();
+  service.ready();
   if (!flags.once) {
     const name = await signal;
     log(`${name}: letting go of every job; they and their limits stay`);

@@ -9,9 +9,17 @@ export interface JobWishes {
   limits: Limits;
   intent: string | null;
   slaEligible: boolean;
-  /** On whose account it runs, in the operator's word; `null`: nobody's. */
-  tenant: string | null;
+  /** On whose account it runs; `null`: nobody's. */
+  tenant: Tenant | null;
   labels: Record<string, string>;
+}
+
+/** Somebody whose jobs have limits together. */
+export interface Tenant {
+  /** In the operator's word. */
+  name: string;
+  /** The total; without a limit the tenant's jobs are only counted together. */
+  limits: Limits;
 }
 
 /** Longer names would not fit into a file name together with what we put around them. */
@@ -45,12 +53,45 @@ export function generateJobId(command: string, now: number): string {
   return `${name || "job"}-${now.toString(36)}-${random}`;
 }
 
+/** The limits that a job is to have: what was set by hand goes before what its caller or the policy wants. */
+export function limitsInForce({ limits, byHand }: Pick<JobRecord, "limits" | "byHand">): Limits {
+  return { ...limits, ...byHand };
+}
+
 /** All our cgroups carry this prefix, whatever state directory they belong to. */
 const GROUP_PREFIX = "ffrtmp-";
 
 /** The name of a job's cgroup directories. The tag keeps jobs of different state directories apart. */
 export function groupName(tag: string, jobId: string): string {
   return `${GROUP_PREFIX}${tag}-${jobId}`;
+}
+
+/** What of a tenant's name stands in the name of a cgroup as it is. */
+const PLAIN_IN_TENANT = /^[A-Za-z0-9._-]$/;
+const LONGEST_TENANT = 100;
+
+/**
+ * The name of a tenant's group. Two different tenants never share one: what is not a plain character is written as
+ * %XX, byte by byte, and of a long name a hash stands for its end. The @ tells it from the names of jobs.
+ */
+export function tenantGroupName(tag: string, tenant: string): string {
+  const safe = Array.from(tenant, (character) =>
+    PLAIN_IN_TENANT.test(character) ? character : percentEncode(character),
+  ).join("");
+  if (safe.length <= LONGEST_TENANT) return `${GROUP_PREFIX}${tag}-@${safe}`;
+  const hash = new Bun.CryptoHasher("sha256").update(tenant).digest("hex").slice(0, 32);
+  return `${GROUP_PREFIX}${tag}-@${safe.slice(0, LONGEST_TENANT - hash.length - 1)}~${hash}`;
+}
+
+function percentEncode(character: string): string {
+  return [...Buffer.from(character)]
+    .map((byte) => `%${byte.toString(16).toUpperCase().padStart(2, "0")}`)
+    .join("");
+}
+
+/** Whether a directory's name is that of a tenant's group. */
+export function isTenantGroup(name: string): boolean {
+  return /^ffrtmp-[0-9a-f]{6}-@./.test(name);
 }
 
 /** Whether a cgroup path leads through a cgroup of any ffrtmp job. */
@@ -75,12 +116,14 @@ export function newJob(governor: Governor, mode: JobMode, wishes: JobWishes, com
     observer: governor.self,
     intent: wishes.intent,
     slaEligible: wishes.slaEligible,
-    tenant: wishes.tenant,
+    tenant: wishes.tenant?.name ?? null,
     labels: wishes.labels,
     limits: wishes.limits,
+    byHand: null,
     outcomes: [],
     cgroup: [],
     touched: [],
+    carriedUsage: null,
     logPath: null,
     released: false,
   };

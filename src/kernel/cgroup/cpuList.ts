@@ -45,6 +45,12 @@ export function applyCpus(directory: CgroupDirectory, { cpus }: Limits): LimitOu
   return judgeWrite(limit, wanted, used, (readBack) => parseCpuList(readBack)?.join() === list.join());
 }
 
+/** What a cgroup may really use: there the lists above are counted in already. */
+export function readCpus(directory: CgroupDirectory): Limits {
+  const cpus = readEffective(directory);
+  return cpus ? { cpus } : {};
+}
+
 function readEffective(directory: CgroupDirectory): string | undefined {
   return EFFECTIVE[directory.hierarchy.version]
     .map((file) => readKnob(directory, file))

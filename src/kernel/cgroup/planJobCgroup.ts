@@ -6,9 +6,16 @@ import { directoryOf, type Hierarchy, type Membership } from "./hierarchies.ts";
 import type { JobCgroup, JobDirectory } from "./jobCgroup.ts";
 import { isAmongProcesses, listDisabled, readType, readWords } from "./subtreeControl.ts";
 
+/** A group in which all jobs of one tenant lie that come from the same cgroup, and their total there. */
+export interface TenantGroup {
+  /** Of its directory. */
+  name: string;
+  limits: Limits;
+}
+
 /**
  * Where a job's cgroup would lie: in each hierarchy a child of the cgroup that `membership` names,
- * so that every limit above still holds. Writes nothing.
+ * so that every limit above still holds, or a grandchild, in its tenant's group there. Writes nothing.
  */
 export function planJobCgroup(
   fs: CgroupFs,
@@ -16,11 +23,15 @@ export function planJobCgroup(
   membership: Membership,
   name: string,
   limits: Limits,
+  tenant?: TenantGroup,
 ): JobCgroup {
   const job: JobCgroup = { fs, directories: [], hindrances: [] };
   for (const hierarchy of hierarchies) {
     const wanted = controllersOf(hierarchy).filter(
-      (controller) => controller.measures || isAskedFor(controller, limits),
+      (controller) =>
+        controller.measures ||
+        isAskedFor(controller, limits) ||
+        (tenant !== undefined && isAskedFor(controller, tenant.limits)),
     );
     if (wanted.length === 0) continue;
     const cgroupPath = membership.get(hierarchy.key);
@@ -41,7 +52,10 @@ export function planJobCgroup(
       job.hindrances.push(...wanted.map(({ name }) => ({ controller: name, because })));
       continue;
     }
-    const threaded = hierarchy.version === 2 && isAmongProcesses(fs, origin);
+    const group = tenant && `${origin}/${tenant.name}`;
+    const threaded =
+      hierarchy.version === 2 &&
+      (isAmongProcesses(fs, origin) || (group !== undefined && isAmongProcesses(fs, group)));
     const usable = wanted.filter(({ dividesThreads }) => dividesThreads || !threaded);
     job.hindrances.push(
       ...wanted
@@ -53,9 +67,10 @@ export function planJobCgroup(
     );
     job.directories.push({
       hierarchy,
-      path: `${origin}/${name}`,
+      path: `${group ?? origin}/${name}`,
       origin,
-      enabled: hierarchy.version === 2 ? listDisabled(fs, origin, usable) : [],
+      ...(group === undefined ? {} : { tenant: group }),
+      enabled: hierarchy.version === 2 ? listDisabled(fs, origin, namesOf(usable)) : [],
       threaded,
       controllers: usable,
     });
@@ -64,19 +79,19 @@ export function planJobCgroup(
 }
 
 /** What is enough to find a job's cgroup again: JSON in the ledger. */
-export interface StoredDirectory {
+export interface StoredDirectory
+  extends Pick<JobDirectory, "path" | "origin" | "tenant" | "formerly" | "enabled"> {
   /** `Hierarchy.key`. */
   hierarchy: string;
-  path: string;
-  origin: string;
-  enabled: string[];
 }
 
 export function storeJobCgroup(job: JobCgroup): StoredDirectory[] {
-  return job.directories.map(({ hierarchy, path, origin, enabled }) => ({
+  return job.directories.map(({ hierarchy, path, origin, tenant, formerly, enabled }) => ({
     hierarchy: hierarchy.key,
     path,
     origin,
+    ...(tenant === undefined ? {} : { tenant }),
+    ...(formerly === undefined ? {} : { formerly }),
     enabled,
   }));
 }
@@ -87,26 +102,25 @@ export function restoreJobCgroup(
   hierarchies: Hierarchy[],
   stored: StoredDirectory[],
 ): JobCgroup {
-  const directories = stored.flatMap(({ hierarchy: key, path, origin, enabled }): JobDirectory[] => {
+  const directories = stored.flatMap(({ hierarchy: key, ...directory }): JobDirectory[] => {
+    const { path, tenant, formerly } = directory;
     const hierarchy = hierarchies.find((candidate) => candidate.key === key);
-    if (!hierarchy || !fs.exists(path)) return [];
+    // A tenant's group without the job's directory in it is what a governor left that died in between.
+    const isLeft = [path, tenant, formerly].some((each) => each !== undefined && fs.exists(each));
+    if (!hierarchy || !isLeft) return [];
     const known = controllersOf(hierarchy);
     const usable = hierarchy.version === 1 ? undefined : readWords(fs, `${path}/cgroup.controllers`);
     const controllers = usable ? known.filter(({ name }) => usable.includes(name)) : known;
-    return [
-      {
-        hierarchy,
-        path,
-        origin,
-        enabled,
-        threaded: hierarchy.version === 2 && readType(fs, path) === "threaded",
-        controllers,
-      },
-    ];
+    const threaded = hierarchy.version === 2 && readType(fs, path) === "threaded";
+    return [{ ...directory, hierarchy, threaded, controllers }];
   });
   return { fs, directories, hindrances: [] };
 }
 
 function isAskedFor(controller: CgroupController, limits: Limits): boolean {
   return CGROUP_LIMITS.some((limit) => controller.apply[limit] && wantedText(limits, limit) !== undefined);
+}
+
+function namesOf(controllers: CgroupController[]): string[] {
+  return controllers.map(({ name }) => name);
 }

@@ -1,6 +1,5 @@
 import { errnoOf } from "../host.ts";
 import type { CgroupFs } from "./cgroupFs.ts";
-import type { CgroupController } from "./controller.ts";
 import { explain } from "./knob.ts";
 
 /**
@@ -30,9 +29,9 @@ export function readType(fs: CgroupFs, path: string): string | undefined {
 }
 
 /** The controllers of these that children of `origin` do not have now. */
-export function listDisabled(fs: CgroupFs, origin: string, controllers: CgroupController[]): string[] {
+export function listDisabled(fs: CgroupFs, origin: string, controllers: readonly string[]): string[] {
   const enabled = readWords(fs, `${origin}/cgroup.subtree_control`);
-  return controllers.map(({ name }) => name).filter((name) => !enabled.includes(name));
+  return controllers.filter((name) => !enabled.includes(name));
 }
 
 /** Switches controllers on, one by one, so that one that is refused does not keep the others off. Returns the refusals. */

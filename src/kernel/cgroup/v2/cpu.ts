@@ -1,6 +1,6 @@
 import type { CgroupController, CgroupDirectory } from "../controller.ts";
 import { applyCpuMax } from "../cpuMax.ts";
-import { judgeWrite, readCounters, readKnob, writeKnob } from "../knob.ts";
+import { judgeWrite, readCounters, readKnob, readNumber, writeKnob } from "../knob.ts";
 
 /** cgroup v2 `cpu`: Documentation/admin-guide/cgroup-v2.rst. */
 export const cpu: CgroupController = {
@@ -20,6 +20,19 @@ export const cpu: CgroupController = {
       );
     },
   },
+  lift: {
+    "cpu.max": (directory) => writeKnob(directory, "cpu.max", "max 100000"),
+    "cpu.weight": (directory) => writeKnob(directory, "cpu.weight", "100"),
+  },
+  read(directory) {
+    const [quota, period] = readKnob(directory, "cpu.max")?.split(" ").map(Number) ?? [];
+    const cpuWeight = readNumber(directory, "cpu.weight");
+    return {
+      ...(quota && period ? { cpuMax: { quotaUsec: quota, periodUsec: period } } : {}),
+      ...(cpuWeight === undefined ? {} : { cpuWeight }),
+    };
+  },
+  inherited: ["cpu.max"],
   usage(directory) {
     // The usage lines are there in every cgroup; the throttling lines only where the controller is on.
     const counters = readCounters(directory, "cpu.stat");
