@@ -2,22 +2,34 @@ import { CGROUP_LIMITS, type LimitOutcome, type Limits, wantedText } from "../li
 import type { CgroupFs } from "./cgroupFs.ts";
 import { type CgroupController, type CgroupDirectory, UNKNOWN_USAGE, type Usage } from "./controller.ts";
 import { V2_ALWAYS_MEASURES } from "./controllers.ts";
+import type { HeldBefore } from "./heldBefore.ts";
 import type { Hierarchy } from "./hierarchies.ts";
 import { explain } from "./knob.ts";
 import { listProcesses } from "./members.ts";
+import type { PlacedAs } from "./placement.ts";
 
 /** The cgroup of one job in one hierarchy. */
 export interface JobDirectory {
   hierarchy: Hierarchy;
   path: string;
-  /** The directory it lies in: where its processes came from, and where they go back to. */
+  /** Where its processes came from, and where they go back to. */
   origin: string;
-  /** v2: the controllers to switch on in `origin` for it; they were off when the job was planned. */
+  placedAs: PlacedAs;
+  /** v2: the controllers to switch on for it in the directory that it lies in; they were off when the job was planned. */
   enabled: string[];
+  /** v2: the same for the directories above that one, from the top down. */
+  enabledAbove: EnabledAbove[];
   /** v2: it lies among the processes of `origin`, and can limit only what threads can share. */
   threaded: boolean;
+  /** In place: what its files held before. */
+  heldBefore: HeldBefore[];
   /** Controllers usable in this directory. */
   controllers: CgroupController[];
+}
+
+export interface EnabledAbove {
+  path: string;
+  controllers: string[];
 }
 
 /** Why a controller cannot be used for a job. */
@@ -107,6 +119,9 @@ export function listMembers(job: JobCgroup): number[] {
   return [...members].sort((a, b) => a - b);
 }
 
-function asDirectory(job: JobCgroup, { hierarchy, path }: JobDirectory): CgroupDirectory {
-  return { fs: job.fs, hierarchy, path };
+export function asDirectory(
+  { fs }: JobCgroup,
+  { hierarchy, path, placedAs, heldBefore }: JobDirectory,
+): CgroupDirectory {
+  return { fs, hierarchy, path, ...(placedAs === "in-place" ? { ownersHeld: heldBefore } : {}) };
 }

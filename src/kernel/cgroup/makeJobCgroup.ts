@@ -1,10 +1,20 @@
 import { errnoOf } from "../host.ts";
 import type { CgroupFs } from "./cgroupFs.ts";
 import { controllersOf } from "./controllers.ts";
+import { restoreHeld } from "./heldBefore.ts";
 import type { JobCgroup, JobDirectory } from "./jobCgroup.ts";
 import { explain } from "./knob.ts";
 import { listOccupants } from "./members.ts";
-import { disableControllers, enableControllers, listDisabled, readType } from "./subtreeControl.ts";
+import {
+  disableAbove,
+  disableControllers,
+  enableAbove,
+  enableControllers,
+  listDisabled,
+  parentOf,
+  readType,
+  readWords,
+} from "./subtreeControl.ts";
 
 /**
  * Makes the directories. What cannot be made becomes a hindrance, and the rest goes on.
@@ -14,17 +24,24 @@ export function createJobCgroup(job: JobCgroup): void {
   const made: JobDirectory[] = [];
   for (const directory of job.directories) {
     try {
-      makeDirectory(job, directory);
+      giveFromAbove(job, directory);
+      if (directory.placedAs !== "in-place") makeDirectory(job, directory);
       made.push(directory);
     } catch (error) {
       if (error instanceof GroupInUse) {
-        for (const { path } of made) job.fs.rmdir(path);
+        for (const { path, placedAs } of made) if (placedAs !== "in-place") job.fs.rmdir(path);
         throw error;
       }
       hinder(job, directory, `${explain(error)} making ${directory.path}`);
     }
   }
   job.directories = made.filter((directory) => directory.hierarchy.version === 1 || equip(job, directory));
+}
+
+function giveFromAbove(job: JobCgroup, directory: JobDirectory): void {
+  const { enabled, refusals } = enableAbove(job.fs, directory.enabledAbove);
+  directory.enabledAbove = enabled;
+  job.hindrances.push(...refusals);
 }
 
 /** A cgroup of the wanted name exists and processes live in it. */
@@ -39,7 +56,7 @@ export class GroupInUse extends Error {
   }
 }
 
-function makeDirectory(job: JobCgroup, { hierarchy, path, origin, threaded }: JobDirectory): void {
+function makeDirectory(job: JobCgroup, { hierarchy, path, threaded, origin }: JobDirectory): void {
   const { fs } = job;
   try {
     fs.mkdir(path);
@@ -74,11 +91,13 @@ function refuseOccupied(fs: CgroupFs, path: string): void {
  */
 function equip(job: JobCgroup, directory: JobDirectory): boolean {
   const { fs } = job;
-  const { origin, path } = directory;
-  job.hindrances.push(...enableControllers(fs, origin, directory.enabled));
+  const { path, placedAs } = directory;
+  if (placedAs === "in-place") return keepGiven(job, directory);
+  const parent = parentOf(path);
+  job.hindrances.push(...enableControllers(fs, parent, directory.enabled));
   const off = listDisabled(
     fs,
-    origin,
+    parent,
     directory.controllers.map(({ name }) => name),
   );
   directory.enabled = directory.enabled.filter((name) => !off.includes(name));
@@ -88,11 +107,25 @@ function equip(job: JobCgroup, directory: JobDirectory): boolean {
   hinder(
     job,
     directory,
-    `${origin} has got processes of its own, and a cgroup among them can hold no others`,
+    `${parent} has got processes of its own, and a cgroup among them can hold no others`,
   );
   fs.rmdir(path);
-  disableControllers(fs, origin, directory.enabled);
+  disableControllers(fs, parent, directory.enabled);
+  disableAbove(fs, directory.enabledAbove);
   return false;
+}
+
+/** In somebody else's cgroup there is what the levels above give. */
+function keepGiven(job: JobCgroup, directory: JobDirectory): boolean {
+  const given = readWords(job.fs, `${directory.path}/cgroup.controllers`);
+  const missing = directory.controllers.filter(({ name }) => !given.includes(name));
+  hinder(
+    job,
+    { ...directory, controllers: missing },
+    `it is not among the controllers of ${directory.path} (cgroup.controllers): the cgroup above does not give it`,
+  );
+  directory.controllers = directory.controllers.filter(({ name }) => given.includes(name));
+  return true;
 }
 
 function hinder(job: JobCgroup, { controllers }: JobDirectory, because: string): void {
@@ -100,13 +133,18 @@ function hinder(job: JobCgroup, { controllers }: JobDirectory, because: string):
 }
 
 /**
- * Removes the directories, and those that the workload made below them and left empty.
- * Returns the paths that still hold processes.
+ * Removes the directories, and those that the workload made below them and left empty; puts back what was changed in
+ * place. Returns the paths that still hold processes or what we wrote.
  */
 export function removeJobCgroup(job: JobCgroup): string[] {
-  return job.directories.flatMap(({ path, origin, enabled }) => {
-    if (!removeDirectory(job.fs, path)) return [path];
-    disableControllers(job.fs, origin, enabled);
+  return job.directories.flatMap(({ path, placedAs, enabled, enabledAbove, heldBefore }) => {
+    if (placedAs === "in-place") {
+      if (restoreHeld(job.fs, path, heldBefore).length > 0) return [path];
+    } else {
+      if (!removeDirectory(job.fs, path)) return [path];
+      disableControllers(job.fs, parentOf(path), enabled);
+    }
+    disableAbove(job.fs, enabledAbove);
     return [];
   });
 }
