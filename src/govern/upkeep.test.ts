@@ -1,27 +1,16 @@
-import { afterEach, expect } from "bun:test";
-import { mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { expect } from "bun:test";
+import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { useGovernedSleepers } from "../../test/fixtures/governedSleepers.ts";
 import { lacksLimits, testIf } from "../../test/live/sandbox.ts";
 import { realHost } from "../kernel/host.ts";
 import type { Limits } from "../kernel/limits.ts";
-import { Ledger } from "../ledger/ledger.ts";
-import { locateState } from "../ledger/location.ts";
 import type { JobRecord } from "../ledger/records.ts";
-import { closeFd } from "../sys/pidfd.ts";
-import { attach } from "./attach.ts";
-import { jobCgroupOf } from "./close.ts";
-import { detach } from "./detach.ts";
-import { createGovernor, type Governor } from "./governor.ts";
 import { upkeepJob } from "./upkeep.ts";
 
 const HALF_A_CORE: Limits = { cpuMax: { quotaUsec: 50_000, periodUsec: 100_000 } };
 const LOOSE: Record<string, string> = { "cpu.cfs_quota_us": "-1", "cpu.max": "max 100000" };
 
-const clean: (() => void | Promise<void>)[] = [];
-afterEach(async () => {
-  while (clean.length > 0) await clean.pop()?.();
-});
+const { clean, governSleeper } = useGovernedSleepers();
 
 const limitsTest = testIf(lacksLimits());
 
@@ -124,23 +113,23 @@ limitsTest("processes in cgroups that the workload made below ours count as insi
   expect(job.outcomes).toMatchObject([{ limit: "cpu.max", outcome: "applied" }]);
 });
 
-/** A process of this test, governed with a ledger of its own. */
-function governSleeper(limits: Limits): { governor: Governor; job: JobRecord; pid: number } {
-  const directory = mkdtempSync(join(tmpdir(), "ffrtmp-test-"));
-  clean.push(() => rmSync(directory, { recursive: true }));
-  const sleeper = Bun.spawn(["sleep", "600"], { stdio: ["ignore", "ignore", "ignore"] });
-  clean.push(async () => {
-    sleeper.kill("SIGKILL");
-    await sleeper.exited;
-  });
-  const state = locateState(directory, {});
-  const governor = createGovernor(realHost(), new Ledger(state.ledger, console.log), state, console.log);
-  const wishes = { jobId: "kept", limits, intent: null, slaEligible: true, tenant: null, labels: {} };
-  const { job, pidfd } = attach(governor, sleeper.pid, "attach", wishes);
-  if (pidfd !== undefined) closeFd(pidfd);
-  clean.push(() => detach(governor, job, jobCgroupOf(governor, job)));
-  return { governor, job, pid: sleeper.pid };
-}
+limitsTest("a tenant's total that somebody loosened is put back, too", () => {
+  const tenant = { name: "acme", limits: HALF_A_CORE };
+  const { governor, job } = governSleeper({}, { tenant });
+  const group = job.cgroup.flatMap(({ tenant }) => tenant ?? []);
+  const [file, loose] = Object.entries(LOOSE).find(([name]) =>
+    group.some((path) => realHost().cgroupFs.exists(`${path}/${name}`)),
+  ) as [string, string];
+  const path = group.map((each) => `${each}/${file}`).find(realHost().cgroupFs.exists) as string;
+  const tight = readFileSync(path, "utf8");
+  writeFileSync(path, loose);
+  expect(upkeepJob(governor, job, tenant.limits)).toEqual([
+    { what: "tenant's cpu.max", did: "reapplied", wanted: "50000 100000", found: "max" },
+  ]);
+  expect(readFileSync(path, "utf8")).toBe(tight);
+  expect(job.outcomes).toMatchObject([{ limit: "cpu.max", of: "tenant", outcome: "applied" }]);
+  expect(upkeepJob(governor, job, tenant.limits)).toEqual([]);
+});
 
 function quotaFile({ cgroup }: JobRecord) {
   for (const { path: directory, origin } of cgroup) {

@@ -1,15 +1,21 @@
 import { type LapsedLimit, listLapsed } from "../kernel/cgroup/heldLimits.ts";
 import { directoryOf, readMembership } from "../kernel/cgroup/hierarchies.ts";
-import { applyCgroupLimits, type JobCgroup } from "../kernel/cgroup/jobCgroup.ts";
+import {
+  applyCgroupLimits,
+  applyTenantLimits,
+  type JobCgroup,
+  tenantCgroupOf,
+} from "../kernel/cgroup/jobCgroup.ts";
 import { enableControllers, listDisabled } from "../kernel/cgroup/subtreeControl.ts";
-import type { LimitName, LimitOutcome } from "../kernel/limits.ts";
-import { isAlive } from "../kernel/proc/identity.ts";
+import { type LimitName, type LimitOutcome, type Limits, refusedInstead } from "../kernel/limits.ts";
+import type { ProcessIdentity } from "../kernel/proc/identity.ts";
 import { hasEnded, readStat } from "../kernel/proc/stat.ts";
 import { listTree } from "../kernel/proc/table.ts";
 import type { JobRecord } from "../ledger/records.ts";
 import { jobCgroupOf } from "./close.ts";
 import { gatherTree, type LeftOutside, withdrawFromOutsiders } from "./gather.ts";
 import type { Governor } from "./governor.ts";
+import { limitsInForce } from "./job.ts";
 import { identityOf } from "./repair.ts";
 
 /** How often a limit is put in force again before it is left to whoever undoes it. */
@@ -21,7 +27,7 @@ const LEFT_ALONE = "left_alone";
 /** What was found to be undone by somebody else, and what was done about it. Also the detail of the ledger's event. */
 export interface UpkeepFinding {
   /** `membership`: processes were moved out of the job's cgroup. */
-  what: LimitName | "membership";
+  what: LimitName | `tenant's ${LimitName}` | "membership";
   did: typeof REAPPLIED | typeof LEFT_ALONE;
   wanted: string;
   /** What was there instead. */
@@ -33,76 +39,117 @@ export interface UpkeepFinding {
  * who wrote to our cgroup, systemd that took a controller away, whoever moved a process out. Each limit three times, each
  * time an event; the fourth time it is left as it is, the outcome says so, and it is told once.
  *
- * Safe to call at any time for any job; does nothing for one that is not running. Returns what is worth telling.
+ * `total` is what the job's tenant may use. Safe to call at any time for any job; does nothing for one that is not
+ * running. Returns what is worth telling.
  */
-export function upkeepJob(governor: Governor, job: JobRecord): UpkeepFinding[] {
+export function upkeepJob(governor: Governor, job: JobRecord, total: Limits = {}): UpkeepFinding[] {
   if (job.state !== "running" || job.cgroup.length === 0) return [];
-  const kept = new Kept(governor, job);
-  const outcomes = keepMembers(governor, job, kept, keepLimits(governor, job, kept));
+  const memory = new Memory(governor, job);
+  const cgroup = jobCgroupOf(governor, job);
+  const group = tenantCgroupOf(cgroup);
+  let { outcomes } = job;
+  const totalKept: Kept = {
+    cgroup: group,
+    limits: total,
+    of: "tenant",
+    apply: () => applyTenantLimits(cgroup, total),
+  };
+  const ownKept: Kept = { cgroup, limits: limitsInForce(job), of: undefined, apply: applyCgroupLimits };
+  for (const kept of [totalKept, ownKept]) outcomes = keepLimits(governor, outcomes, kept, memory);
+  outcomes = keepMembers(governor, job, cgroup, memory, outcomes);
   if (JSON.stringify(outcomes) !== JSON.stringify(job.outcomes)) governor.ledger.change(job, { outcomes });
-  return kept.findings;
+  return memory.findings;
 }
 
-function keepLimits(governor: Governor, job: JobRecord, kept: Kept): LimitOutcome[] {
-  const inForce = job.outcomes.filter(({ outcome }) => outcome === "applied" || outcome === "partial");
-  const lapsed = listLapsed(jobCgroupOf(governor, job), job.limits).filter(({ limit }) =>
-    inForce.some((outcome) => outcome.limit === limit),
+/** One cgroup with what it is to hold: the job's own, or the group of its tenant. */
+interface Kept {
+  cgroup: JobCgroup;
+  limits: Limits;
+  of: LimitOutcome["of"];
+  apply: typeof applyCgroupLimits;
+}
+
+function keepLimits(
+  governor: Governor,
+  outcomes: LimitOutcome[],
+  { cgroup, limits, of, apply }: Kept,
+  memory: Memory,
+): LimitOutcome[] {
+  const inForce = outcomes.filter(
+    (each) => each.of === of && (each.outcome === "applied" || each.outcome === "partial"),
   );
-  if (lapsed.length === 0) return job.outcomes;
-  const mine = lapsed.filter((each) => !kept.isGivenUp(each.limit, each.wanted));
-  const renewed = mine.length === 0 ? [] : applyAgain(governor, job);
-  return job.outcomes.map((outcome) => {
-    const lapse = lapsed.find(({ limit }) => limit === outcome.limit);
+  const lapsed = listLapsed(cgroup, limits).filter(({ limit }) =>
+    inForce.some((each) => each.limit === limit),
+  );
+  if (lapsed.length === 0) return outcomes;
+  const mine = lapsed.filter(({ limit, wanted }) => !memory.isGivenUp(nameOf(limit, of), wanted));
+  const renewed = mine.length === 0 ? [] : applyAgain(governor, cgroup, limits, apply);
+  return outcomes.map((outcome) => {
+    const lapse = inForce.includes(outcome) && lapsed.find(({ limit }) => limit === outcome.limit);
     if (!lapse) return outcome;
     const now = mine.includes(lapse) ? renewed.find(({ limit }) => limit === lapse.limit) : undefined;
-    if (!now) return leaveAlone(outcome, lapse, kept);
+    if (!now) return leaveAlone(outcome, lapse, memory);
     // The kernel holds the same as when it was first asked: nobody undid anything, it never took more.
     if (now.outcome === "partial" && now.actual === outcome.actual) return outcome;
-    kept.note({ what: lapse.limit, did: REAPPLIED, wanted: lapse.wanted, found: lapse.found });
+    memory.note({ what: nameOf(lapse.limit, of), did: REAPPLIED, wanted: lapse.wanted, found: lapse.found });
     return now.outcome === "applied" && outcome.outcome === "partial"
       ? { ...outcome, ...now, outcome: "partial" }
       : now;
   });
 }
 
-function applyAgain(governor: Governor, job: JobRecord): LimitOutcome[] {
-  const { cgroupFs } = governor.host;
-  for (const { origin, enabled } of job.cgroup) {
+function applyAgain(
+  { host: { cgroupFs } }: Governor,
+  cgroup: JobCgroup,
+  limits: Limits,
+  apply: Kept["apply"],
+): LimitOutcome[] {
+  for (const { origin, enabled } of cgroup.directories) {
     if (enabled.length === 0) continue;
     enableControllers(cgroupFs, origin, listDisabled(cgroupFs, origin, enabled));
   }
-  return applyCgroupLimits(jobCgroupOf(governor, job), job.limits);
+  return apply(cgroup, limits);
 }
 
-function leaveAlone(outcome: LimitOutcome, { limit, wanted, found }: LapsedLimit, kept: Kept): LimitOutcome {
-  kept.note({ what: limit, did: LEFT_ALONE, wanted, found });
+function nameOf(limit: LimitName, of: LimitOutcome["of"]): UpkeepFinding["what"] {
+  return of === "tenant" ? `tenant's ${limit}` : limit;
+}
+
+function leaveAlone(
+  outcome: LimitOutcome,
+  { limit, wanted, found }: LapsedLimit,
+  memory: Memory,
+): LimitOutcome {
+  const { of } = outcome;
+  memory.note({ what: nameOf(limit, of), did: LEFT_ALONE, wanted, found });
   const because = `somebody else set it to ${found}; it was put back ${MOST_REPEATS} times and is left alone now`;
-  return { limit, outcome: "refused", wanted: outcome.wanted, actual: found, because };
+  const refused = refusedInstead(outcome, because);
+  return { ...refused, actual: found };
 }
 
 /** Processes go back only from where they came from: whoever put one elsewhere may limit it there. */
 function keepMembers(
   governor: Governor,
   job: JobRecord,
-  kept: Kept,
+  cgroup: JobCgroup,
+  memory: Memory,
   outcomes: LimitOutcome[],
 ): LimitOutcome[] {
   const root = identityOf(job);
-  const cgroup = jobCgroupOf(governor, job);
-  const strays = root && isAlive(governor.host, root) ? listStrays(governor, cgroup, root.pid) : [];
+  const strays = root?.bootId === governor.bootId ? listStrays(governor, cgroup, root) : [];
   if (!root || strays.length === 0) return outcomes;
   if (!strays.some(({ isAtOrigin }) => isAtOrigin)) {
     return withdrawFromOutsiders(outcomes, cgroup, root.pid, strays);
   }
   const wanted = cgroup.directories.map(({ path }) => path).join(", ");
   const found = [...new Set(strays.map(({ pid, because }) => `PID ${pid}: ${because}`))].join("; ");
-  if (kept.isGivenUp("membership", wanted)) {
-    kept.note({ what: "membership", did: LEFT_ALONE, wanted, found });
+  if (memory.isGivenUp("membership", wanted)) {
+    memory.note({ what: "membership", did: LEFT_ALONE, wanted, found });
     return withdrawFromOutsiders(outcomes, cgroup, root.pid, strays);
   }
   const { leftOutside } = gatherTree(governor.host, cgroup, root);
-  kept.note({ what: "membership", did: REAPPLIED, wanted, found });
-  const remaining = listStrays(governor, cgroup, root.pid).map((stray) => {
+  memory.note({ what: "membership", did: REAPPLIED, wanted, found });
+  const remaining = listStrays(governor, cgroup, root).map((stray) => {
     const refusal = leftOutside.find(
       ({ pid, controllers }) => pid === stray.pid && sameNames(controllers, stray.controllers),
     );
@@ -116,11 +163,13 @@ interface Stray extends LeftOutside {
   isAtOrigin: boolean;
 }
 
-function listStrays({ host }: Governor, cgroup: JobCgroup, root: number): Stray[] {
-  return listTree(host, root).flatMap((pid) => {
+function listStrays({ host }: Governor, cgroup: JobCgroup, root: ProcessIdentity): Stray[] {
+  return listTree(host, root.pid).flatMap((pid) => {
     const stat = readStat(host, pid);
+    if (stat === "gone" || hasEnded(stat)) return [];
+    if (pid === root.pid && stat.startTicks !== root.startTicks) return [];
     const membership = readMembership(host, pid);
-    if (stat === "gone" || hasEnded(stat) || membership === "gone") return [];
+    if (membership === "gone") return [];
     return cgroup.directories.flatMap(({ hierarchy, path, origin, controllers }): Stray[] => {
       const place = directoryOf(hierarchy, membership.get(hierarchy.key) ?? "");
       if (place === path || place?.startsWith(`${path}/`)) return [];
@@ -137,7 +186,7 @@ function sameNames(a: string[], b: string[]): boolean {
 }
 
 /** What one look at one job found, and what the ledger tells of the looks before. */
-class Kept {
+class Memory {
   readonly findings: UpkeepFinding[] = [];
   readonly #governor: Governor;
   readonly #job: JobRecord;

@@ -50,17 +50,35 @@ export interface LapsedLimit {
 
 /** Those of the wanted limits that neither the job's own cgroup nor one above it holds now. */
 export function listLapsed(job: JobCgroup, wanted: Limits): LapsedLimit[] {
-  const effective: Limits = Object.assign(
-    {},
-    ...job.directories.map(({ hierarchy, path, controllers }) =>
-      readEffectiveLimits(controllers, { fs: job.fs, hierarchy, path }),
+  // The cgroup itself holds what was written there, as a rule, and only where it does not the way up is read.
+  const missing = listLooser(CGROUP_LIMITS, readAll(job, CGROUP_LIMITS, wanted, readOwnLimits), wanted);
+  if (missing.length === 0) return [];
+  const effective = readAll(job, missing, wanted, readEffectiveLimits);
+  return listLooser(missing, effective, wanted).map((limit) => ({
+    limit,
+    wanted: wantedText(wanted, limit) as string,
+    found: wantedText(effective, limit) ?? "max",
+  }));
+}
+
+function readAll(
+  { fs, directories }: JobCgroup,
+  limits: readonly CgroupLimitName[],
+  wanted: Limits,
+  read: typeof readOwnLimits,
+): Limits {
+  const asked = limits.filter((limit) => wantedText(wanted, limit) !== undefined);
+  const parts = directories.map(({ hierarchy, path, controllers }) =>
+    read(
+      controllers.filter(({ apply }) => asked.some((limit) => apply[limit])),
+      { fs, hierarchy, path },
     ),
   );
-  return CGROUP_LIMITS.flatMap((limit) => {
-    const text = wantedText(wanted, limit);
-    if (text === undefined || isAsTight(limit, effective, wanted)) return [];
-    return [{ limit, wanted: text, found: wantedText(effective, limit) ?? "max" }];
-  });
+  return Object.assign({}, ...parts);
+}
+
+function listLooser(limits: readonly CgroupLimitName[], held: Limits, wanted: Limits): CgroupLimitName[] {
+  return limits.filter((limit) => wantedText(wanted, limit) !== undefined && !isAsTight(limit, held, wanted));
 }
 
 /** The tighter of both for each limit; of weights, which have no order between cgroups, the first. */

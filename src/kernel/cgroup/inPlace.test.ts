@@ -111,9 +111,16 @@ for (const choice of [FAKE_V2, REAL_V2]) {
 }
 
 function governInPlace(machine: CgroupMachine, limits: Limits): { job: JobCgroup; outcomes: LimitOutcome[] } {
-  const job = planJobCgroup(machine.fs, machine.hierarchies, machine.origin, JOB_NAME, limits, {
-    placedAs: "in-place",
-  });
+  const inPlace = { placedAs: "in-place" } as const;
+  const job = planJobCgroup(
+    machine.fs,
+    machine.hierarchies,
+    machine.origin,
+    JOB_NAME,
+    limits,
+    undefined,
+    inPlace,
+  );
   createJobCgroup(job);
   for (const { path, heldBefore } of job.directories) {
     rememberHeld(machine.fs, path, limitFilesOf(limits, CGROUP_LIMITS), heldBefore);

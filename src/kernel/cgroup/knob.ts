@@ -90,6 +90,7 @@ export function heldAbove(
     wanted,
     actual: holder.text,
     because: `not written: ${holder.path} already holds it to ${holder.text}`,
+    heldBy: holder.path,
   };
 }
 

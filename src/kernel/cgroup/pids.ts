@@ -21,6 +21,7 @@ export const pids: CgroupController = {
       );
     },
   },
+  lift: { "pids.max": (directory) => writeKnob(directory, "pids.max", "max") },
   usage: () => ({}),
   read(directory) {
     const pidsMax = readNumber(directory, "pids.max");

@@ -2,9 +2,8 @@ import { CGROUP_LIMITS, type Limits, wantedText } from "../limits.ts";
 import type { CgroupFs } from "./cgroupFs.ts";
 import type { CgroupController } from "./controller.ts";
 import { controllersOf } from "./controllers.ts";
-import type { HeldBefore } from "./heldBefore.ts";
 import { directoryOf, type Hierarchy, type Membership } from "./hierarchies.ts";
-import type { EnabledAbove, JobCgroup, JobDirectory } from "./jobCgroup.ts";
+import type { JobCgroup, JobDirectory } from "./jobCgroup.ts";
 import type { PlacedAs } from "./placement.ts";
 import {
   isAmongProcesses,
@@ -18,9 +17,17 @@ import {
 /** Where on cgroup v2 a job's cgroup is to be. `scope` is the directory of one that is delegated to us, made or to be made. */
 export type Place = { placedAs: "child" } | { placedAs: "in-place" } | { placedAs: "scope"; scope: string };
 
+/** A group in which all jobs of one tenant lie that come from the same cgroup, and their total there. */
+export interface TenantGroup {
+  /** Of its directory. */
+  name: string;
+  limits: Limits;
+}
+
 /**
  * Where a job's cgroup would lie: in each hierarchy a child of the cgroup that `membership` names,
- * so that every limit above still holds; on v2 as `place` says. Writes nothing.
+ * so that every limit above still holds, or a grandchild, in its tenant's group there; on v2 as `place` says. Only a child
+ * can be in a tenant's group. Writes nothing.
  */
 export function planJobCgroup(
   fs: CgroupFs,
@@ -28,12 +35,16 @@ export function planJobCgroup(
   membership: Membership,
   name: string,
   limits: Limits,
+  tenant?: TenantGroup,
   place: Place = { placedAs: "child" },
 ): JobCgroup {
   const job: JobCgroup = { fs, directories: [], hindrances: [] };
   for (const hierarchy of hierarchies) {
     const wanted = controllersOf(hierarchy).filter(
-      (controller) => controller.measures || isAskedFor(controller, limits),
+      (controller) =>
+        controller.measures ||
+        isAskedFor(controller, limits) ||
+        (tenant !== undefined && isAskedFor(controller, tenant.limits)),
     );
     if (wanted.length === 0) continue;
     const cgroupPath = membership.get(hierarchy.key);
@@ -55,8 +66,11 @@ export function planJobCgroup(
       continue;
     }
     const here: Place = hierarchy.version === 1 ? { placedAs: "child" } : place;
-    const { path, parent } = spotOf(origin, name, here);
-    const threaded = hierarchy.version === 2 && here.placedAs === "child" && isAmongProcesses(fs, origin);
+    const { path, base, group } = spotOf(origin, name, here, tenant);
+    const threaded =
+      hierarchy.version === 2 &&
+      here.placedAs === "child" &&
+      (isAmongProcesses(fs, origin) || (group !== undefined && isAmongProcesses(fs, group)));
     const usable = wanted.filter(({ dividesThreads }) => dividesThreads || !threaded);
     job.hindrances.push(
       ...wanted
@@ -66,24 +80,25 @@ export function planJobCgroup(
           because: `${origin} holds processes, and among them cgroup v2 can limit cpu, cpuset and pids only`,
         })),
     );
-    const off = (names: string[]): string[] =>
-      hierarchy.version === 1 || here.placedAs === "in-place" ? [] : listDisabled(fs, parent, names);
-    const asked = usable.filter((controller) => isAskedFor(controller, limits));
+    const asked = usable.filter(
+      (controller) =>
+        isAskedFor(controller, limits) ||
+        (group !== undefined && tenant !== undefined && isAskedFor(controller, tenant.limits)),
+    );
     job.directories.push({
       hierarchy,
       path,
       origin,
       placedAs: here.placedAs,
-      enabled: off(usable.map(({ name }) => name)),
+      ...(group === undefined ? {} : { tenant: group }),
+      enabled:
+        hierarchy.version === 1 || here.placedAs === "in-place"
+          ? []
+          : listDisabled(fs, base, namesOf(usable)),
       enabledAbove:
         hierarchy.version === 1 || here.placedAs === "scope"
           ? []
-          : listDisabledAbove(
-              fs,
-              hierarchy,
-              path,
-              asked.map(({ name }) => name),
-            ).filter(({ path }) => here.placedAs === "in-place" || path !== parent),
+          : listDisabledAbove(fs, hierarchy, here.placedAs === "in-place" ? path : base, namesOf(asked)),
       threaded,
       heldBefore: [],
       controllers: usable,
@@ -92,35 +107,45 @@ export function planJobCgroup(
   return job;
 }
 
-function spotOf(origin: string, name: string, place: Place): { path: string; parent: string } {
-  if (place.placedAs === "in-place") return { path: origin, parent: parentOf(origin) };
-  const parent = place.placedAs === "scope" ? place.scope : origin;
-  return { path: `${parent}/${name}`, parent };
+/** `base`: the directory that the job's lies in, or its tenant's group does. */
+function spotOf(
+  origin: string,
+  name: string,
+  place: Place,
+  tenant: TenantGroup | undefined,
+): { path: string; base: string; group?: string } {
+  if (place.placedAs === "in-place") return { path: origin, base: parentOf(origin) };
+  if (place.placedAs === "scope") return { path: `${place.scope}/${name}`, base: place.scope };
+  if (!tenant) return { path: `${origin}/${name}`, base: origin };
+  const group = `${origin}/${tenant.name}`;
+  return { path: `${group}/${name}`, base: origin, group };
 }
 
 /** What is enough to find a job's cgroup again: JSON in the ledger. */
-export interface StoredDirectory {
+export interface StoredDirectory
+  extends Pick<JobDirectory, "path" | "origin" | "tenant" | "formerly" | "enabled">,
+    Partial<Pick<JobDirectory, "enabledAbove" | "heldBefore">> {
   /** `Hierarchy.key`. */
   hierarchy: string;
-  path: string;
-  origin: string;
-  enabled: string[];
-  /** Absent: a child of `origin`. */
   placedAs?: Exclude<PlacedAs, "child">;
-  enabledAbove?: EnabledAbove[];
-  heldBefore?: HeldBefore[];
 }
 
 export function storeJobCgroup(job: JobCgroup): StoredDirectory[] {
-  return job.directories.map(({ hierarchy, path, origin, enabled, placedAs, enabledAbove, heldBefore }) => ({
-    hierarchy: hierarchy.key,
-    path,
-    origin,
-    enabled,
-    ...(placedAs === "child" ? {} : { placedAs }),
-    ...(enabledAbove.length === 0 ? {} : { enabledAbove }),
-    ...(heldBefore.length === 0 ? {} : { heldBefore: structuredClone(heldBefore) }),
-  }));
+  return job.directories.map((directory) => {
+    const { hierarchy, path, origin, tenant, formerly, enabled, placedAs, enabledAbove, heldBefore } =
+      directory;
+    return {
+      hierarchy: hierarchy.key,
+      path,
+      origin,
+      ...(tenant === undefined ? {} : { tenant }),
+      ...(formerly === undefined ? {} : { formerly }),
+      enabled,
+      ...(placedAs === "child" ? {} : { placedAs }),
+      ...(enabledAbove.length === 0 ? {} : { enabledAbove }),
+      ...(heldBefore.length === 0 ? {} : { heldBefore: structuredClone(heldBefore) }),
+    };
+  });
 }
 
 /** The job's cgroup as an earlier ffrtmp left it; directories that are gone, or no longer mounted, are left out. */
@@ -130,23 +155,24 @@ export function restoreJobCgroup(
   stored: StoredDirectory[],
 ): JobCgroup {
   const directories = stored.flatMap((entry): JobDirectory[] => {
-    const { hierarchy: key, path, origin, enabled } = entry;
+    const { hierarchy: key, placedAs = "child", enabledAbove = [], heldBefore = [], ...directory } = entry;
+    const { path, tenant, formerly } = directory;
     const hierarchy = hierarchies.find((candidate) => candidate.key === key);
-    if (!hierarchy || !fs.exists(path)) return [];
+    // A tenant's group without the job's directory in it is what a governor left that died in between.
+    const isLeft = [path, tenant, formerly].some((each) => each !== undefined && fs.exists(each));
+    if (!hierarchy || !isLeft) return [];
     const known = controllersOf(hierarchy);
     const usable = hierarchy.version === 1 ? undefined : readWords(fs, `${path}/cgroup.controllers`);
     const controllers = usable ? known.filter(({ name }) => usable.includes(name)) : known;
+    const threaded = hierarchy.version === 2 && placedAs === "child" && readType(fs, path) === "threaded";
     return [
       {
+        ...directory,
         hierarchy,
-        path,
-        origin,
-        enabled,
-        placedAs: entry.placedAs ?? "child",
-        enabledAbove: entry.enabledAbove ?? [],
-        heldBefore: structuredClone(entry.heldBefore ?? []),
-        threaded:
-          hierarchy.version === 2 && entry.placedAs === undefined && readType(fs, path) === "threaded",
+        placedAs,
+        enabledAbove,
+        heldBefore: structuredClone(heldBefore),
+        threaded,
         controllers,
       },
     ];
@@ -156,4 +182,8 @@ export function restoreJobCgroup(
 
 function isAskedFor(controller: CgroupController, limits: Limits): boolean {
   return CGROUP_LIMITS.some((limit) => controller.apply[limit] && wantedText(limits, limit) !== undefined);
+}
+
+function namesOf(controllers: CgroupController[]): string[] {
+  return controllers.map(({ name }) => name);
 }

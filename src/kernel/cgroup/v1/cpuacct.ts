@@ -6,6 +6,7 @@ export const cpuacct: CgroupController = {
   name: "cpuacct",
   measures: true,
   apply: {},
+  lift: {},
   read: () => ({}),
   inherited: [],
   usage(directory) {

@@ -38,6 +38,10 @@ export const memory: CgroupController = {
       return judgeWrite("memory.max", wanted, write, (readBack) => isRounded(readBack, wanted));
     },
   },
+  lift: {
+    "memory.high": (directory) => writeKnob(directory, "memory.soft_limit_in_bytes", "-1"),
+    "memory.max": (directory) => writeKnob(directory, "memory.limit_in_bytes", "-1"),
+  },
   read(directory) {
     const memoryHighBytes = boundedBytes(readNumber(directory, "memory.soft_limit_in_bytes"));
     const memoryMaxBytes = readLimitBytes(directory);

@@ -25,6 +25,10 @@ export const cpu: CgroupController = {
       );
     },
   },
+  lift: {
+    "cpu.max": (directory) => writeKnob(directory, "cpu.max", "max 100000"),
+    "cpu.weight": (directory) => writeKnob(directory, "cpu.weight", "100"),
+  },
   read(directory) {
     const [quota, period] = readKnob(directory, "cpu.max")?.split(" ").map(Number) ?? [];
     const cpuWeight = readNumber(directory, "cpu.weight");

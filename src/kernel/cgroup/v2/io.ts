@@ -1,6 +1,6 @@
 import { IO_RATES, type IoMax, ioMaxText, type LimitOutcome, wantedText } from "../../limits.ts";
 import type { CgroupController, CgroupDirectory } from "../controller.ts";
-import { readKnob, tightestAbove, writeKnob } from "../knob.ts";
+import { type KnobWrite, readKnob, tightestAbove, writeKnob } from "../knob.ts";
 
 /** cgroup v2 `io`: Documentation/admin-guide/cgroup-v2.rst. */
 export const io: CgroupController = {
@@ -25,6 +25,7 @@ export const io: CgroupController = {
       return because.length === 0 ? result : { ...result, because: because.join("; ") };
     },
   },
+  lift: { "io.max": liftRates },
   read(directory) {
     const lines = (readKnob(directory, "io.max") ?? "").split("\n").filter(Boolean);
     const ioMax = lines.map((line) => {
@@ -40,6 +41,19 @@ export const io: CgroupController = {
     return { ioReadBytes: sum(text, "rbytes"), ioWriteBytes: sum(text, "wbytes") };
   },
 };
+
+function liftRates(directory: CgroupDirectory): KnobWrite {
+  let last: KnobWrite = { readBack: readKnob(directory, "io.max") ?? "" };
+  if (last.readBack === "") return last;
+  for (const line of last.readBack.split("\n")) {
+    const device = line.split(" ")[0] as string;
+    last = writeKnob(directory, "io.max", ioMaxText({ device, ...UNLIMITED }));
+    if ("refusal" in last) return last;
+  }
+  return last;
+}
+
+const UNLIMITED = { rbps: "max", wbps: "max", riops: "max", wiops: "max" } as const;
 
 /** What of one device's rates is to be written, and what holds already above. */
 interface RatePlan {
