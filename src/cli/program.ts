@@ -139,34 +139,38 @@ export async function runProgram(argv: string[]): Promise<number> {
   const named = argv[2] === "help" ? argv[3] : argv[2];
   // The others are there for the overview and for guessing what was meant: a call would build them for nothing.
   const isCall = argv[2] !== undefined && Object.hasOwn(COMMANDS, argv[2]);
-  const build = (parent: Command, path: string, definition: CommandDefinition): void => {
-    if ("subcommands" in definition) {
-      for (const [name, each] of Object.entries(definition.subcommands)) {
-        build(parent.command(name).description(each.description), `${path} ${name}`, each);
-      }
-    } else {
-      const { define, load } = definition;
-      define(parent).action(async (...args: unknown[]) => {
-        const handler = await load();
-        exitCode = await handler(...args);
-      });
-    }
-    parent.showHelpAfterError(`  try: ffrtmp ${path} --help`);
-  };
   for (const [name, definition] of Object.entries(COMMANDS)) {
     if (isCall && name !== named) continue;
     const command = program.command(name).description(definition.description);
-    if (name === named) build(command, name, definition);
+    if (name !== named) continue;
+    defineCommand(command, name, definition, async (load, args) => {
+      const handler = await load();
+      exitCode = await handler(...args);
+    });
   }
   await program.parseAsync(argv);
   return exitCode;
 }
 
+type Act = (load: () => Promise<Handler>, args: unknown[]) => Promise<void>;
+
+/** Gives a command its arguments, options and subcommands; `path` is how it is called. */
+function defineCommand(command: Command, path: string, definition: CommandDefinition, act: Act): void {
+  command.showHelpAfterError(`  try: ffrtmp ${path} --help`);
+  if ("subcommands" in definition) {
+    for (const [name, each] of Object.entries(definition.subcommands)) {
+      defineCommand(command.command(name).description(each.description), `${path} ${name}`, each, act);
+    }
+  } else definition.define(command).action((...args: unknown[]) => act(definition.load, args));
+}
+
 /** Every command with all its options: what manuals and completions are made from. A call builds its own command alone. */
 export function describeProgram(): Command {
   const program = createProgram();
-  for (const [name, { description, define }] of Object.entries(COMMANDS))
-    define(program.command(name).description(description));
+  for (const [name, definition] of Object.entries(COMMANDS)) {
+    const command = program.command(name).description(definition.description);
+    defineCommand(command, name, definition, async () => {});
+  }
   return program;
 }
 
