@@ -1,5 +1,6 @@
 import type { CgroupLimitName, LimitOutcome, Limits } from "../limits.ts";
 import type { CgroupFs } from "./cgroupFs.ts";
+import type { HeldBefore } from "./heldBefore.ts";
 import type { Hierarchy } from "./hierarchies.ts";
 import type { KnobWrite } from "./knob.ts";
 
@@ -8,6 +9,8 @@ export interface CgroupDirectory {
   fs: CgroupFs;
   hierarchy: Hierarchy;
   path: string;
+  /** It is somebody else's, and its own limits count among those that hold already: these, where we wrote over them. */
+  ownersHeld?: readonly HeldBefore[];
 }
 
 /** What a cgroup has counted since it was made. `null`: this machine does not tell. */

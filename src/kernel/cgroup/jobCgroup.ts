@@ -16,9 +16,11 @@ import {
   type Usage,
 } from "./controller.ts";
 import { V2_ALWAYS_MEASURES } from "./controllers.ts";
+import { type HeldBefore, restoreHeld } from "./heldBefore.ts";
 import type { Hierarchy } from "./hierarchies.ts";
 import { explain } from "./knob.ts";
 import { listProcesses } from "./members.ts";
+import type { PlacedAs } from "./placement.ts";
 
 /** The cgroup of one job in one hierarchy. */
 export interface JobDirectory {
@@ -26,16 +28,26 @@ export interface JobDirectory {
   path: string;
   /** Where its processes came from, and where they go back to. It lies there, or in the tenant's group there. */
   origin: string;
+  placedAs: PlacedAs;
   /** The group between `origin` and `path` that holds the tenant's jobs together. */
   tenant?: string;
   /** The job's directory before it was regrouped, as long as something of the job may be left in it. */
   formerly?: string;
-  /** v2: the controllers to switch on in `origin` for it; they were off when the job was planned. */
+  /** v2: the controllers to switch on for it in its base; they were off when the job was planned. */
   enabled: string[];
+  /** v2: the same for the directories above that one, from the top down. */
+  enabledAbove: EnabledAbove[];
   /** v2: it lies among the processes of `origin`, and can limit only what threads can share. */
   threaded: boolean;
+  /** In place: what its files held before. */
+  heldBefore: HeldBefore[];
   /** Controllers usable in this directory. */
   controllers: CgroupController[];
+}
+
+export interface EnabledAbove {
+  path: string;
+  controllers: string[];
 }
 
 /** Why a controller cannot be used for a job. */
@@ -113,6 +125,14 @@ export function tenantCgroupOf({ fs, directories, hindrances }: JobCgroup): JobC
 export function liftCgroupLimits(job: JobCgroup, limits: readonly CgroupLimitName[]): string[] {
   return limits.flatMap((limit) => {
     const place = findPlace(job, limit);
+    if (place?.directory.placedAs === "in-place") {
+      const { path, heldBefore } = place.directory;
+      return restoreHeld(
+        job.fs,
+        path,
+        heldBefore.filter(({ file }) => file === limit),
+      );
+    }
     const write = place?.lift(asDirectory(job, place.directory));
     return write !== undefined && "refusal" in write ? [write.refusal] : [];
   });
@@ -195,6 +215,9 @@ export function listMembers(job: JobCgroup): number[] {
   return [...members].sort((a, b) => a - b);
 }
 
-function asDirectory(job: JobCgroup, { hierarchy, path }: JobDirectory): CgroupDirectory {
-  return { fs: job.fs, hierarchy, path };
+function asDirectory(
+  { fs }: JobCgroup,
+  { hierarchy, path, placedAs, heldBefore }: JobDirectory,
+): CgroupDirectory {
+  return { fs, hierarchy, path, ...(placedAs === "in-place" ? { ownersHeld: heldBefore } : {}) };
 }

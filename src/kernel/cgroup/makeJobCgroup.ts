@@ -2,10 +2,20 @@ import { dirname } from "node:path";
 import { errnoOf } from "../host.ts";
 import type { CgroupFs } from "./cgroupFs.ts";
 import { controllersOf } from "./controllers.ts";
+import { restoreHeld } from "./heldBefore.ts";
 import type { JobCgroup, JobDirectory } from "./jobCgroup.ts";
 import { explain } from "./knob.ts";
 import { listOccupants } from "./members.ts";
-import { disableControllers, enableControllers, listDisabled, readType } from "./subtreeControl.ts";
+import {
+  disableAbove,
+  disableControllers,
+  enableAbove,
+  enableControllers,
+  listDisabled,
+  parentOf,
+  readType,
+  readWords,
+} from "./subtreeControl.ts";
 
 /**
  * Makes the directories. What cannot be made becomes a hindrance, and the rest goes on.
@@ -15,7 +25,8 @@ export function createJobCgroup(job: JobCgroup): void {
   const made: JobDirectory[] = [];
   for (const directory of job.directories) {
     try {
-      makeDirectory(job, directory);
+      giveFromAbove(job, directory);
+      if (directory.placedAs !== "in-place") makeDirectory(job, directory);
       made.push(directory);
     } catch (error) {
       if (error instanceof GroupInUse) {
@@ -28,16 +39,27 @@ export function createJobCgroup(job: JobCgroup): void {
   job.directories = made.filter((directory) => directory.hierarchy.version === 1 || equip(job, directory));
 }
 
+function giveFromAbove(job: JobCgroup, directory: JobDirectory): void {
+  const { enabled, refusals } = enableAbove(job.fs, directory.enabledAbove);
+  directory.enabledAbove = enabled;
+  job.hindrances.push(...refusals);
+}
+
 /**
  * Makes what a living job lacks: directories that are not there, and controllers that those which are there are to get.
  * What cannot be had becomes a hindrance.
  */
 export function completeJobCgroup(job: JobCgroup): void {
-  const isThere = ({ path }: JobDirectory): boolean => job.fs.exists(path);
+  const isThere = ({ path, placedAs }: JobDirectory): boolean =>
+    placedAs !== "in-place" && job.fs.exists(path);
   const there = job.directories.filter(isThere);
   const missing: JobCgroup = { ...job, directories: job.directories.filter((each) => !isThere(each)) };
   createJobCgroup(missing);
-  for (const directory of there) if (directory.hierarchy.version === 2) equip(job, directory);
+  for (const directory of there) {
+    if (directory.hierarchy.version === 1) continue;
+    giveFromAbove(job, directory);
+    equip(job, directory);
+  }
   job.directories = [...there, ...missing.directories];
 }
 
@@ -129,28 +151,40 @@ function refuseOccupied(fs: CgroupFs, path: string): void {
  */
 function equip(job: JobCgroup, directory: JobDirectory): boolean {
   const { fs } = job;
-  const { origin, path, tenant } = directory;
-  job.hindrances.push(...enableControllers(fs, origin, directory.enabled));
+  const { path, placedAs, tenant } = directory;
+  if (placedAs === "in-place") return keepGiven(job, directory);
+  const base = baseOf(directory);
+  job.hindrances.push(...enableControllers(fs, base, directory.enabled));
   const names = directory.controllers.map(({ name }) => name);
   if (tenant !== undefined) {
     // Of the group that is ours nobody has to remember what was on.
-    const notGiven = listDisabled(fs, origin, names);
+    const notGiven = listDisabled(fs, base, names);
     const given = names.filter((name) => !notGiven.includes(name));
     job.hindrances.push(...enableControllers(fs, tenant, listDisabled(fs, tenant, given)));
   }
-  const off = listDisabled(fs, tenant ?? origin, names);
+  const off = listDisabled(fs, tenant ?? base, names);
   directory.enabled = directory.enabled.filter((name) => !off.includes(name));
   directory.controllers = directory.controllers.filter(({ name }) => !off.includes(name));
   // Processes that came to the origin after the plan was made: with a controller on, no process may be below them.
   if (readType(fs, path) !== "domain invalid") return true;
+  hinder(job, directory, `${base} has got processes of its own, and a cgroup among them can hold no others`);
+  removeOwn(fs, directory);
+  disableControllers(fs, base, directory.enabled);
+  disableAbove(fs, directory.enabledAbove);
+  return false;
+}
+
+/** In somebody else's cgroup there is what the levels above give. */
+function keepGiven(job: JobCgroup, directory: JobDirectory): boolean {
+  const given = readWords(job.fs, `${directory.path}/cgroup.controllers`);
+  const missing = directory.controllers.filter(({ name }) => !given.includes(name));
   hinder(
     job,
-    directory,
-    `${origin} has got processes of its own, and a cgroup among them can hold no others`,
+    { ...directory, controllers: missing },
+    `it is not among the controllers of ${directory.path} (cgroup.controllers): the cgroup above does not give it`,
   );
-  removeOwn(fs, directory);
-  disableControllers(fs, origin, directory.enabled);
-  return false;
+  directory.controllers = directory.controllers.filter(({ name }) => given.includes(name));
+  return true;
 }
 
 function hinder(job: JobCgroup, { controllers }: JobDirectory, because: string): void {
@@ -158,15 +192,21 @@ function hinder(job: JobCgroup, { controllers }: JobDirectory, because: string):
 }
 
 /**
- * Removes the directories, and those that the workload made below them and left empty.
- * Returns the paths that still hold processes.
+ * Removes the directories, and those that the workload made below them and left empty; puts back what was changed in
+ * place. Returns the paths that still hold processes or what we wrote.
  */
 export function removeJobCgroup(job: JobCgroup): string[] {
-  return job.directories.flatMap(({ path, origin, tenant, formerly, enabled }) => {
-    if (formerly !== undefined && !removeFormer(job.fs, formerly, origin)) return [formerly];
-    if (!removeDirectory(job.fs, path)) return [path];
-    if (tenant !== undefined) removeTenantGroup(job.fs, tenant);
-    disableControllers(job.fs, origin, enabled);
+  return job.directories.flatMap((directory) => {
+    const { path, placedAs, origin, tenant, formerly, enabled, enabledAbove, heldBefore } = directory;
+    if (placedAs === "in-place") {
+      if (restoreHeld(job.fs, path, heldBefore).length > 0) return [path];
+    } else {
+      if (formerly !== undefined && !removeFormer(job.fs, formerly, origin)) return [formerly];
+      if (!removeDirectory(job.fs, path)) return [path];
+      if (tenant !== undefined) removeTenantGroup(job.fs, tenant);
+      disableControllers(job.fs, baseOf(directory), enabled);
+    }
+    disableAbove(job.fs, enabledAbove);
     return [];
   });
 }
@@ -179,8 +219,14 @@ export function removeFormer(fs: CgroupFs, formerly: string, origin: string): bo
   return true;
 }
 
+/** The directory that a job's lies in, or its tenant's group does. */
+function baseOf({ path, placedAs, origin }: JobDirectory): string {
+  return placedAs === "child" ? origin : parentOf(path);
+}
+
 /** A directory that was just made, with the tenant's group where nobody else is in that. */
-function removeOwn(fs: CgroupFs, { path, tenant }: JobDirectory): void {
+function removeOwn(fs: CgroupFs, { path, placedAs, tenant }: JobDirectory): void {
+  if (placedAs === "in-place") return;
   fs.rmdir(path);
   if (tenant !== undefined) removeTenantGroup(fs, tenant);
 }

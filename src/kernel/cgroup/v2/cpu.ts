@@ -1,6 +1,6 @@
 import type { CgroupController, CgroupDirectory } from "../controller.ts";
 import { applyCpuMax } from "../cpuMax.ts";
-import { judgeWrite, readCounters, readKnob, readNumber, writeKnob } from "../knob.ts";
+import { heldAbove, holdersOf, judgeWrite, readCounters, readKnob, readNumber, writeKnob } from "../knob.ts";
 
 /** cgroup v2 `cpu`: Documentation/admin-guide/cgroup-v2.rst. */
 export const cpu: CgroupController = {
@@ -12,6 +12,11 @@ export const cpu: CgroupController = {
       applyCpuMax(directory, limits, readCores, (_max, wanted) => writeKnob(directory, "cpu.max", wanted)),
     "cpu.weight"(directory, { cpuWeight }) {
       const wanted = String(cpuWeight);
+      const [owners] = directory.ownersHeld ? holdersOf(directory) : [];
+      const held = owners && readNumber(owners, "cpu.weight");
+      if (owners && held !== undefined && held <= (cpuWeight as number)) {
+        return heldAbove("cpu.weight", wanted, { text: String(held), path: owners.path });
+      }
       return judgeWrite(
         "cpu.weight",
         wanted,
