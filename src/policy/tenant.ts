@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import type { ProcessFacts } from "./facts.ts";
 
 /**
@@ -116,6 +115,7 @@ export function tenantPathName(name: string): string {
     })
     .join("");
   if (escaped.length <= LONGEST_PATH_NAME) return escaped;
-  const digest = createHash("sha256").update(name).digest("hex");
+  // Not node:crypto, which would have to be loaded for each start of a command.
+  const digest = new Bun.CryptoHasher("sha256").update(name).digest("hex");
   return `${escaped.slice(0, LONGEST_PATH_NAME - digest.length - 1)}~${digest}`;
 }
