@@ -4,24 +4,22 @@ import type { EventChoice } from "../kernel/events/bestEvents.ts";
 import { listPids } from "../kernel/proc/table.ts";
 import { takeServiceVariables } from "../kernel/systemd/serviceVariables.ts";
 import { FactReader } from "../policy/liveFacts.ts";
-import { policyFromFlags } from "../policy/policyFromFlags.ts";
-import { USUAL_TARGETS } from "../policy/targets.ts";
 import { lockFile } from "../sys/fileLock.ts";
 import { WatchDaemon } from "../watch/daemon.ts";
 import { judgeProcess } from "../watch/judge.ts";
-import { PolicyKeeper } from "../watch/policyKeeper.ts";
+import type { PolicyKeeper } from "../watch/policyKeeper.ts";
 import { ServiceManager } from "../watch/serviceManager.ts";
 import type { StateFlags } from "./jobOptions.ts";
 import { type LimitFlags, limitsFrom } from "./limitOptions.ts";
+import { openPolicy, type PolicyFlags } from "./policySource.ts";
 import { printErr, printOut, warn } from "./render/messages.ts";
 import { warnOfSlips } from "./render/outcomes.ts";
 import { openGovernor } from "./session.ts";
 import { firstSignal, giveUpSignalsAloud } from "./signals.ts";
 
-export interface WatchFlags extends LimitFlags, StateFlags {
-  /** ms */
-  scanInterval: number;
-  target?: string[];
+export interface WatchFlags extends LimitFlags, StateFlags, PolicyFlags {
+  /** ms; `undefined`: as the policy says, or 5 s. */
+  scanInterval?: number;
   events: EventChoice;
   /** Bytes. */
   eventBuffer: number;
@@ -35,8 +33,7 @@ export async function watch(flags: WatchFlags): Promise<number> {
   const governor = openGovernor(flags);
   const limits = limitsFrom(flags);
   warnOfSlips(governor, limits);
-  const policy = policyFromFlags(flags.target ?? USUAL_TARGETS, limits);
-  const keeper = new PolicyKeeper(policy, undefined, () => ({ policy }));
+  const keeper = await openPolicy(flags, limits);
   if (flags.dryRun) return dryRun(governor, keeper);
   takeLock(governor);
   let daemon: WatchDaemon | undefined;
