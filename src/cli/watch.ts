@@ -1,8 +1,10 @@
 import type { Governor } from "../govern/governor.ts";
 import { Refusal } from "../govern/refusal.ts";
 import type { EventChoice } from "../kernel/events/bestEvents.ts";
+import { LIMIT_NAMES, wantedText } from "../kernel/limits.ts";
 import { listPids } from "../kernel/proc/table.ts";
 import { takeServiceVariables } from "../kernel/systemd/serviceVariables.ts";
+import type { Decision } from "../policy/decide.ts";
 import { FactReader } from "../policy/liveFacts.ts";
 import { lockFile } from "../sys/fileLock.ts";
 import { WatchDaemon } from "../watch/daemon.ts";
@@ -61,9 +63,22 @@ function dryRun(governor: Governor, { policy }: PolicyKeeper): number {
   const reader = new FactReader(governor.host);
   for (const pid of listPids(governor.host)) {
     const judgement = judgeProcess(governor, policy, reader, pid);
-    if (judgement.govern) printOut(`would govern PID ${pid} (${judgement.decision.target})`);
+    if (judgement.govern) printOut(describe(pid, judgement.decision));
   }
   return 0;
+}
+
+function describe(pid: number, { target, rule, tenant, limits }: Decision & { govern: true }): string {
+  const wanted = LIMIT_NAMES.flatMap((name) => {
+    const text = wantedText(limits, name);
+    return text === undefined ? [] : [`${name} ${text}`];
+  });
+  const reasons = [
+    rule === undefined ? "" : ` by rule ${rule}`,
+    tenant === undefined ? "" : ` for tenant ${tenant}`,
+    wanted.length === 0 ? "" : ` with ${wanted.join(", ")}`,
+  ];
+  return `would govern PID ${pid} (${target})${reasons.join("")}`;
 }
 
 function takeLock({ state }: Governor): void {

@@ -10,11 +10,22 @@ import {
   TestUser,
   tenantGroupOf,
 } from "./policyBox.ts";
-import { isRunning, lacksCommand, lacksLimits, readProc, testIf, until, useSandbox } from "./sandbox.ts";
+import {
+  FFRTMP,
+  isRunning,
+  lacksCommand,
+  lacksLimits,
+  readProc,
+  testIf,
+  until,
+  useSandbox,
+} from "./sandbox.ts";
 
 const sandbox = useSandbox();
 const limitsTest = testIf(lacksLimits() ?? lacksCommand("setpriv"));
 const tenantTest = testIf(lacksLimits() ?? lacksCommand("ffmpeg") ?? lacksCommand("useradd"));
+
+const straceTest = testIf(lacksLimits() ?? lacksCommand("strace"));
 
 const MIB = 1024 ** 2;
 
@@ -322,6 +333,29 @@ rules: [{name: all, match: {command: ${basename(shell)}}, limits: {pids_max: 50}
     ]);
   },
 );
+
+straceTest("a dry run tells the decisions and writes nothing below the cgroup roots", async () => {
+  const box = new PolicyBox(sandbox());
+  const shell = box.shell("tried");
+  box.write(`
+rules: [{name: some, match: {command: ${basename(shell)}}, tenant: acme, limits: {cpu_quota: 50, nice: 5}}]
+`);
+  const pid = await box.run(shell);
+  const output = sandbox().path("strace");
+  const calls = "trace=open,openat,creat,mkdir,mkdirat,rmdir,unlinkat,rename,renameat2,setpriority";
+  const dryRun = [FFRTMP, "watch", "--watch-config", box.file, "--dry-run"];
+  const traced = sandbox().spawn(["strace", "-f", "-o", output, "-e", calls, ...dryRun]);
+  expect(await new Response(traced.stdout as ReadableStream).text()).toBe(
+    `would govern PID ${pid} (${basename(shell)}) by rule some for tenant acme with cpu.max 50000 100000, nice 5\n`,
+  );
+  expect(await traced.exited).toBe(0);
+  const touched = readFileSync(output, "utf8")
+    .split("\n")
+    .filter((line) => /"\/(sys\/fs\/cgroup|proc\/\d)/.test(line) || line.includes("setpriority"))
+    .filter((line) => !/O_RDONLY/.test(line));
+  expect(touched).toEqual([]);
+  expect(isGoverned(pid)).toBeFalse();
+});
 
 function ageTicks(pid: number): number {
   const [uptime = "0"] = readFileSync("/proc/uptime", "utf8").split(" ");
