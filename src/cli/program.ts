@@ -129,6 +129,29 @@ const COMMANDS: Record<string, CommandDefinition> = {
         .option("--json", "print JSON"),
     load: async () => (await import("./history.ts")).history,
   },
+  policy: {
+    description: "check a policy file, explain what it makes of a process",
+    subcommands: {
+      check: {
+        description: "everything that is wrong in a policy file, and what would be right",
+        define: (command) =>
+          command
+            .argument("[file]", "the policy file (default: /etc/ffrtmp/policy.yaml)")
+            .option("--json", "print JSON"),
+        load: async () => (await import("./policyCheck.ts")).checkPolicy,
+      },
+      explain: {
+        description: "which rule matches a process, why the others do not, and what would be written where",
+        define: (command) =>
+          addStateOption(command)
+            .addOption(new Option("-p, --pid <pid>", "the process").argParser(parsePid).conflicts("all"))
+            .option("--all", "every process, one line each")
+            .option("--watch-config <file>", "the policy file (default: /etc/ffrtmp/policy.yaml)")
+            .option("--json", "print JSON"),
+        load: async () => (await import("./policyExplain.ts")).explainPolicy,
+      },
+    },
+  },
   doctor: {
     description: "what this machine allows, and what each missing thing costs",
     define: (command) => addStateOption(command).option("--json", "print JSON"),
