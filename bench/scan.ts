@@ -2,6 +2,8 @@ import { openGovernor } from "../src/cli/session.ts";
 import { ProcessScan } from "../src/kernel/events/processScan.ts";
 import { realHost } from "../src/kernel/host.ts";
 import { listPids } from "../src/kernel/proc/table.ts";
+import { FactReader } from "../src/policy/liveFacts.ts";
+import { policyFromFlags } from "../src/policy/policyFromFlags.ts";
 import { USUAL_TARGETS } from "../src/policy/targets.ts";
 import { judgeProcess } from "../src/watch/judge.ts";
 import { type Benchmark, progress } from "./lib/benchmark.ts";
@@ -31,6 +33,8 @@ export const scan: Benchmark = {
       // Everything is listed once a minute: one whose clock runs ahead does so each time.
       let minutes = 0;
       const impatient = new ProcessScan({ ...host, now: () => ++minutes * 60_000 }, 0);
+      const policy = policyFromFlags(USUAL_TARGETS, {});
+      const reader = new FactReader(host);
       const present = countProcesses();
       const standing = medianTime(
         rounds,
@@ -43,7 +47,7 @@ export const scan: Benchmark = {
       const judging = medianTime(
         Math.ceil(rounds / 5),
         () => {
-          for (const pid of listPids(governor.host)) judgeProcess(governor, USUAL_TARGETS, pid);
+          for (const pid of listPids(governor.host)) judgeProcess(governor, policy, reader, pid);
         },
         () => undefined,
       );

@@ -6,7 +6,6 @@ import { addLimitOptions } from "./limitOptions.ts";
 import { printErr, printOut } from "./render/messages.ts";
 import { parseCommandName, parseDuration, parseInteger, parsePid, parseSize } from "./values.ts";
 
-const USUAL_SCAN_INTERVAL_MS = 5000;
 const LEAST_SCAN_INTERVAL_MS = 100;
 const USUAL_EVENT_BUFFER_BYTES = 8 * 1024 * 1024;
 const LEAST_EVENT_BUFFER_BYTES = 4096;
@@ -14,13 +13,15 @@ const LEAST_EVENT_BUFFER_BYTES = 4096;
 // biome-ignore lint/suspicious/noExplicitAny: commander hands over arguments and options by position
 type Handler = (...args: any[]) => Promise<number> | number;
 
-interface CommandDefinition {
-  description: string;
-  /** Adds arguments and options. */
-  define(command: Command): Command;
-  /** Loads the command's code: `run` is on somebody's launch path, and pays only for itself. */
-  load(): Promise<Handler>;
-}
+type CommandDefinition = { description: string } & (
+  | {
+      /** Adds arguments and options. */
+      define(command: Command): Command;
+      /** Loads the command's code: `run` is on somebody's launch path, and pays only for itself. */
+      load(): Promise<Handler>;
+    }
+  | { subcommands: Record<string, CommandDefinition> }
+);
 
 const COMMANDS: Record<string, CommandDefinition> = {
   run: {
@@ -51,9 +52,14 @@ const COMMANDS: Record<string, CommandDefinition> = {
     define: (command) =>
       addStateOption(addLimitOptions(command))
         .addOption(
-          new Option("--scan-interval <time>", "time between two looks at all processes")
-            .argParser((text) => parseDuration(text, LEAST_SCAN_INTERVAL_MS))
-            .default(USUAL_SCAN_INTERVAL_MS, "5s"),
+          new Option(
+            "--scan-interval <time>",
+            "time between two looks at all processes (default: the policy's, or 5s)",
+          ).argParser((text) => parseDuration(text, LEAST_SCAN_INTERVAL_MS)),
+        )
+        .option(
+          "--watch-config <file>",
+          "policy: what to govern and how (default: /etc/ffrtmp/policy.yaml, when there are neither targets nor limits here)",
         )
         .option(
           "--target <name>",
@@ -78,6 +84,23 @@ const COMMANDS: Record<string, CommandDefinition> = {
         .addOption(new Option("--enable-state", "always on; accepted for those who switch").hideHelp())
         .addOption(new Option("--enable-retry", "always on; accepted for those who switch").hideHelp()),
     load: async () => (await import("./watch.ts")).watch,
+  },
+  limits: {
+    description: "change the limits of a living job by hand, and take that back",
+    subcommands: {
+      set: {
+        description: "set limits of a job; they hold against its policy until they are reset",
+        define: (command) =>
+          addStateOption(addLimitOptions(command)).argument("<job>", "job id").option("--json", "print JSON"),
+        load: async () => (await import("./limits.ts")).setLimits,
+      },
+      reset: {
+        description: "take back all that was set by hand",
+        define: (command) =>
+          addStateOption(command).argument("<job>", "job id").option("--json", "print JSON"),
+        load: async () => (await import("./limits.ts")).resetLimits,
+      },
+    },
   },
   ps: {
     description: "what is governed now",
@@ -106,6 +129,29 @@ const COMMANDS: Record<string, CommandDefinition> = {
         .option("--json", "print JSON"),
     load: async () => (await import("./history.ts")).history,
   },
+  policy: {
+    description: "check a policy file, explain what it makes of a process",
+    subcommands: {
+      check: {
+        description: "everything that is wrong in a policy file, and what would be right",
+        define: (command) =>
+          command
+            .argument("[file]", "the policy file (default: /etc/ffrtmp/policy.yaml)")
+            .option("--json", "print JSON"),
+        load: async () => (await import("./policyCheck.ts")).checkPolicy,
+      },
+      explain: {
+        description: "which rule matches a process, why the others do not, and what would be written where",
+        define: (command) =>
+          addStateOption(command)
+            .addOption(new Option("-p, --pid <pid>", "the process").argParser(parsePid).conflicts("all"))
+            .option("--all", "every process, one line each")
+            .option("--watch-config <file>", "the policy file (default: /etc/ffrtmp/policy.yaml)")
+            .option("--json", "print JSON"),
+        load: async () => (await import("./policyExplain.ts")).explainPolicy,
+      },
+    },
+  },
   doctor: {
     description: "what this machine allows, and what each missing thing costs",
     define: (command) => addStateOption(command).option("--json", "print JSON"),
@@ -116,7 +162,47 @@ const COMMANDS: Record<string, CommandDefinition> = {
 /** Parses the command line, does what it says and returns the exit code. Throws CommanderError and Refusal. */
 export async function runProgram(argv: string[]): Promise<number> {
   let exitCode = 0;
-  const program = new Command("ffrtmp")
+  const program = createProgram();
+  const named = argv[2] === "help" ? argv[3] : argv[2];
+  // The others are there for the overview and for guessing what was meant: a call would build them for nothing.
+  const isCall = argv[2] !== undefined && Object.hasOwn(COMMANDS, argv[2]);
+  for (const [name, definition] of Object.entries(COMMANDS)) {
+    if (isCall && name !== named) continue;
+    const command = program.command(name).description(definition.description);
+    if (name !== named) continue;
+    defineCommand(command, name, definition, async (load, args) => {
+      const handler = await load();
+      exitCode = await handler(...args);
+    });
+  }
+  await program.parseAsync(argv);
+  return exitCode;
+}
+
+type Act = (load: () => Promise<Handler>, args: unknown[]) => Promise<void>;
+
+/** Gives a command its arguments, options and subcommands; `path` is how it is called. */
+function defineCommand(command: Command, path: string, definition: CommandDefinition, act: Act): void {
+  command.showHelpAfterError(`  try: ffrtmp ${path} --help`);
+  if ("subcommands" in definition) {
+    for (const [name, each] of Object.entries(definition.subcommands)) {
+      defineCommand(command.command(name).description(each.description), `${path} ${name}`, each, act);
+    }
+  } else definition.define(command).action((...args: unknown[]) => act(definition.load, args));
+}
+
+/** Every command with all its options: what manuals and completions are made from. A call builds its own command alone. */
+export function describeProgram(): Command {
+  const program = createProgram();
+  for (const [name, definition] of Object.entries(COMMANDS)) {
+    const command = program.command(name).description(definition.description);
+    defineCommand(command, name, definition, async () => {});
+  }
+  return program;
+}
+
+function createProgram(): Command {
+  return new Command("ffrtmp")
     .description("Governs FFmpeg and other long-running workloads without owning them.")
     .version(version, "-V, --version")
     .showHelpAfterError("  try: ffrtmp --help")
@@ -128,21 +214,6 @@ export async function runProgram(argv: string[]): Promise<number> {
     })
     .enablePositionalOptions()
     .exitOverride();
-  const named = argv[2] === "help" ? argv[3] : argv[2];
-  // The others are there for the overview and for guessing what was meant: a call would build them for nothing.
-  const isCall = argv[2] !== undefined && Object.hasOwn(COMMANDS, argv[2]);
-  for (const [name, { description, define, load }] of Object.entries(COMMANDS)) {
-    if (isCall && name !== named) continue;
-    const command = program.command(name).description(description);
-    if (name !== named) continue;
-    define(command).showHelpAfterError(`  try: ffrtmp ${name} --help`);
-    command.action(async (...args: unknown[]) => {
-      const handler = await load();
-      exitCode = await handler(...args);
-    });
-  }
-  await program.parseAsync(argv);
-  return exitCode;
 }
 
 function collectNames(text: string, earlier: string[] = []): string[] {

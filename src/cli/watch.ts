@@ -1,22 +1,27 @@
 import type { Governor } from "../govern/governor.ts";
 import { Refusal } from "../govern/refusal.ts";
 import type { EventChoice } from "../kernel/events/bestEvents.ts";
+import { LIMIT_NAMES, wantedText } from "../kernel/limits.ts";
 import { listPids } from "../kernel/proc/table.ts";
-import { USUAL_TARGETS } from "../policy/targets.ts";
+import { takeServiceVariables } from "../kernel/systemd/serviceVariables.ts";
+import type { Decision } from "../policy/decide.ts";
+import { FactReader } from "../policy/liveFacts.ts";
 import { lockFile } from "../sys/fileLock.ts";
 import { WatchDaemon } from "../watch/daemon.ts";
 import { judgeProcess } from "../watch/judge.ts";
+import type { PolicyKeeper } from "../watch/policyKeeper.ts";
+import { ServiceManager } from "../watch/serviceManager.ts";
 import type { StateFlags } from "./jobOptions.ts";
 import { type LimitFlags, limitsFrom } from "./limitOptions.ts";
+import { openPolicy, type PolicyFlags } from "./policySource.ts";
 import { printErr, printOut, warn } from "./render/messages.ts";
 import { warnOfSlips } from "./render/outcomes.ts";
 import { openGovernor } from "./session.ts";
 import { firstSignal, giveUpSignalsAloud } from "./signals.ts";
 
-export interface WatchFlags extends LimitFlags, StateFlags {
-  /** ms */
-  scanInterval: number;
-  target?: string[];
+export interface WatchFlags extends LimitFlags, StateFlags, PolicyFlags {
+  /** ms; `undefined`: as the policy says, or 5 s. */
+  scanInterval?: number;
   events: EventChoice;
   /** Bytes. */
   eventBuffer: number;
@@ -26,25 +31,26 @@ export interface WatchFlags extends LimitFlags, StateFlags {
 
 /** Governs what appears until a signal ends it. */
 export async function watch(flags: WatchFlags): Promise<number> {
+  const service = new ServiceManager(takeServiceVariables(process.env, process.pid), warn);
   const governor = openGovernor(flags);
-  const targets = flags.target ?? USUAL_TARGETS;
-  if (flags.dryRun) return dryRun(governor, targets);
   const limits = limitsFrom(flags);
   warnOfSlips(governor, limits);
+  const keeper = await openPolicy(flags, limits);
+  if (flags.dryRun) return dryRun(governor, keeper);
   takeLock(governor);
-  const signal = firstSignal();
+  let daemon: WatchDaemon | undefined;
+  const signal = firstSignal(() => daemon?.reload("SIGHUP"));
   // The executable starts with the compiler held back (scripts/build.ts); this one is here to stay.
   Bun.unsafe.setJITPolicy(1);
 
   const options = {
-    targets,
-    limits,
     scanIntervalMs: flags.scanInterval,
     eventChoice: flags.events,
     eventBufferBytes: flags.eventBuffer,
   };
-  const daemon = await WatchDaemon.begin(governor, options, log);
+  daemon = await WatchDaemon.begin(governor, options, keeper, service, log);
   giveUpSignalsAloud();
+  service.ready();
   if (!flags.once) {
     const name = await signal;
     log(`${name}: letting go of every job; they and their limits stay`);
@@ -53,12 +59,26 @@ export async function watch(flags: WatchFlags): Promise<number> {
   return 0;
 }
 
-function dryRun(governor: Governor, targets: readonly string[]): number {
+function dryRun(governor: Governor, { policy }: PolicyKeeper): number {
+  const reader = new FactReader(governor.host);
   for (const pid of listPids(governor.host)) {
-    const judgement = judgeProcess(governor, targets, pid);
-    if (judgement.govern) printOut(`would govern PID ${pid} (${judgement.target})`);
+    const judgement = judgeProcess(governor, policy, reader, pid);
+    if (judgement.govern) printOut(describe(pid, judgement.decision));
   }
   return 0;
+}
+
+function describe(pid: number, { target, rule, tenant, limits }: Decision & { govern: true }): string {
+  const wanted = LIMIT_NAMES.flatMap((name) => {
+    const text = wantedText(limits, name);
+    return text === undefined ? [] : [`${name} ${text}`];
+  });
+  const reasons = [
+    rule === undefined ? "" : ` by rule ${rule}`,
+    tenant === undefined ? "" : ` for tenant ${tenant}`,
+    wanted.length === 0 ? "" : ` with ${wanted.join(", ")}`,
+  ];
+  return `would govern PID ${pid} (${target})${reasons.join("")}`;
 }
 
 function takeLock({ state }: Governor): void {
