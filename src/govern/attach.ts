@@ -1,7 +1,7 @@
-import { readMembership } from "../kernel/cgroup/hierarchies.ts";
+import { type Membership, readMembership } from "../kernel/cgroup/hierarchies.ts";
 import type { JobCgroup } from "../kernel/cgroup/jobCgroup.ts";
 import { createJobCgroup, GroupInUse } from "../kernel/cgroup/makeJobCgroup.ts";
-import { planJobCgroup, storeJobCgroup } from "../kernel/cgroup/planJobCgroup.ts";
+import { type Place, planJobCgroup, storeJobCgroup } from "../kernel/cgroup/planJobCgroup.ts";
 import { readProcFile } from "../kernel/host.ts";
 import type { ProcessIdentity } from "../kernel/proc/identity.ts";
 import { hasEnded, type ProcStat, readStat } from "../kernel/proc/stat.ts";
@@ -14,6 +14,8 @@ import type { Governor } from "./governor.ts";
 import { governTree } from "./governTree.ts";
 import { holdProcess } from "./hold.ts";
 import { groupName, isGovernedPath, type JobWishes, newJob } from "./job.ts";
+import { openScope } from "./ownScope.ts";
+import { jobAround, planPlace } from "./place.ts";
 import { Refusal } from "./refusal.ts";
 import { groupOf } from "./tenants.ts";
 
@@ -57,7 +59,10 @@ function governHeld(
 ): JobRecord {
   const { host, ledger, bootId } = governor;
   const { pid, startTicks } = stat;
-  const cgroup = planCgroup(governor, pid, wishes);
+  const found = readMembership(host, pid);
+  const membership: Membership = found === "gone" ? new Map() : found;
+  const { place, scope } = planPlace(governor, pid, membership, wishes);
+  const cgroup = planCgroup(governor, membership, wishes, place);
   const job = newJob(governor, mode, wishes, readArguments(host, pid));
   if (job.command.length === 0) job.command = [stat.comm];
   Object.assign(job, {
@@ -70,6 +75,7 @@ function governHeld(
   beginOnRecord(governor, job);
 
   try {
+    if (scope) openScope(governor, job, scope);
     createJobCgroup(cgroup);
   } catch (error) {
     closeJob(governor, job, endedUnknown("never_started", String(error)));
@@ -107,6 +113,8 @@ function checkGovernable(governor: Governor, pid: number): ProcStat {
     ledger.jobBeingStartedBy(governor.bootId, stat.ppid);
   if (known) throw governedAlready(name, known);
   const membership = readMembership(host, pid);
+  const around = membership === "gone" ? undefined : jobAround(governor, membership);
+  if (around) throw governedAlready(name, around);
   const governed = membership === "gone" ? undefined : [...membership.values()].find(isGovernedPath);
   if (governed !== undefined) {
     const part = governed.split("/").findLast(isGovernedPath);
@@ -118,17 +126,13 @@ function checkGovernable(governor: Governor, pid: number): ProcStat {
   return stat;
 }
 
-function planCgroup(governor: Governor, pid: number, wishes: JobWishes): JobCgroup {
-  const { host, hierarchies, state } = governor;
-  const membership = readMembership(host, pid);
-  const paths = membership === "gone" ? new Map() : membership;
+function planCgroup(
+  { host, hierarchies, state }: Governor,
+  membership: Membership,
+  wishes: JobWishes,
+  place: Place,
+): JobCgroup {
   const name = groupName(state.tag, wishes.jobId);
-  return planJobCgroup(
-    host.cgroupFs,
-    hierarchies,
-    paths,
-    name,
-    wishes.limits,
-    groupOf(state.tag, wishes.tenant),
-  );
+  const group = groupOf(state.tag, wishes.tenant);
+  return planJobCgroup(host.cgroupFs, hierarchies, membership, name, wishes.limits, group, place);
 }

@@ -1,6 +1,7 @@
 import { attach } from "../govern/attach.ts";
 import type { Governor } from "../govern/governor.ts";
 import { Refusal } from "../govern/refusal.ts";
+import type { Placement } from "../kernel/cgroup/placement.ts";
 import { readStat } from "../kernel/proc/stat.ts";
 import { listPids } from "../kernel/proc/table.ts";
 import type { Decision } from "../policy/decide.ts";
@@ -17,6 +18,7 @@ export class Discoverer {
   readonly #log: (line: string) => void;
   /** Processes that are only too young yet, by pid. */
   readonly #waiting = new Map<number, ReturnType<typeof setTimeout>>();
+  readonly #placement: Placement;
   #policy: Policy;
 
   constructor(
@@ -25,7 +27,9 @@ export class Discoverer {
     policy: Policy,
     custodian: Custodian,
     log: (line: string) => void,
+    placement: Placement = "auto",
   ) {
+    this.#placement = placement;
     this.#governor = governor;
     this.#reader = reader;
     this.#policy = policy;
@@ -72,7 +76,7 @@ export class Discoverer {
     const jobId = autoJobId(target, pid);
     this.#custodian.makeRoom(pid);
     try {
-      const wishes = { jobId, ...wishesOf(this.#policy, decision) };
+      const wishes = { jobId, placement: this.#placement, ...wishesOf(this.#policy, decision) };
       const { job, pidfd } = attach(this.#governor, pid, "watch", wishes);
       const reasons = [rule && `rule ${rule}`, job.tenant && `tenant ${job.tenant}`].filter(Boolean);
       const because = reasons.length === 0 ? "" : ` (${reasons.join(", ")})`;
