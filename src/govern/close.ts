@@ -5,6 +5,7 @@ import { restoreJobCgroup } from "../kernel/cgroup/planJobCgroup.ts";
 import type { JobRecord, ResultRecord } from "../ledger/records.ts";
 import { decodeWaitStatus, signalName } from "../sys/waitStatus.ts";
 import type { Governor } from "./governor.ts";
+import { leaveScope } from "./ownScope.ts";
 import { judge } from "./sla.ts";
 
 /** What is known of a job's end. */
@@ -84,6 +85,7 @@ export function closeJob(
 /** Removes what an ended job left in the system. Returns the processes that live on in its cgroup. */
 export function releaseEnded(governor: Governor, job: JobRecord, cgroup: JobCgroup): number[] {
   const left = removeJobCgroup(cgroup);
+  leaveScope(job);
   if (left.length === 0) {
     governor.ledger.change(job, { released: true });
     return [];

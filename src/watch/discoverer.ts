@@ -2,6 +2,7 @@ import { attach } from "../govern/attach.ts";
 import type { Governor } from "../govern/governor.ts";
 import { Refusal } from "../govern/refusal.ts";
 import { GraceThread } from "../kernel/cgroup/graceThread.ts";
+import type { Placement } from "../kernel/cgroup/placement.ts";
 import { readStat } from "../kernel/proc/stat.ts";
 import { listPids } from "../kernel/proc/table.ts";
 import type { Decision } from "../policy/decide.ts";
@@ -19,6 +20,7 @@ export class Discoverer {
   readonly #grace: GraceThread;
   /** Processes that are only too young yet, by pid. */
   readonly #waiting = new Map<number, ReturnType<typeof setTimeout>>();
+  readonly #placement: Placement;
   #policy: Policy;
 
   constructor(
@@ -27,7 +29,9 @@ export class Discoverer {
     policy: Policy,
     custodian: Custodian,
     log: (line: string) => void,
+    placement: Placement = "auto",
   ) {
+    this.#placement = placement;
     this.#governor = governor;
     this.#reader = reader;
     this.#policy = policy;
@@ -83,7 +87,7 @@ export class Discoverer {
     const jobId = autoJobId(target, pid);
     this.#custodian.makeRoom(pid);
     try {
-      const wishes = { jobId, ...wishesOf(this.#policy, decision) };
+      const wishes = { jobId, placement: this.#placement, ...wishesOf(this.#policy, decision) };
       const { job, pidfd } = attach(this.#governor, pid, "watch", wishes);
       const reasons = [rule && `rule ${rule}`, job.tenant && `tenant ${job.tenant}`].filter(Boolean);
       const because = reasons.length === 0 ? "" : ` (${reasons.join(", ")})`;
