@@ -26,6 +26,9 @@ export function createJobCgroup(job: JobCgroup): void {
     }
   }
   job.directories = made.filter((directory) => directory.hierarchy.version === 1 || equip(job, directory));
+  for (const { hierarchy, path, controllers } of job.directories) {
+    for (const controller of controllers) controller.settle?.({ fs: job.fs, hierarchy, path });
+  }
 }
 
 /**
