@@ -152,7 +152,7 @@ function equip(job: JobCgroup, directory: JobDirectory): boolean {
     `${origin} has got processes of its own, and a cgroup among them can hold no others`,
   );
   removeOwn(fs, directory);
-  disableControllers(fs, origin, directory.enabled);
+  disableControllers(fs, directory.hierarchy, origin, directory.enabled, path);
   return false;
 }
 
@@ -165,11 +165,11 @@ function hinder(job: JobCgroup, { controllers }: JobDirectory, because: string):
  * Returns the paths that still hold processes.
  */
 export function removeJobCgroup(job: JobCgroup): string[] {
-  return job.directories.flatMap(({ path, origin, tenant, formerly, enabled }) => {
+  return job.directories.flatMap(({ hierarchy, path, origin, tenant, formerly, enabled }) => {
     if (formerly !== undefined && !removeFormer(job.fs, formerly, origin)) return [formerly];
     if (!removeDirectory(job.fs, path)) return [path];
     if (tenant !== undefined) removeTenantGroup(job.fs, tenant);
-    disableControllers(job.fs, origin, enabled);
+    disableControllers(job.fs, hierarchy, origin, enabled, path);
     return [];
   });
 }
