@@ -206,8 +206,11 @@ function readUsageOf(job: JobCgroup, directories: JobDirectory[]): Usage {
   return usage;
 }
 
-function measuringControllers({ hierarchy, controllers }: JobDirectory): Iterable<CgroupController> {
-  return hierarchy.version === 2 ? new Set([V2_ALWAYS_MEASURES, ...controllers]) : controllers;
+function measuringControllers({
+  hierarchy,
+  controllers,
+}: JobDirectory): Iterable<Pick<CgroupController, "usage">> {
+  return hierarchy.version === 2 ? new Set([...V2_ALWAYS_MEASURES, ...controllers]) : controllers;
 }
 
 /** Every process in the job's cgroup or in cgroups that the workload made below it. */
