@@ -1,5 +1,6 @@
 import type { Governor } from "../govern/governor.ts";
 import { Refusal } from "../govern/refusal.ts";
+import { probeSight } from "../govern/sight.ts";
 import type { EventChoice } from "../kernel/events/bestEvents.ts";
 import { listPids } from "../kernel/proc/table.ts";
 import { takeServiceVariables } from "../kernel/systemd/serviceVariables.ts";
@@ -46,6 +47,9 @@ export async function watch(flags: WatchFlags): Promise<number> {
     eventChoice: flags.events,
     eventBufferBytes: flags.eventBuffer,
   };
+  for (const { works, found, cost } of probeSight(governor)) {
+    if (!works) log(`Not all is in sight: ${found}. So: ${cost}`);
+  }
   const daemon = await WatchDaemon.begin(governor, options, service, log);
   giveUpSignalsAloud();
   service.ready();
