@@ -1,10 +1,11 @@
 import type { BunPlugin } from "bun";
 
 /**
- * Builds dist/ffrtmp, one executable file: `node_modules/.bin/bun scripts/build.ts [outfile] [bun-linux-arm64]`.
+ * Builds dist/ffrtmp, one executable file: `node_modules/.bin/bun scripts/build.ts [outfile [target runtime]]`.
+ * For another platform: what the bundler calls it (bun-linux-arm64), and the executable of the runtime for it.
  * Needs what `npm install` installs, and nothing else.
  */
-const [outfile = "dist/ffrtmp", target] = process.argv.slice(2);
+const [outfile = "dist/ffrtmp", target, runtime] = process.argv.slice(2);
 
 /**
  * The CLI parser imports these for things that we never ask of it (starting subcommands as programs of their own) or
@@ -52,5 +53,6 @@ await Bun.build({
     // Most of a start is code that runs once: compiling it costs more than it saves. `watch` goes back to 1.
     jitPolicy: 20,
     ...(target === undefined ? {} : { target: target as Bun.Build.CompileTarget }),
+    ...(runtime === undefined ? {} : { executablePath: runtime }),
   },
 });

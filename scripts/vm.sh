@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Virtual machines with Debian 12, systemd and cgroup v2, on two kernels, for what this machine cannot show.
+# What is missing is installed by apt when root.
 #
 #   vm.sh build [--fresh]              make the images (once per recipe; cached)
 #   vm.sh test [--kernel K] [PATH...]  start, push, run the tests of PATH there, on both kernels or one; stop

@@ -285,7 +285,8 @@ function removeGroup(path: string): boolean {
   return !existsSync(path);
 }
 
-function findDirectories(parent: string, prefix: string): string[] {
+/** The directories below one whose names begin so. */
+export function findDirectories(parent: string, prefix: string): string[] {
   let names: string[];
   try {
     names = readdirSync(parent, { withFileTypes: true })

@@ -1,0 +1,82 @@
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { gzipSync } from "node:zlib";
+import { bashCompletion } from "../generate/bashCompletion.ts";
+import { readCommandTree } from "../generate/commandTree.ts";
+import { fishCompletion } from "../generate/fishCompletion.ts";
+import { manPages } from "../generate/manPages.ts";
+import { zshCompletion } from "../generate/zshCompletion.ts";
+import { copyrightText } from "./copyright.ts";
+import type { Release } from "./version.ts";
+
+/** Where each kind of file lies, relative to the root of what is packed. */
+export interface Layout {
+  executables: string;
+  manuals: string;
+  bash: string;
+  zsh: string;
+  fish: string;
+  units: string;
+  documents: string;
+}
+
+/** Path to content: a Buffer is the content itself, a string names a file to copy. */
+export type Tree = Map<string, Buffer | string>;
+
+export function listUnits(): string[] {
+  return [...new Bun.Glob("*").scanSync("packaging/systemd")].sort();
+}
+
+/** What every package of the system's kind holds, wherever it puts it. */
+export function commonFiles(release: Release, layout: Layout, executable: string): Tree {
+  const program = readCommandTree();
+  const tree: Tree = new Map<string, Buffer | string>([
+    [join(layout.executables, "ffrtmp"), executable],
+    [join(layout.bash, "ffrtmp"), Buffer.from(bashCompletion(program))],
+    [join(layout.zsh, "_ffrtmp"), Buffer.from(zshCompletion(program))],
+    [join(layout.fish, "ffrtmp.fish"), Buffer.from(fishCompletion(program))],
+    [join(layout.documents, "copyright"), Buffer.from(copyrightText())],
+  ]);
+  for (const { name, text } of manPages(program, release))
+    tree.set(join(layout.manuals, `${name}.gz`), compress(text));
+  for (const unit of listUnits()) tree.set(join(layout.units, unit), join("packaging/systemd", unit));
+  return tree;
+}
+
+/** Without a name and a time in it: the same text gives the same bytes. */
+export function compress(text: string | Buffer): Buffer {
+  return gzipSync(text, { level: 9 });
+}
+
+/** Writes the tree below a directory, everything of it with the release's time. Executables are told by their directory. */
+export function writeTree(tree: Tree, directory: string, { epochSec }: Release): void {
+  for (const [path, content] of tree) {
+    const file = join(directory, path);
+    mkdirSync(dirname(file), { recursive: true, mode: 0o755 });
+    const mode = basename(dirname(file)) === "bin" ? 0o755 : 0o644;
+    if (typeof content === "string") copyFileSync(content, file);
+    else writeFileSync(file, content);
+    chmodSync(file, mode);
+  }
+  setTimes(directory, epochSec);
+}
+
+function setTimes(path: string, epochSec: number): void {
+  for (const entry of readdirSync(path, { withFileTypes: true })) {
+    if (entry.isDirectory()) setTimes(join(path, entry.name), epochSec);
+    else utimesSync(join(path, entry.name), epochSec, epochSec);
+  }
+  utimesSync(path, epochSec, epochSec);
+}
+
+export function readText(path: string): string {
+  return readFileSync(path, "utf8");
+}

@@ -1,0 +1,59 @@
+import { mkdirSync, rmSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { commonFiles, type Layout, listUnits, readText, writeTree } from "./files.ts";
+import type { Platform } from "./platform.ts";
+import { run } from "./run.ts";
+import type { Release } from "./version.ts";
+
+/** For /usr/local, where shells, man and systemd look too. */
+const LAYOUT: Layout = {
+  executables: "bin",
+  manuals: "share/man/man1",
+  bash: "share/bash-completion/completions",
+  zsh: "share/zsh/site-functions",
+  fish: "share/fish/vendor_completions.d",
+  units: "lib/systemd/system",
+  documents: "share/doc/ffrtmp",
+};
+
+/** Builds ffrtmp-VERSION-linux-ARCHITECTURE.tar.gz, whose one folder is laid over /usr/local, and returns its path. */
+export function buildTarball(
+  release: Release,
+  platform: Platform,
+  options: { executable: string; stage: string; directory: string },
+): string {
+  const { executable, stage, directory } = options;
+  const name = `ffrtmp-${release.version}-linux-${platform.debian}`;
+  rmSync(stage, { recursive: true, force: true });
+
+  const tree = commonFiles(release, LAYOUT, executable);
+  for (const unit of listUnits()) {
+    const text = readText(join("packaging/systemd", unit)).replaceAll(
+      "/usr/bin/ffrtmp",
+      "/usr/local/bin/ffrtmp",
+    );
+    tree.set(join(LAYOUT.units, unit), Buffer.from(text));
+  }
+  for (const document of ["README.md", "CHANGELOG.md", "docs/packages.md", "packaging/policy.yaml"])
+    tree.set(join(LAYOUT.documents, document.slice(document.lastIndexOf("/") + 1)), document);
+  writeTree(tree, join(stage, name), release);
+
+  const file = join(directory, `${name}.tar.gz`);
+  mkdirSync(directory, { recursive: true });
+  const owner = ["--owner=0", "--group=0", "--numeric-owner"];
+  run([
+    "tar",
+    "-C",
+    stage,
+    "--sort=name",
+    "--format=gnu",
+    ...owner,
+    `--mtime=@${release.epochSec}`,
+    "--use-compress-program=gzip -n -6",
+    "-cf",
+    resolve(file),
+    name,
+  ]);
+  rmSync(stage, { recursive: true });
+  return file;
+}

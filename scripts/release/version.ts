@@ -1,0 +1,37 @@
+import { author, license, version } from "../../package.json";
+
+export interface Release {
+  /** `0.1.0` */
+  version: string;
+  license: string;
+  /** Who answers for a build: `Name <address>`. */
+  maintainer: string;
+  /** Time that every file in it carries, in s since 1970: the same sources give the same bytes. */
+  epochSec: number;
+  /** `2026-11-24` */
+  date: string;
+}
+
+/** Dated by SOURCE_DATE_EPOCH, or else by the last commit. */
+export function readRelease(): Release {
+  const epochSec = Number(process.env["SOURCE_DATE_EPOCH"] ?? dateOfCommit());
+  if (!Number.isSafeInteger(epochSec) || epochSec <= 0)
+    throw new Error(
+      "the release has no date: build from a git checkout, or set SOURCE_DATE_EPOCH to seconds",
+    );
+  // Programs that the release calls read it there.
+  process.env["SOURCE_DATE_EPOCH"] = String(epochSec);
+  const { DEBFULLNAME: name, DEBEMAIL: address } = process.env;
+  return {
+    version,
+    license,
+    maintainer: name && address ? `${name} <${address}>` : author,
+    epochSec,
+    date: new Date(epochSec * 1000).toISOString().slice(0, 10),
+  };
+}
+
+function dateOfCommit(): string | undefined {
+  const git = Bun.spawnSync(["git", "log", "-1", "--format=%ct"], { stderr: "ignore" });
+  return git.success ? git.stdout.toString().trim() : undefined;
+}
