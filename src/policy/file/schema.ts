@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { PLACEMENTS } from "../../kernel/cgroup/placement.ts";
 import { ValueFault } from "./fault.ts";
 import {
   anyNumber,
@@ -55,18 +56,21 @@ const filtersSection = z
   })
   .nullish();
 
-const matchSection = z.strictObject({
-  command: oneOrMore(commandPattern).optional(),
-  exe: oneOrMore(pathPattern).optional(),
-  argv: oneOrMore(argumentPattern).optional(),
-  user: oneOrMore(principal).optional(),
-  group: oneOrMore(principal).optional(),
-  cwd: oneOrMore(directoryPattern).optional(),
-  parent: oneOrMore(commandPattern).optional(),
-  cgroup: oneOrMore(cgroupPattern).optional(),
-  container: z.union([yesOrNo("true for any, false for none"), oneOrMore(anyPattern)]).optional(),
-  env: z.record(z.string(), oneOrMore(variablePattern)).optional(),
-});
+const matchSection = z.strictObject(
+  {
+    command: oneOrMore(commandPattern).optional(),
+    exe: oneOrMore(pathPattern).optional(),
+    argv: oneOrMore(argumentPattern).optional(),
+    user: oneOrMore(principal).optional(),
+    group: oneOrMore(principal).optional(),
+    cwd: oneOrMore(directoryPattern).optional(),
+    parent: oneOrMore(commandPattern).optional(),
+    cgroup: oneOrMore(cgroupPattern).optional(),
+    container: z.union([yesOrNo("true for any, false for none"), oneOrMore(anyPattern)]).optional(),
+    env: z.record(z.string(), oneOrMore(variablePattern)).optional(),
+  },
+  { error: "which processes it speaks of, such as {user: acme}; {} for all target commands" },
+);
 
 const rule = z.strictObject({
   name: word,
@@ -77,7 +81,7 @@ const rule = z.strictObject({
   labels: z.record(z.string(), word).nullish(),
   intent: word.optional(),
   placement: z
-    .enum(["auto", "in-place", "nested", "scope"], { error: "auto, in-place, nested or scope" })
+    .enum(PLACEMENTS, { error: "auto, in-place, nested or scope" })
     .meta({ description: "where the job's cgroup is to lie" })
     .optional(),
 });
@@ -103,6 +107,7 @@ export type RuleWords = NonNullable<PolicyWords["rules"]>[number];
 export function toJsonSchema(): Record<string, unknown> {
   const schema = z.toJSONSchema(policySchema, {
     io: "input",
+    reused: "ref",
     override({ zodSchema, jsonSchema }) {
       const item = SHORT_LISTS.get(zodSchema);
       if (item === undefined) return;

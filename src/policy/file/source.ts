@@ -193,7 +193,7 @@ function rangeOf(node: unknown): Range | undefined {
 }
 
 /** `["rules", 2, "limits"]` → `rules[2].limits`. */
-export function keyText(path: Path): string {
+function keyText(path: Path): string {
   return path
     .map((part, index) =>
       typeof part === "number" ? `[${part}]` : `${index === 0 ? "" : "."}${String(part)}`,
@@ -205,7 +205,8 @@ function excerpt(text: string): string {
   const [first = "", ...rest] = text.trim().split("\n");
   if (first === "" && rest.length === 0) return "";
   const isCut = rest.length > 0 || first.length > LONGEST_EXCERPT;
-  return JSON.stringify(`${first.slice(0, LONGEST_EXCERPT).trimEnd()}${isCut ? " …" : ""}`);
+  const shown = `${first.slice(0, LONGEST_EXCERPT).trimEnd()}${isCut ? " …" : ""}`;
+  return /^["']/.test(shown) ? shown : JSON.stringify(shown);
 }
 
 const SYNTAX: Partial<Record<YAMLError["code"], [message: string, right: string]>> = {
