@@ -185,3 +185,19 @@ vmTest("a transcode below a user's own service manager is governed there too", a
   process.kill(pid, "SIGKILL");
   expect(await service.resultOf(`auto-ffmpeg-${pid}`)).toMatchObject({ signal: "SIGKILL" });
 });
+
+vmTest("as the package leaves it, it works by its policy file, and a reload reads that anew", async () => {
+  service.installPolicy();
+  await service.systemctl("restart");
+  expect(await service.property("ActiveState")).toBe("active");
+  const before = await service.mainPid();
+  expect(await service.journal()).toContain("/etc/ffrtmp/policy.yaml");
+  const reloads = (await service.journal()).split("(SIGHUP)").length;
+  await service.systemctl("reload");
+  await until(
+    "it has read it anew",
+    async () => (await service.journal()).split("(SIGHUP)").length > reloads,
+  );
+  expect(await service.property("ActiveState")).toBe("active");
+  expect(await service.mainPid()).toBe(before);
+});
