@@ -1,5 +1,6 @@
 import type { Governor } from "../govern/governor.ts";
 import { Refusal } from "../govern/refusal.ts";
+import { probeSight } from "../govern/sight.ts";
 import type { Placement } from "../kernel/cgroup/placement.ts";
 import type { EventChoice } from "../kernel/events/bestEvents.ts";
 import { LIMIT_NAMES, wantedText } from "../kernel/limits.ts";
@@ -51,6 +52,9 @@ export async function watch(flags: WatchFlags): Promise<number> {
     eventBufferBytes: flags.eventBuffer,
     placement: flags.placement,
   };
+  for (const { works, found, cost } of probeSight(governor)) {
+    if (!works) log(`Not all is in sight: ${found}. So: ${cost}`);
+  }
   daemon = await WatchDaemon.begin(governor, options, keeper, service, log);
   giveUpSignalsAloud();
   service.ready();

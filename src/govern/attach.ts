@@ -3,6 +3,7 @@ import type { JobCgroup } from "../kernel/cgroup/jobCgroup.ts";
 import { createJobCgroup, GroupInUse } from "../kernel/cgroup/makeJobCgroup.ts";
 import { planJobCgroup, storeJobCgroup } from "../kernel/cgroup/planJobCgroup.ts";
 import { readProcFile } from "../kernel/host.ts";
+import { isInOwnNamespace } from "../kernel/namespaces.ts";
 import type { ProcessIdentity } from "../kernel/proc/identity.ts";
 import { hasEnded, type ProcStat, readStat } from "../kernel/proc/stat.ts";
 import { readArguments, readOwner, readWorkingDirectory } from "../kernel/proc/table.ts";
@@ -91,7 +92,15 @@ function governHeld(
 function checkGovernable(governor: Governor, pid: number): ProcStat {
   const { host, ledger } = governor;
   const stat = readStat(host, pid);
-  if (stat === "gone") throw new Refusal(`process ${pid} does not exist`, "see what runs: ps -e");
+  if (stat === "gone") {
+    const isPart = isInOwnNamespace(host, "pid");
+    throw new Refusal(
+      `process ${pid} does not exist`,
+      isPart
+        ? "a pid namespace of its own, as containers have, shows its own processes only, under PIDs of its own: ps -e"
+        : "see what runs: ps -e",
+    );
+  }
   const name = `process ${pid} (${stat.comm})`;
   if (pid === process.pid) throw new Refusal(`${name} is this ffrtmp itself`, "name the workload's PID");
   if (pid === 1) throw new Refusal(`${name} is init: a limit on it would be one on the whole machine`);
