@@ -75,14 +75,18 @@ releaseTest(
   async () => {
     const launcher = releasedFile(`ffrtmp-${version}.tgz`);
     const platform = releasedFile(`ffrtmp-linux-x64-${version}.tgz`);
+    // "--prefix": a directory further up may hold a package of somebody else's, and npm would take that for the one meant.
     const cwd = sandbox().directory;
     const env = { npm_config_cache: sandbox().path("npm-cache"), npm_config_update_notifier: "false" };
 
-    const alone = sandbox().spawn(["npx", "--offline", "--yes", platform, "--version"], { cwd, env });
+    const alone = sandbox().spawn(["npx", "--offline", "--yes", "-p", platform, "ffrtmp", "--version"], {
+      cwd,
+      env,
+    });
     expect(await new Response(alone.stdout as ReadableStream).text()).toBe(`${version}\n`);
 
     const installed = sandbox().spawn(
-      ["npm", "install", "--offline", "--no-audit", "--no-fund", platform, launcher],
+      ["npm", "install", "--prefix", ".", "--offline", "--no-audit", "--no-fund", platform, launcher],
       {
         cwd,
         env,
@@ -90,10 +94,13 @@ releaseTest(
     );
     const fault = await new Response(installed.stderr as ReadableStream).text();
     expect({ code: await installed.exited, fault }).toMatchObject({ code: 0 });
-    const run = sandbox().spawn(["npx", "--offline", "ffrtmp", "run", "--", "sh", "-c", "echo out; exit 7"], {
-      cwd,
-      env,
-    });
+    const run = sandbox().spawn(
+      ["npx", "--prefix", ".", "--offline", "ffrtmp", "run", "--", "sh", "-c", "echo out; exit 7"],
+      {
+        cwd,
+        env,
+      },
+    );
     expect(await new Response(run.stdout as ReadableStream).text()).toBe("out\n");
     expect(await run.exited).toBe(7);
   },
