@@ -1,27 +1,56 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds, runs every check and every test. The last line counts them.
+# Installs what is missing, builds, runs every check and every test, those in virtual machines too. The last line counts
+# them all. --no-vm leaves the virtual machines out.
 set -u
 . "$(dirname "$0")/setup.sh"
+
+with_vm=true
+case ${1-} in
+  --no-vm) with_vm=false ;;
+  "") ;;
+  *) fail "usage: scripts/test.sh [--no-vm]" ;;
+esac
 
 install_packages
 need_programs ffmpeg=ffmpeg strace=strace python3=python3-minimal script=bsdutils
 build
 
-checks_passed=0 checks_failed=0
-if scripts/check.sh; then checks_passed=1; else checks_failed=1; fi
+passed=0 failed=0 skipped=0
+if scripts/check.sh; then passed=1; else failed=1; fi
 
 output=$(mktemp)
 trap 'rm -f "$output"' EXIT
-node_modules/.bin/bun test --timeout 300000 src test 2>&1 | tee "$output"
-status=${PIPESTATUS[0]}
 
-count() { sed -n "s/^ *\([0-9][0-9]*\) $1\$/\1/p" "$output" | tail -n 1; }
-passed=$(count pass) failed=$(count fail) skipped=$(count skip)
-passed=$((${passed:-0} + checks_passed))
-failed=$((${failed:-0} + checks_failed))
-# A runner that died without counting has not passed.
-if [ "$status" -ne 0 ] && [ "$failed" -eq 0 ]; then failed=1; fi
+# count PATTERN: the sum of what its group matches in the output
+count() { sed -n "s/$1/\1/p" "$output" | awk '{ sum += $1 } END { print sum + 0 }'; }
 
-grep -E '^not (tried|compared)' "$output" | sort -u
-echo "$passed passed, $failed failed, ${skipped:-0} skipped"
+# add_counts STATUS PASSED FAILED SKIPPED
+add_counts() {
+  passed=$((passed + $2))
+  # A runner that died without counting has not passed.
+  if [ "$1" -ne 0 ] && [ "$3" -eq 0 ]; then failed=$((failed + 1)); else failed=$((failed + $3)); fi
+  skipped=$((skipped + $4))
+}
+
+# Those of test/vm run in virtual machines only.
+node_modules/.bin/bun test --timeout 300000 src $(find test -mindepth 1 -maxdepth 1 -type d ! -name vm) 2>&1 | tee "$output"
+add_counts "${PIPESTATUS[0]}" "$(count '^ *\([0-9]*\) pass$')" "$(count '^ *\([0-9]*\) fail$')" "$(count '^ *\([0-9]*\) skip$')"
+not_tried=$(grep -E '^not (tried|compared)' "$output" | sort -u)
+
+if $with_vm; then
+  scripts/vm.sh test 2>&1 | tee "$output"
+  status=${PIPESTATUS[0]}
+  if [ "$status" -eq 77 ]; then
+    not_tried+=$'\n'"not tried: tests in virtual machines: $(tail -n 1 "$output")"
+    skipped=$((skipped + 1))
+  else
+    add_counts "$status" "$(count '^kernel .*: \([0-9]*\) passed.*')" "$(count '^kernel .* \([0-9]*\) failed.*')" "$(count '^kernel .* \([0-9]*\) skipped.*')"
+    not_tried+=$'\n'$(grep -E '^not (tried|compared)' "$output" | sort -u | sed 's/$/ (in a virtual machine)/')
+  fi
+else
+  not_tried+=$'\n'"not tried: tests in virtual machines: --no-vm"
+fi
+
+echo "$not_tried"
+echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]

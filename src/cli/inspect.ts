@@ -1,15 +1,15 @@
-import { jobCgroupOf } from "../govern/close.ts";
+import { jobCgroupOf, usageOf } from "../govern/close.ts";
 import type { Governor } from "../govern/governor.ts";
 import { isObserved } from "../govern/repair.ts";
 import type { Usage } from "../kernel/cgroup/controller.ts";
-import { listMembers, readUsage } from "../kernel/cgroup/jobCgroup.ts";
+import { listMembers } from "../kernel/cgroup/jobCgroup.ts";
 import type { JobRecord, ResultRecord } from "../ledger/records.ts";
 import { formatDuration } from "../report/duration.ts";
 import { eventJson, isoTime, jobJson, resultJson, usageJson } from "../report/json.ts";
 import { exitText } from "../report/summary.ts";
 import type { StateFlags } from "./jobOptions.ts";
 import { printJson, printOut } from "./render/messages.ts";
-import { describeOutcome } from "./render/outcomes.ts";
+import { describeOutcome, nameOfOutcome } from "./render/outcomes.ts";
 import { type Pair, renderPairs } from "./render/pairs.ts";
 import { findJob, openGovernor } from "./session.ts";
 
@@ -18,7 +18,7 @@ export function inspect(jobId: string, flags: StateFlags & { json?: boolean }): 
   const job = findJob(governor, jobId);
   const result = governor.ledger.result(job);
   const cgroup = jobCgroupOf(governor, job);
-  const usage = result?.usage ?? readUsage(cgroup);
+  const usage = result?.usage ?? usageOf(job, cgroup);
   const processes = listMembers(cgroup);
   const events = governor.ledger.events(job).map(eventJson);
   if (flags.json) {
@@ -52,9 +52,11 @@ function describeJob(governor: Governor, job: JobRecord, processes: number[]): P
     ["governed since", isoTime(job.startedMs) ?? "not yet"],
   ];
   if (job.intent !== null) pairs.push(["intent", job.intent]);
+  if (job.tenant !== null) pairs.push(["tenant", job.tenant]);
+  pairs.push(...Object.entries(job.labels).map(([name, value]): Pair => ["label", `${name}=${value}`]));
   if (job.logPath !== null) pairs.push(["log", job.logPath]);
   if (processes.length > 0) pairs.push(["processes", processes.join(" ")]);
-  pairs.push(...job.outcomes.map((outcome): Pair => [outcome.limit, describeOutcome(outcome)]));
+  pairs.push(...job.outcomes.map((outcome): Pair => [nameOfOutcome(outcome), describeOutcome(outcome)]));
   if (job.state !== "ended") pairs.push(...job.cgroup.map(({ path }): Pair => ["cgroup", path]));
   return pairs;
 }

@@ -14,13 +14,15 @@ const LEAST_EVENT_BUFFER_BYTES = 4096;
 // biome-ignore lint/suspicious/noExplicitAny: commander hands over arguments and options by position
 type Handler = (...args: any[]) => Promise<number> | number;
 
-interface CommandDefinition {
-  description: string;
-  /** Adds arguments and options. */
-  define(command: Command): Command;
-  /** Loads the command's code: `run` is on somebody's launch path, and pays only for itself. */
-  load(): Promise<Handler>;
-}
+type CommandDefinition = { description: string } & (
+  | {
+      /** Adds arguments and options. */
+      define(command: Command): Command;
+      /** Loads the command's code: `run` is on somebody's launch path, and pays only for itself. */
+      load(): Promise<Handler>;
+    }
+  | { subcommands: Record<string, CommandDefinition> }
+);
 
 const COMMANDS: Record<string, CommandDefinition> = {
   run: {
@@ -79,6 +81,23 @@ const COMMANDS: Record<string, CommandDefinition> = {
         .addOption(new Option("--enable-retry", "always on; accepted for those who switch").hideHelp()),
     load: async () => (await import("./watch.ts")).watch,
   },
+  limits: {
+    description: "change the limits of a living job by hand, and take that back",
+    subcommands: {
+      set: {
+        description: "set limits of a job; they hold against its policy until they are reset",
+        define: (command) =>
+          addStateOption(addLimitOptions(command)).argument("<job>", "job id").option("--json", "print JSON"),
+        load: async () => (await import("./limits.ts")).setLimits,
+      },
+      reset: {
+        description: "take back all that was set by hand",
+        define: (command) =>
+          addStateOption(command).argument("<job>", "job id").option("--json", "print JSON"),
+        load: async () => (await import("./limits.ts")).resetLimits,
+      },
+    },
+  },
   ps: {
     description: "what is governed now",
     define: (command) =>
@@ -120,12 +139,11 @@ export async function runProgram(argv: string[]): Promise<number> {
   const named = argv[2] === "help" ? argv[3] : argv[2];
   // The others are there for the overview and for guessing what was meant: a call would build them for nothing.
   const isCall = argv[2] !== undefined && Object.hasOwn(COMMANDS, argv[2]);
-  for (const [name, { description, define, load }] of Object.entries(COMMANDS)) {
+  for (const [name, definition] of Object.entries(COMMANDS)) {
     if (isCall && name !== named) continue;
-    const command = program.command(name).description(description);
+    const command = program.command(name).description(definition.description);
     if (name !== named) continue;
-    define(command).showHelpAfterError(`  try: ffrtmp ${name} --help`);
-    command.action(async (...args: unknown[]) => {
+    defineCommand(command, name, definition, async (load, args) => {
       const handler = await load();
       exitCode = await handler(...args);
     });
@@ -134,11 +152,25 @@ export async function runProgram(argv: string[]): Promise<number> {
   return exitCode;
 }
 
+type Act = (load: () => Promise<Handler>, args: unknown[]) => Promise<void>;
+
+/** Gives a command its arguments, options and subcommands; `path` is how it is called. */
+function defineCommand(command: Command, path: string, definition: CommandDefinition, act: Act): void {
+  command.showHelpAfterError(`  try: ffrtmp ${path} --help`);
+  if ("subcommands" in definition) {
+    for (const [name, each] of Object.entries(definition.subcommands)) {
+      defineCommand(command.command(name).description(each.description), `${path} ${name}`, each, act);
+    }
+  } else definition.define(command).action((...args: unknown[]) => act(definition.load, args));
+}
+
 /** Every command with all its options: what manuals and completions are made from. A call builds its own command alone. */
 export function describeProgram(): Command {
   const program = createProgram();
-  for (const [name, { description, define }] of Object.entries(COMMANDS))
-    define(program.command(name).description(description));
+  for (const [name, definition] of Object.entries(COMMANDS)) {
+    const command = program.command(name).description(definition.description);
+    defineCommand(command, name, definition, async () => {});
+  }
   return program;
 }
 

@@ -3,7 +3,7 @@ import type { JobRecord } from "../ledger/records.ts";
 import { formatDuration } from "../report/duration.ts";
 import { jobJson } from "../report/json.ts";
 import type { StateFlags } from "./jobOptions.ts";
-import { psDaemon } from "./psDaemon.ts";
+import { psDaemon, warnOfInvalidPolicy } from "./psDaemon.ts";
 import { printJson, printOut } from "./render/messages.ts";
 import { type Column, renderTable } from "./render/table.ts";
 import { openGovernor, requireRecords } from "./session.ts";
@@ -25,6 +25,7 @@ export function ps(flags: StateFlags & { json?: boolean; daemon?: boolean }): nu
         jobs,
       ),
     );
+  warnOfInvalidPolicy(governor);
   governor.ledger.close();
   // What lives in cgroups of ours is shown all the same.
   requireRecords(governor);

@@ -8,8 +8,18 @@ import {
   type WatchState,
   watchReportJson,
 } from "../report/watchReport.ts";
-import { printJson, printOut } from "./render/messages.ts";
+import { printJson, printOut, warn } from "./render/messages.ts";
 import { type Pair, renderPairs } from "./render/pairs.ts";
+
+/** Says so where the policy file that a running daemon was told to follow is not the one in force. */
+export function warnOfInvalidPolicy(governor: Governor): void {
+  const report = readWatchReport(governor.ledger);
+  if (!report || report.policy.faults.length === 0 || stateOf(governor, report) !== "running") return;
+  const { path, loadedMs, faults } = report.policy;
+  warn(
+    `${path} is NOT VALID, and the policy of ${isoTime(loadedMs)} stays in force: ${faults[0]}. See: ffrtmp policy check ${path}`,
+  );
+}
 
 /** Shows what the daemon says of itself: above all whether it missed anything. */
 export function psDaemon(governor: Governor, asJson: boolean): void {
@@ -35,6 +45,8 @@ function describe(report: WatchReport, state: WatchState, now: number): Pair[] {
   return [
     ["watch", `${state}${ended}, PID ${watch.pid}, since ${isoTime(report.sinceMs)}`],
     ["targets", report.targets.join(", ")],
+    ["policy", `${report.policy.path ?? "from the command line"}, read ${isoTime(report.policy.loadedMs)}`],
+    ...report.policy.faults.map((fault): Pair => ["NOT VALID", fault]),
     ["events", `${source}, since ${isoTime(report.sourceSinceMs)}`],
     ["received", String(counts.received)],
     ["dropped", counts.dropped === null ? "not counted by the kernel" : String(counts.dropped)],

@@ -4,10 +4,16 @@ import { warn } from "./render/messages.ts";
 /** What ends an observer, and never a workload. */
 const ENDING_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
-/** Settles with the name of the first of these signals that comes. From the call on they no longer end the process. */
-export function firstSignal(): Promise<string> {
+/**
+ * Settles with the name of the first of these signals that comes. From the call on they no longer end the process.
+ * With `onHangUp`, SIGHUP asks for that instead, as daemons take it.
+ */
+export function firstSignal(onHangUp?: () => void): Promise<string> {
   return new Promise((resolve) => {
-    for (const signal of ENDING_SIGNALS) process.on(signal, () => resolve(signal));
+    for (const signal of ENDING_SIGNALS) {
+      const isRequest = signal === "SIGHUP" && onHangUp !== undefined;
+      process.on(signal, isRequest ? onHangUp : () => resolve(signal));
+    }
   });
 }
 

@@ -2,10 +2,15 @@ import type { Governor } from "../govern/governor.ts";
 import { Refusal } from "../govern/refusal.ts";
 import type { EventChoice } from "../kernel/events/bestEvents.ts";
 import { listPids } from "../kernel/proc/table.ts";
+import { takeServiceVariables } from "../kernel/systemd/serviceVariables.ts";
+import { FactReader } from "../policy/liveFacts.ts";
+import { policyFromFlags } from "../policy/policyFromFlags.ts";
 import { USUAL_TARGETS } from "../policy/targets.ts";
 import { lockFile } from "../sys/fileLock.ts";
 import { WatchDaemon } from "../watch/daemon.ts";
 import { judgeProcess } from "../watch/judge.ts";
+import { PolicyKeeper } from "../watch/policyKeeper.ts";
+import { ServiceManager } from "../watch/serviceManager.ts";
 import type { StateFlags } from "./jobOptions.ts";
 import { type LimitFlags, limitsFrom } from "./limitOptions.ts";
 import { printErr, printOut, warn } from "./render/messages.ts";
@@ -26,25 +31,27 @@ export interface WatchFlags extends LimitFlags, StateFlags {
 
 /** Governs what appears until a signal ends it. */
 export async function watch(flags: WatchFlags): Promise<number> {
+  const service = new ServiceManager(takeServiceVariables(process.env, process.pid), warn);
   const governor = openGovernor(flags);
-  const targets = flags.target ?? USUAL_TARGETS;
-  if (flags.dryRun) return dryRun(governor, targets);
   const limits = limitsFrom(flags);
   warnOfSlips(governor, limits);
+  const policy = policyFromFlags(flags.target ?? USUAL_TARGETS, limits);
+  const keeper = new PolicyKeeper(policy, undefined, () => ({ policy }));
+  if (flags.dryRun) return dryRun(governor, keeper);
   takeLock(governor);
-  const signal = firstSignal();
+  let daemon: WatchDaemon | undefined;
+  const signal = firstSignal(() => daemon?.reload("SIGHUP"));
   // The executable starts with the compiler held back (scripts/build.ts); this one is here to stay.
   Bun.unsafe.setJITPolicy(1);
 
   const options = {
-    targets,
-    limits,
     scanIntervalMs: flags.scanInterval,
     eventChoice: flags.events,
     eventBufferBytes: flags.eventBuffer,
   };
-  const daemon = await WatchDaemon.begin(governor, options, log);
+  daemon = await WatchDaemon.begin(governor, options, keeper, service, log);
   giveUpSignalsAloud();
+  service.ready();
   if (!flags.once) {
     const name = await signal;
     log(`${name}: letting go of every job; they and their limits stay`);
@@ -53,10 +60,11 @@ export async function watch(flags: WatchFlags): Promise<number> {
   return 0;
 }
 
-function dryRun(governor: Governor, targets: readonly string[]): number {
+function dryRun(governor: Governor, { policy }: PolicyKeeper): number {
+  const reader = new FactReader(governor.host);
   for (const pid of listPids(governor.host)) {
-    const judgement = judgeProcess(governor, targets, pid);
-    if (judgement.govern) printOut(`would govern PID ${pid} (${judgement.target})`);
+    const judgement = judgeProcess(governor, policy, reader, pid);
+    if (judgement.govern) printOut(`would govern PID ${pid} (${judgement.decision.target})`);
   }
   return 0;
 }

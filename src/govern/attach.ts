@@ -15,6 +15,7 @@ import { governTree } from "./governTree.ts";
 import { holdProcess } from "./hold.ts";
 import { groupName, isGovernedPath, type JobWishes, newJob } from "./job.ts";
 import { Refusal } from "./refusal.ts";
+import { groupOf } from "./tenants.ts";
 
 /** A running process under governance, held by a descriptor that no reuse of its pid can redirect. */
 export interface AttachedJob {
@@ -74,7 +75,7 @@ function governHeld(
     closeJob(governor, job, endedUnknown("never_started", String(error)));
     throw error instanceof GroupInUse ? groupInUse(job, error) : error;
   }
-  governTree(governor, job, cgroup, { bootId, pid, startTicks });
+  governTree(governor, job, cgroup, { bootId, pid, startTicks }, { total: wishes.tenant?.limits });
   ledger.change(job, {
     state: "running",
     startedMs: host.now(),
@@ -117,8 +118,17 @@ function checkGovernable(governor: Governor, pid: number): ProcStat {
   return stat;
 }
 
-function planCgroup({ host, hierarchies, state }: Governor, pid: number, wishes: JobWishes): JobCgroup {
+function planCgroup(governor: Governor, pid: number, wishes: JobWishes): JobCgroup {
+  const { host, hierarchies, state } = governor;
   const membership = readMembership(host, pid);
   const paths = membership === "gone" ? new Map() : membership;
-  return planJobCgroup(host.cgroupFs, hierarchies, paths, groupName(state.tag, wishes.jobId), wishes.limits);
+  const name = groupName(state.tag, wishes.jobId);
+  return planJobCgroup(
+    host.cgroupFs,
+    hierarchies,
+    paths,
+    name,
+    wishes.limits,
+    groupOf(state.tag, wishes.tenant),
+  );
 }

@@ -1,5 +1,5 @@
-import { UNKNOWN_USAGE, type Usage } from "../kernel/cgroup/controller.ts";
-import { type JobCgroup, listMembers, readUsage } from "../kernel/cgroup/jobCgroup.ts";
+import { addUsage, UNKNOWN_USAGE, type Usage } from "../kernel/cgroup/controller.ts";
+import { type JobCgroup, listMembers, readUsage, tenantCgroupOf } from "../kernel/cgroup/jobCgroup.ts";
 import { removeJobCgroup } from "../kernel/cgroup/makeJobCgroup.ts";
 import { restoreJobCgroup } from "../kernel/cgroup/planJobCgroup.ts";
 import type { JobRecord, ResultRecord } from "../ledger/records.ts";
@@ -35,6 +35,12 @@ export function jobCgroupOf(governor: Governor, job: JobRecord): JobCgroup {
   return restoreJobCgroup(governor.host.cgroupFs, governor.hierarchies, job.cgroup);
 }
 
+/** What the job has used since it is governed, in whatever cgroups of ours. */
+export function usageOf({ carriedUsage }: JobRecord, cgroup: JobCgroup): Usage {
+  const usage = readUsage(cgroup);
+  return carriedUsage === null ? usage : addUsage(carriedUsage, usage);
+}
+
 export interface ClosedJob {
   result: ResultRecord;
   /** False when another ffrtmp had closed the job already; `result` is then what stands in the ledger. */
@@ -55,9 +61,11 @@ export function closeJob(
   /** What the parent was told by wait; used where no cgroup measured. */
   fallback: Partial<Usage> = {},
 ): ClosedJob {
+  // Its limits may have been changed by another ffrtmp since this one began to wait.
+  governor.ledger.refresh(job);
   const cgroup = jobCgroupOf(governor, job);
-  const usage: Usage = { ...UNKNOWN_USAGE, ...fallback, ...knownOnly(readUsage(cgroup)) };
-  const verdict = judge(ending, job.outcomes, usage);
+  const usage: Usage = { ...UNKNOWN_USAGE, ...fallback, ...knownOnly(usageOf(job, cgroup)) };
+  const verdict = judge(ending, job.outcomes, usage, readUsage(tenantCgroupOf(cgroup)).memoryMaxHits ?? 0);
   const result: ResultRecord = {
     key: job.key,
     ...ending,

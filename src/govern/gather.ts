@@ -1,8 +1,9 @@
 import type { JobCgroup } from "../kernel/cgroup/jobCgroup.ts";
 import { listMembers } from "../kernel/cgroup/jobCgroup.ts";
+import { listProcesses } from "../kernel/cgroup/members.ts";
 import { moveProcess } from "../kernel/cgroup/moveProcess.ts";
 import type { Host } from "../kernel/host.ts";
-import type { LimitOutcome } from "../kernel/limits.ts";
+import { type LimitOutcome, refusedInstead } from "../kernel/limits.ts";
 import type { ProcessIdentity } from "../kernel/proc/identity.ts";
 import { readStat } from "../kernel/proc/stat.ts";
 import { listTree } from "../kernel/proc/table.ts";
@@ -32,7 +33,7 @@ export function gatherTree(
   const pids = new Set<number>();
   for (let round = 0; round < MAX_ROUNDS; round++) {
     let isStable = true;
-    for (const pid of listTree(host, root.pid)) {
+    for (const pid of new Set([...listTree(host, root.pid), ...listFormer(cgroup)])) {
       const stat = readStat(host, pid);
       if (stat === "gone" || (pid === root.pid && stat.startTicks !== root.startTicks)) continue;
       pids.add(pid);
@@ -47,9 +48,17 @@ export function gatherTree(
   return { pids: [...pids], leftOutside };
 }
 
+/** Who is in the directories that the job had before it was regrouped, descendants of the root or not. */
+function listFormer({ fs, directories }: JobCgroup): number[] {
+  return directories.flatMap(({ formerly }) => (formerly === undefined ? [] : listProcesses(fs, formerly)));
+}
+
 function moveIn(host: Host, cgroup: JobCgroup, pid: number, startTicks: number): LeftOutside[] {
-  return cgroup.directories.flatMap(({ hierarchy, origin, path, controllers }) => {
-    const outcome = moveProcess(host, pid, startTicks, { hierarchy, from: origin, to: path });
+  return cgroup.directories.flatMap(({ hierarchy, origin, formerly, path, controllers }) => {
+    let outcome = moveProcess(host, pid, startTicks, { hierarchy, from: origin, to: path });
+    if (formerly !== undefined && typeof outcome === "object" && "elsewhere" in outcome) {
+      outcome = moveProcess(host, pid, startTicks, { hierarchy, from: formerly, to: path });
+    }
     if (typeof outcome === "string") return [];
     const because = "elsewhere" in outcome ? `it is in ${outcome.elsewhere}` : outcome.refusal;
     return [{ controllers: controllers.map(({ name }) => name), pid, because }];
@@ -91,17 +100,13 @@ export function withdrawFromOutsiders(
       ({ controllers }) => controller !== undefined && controllers.includes(controller),
     );
     const rootOutside = outsiders.find(({ pid }) => pid === root);
-    if (rootOutside) {
-      return {
-        limit: outcome.limit,
-        wanted: outcome.wanted,
-        outcome: "refused",
-        because: rootOutside.because,
-      };
-    }
+    if (rootOutside) return refusedInstead(outcome, rootOutside.because);
     if (outsiders.length === 0 || outcome.outcome === "refused" || outcome.outcome === "unsupported")
       return outcome;
-    const because = outsiders.map(({ pid, because }) => `PID ${pid} stays outside: ${because}`).join("; ");
-    return { ...outcome, outcome: "partial", because: [outcome.because, because].filter(Boolean).join("; ") };
+    const said = outcome.because === undefined ? [] : [outcome.because];
+    const news = outsiders
+      .map(({ pid, because }) => `PID ${pid} stays outside: ${because}`)
+      .filter((text) => !said.some((earlier) => earlier.includes(text)));
+    return { ...outcome, outcome: "partial", because: [...said, ...news].join("; ") };
   });
 }

@@ -1,13 +1,15 @@
 import { applyCgroupLimits, type JobCgroup } from "../kernel/cgroup/jobCgroup.ts";
 import { errnoOf, readProcFile } from "../kernel/host.ts";
-import type { LimitOutcome } from "../kernel/limits.ts";
+import type { LimitOutcome, Limits } from "../kernel/limits.ts";
 import type { ProcessIdentity } from "../kernel/proc/identity.ts";
 import { readStat } from "../kernel/proc/stat.ts";
 import type { JobRecord } from "../ledger/records.ts";
 import { gatherTree, withdrawFromOutsiders } from "./gather.ts";
 import type { Governor } from "./governor.ts";
+import { limitsInForce } from "./job.ts";
 import { keepWeight } from "./keepWeight.ts";
 import { changeAttributes, planAttributes } from "./taskAttributes.ts";
+import { applyTotal } from "./tenants.ts";
 
 /**
  * Limits first, then the processes: from the instant it is inside, a process is limited.
@@ -18,27 +20,51 @@ export function governTree(
   job: JobRecord,
   cgroup: JobCgroup,
   root: ProcessIdentity,
+  { total = {}, isFirst = true }: { total?: Limits | undefined; isFirst?: boolean } = {},
 ): void {
   const { host, ledger } = governor;
-  const applied = applyCgroupLimits(cgroup, job.limits);
+  const limits = limitsInForce(job);
+  // The total first: a limit that is not tighter than it need not be written.
+  const totals = applyTotal(governor, job, cgroup, total);
+  const applied = [...applyCgroupLimits(cgroup, limits), ...totals];
   const stat = readStat(host, root.pid);
-  if (stat !== "gone") keepWeight(cgroup, job.limits, job.limits.nice ?? stat.nice);
-  // What `run` started was born inside: all its memory is charged there.
-  const chargedBytes = job.mode === "run" ? 0 : readResidentBytes(governor, root.pid);
+  if (stat !== "gone") keepWeight(cgroup, limits, limits.nice ?? stat.nice);
+  const charged = chargedElsewhere(governor, job, cgroup, root.pid, isFirst);
   const { pids, leftOutside } = gatherTree(host, cgroup, root);
   const outcomes = withdrawFromOutsiders(applied, cgroup, root.pid, leftOutside);
-  const plan = planAttributes(host, pids, job.limits);
+  const plan = planAttributes(host, pids, limits);
   // On record before it is done: a record of a change that was not made does no harm, the reverse would.
   if (plan.touched.length > 0) ledger.change(job, { touched: [...job.touched, ...plan.touched] });
-  const attributeOutcomes = changeAttributes(host, root.pid, job.limits, plan);
-  job.outcomes = [...outcomes.map((outcome) => onlyNewMemory(outcome, chargedBytes)), ...attributeOutcomes];
+  const attributeOutcomes = changeAttributes(host, root.pid, limits, plan);
+  job.outcomes = [...outcomes.map((outcome) => onlyNewMemory(outcome, charged)), ...attributeOutcomes];
 }
 
-/** Memory that was allocated before stays charged where it was: cgroups do not move charges. */
-function onlyNewMemory(outcome: LimitOutcome, chargedBytes: number): LimitOutcome {
+/**
+ * What of the workload's memory is charged to another cgroup than the job's, in words: charges do not move with a
+ * process. `undefined` when all is inside.
+ */
+function chargedElsewhere(
+  governor: Governor,
+  { mode }: JobRecord,
+  { directories }: JobCgroup,
+  pid: number,
+  isFirst: boolean,
+): string | undefined {
+  if (directories.some(({ formerly }) => formerly !== undefined)) {
+    return "what it held before it was regrouped stays charged to the cgroup above";
+  }
+  // What `run` started was born inside.
+  if (mode === "run") return undefined;
+  if (!isFirst) return "what it held before it was governed stays charged to the cgroup it came from";
+  const bytes = readResidentBytes(governor, pid);
+  if (bytes === 0) return undefined;
+  return `the ${Math.ceil(bytes / 1e6)} MB that it held before stay charged to the cgroup it came from`;
+}
+
+function onlyNewMemory(outcome: LimitOutcome, charged: string | undefined): LimitOutcome {
   const isInForce = outcome.outcome === "applied" || outcome.outcome === "partial";
-  if (!outcome.limit.startsWith("memory.") || !isInForce || chargedBytes === 0) return outcome;
-  const because = `new allocations only: the ${Math.ceil(chargedBytes / 1e6)} MB that it held before stay charged to the cgroup it came from`;
+  if (!outcome.limit.startsWith("memory.") || !isInForce || charged === undefined) return outcome;
+  const because = `new allocations only: ${charged}`;
   return { ...outcome, outcome: "partial", because: [outcome.because, because].filter(Boolean).join("; ") };
 }
 

@@ -1,6 +1,13 @@
 import { describe, expect, it } from "bun:test";
 import fc from "fast-check";
-import { faultInJobId, generateJobId, groupName, isGovernedPath } from "./job.ts";
+import {
+  faultInJobId,
+  generateJobId,
+  groupName,
+  isGovernedPath,
+  isTenantGroup,
+  tenantGroupName,
+} from "./job.ts";
 
 describe("faultInJobId()", () => {
   it("finds none in what is safe as file name, cgroup name and unit name", () => {
@@ -70,5 +77,19 @@ describe("isGovernedPath()", () => {
     ]) {
       expect(isGovernedPath(path)).toBe(false);
     }
+  });
+});
+
+describe("tenantGroupName()", () => {
+  it("is a safe file name that no job's group has", () => {
+    fc.assert(
+      fc.property(fc.string({ unit: "binary", minLength: 1, maxLength: 300 }), (tenant) => {
+        const name = tenantGroupName("1f3a9c", tenant);
+        expect(name).toMatch(/^[A-Za-z0-9._%~@-]{1,200}$/);
+        expect(isTenantGroup(name)).toBeTrue();
+        expect(isGovernedPath(`/a/${name}/b`)).toBeTrue();
+        expect(isTenantGroup(groupName("1f3a9c", "a"))).toBeFalse();
+      }),
+    );
   });
 });

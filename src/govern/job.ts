@@ -1,6 +1,7 @@
 import { basename } from "node:path";
 import type { Limits } from "../kernel/limits.ts";
 import type { JobMode, JobRecord } from "../ledger/records.ts";
+import { tenantPathName } from "../policy/tenant.ts";
 import type { Governor } from "./governor.ts";
 
 /** What may be said of any job when it is begun. */
@@ -9,9 +10,17 @@ export interface JobWishes {
   limits: Limits;
   intent: string | null;
   slaEligible: boolean;
-  /** On whose account it runs, in the operator's word; `null`: nobody's. */
-  tenant: string | null;
+  /** On whose account it runs; `null`: nobody's. */
+  tenant: Tenant | null;
   labels: Record<string, string>;
+}
+
+/** Somebody whose jobs have limits together. */
+export interface Tenant {
+  /** In the operator's word. */
+  name: string;
+  /** The total; without a limit the tenant's jobs are only counted together. */
+  limits: Limits;
 }
 
 /** Longer names would not fit into a file name together with what we put around them. */
@@ -45,12 +54,27 @@ export function generateJobId(command: string, now: number): string {
   return `${name || "job"}-${now.toString(36)}-${random}`;
 }
 
+/** The limits that a job is to have: what was set by hand goes before what its caller or the policy wants. */
+export function limitsInForce({ limits, byHand }: Pick<JobRecord, "limits" | "byHand">): Limits {
+  return { ...limits, ...byHand };
+}
+
 /** All our cgroups carry this prefix, whatever state directory they belong to. */
 const GROUP_PREFIX = "ffrtmp-";
 
 /** The name of a job's cgroup directories. The tag keeps jobs of different state directories apart. */
 export function groupName(tag: string, jobId: string): string {
   return `${GROUP_PREFIX}${tag}-${jobId}`;
+}
+
+/** The name of a tenant's group; two different tenants never share one. The @ tells it from the names of jobs. */
+export function tenantGroupName(tag: string, tenant: string): string {
+  return `${GROUP_PREFIX}${tag}-@${tenantPathName(tenant)}`;
+}
+
+/** Whether a directory's name is that of a tenant's group. */
+export function isTenantGroup(name: string): boolean {
+  return /^ffrtmp-[0-9a-f]{6}-@./.test(name);
 }
 
 /** Whether a cgroup path leads through a cgroup of any ffrtmp job. */
@@ -75,12 +99,14 @@ export function newJob(governor: Governor, mode: JobMode, wishes: JobWishes, com
     observer: governor.self,
     intent: wishes.intent,
     slaEligible: wishes.slaEligible,
-    tenant: wishes.tenant,
+    tenant: wishes.tenant?.name ?? null,
     labels: wishes.labels,
     limits: wishes.limits,
+    byHand: null,
     outcomes: [],
     cgroup: [],
     touched: [],
+    carriedUsage: null,
     logPath: null,
     released: false,
   };

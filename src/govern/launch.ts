@@ -11,7 +11,7 @@ import {
 import { createJobCgroup, GroupInUse } from "../kernel/cgroup/makeJobCgroup.ts";
 import { planJobCgroup, storeJobCgroup } from "../kernel/cgroup/planJobCgroup.ts";
 import { errnoOf } from "../kernel/host.ts";
-import type { LimitOutcome, Limits } from "../kernel/limits.ts";
+import { type LimitOutcome, type Limits, refusedInstead } from "../kernel/limits.ts";
 import { readIdentity } from "../kernel/proc/identity.ts";
 import type { JobRecord } from "../ledger/records.ts";
 import { signalNumber } from "../sys/waitStatus.ts";
@@ -179,7 +179,7 @@ function withdrawHindered(
       ),
     );
     if (!hindrance) return outcome;
-    return { limit: outcome.limit, wanted: outcome.wanted, outcome: "refused", because: hindrance.because };
+    return refusedInstead(outcome, hindrance.because);
   });
 }
 

@@ -1,9 +1,10 @@
+import { basename, dirname } from "node:path";
 import { listMembers } from "../kernel/cgroup/jobCgroup.ts";
 import { removeJobCgroup } from "../kernel/cgroup/makeJobCgroup.ts";
 import { restoreJobCgroup, type StoredDirectory, storeJobCgroup } from "../kernel/cgroup/planJobCgroup.ts";
 import { readArguments } from "../kernel/proc/table.ts";
 import type { Governor } from "./governor.ts";
-import { groupName, newJob } from "./job.ts";
+import { groupName, isTenantGroup, newJob } from "./job.ts";
 import { oldestLeader } from "./leader.ts";
 
 const SCANNED = "orphan_groups_scanned";
@@ -52,8 +53,15 @@ function findGroups(governor: Governor, prefix: string): Map<string, StoredDirec
   const groups = new Map<string, StoredDirectory[]>();
   for (const hierarchy of governor.hierarchies) {
     for (const { parent, name } of walk(governor, hierarchy.mountPoint)) {
-      if (!name.startsWith(prefix)) continue;
-      const directory = { hierarchy: hierarchy.key, path: `${parent}/${name}`, origin: parent, enabled: [] };
+      if (!name.startsWith(prefix) || isTenantGroup(name)) continue;
+      const directory = {
+        hierarchy: hierarchy.key,
+        path: `${parent}/${name}`,
+        ...(isTenantGroup(basename(parent))
+          ? { origin: dirname(parent), tenant: parent }
+          : { origin: parent }),
+        enabled: [],
+      };
       const jobId = name.slice(prefix.length);
       groups.set(jobId, [...(groups.get(jobId) ?? []), directory]);
     }

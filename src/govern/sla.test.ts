@@ -54,6 +54,17 @@ describe("judge() finds compliant", () => {
 });
 
 describe("judge() finds a violation", () => {
+  it("when the kernel killed at the total of the job's tenant", () => {
+    const total: LimitOutcome = { ...applied, of: "tenant" };
+    const killed = { ...UNKNOWN_USAGE, oomKills: 1, memoryMaxHits: 0 };
+    expect(judge(exitedWith(9, "pidfd"), [applied, total], killed, 3)).toEqual({
+      compliant: false,
+      reason: "killed_at_tenants_memory_cap",
+    });
+    expect(judge(exitedWith(9, "pidfd"), [applied], killed, 3).compliant).toBe(true);
+    expect(judge(exitedWith(9, "pidfd"), [total], atOurCap, 0).compliant).toBe(true);
+  });
+
   it("when the kernel killed at our hard cap, even if the main process came through", () => {
     for (const status of [9, 0, 137 << 8]) {
       expect(judge(exitedWith(status, "parent"), [applied, refused], atOurCap)).toEqual({

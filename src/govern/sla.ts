@@ -16,13 +16,24 @@ export function judge(
   ending: Pick<ResultRecord, "ending" | "exitCode" | "signal">,
   outcomes: LimitOutcome[],
   usage: Usage,
+  /** How often the jobs of its tenant ran into the hard memory limit of their total. */
+  tenantMemoryHits = 0,
 ): Verdict {
   const failed = outcomes.filter(({ outcome }) => outcome === "refused" || outcome === "unsupported");
-  if (wasKilledAtOurCap(outcomes, usage)) return { compliant: false, reason: "killed_at_our_memory_cap" };
+  const oomKills = usage.oomKills ?? 0;
+  if (oomKills > 0 && hits(outcomes, undefined, usage.memoryMaxHits ?? 0)) {
+    return { compliant: false, reason: "killed_at_our_memory_cap" };
+  }
+  if (oomKills > 0 && hits(outcomes, "tenant", tenantMemoryHits)) {
+    return { compliant: false, reason: "killed_at_tenants_memory_cap" };
+  }
   if (ending.ending === "unobserved") return { compliant: false, reason: "ended_unobserved" };
   if (ending.ending === "never_started") return { compliant: false, reason: "never_started" };
   if (failed.length > 0) {
-    return { compliant: false, reason: `limit_not_applied(${failed.map(({ limit }) => limit).join()})` };
+    return {
+      compliant: false,
+      reason: `limit_not_applied(${failed.map(({ of, limit }) => (of ? `${of}:${limit}` : limit)).join()})`,
+    };
   }
   if (ending.ending === "detached") return { compliant: true, reason: "detached" };
   if (ending.signal !== null) return { compliant: true, reason: "ended_by_signal" };
@@ -30,9 +41,9 @@ export function judge(
   return { compliant: true, reason: ending.exitCode === 0 ? "completed_successfully" : "ended_with_error" };
 }
 
-/** The kernel's OOM killer ended something inside the job, and it was our hard cap that the allocation ran into. */
-function wasKilledAtOurCap(outcomes: LimitOutcome[], usage: Usage): boolean {
-  const cap = outcomes.find(({ limit }) => limit === "memory.max");
+/** It was our hard cap that an allocation ran into, and not one of somebody else's further up. */
+function hits(outcomes: LimitOutcome[], of: LimitOutcome["of"], memoryHits: number): boolean {
+  const cap = outcomes.find((outcome) => outcome.limit === "memory.max" && outcome.of === of);
   const isOurs = cap?.outcome === "applied" || cap?.outcome === "partial";
-  return isOurs && (usage.oomKills ?? 0) > 0 && (usage.memoryMaxHits ?? 0) > 0;
+  return isOurs && memoryHits > 0;
 }

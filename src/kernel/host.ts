@@ -1,17 +1,21 @@
 import { readFileSync } from "node:fs";
 import { type CgroupFs, realCgroupFs } from "./cgroup/cgroupFs.ts";
+import { type Bus, findBus } from "./systemd/bus.ts";
 
 /** Everything of the machine that a test may want to replace; passed down, never global. */
 export interface Host {
   /** Where procfs is mounted: `/proc`, or a recorded tree. */
   readonly procRoot: string;
   readonly cgroupFs: CgroupFs;
+  /** The managers of systemd; absent where systemd does not run the machine. */
+  readonly bus?: Bus;
   /** Wall clock, ms since the epoch. */
   now(): number;
 }
 
 export function realHost(): Host {
-  return { procRoot: "/proc", cgroupFs: realCgroupFs, now: Date.now };
+  const bus = findBus();
+  return { procRoot: "/proc", cgroupFs: realCgroupFs, now: Date.now, ...(bus ? { bus } : {}) };
 }
 
 /**

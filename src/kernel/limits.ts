@@ -66,6 +66,15 @@ export interface LimitOutcome {
   actual?: string;
   /** How it is partial, why it was refused, what is missing, or what held already. */
   because?: string;
+  /** The cgroup further up that holds it as tight or tighter, so that nothing was written. */
+  heldBy?: string;
+  /** Whose limit it is: absent, the job's own; `tenant`, the total of all jobs of its tenant. */
+  of?: "tenant";
+}
+
+/** What is to be said of a limit that was written where it does not reach the workload. */
+export function refusedInstead({ limit, of, wanted }: LimitOutcome, because: string): LimitOutcome {
+  return { limit, ...(of ? { of } : {}), outcome: "refused", wanted, because };
 }
 
 /** The limits that live in cgroup files, in the order in which they are applied. */
@@ -78,6 +87,8 @@ export const CGROUP_LIMITS = [
   "pids.max",
   "cpuset.cpus",
 ] as const satisfies readonly LimitName[];
+
+export const LIMIT_NAMES: readonly LimitName[] = [...CGROUP_LIMITS, "nice", "ionice", "oom_score_adj"];
 
 export type CgroupLimitName = (typeof CGROUP_LIMITS)[number];
 

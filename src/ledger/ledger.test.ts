@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { someJob, someResult } from "../../test/fixtures/jobs.ts";
-import { JobConflict, Ledger } from "./ledger.ts";
+import { JobConflict, Ledger, RELEASED_BY_POLICY } from "./ledger.ts";
 
 const directories: string[] = [];
 afterEach(() => {
@@ -209,6 +209,21 @@ describe("events and notes", () => {
     ledger.end(job, someResult(job, { ...unknown, ending: "detached" }));
     expect(ledger.wasDetached(job.bootId, 4026, 123_456)).toBe(true);
     expect(ledger.wasDetached(job.bootId, 4026, 1)).toBe(false);
+    ledger.addEvent(job, 6, RELEASED_BY_POLICY, {});
+    expect(ledger.wasDetached(job.bootId, 4026, 123_456)).toBe(false);
+  });
+
+  it("bring a record up to date with what others have changed, and leave what only waits to be written", () => {
+    const { ledger } = open();
+    const job = someJob();
+    ledger.begin(job);
+    const ours = structuredClone(job);
+    ledger.change(job, { byHand: { pidsMax: 5 }, tenant: "acme", released: false });
+    ledger.refresh(ours);
+    expect(ours).toEqual(job);
+    const unwritten = someJob({ key: "unwritten", tenant: "acme" });
+    ledger.refresh(unwritten);
+    expect(unwritten.tenant).toBe("acme");
   });
 });
 

@@ -14,6 +14,9 @@ import { LedgerStore, type OnTrouble, type Row } from "./store.ts";
 /** Another open job has the same id, or governs the same process. */
 export class JobConflict extends Error {}
 
+/** The event of a job that was released because the policy no longer asks for it, and may be taken again when it does. */
+export const RELEASED_BY_POLICY = "released_by_policy";
+
 /** The fields of a job that change after it was begun, with their columns. */
 const CHANGEABLE = {
   state: "state",
@@ -21,6 +24,12 @@ const CHANGEABLE = {
   startTicks: "start_ticks",
   startedMs: "started_ms",
   command: "command",
+  intent: "intent",
+  tenant: "tenant",
+  labels: "labels",
+  limits: "limits",
+  byHand: "by_hand",
+  carriedUsage: "carried_usage",
   outcomes: "outcomes",
   cgroup: "cgroup",
   touched: "touched",
@@ -107,6 +116,17 @@ export class Ledger {
     return this.#jobs("key = $key", { key })[0];
   }
 
+  /**
+   * Takes into a job's record what others have changed of it since: its limits, and what became of them. Where our own
+   * last change still waits to be written, the record is newer than the ledger and stays as it is.
+   */
+  refresh(job: JobRecord): void {
+    const current = job.state === "running" ? this.job(job.key) : undefined;
+    if (current?.state !== "running") return;
+    const { limits, byHand, outcomes, cgroup, touched, carriedUsage, tenant, labels, intent } = current;
+    Object.assign(job, { limits, byHand, outcomes, cgroup, touched, carriedUsage, tenant, labels, intent });
+  }
+
   openJobs(): JobRecord[] {
     return this.#jobs("state <> 'ended' ORDER BY key");
   }
@@ -132,10 +152,11 @@ export class Ledger {
     return this.#jobs(where, { bootId, launcherPid })[0];
   }
 
-  /** Whether this very process was released by `detach`, and so is not to be taken again unasked. */
+  /** Whether an operator released this very process by `detach`, so that it is not to be taken again unasked. */
   wasDetached(bootId: string, pid: number, startTicks: number): boolean {
     const sql = `SELECT 1 FROM jobs JOIN results USING (key)
-      WHERE boot_id = $bootId AND pid = $pid AND start_ticks = $startTicks AND ending = 'detached' LIMIT 1`;
+      WHERE boot_id = $bootId AND pid = $pid AND start_ticks = $startTicks AND ending = 'detached'
+        AND NOT EXISTS (SELECT 1 FROM events WHERE events.key = jobs.key AND kind = '${RELEASED_BY_POLICY}') LIMIT 1`;
     return this.#store.rows(sql, { bootId, pid, startTicks }).length > 0;
   }
 

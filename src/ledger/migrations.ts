@@ -76,6 +76,10 @@ const MIGRATIONS = [
 
   CREATE TABLE notes (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
   `,
+  `
+  ALTER TABLE jobs ADD COLUMN by_hand TEXT;
+  ALTER TABLE jobs ADD COLUMN carried_usage TEXT;
+  `,
 ];
 
 const SCHEMA_VERSION = MIGRATIONS.length;

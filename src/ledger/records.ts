@@ -48,10 +48,16 @@ export interface JobRecord {
   slaEligible: boolean;
   tenant: string | null;
   labels: Record<string, string>;
+  /** What its caller, its flags or the policy wants. */
   limits: Limits;
+  /** What an operator has set since, which goes before `limits`. `null`: nothing. */
+  byHand: Limits | null;
+  /** What became of the limits in force, the totals of its tenant among them. */
   outcomes: LimitOutcome[];
   cgroup: StoredDirectory[];
   touched: Touched[];
+  /** What it had used when it was moved from an earlier cgroup of ours into this one. `null`: it never was. */
+  carriedUsage: Usage | null;
   /** Where `run --detach` writes the workload's output. */
   logPath: string | null;
   /** Nothing of ours is left in the system for it. */
@@ -116,6 +122,8 @@ export function jobToRow(job: JobRecord): Row {
     touched: JSON.stringify(job.touched),
     log_path: job.logPath,
     released: Number(job.released),
+    by_hand: job.byHand && JSON.stringify(job.byHand),
+    carried_usage: job.carriedUsage && JSON.stringify(job.carriedUsage),
   };
 }
 
@@ -146,6 +154,8 @@ export function rowToJob(row: Row): JobRecord {
     touched: fromJson(row["touched"]),
     logPath: row["log_path"] as string | null,
     released: row["released"] === 1,
+    byHand: row["by_hand"] === null ? null : fromJson(row["by_hand"]),
+    carriedUsage: row["carried_usage"] === null ? null : fromJson(row["carried_usage"]),
   };
 }
 

@@ -1,4 +1,5 @@
 import type { Usage } from "../kernel/cgroup/controller.ts";
+import { LIMIT_NAMES, type LimitName, type Limits, wantedText } from "../kernel/limits.ts";
 import type { EventRecord, JobRecord, ResultRecord } from "../ledger/records.ts";
 
 /** The shapes that `--json` prints. Names are stable; times are ISO 8601 in UTC; `null` is unknown. */
@@ -19,6 +20,7 @@ export function jobJson(job: JobRecord): Record<string, unknown> {
     tenant: job.tenant,
     labels: job.labels,
     limits: job.outcomes,
+    limits_by_hand: job.byHand === null ? [] : limitsJson(job.byHand),
     cgroups: job.cgroup.map(({ path }) => path),
     log: job.logPath,
   };
@@ -48,6 +50,14 @@ export function resultJson(job: JobRecord, result: ResultRecord): Record<string,
     usage: usageJson(result.usage),
     log: job.logPath,
   };
+}
+
+/** As a person would write them: `{ limit, wanted }`. */
+function limitsJson(limits: Limits): { limit: LimitName; wanted: string }[] {
+  return LIMIT_NAMES.flatMap((limit) => {
+    const wanted = wantedText(limits, limit);
+    return wanted === undefined ? [] : [{ limit, wanted }];
+  });
 }
 
 export function usageJson(usage: Usage): Record<string, number | null> {

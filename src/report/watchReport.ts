@@ -28,6 +28,14 @@ export interface WatchReport {
   /** `null` while it runs, and when it died. */
   stoppedMs: number | null;
   targets: readonly string[];
+  policy: {
+    /** `null`: it comes from the command line. */
+    path: string | null;
+    /** When the one in force was read. */
+    loadedMs: number;
+    /** What is wrong with the file as it is now; the policy in force is an earlier one then. */
+    faults: readonly string[];
+  };
   scanIntervalMs: number;
   source: EventSource;
   sourceSinceMs: number;
@@ -58,6 +66,9 @@ export function watchReportJson(report: WatchReport, state: WatchState): Record<
     counted_at: isoTime(report.atMs),
     stopped_at: isoTime(report.stoppedMs),
     targets: report.targets,
+    policy: report.policy.path,
+    policy_loaded_at: isoTime(report.policy.loadedMs),
+    policy_faults: report.policy.faults,
     scan_interval_seconds: report.scanIntervalMs / 1000,
     event_source: report.source,
     event_source_since: isoTime(report.sourceSinceMs),

@@ -11,6 +11,11 @@ export function readMonotonicToWallUsec(): number {
   return readClockUsec(CLOCK_REALTIME) - readClockUsec(CLOCK_MONOTONIC);
 }
 
+/** CLOCK_MONOTONIC in whole µs, as service managers compare it. */
+export function readMonotonicUsec(): number {
+  return Math.floor(readClockUsec(CLOCK_MONOTONIC));
+}
+
 // struct timespec { i64 tv_sec; i64 tv_nsec; }
 function readClockUsec(clock: number): number {
   const time = new BigInt64Array(2);

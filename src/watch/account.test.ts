@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import type { Governor } from "../govern/governor.ts";
 import { type EventCounters, noCounts, type ProcessEvents } from "../kernel/events/processEvents.ts";
+import { policyFromFlags } from "../policy/policyFromFlags.ts";
 import type { WatchReport } from "../report/watchReport.ts";
 import { WatchAccount } from "./account.ts";
 
@@ -21,12 +22,12 @@ function play() {
   return { governor, source, notes, pass };
 }
 
-const options = { targets: ["ffmpeg"], scanIntervalMs: 5000 };
+const keeper = { policy: policyFromFlags(["ffmpeg"], {}), path: undefined, loadedMs: 5, faults: [] };
 
 test("a loss is written at once, mere events once a minute", () => {
   const { governor, source, notes, pass } = play();
   const counters = noCounts();
-  const account = new WatchAccount(governor, source(counters), options);
+  const account = new WatchAccount(governor, source(counters), keeper, 5000);
   account.keep();
   expect(notes).toHaveLength(1);
   counters.received = 500;
@@ -46,7 +47,12 @@ test("a loss is written at once, mere events once a minute", () => {
 
 test("the counts of a source that broke are kept, and counted once", () => {
   const { governor, source } = play();
-  const account = new WatchAccount(governor, source({ ...noCounts(), received: 10, dropped: 2 }), options);
+  const account = new WatchAccount(
+    governor,
+    source({ ...noCounts(), received: 10, dropped: 2 }),
+    keeper,
+    5000,
+  );
   account.closeSource();
   expect(account.counts()).toMatchObject({ received: 10, dropped: 2 });
   account.switchTo(source({ ...noCounts(), received: 5 }, "polling"));
@@ -55,7 +61,7 @@ test("the counts of a source that broke are kept, and counted once", () => {
 
 test("what was not counted at one time is unknown in the sum", () => {
   const { governor, source } = play();
-  const account = new WatchAccount(governor, source({ ...noCounts(), dropped: null }), options);
+  const account = new WatchAccount(governor, source({ ...noCounts(), dropped: null }), keeper, 5000);
   account.closeSource();
   account.switchTo(source({ ...noCounts(), dropped: 4 }));
   expect(account.counts().dropped).toBeNull();
@@ -63,7 +69,7 @@ test("what was not counted at one time is unknown in the sum", () => {
 
 test("a daemon that stops says so, and names its last source", () => {
   const { governor, source, notes } = play();
-  const account = new WatchAccount(governor, source(noCounts()), options);
+  const account = new WatchAccount(governor, source(noCounts()), keeper, 5000);
   account.closeSource();
   account.switchTo(source(noCounts(), "polling"));
   account.write(2_000_000);

@@ -1,16 +1,19 @@
 import type { Governor } from "../govern/governor.ts";
 import type { ProcessEvents } from "../kernel/events/processEvents.ts";
 import { type WatchCounts, type WatchReport, writeWatchReport } from "../report/watchReport.ts";
+import type { PolicyKeeper } from "./policyKeeper.ts";
 
 /** Counts that only grow with the machine's life are written this often; a loss is written at once. */
 const WRITE_INTERVAL_MS = 60_000;
 
+type PolicyInForce = Pick<PolicyKeeper, "policy" | "path" | "loadedMs" | "faults">;
 type EventCounts = Pick<WatchCounts, "received" | "dropped" | "overruns" | "malformed">;
 
 /** Counts what a daemon was told and what it was not, and keeps the ledger informed of it. */
 export class WatchAccount {
   readonly #governor: Governor;
-  readonly #report: Omit<WatchReport, "counts" | "atMs" | "stoppedMs">;
+  readonly #keeper: PolicyInForce;
+  readonly #report: Omit<WatchReport, "targets" | "policy" | "counts" | "atMs" | "stoppedMs">;
   /** `undefined` between two sources. */
   #events: ProcessEvents | undefined;
   /** Of sources that have broken. */
@@ -19,18 +22,14 @@ export class WatchAccount {
   #foundByLooking = 0;
   #written: { atMs: number; losses: string } | undefined;
 
-  constructor(
-    governor: Governor,
-    events: ProcessEvents,
-    { targets, scanIntervalMs }: { targets: readonly string[]; scanIntervalMs: number },
-  ) {
+  constructor(governor: Governor, events: ProcessEvents, keeper: PolicyInForce, scanIntervalMs: number) {
     this.#governor = governor;
     this.#events = events;
+    this.#keeper = keeper;
     const now = governor.host.now();
     this.#report = {
       watch: { bootId: governor.bootId, ...governor.self },
       sinceMs: now,
-      targets,
       scanIntervalMs,
       source: events.source,
       sourceSinceMs: now,
@@ -78,7 +77,15 @@ export class WatchAccount {
     const { received: _, ...losses } = counts;
     const atMs = this.#governor.host.now();
     this.#written = { atMs, losses: JSON.stringify(losses) };
-    writeWatchReport(this.#governor.ledger, { ...this.#report, atMs, stoppedMs, counts });
+    const { policy, path = null, loadedMs, faults } = this.#keeper;
+    writeWatchReport(this.#governor.ledger, {
+      ...this.#report,
+      targets: policy.targets.map(({ text }) => text),
+      policy: { path, loadedMs, faults },
+      atMs,
+      stoppedMs,
+      counts,
+    });
   }
 
   #eventCounts(): EventCounts {

@@ -1,25 +1,20 @@
-import { attach } from "../govern/attach.ts";
-import { closeJob, type Ending } from "../govern/close.ts";
 import type { Governor } from "../govern/governor.ts";
-import { holdProcess } from "../govern/hold.ts";
-import { JobObserver } from "../govern/observe.ts";
-import { Refusal } from "../govern/refusal.ts";
-import { identityOf, isObserved, repairAll, repairJob } from "../govern/repair.ts";
+import { repairAll, repairJob } from "../govern/repair.ts";
 import { announceWatch } from "../govern/standby.ts";
+import { upkeepJob } from "../govern/upkeep.ts";
 import { type EventChoice, startBestEvents } from "../kernel/events/bestEvents.ts";
 import type { ProcessEvent, ProcessEvents } from "../kernel/events/processEvents.ts";
 import { ProcessScan } from "../kernel/events/processScan.ts";
-import type { Limits } from "../kernel/limits.ts";
-import { isAlive } from "../kernel/proc/identity.ts";
-import { listPids } from "../kernel/proc/table.ts";
-import type { JobRecord } from "../ledger/records.ts";
-import { summaryLine, survivorsLine } from "../report/summary.ts";
+import { FactReader } from "../policy/liveFacts.ts";
+import { totalOf } from "../policy/policy.ts";
 import { WatchAccount } from "./account.ts";
-import { judgeProcess } from "./judge.ts";
+import { Custodian } from "./custodian.ts";
+import { Discoverer } from "./discoverer.ts";
+import { adjustJob } from "./policyChange.ts";
+import type { PolicyKeeper } from "./policyKeeper.ts";
+import type { ServiceManager } from "./serviceManager.ts";
 
 export interface WatchOptions {
-  targets: readonly string[];
-  limits: Limits;
   /** Time between two looks that depend on no event. */
   scanIntervalMs: number;
   eventChoice: EventChoice;
@@ -29,52 +24,51 @@ export interface WatchOptions {
 
 /** How long a process that a look found is looked at again, because it may not have its name yet. */
 const YOUNG_MS = 5000;
-/** How soon the jobs of an ffrtmp that died are taken over. */
-const TAKEOVER_INTERVAL_MS = 500;
 
-/**
- * Discovers, decides, governs, observes, until it is stopped.
- *
- * Besides its own jobs it stands by for those of every other ffrtmp of the same ledger: it holds their processes
- * too, so that when such an observer dies, even together with its workload, the end is still known.
- */
+/** Discovers, decides, governs, observes, until it is stopped. */
 export class WatchDaemon {
   readonly #governor: Governor;
   readonly #options: WatchOptions;
+  readonly #keeper: PolicyKeeper;
+  readonly #service: ServiceManager;
   readonly #log: (line: string) => void;
-  readonly #timers: ReturnType<typeof setInterval>[] = [];
-  /** Ends that were told and are not dealt with yet, by the key of their jobs. */
-  readonly #toldEnds = new Map<string, { job: JobRecord; ending: Ending }>();
-  /** Ends that were seen of jobs whose own observer lives and is about to record them. */
-  readonly #seenEnds = new Map<string, Ending>();
+  readonly #reconciling: ReturnType<typeof setInterval>;
   readonly #scan: ProcessScan;
   readonly #account: WatchAccount;
-  /** Open jobs that are not observed by us, as of the last change that others made in the ledger. */
-  #jobsOfOthers = new Map<string, JobRecord>();
-  #ledgerVersion: number | undefined;
+  readonly #custodian: Custodian;
+  readonly #discoverer: Discoverer;
+  readonly #reader: FactReader;
   #events: ProcessEvents;
-  #observer: JobObserver;
+  /** False while a source of events has broken and the next has not begun. */
+  #isListening = true;
+  readonly #endKeepingAlive: () => void;
 
   /** Listens from here on, then takes up what an earlier ffrtmp left, then looks at every process once. */
   static async begin(
     governor: Governor,
     options: WatchOptions,
+    keeper: PolicyKeeper,
+    service: ServiceManager,
     log: (line: string) => void,
   ): Promise<WatchDaemon> {
     // What is told before we are ready waits: listening begins before the first look, so that nothing is missed.
     const early: ProcessEvent[] = [];
     let daemon: WatchDaemon | undefined;
-    const events = await listen(governor, options, log, (batch) => {
+    const events = await listen(governor, options, keeper, log, (batch) => {
       if (daemon) daemon.#take(batch);
       else early.push(...batch);
     });
-    daemon = new WatchDaemon(governor, events, options, log);
+    daemon = new WatchDaemon(governor, events, options, keeper, service, log);
     announceWatch(governor);
+    daemon.#custodian.takeBackHeld();
     repairAll(governor);
-    daemon.#standBy();
-    daemon.#lookAtAll();
+    daemon.#custodian.standBy();
+    daemon.#adjustJobs("start");
+    daemon.#discoverer.lookAtAll();
     daemon.#take(early);
     daemon.#account.write();
+    daemon.#tellStatus();
+    keeper.watch(() => daemon.reload("the file has changed"));
     return daemon;
   }
 
@@ -82,32 +76,55 @@ export class WatchDaemon {
     governor: Governor,
     events: ProcessEvents,
     options: WatchOptions,
+    keeper: PolicyKeeper,
+    service: ServiceManager,
     log: (line: string) => void,
   ) {
     this.#governor = governor;
     this.#options = options;
+    this.#keeper = keeper;
+    this.#service = service;
+    this.#endKeepingAlive = service.keepAlive(() => this.#isListening);
     this.#log = log;
     this.#events = events;
-    this.#account = new WatchAccount(governor, events, options);
-    this.#observer = new JobObserver(events, (job, ending) => this.#postponeEnd(job, ending));
+    this.#account = new WatchAccount(governor, events, keeper, options.scanIntervalMs);
+    this.#custodian = new Custodian(governor, events, service, log);
+    this.#reader = new FactReader(governor.host);
+    this.#discoverer = new Discoverer(governor, this.#reader, keeper.policy, this.#custodian, log);
     // Before the first look at everything: what appears during that look is new to the scan.
     this.#scan = new ProcessScan(governor.host, YOUNG_MS);
-    this.#timers.push(
-      setInterval(() => this.#reconcile(), options.scanIntervalMs),
-      setInterval(() => this.#standBy(), TAKEOVER_INTERVAL_MS),
-    );
+    this.#reconciling = setInterval(() => this.#reconcile(), options.scanIntervalMs);
+  }
+
+  /** Reads the policy anew, and brings the jobs that it speaks of to it. One that is not valid changes nothing. */
+  reload(because: string): void {
+    this.#service.reloading();
+    const before = this.#keeper.reload();
+    if (before === undefined) {
+      this.#log(
+        `POLICY NOT TAKEN (${because}); the one before stays in force. Faults of ${this.#keeper.path}:`,
+      );
+      for (const fault of this.#keeper.faults) this.#log(`  ${fault}`);
+    } else {
+      this.#log(`Policy (${because}): ${describePolicy(this.#keeper)}`);
+      this.#discoverer.switchTo(this.#keeper.policy);
+      this.#adjustJobs("reload");
+      this.#discoverer.lookAtAll();
+    }
+    this.#account.write();
+    this.#tellStatus();
+    this.#service.ready();
   }
 
   /** Lets every job go; they and their limits stay. */
   async stop(): Promise<void> {
-    for (const timer of this.#timers) clearInterval(timer);
-    for (const key of this.#toldEnds.keys()) this.#endTold(key);
-    const { ledger, self, host } = this.#governor;
-    for (const job of this.#observer.jobs().values()) {
-      if (!isSame(job.observer, self)) continue;
-      ledger.takeOver(job, null);
-      ledger.addEvent(job, host.now(), "observer_left", {});
-    }
+    this.#service.stopping();
+    this.#endKeepingAlive();
+    clearInterval(this.#reconciling);
+    this.#keeper.stop();
+    this.#discoverer.stop();
+    this.#custodian.letGo();
+    const { ledger, host } = this.#governor;
     this.#account.write(host.now());
     const { received, dropped, rescans, foundByLooking } = this.#account.counts();
     this.#log(
@@ -118,9 +135,9 @@ export class WatchDaemon {
   }
 
   #take(batch: ProcessEvent[]): void {
-    this.#observer.take(batch);
+    this.#custodian.take(batch);
     for (const event of batch) {
-      if (event.kind === "exec" || event.kind === "comm") this.#consider(event.pid);
+      if (event.kind === "exec" || event.kind === "comm") this.#discoverer.consider(event.pid);
       else if (event.kind === "lost") this.#lookAfterLoss(event.because);
       else if (event.kind === "failed") void this.#listenAnew(event.because);
     }
@@ -135,33 +152,71 @@ export class WatchDaemon {
 
   async #listenAnew(because: string): Promise<void> {
     this.#log(`The ${this.#events.source} tells nothing any more: ${because}`);
+    this.#isListening = false;
     this.#account.closeSource();
     await this.#events.stop();
-    this.#events = await listen(this.#governor, this.#options, this.#log, (batch) => this.#take(batch));
+    this.#events = await listen(this.#governor, this.#options, this.#keeper, this.#log, (batch) =>
+      this.#take(batch),
+    );
     this.#account.switchTo(this.#events);
-    this.#observer.switchTo(this.#events);
+    this.#custodian.switchTo(this.#events);
+    this.#isListening = true;
     this.#rescan();
   }
 
   #rescan(): void {
     this.#account.noteRescan();
-    this.#noteFound(this.#lookAtAll());
+    this.#noteFound(this.#discoverer.lookAtAll());
     this.#account.keep();
-  }
-
-  /** Looks at every process, however long it has been there. Returns those that are governed from now on. */
-  #lookAtAll(): number[] {
-    return listPids(this.#governor.host).filter((pid) => this.#consider(pid));
   }
 
   /** Catches what no event told; with polling, where looking is all there is, the events do so. */
   #reconcile(): void {
     this.#governor.ledger.flush();
+    this.#custodian.standBy();
     this.#clearAway();
+    if (this.#keeper.hasChanged()) this.reload("the file has changed");
+    this.#keepUp();
     this.#account.keep();
+    this.#tellStatus();
     if (this.#events.tells.exec === "by scan") return;
     const pids = this.#scan.scan().events.flatMap((event) => ("pid" in event ? [event.pid] : []));
-    this.#noteFound(pids.filter((pid) => this.#consider(pid)));
+    this.#noteFound(pids.filter((pid) => this.#discoverer.consider(pid)));
+  }
+
+  /** Puts back what somebody undid of the jobs' limits. */
+  #keepUp(): void {
+    const { policy } = this.#keeper;
+    for (const job of this.#custodian.ownJobs()) {
+      const total = job.tenant === null ? undefined : totalOf(policy, job.tenant);
+      for (const { what, did, wanted, found } of upkeepJob(this.#governor, job, total)) {
+        const text = did === "reapplied" ? "put back" : "left alone from now on";
+        this.#log(`Job ${job.jobId}: somebody undid ${what} (wanted ${wanted}, found ${found}): ${text}`);
+      }
+    }
+  }
+
+  /** Brings the jobs that a `watch` began to the policy in force. */
+  #adjustJobs(occasion: "reload" | "start"): void {
+    for (const job of this.#custodian.ownJobs()) {
+      if (job.mode !== "watch") continue;
+      const adjustment = adjustJob(this.#governor, this.#keeper.policy, this.#reader, job, occasion);
+      if (adjustment === "released") this.#custodian.forget(job);
+      if (adjustment === "same") continue;
+      const text =
+        typeof adjustment === "object" ? `cannot be released: ${adjustment.failed}` : TEXTS[adjustment];
+      this.#log(`Job ${job.jobId} ${text}`);
+    }
+  }
+
+  #tellStatus(): void {
+    const { dropped } = this.#account.counts();
+    const count = this.#custodian.size;
+    const policy =
+      this.#keeper.faults.length === 0 ? "" : "; POLICY FILE NOT VALID, the one before is in force";
+    this.#service.status(
+      `Governing ${count} ${count === 1 ? "job" : "jobs"}; events: ${this.#events.source}, dropped: ${dropped ?? "not counted"}${policy}`,
+    );
   }
 
   /** Removes the cgroups of ended jobs whose last process, left behind by the workload, has gone by now. */
@@ -177,121 +232,25 @@ export class WatchDaemon {
       this.#log(`PID ${pid} was found by looking, no event had told of it`);
     }
   }
+}
 
-  /**
-   * Closing a job takes milliseconds and can wait; a process that has just appeared cannot, for it may be gone by then.
-   * So ends are dealt with one at a time, whenever nothing else has been told.
-   */
-  #postponeEnd(job: JobRecord, ending: Ending): void {
-    this.#toldEnds.set(job.key, { job, ending });
-    setImmediate(() => this.#endTold(job.key));
-  }
+const TEXTS = {
+  changed: "has other limits now, by the policy",
+  released: "is released: the policy no longer asks for it",
+  kept: "goes on as it is: nothing in the policy asks for it",
+} as const;
 
-  #endTold(key: string): void {
-    const told = this.#toldEnds.get(key);
-    if (!told) return;
-    this.#toldEnds.delete(key);
-    this.#end(told.job, told.ending);
-  }
-
-  #consider(pid: number): boolean {
-    const judgement = judgeProcess(this.#governor, this.#options.targets, pid);
-    return judgement.govern && this.#govern(pid, judgement.target);
-  }
-
-  #govern(pid: number, target: string): boolean {
-    const jobId = autoJobId(target, pid);
-    // The pid may be that of a process which has just ended: its job has to make room for one of the same name.
-    for (const [key, { job }] of this.#toldEnds) if (job.pid === pid) this.#endTold(key);
-    try {
-      const { limits } = this.#options;
-      const wishes = { jobId, limits, intent: null, slaEligible: true, tenant: null, labels: {} };
-      const { job, pidfd } = attach(this.#governor, pid, "watch", wishes);
-      this.#log(`Attaching to PID ${pid} (${target}) as job ${jobId}`);
-      for (const { limit, outcome, because } of job.outcomes) {
-        if (outcome !== "applied") this.#log(`Job ${jobId}: ${limit} is ${outcome}: ${because}`);
-      }
-      this.#observer.observe(job, pidfd);
-      return true;
-    } catch (error) {
-      if (!(error instanceof Refusal)) throw error;
-      this.#log(`Not governing PID ${pid} (${target}): ${error.message}`);
-      return false;
-    }
-  }
-
-  /** Takes over jobs whose observer has died, and closes those whose end was seen and whose observer died of it too. */
-  #standBy(): void {
-    const version = this.#governor.ledger.versionOfOthers();
-    if (version !== this.#ledgerVersion) this.#readLedger();
-    this.#ledgerVersion = version;
-    for (const [key, ending] of this.#seenEnds) {
-      const job = this.#jobsOfOthers.get(key);
-      if (job) this.#end(job, ending);
-      else this.#seenEnds.delete(key);
-    }
-    for (const job of this.#jobsOfOthers.values()) this.#takeOverIfLeft(job);
-  }
-
-  /** Forgets what others have closed, and holds the processes of what others have begun. */
-  #readLedger(): void {
-    const { ledger, self } = this.#governor;
-    const open = new Map(ledger.openJobs().map((job) => [job.key, job]));
-    for (const job of this.#observer.jobs().values()) {
-      if (!open.has(job.key)) this.#observer.forget(job);
-    }
-    const held = this.#observer.jobs();
-    for (const job of open.values()) {
-      if (!held.has(job.key) && !this.#seenEnds.has(job.key)) this.#hold(job);
-    }
-    this.#jobsOfOthers = new Map([...open].filter(([, { observer }]) => !isSame(observer, self)));
-  }
-
-  #hold(job: JobRecord): void {
-    const identity = job.state === "running" ? identityOf(job) : undefined;
-    if (!identity) return;
-    const hold = holdProcess(this.#governor.host, identity);
-    if (hold !== "gone") this.#observer.observe(job, hold.pidfd);
-  }
-
-  #isAlive(job: JobRecord): boolean {
-    const identity = identityOf(job);
-    return identity !== undefined && isAlive(this.#governor.host, identity);
-  }
-
-  #takeOverIfLeft(seen: JobRecord): void {
-    const { ledger, host, self } = this.#governor;
-    if (isObserved(this.#governor, seen)) return;
-    if (this.#seenEnds.has(seen.key) || this.#toldEnds.has(seen.key)) return;
-    // It is over, and the evidence of how is about to come.
-    if (this.#observer.jobs().has(seen.key) && !this.#isAlive(seen)) return;
-    if (repairJob(this.#governor, seen) !== "unobserved") return;
-    const job = ledger.job(seen.key);
-    if (!job || !ledger.takeOver(job, self)) return;
-    this.#jobsOfOthers.delete(job.key);
-    ledger.addEvent(job, host.now(), "adopted", { observer_pid: self.pid });
-    this.#log(`Taking over job ${job.jobId} (PID ${job.pid}), which nobody observed`);
-    if (!this.#observer.jobs().has(job.key)) this.#hold(job);
-  }
-
-  /** Closes a job, unless its own observer lives: that one was told too, perhaps more. */
-  #end(job: JobRecord, ending: Ending): void {
-    const current = this.#governor.ledger.job(job.key);
-    if (!current || current.state === "ended") return;
-    if (!isSame(current.observer, this.#governor.self) && isObserved(this.#governor, current)) {
-      this.#seenEnds.set(job.key, ending);
-      return;
-    }
-    this.#seenEnds.delete(job.key);
-    const { result, isOurs, survivors } = closeJob(this.#governor, current, ending);
-    if (isOurs) this.#log(summaryLine(current, result));
-    if (survivors.length > 0) this.#log(survivorsLine(job, survivors));
-  }
+function describePolicy({ policy, path }: PolicyKeeper): string {
+  const targets = policy.targets.map(({ text }) => text).join(", ") || "no target commands";
+  if (path === undefined) return `${targets}, from the command line`;
+  const { rules, tenants } = policy;
+  return `${targets}, ${rules.length} rules, ${tenants.size} tenants, from ${path}`;
 }
 
 async function listen(
   { host, ledger }: Governor,
-  { targets, scanIntervalMs, eventChoice, eventBufferBytes }: WatchOptions,
+  { scanIntervalMs, eventChoice, eventBufferBytes }: WatchOptions,
+  keeper: PolicyKeeper,
   log: (line: string) => void,
   onEvents: (batch: ProcessEvent[]) => void,
 ): Promise<ProcessEvents> {
@@ -300,19 +259,8 @@ async function listen(
     bufferBytes: eventBufferBytes,
   });
   log(
-    `Watching for ${targets.join(", ")} (PID ${process.pid}); events: ${events.source}, ledger: ${ledger.path}`,
+    `Watching for ${describePolicy(keeper)} (PID ${process.pid}); events: ${events.source}, ledger: ${ledger.path}`,
   );
   for (const reason of missing) log(`A better source of events is not to be had: ${reason}`);
   return events;
-}
-
-function autoJobId(target: string, pid: number): string {
-  return `auto-${target.replace(/[^A-Za-z0-9._-]/g, "_").slice(0, 80)}-${pid}`;
-}
-
-function isSame(
-  a: { pid: number; startTicks: number } | null,
-  b: { pid: number; startTicks: number },
-): boolean {
-  return a !== null && a.pid === b.pid && a.startTicks === b.startTicks;
 }

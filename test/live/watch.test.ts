@@ -91,7 +91,8 @@ anyTest("what ended while no daemon ran is closed by the next one, without an in
 });
 
 anyTest("a job whose run wrapper was SIGKILLed is taken over, and its true exit code recorded", async () => {
-  const { daemon } = await startWatch(sandbox(), "no-such-program");
+  // Told by the ledger, and not found by the next look at everything.
+  const { daemon } = await startWatch(sandbox(), "no-such-program", "--scan-interval", "24h");
   const gate = sandbox().path("gate");
   const script = `while [ ! -e ${gate} ]; do sleep 0.02; done; exit 23`;
   const { wrapper, jobId } = await sandbox().startJob("orphan", [], ["sh", "-c", script]);
@@ -108,7 +109,7 @@ anyTest("a job whose run wrapper was SIGKILLed is taken over, and its true exit 
 anyTest("a job that ends together with its wrapper is recorded with its true end", async () => {
   await startWatch(sandbox(), "no-such-program");
   const { wrapper, jobId, pid } = await sandbox().startJob("pair", [], ["sleep", "1000"]);
-  // The daemon looks for jobs of others twice a second; one that it has not seen yet nobody could know about.
+  // The ledger tells the daemon of the jobs of others; one that it has not been told of yet nobody could know about.
   await Bun.sleep(1500);
   wrapper.kill("SIGKILL");
   process.kill(pid, "SIGKILL");

@@ -10,7 +10,7 @@ export function warnOfMissingLimits(job: JobRecord): void {
   if (missing.length === 0) return;
   const reasons = Map.groupBy(missing, ({ because }) => because ?? "no reason given");
   const parts = [...reasons].map(
-    ([because, limits]) => `${limits.map(({ limit }) => limit).join(", ")} (${because})`,
+    ([because, limits]) => `${limits.map(nameOfOutcome).join(", ")} (${because})`,
   );
   warn(`job ${job.jobId} runs without ${parts.join("; ")}. What this machine allows: ffrtmp doctor`);
 }
@@ -23,6 +23,11 @@ export function warnOfSlips(governor: Governor, limits: Limits): void {
   const machine = `more than the ${Math.floor(totalBytes / 1024 ** 2)} MB that this machine has, so it limits nothing`;
   if (memoryHighBytes > totalBytes) warn(`--memory-limit is ${machine}; its unit is MB`);
   if (memoryMaxBytes > totalBytes) warn(`--memory-max is ${machine}; its unit is bytes`);
+}
+
+/** `cpu.max`, `tenant's cpu.max`. */
+export function nameOfOutcome({ limit, of }: LimitOutcome): string {
+  return of === "tenant" ? `tenant's ${limit}` : limit;
 }
 
 /** `applied 50000 100000`, `refused: EACCES …`. */

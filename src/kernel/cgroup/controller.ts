@@ -1,12 +1,16 @@
 import type { CgroupLimitName, LimitOutcome, Limits } from "../limits.ts";
 import type { CgroupFs } from "./cgroupFs.ts";
+import type { HeldBefore } from "./heldBefore.ts";
 import type { Hierarchy } from "./hierarchies.ts";
+import type { KnobWrite } from "./knob.ts";
 
 /** One cgroup directory, with what is needed to read and write it. */
 export interface CgroupDirectory {
   fs: CgroupFs;
   hierarchy: Hierarchy;
   path: string;
+  /** It is somebody else's, and its own limits count among those that hold already: these, where we wrote over them. */
+  ownersHeld?: readonly HeldBefore[];
 }
 
 /** What a cgroup has counted since it was made. `null`: this machine does not tell. */
@@ -35,7 +39,20 @@ export const UNKNOWN_USAGE: Usage = {
   ioWriteBytes: null,
 };
 
+/** Of two cgroups that the same workload was in, one after the other. What one of them did not tell is unknown in the sum. */
+export function addUsage(a: Usage, b: Usage): Usage {
+  const sum = (field: keyof Usage): number | null => {
+    const [x, y] = [a[field], b[field]];
+    if (x === null || y === null) return null;
+    return field === "memoryPeakBytes" ? Math.max(x, y) : x + y;
+  };
+  const fields = Object.keys(UNKNOWN_USAGE) as (keyof Usage)[];
+  return Object.fromEntries(fields.map((field) => [field, sum(field)])) as unknown as Usage;
+}
+
 export type ApplyLimit = (directory: CgroupDirectory, limits: Limits) => LimitOutcome;
+/** Puts back what a new cgroup holds: nothing but what holds above it. */
+export type LiftLimit = (directory: CgroupDirectory) => KnobWrite;
 
 /** One resource controller of one cgroup version: the files that it brings and what they mean. */
 export interface CgroupController {
@@ -46,9 +63,17 @@ export interface CgroupController {
   /** v2: usable in a cgroup of single threads too (a threaded controller). */
   readonly dividesThreads?: boolean;
   readonly apply: Partial<Record<CgroupLimitName, ApplyLimit>>;
+  /** The same limits as in `apply`. */
+  readonly lift: Partial<Record<CgroupLimitName, LiftLimit>>;
   usage(directory: CgroupDirectory): Partial<Usage>;
+  /** The limits that a cgroup itself sets; none where the controller is off. */
+  read(directory: CgroupDirectory): Limits;
+  /** Those of its limits that hold for the cgroups below too. */
+  readonly inherited: readonly CgroupLimitName[];
+  /** False for a cgroup whose limits do not hold below it although they usually do. */
+  bindsChildren?(ancestor: CgroupDirectory): boolean;
   /** Why a process of `origin` must not be put into a child of it: it would lose a limit. */
   hindrance?(origin: CgroupDirectory): string | undefined;
   /** Called on a new directory before anything joins it. Throws what the kernel refuses. */
-  prepare?(directory: CgroupDirectory, origin: CgroupDirectory): void;
+  prepare?(directory: CgroupDirectory, parent: CgroupDirectory): void;
 }

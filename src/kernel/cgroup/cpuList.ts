@@ -1,7 +1,6 @@
 import type { LimitOutcome, Limits } from "../limits.ts";
 import type { CgroupDirectory } from "./controller.ts";
-import { ancestorsOf } from "./hierarchies.ts";
-import { heldAbove, judgeWrite, readKnob, writeKnob } from "./knob.ts";
+import { heldAbove, holdersOf, judgeWrite, readKnob, writeKnob } from "./knob.ts";
 
 /** The largest CPU number that a list may name: what kernels are built for (CONFIG_NR_CPUS) ends below it. */
 const MAX_CPU = 8191;
@@ -33,16 +32,35 @@ export function applyCpus(directory: CgroupDirectory, { cpus }: Limits): LimitOu
   const list = parseCpuList(wanted);
   if (!list)
     return { limit, outcome: "refused", wanted, because: `"${wanted}" is no list of CPUs such as 0-3,8` };
-  for (const path of ancestorsOf(directory.hierarchy, directory.path)) {
-    const text = readEffective({ ...directory, path });
+  for (const holder of holdersOf(directory)) {
+    const text = readEffective(holder);
     const above = text === undefined ? undefined : parseCpuList(text);
     if (text === undefined || !above) continue;
-    if (above.every((cpu) => list.includes(cpu))) return heldAbove(limit, wanted, { text, path });
+    if (above.every((cpu) => list.includes(cpu)))
+      return heldAbove(limit, wanted, { text, path: holder.path });
+    if (directory.ownersHeld && !list.every((cpu) => above.includes(cpu))) {
+      const common = above.filter((cpu) => list.includes(cpu)).join();
+      return common === ""
+        ? { limit, outcome: "refused", wanted, because: `${holder.path} allows ${text} only` }
+        : writeCpus(directory, wanted, common);
+    }
     break;
   }
-  const write = writeKnob(directory, limit, wanted);
+  return writeCpus(directory, wanted, wanted);
+}
+
+function writeCpus(directory: CgroupDirectory, wanted: string, data: string): LimitOutcome {
+  const limit = "cpuset.cpus";
+  const list = parseCpuList(wanted) ?? [];
+  const write = writeKnob(directory, limit, data);
   const used = "refusal" in write ? write : { readBack: readEffective(directory) ?? write.readBack };
   return judgeWrite(limit, wanted, used, (readBack) => parseCpuList(readBack)?.join() === list.join());
+}
+
+/** What a cgroup may really use: there the lists above are counted in already. */
+export function readCpus(directory: CgroupDirectory): Limits {
+  const cpus = readEffective(directory);
+  return cpus ? { cpus } : {};
 }
 
 function readEffective(directory: CgroupDirectory): string | undefined {

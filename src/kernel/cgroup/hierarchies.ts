@@ -97,6 +97,12 @@ export function directoryOf(hierarchy: Hierarchy, cgroupPath: string): string | 
   return `${hierarchy.mountPoint}${cgroupPath.slice(root.length)}`;
 }
 
+/** The cgroup path of a directory below the mount point: the reverse of `directoryOf`. */
+export function cgroupPathOf({ mountRoot, mountPoint }: Hierarchy, directory: string): string {
+  const root = mountRoot === "/" ? "" : mountRoot;
+  return `${root}${directory.slice(mountPoint.length)}` || "/";
+}
+
 /** The directories above, nearest first, up to the mount point, which is the last. Empty for the mount point itself. */
 export function ancestorsOf(hierarchy: Hierarchy, directory: string): string[] {
   const ancestors: string[] = [];

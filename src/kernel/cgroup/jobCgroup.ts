@@ -1,23 +1,53 @@
-import { CGROUP_LIMITS, type LimitOutcome, type Limits, wantedText } from "../limits.ts";
+import {
+  CGROUP_LIMITS,
+  type CgroupLimitName,
+  type LimitOutcome,
+  type Limits,
+  wantedText,
+} from "../limits.ts";
 import type { CgroupFs } from "./cgroupFs.ts";
-import { type CgroupController, type CgroupDirectory, UNKNOWN_USAGE, type Usage } from "./controller.ts";
+import {
+  type ApplyLimit,
+  addUsage,
+  type CgroupController,
+  type CgroupDirectory,
+  type LiftLimit,
+  UNKNOWN_USAGE,
+  type Usage,
+} from "./controller.ts";
 import { V2_ALWAYS_MEASURES } from "./controllers.ts";
+import { type HeldBefore, restoreHeld } from "./heldBefore.ts";
 import type { Hierarchy } from "./hierarchies.ts";
 import { explain } from "./knob.ts";
 import { listProcesses } from "./members.ts";
+import type { PlacedAs } from "./placement.ts";
 
 /** The cgroup of one job in one hierarchy. */
 export interface JobDirectory {
   hierarchy: Hierarchy;
   path: string;
-  /** The directory it lies in: where its processes came from, and where they go back to. */
+  /** Where its processes came from, and where they go back to. It lies there, or in the tenant's group there. */
   origin: string;
-  /** v2: the controllers to switch on in `origin` for it; they were off when the job was planned. */
+  placedAs: PlacedAs;
+  /** The group between `origin` and `path` that holds the tenant's jobs together. */
+  tenant?: string;
+  /** The job's directory before it was regrouped, as long as something of the job may be left in it. */
+  formerly?: string;
+  /** v2: the controllers to switch on for it in its base; they were off when the job was planned. */
   enabled: string[];
+  /** v2: the same for the directories above that one, from the top down. */
+  enabledAbove: EnabledAbove[];
   /** v2: it lies among the processes of `origin`, and can limit only what threads can share. */
   threaded: boolean;
+  /** In place: what its files held before. */
+  heldBefore: HeldBefore[];
   /** Controllers usable in this directory. */
   controllers: CgroupController[];
+}
+
+export interface EnabledAbove {
+  path: string;
+  controllers: string[];
 }
 
 /** Why a controller cannot be used for a job. */
@@ -59,15 +89,78 @@ function moveThread(job: JobCgroup, target: (directory: JobDirectory) => string)
 
 /** Applies every cgroup limit that was asked for. The outcomes are in the order of CGROUP_LIMITS. */
 export function applyCgroupLimits(job: JobCgroup, limits: Limits): LimitOutcome[] {
+  return CGROUP_LIMITS.flatMap((limit) => applyOne(job, limits, limit));
+}
+
+function applyOne(job: JobCgroup, limits: Limits, limit: CgroupLimitName): LimitOutcome[] {
+  const wanted = wantedText(limits, limit);
+  if (wanted === undefined) return [];
+  const place = findPlace(job, limit);
+  if (!place) return [{ limit, outcome: "unsupported", wanted, because: whyMissing(job, limit) }];
+  return [place.apply(asDirectory(job, place.directory), limits)];
+}
+
+/** Applies the total of a tenant's jobs to the group that they are in. */
+export function applyTenantLimits(job: JobCgroup, limits: Limits): LimitOutcome[] {
+  const group = tenantCgroupOf(job);
   return CGROUP_LIMITS.flatMap((limit): LimitOutcome[] => {
     const wanted = wantedText(limits, limit);
-    if (wanted === undefined) return [];
-    for (const directory of job.directories) {
-      const apply = directory.controllers.find((controller) => controller.apply[limit])?.apply[limit];
-      if (apply) return [apply(asDirectory(job, directory), limits)];
+    const because = whyNotSummed(group, limit);
+    if (wanted !== undefined && because !== undefined) {
+      return [{ limit, of: "tenant", outcome: "unsupported", wanted, because }];
     }
-    return [{ limit, outcome: "unsupported", wanted, because: whyMissing(job, limit) }];
+    return applyOne(group, limits, limit).map((outcome) => ({ ...outcome, of: "tenant" }));
   });
+}
+
+/** The group of a job's tenant, seen as a cgroup of its own. */
+export function tenantCgroupOf({ fs, directories, hindrances }: JobCgroup): JobCgroup {
+  const groups = directories.flatMap(({ formerly: _, tenant, ...directory }) =>
+    tenant === undefined ? [] : [{ ...directory, path: tenant }],
+  );
+  return { fs, directories: groups, hindrances };
+}
+
+/** Takes limits of ours away, so that only what holds above is left. Returns what the kernel refused. */
+export function liftCgroupLimits(job: JobCgroup, limits: readonly CgroupLimitName[]): string[] {
+  return limits.flatMap((limit) => {
+    const place = findPlace(job, limit);
+    if (place?.directory.placedAs === "in-place") {
+      const { path, heldBefore } = place.directory;
+      return restoreHeld(
+        job.fs,
+        path,
+        heldBefore.filter(({ file }) => file === limit),
+      );
+    }
+    const write = place?.lift(asDirectory(job, place.directory));
+    return write !== undefined && "refusal" in write ? [write.refusal] : [];
+  });
+}
+
+interface LimitPlace {
+  directory: JobDirectory;
+  controller: CgroupController;
+  apply: ApplyLimit;
+  lift: LiftLimit;
+}
+
+function findPlace(job: JobCgroup, limit: CgroupLimitName): LimitPlace | undefined {
+  for (const directory of job.directories) {
+    for (const controller of directory.controllers) {
+      const { apply, lift } = controller;
+      if (apply[limit] && lift[limit])
+        return { directory, controller, apply: apply[limit], lift: lift[limit] };
+    }
+  }
+  return undefined;
+}
+
+function whyNotSummed(group: JobCgroup, limit: CgroupLimitName): string | undefined {
+  const place = findPlace(group, limit);
+  // A weight needs no inheriting: the group competes with it as one.
+  if (!place || limit === "cpu.weight" || place.controller.inherited.includes(limit)) return undefined;
+  return `cgroup v${place.directory.hierarchy.version} does not add up ${limit} of several cgroups`;
 }
 
 const CONTROLLERS_OF_LIMITS: Record<string, readonly string[]> = {
@@ -88,8 +181,22 @@ function whyMissing(job: JobCgroup, limit: string): string {
 
 /** What the job has used since its cgroup was made. */
 export function readUsage(job: JobCgroup): Usage {
+  const usage = readUsageOf(job, job.directories);
+  const former = readFormerUsage(job);
+  return former === undefined ? usage : addUsage(usage, former);
+}
+
+/** What it used in the directories that it had before it was regrouped; `undefined` when there are none. */
+export function readFormerUsage(job: JobCgroup): Usage | undefined {
+  const former = job.directories.flatMap(({ formerly, ...directory }) =>
+    formerly === undefined ? [] : [{ ...directory, path: formerly }],
+  );
+  return former.length === 0 ? undefined : readUsageOf(job, former);
+}
+
+function readUsageOf(job: JobCgroup, directories: JobDirectory[]): Usage {
   const usage = { ...UNKNOWN_USAGE };
-  for (const directory of job.directories) {
+  for (const directory of directories) {
     for (const controller of measuringControllers(directory)) {
       Object.assign(usage, controller.usage(asDirectory(job, directory)));
     }
@@ -103,10 +210,14 @@ function measuringControllers({ hierarchy, controllers }: JobDirectory): Iterabl
 
 /** Every process in the job's cgroup or in cgroups that the workload made below it. */
 export function listMembers(job: JobCgroup): number[] {
-  const members = new Set(job.directories.flatMap(({ path }) => listProcesses(job.fs, path)));
+  const paths = job.directories.flatMap(({ path, formerly }) => [path, formerly ?? []].flat());
+  const members = new Set(paths.flatMap((path) => listProcesses(job.fs, path)));
   return [...members].sort((a, b) => a - b);
 }
 
-function asDirectory(job: JobCgroup, { hierarchy, path }: JobDirectory): CgroupDirectory {
-  return { fs: job.fs, hierarchy, path };
+function asDirectory(
+  { fs }: JobCgroup,
+  { hierarchy, path, placedAs, heldBefore }: JobDirectory,
+): CgroupDirectory {
+  return { fs, hierarchy, path, ...(placedAs === "in-place" ? { ownersHeld: heldBefore } : {}) };
 }

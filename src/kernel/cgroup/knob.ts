@@ -1,6 +1,7 @@
 import { errnoOf } from "../host.ts";
 import type { LimitName, LimitOutcome } from "../limits.ts";
 import type { CgroupDirectory } from "./controller.ts";
+import { ownersText } from "./heldBefore.ts";
 import { ancestorsOf } from "./hierarchies.ts";
 
 /** One attempt on a cgroup file: what it holds afterwards, or the reason with path and data. */
@@ -47,7 +48,22 @@ export function readCounters(directory: CgroupDirectory, file: string): Readonly
 }
 
 /**
- * The tightest value that holds above a directory, up to the mount point.
+ * The cgroups whose limits hold for a new limit of this one already, nearest first: those above, and one that is its
+ * owner's itself, as it is without us.
+ */
+export function holdersOf(directory: CgroupDirectory): CgroupDirectory[] {
+  const above = ancestorsOf(directory.hierarchy, directory.path).map((path) => ({ ...directory, path }));
+  const { ownersHeld, fs, path } = directory;
+  if (!ownersHeld) return above;
+  const read = (file: string): string => {
+    const held = ownersHeld.find((each) => `${path}/${each.file}` === file);
+    return (held && ownersText(fs, path, held)) ?? fs.read(file);
+  };
+  return [{ ...directory, fs: { ...fs, read } }, ...above];
+}
+
+/**
+ * The tightest value that holds already, up to the mount point.
  * `read` gives the value of one cgroup, or `undefined` where it sets no limit.
  */
 export function tightestAbove(
@@ -55,9 +71,9 @@ export function tightestAbove(
   read: (ancestor: CgroupDirectory) => number | undefined,
 ): { value: number; path: string } | undefined {
   let tightest: { value: number; path: string } | undefined;
-  for (const path of ancestorsOf(directory.hierarchy, directory.path)) {
-    const value = read({ ...directory, path });
-    if (value !== undefined && (!tightest || value < tightest.value)) tightest = { value, path };
+  for (const holder of holdersOf(directory)) {
+    const value = read(holder);
+    if (value !== undefined && (!tightest || value < tightest.value)) tightest = { value, path: holder.path };
   }
   return tightest;
 }
@@ -74,6 +90,7 @@ export function heldAbove(
     wanted,
     actual: holder.text,
     because: `not written: ${holder.path} already holds it to ${holder.text}`,
+    heldBy: holder.path,
   };
 }
 

@@ -1,10 +1,21 @@
+import { dirname } from "node:path";
 import { errnoOf } from "../host.ts";
 import type { CgroupFs } from "./cgroupFs.ts";
 import { controllersOf } from "./controllers.ts";
+import { restoreHeld } from "./heldBefore.ts";
 import type { JobCgroup, JobDirectory } from "./jobCgroup.ts";
 import { explain } from "./knob.ts";
 import { listOccupants } from "./members.ts";
-import { disableControllers, enableControllers, listDisabled, readType } from "./subtreeControl.ts";
+import {
+  disableAbove,
+  disableControllers,
+  enableAbove,
+  enableControllers,
+  listDisabled,
+  parentOf,
+  readType,
+  readWords,
+} from "./subtreeControl.ts";
 
 /**
  * Makes the directories. What cannot be made becomes a hindrance, and the rest goes on.
@@ -14,17 +25,42 @@ export function createJobCgroup(job: JobCgroup): void {
   const made: JobDirectory[] = [];
   for (const directory of job.directories) {
     try {
-      makeDirectory(job, directory);
+      giveFromAbove(job, directory);
+      if (directory.placedAs !== "in-place") makeDirectory(job, directory);
       made.push(directory);
     } catch (error) {
       if (error instanceof GroupInUse) {
-        for (const { path } of made) job.fs.rmdir(path);
+        for (const directory of made) removeOwn(job.fs, directory);
         throw error;
       }
       hinder(job, directory, `${explain(error)} making ${directory.path}`);
     }
   }
   job.directories = made.filter((directory) => directory.hierarchy.version === 1 || equip(job, directory));
+}
+
+function giveFromAbove(job: JobCgroup, directory: JobDirectory): void {
+  const { enabled, refusals } = enableAbove(job.fs, directory.enabledAbove);
+  directory.enabledAbove = enabled;
+  job.hindrances.push(...refusals);
+}
+
+/**
+ * Makes what a living job lacks: directories that are not there, and controllers that those which are there are to get.
+ * What cannot be had becomes a hindrance.
+ */
+export function completeJobCgroup(job: JobCgroup): void {
+  const isThere = ({ path, placedAs }: JobDirectory): boolean =>
+    placedAs !== "in-place" && job.fs.exists(path);
+  const there = job.directories.filter(isThere);
+  const missing: JobCgroup = { ...job, directories: job.directories.filter((each) => !isThere(each)) };
+  createJobCgroup(missing);
+  for (const directory of there) {
+    if (directory.hierarchy.version === 1) continue;
+    giveFromAbove(job, directory);
+    equip(job, directory);
+  }
+  job.directories = [...there, ...missing.directories];
 }
 
 /** A cgroup of the wanted name exists and processes live in it. */
@@ -39,23 +75,64 @@ export class GroupInUse extends Error {
   }
 }
 
-function makeDirectory(job: JobCgroup, { hierarchy, path, origin, threaded }: JobDirectory): void {
+function makeDirectory(job: JobCgroup, directory: JobDirectory): void {
   const { fs } = job;
+  const { path, origin, tenant } = directory;
+  if (tenant !== undefined) {
+    makeInTenant(job, directory, tenant);
+    return;
+  }
+  makeAnew(job, path);
+  prepare(fs, directory, path, origin);
+}
+
+/** How often a tenant's group is made again that somebody removed, with his last job there, before ours was in it. */
+const TENANT_TRIES = 10;
+
+function makeInTenant(job: JobCgroup, directory: JobDirectory, tenant: string): void {
+  const { fs } = job;
+  for (let tries = 1; ; tries++) {
+    try {
+      if (makeIfMissing(fs, tenant)) prepare(fs, directory, tenant, directory.origin);
+      makeAnew(job, directory.path);
+      break;
+    } catch (error) {
+      if (errnoOf(error) !== "ENOENT" || tries === TENANT_TRIES || !fs.exists(directory.origin)) throw error;
+    }
+  }
+  try {
+    prepare(fs, directory, directory.path, tenant);
+  } catch (error) {
+    removeTenantGroup(fs, tenant);
+    throw error;
+  }
+}
+
+function makeIfMissing(fs: CgroupFs, path: string): boolean {
   try {
     fs.mkdir(path);
+    return true;
   } catch (error) {
-    if (errnoOf(error) !== "EEXIST") throw error;
-    // Left by a governor that died before its workload joined. Made anew, so that no old limit stays in it;
-    // but first every hierarchy is looked at: the workload may have joined another one.
-    for (const directory of job.directories) refuseOccupied(fs, directory.path);
-    removeTree(fs, path);
-    fs.mkdir(path);
+    if (errnoOf(error) === "EEXIST") return false;
+    throw error;
   }
+}
+
+function makeAnew({ fs, directories }: JobCgroup, path: string): void {
+  if (makeIfMissing(fs, path)) return;
+  // Left by a governor that died before its workload joined. Made anew, so that no old limit stays in it;
+  // but first every hierarchy is looked at: the workload may have joined another one.
+  for (const directory of directories) refuseOccupied(fs, directory.path);
+  removeTree(fs, path);
+  fs.mkdir(path);
+}
+
+function prepare(fs: CgroupFs, { hierarchy, threaded }: JobDirectory, path: string, parent: string): void {
   try {
     if (threaded) fs.write(`${path}/cgroup.type`, "threaded");
     // Those that nobody asked for too: a cpuset that shares the hierarchy lets nothing in until it is prepared.
     for (const controller of controllersOf(hierarchy)) {
-      controller.prepare?.({ fs, hierarchy, path }, { fs, hierarchy, path: origin });
+      controller.prepare?.({ fs, hierarchy, path }, { fs, hierarchy, path: parent });
     }
   } catch (error) {
     fs.rmdir(path);
@@ -74,21 +151,40 @@ function refuseOccupied(fs: CgroupFs, path: string): void {
  */
 function equip(job: JobCgroup, directory: JobDirectory): boolean {
   const { fs } = job;
-  const { origin, path } = directory;
-  job.hindrances.push(...enableControllers(fs, origin, directory.enabled));
-  const off = listDisabled(fs, origin, directory.controllers);
+  const { path, placedAs, tenant } = directory;
+  if (placedAs === "in-place") return keepGiven(job, directory);
+  const base = baseOf(directory);
+  job.hindrances.push(...enableControllers(fs, base, directory.enabled));
+  const names = directory.controllers.map(({ name }) => name);
+  if (tenant !== undefined) {
+    // Of the group that is ours nobody has to remember what was on.
+    const notGiven = listDisabled(fs, base, names);
+    const given = names.filter((name) => !notGiven.includes(name));
+    job.hindrances.push(...enableControllers(fs, tenant, listDisabled(fs, tenant, given)));
+  }
+  const off = listDisabled(fs, tenant ?? base, names);
   directory.enabled = directory.enabled.filter((name) => !off.includes(name));
   directory.controllers = directory.controllers.filter(({ name }) => !off.includes(name));
   // Processes that came to the origin after the plan was made: with a controller on, no process may be below them.
   if (readType(fs, path) !== "domain invalid") return true;
+  hinder(job, directory, `${base} has got processes of its own, and a cgroup among them can hold no others`);
+  removeOwn(fs, directory);
+  disableControllers(fs, base, directory.enabled);
+  disableAbove(fs, directory.enabledAbove);
+  return false;
+}
+
+/** In somebody else's cgroup there is what the levels above give. */
+function keepGiven(job: JobCgroup, directory: JobDirectory): boolean {
+  const given = readWords(job.fs, `${directory.path}/cgroup.controllers`);
+  const missing = directory.controllers.filter(({ name }) => !given.includes(name));
   hinder(
     job,
-    directory,
-    `${origin} has got processes of its own, and a cgroup among them can hold no others`,
+    { ...directory, controllers: missing },
+    `it is not among the controllers of ${directory.path} (cgroup.controllers): the cgroup above does not give it`,
   );
-  fs.rmdir(path);
-  disableControllers(fs, origin, directory.enabled);
-  return false;
+  directory.controllers = directory.controllers.filter(({ name }) => given.includes(name));
+  return true;
 }
 
 function hinder(job: JobCgroup, { controllers }: JobDirectory, because: string): void {
@@ -96,15 +192,52 @@ function hinder(job: JobCgroup, { controllers }: JobDirectory, because: string):
 }
 
 /**
- * Removes the directories, and those that the workload made below them and left empty.
- * Returns the paths that still hold processes.
+ * Removes the directories, and those that the workload made below them and left empty; puts back what was changed in
+ * place. Returns the paths that still hold processes or what we wrote.
  */
 export function removeJobCgroup(job: JobCgroup): string[] {
-  return job.directories.flatMap(({ path, origin, enabled }) => {
-    if (!removeDirectory(job.fs, path)) return [path];
-    disableControllers(job.fs, origin, enabled);
+  return job.directories.flatMap((directory) => {
+    const { path, placedAs, origin, tenant, formerly, enabled, enabledAbove, heldBefore } = directory;
+    if (placedAs === "in-place") {
+      if (restoreHeld(job.fs, path, heldBefore).length > 0) return [path];
+    } else {
+      if (formerly !== undefined && !removeFormer(job.fs, formerly, origin)) return [formerly];
+      if (!removeDirectory(job.fs, path)) return [path];
+      if (tenant !== undefined) removeTenantGroup(job.fs, tenant);
+      disableControllers(job.fs, baseOf(directory), enabled);
+    }
+    disableAbove(job.fs, enabledAbove);
     return [];
   });
+}
+
+/** Removes the directory that a job had before it was regrouped. Returns whether it is gone. */
+export function removeFormer(fs: CgroupFs, formerly: string, origin: string): boolean {
+  if (!removeDirectory(fs, formerly)) return false;
+  const parent = dirname(formerly);
+  if (parent !== origin) removeTenantGroup(fs, parent);
+  return true;
+}
+
+/** The directory that a job's lies in, or its tenant's group does. */
+function baseOf({ path, placedAs, origin }: JobDirectory): string {
+  return placedAs === "child" ? origin : parentOf(path);
+}
+
+/** A directory that was just made, with the tenant's group where nobody else is in that. */
+function removeOwn(fs: CgroupFs, { path, placedAs, tenant }: JobDirectory): void {
+  if (placedAs === "in-place") return;
+  fs.rmdir(path);
+  if (tenant !== undefined) removeTenantGroup(fs, tenant);
+}
+
+/** Only the last job takes it along: the kernel refuses while there is another. */
+function removeTenantGroup(fs: CgroupFs, path: string): void {
+  try {
+    fs.rmdir(path);
+  } catch {
+    // In use, or gone with somebody else's last job.
+  }
 }
 
 function removeDirectory(fs: CgroupFs, path: string): boolean {

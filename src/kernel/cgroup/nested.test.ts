@@ -16,6 +16,7 @@ import {
 } from "../../../test/fixtures/cgroupMachines.ts";
 import { fakeV2 } from "../../../test/fixtures/fakeCgroups.ts";
 import type { Limits } from "../limits.ts";
+import type { CgroupFs } from "./cgroupFs.ts";
 import type { Hierarchy } from "./hierarchies.ts";
 import { applyCgroupLimits, type JobCgroup, listMembers, readUsage } from "./jobCgroup.ts";
 import { createJobCgroup, removeJobCgroup } from "./makeJobCgroup.ts";
@@ -30,6 +31,10 @@ const LIMITS: Limits = {
 
 function originOf(machine: CgroupMachine): string {
   return directoryIn(machine.hierarchies[0] as Hierarchy, machine.origin);
+}
+
+function baseOf(machine: CgroupMachine): string {
+  return directoryIn(machine.hierarchies[0] as Hierarchy, machine.base);
 }
 
 function pathOf(job: JobCgroup): string {
@@ -183,11 +188,45 @@ for (const choice of [FAKE_V2, REAL_V2]) {
 
 for (const choice of [FAKE_V2, REAL_V2]) {
   describeOn(choice, "a job below a cgroup that has not all controllers", (it) => {
-    it("has the limits of those that there are, and says which are not given", (machine) => {
-      const base = directoryIn(machine.hierarchies[0] as Hierarchy, machine.base);
-      machine.fs.write(`${base}/cgroup.subtree_control`, "-memory -cpuset");
+    it("is given those that its limits need, from the top down, and nobody keeps them after it", (machine) => {
+      machine.fs.write(`${baseOf(machine)}/cgroup.subtree_control`, "-memory -cpuset -io");
       const before = listAll(machine);
       const job = makeJob(machine, LIMITS);
+      expect(applyCgroupLimits(job, LIMITS).map(({ limit, outcome }) => `${limit} ${outcome}`)).toEqual([
+        "cpu.max applied",
+        "memory.max applied",
+        "pids.max applied",
+        "cpuset.cpus applied",
+      ]);
+      // Nothing was asked of io: only to measure, the levels above are not changed.
+      expect(machine.fs.read(`${baseOf(machine)}/cgroup.subtree_control`)).not.toContain("io");
+      const found = restoreJobCgroup(machine.fs, machine.hierarchies, storeJobCgroup(job));
+      expect(removeJobCgroup(found)).toEqual([]);
+      expect(listAll(machine)).toEqual(before);
+    });
+
+    it("leaves on above it what somebody else has come to use", (machine) => {
+      machine.fs.write(`${baseOf(machine)}/cgroup.subtree_control`, "-memory -cpuset");
+      const job = makeJob(machine, LIMITS);
+      machine.fs.write(`${directoryIn(machine.hierarchies[0] as Hierarchy, machine.home)}/memory.high`, "1G");
+      expect(removeJobCgroup(job)).toEqual([]);
+      const gives = machine.fs.read(`${baseOf(machine)}/cgroup.subtree_control`);
+      expect(gives).toContain("memory");
+      expect(gives).not.toContain("cpuset");
+    });
+
+    it("has the limits of those that there are, and says who does not give the others", (machine) => {
+      const base = baseOf(machine);
+      machine.fs.write(`${base}/cgroup.subtree_control`, "-memory -cpuset");
+      const before = listAll(machine);
+      const fs: CgroupFs = {
+        ...machine.fs,
+        write(path, data) {
+          if (path === `${base}/cgroup.subtree_control`) throw Object.assign(new Error(), { code: "EACCES" });
+          machine.fs.write(path, data);
+        },
+      };
+      const job = makeJob({ ...machine, fs }, LIMITS);
       const outcomes = applyCgroupLimits(job, LIMITS);
       expect(outcomes.map(({ limit, outcome }) => `${limit} ${outcome}`)).toEqual([
         "cpu.max applied",
@@ -196,7 +235,7 @@ for (const choice of [FAKE_V2, REAL_V2]) {
         "cpuset.cpus unsupported",
       ]);
       expect(outcomeOf(outcomes, "memory.max").because).toBe(
-        `memory is not among the controllers of ${originOf(machine)} (cgroup.controllers): the cgroup above does not give it`,
+        `EACCES (no right to) writing "+memory" to ${base}/cgroup.subtree_control`,
       );
       expect(readUsage(job)).toMatchObject({ memoryPeakBytes: null, cpuUserUsec: expect.any(Number) });
       expect(removeJobCgroup(job)).toEqual([]);

@@ -21,5 +21,11 @@ export const pids: CgroupController = {
       );
     },
   },
+  lift: { "pids.max": (directory) => writeKnob(directory, "pids.max", "max") },
   usage: () => ({}),
+  read(directory) {
+    const pidsMax = readNumber(directory, "pids.max");
+    return pidsMax === undefined ? {} : { pidsMax };
+  },
+  inherited: ["pids.max"],
 };

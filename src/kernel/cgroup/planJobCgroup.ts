@@ -4,11 +4,30 @@ import type { CgroupController } from "./controller.ts";
 import { controllersOf } from "./controllers.ts";
 import { directoryOf, type Hierarchy, type Membership } from "./hierarchies.ts";
 import type { JobCgroup, JobDirectory } from "./jobCgroup.ts";
-import { isAmongProcesses, listDisabled, readType, readWords } from "./subtreeControl.ts";
+import type { PlacedAs } from "./placement.ts";
+import {
+  isAmongProcesses,
+  listDisabled,
+  listDisabledAbove,
+  parentOf,
+  readType,
+  readWords,
+} from "./subtreeControl.ts";
+
+/** Where on cgroup v2 a job's cgroup is to be. `scope` is the directory of one that is delegated to us, made or to be made. */
+export type Place = { placedAs: "child" } | { placedAs: "in-place" } | { placedAs: "scope"; scope: string };
+
+/** A group in which all jobs of one tenant lie that come from the same cgroup, and their total there. */
+export interface TenantGroup {
+  /** Of its directory. */
+  name: string;
+  limits: Limits;
+}
 
 /**
  * Where a job's cgroup would lie: in each hierarchy a child of the cgroup that `membership` names,
- * so that every limit above still holds. Writes nothing.
+ * so that every limit above still holds, or a grandchild, in its tenant's group there; on v2 as `place` says. Only a child
+ * can be in a tenant's group. Writes nothing.
  */
 export function planJobCgroup(
   fs: CgroupFs,
@@ -16,11 +35,16 @@ export function planJobCgroup(
   membership: Membership,
   name: string,
   limits: Limits,
+  tenant?: TenantGroup,
+  place: Place = { placedAs: "child" },
 ): JobCgroup {
   const job: JobCgroup = { fs, directories: [], hindrances: [] };
   for (const hierarchy of hierarchies) {
     const wanted = controllersOf(hierarchy).filter(
-      (controller) => controller.measures || isAskedFor(controller, limits),
+      (controller) =>
+        controller.measures ||
+        isAskedFor(controller, limits) ||
+        (tenant !== undefined && isAskedFor(controller, tenant.limits)),
     );
     if (wanted.length === 0) continue;
     const cgroupPath = membership.get(hierarchy.key);
@@ -41,7 +65,12 @@ export function planJobCgroup(
       job.hindrances.push(...wanted.map(({ name }) => ({ controller: name, because })));
       continue;
     }
-    const threaded = hierarchy.version === 2 && isAmongProcesses(fs, origin);
+    const here: Place = hierarchy.version === 1 ? { placedAs: "child" } : place;
+    const { path, base, group } = spotOf(origin, name, here, tenant);
+    const threaded =
+      hierarchy.version === 2 &&
+      here.placedAs === "child" &&
+      (isAmongProcesses(fs, origin) || (group !== undefined && isAmongProcesses(fs, group)));
     const usable = wanted.filter(({ dividesThreads }) => dividesThreads || !threaded);
     job.hindrances.push(
       ...wanted
@@ -51,34 +80,72 @@ export function planJobCgroup(
           because: `${origin} holds processes, and among them cgroup v2 can limit cpu, cpuset and pids only`,
         })),
     );
+    const asked = usable.filter(
+      (controller) =>
+        isAskedFor(controller, limits) ||
+        (group !== undefined && tenant !== undefined && isAskedFor(controller, tenant.limits)),
+    );
     job.directories.push({
       hierarchy,
-      path: `${origin}/${name}`,
+      path,
       origin,
-      enabled: hierarchy.version === 2 ? listDisabled(fs, origin, usable) : [],
+      placedAs: here.placedAs,
+      ...(group === undefined ? {} : { tenant: group }),
+      enabled:
+        hierarchy.version === 1 || here.placedAs === "in-place"
+          ? []
+          : listDisabled(fs, base, namesOf(usable)),
+      enabledAbove:
+        hierarchy.version === 1 || here.placedAs === "scope"
+          ? []
+          : listDisabledAbove(fs, hierarchy, here.placedAs === "in-place" ? path : base, namesOf(asked)),
       threaded,
+      heldBefore: [],
       controllers: usable,
     });
   }
   return job;
 }
 
+/** `base`: the directory that the job's lies in, or its tenant's group does. */
+function spotOf(
+  origin: string,
+  name: string,
+  place: Place,
+  tenant: TenantGroup | undefined,
+): { path: string; base: string; group?: string } {
+  if (place.placedAs === "in-place") return { path: origin, base: parentOf(origin) };
+  if (place.placedAs === "scope") return { path: `${place.scope}/${name}`, base: place.scope };
+  if (!tenant) return { path: `${origin}/${name}`, base: origin };
+  const group = `${origin}/${tenant.name}`;
+  return { path: `${group}/${name}`, base: origin, group };
+}
+
 /** What is enough to find a job's cgroup again: JSON in the ledger. */
-export interface StoredDirectory {
+export interface StoredDirectory
+  extends Pick<JobDirectory, "path" | "origin" | "tenant" | "formerly" | "enabled">,
+    Partial<Pick<JobDirectory, "enabledAbove" | "heldBefore">> {
   /** `Hierarchy.key`. */
   hierarchy: string;
-  path: string;
-  origin: string;
-  enabled: string[];
+  placedAs?: Exclude<PlacedAs, "child">;
 }
 
 export function storeJobCgroup(job: JobCgroup): StoredDirectory[] {
-  return job.directories.map(({ hierarchy, path, origin, enabled }) => ({
-    hierarchy: hierarchy.key,
-    path,
-    origin,
-    enabled,
-  }));
+  return job.directories.map((directory) => {
+    const { hierarchy, path, origin, tenant, formerly, enabled, placedAs, enabledAbove, heldBefore } =
+      directory;
+    return {
+      hierarchy: hierarchy.key,
+      path,
+      origin,
+      ...(tenant === undefined ? {} : { tenant }),
+      ...(formerly === undefined ? {} : { formerly }),
+      enabled,
+      ...(placedAs === "child" ? {} : { placedAs }),
+      ...(enabledAbove.length === 0 ? {} : { enabledAbove }),
+      ...(heldBefore.length === 0 ? {} : { heldBefore: structuredClone(heldBefore) }),
+    };
+  });
 }
 
 /** The job's cgroup as an earlier ffrtmp left it; directories that are gone, or no longer mounted, are left out. */
@@ -87,19 +154,25 @@ export function restoreJobCgroup(
   hierarchies: Hierarchy[],
   stored: StoredDirectory[],
 ): JobCgroup {
-  const directories = stored.flatMap(({ hierarchy: key, path, origin, enabled }): JobDirectory[] => {
+  const directories = stored.flatMap((entry): JobDirectory[] => {
+    const { hierarchy: key, placedAs = "child", enabledAbove = [], heldBefore = [], ...directory } = entry;
+    const { path, tenant, formerly } = directory;
     const hierarchy = hierarchies.find((candidate) => candidate.key === key);
-    if (!hierarchy || !fs.exists(path)) return [];
+    // A tenant's group without the job's directory in it is what a governor left that died in between.
+    const isLeft = [path, tenant, formerly].some((each) => each !== undefined && fs.exists(each));
+    if (!hierarchy || !isLeft) return [];
     const known = controllersOf(hierarchy);
     const usable = hierarchy.version === 1 ? undefined : readWords(fs, `${path}/cgroup.controllers`);
     const controllers = usable ? known.filter(({ name }) => usable.includes(name)) : known;
+    const threaded = hierarchy.version === 2 && placedAs === "child" && readType(fs, path) === "threaded";
     return [
       {
+        ...directory,
         hierarchy,
-        path,
-        origin,
-        enabled,
-        threaded: hierarchy.version === 2 && readType(fs, path) === "threaded",
+        placedAs,
+        enabledAbove,
+        heldBefore: structuredClone(heldBefore),
+        threaded,
         controllers,
       },
     ];
@@ -109,4 +182,8 @@ export function restoreJobCgroup(
 
 function isAskedFor(controller: CgroupController, limits: Limits): boolean {
   return CGROUP_LIMITS.some((limit) => controller.apply[limit] && wantedText(limits, limit) !== undefined);
+}
+
+function namesOf(controllers: CgroupController[]): string[] {
+  return controllers.map(({ name }) => name);
 }

@@ -13,12 +13,16 @@ interface Tried {
   left: string[];
 }
 
-/** Makes a job's cgroup, applies limits and removes it, in a process of its own that is started by this shell command. */
-async function tryUnder(shell: string): Promise<Tried> {
+/**
+ * Makes a job's cgroup, applies limits and removes it, in a process of its own that is started by this shell command.
+ * On v2 that process is at the top of all cgroups, where nothing but the means would be missing.
+ */
+async function tryUnder({ hierarchies, version }: CgroupMachine, shell: string): Promise<Tried> {
   const program = `${import.meta.dir}/../../../test/fixtures/tryCgroupLimits.ts`;
   const child = Bun.spawn(["sh", "-c", shell, "sh", process.execPath, program], {
     stdout: "pipe",
     stderr: "pipe",
+    ...(version === 2 ? { cgroup: hierarchies[0]?.mountPoint as string } : {}),
   });
   const [text, complaints] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
   if (child.exitCode !== 0) throw new Error(complaints);
@@ -34,7 +38,7 @@ function inMountNamespace(machine: CgroupMachine, change: string): string {
 for (const choice of [REAL_V1, REAL_V2]) {
   describeOn(choice, "governing without the means", (it) => {
     it("does nothing in a cgroup tree that is mounted read-only, and names each path", async (machine) => {
-      const tried = await tryUnder(inMountNamespace(machine, "mount -o remount,ro,bind"));
+      const tried = await tryUnder(machine, inMountNamespace(machine, "mount -o remount,ro,bind"));
       expect(tried).toMatchObject({ made: 0, joined: [], left: [] });
       expect(tried.outcomes).toHaveLength(5);
       for (const { outcome, because } of tried.outcomes) {
@@ -43,8 +47,8 @@ for (const choice of [REAL_V1, REAL_V2]) {
       }
     });
 
-    it("does nothing for a user who may not make cgroups, and names each path", async () => {
-      const tried = await tryUnder('exec setpriv --reuid 65534 --regid 65534 --clear-groups "$@"');
+    it("does nothing for a user who may not make cgroups, and names each path", async (machine) => {
+      const tried = await tryUnder(machine, 'exec setpriv --reuid 65534 --regid 65534 --clear-groups "$@"');
       expect(tried).toMatchObject({ made: 0, joined: [], left: [] });
       expect(tried.outcomes).toHaveLength(5);
       for (const { outcome, because } of tried.outcomes) {
@@ -54,7 +58,7 @@ for (const choice of [REAL_V1, REAL_V2]) {
     });
 
     it("does nothing where no cgroups are mounted, and names what is missing", async (machine) => {
-      const tried = await tryUnder(inMountNamespace(machine, "umount -l"));
+      const tried = await tryUnder(machine, inMountNamespace(machine, "umount -l"));
       expect(tried).toMatchObject({ made: 0, joined: [], left: [] });
       expect(tried.outcomes.map(({ because }) => because)).toEqual([
         "no cgroup controller for it is mounted (cpu)",

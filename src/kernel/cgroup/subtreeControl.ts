@@ -1,6 +1,7 @@
 import { errnoOf } from "../host.ts";
 import type { CgroupFs } from "./cgroupFs.ts";
-import type { CgroupController } from "./controller.ts";
+import { ancestorsOf, type Hierarchy } from "./hierarchies.ts";
+import type { EnabledAbove, Hindrance } from "./jobCgroup.ts";
 import { explain } from "./knob.ts";
 
 /**
@@ -30,17 +31,90 @@ export function readType(fs: CgroupFs, path: string): string | undefined {
 }
 
 /** The controllers of these that children of `origin` do not have now. */
-export function listDisabled(fs: CgroupFs, origin: string, controllers: CgroupController[]): string[] {
+export function listDisabled(fs: CgroupFs, origin: string, controllers: readonly string[]): string[] {
   const enabled = readWords(fs, `${origin}/cgroup.subtree_control`);
-  return controllers.map(({ name }) => name).filter((name) => !enabled.includes(name));
+  return controllers.filter((name) => !enabled.includes(name));
+}
+
+/**
+ * From the top down, the directories above `path` that do not give these controllers to their children now. The top of
+ * all and everything on the way has to, for `path` to have them.
+ */
+export function listDisabledAbove(
+  fs: CgroupFs,
+  hierarchy: Hierarchy,
+  path: string,
+  controllers: readonly string[],
+): EnabledAbove[] {
+  return ancestorsOf(hierarchy, path)
+    .reverse()
+    .map((above) => ({ path: above, controllers: listDisabled(fs, above, controllers) }))
+    .filter((each) => each.controllers.length > 0);
+}
+
+/** Switches controllers on from the top down; below a level that refuses one it is not tried. */
+export function enableAbove(
+  fs: CgroupFs,
+  levels: readonly EnabledAbove[],
+): { enabled: EnabledAbove[]; refusals: Hindrance[] } {
+  const refusals: Hindrance[] = [];
+  const enabled = levels.flatMap(({ path, controllers }) => {
+    const tried = controllers.filter((name) => refusals.every(({ controller }) => controller !== name));
+    const refused = enableControllers(fs, path, tried);
+    refusals.push(...refused);
+    const names = tried.filter((name) => refused.every(({ controller }) => controller !== name));
+    return names.length === 0 ? [] : [{ path, controllers: names }];
+  });
+  return { enabled, refusals };
+}
+
+/**
+ * Switches off what we switched on above a job, from the bottom up, where nobody else has come to use it: no other cgroup
+ * there gives the controller on, or holds anything else with it than the kernel's defaults.
+ */
+export function disableAbove(fs: CgroupFs, levels: readonly EnabledAbove[]): void {
+  for (const { path, controllers } of levels.toReversed()) {
+    for (const name of controllers) {
+      if (isUsedBelow(fs, path, name)) continue;
+      try {
+        fs.write(`${path}/cgroup.subtree_control`, `-${name}`);
+      } catch {
+        // Gone, or in use after all.
+      }
+    }
+  }
+}
+
+/** What a cgroup holds that nobody has touched. Source: "Interface Files" of cgroup-v2.rst. */
+const UNTOUCHED: Record<string, Record<string, string>> = {
+  cpu: { "cpu.max": "max 100000", "cpu.weight": "100", "cpu.idle": "0", "cpu.max.burst": "0" },
+  cpuset: { "cpuset.cpus": "", "cpuset.mems": "", "cpuset.cpus.partition": "member" },
+  pids: { "pids.max": "max" },
+  io: { "io.max": "", "io.weight": "default 100", "io.latency": "" },
+  memory: {
+    "memory.max": "max",
+    "memory.high": "max",
+    "memory.low": "0",
+    "memory.min": "0",
+    "memory.swap.max": "max",
+  },
+};
+
+function isUsedBelow(fs: CgroupFs, path: string, controller: string): boolean {
+  const files = Object.entries(UNTOUCHED[controller] ?? {});
+  try {
+    return fs.children(path).some((name) => {
+      const child = `${path}/${name}`;
+      if (readWords(fs, `${child}/cgroup.subtree_control`).includes(controller)) return true;
+      return files.some(([file, text]) => (readText(fs, `${child}/${file}`) ?? text) !== text);
+    });
+  } catch {
+    return true;
+  }
 }
 
 /** Switches controllers on, one by one, so that one that is refused does not keep the others off. Returns the refusals. */
-export function enableControllers(
-  fs: CgroupFs,
-  origin: string,
-  names: string[],
-): { controller: string; because: string }[] {
+export function enableControllers(fs: CgroupFs, origin: string, names: string[]): Hindrance[] {
   const file = `${origin}/cgroup.subtree_control`;
   return names.flatMap((controller) => {
     try {
@@ -79,9 +153,17 @@ function hasChildren(fs: CgroupFs, path: string): boolean {
 
 /** Empty where there is no such file. */
 export function readWords(fs: CgroupFs, path: string): string[] {
+  return (readText(fs, path) ?? "").split(/\s+/).filter(Boolean);
+}
+
+function readText(fs: CgroupFs, path: string): string | undefined {
   try {
-    return fs.read(path).split(/\s+/).filter(Boolean);
+    return fs.read(path).trim();
   } catch {
-    return [];
+    return undefined;
   }
+}
+
+export function parentOf(path: string): string {
+  return path.slice(0, path.lastIndexOf("/"));
 }

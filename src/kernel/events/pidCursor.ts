@@ -35,22 +35,47 @@ export interface PidCursor {
   lastPid: number | undefined;
 }
 
+/** Pids in the order in which the kernel hands them out, in a circle: those behind `after`, up to and with `upTo`. */
+export class PidSpan {
+  readonly #after: number;
+  readonly #upTo: number;
+  readonly #pidMax: number;
+
+  constructor(after: number, upTo: number, pidMax: number) {
+    this.#after = after;
+    this.#upTo = upTo;
+    this.#pidMax = pidMax;
+  }
+
+  get size(): number {
+    const distance = this.#upTo - this.#after;
+    return distance >= 0 ? distance : distance + this.#pidMax;
+  }
+
+  has(pid: number): boolean {
+    return this.#after <= this.#upTo
+      ? pid > this.#after && pid <= this.#upTo
+      : pid > this.#after || pid <= this.#upTo;
+  }
+
+  *[Symbol.iterator](): Generator<number> {
+    for (let step = 1; step <= this.size; step++) yield (this.#after + step) % this.#pidMax;
+  }
+}
+
 /**
- * Which pids the kernel may have given out between two moments. It hands them out in a circle: those from
- * the one cursor to the other, or any when it may have come round. A process that was restored with a
- * chosen pid (clone3 set_tid, a write to ns_last_pid) is outside of this reckoning.
+ * Which pids the kernel may have given out between two moments: those from the one cursor to the other, or
+ * any when it may have come round. A process that was restored with a chosen pid (clone3 set_tid, a write to
+ * ns_last_pid) is outside of this reckoning.
  */
-export function mayHaveBeenGiven(
-  before: PidCursor,
-  after: PidCursor,
-  pidMax: number,
-): (pid: number) => boolean {
+export function givenBetween(before: PidCursor, after: PidCursor, pidMax: number): PidSpan {
   const { forks: forksBefore, lastPid: from } = before;
   const { forks: forksAfter, lastPid: to } = after;
+  const any = new PidSpan(0, pidMax, pidMax);
   if (forksBefore === undefined || forksAfter === undefined || from === undefined || to === undefined) {
-    return () => true;
+    return any;
   }
   // Pids in use are passed over without a fork, so that fewer forks than pids make a round
-  if (forksAfter - forksBefore >= (pidMax - RESERVED_PIDS) / 2) return () => true;
-  return from <= to ? (pid) => pid > from && pid <= to : (pid) => pid > from || pid <= to;
+  if (forksAfter - forksBefore >= (pidMax - RESERVED_PIDS) / 2) return any;
+  return new PidSpan(from, to, pidMax);
 }

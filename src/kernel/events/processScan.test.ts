@@ -47,6 +47,7 @@ class FakeProc {
     fields[9 - 3] = flags;
     fields[22 - 3] = this.uptimeTicks;
     writeFileSync(`${this.root}/${pid}/stat`, `${pid} (${comm}) ${fields.join(" ")}\n`);
+    writeFileSync(`${this.root}/${pid}/status`, `Name:\t${comm}\nTgid:\t${pid}\nPid:\t${pid}\n`);
     this.become(pid, comm, exe);
     this.tick();
   }
@@ -86,6 +87,76 @@ test("nothing is listed while no process was created", () => {
   expect(scan.scan().wasListed).toBe(false);
   proc.fork(401);
   expect(scan.scan().wasListed).toBe(true);
+  expect(scan.scan().wasListed).toBe(false);
+});
+
+/** So many that a few pids are not worth a listing. */
+function crowd(): void {
+  for (let pid = 1001; pid <= 1100; pid++) proc.fork(pid);
+}
+
+test("of few new pids only those are looked at", () => {
+  crowd();
+  const scan = new ProcessScan(proc.host, YOUNG_MS);
+  proc.fork(1101);
+  proc.end(1101);
+  proc.fork(1102);
+  expect(scan.scan()).toEqual({ events: [{ kind: "exec", pid: 1102, atMs: null }], wasListed: false });
+  proc.fork(1103);
+  expect(scan.scan()).toEqual({ events: [{ kind: "exec", pid: 1103, atMs: null }], wasListed: false });
+  expect(scan.scan()).toEqual({ events: [], wasListed: false });
+});
+
+test("of few new pids those of threads are left alone", () => {
+  crowd();
+  const scan = new ProcessScan(proc.host, YOUNG_MS);
+  proc.fork(1101);
+  writeFileSync(`${proc.root}/1101/status`, "Name:\tsh\nTgid:\t1001\nPid:\t1101\n");
+  expect(scan.scan()).toEqual({ events: [], wasListed: false });
+});
+
+test("a process that could not be seen yet when its pid was given out is found by the next scan", () => {
+  crowd();
+  const scan = new ProcessScan(proc.host, YOUNG_MS);
+  proc.fork(1102);
+  expect(told(scan.scan().events)).toEqual(["exec 1102"]);
+  proc.fork(1101);
+  proc.lastPid = 1104;
+  proc.fork(1104);
+  expect(scan.scan()).toEqual({
+    events: ["1101", "1104"].map((pid) => ({ kind: "exec", pid: Number(pid), atMs: null })),
+    wasListed: false,
+  });
+});
+
+test("a newcomer under a known pid is told when only few pids are looked at, too", () => {
+  crowd();
+  proc.fork(1101);
+  proc.lastPid = 1100;
+  proc.tick();
+  const scan = new ProcessScan(proc.host, YOUNG_MS);
+  proc.end(1101);
+  proc.fork(1101);
+  expect(scan.scan()).toEqual({ events: [{ kind: "exec", pid: 1101, atMs: null }], wasListed: false });
+});
+
+test("everything is listed when there are more new processes than pids in their order", () => {
+  crowd();
+  const scan = new ProcessScan(proc.host, YOUNG_MS);
+  proc.fork(2000);
+  proc.lastPid = 1100;
+  proc.fork(1101);
+  expect(told(scan.scan().events).sort()).toEqual(["exec 1101", "exec 2000"]);
+});
+
+test("everything is listed once a minute when there is something new", () => {
+  crowd();
+  const scan = new ProcessScan(proc.host, YOUNG_MS);
+  proc.nowMs += 60_000;
+  expect(scan.scan().wasListed).toBe(false);
+  proc.fork(1101);
+  expect(scan.scan().wasListed).toBe(true);
+  proc.fork(1102);
   expect(scan.scan().wasListed).toBe(false);
 });
 

@@ -1,9 +1,21 @@
 import { type Host, isForbidden, readProcFile } from "../host.ts";
 import { hasEnded, type ProcStat, readStat } from "../proc/stat.ts";
-import { listPids } from "../proc/table.ts";
+import { isProcess, listPids } from "../proc/table.ts";
 import { type Appearance, readAppearance } from "./appearance.ts";
-import { mayHaveBeenGiven, type PidCursor, readForkCount, readLastPid, readPidMax } from "./pidCursor.ts";
+import {
+  givenBetween,
+  type PidCursor,
+  type PidSpan,
+  readForkCount,
+  readLastPid,
+  readPidMax,
+} from "./pidCursor.ts";
 import type { ProcessEvent } from "./processEvents.ts";
+
+/** Asking for one pid takes about as long as listing so many. */
+const PIDS_LISTED_PER_LOOK = 8;
+/** How often everything is listed all the same: to forget who is gone, and to find who came with a chosen pid. */
+const LIST_INTERVAL_MS = 60_000;
 
 interface Young extends Appearance {
   seenAtMs: number;
@@ -11,14 +23,16 @@ interface Young extends Appearance {
 
 export interface ScanResult {
   events: ProcessEvent[];
-  /** False when no process was created since the last scan and listing them was spared. */
+  /** False when no process was created since the last scan, or so few that only their pids were asked for. */
   wasListed: boolean;
 }
 
 /**
  * Finds what is new in procfs with as little reading as it takes.
  *
- * - While the fork counter stands still nothing is listed.
+ * - While the fork counter stands still nothing is looked at.
+ * - When only few pids can have been given out since, only those are asked for. Listing all, which takes a
+ *   millisecond per thousand, is left to when there are many, and to once a minute.
  * - Of a pid that was there before nothing is read, unless the kernel may have given it out again since.
  * - A process seen for the first time less than `youngMs` ago is looked at again each time: it may not have
  *   run its program yet, or not have its name. One that runs another program later goes unseen.
@@ -31,6 +45,8 @@ export class ProcessScan {
   readonly #known = new Map<number, number>();
   readonly #young = new Map<number, Young>();
   #cursor: PidCursor;
+  #cursorBefore: PidCursor;
+  #listedAtMs: number;
 
   /** What is there now is taken as known, and nothing of it is read. */
   constructor(host: Host, youngMs: number) {
@@ -38,6 +54,8 @@ export class ProcessScan {
     this.#youngMs = youngMs;
     this.#pidMax = readPidMax(host);
     this.#cursor = readCursor(host);
+    this.#cursorBefore = this.#cursor;
+    this.#listedAtMs = host.now();
     const pids = listPids(host);
     const nowTicks = readUptimeTicks(host);
     for (const pid of pids) this.#known.set(pid, nowTicks);
@@ -45,31 +63,56 @@ export class ProcessScan {
 
   scan(): ScanResult {
     const events = this.#lookAtYoung();
-    // Read before the listing: a process that is created during it makes the next scan list again
+    // Read before the look: a process that is created during it makes the next scan look again
     const cursor = readCursor(this.#host);
-    const mustList = cursor.forks === undefined || cursor.forks !== this.#cursor.forks;
-    if (mustList) events.push(...this.#list(cursor));
+    if (cursor.forks !== undefined && cursor.forks === this.#cursor.forks) {
+      return { events, wasListed: false };
+    }
+    // From the scan before the last one on: a pid is given out a moment before its process can be seen
+    const before = this.#cursorBefore;
+    this.#cursorBefore = this.#cursor;
+    this.#cursor = cursor;
+    const span = givenBetween(before, readCursor(this.#host), this.#pidMax);
+    const mustList = this.#mustList(span, before, cursor);
+    if (mustList) events.push(...this.#list(span));
+    else
+      events.push(
+        ...this.#compare(
+          [...span].filter((pid) => isProcessToUs(this.#host, pid)),
+          span,
+        ),
+      );
     return { events, wasListed: mustList };
   }
 
-  #list(cursor: PidCursor): ProcessEvent[] {
-    const before = this.#cursor;
-    this.#cursor = cursor;
+  #mustList(span: PidSpan, before: PidCursor, now: PidCursor): boolean {
+    if (this.#host.now() - this.#listedAtMs >= LIST_INTERVAL_MS) return true;
+    if (span.size * PIDS_LISTED_PER_LOOK > this.#known.size) return true;
+    // More processes than pids in their order: somebody chose pids, or procfs shows a pid namespace of its own
+    return (now.forks ?? Infinity) - (before.forks ?? 0) > span.size;
+  }
+
+  #list(span: PidSpan): ProcessEvent[] {
+    this.#listedAtMs = this.#host.now();
     const pids = listPids(this.#host);
-    const nowTicks = readUptimeTicks(this.#host);
-    const isSuspect = mayHaveBeenGiven(before, readCursor(this.#host), this.#pidMax);
-    const events: ProcessEvent[] = [];
-    const gone = new Set(this.#known.keys());
-    for (const pid of pids) {
-      gone.delete(pid);
-      const knownUntilTicks = this.#known.get(pid);
-      if (knownUntilTicks !== undefined && !isSuspect(pid)) continue;
-      this.#known.set(pid, nowTicks);
-      if (this.#isNewcomer(pid, knownUntilTicks)) events.push({ kind: "exec", pid, atMs: null });
-    }
-    for (const pid of gone) {
+    const events = this.#compare(pids, span);
+    const present = new Set(pids);
+    for (const pid of this.#known.keys()) {
+      if (present.has(pid)) continue;
       this.#known.delete(pid);
       this.#young.delete(pid);
+    }
+    return events;
+  }
+
+  #compare(pids: number[], suspects: PidSpan): ProcessEvent[] {
+    const nowTicks = readUptimeTicks(this.#host);
+    const events: ProcessEvent[] = [];
+    for (const pid of pids) {
+      const knownUntilTicks = this.#known.get(pid);
+      if (knownUntilTicks !== undefined && !suspects.has(pid)) continue;
+      this.#known.set(pid, nowTicks);
+      if (this.#isNewcomer(pid, knownUntilTicks)) events.push({ kind: "exec", pid, atMs: null });
     }
     return events;
   }
@@ -106,6 +149,15 @@ function readStatIfAllowed(host: Host, pid: number): ProcStat | "gone" {
     return readStat(host, pid);
   } catch (error) {
     if (isForbidden(error)) return "gone";
+    throw error;
+  }
+}
+
+function isProcessToUs(host: Host, pid: number): boolean {
+  try {
+    return isProcess(host, pid);
+  } catch (error) {
+    if (isForbidden(error)) return false;
     throw error;
   }
 }

@@ -9,6 +9,11 @@ export function listPids(host: Host): number[] {
     .filter((pid) => Number.isInteger(pid) && pid > 0);
 }
 
+/** Whether this is a process's pid. procfs answers to the ids of other threads too, and does not list them. */
+export function isProcess(host: Host, pid: number): boolean {
+  return /^Tgid:\s+(\d+)/m.exec(readProcFile(host, `${pid}/status`))?.[1] === String(pid);
+}
+
 /** Thread ids of a process, its own pid among them. Empty when it is gone. */
 export function listThreads(host: Host, pid: number): number[] {
   try {

@@ -1,6 +1,6 @@
 import { IO_RATES, type IoMax, ioMaxText, type LimitOutcome, wantedText } from "../../limits.ts";
 import type { CgroupController, CgroupDirectory } from "../controller.ts";
-import { readKnob, writeKnob } from "../knob.ts";
+import { type KnobWrite, readKnob, writeKnob } from "../knob.ts";
 
 const FILES = {
   rbps: "blkio.throttle.read_bps_device",
@@ -24,15 +24,36 @@ export const blkio: CgroupController = {
       return judge(wanted, ioMax, (max) => readRates(directory, max));
     },
   },
+  lift: { "io.max": liftRates },
+  read(directory) {
+    const devices = Object.values(FILES).flatMap((file) =>
+      (readKnob(directory, file) ?? "").split("\n").flatMap((line) => line.split(" ")[0] || []),
+    );
+    const ioMax = [...new Set(devices)].map((device) =>
+      readRates(directory, { device, rbps: "max", wbps: "max", riops: "max", wiops: "max" }),
+    );
+    return ioMax.length === 0 ? {} : { ioMax };
+  },
+  // v1 throttling looks at a process's own cgroup alone, never at its parents.
+  inherited: [],
   usage(directory) {
     return readIoBytes(readKnob(directory, "blkio.throttle.io_service_bytes_recursive"));
   },
   hindrance(origin) {
-    // v1 throttling looks at a process's own cgroup alone, never at its parents.
     const held = Object.values(FILES).find((file) => readKnob(origin, file));
     return held && `${origin.path}/${held} throttles it, and on cgroup v1 a child would escape that`;
   },
 };
+
+function liftRates(directory: CgroupDirectory): KnobWrite {
+  for (const file of Object.values(FILES)) {
+    for (const line of (readKnob(directory, file) ?? "").split("\n").filter(Boolean)) {
+      const write = writeKnob(directory, file, `${line.split(" ")[0]} 0`);
+      if ("refusal" in write) return write;
+    }
+  }
+  return { readBack: "" };
+}
 
 function writeRates(directory: CgroupDirectory, max: IoMax): string[] {
   return IO_RATES.flatMap((rate) => {

@@ -3,6 +3,9 @@ import type { CgroupController, CgroupDirectory } from "../controller.ts";
 import { applyCpuMax } from "../cpuMax.ts";
 import { judgeWrite, type KnobWrite, readCounters, readKnob, readNumber, writeKnob } from "../knob.ts";
 
+/** What a new cgroup has: sched-bwc.rst. */
+const USUAL_PERIOD_USEC = 100_000;
+
 /** cgroup v1 `cpu`: Documentation/scheduler/sched-bwc.rst and sched-design-CFS.rst. */
 export const cpu: CgroupController = {
   name: "cpu",
@@ -23,6 +26,20 @@ export const cpu: CgroupController = {
       return outcome.actual === undefined ? outcome : { ...outcome, actual: `${outcome.actual} shares` };
     },
   },
+  lift: {
+    "cpu.max": (directory) => writeQuota(directory, { quotaUsec: "max", periodUsec: USUAL_PERIOD_USEC }),
+    "cpu.weight": (directory) => writeKnob(directory, "cpu.shares", "1024"),
+  },
+  read(directory) {
+    const quotaUsec = readNumber(directory, "cpu.cfs_quota_us");
+    const periodUsec = readNumber(directory, "cpu.cfs_period_us");
+    const shares = readNumber(directory, "cpu.shares");
+    return {
+      ...(quotaUsec === undefined || periodUsec === undefined ? {} : { cpuMax: { quotaUsec, periodUsec } }),
+      ...(shares === undefined ? {} : { cpuWeight: Math.round((shares * 100) / 1024) }),
+    };
+  },
+  inherited: ["cpu.max"],
   usage(directory) {
     const throttledNsec = readCounters(directory, "cpu.stat").get("throttled_time");
     return { throttledUsec: throttledNsec === undefined ? null : Math.round(throttledNsec / 1000) };

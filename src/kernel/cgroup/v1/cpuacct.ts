@@ -6,6 +6,9 @@ export const cpuacct: CgroupController = {
   name: "cpuacct",
   measures: true,
   apply: {},
+  lift: {},
+  read: () => ({}),
+  inherited: [],
   usage(directory) {
     const userNsec = readNumber(directory, "cpuacct.usage_user");
     const systemNsec = readNumber(directory, "cpuacct.usage_sys");

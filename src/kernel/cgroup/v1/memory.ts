@@ -38,6 +38,21 @@ export const memory: CgroupController = {
       return judgeWrite("memory.max", wanted, write, (readBack) => isRounded(readBack, wanted));
     },
   },
+  lift: {
+    "memory.high": (directory) => writeKnob(directory, "memory.soft_limit_in_bytes", "-1"),
+    "memory.max": (directory) => writeKnob(directory, "memory.limit_in_bytes", "-1"),
+  },
+  read(directory) {
+    const memoryHighBytes = boundedBytes(readNumber(directory, "memory.soft_limit_in_bytes"));
+    const memoryMaxBytes = readLimitBytes(directory);
+    return {
+      ...(memoryHighBytes === undefined ? {} : { memoryHighBytes }),
+      ...(memoryMaxBytes === undefined ? {} : { memoryMaxBytes }),
+    };
+  },
+  // A soft limit is a group's own.
+  inherited: ["memory.max"],
+  bindsChildren: countsForChildren,
   usage(directory) {
     return {
       memoryPeakBytes: readNumber(directory, "memory.max_usage_in_bytes") ?? null,
@@ -60,7 +75,10 @@ function countsForChildren(group: CgroupDirectory): boolean {
 const UNLIMITED_BYTES = 0x7fff_ffff_ffff_0000;
 
 function readLimitBytes(directory: CgroupDirectory): number | undefined {
-  const bytes = readNumber(directory, "memory.limit_in_bytes");
+  return boundedBytes(readNumber(directory, "memory.limit_in_bytes"));
+}
+
+function boundedBytes(bytes: number | undefined): number | undefined {
   return bytes === undefined || bytes >= UNLIMITED_BYTES ? undefined : bytes;
 }
 

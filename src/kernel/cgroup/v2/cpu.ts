@@ -1,6 +1,6 @@
 import type { CgroupController, CgroupDirectory } from "../controller.ts";
 import { applyCpuMax } from "../cpuMax.ts";
-import { judgeWrite, readCounters, readKnob, writeKnob } from "../knob.ts";
+import { heldAbove, holdersOf, judgeWrite, readCounters, readKnob, readNumber, writeKnob } from "../knob.ts";
 
 /** cgroup v2 `cpu`: Documentation/admin-guide/cgroup-v2.rst. */
 export const cpu: CgroupController = {
@@ -12,6 +12,11 @@ export const cpu: CgroupController = {
       applyCpuMax(directory, limits, readCores, (_max, wanted) => writeKnob(directory, "cpu.max", wanted)),
     "cpu.weight"(directory, { cpuWeight }) {
       const wanted = String(cpuWeight);
+      const [owners] = directory.ownersHeld ? holdersOf(directory) : [];
+      const held = owners && readNumber(owners, "cpu.weight");
+      if (owners && held !== undefined && held <= (cpuWeight as number)) {
+        return heldAbove("cpu.weight", wanted, { text: String(held), path: owners.path });
+      }
       return judgeWrite(
         "cpu.weight",
         wanted,
@@ -20,6 +25,19 @@ export const cpu: CgroupController = {
       );
     },
   },
+  lift: {
+    "cpu.max": (directory) => writeKnob(directory, "cpu.max", "max 100000"),
+    "cpu.weight": (directory) => writeKnob(directory, "cpu.weight", "100"),
+  },
+  read(directory) {
+    const [quota, period] = readKnob(directory, "cpu.max")?.split(" ").map(Number) ?? [];
+    const cpuWeight = readNumber(directory, "cpu.weight");
+    return {
+      ...(quota && period ? { cpuMax: { quotaUsec: quota, periodUsec: period } } : {}),
+      ...(cpuWeight === undefined ? {} : { cpuWeight }),
+    };
+  },
+  inherited: ["cpu.max"],
   usage(directory) {
     // The usage lines are there in every cgroup; the throttling lines only where the controller is on.
     const counters = readCounters(directory, "cpu.stat");

@@ -1,6 +1,6 @@
 import { IO_RATES, type IoMax, ioMaxText, type LimitOutcome, wantedText } from "../../limits.ts";
 import type { CgroupController, CgroupDirectory } from "../controller.ts";
-import { readKnob, tightestAbove, writeKnob } from "../knob.ts";
+import { type KnobWrite, readKnob, tightestAbove, writeKnob } from "../knob.ts";
 
 /** cgroup v2 `io`: Documentation/admin-guide/cgroup-v2.rst. */
 export const io: CgroupController = {
@@ -25,12 +25,35 @@ export const io: CgroupController = {
       return because.length === 0 ? result : { ...result, because: because.join("; ") };
     },
   },
+  lift: { "io.max": liftRates },
+  read(directory) {
+    const lines = (readKnob(directory, "io.max") ?? "").split("\n").filter(Boolean);
+    const ioMax = lines.map((line) => {
+      const device = line.slice(0, line.indexOf(" "));
+      return readRates(line, { device, rbps: "max", wbps: "max", riops: "max", wiops: "max" });
+    });
+    return ioMax.length === 0 ? {} : { ioMax };
+  },
+  inherited: ["io.max"],
   usage(directory) {
     const text = readKnob(directory, "io.stat");
     if (text === undefined) return { ioReadBytes: null, ioWriteBytes: null };
     return { ioReadBytes: sum(text, "rbytes"), ioWriteBytes: sum(text, "wbytes") };
   },
 };
+
+function liftRates(directory: CgroupDirectory): KnobWrite {
+  let last: KnobWrite = { readBack: readKnob(directory, "io.max") ?? "" };
+  if (last.readBack === "") return last;
+  for (const line of last.readBack.split("\n")) {
+    const device = line.split(" ")[0] as string;
+    last = writeKnob(directory, "io.max", ioMaxText({ device, ...UNLIMITED }));
+    if ("refusal" in last) return last;
+  }
+  return last;
+}
+
+const UNLIMITED = { rbps: "max", wbps: "max", riops: "max", wiops: "max" } as const;
 
 /** What of one device's rates is to be written, and what holds already above. */
 interface RatePlan {

@@ -12,6 +12,19 @@ export const memory: CgroupController = {
       limit(directory, "memory.high", memoryHighBytes as number),
     "memory.max": (directory, { memoryMaxBytes }) => limit(directory, "memory.max", memoryMaxBytes as number),
   },
+  lift: {
+    "memory.high": (directory) => writeKnob(directory, "memory.high", "max"),
+    "memory.max": (directory) => writeKnob(directory, "memory.max", "max"),
+  },
+  read(directory) {
+    const memoryHighBytes = readNumber(directory, "memory.high");
+    const memoryMaxBytes = readNumber(directory, "memory.max");
+    return {
+      ...(memoryHighBytes === undefined ? {} : { memoryHighBytes }),
+      ...(memoryMaxBytes === undefined ? {} : { memoryMaxBytes }),
+    };
+  },
+  inherited: ["memory.high", "memory.max"],
   usage(directory) {
     const events = readCounters(directory, "memory.events");
     return {

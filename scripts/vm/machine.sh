@@ -1,0 +1,145 @@
+# Sourced by vm.sh: virtual machines that stay up and take commands. One per kernel and worktree; each has a directory
+# with its qemu's PID, port, key and console. All it changes on its disks goes with it.
+
+kernels=(6.1 6.12)
+boot_limit_seconds=240
+
+machine_directory() {
+  local worktree
+  worktree=$(pwd -P | sha256sum | cut -c 1-8)
+  echo "$cache/run/$worktree-$1"
+}
+
+# The qemu that we started, and not whoever has its PID by now.
+machine_pid() {
+  local directory pid
+  directory=$(machine_directory "$1")
+  pid=$(cat "$directory/pid" 2>/dev/null) && [ -n "$pid" ] || return 1
+  tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -qF -- "-pidfile $directory/pid " || return 1
+  echo "$pid"
+}
+
+need_qemu() {
+  need_programs qemu-system-x86_64=qemu-system-x86 ssh=openssh-client
+  command -v qemu-system-x86_64 >/dev/null || { echo "no virtual machine can be started without qemu-system-x86_64"; return 1; }
+  command -v ssh >/dev/null || { echo "no virtual machine can be spoken to without ssh"; return 1; }
+}
+
+# KVM is there on machines where it hangs: it counts once a kernel has come to its own end in it. Asked once per boot.
+find_accelerator() {
+  local image=$1 answer lock
+  answer=$cache/accelerator-$(cat /proc/sys/kernel/random/boot_id)
+  exec {lock}>"$cache/accelerator.lock"
+  flock "$lock"
+  if [ ! -f "$answer" ]; then
+    rm -f "$cache"/accelerator-*
+    if [ -w /dev/kvm ] && boots_in_kvm "$image"; then echo kvm >"$answer"; else echo tcg >"$answer"; fi
+  fi
+  exec {lock}>&-
+  cat "$answer"
+}
+
+# Without a disk it panics, with panic=-1 it restarts then, with -no-reboot that ends qemu.
+boots_in_kvm() {
+  timeout --kill-after=5 20 qemu-system-x86_64 -accel kvm -cpu host -m 512 -nodefaults -display none -no-reboot \
+    -kernel "$1/vmlinuz-6.1" -append "panic=-1 console=ttyS0" -serial stdio </dev/null 2>/dev/null |
+    grep -q 'Kernel panic'
+}
+
+# start_machine KERNEL
+start_machine() {
+  local kernel=$1 image directory accelerator lock port attempt began=$SECONDS
+  image=$(image_directory)
+  directory=$(machine_directory "$kernel")
+  mkdir -p "$directory" || return 1
+  exec {lock}>"$directory/lock"
+  flock "$lock"
+  if machine_pid "$kernel" >/dev/null; then
+    echo "already up: kernel $kernel"
+    exec {lock}>&-
+    return 0
+  fi
+  accelerator=$(find_accelerator "$image")
+  for attempt in 1 2 3 4 5 6 7 8 9 10; do
+    port=$((20000 + (RANDOM * 32768 + RANDOM) % 12000))
+    if run_qemu "$kernel" "$image" "$directory" "$accelerator" "$port" 2>"$directory/qemu.log" {lock}>&-; then break; fi
+    grep -q 'host forwarding' "$directory/qemu.log" && [ "$attempt" -lt 10 ] && continue
+    cat "$directory/qemu.log" >&2
+    exec {lock}>&-
+    return 1
+  done
+  echo "$port" >"$directory/port"
+  cp "$image/key" "$directory/key"
+  exec {lock}>&-
+  await_machine "$kernel" || { stop_machine "$kernel"; return 1; }
+  echo "up: kernel $kernel in $((SECONDS - began)) s ($accelerator)"
+}
+
+run_qemu() {
+  local kernel=$1 image=$2 directory=$3 accelerator=$4 port=$5 cpu=max
+  [ "$accelerator" = kvm ] && cpu=host
+  # restrict=on: nothing inside reaches the outside, and from the outside only this machine reaches port 22.
+  qemu-system-x86_64 -accel "$accelerator" -cpu "$cpu" -smp 2 -m "${FFRTMP_VM_MEMORY_MB:-2048}" \
+    -nodefaults -display none -no-reboot -daemonize -pidfile "$directory/pid" \
+    -kernel "$image/vmlinuz-$kernel" -initrd "$image/initrd-$kernel" \
+    -append "root=/dev/vda rw console=ttyS0 panic=-1 quiet mitigations=off net.ifnames=0" \
+    -drive "file=$image/root.img,format=raw,if=virtio,snapshot=on" \
+    -drive "file=$image/data.img,format=raw,if=virtio,snapshot=on" \
+    -nic "user,model=virtio-net-pci,restrict=on,hostfwd=tcp:127.0.0.1:$port-:22" \
+    -device virtio-rng-pci -serial "file:$directory/console"
+}
+
+await_machine() {
+  local kernel=$1 deadline=$((SECONDS + boot_limit_seconds))
+  until ssh_machine "$kernel" root true 2>/dev/null; do
+    if ! machine_pid "$kernel" >/dev/null || [ "$SECONDS" -ge "$deadline" ]; then
+      echo "kernel $kernel did not come up; the end of its console:" >&2
+      tail -n 20 "$(machine_directory "$kernel")/console" >&2
+      return 1
+    fi
+    sleep 1
+  done
+}
+
+# ssh_machine KERNEL USER [COMMAND]: one connection is kept for all commands of a user; opening it takes a second.
+ssh_machine() {
+  local directory user=$2
+  directory=$(machine_directory "$1")
+  shift 2
+  ssh -q -F /dev/null -i "$directory/key" -p "$(cat "$directory/port")" -o IdentitiesOnly=yes \
+    -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o ConnectTimeout=5 -o ServerAliveInterval=15 \
+    -o ControlMaster=auto -o ControlPersist=600 -o ControlPath="$directory/ssh-%r" "$user@127.0.0.1" "$@"
+}
+
+# exec_machine KERNEL USER COMMAND...: the words arrive as they are, in /work
+exec_machine() {
+  local kernel=$1 user=$2
+  shift 2
+  machine_pid "$kernel" >/dev/null || fail "no virtual machine with kernel $kernel is up here: scripts/vm.sh start --kernel $kernel"
+  ssh_machine "$kernel" "$user" "cd /work && exec $(printf '%q ' "$@")"
+}
+
+# push_machine KERNEL SOURCE DESTINATION: a file, or what is in a directory
+push_machine() {
+  local kernel=$1 source=$2 destination=$3
+  machine_pid "$kernel" >/dev/null || fail "no virtual machine with kernel $kernel is up here: scripts/vm.sh start --kernel $kernel"
+  [ -e "$source" ] || fail "$source does not exist"
+  if [ -d "$source" ]; then
+    tar -C "$source" -cf - . | ssh_machine "$kernel" root "mkdir -p $(printf %q "$destination") && tar -C $(printf %q "$destination") -xf -"
+  else
+    ssh_machine "$kernel" root "mkdir -p \"\$(dirname $(printf %q "$destination"))\" && cat >$(printf %q "$destination").new && chmod $(stat -c %a "$source") $(printf %q "$destination").new && mv $(printf %q "$destination").new $(printf %q "$destination")" <"$source"
+  fi
+}
+
+stop_machine() {
+  local directory pid user
+  directory=$(machine_directory "$1")
+  for user in root ffuser; do
+    if [ -S "$directory/ssh-$user" ]; then ssh -q -F /dev/null -o ControlPath="$directory/ssh-$user" -O exit "$user@127.0.0.1" 2>/dev/null; fi
+  done
+  if pid=$(machine_pid "$1"); then
+    kill "$pid"
+    while machine_pid "$1" >/dev/null; do sleep 0.1; done
+  fi
+  rm -f "$directory/pid" "$directory/port" "$directory/key"
+}

@@ -1,0 +1,56 @@
+# Sourced by vm.sh: the tests that run inside.
+
+# What the tests need of node_modules: the runtime is in the image, the checkers stay outside.
+left_out=(bun typescript @typescript @biomejs knip bun-types @types @oxc-parser @oxc-resolver oxc-parser oxc-resolver .bin .cache)
+
+# push_worktree KERNEL: the files of this worktree, as they are now, with dist/ffrtmp, to /work
+push_worktree() {
+  local kernel=$1 excludes=() name
+  [ -x dist/ffrtmp ] || fail "dist/ffrtmp is not built: node_modules/.bin/bun scripts/build.ts"
+  for name in "${left_out[@]}"; do excludes+=("--exclude=node_modules/$name"); done
+  {
+    git ls-files -z --cached --others --exclude-standard
+    printf '%s\0' dist/ffrtmp node_modules
+  } | tar -c --null --ignore-failed-read "${excludes[@]}" -T - 2>/dev/null |
+    ssh_machine "$kernel" root "rm -rf /work/src /work/test && tar -C /work -x --no-same-owner && mkdir -p /work/node_modules/.bin && ln -sf /usr/local/bin/bun /work/node_modules/.bin/bun"
+}
+
+# test_kernels [PATH...]: one kernel after the other; each has a line of counts
+test_kernels() {
+  local status=0 kernel
+  for kernel in "${kernels[@]}"; do
+    test_kernel "$kernel" "$@" || status=1
+  done
+  return "$status"
+}
+
+test_kernel() {
+  local kernel=$1 began=$SECONDS up status passed failed skipped results
+  shift
+  [ $# -gt 0 ] || set -- test/vm src/kernel/cgroup
+  stop_machine "$kernel"
+  # shellcheck disable=SC2064 # the kernel of now
+  trap "stop_machine $kernel" EXIT
+  up=$SECONDS status=1
+  results=$(machine_directory "$kernel")/results.txt
+  if start_machine "$kernel" && push_worktree "$kernel"; then
+    up=$SECONDS
+    exec_machine "$kernel" root env FFRTMP_VM="$kernel" timeout --kill-after=10 "${FFRTMP_VM_TEST_LIMIT_S:-1200}" \
+      bun test --timeout 300000 "$@" 2>&1 | tee "$results"
+    status=${PIPESTATUS[0]}
+  fi
+  stop_machine "$kernel"
+  trap - EXIT
+  passed=$(count_results pass "$results") failed=$(count_results fail "$results") skipped=$(count_results skip "$results")
+  # A runner that died without counting has not passed.
+  if [ "$status" -ne 0 ] && [ "$failed" -eq 0 ]; then failed=1; fi
+  echo "kernel $kernel: $passed passed, $failed failed, $skipped skipped; up and filled in $((up - began)) s, tested in $((SECONDS - up)) s"
+  return "$status"
+}
+
+# count_results WORD FILE: of the last lines of `bun test`
+count_results() {
+  local number
+  number=$(sed -n "s/^ *\([0-9][0-9]*\) $1\$/\1/p" "$2" 2>/dev/null | tail -n 1)
+  echo "${number:-0}"
+}

@@ -1,0 +1,85 @@
+import { addUsage } from "../kernel/cgroup/controller.ts";
+import { cgroupPathOf, readMembership } from "../kernel/cgroup/hierarchies.ts";
+import { type JobCgroup, type JobDirectory, readFormerUsage } from "../kernel/cgroup/jobCgroup.ts";
+import { completeJobCgroup, removeFormer } from "../kernel/cgroup/makeJobCgroup.ts";
+import { listOccupants } from "../kernel/cgroup/members.ts";
+import { planJobCgroup, storeJobCgroup } from "../kernel/cgroup/planJobCgroup.ts";
+import type { JobRecord } from "../ledger/records.ts";
+import { jobCgroupOf } from "./close.ts";
+import type { Governor } from "./governor.ts";
+import { groupName, limitsInForce, type Tenant } from "./job.ts";
+import { groupOf } from "./tenants.ts";
+
+/**
+ * Makes the directories that a living job's limits and tenant ask for and that it does not have yet. The cgroup that is
+ * returned knows where its processes still are; moving them in comes after the limits, and then `leaveFormer`.
+ * On record before it is done: what a governor leaves half-way, the next one finishes.
+ */
+export function regroup(governor: Governor, job: JobRecord, tenant: Tenant | null): JobCgroup {
+  const { host, ledger } = governor;
+  const current = jobCgroupOf(governor, job);
+  const planned = planAnew(governor, job, current, tenant);
+  const directories = planned.directories.map((directory) => succeed(directory, current));
+  const unplanned = current.directories.filter(({ hierarchy }) => !isIn(directories, hierarchy.key));
+  const cgroup = { ...planned, directories: [...directories, ...unplanned] };
+  const lacking = directories.filter((directory) => !current.directories.includes(directory));
+  if (lacking.length === 0) return cgroup;
+  ledger.change(job, { cgroup: storeJobCgroup(cgroup) });
+  const made: JobCgroup = { fs: host.cgroupFs, directories: lacking, hindrances: [] };
+  completeJobCgroup(made);
+  cgroup.hindrances.push(...made.hindrances);
+  cgroup.directories = cgroup.directories.filter(
+    (directory) => !lacking.includes(directory) || made.directories.includes(directory),
+  );
+  return cgroup;
+}
+
+/**
+ * Removes the directories that a regrouped job has left, and keeps what they counted. Does nothing as long as one of
+ * them is in use: the next look at the job brings what is in it over.
+ */
+export function leaveFormer({ host, ledger }: Governor, job: JobRecord, cgroup: JobCgroup): void {
+  const { directories } = cgroup;
+  const former = directories.flatMap(({ formerly }) => formerly ?? []);
+  const usage = readFormerUsage(cgroup);
+  if (usage === undefined || former.some((path) => listOccupants(host.cgroupFs, path).length > 0)) return;
+  for (const directory of directories) {
+    const { formerly, origin } = directory;
+    if (formerly !== undefined && removeFormer(host.cgroupFs, formerly, origin)) delete directory.formerly;
+  }
+  const carriedUsage = job.carriedUsage === null ? usage : addUsage(job.carriedUsage, usage);
+  ledger.change(job, { carriedUsage, cgroup: storeJobCgroup(cgroup) });
+}
+
+/** In the hierarchies where the job has a directory, below where that lies; in the others where its process is. */
+function planAnew(
+  { host, hierarchies, state }: Governor,
+  job: JobRecord,
+  current: JobCgroup,
+  tenant: Tenant | null,
+): JobCgroup {
+  const found = job.pid === null ? "gone" : readMembership(host, job.pid);
+  const membership = new Map(found === "gone" ? [] : found);
+  for (const { hierarchy, origin } of current.directories) {
+    membership.set(hierarchy.key, cgroupPathOf(hierarchy, origin));
+  }
+  const name = groupName(state.tag, job.jobId);
+  const group = groupOf(state.tag, tenant);
+  return planJobCgroup(host.cgroupFs, hierarchies, membership, name, limitsInForce(job), group);
+}
+
+/** The directory that a job has in a hierarchy when that is all it needs, else what takes its place. */
+function succeed(planned: JobDirectory, { directories }: JobCgroup): JobDirectory {
+  const known = directories.find(({ hierarchy }) => hierarchy.key === planned.hierarchy.key);
+  if (!known) return planned;
+  // One move at a time: what is left of the last one is brought over first.
+  if (known.formerly !== undefined) return known;
+  const isSame = known.path === planned.path;
+  if (isSame && planned.enabled.length === 0) return known;
+  const enabled = [...new Set([...known.enabled, ...planned.enabled])];
+  return { ...planned, enabled, ...(isSame ? {} : { formerly: known.path }) };
+}
+
+function isIn(directories: JobDirectory[], key: string): boolean {
+  return directories.some(({ hierarchy }) => hierarchy.key === key);
+}

@@ -1,0 +1,220 @@
+import { type LapsedLimit, listLapsed } from "../kernel/cgroup/heldLimits.ts";
+import { directoryOf, readMembership } from "../kernel/cgroup/hierarchies.ts";
+import {
+  applyCgroupLimits,
+  applyTenantLimits,
+  type JobCgroup,
+  tenantCgroupOf,
+} from "../kernel/cgroup/jobCgroup.ts";
+import { enableControllers, listDisabled } from "../kernel/cgroup/subtreeControl.ts";
+import { type LimitName, type LimitOutcome, type Limits, refusedInstead } from "../kernel/limits.ts";
+import type { ProcessIdentity } from "../kernel/proc/identity.ts";
+import { hasEnded, readStat } from "../kernel/proc/stat.ts";
+import { listTree } from "../kernel/proc/table.ts";
+import type { JobRecord } from "../ledger/records.ts";
+import { jobCgroupOf } from "./close.ts";
+import { gatherTree, type LeftOutside, withdrawFromOutsiders } from "./gather.ts";
+import type { Governor } from "./governor.ts";
+import { limitsInForce } from "./job.ts";
+import { identityOf } from "./repair.ts";
+
+/** How often a limit is put in force again before it is left to whoever undoes it. */
+const MOST_REPEATS = 3;
+
+const REAPPLIED = "reapplied";
+const LEFT_ALONE = "left_alone";
+
+/** What was found to be undone by somebody else, and what was done about it. Also the detail of the ledger's event. */
+export interface UpkeepFinding {
+  /** `membership`: processes were moved out of the job's cgroup. */
+  what: LimitName | `tenant's ${LimitName}` | "membership";
+  did: typeof REAPPLIED | typeof LEFT_ALONE;
+  wanted: string;
+  /** What was there instead. */
+  found: string;
+}
+
+/**
+ * Compares what is on record as in force with what the kernel holds now, and puts back what somebody undid: an operator
+ * who wrote to our cgroup, systemd that took a controller away, whoever moved a process out. Each limit three times, each
+ * time an event; the fourth time it is left as it is, the outcome says so, and it is told once.
+ *
+ * `total` is what the job's tenant may use. Safe to call at any time for any job; does nothing for one that is not
+ * running. Returns what is worth telling.
+ */
+export function upkeepJob(governor: Governor, job: JobRecord, total: Limits = {}): UpkeepFinding[] {
+  if (job.state !== "running" || job.cgroup.length === 0) return [];
+  const memory = new Memory(governor, job);
+  const cgroup = jobCgroupOf(governor, job);
+  const group = tenantCgroupOf(cgroup);
+  let { outcomes } = job;
+  const totalKept: Kept = {
+    cgroup: group,
+    limits: total,
+    of: "tenant",
+    apply: () => applyTenantLimits(cgroup, total),
+  };
+  const ownKept: Kept = { cgroup, limits: limitsInForce(job), of: undefined, apply: applyCgroupLimits };
+  for (const kept of [totalKept, ownKept]) outcomes = keepLimits(governor, outcomes, kept, memory);
+  outcomes = keepMembers(governor, job, cgroup, memory, outcomes);
+  if (JSON.stringify(outcomes) !== JSON.stringify(job.outcomes)) governor.ledger.change(job, { outcomes });
+  return memory.findings;
+}
+
+/** One cgroup with what it is to hold: the job's own, or the group of its tenant. */
+interface Kept {
+  cgroup: JobCgroup;
+  limits: Limits;
+  of: LimitOutcome["of"];
+  apply: typeof applyCgroupLimits;
+}
+
+function keepLimits(
+  governor: Governor,
+  outcomes: LimitOutcome[],
+  { cgroup, limits, of, apply }: Kept,
+  memory: Memory,
+): LimitOutcome[] {
+  const inForce = outcomes.filter(
+    (each) => each.of === of && (each.outcome === "applied" || each.outcome === "partial"),
+  );
+  const lapsed = listLapsed(cgroup, limits).filter(({ limit }) =>
+    inForce.some((each) => each.limit === limit),
+  );
+  if (lapsed.length === 0) return outcomes;
+  const mine = lapsed.filter(({ limit, wanted }) => !memory.isGivenUp(nameOf(limit, of), wanted));
+  const renewed = mine.length === 0 ? [] : applyAgain(governor, cgroup, limits, apply);
+  return outcomes.map((outcome) => {
+    const lapse = inForce.includes(outcome) && lapsed.find(({ limit }) => limit === outcome.limit);
+    if (!lapse) return outcome;
+    const now = mine.includes(lapse) ? renewed.find(({ limit }) => limit === lapse.limit) : undefined;
+    if (!now) return leaveAlone(outcome, lapse, memory);
+    // The kernel holds the same as when it was first asked: nobody undid anything, it never took more.
+    if (now.outcome === "partial" && now.actual === outcome.actual) return outcome;
+    memory.note({ what: nameOf(lapse.limit, of), did: REAPPLIED, wanted: lapse.wanted, found: lapse.found });
+    return now.outcome === "applied" && outcome.outcome === "partial"
+      ? { ...outcome, ...now, outcome: "partial" }
+      : now;
+  });
+}
+
+function applyAgain(
+  { host: { cgroupFs } }: Governor,
+  cgroup: JobCgroup,
+  limits: Limits,
+  apply: Kept["apply"],
+): LimitOutcome[] {
+  for (const { origin, enabled } of cgroup.directories) {
+    if (enabled.length === 0) continue;
+    enableControllers(cgroupFs, origin, listDisabled(cgroupFs, origin, enabled));
+  }
+  return apply(cgroup, limits);
+}
+
+function nameOf(limit: LimitName, of: LimitOutcome["of"]): UpkeepFinding["what"] {
+  return of === "tenant" ? `tenant's ${limit}` : limit;
+}
+
+function leaveAlone(
+  outcome: LimitOutcome,
+  { limit, wanted, found }: LapsedLimit,
+  memory: Memory,
+): LimitOutcome {
+  const { of } = outcome;
+  memory.note({ what: nameOf(limit, of), did: LEFT_ALONE, wanted, found });
+  const because = `somebody else set it to ${found}; it was put back ${MOST_REPEATS} times and is left alone now`;
+  const refused = refusedInstead(outcome, because);
+  return { ...refused, actual: found };
+}
+
+/** Processes go back only from where they came from: whoever put one elsewhere may limit it there. */
+function keepMembers(
+  governor: Governor,
+  job: JobRecord,
+  cgroup: JobCgroup,
+  memory: Memory,
+  outcomes: LimitOutcome[],
+): LimitOutcome[] {
+  const root = identityOf(job);
+  const strays = root?.bootId === governor.bootId ? listStrays(governor, cgroup, root) : [];
+  if (!root || strays.length === 0) return outcomes;
+  if (!strays.some(({ isAtOrigin }) => isAtOrigin)) {
+    return withdrawFromOutsiders(outcomes, cgroup, root.pid, strays);
+  }
+  const wanted = cgroup.directories.map(({ path }) => path).join(", ");
+  const found = [...new Set(strays.map(({ pid, because }) => `PID ${pid}: ${because}`))].join("; ");
+  if (memory.isGivenUp("membership", wanted)) {
+    memory.note({ what: "membership", did: LEFT_ALONE, wanted, found });
+    return withdrawFromOutsiders(outcomes, cgroup, root.pid, strays);
+  }
+  const { leftOutside } = gatherTree(governor.host, cgroup, root);
+  memory.note({ what: "membership", did: REAPPLIED, wanted, found });
+  const remaining = listStrays(governor, cgroup, root).map((stray) => {
+    const refusal = leftOutside.find(
+      ({ pid, controllers }) => pid === stray.pid && sameNames(controllers, stray.controllers),
+    );
+    return stray.isAtOrigin && refusal ? { ...stray, because: refusal.because } : stray;
+  });
+  return withdrawFromOutsiders(outcomes, cgroup, root.pid, remaining);
+}
+
+/** A process of the job that is not in its cgroup in one hierarchy, nor in one that the workload made below it. */
+interface Stray extends LeftOutside {
+  isAtOrigin: boolean;
+}
+
+function listStrays({ host }: Governor, cgroup: JobCgroup, root: ProcessIdentity): Stray[] {
+  return listTree(host, root.pid).flatMap((pid) => {
+    const stat = readStat(host, pid);
+    if (stat === "gone" || hasEnded(stat)) return [];
+    if (pid === root.pid && stat.startTicks !== root.startTicks) return [];
+    const membership = readMembership(host, pid);
+    if (membership === "gone") return [];
+    return cgroup.directories.flatMap(({ hierarchy, path, origin, controllers }): Stray[] => {
+      const place = directoryOf(hierarchy, membership.get(hierarchy.key) ?? "");
+      if (place === path || place?.startsWith(`${path}/`)) return [];
+      const because = `it is in ${place ?? "a cgroup that is not visible here"}`;
+      return [
+        { controllers: controllers.map(({ name }) => name), pid, because, isAtOrigin: place === origin },
+      ];
+    });
+  });
+}
+
+function sameNames(a: string[], b: string[]): boolean {
+  return a.join() === b.join();
+}
+
+/** What one look at one job found, and what the ledger tells of the looks before. */
+class Memory {
+  readonly findings: UpkeepFinding[] = [];
+  readonly #governor: Governor;
+  readonly #job: JobRecord;
+  #earlier: UpkeepFinding[] | undefined;
+
+  constructor(governor: Governor, job: JobRecord) {
+    this.#governor = governor;
+    this.#job = job;
+  }
+
+  /** Counted for each wish by itself: what is asked for anew begins anew. */
+  isGivenUp(what: UpkeepFinding["what"], wanted: string): boolean {
+    return this.#count(REAPPLIED, what, wanted) >= MOST_REPEATS;
+  }
+
+  note(finding: UpkeepFinding): void {
+    if (finding.did === LEFT_ALONE && this.#count(LEFT_ALONE, finding.what, finding.wanted) > 0) return;
+    const { did, ...detail } = finding;
+    this.#governor.ledger.addEvent(this.#job, this.#governor.host.now(), did, detail);
+    this.findings.push(finding);
+  }
+
+  #count(did: UpkeepFinding["did"], what: UpkeepFinding["what"], wanted: string): number {
+    // Asked only once something is found undone, which is seldom.
+    this.#earlier ??= this.#governor.ledger
+      .events(this.#job)
+      .map(({ kind, detail }) => ({ did: kind, ...(detail as object) }) as UpkeepFinding);
+    return this.#earlier.filter((each) => each.did === did && each.what === what && each.wanted === wanted)
+      .length;
+  }
+}

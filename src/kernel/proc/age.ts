@@ -1,0 +1,13 @@
+import { type Host, readProcFile } from "../host.ts";
+
+/** USER_HZ: the same on every architecture that we build for. */
+const TICKS_PER_SECOND = 100;
+
+/** For how long a process has been running, in ms. 0 where the machine does not tell the time. */
+export function readAgeMs(host: Host, startTicks: number): number {
+  // 350735.47 234388.90     ← seconds since boot; proc_uptime(5)
+  const text = readProcFile(host, "uptime");
+  const uptimeSeconds = text === "gone" ? Number.NaN : Number.parseFloat(text);
+  if (Number.isNaN(uptimeSeconds)) return 0;
+  return Math.max(0, Math.round(uptimeSeconds * 1000 - (startTicks * 1000) / TICKS_PER_SECOND));
+}

@@ -1,0 +1,26 @@
+const ID = /^(?:.*-)?([0-9a-f]{64})(?:\.scope)?$/;
+/** The monitor of a container runs beside it, in a cgroup that is named after it. */
+const MONITOR = /(?:^|-)conmon-/;
+
+/**
+ * The containers that a cgroup path leads through, outermost first, by their ids, or by their names where the engine
+ * has no ids (LXC, systemd-nspawn).
+ */
+// /system.slice/docker-9f2c….scope
+// /kubepods/burstable/pod3e61…/9f2c…
+// /machine.slice/libpod-9f2c….scope/container
+// /lxc.payload.web/…   /lxc/web
+// /machine.slice/machine-web.scope/payload   /machine.slice/systemd-nspawn@web.service/payload
+export function parseContainers(cgroupPath: string): string[] {
+  const parts = cgroupPath.split("/");
+  return parts.flatMap((part, index) => {
+    const id = MONITOR.test(part) ? undefined : ID.exec(part)?.[1];
+    const name =
+      id ??
+      /^lxc\.payload\.(.+)$/.exec(part)?.[1] ??
+      (parts[index - 1] === "lxc" || parts[index - 1] === "lxc.payload" ? part : undefined) ??
+      /^machine-(.+)\.scope$/.exec(part)?.[1] ??
+      /^systemd-nspawn@(.+)\.service$/.exec(part)?.[1];
+    return name ? [name] : [];
+  });
+}

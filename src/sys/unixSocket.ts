@@ -1,0 +1,74 @@
+import { addressOf, syscall } from "./libc.ts";
+
+const AF_UNIX = 1;
+const SOCK_DGRAM = 2;
+const SOCK_CLOEXEC = 0x80000;
+const MSG_DONTWAIT = 0x40;
+const MSG_NOSIGNAL = 0x4000;
+const SOL_SOCKET = 1;
+const SCM_RIGHTS = 1;
+
+// struct sockaddr_un { u16 family; char path[108]; }
+const FAMILY_BYTES = 2;
+const PATH_BYTES = 108;
+// struct msghdr { ptr name; u32 namelen; ptr iov; u64 iovlen; ptr control; u64 controllen; u32 flags; }, 64 bit
+const MSGHDR_BYTES = 56;
+// struct cmsghdr { u64 len; s32 level; s32 type; }, then the descriptors, padded to 8
+const CMSGHDR_BYTES = 16;
+const DESCRIPTOR_BYTES = 4;
+
+/** A datagram socket of AF_UNIX (unix(7)), close-on-exec. Returns the descriptor or −errno. */
+export function openUnixDatagram(): number {
+  return syscall("socket", AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+}
+
+/**
+ * `sockaddr_un` of a path, or of an abstract name written with a leading `@`. `undefined` for one that is neither,
+ * or too long (108 bytes).
+ */
+export function encodeUnixAddress(name: string): Uint8Array | undefined {
+  if (!name.startsWith("/") && !name.startsWith("@")) return undefined;
+  const bytes = new TextEncoder().encode(name);
+  const isAbstract = name.startsWith("@");
+  // A path ends with a 0; an abstract name begins with one, and its length is all that ends it.
+  if (bytes.length < 2 || bytes.length + (isAbstract ? 0 : 1) > PATH_BYTES) return undefined;
+  const address = new Uint8Array(FAMILY_BYTES + bytes.length + (isAbstract ? 0 : 1));
+  new DataView(address.buffer).setUint16(0, AF_UNIX, true);
+  address.set(bytes, FAMILY_BYTES);
+  if (isAbstract) address[FAMILY_BYTES] = 0;
+  return address;
+}
+
+/**
+ * Sends one datagram, with a copy of a descriptor where one is given (SCM_RIGHTS). Never waits. Returns the number
+ * of bytes or −errno: −EAGAIN while the receiver's queue is full.
+ */
+export function sendUnixDatagram(
+  socket: number,
+  address: Uint8Array,
+  message: Uint8Array,
+  descriptor?: number,
+): number {
+  // struct iovec { ptr base; u64 len; }
+  const vector = new BigUint64Array([BigInt(addressOf(message)), BigInt(message.byteLength)]);
+  const control = descriptor === undefined ? undefined : encodeRights(descriptor);
+  const header = new DataView(new ArrayBuffer(MSGHDR_BYTES));
+  header.setBigUint64(0, BigInt(addressOf(address)), true);
+  header.setUint32(8, address.byteLength, true);
+  header.setBigUint64(16, BigInt(addressOf(vector)), true);
+  header.setBigUint64(24, 1n, true);
+  if (control !== undefined) {
+    header.setBigUint64(32, BigInt(addressOf(control)), true);
+    header.setBigUint64(40, BigInt(control.byteLength), true);
+  }
+  return syscall("sendmsg", socket, header, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+function encodeRights(descriptor: number): DataView {
+  const control = new DataView(new ArrayBuffer(CMSGHDR_BYTES + 2 * DESCRIPTOR_BYTES));
+  control.setBigUint64(0, BigInt(CMSGHDR_BYTES + DESCRIPTOR_BYTES), true);
+  control.setInt32(8, SOL_SOCKET, true);
+  control.setInt32(12, SCM_RIGHTS, true);
+  control.setInt32(CMSGHDR_BYTES, descriptor, true);
+  return control;
+}

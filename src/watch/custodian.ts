@@ -1,0 +1,237 @@
+import { closeJob, type Ending } from "../govern/close.ts";
+import type { Governor } from "../govern/governor.ts";
+import { holdProcess } from "../govern/hold.ts";
+import { JobObserver } from "../govern/observe.ts";
+import { identityOf, isObserved, repairJob } from "../govern/repair.ts";
+import { recogniseHeld } from "../govern/takeBack.ts";
+import type { ProcessEvent, ProcessEvents } from "../kernel/events/processEvents.ts";
+import { isAlive } from "../kernel/proc/identity.ts";
+import { type LedgerWatch, watchLedgerFile } from "../ledger/ledgerWatch.ts";
+import type { JobRecord } from "../ledger/records.ts";
+import { summaryLine, survivorsLine } from "../report/summary.ts";
+import { closeFd } from "../sys/pidfd.ts";
+import type { ServiceManager } from "./serviceManager.ts";
+
+/** How soon the jobs of an ffrtmp that died are taken over. Nothing tells of that death: it is looked for. */
+const TAKEOVER_INTERVAL_MS = 500;
+
+/**
+ * Holds the process of every open job in the ledger to its end and records that: of the daemon's own jobs, and of those
+ * of every other ffrtmp whose observer dies, even together with its workload.
+ */
+export class Custodian {
+  readonly #governor: Governor;
+  readonly #service: ServiceManager;
+  readonly #log: (line: string) => void;
+  readonly #observer: JobObserver;
+  readonly #ledgerWatch: LedgerWatch | undefined;
+  /** Runs while there is something to look for: waking up is most of what standing by costs. */
+  #standingBy: ReturnType<typeof setInterval> | undefined;
+  /** Ends that were told and are not dealt with yet, by the key of their jobs. */
+  readonly #toldEnds = new Map<string, { job: JobRecord; ending: Ending }>();
+  /** Ends that were seen of jobs whose own observer lives and is about to record them. */
+  readonly #seenEnds = new Map<string, Ending>();
+  /** Open jobs that are not observed by us, as of the last change that others made in the ledger. */
+  #jobsOfOthers = new Map<string, JobRecord>();
+  #ledgerVersion: number | undefined;
+
+  constructor(
+    governor: Governor,
+    events: ProcessEvents,
+    service: ServiceManager,
+    log: (line: string) => void,
+  ) {
+    this.#governor = governor;
+    this.#service = service;
+    this.#log = log;
+    this.#observer = new JobObserver(events, (job, ending) => this.#postponeEnd(job, ending));
+    this.#ledgerWatch = watchLedgerFile(governor.ledger.path, () => this.#noticeOthers());
+  }
+
+  /** How many processes are held. */
+  get size(): number {
+    return this.#observer.jobs().size;
+  }
+
+  take(batch: ProcessEvent[]): void {
+    this.#observer.take(batch);
+  }
+
+  switchTo(events: ProcessEvents): void {
+    this.#observer.switchTo(events);
+  }
+
+  /** `pidfd` is ours to close from here on. */
+  observe(job: JobRecord, pidfd: number | undefined): void {
+    this.#service.keep(job, pidfd);
+    this.#observer.observe(job, pidfd);
+  }
+
+  /** The jobs that this daemon observes, as they stand on record. */
+  ownJobs(): JobRecord[] {
+    const { ledger, self } = this.#governor;
+    const held = this.#observer.jobs();
+    return ledger.openJobs().filter(({ key, observer }) => held.has(key) && isSame(observer, self));
+  }
+
+  /** A job that was released: its process is let go. */
+  forget(job: JobRecord): void {
+    this.#observer.forget(job);
+    this.#service.forget(job);
+  }
+
+  /** A pid may be that of a process which has just ended: its job has to make room for one of the same name. */
+  makeRoom(pid: number): void {
+    for (const [key, { job }] of this.#toldEnds) if (job.pid === pid) this.#endTold(key);
+  }
+
+  /** Takes over jobs whose observer has died, and closes those whose end was seen and whose observer died of it too. */
+  standBy(): void {
+    this.#noticeOthers();
+    for (const [key, ending] of this.#seenEnds) {
+      const job = this.#jobsOfOthers.get(key);
+      if (job) this.#end(job, ending);
+      else this.#seenEnds.delete(key);
+    }
+    for (const job of this.#jobsOfOthers.values()) this.#takeOverIfLeft(job);
+  }
+
+  /**
+   * Takes up the processes that the service manager held while no daemon ran, those that have ended meanwhile too. Comes
+   * before any repair, which closes what nobody seems to hold.
+   */
+  takeBackHeld(): void {
+    const open = new Map(this.#governor.ledger.openJobs().map((job) => [job.key, job]));
+    for (const { key, fd } of this.#service.takeBack()) {
+      const job = key === undefined ? undefined : open.get(key);
+      const held =
+        job === undefined || this.#observer.jobs().has(job.key)
+          ? "stranger"
+          : recogniseHeld(this.#governor, job, fd);
+      if (job === undefined || held === "stranger") {
+        if (key !== undefined) this.#service.forget({ key });
+        closeFd(fd);
+      } else if (held === "there") {
+        this.#observer.observe(job, fd);
+        if (!isObserved(this.#governor, job)) this.#adopt(job);
+      } else {
+        closeFd(fd);
+        this.#end(job, held);
+      }
+    }
+  }
+
+  /** Lets every job go; they and their limits stay. */
+  letGo(): void {
+    clearInterval(this.#standingBy);
+    this.#ledgerWatch?.close();
+    for (const key of this.#toldEnds.keys()) this.#endTold(key);
+    const { ledger, self, host } = this.#governor;
+    for (const job of this.#observer.jobs().values()) {
+      if (!isSame(job.observer, self)) continue;
+      ledger.takeOver(job, null);
+      ledger.addEvent(job, host.now(), "observer_left", {});
+    }
+  }
+
+  #noticeOthers(): void {
+    const version = this.#governor.ledger.versionOfOthers();
+    if (version !== this.#ledgerVersion) this.#readLedger();
+    this.#ledgerVersion = version;
+    const mustLook = this.#jobsOfOthers.size > 0 || this.#ledgerWatch === undefined;
+    if (mustLook) this.#standingBy ??= setInterval(() => this.standBy(), TAKEOVER_INTERVAL_MS);
+    else {
+      clearInterval(this.#standingBy);
+      this.#standingBy = undefined;
+    }
+  }
+
+  /** Forgets what others have closed, and holds the processes of what others have begun. */
+  #readLedger(): void {
+    const { ledger, self } = this.#governor;
+    const open = new Map(ledger.openJobs().map((job) => [job.key, job]));
+    for (const job of this.#observer.jobs().values()) {
+      if (!open.has(job.key)) this.#observer.forget(job);
+    }
+    this.#service.keepOnly(open);
+    const held = this.#observer.jobs();
+    for (const job of open.values()) {
+      if (!held.has(job.key) && !this.#seenEnds.has(job.key)) this.#hold(job);
+    }
+    this.#jobsOfOthers = new Map([...open].filter(([, { observer }]) => !isSame(observer, self)));
+  }
+
+  #hold(job: JobRecord): void {
+    const identity = job.state === "running" ? identityOf(job) : undefined;
+    if (!identity) return;
+    const hold = holdProcess(this.#governor.host, identity);
+    if (hold !== "gone") this.observe(job, hold.pidfd);
+  }
+
+  #isAlive(job: JobRecord): boolean {
+    const identity = identityOf(job);
+    return identity !== undefined && isAlive(this.#governor.host, identity);
+  }
+
+  #takeOverIfLeft(seen: JobRecord): void {
+    if (isObserved(this.#governor, seen)) return;
+    if (this.#seenEnds.has(seen.key) || this.#toldEnds.has(seen.key)) return;
+    // It is over, and the evidence of how is about to come.
+    if (this.#observer.jobs().has(seen.key) && !this.#isAlive(seen)) return;
+    if (repairJob(this.#governor, seen) !== "unobserved") return;
+    const job = this.#governor.ledger.job(seen.key);
+    if (job && this.#adopt(job) && !this.#observer.jobs().has(job.key)) this.#hold(job);
+  }
+
+  /** Makes this daemon the observer of a job that has none. Returns false when another one was faster. */
+  #adopt(job: JobRecord): boolean {
+    const { ledger, host, self } = this.#governor;
+    if (!ledger.takeOver(job, self)) return false;
+    this.#jobsOfOthers.delete(job.key);
+    ledger.addEvent(job, host.now(), "adopted", { observer_pid: self.pid });
+    this.#log(`Taking over job ${job.jobId} (PID ${job.pid}), which nobody observed`);
+    return true;
+  }
+
+  /**
+   * Closing a job takes milliseconds and can wait; a process that has just appeared cannot, for it may be gone by then.
+   * So ends are dealt with one at a time, whenever nothing else has been told.
+   */
+  #postponeEnd(job: JobRecord, ending: Ending): void {
+    this.#toldEnds.set(job.key, { job, ending });
+    setImmediate(() => this.#endTold(job.key));
+  }
+
+  #endTold(key: string): void {
+    const told = this.#toldEnds.get(key);
+    if (!told) return;
+    this.#toldEnds.delete(key);
+    this.#end(told.job, told.ending);
+  }
+
+  /** Closes a job, unless its own observer lives: that one was told too, perhaps more. */
+  #end(job: JobRecord, ending: Ending): void {
+    const current = this.#governor.ledger.job(job.key);
+    if (!current || current.state === "ended") {
+      this.#service.forget(job);
+      return;
+    }
+    if (!isSame(current.observer, this.#governor.self) && isObserved(this.#governor, current)) {
+      this.#seenEnds.set(job.key, ending);
+      return;
+    }
+    this.#seenEnds.delete(job.key);
+    const { result, isOurs, survivors } = closeJob(this.#governor, current, ending);
+    // Not before the result is on record: should this daemon die in between, the next one finds the end as we did.
+    this.#service.forget(job);
+    if (isOurs) this.#log(summaryLine(current, result));
+    if (survivors.length > 0) this.#log(survivorsLine(job, survivors));
+  }
+}
+
+function isSame(
+  a: { pid: number; startTicks: number } | null,
+  b: { pid: number; startTicks: number },
+): boolean {
+  return a !== null && a.pid === b.pid && a.startTicks === b.startTicks;
+}

@@ -1,0 +1,228 @@
+import { afterEach, expect } from "bun:test";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { pidfdsTellCodes } from "../../src/kernel/events/exitEvents.ts";
+import { closeFd, openPidfd } from "../../src/sys/pidfd.ts";
+import { StandInManager } from "../fixtures/standInManager.ts";
+import { FFRTMP, isRunning, lacksRoot, testIf, until, useSandbox } from "./sandbox.ts";
+
+const sandbox = useSandbox();
+const anyTest = testIf(undefined);
+const keepsRecords = await pidfdsTellCodes();
+const recordTest = testIf(
+  keepsRecords ? undefined : "pidfds of this kernel keep no exit record (Linux 6.15)",
+);
+const rootTest = testIf(lacksRoot());
+
+let manager: StandInManager | undefined;
+afterEach(() => {
+  manager?.close();
+  manager = undefined;
+});
+
+interface Service {
+  manager: StandInManager;
+  target: string;
+  start(...flags: string[]): Promise<Bun.Subprocess>;
+  log(): string;
+  /** Starts a workload that is found; it ends with a code once `end` is called. */
+  workload(code: number): Promise<{ pid: number; jobId: string; name: string; end(): Promise<void> }>;
+}
+
+function useService(): Service {
+  const box = sandbox();
+  const standIn = new StandInManager();
+  manager = standIn;
+  const path = box.path("watch.log");
+  const { name: target, path: program } = box.program("bash");
+  const log = () => (existsSync(path) ? readFileSync(path, "utf8") : "");
+  return {
+    manager: standIn,
+    target,
+    log,
+    async start(...flags) {
+      const ready = standIn.count("READY=1");
+      const watch = standIn.start([FFRTMP, "watch", "--target", target, ...flags], path, box.environment);
+      box.adopt(watch.pid);
+      await until("it is ready", () => {
+        if (watch.exitCode !== null) throw new Error(log());
+        return standIn.count("READY=1") > ready;
+      });
+      return watch;
+    },
+    async workload(code) {
+      const gate = box.path(`gate-${Bun.randomUUIDv7()}`);
+      const script = `while [ ! -e ${gate} ]; do sleep 0.02; done; exit ${code}`;
+      const { pid } = box.spawn([program, "-c", script], { stdout: "ignore", stderr: "ignore" });
+      const jobId = `auto-${target}-${pid}`;
+      const storedName = () => [...standIn.store.keys()].find((name) => name.startsWith(`${jobId}@`));
+      await until("its pidfd is stored", () => storedName() !== undefined);
+      const end = async () => {
+        writeFileSync(gate, "");
+        await until("it is gone", () => !existsSync(`/proc/${pid}`));
+      };
+      return { pid, jobId, name: storedName() as string, end };
+    },
+  };
+}
+
+async function killHard(watch: Bun.Subprocess): Promise<void> {
+  watch.kill("SIGKILL");
+  await watch.exited;
+}
+
+anyTest("the manager is told of the start, of life, of what is governed, and of the end", async () => {
+  const service = useService();
+  const watch = await service.start("--scan-interval", "100ms");
+  const { messages } = service.manager;
+  const { end, name } = await service.workload(0);
+  await until("the status counts it", () =>
+    messages.some((text) => /^STATUS=Governing 1 job; events: \w+, dropped: /.test(text)),
+  );
+  const beats = service.manager.count("WATCHDOG=1");
+  await until("it goes on telling that it lives", () => service.manager.count("WATCHDOG=1") > beats + 3);
+  await end();
+  await until("the manager holds nothing more", () => service.manager.store.size === 0);
+  expect(messages).toContain(`FDSTOREREMOVE=1\nFDNAME=${name}`);
+  await until(
+    "the status is right again",
+    () => messages.findLast((text) => text.startsWith("STATUS="))?.includes("0 jobs") ?? false,
+  );
+  watch.kill("SIGTERM");
+  expect(await watch.exited).toBe(0);
+  await until("the end is told", () => messages.at(-1) === "STOPPING=1");
+});
+
+anyTest("what the manager holds is the process itself, and it holds it only once", async () => {
+  const service = useService();
+  const watch = await service.start();
+  const { pid, name } = await service.workload(0);
+  const fd = service.manager.store.get(name);
+  expect(readFileSync(`/proc/self/fdinfo/${fd}`, "utf8")).toContain(`Pid:\t${pid}\n`);
+  await killHard(watch);
+  await service.start();
+  expect(service.manager.messages.filter((text) => text.startsWith("FDSTORE="))).toHaveLength(1);
+  expect(service.manager.store.get(name)).toBe(fd as number);
+});
+
+recordTest("the exit code of what ended while no daemon ran is known, and true", async () => {
+  const service = useService();
+  const watch = await service.start();
+  const seven = await service.workload(7);
+  const zero = await service.workload(0);
+  const killed = await service.workload(1);
+  await killHard(watch);
+  await seven.end();
+  await zero.end();
+  process.kill(killed.pid, "SIGKILL");
+  await until("it is gone", () => !existsSync(`/proc/${killed.pid}`));
+  await service.start();
+  for (const [{ jobId }, end] of [
+    [seven, { exit_code: 7, signal: null }],
+    [zero, { exit_code: 0, signal: null }],
+    [killed, { exit_code: null, signal: "SIGKILL" }],
+  ] as const) {
+    expect(await sandbox().resultOf(jobId)).toMatchObject({
+      ...end,
+      ending: "exited",
+      exit_evidence: "pidfd",
+    });
+  }
+  expect(service.log()).toMatch(new RegExp(`JOB ${seven.jobId} .* exit=7 `));
+  await until("nothing is held any more", () => service.manager.store.size === 0);
+  expect(sandbox().cgroups()).toEqual([]);
+});
+
+anyTest("what lives on is taken up again, and its end is told as if nothing had been", async () => {
+  const service = useService();
+  const first = await service.start();
+  const { jobId, pid, end } = await service.workload(5);
+  await killHard(first);
+  expect(isRunning(pid)).toBe(true);
+  const second = await service.start();
+  expect(await sandbox().json(["ps"])).toMatchObject([{ job_id: jobId, pid, observer_pid: second.pid }]);
+  expect(service.log()).toContain(`Taking over job ${jobId} (PID ${pid})`);
+  await end();
+  expect(await sandbox().resultOf(jobId)).toMatchObject({
+    ending: "exited",
+    ...(keepsRecords ? { exit_code: 5 } : {}),
+  });
+  await until("nothing is held any more", () => service.manager.store.size === 0);
+});
+
+rootTest("an end that nobody has collected yet is taken from the zombie, and by no guess", async () => {
+  const service = useService();
+  const watch = await service.start();
+  // perl does not collect its children unless told to.
+  const { path } = sandbox().program("bash");
+  const gate = sandbox().path("gate");
+  const child = `while [ ! -e ${gate} ]; do sleep 0.02; done; exit 9`;
+  const script = "my $pid = fork; exec { $ARGV[0] } @ARGV if !$pid; sleep 1000";
+  sandbox().spawn(["perl", "-e", script, path, "-c", child], { stdout: "ignore", stderr: "ignore" });
+  await until("its pidfd is stored", () => service.manager.store.size === 1);
+  const [name = ""] = service.manager.store.keys();
+  const jobId = name.split("@")[0] as string;
+  const { pid } = await sandbox().json(["inspect", jobId]);
+  await killHard(watch);
+  writeFileSync(gate, "");
+  await until("it has ended", () => !isRunning(pid));
+  await service.start();
+  expect(await sandbox().resultOf(jobId)).toMatchObject({ exit_code: 9, exit_evidence: "proc-stat" });
+});
+
+anyTest("a descriptor that is another process's is not believed, whatever its name", async () => {
+  const service = useService();
+  const watch = await service.start();
+  const { jobId, name, end } = await service.workload(3);
+  await killHard(watch);
+  await end();
+  const stranger = sandbox().spawn(["sleep", "1000"]);
+  closeFd(service.manager.store.get(name) as number);
+  service.manager.store.set(name, openPidfd(stranger.pid));
+  await service.start();
+  expect(await sandbox().resultOf(jobId)).toMatchObject({
+    ending: "unobserved",
+    exit_code: null,
+    exit_evidence: null,
+  });
+  expect(isRunning(stranger.pid)).toBe(true);
+  await until("it is given back", () => service.manager.store.size === 0);
+});
+
+anyTest("descriptors that are none of a job's are given back", async () => {
+  const service = useService();
+  const pidfd = openPidfd(process.pid);
+  service.manager.store.set("stored", pidfd);
+  service.manager.store.set(`gone@${Bun.randomUUIDv7()}`, openPidfd(process.pid));
+  const watch = await service.start();
+  await until("both are given back", () => service.manager.store.size === 0);
+  expect(watch.exitCode).toBeNull();
+  const shown = Array.from(
+    new Bun.Glob("*").scanSync({ cwd: `/proc/${watch.pid}/fdinfo`, onlyFiles: false }),
+    (fd) => readFileSync(`/proc/${watch.pid}/fdinfo/${fd}`, "utf8"),
+  );
+  expect(shown.length).toBeGreaterThan(3);
+  expect(shown.filter((text) => text.includes(`Pid:\t${process.pid}\n`))).toEqual([]);
+});
+
+anyTest("a job that is released is held no more", async () => {
+  const service = useService();
+  await service.start();
+  const { jobId } = await service.workload(0);
+  expect((await sandbox().run(["detach", jobId])).code).toBe(0);
+  await until("it is given back", () => service.manager.store.size === 0);
+});
+
+anyTest("a manager that is gone changes nothing for the daemon", async () => {
+  const service = useService();
+  const watch = await service.start("--scan-interval", "100ms");
+  const { jobId, end } = await service.workload(0);
+  service.manager.close();
+  manager = undefined;
+  await until("it is said, once", () =>
+    service.log().includes("the service manager cannot be told anything"),
+  );
+  await end();
+  expect(await sandbox().resultOf(jobId)).toMatchObject({ ending: "exited" });
+  expect(watch.exitCode).toBeNull();
+  expect(service.log().match(/the service manager cannot/g)).toHaveLength(1);
+});

@@ -1,0 +1,82 @@
+import { expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { lacksCommand, testIf } from "../live/sandbox.ts";
+
+const UNIT = join(import.meta.dir, "../../packaging/systemd/ffrtmp-watch.service");
+const analyzeTest = testIf(lacksCommand("systemd-analyze"));
+const MOST_EXPOSURE = 4.0;
+
+interface Finding {
+  name: string;
+  /** Absent or null where the setting is as strict as it can be. */
+  exposure?: string | null;
+}
+
+function analyze(...flags: string[]): { exitCode: number; text: string } {
+  const cmd = ["systemd-analyze", "security", "--offline=yes", "--no-pager", ...flags, UNIT];
+  const { exitCode, stdout } = Bun.spawnSync(cmd, { env: { ...process.env, SYSTEMD_COLORS: "0" } });
+  return { exitCode, text: stdout.toString() };
+}
+
+/** The comment above each setting, or above the group of settings that it stands in. */
+function readComments(): { setting: string; value: string; comment: string }[] {
+  const settings: { setting: string; value: string; comment: string }[] = [];
+  let comment: string[] = [];
+  let isInComment = false;
+  for (const line of readFileSync(UNIT, "utf8").split("\n")) {
+    if (line.startsWith("#")) {
+      comment = isInComment ? [...comment, line] : [line];
+      isInComment = true;
+      continue;
+    }
+    isInComment = false;
+    const [setting = "", ...value] = line.split("=");
+    if (line.includes("=")) settings.push({ setting, value: value.join("="), comment: comment.join(" ") });
+    else comment = [];
+  }
+  return settings;
+}
+
+analyzeTest(`the daemon's exposure is at most ${MOST_EXPOSURE} as systemd-analyze judges it`, () => {
+  const { exitCode, text } = analyze(`--threshold=${MOST_EXPOSURE * 10}`);
+  const exposure = Number(/exposure level for \S+: ([\d.]+)/.exec(text)?.[1]);
+  expect(exposure).toBeLessThanOrEqual(MOST_EXPOSURE);
+  expect(exitCode).toBe(0);
+});
+
+analyzeTest("what is not as strict as it could be is explained in the unit itself", () => {
+  const findings = JSON.parse(analyze("--json=short").text) as Finding[];
+  const exposed = findings.filter(({ exposure }) => exposure).map(({ name }) => name);
+  expect(exposed.length).toBeGreaterThan(5);
+  const settings = readComments();
+  const unexplained = exposed.filter((name) => {
+    const [setting = ""] = name.split("=");
+    return !settings.some(
+      (one) => one.comment.length > 40 && (one.setting === setting || one.comment.includes(`${setting}=`)),
+    );
+  });
+  expect(unexplained).toEqual([]);
+});
+
+test("each capability that it keeps is explained, and those to signal and to trace are not among them", () => {
+  const kept = readComments().filter(({ setting }) => setting === "CapabilityBoundingSet");
+  expect(kept).toHaveLength(1);
+  for (const { value, comment } of kept) {
+    for (const capability of value.split(" ")) expect(comment).toContain(`${capability}: `);
+    expect(value).not.toMatch(/CAP_(KILL|SYS_PTRACE|SYS_ADMIN)/);
+  }
+});
+
+test("no call that signals, traces or reaches into others passes the filter, but tgkill, which the runtime needs", () => {
+  const denied = readComments()
+    .filter(({ setting, value }) => setting === "SystemCallFilter" && value.startsWith("~"))
+    .flatMap(({ value }) => value.slice(1).split(" "));
+  for (const call of [
+    ...["kill", "tkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_send_signal"],
+    ...["ptrace", "process_vm_readv", "process_vm_writev", "process_madvise", "pidfd_getfd"],
+  ]) {
+    expect(denied).toContain(call);
+  }
+  expect(denied).not.toContain("tgkill");
+});

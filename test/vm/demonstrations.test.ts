@@ -1,0 +1,67 @@
+import { expect } from "bun:test";
+import { resolve } from "node:path";
+import { FFRTMP } from "../live/sandbox.ts";
+import { vmTest } from "./insideVm.ts";
+
+const SCRIPT = resolve(import.meta.dir, "../../scripts/test_non_owning_governance.sh");
+/** A kernel under emulation encodes a tenth of what the processor below it does. */
+const ENVIRONMENT = { FFRTMP_EXECUTABLE: FFRTMP, FFRTMP_DEMO_SECONDS: "4" };
+
+vmTest("the four demonstrations hold in a session", async () => {
+  expectAllTrue(await outputOf([SCRIPT], ENVIRONMENT));
+});
+
+vmTest(
+  "the four demonstrations hold in a service, while systemd reloads and restarts what is around it",
+  async () => {
+    const settings = Object.entries(ENVIRONMENT).map(([name, value]) => `--setenv=${name}=${value}`);
+    const unit = `ffrtmp-test-demonstrations-${process.pid}`;
+    const demonstrations = outputOf([
+      "systemd-run",
+      "--quiet",
+      "--pipe",
+      "--unit",
+      unit,
+      ...settings,
+      SCRIPT,
+    ]);
+    let isOver = false;
+    void demonstrations.finally(() => {
+      isOver = true;
+    });
+    let rounds = 0;
+    while (!isOver) {
+      for (const words of [
+        ["daemon-reload"],
+        ["restart", "cron.service"],
+        ["restart", "systemd-logind.service"],
+        ["daemon-reexec"],
+      ])
+        await outputOf(["systemctl", ...words]);
+      rounds++;
+      await Bun.sleep(1000);
+    }
+    expectAllTrue(await demonstrations);
+    console.log(`systemd reloaded, restarted cron and logind, and re-executed itself: ${rounds} times`);
+  },
+);
+
+function expectAllTrue(output: string): void {
+  const untrue = output.split("\n").filter((line) => line.includes("NOT TRUE"));
+  expect(untrue).toEqual([]);
+  expect(output).toMatch(/^27 checks, 0 not true$/m);
+}
+
+/** What a command prints; fails with it when the command does. */
+async function outputOf(command: string[], environment: Record<string, string> = {}): Promise<string> {
+  const child = Bun.spawn(command, {
+    env: { ...process.env, ...environment },
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const [output, complaints] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
+  if (child.exitCode !== 0)
+    throw new Error(`${command.join(" ")} ended with ${child.exitCode}:\n${output}\n${complaints}`);
+  return output;
+}

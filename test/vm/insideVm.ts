@@ -1,0 +1,12 @@
+import { readFileSync } from "node:fs";
+import { testIf } from "../live/sandbox.ts";
+
+/** Why a test that takes systemd and the whole of cgroup v2 cannot be tried here; `undefined` in our virtual machine. */
+function lacksVm(): string | undefined {
+  if (process.env["FFRTMP_VM"] === undefined) return "needs the virtual machine: scripts/vm.sh test";
+  const init = readFileSync("/proc/1/comm", "utf8").trim();
+  return init === "systemd" ? undefined : `needs systemd, and PID 1 is ${init}`;
+}
+
+/** A test that may do to its machine what it likes: units, users and cgroups are its own. */
+export const vmTest = testIf(lacksVm());

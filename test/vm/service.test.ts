@@ -1,0 +1,183 @@
+import { afterAll, beforeAll, expect, setDefaultTimeout } from "bun:test";
+import { existsSync, readFileSync } from "node:fs";
+import { pidfdsTellCodes } from "../../src/kernel/events/exitEvents.ts";
+import { isRunning, testIf, until } from "../live/sandbox.ts";
+import { statusField, WatchService, type Workload } from "./watchService.ts";
+
+const isMachine = process.env["FFRTMP_VM"] !== undefined;
+const vmTest = testIf(isMachine ? undefined : "the service under systemd: scripts/vm.sh test");
+setDefaultTimeout(300_000);
+
+const JOBS = 20;
+const CAP_KILL = 5n;
+const CAP_SYS_PTRACE = 19n;
+const keepsRecords = isMachine && (await pidfdsTellCodes());
+const service = new WatchService();
+const jobs: Workload[] = [];
+
+/** Small enough for twenty at once on an emulated processor, and without an end. */
+const TRANSCODE = [
+  ...["ffmpeg", "-nostdin", "-loglevel", "error", "-re"],
+  ...["-f", "lavfi", "-i", "testsrc=size=32x32:rate=1", "-f", "null", "-"],
+];
+
+beforeAll(async () => {
+  if (isMachine) await service.install("--nice 5 --oom-score-adj -100 --scan-interval 1s");
+});
+afterAll(async () => {
+  if (isMachine) await service.remove();
+});
+
+const jobIdOf = ({ pid }: Workload) => `auto-ffmpeg-${pid}`;
+
+async function expectAllGoverned(watch: number): Promise<void> {
+  for (const { pid, startTicks } of jobs) expect(isRunning(pid, startTicks)).toBe(true);
+  await until("every job is observed by the daemon", async () => {
+    const rows = (await service.json("ps")) as { pid: number; observer_pid: number | null }[];
+    return jobs.every(({ pid }) => rows.some((row) => row.pid === pid && row.observer_pid === watch));
+  });
+  expect((await service.json("history")) as unknown[]).toEqual([]);
+  expect(Number(await service.property("NFileDescriptorStore"))).toBe(jobs.length);
+  for (const { pid } of jobs)
+    expect(readFileSync(`/proc/${pid}/cgroup`, "utf8")).toContain(`-${jobIdOf({ pid } as Workload)}`);
+}
+
+vmTest("the service starts inside its sandbox, with no power to signal or to trace", async () => {
+  await service.systemctl("start");
+  const pid = await service.mainPid();
+  expect(await service.property("ActiveState")).toBe("active");
+  expect(await service.property("StatusText")).toMatch(/^Governing 0 jobs; events: connector, dropped: 0/);
+  expect(statusField(pid, "NoNewPrivs")).toBe("1");
+  expect(statusField(pid, "Seccomp")).toBe("2");
+  const capabilities = BigInt(`0x${statusField(pid, "CapEff")}`);
+  for (const capability of [CAP_KILL, CAP_SYS_PTRACE]) expect((capabilities >> capability) & 1n).toBe(0n);
+  expect(readFileSync(`/proc/${pid}/oom_score_adj`, "utf8").trim()).toBe("-900");
+  const journal = await service.journal();
+  expect(journal).toContain("ledger: /var/lib/ffrtmp/ledger.db");
+  expect(journal).not.toMatch(/cannot give up|ffrtmp: /);
+});
+
+vmTest(`${JOBS} transcodes of two users are found, governed and held`, async () => {
+  for (let index = 0; index < JOBS; index++) {
+    jobs.push(await service.workload(`job-${index}`, index % 2 === 0 ? "root" : "ffuser", TRANSCODE));
+  }
+  await until("all are governed", async () => (await service.json("ps")).length === JOBS);
+  await expectAllGoverned(await service.mainPid());
+  for (const job of jobs) {
+    const { limits } = await service.json("inspect", jobIdOf(job));
+    expect(limits).toMatchObject([
+      { limit: "nice", outcome: "applied", actual: "5" },
+      { limit: "oom_score_adj", outcome: "applied", actual: "-100" },
+    ]);
+  }
+  await until("the status counts them", async () =>
+    (await service.property("StatusText")).startsWith(`Governing ${JOBS} jobs;`),
+  );
+});
+
+vmTest("systemctl restart leaves every job running and governed", async () => {
+  const before = await service.mainPid();
+  await service.systemctl("restart");
+  await expectAllGoverned(await service.anotherThan(before));
+});
+
+vmTest("SIGKILL of the daemon leaves every job running, and the next one governs them", async () => {
+  const before = await service.mainPid();
+  process.kill(before, "SIGKILL");
+  await expectAllGoverned(await service.anotherThan(before));
+});
+
+vmTest("an upgrade of the executable leaves every job running and governed", async () => {
+  const before = await service.mainPid();
+  service.replaceExecutable();
+  await service.systemctl("restart");
+  const after = await service.anotherThan(before);
+  expect(readFileSync(`/proc/${after}/maps`, "utf8")).not.toContain("/usr/bin/ffrtmp (deleted)");
+  await expectAllGoverned(after);
+});
+
+vmTest("a daemon that hangs is replaced, and every job goes on", async () => {
+  await service.setting("WatchdogSec", "5");
+  await service.systemctl("restart");
+  const before = await service.mainPid();
+  await expectAllGoverned(before);
+  process.kill(before, "SIGSTOP");
+  await expectAllGoverned(await service.anotherThan(before));
+  expect(await service.journal()).toContain("Watchdog timeout");
+  await service.setting("WatchdogSec", "60");
+});
+
+vmTest("what ends while the daemon is down is recorded as far as this kernel can tell", async () => {
+  await service.setting("RestartSec", "20");
+  const before = await service.mainPid();
+  process.kill(before, "SIGKILL");
+  await until("systemd knows", async () => (await service.property("SubState")) === "auto-restart");
+  const [first, second] = jobs.splice(0, 2) as [Workload, Workload];
+  process.kill(first.pid, "SIGINT");
+  process.kill(second.pid, "SIGKILL");
+  for (const { pid } of [first, second]) await until("it is gone", () => !existsSync(`/proc/${pid}`));
+  expect(await service.mainPid()).toBe(0);
+  await service.setting("RestartSec", "1");
+  const after = await service.anotherThan(before);
+  const results = [await service.resultOf(jobIdOf(first)), await service.resultOf(jobIdOf(second))];
+  if (keepsRecords) {
+    expect(results).toMatchObject([
+      { ending: "exited", exit_code: 255, signal: null, exit_evidence: "pidfd" },
+      { ending: "exited", exit_code: null, signal: "SIGKILL", exit_evidence: "pidfd" },
+    ]);
+  } else {
+    for (const result of results) {
+      expect(result).toMatchObject({
+        ending: "unobserved",
+        exit_code: null,
+        signal: null,
+        exit_evidence: null,
+      });
+      expect(result.exit_unknown_because).toContain("pidfds of this kernel keep no exit record");
+    }
+  }
+  await until(
+    "they are held no more",
+    async () => Number(await service.property("NFileDescriptorStore")) === jobs.length,
+  );
+  expect(await service.mainPid()).toBe(after);
+});
+
+vmTest("what ends under the daemon is recorded with its code, and is held no more", async () => {
+  const [job] = jobs.splice(0, 1) as [Workload];
+  process.kill(job.pid, "SIGINT");
+  expect(await service.resultOf(jobIdOf(job))).toMatchObject({ ending: "exited", exit_code: 255 });
+  await until(
+    "it is held no more",
+    async () => Number(await service.property("NFileDescriptorStore")) === jobs.length,
+  );
+});
+
+vmTest(
+  "systemctl stop leaves every job running under its limits, and a later start governs them again",
+  async () => {
+    await service.systemctl("stop");
+    for (const { pid, startTicks } of jobs) expect(isRunning(pid, startTicks)).toBe(true);
+    expect(await service.property("Result")).toBe("success");
+    await service.systemctl("start");
+    const watch = await service.mainPid();
+    await until("every job is observed by the daemon", async () => {
+      const rows = (await service.json("ps")) as { observer_pid: number | null }[];
+      return rows.length === jobs.length && rows.every((row) => row.observer_pid === watch);
+    });
+    expect(Number(await service.property("NFileDescriptorStore"))).toBe(jobs.length);
+  },
+);
+
+vmTest("a transcode below a user's own service manager is governed there too", async () => {
+  const pid = await service.delegatedWorkload("delegated", "ffuser", TRANSCODE);
+  await until("it is governed", async () =>
+    ((await service.json("ps")) as { pid: number }[]).some((row) => row.pid === pid),
+  );
+  const path = readFileSync(`/proc/${pid}/cgroup`, "utf8");
+  expect(path).toMatch(new RegExp(`/user@1000\\.service/.*-auto-ffmpeg-${pid}$`, "m"));
+  const { limits } = await service.json("inspect", `auto-ffmpeg-${pid}`);
+  expect(limits).toMatchObject([{ outcome: "applied" }, { outcome: "applied" }]);
+  process.kill(pid, "SIGKILL");
+  expect(await service.resultOf(`auto-ffmpeg-${pid}`)).toMatchObject({ signal: "SIGKILL" });
+});
