@@ -118,7 +118,8 @@ function checkGovernable(governor: Governor, pid: number): ProcStat {
   return stat;
 }
 
-function planCgroup(governor: Governor, pid: number, wishes: JobWishes): JobCgroup {
+/** Where the job of a running process would lie. Writes nothing. */
+export function planCgroup(governor: Governor, pid: number, wishes: JobWishes): JobCgroup {
   const { host, hierarchies, state } = governor;
   const membership = readMembership(host, pid);
   const paths = membership === "gone" ? new Map() : membership;

@@ -1,3 +1,4 @@
+import type { Placement } from "../kernel/cgroup/placement.ts";
 import type { Limits } from "../kernel/limits.ts";
 import type { Condition } from "./conditions.ts";
 import type { ProcessFacts } from "./facts.ts";
@@ -7,7 +8,6 @@ import {
   type LimitLayer,
   mergeLayers,
   NO_LIMITS,
-  type PlacementChoice,
   type Policy,
   type Rule,
 } from "./policy.ts";
@@ -24,7 +24,7 @@ export type Decision =
       tenant: string | undefined;
       labels: Readonly<Record<string, string>>;
       intent: string | undefined;
-      placement: PlacementChoice | undefined;
+      placement: Placement | undefined;
     }
   | {
       govern: false;

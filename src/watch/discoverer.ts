@@ -91,6 +91,7 @@ export class Discoverer {
   }
 }
 
-function autoJobId(target: string, pid: number): string {
+/** What `watch` calls the job of a process. */
+export function autoJobId(target: string, pid: number): string {
   return `auto-${target.replace(/[^A-Za-z0-9._-]/g, "_").slice(0, 80)}-${pid}`;
 }

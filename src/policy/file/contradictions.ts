@@ -1,3 +1,4 @@
+import { faultInTenant } from "../tenant.ts";
 import type { PolicyFault } from "./fault.ts";
 import type { Path, Source } from "./source.ts";
 
@@ -23,9 +24,15 @@ export function findContradictions(source: Source): PolicyFault[] {
   }
   for (const [name, totals] of Object.entries(mapping(root["tenants"]))) {
     checkLimits(totals, ["tenants", name]);
-    if (name !== "" && name.isWellFormed() && !name.includes("\ufffd")) continue;
+    const because = faultInTenant(name);
+    if (because === undefined) continue;
     faults.push(
-      source.fault(["tenants", name], "key", "is no name of a tenant", "a name, or * for all others"),
+      source.fault(
+        ["tenants", name],
+        "key",
+        `is no name of a tenant: ${because}`,
+        "a name, or * for all others",
+      ),
     );
   }
   faults.push(...contradictionsOfRules(source, list(root["rules"]), checkLimits));

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { PLACEMENTS } from "../../kernel/cgroup/placement.ts";
 import { ValueFault } from "./fault.ts";
 import {
   anyNumber,
@@ -80,7 +81,7 @@ const rule = z.strictObject({
   labels: z.record(z.string(), word).nullish(),
   intent: word.optional(),
   placement: z
-    .enum(["auto", "in-place", "nested", "scope"], { error: "auto, in-place, nested or scope" })
+    .enum(PLACEMENTS, { error: "auto, in-place, nested or scope" })
     .meta({ description: "where the job's cgroup is to lie" })
     .optional(),
 });
@@ -106,6 +107,7 @@ export type RuleWords = NonNullable<PolicyWords["rules"]>[number];
 export function toJsonSchema(): Record<string, unknown> {
   const schema = z.toJSONSchema(policySchema, {
     io: "input",
+    reused: "ref",
     override({ zodSchema, jsonSchema }) {
       const item = SHORT_LISTS.get(zodSchema);
       if (item === undefined) return;

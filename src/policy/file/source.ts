@@ -193,7 +193,7 @@ function rangeOf(node: unknown): Range | undefined {
 }
 
 /** `["rules", 2, "limits"]` → `rules[2].limits`. */
-export function keyText(path: Path): string {
+function keyText(path: Path): string {
   return path
     .map((part, index) =>
       typeof part === "number" ? `[${part}]` : `${index === 0 ? "" : "."}${String(part)}`,

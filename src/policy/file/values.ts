@@ -18,7 +18,7 @@ const SMALLEST_MEMORY_BYTES = MEBIBYTE;
  * Bytes: `K`, `M`, `G`, `T` and `KiB`, `MiB`, … count in 1024, as the kernel does; `kB`, `MB`, `GB`, `TB` in 1000.
  * A bare number counts in `unitBytes`.
  */
-export function parseBytes(value: string | number, unitBytes: number): number {
+function parseBytes(value: string | number, unitBytes: number): number {
   const match = /^(\d+(?:\.\d+)?) ?(?:B|([KMGTkmgt])(iB|B)?)?$/.exec(String(value).trim());
   if (!match) throw new ValueFault("is no size");
   const [text, number, letter, suffix] = match as unknown as [string, string, string?, string?];
