@@ -1,7 +1,6 @@
 import { chmodSync, mkdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { locateState } from "../../src/ledger/location.ts";
-import { readCommandTree } from "../generate/commandTree.ts";
 import { commonFiles, compress, type Layout, listUnits, readText, type Tree, writeTree } from "./files.ts";
 import type { Platform } from "./platform.ts";
 import { run } from "./run.ts";
@@ -43,7 +42,7 @@ export function buildDeb(release: Release, platform: Platform, options: DebOptio
 
   const data = commonFiles(release, LAYOUT, executable);
   data.set(POLICY, "packaging/policy.yaml");
-  data.set(FLAGS, Buffer.from(flagsOfTheService()));
+  data.set(FLAGS, "packaging/default");
   data.set("usr/share/lintian/overrides/ffrtmp", "packaging/debian/lintian-overrides");
   data.set(join(LAYOUT.documents, "changelog.gz"), compress(readText("CHANGELOG.md")));
   data.set(join(LAYOUT.documents, "changelog.Debian.gz"), compress(changelog(release, version)));
@@ -76,15 +75,6 @@ export function buildDeb(release: Release, platform: Platform, options: DebOptio
   });
   rmSync(stage, { recursive: true });
   return deb;
-}
-
-/** The unit reads this file. It names the policy as soon as `watch` can take one. */
-function flagsOfTheService(): string {
-  const watch = readCommandTree().commands.find(({ words }) => words.at(-1) === "watch");
-  const takesPolicy = watch?.options.some(({ long }) => long === "--watch-config");
-  return `# Flags of the "ffrtmp watch" that systemd starts: ffrtmp-watch(1).
-FFRTMP_WATCH_FLAGS="${takesPolicy ? `--watch-config /${POLICY}` : ""}"
-`;
 }
 
 /** `@NAME@` becomes its value; throws for a name that has none. */
