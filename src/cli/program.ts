@@ -6,7 +6,6 @@ import { addLimitOptions } from "./limitOptions.ts";
 import { printErr, printOut } from "./render/messages.ts";
 import { parseCommandName, parseDuration, parseInteger, parsePid, parseSize } from "./values.ts";
 
-const USUAL_SCAN_INTERVAL_MS = 5000;
 const LEAST_SCAN_INTERVAL_MS = 100;
 const USUAL_EVENT_BUFFER_BYTES = 8 * 1024 * 1024;
 const LEAST_EVENT_BUFFER_BYTES = 4096;
@@ -53,9 +52,14 @@ const COMMANDS: Record<string, CommandDefinition> = {
     define: (command) =>
       addStateOption(addLimitOptions(command))
         .addOption(
-          new Option("--scan-interval <time>", "time between two looks at all processes")
-            .argParser((text) => parseDuration(text, LEAST_SCAN_INTERVAL_MS))
-            .default(USUAL_SCAN_INTERVAL_MS, "5s"),
+          new Option(
+            "--scan-interval <time>",
+            "time between two looks at all processes (default: the policy's, or 5s)",
+          ).argParser((text) => parseDuration(text, LEAST_SCAN_INTERVAL_MS)),
+        )
+        .option(
+          "--watch-config <file>",
+          "policy: what to govern and how (default: /etc/ffrtmp/policy.yaml, when there are neither targets nor limits here)",
         )
         .option(
           "--target <name>",
