@@ -173,9 +173,14 @@ function codeOf(character: string): number {
   return character.codePointAt(0) as number;
 }
 
-/** Without empty components: `/a//b/` is `/a/b`. */
+let lastSplit: { path: string; parts: string[] } = { path: "", parts: [] };
+
+/** Without empty components: `/a//b/` is `/a/b`. Keeps the last one: a path is compared with one pattern after another. */
 function splitPath(path: string): string[] {
-  return path.split("/").filter((part) => part !== "" && part !== ".");
+  if (path !== lastSplit.path) {
+    lastSplit = { path, parts: path.split("/").filter((part) => part !== "" && part !== ".") };
+  }
+  return lastSplit.parts;
 }
 
 function splitAt<T>(items: T[], isSeparator: (item: T) => boolean): T[][] {
