@@ -142,6 +142,12 @@ function matchTexts(runs: string[], text: string): boolean {
 }
 
 function matchComponents(runs: Pattern[][], components: string[]): boolean {
+  // Most paths differ in a plain word, which is compared sooner than a pattern.
+  const first = runs[0] as Pattern[];
+  for (let at = 0; at < first.length; at++) {
+    const literal = first[at]?.literal;
+    if (literal !== undefined && literal !== components[at]) return false;
+  }
   return matchSequence(runs, components, (pattern, component) => pattern.matches(component));
 }
 
