@@ -1,5 +1,6 @@
-import { type Command, InvalidArgumentError } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { faultInJobId, type JobWishes } from "../govern/job.ts";
+import { PLACEMENTS, type Placement } from "../kernel/cgroup/placement.ts";
 import { addLimitOptions, type LimitFlags, limitsFrom } from "./limitOptions.ts";
 
 export interface StateFlags {
@@ -11,6 +12,7 @@ export interface JobFlags extends LimitFlags, StateFlags {
   slaEligible?: boolean;
   intent?: string;
   json?: boolean;
+  placement?: Placement;
 }
 
 /** What `run` and `attach` share. */
@@ -21,6 +23,15 @@ export function addJobOptions(command: Command): Command {
     .option("--intent <word>", "what the job is for, kept with its result")
     .option("--json", "print the result as JSON when the job ends");
   return addStateOption(command);
+}
+
+/** For processes that run already; what `run` starts has its place by birth. */
+export function addPlacementOption(command: Command): Command {
+  return command.addOption(
+    new Option("--placement <where>", "in its own cgroup, nested below it, or a scope of its own (cgroup v2)")
+      .choices(PLACEMENTS)
+      .default("auto" satisfies Placement),
+  );
 }
 
 export function addStateOption(command: Command): Command {
@@ -38,6 +49,7 @@ export function wishesFrom(flags: JobFlags, jobId: string): JobWishes {
     slaEligible: flags.slaEligible ?? false,
     tenant: null,
     labels: {},
+    ...(flags.placement === undefined ? {} : { placement: flags.placement }),
   };
 }
 

@@ -1,7 +1,7 @@
 import { Command, Option } from "commander";
 import { version } from "../../package.json";
 import type { EventChoice } from "../kernel/events/bestEvents.ts";
-import { addJobOptions, addStateOption } from "./jobOptions.ts";
+import { addJobOptions, addPlacementOption, addStateOption } from "./jobOptions.ts";
 import { addLimitOptions } from "./limitOptions.ts";
 import { printErr, printOut } from "./render/messages.ts";
 import { parseCommandName, parseDuration, parseInteger, parsePid, parseSize } from "./values.ts";
@@ -39,7 +39,8 @@ const COMMANDS: Record<string, CommandDefinition> = {
   },
   attach: {
     description: "govern a running process and its descendants, observe until it ends",
-    define: (command) => addJobOptions(command).requiredOption("-p, --pid <pid>", "the process", parsePid),
+    define: (command) =>
+      addPlacementOption(addJobOptions(command)).requiredOption("-p, --pid <pid>", "the process", parsePid),
     load: async () => (await import("./attach.ts")).attach,
   },
   detach: {
@@ -50,7 +51,7 @@ const COMMANDS: Record<string, CommandDefinition> = {
   watch: {
     description: "find workloads, govern and observe them, for ever",
     define: (command) =>
-      addStateOption(addLimitOptions(command))
+      addPlacementOption(addStateOption(addLimitOptions(command)))
         .addOption(
           new Option(
             "--scan-interval <time>",

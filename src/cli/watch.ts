@@ -1,5 +1,7 @@
 import type { Governor } from "../govern/governor.ts";
 import { Refusal } from "../govern/refusal.ts";
+import { probeSight } from "../govern/sight.ts";
+import type { Placement } from "../kernel/cgroup/placement.ts";
 import type { EventChoice } from "../kernel/events/bestEvents.ts";
 import { LIMIT_NAMES, wantedText } from "../kernel/limits.ts";
 import { listPids } from "../kernel/proc/table.ts";
@@ -25,6 +27,7 @@ export interface WatchFlags extends LimitFlags, StateFlags, PolicyFlags {
   events: EventChoice;
   /** Bytes. */
   eventBuffer: number;
+  placement: Placement;
   once?: boolean;
   dryRun?: boolean;
 }
@@ -47,7 +50,11 @@ export async function watch(flags: WatchFlags): Promise<number> {
     scanIntervalMs: flags.scanInterval,
     eventChoice: flags.events,
     eventBufferBytes: flags.eventBuffer,
+    placement: flags.placement,
   };
+  for (const { works, found, cost } of probeSight(governor)) {
+    if (!works) log(`Not all is in sight: ${found}. So: ${cost}`);
+  }
   daemon = await WatchDaemon.begin(governor, options, keeper, service, log);
   giveUpSignalsAloud();
   service.ready();

@@ -1,8 +1,9 @@
-import { readMembership } from "../kernel/cgroup/hierarchies.ts";
+import { type Membership, readMembership } from "../kernel/cgroup/hierarchies.ts";
 import type { JobCgroup } from "../kernel/cgroup/jobCgroup.ts";
 import { createJobCgroup, GroupInUse } from "../kernel/cgroup/makeJobCgroup.ts";
 import { planJobCgroup, storeJobCgroup } from "../kernel/cgroup/planJobCgroup.ts";
 import { readProcFile } from "../kernel/host.ts";
+import { isInOwnNamespace } from "../kernel/namespaces.ts";
 import type { ProcessIdentity } from "../kernel/proc/identity.ts";
 import { hasEnded, type ProcStat, readStat } from "../kernel/proc/stat.ts";
 import { readArguments, readOwner, readWorkingDirectory } from "../kernel/proc/table.ts";
@@ -14,6 +15,8 @@ import type { Governor } from "./governor.ts";
 import { governTree } from "./governTree.ts";
 import { holdProcess } from "./hold.ts";
 import { groupName, isGovernedPath, type JobWishes, newJob } from "./job.ts";
+import { openScope } from "./ownScope.ts";
+import { jobAround, planPlace } from "./place.ts";
 import { Refusal } from "./refusal.ts";
 import { groupOf } from "./tenants.ts";
 
@@ -57,7 +60,7 @@ function governHeld(
 ): JobRecord {
   const { host, ledger, bootId } = governor;
   const { pid, startTicks } = stat;
-  const cgroup = planCgroup(governor, pid, wishes);
+  const { cgroup, scope } = planAttached(governor, pid, wishes);
   const job = newJob(governor, mode, wishes, readArguments(host, pid));
   if (job.command.length === 0) job.command = [stat.comm];
   Object.assign(job, {
@@ -70,6 +73,7 @@ function governHeld(
   beginOnRecord(governor, job);
 
   try {
+    if (scope) openScope(governor, job, scope);
     createJobCgroup(cgroup);
   } catch (error) {
     closeJob(governor, job, endedUnknown("never_started", String(error)));
@@ -88,7 +92,15 @@ function governHeld(
 function checkGovernable(governor: Governor, pid: number): ProcStat {
   const { host, ledger } = governor;
   const stat = readStat(host, pid);
-  if (stat === "gone") throw new Refusal(`process ${pid} does not exist`, "see what runs: ps -e");
+  if (stat === "gone") {
+    const isPart = isInOwnNamespace(host, "pid");
+    throw new Refusal(
+      `process ${pid} does not exist`,
+      isPart
+        ? "a pid namespace of its own, as containers have, shows its own processes only, under PIDs of its own: ps -e"
+        : "see what runs: ps -e",
+    );
+  }
   const name = `process ${pid} (${stat.comm})`;
   if (pid === process.pid) throw new Refusal(`${name} is this ffrtmp itself`, "name the workload's PID");
   if (pid === 1) throw new Refusal(`${name} is init: a limit on it would be one on the whole machine`);
@@ -107,6 +119,8 @@ function checkGovernable(governor: Governor, pid: number): ProcStat {
     ledger.jobBeingStartedBy(governor.bootId, stat.ppid);
   if (known) throw governedAlready(name, known);
   const membership = readMembership(host, pid);
+  const around = membership === "gone" ? undefined : jobAround(governor, membership);
+  if (around) throw governedAlready(name, around);
   const governed = membership === "gone" ? undefined : [...membership.values()].find(isGovernedPath);
   if (governed !== undefined) {
     const part = governed.split("/").findLast(isGovernedPath);
@@ -118,18 +132,18 @@ function checkGovernable(governor: Governor, pid: number): ProcStat {
   return stat;
 }
 
-/** Where the job of a running process would lie. Writes nothing. */
-export function planCgroup(governor: Governor, pid: number, wishes: JobWishes): JobCgroup {
+/** Where the job of a running process would lie, and the scope that is to be made for it. Writes nothing. */
+export function planAttached(
+  governor: Governor,
+  pid: number,
+  wishes: JobWishes,
+): { cgroup: JobCgroup; scope: ReturnType<typeof planPlace>["scope"] } {
   const { host, hierarchies, state } = governor;
-  const membership = readMembership(host, pid);
-  const paths = membership === "gone" ? new Map() : membership;
+  const found = readMembership(host, pid);
+  const membership: Membership = found === "gone" ? new Map() : found;
+  const { place, scope } = planPlace(governor, pid, membership, wishes);
   const name = groupName(state.tag, wishes.jobId);
-  return planJobCgroup(
-    host.cgroupFs,
-    hierarchies,
-    paths,
-    name,
-    wishes.limits,
-    groupOf(state.tag, wishes.tenant),
-  );
+  const group = groupOf(state.tag, wishes.tenant);
+  const { limits } = wishes;
+  return { cgroup: planJobCgroup(host.cgroupFs, hierarchies, membership, name, limits, group, place), scope };
 }

@@ -1,9 +1,12 @@
+import { basename } from "node:path";
 import type { JobCgroup } from "../kernel/cgroup/jobCgroup.ts";
-import { removeJobCgroup } from "../kernel/cgroup/makeJobCgroup.ts";
+import { openOrigin, removeJobCgroup } from "../kernel/cgroup/makeJobCgroup.ts";
 import type { JobRecord } from "../ledger/records.ts";
+import { bequeathControllers } from "./bequeath.ts";
 import { closeJob, endedUnknown } from "./close.ts";
 import { scatterBack } from "./gather.ts";
 import type { Governor } from "./governor.ts";
+import { isOwnScope } from "./ownScope.ts";
 import { Refusal } from "./refusal.ts";
 import { restoreAttributes } from "./taskAttributes.ts";
 
@@ -12,7 +15,11 @@ export function detach(governor: Governor, job: JobRecord, cgroup: JobCgroup): v
   const { host, ledger } = governor;
   refuseOwnSubgroups(governor, cgroup, job);
   const restored = restoreAttributes(host, job.touched);
+  for (const directory of cgroup.directories) {
+    if (isOwnScope(basename(directory.origin))) openOrigin(cgroup, directory);
+  }
   const failures = [...restored.failures, ...scatterBack(host, cgroup)];
+  if (failures.length === 0) bequeathControllers(governor, job, cgroup);
   const left = failures.length > 0 ? [] : removeJobCgroup(cgroup);
   if (failures.length > 0 || left.length > 0) {
     ledger.addEvent(job, host.now(), "detach_failed", { failures, left });
@@ -27,7 +34,8 @@ export function detach(governor: Governor, job: JobRecord, cgroup: JobCgroup): v
 /** Cgroups that the workload made below ours could not go along: their processes would lose what those hold. */
 function refuseOwnSubgroups(governor: Governor, cgroup: JobCgroup, job: JobRecord): void {
   const { cgroupFs } = governor.host;
-  for (const { path } of cgroup.directories) {
+  for (const { path, placedAs } of cgroup.directories) {
+    if (placedAs === "in-place") continue;
     const [child] = cgroupFs.children(path);
     if (child === undefined) continue;
     throw new Refusal(

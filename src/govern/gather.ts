@@ -66,7 +66,9 @@ function moveIn(host: Host, cgroup: JobCgroup, pid: number, startTicks: number):
 }
 
 /** Moves everything in the job's cgroup back to where it came from. Returns what could not be moved. */
-export function scatterBack(host: Host, cgroup: JobCgroup): string[] {
+export function scatterBack(host: Host, job: JobCgroup): string[] {
+  // In place nothing was moved.
+  const cgroup = { ...job, directories: job.directories.filter(({ placedAs }) => placedAs !== "in-place") };
   for (let round = 0; round < MAX_ROUNDS; round++) {
     const members = listMembers(cgroup);
     if (members.length === 0) return [];

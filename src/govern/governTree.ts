@@ -1,4 +1,6 @@
+import { limitFilesOf, noteWritten, rememberHeld } from "../kernel/cgroup/heldBefore.ts";
 import { applyCgroupLimits, type JobCgroup } from "../kernel/cgroup/jobCgroup.ts";
+import { storeJobCgroup } from "../kernel/cgroup/planJobCgroup.ts";
 import { errnoOf, readProcFile } from "../kernel/host.ts";
 import type { LimitOutcome, Limits } from "../kernel/limits.ts";
 import type { ProcessIdentity } from "../kernel/proc/identity.ts";
@@ -26,7 +28,7 @@ export function governTree(
   const limits = limitsInForce(job);
   // The total first: a limit that is not tighter than it need not be written.
   const totals = applyTotal(governor, job, cgroup, total);
-  const applied = [...applyCgroupLimits(cgroup, limits), ...totals];
+  const applied = [...applyRemembering(governor, job, cgroup, limits), ...totals];
   const stat = readStat(host, root.pid);
   if (stat !== "gone") keepWeight(cgroup, limits, limits.nice ?? stat.nice);
   const charged = chargedElsewhere(governor, job, cgroup, root.pid, isFirst);
@@ -37,6 +39,24 @@ export function governTree(
   if (plan.touched.length > 0) ledger.change(job, { touched: [...job.touched, ...plan.touched] });
   const attributeOutcomes = changeAttributes(host, root.pid, limits, plan);
   job.outcomes = [...outcomes.map((outcome) => onlyNewMemory(outcome, charged)), ...attributeOutcomes];
+}
+
+/** What is written in place goes over somebody else's values: those are on record before. */
+function applyRemembering(
+  { host: { cgroupFs }, ledger }: Governor,
+  job: JobRecord,
+  cgroup: JobCgroup,
+  limits: Limits,
+): LimitOutcome[] {
+  const inPlace = cgroup.directories.filter(({ placedAs }) => placedAs === "in-place");
+  const isNew = inPlace.map(({ path, heldBefore }) =>
+    rememberHeld(cgroupFs, path, limitFilesOf(limits), heldBefore),
+  );
+  if (isNew.includes(true)) ledger.change(job, { cgroup: storeJobCgroup(cgroup) });
+  const outcomes = applyCgroupLimits(cgroup, limits);
+  for (const { path, heldBefore } of inPlace) noteWritten(cgroupFs, path, heldBefore);
+  if (inPlace.length > 0) ledger.change(job, { cgroup: storeJobCgroup(cgroup) });
+  return outcomes;
 }
 
 /**
@@ -50,6 +70,8 @@ function chargedElsewhere(
   pid: number,
   isFirst: boolean,
 ): string | undefined {
+  // In place all that it holds is charged there already.
+  if (directories.some(({ placedAs }) => placedAs === "in-place")) return undefined;
   if (directories.some(({ formerly }) => formerly !== undefined)) {
     return "what it held before it was regrouped stays charged to the cgroup above";
   }

@@ -1,4 +1,5 @@
 import { basename } from "node:path";
+import type { Placement } from "../kernel/cgroup/placement.ts";
 import type { Limits } from "../kernel/limits.ts";
 import type { JobMode, JobRecord } from "../ledger/records.ts";
 import { tenantPathName } from "../policy/tenant.ts";
@@ -13,6 +14,8 @@ export interface JobWishes {
   /** On whose account it runs; `null`: nobody's. */
   tenant: Tenant | null;
   labels: Record<string, string>;
+  /** Of the cgroup of a process that runs already; absent: `auto`. */
+  placement?: Placement;
 }
 
 /** Somebody whose jobs have limits together. */

@@ -12,7 +12,9 @@ const USUAL_WEIGHT = 100;
  */
 export function keepWeight(cgroup: JobCgroup, limits: Limits, nice: number): void {
   if (limits.cpuWeight !== undefined || nice === 0) return;
-  applyCgroupLimits(cgroup, { cpuWeight: weightOfNice(nice) });
+  // In place it still competes as before.
+  const directories = cgroup.directories.filter(({ placedAs }) => placedAs !== "in-place");
+  applyCgroupLimits({ ...cgroup, directories }, { cpuWeight: weightOfNice(nice) });
 }
 
 /** As cgroups count weight: 100 for nice 0, 1 for nice 19. */

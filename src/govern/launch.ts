@@ -13,6 +13,7 @@ import { planJobCgroup, storeJobCgroup } from "../kernel/cgroup/planJobCgroup.ts
 import { errnoOf } from "../kernel/host.ts";
 import { type LimitOutcome, type Limits, refusedInstead } from "../kernel/limits.ts";
 import { readIdentity } from "../kernel/proc/identity.ts";
+import type { ScopePlan } from "../kernel/systemd/scope.ts";
 import type { JobRecord } from "../ledger/records.ts";
 import { signalNumber } from "../sys/waitStatus.ts";
 import { beginOnRecord, groupInUse } from "./begin.ts";
@@ -22,6 +23,7 @@ import type { Governor } from "./governor.ts";
 import { restoreFileLimit, type StdioList, withInheritedFiles } from "./inheritedFiles.ts";
 import { groupName, type JobWishes, newJob } from "./job.ts";
 import { keepWeight } from "./keepWeight.ts";
+import { enterOwnScope, planOwnScope } from "./ownScope.ts";
 import { mayHaveLostBytes, viaShell } from "./rawArguments.ts";
 import { Refusal } from "./refusal.ts";
 import { takeOnAttributes } from "./taskAttributes.ts";
@@ -70,7 +72,8 @@ export function launch(governor: Governor, request: LaunchRequest): LaunchedJob 
     );
 
   const job = newJob(governor, "run", request, request.command);
-  const cgroup = planCgroup(governor, request);
+  const scope = planOwnScope(governor, request.jobId);
+  let cgroup = planCgroup(governor, request, scope);
   Object.assign(job, {
     cwd: request.workingDirectory,
     uid: process.geteuid?.() ?? null,
@@ -82,6 +85,7 @@ export function launch(governor: Governor, request: LaunchRequest): LaunchedJob 
   let outcomes: LimitOutcome[];
   let child: Bun.Subprocess;
   try {
+    if (scope) cgroup = enterScope(governor, job, request, scope);
     createJobCgroup(cgroup);
     ({ child, outcomes } = spawnInside(governor, cgroup, request, found.path));
   } catch (error) {
@@ -102,11 +106,28 @@ export function launch(governor: Governor, request: LaunchRequest): LaunchedJob 
   return { job, ended: waitFor(child) };
 }
 
-function planCgroup(governor: Governor, { jobId, limits }: LaunchRequest): JobCgroup {
-  const { host, hierarchies, state } = governor;
-  const membership = readMembership(host, "self");
-  const own = membership === "gone" ? new Map() : membership;
-  return planJobCgroup(host.cgroupFs, hierarchies, own, groupName(state.tag, jobId), limits);
+/** In the scope that is to be, or where this process is: a child of either. */
+function planCgroup(
+  { host, hierarchies, state }: Governor,
+  { jobId, limits }: LaunchRequest,
+  scope: ScopePlan | undefined,
+): JobCgroup {
+  const found = readMembership(host, "self");
+  const membership = new Map(found === "gone" ? [] : found);
+  if (scope) membership.set("", scope.cgroupPath);
+  return planJobCgroup(host.cgroupFs, hierarchies, membership, groupName(state.tag, jobId), limits);
+}
+
+/** Without the scope the workload runs all the same, as a child of where this process is. */
+function enterScope(governor: Governor, job: JobRecord, request: LaunchRequest, scope: ScopePlan): JobCgroup {
+  const refusal = enterOwnScope(governor, scope, request.jobId);
+  if (refusal === undefined) return planCgroup(governor, request, scope);
+  governor.warn(
+    `job ${request.jobId} has no scope of its own, and ends with what started it, if that is stopped: ${refusal}`,
+  );
+  const cgroup = planCgroup(governor, request, undefined);
+  governor.ledger.change(job, { cgroup: storeJobCgroup(cgroup) });
+  return cgroup;
 }
 
 function spawnInside(

@@ -6,7 +6,9 @@ import { readArguments } from "../kernel/proc/table.ts";
 import type { Governor } from "./governor.ts";
 import { groupName, isTenantGroup, newJob } from "./job.ts";
 import { oldestLeader } from "./leader.ts";
+import { isOwnScope } from "./ownScope.ts";
 
+const SCOPE = ".scope";
 const SCANNED = "orphan_groups_scanned";
 
 /**
@@ -54,6 +56,12 @@ function findGroups(governor: Governor, prefix: string): Map<string, StoredDirec
   for (const hierarchy of governor.hierarchies) {
     for (const { parent, name } of walk(governor, hierarchy.mountPoint)) {
       if (!name.startsWith(prefix) || isTenantGroup(name)) continue;
+      // The job's own cgroup lies in its scope, and has its name without the ending.
+      if (
+        isOwnScope(name) &&
+        governor.host.cgroupFs.exists(`${parent}/${name}/${name.slice(0, -SCOPE.length)}`)
+      )
+        continue;
       const directory = {
         hierarchy: hierarchy.key,
         path: `${parent}/${name}`,

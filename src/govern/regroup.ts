@@ -1,9 +1,10 @@
+import { dirname } from "node:path";
 import { addUsage } from "../kernel/cgroup/controller.ts";
 import { cgroupPathOf, readMembership } from "../kernel/cgroup/hierarchies.ts";
 import { type JobCgroup, type JobDirectory, readFormerUsage } from "../kernel/cgroup/jobCgroup.ts";
 import { completeJobCgroup, removeFormer } from "../kernel/cgroup/makeJobCgroup.ts";
 import { listOccupants } from "../kernel/cgroup/members.ts";
-import { planJobCgroup, storeJobCgroup } from "../kernel/cgroup/planJobCgroup.ts";
+import { type Place, planJobCgroup, storeJobCgroup } from "../kernel/cgroup/planJobCgroup.ts";
 import type { JobRecord } from "../ledger/records.ts";
 import { jobCgroupOf } from "./close.ts";
 import type { Governor } from "./governor.ts";
@@ -65,7 +66,23 @@ function planAnew(
   }
   const name = groupName(state.tag, job.jobId);
   const group = groupOf(state.tag, tenant);
-  return planJobCgroup(host.cgroupFs, hierarchies, membership, name, limitsInForce(job), group);
+  const unified = current.directories.find(({ hierarchy }) => hierarchy.version === 2);
+  return planJobCgroup(
+    host.cgroupFs,
+    hierarchies,
+    membership,
+    name,
+    limitsInForce(job),
+    group,
+    placeOf(unified),
+  );
+}
+
+/** A job stays where it was placed. */
+function placeOf(directory: JobDirectory | undefined): Place {
+  if (!directory || directory.placedAs === "child") return { placedAs: "child" };
+  if (directory.placedAs === "in-place") return { placedAs: "in-place" };
+  return { placedAs: "scope", scope: dirname(directory.path) };
 }
 
 /** The directory that a job has in a hierarchy when that is all it needs, else what takes its place. */
@@ -75,9 +92,11 @@ function succeed(planned: JobDirectory, { directories }: JobCgroup): JobDirector
   // One move at a time: what is left of the last one is brought over first.
   if (known.formerly !== undefined) return known;
   const isSame = known.path === planned.path;
-  if (isSame && planned.enabled.length === 0) return known;
+  if (isSame && planned.enabled.length === 0 && planned.enabledAbove.length === 0) return known;
   const enabled = [...new Set([...known.enabled, ...planned.enabled])];
-  return { ...planned, enabled, ...(isSame ? {} : { formerly: known.path }) };
+  const enabledAbove = [...known.enabledAbove, ...planned.enabledAbove];
+  const { heldBefore } = known;
+  return { ...planned, enabled, enabledAbove, heldBefore, ...(isSame ? {} : { formerly: known.path }) };
 }
 
 function isIn(directories: JobDirectory[], key: string): boolean {

@@ -2,7 +2,7 @@ import { applyCgroupLimits, applyTenantLimits } from "../kernel/cgroup/jobCgroup
 import { RehearsalFs } from "../kernel/cgroup/rehearsalFs.ts";
 import type { LimitOutcome } from "../kernel/limits.ts";
 import { listTree } from "../kernel/proc/table.ts";
-import { planCgroup } from "./attach.ts";
+import { planAttached } from "./attach.ts";
 import type { Governor } from "./governor.ts";
 import type { JobWishes } from "./job.ts";
 import { planAttributes } from "./taskAttributes.ts";
@@ -23,7 +23,7 @@ export interface Rehearsal {
 export function rehearse(governor: Governor, pid: number, wishes: JobWishes): Rehearsal {
   const { host } = governor;
   const fs = new RehearsalFs(host.cgroupFs);
-  const cgroup = { ...planCgroup(governor, pid, wishes), fs };
+  const cgroup = { ...planAttached(governor, pid, wishes).cgroup, fs };
   const totals = applyTenantLimits(cgroup, wishes.tenant?.limits ?? {});
   const applied = applyCgroupLimits(cgroup, wishes.limits);
   const plan = planAttributes(host, listTree(host, pid), wishes.limits);

@@ -1,3 +1,4 @@
+import { isChanged, limitFilesOf, noteWritten, rememberHeld } from "../kernel/cgroup/heldBefore.ts";
 import { type LapsedLimit, listLapsed } from "../kernel/cgroup/heldLimits.ts";
 import { directoryOf, readMembership } from "../kernel/cgroup/hierarchies.ts";
 import {
@@ -6,7 +7,8 @@ import {
   type JobCgroup,
   tenantCgroupOf,
 } from "../kernel/cgroup/jobCgroup.ts";
-import { enableControllers, listDisabled } from "../kernel/cgroup/subtreeControl.ts";
+import { giveAgain } from "../kernel/cgroup/makeJobCgroup.ts";
+import { storeJobCgroup } from "../kernel/cgroup/planJobCgroup.ts";
 import { type LimitName, type LimitOutcome, type Limits, refusedInstead } from "../kernel/limits.ts";
 import type { ProcessIdentity } from "../kernel/proc/identity.ts";
 import { hasEnded, readStat } from "../kernel/proc/stat.ts";
@@ -57,6 +59,9 @@ export function upkeepJob(governor: Governor, job: JobRecord, total: Limits = {}
   const ownKept: Kept = { cgroup, limits: limitsInForce(job), of: undefined, apply: applyCgroupLimits };
   for (const kept of [totalKept, ownKept]) outcomes = keepLimits(governor, outcomes, kept, memory);
   outcomes = keepMembers(governor, job, cgroup, memory, outcomes);
+  const stored = storeJobCgroup(cgroup);
+  if (memory.findings.length > 0 && JSON.stringify(stored) !== JSON.stringify(job.cgroup))
+    governor.ledger.change(job, { cgroup: stored });
   if (JSON.stringify(outcomes) !== JSON.stringify(job.outcomes)) governor.ledger.change(job, { outcomes });
   return memory.findings;
 }
@@ -104,11 +109,18 @@ function applyAgain(
   limits: Limits,
   apply: Kept["apply"],
 ): LimitOutcome[] {
-  for (const { origin, enabled } of cgroup.directories) {
-    if (enabled.length === 0) continue;
-    enableControllers(cgroupFs, origin, listDisabled(cgroupFs, origin, enabled));
+  giveAgain(cgroup, limits);
+  const inPlace = cgroup.directories.filter(({ placedAs }) => placedAs === "in-place");
+  for (const directory of inPlace) {
+    // What stands there now is the owner's newest word, and what goes back one day.
+    directory.heldBefore = directory.heldBefore.filter(
+      ({ file, after }) => !isChanged(cgroupFs, directory.path, file, after),
+    );
+    rememberHeld(cgroupFs, directory.path, limitFilesOf(limits), directory.heldBefore);
   }
-  return apply(cgroup, limits);
+  const outcomes = apply(cgroup, limits);
+  for (const { path, heldBefore } of inPlace) noteWritten(cgroupFs, path, heldBefore);
+  return outcomes;
 }
 
 function nameOf(limit: LimitName, of: LimitOutcome["of"]): UpkeepFinding["what"] {

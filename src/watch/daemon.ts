@@ -2,6 +2,7 @@ import type { Governor } from "../govern/governor.ts";
 import { repairAll, repairJob } from "../govern/repair.ts";
 import { announceWatch } from "../govern/standby.ts";
 import { upkeepJob } from "../govern/upkeep.ts";
+import type { Placement } from "../kernel/cgroup/placement.ts";
 import { type EventChoice, startBestEvents } from "../kernel/events/bestEvents.ts";
 import type { ProcessEvent, ProcessEvents } from "../kernel/events/processEvents.ts";
 import { ProcessScan } from "../kernel/events/processScan.ts";
@@ -20,6 +21,8 @@ export interface WatchOptions {
   eventChoice: EventChoice;
   /** Room for process events that wait to be read. */
   eventBufferBytes: number;
+  /** Where the cgroups of processes that it finds are to be. */
+  placement?: Placement;
 }
 
 /** How long a process that a look found is looked at again, because it may not have its name yet. */
@@ -91,7 +94,14 @@ export class WatchDaemon {
     this.#account = new WatchAccount(governor, events, keeper, () => this.#scanIntervalMs());
     this.#custodian = new Custodian(governor, events, service, log);
     this.#reader = new FactReader(governor.host);
-    this.#discoverer = new Discoverer(governor, this.#reader, keeper.policy, this.#custodian, log);
+    this.#discoverer = new Discoverer(
+      governor,
+      this.#reader,
+      keeper.policy,
+      this.#custodian,
+      log,
+      options.placement,
+    );
     // Before the first look at everything: what appears during that look is new to the scan.
     this.#scan = new ProcessScan(governor.host, YOUNG_MS);
     this.#reconciling = setInterval(() => this.#reconcile(), this.#scanIntervalMs());

@@ -1,4 +1,4 @@
-import { type CgroupLimitName, type Limits, wantedText } from "../limits.ts";
+import { CGROUP_LIMITS, type Limits, wantedText } from "../limits.ts";
 import type { CgroupFs } from "./cgroupFs.ts";
 
 /**
@@ -12,8 +12,8 @@ export interface HeldBefore {
 }
 
 /** cgroup v2 keeps each limit in the file of its name. */
-export function limitFilesOf(limits: Limits, names: readonly CgroupLimitName[]): string[] {
-  return names.filter((name) => wantedText(limits, name) !== undefined);
+export function limitFilesOf(limits: Limits): string[] {
+  return CGROUP_LIMITS.filter((name) => wantedText(limits, name) !== undefined);
 }
 
 /** Adds what the files hold that are not remembered yet. Returns whether there was anything to add. */
@@ -29,6 +29,11 @@ export function rememberHeld(fs: CgroupFs, path: string, files: string[], held: 
 /** To be called after the writes: whose value it is, is told by comparing with this later. */
 export function noteWritten(fs: CgroupFs, path: string, held: HeldBefore[]): void {
   for (const each of held) each.after = readText(fs, path, each.file) ?? null;
+}
+
+/** Whether somebody has written to a file since we did. */
+export function isChanged(fs: CgroupFs, path: string, file: string, after: string | null): boolean {
+  return readText(fs, path, file) !== after;
 }
 
 /** What the owner's file would hold without us: another value than ours is the owner's newest. */

@@ -12,7 +12,7 @@ import { ancestorsOf } from "./hierarchies.ts";
 import type { JobCgroup } from "./jobCgroup.ts";
 
 /** The limits that one cgroup sets itself; an absent field is no limit. Weights are always there. */
-function readOwnLimits(controllers: readonly CgroupController[], directory: CgroupDirectory): Limits {
+export function readOwnLimits(controllers: readonly CgroupController[], directory: CgroupDirectory): Limits {
   return Object.assign({}, ...controllers.map((controller) => controller.read(directory)));
 }
 
@@ -82,7 +82,7 @@ function listLooser(limits: readonly CgroupLimitName[], held: Limits, wanted: Li
 }
 
 /** The tighter of both for each limit; of weights, which have no order between cgroups, the first. */
-function tightest(a: Limits, b: Limits): Limits {
+export function tightest(a: Limits, b: Limits): Limits {
   const result: Limits = { ...b, ...a };
   if (a.cpuMax && b.cpuMax) result.cpuMax = coresOf(a) <= coresOf(b) ? a.cpuMax : b.cpuMax;
   for (const field of ["memoryHighBytes", "memoryMaxBytes", "pidsMax"] as const) {

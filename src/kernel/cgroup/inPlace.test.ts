@@ -123,7 +123,7 @@ function governInPlace(machine: CgroupMachine, limits: Limits): { job: JobCgroup
   );
   createJobCgroup(job);
   for (const { path, heldBefore } of job.directories) {
-    rememberHeld(machine.fs, path, limitFilesOf(limits, CGROUP_LIMITS), heldBefore);
+    rememberHeld(machine.fs, path, limitFilesOf(limits), heldBefore);
   }
   const outcomes = applyCgroupLimits(job, limits);
   noteAll(job);

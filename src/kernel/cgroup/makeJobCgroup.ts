@@ -1,17 +1,20 @@
 import { dirname } from "node:path";
 import { errnoOf } from "../host.ts";
+import type { Limits } from "../limits.ts";
 import type { CgroupFs } from "./cgroupFs.ts";
 import { controllersOf } from "./controllers.ts";
 import { restoreHeld } from "./heldBefore.ts";
 import type { JobCgroup, JobDirectory } from "./jobCgroup.ts";
 import { explain } from "./knob.ts";
 import { listOccupants } from "./members.ts";
+import { isAskedFor } from "./planJobCgroup.ts";
 import {
   disableAbove,
   disableControllers,
   enableAbove,
   enableControllers,
   listDisabled,
+  listDisabledAbove,
   parentOf,
   readType,
   readWords,
@@ -37,6 +40,9 @@ export function createJobCgroup(job: JobCgroup): void {
     }
   }
   job.directories = made.filter((directory) => directory.hierarchy.version === 1 || equip(job, directory));
+  for (const { hierarchy, path, controllers } of job.directories) {
+    for (const controller of controllers) controller.settle?.({ fs: job.fs, hierarchy, path });
+  }
 }
 
 function giveFromAbove(job: JobCgroup, directory: JobDirectory): void {
@@ -61,6 +67,50 @@ export function completeJobCgroup(job: JobCgroup): void {
     equip(job, directory);
   }
   job.directories = [...there, ...missing.directories];
+}
+
+/** Switches on again what somebody has switched off that these limits need, and adds what there is to switch off later. */
+export function giveAgain({ fs, directories, hindrances }: JobCgroup, limits: Limits): void {
+  for (const directory of directories) {
+    const { hierarchy, path, enabledAbove } = directory;
+    if (hierarchy.version === 1) continue;
+    const known = controllersOf(hierarchy);
+    const asked = known.filter((controller) => isAskedFor(controller, limits)).map(({ name }) => name);
+    const { enabled, refusals } = enableAbove(fs, listDisabledAbove(fs, hierarchy, path, asked));
+    hindrances.push(...refusals);
+    for (const level of enabled) {
+      const noted =
+        level.path === baseOf(directory) && directory.placedAs !== "in-place"
+          ? directory.enabled
+          : (enabledAbove.find((each) => each.path === level.path)?.controllers ??
+            noteLevel(directory, level.path));
+      noted.push(...level.controllers.filter((name) => !noted.includes(name)));
+    }
+    const given = readWords(fs, `${path}/cgroup.controllers`);
+    directory.controllers = known.filter(({ name }) => given.includes(name));
+  }
+}
+
+/** Levels stay in their order, from the top down. */
+function noteLevel({ enabledAbove }: JobDirectory, path: string): string[] {
+  const controllers: string[] = [];
+  enabledAbove.push({ path, controllers });
+  enabledAbove.sort((a, b) => a.path.length - b.path.length);
+  return controllers;
+}
+
+/**
+ * Lets processes back into the cgroup above a job's, which takes none while it gives memory or io to others. With the
+ * controllers the job's limits go.
+ */
+export function openOrigin({ fs }: JobCgroup, { origin, enabled }: JobDirectory): void {
+  for (const name of enabled) {
+    try {
+      fs.write(`${origin}/cgroup.subtree_control`, `-${name}`);
+    } catch {
+      // The move will tell.
+    }
+  }
 }
 
 /** A cgroup of the wanted name exists and processes live in it. */
@@ -169,7 +219,7 @@ function equip(job: JobCgroup, directory: JobDirectory): boolean {
   if (readType(fs, path) !== "domain invalid") return true;
   hinder(job, directory, `${base} has got processes of its own, and a cgroup among them can hold no others`);
   removeOwn(fs, directory);
-  disableControllers(fs, base, directory.enabled);
+  disableControllers(fs, base, directory.enabled, path);
   disableAbove(fs, directory.enabledAbove);
   return false;
 }
@@ -204,7 +254,7 @@ export function removeJobCgroup(job: JobCgroup): string[] {
       if (formerly !== undefined && !removeFormer(job.fs, formerly, origin)) return [formerly];
       if (!removeDirectory(job.fs, path)) return [path];
       if (tenant !== undefined) removeTenantGroup(job.fs, tenant);
-      disableControllers(job.fs, baseOf(directory), enabled);
+      disableControllers(job.fs, baseOf(directory), enabled, path);
     }
     disableAbove(job.fs, enabledAbove);
     return [];

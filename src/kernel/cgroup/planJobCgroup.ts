@@ -180,7 +180,8 @@ export function restoreJobCgroup(
   return { fs, directories, hindrances: [] };
 }
 
-function isAskedFor(controller: CgroupController, limits: Limits): boolean {
+/** Whether one of the limits is a controller's. */
+export function isAskedFor(controller: CgroupController, limits: Limits): boolean {
   return CGROUP_LIMITS.some((limit) => controller.apply[limit] && wantedText(limits, limit) !== undefined);
 }
 

@@ -1,0 +1,128 @@
+import { directoryOf, type Hierarchy, readMembership } from "../kernel/cgroup/hierarchies.ts";
+import { explain } from "../kernel/cgroup/knob.ts";
+import type { Host } from "../kernel/host.ts";
+import { planScope } from "../kernel/systemd/planScope.ts";
+import { type ScopePlan, startScope } from "../kernel/systemd/scope.ts";
+import type { JobRecord } from "../ledger/records.ts";
+import type { Governor } from "./governor.ts";
+import { groupName, isGovernedPath } from "./job.ts";
+import { Refusal } from "./refusal.ts";
+
+/** How long systemd may take to move a process after it has said that it will. */
+const EFFECT_TIMEOUT_MS = 5000;
+const POLL_MS = 2;
+
+/** The cgroup, beside the job's, of the process that keeps a scope from being cleared away before it was read. */
+const KEEPER = "observer";
+
+/** The tree whose cgroups systemd's units are; `undefined` where systemd does not run the machine on cgroup v2. */
+export function unitsHierarchy({ host, hierarchies }: Governor): Hierarchy | undefined {
+  if (!host.bus) return undefined;
+  return hierarchies.find(({ version, controllers }) => version === 2 && controllers.length > 0);
+}
+
+export function scopeName(tag: string, jobId: string): string {
+  return `${groupName(tag, jobId)}.scope`;
+}
+
+/** Whether a cgroup is a scope that was made for a job, by its name. */
+export function isOwnScope(name: string): boolean {
+  return isGovernedPath(name) && name.endsWith(".scope");
+}
+
+/**
+ * The scope in which a workload outlives whatever starts it: a service that is stopped, a session that ends.
+ * `undefined` where it would be of no use or cannot be had; a workload of a governed workload stays inside with it.
+ */
+export function planOwnScope(governor: Governor, jobId: string): ScopePlan | undefined {
+  const { host, state } = governor;
+  const hierarchy = unitsHierarchy(governor);
+  const membership = readMembership(host, "self");
+  const own = hierarchy && membership !== "gone" ? membership.get(hierarchy.key) : undefined;
+  if (!hierarchy || own === undefined || isGovernedPath(own)) return undefined;
+  const uid = process.geteuid?.() ?? 0;
+  const plan = planScope(host.cgroupFs, hierarchy, own, scopeName(state.tag, jobId), uid);
+  return typeof plan === "string" ? undefined : plan;
+}
+
+/**
+ * Puts this process into a new scope, and within it beside the job that is to come: so the workload is born into the
+ * scope, this process outlives what called it too, and the scope lasts until the job's counters were read.
+ * Returns why it could not be; this process is where it was then, or will be moved later without harm.
+ */
+export function enterOwnScope(governor: Governor, plan: ScopePlan, jobId: string): string | undefined {
+  const { host } = governor;
+  const hierarchy = unitsHierarchy(governor);
+  const directory = hierarchy && directoryOf(hierarchy, plan.cgroupPath);
+  if (!host.bus || !hierarchy || directory === undefined) return "no systemd runs here";
+  return (
+    startScope(host.bus, plan, process.pid, `ffrtmp job ${jobId}`) ??
+    awaitMove(host, process.pid, hierarchy, plan) ??
+    makeRoom(host, directory, process.pid)
+  );
+}
+
+/** What the bus says is not yet so: the process's own file tells when it is. */
+function awaitMove(
+  host: Host,
+  pid: number,
+  { key }: Hierarchy,
+  { unit, cgroupPath }: ScopePlan,
+): string | undefined {
+  const deadline = performance.now() + EFFECT_TIMEOUT_MS;
+  while (performance.now() < deadline) {
+    const membership = readMembership(host, pid);
+    if (membership === "gone") return `process ${pid} ended before it was in ${unit}`;
+    if (membership.get(key) === cgroupPath) return undefined;
+    Bun.sleepSync(POLL_MS);
+  }
+  return `systemd said that it starts ${unit}, but put nothing into ${cgroupPath} within ${EFFECT_TIMEOUT_MS / 1000} s`;
+}
+
+/** A cgroup that holds processes itself cannot give memory and io to others: who keeps the scope sits beside the job. */
+function makeRoom({ cgroupFs }: Host, scope: string, pid: number): string | undefined {
+  const keeper = `${scope}/${KEEPER}`;
+  try {
+    cgroupFs.mkdir(keeper);
+    cgroupFs.write(`${keeper}/cgroup.procs`, String(pid));
+    return undefined;
+  } catch (error) {
+    return `${explain(error)} making room in ${scope}`;
+  }
+}
+
+/** Processes that do nothing but keep a scope from being empty, by the key of its job. */
+const keepers = new Map<string, Bun.Subprocess<"pipe", "ignore", "ignore">>();
+
+/**
+ * Makes the scope for a job whose process runs already. systemd clears a scope away the moment its last process has
+ * ended, counters and all, so one more process sits in it: it reads from a pipe that ends with this process, however
+ * that ends. Throws a Refusal, having left nothing, when systemd does not make it.
+ */
+export function openScope(governor: Governor, job: JobRecord, plan: ScopePlan): void {
+  const { host } = governor;
+  const hierarchy = unitsHierarchy(governor);
+  const directory = hierarchy && directoryOf(hierarchy, plan.cgroupPath);
+  if (!host.bus || !hierarchy || directory === undefined) throw new Refusal("no systemd runs here");
+  const keeper = Bun.spawn(["cat"], { stdio: ["pipe", "ignore", "ignore"] });
+  keeper.unref();
+  const refusal =
+    startScope(host.bus, plan, keeper.pid, `ffrtmp job ${job.jobId}`) ??
+    awaitMove(host, keeper.pid, hierarchy, plan) ??
+    makeRoom(host, directory, keeper.pid);
+  if (refusal === undefined) {
+    keepers.set(job.key, keeper);
+    return;
+  }
+  void keeper.stdin.end();
+  throw new Refusal(
+    `cannot make a scope for job ${job.jobId}: ${refusal}`,
+    "--placement auto, in-place or nested need no systemd",
+  );
+}
+
+/** Nothing more is to be read in the scope of a job: it may go. */
+export function leaveScope({ key }: JobRecord): void {
+  void keepers.get(key)?.stdin.end();
+  keepers.delete(key);
+}

@@ -1,0 +1,131 @@
+import { readlinkSync } from "node:fs";
+import { directoryOf, type Hierarchy, type Membership } from "../kernel/cgroup/hierarchies.ts";
+import { listOccupants } from "../kernel/cgroup/members.ts";
+import type { Place } from "../kernel/cgroup/planJobCgroup.ts";
+import { parentOf, readType } from "../kernel/cgroup/subtreeControl.ts";
+import type { Host } from "../kernel/host.ts";
+import { listTree } from "../kernel/proc/table.ts";
+import { planScope } from "../kernel/systemd/planScope.ts";
+import type { ScopePlan } from "../kernel/systemd/scope.ts";
+import { parseUnitPlace } from "../kernel/systemd/unitPath.ts";
+import type { JobRecord } from "../ledger/records.ts";
+import type { Governor } from "./governor.ts";
+import type { JobWishes } from "./job.ts";
+import { scopeName, unitsHierarchy } from "./ownScope.ts";
+import { Refusal } from "./refusal.ts";
+
+/** Where the cgroup of a running process is to be, and the scope that is to be made for it. */
+export interface PlannedPlace {
+  place: Place;
+  scope?: ScopePlan;
+}
+
+const CHILD: PlannedPlace = { place: { placedAs: "child" } };
+
+/**
+ * Decides where to govern a running process. It belongs to somebody: to a service whose stop must still find it, to a
+ * container whose limits must still hold. Throws a Refusal for a placement that was asked for and would break that.
+ */
+export function planPlace(
+  governor: Governor,
+  pid: number,
+  membership: Membership,
+  { jobId, placement = "auto" }: JobWishes,
+): PlannedPlace {
+  const { host, hierarchies } = governor;
+  const hierarchy = hierarchies.find(({ version, controllers }) => version === 2 && controllers.length > 0);
+  const cgroupPath = hierarchy && membership.get(hierarchy.key);
+  const owner = cgroupPath === undefined ? undefined : directoryOf(hierarchy as Hierarchy, cgroupPath);
+  if (!hierarchy || cgroupPath === undefined || owner === undefined) {
+    if (placement !== "auto" && placement !== "nested") {
+      governor.warn(
+        `--placement ${placement}: on cgroup v1 every placement is a child of the process's cgroup`,
+      );
+    }
+    return CHILD;
+  }
+  if (placement === "scope") return planScopeFor(governor, pid, hierarchy, cgroupPath, owner, jobId);
+  if (placement === "nested") return CHILD;
+  const obstacle = whyNotInPlace(host, owner, pid);
+  if (obstacle === undefined) return { place: { placedAs: "in-place" } };
+  if (placement === "auto") return CHILD;
+  throw new Refusal(
+    `cannot govern process ${pid} in place: ${obstacle}`,
+    "--placement nested, or scope for limits on memory and io",
+  );
+}
+
+/** The job in whose cgroup, governed in place, a process is: nothing in the path tells. */
+export function jobAround(governor: Governor, membership: Membership): JobRecord | undefined {
+  return governor.ledger.openJobs().find(({ cgroup }) =>
+    cgroup.some(({ hierarchy: key, path, placedAs }) => {
+      if (placedAs !== "in-place") return false;
+      const hierarchy = governor.hierarchies.find((candidate) => candidate.key === key);
+      const place = hierarchy && directoryOf(hierarchy, membership.get(key) ?? "");
+      return place === path || place?.startsWith(`${path}/`);
+    }),
+  );
+}
+
+/** A limit in place holds for all who are there: it must be the workload alone. */
+function whyNotInPlace(host: Host, owner: string, pid: number): string | undefined {
+  const { cgroupFs } = host;
+  const type = readType(cgroupFs, owner);
+  if (type === undefined) return `${owner} is the root of all cgroups, which has no limits`;
+  if (type !== "domain") return `${owner} is ${type}, and shares its memory and io limits with others`;
+  const tree = new Set(listTree(host, pid));
+  const others = listOccupants(cgroupFs, owner).filter((occupant) => !tree.has(occupant));
+  if (others.length === 0) return undefined;
+  const shown = others.slice(0, 5).map((other) => (other === 0 ? "one that is not visible here" : other));
+  return `${owner} holds others too: PID ${shown.join(", ")}${others.length > 5 ? ", …" : ""}`;
+}
+
+function planScopeFor(
+  governor: Governor,
+  pid: number,
+  hierarchy: Hierarchy,
+  cgroupPath: string,
+  owner: string,
+  jobId: string,
+): PlannedPlace {
+  const { host, state } = governor;
+  const refuse = (because: string): Refusal =>
+    new Refusal(`cannot move process ${pid} to a scope: ${because}`, "--placement auto, in-place or nested");
+  const namespace = foreignNamespace(host, pid);
+  if (namespace !== undefined) {
+    throw refuse(`it is in a container (its ${namespace} namespace is another), and would leave its limits`);
+  }
+  if (!unitsHierarchy(governor)) {
+    if (readType(host.cgroupFs, owner) === undefined) throw refuse(`${owner} is the root of all cgroups`);
+    return { place: { placedAs: "scope", scope: parentOf(owner) } };
+  }
+  const unit = parseUnitPlace(cgroupPath);
+  const uid = process.geteuid?.() ?? 0;
+  if (uid === 0 && unit && (unit.below.length > 0 || isDelegated(host, unit.unit))) {
+    throw refuse(`${unit.unit} is delegated, to a container or another manager, and it would leave that`);
+  }
+  const scope = planScope(host.cgroupFs, hierarchy, cgroupPath, scopeName(state.tag, jobId), uid);
+  if (typeof scope === "string") throw refuse(scope);
+  const directory = directoryOf(hierarchy, scope.cgroupPath);
+  if (directory === undefined) throw refuse(`${scope.cgroupPath} is not visible here`);
+  return { place: { placedAs: "scope", scope: directory }, scope };
+}
+
+/** What cannot be asked counts as delegated. */
+function isDelegated({ bus }: Host, unit: string): boolean {
+  const type = unit.endsWith(".scope") ? "Scope" : "Service";
+  const answer = bus?.readProperties("system", unit, type, ["Delegate"]);
+  return !answer || "refusal" in answer || answer.answer !== "b false";
+}
+
+function foreignNamespace({ procRoot }: Host, pid: number): string | undefined {
+  return ["pid", "cgroup"].find((kind) => {
+    try {
+      const read = (of: number | "self"): string => readlinkSync(`${procRoot}/${of}/ns/${kind}`);
+      return read(pid) !== read("self");
+    } catch {
+      // Not for us to read, and then moving it is not for us either; or it is gone.
+      return false;
+    }
+  });
+}
