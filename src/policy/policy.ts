@@ -16,6 +16,8 @@ export interface Policy {
   isTarget: Condition;
   /** The first one that matches decides. */
   rules: readonly Rule[];
+  /** How many conditions stand in several rules. */
+  sharedConditions: number;
   defaults: LimitLayer;
   /** Overrides of single commands. */
   commands: readonly CommandEntry[];

@@ -55,14 +55,17 @@ export function compilePolicy(
     name,
     layerOf(totals, ["tenants", name]).set,
   ]);
+  const intern = new Interned();
+  const rules = (words.rules ?? []).map((rule, index) =>
+    compileRule(rule, targets, isTarget, layerOf(rule.limits, ["rules", index, "limits"]), intern),
+  );
   const policy: Policy = {
     path,
     scanIntervalMs: words.scan_interval,
     targets,
     isTarget,
-    rules: (words.rules ?? []).map((rule, index) =>
-      compileRule(rule, targets, isTarget, layerOf(rule.limits, ["rules", index, "limits"])),
-    ),
+    rules,
+    sharedConditions: shareConditions(rules),
     defaults: layerOf(words.default_limits, ["default_limits"]),
     commands: Object.entries(words.commands ?? {}).map(([name, command]): CommandEntry => {
       const key = `commands.${name}.filters`;
@@ -81,25 +84,61 @@ export function compilePolicy(
   return { policy, warnings };
 }
 
+/** Makes one condition of those that are worded alike in several rules. */
+class Interned {
+  readonly #conditions = new Map<string, Condition>();
+
+  condition<T>(
+    key: string,
+    items: readonly T[],
+    make: (key: string, items: readonly T[]) => Condition,
+  ): Condition {
+    const words = items.map((item) => (typeof item === "number" ? item : (item as { text: string }).text));
+    const name = JSON.stringify([key, words]);
+    const condition = this.#conditions.get(name) ?? make(key, items);
+    this.#conditions.set(name, condition);
+    return condition;
+  }
+}
+
+/** Gives each condition that several rules have a place among them, and returns their number. */
+function shareConditions(rules: readonly Rule[]): number {
+  const seen = new Set<Condition>();
+  let count = 0;
+  for (const condition of rules.flatMap((rule) => rule.conditions)) {
+    if (seen.has(condition)) condition.shared ??= count++;
+    seen.add(condition);
+  }
+  return count;
+}
+
 /** In the order in which they are asked: what costs least first. */
 function compileRule(
   { name, match, ignore, tenant, labels, intent, placement }: RuleWords,
   targets: readonly NamePattern[],
   isTarget: Condition,
   limits: LimitLayer,
+  intern: Interned,
 ): Rule {
   const conditions: Condition[] = [];
-  if (match.command) conditions.push(commandIs("match.command", match.command));
+  const add = <T>(
+    key: string,
+    items: readonly T[],
+    make: (key: string, items: readonly T[]) => Condition,
+  ): void => {
+    conditions.push(intern.condition(key, items, make));
+  };
+  if (match.command) add("match.command", match.command, commandIs);
   // A rule about a user speaks of what is governed of his, not of his shell.
   else if (!match.exe) conditions.push(isTarget);
-  if (match.argv) conditions.push(argumentsMatch("match.argv", match.argv));
-  if (match.exe) conditions.push(executableIs("match.exe", match.exe));
-  if (match.user) conditions.push(userIs("match.user", match.user));
-  if (match.group) conditions.push(groupIs("match.group", match.group));
-  if (match.cwd) conditions.push(directoryIs("match.cwd", match.cwd));
-  if (match.cgroup) conditions.push(cgroupIs("match.cgroup", match.cgroup));
+  if (match.argv) add("match.argv", match.argv, argumentsMatch);
+  if (match.exe) add("match.exe", match.exe, executableIs);
+  if (match.user) add("match.user", match.user, userIs);
+  if (match.group) add("match.group", match.group, groupIs);
+  if (match.cwd) add("match.cwd", match.cwd, directoryIs);
+  if (match.cgroup) add("match.cgroup", match.cgroup, cgroupIs);
   if (match.container !== undefined) conditions.push(containerIs("match.container", match.container));
-  if (match.parent) conditions.push(startedBy("match.parent", match.parent));
+  if (match.parent) add("match.parent", match.parent, startedBy);
   for (const [variable, patterns] of Object.entries(match.env ?? {})) {
     conditions.push(variableMatches(`match.env.${variable}`, variable, patterns));
   }
