@@ -30,7 +30,7 @@ function faultsIn(objects: ApiObject[]): string {
   writeFileSync(join(directory, "manifest.ts"), `${lines.join("\n")}\nexport {};\n`);
   writeFileSync(
     join(directory, "tsconfig.json"),
-    '{ "compilerOptions": { "strict": true, "noEmit": true, "module": "nodenext", "types": [], "skipLibCheck": true }, "files": ["manifest.ts"] }',
+    '{ "compilerOptions": { "strict": true, "noEmit": true, "module": "preserve", "moduleResolution": "bundler", "types": [], "skipLibCheck": true }, "files": ["manifest.ts"] }',
   );
   const cmd = [join(REPOSITORY, "node_modules/.bin/tsc"), "-p", directory];
   return Bun.spawnSync(cmd, { cwd: directory }).stdout.toString();

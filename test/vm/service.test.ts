@@ -67,8 +67,8 @@ vmTest("the service starts inside its sandbox, with no power to signal or to tra
 vmTest(`${JOBS} transcodes of two users are found, governed and held`, async () => {
   for (let index = 0; index < JOBS; index++) {
     jobs.push(await service.workload(`job-${index}`, index % 2 === 0 ? "root" : "ffuser", TRANSCODE));
+    await until("it is governed", async () => (await service.json("ps")).length === jobs.length);
   }
-  await until("all are governed", async () => (await service.json("ps")).length === JOBS);
   await expectAllGoverned(await service.mainPid());
   for (const job of jobs) {
     const { limits } = await service.json("inspect", jobIdOf(job));
@@ -101,18 +101,18 @@ vmTest("an upgrade of the executable leaves every job running and governed", asy
 });
 
 vmTest("a daemon that hangs is replaced, and every job goes on", async () => {
-  await service.setting("WatchdogSec", "5");
+  await service.setting("WatchdogSec", "30");
   await service.systemctl("restart");
   const before = await service.mainPid();
   await expectAllGoverned(before);
   process.kill(before, "SIGSTOP");
   await expectAllGoverned(await service.anotherThan(before));
   expect(await service.journal()).toContain("Watchdog timeout");
-  await service.setting("WatchdogSec", "60");
+  await service.setting("WatchdogSec", "180");
 });
 
 vmTest("what ends while the daemon is down is recorded as far as this kernel can tell", async () => {
-  await service.setting("RestartSec", "20");
+  await service.setting("RestartSec", "30");
   const before = await service.mainPid();
   process.kill(before, "SIGKILL");
   await until("systemd knows", async () => (await service.property("SubState")) === "auto-restart");
