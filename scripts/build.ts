@@ -39,7 +39,7 @@ const smallerParser: BunPlugin = {
 };
 
 await Bun.build({
-  entrypoints: ["src/main.ts", "src/kernel/events/epollWorker.ts"],
+  entrypoints: ["src/main.ts", "src/kernel/events/epollWorker.ts", "src/kernel/cgroup/graceWorker.ts"],
   plugins: [smallerParser],
   format: "esm",
   minify: true,

@@ -7,7 +7,7 @@ export type Candidates =
   | { kind: "directories" | "files" | "pids" | "jobs" | "allJobs" | "commandNames" | "nothing" };
 
 /** These act on what lives; every other command that names a job looks at what has ended too. */
-const ACT_ON_OPEN_JOBS = ["detach"];
+const ACT_ON_OPEN_JOBS = ["ffrtmp detach", "ffrtmp limits set", "ffrtmp limits reset"];
 
 /** Told by the placeholder, so that a new option is completed without a word about it here. */
 export function candidatesFor(command: CommandNode, { name, choices }: Value): Candidates {
@@ -21,7 +21,7 @@ export function candidatesFor(command: CommandNode, { name, choices }: Value): C
     case "pid":
       return { kind: "pids" };
     case "job":
-      return { kind: ACT_ON_OPEN_JOBS.includes(command.words.at(-1) as string) ? "jobs" : "allJobs" };
+      return { kind: ACT_ON_OPEN_JOBS.includes(command.words.join(" ")) ? "jobs" : "allJobs" };
     case "name":
       return { kind: "commandNames" };
     default:

@@ -4,10 +4,10 @@ import { type CommandNode, flatten, type OptionNode } from "./commandTree.ts";
 const LISTS: Record<Exclude<Candidates["kind"], "words">, string> = {
   directories: "_files -/",
   files: "_files",
-  pids: "_pids",
+  pids: "_ffrtmp_pids",
   jobs: "_ffrtmp_jobs ps",
   allJobs: "_ffrtmp_jobs ps history",
-  commandNames: "_command_names -e",
+  commandNames: "_ffrtmp_command_names",
   nothing: " ",
 };
 
@@ -27,6 +27,16 @@ _ffrtmp_jobs() {
   _wanted jobs expl job compadd -a ids
 }
 
+# Everybody's: what is governed seldom belongs to the terminal at hand.
+_ffrtmp_pids() {
+  local -a pids=(/proc/<->(N:t))
+  _wanted pids expl pid compadd -a pids
+}
+
+_ffrtmp_command_names() {
+  _wanted commands expl command compadd -k commands
+}
+
 ${flatten(program).map(commandFunction).join("\n")}
 _ffrtmp "$@"
 `;
@@ -44,11 +54,12 @@ function commandFunction(command: CommandNode): string {
   specs.push("'1:command:->command'", "'*:: :->words'");
   return `${nameOf(command)}() {
   local curcontext=$curcontext state line
-  local -a commands=(${described.map(onOwnLine).join("").replaceAll(" \\\n", "\n")}
+  # Not "commands": that is the name of what zsh itself keeps of them.
+  local -a described=(${described.map(onOwnLine).join("").replaceAll(" \\\n", "\n")}
   )
   _arguments -C${specs.map(onOwnLine).join("")} && return
   case $state in
-  command) _describe command commands ;;
+  command) _describe command described ;;
   words)
     case $words[1] in
 ${arms.join("\n")}
@@ -83,7 +94,7 @@ function optionSpec(command: CommandNode): (option: OptionNode) => string {
 }
 
 function argumentSpecs(command: CommandNode): string[] {
-  if (command.startsAnother) return ["'(-)1:command:_command_names -e'", "'*::arguments:_normal'"];
+  if (command.startsAnother) return ["'(-)1:command:_ffrtmp_command_names'", "'*::arguments:_normal'"];
   return command.arguments.map((argument, index) => {
     const place = argument.variadic ? "*" : `${index + 1}`;
     return quote(`${place}:${plain(argument.name)}:${listOf(candidatesFor(command, argument))}`);

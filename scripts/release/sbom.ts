@@ -22,18 +22,9 @@ interface Sbom {
  */
 export async function writeSbom(release: Release, platforms: Platform[], directory: string): Promise<string> {
   const sbom = JSON.parse(
-    run([
-      "npm",
-      "sbom",
-      "--sbom-format=cyclonedx",
-      "--sbom-type=application",
-      "--package-lock-only",
-      "--omit=dev",
-    ]),
+    run(["npm", "sbom", "--sbom-format=cyclonedx", "--sbom-type=application", "--package-lock-only"]),
   ) as Sbom;
-  const listed = new Set(sbom.components.map((component) => component["bom-ref"]));
-  for (const component of bundledComponents())
-    if (!listed.has(refOf(component))) throw new Error(`npm's SBOM lacks ${refOf(component)}`);
+  keepOnly(sbom, bundledComponents().map(refOf));
 
   const own = sbom.metadata.component;
   own["name"] = "ffrtmp";
@@ -49,6 +40,18 @@ export async function writeSbom(release: Release, platforms: Platform[], directo
   const file = join(directory, `ffrtmp-${release.version}.cdx.json`);
   await Bun.write(file, `${JSON.stringify(sbom, null, 2)}\n`);
   return file;
+}
+
+/** npm's own --omit=dev leaves out what a tool of development happens to use too. */
+function keepOnly(sbom: Sbom, refs: string[]): void {
+  const listed = sbom.components.map((component) => component["bom-ref"]);
+  const missing = refs.filter((ref) => !listed.includes(ref));
+  if (missing.length > 0) throw new Error(`npm's SBOM lacks ${missing.join(", ")}`);
+  const kept = [sbom.metadata.component["bom-ref"], ...refs];
+  sbom.components = sbom.components.filter((component) => refs.includes(component["bom-ref"]));
+  sbom.dependencies = sbom.dependencies
+    .filter(({ ref }) => kept.includes(ref))
+    .map(({ ref, dependsOn }) => ({ ref, dependsOn: dependsOn.filter((other) => refs.includes(other)) }));
 }
 
 function describeRuntime(component: Component): SbomComponent {

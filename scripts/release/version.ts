@@ -12,15 +12,12 @@ export interface Release {
   date: string;
 }
 
-/** Dated by SOURCE_DATE_EPOCH, or else by the last commit. */
-export function readRelease(): Release {
-  const epochSec = Number(process.env["SOURCE_DATE_EPOCH"] ?? dateOfCommit());
+/** Dated by SOURCE_DATE_EPOCH, or else by the last commit, unless a date is given. */
+export function readRelease(epochSec = Number(process.env["SOURCE_DATE_EPOCH"] ?? dateOfCommit())): Release {
   if (!Number.isSafeInteger(epochSec) || epochSec <= 0)
     throw new Error(
       "the release has no date: build from a git checkout, or set SOURCE_DATE_EPOCH to seconds",
     );
-  // Programs that the release calls read it there.
-  process.env["SOURCE_DATE_EPOCH"] = String(epochSec);
   const { DEBFULLNAME: name, DEBEMAIL: address } = process.env;
   return {
     version,

@@ -1,4 +1,5 @@
-import { type Ability, probeAbilities } from "../govern/abilities.ts";
+import { probeAbilities } from "../govern/abilities.ts";
+import type { Ability } from "../govern/ability.ts";
 import type { StateFlags } from "./jobOptions.ts";
 import { printJson, printOut } from "./render/messages.ts";
 import { type Column, renderTable } from "./render/table.ts";

@@ -84,6 +84,9 @@ function describeUsage(usage: Usage): Pair[] {
     ["oom kills", usage.oomKills, String],
     ["read", usage.ioReadBytes, megabytesText],
     ["written", usage.ioWriteBytes, megabytesText],
+    ["cpu pressure", usage.cpuPressureUsec, secondsText],
+    ["memory pressure", usage.memoryPressureUsec, secondsText],
+    ["io pressure", usage.ioPressureUsec, secondsText],
   ];
   return entries.map(([label, value, text]) => [label, value === null ? "unknown" : text(value)]);
 }

@@ -6,7 +6,6 @@ import { addLimitOptions } from "./limitOptions.ts";
 import { printErr, printOut } from "./render/messages.ts";
 import { parseCommandName, parseDuration, parseInteger, parsePid, parseSize } from "./values.ts";
 
-const USUAL_SCAN_INTERVAL_MS = 5000;
 const LEAST_SCAN_INTERVAL_MS = 100;
 const USUAL_EVENT_BUFFER_BYTES = 8 * 1024 * 1024;
 const LEAST_EVENT_BUFFER_BYTES = 4096;
@@ -54,9 +53,14 @@ const COMMANDS: Record<string, CommandDefinition> = {
     define: (command) =>
       addPlacementOption(addStateOption(addLimitOptions(command)))
         .addOption(
-          new Option("--scan-interval <time>", "time between two looks at all processes")
-            .argParser((text) => parseDuration(text, LEAST_SCAN_INTERVAL_MS))
-            .default(USUAL_SCAN_INTERVAL_MS, "5s"),
+          new Option(
+            "--scan-interval <time>",
+            "time between two looks at all processes (default: the policy's, or 5s)",
+          ).argParser((text) => parseDuration(text, LEAST_SCAN_INTERVAL_MS)),
+        )
+        .option(
+          "--watch-config <file>",
+          "policy: what to govern and how (default: /etc/ffrtmp/policy.yaml, when there are neither targets nor limits here)",
         )
         .option(
           "--target <name>",
@@ -125,6 +129,29 @@ const COMMANDS: Record<string, CommandDefinition> = {
         .option("-n, --limit <n>", "how many, latest first", (text) => parseInteger(text, 1, 1_000_000), 50)
         .option("--json", "print JSON"),
     load: async () => (await import("./history.ts")).history,
+  },
+  policy: {
+    description: "check a policy file, explain what it makes of a process",
+    subcommands: {
+      check: {
+        description: "everything that is wrong in a policy file, and what would be right",
+        define: (command) =>
+          command
+            .argument("[file]", "the policy file (default: /etc/ffrtmp/policy.yaml)")
+            .option("--json", "print JSON"),
+        load: async () => (await import("./policyCheck.ts")).checkPolicy,
+      },
+      explain: {
+        description: "which rule matches a process, why the others do not, and what would be written where",
+        define: (command) =>
+          addStateOption(command)
+            .addOption(new Option("-p, --pid <pid>", "the process").argParser(parsePid).conflicts("all"))
+            .option("--all", "every process, one line each")
+            .option("--watch-config <file>", "the policy file (default: /etc/ffrtmp/policy.yaml)")
+            .option("--json", "print JSON"),
+        load: async () => (await import("./policyExplain.ts")).explainPolicy,
+      },
+    },
   },
   doctor: {
     description: "what this machine allows, and what each missing thing costs",

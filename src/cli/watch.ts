@@ -1,28 +1,29 @@
 import type { Governor } from "../govern/governor.ts";
 import { Refusal } from "../govern/refusal.ts";
+import { probeSight } from "../govern/sight.ts";
 import type { Placement } from "../kernel/cgroup/placement.ts";
 import type { EventChoice } from "../kernel/events/bestEvents.ts";
+import { LIMIT_NAMES, wantedText } from "../kernel/limits.ts";
 import { listPids } from "../kernel/proc/table.ts";
 import { takeServiceVariables } from "../kernel/systemd/serviceVariables.ts";
+import type { Decision } from "../policy/decide.ts";
 import { FactReader } from "../policy/liveFacts.ts";
-import { policyFromFlags } from "../policy/policyFromFlags.ts";
-import { USUAL_TARGETS } from "../policy/targets.ts";
 import { lockFile } from "../sys/fileLock.ts";
 import { WatchDaemon } from "../watch/daemon.ts";
 import { judgeProcess } from "../watch/judge.ts";
-import { PolicyKeeper } from "../watch/policyKeeper.ts";
+import type { PolicyKeeper } from "../watch/policyKeeper.ts";
 import { ServiceManager } from "../watch/serviceManager.ts";
 import type { StateFlags } from "./jobOptions.ts";
 import { type LimitFlags, limitsFrom } from "./limitOptions.ts";
+import { openPolicy, type PolicyFlags } from "./policySource.ts";
 import { printErr, printOut, warn } from "./render/messages.ts";
 import { warnOfSlips } from "./render/outcomes.ts";
 import { openGovernor } from "./session.ts";
 import { firstSignal, giveUpSignalsAloud } from "./signals.ts";
 
-export interface WatchFlags extends LimitFlags, StateFlags {
-  /** ms */
-  scanInterval: number;
-  target?: string[];
+export interface WatchFlags extends LimitFlags, StateFlags, PolicyFlags {
+  /** ms; `undefined`: as the policy says, or 5 s. */
+  scanInterval?: number;
   events: EventChoice;
   /** Bytes. */
   eventBuffer: number;
@@ -37,8 +38,7 @@ export async function watch(flags: WatchFlags): Promise<number> {
   const governor = openGovernor(flags);
   const limits = limitsFrom(flags);
   warnOfSlips(governor, limits);
-  const policy = policyFromFlags(flags.target ?? USUAL_TARGETS, limits);
-  const keeper = new PolicyKeeper(policy, undefined, () => ({ policy }));
+  const keeper = await openPolicy(flags, limits);
   if (flags.dryRun) return dryRun(governor, keeper);
   takeLock(governor);
   let daemon: WatchDaemon | undefined;
@@ -52,6 +52,9 @@ export async function watch(flags: WatchFlags): Promise<number> {
     eventBufferBytes: flags.eventBuffer,
     placement: flags.placement,
   };
+  for (const { works, found, cost } of probeSight(governor)) {
+    if (!works) log(`Not all is in sight: ${found}. So: ${cost}`);
+  }
   daemon = await WatchDaemon.begin(governor, options, keeper, service, log);
   giveUpSignalsAloud();
   service.ready();
@@ -67,9 +70,22 @@ function dryRun(governor: Governor, { policy }: PolicyKeeper): number {
   const reader = new FactReader(governor.host);
   for (const pid of listPids(governor.host)) {
     const judgement = judgeProcess(governor, policy, reader, pid);
-    if (judgement.govern) printOut(`would govern PID ${pid} (${judgement.decision.target})`);
+    if (judgement.govern) printOut(describe(pid, judgement.decision));
   }
   return 0;
+}
+
+function describe(pid: number, { target, rule, tenant, limits }: Decision & { govern: true }): string {
+  const wanted = LIMIT_NAMES.flatMap((name) => {
+    const text = wantedText(limits, name);
+    return text === undefined ? [] : [`${name} ${text}`];
+  });
+  const reasons = [
+    rule === undefined ? "" : ` by rule ${rule}`,
+    tenant === undefined ? "" : ` for tenant ${tenant}`,
+    wanted.length === 0 ? "" : ` with ${wanted.join(", ")}`,
+  ];
+  return `would govern PID ${pid} (${target})${reasons.join("")}`;
 }
 
 function takeLock({ state }: Governor): void {

@@ -8,26 +8,20 @@ import { ConnectorEvents } from "../kernel/events/connectorEvents.ts";
 import { pidfdsTellCodes } from "../kernel/events/exitEvents.ts";
 import { readProcFile } from "../kernel/host.ts";
 import type { LimitOutcome, Limits } from "../kernel/limits.ts";
+import { isInOwnNamespace } from "../kernel/namespaces.ts";
 import { errnoName } from "../sys/libc.ts";
 import { closeFd, openPidfd } from "../sys/pidfd.ts";
 import { giveUpSignals } from "../sys/seccomp.ts";
+import type { Ability } from "./ability.ts";
 import type { Governor } from "./governor.ts";
 import { groupName } from "./job.ts";
-
-/** One thing that governing can use, found out by doing it. */
-export interface Ability {
-  name: string;
-  works: boolean;
-  /** What was found: a version, a place, or why it does not work. */
-  found: string;
-  /** What is lost without it; only where it does not work. */
-  cost?: string;
-}
+import { probeSight } from "./sight.ts";
 
 /** Tries everything that governing can use on this machine, with these rights, and leaves nothing behind. */
 export async function probeAbilities(governor: Governor): Promise<Ability[]> {
   return [
-    probeRights(),
+    probeRights(governor),
+    ...probeSight(governor),
     ...probeHierarchies(governor),
     ...probeLimits(governor),
     probePidfd(),
@@ -39,10 +33,11 @@ export async function probeAbilities(governor: Governor): Promise<Ability[]> {
   ];
 }
 
-function probeRights(): Ability {
+function probeRights({ host }: Governor): Ability {
   const uid = process.geteuid?.() ?? 0;
-  const found = `uid ${uid} on Linux ${release()}`;
-  if (uid === 0) return { name: "rights", works: true, found: `root, ${found}` };
+  const isInOwn = isInOwnNamespace(host, "user");
+  const found = `uid ${uid}${isInOwn ? " of a user namespace of its own" : ""} on Linux ${release()}`;
+  if (uid === 0 && !isInOwn) return { name: "rights", works: true, found: `root, ${found}` };
   const cost = "only your own processes can be governed, and limits need a cgroup that is delegated to you";
   return { name: "rights", works: false, found, cost };
 }

@@ -1,8 +1,9 @@
 import { type Membership, readMembership } from "../kernel/cgroup/hierarchies.ts";
 import type { JobCgroup } from "../kernel/cgroup/jobCgroup.ts";
 import { createJobCgroup, GroupInUse } from "../kernel/cgroup/makeJobCgroup.ts";
-import { type Place, planJobCgroup, storeJobCgroup } from "../kernel/cgroup/planJobCgroup.ts";
+import { planJobCgroup, storeJobCgroup } from "../kernel/cgroup/planJobCgroup.ts";
 import { readProcFile } from "../kernel/host.ts";
+import { isInOwnNamespace } from "../kernel/namespaces.ts";
 import type { ProcessIdentity } from "../kernel/proc/identity.ts";
 import { hasEnded, type ProcStat, readStat } from "../kernel/proc/stat.ts";
 import { readArguments, readOwner, readWorkingDirectory } from "../kernel/proc/table.ts";
@@ -59,10 +60,7 @@ function governHeld(
 ): JobRecord {
   const { host, ledger, bootId } = governor;
   const { pid, startTicks } = stat;
-  const found = readMembership(host, pid);
-  const membership: Membership = found === "gone" ? new Map() : found;
-  const { place, scope } = planPlace(governor, pid, membership, wishes);
-  const cgroup = planCgroup(governor, membership, wishes, place);
+  const { cgroup, scope } = planAttached(governor, pid, wishes);
   const job = newJob(governor, mode, wishes, readArguments(host, pid));
   if (job.command.length === 0) job.command = [stat.comm];
   Object.assign(job, {
@@ -94,7 +92,15 @@ function governHeld(
 function checkGovernable(governor: Governor, pid: number): ProcStat {
   const { host, ledger } = governor;
   const stat = readStat(host, pid);
-  if (stat === "gone") throw new Refusal(`process ${pid} does not exist`, "see what runs: ps -e");
+  if (stat === "gone") {
+    const isPart = isInOwnNamespace(host, "pid");
+    throw new Refusal(
+      `process ${pid} does not exist`,
+      isPart
+        ? "a pid namespace of its own, as containers have, shows its own processes only, under PIDs of its own: ps -e"
+        : "see what runs: ps -e",
+    );
+  }
   const name = `process ${pid} (${stat.comm})`;
   if (pid === process.pid) throw new Refusal(`${name} is this ffrtmp itself`, "name the workload's PID");
   if (pid === 1) throw new Refusal(`${name} is init: a limit on it would be one on the whole machine`);
@@ -126,13 +132,18 @@ function checkGovernable(governor: Governor, pid: number): ProcStat {
   return stat;
 }
 
-function planCgroup(
-  { host, hierarchies, state }: Governor,
-  membership: Membership,
+/** Where the job of a running process would lie, and the scope that is to be made for it. Writes nothing. */
+export function planAttached(
+  governor: Governor,
+  pid: number,
   wishes: JobWishes,
-  place: Place,
-): JobCgroup {
+): { cgroup: JobCgroup; scope: ReturnType<typeof planPlace>["scope"] } {
+  const { host, hierarchies, state } = governor;
+  const found = readMembership(host, pid);
+  const membership: Membership = found === "gone" ? new Map() : found;
+  const { place, scope } = planPlace(governor, pid, membership, wishes);
   const name = groupName(state.tag, wishes.jobId);
   const group = groupOf(state.tag, wishes.tenant);
-  return planJobCgroup(host.cgroupFs, hierarchies, membership, name, wishes.limits, group, place);
+  const { limits } = wishes;
+  return { cgroup: planJobCgroup(host.cgroupFs, hierarchies, membership, name, limits, group, place), scope };
 }

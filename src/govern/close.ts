@@ -4,6 +4,7 @@ import { removeJobCgroup } from "../kernel/cgroup/makeJobCgroup.ts";
 import { restoreJobCgroup } from "../kernel/cgroup/planJobCgroup.ts";
 import type { JobRecord, ResultRecord } from "../ledger/records.ts";
 import { decodeWaitStatus, signalName } from "../sys/waitStatus.ts";
+import { bequeathControllers } from "./bequeath.ts";
 import type { Governor } from "./governor.ts";
 import { leaveScope } from "./ownScope.ts";
 import { judge } from "./sla.ts";
@@ -84,6 +85,7 @@ export function closeJob(
 
 /** Removes what an ended job left in the system. Returns the processes that live on in its cgroup. */
 export function releaseEnded(governor: Governor, job: JobRecord, cgroup: JobCgroup): number[] {
+  bequeathControllers(governor, job, cgroup);
   const left = removeJobCgroup(cgroup);
   leaveScope(job);
   if (left.length === 0) {

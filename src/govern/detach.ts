@@ -2,6 +2,7 @@ import { basename } from "node:path";
 import type { JobCgroup } from "../kernel/cgroup/jobCgroup.ts";
 import { openOrigin, removeJobCgroup } from "../kernel/cgroup/makeJobCgroup.ts";
 import type { JobRecord } from "../ledger/records.ts";
+import { bequeathControllers } from "./bequeath.ts";
 import { closeJob, endedUnknown } from "./close.ts";
 import { scatterBack } from "./gather.ts";
 import type { Governor } from "./governor.ts";
@@ -18,6 +19,7 @@ export function detach(governor: Governor, job: JobRecord, cgroup: JobCgroup): v
     if (isOwnScope(basename(directory.origin))) openOrigin(cgroup, directory);
   }
   const failures = [...restored.failures, ...scatterBack(host, cgroup)];
+  if (failures.length === 0) bequeathControllers(governor, job, cgroup);
   const left = failures.length > 0 ? [] : removeJobCgroup(cgroup);
   if (failures.length > 0 || left.length > 0) {
     ledger.addEvent(job, host.now(), "detach_failed", { failures, left });

@@ -1,4 +1,4 @@
-import type { Usage } from "../kernel/cgroup/controller.ts";
+import { UNKNOWN_USAGE, type Usage } from "../kernel/cgroup/controller.ts";
 import type { StoredDirectory } from "../kernel/cgroup/planJobCgroup.ts";
 import type { ExitEvidence as ObserverEvidence } from "../kernel/events/processEvents.ts";
 import type { LimitOutcome, Limits } from "../kernel/limits.ts";
@@ -155,7 +155,7 @@ export function rowToJob(row: Row): JobRecord {
     logPath: row["log_path"] as string | null,
     released: row["released"] === 1,
     byHand: row["by_hand"] === null ? null : fromJson(row["by_hand"]),
-    carriedUsage: row["carried_usage"] === null ? null : fromJson(row["carried_usage"]),
+    carriedUsage: row["carried_usage"] === null ? null : usageFromJson(row["carried_usage"]),
   };
 }
 
@@ -189,10 +189,15 @@ export function rowToResult(row: Row): ResultRecord {
     slaCompliant: row["sla_compliant"] === 1,
     slaReason: row["sla_reason"] as string,
     outcomes: fromJson(row["outcomes"]),
-    usage: fromJson(row["usage"]),
+    usage: usageFromJson(row["usage"]),
   };
 }
 
 function fromJson<T>(text: string | number | null | undefined): T {
   return JSON.parse(text as string) as T;
+}
+
+/** What an older ffrtmp did not measure is unknown. */
+function usageFromJson(text: string | number | null | undefined): Usage {
+  return { ...UNKNOWN_USAGE, ...fromJson<Partial<Usage>>(text) };
 }

@@ -12,6 +12,8 @@ export interface Condition {
   holds(facts: ProcessFacts): boolean;
   /** What the process has instead, for people. */
   found(facts: ProcessFacts): string;
+  /** Its place among those that several rules of a policy have: it is asked once for all of them. */
+  shared?: number;
   /** When it may hold later: after how many ms. */
   retryInMs?(facts: ProcessFacts): number;
 }
@@ -58,8 +60,12 @@ export function argumentsMatch(key: string, patterns: readonly Pattern[]): Condi
 /** More is not looked at: a process chooses its arguments, and 2 MB of them would cost every rule. */
 const LONGEST_COMMAND_LINE = 32_768;
 
+let lastLine: { argv: readonly string[]; line: string } = { argv: [], line: "" };
+
+/** Keeps the last one: a process is compared with one pattern after another. */
 function commandLine({ argv }: ProcessFacts): string {
-  return argv.join(" ").slice(0, LONGEST_COMMAND_LINE);
+  if (argv !== lastLine.argv) lastLine = { argv, line: argv.join(" ").slice(0, LONGEST_COMMAND_LINE) };
+  return lastLine.line;
 }
 
 /** A user or a group, by name or by number. */

@@ -1,7 +1,8 @@
 import { expect, test } from "bun:test";
 import { factsOf } from "../../test/fixtures/facts.ts";
 import { decide, explain } from "./decide.ts";
-import { policyFromFlags } from "./policyFromFlags.ts";
+import { loadPolicy } from "./file/loadPolicy.ts";
+import { overrideByFlags, policyFromFlags } from "./policyFromFlags.ts";
 
 test("the options of watch amount to a policy: its targets, under the limits that it was given", () => {
   const policy = policyFromFlags(["ffmpeg", "x264"], { cpuWeight: 50 });
@@ -27,4 +28,17 @@ test("the options of watch amount to a policy: its targets, under the limits tha
       },
     ],
   });
+});
+
+test("targets and limits of the command line take the place of the file's, in its rules too", () => {
+  const loaded = loadPolicy(
+    "default_limits: {nice: 1, pids_max: 9}\nrules: [{name: a, match: {user: live}}]",
+    "p",
+  );
+  if ("faults" in loaded) throw new Error("no policy");
+  const policy = overrideByFlags(loaded.policy, ["x264"], { nice: 2 });
+  expect(decide(policy, factsOf())).toMatchObject({ govern: false });
+  const x264 = factsOf({ argv: ["x264"], executable: "/usr/bin/x264" });
+  expect(decide(policy, x264)).toMatchObject({ rule: "a", target: "x264", limits: { nice: 2, pidsMax: 9 } });
+  expect(decide(overrideByFlags(loaded.policy, undefined, {}), factsOf())).toMatchObject({ rule: "a" });
 });

@@ -1,3 +1,4 @@
+import type { Placement } from "../kernel/cgroup/placement.ts";
 import type { Limits } from "../kernel/limits.ts";
 import type { Condition } from "./conditions.ts";
 import type { ProcessFacts } from "./facts.ts";
@@ -7,7 +8,6 @@ import {
   type LimitLayer,
   mergeLayers,
   NO_LIMITS,
-  type PlacementChoice,
   type Policy,
   type Rule,
 } from "./policy.ts";
@@ -24,7 +24,7 @@ export type Decision =
       tenant: string | undefined;
       labels: Readonly<Record<string, string>>;
       intent: string | undefined;
-      placement: PlacementChoice | undefined;
+      placement: Placement | undefined;
     }
   | {
       govern: false;
@@ -92,8 +92,9 @@ interface Choice {
 /** The first rule that matches; without one, the target commands. */
 function choose(policy: Policy, facts: ProcessFacts, steps: Step[] | undefined): Choice | undefined {
   let choice: Choice | undefined;
+  const answers = new Uint8Array(policy.sharedConditions);
   for (const rule of policy.rules) {
-    const failed = firstFailing(rule.conditions, facts);
+    const failed = firstFailing(rule.conditions, facts, answers);
     steps?.push({
       subject: rule.name,
       kind: "rule",
@@ -122,8 +123,23 @@ function findName(patterns: readonly NamePattern[], { names }: ProcessFacts): st
   return undefined;
 }
 
-function firstFailing(conditions: readonly Condition[], facts: ProcessFacts): Condition | undefined {
-  for (const condition of conditions) if (!condition.holds(facts)) return condition;
+const HOLDS = 1;
+const FAILS = 2;
+
+function firstFailing(
+  conditions: readonly Condition[],
+  facts: ProcessFacts,
+  answers?: Uint8Array,
+): Condition | undefined {
+  for (const condition of conditions) {
+    const { shared } = condition;
+    if (answers === undefined || shared === undefined) {
+      if (!condition.holds(facts)) return condition;
+      continue;
+    }
+    if (answers[shared] === 0) answers[shared] = condition.holds(facts) ? HOLDS : FAILS;
+    if (answers[shared] === FAILS) return condition;
+  }
   return undefined;
 }
 

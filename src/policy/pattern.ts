@@ -142,6 +142,12 @@ function matchTexts(runs: string[], text: string): boolean {
 }
 
 function matchComponents(runs: Pattern[][], components: string[]): boolean {
+  // Most paths differ in a plain word, which is compared sooner than a pattern.
+  const first = runs[0] as Pattern[];
+  for (let at = 0; at < first.length; at++) {
+    const literal = first[at]?.literal;
+    if (literal !== undefined && literal !== components[at]) return false;
+  }
   return matchSequence(runs, components, (pattern, component) => pattern.matches(component));
 }
 
@@ -173,9 +179,14 @@ function codeOf(character: string): number {
   return character.codePointAt(0) as number;
 }
 
-/** Without empty components: `/a//b/` is `/a/b`. */
+let lastSplit: { path: string; parts: string[] } = { path: "", parts: [] };
+
+/** Without empty components: `/a//b/` is `/a/b`. Keeps the last one: a path is compared with one pattern after another. */
 function splitPath(path: string): string[] {
-  return path.split("/").filter((part) => part !== "" && part !== ".");
+  if (path !== lastSplit.path) {
+    lastSplit = { path, parts: path.split("/").filter((part) => part !== "" && part !== ".") };
+  }
+  return lastSplit.parts;
 }
 
 function splitAt<T>(items: T[], isSeparator: (item: T) => boolean): T[][] {

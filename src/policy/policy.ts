@@ -1,3 +1,4 @@
+import type { Placement } from "../kernel/cgroup/placement.ts";
 import type { Limits } from "../kernel/limits.ts";
 import type { Condition } from "./conditions.ts";
 import type { NamePattern } from "./namePattern.ts";
@@ -15,6 +16,8 @@ export interface Policy {
   isTarget: Condition;
   /** The first one that matches decides. */
   rules: readonly Rule[];
+  /** How many conditions stand in several rules. */
+  sharedConditions: number;
   defaults: LimitLayer;
   /** Overrides of single commands. */
   commands: readonly CommandEntry[];
@@ -37,7 +40,7 @@ export interface Rule {
   tenant: TenantTemplate | undefined;
   labels: Readonly<Record<string, string>>;
   intent: string | undefined;
-  placement: PlacementChoice | undefined;
+  placement: Placement | undefined;
 }
 
 export interface CommandEntry {
@@ -55,9 +58,6 @@ export interface LimitLayer {
 }
 
 export const NO_LIMITS: LimitLayer = { set: {}, lifted: [] };
-
-/** Where a job's cgroup is to lie; `auto` leaves it to what the process's owner allows. */
-export type PlacementChoice = "auto" | "in-place" | "nested" | "scope";
 
 /** The total of a tenant's jobs; `undefined` when nothing holds them together. */
 export function totalOf(policy: Policy, tenant: string): Limits | undefined {

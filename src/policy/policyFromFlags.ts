@@ -12,10 +12,30 @@ export function policyFromFlags(targets: readonly string[], limits: Limits): Pol
     targets: patterns,
     isTarget: commandIs("target_commands", patterns),
     rules: [],
+    sharedConditions: 0,
     defaults: { set: limits, lifted: [] },
     commands: [],
     filters: [],
     tenants: new Map(),
     otherTenants: undefined,
   };
+}
+
+/** A policy with the options of `watch` in the place of its target commands and its default limits. */
+export function overrideByFlags(
+  policy: Policy,
+  targets: readonly string[] | undefined,
+  limits: Limits,
+): Policy {
+  const { set, lifted } = policy.defaults;
+  const defaults = { set: { ...set, ...limits }, lifted };
+  if (targets === undefined) return { ...policy, defaults };
+  const given = policyFromFlags(targets, limits);
+  // Rules that name no command speak of the targets, too.
+  const rules = policy.rules.map((rule) => ({
+    ...rule,
+    commands: rule.commands === policy.targets ? given.targets : rule.commands,
+    conditions: rule.conditions.map((each) => (each === policy.isTarget ? given.isTarget : each)),
+  }));
+  return { ...policy, targets: given.targets, isTarget: given.isTarget, rules, defaults };
 }

@@ -70,6 +70,9 @@ export function usageJson(usage: Usage): Record<string, number | null> {
     oom_kills: usage.oomKills,
     io_read_bytes: usage.ioReadBytes,
     io_write_bytes: usage.ioWriteBytes,
+    cpu_pressure_seconds: seconds(usage.cpuPressureUsec),
+    memory_pressure_seconds: seconds(usage.memoryPressureUsec),
+    io_pressure_seconds: seconds(usage.ioPressureUsec),
   };
 }
 

@@ -27,7 +27,7 @@ const keeper = { policy: policyFromFlags(["ffmpeg"], {}), path: undefined, loade
 test("a loss is written at once, mere events once a minute", () => {
   const { governor, source, notes, pass } = play();
   const counters = noCounts();
-  const account = new WatchAccount(governor, source(counters), keeper, 5000);
+  const account = new WatchAccount(governor, source(counters), keeper, () => 5000);
   account.keep();
   expect(notes).toHaveLength(1);
   counters.received = 500;
@@ -51,7 +51,7 @@ test("the counts of a source that broke are kept, and counted once", () => {
     governor,
     source({ ...noCounts(), received: 10, dropped: 2 }),
     keeper,
-    5000,
+    () => 5000,
   );
   account.closeSource();
   expect(account.counts()).toMatchObject({ received: 10, dropped: 2 });
@@ -61,7 +61,7 @@ test("the counts of a source that broke are kept, and counted once", () => {
 
 test("what was not counted at one time is unknown in the sum", () => {
   const { governor, source } = play();
-  const account = new WatchAccount(governor, source({ ...noCounts(), dropped: null }), keeper, 5000);
+  const account = new WatchAccount(governor, source({ ...noCounts(), dropped: null }), keeper, () => 5000);
   account.closeSource();
   account.switchTo(source({ ...noCounts(), dropped: 4 }));
   expect(account.counts().dropped).toBeNull();
@@ -69,7 +69,7 @@ test("what was not counted at one time is unknown in the sum", () => {
 
 test("a daemon that stops says so, and names its last source", () => {
   const { governor, source, notes } = play();
-  const account = new WatchAccount(governor, source(noCounts()), keeper, 5000);
+  const account = new WatchAccount(governor, source(noCounts()), keeper, () => 5000);
   account.closeSource();
   account.switchTo(source(noCounts(), "polling"));
   account.write(2_000_000);

@@ -13,7 +13,11 @@ type EventCounts = Pick<WatchCounts, "received" | "dropped" | "overruns" | "malf
 export class WatchAccount {
   readonly #governor: Governor;
   readonly #keeper: PolicyInForce;
-  readonly #report: Omit<WatchReport, "targets" | "policy" | "counts" | "atMs" | "stoppedMs">;
+  readonly #scanIntervalMs: () => number;
+  readonly #report: Omit<
+    WatchReport,
+    "targets" | "policy" | "scanIntervalMs" | "counts" | "atMs" | "stoppedMs"
+  >;
   /** `undefined` between two sources. */
   #events: ProcessEvents | undefined;
   /** Of sources that have broken. */
@@ -22,15 +26,20 @@ export class WatchAccount {
   #foundByLooking = 0;
   #written: { atMs: number; losses: string } | undefined;
 
-  constructor(governor: Governor, events: ProcessEvents, keeper: PolicyInForce, scanIntervalMs: number) {
+  constructor(
+    governor: Governor,
+    events: ProcessEvents,
+    keeper: PolicyInForce,
+    scanIntervalMs: () => number,
+  ) {
     this.#governor = governor;
     this.#events = events;
     this.#keeper = keeper;
+    this.#scanIntervalMs = scanIntervalMs;
     const now = governor.host.now();
     this.#report = {
       watch: { bootId: governor.bootId, ...governor.self },
       sinceMs: now,
-      scanIntervalMs,
       source: events.source,
       sourceSinceMs: now,
     };
@@ -82,6 +91,7 @@ export class WatchAccount {
       ...this.#report,
       targets: policy.targets.map(({ text }) => text),
       policy: { path, loadedMs, faults },
+      scanIntervalMs: this.#scanIntervalMs(),
       atMs,
       stoppedMs,
       counts,

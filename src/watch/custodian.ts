@@ -104,10 +104,12 @@ export class Custodian {
     const open = new Map(this.#governor.ledger.openJobs().map((job) => [job.key, job]));
     for (const { key, fd } of this.#service.takeBack()) {
       const job = key === undefined ? undefined : open.get(key);
-      const held =
-        job === undefined || this.#observer.jobs().has(job.key)
-          ? "stranger"
-          : recogniseHeld(this.#governor, job, fd);
+      if (job !== undefined && this.#observer.jobs().has(job.key)) {
+        // A second descriptor under the same name; the manager drops them by name, and the first is to be kept.
+        closeFd(fd);
+        continue;
+      }
+      const held = job === undefined ? "stranger" : recogniseHeld(this.#governor, job, fd);
       if (job === undefined || held === "stranger") {
         if (key !== undefined) this.#service.forget({ key });
         closeFd(fd);

@@ -16,8 +16,8 @@ import type { PolicyKeeper } from "./policyKeeper.ts";
 import type { ServiceManager } from "./serviceManager.ts";
 
 export interface WatchOptions {
-  /** Time between two looks that depend on no event. */
-  scanIntervalMs: number;
+  /** Time between two looks that depend on no event; `undefined`: as the policy says. */
+  scanIntervalMs: number | undefined;
   eventChoice: EventChoice;
   /** Room for process events that wait to be read. */
   eventBufferBytes: number;
@@ -35,7 +35,7 @@ export class WatchDaemon {
   readonly #keeper: PolicyKeeper;
   readonly #service: ServiceManager;
   readonly #log: (line: string) => void;
-  readonly #reconciling: ReturnType<typeof setInterval>;
+  #reconciling: ReturnType<typeof setInterval>;
   readonly #scan: ProcessScan;
   readonly #account: WatchAccount;
   readonly #custodian: Custodian;
@@ -62,6 +62,7 @@ export class WatchDaemon {
       else early.push(...batch);
     });
     daemon = new WatchDaemon(governor, events, options, keeper, service, log);
+    daemon.#logWarnings();
     announceWatch(governor);
     daemon.#custodian.takeBackHeld();
     repairAll(governor);
@@ -90,7 +91,7 @@ export class WatchDaemon {
     this.#endKeepingAlive = service.keepAlive(() => this.#isListening);
     this.#log = log;
     this.#events = events;
-    this.#account = new WatchAccount(governor, events, keeper, options.scanIntervalMs);
+    this.#account = new WatchAccount(governor, events, keeper, () => this.#scanIntervalMs());
     this.#custodian = new Custodian(governor, events, service, log);
     this.#reader = new FactReader(governor.host);
     this.#discoverer = new Discoverer(
@@ -103,7 +104,7 @@ export class WatchDaemon {
     );
     // Before the first look at everything: what appears during that look is new to the scan.
     this.#scan = new ProcessScan(governor.host, YOUNG_MS);
-    this.#reconciling = setInterval(() => this.#reconcile(), options.scanIntervalMs);
+    this.#reconciling = setInterval(() => this.#reconcile(), this.#scanIntervalMs());
   }
 
   /** Reads the policy anew, and brings the jobs that it speaks of to it. One that is not valid changes nothing. */
@@ -117,7 +118,9 @@ export class WatchDaemon {
       for (const fault of this.#keeper.faults) this.#log(`  ${fault}`);
     } else {
       this.#log(`Policy (${because}): ${describePolicy(this.#keeper)}`);
+      this.#logWarnings();
       this.#discoverer.switchTo(this.#keeper.policy);
+      if (this.#keeper.policy.scanIntervalMs !== before.scanIntervalMs) this.#changeInterval();
       this.#adjustJobs("reload");
       this.#discoverer.lookAtAll();
     }
@@ -144,6 +147,17 @@ export class WatchDaemon {
     await this.#events.stop();
   }
 
+  #changeInterval(): void {
+    clearInterval(this.#reconciling);
+    this.#reconciling = setInterval(() => this.#reconcile(), this.#scanIntervalMs());
+    // Polling has its own timer.
+    if (this.#events.tells.exec === "by scan") void this.#restartEvents();
+  }
+
+  #scanIntervalMs(): number {
+    return scanIntervalOf(this.#options, this.#keeper);
+  }
+
   #take(batch: ProcessEvent[]): void {
     this.#custodian.take(batch);
     for (const event of batch) {
@@ -162,6 +176,10 @@ export class WatchDaemon {
 
   async #listenAnew(because: string): Promise<void> {
     this.#log(`The ${this.#events.source} tells nothing any more: ${because}`);
+    await this.#restartEvents();
+  }
+
+  async #restartEvents(): Promise<void> {
     this.#isListening = false;
     this.#account.closeSource();
     await this.#events.stop();
@@ -219,6 +237,10 @@ export class WatchDaemon {
     }
   }
 
+  #logWarnings(): void {
+    for (const warning of this.#keeper.warnings) this.#log(`In the policy, most likely a slip: ${warning}`);
+  }
+
   #tellStatus(): void {
     const { dropped } = this.#account.counts();
     const count = this.#custodian.size;
@@ -250,6 +272,12 @@ const TEXTS = {
   kept: "goes on as it is: nothing in the policy asks for it",
 } as const;
 
+const USUAL_SCAN_INTERVAL_MS = 5000;
+
+function scanIntervalOf({ scanIntervalMs }: WatchOptions, { policy }: PolicyKeeper): number {
+  return scanIntervalMs ?? policy.scanIntervalMs ?? USUAL_SCAN_INTERVAL_MS;
+}
+
 function describePolicy({ policy, path }: PolicyKeeper): string {
   const targets = policy.targets.map(({ text }) => text).join(", ") || "no target commands";
   if (path === undefined) return `${targets}, from the command line`;
@@ -259,14 +287,14 @@ function describePolicy({ policy, path }: PolicyKeeper): string {
 
 async function listen(
   { host, ledger }: Governor,
-  { scanIntervalMs, eventChoice, eventBufferBytes }: WatchOptions,
+  options: WatchOptions,
   keeper: PolicyKeeper,
   log: (line: string) => void,
   onEvents: (batch: ProcessEvent[]) => void,
 ): Promise<ProcessEvents> {
-  const { events, missing } = await startBestEvents(host, scanIntervalMs, onEvents, {
-    choice: eventChoice,
-    bufferBytes: eventBufferBytes,
+  const { events, missing } = await startBestEvents(host, scanIntervalOf(options, keeper), onEvents, {
+    choice: options.eventChoice,
+    bufferBytes: options.eventBufferBytes,
   });
   log(
     `Watching for ${describePolicy(keeper)} (PID ${process.pid}); events: ${events.source}, ledger: ${ledger.path}`,

@@ -1,6 +1,7 @@
 import { attach } from "../govern/attach.ts";
 import type { Governor } from "../govern/governor.ts";
 import { Refusal } from "../govern/refusal.ts";
+import { GraceThread } from "../kernel/cgroup/graceThread.ts";
 import type { Placement } from "../kernel/cgroup/placement.ts";
 import { readStat } from "../kernel/proc/stat.ts";
 import { listPids } from "../kernel/proc/table.ts";
@@ -16,6 +17,7 @@ export class Discoverer {
   readonly #reader: FactReader;
   readonly #custodian: Custodian;
   readonly #log: (line: string) => void;
+  readonly #grace: GraceThread;
   /** Processes that are only too young yet, by pid. */
   readonly #waiting = new Map<number, ReturnType<typeof setTimeout>>();
   readonly #placement: Placement;
@@ -35,12 +37,13 @@ export class Discoverer {
     this.#policy = policy;
     this.#custodian = custodian;
     this.#log = log;
+    this.#grace = new GraceThread(governor.hierarchies);
   }
 
   /** Judges by another policy from now on. What was too young for the one before is for `lookAtAll` to find. */
   switchTo(policy: Policy): void {
     this.#policy = policy;
-    this.stop();
+    this.#forgetWaiting();
   }
 
   /** Looks at every process, however long it has been there. Returns those that are governed from now on. */
@@ -51,12 +54,20 @@ export class Discoverer {
   /** Returns whether the process is governed from now on. */
   consider(pid: number): boolean {
     const judgement = judgeProcess(this.#governor, this.#policy, this.#reader, pid);
-    if (judgement.govern) return this.#govern(pid, judgement.decision);
+    if (judgement.govern) {
+      this.#grace.startWaiting();
+      return this.#govern(pid, judgement.decision);
+    }
     if (judgement.retry) this.#wait(pid, judgement.retry);
     return false;
   }
 
   stop(): void {
+    this.#forgetWaiting();
+    this.#grace.stop();
+  }
+
+  #forgetWaiting(): void {
     for (const timer of this.#waiting.values()) clearTimeout(timer);
     this.#waiting.clear();
   }
@@ -95,6 +106,7 @@ export class Discoverer {
   }
 }
 
-function autoJobId(target: string, pid: number): string {
+/** What `watch` calls the job of a process. */
+export function autoJobId(target: string, pid: number): string {
   return `auto-${target.replace(/[^A-Za-z0-9._-]/g, "_").slice(0, 80)}-${pid}`;
 }

@@ -64,7 +64,7 @@ function whyNotTaken(
 /** What a decision asks for, with the total of its tenant. */
 export function wishesOf(
   policy: Policy,
-  { limits, tenant, labels, intent }: Decision & { govern: true },
+  { limits, tenant, labels, intent, placement }: Decision & { govern: true },
 ): Omit<JobWishes, "jobId"> {
   return {
     limits,
@@ -72,5 +72,6 @@ export function wishesOf(
     slaEligible: true,
     tenant: tenant === undefined ? null : { name: tenant, limits: totalOf(policy, tenant) ?? {} },
     labels: { ...labels },
+    ...(placement === undefined ? {} : { placement }),
   };
 }

@@ -12,7 +12,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { until } from "../../test/live/sandbox.ts";
 import { policyFromFlags } from "../policy/policyFromFlags.ts";
-import { directoriesOnTheWay, type LoadedPolicy, PolicyKeeper } from "./policyKeeper.ts";
+import { directoriesOnTheWay, PolicyKeeper, type PolicyReading } from "./policyKeeper.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "ffrtmp-test-"));
 const keepers: PolicyKeeper[] = [];
@@ -23,9 +23,9 @@ afterEach(() => {
 
 /** A policy whose only target is the file's content; "bad" is not valid. */
 function keep(path: string): { keeper: PolicyKeeper; targets(): string[]; changes: () => number } {
-  const load = (): LoadedPolicy => {
+  const load = (): PolicyReading => {
     const text = readFileSync(path, "utf8").trim();
-    return text === "bad" ? { faults: ["bad"] } : { policy: policyFromFlags([text], {}) };
+    return text === "bad" ? { faults: ["bad"] } : { policy: policyFromFlags([text], {}), warnings: [] };
   };
   const first = load();
   if ("faults" in first) throw new Error("the first policy of a test is valid");

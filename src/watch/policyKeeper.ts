@@ -2,8 +2,8 @@ import { lstatSync, readlinkSync, realpathSync, statSync, watch } from "node:fs"
 import { dirname, join, resolve, sep } from "node:path";
 import type { Policy } from "../policy/policy.ts";
 
-/** What reading the policy file came to; each fault is one line for a person. */
-export type LoadedPolicy = { policy: Policy } | { faults: string[] };
+/** What reading the policy file came to; each fault, and each likely slip, is one line for a person. */
+export type PolicyReading = { policy: Policy; warnings: string[] } | { faults: string[] };
 
 /** Editors write a file in several steps. */
 const SETTLE_MS = 100;
@@ -16,18 +16,20 @@ const MOST_LINKS = 40;
  */
 export class PolicyKeeper {
   readonly #path: string | undefined;
-  readonly #load: () => LoadedPolicy;
+  readonly #load: () => PolicyReading;
   #policy: Policy;
   #loadedMs: number;
   #faults: string[] = [];
+  #warnings: string[];
   /** Of the file as it was read last, valid or not. */
   #stamp: string;
   #watchers: { close(): void }[] = [];
   #settling: ReturnType<typeof setTimeout> | undefined;
 
   /** `path` is `undefined` for a policy that comes from no file. */
-  constructor(policy: Policy, path: string | undefined, load: () => LoadedPolicy) {
+  constructor(policy: Policy, path: string | undefined, load: () => PolicyReading, warnings: string[] = []) {
     this.#policy = policy;
+    this.#warnings = warnings;
     this.#path = path === undefined ? undefined : resolve(path);
     this.#load = load;
     this.#loadedMs = Date.now();
@@ -50,6 +52,11 @@ export class PolicyKeeper {
   /** What is wrong with the file as it is now; empty while that is the policy in force. */
   get faults(): readonly string[] {
     return this.#faults;
+  }
+
+  /** What in the policy in force is most likely a slip. */
+  get warnings(): readonly string[] {
+    return this.#warnings;
   }
 
   /** Calls back when the file has changed since it was read, through whatever links. `check` finds what inotify misses. */
@@ -83,6 +90,7 @@ export class PolicyKeeper {
     const before = this.#policy;
     this.#faults = [];
     this.#policy = loaded.policy;
+    this.#warnings = loaded.warnings;
     this.#loadedMs = Date.now();
     return before;
   }

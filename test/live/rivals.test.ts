@@ -1,6 +1,6 @@
 import { expect } from "bun:test";
 import { writeFileSync } from "node:fs";
-import { lacksLimits, testIf, until, useSandbox } from "./sandbox.ts";
+import { eventually, lacksLimits, testIf, until, useSandbox } from "./sandbox.ts";
 
 const sandbox = useSandbox();
 
@@ -24,8 +24,11 @@ testIf(lacksLimits())("of several that take the same process at the same time on
     expect(said).toMatch(/is governed already/);
     expect(said).not.toContain("fault");
   }
-  const open = await box.json(["ps"]);
-  expect(open).toMatchObject([{ pid: workload.pid, state: "running" }]);
+  const open = await eventually("the one governs it", async () => {
+    const jobs = await box.json(["ps"]);
+    expect(jobs).toMatchObject([{ pid: workload.pid }]);
+    return jobs[0].state === "running" ? jobs : undefined;
+  });
   writeFileSync(go, "");
   await Promise.all(rivals.map(({ exited }) => exited));
   const results = await box.json(["history"]);

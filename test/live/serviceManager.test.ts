@@ -204,6 +204,34 @@ anyTest("descriptors that are none of a job's are given back", async () => {
   expect(shown.filter((text) => text.includes(`Pid:\t${process.pid}\n`))).toEqual([]);
 });
 
+anyTest("SIGHUP is told as a reload that begins and ends, and changes nothing for the job", async () => {
+  const service = useService();
+  const watch = await service.start();
+  const { pid, jobId } = await service.workload(0);
+  const ready = service.manager.count("READY=1");
+  watch.kill("SIGHUP");
+  await until("it is ready again", () => service.manager.count("READY=1") > ready);
+  expect(service.manager.messages.join("\n")).toMatch(/RELOADING=1\nMONOTONIC_USEC=\d+\n(.*\n)*READY=1/);
+  expect(await sandbox().json(["ps"])).toMatchObject([{ job_id: jobId, pid, observer_pid: watch.pid }]);
+  expect(service.manager.store.size).toBe(1);
+});
+
+anyTest("a job that is held twice is taken up once, and stays held", async () => {
+  const service = useService();
+  const watch = await service.start();
+  const { jobId, pid, name } = await service.workload(0);
+  await killHard(watch);
+  // The stand-in hands both over under one name, as systemd would.
+  service.manager.twins.set(name, openPidfd(pid));
+  const second = await service.start();
+  await until("it is taken up", async () => {
+    const [row] = await sandbox().json(["ps"]);
+    return row.job_id === jobId && row.observer_pid === second.pid;
+  });
+  expect(service.manager.store.has(name)).toBe(true);
+  expect(service.manager.messages.filter((text) => text.startsWith("FDSTOREREMOVE="))).toEqual([]);
+});
+
 anyTest("a job that is released is held no more", async () => {
   const service = useService();
   await service.start();

@@ -177,7 +177,7 @@ anyTest("--dry-run names what would be governed and touches nothing", async () =
   const output = sandbox().path("out");
   const args = ["watch", "--dry-run", "--target", name, "--cpu-quota", "50"];
   expect(await endOf(sandbox().start(args, { stdout: openSync(output, "w") }))).toBe(0);
-  expect(readFileSync(output, "utf8")).toBe(`would govern PID ${pid} (${name})\n`);
+  expect(readFileSync(output, "utf8")).toBe(`would govern PID ${pid} (${name}) with cpu.max 50000 100000\n`);
   expect(readFileSync(`/proc/${pid}/cgroup`, "utf8")).toBe(before);
   expect(await sandbox().json(["ps"])).toEqual([]);
 });

@@ -1,5 +1,10 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { buildDeb } from "../../scripts/release/deb.ts";
+import { PLATFORMS, type Platform } from "../../scripts/release/platform.ts";
+import { readRelease } from "../../scripts/release/version.ts";
+import { FFRTMP } from "../live/sandbox.ts";
 
 const ROOT = resolve(import.meta.dir, "../..");
 const DIRECTORY = join(ROOT, "dist/test-release");
@@ -34,6 +39,21 @@ export function releasedFile(ending: string): string {
   if (name === undefined || others.length > 0)
     throw new Error(`not one file of ${directory} ends with ${ending}`);
   return join(directory, name);
+}
+
+/** A Debian package of this revision with the tested executable, in a directory of its own; the caller removes that. */
+export function uncompressedDeb(revision: string): string {
+  const directory = mkdtempSync(join(tmpdir(), "ffrtmp-deb-"));
+  const platform = PLATFORMS.find(({ debian }) => debian === "amd64") as Platform;
+  // Where there is no git either.
+  const release = readRelease(Math.floor(statSync(FFRTMP).mtimeMs / 1000));
+  return buildDeb(release, platform, {
+    executable: FFRTMP,
+    revision,
+    compression: "none",
+    stage: join(directory, "stage"),
+    directory,
+  });
 }
 
 /** Why no release can be tested here; `undefined` when it can. */

@@ -1,6 +1,5 @@
-import { existsSync, mkdtempSync, rmdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
 
 export interface Told {
   code: number;
@@ -14,13 +13,12 @@ export interface Told {
  * are this machine's. systemd is not there.
  */
 export class InstalledSystem {
-  readonly #directory = mkdtempSync(join(tmpdir(), "ffrtmp-system-"));
   readonly #holder: Bun.Subprocess<"pipe", "pipe", "inherit">;
 
   readonly #atFirst = new Set<string>();
 
   private constructor() {
-    this.#holder = Bun.spawn(["unshare", "--mount", "sh", "-c", MOUNT_AND_STAY, "sh", this.#directory], {
+    this.#holder = Bun.spawn(["unshare", "--mount", "sh", "-c", MOUNT_AND_STAY, "sh", tmpdir()], {
       stdin: "pipe",
       stdout: "pipe",
     });
@@ -78,7 +76,6 @@ export class InstalledSystem {
   async close(): Promise<void> {
     this.#holder.stdin.end();
     await this.#holder.exited;
-    rmdirSync(this.#directory);
   }
 }
 
@@ -93,6 +90,7 @@ export function lacksInstalledSystem(): string | undefined {
 
 const LAYER = "/run/ffrtmp-layer";
 
+/** Mounted where nobody else sees it: a directory that is there anyway will do. */
 const MOUNT = `set -e
 mount -t tmpfs -o size=2g,mode=755 tmpfs "$1"
 mkdir "$1/upper" "$1/work" "$1/root"

@@ -21,8 +21,15 @@ const TRANSCODE = [
   ...["-f", "lavfi", "-i", "testsrc=size=32x32:rate=1", "-f", "null", "-"],
 ];
 
+const FLAGS = "--cpu-quota 50 --nice 5 --oom-score-adj -100 --scan-interval 1s";
+const APPLIED = [
+  { limit: "cpu.max", outcome: "applied", actual: "50000 100000" },
+  { limit: "nice", outcome: "applied", actual: "5" },
+  { limit: "oom_score_adj", outcome: "applied", actual: "-100" },
+];
+
 beforeAll(async () => {
-  if (isMachine) await service.install("--nice 5 --oom-score-adj -100 --scan-interval 1s");
+  if (isMachine) await service.install(FLAGS);
 });
 afterAll(async () => {
   if (isMachine) await service.remove();
@@ -60,15 +67,12 @@ vmTest("the service starts inside its sandbox, with no power to signal or to tra
 vmTest(`${JOBS} transcodes of two users are found, governed and held`, async () => {
   for (let index = 0; index < JOBS; index++) {
     jobs.push(await service.workload(`job-${index}`, index % 2 === 0 ? "root" : "ffuser", TRANSCODE));
+    await until("it is governed", async () => (await service.json("ps")).length === jobs.length);
   }
-  await until("all are governed", async () => (await service.json("ps")).length === JOBS);
   await expectAllGoverned(await service.mainPid());
   for (const job of jobs) {
     const { limits } = await service.json("inspect", jobIdOf(job));
-    expect(limits).toMatchObject([
-      { limit: "nice", outcome: "applied", actual: "5" },
-      { limit: "oom_score_adj", outcome: "applied", actual: "-100" },
-    ]);
+    expect(limits).toMatchObject(APPLIED);
   }
   await until("the status counts them", async () =>
     (await service.property("StatusText")).startsWith(`Governing ${JOBS} jobs;`),
@@ -97,18 +101,18 @@ vmTest("an upgrade of the executable leaves every job running and governed", asy
 });
 
 vmTest("a daemon that hangs is replaced, and every job goes on", async () => {
-  await service.setting("WatchdogSec", "5");
+  await service.setting("WatchdogSec", "30");
   await service.systemctl("restart");
   const before = await service.mainPid();
   await expectAllGoverned(before);
   process.kill(before, "SIGSTOP");
   await expectAllGoverned(await service.anotherThan(before));
   expect(await service.journal()).toContain("Watchdog timeout");
-  await service.setting("WatchdogSec", "60");
+  await service.setting("WatchdogSec", "180");
 });
 
 vmTest("what ends while the daemon is down is recorded as far as this kernel can tell", async () => {
-  await service.setting("RestartSec", "20");
+  await service.setting("RestartSec", "30");
   const before = await service.mainPid();
   process.kill(before, "SIGKILL");
   await until("systemd knows", async () => (await service.property("SubState")) === "auto-restart");
@@ -177,7 +181,23 @@ vmTest("a transcode below a user's own service manager is governed there too", a
   const path = readFileSync(`/proc/${pid}/cgroup`, "utf8");
   expect(path).toMatch(new RegExp(`/user@1000\\.service/.*-auto-ffmpeg-${pid}$`, "m"));
   const { limits } = await service.json("inspect", `auto-ffmpeg-${pid}`);
-  expect(limits).toMatchObject([{ outcome: "applied" }, { outcome: "applied" }]);
+  expect(limits).toMatchObject(APPLIED);
   process.kill(pid, "SIGKILL");
   expect(await service.resultOf(`auto-ffmpeg-${pid}`)).toMatchObject({ signal: "SIGKILL" });
+});
+
+vmTest("as the package leaves it, it works by its policy file, and a reload reads that anew", async () => {
+  service.installPolicy();
+  await service.systemctl("restart");
+  expect(await service.property("ActiveState")).toBe("active");
+  const before = await service.mainPid();
+  expect(await service.journal()).toContain("/etc/ffrtmp/policy.yaml");
+  const reloads = (await service.journal()).split("(SIGHUP)").length;
+  await service.systemctl("reload");
+  await until(
+    "it has read it anew",
+    async () => (await service.journal()).split("(SIGHUP)").length > reloads,
+  );
+  expect(await service.property("ActiveState")).toBe("active");
+  expect(await service.mainPid()).toBe(before);
 });

@@ -7,7 +7,7 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { realHost } from "../../src/kernel/host.ts";
 import { readStat } from "../../src/kernel/proc/stat.ts";
 import { eventually, FFRTMP, until } from "../live/sandbox.ts";
@@ -18,6 +18,8 @@ const INSTALLED = "/usr/bin/ffrtmp";
 const UNIT_PATH = join("/etc/systemd/system", UNIT);
 const DROP_INS = `/run/systemd/system/${UNIT}.d`;
 const FLAGS_FILE = "/etc/default/ffrtmp";
+const POLICY_FILE = resolve(import.meta.dir, "../../packaging/policy.yaml");
+const POLICY = "/etc/ffrtmp/policy.yaml";
 const STATE = "/var/lib/ffrtmp";
 
 export interface Workload {
@@ -53,9 +55,16 @@ export class WatchService {
       await tryTo("loginctl", "disable-linger", user);
     }
     await tryTo(INSTALLED, "ps");
-    for (const path of [UNIT_PATH, DROP_INS, FLAGS_FILE, INSTALLED, STATE])
+    for (const path of [UNIT_PATH, DROP_INS, FLAGS_FILE, POLICY, INSTALLED, STATE])
       rmSync(path, { recursive: true, force: true });
     await run("systemctl", "daemon-reload");
+  }
+
+  /** As the package leaves it: no flags, and the policy that comes along. */
+  installPolicy(): void {
+    rmSync(FLAGS_FILE, { force: true });
+    mkdirSync(dirname(POLICY), { recursive: true });
+    copyFileSync(POLICY_FILE, POLICY);
   }
 
   async setting(name: string, value: string): Promise<void> {

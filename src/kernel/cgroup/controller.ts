@@ -26,6 +26,12 @@ export interface Usage {
   oomKills: number | null;
   ioReadBytes: number | null;
   ioWriteBytes: number | null;
+  /** Time in which at least one thread waited for a CPU (pressure stall information, `some`). */
+  cpuPressureUsec: number | null;
+  /** Time in which at least one thread waited for memory: for reclaim, for swap, at memory.high. */
+  memoryPressureUsec: number | null;
+  /** Time in which at least one thread waited for a disk, or at io.max. */
+  ioPressureUsec: number | null;
 }
 
 export const UNKNOWN_USAGE: Usage = {
@@ -37,6 +43,9 @@ export const UNKNOWN_USAGE: Usage = {
   oomKills: null,
   ioReadBytes: null,
   ioWriteBytes: null,
+  cpuPressureUsec: null,
+  memoryPressureUsec: null,
+  ioPressureUsec: null,
 };
 
 /** Of two cgroups that the same workload was in, one after the other. What one of them did not tell is unknown in the sum. */
@@ -76,4 +85,6 @@ export interface CgroupController {
   hindrance?(origin: CgroupDirectory): string | undefined;
   /** Called on a new directory before anything joins it. Throws what the kernel refuses. */
   prepare?(directory: CgroupDirectory, parent: CgroupDirectory): void;
+  /** v2: called on a new directory that has the controller, before anything joins it. */
+  settle?(directory: CgroupDirectory): void;
 }

@@ -10,6 +10,7 @@ import { cpu as cpuV2 } from "./v2/cpu.ts";
 import { cpuset as cpusetV2 } from "./v2/cpuset.ts";
 import { io } from "./v2/io.ts";
 import { memory as memoryV2 } from "./v2/memory.ts";
+import { readPressure } from "./v2/pressure.ts";
 
 const V1: readonly CgroupController[] = [cpuV1, cpuacct, memoryV1, blkio, pids, cpusetV1];
 const V2: readonly CgroupController[] = [cpuV2, memoryV2, io, pids, cpusetV2];
@@ -20,5 +21,8 @@ export function controllersOf(hierarchy: Hierarchy): CgroupController[] {
   return known.filter((controller) => hierarchy.controllers.includes(controller.name));
 }
 
-/** v2 measures CPU time in every cgroup, whether or not the cpu controller is on. */
-export const V2_ALWAYS_MEASURES: CgroupController = cpuV2;
+/** v2 measures CPU time and pressure in every cgroup, whatever controllers are on. */
+export const V2_ALWAYS_MEASURES: readonly Pick<CgroupController, "usage">[] = [
+  cpuV2,
+  { usage: readPressure },
+];

@@ -105,13 +105,15 @@ export function applyTenantLimits(job: JobCgroup, limits: Limits): LimitOutcome[
   const group = tenantCgroupOf(job);
   return CGROUP_LIMITS.flatMap((limit): LimitOutcome[] => {
     const wanted = wantedText(limits, limit);
-    const because = whyNotSummed(group, limit);
+    const because = group.directories.length === 0 ? NO_GROUP : whyNotSummed(group, limit);
     if (wanted !== undefined && because !== undefined) {
       return [{ limit, of: "tenant", outcome: "unsupported", wanted, because }];
     }
     return applyOne(group, limits, limit).map((outcome) => ({ ...outcome, of: "tenant" }));
   });
 }
+
+const NO_GROUP = "its cgroup was not placed in a group of its tenant: it is its owner's own, or a scope";
 
 /** The group of a job's tenant, seen as a cgroup of its own. */
 export function tenantCgroupOf({ fs, directories, hindrances }: JobCgroup): JobCgroup {
@@ -204,8 +206,11 @@ function readUsageOf(job: JobCgroup, directories: JobDirectory[]): Usage {
   return usage;
 }
 
-function measuringControllers({ hierarchy, controllers }: JobDirectory): Iterable<CgroupController> {
-  return hierarchy.version === 2 ? new Set([V2_ALWAYS_MEASURES, ...controllers]) : controllers;
+function measuringControllers({
+  hierarchy,
+  controllers,
+}: JobDirectory): Iterable<Pick<CgroupController, "usage">> {
+  return hierarchy.version === 2 ? new Set([...V2_ALWAYS_MEASURES, ...controllers]) : controllers;
 }
 
 /** Every process in the job's cgroup or in cgroups that the workload made below it. */

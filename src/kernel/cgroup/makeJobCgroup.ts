@@ -40,6 +40,9 @@ export function createJobCgroup(job: JobCgroup): void {
     }
   }
   job.directories = made.filter((directory) => directory.hierarchy.version === 1 || equip(job, directory));
+  for (const { hierarchy, path, controllers } of job.directories) {
+    for (const controller of controllers) controller.settle?.({ fs: job.fs, hierarchy, path });
+  }
 }
 
 function giveFromAbove(job: JobCgroup, directory: JobDirectory): void {
@@ -216,7 +219,7 @@ function equip(job: JobCgroup, directory: JobDirectory): boolean {
   if (readType(fs, path) !== "domain invalid") return true;
   hinder(job, directory, `${base} has got processes of its own, and a cgroup among them can hold no others`);
   removeOwn(fs, directory);
-  disableControllers(fs, base, directory.enabled);
+  disableControllers(fs, base, directory.enabled, path);
   disableAbove(fs, directory.enabledAbove);
   return false;
 }
@@ -265,7 +268,7 @@ export function removeJobCgroup(job: JobCgroup): string[] {
       if (formerly !== undefined && !removeFormer(job.fs, formerly, origin)) return [formerly];
       if (!removeDirectory(job.fs, path)) return [path];
       if (tenant !== undefined) removeTenantGroup(job.fs, tenant);
-      disableControllers(job.fs, baseOf(directory), enabled);
+      disableControllers(job.fs, baseOf(directory), enabled, path);
     }
     disableAbove(job.fs, enabledAbove, path);
     return [];

@@ -67,7 +67,7 @@ for (const choice of [REAL_V1, REAL_V2]) {
         "no cgroup controller for it is mounted (pids)",
         "no cgroup controller for it is mounted (cpuset)",
       ]);
-      expect(Object.values(tried.usage)).toEqual(Array(8).fill(null));
+      expect(Object.values(tried.usage)).toEqual(Array(11).fill(null));
     });
   });
 }

@@ -1,3 +1,5 @@
+import { release } from "node:os";
+import { basename } from "node:path";
 import { errnoOf } from "../host.ts";
 import type { CgroupFs } from "./cgroupFs.ts";
 import { ancestorsOf, type Hierarchy } from "./hierarchies.ts";
@@ -73,14 +75,16 @@ export function enableAbove(
  * there gives the controller on, or holds anything else with it than the kernel's defaults; `own` is the job's.
  */
 export function disableAbove(fs: CgroupFs, levels: readonly EnabledAbove[], own?: string): void {
-  for (const { path, controllers } of levels.toReversed()) {
-    for (const name of controllers) {
-      if (isUsedBelow(fs, path, name, own)) continue;
-      try {
-        fs.write(`${path}/cgroup.subtree_control`, `-${name}`);
-      } catch {
-        // Gone, or in use after all.
-      }
+  for (const { path, controllers } of levels.toReversed()) disableUnused(fs, path, controllers, own);
+}
+
+function disableUnused(fs: CgroupFs, path: string, names: readonly string[], own?: string): void {
+  for (const name of names) {
+    if (isUsedBelow(fs, path, name, own)) continue;
+    try {
+      fs.write(`${path}/cgroup.subtree_control`, `-${name}`);
+    } catch {
+      // Gone, with its owner, or in use after all.
     }
   }
 }
@@ -97,6 +101,7 @@ const UNTOUCHED: Record<string, Record<string, string>> = {
     "memory.low": "0",
     "memory.min": "0",
     "memory.swap.max": "max",
+    "memory.oom.group": "0",
   },
 };
 
@@ -118,6 +123,11 @@ function isUsedBelow(fs: CgroupFs, path: string, controller: string, own: string
 export function enableControllers(fs: CgroupFs, origin: string, names: string[]): Hindrance[] {
   const file = `${origin}/cgroup.subtree_control`;
   return names.flatMap((controller) => {
+    const harmed = controller === "cpuset" ? whoseAffinityWouldGo(fs, origin) : undefined;
+    if (harmed !== undefined) {
+      const because = `switching cpuset on in ${origin} would let the processes in ${harmed} run on all CPUs again, whatever they were bound to (kernels before 6.12)`;
+      return [{ controller, because }];
+    }
     try {
       fs.write(file, `+${controller}`);
       return [];
@@ -131,24 +141,43 @@ export function enableControllers(fs: CgroupFs, origin: string, names: string[])
   });
 }
 
-/** Only once nothing else lies there: another job, ours or not, may rely on what we switched on. */
-export function disableControllers(fs: CgroupFs, origin: string, names: string[]): void {
-  if (names.length === 0 || hasChildren(fs, origin)) return;
-  for (const name of names) {
-    try {
-      fs.write(`${origin}/cgroup.subtree_control`, `-${name}`);
-    } catch {
-      // Somebody made a child in between and uses the controller: it is theirs now.
-    }
+/**
+ * The child whose processes would lose the CPU affinity that they were given (taskset, CPUAffinity=): kernel 6.1 sets it
+ * anew for every process that gets a cpuset, 6.12 does not. `undefined` where there is none.
+ */
+function whoseAffinityWouldGo(fs: CgroupFs, origin: string): string | undefined {
+  const [major = 0, minor = 0] = release().split(".").map(Number);
+  if (major > 6 || (major === 6 && minor >= 12)) return undefined;
+  return childrenOf(fs, origin)
+    .map((child) => `${origin}/${child}`)
+    .find((path) => isPopulated(fs, path));
+}
+
+/** Whether processes live in a cgroup or below it. What cannot be read counts as populated. */
+function isPopulated(fs: CgroupFs, path: string): boolean {
+  try {
+    // populated 1
+    return !/^populated 0$/m.test(fs.read(`${path}/cgroup.events`));
+  } catch {
+    return true;
   }
 }
 
-/** One that is gone, with its owner, needs no more care. */
-function hasChildren(fs: CgroupFs, path: string): boolean {
+/**
+ * Switches off what was switched on for the job of this directory, unless a child that is left relies on it: one that
+ * another job has (their names begin alike), or one that somebody uses it in meanwhile.
+ */
+export function disableControllers(fs: CgroupFs, origin: string, names: string[], jobPath: string): void {
+  const prefix = `${basename(jobPath).split("-", 1)[0]}-`;
+  if (childrenOf(fs, origin).some((child) => child.startsWith(prefix))) return;
+  disableUnused(fs, origin, names);
+}
+
+function childrenOf(fs: CgroupFs, path: string): string[] {
   try {
-    return fs.children(path).length > 0;
+    return fs.children(path);
   } catch {
-    return true;
+    return [];
   }
 }
 

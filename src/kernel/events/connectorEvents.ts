@@ -5,7 +5,7 @@ import { ConnectorLine } from "./connectorLine.ts";
 import { EpollThread } from "./epollThread.ts";
 import type { EventRecord } from "./eventRecords.ts";
 import { ExitWatches } from "./exitWatches.ts";
-import { explainForeignNamespace } from "./initialNamespaces.ts";
+import { explainForeignNamespace } from "./foreignNamespace.ts";
 import {
   type EventCounters,
   noCounts,

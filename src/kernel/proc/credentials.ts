@@ -14,7 +14,7 @@ export function readCredentials(host: Host, pid: number): Credentials | "gone" {
 
 // Uid:	1000	1000	1000	1000     ← real, effective, saved, of the file system
 // Gid:	1000	1000	1000	1000
-export function parseCredentials(text: string): Credentials | undefined {
+function parseCredentials(text: string): Credentials | undefined {
   const uid = /^Uid:\s+\d+\s+(\d+)/m.exec(text)?.[1];
   const gid = /^Gid:\s+\d+\s+(\d+)/m.exec(text)?.[1];
   return uid === undefined || gid === undefined ? undefined : { uid: Number(uid), gid: Number(gid) };

@@ -37,7 +37,7 @@ export class IdNames {
 }
 
 // www-data:x:33:33:www-data:/var/www:/usr/sbin/nologin
-export function parseIdNames(text: string): Map<number, string> {
+function parseIdNames(text: string): Map<number, string> {
   const names = new Map<number, string>();
   for (const line of text.split("\n")) {
     const [name, , id] = line.split(":");

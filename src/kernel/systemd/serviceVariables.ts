@@ -29,8 +29,8 @@ const NAMES = [
 ] as const;
 
 /**
- * Takes the variables of the protocol out of an environment, so that no program that is started later believes it is
- * the service. Those that name another process are none of ours: a parent was the service, and they are taken out all
+ * Takes the variables of the protocol out of an environment, so that no program that is started with it later believes
+ * it is the service; one that is started without naming an environment gets that of our own start, with them. Those that name another process are none of ours: a parent was the service, and they are taken out all
  * the same. The descriptors are closed on exec from here on.
  */
 export function takeServiceVariables(environment: NodeJS.ProcessEnv, pid: number): ServiceVariables {

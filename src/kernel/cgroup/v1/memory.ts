@@ -50,8 +50,7 @@ export const memory: CgroupController = {
       ...(memoryMaxBytes === undefined ? {} : { memoryMaxBytes }),
     };
   },
-  // A soft limit is a group's own.
-  inherited: ["memory.max"],
+  inherited: ["memory.high", "memory.max"],
   bindsChildren: countsForChildren,
   usage(directory) {
     return {

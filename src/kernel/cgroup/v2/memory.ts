@@ -10,7 +10,8 @@ export const memory: CgroupController = {
   apply: {
     "memory.high": (directory, { memoryHighBytes }) =>
       limit(directory, "memory.high", memoryHighBytes as number),
-    "memory.max": (directory, { memoryMaxBytes }) => limit(directory, "memory.max", memoryMaxBytes as number),
+    "memory.max": (directory, { memoryMaxBytes }) =>
+      tellOomGroup(directory, limit(directory, "memory.max", memoryMaxBytes as number)),
   },
   lift: {
     "memory.high": (directory) => writeKnob(directory, "memory.high", "max"),
@@ -26,15 +27,33 @@ export const memory: CgroupController = {
   },
   inherited: ["memory.high", "memory.max"],
   usage(directory) {
+    // memory.events counts what happens below too. A process that ran into a limit which the workload itself set below
+    // did not run into ours: that is told by memory.events.local, from 5.2.
     const events = readCounters(directory, "memory.events");
+    const own = readCounters(directory, "memory.events.local");
     return {
       // memory.peak is there from 5.19.
       memoryPeakBytes: readNumber(directory, "memory.peak") ?? null,
-      memoryMaxHits: events.get("oom") ?? null,
+      memoryMaxHits: own.get("oom") ?? events.get("oom") ?? null,
       oomKills: events.get("oom_kill") ?? null,
     };
   },
+  settle(directory) {
+    // At the hard limit one process ends and not all of the job: whether it can go on without that one is its own affair.
+    // So it is in a new cgroup anyway; it is said because others (systemd, container engines) set it to 1 in theirs.
+    writeKnob(directory, OOM_GROUP, "0");
+  },
 };
+
+/** From 4.19. */
+const OOM_GROUP = "memory.oom.group";
+
+/** The cgroup may be another's, whose choice stays; what it means for the workload is said. */
+function tellOomGroup(directory: CgroupDirectory, outcome: LimitOutcome): LimitOutcome {
+  if (outcome.outcome !== "applied" || readNumber(directory, OOM_GROUP) !== 1) return outcome;
+  const because = `at it the kernel ends all processes of the cgroup at once (${OOM_GROUP} is 1)`;
+  return { ...outcome, because: [outcome.because, because].filter(Boolean).join("; ") };
+}
 
 function limit(directory: CgroupDirectory, file: LimitName, bytes: number): LimitOutcome {
   const wanted = String(bytes);

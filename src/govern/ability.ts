@@ -1,0 +1,9 @@
+/** One thing that governing can use, found out by doing it. */
+export interface Ability {
+  name: string;
+  works: boolean;
+  /** What was found: a version, a place, or why it does not work. */
+  found: string;
+  /** What is lost without it; only where it does not work. */
+  cost?: string;
+}

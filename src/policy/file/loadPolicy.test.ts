@@ -1,0 +1,201 @@
+import { describe, expect, it, test } from "bun:test";
+import fc from "fast-check";
+import type { PolicyFault } from "./fault.ts";
+import { loadPolicy } from "./loadPolicy.ts";
+import { toJsonSchema } from "./schema.ts";
+
+function faultsOf(text: string): PolicyFault[] {
+  const loaded = loadPolicy(text, "policy.yaml", (device) => ({ device }));
+  return "faults" in loaded ? loaded.faults : [];
+}
+
+/** `line:column key | text | message | right`. */
+const shown = (text: string): string[] =>
+  faultsOf(text).map((f) => `${f.line}:${f.column} ${f.key} | ${f.text} | ${f.message} | ${f.right}`);
+
+describe("loadPolicy()", () => {
+  it.each([
+    ["rulez: []", '1:1 rulez | "rulez" | is no key that is known here | rules'],
+    [
+      "filters: {allowedUsers: [a]}",
+      '1:11 filters.allowedUsers | "allowedUsers" | is no key that is known here | allowed_users',
+    ],
+    [
+      "filters: {min-runtime: 1s}",
+      '1:11 filters.min-runtime | "min-runtime" | is no key that is known here | min_runtime',
+    ],
+    [
+      "tenants: {a: {nice: 1}}",
+      '1:15 tenants.a.nice | "nice" | is no key that is known here | one of cpu_quota, cpu_max, cpu_weight, memory_limit, memory_max, io_max, pids_max, cpus',
+    ],
+    [
+      "scan_interval: 10ms",
+      '1:16 scan_interval | "10ms" | is not between 100ms and 24h | a time from 100ms to 24h, such as 10s',
+    ],
+    [
+      "default_limits:\n  cpu_quota: -5",
+      '2:14 default_limits.cpu_quota | "-5" | is no CPU time | CPU time: percent of a core (150, "150%") or "1.5 cores"; max for none',
+    ],
+    [
+      "default_limits: {memory_max: 5 apples}",
+      '1:30 default_limits.memory_max | "5 apples" | is no size | hard: a size such as 2GiB, or a number of bytes; max for none',
+    ],
+    [
+      "default_limits: {nice: 20}",
+      '1:24 default_limits.nice | "20" | is more than 19 | a whole number from -20 (favoured) to 19; max for none',
+    ],
+    [
+      "default_limits: {cpus: 3-1}",
+      '1:24 default_limits.cpus | "3-1" | is no list of CPU numbers | a list of CPU numbers, such as 0-3,8; max for none',
+    ],
+    ["default_limits: [a]", '1:17 default_limits | "[a]" | is of the wrong kind | keys with values below it'],
+    [
+      "filters: {blocked_dirs: [srv]}",
+      '1:26 filters.blocked_dirs[0] | "srv" | does not do as a pattern: it is no absolute path | an absolute directory, such as /srv/live; what lies below it belongs to it',
+    ],
+    [
+      "filters: {allowed_uids: [x]}",
+      '1:26 filters.allowed_uids[0] | "x" | is of the wrong kind | a whole number, such as 1001',
+    ],
+    [
+      "filters: {allowed_uids: [-1]}",
+      '1:26 filters.allowed_uids[0] | "-1" | is no id | a whole number, such as 1001',
+    ],
+    [
+      "target_commands: [/usr/bin/ffmpeg]",
+      '1:19 target_commands[0] | "/usr/bin/ffmpeg" | has a directory in it: a whole path is what exe is for | the name of a command without its directory, such as ffmpeg, or a pattern such as ffmpeg*',
+    ],
+    [
+      "rules: [{name: a, match: {argv: '['}}]",
+      '1:33 rules[0].match.argv[0] | \'[\' | does not do as a pattern: "[" has no "]": a bracket that is meant is written "\\[" | a pattern of the whole command line, such as "*rtmp://*"',
+    ],
+    [
+      "rules: [{name: a, match: {}, placement: here}]",
+      '1:41 rules[0].placement | "here" | is of the wrong kind | auto, in-place, nested or scope',
+    ],
+    ["rules: [{match: {}}]", "1:9 rules[0].name |  | is missing | a text of 1 to 128 characters in one line"],
+    [
+      "rules: [{name: a, match: {}}, {name: a, match: {}}]",
+      '1:38 rules[1].name | "a" | is the name of rules[0] too | another name',
+    ],
+    [
+      "rules: [{name: a, match: {}, ignore: true, tenant: x}]",
+      '1:44 rules[0].tenant | "tenant" | is of no use in a rule that ignores | either ignore or tenant',
+    ],
+    [
+      "default_limits: {cpu_quota: 1, cpu_max: '1000 1000'}",
+      '1:32 default_limits.cpu_max | "cpu_max" | says the same as cpu_quota beside it, in another way | one of the two',
+    ],
+    ["a: 1\na: 2", '2:1 a | "a" | stands twice, on line 1 too | each key once'],
+    ["filters:\n\tmin_runtime: 5s", "2:1  |  | a tab stands where lines are indented | blanks"],
+    [
+      "scan_interval: !!js/function x",
+      '1:16  | "!!js/function" | is a tag, and tags mean nothing here | the value without it',
+    ],
+    ["a: 1\n---\nb: 2", '2:1  | "---\\nb: 2" | begins a second document | one document in a file'],
+    [
+      "target_commands: *x",
+      '1:18 target_commands | "*x" | names nothing that stands before it | &x before it, where the value is written out',
+    ],
+    [
+      "target_commands: &x [*x]",
+      '1:22 target_commands[0] | "*x" | contains itself | &x before it, where the value is written out',
+    ],
+    [
+      "commands: {a/b: {}}",
+      '1:12 commands.a/b | "a/b" | is no name of a command | the name of a command without its directory, such as ffmpeg',
+    ],
+    [
+      "tenants: {'': {}}",
+      "1:11 tenants. | '' | is no name of a tenant: it is empty | a name, or * for all others",
+    ],
+    ["__proto__: 1", '1:1  | "__proto__" | cannot be a key here | another name'],
+    ["- a", '1:1  | "- a" | is of the wrong kind | keys with values below it'],
+  ])("tells what is wrong with %s", (text, expected) => {
+    const cut = (line: string): string => line.replace('"---\\nb: 2"', '"--- …"');
+    expect(shown(text)).toContain(cut(expected));
+  });
+
+  it("tells everything at once, in the order of the file", () => {
+    const text = "rulez: []\nfilters: {min_runtime: soon}\na: 1\na: 1\nrules:\n  - match: {}\n  - 7\n";
+    expect(faultsOf(text).map(({ line }) => line)).toEqual([1, 2, 3, 4, 6, 7]);
+  });
+
+  it("takes an empty file for one that was cut off", () => {
+    for (const text of ["", "\n\n", "# nothing\n", "---\n", "~"]) {
+      expect(faultsOf(text)).toMatchObject([{ message: "the file says nothing" }]);
+    }
+    expect(faultsOf("{}")).toEqual([]);
+  });
+
+  it("lets limits be written once and used again", () => {
+    const text =
+      "default_limits: &d {nice: 3, pids_max: 9}\ncommands: {ffmpeg: {limits: {<<: *d, nice: 4}}, x: {limits: *d}}";
+    const loaded = loadPolicy(text, "p");
+    expect(loaded).toMatchObject({
+      policy: { commands: [{ limits: { set: { nice: 4, pidsMax: 9 } } }, { limits: { set: { nice: 3 } } }] },
+    });
+  });
+
+  it("is not brought down by aliases that double, by depth or by a crowd of keys", () => {
+    const bomb = ["a: &a [x,x,x,x,x,x,x,x,x]"];
+    for (let i = 0; i < 12; i++) {
+      const [before, name] = [String.fromCharCode(97 + i), String.fromCharCode(98 + i)];
+      bomb.push(`${name}: &${name} [${`*${before},`.repeat(8)}*${before}]`);
+    }
+    expect(faultsOf(bomb.join("\n"))).toContainEqual(
+      expect.objectContaining({ message: "becomes more than 200000 values" }),
+    );
+    expect(faultsOf("[".repeat(5000)).length).toBeGreaterThan(0);
+    expect(faultsOf(`${"[".repeat(500)}${"]".repeat(500)}`)).toContainEqual(
+      expect.objectContaining({ message: "is nested too deeply" }),
+    );
+    // Compared each with each, as the parser would, they take minutes.
+    const crowd = Array.from({ length: 20_000 }, (_, index) => `k${index}: 1`).join("\n");
+    expect(faultsOf(crowd)).toHaveLength(20_000);
+  });
+
+  it("never throws, and tells a line that exists", () => {
+    const piece = fc.constantFrom(
+      ..."rules|name|match|:| |\n|  |- |[|]|{|}|,|&a|*a|<<|\"|'|#|!x|%|@|\t|ffmpeg|filters|min_runtime|5s|limits|cpu_quota|max|~||tenants|---|\ud800|?".split(
+        "|",
+      ),
+    );
+    fc.assert(
+      fc.property(fc.array(piece, { maxLength: 30 }), (pieces) => {
+        const text = pieces.join("");
+        for (const { line, column, message, right } of faultsOf(text)) {
+          expect(line).toBeGreaterThanOrEqual(1);
+          expect(line).toBeLessThanOrEqual(text.split("\n").length);
+          expect(column).toBeGreaterThanOrEqual(1);
+          expect(message).not.toBe("");
+          expect(right).not.toBe("");
+        }
+      }),
+      { numRuns: 2000 },
+    );
+  });
+});
+
+test("what is valid and most likely a slip is warned of", () => {
+  const text =
+    "tenants: {acme: {pids_max: 9}}\nrules: [{name: a, match: {}, tenant: acem}]\ncommands: {x264: {limits: {nice: 1}}}\ndefault_limits: {io_max: /nowhere rbps=1M}";
+  const loaded = loadPolicy(text, "p", (device) => ({ fault: `${device} does not exist` }));
+  const warnings = "warnings" in loaded ? loaded.warnings : [];
+  expect(warnings.map(({ line, message, right }) => [line, message, right])).toEqual([
+    [2, "has no total: it is not among the tenants", "acme"],
+    [3, "is of no effect: it is no target command, and no rule names it", "add x264 to target_commands"],
+    [4, "will be refused on this machine: /nowhere does not exist", "a disk of lsblk -d, or a path on one"],
+  ]);
+});
+
+test("the JSON Schema knows the same keys, and refers to nothing that is not in it", () => {
+  const schema = toJsonSchema();
+  const text = JSON.stringify(schema);
+  const definitions = Object.keys((schema["$defs"] ?? {}) as object);
+  for (const [, name] of text.matchAll(/"\$ref":"#\/\$defs\/([^"]+)"/g))
+    expect(definitions).toContain(name as string);
+  for (const key of ["scan_interval", "blocked_dirs", "placement", "io_max", "env"])
+    expect(text).toContain(`"${key}"`);
+  expect(schema).toMatchObject({ type: "object", additionalProperties: false });
+});

@@ -1,0 +1,141 @@
+import { openSync, readFileSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
+import { basename, dirname } from "node:path";
+import { eventually, hierarchyOf, isRunning, readProc, type Sandbox, until } from "./sandbox.ts";
+
+/** A user of this machine for the time of a test. */
+export class TestUser {
+  readonly name: string;
+  readonly uid: number;
+
+  constructor(letter: string) {
+    this.name = `ffrtmp-${letter}-${process.pid}`;
+    runOrThrow([
+      "useradd",
+      "--system",
+      "--no-create-home",
+      "--no-user-group",
+      "--shell",
+      "/bin/false",
+      this.name,
+    ]);
+    this.uid = Number(runOrThrow(["id", "-u", this.name]));
+  }
+
+  [Symbol.dispose](): void {
+    runOrThrow(["userdel", "--force", this.name]);
+  }
+}
+
+export interface StartOptions {
+  uid?: number | undefined;
+  cwd?: string;
+  /** Started by this command, which then waits. */
+  parent?: string;
+}
+
+/** A daemon with a policy file, and workloads of many kinds. */
+export class PolicyBox {
+  readonly sandbox: Sandbox;
+  readonly file: string;
+  readonly #log: string;
+
+  constructor(sandbox: Sandbox) {
+    this.sandbox = sandbox;
+    this.file = sandbox.path("policy.yaml");
+    this.#log = sandbox.path("watch.log");
+    // Other users run what lies here.
+    runOrThrow(["chmod", "755", sandbox.directory]);
+  }
+
+  log(): string {
+    return readFileSync(this.#log, "utf8");
+  }
+
+  /** Puts another policy in the place of the one before in one step, as careful writers do. */
+  write(policy: string): void {
+    writeFileSync(`${this.file}.new`, policy);
+    renameSync(`${this.file}.new`, this.file);
+  }
+
+  async start(...flags: string[]): Promise<Bun.Subprocess> {
+    const stderr = openSync(this.#log, "a");
+    const daemon = this.sandbox.start(["watch", "--watch-config", this.file, ...flags], { stderr });
+    await until("the daemon watches", () => this.log().includes("Watching for"));
+    return daemon;
+  }
+
+  /** A shell under a name that nothing else on this machine has, and the path to start it by. */
+  shell(word: string): string {
+    const path = this.sandbox.path(`${word}-${this.sandbox.tag}`);
+    symlinkSync("/bin/sh", path);
+    return path;
+  }
+
+  /** Runs a shell script, for ever when none is given. Returns the PID of the shell. */
+  async run(shell: string, { uid, cwd, parent }: StartOptions = {}, script = FOR_EVER): Promise<number> {
+    const told = this.sandbox.path(`pid-${Bun.randomUUIDv7()}`);
+    writeFileSync(told, "", { mode: 0o666 });
+    runOrThrow(["chmod", "666", told]);
+    const inner = [shell, "-c", `echo $$ >${told}; ${script}`];
+    const command = [
+      ...(uid === undefined ? [] : ["setpriv", `--reuid=${uid}`, "--clear-groups"]),
+      ...(parent === undefined ? inner : [parent, "-c", `"$@"; :`, parent, ...inner]),
+    ];
+    this.sandbox.spawn(command, {
+      stdout: "ignore",
+      stderr: "ignore",
+      ...(cwd === undefined ? {} : { cwd }),
+    });
+    const pid = await eventually(
+      `${basename(shell)} runs`,
+      () => Number(readFileSync(told, "utf8")) || undefined,
+    );
+    this.sandbox.adopt(pid);
+    return pid;
+  }
+
+  /** All that is on record of the job that governs a process. */
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into JSON of many shapes
+  async jobOf(pid: number): Promise<any> {
+    const jobs: { pid: number; job_id: string }[] = await this.sandbox.json(["ps"]);
+    const job = jobs.find((each) => each.pid === pid);
+    if (!job) throw new Error(`nothing governs PID ${pid}`);
+    return this.sandbox.json(["inspect", job.job_id]);
+  }
+
+  async governed(pid: number): Promise<void> {
+    await until(`PID ${pid} is governed`, () => isGoverned(pid));
+  }
+}
+
+const FOR_EVER = "while :; do sleep 600; done";
+
+export function isGoverned(pid: number): boolean {
+  return isRunning(pid) && readProc(pid, "cgroup").includes("/ffrtmp-");
+}
+
+/** The directory of a process in the hierarchy of a controller. */
+export function groupOf(pid: number, controller: string): string {
+  const { mountPoint, key, mountRoot } = hierarchyOf(controller);
+  const line = readProc(pid, "cgroup")
+    .split("\n")
+    .find((each) => each.split(":")[1] === key);
+  const path = line?.slice(line.indexOf("/")) ?? "";
+  return `${mountPoint}${mountRoot === "/" ? path : path.slice(mountRoot.length)}`;
+}
+
+/** A file of the job's cgroup, or of that of its tenant above it. */
+export function knob(pid: number, controller: string, file: string, whose: "job" | "tenant" = "job"): string {
+  const group = groupOf(pid, controller);
+  return readFileSync(`${whose === "job" ? group : dirname(group)}/${file}`, "utf8").trim();
+}
+
+export function tenantGroupOf(pid: number): string {
+  return dirname(groupOf(pid, "cpu"));
+}
+
+function runOrThrow(command: string[]): string {
+  const { exitCode, stdout, stderr } = Bun.spawnSync(command);
+  if (exitCode !== 0) throw new Error(`${command.join(" ")}: ${stderr.toString()}`);
+  return stdout.toString();
+}

@@ -1,0 +1,234 @@
+import { expect } from "bun:test";
+import {
+  chmodSync,
+  closeSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { expectMessage, expectNothingDone, runScript } from "./badInput.ts";
+import { lacksCommand, lacksLimits, lacksRoot, testIf, useSandbox } from "./sandbox.ts";
+
+const sandbox = useSandbox();
+
+const BOMB = [
+  "a: &a [x,x,x,x,x,x,x,x,x]",
+  ..."bcdefghijkl".split("").map((name, index) => {
+    const before = "abcdefghijk"[index];
+    return `${name}: &${name} [${Array(9).fill(`*${before}`).join(",")}]`;
+  }),
+].join("\n");
+
+/** Texts of policy files that cannot be used, and what has to be said of each. */
+const BAD_FILES: [name: string, text: string | Uint8Array, ...stderr: RegExp[]][] = [
+  ["an empty file", "", /:1:1: the file says nothing/, /right would be: a policy; \{\}/],
+  ["aliases that double", BOMB, /becomes more than 200000 values/],
+  ["an alias of itself", "rules: &a [*a]", /:1:12: rules\[0\]: "\*a" contains itself/],
+  ["tabs", "filters:\n\tmin_runtime: 5s\n", /:2:1: a tab stands where lines are indented/],
+  [
+    "keys that stand twice",
+    "scan_interval: 5s\nscan_interval: 6s\n",
+    /:2:1: scan_interval: .* stands twice, on line 1 too/,
+  ],
+  [
+    "values of the wrong kind",
+    "rules: 7\nfilters: []\ntarget_commands: ffmpeg\n",
+    /:1:8: rules/,
+    /:2:10: filters/,
+    /:3:18: target_commands/,
+  ],
+  [
+    "an unknown key",
+    "target_comands: [a]\n",
+    /:1:1: target_comands: .* no key/,
+    /right would be: target_commands/,
+  ],
+  ["no UTF-8", new Uint8Array([0x61, 0x3a, 0x0a, 0xff, 0xfe]), /is no UTF-8 text: the bytes of line 2/],
+  ["UTF-16", new Uint8Array([0xff, 0xfe, 0x61, 0, 0x3a, 0]), /is no UTF-8 text/],
+  ["depth", "[".repeat(5000), /cannot be used: \d+ faults/],
+  ["zeros", new Uint8Array(100), /cannot be used/],
+];
+
+for (const [name, text, ...stderr] of BAD_FILES) {
+  testIf(undefined)(`policy check tells what is wrong with ${name}`, async () => {
+    const file = sandbox().path("policy.yaml");
+    writeFileSync(file, text);
+    const ended = await sandbox().run(["policy", "check", file]);
+    expect({ ...ended, stderr: "" }).toEqual({ code: 2, stdout: "", stderr: "" });
+    expectMessage(ended.stderr, stderr);
+  });
+}
+
+testIf(undefined)("policy check refuses what is no file of a fitting size, without reading it", async () => {
+  const { directory } = sandbox();
+  mkdirSync(`${directory}/folder`);
+  const large = openSync(`${directory}/large`, "w");
+  ftruncateSync(large, 50_000_000);
+  closeSync(large);
+  Bun.spawnSync(["mkfifo", `${directory}/pipe`]);
+  symlinkSync("loop", `${directory}/loop`);
+  for (const [file, stderr] of [
+    [`${directory}/folder`, /folder is a directory/],
+    [`${directory}/large`, /large has 50000000 bytes, and 1048576 are the most/],
+    [`${directory}/pipe`, /pipe is no regular file/],
+    ["/dev/zero", /\/dev\/zero is no regular file/],
+    [`${directory}/loop`, /loop cannot be opened: ELOOP/],
+    [`${directory}/none`, /none does not exist/],
+    [`${directory}/folder/none`, /none does not exist/],
+  ] as const) {
+    const ended = await sandbox().run(["policy", "check", file]);
+    expect({ ...ended, stderr: "" }).toEqual({ code: 2, stdout: "", stderr: "" });
+    expectMessage(ended.stderr, [stderr]);
+  }
+});
+
+testIf(lacksRoot() ?? lacksCommand("setpriv"))("policy check says that a file may not be read", async () => {
+  const file = sandbox().path("policy.yaml");
+  writeFileSync(file, "{}");
+  chmodSync(file, 0o600);
+  chmodSync(sandbox().directory, 0o755);
+  const script = `exec setpriv --reuid 65534 --regid 65534 --clear-groups "$F" policy check ${file}`;
+  const { code, stdout, stderr } = await runScript(sandbox(), script);
+  expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+  expectMessage(stderr, [/policy\.yaml may not be read by this user \(EACCES\)/]);
+});
+
+testIf(undefined)("a byte order mark and line ends as on Windows do no harm", async () => {
+  const file = sandbox().path("policy.yaml");
+  writeFileSync(file, "\ufeffscan_interval: 5s\r\nrules:\r\n  - name: a\r\n    match: {}\r\n");
+  expect(await sandbox().run(["policy", "check", file])).toEqual({
+    code: 0,
+    stdout: `${file} is valid: 1 rule, 0 tenants\n`,
+    stderr: "",
+  });
+});
+
+testIf(undefined)("policy check --json tells the faults to programs", async () => {
+  const file = sandbox().path("policy.yaml");
+  writeFileSync(file, "rulez: []\n");
+  const ended = await sandbox().run(["policy", "check", file, "--json"]);
+  expect(ended.code).toBe(2);
+  expect(JSON.parse(ended.stdout)).toEqual({
+    path: file,
+    valid: false,
+    unreadable: null,
+    faults: [
+      {
+        line: 1,
+        column: 1,
+        key: "rulez",
+        text: '"rulez"',
+        message: "is no key that is known here",
+        right: "rules",
+      },
+    ],
+    warnings: [],
+  });
+});
+
+testIf(undefined)("a file that is replaced while it is read is read whole, or not at all", async () => {
+  const file = sandbox().path("policy.yaml");
+  const script = `
+    printf 'rules: [{name: a, match: {}}]\\n' >a; printf '{}\\n' >b; cp a ${file}
+    (for i in $(seq 200); do cp a c; mv c ${file}; cp b c; mv c ${file}; rm -f ${file}; done) &
+    for i in $(seq 20); do "$F" policy check ${file} 2>&1; done; wait`;
+  const { stdout } = await runScript(sandbox(), script);
+  for (const line of stdout.trim().split("\n")) {
+    expect(line).toMatch(/is valid: [01] rules?, 0 tenants$|does not exist$/);
+  }
+});
+
+testIf(undefined)(
+  "patterns that would make another matcher backtrack for ever are judged at once",
+  async () => {
+    const file = sandbox().path("policy.yaml");
+    const evil = `${"*a".repeat(300)}*b`;
+    writeFileSync(
+      file,
+      `rules:\n  - name: evil\n    match: {command: "*", argv: "${evil}", cwd: "/**/${"*a".repeat(200)}/**/x"}\n`,
+    );
+    const child = sandbox().spawn(["sh", "-c", "read line", "a".repeat(30_000)], { stdin: "pipe" });
+    const explained = await sandbox().json([
+      "policy",
+      "explain",
+      "--pid",
+      `${child.pid}`,
+      "--watch-config",
+      file,
+    ]);
+    expect(explained).toMatchObject({ govern: false, steps: [{ subject: "evil", matches: false }, {}] });
+  },
+);
+
+testIf(undefined)("policy explain says why a process is left alone, and touches nothing", async () => {
+  const file = sandbox().path("policy.yaml");
+  const { name, path } = sandbox().program("sleep");
+  writeFileSync(
+    file,
+    `rules:\n  - name: others\n    match: {command: ${name}, user: nobody-here}\n  - name: mine\n    match: {command: ${name}, cwd: ${sandbox().directory}}\n    ignore: true\n`,
+  );
+  const child = sandbox().spawn([path, "600"], { cwd: sandbox().directory });
+  const { code, stdout, stderr } = await sandbox().run([
+    "policy",
+    "explain",
+    "--pid",
+    `${child.pid}`,
+    "--watch-config",
+    file,
+  ]);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+  expect(stdout).toMatch(/others +no +match\.user: wants nobody-here, and it is /);
+  expect(stdout).toMatch(/mine +yes/);
+  expect(stdout).toMatch(/verdict +leave alone: rule mine ignores it/);
+  expect(sandbox().cgroups()).toEqual([]);
+});
+
+testIf(lacksLimits())("what policy explain says would be written is what watch writes", async () => {
+  const file = sandbox().path("policy.yaml");
+  const { name, path } = sandbox().program("sleep");
+  writeFileSync(
+    file,
+    `target_commands: [${name}]\ndefault_limits: {cpu_quota: 150, pids_max: 50, memory_max: 1GiB}\nrules:\n  - name: a\n    match: {}\n    tenant: t\ntenants: {t: {cpu_quota: 100}}\n`,
+  );
+  const child = sandbox().spawn([path, "600"]);
+  const explain = ["policy", "explain", "--pid", `${child.pid}`, "--watch-config", file];
+  const explained = await sandbox().json(explain);
+  expect(explained).toMatchObject({ govern: true, decision: { rule: "a", tenant: "t" } });
+  expect(sandbox().cgroups()).toEqual([]);
+  const once = await sandbox().run(["watch", "--once", "--watch-config", file]);
+  expect(once.code).toBe(0);
+  const { cgroups, limits } = await sandbox().json(["inspect", explained.job_id]);
+  expect([...explained.would.cgroups].sort()).toEqual([...cgroups].sort());
+  const told = new Map(
+    explained.would.outcomes.map((each: { limit: string; of?: string }) => [
+      `${each.of} ${each.limit}`,
+      each,
+    ]),
+  );
+  for (const outcome of limits as { limit: string; of?: string; wanted: string; actual: string }[]) {
+    const { wanted, actual } = told.get(`${outcome.of} ${outcome.limit}`) as typeof outcome;
+    expect([outcome.limit, wanted, actual]).toEqual([outcome.limit, outcome.wanted, outcome.actual]);
+  }
+  expect((await sandbox().run(explain)).stdout).toMatch(/leave alone: it is governed already/);
+});
+
+testIf(undefined)("policy explain asks for a process, and says when there is none", async () => {
+  const file = sandbox().path("policy.yaml");
+  writeFileSync(file, "{}");
+  for (const [args, ...stderr] of [
+    [["--watch-config", file], /no process was named/, /try: ffrtmp policy explain --pid N, or --all/],
+    [["--watch-config", file, "--pid", "4194304"], /process 4194304 does not exist/],
+    [["--watch-config", sandbox().path("none"), "--all"], /none is no policy: does not exist/],
+    [["--watch-config", file, "--pid", "0"], /argument '0' is invalid/],
+  ] as [string[], ...RegExp[]][]) {
+    const ended = await sandbox().run(["policy", "explain", ...args]);
+    expect({ ...ended, stderr: "" }).toEqual({ code: 2, stdout: "", stderr: "" });
+    expectMessage(ended.stderr, stderr);
+  }
+  await expectNothingDone(sandbox());
+  const { code, stdout } = await sandbox().run(["policy", "explain", "--all", "--watch-config", file]);
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/^ +PID +COMMAND +GOVERN +RULE +TENANT +WHY\n/);
+});

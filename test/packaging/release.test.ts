@@ -1,0 +1,147 @@
+import { expect, setDefaultTimeout } from "bun:test";
+import { readFileSync } from "node:fs";
+import { basename } from "node:path";
+import { version } from "../../package.json";
+import { lacksCommand, testIf, useSandbox } from "../live/sandbox.ts";
+import { builtRelease, lacksReleaseTools, releasedFile } from "./builtRelease.ts";
+
+const sandbox = useSandbox();
+const releaseTest = testIf(lacksReleaseTools());
+const lintianTest = testIf(lacksReleaseTools() ?? lacksCommand("lintian"));
+setDefaultTimeout(300_000);
+
+releaseTest("the checksums hold, and every file of the release has one", () => {
+  const directory = builtRelease();
+  const checked = Bun.spawnSync(["sha256sum", "--check", "SHA256SUMS"], { cwd: directory });
+  expect({ code: checked.exitCode, stderr: checked.stderr.toString() }).toEqual({ code: 0, stderr: "" });
+  const named = checked.stdout
+    .toString()
+    .trim()
+    .split("\n")
+    .map((line) => line.replace(": OK", ""));
+  const files = [...new Bun.Glob("*").scanSync(directory)].filter(
+    (name) => name !== "SHA256SUMS" && name !== "built-from",
+  );
+  expect(named.sort()).toEqual(files.sort());
+});
+
+lintianTest("lintian finds no error in the Debian package", () => {
+  const deb = releasedFile("_amd64.deb");
+  const { stdout, stderr } = Bun.spawnSync(["lintian", "--no-cfg", "--allow-root", "--show-overrides", deb]);
+  // An override that is spent is as much a fault as an error: it would hide one.
+  expect(stdout.toString().match(/^(E|W): .*(?:mismatched|unused)-override.*|^E: .*$/gm) ?? []).toEqual([]);
+  expect(stdout.toString()).toContain("O: ffrtmp: unstripped-binary-or-object");
+  expect(stderr.toString()).toBe("");
+});
+
+releaseTest("the same sources make the same package, byte for byte", () => {
+  const [first, second] = [1, 2].map((attempt) => {
+    const directory = sandbox().path(`repeated-${attempt}`);
+    const script = `import { packLauncher } from "./scripts/release/npmPackages.ts";
+      import { readRelease } from "./scripts/release/version.ts";
+      import { writeSbom } from "./scripts/release/sbom.ts";
+      import { PLATFORMS } from "./scripts/release/platform.ts";
+      console.log(packLauncher(readRelease(), { stage: ${JSON.stringify(`${directory}/stage`)}, directory: ${JSON.stringify(directory)} }));
+      console.log(await writeSbom(readRelease(), PLATFORMS, ${JSON.stringify(directory)}));`;
+    const made = Bun.spawnSync([process.execPath, "-e", script]);
+    expect(made.stderr.toString()).toBe("");
+    return made.stdout
+      .toString()
+      .trim()
+      .split("\n")
+      .map((path) => readFileSync(path).toString("latin1"));
+  });
+  expect(second?.length).toBe(2);
+  expect(second).toEqual(first);
+});
+
+releaseTest("the SBOM names everything that the bundler took from packages, and the runtime", async () => {
+  const sbom = JSON.parse(readFileSync(releasedFile(".cdx.json"), "utf8"));
+  const listed = sbom.components.map(({ name }: { name: string }) => name);
+  const built = await Bun.build({
+    entrypoints: ["src/main.ts", "src/kernel/events/epollWorker.ts"],
+    target: "bun",
+    metafile: true,
+  });
+  const inputs = Object.keys(built.metafile?.inputs ?? {});
+  const bundled = inputs.flatMap((path) => /node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1] ?? []);
+  expect(new Set(bundled)).toContain("commander");
+  expect([...bundled, "@oven/bun-linux-x64"].filter((name) => !listed.includes(name))).toEqual([]);
+  expect(listed).not.toContain("typescript");
+  expect(sbom.metadata.component).toMatchObject({ name: "ffrtmp", version });
+});
+
+releaseTest(
+  "npx runs the executable from the packed files, without a network, in an empty directory",
+  async () => {
+    const launcher = releasedFile(`ffrtmp-${version}.tgz`);
+    const platform = releasedFile(`ffrtmp-linux-x64-${version}.tgz`);
+    // "--prefix": a directory further up may hold a package of somebody else's, and npm would take that for the one meant.
+    const cwd = sandbox().directory;
+    const env = { npm_config_cache: sandbox().path("npm-cache"), npm_config_update_notifier: "false" };
+
+    const alone = sandbox().spawn(["npx", "--offline", "--yes", "-p", platform, "ffrtmp", "--version"], {
+      cwd,
+      env,
+    });
+    expect(await new Response(alone.stdout as ReadableStream).text()).toBe(`${version}\n`);
+
+    const installed = sandbox().spawn(
+      ["npm", "install", "--prefix", ".", "--offline", "--no-audit", "--no-fund", platform, launcher],
+      {
+        cwd,
+        env,
+      },
+    );
+    const fault = await new Response(installed.stderr as ReadableStream).text();
+    expect({ code: await installed.exited, fault }).toMatchObject({ code: 0 });
+    const run = sandbox().spawn(
+      ["npx", "--prefix", ".", "--offline", "ffrtmp", "run", "--", "sh", "-c", "echo out; exit 7"],
+      {
+        cwd,
+        env,
+      },
+    );
+    expect(await new Response(run.stdout as ReadableStream).text()).toBe("out\n");
+    expect(await run.exited).toBe(7);
+  },
+);
+
+releaseTest("the npm package becomes the executable: no process stays between", async () => {
+  const root = sandbox().path("packages");
+  for (const file of [
+    releasedFile(`ffrtmp-${version}.tgz`),
+    releasedFile(`ffrtmp-linux-x64-${version}.tgz`),
+  ]) {
+    const directory = `${root}/${basename(file).replace(/-[\d.]+tgz$/, "")}`;
+    const script = 'mkdir -p "$1" && tar -xzf "$2" -C "$1" --strip-components=1';
+    expect(Bun.spawnSync(["sh", "-c", script, "sh", directory, file]).exitCode).toBe(0);
+  }
+  const launcher = `${root}/ffrtmp/bin/ffrtmp`;
+  const parent = sandbox().spawn([launcher, "run", "--job-id", "launched", "--", "sleep", "1000"]);
+  const pid = await sandbox().pidOf("launched");
+  sandbox().adopt(pid);
+  expect((await sandbox().json(["inspect", "launched"])).observer_pid).toBe(parent.pid);
+
+  const alone = sandbox().spawn(["sh", "-c", `rm -r "${root}/ffrtmp-linux-x64" && "${launcher}" ps`]);
+  const told = await new Response(alone.stderr as ReadableStream).text();
+  expect(await alone.exited).toBe(125);
+  expect(told).toContain("ffrtmp-linux-x64 is not installed");
+});
+
+releaseTest("the tarball holds what is laid over /usr/local", () => {
+  const file = releasedFile("-linux-amd64.tar.gz");
+  const root = sandbox().path("local");
+  const script = 'mkdir "$1" && tar -xzf "$2" -C "$1" --strip-components=1 && "$1/bin/ffrtmp" --version';
+  const told = Bun.spawnSync(["sh", "-c", script, "sh", root, file]);
+  expect(told.stdout.toString()).toBe(`${version}\n`);
+  const paths = [...new Bun.Glob("**").scanSync(root)];
+  for (const path of [
+    "share/man/man1/ffrtmp.1.gz",
+    "share/doc/ffrtmp/policy.yaml",
+    "share/doc/ffrtmp/copyright",
+  ])
+    expect(paths).toContain(path);
+  for (const path of paths.filter((each) => each.startsWith("lib/systemd/")))
+    expect(readFileSync(`${root}/${path}`, "utf8")).not.toContain("/usr/bin/ffrtmp");
+});

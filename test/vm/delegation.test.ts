@@ -1,0 +1,47 @@
+import { expect } from "bun:test";
+import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { readHierarchies } from "../../src/kernel/cgroup/hierarchies.ts";
+import { applyCgroupLimits } from "../../src/kernel/cgroup/jobCgroup.ts";
+import { createJobCgroup, removeJobCgroup } from "../../src/kernel/cgroup/makeJobCgroup.ts";
+import { planJobCgroup } from "../../src/kernel/cgroup/planJobCgroup.ts";
+import { realHost } from "../../src/kernel/host.ts";
+import { JOB_NAME } from "../fixtures/cgroupJobs.ts";
+import { until, useSandbox } from "../live/sandbox.ts";
+import { vmTest } from "./insideVm.ts";
+
+const LIMITS = { memoryMaxBytes: 64 << 20, pidsMax: 20 };
+const sandbox = useSandbox();
+
+vmTest(
+  "controllers are switched on from a delegated scope down to the job, and off again at its end",
+  async () => {
+    const unit = `ffrtmp-test-delegated-${process.pid}`;
+    const scope = `/sys/fs/cgroup/system.slice/${unit}.scope`;
+    const owner = sandbox().spawn([
+      ...["systemd-run", "--scope", "--quiet", "--unit", unit, "--property", "Delegate=yes"],
+      ...["sleep", "1000"],
+    ]);
+    const membership = (): string => readFileSync(`/proc/${owner.pid}/cgroup`, "utf8");
+    await until("it is in its scope", () => membership().includes(unit));
+    // As a container engine does: the processes in a leaf, the rest free to be divided.
+    for (const name of ["leaf", "a", "a/b"]) mkdirSync(`${scope}/${name}`);
+    writeFileSync(`${scope}/leaf/cgroup.procs`, String(owner.pid));
+    try {
+      const host = realHost();
+      const origin = new Map([["", `/system.slice/${unit}.scope/a/b`]]);
+      const job = planJobCgroup(host.cgroupFs, readHierarchies(host), origin, JOB_NAME, LIMITS);
+      createJobCgroup(job);
+      expect(applyCgroupLimits(job, LIMITS)).toMatchObject([
+        { limit: "memory.max", outcome: "applied" },
+        { limit: "pids.max", outcome: "applied" },
+      ]);
+      expect(removeJobCgroup(job)).toEqual([]);
+      for (const each of [scope, `${scope}/a`, `${scope}/a/b`])
+        expect(readFileSync(`${each}/cgroup.subtree_control`, "utf8").trim()).toBe("");
+    } finally {
+      for (const name of ["a/b", "a"]) rmdirSync(`${scope}/${name}`);
+      owner.kill("SIGKILL");
+      await owner.exited;
+    }
+  },
+);

@@ -1,0 +1,99 @@
+import { afterAll, beforeAll, expect, setDefaultTimeout } from "bun:test";
+import { existsSync, readFileSync, rmSync } from "node:fs";
+import { dirname } from "node:path";
+import { isRunning, until } from "../live/sandbox.ts";
+import { uncompressedDeb } from "../packaging/builtRelease.ts";
+import { vmTest } from "./insideVm.ts";
+import { WatchService, type Workload } from "./watchService.ts";
+
+setDefaultTimeout(300_000);
+
+const JOBS = 3;
+const TRANSCODE = [
+  ...["ffmpeg", "-nostdin", "-loglevel", "error", "-re"],
+  ...["-f", "lavfi", "-i", "testsrc=size=32x32:rate=1", "-f", "null", "-"],
+];
+const service = new WatchService();
+const jobs: Workload[] = [];
+const debs: string[] = [];
+/** Cgroups of each job before anything of ours was there. */
+const atFirst: string[] = [];
+
+// Tests of one machine's life, in their order: installed, upgraded, removed, purged.
+if (process.env["FFRTMP_VM"] !== undefined) {
+  beforeAll(() => {
+    debs.push(uncompressedDeb("1"), uncompressedDeb("2"));
+  });
+  afterAll(() => {
+    for (const { unit } of jobs) Bun.spawnSync(["systemctl", "stop", unit]);
+    Bun.spawnSync(["dpkg", "--purge", "ffrtmp"]);
+    for (const deb of debs) rmSync(dirname(deb), { recursive: true });
+  });
+}
+
+vmTest("installing the package starts the daemon, which finds what runs already", async () => {
+  for (let index = 0; index < JOBS; index++)
+    jobs.push(await service.workload(`package-${index}`, "ffuser", TRANSCODE));
+  atFirst.push(...jobs.map(cgroupOf));
+  dpkg("--install", debs[0] as string);
+  expect(await service.property("ActiveState")).toBe("active");
+  expect(await service.property("UnitFileState")).toBe("enabled");
+  await untilAllAreObservedBy(await service.mainPid());
+});
+
+vmTest("an upgrade restarts the daemon, and every job goes on, governed", async () => {
+  run("ffrtmp", "run", "-d", "--job-id", "background", "--cpu-quota", "50", "--", "sleep", "1000");
+  const background = await service.json("inspect", "background");
+  const before = { daemon: await service.mainPid(), groups: [...jobs.map(cgroupOf), cgroupOf(background)] };
+  dpkg("--install", debs[1] as string);
+  const daemon = await service.anotherThan(before.daemon);
+  expect(readFileSync(`/proc/${daemon}/maps`, "utf8")).not.toContain("/usr/bin/ffrtmp (deleted)");
+  await untilAllAreObservedBy(daemon);
+  expect([...jobs.map(cgroupOf), cgroupOf(background)]).toEqual(before.groups);
+  expect(await service.json("history")).toEqual([]);
+  run("ffrtmp", "detach", "background");
+  process.kill(background.pid, "SIGKILL");
+});
+
+vmTest("removing the package stops the daemon, and every job goes on with its limits", async () => {
+  const groups = jobs.map(cgroupOf);
+  const told = dpkg("--remove", "ffrtmp");
+  expect(told).toContain("these jobs go on, with their limits:");
+  expect(await service.property("ActiveState")).toBe("inactive");
+  for (const { pid, startTicks } of jobs) expect(isRunning(pid, startTicks)).toBe(true);
+  expect(jobs.map(cgroupOf)).toEqual(groups);
+});
+
+vmTest("purging it releases every job, and leaves nothing", async () => {
+  dpkg("--purge", "ffrtmp");
+  for (const { pid, startTicks } of jobs) expect(isRunning(pid, startTicks)).toBe(true);
+  expect(jobs.map(cgroupOf)).toEqual(atFirst);
+  for (const path of ["/var/lib/ffrtmp", "/etc/ffrtmp", "/etc/default/ffrtmp", "/usr/bin/ffrtmp"])
+    expect({ path, isThere: existsSync(path) }).toEqual({ path, isThere: false });
+  run("systemctl", "daemon-reload");
+  expect(await service.property("LoadState")).toBe("not-found");
+  expect(run("find", "/etc/systemd", "/var/lib/systemd", "-name", "*ffrtmp*")).toBe("");
+});
+
+async function untilAllAreObservedBy(daemon: number): Promise<void> {
+  await until("every job is observed by the daemon", async () => {
+    const rows = (await service.json("ps")) as { pid: number; observer_pid: number | null }[];
+    return jobs.every(({ pid }) => rows.some((row) => row.pid === pid && row.observer_pid === daemon));
+  });
+  for (const { pid, startTicks } of jobs) expect(isRunning(pid, startTicks)).toBe(true);
+}
+
+function cgroupOf({ pid }: { pid: number }): string {
+  return readFileSync(`/proc/${pid}/cgroup`, "utf8");
+}
+
+function dpkg(...args: string[]): string {
+  return run("dpkg", "--no-triggers", ...args);
+}
+
+function run(...cmd: string[]): string {
+  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
+  const { exitCode, stdout, stderr } = Bun.spawnSync(cmd, { env });
+  if (exitCode !== 0) throw new Error(`${cmd.join(" ")}: exit ${exitCode}: ${stderr}${stdout}`);
+  return stdout.toString();
+}
