@@ -71,7 +71,7 @@ vmTest(
     writeFileSync(authorized, before + readFileSync(`${key}.pub`, "utf8"));
     clean.push(() => writeFileSync(authorized, before));
     const bystander = sandbox().path("bystander");
-    const script = `export FFRTMP_STATE=${sandbox().state}; sleep 1000 & echo $! > ${bystander}; ${FFRTMP} run -d --job-id session -- sleep 1000`;
+    const script = `export FFRTMP_STATE=${sandbox().state}; sleep 1000 >/dev/null 2>&1 </dev/null & echo $! > ${bystander}; ${FFRTMP} run -d --job-id session -- sleep 1000`;
     const options = ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-i", key];
     const session = sandbox().spawn(["ssh", "-q", ...options, "root@127.0.0.1", script]);
     expect(await session.exited).toBe(0);
