@@ -6,11 +6,12 @@ import { idle } from "./idle.ts";
 import { launch } from "./launch.ts";
 import type { Benchmark } from "./lib/benchmark.ts";
 import { describeMachine } from "./lib/machine.ts";
+import { placement } from "./placement.ts";
 import { policy } from "./policy.ts";
 import { scan } from "./scan.ts";
 
 /** `node_modules/.bin/bun bench/run.ts NAME… [--quick] [--write]`; --write puts the tables into docs/benchmarks.md. */
-const BENCHMARKS: Record<string, Benchmark> = { launch, footprint, discovery, idle, scan, policy };
+const BENCHMARKS: Record<string, Benchmark> = { launch, footprint, discovery, idle, scan, policy, placement };
 const DOCUMENT = resolve(import.meta.dir, "../docs/benchmarks.md");
 
 const args = process.argv.slice(2);

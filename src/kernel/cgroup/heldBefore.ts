@@ -53,14 +53,21 @@ export function restoreHeld(fs: CgroupFs, path: string, held: HeldBefore[]): str
     // A file that is gone went with its controller or its cgroup, and the value with it.
     if (current === undefined || current === before || (after !== null && current !== after)) return [];
     try {
-      for (const data of file === "io.max" ? ioMaxWrites(current, before) : [before === "" ? "\n" : before]) {
-        fs.write(`${path}/${file}`, data);
-      }
+      for (const data of writesFor(fs, path, file, current, before)) fs.write(`${path}/${file}`, data);
       return [];
     } catch (error) {
       return [`${path}/${file} back to "${before}": ${error}`];
     }
   });
+}
+
+function writesFor(fs: CgroupFs, path: string, file: string, current: string, before: string): string[] {
+  if (file === "io.max") return ioMaxWrites(current, before);
+  if (file !== "cpuset.cpus" || before !== "") return [before];
+  // The kernel empties no list of a cgroup with processes (ENOSPC). All CPUs that there are above limit nothing, and the
+  // list goes with the controller, which is switched off above next: else it would not have been written.
+  const all = readText(fs, path.slice(0, path.lastIndexOf("/")), "cpuset.cpus.effective");
+  return all === undefined ? [] : [all];
 }
 
 /** io.max takes one device per write, and a device without limits has no line. */

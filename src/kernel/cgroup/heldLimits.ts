@@ -20,7 +20,10 @@ export function readOwnLimits(controllers: readonly CgroupController[], director
  * What holds a process in a cgroup: the tightest over the way up, of those limits that hold for what is below.
  * Levels above what is mounted here cannot be seen.
  */
-function readEffectiveLimits(controllers: readonly CgroupController[], directory: CgroupDirectory): Limits {
+export function readEffectiveLimits(
+  controllers: readonly CgroupController[],
+  directory: CgroupDirectory,
+): Limits {
   let effective = readOwnLimits(controllers, directory);
   for (const path of ancestorsOf(directory.hierarchy, directory.path)) {
     effective = tightest(effective, readInherited(controllers, { ...directory, path }));

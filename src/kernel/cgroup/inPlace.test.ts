@@ -20,6 +20,7 @@ for (const choice of [FAKE_V2, REAL_V2]) {
   describeOn(choice, "a job in its owner's own cgroup", (it) => {
     it("tightens the owner's limits, makes nothing, and puts back every byte", (machine) => {
       machine.start(ownerOf(machine));
+      machine.fs.write(`${baseOf(machine)}/cgroup.subtree_control`, "-cpuset");
       const before = readAll(machine);
       const { job, outcomes } = governInPlace(machine, LIMITS);
       expect(outcomes.map(({ limit, outcome }) => `${limit} ${outcome}`)).toEqual([
@@ -39,6 +40,12 @@ for (const choice of [FAKE_V2, REAL_V2]) {
       expect(machine.fs.children(ownerOf(machine))).toEqual([]);
     });
 
+    it("sets no list of CPUs that it could not take back", (machine) => {
+      const { outcomes } = governInPlace(machine, { cpus: "0" });
+      expect(outcomes).toMatchObject([{ limit: "cpuset.cpus", outcome: "unsupported" }]);
+      expect(outcomes[0]?.because).toContain("is empty, and the kernel empties it no more");
+    });
+
     it("does not write a limit looser than the owner's own, and says so", (machine) => {
       limitFromOutside(machine, machine.origin, {
         cpuMax: { quotaUsec: 20_000, periodUsec: 50_000 },
@@ -48,7 +55,7 @@ for (const choice of [FAKE_V2, REAL_V2]) {
       });
       const before = readAll(machine);
       const { outcomes } = governInPlace(machine, { ...LIMITS, cpuWeight: 200 });
-      expect(readAll(machine)).toEqual({ ...before, "cpuset.cpus": "0" });
+      expect(readAll(machine)).toEqual(before);
       for (const [limit, actual] of [
         ["cpu.max", "0.4 cores"],
         ["cpu.weight", "20"],
@@ -97,7 +104,7 @@ for (const choice of [FAKE_V2, REAL_V2]) {
     });
 
     it("is given controllers from above, which go with it", (machine) => {
-      const base = directoryIn(machine.hierarchies[0] as Hierarchy, machine.base);
+      const base = baseOf(machine);
       machine.fs.write(`${base}/cgroup.subtree_control`, "-cpu");
       const { job, outcomes } = governInPlace(machine, {
         cpuMax: { quotaUsec: 50_000, periodUsec: 100_000 },
@@ -136,6 +143,10 @@ function noteAll(job: JobCgroup): void {
 
 function ownerOf(machine: CgroupMachine): string {
   return directoryIn(machine.hierarchies[0] as Hierarchy, machine.origin);
+}
+
+function baseOf(machine: CgroupMachine): string {
+  return directoryIn(machine.hierarchies[0] as Hierarchy, machine.base);
 }
 
 function readAll(machine: CgroupMachine): Record<string, string> {

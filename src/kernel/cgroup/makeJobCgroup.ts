@@ -234,7 +234,21 @@ function keepGiven(job: JobCgroup, directory: JobDirectory): boolean {
     `it is not among the controllers of ${directory.path} (cgroup.controllers): the cgroup above does not give it`,
   );
   directory.controllers = directory.controllers.filter(({ name }) => given.includes(name));
+  if (cpusCouldNotGoBack(job.fs, directory)) {
+    const isCpuset = ({ name }: { name: string }): boolean => name === "cpuset";
+    const because = `${directory.path}/cpuset.cpus is empty, and the kernel empties it no more while processes are there`;
+    hinder(job, { ...directory, controllers: directory.controllers.filter(isCpuset) }, because);
+    directory.controllers = directory.controllers.filter((controller) => !isCpuset(controller));
+  }
   return true;
+}
+
+/** A list that was empty goes back only with its controller, if that is ours to switch off again. */
+function cpusCouldNotGoBack(fs: CgroupFs, { path, enabledAbove }: JobDirectory): boolean {
+  const isOurs = enabledAbove.some(
+    (each) => each.path === parentOf(path) && each.controllers.includes("cpuset"),
+  );
+  return !isOurs && fs.exists(`${path}/cpuset.cpus`) && fs.read(`${path}/cpuset.cpus`).trim() === "";
 }
 
 function hinder(job: JobCgroup, { controllers }: JobDirectory, because: string): void {
@@ -256,7 +270,7 @@ export function removeJobCgroup(job: JobCgroup): string[] {
       if (tenant !== undefined) removeTenantGroup(job.fs, tenant);
       disableControllers(job.fs, baseOf(directory), enabled, path);
     }
-    disableAbove(job.fs, enabledAbove);
+    disableAbove(job.fs, enabledAbove, path);
     return [];
   });
 }

@@ -72,15 +72,15 @@ export function enableAbove(
 
 /**
  * Switches off what we switched on above a job, from the bottom up, where nobody else has come to use it: no other cgroup
- * there gives the controller on, or holds anything else with it than the kernel's defaults.
+ * there gives the controller on, or holds anything else with it than the kernel's defaults; `own` is the job's.
  */
-export function disableAbove(fs: CgroupFs, levels: readonly EnabledAbove[]): void {
-  for (const { path, controllers } of levels.toReversed()) disableUnused(fs, path, controllers);
+export function disableAbove(fs: CgroupFs, levels: readonly EnabledAbove[], own?: string): void {
+  for (const { path, controllers } of levels.toReversed()) disableUnused(fs, path, controllers, own);
 }
 
-function disableUnused(fs: CgroupFs, path: string, names: readonly string[]): void {
+function disableUnused(fs: CgroupFs, path: string, names: readonly string[], own?: string): void {
   for (const name of names) {
-    if (isUsedBelow(fs, path, name)) continue;
+    if (isUsedBelow(fs, path, name, own)) continue;
     try {
       fs.write(`${path}/cgroup.subtree_control`, `-${name}`);
     } catch {
@@ -105,11 +105,12 @@ const UNTOUCHED: Record<string, Record<string, string>> = {
   },
 };
 
-function isUsedBelow(fs: CgroupFs, path: string, controller: string): boolean {
+function isUsedBelow(fs: CgroupFs, path: string, controller: string, own: string | undefined): boolean {
   const files = Object.entries(UNTOUCHED[controller] ?? {});
   try {
     return fs.children(path).some((name) => {
       const child = `${path}/${name}`;
+      if (child === own) return false;
       if (readWords(fs, `${child}/cgroup.subtree_control`).includes(controller)) return true;
       return files.some(([file, text]) => (readText(fs, `${child}/${file}`) ?? text) !== text);
     });
