@@ -1,6 +1,6 @@
 import { expect } from "bun:test";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { type Ended, FFRTMP, type Sandbox, type SpawnOptions, testIf } from "./sandbox.ts";
+import { type Ended, FFRTMP, type Sandbox, type SpawnOptions, testIf, until } from "./sandbox.ts";
 
 /** One way to use ffrtmp wrongly, and what it has to answer. */
 export interface Misuse {
@@ -37,7 +37,8 @@ export function expectMessage(stderr: string, patterns: RegExp[]): void {
 /** No job on record, not even an ended one; no cgroup, no process, no log. */
 export async function expectNothingDone(sandbox: Sandbox): Promise<void> {
   expect(sandbox.cgroups()).toEqual([]);
-  expect(processesOf(sandbox)).toEqual([]);
+  // The background copy has told its reason, and ends.
+  await until("no process is left", () => processesOf(sandbox).length === 0);
   if (!existsSync(sandbox.state)) return;
   expect(await sandbox.json(["ps"])).toEqual([]);
   expect(await sandbox.json(["history"])).toEqual([]);

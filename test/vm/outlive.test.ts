@@ -58,7 +58,10 @@ vmTest(
   "a workload outlives the end of the ssh session that it was started from, where that kills all",
   async () => {
     mkdirSync("/etc/systemd/logind.conf.d", { recursive: true });
-    writeFileSync("/etc/systemd/logind.conf.d/kill.conf", "[Login]\nKillUserProcesses=yes\nKillExcludeUsers=\n");
+    writeFileSync(
+      "/etc/systemd/logind.conf.d/kill.conf",
+      "[Login]\nKillUserProcesses=yes\nKillExcludeUsers=\n",
+    );
     clean.push(() => {
       rmSync("/etc/systemd/logind.conf.d/kill.conf");
       systemctl("restart", "systemd-logind");
