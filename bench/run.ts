@@ -8,10 +8,20 @@ import type { Benchmark } from "./lib/benchmark.ts";
 import { describeMachine } from "./lib/machine.ts";
 import { placement } from "./placement.ts";
 import { policy } from "./policy.ts";
+import { reload } from "./reload.ts";
 import { scan } from "./scan.ts";
 
 /** `node_modules/.bin/bun bench/run.ts NAME… [--quick] [--write]`; --write puts the tables into docs/benchmarks.md. */
-const BENCHMARKS: Record<string, Benchmark> = { launch, footprint, discovery, idle, scan, policy, placement };
+const BENCHMARKS: Record<string, Benchmark> = {
+  launch,
+  footprint,
+  discovery,
+  idle,
+  scan,
+  policy,
+  reload,
+  placement,
+};
 const DOCUMENT = resolve(import.meta.dir, "../docs/benchmarks.md");
 
 const args = process.argv.slice(2);
