@@ -3,6 +3,7 @@ import { explain } from "../kernel/cgroup/knob.ts";
 import type { Host } from "../kernel/host.ts";
 import { planScope } from "../kernel/systemd/planScope.ts";
 import { type ScopePlan, startScope } from "../kernel/systemd/scope.ts";
+import { findUnitFilters } from "../kernel/systemd/unitFilters.ts";
 import type { JobRecord } from "../ledger/records.ts";
 import type { Governor } from "./governor.ts";
 import { groupName, isGovernedPath } from "./job.ts";
@@ -55,7 +56,10 @@ export function enterOwnScope(governor: Governor, plan: ScopePlan, jobId: string
   const hierarchy = unitsHierarchy(governor);
   const directory = hierarchy && directoryOf(hierarchy, plan.cgroupPath);
   if (!host.bus || !hierarchy || directory === undefined) return "no systemd runs here";
+  const membership = readMembership(host, "self");
+  const own = membership === "gone" ? undefined : membership.get(hierarchy.key);
   return (
+    (own === undefined ? undefined : findUnitFilters(host.bus, own)) ??
     startScope(host.bus, plan, process.pid, `ffrtmp job ${jobId}`) ??
     awaitMove(host, process.pid, hierarchy, plan) ??
     makeRoom(host, directory, process.pid)

@@ -7,6 +7,7 @@ import type { Host } from "../kernel/host.ts";
 import { listTree } from "../kernel/proc/table.ts";
 import { planScope } from "../kernel/systemd/planScope.ts";
 import type { ScopePlan } from "../kernel/systemd/scope.ts";
+import { findUnitFilters } from "../kernel/systemd/unitFilters.ts";
 import { parseUnitPlace } from "../kernel/systemd/unitPath.ts";
 import type { JobRecord } from "../ledger/records.ts";
 import type { Governor } from "./governor.ts";
@@ -106,6 +107,8 @@ function planScopeFor(
   }
   const scope = planScope(host.cgroupFs, hierarchy, cgroupPath, scopeName(state.tag, jobId), uid);
   if (typeof scope === "string") throw refuse(scope);
+  const held = host.bus && findUnitFilters(host.bus, cgroupPath);
+  if (held !== undefined) throw refuse(held);
   const directory = directoryOf(hierarchy, scope.cgroupPath);
   if (directory === undefined) throw refuse(`${scope.cgroupPath} is not visible here`);
   return { place: { placedAs: "scope", scope: directory }, scope };
