@@ -11,7 +11,7 @@ const FILTERS = [
 // s "auto"
 // a(iayu) 0
 // (bas) false 0
-const IS_UNSET = /^(s "auto"|.* 0)$/;
+const IS_UNSET = /^(s "auto"|as 0|a\([a-z]+\) 0|\(bas\) (true|false) 0)$/;
 
 /**
  * Why a process may not leave the unit that a cgroup belongs to: it would escape which devices and addresses that allows
