@@ -105,6 +105,9 @@ function planScopeFor(
   if (uid === 0 && unit && (unit.below.length > 0 || isDelegated(host, unit.unit))) {
     throw refuse(`${unit.unit} is delegated, to a container or another manager, and it would leave that`);
   }
+  if (unit?.unit.endsWith(".scope") && whyNotInPlace(host, owner, pid) === undefined) {
+    throw refuse(`systemd clears ${unit.unit} away when its last process leaves, and it could not come back`);
+  }
   const scope = planScope(host.cgroupFs, hierarchy, cgroupPath, scopeName(state.tag, jobId), uid);
   if (typeof scope === "string") throw refuse(scope);
   const held = host.bus && findUnitFilters(host.bus, cgroupPath);

@@ -60,7 +60,7 @@ vmTest(
     mkdirSync("/etc/systemd/logind.conf.d", { recursive: true });
     writeFileSync(
       "/etc/systemd/logind.conf.d/kill.conf",
-      "[Login]\nKillUserProcesses=yes\nKillExcludeUsers=\n",
+      "[Login]\nKillUserProcesses=yes\nKillExcludeUsers=nobody\n",
     );
     clean.push(() => {
       rmSync("/etc/systemd/logind.conf.d/kill.conf");

@@ -34,7 +34,7 @@ const OWNERS: Record<string, { start(): Promise<number>; refused: string[] }> = 
   },
   "session scope": {
     start: () => startUnit("session", ["--scope", "--slice=user-0.slice", "-p", "CPUQuota=40%"], LOOP),
-    refused: [],
+    refused: ["scope"],
   },
   "container of crun": { start: startContainer, refused: ["scope"] },
   "root cgroup": { start: startAtRoot, refused: ["in-place", "scope"] },
