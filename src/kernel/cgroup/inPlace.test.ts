@@ -1,4 +1,5 @@
 import { expect } from "bun:test";
+import { release } from "node:os";
 import { describeOn, JOB_NAME, limitFromOutside, outcomeOf } from "../../../test/fixtures/cgroupJobs.ts";
 import { type CgroupMachine, directoryIn, FAKE_V2, REAL_V2 } from "../../../test/fixtures/cgroupMachines.ts";
 import { CGROUP_LIMITS, type LimitOutcome, type Limits } from "../limits.ts";
@@ -16,6 +17,9 @@ const LIMITS: Limits = {
   cpus: "0",
 };
 
+/** Before 6.12 switching cpuset on would bind everybody in the children anew, and is not done. */
+const BINDS_ANEW = Bun.semver.order(release().replace(/[^\d.].*$/, ""), "6.12.0") < 0;
+
 for (const choice of [FAKE_V2, REAL_V2]) {
   describeOn(choice, "a job in its owner's own cgroup", (it) => {
     it("tightens the owner's limits, makes nothing, and puts back every byte", (machine) => {
@@ -27,12 +31,12 @@ for (const choice of [FAKE_V2, REAL_V2]) {
         "cpu.max applied",
         "memory.max applied",
         "pids.max applied",
-        "cpuset.cpus applied",
+        `cpuset.cpus ${BINDS_ANEW ? "unsupported" : "applied"}`,
       ]);
       expect(readAll(machine)).toMatchObject({
         "cpu.max": "50000 100000",
         "pids.max": "64",
-        "cpuset.cpus": "0",
+        ...(BINDS_ANEW ? {} : { "cpuset.cpus": "0" }),
       });
       const found = restoreJobCgroup(machine.fs, machine.hierarchies, storeJobCgroup(job));
       expect(removeJobCgroup(found)).toEqual([]);
