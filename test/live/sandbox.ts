@@ -235,10 +235,14 @@ export function hierarchyOf(controller: string): Hierarchy {
 }
 
 /** Waits until something is true; fails with its description when it never becomes so. */
-export async function until(description: string, isTrue: () => boolean | Promise<boolean>): Promise<void> {
+export async function until(
+  description: string,
+  isTrue: () => boolean | Promise<boolean>,
+  patienceMs = PATIENCE_MS,
+): Promise<void> {
   const start = performance.now();
   while (!(await isTrue())) {
-    if (performance.now() - start > PATIENCE_MS) throw new Error(`waited in vain: ${description}`);
+    if (performance.now() - start > patienceMs) throw new Error(`waited in vain: ${description}`);
     await Bun.sleep(POLL_MS);
   }
 }
@@ -247,12 +251,14 @@ export async function until(description: string, isTrue: () => boolean | Promise
 export async function eventually<T>(
   description: string,
   read: () => T | undefined | Promise<T | undefined>,
+  patienceMs = PATIENCE_MS,
 ): Promise<T> {
   let value: T | undefined;
-  await until(description, async () => {
+  const isThere = async (): Promise<boolean> => {
     value = await read();
     return value !== undefined;
-  });
+  };
+  await until(description, isThere, patienceMs);
   return value as T;
 }
 
