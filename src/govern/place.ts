@@ -96,8 +96,8 @@ function planScopeFor(
   if (namespace !== undefined) {
     throw refuse(`it is in a container (its ${namespace} namespace is another), and would leave its limits`);
   }
+  if (readType(host.cgroupFs, owner) === undefined) throw refuse(`${owner} is the root of all cgroups`);
   if (!unitsHierarchy(governor)) {
-    if (readType(host.cgroupFs, owner) === undefined) throw refuse(`${owner} is the root of all cgroups`);
     return { place: { placedAs: "scope", scope: parentOf(owner) } };
   }
   const unit = parseUnitPlace(cgroupPath);

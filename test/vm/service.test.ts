@@ -45,8 +45,12 @@ async function expectAllGoverned(watch: number): Promise<void> {
   });
   expect((await service.json("history")) as unknown[]).toEqual([]);
   expect(Number(await service.property("NFileDescriptorStore"))).toBe(jobs.length);
-  for (const { pid } of jobs)
-    expect(readFileSync(`/proc/${pid}/cgroup`, "utf8")).toContain(`-${jobIdOf({ pid } as Workload)}`);
+  for (const job of jobs) {
+    const { cgroups } = (await service.json("inspect", jobIdOf(job))) as { cgroups: string[] };
+    // Each is alone in its service, and governed in that one's own cgroup.
+    const path = readFileSync(`/proc/${job.pid}/cgroup`, "utf8").trim().slice("0::".length);
+    expect(cgroups).toEqual([`/sys/fs/cgroup${path}`]);
+  }
 }
 
 vmTest("the service starts inside its sandbox, with no power to signal or to trace", async () => {
