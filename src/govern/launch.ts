@@ -72,7 +72,7 @@ export function launch(governor: Governor, request: LaunchRequest): LaunchedJob 
     );
 
   const job = newJob(governor, "run", request, request.command);
-  const scope = planOwnScope(governor, request.jobId);
+  const scope = planOwnScope(governor, request.jobId, request.limits);
   let cgroup = planCgroup(governor, request, scope);
   Object.assign(job, {
     cwd: request.workingDirectory,

@@ -1,9 +1,11 @@
 import { directoryOf, type Hierarchy, readMembership } from "../kernel/cgroup/hierarchies.ts";
 import { explain } from "../kernel/cgroup/knob.ts";
 import type { Host } from "../kernel/host.ts";
+import type { Limits } from "../kernel/limits.ts";
 import { planScope } from "../kernel/systemd/planScope.ts";
 import { type ScopePlan, startScope } from "../kernel/systemd/scope.ts";
 import { findUnitFilters } from "../kernel/systemd/unitFilters.ts";
+import { parseUnitPlace } from "../kernel/systemd/unitPath.ts";
 import type { JobRecord } from "../ledger/records.ts";
 import type { Governor } from "./governor.ts";
 import { groupName, isGovernedPath } from "./job.ts";
@@ -35,14 +37,16 @@ export function isOwnScope(name: string): boolean {
  * The scope in which a workload outlives whatever starts it: a service that is stopped, a session that ends.
  * `undefined` where it would be of no use or cannot be had; a workload of a governed workload stays inside with it.
  */
-export function planOwnScope(governor: Governor, jobId: string): ScopePlan | undefined {
+export function planOwnScope(governor: Governor, jobId: string, limits: Limits): ScopePlan | undefined {
   const { host, state } = governor;
   const hierarchy = unitsHierarchy(governor);
   const membership = readMembership(host, "self");
   const own = hierarchy && membership !== "gone" ? membership.get(hierarchy.key) : undefined;
   if (!hierarchy || own === undefined || isGovernedPath(own)) return undefined;
+  // In no unit, there is none whose stop it would have to outlive.
+  if (!parseUnitPlace(own)) return undefined;
   const uid = process.geteuid?.() ?? 0;
-  const plan = planScope(host.cgroupFs, hierarchy, own, scopeName(state.tag, jobId), uid);
+  const plan = planScope(host.cgroupFs, hierarchy, own, scopeName(state.tag, jobId), uid, limits);
   return typeof plan === "string" ? undefined : plan;
 }
 

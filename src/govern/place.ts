@@ -31,7 +31,7 @@ export function planPlace(
   governor: Governor,
   pid: number,
   membership: Membership,
-  { jobId, placement = "auto" }: JobWishes,
+  { jobId, limits, placement = "auto" }: Pick<JobWishes, "jobId" | "limits" | "placement">,
 ): PlannedPlace {
   const { host, hierarchies } = governor;
   const hierarchy = hierarchies.find(({ version, controllers }) => version === 2 && controllers.length > 0);
@@ -45,7 +45,8 @@ export function planPlace(
     }
     return CHILD;
   }
-  if (placement === "scope") return planScopeFor(governor, pid, hierarchy, cgroupPath, owner, jobId);
+  if (placement === "scope")
+    return planScopeFor(governor, pid, hierarchy, cgroupPath, owner, { jobId, limits });
   if (placement === "nested") return CHILD;
   const obstacle = whyNotInPlace(host, owner, pid);
   if (obstacle === undefined) return { place: { placedAs: "in-place" } };
@@ -87,7 +88,7 @@ function planScopeFor(
   hierarchy: Hierarchy,
   cgroupPath: string,
   owner: string,
-  jobId: string,
+  { jobId, limits }: Pick<JobWishes, "jobId" | "limits">,
 ): PlannedPlace {
   const { host, state } = governor;
   const refuse = (because: string): Refusal =>
@@ -108,7 +109,7 @@ function planScopeFor(
   if (unit?.unit.endsWith(".scope") && whyNotInPlace(host, owner, pid) === undefined) {
     throw refuse(`systemd clears ${unit.unit} away when its last process leaves, and it could not come back`);
   }
-  const scope = planScope(host.cgroupFs, hierarchy, cgroupPath, scopeName(state.tag, jobId), uid);
+  const scope = planScope(host.cgroupFs, hierarchy, cgroupPath, scopeName(state.tag, jobId), uid, limits);
   if (typeof scope === "string") throw refuse(scope);
   const held = host.bus && findUnitFilters(host.bus, cgroupPath);
   if (held !== undefined) throw refuse(held);

@@ -140,7 +140,14 @@ const BUSES: Record<string, { script: string; says: string }> = {
     says: "No such file",
   },
   "that never answers": { script: "exec sleep 1000", says: "did not answer within" },
-  "that lies": { script: "echo 'o \"/org/freedesktop/systemd1/job/1\"'", says: "put nothing into" },
+  // It says that nothing else holds the unit, and that the scope is started.
+  "that lies": {
+    script: `case "$*" in
+*get-property*) printf '%s\\n' 's "auto"' 'a(ss) 0' 'a(iayu) 0' 'a(iayu) 0' 'as 0' 'as 0' '(bas) false 0' 'a(iiqq) 0' 'a(iiqq) 0' 'a(ss) 0' ;;
+*) echo 'o "/org/freedesktop/systemd1/job/1"' ;;
+esac`,
+    says: "put nothing into",
+  },
   "that holds the unit's name": {
     script: "echo 'Call failed: Unit x.scope was already loaded' >&2; exit 1",
     says: "already loaded",

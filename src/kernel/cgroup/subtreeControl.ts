@@ -146,11 +146,16 @@ export function enableControllers(fs: CgroupFs, origin: string, names: string[])
  * anew for every process that gets a cpuset, 6.12 does not. `undefined` where there is none.
  */
 function whoseAffinityWouldGo(fs: CgroupFs, origin: string): string | undefined {
-  const [major = 0, minor = 0] = release().split(".").map(Number);
-  if (major > 6 || (major === 6 && minor >= 12)) return undefined;
+  if (!cpusetBindsAnew()) return undefined;
   return childrenOf(fs, origin)
     .map((child) => `${origin}/${child}`)
     .find((path) => isPopulated(fs, path));
+}
+
+/** Whether this kernel sets the CPU affinity of every process anew that gets a cpuset: Linux before 6.12. */
+export function cpusetBindsAnew(): boolean {
+  const [major = 0, minor = 0] = release().split(".").map(Number);
+  return major < 6 || (major === 6 && minor < 12);
 }
 
 /** Whether processes live in a cgroup or below it. What cannot be read counts as populated. */

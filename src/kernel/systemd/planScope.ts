@@ -3,6 +3,7 @@ import { controllersOf } from "../cgroup/controllers.ts";
 import { readOwnLimits, tightest } from "../cgroup/heldLimits.ts";
 import { ancestorsOf, directoryOf, type Hierarchy } from "../cgroup/hierarchies.ts";
 import { readNumber } from "../cgroup/knob.ts";
+import { cpusetBindsAnew } from "../cgroup/subtreeControl.ts";
 import type { Limits } from "../limits.ts";
 import type { ScopePlan } from "./scope.ts";
 import { parseUnitPlace, type UnitPlace, userOfManager } from "./unitPath.ts";
@@ -12,11 +13,13 @@ const OWN_SLICE = "ffrtmp.slice";
 /** Where a user's manager puts what an application starts: systemd.special(7). */
 const USER_SLICE = "app.slice";
 const USUAL_WEIGHT = 100;
+/** Not cpuset, where nobody asks for it: switching it on costs, and before Linux 6.12 it binds everybody anew. */
+const USUAL_CONTROLLERS = ["cpu", "io", "memory", "pids"];
 
 /**
  * A scope beside the unit that a cgroup belongs to, under the same slice, so that what holds the slice holds on. What the
  * unit itself holds is carried along. Root asks the machine's manager, others that of their own user.
- * A string says why there can be none.
+ * `wanted` are the limits of the job that is to lie in it. A string says why there can be none.
  */
 export function planScope(
   fs: CgroupFs,
@@ -24,6 +27,7 @@ export function planScope(
   cgroupPath: string,
   unit: string,
   uid: number,
+  wanted: Limits = {},
 ): ScopePlan | string {
   const place = uid === 0 ? placeForRoot(cgroupPath) : placeForUser(cgroupPath, uid);
   if (typeof place === "string") return place;
@@ -33,6 +37,8 @@ export function planScope(
     unit,
     slice: place.slice,
     cgroupPath: scopePath,
+    controllers:
+      wanted.cpus === undefined || cpusetBindsAnew() ? USUAL_CONTROLLERS : [...USUAL_CONTROLLERS, "cpuset"],
     ...readCarried(fs, hierarchy, cgroupPath, scopePath),
   };
 }

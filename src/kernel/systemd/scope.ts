@@ -10,6 +10,8 @@ export interface ScopePlan {
   slice: string;
   /** Where its cgroup will lie: the path as /proc/PID/cgroup names it. */
   cgroupPath: string;
+  /** The controllers that are handed to what lies in it, and that systemd switches on all the way down for that. */
+  controllers: string[];
   /** Limits of the cgroup that its processes come from and that they would leave behind otherwise. */
   carried: Limits;
   /** The same for memory.swap.max, in bytes; `undefined` without one. */
@@ -26,7 +28,7 @@ export function startScope(bus: Bus, plan: ScopePlan, pid: number, description: 
     ["PIDs", "au", "1", String(pid)],
     ["Slice", "s", plan.slice],
     ["Description", "s", description],
-    ["Delegate", "b", "true"],
+    ["DelegateControllers", "as", String(plan.controllers.length), ...plan.controllers],
     ["CollectMode", "s", "inactive-or-failed"],
     ...carriedProperties(plan),
   ];
