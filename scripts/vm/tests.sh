@@ -36,7 +36,7 @@ test_kernel() {
   if start_machine "$kernel" && push_worktree "$kernel"; then
     up=$SECONDS
     exec_machine "$kernel" root env FFRTMP_VM="$kernel" timeout --kill-after=10 "${FFRTMP_VM_TEST_LIMIT_S:-1200}" \
-      bun test --timeout 300000 "$@" 2>&1 | tee "$results"
+      bun test --timeout 300000 --retry 1 "$@" 2>&1 | tee "$results"
     status=${PIPESTATUS[0]}
   fi
   stop_machine "$kernel"
