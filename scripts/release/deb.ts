@@ -14,6 +14,7 @@ const LAYOUT: Layout = {
   fish: "usr/share/fish/vendor_completions.d",
   units: "usr/lib/systemd/system",
   documents: "usr/share/doc/ffrtmp",
+  shared: "usr/share/ffrtmp",
 };
 const POLICY = "etc/ffrtmp/policy.yaml";
 const FLAGS = "etc/default/ffrtmp";

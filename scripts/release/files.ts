@@ -26,6 +26,8 @@ export interface Layout {
   fish: string;
   units: string;
   documents: string;
+  /** Of the program, for other programs to read. */
+  shared: string;
 }
 
 /** Path to content: a Buffer is the content itself, a string names a file to copy. */
@@ -40,6 +42,9 @@ export function commonFiles(release: Release, layout: Layout, executable: string
   const program = readCommandTree();
   const tree: Tree = new Map<string, Buffer | string>([
     [join(layout.executables, "ffrtmp"), executable],
+    // Editors complete the policy by it: docs/policy.md.
+    [join(layout.shared, "policy.schema.json"), "packaging/policy.schema.json"],
+    [join(layout.documents, "policy.md"), "docs/policy.md"],
     [join(layout.bash, "ffrtmp"), Buffer.from(bashCompletion(program))],
     [join(layout.zsh, "_ffrtmp"), Buffer.from(zshCompletion(program))],
     [join(layout.fish, "ffrtmp.fish"), Buffer.from(fishCompletion(program))],

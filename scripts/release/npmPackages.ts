@@ -39,6 +39,7 @@ export function packLauncher(release: Release, options: { stage: string; directo
   const tree: Tree = new Map([
     ["bin/ffrtmp", "packaging/npm/ffrtmp.sh"],
     ["README.md", "README.md"],
+    ["policy.schema.json", "packaging/policy.schema.json"],
   ]);
   return pack(release, manifest, tree, options);
 }

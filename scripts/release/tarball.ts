@@ -14,6 +14,7 @@ const LAYOUT: Layout = {
   fish: "share/fish/vendor_completions.d",
   units: "lib/systemd/system",
   documents: "share/doc/ffrtmp",
+  shared: "share/ffrtmp",
 };
 
 /** Builds ffrtmp-VERSION-linux-ARCHITECTURE.tar.gz, whose one folder is laid over /usr/local, and returns its path. */

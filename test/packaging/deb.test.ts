@@ -48,6 +48,8 @@ debTest("installs the executable, manuals, completions and a policy that may be 
   expect(system.must("ffrtmp --version").trim()).toBe(versionOf("package.json"));
   for (const shell of ["bash-completion/completions/ffrtmp", "zsh/vendor-completions/_ffrtmp"])
     system.must('test -s "/usr/share/$1"', shell);
+  // Where docs/policy.md sends editors.
+  system.must("test -s /usr/share/ffrtmp/policy.schema.json");
   expect(system.must("ffrtmp policy check")).toContain("/etc/ffrtmp/policy.yaml is valid");
   expect(system.must("MANPAGER=cat man ffrtmp-run")).toContain("--cpu-quota");
   system.must("echo '# ours' >>/etc/ffrtmp/policy.yaml");

@@ -139,6 +139,8 @@ releaseTest("the tarball holds what is laid over /usr/local", () => {
   for (const path of [
     "share/man/man1/ffrtmp.1.gz",
     "share/doc/ffrtmp/policy.yaml",
+    "share/doc/ffrtmp/policy.md",
+    "share/ffrtmp/policy.schema.json",
     "share/doc/ffrtmp/copyright",
   ])
     expect(paths).toContain(path);
