@@ -48,7 +48,7 @@ if $with_vm; then
     skipped=$((skipped + 1))
   else
     add_counts "$status" "$(count '^kernel .*: \([0-9]*\) passed.*')" "$(count '^kernel .* \([0-9]*\) failed.*')" "$(count '^kernel .* \([0-9]*\) skipped.*')"
-    not_tried+=$'\n'$(grep -E '^not (tried|compared)' "$output" | sort -u | sed 's/$/ (in a virtual machine)/')
+    not_tried+=$'\n'$(grep -E '^kernel [^:]*: not (tried|compared)' "$output" | sort -u)
   fi
 else
   not_tried+=$'\n'"not tried: tests in virtual machines: --no-vm"

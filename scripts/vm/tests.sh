@@ -15,36 +15,44 @@ push_worktree() {
     ssh_machine "$kernel" root "rm -rf /work/src /work/test && tar -C /work -x --no-same-owner && mkdir -p /work/node_modules/.bin && ln -sf /usr/local/bin/bun /work/node_modules/.bin/bun"
 }
 
-# test_kernels [PATH...]: one kernel after the other; each has a line of counts
+# test_kernels [PATH...]: all kernels at once, each has a core; every line says which it comes from, the last ones count
 test_kernels() {
-  local status=0 kernel
+  local status=0 kernel runs=()
+  # shellcheck disable=SC2064 # the kernels of now
+  trap "for kernel in ${kernels[*]}; do stop_machine \$kernel; done" EXIT
   for kernel in "${kernels[@]}"; do
-    test_kernel "$kernel" "$@" || status=1
+    (
+      set -o pipefail
+      test_kernel "$kernel" "$@" 2>&1 | sed -u "s/^/kernel $kernel: /"
+    ) &
+    runs+=($!)
   done
+  for run in "${runs[@]}"; do wait "$run" || status=1; done
   return "$status"
 }
 
 test_kernel() {
-  local kernel=$1 began=$SECONDS up status passed failed skipped results
+  local kernel=$1 began=$SECONDS up status=1 passed failed skipped results
   shift
   [ $# -gt 0 ] || set -- test/vm src/kernel/cgroup
-  stop_machine "$kernel"
-  # shellcheck disable=SC2064 # the kernel of now
-  trap "stop_machine $kernel" EXIT
-  up=$SECONDS status=1
   results=$(machine_directory "$kernel")/results.txt
+  stop_machine "$kernel"
+  rm -f "$results"
   if start_machine "$kernel" && push_worktree "$kernel"; then
     up=$SECONDS
     exec_machine "$kernel" root env FFRTMP_VM="$kernel" timeout --kill-after=10 "${FFRTMP_VM_TEST_LIMIT_S:-1200}" \
       bun test --timeout 300000 --retry 1 "$@" 2>&1 | tee "$results"
     status=${PIPESTATUS[0]}
+    if ! machine_pid "$kernel" >/dev/null; then
+      echo "the machine went away; the end of its console:"
+      tail -n 60 "$(machine_directory "$kernel")/console"
+    fi
   fi
   stop_machine "$kernel"
-  trap - EXIT
   passed=$(count_results pass "$results") failed=$(count_results fail "$results") skipped=$(count_results skip "$results")
   # A runner that died without counting has not passed.
   if [ "$status" -ne 0 ] && [ "$failed" -eq 0 ]; then failed=1; fi
-  echo "kernel $kernel: $passed passed, $failed failed, $skipped skipped; up and filled in $((up - began)) s, tested in $((SECONDS - up)) s"
+  echo "$passed passed, $failed failed, $skipped skipped; up and filled in $((${up-SECONDS} - began)) s, tested in $((SECONDS - ${up-SECONDS})) s"
   return "$status"
 }
 
