@@ -54,6 +54,21 @@ limitsTest("a limit that somebody tightened is theirs", () => {
   expect(readFileSync(path, "utf8").trim()).toBe(tighter);
 });
 
+limitsTest("a limit that was given up stays so when another one is put back", () => {
+  const { governor, job } = governSleeper({ ...HALF_A_CORE, pidsMax: 500 });
+  const { path, loose } = quotaFile(job);
+  for (let time = 1; time <= 4; time++) {
+    writeFileSync(path, loose);
+    upkeepJob(governor, job);
+  }
+  const pids = job.cgroup.map((each) => `${each.path}/pids.max`).find(realHost().cgroupFs.exists) as string;
+  writeFileSync(pids, "max");
+  expect(upkeepJob(governor, job)).toMatchObject([{ what: "pids.max", did: "reapplied" }]);
+  expect(readFileSync(pids, "utf8")).toBe("500\n");
+  expect(readFileSync(path, "utf8").trim()).toBe(loose);
+  expect(job.outcomes).toMatchObject([{ outcome: "refused" }, { outcome: "applied" }]);
+});
+
 limitsTest("another wish for the same limit is put back three times of its own", () => {
   const { governor, job } = governSleeper(HALF_A_CORE);
   const { path, loose } = quotaFile(job);

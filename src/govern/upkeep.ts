@@ -1,5 +1,5 @@
 import { isChanged, limitFilesOf, noteWritten, rememberHeld } from "../kernel/cgroup/heldBefore.ts";
-import { type LapsedLimit, listLapsed } from "../kernel/cgroup/heldLimits.ts";
+import { type LapsedLimit, listLapsed, pickLimits } from "../kernel/cgroup/heldLimits.ts";
 import { directoryOf, readMembership } from "../kernel/cgroup/hierarchies.ts";
 import {
   applyCgroupLimits,
@@ -88,7 +88,12 @@ function keepLimits(
   );
   if (lapsed.length === 0) return outcomes;
   const mine = lapsed.filter(({ limit, wanted }) => !memory.isGivenUp(nameOf(limit, of), wanted));
-  const renewed = mine.length === 0 ? [] : applyAgain(governor, cgroup, limits, apply);
+  // Those alone: what was given up stays so when another limit is put back.
+  const undone = pickLimits(
+    limits,
+    mine.map(({ limit }) => limit),
+  );
+  const renewed = mine.length === 0 ? [] : applyAgain(governor, cgroup, undone, apply);
   return outcomes.map((outcome) => {
     const lapse = inForce.includes(outcome) && lapsed.find(({ limit }) => limit === outcome.limit);
     if (!lapse) return outcome;
