@@ -13,6 +13,7 @@ import { errnoName } from "../sys/libc.ts";
 import { closeFd, openPidfd } from "../sys/pidfd.ts";
 import { giveUpSignals } from "../sys/seccomp.ts";
 import type { Ability } from "./ability.ts";
+import { respectDisabled } from "./disabledControllers.ts";
 import type { Governor } from "./governor.ts";
 import { groupName } from "./job.ts";
 import { probeSight } from "./sight.ts";
@@ -72,6 +73,7 @@ function probeLimits(governor: Governor): Ability[] {
     groupName(state.tag, `doctor-${process.pid}`),
     limits,
   );
+  respectDisabled(governor, cgroup);
   try {
     createJobCgroup(cgroup);
     return applyCgroupLimits(cgroup, limits).map(describeLimit);

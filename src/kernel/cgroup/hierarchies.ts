@@ -18,7 +18,7 @@ const V1_CONTROLLERS = new Set([
   ...["net_prio", "hugetlb", "pids", "rdma", "misc", "dmem", "debug"],
 ]);
 
-/** Every cgroup tree that is mounted, each at its widest mount. Source: /proc/self/mountinfo, proc_pid_mountinfo(5). */
+/** Every cgroup tree that is mounted where it can be reached, each at its widest mount. Source: /proc/self/mountinfo, proc_pid_mountinfo(5). */
 export function readHierarchies(host: Host): Hierarchy[] {
   const text = readProcFile(host, "self/mountinfo");
   if (text === "gone") return [];
@@ -39,13 +39,12 @@ function rootControllers(host: Host, hierarchy: Hierarchy): string[] {
 export function parseHierarchies(mountinfo: string): Hierarchy[] {
   const isOfKey = (word: string): boolean => V1_CONTROLLERS.has(word) || word.startsWith("name=");
   const byKey = new Map<string, Hierarchy>();
-  for (const line of mountinfo.split("\n")) {
-    const [mount, source] = line.split(" - ");
-    const [, , , mountRoot, mountPoint] = mount?.split(" ") ?? [];
-    const [type, , superOptions] = source?.split(" ") ?? [];
-    if (!mountRoot?.startsWith("/") || !mountPoint?.startsWith("/")) continue;
+  const mounts = parseMounts(mountinfo);
+  for (const mount of mounts.values()) {
+    const { mountRoot, mountPoint, type, superOptions } = mount;
     if (type !== "cgroup" && type !== "cgroup2") continue;
-    const options = (superOptions ?? "").split(",").filter(isOfKey);
+    if (isCovered(mounts, mount)) continue;
+    const options = superOptions.split(",").filter(isOfKey);
     const hierarchy: Hierarchy = {
       key: type === "cgroup2" ? "" : options.join(","),
       version: type === "cgroup2" ? 2 : 1,
@@ -58,6 +57,48 @@ export function parseHierarchies(mountinfo: string): Hierarchy[] {
     if (!known || hierarchy.mountRoot.length < known.mountRoot.length) byKey.set(hierarchy.key, hierarchy);
   }
   return [...byKey.values()];
+}
+
+interface Mount {
+  id: string;
+  /** The mount that this one lies in. */
+  parent: string;
+  mountRoot: string;
+  mountPoint: string;
+  type: string;
+  superOptions: string;
+}
+
+/** By id. */
+function parseMounts(mountinfo: string): Map<string, Mount> {
+  const mounts = new Map<string, Mount>();
+  for (const line of mountinfo.split("\n")) {
+    const [mount, source] = line.split(" - ");
+    const [id, parent, , mountRoot, mountPoint] = mount?.split(" ") ?? [];
+    const [type, , superOptions = ""] = source?.split(" ") ?? [];
+    if (!id || !parent || !type || !mountRoot?.startsWith("/") || !mountPoint?.startsWith("/")) continue;
+    mounts.set(id, { id, parent, mountRoot, mountPoint, type, superOptions });
+  }
+  return mounts;
+}
+
+/**
+ * Whether another mount lies over a mount, or over a directory on the way to it: its path leads elsewhere then. So it is in
+ * a container, or a sandbox of a service, that mounted its own /sys/fs/cgroup over the machine's.
+ */
+function isCovered(mounts: ReadonlyMap<string, Mount>, mount: Mount): boolean {
+  const others = [...mounts.values()];
+  if (others.some((other) => other.parent === mount.id && other.mountPoint === mount.mountPoint)) return true;
+  const seen = new Set<Mount>();
+  for (let step: Mount | undefined = mount; step && !seen.has(step); step = mounts.get(step.parent)) {
+    seen.add(step);
+    const { parent, mountPoint } = step;
+    const isBefore = (other: Mount): boolean =>
+      other.parent === parent && mountPoint.startsWith(other.mountPoint.replace(/\/?$/, "/"));
+    if (others.some((other) => other !== step && other.mountPoint !== mountPoint && isBefore(other)))
+      return true;
+  }
+  return false;
 }
 
 /** The cgroup of a process in each hierarchy, by hierarchy key. Source: /proc/PID/cgroup, cgroups(7). */
