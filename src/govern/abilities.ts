@@ -45,20 +45,18 @@ function probeRights({ host }: Governor): Ability {
 
 function probeHierarchies({ hierarchies }: Governor): Ability[] {
   const name = "cgroup trees";
-  if (hierarchies.length === 0) {
-    return [
-      {
-        name,
-        works: false,
-        found: "none is mounted",
-        cost: "no limits, no measuring; jobs run and are recorded",
-      },
-    ];
-  }
-  const found = hierarchies
-    .filter(({ controllers }) => controllers.length > 0)
-    .map(({ version, controllers, mountPoint }) => `v${version} ${controllers.join(",")} at ${mountPoint}`);
-  return [{ name, works: true, found: found.join("; ") }];
+  const cost = "no limits, no measuring; jobs run and are recorded";
+  if (hierarchies.length === 0) return [{ name, works: false, found: "none is mounted", cost }];
+  const giving = hierarchies.filter(({ controllers }) => controllers.length > 0);
+  const found = giving
+    .map(
+      ({ version, controllers, mountPoint, isReadOnly }) =>
+        `v${version} ${controllers.join(",")} at ${mountPoint}${isReadOnly ? ", read-only" : ""}`,
+    )
+    .join("; ");
+  if (giving.length > 0 && giving.every(({ isReadOnly }) => isReadOnly))
+    return [{ name, works: false, found, cost }];
+  return [{ name, works: true, found }];
 }
 
 /** Every limit is written once, to a cgroup that nobody is in. */

@@ -80,9 +80,7 @@ function keepLimits(
   { cgroup, limits, of, apply }: Kept,
   memory: Memory,
 ): LimitOutcome[] {
-  const inForce = outcomes.filter(
-    (each) => each.of === of && (each.outcome === "applied" || each.outcome === "partial"),
-  );
+  const inForce = outcomes.filter((each) => each.of === of && isInForce(each));
   const lapsed = listLapsed(cgroup, limits).filter(({ limit }) =>
     inForce.some((each) => each.limit === limit),
   );
@@ -101,7 +99,9 @@ function keepLimits(
     if (!now) return leaveAlone(outcome, lapse, memory);
     // The kernel holds the same as when it was first asked: nobody undid anything, it never took more.
     if (now.outcome === "partial" && now.actual === outcome.actual) return outcome;
-    memory.note({ what: nameOf(lapse.limit, of), did: REAPPLIED, wanted: lapse.wanted, found: lapse.found });
+    // One that was refused now is not looked at any more.
+    const did = isInForce(now) ? REAPPLIED : LEFT_ALONE;
+    memory.note({ what: nameOf(lapse.limit, of), did, wanted: lapse.wanted, found: lapse.found });
     return now.outcome === "applied" && outcome.outcome === "partial"
       ? { ...outcome, ...now, outcome: "partial" }
       : now;
@@ -126,6 +126,10 @@ function applyAgain(
   const outcomes = apply(cgroup, limits);
   for (const { path, heldBefore } of inPlace) noteWritten(cgroupFs, path, heldBefore);
   return outcomes;
+}
+
+function isInForce({ outcome }: LimitOutcome): boolean {
+  return outcome === "applied" || outcome === "partial";
 }
 
 function nameOf(limit: LimitName, of: LimitOutcome["of"]): UpkeepFinding["what"] {

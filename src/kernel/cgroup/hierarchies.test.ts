@@ -107,6 +107,19 @@ test("parseHierarchies() leaves out what another mount lies over, on it or on th
   expect(brief(`${machine}\n${beside}\n`)).toEqual({ "": "v2 [] / at /sys/fs/cgroup" });
 });
 
+test("parseHierarchies() tells a mount that is read-only, and takes one that is not where there are both", () => {
+  const isReadOnly = (mountinfo: string) =>
+    parseHierarchies(mountinfo).map((each) => each.isReadOnly ?? false);
+  const here = "50 1 0:33 / /sys/fs/cgroup ro,nosuid - cgroup2 cgroup2 rw";
+  const all = "51 1 0:33 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 ro,nsdelegate";
+  const writable = "52 1 0:33 / /mnt rw - cgroup2 cgroup2 rw,nsdelegate";
+  expect(isReadOnly(here)).toEqual([true]);
+  expect(isReadOnly(all)).toEqual([true]);
+  expect(isReadOnly(writable)).toEqual([false]);
+  for (const both of [`${here}\n${writable}`, `${writable}\n${here}`])
+    expect(isReadOnly(both)).toEqual([false]);
+});
+
 test("parseHierarchies() undoes the escapes of spaces, tabs and backslashes in mount paths", () => {
   const mountinfo = "50 1 0:33 /a\\040b /mnt/my\\040c\\134groups\\011x rw - cgroup cgroup rw,cpu\n";
   expect(brief(mountinfo)).toEqual({ cpu: "v1 [cpu] /a b at /mnt/my c\\groups\tx" });

@@ -10,6 +10,8 @@ export interface Hierarchy {
   mountPoint: string;
   /** The cgroup that appears at the mount point: `/`, or deeper in a container's bind mount. */
   mountRoot: string;
+  /** Mounted so that nothing can be made or written there: in containers, and under ProtectControlGroups=. */
+  isReadOnly?: boolean;
 }
 
 /** Every controller that a v1 hierarchy may have. What else stands among the mount options is none: `xattr`, `seclabel`, `context="…"`. */
@@ -41,7 +43,7 @@ export function parseHierarchies(mountinfo: string): Hierarchy[] {
   const byKey = new Map<string, Hierarchy>();
   const mounts = parseMounts(mountinfo);
   for (const mount of mounts.values()) {
-    const { mountRoot, mountPoint, type, superOptions } = mount;
+    const { mountRoot, mountPoint, type, isReadOnly, superOptions } = mount;
     if (type !== "cgroup" && type !== "cgroup2") continue;
     if (isCovered(mounts, mount)) continue;
     const options = superOptions.split(",").filter(isOfKey);
@@ -51,12 +53,19 @@ export function parseHierarchies(mountinfo: string): Hierarchy[] {
       controllers: type === "cgroup2" ? [] : options.filter((word) => !word.startsWith("name=")),
       mountPoint: unescapeMountPath(mountPoint),
       mountRoot: unescapeMountPath(mountRoot),
+      ...(isReadOnly ? { isReadOnly } : {}),
     };
     if (hierarchy.version === 1 && hierarchy.key === "") continue;
     const known = byKey.get(hierarchy.key);
-    if (!known || hierarchy.mountRoot.length < known.mountRoot.length) byKey.set(hierarchy.key, hierarchy);
+    if (!known || isBetter(hierarchy, known)) byKey.set(hierarchy.key, hierarchy);
   }
   return [...byKey.values()];
+}
+
+/** The wider mount, and of two alike the one that can be written. */
+function isBetter(a: Hierarchy, b: Hierarchy): boolean {
+  if (a.mountRoot.length !== b.mountRoot.length) return a.mountRoot.length < b.mountRoot.length;
+  return !a.isReadOnly && b.isReadOnly === true;
 }
 
 interface Mount {
@@ -66,6 +75,7 @@ interface Mount {
   mountRoot: string;
   mountPoint: string;
   type: string;
+  isReadOnly: boolean;
   superOptions: string;
 }
 
@@ -74,10 +84,11 @@ function parseMounts(mountinfo: string): Map<string, Mount> {
   const mounts = new Map<string, Mount>();
   for (const line of mountinfo.split("\n")) {
     const [mount, source] = line.split(" - ");
-    const [id, parent, , mountRoot, mountPoint] = mount?.split(" ") ?? [];
+    const [id, parent, , mountRoot, mountPoint, options = ""] = mount?.split(" ") ?? [];
     const [type, , superOptions = ""] = source?.split(" ") ?? [];
     if (!id || !parent || !type || !mountRoot?.startsWith("/") || !mountPoint?.startsWith("/")) continue;
-    mounts.set(id, { id, parent, mountRoot, mountPoint, type, superOptions });
+    const isReadOnly = [options, superOptions].some((each) => each.split(",").includes("ro"));
+    mounts.set(id, { id, parent, mountRoot, mountPoint, type, isReadOnly, superOptions });
   }
   return mounts;
 }
