@@ -34,7 +34,7 @@ test_kernels() {
 test_kernel() {
   local kernel=$1 began=$SECONDS up status=1 passed failed skipped results
   shift
-  [ $# -gt 0 ] || set -- test/vm src/kernel/cgroup
+  [ $# -gt 0 ] || set -- test/vm src/kernel/cgroup test/live/container.test.ts
   results=$(machine_directory "$kernel")/results.txt
   stop_machine "$kernel"
   rm -f "$results"
