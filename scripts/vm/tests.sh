@@ -19,7 +19,7 @@ push_worktree() {
 default_tests() {
   case $1 in
     6.17) echo test/vm/service.test.ts ;;
-    *) echo test/vm src/kernel/cgroup ;;
+    *) echo test/vm src/kernel/cgroup test/live/container.test.ts ;;
   esac
 }
 

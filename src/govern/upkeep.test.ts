@@ -54,6 +54,35 @@ limitsTest("a limit that somebody tightened is theirs", () => {
   expect(readFileSync(path, "utf8").trim()).toBe(tighter);
 });
 
+limitsTest("a limit that cannot be put back is left at once, and not called put back", () => {
+  const { governor, job } = governSleeper(HALF_A_CORE);
+  const { path, loose } = quotaFile(job);
+  writeFileSync(path, loose);
+  const write = () => {
+    throw Object.assign(new Error("EROFS"), { code: "EROFS" });
+  };
+  const host = { ...governor.host, cgroupFs: { ...governor.host.cgroupFs, write } };
+  const expected = { what: "cpu.max", did: "left_alone", wanted: "50000 100000", found: "max" } as const;
+  expect(upkeepJob({ ...governor, host }, job)).toEqual([expected]);
+  expect(job.outcomes).toMatchObject([{ limit: "cpu.max", outcome: "refused" }]);
+  expect(job.outcomes[0]?.because).toContain("EROFS (mounted read-only) writing");
+});
+
+limitsTest("a limit that was given up stays so when another one is put back", () => {
+  const { governor, job } = governSleeper({ ...HALF_A_CORE, pidsMax: 500 });
+  const { path, loose } = quotaFile(job);
+  for (let time = 1; time <= 4; time++) {
+    writeFileSync(path, loose);
+    upkeepJob(governor, job);
+  }
+  const pids = job.cgroup.map((each) => `${each.path}/pids.max`).find(realHost().cgroupFs.exists) as string;
+  writeFileSync(pids, "max");
+  expect(upkeepJob(governor, job)).toMatchObject([{ what: "pids.max", did: "reapplied" }]);
+  expect(readFileSync(pids, "utf8")).toBe("500\n");
+  expect(readFileSync(path, "utf8").trim()).toBe(loose);
+  expect(job.outcomes).toMatchObject([{ outcome: "refused" }, { outcome: "applied" }]);
+});
+
 limitsTest("another wish for the same limit is put back three times of its own", () => {
   const { governor, job } = governSleeper(HALF_A_CORE);
   const { path, loose } = quotaFile(job);

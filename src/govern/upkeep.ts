@@ -1,5 +1,5 @@
 import { isChanged, limitFilesOf, noteWritten, rememberHeld } from "../kernel/cgroup/heldBefore.ts";
-import { type LapsedLimit, listLapsed } from "../kernel/cgroup/heldLimits.ts";
+import { type LapsedLimit, listLapsed, pickLimits } from "../kernel/cgroup/heldLimits.ts";
 import { directoryOf, readMembership } from "../kernel/cgroup/hierarchies.ts";
 import {
   applyCgroupLimits,
@@ -80,15 +80,18 @@ function keepLimits(
   { cgroup, limits, of, apply }: Kept,
   memory: Memory,
 ): LimitOutcome[] {
-  const inForce = outcomes.filter(
-    (each) => each.of === of && (each.outcome === "applied" || each.outcome === "partial"),
-  );
+  const inForce = outcomes.filter((each) => each.of === of && isInForce(each));
   const lapsed = listLapsed(cgroup, limits).filter(({ limit }) =>
     inForce.some((each) => each.limit === limit),
   );
   if (lapsed.length === 0) return outcomes;
   const mine = lapsed.filter(({ limit, wanted }) => !memory.isGivenUp(nameOf(limit, of), wanted));
-  const renewed = mine.length === 0 ? [] : applyAgain(governor, cgroup, limits, apply);
+  // Those alone: what was given up stays so when another limit is put back.
+  const undone = pickLimits(
+    limits,
+    mine.map(({ limit }) => limit),
+  );
+  const renewed = mine.length === 0 ? [] : applyAgain(governor, cgroup, undone, apply);
   return outcomes.map((outcome) => {
     const lapse = inForce.includes(outcome) && lapsed.find(({ limit }) => limit === outcome.limit);
     if (!lapse) return outcome;
@@ -96,7 +99,9 @@ function keepLimits(
     if (!now) return leaveAlone(outcome, lapse, memory);
     // The kernel holds the same as when it was first asked: nobody undid anything, it never took more.
     if (now.outcome === "partial" && now.actual === outcome.actual) return outcome;
-    memory.note({ what: nameOf(lapse.limit, of), did: REAPPLIED, wanted: lapse.wanted, found: lapse.found });
+    // One that was refused now is not looked at any more.
+    const did = isInForce(now) ? REAPPLIED : LEFT_ALONE;
+    memory.note({ what: nameOf(lapse.limit, of), did, wanted: lapse.wanted, found: lapse.found });
     return now.outcome === "applied" && outcome.outcome === "partial"
       ? { ...outcome, ...now, outcome: "partial" }
       : now;
@@ -121,6 +126,10 @@ function applyAgain(
   const outcomes = apply(cgroup, limits);
   for (const { path, heldBefore } of inPlace) noteWritten(cgroupFs, path, heldBefore);
   return outcomes;
+}
+
+function isInForce({ outcome }: LimitOutcome): boolean {
+  return outcome === "applied" || outcome === "partial";
 }
 
 function nameOf(limit: LimitName, of: LimitOutcome["of"]): UpkeepFinding["what"] {
