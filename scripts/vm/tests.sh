@@ -18,7 +18,7 @@ push_worktree() {
 # default_tests KERNEL: everything, but of the newest what no older one can show: ends that nobody saw, told by a pidfd.
 default_tests() {
   case $1 in
-    6.17) echo test/vm/service.test.ts ;;
+    6.17) echo test/vm/service.test.ts test/vm/rootless.test.ts ;;
     *) echo test/vm src/kernel/cgroup test/live/container.test.ts ;;
   esac
 }
