@@ -102,7 +102,7 @@ vmTest(
       ]);
       expect(await outcomeOf(job, limit)).toMatchObject({
         outcome: "refused",
-        because: `somebody else set it to ${found}; it was put back 3 times and is left alone now`,
+        because: `somebody else set it to ${found}; it was put back 3 times within an hour and is left alone for one now`,
       });
     }
     expect(held(inPlace, "memory.max")).toBe(String(200 * MIB));
