@@ -43,6 +43,9 @@ export function usageOf({ carriedUsage }: JobRecord, cgroup: JobCgroup): Usage {
   return carriedUsage === null ? usage : addUsage(carriedUsage, usage);
 }
 
+/** The event of a job that ended and left processes in its cgroup. */
+export const LEFT_BEHIND = "left_behind";
+
 export interface ClosedJob {
   result: ResultRecord;
   /** False when another ffrtmp had closed the job already; `result` is then what stands in the ledger. */
@@ -80,6 +83,9 @@ export function closeJob(
   };
   const isOurs = governor.ledger.end(job, result);
   const survivors = releaseEnded(governor, job, cgroup);
+  if (isOurs && survivors.length > 0) {
+    governor.ledger.addEvent(job, governor.host.now(), LEFT_BEHIND, { pids: survivors });
+  }
   return { result: isOurs ? result : (governor.ledger.result(job) ?? result), isOurs, survivors };
 }
 
@@ -87,12 +93,10 @@ export function closeJob(
 export function releaseEnded(governor: Governor, job: JobRecord, cgroup: JobCgroup): number[] {
   bequeathControllers(governor, job, cgroup);
   const left = removeJobCgroup(cgroup);
+  if (left.length > 0) return listMembers(cgroup);
   leaveScope(job);
-  if (left.length === 0) {
-    governor.ledger.change(job, { released: true });
-    return [];
-  }
-  return listMembers(cgroup);
+  governor.ledger.change(job, { released: true });
+  return [];
 }
 
 function knownOnly(usage: Usage): Partial<Usage> {

@@ -5,11 +5,13 @@ import { JobObserver } from "../govern/observe.ts";
 import { identityOf, isObserved, repairJob } from "../govern/repair.ts";
 import { recogniseHeld } from "../govern/takeBack.ts";
 import type { ProcessEvent, ProcessEvents } from "../kernel/events/processEvents.ts";
+import type { FileWatch } from "../kernel/fileWatch.ts";
 import { isAlive } from "../kernel/proc/identity.ts";
-import { type LedgerWatch, watchLedgerFile } from "../ledger/ledgerWatch.ts";
+import { watchLedgerFile } from "../ledger/ledgerWatch.ts";
 import type { JobRecord } from "../ledger/records.ts";
 import { summaryLine, survivorsLine } from "../report/summary.ts";
 import { closeFd } from "../sys/pidfd.ts";
+import { LeftBehind } from "./leftBehind.ts";
 import type { ServiceManager } from "./serviceManager.ts";
 
 /** How soon the jobs of an ffrtmp that died are taken over. Nothing tells of that death: it is looked for. */
@@ -24,7 +26,8 @@ export class Custodian {
   readonly #service: ServiceManager;
   readonly #log: (line: string) => void;
   readonly #observer: JobObserver;
-  readonly #ledgerWatch: LedgerWatch | undefined;
+  readonly #leftBehind: LeftBehind;
+  readonly #ledgerWatch: FileWatch | undefined;
   /** Runs while there is something to look for: waking up is most of what standing by costs. */
   #standingBy: ReturnType<typeof setInterval> | undefined;
   /** Ends that were told and are not dealt with yet, by the key of their jobs. */
@@ -45,6 +48,7 @@ export class Custodian {
     this.#service = service;
     this.#log = log;
     this.#observer = new JobObserver(events, (job, ending) => this.#postponeEnd(job, ending));
+    this.#leftBehind = new LeftBehind(governor, log);
     this.#ledgerWatch = watchLedgerFile(governor.ledger.path, () => this.#noticeOthers());
   }
 
@@ -96,6 +100,11 @@ export class Custodian {
     for (const job of this.#jobsOfOthers.values()) this.#takeOverIfLeft(job);
   }
 
+  /** Removes the cgroups of ended jobs whose last process, left behind by the workload, has gone by now. */
+  clearAway(): void {
+    this.#leftBehind.clearAway();
+  }
+
   /**
    * Takes up the processes that the service manager held while no daemon ran, those that have ended meanwhile too. Comes
    * before any repair, which closes what nobody seems to hold.
@@ -127,6 +136,7 @@ export class Custodian {
   letGo(): void {
     clearInterval(this.#standingBy);
     this.#ledgerWatch?.close();
+    this.#leftBehind.stop();
     for (const key of this.#toldEnds.keys()) this.#endTold(key);
     const { ledger, self, host } = this.#governor;
     for (const job of this.#observer.jobs().values()) {
@@ -156,6 +166,7 @@ export class Custodian {
       if (!open.has(job.key)) this.#observer.forget(job);
     }
     this.#service.keepOnly(open);
+    this.#leftBehind.notice();
     const held = this.#observer.jobs();
     for (const job of open.values()) {
       if (!held.has(job.key) && !this.#seenEnds.has(job.key)) this.#hold(job);
@@ -227,7 +238,9 @@ export class Custodian {
     // Not before the result is on record: should this daemon die in between, the next one finds the end as we did.
     this.#service.forget(job);
     if (isOurs) this.#log(summaryLine(current, result));
-    if (survivors.length > 0) this.#log(survivorsLine(job, survivors));
+    if (survivors.length === 0) return;
+    this.#log(survivorsLine(job, survivors));
+    this.#leftBehind.notice();
   }
 }
 

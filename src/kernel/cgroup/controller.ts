@@ -59,6 +59,22 @@ export function addUsage(a: Usage, b: Usage): Usage {
   return Object.fromEntries(fields.map((field) => [field, sum(field)])) as unknown as Usage;
 }
 
+/**
+ * What was used between two readings of the same cgroup. A counter that was not there at the first has counted from
+ * nothing since; one that has gone back was begun anew in between, and is unknown. A peak is known where it is higher than
+ * before: else it is from before, and only how high it was at the most.
+ */
+export function usageSince(before: Usage, now: Usage): Usage {
+  const difference = (field: keyof Usage): number | null => {
+    const [earlier, later] = [before[field], now[field]];
+    if (earlier === null || later === null) return later;
+    if (field === "memoryPeakBytes") return later > earlier ? later : null;
+    return later >= earlier ? later - earlier : null;
+  };
+  const fields = Object.keys(UNKNOWN_USAGE) as (keyof Usage)[];
+  return Object.fromEntries(fields.map((field) => [field, difference(field)])) as unknown as Usage;
+}
+
 export type ApplyLimit = (directory: CgroupDirectory, limits: Limits) => LimitOutcome;
 /** Puts back what a new cgroup holds: nothing but what holds above it. */
 export type LiftLimit = (directory: CgroupDirectory) => KnobWrite;
