@@ -95,8 +95,15 @@ function succeed(planned: JobDirectory, { directories }: JobCgroup): JobDirector
   if (isSame && planned.enabled.length === 0 && planned.enabledAbove.length === 0) return known;
   const enabled = [...new Set([...known.enabled, ...planned.enabled])];
   const enabledAbove = [...known.enabledAbove, ...planned.enabledAbove];
-  const { heldBefore } = known;
-  return { ...planned, enabled, enabledAbove, heldBefore, ...(isSame ? {} : { formerly: known.path }) };
+  const { heldBefore, countedBefore } = known;
+  return {
+    ...planned,
+    enabled,
+    enabledAbove,
+    heldBefore,
+    ...(countedBefore === undefined ? {} : { countedBefore }),
+    ...(isSame ? {} : { formerly: known.path }),
+  };
 }
 
 function isIn(directories: JobDirectory[], key: string): boolean {

@@ -13,7 +13,7 @@ export interface CgroupDirectory {
   ownersHeld?: readonly HeldBefore[];
 }
 
-/** What a cgroup has counted since it was made. `null`: this machine does not tell. */
+/** What a job has used, or a cgroup counted. `null`: nobody knows. */
 export interface Usage {
   cpuUserUsec: number | null;
   cpuSystemUsec: number | null;

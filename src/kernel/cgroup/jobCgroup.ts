@@ -14,6 +14,7 @@ import {
   type LiftLimit,
   UNKNOWN_USAGE,
   type Usage,
+  usageSince,
 } from "./controller.ts";
 import { V2_ALWAYS_MEASURES } from "./controllers.ts";
 import { type HeldBefore, restoreHeld } from "./heldBefore.ts";
@@ -41,6 +42,8 @@ export interface JobDirectory {
   threaded: boolean;
   /** In place: what its files held before. */
   heldBefore: HeldBefore[];
+  /** In place: what it had counted before the job began. Absent: nobody knows. */
+  countedBefore?: Usage;
   /** Controllers usable in this directory. */
   controllers: CgroupController[];
 }
@@ -181,7 +184,21 @@ function whyMissing(job: JobCgroup, limit: string): string {
   return hindrance?.because ?? `no cgroup controller for it is mounted (${names.join(" or ")})`;
 }
 
-/** What the job has used since its cgroup was made. */
+/**
+ * Remembers what somebody else's cgroup had counted when a job begins in it, once. To be called before limits are written:
+ * what happens from then on happens under them. Returns whether there was anything to remember.
+ */
+export function rememberCounted(job: JobCgroup): boolean {
+  const news = job.directories.filter(
+    ({ placedAs, countedBefore }) => placedAs === "in-place" && countedBefore === undefined,
+  );
+  for (const directory of news) {
+    directory.countedBefore = { ...UNKNOWN_USAGE, ...readCounted(job, directory) };
+  }
+  return news.length > 0;
+}
+
+/** What the job has used since it began. */
 export function readUsage(job: JobCgroup): Usage {
   const usage = readUsageOf(job, job.directories);
   const former = readFormerUsage(job);
@@ -199,11 +216,27 @@ export function readFormerUsage(job: JobCgroup): Usage | undefined {
 function readUsageOf(job: JobCgroup, directories: JobDirectory[]): Usage {
   const usage = { ...UNKNOWN_USAGE };
   for (const directory of directories) {
-    for (const controller of measuringControllers(directory)) {
-      Object.assign(usage, controller.usage(asDirectory(job, directory)));
-    }
+    const counted = readCounted(job, directory);
+    Object.assign(usage, directory.placedAs === "in-place" ? sinceBegin(directory, counted) : counted);
   }
   return usage;
+}
+
+/** Everything that a cgroup has counted since it was made. */
+function readCounted(job: JobCgroup, directory: JobDirectory): Partial<Usage> {
+  const counted: Partial<Usage> = {};
+  for (const controller of measuringControllers(directory)) {
+    Object.assign(counted, controller.usage(asDirectory(job, directory)));
+  }
+  return counted;
+}
+
+/** A job that an earlier ffrtmp began in place has nothing to compare with: what it used is not known. */
+function sinceBegin({ countedBefore }: JobDirectory, counted: Partial<Usage>): Partial<Usage> {
+  if (countedBefore === undefined) return {};
+  const since = usageSince({ ...UNKNOWN_USAGE, ...countedBefore }, { ...UNKNOWN_USAGE, ...counted });
+  const fields = Object.keys(counted) as (keyof Usage)[];
+  return Object.fromEntries(fields.map((field) => [field, since[field]]));
 }
 
 function measuringControllers({

@@ -16,6 +16,7 @@ export function watchLastExit({ fs, directories }: JobCgroup, onEmpty: () => voi
   if (!unified) return undefined;
   const { path } = unified;
   return fs.watch(`${path}/cgroup.events`, () => {
-    if (!isPopulated(fs, path)) onEmpty();
+    // systemd listens too, and may have cleared a scope away with all that is in it.
+    if (!fs.exists(path) || !isPopulated(fs, path)) onEmpty();
   });
 }

@@ -124,7 +124,7 @@ function spotOf(
 /** What is enough to find a job's cgroup again: JSON in the ledger. */
 export interface StoredDirectory
   extends Pick<JobDirectory, "path" | "origin" | "tenant" | "formerly" | "enabled">,
-    Partial<Pick<JobDirectory, "enabledAbove" | "heldBefore">> {
+    Partial<Pick<JobDirectory, "enabledAbove" | "heldBefore" | "countedBefore">> {
   /** `Hierarchy.key`. */
   hierarchy: string;
   placedAs?: Exclude<PlacedAs, "child">;
@@ -132,8 +132,8 @@ export interface StoredDirectory
 
 export function storeJobCgroup(job: JobCgroup): StoredDirectory[] {
   return job.directories.map((directory) => {
-    const { hierarchy, path, origin, tenant, formerly, enabled, placedAs, enabledAbove, heldBefore } =
-      directory;
+    const { hierarchy, path, origin, tenant, formerly, enabled, placedAs } = directory;
+    const { enabledAbove, heldBefore, countedBefore } = directory;
     return {
       hierarchy: hierarchy.key,
       path,
@@ -144,6 +144,7 @@ export function storeJobCgroup(job: JobCgroup): StoredDirectory[] {
       ...(placedAs === "child" ? {} : { placedAs }),
       ...(enabledAbove.length === 0 ? {} : { enabledAbove }),
       ...(heldBefore.length === 0 ? {} : { heldBefore: structuredClone(heldBefore) }),
+      ...(countedBefore === undefined ? {} : { countedBefore }),
     };
   });
 }
