@@ -43,6 +43,14 @@ export function usageOf({ carriedUsage }: JobRecord, cgroup: JobCgroup): Usage {
   return carriedUsage === null ? usage : addUsage(carriedUsage, usage);
 }
 
+/**
+ * What a job has used, to be read at the first sign of its end: a service's cgroup goes with the service, and the job's
+ * in it, counters and all, while we still wait for how it ended. What `run` started lies in a place of its own.
+ */
+export function measureAtEnd(governor: Governor, job: JobRecord): Partial<Usage> {
+  return job.mode === "run" ? {} : knownOnly(usageOf(job, jobCgroupOf(governor, job)));
+}
+
 /** The event of a job that ended and left processes in its cgroup. */
 export const LEFT_BEHIND = "left_behind";
 
@@ -63,7 +71,7 @@ export function closeJob(
   governor: Governor,
   job: JobRecord,
   ending: Ending,
-  /** What the parent was told by wait; used where no cgroup measured. */
+  /** What was measured at its end in another way or a moment earlier; used where the cgroup tells nothing any more. */
   fallback: Partial<Usage> = {},
 ): ClosedJob {
   // Its limits may have been changed by another ffrtmp since this one began to wait.

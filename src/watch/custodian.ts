@@ -1,7 +1,7 @@
-import { closeJob, type Ending } from "../govern/close.ts";
+import { closeJob } from "../govern/close.ts";
 import type { Governor } from "../govern/governor.ts";
 import { holdProcess } from "../govern/hold.ts";
-import { JobObserver } from "../govern/observe.ts";
+import { JobObserver, type ObservedEnd } from "../govern/observe.ts";
 import { identityOf, isObserved, repairJob } from "../govern/repair.ts";
 import { recogniseHeld } from "../govern/takeBack.ts";
 import type { ProcessEvent, ProcessEvents } from "../kernel/events/processEvents.ts";
@@ -31,9 +31,9 @@ export class Custodian {
   /** Runs while there is something to look for: waking up is most of what standing by costs. */
   #standingBy: ReturnType<typeof setInterval> | undefined;
   /** Ends that were told and are not dealt with yet, by the key of their jobs. */
-  readonly #toldEnds = new Map<string, { job: JobRecord; ending: Ending }>();
+  readonly #toldEnds = new Map<string, ObservedEnd>();
   /** Ends that were seen of jobs whose own observer lives and is about to record them. */
-  readonly #seenEnds = new Map<string, Ending>();
+  readonly #seenEnds = new Map<string, ObservedEnd>();
   /** Open jobs that are not observed by us, as of the last change that others made in the ledger. */
   #jobsOfOthers = new Map<string, JobRecord>();
   #ledgerVersion: number | undefined;
@@ -47,7 +47,7 @@ export class Custodian {
     this.#governor = governor;
     this.#service = service;
     this.#log = log;
-    this.#observer = new JobObserver(events, (job, ending) => this.#postponeEnd(job, ending));
+    this.#observer = new JobObserver(governor, events, (end) => this.#postponeEnd(end));
     this.#leftBehind = new LeftBehind(governor, log);
     this.#ledgerWatch = watchLedgerFile(governor.ledger.path, () => this.#noticeOthers());
   }
@@ -92,9 +92,8 @@ export class Custodian {
   /** Takes over jobs whose observer has died, and closes those whose end was seen and whose observer died of it too. */
   standBy(): void {
     this.#noticeOthers();
-    for (const [key, ending] of this.#seenEnds) {
-      const job = this.#jobsOfOthers.get(key);
-      if (job) this.#end(job, ending);
+    for (const [key, end] of this.#seenEnds) {
+      if (this.#jobsOfOthers.has(key)) this.#end(end);
       else this.#seenEnds.delete(key);
     }
     for (const job of this.#jobsOfOthers.values()) this.#takeOverIfLeft(job);
@@ -127,7 +126,7 @@ export class Custodian {
         if (!isObserved(this.#governor, job)) this.#adopt(job);
       } else {
         closeFd(fd);
-        this.#end(job, held);
+        this.#end({ job, ending: held, measured: {} });
       }
     }
   }
@@ -210,31 +209,33 @@ export class Custodian {
    * Closing a job takes milliseconds and can wait; a process that has just appeared cannot, for it may be gone by then.
    * So ends are dealt with one at a time, whenever nothing else has been told.
    */
-  #postponeEnd(job: JobRecord, ending: Ending): void {
-    this.#toldEnds.set(job.key, { job, ending });
-    setImmediate(() => this.#endTold(job.key));
+  #postponeEnd(end: ObservedEnd): void {
+    const { key } = end.job;
+    this.#toldEnds.set(key, end);
+    setImmediate(() => this.#endTold(key));
   }
 
   #endTold(key: string): void {
     const told = this.#toldEnds.get(key);
     if (!told) return;
     this.#toldEnds.delete(key);
-    this.#end(told.job, told.ending);
+    this.#end(told);
   }
 
   /** Closes a job, unless its own observer lives: that one was told too, perhaps more. */
-  #end(job: JobRecord, ending: Ending): void {
+  #end(end: ObservedEnd): void {
+    const { job, ending, measured } = end;
     const current = this.#governor.ledger.job(job.key);
     if (!current || current.state === "ended") {
       this.#service.forget(job);
       return;
     }
     if (!isSame(current.observer, this.#governor.self) && isObserved(this.#governor, current)) {
-      this.#seenEnds.set(job.key, ending);
+      this.#seenEnds.set(job.key, end);
       return;
     }
     this.#seenEnds.delete(job.key);
-    const { result, isOurs, survivors } = closeJob(this.#governor, current, ending);
+    const { result, isOurs, survivors } = closeJob(this.#governor, current, ending, measured);
     // Not before the result is on record: should this daemon die in between, the next one finds the end as we did.
     this.#service.forget(job);
     if (isOurs) this.#log(summaryLine(current, result));

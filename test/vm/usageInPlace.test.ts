@@ -81,6 +81,27 @@ vmTest("an OOM kill at our own limit is a violation, in a cgroup that had some b
   expect(unit).toBeTruthy();
 });
 
+vmTest("what a service used under governance is measured, though its cgroup goes with it", async () => {
+  const { pid } = await startOwner("read line < $2; exec perl -e '1 while (times)[0] < 2; sleep 1000'");
+  sandbox().start(["attach", "--pid", String(pid), "--job-id", "owned", "--placement", "in-place"], {
+    stdout: "ignore",
+    stderr: "ignore",
+  });
+  await until("it is governed", async () => {
+    const { code, stdout } = await sandbox().run(["inspect", "owned", "--json"]);
+    return code === 0 && JSON.parse(stdout).state === "running";
+  });
+  Bun.spawnSync(["sh", "-c", `echo go > ${sandbox().path("go")}`]);
+  await until("it has used a second", async () => {
+    const { usage } = await sandbox().json(["inspect", "owned"]);
+    return usage.cpu_user_seconds > 1;
+  });
+  process.kill(pid, "SIGKILL");
+  const { usage } = await sandbox().resultOf("owned");
+  console.log(`measured at its end: ${JSON.stringify(usage)}`);
+  expect(usage.cpu_user_seconds).toBeGreaterThan(1);
+});
+
 /** A service with a past. */
 async function startOwner(then?: string): Promise<{ unit: string; pid: number; directory: string }> {
   const unit = `ffrtmp-past-${process.pid}.service`;
