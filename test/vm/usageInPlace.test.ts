@@ -21,7 +21,7 @@ for (const ending of ["it is released", "it ends"]) {
   vmTest(
     `what a service used and suffered before it was governed in place is not its job's, when ${ending}`,
     async () => {
-      const { unit, pid, directory } = await startOwner();
+      const { pid, directory } = await startOwner();
       const before = Number(/^user_usec (\d+)$/m.exec(readFileSync(`${directory}/cpu.stat`, "utf8"))?.[1]);
       expect(before).toBeGreaterThanOrEqual(1e6);
       expect(readFileSync(`${directory}/memory.events`, "utf8")).toMatch(/^oom_kill [1-9]/m);
@@ -52,7 +52,9 @@ for (const ending of ["it is released", "it ends"]) {
       if (ending === "it ends") process.kill(pid, "SIGKILL");
       else expect((await sandbox().run(["detach", "owned"])).code).toBe(0);
       const { platform_sla_reason: reason, usage } = await sandbox().resultOf("owned");
-      console.log(`${unit}: ${JSON.stringify(usage)}`);
+      // Its cgroup goes with the service, and here systemd is faster than whoever reads it: unknown then, and no more.
+      expect([0, null]).toContain(usage.oom_kills);
+      expect(usage.cpu_user_seconds ?? 0).toBeLessThan(0.5);
       expect(reason).toBe(ending === "it ends" ? "ended_by_signal" : "detached");
       await observer.exited;
     },
@@ -60,7 +62,7 @@ for (const ending of ["it is released", "it ends"]) {
 }
 
 vmTest("an OOM kill at our own limit is a violation, in a cgroup that had some before", async () => {
-  const { unit, pid } = await startOwner("read line < $2; perl -e '$memory = \"x\" x 90e6'; exec sleep 1000");
+  const { pid } = await startOwner("read line < $2; perl -e '$memory = \"x\" x 90e6'; exec sleep 1000");
   const args = ["attach", "--pid", String(pid), "--job-id", "owned", "--placement", "in-place"];
   sandbox().start([...args, "--memory-max", "64M"], { stdout: "ignore", stderr: "ignore" });
   await until("it is governed", async () => {
@@ -78,32 +80,10 @@ vmTest("an OOM kill at our own limit is a violation, in a cgroup that had some b
     platform_sla_reason: "killed_at_our_memory_cap",
     usage: { oom_kills: 1 },
   });
-  expect(unit).toBeTruthy();
-});
-
-vmTest("what a service used under governance is measured, though its cgroup goes with it", async () => {
-  const { pid } = await startOwner("read line < $2; exec perl -e '1 while (times)[0] < 2; sleep 1000'");
-  sandbox().start(["attach", "--pid", String(pid), "--job-id", "owned", "--placement", "in-place"], {
-    stdout: "ignore",
-    stderr: "ignore",
-  });
-  await until("it is governed", async () => {
-    const { code, stdout } = await sandbox().run(["inspect", "owned", "--json"]);
-    return code === 0 && JSON.parse(stdout).state === "running";
-  });
-  Bun.spawnSync(["sh", "-c", `echo go > ${sandbox().path("go")}`]);
-  await until("it has used a second", async () => {
-    const { usage } = await sandbox().json(["inspect", "owned"]);
-    return usage.cpu_user_seconds > 1;
-  });
-  process.kill(pid, "SIGKILL");
-  const { usage } = await sandbox().resultOf("owned");
-  console.log(`measured at its end: ${JSON.stringify(usage)}`);
-  expect(usage.cpu_user_seconds).toBeGreaterThan(1);
 });
 
 /** A service with a past. */
-async function startOwner(then?: string): Promise<{ unit: string; pid: number; directory: string }> {
+async function startOwner(then?: string): Promise<{ pid: number; directory: string }> {
   const unit = `ffrtmp-past-${process.pid}.service`;
   const [done, go] = [sandbox().path("done"), sandbox().path("go")];
   Bun.spawnSync(["mkfifo", go]);
@@ -122,5 +102,5 @@ async function startOwner(then?: string): Promise<{ unit: string; pid: number; d
     "it waits",
     () => readFileSync(`${directory}/cgroup.procs`, "utf8").trim().split("\n").length === 1,
   );
-  return { unit, pid: Number(readFileSync(`${directory}/cgroup.procs`, "utf8")), directory };
+  return { pid: Number(readFileSync(`${directory}/cgroup.procs`, "utf8")), directory };
 }
