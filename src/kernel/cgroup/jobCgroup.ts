@@ -32,6 +32,8 @@ export interface JobDirectory {
   placedAs: PlacedAs;
   /** The group between `origin` and `path` that holds the tenant's jobs together. */
   tenant?: string;
+  /** v1: the group around `path` that counts the thread which starts the workload, too. */
+  launchGroup?: string;
   /** The job's directory before it was regrouped, as long as something of the job may be left in it. */
   formerly?: string;
   /** v2: the controllers to switch on for it in its base; they were off when the job was planned. */
@@ -76,18 +78,22 @@ export function leaveThread(job: JobCgroup): Hindrance[] {
 }
 
 function moveThread(job: JobCgroup, target: (directory: JobDirectory) => string): Hindrance[] {
-  return job.directories.flatMap((directory) => {
-    if (directory.hierarchy.version === 2) return [];
-    const file = `${target(directory)}/tasks`;
-    try {
-      // "0" is the writing thread itself. Moving no other thread, the kernel needs no grace period: 0.08 ms instead of 7.
-      job.fs.write(file, "0");
-      return [];
-    } catch (error) {
-      const because = `${explain(error)} writing "0" to ${file}`;
-      return directory.controllers.map(({ name }) => ({ controller: name, because }));
-    }
-  });
+  return job.directories.flatMap((directory) =>
+    directory.hierarchy.version === 2 ? [] : moveOwnThread(job, directory, target(directory)),
+  );
+}
+
+/** v1 only. */
+export function moveOwnThread({ fs }: JobCgroup, { controllers }: JobDirectory, path: string): Hindrance[] {
+  const file = `${path}/tasks`;
+  try {
+    // "0" is the writing thread itself. Moving no other thread, the kernel needs no grace period: 0.08 ms instead of 7.
+    fs.write(file, "0");
+    return [];
+  } catch (error) {
+    const because = `${explain(error)} writing "0" to ${file}`;
+    return controllers.map(({ name }) => ({ controller: name, because }));
+  }
 }
 
 /** Applies every cgroup limit that was asked for. The outcomes are in the order of CGROUP_LIMITS. */
