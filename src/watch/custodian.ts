@@ -2,6 +2,7 @@ import { closeJob } from "../govern/close.ts";
 import type { Governor } from "../govern/governor.ts";
 import { holdProcess } from "../govern/hold.ts";
 import { JobObserver, type ObservedEnd } from "../govern/observe.ts";
+import { leaveScope, takeOverScope } from "../govern/ownScope.ts";
 import { identityOf, isObserved, repairJob } from "../govern/repair.ts";
 import { recogniseHeld } from "../govern/takeBack.ts";
 import type { ProcessEvent, ProcessEvents } from "../kernel/events/processEvents.ts";
@@ -162,7 +163,9 @@ export class Custodian {
     const { ledger, self } = this.#governor;
     const open = new Map(ledger.openJobs().map((job) => [job.key, job]));
     for (const job of this.#observer.jobs().values()) {
-      if (!open.has(job.key)) this.#observer.forget(job);
+      if (open.has(job.key)) continue;
+      this.#observer.forget(job);
+      leaveScope(job);
     }
     this.#service.keepOnly(open);
     this.#leftBehind.notice();
@@ -200,6 +203,7 @@ export class Custodian {
     const { ledger, host, self } = this.#governor;
     if (!ledger.takeOver(job, self)) return false;
     this.#jobsOfOthers.delete(job.key);
+    takeOverScope(this.#governor, job);
     ledger.addEvent(job, host.now(), "adopted", { observer_pid: self.pid });
     this.#log(`Taking over job ${job.jobId} (PID ${job.pid}), which nobody observed`);
     return true;
@@ -228,6 +232,7 @@ export class Custodian {
     const current = this.#governor.ledger.job(job.key);
     if (!current || current.state === "ended") {
       this.#service.forget(job);
+      leaveScope(job);
       return;
     }
     if (!isSame(current.observer, this.#governor.self) && isObserved(this.#governor, current)) {
