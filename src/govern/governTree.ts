@@ -42,8 +42,8 @@ export function governTree(
 }
 
 /**
- * What is written in place goes over somebody else's values, and what is counted there goes on from somebody else's counts:
- * both are on record before.
+ * What is written in place goes over somebody else's values, and what is counted in cgroups of others, too, goes on from
+ * their counts: both are on record before.
  */
 function applyRemembering(
   { host: { cgroupFs }, ledger }: Governor,
@@ -52,7 +52,7 @@ function applyRemembering(
   limits: Limits,
   isFirst: boolean,
 ): LimitOutcome[] {
-  const isCountNew = isFirst && rememberCounted(cgroup);
+  const isCountNew = rememberCounted(cgroup, { isFirst });
   const inPlace = cgroup.directories.filter(({ placedAs }) => placedAs === "in-place");
   const isNew = inPlace.map(({ path, heldBefore }) =>
     rememberHeld(cgroupFs, path, limitFilesOf(limits), heldBefore),

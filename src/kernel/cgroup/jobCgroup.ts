@@ -32,6 +32,8 @@ export interface JobDirectory {
   placedAs: PlacedAs;
   /** The group between `origin` and `path` that holds the tenant's jobs together. */
   tenant?: string;
+  /** What that group had counted of other jobs before this one was in it. Absent: nobody knows. */
+  tenantCountedBefore?: Partial<Usage>;
   /** v1: the group around `path` that counts the thread which starts the workload, too. */
   launchGroup?: string;
   /** The job's directory before it was regrouped, as long as something of the job may be left in it. */
@@ -45,7 +47,7 @@ export interface JobDirectory {
   /** In place: what its files held before. */
   heldBefore: HeldBefore[];
   /** In place: what it had counted before the job began. Absent: nobody knows. */
-  countedBefore?: Usage;
+  countedBefore?: Partial<Usage>;
   /** Controllers usable in this directory. */
   controllers: CgroupController[];
 }
@@ -126,8 +128,10 @@ const NO_GROUP = "its cgroup was not placed in a group of its tenant: it is its 
 
 /** The group of a job's tenant, seen as a cgroup of its own. */
 export function tenantCgroupOf({ fs, directories, hindrances }: JobCgroup): JobCgroup {
-  const groups = directories.flatMap(({ formerly: _, tenant, ...directory }) =>
-    tenant === undefined ? [] : [{ ...directory, path: tenant }],
+  const groups = directories.flatMap(({ formerly: _, tenant, tenantCountedBefore, ...directory }) =>
+    tenant === undefined
+      ? []
+      : [{ ...directory, path: tenant, ...(tenantCountedBefore && { countedBefore: tenantCountedBefore }) }],
   );
   return { fs, directories: groups, hindrances };
 }
@@ -191,17 +195,24 @@ function whyMissing(job: JobCgroup, limit: string): string {
 }
 
 /**
- * Remembers what somebody else's cgroup had counted when a job begins in it, once. To be called before limits are written:
- * what happens from then on happens under them. Returns whether there was anything to remember.
+ * Remembers what a cgroup had counted that is not the job's alone, once: its owner's when the job begins in it, and the group
+ * of its tenant. To be called before limits are written: what happens from then on happens under them. Returns whether
+ * there was anything to remember.
  */
-export function rememberCounted(job: JobCgroup): boolean {
-  const news = job.directories.filter(
-    ({ placedAs, countedBefore }) => placedAs === "in-place" && countedBefore === undefined,
-  );
-  for (const directory of news) {
-    directory.countedBefore = { ...UNKNOWN_USAGE, ...readCounted(job, directory) };
+export function rememberCounted(job: JobCgroup, { isFirst = true } = {}): boolean {
+  let isNew = false;
+  for (const directory of job.directories) {
+    const { placedAs, countedBefore, tenant, tenantCountedBefore } = directory;
+    if (placedAs === "in-place" && countedBefore === undefined && isFirst) {
+      directory.countedBefore = readCounted(job, directory);
+      isNew = true;
+    }
+    if (tenant !== undefined && tenantCountedBefore === undefined) {
+      directory.tenantCountedBefore = readCounted(job, { ...directory, path: tenant });
+      isNew = true;
+    }
   }
-  return news.length > 0;
+  return isNew;
 }
 
 /** What the job has used since it began. */
@@ -223,7 +234,9 @@ function readUsageOf(job: JobCgroup, directories: JobDirectory[]): Usage {
   const usage = { ...UNKNOWN_USAGE };
   for (const directory of directories) {
     const counted = readCounted(job, directory);
-    Object.assign(usage, directory.placedAs === "in-place" ? sinceBegin(directory, counted) : counted);
+    const { placedAs, countedBefore } = directory;
+    const isShared = placedAs === "in-place" || countedBefore !== undefined;
+    Object.assign(usage, isShared ? sinceBegin(directory, counted) : counted);
   }
   return usage;
 }

@@ -2,6 +2,7 @@ import { dirname } from "node:path";
 import { errnoOf } from "../host.ts";
 import type { Limits } from "../limits.ts";
 import type { CgroupFs } from "./cgroupFs.ts";
+import type { Usage } from "./controller.ts";
 import { controllersOf } from "./controllers.ts";
 import { restoreHeld } from "./heldBefore.ts";
 import type { JobCgroup, JobDirectory } from "./jobCgroup.ts";
@@ -69,11 +70,14 @@ export function completeJobCgroup(job: JobCgroup): void {
   job.directories = [...there, ...missing.directories];
 }
 
-/** Switches on again what somebody has switched off that these limits need, and adds what there is to switch off later. */
-export function giveAgain({ fs, directories, hindrances }: JobCgroup, limits: Limits): void {
-  for (const directory of directories) {
+/**
+ * Switches on again what somebody has switched off that these limits need, and adds what there is to switch off later.
+ * Returns what has begun to be counted anew by it.
+ */
+export function giveAgain({ fs, directories, hindrances }: JobCgroup, limits: Limits): (keyof Usage)[] {
+  return directories.flatMap((directory) => {
     const { hierarchy, path, enabledAbove } = directory;
-    if (hierarchy.version === 1) continue;
+    if (hierarchy.version === 1) return [];
     const known = controllersOf(hierarchy);
     const asked = known.filter((controller) => isAskedFor(controller, limits)).map(({ name }) => name);
     const { enabled, refusals } = enableAbove(fs, listDisabledAbove(fs, hierarchy, path, asked));
@@ -87,8 +91,11 @@ export function giveAgain({ fs, directories, hindrances }: JobCgroup, limits: Li
       noted.push(...level.controllers.filter((name) => !noted.includes(name)));
     }
     const given = readWords(fs, `${path}/cgroup.controllers`);
+    const before = directory.controllers;
     directory.controllers = known.filter(({ name }) => given.includes(name));
-  }
+    const regained = directory.controllers.filter((controller) => !before.includes(controller));
+    return regained.flatMap(({ forgets = [] }) => forgets);
+  });
 }
 
 /** Levels stay in their order, from the top down. */

@@ -124,7 +124,7 @@ function spotOf(
 /** What is enough to find a job's cgroup again: JSON in the ledger. */
 export interface StoredDirectory
   extends Pick<JobDirectory, "path" | "origin" | "tenant" | "launchGroup" | "formerly" | "enabled">,
-    Partial<Pick<JobDirectory, "enabledAbove" | "heldBefore" | "countedBefore">> {
+    Partial<Pick<JobDirectory, "enabledAbove" | "heldBefore" | "countedBefore" | "tenantCountedBefore">> {
   /** `Hierarchy.key`. */
   hierarchy: string;
   placedAs?: Exclude<PlacedAs, "child">;
@@ -133,7 +133,7 @@ export interface StoredDirectory
 export function storeJobCgroup(job: JobCgroup): StoredDirectory[] {
   return job.directories.map((directory) => {
     const { hierarchy, path, origin, tenant, launchGroup, formerly, enabled, placedAs } = directory;
-    const { enabledAbove, heldBefore, countedBefore } = directory;
+    const { enabledAbove, heldBefore, countedBefore, tenantCountedBefore } = directory;
     return {
       hierarchy: hierarchy.key,
       path,
@@ -146,6 +146,7 @@ export function storeJobCgroup(job: JobCgroup): StoredDirectory[] {
       ...(enabledAbove.length === 0 ? {} : { enabledAbove }),
       ...(heldBefore.length === 0 ? {} : { heldBefore: structuredClone(heldBefore) }),
       ...(countedBefore === undefined ? {} : { countedBefore }),
+      ...(tenantCountedBefore === undefined ? {} : { tenantCountedBefore }),
     };
   });
 }

@@ -2,13 +2,20 @@ import { afterAll, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { JOB_NAME } from "../../test/fixtures/cgroupJobs.ts";
+import { JOB_NAME, makeJob } from "../../test/fixtures/cgroupJobs.ts";
 import { directoryIn, fakeMachine } from "../../test/fixtures/cgroupMachines.ts";
 import { fakeV2 } from "../../test/fixtures/fakeCgroups.ts";
 import { someJob } from "../../test/fixtures/jobs.ts";
+import type { CgroupFs } from "../kernel/cgroup/cgroupFs.ts";
+import { withUnknown } from "../kernel/cgroup/controller.ts";
 import type { Hierarchy } from "../kernel/cgroup/hierarchies.ts";
-import { applyCgroupLimits, rememberCounted } from "../kernel/cgroup/jobCgroup.ts";
-import { createJobCgroup } from "../kernel/cgroup/makeJobCgroup.ts";
+import {
+  applyCgroupLimits,
+  applyTenantLimits,
+  type JobCgroup,
+  rememberCounted,
+} from "../kernel/cgroup/jobCgroup.ts";
+import { createJobCgroup, giveAgain } from "../kernel/cgroup/makeJobCgroup.ts";
 import { planJobCgroup, restoreJobCgroup, storeJobCgroup } from "../kernel/cgroup/planJobCgroup.ts";
 import { Ledger } from "../ledger/ledger.ts";
 import { closeJob, exitedWith, usageOf } from "./close.ts";
@@ -96,6 +103,53 @@ test("of a job whose beginning nobody counted it is not known what it used", asy
   expect(owner.close().result).toMatchObject({ slaReason: "ended_by_signal" });
 });
 
+test("what counts anew after its controller was switched off and on again is not known", async () => {
+  const fake = fakeV2();
+  await using machine = fakeMachine(fake);
+  const limits = { cpuMax: { quotaUsec: 50_000, periodUsec: 100_000 } };
+  const { fs, hierarchies } = machine;
+  const made = makeJob(machine, limits);
+  const [own] = made.directories;
+  if (!own) throw new Error("the job has a directory");
+  const find = (): JobCgroup => restoreJobCgroup(fs, hierarchies, storeJobCgroup(made));
+  expect(giveAgain(find(), limits)).toEqual([]);
+  fs.write(`${own.origin}/cgroup.subtree_control`, "-cpu");
+  const forgotten = giveAgain(find(), limits);
+  expect(forgotten).toEqual(["throttledUsec"]);
+  fake.set(`${own.path}/cpu.stat`, "user_usec 5\nsystem_usec 1\nthrottled_usec 7");
+  const carriedUsage = withUnknown(null, forgotten);
+  expect(usageOf(someJob({ carriedUsage }), find())).toMatchObject({ cpuUserUsec: 5, throttledUsec: null });
+});
+
+for (const hits of [4, 5]) {
+  test(`${hits - 4} hits of a tenant's total since a job began, of ${hits}, are what its verdict goes by`, async () => {
+    const fake = fakeV2();
+    await using machine = fakeMachine(fake);
+    const { fs, hierarchies } = machine;
+    const acme = { name: "ffrtmp-1f3a9c-@acme", limits: LIMITS };
+    const planned = planJobCgroup(fs, hierarchies, machine.origin, JOB_NAME, {}, acme);
+    createJobCgroup(planned);
+    const [own] = planned.directories;
+    const hit = (count: number): void =>
+      fake.set(`${own?.tenant}/memory.events.local`, `max 9\noom ${count}\noom_kill 0`);
+    hit(4);
+    rememberCounted(planned);
+    const outcomes = applyTenantLimits(planned, LIMITS);
+    const job = someJob({ tenant: "acme", cgroup: storeJobCgroup(planned), outcomes });
+    const governor = governorOf(fs, hierarchies);
+    governor.ledger.begin(job);
+    hit(hits);
+    fake.set(`${own?.path}/memory.events`, "max 0\noom 0\noom_kill 1");
+    const reason = hits > 4 ? "killed_at_tenants_memory_cap" : "ended_by_signal";
+    expect(closeJob(governor, job, exitedWith(9, "parent")).result.slaReason).toBe(reason);
+  });
+}
+
+function governorOf(cgroupFs: CgroupFs, hierarchies: Hierarchy[]): Governor {
+  const ledger = new Ledger(join(directory, `${Bun.randomUUIDv7()}.db`), console.log);
+  return { host: { cgroupFs, now: Date.now }, hierarchies, ledger } as unknown as Governor;
+}
+
 /** A cgroup that has counted, with a job that begins in it, as the next ffrtmp finds it on record. */
 function ownersCgroup() {
   const fake = fakeV2();
@@ -122,9 +176,9 @@ function ownersCgroup() {
   rememberCounted(cgroup);
   const outcomes = applyCgroupLimits(cgroup, LIMITS);
   const job = someJob({ cgroup: storeJobCgroup(cgroup), outcomes, limits: LIMITS });
-  const ledger = new Ledger(join(directory, `${Bun.randomUUIDv7()}.db`), console.log);
+  const governor = governorOf(fs, hierarchies);
+  const { ledger } = governor;
   ledger.begin(job);
-  const governor = { host: { cgroupFs: fs, now: Date.now }, hierarchies, ledger } as unknown as Governor;
   return {
     job,
     count,
