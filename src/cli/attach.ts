@@ -37,7 +37,7 @@ export async function attach(flags: JobFlags & { pid: number }): Promise<number>
     return 0;
   }
   if (typeof end === "string") return letGo(governor, job, end);
-  const { result, isOurs, survivors } = closeJob(governor, job, end.ending, end.measured);
+  const { result, isOurs, survivors } = closeJob(governor, job, end.ending, { atEnd: end.measured });
   if (survivors.length > 0) warn(survivorsLine(job, survivors));
   if (isOurs && flags.json) printJson(resultJson(job, result));
   else if (isOurs) printErr(summaryLine(job, result));

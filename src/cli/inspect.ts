@@ -90,14 +90,15 @@ function describeUsage(usage: Usage, job: JobRecord): Pair[] {
   ];
   return entries.map(([label, value, text]) => {
     if (value !== null) return [label, text(value)];
-    return [label, label === "memory peak" ? describeUnknownPeak(job) : "unknown"];
+    return [label, label === "memory peak" ? describeUnknownPeak(usage, job) : "unknown"];
   });
 }
 
 /** In place the kernel tells the peak of the cgroup's whole life, which is the job's only where it has risen since. */
-function describeUnknownPeak({ cgroup }: JobRecord): string {
+function describeUnknownPeak({ oomKills }: Usage, { cgroup }: JobRecord): string {
   const before = cgroup.find(({ countedBefore }) => countedBefore)?.countedBefore?.memoryPeakBytes ?? null;
-  return before === null
+  // What nobody could read at all tells nothing of the peak either.
+  return before === null || oomKills === null
     ? "unknown"
     : `unknown: not above the ${megabytesText(before)} from before it was governed`;
 }

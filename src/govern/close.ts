@@ -51,6 +51,14 @@ export function measureAtEnd(governor: Governor, job: JobRecord): Partial<Usage>
   return job.mode === "run" ? {} : knownOnly(usageOf(job, jobCgroupOf(governor, job)));
 }
 
+/** What was known of a job's usage before it is closed. */
+export interface EarlierMeasures {
+  /** What wait told the parent; used where no cgroup measured. */
+  byParent?: Partial<Usage>;
+  /** By `measureAtEnd`; goes before what is read later, when a service may have been started again in the same cgroup. */
+  atEnd?: Partial<Usage>;
+}
+
 /** The event of a job that ended and left processes in its cgroup. */
 export const LEFT_BEHIND = "left_behind";
 
@@ -71,13 +79,12 @@ export function closeJob(
   governor: Governor,
   job: JobRecord,
   ending: Ending,
-  /** What was measured at its end in another way or a moment earlier; used where the cgroup tells nothing any more. */
-  fallback: Partial<Usage> = {},
+  { byParent = {}, atEnd = {} }: EarlierMeasures = {},
 ): ClosedJob {
   // Its limits may have been changed by another ffrtmp since this one began to wait.
   governor.ledger.refresh(job);
   const cgroup = jobCgroupOf(governor, job);
-  const usage: Usage = { ...UNKNOWN_USAGE, ...fallback, ...knownOnly(usageOf(job, cgroup)) };
+  const usage: Usage = { ...UNKNOWN_USAGE, ...byParent, ...knownOnly(usageOf(job, cgroup)), ...atEnd };
   const verdict = judge(ending, job.outcomes, usage, readUsage(tenantCgroupOf(cgroup)).memoryMaxHits ?? 0);
   const result: ResultRecord = {
     key: job.key,

@@ -18,7 +18,7 @@ import {
 import { createJobCgroup, giveAgain } from "../kernel/cgroup/makeJobCgroup.ts";
 import { planJobCgroup, restoreJobCgroup, storeJobCgroup } from "../kernel/cgroup/planJobCgroup.ts";
 import { Ledger } from "../ledger/ledger.ts";
-import { closeJob, exitedWith, usageOf } from "./close.ts";
+import { closeJob, type EarlierMeasures, exitedWith, measureAtEnd, usageOf } from "./close.ts";
 import type { Governor } from "./governor.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "ffrtmp-test-"));
@@ -94,6 +94,14 @@ test("an OOM kill from before the job began is no violation of ours, one after t
     const { result } = owner.close();
     expect(result).toMatchObject({ slaReason: reason, usage: { oomKills: kills - BEFORE.kills } });
   }
+});
+
+test("what was read at the end counts, and not what a service counts that was started again in the same cgroup", async () => {
+  await using owner = ownersCgroup();
+  owner.count({ ...BEFORE, cpuSeconds: 130 });
+  const atEnd = measureAtEnd(owner.governor, { ...owner.job, mode: "attach" });
+  owner.count({ ...BEFORE, cpuSeconds: 101 });
+  expect(owner.close({ atEnd }).result.usage).toMatchObject({ cpuUserUsec: 30_000_000 });
 });
 
 test("of a job whose beginning nobody counted it is not known what it used", async () => {
@@ -183,9 +191,10 @@ function ownersCgroup() {
     job,
     count,
     usage: () => usageOf(job, restoreJobCgroup(fs, hierarchies, job.cgroup)),
-    close: () => {
+    governor,
+    close: (measures?: EarlierMeasures) => {
       ledger.change(job, { cgroup: job.cgroup });
-      return closeJob(governor, job, exitedWith(9, "parent"));
+      return closeJob(governor, job, exitedWith(9, "parent"), measures);
     },
     [Symbol.asyncDispose]: () => machine[Symbol.asyncDispose](),
   };

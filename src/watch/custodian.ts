@@ -240,7 +240,7 @@ export class Custodian {
       return;
     }
     this.#seenEnds.delete(job.key);
-    const { result, isOurs, survivors } = closeJob(this.#governor, current, ending, measured);
+    const { result, isOurs, survivors } = closeJob(this.#governor, current, ending, { atEnd: measured });
     // Not before the result is on record: should this daemon die in between, the next one finds the end as we did.
     this.#service.forget(job);
     if (isOurs) this.#log(summaryLine(current, result));
