@@ -1,7 +1,7 @@
 # Sourced by vm.sh: virtual machines that stay up and take commands. One per kernel and worktree; each has a directory
 # with its qemu's PID, port, key and console. All it changes on its disks goes with it.
 
-kernels=(6.1 6.12)
+kernels=(6.1 6.12 6.17)
 boot_limit_seconds=240
 
 machine_directory() {
