@@ -20,7 +20,7 @@ function keptScope(patienceSeconds = 1000) {
   const tell = (populated: 0 | 1): void =>
     writeFileSync(join(job, "cgroup.events"), `populated ${populated}\nfrozen 0\n`);
   tell(1);
-  const keeper = spawnKeeper(job, { lookSeconds: 0.05, impatienceSeconds: 0.05, patienceSeconds });
+  const keeper = spawnKeeper(job, { lookSeconds: 0.05, patienceSeconds });
   clean.push(() => keeper.kill("SIGKILL"));
   writeFileSync(procs, `${keeper.pid}\n`);
   return {

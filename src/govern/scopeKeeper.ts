@@ -3,11 +3,10 @@ import type { JobRecord } from "../ledger/records.ts";
 /** The cgroup of who keeps a scope, beside the job's: what is in the same cgroup as processes could not be limited in all. */
 export const KEEPERS_CGROUP = "observer";
 
-/** How often a keeper without an observer looks whether the job has ended, which nobody tells it, in seconds. */
-const LOOK_SECONDS = 10;
-/** How long it then waits for somebody who reads the counters, in seconds, and how often it looks whether one has. */
+/** How often a keeper without an observer looks, in seconds. A job that is released must not wait long for it. */
+const LOOK_SECONDS = 1;
+/** How long it waits for somebody who reads the counters of a job that has ended, in seconds. */
 const PATIENCE_SECONDS = 300;
-const IMPATIENCE_SECONDS = 2;
 
 /**
  * Sits in a scope, which systemd clears away, counters and all, the moment its last process has ended. `$1` is the job's
@@ -30,11 +29,11 @@ isFollowed() {
   done < "\${job%/*}/${KEEPERS_CGROUP}/cgroup.procs"
   return 1
 }
-job=$1 left=$4
+job=$1 left=$3
 read -r line && exit
 while isPopulated && ! isFollowed; do sleep "$2"; done
 while [ -d "$job" ] && ! isFollowed && [ "$left" -gt 0 ]; do
-  sleep "$3"
+  sleep "$2"
   left=$((left - 1))
 done
 `;
@@ -54,14 +53,9 @@ export function startKeeper({ key }: Pick<JobRecord, "key">, jobCgroup: string):
 /** With other times for tests. */
 export function spawnKeeper(
   jobCgroup: string,
-  {
-    lookSeconds = LOOK_SECONDS,
-    impatienceSeconds = IMPATIENCE_SECONDS,
-    patienceSeconds = PATIENCE_SECONDS,
-  } = {},
+  { lookSeconds = LOOK_SECONDS, patienceSeconds = PATIENCE_SECONDS } = {},
 ): Keeper {
-  const looks = Math.ceil(patienceSeconds / impatienceSeconds);
-  const words = [jobCgroup, lookSeconds, impatienceSeconds, looks].map(String);
+  const words = [jobCgroup, lookSeconds, Math.ceil(patienceSeconds / lookSeconds)].map(String);
   const keeper = Bun.spawn(["sh", "-c", SCRIPT, "ffrtmp-keeper", ...words], {
     stdio: ["pipe", "ignore", "ignore"],
     // It may outlive us by days, and must hold no directory, nor speak for us to a service manager.
