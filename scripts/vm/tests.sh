@@ -18,24 +18,25 @@ push_worktree() {
 # default_tests KERNEL: everything, but of the newest what no older one can show: ends that nobody saw, told by a pidfd.
 default_tests() {
   case $1 in
-    6.17) echo test/vm/service.test.ts ;;
-    *) echo test/vm src/kernel/cgroup ;;
+    6.17) echo test/vm/service.test.ts test/vm/rootless.test.ts ;;
+    *) echo test/vm src/kernel/cgroup test/live/container.test.ts ;;
   esac
 }
 
-# test_kernels [PATH...]: all kernels at once; every line says which it comes from, the last ones count
+# test_kernels [PATH...]: as many kernels at once as there are processors to emulate them; every line says which it comes
+# from, the last of each counts
 test_kernels() {
-  local status=0 kernel runs=()
+  local status=0 kernel
   # shellcheck disable=SC2064 # the kernels of now
   trap "for kernel in ${kernels[*]}; do stop_machine \$kernel; done" EXIT
   for kernel in "${kernels[@]}"; do
+    while [ "$(jobs -rp | wc -l)" -ge "$(nproc)" ]; do wait -n || status=1; done
     (
       set -o pipefail
       test_kernel "$kernel" "$@" 2>&1 | sed -u "s/^/kernel $kernel: /"
     ) &
-    runs+=($!)
   done
-  for run in "${runs[@]}"; do wait "$run" || status=1; done
+  while [ -n "$(jobs -p)" ]; do wait -n || status=1; done
   return "$status"
 }
 
@@ -50,7 +51,7 @@ test_kernel() {
   if start_machine "$kernel" && push_worktree "$kernel"; then
     up=$SECONDS
     exec_machine "$kernel" root env FFRTMP_VM="$kernel" timeout --kill-after=10 "${FFRTMP_VM_TEST_LIMIT_S:-1200}" \
-      bun test --timeout 300000 --retry 1 "$@" 2>&1 | tee "$results"
+      bun test --timeout 300000 "$@" 2>&1 | tee "$results"
     status=${PIPESTATUS[0]}
     if ! machine_pid "$kernel" >/dev/null; then
       echo "the machine went away; the end of its console:"

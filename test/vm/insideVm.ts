@@ -10,3 +10,6 @@ function lacksVm(): string | undefined {
 
 /** A test that may do to its machine what it likes: units, users and cgroups are its own. */
 export const vmTest = testIf(lacksVm());
+
+/** Whether a pidfd of this kernel tells how a process ended that its parent has collected: Linux 6.15 and later. */
+export const pidfdsKeepRecords = process.env["FFRTMP_VM"] === "6.17";

@@ -1,5 +1,5 @@
 import { afterEach, expect } from "bun:test";
-import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { eventually, FFRTMP, isRunning, until, useSandbox } from "../live/sandbox.ts";
 import { vmTest } from "./insideVm.ts";
 
@@ -132,90 +132,6 @@ vmTest(
     expect((await sandbox().json(["inspect", "held"])).limits).toMatchObject([{ outcome: "applied" }]);
   },
 );
-
-/** What stands in for busctl, and what is said then. The workload runs in each case. */
-const BUSES: Record<string, { script: string; says: string }> = {
-  "that is not there": {
-    script: "echo 'Failed to connect to bus: No such file or directory' >&2; exit 1",
-    says: "No such file",
-  },
-  "that never answers": { script: "exec sleep 1000", says: "did not answer within" },
-  // It says that nothing else holds the unit, and that the scope is started.
-  "that lies": {
-    script: `case "$*" in
-*get-property*) printf '%s\\n' 's "auto"' 'a(ss) 0' 'a(iayu) 0' 'a(iayu) 0' 'as 0' 'as 0' '(bas) false 0' 'a(iiqq) 0' 'a(iiqq) 0' 'a(ss) 0' ;;
-*) echo 'o "/org/freedesktop/systemd1/job/1"' ;;
-esac`,
-    says: "put nothing into",
-  },
-  "that holds the unit's name": {
-    script: "echo 'Call failed: Unit x.scope was already loaded' >&2; exit 1",
-    says: "already loaded",
-  },
-};
-for (const [kind, { script, says }] of Object.entries(BUSES)) {
-  vmTest(`a bus ${kind} costs the scope, not the job`, async () => {
-    const directory = sandbox().path("bin");
-    mkdirSync(directory);
-    writeFileSync(`${directory}/busctl`, `#!/bin/sh\n${script}\n`);
-    chmodSync(`${directory}/busctl`, 0o755);
-    const env = { PATH: `${directory}:${process.env["PATH"]}` };
-    const { code, stderr } = await sandbox().run(["run", "--job-id", "plain", "--", "true"], { env });
-    expect(code).toBe(0);
-    expect(stderr).toContain("has no scope of its own");
-    expect(stderr).toContain(says);
-  });
-}
-
-vmTest("a job id of the longest kind makes a unit name that systemd takes", async () => {
-  const jobId = `${"a.b-c_".repeat(21)}9Z`;
-  const { stdout, stderr } = await sandbox().run([
-    "run",
-    "--job-id",
-    jobId,
-    "--",
-    "cat",
-    "/proc/self/cgroup",
-  ]);
-  expect(stderr).not.toContain("no scope");
-  expect(stdout).toContain(`-${jobId}.scope/`);
-});
-
-vmTest("an ordinary user's run is limited in a scope of their own manager, without sudo", async () => {
-  const script = `${FFRTMP} run --job-id mine --memory-max 100M --pids-max 20 --json -- cat /proc/self/cgroup`;
-  const { stdout, stderr } = asUser(script);
-  expect(stdout).toMatch(/user@1000\.service\/app\.slice\/ffrtmp-[0-9a-f]{6}-mine\.scope\/ffrtmp-/);
-  const { limits } = JSON.parse(stderr);
-  expect(limits.map(({ outcome }: { outcome: string }) => outcome)).toEqual(["applied", "applied"]);
-});
-
-vmTest("an ordinary user without a manager runs unlimited, with one warning", async () => {
-  const script = `XDG_RUNTIME_DIR=/nowhere ${FFRTMP} run --job-id mine --memory-max 100M -- true`;
-  const { code, stderr } = asUser(script, false);
-  expect(code).toBe(0);
-  expect(stderr).toContain("runs without memory.max");
-});
-
-vmTest("an ordinary user's attach sees the true exit code, and says what it cannot limit", async () => {
-  const script = `sh -c 'sleep 3; exit 7' & ${FFRTMP} attach --pid $! --job-id seen --memory-max 100M`;
-  const { code, stderr } = asUser(script, false);
-  expect(code).toBe(0);
-  expect(stderr).toContain("runs without memory.max");
-  // Its parent collects it at once, and before Linux 6.15 no pidfd tells what it ended with then.
-  expect(stderr).toMatch(/exit=(7|unknown)/);
-});
-
-function asUser(script: string, withManager = true): { code: number; stdout: string; stderr: string } {
-  Bun.spawnSync(["chmod", "755", sandbox().directory]);
-  const state = `/tmp/ffrtmp-user-${process.pid}-${Math.random().toString(36).slice(2)}`;
-  clean.push(() => rmSync(state, { recursive: true, force: true }));
-  const options = withManager ? ["-p", "PAMName=login"] : [];
-  const words = ["systemd-run", "--quiet", "--pipe", "--wait", "--collect", ...options, "--uid=ffuser"];
-  if (withManager) Bun.spawnSync(["loginctl", "enable-linger", "ffuser"]);
-  clean.push(() => Bun.spawnSync(["loginctl", "disable-linger", "ffuser"]));
-  const child = Bun.spawnSync([...words, `--setenv=FFRTMP_STATE=${state}`, "sh", "-c", script]);
-  return { code: child.exitCode, stdout: child.stdout.toString(), stderr: child.stderr.toString() };
-}
 
 function serviceThat(script: string, settings = ""): string {
   const unit = `ffrtmp-caller-${process.pid}.service`;

@@ -1,17 +1,17 @@
 import { afterAll, beforeAll, expect, setDefaultTimeout } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { pidfdsTellCodes } from "../../src/kernel/events/exitEvents.ts";
-import { eventually, isRunning, testIf, until } from "../live/sandbox.ts";
+import { eventually, isRunning, until } from "../live/sandbox.ts";
+import { pidfdsKeepRecords, vmTest } from "./insideVm.ts";
 import { statusField, WatchService, type Workload } from "./watchService.ts";
 
 const isMachine = process.env["FFRTMP_VM"] !== undefined;
-const vmTest = testIf(isMachine ? undefined : "the service under systemd: scripts/vm.sh test");
 setDefaultTimeout(300_000);
 
 const JOBS = 20;
 const CAP_KILL = 5n;
 const CAP_SYS_PTRACE = 19n;
-const keepsRecords = isMachine && (await pidfdsTellCodes());
+
 /** What a test looks at in a line of `ps --json`. */
 interface Row {
   job_id: string;
@@ -20,6 +20,7 @@ interface Row {
   cgroups: string[];
   limits: unknown[];
 }
+
 const service = new WatchService();
 const jobs: Workload[] = [];
 
@@ -125,7 +126,7 @@ vmTest("a daemon that hangs is replaced, and every job goes on", async () => {
 });
 
 vmTest("what ends while the daemon is down is recorded as far as this kernel can tell", async () => {
-  expect(keepsRecords).toBe(process.env["FFRTMP_VM"] === "6.17");
+  expect(await pidfdsTellCodes()).toBe(pidfdsKeepRecords);
   const before = await service.mainPid();
   process.kill(before, "SIGKILL");
   await until("systemd knows", async () => (await service.property("SubState")) === "auto-restart");
@@ -136,7 +137,7 @@ vmTest("what ends while the daemon is down is recorded as far as this kernel can
   expect(await service.mainPid()).toBe(0);
   const after = await service.anotherThan(before);
   const results = [await service.resultOf(jobIdOf(first)), await service.resultOf(jobIdOf(second))];
-  if (keepsRecords) {
+  if (pidfdsKeepRecords) {
     expect(results).toMatchObject([
       { ending: "exited", exit_code: 255, signal: null, exit_evidence: "pidfd" },
       { ending: "exited", exit_code: null, signal: "SIGKILL", exit_evidence: "pidfd" },

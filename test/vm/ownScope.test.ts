@@ -1,0 +1,54 @@
+import { expect } from "bun:test";
+import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
+import { useSandbox } from "../live/sandbox.ts";
+import { vmTest } from "./insideVm.ts";
+
+const sandbox = useSandbox();
+
+/** What stands in for busctl, and what is said then. The workload runs in each case. */
+const BUSES: Record<string, { script: string; says: string }> = {
+  "that is not there": {
+    script: "echo 'Failed to connect to bus: No such file or directory' >&2; exit 1",
+    says: "No such file",
+  },
+  "that never answers": { script: "exec sleep 1000", says: "did not answer within" },
+  // It says that nothing else holds the unit, and that the scope is started.
+  "that lies": {
+    script: `case "$*" in
+*get-property*) printf '%s\\n' 's "auto"' 'a(ss) 0' 'a(iayu) 0' 'a(iayu) 0' 'as 0' 'as 0' '(bas) false 0' 'a(iiqq) 0' 'a(iiqq) 0' 'a(ss) 0' ;;
+*) echo 'o "/org/freedesktop/systemd1/job/1"' ;;
+esac`,
+    says: "put nothing into",
+  },
+  "that holds the unit's name": {
+    script: "echo 'Call failed: Unit x.scope was already loaded' >&2; exit 1",
+    says: "already loaded",
+  },
+};
+for (const [kind, { script, says }] of Object.entries(BUSES)) {
+  vmTest(`a bus ${kind} costs the scope, not the job`, async () => {
+    const directory = sandbox().path("bin");
+    mkdirSync(directory);
+    writeFileSync(`${directory}/busctl`, `#!/bin/sh\n${script}\n`);
+    chmodSync(`${directory}/busctl`, 0o755);
+    const env = { PATH: `${directory}:${process.env["PATH"]}` };
+    const { code, stderr } = await sandbox().run(["run", "--job-id", "plain", "--", "true"], { env });
+    expect(code).toBe(0);
+    expect(stderr).toContain("has no scope of its own");
+    expect(stderr).toContain(says);
+  });
+}
+
+vmTest("a job id of the longest kind makes a unit name that systemd takes", async () => {
+  const jobId = `${"a.b-c_".repeat(21)}9Z`;
+  const { stdout, stderr } = await sandbox().run([
+    "run",
+    "--job-id",
+    jobId,
+    "--",
+    "cat",
+    "/proc/self/cgroup",
+  ]);
+  expect(stderr).not.toContain("no scope");
+  expect(stdout).toContain(`-${jobId}.scope/`);
+});

@@ -1,0 +1,46 @@
+import { afterEach, expect } from "bun:test";
+import { rmSync } from "node:fs";
+import { FFRTMP, useSandbox } from "../live/sandbox.ts";
+import { pidfdsKeepRecords, vmTest } from "./insideVm.ts";
+
+const sandbox = useSandbox();
+const clean: (() => unknown)[] = [];
+afterEach(async () => {
+  while (clean.length > 0) await clean.pop()?.();
+});
+
+vmTest("an ordinary user's run is limited in a scope of their own manager, without sudo", async () => {
+  const script = `${FFRTMP} run --job-id mine --memory-max 100M --pids-max 20 --json -- cat /proc/self/cgroup`;
+  const { stdout, stderr } = asUser(script);
+  expect(stdout).toMatch(/user@1000\.service\/app\.slice\/ffrtmp-[0-9a-f]{6}-mine\.scope\/ffrtmp-/);
+  const { limits } = JSON.parse(stderr);
+  expect(limits.map(({ outcome }: { outcome: string }) => outcome)).toEqual(["applied", "applied"]);
+});
+
+vmTest("an ordinary user without a manager runs unlimited, with one warning", async () => {
+  const script = `XDG_RUNTIME_DIR=/nowhere ${FFRTMP} run --job-id mine --memory-max 100M -- true`;
+  const { code, stderr } = asUser(script, false);
+  expect(code).toBe(0);
+  expect(stderr).toContain("runs without memory.max");
+});
+
+vmTest("an ordinary user's attach sees the true exit code, and says what it cannot limit", async () => {
+  const script = `sh -c 'sleep 3; exit 7' & ${FFRTMP} attach --pid $! --job-id seen --memory-max 100M`;
+  const { code, stderr } = asUser(script, false);
+  expect(code).toBe(0);
+  expect(stderr).toContain("runs without memory.max");
+  // Where a pidfd does not tell it, whether its parent collects it first is a race.
+  expect(stderr).toMatch(pidfdsKeepRecords ? /exit=7/ : /exit=(7|unknown)/);
+});
+
+function asUser(script: string, withManager = true): { code: number; stdout: string; stderr: string } {
+  Bun.spawnSync(["chmod", "755", sandbox().directory]);
+  const state = `/tmp/ffrtmp-user-${process.pid}-${Math.random().toString(36).slice(2)}`;
+  clean.push(() => rmSync(state, { recursive: true, force: true }));
+  const options = withManager ? ["-p", "PAMName=login"] : [];
+  const words = ["systemd-run", "--quiet", "--pipe", "--wait", "--collect", ...options, "--uid=ffuser"];
+  if (withManager) Bun.spawnSync(["loginctl", "enable-linger", "ffuser"]);
+  clean.push(() => Bun.spawnSync(["loginctl", "disable-linger", "ffuser"]));
+  const child = Bun.spawnSync([...words, `--setenv=FFRTMP_STATE=${state}`, "sh", "-c", script]);
+  return { code: child.exitCode, stdout: child.stdout.toString(), stderr: child.stderr.toString() };
+}
