@@ -5,6 +5,7 @@ import { type FactsWords, factsOf } from "../../test/fixtures/facts.ts";
 import { type Decision, decide } from "./decide.ts";
 import { loadPolicy } from "./file/loadPolicy.ts";
 import { type Policy, totalOf } from "./policy.ts";
+import { SPELLINGS } from "./spellings.ts";
 
 const DOCUMENT = readFileSync(resolve(import.meta.dir, "../../docs/policy.md"), "utf8");
 const MiB = 1024 ** 2;
@@ -120,3 +121,11 @@ function withPattern<T extends object>(expected: T): T {
   const { because } = expected as { because?: RegExp };
   return because === undefined ? expected : { ...expected, because: expect.stringMatching(because) };
 }
+
+test("the document shows every way to write a value", () => {
+  for (const { value, examples, meaning } of SPELLINGS) {
+    expect(DOCUMENT).toContain(
+      `| ${value} | ${examples.map((text) => `\`${text}\``).join(", ")} | ${meaning} |`,
+    );
+  }
+});

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { PLACEMENTS } from "../../kernel/cgroup/placement.ts";
-import { ValueFault } from "./fault.ts";
+import { SCAN_INTERVAL } from "../limitValues.ts";
+import { parseDuration, parseScanInterval } from "../values.ts";
 import {
   anyNumber,
   anyPattern,
@@ -21,25 +22,16 @@ import {
   yesOrNo,
 } from "./leaves.ts";
 import { limitsSection, totalsSection } from "./limitsSchema.ts";
-import { parseDuration } from "./values.ts";
-
-const LEAST_SCAN_INTERVAL_MS = 100;
-const MOST_SCAN_INTERVAL_MS = 86_400_000;
 
 /** A runtime; empty, null and 0 mean that there is none, as in the older system. */
 const runtime = z.union([z.null(), value("a time such as 5s, 1m30s or 24h", toRuntime)]).optional();
 
 function toRuntime(input: string | number): { ms: number; text: string } | null {
-  const ms = input === "" ? 0 : parseDuration(input);
+  const ms = input === "" ? 0 : parseDuration(String(input).trim());
   return ms === 0 ? null : { ms, text: String(input) };
 }
 
-const scanInterval = value("a time from 100ms to 24h, such as 10s", (input) => {
-  const ms = parseDuration(input);
-  if (ms < LEAST_SCAN_INTERVAL_MS || ms > MOST_SCAN_INTERVAL_MS)
-    throw new ValueFault("is not between 100ms and 24h");
-  return ms;
-});
+const scanInterval = value(SCAN_INTERVAL, (input) => parseScanInterval(String(input).trim()));
 
 const filtersSection = z
   .strictObject({
