@@ -104,7 +104,7 @@ describe("limit options", () => {
     expect(limitsOf("--ionice", "idle")).toEqual({ ionice: { class: "idle", level: 0 } });
     for (const text of ["", "idle:1", "best-effort", "best-effort:8", "none"])
       expect(() => limitsOf("--ionice", text)).toThrow(
-        "Right would be: idle, best-effort:0 to best-effort:7",
+        "Right would be: a class of disk priority: idle, best-effort:0 to best-effort:7",
       );
   });
 });

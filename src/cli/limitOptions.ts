@@ -2,7 +2,7 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import { findWholeDisk } from "../kernel/blockDevice.ts";
 import type { IoMax, Limits } from "../kernel/limits.ts";
 import { LIMIT_KEYS, LIMIT_VALUES, type LimitKey, type LimitOf } from "../policy/limitValues.ts";
-import { SPELLINGS } from "../policy/spellings.ts";
+import { spellingsOf } from "../policy/spellings.ts";
 import { type Pair, renderPairs } from "./render/pairs.ts";
 import { optionValue } from "./values.ts";
 
@@ -72,9 +72,7 @@ function parserOf<K extends LimitKey>(key: K): (text: string) => LimitOf<K> {
 
 /** Of the kinds of values that the command's options take. */
 function spellings(command: Command): string {
-  const used = SPELLINGS.filter(({ value }) =>
-    command.options.some(({ flags }) => flags.includes(`${value}>`)),
-  );
+  const used = spellingsOf(command.options.map(({ flags }) => flags.replace(/>$/, "")));
   const pairs = used.map(
     ({ value, examples, meaning }, index): Pair => [
       value === used[index - 1]?.value ? "" : value,

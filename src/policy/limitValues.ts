@@ -48,7 +48,11 @@ export const LIMIT_VALUES = {
   ),
   cpus: limit("cpus", "a list of CPU numbers, such as 0-3,8", parseCpus),
   nice: limit("nice", "a whole number from -20 (favoured) to 19", (text) => parseWhole(text, -20, 19)),
-  ionice: limit("ionice", "idle, best-effort:0 to best-effort:7, or realtime:0 to realtime:7", parseIonice),
+  ionice: limit(
+    "ionice",
+    "a class of disk priority: idle, best-effort:0 to best-effort:7, or realtime:0 to realtime:7",
+    parseIonice,
+  ),
   oom_score_adj: limit("oomScoreAdj", "a whole number from -1000 (never killed first) to 1000", (text) =>
     parseWhole(text, -1000, 1000),
   ),

@@ -6,7 +6,7 @@ export interface Spelling {
   meaning: string;
 }
 
-/** What help, manuals and docs/policy.md say of the parsers in values.ts. */
+/** What help, manuals and docs/policy.md say of the parsers in values.ts. Those of one kind follow each other. */
 export const SPELLINGS: Spelling[] = [
   {
     value: "percent",
@@ -36,3 +36,8 @@ export const SPELLINGS: Spelling[] = [
     meaning: "a bare number is seconds",
   },
 ];
+
+/** Those of the kinds that options with these placeholders take. */
+export function spellingsOf(placeholders: readonly string[]): Spelling[] {
+  return SPELLINGS.filter(({ value }) => placeholders.some((name) => name.endsWith(value)));
+}

@@ -163,7 +163,7 @@ testIf(lacksLimits())(
       expect({ code, stdout }).toEqual({ code: 3, stdout: "ran\n" });
       expectMessage(stderr, [
         new RegExp(
-          `^ffrtmp: ${option} is more than the \\d+ MB that this machine has, so it limits nothing; without a unit it counts ${unit}$`,
+          `^ffrtmp: ${option} is more than the \\d+ MiB that this machine has, so it limits nothing; without a unit it counts ${unit}$`,
           "m",
         ),
       ]);
