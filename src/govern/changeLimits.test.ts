@@ -49,12 +49,13 @@ limitsTest("a limit of a kind that was never asked for before gets its controlle
 });
 
 limitsTest("the nice value before us stays known through every change, and comes back at the end", () => {
-  const { governor, job, pid } = governSleeper({ nice: 5 });
-  changeLimits(governor, job, { limits: { nice: 7 } }, "test");
-  expect(getPriority(pid)).toBe(7);
-  expect(job.touched).toMatchObject([{ value: "nice", before: 0, after: 7 }]);
+  const before = getPriority();
+  const { governor, job, pid } = governSleeper({ nice: before + 3 });
+  changeLimits(governor, job, { limits: { nice: before + 5 } }, "test");
+  expect(getPriority(pid)).toBe(before + 5);
+  expect(job.touched).toMatchObject([{ value: "nice", before, after: before + 5 }]);
   changeLimits(governor, job, { limits: {} }, "test");
-  expect(getPriority(pid)).toBe(0);
+  expect(getPriority(pid)).toBe(before);
   expect(job.touched).toEqual([]);
 });
 
