@@ -46,6 +46,7 @@ export function commonFiles(release: Release, layout: Layout, executable: string
     // Editors complete the policy by it: docs/policy.md.
     [join(layout.shared, "policy.schema.json"), "packaging/policy.schema.json"],
     [join(layout.documents, "policy.md"), "docs/policy.md"],
+    [join(layout.documents, "operating.md"), "docs/operating.md"],
     [join(layout.bash, "ffrtmp"), Buffer.from(bashCompletion(program))],
     [join(layout.zsh, "_ffrtmp"), Buffer.from(zshCompletion(program))],
     [join(layout.fish, "ffrtmp.fish"), Buffer.from(fishCompletion(program))],
