@@ -1,4 +1,4 @@
-import { isChanged, limitFilesOf, noteWritten, rememberHeld } from "../kernel/cgroup/heldBefore.ts";
+import { limitFilesOf, noteWritten, rememberHeld } from "../kernel/cgroup/heldBefore.ts";
 import { type LapsedLimit, listLapsed } from "../kernel/cgroup/heldLimits.ts";
 import { directoryOf, readMembership } from "../kernel/cgroup/hierarchies.ts";
 import {
@@ -111,12 +111,8 @@ function applyAgain(
 ): LimitOutcome[] {
   giveAgain(cgroup, limits);
   const inPlace = cgroup.directories.filter(({ placedAs }) => placedAs === "in-place");
-  for (const directory of inPlace) {
-    // What stands there now is the owner's newest word, and what goes back one day.
-    directory.heldBefore = directory.heldBefore.filter(
-      ({ file, after }) => !isChanged(cgroupFs, directory.path, file, after),
-    );
-    rememberHeld(cgroupFs, directory.path, limitFilesOf(limits), directory.heldBefore);
+  for (const { path, heldBefore } of inPlace) {
+    rememberHeld(cgroupFs, path, limitFilesOf(limits), heldBefore);
   }
   const outcomes = apply(cgroup, limits);
   for (const { path, heldBefore } of inPlace) noteWritten(cgroupFs, path, heldBefore);
