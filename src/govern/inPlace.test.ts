@@ -68,30 +68,23 @@ test("a limit that is no longer asked for goes back to the owner's at once", () 
   });
 });
 
-test("what stood there is on record before it is written over, and what was written after", () => {
-  const machine = ownerAlone();
-  machine.write("pids.max", "200");
-  const job = machine.govern(4026, { pidsMax: 64 });
-  const onRecord = machine.governor.ledger.job(job.key)?.cgroup[0]?.heldBefore;
-  expect(onRecord).toEqual([{ file: "pids.max", before: "200", after: "64" }]);
-});
-
-test("a governor that dies at its first write has left on record what stood there", () => {
+test("what stood there is on record before it is written over, and what was written afterwards", () => {
   const machine = ownerAlone();
   machine.write("pids.max", "200");
   const { governor } = machine;
   const { cgroupFs } = governor.host;
-  const dying = {
-    ...cgroupFs,
-    write(path: string, data: string): void {
-      if (path.endsWith("/pids.max")) throw new Error("killed here");
-      cgroupFs.write(path, data);
-    },
+  const onRecord = () => governor.ledger.openJobs().flatMap(({ cgroup }) => cgroup[0]?.heldBefore ?? []);
+  const atEachWrite: ReturnType<typeof onRecord>[] = [];
+  const write = (path: string, data: string): void => {
+    if (path.endsWith("/pids.max")) atEachWrite.push(onRecord());
+    cgroupFs.write(path, data);
   };
-  Object.assign(governor, { host: { ...governor.host, cgroupFs: dying } });
-  machine.govern(4026, { pidsMax: 64 });
-  const [job] = governor.ledger.openJobs();
-  expect(job?.cgroup[0]?.heldBefore).toMatchObject([{ file: "pids.max", before: "200" }]);
+  Object.assign(governor, { host: { ...governor.host, cgroupFs: { ...cgroupFs, write } } });
+  const job = machine.govern(4026, { pidsMax: 64 });
+  expect(onRecord()).toEqual([{ file: "pids.max", before: "200", after: "64" }]);
+  changeLimits(governor, job, { limits: { pidsMax: 50 } }, "test");
+  expect(onRecord()).toEqual([{ file: "pids.max", before: "200", after: "50" }]);
+  expect(atEachWrite).toMatchObject([[{ before: "200", after: null }], [{ before: "200", after: "64" }]]);
 });
 
 test("among its owner's other processes it is nested, and never limits them", () => {
@@ -118,4 +111,48 @@ test("upkeep leaves a process alone that has the pid of the job's", () => {
   machine.reuse(4026);
   expect(upkeepJob(machine.governor, job)).toEqual([]);
   expect(machine.fake.membership(4026).get("")).toBe("/system.slice/encoder.service");
+});
+
+test("of a job of another boot nothing is touched, though a process has its pid and its start time", () => {
+  const machine = ownerAlone();
+  machine.start(4027, 1);
+  const job = machine.govern(4026, { pidsMax: 64 });
+  machine.governor.host.cgroupFs.write(`${machine.owner}/cgroup.threads`, "4026");
+  const governor = { ...machine.governor, bootId: "another" };
+  expect(upkeepJob(governor, job)).toEqual([]);
+  expect(machine.fake.membership(4026).get("")).toBe("/system.slice/encoder.service");
+});
+
+test("a governor that dies between its write and the note of it is no owner: his value is still what goes back", () => {
+  const machine = ownerAlone();
+  machine.write("pids.max", "200");
+  const job = machine.govern(4026, { pidsMax: 64 });
+  for (const held of job.cgroup[0]?.heldBefore ?? []) held.after = null;
+  changeLimits(machine.governor, job, { limits: { pidsMax: 50 } }, "test");
+  release(machine, job);
+  expect(machine.read("pids.max")).toBe("200");
+});
+
+test("a list of CPUs that is no longer asked for leaves all of them, where there was no list", () => {
+  const machine = ownerAlone();
+  machine.governor.host.cgroupFs.write("/sys/fs/cgroup/system.slice/cgroup.subtree_control", "-cpuset");
+  const job = machine.govern(4026, { cpus: "0" });
+  // Before Linux 6.12 switching cpuset on would bind others anew, and is not done.
+  if (job.outcomes[0]?.outcome === "unsupported") return;
+  expect(machine.read("cpuset.cpus.effective")).toBe("0");
+  changeLimits(machine.governor, job, { limits: {} }, "test");
+  expect(machine.read("cpuset.cpus.effective")).toBe("0-3");
+  release(machine, job);
+  expect(machine.governor.host.cgroupFs.exists(`${machine.owner}/cpuset.cpus`)).toBeFalse();
+});
+
+test("a controller that systemd has taken away is given again, with the limit that went with it", () => {
+  const machine = ownerAlone();
+  const job = machine.govern(4026, { pidsMax: 64 });
+  const slice = "/sys/fs/cgroup/system.slice";
+  machine.governor.host.cgroupFs.write(`${slice}/cgroup.subtree_control`, "-pids");
+  expect(upkeepJob(machine.governor, job)).toMatchObject([
+    { what: "pids.max", did: "reapplied", found: "max" },
+  ]);
+  expect(machine.read("pids.max")).toBe("64");
 });

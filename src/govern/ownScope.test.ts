@@ -46,6 +46,7 @@ rootTest("a workload of a governed workload stays inside with it", () => {
   for (const path of [
     `/system.slice/cron.service/ffrtmp-${tag}-outer`,
     `/system.slice/ffrtmp-${tag}-outer.scope/job`,
+    `/user.slice/user-0.slice/user@0.service/ffrtmp-${tag}-outer`,
   ]) {
     standIn(machine, path);
     expect(planOwnScope(machine.governor, "kept", {})).toBeUndefined();
