@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Virtual machines with Debian 12, systemd and cgroup v2, on two kernels, for what this machine cannot show.
+# Virtual machines with Debian 12, systemd and cgroup v2, on several kernels, for what this machine cannot show.
 # What is missing is installed by apt when root.
 #
 #   vm.sh build [--fresh]              make the images (once per recipe; cached)
-#   vm.sh test [--kernel K] [PATH...]  start, push, run the tests of PATH there, on both kernels or one; stop
+#   vm.sh test [--kernel K] [PATH...]  start, push, run the tests of PATH there, on all kernels or one; stop
 #   vm.sh shell [--kernel K]           a shell in a machine (started when none is up; stays up)
 #   vm.sh start [--kernel K]           start one that stays up, with this worktree pushed to /work
 #   vm.sh exec [--kernel K] [--user U] CMD...   run a command there, in /work; its exit code is passed on
 #   vm.sh push [--kernel K] [SRC DEST] a file or directory, or without words this worktree and dist/ffrtmp again
 #   vm.sh stop [--kernel K]            end it; nothing of it is kept
 #
-# K is 6.1 (the default) or 6.12, U is root (the default) or ffuser. Each worktree has machines of its own.
+# K is 6.1 (the default), 6.12 or 6.17, U is root (the default) or ffuser. Each worktree has machines of its own.
 # Exit code 77: no machine can be had here; the reason is printed.
 set -u
 . "$(dirname "$0")/setup.sh"
@@ -23,7 +23,7 @@ command=${1-}
 kernel="" user=root
 while [ $# -gt 0 ]; do
   case $1 in
-    --kernel) kernel=${2-}; shift 2 || fail "--kernel needs 6.1 or 6.12" ;;
+    --kernel) kernel=${2-}; shift 2 || fail "--kernel needs one of ${kernels[*]}" ;;
     --user) user=${2-}; shift 2 || fail "--user needs a name" ;;
     *) break ;;
   esac

@@ -3,6 +3,8 @@
 debian_suite=bookworm
 debian_mirror=http://deb.debian.org/debian
 debian_security=http://deb.debian.org/debian-security
+# Asked only for what the others do not have: apt prefers every other suite to one of backports.
+debian_backports=trixie-backports
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/ffrtmp-vm
 
 # The images depend on these, and on nothing else of the repository. A new point release of a package does not make new
@@ -56,7 +58,7 @@ make_image() (
   # No journal: an image that is thrown away needs none. The size is what it may grow to; the file is sparse.
   mke2fs -q -t ext4 -m 0 -O ^has_journal -E lazy_itable_init=1 -d "$work/root" "$work/root.img" 6G
   make_data_disk "$work/data.img"
-  for version in 6.1 6.12; do
+  for version in "${kernels[@]}"; do
     cp "$work"/root/boot/vmlinuz-"$version".* "$work/vmlinuz-$version"
     cp "$work"/root/boot/initrd.img-"$version".* "$work/initrd-$version"
   done
@@ -82,7 +84,8 @@ make_root() {
     --customize-hook='chroot "$1" systemctl disable systemd-networkd-wait-online' \
     --customize-hook='chroot "$1" systemctl mask apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer' \
     "$debian_suite" "$work/root" "$debian_mirror" \
-    "deb $debian_mirror $debian_suite-updates main" "deb $debian_security $debian_suite-security main"
+    "deb $debian_mirror $debian_suite-updates main" "deb $debian_security $debian_suite-security main" \
+    "deb $debian_mirror $debian_backports main"
 }
 
 # A disk whose file system lies in a partition: a limit by path must find the whole disk.

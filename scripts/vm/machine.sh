@@ -1,7 +1,7 @@
 # Sourced by vm.sh: virtual machines that stay up and take commands. One per kernel and worktree; each has a directory
 # with its qemu's PID, port, key and console. All it changes on its disks goes with it.
 
-kernels=(6.1 6.12)
+kernels=(6.1 6.12 6.17)
 boot_limit_seconds=240
 
 machine_directory() {
@@ -84,7 +84,7 @@ run_qemu() {
   qemu-system-x86_64 -accel "$accelerator" -cpu "$cpu" -smp 2 -m "${FFRTMP_VM_MEMORY_MB:-2048}" \
     -nodefaults -display none -no-reboot -daemonize -pidfile "$directory/pid" \
     -kernel "$image/vmlinuz-$kernel" -initrd "$image/initrd-$kernel" \
-    -append "root=/dev/vda rw console=ttyS0 panic=-1 quiet mitigations=off net.ifnames=0" \
+    -append "root=/dev/vda rw console=ttyS0 panic=-1 quiet mitigations=off net.ifnames=0 ${FFRTMP_VM_APPEND-}" \
     -drive "file=$image/root.img,format=raw,if=virtio,snapshot=on" \
     -drive "file=$image/data.img,format=raw,if=virtio,snapshot=on" \
     -nic "user,model=virtio-net-pci,restrict=on,hostfwd=tcp:127.0.0.1:$port-:22" \

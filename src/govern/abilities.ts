@@ -13,6 +13,7 @@ import { errnoName } from "../sys/libc.ts";
 import { closeFd, openPidfd } from "../sys/pidfd.ts";
 import { giveUpSignals } from "../sys/seccomp.ts";
 import type { Ability } from "./ability.ts";
+import { respectDisabled } from "./disabledControllers.ts";
 import type { Governor } from "./governor.ts";
 import { groupName } from "./job.ts";
 import { probeSight } from "./sight.ts";
@@ -44,20 +45,18 @@ function probeRights({ host }: Governor): Ability {
 
 function probeHierarchies({ hierarchies }: Governor): Ability[] {
   const name = "cgroup trees";
-  if (hierarchies.length === 0) {
-    return [
-      {
-        name,
-        works: false,
-        found: "none is mounted",
-        cost: "no limits, no measuring; jobs run and are recorded",
-      },
-    ];
-  }
-  const found = hierarchies
-    .filter(({ controllers }) => controllers.length > 0)
-    .map(({ version, controllers, mountPoint }) => `v${version} ${controllers.join(",")} at ${mountPoint}`);
-  return [{ name, works: true, found: found.join("; ") }];
+  const cost = "no limits, no measuring; jobs run and are recorded";
+  if (hierarchies.length === 0) return [{ name, works: false, found: "none is mounted", cost }];
+  const giving = hierarchies.filter(({ controllers }) => controllers.length > 0);
+  const found = giving
+    .map(
+      ({ version, controllers, mountPoint, isReadOnly }) =>
+        `v${version} ${controllers.join(",")} at ${mountPoint}${isReadOnly ? ", read-only" : ""}`,
+    )
+    .join("; ");
+  if (giving.length > 0 && giving.every(({ isReadOnly }) => isReadOnly))
+    return [{ name, works: false, found, cost }];
+  return [{ name, works: true, found }];
 }
 
 /** Every limit is written once, to a cgroup that nobody is in. */
@@ -72,6 +71,7 @@ function probeLimits(governor: Governor): Ability[] {
     groupName(state.tag, `doctor-${process.pid}`),
     limits,
   );
+  respectDisabled(governor, cgroup);
   try {
     createJobCgroup(cgroup);
     return applyCgroupLimits(cgroup, limits).map(describeLimit);

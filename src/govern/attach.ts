@@ -11,6 +11,7 @@ import type { JobRecord } from "../ledger/records.ts";
 import { closeFd } from "../sys/pidfd.ts";
 import { beginOnRecord, governedAlready, groupInUse } from "./begin.ts";
 import { closeJob, endedUnknown } from "./close.ts";
+import { respectDisabled } from "./disabledControllers.ts";
 import type { Governor } from "./governor.ts";
 import { governTree } from "./governTree.ts";
 import { holdProcess } from "./hold.ts";
@@ -146,5 +147,7 @@ export function planAttached(
   const name = groupName(state.tag, wishes.jobId);
   const group = groupOf(state.tag, wishes.tenant);
   const { limits } = wishes;
-  return { cgroup: planJobCgroup(host.cgroupFs, hierarchies, membership, name, limits, group, place), scope };
+  const cgroup = planJobCgroup(host.cgroupFs, hierarchies, membership, name, limits, group, place);
+  respectDisabled(governor, cgroup);
+  return { cgroup, scope };
 }

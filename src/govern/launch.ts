@@ -19,6 +19,7 @@ import { signalNumber } from "../sys/waitStatus.ts";
 import { beginOnRecord, groupInUse } from "./begin.ts";
 import { closeJob, type Ending, endedUnknown, exitedWith } from "./close.ts";
 import { findCommand } from "./command.ts";
+import { respectDisabled } from "./disabledControllers.ts";
 import type { Governor } from "./governor.ts";
 import { restoreFileLimit, type StdioList, withInheritedFiles } from "./inheritedFiles.ts";
 import { groupName, type JobWishes, newJob } from "./job.ts";
@@ -86,6 +87,7 @@ export function launch(governor: Governor, request: LaunchRequest): LaunchedJob 
   let child: Bun.Subprocess;
   try {
     if (scope) cgroup = enterScope(governor, job, request, scope);
+    respectDisabled(governor, cgroup);
     createJobCgroup(cgroup);
     ({ child, outcomes } = spawnInside(governor, cgroup, request, found.path));
   } catch (error) {

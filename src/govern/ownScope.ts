@@ -66,7 +66,8 @@ export function enterOwnScope(governor: Governor, plan: ScopePlan, jobId: string
     (own === undefined ? undefined : findUnitFilters(host.bus, own)) ??
     startScope(host.bus, plan, process.pid, `ffrtmp job ${jobId}`) ??
     awaitMove(host, process.pid, hierarchy, plan) ??
-    makeRoom(host, directory, process.pid)
+    // Where no cgroup can be made for the job, it is in the scope itself.
+    (hierarchy.isReadOnly ? undefined : makeRoom(host, directory, process.pid))
   );
 }
 

@@ -38,7 +38,7 @@ export function planPlace(
   const cgroupPath = hierarchy && membership.get(hierarchy.key);
   const owner = cgroupPath === undefined ? undefined : directoryOf(hierarchy as Hierarchy, cgroupPath);
   if (!hierarchy || cgroupPath === undefined || owner === undefined) {
-    if (placement !== "auto" && placement !== "nested") {
+    if (hierarchy === undefined && placement !== "auto" && placement !== "nested") {
       governor.warn(
         `--placement ${placement}: on cgroup v1 every placement is a child of the process's cgroup`,
       );
@@ -97,6 +97,7 @@ function planScopeFor(
   if (namespace !== undefined) {
     throw refuse(`it is in a container (its ${namespace} namespace is another), and would leave its limits`);
   }
+  if (hierarchy.isReadOnly) throw refuse(`${hierarchy.mountPoint} is mounted read-only here`);
   if (readType(host.cgroupFs, owner) === undefined) throw refuse(`${owner} is the root of all cgroups`);
   if (!unitsHierarchy(governor)) {
     return { place: { placedAs: "scope", scope: parentOf(owner) } };

@@ -7,6 +7,7 @@ import { listOccupants } from "../kernel/cgroup/members.ts";
 import { type Place, planJobCgroup, storeJobCgroup } from "../kernel/cgroup/planJobCgroup.ts";
 import type { JobRecord } from "../ledger/records.ts";
 import { jobCgroupOf } from "./close.ts";
+import { respectDisabled } from "./disabledControllers.ts";
 import type { Governor } from "./governor.ts";
 import { groupName, limitsInForce, type Tenant } from "./job.ts";
 import { groupOf } from "./tenants.ts";
@@ -53,12 +54,8 @@ export function leaveFormer({ host, ledger }: Governor, job: JobRecord, cgroup: 
 }
 
 /** In the hierarchies where the job has a directory, below where that lies; in the others where its process is. */
-function planAnew(
-  { host, hierarchies, state }: Governor,
-  job: JobRecord,
-  current: JobCgroup,
-  tenant: Tenant | null,
-): JobCgroup {
+function planAnew(governor: Governor, job: JobRecord, current: JobCgroup, tenant: Tenant | null): JobCgroup {
+  const { host, hierarchies, state } = governor;
   const found = job.pid === null ? "gone" : readMembership(host, job.pid);
   const membership = new Map(found === "gone" ? [] : found);
   for (const { hierarchy, origin } of current.directories) {
@@ -67,7 +64,7 @@ function planAnew(
   const name = groupName(state.tag, job.jobId);
   const group = groupOf(state.tag, tenant);
   const unified = current.directories.find(({ hierarchy }) => hierarchy.version === 2);
-  return planJobCgroup(
+  const cgroup = planJobCgroup(
     host.cgroupFs,
     hierarchies,
     membership,
@@ -76,6 +73,8 @@ function planAnew(
     group,
     placeOf(unified),
   );
+  respectDisabled(governor, cgroup);
+  return cgroup;
 }
 
 /** A job stays where it was placed. */

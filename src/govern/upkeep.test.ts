@@ -8,6 +8,7 @@ import type { JobRecord } from "../ledger/records.ts";
 import { upkeepJob } from "./upkeep.ts";
 
 const HALF_A_CORE: Limits = { cpuMax: { quotaUsec: 50_000, periodUsec: 100_000 } };
+const HOUR_MS = 3_600_000;
 const LOOSE: Record<string, string> = { "cpu.cfs_quota_us": "-1", "cpu.max": "max 100000" };
 
 const { clean, governSleeper } = useGovernedSleepers();
@@ -46,12 +47,66 @@ limitsTest("a limit that somebody loosened is put back three times, each on reco
   expect(governor.ledger.job(job.key)?.outcomes).toEqual(job.outcomes);
 });
 
+limitsTest(
+  "an hour later a limit that was left alone is put back again, and one undone now and then always is",
+  () => {
+    const { governor, job } = governSleeper(HALF_A_CORE);
+    const { path, loose, tight } = quotaFile(job);
+    let nowMs = governor.host.now();
+    const later = { ...governor, host: { ...governor.host, now: () => nowMs } };
+    const undo = () => {
+      writeFileSync(path, loose);
+      return upkeepJob(later, job).map(({ did }) => did);
+    };
+    expect([undo(), undo(), undo(), undo()].flat()).toEqual([...Array(3).fill("reapplied"), "left_alone"]);
+    nowMs += HOUR_MS - 1;
+    expect(undo()).toEqual([]);
+    nowMs += 1;
+    expect(undo()).toEqual(["reapplied"]);
+    expect(readFileSync(path, "utf8").trim()).toBe(tight);
+    expect(job.outcomes).toMatchObject([{ limit: "cpu.max", outcome: "applied" }]);
+    for (let time = 1; time <= 10; time++) {
+      nowMs += HOUR_MS / 2;
+      expect(undo()).toEqual(["reapplied"]);
+    }
+  },
+);
+
 limitsTest("a limit that somebody tightened is theirs", () => {
   const { governor, job } = governSleeper(HALF_A_CORE);
   const { path, tighter } = quotaFile(job);
   writeFileSync(path, tighter);
   expect(upkeepJob(governor, job)).toEqual([]);
   expect(readFileSync(path, "utf8").trim()).toBe(tighter);
+});
+
+limitsTest("a limit that cannot be put back is left at once, and not called put back", () => {
+  const { governor, job } = governSleeper(HALF_A_CORE);
+  const { path, loose } = quotaFile(job);
+  writeFileSync(path, loose);
+  const write = () => {
+    throw Object.assign(new Error("EROFS"), { code: "EROFS" });
+  };
+  const host = { ...governor.host, cgroupFs: { ...governor.host.cgroupFs, write } };
+  const expected = { what: "cpu.max", did: "left_alone", wanted: "50000 100000", found: "max" } as const;
+  expect(upkeepJob({ ...governor, host }, job)).toEqual([expected]);
+  expect(job.outcomes).toMatchObject([{ limit: "cpu.max", outcome: "refused" }]);
+  expect(job.outcomes[0]?.because).toContain("EROFS (mounted read-only) writing");
+});
+
+limitsTest("a limit that was given up stays so when another one is put back", () => {
+  const { governor, job } = governSleeper({ ...HALF_A_CORE, pidsMax: 500 });
+  const { path, loose } = quotaFile(job);
+  for (let time = 1; time <= 4; time++) {
+    writeFileSync(path, loose);
+    upkeepJob(governor, job);
+  }
+  const pids = job.cgroup.map((each) => `${each.path}/pids.max`).find(realHost().cgroupFs.exists) as string;
+  writeFileSync(pids, "max");
+  expect(upkeepJob(governor, job)).toMatchObject([{ what: "pids.max", did: "reapplied" }]);
+  expect(readFileSync(pids, "utf8")).toBe("500\n");
+  expect(readFileSync(path, "utf8").trim()).toBe(loose);
+  expect(job.outcomes).toMatchObject([{ outcome: "refused" }, { outcome: "applied" }]);
 });
 
 limitsTest("another wish for the same limit is put back three times of its own", () => {

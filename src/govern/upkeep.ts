@@ -1,5 +1,5 @@
 import { limitFilesOf, noteWritten, rememberHeld } from "../kernel/cgroup/heldBefore.ts";
-import { type LapsedLimit, listLapsed } from "../kernel/cgroup/heldLimits.ts";
+import { type LapsedLimit, listLapsed, pickLimits } from "../kernel/cgroup/heldLimits.ts";
 import { directoryOf, readMembership } from "../kernel/cgroup/hierarchies.ts";
 import {
   applyCgroupLimits,
@@ -20,8 +20,10 @@ import type { Governor } from "./governor.ts";
 import { limitsInForce } from "./job.ts";
 import { identityOf } from "./repair.ts";
 
-/** How often a limit is put in force again before it is left to whoever undoes it. */
+/** How often a limit is put in force again within the period before it is left to whoever undoes it. */
 const MOST_REPEATS = 3;
+/** Long against a quarrel, short against a job: systemd undoes limits in place at each reload, and means none of them. */
+const PERIOD_MS = 3_600_000;
 
 const REAPPLIED = "reapplied";
 const LEFT_ALONE = "left_alone";
@@ -38,8 +40,8 @@ export interface UpkeepFinding {
 
 /**
  * Compares what is on record as in force with what the kernel holds now, and puts back what somebody undid: an operator
- * who wrote to our cgroup, systemd that took a controller away, whoever moved a process out. Each limit three times, each
- * time an event; the fourth time it is left as it is, the outcome says so, and it is told once.
+ * who wrote to our cgroup, systemd that took a controller away, whoever moved a process out. Each limit three times an
+ * hour, each time an event; the fourth time it is left as it is for an hour, the outcome says so, and it is told once.
  *
  * `total` is what the job's tenant may use. Safe to call at any time for any job; does nothing for one that is not
  * running. Returns what is worth telling.
@@ -80,23 +82,28 @@ function keepLimits(
   { cgroup, limits, of, apply }: Kept,
   memory: Memory,
 ): LimitOutcome[] {
-  const inForce = outcomes.filter(
-    (each) => each.of === of && (each.outcome === "applied" || each.outcome === "partial"),
-  );
-  const lapsed = listLapsed(cgroup, limits).filter(({ limit }) =>
-    inForce.some((each) => each.limit === limit),
-  );
+  const lapsed = listLapsed(cgroup, limits).filter(({ limit, wanted }) => {
+    const outcome = outcomes.find((each) => each.of === of && each.limit === limit);
+    return outcome && (isInForce(outcome) || memory.isForgiven(nameOf(limit, of), wanted));
+  });
   if (lapsed.length === 0) return outcomes;
   const mine = lapsed.filter(({ limit, wanted }) => !memory.isGivenUp(nameOf(limit, of), wanted));
-  const renewed = mine.length === 0 ? [] : applyAgain(governor, cgroup, limits, apply);
+  // Those alone: what was given up stays so when another limit is put back.
+  const undone = pickLimits(
+    limits,
+    mine.map(({ limit }) => limit),
+  );
+  const renewed = mine.length === 0 ? [] : applyAgain(governor, cgroup, undone, apply);
   return outcomes.map((outcome) => {
-    const lapse = inForce.includes(outcome) && lapsed.find(({ limit }) => limit === outcome.limit);
+    const lapse = lapsed.find(({ limit }) => outcome.of === of && limit === outcome.limit);
     if (!lapse) return outcome;
     const now = mine.includes(lapse) ? renewed.find(({ limit }) => limit === lapse.limit) : undefined;
     if (!now) return leaveAlone(outcome, lapse, memory);
     // The kernel holds the same as when it was first asked: nobody undid anything, it never took more.
     if (now.outcome === "partial" && now.actual === outcome.actual) return outcome;
-    memory.note({ what: nameOf(lapse.limit, of), did: REAPPLIED, wanted: lapse.wanted, found: lapse.found });
+    // One that was refused now is not looked at for a while.
+    const did = isInForce(now) ? REAPPLIED : LEFT_ALONE;
+    memory.note({ what: nameOf(lapse.limit, of), did, wanted: lapse.wanted, found: lapse.found });
     return now.outcome === "applied" && outcome.outcome === "partial"
       ? { ...outcome, ...now, outcome: "partial" }
       : now;
@@ -119,6 +126,10 @@ function applyAgain(
   return outcomes;
 }
 
+function isInForce({ outcome }: LimitOutcome): boolean {
+  return outcome === "applied" || outcome === "partial";
+}
+
 function nameOf(limit: LimitName, of: LimitOutcome["of"]): UpkeepFinding["what"] {
   return of === "tenant" ? `tenant's ${limit}` : limit;
 }
@@ -130,7 +141,7 @@ function leaveAlone(
 ): LimitOutcome {
   const { of } = outcome;
   memory.note({ what: nameOf(limit, of), did: LEFT_ALONE, wanted, found });
-  const because = `somebody else set it to ${found}; it was put back ${MOST_REPEATS} times and is left alone now`;
+  const because = `somebody else set it to ${found}; it was put back ${MOST_REPEATS} times within an hour and is left alone for one now`;
   const refused = refusedInstead(outcome, because);
   return { ...refused, actual: found };
 }
@@ -193,12 +204,16 @@ function sameNames(a: string[], b: string[]): boolean {
   return a.join() === b.join();
 }
 
+interface Earlier extends UpkeepFinding {
+  atMs: number;
+}
+
 /** What one look at one job found, and what the ledger tells of the looks before. */
 class Memory {
   readonly findings: UpkeepFinding[] = [];
   readonly #governor: Governor;
   readonly #job: JobRecord;
-  #earlier: UpkeepFinding[] | undefined;
+  #earlier: Earlier[] | undefined;
 
   constructor(governor: Governor, job: JobRecord) {
     this.#governor = governor;
@@ -207,22 +222,42 @@ class Memory {
 
   /** Counted for each wish by itself: what is asked for anew begins anew. */
   isGivenUp(what: UpkeepFinding["what"], wanted: string): boolean {
-    return this.#count(REAPPLIED, what, wanted) >= MOST_REPEATS;
+    return this.#count(REAPPLIED, what, wanted) >= MOST_REPEATS || this.#count(LEFT_ALONE, what, wanted) > 0;
+  }
+
+  /** It was given up, and that is so long ago that whoever undid it may have meant nothing by it. */
+  isForgiven(what: UpkeepFinding["what"], wanted: string): boolean {
+    const wasGivenUp = this.#count(LEFT_ALONE, what, wanted, Number.POSITIVE_INFINITY) > 0;
+    return wasGivenUp && !this.isGivenUp(what, wanted);
   }
 
   note(finding: UpkeepFinding): void {
     if (finding.did === LEFT_ALONE && this.#count(LEFT_ALONE, finding.what, finding.wanted) > 0) return;
     const { did, ...detail } = finding;
-    this.#governor.ledger.addEvent(this.#job, this.#governor.host.now(), did, detail);
+    this.#governor.ledger.addEvent(this.#job, this.#now(), did, detail);
     this.findings.push(finding);
   }
 
-  #count(did: UpkeepFinding["did"], what: UpkeepFinding["what"], wanted: string): number {
+  #count(
+    did: UpkeepFinding["did"],
+    what: UpkeepFinding["what"],
+    wanted: string,
+    withinMs: number = PERIOD_MS,
+  ): number {
     // Asked only once something is found undone, which is seldom.
     this.#earlier ??= this.#governor.ledger
       .events(this.#job)
-      .map(({ kind, detail }) => ({ did: kind, ...(detail as object) }) as UpkeepFinding);
-    return this.#earlier.filter((each) => each.did === did && each.what === what && each.wanted === wanted)
-      .length;
+      .map(({ atMs, kind, detail }) => ({ atMs, did: kind, ...(detail as object) }) as Earlier);
+    return this.#earlier.filter(
+      (each) =>
+        each.did === did &&
+        each.what === what &&
+        each.wanted === wanted &&
+        this.#now() - each.atMs < withinMs,
+    ).length;
+  }
+
+  #now(): number {
+    return this.#governor.host.now();
   }
 }

@@ -59,7 +59,7 @@ limitsTest("children that are forked while attach moves the process are inside i
     });
     const outside = tree.filter((child) => {
       const membership = readMembership(realHost(), child);
-      return membership === "gone" || !membership.get("pids")?.endsWith(`-${jobId}`);
+      return membership === "gone" || !(membership.get("pids") ?? membership.get(""))?.endsWith(`-${jobId}`);
     });
     expect(outside).toEqual([]);
     for (const child of tree) process.kill(child, "SIGKILL");

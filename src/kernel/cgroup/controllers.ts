@@ -15,6 +15,9 @@ import { readPressure } from "./v2/pressure.ts";
 const V1: readonly CgroupController[] = [cpuV1, cpuacct, memoryV1, blkio, pids, cpusetV1];
 const V2: readonly CgroupController[] = [cpuV2, memoryV2, io, pids, cpusetV2];
 
+/** Those of cgroup v2 that we know what to do with. */
+export const ALL_CONTROLLERS_V2: readonly string[] = V2.map(({ name }) => name);
+
 /** The controllers of a hierarchy that we know what to do with. */
 export function controllersOf(hierarchy: Hierarchy): CgroupController[] {
   const known = hierarchy.version === 1 ? V1 : V2;

@@ -35,8 +35,13 @@ function readInherited(controllers: readonly CgroupController[], ancestor: Cgrou
   const binding = controllers.filter((controller) => controller.bindsChildren?.(ancestor) ?? true);
   const limits = readOwnLimits(binding, ancestor);
   const names = binding.flatMap(({ inherited }) => inherited);
+  return pickLimits(limits, names);
+}
+
+/** Those of the limits that are named. */
+export function pickLimits(limits: Limits, names: readonly CgroupLimitName[]): Limits {
   return Object.fromEntries(
-    CGROUP_LIMITS.filter((name) => names.includes(name)).flatMap((name) => {
+    names.flatMap((name) => {
       const field = FIELDS[name];
       return limits[field] === undefined ? [] : [[field, limits[field]]];
     }),
@@ -54,10 +59,15 @@ export interface LapsedLimit {
 /** Those of the wanted limits that neither the job's own cgroup nor one above it holds now. */
 export function listLapsed(job: JobCgroup, wanted: Limits): LapsedLimit[] {
   // The cgroup itself holds what was written there, as a rule, and only where it does not the way up is read.
-  const missing = listLooser(CGROUP_LIMITS, readAll(job, CGROUP_LIMITS, wanted, readOwnLimits), wanted);
+  const isLooser =
+    (held: Limits) =>
+    (limit: CgroupLimitName): boolean =>
+      wantedText(wanted, limit) !== undefined &&
+      !(isAsTight(limit, held, wanted) || (limit === "cpu.weight" && isOwnersLower(job, held, wanted)));
+  const missing = CGROUP_LIMITS.filter(isLooser(readAll(job, CGROUP_LIMITS, wanted, readOwnLimits)));
   if (missing.length === 0) return [];
   const effective = readAll(job, missing, wanted, readEffectiveLimits);
-  return listLooser(missing, effective, wanted).map((limit) => ({
+  return missing.filter(isLooser(effective)).map((limit) => ({
     limit,
     wanted: wantedText(wanted, limit) as string,
     found: wantedText(effective, limit) ?? "max",
@@ -80,8 +90,10 @@ function readAll(
   return Object.assign({}, ...parts);
 }
 
-function listLooser(limits: readonly CgroupLimitName[], held: Limits, wanted: Limits): CgroupLimitName[] {
-  return limits.filter((limit) => wantedText(wanted, limit) !== undefined && !isAsTight(limit, held, wanted));
+/** In place a weight below the wanted one is the owner's, and left as it is: the wanted one would favour the workload. */
+function isOwnersLower({ directories }: JobCgroup, held: Limits, wanted: Limits): boolean {
+  const isInPlace = directories.some(({ placedAs }) => placedAs === "in-place");
+  return isInPlace && (held.cpuWeight ?? Number.POSITIVE_INFINITY) <= (wanted.cpuWeight ?? 0);
 }
 
 /** The tighter of both for each limit; of weights, which have no order between cgroups, the first. */

@@ -91,6 +91,35 @@ test("parseHierarchies() prefers a mount that begins in this cgroup namespace to
   expect(brief(`${above}\n${inside}\n`)).toEqual({ "": "v2 [] / at /sys/fs/cgroup" });
 });
 
+test("parseHierarchies() leaves out what another mount lies over, on it or on the way to it", () => {
+  const machine = `
+20 1 8:1 / / rw - ext4 /dev/vda rw
+21 20 0:21 / /sys rw - sysfs sysfs rw
+22 21 0:22 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw`;
+  const own = "31 30 0:22 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw";
+  const expected = { "": "v2 [] / at /sys/fs/cgroup/unified" };
+  expect(brief(`${machine}\n30 22 0:30 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n${own}\n`)).toEqual(expected);
+  expect(brief(`${machine}\n30 21 0:30 / /sys/fs rw - tmpfs tmpfs rw\n${own}\n`)).toEqual(expected);
+  expect(brief(`${machine}\n30 21 0:30 / /sys/fs rw - tmpfs tmpfs rw\n`)).toEqual({});
+  // Beside it, or below it, a mount hides nothing of it.
+  const beside =
+    "30 21 0:30 / /sys/fs/cgroup2 rw - tmpfs tmpfs rw\n31 22 0:30 / /sys/fs/cgroup/a rw - tmpfs tmpfs rw";
+  expect(brief(`${machine}\n${beside}\n`)).toEqual({ "": "v2 [] / at /sys/fs/cgroup" });
+});
+
+test("parseHierarchies() tells a mount that is read-only, and takes one that is not where there are both", () => {
+  const isReadOnly = (mountinfo: string) =>
+    parseHierarchies(mountinfo).map((each) => each.isReadOnly ?? false);
+  const here = "50 1 0:33 / /sys/fs/cgroup ro,nosuid - cgroup2 cgroup2 rw";
+  const all = "51 1 0:33 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 ro,nsdelegate";
+  const writable = "52 1 0:33 / /mnt rw - cgroup2 cgroup2 rw,nsdelegate";
+  expect(isReadOnly(here)).toEqual([true]);
+  expect(isReadOnly(all)).toEqual([true]);
+  expect(isReadOnly(writable)).toEqual([false]);
+  for (const both of [`${here}\n${writable}`, `${writable}\n${here}`])
+    expect(isReadOnly(both)).toEqual([false]);
+});
+
 test("parseHierarchies() undoes the escapes of spaces, tabs and backslashes in mount paths", () => {
   const mountinfo = "50 1 0:33 /a\\040b /mnt/my\\040c\\134groups\\011x rw - cgroup cgroup rw,cpu\n";
   expect(brief(mountinfo)).toEqual({ cpu: "v1 [cpu] /a b at /mnt/my c\\groups\tx" });

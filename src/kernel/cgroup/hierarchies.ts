@@ -10,6 +10,8 @@ export interface Hierarchy {
   mountPoint: string;
   /** The cgroup that appears at the mount point: `/`, or deeper in a container's bind mount. */
   mountRoot: string;
+  /** Mounted so that nothing can be made or written there: in containers, and under ProtectControlGroups=. */
+  isReadOnly?: boolean;
 }
 
 /** Every controller that a v1 hierarchy may have. What else stands among the mount options is none: `xattr`, `seclabel`, `context="…"`. */
@@ -18,7 +20,7 @@ const V1_CONTROLLERS = new Set([
   ...["net_prio", "hugetlb", "pids", "rdma", "misc", "dmem", "debug"],
 ]);
 
-/** Every cgroup tree that is mounted, each at its widest mount. Source: /proc/self/mountinfo, proc_pid_mountinfo(5). */
+/** Every cgroup tree that is mounted where it can be reached, each at its widest mount. Source: /proc/self/mountinfo, proc_pid_mountinfo(5). */
 export function readHierarchies(host: Host): Hierarchy[] {
   const text = readProcFile(host, "self/mountinfo");
   if (text === "gone") return [];
@@ -39,25 +41,75 @@ function rootControllers(host: Host, hierarchy: Hierarchy): string[] {
 export function parseHierarchies(mountinfo: string): Hierarchy[] {
   const isOfKey = (word: string): boolean => V1_CONTROLLERS.has(word) || word.startsWith("name=");
   const byKey = new Map<string, Hierarchy>();
-  for (const line of mountinfo.split("\n")) {
-    const [mount, source] = line.split(" - ");
-    const [, , , mountRoot, mountPoint] = mount?.split(" ") ?? [];
-    const [type, , superOptions] = source?.split(" ") ?? [];
-    if (!mountRoot?.startsWith("/") || !mountPoint?.startsWith("/")) continue;
+  const mounts = parseMounts(mountinfo);
+  for (const mount of mounts.values()) {
+    const { mountRoot, mountPoint, type, isReadOnly, superOptions } = mount;
     if (type !== "cgroup" && type !== "cgroup2") continue;
-    const options = (superOptions ?? "").split(",").filter(isOfKey);
+    if (isCovered(mounts, mount)) continue;
+    const options = superOptions.split(",").filter(isOfKey);
     const hierarchy: Hierarchy = {
       key: type === "cgroup2" ? "" : options.join(","),
       version: type === "cgroup2" ? 2 : 1,
       controllers: type === "cgroup2" ? [] : options.filter((word) => !word.startsWith("name=")),
       mountPoint: unescapeMountPath(mountPoint),
       mountRoot: unescapeMountPath(mountRoot),
+      ...(isReadOnly ? { isReadOnly } : {}),
     };
     if (hierarchy.version === 1 && hierarchy.key === "") continue;
     const known = byKey.get(hierarchy.key);
-    if (!known || hierarchy.mountRoot.length < known.mountRoot.length) byKey.set(hierarchy.key, hierarchy);
+    if (!known || isBetter(hierarchy, known)) byKey.set(hierarchy.key, hierarchy);
   }
   return [...byKey.values()];
+}
+
+/** The wider mount, and of two alike the one that can be written. */
+function isBetter(a: Hierarchy, b: Hierarchy): boolean {
+  if (a.mountRoot.length !== b.mountRoot.length) return a.mountRoot.length < b.mountRoot.length;
+  return !a.isReadOnly && b.isReadOnly === true;
+}
+
+interface Mount {
+  id: string;
+  /** The mount that this one lies in. */
+  parent: string;
+  mountRoot: string;
+  mountPoint: string;
+  type: string;
+  isReadOnly: boolean;
+  superOptions: string;
+}
+
+/** By id. */
+function parseMounts(mountinfo: string): Map<string, Mount> {
+  const mounts = new Map<string, Mount>();
+  for (const line of mountinfo.split("\n")) {
+    const [mount, source] = line.split(" - ");
+    const [id, parent, , mountRoot, mountPoint, options = ""] = mount?.split(" ") ?? [];
+    const [type, , superOptions = ""] = source?.split(" ") ?? [];
+    if (!id || !parent || !type || !mountRoot?.startsWith("/") || !mountPoint?.startsWith("/")) continue;
+    const isReadOnly = [options, superOptions].some((each) => each.split(",").includes("ro"));
+    mounts.set(id, { id, parent, mountRoot, mountPoint, type, isReadOnly, superOptions });
+  }
+  return mounts;
+}
+
+/**
+ * Whether another mount lies over a mount, or over a directory on the way to it: its path leads elsewhere then. So it is in
+ * a container, or a sandbox of a service, that mounted its own /sys/fs/cgroup over the machine's.
+ */
+function isCovered(mounts: ReadonlyMap<string, Mount>, mount: Mount): boolean {
+  const others = [...mounts.values()];
+  if (others.some((other) => other.parent === mount.id && other.mountPoint === mount.mountPoint)) return true;
+  const seen = new Set<Mount>();
+  for (let step: Mount | undefined = mount; step && !seen.has(step); step = mounts.get(step.parent)) {
+    seen.add(step);
+    const { parent, mountPoint } = step;
+    const isBefore = (other: Mount): boolean =>
+      other.parent === parent && mountPoint.startsWith(other.mountPoint.replace(/\/?$/, "/"));
+    if (others.some((other) => other !== step && other.mountPoint !== mountPoint && isBefore(other)))
+      return true;
+  }
+  return false;
 }
 
 /** The cgroup of a process in each hierarchy, by hierarchy key. Source: /proc/PID/cgroup, cgroups(7). */

@@ -4,6 +4,7 @@ import { describeOn, JOB_NAME, limitFromOutside, outcomeOf } from "../../../test
 import { type CgroupMachine, directoryIn, FAKE_V2, REAL_V2 } from "../../../test/fixtures/cgroupMachines.ts";
 import { CGROUP_LIMITS, type LimitOutcome, type Limits } from "../limits.ts";
 import { limitFilesOf, noteWritten, rememberHeld } from "./heldBefore.ts";
+import { listLapsed } from "./heldLimits.ts";
 import type { Hierarchy } from "./hierarchies.ts";
 import { applyCgroupLimits, type JobCgroup } from "./jobCgroup.ts";
 import { createJobCgroup, removeJobCgroup } from "./makeJobCgroup.ts";
@@ -80,6 +81,14 @@ for (const choice of [FAKE_V2, REAL_V2]) {
       expect(outcomes).toMatchObject([{ outcome: "applied", actual: "0" }]);
       expect(applyCgroupLimits(job, { cpus: "1" })).toMatchObject([{ outcome: "refused" }]);
       expect(readAll(machine)["cpuset.cpus"]).toBe("0");
+    });
+
+    it("counts a weight of the owner's as in force as long as it is no higher", (machine) => {
+      limitFromOutside(machine, machine.origin, { cpuWeight: 20 });
+      const { job } = governInPlace(machine, { cpuWeight: 200 });
+      expect(listLapsed(job, { cpuWeight: 200 })).toEqual([]);
+      limitFromOutside(machine, machine.origin, { cpuWeight: 300 });
+      expect(listLapsed(job, { cpuWeight: 200 })).toMatchObject([{ limit: "cpu.weight", found: "300" }]);
     });
 
     it("compares a later wish with the owner's values, and not with its own earlier ones", (machine) => {

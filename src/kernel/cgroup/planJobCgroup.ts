@@ -1,9 +1,9 @@
 import { CGROUP_LIMITS, type Limits, wantedText } from "../limits.ts";
 import type { CgroupFs } from "./cgroupFs.ts";
 import type { CgroupController } from "./controller.ts";
-import { controllersOf } from "./controllers.ts";
+import { ALL_CONTROLLERS_V2, controllersOf } from "./controllers.ts";
 import { directoryOf, type Hierarchy, type Membership } from "./hierarchies.ts";
-import type { JobCgroup, JobDirectory } from "./jobCgroup.ts";
+import type { Hindrance, JobCgroup, JobDirectory } from "./jobCgroup.ts";
 import type { PlacedAs } from "./placement.ts";
 import {
   isAmongProcesses,
@@ -38,7 +38,7 @@ export function planJobCgroup(
   tenant?: TenantGroup,
   place: Place = { placedAs: "child" },
 ): JobCgroup {
-  const job: JobCgroup = { fs, directories: [], hindrances: [] };
+  const job: JobCgroup = { fs, directories: [], hindrances: listNotGiven(fs, hierarchies) };
   for (const hierarchy of hierarchies) {
     const wanted = controllersOf(hierarchy).filter(
       (controller) =>
@@ -49,11 +49,10 @@ export function planJobCgroup(
     if (wanted.length === 0) continue;
     const cgroupPath = membership.get(hierarchy.key);
     const origin = cgroupPath === undefined ? undefined : directoryOf(hierarchy, cgroupPath);
-    if (origin === undefined) {
-      const because =
-        cgroupPath === undefined
-          ? `it has no cgroup in the hierarchy at ${hierarchy.mountPoint}`
-          : `its ${hierarchy.key || "v2"} cgroup ${cgroupPath} is not visible below ${hierarchy.mountPoint}`;
+    if (origin === undefined || hierarchy.isReadOnly) {
+      const because = hierarchy.isReadOnly
+        ? `${hierarchy.mountPoint} is mounted read-only here`
+        : whyNotVisible(hierarchy, cgroupPath);
       job.hindrances.push(...wanted.map(({ name }) => ({ controller: name, because })));
       continue;
     }
@@ -105,6 +104,26 @@ export function planJobCgroup(
     });
   }
   return job;
+}
+
+/** Where the v2 tree begins at a cgroup below the root of all, as in containers: the controllers that it was not given. */
+function listNotGiven(fs: CgroupFs, hierarchies: Hierarchy[]): Hindrance[] {
+  const unified = hierarchies.find(({ version }) => version === 2);
+  if (!unified || readType(fs, unified.mountPoint) === undefined) return [];
+  const { mountPoint, controllers } = unified;
+  return ALL_CONTROLLERS_V2.filter((name) => !controllers.includes(name)).map((controller) => ({
+    controller,
+    because: `it is not among the controllers of ${mountPoint} (cgroup.controllers): the cgroup above does not give it`,
+  }));
+}
+
+function whyNotVisible({ key, mountPoint, mountRoot }: Hierarchy, cgroupPath: string | undefined): string {
+  if (cgroupPath === undefined) return `it has no cgroup in the hierarchy at ${mountPoint}`;
+  const name = `its ${key || "v2"} cgroup ${cgroupPath}`;
+  if (mountRoot.startsWith("/.."))
+    return `${name} cannot be found below ${mountPoint}, which was mounted outside of this cgroup namespace`;
+  if (cgroupPath.startsWith("/..")) return `${name} lies outside of this cgroup namespace`;
+  return `${name} is not visible below ${mountPoint}`;
 }
 
 /** `base`: the directory that the job's lies in, or its tenant's group does. */

@@ -37,13 +37,13 @@ function inMountNamespace(machine: CgroupMachine, change: string): string {
 
 for (const choice of [REAL_V1, REAL_V2]) {
   describeOn(choice, "governing without the means", (it) => {
-    it("does nothing in a cgroup tree that is mounted read-only, and names each path", async (machine) => {
+    it("does nothing in a cgroup tree that is mounted read-only, and names it", async (machine) => {
       const tried = await tryUnder(machine, inMountNamespace(machine, "mount -o remount,ro,bind"));
       expect(tried).toMatchObject({ made: 0, joined: [], left: [] });
       expect(tried.outcomes).toHaveLength(5);
       for (const { outcome, because } of tried.outcomes) {
         expect(outcome).toBe("unsupported");
-        expect(because).toMatch(/^EROFS \(mounted read-only\) making \/\S+\/ffrtmp-test-try-\d+$/);
+        expect(because).toMatch(/^\/\S+ is mounted read-only here$/);
       }
     });
 

@@ -2,7 +2,7 @@ import { expect } from "bun:test";
 import { describeOn, limitFiles, makeJob } from "../../../../test/fixtures/cgroupJobs.ts";
 import { directoryIn, FAKE_V2, REAL_V2 } from "../../../../test/fixtures/cgroupMachines.ts";
 import type { Hierarchy } from "../hierarchies.ts";
-import { applyCgroupLimits } from "../jobCgroup.ts";
+import { applyCgroupLimits, liftCgroupLimits } from "../jobCgroup.ts";
 
 for (const choice of [FAKE_V2, REAL_V2]) {
   describeOn(choice, "cpuset.cpus", (it) => {
@@ -19,6 +19,16 @@ for (const choice of [FAKE_V2, REAL_V2]) {
         },
       ]);
       expect(limitFiles(machine, job)["cpuset.cpus"]).toBe("1");
+    });
+
+    it("is lifted from a job that has processes, too", (machine) => {
+      const job = makeJob(machine, { cpus: "0" });
+      const path = job.directories[0]?.path as string;
+      const all = machine.fs.read(`${path}/cpuset.cpus.effective`);
+      applyCgroupLimits(job, { cpus: "0" });
+      machine.start(path);
+      expect(liftCgroupLimits(job, ["cpuset.cpus"])).toEqual([]);
+      expect(machine.fs.read(`${path}/cpuset.cpus.effective`)).toBe(all);
     });
   });
 }

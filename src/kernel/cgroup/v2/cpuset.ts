@@ -1,6 +1,7 @@
-import type { CgroupController } from "../controller.ts";
+import type { CgroupController, CgroupDirectory } from "../controller.ts";
 import { applyCpus, readCpus } from "../cpuList.ts";
-import { writeKnob } from "../knob.ts";
+import { type KnobWrite, readKnob, writeKnob } from "../knob.ts";
+import { parentOf } from "../subtreeControl.ts";
 
 /** cgroup v2 `cpuset`: Documentation/admin-guide/cgroup-v2.rst. */
 export const cpuset: CgroupController = {
@@ -8,9 +9,17 @@ export const cpuset: CgroupController = {
   measures: false,
   dividesThreads: true,
   apply: { "cpuset.cpus": applyCpus },
-  // A write of nothing at all would not reach the kernel.
-  lift: { "cpuset.cpus": (directory) => writeKnob(directory, "cpuset.cpus", "\n") },
+  lift: { "cpuset.cpus": liftCpus },
   usage: () => ({}),
   read: readCpus,
   inherited: ["cpuset.cpus"],
 };
+
+function liftCpus(directory: CgroupDirectory): KnobWrite {
+  // A write of nothing at all would not reach the kernel.
+  const emptied = writeKnob(directory, "cpuset.cpus", "\n");
+  if (!("refusal" in emptied)) return emptied;
+  // It empties no list of a cgroup with processes (ENOSPC). All CPUs that there are above limit nothing.
+  const above = readKnob({ ...directory, path: parentOf(directory.path) }, "cpuset.cpus.effective");
+  return above === undefined ? emptied : writeKnob(directory, "cpuset.cpus", above);
+}

@@ -1,0 +1,121 @@
+import { expect } from "bun:test";
+import { readFileSync } from "node:fs";
+import { until, useSandbox } from "../live/sandbox.ts";
+import { vmTest } from "./insideVm.ts";
+import { differencesFrom, snapshot, useUnits } from "./units.ts";
+import { attachIn, inView } from "./views.ts";
+
+const sandbox = useSandbox();
+const units = useUnits();
+const LIMITS = "--cpu-quota 50 --pids-max 30";
+/** As a container has it: the tree begins at its own cgroup. */
+const REMOUNT = "umount /sys/fs/cgroup && mount -t cgroup2 cgroup2 /sys/fs/cgroup\n";
+
+// biome-ignore lint/suspicious/noExplicitAny: tests look into JSON of many shapes
+async function limitsOf(jobId: string): Promise<any[]> {
+  return (await sandbox().json(["inspect", jobId])).limits;
+}
+
+vmTest(
+  "in a cgroup namespace with cgroups mounted outside of it, jobs run and are told why without limits",
+  async () => {
+    const before = snapshot([]);
+    const { code, stdout, stderr } = inView(
+      sandbox(),
+      units,
+      ["--cgroup"],
+      `$ffrtmp run --job-id born ${LIMITS} -- cat /proc/self/cgroup
+sleep 1000 & ${attachIn("$!", "taken", LIMITS)}
+kill $observer; wait $observer || :
+$ffrtmp detach taken
+$ffrtmp doctor || echo doctor $?`,
+    );
+    expect(code).toBe(0);
+    expect(stdout).toStartWith("0::/\n");
+    const because =
+      "its v2 cgroup / cannot be found below /sys/fs/cgroup, which was mounted outside of this cgroup namespace";
+    expect(stderr).toContain(`job born runs without cpu.max, pids.max (${because})`);
+    expect(stderr).toContain(`job taken runs without cpu.max, pids.max (${because})`);
+    expect(stdout).toMatch(/^cgroups in sight +NO +only the cgroups of a cgroup namespace of its own/m);
+    expect(stdout).toMatch(/^cpu.max +NO +its v2 cgroup \/ cannot be found below/m);
+    expect(stdout).toEndWith("doctor 1\n");
+    for (const job of ["born", "taken"])
+      expect(await limitsOf(job)).toMatchObject(Array(2).fill({ outcome: "unsupported", because }));
+    expect(await differencesFrom(before, [])).toEqual({});
+  },
+);
+
+vmTest(
+  "in a cgroup namespace with its own cgroups mounted, jobs are limited below its own cgroup",
+  async () => {
+    const outside = sandbox().spawn(["sleep", "1000"], { stdout: "ignore", stderr: "ignore" });
+    // With a weight, systemd gives cpu to all in its slice.
+    await units.start("ffrtmp-weighed", ["-p", "CPUWeight=50"], "exec sleep 1000", "sleep");
+    const before = snapshot([]);
+    const { code, stdout, stderr } = inView(
+      sandbox(),
+      units,
+      ["--cgroup", "--mount"],
+      `${REMOUNT}$ffrtmp run --job-id born ${LIMITS} -- cat /proc/self/cgroup
+sleep 1000 & inner=$!
+${attachIn("$inner", "taken", LIMITS)}
+cat /proc/$inner/cgroup /sys/fs/cgroup/ffrtmp-*-taken/cpu.max
+kill $observer; wait $observer || :
+$ffrtmp detach taken
+cat /proc/$inner/cgroup
+${attachIn(String(outside.pid), "beyond", `${LIMITS} --placement in-place`)}
+kill $observer; wait $observer || :
+$ffrtmp detach beyond
+$ffrtmp doctor | grep max || :`,
+    );
+    expect({ code, stderr }).toMatchObject({ code: 0 });
+    expect(stdout).toMatch(/^0::\/ffrtmp-\w{6}-born\n0::\/ffrtmp-\w{6}-taken\n50000 100000\n/);
+    expect(stdout).toContain("\n0::/\n");
+    expect(stdout).toMatch(/^cpu.max +yes +holds 50000 100000$/m);
+    for (const job of ["born", "taken"])
+      expect(await limitsOf(job)).toMatchObject([
+        { limit: "cpu.max", outcome: "applied", actual: "50000 100000" },
+        { limit: "pids.max", outcome: "applied", actual: "30" },
+      ]);
+    // What lies outside is observed, and says why it is not limited.
+    expect(stderr).toMatch(
+      /job beyond runs without cpu.max, pids.max \(its v2 cgroup \/\.\.\/\S+ lies outside of this cgroup namespace\)/,
+    );
+    expect(await differencesFrom(before, [])).toEqual({});
+  },
+);
+
+vmTest(
+  "from outside, a process in a cgroup namespace is limited where it is, and not moved out of it",
+  async () => {
+    const pid = await units.start("ffrtmp-inner", [], "exec unshare --cgroup perl -e 'sleep 1000'", "perl");
+    const cgroup = readFileSync(`/proc/${pid}/cgroup`, "utf8");
+    const before = snapshot([]);
+    for (const placement of ["auto", "nested", "scope"]) {
+      const words = ["attach", "--pid", String(pid), "--job-id", placement, "--placement", placement];
+      const observer = sandbox().start([...words, ...LIMITS.split(" ")], {
+        stdout: "ignore",
+        stderr: "pipe",
+      });
+      if (placement === "scope") {
+        expect(await new Response(observer.stderr as ReadableStream).text()).toContain(
+          "it is in a container (its cgroup namespace is another)",
+        );
+        expect(await observer.exited).toBe(2);
+        break;
+      }
+      await until("it is governed", async () => {
+        if (observer.exitCode !== null) throw new Error(`attach ended with ${observer.exitCode}`);
+        const { code, stdout } = await sandbox().run(["inspect", placement, "--json"]);
+        return code === 0 && JSON.parse(stdout).state === "running";
+      });
+      expect(await limitsOf(placement)).toMatchObject(Array(2).fill({ outcome: "applied" }));
+      expect(readFileSync(`/proc/${pid}/cgroup`, "utf8")).toStartWith(cgroup.trim());
+      observer.kill("SIGTERM");
+      await observer.exited;
+      expect((await sandbox().run(["detach", placement])).code).toBe(0);
+    }
+    expect(readFileSync(`/proc/${pid}/cgroup`, "utf8")).toBe(cgroup);
+    expect(await differencesFrom(before, [])).toEqual({});
+  },
+);
