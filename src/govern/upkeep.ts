@@ -1,5 +1,5 @@
 import { type Usage, withUnknown } from "../kernel/cgroup/controller.ts";
-import { isChanged, limitFilesOf, noteWritten, rememberHeld } from "../kernel/cgroup/heldBefore.ts";
+import { limitFilesOf, noteWritten, rememberHeld } from "../kernel/cgroup/heldBefore.ts";
 import { type LapsedLimit, listLapsed, pickLimits } from "../kernel/cgroup/heldLimits.ts";
 import { directoryOf, readMembership } from "../kernel/cgroup/hierarchies.ts";
 import {
@@ -128,12 +128,8 @@ function applyAgain(
   const forgotten = giveAgain(cgroup, limits);
   if (forgotten.length > 0) forget?.(forgotten);
   const inPlace = cgroup.directories.filter(({ placedAs }) => placedAs === "in-place");
-  for (const directory of inPlace) {
-    // What stands there now is the owner's newest word, and what goes back one day.
-    directory.heldBefore = directory.heldBefore.filter(
-      ({ file, after }) => !isChanged(cgroupFs, directory.path, file, after),
-    );
-    rememberHeld(cgroupFs, directory.path, limitFilesOf(limits), directory.heldBefore);
+  for (const { path, heldBefore } of inPlace) {
+    rememberHeld(cgroupFs, path, limitFilesOf(limits), heldBefore);
   }
   const outcomes = apply(cgroup, limits);
   for (const { path, heldBefore } of inPlace) noteWritten(cgroupFs, path, heldBefore);
