@@ -4,8 +4,8 @@ import { until, useSandbox } from "../live/sandbox.ts";
 import { vmTest } from "./insideVm.ts";
 import { differencesFrom, directoryOfUnit, readText, snapshot, systemctl, useUnits } from "./units.ts";
 
-const sandbox = useSandbox();
 const units = useUnits();
+const sandbox = useSandbox();
 const MIB = 1024 ** 2;
 
 interface UpkeepEvent {
