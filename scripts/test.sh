@@ -14,7 +14,7 @@ esac
 install_packages
 need_programs ffmpeg=ffmpeg strace=strace python3=python3-minimal script=bsdutils
 # For the tests of the packages: what reads what they hold, and what runs the executable of the other platform.
-need_programs lintian=lintian groff=groff man=man-db zsh=zsh fish=fish qemu-aarch64-static=qemu-user-static \
+need_programs lintian=lintian groff=groff mandoc=mandoc man=man-db zsh=zsh fish=fish qemu-aarch64-static=qemu-user-static \
   /usr/aarch64-linux-gnu/lib/ld-linux-aarch64.so.1=libc6-arm64-cross
 build
 

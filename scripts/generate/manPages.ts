@@ -1,9 +1,13 @@
 import { type ArgumentNode, type CommandNode, flatten, type OptionNode } from "./commandTree.ts";
 import { ENVIRONMENT, EXIT_CODES, FILES, MAN_TEXTS } from "./manText.ts";
+import { policyPage } from "./policyPage.ts";
+import { bold, example, italic, page, paragraph, prose, quoted, tagged } from "./roff.ts";
+import { spellingEntries } from "./spellingEntries.ts";
 
 export interface ManPage {
   /** `ffrtmp-policy-check.1` */
   name: string;
+  section: "1" | "5";
   text: string;
 }
 
@@ -13,17 +17,21 @@ export interface ManRelease {
   date: string;
 }
 
-/** One page for each command, in the macros of man(7). */
+/** One page for each command, and one for the policy file. */
 export function manPages(program: CommandNode, release: ManRelease): ManPage[] {
   const commands = flatten(program);
   const unknown = Object.keys(MAN_TEXTS).filter(
     (words) => !commands.some((command) => command.words.join(" ") === words),
   );
   if (unknown.length > 0) throw new Error(`manText.ts speaks of commands that are not there: ${unknown}`);
-  return commands.map((command) => ({
-    name: `${pageName(command)}.1`,
-    text: manPage(command, program, release),
-  }));
+  const pages = commands.map(
+    (command): ManPage => ({
+      name: `${pageName(command)}.1`,
+      section: "1",
+      text: manPage(command, program, release),
+    }),
+  );
+  return [...pages, { name: "ffrtmp-policy.5", section: "5", text: policyPage(release) }];
 }
 
 function manPage(command: CommandNode, program: CommandNode, { version, date }: ManRelease): string {
@@ -39,28 +47,15 @@ function manPage(command: CommandNode, program: CommandNode, { version, date }: 
     ],
     ["ARGUMENTS", command.arguments.flatMap(argumentEntry)],
     ["OPTIONS", command.options.flatMap(optionEntry)],
+    ["VALUES", spellingEntries(command.options.map(({ value }) => value?.name ?? ""))],
     ["EXIT STATUS", exitStatus(command)],
     ["ENVIRONMENT", isProgram ? ENVIRONMENT.flatMap(namedEntry) : []],
     ["FILES", isProgram ? FILES.flatMap(namedEntry) : []],
-    [
-      "EXAMPLES",
-      examples.flatMap(([text, line]) => [
-        ...paragraph(text),
-        ".PP",
-        ".RS 4",
-        ".EX",
-        literal(line),
-        ".EE",
-        ".RE",
-      ]),
-    ],
+    ["EXAMPLES", examples.flatMap(([text, line]) => [...paragraph(text), ...example(line)])],
     ["SEE ALSO", seeAlso(command, program)],
   ];
-  const title = `.TH ${quoted(pageName(command).toUpperCase())} 1 ${quoted(date)} ${quoted(`ffrtmp ${version}`)} "User Commands"`;
-  const body = sections
-    .filter(([, lines]) => lines.length > 0)
-    .flatMap(([heading, lines]) => [`.SH ${quoted(heading)}`, ...withoutLeadingBreak(lines)]);
-  return `.\\" Made from the command definitions of ffrtmp.\n${[title, ...body].join("\n")}\n`;
+  const name = quoted(pageName(command).toUpperCase());
+  return page([name, "1", quoted(date), quoted(`ffrtmp ${version}`), quoted("User Commands")], sections);
 }
 
 function synopsis({ words, arguments: args, commands, options }: CommandNode): string[] {
@@ -98,28 +93,12 @@ function exitStatus(command: CommandNode): string[] {
 
 function seeAlso(command: CommandNode, program: CommandNode): string[] {
   const family = command === program ? [] : flatten(program).filter((other) => other !== command);
-  const pages = [...family.map((other) => [pageName(other), "1"] as const), ["cgroups", "7"] as const];
+  const pages: [name: string, section: string][] = family.map((other) => [pageName(other), "1"]);
+  pages.push(["ffrtmp-policy", "5"], ["cgroups", "7"]);
   return pages.map(([name, section], index) => {
     const comma = index === pages.length - 1 ? "" : ",";
     return `.BR ${quoted(name)} (${section})${comma}`;
   });
-}
-
-function namedEntry([name, meaning]: [string, string]): string[] {
-  return tagged(bold(name), prose(meaning));
-}
-
-function tagged(term: string, text: string): string[] {
-  return [".TP", term, text];
-}
-
-function paragraph(text: string): string[] {
-  return [".PP", prose(text)];
-}
-
-/** A heading begins a paragraph by itself; groff complains of a second one. */
-function withoutLeadingBreak(lines: string[]): string[] {
-  return lines[0] === ".PP" ? lines.slice(1) : lines;
 }
 
 function pageName({ words }: CommandNode): string {
@@ -130,31 +109,6 @@ function sentence(text: string): string {
   return `${text[0]?.toUpperCase()}${text.slice(1)}${/[.)]$/.test(text) ? "" : "."}`;
 }
 
-function bold(text: string): string {
-  return `\\fB${literal(text)}\\fR`;
-}
-
-function italic(text: string): string {
-  return `\\fI${literal(text)}\\fR`;
-}
-
-/** What is typed as it stands: a plain hyphen would be set as a typographic one, and could not be copied. */
-function literal(text: string): string {
-  return line(text.replaceAll("\\", "\\e").replaceAll("-", "\\-"));
-}
-
-/** Prose, in which only options are typed as they stand. */
-function prose(text: string): string {
-  const options = /(?<=^|[\s"(])--?[a-z][\w-]*/g;
-  return line(text.replaceAll("\\", "\\e").replaceAll(options, (option) => option.replaceAll("-", "\\-")));
-}
-
-/** What begins a line must not be taken for a request. */
-function line(text: string): string {
-  return /^[.']/.test(text) ? `\\&${text}` : text;
-}
-
-/** An argument of a macro. */
-function quoted(text: string): string {
-  return `"${prose(text).replaceAll('"', "\\(dq")}"`;
+function namedEntry([name, meaning]: [string, string]): string[] {
+  return tagged(bold(name), prose(meaning));
 }

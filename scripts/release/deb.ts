@@ -8,7 +8,7 @@ import type { Release } from "./version.ts";
 
 const LAYOUT: Layout = {
   executables: "usr/bin",
-  manuals: "usr/share/man/man1",
+  manuals: "usr/share/man",
   bash: "usr/share/bash-completion/completions",
   zsh: "usr/share/zsh/vendor-completions",
   fish: "usr/share/fish/vendor_completions.d",

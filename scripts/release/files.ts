@@ -20,6 +20,7 @@ import type { Release } from "./version.ts";
 /** Where each kind of file lies, relative to the root of what is packed. */
 export interface Layout {
   executables: string;
+  /** With a directory below it for each section. */
   manuals: string;
   bash: string;
   zsh: string;
@@ -45,13 +46,14 @@ export function commonFiles(release: Release, layout: Layout, executable: string
     // Editors complete the policy by it: docs/policy.md.
     [join(layout.shared, "policy.schema.json"), "packaging/policy.schema.json"],
     [join(layout.documents, "policy.md"), "docs/policy.md"],
+    [join(layout.documents, "operating.md"), "docs/operating.md"],
     [join(layout.bash, "ffrtmp"), Buffer.from(bashCompletion(program))],
     [join(layout.zsh, "_ffrtmp"), Buffer.from(zshCompletion(program))],
     [join(layout.fish, "ffrtmp.fish"), Buffer.from(fishCompletion(program))],
     [join(layout.documents, "copyright"), Buffer.from(copyrightText())],
   ]);
-  for (const { name, text } of manPages(program, release))
-    tree.set(join(layout.manuals, `${name}.gz`), compress(text));
+  for (const { name, section, text } of manPages(program, release))
+    tree.set(join(layout.manuals, `man${section}`, `${name}.gz`), compress(text));
   for (const unit of listUnits()) tree.set(join(layout.units, unit), join("packaging/systemd", unit));
   return tree;
 }

@@ -1,6 +1,8 @@
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { description } from "../../package.json";
+import { readCommandTree } from "../generate/commandTree.ts";
+import { manPages } from "../generate/manPages.ts";
 import { copyrightText } from "./copyright.ts";
 import { type Tree, writeTree } from "./files.ts";
 import { PLATFORMS, type Platform } from "./platform.ts";
@@ -26,20 +28,23 @@ export function packPlatform(
 
 /** The package that people name. It holds no executable and asks for the platform's. */
 export function packLauncher(release: Release, options: { stage: string; directory: string }): string {
+  const manuals = manPages(readCommandTree(), release);
   const manifest = {
     name: "ffrtmp",
     description,
     ...shared(release),
     cpu: PLATFORMS.map(({ node }) => node),
     bin: { ffrtmp: "bin/ffrtmp" },
+    man: manuals.map(({ name }) => `./man/${name}`),
     optionalDependencies: Object.fromEntries(
       PLATFORMS.map((platform) => [nameFor(platform), release.version]),
     ),
   };
-  const tree: Tree = new Map([
+  const tree: Tree = new Map<string, Buffer | string>([
     ["bin/ffrtmp", "packaging/npm/ffrtmp.sh"],
     ["README.md", "README.md"],
     ["policy.schema.json", "packaging/policy.schema.json"],
+    ...manuals.map(({ name, text }): [string, Buffer] => [`man/${name}`, Buffer.from(text)]),
   ]);
   return pack(release, manifest, tree, options);
 }

@@ -8,7 +8,7 @@ import type { Release } from "./version.ts";
 /** For /usr/local, where shells, man and systemd look too. */
 const LAYOUT: Layout = {
   executables: "bin",
-  manuals: "share/man/man1",
+  manuals: "share/man",
   bash: "share/bash-completion/completions",
   zsh: "share/zsh/site-functions",
   fish: "share/fish/vendor_completions.d",

@@ -1,7 +1,7 @@
 import { type AttachedJob, attach as takeUnderGovernance } from "../govern/attach.ts";
-import { closeJob, type Ending } from "../govern/close.ts";
+import { closeJob } from "../govern/close.ts";
 import type { Governor } from "../govern/governor.ts";
-import { JobObserver } from "../govern/observe.ts";
+import { JobObserver, type ObservedEnd } from "../govern/observe.ts";
 import { startExitEvents } from "../kernel/events/exitEvents.ts";
 import type { ProcessEvents } from "../kernel/events/processEvents.ts";
 import type { JobRecord } from "../ledger/records.ts";
@@ -37,7 +37,7 @@ export async function attach(flags: JobFlags & { pid: number }): Promise<number>
     return 0;
   }
   if (typeof end === "string") return letGo(governor, job, end);
-  const { result, isOurs, survivors } = closeJob(governor, job, end);
+  const { result, isOurs, survivors } = closeJob(governor, job, end.ending, { atEnd: end.measured });
   if (survivors.length > 0) warn(survivorsLine(job, survivors));
   if (isOurs && flags.json) printJson(resultJson(job, result));
   else if (isOurs) printErr(summaryLine(job, result));
@@ -49,10 +49,10 @@ export async function attach(flags: JobFlags & { pid: number }): Promise<number>
 async function observe(
   governor: Governor,
   { job, pidfd }: AttachedJob,
-): Promise<{ events: ProcessEvents; ending: Promise<Ending> }> {
-  const { promise, resolve } = Promise.withResolvers<Ending>();
+): Promise<{ events: ProcessEvents; ending: Promise<ObservedEnd> }> {
+  const { promise, resolve } = Promise.withResolvers<ObservedEnd>();
   const events = await startExitEvents(governor.host, (batch) => observer.take(batch));
-  const observer = new JobObserver(events, (_job, ending) => resolve(ending));
+  const observer = new JobObserver(governor, events, resolve);
   observer.observe(job, pidfd);
   return { events, ending: promise };
 }

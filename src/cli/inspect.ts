@@ -33,7 +33,7 @@ export function inspect(jobId: string, flags: StateFlags & { json?: boolean }): 
     const rows = [
       ...describeJob(governor, job, processes),
       ...(result ? describeResult(result) : []),
-      ...describeUsage(usage),
+      ...describeUsage(usage, job),
     ];
     printOut(renderPairs([...rows, ...events.map((event) => ["event", JSON.stringify(event)] as Pair)]));
   }
@@ -75,7 +75,7 @@ function describeResult(result: ResultRecord): Pair[] {
   ];
 }
 
-function describeUsage(usage: Usage): Pair[] {
+function describeUsage(usage: Usage, job: JobRecord): Pair[] {
   const entries: [string, number | null, (value: number) => string][] = [
     ["cpu user", usage.cpuUserUsec, secondsText],
     ["cpu system", usage.cpuSystemUsec, secondsText],
@@ -88,7 +88,19 @@ function describeUsage(usage: Usage): Pair[] {
     ["memory pressure", usage.memoryPressureUsec, secondsText],
     ["io pressure", usage.ioPressureUsec, secondsText],
   ];
-  return entries.map(([label, value, text]) => [label, value === null ? "unknown" : text(value)]);
+  return entries.map(([label, value, text]) => {
+    if (value !== null) return [label, text(value)];
+    return [label, label === "memory peak" ? describeUnknownPeak(usage, job) : "unknown"];
+  });
+}
+
+/** In place the kernel tells the peak of the cgroup's whole life, which is the job's only where it has risen since. */
+function describeUnknownPeak({ oomKills }: Usage, { cgroup }: JobRecord): string {
+  const before = cgroup.find(({ countedBefore }) => countedBefore)?.countedBefore?.memoryPeakBytes ?? null;
+  // What nobody could read at all tells nothing of the peak either.
+  return before === null || oomKills === null
+    ? "unknown"
+    : `unknown: not above the ${megabytesText(before)} from before it was governed`;
 }
 
 function secondsText(usec: number): string {

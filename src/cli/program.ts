@@ -1,12 +1,13 @@
 import { Command, Option } from "commander";
 import { version } from "../../package.json";
 import type { EventChoice } from "../kernel/events/bestEvents.ts";
+import { SCAN_INTERVAL } from "../policy/limitValues.ts";
+import { parseScanInterval } from "../policy/values.ts";
 import { addJobOptions, addPlacementOption, addStateOption } from "./jobOptions.ts";
 import { addLimitOptions } from "./limitOptions.ts";
 import { printErr, printOut } from "./render/messages.ts";
-import { parseCommandName, parseDuration, parseInteger, parsePid, parseSize } from "./values.ts";
+import { optionValue, parseCommandName, parsePid, size, wholeNumber } from "./values.ts";
 
-const LEAST_SCAN_INTERVAL_MS = 100;
 const USUAL_EVENT_BUFFER_BYTES = 8 * 1024 * 1024;
 const LEAST_EVENT_BUFFER_BYTES = 4096;
 
@@ -31,9 +32,7 @@ const COMMANDS: Record<string, CommandDefinition> = {
         .argument("<cmd...>", "the command and its arguments, behind --")
         .option("-w, --workdir <dir>", "directory to start CMD in")
         .option("-d, --detach", "print the job id and return; output goes to a file, see: ffrtmp logs JOB")
-        .addOption(
-          new Option("--report-start <fd>").hideHelp().argParser((text) => parseInteger(text, 3, 1023)),
-        )
+        .addOption(new Option("--report-start <fd>").hideHelp().argParser(wholeNumber(3, 1023)))
         .passThroughOptions(),
     load: async () => (await import("./run.ts")).run,
   },
@@ -56,7 +55,7 @@ const COMMANDS: Record<string, CommandDefinition> = {
           new Option(
             "--scan-interval <time>",
             "time between two looks at all processes (default: the policy's, or 5s)",
-          ).argParser((text) => parseDuration(text, LEAST_SCAN_INTERVAL_MS)),
+          ).argParser(optionValue(SCAN_INTERVAL, parseScanInterval)),
         )
         .option(
           "--watch-config <file>",
@@ -77,7 +76,7 @@ const COMMANDS: Record<string, CommandDefinition> = {
         )
         .addOption(
           new Option("--event-buffer <size>", "room for process events that wait to be read")
-            .argParser((text) => parseSize(text, LEAST_EVENT_BUFFER_BYTES))
+            .argParser(size(LEAST_EVENT_BUFFER_BYTES))
             .default(USUAL_EVENT_BUFFER_BYTES, "8M"),
         )
         .option("--once", "look once, govern what is found, return")
@@ -126,7 +125,7 @@ const COMMANDS: Record<string, CommandDefinition> = {
     description: "what ended how",
     define: (command) =>
       addStateOption(command)
-        .option("-n, --limit <n>", "how many, latest first", (text) => parseInteger(text, 1, 1_000_000), 50)
+        .option("-n, --limit <n>", "how many, latest first", wholeNumber(1, 1_000_000), 50)
         .option("--json", "print JSON"),
     load: async () => (await import("./history.ts")).history,
   },

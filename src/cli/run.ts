@@ -84,7 +84,9 @@ function startJob(
 async function follow(governor: Governor, { job, ended }: LaunchedJob, flags: RunFlags): Promise<number> {
   const signal = await Promise.race([ended, firstSignal()]);
   if (typeof signal === "string") return letGo(governor, job, signal);
-  const { result, isOurs, survivors } = closeJob(governor, job, signal.ending, signal.measured);
+  const { result, isOurs, survivors } = closeJob(governor, job, signal.ending, {
+    byParent: signal.measured,
+  });
   if (survivors.length > 0) warn(survivorsLine(job, survivors));
   if (isOurs) report(job, result, flags.json ?? false);
   else warn(`job ${job.jobId} was on record as ${result.ending} before it ended`);

@@ -1,49 +1,31 @@
 import { InvalidArgumentError } from "commander";
+import { parseBytes, parseWhole, ValueFault } from "../policy/values.ts";
 
 /** Parsers of single option values. They throw what commander shows together with the option and the text. */
 
-/** `unit` stands behind "a whole number", such as " of MB". */
-export function parseInteger(text: string, least: number, most: number, unit = ""): number {
-  const value = /^[+-]?\d+$/.test(text) ? Number(text) : Number.NaN;
-  if (!(value >= least && value <= most)) {
-    throw new InvalidArgumentError(`It must be a whole number${unit} from ${least} to ${most}.`);
-  }
-  return value;
+/** The parser of an option from one of src/policy/values.ts; `right` says what would do. */
+export function optionValue<T>(right: string, parse: (text: string) => T): (text: string) => T {
+  return (text) => {
+    try {
+      return parse(text);
+    } catch (error) {
+      if (!(error instanceof ValueFault)) throw error;
+      throw new InvalidArgumentError(`It ${error.message}. Right would be: ${right}.`);
+    }
+  };
 }
 
-export function parseNumber(text: string, least: number, most: number, unit = ""): number {
-  const value = /^[+-]?\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
-  if (!(value >= least && value <= most))
-    throw new InvalidArgumentError(`It must be a number${unit} from ${least} to ${most}.`);
-  return value;
+export function wholeNumber(least: number, most: number): (text: string) => number {
+  return optionValue(`a whole number from ${least} to ${most}`, (text) => parseWhole(text, least, most));
 }
 
-const SUFFIXES: Record<string, number> = { "": 1, K: 1024, M: 1024 ** 2, G: 1024 ** 3, T: 1024 ** 4 };
-
-/** Bytes, with the kernel's own suffixes: K, M, G, T of 1024. */
-export function parseSize(text: string, least: number): number {
-  const match = /^(\d+)([KMGT]?)$/i.exec(text);
-  const value = match
-    ? Number(match[1]) * (SUFFIXES[(match[2] as string).toUpperCase()] as number)
-    : Number.NaN;
-  if (!(value >= least && value <= Number.MAX_SAFE_INTEGER)) {
-    throw new InvalidArgumentError(
-      `It must be a whole number of bytes, ${least} or more; K, M, G or T may follow it, as in 512M.`,
-    );
-  }
-  return value;
-}
-
-const UNITS_MS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
-
-/** `5s`, `500ms`, `2m`, `1h`; a bare number is seconds. Returns ms. */
-export function parseDuration(text: string, leastMs: number): number {
-  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(text);
-  const value = match ? Number(match[1]) * (UNITS_MS[match[2] ?? "s"] as number) : Number.NaN;
-  if (!(value >= leastMs && value <= 86_400_000)) {
-    throw new InvalidArgumentError(`It must be a time from ${leastMs}ms to 24h, such as 5s or 500ms.`);
-  }
-  return value;
+/** Bytes. */
+export function size(leastBytes: number): (text: string) => number {
+  return optionValue(`a size of at least ${leastBytes} bytes, such as 512K or 8MiB`, (text) => {
+    const bytes = parseBytes(text, 1);
+    if (bytes < leastBytes) throw new ValueFault("is too small");
+    return bytes;
+  });
 }
 
 /** The name of a command, as a process goes by it. */
@@ -53,6 +35,4 @@ export function parseCommandName(text: string): string {
   return text;
 }
 
-export function parsePid(text: string): number {
-  return parseInteger(text, 1, 4_194_304);
-}
+export const parsePid = wholeNumber(1, 4_194_304);

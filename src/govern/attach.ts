@@ -53,7 +53,8 @@ export function attach(
   }
 }
 
-function governHeld(
+/** The same for a process that the caller sees to: nothing of its life is asked again. */
+export function governHeld(
   governor: Governor,
   stat: ProcStat,
   mode: "attach" | "watch",

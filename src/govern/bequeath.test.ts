@@ -7,7 +7,8 @@ import { FAKE_V2, REAL_V2 } from "../../test/fixtures/cgroupMachines.ts";
 import { someJob } from "../../test/fixtures/jobs.ts";
 import { storeJobCgroup } from "../kernel/cgroup/planJobCgroup.ts";
 import { Ledger } from "../ledger/ledger.ts";
-import { jobCgroupOf, releaseEnded } from "./close.ts";
+import type { JobRecord } from "../ledger/records.ts";
+import { jobCgroupOf, releaseEnded, usageOf } from "./close.ts";
 import type { Governor } from "./governor.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "ffrtmp-test-"));
@@ -36,6 +37,22 @@ for (const choice of [FAKE_V2, REAL_V2]) {
       if (!last) throw new Error("the third job is on record");
       releaseEnded(governor, last, jobCgroupOf(governor, last));
       expect(listAll(machine)).toEqual(before);
+    });
+
+    it("one that is only measured keeps what it is measured by when another one goes", (machine) => {
+      const { fs, hierarchies } = machine;
+      const ledger = new Ledger(join(directory, `${Bun.randomUUIDv7()}.db`), console.log);
+      const governor = { host: { cgroupFs: fs }, hierarchies, ledger } as unknown as Governor;
+      const [gone, left] = ["one", "two"].map((jobId, index) => {
+        const cgroup = makeJob(machine, {}, `ffrtmp-1f3a9c-${jobId}`);
+        const job = someJob({ jobId, pid: 4000 + index, cgroup: storeJobCgroup(cgroup) });
+        ledger.begin(job);
+        return job;
+      }) as [JobRecord, JobRecord];
+      const measured = usageOf(left, jobCgroupOf(governor, left));
+      expect(measured.memoryPeakBytes).not.toBeNull();
+      expect(releaseEnded(governor, gone, jobCgroupOf(governor, gone))).toEqual([]);
+      expect(usageOf(left, jobCgroupOf(governor, left))).toEqual(measured);
     });
   });
 }

@@ -1,4 +1,4 @@
-import type { JobCgroup } from "../kernel/cgroup/jobCgroup.ts";
+import type { EnabledAbove, JobCgroup } from "../kernel/cgroup/jobCgroup.ts";
 import type { StoredDirectory } from "../kernel/cgroup/planJobCgroup.ts";
 import type { JobRecord } from "../ledger/records.ts";
 import type { Governor } from "./governor.ts";
@@ -20,7 +20,10 @@ export function bequeathControllers({ ledger }: Governor, job: JobRecord, cgroup
     for (const level of enabledAbove) {
       const isBelow = ({ hierarchy: key, path }: StoredDirectory) =>
         key === hierarchy.key && path.startsWith(`${level.path}/`);
-      change(others, isBelow, (heir) => ({ ...heir, enabledAbove: [...(heir.enabledAbove ?? []), level] }));
+      change(others, isBelow, (heir) => ({
+        ...heir,
+        enabledAbove: withLevel(heir.enabledAbove ?? [], level),
+      }));
     }
   }
 
@@ -32,8 +35,21 @@ export function bequeathControllers({ ledger }: Governor, job: JobRecord, cgroup
     const heir = jobs.find(({ cgroup: directories }) => directories.some(isHeir));
     if (!heir) return;
     const directories = heir.cgroup.map((each) => (isHeir(each) ? inherit(each) : each));
-    ledger.change(heir, { cgroup: directories });
+    // A job with processes left behind bequeaths again at each look.
+    if (JSON.stringify(directories) !== JSON.stringify(heir.cgroup)) {
+      ledger.change(heir, { cgroup: directories });
+    }
   }
+}
+
+/** Levels stay in their order, from the top down. */
+function withLevel(levels: EnabledAbove[], { path, controllers }: EnabledAbove): EnabledAbove[] {
+  const known = levels.find((each) => each.path === path);
+  if (!known) {
+    return [...levels, { path, controllers }].sort((a, b) => a.path.length - b.path.length);
+  }
+  const both = { path, controllers: union(known.controllers, controllers) };
+  return levels.map((each) => (each === known ? both : each));
 }
 
 function union(a: string[], b: string[]): string[] {

@@ -1,7 +1,8 @@
-import { expect } from "bun:test";
+import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { getPriority } from "node:os";
 import { basename } from "node:path";
+import { useGovernedFakes } from "../../test/fixtures/governedFakes.ts";
 import { useGovernedSleepers } from "../../test/fixtures/governedSleepers.ts";
 import { lacksLimits, testIf } from "../../test/live/sandbox.ts";
 import { realHost } from "../kernel/host.ts";
@@ -12,6 +13,7 @@ import { jobCgroupOf, usageOf } from "./close.ts";
 import { detach } from "./detach.ts";
 
 const { governSleeper, makeGovernor } = useGovernedSleepers();
+const { openOwner } = useGovernedFakes();
 const limitsTest = testIf(lacksLimits());
 
 const HALF_A_CORE: Limits = { cpuMax: { quotaUsec: 50_000, periodUsec: 100_000 } };
@@ -49,12 +51,13 @@ limitsTest("a limit of a kind that was never asked for before gets its controlle
 });
 
 limitsTest("the nice value before us stays known through every change, and comes back at the end", () => {
-  const { governor, job, pid } = governSleeper({ nice: 5 });
-  changeLimits(governor, job, { limits: { nice: 7 } }, "test");
-  expect(getPriority(pid)).toBe(7);
-  expect(job.touched).toMatchObject([{ value: "nice", before: 0, after: 7 }]);
+  const before = getPriority();
+  const { governor, job, pid } = governSleeper({ nice: before + 3 });
+  changeLimits(governor, job, { limits: { nice: before + 5 } }, "test");
+  expect(getPriority(pid)).toBe(before + 5);
+  expect(job.touched).toMatchObject([{ value: "nice", before, after: before + 5 }]);
   changeLimits(governor, job, { limits: {} }, "test");
-  expect(getPriority(pid)).toBe(0);
+  expect(getPriority(pid)).toBe(before);
   expect(job.touched).toEqual([]);
 });
 
@@ -152,3 +155,22 @@ function held({ cgroup }: JobRecord, files: string[]): string | undefined {
   }
   return undefined;
 }
+
+test("what is not written because something above is tighter by now does not stay as it was, either", () => {
+  const { fake, governor, owner, start, govern } = openOwner();
+  start(4026, 1);
+  start(4027, 1);
+  const fakeJob = govern(4026, { pidsMax: 40 });
+  fake.fs.write(`${owner}/pids.max`, "30");
+  changeLimits(governor, fakeJob, { limits: { pidsMax: 60 } }, "test");
+  expect(fakeJob.outcomes).toMatchObject([{ limit: "pids.max", actual: "30", heldBy: owner }]);
+  expect(fake.fs.read(`${fakeJob.cgroup[0]?.path}/pids.max`)).toBe("max\n");
+});
+
+test("rates of a disk that is no longer named go, and those that are named are there", () => {
+  const { fake, governor, owner, start, govern } = openOwner();
+  start(4026, 1);
+  const fakeJob = govern(4026, { ioMax: [{ device: "8:0", rbps: 1_000_000 }] });
+  changeLimits(governor, fakeJob, { limits: { ioMax: [{ device: "8:16", wbps: 2_000_000 }] } }, "test");
+  expect(fake.fs.read(`${owner}/io.max`)).toBe("8:16 rbps=max wbps=2000000 riops=max wiops=max\n");
+});

@@ -43,6 +43,25 @@ export function usageOf({ carriedUsage }: JobRecord, cgroup: JobCgroup): Usage {
   return carriedUsage === null ? usage : addUsage(carriedUsage, usage);
 }
 
+/**
+ * What a job has used, to be read at the first sign of its end: a service's cgroup goes with the service, and the job's
+ * in it, counters and all, while we still wait for how it ended. What `run` started lies in a place of its own.
+ */
+export function measureAtEnd(governor: Governor, job: JobRecord): Partial<Usage> {
+  return job.mode === "run" ? {} : knownOnly(usageOf(job, jobCgroupOf(governor, job)));
+}
+
+/** What was known of a job's usage before it is closed. */
+export interface EarlierMeasures {
+  /** What wait told the parent; used where no cgroup measured. */
+  byParent?: Partial<Usage>;
+  /** By `measureAtEnd`; goes before what is read later, when a service may have been started again in the same cgroup. */
+  atEnd?: Partial<Usage>;
+}
+
+/** The event of a job that ended and left processes in its cgroup. */
+export const LEFT_BEHIND = "left_behind";
+
 export interface ClosedJob {
   result: ResultRecord;
   /** False when another ffrtmp had closed the job already; `result` is then what stands in the ledger. */
@@ -60,13 +79,12 @@ export function closeJob(
   governor: Governor,
   job: JobRecord,
   ending: Ending,
-  /** What the parent was told by wait; used where no cgroup measured. */
-  fallback: Partial<Usage> = {},
+  { byParent = {}, atEnd = {} }: EarlierMeasures = {},
 ): ClosedJob {
   // Its limits may have been changed by another ffrtmp since this one began to wait.
   governor.ledger.refresh(job);
   const cgroup = jobCgroupOf(governor, job);
-  const usage: Usage = { ...UNKNOWN_USAGE, ...fallback, ...knownOnly(usageOf(job, cgroup)) };
+  const usage: Usage = { ...UNKNOWN_USAGE, ...byParent, ...knownOnly(usageOf(job, cgroup)), ...atEnd };
   const verdict = judge(ending, job.outcomes, usage, readUsage(tenantCgroupOf(cgroup)).memoryMaxHits ?? 0);
   const result: ResultRecord = {
     key: job.key,
@@ -80,6 +98,9 @@ export function closeJob(
   };
   const isOurs = governor.ledger.end(job, result);
   const survivors = releaseEnded(governor, job, cgroup);
+  if (isOurs && survivors.length > 0) {
+    governor.ledger.addEvent(job, governor.host.now(), LEFT_BEHIND, { pids: survivors });
+  }
   return { result: isOurs ? result : (governor.ledger.result(job) ?? result), isOurs, survivors };
 }
 
@@ -87,12 +108,10 @@ export function closeJob(
 export function releaseEnded(governor: Governor, job: JobRecord, cgroup: JobCgroup): number[] {
   bequeathControllers(governor, job, cgroup);
   const left = removeJobCgroup(cgroup);
+  if (left.length > 0) return listMembers(cgroup);
   leaveScope(job);
-  if (left.length === 0) {
-    governor.ledger.change(job, { released: true });
-    return [];
-  }
-  return listMembers(cgroup);
+  governor.ledger.change(job, { released: true });
+  return [];
 }
 
 function knownOnly(usage: Usage): Partial<Usage> {

@@ -1,5 +1,5 @@
 import { limitFilesOf, noteWritten, rememberHeld } from "../kernel/cgroup/heldBefore.ts";
-import { applyCgroupLimits, type JobCgroup } from "../kernel/cgroup/jobCgroup.ts";
+import { applyCgroupLimits, type JobCgroup, rememberCounted } from "../kernel/cgroup/jobCgroup.ts";
 import { storeJobCgroup } from "../kernel/cgroup/planJobCgroup.ts";
 import { errnoOf, readProcFile } from "../kernel/host.ts";
 import type { LimitOutcome, Limits } from "../kernel/limits.ts";
@@ -28,7 +28,7 @@ export function governTree(
   const limits = limitsInForce(job);
   // The total first: a limit that is not tighter than it need not be written.
   const totals = applyTotal(governor, job, cgroup, total);
-  const applied = [...applyRemembering(governor, job, cgroup, limits), ...totals];
+  const applied = [...applyRemembering(governor, job, cgroup, limits, isFirst), ...totals];
   const stat = readStat(host, root.pid);
   if (stat !== "gone") keepWeight(cgroup, limits, limits.nice ?? stat.nice);
   const charged = chargedElsewhere(governor, job, cgroup, root.pid, isFirst);
@@ -41,18 +41,23 @@ export function governTree(
   job.outcomes = [...outcomes.map((outcome) => onlyNewMemory(outcome, charged)), ...attributeOutcomes];
 }
 
-/** What is written in place goes over somebody else's values: those are on record before. */
+/**
+ * What is written in place goes over somebody else's values, and what is counted in cgroups of others, too, goes on from
+ * their counts: both are on record before.
+ */
 function applyRemembering(
   { host: { cgroupFs }, ledger }: Governor,
   job: JobRecord,
   cgroup: JobCgroup,
   limits: Limits,
+  isFirst: boolean,
 ): LimitOutcome[] {
+  const isCountNew = rememberCounted(cgroup, { isFirst });
   const inPlace = cgroup.directories.filter(({ placedAs }) => placedAs === "in-place");
   const isNew = inPlace.map(({ path, heldBefore }) =>
     rememberHeld(cgroupFs, path, limitFilesOf(limits), heldBefore),
   );
-  if (isNew.includes(true)) ledger.change(job, { cgroup: storeJobCgroup(cgroup) });
+  if (isCountNew || isNew.includes(true)) ledger.change(job, { cgroup: storeJobCgroup(cgroup) });
   const outcomes = applyCgroupLimits(cgroup, limits);
   for (const { path, heldBefore } of inPlace) noteWritten(cgroupFs, path, heldBefore);
   if (inPlace.length > 0) ledger.change(job, { cgroup: storeJobCgroup(cgroup) });

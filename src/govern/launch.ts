@@ -8,6 +8,12 @@ import {
   joinThread,
   leaveThread,
 } from "../kernel/cgroup/jobCgroup.ts";
+import {
+  freeLaunchGroup,
+  limitLaunchGroup,
+  planLaunchGroup,
+  stepAside,
+} from "../kernel/cgroup/launchGroup.ts";
 import { createJobCgroup, GroupInUse } from "../kernel/cgroup/makeJobCgroup.ts";
 import { planJobCgroup, storeJobCgroup } from "../kernel/cgroup/planJobCgroup.ts";
 import { errnoOf } from "../kernel/host.ts";
@@ -117,7 +123,10 @@ function planCgroup(
   const found = readMembership(host, "self");
   const membership = new Map(found === "gone" ? [] : found);
   if (scope) membership.set("", scope.cgroupPath);
-  return planJobCgroup(host.cgroupFs, hierarchies, membership, groupName(state.tag, jobId), limits);
+  const name = groupName(state.tag, jobId);
+  const cgroup = planJobCgroup(host.cgroupFs, hierarchies, membership, name, limits);
+  planLaunchGroup(cgroup, limits);
+  return cgroup;
 }
 
 /** Without the scope the workload runs all the same, as a child of where this process is. */
@@ -141,7 +150,9 @@ function spawnInside(
   const { limits } = request;
   // v1: this thread joins, so its child is born inside; no shell in between, no late move. While it is inside it
   // takes one of the workload's process slots: allowed for here, taken back before it leaves.
-  const outcomes = applyCgroupLimits(cgroup, withRoomForUs(limits));
+  const firstLimits = withRoomForUs(cgroup, limits);
+  limitLaunchGroup(cgroup, firstLimits);
+  const outcomes = applyCgroupLimits(cgroup, firstLimits);
   keepWeight(cgroup, limits, limits.nice ?? getPriority());
   restoreFileLimit(governor.host);
   const attributes = takeOnAttributes(governor.host, limits);
@@ -149,14 +160,17 @@ function spawnInside(
   let child: Bun.Subprocess;
   try {
     child = spawn(cgroup, request, path);
-    if (limits.pidsMax !== undefined)
-      replaceOutcome(outcomes, applyCgroupLimits(cgroup, { pidsMax: limits.pidsMax }));
+    if (firstLimits !== limits) {
+      stepAside(cgroup);
+      replaceOutcome(outcomes, applyCgroupLimits(cgroup, { pidsMax: limits.pidsMax as number }));
+    }
   } finally {
     for (const { because } of leaveThread(cgroup)) {
       governor.warn(
         `this wrapper stays in the cgroup of job ${request.jobId}, and under its limits: ${because}`,
       );
     }
+    freeLaunchGroup(cgroup);
     attributes.undo();
   }
   return { child, outcomes: [...withdrawHindered(outcomes, cgroup, hindrances), ...attributes.outcomes] };
@@ -176,8 +190,14 @@ function spawn(cgroup: JobCgroup, request: LaunchRequest, path: string): Bun.Sub
   });
 }
 
-function withRoomForUs(limits: Limits): Limits {
-  return limits.pidsMax === undefined ? limits : { ...limits, pidsMax: limits.pidsMax + 1 };
+/** On v2 the workload is cloned into its cgroup, and this thread is never there. */
+function withRoomForUs({ directories }: JobCgroup, limits: Limits): Limits {
+  const isEntered = directories.some(
+    ({ hierarchy, controllers }) =>
+      hierarchy.version === 1 && controllers.some(({ apply }) => apply["pids.max"] !== undefined),
+  );
+  if (!isEntered || limits.pidsMax === undefined) return limits;
+  return { ...limits, pidsMax: limits.pidsMax + 1 };
 }
 
 function replaceOutcome(outcomes: LimitOutcome[], replacements: LimitOutcome[]): void {

@@ -1,21 +1,34 @@
+import type { Usage } from "../kernel/cgroup/controller.ts";
 import type { ProcessEvent, ProcessEvents, WatchedProcess } from "../kernel/events/processEvents.ts";
 import type { JobRecord } from "../ledger/records.ts";
 import { closeFd } from "../sys/pidfd.ts";
-import { type Ending, endedUnknown, exitedWith } from "./close.ts";
+import { type Ending, endedUnknown, exitedWith, measureAtEnd } from "./close.ts";
+import type { Governor } from "./governor.ts";
 
 interface Observed {
   job: JobRecord;
   process: WatchedProcess;
   pidfd: number | undefined;
+  /** What it had used when it was over; `undefined` before. */
+  measured: Partial<Usage> | undefined;
+}
+
+/** What became of an observed job, and what it had used at the first sign of its end. */
+export interface ObservedEnd {
+  job: JobRecord;
+  ending: Ending;
+  measured: Partial<Usage>;
 }
 
 /** Waits for the ends of jobs whose parent we are not. Sends them nothing. */
 export class JobObserver {
-  readonly #onEnd: (job: JobRecord, ending: Ending) => void;
+  readonly #governor: Governor;
+  readonly #onEnd: (end: ObservedEnd) => void;
   readonly #observed = new Map<string, Observed>();
   #events: ProcessEvents;
 
-  constructor(events: ProcessEvents, onEnd: (job: JobRecord, ending: Ending) => void) {
+  constructor(governor: Governor, events: ProcessEvents, onEnd: (end: ObservedEnd) => void) {
+    this.#governor = governor;
     this.#events = events;
     this.#onEnd = onEnd;
   }
@@ -23,7 +36,7 @@ export class JobObserver {
   /** `pidfd` is ours to close from here on. The job must have a process on record. */
   observe(job: JobRecord, pidfd: number | undefined): void {
     const process = { pid: job.pid as number, startTicks: job.startTicks as number };
-    this.#observed.set(nameOf(process), { job, process, pidfd });
+    this.#observed.set(nameOf(process), { job, process, pidfd, measured: undefined });
     this.#events.watchExit(process, pidfd ?? null);
   }
 
@@ -41,7 +54,8 @@ export class JobObserver {
   /** Takes what the events brought; anything but the end of an observed process is none of its business. */
   take(batch: ProcessEvent[]): void {
     for (const event of batch) {
-      if (event.kind === "exit") this.#takeExit(event);
+      if (event.kind === "over") this.#measure(this.#observed.get(nameOf(event)));
+      else if (event.kind === "exit") this.#takeExit(event);
     }
   }
 
@@ -57,12 +71,19 @@ export class JobObserver {
   #takeExit(event: ProcessEvent & { kind: "exit" }): void {
     const observed = this.#observed.get(nameOf(event));
     if (!observed) return;
+    const measured = this.#measure(observed);
     this.#remove(observed);
     const ending =
       event.waitStatus === null
         ? endedUnknown("exited", event.because)
         : exitedWith(event.waitStatus, event.evidence);
-    this.#onEnd(observed.job, ending);
+    this.#onEnd({ job: observed.job, ending, measured });
+  }
+
+  #measure(observed: Observed | undefined): Partial<Usage> {
+    if (!observed) return {};
+    observed.measured ??= measureAtEnd(this.#governor, observed.job);
+    return observed.measured;
   }
 
   #remove({ process, pidfd }: Observed): void {

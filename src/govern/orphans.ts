@@ -62,12 +62,12 @@ function findGroups(governor: Governor, prefix: string): Map<string, StoredDirec
         governor.host.cgroupFs.exists(`${parent}/${name}/${name.slice(0, -SCOPE.length)}`)
       )
         continue;
+      // So it does in the group that it was launched in, which has the same name.
+      if (governor.host.cgroupFs.exists(`${parent}/${name}/${name}`)) continue;
       const directory = {
         hierarchy: hierarchy.key,
         path: `${parent}/${name}`,
-        ...(isTenantGroup(basename(parent))
-          ? { origin: dirname(parent), tenant: parent }
-          : { origin: parent }),
+        ...originOf(parent, name),
         enabled: [],
       };
       const jobId = name.slice(prefix.length);
@@ -75,6 +75,12 @@ function findGroups(governor: Governor, prefix: string): Map<string, StoredDirec
     }
   }
   return groups;
+}
+
+function originOf(parent: string, name: string): Pick<StoredDirectory, "origin" | "tenant" | "launchGroup"> {
+  if (isTenantGroup(basename(parent))) return { origin: dirname(parent), tenant: parent };
+  if (basename(parent) === name) return { origin: dirname(parent), launchGroup: parent };
+  return { origin: parent };
 }
 
 function* walk(governor: Governor, parent: string): Generator<{ parent: string; name: string }> {

@@ -1,3 +1,4 @@
+import { basename, dirname } from "node:path";
 import { directoryOf, type Hierarchy, readMembership } from "../kernel/cgroup/hierarchies.ts";
 import { explain } from "../kernel/cgroup/knob.ts";
 import type { Host } from "../kernel/host.ts";
@@ -10,13 +11,11 @@ import type { JobRecord } from "../ledger/records.ts";
 import type { Governor } from "./governor.ts";
 import { groupName, isGovernedPath } from "./job.ts";
 import { Refusal } from "./refusal.ts";
+import { dismissKeeper, KEEPERS_CGROUP, releaseKeeper, startKeeper } from "./scopeKeeper.ts";
 
 /** How long systemd may take to move a process after it has said that it will. */
 const EFFECT_TIMEOUT_MS = 5000;
 const POLL_MS = 2;
-
-/** The cgroup, beside the job's, of the process that keeps a scope from being cleared away before it was read. */
-const KEEPER = "observer";
 
 /** The tree whose cgroups systemd's units are; `undefined` where systemd does not run the machine on cgroup v2. */
 export function unitsHierarchy({ host, hierarchies }: Governor): Hierarchy | undefined {
@@ -90,9 +89,9 @@ function awaitMove(
 
 /** A cgroup that holds processes itself cannot give memory and io to others: who keeps the scope sits beside the job. */
 function makeRoom({ cgroupFs }: Host, scope: string, pid: number): string | undefined {
-  const keeper = `${scope}/${KEEPER}`;
+  const keeper = `${scope}/${KEEPERS_CGROUP}`;
   try {
-    cgroupFs.mkdir(keeper);
+    if (!cgroupFs.exists(keeper)) cgroupFs.mkdir(keeper);
     cgroupFs.write(`${keeper}/cgroup.procs`, String(pid));
     return undefined;
   } catch (error) {
@@ -100,38 +99,40 @@ function makeRoom({ cgroupFs }: Host, scope: string, pid: number): string | unde
   }
 }
 
-/** Processes that do nothing but keep a scope from being empty, by the key of its job. */
-const keepers = new Map<string, Bun.Subprocess<"pipe", "ignore", "ignore">>();
-
 /**
- * Makes the scope for a job whose process runs already. systemd clears a scope away the moment its last process has
- * ended, counters and all, so one more process sits in it: it reads from a pipe that ends with this process, however
- * that ends. Throws a Refusal, having left nothing, when systemd does not make it.
+ * Makes the scope for a job whose process runs already, with a process in it that keeps it. Throws a Refusal, having left
+ * nothing, when systemd does not make it.
  */
 export function openScope(governor: Governor, job: JobRecord, plan: ScopePlan): void {
   const { host } = governor;
   const hierarchy = unitsHierarchy(governor);
   const directory = hierarchy && directoryOf(hierarchy, plan.cgroupPath);
   if (!host.bus || !hierarchy || directory === undefined) throw new Refusal("no systemd runs here");
-  const keeper = Bun.spawn(["cat"], { stdio: ["pipe", "ignore", "ignore"] });
-  keeper.unref();
+  const keeper = startKeeper(job, `${directory}/${groupName(governor.state.tag, job.jobId)}`);
   const refusal =
     startScope(host.bus, plan, keeper.pid, `ffrtmp job ${job.jobId}`) ??
     awaitMove(host, keeper.pid, hierarchy, plan) ??
     makeRoom(host, directory, keeper.pid);
-  if (refusal === undefined) {
-    keepers.set(job.key, keeper);
-    return;
-  }
-  void keeper.stdin.end();
+  if (refusal === undefined) return;
+  dismissKeeper(job);
   throw new Refusal(
     `cannot make a scope for job ${job.jobId}: ${refusal}`,
     "--placement auto, in-place or nested need no systemd",
   );
 }
 
+/**
+ * Keeps the scope of a job that this process has taken over from another, which kept it until then: `run` by being in it
+ * itself. Where it cannot be done, the counters go with the job.
+ */
+export function takeOverScope({ host }: Governor, job: JobRecord): void {
+  const path = job.cgroup.map((each) => each.path).find((each) => isOwnScope(basename(dirname(each))));
+  if (path === undefined) return;
+  const keeper = startKeeper(job, path);
+  if (makeRoom(host, dirname(path), keeper.pid) !== undefined) dismissKeeper(job);
+}
+
 /** Nothing more is to be read in the scope of a job: it may go. */
-export function leaveScope({ key }: JobRecord): void {
-  void keepers.get(key)?.stdin.end();
-  keepers.delete(key);
+export function leaveScope(job: Pick<JobRecord, "key">): void {
+  releaseKeeper(job);
 }

@@ -90,12 +90,19 @@ function succeed(planned: JobDirectory, { directories }: JobCgroup): JobDirector
   if (!known) return planned;
   // One move at a time: what is left of the last one is brought over first.
   if (known.formerly !== undefined) return known;
-  const isSame = known.path === planned.path;
+  const isSame = known.path === planned.path || known.launchGroup === planned.path;
   if (isSame && planned.enabled.length === 0 && planned.enabledAbove.length === 0) return known;
   const enabled = [...new Set([...known.enabled, ...planned.enabled])];
   const enabledAbove = [...known.enabledAbove, ...planned.enabledAbove];
-  const { heldBefore } = known;
-  return { ...planned, enabled, enabledAbove, heldBefore, ...(isSame ? {} : { formerly: known.path }) };
+  const { heldBefore, countedBefore } = known;
+  return {
+    ...planned,
+    enabled,
+    enabledAbove,
+    heldBefore,
+    ...(countedBefore === undefined ? {} : { countedBefore }),
+    ...(isSame ? {} : { formerly: known.path }),
+  };
 }
 
 function isIn(directories: JobDirectory[], key: string): boolean {

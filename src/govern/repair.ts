@@ -1,10 +1,11 @@
+import { type Usage, usageSince } from "../kernel/cgroup/controller.ts";
 import { listMembers } from "../kernel/cgroup/jobCgroup.ts";
 import { isAlive, type ProcessIdentity } from "../kernel/proc/identity.ts";
 import { readStat } from "../kernel/proc/stat.ts";
 import { listPids, readArguments } from "../kernel/proc/table.ts";
 import { JobConflict } from "../ledger/ledger.ts";
 import type { JobRecord } from "../ledger/records.ts";
-import { closeJob, endedUnknown, jobCgroupOf, releaseEnded } from "./close.ts";
+import { closeJob, endedUnknown, jobCgroupOf, LEFT_BEHIND, releaseEnded, usageOf } from "./close.ts";
 import type { Governor } from "./governor.ts";
 import { governTree } from "./governTree.ts";
 import { isLeader, oldestLeader } from "./leader.ts";
@@ -52,7 +53,25 @@ export function identityOf({ bootId, pid, startTicks }: JobRecord): ProcessIdent
 }
 
 function release(governor: Governor, job: JobRecord): Repair {
-  return releaseEnded(governor, job, jobCgroupOf(governor, job)).length === 0 ? "released" : "left";
+  const cgroup = jobCgroupOf(governor, job);
+  // Before the counters go with the cgroup.
+  const usage = usageOf(job, cgroup);
+  if (releaseEnded(governor, job, cgroup).length > 0) return "left";
+  noteLastGone(governor, job, usage);
+  return "released";
+}
+
+/** The event that follows `LEFT_BEHIND` when the last of those processes has gone. */
+export const LAST_GONE = "last_gone";
+
+/**
+ * The result of a job speaks of it until its main process ended, and stays as it is. What the processes that it left behind
+ * have used since stands beside it.
+ */
+function noteLastGone({ ledger, host }: Governor, job: JobRecord, usage: Usage): void {
+  if (!ledger.events(job).some(({ kind }) => kind === LEFT_BEHIND)) return;
+  const result = ledger.result(job);
+  if (result) ledger.addEvent(job, host.now(), LAST_GONE, { usage: usageSince(result.usage, usage) });
 }
 
 function noteUnobserved(governor: Governor, job: JobRecord): Repair {

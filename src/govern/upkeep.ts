@@ -1,4 +1,5 @@
-import { isChanged, limitFilesOf, noteWritten, rememberHeld } from "../kernel/cgroup/heldBefore.ts";
+import { type Usage, withUnknown } from "../kernel/cgroup/controller.ts";
+import { limitFilesOf, noteWritten, rememberHeld } from "../kernel/cgroup/heldBefore.ts";
 import { type LapsedLimit, listLapsed, pickLimits } from "../kernel/cgroup/heldLimits.ts";
 import { directoryOf, readMembership } from "../kernel/cgroup/hierarchies.ts";
 import {
@@ -58,7 +59,14 @@ export function upkeepJob(governor: Governor, job: JobRecord, total: Limits = {}
     of: "tenant",
     apply: () => applyTenantLimits(cgroup, total),
   };
-  const ownKept: Kept = { cgroup, limits: limitsInForce(job), of: undefined, apply: applyCgroupLimits };
+  const ownKept: Kept = {
+    cgroup,
+    limits: limitsInForce(job),
+    of: undefined,
+    apply: applyCgroupLimits,
+    // The counts went with the controller, and what they were nobody has read.
+    forget: (fields) => governor.ledger.change(job, { carriedUsage: withUnknown(job.carriedUsage, fields) }),
+  };
   for (const kept of [totalKept, ownKept]) outcomes = keepLimits(governor, outcomes, kept, memory);
   outcomes = keepMembers(governor, job, cgroup, memory, outcomes);
   const stored = storeJobCgroup(cgroup);
@@ -74,14 +82,17 @@ interface Kept {
   limits: Limits;
   of: LimitOutcome["of"];
   apply: typeof applyCgroupLimits;
+  /** Called with what has begun to be counted anew. */
+  forget?: (fields: (keyof Usage)[]) => void;
 }
 
 function keepLimits(
   governor: Governor,
   outcomes: LimitOutcome[],
-  { cgroup, limits, of, apply }: Kept,
+  kept: Kept,
   memory: Memory,
 ): LimitOutcome[] {
+  const { cgroup, limits, of } = kept;
   const lapsed = listLapsed(cgroup, limits).filter(({ limit, wanted }) => {
     const outcome = outcomes.find((each) => each.of === of && each.limit === limit);
     return outcome && (isInForce(outcome) || memory.isForgiven(nameOf(limit, of), wanted));
@@ -93,7 +104,7 @@ function keepLimits(
     limits,
     mine.map(({ limit }) => limit),
   );
-  const renewed = mine.length === 0 ? [] : applyAgain(governor, cgroup, undone, apply);
+  const renewed = mine.length === 0 ? [] : applyAgain(governor, { ...kept, limits: undone });
   return outcomes.map((outcome) => {
     const lapse = lapsed.find(({ limit }) => outcome.of === of && limit === outcome.limit);
     if (!lapse) return outcome;
@@ -112,18 +123,13 @@ function keepLimits(
 
 function applyAgain(
   { host: { cgroupFs } }: Governor,
-  cgroup: JobCgroup,
-  limits: Limits,
-  apply: Kept["apply"],
+  { cgroup, limits, apply, forget }: Kept,
 ): LimitOutcome[] {
-  giveAgain(cgroup, limits);
+  const forgotten = giveAgain(cgroup, limits);
+  if (forgotten.length > 0) forget?.(forgotten);
   const inPlace = cgroup.directories.filter(({ placedAs }) => placedAs === "in-place");
-  for (const directory of inPlace) {
-    // What stands there now is the owner's newest word, and what goes back one day.
-    directory.heldBefore = directory.heldBefore.filter(
-      ({ file, after }) => !isChanged(cgroupFs, directory.path, file, after),
-    );
-    rememberHeld(cgroupFs, directory.path, limitFilesOf(limits), directory.heldBefore);
+  for (const { path, heldBefore } of inPlace) {
+    rememberHeld(cgroupFs, path, limitFilesOf(limits), heldBefore);
   }
   const outcomes = apply(cgroup, limits);
   for (const { path, heldBefore } of inPlace) noteWritten(cgroupFs, path, heldBefore);

@@ -136,6 +136,11 @@ export class Ledger {
     return this.#jobs("released = 0 ORDER BY key");
   }
 
+  /** Ended jobs of which something may be left in the system. */
+  endedUnreleased(): JobRecord[] {
+    return this.#jobs("released = 0 AND state = 'ended' ORDER BY key");
+  }
+
   /** Every job that used an id, the latest first. */
   jobsNamed(jobId: string): JobRecord[] {
     return this.#jobs("job_id = $jobId ORDER BY created_ms DESC, key DESC", { jobId });

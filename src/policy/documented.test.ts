@@ -4,7 +4,9 @@ import { resolve } from "node:path";
 import { type FactsWords, factsOf } from "../../test/fixtures/facts.ts";
 import { type Decision, decide } from "./decide.ts";
 import { loadPolicy } from "./file/loadPolicy.ts";
+import { describeKeys } from "./file/schema.ts";
 import { type Policy, totalOf } from "./policy.ts";
+import { SPELLINGS } from "./spellings.ts";
 
 const DOCUMENT = readFileSync(resolve(import.meta.dir, "../../docs/policy.md"), "utf8");
 const MiB = 1024 ** 2;
@@ -120,3 +122,27 @@ function withPattern<T extends object>(expected: T): T {
   const { because } = expected as { because?: RegExp };
   return because === undefined ? expected : { ...expected, because: expect.stringMatching(because) };
 }
+
+test("the document shows every way to write a value", () => {
+  for (const { value, examples, meaning } of SPELLINGS) {
+    expect(DOCUMENT).toContain(
+      `| ${value} | ${examples.map((text) => `\`${text}\``).join(", ")} | ${meaning} |`,
+    );
+  }
+});
+
+test("the document says of every key what the schema says", () => {
+  const paths: PropertyKey[][] = [
+    [],
+    ["filters"],
+    ["commands", ""],
+    ["rules", 0],
+    ["rules", 0, "match"],
+    ["default_limits"],
+  ];
+  for (const { key, meaning, right } of paths.flatMap(describeKeys)) {
+    const cells = [`\`${key}\``, ...(meaning === undefined ? [] : [meaning]), right.join("; ")];
+    // A star would begin stress.
+    expect(DOCUMENT).toContain(`| ${cells.map((cell) => cell.replaceAll("*", "\\*")).join(" | ")} |`);
+  }
+});

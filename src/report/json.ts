@@ -1,3 +1,4 @@
+import { LAST_GONE } from "../govern/repair.ts";
 import type { Usage } from "../kernel/cgroup/controller.ts";
 import { LIMIT_NAMES, type LimitName, type Limits, wantedText } from "../kernel/limits.ts";
 import type { EventRecord, JobRecord, ResultRecord } from "../ledger/records.ts";
@@ -77,7 +78,9 @@ export function usageJson(usage: Usage): Record<string, number | null> {
 }
 
 export function eventJson({ atMs, kind, detail }: EventRecord): Record<string, unknown> {
-  return { time: isoTime(atMs), kind, detail };
+  if (kind !== LAST_GONE) return { time: isoTime(atMs), kind, detail };
+  const { usage } = detail as { usage: Usage };
+  return { time: isoTime(atMs), kind, detail: { usage: usageJson(usage) } };
 }
 
 export function isoTime(ms: number | null): string | null {

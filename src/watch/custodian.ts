@@ -1,15 +1,18 @@
-import { closeJob, type Ending } from "../govern/close.ts";
+import { closeJob } from "../govern/close.ts";
 import type { Governor } from "../govern/governor.ts";
 import { holdProcess } from "../govern/hold.ts";
-import { JobObserver } from "../govern/observe.ts";
+import { JobObserver, type ObservedEnd } from "../govern/observe.ts";
+import { leaveScope, takeOverScope } from "../govern/ownScope.ts";
 import { identityOf, isObserved, repairJob } from "../govern/repair.ts";
 import { recogniseHeld } from "../govern/takeBack.ts";
 import type { ProcessEvent, ProcessEvents } from "../kernel/events/processEvents.ts";
+import type { FileWatch } from "../kernel/fileWatch.ts";
 import { isAlive } from "../kernel/proc/identity.ts";
-import { type LedgerWatch, watchLedgerFile } from "../ledger/ledgerWatch.ts";
+import { watchLedgerFile } from "../ledger/ledgerWatch.ts";
 import type { JobRecord } from "../ledger/records.ts";
 import { summaryLine, survivorsLine } from "../report/summary.ts";
 import { closeFd } from "../sys/pidfd.ts";
+import { LeftBehind } from "./leftBehind.ts";
 import type { ServiceManager } from "./serviceManager.ts";
 
 /** How soon the jobs of an ffrtmp that died are taken over. Nothing tells of that death: it is looked for. */
@@ -24,13 +27,14 @@ export class Custodian {
   readonly #service: ServiceManager;
   readonly #log: (line: string) => void;
   readonly #observer: JobObserver;
-  readonly #ledgerWatch: LedgerWatch | undefined;
+  readonly #leftBehind: LeftBehind;
+  readonly #ledgerWatch: FileWatch | undefined;
   /** Runs while there is something to look for: waking up is most of what standing by costs. */
   #standingBy: ReturnType<typeof setInterval> | undefined;
   /** Ends that were told and are not dealt with yet, by the key of their jobs. */
-  readonly #toldEnds = new Map<string, { job: JobRecord; ending: Ending }>();
+  readonly #toldEnds = new Map<string, ObservedEnd>();
   /** Ends that were seen of jobs whose own observer lives and is about to record them. */
-  readonly #seenEnds = new Map<string, Ending>();
+  readonly #seenEnds = new Map<string, ObservedEnd>();
   /** Open jobs that are not observed by us, as of the last change that others made in the ledger. */
   #jobsOfOthers = new Map<string, JobRecord>();
   #ledgerVersion: number | undefined;
@@ -44,7 +48,8 @@ export class Custodian {
     this.#governor = governor;
     this.#service = service;
     this.#log = log;
-    this.#observer = new JobObserver(events, (job, ending) => this.#postponeEnd(job, ending));
+    this.#observer = new JobObserver(governor, events, (end) => this.#postponeEnd(end));
+    this.#leftBehind = new LeftBehind(governor, log);
     this.#ledgerWatch = watchLedgerFile(governor.ledger.path, () => this.#noticeOthers());
   }
 
@@ -88,12 +93,16 @@ export class Custodian {
   /** Takes over jobs whose observer has died, and closes those whose end was seen and whose observer died of it too. */
   standBy(): void {
     this.#noticeOthers();
-    for (const [key, ending] of this.#seenEnds) {
-      const job = this.#jobsOfOthers.get(key);
-      if (job) this.#end(job, ending);
+    for (const [key, end] of this.#seenEnds) {
+      if (this.#jobsOfOthers.has(key)) this.#end(end);
       else this.#seenEnds.delete(key);
     }
     for (const job of this.#jobsOfOthers.values()) this.#takeOverIfLeft(job);
+  }
+
+  /** Removes the cgroups of ended jobs whose last process, left behind by the workload, has gone by now. */
+  clearAway(): void {
+    this.#leftBehind.clearAway();
   }
 
   /**
@@ -118,7 +127,7 @@ export class Custodian {
         if (!isObserved(this.#governor, job)) this.#adopt(job);
       } else {
         closeFd(fd);
-        this.#end(job, held);
+        this.#end({ job, ending: held, measured: {} });
       }
     }
   }
@@ -127,6 +136,7 @@ export class Custodian {
   letGo(): void {
     clearInterval(this.#standingBy);
     this.#ledgerWatch?.close();
+    this.#leftBehind.stop();
     for (const key of this.#toldEnds.keys()) this.#endTold(key);
     const { ledger, self, host } = this.#governor;
     for (const job of this.#observer.jobs().values()) {
@@ -153,9 +163,12 @@ export class Custodian {
     const { ledger, self } = this.#governor;
     const open = new Map(ledger.openJobs().map((job) => [job.key, job]));
     for (const job of this.#observer.jobs().values()) {
-      if (!open.has(job.key)) this.#observer.forget(job);
+      if (open.has(job.key)) continue;
+      this.#observer.forget(job);
+      leaveScope(job);
     }
     this.#service.keepOnly(open);
+    this.#leftBehind.notice();
     const held = this.#observer.jobs();
     for (const job of open.values()) {
       if (!held.has(job.key) && !this.#seenEnds.has(job.key)) this.#hold(job);
@@ -190,6 +203,7 @@ export class Custodian {
     const { ledger, host, self } = this.#governor;
     if (!ledger.takeOver(job, self)) return false;
     this.#jobsOfOthers.delete(job.key);
+    takeOverScope(this.#governor, job);
     ledger.addEvent(job, host.now(), "adopted", { observer_pid: self.pid });
     this.#log(`Taking over job ${job.jobId} (PID ${job.pid}), which nobody observed`);
     return true;
@@ -199,35 +213,40 @@ export class Custodian {
    * Closing a job takes milliseconds and can wait; a process that has just appeared cannot, for it may be gone by then.
    * So ends are dealt with one at a time, whenever nothing else has been told.
    */
-  #postponeEnd(job: JobRecord, ending: Ending): void {
-    this.#toldEnds.set(job.key, { job, ending });
-    setImmediate(() => this.#endTold(job.key));
+  #postponeEnd(end: ObservedEnd): void {
+    const { key } = end.job;
+    this.#toldEnds.set(key, end);
+    setImmediate(() => this.#endTold(key));
   }
 
   #endTold(key: string): void {
     const told = this.#toldEnds.get(key);
     if (!told) return;
     this.#toldEnds.delete(key);
-    this.#end(told.job, told.ending);
+    this.#end(told);
   }
 
   /** Closes a job, unless its own observer lives: that one was told too, perhaps more. */
-  #end(job: JobRecord, ending: Ending): void {
+  #end(end: ObservedEnd): void {
+    const { job, ending, measured } = end;
     const current = this.#governor.ledger.job(job.key);
     if (!current || current.state === "ended") {
       this.#service.forget(job);
+      leaveScope(job);
       return;
     }
     if (!isSame(current.observer, this.#governor.self) && isObserved(this.#governor, current)) {
-      this.#seenEnds.set(job.key, ending);
+      this.#seenEnds.set(job.key, end);
       return;
     }
     this.#seenEnds.delete(job.key);
-    const { result, isOurs, survivors } = closeJob(this.#governor, current, ending);
+    const { result, isOurs, survivors } = closeJob(this.#governor, current, ending, { atEnd: measured });
     // Not before the result is on record: should this daemon die in between, the next one finds the end as we did.
     this.#service.forget(job);
     if (isOurs) this.#log(summaryLine(current, result));
-    if (survivors.length > 0) this.#log(survivorsLine(job, survivors));
+    if (survivors.length === 0) return;
+    this.#log(survivorsLine(job, survivors));
+    this.#leftBehind.notice();
   }
 }
 

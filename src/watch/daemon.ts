@@ -1,5 +1,5 @@
 import type { Governor } from "../govern/governor.ts";
-import { repairAll, repairJob } from "../govern/repair.ts";
+import { repairAll } from "../govern/repair.ts";
 import { announceWatch } from "../govern/standby.ts";
 import { upkeepJob } from "../govern/upkeep.ts";
 import type { Placement } from "../kernel/cgroup/placement.ts";
@@ -202,7 +202,7 @@ export class WatchDaemon {
   #reconcile(): void {
     this.#governor.ledger.flush();
     this.#custodian.standBy();
-    this.#clearAway();
+    this.#custodian.clearAway();
     if (this.#keeper.hasChanged()) this.reload("the file has changed");
     this.#keepUp();
     this.#account.keep();
@@ -249,13 +249,6 @@ export class WatchDaemon {
     this.#service.status(
       `Governing ${count} ${count === 1 ? "job" : "jobs"}; events: ${this.#events.source}, dropped: ${dropped ?? "not counted"}${policy}`,
     );
-  }
-
-  /** Removes the cgroups of ended jobs whose last process, left behind by the workload, has gone by now. */
-  #clearAway(): void {
-    for (const job of this.#governor.ledger.unreleasedJobs()) {
-      if (job.state === "ended") repairJob(this.#governor, job);
-    }
   }
 
   #noteFound(pids: number[]): void {

@@ -209,7 +209,7 @@ testIf(undefined)("run --detach tells of limits that are not in force", async ()
   ]);
   expect({ code, stdout }).toEqual({ code: 0, stdout: "told\n" });
   expectMessage(stderr, [
-    /--memory-max is more than the \d+ MB that this machine has/,
+    /--memory-max is more than the \d+ MiB that this machine has/,
     /job told runs without (memory\.max .*)?cpuset\.cpus \(.*\)\. What this machine allows: ffrtmp doctor/,
   ]);
   await sandbox().resultOf("told");

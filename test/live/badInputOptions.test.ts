@@ -33,35 +33,36 @@ function badLimit(option: string, value: string, ...complaints: RegExp[]): Misus
   };
 }
 
-const PERCENT = /a number of percent, 100 being one core, from 1 to 819200/;
-const WEIGHT = /a whole number from 1 to 10000/;
-const MEGABYTES = /a whole number of MB from 1 to/;
-const BYTES = /a whole number of bytes, 1048576 or more; K, M, G or T may follow it/;
-const IO_FORM = /"DEVICE rbps=N wbps=N riops=N wiops=N"/;
+const PERCENT = /Right would be: CPU time: percent of a core \(150, "150%"\) or "1\.5 cores"/;
+const WEIGHT = /Right would be: a share of contended CPU from 1 to 10000/;
+const SOFT = /Right would be: soft: a number of MiB, or a size such as 2GiB/;
+const HARD = /Right would be: hard: a size such as 2GiB, or a number of bytes/;
+const IO_FORM = /"8:0 rbps=50MB\/s wiops=500"/;
 
 testMisuses(sandbox, [
-  ...["0", "-5", "1e9", "1000000000", "0.5", "", "abc", "NaN", "50%"].map((value) =>
+  ...["0", "-5", "1e9", "1000000000", "0.5", "", "abc", "NaN", "50 apples"].map((value) =>
     badLimit("--cpu-quota", value, PERCENT),
   ),
   ...["0", "10001", "-1", "1.5", ""].map((value) => badLimit("--cpu-weight", value, WEIGHT)),
-  ...["0", "-1", "512M", "9e99", ""].map((value) => badLimit("--memory-limit", value, MEGABYTES)),
-  ...["0", "-1", "64", "64MB", "9e99", ""].map((value) => badLimit("--memory-max", value, BYTES)),
-  badLimit("--cpu-max", "", /from 1000 to/),
-  badLimit("--cpu-max", "50000 100000 1", /"QUOTA PERIOD" in µs/),
-  badLimit("--cpu-max", "50000 10", /from 1000 to 1000000/),
-  badLimit("--cpu-max", "-1 100000", /from 1000 to/),
+  ...["0", "-1", "512 kB", "9e99", ""].map((value) => badLimit("--memory-limit", value, SOFT)),
+  ...["0", "-1", "64", "64K", "9e99", ""].map((value) => badLimit("--memory-max", value, HARD)),
+  badLimit("--memory-max", "64", /a number without a unit counts bytes here/),
+  badLimit("--cpu-max", "", /"50000 100000"/),
+  badLimit("--cpu-max", "50000 100000 1", /It is no quota with its period/),
+  badLimit("--cpu-max", "50000 10", /has a period outside of 1000 to 1000000 µs/),
+  badLimit("--cpu-max", "-1 100000", /CPU time per period in µs/),
   badLimit("--io-max", "", IO_FORM),
-  badLimit("--io-max", "8:0", IO_FORM),
+  badLimit("--io-max", "8:0", /It names no rate/, IO_FORM),
   badLimit("--io-max", "rbps=1M", IO_FORM),
   badLimit("--io-max", "nothing-here rbps=1M", /nothing-here does not exist/, /lsblk -d/),
   badLimit("--io-max", "999:999 rbps=1M", /there is no block device 999:999/, /lsblk -d/),
   badLimit("--io-max", "/proc rbps=1M", /\/proc is on a file system without a disk of its own/),
   badLimit("--pids-max", "0", /from 1 to 4194304/),
-  badLimit("--cpus", "0-", /a list of CPU numbers such as 0-3,8/),
+  badLimit("--cpus", "0-", /a list of CPU numbers, such as 0-3,8/),
   badLimit("--cpus", "", /a list of CPU numbers/),
-  badLimit("--nice", "20", /from -20 to 19/),
+  badLimit("--nice", "20", /from -20 \(favoured\) to 19/),
   badLimit("--ionice", "realtime:8", /realtime:0 to realtime:7/),
-  badLimit("--oom-score-adj", "1001", /from -1000 to 1000/),
+  badLimit("--oom-score-adj", "1001", /from -1000 \(never killed first\) to 1000/),
 ]);
 
 testMisuses(sandbox, [
@@ -102,7 +103,7 @@ testMisuses(sandbox, [
   {
     name: "watch refuses to look without a pause",
     args: ["watch", "--scan-interval", "0"],
-    stderr: [/a time from 100ms to 24h, such as 5s or 500ms/],
+    stderr: [/a time from 100ms to 24h, such as 10s/],
   },
   {
     name: "watch refuses a target without a name",
@@ -147,7 +148,7 @@ testIf(lacksLimits())(
   "memory beyond what the machine has limits nothing, and a warning names the unit",
   async () => {
     for (const [option, value, unit] of [
-      ["--memory-limit", "99999999", "MB"],
+      ["--memory-limit", "99999999", "MiB"],
       ["--memory-max", "99T", "bytes"],
     ] as const) {
       const { code, stdout, stderr } = await sandbox().run([
@@ -162,7 +163,7 @@ testIf(lacksLimits())(
       expect({ code, stdout }).toEqual({ code: 3, stdout: "ran\n" });
       expectMessage(stderr, [
         new RegExp(
-          `^ffrtmp: ${option} is more than the \\d+ MB that this machine has, so it limits nothing; its unit is ${unit}$`,
+          `^ffrtmp: ${option} is more than the \\d+ MiB that this machine has, so it limits nothing; without a unit it counts ${unit}$`,
           "m",
         ),
       ]);

@@ -18,7 +18,8 @@ import {
 const sandbox = useSandbox();
 const host = realHost();
 
-const NO_PID = /'-p, --pid <pid>' argument '.*' is invalid\. It must be a whole number from 1 to 4194304/;
+const NO_PID =
+  /'-p, --pid <pid>' argument '.*' is invalid\. It is [^.]+\. Right would be: a whole number from 1 to 4194304/;
 
 /** The highest number that no kernel gives to a process: PID_MAX_LIMIT itself. */
 const NOBODY = "4194304";

@@ -114,7 +114,8 @@ for (const [damage, inflict] of Object.entries(DAMAGES)) {
   limitsTest(
     `a damaged ledger (${damage}) is set aside aloud, and what lives is taken up again`,
     async () => {
-      const { pid, wrapper } = await sandbox().startJob("living", ["--cpu-quota", "50"], ["sleep", "1000"]);
+      const flags = ["--cpu-quota", "50", "--pids-max", "20"];
+      const { pid, wrapper } = await sandbox().startJob("living", flags, ["sleep", "1000"]);
       wrapper.kill("SIGKILL");
       await wrapper.exited;
       foldLogIn(sandbox());

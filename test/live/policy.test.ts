@@ -323,7 +323,7 @@ rules: [{name: all, match: {command: ${basename(shell)}}, limits: {pids_max: 50}
       await until("it is put back", () => readFileSync(file, "utf8") === "50\n");
     }
     await Bun.write(file, "max");
-    await until("it is given up", () => box.log().includes("left alone from now on"));
+    await until("it is given up", () => box.log().includes("left alone for an hour"));
     expect(readFileSync(file, "utf8")).toBe("max\n");
     const { limits, events } = await box.jobOf(pid);
     expect(limits).toMatchObject([{ limit: "pids.max", outcome: "refused", actual: "max" }]);

@@ -105,6 +105,11 @@ export class PolicyBox {
 
   async governed(pid: number): Promise<void> {
     await until(`PID ${pid} is governed`, () => isGoverned(pid));
+    // In one hierarchy of v1 it may be before it is in another.
+    await until(`PID ${pid} is on record as running`, async () => {
+      const jobs: { pid: number; state: string }[] = await this.sandbox.json(["ps"]);
+      return jobs.some((job) => job.pid === pid && job.state === "running");
+    });
   }
 }
 

@@ -1,6 +1,15 @@
 import { expect } from "bun:test";
-import { readFileSync } from "node:fs";
-import { FFRTMP, isRunning, lacksCommand, type Sandbox, testIf, until, useSandbox } from "./sandbox.ts";
+import { readFileSync, writeFileSync } from "node:fs";
+import {
+  FFRTMP,
+  isRunning,
+  lacksCommand,
+  lacksLimits,
+  type Sandbox,
+  testIf,
+  until,
+  useSandbox,
+} from "./sandbox.ts";
 
 const sandbox = useSandbox();
 const straceTest = testIf(lacksCommand("strace") ?? lacksTracing());
@@ -52,7 +61,15 @@ straceTest(
   "watch sends nothing, from finding a workload to recording its end, nor when it is ended",
   async () => {
     const target = sandbox().program("sleep");
-    const traced = trace(sandbox(), ["watch", "--target", target.name, "--cpu-quota", "50"]);
+    const traced = trace(sandbox(), [
+      "watch",
+      "--target",
+      target.name,
+      "--pids-max",
+      "50",
+      "--scan-interval",
+      "100ms",
+    ]);
     const workload = sandbox().spawn([target.path, "1000"]);
     const jobId = `auto-${target.name}-${workload.pid}`;
     await sandbox().pidOf(jobId);
@@ -66,6 +83,11 @@ straceTest(
       return code === 0 ? JSON.parse(stdout).observer_pid : null;
     };
     await until("the second one is observed", async () => (await observer()) !== null);
+    if (lacksLimits() === undefined) {
+      const file = `${await sandbox().cgroupOf(secondId, "pids")}/pids.max`;
+      writeFileSync(file, "max");
+      await until("what somebody undid is put back", () => readFileSync(file, "utf8") === "50\n");
+    }
     process.kill((await observer()) as number, "SIGTERM");
     await traced.exited;
     expect(isRunning(second.pid)).toBe(true);

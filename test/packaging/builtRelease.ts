@@ -12,6 +12,7 @@ const SOURCES = [
   "src",
   "scripts",
   "packaging",
+  "docs",
   "package.json",
   "package-lock.json",
   "README.md",

@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import type { DaemonSet } from "kubernetes-types/apps/v1";
-import type { Container } from "kubernetes-types/core/v1";
+import type { ConfigMap, Container } from "kubernetes-types/core/v1";
 
 const REPOSITORY = resolve(import.meta.dir, "../..");
 const MANIFEST = join(REPOSITORY, "packaging/kubernetes/daemonset.yaml");
@@ -66,7 +66,7 @@ test("the API would take it: names, and a selector that selects its own pods", (
   }
   expect(daemonSet.spec?.template.metadata?.labels).toMatchObject(daemonSet.spec?.selector.matchLabels ?? {});
   expect(Object.keys(daemonSet.spec?.selector.matchLabels ?? {})).not.toEqual([]);
-  expect(documents.map(({ kind }) => kind)).toEqual(["Namespace", "DaemonSet"]);
+  expect(documents.map(({ kind }) => kind)).toEqual(["Namespace", "ConfigMap", "DaemonSet"]);
   const mounted = (container.volumeMounts ?? []).map(({ name }) => name);
   expect(mounted.toSorted()).toEqual((pod?.volumes ?? []).map(({ name }) => name).toSorted());
 });
@@ -80,5 +80,19 @@ test("the pod is given what doctor would miss: the node's processes, events, cgr
   );
   expect(mounts.get("/sys/fs/cgroup")).toBe("/sys/fs/cgroup");
   expect(mounts.get("/var/lib/ffrtmp")).toBe("/var/lib/ffrtmp");
+  expect(pod?.nodeSelector).toEqual({ "kubernetes.io/os": "linux" });
   expect(container.args?.slice(0, 3)).toEqual(["watch", "--state-path", "/var/lib/ffrtmp"]);
+});
+
+test("the policy that comes with it is the package's, and lies where watch looks for it", () => {
+  const configMap = documents.find(({ kind }) => kind === "ConfigMap") as ConfigMap;
+  const policy = Bun.YAML.parse(configMap.data?.["policy.yaml"] ?? "");
+  expect(policy).toEqual(Bun.YAML.parse(readFileSync(join(REPOSITORY, "packaging/policy.yaml"), "utf8")));
+  expect(configMap.metadata?.namespace).toBe(daemonSet.metadata?.namespace as string);
+  const volume = pod?.volumes?.find((each) => each.configMap?.name === configMap.metadata?.name);
+  expect(container.volumeMounts).toContainEqual({
+    name: volume?.name as string,
+    mountPath: "/etc/ffrtmp",
+    readOnly: true,
+  });
 });

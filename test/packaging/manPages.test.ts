@@ -1,13 +1,20 @@
 import { expect, test } from "bun:test";
+import { writeFileSync } from "node:fs";
+import { gzipSync } from "node:zlib";
 import { flatten, readCommandTree } from "../../scripts/generate/commandTree.ts";
 import { manPages } from "../../scripts/generate/manPages.ts";
-import { FFRTMP, lacksCommand, testIf } from "../live/sandbox.ts";
+import { toJsonSchema } from "../../src/policy/file/schema.ts";
+import { SPELLINGS } from "../../src/policy/spellings.ts";
+import { FFRTMP, lacksCommand, testIf, useSandbox } from "../live/sandbox.ts";
+
+const sandbox = useSandbox();
 
 const program = readCommandTree();
 const pages = manPages(program, { version: "1.2.3", date: "2026-01-31" });
 
 test("there is a page for every command, and it names what --help names", () => {
-  expect(pages.map(({ name }) => name)).toEqual(flatten(program).map(({ words }) => `${words.join("-")}.1`));
+  const commands = flatten(program).map(({ words }) => `${words.join("-")}.1`);
+  expect(pages.flatMap(({ name, section }) => (section === "1" ? [name] : []))).toEqual(commands);
   for (const [index, { words }] of flatten(program).entries()) {
     const help = Bun.spawnSync([FFRTMP, ...words.slice(1), "--help"]).stdout.toString();
     const shown = [...help.matchAll(/^ {2}(?:-\w, )?(--[a-z-]+)/gm)].map(([, long]) => long as string);
@@ -15,6 +22,44 @@ test("there is a page for every command, and it names what --help names", () => 
     const text = pages[index]?.text.replaceAll("\\-", "-") ?? "";
     expect(shown.filter((long) => !text.includes(`\\fB${long}\\fR`))).toEqual([]);
   }
+});
+
+test("the page of the policy file names every key of its schema, and what may stand there", () => {
+  const text = pages.find(({ name }) => name === "ffrtmp-policy.5")?.text.replaceAll("\\-", "-") ?? "";
+  expect(text).toMatch(/^\.TH "FFRTMP-POLICY" 5 /m);
+  const schema = JSON.stringify(toJsonSchema());
+  const keys = [...schema.matchAll(/"(\w+)":\{"(?:description|\$ref|anyOf|type)"/g)].map(
+    ([, key]) => key as string,
+  );
+  const known = new Set(
+    keys.filter((key) => !/^__schema|^(items|propertyNames|additionalProperties|env)$/.test(key)),
+  );
+  expect(known.size).toBeGreaterThan(40);
+  for (const key of known) expect(text).toContain(key);
+  for (const { examples } of SPELLINGS) expect(text).toContain(examples.join(", "));
+});
+
+test("the pages that have to do with policies lead to that of the policy file", () => {
+  for (const name of ["ffrtmp.1", "ffrtmp-watch.1", "ffrtmp-policy-check.1"]) {
+    const text = pages.find((page) => page.name === name)?.text ?? "";
+    expect(text.split("SEE ALSO")[1]).toContain('.BR "ffrtmp-policy" (5)');
+  }
+});
+
+testIf(lacksCommand("mandoc"))("mandoc finds nothing to warn of in any page", () => {
+  for (const { name, text } of pages) {
+    const { stdout } = Bun.spawnSync(["mandoc", "-T", "lint", "-W", "warning"], { stdin: Buffer.from(text) });
+    expect({ name, told: stdout.toString() }).toEqual({ name, told: "" });
+  }
+});
+
+testIf(lacksCommand("man"))("man shows the page of the policy file from where it is installed", () => {
+  const { text = "" } = pages.find(({ name }) => name === "ffrtmp-policy.5") ?? {};
+  const file = `${sandbox().directory}/ffrtmp-policy.5.gz`;
+  writeFileSync(file, gzipSync(text));
+  const { stdout, stderr, exitCode } = Bun.spawnSync(["man", "--warnings", "-l", file]);
+  expect({ exitCode, stderr: stderr.toString() }).toEqual({ exitCode: 0, stderr: "" });
+  expect(stdout.toString()).toContain("which processes ffrtmp governs");
 });
 
 testIf(lacksCommand("groff"))("groff sets every page without a warning", () => {

@@ -138,6 +138,7 @@ releaseTest("the tarball holds what is laid over /usr/local", () => {
   const paths = [...new Bun.Glob("**").scanSync(root)];
   for (const path of [
     "share/man/man1/ffrtmp.1.gz",
+    "share/man/man5/ffrtmp-policy.5.gz",
     "share/doc/ffrtmp/policy.yaml",
     "share/doc/ffrtmp/policy.md",
     "share/ffrtmp/policy.schema.json",
@@ -146,4 +147,16 @@ releaseTest("the tarball holds what is laid over /usr/local", () => {
     expect(paths).toContain(path);
   for (const path of paths.filter((each) => each.startsWith("lib/systemd/")))
     expect(readFileSync(`${root}/${path}`, "utf8")).not.toContain("/usr/bin/ffrtmp");
+});
+
+releaseTest("the manual of the policy file is in the Debian package, and npm is told of it", () => {
+  const deb = Bun.spawnSync(["dpkg-deb", "--contents", releasedFile("_amd64.deb")]).stdout.toString();
+  expect(deb).toContain("./usr/share/man/man5/ffrtmp-policy.5.gz");
+  expect(deb).toContain("./usr/share/man/man1/ffrtmp-policy.1.gz");
+  const root = sandbox().path("npm");
+  const script = 'mkdir "$1" && tar -xzf "$2" -C "$1" --strip-components=1';
+  Bun.spawnSync(["sh", "-c", script, "sh", root, releasedFile(`ffrtmp-${version}.tgz`)]);
+  const { man } = JSON.parse(readFileSync(`${root}/package.json`, "utf8"));
+  expect(man).toContain("./man/ffrtmp-policy.5");
+  for (const path of man) expect(readFileSync(`${root}/${path}`, "utf8")).toStartWith(".\\");
 });

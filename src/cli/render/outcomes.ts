@@ -20,9 +20,9 @@ export function warnOfSlips(governor: Governor, limits: Limits): void {
   const { memoryHighBytes = 0, memoryMaxBytes = 0 } = limits;
   if (memoryHighBytes === 0 && memoryMaxBytes === 0) return;
   const totalBytes = readMemoryTotalBytes(governor.host) ?? Number.POSITIVE_INFINITY;
-  const machine = `more than the ${Math.floor(totalBytes / 1024 ** 2)} MB that this machine has, so it limits nothing`;
-  if (memoryHighBytes > totalBytes) warn(`--memory-limit is ${machine}; its unit is MB`);
-  if (memoryMaxBytes > totalBytes) warn(`--memory-max is ${machine}; its unit is bytes`);
+  const machine = `more than the ${Math.floor(totalBytes / 1024 ** 2)} MiB that this machine has, so it limits nothing`;
+  if (memoryHighBytes > totalBytes) warn(`--memory-limit is ${machine}; without a unit it counts MiB`);
+  if (memoryMaxBytes > totalBytes) warn(`--memory-max is ${machine}; without a unit it counts bytes`);
 }
 
 /** `cpu.max`, `tenant's cpu.max`. */

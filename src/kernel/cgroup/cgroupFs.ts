@@ -9,11 +9,12 @@ import {
   rmdirSync,
   writeSync,
 } from "node:fs";
+import { type FileWatch, watchPath } from "../fileWatch.ts";
 
 /**
  * The only door to cgroup files. All calls are synchronous: a cgroupfs call never waits for a device,
  * and the order of writes is what keeps a workload safe.
- * Every method throws the file system's own error (with `code` and `path`).
+ * Every method but `watch` throws the file system's own error (with `code` and `path`).
  */
 export interface CgroupFs {
   read(path: string): string;
@@ -24,6 +25,11 @@ export interface CgroupFs {
   exists(path: string): boolean;
   /** Names of the child cgroups. */
   children(path: string): string[];
+  /**
+   * Calls back when the kernel says that a file has changed, or more often. It says so of few: of cgroup.events (v2).
+   * `undefined` where it cannot.
+   */
+  watch(path: string, onChange: () => void): FileWatch | undefined;
 }
 
 export const realCgroupFs: CgroupFs = {
@@ -44,4 +50,5 @@ export const realCgroupFs: CgroupFs = {
     readdirSync(path, { withFileTypes: true })
       .filter((entry) => entry.isDirectory())
       .map((entry) => entry.name),
+  watch: (path, onChange) => watchPath(path, onChange),
 };

@@ -13,7 +13,7 @@ export interface CgroupDirectory {
   ownersHeld?: readonly HeldBefore[];
 }
 
-/** What a cgroup has counted since it was made. `null`: this machine does not tell. */
+/** What a job has used, or a cgroup counted. `null`: nobody knows. */
 export interface Usage {
   cpuUserUsec: number | null;
   cpuSystemUsec: number | null;
@@ -48,6 +48,8 @@ export const UNKNOWN_USAGE: Usage = {
   ioPressureUsec: null,
 };
 
+const FIELDS = Object.keys(UNKNOWN_USAGE) as (keyof Usage)[];
+
 /** Of two cgroups that the same workload was in, one after the other. What one of them did not tell is unknown in the sum. */
 export function addUsage(a: Usage, b: Usage): Usage {
   const sum = (field: keyof Usage): number | null => {
@@ -55,8 +57,28 @@ export function addUsage(a: Usage, b: Usage): Usage {
     if (x === null || y === null) return null;
     return field === "memoryPeakBytes" ? Math.max(x, y) : x + y;
   };
-  const fields = Object.keys(UNKNOWN_USAGE) as (keyof Usage)[];
-  return Object.fromEntries(fields.map((field) => [field, sum(field)])) as unknown as Usage;
+  return Object.fromEntries(FIELDS.map((field) => [field, sum(field)])) as unknown as Usage;
+}
+
+/** A sum so far in which nobody knows these. */
+export function withUnknown(usage: Usage | null, fields: readonly (keyof Usage)[]): Usage {
+  const nothing = Object.fromEntries(FIELDS.map((field) => [field, 0])) as unknown as Usage;
+  return { ...(usage ?? nothing), ...Object.fromEntries(fields.map((field) => [field, null])) };
+}
+
+/**
+ * What was used between two readings of the same cgroup. A counter that was not there at the first has counted from
+ * nothing since; one that has gone back was begun anew in between, and is unknown. A peak is known where it is higher than
+ * before: else it is from before, and only how high it was at the most.
+ */
+export function usageSince(before: Usage, now: Usage): Usage {
+  const difference = (field: keyof Usage): number | null => {
+    const [earlier, later] = [before[field], now[field]];
+    if (earlier === null || later === null) return later;
+    if (field === "memoryPeakBytes") return later > earlier ? later : null;
+    return later >= earlier ? later - earlier : null;
+  };
+  return Object.fromEntries(FIELDS.map((field) => [field, difference(field)])) as unknown as Usage;
 }
 
 export type ApplyLimit = (directory: CgroupDirectory, limits: Limits) => LimitOutcome;
@@ -75,6 +97,8 @@ export interface CgroupController {
   /** The same limits as in `apply`. */
   readonly lift: Partial<Record<CgroupLimitName, LiftLimit>>;
   usage(directory: CgroupDirectory): Partial<Usage>;
+  /** v2: what of that begins at nothing when it is switched off and on again. */
+  readonly forgets?: readonly (keyof Usage)[];
   /** The limits that a cgroup itself sets; none where the controller is off. */
   read(directory: CgroupDirectory): Limits;
   /** Those of its limits that hold for the cgroups below too. */

@@ -16,24 +16,30 @@ export function limitFilesOf(limits: Limits): string[] {
   return CGROUP_LIMITS.filter((name) => wantedText(limits, name) !== undefined);
 }
 
-/** Adds what the files hold that are not remembered yet. Returns whether there was anything to add. */
+/**
+ * To be called before writes: adds what the files hold that are not remembered yet, and takes what the owner has written
+ * over ours for what goes back one day. Returns whether there was anything new.
+ */
 export function rememberHeld(fs: CgroupFs, path: string, files: string[], held: HeldBefore[]): boolean {
+  let isNew = false;
+  for (const each of held) {
+    const current = readText(fs, path, each.file);
+    // Where nobody noted what was written, the value may as well be ours.
+    if (each.after === null || current === undefined || current === each.after) continue;
+    Object.assign(each, { before: current, after: null });
+    isNew = true;
+  }
   const news = files.filter((file) => held.every((each) => each.file !== file));
   for (const file of news) {
     const before = readText(fs, path, file);
     if (before !== undefined) held.push({ file, before, after: null });
   }
-  return news.length > 0;
+  return isNew || news.length > 0;
 }
 
 /** To be called after the writes: whose value it is, is told by comparing with this later. */
 export function noteWritten(fs: CgroupFs, path: string, held: HeldBefore[]): void {
   for (const each of held) each.after = readText(fs, path, each.file) ?? null;
-}
-
-/** Whether somebody has written to a file since we did. */
-export function isChanged(fs: CgroupFs, path: string, file: string, after: string | null): boolean {
-  return readText(fs, path, file) !== after;
 }
 
 /** What the owner's file would hold without us: another value than ours is the owner's newest. */

@@ -1,20 +1,11 @@
 import { expect } from "bun:test";
-import { describeOn, diskOf, limitFromOutside, makeJob } from "../../../test/fixtures/cgroupJobs.ts";
+import { describeOn, diskOf, LIMITS, limitFromOutside, makeJob } from "../../../test/fixtures/cgroupJobs.ts";
 import { MACHINES } from "../../../test/fixtures/cgroupMachines.ts";
 import type { Limits } from "../limits.ts";
 import { listLapsed } from "./heldLimits.ts";
 import { applyCgroupLimits } from "./jobCgroup.ts";
 
 const MIB = 1024 * 1024;
-
-const LIMITS: Limits = {
-  cpuMax: { quotaUsec: 50_000, periodUsec: 100_000 },
-  cpuWeight: 50,
-  memoryHighBytes: 64 * MIB,
-  memoryMaxBytes: 128 * MIB,
-  pidsMax: 64,
-  cpus: "0",
-};
 
 const LOOSER: Limits = {
   cpuMax: { quotaUsec: 60_000, periodUsec: 100_000 },

@@ -74,6 +74,15 @@ for (const choice of [FAKE_V2, REAL_V2]) {
       }
     });
 
+    it("leaves of a list of CPUs what the owner has of it, and none when that is nothing", (machine) => {
+      machine.start(ownerOf(machine));
+      limitFromOutside(machine, machine.origin, { cpus: "0" });
+      const { job, outcomes } = governInPlace(machine, { cpus: "0-1" });
+      expect(outcomes).toMatchObject([{ outcome: "applied", actual: "0" }]);
+      expect(applyCgroupLimits(job, { cpus: "1" })).toMatchObject([{ outcome: "refused" }]);
+      expect(readAll(machine)["cpuset.cpus"]).toBe("0");
+    });
+
     it("counts a weight of the owner's as in force as long as it is no higher", (machine) => {
       limitFromOutside(machine, machine.origin, { cpuWeight: 20 });
       const { job } = governInPlace(machine, { cpuWeight: 200 });

@@ -14,6 +14,7 @@ import {
   type LiftLimit,
   UNKNOWN_USAGE,
   type Usage,
+  usageSince,
 } from "./controller.ts";
 import { V2_ALWAYS_MEASURES } from "./controllers.ts";
 import { type HeldBefore, restoreHeld } from "./heldBefore.ts";
@@ -31,6 +32,10 @@ export interface JobDirectory {
   placedAs: PlacedAs;
   /** The group between `origin` and `path` that holds the tenant's jobs together. */
   tenant?: string;
+  /** What that group had counted of other jobs before this one was in it. Absent: nobody knows. */
+  tenantCountedBefore?: Partial<Usage>;
+  /** v1: the group around `path` that counts the thread which starts the workload, too. */
+  launchGroup?: string;
   /** The job's directory before it was regrouped, as long as something of the job may be left in it. */
   formerly?: string;
   /** v2: the controllers to switch on for it in its base; they were off when the job was planned. */
@@ -41,6 +46,8 @@ export interface JobDirectory {
   threaded: boolean;
   /** In place: what its files held before. */
   heldBefore: HeldBefore[];
+  /** In place: what it had counted before the job began. Absent: nobody knows. */
+  countedBefore?: Partial<Usage>;
   /** Controllers usable in this directory. */
   controllers: CgroupController[];
 }
@@ -73,18 +80,22 @@ export function leaveThread(job: JobCgroup): Hindrance[] {
 }
 
 function moveThread(job: JobCgroup, target: (directory: JobDirectory) => string): Hindrance[] {
-  return job.directories.flatMap((directory) => {
-    if (directory.hierarchy.version === 2) return [];
-    const file = `${target(directory)}/tasks`;
-    try {
-      // "0" is the writing thread itself. Moving no other thread, the kernel needs no grace period: 0.08 ms instead of 7.
-      job.fs.write(file, "0");
-      return [];
-    } catch (error) {
-      const because = `${explain(error)} writing "0" to ${file}`;
-      return directory.controllers.map(({ name }) => ({ controller: name, because }));
-    }
-  });
+  return job.directories.flatMap((directory) =>
+    directory.hierarchy.version === 2 ? [] : moveOwnThread(job, directory, target(directory)),
+  );
+}
+
+/** v1 only. */
+export function moveOwnThread({ fs }: JobCgroup, { controllers }: JobDirectory, path: string): Hindrance[] {
+  const file = `${path}/tasks`;
+  try {
+    // "0" is the writing thread itself. Moving no other thread, the kernel needs no grace period: 0.08 ms instead of 7.
+    fs.write(file, "0");
+    return [];
+  } catch (error) {
+    const because = `${explain(error)} writing "0" to ${file}`;
+    return controllers.map(({ name }) => ({ controller: name, because }));
+  }
 }
 
 /** Applies every cgroup limit that was asked for. The outcomes are in the order of CGROUP_LIMITS. */
@@ -117,8 +128,10 @@ const NO_GROUP = "its cgroup was not placed in a group of its tenant: it is its 
 
 /** The group of a job's tenant, seen as a cgroup of its own. */
 export function tenantCgroupOf({ fs, directories, hindrances }: JobCgroup): JobCgroup {
-  const groups = directories.flatMap(({ formerly: _, tenant, ...directory }) =>
-    tenant === undefined ? [] : [{ ...directory, path: tenant }],
+  const groups = directories.flatMap(({ formerly: _, tenant, tenantCountedBefore, ...directory }) =>
+    tenant === undefined
+      ? []
+      : [{ ...directory, path: tenant, ...(tenantCountedBefore && { countedBefore: tenantCountedBefore }) }],
   );
   return { fs, directories: groups, hindrances };
 }
@@ -181,7 +194,28 @@ function whyMissing(job: JobCgroup, limit: string): string {
   return hindrance?.because ?? `no cgroup controller for it is mounted (${names.join(" or ")})`;
 }
 
-/** What the job has used since its cgroup was made. */
+/**
+ * Remembers what a cgroup had counted that is not the job's alone, once: its owner's when the job begins in it, and the group
+ * of its tenant. To be called before limits are written: what happens from then on happens under them. Returns whether
+ * there was anything to remember.
+ */
+export function rememberCounted(job: JobCgroup, { isFirst = true } = {}): boolean {
+  let isNew = false;
+  for (const directory of job.directories) {
+    const { placedAs, countedBefore, tenant, tenantCountedBefore } = directory;
+    if (placedAs === "in-place" && countedBefore === undefined && isFirst) {
+      directory.countedBefore = readCounted(job, directory);
+      isNew = true;
+    }
+    if (tenant !== undefined && tenantCountedBefore === undefined) {
+      directory.tenantCountedBefore = readCounted(job, { ...directory, path: tenant });
+      isNew = true;
+    }
+  }
+  return isNew;
+}
+
+/** What the job has used since it began. */
 export function readUsage(job: JobCgroup): Usage {
   const usage = readUsageOf(job, job.directories);
   const former = readFormerUsage(job);
@@ -199,11 +233,29 @@ export function readFormerUsage(job: JobCgroup): Usage | undefined {
 function readUsageOf(job: JobCgroup, directories: JobDirectory[]): Usage {
   const usage = { ...UNKNOWN_USAGE };
   for (const directory of directories) {
-    for (const controller of measuringControllers(directory)) {
-      Object.assign(usage, controller.usage(asDirectory(job, directory)));
-    }
+    const counted = readCounted(job, directory);
+    const { placedAs, countedBefore } = directory;
+    const isShared = placedAs === "in-place" || countedBefore !== undefined;
+    Object.assign(usage, isShared ? sinceBegin(directory, counted) : counted);
   }
   return usage;
+}
+
+/** Everything that a cgroup has counted since it was made. */
+function readCounted(job: JobCgroup, directory: JobDirectory): Partial<Usage> {
+  const counted: Partial<Usage> = {};
+  for (const controller of measuringControllers(directory)) {
+    Object.assign(counted, controller.usage(asDirectory(job, directory)));
+  }
+  return counted;
+}
+
+/** A job that an earlier ffrtmp began in place has nothing to compare with: what it used is not known. */
+function sinceBegin({ countedBefore }: JobDirectory, counted: Partial<Usage>): Partial<Usage> {
+  if (countedBefore === undefined) return {};
+  const since = usageSince({ ...UNKNOWN_USAGE, ...countedBefore }, { ...UNKNOWN_USAGE, ...counted });
+  const fields = Object.keys(counted) as (keyof Usage)[];
+  return Object.fromEntries(fields.map((field) => [field, since[field]]));
 }
 
 function measuringControllers({

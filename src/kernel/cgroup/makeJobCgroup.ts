@@ -2,6 +2,7 @@ import { dirname } from "node:path";
 import { errnoOf } from "../host.ts";
 import type { Limits } from "../limits.ts";
 import type { CgroupFs } from "./cgroupFs.ts";
+import type { Usage } from "./controller.ts";
 import { controllersOf } from "./controllers.ts";
 import { restoreHeld } from "./heldBefore.ts";
 import type { JobCgroup, JobDirectory } from "./jobCgroup.ts";
@@ -69,11 +70,14 @@ export function completeJobCgroup(job: JobCgroup): void {
   job.directories = [...there, ...missing.directories];
 }
 
-/** Switches on again what somebody has switched off that these limits need, and adds what there is to switch off later. */
-export function giveAgain({ fs, directories, hindrances }: JobCgroup, limits: Limits): void {
-  for (const directory of directories) {
+/**
+ * Switches on again what somebody has switched off that these limits need, and adds what there is to switch off later.
+ * Returns what has begun to be counted anew by it.
+ */
+export function giveAgain({ fs, directories, hindrances }: JobCgroup, limits: Limits): (keyof Usage)[] {
+  return directories.flatMap((directory) => {
     const { hierarchy, path, enabledAbove } = directory;
-    if (hierarchy.version === 1) continue;
+    if (hierarchy.version === 1) return [];
     const known = controllersOf(hierarchy);
     const asked = known.filter((controller) => isAskedFor(controller, limits)).map(({ name }) => name);
     const { enabled, refusals } = enableAbove(fs, listDisabledAbove(fs, hierarchy, path, asked));
@@ -87,8 +91,11 @@ export function giveAgain({ fs, directories, hindrances }: JobCgroup, limits: Li
       noted.push(...level.controllers.filter((name) => !noted.includes(name)));
     }
     const given = readWords(fs, `${path}/cgroup.controllers`);
+    const before = directory.controllers;
     directory.controllers = known.filter(({ name }) => given.includes(name));
-  }
+    const regained = directory.controllers.filter((controller) => !before.includes(controller));
+    return regained.flatMap(({ forgets = [] }) => forgets);
+  });
 }
 
 /** Levels stay in their order, from the top down. */
@@ -127,11 +134,12 @@ export class GroupInUse extends Error {
 
 function makeDirectory(job: JobCgroup, directory: JobDirectory): void {
   const { fs } = job;
-  const { path, origin, tenant } = directory;
+  const { path, origin, tenant, launchGroup } = directory;
   if (tenant !== undefined) {
     makeInTenant(job, directory, tenant);
     return;
   }
+  if (launchGroup !== undefined) makeAnew(job, launchGroup);
   makeAnew(job, path);
   prepare(fs, directory, path, origin);
 }
@@ -172,7 +180,7 @@ function makeAnew({ fs, directories }: JobCgroup, path: string): void {
   if (makeIfMissing(fs, path)) return;
   // Left by a governor that died before its workload joined. Made anew, so that no old limit stays in it;
   // but first every hierarchy is looked at: the workload may have joined another one.
-  for (const directory of directories) refuseOccupied(fs, directory.path);
+  for (const { launchGroup, path } of directories) refuseOccupied(fs, launchGroup ?? path);
   removeTree(fs, path);
   fs.mkdir(path);
 }
@@ -261,12 +269,14 @@ function hinder(job: JobCgroup, { controllers }: JobDirectory, because: string):
  */
 export function removeJobCgroup(job: JobCgroup): string[] {
   return job.directories.flatMap((directory) => {
-    const { path, placedAs, origin, tenant, formerly, enabled, enabledAbove, heldBefore } = directory;
+    const { path, placedAs, origin, tenant, launchGroup, formerly } = directory;
+    const { enabled, enabledAbove, heldBefore } = directory;
     if (placedAs === "in-place") {
       if (restoreHeld(job.fs, path, heldBefore).length > 0) return [path];
     } else {
       if (formerly !== undefined && !removeFormer(job.fs, formerly, origin)) return [formerly];
       if (!removeDirectory(job.fs, path)) return [path];
+      if (launchGroup !== undefined && !removeDirectory(job.fs, launchGroup)) return [launchGroup];
       if (tenant !== undefined) removeTenantGroup(job.fs, tenant);
       disableControllers(job.fs, baseOf(directory), enabled, path);
     }
@@ -289,9 +299,10 @@ function baseOf({ path, placedAs, origin }: JobDirectory): string {
 }
 
 /** A directory that was just made, with the tenant's group where nobody else is in that. */
-function removeOwn(fs: CgroupFs, { path, placedAs, tenant }: JobDirectory): void {
+function removeOwn(fs: CgroupFs, { path, placedAs, tenant, launchGroup }: JobDirectory): void {
   if (placedAs === "in-place") return;
   fs.rmdir(path);
+  if (launchGroup !== undefined) fs.rmdir(launchGroup);
   if (tenant !== undefined) removeTenantGroup(fs, tenant);
 }
 

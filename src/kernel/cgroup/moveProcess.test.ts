@@ -195,8 +195,8 @@ for (const [name, make] of [
   });
 }
 
-test("a stranger whose parent is gone goes to where the process was that had its pid", () => {
-  const fake = fakeV2();
+/** Moves a process whose pid goes to a stranger without a parent meanwhile; `then` comes with the stranger. */
+function moveWhilePidIsReused(fake: FakeCgroups, then = () => {}): MoveOutcome {
   fake.fs.mkdir("/sys/fs/cgroup/from");
   fake.fs.mkdir("/sys/fs/cgroup/job");
   fake.addProcess(4026, "/from");
@@ -204,27 +204,21 @@ test("a stranger whose parent is gone goes to where the process was that had its
   using host = fakeHost(fake, stats);
   const act = host.during(() => {
     stats[4026] = { ppid: 900, startTicks: 101 };
+    then();
   });
   const [hierarchy] = fake.hierarchies as [Hierarchy];
-  const move = { hierarchy, from: "/sys/fs/cgroup/from", to: "/sys/fs/cgroup/job" };
-  expect(moveProcess(act, 4026, 100, move)).toBe("gone");
+  return moveProcess(act, 4026, 100, { hierarchy, from: "/sys/fs/cgroup/from", to: "/sys/fs/cgroup/job" });
+}
+
+test("a stranger whose parent is gone goes to where the process was that had its pid", () => {
+  const fake = fakeV2();
+  expect(moveWhilePidIsReused(fake)).toBe("gone");
   expect(fake.membership(4026).get("")).toBe("/from");
 });
 
 test("a stranger that cannot be put back is told of", () => {
   const fake = fakeV2();
-  fake.fs.mkdir("/sys/fs/cgroup/from");
-  fake.fs.mkdir("/sys/fs/cgroup/job");
-  fake.addProcess(4026, "/from");
-  const stats = { 4026: { ppid: 1, startTicks: 100 } };
-  using host = fakeHost(fake, stats);
-  const act = host.during(() => {
-    stats[4026] = { ppid: 900, startTicks: 101 };
-    fake.setAccess("denied", "/sys/fs/cgroup/from");
-  });
-  const [hierarchy] = fake.hierarchies as [Hierarchy];
-  const move = { hierarchy, from: "/sys/fs/cgroup/from", to: "/sys/fs/cgroup/job" };
-  expect(moveProcess(act, 4026, 100, move)).toEqual({
+  expect(moveWhilePidIsReused(fake, () => fake.setAccess("denied", "/sys/fs/cgroup/from"))).toEqual({
     refusal:
       "its pid went to another process during the move, which could not be put back: " +
       'EACCES (no right to) writing "4026" to /sys/fs/cgroup/from/cgroup.procs',

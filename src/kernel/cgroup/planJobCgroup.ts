@@ -142,8 +142,8 @@ function spotOf(
 
 /** What is enough to find a job's cgroup again: JSON in the ledger. */
 export interface StoredDirectory
-  extends Pick<JobDirectory, "path" | "origin" | "tenant" | "formerly" | "enabled">,
-    Partial<Pick<JobDirectory, "enabledAbove" | "heldBefore">> {
+  extends Pick<JobDirectory, "path" | "origin" | "tenant" | "launchGroup" | "formerly" | "enabled">,
+    Partial<Pick<JobDirectory, "enabledAbove" | "heldBefore" | "countedBefore" | "tenantCountedBefore">> {
   /** `Hierarchy.key`. */
   hierarchy: string;
   placedAs?: Exclude<PlacedAs, "child">;
@@ -151,18 +151,21 @@ export interface StoredDirectory
 
 export function storeJobCgroup(job: JobCgroup): StoredDirectory[] {
   return job.directories.map((directory) => {
-    const { hierarchy, path, origin, tenant, formerly, enabled, placedAs, enabledAbove, heldBefore } =
-      directory;
+    const { hierarchy, path, origin, tenant, launchGroup, formerly, enabled, placedAs } = directory;
+    const { enabledAbove, heldBefore, countedBefore, tenantCountedBefore } = directory;
     return {
       hierarchy: hierarchy.key,
       path,
       origin,
       ...(tenant === undefined ? {} : { tenant }),
+      ...(launchGroup === undefined ? {} : { launchGroup }),
       ...(formerly === undefined ? {} : { formerly }),
       enabled,
       ...(placedAs === "child" ? {} : { placedAs }),
       ...(enabledAbove.length === 0 ? {} : { enabledAbove }),
       ...(heldBefore.length === 0 ? {} : { heldBefore: structuredClone(heldBefore) }),
+      ...(countedBefore === undefined ? {} : { countedBefore }),
+      ...(tenantCountedBefore === undefined ? {} : { tenantCountedBefore }),
     };
   });
 }
@@ -175,10 +178,12 @@ export function restoreJobCgroup(
 ): JobCgroup {
   const directories = stored.flatMap((entry): JobDirectory[] => {
     const { hierarchy: key, placedAs = "child", enabledAbove = [], heldBefore = [], ...directory } = entry;
-    const { path, tenant, formerly } = directory;
+    const { path, tenant, launchGroup, formerly } = directory;
     const hierarchy = hierarchies.find((candidate) => candidate.key === key);
-    // A tenant's group without the job's directory in it is what a governor left that died in between.
-    const isLeft = [path, tenant, formerly].some((each) => each !== undefined && fs.exists(each));
+    // A group without the job's directory in it is what a governor left that died in between.
+    const isLeft = [path, tenant, launchGroup, formerly].some(
+      (each) => each !== undefined && fs.exists(each),
+    );
     if (!hierarchy || !isLeft) return [];
     const known = controllersOf(hierarchy);
     const usable = hierarchy.version === 1 ? undefined : readWords(fs, `${path}/cgroup.controllers`);

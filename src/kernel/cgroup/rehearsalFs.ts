@@ -44,4 +44,6 @@ export class RehearsalFs implements CgroupFs {
   children(path: string): string[] {
     return this.#under.children(path);
   }
+
+  watch(): undefined {}
 }

@@ -159,7 +159,7 @@ export function cpusetBindsAnew(): boolean {
 }
 
 /** Whether processes live in a cgroup or below it. What cannot be read counts as populated. */
-function isPopulated(fs: CgroupFs, path: string): boolean {
+export function isPopulated(fs: CgroupFs, path: string): boolean {
   try {
     // populated 1
     return !/^populated 0$/m.test(fs.read(`${path}/cgroup.events`));

@@ -32,9 +32,10 @@ async function endedProcess(): Promise<{ identity: WatchedProcess; pidfd: number
   return { identity: { pid: child.pid, startTicks: stat.startTicks }, pidfd };
 }
 
-async function firstOf(told: ProcessEvent[]): Promise<ProcessEvent | undefined> {
-  while (told.length === 0) await Bun.sleep(5);
-  return told[0];
+async function exitOf(told: ProcessEvent[]): Promise<ProcessEvent | undefined> {
+  const exit = (): ProcessEvent | undefined => told.find(({ kind }) => kind === "exit");
+  while (exit() === undefined) await Bun.sleep(5);
+  return exit();
 }
 
 test("the connector's status counts when the pidfd has none", async () => {
@@ -43,7 +44,7 @@ test("the connector's status counts when the pidfd has none", async () => {
   watches.add(identity, pidfd);
   watches.noteReady(1);
   watches.noteExit(identity.pid, 0x300);
-  expect(await firstOf(told)).toEqual({
+  expect(await exitOf(told)).toEqual({
     kind: "exit",
     ...identity,
     waitStatus: 0x300,
@@ -57,7 +58,7 @@ test("the connector's status counts when it was told before the watch", async ()
   watches.noteExit(identity.pid, 0x300);
   watches.add(identity, pidfd);
   watches.noteReady(1);
-  expect(await firstOf(told)).toMatchObject({ waitStatus: 0x300, evidence: "proc-event" });
+  expect(await exitOf(told)).toMatchObject({ waitStatus: 0x300, evidence: "proc-event" });
 });
 
 test("a first thread's status that other threads contradict is not the process's", async () => {
@@ -67,7 +68,7 @@ test("a first thread's status that other threads contradict is not the process's
   watches.noteExit(identity.pid, 0);
   watches.noteReady(1);
   watches.noteThreadExit(identity.pid, 0x500);
-  expect(await firstOf(told)).toMatchObject({
+  expect(await exitOf(told)).toMatchObject({
     waitStatus: null,
     because: expect.stringContaining("its threads ended with different statuses"),
   });
@@ -80,7 +81,7 @@ test("a status that was told before events were lost is not relied on", async ()
   watches.noteExit(identity.pid, 0);
   watches.noteLoss();
   watches.noteReady(1);
-  expect(await firstOf(told)).toMatchObject({
+  expect(await exitOf(told)).toMatchObject({
     waitStatus: null,
     because: expect.stringContaining("the kernel dropped the event that told it"),
   });
@@ -93,7 +94,7 @@ test("the first thread's end before another thread's exec is not the process's",
   watches.noteExit(identity.pid, 9);
   watches.noteExec(identity.pid);
   watches.noteReady(1);
-  expect(await firstOf(told)).toMatchObject({ waitStatus: null });
+  expect(await exitOf(told)).toMatchObject({ waitStatus: null });
 });
 
 test("an exit is told once, however many signs of it come", async () => {
@@ -105,6 +106,16 @@ test("an exit is told once, however many signs of it come", async () => {
   watches.noteLoss();
   await Bun.sleep(150);
   expect(told).toEqual([{ kind: "exit", ...identity, waitStatus: 0x100, evidence: "pidfd" }]);
+});
+
+test("that a process is over is told once and at once, though how it ended is not known yet", async () => {
+  const { told, watches } = oldKernel();
+  const { identity, pidfd } = await endedProcess();
+  watches.add(identity, pidfd);
+  for (let sign = 0; sign < 3; sign++) watches.noteReady(1);
+  expect(told).toEqual([{ kind: "over", ...identity }]);
+  await exitOf(told);
+  expect(told.map(({ kind }) => kind)).toEqual(["over", "exit"]);
 });
 
 test("a readiness that belongs to a former watch is not this one's", async () => {
@@ -127,5 +138,5 @@ test("a process is looked at where its pidfd cannot report", async () => {
   const { identity, pidfd } = await endedProcess();
   watches.add(identity, pidfd);
   expect(told).toEqual([]);
-  expect(await firstOf(told)).toMatchObject(identity);
+  expect(await exitOf(told)).toMatchObject(identity);
 });

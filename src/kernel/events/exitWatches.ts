@@ -154,7 +154,9 @@ export class ExitWatches {
     if (watch.told === "nothing" && !watch.eventsLost) watch.told = this.#recentExits.of(watch.process.pid);
     const facts = judgeExit({ ...watch, record }, waitIsOver);
     if (facts === "wait") {
-      watch.deadline ??= setTimeout(() => this.#settle(watch, true), WAIT_FOR_EVIDENCE_MS);
+      if (watch.deadline !== undefined) return;
+      watch.deadline = setTimeout(() => this.#settle(watch, true), WAIT_FOR_EVIDENCE_MS);
+      emit({ kind: "over", ...watch.process });
       return;
     }
     this.#forget(watch);

@@ -58,6 +58,10 @@ export type ProcessEvent =
       pid: number;
       atMs: number | null;
     }
+  | ({
+      /** A watched process is over, and how it ended is not known yet: `exit` follows. */
+      kind: "over";
+    } & WatchedProcess)
   | ({ kind: "exit" } & WatchedProcess & ExitFacts)
   | {
       /**

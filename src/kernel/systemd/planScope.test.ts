@@ -113,3 +113,14 @@ test("limits are carried in the words of the bus", () => {
   expect(text).toContain("IOReadBandwidthMax a(st) 1 /dev/block/8:0 1000");
   expect(text).not.toContain("IOWriteBandwidthMax");
 });
+
+test("the scope may swap no more than the unit might", () => {
+  const fake = fakeV2();
+  const [hierarchy] = fake.hierarchies as [Hierarchy];
+  const unit = "/system.slice/nginx.service";
+  fake.fs.mkdir("/sys/fs/cgroup/system.slice");
+  fake.fs.mkdir(`/sys/fs/cgroup${unit}`);
+  const read = (path: string): string =>
+    path === `/sys/fs/cgroup${unit}/memory.swap.max` ? "0\n" : fake.fs.read(path);
+  expect(planScope({ ...fake.fs, read }, hierarchy, unit, UNIT, 0)).toMatchObject({ carriedSwapBytes: 0 });
+});

@@ -19,6 +19,3 @@ export function faultText(path: string, { line, column, key, text, message }: Po
   const place = `${path}:${line}:${column}: ${key === "" ? "" : `${key}: `}`;
   return `${place}${text === "" ? "" : `${text} `}${message}`;
 }
-
-/** A value that does not do; the message continues a sentence that begins with the value. */
-export class ValueFault extends Error {}

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { compileNamePattern } from "../namePattern.ts";
 import { compileDirectoryPattern, compilePathPattern, compilePattern, PatternFault } from "../pattern.ts";
 import { compileTenant, TenantFault } from "../tenant.ts";
-import { ValueFault } from "./fault.ts";
+import { ValueFault } from "../values.ts";
 
 /** Single values of the file, each with what it is for people and for editors. */
 

@@ -38,6 +38,7 @@ export const cpu: CgroupController = {
     };
   },
   inherited: ["cpu.max"],
+  forgets: ["throttledUsec"],
   usage(directory) {
     // The usage lines are there in every cgroup; the throttling lines only where the controller is on.
     const counters = readCounters(directory, "cpu.stat");

@@ -35,6 +35,7 @@ export const io: CgroupController = {
     return ioMax.length === 0 ? {} : { ioMax };
   },
   inherited: ["io.max"],
+  forgets: ["ioReadBytes", "ioWriteBytes"],
   usage(directory) {
     const text = readKnob(directory, "io.stat");
     if (text === undefined) return { ioReadBytes: null, ioWriteBytes: null };

@@ -26,6 +26,7 @@ export const memory: CgroupController = {
     };
   },
   inherited: ["memory.high", "memory.max"],
+  forgets: ["memoryPeakBytes", "memoryMaxHits", "oomKills"],
   usage(directory) {
     // memory.events counts what happens below too. A process that ran into a limit which the workload itself set below
     // did not run into ours: that is told by memory.events.local, from 5.2.

@@ -1,0 +1,35 @@
+import { bold, example, prose, tagged } from "./roff.ts";
+
+/** What stands below a heading of a document in docs/, up to the next one; throws where there is none. */
+export function sectionOf(document: string, heading: string): string {
+  const [, section] = document.split(`\n## ${heading}\n`);
+  if (section === undefined)
+    throw new Error(`there is no section "${heading}", and a manual is made from it`);
+  return section.split("\n## ")[0] as string;
+}
+
+/** Paragraphs, numbered lists and blocks of code, for man(7). Throws for what else a document may hold. */
+export function markdownLines(text: string): string[] {
+  return text.split(/^```\w*\n/m).flatMap((part, index) => {
+    if (index % 2 === 1) return example(part.trimEnd());
+    const blocks = part.split(/\n{2,}/).map((block) => block.trim());
+    return blocks.filter((block) => block !== "").flatMap(blockLines);
+  });
+}
+
+function blockLines(block: string): string[] {
+  if (/^([|#<>-]|\*\*.*\*\*$)/.test(block)) throw new Error(`no manual can be made from this yet:\n${block}`);
+  const items = block.split(/^\d+\. /m);
+  if (items.length === 1) return [".PP", inline(block)];
+  return items.slice(1).flatMap((item, index) => tagged(`${index + 1}.`, inline(item)));
+}
+
+function inline(text: string): string {
+  const parts = text
+    .trim()
+    .replaceAll(/\s*\n\s*/g, " ")
+    .split("`");
+  return parts
+    .map((part, index) => (index % 2 === 1 ? bold(part) : prose(part.replaceAll("**", ""))))
+    .join("");
+}

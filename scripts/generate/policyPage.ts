@@ -1,0 +1,79 @@
+import { readFileSync } from "node:fs";
+import { type DescribedKey, describeKeys } from "../../src/policy/file/schema.ts";
+import { SPELLINGS } from "../../src/policy/spellings.ts";
+import type { ManRelease } from "./manPages.ts";
+import { markdownLines, sectionOf } from "./markdownText.ts";
+import { bold, page, prose, quoted, tagged } from "./roff.ts";
+import { spellingEntries } from "./spellingEntries.ts";
+
+const DOCUMENT = "docs/policy.md";
+
+/** Where keys may stand, and what is said before they are listed. */
+const SECTIONS: [heading: string, path: PropertyKey[], text: string][] = [
+  ["THE FILE", [], ""],
+  [
+    "FILTERS",
+    ["filters"],
+    "In filters, and for one command in commands.NAME.filters. An empty list restricts nothing.",
+  ],
+  ["COMMANDS", ["commands", ""], "In commands, below the name of a command."],
+  ["RULES", ["rules", 0], "In each item of the list rules."],
+  ["MATCHES", ["rules", 0, "match"], "In a rule's match. Each may be a list, of which one is enough."],
+  [
+    "LIMITS",
+    ["default_limits"],
+    "In default_limits, commands.NAME.limits and a rule's limits. The totals of a tenant, in tenants below its name, are the same ones without nice, ionice and oom_score_adj.",
+  ],
+];
+
+/** The manual of the policy file: its keys by the schema, the rest by docs/policy.md. */
+export function policyPage({ version, date }: ManRelease): string {
+  const document = readFileSync(DOCUMENT, "utf8");
+  const fromDocument = (heading: string): string[] => markdownLines(sectionOf(document, heading));
+  const introduction = document.split("\n## ")[0]?.replace(/^# .*\n/, "") ?? "";
+  const keys = SECTIONS.map(([heading, path, text]): [string, string[]] => [
+    heading,
+    [...(text === "" ? [] : [".PP", prose(text)]), ...describeKeys(path).flatMap(keyEntry)],
+  ]);
+  return page(
+    [quoted("FFRTMP-POLICY"), "5", quoted(date), quoted(`ffrtmp ${version}`), quoted("File Formats")],
+    [
+      ["NAME", ["ffrtmp-policy \\- which processes ffrtmp governs, and under which limits"]],
+      ["SYNOPSIS", [bold("/etc/ffrtmp/policy.yaml")]],
+      ["DESCRIPTION", markdownLines(introduction)],
+      ["HOW A PROCESS IS JUDGED", fromDocument("How a process is judged")],
+      ...keys,
+      ["VALUES", spellingEntries(SPELLINGS.map(({ value }) => value))],
+      ["PATTERNS", fromDocument("Patterns")],
+      ["TENANTS", fromDocument("Tenants")],
+      ["WHAT CAN BE TRUSTED", fromDocument("What can be trusted")],
+      ["EXAMPLES", ["A live edge", "A batch box", "Many tenants"].flatMap(fromDocument)],
+      [
+        "FILES",
+        [
+          ...tagged(bold("/etc/ffrtmp/policy.yaml"), "the policy of ffrtmp\\-watch.service"),
+          ...tagged(
+            bold("/usr/share/ffrtmp/policy.schema.json"),
+            "the same keys for editors, as JSON Schema",
+          ),
+        ],
+      ],
+      [
+        "SEE ALSO",
+        ['.BR "ffrtmp\\-policy" (1),', '.BR "ffrtmp\\-watch" (1),', '.BR "ffrtmp" (1),', '.BR "cgroups" (7)'],
+      ],
+    ],
+  );
+}
+
+function keyEntry({ key, meaning, right, must }: DescribedKey): string[] {
+  const value = right.join("; ");
+  const texts = meaning === undefined ? [sentence(value)] : [sentence(meaning)];
+  if (meaning !== undefined && value !== "") texts.push(`Value: ${value}.`);
+  if (must) texts.push("It may not be left out.");
+  return tagged(bold(key), prose(texts.join(" ")));
+}
+
+function sentence(text: string): string {
+  return `${text[0]?.toUpperCase()}${text.slice(1)}.`;
+}

@@ -1,0 +1,68 @@
+import { Database } from "bun:sqlite";
+import { describe, expect, it } from "bun:test";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { someJob } from "../../test/fixtures/jobs.ts";
+import { useLedgers } from "../../test/fixtures/ledgers.ts";
+
+const { freshDirectory, open } = useLedgers();
+
+describe("a ledger file", () => {
+  it("that is damaged while it is open is set aside whole, and a new one begun", () => {
+    const { ledger, path, told } = open();
+    ledger.begin(someJob());
+    for (const name of readdirSync(join(path, "..")))
+      writeFileSync(join(path, "..", name), "damage ".repeat(2000));
+    const { ledger: next, told: toldNext } = open(join(path, "../.."));
+    expect(toldNext[0]).toMatch(/is damaged \(.*it was set aside as \S+ledger\.db\.damaged-\d{4}-/);
+    expect(next.openJobs()).toEqual([]);
+    next.begin(someJob());
+    expect(told).toEqual([]);
+    const aside = readdirSync(join(path, "..")).find((name) => /\.damaged-[^/]*Z$/.test(name)) as string;
+    expect(readFileSync(join(path, "..", aside), "utf8")).toStartWith("damage damage");
+  });
+
+  it("of a newer schema, or of another program, stays as it is to the byte", () => {
+    for (const [sql, reason] of [
+      [
+        "PRAGMA user_version = 77; CREATE TABLE jobs (a)",
+        /^its schema is version 77, and this ffrtmp knows versions up to \d+$/,
+      ],
+      ["CREATE TABLE accounts (a)", /^it is the database of something else$/],
+    ] as const) {
+      const directory = freshDirectory();
+      const path = join(directory, "state/ledger.db");
+      writeDatabase(path, sql);
+      const before = readFileSync(path, "base64");
+      const { ledger, told } = open(directory);
+      expect(ledger.unreadableBecause).toMatch(reason);
+      expect(told).toHaveLength(1);
+      ledger.begin(someJob());
+      ledger.close();
+      expect(readFileSync(path, "base64")).toBe(before);
+    }
+  });
+
+  it("is brought up to date once, however many open it at the same time", async () => {
+    const directory = freshDirectory();
+    const program = `
+      const { Ledger } = await import(${JSON.stringify(join(import.meta.dir, "ledger.ts"))});
+      const { someJob } = await import(${JSON.stringify(join(import.meta.dir, "../../test/fixtures/jobs.ts"))});
+      const ledger = new Ledger(${JSON.stringify(join(directory, "state/ledger.db"))}, (text) => console.error(text));
+      ledger.begin(someJob({ jobId: "job-" + process.pid, pid: process.pid }));`;
+    const children = Array.from({ length: 6 }, () =>
+      Bun.spawn([process.execPath, "-e", program], { stdout: "ignore", stderr: "pipe" }),
+    );
+    for (const child of children) {
+      expect({ told: await child.stderr.text(), code: await child.exited }).toEqual({ told: "", code: 0 });
+    }
+    expect(open(directory).ledger.openJobs()).toHaveLength(6);
+  });
+});
+
+function writeDatabase(path: string, sql: string): void {
+  mkdirSync(dirname(path));
+  const db = new Database(path, { create: true });
+  db.run(sql);
+  db.close();
+}
