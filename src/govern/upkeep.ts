@@ -21,19 +21,25 @@ import type { Governor } from "./governor.ts";
 import { limitsInForce } from "./job.ts";
 import { identityOf } from "./repair.ts";
 
-/** How often a limit is put in force again within the period before it is left to whoever undoes it. */
-const MOST_REPEATS = 3;
-/** Long against a quarrel, short against a job: systemd undoes limits in place at each reload, and means none of them. */
-const PERIOD_MS = 3_600_000;
-
 const REAPPLIED = "reapplied";
+const GIVEN_AGAIN = "given_again";
 const LEFT_ALONE = "left_alone";
+
+/**
+ * How often within an hour a limit is put back before it is left for an hour. Who writes another value means it, and there
+ * is to be no quarrel. A controller that is gone with its limit is nobody's word about the limit: systemd takes it from
+ * every unit of a slice when a unit there ends that needed it.
+ */
+const MOST_AN_HOUR = { [REAPPLIED]: 3, [GIVEN_AGAIN]: 60 };
+const HOUR_MS = 3_600_000;
+
+type Repair = keyof typeof MOST_AN_HOUR;
 
 /** What was found to be undone by somebody else, and what was done about it. Also the detail of the ledger's event. */
 export interface UpkeepFinding {
   /** `membership`: processes were moved out of the job's cgroup. */
   what: LimitName | `tenant's ${LimitName}` | "membership";
-  did: typeof REAPPLIED | typeof LEFT_ALONE;
+  did: Repair | typeof LEFT_ALONE;
   wanted: string;
   /** What was there instead. */
   found: string;
@@ -41,8 +47,8 @@ export interface UpkeepFinding {
 
 /**
  * Compares what is on record as in force with what the kernel holds now, and puts back what somebody undid: an operator
- * who wrote to our cgroup, systemd that took a controller away, whoever moved a process out. Each limit three times an
- * hour, each time an event; the fourth time it is left as it is for an hour, the outcome says so, and it is told once.
+ * who wrote to our cgroup, systemd that took a controller away, whoever moved a process out. Each time is an event; where
+ * it is too often (`MOST_AN_HOUR`) the limit is left as it is for an hour, the outcome says so, and it is told once.
  *
  * `total` is what the job's tenant may use. Safe to call at any time for any job; does nothing for one that is not
  * running. Returns what is worth telling.
@@ -98,7 +104,9 @@ function keepLimits(
     return outcome && (isInForce(outcome) || memory.isForgiven(nameOf(limit, of), wanted));
   });
   if (lapsed.length === 0) return outcomes;
-  const mine = lapsed.filter(({ limit, wanted }) => !memory.isGivenUp(nameOf(limit, of), wanted));
+  const mine = lapsed.filter(
+    (lapse) => !memory.isGivenUp(repairOf(lapse), nameOf(lapse.limit, of), lapse.wanted),
+  );
   // Those alone: what was given up stays so when another limit is put back.
   const undone = pickLimits(
     limits,
@@ -113,7 +121,7 @@ function keepLimits(
     // The kernel holds the same as when it was first asked: nobody undid anything, it never took more.
     if (now.outcome === "partial" && now.actual === outcome.actual) return outcome;
     // One that was refused now is not looked at for a while.
-    const did = isInForce(now) ? REAPPLIED : LEFT_ALONE;
+    const did = isInForce(now) ? repairOf(lapse) : LEFT_ALONE;
     memory.note({ what: nameOf(lapse.limit, of), did, wanted: lapse.wanted, found: lapse.found });
     return now.outcome === "applied" && outcome.outcome === "partial"
       ? { ...outcome, ...now, outcome: "partial" }
@@ -143,18 +151,19 @@ function isInForce({ outcome }: LimitOutcome): boolean {
   return outcome === "applied" || outcome === "partial";
 }
 
+function repairOf({ isControllerGone }: LapsedLimit): Repair {
+  return isControllerGone ? GIVEN_AGAIN : REAPPLIED;
+}
+
 function nameOf(limit: LimitName, of: LimitOutcome["of"]): UpkeepFinding["what"] {
   return of === "tenant" ? `tenant's ${limit}` : limit;
 }
 
-function leaveAlone(
-  outcome: LimitOutcome,
-  { limit, wanted, found }: LapsedLimit,
-  memory: Memory,
-): LimitOutcome {
+function leaveAlone(outcome: LimitOutcome, lapse: LapsedLimit, memory: Memory): LimitOutcome {
+  const { limit, wanted, found } = lapse;
   const { of } = outcome;
   memory.note({ what: nameOf(limit, of), did: LEFT_ALONE, wanted, found });
-  const because = `somebody else set it to ${found}; it was put back ${MOST_REPEATS} times within an hour and is left alone for one now`;
+  const because = `somebody else set it to ${found}; it was put back ${MOST_AN_HOUR[repairOf(lapse)]} times within an hour and is left alone for one now`;
   const refused = refusedInstead(outcome, because);
   return { ...refused, actual: found };
 }
@@ -175,7 +184,7 @@ function keepMembers(
   }
   const wanted = cgroup.directories.map(({ path }) => path).join(", ");
   const found = [...new Set(strays.map(({ pid, because }) => `PID ${pid}: ${because}`))].join("; ");
-  if (memory.isGivenUp("membership", wanted)) {
+  if (memory.isGivenUp(REAPPLIED, "membership", wanted)) {
     memory.note({ what: "membership", did: LEFT_ALONE, wanted, found });
     return withdrawFromOutsiders(outcomes, cgroup, root.pid, strays);
   }
@@ -234,14 +243,16 @@ class Memory {
   }
 
   /** Counted for each wish by itself: what is asked for anew begins anew. */
-  isGivenUp(what: UpkeepFinding["what"], wanted: string): boolean {
-    return this.#count(REAPPLIED, what, wanted) >= MOST_REPEATS || this.#count(LEFT_ALONE, what, wanted) > 0;
+  isGivenUp(repair: Repair, what: UpkeepFinding["what"], wanted: string): boolean {
+    return (
+      this.#count(repair, what, wanted) >= MOST_AN_HOUR[repair] || this.#count(LEFT_ALONE, what, wanted) > 0
+    );
   }
 
   /** It was given up, and that is so long ago that whoever undid it may have meant nothing by it. */
   isForgiven(what: UpkeepFinding["what"], wanted: string): boolean {
     const wasGivenUp = this.#count(LEFT_ALONE, what, wanted, Number.POSITIVE_INFINITY) > 0;
-    return wasGivenUp && !this.isGivenUp(what, wanted);
+    return wasGivenUp && this.#count(LEFT_ALONE, what, wanted) === 0;
   }
 
   note(finding: UpkeepFinding): void {
@@ -255,7 +266,7 @@ class Memory {
     did: UpkeepFinding["did"],
     what: UpkeepFinding["what"],
     wanted: string,
-    withinMs: number = PERIOD_MS,
+    withinMs: number = HOUR_MS,
   ): number {
     // Asked only once something is found undone, which is seldom.
     this.#earlier ??= this.#governor.ledger

@@ -218,7 +218,7 @@ export class WatchDaemon {
     for (const job of this.#custodian.ownJobs()) {
       const total = job.tenant === null ? undefined : totalOf(policy, job.tenant);
       for (const { what, did, wanted, found } of upkeepJob(this.#governor, job, total)) {
-        const text = did === "reapplied" ? "put back" : "left alone for an hour";
+        const text = did === "left_alone" ? "left alone for an hour" : "put back";
         this.#log(`Job ${job.jobId}: somebody undid ${what} (wanted ${wanted}, found ${found}): ${text}`);
       }
     }

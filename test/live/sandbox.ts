@@ -180,6 +180,8 @@ export class Sandbox {
     await until("all processes of the test have ended", () =>
       [...this.#processes].every(([pid, startTicks]) => !isRunning(pid, startTicks)),
     );
+    // What was switched on for a job is known to its record alone.
+    if (this.cgroups().length > 0 && existsSync(this.state)) await this.run(["ps"]);
     for (const path of this.cgroups().reverse())
       await until(`${path} can be removed`, () => removeGroup(path));
     rmSync(this.directory, { recursive: true, force: true });

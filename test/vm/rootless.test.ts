@@ -40,7 +40,11 @@ function asUser(script: string, withManager = true): { code: number; stdout: str
   const options = withManager ? ["-p", "PAMName=login"] : [];
   const words = ["systemd-run", "--quiet", "--pipe", "--wait", "--collect", ...options, "--uid=ffuser"];
   if (withManager) Bun.spawnSync(["loginctl", "enable-linger", "ffuser"]);
-  clean.push(() => Bun.spawnSync(["loginctl", "disable-linger", "ffuser"]));
+  clean.push(() => {
+    Bun.spawnSync(["loginctl", "disable-linger", "ffuser"]);
+    // By itself it would go some seconds later, under the eyes of the next test.
+    Bun.spawnSync(["systemctl", "stop", "user-1000.slice"]);
+  });
   const child = Bun.spawnSync([...words, `--setenv=FFRTMP_STATE=${state}`, "sh", "-c", script]);
   return { code: child.exitCode, stdout: child.stdout.toString(), stderr: child.stderr.toString() };
 }

@@ -54,7 +54,8 @@ async function expectAllGoverned(watch: number): Promise<void> {
   for (const { pid, startTicks } of jobs) expect(isRunning(pid, startTicks)).toBe(true);
   const rows = await eventually("every job is observed by the daemon", async () => {
     const all: Row[] = await service.json("ps");
-    const observed = all.filter(({ observer_pid }) => observer_pid === watch);
+    // A job is on record before its limits are.
+    const observed = all.filter(({ observer_pid, limits }) => observer_pid === watch && limits.length > 0);
     return observed.length === jobs.length ? observed : undefined;
   });
   expect(rows.map(({ job_id }) => job_id).sort()).toEqual(jobs.map(jobIdOf).sort());

@@ -53,6 +53,7 @@ export class WatchService {
     for (const { user, unit } of this.#delegated) {
       await tryTo(...asUser(user), "systemctl", "--user", "stop", unit);
       await tryTo("loginctl", "disable-linger", user);
+      await tryTo("systemctl", "stop", "user-1000.slice");
     }
     await tryTo(INSTALLED, "ps");
     for (const path of [UNIT_PATH, DROP_INS, FLAGS_FILE, POLICY, INSTALLED, STATE])

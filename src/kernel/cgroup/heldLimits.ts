@@ -54,6 +54,8 @@ export interface LapsedLimit {
   wanted: string;
   /** As `wanted`; `max` where nothing holds it. */
   found: string;
+  /** The job's cgroup has lost the controller itself: nobody wrote another value. */
+  isControllerGone: boolean;
 }
 
 /** Those of the wanted limits that neither the job's own cgroup nor one above it holds now. */
@@ -71,7 +73,12 @@ export function listLapsed(job: JobCgroup, wanted: Limits): LapsedLimit[] {
     limit,
     wanted: wantedText(wanted, limit) as string,
     found: wantedText(effective, limit) ?? "max",
+    isControllerGone: isControllerGone(job, limit),
   }));
+}
+
+function isControllerGone({ directories }: JobCgroup, limit: CgroupLimitName): boolean {
+  return !directories.some(({ controllers }) => controllers.some(({ apply }) => apply[limit]));
 }
 
 function readAll(
