@@ -12,31 +12,37 @@ limitsTest("watch takes neither itself nor another ffrtmp, whatever the policy s
   copyFileSync(FFRTMP, own);
   const workload = box.program("sleep");
   const quiet = { stdout: "ignore", stderr: "ignore" } as const;
-  const other = { env: { FFRTMP_STATE: box.path("other-state") }, ...quiet };
-  const held = box.spawn(["sleep", "1000"]);
-  const inner = ["--", "sleep", "1000"];
-  const ffrtmps = [
-    box.spawn([own, "run", "--job-id", "near", ...inner], quiet),
-    box.spawn([own, "run", "--job-id", "far", ...inner], other),
-    box.spawn([own, "attach", "--pid", String(held.pid), "--job-id", "held"], quiet),
-  ];
-  for (const jobId of ["near", "held"]) box.adopt(await box.pidOf(jobId));
-  const log = box.path("watch.log");
-  const target = ["--target", basename(own), "--target", workload.name];
-  const daemon = box.spawn([own, "watch", ...target, "--scan-interval", "100ms"], {
-    stderr: openSync(log, "w"),
-  });
-  await until("it watches", () => readFileSync(log, "utf8").includes("Watching for"));
-  const late = box.spawn([own, "run", "--job-id", "late", ...inner], quiet);
-  box.adopt(await box.pidOf("late"));
-  // What is found after them shows that the daemon has looked.
-  const found = box.spawn([workload.path, "1000"]);
-  await until("the workload is found", () =>
-    readFileSync(log, "utf8").includes(`Attaching to PID ${found.pid} `),
-  );
+  const elsewhere = new Sandbox();
+  try {
+    const held = box.spawn(["sleep", "1000"]);
+    const inner = ["--", "sleep", "1000"];
+    const ffrtmps = [
+      box.spawn([own, "run", "--job-id", "near", ...inner], quiet),
+      elsewhere.spawn([own, "run", "--job-id", "far", ...inner], quiet),
+      box.spawn([own, "attach", "--pid", String(held.pid), "--job-id", "held"], quiet),
+    ];
+    for (const jobId of ["near", "held"]) box.adopt(await box.pidOf(jobId));
+    const log = box.path("watch.log");
+    const target = ["--target", basename(own), "--target", workload.name];
+    box.adopt(await elsewhere.pidOf("far"));
+    const daemon = box.spawn([own, "watch", ...target, "--scan-interval", "100ms"], {
+      stderr: openSync(log, "w"),
+    });
+    await until("it watches", () => readFileSync(log, "utf8").includes("Watching for"));
+    const late = box.spawn([own, "run", "--job-id", "late", ...inner], quiet);
+    box.adopt(await box.pidOf("late"));
+    // What is found after them shows that the daemon has looked.
+    const found = box.spawn([workload.path, "1000"]);
+    await until("the workload is found", () =>
+      readFileSync(log, "utf8").includes(`Attaching to PID ${found.pid} `),
+    );
 
-  for (const { pid } of [...ffrtmps, late, daemon]) expect(readProc(pid, "cgroup")).not.toContain("/ffrtmp-");
-  expect(readFileSync(log, "utf8").match(/Attaching to/g)).toHaveLength(1);
+    for (const { pid } of [...ffrtmps, late, daemon])
+      expect(readProc(pid, "cgroup")).not.toContain("/ffrtmp-");
+    expect(readFileSync(log, "utf8").match(/Attaching to/g)).toHaveLength(1);
+  } finally {
+    await elsewhere.close();
+  }
 });
 
 limitsTest("of two daemons with a state each one governs a process, and the other leaves it", async () => {
