@@ -82,7 +82,7 @@ make_root() {
     --customize-hook='mkdir -p "$1/data" "$1/work"' \
     --customize-hook='chroot "$1" systemctl enable systemd-networkd' \
     --customize-hook='chroot "$1" systemctl disable systemd-networkd-wait-online' \
-    --customize-hook='chroot "$1" systemctl mask apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer' \
+    --customize-hook='chroot "$1" systemctl mask apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer systemd-tmpfiles-clean.timer' \
     "$debian_suite" "$work/root" "$debian_mirror" \
     "deb $debian_mirror $debian_suite-updates main" "deb $debian_security $debian_suite-security main" \
     "deb $debian_mirror $debian_backports main"

@@ -128,11 +128,14 @@ function applyAgain(
   const forgotten = giveAgain(cgroup, limits);
   if (forgotten.length > 0) forget?.(forgotten);
   const inPlace = cgroup.directories.filter(({ placedAs }) => placedAs === "in-place");
-  for (const { path, heldBefore } of inPlace) {
-    rememberHeld(cgroupFs, path, limitFilesOf(limits), heldBefore);
-  }
+  const files = limitFilesOf(limits);
+  for (const { path, heldBefore } of inPlace) rememberHeld(cgroupFs, path, files, heldBefore);
   const outcomes = apply(cgroup, limits);
-  for (const { path, heldBefore } of inPlace) noteWritten(cgroupFs, path, heldBefore);
+  // Those files alone: what stands in another may be the owner's word of a moment ago.
+  for (const { path, heldBefore } of inPlace) {
+    const written = heldBefore.filter(({ file, after }) => files.includes(file) || after === null);
+    noteWritten(cgroupFs, path, written);
+  }
   return outcomes;
 }
 

@@ -31,7 +31,7 @@ const GOVERN_LITTLE = [
   {
     name: "cgroup trees that are mounted read-only",
     begin: onEveryTree("mount -o remount,bind,ro"),
-    because: /cpu\.max \(\S+ is mounted read-only here\)/,
+    because: /cpu\.max \(\/\S+ is mounted read-only here\)/,
   },
   {
     name: "no cgroup tree mounted at all",

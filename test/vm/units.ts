@@ -1,5 +1,5 @@
 import { afterEach } from "bun:test";
-import { readdirSync, readFileSync } from "node:fs";
+import { type Dirent, readdirSync, readFileSync } from "node:fs";
 import { until } from "../live/sandbox.ts";
 
 export interface Units {
@@ -71,7 +71,7 @@ export function systemctl(...words: string[]): void {
 export function snapshot(units: Iterable<string>): Record<string, string> {
   const found: Record<string, string> = {};
   const walk = (directory: string): void => {
-    for (const entry of readdirSync(directory, { withFileTypes: true })) {
+    for (const entry of listEntries(directory)) {
       const path = `${directory}/${entry.name}`;
       if (entry.isDirectory()) walk(path);
       else if (
@@ -83,6 +83,15 @@ export function snapshot(units: Iterable<string>): Record<string, string> {
   walk("/sys/fs/cgroup");
   for (const unit of units) found[unit] = properties(unit);
   return found;
+}
+
+/** Empty for a directory that systemd has cleared away just now. */
+function listEntries(directory: string): Dirent[] {
+  try {
+    return readdirSync(directory, { withFileTypes: true });
+  } catch {
+    return [];
+  }
 }
 
 /** Waits until all is as it was: systemd takes its own time to clear an empty scope away. Returns what is not. */

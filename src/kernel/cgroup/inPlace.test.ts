@@ -89,6 +89,9 @@ for (const choice of [FAKE_V2, REAL_V2]) {
       expect(listLapsed(job, { cpuWeight: 200 })).toEqual([]);
       limitFromOutside(machine, machine.origin, { cpuWeight: 300 });
       expect(listLapsed(job, { cpuWeight: 200 })).toMatchObject([{ limit: "cpu.weight", found: "300" }]);
+      machine.fs.write(`${baseOf(machine)}/cgroup.subtree_control`, "-cpu");
+      expect(listLapsed(job, { cpuWeight: 200 })).toEqual([]);
+      expect(listLapsed(job, { cpuWeight: 50 })).toMatchObject([{ limit: "cpu.weight" }]);
     });
 
     it("compares a later wish with the owner's values, and not with its own earlier ones", (machine) => {
