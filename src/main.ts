@@ -2,6 +2,7 @@ import { CommanderError } from "commander";
 import { runProgram } from "./cli/program.ts";
 import { faultOfStdout, printErr, printError } from "./cli/render/messages.ts";
 import { Refusal } from "./govern/refusal.ts";
+import { keepChildEnds } from "./sys/childEnds.ts";
 import { exitNow } from "./sys/exit.ts";
 
 /** `run` stands in for the command that it starts, so its own failures have a code that commands do not use. */
@@ -16,6 +17,7 @@ const isRun = process.argv[2] === "run";
 process.on("uncaughtException", (error) => exitNow(report(error)));
 process.on("unhandledRejection", (error) => exitNow(report(error)));
 
+keepChildEnds();
 exitNow(confirmOutput(await runProgram(process.argv).catch(report)));
 
 /** A table that a full disk has cut off must not look like the whole truth. */

@@ -10,6 +10,7 @@ import { readArguments, readOwner, readWorkingDirectory } from "../kernel/proc/t
 import type { JobRecord } from "../ledger/records.ts";
 import { closeFd } from "../sys/pidfd.ts";
 import { beginOnRecord, governedAlready, groupInUse } from "./begin.ts";
+import { claimProcess } from "./claim.ts";
 import { closeJob, endedUnknown } from "./close.ts";
 import { respectDisabled } from "./disabledControllers.ts";
 import type { Governor } from "./governor.ts";
@@ -33,6 +34,20 @@ export interface AttachedJob {
  * Throws Refusal, having changed nothing, when the process must not or cannot be governed.
  */
 export function attach(
+  governor: Governor,
+  pid: number,
+  mode: "attach" | "watch",
+  wishes: JobWishes,
+): AttachedJob {
+  const release = claimProcess(governor.host, pid);
+  try {
+    return attachClaimed(governor, pid, mode, wishes);
+  } finally {
+    release();
+  }
+}
+
+function attachClaimed(
   governor: Governor,
   pid: number,
   mode: "attach" | "watch",

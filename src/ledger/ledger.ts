@@ -157,6 +157,13 @@ export class Ledger {
     return this.#jobs(where, { bootId, launcherPid })[0];
   }
 
+  /** Whether this very process is an ffrtmp that waits for the end of a job. */
+  isObserver(bootId: string, pid: number, startTicks: number): boolean {
+    const where =
+      "state <> 'ended' AND boot_id = $bootId AND observer_pid = $pid AND observer_start_ticks = $startTicks";
+    return this.#jobs(where, { bootId, pid, startTicks }).length > 0;
+  }
+
   /** Whether an operator released this very process by `detach`, so that it is not to be taken again unasked. */
   wasDetached(bootId: string, pid: number, startTicks: number): boolean {
     const sql = `SELECT 1 FROM jobs JOIN results USING (key)

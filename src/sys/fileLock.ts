@@ -1,4 +1,4 @@
-import { openSync } from "node:fs";
+import { constants, openSync } from "node:fs";
 import { errnoName, syscall } from "./libc.ts";
 import { closeFd } from "./pidfd.ts";
 
@@ -11,9 +11,18 @@ const LOCK_NB = 4;
  * has it, or what the file system says.
  */
 export function lockFile(path: string): number | "held" | { refusal: string } {
+  return lock(path, constants.O_APPEND | constants.O_CREAT | constants.O_WRONLY);
+}
+
+/** The same for a directory, which must be there; its files are not concerned. */
+export function lockDirectory(path: string): number | "held" | { refusal: string } {
+  return lock(path, constants.O_RDONLY | constants.O_DIRECTORY);
+}
+
+function lock(path: string, flags: number): number | "held" | { refusal: string } {
   let fd: number;
   try {
-    fd = openSync(path, "a", 0o644);
+    fd = openSync(path, flags, 0o644);
   } catch (error) {
     return { refusal: error instanceof Error ? error.message : String(error) };
   }

@@ -58,7 +58,8 @@ test.skipIf(!hasExitRecord)("an exit code and a signal are read after the parent
 });
 
 test("a zombie has ended, and its code is not there before it is reaped", async () => {
-  const script = "sh -c 'read line <&3; exit 7' 3<&0 & echo $!; exec sleep 60";
+  // Descriptor 3 before the fork: what a shell starts in the background has /dev/null as its input.
+  const script = "exec 3<&0; sh -c 'read line <&3; exit 7' & echo $!; exec sleep 60";
   const parent = Bun.spawn(["sh", "-c", script], { stdin: "pipe", stdout: "pipe" });
   try {
     const { value } = await parent.stdout.getReader().read();

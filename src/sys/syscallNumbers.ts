@@ -42,6 +42,7 @@ const NUMBERS = {
   read: [0, 63],
   recvfrom: [45, 207],
   recvmsg: [47, 212],
+  rt_sigaction: [13, 134],
   rt_sigqueueinfo: [129, 138],
   rt_tgsigqueueinfo: [297, 240],
   seccomp: [317, 277],

@@ -3,6 +3,7 @@ import { isGovernedPath, type JobWishes } from "../govern/job.ts";
 import { readMembership } from "../kernel/cgroup/hierarchies.ts";
 import { isForbidden } from "../kernel/host.ts";
 import { hasEnded, readStat } from "../kernel/proc/stat.ts";
+import { runsSameFile } from "../kernel/proc/table.ts";
 import { type Decision, decide } from "../policy/decide.ts";
 import type { FactReader } from "../policy/liveFacts.ts";
 import { type Policy, totalOf } from "../policy/policy.ts";
@@ -55,6 +56,9 @@ function whyNotTaken(
   const membership = readMembership(host, pid);
   if (membership === "gone") return "it has ended";
   if ([...membership.values()].some(isGovernedPath)) return "it is governed already";
+  // By the record too: after an upgrade the wrappers of before run another file than we do.
+  if (runsSameFile(host, pid, "self") || ledger.isObserver(bootId, pid, startTicks))
+    return "it is an ffrtmp too";
   if (ledger.openJobOfProcess(bootId, pid, startTicks)) return "it is governed already";
   if (ledger.jobBeingStartedBy(bootId, ppid)) return "it is being started by ffrtmp run";
   if (ledger.wasDetached(bootId, pid, startTicks)) return "it was released by detach";

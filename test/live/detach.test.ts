@@ -1,13 +1,24 @@
 import { expect } from "bun:test";
-import { openSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { realHost } from "../../src/kernel/host.ts";
 import { listThreads, listTree } from "../../src/kernel/proc/table.ts";
 import { getIoprio } from "../../src/sys/ioprio.ts";
-import { isRunning, lacksLimits, testIf, until, useSandbox } from "./sandbox.ts";
+import {
+  FFRTMP,
+  isRunning,
+  lacksCommand,
+  lacksLimits,
+  lacksRoot,
+  readProc,
+  testIf,
+  until,
+  useSandbox,
+} from "./sandbox.ts";
 
 const sandbox = useSandbox();
 const limitsTest = testIf(lacksLimits());
 const anyTest = testIf(undefined);
+const userTest = testIf(lacksRoot() ?? lacksCommand("setpriv"));
 
 const LIMITS = ["--cpu-quota", "50", "--memory-limit", "300", "--memory-max", "400M", "--pids-max", "200"];
 const ATTRIBUTES = ["--nice", "5", "--ionice", "idle", "--oom-score-adj", "500"];
@@ -55,6 +66,39 @@ anyTest(
     expect(onlyKnown(snapshot(pid), before)).toEqual(before);
   },
 );
+
+userTest("what an ordinary user could not put back is refused, and not written", async () => {
+  const box = sandbox();
+  chmodSync(box.directory, 0o755);
+  const state = box.path("user-state");
+  mkdirSync(state);
+  chownSync(state, 65534, 65534);
+  const asUser = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"];
+  const options = { env: { FFRTMP_STATE: state } };
+  const { pid } = box.spawn([...asUser, "sleep", "1000"]);
+  await until("it sleeps", () => readProc(pid, "comm") === "sleep\n");
+  const before = snapshot(pid);
+  const flags = ["--pid", `${pid}`, "--job-id", "users", "--nice", "10", "--oom-score-adj", "500"];
+  const said = box.path("said");
+  const observer = box.spawn([...asUser, FFRTMP, "attach", ...flags], {
+    ...options,
+    stderr: openSync(said, "w"),
+  });
+  await until("it is governed", () => readFileSync(said, "utf8").includes(`governing PID ${pid} `));
+  const { limits } = JSON.parse((await box.run(["inspect", "users", "--json"], options)).stdout);
+  expect(limits).toMatchObject([
+    { limit: "nice", outcome: "refused", because: expect.stringContaining("needs root, so it is not done") },
+    { limit: "oom_score_adj", outcome: "applied" },
+  ]);
+  expect(snapshot(pid)[pid]?.nice).toBe(before[pid]?.nice as string);
+  expect(readProc(pid, "oom_score_adj")).toBe("500\n");
+
+  observer.kill("SIGINT");
+  await observer.exited;
+  const ended = box.spawn([...asUser, FFRTMP, "detach", "users"], options);
+  expect(await ended.exited).toBe(0);
+  expect(snapshot(pid)).toEqual(before);
+});
 
 anyTest("a value that somebody else has changed since is theirs, and detach leaves it", async () => {
   const { pid } = sandbox().spawn(["sleep", "1000"]);

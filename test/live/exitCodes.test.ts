@@ -1,6 +1,6 @@
 import { expect } from "bun:test";
 import { mkdirSync, writeFileSync } from "node:fs";
-import { testIf, useSandbox } from "./sandbox.ts";
+import { FFRTMP, lacksCommand, testIf, useSandbox } from "./sandbox.ts";
 
 const sandbox = useSandbox();
 const anyTest = testIf(undefined);
@@ -39,6 +39,39 @@ anyTest("run gives 137 for a command that somebody else kills", async () => {
   expect(await wrapper.exited).toBe(137);
   expect((await sandbox().json(["inspect", jobId])).result).toMatchObject({ signal: "SIGKILL" });
 });
+
+testIf(lacksCommand("perl"))(
+  "run knows how its command ended when its own parent ignores SIGCHLD",
+  async () => {
+    // What is ignored stays so over exec, and a process that ignores SIGCHLD has no children to wait for.
+    const ignoring = ["perl", "-e", "$SIG{CHLD} = 'IGNORE'; exec @ARGV", FFRTMP];
+    for (const [script, code] of [
+      ["exit 42", 42],
+      ["kill -SEGV $$", 139],
+    ] as const) {
+      const wrapper = sandbox().spawn([...ignoring, "run", "--job-id", "orphaned", "--", "sh", "-c", script]);
+      expect(await wrapper.exited).toBe(code);
+      expect((await sandbox().json(["inspect", "orphaned"])).result).toMatchObject({
+        exit_code: code === 42 ? 42 : null,
+        exit_evidence: "parent",
+        platform_sla_compliant: true,
+      });
+    }
+    const background = sandbox().spawn([
+      ...ignoring,
+      "run",
+      "-d",
+      "--job-id",
+      "left",
+      "--",
+      "sh",
+      "-c",
+      "exit 7",
+    ]);
+    expect(await background.exited).toBe(0);
+    expect(await sandbox().resultOf("left")).toMatchObject({ exit_code: 7, exit_evidence: "parent" });
+  },
+);
 
 anyTest(
   "run gives 127 for a command that is not there, and 126 for one that cannot be executed",

@@ -1,4 +1,4 @@
-import { openSync, readFileSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
+import { copyFileSync, openSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { eventually, hierarchyOf, isRunning, readProc, type Sandbox, until } from "./sandbox.ts";
 
@@ -67,7 +67,7 @@ export class PolicyBox {
   /** A shell under a name that nothing else on this machine has, and the path to start it by. */
   shell(word: string): string {
     const path = this.sandbox.path(`${word}-${this.sandbox.tag}`);
-    symlinkSync("/bin/sh", path);
+    copyFileSync("/bin/sh", path);
     return path;
   }
 

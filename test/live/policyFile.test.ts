@@ -9,7 +9,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { expectMessage, expectNothingDone, runScript } from "./badInput.ts";
-import { lacksCommand, lacksLimits, lacksRoot, testIf, useSandbox } from "./sandbox.ts";
+import { FFRTMP, lacksCommand, lacksLimits, lacksRoot, testIf, useSandbox } from "./sandbox.ts";
 
 const sandbox = useSandbox();
 
@@ -126,6 +126,21 @@ testIf(undefined)("policy check --json tells the faults to programs", async () =
     ],
     warnings: [],
   });
+});
+
+testIf(lacksCommand("strace"))("a file that is written to while it is read is not used", async () => {
+  const file = sandbox().path("policy.yaml");
+  writeFileSync(file, "{}\n");
+  // Each read of it takes a tenth of a second; in between the file gets another time, and nothing else.
+  const slow = ["strace", "-f", "-qq", "-o", "/dev/null", "-P", file, "-e", "inject=read:delay_enter=100000"];
+  const check = sandbox().spawn([...slow, FFRTMP, "policy", "check", file]);
+  const said = new Response(check.stderr as ReadableStream).text();
+  while (check.exitCode === null && check.signalCode === null) {
+    writeFileSync(file, "{}\n", { flag: "r+" });
+    await Bun.sleep(5);
+  }
+  expect(await said).toContain("was written to while it was being read: try again");
+  expect(check.exitCode).toBe(2);
 });
 
 testIf(undefined)("a file that is replaced while it is read is read whole, or not at all", async () => {

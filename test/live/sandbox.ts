@@ -1,6 +1,6 @@
 import { Database } from "bun:sqlite";
 import { afterEach, beforeAll, setDefaultTimeout, test } from "bun:test";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync, symlinkSync } from "node:fs";
+import { copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { type Hierarchy, readHierarchies } from "../../src/kernel/cgroup/hierarchies.ts";
@@ -149,13 +149,16 @@ export class Sandbox {
     }
   }
 
-  /** A program under a name that nothing else on this machine has, for `watch` to find it and nothing else. */
+  /**
+   * A program under a name that nothing else on this machine has, for `watch` to find it and nothing else. It is a
+   * copy: a process goes by the name of its executable too, and a link to ffmpeg would be an ffmpeg to any other daemon.
+   */
   program(command: string): { name: string; path: string } {
     const name = `${command.slice(0, 6)}-${this.tag}`;
     const path = this.path(name);
     const original = Bun.which(command);
     if (original === null) throw new Error(`no ${command} in PATH`);
-    if (!existsSync(path)) symlinkSync(original, path);
+    if (!existsSync(path)) copyFileSync(original, path);
     return { name, path };
   }
 

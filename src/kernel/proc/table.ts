@@ -39,6 +39,16 @@ export function readExecutable(host: Host, pid: number): string | undefined {
   return readLink(host, `${pid}/exe`)?.replace(/ \(deleted\)$/, "");
 }
 
+/** Whether two processes run the same executable file. False where either may not be read. Source: /proc/PID/exe. */
+export function runsSameFile({ procRoot }: Host, pid: number, other: number | "self"): boolean {
+  try {
+    const [a, b] = [pid, other].map((each) => statSync(`${procRoot}/${each}/exe`));
+    return a?.dev === b?.dev && a?.ino === b?.ino;
+  } catch {
+    return false;
+  }
+}
+
 export function readWorkingDirectory(host: Host, pid: number): string | undefined {
   return readLink(host, `${pid}/cwd`);
 }
