@@ -24,8 +24,8 @@ if scripts/check.sh; then passed=1; else failed=1; fi
 output=$(mktemp)
 trap 'rm -f "$output"' EXIT
 
-# count PATTERN: the sum of what its group matches in the output
-count() { sed -n "s/$1/\1/p" "$output" | awk '{ sum += $1 } END { print sum + 0 }'; }
+# count PATTERN [GROUP]: the sum of what its group matches in the output
+count() { sed -n "s/$1/\\${2-1}/p" "$output" | awk '{ sum += $1 } END { print sum + 0 }'; }
 
 # add_counts STATUS PASSED FAILED SKIPPED
 add_counts() {
@@ -47,7 +47,8 @@ if $with_vm; then
     not_tried+=$'\n'"not tried: tests in virtual machines: $(tail -n 1 "$output")"
     skipped=$((skipped + 1))
   else
-    add_counts "$status" "$(count '^kernel .*: \([0-9]*\) passed.*')" "$(count '^kernel .* \([0-9]*\) failed.*')" "$(count '^kernel .* \([0-9]*\) skipped.*')"
+    line='^kernel [0-9.]*: \([0-9]*\) passed, \([0-9]*\) failed, \([0-9]*\) skipped.*'
+    add_counts "$status" "$(count "$line" 1)" "$(count "$line" 2)" "$(count "$line" 3)"
     not_tried+=$'\n'$(grep -E '^kernel [^:]*: not (tried|compared)' "$output" | sort -u)
   fi
 else
