@@ -3,14 +3,14 @@
 # What the tests need of node_modules: the runtime is in the image, the checkers stay outside.
 left_out=(bun typescript @typescript @biomejs knip bun-types @types @oxc-parser @oxc-resolver oxc-parser oxc-resolver .bin .cache)
 
-# push_worktree KERNEL: the files of this worktree, as they are now, with dist/ffrtmp, to /work
+# push_worktree KERNEL: the files of this worktree, as they are now, with dist/ffrtmp and the packages that are there, to /work
 push_worktree() {
   local kernel=$1 excludes=() name
   [ -x dist/ffrtmp ] || fail "dist/ffrtmp is not built: node_modules/.bin/bun scripts/build.ts"
   for name in "${left_out[@]}"; do excludes+=("--exclude=node_modules/$name"); done
   {
     git ls-files -z --cached --others --exclude-standard
-    printf '%s\0' dist/ffrtmp node_modules
+    printf '%s\0' dist/ffrtmp dist/vm node_modules
   } | tar -c --null --ignore-failed-read "${excludes[@]}" -T - 2>/dev/null |
     ssh_machine "$kernel" root "rm -rf /work/src /work/test && tar -C /work -x --no-same-owner && mkdir -p /work/node_modules/.bin && ln -sf /usr/local/bin/bun /work/node_modules/.bin/bun"
 }
@@ -27,6 +27,8 @@ default_tests() {
 # from, the last of each counts
 test_kernels() {
   local status=0 kernel
+  [ -x dist/ffrtmp ] || fail "dist/ffrtmp is not built: node_modules/.bin/bun scripts/build.ts"
+  node_modules/.bin/bun scripts/vm/debs.ts dist/vm || return 1
   # shellcheck disable=SC2064 # the kernels of now
   trap "for kernel in ${kernels[*]}; do stop_machine \$kernel; done" EXIT
   for kernel in "${kernels[@]}"; do

@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { buildDeb } from "../../scripts/release/deb.ts";
@@ -46,9 +46,7 @@ export function releasedFile(ending: string): string {
 export function uncompressedDeb(revision: string): string {
   const directory = mkdtempSync(join(tmpdir(), "ffrtmp-deb-"));
   const platform = PLATFORMS.find(({ debian }) => debian === "amd64") as Platform;
-  // Where there is no git either.
-  const release = readRelease(Math.floor(statSync(FFRTMP).mtimeMs / 1000));
-  return buildDeb(release, platform, {
+  return buildDeb(readRelease(), platform, {
     executable: FFRTMP,
     revision,
     compression: "none",

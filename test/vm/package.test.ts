@@ -1,8 +1,7 @@
-import { afterAll, beforeAll, expect, setDefaultTimeout } from "bun:test";
-import { existsSync, readFileSync, rmSync } from "node:fs";
-import { dirname } from "node:path";
+import { afterAll, expect, setDefaultTimeout } from "bun:test";
+import { existsSync, readFileSync } from "node:fs";
+import { resolve } from "node:path";
 import { isRunning, until } from "../live/sandbox.ts";
-import { uncompressedDeb } from "../packaging/builtRelease.ts";
 import { vmTest } from "./insideVm.ts";
 import { WatchService, type Workload } from "./watchService.ts";
 
@@ -15,19 +14,16 @@ const TRANSCODE = [
 ];
 const service = new WatchService();
 const jobs: Workload[] = [];
-const debs: string[] = [];
+/** Made outside, by scripts/vm/debs.ts: that takes minutes under emulation. */
+const DEBS = resolve(import.meta.dir, "../../dist/vm");
 /** Cgroups of each job before anything of ours was there. */
 const atFirst: string[] = [];
 
 // Tests of one machine's life, in their order: installed, upgraded, removed, purged.
 if (process.env["FFRTMP_VM"] !== undefined) {
-  beforeAll(() => {
-    debs.push(uncompressedDeb("1"), uncompressedDeb("2"));
-  });
   afterAll(() => {
     for (const { unit } of jobs) Bun.spawnSync(["systemctl", "stop", unit]);
     Bun.spawnSync(["dpkg", "--purge", "ffrtmp"]);
-    for (const deb of debs) rmSync(dirname(deb), { recursive: true });
   });
 }
 
@@ -35,7 +31,7 @@ vmTest("installing the package starts the daemon, which finds what runs already"
   for (let index = 0; index < JOBS; index++)
     jobs.push(await service.workload(`package-${index}`, "ffuser", TRANSCODE));
   atFirst.push(...jobs.map(cgroupOf));
-  dpkg("--install", debs[0] as string);
+  dpkg("--install", `${DEBS}/1.deb`);
   expect(await service.property("ActiveState")).toBe("active");
   expect(await service.property("UnitFileState")).toBe("enabled");
   await untilAllAreObservedBy(await service.mainPid());
@@ -45,7 +41,7 @@ vmTest("an upgrade restarts the daemon, and every job goes on, governed", async 
   run("ffrtmp", "run", "-d", "--job-id", "background", "--cpu-quota", "50", "--", "sleep", "1000");
   const background = await service.json("inspect", "background");
   const before = { daemon: await service.mainPid(), groups: [...jobs.map(cgroupOf), cgroupOf(background)] };
-  dpkg("--install", debs[1] as string);
+  dpkg("--install", `${DEBS}/2.deb`);
   const daemon = await service.anotherThan(before.daemon);
   expect(readFileSync(`/proc/${daemon}/maps`, "utf8")).not.toContain("/usr/bin/ffrtmp (deleted)");
   await untilAllAreObservedBy(daemon);
