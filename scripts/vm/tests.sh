@@ -15,10 +15,11 @@ push_worktree() {
     ssh_machine "$kernel" root "rm -rf /work/src /work/test && tar -C /work -x --no-same-owner && mkdir -p /work/node_modules/.bin && ln -sf /usr/local/bin/bun /work/node_modules/.bin/bun"
 }
 
-# default_tests KERNEL: everything, but of the newest what no older one can show: ends that nobody saw, told by a pidfd.
+# default_tests KERNEL: everything, but of the newest what no older one can show (ends that nobody saw, told by a pidfd),
+# with the tests that go before it.
 default_tests() {
   case $1 in
-    6.17) echo test/vm/service.test.ts test/vm/rootless.test.ts ;;
+    6.17) echo -t 'the.service.starts|transcodes.of.two|what.ends.while|ordinary.user' test/vm/service.test.ts test/vm/rootless.test.ts ;;
     *) echo test/vm src/kernel/cgroup test/live/container.test.ts ;;
   esac
 }
