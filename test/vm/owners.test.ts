@@ -16,6 +16,10 @@ const MIB = 1024 ** 2;
 /** Burns a core: what it gets is what holds it. */
 const LOOP = "exec perl -e '1 while 1'";
 
+/** Looser than what holds: nothing of it may come true. */
+const LOOSER = ["--cpu-quota", "90", "--memory-max", "900M", "--cpu-weight", "500"];
+const TIGHTER = ["--cpu-quota", "20"];
+
 /** Who a process belongs to, how to start one there, and which placements are refused for it. */
 const OWNERS: Record<string, { start(): Promise<number>; refused: string[] }> = {
   service: {
@@ -51,11 +55,8 @@ for (const [owner, { start, refused }] of Object.entries(OWNERS)) {
         const pid = await start();
         const before = snapshot(units.names);
         const held = effective(pid);
-        // Looser than what holds: nothing of it may come true.
-        for (const flags of [
-          ["--cpu-quota", "90", "--memory-max", "900M", "--cpu-weight", "500"],
-          ["--cpu-quota", "20"],
-        ]) {
+        // What auto chooses is one of the others, which are tried with both.
+        for (const flags of placement === "auto" ? [LOOSER] : [LOOSER, TIGHTER]) {
           const jobId = `${placement}-${flags[1]}`;
           const args = [
             "attach",
