@@ -11,6 +11,8 @@
 #   vm.sh stop [--kernel K]            end it; nothing of it is kept
 #
 # K is 6.1 (the default), 6.12 or 6.17, U is root (the default) or ffuser. Each worktree has machines of its own.
+# FFRTMP_VM_MEMORY_MB (2048) and FFRTMP_VM_APPEND, words for the kernel, such as systemd.unified_cgroup_hierarchy=0 for a
+# hybrid of both cgroup versions, hold for machines that are started.
 # Exit code 77: no machine can be had here; the reason is printed.
 set -u
 . "$(dirname "$0")/setup.sh"
