@@ -2,7 +2,7 @@ import { decide, explain } from "../src/policy/decide.ts";
 import type { ProcessFacts } from "../src/policy/facts.ts";
 import { loadPolicy } from "../src/policy/file/loadPolicy.ts";
 import type { Policy } from "../src/policy/policy.ts";
-import { factsOf } from "../test/fixtures/facts.ts";
+import { factsOf } from "../test/support/facts.ts";
 import { type Benchmark, progress } from "./lib/benchmark.ts";
 import { median } from "./lib/statistics.ts";
 import { markdownTable, target } from "./lib/table.ts";

@@ -1,11 +1,11 @@
 import { openGovernor } from "../src/cli/session.ts";
-import { ProcessScan } from "../src/kernel/events/processScan.ts";
-import { realHost } from "../src/kernel/host.ts";
-import { listPids } from "../src/kernel/proc/table.ts";
-import { FactReader } from "../src/policy/liveFacts.ts";
+import { judgeProcess } from "../src/daemon/judge.ts";
+import { ProcessScan } from "../src/linux/events/processScan.ts";
+import { realHost } from "../src/linux/host.ts";
+import { listPids } from "../src/linux/proc/table.ts";
 import { policyFromFlags } from "../src/policy/policyFromFlags.ts";
+import { FactReader } from "../src/policy/procFacts.ts";
 import { USUAL_TARGETS } from "../src/policy/targets.ts";
-import { judgeProcess } from "../src/watch/judge.ts";
 import { type Benchmark, progress } from "./lib/benchmark.ts";
 import { Crowd, countProcesses } from "./lib/crowd.ts";
 import { FfrtmpUnderTest } from "./lib/ffrtmp.ts";

@@ -39,7 +39,7 @@ const smallerParser: BunPlugin = {
 };
 
 await Bun.build({
-  entrypoints: ["src/main.ts", "src/kernel/events/epollWorker.ts", "src/kernel/cgroup/graceWorker.ts"],
+  entrypoints: ["src/main.ts", "src/linux/events/epollWorker.ts", "src/linux/cgroup/moveLock/worker.ts"],
   plugins: [smallerParser],
   format: "esm",
   minify: true,

@@ -1,47 +1,61 @@
 import { readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 
-/** Imports point one way: a folder may import from itself and from those below it in this list. */
-const FOLDERS = [
+/**
+ * The rooms of src/, from top to bottom. A file imports from its own room and from rooms further down. A file belongs to
+ * the longest entry that its path starts with, so `jobs` itself holds only what lies directly in that folder.
+ */
+const ROOMS = [
   "main.ts",
   "cli",
   "web",
   "fleet",
-  "watch",
-  "report",
-  "govern",
+  "daemon",
+  "diagnostics",
+  "jobs/start",
+  "jobs/attach",
+  "jobs/recovery",
+  "jobs/limits",
+  "jobs/exit",
+  "jobs/placement",
+  "jobs",
+  "policy/file",
   "policy",
   "ledger",
-  "kernel",
+  "jobs/model",
+  "linux/systemd",
+  "linux/events",
+  "linux/cgroup",
+  "linux/proc",
+  "linux",
+  "limits",
   "sys",
 ];
 
 const faults: string[] = [];
 for (const file of new Bun.Glob("src/**/*.ts").scanSync()) {
   if (file.endsWith(".test.ts")) continue;
-  for (const [, specifier = ""] of readFileSync(file, "utf8").matchAll(
-    /\b(?:from|import)\s*\(?\s*"([^"]+)"/g,
-  )) {
-    if (specifier === "bun:ffi" && folderOf(file) !== "sys") {
+  const source = readFileSync(file, "utf8");
+  for (const [, specifier = ""] of source.matchAll(/\b(?:from|import)\s*\(?\s*"([^"]+)"/g)) {
+    if (specifier === "bun:ffi" && roomOf(file) !== "sys") {
       faults.push(`${file} imports bun:ffi: only src/sys makes system calls`);
     }
     if (!specifier.startsWith(".")) continue;
     const imported = normalize(join(dirname(file), specifier));
     if (!imported.startsWith("src/")) continue;
-    const [from, to] = [rankOf(file), rankOf(imported)];
-    if (from < 0 || to < 0)
-      faults.push(`${from < 0 ? file : imported} lies in no folder that scripts/checkImports.ts knows`);
-    else if (to < from)
-      faults.push(`${file} imports ${imported}: ${folderOf(file)} is below ${folderOf(imported)}`);
+    const [from, to] = [roomOf(file), roomOf(imported)];
+    if (from === undefined || to === undefined)
+      faults.push(`${from === undefined ? file : imported} is in no room that scripts/checkImports.ts knows`);
+    else if (ROOMS.indexOf(to) < ROOMS.indexOf(from))
+      faults.push(`${file} imports ${imported}: ${from} is below ${to}`);
   }
 }
 for (const fault of faults) console.error(fault);
 process.exit(faults.length === 0 ? 0 : 1);
 
-function folderOf(file: string): string {
-  return file.split("/")[1] ?? "";
-}
-
-function rankOf(file: string): number {
-  return FOLDERS.indexOf(folderOf(file));
+function roomOf(file: string): string | undefined {
+  const path = file.slice("src/".length);
+  return ROOMS.filter((room) => path === room || path.startsWith(`${room}/`)).sort(
+    (a, b) => b.length - a.length,
+  )[0];
 }

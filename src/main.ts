@@ -1,7 +1,7 @@
 import { CommanderError } from "commander";
+import { faultOfStdout, printErr, printError } from "./cli/output/messages.ts";
 import { runProgram } from "./cli/program.ts";
-import { faultOfStdout, printErr, printError } from "./cli/render/messages.ts";
-import { Refusal } from "./govern/refusal.ts";
+import { Refusal } from "./jobs/errors.ts";
 import { keepChildEnds } from "./sys/childEnds.ts";
 import { exitNow } from "./sys/exit.ts";
 

@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
-import { directoryOf, readHierarchies, readMembership } from "../../src/kernel/cgroup/hierarchies.ts";
-import { realHost } from "../../src/kernel/host.ts";
+import { directoryOf, readHierarchies, readMembership } from "../../src/linux/cgroup/hierarchies.ts";
+import { realHost } from "../../src/linux/host.ts";
 
 const GOVERNED = ["cpu", "cpuacct", "memory", "blkio", "pids"];
 

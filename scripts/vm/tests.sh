@@ -20,7 +20,7 @@ push_worktree() {
 default_tests() {
   case $1 in
     6.17) echo -t 'the.service.starts|transcodes.of.two|what.ends.while|ordinary.user' test/vm/service.test.ts test/vm/rootless.test.ts ;;
-    *) echo test/vm src/kernel/cgroup test/live/container.test.ts ;;
+    *) echo test/vm src/linux/cgroup test/live/container.test.ts ;;
   esac
 }
 

@@ -1,12 +1,12 @@
 import { Command, Option } from "commander";
 import { version } from "../../package.json";
-import type { EventChoice } from "../kernel/events/bestEvents.ts";
+import type { EventChoice } from "../linux/events/bestEvents.ts";
 import { SCAN_INTERVAL } from "../policy/limitValues.ts";
 import { parseScanInterval } from "../policy/values.ts";
-import { addJobOptions, addPlacementOption, addStateOption } from "./jobOptions.ts";
-import { addLimitOptions } from "./limitOptions.ts";
-import { printErr, printOut } from "./render/messages.ts";
-import { optionValue, parseCommandName, parsePid, size, wholeNumber } from "./values.ts";
+import { addJobOptions, addPlacementOption, addStateOption } from "./options/jobOptions.ts";
+import { addLimitOptions } from "./options/limitOptions.ts";
+import { optionValue, parseCommandName, parsePid, size, wholeNumber } from "./options/optionValue.ts";
+import { printErr, printOut } from "./output/messages.ts";
 
 const USUAL_EVENT_BUFFER_BYTES = 8 * 1024 * 1024;
 const LEAST_EVENT_BUFFER_BYTES = 4096;
@@ -34,18 +34,18 @@ const COMMANDS: Record<string, CommandDefinition> = {
         .option("-d, --detach", "print the job id and return; output goes to a file, see: ffrtmp logs JOB")
         .addOption(new Option("--report-start <fd>").hideHelp().argParser(wholeNumber(3, 1023)))
         .passThroughOptions(),
-    load: async () => (await import("./run.ts")).run,
+    load: async () => (await import("./commands/run.ts")).run,
   },
   attach: {
     description: "govern a running process and its descendants, observe until it ends",
     define: (command) =>
       addPlacementOption(addJobOptions(command)).requiredOption("-p, --pid <pid>", "the process", parsePid),
-    load: async () => (await import("./attach.ts")).attach,
+    load: async () => (await import("./commands/attach.ts")).attach,
   },
   detach: {
     description: "release a job: everything is put back as it was, nothing of ours stays",
     define: (command) => addStateOption(command).argument("<job>", "job id"),
-    load: async () => (await import("./detach.ts")).detach,
+    load: async () => (await import("./commands/detach.ts")).detach,
   },
   watch: {
     description: "find workloads, govern and observe them, for ever",
@@ -83,7 +83,7 @@ const COMMANDS: Record<string, CommandDefinition> = {
         .option("--dry-run", "say what would be governed, touch nothing")
         .addOption(new Option("--enable-state", "always on; accepted for those who switch").hideHelp())
         .addOption(new Option("--enable-retry", "always on; accepted for those who switch").hideHelp()),
-    load: async () => (await import("./watch.ts")).watch,
+    load: async () => (await import("./commands/watch.ts")).watch,
   },
   limits: {
     description: "change the limits of a living job by hand, and take that back",
@@ -92,13 +92,13 @@ const COMMANDS: Record<string, CommandDefinition> = {
         description: "set limits of a job; they hold against its policy until they are reset",
         define: (command) =>
           addStateOption(addLimitOptions(command)).argument("<job>", "job id").option("--json", "print JSON"),
-        load: async () => (await import("./limits.ts")).setLimits,
+        load: async () => (await import("./commands/limits.ts")).setLimits,
       },
       reset: {
         description: "take back all that was set by hand",
         define: (command) =>
           addStateOption(command).argument("<job>", "job id").option("--json", "print JSON"),
-        load: async () => (await import("./limits.ts")).resetLimits,
+        load: async () => (await import("./commands/limits.ts")).resetLimits,
       },
     },
   },
@@ -108,18 +108,18 @@ const COMMANDS: Record<string, CommandDefinition> = {
       addStateOption(command)
         .option("--daemon", "the watch instead: which events it was told, which were lost")
         .option("--json", "print JSON"),
-    load: async () => (await import("./ps.ts")).ps,
+    load: async () => (await import("./commands/ps.ts")).ps,
   },
   inspect: {
     description: "all of one job",
     define: (command) => addStateOption(command).argument("<job>", "job id").option("--json", "print JSON"),
-    load: async () => (await import("./inspect.ts")).inspect,
+    load: async () => (await import("./commands/inspect.ts")).inspect,
   },
   logs: {
     description: "what a job started with run --detach wrote",
     define: (command) =>
       addStateOption(command).argument("<job>", "job id").option("-f, --follow", "go on until the job ends"),
-    load: async () => (await import("./logs.ts")).logs,
+    load: async () => (await import("./commands/logs.ts")).logs,
   },
   history: {
     description: "what ended how",
@@ -127,7 +127,7 @@ const COMMANDS: Record<string, CommandDefinition> = {
       addStateOption(command)
         .option("-n, --limit <n>", "how many, latest first", wholeNumber(1, 1_000_000), 50)
         .option("--json", "print JSON"),
-    load: async () => (await import("./history.ts")).history,
+    load: async () => (await import("./commands/history.ts")).history,
   },
   policy: {
     description: "check a policy file, explain what it makes of a process",
@@ -138,7 +138,7 @@ const COMMANDS: Record<string, CommandDefinition> = {
           command
             .argument("[file]", "the policy file (default: /etc/ffrtmp/policy.yaml)")
             .option("--json", "print JSON"),
-        load: async () => (await import("./policyCheck.ts")).checkPolicy,
+        load: async () => (await import("./commands/policyCheck.ts")).checkPolicy,
       },
       explain: {
         description: "which rule matches a process, why the others do not, and what would be written where",
@@ -148,14 +148,14 @@ const COMMANDS: Record<string, CommandDefinition> = {
             .option("--all", "every process, one line each")
             .option("--watch-config <file>", "the policy file (default: /etc/ffrtmp/policy.yaml)")
             .option("--json", "print JSON"),
-        load: async () => (await import("./policyExplain.ts")).explainPolicy,
+        load: async () => (await import("./commands/policyExplain.ts")).explainPolicy,
       },
     },
   },
   doctor: {
     description: "what this machine allows, and what each missing thing costs",
     define: (command) => addStateOption(command).option("--json", "print JSON"),
-    load: async () => (await import("./doctor.ts")).doctor,
+    load: async () => (await import("./commands/doctor.ts")).doctor,
   },
 };
 

@@ -1,12 +1,12 @@
-import { createGovernor, type Governor } from "../govern/governor.ts";
-import { Refusal } from "../govern/refusal.ts";
-import { repairJob } from "../govern/repair.ts";
-import { realHost } from "../kernel/host.ts";
+import { createGovernor, type Governor } from "../jobs/context.ts";
+import { Refusal } from "../jobs/errors.ts";
+import { repairJob } from "../jobs/recovery/recover.ts";
 import { Ledger } from "../ledger/ledger.ts";
 import { locateState } from "../ledger/location.ts";
 import type { JobRecord } from "../ledger/records.ts";
-import type { StateFlags } from "./jobOptions.ts";
-import { warn } from "./render/messages.ts";
+import { realHost } from "../linux/host.ts";
+import type { StateFlags } from "./options/jobOptions.ts";
+import { warn } from "./output/messages.ts";
 
 /** Opens the ledger and looks at the machine: what every command begins with. */
 export function openGovernor(flags: StateFlags): Governor {

@@ -1,5 +1,5 @@
 import { giveUpSignals } from "../sys/seccomp.ts";
-import { warn } from "./render/messages.ts";
+import { warn } from "./output/messages.ts";
 
 /** What ends an observer, and never a workload. */
 const ENDING_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;

@@ -2,8 +2,8 @@ import { Database } from "bun:sqlite";
 import { describe, expect, it } from "bun:test";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { someJob } from "../../test/fixtures/jobs.ts";
-import { useLedgers } from "../../test/fixtures/ledgers.ts";
+import { someJob } from "../../test/support/jobs.ts";
+import { useLedgers } from "../../test/support/ledgers.ts";
 
 const { freshDirectory, open } = useLedgers();
 
@@ -47,7 +47,7 @@ describe("a ledger file", () => {
     const directory = freshDirectory();
     const program = `
       const { Ledger } = await import(${JSON.stringify(join(import.meta.dir, "ledger.ts"))});
-      const { someJob } = await import(${JSON.stringify(join(import.meta.dir, "../../test/fixtures/jobs.ts"))});
+      const { someJob } = await import(${JSON.stringify(join(import.meta.dir, "../../test/support/jobs.ts"))});
       const ledger = new Ledger(${JSON.stringify(join(directory, "state/ledger.db"))}, (text) => console.error(text));
       ledger.begin(someJob({ jobId: "job-" + process.pid, pid: process.pid }));`;
     const children = Array.from({ length: 6 }, () =>

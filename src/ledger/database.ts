@@ -1,7 +1,7 @@
 import { Database, SQLiteError } from "bun:sqlite";
 import { accessSync, constants, existsSync, mkdirSync, renameSync, statSync } from "node:fs";
 import { dirname } from "node:path";
-import { explain } from "../kernel/cgroup/knob.ts";
+import { explain } from "../linux/cgroup/file.ts";
 import { ForeignDatabase, isCurrent, migrate, NewerSchema, refuseOthers } from "./migrations.ts";
 
 /** How long another ffrtmp's lock is waited for. */

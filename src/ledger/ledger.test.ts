@@ -1,6 +1,6 @@
 import { describe, expect, it } from "bun:test";
-import { someJob, someResult } from "../../test/fixtures/jobs.ts";
-import { useLedgers } from "../../test/fixtures/ledgers.ts";
+import { someJob, someResult } from "../../test/support/jobs.ts";
+import { useLedgers } from "../../test/support/ledgers.ts";
 import { JobConflict, RELEASED_BY_POLICY } from "./ledger.ts";
 
 const { open } = useLedgers();

@@ -1,5 +1,5 @@
 import { basename, dirname } from "node:path";
-import { type FileWatch, watchPath } from "../kernel/fileWatch.ts";
+import { type FileWatch, watchPath } from "../linux/fileWatch.ts";
 
 /**
  * Calls back soon after anybody, this process included, has written to a ledger file. Returns `undefined` where the

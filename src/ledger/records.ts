@@ -1,7 +1,7 @@
-import { UNKNOWN_USAGE, type Usage } from "../kernel/cgroup/controller.ts";
-import type { StoredDirectory } from "../kernel/cgroup/planJobCgroup.ts";
-import type { ExitEvidence as ObserverEvidence } from "../kernel/events/processEvents.ts";
-import type { LimitOutcome, Limits } from "../kernel/limits.ts";
+import type { LimitOutcome, Limits } from "../limits/limits.ts";
+import { UNKNOWN_USAGE, type Usage } from "../linux/cgroup/controller.ts";
+import type { StoredDirectory } from "../linux/cgroup/planJobCgroup.ts";
+import type { ExitEvidence as ObserverEvidence } from "../linux/events/processEvents.ts";
 
 /** How a job came under governance. */
 export type JobMode = "run" | "attach" | "watch";

@@ -1,7 +1,7 @@
 import { Database } from "bun:sqlite";
 import { describe, expect, it } from "bun:test";
-import { someJob, someResult } from "../../test/fixtures/jobs.ts";
-import { useLedgers } from "../../test/fixtures/ledgers.ts";
+import { someJob, someResult } from "../../test/support/jobs.ts";
+import { useLedgers } from "../../test/support/ledgers.ts";
 
 const { open } = useLedgers();
 

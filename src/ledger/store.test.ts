@@ -2,8 +2,8 @@ import { Database } from "bun:sqlite";
 import { describe, expect, it } from "bun:test";
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { someJob, someResult } from "../../test/fixtures/jobs.ts";
-import { type Opened, useLedgers } from "../../test/fixtures/ledgers.ts";
+import { someJob, someResult } from "../../test/support/jobs.ts";
+import { type Opened, useLedgers } from "../../test/support/ledgers.ts";
 import { JobConflict } from "./ledger.ts";
 
 const { freshDirectory, open } = useLedgers();

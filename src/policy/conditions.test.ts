@@ -1,4 +1,4 @@
-import { SH, testDecisions } from "../../test/fixtures/decisions.ts";
+import { SH, testDecisions } from "../../test/support/decisions.ts";
 
 /** A rule with this match, and one that ignores all that it does not take. */
 const only = (match: string): string =>

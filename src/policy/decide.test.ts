@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { factsOf } from "../../test/fixtures/facts.ts";
+import { factsOf } from "../../test/support/facts.ts";
 import { decide, explain } from "./decide.ts";
 import { loadPolicy } from "./file/loadPolicy.ts";
 import { overrideByFlags, policyFromFlags } from "./policyFromFlags.ts";

@@ -1,5 +1,5 @@
-import type { Placement } from "../kernel/cgroup/placement.ts";
-import type { Limits } from "../kernel/limits.ts";
+import type { Limits } from "../limits/limits.ts";
+import type { Placement } from "../linux/cgroup/placement.ts";
 import type { Condition } from "./conditions.ts";
 import type { ProcessFacts } from "./facts.ts";
 import { bestName, type NamePattern } from "./namePattern.ts";

@@ -1,4 +1,4 @@
-import { testDecisions } from "../../test/fixtures/decisions.ts";
+import { testDecisions } from "../../test/support/decisions.ts";
 
 testDecisions("filters", [
   {

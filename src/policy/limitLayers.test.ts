@@ -1,4 +1,4 @@
-import { CORE, testDecisions } from "../../test/fixtures/decisions.ts";
+import { CORE, testDecisions } from "../../test/support/decisions.ts";
 
 testDecisions("limits of a policy", [
   {

@@ -1,4 +1,4 @@
-import type { Limits } from "../kernel/limits.ts";
+import type { Limits } from "../limits/limits.ts";
 import { commandIs } from "./conditions.ts";
 import { exactName } from "./namePattern.ts";
 import type { Policy } from "./policy.ts";

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
-import { load, NO_TARGET, SH, testDecisions } from "../../test/fixtures/decisions.ts";
-import { factsOf } from "../../test/fixtures/facts.ts";
+import { load, NO_TARGET, SH, testDecisions } from "../../test/support/decisions.ts";
+import { factsOf } from "../../test/support/facts.ts";
 import { explain } from "./decide.ts";
 
 testDecisions("rules", [

@@ -1,4 +1,4 @@
-import { NO_TARGET, SH, testDecisions } from "../../test/fixtures/decisions.ts";
+import { NO_TARGET, SH, testDecisions } from "../../test/support/decisions.ts";
 
 testDecisions("target commands", [
   {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "bun:test";
 import fc from "fast-check";
-import { factsOf } from "../../test/fixtures/facts.ts";
+import { factsOf } from "../../test/support/facts.ts";
 import { compileTenant, TenantFault, tenantPathName } from "./tenant.ts";
 
 describe("compileTenant()", () => {

@@ -1,5 +1,5 @@
-import { parseCpuList } from "../kernel/cgroup/cpuList.ts";
-import { type CpuMax, IO_RATES, type IoMax, type IoPriority } from "../kernel/limits.ts";
+import { type CpuMax, IO_RATES, type IoMax, type IoPriority } from "../limits/limits.ts";
+import { parseCpuList } from "../linux/cgroup/cpuList.ts";
 
 /** Parsers of single values, for options and policy files alike. They throw ValueFault. */
 

@@ -1,5 +1,5 @@
 import { expect } from "bun:test";
-import { lacksCommand, testIf } from "../live/sandbox.ts";
+import { lacksCommand, testIf } from "../support/sandbox.ts";
 import { describeRound, playRound } from "./round.ts";
 
 const ROUNDS = 8;

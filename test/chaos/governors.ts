@@ -1,8 +1,8 @@
 import { mkdirSync, openSync, readdirSync, readFileSync } from "node:fs";
-import { realHost } from "../../src/kernel/host.ts";
-import { readStat } from "../../src/kernel/proc/stat.ts";
-import { listPids } from "../../src/kernel/proc/table.ts";
-import { FFRTMP, isRunning, type Sandbox } from "../live/sandbox.ts";
+import { realHost } from "../../src/linux/host.ts";
+import { readStat } from "../../src/linux/proc/stat.ts";
+import { listPids } from "../../src/linux/proc/table.ts";
+import { FFRTMP, isRunning, type Sandbox } from "../support/sandbox.ts";
 import type { End, GovernorFacts } from "./facts.ts";
 import type { GovernorName, StrikeSignal } from "./scenario.ts";
 

@@ -9,7 +9,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { resolve } from "node:path";
-import { isRunning, lacksLimits, type Sandbox } from "../live/sandbox.ts";
+import { isRunning, lacksLimits, type Sandbox } from "../support/sandbox.ts";
 import type { Facts, JobFacts, OwnRecord, WorkloadFacts } from "./facts.ts";
 import { endOf, Governors } from "./governors.ts";
 import type { Action, Scenario, Workload } from "./scenario.ts";

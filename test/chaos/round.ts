@@ -1,4 +1,4 @@
-import { Sandbox } from "../live/sandbox.ts";
+import { Sandbox } from "../support/sandbox.ts";
 import type { Facts } from "./facts.ts";
 import { judge, type Verdict } from "./judge.ts";
 import { play } from "./play.ts";

@@ -1,8 +1,8 @@
 import { expect } from "bun:test";
 import { existsSync, mkdirSync, openSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
-import { directoryOf, readMembership } from "../../src/kernel/cgroup/hierarchies.ts";
-import { realHost } from "../../src/kernel/host.ts";
-import { findDisk } from "../fixtures/realCgroups.ts";
+import { directoryOf, readMembership } from "../../src/linux/cgroup/hierarchies.ts";
+import { realHost } from "../../src/linux/host.ts";
+import { findDisk } from "../support/realCgroups.ts";
 import {
   hierarchyOf,
   isRunning,
@@ -12,7 +12,7 @@ import {
   testIf,
   until,
   useSandbox,
-} from "./sandbox.ts";
+} from "../support/sandbox.ts";
 
 const sandbox = useSandbox();
 const anyTest = testIf(undefined);

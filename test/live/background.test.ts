@@ -1,6 +1,6 @@
 import { expect } from "bun:test";
 import { readFileSync } from "node:fs";
-import { isRunning, lacksLimits, testIf, until, useSandbox } from "./sandbox.ts";
+import { isRunning, lacksLimits, testIf, until, useSandbox } from "../support/sandbox.ts";
 
 const sandbox = useSandbox();
 const anyTest = testIf(undefined);

@@ -1,7 +1,7 @@
 import { expect } from "bun:test";
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
-import { expectMessage, expectNothingDone, runScript } from "./badInput.ts";
-import { lacksCommand, lacksRoot, type Sandbox, testIf, useSandbox } from "./sandbox.ts";
+import { expectMessage, expectNothingDone, runScript } from "../support/badInput.ts";
+import { lacksCommand, lacksRoot, type Sandbox, testIf, useSandbox } from "../support/sandbox.ts";
 
 const sandbox = useSandbox();
 

@@ -1,8 +1,8 @@
 import { expect } from "bun:test";
 import { chmodSync, chownSync, mkdirSync, readFileSync } from "node:fs";
-import { readHierarchies } from "../../src/kernel/cgroup/hierarchies.ts";
-import { realHost } from "../../src/kernel/host.ts";
-import { expectMessage, PRIVATE_MOUNTS, runScript } from "./badInput.ts";
+import { readHierarchies } from "../../src/linux/cgroup/hierarchies.ts";
+import { realHost } from "../../src/linux/host.ts";
+import { expectMessage, PRIVATE_MOUNTS, runScript } from "../support/badInput.ts";
 import {
   FFRTMP,
   isRunning,
@@ -13,7 +13,7 @@ import {
   testIf,
   until,
   useSandbox,
-} from "./sandbox.ts";
+} from "../support/sandbox.ts";
 
 const sandbox = useSandbox();
 const NOBODY = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"];

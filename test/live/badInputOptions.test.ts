@@ -1,6 +1,6 @@
 import { expect } from "bun:test";
-import { expectMessage, expectNothingDone, type Misuse, testMisuses } from "./badInput.ts";
-import { lacksLimits, testIf, useSandbox } from "./sandbox.ts";
+import { expectMessage, expectNothingDone, type Misuse, testMisuses } from "../support/badInput.ts";
+import { lacksLimits, testIf, useSandbox } from "../support/sandbox.ts";
 
 const sandbox = useSandbox();
 

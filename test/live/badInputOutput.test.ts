@@ -1,7 +1,7 @@
 import { expect } from "bun:test";
 import { openSync } from "node:fs";
-import { expectMessage, runScript } from "./badInput.ts";
-import { testIf, useSandbox } from "./sandbox.ts";
+import { expectMessage, runScript } from "../support/badInput.ts";
+import { testIf, useSandbox } from "../support/sandbox.ts";
 
 const sandbox = useSandbox();
 

@@ -1,9 +1,15 @@
 import { expect } from "bun:test";
 import { readFileSync } from "node:fs";
-import { realHost } from "../../src/kernel/host.ts";
-import { readStat } from "../../src/kernel/proc/stat.ts";
-import { listThreads } from "../../src/kernel/proc/table.ts";
-import { expectMessage, expectNothingDone, type Misuse, runScript, testMisuses } from "./badInput.ts";
+import { realHost } from "../../src/linux/host.ts";
+import { readStat } from "../../src/linux/proc/stat.ts";
+import { listThreads } from "../../src/linux/proc/table.ts";
+import {
+  expectMessage,
+  expectNothingDone,
+  type Misuse,
+  runScript,
+  testMisuses,
+} from "../support/badInput.ts";
 import {
   eventually,
   isRunning,
@@ -13,7 +19,7 @@ import {
   testIf,
   until,
   useSandbox,
-} from "./sandbox.ts";
+} from "../support/sandbox.ts";
 
 const sandbox = useSandbox();
 const host = realHost();

@@ -1,8 +1,8 @@
 import { Database } from "bun:sqlite";
 import { expect } from "bun:test";
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { expectMessage, PRIVATE_MOUNTS, processesOf, runScript } from "./badInput.ts";
-import { type Ended, lacksCommand, lacksRoot, type Sandbox, testIf, useSandbox } from "./sandbox.ts";
+import { expectMessage, PRIVATE_MOUNTS, processesOf, runScript } from "../support/badInput.ts";
+import { type Ended, lacksCommand, lacksRoot, type Sandbox, testIf, useSandbox } from "../support/sandbox.ts";
 
 const sandbox = useSandbox();
 

@@ -1,9 +1,9 @@
 import { expect } from "bun:test";
 import { readFileSync } from "node:fs";
-import { readMembership } from "../../src/kernel/cgroup/hierarchies.ts";
-import { realHost } from "../../src/kernel/host.ts";
-import { listTree } from "../../src/kernel/proc/table.ts";
-import { eventually, lacksLimits, testIf, until, useSandbox } from "./sandbox.ts";
+import { readMembership } from "../../src/linux/cgroup/hierarchies.ts";
+import { realHost } from "../../src/linux/host.ts";
+import { listTree } from "../../src/linux/proc/table.ts";
+import { eventually, lacksLimits, testIf, until, useSandbox } from "../support/sandbox.ts";
 
 const sandbox = useSandbox();
 const limitsTest = testIf(lacksLimits());

@@ -1,8 +1,8 @@
 import { expect } from "bun:test";
 import { existsSync, mkdirSync, openSync, readFileSync } from "node:fs";
-import { readHierarchies } from "../../src/kernel/cgroup/hierarchies.ts";
-import { realHost } from "../../src/kernel/host.ts";
-import { BUSYBOX, makeBundle, unshareCommand } from "../fixtures/container.ts";
+import { readHierarchies } from "../../src/linux/cgroup/hierarchies.ts";
+import { realHost } from "../../src/linux/host.ts";
+import { BUSYBOX, makeBundle, unshareCommand } from "../support/container.ts";
 import {
   FFRTMP,
   isRunning,
@@ -12,7 +12,7 @@ import {
   testIf,
   until,
   useSandbox,
-} from "./sandbox.ts";
+} from "../support/sandbox.ts";
 
 const sandbox = useSandbox();
 const lacksContainers =

@@ -1,7 +1,7 @@
 import { expect } from "bun:test";
 import { copyFileSync, openSync, readFileSync } from "node:fs";
 import { basename } from "node:path";
-import { FFRTMP, lacksLimits, readProc, Sandbox, testIf, until, useSandbox } from "./sandbox.ts";
+import { FFRTMP, lacksLimits, readProc, Sandbox, testIf, until, useSandbox } from "../support/sandbox.ts";
 
 const sandbox = useSandbox();
 const limitsTest = testIf(lacksLimits());

@@ -1,7 +1,7 @@
 import { expect } from "bun:test";
 import { chmodSync, chownSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
-import { realHost } from "../../src/kernel/host.ts";
-import { listThreads, listTree } from "../../src/kernel/proc/table.ts";
+import { realHost } from "../../src/linux/host.ts";
+import { listThreads, listTree } from "../../src/linux/proc/table.ts";
 import { getIoprio } from "../../src/sys/ioprio.ts";
 import {
   FFRTMP,
@@ -13,7 +13,7 @@ import {
   testIf,
   until,
   useSandbox,
-} from "./sandbox.ts";
+} from "../support/sandbox.ts";
 
 const sandbox = useSandbox();
 const limitsTest = testIf(lacksLimits());

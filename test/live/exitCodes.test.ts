@@ -1,6 +1,6 @@
 import { expect } from "bun:test";
 import { mkdirSync, writeFileSync } from "node:fs";
-import { FFRTMP, lacksCommand, testIf, useSandbox } from "./sandbox.ts";
+import { FFRTMP, lacksCommand, testIf, useSandbox } from "../support/sandbox.ts";
 
 const sandbox = useSandbox();
 const anyTest = testIf(undefined);

@@ -1,11 +1,11 @@
 import { expect } from "bun:test";
 import { openSync, readFileSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { isRunning, type Sandbox, testIf, useSandbox } from "./sandbox.ts";
+import { isRunning, type Sandbox, testIf, useSandbox } from "../support/sandbox.ts";
 
 const sandbox = useSandbox();
 const MAIN = resolve(import.meta.dir, "../../src/main.ts");
-const PRELOAD = resolve(import.meta.dir, "../fixtures/throwInCallback.ts");
+const PRELOAD = resolve(import.meta.dir, "../support/programs/throwInCallback.ts");
 
 /** ffrtmp from its sources, with a fault in it that strikes when `strike` is called. */
 function startFaulty(sandbox: Sandbox, kind: string, args: string[]) {

@@ -11,10 +11,10 @@ import {
   unlinkSync,
   writeFileSync,
 } from "node:fs";
-import { realHost } from "../../src/kernel/host.ts";
-import { readIdentity } from "../../src/kernel/proc/identity.ts";
-import { listTree } from "../../src/kernel/proc/table.ts";
-import { isRunning, lacksLimits, type Sandbox, testIf, until, useSandbox } from "./sandbox.ts";
+import { realHost } from "../../src/linux/host.ts";
+import { readIdentity } from "../../src/linux/proc/identity.ts";
+import { listTree } from "../../src/linux/proc/table.ts";
+import { isRunning, lacksLimits, type Sandbox, testIf, until, useSandbox } from "../support/sandbox.ts";
 
 const sandbox = useSandbox();
 const anyTest = testIf(undefined);

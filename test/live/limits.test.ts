@@ -1,7 +1,7 @@
 import { expect } from "bun:test";
 import { readFileSync } from "node:fs";
 import { setPriority } from "node:os";
-import { eventually, FFRTMP, lacksLimits, testIf, useSandbox } from "./sandbox.ts";
+import { eventually, FFRTMP, lacksLimits, testIf, useSandbox } from "../support/sandbox.ts";
 
 const sandbox = useSandbox();
 const limitsTest = testIf(lacksLimits());

@@ -1,6 +1,6 @@
 import { expect } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
-import { lacksLimits, testIf, useSandbox } from "./sandbox.ts";
+import { lacksLimits, testIf, useSandbox } from "../support/sandbox.ts";
 
 const sandbox = useSandbox();
 const limitsTest = testIf(lacksLimits());

@@ -1,10 +1,10 @@
 import { expect } from "bun:test";
 import { resolve } from "node:path";
-import type { ReuseReport, Row, Seen } from "../fixtures/pidReuse.ts";
-import { FFRTMP, lacksCommand, lacksLimits, testIf, useSandbox } from "./sandbox.ts";
+import type { ReuseReport, Row, Seen } from "../support/programs/pidReuse.ts";
+import { FFRTMP, lacksCommand, lacksLimits, testIf, useSandbox } from "../support/sandbox.ts";
 
 const sandbox = useSandbox();
-const PLAY = resolve(import.meta.dir, "../fixtures/pidReuse.ts");
+const PLAY = resolve(import.meta.dir, "../support/programs/pidReuse.ts");
 const OWN_PIDS = ["unshare", "--pid", "--fork", "--mount-proc"];
 
 function lacksChoiceOfPids(): string | undefined {

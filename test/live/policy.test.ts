@@ -9,7 +9,7 @@ import {
   type StartOptions,
   TestUser,
   tenantGroupOf,
-} from "./policyBox.ts";
+} from "../support/policyBox.ts";
 import {
   FFRTMP,
   isRunning,
@@ -19,7 +19,7 @@ import {
   testIf,
   until,
   useSandbox,
-} from "./sandbox.ts";
+} from "../support/sandbox.ts";
 
 const sandbox = useSandbox();
 const limitsTest = testIf(lacksLimits() ?? lacksCommand("setpriv"));

@@ -8,8 +8,8 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { expectMessage, expectNothingDone, runScript } from "./badInput.ts";
-import { FFRTMP, lacksCommand, lacksLimits, lacksRoot, testIf, useSandbox } from "./sandbox.ts";
+import { expectMessage, expectNothingDone, runScript } from "../support/badInput.ts";
+import { FFRTMP, lacksCommand, lacksLimits, lacksRoot, testIf, useSandbox } from "../support/sandbox.ts";
 
 const sandbox = useSandbox();
 

@@ -1,6 +1,6 @@
 import { expect } from "bun:test";
 import { writeFileSync } from "node:fs";
-import { eventually, lacksLimits, testIf, until, useSandbox } from "./sandbox.ts";
+import { eventually, lacksLimits, testIf, until, useSandbox } from "../support/sandbox.ts";
 
 const sandbox = useSandbox();
 

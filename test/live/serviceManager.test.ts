@@ -1,9 +1,9 @@
 import { afterEach, expect } from "bun:test";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { pidfdsTellCodes } from "../../src/kernel/events/exitEvents.ts";
+import { pidfdsTellCodes } from "../../src/linux/events/exitEvents.ts";
 import { closeFd, openPidfd } from "../../src/sys/pidfd.ts";
-import { StandInManager } from "../fixtures/standInManager.ts";
-import { FFRTMP, isRunning, lacksRoot, testIf, until, useSandbox } from "./sandbox.ts";
+import { FFRTMP, isRunning, lacksRoot, testIf, until, useSandbox } from "../support/sandbox.ts";
+import { StandInManager } from "../support/standInManager.ts";
 
 const sandbox = useSandbox();
 const anyTest = testIf(undefined);

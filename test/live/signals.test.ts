@@ -9,7 +9,7 @@ import {
   testIf,
   until,
   useSandbox,
-} from "./sandbox.ts";
+} from "../support/sandbox.ts";
 
 const sandbox = useSandbox();
 const straceTest = testIf(lacksCommand("strace") ?? lacksTracing());

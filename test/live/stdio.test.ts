@@ -1,6 +1,14 @@
 import { expect } from "bun:test";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { FFRTMP, isRunning, lacksCommand, type Sandbox, testIf, until, useSandbox } from "./sandbox.ts";
+import {
+  FFRTMP,
+  isRunning,
+  lacksCommand,
+  type Sandbox,
+  testIf,
+  until,
+  useSandbox,
+} from "../support/sandbox.ts";
 
 const sandbox = useSandbox();
 const anyTest = testIf(undefined);

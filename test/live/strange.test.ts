@@ -19,7 +19,7 @@ import {
   testIf,
   until,
   useSandbox,
-} from "./sandbox.ts";
+} from "../support/sandbox.ts";
 
 const sandbox = useSandbox();
 const TARGET = "strange-one";

@@ -1,7 +1,7 @@
 import { expect } from "bun:test";
 import { existsSync, openSync, readFileSync } from "node:fs";
-import { realHost } from "../../src/kernel/host.ts";
-import { listPids, readArguments } from "../../src/kernel/proc/table.ts";
+import { realHost } from "../../src/linux/host.ts";
+import { listPids, readArguments } from "../../src/linux/proc/table.ts";
 import {
   eventually,
   FFRTMP,
@@ -11,7 +11,7 @@ import {
   testIf,
   until,
   useSandbox,
-} from "./sandbox.ts";
+} from "../support/sandbox.ts";
 
 const sandbox = useSandbox();
 const anyTest = testIf(undefined);

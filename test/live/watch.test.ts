@@ -1,6 +1,14 @@
 import { expect } from "bun:test";
 import { openSync, readFileSync, writeFileSync } from "node:fs";
-import { isRunning, lacksCommand, lacksLimits, type Sandbox, testIf, until, useSandbox } from "./sandbox.ts";
+import {
+  isRunning,
+  lacksCommand,
+  lacksLimits,
+  type Sandbox,
+  testIf,
+  until,
+  useSandbox,
+} from "../support/sandbox.ts";
 
 const sandbox = useSandbox();
 const anyTest = testIf(undefined);

@@ -2,7 +2,7 @@ import { expect, setDefaultTimeout } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { version } from "../../package.json";
 import { buildExecutable, PLATFORMS, type Platform } from "../../scripts/release/platform.ts";
-import { lacksCommand, testIf, useSandbox } from "../live/sandbox.ts";
+import { lacksCommand, testIf, useSandbox } from "../support/sandbox.ts";
 
 /** Where Debian's libc6-arm64-cross puts the libraries of that machine. */
 const LIBRARIES = "/usr/aarch64-linux-gnu";

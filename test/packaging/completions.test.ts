@@ -5,7 +5,7 @@ import { bashCompletion } from "../../scripts/generate/bashCompletion.ts";
 import { readCommandTree } from "../../scripts/generate/commandTree.ts";
 import { fishCompletion } from "../../scripts/generate/fishCompletion.ts";
 import { zshCompletion } from "../../scripts/generate/zshCompletion.ts";
-import { FFRTMP, lacksCommand, testIf, useSandbox } from "../live/sandbox.ts";
+import { FFRTMP, lacksCommand, testIf, useSandbox } from "../support/sandbox.ts";
 
 const sandbox = useSandbox();
 const program = readCommandTree();

@@ -1,13 +1,13 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, setDefaultTimeout } from "bun:test";
 import { existsSync, readFileSync, rmdirSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
-import { readHierarchies } from "../../src/kernel/cgroup/hierarchies.ts";
-import { realHost } from "../../src/kernel/host.ts";
-import { readStat } from "../../src/kernel/proc/stat.ts";
 import { locateState } from "../../src/ledger/location.ts";
-import { findDirectories, isRunning, lacksLimits, testIf, until } from "../live/sandbox.ts";
-import { lacksReleaseTools, releasedFile, uncompressedDeb } from "./builtRelease.ts";
-import { InstalledSystem, lacksInstalledSystem } from "./installedSystem.ts";
+import { readHierarchies } from "../../src/linux/cgroup/hierarchies.ts";
+import { realHost } from "../../src/linux/host.ts";
+import { readStat } from "../../src/linux/proc/stat.ts";
+import { lacksReleaseTools, releasedFile, uncompressedDeb } from "../support/packaging/builtRelease.ts";
+import { InstalledSystem, lacksInstalledSystem } from "../support/packaging/installedSystem.ts";
+import { findDirectories, isRunning, lacksLimits, testIf, until } from "../support/sandbox.ts";
 
 const STATE = "/var/lib/ffrtmp";
 const GROUPS = `ffrtmp-${locateState(STATE, {}).tag}-`;

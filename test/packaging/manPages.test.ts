@@ -5,7 +5,7 @@ import { flatten, readCommandTree } from "../../scripts/generate/commandTree.ts"
 import { manPages } from "../../scripts/generate/manPages.ts";
 import { toJsonSchema } from "../../src/policy/file/schema.ts";
 import { SPELLINGS } from "../../src/policy/spellings.ts";
-import { FFRTMP, lacksCommand, testIf, useSandbox } from "../live/sandbox.ts";
+import { FFRTMP, lacksCommand, testIf, useSandbox } from "../support/sandbox.ts";
 
 const sandbox = useSandbox();
 

@@ -2,8 +2,8 @@ import { expect, setDefaultTimeout } from "bun:test";
 import { readFileSync } from "node:fs";
 import { basename } from "node:path";
 import { version } from "../../package.json";
-import { lacksCommand, testIf, useSandbox } from "../live/sandbox.ts";
-import { builtRelease, lacksReleaseTools, releasedFile } from "./builtRelease.ts";
+import { builtRelease, lacksReleaseTools, releasedFile } from "../support/packaging/builtRelease.ts";
+import { lacksCommand, testIf, useSandbox } from "../support/sandbox.ts";
 
 const sandbox = useSandbox();
 const releaseTest = testIf(lacksReleaseTools());
@@ -59,7 +59,7 @@ releaseTest("the SBOM names everything that the bundler took from packages, and 
   const sbom = JSON.parse(readFileSync(releasedFile(".cdx.json"), "utf8"));
   const listed = sbom.components.map(({ name }: { name: string }) => name);
   const built = await Bun.build({
-    entrypoints: ["src/main.ts", "src/kernel/events/epollWorker.ts"],
+    entrypoints: ["src/main.ts", "src/linux/events/epollWorker.ts"],
     target: "bun",
     metafile: true,
   });

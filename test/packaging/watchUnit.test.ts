@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { lacksCommand, testIf } from "../live/sandbox.ts";
+import { lacksCommand, testIf } from "../support/sandbox.ts";
 
 const UNIT = join(import.meta.dir, "../../packaging/systemd/ffrtmp-watch.service");
 const analyzeTest = testIf(lacksCommand("systemd-analyze"));

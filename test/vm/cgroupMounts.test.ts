@@ -1,9 +1,9 @@
 import { expect } from "bun:test";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { FFRTMP, isRunning, useSandbox } from "../live/sandbox.ts";
-import { vmTest } from "./insideVm.ts";
-import { differencesFrom, snapshot, useUnits } from "./units.ts";
-import { attachIn, inView } from "./views.ts";
+import { FFRTMP, isRunning, useSandbox } from "../support/sandbox.ts";
+import { vmTest } from "../support/vm/insideVm.ts";
+import { differencesFrom, snapshot, useUnits } from "../support/vm/units.ts";
+import { attachIn, inView } from "../support/vm/views.ts";
 
 const sandbox = useSandbox();
 const units = useUnits();

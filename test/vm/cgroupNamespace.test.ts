@@ -1,9 +1,9 @@
 import { expect } from "bun:test";
 import { readFileSync } from "node:fs";
-import { until, useSandbox } from "../live/sandbox.ts";
-import { vmTest } from "./insideVm.ts";
-import { differencesFrom, snapshot, useUnits } from "./units.ts";
-import { attachIn, inView } from "./views.ts";
+import { until, useSandbox } from "../support/sandbox.ts";
+import { vmTest } from "../support/vm/insideVm.ts";
+import { differencesFrom, snapshot, useUnits } from "../support/vm/units.ts";
+import { attachIn, inView } from "../support/vm/views.ts";
 
 const sandbox = useSandbox();
 const units = useUnits();

@@ -1,13 +1,13 @@
 import { expect } from "bun:test";
 import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
-import { readHierarchies } from "../../src/kernel/cgroup/hierarchies.ts";
-import { applyCgroupLimits } from "../../src/kernel/cgroup/jobCgroup.ts";
-import { createJobCgroup, removeJobCgroup } from "../../src/kernel/cgroup/makeJobCgroup.ts";
-import { planJobCgroup } from "../../src/kernel/cgroup/planJobCgroup.ts";
-import { realHost } from "../../src/kernel/host.ts";
-import { JOB_NAME } from "../fixtures/cgroupJobs.ts";
-import { until, useSandbox } from "../live/sandbox.ts";
-import { vmTest } from "./insideVm.ts";
+import { readHierarchies } from "../../src/linux/cgroup/hierarchies.ts";
+import { applyCgroupLimits } from "../../src/linux/cgroup/jobCgroup.ts";
+import { createJobCgroup, removeJobCgroup } from "../../src/linux/cgroup/makeJobCgroup.ts";
+import { planJobCgroup } from "../../src/linux/cgroup/planJobCgroup.ts";
+import { realHost } from "../../src/linux/host.ts";
+import { JOB_NAME } from "../support/cgroupJobs.ts";
+import { until, useSandbox } from "../support/sandbox.ts";
+import { vmTest } from "../support/vm/insideVm.ts";
 
 const LIMITS = { memoryMaxBytes: 64 << 20, pidsMax: 20 };
 const sandbox = useSandbox();

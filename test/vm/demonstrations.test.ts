@@ -1,7 +1,7 @@
 import { expect } from "bun:test";
 import { resolve } from "node:path";
-import { FFRTMP } from "../live/sandbox.ts";
-import { vmTest } from "./insideVm.ts";
+import { FFRTMP } from "../support/sandbox.ts";
+import { vmTest } from "../support/vm/insideVm.ts";
 
 const SCRIPT = resolve(import.meta.dir, "../../scripts/test_non_owning_governance.sh");
 /** A kernel under emulation encodes a tenth of what the processor below it does. */

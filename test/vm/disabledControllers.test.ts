@@ -1,8 +1,8 @@
 import { expect } from "bun:test";
 import { rmSync, writeFileSync } from "node:fs";
-import { FFRTMP, until, useSandbox } from "../live/sandbox.ts";
-import { vmTest } from "./insideVm.ts";
-import { differencesFrom, snapshot, systemctl, useUnits } from "./units.ts";
+import { FFRTMP, until, useSandbox } from "../support/sandbox.ts";
+import { vmTest } from "../support/vm/insideVm.ts";
+import { differencesFrom, snapshot, systemctl, useUnits } from "../support/vm/units.ts";
 
 const sandbox = useSandbox();
 const units = useUnits();

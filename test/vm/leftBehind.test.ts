@@ -1,8 +1,8 @@
 import { Database } from "bun:sqlite";
 import { afterEach, expect } from "bun:test";
 import { openSync, readFileSync } from "node:fs";
-import { isRunning, until, useSandbox } from "../live/sandbox.ts";
-import { vmTest } from "./insideVm.ts";
+import { isRunning, until, useSandbox } from "../support/sandbox.ts";
+import { vmTest } from "../support/vm/insideVm.ts";
 
 const sandbox = useSandbox();
 const clean: (() => unknown)[] = [];

@@ -10,8 +10,8 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { eventually, FFRTMP, type Job, until, useSandbox } from "../live/sandbox.ts";
-import { vmTest } from "./insideVm.ts";
+import { eventually, FFRTMP, type Job, until, useSandbox } from "../support/sandbox.ts";
+import { vmTest } from "../support/vm/insideVm.ts";
 
 const TOP = "/sys/fs/cgroup";
 const MIB = 1 << 20;

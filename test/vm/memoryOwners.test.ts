@@ -1,9 +1,9 @@
 import { expect } from "bun:test";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { FFRTMP, isRunning, until, useSandbox } from "../live/sandbox.ts";
-import { startCrun } from "./crun.ts";
-import { vmTest } from "./insideVm.ts";
-import { useUnits } from "./units.ts";
+import { FFRTMP, isRunning, until, useSandbox } from "../support/sandbox.ts";
+import { startCrun } from "../support/vm/crun.ts";
+import { vmTest } from "../support/vm/insideVm.ts";
+import { useUnits } from "../support/vm/units.ts";
 
 const sandbox = useSandbox();
 const units = useUnits();

@@ -1,7 +1,7 @@
 import { afterEach, expect } from "bun:test";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { eventually, FFRTMP, isRunning, until, useSandbox } from "../live/sandbox.ts";
-import { vmTest } from "./insideVm.ts";
+import { eventually, FFRTMP, isRunning, until, useSandbox } from "../support/sandbox.ts";
+import { vmTest } from "../support/vm/insideVm.ts";
 
 const sandbox = useSandbox();
 const clean: (() => unknown)[] = [];

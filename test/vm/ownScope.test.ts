@@ -1,7 +1,7 @@
 import { expect } from "bun:test";
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
-import { useSandbox } from "../live/sandbox.ts";
-import { vmTest } from "./insideVm.ts";
+import { useSandbox } from "../support/sandbox.ts";
+import { vmTest } from "../support/vm/insideVm.ts";
 
 const sandbox = useSandbox();
 

@@ -1,14 +1,14 @@
 import { expect } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
-import { controllersOf } from "../../src/kernel/cgroup/controllers.ts";
-import { readEffectiveLimits } from "../../src/kernel/cgroup/heldLimits.ts";
-import { directoryOf, readHierarchies, readMembership } from "../../src/kernel/cgroup/hierarchies.ts";
-import { realHost } from "../../src/kernel/host.ts";
-import type { Limits } from "../../src/kernel/limits.ts";
-import { until, useSandbox } from "../live/sandbox.ts";
-import { startCrun } from "./crun.ts";
-import { vmTest } from "./insideVm.ts";
-import { differencesFrom, snapshot, useUnits } from "./units.ts";
+import type { Limits } from "../../src/limits/limits.ts";
+import { controllersOf } from "../../src/linux/cgroup/controllers.ts";
+import { readEffectiveLimits } from "../../src/linux/cgroup/effectiveLimits.ts";
+import { directoryOf, readHierarchies, readMembership } from "../../src/linux/cgroup/hierarchies.ts";
+import { realHost } from "../../src/linux/host.ts";
+import { until, useSandbox } from "../support/sandbox.ts";
+import { startCrun } from "../support/vm/crun.ts";
+import { vmTest } from "../support/vm/insideVm.ts";
+import { differencesFrom, snapshot, useUnits } from "../support/vm/units.ts";
 
 const sandbox = useSandbox();
 const units = useUnits();

@@ -1,9 +1,9 @@
 import { afterAll, expect, setDefaultTimeout } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { isRunning, until } from "../live/sandbox.ts";
-import { vmTest } from "./insideVm.ts";
-import { WatchService, type Workload } from "./watchService.ts";
+import { isRunning, until } from "../support/sandbox.ts";
+import { vmTest } from "../support/vm/insideVm.ts";
+import { WatchService, type Workload } from "../support/vm/watchService.ts";
 
 setDefaultTimeout(300_000);
 

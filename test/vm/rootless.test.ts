@@ -1,7 +1,7 @@
 import { afterEach, expect } from "bun:test";
 import { rmSync } from "node:fs";
-import { FFRTMP, useSandbox } from "../live/sandbox.ts";
-import { pidfdsKeepRecords, vmTest } from "./insideVm.ts";
+import { FFRTMP, useSandbox } from "../support/sandbox.ts";
+import { pidfdsKeepRecords, vmTest } from "../support/vm/insideVm.ts";
 
 const sandbox = useSandbox();
 const clean: (() => unknown)[] = [];

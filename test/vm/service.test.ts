@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, expect, setDefaultTimeout } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
-import { pidfdsTellCodes } from "../../src/kernel/events/exitEvents.ts";
-import { eventually, isRunning, until } from "../live/sandbox.ts";
-import { pidfdsKeepRecords, vmTest } from "./insideVm.ts";
-import { statusField, WatchService, type Workload } from "./watchService.ts";
+import { pidfdsTellCodes } from "../../src/linux/events/exitEvents.ts";
+import { eventually, isRunning, until } from "../support/sandbox.ts";
+import { pidfdsKeepRecords, vmTest } from "../support/vm/insideVm.ts";
+import { statusField, WatchService, type Workload } from "../support/vm/watchService.ts";
 
 const isMachine = process.env["FFRTMP_VM"] !== undefined;
 setDefaultTimeout(300_000);

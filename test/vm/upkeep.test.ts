@@ -1,8 +1,15 @@
 import { expect } from "bun:test";
 import { openSync, readFileSync, writeFileSync } from "node:fs";
-import { until, useSandbox } from "../live/sandbox.ts";
-import { vmTest } from "./insideVm.ts";
-import { differencesFrom, directoryOfUnit, readText, snapshot, systemctl, useUnits } from "./units.ts";
+import { until, useSandbox } from "../support/sandbox.ts";
+import { vmTest } from "../support/vm/insideVm.ts";
+import {
+  differencesFrom,
+  directoryOfUnit,
+  readText,
+  snapshot,
+  systemctl,
+  useUnits,
+} from "../support/vm/units.ts";
 
 const units = useUnits();
 const sandbox = useSandbox();

@@ -1,7 +1,7 @@
 import { afterEach, expect } from "bun:test";
 import { readFileSync } from "node:fs";
-import { until, useSandbox } from "../live/sandbox.ts";
-import { vmTest } from "./insideVm.ts";
+import { until, useSandbox } from "../support/sandbox.ts";
+import { vmTest } from "../support/vm/insideVm.ts";
 
 const sandbox = useSandbox();
 const clean: (() => unknown)[] = [];

@@ -1,5 +1,5 @@
-import type { findWholeDisk } from "../../kernel/blockDevice.ts";
-import type { Limits } from "../../kernel/limits.ts";
+import type { Limits } from "../../limits/limits.ts";
+import type { findWholeDisk } from "../../linux/blockDevice.ts";
 import {
   argumentsMatch,
   blocked,

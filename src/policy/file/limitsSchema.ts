@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { CpuMax, IoMax, Limits } from "../../kernel/limits.ts";
+import type { CpuMax, IoMax, Limits } from "../../limits/limits.ts";
 import { LIMIT_KEYS, LIMIT_VALUES, type LimitKey, type LimitOf } from "../limitValues.ts";
 import type { LimitLayer } from "../policy.ts";
 import { parseRate, ValueFault } from "../values.ts";

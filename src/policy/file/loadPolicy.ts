@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import { findWholeDisk } from "../../kernel/blockDevice.ts";
+import { findWholeDisk } from "../../linux/blockDevice.ts";
 import type { Policy } from "../policy.ts";
 import { compilePolicy } from "./compile.ts";
 import { findContradictions } from "./contradictions.ts";

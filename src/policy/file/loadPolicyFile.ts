@@ -1,7 +1,7 @@
 import type { Policy } from "../policy.ts";
 import type { PolicyFault } from "./fault.ts";
 import { loadPolicy } from "./loadPolicy.ts";
-import { readPolicyFile } from "./readPolicyFile.ts";
+import { readPolicyFile } from "./read.ts";
 
 export type LoadedFile =
   | { policy: Policy; warnings: PolicyFault[] }

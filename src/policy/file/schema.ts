@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { PLACEMENTS } from "../../kernel/cgroup/placement.ts";
+import { PLACEMENTS } from "../../linux/cgroup/placement.ts";
 import { SCAN_INTERVAL } from "../limitValues.ts";
 import { parseDuration, parseScanInterval } from "../values.ts";
 import {

@@ -1,0 +1,137 @@
+import { closeSync, mkdirSync, openSync, rmSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import type { Governor } from "../../jobs/context.ts";
+import { Refusal } from "../../jobs/errors.ts";
+import { readOwnArguments } from "../../jobs/start/inheritedFiles.ts";
+import { mayHaveLostBytes, viaShell } from "../../jobs/start/rawArguments.ts";
+import { locateState } from "../../ledger/location.ts";
+import { explain } from "../../linux/cgroup/file.ts";
+import { realHost } from "../../linux/host.ts";
+import { listenToWarnings, printJson, printOut, warn } from "../output/messages.ts";
+import type { RunFlags } from "./run.ts";
+
+/** How the start went, as the background copy tells the one that the user waits for. */
+interface StartReport {
+  /** What the user has to know and would else stand in our own log only. */
+  warnings: string[];
+  /** `null` where the job could not be started. */
+  pid: number | null;
+  refusal?: { message: string; hint?: string; exitCode?: number };
+}
+
+const OTHER_DIRECTORY = "ffrtmp run --state-path DIR …, with a directory that can be written";
+
+/** The descriptor at which the background copy finds its end of the pipe. */
+const REPORT_FD = 3;
+
+/**
+ * Leaves a copy of ourselves in the background, because only a parent is told an exit code,
+ * and returns when that copy has started the workload or could not.
+ */
+export async function runInBackground(jobId: string, flags: RunFlags): Promise<number> {
+  const state = locateState(flags.statePath, process.env);
+  const ownLog = openOwnLog(state.directory, state.ownLog);
+  const child = Bun.spawn({
+    cmd: backgroundCommand(jobId),
+    detached: true,
+    stdio: ["ignore", ownLog, ownLog, "pipe"],
+  });
+  child.unref();
+  closeSync(ownLog);
+  const pipe = child.stdio[REPORT_FD];
+  const text = typeof pipe === "number" ? await Bun.file(pipe).text() : "";
+  if (text === "") {
+    throw new Refusal(`the background copy for job ${jobId} died while starting`, `tail ${state.ownLog}`);
+  }
+  const { warnings, pid, refusal } = JSON.parse(text) as StartReport;
+  for (const warning of warnings) warn(warning);
+  if (refusal) {
+    throw Object.assign(new Refusal(refusal.message, refusal.hint), { exitCode: refusal.exitCode });
+  }
+  if (flags.json) printJson({ job_id: jobId, pid });
+  else printOut(jobId);
+  return 0;
+}
+
+/** Starts a job in the background copy and tells the one that waits how it went. */
+export function startReporting<T extends { job: { pid: number | null } }>(fd: number, start: () => T): T {
+  const warnings: string[] = [];
+  listenToWarnings((message) => warnings.push(message));
+  try {
+    const started = start();
+    report(fd, { warnings, pid: started.job.pid });
+    return started;
+  } catch (error) {
+    if (error instanceof Refusal) {
+      const { message, hint } = error;
+      const exitCode = "exitCode" in error ? (error.exitCode as number) : undefined;
+      const refusal = {
+        message,
+        ...(hint === undefined ? {} : { hint }),
+        ...(exitCode === undefined ? {} : { exitCode }),
+      };
+      report(fd, { warnings, pid: null, refusal });
+    }
+    throw error;
+  } finally {
+    listenToWarnings(undefined);
+  }
+}
+
+function report(fd: number, told: StartReport): void {
+  try {
+    writeSync(fd, JSON.stringify(told));
+    closeSync(fd);
+  } catch {
+    // The one that waited is gone, and the job needs its observer all the same.
+  }
+}
+
+export interface JobLog {
+  fd: number;
+  path: string;
+}
+
+/** Where the workload of a background job writes; throws a Refusal where the file cannot be had. */
+export function openJobLog(governor: Governor, jobId: string): JobLog {
+  const path = join(governor.state.logs, `${jobId}-${governor.host.now().toString(36)}.log`);
+  try {
+    mkdirSync(governor.state.logs, { recursive: true, mode: 0o750 });
+    return { fd: openSync(path, "ax", 0o640), path };
+  } catch (error) {
+    throw new Refusal(`cannot make ${path} for the job's output: ${explain(error)}`, OTHER_DIRECTORY);
+  }
+}
+
+/** For a job that could not be started: nothing was ever written there. */
+export function dropJobLog({ fd, path }: JobLog): void {
+  closeSync(fd);
+  rmSync(path, { force: true });
+}
+
+function openOwnLog(directory: string, path: string): number {
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o755 });
+    return openSync(path, "a", 0o640);
+  } catch (error) {
+    throw new Refusal(`cannot write ${path}, which run --detach needs: ${explain(error)}`, OTHER_DIRECTORY);
+  }
+}
+
+function backgroundCommand(jobId: string): string[] {
+  const own = process.argv.slice(2);
+  const extra = ["--report-start", String(REPORT_FD), "--job-id", jobId];
+  const [subcommand = "", ...rest] = own;
+  const self = selfCommand();
+  if (!mayHaveLostBytes(own)) return [...self, subcommand, ...extra, ...rest];
+  const encoder = new TextEncoder();
+  const words = [...self.slice(1), subcommand, ...extra].map((word) => encoder.encode(word));
+  const bytes = readOwnArguments(realHost()).slice(-rest.length);
+  return viaShell(self[0] as string, [new Uint8Array(), ...words, ...bytes]);
+}
+
+/** How to start ourselves once more: the executable, or the runtime with the program's file. */
+function selfCommand(): string[] {
+  const isCompiled = Bun.main.startsWith("/$bunfs/");
+  return isCompiled ? [process.execPath] : [process.execPath, Bun.main];
+}

@@ -1,0 +1,18 @@
+import { detach as release } from "../../jobs/attach/detach.ts";
+import { Refusal } from "../../jobs/errors.ts";
+import { jobCgroupOf } from "../../jobs/placement/jobCgroup.ts";
+import type { StateFlags } from "../options/jobOptions.ts";
+import { printOut } from "../output/messages.ts";
+import { findJob, openGovernor } from "../session.ts";
+
+export function detach(jobId: string, flags: StateFlags): number {
+  const governor = openGovernor(flags);
+  const job = findJob(governor, jobId);
+  if (job.state === "ended") throw new Refusal(`job ${jobId} has ended already`, `ffrtmp inspect ${jobId}`);
+  if (job.state === "starting")
+    throw new Refusal(`job ${jobId} is being started just now`, "try again in a moment");
+  release(governor, job, jobCgroupOf(governor, job));
+  printOut(`job ${jobId} is released: PID ${job.pid} goes on as it was before`);
+  governor.ledger.close();
+  return 0;
+}

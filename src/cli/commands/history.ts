@@ -1,0 +1,38 @@
+import { formatDuration } from "../../jobs/duration.ts";
+import { isoTime, resultJson } from "../../jobs/json.ts";
+import { repairAll } from "../../jobs/recovery/recover.ts";
+import { exitText } from "../../jobs/summary.ts";
+import type { JobRecord, ResultRecord } from "../../ledger/records.ts";
+import type { StateFlags } from "../options/jobOptions.ts";
+import { printJson, printOut } from "../output/messages.ts";
+import { type Column, renderTable } from "../output/table.ts";
+import { openGovernor, requireRecords } from "../session.ts";
+
+type Ended = { job: JobRecord; result: ResultRecord };
+
+export function history(flags: StateFlags & { json?: boolean; limit: number }): number {
+  const governor = openGovernor(flags);
+  requireRecords(governor);
+  repairAll(governor);
+  const ended = governor.ledger.history(flags.limit);
+  if (flags.json) printJson(ended.map(({ job, result }) => resultJson(job, result)));
+  else printOut(renderTable(COLUMNS, ended));
+  governor.ledger.close();
+  return 0;
+}
+
+const COLUMNS: Column<Ended>[] = [
+  { heading: "ENDED", text: ({ result }) => (isoTime(result.endMs) ?? "").slice(0, 19).replace("T", " ") },
+  { heading: "JOB", text: ({ job }) => job.jobId },
+  { heading: "PID", right: true, text: ({ job }) => job.pid?.toString() ?? "-" },
+  { heading: "MODE", text: ({ job }) => job.mode },
+  { heading: "RUNTIME", right: true, text: ({ result }) => runtimeText(result) },
+  { heading: "EXIT", text: ({ result }) => (result.ending === "detached" ? "-" : exitText(result)) },
+  { heading: "EVIDENCE", text: ({ result }) => result.exitEvidence ?? "none" },
+  { heading: "SLA", text: ({ result }) => (result.slaCompliant ? "compliant" : "violation") },
+  { heading: "REASON", text: ({ result }) => result.slaReason },
+];
+
+function runtimeText({ startMs, endMs }: ResultRecord): string {
+  return startMs === null ? "-" : formatDuration(endMs - startMs);
+}

@@ -1,0 +1,112 @@
+import type { Governor } from "../../jobs/context.ts";
+import { formatDuration } from "../../jobs/duration.ts";
+import { eventJson, isoTime, jobJson, resultJson, usageJson } from "../../jobs/json.ts";
+import { isObserved } from "../../jobs/liveness.ts";
+import { jobCgroupOf, usageOf } from "../../jobs/placement/jobCgroup.ts";
+import { exitText } from "../../jobs/summary.ts";
+import type { JobRecord, ResultRecord } from "../../ledger/records.ts";
+import type { Usage } from "../../linux/cgroup/controller.ts";
+import { listMembers } from "../../linux/cgroup/jobCgroup.ts";
+import type { StateFlags } from "../options/jobOptions.ts";
+import { printJson, printOut } from "../output/messages.ts";
+import { describeOutcome, nameOfOutcome } from "../output/outcomes.ts";
+import { type Pair, renderPairs } from "../output/pairs.ts";
+import { findJob, openGovernor } from "../session.ts";
+
+export function inspect(jobId: string, flags: StateFlags & { json?: boolean }): number {
+  const governor = openGovernor(flags);
+  const job = findJob(governor, jobId);
+  const result = governor.ledger.result(job);
+  const cgroup = jobCgroupOf(governor, job);
+  const usage = result?.usage ?? usageOf(job, cgroup);
+  const processes = listMembers(cgroup);
+  const events = governor.ledger.events(job).map(eventJson);
+  if (flags.json) {
+    printJson({
+      ...jobJson(job),
+      processes,
+      usage: usageJson(usage),
+      result: result ? resultJson(job, result) : null,
+      events,
+    });
+  } else {
+    const rows = [
+      ...describeJob(governor, job, processes),
+      ...(result ? describeResult(result) : []),
+      ...describeUsage(usage, job),
+    ];
+    printOut(renderPairs([...rows, ...events.map((event) => ["event", JSON.stringify(event)] as Pair)]));
+  }
+  governor.ledger.close();
+  return 0;
+}
+
+function describeJob(governor: Governor, job: JobRecord, processes: number[]): Pair[] {
+  const pairs: Pair[] = [
+    ["job", job.jobId],
+    ["state", job.state === "running" ? `running, ${observerText(governor, job)}` : job.state],
+    ["mode", job.mode],
+    ["pid", job.pid?.toString() ?? "none yet"],
+    ["command", job.command.join(" ")],
+    ["directory", job.cwd ?? "unknown"],
+    ["governed since", isoTime(job.startedMs) ?? "not yet"],
+  ];
+  if (job.intent !== null) pairs.push(["intent", job.intent]);
+  if (job.tenant !== null) pairs.push(["tenant", job.tenant]);
+  pairs.push(...Object.entries(job.labels).map(([name, value]): Pair => ["label", `${name}=${value}`]));
+  if (job.logPath !== null) pairs.push(["log", job.logPath]);
+  if (processes.length > 0) pairs.push(["processes", processes.join(" ")]);
+  pairs.push(...job.outcomes.map((outcome): Pair => [nameOfOutcome(outcome), describeOutcome(outcome)]));
+  if (job.state !== "ended") pairs.push(...job.cgroup.map(({ path }): Pair => ["cgroup", path]));
+  return pairs;
+}
+
+function observerText(governor: Governor, job: JobRecord): string {
+  return isObserved(governor, job) ? `observed by PID ${job.observer?.pid}` : "observed by nobody";
+}
+
+function describeResult(result: ResultRecord): Pair[] {
+  const evidence = result.exitEvidence ? `told by ${result.exitEvidence}` : result.exitUnknownBecause;
+  return [
+    ["ended", `${isoTime(result.endMs)}, ${result.ending}`],
+    ["runtime", result.startMs === null ? "unknown" : formatDuration(result.endMs - result.startMs)],
+    ["exit", `${exitText(result)}, ${evidence}`],
+    ["sla", `${result.slaCompliant ? "compliant" : "violation"}, ${result.slaReason}`],
+  ];
+}
+
+function describeUsage(usage: Usage, job: JobRecord): Pair[] {
+  const entries: [string, number | null, (value: number) => string][] = [
+    ["cpu user", usage.cpuUserUsec, secondsText],
+    ["cpu system", usage.cpuSystemUsec, secondsText],
+    ["throttled", usage.throttledUsec, secondsText],
+    ["memory peak", usage.memoryPeakBytes, megabytesText],
+    ["oom kills", usage.oomKills, String],
+    ["read", usage.ioReadBytes, megabytesText],
+    ["written", usage.ioWriteBytes, megabytesText],
+    ["cpu pressure", usage.cpuPressureUsec, secondsText],
+    ["memory pressure", usage.memoryPressureUsec, secondsText],
+    ["io pressure", usage.ioPressureUsec, secondsText],
+  ];
+  return entries.map(([label, value, text]) => {
+    if (value !== null) return [label, text(value)];
+    return [label, label === "memory peak" ? describeUnknownPeak(usage, job) : "unknown"];
+  });
+}
+
+/** In place the kernel tells the peak of the cgroup's whole life, which is the job's only where it has risen since. */
+function describeUnknownPeak({ oomKills }: Usage, { cgroup }: JobRecord): string {
+  const before = cgroup.find(({ countedBefore }) => countedBefore)?.countedBefore?.memoryPeakBytes ?? null;
+  // What nobody could read at all tells nothing of the peak either.
+  return before === null || oomKills === null
+    ? "unknown"
+    : `unknown: not above the ${megabytesText(before)} from before it was governed`;
+}
+
+function secondsText(usec: number): string {
+  return `${(usec / 1e6).toFixed(2)} s`;
+}
+
+function megabytesText(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`;
+}

@@ -1,0 +1,49 @@
+import { closeSync, openSync, readSync } from "node:fs";
+import { Refusal } from "../../jobs/errors.ts";
+import { explain } from "../../linux/cgroup/file.ts";
+import type { StateFlags } from "../options/jobOptions.ts";
+import { writeOut } from "../output/messages.ts";
+import { findJob, openGovernor } from "../session.ts";
+
+const POLL_MS = 200;
+const CHUNK_BYTES = 64 * 1024;
+
+/** Prints a background job's output, byte for byte. */
+export async function logs(jobId: string, flags: StateFlags & { follow?: boolean }): Promise<number> {
+  const governor = openGovernor(flags);
+  const { logPath, key } = findJob(governor, jobId);
+  if (logPath === null) {
+    throw new Refusal(
+      `job ${jobId} has no log: its output went where its caller sent it`,
+      "only run --detach keeps a log",
+    );
+  }
+  const fd = open(logPath);
+  for (;;) {
+    // Asked before the copying: what was written until the end is then copied for sure.
+    const isOver = governor.ledger.job(key)?.state === "ended" || findJob(governor, jobId).state === "ended";
+    if (!copyToStdout(fd) || !flags.follow || isOver) break;
+    await Bun.sleep(POLL_MS);
+  }
+  closeSync(fd);
+  governor.ledger.close();
+  return 0;
+}
+
+function open(path: string): number {
+  try {
+    return openSync(path, "r");
+  } catch (error) {
+    throw new Refusal(`cannot read the log ${path}: ${explain(error)}`);
+  }
+}
+
+/** False when stdout takes no more. */
+function copyToStdout(fd: number): boolean {
+  const buffer = new Uint8Array(CHUNK_BYTES);
+  for (;;) {
+    const length = readSync(fd, buffer);
+    if (length === 0) return true;
+    if (!writeOut(buffer.subarray(0, length))) return false;
+  }
+}

@@ -1,0 +1,52 @@
+import { faultText, type PolicyFault } from "../../policy/file/fault.ts";
+import { loadPolicyFile } from "../../policy/file/loadPolicyFile.ts";
+import { faultJson, requirePolicyPath } from "../options/policyFile.ts";
+import { printErr, printError, printJson, printOut, warn } from "../output/messages.ts";
+import { oneLine } from "../output/table.ts";
+
+const INVALID = 2;
+
+/** Exit code 0 for a file that can be used, 2 for one that cannot. */
+export function checkPolicy(file: string | undefined, flags: { json?: boolean }): number {
+  const path = requirePolicyPath(file);
+  const loaded = loadPolicyFile(path);
+  const isValid = "policy" in loaded;
+  const faults = "faults" in loaded ? loaded.faults : [];
+  const warnings = isValid ? loaded.warnings : [];
+  if (flags.json) {
+    printJson({
+      path,
+      valid: isValid,
+      unreadable: "unreadable" in loaded ? loaded.unreadable : null,
+      faults: faults.map(faultJson),
+      warnings: warnings.map(faultJson),
+    });
+    return isValid ? 0 : INVALID;
+  }
+  if ("unreadable" in loaded) {
+    printError(`${path} ${loaded.unreadable}`, undefined);
+    return INVALID;
+  }
+  if (!isValid) {
+    const count = faults.length === 1 ? "one fault" : `${faults.length} faults`;
+    printError(`${path} cannot be used: ${count}`, undefined);
+    for (const fault of faults) printFault(path, fault);
+    return INVALID;
+  }
+  for (const warning of warnings) {
+    warn(faultText(path, warning));
+    printErr(`    perhaps: ${oneLine(warning.right)}`);
+  }
+  const { rules, tenants } = loaded.policy;
+  printOut(`${path} is valid: ${countOf(rules.length, "rule")}, ${countOf(tenants.size, "tenant")}`);
+  return 0;
+}
+
+function printFault(path: string, fault: PolicyFault): void {
+  printErr(oneLine(faultText(path, fault)));
+  printErr(`    right would be: ${oneLine(fault.right)}`);
+}
+
+function countOf(count: number, name: string): string {
+  return `${count} ${name}${count === 1 ? "" : "s"}`;
+}

@@ -1,0 +1,198 @@
+import { autoJobId } from "../../daemon/discovery.ts";
+import { type Judgement, judgeProcess, wishesOf } from "../../daemon/judge.ts";
+import { type Rehearsal, rehearse } from "../../jobs/attach/dryRun.ts";
+import type { Governor } from "../../jobs/context.ts";
+import { Refusal } from "../../jobs/errors.ts";
+import type { LimitOutcome } from "../../limits/limits.ts";
+import { readStat } from "../../linux/proc/stat.ts";
+import { listPids } from "../../linux/proc/table.ts";
+import { type Explanation, explain, type Step } from "../../policy/decide.ts";
+import type { ProcessFacts } from "../../policy/facts.ts";
+import type { Policy } from "../../policy/policy.ts";
+import { FactReader } from "../../policy/procFacts.ts";
+import type { StateFlags } from "../options/jobOptions.ts";
+import { requirePolicy, requirePolicyPath } from "../options/policyFile.ts";
+import { printJson, printOut } from "../output/messages.ts";
+import { nameOfOutcome } from "../output/outcomes.ts";
+import { type Pair, renderPairs } from "../output/pairs.ts";
+import { type Column, renderTable } from "../output/table.ts";
+import { openGovernor } from "../session.ts";
+
+interface ExplainFlags extends StateFlags {
+  pid?: number;
+  all?: boolean;
+  watchConfig?: string;
+  json?: boolean;
+}
+
+/** One process, what the policy makes of it and what `watch` would do. */
+interface Explained extends Explanation {
+  pid: number;
+  facts: ProcessFacts;
+  judgement: Judgement;
+  /** What governing it would do; `undefined` when it is not to be governed. */
+  rehearsal: Rehearsal | undefined;
+}
+
+/** Shows how `watch` decides, by the code that it decides with. Touches nothing. */
+export async function explainPolicy(flags: ExplainFlags): Promise<number> {
+  if (flags.pid === undefined && !flags.all) {
+    throw new Refusal("no process was named", "ffrtmp policy explain --pid N, or --all");
+  }
+  const policy = await requirePolicy(requirePolicyPath(flags.watchConfig));
+  const governor = openGovernor(flags);
+  const reader = new FactReader(governor.host);
+  if (flags.pid === undefined) explainAll(governor, policy, reader, flags.json ?? false);
+  else explainOne(governor, policy, reader, flags.pid, flags.json ?? false);
+  governor.ledger.close();
+  return 0;
+}
+
+function explainOne(
+  governor: Governor,
+  policy: Policy,
+  reader: FactReader,
+  pid: number,
+  json: boolean,
+): void {
+  const explained = explainProcess(governor, policy, reader, pid);
+  if (explained === "gone") throw new Refusal(`process ${pid} does not exist`, "see what runs: ps -e");
+  if (json) printJson(explainedJson(explained));
+  else printOut(describe(explained));
+}
+
+function explainAll(governor: Governor, policy: Policy, reader: FactReader, json: boolean): void {
+  const pids = listPids(governor.host).sort((a, b) => a - b);
+  const all = pids.flatMap((pid) => {
+    const explained = explainProcess(governor, policy, reader, pid);
+    return explained === "gone" ? [] : [explained];
+  });
+  if (json) printJson(all.map(explainedJson));
+  else printOut(renderTable(COLUMNS, all));
+}
+
+function explainProcess(
+  governor: Governor,
+  policy: Policy,
+  reader: FactReader,
+  pid: number,
+): Explained | "gone" {
+  const stat = readStat(governor.host, pid);
+  if (stat === "gone") return "gone";
+  const facts = reader.of(stat);
+  const { decision, steps } = explain(policy, facts);
+  const judgement = judgeProcess(governor, policy, reader, pid);
+  const rehearsal =
+    judgement.govern &&
+    rehearse(governor, pid, {
+      jobId: autoJobId(judgement.decision.target, pid),
+      ...wishesOf(policy, judgement.decision),
+    });
+  return { pid, facts, decision, steps, judgement, rehearsal: rehearsal || undefined };
+}
+
+const COLUMNS: Column<Explained>[] = [
+  { heading: "PID", right: true, text: ({ pid }) => String(pid) },
+  { heading: "COMMAND", text: ({ facts }) => facts.names.comm },
+  { heading: "GOVERN", text: ({ judgement }) => (judgement.govern ? "yes" : "no") },
+  { heading: "RULE", text: ({ decision }) => decision.rule ?? "-" },
+  { heading: "TENANT", text: ({ decision }) => (decision.govern ? (decision.tenant ?? "-") : "-") },
+  { heading: "WHY", text: ({ judgement }) => (judgement.govern ? "" : judgement.because) },
+];
+
+function describe({ facts, steps, judgement, rehearsal, decision }: Explained): string {
+  const verdict: Pair[] = judgement.govern
+    ? [
+        ["verdict", `govern as ${autoJobId(judgement.decision.target, facts.pid)}`],
+        ["decided by", decision.rule === undefined ? "target_commands" : `rule ${decision.rule}`],
+        ["tenant", judgement.decision.tenant ?? "none"],
+      ]
+    : [["verdict", `leave alone: ${judgement.because}`]];
+  return [
+    renderPairs(factPairs(facts)),
+    "",
+    renderTable(STEP_COLUMNS, steps),
+    "",
+    renderPairs([...verdict, ...(rehearsal ? rehearsalPairs(rehearsal) : [])]),
+  ].join("\n");
+}
+
+const UNKNOWN = "not to be seen";
+
+function factPairs(facts: ProcessFacts): Pair[] {
+  return [
+    ["pid", `${facts.pid}, parent ${facts.ppid}`],
+    ["name", facts.names.comm],
+    ["executable", facts.executable ?? UNKNOWN],
+    ["arguments", facts.argv.join(" ") || UNKNOWN],
+    ["user", `${facts.user ?? "without a name"} (${facts.uid ?? UNKNOWN})`],
+    ["group", `${facts.group ?? "without a name"} (${facts.gid ?? UNKNOWN})`],
+    ["directory", facts.cwd ?? UNKNOWN],
+    ["started by", facts.ancestors.map(({ comm }) => comm).join(" < ") || "nobody"],
+    ["cgroups", [...new Set(facts.cgroups)].join(", ") || UNKNOWN],
+    ["container", facts.container ?? "none"],
+    ["age", `${(facts.ageMs / 1000).toFixed(1)}s`],
+  ];
+}
+
+const STEP_COLUMNS: Column<Step>[] = [
+  { heading: "RULE", text: ({ subject, kind }) => (kind === "rule" ? subject : `(${subject})`) },
+  { heading: "RESULT", text: ({ failed, isTooLate }) => (failed ? "no" : isTooLate ? "too late" : "yes") },
+  {
+    heading: "FIRST CONDITION THAT FAILED",
+    text: ({ failed }) => (failed ? `${failed.key}: wants ${failed.wanted}, and it is ${failed.found}` : ""),
+  },
+];
+
+function rehearsalPairs({ cgroups, outcomes, writes, attributes }: Rehearsal): Pair[] {
+  return [
+    ...cgroups.map((path): Pair => ["cgroup", path]),
+    ...outcomes.map((outcome): Pair => [nameOfOutcome(outcome), outcomeText(outcome)]),
+    ...writes.map(({ path, data }): Pair => ["would write", `${data} → ${path}`]),
+    ...attributes.map(
+      ({ limit, pid, tid, from, to }): Pair => [
+        "would set",
+        `${limit} of PID ${pid}, thread ${tid}: ${from} → ${to}`,
+      ],
+    ),
+  ];
+}
+
+function outcomeText({ outcome, wanted, because }: LimitOutcome): string {
+  const word = outcome === "applied" || outcome === "partial" ? wanted : `${wanted} would be ${outcome}`;
+  return because === undefined ? word : `${word}; ${because}`;
+}
+
+/** The environment is left out: it may hold secrets, and its conditions show what they found. */
+function explainedJson({ facts, steps, decision, judgement, rehearsal }: Explained): Record<string, unknown> {
+  return {
+    pid: facts.pid,
+    facts: {
+      parent_pid: facts.ppid,
+      comm: facts.names.comm,
+      executable: facts.executable ?? null,
+      argv: facts.argv,
+      uid: facts.uid ?? null,
+      user: facts.user ?? null,
+      gid: facts.gid ?? null,
+      group: facts.group ?? null,
+      cwd: facts.cwd ?? null,
+      ancestors: facts.ancestors.map(({ comm }) => comm),
+      cgroups: facts.cgroups,
+      container: facts.container ?? null,
+      age_seconds: facts.ageMs / 1000,
+    },
+    steps: steps.map(({ subject, kind, failed, isTooLate }) => ({
+      subject,
+      kind,
+      matches: failed === undefined,
+      too_late: isTooLate,
+      failed: failed ?? null,
+    })),
+    decision,
+    govern: judgement.govern,
+    because: judgement.govern ? null : judgement.because,
+    job_id: judgement.govern ? autoJobId(judgement.decision.target, facts.pid) : null,
+    would: rehearsal ?? null,
+  };
+}

@@ -1,0 +1,60 @@
+import { formatDuration } from "../../jobs/duration.ts";
+import { jobJson } from "../../jobs/json.ts";
+import { isObserved } from "../../jobs/liveness.ts";
+import { repairAll } from "../../jobs/recovery/recover.ts";
+import type { JobRecord } from "../../ledger/records.ts";
+import type { StateFlags } from "../options/jobOptions.ts";
+import { printJson, printOut } from "../output/messages.ts";
+import { type Column, renderTable } from "../output/table.ts";
+import { openGovernor, requireRecords } from "../session.ts";
+import { psDaemon, warnOfInvalidPolicy } from "./psDaemon.ts";
+
+export function ps(flags: StateFlags & { json?: boolean; daemon?: boolean }): number {
+  const governor = openGovernor(flags);
+  if (flags.daemon) {
+    requireRecords(governor);
+    psDaemon(governor, flags.json ?? false);
+    return 0;
+  }
+  repairAll(governor);
+  const jobs = governor.ledger.openJobs();
+  if (flags.json) printJson(jobs.map(jobJson));
+  else
+    printOut(
+      renderTable(
+        columns(governor.host.now(), (job) => isObserved(governor, job)),
+        jobs,
+      ),
+    );
+  warnOfInvalidPolicy(governor);
+  governor.ledger.close();
+  // What lives in cgroups of ours is shown all the same.
+  requireRecords(governor);
+  return 0;
+}
+
+function columns(now: number, isWatched: (job: JobRecord) => boolean): Column<JobRecord>[] {
+  return [
+    { heading: "JOB", text: ({ jobId }) => jobId },
+    { heading: "PID", right: true, text: ({ pid }) => pid?.toString() ?? "-" },
+    { heading: "MODE", text: ({ mode }) => mode },
+    {
+      heading: "SINCE",
+      right: true,
+      text: ({ startedMs }) => (startedMs === null ? "-" : formatDuration(now - startedMs)),
+    },
+    { heading: "OBSERVER", text: (job) => (isWatched(job) ? `PID ${job.observer?.pid}` : "none") },
+    { heading: "LIMITS", text: limitsText },
+    { heading: "COMMAND", text: ({ command }) => shorten(command.join(" ")) },
+  ];
+}
+
+function limitsText({ outcomes }: JobRecord): string {
+  if (outcomes.length === 0) return "-";
+  const inForce = outcomes.filter(({ outcome }) => outcome === "applied" || outcome === "partial").length;
+  return inForce === outcomes.length ? `${inForce} in force` : `${inForce} of ${outcomes.length} in force`;
+}
+
+function shorten(text: string): string {
+  return text.length > 60 ? `${text.slice(0, 59)}…` : text;
+}

@@ -1,0 +1,104 @@
+import { WatchDaemon } from "../../daemon/daemon.ts";
+import { judgeProcess } from "../../daemon/judge.ts";
+import type { PolicyKeeper } from "../../daemon/policyStore.ts";
+import { ServiceManager } from "../../daemon/serviceManager.ts";
+import { probeSight } from "../../diagnostics/visibility.ts";
+import type { Governor } from "../../jobs/context.ts";
+import { Refusal } from "../../jobs/errors.ts";
+import { LIMIT_NAMES, wantedText } from "../../limits/limits.ts";
+import type { Placement } from "../../linux/cgroup/placement.ts";
+import type { EventChoice } from "../../linux/events/bestEvents.ts";
+import { listPids } from "../../linux/proc/table.ts";
+import { takeServiceVariables } from "../../linux/systemd/serviceVariables.ts";
+import type { Decision } from "../../policy/decide.ts";
+import { FactReader } from "../../policy/procFacts.ts";
+import { lockFile } from "../../sys/fileLock.ts";
+import type { StateFlags } from "../options/jobOptions.ts";
+import { type LimitFlags, limitsFrom } from "../options/limitOptions.ts";
+import { openPolicy, type PolicyFlags } from "../options/policySource.ts";
+import { printErr, printOut, warn } from "../output/messages.ts";
+import { warnOfSlips } from "../output/outcomes.ts";
+import { openGovernor } from "../session.ts";
+import { firstSignal, giveUpSignalsAloud } from "../signals.ts";
+
+export interface WatchFlags extends LimitFlags, StateFlags, PolicyFlags {
+  /** ms; `undefined`: as the policy says, or 5 s. */
+  scanInterval?: number;
+  events: EventChoice;
+  /** Bytes. */
+  eventBuffer: number;
+  placement: Placement;
+  once?: boolean;
+  dryRun?: boolean;
+}
+
+/** Governs what appears until a signal ends it. */
+export async function watch(flags: WatchFlags): Promise<number> {
+  const service = new ServiceManager(takeServiceVariables(process.env, process.pid), warn);
+  const governor = openGovernor(flags);
+  const limits = limitsFrom(flags);
+  warnOfSlips(governor, limits);
+  const keeper = await openPolicy(flags, limits);
+  if (flags.dryRun) return dryRun(governor, keeper);
+  takeLock(governor);
+  let daemon: WatchDaemon | undefined;
+  const signal = firstSignal(() => daemon?.reload("SIGHUP"));
+  // The executable starts with the compiler held back (scripts/build.ts); this one is here to stay.
+  Bun.unsafe.setJITPolicy(1);
+
+  const options = {
+    scanIntervalMs: flags.scanInterval,
+    eventChoice: flags.events,
+    eventBufferBytes: flags.eventBuffer,
+    placement: flags.placement,
+  };
+  for (const { works, found, cost } of probeSight(governor)) {
+    if (!works) log(`Not all is in sight: ${found}. So: ${cost}`);
+  }
+  daemon = await WatchDaemon.begin(governor, options, keeper, service, log);
+  giveUpSignalsAloud();
+  service.ready();
+  if (!flags.once) {
+    const name = await signal;
+    log(`${name}: letting go of every job; they and their limits stay`);
+  }
+  await daemon.stop();
+  return 0;
+}
+
+function dryRun(governor: Governor, { policy }: PolicyKeeper): number {
+  const reader = new FactReader(governor.host);
+  for (const pid of listPids(governor.host)) {
+    const judgement = judgeProcess(governor, policy, reader, pid);
+    if (judgement.govern) printOut(describe(pid, judgement.decision));
+  }
+  return 0;
+}
+
+function describe(pid: number, { target, rule, tenant, limits }: Decision & { govern: true }): string {
+  const wanted = LIMIT_NAMES.flatMap((name) => {
+    const text = wantedText(limits, name);
+    return text === undefined ? [] : [`${name} ${text}`];
+  });
+  const reasons = [
+    rule === undefined ? "" : ` by rule ${rule}`,
+    tenant === undefined ? "" : ` for tenant ${tenant}`,
+    wanted.length === 0 ? "" : ` with ${wanted.join(", ")}`,
+  ];
+  return `would govern PID ${pid} (${target})${reasons.join("")}`;
+}
+
+function takeLock({ state }: Governor): void {
+  const lock = lockFile(state.watchLock);
+  if (lock === "held") {
+    throw new Refusal(
+      `another ffrtmp watch works with ${state.directory}`,
+      "one is enough for a machine; for a second one name another directory: --state-path",
+    );
+  }
+  if (typeof lock === "object") warn(`cannot make sure that no other watch works here: ${lock.refusal}`);
+}
+
+function log(line: string): void {
+  printErr(`${new Date().toISOString()} ${line}`);
+}

@@ -1,0 +1,165 @@
+import { describe, expect, it } from "bun:test";
+import { existsSync, readdirSync, statSync } from "node:fs";
+import { Command } from "commander";
+import type { Limits } from "../../limits/limits.ts";
+import { loadPolicy } from "../../policy/file/loadPolicy.ts";
+import type { LimitKey } from "../../policy/limitValues.ts";
+import { SPELLINGS, type Spelling } from "../../policy/spellings.ts";
+import { addLimitOptions, limitsFrom } from "./limitOptions.ts";
+
+function limitsOf(...args: string[]): Limits {
+  const command = addLimitOptions(new Command())
+    .exitOverride()
+    .configureOutput({ writeErr: () => {} });
+  command.parse(args, { from: "user" });
+  return limitsFrom(command.opts());
+}
+
+/** A disk of this machine, as `major:minor`; loops and the like are disks too. */
+const disk = existsSync("/sys/dev/block")
+  ? readdirSync("/sys/dev/block").find((numbers) => !existsSync(`/sys/dev/block/${numbers}/partition`))
+  : undefined;
+
+describe("limit options", () => {
+  it("ask for nothing when none is given", () => {
+    expect(limitsOf()).toEqual({});
+  });
+
+  it("count --cpu-quota in percent of one core", () => {
+    expect(limitsOf("--cpu-quota", "50")).toEqual({ cpuMax: { quotaUsec: 50_000, periodUsec: 100_000 } });
+    expect(limitsOf("--cpu-quota", "1")).toEqual({ cpuMax: { quotaUsec: 1000, periodUsec: 100_000 } });
+    expect(limitsOf("--cpu-quota", "250.5")).toEqual({ cpuMax: { quotaUsec: 250_500, periodUsec: 100_000 } });
+  });
+
+  it("take --cpu-max as the kernel does, with its usual period and its word for no limit", () => {
+    expect(limitsOf("--cpu-max", "20000 50000")).toEqual({
+      cpuMax: { quotaUsec: 20_000, periodUsec: 50_000 },
+    });
+    expect(limitsOf("--cpu-max", "20000")).toEqual({ cpuMax: { quotaUsec: 20_000, periodUsec: 100_000 } });
+    expect(limitsOf("--cpu-max", " max  100000 ")).toEqual({
+      cpuMax: { quotaUsec: "max", periodUsec: 100_000 },
+    });
+  });
+
+  it("count --memory-limit in MiB and --memory-max in bytes", () => {
+    expect(limitsOf("--memory-limit", "64")).toEqual({ memoryHighBytes: 67_108_864 });
+    expect(limitsOf("--memory-max", "67108864")).toEqual({ memoryMaxBytes: 67_108_864 });
+    expect(limitsOf("--memory-max", "64M")).toEqual({ memoryMaxBytes: 67_108_864 });
+  });
+
+  it.skipIf(disk === undefined)("collect --io-max for several disks, or several times for one", () => {
+    expect(limitsOf("--io-max", `${disk} rbps=1M wbps=max`, "--io-max", `${disk} wiops=500`)).toEqual({
+      ioMax: [
+        { device: disk as string, rbps: 1024 ** 2, wbps: "max" },
+        { device: disk as string, wiops: 500 },
+      ],
+    });
+  });
+
+  it.skipIf(disk === undefined)(
+    "refuse rates of --io-max that are unknown, doubled, empty or nothing",
+    () => {
+      for (const [rates, fault] of [
+        ["speed=1", 'It holds "speed=1", which is none of rbps=, wbps=, riops=, wiops='],
+        ["rbps", 'It holds "rbps", which is none of'],
+        ["rbps=1 rbps=2", "It names rbps twice"],
+        ["rbps=", 'It holds "rbps=", whose rate is no size'],
+        ["rbps=0", 'It holds "rbps=0", whose rate would stop the workload'],
+        ["wbps=-1", 'It holds "wbps=-1", whose rate is no size'],
+        ["riops=5MB", 'It holds "riops=5MB", whose rate is no number of operations'],
+      ] as const) {
+        expect(() => limitsOf("--io-max", `${disk} ${rates}`)).toThrow(fault);
+      }
+    },
+  );
+
+  it("find the disk behind a path, or say that there is none", () => {
+    const hasDisk = existsSync(`/sys/dev/block/${statSync("/").dev >> 8}:${statSync("/").dev & 255}`);
+    if (hasDisk) expect(limitsOf("--io-max", "/ rbps=1M").ioMax).toHaveLength(1);
+    expect(() => limitsOf("--io-max", "/proc rbps=1M")).toThrow("without a disk of its own");
+    expect(() => limitsOf("--io-max", "/no/such/path rbps=1M")).toThrow("/no/such/path does not exist");
+  });
+
+  it("take nice values, I/O classes, process counts and lists of CPUs", () => {
+    expect(
+      limitsOf(
+        "--nice",
+        "-5",
+        "--ionice",
+        "best-effort:7",
+        "--pids-max",
+        "10",
+        "--cpus",
+        "0-1",
+        "--oom-score-adj",
+        "-1000",
+      ),
+    ).toEqual({
+      nice: -5,
+      ionice: { class: "best-effort", level: 7 },
+      pidsMax: 10,
+      cpus: "0-1",
+      oomScoreAdj: -1000,
+    });
+    expect(limitsOf("--ionice", "idle")).toEqual({ ionice: { class: "idle", level: 0 } });
+    for (const text of ["", "idle:1", "best-effort", "best-effort:8", "none"])
+      expect(() => limitsOf("--ionice", text)).toThrow(
+        "Right would be: a class of disk priority: idle, best-effort:0 to best-effort:7",
+      );
+  });
+});
+
+/** What a policy file makes of the same words. */
+function policyLimits(key: string, text: string): Limits {
+  const loaded = loadPolicy(`default_limits: {${key}: ${JSON.stringify(text)}}`, "policy.yaml");
+  if ("faults" in loaded) throw new Error(JSON.stringify(loaded.faults));
+  return loaded.policy.defaults.set;
+}
+
+describe("limit options and policy files", () => {
+  const written: Record<Exclude<LimitKey, "io_max">, string[]> = {
+    cpu_quota: ["1", ...examplesOf("percent"), "8192 cores"],
+    cpu_max: ["50000 100000", "1000"],
+    cpu_weight: ["1", "10000"],
+    memory_limit: ["64", "1", ...examplesOf("size")].filter((text) => text !== "500kB"),
+    memory_max: ["1048576", "2.5MiB", ...examplesOf("size")].filter(
+      (text) => !["500kB", "2048"].includes(text),
+    ),
+    pids_max: ["1", "4194304"],
+    cpus: ["0", ...examplesOf("list")],
+    nice: ["-20", "+5", "19"],
+    ionice: ["idle", "realtime:0", "best-effort:7"],
+    oom_score_adj: ["-1000", "1000"],
+  };
+
+  it.each(Object.entries(written))("understand %s alike, however it is written", (key, texts) => {
+    for (const text of texts) {
+      const limits = limitsOf(`--${key.replaceAll("_", "-")}`, text);
+      expect(Object.keys(limits)).toHaveLength(1);
+      expect({ text, limits: policyLimits(key, text) }).toEqual({ text, limits });
+    }
+  });
+
+  it.skipIf(disk === undefined)("understand io_max alike, however it is written", () => {
+    for (const rate of examplesOf("rate")) {
+      const text = `${disk} ${rate.includes("B") ? "wbps" : "wiops"}=${rate}`;
+      expect({ text, limits: policyLimits("io_max", text) }).toEqual({
+        text,
+        limits: limitsOf("--io-max", text),
+      });
+    }
+  });
+
+  it("count a bare number in MiB for the soft memory limit, and in bytes for the hard one", () => {
+    expect(limitsOf("--memory-limit", "2048")).toEqual({ memoryHighBytes: 2 * 1024 ** 3 });
+    expect(limitsOf("--memory-max", "2097152")).toEqual({ memoryMaxBytes: 2 * 1024 ** 2 });
+    expect(limitsOf("--memory-limit", "2GiB", "--memory-max", "2GB")).toEqual({
+      memoryHighBytes: 2 * 1024 ** 3,
+      memoryMaxBytes: 2_000_000_000,
+    });
+  });
+});
+
+function examplesOf(kind: Spelling["value"]): string[] {
+  return SPELLINGS.filter(({ value }) => value === kind).flatMap(({ examples }) => examples);
+}

@@ -1,0 +1,112 @@
+import { attach } from "../jobs/attach/attach.ts";
+import type { Governor } from "../jobs/context.ts";
+import { Refusal } from "../jobs/errors.ts";
+import { GraceThread } from "../linux/cgroup/moveLock/thread.ts";
+import type { Placement } from "../linux/cgroup/placement.ts";
+import { readStat } from "../linux/proc/stat.ts";
+import { listPids } from "../linux/proc/table.ts";
+import type { Decision } from "../policy/decide.ts";
+import type { Policy } from "../policy/policy.ts";
+import type { FactReader } from "../policy/procFacts.ts";
+import type { Custodian } from "./jobTracker.ts";
+import { judgeProcess, wishesOf } from "./judge.ts";
+
+/** Judges processes by the policy and takes under governance those that it names. */
+export class Discoverer {
+  readonly #governor: Governor;
+  readonly #reader: FactReader;
+  readonly #custodian: Custodian;
+  readonly #log: (line: string) => void;
+  readonly #grace: GraceThread;
+  /** Processes that are only too young yet, by pid. */
+  readonly #waiting = new Map<number, ReturnType<typeof setTimeout>>();
+  readonly #placement: Placement;
+  #policy: Policy;
+
+  constructor(
+    governor: Governor,
+    reader: FactReader,
+    policy: Policy,
+    custodian: Custodian,
+    log: (line: string) => void,
+    placement: Placement = "auto",
+  ) {
+    this.#placement = placement;
+    this.#governor = governor;
+    this.#reader = reader;
+    this.#policy = policy;
+    this.#custodian = custodian;
+    this.#log = log;
+    this.#grace = new GraceThread(governor.hierarchies);
+  }
+
+  /** Judges by another policy from now on. What was too young for the one before is for `lookAtAll` to find. */
+  switchTo(policy: Policy): void {
+    this.#policy = policy;
+    this.#forgetWaiting();
+  }
+
+  /** Looks at every process, however long it has been there. Returns those that are governed from now on. */
+  lookAtAll(): number[] {
+    return listPids(this.#governor.host).filter((pid) => this.consider(pid));
+  }
+
+  /** Returns whether the process is governed from now on. */
+  consider(pid: number): boolean {
+    const judgement = judgeProcess(this.#governor, this.#policy, this.#reader, pid);
+    if (judgement.govern) {
+      this.#grace.startWaiting();
+      return this.#govern(pid, judgement.decision);
+    }
+    if (judgement.retry) this.#wait(pid, judgement.retry);
+    return false;
+  }
+
+  stop(): void {
+    this.#forgetWaiting();
+    this.#grace.stop();
+  }
+
+  #forgetWaiting(): void {
+    for (const timer of this.#waiting.values()) clearTimeout(timer);
+    this.#waiting.clear();
+  }
+
+  #wait(pid: number, { inMs, startTicks }: { inMs: number; startTicks: number }): void {
+    clearTimeout(this.#waiting.get(pid));
+    const timer = setTimeout(() => {
+      this.#waiting.delete(pid);
+      const stat = readStat(this.#governor.host, pid);
+      if (stat !== "gone" && stat.startTicks === startTicks) this.consider(pid);
+    }, inMs);
+    this.#waiting.set(pid, timer);
+  }
+
+  #govern(pid: number, decision: Decision & { govern: true }): boolean {
+    const { target, rule } = decision;
+    const jobId = autoJobId(target, pid);
+    this.#custodian.makeRoom(pid);
+    try {
+      const wishes = { jobId, placement: this.#placement, ...wishesOf(this.#policy, decision) };
+      const { job, pidfd } = attach(this.#governor, pid, "watch", wishes);
+      const reasons = [rule && `rule ${rule}`, job.tenant && `tenant ${job.tenant}`].filter(Boolean);
+      const because = reasons.length === 0 ? "" : ` (${reasons.join(", ")})`;
+      this.#log(`Attaching to PID ${pid} (${target}) as job ${jobId}${because}`);
+      for (const { limit, of, outcome, because } of job.outcomes) {
+        if (outcome === "applied") continue;
+        this.#log(`Job ${jobId}: ${of ? `${of}'s ` : ""}${limit} is ${outcome}: ${because}`);
+      }
+      this.#custodian.observe(job, pidfd);
+      return true;
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      this.#log(`Not governing PID ${pid} (${target}): ${error.message}`);
+      return false;
+    }
+  }
+}
+
+/** What `watch` calls the job of a process. */
+export function autoJobId(target: string, pid: number): string {
+  return `auto-${target.replace(/[^A-Za-z0-9._-]/g, "_").slice(0, 80)}-${pid}`;
+}

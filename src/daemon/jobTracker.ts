@@ -1,0 +1,259 @@
+import { holdProcess } from "../jobs/attach/processHandle.ts";
+import type { Governor } from "../jobs/context.ts";
+import { JobObserver, type ObservedEnd } from "../jobs/exit/jobObserver.ts";
+import { closeJob } from "../jobs/exit/recordExit.ts";
+import { recogniseHeld } from "../jobs/exit/storedPidfd.ts";
+import { identityOf, isObserved } from "../jobs/liveness.ts";
+import { leaveScope, takeOverScope } from "../jobs/placement/jobScope.ts";
+import { repairJob } from "../jobs/recovery/recover.ts";
+import { summaryLine, survivorsLine } from "../jobs/summary.ts";
+import { watchLedgerFile } from "../ledger/ledgerWatch.ts";
+import type { JobRecord } from "../ledger/records.ts";
+import type { ProcessEvent, ProcessEvents } from "../linux/events/processEvents.ts";
+import type { FileWatch } from "../linux/fileWatch.ts";
+import { isAlive } from "../linux/proc/identity.ts";
+import { closeFd } from "../sys/pidfd.ts";
+import { LeftBehind } from "./lingeringJobs.ts";
+import type { ServiceManager } from "./serviceManager.ts";
+
+/** How soon the jobs of an ffrtmp that died are taken over. Nothing tells of that death: it is looked for. */
+const TAKEOVER_INTERVAL_MS = 500;
+
+/**
+ * Holds the process of every open job in the ledger to its end and records that: of the daemon's own jobs, and of those
+ * of every other ffrtmp whose observer dies, even together with its workload.
+ */
+export class Custodian {
+  readonly #governor: Governor;
+  readonly #service: ServiceManager;
+  readonly #log: (line: string) => void;
+  readonly #observer: JobObserver;
+  readonly #leftBehind: LeftBehind;
+  readonly #ledgerWatch: FileWatch | undefined;
+  /** Runs while there is something to look for: waking up is most of what standing by costs. */
+  #standingBy: ReturnType<typeof setInterval> | undefined;
+  /** Ends that were told and are not dealt with yet, by the key of their jobs. */
+  readonly #toldEnds = new Map<string, ObservedEnd>();
+  /** Ends that were seen of jobs whose own observer lives and is about to record them. */
+  readonly #seenEnds = new Map<string, ObservedEnd>();
+  /** Open jobs that are not observed by us, as of the last change that others made in the ledger. */
+  #jobsOfOthers = new Map<string, JobRecord>();
+  #ledgerVersion: number | undefined;
+
+  constructor(
+    governor: Governor,
+    events: ProcessEvents,
+    service: ServiceManager,
+    log: (line: string) => void,
+  ) {
+    this.#governor = governor;
+    this.#service = service;
+    this.#log = log;
+    this.#observer = new JobObserver(governor, events, (end) => this.#postponeEnd(end));
+    this.#leftBehind = new LeftBehind(governor, log);
+    this.#ledgerWatch = watchLedgerFile(governor.ledger.path, () => this.#noticeOthers());
+  }
+
+  /** How many processes are held. */
+  get size(): number {
+    return this.#observer.jobs().size;
+  }
+
+  take(batch: ProcessEvent[]): void {
+    this.#observer.take(batch);
+  }
+
+  switchTo(events: ProcessEvents): void {
+    this.#observer.switchTo(events);
+  }
+
+  /** `pidfd` is ours to close from here on. */
+  observe(job: JobRecord, pidfd: number | undefined): void {
+    this.#service.keep(job, pidfd);
+    this.#observer.observe(job, pidfd);
+  }
+
+  /** The jobs that this daemon observes, as they stand on record. */
+  ownJobs(): JobRecord[] {
+    const { ledger, self } = this.#governor;
+    const held = this.#observer.jobs();
+    return ledger.openJobs().filter(({ key, observer }) => held.has(key) && isSame(observer, self));
+  }
+
+  /** A job that was released: its process is let go. */
+  forget(job: JobRecord): void {
+    this.#observer.forget(job);
+    this.#service.forget(job);
+  }
+
+  /** A pid may be that of a process which has just ended: its job has to make room for one of the same name. */
+  makeRoom(pid: number): void {
+    for (const [key, { job }] of this.#toldEnds) if (job.pid === pid) this.#endTold(key);
+  }
+
+  /** Takes over jobs whose observer has died, and closes those whose end was seen and whose observer died of it too. */
+  standBy(): void {
+    this.#noticeOthers();
+    for (const [key, end] of this.#seenEnds) {
+      if (this.#jobsOfOthers.has(key)) this.#end(end);
+      else this.#seenEnds.delete(key);
+    }
+    for (const job of this.#jobsOfOthers.values()) this.#takeOverIfLeft(job);
+  }
+
+  /** Removes the cgroups of ended jobs whose last process, left behind by the workload, has gone by now. */
+  clearAway(): void {
+    this.#leftBehind.clearAway();
+  }
+
+  /**
+   * Takes up the processes that the service manager held while no daemon ran, those that have ended meanwhile too. Comes
+   * before any repair, which closes what nobody seems to hold.
+   */
+  takeBackHeld(): void {
+    const open = new Map(this.#governor.ledger.openJobs().map((job) => [job.key, job]));
+    for (const { key, fd } of this.#service.takeBack()) {
+      const job = key === undefined ? undefined : open.get(key);
+      if (job !== undefined && this.#observer.jobs().has(job.key)) {
+        // A second descriptor under the same name; the manager drops them by name, and the first is to be kept.
+        closeFd(fd);
+        continue;
+      }
+      const held = job === undefined ? "stranger" : recogniseHeld(this.#governor, job, fd);
+      if (job === undefined || held === "stranger") {
+        if (key !== undefined) this.#service.forget({ key });
+        closeFd(fd);
+      } else if (held === "there") {
+        this.#observer.observe(job, fd);
+        if (!isObserved(this.#governor, job)) this.#adopt(job);
+      } else {
+        closeFd(fd);
+        this.#end({ job, ending: held, measured: {} });
+      }
+    }
+  }
+
+  /** Lets every job go; they and their limits stay. */
+  letGo(): void {
+    clearInterval(this.#standingBy);
+    this.#ledgerWatch?.close();
+    this.#leftBehind.stop();
+    for (const key of this.#toldEnds.keys()) this.#endTold(key);
+    const { ledger, self, host } = this.#governor;
+    for (const job of this.#observer.jobs().values()) {
+      if (!isSame(job.observer, self)) continue;
+      ledger.takeOver(job, null);
+      ledger.addEvent(job, host.now(), "observer_left", {});
+    }
+  }
+
+  #noticeOthers(): void {
+    const version = this.#governor.ledger.versionOfOthers();
+    if (version !== this.#ledgerVersion) this.#readLedger();
+    this.#ledgerVersion = version;
+    const mustLook = this.#jobsOfOthers.size > 0 || this.#ledgerWatch === undefined;
+    if (mustLook) this.#standingBy ??= setInterval(() => this.standBy(), TAKEOVER_INTERVAL_MS);
+    else {
+      clearInterval(this.#standingBy);
+      this.#standingBy = undefined;
+    }
+  }
+
+  /** Forgets what others have closed, and holds the processes of what others have begun. */
+  #readLedger(): void {
+    const { ledger, self } = this.#governor;
+    const open = new Map(ledger.openJobs().map((job) => [job.key, job]));
+    for (const job of this.#observer.jobs().values()) {
+      if (open.has(job.key)) continue;
+      this.#observer.forget(job);
+      leaveScope(job);
+    }
+    this.#service.keepOnly(open);
+    this.#leftBehind.notice();
+    const held = this.#observer.jobs();
+    for (const job of open.values()) {
+      if (!held.has(job.key) && !this.#seenEnds.has(job.key)) this.#hold(job);
+    }
+    this.#jobsOfOthers = new Map([...open].filter(([, { observer }]) => !isSame(observer, self)));
+  }
+
+  #hold(job: JobRecord): void {
+    const identity = job.state === "running" ? identityOf(job) : undefined;
+    if (!identity) return;
+    const hold = holdProcess(this.#governor.host, identity);
+    if (hold !== "gone") this.observe(job, hold.pidfd);
+  }
+
+  #isAlive(job: JobRecord): boolean {
+    const identity = identityOf(job);
+    return identity !== undefined && isAlive(this.#governor.host, identity);
+  }
+
+  #takeOverIfLeft(seen: JobRecord): void {
+    if (isObserved(this.#governor, seen)) return;
+    if (this.#seenEnds.has(seen.key) || this.#toldEnds.has(seen.key)) return;
+    // It is over, and the evidence of how is about to come.
+    if (this.#observer.jobs().has(seen.key) && !this.#isAlive(seen)) return;
+    if (repairJob(this.#governor, seen) !== "unobserved") return;
+    const job = this.#governor.ledger.job(seen.key);
+    if (job && this.#adopt(job) && !this.#observer.jobs().has(job.key)) this.#hold(job);
+  }
+
+  /** Makes this daemon the observer of a job that has none. Returns false when another one was faster. */
+  #adopt(job: JobRecord): boolean {
+    const { ledger, host, self } = this.#governor;
+    if (!ledger.takeOver(job, self)) return false;
+    this.#jobsOfOthers.delete(job.key);
+    takeOverScope(this.#governor, job);
+    ledger.addEvent(job, host.now(), "adopted", { observer_pid: self.pid });
+    this.#log(`Taking over job ${job.jobId} (PID ${job.pid}), which nobody observed`);
+    return true;
+  }
+
+  /**
+   * Closing a job takes milliseconds and can wait; a process that has just appeared cannot, for it may be gone by then.
+   * So ends are dealt with one at a time, whenever nothing else has been told.
+   */
+  #postponeEnd(end: ObservedEnd): void {
+    const { key } = end.job;
+    this.#toldEnds.set(key, end);
+    setImmediate(() => this.#endTold(key));
+  }
+
+  #endTold(key: string): void {
+    const told = this.#toldEnds.get(key);
+    if (!told) return;
+    this.#toldEnds.delete(key);
+    this.#end(told);
+  }
+
+  /** Closes a job, unless its own observer lives: that one was told too, perhaps more. */
+  #end(end: ObservedEnd): void {
+    const { job, ending, measured } = end;
+    const current = this.#governor.ledger.job(job.key);
+    if (!current || current.state === "ended") {
+      this.#service.forget(job);
+      leaveScope(job);
+      return;
+    }
+    if (!isSame(current.observer, this.#governor.self) && isObserved(this.#governor, current)) {
+      this.#seenEnds.set(job.key, end);
+      return;
+    }
+    this.#seenEnds.delete(job.key);
+    const { result, isOurs, survivors } = closeJob(this.#governor, current, ending, { atEnd: measured });
+    // Not before the result is on record: should this daemon die in between, the next one finds the end as we did.
+    this.#service.forget(job);
+    if (isOurs) this.#log(summaryLine(current, result));
+    if (survivors.length === 0) return;
+    this.#log(survivorsLine(job, survivors));
+    this.#leftBehind.notice();
+  }
+}
+
+function isSame(
+  a: { pid: number; startTicks: number } | null,
+  b: { pid: number; startTicks: number },
+): boolean {
+  return a !== null && a.pid === b.pid && a.startTicks === b.startTicks;
+}

@@ -1,0 +1,71 @@
+import type { Governor } from "../jobs/context.ts";
+import { jobCgroupOf } from "../jobs/placement/jobCgroup.ts";
+import { repairJob } from "../jobs/recovery/recover.ts";
+import type { JobRecord } from "../ledger/records.ts";
+import { watchLastExit } from "../linux/cgroup/lastExit.ts";
+import type { FileWatch } from "../linux/fileWatch.ts";
+
+/** Whoever closes a job removes its cgroup a moment after its result is on record, and is not to be interfered with. */
+const SETTLE_MS = 250;
+
+/**
+ * Ended jobs of which processes are left. Their cgroups stay, and so their limits, until the last has gone: cgroup v2 tells
+ * when (cgroup.events), on v1 it is found by looking.
+ */
+export class LeftBehind {
+  readonly #governor: Governor;
+  readonly #log: (line: string) => void;
+  /** By the key of the job; `undefined` where the kernel does not tell. */
+  readonly #watches = new Map<string, FileWatch | undefined>();
+  #settling: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(governor: Governor, log: (line: string) => void) {
+    this.#governor = governor;
+    this.#log = log;
+  }
+
+  /** To be called when jobs may have ended, whoever closed them. */
+  notice(): void {
+    const jobs = this.#governor.ledger.endedUnreleased();
+    if (jobs.every(({ key }) => this.#watches.has(key))) return;
+    this.#settling ??= setTimeout(() => {
+      this.#settling = undefined;
+      this.clearAway();
+    }, SETTLE_MS);
+  }
+
+  /** Removes what nobody is in any more, and watches the rest. */
+  clearAway(): void {
+    const jobs = this.#governor.ledger.endedUnreleased();
+    for (const key of this.#watches.keys()) {
+      if (jobs.every((job) => job.key !== key)) this.#forget(key);
+    }
+    for (const job of jobs) {
+      // Watched before it is looked at: the last may go in between.
+      this.#watch(job);
+      this.#release(job);
+    }
+  }
+
+  stop(): void {
+    clearTimeout(this.#settling);
+    for (const key of [...this.#watches.keys()]) this.#forget(key);
+  }
+
+  #watch(job: JobRecord): void {
+    if (this.#watches.has(job.key)) return;
+    const watch = watchLastExit(jobCgroupOf(this.#governor, job), () => this.#release(job));
+    this.#watches.set(job.key, watch);
+  }
+
+  #release(job: JobRecord): void {
+    if (!this.#watches.has(job.key) || repairJob(this.#governor, job) !== "released") return;
+    this.#forget(job.key);
+    this.#log(`Job ${job.jobId} ended before; nothing of it is left now`);
+  }
+
+  #forget(key: string): void {
+    this.#watches.get(key)?.close();
+    this.#watches.delete(key);
+  }
+}

@@ -1,0 +1,144 @@
+import { afterEach, expect, test } from "bun:test";
+import { openSync } from "node:fs";
+import { bindUnixDatagram, receiveUnixDatagram } from "../../test/support/unixReceiver.ts";
+import { closeFd } from "../sys/pidfd.ts";
+import { ServiceManager } from "./serviceManager.ts";
+
+const name = `@ffrtmp-manager-${process.pid}`;
+const opened: number[] = [];
+afterEach(() => {
+  for (const fd of opened.splice(0)) closeFd(fd);
+});
+
+function listen(): () => string[] {
+  const receiver = bindUnixDatagram(name);
+  opened.push(receiver);
+  return () => {
+    const texts: string[] = [];
+    for (let next = receiveUnixDatagram(receiver); next; next = receiveUnixDatagram(receiver)) {
+      opened.push(...next.descriptors);
+      texts.push(`${next.text}${next.descriptors.length > 0 ? ` with ${next.descriptors.length}` : ""}`);
+    }
+    return texts;
+  };
+}
+
+function openFile(): number {
+  const fd = openSync("/dev/null", "r");
+  opened.push(fd);
+  return fd;
+}
+
+function manage(warnings: string[] = [], watchdogUsec?: number): ServiceManager {
+  const variables = { notifySocket: name, watchdogUsec, storedFds: [] };
+  return new ServiceManager(variables, (message) => warnings.push(message));
+}
+
+const job = (jobId: string) => ({ jobId, key: `key-of-${jobId}` });
+
+test("a job's descriptor is kept once, and let go of once", () => {
+  const read = listen();
+  const service = manage();
+  const fd = openFile();
+  service.keep(job("a"), fd);
+  service.keep(job("a"), fd);
+  service.keep(job("b"), fd);
+  service.keep(job("none"), undefined);
+  service.forget(job("a"));
+  service.forget(job("a"));
+  service.keepOnly(new Map());
+  expect(read()).toEqual([
+    "FDSTORE=1\nFDPOLL=0\nFDNAME=a@key-of-a with 1",
+    "FDSTORE=1\nFDPOLL=0\nFDNAME=b@key-of-b with 1",
+    "FDSTOREREMOVE=1\nFDNAME=a@key-of-a",
+    "FDSTOREREMOVE=1\nFDNAME=b@key-of-b",
+  ]);
+});
+
+test("what it held is taken back once, is not sent again, and strange names are dropped", () => {
+  const read = listen();
+  const storedFds = [
+    { name: "a@key-of-a", fd: 100 },
+    { name: "stored", fd: 101 },
+  ];
+  const service = new ServiceManager({ notifySocket: name, watchdogUsec: undefined, storedFds }, () => {});
+  expect(service.takeBack()).toEqual([
+    { key: "key-of-a", fd: 100 },
+    { key: undefined, fd: 101 },
+  ]);
+  expect(service.takeBack()).toEqual([]);
+  service.keep(job("a"), openFile());
+  service.forget(job("a"));
+  expect(read()).toEqual(["FDSTOREREMOVE=1\nFDNAME=stored", "FDSTOREREMOVE=1\nFDNAME=a@key-of-a"]);
+});
+
+test("a status is told when it changes", () => {
+  const read = listen();
+  const service = manage();
+  service.status("Governing 1 job");
+  service.status("Governing 1 job");
+  service.ready();
+  service.reloading();
+  service.stopping();
+  const texts = read();
+  expect(texts).toHaveLength(4);
+  expect(texts.join(" ")).toMatch(
+    /^STATUS=Governing 1 job READY=1 RELOADING=1\nMONOTONIC_USEC=\d+ STOPPING=1$/,
+  );
+});
+
+test("it is told that the daemon lives only while it does", async () => {
+  const read = listen();
+  const service = manage([], 2000);
+  let isAlive = true;
+  const end = service.keepAlive(() => isAlive);
+  while (read().length === 0) await Bun.sleep(1);
+  isAlive = false;
+  await Bun.sleep(5);
+  read();
+  await Bun.sleep(20);
+  expect(read()).toEqual([]);
+  isAlive = true;
+  const texts: string[] = [];
+  while (texts.length === 0) {
+    texts.push(...read());
+    await Bun.sleep(1);
+  }
+  expect(texts[0]).toBe("WATCHDOG=1");
+  end();
+});
+
+test("a manager that reads late gets all in order, descriptors of files too that were closed meanwhile", async () => {
+  const read = listen();
+  const service = manage();
+  const jobs = Array.from({ length: 300 }, (_, index) => job(`j${index}`));
+  for (const one of jobs) {
+    const fd = openSync("/dev/null", "r");
+    service.keep(one, fd);
+    closeFd(fd);
+  }
+  const texts: string[] = [];
+  while (texts.length < jobs.length) {
+    texts.push(...read());
+    await Bun.sleep(5);
+  }
+  expect(texts).toEqual(jobs.map(({ jobId, key }) => `FDSTORE=1\nFDPOLL=0\nFDNAME=${jobId}@${key} with 1`));
+});
+
+test("one that is not there is complained of once, and without one nothing is done", () => {
+  const warnings: string[] = [];
+  const service = manage(warnings);
+  service.ready();
+  service.status("x");
+  expect(warnings).toEqual([
+    "the service manager cannot be told anything (ECONNREFUSED); governing goes on without it",
+  ]);
+  const alone = new ServiceManager(
+    { notifySocket: undefined, watchdogUsec: 2000, storedFds: [] },
+    (message) => warnings.push(message),
+  );
+  alone.ready();
+  alone.keep(job("a"), 1);
+  alone.keepAlive(() => true)();
+  expect(warnings).toHaveLength(1);
+});

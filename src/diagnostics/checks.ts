@@ -1,0 +1,173 @@
+import { release } from "node:os";
+import type { Governor } from "../jobs/context.ts";
+import { groupName } from "../jobs/job.ts";
+import { respectDisabled } from "../jobs/placement/disabledControllers.ts";
+import type { LimitOutcome, Limits } from "../limits/limits.ts";
+import { findWholeDisk } from "../linux/blockDevice.ts";
+import { readMembership } from "../linux/cgroup/hierarchies.ts";
+import { applyCgroupLimits } from "../linux/cgroup/jobCgroup.ts";
+import { createJobCgroup, removeJobCgroup } from "../linux/cgroup/makeJobCgroup.ts";
+import { planJobCgroup } from "../linux/cgroup/planJobCgroup.ts";
+import { ConnectorEvents } from "../linux/events/connectorEvents.ts";
+import { pidfdsTellCodes } from "../linux/events/exitEvents.ts";
+import { readProcFile } from "../linux/host.ts";
+import { isInOwnNamespace } from "../linux/namespaces.ts";
+import { errnoName } from "../sys/libc.ts";
+import { closeFd, openPidfd } from "../sys/pidfd.ts";
+import { giveUpSignals } from "../sys/seccomp.ts";
+import type { Ability } from "./check.ts";
+import { probeSight } from "./visibility.ts";
+
+/** Tries everything that governing can use on this machine, with these rights, and leaves nothing behind. */
+export async function probeAbilities(governor: Governor): Promise<Ability[]> {
+  return [
+    probeRights(governor),
+    ...probeSight(governor),
+    ...probeHierarchies(governor),
+    ...probeLimits(governor),
+    probePidfd(),
+    await probeExitRecords(),
+    await probeConnector(governor),
+    probeLedger(governor),
+    // Last of all: from here on this process can no longer do what the others tried.
+    probeGivingUpSignals(),
+  ];
+}
+
+function probeRights({ host }: Governor): Ability {
+  const uid = process.geteuid?.() ?? 0;
+  const isInOwn = isInOwnNamespace(host, "user");
+  const found = `uid ${uid}${isInOwn ? " of a user namespace of its own" : ""} on Linux ${release()}`;
+  if (uid === 0 && !isInOwn) return { name: "rights", works: true, found: `root, ${found}` };
+  const cost = "only your own processes can be governed, and limits need a cgroup that is delegated to you";
+  return { name: "rights", works: false, found, cost };
+}
+
+function probeHierarchies({ hierarchies }: Governor): Ability[] {
+  const name = "cgroup trees";
+  const cost = "no limits, no measuring; jobs run and are recorded";
+  if (hierarchies.length === 0) return [{ name, works: false, found: "none is mounted", cost }];
+  const giving = hierarchies.filter(({ controllers }) => controllers.length > 0);
+  const found = giving
+    .map(
+      ({ version, controllers, mountPoint, isReadOnly }) =>
+        `v${version} ${controllers.join(",")} at ${mountPoint}${isReadOnly ? ", read-only" : ""}`,
+    )
+    .join("; ");
+  if (giving.length > 0 && giving.every(({ isReadOnly }) => isReadOnly))
+    return [{ name, works: false, found, cost }];
+  return [{ name, works: true, found }];
+}
+
+/** Every limit is written once, to a cgroup that nobody is in. */
+function probeLimits(governor: Governor): Ability[] {
+  const { host, hierarchies, state } = governor;
+  const membership = readMembership(host, "self");
+  const limits = sampleLimits(governor);
+  const cgroup = planJobCgroup(
+    host.cgroupFs,
+    hierarchies,
+    membership === "gone" ? new Map() : membership,
+    groupName(state.tag, `doctor-${process.pid}`),
+    limits,
+  );
+  respectDisabled(governor, cgroup);
+  try {
+    createJobCgroup(cgroup);
+    return applyCgroupLimits(cgroup, limits).map(describeLimit);
+  } finally {
+    removeJobCgroup(cgroup);
+  }
+}
+
+function sampleLimits({ host, state }: Governor): Limits {
+  const status = readProcFile(host, "self/status");
+  const disk = findWholeDisk(state.directory);
+  return {
+    cpuMax: { quotaUsec: 50_000, periodUsec: 100_000 },
+    cpuWeight: 50,
+    memoryHighBytes: 64 * 1024 ** 2,
+    memoryMaxBytes: 64 * 1024 ** 2,
+    ...("device" in disk ? { ioMax: [{ device: disk.device, rbps: 1024 ** 2 }] } : {}),
+    pidsMax: 100,
+    cpus: /^Cpus_allowed_list:\s+(\d+)/m.exec(status)?.[1] ?? "0",
+  };
+}
+
+const COSTS: Partial<Record<LimitOutcome["limit"], string>> = {
+  "cpu.max": "--cpu-quota and --cpu-max have no effect",
+  "cpu.weight": "--cpu-weight has no effect",
+  "memory.high": "--memory-limit has no effect",
+  "memory.max": "--memory-max has no effect",
+  "io.max": "--io-max has no effect",
+  "pids.max": "--pids-max has no effect",
+  "cpuset.cpus": "--cpus has no effect",
+};
+
+function describeLimit({ limit, outcome, actual, because }: LimitOutcome): Ability {
+  const works = outcome === "applied" || outcome === "partial";
+  if (!works) return { name: limit, works, found: because ?? outcome, cost: COSTS[limit] ?? "" };
+  return {
+    name: limit,
+    works,
+    found: because === undefined ? `holds ${actual}` : `holds ${actual}: ${because}`,
+  };
+}
+
+function probePidfd(): Ability {
+  const name = "pidfd";
+  const pidfd = openPidfd(process.pid);
+  if (pidfd < 0) {
+    const cost = "a process is held by its start time only, and its end is seen up to a second late";
+    return { name, works: false, found: `pidfd_open: ${errnoName(pidfd)}`, cost };
+  }
+  closeFd(pidfd);
+  return { name, works: true, found: "a process can be held whatever becomes of its pid" };
+}
+
+async function probeExitRecords(): Promise<Ability> {
+  const name = "exit records of pidfds";
+  if (await pidfdsTellCodes())
+    return { name, works: true, found: "exit codes of processes that are not ours are known" };
+  const cost = "exit codes of processes that are not ours come from the process connector, or stay unknown";
+  return { name, works: false, found: "the kernel has none (Linux 6.15 does)", cost };
+}
+
+async function probeConnector({ host }: Governor): Promise<Ability> {
+  const name = "process connector";
+  const events = new ConnectorEvents(host);
+  const started = await events.start(() => {});
+  if (started.outcome === "unsupported") {
+    return {
+      name,
+      works: false,
+      found: started.because,
+      cost: "watch finds processes at its scan interval only",
+    };
+  }
+  await events.stop();
+  return { name, works: true, found: "the kernel tells of every exec and exit at once" };
+}
+
+function probeGivingUpSignals(): Ability {
+  const name = "giving up signals";
+  const given = giveUpSignals();
+  if (given.outcome === "applied") {
+    return {
+      name,
+      works: true,
+      found: "attach and watch cannot signal, trace or inspect anybody: tried, and EPERM",
+    };
+  }
+  const cost = "that attach and watch send no signals rests on their code alone";
+  return { name, works: false, found: given.because, cost };
+}
+
+function probeLedger({ ledger, host }: Governor): Ability {
+  const name = "ledger";
+  ledger.setNote("doctor", new Date(host.now()).toISOString());
+  const waiting = ledger.flush();
+  if (waiting === 0) return { name, works: true, found: ledger.path };
+  const cost = "what becomes of jobs is forgotten when their ffrtmp ends";
+  return { name, works: false, found: `${ledger.path} cannot be written`, cost };
+}

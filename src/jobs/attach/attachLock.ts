@@ -1,0 +1,24 @@
+import type { Host } from "../../linux/host.ts";
+import { lockDirectory } from "../../sys/fileLock.ts";
+import { closeFd } from "../../sys/pidfd.ts";
+
+/** Taking a process takes some milliseconds, a few tens on a busy machine. */
+const PATIENCE_MS = 200;
+
+/**
+ * Keeps every other ffrtmp from taking a process at the same time. The ledger decides between those that share one;
+ * two with a state directory each would both find the process in nobody's cgroup, and both move it. The lock
+ * is on the process's own directory in procfs: all see that, it leaves nothing behind, and the process has no part in it.
+ *
+ * Whoever can open the directory can hold it up, so it is not waited for longer than another's work takes.
+ * Returns how to give it back.
+ */
+export function claimProcess({ procRoot }: Host, pid: number): () => void {
+  const start = performance.now();
+  for (;;) {
+    const claim = lockDirectory(`${procRoot}/${pid}`);
+    if (typeof claim === "number") return () => void closeFd(claim);
+    if (claim !== "held" || performance.now() - start >= PATIENCE_MS) return () => {};
+    Bun.sleepSync(1);
+  }
+}

@@ -1,0 +1,48 @@
+import { expect, test } from "bun:test";
+import { type FakeOwner, useGovernedFakes } from "../../../test/support/governedFakes.ts";
+import type { JobRecord } from "../../ledger/records.ts";
+import { jobCgroupOf } from "../placement/jobCgroup.ts";
+import { detach } from "./detach.ts";
+
+const { openOwner } = useGovernedFakes();
+const OWNER = "/system.slice/encoder.service";
+
+/** A job of one of a service's two processes: it lies in a child of the service's cgroup. */
+function nested(): FakeOwner & { job: JobRecord; path: string } {
+  const machine = openOwner();
+  machine.start(4026, 1);
+  machine.start(4027, 1);
+  const job = machine.govern(4026, { pidsMax: 64 });
+  return { ...machine, job, path: job.cgroup[0]?.path as string };
+}
+
+function release({ governor, job }: { governor: FakeOwner["governor"]; job: JobRecord }): void {
+  detach(governor, job, jobCgroupOf(governor, job));
+}
+
+test("detach puts processes back and leaves no cgroup", () => {
+  const machine = nested();
+  release(machine);
+  expect(machine.fake.membership(4026).get("")).toBe(OWNER);
+  expect(machine.fake.fs.exists(machine.path)).toBeFalse();
+  expect(machine.job.state).toBe("ended");
+});
+
+test("cgroups that a workload has made below ours keep it from being released: they could not go along", () => {
+  const machine = nested();
+  machine.fake.fs.mkdir(`${machine.path}/own`);
+  expect(() => release(machine)).toThrow("it has made cgroups of its own below ours");
+  expect(machine.fake.membership(4026).get("")).not.toBe(OWNER);
+  expect(machine.governor.ledger.job(machine.job.key)?.state).toBe("running");
+});
+
+test("a job whose processes cannot go back is not on record as released", () => {
+  const machine = nested();
+  machine.fake.setAccess("denied", machine.owner);
+  machine.fake.setAccess("full", machine.path);
+  expect(() => release(machine)).toThrow("cannot release job kept whole: PID 4026: EACCES");
+  const { ledger } = machine.governor;
+  expect(ledger.job(machine.job.key)?.state).toBe("running");
+  expect(ledger.result(machine.job)).toBeUndefined();
+  expect(ledger.events(machine.job)).toMatchObject([{ kind: "detach_failed" }]);
+});

@@ -1,0 +1,42 @@
+import type { LimitOutcome } from "../../limits/limits.ts";
+import { applyCgroupLimits, applyTenantLimits } from "../../linux/cgroup/jobCgroup.ts";
+import { RehearsalFs } from "../../linux/cgroup/rehearsalFs.ts";
+import { listTree } from "../../linux/proc/table.ts";
+import type { Governor } from "../context.ts";
+import type { JobWishes } from "../job.ts";
+import { planAttributes } from "../limits/taskAttributes.ts";
+import { planAttached } from "./attach.ts";
+
+/** What governing a process would do, as far as it can be told without doing it. */
+export interface Rehearsal {
+  /** The directories that the job's processes would be in. */
+  cgroups: string[];
+  /** What would come of each limit, if the kernel takes what is written. */
+  outcomes: LimitOutcome[];
+  /** Cgroup files, in their order. */
+  writes: { path: string; data: string }[];
+  /** Values of processes and threads that would be changed. */
+  attributes: { limit: string; pid: number; tid: number; from: number; to: number }[];
+}
+
+/** Goes the way of `attach` with the same code and writes nothing. */
+export function rehearse(governor: Governor, pid: number, wishes: JobWishes): Rehearsal {
+  const { host } = governor;
+  const fs = new RehearsalFs(host.cgroupFs);
+  const cgroup = { ...planAttached(governor, pid, wishes).cgroup, fs };
+  const totals = applyTenantLimits(cgroup, wishes.tenant?.limits ?? {});
+  const applied = applyCgroupLimits(cgroup, wishes.limits);
+  const plan = planAttributes(host, listTree(host, pid), wishes.limits);
+  return {
+    cgroups: cgroup.directories.map(({ path }) => path),
+    outcomes: [...applied, ...totals, ...plan.refusals],
+    writes: fs.writes,
+    attributes: plan.touched.map(({ value, pid, tid, before, after }) => ({
+      limit: value,
+      pid,
+      tid,
+      from: before,
+      to: after,
+    })),
+  };
+}

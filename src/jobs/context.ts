@@ -1,0 +1,64 @@
+import { readlinkSync } from "node:fs";
+import type { Ledger } from "../ledger/ledger.ts";
+import type { StateFiles } from "../ledger/location.ts";
+import type { Observer } from "../ledger/records.ts";
+import { type Hierarchy, readHierarchies } from "../linux/cgroup/hierarchies.ts";
+import type { Host } from "../linux/host.ts";
+import { readBootId, readIdentity } from "../linux/proc/identity.ts";
+import { Refusal } from "./errors.ts";
+
+/** What every act of governing needs. */
+export interface Governor {
+  host: Host;
+  hierarchies: Hierarchy[];
+  ledger: Ledger;
+  state: StateFiles;
+  bootId: string;
+  /** This ffrtmp, as the ledger names an observer. */
+  self: Observer;
+  /** Tells the operator something that does not stop the work. */
+  warn(message: string): void;
+}
+
+export function createGovernor(
+  host: Host,
+  ledger: Ledger,
+  state: StateFiles,
+  warn: (message: string) => void,
+): Governor {
+  refuseForeignProc(host);
+  const self = readIdentity(host, process.pid);
+  if (self === "gone") {
+    throw new Refusal(
+      `cannot read ${host.procRoot}/${process.pid}/stat, this process's own entry`,
+      "mount procfs: mount -t proc proc /proc",
+    );
+  }
+  return {
+    host,
+    hierarchies: readHierarchies(host),
+    ledger,
+    state,
+    bootId: readBootId(host),
+    self: { pid: self.pid, startTicks: self.startTicks },
+    warn,
+  };
+}
+
+/** In a new pid namespace that kept its parent's procfs, every pid that we read would be another process's. */
+function refuseForeignProc({ procRoot }: Host): void {
+  const shown = ownPidIn(procRoot);
+  if (shown === undefined || shown === process.pid) return;
+  throw new Refusal(
+    `${procRoot} shows the processes of another pid namespace: this one is PID ${process.pid} here and PID ${shown} there`,
+    "unshare --pid --fork --mount-proc …, or inside: mount -t proc proc /proc",
+  );
+}
+
+function ownPidIn(procRoot: string): number | undefined {
+  try {
+    return Number(readlinkSync(`${procRoot}/self`));
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,102 @@
+import { describe, expect, it } from "bun:test";
+import type { LimitOutcome } from "../../limits/limits.ts";
+import { UNKNOWN_USAGE } from "../../linux/cgroup/controller.ts";
+import { endedUnknown, exitedWith } from "./recordExit.ts";
+import { judge } from "./sla.ts";
+
+const applied: LimitOutcome = { limit: "memory.max", outcome: "applied", wanted: "64M", actual: "64M" };
+const refused: LimitOutcome = {
+  limit: "cpu.max",
+  outcome: "refused",
+  wanted: "50000 100000",
+  because: "EACCES",
+};
+const atOurCap = { ...UNKNOWN_USAGE, oomKills: 1, memoryMaxHits: 7 };
+
+describe("judge() finds compliant", () => {
+  it("a job that completed", () => {
+    expect(judge(exitedWith(0, "parent"), [applied], UNKNOWN_USAGE)).toEqual({
+      compliant: true,
+      reason: "completed_successfully",
+    });
+  });
+
+  it("a job that failed by itself, was killed by somebody, or was released", () => {
+    const reasons = [
+      exitedWith(42 << 8, "pidfd"),
+      exitedWith(9, "parent"),
+      endedUnknown("detached", "alive"),
+    ].map((ending) => judge(ending, [applied], UNKNOWN_USAGE));
+    expect(reasons).toEqual([
+      { compliant: true, reason: "ended_with_error" },
+      { compliant: true, reason: "ended_by_signal" },
+      { compliant: true, reason: "detached" },
+    ]);
+  });
+
+  it("a limit that is in force in part", () => {
+    const partial: LimitOutcome = { ...applied, outcome: "partial", because: "new allocations only" };
+    expect(judge(exitedWith(0, "parent"), [partial], UNKNOWN_USAGE).compliant).toBe(true);
+  });
+
+  it("a job that the whole machine's shortage of memory ended, though it had a cap", () => {
+    expect(judge(exitedWith(9, "parent"), [applied], { ...atOurCap, memoryMaxHits: 0 })).toEqual({
+      compliant: true,
+      reason: "ended_by_signal",
+    });
+  });
+
+  it("a job killed at somebody else's cap, where ours was never in force or never asked for", () => {
+    expect(judge(exitedWith(9, "parent"), [], atOurCap).compliant).toBe(true);
+    const missing: LimitOutcome = { ...applied, outcome: "refused", because: "EACCES" };
+    expect(judge(exitedWith(9, "parent"), [missing], atOurCap).reason).toBe("limit_not_applied(memory.max)");
+  });
+});
+
+describe("judge() finds a violation", () => {
+  it("when nobody saw the end, or there was no beginning, or how it ended is not known", () => {
+    const endings = [
+      endedUnknown("unobserved", "nobody looked"),
+      endedUnknown("never_started", "refused"),
+      endedUnknown("exited", "no evidence"),
+    ];
+    expect(endings.map((ending) => judge(ending, [applied], UNKNOWN_USAGE))).toEqual([
+      { compliant: false, reason: "ended_unobserved" },
+      { compliant: false, reason: "never_started" },
+      { compliant: false, reason: "exit_unknown" },
+    ]);
+  });
+
+  it("when the kernel killed at the total of the job's tenant", () => {
+    const total: LimitOutcome = { ...applied, of: "tenant" };
+    const killed = { ...UNKNOWN_USAGE, oomKills: 1, memoryMaxHits: 0 };
+    expect(judge(exitedWith(9, "pidfd"), [applied, total], killed, 3)).toEqual({
+      compliant: false,
+      reason: "killed_at_tenants_memory_cap",
+    });
+    expect(judge(exitedWith(9, "pidfd"), [applied], killed, 3).compliant).toBe(true);
+    expect(judge(exitedWith(9, "pidfd"), [total], atOurCap, 0).compliant).toBe(true);
+  });
+
+  it("when the kernel killed at our hard cap, even if the main process came through", () => {
+    for (const status of [9, 0, 137 << 8]) {
+      expect(judge(exitedWith(status, "parent"), [applied, refused], atOurCap)).toEqual({
+        compliant: false,
+        reason: "killed_at_our_memory_cap",
+      });
+    }
+  });
+
+  it("when limits were not applied, and names them", () => {
+    const unsupported: LimitOutcome = {
+      limit: "io.max",
+      outcome: "unsupported",
+      wanted: "x",
+      because: "none",
+    };
+    expect(judge(exitedWith(0, "parent"), [refused, applied, unsupported], UNKNOWN_USAGE)).toEqual({
+      compliant: false,
+      reason: "limit_not_applied(cpu.max,io.max)",
+    });
+  });
+});

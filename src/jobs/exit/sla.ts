@@ -1,0 +1,49 @@
+import type { ResultRecord } from "../../ledger/records.ts";
+import type { LimitOutcome } from "../../limits/limits.ts";
+import type { Usage } from "../../linux/cgroup/controller.ts";
+
+export interface Verdict {
+  compliant: boolean;
+  /** One word for a log line; details in parentheses where there are any. */
+  reason: string;
+}
+
+/**
+ * Judges the platform, not the job: a job that fails by its own code was governed well.
+ * Part of the job's immutable result, so that a later change of these rules changes no past verdict.
+ */
+export function judge(
+  ending: Pick<ResultRecord, "ending" | "exitCode" | "signal">,
+  outcomes: LimitOutcome[],
+  usage: Usage,
+  /** How often the jobs of its tenant ran into the hard memory limit of their total. */
+  tenantMemoryHits = 0,
+): Verdict {
+  const failed = outcomes.filter(({ outcome }) => outcome === "refused" || outcome === "unsupported");
+  const oomKills = usage.oomKills ?? 0;
+  if (oomKills > 0 && hits(outcomes, undefined, usage.memoryMaxHits ?? 0)) {
+    return { compliant: false, reason: "killed_at_our_memory_cap" };
+  }
+  if (oomKills > 0 && hits(outcomes, "tenant", tenantMemoryHits)) {
+    return { compliant: false, reason: "killed_at_tenants_memory_cap" };
+  }
+  if (ending.ending === "unobserved") return { compliant: false, reason: "ended_unobserved" };
+  if (ending.ending === "never_started") return { compliant: false, reason: "never_started" };
+  if (failed.length > 0) {
+    return {
+      compliant: false,
+      reason: `limit_not_applied(${failed.map(({ of, limit }) => (of ? `${of}:${limit}` : limit)).join()})`,
+    };
+  }
+  if (ending.ending === "detached") return { compliant: true, reason: "detached" };
+  if (ending.signal !== null) return { compliant: true, reason: "ended_by_signal" };
+  if (ending.exitCode === null) return { compliant: false, reason: "exit_unknown" };
+  return { compliant: true, reason: ending.exitCode === 0 ? "completed_successfully" : "ended_with_error" };
+}
+
+/** It was our hard cap that an allocation ran into, and not one of somebody else's further up. */
+function hits(outcomes: LimitOutcome[], of: LimitOutcome["of"], memoryHits: number): boolean {
+  const cap = outcomes.find((outcome) => outcome.limit === "memory.max" && outcome.of === of);
+  const isOurs = cap?.outcome === "applied" || cap?.outcome === "partial";
+  return isOurs && memoryHits > 0;
+}

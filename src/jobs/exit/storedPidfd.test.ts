@@ -1,0 +1,63 @@
+import { afterEach, expect, test } from "bun:test";
+import { someJob } from "../../../test/support/jobs.ts";
+import { realHost } from "../../linux/host.ts";
+import { readBootId, readIdentity } from "../../linux/proc/identity.ts";
+import { closeFd, openPidfd } from "../../sys/pidfd.ts";
+import type { Governor } from "../context.ts";
+import { recogniseHeld } from "./storedPidfd.ts";
+
+const host = realHost();
+const governor = { host, bootId: readBootId(host) } as Governor;
+const clean: (() => void | Promise<void>)[] = [];
+afterEach(async () => {
+  while (clean.length > 0) await clean.pop()?.();
+});
+
+/** A process with a pidfd of it, and a job that is on record as its own. */
+function started(cmd = ["sleep", "600"]) {
+  const child = Bun.spawn(cmd, { stdio: ["ignore", "ignore", "ignore"] });
+  const pidfd = openPidfd(child.pid);
+  clean.push(async () => {
+    child.kill("SIGKILL");
+    await child.exited;
+    closeFd(pidfd);
+  });
+  const identity = readIdentity(host, child.pid);
+  if (identity === "gone") throw new Error("it was started a moment ago");
+  const { bootId, pid, startTicks } = identity;
+  return { child, pidfd, job: someJob({ bootId, pid, startTicks }) };
+}
+
+test("a pidfd that was kept for a job's process, which lives, is recognised", () => {
+  const { pidfd, job } = started();
+  expect(recogniseHeld(governor, job, pidfd)).toBe("there");
+});
+
+test("a pidfd is not a job's that holds another process, or one whose pid the job had before it", () => {
+  const { pidfd, job } = started();
+  const other = started();
+  expect(recogniseHeld(governor, job, other.pidfd)).toBe("stranger");
+  const earlier = { ...job, startTicks: (job.startTicks ?? 0) - 1 };
+  expect(recogniseHeld(governor, earlier, pidfd)).toBe("stranger");
+});
+
+test("a pidfd is not a job's of another boot, nor one's that has no process yet", () => {
+  const { pidfd, job } = started();
+  expect(recogniseHeld(governor, { ...job, bootId: "another" }, pidfd)).toBe("stranger");
+  expect(recogniseHeld(governor, { ...job, pid: null, startTicks: null }, pidfd)).toBe("stranger");
+  expect(recogniseHeld(governor, { ...job, state: "starting" }, pidfd)).toBe("stranger");
+});
+
+test("a descriptor that is no pidfd is no job's", () => {
+  const { job } = started();
+  expect(recogniseHeld(governor, job, 0)).toBe("stranger");
+});
+
+test("of a process that is gone the pidfd tells the exit code, or why it does not", async () => {
+  const { child, pidfd, job } = started(["sh", "-c", "sleep 0.1; exit 7"]);
+  await child.exited;
+  const ending = recogniseHeld(governor, job, pidfd);
+  if (typeof ending === "string") throw new Error(`it is ${ending}`);
+  if (ending.exitCode === null) expect(ending.exitUnknownBecause).toContain("exit record");
+  else expect(ending).toMatchObject({ exitCode: 7, exitEvidence: "pidfd" });
+});

@@ -1,0 +1,202 @@
+import { afterAll, expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { JOB_NAME, makeJob } from "../../../test/support/cgroupJobs.ts";
+import { directoryIn, fakeMachine } from "../../../test/support/cgroupMachines.ts";
+import { fakeV2 } from "../../../test/support/fakeCgroups.ts";
+import { someJob } from "../../../test/support/jobs.ts";
+import { Ledger } from "../../ledger/ledger.ts";
+import { withUnknown } from "../../linux/cgroup/controller.ts";
+import type { Hierarchy } from "../../linux/cgroup/hierarchies.ts";
+import {
+  applyCgroupLimits,
+  applyTenantLimits,
+  type JobCgroup,
+  rememberCounted,
+} from "../../linux/cgroup/jobCgroup.ts";
+import { createJobCgroup, giveAgain } from "../../linux/cgroup/makeJobCgroup.ts";
+import { planJobCgroup, restoreJobCgroup, storeJobCgroup } from "../../linux/cgroup/planJobCgroup.ts";
+import type { CgroupFs } from "../../linux/cgroupFs.ts";
+import type { Governor } from "../context.ts";
+import { usageOf } from "../placement/jobCgroup.ts";
+import { closeJob, type EarlierMeasures, exitedWith, measureAtEnd } from "./recordExit.ts";
+
+const directory = mkdtempSync(join(tmpdir(), "ffrtmp-test-"));
+afterAll(() => rmSync(directory, { recursive: true }));
+
+const MIB = 1024 ** 2;
+const LIMITS = { memoryMaxBytes: 128 * MIB };
+
+/** What the kernel has counted in a cgroup. */
+interface Counts {
+  cpuSeconds: number;
+  throttledUsec: number;
+  peakBytes: number;
+  ooms: number;
+  kills: number;
+  readBytes: number;
+  pressureUsec: number;
+}
+
+const BEFORE: Counts = {
+  cpuSeconds: 100,
+  throttledUsec: 5000,
+  peakBytes: 90 * MIB,
+  ooms: 3,
+  kills: 2,
+  readBytes: 1_000_000,
+  pressureUsec: 700,
+};
+
+test("a job in its owner's cgroup has used what was counted since it began there", async () => {
+  await using owner = ownersCgroup();
+  owner.count({
+    ...BEFORE,
+    cpuSeconds: 101,
+    throttledUsec: 5500,
+    peakBytes: 120 * MIB,
+    readBytes: 1_500_000,
+    pressureUsec: 1700,
+  });
+  expect(owner.usage()).toEqual({
+    cpuUserUsec: 1_000_000,
+    cpuSystemUsec: 0,
+    throttledUsec: 500,
+    memoryPeakBytes: 120 * MIB,
+    memoryMaxHits: 0,
+    oomKills: 0,
+    ioReadBytes: 500_000,
+    ioWriteBytes: 0,
+    cpuPressureUsec: 1000,
+    memoryPressureUsec: 1000,
+    ioPressureUsec: 1000,
+  });
+});
+
+test("a memory peak from before it began is not the job's, and its own is not known then", async () => {
+  await using owner = ownersCgroup();
+  expect(owner.usage().memoryPeakBytes).toBeNull();
+});
+
+test("a counter that has been begun anew meanwhile tells nothing", async () => {
+  await using owner = ownersCgroup();
+  owner.count({ ...BEFORE, throttledUsec: 10 });
+  expect(owner.usage()).toMatchObject({ throttledUsec: null, cpuUserUsec: 0 });
+});
+
+test("an OOM kill from before the job began is no violation of ours, one after that is", async () => {
+  for (const [kills, reason] of [
+    [BEFORE.kills, "ended_by_signal"],
+    [BEFORE.kills + 1, "killed_at_our_memory_cap"],
+  ] as const) {
+    await using owner = ownersCgroup();
+    owner.count({ ...BEFORE, kills, ooms: BEFORE.ooms + kills - BEFORE.kills });
+    const { result } = owner.close();
+    expect(result).toMatchObject({ slaReason: reason, usage: { oomKills: kills - BEFORE.kills } });
+  }
+});
+
+test("what was read at the end counts, and not what a service counts that was started again in the same cgroup", async () => {
+  await using owner = ownersCgroup();
+  owner.count({ ...BEFORE, cpuSeconds: 130 });
+  const atEnd = measureAtEnd(owner.governor, { ...owner.job, mode: "attach" });
+  owner.count({ ...BEFORE, cpuSeconds: 101 });
+  expect(owner.close({ atEnd }).result.usage).toMatchObject({ cpuUserUsec: 30_000_000 });
+});
+
+test("of a job whose beginning nobody counted it is not known what it used", async () => {
+  await using owner = ownersCgroup();
+  for (const stored of owner.job.cgroup) delete stored.countedBefore;
+  expect(new Set(Object.values(owner.usage()))).toEqual(new Set([null]));
+  expect(owner.close().result).toMatchObject({ slaReason: "ended_by_signal" });
+});
+
+test("what counts anew after its controller was switched off and on again is not known", async () => {
+  const fake = fakeV2();
+  await using machine = fakeMachine(fake);
+  const limits = { cpuMax: { quotaUsec: 50_000, periodUsec: 100_000 } };
+  const { fs, hierarchies } = machine;
+  const made = makeJob(machine, limits);
+  const [own] = made.directories;
+  if (!own) throw new Error("the job has a directory");
+  const find = (): JobCgroup => restoreJobCgroup(fs, hierarchies, storeJobCgroup(made));
+  expect(giveAgain(find(), limits)).toEqual([]);
+  fs.write(`${own.origin}/cgroup.subtree_control`, "-cpu");
+  const forgotten = giveAgain(find(), limits);
+  expect(forgotten).toEqual(["throttledUsec"]);
+  fake.set(`${own.path}/cpu.stat`, "user_usec 5\nsystem_usec 1\nthrottled_usec 7");
+  const carriedUsage = withUnknown(null, forgotten);
+  expect(usageOf(someJob({ carriedUsage }), find())).toMatchObject({ cpuUserUsec: 5, throttledUsec: null });
+});
+
+for (const hits of [4, 5]) {
+  test(`${hits - 4} hits of a tenant's total since a job began, of ${hits}, are what its verdict goes by`, async () => {
+    const fake = fakeV2();
+    await using machine = fakeMachine(fake);
+    const { fs, hierarchies } = machine;
+    const acme = { name: "ffrtmp-1f3a9c-@acme", limits: LIMITS };
+    const planned = planJobCgroup(fs, hierarchies, machine.origin, JOB_NAME, {}, acme);
+    createJobCgroup(planned);
+    const [own] = planned.directories;
+    const hit = (count: number): void =>
+      fake.set(`${own?.tenant}/memory.events.local`, `max 9\noom ${count}\noom_kill 0`);
+    hit(4);
+    rememberCounted(planned);
+    const outcomes = applyTenantLimits(planned, LIMITS);
+    const job = someJob({ tenant: "acme", cgroup: storeJobCgroup(planned), outcomes });
+    const governor = governorOf(fs, hierarchies);
+    governor.ledger.begin(job);
+    hit(hits);
+    fake.set(`${own?.path}/memory.events`, "max 0\noom 0\noom_kill 1");
+    const reason = hits > 4 ? "killed_at_tenants_memory_cap" : "ended_by_signal";
+    expect(closeJob(governor, job, exitedWith(9, "parent")).result.slaReason).toBe(reason);
+  });
+}
+
+function governorOf(cgroupFs: CgroupFs, hierarchies: Hierarchy[]): Governor {
+  const ledger = new Ledger(join(directory, `${Bun.randomUUIDv7()}.db`), console.log);
+  return { host: { cgroupFs, now: Date.now }, hierarchies, ledger } as unknown as Governor;
+}
+
+/** A cgroup that has counted, with a job that begins in it, as the next ffrtmp finds it on record. */
+function ownersCgroup() {
+  const fake = fakeV2();
+  const machine = fakeMachine(fake);
+  const { fs, hierarchies } = machine;
+  const path = directoryIn(hierarchies[0] as Hierarchy, machine.origin);
+  const count = (counts: Counts): void => {
+    const events = `max 9\noom ${counts.ooms}\noom_kill ${counts.kills}`;
+    const files: Record<string, string> = {
+      "cpu.stat": `user_usec ${counts.cpuSeconds}000000\nsystem_usec 0\nthrottled_usec ${counts.throttledUsec}`,
+      "memory.peak": String(counts.peakBytes),
+      "memory.events": events,
+      "memory.events.local": events,
+      "io.stat": `8:0 rbytes=${counts.readBytes} wbytes=0 rios=1 wios=1`,
+    };
+    for (const resource of ["cpu", "memory", "io"])
+      files[`${resource}.pressure`] = `some avg10=0.12 avg60=0.02 avg300=0.00 total=${counts.pressureUsec}`;
+    for (const [file, text] of Object.entries(files)) fake.set(`${path}/${file}`, text);
+  };
+  count(BEFORE);
+  const place = { placedAs: "in-place" } as const;
+  const cgroup = planJobCgroup(fs, hierarchies, machine.origin, JOB_NAME, LIMITS, undefined, place);
+  createJobCgroup(cgroup);
+  rememberCounted(cgroup);
+  const outcomes = applyCgroupLimits(cgroup, LIMITS);
+  const job = someJob({ cgroup: storeJobCgroup(cgroup), outcomes, limits: LIMITS });
+  const governor = governorOf(fs, hierarchies);
+  const { ledger } = governor;
+  ledger.begin(job);
+  return {
+    job,
+    count,
+    usage: () => usageOf(job, restoreJobCgroup(fs, hierarchies, job.cgroup)),
+    governor,
+    close: (measures?: EarlierMeasures) => {
+      ledger.change(job, { cgroup: job.cgroup });
+      return closeJob(governor, job, exitedWith(9, "parent"), measures);
+    },
+    [Symbol.asyncDispose]: () => machine[Symbol.asyncDispose](),
+  };
+}

@@ -1,0 +1,99 @@
+import { describe, expect, it } from "bun:test";
+import { someJob, someResult } from "../../test/support/jobs.ts";
+import { UNKNOWN_USAGE } from "../linux/cgroup/controller.ts";
+import { isoTime, jobJson, resultJson, usageJson } from "./json.ts";
+
+describe("resultJson()", () => {
+  it("has every field of a result, under names that do not change", () => {
+    const job = someJob({ intent: "live", slaEligible: true, labels: { node: "edge-1" } });
+    expect(resultJson(job, someResult(job))).toEqual({
+      job_id: "transcode-001",
+      pid: 4026,
+      mode: "run",
+      command: ["ffmpeg", "-i", "in put.mkv"],
+      ending: "exited",
+      start_time: "2023-11-14T22:13:20.010Z",
+      end_time: "2023-11-14T22:13:32.010Z",
+      processing_seconds: 12,
+      exit_code: 0,
+      signal: null,
+      exit_evidence: "parent",
+      exit_unknown_because: null,
+      platform_sla_compliant: true,
+      platform_sla_reason: "completed_successfully",
+      sla_eligible: true,
+      intent: "live",
+      tenant: null,
+      labels: { node: "edge-1" },
+      limits: [],
+      usage: usageJson(UNKNOWN_USAGE),
+      log: null,
+    });
+  });
+
+  it("says null, not 0, of a job that never started", () => {
+    const result = someResult(someJob(), {
+      startMs: null,
+      exitCode: null,
+      exitEvidence: null,
+      exitUnknownBecause: "x",
+    });
+    expect(resultJson(someJob({ pid: null }), result)).toMatchObject({
+      pid: null,
+      start_time: null,
+      processing_seconds: null,
+      exit_code: null,
+      exit_unknown_because: "x",
+    });
+  });
+});
+
+describe("usageJson()", () => {
+  it("counts in seconds and bytes", () => {
+    expect(
+      usageJson({ ...UNKNOWN_USAGE, cpuUserUsec: 1_500_000, memoryPeakBytes: 4096, oomKills: 0 }),
+    ).toEqual({
+      cpu_user_seconds: 1.5,
+      cpu_system_seconds: null,
+      throttled_seconds: null,
+      memory_peak_bytes: 4096,
+      cpu_pressure_seconds: null,
+      memory_pressure_seconds: null,
+      io_pressure_seconds: null,
+      memory_max_hits: null,
+      oom_kills: 0,
+      io_read_bytes: null,
+      io_write_bytes: null,
+    });
+  });
+});
+
+describe("jobJson()", () => {
+  it("names the observer, the cgroups and the log", () => {
+    const cgroup = [
+      {
+        hierarchy: "cpu",
+        path: "/sys/fs/cgroup/cpu/ffrtmp-0a1b2c-x",
+        origin: "/sys/fs/cgroup/cpu",
+        enabled: [],
+      },
+    ];
+    expect(jobJson(someJob({ cgroup, logPath: "/var/log/x" }))).toMatchObject({
+      state: "running",
+      observer_pid: 4025,
+      cgroups: ["/sys/fs/cgroup/cpu/ffrtmp-0a1b2c-x"],
+      log: "/var/log/x",
+    });
+    expect(jobJson(someJob({ observer: null, startedMs: null }))).toMatchObject({
+      observer_pid: null,
+      start_time: null,
+    });
+  });
+});
+
+describe("isoTime()", () => {
+  it("keeps milliseconds, in UTC", () => {
+    expect(isoTime(1_700_000_000_001)).toBe("2023-11-14T22:13:20.001Z");
+    expect(isoTime(null)).toBeNull();
+  });
+});

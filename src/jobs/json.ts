@@ -1,0 +1,92 @@
+import type { EventRecord, JobRecord, ResultRecord } from "../ledger/records.ts";
+import { LIMIT_NAMES, type LimitName, type Limits, wantedText } from "../limits/limits.ts";
+import type { Usage } from "../linux/cgroup/controller.ts";
+import { LAST_GONE } from "./model/jobEvent.ts";
+
+/** The shapes that `--json` prints. Names are stable; times are ISO 8601 in UTC; `null` is unknown. */
+
+export function jobJson(job: JobRecord): Record<string, unknown> {
+  return {
+    job_id: job.jobId,
+    state: job.state,
+    mode: job.mode,
+    pid: job.pid,
+    command: job.command,
+    cwd: job.cwd,
+    uid: job.uid,
+    start_time: isoTime(job.startedMs),
+    observer_pid: job.observer?.pid ?? null,
+    intent: job.intent,
+    sla_eligible: job.slaEligible,
+    tenant: job.tenant,
+    labels: job.labels,
+    limits: job.outcomes,
+    limits_by_hand: job.byHand === null ? [] : limitsJson(job.byHand),
+    cgroups: job.cgroup.map(({ path }) => path),
+    log: job.logPath,
+  };
+}
+
+export function resultJson(job: JobRecord, result: ResultRecord): Record<string, unknown> {
+  return {
+    job_id: job.jobId,
+    pid: job.pid,
+    mode: job.mode,
+    command: job.command,
+    ending: result.ending,
+    start_time: isoTime(result.startMs),
+    end_time: isoTime(result.endMs),
+    processing_seconds: result.startMs === null ? null : (result.endMs - result.startMs) / 1000,
+    exit_code: result.exitCode,
+    signal: result.signal,
+    exit_evidence: result.exitEvidence,
+    exit_unknown_because: result.exitUnknownBecause,
+    platform_sla_compliant: result.slaCompliant,
+    platform_sla_reason: result.slaReason,
+    sla_eligible: job.slaEligible,
+    intent: job.intent,
+    tenant: job.tenant,
+    labels: job.labels,
+    limits: result.outcomes,
+    usage: usageJson(result.usage),
+    log: job.logPath,
+  };
+}
+
+/** As a person would write them: `{ limit, wanted }`. */
+function limitsJson(limits: Limits): { limit: LimitName; wanted: string }[] {
+  return LIMIT_NAMES.flatMap((limit) => {
+    const wanted = wantedText(limits, limit);
+    return wanted === undefined ? [] : [{ limit, wanted }];
+  });
+}
+
+export function usageJson(usage: Usage): Record<string, number | null> {
+  return {
+    cpu_user_seconds: seconds(usage.cpuUserUsec),
+    cpu_system_seconds: seconds(usage.cpuSystemUsec),
+    throttled_seconds: seconds(usage.throttledUsec),
+    memory_peak_bytes: usage.memoryPeakBytes,
+    memory_max_hits: usage.memoryMaxHits,
+    oom_kills: usage.oomKills,
+    io_read_bytes: usage.ioReadBytes,
+    io_write_bytes: usage.ioWriteBytes,
+    cpu_pressure_seconds: seconds(usage.cpuPressureUsec),
+    memory_pressure_seconds: seconds(usage.memoryPressureUsec),
+    io_pressure_seconds: seconds(usage.ioPressureUsec),
+  };
+}
+
+export function eventJson({ atMs, kind, detail }: EventRecord): Record<string, unknown> {
+  if (kind !== LAST_GONE) return { time: isoTime(atMs), kind, detail };
+  const { usage } = detail as { usage: Usage };
+  return { time: isoTime(atMs), kind, detail: { usage: usageJson(usage) } };
+}
+
+export function isoTime(ms: number | null): string | null {
+  return ms === null ? null : new Date(ms).toISOString();
+}
+
+function seconds(usec: number | null): number | null {
+  return usec === null ? null : usec / 1e6;
+}

@@ -1,0 +1,107 @@
+import type { JobRecord } from "../../ledger/records.ts";
+import type { LimitOutcome, Limits } from "../../limits/limits.ts";
+import { applyCgroupLimits, type JobCgroup, rememberCounted } from "../../linux/cgroup/jobCgroup.ts";
+import { storeJobCgroup } from "../../linux/cgroup/planJobCgroup.ts";
+import { limitFilesOf, noteWritten, rememberHeld } from "../../linux/cgroup/savedValues.ts";
+import { errnoOf, readProcFile } from "../../linux/host.ts";
+import type { ProcessIdentity } from "../../linux/proc/identity.ts";
+import { readStat } from "../../linux/proc/stat.ts";
+import type { Governor } from "../context.ts";
+import { limitsInForce } from "../job.ts";
+import { gatherTree, withdrawFromOutsiders } from "../placement/moveTree.ts";
+import { applyTotal } from "../placement/tenants.ts";
+import { changeAttributes, planAttributes } from "./taskAttributes.ts";
+import { keepWeight } from "./weightFromNice.ts";
+
+/**
+ * Limits first, then the processes: from the instant it is inside, a process is limited.
+ * Also finishes what a governor that died half-way had begun.
+ */
+export function governTree(
+  governor: Governor,
+  job: JobRecord,
+  cgroup: JobCgroup,
+  root: ProcessIdentity,
+  { total = {}, isFirst = true }: { total?: Limits | undefined; isFirst?: boolean } = {},
+): void {
+  const { host, ledger } = governor;
+  const limits = limitsInForce(job);
+  // The total first: a limit that is not tighter than it need not be written.
+  const totals = applyTotal(governor, job, cgroup, total);
+  const applied = [...applyRemembering(governor, job, cgroup, limits, isFirst), ...totals];
+  const stat = readStat(host, root.pid);
+  if (stat !== "gone") keepWeight(cgroup, limits, limits.nice ?? stat.nice);
+  const charged = chargedElsewhere(governor, job, cgroup, root.pid, isFirst);
+  const { pids, leftOutside } = gatherTree(host, cgroup, root);
+  const outcomes = withdrawFromOutsiders(applied, cgroup, root.pid, leftOutside);
+  const plan = planAttributes(host, pids, limits);
+  // On record before it is done: a record of a change that was not made does no harm, the reverse would.
+  if (plan.touched.length > 0) ledger.change(job, { touched: [...job.touched, ...plan.touched] });
+  const attributeOutcomes = changeAttributes(host, root.pid, limits, plan);
+  job.outcomes = [...outcomes.map((outcome) => onlyNewMemory(outcome, charged)), ...attributeOutcomes];
+}
+
+/**
+ * What is written in place goes over somebody else's values, and what is counted in cgroups of others, too, goes on from
+ * their counts: both are on record before.
+ */
+function applyRemembering(
+  { host: { cgroupFs }, ledger }: Governor,
+  job: JobRecord,
+  cgroup: JobCgroup,
+  limits: Limits,
+  isFirst: boolean,
+): LimitOutcome[] {
+  const isCountNew = rememberCounted(cgroup, { isFirst });
+  const inPlace = cgroup.directories.filter(({ placedAs }) => placedAs === "in-place");
+  const isNew = inPlace.map(({ path, heldBefore }) =>
+    rememberHeld(cgroupFs, path, limitFilesOf(limits), heldBefore),
+  );
+  if (isCountNew || isNew.includes(true)) ledger.change(job, { cgroup: storeJobCgroup(cgroup) });
+  const outcomes = applyCgroupLimits(cgroup, limits);
+  for (const { path, heldBefore } of inPlace) noteWritten(cgroupFs, path, heldBefore);
+  if (inPlace.length > 0) ledger.change(job, { cgroup: storeJobCgroup(cgroup) });
+  return outcomes;
+}
+
+/**
+ * What of the workload's memory is charged to another cgroup than the job's, in words: charges do not move with a
+ * process. `undefined` when all is inside.
+ */
+function chargedElsewhere(
+  governor: Governor,
+  { mode }: JobRecord,
+  { directories }: JobCgroup,
+  pid: number,
+  isFirst: boolean,
+): string | undefined {
+  // In place all that it holds is charged there already.
+  if (directories.some(({ placedAs }) => placedAs === "in-place")) return undefined;
+  if (directories.some(({ formerly }) => formerly !== undefined)) {
+    return "what it held before it was regrouped stays charged to the cgroup above";
+  }
+  // What `run` started was born inside.
+  if (mode === "run") return undefined;
+  if (!isFirst) return "what it held before it was governed stays charged to the cgroup it came from";
+  const bytes = readResidentBytes(governor, pid);
+  if (bytes === 0) return undefined;
+  return `the ${Math.ceil(bytes / 1e6)} MB that it held before stay charged to the cgroup it came from`;
+}
+
+function onlyNewMemory(outcome: LimitOutcome, charged: string | undefined): LimitOutcome {
+  const isInForce = outcome.outcome === "applied" || outcome.outcome === "partial";
+  if (!outcome.limit.startsWith("memory.") || !isInForce || charged === undefined) return outcome;
+  const because = `new allocations only: ${charged}`;
+  return { ...outcome, outcome: "partial", because: [outcome.because, because].filter(Boolean).join("; ") };
+}
+
+/** Source: VmRSS of /proc/PID/status. 0 where it is hidden or the process is gone. */
+function readResidentBytes({ host }: Governor, pid: number): number {
+  try {
+    const kilobytes = readProcFile(host, `${pid}/status`).match(/^VmRSS:\s+(\d+) kB/m)?.[1];
+    return Number(kilobytes ?? 0) * 1024;
+  } catch (error) {
+    if (errnoOf(error) === undefined) throw error;
+    return 0;
+  }
+}

@@ -1,0 +1,287 @@
+import type { JobRecord } from "../../ledger/records.ts";
+import { type LimitName, type LimitOutcome, type Limits, refusedInstead } from "../../limits/limits.ts";
+import { type Usage, withUnknown } from "../../linux/cgroup/controller.ts";
+import { type LapsedLimit, listLapsed, pickLimits } from "../../linux/cgroup/effectiveLimits.ts";
+import { directoryOf, readMembership } from "../../linux/cgroup/hierarchies.ts";
+import {
+  applyCgroupLimits,
+  applyTenantLimits,
+  type JobCgroup,
+  tenantCgroupOf,
+} from "../../linux/cgroup/jobCgroup.ts";
+import { giveAgain } from "../../linux/cgroup/makeJobCgroup.ts";
+import { storeJobCgroup } from "../../linux/cgroup/planJobCgroup.ts";
+import { limitFilesOf, noteWritten, rememberHeld } from "../../linux/cgroup/savedValues.ts";
+import type { ProcessIdentity } from "../../linux/proc/identity.ts";
+import { hasEnded, readStat } from "../../linux/proc/stat.ts";
+import { listTree } from "../../linux/proc/table.ts";
+import type { Governor } from "../context.ts";
+import { limitsInForce } from "../job.ts";
+import { identityOf } from "../liveness.ts";
+import { jobCgroupOf } from "../placement/jobCgroup.ts";
+import { gatherTree, type LeftOutside, withdrawFromOutsiders } from "../placement/moveTree.ts";
+
+const REAPPLIED = "reapplied";
+const GIVEN_AGAIN = "given_again";
+const LEFT_ALONE = "left_alone";
+
+/**
+ * How often within an hour a limit is put back before it is left for an hour. Who writes another value means it, and there
+ * is to be no quarrel. A controller that is gone with its limit is nobody's word about the limit: systemd takes it from
+ * every unit of a slice when a unit there ends that needed it.
+ */
+const MOST_AN_HOUR = { [REAPPLIED]: 3, [GIVEN_AGAIN]: 60 };
+const HOUR_MS = 3_600_000;
+
+type Repair = keyof typeof MOST_AN_HOUR;
+
+/** What was found to be undone by somebody else, and what was done about it. Also the detail of the ledger's event. */
+export interface UpkeepFinding {
+  /** `membership`: processes were moved out of the job's cgroup. */
+  what: LimitName | `tenant's ${LimitName}` | "membership";
+  did: Repair | typeof LEFT_ALONE;
+  wanted: string;
+  /** What was there instead. */
+  found: string;
+}
+
+/**
+ * Compares what is on record as in force with what the kernel holds now, and puts back what somebody undid: an operator
+ * who wrote to our cgroup, systemd that took a controller away, whoever moved a process out. Each time is an event; where
+ * it is too often (`MOST_AN_HOUR`) the limit is left as it is for an hour, the outcome says so, and it is told once.
+ *
+ * `total` is what the job's tenant may use. Safe to call at any time for any job; does nothing for one that is not
+ * running. Returns what is worth telling.
+ */
+export function upkeepJob(governor: Governor, job: JobRecord, total: Limits = {}): UpkeepFinding[] {
+  if (job.state !== "running" || job.cgroup.length === 0) return [];
+  const memory = new Memory(governor, job);
+  const cgroup = jobCgroupOf(governor, job);
+  const group = tenantCgroupOf(cgroup);
+  let { outcomes } = job;
+  const totalKept: Kept = {
+    cgroup: group,
+    limits: total,
+    of: "tenant",
+    apply: () => applyTenantLimits(cgroup, total),
+  };
+  const ownKept: Kept = {
+    cgroup,
+    limits: limitsInForce(job),
+    of: undefined,
+    apply: applyCgroupLimits,
+    // The counts went with the controller, and what they were nobody has read.
+    forget: (fields) => governor.ledger.change(job, { carriedUsage: withUnknown(job.carriedUsage, fields) }),
+  };
+  for (const kept of [totalKept, ownKept]) outcomes = keepLimits(governor, outcomes, kept, memory);
+  outcomes = keepMembers(governor, job, cgroup, memory, outcomes);
+  const stored = storeJobCgroup(cgroup);
+  if (memory.findings.length > 0 && JSON.stringify(stored) !== JSON.stringify(job.cgroup))
+    governor.ledger.change(job, { cgroup: stored });
+  if (JSON.stringify(outcomes) !== JSON.stringify(job.outcomes)) governor.ledger.change(job, { outcomes });
+  return memory.findings;
+}
+
+/** One cgroup with what it is to hold: the job's own, or the group of its tenant. */
+interface Kept {
+  cgroup: JobCgroup;
+  limits: Limits;
+  of: LimitOutcome["of"];
+  apply: typeof applyCgroupLimits;
+  /** Called with what has begun to be counted anew. */
+  forget?: (fields: (keyof Usage)[]) => void;
+}
+
+function keepLimits(
+  governor: Governor,
+  outcomes: LimitOutcome[],
+  kept: Kept,
+  memory: Memory,
+): LimitOutcome[] {
+  const { cgroup, limits, of } = kept;
+  const lapsed = listLapsed(cgroup, limits).filter(({ limit, wanted }) => {
+    const outcome = outcomes.find((each) => each.of === of && each.limit === limit);
+    return outcome && (isInForce(outcome) || memory.isForgiven(nameOf(limit, of), wanted));
+  });
+  if (lapsed.length === 0) return outcomes;
+  const mine = lapsed.filter(
+    (lapse) => !memory.isGivenUp(repairOf(lapse), nameOf(lapse.limit, of), lapse.wanted),
+  );
+  // Those alone: what was given up stays so when another limit is put back.
+  const undone = pickLimits(
+    limits,
+    mine.map(({ limit }) => limit),
+  );
+  const renewed = mine.length === 0 ? [] : applyAgain(governor, { ...kept, limits: undone });
+  return outcomes.map((outcome) => {
+    const lapse = lapsed.find(({ limit }) => outcome.of === of && limit === outcome.limit);
+    if (!lapse) return outcome;
+    const now = mine.includes(lapse) ? renewed.find(({ limit }) => limit === lapse.limit) : undefined;
+    if (!now) return leaveAlone(outcome, lapse, memory);
+    // The kernel holds the same as when it was first asked: nobody undid anything, it never took more.
+    if (now.outcome === "partial" && now.actual === outcome.actual) return outcome;
+    // One that was refused now is not looked at for a while.
+    const did = isInForce(now) ? repairOf(lapse) : LEFT_ALONE;
+    memory.note({ what: nameOf(lapse.limit, of), did, wanted: lapse.wanted, found: lapse.found });
+    return now.outcome === "applied" && outcome.outcome === "partial"
+      ? { ...outcome, ...now, outcome: "partial" }
+      : now;
+  });
+}
+
+function applyAgain(
+  { host: { cgroupFs } }: Governor,
+  { cgroup, limits, apply, forget }: Kept,
+): LimitOutcome[] {
+  const forgotten = giveAgain(cgroup, limits);
+  if (forgotten.length > 0) forget?.(forgotten);
+  const inPlace = cgroup.directories.filter(({ placedAs }) => placedAs === "in-place");
+  const files = limitFilesOf(limits);
+  for (const { path, heldBefore } of inPlace) rememberHeld(cgroupFs, path, files, heldBefore);
+  const outcomes = apply(cgroup, limits);
+  // Those files alone: what stands in another may be the owner's word of a moment ago.
+  for (const { path, heldBefore } of inPlace) {
+    const written = heldBefore.filter(({ file, after }) => files.includes(file) || after === null);
+    noteWritten(cgroupFs, path, written);
+  }
+  return outcomes;
+}
+
+function isInForce({ outcome }: LimitOutcome): boolean {
+  return outcome === "applied" || outcome === "partial";
+}
+
+function repairOf({ isControllerGone }: LapsedLimit): Repair {
+  return isControllerGone ? GIVEN_AGAIN : REAPPLIED;
+}
+
+function nameOf(limit: LimitName, of: LimitOutcome["of"]): UpkeepFinding["what"] {
+  return of === "tenant" ? `tenant's ${limit}` : limit;
+}
+
+function leaveAlone(outcome: LimitOutcome, lapse: LapsedLimit, memory: Memory): LimitOutcome {
+  const { limit, wanted, found } = lapse;
+  const { of } = outcome;
+  memory.note({ what: nameOf(limit, of), did: LEFT_ALONE, wanted, found });
+  const because = `somebody else set it to ${found}; it was put back ${MOST_AN_HOUR[repairOf(lapse)]} times within an hour and is left alone for one now`;
+  const refused = refusedInstead(outcome, because);
+  return { ...refused, actual: found };
+}
+
+/** Processes go back only from where they came from: whoever put one elsewhere may limit it there. */
+function keepMembers(
+  governor: Governor,
+  job: JobRecord,
+  cgroup: JobCgroup,
+  memory: Memory,
+  outcomes: LimitOutcome[],
+): LimitOutcome[] {
+  const root = identityOf(job);
+  const strays = root?.bootId === governor.bootId ? listStrays(governor, cgroup, root) : [];
+  if (!root || strays.length === 0) return outcomes;
+  if (!strays.some(({ isAtOrigin }) => isAtOrigin)) {
+    return withdrawFromOutsiders(outcomes, cgroup, root.pid, strays);
+  }
+  const wanted = cgroup.directories.map(({ path }) => path).join(", ");
+  const found = [...new Set(strays.map(({ pid, because }) => `PID ${pid}: ${because}`))].join("; ");
+  if (memory.isGivenUp(REAPPLIED, "membership", wanted)) {
+    memory.note({ what: "membership", did: LEFT_ALONE, wanted, found });
+    return withdrawFromOutsiders(outcomes, cgroup, root.pid, strays);
+  }
+  const { leftOutside } = gatherTree(governor.host, cgroup, root);
+  memory.note({ what: "membership", did: REAPPLIED, wanted, found });
+  const remaining = listStrays(governor, cgroup, root).map((stray) => {
+    const refusal = leftOutside.find(
+      ({ pid, controllers }) => pid === stray.pid && sameNames(controllers, stray.controllers),
+    );
+    return stray.isAtOrigin && refusal ? { ...stray, because: refusal.because } : stray;
+  });
+  return withdrawFromOutsiders(outcomes, cgroup, root.pid, remaining);
+}
+
+/** A process of the job that is not in its cgroup in one hierarchy, nor in one that the workload made below it. */
+interface Stray extends LeftOutside {
+  isAtOrigin: boolean;
+}
+
+function listStrays({ host }: Governor, cgroup: JobCgroup, root: ProcessIdentity): Stray[] {
+  return listTree(host, root.pid).flatMap((pid) => {
+    const stat = readStat(host, pid);
+    if (stat === "gone" || hasEnded(stat)) return [];
+    if (pid === root.pid && stat.startTicks !== root.startTicks) return [];
+    const membership = readMembership(host, pid);
+    if (membership === "gone") return [];
+    return cgroup.directories.flatMap(({ hierarchy, path, origin, controllers }): Stray[] => {
+      const place = directoryOf(hierarchy, membership.get(hierarchy.key) ?? "");
+      if (place === path || place?.startsWith(`${path}/`)) return [];
+      const because = `it is in ${place ?? "a cgroup that is not visible here"}`;
+      return [
+        { controllers: controllers.map(({ name }) => name), pid, because, isAtOrigin: place === origin },
+      ];
+    });
+  });
+}
+
+function sameNames(a: string[], b: string[]): boolean {
+  return a.join() === b.join();
+}
+
+interface Earlier extends UpkeepFinding {
+  atMs: number;
+}
+
+/** What one look at one job found, and what the ledger tells of the looks before. */
+class Memory {
+  readonly findings: UpkeepFinding[] = [];
+  readonly #governor: Governor;
+  readonly #job: JobRecord;
+  #earlier: Earlier[] | undefined;
+
+  constructor(governor: Governor, job: JobRecord) {
+    this.#governor = governor;
+    this.#job = job;
+  }
+
+  /** Counted for each wish by itself: what is asked for anew begins anew. */
+  isGivenUp(repair: Repair, what: UpkeepFinding["what"], wanted: string): boolean {
+    return (
+      this.#count(repair, what, wanted) >= MOST_AN_HOUR[repair] || this.#count(LEFT_ALONE, what, wanted) > 0
+    );
+  }
+
+  /** It was given up, and that is so long ago that whoever undid it may have meant nothing by it. */
+  isForgiven(what: UpkeepFinding["what"], wanted: string): boolean {
+    const wasGivenUp = this.#count(LEFT_ALONE, what, wanted, Number.POSITIVE_INFINITY) > 0;
+    return wasGivenUp && this.#count(LEFT_ALONE, what, wanted) === 0;
+  }
+
+  note(finding: UpkeepFinding): void {
+    if (finding.did === LEFT_ALONE && this.#count(LEFT_ALONE, finding.what, finding.wanted) > 0) return;
+    const { did, ...detail } = finding;
+    this.#governor.ledger.addEvent(this.#job, this.#now(), did, detail);
+    this.findings.push(finding);
+  }
+
+  #count(
+    did: UpkeepFinding["did"],
+    what: UpkeepFinding["what"],
+    wanted: string,
+    withinMs: number = HOUR_MS,
+  ): number {
+    // Asked only once something is found undone, which is seldom.
+    this.#earlier ??= this.#governor.ledger
+      .events(this.#job)
+      .map(({ atMs, kind, detail }) => ({ atMs, did: kind, ...(detail as object) }) as Earlier);
+    return this.#earlier.filter(
+      (each) =>
+        each.did === did &&
+        each.what === what &&
+        each.wanted === wanted &&
+        this.#now() - each.atMs < withinMs,
+    ).length;
+  }
+
+  #now(): number {
+    return this.#governor.host.now();
+  }
+}

@@ -1,0 +1,218 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { getPriority, setPriority } from "node:os";
+import type { Touched } from "../../ledger/records.ts";
+import {
+  ionicePriorityText,
+  type LimitName,
+  type LimitOutcome,
+  type Limits,
+  wantedText,
+} from "../../limits/limits.ts";
+import { errnoOf, type Host, isGone } from "../../linux/host.ts";
+import { readStat } from "../../linux/proc/stat.ts";
+import { listThreads } from "../../linux/proc/table.ts";
+import { decodeIoprio, encodeIoprio, getIoprio, setIoprio } from "../../sys/ioprio.ts";
+import { errnoName } from "../../sys/libc.ts";
+
+/** The limits that are no cgroup files but values of each thread or process, and how to read and write one. */
+interface Attribute {
+  limit: LimitName;
+  value: Touched["value"];
+  /** Whether each thread has its own. */
+  perThread: boolean;
+  wanted(limits: Limits): number | undefined;
+  /** Throws when the thread is gone or may not be read. */
+  read(host: Host, pid: number, tid: number): number;
+  write(host: Host, pid: number, tid: number, value: number): void;
+  text(value: number): string;
+  /** Whether going back from `after` to `before` would take rights that not everyone has. */
+  needsRightsToUndo(before: number, after: number): boolean;
+}
+
+const ATTRIBUTES: readonly Attribute[] = [
+  {
+    limit: "nice",
+    value: "nice",
+    perThread: true,
+    wanted: ({ nice }) => nice,
+    // On Linux a nice value belongs to a thread, whatever POSIX says: setpriority(2), "C library/kernel differences".
+    read: (_host, _pid, tid) => getPriority(tid),
+    write: (_host, _pid, tid, value) => setPriority(tid, value),
+    text: String,
+    needsRightsToUndo: (before, after) => after > before,
+  },
+  {
+    limit: "ionice",
+    value: "ionice",
+    perThread: true,
+    wanted: ({ ionice }) => ionice && encodeIoprio(ionice),
+    read: (_host, _pid, tid) => valueOrThrow("ioprio_get", getIoprio(tid)),
+    write: (_host, _pid, tid, value) => void valueOrThrow("ioprio_set", setIoprio(tid, value)),
+    text(value) {
+      const priority = decodeIoprio(value);
+      return priority.class === "none" ? "none" : ionicePriorityText({ ...priority, class: priority.class });
+    },
+    needsRightsToUndo: (before) => decodeIoprio(before).class === "realtime",
+  },
+  {
+    limit: "oom_score_adj",
+    value: "oom_score_adj",
+    perThread: false,
+    wanted: ({ oomScoreAdj }) => oomScoreAdj,
+    read: (host, pid) => Number(readFileSync(`${host.procRoot}/${pid}/oom_score_adj`, "utf8")),
+    write: (host, pid, _tid, value) => writeFileSync(`${host.procRoot}/${pid}/oom_score_adj`, String(value)),
+    text: String,
+    // The kernel lets anyone go back to where they were, as long as nobody privileged lowered it: proc(5).
+    needsRightsToUndo: () => false,
+  },
+];
+
+/**
+ * Gives the calling thread the wanted values, for the child that it is about to spawn to inherit.
+ * `undo` puts the thread's own back as far as it may.
+ */
+export function takeOnAttributes(host: Host, limits: Limits): { outcomes: LimitOutcome[]; undo: () => void } {
+  const own = process.pid;
+  const undos: (() => void)[] = [];
+  const outcomes = askedFor(limits).map(({ attribute, wanted, value }): LimitOutcome => {
+    try {
+      const before = attribute.read(host, own, own);
+      attribute.write(host, own, own, value);
+      undos.push(() => attribute.write(host, own, own, before));
+      return judge(attribute, wanted, attribute.read(host, own, own), value);
+    } catch (error) {
+      return refused(attribute, wanted, error);
+    }
+  });
+  const undo = (): void => {
+    for (const undoOne of undos) {
+      try {
+        undoOne();
+      } catch {
+        // An ordinary user may not lower a nice value again; the waiting wrapper can keep it.
+      }
+    }
+  };
+  return { outcomes, undo };
+}
+
+/** What will be changed in running processes, and what will not for lack of rights to undo it. */
+export interface AttributePlan {
+  touched: Touched[];
+  refusals: LimitOutcome[];
+}
+
+/** Looks at every thread of the processes. Changes nothing. */
+export function planAttributes(host: Host, pids: number[], limits: Limits): AttributePlan {
+  const plan: AttributePlan = { touched: [], refusals: [] };
+  for (const { attribute, wanted, value } of askedFor(limits)) {
+    try {
+      const touched = pids.flatMap((pid) => planProcess(host, attribute, pid, value));
+      const irreversible = touched.find(({ before }) => !mayUndo(attribute, before, value));
+      if (irreversible) {
+        const because = `going back from ${attribute.text(value)} to ${attribute.text(irreversible.before)} needs root, so it is not done`;
+        plan.refusals.push({ limit: attribute.limit, outcome: "refused", wanted, because });
+      } else {
+        plan.touched.push(...touched);
+      }
+    } catch (error) {
+      plan.refusals.push(refused(attribute, wanted, error));
+    }
+  }
+  return plan;
+}
+
+/** Carries a plan out and reads back what the main thread of `root` holds then. */
+export function changeAttributes(
+  host: Host,
+  root: number,
+  limits: Limits,
+  plan: AttributePlan,
+): LimitOutcome[] {
+  return askedFor(limits).map(({ attribute, wanted, value }): LimitOutcome => {
+    const refusal = plan.refusals.find(({ limit }) => limit === attribute.limit);
+    if (refusal) return refusal;
+    try {
+      for (const touched of plan.touched) {
+        if (touched.value === attribute.value) writeTo(host, attribute, touched, touched.after);
+      }
+      return judge(attribute, wanted, attribute.read(host, root, root), value);
+    } catch (error) {
+      return refused(attribute, wanted, error);
+    }
+  });
+}
+
+/**
+ * Puts back what was there. A thread that is gone, whose id is another's now, or whose value somebody else has
+ * changed since, is left alone.
+ */
+export function restoreAttributes(host: Host, touched: Touched[]): { failures: string[] } {
+  const failures: string[] = [];
+  for (const entry of touched.toReversed()) {
+    const attribute = ATTRIBUTES.find(({ value }) => value === entry.value);
+    if (!attribute) continue;
+    try {
+      if (attribute.read(host, entry.pid, entry.tid) !== entry.after) continue;
+      writeTo(host, attribute, entry, entry.before);
+    } catch (error) {
+      if (isGone(error)) continue;
+      failures.push(`${entry.value} of ${entry.tid} back to ${attribute.text(entry.before)}: ${error}`);
+    }
+  }
+  return { failures };
+}
+
+function planProcess(host: Host, attribute: Attribute, pid: number, after: number): Touched[] {
+  return (attribute.perThread ? listThreads(host, pid) : [pid]).flatMap((tid): Touched[] => {
+    const stat = readStat(host, tid);
+    if (stat === "gone") return [];
+    try {
+      const before = attribute.read(host, pid, tid);
+      return before === after
+        ? []
+        : [{ pid, tid, startTicks: stat.startTicks, value: attribute.value, before, after }];
+    } catch (error) {
+      if (isGone(error)) return [];
+      throw error;
+    }
+  });
+}
+
+function writeTo(host: Host, attribute: Attribute, { pid, tid, startTicks }: Touched, value: number): void {
+  const stat = readStat(host, tid);
+  if (stat === "gone" || stat.startTicks !== startTicks) return;
+  try {
+    attribute.write(host, pid, tid, value);
+  } catch (error) {
+    if (!isGone(error)) throw error;
+  }
+}
+
+function mayUndo(attribute: Attribute, before: number, after: number): boolean {
+  return process.geteuid?.() === 0 || !attribute.needsRightsToUndo(before, after);
+}
+
+function askedFor(limits: Limits): { attribute: Attribute; wanted: string; value: number }[] {
+  return ATTRIBUTES.flatMap((attribute) => {
+    const value = attribute.wanted(limits);
+    const wanted = wantedText(limits, attribute.limit);
+    return value === undefined || wanted === undefined ? [] : [{ attribute, wanted, value }];
+  });
+}
+
+function judge({ limit, text }: Attribute, wanted: string, actual: number, value: number): LimitOutcome {
+  if (actual === value) return { limit, outcome: "applied", wanted, actual: text(actual) };
+  const because = `the kernel holds ${text(actual)}`;
+  return { limit, outcome: "partial", wanted, actual: text(actual), because };
+}
+
+function refused({ limit }: Attribute, wanted: string, error: unknown): LimitOutcome {
+  const reason = errnoOf(error) ?? (error instanceof Error ? error.message : String(error));
+  return { limit, outcome: "refused", wanted, because: `${reason} setting ${limit} to ${wanted}` };
+}
+
+function valueOrThrow(call: string, result: number): number {
+  if (result >= 0) return result;
+  throw Object.assign(new Error(`${call}: ${errnoName(-result)}`), { code: errnoName(-result) });
+}

@@ -1,0 +1,127 @@
+import { expect, test } from "bun:test";
+import { mkdirSync, symlinkSync } from "node:fs";
+import { type FakeOwner, useGovernedFakes } from "../../../test/support/governedFakes.ts";
+import { lacksRoot, testIf } from "../../../test/support/sandbox.ts";
+import type { Placement } from "../../linux/cgroup/placement.ts";
+import type { Bus, BusAnswer } from "../../linux/systemdBus.ts";
+import { type PlannedPlace, planPlace } from "./placement.ts";
+
+const { openOwner } = useGovernedFakes();
+const rootTest = testIf(lacksRoot());
+
+// As systemd 252 answers for a unit that restricts neither devices nor addresses.
+const UNRESTRICTED = [
+  ...['s "auto"', "a(ss) 0", "a(iayu) 0", "a(iayu) 0", "as 0", "as 0"],
+  ...["(bas) false 0", "a(iiqq) 0", "a(iiqq) 0", "a(ss) 0"],
+].join("\n");
+
+function busOf(delegate: BusAnswer, filters: BusAnswer = { answer: UNRESTRICTED }): Bus {
+  return {
+    callManager: () => ({ refusal: "not asked" }),
+    readProperties: (_manager, _unit, _type, names) => (names[0] === "Delegate" ? delegate : filters),
+  };
+}
+
+function place({ fake, governor }: FakeOwner, placement: Placement, pid = 4026): PlannedPlace {
+  return planPlace(governor, pid, fake.membership(pid), { jobId: "kept", limits: {}, placement });
+}
+
+test("what a cgroup holds beside the workload keeps it from being governed in place, and is named", () => {
+  const machine = openOwner();
+  machine.start(4026, 1);
+  machine.start(4027, 4026);
+  expect(place(machine, "auto")).toEqual({ place: { placedAs: "in-place" } });
+  machine.start(4028, 1);
+  expect(place(machine, "auto")).toEqual({ place: { placedAs: "child" } });
+  expect(() => place(machine, "in-place")).toThrow("holds others too: PID 4028");
+});
+
+test("what lies below a cgroup counts as being there", () => {
+  const machine = openOwner();
+  machine.start(4026, 1);
+  machine.governor.host.cgroupFs.mkdir(`${machine.owner}/own`);
+  machine.fake.addProcess(4028, "/system.slice/encoder.service/own");
+  expect(() => place(machine, "in-place")).toThrow("holds others too: PID 4028");
+});
+
+test("a cgroup of threads is not taken for the workload's own: memory and io are shared with others", () => {
+  const machine = openOwner();
+  machine.start(4026, 1);
+  const { cgroupFs } = machine.governor.host;
+  cgroupFs.mkdir(`${machine.owner}/threads`);
+  cgroupFs.write(`${machine.owner}/threads/cgroup.type`, "threaded");
+  expect(place(machine, "auto")).toEqual({ place: { placedAs: "child" } });
+  expect(() => place(machine, "in-place")).toThrow("is domain threaded, and shares its memory");
+});
+
+test("the root of all cgroups has no limits to tighten, and nothing leaves it for a scope", () => {
+  const machine = openOwner();
+  machine.fake.addProcess(4026, "/");
+  expect(place(machine, "auto")).toEqual({ place: { placedAs: "child" } });
+  for (const placement of ["in-place", "scope"] as const)
+    expect(() => place(machine, placement)).toThrow("is the root of all cgroups");
+});
+
+test("without systemd a scope is a cgroup beside the process's own", () => {
+  const machine = openOwner();
+  machine.start(4026, 1);
+  expect(place(machine, "scope")).toEqual({
+    place: { placedAs: "scope", scope: "/sys/fs/cgroup/system.slice" },
+  });
+});
+
+rootTest("a scope lies in the unit's slice, and carries what the unit held", () => {
+  const machine = openOwner("encoder.service", busOf({ answer: "b false" }));
+  machine.start(4026, 1);
+  machine.governor.host.cgroupFs.write(`${machine.owner}/memory.max`, "1073741824");
+  const { scope } = place(machine, "scope");
+  expect(scope).toMatchObject({ slice: "system.slice", carried: { memoryMaxBytes: 1_073_741_824 } });
+});
+
+rootTest("nobody is moved to a scope out of a unit that is delegated, or may be", () => {
+  for (const answer of [{ answer: "b true" }, { refusal: "no answer" }, { answer: "" }]) {
+    const machine = openOwner("encoder.service", busOf(answer));
+    machine.start(4026, 1);
+    expect(() => place(machine, "scope")).toThrow("encoder.service is delegated");
+  }
+  const machine = openOwner("encoder.service", busOf({ answer: "b false" }));
+  const { cgroupFs } = machine.governor.host;
+  cgroupFs.mkdir(`${machine.owner}/inner`);
+  machine.fake.addProcess(4026, "/system.slice/encoder.service/inner");
+  expect(() => place(machine, "scope")).toThrow("encoder.service is delegated");
+});
+
+rootTest("the last process of a scope does not leave it: systemd would clear it away", () => {
+  const machine = openOwner("session-3.scope", busOf({ answer: "b false" }));
+  machine.start(4026, 1);
+  expect(() => place(machine, "scope")).toThrow("clears session-3.scope away when its last process leaves");
+  machine.start(4027, 1);
+  expect(place(machine, "scope").place).toMatchObject({ placedAs: "scope" });
+});
+
+rootTest("nobody leaves a unit that restricts devices or addresses, or of which that is not known", () => {
+  const restricted = { answer: UNRESTRICTED.replace('s "auto"', 's "closed"') };
+  for (const filters of [restricted, { refusal: "no answer" }]) {
+    const machine = openOwner("encoder.service", busOf({ answer: "b false" }, filters));
+    machine.start(4026, 1);
+    expect(() => place(machine, "scope")).toThrow("cannot move process 4026 to a scope");
+  }
+});
+
+test("nobody is moved to a scope out of a container", () => {
+  for (const kind of ["pid", "cgroup"]) {
+    const machine = openOwner();
+    machine.start(4026, 1);
+    const { procRoot } = machine.governor.host;
+    for (const [who, namespace] of [
+      ["self", "1"],
+      ["4026", "2"],
+    ]) {
+      mkdirSync(`${procRoot}/${who}/ns`, { recursive: true });
+      for (const each of ["pid", "cgroup"])
+        symlinkSync(`${each}:[${each === kind ? namespace : 0}]`, `${procRoot}/${who}/ns/${each}`);
+    }
+    expect(() => place(machine, "scope")).toThrow(`its ${kind} namespace is another`);
+    expect(place(machine, "auto").place).toEqual({ placedAs: "in-place" });
+  }
+});

@@ -1,0 +1,54 @@
+import { JobConflict } from "../../ledger/ledger.ts";
+import type { JobRecord } from "../../ledger/records.ts";
+import type { GroupInUse } from "../../linux/cgroup/makeJobCgroup.ts";
+import type { Governor } from "../context.ts";
+import { Refusal } from "../errors.ts";
+import { closeUnobserved, repairJob } from "./recover.ts";
+
+/**
+ * Puts a job on record before anything is done for it, which decides between several ffrtmps that want the same.
+ * Throws Refusal when its id is a living job's, or its process is governed.
+ */
+export function beginOnRecord(governor: Governor, job: JobRecord): void {
+  const { ledger } = governor;
+  try {
+    ledger.begin(job);
+    return;
+  } catch (error) {
+    if (!(error instanceof JobConflict)) throw error;
+  }
+  // The holder of the id may be dead, and only not closed because its ffrtmp died too.
+  for (const holder of ledger.jobsNamed(job.jobId)) {
+    // Left to a watch, it would keep its id for a moment more than it lives.
+    if (holder.state !== "ended" && repairJob(governor, holder) === "left") closeUnobserved(governor, holder);
+  }
+  try {
+    ledger.begin(job);
+  } catch (error) {
+    if (!(error instanceof JobConflict)) throw error;
+    const governing = findGoverning(governor, job);
+    if (governing) throw governedAlready(`process ${job.pid}`, governing);
+    const pid = ledger.jobsNamed(job.jobId)[0]?.pid;
+    throw new Refusal(
+      `the job id ${job.jobId} is taken by a job that still runs${pid ? ` as PID ${pid}` : ""}`,
+      `choose another --job-id, or see: ffrtmp inspect ${job.jobId}`,
+    );
+  }
+}
+
+/** The open job, under whatever id, that governs the process of this one. */
+function findGoverning({ ledger }: Governor, { bootId, pid, startTicks }: JobRecord): JobRecord | undefined {
+  return pid === null || startTicks === null ? undefined : ledger.openJobOfProcess(bootId, pid, startTicks);
+}
+
+export function governedAlready(name: string, { jobId }: JobRecord): Refusal {
+  return new Refusal(`${name} is governed already, as job ${jobId}`, `ffrtmp inspect ${jobId}`);
+}
+
+/** A job of the same name has ended, but processes that it left behind live on in its cgroup. */
+export function groupInUse(job: JobRecord, { path, pids }: GroupInUse): Refusal {
+  return new Refusal(
+    `an earlier job ${job.jobId} left processes behind that still run in its cgroup ${path}: PID ${pids.join(", ")}`,
+    "choose another --job-id, or wait for them to end",
+  );
+}

@@ -1,0 +1,271 @@
+import { getPriority } from "node:os";
+import type { JobRecord } from "../../ledger/records.ts";
+import { type LimitOutcome, type Limits, refusedInstead } from "../../limits/limits.ts";
+import type { Usage } from "../../linux/cgroup/controller.ts";
+import { readMembership } from "../../linux/cgroup/hierarchies.ts";
+import {
+  applyCgroupLimits,
+  type Hindrance,
+  type JobCgroup,
+  joinThread,
+  leaveThread,
+} from "../../linux/cgroup/jobCgroup.ts";
+import {
+  freeLaunchGroup,
+  limitLaunchGroup,
+  planLaunchGroup,
+  stepAside,
+} from "../../linux/cgroup/launchGroup.ts";
+import { createJobCgroup, GroupInUse } from "../../linux/cgroup/makeJobCgroup.ts";
+import { planJobCgroup, storeJobCgroup } from "../../linux/cgroup/planJobCgroup.ts";
+import { errnoOf } from "../../linux/host.ts";
+import { readIdentity } from "../../linux/proc/identity.ts";
+import type { ScopePlan } from "../../linux/systemd/scope.ts";
+import { signalNumber } from "../../sys/waitStatus.ts";
+import type { Governor } from "../context.ts";
+import { Refusal } from "../errors.ts";
+import { closeJob, type Ending, endedUnknown, exitedWith } from "../exit/recordExit.ts";
+import { groupName, type JobWishes, newJob } from "../job.ts";
+import { takeOnAttributes } from "../limits/taskAttributes.ts";
+import { keepWeight } from "../limits/weightFromNice.ts";
+import { respectDisabled } from "../placement/disabledControllers.ts";
+import { enterOwnScope, planOwnScope } from "../placement/jobScope.ts";
+import { beginOnRecord, groupInUse } from "../recovery/registerJob.ts";
+import { findCommand } from "./findCommand.ts";
+import { restoreFileLimit, type StdioList, withInheritedFiles } from "./inheritedFiles.ts";
+import { mayHaveLostBytes, viaShell } from "./rawArguments.ts";
+
+export interface LaunchRequest extends JobWishes {
+  command: string[];
+  /** The command's words as bytes, for those that are not UTF-8. */
+  commandBytes: Uint8Array[];
+  workingDirectory: string;
+  /** Descriptors 0 to 2 of the workload. */
+  standard: StdioList;
+  /** Descriptors above 2 that it gets under the same number. */
+  inherited: number[];
+  logPath: string | null;
+}
+
+export interface LaunchedJob {
+  job: JobRecord;
+  /** Settles when the workload has ended; never rejects. */
+  ended: Promise<{ ending: Ending; measured: Partial<Usage> }>;
+}
+
+/** The command could not be started; exit codes as shells give them. */
+class CannotExecute extends Refusal {
+  readonly exitCode: 126 | 127;
+
+  constructor(exitCode: 126 | 127, message: string) {
+    super(message);
+    this.exitCode = exitCode;
+  }
+}
+
+/**
+ * Starts a workload in its own session and process group, inside its cgroup from its first instruction.
+ *
+ * It is on record before it exists, and the record names its cgroup: whatever instant this process dies at,
+ * the next ffrtmp finds what there is. Throws Refusal, having left nothing behind.
+ */
+export function launch(governor: Governor, request: LaunchRequest): LaunchedJob {
+  const [command = ""] = request.command;
+  const found = findCommand(command, request.workingDirectory, process.env["PATH"]);
+  if ("because" in found)
+    throw new CannotExecute(
+      found.exitCode,
+      `cannot run ${command || JSON.stringify(command)}: ${found.because}`,
+    );
+
+  const job = newJob(governor, "run", request, request.command);
+  const scope = planOwnScope(governor, request.jobId, request.limits);
+  let cgroup = planCgroup(governor, request, scope);
+  Object.assign(job, {
+    cwd: request.workingDirectory,
+    uid: process.geteuid?.() ?? null,
+    cgroup: storeJobCgroup(cgroup),
+    logPath: request.logPath,
+  });
+  beginOnRecord(governor, job);
+
+  let outcomes: LimitOutcome[];
+  let child: Bun.Subprocess;
+  try {
+    if (scope) cgroup = enterScope(governor, job, request, scope);
+    respectDisabled(governor, cgroup);
+    createJobCgroup(cgroup);
+    ({ child, outcomes } = spawnInside(governor, cgroup, request, found.path));
+  } catch (error) {
+    closeJob(governor, job, endedUnknown("never_started", messageOf(error)));
+    throw asRefusal(error, job);
+  }
+
+  const identity = readIdentity(governor.host, child.pid);
+  governor.ledger.change(job, {
+    state: "running",
+    pid: child.pid,
+    // Our own child keeps its entry in /proc until we collect it.
+    startTicks: identity === "gone" ? 0 : identity.startTicks,
+    startedMs: governor.host.now(),
+    outcomes,
+    cgroup: storeJobCgroup(cgroup),
+  });
+  return { job, ended: waitFor(child) };
+}
+
+/** In the scope that is to be, or where this process is: a child of either. */
+function planCgroup(
+  { host, hierarchies, state }: Governor,
+  { jobId, limits }: LaunchRequest,
+  scope: ScopePlan | undefined,
+): JobCgroup {
+  const found = readMembership(host, "self");
+  const membership = new Map(found === "gone" ? [] : found);
+  if (scope) membership.set("", scope.cgroupPath);
+  const name = groupName(state.tag, jobId);
+  const cgroup = planJobCgroup(host.cgroupFs, hierarchies, membership, name, limits);
+  planLaunchGroup(cgroup, limits);
+  return cgroup;
+}
+
+/** Without the scope the workload runs all the same, as a child of where this process is. */
+function enterScope(governor: Governor, job: JobRecord, request: LaunchRequest, scope: ScopePlan): JobCgroup {
+  const refusal = enterOwnScope(governor, scope, request.jobId);
+  if (refusal === undefined) return planCgroup(governor, request, scope);
+  governor.warn(
+    `job ${request.jobId} has no scope of its own, and ends with what started it, if that is stopped: ${refusal}`,
+  );
+  const cgroup = planCgroup(governor, request, undefined);
+  governor.ledger.change(job, { cgroup: storeJobCgroup(cgroup) });
+  return cgroup;
+}
+
+function spawnInside(
+  governor: Governor,
+  cgroup: JobCgroup,
+  request: LaunchRequest,
+  path: string,
+): { child: Bun.Subprocess; outcomes: LimitOutcome[] } {
+  const { limits } = request;
+  // v1: this thread joins, so its child is born inside; no shell in between, no late move. While it is inside it
+  // takes one of the workload's process slots: allowed for here, taken back before it leaves.
+  const firstLimits = withRoomForUs(cgroup, limits);
+  limitLaunchGroup(cgroup, firstLimits);
+  const outcomes = applyCgroupLimits(cgroup, firstLimits);
+  keepWeight(cgroup, limits, limits.nice ?? getPriority());
+  restoreFileLimit(governor.host);
+  const attributes = takeOnAttributes(governor.host, limits);
+  const hindrances = joinThread(cgroup);
+  let child: Bun.Subprocess;
+  try {
+    child = spawn(cgroup, request, path);
+    if (firstLimits !== limits) {
+      stepAside(cgroup);
+      replaceOutcome(outcomes, applyCgroupLimits(cgroup, { pidsMax: limits.pidsMax as number }));
+    }
+  } finally {
+    for (const { because } of leaveThread(cgroup)) {
+      governor.warn(
+        `this wrapper stays in the cgroup of job ${request.jobId}, and under its limits: ${because}`,
+      );
+    }
+    freeLaunchGroup(cgroup);
+    attributes.undo();
+  }
+  return { child, outcomes: [...withdrawHindered(outcomes, cgroup, hindrances), ...attributes.outcomes] };
+}
+
+function spawn(cgroup: JobCgroup, request: LaunchRequest, path: string): Bun.Subprocess {
+  const unified = cgroup.directories.find(({ hierarchy }) => hierarchy.version === 2);
+  const isRaw = mayHaveLostBytes(request.command);
+  return Bun.spawn({
+    cmd: isRaw ? viaShell(path, request.commandBytes) : [path, ...request.command.slice(1)],
+    ...(isRaw ? {} : { argv0: request.command[0] as string }),
+    // Not even asked for where we are in it already: a directory can be inherited that could not be entered.
+    ...(request.workingDirectory === process.cwd() ? {} : { cwd: request.workingDirectory }),
+    detached: true,
+    stdio: withInheritedFiles(request.standard, request.inherited),
+    ...(unified ? { cgroup: unified.path } : {}),
+  });
+}
+
+/** On v2 the workload is cloned into its cgroup, and this thread is never there. */
+function withRoomForUs({ directories }: JobCgroup, limits: Limits): Limits {
+  const isEntered = directories.some(
+    ({ hierarchy, controllers }) =>
+      hierarchy.version === 1 && controllers.some(({ apply }) => apply["pids.max"] !== undefined),
+  );
+  if (!isEntered || limits.pidsMax === undefined) return limits;
+  return { ...limits, pidsMax: limits.pidsMax + 1 };
+}
+
+function replaceOutcome(outcomes: LimitOutcome[], replacements: LimitOutcome[]): void {
+  for (const replacement of replacements) {
+    const index = outcomes.findIndex(({ limit }) => limit === replacement.limit);
+    outcomes.splice(index, 1, replacement);
+  }
+}
+
+/** A limit in a cgroup that the workload could not join is no limit of it. */
+function withdrawHindered(
+  outcomes: LimitOutcome[],
+  cgroup: JobCgroup,
+  hindrances: Hindrance[],
+): LimitOutcome[] {
+  return outcomes.map((outcome) => {
+    const hindrance = hindrances.find(({ controller }) =>
+      cgroup.directories.some((directory) =>
+        directory.controllers.some(
+          ({ name, apply }) => name === controller && apply[outcome.limit as keyof typeof apply],
+        ),
+      ),
+    );
+    if (!hindrance) return outcome;
+    return refusedInstead(outcome, hindrance.because);
+  });
+}
+
+async function waitFor(child: Bun.Subprocess): Promise<{ ending: Ending; measured: Partial<Usage> }> {
+  await child.exited;
+  const usage = child.resourceUsage();
+  const measured: Partial<Usage> = usage
+    ? {
+        cpuUserUsec: Number(usage.cpuTime.user),
+        cpuSystemUsec: Number(usage.cpuTime.system),
+        memoryPeakBytes: usage.maxRSS,
+      }
+    : {};
+  return { ending: endingOf(child), measured };
+}
+
+function endingOf({ exitCode, signalCode }: Bun.Subprocess): Ending {
+  if (signalCode === null && exitCode !== null) return exitedWith(exitCode << 8, "parent");
+  const signal = typeof signalCode === "string" ? signalNumber(signalCode) : signalCode;
+  if (signal) return exitedWith(signal, "parent");
+  return endedUnknown(
+    "exited",
+    `the runtime told the parent neither a code nor a signal it knows (${signalCode})`,
+  );
+}
+
+function asRefusal(error: unknown, job: JobRecord): Refusal {
+  if (error instanceof GroupInUse) return groupInUse(job, error);
+  const meaning = EXEC_ERRORS[errnoOf(error) ?? ""] ?? messageOf(error);
+  return new CannotExecute(126, `cannot run ${job.command[0]}: ${meaning}`);
+}
+
+const EXEC_ERRORS: Record<string, string> = {
+  ENOENT: "the interpreter that its first line or its ELF header names does not exist",
+  EACCES:
+    "EACCES: it lies on a file system that is mounted noexec, or may not be read and executed by this user",
+  EPERM: "EPERM: the kernel or a security module does not let this user execute it",
+  ENOEXEC: "it is no program for this machine; a script needs a first line such as #!/bin/sh",
+  E2BIG: "its arguments and environment are larger than the kernel takes",
+  EAGAIN: "no process may be added here: a pids limit or ulimit -u is reached",
+  ENOMEM: "the kernel has no memory for a new process",
+};
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

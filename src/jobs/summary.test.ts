@@ -1,0 +1,43 @@
+import { describe, expect, it } from "bun:test";
+import { someJob, someResult } from "../../test/support/jobs.ts";
+import { exitText, summaryLine } from "./summary.ts";
+
+const job = someJob();
+
+describe("summaryLine()", () => {
+  it("is the line that operators grep for", () => {
+    expect(summaryLine(job, someResult(job))).toBe(
+      "JOB transcode-001 | sla=COMPLIANT | reason=completed_successfully | runtime=12s | exit=0 | pid=4026",
+    );
+  });
+
+  it("names a violation, a signal and short times", () => {
+    const result = someResult(job, {
+      endMs: 1_700_000_000_460,
+      exitCode: null,
+      signal: "SIGKILL",
+      slaCompliant: false,
+      slaReason: "killed_at_our_memory_cap",
+    });
+    expect(summaryLine(job, result)).toBe(
+      "JOB transcode-001 | sla=VIOLATION | reason=killed_at_our_memory_cap | runtime=0.5s | exit=SIGKILL | pid=4026",
+    );
+  });
+
+  it("invents no number for a job that never had a process", () => {
+    const result = someResult(job, {
+      ending: "never_started",
+      startMs: null,
+      exitCode: null,
+      slaReason: "never_started",
+    });
+    expect(summaryLine(someJob({ pid: null }), result)).toEndWith("| runtime=0s | exit=unknown | pid=none");
+  });
+});
+
+describe("exitText()", () => {
+  it("never calls unknown 0", () => {
+    expect(exitText(someResult(job, { exitCode: null }))).toBe("unknown");
+    expect(exitText(someResult(job, { exitCode: 0 }))).toBe("0");
+  });
+});

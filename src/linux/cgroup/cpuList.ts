@@ -1,0 +1,70 @@
+import type { LimitOutcome, Limits } from "../../limits/limits.ts";
+import type { CgroupDirectory } from "./controller.ts";
+import { heldAbove, holdersOf, judgeWrite, readKnob, writeKnob } from "./file.ts";
+
+/** The largest CPU number that a list may name: what kernels are built for (CONFIG_NR_CPUS) ends below it. */
+const MAX_CPU = 8191;
+
+/** `0-3,8` → the CPU numbers, ascending. `undefined` for what the kernel would not take as a list. */
+export function parseCpuList(text: string): number[] | undefined {
+  const cpus = new Set<number>();
+  for (const part of text.split(",")) {
+    const match = /^(\d{1,4})(?:-(\d{1,4}))?$/.exec(part.trim());
+    if (!match) return undefined;
+    const first = Number(match[1]);
+    const last = Number(match[2] ?? match[1]);
+    if (last < first || last > MAX_CPU) return undefined;
+    for (let cpu = first; cpu <= last; cpu++) cpus.add(cpu);
+  }
+  return [...cpus].sort((a, b) => a - b);
+}
+
+/** The CPUs that a cgroup may really use. v1 has the file from 3.17; before, it keeps no other list than cpuset.cpus. */
+const EFFECTIVE = { 1: ["cpuset.effective_cpus", "cpuset.cpus"], 2: ["cpuset.cpus.effective"] } as const;
+
+/**
+ * cpuset.cpus is the same file with the same format on v1 and v2. v1 refuses what the parent does not have; v2 keeps
+ * whatever it is told, and uses of it what the parent leaves, or all that the parent has when that is nothing.
+ */
+export function applyCpus(directory: CgroupDirectory, { cpus }: Limits): LimitOutcome {
+  const wanted = cpus as string;
+  const limit = "cpuset.cpus";
+  const list = parseCpuList(wanted);
+  if (!list)
+    return { limit, outcome: "refused", wanted, because: `"${wanted}" is no list of CPUs such as 0-3,8` };
+  for (const holder of holdersOf(directory)) {
+    const text = readEffective(holder);
+    const above = text === undefined ? undefined : parseCpuList(text);
+    if (text === undefined || !above) continue;
+    if (above.every((cpu) => list.includes(cpu)))
+      return heldAbove(limit, wanted, { text, path: holder.path });
+    if (directory.ownersHeld && !list.every((cpu) => above.includes(cpu))) {
+      const common = above.filter((cpu) => list.includes(cpu)).join();
+      return common === ""
+        ? { limit, outcome: "refused", wanted, because: `${holder.path} allows ${text} only` }
+        : writeCpus(directory, wanted, common);
+    }
+    break;
+  }
+  return writeCpus(directory, wanted, wanted);
+}
+
+function writeCpus(directory: CgroupDirectory, wanted: string, data: string): LimitOutcome {
+  const limit = "cpuset.cpus";
+  const list = parseCpuList(wanted) ?? [];
+  const write = writeKnob(directory, limit, data);
+  const used = "refusal" in write ? write : { readBack: readEffective(directory) ?? write.readBack };
+  return judgeWrite(limit, wanted, used, (readBack) => parseCpuList(readBack)?.join() === list.join());
+}
+
+/** What a cgroup may really use: there the lists above are counted in already. */
+export function readCpus(directory: CgroupDirectory): Limits {
+  const cpus = readEffective(directory);
+  return cpus ? { cpus } : {};
+}
+
+function readEffective(directory: CgroupDirectory): string | undefined {
+  return EFFECTIVE[directory.hierarchy.version]
+    .map((file) => readKnob(directory, file))
+    .find((text) => text !== undefined);
+}

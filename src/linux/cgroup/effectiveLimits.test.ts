@@ -1,0 +1,80 @@
+import { expect } from "bun:test";
+import { describeOn, diskOf, LIMITS, limitFromOutside, makeJob } from "../../../test/support/cgroupJobs.ts";
+import { MACHINES } from "../../../test/support/cgroupMachines.ts";
+import type { Limits } from "../../limits/limits.ts";
+import { listLapsed } from "./effectiveLimits.ts";
+import { applyCgroupLimits } from "./jobCgroup.ts";
+
+const MIB = 1024 * 1024;
+
+const LOOSER: Limits = {
+  cpuMax: { quotaUsec: 60_000, periodUsec: 100_000 },
+  cpuWeight: 500,
+  memoryHighBytes: 65 * MIB,
+  memoryMaxBytes: 129 * MIB,
+  pidsMax: 65,
+  cpus: "0-1",
+};
+
+for (const choice of MACHINES) {
+  describeOn(choice, "what holds a job", (it) => {
+    it("is what was applied to it, and nothing of that has lapsed", (machine) => {
+      const job = makeJob(machine, LIMITS);
+      applyCgroupLimits(job, LIMITS);
+      expect(listLapsed(job, LIMITS)).toEqual([]);
+      expect(listLapsed(job, LOOSER).map(({ limit }) => limit)).toEqual(["cpu.weight"]);
+    });
+
+    it("has lapsed where somebody loosened it, each limit by itself", (machine) => {
+      const job = makeJob(machine, LIMITS);
+      applyCgroupLimits(job, LOOSER);
+      expect(listLapsed(job, LIMITS)).toMatchObject([
+        { limit: "cpu.max", wanted: "50000 100000", found: "60000 100000" },
+        { limit: "cpu.weight", wanted: "50", found: "500" },
+        { limit: "memory.high", wanted: String(64 * MIB), found: String(65 * MIB) },
+        { limit: "memory.max", wanted: String(128 * MIB), found: String(129 * MIB) },
+        { limit: "pids.max", wanted: "64", found: "65" },
+        { limit: "cpuset.cpus", wanted: "0", found: "0-1" },
+      ]);
+    });
+
+    it("has lapsed where a limit was lifted, and says max", (machine) => {
+      const job = makeJob(machine, LIMITS);
+      const wanted: Limits = { cpuMax: LIMITS.cpuMax as NonNullable<Limits["cpuMax"]>, pidsMax: 64 };
+      expect(listLapsed(job, wanted)).toEqual([
+        { limit: "cpu.max", wanted: "50000 100000", found: "max", isControllerGone: false },
+        { limit: "pids.max", wanted: "64", found: "max", isControllerGone: false },
+      ]);
+    });
+
+    it("holds by what is above it too", (machine) => {
+      const above: Limits = {
+        cpuMax: { quotaUsec: 100_000, periodUsec: 200_000 },
+        memoryMaxBytes: 128 * MIB,
+        pidsMax: 64,
+      };
+      limitFromOutside(machine, machine.base, above);
+      const job = makeJob(machine, LIMITS);
+      expect(listLapsed(job, above)).toEqual([]);
+      expect(listLapsed(job, { pidsMax: 63 })).toMatchObject([
+        { limit: "pids.max", wanted: "63", found: "64" },
+      ]);
+    });
+
+    it("counts each rate of each disk", (machine) => {
+      const disk = diskOf(machine);
+      if (disk === undefined) return;
+      const limits: Limits = { ioMax: [{ device: disk, rbps: MIB, wiops: 100 }] };
+      const job = makeJob(machine, limits);
+      applyCgroupLimits(job, limits);
+      expect(listLapsed(job, limits)).toEqual([]);
+      expect(listLapsed(job, { ioMax: [{ device: disk, rbps: 2 * MIB }] })).toEqual([]);
+      for (const ioMax of [
+        [{ device: disk, rbps: MIB - 1 }],
+        [{ device: disk, wbps: MIB }],
+        [{ device: "999:7", rbps: MIB }],
+      ])
+        expect(listLapsed(job, { ioMax })).toMatchObject([{ limit: "io.max" }]);
+    });
+  });
+}

@@ -1,0 +1,89 @@
+import { expect, test } from "bun:test";
+import type { CgroupDirectory } from "./controller.ts";
+import { explain, judgeWrite, readCounters, readKnob, readNumber, tightestAbove, writeKnob } from "./file.ts";
+import type { Hierarchy } from "./hierarchies.ts";
+
+const HIERARCHY: Hierarchy = { key: "", version: 2, controllers: [], mountPoint: "/cg", mountRoot: "/" };
+
+/** A directory whose files hold these texts; a text that is an Error is thrown. */
+function directory(files: Record<string, string | Error>, path = "/cg/a"): CgroupDirectory {
+  const read = (file: string): string => {
+    const text = files[file] ?? Object.assign(new Error("ENOENT"), { code: "ENOENT" });
+    if (text instanceof Error) throw text;
+    return text;
+  };
+  const unused = (): never => {
+    throw new Error("not here");
+  };
+  const write = (file: string): void => void read(file);
+  const fs = { read, write, mkdir: unused, rmdir: unused, exists: unused, children: unused, watch: unused };
+  return { fs, hierarchy: HIERARCHY, path };
+}
+
+test("a write is answered by what the kernel holds afterwards", () => {
+  expect(writeKnob(directory({ "/cg/a/pids.max": "64\n" }), "pids.max", "65")).toEqual({ readBack: "64" });
+});
+
+test("a refused write says errno, data and path", () => {
+  const error = Object.assign(new Error(), { code: "EPERM" });
+  expect(writeKnob(directory({ "/cg/a/pids.max": error }), "pids.max", "65")).toEqual({
+    refusal: 'EPERM (not permitted) writing "65" to /cg/a/pids.max',
+  });
+});
+
+test.each([
+  ["64\n", 64],
+  ["0\n", 0],
+  ["max\n", undefined],
+  ["-1\n", undefined],
+  ["", undefined],
+  ["1 2", undefined],
+  ["0x10", undefined],
+])("%j is read as the number %p", (text, number) => {
+  expect(readNumber(directory({ "/cg/a/file": text }), "file")).toBe(number as number);
+});
+
+test("a file that is not there is unknown, not 0", () => {
+  expect(readKnob(directory({}), "file")).toBeUndefined();
+  expect(readNumber(directory({}), "file")).toBeUndefined();
+  expect([...readCounters(directory({}), "file")]).toEqual([]);
+});
+
+test("counters are read by name, and what is no counter is passed over", () => {
+  const text = "usage_usec 12\nbad\nnegative -1\nword max\n\nthrottled_usec 5000000\n";
+  expect([...readCounters(directory({ "/cg/a/cpu.stat": text }), "cpu.stat")]).toEqual([
+    ["usage_usec", 12],
+    ["throttled_usec", 5_000_000],
+  ]);
+});
+
+test("the tightest value above is found with the cgroup that sets it, the own one left out", () => {
+  const files = {
+    "/cg/pids.max": "30",
+    "/cg/a/pids.max": "20",
+    "/cg/a/b/pids.max": "max",
+    "/cg/a/b/c/pids.max": "5",
+  };
+  const above = tightestAbove(directory(files, "/cg/a/b/c"), (ancestor) => readNumber(ancestor, "pids.max"));
+  expect(above).toEqual({ value: 20, path: "/cg/a" });
+  expect(
+    tightestAbove(directory({}, "/cg/a"), (ancestor) => readNumber(ancestor, "pids.max")),
+  ).toBeUndefined();
+});
+
+test("a value that the kernel took otherwise is partial, and says what it holds", () => {
+  expect(judgeWrite("pids.max", "65", { readBack: "64" }, (text) => text === "65")).toEqual({
+    limit: "pids.max",
+    outcome: "partial",
+    wanted: "65",
+    actual: "64",
+    because: "the kernel holds 64",
+  });
+});
+
+test("explain() puts errnos into words, and leaves what it does not know as it is", () => {
+  const withCode = (code: string): Error => Object.assign(new Error("x"), { code });
+  expect(explain(withCode("EROFS"))).toBe("EROFS (mounted read-only)");
+  expect(explain(withCode("EDQUOT"))).toBe("EDQUOT");
+  expect(explain(new Error("no errno"))).toBe("Error: no errno");
+});

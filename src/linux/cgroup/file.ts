@@ -1,0 +1,131 @@
+import type { LimitName, LimitOutcome } from "../../limits/limits.ts";
+import { errnoOf } from "../host.ts";
+import type { CgroupDirectory } from "./controller.ts";
+import { ancestorsOf } from "./hierarchies.ts";
+import { ownersText } from "./savedValues.ts";
+
+/** One attempt on a cgroup file: what it holds afterwards, or the reason with path and data. */
+export type KnobWrite = { readBack: string } | { refusal: string };
+
+export function writeKnob(directory: CgroupDirectory, file: string, data: string): KnobWrite {
+  const path = `${directory.path}/${file}`;
+  try {
+    directory.fs.write(path, data);
+  } catch (error) {
+    return { refusal: `${explain(error)} writing "${data}" to ${path}` };
+  }
+  try {
+    return { readBack: directory.fs.read(path).trim() };
+  } catch (error) {
+    return { refusal: `${explain(error)} reading ${path} back` };
+  }
+}
+
+/** The trimmed text of a cgroup file; `undefined` where this kernel or controller has no such file, or it may not be read. */
+export function readKnob(directory: CgroupDirectory, file: string): string | undefined {
+  try {
+    return directory.fs.read(`${directory.path}/${file}`).trim();
+  } catch {
+    return undefined;
+  }
+}
+
+/** A whole number from a one-number file. `"max"` and anything else that is no number become `undefined`. */
+export function readNumber(directory: CgroupDirectory, file: string): number | undefined {
+  const text = readKnob(directory, file);
+  return text !== undefined && /^\d+$/.test(text) ? Number(text) : undefined;
+}
+
+// nr_throttled 12
+// throttled_usec 5000000
+export function readCounters(directory: CgroupDirectory, file: string): ReadonlyMap<string, number> {
+  const counters = new Map<string, number>();
+  for (const line of (readKnob(directory, file) ?? "").split("\n")) {
+    const [name, value] = line.split(" ");
+    if (name && value && /^\d+$/.test(value)) counters.set(name, Number(value));
+  }
+  return counters;
+}
+
+/**
+ * The cgroups whose limits hold for a new limit of this one already, nearest first: those above, and one that is its
+ * owner's itself, as it is without us.
+ */
+export function holdersOf(directory: CgroupDirectory): CgroupDirectory[] {
+  const above = ancestorsOf(directory.hierarchy, directory.path).map((path) => ({ ...directory, path }));
+  const { ownersHeld, fs, path } = directory;
+  if (!ownersHeld) return above;
+  const read = (file: string): string => {
+    const held = ownersHeld.find((each) => `${path}/${each.file}` === file);
+    return (held && ownersText(fs, path, held)) ?? fs.read(file);
+  };
+  return [{ ...directory, fs: { ...fs, read } }, ...above];
+}
+
+/**
+ * The tightest value that holds already, up to the mount point.
+ * `read` gives the value of one cgroup, or `undefined` where it sets no limit.
+ */
+export function tightestAbove(
+  directory: CgroupDirectory,
+  read: (ancestor: CgroupDirectory) => number | undefined,
+): { value: number; path: string } | undefined {
+  let tightest: { value: number; path: string } | undefined;
+  for (const holder of holdersOf(directory)) {
+    const value = read(holder);
+    if (value !== undefined && (!tightest || value < tightest.value)) tightest = { value, path: holder.path };
+  }
+  return tightest;
+}
+
+/** Applied without a write: what holds above is as tight or tighter, so our value would change nothing. */
+export function heldAbove(
+  limit: LimitName,
+  wanted: string,
+  holder: { text: string; path: string },
+): LimitOutcome {
+  return {
+    limit,
+    outcome: "applied",
+    wanted,
+    actual: holder.text,
+    because: `not written: ${holder.path} already holds it to ${holder.text}`,
+    heldBy: holder.path,
+  };
+}
+
+/** Judges a write by what was read back. `same` says whether the kernel's text means what was asked for. */
+export function judgeWrite(
+  limit: LimitName,
+  wanted: string,
+  write: KnobWrite,
+  same: (readBack: string) => boolean,
+): LimitOutcome {
+  if ("refusal" in write) return { limit, outcome: "refused", wanted, because: write.refusal };
+  const { readBack } = write;
+  if (same(readBack)) return { limit, outcome: "applied", wanted, actual: readBack };
+  return { limit, outcome: "partial", wanted, actual: readBack, because: `the kernel holds ${readBack}` };
+}
+
+const ERRNO_MEANINGS: Record<string, string> = {
+  EACCES: "EACCES (no right to)",
+  EPERM: "EPERM (not permitted)",
+  EROFS: "EROFS (mounted read-only)",
+  EBUSY: "EBUSY (in use)",
+  EINVAL: "EINVAL (the kernel does not take this value here)",
+  ENOENT: "ENOENT (no such file)",
+  ENODEV: "ENODEV (no such device, or the group is being removed)",
+  ENOSPC: "ENOSPC (the kernel has no room for it)",
+  ENOTSUP: "EOPNOTSUPP (not possible for this cgroup)",
+  ERANGE: "ERANGE (out of the range that the kernel takes)",
+  ESRCH: "ESRCH (no such process)",
+  ENOTDIR: "ENOTDIR (a file stands where a directory is needed)",
+  EEXIST: "EEXIST (something else is in its place)",
+};
+
+/** An errno in words, for sentences like "EACCES (no right to) writing …". */
+export function explain(error: unknown): string {
+  const errno = errnoOf(error);
+  if (errno === undefined) return String(error);
+  return ERRNO_MEANINGS[errno] ?? errno;
+}

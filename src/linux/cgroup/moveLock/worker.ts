@@ -1,0 +1,22 @@
+import { errnoOf, realHost } from "../../host.ts";
+import { STOP, type ToGraceWorker } from "./protocol.ts";
+import { awaitGracePeriod } from "./warmUp.ts";
+
+declare const self: {
+  onmessage: (message: { data: ToGraceWorker }) => void;
+};
+
+self.onmessage = ({ data: { requests, hierarchies } }) => {
+  const host = realHost();
+  for (let seen = 0; seen !== STOP; ) {
+    Atomics.wait(requests, 0, seen);
+    seen = Atomics.load(requests, 0);
+    if (seen === STOP) return;
+    try {
+      awaitGracePeriod(host, hierarchies);
+    } catch (error) {
+      // Without the right to it the move itself waits, as it would have done anyway.
+      if (errnoOf(error) === undefined) throw error;
+    }
+  }
+};

@@ -1,0 +1,318 @@
+import { expect, test } from "bun:test";
+import {
+  describeOn,
+  limitFiles,
+  limitFromOutside,
+  listAll,
+  makeJob,
+  outcomeOf,
+} from "../../../test/support/cgroupJobs.ts";
+import {
+  type CgroupMachine,
+  directoryIn,
+  FAKE_V2,
+  fakeMachine,
+  REAL_V2,
+} from "../../../test/support/cgroupMachines.ts";
+import { fakeV2 } from "../../../test/support/fakeCgroups.ts";
+import type { Limits } from "../../limits/limits.ts";
+import type { CgroupFs } from "../cgroupFs.ts";
+import type { Hierarchy } from "./hierarchies.ts";
+import { applyCgroupLimits, type JobCgroup, listMembers, readUsage } from "./jobCgroup.ts";
+import { createJobCgroup, removeJobCgroup } from "./makeJobCgroup.ts";
+import { planJobCgroup, restoreJobCgroup, storeJobCgroup } from "./planJobCgroup.ts";
+
+const LIMITS: Limits = {
+  cpuMax: { quotaUsec: 50_000, periodUsec: 100_000 },
+  memoryMaxBytes: 128 << 20,
+  pidsMax: 64,
+  cpus: "0",
+};
+
+function originOf(machine: CgroupMachine): string {
+  return directoryIn(machine.hierarchies[0] as Hierarchy, machine.origin);
+}
+
+function baseOf(machine: CgroupMachine): string {
+  return directoryIn(machine.hierarchies[0] as Hierarchy, machine.base);
+}
+
+function pathOf(job: JobCgroup): string {
+  return job.directories[0]?.path as string;
+}
+
+for (const choice of [FAKE_V2, REAL_V2]) {
+  describeOn(choice, "a job among its owner's processes", (it) => {
+    it("is limited in what threads can share, and says what cannot be limited there", (machine) => {
+      const origin = originOf(machine);
+      machine.start(origin);
+      const job = makeJob(machine, LIMITS);
+      const outcomes = applyCgroupLimits(job, LIMITS);
+      expect(outcomes.map(({ limit, outcome }) => `${limit} ${outcome}`)).toEqual([
+        "cpu.max applied",
+        "memory.max unsupported",
+        "pids.max applied",
+        "cpuset.cpus applied",
+      ]);
+      expect(outcomeOf(outcomes, "memory.max").because).toBe(
+        `${origin} holds processes, and among them cgroup v2 can limit cpu, cpuset and pids only`,
+      );
+      expect(limitFiles(machine, job)).toEqual({
+        "cpu.max": "50000 100000",
+        "cpu.weight": "100",
+        "pids.max": "64",
+        "cpuset.cpus": "0",
+      });
+    });
+
+    it("takes a process in and lets it back, and names it as its member", (machine) => {
+      const origin = originOf(machine);
+      const owner = machine.start(origin);
+      const pid = machine.start(origin);
+      const before = listAll(machine);
+      const job = makeJob(machine, LIMITS);
+      machine.fs.write(`${pathOf(job)}/cgroup.procs`, String(pid));
+      expect(listMembers(job)).toEqual([pid]);
+      expect(removeJobCgroup(job)).toEqual([pathOf(job)]);
+      expect(machine.fs.read(`${origin}/cgroup.threads`)).toBe(`${owner}\n`);
+
+      const found = restoreJobCgroup(machine.fs, machine.hierarchies, storeJobCgroup(job));
+      expect(found.directories).toMatchObject([{ threaded: true }]);
+      expect(listMembers(found)).toEqual([pid]);
+      expect(readUsage(found)).toMatchObject({
+        cpuUserUsec: expect.any(Number),
+        throttledUsec: expect.any(Number),
+        memoryPeakBytes: null,
+      });
+
+      machine.fs.write(`${origin}/cgroup.procs`, String(pid));
+      expect(listMembers(job)).toEqual([]);
+      expect(removeJobCgroup(found)).toEqual([]);
+      expect(listAll(machine)).toEqual(before);
+      expect(machine.fs.read(`${origin}/cgroup.type`)).toBe("domain\n");
+    });
+
+    it("is made anew over what a dead governor left, and not over one that holds a process", (machine) => {
+      machine.start(originOf(machine));
+      const left = makeJob(machine, LIMITS);
+      applyCgroupLimits(left, LIMITS);
+      const job = makeJob(machine, LIMITS);
+      expect(job.directories).toHaveLength(1);
+      expect(limitFiles(machine, job)).toMatchObject({ "cpu.max": "max 100000", "pids.max": "max" });
+      const pid = machine.start(pathOf(job));
+      expect(() => makeJob(machine, LIMITS)).toThrow(`${pathOf(job)} holds processes already: ${pid}`);
+    });
+
+    it("has room among the threads that its owner has set apart", (machine) => {
+      const origin = originOf(machine);
+      const before = listAll(machine);
+      machine.fs.mkdir(`${origin}/workers`);
+      machine.fs.write(`${origin}/workers/cgroup.type`, "threaded");
+      machine.fs.write(`${origin}/cgroup.subtree_control`, "+cpu +pids +cpuset");
+      const workers = new Map([["", `${machine.origin.get("")}/workers`]]);
+      const job = makeJob(machine, LIMITS, undefined, workers);
+      expect(applyCgroupLimits(job, LIMITS).map(({ limit, outcome }) => `${limit} ${outcome}`)).toEqual([
+        "cpu.max applied",
+        "memory.max unsupported",
+        "pids.max applied",
+        "cpuset.cpus applied",
+      ]);
+      const pid = machine.start(pathOf(job));
+      expect(listMembers(job)).toEqual([pid]);
+      machine.fs.write(`${origin}/cgroup.procs`, String(pid));
+      expect(removeJobCgroup(job)).toEqual([]);
+      machine.fs.rmdir(`${origin}/workers`);
+      machine.fs.write(`${origin}/cgroup.subtree_control`, "-cpu -pids -cpuset");
+      expect(listAll(machine)).toEqual(before);
+    });
+
+    it("leaves the owner's limits in force", (machine) => {
+      machine.start(originOf(machine));
+      limitFromOutside(machine, machine.origin, { pidsMax: 10 });
+      const job = makeJob(machine, { pidsMax: 64 });
+      expect(applyCgroupLimits(job, { pidsMax: 64 })).toMatchObject([
+        {
+          outcome: "applied",
+          actual: "10",
+          because: `not written: ${originOf(machine)} already holds it to 10`,
+        },
+      ]);
+    });
+
+    it("has room beside another, and the one that ends takes nothing from the other", async (machine) => {
+      const origin = originOf(machine);
+      machine.start(origin);
+      const first = makeJob(machine, LIMITS, "ffrtmp-test-first");
+      const second = makeJob(machine, LIMITS, "ffrtmp-test-second");
+      applyCgroupLimits(second, LIMITS);
+      const pid = machine.start(pathOf(second));
+      expect(removeJobCgroup(first)).toEqual([]);
+      expect(limitFiles(machine, second)).toMatchObject({ "cpu.max": "50000 100000", "pids.max": "64" });
+      expect(listMembers(second)).toEqual([pid]);
+    });
+
+    it("is not begun where the owner has cgroups of processes below it, and nothing is left of the try", (machine) => {
+      const origin = originOf(machine);
+      machine.start(origin);
+      machine.fs.mkdir(`${origin}/own`);
+      machine.start(`${origin}/own`);
+      const before = listAll(machine);
+      const job = makeJob(machine, LIMITS);
+      expect(job.directories).toEqual([]);
+      for (const { limit, outcome, because } of applyCgroupLimits(job, LIMITS)) {
+        expect(outcome).toBe("unsupported");
+        if (limit !== "memory.max") expect(because).toMatch(/^EOPNOTSUPP .* making \/.*\/ffrtmp-test-job$/);
+      }
+      expect(listAll(machine)).toEqual(before);
+    });
+
+    it("is not begun when the owner gets processes while it is made, and nothing is left of the try", (machine) => {
+      const origin = originOf(machine);
+      const before = listAll(machine);
+      const job = planJobCgroup(machine.fs, machine.hierarchies, machine.origin, "ffrtmp-test-job", LIMITS);
+      machine.start(origin);
+      createJobCgroup(job);
+      expect(job.directories).toEqual([]);
+      expect(listAll(machine)).toEqual(before);
+      const outcomes = applyCgroupLimits(job, LIMITS);
+      expect(outcomes.map(({ outcome }) => outcome)).toEqual(Array(4).fill("unsupported"));
+      expect(outcomeOf(outcomes, "memory.max").because).toMatch(
+        /^(EBUSY|EOPNOTSUPP) .* writing "\+memory" to \//,
+      );
+      expect(outcomeOf(outcomes, "cpu.max").because).toBe(
+        `${origin} has got processes of its own, and a cgroup among them can hold no others`,
+      );
+    });
+  });
+}
+
+for (const choice of [FAKE_V2, REAL_V2]) {
+  describeOn(choice, "a job below a cgroup that has not all controllers", (it) => {
+    it("is given those that its limits need, from the top down, and nobody keeps them after it", (machine) => {
+      machine.fs.write(`${baseOf(machine)}/cgroup.subtree_control`, "-memory -cpuset -io");
+      const before = listAll(machine);
+      const job = makeJob(machine, LIMITS);
+      expect(applyCgroupLimits(job, LIMITS).map(({ limit, outcome }) => `${limit} ${outcome}`)).toEqual([
+        "cpu.max applied",
+        "memory.max applied",
+        "pids.max applied",
+        "cpuset.cpus applied",
+      ]);
+      // Nothing was asked of io: only to measure, the levels above are not changed.
+      expect(machine.fs.read(`${baseOf(machine)}/cgroup.subtree_control`)).not.toContain("io");
+      const found = restoreJobCgroup(machine.fs, machine.hierarchies, storeJobCgroup(job));
+      expect(removeJobCgroup(found)).toEqual([]);
+      expect(listAll(machine)).toEqual(before);
+    });
+
+    it("leaves on above it what somebody else has come to use", (machine) => {
+      machine.fs.write(`${baseOf(machine)}/cgroup.subtree_control`, "-memory -cpuset");
+      const job = makeJob(machine, LIMITS);
+      machine.fs.write(`${directoryIn(machine.hierarchies[0] as Hierarchy, machine.home)}/memory.high`, "1G");
+      expect(removeJobCgroup(job)).toEqual([]);
+      const gives = machine.fs.read(`${baseOf(machine)}/cgroup.subtree_control`);
+      expect(gives).toContain("memory");
+      expect(gives).not.toContain("cpuset");
+    });
+
+    it("has the limits of those that there are, and says who does not give the others", (machine) => {
+      const base = baseOf(machine);
+      machine.fs.write(`${base}/cgroup.subtree_control`, "-memory -cpuset");
+      const before = listAll(machine);
+      const fs: CgroupFs = {
+        ...machine.fs,
+        write(path, data) {
+          if (path === `${base}/cgroup.subtree_control`) throw Object.assign(new Error(), { code: "EACCES" });
+          machine.fs.write(path, data);
+        },
+      };
+      const job = makeJob({ ...machine, fs }, LIMITS);
+      const outcomes = applyCgroupLimits(job, LIMITS);
+      expect(outcomes.map(({ limit, outcome }) => `${limit} ${outcome}`)).toEqual([
+        "cpu.max applied",
+        "memory.max unsupported",
+        "pids.max applied",
+        "cpuset.cpus unsupported",
+      ]);
+      expect(outcomeOf(outcomes, "memory.max").because).toBe(
+        `EACCES (no right to) writing "+memory" to ${base}/cgroup.subtree_control`,
+      );
+      expect(readUsage(job)).toMatchObject({ memoryPeakBytes: null, cpuUserUsec: expect.any(Number) });
+      expect(removeJobCgroup(job)).toEqual([]);
+      expect(listAll(machine)).toEqual(before);
+    });
+  });
+}
+
+describeOn(REAL_V2, "a workload", (it) => {
+  for (const where of ["of its own", "among its owner's processes"]) {
+    it(`is born into a cgroup ${where}`, async (machine) => {
+      if (where !== "of its own") machine.start(originOf(machine));
+      const job = makeJob(machine, LIMITS);
+      const child = Bun.spawn(["cat", "/proc/self/cgroup"], { cgroup: pathOf(job), stdout: "pipe" });
+      expect(await child.stdout.text()).toBe(`0::${machine.origin.get("")}/ffrtmp-test-job\n`);
+      await child.exited;
+    });
+  }
+});
+
+test("a process with many threads is one member", async () => {
+  const fake = fakeV2();
+  await using machine = fakeMachine(fake);
+  machine.start(originOf(machine));
+  const job = makeJob(machine, LIMITS);
+  const pid = machine.start(pathOf(job));
+  fake.addThread(pid, 90_001);
+  fake.addThread(pid, 90_002);
+  expect(machine.fs.read(`${pathOf(job)}/cgroup.threads`).split("\n")).toHaveLength(4);
+  expect(listMembers(job)).toEqual([pid]);
+});
+
+test("a cgroup that holds only threads of others has no members, and is not removed under them", async () => {
+  const fake = fakeV2();
+  await using machine = fakeMachine(fake);
+  const owner = machine.start(originOf(machine));
+  fake.addThread(owner, 90_001);
+  const job = makeJob(machine, LIMITS);
+  machine.fs.write(`${pathOf(job)}/cgroup.threads`, "90001");
+  machine.fs.mkdir(`${pathOf(job)}/own`);
+  expect(listMembers(job)).toEqual([]);
+  expect(removeJobCgroup(job)).toEqual([pathOf(job)]);
+  expect(machine.fs.children(pathOf(job))).toEqual(["own"]);
+});
+
+test("members in threaded cgroups that the workload made in its own are named once", async () => {
+  const fake = fakeV2();
+  await using machine = fakeMachine(fake);
+  const job = makeJob(machine, {});
+  const pid = machine.start(pathOf(job));
+  fake.addThread(pid, 90_001);
+  machine.fs.mkdir(`${pathOf(job)}/workers`);
+  machine.fs.write(`${pathOf(job)}/workers/cgroup.type`, "threaded");
+  machine.fs.write(`${pathOf(job)}/workers/cgroup.threads`, "90001");
+  expect(listMembers(job)).toEqual([pid]);
+  expect(removeJobCgroup(job)).toEqual([pathOf(job)]);
+});
+
+test("at the top of all cgroups, which may hold processes and divide everything, a job has all limits", async () => {
+  const fake = fakeV2();
+  await using machine = fakeMachine(fake);
+  const job = makeJob(machine, LIMITS, "ffrtmp-test-top", new Map([["", "/"]]));
+  expect(applyCgroupLimits(job, LIMITS).map(({ outcome }) => outcome)).toEqual(Array(4).fill("applied"));
+  expect(removeJobCgroup(job)).toEqual([]);
+});
+
+test("processes that cannot be seen from here are no members, and still keep the cgroup", async () => {
+  await using machine = fakeMachine(fakeV2());
+  const job = makeJob(machine, {});
+  const fs = {
+    ...machine.fs,
+    // The kernel shows 0 for a process of another pid namespace.
+    read: (path: string) => (path.endsWith("/cgroup.procs") ? "0\n" : machine.fs.read(path)),
+    rmdir() {
+      throw Object.assign(new Error("EBUSY"), { code: "EBUSY" });
+    },
+  };
+  expect(listMembers({ ...job, fs })).toEqual([]);
+  expect(removeJobCgroup({ ...job, fs })).toEqual([pathOf(job)]);
+});

@@ -1,0 +1,26 @@
+import { dirname } from "node:path";
+import type { CgroupController } from "../controller.ts";
+import { applyCpus, readCpus } from "../cpuList.ts";
+import { readKnob, writeKnob } from "../file.ts";
+
+/** cgroup v1 `cpuset`: Documentation/admin-guide/cgroup-v1/cpusets.rst. */
+export const cpuset: CgroupController = {
+  name: "cpuset",
+  measures: false,
+  apply: { "cpuset.cpus": applyCpus },
+  lift: {
+    "cpuset.cpus"(directory) {
+      const parent = { ...directory, path: dirname(directory.path) };
+      return writeKnob(directory, "cpuset.cpus", readKnob(parent, "cpuset.cpus") ?? "");
+    },
+  },
+  usage: () => ({}),
+  read: readCpus,
+  inherited: ["cpuset.cpus"],
+  prepare(directory, parent) {
+    // A new v1 cpuset is empty, and nothing can join it until it has both.
+    for (const file of ["cpuset.mems", "cpuset.cpus"]) {
+      directory.fs.write(`${directory.path}/${file}`, directory.fs.read(`${parent.path}/${file}`).trim());
+    }
+  },
+};

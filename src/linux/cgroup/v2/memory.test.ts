@@ -1,0 +1,66 @@
+import { expect, test } from "bun:test";
+import { describeOn, makeJob } from "../../../../test/support/cgroupJobs.ts";
+import { FAKE_V2, fakeMachine, REAL_V2 } from "../../../../test/support/cgroupMachines.ts";
+import { fakeV2 } from "../../../../test/support/fakeCgroups.ts";
+import { applyCgroupLimits, type JobCgroup, readUsage } from "../jobCgroup.ts";
+
+const LIMITS = { memoryMaxBytes: 64 << 20 };
+
+function pathOf(job: JobCgroup): string {
+  return job.directories[0]?.path as string;
+}
+
+for (const choice of [FAKE_V2, REAL_V2]) {
+  describeOn(choice, "a hard memory limit", (it) => {
+    it("ends one process at a time, and nothing is added to its outcome", (machine) => {
+      const job = makeJob(machine, LIMITS);
+      expect(machine.fs.read(`${pathOf(job)}/memory.oom.group`)).toBe("0\n");
+      expect(applyCgroupLimits(job, LIMITS)).toEqual([
+        { limit: "memory.max", outcome: "applied", wanted: "67108864", actual: "67108864" },
+      ]);
+    });
+
+    it("says where somebody has decided that it ends all of them, and leaves that so", (machine) => {
+      const job = makeJob(machine, LIMITS);
+      machine.fs.write(`${pathOf(job)}/memory.oom.group`, "1");
+      expect(applyCgroupLimits(job, LIMITS)).toMatchObject([
+        {
+          outcome: "applied",
+          because: "at it the kernel ends all processes of the cgroup at once (memory.oom.group is 1)",
+        },
+      ]);
+      expect(machine.fs.read(`${pathOf(job)}/memory.oom.group`)).toBe("1\n");
+    });
+  });
+}
+
+test("a limit that the workload set below its own cgroup, and ran into, is no hit of ours", async () => {
+  const fake = fakeV2();
+  await using machine = fakeMachine(fake);
+  const job = makeJob(machine, LIMITS);
+  fake.set(`${pathOf(job)}/memory.events`, "low 0\nhigh 0\nmax 9\noom 1\noom_kill 1\noom_group_kill 0");
+  expect(readUsage(job)).toMatchObject({ oomKills: 1, memoryMaxHits: 0 });
+});
+
+test("pressure is the time in which some thread waited, and unknown where the kernel does not tell it", async () => {
+  const fake = fakeV2();
+  await using machine = fakeMachine(fake);
+  const job = makeJob(machine, {});
+  fake.set(
+    `${pathOf(job)}/io.pressure`,
+    "some avg10=0.12 avg60=0.02 avg300=0.00 total=83211\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=17",
+  );
+  const withoutMemory = {
+    ...machine.fs,
+    read(path: string): string {
+      if (path.endsWith("/memory.pressure"))
+        throw Object.assign(new Error("EOPNOTSUPP"), { code: "ENOTSUP" });
+      return machine.fs.read(path);
+    },
+  };
+  expect(readUsage({ ...job, fs: withoutMemory })).toMatchObject({
+    cpuPressureUsec: 0,
+    memoryPressureUsec: null,
+    ioPressureUsec: 83_211,
+  });
+});

@@ -1,0 +1,120 @@
+import { expect, test } from "bun:test";
+import fc from "fast-check";
+import { procTree, statLine } from "../../../test/support/procTree.ts";
+import { realHost } from "../host.ts";
+import { hasEnded, type ProcStat, parseStat, readStat } from "./stat.ts";
+
+test("parseStat() reads the fields that governing needs", () => {
+  expect(parseStat(statLine({ pid: 4026, comm: "ffmpeg", state: "R", ppid: 812, startTicks: 99 }))).toEqual({
+    pid: 4026,
+    comm: "ffmpeg",
+    state: "R",
+    ppid: 812,
+    pgrp: 4026,
+    session: 4026,
+    isKernelThread: false,
+    nice: 0,
+    threads: 1,
+    startTicks: 99,
+  });
+});
+
+test("parseStat() takes a real line of this kernel", () => {
+  const stat = readStat(realHost(), process.pid);
+  expect(stat).toMatchObject({ pid: process.pid, ppid: process.ppid, isKernelThread: false });
+});
+
+test.each([
+  ["a) S 1 (b"],
+  ["foo) Z "],
+  [") R 1 1 1 0"],
+  ["a b c"],
+  [" "],
+  ["two\nlines"],
+  ["((("],
+  [")))"],
+  ["ffmpég"],
+  [""],
+])("a process that calls itself %j is not mistaken for another", (comm) => {
+  expect(parseStat(statLine({ pid: 31, comm, state: "D", ppid: 7, startTicks: 5 }))).toMatchObject({
+    pid: 31,
+    comm,
+    state: "D",
+    ppid: 7,
+    startTicks: 5,
+  });
+});
+
+test("a kernel thread is told by its flags", () => {
+  expect(parseStat(statLine({ flags: 0x208040 }))?.isKernelThread).toBe(true);
+  expect(parseStat(statLine({ flags: 0x400040 }))?.isKernelThread).toBe(false);
+  expect(readStat(realHost(), 2)).toMatchObject({ comm: "kthreadd", isKernelThread: true });
+});
+
+test("a line that was cut off anywhere before the end of the start time is no line", () => {
+  const line = statLine({ startTicks: 123456 });
+  const end = line.indexOf(" 123456 ") + " 123456 ".length;
+  for (let length = 0; length < end; length++) {
+    expect({ length, stat: parseStat(line.slice(0, length)) }).toEqual({ length, stat: undefined });
+  }
+  expect(parseStat(line.slice(0, end))?.startTicks).toBe(123456);
+});
+
+test.each(["", "\n", "4026", "(ffmpeg) S 1", "0x1f (a) S 1 1 1", "1e3 (a)", "-4 (a) S", ") 4026 ("])(
+  "%j is no line of a process",
+  (text) => {
+    expect(parseStat(text)).toBeUndefined();
+  },
+);
+
+test("a pid that is not written as a plain number is refused, not guessed", () => {
+  for (const pid of ["0x1f", "1e3", "0", "-4", "", " ", "4026.0", "99999999999999999999"]) {
+    expect({ pid, stat: parseStat(statLine().replace("4026", pid)) }).toEqual({ pid, stat: undefined });
+  }
+});
+
+test("whatever a process calls itself, its line names its own pid, parent and start", () => {
+  fc.assert(
+    fc.property(fc.string({ unit: "binary", maxLength: 20 }), fc.nat(), fc.nat(), (comm, pid, startTicks) => {
+      const stat = parseStat(statLine({ pid: pid + 1, comm, ppid: 12, startTicks }));
+      expect(stat).toMatchObject({ pid: pid + 1, comm, ppid: 12, startTicks });
+    }),
+  );
+});
+
+test("any text at all gives a process with a valid pid or none", () => {
+  const pieces = fc.constantFrom("(", ")", " ", "\n", "1", "S", "Z", "-1", "4026", "ffmpeg", "\0");
+  const texts = fc.oneof(
+    fc.string({ unit: "binary" }),
+    fc.array(pieces, { maxLength: 60 }).map((all) => all.join("")),
+  );
+  fc.assert(
+    fc.property(texts, (text) => {
+      const stat = parseStat(text);
+      if (!stat) return;
+      expect(text.startsWith(`${stat.pid} (`)).toBe(true);
+      expect(Number.isSafeInteger(stat.pid) && stat.pid > 0).toBe(true);
+      expect(Number.isSafeInteger(stat.startTicks) && Number.isSafeInteger(stat.ppid)).toBe(true);
+    }),
+  );
+});
+
+test("readStat() says gone for a process that is not there, and for one whose file went while it was read", () => {
+  using proc = procTree({ "7/stat": "", "8/status": "" });
+  expect(readStat(proc.host, 6)).toBe("gone");
+  expect(readStat(proc.host, 7)).toBe("gone");
+  expect(readStat(proc.host, 8)).toBe("gone");
+});
+
+test("a zombie has ended, a stopped process has not", () => {
+  const endedIn = (state: string): boolean => hasEnded(parseStat(statLine({ state })) as never);
+  expect(["Z", "X", "x"].map(endedIn)).toEqual([true, true, true]);
+  expect(["R", "S", "D", "T", "t", "I"].map(endedIn)).toEqual([false, false, false, false, false, false]);
+});
+
+test("a process whose first thread has ended goes on as long as another thread does", () => {
+  const stat = (threads: number): ProcStat => parseStat(statLine({ state: "Z", threads })) as ProcStat;
+  expect(hasEnded(stat(2))).toBe(false);
+  expect(hasEnded(stat(1))).toBe(true);
+  expect(hasEnded(stat(0))).toBe(true);
+});

@@ -1,0 +1,163 @@
+import { expect, test } from "bun:test";
+import { realpathSync } from "node:fs";
+import { procTree, statLine } from "../../../test/support/procTree.ts";
+import { realHost } from "../host.ts";
+import { readStat } from "./stat.ts";
+import {
+  listPids,
+  listThreads,
+  listTree,
+  readArguments,
+  readExecutable,
+  readOwner,
+  readWorkingDirectory,
+} from "./table.ts";
+
+/** Looks again until there is what is waited for; the test's own time limit ends a vain wait. */
+async function until<T>(look: () => T, isThere: (found: T) => boolean): Promise<T> {
+  for (;;) {
+    const found = look();
+    if (isThere(found)) return found;
+    await Bun.sleep(2);
+  }
+}
+
+test("a tree is the process first, then its children and theirs", async () => {
+  const host = realHost();
+  const shell = Bun.spawn(["sh", "-c", "sleep 600 & sh -c 'sleep 600 & wait' & wait"], {
+    stdio: ["ignore", "ignore", "ignore"],
+  });
+  try {
+    const tree = await until(
+      () => listTree(host, shell.pid),
+      (pids) =>
+        pids.filter((pid) => readArguments(host, pid)[0] === "sleep").length === 2 && pids.length === 4,
+    );
+    expect(tree[0]).toBe(shell.pid);
+    for (const pid of tree.slice(1)) {
+      const stat = readStat(host, pid);
+      if (stat === "gone") throw new Error(`${pid} sleeps for ten minutes`);
+      expect(tree.indexOf(stat.ppid)).toBeLessThan(tree.indexOf(pid));
+    }
+    expect(listPids(host)).toEqual(expect.arrayContaining(tree));
+  } finally {
+    for (const pid of listTree(host, shell.pid)) process.kill(pid, "SIGKILL");
+    shell.kill("SIGKILL");
+    await shell.exited;
+  }
+});
+
+test("children that another thread than the first has started are in the tree", async () => {
+  const host = realHost();
+  const code = `
+    const sleeper = Bun.spawn(["sleep", "600"], { stdio: ["ignore", "ignore", "ignore"] });
+    postMessage(sleeper.pid);
+    onmessage = () => { sleeper.kill("SIGKILL"); };
+    await sleeper.exited;
+    postMessage("ended");
+  `;
+  const worker = new Worker(URL.createObjectURL(new Blob([code], { type: "text/javascript" })));
+  const next = (): Promise<number | string> =>
+    new Promise((resolve, reject) => {
+      worker.onmessage = ({ data }) => resolve(data);
+      worker.onerror = ({ message }) => reject(new Error(message));
+    });
+  const pid = await next();
+  try {
+    expect(listThreads(host, process.pid).length).toBeGreaterThan(1);
+    expect(listTree(host, process.pid)).toContain(pid as number);
+  } finally {
+    const ended = next();
+    worker.postMessage("end");
+    await ended;
+    worker.terminate();
+  }
+});
+
+test("a tree is found by parents where the kernel lists no children (CONFIG_PROC_CHILDREN)", () => {
+  using proc = procTree({
+    "10/stat": statLine({ pid: 10, ppid: 1 }),
+    "10/task/10/stat": "",
+    "11/stat": statLine({ pid: 11, ppid: 10, comm: "a) S 99 (b" }),
+    "11/task/11/stat": "",
+    "12/stat": statLine({ pid: 12, ppid: 11 }),
+    "12/task/12/stat": "",
+    "13/stat": statLine({ pid: 13, ppid: 1 }),
+    "13/task/13/stat": "",
+    "self/stat": statLine({ pid: 10, ppid: 10 }),
+  });
+  expect(listTree(proc.host, 10)).toEqual([10, 11, 12]);
+});
+
+test("a tree names each process once, even when it is seen under two parents", () => {
+  using proc = procTree({
+    "10/task/10/children": "11 12 ",
+    "11/task/11/children": "12 10 ",
+    "12/task/12/children": "",
+  });
+  expect(listTree(proc.host, 10)).toEqual([10, 11, 12]);
+});
+
+test("the tree of a process that is gone is itself alone", () => {
+  using proc = procTree({ "1/stat": "" });
+  expect(listTree(proc.host, 10)).toEqual([10]);
+  expect(listThreads(proc.host, 10)).toEqual([]);
+});
+
+test("what is in /proc beside processes is no process", () => {
+  using proc = procTree({
+    "10/stat": "",
+    "7/stat": "",
+    "self/stat": "",
+    "sys/a": "",
+    uptime: "",
+    "0/stat": "",
+    "-3/x": "",
+  });
+  expect(listPids(proc.host).sort()).toEqual([10, 7]);
+});
+
+test.each([
+  ["ends with the NUL of its last argument", "ffmpeg\0-i\0in.mp4\0", ["ffmpeg", "-i", "in.mp4"]],
+  ["has an empty argument in the middle", "ffmpeg\0-metadata\0\0out\0", ["ffmpeg", "-metadata", "", "out"]],
+  ["has an empty last argument", "ffmpeg\0-i\0\0", ["ffmpeg", "-i", ""]],
+  ["has spaces and line breaks in an argument", "sh\0-c\0a b\nc\0", ["sh", "-c", "a b\nc"]],
+  ["was overwritten with a title", "nginx: worker process", ["nginx: worker process"]],
+  ["was erased", "", []],
+])("a command line that %s is read", (_, text, words) => {
+  using proc = procTree({ "10/cmdline": text });
+  expect(readArguments(proc.host, 10)).toEqual(words);
+});
+
+test("a process that is gone shows no arguments, no executable, no directory and no owner", () => {
+  using proc = procTree({});
+  expect(readArguments(proc.host, 10)).toEqual([]);
+  expect(readExecutable(proc.host, 10)).toBeUndefined();
+  expect(readWorkingDirectory(proc.host, 10)).toBeUndefined();
+  expect(readOwner(proc.host, 10)).toBeUndefined();
+});
+
+test("an executable that was replaced while it runs keeps its name", () => {
+  using proc = procTree({ "10/exe": "→ /usr/bin/ffmpeg (deleted)", "10/cwd": "→ /srv/my videos" });
+  expect(readExecutable(proc.host, 10)).toBe("/usr/bin/ffmpeg");
+  expect(readWorkingDirectory(proc.host, 10)).toBe("/srv/my videos");
+});
+
+test("a real process shows what it is", async () => {
+  const host = realHost();
+  const sleeper = Bun.spawn(["sleep", "600"], { cwd: "/", stdio: ["ignore", "ignore", "ignore"] });
+  try {
+    await until(
+      () => readArguments(host, sleeper.pid),
+      ([name]) => name === "sleep",
+    );
+    expect(readArguments(host, sleeper.pid)).toEqual(["sleep", "600"]);
+    expect(readExecutable(host, sleeper.pid)).toBe(realpathSync(Bun.which("sleep") as string));
+    expect(readWorkingDirectory(host, sleeper.pid)).toBe("/");
+    expect(readOwner(host, sleeper.pid)).toBe(process.getuid?.() as number);
+    expect(listThreads(host, sleeper.pid)).toEqual([sleeper.pid]);
+  } finally {
+    sleeper.kill("SIGKILL");
+    await sleeper.exited;
+  }
+});

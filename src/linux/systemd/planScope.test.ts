@@ -1,0 +1,126 @@
+import { expect, test } from "bun:test";
+import { fakeV2 } from "../../../test/support/fakeCgroups.ts";
+import type { Limits } from "../../limits/limits.ts";
+import type { Hierarchy } from "../cgroup/hierarchies.ts";
+import type { Bus } from "../systemdBus.ts";
+import { planScope } from "./planScope.ts";
+import { startScope } from "./scope.ts";
+
+const UNIT = "ffrtmp-1f3a9c-job.scope";
+
+function plan(cgroupPath: string, uid = 0, set: Record<string, string> = {}) {
+  const fake = fakeV2();
+  const [hierarchy] = fake.hierarchies as [Hierarchy];
+  let directory = hierarchy.mountPoint;
+  const all = "+cpu +memory +pids +io +cpuset";
+  for (const part of cgroupPath.split("/").filter(Boolean)) {
+    fake.fs.write(`${directory}/cgroup.subtree_control`, all);
+    directory += `/${part}`;
+    fake.fs.mkdir(directory);
+  }
+  for (const [file, text] of Object.entries(set)) fake.fs.write(`${directory}/${file}`, text);
+  return planScope(fake.fs, hierarchy, cgroupPath, UNIT, uid);
+}
+
+test("root's scope lies beside the unit that it comes from, under the same slice", () => {
+  for (const [from, slice, path] of [
+    ["/system.slice/nginx.service", "system.slice", "/system.slice"],
+    ["/system.slice/system-a.slice/a@1.service", "system-a.slice", "/system.slice/system-a.slice"],
+    ["/user.slice/user-0.slice/session-3.scope", "user-0.slice", "/user.slice/user-0.slice"],
+    [
+      "/user.slice/user-0.slice/user@0.service/app.slice/x.service",
+      "user-0.slice",
+      "/user.slice/user-0.slice",
+    ],
+    ["/init.scope", "ffrtmp.slice", "/ffrtmp.slice"],
+    ["/", "ffrtmp.slice", "/ffrtmp.slice"],
+  ])
+    expect(plan(from as string)).toMatchObject({ manager: "system", slice, cgroupPath: `${path}/${UNIT}` });
+});
+
+test("a user's scope lies in their own manager, in the slice that the caller is in there", () => {
+  const own = "/user.slice/user-1000.slice/user@1000.service";
+  for (const [from, slice] of [
+    ["/user.slice/user-1000.slice/session-3.scope", "app.slice"],
+    [`${own}/app.slice/x.scope`, "app.slice"],
+    [`${own}/background.slice/x.service`, "background.slice"],
+  ])
+    expect(plan(from as string, 1000)).toMatchObject({
+      manager: "user",
+      slice,
+      cgroupPath: `${own}/${slice}/${UNIT}`,
+    });
+});
+
+test("what lies below a unit that is somebody else's is not left for a scope", () => {
+  for (const [from, uid] of [
+    ["/system.slice/docker-9f2c.scope/init", 0],
+    ["/crun-9f2c", 0],
+    ["/system.slice/nginx.service", 1000],
+    ["/user.slice/user-1000.slice/user@1000.service/app.slice/podman.scope/container", 1000],
+  ] as const)
+    expect(plan(from, uid)).toBeString();
+});
+
+test("the scope carries what the unit held, and the slice still holds", () => {
+  expect(
+    plan("/system.slice/nginx.service", 0, {
+      "cpu.max": "50000 100000",
+      "cpu.weight": "20",
+      "memory.max": "104857600",
+      "pids.max": "50",
+      "io.max": "8:0 rbps=1048576",
+      "cpuset.cpus": "0",
+    }),
+  ).toMatchObject({
+    carried: {
+      cpuMax: { quotaUsec: 50_000, periodUsec: 100_000 },
+      cpuWeight: 20,
+      memoryMaxBytes: 104_857_600,
+      pidsMax: 50,
+      cpus: "0",
+      ioMax: [{ device: "8:0", rbps: 1_048_576 }],
+    },
+  });
+  expect(plan("/system.slice/nginx.service")).toMatchObject({ carried: {} });
+});
+
+test("limits are carried in the words of the bus", () => {
+  const calls: string[][] = [];
+  const bus: Bus = {
+    callManager(_manager, words) {
+      calls.push(words);
+      return { answer: "" };
+    },
+    readProperties: () => ({ refusal: "not asked" }),
+  };
+  const carried: Limits = {
+    cpuMax: { quotaUsec: 25_000, periodUsec: 50_000 },
+    pidsMax: 50,
+    cpus: "0,9",
+    ioMax: [{ device: "8:0", rbps: 1000, wbps: "max" }],
+  };
+  const base = plan("/system.slice/nginx.service");
+  if (typeof base === "string") throw new Error(base);
+  expect(startScope(bus, { ...base, carried }, 42, "a job")).toBeUndefined();
+  const [call] = calls as [string[]];
+  const text = call.join(" ");
+  expect(text).toStartWith(
+    `StartTransientUnit ssa(sv)a(sa(sv)) ${UNIT} fail 10 PIDs au 1 42 Slice s system.slice`,
+  );
+  expect(text).toContain("CPUQuotaPerSecUSec t 500000 CPUQuotaPeriodUSec t 50000 TasksMax t 50");
+  expect(text).toContain("AllowedCPUs ay 2 1 2");
+  expect(text).toContain("IOReadBandwidthMax a(st) 1 /dev/block/8:0 1000");
+  expect(text).not.toContain("IOWriteBandwidthMax");
+});
+
+test("the scope may swap no more than the unit might", () => {
+  const fake = fakeV2();
+  const [hierarchy] = fake.hierarchies as [Hierarchy];
+  const unit = "/system.slice/nginx.service";
+  fake.fs.mkdir("/sys/fs/cgroup/system.slice");
+  fake.fs.mkdir(`/sys/fs/cgroup${unit}`);
+  const read = (path: string): string =>
+    path === `/sys/fs/cgroup${unit}/memory.swap.max` ? "0\n" : fake.fs.read(path);
+  expect(planScope({ ...fake.fs, read }, hierarchy, unit, UNIT, 0)).toMatchObject({ carriedSwapBytes: 0 });
+});

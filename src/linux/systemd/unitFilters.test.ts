@@ -1,0 +1,53 @@
+import { expect, test } from "bun:test";
+import type { Bus, BusAnswer } from "../systemdBus.ts";
+import { findUnitFilters } from "./unitFilters.ts";
+
+// As systemd 252 answers for a service that sets none of them.
+const UNSET = [
+  ...['s "auto"', "a(ss) 0", "a(iayu) 0", "a(iayu) 0", "as 0", "as 0"],
+  ...["(bas) false 0", "a(iiqq) 0", "a(iiqq) 0", "a(ss) 0"],
+];
+
+function busThatAnswers(answer: BusAnswer): Bus {
+  return { callManager: () => ({ refusal: "not asked" }), readProperties: () => answer };
+}
+
+function answerWith(index: number, line: string): BusAnswer {
+  return { answer: UNSET.map((each, at) => (at === index ? line : each)).join("\n") };
+}
+
+test("a unit that sets no filter lets its processes go", () => {
+  const bus = busThatAnswers({ answer: UNSET.join("\n") });
+  expect(findUnitFilters(bus, "/system.slice/nginx.service")).toBeUndefined();
+});
+
+test("each filter is named that would not hold in a scope", () => {
+  for (const [index, line, name] of [
+    [0, 's "closed"', "DevicePolicy"],
+    [1, 'a(ss) 1 "/dev/null" "rw"', "DeviceAllow"],
+    [3, "a(iayu) 1 2 4 0 0 0 0 0 1 0", "IPAddressDeny"],
+    [6, '(bas) false 1 "lo"', "RestrictNetworkInterfaces"],
+    [9, 'a(ss) 1 "egress" "/sys/fs/bpf/x"', "BPFProgram"],
+  ] as const) {
+    const because = findUnitFilters(busThatAnswers(answerWith(index, line)), "/system.slice/a.service");
+    expect(because).toBe(`a.service sets ${name}, which would not hold in a scope`);
+  }
+});
+
+test("what the bus does not tell counts as held", () => {
+  const silent = busThatAnswers({ refusal: "no answer" });
+  expect(findUnitFilters(silent, "/system.slice/a.service")).toContain("no answer");
+  expect(findUnitFilters(busThatAnswers({ answer: "" }), "/system.slice/a.service")).toContain(
+    "DevicePolicy",
+  );
+});
+
+test("what lies in no unit, or in a user's own manager, has nothing to escape", () => {
+  const silent = busThatAnswers({ refusal: "no answer" });
+  for (const path of [
+    "/",
+    "/system.slice",
+    "/user.slice/user-1000.slice/user@1000.service/app.slice/a.scope",
+  ])
+    expect(findUnitFilters(silent, path)).toBeUndefined();
+});

@@ -1,0 +1,484 @@
+import { expect } from "bun:test";
+import type { CgroupLimitName, Limits } from "../../src/limits/limits.ts";
+import type { Usage } from "../../src/linux/cgroup/controller.ts";
+import type { Hierarchy, Membership } from "../../src/linux/cgroup/hierarchies.ts";
+import {
+  applyCgroupLimits,
+  type JobCgroup,
+  joinThread,
+  leaveThread,
+  listMembers,
+  readUsage,
+} from "../../src/linux/cgroup/jobCgroup.ts";
+import { createJobCgroup, GroupInUse, removeJobCgroup } from "../../src/linux/cgroup/makeJobCgroup.ts";
+import { planJobCgroup, restoreJobCgroup, storeJobCgroup } from "../../src/linux/cgroup/planJobCgroup.ts";
+import {
+  describeOn,
+  diskOf,
+  JOB_NAME,
+  LIMITS,
+  limitFiles,
+  limitFromOutside,
+  listAll,
+  makeJob,
+  outcomeOf,
+  V1_IO_FILES,
+} from "../support/cgroupJobs.ts";
+import {
+  type CgroupMachine,
+  directoryIn,
+  type MachineChoice,
+  makeUsable,
+} from "../support/cgroupMachines.ts";
+
+const MIB = 1024 * 1024;
+
+/** Where each version keeps these, and what stands there then. */
+const HELD: Record<1 | 2, [file: string, text: string][]> = {
+  1: [
+    ["cpu.cfs_quota_us", "50000"],
+    ["cpu.cfs_period_us", "100000"],
+    ["cpu.shares", "512"],
+    ["memory.soft_limit_in_bytes", "67108864"],
+    ["memory.limit_in_bytes", "134217728"],
+    ["pids.max", "64"],
+    ["cpuset.cpus", "0"],
+  ],
+  2: [
+    ["cpu.max", "50000 100000"],
+    ["cpu.weight", "50"],
+    ["memory.high", "67108864"],
+    ["memory.max", "134217728"],
+    ["pids.max", "64"],
+    ["cpuset.cpus", "0"],
+  ],
+};
+
+/** What a job's cgroup does for its users, whatever machine it is on. */
+export function describeJobCgroup(choice: MachineChoice): void {
+  describeOn(choice, "a job's cgroup", (it) => {
+    it("is planned below the cgroup that the processes are in, and nothing is written for the plan", (machine) => {
+      const before = listAll(machine);
+      const job = planJobCgroup(machine.fs, machine.hierarchies, machine.origin, JOB_NAME, LIMITS);
+      expect(listAll(machine)).toEqual(before);
+      expect(job.hindrances).toEqual([]);
+      expect(job.directories.map(({ path }) => path)).toEqual(
+        machine.hierarchies.map((hierarchy) => `${directoryIn(hierarchy, machine.origin)}/${JOB_NAME}`),
+      );
+    });
+
+    it("holds every limit that was asked for, and the outcomes say what the kernel holds", (machine) => {
+      const job = makeJob(machine, LIMITS);
+      expect(job.hindrances).toEqual([]);
+      const outcomes = applyCgroupLimits(job, LIMITS);
+      expect(limitFiles(machine, job)).toMatchObject(Object.fromEntries(HELD[machine.version]));
+      expect(outcomes.map(({ limit }) => limit)).toEqual([
+        "cpu.max",
+        "cpu.weight",
+        "memory.high",
+        "memory.max",
+        "pids.max",
+        "cpuset.cpus",
+      ]);
+      for (const outcome of outcomes) {
+        // v1 has no limit that slows; its outcome says so instead of pretending.
+        const isSoft = machine.version === 1 && outcome.limit === "memory.high";
+        expect(outcome).toMatchObject({
+          outcome: isSoft ? "partial" : "applied",
+          actual: expect.any(String),
+        });
+      }
+    });
+
+    it("holds io limits for a disk, and none for a disk that is not there", (machine) => {
+      const disk = diskOf(machine);
+      if (disk === undefined) return;
+      const limits: Limits = { ioMax: [{ device: disk, rbps: MIB, wiops: 100 }] };
+      const job = makeJob(machine, limits);
+      expect(applyCgroupLimits(job, limits)).toEqual([
+        {
+          limit: "io.max",
+          outcome: "applied",
+          wanted: `${disk} rbps=1048576 wiops=100`,
+          actual: `${disk} rbps=1048576 wiops=100`,
+        },
+      ]);
+      const files = limitFiles(machine, job);
+      if (machine.version === 2)
+        expect(files["io.max"]).toBe(`${disk} rbps=1048576 wbps=max riops=max wiops=100`);
+      else
+        expect(files).toMatchObject({
+          [V1_IO_FILES[0] as string]: `${disk} 1048576`,
+          [V1_IO_FILES[3] as string]: `${disk} 100`,
+        });
+
+      const lifted: Limits = { ioMax: [{ device: disk, rbps: "max", wiops: "max" }] };
+      expect(outcomeOf(applyCgroupLimits(job, lifted), "io.max").outcome).toBe("applied");
+      for (const file of machine.version === 2 ? ["io.max"] : V1_IO_FILES)
+        expect(limitFiles(machine, job)[file]).toBe("");
+
+      const missing = outcomeOf(
+        applyCgroupLimits(job, { ioMax: [{ device: "999:7", rbps: MIB }] }),
+        "io.max",
+      );
+      expect(missing).toMatchObject({ outcome: "refused", wanted: "999:7 rbps=1048576" });
+      expect(missing.because).toMatch(/^ENODEV .* writing "999:7 .*1048576" to \/.*ffrtmp-test-job\//);
+    });
+
+    it("asks the kernel for no more operations than it can count", (machine) => {
+      const disk = diskOf(machine);
+      if (disk === undefined) return;
+      const limits: Limits = { ioMax: [{ device: disk, riops: 2 ** 32 }] };
+      const job = makeJob(machine, limits);
+      // As many as the kernel has numbers for are all that there are: no limit, and never a limit of 0.
+      expect(outcomeOf(applyCgroupLimits(job, limits), "io.max")).toMatchObject({
+        outcome: "partial",
+        actual: `${disk} riops=max`,
+      });
+    });
+
+    it("says what the kernel refuses, with the data and the path, and goes on with the next limit", (machine) => {
+      const limits: Limits = { cpuMax: { quotaUsec: 500, periodUsec: 100_000 }, cpuWeight: 50, cpus: "0-" };
+      const job = makeJob(machine, limits);
+      const outcomes = applyCgroupLimits(job, limits);
+      const cpuMax = outcomeOf(outcomes, "cpu.max");
+      expect(cpuMax).toMatchObject({ outcome: "refused", wanted: "500 100000" });
+      expect(cpuMax.because).toMatch(/^EINVAL .* writing "500.*" to \/.*ffrtmp-test-job\/cpu\./);
+      expect(outcomeOf(outcomes, "cpu.weight").outcome).toBe("applied");
+      expect(outcomeOf(outcomes, "cpuset.cpus")).toMatchObject({ outcome: "refused", wanted: "0-" });
+    });
+
+    it("is as it was before when the kernel takes only half of a quota", (machine) => {
+      const job = makeJob(machine, LIMITS);
+      const before = limitFiles(machine, job);
+      const outcomes = applyCgroupLimits(job, { cpuMax: { quotaUsec: 20_000, periodUsec: 500 } });
+      expect(outcomes).toMatchObject([{ outcome: "refused", wanted: "20000 500" }]);
+      expect(limitFiles(machine, job)).toEqual(before);
+    });
+
+    it("keeps memory in whole pages, and that counts as applied", (machine) => {
+      const limits: Limits = { memoryMaxBytes: 64 * MIB + 1 };
+      const outcomes = applyCgroupLimits(makeJob(machine, limits), limits);
+      expect(outcomeOf(outcomes, "memory.max")).toMatchObject({
+        outcome: "applied",
+        actual: String(64 * MIB),
+      });
+    });
+
+    for (const where of ["base", "origin"] as const) {
+      it(`is not given a looser limit than its ${where === "base" ? "ancestor's" : "parent's"}, and says what holds`, (machine) => {
+        narrowCpus(machine, where);
+        limitFromOutside(machine, machine[where], {
+          cpuMax: { quotaUsec: 40_000, periodUsec: 100_000 },
+          memoryMaxBytes: 100 * MIB,
+          pidsMax: 50,
+        });
+        const limits: Limits = {
+          cpuMax: { quotaUsec: 100_000, periodUsec: 200_000 },
+          memoryMaxBytes: 200 * MIB,
+          pidsMax: 500,
+          cpus: "0-1",
+        };
+        const job = makeJob(machine, limits);
+        const before = limitFiles(machine, job);
+        const outcomes = applyCgroupLimits(job, limits);
+        expect(limitFiles(machine, job)).toEqual(before);
+        const holds: [CgroupLimitName, string][] = [
+          ["cpu.max", "0.4 cores"],
+          ["memory.max", String(100 * MIB)],
+          ["pids.max", "50"],
+          ["cpuset.cpus", "0"],
+        ];
+        for (const [limit, actual] of holds) {
+          const outcome = outcomeOf(outcomes, limit);
+          expect(outcome).toMatchObject({ outcome: "applied", actual });
+          expect(outcome.because).toMatch(
+            new RegExp(`^not written: /.*/ffrtmp-test-.* already holds it to ${actual}$`),
+          );
+        }
+      });
+    }
+
+    it("is given a tighter limit than its ancestors'", (machine) => {
+      limitFromOutside(machine, machine.base, {
+        cpuMax: { quotaUsec: 90_000, periodUsec: 100_000 },
+        memoryHighBytes: 256 * MIB,
+        memoryMaxBytes: 256 * MIB,
+        pidsMax: 500,
+      });
+      const job = makeJob(machine, LIMITS);
+      applyCgroupLimits(job, LIMITS);
+      expect(limitFiles(machine, job)).toMatchObject(Object.fromEntries(HELD[machine.version]));
+    });
+
+    it("never has a looser quota in between, when one quota takes the place of another", (machine) => {
+      const job = makeJob(machine, LIMITS);
+      const ratios: number[] = [];
+      const watched: JobCgroup = {
+        ...job,
+        fs: {
+          ...machine.fs,
+          write(path, data) {
+            machine.fs.write(path, data);
+            ratios.push(quotaOf(machine, job));
+          },
+        },
+      };
+      for (const [quotaUsec, periodUsec] of [
+        [50_000, 100_000],
+        [25_000, 50_000],
+        [100_000, 250_000],
+        [20_000, 50_000],
+        [10_000, 1_000_000],
+      ] as const) {
+        const before = quotaOf(machine, job);
+        ratios.length = 0;
+        const outcomes = applyCgroupLimits(watched, { cpuMax: { quotaUsec, periodUsec } });
+        expect(outcomeOf(outcomes, "cpu.max")).toMatchObject({
+          outcome: "applied",
+          actual: `${quotaUsec} ${periodUsec}`,
+        });
+        for (const ratio of ratios)
+          expect(ratio).toBeLessThanOrEqual(Math.max(before, quotaUsec / periodUsec));
+      }
+    });
+
+    it("tells what was used, in numbers, from the start", (machine) => {
+      const usage = readUsage(makeJob(machine, LIMITS));
+      expect(Object.keys(usage).sort()).toEqual([
+        "cpuPressureUsec",
+        "cpuSystemUsec",
+        "cpuUserUsec",
+        "ioPressureUsec",
+        "ioReadBytes",
+        "ioWriteBytes",
+        "memoryMaxHits",
+        "memoryPeakBytes",
+        "memoryPressureUsec",
+        "oomKills",
+        "throttledUsec",
+      ]);
+      for (const value of toldBy(machine, usage)) {
+        expect(Number.isSafeInteger(value)).toBe(true);
+        expect(value).toBeGreaterThanOrEqual(0);
+      }
+    });
+
+    it("names its members, those in cgroups that the workload made for itself too, and nobody else", (machine) => {
+      const job = makeJob(machine, {});
+      machine.start();
+      expect(listMembers(job)).toEqual([]);
+      const inside = job.directories.map(({ path }) => path);
+      const below = job.directories.map(({ hierarchy, path }) => {
+        makeUsable(machine.fs, hierarchy, `${path}/own`);
+        return `${path}/own`;
+      });
+      const members = [machine.start(...inside), machine.start(...below), machine.start(...inside)];
+      expect(listMembers(job)).toEqual(members.sort((a, b) => a - b));
+    });
+
+    it("is entered and left by the calling thread alone, which is then where it was", (machine) => {
+      const own = machine.ownMembership();
+      const job = planJobCgroup(machine.fs, machine.hierarchies, own, `${JOB_NAME}-${process.pid}`, LIMITS);
+      if (machine.version === 1) createJobCgroup(job);
+      try {
+        expect(joinThread(job)).toEqual([]);
+        const inside = machine.ownMembership();
+        for (const { key, version } of machine.hierarchies) {
+          const suffix = version === 1 ? `/${JOB_NAME}-${process.pid}` : "";
+          expect(inside.get(key)).toBe(`${own.get(key)}${suffix}`.replace("//", "/"));
+        }
+      } finally {
+        expect(leaveThread(job)).toEqual([]);
+        expect(machine.ownMembership()).toEqual(own);
+        expect(removeJobCgroup(job)).toEqual([]);
+      }
+    });
+
+    it("goes away without a trace when its processes have ended", async (machine) => {
+      const before = listAll(machine);
+      const job = makeJob(machine, LIMITS);
+      applyCgroupLimits(job, LIMITS);
+      const pid = machine.start(...job.directories.map(({ path }) => path));
+      for (const { hierarchy, path } of job.directories) makeUsable(machine.fs, hierarchy, `${path}/own`);
+      await machine.end(pid);
+      expect(removeJobCgroup(job)).toEqual([]);
+      expect(listAll(machine)).toEqual(before);
+      expect(removeJobCgroup(job)).toEqual([]);
+    });
+
+    it("stays as it is while a process lives in it", (machine) => {
+      const job = makeJob(machine, LIMITS);
+      applyCgroupLimits(job, LIMITS);
+      const paths = job.directories.map(({ path }) => path);
+      for (const { hierarchy, path } of job.directories) makeUsable(machine.fs, hierarchy, `${path}/own`);
+      machine.start(...paths);
+      const before = [listAll(machine), limitFiles(machine, job)];
+      expect(removeJobCgroup(job)).toEqual(paths);
+      expect([listAll(machine), limitFiles(machine, job)]).toEqual(before);
+    });
+
+    it("is found again by the next governor from what the ledger keeps", async (machine) => {
+      const before = listAll(machine);
+      const made = makeJob(machine, LIMITS);
+      applyCgroupLimits(made, LIMITS);
+      const pid = machine.start(...made.directories.map(({ path }) => path));
+      const stored = JSON.parse(JSON.stringify(storeJobCgroup(made)));
+      const found = restoreJobCgroup(machine.fs, machine.hierarchies, stored);
+      expect(listMembers(found)).toEqual([pid]);
+      expect(toldBy(machine, readUsage(found))).not.toContain(null);
+      expect(applyCgroupLimits(found, { pidsMax: 32 })).toMatchObject([{ outcome: "applied", actual: "32" }]);
+      await machine.end(pid);
+      expect(removeJobCgroup(found)).toEqual([]);
+      expect(listAll(machine)).toEqual(before);
+      expect(restoreJobCgroup(machine.fs, machine.hierarchies, stored).directories).toEqual([]);
+    });
+
+    it("is made anew over what a governor left that died before its workload joined", (machine) => {
+      const left = makeJob(machine, LIMITS);
+      const untouched = limitFiles(machine, left);
+      applyCgroupLimits(left, LIMITS);
+      for (const { hierarchy, path } of left.directories) makeUsable(machine.fs, hierarchy, `${path}/own`);
+      const job = makeJob(machine, LIMITS);
+      expect(job.hindrances).toEqual([]);
+      expect(limitFiles(machine, job)).toEqual(untouched);
+      expect(job.directories.flatMap(({ path }) => machine.fs.children(path))).toEqual([]);
+    });
+
+    it("is not made over one that holds processes, and nothing is changed by trying", (machine) => {
+      const holder = makeJob(machine, LIMITS);
+      applyCgroupLimits(holder, LIMITS);
+      // In one hierarchy only, the last: the others must not be begun before it is looked at.
+      const last = holder.directories.at(-1)?.path as string;
+      const pid = machine.start(last);
+      const before = [listAll(machine), limitFiles(machine, holder)];
+      const job = planJobCgroup(machine.fs, machine.hierarchies, machine.origin, JOB_NAME, LIMITS);
+      let thrown: unknown;
+      try {
+        createJobCgroup(job);
+      } catch (error) {
+        thrown = error;
+      }
+      expect(thrown).toBeInstanceOf(GroupInUse);
+      expect(thrown).toMatchObject({ path: last, pids: [pid] });
+      expect([listAll(machine), limitFiles(machine, holder)]).toEqual(before);
+    });
+
+    it("is not begun where another holds processes in a later hierarchy", (machine) => {
+      const [hierarchy] = machine.hierarchies.slice(-1) as [Hierarchy];
+      const taken = `${directoryIn(hierarchy, machine.origin)}/${JOB_NAME}`;
+      makeUsable(machine.fs, hierarchy, taken);
+      machine.start(taken);
+      const before = listAll(machine);
+      const job = planJobCgroup(machine.fs, machine.hierarchies, machine.origin, JOB_NAME, LIMITS);
+      expect(() => createJobCgroup(job)).toThrow(GroupInUse);
+      expect(listAll(machine)).toEqual(before);
+    });
+
+    it("leaves a hierarchy out in which the process's cgroup cannot be seen, and says which", (machine) => {
+      const elsewhere = machine.hierarchies.map((hierarchy) => ({ ...hierarchy, mountRoot: "/docker/9f2c" }));
+      const job = planJobCgroup(machine.fs, elsewhere, machine.origin, JOB_NAME, LIMITS);
+      createJobCgroup(job);
+      expect(job.directories).toEqual([]);
+      const outcomes = applyCgroupLimits(job, LIMITS);
+      expect(outcomes).toHaveLength(6);
+      for (const { outcome, because } of outcomes) {
+        expect(outcome).toBe("unsupported");
+        expect(because).toMatch(/^its \S+ cgroup \/\S*origin is not visible below \/sys\/fs\/cgroup/);
+      }
+      expect(listMembers(job)).toEqual([]);
+      expect(removeJobCgroup(job)).toEqual([]);
+    });
+
+    it("says that a controller is not mounted, and applies the rest", (machine) => {
+      const few = machine.hierarchies
+        .map((each) => ({ ...each, controllers: each.controllers.filter((name) => name.startsWith("cpu")) }))
+        .filter(({ controllers }) => controllers.length > 0);
+      const job = planJobCgroup(machine.fs, few, machine.origin, JOB_NAME, LIMITS);
+      createJobCgroup(job);
+      const outcomes = applyCgroupLimits(job, LIMITS);
+      expect(outcomeOf(outcomes, "cpu.max").outcome).toBe("applied");
+      expect(outcomeOf(outcomes, "memory.max")).toEqual({
+        limit: "memory.max",
+        outcome: "unsupported",
+        wanted: "134217728",
+        because: "no cgroup controller for it is mounted (memory)",
+      });
+      expect(outcomeOf(outcomes, "pids.max")).toMatchObject({ outcome: "unsupported" });
+    });
+
+    it("is not made for a cgroup that is gone, and says so", (machine) => {
+      const gone: Membership = new Map([...machine.origin].map(([key, path]) => [key, `${path}-gone`]));
+      const job = planJobCgroup(machine.fs, machine.hierarchies, gone, JOB_NAME, LIMITS);
+      createJobCgroup(job);
+      expect(job.directories).toEqual([]);
+      for (const { outcome, because } of applyCgroupLimits(job, LIMITS)) {
+        expect(outcome).toBe("unsupported");
+        expect(because).toMatch(/^ENOENT .* making \/.*\/origin-gone\/ffrtmp-test-job$/);
+      }
+    });
+
+    for (const [access, errno] of [
+      ["read-only", "EROFS"],
+      ["denied", "EACCES"],
+    ] as const) {
+      if (!choice.isFake) continue;
+      it(`is left out where the cgroup tree is ${access}, and says so`, (machine) => {
+        machine.restrict?.(access);
+        const before = listAll(machine);
+        const job = makeJob(machine, LIMITS);
+        expect(job.directories).toEqual([]);
+        for (const { outcome, because } of applyCgroupLimits(job, LIMITS)) {
+          expect(outcome).toBe("unsupported");
+          expect(because).toMatch(new RegExp(`^${errno} .* making /sys/fs/cgroup.*/origin/ffrtmp-test-job$`));
+        }
+        expect(listAll(machine)).toEqual(before);
+        machine.restrict?.("full");
+      });
+
+      it(`keeps its limits where the tree becomes ${access}, and each refusal names data and path`, (machine) => {
+        const job = makeJob(machine, LIMITS);
+        machine.restrict?.(access);
+        const before = limitFiles(machine, job);
+        const outcomes = applyCgroupLimits(job, LIMITS);
+        for (const { limit, outcome, because, actual } of outcomes) {
+          expect({ limit, outcome, actual }).toEqual({ limit, outcome: "refused", actual: undefined });
+          expect(because).toMatch(
+            new RegExp(`^${errno} .* writing "[^"]+" to /sys/fs/cgroup.*/ffrtmp-test-job/`),
+          );
+        }
+        expect(limitFiles(machine, job)).toEqual(before);
+        expect(removeJobCgroup(job)).toEqual(job.directories.map(({ path }) => path));
+        machine.restrict?.("full");
+      });
+    }
+  });
+}
+
+/** What a machine's cgroups count: cgroup v1 knows no pressure. */
+function toldBy({ version }: CgroupMachine, usage: Usage): (number | null)[] {
+  const names = (Object.keys(usage) as (keyof Usage)[]).filter(
+    (name) => version === 2 || !name.endsWith("PressureUsec"),
+  );
+  return names.map((name) => usage[name]);
+}
+
+/** Leaves a cgroup the CPU 0 only. A v1 parent may not have less than its children: they come first. */
+function narrowCpus(machine: CgroupMachine, where: "base" | "origin"): void {
+  for (const hierarchy of machine.hierarchies.filter(({ controllers }) => controllers.includes("cpuset"))) {
+    const places =
+      machine.version === 1 && where === "base" ? (["home", "origin", "base"] as const) : [where];
+    for (const place of places)
+      machine.fs.write(`${directoryIn(hierarchy, machine[place])}/cpuset.cpus`, "0");
+  }
+}
+
+/** Cores that the job's own quota allows now. */
+function quotaOf(machine: CgroupMachine, job: JobCgroup): number {
+  const files = limitFiles(machine, job);
+  const [quota, period] =
+    machine.version === 2
+      ? (files["cpu.max"] ?? "").split(" ")
+      : [files["cpu.cfs_quota_us"], files["cpu.cfs_period_us"]];
+  return quota === "max" || quota === "-1" ? Number.POSITIVE_INFINITY : Number(quota) / Number(period);
+}

@@ -1,0 +1,117 @@
+import { describe, test } from "bun:test";
+import type { CgroupLimitName, LimitOutcome, Limits } from "../../src/limits/limits.ts";
+import type { Membership } from "../../src/linux/cgroup/hierarchies.ts";
+import { applyCgroupLimits, type JobCgroup } from "../../src/linux/cgroup/jobCgroup.ts";
+import { createJobCgroup } from "../../src/linux/cgroup/makeJobCgroup.ts";
+import { planJobCgroup, restoreJobCgroup } from "../../src/linux/cgroup/planJobCgroup.ts";
+import { type CgroupMachine, directoryIn, type MachineChoice } from "./cgroupMachines.ts";
+
+export const JOB_NAME = "ffrtmp-test-job";
+
+const MIB = 1024 * 1024;
+
+/** One limit of each kind that a small machine can hold. */
+export const LIMITS: Limits = {
+  cpuMax: { quotaUsec: 50_000, periodUsec: 100_000 },
+  cpuWeight: 50,
+  memoryHighBytes: 64 * MIB,
+  memoryMaxBytes: 128 * MIB,
+  pidsMax: 64,
+  cpus: "0",
+};
+
+export const V1_IO_FILES = ["read_bps", "write_bps", "read_iops", "write_iops"].map(
+  (rate) => `blkio.throttle.${rate}_device`,
+);
+
+/** The files that hold limits, of all controllers. */
+const LIMIT_FILES = {
+  1: [
+    ...["cpu.cfs_quota_us", "cpu.cfs_period_us", "cpu.shares", "pids.max", "cpuset.cpus"],
+    ...["memory.soft_limit_in_bytes", "memory.limit_in_bytes", ...V1_IO_FILES],
+  ],
+  2: ["cpu.max", "cpu.weight", "memory.high", "memory.max", "pids.max", "cpuset.cpus", "io.max"],
+};
+
+/** A job's cgroup below `origin`, as `run` and `attach` make it. */
+export function makeJob(
+  machine: CgroupMachine,
+  limits: Limits,
+  name = JOB_NAME,
+  origin = machine.origin,
+): JobCgroup {
+  const job = planJobCgroup(machine.fs, machine.hierarchies, origin, name, limits);
+  createJobCgroup(job);
+  return job;
+}
+
+/** Sets limits on a cgroup that is not a job's: as an operator, a slice or a container runtime would. */
+export function limitFromOutside(machine: CgroupMachine, where: Membership, limits: Limits): void {
+  const stored = machine.hierarchies.map((hierarchy) => ({
+    hierarchy: hierarchy.key,
+    path: directoryIn(hierarchy, where),
+    origin: "",
+    enabled: [],
+  }));
+  const group = restoreJobCgroup(machine.fs, machine.hierarchies, stored);
+  const refused = applyCgroupLimits(group, limits).filter(({ outcome }) => outcome === "refused");
+  if (refused.length > 0) throw new Error(JSON.stringify(refused));
+}
+
+/** Every limit file of a job's cgroup that exists, by name. */
+export function limitFiles(machine: CgroupMachine, job: JobCgroup): Record<string, string> {
+  return Object.fromEntries(
+    job.directories.flatMap(({ path }) =>
+      LIMIT_FILES[machine.version]
+        .filter((file) => machine.fs.exists(`${path}/${file}`))
+        .map((file) => [file, machine.fs.read(`${path}/${file}`).trim()]),
+    ),
+  );
+}
+
+/** All that is below the machine's test cgroup: directories, and what each gives to its children. */
+export function listAll(machine: CgroupMachine): string[] {
+  const list = (directory: string): string[] => {
+    const control = `${directory}/cgroup.subtree_control`;
+    const gives = machine.fs.exists(control) ? ` gives ${machine.fs.read(control).trim()}` : "";
+    return [
+      `${directory}${gives}`,
+      ...machine.fs
+        .children(directory)
+        .sort()
+        .flatMap((child) => list(`${directory}/${child}`)),
+    ];
+  };
+  return machine.hierarchies.flatMap((hierarchy) => list(directoryIn(hierarchy, machine.base)));
+}
+
+export function outcomeOf(outcomes: LimitOutcome[], limit: CgroupLimitName): LimitOutcome {
+  const outcome = outcomes.find((each) => each.limit === limit);
+  if (!outcome) throw new Error(`no outcome for ${limit} in ${JSON.stringify(outcomes)}`);
+  return outcome;
+}
+
+/** A disk that may be throttled; says so where there is none. */
+export function diskOf(machine: CgroupMachine): string | undefined {
+  if (machine.disk === undefined) console.log("not tried: this machine has no disk to throttle");
+  return machine.disk;
+}
+
+type Act = (machine: CgroupMachine) => void | Promise<void>;
+
+/** Tests on one kind of machine; says why when there is none here. */
+export function describeOn(
+  choice: MachineChoice,
+  title: string,
+  define: (it: (title: string, act: Act) => void) => void,
+): void {
+  if (choice.missing !== undefined) console.log(`not tried: ${title} on ${choice.name}: ${choice.missing}`);
+  describe.skipIf(choice.missing !== undefined)(`${title} on ${choice.name}`, () => {
+    define((name, act) => {
+      test(name, async () => {
+        await using machine = choice.open();
+        await act(machine);
+      });
+    });
+  });
+}

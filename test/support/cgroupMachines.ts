@@ -1,0 +1,208 @@
+import { readFileSync } from "node:fs";
+import {
+  directoryOf,
+  type Hierarchy,
+  type Membership,
+  parseMembership,
+} from "../../src/linux/cgroup/hierarchies.ts";
+import { type CgroupFs, realCgroupFs } from "../../src/linux/cgroupFs.ts";
+import { type FakeCgroups, fakeV1, fakeV2 } from "./fakeCgroups.ts";
+import type { Access } from "./fakeCgroupTree.ts";
+import { findDisk, findRealCgroups, type RealCgroups } from "./realCgroups.ts";
+
+/** A machine on which cgroups can be tried: a fake one, or this one. Disposing of it ends and removes all that it made. */
+export interface CgroupMachine {
+  version: 1 | 2;
+  fs: CgroupFs;
+  hierarchies: Hierarchy[];
+  /** A cgroup for tests in every hierarchy; `origin` and `home` lie in it. */
+  base: Membership;
+  /** A cgroup without processes, where jobs may be made. */
+  origin: Membership;
+  /** The cgroup beside it where processes start. */
+  home: Membership;
+  /** `major:minor` of a disk, where there is one to throttle. */
+  disk: string | undefined;
+  /** Starts a process, in `home`, and puts it into these directories. */
+  start(...directories: string[]): number;
+  end(pid: number): Promise<void>;
+  /** Where the thread is that runs the test. Jobs made there are the test's own to remove. */
+  ownMembership(): Membership;
+  /** Only on a fake: takes rights away from now on. */
+  restrict?(access: Access): void;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** What differs between the real machine and a fake: who the processes are. */
+interface Processes {
+  start(): number;
+  end(pid: number): Promise<void>;
+  ownMembership(): Membership;
+}
+
+export function fakeMachine(fake: FakeCgroups): CgroupMachine {
+  const version = fake.hierarchies[0]?.version ?? 2;
+  let nextPid = 5000;
+  fake.addProcess(4000);
+  fake.actAs(4000);
+  const processes: Processes = {
+    start() {
+      fake.addProcess(++nextPid);
+      return nextPid;
+    },
+    async end(pid) {
+      fake.exit(pid);
+    },
+    ownMembership: () => fake.membership(4000),
+  };
+  const top: Membership = new Map(fake.hierarchies.map(({ key }) => [key, "/"]));
+  const machine = buildMachine(version, fake.fs, fake.hierarchies, top, "8:0", processes);
+  return {
+    ...machine,
+    restrict(access) {
+      for (const { mountPoint } of fake.hierarchies) fake.setAccess(access, mountPoint);
+    },
+  };
+}
+
+function realMachine(real: RealCgroups): CgroupMachine {
+  const running = new Map<number, Bun.Subprocess>();
+  const processes: Processes = {
+    start() {
+      const sleeper = Bun.spawn(["sleep", "600"], { stdio: ["ignore", "ignore", "ignore"] });
+      running.set(sleeper.pid, sleeper);
+      return sleeper.pid;
+    },
+    async end(pid) {
+      running.get(pid)?.kill("SIGKILL");
+      await running.get(pid)?.exited;
+    },
+    ownMembership: () => parseMembership(readFileSync("/proc/thread-self/cgroup", "utf8")),
+  };
+  return buildMachine(real.version, realCgroupFs, real.hierarchies, real.membership, findDisk(), processes);
+}
+
+export interface MachineChoice {
+  name: string;
+  isFake: boolean;
+  /** Why it cannot be tried here. */
+  missing: string | undefined;
+  open(): CgroupMachine;
+}
+
+export const FAKE_V1 = fakeChoice("a fake cgroup v1 machine", () => fakeV1());
+export const FAKE_V2 = fakeChoice("a fake cgroup v2 machine", () => fakeV2());
+export const REAL_V1 = realChoice(1);
+export const REAL_V2 = realChoice(2);
+
+export const MACHINES: MachineChoice[] = [
+  FAKE_V1,
+  fakeChoice("a fake cgroup v1 machine with shared hierarchies", () =>
+    fakeV1({ together: ["cpu,cpuacct", "memory,pids"] }),
+  ),
+  fakeChoice("a fake cgroup v1 machine with one hierarchy for all", () =>
+    fakeV1({ together: ["cpuset,cpu,cpuacct,blkio,memory,pids"] }),
+  ),
+  FAKE_V2,
+  REAL_V1,
+  REAL_V2,
+];
+
+function fakeChoice(name: string, make: () => FakeCgroups): MachineChoice {
+  return { name, isFake: true, missing: undefined, open: () => fakeMachine(make()) };
+}
+
+function realChoice(version: 1 | 2): MachineChoice {
+  const real = findRealCgroups(version);
+  const name = `the real cgroup v${version} of this machine`;
+  if (typeof real !== "string")
+    return { name, isFake: false, missing: undefined, open: () => realMachine(real) };
+  const open = (): never => {
+    throw new Error(real);
+  };
+  return { name, isFake: false, missing: real, open };
+}
+
+let machines = 0;
+
+function buildMachine(
+  version: 1 | 2,
+  fs: CgroupFs,
+  hierarchies: Hierarchy[],
+  top: Membership,
+  disk: string | undefined,
+  processes: Processes,
+): CgroupMachine {
+  const name = `ffrtmp-test-${process.pid}-${++machines}`;
+  const below = (suffix: string): Membership =>
+    new Map(hierarchies.map(({ key }) => [key, `${top.get(key)}/${name}${suffix}`.replace("//", "/")]));
+  const started: number[] = [];
+  const enabled: string[] = [];
+  const base = below("");
+  const home = below("/home");
+  const origin = below("/origin");
+
+  for (const hierarchy of hierarchies) {
+    if (version === 2) enabled.push(...enableAll(fs, directoryIn(hierarchy, top)));
+    for (const place of [base, home, origin]) makeUsable(fs, hierarchy, directoryIn(hierarchy, place));
+    if (version === 2) enableAll(fs, directoryIn(hierarchy, base));
+  }
+
+  return {
+    version,
+    fs,
+    hierarchies,
+    base,
+    origin,
+    home,
+    disk,
+    start(...directories) {
+      const pid = processes.start();
+      started.push(pid);
+      const homes = hierarchies.map((hierarchy) => directoryIn(hierarchy, home));
+      for (const directory of [...homes, ...directories]) fs.write(`${directory}/cgroup.procs`, String(pid));
+      return pid;
+    },
+    end: processes.end,
+    ownMembership: processes.ownMembership,
+    async [Symbol.asyncDispose]() {
+      for (const pid of started) await processes.end(pid);
+      for (const hierarchy of hierarchies) removeTree(fs, directoryIn(hierarchy, base));
+      for (const controller of enabled) {
+        fs.write(`${directoryIn(hierarchies[0] as Hierarchy, top)}/cgroup.subtree_control`, `-${controller}`);
+      }
+    },
+  };
+}
+
+/** The directory of a cgroup that is known to be visible. */
+export function directoryIn(hierarchy: Hierarchy, membership: Membership): string {
+  const directory = directoryOf(hierarchy, membership.get(hierarchy.key) ?? "");
+  if (directory === undefined)
+    throw new Error(`no cgroup of the ${hierarchy.key} hierarchy in ${[...membership]}`);
+  return directory;
+}
+
+/** A new cgroup that processes can join. */
+export function makeUsable(fs: CgroupFs, hierarchy: Hierarchy, directory: string): void {
+  fs.mkdir(directory);
+  if (hierarchy.version === 2 || !hierarchy.controllers.includes("cpuset")) return;
+  const parent = directory.slice(0, directory.lastIndexOf("/"));
+  for (const file of ["cpuset.mems", "cpuset.cpus"])
+    fs.write(`${directory}/${file}`, fs.read(`${parent}/${file}`));
+}
+
+/** Gives all controllers to the children of a v2 cgroup; returns those that they did not have. */
+function enableAll(fs: CgroupFs, directory: string): string[] {
+  const words = (file: string): string[] => fs.read(`${directory}/${file}`).split(/\s+/).filter(Boolean);
+  const missing = words("cgroup.controllers").filter(
+    (name) => !words("cgroup.subtree_control").includes(name),
+  );
+  for (const name of missing) fs.write(`${directory}/cgroup.subtree_control`, `+${name}`);
+  return missing;
+}
+
+function removeTree(fs: CgroupFs, directory: string): void {
+  for (const child of fs.children(directory)) removeTree(fs, `${directory}/${child}`);
+  fs.rmdir(directory);
+}

@@ -1,0 +1,122 @@
+import { afterEach } from "bun:test";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { governHeld } from "../../src/jobs/attach/attach.ts";
+import type { Governor } from "../../src/jobs/context.ts";
+import type { JobWishes } from "../../src/jobs/job.ts";
+import { Ledger } from "../../src/ledger/ledger.ts";
+import { locateState } from "../../src/ledger/location.ts";
+import type { JobRecord } from "../../src/ledger/records.ts";
+import type { Limits } from "../../src/limits/limits.ts";
+import type { Host } from "../../src/linux/host.ts";
+import { readStat } from "../../src/linux/proc/stat.ts";
+import type { Bus } from "../../src/linux/systemdBus.ts";
+import { type FakeCgroups, fakeV2 } from "./fakeCgroups.ts";
+import { procTree, statLine } from "./procTree.ts";
+
+const BOOT_ID = "5c1f5a3e-0000-4000-8000-000000000000";
+const ROOT = "/sys/fs/cgroup";
+
+/** A unit of a fake cgroup v2 machine, and a governor who sees nothing else. */
+export interface FakeOwner {
+  fake: FakeCgroups;
+  governor: Governor;
+  /** The directory of the unit's cgroup. */
+  owner: string;
+  /** A process that comes to be in the unit's cgroup, a child of `ppid`. */
+  start(pid: number, ppid: number): void;
+  /** The pid is another process's from now on. */
+  reuse(pid: number): void;
+  govern(pid: number, limits: Limits, different?: Partial<JobWishes>): JobRecord;
+}
+
+/** Processes and cgroups on paper, with a ledger that is real: for placements that no machine at hand can show. */
+export function useGovernedFakes(): { openOwner(unit?: string, bus?: Bus): FakeOwner } {
+  const clean: (() => void)[] = [];
+  afterEach(() => {
+    while (clean.length > 0) clean.pop()?.();
+  });
+
+  function openOwner(unit = "encoder.service", bus?: Bus): FakeOwner {
+    const fake = fakeV2();
+    const owner = makeUnit(fake, unit);
+    const proc = procTree({ "sys/kernel/random/boot_id": `${BOOT_ID}\n` });
+    clean.push(() => proc[Symbol.dispose]());
+    const directory = mkdtempSync(join(tmpdir(), "ffrtmp-test-"));
+    clean.push(() => rmSync(directory, { recursive: true }));
+    const stats = new Map<number, { ppid: number; startTicks: number }>();
+    const { host, sync } = hostOf(proc.host.procRoot, fake, stats);
+    const state = locateState(directory, {});
+    const governor: Governor = {
+      host: bus === undefined ? host : { ...host, bus },
+      hierarchies: fake.hierarchies,
+      ledger: new Ledger(state.ledger, console.log),
+      state,
+      bootId: BOOT_ID,
+      self: { pid: 2, startTicks: 1 },
+      warn: console.log,
+    };
+    return {
+      fake,
+      governor,
+      owner,
+      start(pid, ppid) {
+        fake.addProcess(pid, owner.slice(ROOT.length));
+        stats.set(pid, { ppid, startTicks: 100 });
+        sync();
+      },
+      reuse(pid) {
+        stats.set(pid, { ppid: 1, startTicks: 999 });
+        sync();
+      },
+      govern(pid, limits, different = {}) {
+        const usual = { jobId: "kept", intent: null, slaEligible: true, tenant: null, labels: {} };
+        const stat = readStat(host, pid);
+        if (stat === "gone") throw new Error(`${pid} was not started`);
+        return governHeld(governor, stat, "attach", { ...usual, limits, ...different });
+      },
+    };
+  }
+
+  return { openOwner };
+}
+
+/** As systemd has it: the slice gives what others asked for, the unit gives nothing on. */
+function makeUnit({ fs }: FakeCgroups, unit: string): string {
+  const slice = `${ROOT}/system.slice`;
+  const owner = `${slice}/${unit}`;
+  fs.write(`${ROOT}/cgroup.subtree_control`, "+cpuset +cpu +io +memory +pids");
+  fs.mkdir(slice);
+  fs.write(`${slice}/cgroup.subtree_control`, "+cpuset +cpu +io +memory +pids");
+  fs.mkdir(owner);
+  return owner;
+}
+
+/** `/proc` follows every write to a cgroup file. */
+function hostOf(
+  procRoot: string,
+  fake: FakeCgroups,
+  stats: ReadonlyMap<number, { ppid: number; startTicks: number }>,
+): { host: Host; sync(): void } {
+  const put = (path: string, text: string): void => {
+    mkdirSync(dirname(`${procRoot}/${path}`), { recursive: true });
+    writeFileSync(`${procRoot}/${path}`, text);
+  };
+  const sync = (): void => {
+    for (const [pid, stat] of stats) {
+      const children = [...stats].filter(([, { ppid }]) => ppid === pid).map(([child]) => child);
+      put(`${pid}/stat`, statLine({ pid, ...stat }));
+      put(`${pid}/status`, `Tgid:\t${pid}\nVmRSS:\t1000 kB\n`);
+      put(`${pid}/cmdline`, "ffmpeg\0-i\0in.mp4\0");
+      put(`${pid}/cgroup`, fake.cgroupText(pid));
+      put(`${pid}/task/${pid}/cgroup`, fake.cgroupText(pid));
+      put(`${pid}/task/${pid}/children`, children.join(" "));
+    }
+  };
+  const write: Host["cgroupFs"]["write"] = (path, data) => {
+    fake.fs.write(path, data);
+    sync();
+  };
+  return { host: { procRoot, cgroupFs: { ...fake.fs, write }, now: Date.now }, sync };
+}

@@ -1,0 +1,64 @@
+import { afterEach } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { attach } from "../../src/jobs/attach/attach.ts";
+import { detach } from "../../src/jobs/attach/detach.ts";
+import { createGovernor, type Governor } from "../../src/jobs/context.ts";
+import type { JobWishes } from "../../src/jobs/job.ts";
+import { jobCgroupOf } from "../../src/jobs/placement/jobCgroup.ts";
+import { Ledger } from "../../src/ledger/ledger.ts";
+import { locateState } from "../../src/ledger/location.ts";
+import type { JobRecord } from "../../src/ledger/records.ts";
+import type { Limits } from "../../src/limits/limits.ts";
+import { realHost } from "../../src/linux/host.ts";
+import { closeFd } from "../../src/sys/pidfd.ts";
+
+export interface GovernedSleeper {
+  governor: Governor;
+  job: JobRecord;
+  pid: number;
+}
+
+/**
+ * Real processes that are governed within the test, with a ledger of its own: for what is too fine to be watched from
+ * outside. What is pushed onto `clean` is undone after each test, the latest first.
+ */
+export function useGovernedSleepers(): {
+  clean: (() => void | Promise<void>)[];
+  governSleeper(limits: Limits, different?: Partial<JobWishes>, governor?: Governor): GovernedSleeper;
+  makeGovernor(): Governor;
+} {
+  const clean: (() => void | Promise<void>)[] = [];
+  afterEach(async () => {
+    while (clean.length > 0) await clean.pop()?.();
+  });
+
+  function makeGovernor(): Governor {
+    const directory = mkdtempSync(join(tmpdir(), "ffrtmp-test-"));
+    clean.push(() => rmSync(directory, { recursive: true }));
+    const state = locateState(directory, {});
+    return createGovernor(realHost(), new Ledger(state.ledger, console.log), state, console.log);
+  }
+
+  function governSleeper(
+    limits: Limits,
+    different: Partial<JobWishes> = {},
+    governor = makeGovernor(),
+  ): GovernedSleeper {
+    const sleeper = Bun.spawn(["sleep", "600"], { stdio: ["ignore", "ignore", "ignore"] });
+    clean.push(async () => {
+      sleeper.kill("SIGKILL");
+      await sleeper.exited;
+    });
+    const usual = { jobId: "kept", intent: null, slaEligible: true, tenant: null, labels: {} };
+    const { job, pidfd } = attach(governor, sleeper.pid, "attach", { ...usual, limits, ...different });
+    if (pidfd !== undefined) closeFd(pidfd);
+    clean.push(() => {
+      if (job.state !== "ended") detach(governor, job, jobCgroupOf(governor, job));
+    });
+    return { governor, job, pid: sleeper.pid };
+  }
+
+  return { clean, governSleeper, makeGovernor };
+}

@@ -1,0 +1,325 @@
+import { Database } from "bun:sqlite";
+import { afterEach, beforeAll, setDefaultTimeout, test } from "bun:test";
+import { copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { locateState } from "../../src/ledger/location.ts";
+import { type Hierarchy, readHierarchies } from "../../src/linux/cgroup/hierarchies.ts";
+import { realHost } from "../../src/linux/host.ts";
+import { hasEnded, readStat } from "../../src/linux/proc/stat.ts";
+
+/** The compiled executable: what users run is what is tested. `FFRTMP_TEST_EXECUTABLE` names another one. */
+export const FFRTMP = resolve(
+  import.meta.dir,
+  "../..",
+  process.env["FFRTMP_TEST_EXECUTABLE"] ?? "dist/ffrtmp",
+);
+
+const host = realHost();
+const POLL_MS = 10;
+/** Only against a test that would never end; no test is judged by its time. All takes longer under emulation. */
+const PATIENCE_MS = process.env["FFRTMP_VM"] === undefined ? 60_000 : 180_000;
+const LONGEST_TEST_MS = 300_000;
+
+export interface Ended {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+export interface SpawnOptions {
+  env?: Record<string, string>;
+  cwd?: string;
+  stdin?: Blob | "ignore" | "pipe" | number;
+  /** File descriptors or paths for the two outputs; collected as text when absent. */
+  stdout?: number | "pipe" | "ignore";
+  stderr?: number | "pipe" | "ignore";
+}
+
+/** A job that runs, with the wrapper that waits for it. */
+export interface Job {
+  jobId: string;
+  wrapper: Bun.Subprocess;
+  pid: number;
+}
+
+/**
+ * One test's own state directory and processes. When the test is over, every process that it made known is ended by
+ * its PID and start time, and no cgroup with its tag may be left.
+ */
+export class Sandbox {
+  readonly directory = mkdtempSync(join(tmpdir(), "ffrtmp-test-"));
+  readonly state = join(this.directory, "state");
+  readonly #processes = new Map<number, number>();
+
+  /** What ends the names of this sandbox's cgroups apart from all others: `ffrtmp-TAG-…`. */
+  get tag(): string {
+    return locateState(this.state, {}).tag;
+  }
+
+  path(name: string): string {
+    return join(this.directory, name);
+  }
+
+  get environment(): Record<string, string> {
+    return { ...(process.env as Record<string, string>), FFRTMP_STATE: this.state };
+  }
+
+  /** Runs ffrtmp to its end. */
+  async run(args: string[], options: SpawnOptions = {}): Promise<Ended> {
+    const child = this.start(args, options);
+    const [stdout, stderr] = await Promise.all([textOf(child.stdout), textOf(child.stderr)]);
+    return { code: await child.exited, stdout, stderr };
+  }
+
+  /** Runs ffrtmp with --json and gives what it printed. */
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into JSON of many shapes
+  async json(args: string[]): Promise<any> {
+    const { stdout } = await this.run([...args, "--json"]);
+    return JSON.parse(stdout);
+  }
+
+  /** Starts ffrtmp and returns at once. */
+  start(args: string[], options: SpawnOptions = {}): Bun.Subprocess {
+    return this.spawn([FFRTMP, ...args], options);
+  }
+
+  /** Starts any command; its process ends with the test. */
+  spawn(cmd: string[], { env = {}, ...options }: SpawnOptions = {}): Bun.Subprocess {
+    const child = Bun.spawn({
+      cmd,
+      stdin: "ignore",
+      stdout: "pipe",
+      stderr: "pipe",
+      ...options,
+      env: { ...this.environment, ...env },
+    });
+    this.adopt(child.pid);
+    return child;
+  }
+
+  /** Starts `ffrtmp run` and returns when its workload is on record as running. */
+  async startJob(
+    jobId: string,
+    flags: string[],
+    command: string[],
+    options: SpawnOptions = {},
+  ): Promise<Job> {
+    const outputs: SpawnOptions = { stdout: "ignore", stderr: "ignore", ...options };
+    const wrapper = this.start(["run", "--job-id", jobId, ...flags, "--", ...command], outputs);
+    const pid = await this.pidOf(jobId);
+    this.adopt(pid);
+    return { jobId, wrapper, pid };
+  }
+
+  /** The workload's pid, as soon as it is on record. */
+  async pidOf(jobId: string): Promise<number> {
+    return eventually(`job ${jobId} runs`, async () => {
+      const { code, stdout } = await this.run(["inspect", jobId, "--json"]);
+      const pid = code === 0 ? JSON.parse(stdout).pid : null;
+      return pid === null ? undefined : (pid as number);
+    });
+  }
+
+  /** The job's result, as soon as it is on record. */
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into JSON of many shapes
+  async resultOf(jobId: string): Promise<any> {
+    return eventually(`job ${jobId} has a result`, async () => {
+      const { result } = await this.json(["inspect", jobId]);
+      return result ?? undefined;
+    });
+  }
+
+  /** The directory of a job's cgroup in the v1 hierarchy of one controller, or in the v2 tree. */
+  async cgroupOf(jobId: string, controller: string): Promise<string> {
+    const { cgroups } = await this.json(["inspect", jobId]);
+    const { mountPoint } = hierarchyOf(controller);
+    const path = (cgroups as string[]).find((candidate) => candidate.startsWith(`${mountPoint}/`));
+    if (path === undefined) throw new Error(`job ${jobId} has no cgroup below ${mountPoint}`);
+    return path;
+  }
+
+  /** Changes the ledger behind ffrtmp's back. */
+  sql(statement: string, ...values: (string | number | null)[]): void {
+    const db = new Database(locateState(this.state, {}).ledger);
+    try {
+      db.run(statement, values);
+    } finally {
+      db.close();
+    }
+  }
+
+  /**
+   * A program under a name that nothing else on this machine has, for `watch` to find it and nothing else. It is a
+   * copy: a process goes by the name of its executable too, and a link to ffmpeg would be an ffmpeg to any other daemon.
+   */
+  program(command: string): { name: string; path: string } {
+    const name = `${command.slice(0, 6)}-${this.tag}`;
+    const path = this.path(name);
+    const original = Bun.which(command);
+    if (original === null) throw new Error(`no ${command} in PATH`);
+    if (!existsSync(path)) copyFileSync(original, path);
+    return { name, path };
+  }
+
+  /** Makes a process known, so that it is ended with the test. */
+  adopt(pid: number): void {
+    const stat = readStat(host, pid);
+    if (stat !== "gone") this.#processes.set(pid, stat.startTicks);
+  }
+
+  /** The cgroup directories of this sandbox's jobs. */
+  cgroups(): string[] {
+    return readHierarchies(host).flatMap(({ mountPoint }) =>
+      findDirectories(mountPoint, `ffrtmp-${this.tag}-`),
+    );
+  }
+
+  /** Ends what is left and removes the sandbox. Throws when a cgroup of ours cannot be removed by then. */
+  async close(): Promise<void> {
+    const members = this.cgroups().flatMap((path) => readLines(`${path}/cgroup.procs`).map(Number));
+    for (const pid of members) this.adopt(pid);
+    for (const [pid, startTicks] of this.#processes) endProcess(pid, startTicks);
+    await until("all processes of the test have ended", () =>
+      [...this.#processes].every(([pid, startTicks]) => !isRunning(pid, startTicks)),
+    );
+    // What was switched on for a job is known to its record alone.
+    if (this.cgroups().length > 0 && existsSync(this.state)) await this.run(["ps"]);
+    for (const path of this.cgroups().reverse())
+      await until(`${path} can be removed`, () => removeGroup(path));
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+}
+
+/** A new sandbox for each test of the file. */
+export function useSandbox(): () => Sandbox {
+  let sandbox: Sandbox | undefined;
+  setDefaultTimeout(LONGEST_TEST_MS);
+  beforeAll(() => {
+    if (!existsSync(FFRTMP))
+      throw new Error(`${FFRTMP} is not built: run node_modules/.bin/bun scripts/build.ts`);
+  });
+  afterEach(async () => {
+    await sandbox?.close();
+    sandbox = undefined;
+  });
+  return () => {
+    sandbox ??= new Sandbox();
+    return sandbox;
+  };
+}
+
+/** `test`, or a skip that says why, when this machine lacks what the tests need. */
+export function testIf(reason: string | undefined): typeof test {
+  if (reason === undefined) return test;
+  console.log(`not tried: ${reason}`);
+  return test.skip as unknown as typeof test;
+}
+
+/** Why limits cannot be tested here; `undefined` when they can. */
+export function lacksLimits(): string | undefined {
+  if (process.geteuid?.() !== 0) return "needs root, to make cgroups";
+  const controllers = readHierarchies(host).flatMap((hierarchy) => hierarchy.controllers);
+  const missing = ["cpu", "memory", "pids"].filter((name) => !controllers.includes(name));
+  return missing.length === 0 ? undefined : `no cgroup controller ${missing.join(", ")} is mounted`;
+}
+
+export function lacksRoot(): string | undefined {
+  return process.geteuid?.() === 0 ? undefined : "needs root";
+}
+
+export function lacksCommand(name: string): string | undefined {
+  return Bun.which(name) === null ? `needs ${name}` : undefined;
+}
+
+/** The mounted hierarchy that has a controller. */
+export function hierarchyOf(controller: string): Hierarchy {
+  const hierarchy = readHierarchies(host).find(({ controllers }) => controllers.includes(controller));
+  if (!hierarchy) throw new Error(`no hierarchy with ${controller} is mounted`);
+  return hierarchy;
+}
+
+/** Waits until something is true; fails with its description when it never becomes so. */
+export async function until(
+  description: string,
+  isTrue: () => boolean | Promise<boolean>,
+  patienceMs = PATIENCE_MS,
+): Promise<void> {
+  const start = performance.now();
+  while (!(await isTrue())) {
+    if (performance.now() - start > patienceMs) throw new Error(`waited in vain: ${description}`);
+    await Bun.sleep(POLL_MS);
+  }
+}
+
+/** Waits until something has a value. */
+export async function eventually<T>(
+  description: string,
+  read: () => T | undefined | Promise<T | undefined>,
+  patienceMs = PATIENCE_MS,
+): Promise<T> {
+  let value: T | undefined;
+  const isThere = async (): Promise<boolean> => {
+    value = await read();
+    return value !== undefined;
+  };
+  await until(description, isThere, patienceMs);
+  return value as T;
+}
+
+/** Whether a process runs; one that ended and was not collected does not. */
+export function isRunning(pid: number, startTicks?: number): boolean {
+  const stat = readStat(host, pid);
+  if (stat === "gone" || hasEnded(stat)) return false;
+  return startTicks === undefined || stat.startTicks === startTicks;
+}
+
+export function readProc(pid: number, file: string): string {
+  return readFileSync(`/proc/${pid}/${file}`, "utf8");
+}
+
+function endProcess(pid: number, startTicks: number): void {
+  if (!isRunning(pid, startTicks)) return;
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // It ended in between.
+  }
+}
+
+function removeGroup(path: string): boolean {
+  try {
+    rmdirSync(path);
+  } catch {
+    // Still in use: the caller tries again.
+  }
+  return !existsSync(path);
+}
+
+/** The directories below one whose names begin so. */
+export function findDirectories(parent: string, prefix: string): string[] {
+  let names: string[];
+  try {
+    names = readdirSync(parent, { withFileTypes: true })
+      .filter((entry) => entry.isDirectory())
+      .map((entry) => entry.name);
+  } catch {
+    return [];
+  }
+  return names.flatMap((name) => {
+    const path = join(parent, name);
+    return [...(name.startsWith(prefix) ? [path] : []), ...findDirectories(path, prefix)];
+  });
+}
+
+function readLines(path: string): string[] {
+  try {
+    return readFileSync(path, "utf8").split("\n").filter(Boolean);
+  } catch {
+    return [];
+  }
+}
+
+async function textOf(stream: Bun.Subprocess["stdout"]): Promise<string> {
+  return stream instanceof ReadableStream ? new Response(stream).text() : "";
+}

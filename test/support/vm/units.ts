@@ -1,0 +1,138 @@
+import { afterEach } from "bun:test";
+import { type Dirent, readdirSync, readFileSync } from "node:fs";
+import { until } from "../sandbox.ts";
+
+export interface Units {
+  /** Their names, of those that are there now. */
+  readonly names: ReadonlySet<string>;
+  /**
+   * Starts a unit by systemd-run that runs a shell script. Returns the PID of the process in it that is called `comm`,
+   * as soon as there is one.
+   */
+  start(name: string, options: string[], script: string, comm: string): Promise<number>;
+  /** Stops one that was started, before the test ends. */
+  stop(unit: string): void;
+  /** What is to be undone after the test, before the units that were started earlier are stopped. */
+  after(undo: () => unknown): void;
+}
+
+/** Units of one test, which are stopped after it. */
+export function useUnits(): Units {
+  const clean: (() => unknown)[] = [];
+  const names = new Set<string>();
+  afterEach(async () => {
+    while (clean.length > 0) await clean.pop()?.();
+  });
+  return {
+    names,
+    after: (undo) => clean.push(undo),
+    stop(unit) {
+      systemctl("stop", unit);
+      names.delete(unit);
+    },
+    async start(name, options, script, comm) {
+      const unit = `${name}.${options.includes("--scope") ? "scope" : "service"}`;
+      const words = ["systemd-run", "--quiet", "--collect", "--unit", unit, ...options, "sh", "-c", script];
+      const child = Bun.spawn(words, { stdio: ["ignore", "ignore", "ignore"] });
+      names.add(unit);
+      clean.push(() => names.delete(unit));
+      clean.push(async () => {
+        Bun.spawnSync(["systemctl", "stop", unit]);
+        child.kill("SIGKILL");
+        await child.exited;
+      });
+      let pid = 0;
+      await until(`${unit} runs ${comm}`, () => {
+        pid = processesOf(unit).find((each) => readText(`/proc/${each}/comm`).trim() === comm) ?? 0;
+        return pid !== 0;
+      });
+      return pid;
+    },
+  };
+}
+
+/** The cgroup directory of a unit; `undefined` while it has none. */
+export function directoryOfUnit(unit: string): string | undefined {
+  const path = Bun.spawnSync(["systemctl", "show", "-P", "ControlGroup", unit]).stdout.toString().trim();
+  return path === "" ? undefined : `/sys/fs/cgroup${path}`;
+}
+
+function processesOf(unit: string): number[] {
+  const directory = directoryOfUnit(unit);
+  return directory === undefined ? [] : readText(`${directory}/cgroup.procs`).split("\n").map(Number);
+}
+
+export function systemctl(...words: string[]): void {
+  const { exitCode, stderr } = Bun.spawnSync(["systemctl", ...words]);
+  if (exitCode !== 0) throw new Error(`systemctl ${words.join(" ")}: ${stderr}`);
+}
+
+/** Every cgroup with all that can be set in it, and every property of the units, which are not ours to change. */
+export function snapshot(units: Iterable<string>): Record<string, string> {
+  const found: Record<string, string> = {};
+  const walk = (directory: string): void => {
+    for (const entry of listEntries(directory)) {
+      const path = `${directory}/${entry.name}`;
+      if (entry.isDirectory()) walk(path);
+      else if (
+        /\.(max|high|low|min|weight|idle|cpus|mems|type|subtree_control|controllers)$/.test(entry.name)
+      )
+        found[path] = readText(path);
+    }
+  };
+  walk("/sys/fs/cgroup");
+  for (const unit of units) found[unit] = properties(unit);
+  return found;
+}
+
+/** Empty for a directory that systemd has cleared away just now. */
+function listEntries(directory: string): Dirent[] {
+  try {
+    return readdirSync(directory, { withFileTypes: true });
+  } catch {
+    return [];
+  }
+}
+
+/** Waits until all is as it was: systemd takes its own time to clear an empty scope away. Returns what is not. */
+export async function differencesFrom(
+  before: Record<string, string>,
+  units: Iterable<string>,
+): Promise<Record<string, string[]>> {
+  for (let tries = 0; tries < 30 && !Bun.deepEquals(snapshot(units), before); tries++) await Bun.sleep(100);
+  return changed(snapshot(units), before);
+}
+
+/** Without what moves by itself: counters, times, and the order of sets. */
+function properties(unit: string): string {
+  const { stdout } = Bun.spawnSync(["systemctl", "show", unit]);
+  return stdout
+    .toString()
+    .split("\n")
+    .filter(
+      (line) =>
+        !/^(CPUUsageNSec|StateChangeTimestamp\w*|MemoryCurrent|TasksCurrent|IO(Read|Write)\w+|MemoryAvailable|IP\w+|EffectiveCPUs|EffectiveMemoryNodes)=/.test(
+          line,
+        ),
+    )
+    .join("\n");
+}
+
+/** Lines that differ, by the file or unit that they stand in. */
+function changed(now: Record<string, string>, before: Record<string, string>): Record<string, string[]> {
+  const names = [...new Set([...Object.keys(now), ...Object.keys(before)])];
+  const linesOf = (text = "absent"): string[] => text.split("\n");
+  return Object.fromEntries(
+    names
+      .filter((name) => now[name] !== before[name])
+      .map((name) => [name, linesOf(now[name]).filter((line) => !linesOf(before[name]).includes(line))]),
+  );
+}
+
+export function readText(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return "unreadable";
+  }
+}
