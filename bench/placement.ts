@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { attach } from "../src/jobs/attach/attach.ts";
 import { detach } from "../src/jobs/attach/detach.ts";
-import { createGovernor } from "../src/jobs/context.ts";
+import { createContext } from "../src/jobs/context.ts";
 import { jobCgroupOf } from "../src/jobs/placement/jobCgroup.ts";
 import { Ledger } from "../src/ledger/ledger.ts";
 import { locateState } from "../src/ledger/location.ts";
@@ -58,7 +58,7 @@ function measureBareMoves(rounds: number): number[] {
 function measure(way: Placement, rounds: number): number[] {
   const directory = mkdtempSync(join(tmpdir(), "ffrtmp-bench-"));
   const state = locateState(directory, {});
-  const governor = createGovernor(realHost(), new Ledger(state.ledger, console.error), state, () => {});
+  const context = createContext(realHost(), new Ledger(state.ledger, console.error), state, () => {});
   try {
     return Array.from({ length: rounds }, (_, round) =>
       withUnit((pid) => {
@@ -72,10 +72,10 @@ function measure(way: Placement, rounds: number): number[] {
           placement: way,
         };
         const began = performance.now();
-        const { job, pidfd } = attach(governor, pid, "attach", wishes);
+        const { job, pidfd } = attach(context, pid, "attach", wishes);
         const took = performance.now() - began;
         if (pidfd !== undefined) closeFd(pidfd);
-        detach(governor, job, jobCgroupOf(governor, job));
+        detach(context, job, jobCgroupOf(context, job));
         return took;
       }),
     );

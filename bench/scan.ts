@@ -1,4 +1,4 @@
-import { openGovernor } from "../src/cli/session.ts";
+import { openContext } from "../src/cli/session.ts";
 import { judgeProcess } from "../src/daemon/judge.ts";
 import { ProcessScan } from "../src/linux/events/processScan.ts";
 import { realHost } from "../src/linux/host.ts";
@@ -21,7 +21,7 @@ export const scan: Benchmark = {
   async run({ quick }) {
     using ffrtmp = new FfrtmpUnderTest();
     await using crowd = new Crowd();
-    const governor = openGovernor({ statePath: ffrtmp.state });
+    const context = openContext({ statePath: ffrtmp.state });
     const rounds = quick ? 10 : 50;
     const rows: (string | number)[][] = [];
     const perHundred: number[] = [];
@@ -47,7 +47,7 @@ export const scan: Benchmark = {
       const judging = medianTime(
         Math.ceil(rounds / 5),
         () => {
-          for (const pid of listPids(governor.host)) judgeProcess(governor, policy, reader, pid);
+          for (const pid of listPids(context.host)) judgeProcess(context, policy, reader, pid);
         },
         () => undefined,
       );
@@ -59,7 +59,7 @@ export const scan: Benchmark = {
         ((judging * 100) / present).toFixed(2),
       ]);
     }
-    governor.ledger.close();
+    context.ledger.close();
     const worst = Math.max(...perHundred);
     return [
       markdownTable(

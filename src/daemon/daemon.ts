@@ -1,6 +1,6 @@
-import type { Governor } from "../jobs/context.ts";
-import { upkeepJob } from "../jobs/limits/enforceLimits.ts";
-import { announceWatch } from "../jobs/recovery/activeDaemon.ts";
+import type { Context } from "../jobs/context.ts";
+import { enforceLimits } from "../jobs/limits/enforceLimits.ts";
+import { recordActiveDaemon } from "../jobs/recovery/activeDaemon.ts";
 import { repairAll } from "../jobs/recovery/recover.ts";
 import type { Placement } from "../linux/cgroup/placement.ts";
 import { type EventChoice, startBestEvents } from "../linux/events/bestEvents.ts";
@@ -8,12 +8,12 @@ import type { ProcessEvent, ProcessEvents } from "../linux/events/processEvents.
 import { ProcessScan } from "../linux/events/processScan.ts";
 import { totalOf } from "../policy/policy.ts";
 import { FactReader } from "../policy/procFacts.ts";
-import { Discoverer } from "./discovery.ts";
-import { Custodian } from "./jobTracker.ts";
-import type { PolicyKeeper } from "./policyStore.ts";
+import { Discovery } from "./discovery.ts";
+import { JobTracker } from "./jobTracker.ts";
+import type { PolicyStore } from "./policyStore.ts";
 import { adjustJob } from "./reconcilePolicy.ts";
 import type { ServiceManager } from "./serviceManager.ts";
-import { WatchAccount } from "./statistics.ts";
+import { DaemonStatistics } from "./statistics.ts";
 
 export interface WatchOptions {
   /** Time between two looks that depend on no event; `undefined`: as the policy says. */
@@ -26,20 +26,20 @@ export interface WatchOptions {
 }
 
 /** How long a process that a look found is looked at again, because it may not have its name yet. */
-const YOUNG_MS = 5000;
+const RECHECK_WINDOW_MS = 5000;
 
 /** Discovers, decides, governs, observes, until it is stopped. */
 export class WatchDaemon {
-  readonly #governor: Governor;
+  readonly #context: Context;
   readonly #options: WatchOptions;
-  readonly #keeper: PolicyKeeper;
+  readonly #store: PolicyStore;
   readonly #service: ServiceManager;
   readonly #log: (line: string) => void;
   #reconciling: ReturnType<typeof setInterval>;
   readonly #scan: ProcessScan;
-  readonly #account: WatchAccount;
-  readonly #custodian: Custodian;
-  readonly #discoverer: Discoverer;
+  readonly #statistics: DaemonStatistics;
+  readonly #tracker: JobTracker;
+  readonly #discovery: Discovery;
   readonly #reader: FactReader;
   #events: ProcessEvents;
   /** False while a source of events has broken and the next has not begun. */
@@ -48,83 +48,83 @@ export class WatchDaemon {
 
   /** Listens from here on, then takes up what an earlier ffrtmp left, then looks at every process once. */
   static async begin(
-    governor: Governor,
+    context: Context,
     options: WatchOptions,
-    keeper: PolicyKeeper,
+    store: PolicyStore,
     service: ServiceManager,
     log: (line: string) => void,
   ): Promise<WatchDaemon> {
     // What is told before we are ready waits: listening begins before the first look, so that nothing is missed.
     const early: ProcessEvent[] = [];
     let daemon: WatchDaemon | undefined;
-    const events = await listen(governor, options, keeper, log, (batch) => {
+    const events = await listen(context, options, store, log, (batch) => {
       if (daemon) daemon.#take(batch);
       else early.push(...batch);
     });
-    daemon = new WatchDaemon(governor, events, options, keeper, service, log);
+    daemon = new WatchDaemon(context, events, options, store, service, log);
     daemon.#logWarnings();
-    announceWatch(governor);
-    daemon.#custodian.takeBackHeld();
-    repairAll(governor);
-    daemon.#custodian.standBy();
+    recordActiveDaemon(context);
+    daemon.#tracker.resumeStoredPidfds();
+    repairAll(context);
+    daemon.#tracker.checkObservers();
     daemon.#adjustJobs("start");
-    daemon.#discoverer.lookAtAll();
+    daemon.#discovery.scanAll();
     daemon.#take(early);
-    daemon.#account.write();
+    daemon.#statistics.write();
     daemon.#tellStatus();
-    keeper.watch(() => daemon.reload("the file has changed"));
+    store.watch(() => daemon.reload("the file has changed"));
     return daemon;
   }
 
   private constructor(
-    governor: Governor,
+    context: Context,
     events: ProcessEvents,
     options: WatchOptions,
-    keeper: PolicyKeeper,
+    store: PolicyStore,
     service: ServiceManager,
     log: (line: string) => void,
   ) {
-    this.#governor = governor;
+    this.#context = context;
     this.#options = options;
-    this.#keeper = keeper;
+    this.#store = store;
     this.#service = service;
     this.#endKeepingAlive = service.keepAlive(() => this.#isListening);
     this.#log = log;
     this.#events = events;
-    this.#account = new WatchAccount(governor, events, keeper, () => this.#scanIntervalMs());
-    this.#custodian = new Custodian(governor, events, service, log);
-    this.#reader = new FactReader(governor.host);
-    this.#discoverer = new Discoverer(
-      governor,
+    this.#statistics = new DaemonStatistics(context, events, store, () => this.#scanIntervalMs());
+    this.#tracker = new JobTracker(context, events, service, log);
+    this.#reader = new FactReader(context.host);
+    this.#discovery = new Discovery(
+      context,
       this.#reader,
-      keeper.policy,
-      this.#custodian,
+      store.policy,
+      this.#tracker,
       log,
       options.placement,
     );
     // Before the first look at everything: what appears during that look is new to the scan.
-    this.#scan = new ProcessScan(governor.host, YOUNG_MS);
+    this.#scan = new ProcessScan(context.host, RECHECK_WINDOW_MS);
     this.#reconciling = setInterval(() => this.#reconcile(), this.#scanIntervalMs());
   }
 
   /** Reads the policy anew, and brings the jobs that it speaks of to it. One that is not valid changes nothing. */
   reload(because: string): void {
     this.#service.reloading();
-    const before = this.#keeper.reload();
+    const before = this.#store.reload();
     if (before === undefined) {
       this.#log(
-        `POLICY NOT TAKEN (${because}); the one before stays in force. Faults of ${this.#keeper.path}:`,
+        `POLICY NOT TAKEN (${because}); the one before stays in force. Faults of ${this.#store.path}:`,
       );
-      for (const fault of this.#keeper.faults) this.#log(`  ${fault}`);
+      for (const fault of this.#store.faults) this.#log(`  ${fault}`);
     } else {
-      this.#log(`Policy (${because}): ${describePolicy(this.#keeper)}`);
+      this.#log(`Policy (${because}): ${describePolicy(this.#store)}`);
       this.#logWarnings();
-      this.#discoverer.switchTo(this.#keeper.policy);
-      if (this.#keeper.policy.scanIntervalMs !== before.scanIntervalMs) this.#changeInterval();
+      this.#discovery.switchTo(this.#store.policy);
+      if (this.#store.policy.scanIntervalMs !== before.scanIntervalMs) this.#changeInterval();
       this.#adjustJobs("reload");
-      this.#discoverer.lookAtAll();
+      this.#discovery.scanAll();
     }
-    this.#account.write();
+    this.#statistics.write();
     this.#tellStatus();
     this.#service.ready();
   }
@@ -134,12 +134,12 @@ export class WatchDaemon {
     this.#service.stopping();
     this.#endKeepingAlive();
     clearInterval(this.#reconciling);
-    this.#keeper.stop();
-    this.#discoverer.stop();
-    this.#custodian.letGo();
-    const { ledger, host } = this.#governor;
-    this.#account.write(host.now());
-    const { received, dropped, rescans, foundByLooking } = this.#account.counts();
+    this.#store.stop();
+    this.#discovery.stop();
+    this.#tracker.releaseAll();
+    const { ledger, host } = this.#context;
+    this.#statistics.write(host.now());
+    const { received, dropped, rescans, foundByLooking } = this.#statistics.counts();
     this.#log(
       `Events received: ${received}, dropped: ${dropped ?? "not counted"}; rescans: ${rescans}; processes found by looking only: ${foundByLooking}`,
     );
@@ -155,20 +155,20 @@ export class WatchDaemon {
   }
 
   #scanIntervalMs(): number {
-    return scanIntervalOf(this.#options, this.#keeper);
+    return scanIntervalOf(this.#options, this.#store);
   }
 
   #take(batch: ProcessEvent[]): void {
-    this.#custodian.take(batch);
+    this.#tracker.take(batch);
     for (const event of batch) {
-      if (event.kind === "exec" || event.kind === "comm") this.#discoverer.consider(event.pid);
+      if (event.kind === "exec" || event.kind === "comm") this.#discovery.consider(event.pid);
       else if (event.kind === "lost") this.#lookAfterLoss(event.because);
       else if (event.kind === "failed") void this.#listenAnew(event.because);
     }
   }
 
   #lookAfterLoss(because: string): void {
-    const { dropped } = this.#account.counts();
+    const { dropped } = this.#statistics.counts();
     const count = dropped === null ? "" : ` (${dropped} so far)`;
     this.#log(`Process events were lost: ${because}${count}; looking at all processes`);
     this.#rescan();
@@ -181,43 +181,43 @@ export class WatchDaemon {
 
   async #restartEvents(): Promise<void> {
     this.#isListening = false;
-    this.#account.closeSource();
+    this.#statistics.closeSource();
     await this.#events.stop();
-    this.#events = await listen(this.#governor, this.#options, this.#keeper, this.#log, (batch) =>
+    this.#events = await listen(this.#context, this.#options, this.#store, this.#log, (batch) =>
       this.#take(batch),
     );
-    this.#account.switchTo(this.#events);
-    this.#custodian.switchTo(this.#events);
+    this.#statistics.switchTo(this.#events);
+    this.#tracker.switchTo(this.#events);
     this.#isListening = true;
     this.#rescan();
   }
 
   #rescan(): void {
-    this.#account.noteRescan();
-    this.#noteFound(this.#discoverer.lookAtAll());
-    this.#account.keep();
+    this.#statistics.noteRescan();
+    this.#noteFound(this.#discovery.scanAll());
+    this.#statistics.keep();
   }
 
   /** Catches what no event told; with polling, where looking is all there is, the events do so. */
   #reconcile(): void {
-    this.#governor.ledger.flush();
-    this.#custodian.standBy();
-    this.#custodian.clearAway();
-    if (this.#keeper.hasChanged()) this.reload("the file has changed");
+    this.#context.ledger.flush();
+    this.#tracker.checkObservers();
+    this.#tracker.cleanUp();
+    if (this.#store.hasChanged()) this.reload("the file has changed");
     this.#keepUp();
-    this.#account.keep();
+    this.#statistics.keep();
     this.#tellStatus();
     if (this.#events.tells.exec === "by scan") return;
     const pids = this.#scan.scan().events.flatMap((event) => ("pid" in event ? [event.pid] : []));
-    this.#noteFound(pids.filter((pid) => this.#discoverer.consider(pid)));
+    this.#noteFound(pids.filter((pid) => this.#discovery.consider(pid)));
   }
 
   /** Puts back what somebody undid of the jobs' limits. */
   #keepUp(): void {
-    const { policy } = this.#keeper;
-    for (const job of this.#custodian.ownJobs()) {
+    const { policy } = this.#store;
+    for (const job of this.#tracker.ownJobs()) {
       const total = job.tenant === null ? undefined : totalOf(policy, job.tenant);
-      for (const { what, did, wanted, found } of upkeepJob(this.#governor, job, total)) {
+      for (const { what, did, wanted, found } of enforceLimits(this.#context, job, total)) {
         const text = did === "left_alone" ? "left alone for an hour" : "put back";
         this.#log(`Job ${job.jobId}: somebody undid ${what} (wanted ${wanted}, found ${found}): ${text}`);
       }
@@ -226,10 +226,10 @@ export class WatchDaemon {
 
   /** Brings the jobs that a `watch` began to the policy in force. */
   #adjustJobs(occasion: "reload" | "start"): void {
-    for (const job of this.#custodian.ownJobs()) {
+    for (const job of this.#tracker.ownJobs()) {
       if (job.mode !== "watch") continue;
-      const adjustment = adjustJob(this.#governor, this.#keeper.policy, this.#reader, job, occasion);
-      if (adjustment === "released") this.#custodian.forget(job);
+      const adjustment = adjustJob(this.#context, this.#store.policy, this.#reader, job, occasion);
+      if (adjustment === "released") this.#tracker.forget(job);
       if (adjustment === "same") continue;
       const text =
         typeof adjustment === "object" ? `cannot be released: ${adjustment.failed}` : TEXTS[adjustment];
@@ -238,14 +238,14 @@ export class WatchDaemon {
   }
 
   #logWarnings(): void {
-    for (const warning of this.#keeper.warnings) this.#log(`In the policy, most likely a slip: ${warning}`);
+    for (const warning of this.#store.warnings) this.#log(`In the policy, most likely a slip: ${warning}`);
   }
 
   #tellStatus(): void {
-    const { dropped } = this.#account.counts();
-    const count = this.#custodian.size;
+    const { dropped } = this.#statistics.counts();
+    const count = this.#tracker.size;
     const policy =
-      this.#keeper.faults.length === 0 ? "" : "; POLICY FILE NOT VALID, the one before is in force";
+      this.#store.faults.length === 0 ? "" : "; POLICY FILE NOT VALID, the one before is in force";
     this.#service.status(
       `Governing ${count} ${count === 1 ? "job" : "jobs"}; events: ${this.#events.source}, dropped: ${dropped ?? "not counted"}${policy}`,
     );
@@ -253,7 +253,7 @@ export class WatchDaemon {
 
   #noteFound(pids: number[]): void {
     for (const pid of pids) {
-      this.#account.noteFound();
+      this.#statistics.noteFound();
       this.#log(`PID ${pid} was found by looking, no event had told of it`);
     }
   }
@@ -265,13 +265,13 @@ const TEXTS = {
   kept: "goes on as it is: nothing in the policy asks for it",
 } as const;
 
-const USUAL_SCAN_INTERVAL_MS = 5000;
+const DEFAULT_SCAN_INTERVAL_MS = 5000;
 
-function scanIntervalOf({ scanIntervalMs }: WatchOptions, { policy }: PolicyKeeper): number {
-  return scanIntervalMs ?? policy.scanIntervalMs ?? USUAL_SCAN_INTERVAL_MS;
+function scanIntervalOf({ scanIntervalMs }: WatchOptions, { policy }: PolicyStore): number {
+  return scanIntervalMs ?? policy.scanIntervalMs ?? DEFAULT_SCAN_INTERVAL_MS;
 }
 
-function describePolicy({ policy, path }: PolicyKeeper): string {
+function describePolicy({ policy, path }: PolicyStore): string {
   const targets = policy.targets.map(({ text }) => text).join(", ") || "no target commands";
   if (path === undefined) return `${targets}, from the command line`;
   const { rules, tenants } = policy;
@@ -279,18 +279,18 @@ function describePolicy({ policy, path }: PolicyKeeper): string {
 }
 
 async function listen(
-  { host, ledger }: Governor,
+  { host, ledger }: Context,
   options: WatchOptions,
-  keeper: PolicyKeeper,
+  store: PolicyStore,
   log: (line: string) => void,
   onEvents: (batch: ProcessEvent[]) => void,
 ): Promise<ProcessEvents> {
-  const { events, missing } = await startBestEvents(host, scanIntervalOf(options, keeper), onEvents, {
+  const { events, missing } = await startBestEvents(host, scanIntervalOf(options, store), onEvents, {
     choice: options.eventChoice,
     bufferBytes: options.eventBufferBytes,
   });
   log(
-    `Watching for ${describePolicy(keeper)} (PID ${process.pid}); events: ${events.source}, ledger: ${ledger.path}`,
+    `Watching for ${describePolicy(store)} (PID ${process.pid}); events: ${events.source}, ledger: ${ledger.path}`,
   );
   for (const reason of missing) log(`A better source of events is not to be had: ${reason}`);
   return events;

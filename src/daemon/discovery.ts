@@ -1,43 +1,43 @@
 import { attach } from "../jobs/attach/attach.ts";
-import type { Governor } from "../jobs/context.ts";
+import type { Context } from "../jobs/context.ts";
 import { Refusal } from "../jobs/errors.ts";
-import { GraceThread } from "../linux/cgroup/moveLock/thread.ts";
+import { MoveLockThread } from "../linux/cgroup/moveLock/thread.ts";
 import type { Placement } from "../linux/cgroup/placement.ts";
 import { readStat } from "../linux/proc/stat.ts";
 import { listPids } from "../linux/proc/table.ts";
 import type { Decision } from "../policy/decide.ts";
 import type { Policy } from "../policy/policy.ts";
 import type { FactReader } from "../policy/procFacts.ts";
-import type { Custodian } from "./jobTracker.ts";
-import { judgeProcess, wishesOf } from "./judge.ts";
+import type { JobTracker } from "./jobTracker.ts";
+import { jobSpecOf, judgeProcess } from "./judge.ts";
 
 /** Judges processes by the policy and takes under governance those that it names. */
-export class Discoverer {
-  readonly #governor: Governor;
+export class Discovery {
+  readonly #context: Context;
   readonly #reader: FactReader;
-  readonly #custodian: Custodian;
+  readonly #tracker: JobTracker;
   readonly #log: (line: string) => void;
-  readonly #grace: GraceThread;
+  readonly #grace: MoveLockThread;
   /** Processes that are only too young yet, by pid. */
   readonly #waiting = new Map<number, ReturnType<typeof setTimeout>>();
   readonly #placement: Placement;
   #policy: Policy;
 
   constructor(
-    governor: Governor,
+    context: Context,
     reader: FactReader,
     policy: Policy,
-    custodian: Custodian,
+    tracker: JobTracker,
     log: (line: string) => void,
     placement: Placement = "auto",
   ) {
     this.#placement = placement;
-    this.#governor = governor;
+    this.#context = context;
     this.#reader = reader;
     this.#policy = policy;
-    this.#custodian = custodian;
+    this.#tracker = tracker;
     this.#log = log;
-    this.#grace = new GraceThread(governor.hierarchies);
+    this.#grace = new MoveLockThread(context.hierarchies);
   }
 
   /** Judges by another policy from now on. What was too young for the one before is for `lookAtAll` to find. */
@@ -47,13 +47,13 @@ export class Discoverer {
   }
 
   /** Looks at every process, however long it has been there. Returns those that are governed from now on. */
-  lookAtAll(): number[] {
-    return listPids(this.#governor.host).filter((pid) => this.consider(pid));
+  scanAll(): number[] {
+    return listPids(this.#context.host).filter((pid) => this.consider(pid));
   }
 
   /** Returns whether the process is governed from now on. */
   consider(pid: number): boolean {
-    const judgement = judgeProcess(this.#governor, this.#policy, this.#reader, pid);
+    const judgement = judgeProcess(this.#context, this.#policy, this.#reader, pid);
     if (judgement.govern) {
       this.#grace.startWaiting();
       return this.#govern(pid, judgement.decision);
@@ -76,7 +76,7 @@ export class Discoverer {
     clearTimeout(this.#waiting.get(pid));
     const timer = setTimeout(() => {
       this.#waiting.delete(pid);
-      const stat = readStat(this.#governor.host, pid);
+      const stat = readStat(this.#context.host, pid);
       if (stat !== "gone" && stat.startTicks === startTicks) this.consider(pid);
     }, inMs);
     this.#waiting.set(pid, timer);
@@ -85,10 +85,10 @@ export class Discoverer {
   #govern(pid: number, decision: Decision & { govern: true }): boolean {
     const { target, rule } = decision;
     const jobId = autoJobId(target, pid);
-    this.#custodian.makeRoom(pid);
+    this.#tracker.finishPending(pid);
     try {
-      const wishes = { jobId, placement: this.#placement, ...wishesOf(this.#policy, decision) };
-      const { job, pidfd } = attach(this.#governor, pid, "watch", wishes);
+      const spec = { jobId, placement: this.#placement, ...jobSpecOf(this.#policy, decision) };
+      const { job, pidfd } = attach(this.#context, pid, "watch", spec);
       const reasons = [rule && `rule ${rule}`, job.tenant && `tenant ${job.tenant}`].filter(Boolean);
       const because = reasons.length === 0 ? "" : ` (${reasons.join(", ")})`;
       this.#log(`Attaching to PID ${pid} (${target}) as job ${jobId}${because}`);
@@ -96,7 +96,7 @@ export class Discoverer {
         if (outcome === "applied") continue;
         this.#log(`Job ${jobId}: ${of ? `${of}'s ` : ""}${limit} is ${outcome}: ${because}`);
       }
-      this.#custodian.observe(job, pidfd);
+      this.#tracker.observe(job, pidfd);
       return true;
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;

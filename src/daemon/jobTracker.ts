@@ -1,8 +1,8 @@
-import { holdProcess } from "../jobs/attach/processHandle.ts";
-import type { Governor } from "../jobs/context.ts";
+import { openProcessHandle } from "../jobs/attach/processHandle.ts";
+import type { Context } from "../jobs/context.ts";
 import { JobObserver, type ObservedEnd } from "../jobs/exit/jobObserver.ts";
-import { closeJob } from "../jobs/exit/recordExit.ts";
-import { recogniseHeld } from "../jobs/exit/storedPidfd.ts";
+import { recordExit } from "../jobs/exit/recordExit.ts";
+import { matchStoredPidfd } from "../jobs/exit/storedPidfd.ts";
 import { identityOf, isObserved } from "../jobs/liveness.ts";
 import { leaveScope, takeOverScope } from "../jobs/placement/jobScope.ts";
 import { repairJob } from "../jobs/recovery/recover.ts";
@@ -13,7 +13,7 @@ import type { ProcessEvent, ProcessEvents } from "../linux/events/processEvents.
 import type { FileWatch } from "../linux/fileWatch.ts";
 import { isAlive } from "../linux/proc/identity.ts";
 import { closeFd } from "../sys/pidfd.ts";
-import { LeftBehind } from "./lingeringJobs.ts";
+import { LingeringJobs } from "./lingeringJobs.ts";
 import type { ServiceManager } from "./serviceManager.ts";
 
 /** How soon the jobs of an ffrtmp that died are taken over. Nothing tells of that death: it is looked for. */
@@ -23,15 +23,15 @@ const TAKEOVER_INTERVAL_MS = 500;
  * Holds the process of every open job in the ledger to its end and records that: of the daemon's own jobs, and of those
  * of every other ffrtmp whose observer dies, even together with its workload.
  */
-export class Custodian {
-  readonly #governor: Governor;
+export class JobTracker {
+  readonly #context: Context;
   readonly #service: ServiceManager;
   readonly #log: (line: string) => void;
   readonly #observer: JobObserver;
-  readonly #leftBehind: LeftBehind;
+  readonly #lingeringJobs: LingeringJobs;
   readonly #ledgerWatch: FileWatch | undefined;
   /** Runs while there is something to look for: waking up is most of what standing by costs. */
-  #standingBy: ReturnType<typeof setInterval> | undefined;
+  #checkingObservers: ReturnType<typeof setInterval> | undefined;
   /** Ends that were told and are not dealt with yet, by the key of their jobs. */
   readonly #toldEnds = new Map<string, ObservedEnd>();
   /** Ends that were seen of jobs whose own observer lives and is about to record them. */
@@ -40,18 +40,13 @@ export class Custodian {
   #jobsOfOthers = new Map<string, JobRecord>();
   #ledgerVersion: number | undefined;
 
-  constructor(
-    governor: Governor,
-    events: ProcessEvents,
-    service: ServiceManager,
-    log: (line: string) => void,
-  ) {
-    this.#governor = governor;
+  constructor(context: Context, events: ProcessEvents, service: ServiceManager, log: (line: string) => void) {
+    this.#context = context;
     this.#service = service;
     this.#log = log;
-    this.#observer = new JobObserver(governor, events, (end) => this.#postponeEnd(end));
-    this.#leftBehind = new LeftBehind(governor, log);
-    this.#ledgerWatch = watchLedgerFile(governor.ledger.path, () => this.#noticeOthers());
+    this.#observer = new JobObserver(context, events, (end) => this.#postponeEnd(end));
+    this.#lingeringJobs = new LingeringJobs(context, log);
+    this.#ledgerWatch = watchLedgerFile(context.ledger.path, () => this.#noticeOthers());
   }
 
   /** How many processes are held. */
@@ -75,7 +70,7 @@ export class Custodian {
 
   /** The jobs that this daemon observes, as they stand on record. */
   ownJobs(): JobRecord[] {
-    const { ledger, self } = this.#governor;
+    const { ledger, self } = this.#context;
     const held = this.#observer.jobs();
     return ledger.openJobs().filter(({ key, observer }) => held.has(key) && isSame(observer, self));
   }
@@ -87,12 +82,12 @@ export class Custodian {
   }
 
   /** A pid may be that of a process which has just ended: its job has to make room for one of the same name. */
-  makeRoom(pid: number): void {
+  finishPending(pid: number): void {
     for (const [key, { job }] of this.#toldEnds) if (job.pid === pid) this.#endTold(key);
   }
 
   /** Takes over jobs whose observer has died, and closes those whose end was seen and whose observer died of it too. */
-  standBy(): void {
+  checkObservers(): void {
     this.#noticeOthers();
     for (const [key, end] of this.#seenEnds) {
       if (this.#jobsOfOthers.has(key)) this.#end(end);
@@ -102,30 +97,30 @@ export class Custodian {
   }
 
   /** Removes the cgroups of ended jobs whose last process, left behind by the workload, has gone by now. */
-  clearAway(): void {
-    this.#leftBehind.clearAway();
+  cleanUp(): void {
+    this.#lingeringJobs.cleanUp();
   }
 
   /**
    * Takes up the processes that the service manager held while no daemon ran, those that have ended meanwhile too. Comes
    * before any repair, which closes what nobody seems to hold.
    */
-  takeBackHeld(): void {
-    const open = new Map(this.#governor.ledger.openJobs().map((job) => [job.key, job]));
-    for (const { key, fd } of this.#service.takeBack()) {
+  resumeStoredPidfds(): void {
+    const open = new Map(this.#context.ledger.openJobs().map((job) => [job.key, job]));
+    for (const { key, fd } of this.#service.takeStoredPidfds()) {
       const job = key === undefined ? undefined : open.get(key);
       if (job !== undefined && this.#observer.jobs().has(job.key)) {
         // A second descriptor under the same name; the manager drops them by name, and the first is to be kept.
         closeFd(fd);
         continue;
       }
-      const held = job === undefined ? "stranger" : recogniseHeld(this.#governor, job, fd);
+      const held = job === undefined ? "stranger" : matchStoredPidfd(this.#context, job, fd);
       if (job === undefined || held === "stranger") {
         if (key !== undefined) this.#service.forget({ key });
         closeFd(fd);
       } else if (held === "there") {
         this.#observer.observe(job, fd);
-        if (!isObserved(this.#governor, job)) this.#adopt(job);
+        if (!isObserved(this.#context, job)) this.#adopt(job);
       } else {
         closeFd(fd);
         this.#end({ job, ending: held, measured: {} });
@@ -134,12 +129,12 @@ export class Custodian {
   }
 
   /** Lets every job go; they and their limits stay. */
-  letGo(): void {
-    clearInterval(this.#standingBy);
+  releaseAll(): void {
+    clearInterval(this.#checkingObservers);
     this.#ledgerWatch?.close();
-    this.#leftBehind.stop();
+    this.#lingeringJobs.stop();
     for (const key of this.#toldEnds.keys()) this.#endTold(key);
-    const { ledger, self, host } = this.#governor;
+    const { ledger, self, host } = this.#context;
     for (const job of this.#observer.jobs().values()) {
       if (!isSame(job.observer, self)) continue;
       ledger.takeOver(job, null);
@@ -148,20 +143,20 @@ export class Custodian {
   }
 
   #noticeOthers(): void {
-    const version = this.#governor.ledger.versionOfOthers();
+    const version = this.#context.ledger.versionOfOthers();
     if (version !== this.#ledgerVersion) this.#readLedger();
     this.#ledgerVersion = version;
     const mustLook = this.#jobsOfOthers.size > 0 || this.#ledgerWatch === undefined;
-    if (mustLook) this.#standingBy ??= setInterval(() => this.standBy(), TAKEOVER_INTERVAL_MS);
+    if (mustLook) this.#checkingObservers ??= setInterval(() => this.checkObservers(), TAKEOVER_INTERVAL_MS);
     else {
-      clearInterval(this.#standingBy);
-      this.#standingBy = undefined;
+      clearInterval(this.#checkingObservers);
+      this.#checkingObservers = undefined;
     }
   }
 
   /** Forgets what others have closed, and holds the processes of what others have begun. */
   #readLedger(): void {
-    const { ledger, self } = this.#governor;
+    const { ledger, self } = this.#context;
     const open = new Map(ledger.openJobs().map((job) => [job.key, job]));
     for (const job of this.#observer.jobs().values()) {
       if (open.has(job.key)) continue;
@@ -169,7 +164,7 @@ export class Custodian {
       leaveScope(job);
     }
     this.#service.keepOnly(open);
-    this.#leftBehind.notice();
+    this.#lingeringJobs.notice();
     const held = this.#observer.jobs();
     for (const job of open.values()) {
       if (!held.has(job.key) && !this.#seenEnds.has(job.key)) this.#hold(job);
@@ -180,31 +175,31 @@ export class Custodian {
   #hold(job: JobRecord): void {
     const identity = job.state === "running" ? identityOf(job) : undefined;
     if (!identity) return;
-    const hold = holdProcess(this.#governor.host, identity);
+    const hold = openProcessHandle(this.#context.host, identity);
     if (hold !== "gone") this.observe(job, hold.pidfd);
   }
 
   #isAlive(job: JobRecord): boolean {
     const identity = identityOf(job);
-    return identity !== undefined && isAlive(this.#governor.host, identity);
+    return identity !== undefined && isAlive(this.#context.host, identity);
   }
 
   #takeOverIfLeft(seen: JobRecord): void {
-    if (isObserved(this.#governor, seen)) return;
+    if (isObserved(this.#context, seen)) return;
     if (this.#seenEnds.has(seen.key) || this.#toldEnds.has(seen.key)) return;
     // It is over, and the evidence of how is about to come.
     if (this.#observer.jobs().has(seen.key) && !this.#isAlive(seen)) return;
-    if (repairJob(this.#governor, seen) !== "unobserved") return;
-    const job = this.#governor.ledger.job(seen.key);
+    if (repairJob(this.#context, seen) !== "unobserved") return;
+    const job = this.#context.ledger.job(seen.key);
     if (job && this.#adopt(job) && !this.#observer.jobs().has(job.key)) this.#hold(job);
   }
 
   /** Makes this daemon the observer of a job that has none. Returns false when another one was faster. */
   #adopt(job: JobRecord): boolean {
-    const { ledger, host, self } = this.#governor;
+    const { ledger, host, self } = this.#context;
     if (!ledger.takeOver(job, self)) return false;
     this.#jobsOfOthers.delete(job.key);
-    takeOverScope(this.#governor, job);
+    takeOverScope(this.#context, job);
     ledger.addEvent(job, host.now(), "adopted", { observer_pid: self.pid });
     this.#log(`Taking over job ${job.jobId} (PID ${job.pid}), which nobody observed`);
     return true;
@@ -230,24 +225,24 @@ export class Custodian {
   /** Closes a job, unless its own observer lives: that one was told too, perhaps more. */
   #end(end: ObservedEnd): void {
     const { job, ending, measured } = end;
-    const current = this.#governor.ledger.job(job.key);
+    const current = this.#context.ledger.job(job.key);
     if (!current || current.state === "ended") {
       this.#service.forget(job);
       leaveScope(job);
       return;
     }
-    if (!isSame(current.observer, this.#governor.self) && isObserved(this.#governor, current)) {
+    if (!isSame(current.observer, this.#context.self) && isObserved(this.#context, current)) {
       this.#seenEnds.set(job.key, end);
       return;
     }
     this.#seenEnds.delete(job.key);
-    const { result, isOurs, survivors } = closeJob(this.#governor, current, ending, { atEnd: measured });
+    const { result, isOurs, survivors } = recordExit(this.#context, current, ending, { atEnd: measured });
     // Not before the result is on record: should this daemon die in between, the next one finds the end as we did.
     this.#service.forget(job);
     if (isOurs) this.#log(summaryLine(current, result));
     if (survivors.length === 0) return;
     this.#log(survivorsLine(job, survivors));
-    this.#leftBehind.notice();
+    this.#lingeringJobs.notice();
   }
 }
 

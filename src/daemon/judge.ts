@@ -1,5 +1,5 @@
-import type { Governor } from "../jobs/context.ts";
-import { isGovernedPath, type JobWishes } from "../jobs/job.ts";
+import type { Context } from "../jobs/context.ts";
+import { isGovernedPath, type JobSpec } from "../jobs/job.ts";
 import { readMembership } from "../linux/cgroup/hierarchies.ts";
 import { isForbidden } from "../linux/host.ts";
 import { hasEnded, readStat } from "../linux/proc/stat.ts";
@@ -20,19 +20,19 @@ export type Judgement =
     };
 
 /** Looks at a process and decides; changes nothing. The dry run and the real one share it. */
-export function judgeProcess(governor: Governor, policy: Policy, reader: FactReader, pid: number): Judgement {
+export function judgeProcess(context: Context, policy: Policy, reader: FactReader, pid: number): Judgement {
   try {
-    return judgeVisible(governor, policy, reader, pid);
+    return judgeVisible(context, policy, reader, pid);
   } catch (error) {
     if (isForbidden(error)) return { govern: false, pid, because: "procfs hides it from us" };
     throw error;
   }
 }
 
-function judgeVisible(governor: Governor, policy: Policy, reader: FactReader, pid: number): Judgement {
-  const { host } = governor;
+function judgeVisible(context: Context, policy: Policy, reader: FactReader, pid: number): Judgement {
+  const { host } = context;
   const refuse = (because: string): Judgement => ({ govern: false, pid, because });
-  if (pid === governor.self.pid) return refuse("it is this ffrtmp");
+  if (pid === context.self.pid) return refuse("it is this ffrtmp");
   const stat = readStat(host, pid);
   if (stat === "gone" || hasEnded(stat)) return refuse("it has ended");
   if (stat.isKernelThread) return refuse("it is a thread of the kernel");
@@ -43,13 +43,13 @@ function judgeVisible(governor: Governor, policy: Policy, reader: FactReader, pi
     if (retryInMs === undefined) return refuse(because);
     return { govern: false, pid, because, retry: { inMs: retryInMs, startTicks } };
   }
-  const because = whyNotTaken(governor, pid, stat);
+  const because = whyNotTaken(context, pid, stat);
   return because === undefined ? { govern: true, pid, startTicks, decision } : refuse(because);
 }
 
 /** What speaks against governing a process whatever the policy says; asked last, because it costs more. */
 function whyNotTaken(
-  { host, ledger, bootId }: Governor,
+  { host, ledger, bootId }: Context,
   pid: number,
   { startTicks, ppid }: { startTicks: number; ppid: number },
 ): string | undefined {
@@ -66,10 +66,10 @@ function whyNotTaken(
 }
 
 /** What a decision asks for, with the total of its tenant. */
-export function wishesOf(
+export function jobSpecOf(
   policy: Policy,
   { limits, tenant, labels, intent, placement }: Decision & { govern: true },
-): Omit<JobWishes, "jobId"> {
+): Omit<JobSpec, "jobId"> {
   return {
     limits,
     intent: intent ?? null,

@@ -14,13 +14,13 @@ import {
 import { fakeV1, fakeV2 } from "../../test/support/fakeCgroups.ts";
 import { someJob } from "../../test/support/jobs.ts";
 import { until } from "../../test/support/sandbox.ts";
-import type { Governor } from "../jobs/context.ts";
-import { closeJob, exitedWith } from "../jobs/exit/recordExit.ts";
+import type { Context } from "../jobs/context.ts";
+import { exitedWith, recordExit } from "../jobs/exit/recordExit.ts";
 import { LAST_GONE, LEFT_BEHIND } from "../jobs/model/jobEvent.ts";
 import { Ledger } from "../ledger/ledger.ts";
 import type { JobRecord } from "../ledger/records.ts";
 import { storeJobCgroup } from "../linux/cgroup/planJobCgroup.ts";
-import { LeftBehind } from "./lingeringJobs.ts";
+import { LingeringJobs } from "./lingeringJobs.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "ffrtmp-test-"));
 afterAll(() => rmSync(directory, { recursive: true }));
@@ -29,27 +29,27 @@ for (const choice of [FAKE_V2, REAL_V2]) {
   describeOn(choice, "processes that a job left behind", (it) => {
     it("take its cgroup with them at once when the last one goes, because the kernel tells", async (machine) => {
       const before = listAll(machine);
-      const { governor, job, pids } = closedJob(machine, 2);
-      const leftBehind = new LeftBehind(governor, () => {});
-      leftBehind.clearAway();
+      const { context, job, pids } = closedJob(machine, 2);
+      const lingeringJobs = new LingeringJobs(context, () => {});
+      lingeringJobs.cleanUp();
       const [first = 0, last = 0] = pids;
       await machine.end(first);
       // Long enough for whatever the kernel has to say of the first.
       await Bun.sleep(200);
-      expect(governor.ledger.job(job.key)?.released).toBe(false);
+      expect(context.ledger.job(job.key)?.released).toBe(false);
       await machine.end(last);
-      await until("it is released", () => governor.ledger.job(job.key)?.released === true);
+      await until("it is released", () => context.ledger.job(job.key)?.released === true);
       expect(listAll(machine)).toEqual(before);
-      leftBehind.stop();
+      lingeringJobs.stop();
     });
 
     it("are not missed when they go just before they are watched", async (machine) => {
-      const { governor, job, pids } = closedJob(machine, 1);
-      const leftBehind = new LeftBehind(governor, () => {});
-      leftBehind.notice();
+      const { context, job, pids } = closedJob(machine, 1);
+      const lingeringJobs = new LingeringJobs(context, () => {});
+      lingeringJobs.notice();
       await machine.end(pids[0] as number);
-      await until("it is released", () => governor.ledger.job(job.key)?.released === true);
-      leftBehind.stop();
+      await until("it is released", () => context.ledger.job(job.key)?.released === true);
+      lingeringJobs.stop();
     });
   });
 }
@@ -58,14 +58,14 @@ for (const choice of [FAKE_V1, REAL_V1]) {
   describeOn(choice, "processes that a job left behind", (it) => {
     it("take its cgroup with them when somebody looks, because no event tells", async (machine) => {
       const before = listAll(machine);
-      const { governor, job, pids } = closedJob(machine, 1);
-      const leftBehind = new LeftBehind(governor, () => {});
-      leftBehind.clearAway();
+      const { context, job, pids } = closedJob(machine, 1);
+      const lingeringJobs = new LingeringJobs(context, () => {});
+      lingeringJobs.cleanUp();
       await machine.end(pids[0] as number);
-      expect(governor.ledger.job(job.key)?.released).toBe(false);
+      expect(context.ledger.job(job.key)?.released).toBe(false);
       await until("it is released", () => {
-        leftBehind.clearAway();
-        return governor.ledger.job(job.key)?.released === true;
+        lingeringJobs.cleanUp();
+        return context.ledger.job(job.key)?.released === true;
       });
       expect(listAll(machine)).toEqual(before);
     });
@@ -80,26 +80,26 @@ for (const version of [1, 2]) {
   test(`what they use after the result is on record stands beside it, and not in it (cgroup v${version})`, async () => {
     const fake = version === 1 ? fakeV1() : fakeV2();
     await using machine = fakeMachine(fake);
-    const { governor, job, pids } = closedJob(machine, 1, (paths) => {
+    const { context, job, pids } = closedJob(machine, 1, (paths) => {
       for (const path of paths)
         if (machine.fs.exists(`${path}/${file}`)) fake.set(`${path}/${file}`, text(3));
     });
-    const result = governor.ledger.result(job);
+    const result = context.ledger.result(job);
     expect(result?.usage.cpuUserUsec).toBe(3_000_000);
     for (const { path } of job.cgroup)
       if (machine.fs.exists(`${path}/${file}`)) fake.set(`${path}/${file}`, text(10));
     await machine.end(pids[0] as number);
-    new LeftBehind(governor, () => {}).clearAway();
-    expect(governor.ledger.result(job)).toEqual(result as NonNullable<typeof result>);
-    expect(governor.ledger.events(job)).toMatchObject([
+    new LingeringJobs(context, () => {}).cleanUp();
+    expect(context.ledger.result(job)).toEqual(result as NonNullable<typeof result>);
+    expect(context.ledger.events(job)).toMatchObject([
       { kind: LEFT_BEHIND, detail: { pids } },
       { kind: LAST_GONE, detail: { usage: { cpuUserUsec: 7_000_000 } } },
     ]);
   });
 }
 
-interface ClosedJob {
-  governor: Governor;
+interface RecordedExit {
+  context: Context;
   job: JobRecord;
   pids: number[];
 }
@@ -109,17 +109,17 @@ function closedJob(
   machine: CgroupMachine,
   count: number,
   beforeItsEnd: (paths: string[]) => void = () => {},
-): ClosedJob {
+): RecordedExit {
   const ledger = new Ledger(join(directory, `${Bun.randomUUIDv7()}.db`), console.log);
   const { fs, hierarchies } = machine;
   const host = { cgroupFs: fs, now: Date.now };
-  const governor = { host, hierarchies, ledger } as unknown as Governor;
+  const context = { host, hierarchies, ledger } as unknown as Context;
   const cgroup = makeJob(machine, {}, "ffrtmp-1f3a9c-left");
   const paths = cgroup.directories.map(({ path }) => path);
   const pids = Array.from({ length: count }, () => machine.start(...paths));
   const job = someJob({ jobId: "left", cgroup: storeJobCgroup(cgroup) });
   ledger.begin(job);
   beforeItsEnd(paths);
-  expect(closeJob(governor, job, exitedWith(0, "parent")).survivors).toEqual(pids);
-  return { governor, job, pids };
+  expect(recordExit(context, job, exitedWith(0, "parent")).survivors).toEqual(pids);
+  return { context, job, pids };
 }

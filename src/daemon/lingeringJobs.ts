@@ -1,4 +1,4 @@
-import type { Governor } from "../jobs/context.ts";
+import type { Context } from "../jobs/context.ts";
 import { jobCgroupOf } from "../jobs/placement/jobCgroup.ts";
 import { repairJob } from "../jobs/recovery/recover.ts";
 import type { JobRecord } from "../ledger/records.ts";
@@ -6,37 +6,37 @@ import { watchLastExit } from "../linux/cgroup/lastExit.ts";
 import type { FileWatch } from "../linux/fileWatch.ts";
 
 /** Whoever closes a job removes its cgroup a moment after its result is on record, and is not to be interfered with. */
-const SETTLE_MS = 250;
+const DEBOUNCE_MS = 250;
 
 /**
  * Ended jobs of which processes are left. Their cgroups stay, and so their limits, until the last has gone: cgroup v2 tells
  * when (cgroup.events), on v1 it is found by looking.
  */
-export class LeftBehind {
-  readonly #governor: Governor;
+export class LingeringJobs {
+  readonly #context: Context;
   readonly #log: (line: string) => void;
   /** By the key of the job; `undefined` where the kernel does not tell. */
   readonly #watches = new Map<string, FileWatch | undefined>();
   #settling: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(governor: Governor, log: (line: string) => void) {
-    this.#governor = governor;
+  constructor(context: Context, log: (line: string) => void) {
+    this.#context = context;
     this.#log = log;
   }
 
   /** To be called when jobs may have ended, whoever closed them. */
   notice(): void {
-    const jobs = this.#governor.ledger.endedUnreleased();
+    const jobs = this.#context.ledger.endedUnreleased();
     if (jobs.every(({ key }) => this.#watches.has(key))) return;
     this.#settling ??= setTimeout(() => {
       this.#settling = undefined;
-      this.clearAway();
-    }, SETTLE_MS);
+      this.cleanUp();
+    }, DEBOUNCE_MS);
   }
 
   /** Removes what nobody is in any more, and watches the rest. */
-  clearAway(): void {
-    const jobs = this.#governor.ledger.endedUnreleased();
+  cleanUp(): void {
+    const jobs = this.#context.ledger.endedUnreleased();
     for (const key of this.#watches.keys()) {
       if (jobs.every((job) => job.key !== key)) this.#forget(key);
     }
@@ -54,12 +54,12 @@ export class LeftBehind {
 
   #watch(job: JobRecord): void {
     if (this.#watches.has(job.key)) return;
-    const watch = watchLastExit(jobCgroupOf(this.#governor, job), () => this.#release(job));
+    const watch = watchLastExit(jobCgroupOf(this.#context, job), () => this.#release(job));
     this.#watches.set(job.key, watch);
   }
 
   #release(job: JobRecord): void {
-    if (!this.#watches.has(job.key) || repairJob(this.#governor, job) !== "released") return;
+    if (!this.#watches.has(job.key) || repairJob(this.#context, job) !== "released") return;
     this.#forget(job.key);
     this.#log(`Job ${job.jobId} ended before; nothing of it is left now`);
   }

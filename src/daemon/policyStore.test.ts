@@ -12,31 +12,31 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { until } from "../../test/support/sandbox.ts";
 import { policyFromFlags } from "../policy/policyFromFlags.ts";
-import { directoriesOnTheWay, PolicyKeeper, type PolicyReading } from "./policyStore.ts";
+import { directoriesOnTheWay, type PolicyReading, PolicyStore } from "./policyStore.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "ffrtmp-test-"));
-const keepers: PolicyKeeper[] = [];
+const keepers: PolicyStore[] = [];
 afterEach(() => {
-  for (const keeper of keepers.splice(0)) keeper.stop();
+  for (const store of keepers.splice(0)) store.stop();
   rmSync(directory, { recursive: true, force: true });
 });
 
 /** A policy whose only target is the file's content; "bad" is not valid. */
-function keep(path: string): { keeper: PolicyKeeper; targets(): string[]; changes: () => number } {
+function keep(path: string): { store: PolicyStore; targets(): string[]; changes: () => number } {
   const load = (): PolicyReading => {
     const text = readFileSync(path, "utf8").trim();
     return text === "bad" ? { faults: ["bad"] } : { policy: policyFromFlags([text], {}), warnings: [] };
   };
   const first = load();
   if ("faults" in first) throw new Error("the first policy of a test is valid");
-  const keeper = new PolicyKeeper(first.policy, path, load);
-  keepers.push(keeper);
+  const store = new PolicyStore(first.policy, path, load);
+  keepers.push(store);
   let changes = 0;
-  keeper.watch(() => {
+  store.watch(() => {
     changes++;
-    keeper.reload();
+    store.reload();
   });
-  return { keeper, targets: () => keeper.policy.targets.map(({ text }) => text), changes: () => changes };
+  return { store, targets: () => store.policy.targets.map(({ text }) => text), changes: () => changes };
 }
 
 function file(name: string, text: string): string {
@@ -80,13 +80,13 @@ test("a link that is swapped is followed, wherever on the way it lies", async ()
 
 test("one that is not valid leaves the policy in force, and says so until it is valid again", async () => {
   const path = file("policy.yaml", "one");
-  const { keeper, targets } = keep(path);
+  const { store, targets } = keep(path);
   writeFileSync(path, "bad");
-  await until("the change is told", () => keeper.faults.length > 0);
+  await until("the change is told", () => store.faults.length > 0);
   expect(targets()).toEqual(["one"]);
-  expect(keeper.hasChanged()).toBeFalse();
+  expect(store.hasChanged()).toBeFalse();
   writeFileSync(path, "two");
-  await until("the change is told", () => keeper.faults.length === 0);
+  await until("the change is told", () => store.faults.length === 0);
   expect(targets()).toEqual(["two"]);
 });
 
@@ -101,13 +101,13 @@ test("what else happens beside the file is no change", async () => {
 
 test("without inotify a look finds the change", () => {
   const path = file("policy.yaml", "one");
-  const { keeper } = keep(path);
-  keeper.stop();
-  expect(keeper.hasChanged()).toBeFalse();
+  const { store } = keep(path);
+  store.stop();
+  expect(store.hasChanged()).toBeFalse();
   renameSync(file("new", "two"), path);
-  expect(keeper.hasChanged()).toBeTrue();
-  expect(keeper.reload()?.targets[0]?.text).toBe("one");
-  expect(keeper.hasChanged()).toBeFalse();
+  expect(store.hasChanged()).toBeTrue();
+  expect(store.reload()?.targets[0]?.text).toBe("one");
+  expect(store.hasChanged()).toBeFalse();
 });
 
 test("links in a circle end the walk", () => {

@@ -6,15 +6,15 @@ import type { Policy } from "../policy/policy.ts";
 export type PolicyReading = { policy: Policy; warnings: string[] } | { faults: string[] };
 
 /** Editors write a file in several steps. */
-const SETTLE_MS = 100;
+const DEBOUNCE_MS = 100;
 /** As the kernel's own limit on links that lead to links: path_resolution(7). */
-const MOST_LINKS = 40;
+const MAX_LINKS = 40;
 
 /**
  * The policy in force. Where it comes from a file, that is watched: a valid change of it takes its place, an invalid one
  * leaves it in force.
  */
-export class PolicyKeeper {
+export class PolicyStore {
   readonly #path: string | undefined;
   readonly #load: () => PolicyReading;
   #policy: Policy;
@@ -106,7 +106,7 @@ export class PolicyKeeper {
       // A link that was swapped leads through other directories.
       this.watch(onChange);
       if (this.hasChanged()) onChange();
-    }, SETTLE_MS);
+    }, DEBOUNCE_MS);
   }
 
   #unwatch(): void {
@@ -136,7 +136,7 @@ export function directoriesOnTheWay(path: string): Set<string> {
       const target = linkOf(prefix);
       if (target === undefined) continue;
       directories.add(dirname(prefix));
-      if (++links > MOST_LINKS) return;
+      if (++links > MAX_LINKS) return;
       const next = join(resolve(dirname(prefix), target), ...parts.slice(end));
       directories.add(dirname(next));
       follow(next);

@@ -20,7 +20,7 @@ function governed(): FakeOwner & { job: JobRecord } {
 
 /** What becomes of the job, an ffmpeg that is a minute old, and in which cgroups it was said to be. */
 function adjust(
-  { governor, job }: { governor: FakeOwner["governor"]; job: JobRecord },
+  { context, job }: { context: FakeOwner["context"]; job: JobRecord },
   text: string,
   occasion: "start" | "reload",
 ): { adjustment: Adjustment; cgroups: readonly string[] } {
@@ -33,7 +33,7 @@ function adjust(
       return factsOf(known);
     },
   } as unknown as FactReader;
-  return { adjustment: adjustJob(governor, loaded.policy, reader, job, occasion), cgroups };
+  return { adjustment: adjustJob(context, loaded.policy, reader, job, occasion), cgroups };
 }
 
 const STILL = "default_limits: {pids_max: 64}";
@@ -49,7 +49,7 @@ test("what no rule speaks of any more is released at a reload, and kept at the s
 
 test("what a rule ignores is released at the start of a daemon, too, and may be taken up again", () => {
   const machine = governed();
-  const { ledger, bootId } = machine.governor;
+  const { ledger, bootId } = machine.context;
   expect(adjust(machine, "rules: [{name: off, match: {}, ignore: true}]", "start").adjustment).toBe(
     "released",
   );
@@ -79,7 +79,7 @@ test("other limits are changed, the same ones not touched", () => {
 
 test("a reload loosens no limit that was set by hand", () => {
   const machine = governed();
-  changeLimits(machine.governor, machine.job, { byHand: { pidsMax: 20 } }, "by hand");
+  changeLimits(machine.context, machine.job, { byHand: { pidsMax: 20 } }, "by hand");
   expect(adjust(machine, "default_limits: {pids_max: 500}", "reload").adjustment).toBe("changed");
   expect(machine.job.outcomes).toMatchObject([{ limit: "pids.max", actual: "20" }]);
 });
@@ -90,7 +90,7 @@ test("a change by hand leaves what is known of the tenant's total", () => {
   machine.start(4027, 1);
   const tenant = { name: "acme", limits: { pidsMax: 100 } };
   const job = machine.govern(4026, { pidsMax: 64 }, { tenant });
-  changeLimits(machine.governor, job, { byHand: { pidsMax: 20 } }, "by hand");
+  changeLimits(machine.context, job, { byHand: { pidsMax: 20 } }, "by hand");
   expect(job.outcomes).toMatchObject([
     { limit: "pids.max", actual: "20" },
     { limit: "pids.max", of: "tenant", actual: "100" },

@@ -1,5 +1,5 @@
 import { detach } from "../jobs/attach/detach.ts";
-import type { Governor } from "../jobs/context.ts";
+import type { Context } from "../jobs/context.ts";
 import { Refusal } from "../jobs/errors.ts";
 import type { Tenant } from "../jobs/job.ts";
 import { changeLimits } from "../jobs/limits/changeLimits.ts";
@@ -12,7 +12,7 @@ import { readStat } from "../linux/proc/stat.ts";
 import { type Decision, decide } from "../policy/decide.ts";
 import type { Policy } from "../policy/policy.ts";
 import type { FactReader } from "../policy/procFacts.ts";
-import { wishesOf } from "./judge.ts";
+import { jobSpecOf } from "./judge.ts";
 
 /** What became of a job when it was judged by another policy. */
 export type Adjustment = "same" | "changed" | "released" | "kept" | { failed: string };
@@ -23,20 +23,20 @@ export type Adjustment = "same" | "changed" | "released" | "kept" | { failed: st
  * that were left out are not meant as an end to what runs; it is kept then.
  */
 export function adjustJob(
-  governor: Governor,
+  context: Context,
   policy: Policy,
   reader: FactReader,
   job: JobRecord,
   occasion: "reload" | "start",
 ): Adjustment {
-  const stat = job.pid === null ? "gone" : readStat(governor.host, job.pid);
+  const stat = job.pid === null ? "gone" : readStat(context.host, job.pid);
   if (stat === "gone" || stat.startTicks !== job.startTicks) return "same";
-  const facts = reader.of(stat, { isGoverned: true, cgroups: cgroupsWithoutUs(governor, job) });
+  const facts = reader.of(stat, { isGoverned: true, cgroups: cgroupsWithoutUs(context, job) });
   const decision = decide(policy, facts);
   try {
-    if (decision.govern) return change(governor, policy, job, decision);
+    if (decision.govern) return change(context, policy, job, decision);
     if (occasion === "start" && decision.rule === undefined) return "kept";
-    release(governor, job, decision);
+    release(context, job, decision);
     return "released";
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
@@ -45,34 +45,34 @@ export function adjustJob(
 }
 
 function change(
-  governor: Governor,
+  context: Context,
   policy: Policy,
   job: JobRecord,
   decision: Decision & { govern: true },
 ): Adjustment {
-  const { limits, tenant, labels, intent } = wishesOf(policy, decision);
+  const { limits, tenant, labels, intent } = jobSpecOf(policy, decision);
   const isSame =
     textOf(limits) === textOf(job.limits) &&
     (tenant?.name ?? null) === job.tenant &&
     totalText(tenant) === totalOnRecord(job);
   if (!isSame) {
     const because = decision.rule === undefined ? "the policy" : `the policy's rule ${decision.rule}`;
-    changeLimits(governor, job, { limits, tenant, labels, intent }, because);
+    changeLimits(context, job, { limits, tenant, labels, intent }, because);
     return "changed";
   }
   if (JSON.stringify(labels) === JSON.stringify(job.labels) && intent === job.intent) return "same";
-  governor.ledger.change(job, { labels, intent });
+  context.ledger.change(job, { labels, intent });
   return "changed";
 }
 
-function release(governor: Governor, job: JobRecord, { because }: Decision & { govern: false }): void {
+function release(context: Context, job: JobRecord, { because }: Decision & { govern: false }): void {
   // Before it is done, so that a daemon which dies in between leaves no job that only an operator could have released.
-  governor.ledger.addEvent(job, governor.host.now(), RELEASED_BY_POLICY, { because });
-  detach(governor, job, jobCgroupOf(governor, job));
+  context.ledger.addEvent(job, context.host.now(), RELEASED_BY_POLICY, { because });
+  detach(context, job, jobCgroupOf(context, job));
 }
 
 /** Where the job's process would be if nobody governed it. */
-function cgroupsWithoutUs({ hierarchies }: Governor, job: JobRecord): string[] {
+function cgroupsWithoutUs({ hierarchies }: Context, job: JobRecord): string[] {
   return job.cgroup.flatMap(({ hierarchy: key, origin }) => {
     const hierarchy = hierarchies.find((candidate) => candidate.key === key);
     return hierarchy ? [cgroupPathOf(hierarchy, origin)] : [];

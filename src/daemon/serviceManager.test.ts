@@ -62,11 +62,11 @@ test("what it held is taken back once, is not sent again, and strange names are 
     { name: "stored", fd: 101 },
   ];
   const service = new ServiceManager({ notifySocket: name, watchdogUsec: undefined, storedFds }, () => {});
-  expect(service.takeBack()).toEqual([
+  expect(service.takeStoredPidfds()).toEqual([
     { key: "key-of-a", fd: 100 },
     { key: undefined, fd: 101 },
   ]);
-  expect(service.takeBack()).toEqual([]);
+  expect(service.takeStoredPidfds()).toEqual([]);
   service.keep(job("a"), openFile());
   service.forget(job("a"));
   expect(read()).toEqual(["FDSTOREREMOVE=1\nFDNAME=stored", "FDSTOREREMOVE=1\nFDNAME=a@key-of-a"]);

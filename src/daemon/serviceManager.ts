@@ -18,7 +18,7 @@ import { closeFd } from "../sys/pidfd.ts";
 const FIRST_RETRY_MS = 10;
 const LAST_RETRY_MS = 1000;
 /** A manager that has stopped reading must not fill our memory and descriptors. */
-const MOST_UNSENT = 8192;
+const MAX_UNSENT = 8192;
 
 type NamedJob = Pick<JobRecord, "key" | "jobId">;
 
@@ -117,7 +117,7 @@ export class ServiceManager {
   }
 
   /** What it held while no daemon ran: to be called once. The descriptors are the caller's; it goes on holding copies. */
-  takeBack(): HeldPidfd[] {
+  takeStoredPidfds(): HeldPidfd[] {
     const stored = this.#stored;
     this.#stored = [];
     return stored.map(({ name, fd }) => {
@@ -131,7 +131,7 @@ export class ServiceManager {
   #send(state: NotifyState, fd?: number): void {
     if (this.#socket === undefined) return;
     if (this.#unsent.length === 0 && this.#trySending({ state, fd })) return;
-    if (this.#unsent.length >= MOST_UNSENT) return;
+    if (this.#unsent.length >= MAX_UNSENT) return;
     // By the time of the next try the caller may have closed its own, and the number may be another file's.
     const copy = fd === undefined ? undefined : duplicate(fd);
     if (copy !== undefined && copy < 0) return;

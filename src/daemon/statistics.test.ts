@@ -1,77 +1,82 @@
 import { expect, test } from "bun:test";
-import type { Governor } from "../jobs/context.ts";
+import type { Context } from "../jobs/context.ts";
 import { type EventCounters, noCounts, type ProcessEvents } from "../linux/events/processEvents.ts";
 import { policyFromFlags } from "../policy/policyFromFlags.ts";
-import { WatchAccount } from "./statistics.ts";
+import { DaemonStatistics } from "./statistics.ts";
 import type { WatchReport } from "./status.ts";
 
 function play() {
   let now = 1_000_000;
   const notes: WatchReport[] = [];
-  const governor = {
+  const context = {
     host: { now: () => now },
     ledger: { setNote: (_name: string, value: string) => notes.push(JSON.parse(value)) },
     bootId: "b",
     self: { pid: 812, startTicks: 7 },
-  } as unknown as Governor;
+  } as unknown as Context;
   const source = (counters: EventCounters, name = "connector"): ProcessEvents =>
     ({ source: name, counters: () => ({ ...counters }) }) as unknown as ProcessEvents;
   const pass = (ms: number): void => {
     now += ms;
   };
-  return { governor, source, notes, pass };
+  return { context, source, notes, pass };
 }
 
-const keeper = { policy: policyFromFlags(["ffmpeg"], {}), path: undefined, loadedMs: 5, faults: [] };
+const store = { policy: policyFromFlags(["ffmpeg"], {}), path: undefined, loadedMs: 5, faults: [] };
 
 test("a loss is written at once, mere events once a minute", () => {
-  const { governor, source, notes, pass } = play();
+  const { context, source, notes, pass } = play();
   const counters = noCounts();
-  const account = new WatchAccount(governor, source(counters), keeper, () => 5000);
-  account.keep();
+  const statistics = new DaemonStatistics(context, source(counters), store, () => 5000);
+  statistics.keep();
   expect(notes).toHaveLength(1);
   counters.received = 500;
   pass(5000);
-  account.keep();
+  statistics.keep();
   expect(notes).toHaveLength(1);
   counters.dropped = 3;
-  account.noteRescan();
-  account.keep();
+  statistics.noteRescan();
+  statistics.keep();
   expect(notes).toHaveLength(2);
   expect(notes[1]?.counts).toMatchObject({ received: 500, dropped: 3, rescans: 1, foundByLooking: 0 });
   counters.received = 900;
   pass(60_000);
-  account.keep();
+  statistics.keep();
   expect(notes[2]).toMatchObject({ counts: { received: 900 }, sinceMs: 1_000_000, atMs: 1_065_000 });
 });
 
 test("the counts of a source that broke are kept, and counted once", () => {
-  const { governor, source } = play();
-  const account = new WatchAccount(
-    governor,
+  const { context, source } = play();
+  const statistics = new DaemonStatistics(
+    context,
     source({ ...noCounts(), received: 10, dropped: 2 }),
-    keeper,
+    store,
     () => 5000,
   );
-  account.closeSource();
-  expect(account.counts()).toMatchObject({ received: 10, dropped: 2 });
-  account.switchTo(source({ ...noCounts(), received: 5 }, "polling"));
-  expect(account.counts()).toMatchObject({ received: 15, dropped: 2 });
+  statistics.closeSource();
+  expect(statistics.counts()).toMatchObject({ received: 10, dropped: 2 });
+  statistics.switchTo(source({ ...noCounts(), received: 5 }, "polling"));
+  expect(statistics.counts()).toMatchObject({ received: 15, dropped: 2 });
 });
 
 test("what was not counted at one time is unknown in the sum", () => {
-  const { governor, source } = play();
-  const account = new WatchAccount(governor, source({ ...noCounts(), dropped: null }), keeper, () => 5000);
-  account.closeSource();
-  account.switchTo(source({ ...noCounts(), dropped: 4 }));
-  expect(account.counts().dropped).toBeNull();
+  const { context, source } = play();
+  const statistics = new DaemonStatistics(
+    context,
+    source({ ...noCounts(), dropped: null }),
+    store,
+    () => 5000,
+  );
+  statistics.closeSource();
+  statistics.switchTo(source({ ...noCounts(), dropped: 4 }));
+  expect(statistics.counts().dropped).toBeNull();
 });
 
 test("a daemon that stops says so, and names its last source", () => {
-  const { governor, source, notes } = play();
-  const account = new WatchAccount(governor, source(noCounts()), keeper, () => 5000);
-  account.closeSource();
-  account.switchTo(source(noCounts(), "polling"));
-  account.write(2_000_000);
+  const { context, source, notes } = play();
+  const statistics = new DaemonStatistics(context, source(noCounts()), store, () => 5000);
+  statistics.closeSource();
+  statistics.switchTo(source(noCounts(), "polling"));
+  statistics.write(2_000_000);
   expect(notes).toMatchObject([{ stoppedMs: 2_000_000, source: "polling", watch: { pid: 812 } }]);
 });

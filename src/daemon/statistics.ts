@@ -1,18 +1,18 @@
-import type { Governor } from "../jobs/context.ts";
+import type { Context } from "../jobs/context.ts";
 import type { ProcessEvents } from "../linux/events/processEvents.ts";
-import type { PolicyKeeper } from "./policyStore.ts";
+import type { PolicyStore } from "./policyStore.ts";
 import { type WatchCounts, type WatchReport, writeWatchReport } from "./status.ts";
 
 /** Counts that only grow with the machine's life are written this often; a loss is written at once. */
 const WRITE_INTERVAL_MS = 60_000;
 
-type PolicyInForce = Pick<PolicyKeeper, "policy" | "path" | "loadedMs" | "faults">;
+type PolicyInForce = Pick<PolicyStore, "policy" | "path" | "loadedMs" | "faults">;
 type EventCounts = Pick<WatchCounts, "received" | "dropped" | "overruns" | "malformed">;
 
 /** Counts what a daemon was told and what it was not, and keeps the ledger informed of it. */
-export class WatchAccount {
-  readonly #governor: Governor;
-  readonly #keeper: PolicyInForce;
+export class DaemonStatistics {
+  readonly #context: Context;
+  readonly #store: PolicyInForce;
   readonly #scanIntervalMs: () => number;
   readonly #report: Omit<
     WatchReport,
@@ -26,19 +26,14 @@ export class WatchAccount {
   #foundByLooking = 0;
   #written: { atMs: number; losses: string } | undefined;
 
-  constructor(
-    governor: Governor,
-    events: ProcessEvents,
-    keeper: PolicyInForce,
-    scanIntervalMs: () => number,
-  ) {
-    this.#governor = governor;
+  constructor(context: Context, events: ProcessEvents, store: PolicyInForce, scanIntervalMs: () => number) {
+    this.#context = context;
     this.#events = events;
-    this.#keeper = keeper;
+    this.#store = store;
     this.#scanIntervalMs = scanIntervalMs;
-    const now = governor.host.now();
+    const now = context.host.now();
     this.#report = {
-      watch: { bootId: governor.bootId, ...governor.self },
+      watch: { bootId: context.bootId, ...context.self },
       sinceMs: now,
       source: events.source,
       sourceSinceMs: now,
@@ -70,24 +65,24 @@ export class WatchAccount {
   switchTo(events: ProcessEvents): void {
     this.#events = events;
     this.#report.source = events.source;
-    this.#report.sourceSinceMs = this.#governor.host.now();
+    this.#report.sourceSinceMs = this.#context.host.now();
   }
 
   /** Writes the account when it tells of something new that matters, or has become old. */
   keep(): void {
     const { received: _, ...losses } = this.counts();
     const isNew = JSON.stringify(losses) !== this.#written?.losses;
-    const age = this.#governor.host.now() - (this.#written?.atMs ?? 0);
+    const age = this.#context.host.now() - (this.#written?.atMs ?? 0);
     if (isNew || age >= WRITE_INTERVAL_MS) this.write();
   }
 
   write(stoppedMs: number | null = null): void {
     const counts = this.counts();
     const { received: _, ...losses } = counts;
-    const atMs = this.#governor.host.now();
+    const atMs = this.#context.host.now();
     this.#written = { atMs, losses: JSON.stringify(losses) };
-    const { policy, path = null, loadedMs, faults } = this.#keeper;
-    writeWatchReport(this.#governor.ledger, {
+    const { policy, path = null, loadedMs, faults } = this.#store;
+    writeWatchReport(this.#context.ledger, {
       ...this.#report,
       targets: policy.targets.map(({ text }) => text),
       policy: { path, loadedMs, faults },

@@ -1,5 +1,5 @@
 /** One thing that governing can use, found out by doing it. */
-export interface Ability {
+export interface Check {
   name: string;
   works: boolean;
   /** What was found: a version, a place, or why it does not work. */

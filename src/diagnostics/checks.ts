@@ -1,5 +1,5 @@
 import { release } from "node:os";
-import type { Governor } from "../jobs/context.ts";
+import type { Context } from "../jobs/context.ts";
 import { groupName } from "../jobs/job.ts";
 import { respectDisabled } from "../jobs/placement/disabledControllers.ts";
 import type { LimitOutcome, Limits } from "../limits/limits.ts";
@@ -15,26 +15,26 @@ import { isInOwnNamespace } from "../linux/namespaces.ts";
 import { errnoName } from "../sys/libc.ts";
 import { closeFd, openPidfd } from "../sys/pidfd.ts";
 import { giveUpSignals } from "../sys/seccomp.ts";
-import type { Ability } from "./check.ts";
-import { probeSight } from "./visibility.ts";
+import type { Check } from "./check.ts";
+import { checkVisibility } from "./visibility.ts";
 
 /** Tries everything that governing can use on this machine, with these rights, and leaves nothing behind. */
-export async function probeAbilities(governor: Governor): Promise<Ability[]> {
+export async function runChecks(context: Context): Promise<Check[]> {
   return [
-    probeRights(governor),
-    ...probeSight(governor),
-    ...probeHierarchies(governor),
-    ...probeLimits(governor),
+    probeRights(context),
+    ...checkVisibility(context),
+    ...probeHierarchies(context),
+    ...probeLimits(context),
     probePidfd(),
     await probeExitRecords(),
-    await probeConnector(governor),
-    probeLedger(governor),
+    await probeConnector(context),
+    probeLedger(context),
     // Last of all: from here on this process can no longer do what the others tried.
     probeGivingUpSignals(),
   ];
 }
 
-function probeRights({ host }: Governor): Ability {
+function probeRights({ host }: Context): Check {
   const uid = process.geteuid?.() ?? 0;
   const isInOwn = isInOwnNamespace(host, "user");
   const found = `uid ${uid}${isInOwn ? " of a user namespace of its own" : ""} on Linux ${release()}`;
@@ -43,7 +43,7 @@ function probeRights({ host }: Governor): Ability {
   return { name: "rights", works: false, found, cost };
 }
 
-function probeHierarchies({ hierarchies }: Governor): Ability[] {
+function probeHierarchies({ hierarchies }: Context): Check[] {
   const name = "cgroup trees";
   const cost = "no limits, no measuring; jobs run and are recorded";
   if (hierarchies.length === 0) return [{ name, works: false, found: "none is mounted", cost }];
@@ -60,10 +60,10 @@ function probeHierarchies({ hierarchies }: Governor): Ability[] {
 }
 
 /** Every limit is written once, to a cgroup that nobody is in. */
-function probeLimits(governor: Governor): Ability[] {
-  const { host, hierarchies, state } = governor;
+function probeLimits(context: Context): Check[] {
+  const { host, hierarchies, state } = context;
   const membership = readMembership(host, "self");
-  const limits = sampleLimits(governor);
+  const limits = sampleLimits(context);
   const cgroup = planJobCgroup(
     host.cgroupFs,
     hierarchies,
@@ -71,7 +71,7 @@ function probeLimits(governor: Governor): Ability[] {
     groupName(state.tag, `doctor-${process.pid}`),
     limits,
   );
-  respectDisabled(governor, cgroup);
+  respectDisabled(context, cgroup);
   try {
     createJobCgroup(cgroup);
     return applyCgroupLimits(cgroup, limits).map(describeLimit);
@@ -80,7 +80,7 @@ function probeLimits(governor: Governor): Ability[] {
   }
 }
 
-function sampleLimits({ host, state }: Governor): Limits {
+function sampleLimits({ host, state }: Context): Limits {
   const status = readProcFile(host, "self/status");
   const disk = findWholeDisk(state.directory);
   return {
@@ -104,7 +104,7 @@ const COSTS: Partial<Record<LimitOutcome["limit"], string>> = {
   "cpuset.cpus": "--cpus has no effect",
 };
 
-function describeLimit({ limit, outcome, actual, because }: LimitOutcome): Ability {
+function describeLimit({ limit, outcome, actual, because }: LimitOutcome): Check {
   const works = outcome === "applied" || outcome === "partial";
   if (!works) return { name: limit, works, found: because ?? outcome, cost: COSTS[limit] ?? "" };
   return {
@@ -114,7 +114,7 @@ function describeLimit({ limit, outcome, actual, because }: LimitOutcome): Abili
   };
 }
 
-function probePidfd(): Ability {
+function probePidfd(): Check {
   const name = "pidfd";
   const pidfd = openPidfd(process.pid);
   if (pidfd < 0) {
@@ -125,7 +125,7 @@ function probePidfd(): Ability {
   return { name, works: true, found: "a process can be held whatever becomes of its pid" };
 }
 
-async function probeExitRecords(): Promise<Ability> {
+async function probeExitRecords(): Promise<Check> {
   const name = "exit records of pidfds";
   if (await pidfdsTellCodes())
     return { name, works: true, found: "exit codes of processes that are not ours are known" };
@@ -133,7 +133,7 @@ async function probeExitRecords(): Promise<Ability> {
   return { name, works: false, found: "the kernel has none (Linux 6.15 does)", cost };
 }
 
-async function probeConnector({ host }: Governor): Promise<Ability> {
+async function probeConnector({ host }: Context): Promise<Check> {
   const name = "process connector";
   const events = new ConnectorEvents(host);
   const started = await events.start(() => {});
@@ -149,7 +149,7 @@ async function probeConnector({ host }: Governor): Promise<Ability> {
   return { name, works: true, found: "the kernel tells of every exec and exit at once" };
 }
 
-function probeGivingUpSignals(): Ability {
+function probeGivingUpSignals(): Check {
   const name = "giving up signals";
   const given = giveUpSignals();
   if (given.outcome === "applied") {
@@ -163,7 +163,7 @@ function probeGivingUpSignals(): Ability {
   return { name, works: false, found: given.because, cost };
 }
 
-function probeLedger({ ledger, host }: Governor): Ability {
+function probeLedger({ ledger, host }: Context): Check {
   const name = "ledger";
   ledger.setNote("doctor", new Date(host.now()).toISOString());
   const waiting = ledger.flush();

@@ -1,16 +1,16 @@
-import type { Governor } from "../jobs/context.ts";
+import type { Context } from "../jobs/context.ts";
 import { isInOwnNamespace } from "../linux/namespaces.ts";
 import { CAP_SYS_PTRACE, hasCapability } from "../linux/proc/capabilities.ts";
-import type { Ability } from "./check.ts";
+import type { Check } from "./check.ts";
 
-type Seer = Pick<Governor, "host" | "hierarchies">;
+type Seer = Pick<Context, "host" | "hierarchies">;
 
 /** How much of the machine can be seen from here. A container shows its own part, unless it is given the rest. */
-export function probeSight(seer: Seer): Ability[] {
+export function checkVisibility(seer: Seer): Check[] {
   return [probeProcesses(seer), probeCgroups(seer), probeFacts(seer)];
 }
 
-function probeProcesses({ host }: Seer): Ability {
+function probeProcesses({ host }: Seer): Check {
   const name = "processes in sight";
   if (!isInOwnNamespace(host, "pid")) return { name, works: true, found: "all of the machine" };
   return {
@@ -21,7 +21,7 @@ function probeProcesses({ host }: Seer): Ability {
   };
 }
 
-function probeCgroups({ host, hierarchies }: Seer): Ability {
+function probeCgroups({ host, hierarchies }: Seer): Check {
   const name = "cgroups in sight";
   const cost =
     "processes elsewhere get no limits; for that it takes --cgroupns=host with the machine's /sys/fs/cgroup mounted (in Kubernetes: privileged: true)";
@@ -38,7 +38,7 @@ function probeCgroups({ host, hierarchies }: Seer): Ability {
 }
 
 /** The kernel shows these facts of processes with other users, or with more rights than the reader has, to a tracer only. */
-function probeFacts({ host }: Seer): Ability {
+function probeFacts({ host }: Seer): Check {
   const name = "facts of others";
   if (hasCapability(host, CAP_SYS_PTRACE) && !isInOwnNamespace(host, "user")) {
     return { name, works: true, found: "executables, working directories and environments can be read" };

@@ -8,7 +8,7 @@ import { readBootId, readIdentity } from "../linux/proc/identity.ts";
 import { Refusal } from "./errors.ts";
 
 /** What every act of governing needs. */
-export interface Governor {
+export interface Context {
   host: Host;
   hierarchies: Hierarchy[];
   ledger: Ledger;
@@ -20,12 +20,12 @@ export interface Governor {
   warn(message: string): void;
 }
 
-export function createGovernor(
+export function createContext(
   host: Host,
   ledger: Ledger,
   state: StateFiles,
   warn: (message: string) => void,
-): Governor {
+): Context {
   refuseForeignProc(host);
   const self = readIdentity(host, process.pid);
   if (self === "gone") {

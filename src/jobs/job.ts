@@ -3,10 +3,10 @@ import type { JobMode, JobRecord } from "../ledger/records.ts";
 import type { Limits } from "../limits/limits.ts";
 import type { Placement } from "../linux/cgroup/placement.ts";
 import { tenantPathName } from "../policy/tenant.ts";
-import type { Governor } from "./context.ts";
+import type { Context } from "./context.ts";
 
 /** What may be said of any job when it is begun. */
-export interface JobWishes {
+export interface JobSpec {
   jobId: string;
   limits: Limits;
   intent: string | null;
@@ -85,26 +85,26 @@ export function isGovernedPath(cgroupPath: string): boolean {
   return cgroupPath.split("/").some((part) => /^ffrtmp-[0-9a-f]{6}-./.test(part));
 }
 
-export function newJob(governor: Governor, mode: JobMode, wishes: JobWishes, command: string[]): JobRecord {
+export function newJob(context: Context, mode: JobMode, spec: JobSpec, command: string[]): JobRecord {
   return {
     key: Bun.randomUUIDv7(),
-    jobId: wishes.jobId,
+    jobId: spec.jobId,
     mode,
     state: "starting",
-    bootId: governor.bootId,
+    bootId: context.bootId,
     pid: null,
     startTicks: null,
     command,
     cwd: null,
     uid: null,
-    createdMs: governor.host.now(),
+    createdMs: context.host.now(),
     startedMs: null,
-    observer: governor.self,
-    intent: wishes.intent,
-    slaEligible: wishes.slaEligible,
-    tenant: wishes.tenant?.name ?? null,
-    labels: wishes.labels,
-    limits: wishes.limits,
+    observer: context.self,
+    intent: spec.intent,
+    slaEligible: spec.slaEligible,
+    tenant: spec.tenant?.name ?? null,
+    labels: spec.labels,
+    limits: spec.limits,
     byHand: null,
     outcomes: [],
     cgroup: [],

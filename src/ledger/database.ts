@@ -5,7 +5,7 @@ import { explain } from "../linux/cgroup/file.ts";
 import { ForeignDatabase, isCurrent, migrate, NewerSchema, refuseOthers } from "./migrations.ts";
 
 /** How long another ffrtmp's lock is waited for. */
-const PATIENCE_MS = 5000;
+const TIMEOUT_MS = 5000;
 const RETRY_MS = 2;
 
 /** Opens one ledger file, making it and its directory when they are not there. Throws what SQLite or the file system says. */
@@ -17,7 +17,7 @@ export function openFile(path: string): Database {
     // death of every process; only power loss can take the last ones, and with them the jobs. A short log, because
     // most ffrtmps leave without a checkpoint and the next one has to read it.
     db.run(
-      `PRAGMA busy_timeout = ${PATIENCE_MS}; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 200`,
+      `PRAGMA busy_timeout = ${TIMEOUT_MS}; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 200`,
     );
     if (!isCurrent(db)) {
       // Before the mode, which is written into the file.
@@ -43,7 +43,7 @@ function writeAhead(db: Database): void {
       db.run("PRAGMA journal_mode = WAL");
       return;
     } catch (error) {
-      if (!isSqlite(error, "SQLITE_BUSY") || performance.now() - start > PATIENCE_MS) throw error;
+      if (!isSqlite(error, "SQLITE_BUSY") || performance.now() - start > TIMEOUT_MS) throw error;
       Bun.sleepSync(RETRY_MS);
     }
   }

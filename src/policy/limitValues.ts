@@ -10,7 +10,7 @@ import {
   parseWhole,
 } from "./values.ts";
 
-const MOST_PIDS = 4_194_304;
+const MAX_PIDS = 4_194_304;
 
 /** How one limit is asked for, wherever that is written. */
 export interface LimitValue<T> {
@@ -43,8 +43,8 @@ export const LIMIT_VALUES = {
     'a device (8:0, or a path on it) with rates: "8:0 rbps=50MB/s wiops=500"',
     parseIoMax,
   ),
-  pids_max: limit("pidsMax", `a number of processes and threads from 1 to ${MOST_PIDS}`, (text) =>
-    parseWhole(text, 1, MOST_PIDS),
+  pids_max: limit("pidsMax", `a number of processes and threads from 1 to ${MAX_PIDS}`, (text) =>
+    parseWhole(text, 1, MAX_PIDS),
   ),
   cpus: limit("cpus", "a list of CPU numbers, such as 0-3,8", parseCpus),
   nice: limit("nice", "a whole number from -20 (favoured) to 19", (text) => parseWhole(text, -20, 19)),

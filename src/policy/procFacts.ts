@@ -12,7 +12,7 @@ import { namesOf } from "./namePattern.ts";
 
 const RESOLVE_INTERVAL_MS = 1000;
 /** Only against a table of processes that changes while we walk up it. */
-const MOST_ANCESTORS = 256;
+const MAX_ANCESTORS = 256;
 
 /** What is said of a process besides what /proc tells. */
 export interface FactsOfJob {
@@ -174,7 +174,7 @@ class LiveFacts implements ProcessFacts {
   #readAncestors(): ProcessNames[] {
     const { host } = this.#reader;
     const ancestors: ProcessNames[] = [];
-    for (let pid = this.ppid; pid > 0 && ancestors.length < MOST_ANCESTORS; ) {
+    for (let pid = this.ppid; pid > 0 && ancestors.length < MAX_ANCESTORS; ) {
       const stat = visible(() => readStat(host, pid)) ?? "gone";
       if (stat === "gone") break;
       const argv = visible(() => readArguments(host, stat.pid)) ?? [];

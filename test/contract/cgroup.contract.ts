@@ -61,7 +61,7 @@ export function describeJobCgroup(choice: MachineChoice): void {
       const before = listAll(machine);
       const job = planJobCgroup(machine.fs, machine.hierarchies, machine.origin, JOB_NAME, LIMITS);
       expect(listAll(machine)).toEqual(before);
-      expect(job.hindrances).toEqual([]);
+      expect(job.unavailable).toEqual([]);
       expect(job.directories.map(({ path }) => path)).toEqual(
         machine.hierarchies.map((hierarchy) => `${directoryIn(hierarchy, machine.origin)}/${JOB_NAME}`),
       );
@@ -69,7 +69,7 @@ export function describeJobCgroup(choice: MachineChoice): void {
 
     it("holds every limit that was asked for, and the outcomes say what the kernel holds", (machine) => {
       const job = makeJob(machine, LIMITS);
-      expect(job.hindrances).toEqual([]);
+      expect(job.unavailable).toEqual([]);
       const outcomes = applyCgroupLimits(job, LIMITS);
       expect(limitFiles(machine, job)).toMatchObject(Object.fromEntries(HELD[machine.version]));
       expect(outcomes.map(({ limit }) => limit)).toEqual([
@@ -340,7 +340,7 @@ export function describeJobCgroup(choice: MachineChoice): void {
       applyCgroupLimits(left, LIMITS);
       for (const { hierarchy, path } of left.directories) makeUsable(machine.fs, hierarchy, `${path}/own`);
       const job = makeJob(machine, LIMITS);
-      expect(job.hindrances).toEqual([]);
+      expect(job.unavailable).toEqual([]);
       expect(limitFiles(machine, job)).toEqual(untouched);
       expect(job.directories.flatMap(({ path }) => machine.fs.children(path))).toEqual([]);
     });

@@ -3,8 +3,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { governHeld } from "../../src/jobs/attach/attach.ts";
-import type { Governor } from "../../src/jobs/context.ts";
-import type { JobWishes } from "../../src/jobs/job.ts";
+import type { Context } from "../../src/jobs/context.ts";
+import type { JobSpec } from "../../src/jobs/job.ts";
 import { Ledger } from "../../src/ledger/ledger.ts";
 import { locateState } from "../../src/ledger/location.ts";
 import type { JobRecord } from "../../src/ledger/records.ts";
@@ -21,14 +21,14 @@ const ROOT = "/sys/fs/cgroup";
 /** A unit of a fake cgroup v2 machine, and a governor who sees nothing else. */
 export interface FakeOwner {
   fake: FakeCgroups;
-  governor: Governor;
+  context: Context;
   /** The directory of the unit's cgroup. */
   owner: string;
   /** A process that comes to be in the unit's cgroup, a child of `ppid`. */
   start(pid: number, ppid: number): void;
   /** The pid is another process's from now on. */
   reuse(pid: number): void;
-  govern(pid: number, limits: Limits, different?: Partial<JobWishes>): JobRecord;
+  govern(pid: number, limits: Limits, different?: Partial<JobSpec>): JobRecord;
 }
 
 /** Processes and cgroups on paper, with a ledger that is real: for placements that no machine at hand can show. */
@@ -48,7 +48,7 @@ export function useGovernedFakes(): { openOwner(unit?: string, bus?: Bus): FakeO
     const stats = new Map<number, { ppid: number; startTicks: number }>();
     const { host, sync } = hostOf(proc.host.procRoot, fake, stats);
     const state = locateState(directory, {});
-    const governor: Governor = {
+    const context: Context = {
       host: bus === undefined ? host : { ...host, bus },
       hierarchies: fake.hierarchies,
       ledger: new Ledger(state.ledger, console.log),
@@ -59,7 +59,7 @@ export function useGovernedFakes(): { openOwner(unit?: string, bus?: Bus): FakeO
     };
     return {
       fake,
-      governor,
+      context,
       owner,
       start(pid, ppid) {
         fake.addProcess(pid, owner.slice(ROOT.length));
@@ -74,7 +74,7 @@ export function useGovernedFakes(): { openOwner(unit?: string, bus?: Bus): FakeO
         const usual = { jobId: "kept", intent: null, slaEligible: true, tenant: null, labels: {} };
         const stat = readStat(host, pid);
         if (stat === "gone") throw new Error(`${pid} was not started`);
-        return governHeld(governor, stat, "attach", { ...usual, limits, ...different });
+        return governHeld(context, stat, "attach", { ...usual, limits, ...different });
       },
     };
   }

@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { attach } from "../../src/jobs/attach/attach.ts";
 import { detach } from "../../src/jobs/attach/detach.ts";
-import { createGovernor, type Governor } from "../../src/jobs/context.ts";
-import type { JobWishes } from "../../src/jobs/job.ts";
+import { type Context, createContext } from "../../src/jobs/context.ts";
+import type { JobSpec } from "../../src/jobs/job.ts";
 import { jobCgroupOf } from "../../src/jobs/placement/jobCgroup.ts";
 import { Ledger } from "../../src/ledger/ledger.ts";
 import { locateState } from "../../src/ledger/location.ts";
@@ -15,7 +15,7 @@ import { realHost } from "../../src/linux/host.ts";
 import { closeFd } from "../../src/sys/pidfd.ts";
 
 export interface GovernedSleeper {
-  governor: Governor;
+  context: Context;
   job: JobRecord;
   pid: number;
 }
@@ -26,25 +26,25 @@ export interface GovernedSleeper {
  */
 export function useGovernedSleepers(): {
   clean: (() => void | Promise<void>)[];
-  governSleeper(limits: Limits, different?: Partial<JobWishes>, governor?: Governor): GovernedSleeper;
-  makeGovernor(): Governor;
+  governSleeper(limits: Limits, different?: Partial<JobSpec>, context?: Context): GovernedSleeper;
+  makeGovernor(): Context;
 } {
   const clean: (() => void | Promise<void>)[] = [];
   afterEach(async () => {
     while (clean.length > 0) await clean.pop()?.();
   });
 
-  function makeGovernor(): Governor {
+  function makeGovernor(): Context {
     const directory = mkdtempSync(join(tmpdir(), "ffrtmp-test-"));
     clean.push(() => rmSync(directory, { recursive: true }));
     const state = locateState(directory, {});
-    return createGovernor(realHost(), new Ledger(state.ledger, console.log), state, console.log);
+    return createContext(realHost(), new Ledger(state.ledger, console.log), state, console.log);
   }
 
   function governSleeper(
     limits: Limits,
-    different: Partial<JobWishes> = {},
-    governor = makeGovernor(),
+    different: Partial<JobSpec> = {},
+    context = makeGovernor(),
   ): GovernedSleeper {
     const sleeper = Bun.spawn(["sleep", "600"], { stdio: ["ignore", "ignore", "ignore"] });
     clean.push(async () => {
@@ -52,12 +52,12 @@ export function useGovernedSleepers(): {
       await sleeper.exited;
     });
     const usual = { jobId: "kept", intent: null, slaEligible: true, tenant: null, labels: {} };
-    const { job, pidfd } = attach(governor, sleeper.pid, "attach", { ...usual, limits, ...different });
+    const { job, pidfd } = attach(context, sleeper.pid, "attach", { ...usual, limits, ...different });
     if (pidfd !== undefined) closeFd(pidfd);
     clean.push(() => {
-      if (job.state !== "ended") detach(governor, job, jobCgroupOf(governor, job));
+      if (job.state !== "ended") detach(context, job, jobCgroupOf(context, job));
     });
-    return { governor, job, pid: sleeper.pid };
+    return { context, job, pid: sleeper.pid };
   }
 
   return { clean, governSleeper, makeGovernor };

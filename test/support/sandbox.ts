@@ -18,7 +18,7 @@ export const FFRTMP = resolve(
 const host = realHost();
 const POLL_MS = 10;
 /** Only against a test that would never end; no test is judged by its time. All takes longer under emulation. */
-const PATIENCE_MS = process.env["FFRTMP_VM"] === undefined ? 60_000 : 180_000;
+const TIMEOUT_MS = process.env["FFRTMP_VM"] === undefined ? 60_000 : 180_000;
 const LONGEST_TEST_MS = 300_000;
 
 export interface Ended {
@@ -243,7 +243,7 @@ export function hierarchyOf(controller: string): Hierarchy {
 export async function until(
   description: string,
   isTrue: () => boolean | Promise<boolean>,
-  patienceMs = PATIENCE_MS,
+  patienceMs = TIMEOUT_MS,
 ): Promise<void> {
   const start = performance.now();
   while (!(await isTrue())) {
@@ -256,7 +256,7 @@ export async function until(
 export async function eventually<T>(
   description: string,
   read: () => T | undefined | Promise<T | undefined>,
-  patienceMs = PATIENCE_MS,
+  patienceMs = TIMEOUT_MS,
 ): Promise<T> {
   let value: T | undefined;
   const isThere = async (): Promise<boolean> => {

@@ -1,6 +1,6 @@
 import { closeSync, mkdirSync, openSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import type { Governor } from "../../jobs/context.ts";
+import type { Context } from "../../jobs/context.ts";
 import { Refusal } from "../../jobs/errors.ts";
 import { readOwnArguments } from "../../jobs/start/inheritedFiles.ts";
 import { mayHaveLostBytes, viaShell } from "../../jobs/start/rawArguments.ts";
@@ -93,10 +93,10 @@ export interface JobLog {
 }
 
 /** Where the workload of a background job writes; throws a Refusal where the file cannot be had. */
-export function openJobLog(governor: Governor, jobId: string): JobLog {
-  const path = join(governor.state.logs, `${jobId}-${governor.host.now().toString(36)}.log`);
+export function openJobLog(context: Context, jobId: string): JobLog {
+  const path = join(context.state.logs, `${jobId}-${context.host.now().toString(36)}.log`);
   try {
-    mkdirSync(governor.state.logs, { recursive: true, mode: 0o750 });
+    mkdirSync(context.state.logs, { recursive: true, mode: 0o750 });
     return { fd: openSync(path, "ax", 0o640), path };
   } catch (error) {
     throw new Refusal(`cannot make ${path} for the job's output: ${explain(error)}`, OTHER_DIRECTORY);

@@ -3,16 +3,16 @@ import { Refusal } from "../../jobs/errors.ts";
 import { jobCgroupOf } from "../../jobs/placement/jobCgroup.ts";
 import type { StateFlags } from "../options/jobOptions.ts";
 import { printOut } from "../output/messages.ts";
-import { findJob, openGovernor } from "../session.ts";
+import { findJob, openContext } from "../session.ts";
 
 export function detach(jobId: string, flags: StateFlags): number {
-  const governor = openGovernor(flags);
-  const job = findJob(governor, jobId);
+  const context = openContext(flags);
+  const job = findJob(context, jobId);
   if (job.state === "ended") throw new Refusal(`job ${jobId} has ended already`, `ffrtmp inspect ${jobId}`);
   if (job.state === "starting")
     throw new Refusal(`job ${jobId} is being started just now`, "try again in a moment");
-  release(governor, job, jobCgroupOf(governor, job));
+  release(context, job, jobCgroupOf(context, job));
   printOut(`job ${jobId} is released: PID ${job.pid} goes on as it was before`);
-  governor.ledger.close();
+  context.ledger.close();
   return 0;
 }

@@ -6,18 +6,18 @@ import type { JobRecord, ResultRecord } from "../../ledger/records.ts";
 import type { StateFlags } from "../options/jobOptions.ts";
 import { printJson, printOut } from "../output/messages.ts";
 import { type Column, renderTable } from "../output/table.ts";
-import { openGovernor, requireRecords } from "../session.ts";
+import { openContext, requireRecords } from "../session.ts";
 
 type Ended = { job: JobRecord; result: ResultRecord };
 
 export function history(flags: StateFlags & { json?: boolean; limit: number }): number {
-  const governor = openGovernor(flags);
-  requireRecords(governor);
-  repairAll(governor);
-  const ended = governor.ledger.history(flags.limit);
+  const context = openContext(flags);
+  requireRecords(context);
+  repairAll(context);
+  const ended = context.ledger.history(flags.limit);
   if (flags.json) printJson(ended.map(({ job, result }) => resultJson(job, result)));
   else printOut(renderTable(COLUMNS, ended));
-  governor.ledger.close();
+  context.ledger.close();
   return 0;
 }
 

@@ -1,4 +1,4 @@
-import type { Governor } from "../../jobs/context.ts";
+import type { Context } from "../../jobs/context.ts";
 import { formatDuration } from "../../jobs/duration.ts";
 import { eventJson, isoTime, jobJson, resultJson, usageJson } from "../../jobs/json.ts";
 import { isObserved } from "../../jobs/liveness.ts";
@@ -11,16 +11,16 @@ import type { StateFlags } from "../options/jobOptions.ts";
 import { printJson, printOut } from "../output/messages.ts";
 import { describeOutcome, nameOfOutcome } from "../output/outcomes.ts";
 import { type Pair, renderPairs } from "../output/pairs.ts";
-import { findJob, openGovernor } from "../session.ts";
+import { findJob, openContext } from "../session.ts";
 
 export function inspect(jobId: string, flags: StateFlags & { json?: boolean }): number {
-  const governor = openGovernor(flags);
-  const job = findJob(governor, jobId);
-  const result = governor.ledger.result(job);
-  const cgroup = jobCgroupOf(governor, job);
+  const context = openContext(flags);
+  const job = findJob(context, jobId);
+  const result = context.ledger.result(job);
+  const cgroup = jobCgroupOf(context, job);
   const usage = result?.usage ?? usageOf(job, cgroup);
   const processes = listMembers(cgroup);
-  const events = governor.ledger.events(job).map(eventJson);
+  const events = context.ledger.events(job).map(eventJson);
   if (flags.json) {
     printJson({
       ...jobJson(job),
@@ -31,20 +31,20 @@ export function inspect(jobId: string, flags: StateFlags & { json?: boolean }): 
     });
   } else {
     const rows = [
-      ...describeJob(governor, job, processes),
+      ...describeJob(context, job, processes),
       ...(result ? describeResult(result) : []),
       ...describeUsage(usage, job),
     ];
     printOut(renderPairs([...rows, ...events.map((event) => ["event", JSON.stringify(event)] as Pair)]));
   }
-  governor.ledger.close();
+  context.ledger.close();
   return 0;
 }
 
-function describeJob(governor: Governor, job: JobRecord, processes: number[]): Pair[] {
+function describeJob(context: Context, job: JobRecord, processes: number[]): Pair[] {
   const pairs: Pair[] = [
     ["job", job.jobId],
-    ["state", job.state === "running" ? `running, ${observerText(governor, job)}` : job.state],
+    ["state", job.state === "running" ? `running, ${observerText(context, job)}` : job.state],
     ["mode", job.mode],
     ["pid", job.pid?.toString() ?? "none yet"],
     ["command", job.command.join(" ")],
@@ -61,8 +61,8 @@ function describeJob(governor: Governor, job: JobRecord, processes: number[]): P
   return pairs;
 }
 
-function observerText(governor: Governor, job: JobRecord): string {
-  return isObserved(governor, job) ? `observed by PID ${job.observer?.pid}` : "observed by nobody";
+function observerText(context: Context, job: JobRecord): string {
+  return isObserved(context, job) ? `observed by PID ${job.observer?.pid}` : "observed by nobody";
 }
 
 function describeResult(result: ResultRecord): Pair[] {

@@ -1,4 +1,4 @@
-import type { Governor } from "../../jobs/context.ts";
+import type { Context } from "../../jobs/context.ts";
 import { Refusal } from "../../jobs/errors.ts";
 import { jobJson } from "../../jobs/json.ts";
 import { changeLimits } from "../../jobs/limits/changeLimits.ts";
@@ -9,7 +9,7 @@ import { type LimitFlags, limitsFrom } from "../options/limitOptions.ts";
 import { printJson, printOut } from "../output/messages.ts";
 import { describeOutcome, nameOfOutcome, warnOfSlips } from "../output/outcomes.ts";
 import { type Pair, renderPairs } from "../output/pairs.ts";
-import { findJob, openGovernor } from "../session.ts";
+import { findJob, openContext } from "../session.ts";
 
 type Flags = StateFlags & { json?: boolean };
 
@@ -19,8 +19,8 @@ export function setLimits(jobId: string, flags: Flags & LimitFlags): number {
   if (Object.keys(limits).length === 0) {
     throw new Refusal("no limit was named to be set", "ffrtmp limits set --help");
   }
-  return change(jobId, flags, (governor, job) => {
-    warnOfSlips(governor, limits);
+  return change(jobId, flags, (context, job) => {
+    warnOfSlips(context, limits);
     return { ...job.byHand, ...limits };
   });
 }
@@ -33,15 +33,15 @@ export function resetLimits(jobId: string, flags: Flags): number {
 function change(
   jobId: string,
   flags: Flags,
-  byHand: (governor: Governor, job: JobRecord) => Limits | null,
+  byHand: (context: Context, job: JobRecord) => Limits | null,
 ): number {
-  const governor = openGovernor(flags);
-  const job = findJob(governor, jobId);
+  const context = openContext(flags);
+  const job = findJob(context, jobId);
   if (job.state === "ended") throw new Refusal(`job ${jobId} has ended already`, `ffrtmp inspect ${jobId}`);
-  changeLimits(governor, job, { byHand: byHand(governor, job) }, "by hand");
+  changeLimits(context, job, { byHand: byHand(context, job) }, "by hand");
   if (flags.json) printJson(jobJson(job));
   else printOut(describe(job));
-  governor.ledger.close();
+  context.ledger.close();
   return 0;
 }
 

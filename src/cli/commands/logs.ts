@@ -3,15 +3,15 @@ import { Refusal } from "../../jobs/errors.ts";
 import { explain } from "../../linux/cgroup/file.ts";
 import type { StateFlags } from "../options/jobOptions.ts";
 import { writeOut } from "../output/messages.ts";
-import { findJob, openGovernor } from "../session.ts";
+import { findJob, openContext } from "../session.ts";
 
 const POLL_MS = 200;
 const CHUNK_BYTES = 64 * 1024;
 
 /** Prints a background job's output, byte for byte. */
 export async function logs(jobId: string, flags: StateFlags & { follow?: boolean }): Promise<number> {
-  const governor = openGovernor(flags);
-  const { logPath, key } = findJob(governor, jobId);
+  const context = openContext(flags);
+  const { logPath, key } = findJob(context, jobId);
   if (logPath === null) {
     throw new Refusal(
       `job ${jobId} has no log: its output went where its caller sent it`,
@@ -21,12 +21,12 @@ export async function logs(jobId: string, flags: StateFlags & { follow?: boolean
   const fd = open(logPath);
   for (;;) {
     // Asked before the copying: what was written until the end is then copied for sure.
-    const isOver = governor.ledger.job(key)?.state === "ended" || findJob(governor, jobId).state === "ended";
+    const isOver = context.ledger.job(key)?.state === "ended" || findJob(context, jobId).state === "ended";
     if (!copyToStdout(fd) || !flags.follow || isOver) break;
     await Bun.sleep(POLL_MS);
   }
   closeSync(fd);
-  governor.ledger.close();
+  context.ledger.close();
   return 0;
 }
 

@@ -1,7 +1,7 @@
 import { autoJobId } from "../../daemon/discovery.ts";
-import { type Judgement, judgeProcess, wishesOf } from "../../daemon/judge.ts";
-import { type Rehearsal, rehearse } from "../../jobs/attach/dryRun.ts";
-import type { Governor } from "../../jobs/context.ts";
+import { type Judgement, jobSpecOf, judgeProcess } from "../../daemon/judge.ts";
+import { type DryRun, planDryRun } from "../../jobs/attach/dryRun.ts";
+import type { Context } from "../../jobs/context.ts";
 import { Refusal } from "../../jobs/errors.ts";
 import type { LimitOutcome } from "../../limits/limits.ts";
 import { readStat } from "../../linux/proc/stat.ts";
@@ -16,7 +16,7 @@ import { printJson, printOut } from "../output/messages.ts";
 import { nameOfOutcome } from "../output/outcomes.ts";
 import { type Pair, renderPairs } from "../output/pairs.ts";
 import { type Column, renderTable } from "../output/table.ts";
-import { openGovernor } from "../session.ts";
+import { openContext } from "../session.ts";
 
 interface ExplainFlags extends StateFlags {
   pid?: number;
@@ -31,7 +31,7 @@ interface Explained extends Explanation {
   facts: ProcessFacts;
   judgement: Judgement;
   /** What governing it would do; `undefined` when it is not to be governed. */
-  rehearsal: Rehearsal | undefined;
+  dryRun: DryRun | undefined;
 }
 
 /** Shows how `watch` decides, by the code that it decides with. Touches nothing. */
@@ -40,31 +40,25 @@ export async function explainPolicy(flags: ExplainFlags): Promise<number> {
     throw new Refusal("no process was named", "ffrtmp policy explain --pid N, or --all");
   }
   const policy = await requirePolicy(requirePolicyPath(flags.watchConfig));
-  const governor = openGovernor(flags);
-  const reader = new FactReader(governor.host);
-  if (flags.pid === undefined) explainAll(governor, policy, reader, flags.json ?? false);
-  else explainOne(governor, policy, reader, flags.pid, flags.json ?? false);
-  governor.ledger.close();
+  const context = openContext(flags);
+  const reader = new FactReader(context.host);
+  if (flags.pid === undefined) explainAll(context, policy, reader, flags.json ?? false);
+  else explainOne(context, policy, reader, flags.pid, flags.json ?? false);
+  context.ledger.close();
   return 0;
 }
 
-function explainOne(
-  governor: Governor,
-  policy: Policy,
-  reader: FactReader,
-  pid: number,
-  json: boolean,
-): void {
-  const explained = explainProcess(governor, policy, reader, pid);
+function explainOne(context: Context, policy: Policy, reader: FactReader, pid: number, json: boolean): void {
+  const explained = explainProcess(context, policy, reader, pid);
   if (explained === "gone") throw new Refusal(`process ${pid} does not exist`, "see what runs: ps -e");
   if (json) printJson(explainedJson(explained));
   else printOut(describe(explained));
 }
 
-function explainAll(governor: Governor, policy: Policy, reader: FactReader, json: boolean): void {
-  const pids = listPids(governor.host).sort((a, b) => a - b);
+function explainAll(context: Context, policy: Policy, reader: FactReader, json: boolean): void {
+  const pids = listPids(context.host).sort((a, b) => a - b);
   const all = pids.flatMap((pid) => {
-    const explained = explainProcess(governor, policy, reader, pid);
+    const explained = explainProcess(context, policy, reader, pid);
     return explained === "gone" ? [] : [explained];
   });
   if (json) printJson(all.map(explainedJson));
@@ -72,23 +66,23 @@ function explainAll(governor: Governor, policy: Policy, reader: FactReader, json
 }
 
 function explainProcess(
-  governor: Governor,
+  context: Context,
   policy: Policy,
   reader: FactReader,
   pid: number,
 ): Explained | "gone" {
-  const stat = readStat(governor.host, pid);
+  const stat = readStat(context.host, pid);
   if (stat === "gone") return "gone";
   const facts = reader.of(stat);
   const { decision, steps } = explain(policy, facts);
-  const judgement = judgeProcess(governor, policy, reader, pid);
-  const rehearsal =
+  const judgement = judgeProcess(context, policy, reader, pid);
+  const dryRun =
     judgement.govern &&
-    rehearse(governor, pid, {
+    planDryRun(context, pid, {
       jobId: autoJobId(judgement.decision.target, pid),
-      ...wishesOf(policy, judgement.decision),
+      ...jobSpecOf(policy, judgement.decision),
     });
-  return { pid, facts, decision, steps, judgement, rehearsal: rehearsal || undefined };
+  return { pid, facts, decision, steps, judgement, dryRun: dryRun || undefined };
 }
 
 const COLUMNS: Column<Explained>[] = [
@@ -100,7 +94,7 @@ const COLUMNS: Column<Explained>[] = [
   { heading: "WHY", text: ({ judgement }) => (judgement.govern ? "" : judgement.because) },
 ];
 
-function describe({ facts, steps, judgement, rehearsal, decision }: Explained): string {
+function describe({ facts, steps, judgement, dryRun, decision }: Explained): string {
   const verdict: Pair[] = judgement.govern
     ? [
         ["verdict", `govern as ${autoJobId(judgement.decision.target, facts.pid)}`],
@@ -113,7 +107,7 @@ function describe({ facts, steps, judgement, rehearsal, decision }: Explained): 
     "",
     renderTable(STEP_COLUMNS, steps),
     "",
-    renderPairs([...verdict, ...(rehearsal ? rehearsalPairs(rehearsal) : [])]),
+    renderPairs([...verdict, ...(dryRun ? rehearsalPairs(dryRun) : [])]),
   ].join("\n");
 }
 
@@ -144,7 +138,7 @@ const STEP_COLUMNS: Column<Step>[] = [
   },
 ];
 
-function rehearsalPairs({ cgroups, outcomes, writes, attributes }: Rehearsal): Pair[] {
+function rehearsalPairs({ cgroups, outcomes, writes, attributes }: DryRun): Pair[] {
   return [
     ...cgroups.map((path): Pair => ["cgroup", path]),
     ...outcomes.map((outcome): Pair => [nameOfOutcome(outcome), outcomeText(outcome)]),
@@ -164,7 +158,7 @@ function outcomeText({ outcome, wanted, because }: LimitOutcome): string {
 }
 
 /** The environment is left out: it may hold secrets, and its conditions show what they found. */
-function explainedJson({ facts, steps, decision, judgement, rehearsal }: Explained): Record<string, unknown> {
+function explainedJson({ facts, steps, decision, judgement, dryRun }: Explained): Record<string, unknown> {
   return {
     pid: facts.pid,
     facts: {
@@ -193,6 +187,6 @@ function explainedJson({ facts, steps, decision, judgement, rehearsal }: Explain
     govern: judgement.govern,
     because: judgement.govern ? null : judgement.because,
     job_id: judgement.govern ? autoJobId(judgement.decision.target, facts.pid) : null,
-    would: rehearsal ?? null,
+    would: dryRun ?? null,
   };
 }

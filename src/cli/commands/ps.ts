@@ -6,30 +6,30 @@ import type { JobRecord } from "../../ledger/records.ts";
 import type { StateFlags } from "../options/jobOptions.ts";
 import { printJson, printOut } from "../output/messages.ts";
 import { type Column, renderTable } from "../output/table.ts";
-import { openGovernor, requireRecords } from "../session.ts";
+import { openContext, requireRecords } from "../session.ts";
 import { psDaemon, warnOfInvalidPolicy } from "./psDaemon.ts";
 
 export function ps(flags: StateFlags & { json?: boolean; daemon?: boolean }): number {
-  const governor = openGovernor(flags);
+  const context = openContext(flags);
   if (flags.daemon) {
-    requireRecords(governor);
-    psDaemon(governor, flags.json ?? false);
+    requireRecords(context);
+    psDaemon(context, flags.json ?? false);
     return 0;
   }
-  repairAll(governor);
-  const jobs = governor.ledger.openJobs();
+  repairAll(context);
+  const jobs = context.ledger.openJobs();
   if (flags.json) printJson(jobs.map(jobJson));
   else
     printOut(
       renderTable(
-        columns(governor.host.now(), (job) => isObserved(governor, job)),
+        columns(context.host.now(), (job) => isObserved(context, job)),
         jobs,
       ),
     );
-  warnOfInvalidPolicy(governor);
-  governor.ledger.close();
+  warnOfInvalidPolicy(context);
+  context.ledger.close();
   // What lives in cgroups of ours is shown all the same.
-  requireRecords(governor);
+  requireRecords(context);
   return 0;
 }
 

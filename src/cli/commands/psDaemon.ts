@@ -1,5 +1,5 @@
 import { readWatchReport, type WatchReport, type WatchState, watchReportJson } from "../../daemon/status.ts";
-import type { Governor } from "../../jobs/context.ts";
+import type { Context } from "../../jobs/context.ts";
 import { formatDuration } from "../../jobs/duration.ts";
 import { isoTime } from "../../jobs/json.ts";
 import { isAlive } from "../../linux/proc/identity.ts";
@@ -7,9 +7,9 @@ import { printJson, printOut, warn } from "../output/messages.ts";
 import { type Pair, renderPairs } from "../output/pairs.ts";
 
 /** Says so where the policy file that a running daemon was told to follow is not the one in force. */
-export function warnOfInvalidPolicy(governor: Governor): void {
-  const report = readWatchReport(governor.ledger);
-  if (!report || report.policy.faults.length === 0 || stateOf(governor, report) !== "running") return;
+export function warnOfInvalidPolicy(context: Context): void {
+  const report = readWatchReport(context.ledger);
+  if (!report || report.policy.faults.length === 0 || stateOf(context, report) !== "running") return;
   const { path, loadedMs, faults } = report.policy;
   warn(
     `${path} is NOT VALID, and the policy of ${isoTime(loadedMs)} stays in force: ${faults[0]}. See: ffrtmp policy check ${path}`,
@@ -17,19 +17,19 @@ export function warnOfInvalidPolicy(governor: Governor): void {
 }
 
 /** Shows what the daemon says of itself: above all whether it missed anything. */
-export function psDaemon(governor: Governor, asJson: boolean): void {
-  const report = readWatchReport(governor.ledger);
+export function psDaemon(context: Context, asJson: boolean): void {
+  const report = readWatchReport(context.ledger);
   if (!report) {
     if (asJson) printJson(null);
-    else printOut(`no ffrtmp watch has worked with ${governor.ledger.path}`);
+    else printOut(`no ffrtmp watch has worked with ${context.ledger.path}`);
     return;
   }
-  const state = stateOf(governor, report);
+  const state = stateOf(context, report);
   if (asJson) printJson(watchReportJson(report, state));
-  else printOut(renderPairs(describe(report, state, governor.host.now())));
+  else printOut(renderPairs(describe(report, state, context.host.now())));
 }
 
-function stateOf({ host }: Governor, { watch, stoppedMs }: WatchReport): WatchState {
+function stateOf({ host }: Context, { watch, stoppedMs }: WatchReport): WatchState {
   if (stoppedMs !== null) return "stopped";
   return isAlive(host, watch) ? "running" : "died";
 }

@@ -1,7 +1,7 @@
-import type { Governor } from "../../jobs/context.ts";
+import type { Context } from "../../jobs/context.ts";
 import { Refusal } from "../../jobs/errors.ts";
-import { closeJob } from "../../jobs/exit/recordExit.ts";
-import { generateJobId, type JobWishes } from "../../jobs/job.ts";
+import { recordExit } from "../../jobs/exit/recordExit.ts";
+import { generateJobId, type JobSpec } from "../../jobs/job.ts";
 import { resultJson } from "../../jobs/json.ts";
 import {
   isTerminal,
@@ -10,17 +10,17 @@ import {
   type StdioList,
 } from "../../jobs/start/inheritedFiles.ts";
 import { mayHaveLostBytes } from "../../jobs/start/rawArguments.ts";
-import { refuseTiedLives } from "../../jobs/start/runtimeFlags.ts";
-import { type LaunchedJob, launch } from "../../jobs/start/startWorkload.ts";
+import { rejectNoOrphansFlag } from "../../jobs/start/runtimeFlags.ts";
+import { type StartedJob, startWorkload } from "../../jobs/start/startWorkload.ts";
 import { summaryLine, survivorsLine } from "../../jobs/summary.ts";
 import type { JobRecord, ResultRecord } from "../../ledger/records.ts";
 import { realHost } from "../../linux/host.ts";
 import { signalNumber } from "../../sys/waitStatus.ts";
-import { type JobFlags, wishesFrom } from "../options/jobOptions.ts";
+import { type JobFlags, jobSpecFromFlags } from "../options/jobOptions.ts";
 import { checkWorkingDirectory } from "../options/workingDirectory.ts";
 import { printErr, warn } from "../output/messages.ts";
 import { warnOfMissingLimits, warnOfSlips } from "../output/outcomes.ts";
-import { openGovernor } from "../session.ts";
+import { openContext } from "../session.ts";
 import { firstSignal } from "../signals.ts";
 import { letGo } from "../stopObserving.ts";
 import { dropJobLog, openJobLog, runInBackground, startReporting } from "./background.ts";
@@ -35,62 +35,62 @@ export interface RunFlags extends JobFlags {
 /** Starts a command, waits for it and returns its exit code as a shell would. */
 export async function run(command: string[], flags: RunFlags): Promise<number> {
   const inherited = listInheritedFiles(realHost());
-  refuseTiedLives(process.env);
+  rejectNoOrphansFlag(process.env);
   const workingDirectory = checkWorkingDirectory(flags.workdir);
-  const wishes = wishesFrom(flags, generateJobId(command[0] as string, Date.now()));
-  if (flags.detach && flags.reportStart === undefined) return runInBackground(wishes.jobId, flags);
+  const spec = jobSpecFromFlags(flags, generateJobId(command[0] as string, Date.now()));
+  if (flags.detach && flags.reportStart === undefined) return runInBackground(spec.jobId, flags);
 
-  const start = () => startJob(command, flags, wishes, workingDirectory, inherited);
+  const start = () => startJob(command, flags, spec, workingDirectory, inherited);
   const started = flags.reportStart === undefined ? start() : startReporting(flags.reportStart, start);
-  return follow(started.governor, started, flags);
+  return follow(started.context, started, flags);
 }
 
-interface StartedJob extends LaunchedJob {
-  governor: Governor;
+interface FollowedJob extends StartedJob {
+  context: Context;
 }
 
 function startJob(
   command: string[],
   flags: RunFlags,
-  wishes: JobWishes,
+  spec: JobSpec,
   workingDirectory: string,
   inherited: number[],
-): StartedJob {
-  const governor = openGovernor(flags);
-  warnOfSlips(governor, wishes.limits);
-  const log = flags.reportStart === undefined ? null : openJobLog(governor, wishes.jobId);
+): FollowedJob {
+  const context = openContext(flags);
+  warnOfSlips(context, spec.limits);
+  const log = flags.reportStart === undefined ? null : openJobLog(context, spec.jobId);
   const standard: StdioList =
     log === null
       ? [isTerminal(realHost(), 0) ? "ignore" : "inherit", "inherit", "inherit"]
       : ["ignore", log.fd, log.fd];
   try {
-    const launched = launch(governor, {
-      ...wishes,
+    const launched = startWorkload(context, {
+      ...spec,
       command,
-      commandBytes: mayHaveLostBytes(command) ? readOwnArguments(governor.host).slice(-command.length) : [],
+      commandBytes: mayHaveLostBytes(command) ? readOwnArguments(context.host).slice(-command.length) : [],
       workingDirectory,
       standard,
       inherited: log === null ? inherited : [],
       logPath: log?.path ?? null,
     });
     warnOfMissingLimits(launched.job);
-    return { governor, ...launched };
+    return { context, ...launched };
   } catch (error) {
     if (log !== null && error instanceof Refusal) dropJobLog(log);
     throw error;
   }
 }
 
-async function follow(governor: Governor, { job, ended }: LaunchedJob, flags: RunFlags): Promise<number> {
+async function follow(context: Context, { job, ended }: StartedJob, flags: RunFlags): Promise<number> {
   const signal = await Promise.race([ended, firstSignal()]);
-  if (typeof signal === "string") return letGo(governor, job, signal);
-  const { result, isOurs, survivors } = closeJob(governor, job, signal.ending, {
+  if (typeof signal === "string") return letGo(context, job, signal);
+  const { result, isOurs, survivors } = recordExit(context, job, signal.ending, {
     byParent: signal.measured,
   });
   if (survivors.length > 0) warn(survivorsLine(job, survivors));
   if (isOurs) report(job, result, flags.json ?? false);
   else warn(`job ${job.jobId} was on record as ${result.ending} before it ended`);
-  governor.ledger.close();
+  context.ledger.close();
   return exitCodeOf(signal.ending);
 }
 

@@ -1,9 +1,9 @@
 import { WatchDaemon } from "../../daemon/daemon.ts";
 import { judgeProcess } from "../../daemon/judge.ts";
-import type { PolicyKeeper } from "../../daemon/policyStore.ts";
+import type { PolicyStore } from "../../daemon/policyStore.ts";
 import { ServiceManager } from "../../daemon/serviceManager.ts";
-import { probeSight } from "../../diagnostics/visibility.ts";
-import type { Governor } from "../../jobs/context.ts";
+import { checkVisibility } from "../../diagnostics/visibility.ts";
+import type { Context } from "../../jobs/context.ts";
 import { Refusal } from "../../jobs/errors.ts";
 import { LIMIT_NAMES, wantedText } from "../../limits/limits.ts";
 import type { Placement } from "../../linux/cgroup/placement.ts";
@@ -18,7 +18,7 @@ import { type LimitFlags, limitsFrom } from "../options/limitOptions.ts";
 import { openPolicy, type PolicyFlags } from "../options/policySource.ts";
 import { printErr, printOut, warn } from "../output/messages.ts";
 import { warnOfSlips } from "../output/outcomes.ts";
-import { openGovernor } from "../session.ts";
+import { openContext } from "../session.ts";
 import { firstSignal, giveUpSignalsAloud } from "../signals.ts";
 
 export interface WatchFlags extends LimitFlags, StateFlags, PolicyFlags {
@@ -35,12 +35,12 @@ export interface WatchFlags extends LimitFlags, StateFlags, PolicyFlags {
 /** Governs what appears until a signal ends it. */
 export async function watch(flags: WatchFlags): Promise<number> {
   const service = new ServiceManager(takeServiceVariables(process.env, process.pid), warn);
-  const governor = openGovernor(flags);
+  const context = openContext(flags);
   const limits = limitsFrom(flags);
-  warnOfSlips(governor, limits);
-  const keeper = await openPolicy(flags, limits);
-  if (flags.dryRun) return dryRun(governor, keeper);
-  takeLock(governor);
+  warnOfSlips(context, limits);
+  const store = await openPolicy(flags, limits);
+  if (flags.dryRun) return dryRun(context, store);
+  takeLock(context);
   let daemon: WatchDaemon | undefined;
   const signal = firstSignal(() => daemon?.reload("SIGHUP"));
   // The executable starts with the compiler held back (scripts/build.ts); this one is here to stay.
@@ -52,10 +52,10 @@ export async function watch(flags: WatchFlags): Promise<number> {
     eventBufferBytes: flags.eventBuffer,
     placement: flags.placement,
   };
-  for (const { works, found, cost } of probeSight(governor)) {
+  for (const { works, found, cost } of checkVisibility(context)) {
     if (!works) log(`Not all is in sight: ${found}. So: ${cost}`);
   }
-  daemon = await WatchDaemon.begin(governor, options, keeper, service, log);
+  daemon = await WatchDaemon.begin(context, options, store, service, log);
   giveUpSignalsAloud();
   service.ready();
   if (!flags.once) {
@@ -66,10 +66,10 @@ export async function watch(flags: WatchFlags): Promise<number> {
   return 0;
 }
 
-function dryRun(governor: Governor, { policy }: PolicyKeeper): number {
-  const reader = new FactReader(governor.host);
-  for (const pid of listPids(governor.host)) {
-    const judgement = judgeProcess(governor, policy, reader, pid);
+function dryRun(context: Context, { policy }: PolicyStore): number {
+  const reader = new FactReader(context.host);
+  for (const pid of listPids(context.host)) {
+    const judgement = judgeProcess(context, policy, reader, pid);
     if (judgement.govern) printOut(describe(pid, judgement.decision));
   }
   return 0;
@@ -88,7 +88,7 @@ function describe(pid: number, { target, rule, tenant, limits }: Decision & { go
   return `would govern PID ${pid} (${target})${reasons.join("")}`;
 }
 
-function takeLock({ state }: Governor): void {
+function takeLock({ state }: Context): void {
   const lock = lockFile(state.watchLock);
   if (lock === "held") {
     throw new Refusal(

@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { faultInJobId, type JobWishes } from "../../jobs/job.ts";
+import { faultInJobId, type JobSpec } from "../../jobs/job.ts";
 import { PLACEMENTS, type Placement } from "../../linux/cgroup/placement.ts";
 import { addLimitOptions, type LimitFlags, limitsFrom } from "./limitOptions.ts";
 
@@ -41,7 +41,7 @@ export function addStateOption(command: Command): Command {
   );
 }
 
-export function wishesFrom(flags: JobFlags, jobId: string): JobWishes {
+export function jobSpecFromFlags(flags: JobFlags, jobId: string): JobSpec {
   return {
     jobId: flags.jobId ?? jobId,
     limits: limitsFrom(flags),

@@ -1,4 +1,4 @@
-import { PolicyKeeper, type PolicyReading } from "../../daemon/policyStore.ts";
+import { type PolicyReading, PolicyStore } from "../../daemon/policyStore.ts";
 import type { Limits } from "../../limits/limits.ts";
 import { overrideByFlags, policyFromFlags } from "../../policy/policyFromFlags.ts";
 import { USUAL_TARGETS } from "../../policy/targets.ts";
@@ -14,15 +14,12 @@ export interface PolicyFlags {
  * commands and the default limits; without a file, all of it from the options. The usual file is read only where the
  * options say nothing. Throws a Refusal that names every fault of the file.
  */
-export async function openPolicy(
-  { watchConfig, target }: PolicyFlags,
-  limits: Limits,
-): Promise<PolicyKeeper> {
+export async function openPolicy({ watchConfig, target }: PolicyFlags, limits: Limits): Promise<PolicyStore> {
   const saysNothing = target === undefined && Object.keys(limits).length === 0;
   const path = watchConfig ?? (saysNothing ? usualPolicyPath() : undefined);
   if (path === undefined) {
     const policy = policyFromFlags(target ?? USUAL_TARGETS, limits);
-    return new PolicyKeeper(policy, undefined, () => ({ policy, warnings: [] }));
+    return new PolicyStore(policy, undefined, () => ({ policy, warnings: [] }));
   }
   const read = await policyReader(path);
   const load = (): PolicyReading => {
@@ -32,5 +29,5 @@ export async function openPolicy(
   };
   const first = load();
   requireValid(path, first);
-  return new PolicyKeeper(first.policy, path, load, first.warnings);
+  return new PolicyStore(first.policy, path, load, first.warnings);
 }

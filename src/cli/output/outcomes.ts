@@ -1,4 +1,4 @@
-import type { Governor } from "../../jobs/context.ts";
+import type { Context } from "../../jobs/context.ts";
 import type { JobRecord } from "../../ledger/records.ts";
 import type { LimitOutcome, Limits } from "../../limits/limits.ts";
 import { readMemoryTotalBytes } from "../../linux/memory.ts";
@@ -16,10 +16,10 @@ export function warnOfMissingLimits(job: JobRecord): void {
 }
 
 /** Limits that can never be reached here: not wrong, but most often a slip of the unit. */
-export function warnOfSlips(governor: Governor, limits: Limits): void {
+export function warnOfSlips(context: Context, limits: Limits): void {
   const { memoryHighBytes = 0, memoryMaxBytes = 0 } = limits;
   if (memoryHighBytes === 0 && memoryMaxBytes === 0) return;
-  const totalBytes = readMemoryTotalBytes(governor.host) ?? Number.POSITIVE_INFINITY;
+  const totalBytes = readMemoryTotalBytes(context.host) ?? Number.POSITIVE_INFINITY;
   const machine = `more than the ${Math.floor(totalBytes / 1024 ** 2)} MiB that this machine has, so it limits nothing`;
   if (memoryHighBytes > totalBytes) warn(`--memory-limit is ${machine}; without a unit it counts MiB`);
   if (memoryMaxBytes > totalBytes) warn(`--memory-max is ${machine}; without a unit it counts bytes`);

@@ -9,18 +9,18 @@ import type { ProcessIdentity } from "../../linux/proc/identity.ts";
 import { hasEnded, type ProcStat, readStat } from "../../linux/proc/stat.ts";
 import { readArguments, readOwner, readWorkingDirectory } from "../../linux/proc/table.ts";
 import { closeFd } from "../../sys/pidfd.ts";
-import type { Governor } from "../context.ts";
+import type { Context } from "../context.ts";
 import { Refusal } from "../errors.ts";
-import { closeJob, endedUnknown } from "../exit/recordExit.ts";
-import { groupName, isGovernedPath, type JobWishes, newJob } from "../job.ts";
+import { endedUnknown, recordExit } from "../exit/recordExit.ts";
+import { groupName, isGovernedPath, type JobSpec, newJob } from "../job.ts";
 import { governTree } from "../limits/applyToTree.ts";
 import { respectDisabled } from "../placement/disabledControllers.ts";
 import { openScope } from "../placement/jobScope.ts";
 import { jobAround, planPlace } from "../placement/placement.ts";
 import { groupOf } from "../placement/tenants.ts";
-import { beginOnRecord, governedAlready, groupInUse } from "../recovery/registerJob.ts";
-import { claimProcess } from "./attachLock.ts";
-import { holdProcess } from "./processHandle.ts";
+import { governedAlready, groupInUse, registerJob } from "../recovery/registerJob.ts";
+import { lockForAttach } from "./attachLock.ts";
+import { openProcessHandle } from "./processHandle.ts";
 
 /** A running process under governance, held by a descriptor that no reuse of its pid can redirect. */
 export interface AttachedJob {
@@ -33,34 +33,24 @@ export interface AttachedJob {
  * Takes a running process and its descendants under governance. It is sent nothing and stopped nowhere.
  * Throws Refusal, having changed nothing, when the process must not or cannot be governed.
  */
-export function attach(
-  governor: Governor,
-  pid: number,
-  mode: "attach" | "watch",
-  wishes: JobWishes,
-): AttachedJob {
-  const release = claimProcess(governor.host, pid);
+export function attach(context: Context, pid: number, mode: "attach" | "watch", spec: JobSpec): AttachedJob {
+  const release = lockForAttach(context.host, pid);
   try {
-    return attachClaimed(governor, pid, mode, wishes);
+    return attachLocked(context, pid, mode, spec);
   } finally {
     release();
   }
 }
 
-function attachClaimed(
-  governor: Governor,
-  pid: number,
-  mode: "attach" | "watch",
-  wishes: JobWishes,
-): AttachedJob {
-  const { host } = governor;
-  const stat = checkGovernable(governor, pid);
-  const identity: ProcessIdentity = { bootId: governor.bootId, pid, startTicks: stat.startTicks };
-  const hold = holdProcess(host, identity);
+function attachLocked(context: Context, pid: number, mode: "attach" | "watch", spec: JobSpec): AttachedJob {
+  const { host } = context;
+  const stat = checkGovernable(context, pid);
+  const identity: ProcessIdentity = { bootId: context.bootId, pid, startTicks: stat.startTicks };
+  const hold = openProcessHandle(host, identity);
   if (hold === "gone") throw new Refusal(`process ${pid} does not exist`, "it ended just now");
 
   try {
-    return { job: governHeld(governor, stat, mode, wishes), pidfd: hold.pidfd };
+    return { job: governHeld(context, stat, mode, spec), pidfd: hold.pidfd };
   } catch (error) {
     // A daemon is refused many processes in its life, and must not keep a descriptor of each.
     if (hold.pidfd !== undefined) closeFd(hold.pidfd);
@@ -70,15 +60,15 @@ function attachClaimed(
 
 /** The same for a process that the caller sees to: nothing of its life is asked again. */
 export function governHeld(
-  governor: Governor,
+  context: Context,
   stat: ProcStat,
   mode: "attach" | "watch",
-  wishes: JobWishes,
+  spec: JobSpec,
 ): JobRecord {
-  const { host, ledger, bootId } = governor;
+  const { host, ledger, bootId } = context;
   const { pid, startTicks } = stat;
-  const { cgroup, scope } = planAttached(governor, pid, wishes);
-  const job = newJob(governor, mode, wishes, readArguments(host, pid));
+  const { cgroup, scope } = planAttached(context, pid, spec);
+  const job = newJob(context, mode, spec, readArguments(host, pid));
   if (job.command.length === 0) job.command = [stat.comm];
   Object.assign(job, {
     pid,
@@ -87,16 +77,16 @@ export function governHeld(
     uid: readOwner(host, pid) ?? null,
     cgroup: storeJobCgroup(cgroup),
   });
-  beginOnRecord(governor, job);
+  registerJob(context, job);
 
   try {
-    if (scope) openScope(governor, job, scope);
+    if (scope) openScope(context, job, scope);
     createJobCgroup(cgroup);
   } catch (error) {
-    closeJob(governor, job, endedUnknown("never_started", String(error)));
+    recordExit(context, job, endedUnknown("never_started", String(error)));
     throw error instanceof GroupInUse ? groupInUse(job, error) : error;
   }
-  governTree(governor, job, cgroup, { bootId, pid, startTicks }, { total: wishes.tenant?.limits });
+  governTree(context, job, cgroup, { bootId, pid, startTicks }, { total: spec.tenant?.limits });
   ledger.change(job, {
     state: "running",
     startedMs: host.now(),
@@ -106,8 +96,8 @@ export function governHeld(
   return job;
 }
 
-function checkGovernable(governor: Governor, pid: number): ProcStat {
-  const { host, ledger } = governor;
+function checkGovernable(context: Context, pid: number): ProcStat {
+  const { host, ledger } = context;
   const stat = readStat(host, pid);
   if (stat === "gone") {
     const isPart = isInOwnNamespace(host, "pid");
@@ -132,11 +122,11 @@ function checkGovernable(governor: Governor, pid: number): ProcStat {
     );
   }
   const known =
-    ledger.openJobOfProcess(governor.bootId, pid, stat.startTicks) ??
-    ledger.jobBeingStartedBy(governor.bootId, stat.ppid);
+    ledger.openJobOfProcess(context.bootId, pid, stat.startTicks) ??
+    ledger.jobBeingStartedBy(context.bootId, stat.ppid);
   if (known) throw governedAlready(name, known);
   const membership = readMembership(host, pid);
-  const around = membership === "gone" ? undefined : jobAround(governor, membership);
+  const around = membership === "gone" ? undefined : jobAround(context, membership);
   if (around) throw governedAlready(name, around);
   const governed = membership === "gone" ? undefined : [...membership.values()].find(isGovernedPath);
   if (governed !== undefined) {
@@ -151,18 +141,18 @@ function checkGovernable(governor: Governor, pid: number): ProcStat {
 
 /** Where the job of a running process would lie, and the scope that is to be made for it. Writes nothing. */
 export function planAttached(
-  governor: Governor,
+  context: Context,
   pid: number,
-  wishes: JobWishes,
+  spec: JobSpec,
 ): { cgroup: JobCgroup; scope: ReturnType<typeof planPlace>["scope"] } {
-  const { host, hierarchies, state } = governor;
+  const { host, hierarchies, state } = context;
   const found = readMembership(host, pid);
   const membership: Membership = found === "gone" ? new Map() : found;
-  const { place, scope } = planPlace(governor, pid, membership, wishes);
-  const name = groupName(state.tag, wishes.jobId);
-  const group = groupOf(state.tag, wishes.tenant);
-  const { limits } = wishes;
+  const { place, scope } = planPlace(context, pid, membership, spec);
+  const name = groupName(state.tag, spec.jobId);
+  const group = groupOf(state.tag, spec.tenant);
+  const { limits } = spec;
   const cgroup = planJobCgroup(host.cgroupFs, hierarchies, membership, name, limits, group, place);
-  respectDisabled(governor, cgroup);
+  respectDisabled(context, cgroup);
   return { cgroup, scope };
 }

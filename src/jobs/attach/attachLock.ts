@@ -3,7 +3,7 @@ import { lockDirectory } from "../../sys/fileLock.ts";
 import { closeFd } from "../../sys/pidfd.ts";
 
 /** Taking a process takes some milliseconds, a few tens on a busy machine. */
-const PATIENCE_MS = 200;
+const TIMEOUT_MS = 200;
 
 /**
  * Keeps every other ffrtmp from taking a process at the same time. The ledger decides between those that share one;
@@ -13,12 +13,12 @@ const PATIENCE_MS = 200;
  * Whoever can open the directory can hold it up, so it is not waited for longer than another's work takes.
  * Returns how to give it back.
  */
-export function claimProcess({ procRoot }: Host, pid: number): () => void {
+export function lockForAttach({ procRoot }: Host, pid: number): () => void {
   const start = performance.now();
   for (;;) {
     const claim = lockDirectory(`${procRoot}/${pid}`);
     if (typeof claim === "number") return () => void closeFd(claim);
-    if (claim !== "held" || performance.now() - start >= PATIENCE_MS) return () => {};
+    if (claim !== "held" || performance.now() - start >= TIMEOUT_MS) return () => {};
     Bun.sleepSync(1);
   }
 }

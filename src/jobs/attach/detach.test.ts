@@ -16,8 +16,8 @@ function nested(): FakeOwner & { job: JobRecord; path: string } {
   return { ...machine, job, path: job.cgroup[0]?.path as string };
 }
 
-function release({ governor, job }: { governor: FakeOwner["governor"]; job: JobRecord }): void {
-  detach(governor, job, jobCgroupOf(governor, job));
+function release({ context, job }: { context: FakeOwner["context"]; job: JobRecord }): void {
+  detach(context, job, jobCgroupOf(context, job));
 }
 
 test("detach puts processes back and leaves no cgroup", () => {
@@ -33,7 +33,7 @@ test("cgroups that a workload has made below ours keep it from being released: t
   machine.fake.fs.mkdir(`${machine.path}/own`);
   expect(() => release(machine)).toThrow("it has made cgroups of its own below ours");
   expect(machine.fake.membership(4026).get("")).not.toBe(OWNER);
-  expect(machine.governor.ledger.job(machine.job.key)?.state).toBe("running");
+  expect(machine.context.ledger.job(machine.job.key)?.state).toBe("running");
 });
 
 test("a job whose processes cannot go back is not on record as released", () => {
@@ -41,7 +41,7 @@ test("a job whose processes cannot go back is not on record as released", () => 
   machine.fake.setAccess("denied", machine.owner);
   machine.fake.setAccess("full", machine.path);
   expect(() => release(machine)).toThrow("cannot release job kept whole: PID 4026: EACCES");
-  const { ledger } = machine.governor;
+  const { ledger } = machine.context;
   expect(ledger.job(machine.job.key)?.state).toBe("running");
   expect(ledger.result(machine.job)).toBeUndefined();
   expect(ledger.events(machine.job)).toMatchObject([{ kind: "detach_failed" }]);

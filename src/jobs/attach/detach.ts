@@ -2,24 +2,24 @@ import { basename } from "node:path";
 import type { JobRecord } from "../../ledger/records.ts";
 import type { JobCgroup } from "../../linux/cgroup/jobCgroup.ts";
 import { openOrigin, removeJobCgroup } from "../../linux/cgroup/makeJobCgroup.ts";
-import type { Governor } from "../context.ts";
+import type { Context } from "../context.ts";
 import { Refusal } from "../errors.ts";
-import { closeJob, endedUnknown } from "../exit/recordExit.ts";
+import { endedUnknown, recordExit } from "../exit/recordExit.ts";
 import { restoreAttributes } from "../limits/taskAttributes.ts";
-import { bequeathControllers } from "../placement/handOverControllers.ts";
+import { handOverControllers } from "../placement/handOverControllers.ts";
 import { isOwnScope } from "../placement/jobScope.ts";
-import { scatterBack } from "../placement/moveTree.ts";
+import { moveBackToOrigin } from "../placement/moveTree.ts";
 
 /** Releases a living job: its processes go back, every touched value too, and nothing of ours stays. */
-export function detach(governor: Governor, job: JobRecord, cgroup: JobCgroup): void {
-  const { host, ledger } = governor;
-  refuseOwnSubgroups(governor, cgroup, job);
+export function detach(context: Context, job: JobRecord, cgroup: JobCgroup): void {
+  const { host, ledger } = context;
+  refuseOwnSubgroups(context, cgroup, job);
   const restored = restoreAttributes(host, job.touched);
   for (const directory of cgroup.directories) {
     if (isOwnScope(basename(directory.origin))) openOrigin(cgroup, directory);
   }
-  const failures = [...restored.failures, ...scatterBack(host, cgroup)];
-  if (failures.length === 0) bequeathControllers(governor, job, cgroup);
+  const failures = [...restored.failures, ...moveBackToOrigin(host, cgroup)];
+  if (failures.length === 0) handOverControllers(context, job, cgroup);
   const left = failures.length > 0 ? [] : removeJobCgroup(cgroup);
   if (failures.length > 0 || left.length > 0) {
     ledger.addEvent(job, host.now(), "detach_failed", { failures, left });
@@ -28,12 +28,12 @@ export function detach(governor: Governor, job: JobRecord, cgroup: JobCgroup): v
       "what could be put back was; run the same command again when the cause is gone",
     );
   }
-  closeJob(governor, job, endedUnknown("detached", "it was alive when it was released"));
+  recordExit(context, job, endedUnknown("detached", "it was alive when it was released"));
 }
 
 /** Cgroups that the workload made below ours could not go along: their processes would lose what those hold. */
-function refuseOwnSubgroups(governor: Governor, cgroup: JobCgroup, job: JobRecord): void {
-  const { cgroupFs } = governor.host;
+function refuseOwnSubgroups(context: Context, cgroup: JobCgroup, job: JobRecord): void {
+  const { cgroupFs } = context.host;
   for (const { path, placedAs } of cgroup.directories) {
     if (placedAs === "in-place") continue;
     const [child] = cgroupFs.children(path);

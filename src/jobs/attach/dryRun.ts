@@ -1,14 +1,14 @@
 import type { LimitOutcome } from "../../limits/limits.ts";
 import { applyCgroupLimits, applyTenantLimits } from "../../linux/cgroup/jobCgroup.ts";
-import { RehearsalFs } from "../../linux/cgroup/rehearsalFs.ts";
+import { DryRunFs } from "../../linux/cgroup/rehearsalFs.ts";
 import { listTree } from "../../linux/proc/table.ts";
-import type { Governor } from "../context.ts";
-import type { JobWishes } from "../job.ts";
+import type { Context } from "../context.ts";
+import type { JobSpec } from "../job.ts";
 import { planAttributes } from "../limits/taskAttributes.ts";
 import { planAttached } from "./attach.ts";
 
 /** What governing a process would do, as far as it can be told without doing it. */
-export interface Rehearsal {
+export interface DryRun {
   /** The directories that the job's processes would be in. */
   cgroups: string[];
   /** What would come of each limit, if the kernel takes what is written. */
@@ -20,13 +20,13 @@ export interface Rehearsal {
 }
 
 /** Goes the way of `attach` with the same code and writes nothing. */
-export function rehearse(governor: Governor, pid: number, wishes: JobWishes): Rehearsal {
-  const { host } = governor;
-  const fs = new RehearsalFs(host.cgroupFs);
-  const cgroup = { ...planAttached(governor, pid, wishes).cgroup, fs };
-  const totals = applyTenantLimits(cgroup, wishes.tenant?.limits ?? {});
-  const applied = applyCgroupLimits(cgroup, wishes.limits);
-  const plan = planAttributes(host, listTree(host, pid), wishes.limits);
+export function planDryRun(context: Context, pid: number, spec: JobSpec): DryRun {
+  const { host } = context;
+  const fs = new DryRunFs(host.cgroupFs);
+  const cgroup = { ...planAttached(context, pid, spec).cgroup, fs };
+  const totals = applyTenantLimits(cgroup, spec.tenant?.limits ?? {});
+  const applied = applyCgroupLimits(cgroup, spec.limits);
+  const plan = planAttributes(host, listTree(host, pid), spec.limits);
   return {
     cgroups: cgroup.directories.map(({ path }) => path),
     outcomes: [...applied, ...totals, ...plan.refusals],

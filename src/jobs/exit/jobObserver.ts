@@ -2,7 +2,7 @@ import type { JobRecord } from "../../ledger/records.ts";
 import type { Usage } from "../../linux/cgroup/controller.ts";
 import type { ProcessEvent, ProcessEvents, WatchedProcess } from "../../linux/events/processEvents.ts";
 import { closeFd } from "../../sys/pidfd.ts";
-import type { Governor } from "../context.ts";
+import type { Context } from "../context.ts";
 import { type Ending, endedUnknown, exitedWith, measureAtEnd } from "./recordExit.ts";
 
 interface Observed {
@@ -22,13 +22,13 @@ export interface ObservedEnd {
 
 /** Waits for the ends of jobs whose parent we are not. Sends them nothing. */
 export class JobObserver {
-  readonly #governor: Governor;
+  readonly #context: Context;
   readonly #onEnd: (end: ObservedEnd) => void;
   readonly #observed = new Map<string, Observed>();
   #events: ProcessEvents;
 
-  constructor(governor: Governor, events: ProcessEvents, onEnd: (end: ObservedEnd) => void) {
-    this.#governor = governor;
+  constructor(context: Context, events: ProcessEvents, onEnd: (end: ObservedEnd) => void) {
+    this.#context = context;
     this.#events = events;
     this.#onEnd = onEnd;
   }
@@ -82,7 +82,7 @@ export class JobObserver {
 
   #measure(observed: Observed | undefined): Partial<Usage> {
     if (!observed) return {};
-    observed.measured ??= measureAtEnd(this.#governor, observed.job);
+    observed.measured ??= measureAtEnd(this.#context, observed.job);
     return observed.measured;
   }
 

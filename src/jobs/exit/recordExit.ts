@@ -3,9 +3,9 @@ import { UNKNOWN_USAGE, type Usage } from "../../linux/cgroup/controller.ts";
 import { type JobCgroup, listMembers, readUsage, tenantCgroupOf } from "../../linux/cgroup/jobCgroup.ts";
 import { removeJobCgroup } from "../../linux/cgroup/makeJobCgroup.ts";
 import { decodeWaitStatus, signalName } from "../../sys/waitStatus.ts";
-import type { Governor } from "../context.ts";
+import type { Context } from "../context.ts";
 import { LEFT_BEHIND } from "../model/jobEvent.ts";
-import { bequeathControllers } from "../placement/handOverControllers.ts";
+import { handOverControllers } from "../placement/handOverControllers.ts";
 import { jobCgroupOf, usageOf } from "../placement/jobCgroup.ts";
 import { leaveScope } from "../placement/jobScope.ts";
 import { judge } from "./sla.ts";
@@ -37,8 +37,8 @@ export function endedUnknown(ending: ResultRecord["ending"], because: string): E
  * What a job has used, to be read at the first sign of its end: a service's cgroup goes with the service, and the job's
  * in it, counters and all, while we still wait for how it ended. What `run` started lies in a place of its own.
  */
-export function measureAtEnd(governor: Governor, job: JobRecord): Partial<Usage> {
-  return job.mode === "run" ? {} : knownOnly(usageOf(job, jobCgroupOf(governor, job)));
+export function measureAtEnd(context: Context, job: JobRecord): Partial<Usage> {
+  return job.mode === "run" ? {} : knownOnly(usageOf(job, jobCgroupOf(context, job)));
 }
 
 /** What was known of a job's usage before it is closed. */
@@ -49,7 +49,7 @@ export interface EarlierMeasures {
   atEnd?: Partial<Usage>;
 }
 
-export interface ClosedJob {
+export interface RecordedExit {
   result: ResultRecord;
   /** False when another ffrtmp had closed the job already; `result` is then what stands in the ledger. */
   isOurs: boolean;
@@ -62,42 +62,42 @@ export interface ClosedJob {
  * The counters are read first, because they go with the cgroup; the result is written before it goes, so that
  * a death in between loses nothing: what is left is found by the ledger's mark that the job is not released.
  */
-export function closeJob(
-  governor: Governor,
+export function recordExit(
+  context: Context,
   job: JobRecord,
   ending: Ending,
   { byParent = {}, atEnd = {} }: EarlierMeasures = {},
-): ClosedJob {
+): RecordedExit {
   // Its limits may have been changed by another ffrtmp since this one began to wait.
-  governor.ledger.refresh(job);
-  const cgroup = jobCgroupOf(governor, job);
+  context.ledger.refresh(job);
+  const cgroup = jobCgroupOf(context, job);
   const usage: Usage = { ...UNKNOWN_USAGE, ...byParent, ...knownOnly(usageOf(job, cgroup)), ...atEnd };
   const verdict = judge(ending, job.outcomes, usage, readUsage(tenantCgroupOf(cgroup)).memoryMaxHits ?? 0);
   const result: ResultRecord = {
     key: job.key,
     ...ending,
     startMs: job.startedMs,
-    endMs: governor.host.now(),
+    endMs: context.host.now(),
     slaCompliant: verdict.compliant,
     slaReason: verdict.reason,
     outcomes: job.outcomes,
     usage,
   };
-  const isOurs = governor.ledger.end(job, result);
-  const survivors = releaseEnded(governor, job, cgroup);
+  const isOurs = context.ledger.end(job, result);
+  const survivors = releaseEnded(context, job, cgroup);
   if (isOurs && survivors.length > 0) {
-    governor.ledger.addEvent(job, governor.host.now(), LEFT_BEHIND, { pids: survivors });
+    context.ledger.addEvent(job, context.host.now(), LEFT_BEHIND, { pids: survivors });
   }
-  return { result: isOurs ? result : (governor.ledger.result(job) ?? result), isOurs, survivors };
+  return { result: isOurs ? result : (context.ledger.result(job) ?? result), isOurs, survivors };
 }
 
 /** Removes what an ended job left in the system. Returns the processes that live on in its cgroup. */
-export function releaseEnded(governor: Governor, job: JobRecord, cgroup: JobCgroup): number[] {
-  bequeathControllers(governor, job, cgroup);
+export function releaseEnded(context: Context, job: JobRecord, cgroup: JobCgroup): number[] {
+  handOverControllers(context, job, cgroup);
   const left = removeJobCgroup(cgroup);
   if (left.length > 0) return listMembers(cgroup);
   leaveScope(job);
-  governor.ledger.change(job, { released: true });
+  context.ledger.change(job, { released: true });
   return [];
 }
 

@@ -3,11 +3,11 @@ import { someJob } from "../../../test/support/jobs.ts";
 import { realHost } from "../../linux/host.ts";
 import { readBootId, readIdentity } from "../../linux/proc/identity.ts";
 import { closeFd, openPidfd } from "../../sys/pidfd.ts";
-import type { Governor } from "../context.ts";
-import { recogniseHeld } from "./storedPidfd.ts";
+import type { Context } from "../context.ts";
+import { matchStoredPidfd } from "./storedPidfd.ts";
 
 const host = realHost();
-const governor = { host, bootId: readBootId(host) } as Governor;
+const context = { host, bootId: readBootId(host) } as Context;
 const clean: (() => void | Promise<void>)[] = [];
 afterEach(async () => {
   while (clean.length > 0) await clean.pop()?.();
@@ -30,33 +30,33 @@ function started(cmd = ["sleep", "600"]) {
 
 test("a pidfd that was kept for a job's process, which lives, is recognised", () => {
   const { pidfd, job } = started();
-  expect(recogniseHeld(governor, job, pidfd)).toBe("there");
+  expect(matchStoredPidfd(context, job, pidfd)).toBe("there");
 });
 
 test("a pidfd is not a job's that holds another process, or one whose pid the job had before it", () => {
   const { pidfd, job } = started();
   const other = started();
-  expect(recogniseHeld(governor, job, other.pidfd)).toBe("stranger");
+  expect(matchStoredPidfd(context, job, other.pidfd)).toBe("stranger");
   const earlier = { ...job, startTicks: (job.startTicks ?? 0) - 1 };
-  expect(recogniseHeld(governor, earlier, pidfd)).toBe("stranger");
+  expect(matchStoredPidfd(context, earlier, pidfd)).toBe("stranger");
 });
 
 test("a pidfd is not a job's of another boot, nor one's that has no process yet", () => {
   const { pidfd, job } = started();
-  expect(recogniseHeld(governor, { ...job, bootId: "another" }, pidfd)).toBe("stranger");
-  expect(recogniseHeld(governor, { ...job, pid: null, startTicks: null }, pidfd)).toBe("stranger");
-  expect(recogniseHeld(governor, { ...job, state: "starting" }, pidfd)).toBe("stranger");
+  expect(matchStoredPidfd(context, { ...job, bootId: "another" }, pidfd)).toBe("stranger");
+  expect(matchStoredPidfd(context, { ...job, pid: null, startTicks: null }, pidfd)).toBe("stranger");
+  expect(matchStoredPidfd(context, { ...job, state: "starting" }, pidfd)).toBe("stranger");
 });
 
 test("a descriptor that is no pidfd is no job's", () => {
   const { job } = started();
-  expect(recogniseHeld(governor, job, 0)).toBe("stranger");
+  expect(matchStoredPidfd(context, job, 0)).toBe("stranger");
 });
 
 test("of a process that is gone the pidfd tells the exit code, or why it does not", async () => {
   const { child, pidfd, job } = started(["sh", "-c", "sleep 0.1; exit 7"]);
   await child.exited;
-  const ending = recogniseHeld(governor, job, pidfd);
+  const ending = matchStoredPidfd(context, job, pidfd);
   if (typeof ending === "string") throw new Error(`it is ${ending}`);
   if (ending.exitCode === null) expect(ending.exitUnknownBecause).toContain("exit record");
   else expect(ending).toMatchObject({ exitCode: 7, exitEvidence: "pidfd" });

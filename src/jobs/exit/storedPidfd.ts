@@ -1,8 +1,8 @@
 import type { JobRecord } from "../../ledger/records.ts";
-import { readHeldPid } from "../../linux/proc/pidfdInfo.ts";
+import { readPidfdInfo } from "../../linux/proc/pidfdInfo.ts";
 import { readStat } from "../../linux/proc/stat.ts";
 import { readPidfdExit } from "../../sys/pidfd.ts";
-import type { Governor } from "../context.ts";
+import type { Context } from "../context.ts";
 import { type Ending, endedUnknown, exitedWith } from "./recordExit.ts";
 
 /**
@@ -14,15 +14,15 @@ import { type Ending, endedUnknown, exitedWith } from "./recordExit.ts";
  * A pidfd of a process that is gone names no pid any more. That it is the job's then rests on who kept it: it was
  * given away under the job's key, which is used once, with its identity checked.
  */
-export function recogniseHeld(
-  governor: Governor,
+export function matchStoredPidfd(
+  context: Context,
   { bootId, state, pid, startTicks }: JobRecord,
   pidfd: number,
 ): "there" | "stranger" | Ending {
-  if (state !== "running" || pid === null || bootId !== governor.bootId) return "stranger";
-  const heldPid = readHeldPid(governor.host, pidfd);
+  if (state !== "running" || pid === null || bootId !== context.bootId) return "stranger";
+  const heldPid = readPidfdInfo(context.host, pidfd);
   if (heldPid === pid) {
-    const stat = readStat(governor.host, pid);
+    const stat = readStat(context.host, pid);
     if (stat !== "gone") return stat.startTicks === startTicks ? "there" : "stranger";
     // It was reaped just now.
   } else if (heldPid !== "gone") return "stranger";

@@ -18,9 +18,9 @@ import {
 import { createJobCgroup, giveAgain } from "../../linux/cgroup/makeJobCgroup.ts";
 import { planJobCgroup, restoreJobCgroup, storeJobCgroup } from "../../linux/cgroup/planJobCgroup.ts";
 import type { CgroupFs } from "../../linux/cgroupFs.ts";
-import type { Governor } from "../context.ts";
+import type { Context } from "../context.ts";
 import { usageOf } from "../placement/jobCgroup.ts";
-import { closeJob, type EarlierMeasures, exitedWith, measureAtEnd } from "./recordExit.ts";
+import { type EarlierMeasures, exitedWith, measureAtEnd, recordExit } from "./recordExit.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "ffrtmp-test-"));
 afterAll(() => rmSync(directory, { recursive: true }));
@@ -100,7 +100,7 @@ test("an OOM kill from before the job began is no violation of ours, one after t
 test("what was read at the end counts, and not what a service counts that was started again in the same cgroup", async () => {
   await using owner = ownersCgroup();
   owner.count({ ...BEFORE, cpuSeconds: 130 });
-  const atEnd = measureAtEnd(owner.governor, { ...owner.job, mode: "attach" });
+  const atEnd = measureAtEnd(owner.context, { ...owner.job, mode: "attach" });
   owner.count({ ...BEFORE, cpuSeconds: 101 });
   expect(owner.close({ atEnd }).result.usage).toMatchObject({ cpuUserUsec: 30_000_000 });
 });
@@ -145,18 +145,18 @@ for (const hits of [4, 5]) {
     rememberCounted(planned);
     const outcomes = applyTenantLimits(planned, LIMITS);
     const job = someJob({ tenant: "acme", cgroup: storeJobCgroup(planned), outcomes });
-    const governor = governorOf(fs, hierarchies);
-    governor.ledger.begin(job);
+    const context = governorOf(fs, hierarchies);
+    context.ledger.begin(job);
     hit(hits);
     fake.set(`${own?.path}/memory.events`, "max 0\noom 0\noom_kill 1");
     const reason = hits > 4 ? "killed_at_tenants_memory_cap" : "ended_by_signal";
-    expect(closeJob(governor, job, exitedWith(9, "parent")).result.slaReason).toBe(reason);
+    expect(recordExit(context, job, exitedWith(9, "parent")).result.slaReason).toBe(reason);
   });
 }
 
-function governorOf(cgroupFs: CgroupFs, hierarchies: Hierarchy[]): Governor {
+function governorOf(cgroupFs: CgroupFs, hierarchies: Hierarchy[]): Context {
   const ledger = new Ledger(join(directory, `${Bun.randomUUIDv7()}.db`), console.log);
-  return { host: { cgroupFs, now: Date.now }, hierarchies, ledger } as unknown as Governor;
+  return { host: { cgroupFs, now: Date.now }, hierarchies, ledger } as unknown as Context;
 }
 
 /** A cgroup that has counted, with a job that begins in it, as the next ffrtmp finds it on record. */
@@ -185,17 +185,17 @@ function ownersCgroup() {
   rememberCounted(cgroup);
   const outcomes = applyCgroupLimits(cgroup, LIMITS);
   const job = someJob({ cgroup: storeJobCgroup(cgroup), outcomes, limits: LIMITS });
-  const governor = governorOf(fs, hierarchies);
-  const { ledger } = governor;
+  const context = governorOf(fs, hierarchies);
+  const { ledger } = context;
   ledger.begin(job);
   return {
     job,
     count,
     usage: () => usageOf(job, restoreJobCgroup(fs, hierarchies, job.cgroup)),
-    governor,
+    context,
     close: (measures?: EarlierMeasures) => {
       ledger.change(job, { cgroup: job.cgroup });
-      return closeJob(governor, job, exitedWith(9, "parent"), measures);
+      return recordExit(context, job, exitedWith(9, "parent"), measures);
     },
     [Symbol.asyncDispose]: () => machine[Symbol.asyncDispose](),
   };

@@ -2,37 +2,37 @@ import type { JobRecord } from "../../ledger/records.ts";
 import type { LimitOutcome, Limits } from "../../limits/limits.ts";
 import { applyCgroupLimits, type JobCgroup, rememberCounted } from "../../linux/cgroup/jobCgroup.ts";
 import { storeJobCgroup } from "../../linux/cgroup/planJobCgroup.ts";
-import { limitFilesOf, noteWritten, rememberHeld } from "../../linux/cgroup/savedValues.ts";
+import { limitFilesOf, recordWritten, saveValues } from "../../linux/cgroup/savedValues.ts";
 import { errnoOf, readProcFile } from "../../linux/host.ts";
 import type { ProcessIdentity } from "../../linux/proc/identity.ts";
 import { readStat } from "../../linux/proc/stat.ts";
-import type { Governor } from "../context.ts";
+import type { Context } from "../context.ts";
 import { limitsInForce } from "../job.ts";
-import { gatherTree, withdrawFromOutsiders } from "../placement/moveTree.ts";
+import { moveTreeIntoCgroup, withdrawFromOutsiders } from "../placement/moveTree.ts";
 import { applyTotal } from "../placement/tenants.ts";
 import { changeAttributes, planAttributes } from "./taskAttributes.ts";
-import { keepWeight } from "./weightFromNice.ts";
+import { setWeightFromNice } from "./weightFromNice.ts";
 
 /**
  * Limits first, then the processes: from the instant it is inside, a process is limited.
  * Also finishes what a governor that died half-way had begun.
  */
 export function governTree(
-  governor: Governor,
+  context: Context,
   job: JobRecord,
   cgroup: JobCgroup,
   root: ProcessIdentity,
   { total = {}, isFirst = true }: { total?: Limits | undefined; isFirst?: boolean } = {},
 ): void {
-  const { host, ledger } = governor;
+  const { host, ledger } = context;
   const limits = limitsInForce(job);
   // The total first: a limit that is not tighter than it need not be written.
-  const totals = applyTotal(governor, job, cgroup, total);
-  const applied = [...applyRemembering(governor, job, cgroup, limits, isFirst), ...totals];
+  const totals = applyTotal(context, job, cgroup, total);
+  const applied = [...applyRemembering(context, job, cgroup, limits, isFirst), ...totals];
   const stat = readStat(host, root.pid);
-  if (stat !== "gone") keepWeight(cgroup, limits, limits.nice ?? stat.nice);
-  const charged = chargedElsewhere(governor, job, cgroup, root.pid, isFirst);
-  const { pids, leftOutside } = gatherTree(host, cgroup, root);
+  if (stat !== "gone") setWeightFromNice(cgroup, limits, limits.nice ?? stat.nice);
+  const charged = chargedElsewhere(context, job, cgroup, root.pid, isFirst);
+  const { pids, leftOutside } = moveTreeIntoCgroup(host, cgroup, root);
   const outcomes = withdrawFromOutsiders(applied, cgroup, root.pid, leftOutside);
   const plan = planAttributes(host, pids, limits);
   // On record before it is done: a record of a change that was not made does no harm, the reverse would.
@@ -46,7 +46,7 @@ export function governTree(
  * their counts: both are on record before.
  */
 function applyRemembering(
-  { host: { cgroupFs }, ledger }: Governor,
+  { host: { cgroupFs }, ledger }: Context,
   job: JobRecord,
   cgroup: JobCgroup,
   limits: Limits,
@@ -55,11 +55,11 @@ function applyRemembering(
   const isCountNew = rememberCounted(cgroup, { isFirst });
   const inPlace = cgroup.directories.filter(({ placedAs }) => placedAs === "in-place");
   const isNew = inPlace.map(({ path, heldBefore }) =>
-    rememberHeld(cgroupFs, path, limitFilesOf(limits), heldBefore),
+    saveValues(cgroupFs, path, limitFilesOf(limits), heldBefore),
   );
   if (isCountNew || isNew.includes(true)) ledger.change(job, { cgroup: storeJobCgroup(cgroup) });
   const outcomes = applyCgroupLimits(cgroup, limits);
-  for (const { path, heldBefore } of inPlace) noteWritten(cgroupFs, path, heldBefore);
+  for (const { path, heldBefore } of inPlace) recordWritten(cgroupFs, path, heldBefore);
   if (inPlace.length > 0) ledger.change(job, { cgroup: storeJobCgroup(cgroup) });
   return outcomes;
 }
@@ -69,7 +69,7 @@ function applyRemembering(
  * process. `undefined` when all is inside.
  */
 function chargedElsewhere(
-  governor: Governor,
+  context: Context,
   { mode }: JobRecord,
   { directories }: JobCgroup,
   pid: number,
@@ -83,7 +83,7 @@ function chargedElsewhere(
   // What `run` started was born inside.
   if (mode === "run") return undefined;
   if (!isFirst) return "what it held before it was governed stays charged to the cgroup it came from";
-  const bytes = readResidentBytes(governor, pid);
+  const bytes = readResidentBytes(context, pid);
   if (bytes === 0) return undefined;
   return `the ${Math.ceil(bytes / 1e6)} MB that it held before stay charged to the cgroup it came from`;
 }
@@ -96,7 +96,7 @@ function onlyNewMemory(outcome: LimitOutcome, charged: string | undefined): Limi
 }
 
 /** Source: VmRSS of /proc/PID/status. 0 where it is hidden or the process is gone. */
-function readResidentBytes({ host }: Governor, pid: number): number {
+function readResidentBytes({ host }: Context, pid: number): number {
   try {
     const kilobytes = readProcFile(host, `${pid}/status`).match(/^VmRSS:\s+(\d+) kB/m)?.[1];
     return Number(kilobytes ?? 0) * 1024;

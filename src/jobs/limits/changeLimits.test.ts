@@ -22,16 +22,16 @@ const { cgroupFs } = realHost();
 limitsTest(
   "what is no longer asked for goes back to what a new cgroup has, what is asked for is applied",
   () => {
-    const { governor, job } = governSleeper({ ...HALF_A_CORE, pidsMax: 100 });
-    changeLimits(governor, job, { limits: { pidsMax: 50, memoryMaxBytes: 64 << 20 } }, "test");
+    const { context, job } = governSleeper({ ...HALF_A_CORE, pidsMax: 100 });
+    changeLimits(context, job, { limits: { pidsMax: 50, memoryMaxBytes: 64 << 20 } }, "test");
     expect(job.outcomes).toMatchObject([
       { limit: "memory.max", actual: String(64 << 20) },
       { limit: "pids.max", outcome: "applied", actual: "50" },
     ]);
     expect(held(job, ["cpu.cfs_quota_us", "cpu.max"])).toBeOneOf(["-1", "max 100000"]);
     expect(held(job, ["pids.max"])).toBe("50");
-    expect(governor.ledger.job(job.key)).toEqual(job);
-    expect(governor.ledger.events(job)).toMatchObject([
+    expect(context.ledger.job(job.key)).toEqual(job);
+    expect(context.ledger.events(job)).toMatchObject([
       {
         kind: "limits_changed",
         detail: { because: "test", before: ["cpu.max applied 50000 100000", "pids.max applied 100"] },
@@ -41,9 +41,9 @@ limitsTest(
 );
 
 limitsTest("a limit of a kind that was never asked for before gets its controller", () => {
-  const { governor, job, pid } = governSleeper(HALF_A_CORE);
+  const { context, job, pid } = governSleeper(HALF_A_CORE);
   const before = readFileSync(`/proc/${pid}/cgroup`, "utf8");
-  changeLimits(governor, job, { limits: { cpus: "0" } }, "test");
+  changeLimits(context, job, { limits: { cpus: "0" } }, "test");
   expect(job.outcomes).toMatchObject([{ limit: "cpuset.cpus" }]);
   expect(held(job, ["cpuset.cpus"])).toBe("0");
   expect(readFileSync(`/proc/${pid}/status`, "utf8")).toMatch(/^Cpus_allowed_list:\s0$/m);
@@ -52,22 +52,22 @@ limitsTest("a limit of a kind that was never asked for before gets its controlle
 
 limitsTest("the nice value before us stays known through every change, and comes back at the end", () => {
   const before = getPriority();
-  const { governor, job, pid } = governSleeper({ nice: before + 3 });
-  changeLimits(governor, job, { limits: { nice: before + 5 } }, "test");
+  const { context, job, pid } = governSleeper({ nice: before + 3 });
+  changeLimits(context, job, { limits: { nice: before + 5 } }, "test");
   expect(getPriority(pid)).toBe(before + 5);
   expect(job.touched).toMatchObject([{ value: "nice", before, after: before + 5 }]);
-  changeLimits(governor, job, { limits: {} }, "test");
+  changeLimits(context, job, { limits: {} }, "test");
   expect(getPriority(pid)).toBe(before);
   expect(job.touched).toEqual([]);
 });
 
 limitsTest("what is set by hand goes before what is wanted otherwise, until it is taken back", () => {
-  const { governor, job } = governSleeper({ pidsMax: 100 });
-  changeLimits(governor, job, { byHand: { pidsMax: 20 } }, "by hand");
+  const { context, job } = governSleeper({ pidsMax: 100 });
+  changeLimits(context, job, { byHand: { pidsMax: 20 } }, "by hand");
   expect(held(job, ["pids.max"])).toBe("20");
-  changeLimits(governor, job, { limits: { pidsMax: 200 } }, "policy");
+  changeLimits(context, job, { limits: { pidsMax: 200 } }, "policy");
   expect(held(job, ["pids.max"])).toBe("20");
-  changeLimits(governor, job, { byHand: null }, "by hand");
+  changeLimits(context, job, { byHand: null }, "by hand");
   expect(held(job, ["pids.max"])).toBe("200");
 });
 
@@ -76,16 +76,16 @@ limitsTest(
   async () => {
     const acme = { name: "acme", limits: { pidsMax: 60 } };
     const zeta = { name: "Zeta & Söhne", limits: { pidsMax: 70 } };
-    const { governor, job, pid } = governSleeper(HALF_A_CORE, { tenant: acme });
+    const { context, job, pid } = governSleeper(HALF_A_CORE, { tenant: acme });
     const first = job.cgroup;
-    const before = usageOf(job, jobCgroupOf(governor, job));
-    const stayed = governSleeper({}, { jobId: "other", tenant: acme }, governor).job;
+    const before = usageOf(job, jobCgroupOf(context, job));
+    const stayed = governSleeper({}, { jobId: "other", tenant: acme }, context).job;
 
-    changeLimits(governor, job, { tenant: zeta }, "test");
+    changeLimits(context, job, { tenant: zeta }, "test");
     expect(job.tenant).toBe("Zeta & Söhne");
     for (const { path, tenant, formerly } of job.cgroup) {
       expect(formerly).toBeUndefined();
-      expect(basename(tenant as string)).toBe(`ffrtmp-${governor.state.tag}-@Zeta%20%26%20S%C3%B6hne`);
+      expect(basename(tenant as string)).toBe(`ffrtmp-${context.state.tag}-@Zeta%20%26%20S%C3%B6hne`);
       expect(readFileSync(`${path}/cgroup.procs`, "utf8")).toBe(`${pid}\n`);
     }
     for (const { path } of first) expect(cgroupFs.exists(path)).toBeFalse();
@@ -94,13 +94,13 @@ limitsTest(
       { limit: "cpu.max", outcome: "applied" },
       { limit: "pids.max", of: "tenant", outcome: "applied", actual: "70" },
     ]);
-    const after = usageOf(job, jobCgroupOf(governor, job));
+    const after = usageOf(job, jobCgroupOf(context, job));
     expect(after.memoryPeakBytes).toBeGreaterThanOrEqual(before.memoryPeakBytes as number);
     expect((after.cpuSystemUsec ?? 0) + (after.cpuUserUsec ?? 0)).toBeGreaterThanOrEqual(
       (before.cpuSystemUsec ?? 0) + (before.cpuUserUsec ?? 0),
     );
 
-    changeLimits(governor, job, { tenant: null }, "test");
+    changeLimits(context, job, { tenant: null }, "test");
     for (const { path, origin } of job.cgroup) expect(path).toStartWith(`${origin}/ffrtmp-`);
     expect(job.outcomes).toMatchObject([{ limit: "cpu.max" }]);
   },
@@ -109,7 +109,7 @@ limitsTest(
 limitsTest(
   "a governor that died while it moved a job to another tenant leaves what the next change finishes",
   () => {
-    const { governor, job, pid } = governSleeper(HALF_A_CORE, { tenant: { name: "acme", limits: {} } });
+    const { context, job, pid } = governSleeper(HALF_A_CORE, { tenant: { name: "acme", limits: {} } });
     const left = job.cgroup.map((directory) => ({
       ...directory,
       formerly: directory.path,
@@ -117,10 +117,10 @@ limitsTest(
       tenant: directory.tenant?.replace("@acme", "@zeta") as string,
     }));
     for (const { path, tenant } of left) for (const each of [tenant, path]) cgroupFs.mkdir(each);
-    governor.ledger.change(job, { cgroup: left, tenant: "zeta" });
+    context.ledger.change(job, { cgroup: left, tenant: "zeta" });
 
-    const fresh = governor.ledger.job(job.key) as JobRecord;
-    changeLimits(governor, fresh, { tenant: { name: "zeta", limits: {} } }, "start");
+    const fresh = context.ledger.job(job.key) as JobRecord;
+    changeLimits(context, fresh, { tenant: { name: "zeta", limits: {} } }, "start");
     for (const { path, formerly } of fresh.cgroup) {
       expect(formerly).toBeUndefined();
       expect(readFileSync(`${path}/cgroup.procs`, "utf8")).toBe(`${pid}\n`);
@@ -133,13 +133,13 @@ limitsTest(
 limitsTest(
   "detach puts a job of a tenant back to where it came from, and the group goes with the last",
   () => {
-    const governor = makeGovernor();
+    const context = makeGovernor();
     const tenant = { name: "acme", limits: { pidsMax: 60 } };
-    const sleepers = ["one", "two"].map((jobId) => governSleeper({}, { jobId, tenant }, governor));
+    const sleepers = ["one", "two"].map((jobId) => governSleeper({}, { jobId, tenant }, context));
     const groups = sleepers.flatMap(({ job }) => job.cgroup.flatMap(({ tenant }) => tenant ?? []));
     for (const { job, pid } of sleepers) {
       expect(groups.every(cgroupFs.exists)).toBeTrue();
-      detach(governor, job, jobCgroupOf(governor, job));
+      detach(context, job, jobCgroupOf(context, job));
       expect(readFileSync(`/proc/${pid}/cgroup`, "utf8")).toBe(readFileSync("/proc/self/cgroup", "utf8"));
     }
     expect(groups.some(cgroupFs.exists)).toBeFalse();
@@ -157,20 +157,20 @@ function held({ cgroup }: JobRecord, files: string[]): string | undefined {
 }
 
 test("what is not written because something above is tighter by now does not stay as it was, either", () => {
-  const { fake, governor, owner, start, govern } = openOwner();
+  const { fake, context, owner, start, govern } = openOwner();
   start(4026, 1);
   start(4027, 1);
   const fakeJob = govern(4026, { pidsMax: 40 });
   fake.fs.write(`${owner}/pids.max`, "30");
-  changeLimits(governor, fakeJob, { limits: { pidsMax: 60 } }, "test");
+  changeLimits(context, fakeJob, { limits: { pidsMax: 60 } }, "test");
   expect(fakeJob.outcomes).toMatchObject([{ limit: "pids.max", actual: "30", heldBy: owner }]);
   expect(fake.fs.read(`${fakeJob.cgroup[0]?.path}/pids.max`)).toBe("max\n");
 });
 
 test("rates of a disk that is no longer named go, and those that are named are there", () => {
-  const { fake, governor, owner, start, govern } = openOwner();
+  const { fake, context, owner, start, govern } = openOwner();
   start(4026, 1);
   const fakeJob = govern(4026, { ioMax: [{ device: "8:0", rbps: 1_000_000 }] });
-  changeLimits(governor, fakeJob, { limits: { ioMax: [{ device: "8:16", wbps: 2_000_000 }] } }, "test");
+  changeLimits(context, fakeJob, { limits: { ioMax: [{ device: "8:16", wbps: 2_000_000 }] } }, "test");
   expect(fake.fs.read(`${owner}/io.max`)).toBe("8:16 rbps=max wbps=2000000 riops=max wiops=max\n");
 });

@@ -7,11 +7,11 @@ import {
   wantedText,
 } from "../../limits/limits.ts";
 import { liftCgroupLimits, tenantCgroupOf } from "../../linux/cgroup/jobCgroup.ts";
-import type { Governor } from "../context.ts";
+import type { Context } from "../context.ts";
 import { Refusal } from "../errors.ts";
 import { limitsInForce, type Tenant } from "../job.ts";
 import { identityOf } from "../liveness.ts";
-import { leaveFormer, regroup } from "../placement/migrateCgroup.ts";
+import { migrateCgroup, removeFormerCgroup } from "../placement/migrateCgroup.ts";
 import { governTree } from "./applyToTree.ts";
 import { restoreAttributes } from "./taskAttributes.ts";
 
@@ -30,24 +30,24 @@ export interface LimitChange {
  * nothing, for a job that has no process.
  */
 export function changeLimits(
-  governor: Governor,
+  context: Context,
   job: JobRecord,
   { tenant, ...change }: LimitChange,
   because: string,
 ): void {
-  const { host, ledger } = governor;
+  const { host, ledger } = context;
   const root = identityOf(job);
   if (!root) throw new Refusal(`job ${job.jobId} is being started just now`, "try again in a moment");
   const before = job.outcomes;
   // On record first: a governor that dies now leaves what its successor carries out.
   ledger.change(job, tenant === undefined ? change : { ...change, tenant: tenant?.name ?? null });
-  const cgroup = regroup(governor, job, tenant === undefined ? tenantOnRecord(job) : tenant);
-  restoreChanged(governor, job);
+  const cgroup = migrateCgroup(context, job, tenant === undefined ? tenantOnRecord(job) : tenant);
+  restoreChanged(context, job);
   // Rates are kept per device: those of a device that is no longer named would stay.
   liftCgroupLimits(cgroup, ["io.max"]);
-  governTree(governor, job, cgroup, root, { total: tenant?.limits, isFirst: false });
+  governTree(context, job, cgroup, root, { total: tenant?.limits, isFirst: false });
   if (tenant === undefined) job.outcomes.push(...before.filter(({ of }) => of === "tenant"));
-  leaveFormer(governor, job, cgroup);
+  removeFormerCgroup(context, job, cgroup);
   const failures = [
     ...liftCgroupLimits(cgroup, staleLimits(before, job.outcomes, undefined)),
     ...liftCgroupLimits(tenantCgroupOf(cgroup), staleLimits(before, job.outcomes, "tenant")),
@@ -59,7 +59,7 @@ export function changeLimits(
     now: job.outcomes.map(shorten),
     ...(failures.length === 0 ? {} : { failures }),
   });
-  for (const failure of failures) governor.warn(`job ${job.jobId}: a limit stays that should go: ${failure}`);
+  for (const failure of failures) context.warn(`job ${job.jobId}: a limit stays that should go: ${failure}`);
 }
 
 /** With no total: that is the policy's, and stays as it is. */
@@ -79,7 +79,7 @@ function staleLimits(before: LimitOutcome[], now: LimitOutcome[], of: LimitOutco
 }
 
 /** Puts back the values of threads and processes that are to change, so that what was before us stays known. */
-function restoreChanged({ host, ledger }: Governor, job: JobRecord): void {
+function restoreChanged({ host, ledger }: Context, job: JobRecord): void {
   const limits = limitsInForce(job);
   const isChanged = (value: JobRecord["touched"][number]["value"]) =>
     wantedText(limits, value) !== job.outcomes.find(({ limit }) => limit === value)?.wanted;

@@ -5,7 +5,7 @@ import { lacksLimits, testIf } from "../../../test/support/sandbox.ts";
 import type { JobRecord } from "../../ledger/records.ts";
 import type { Limits } from "../../limits/limits.ts";
 import { realHost } from "../../linux/host.ts";
-import { upkeepJob } from "./enforceLimits.ts";
+import { enforceLimits } from "./enforceLimits.ts";
 
 const HALF_A_CORE: Limits = { cpuMax: { quotaUsec: 50_000, periodUsec: 100_000 } };
 const HOUR_MS = 3_600_000;
@@ -16,47 +16,47 @@ const { clean, governSleeper } = useGovernedSleepers();
 const limitsTest = testIf(lacksLimits());
 
 limitsTest("what nobody undid is left alone, and nothing is told", () => {
-  const { governor, job } = governSleeper(HALF_A_CORE);
+  const { context, job } = governSleeper(HALF_A_CORE);
   const before = structuredClone(job);
-  expect(upkeepJob(governor, job)).toEqual([]);
+  expect(enforceLimits(context, job)).toEqual([]);
   expect(job).toEqual(before);
 });
 
 limitsTest("a limit that somebody loosened is put back three times, each on record, and then left", () => {
-  const { governor, job } = governSleeper(HALF_A_CORE);
+  const { context, job } = governSleeper(HALF_A_CORE);
   const { path, loose, tight } = quotaFile(job);
   for (let time = 1; time <= 3; time++) {
     writeFileSync(path, loose);
-    expect(upkeepJob(governor, job)).toEqual([
+    expect(enforceLimits(context, job)).toEqual([
       { what: "cpu.max", did: "reapplied", wanted: "50000 100000", found: "max" },
     ]);
     expect(readFileSync(path, "utf8").trim()).toBe(tight);
     expect(job.outcomes).toMatchObject([{ limit: "cpu.max", outcome: "applied" }]);
   }
   writeFileSync(path, loose);
-  expect(upkeepJob(governor, job)).toEqual([
+  expect(enforceLimits(context, job)).toEqual([
     { what: "cpu.max", did: "left_alone", wanted: "50000 100000", found: "max" },
   ]);
   expect(readFileSync(path, "utf8").trim()).toBe(loose);
   expect(job.outcomes).toMatchObject([{ limit: "cpu.max", outcome: "refused", actual: "max" }]);
-  expect(upkeepJob(governor, job)).toEqual([]);
-  expect(governor.ledger.events(job).map(({ kind }) => kind)).toEqual([
+  expect(enforceLimits(context, job)).toEqual([]);
+  expect(context.ledger.events(job).map(({ kind }) => kind)).toEqual([
     ...Array(3).fill("reapplied"),
     "left_alone",
   ]);
-  expect(governor.ledger.job(job.key)?.outcomes).toEqual(job.outcomes);
+  expect(context.ledger.job(job.key)?.outcomes).toEqual(job.outcomes);
 });
 
 limitsTest(
   "an hour later a limit that was left alone is put back again, and one undone now and then always is",
   () => {
-    const { governor, job } = governSleeper(HALF_A_CORE);
+    const { context, job } = governSleeper(HALF_A_CORE);
     const { path, loose, tight } = quotaFile(job);
-    let nowMs = governor.host.now();
-    const later = { ...governor, host: { ...governor.host, now: () => nowMs } };
+    let nowMs = context.host.now();
+    const later = { ...context, host: { ...context.host, now: () => nowMs } };
     const undo = () => {
       writeFileSync(path, loose);
-      return upkeepJob(later, job).map(({ did }) => did);
+      return enforceLimits(later, job).map(({ did }) => did);
     };
     expect([undo(), undo(), undo(), undo()].flat()).toEqual([...Array(3).fill("reapplied"), "left_alone"]);
     nowMs += HOUR_MS - 1;
@@ -73,73 +73,73 @@ limitsTest(
 );
 
 limitsTest("a limit that somebody tightened is theirs", () => {
-  const { governor, job } = governSleeper(HALF_A_CORE);
+  const { context, job } = governSleeper(HALF_A_CORE);
   const { path, tighter } = quotaFile(job);
   writeFileSync(path, tighter);
-  expect(upkeepJob(governor, job)).toEqual([]);
+  expect(enforceLimits(context, job)).toEqual([]);
   expect(readFileSync(path, "utf8").trim()).toBe(tighter);
 });
 
 limitsTest("a limit that cannot be put back is left at once, and not called put back", () => {
-  const { governor, job } = governSleeper(HALF_A_CORE);
+  const { context, job } = governSleeper(HALF_A_CORE);
   const { path, loose } = quotaFile(job);
   writeFileSync(path, loose);
   const write = () => {
     throw Object.assign(new Error("EROFS"), { code: "EROFS" });
   };
-  const host = { ...governor.host, cgroupFs: { ...governor.host.cgroupFs, write } };
+  const host = { ...context.host, cgroupFs: { ...context.host.cgroupFs, write } };
   const expected = { what: "cpu.max", did: "left_alone", wanted: "50000 100000", found: "max" } as const;
-  expect(upkeepJob({ ...governor, host }, job)).toEqual([expected]);
+  expect(enforceLimits({ ...context, host }, job)).toEqual([expected]);
   expect(job.outcomes).toMatchObject([{ limit: "cpu.max", outcome: "refused" }]);
   expect(job.outcomes[0]?.because).toContain("EROFS (mounted read-only) writing");
 });
 
 limitsTest("a limit that was given up stays so when another one is put back", () => {
-  const { governor, job } = governSleeper({ ...HALF_A_CORE, pidsMax: 500 });
+  const { context, job } = governSleeper({ ...HALF_A_CORE, pidsMax: 500 });
   const { path, loose } = quotaFile(job);
   for (let time = 1; time <= 4; time++) {
     writeFileSync(path, loose);
-    upkeepJob(governor, job);
+    enforceLimits(context, job);
   }
   const pids = job.cgroup.map((each) => `${each.path}/pids.max`).find(realHost().cgroupFs.exists) as string;
   writeFileSync(pids, "max");
-  expect(upkeepJob(governor, job)).toMatchObject([{ what: "pids.max", did: "reapplied" }]);
+  expect(enforceLimits(context, job)).toMatchObject([{ what: "pids.max", did: "reapplied" }]);
   expect(readFileSync(pids, "utf8")).toBe("500\n");
   expect(readFileSync(path, "utf8").trim()).toBe(loose);
   expect(job.outcomes).toMatchObject([{ outcome: "refused" }, { outcome: "applied" }]);
 });
 
 limitsTest("another wish for the same limit is put back three times of its own", () => {
-  const { governor, job } = governSleeper(HALF_A_CORE);
+  const { context, job } = governSleeper(HALF_A_CORE);
   const { path, loose } = quotaFile(job);
   for (let time = 1; time <= 4; time++) {
     writeFileSync(path, loose);
-    upkeepJob(governor, job);
+    enforceLimits(context, job);
   }
   job.limits = { cpuMax: { quotaUsec: 40_000, periodUsec: 100_000 } };
   job.outcomes = [{ limit: "cpu.max", outcome: "applied", wanted: "40000 100000" }];
-  expect(upkeepJob(governor, job)).toMatchObject([{ did: "reapplied", wanted: "40000 100000" }]);
+  expect(enforceLimits(context, job)).toMatchObject([{ did: "reapplied", wanted: "40000 100000" }]);
 });
 
 limitsTest("a process that somebody moved to where it came from is taken in again", () => {
-  const { governor, job, pid } = governSleeper(HALF_A_CORE);
+  const { context, job, pid } = governSleeper(HALF_A_CORE);
   const inside = readFileSync(`/proc/${pid}/cgroup`, "utf8");
   for (const { origin } of job.cgroup) writeFileSync(`${origin}/cgroup.procs`, String(pid));
-  expect(upkeepJob(governor, job)).toMatchObject([{ what: "membership", did: "reapplied" }]);
+  expect(enforceLimits(context, job)).toMatchObject([{ what: "membership", did: "reapplied" }]);
   expect(readFileSync(`/proc/${pid}/cgroup`, "utf8")).toBe(inside);
   expect(job.outcomes).toMatchObject([{ limit: "cpu.max", outcome: "applied" }]);
-  expect(upkeepJob(governor, job)).toEqual([]);
+  expect(enforceLimits(context, job)).toEqual([]);
 
   for (let time = 2; time <= 4; time++) {
     for (const { origin } of job.cgroup) writeFileSync(`${origin}/cgroup.procs`, String(pid));
-    expect(upkeepJob(governor, job)).toMatchObject([{ did: time === 4 ? "left_alone" : "reapplied" }]);
+    expect(enforceLimits(context, job)).toMatchObject([{ did: time === 4 ? "left_alone" : "reapplied" }]);
   }
   expect(job.outcomes).toMatchObject([{ limit: "cpu.max", outcome: "refused" }]);
-  expect(upkeepJob(governor, job)).toEqual([]);
+  expect(enforceLimits(context, job)).toEqual([]);
 });
 
 limitsTest("a process that somebody put elsewhere stays there, and its limit is not called in force", () => {
-  const { governor, job, pid } = governSleeper(HALF_A_CORE);
+  const { context, job, pid } = governSleeper(HALF_A_CORE);
   const { directory, origin } = quotaFile(job);
   const elsewhere = `${origin}/ffrtmp-test-elsewhere-${process.pid}`;
   mkdirSync(elsewhere);
@@ -147,30 +147,30 @@ limitsTest("a process that somebody put elsewhere stays there, and its limit is 
   clean.push(() => writeFileSync(`${directory}/cgroup.procs`, String(pid)));
   writeFileSync(`${elsewhere}/cgroup.procs`, String(pid));
 
-  expect(upkeepJob(governor, job)).toEqual([]);
+  expect(enforceLimits(context, job)).toEqual([]);
   expect(readFileSync(`/proc/${pid}/cgroup`, "utf8")).toContain("ffrtmp-test-elsewhere");
   expect(job.outcomes).toMatchObject([
     { limit: "cpu.max", outcome: "refused", because: `it is in ${elsewhere}` },
   ]);
   const once = structuredClone(job.outcomes);
-  upkeepJob(governor, job);
+  enforceLimits(context, job);
   expect(job.outcomes).toEqual(once);
 });
 
 limitsTest("processes in cgroups that the workload made below ours count as inside", () => {
-  const { governor, job, pid } = governSleeper(HALF_A_CORE);
+  const { context, job, pid } = governSleeper(HALF_A_CORE);
   const own = `${quotaFile(job).directory}/own`;
   mkdirSync(own);
   clean.push(() => rmdirSync(own));
   clean.push(() => writeFileSync(`${quotaFile(job).directory}/cgroup.procs`, String(pid)));
   writeFileSync(`${own}/cgroup.procs`, String(pid));
-  expect(upkeepJob(governor, job)).toEqual([]);
+  expect(enforceLimits(context, job)).toEqual([]);
   expect(job.outcomes).toMatchObject([{ limit: "cpu.max", outcome: "applied" }]);
 });
 
 limitsTest("a tenant's total that somebody loosened is put back, too", () => {
   const tenant = { name: "acme", limits: HALF_A_CORE };
-  const { governor, job } = governSleeper({}, { tenant });
+  const { context, job } = governSleeper({}, { tenant });
   const group = job.cgroup.flatMap(({ tenant }) => tenant ?? []);
   const [file, loose] = Object.entries(LOOSE).find(([name]) =>
     group.some((path) => realHost().cgroupFs.exists(`${path}/${name}`)),
@@ -178,12 +178,12 @@ limitsTest("a tenant's total that somebody loosened is put back, too", () => {
   const path = group.map((each) => `${each}/${file}`).find(realHost().cgroupFs.exists) as string;
   const tight = readFileSync(path, "utf8");
   writeFileSync(path, loose);
-  expect(upkeepJob(governor, job, tenant.limits)).toEqual([
+  expect(enforceLimits(context, job, tenant.limits)).toEqual([
     { what: "tenant's cpu.max", did: "reapplied", wanted: "50000 100000", found: "max" },
   ]);
   expect(readFileSync(path, "utf8")).toBe(tight);
   expect(job.outcomes).toMatchObject([{ limit: "cpu.max", of: "tenant", outcome: "applied" }]);
-  expect(upkeepJob(governor, job, tenant.limits)).toEqual([]);
+  expect(enforceLimits(context, job, tenant.limits)).toEqual([]);
 });
 
 function quotaFile({ cgroup }: JobRecord) {

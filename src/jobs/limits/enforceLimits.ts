@@ -11,15 +11,15 @@ import {
 } from "../../linux/cgroup/jobCgroup.ts";
 import { giveAgain } from "../../linux/cgroup/makeJobCgroup.ts";
 import { storeJobCgroup } from "../../linux/cgroup/planJobCgroup.ts";
-import { limitFilesOf, noteWritten, rememberHeld } from "../../linux/cgroup/savedValues.ts";
+import { limitFilesOf, recordWritten, saveValues } from "../../linux/cgroup/savedValues.ts";
 import type { ProcessIdentity } from "../../linux/proc/identity.ts";
 import { hasEnded, readStat } from "../../linux/proc/stat.ts";
 import { listTree } from "../../linux/proc/table.ts";
-import type { Governor } from "../context.ts";
+import type { Context } from "../context.ts";
 import { limitsInForce } from "../job.ts";
 import { identityOf } from "../liveness.ts";
 import { jobCgroupOf } from "../placement/jobCgroup.ts";
-import { gatherTree, type LeftOutside, withdrawFromOutsiders } from "../placement/moveTree.ts";
+import { type LeftOutside, moveTreeIntoCgroup, withdrawFromOutsiders } from "../placement/moveTree.ts";
 
 const REAPPLIED = "reapplied";
 const GIVEN_AGAIN = "given_again";
@@ -30,13 +30,13 @@ const LEFT_ALONE = "left_alone";
  * is to be no quarrel. A controller that is gone with its limit is nobody's word about the limit: systemd takes it from
  * every unit of a slice when a unit there ends that needed it.
  */
-const MOST_AN_HOUR = { [REAPPLIED]: 3, [GIVEN_AGAIN]: 60 };
+const MAX_REPAIRS_PER_HOUR = { [REAPPLIED]: 3, [GIVEN_AGAIN]: 60 };
 const HOUR_MS = 3_600_000;
 
-type Repair = keyof typeof MOST_AN_HOUR;
+type Repair = keyof typeof MAX_REPAIRS_PER_HOUR;
 
 /** What was found to be undone by somebody else, and what was done about it. Also the detail of the ledger's event. */
-export interface UpkeepFinding {
+export interface LimitRepair {
   /** `membership`: processes were moved out of the job's cgroup. */
   what: LimitName | `tenant's ${LimitName}` | "membership";
   did: Repair | typeof LEFT_ALONE;
@@ -53,10 +53,10 @@ export interface UpkeepFinding {
  * `total` is what the job's tenant may use. Safe to call at any time for any job; does nothing for one that is not
  * running. Returns what is worth telling.
  */
-export function upkeepJob(governor: Governor, job: JobRecord, total: Limits = {}): UpkeepFinding[] {
+export function enforceLimits(context: Context, job: JobRecord, total: Limits = {}): LimitRepair[] {
   if (job.state !== "running" || job.cgroup.length === 0) return [];
-  const memory = new Memory(governor, job);
-  const cgroup = jobCgroupOf(governor, job);
+  const memory = new Memory(context, job);
+  const cgroup = jobCgroupOf(context, job);
   const group = tenantCgroupOf(cgroup);
   let { outcomes } = job;
   const totalKept: Kept = {
@@ -71,14 +71,14 @@ export function upkeepJob(governor: Governor, job: JobRecord, total: Limits = {}
     of: undefined,
     apply: applyCgroupLimits,
     // The counts went with the controller, and what they were nobody has read.
-    forget: (fields) => governor.ledger.change(job, { carriedUsage: withUnknown(job.carriedUsage, fields) }),
+    forget: (fields) => context.ledger.change(job, { carriedUsage: withUnknown(job.carriedUsage, fields) }),
   };
-  for (const kept of [totalKept, ownKept]) outcomes = keepLimits(governor, outcomes, kept, memory);
-  outcomes = keepMembers(governor, job, cgroup, memory, outcomes);
+  for (const kept of [totalKept, ownKept]) outcomes = keepLimits(context, outcomes, kept, memory);
+  outcomes = keepMembers(context, job, cgroup, memory, outcomes);
   const stored = storeJobCgroup(cgroup);
   if (memory.findings.length > 0 && JSON.stringify(stored) !== JSON.stringify(job.cgroup))
-    governor.ledger.change(job, { cgroup: stored });
-  if (JSON.stringify(outcomes) !== JSON.stringify(job.outcomes)) governor.ledger.change(job, { outcomes });
+    context.ledger.change(job, { cgroup: stored });
+  if (JSON.stringify(outcomes) !== JSON.stringify(job.outcomes)) context.ledger.change(job, { outcomes });
   return memory.findings;
 }
 
@@ -92,12 +92,7 @@ interface Kept {
   forget?: (fields: (keyof Usage)[]) => void;
 }
 
-function keepLimits(
-  governor: Governor,
-  outcomes: LimitOutcome[],
-  kept: Kept,
-  memory: Memory,
-): LimitOutcome[] {
+function keepLimits(context: Context, outcomes: LimitOutcome[], kept: Kept, memory: Memory): LimitOutcome[] {
   const { cgroup, limits, of } = kept;
   const lapsed = listLapsed(cgroup, limits).filter(({ limit, wanted }) => {
     const outcome = outcomes.find((each) => each.of === of && each.limit === limit);
@@ -112,7 +107,7 @@ function keepLimits(
     limits,
     mine.map(({ limit }) => limit),
   );
-  const renewed = mine.length === 0 ? [] : applyAgain(governor, { ...kept, limits: undone });
+  const renewed = mine.length === 0 ? [] : applyAgain(context, { ...kept, limits: undone });
   return outcomes.map((outcome) => {
     const lapse = lapsed.find(({ limit }) => outcome.of === of && limit === outcome.limit);
     if (!lapse) return outcome;
@@ -130,19 +125,19 @@ function keepLimits(
 }
 
 function applyAgain(
-  { host: { cgroupFs } }: Governor,
+  { host: { cgroupFs } }: Context,
   { cgroup, limits, apply, forget }: Kept,
 ): LimitOutcome[] {
   const forgotten = giveAgain(cgroup, limits);
   if (forgotten.length > 0) forget?.(forgotten);
   const inPlace = cgroup.directories.filter(({ placedAs }) => placedAs === "in-place");
   const files = limitFilesOf(limits);
-  for (const { path, heldBefore } of inPlace) rememberHeld(cgroupFs, path, files, heldBefore);
+  for (const { path, heldBefore } of inPlace) saveValues(cgroupFs, path, files, heldBefore);
   const outcomes = apply(cgroup, limits);
   // Those files alone: what stands in another may be the owner's word of a moment ago.
   for (const { path, heldBefore } of inPlace) {
     const written = heldBefore.filter(({ file, after }) => files.includes(file) || after === null);
-    noteWritten(cgroupFs, path, written);
+    recordWritten(cgroupFs, path, written);
   }
   return outcomes;
 }
@@ -155,7 +150,7 @@ function repairOf({ isControllerGone }: LapsedLimit): Repair {
   return isControllerGone ? GIVEN_AGAIN : REAPPLIED;
 }
 
-function nameOf(limit: LimitName, of: LimitOutcome["of"]): UpkeepFinding["what"] {
+function nameOf(limit: LimitName, of: LimitOutcome["of"]): LimitRepair["what"] {
   return of === "tenant" ? `tenant's ${limit}` : limit;
 }
 
@@ -163,21 +158,21 @@ function leaveAlone(outcome: LimitOutcome, lapse: LapsedLimit, memory: Memory): 
   const { limit, wanted, found } = lapse;
   const { of } = outcome;
   memory.note({ what: nameOf(limit, of), did: LEFT_ALONE, wanted, found });
-  const because = `somebody else set it to ${found}; it was put back ${MOST_AN_HOUR[repairOf(lapse)]} times within an hour and is left alone for one now`;
+  const because = `somebody else set it to ${found}; it was put back ${MAX_REPAIRS_PER_HOUR[repairOf(lapse)]} times within an hour and is left alone for one now`;
   const refused = refusedInstead(outcome, because);
   return { ...refused, actual: found };
 }
 
 /** Processes go back only from where they came from: whoever put one elsewhere may limit it there. */
 function keepMembers(
-  governor: Governor,
+  context: Context,
   job: JobRecord,
   cgroup: JobCgroup,
   memory: Memory,
   outcomes: LimitOutcome[],
 ): LimitOutcome[] {
   const root = identityOf(job);
-  const strays = root?.bootId === governor.bootId ? listStrays(governor, cgroup, root) : [];
+  const strays = root?.bootId === context.bootId ? listStrays(context, cgroup, root) : [];
   if (!root || strays.length === 0) return outcomes;
   if (!strays.some(({ isAtOrigin }) => isAtOrigin)) {
     return withdrawFromOutsiders(outcomes, cgroup, root.pid, strays);
@@ -188,9 +183,9 @@ function keepMembers(
     memory.note({ what: "membership", did: LEFT_ALONE, wanted, found });
     return withdrawFromOutsiders(outcomes, cgroup, root.pid, strays);
   }
-  const { leftOutside } = gatherTree(governor.host, cgroup, root);
+  const { leftOutside } = moveTreeIntoCgroup(context.host, cgroup, root);
   memory.note({ what: "membership", did: REAPPLIED, wanted, found });
-  const remaining = listStrays(governor, cgroup, root).map((stray) => {
+  const remaining = listStrays(context, cgroup, root).map((stray) => {
     const refusal = leftOutside.find(
       ({ pid, controllers }) => pid === stray.pid && sameNames(controllers, stray.controllers),
     );
@@ -204,7 +199,7 @@ interface Stray extends LeftOutside {
   isAtOrigin: boolean;
 }
 
-function listStrays({ host }: Governor, cgroup: JobCgroup, root: ProcessIdentity): Stray[] {
+function listStrays({ host }: Context, cgroup: JobCgroup, root: ProcessIdentity): Stray[] {
   return listTree(host, root.pid).flatMap((pid) => {
     const stat = readStat(host, pid);
     if (stat === "gone" || hasEnded(stat)) return [];
@@ -226,50 +221,51 @@ function sameNames(a: string[], b: string[]): boolean {
   return a.join() === b.join();
 }
 
-interface Earlier extends UpkeepFinding {
+interface Earlier extends LimitRepair {
   atMs: number;
 }
 
 /** What one look at one job found, and what the ledger tells of the looks before. */
 class Memory {
-  readonly findings: UpkeepFinding[] = [];
-  readonly #governor: Governor;
+  readonly findings: LimitRepair[] = [];
+  readonly #context: Context;
   readonly #job: JobRecord;
   #earlier: Earlier[] | undefined;
 
-  constructor(governor: Governor, job: JobRecord) {
-    this.#governor = governor;
+  constructor(context: Context, job: JobRecord) {
+    this.#context = context;
     this.#job = job;
   }
 
   /** Counted for each wish by itself: what is asked for anew begins anew. */
-  isGivenUp(repair: Repair, what: UpkeepFinding["what"], wanted: string): boolean {
+  isGivenUp(repair: Repair, what: LimitRepair["what"], wanted: string): boolean {
     return (
-      this.#count(repair, what, wanted) >= MOST_AN_HOUR[repair] || this.#count(LEFT_ALONE, what, wanted) > 0
+      this.#count(repair, what, wanted) >= MAX_REPAIRS_PER_HOUR[repair] ||
+      this.#count(LEFT_ALONE, what, wanted) > 0
     );
   }
 
   /** It was given up, and that is so long ago that whoever undid it may have meant nothing by it. */
-  isForgiven(what: UpkeepFinding["what"], wanted: string): boolean {
+  isForgiven(what: LimitRepair["what"], wanted: string): boolean {
     const wasGivenUp = this.#count(LEFT_ALONE, what, wanted, Number.POSITIVE_INFINITY) > 0;
     return wasGivenUp && this.#count(LEFT_ALONE, what, wanted) === 0;
   }
 
-  note(finding: UpkeepFinding): void {
+  note(finding: LimitRepair): void {
     if (finding.did === LEFT_ALONE && this.#count(LEFT_ALONE, finding.what, finding.wanted) > 0) return;
     const { did, ...detail } = finding;
-    this.#governor.ledger.addEvent(this.#job, this.#now(), did, detail);
+    this.#context.ledger.addEvent(this.#job, this.#now(), did, detail);
     this.findings.push(finding);
   }
 
   #count(
-    did: UpkeepFinding["did"],
-    what: UpkeepFinding["what"],
+    did: LimitRepair["did"],
+    what: LimitRepair["what"],
     wanted: string,
     withinMs: number = HOUR_MS,
   ): number {
     // Asked only once something is found undone, which is seldom.
-    this.#earlier ??= this.#governor.ledger
+    this.#earlier ??= this.#context.ledger
       .events(this.#job)
       .map(({ atMs, kind, detail }) => ({ atMs, did: kind, ...(detail as object) }) as Earlier);
     return this.#earlier.filter(
@@ -282,6 +278,6 @@ class Memory {
   }
 
   #now(): number {
-    return this.#governor.host.now();
+    return this.#context.host.now();
   }
 }

@@ -1,7 +1,7 @@
 import { cgroupPathOf } from "../../linux/cgroup/hierarchies.ts";
 import type { JobCgroup, JobDirectory } from "../../linux/cgroup/jobCgroup.ts";
 import type { Bus } from "../../linux/systemdBus.ts";
-import type { Governor } from "../context.ts";
+import type { Context } from "../context.ts";
 import { unitsHierarchy } from "./jobScope.ts";
 
 /**
@@ -10,9 +10,9 @@ import { unitsHierarchy } from "./jobScope.ts";
  * To be called on a plan, before anything is made. Asks only about slices in which something is off that the job needs;
  * what cannot be asked counts as not set, because it seldom is.
  */
-export function respectDisabled(governor: Governor, cgroup: JobCgroup): void {
-  const { bus } = governor.host;
-  const hierarchy = unitsHierarchy(governor);
+export function respectDisabled(context: Context, cgroup: JobCgroup): void {
+  const { bus } = context.host;
+  const hierarchy = unitsHierarchy(context);
   if (!bus || !hierarchy) return;
   for (const directory of cgroup.directories) {
     if (directory.hierarchy.key !== hierarchy.key) continue;
@@ -22,7 +22,7 @@ export function respectDisabled(governor: Governor, cgroup: JobCgroup): void {
       const kept = controllers.filter((name) => disabled.includes(name));
       if (kept.length === 0) continue;
       const because = `${slice} keeps it from what lies in it (DisableControllers=)`;
-      cgroup.hindrances.push(...kept.map((controller) => ({ controller, because })));
+      cgroup.unavailable.push(...kept.map((controller) => ({ controller, because })));
       leaveOut(directory, kept);
     }
   }

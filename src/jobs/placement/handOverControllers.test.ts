@@ -8,7 +8,7 @@ import { someJob } from "../../../test/support/jobs.ts";
 import { Ledger } from "../../ledger/ledger.ts";
 import type { JobRecord } from "../../ledger/records.ts";
 import { storeJobCgroup } from "../../linux/cgroup/planJobCgroup.ts";
-import type { Governor } from "../context.ts";
+import type { Context } from "../context.ts";
 import { releaseEnded } from "../exit/recordExit.ts";
 import { jobCgroupOf, usageOf } from "./jobCgroup.ts";
 
@@ -20,7 +20,7 @@ for (const choice of [FAKE_V2, REAL_V2]) {
     it("the last one switches off what the first one switched on", (machine) => {
       const ledger = new Ledger(join(directory, `${Bun.randomUUIDv7()}.db`), console.log);
       const { fs, hierarchies } = machine;
-      const governor = { host: { cgroupFs: fs }, hierarchies, ledger } as unknown as Governor;
+      const context = { host: { cgroupFs: fs }, hierarchies, ledger } as unknown as Context;
       const before = listAll(machine);
       const jobs = ["one", "two", "three"].map((jobId, index) => {
         const cgroup = makeJob(machine, { cpuWeight: 50 }, `ffrtmp-1f3a9c-${jobId}`);
@@ -31,29 +31,29 @@ for (const choice of [FAKE_V2, REAL_V2]) {
       const during = listAll(machine);
       for (const job of jobs.slice(0, 2)) {
         ledger.refresh(job);
-        expect(releaseEnded(governor, job, jobCgroupOf(governor, job))).toEqual([]);
+        expect(releaseEnded(context, job, jobCgroupOf(context, job))).toEqual([]);
       }
       expect(during).not.toEqual(before);
       const last = ledger.jobsNamed("three")[0];
       if (!last) throw new Error("the third job is on record");
-      releaseEnded(governor, last, jobCgroupOf(governor, last));
+      releaseEnded(context, last, jobCgroupOf(context, last));
       expect(listAll(machine)).toEqual(before);
     });
 
     it("one that is only measured keeps what it is measured by when another one goes", (machine) => {
       const { fs, hierarchies } = machine;
       const ledger = new Ledger(join(directory, `${Bun.randomUUIDv7()}.db`), console.log);
-      const governor = { host: { cgroupFs: fs }, hierarchies, ledger } as unknown as Governor;
+      const context = { host: { cgroupFs: fs }, hierarchies, ledger } as unknown as Context;
       const [gone, left] = ["one", "two"].map((jobId, index) => {
         const cgroup = makeJob(machine, {}, `ffrtmp-1f3a9c-${jobId}`);
         const job = someJob({ jobId, pid: 4000 + index, cgroup: storeJobCgroup(cgroup) });
         ledger.begin(job);
         return job;
       }) as [JobRecord, JobRecord];
-      const measured = usageOf(left, jobCgroupOf(governor, left));
+      const measured = usageOf(left, jobCgroupOf(context, left));
       expect(measured.memoryPeakBytes).not.toBeNull();
-      expect(releaseEnded(governor, gone, jobCgroupOf(governor, gone))).toEqual([]);
-      expect(usageOf(left, jobCgroupOf(governor, left))).toEqual(measured);
+      expect(releaseEnded(context, gone, jobCgroupOf(context, gone))).toEqual([]);
+      expect(usageOf(left, jobCgroupOf(context, left))).toEqual(measured);
     });
   });
 }

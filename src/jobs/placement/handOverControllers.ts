@@ -1,14 +1,14 @@
 import type { JobRecord } from "../../ledger/records.ts";
 import type { EnabledAbove, JobCgroup } from "../../linux/cgroup/jobCgroup.ts";
 import type { StoredDirectory } from "../../linux/cgroup/planJobCgroup.ts";
-import type { Governor } from "../context.ts";
+import type { Context } from "../context.ts";
 
 /**
  * Controllers of cgroup v2 that were switched on for a job stay on while another job lies where they are needed. That one
  * takes over to switch them off: the last job leaves everything as the first one found it. To be called before the job's
  * own directories go, so that a death in between leaves nothing on for good.
  */
-export function bequeathControllers({ ledger }: Governor, job: JobRecord, cgroup: JobCgroup): void {
+export function handOverControllers({ ledger }: Context, job: JobRecord, cgroup: JobCgroup): void {
   const giving = cgroup.directories.filter(
     ({ enabled, enabledAbove }) => enabled.length > 0 || enabledAbove.length > 0,
   );

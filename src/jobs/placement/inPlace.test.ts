@@ -3,7 +3,7 @@ import { type FakeOwner, useGovernedFakes } from "../../../test/support/governed
 import type { JobRecord } from "../../ledger/records.ts";
 import { detach } from "../attach/detach.ts";
 import { changeLimits } from "../limits/changeLimits.ts";
-import { upkeepJob } from "../limits/enforceLimits.ts";
+import { enforceLimits } from "../limits/enforceLimits.ts";
 import { jobCgroupOf } from "./jobCgroup.ts";
 
 const { openOwner } = useGovernedFakes();
@@ -11,7 +11,7 @@ const { openOwner } = useGovernedFakes();
 function ownerAlone(): FakeOwner & { read(file: string): string; write(file: string, text: string): void } {
   const machine = openOwner();
   machine.start(4026, 1);
-  const { cgroupFs } = machine.governor.host;
+  const { cgroupFs } = machine.context.host;
   return {
     ...machine,
     read: (file) => cgroupFs.read(`${machine.owner}/${file}`).trim(),
@@ -19,8 +19,8 @@ function ownerAlone(): FakeOwner & { read(file: string): string; write(file: str
   };
 }
 
-function release({ governor }: FakeOwner, job: JobRecord): void {
-  detach(governor, job, jobCgroupOf(governor, job));
+function release({ context }: FakeOwner, job: JobRecord): void {
+  detach(context, job, jobCgroupOf(context, job));
 }
 
 test("a workload alone in its service is governed in place, and detach leaves what was there", () => {
@@ -38,7 +38,7 @@ test("what the owner wrote over a limit goes back at detach, and not what he had
   machine.write("pids.max", "200");
   const job = machine.govern(4026, { pidsMax: 64 });
   machine.write("pids.max", "500");
-  expect(upkeepJob(machine.governor, job)).toMatchObject([
+  expect(enforceLimits(machine.context, job)).toMatchObject([
     { what: "pids.max", did: "reapplied", found: "500" },
   ]);
   expect(machine.read("pids.max")).toBe("64");
@@ -50,8 +50,8 @@ test("a tighter value that the owner wrote is his: neither upkeep nor another wi
   const machine = ownerAlone();
   const job = machine.govern(4026, { pidsMax: 64 });
   machine.write("pids.max", "30");
-  expect(upkeepJob(machine.governor, job)).toEqual([]);
-  changeLimits(machine.governor, job, { limits: { pidsMax: 50 } }, "test");
+  expect(enforceLimits(machine.context, job)).toEqual([]);
+  changeLimits(machine.context, job, { limits: { pidsMax: 50 } }, "test");
   expect(machine.read("pids.max")).toBe("30");
   release(machine, job);
   expect(machine.read("pids.max")).toBe("30");
@@ -61,7 +61,7 @@ test("a limit that is no longer asked for goes back to the owner's at once", () 
   const machine = ownerAlone();
   machine.write("memory.max", "1073741824");
   const job = machine.govern(4026, { pidsMax: 64, memoryMaxBytes: 64 << 20 });
-  changeLimits(machine.governor, job, { limits: { pidsMax: 64 } }, "test");
+  changeLimits(machine.context, job, { limits: { pidsMax: 64 } }, "test");
   expect({ memory: machine.read("memory.max"), pids: machine.read("pids.max") }).toEqual({
     memory: "1073741824",
     pids: "64",
@@ -71,18 +71,18 @@ test("a limit that is no longer asked for goes back to the owner's at once", () 
 test("what stood there is on record before it is written over, and what was written afterwards", () => {
   const machine = ownerAlone();
   machine.write("pids.max", "200");
-  const { governor } = machine;
-  const { cgroupFs } = governor.host;
-  const onRecord = () => governor.ledger.openJobs().flatMap(({ cgroup }) => cgroup[0]?.heldBefore ?? []);
+  const { context } = machine;
+  const { cgroupFs } = context.host;
+  const onRecord = () => context.ledger.openJobs().flatMap(({ cgroup }) => cgroup[0]?.heldBefore ?? []);
   const atEachWrite: ReturnType<typeof onRecord>[] = [];
   const write = (path: string, data: string): void => {
     if (path.endsWith("/pids.max")) atEachWrite.push(onRecord());
     cgroupFs.write(path, data);
   };
-  Object.assign(governor, { host: { ...governor.host, cgroupFs: { ...cgroupFs, write } } });
+  Object.assign(context, { host: { ...context.host, cgroupFs: { ...cgroupFs, write } } });
   const job = machine.govern(4026, { pidsMax: 64 });
   expect(onRecord()).toEqual([{ file: "pids.max", before: "200", after: "64" }]);
-  changeLimits(governor, job, { limits: { pidsMax: 50 } }, "test");
+  changeLimits(context, job, { limits: { pidsMax: 50 } }, "test");
   expect(onRecord()).toEqual([{ file: "pids.max", before: "200", after: "50" }]);
   expect(atEachWrite).toMatchObject([[{ before: "200", after: null }], [{ before: "200", after: "64" }]]);
 });
@@ -107,9 +107,9 @@ test("upkeep leaves a process alone that has the pid of the job's", () => {
   const machine = ownerAlone();
   machine.start(4027, 1);
   const job = machine.govern(4026, { pidsMax: 64 });
-  machine.governor.host.cgroupFs.write(`${machine.owner}/cgroup.threads`, "4026");
+  machine.context.host.cgroupFs.write(`${machine.owner}/cgroup.threads`, "4026");
   machine.reuse(4026);
-  expect(upkeepJob(machine.governor, job)).toEqual([]);
+  expect(enforceLimits(machine.context, job)).toEqual([]);
   expect(machine.fake.membership(4026).get("")).toBe("/system.slice/encoder.service");
 });
 
@@ -117,9 +117,9 @@ test("of a job of another boot nothing is touched, though a process has its pid 
   const machine = ownerAlone();
   machine.start(4027, 1);
   const job = machine.govern(4026, { pidsMax: 64 });
-  machine.governor.host.cgroupFs.write(`${machine.owner}/cgroup.threads`, "4026");
-  const governor = { ...machine.governor, bootId: "another" };
-  expect(upkeepJob(governor, job)).toEqual([]);
+  machine.context.host.cgroupFs.write(`${machine.owner}/cgroup.threads`, "4026");
+  const context = { ...machine.context, bootId: "another" };
+  expect(enforceLimits(context, job)).toEqual([]);
   expect(machine.fake.membership(4026).get("")).toBe("/system.slice/encoder.service");
 });
 
@@ -128,22 +128,22 @@ test("a governor that dies between its write and the note of it is no owner: his
   machine.write("pids.max", "200");
   const job = machine.govern(4026, { pidsMax: 64 });
   for (const held of job.cgroup[0]?.heldBefore ?? []) held.after = null;
-  changeLimits(machine.governor, job, { limits: { pidsMax: 50 } }, "test");
+  changeLimits(machine.context, job, { limits: { pidsMax: 50 } }, "test");
   release(machine, job);
   expect(machine.read("pids.max")).toBe("200");
 });
 
 test("a list of CPUs that is no longer asked for leaves all of them, where there was no list", () => {
   const machine = ownerAlone();
-  machine.governor.host.cgroupFs.write("/sys/fs/cgroup/system.slice/cgroup.subtree_control", "-cpuset");
+  machine.context.host.cgroupFs.write("/sys/fs/cgroup/system.slice/cgroup.subtree_control", "-cpuset");
   const job = machine.govern(4026, { cpus: "0" });
   // Before Linux 6.12 switching cpuset on would bind others anew, and is not done.
   if (job.outcomes[0]?.outcome === "unsupported") return;
   expect(machine.read("cpuset.cpus.effective")).toBe("0");
-  changeLimits(machine.governor, job, { limits: {} }, "test");
+  changeLimits(machine.context, job, { limits: {} }, "test");
   expect(machine.read("cpuset.cpus.effective")).toBe("0-3");
   release(machine, job);
-  expect(machine.governor.host.cgroupFs.exists(`${machine.owner}/cpuset.cpus`)).toBeFalse();
+  expect(machine.context.host.cgroupFs.exists(`${machine.owner}/cpuset.cpus`)).toBeFalse();
 });
 
 test("a controller that systemd has taken away is given again with its limit, as often as systemd takes it", () => {
@@ -151,13 +151,13 @@ test("a controller that systemd has taken away is given again with its limit, as
   const job = machine.govern(4026, { pidsMax: 64 });
   const slice = "/sys/fs/cgroup/system.slice";
   for (let time = 1; time <= 10; time++) {
-    machine.governor.host.cgroupFs.write(`${slice}/cgroup.subtree_control`, "-pids");
-    expect(upkeepJob(machine.governor, job)).toMatchObject([
+    machine.context.host.cgroupFs.write(`${slice}/cgroup.subtree_control`, "-pids");
+    expect(enforceLimits(machine.context, job)).toMatchObject([
       { what: "pids.max", did: "given_again", found: "max" },
     ]);
     expect(machine.read("pids.max")).toBe("64");
   }
   // Of another value, which somebody has written, that counts nothing.
   machine.write("pids.max", "500");
-  expect(upkeepJob(machine.governor, job)).toMatchObject([{ what: "pids.max", did: "reapplied" }]);
+  expect(enforceLimits(machine.context, job)).toMatchObject([{ what: "pids.max", did: "reapplied" }]);
 });

@@ -2,11 +2,11 @@ import type { JobRecord } from "../../ledger/records.ts";
 import { addUsage, type Usage } from "../../linux/cgroup/controller.ts";
 import { type JobCgroup, readUsage } from "../../linux/cgroup/jobCgroup.ts";
 import { restoreJobCgroup } from "../../linux/cgroup/planJobCgroup.ts";
-import type { Governor } from "../context.ts";
+import type { Context } from "../context.ts";
 
 /** The job's cgroup as it lies in the system now. */
-export function jobCgroupOf(governor: Governor, job: JobRecord): JobCgroup {
-  return restoreJobCgroup(governor.host.cgroupFs, governor.hierarchies, job.cgroup);
+export function jobCgroupOf(context: Context, job: JobRecord): JobCgroup {
+  return restoreJobCgroup(context.host.cgroupFs, context.hierarchies, job.cgroup);
 }
 
 /** What the job has used since it is governed, in whatever cgroups of ours. */

@@ -22,9 +22,9 @@ function silentBus(): { bus: Bus; calls: string[][] } {
 }
 
 /** This process, as its own governor sees it. */
-function standIn({ governor }: FakeOwner, cgroupPath: string): void {
-  mkdirSync(`${governor.host.procRoot}/self`, { recursive: true });
-  writeFileSync(`${governor.host.procRoot}/self/cgroup`, `0::${cgroupPath}\n`);
+function standIn({ context }: FakeOwner, cgroupPath: string): void {
+  mkdirSync(`${context.host.procRoot}/self`, { recursive: true });
+  writeFileSync(`${context.host.procRoot}/self/cgroup`, `0::${cgroupPath}\n`);
 }
 
 rootTest(
@@ -32,31 +32,31 @@ rootTest(
   () => {
     const machine = openOwner("cron.service", silentBus().bus);
     standIn(machine, "/system.slice/cron.service");
-    expect(planOwnScope(machine.governor, "kept", {})).toMatchObject({ slice: "system.slice" });
+    expect(planOwnScope(machine.context, "kept", {})).toMatchObject({ slice: "system.slice" });
     for (const path of ["/", "/system.slice"]) {
       standIn(machine, path);
-      expect(planOwnScope(machine.governor, "kept", {})).toBeUndefined();
+      expect(planOwnScope(machine.context, "kept", {})).toBeUndefined();
     }
   },
 );
 
 rootTest("a workload of a governed workload stays inside with it", () => {
   const machine = openOwner("cron.service", silentBus().bus);
-  const { tag } = machine.governor.state;
+  const { tag } = machine.context.state;
   for (const path of [
     `/system.slice/cron.service/ffrtmp-${tag}-outer`,
     `/system.slice/ffrtmp-${tag}-outer.scope/job`,
     `/user.slice/user-0.slice/user@0.service/ffrtmp-${tag}-outer`,
   ]) {
     standIn(machine, path);
-    expect(planOwnScope(machine.governor, "kept", {})).toBeUndefined();
+    expect(planOwnScope(machine.context, "kept", {})).toBeUndefined();
   }
 });
 
 test("without systemd there is no scope to be had", () => {
   const machine = openOwner();
   standIn(machine, "/system.slice/cron.service");
-  expect(planOwnScope(machine.governor, "kept", {})).toBeUndefined();
+  expect(planOwnScope(machine.context, "kept", {})).toBeUndefined();
 });
 
 rootTest(
@@ -65,9 +65,9 @@ rootTest(
     const { bus, calls } = silentBus();
     const machine = openOwner("cron.service", bus);
     standIn(machine, "/system.slice/cron.service");
-    const plan = planOwnScope(machine.governor, "kept", {});
+    const plan = planOwnScope(machine.context, "kept", {});
     if (!plan) throw new Error("there is a unit to leave");
-    expect(enterOwnScope(machine.governor, plan, "kept")).toContain(
+    expect(enterOwnScope(machine.context, plan, "kept")).toContain(
       "it is not known what else holds cron.service",
     );
     expect(calls).toEqual([]);

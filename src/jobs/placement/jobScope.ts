@@ -8,7 +8,7 @@ import { planScope } from "../../linux/systemd/planScope.ts";
 import { type ScopePlan, startScope } from "../../linux/systemd/scope.ts";
 import { findUnitFilters } from "../../linux/systemd/unitFilters.ts";
 import { parseUnitPlace } from "../../linux/systemd/unitPath.ts";
-import type { Governor } from "../context.ts";
+import type { Context } from "../context.ts";
 import { Refusal } from "../errors.ts";
 import { groupName, isGovernedPath } from "../job.ts";
 import { dismissKeeper, KEEPERS_CGROUP, releaseKeeper, startKeeper } from "./scopeKeeper.ts";
@@ -18,7 +18,7 @@ const EFFECT_TIMEOUT_MS = 5000;
 const POLL_MS = 2;
 
 /** The tree whose cgroups systemd's units are; `undefined` where systemd does not run the machine on cgroup v2. */
-export function unitsHierarchy({ host, hierarchies }: Governor): Hierarchy | undefined {
+export function unitsHierarchy({ host, hierarchies }: Context): Hierarchy | undefined {
   if (!host.bus) return undefined;
   return hierarchies.find(({ version, controllers }) => version === 2 && controllers.length > 0);
 }
@@ -36,9 +36,9 @@ export function isOwnScope(name: string): boolean {
  * The scope in which a workload outlives whatever starts it: a service that is stopped, a session that ends.
  * `undefined` where it would be of no use or cannot be had; a workload of a governed workload stays inside with it.
  */
-export function planOwnScope(governor: Governor, jobId: string, limits: Limits): ScopePlan | undefined {
-  const { host, state } = governor;
-  const hierarchy = unitsHierarchy(governor);
+export function planOwnScope(context: Context, jobId: string, limits: Limits): ScopePlan | undefined {
+  const { host, state } = context;
+  const hierarchy = unitsHierarchy(context);
   const membership = readMembership(host, "self");
   const own = hierarchy && membership !== "gone" ? membership.get(hierarchy.key) : undefined;
   if (!hierarchy || own === undefined || isGovernedPath(own)) return undefined;
@@ -54,9 +54,9 @@ export function planOwnScope(governor: Governor, jobId: string, limits: Limits):
  * scope, this process outlives what called it too, and the scope lasts until the job's counters were read.
  * Returns why it could not be; this process is where it was then, or will be moved later without harm.
  */
-export function enterOwnScope(governor: Governor, plan: ScopePlan, jobId: string): string | undefined {
-  const { host } = governor;
-  const hierarchy = unitsHierarchy(governor);
+export function enterOwnScope(context: Context, plan: ScopePlan, jobId: string): string | undefined {
+  const { host } = context;
+  const hierarchy = unitsHierarchy(context);
   const directory = hierarchy && directoryOf(hierarchy, plan.cgroupPath);
   if (!host.bus || !hierarchy || directory === undefined) return "no systemd runs here";
   const membership = readMembership(host, "self");
@@ -103,12 +103,12 @@ function makeRoom({ cgroupFs }: Host, scope: string, pid: number): string | unde
  * Makes the scope for a job whose process runs already, with a process in it that keeps it. Throws a Refusal, having left
  * nothing, when systemd does not make it.
  */
-export function openScope(governor: Governor, job: JobRecord, plan: ScopePlan): void {
-  const { host } = governor;
-  const hierarchy = unitsHierarchy(governor);
+export function openScope(context: Context, job: JobRecord, plan: ScopePlan): void {
+  const { host } = context;
+  const hierarchy = unitsHierarchy(context);
   const directory = hierarchy && directoryOf(hierarchy, plan.cgroupPath);
   if (!host.bus || !hierarchy || directory === undefined) throw new Refusal("no systemd runs here");
-  const keeper = startKeeper(job, `${directory}/${groupName(governor.state.tag, job.jobId)}`);
+  const keeper = startKeeper(job, `${directory}/${groupName(context.state.tag, job.jobId)}`);
   const refusal =
     startScope(host.bus, plan, keeper.pid, `ffrtmp job ${job.jobId}`) ??
     awaitMove(host, keeper.pid, hierarchy, plan) ??
@@ -125,7 +125,7 @@ export function openScope(governor: Governor, job: JobRecord, plan: ScopePlan): 
  * Keeps the scope of a job that this process has taken over from another, which kept it until then: `run` by being in it
  * itself. Where it cannot be done, the counters go with the job.
  */
-export function takeOverScope({ host }: Governor, job: JobRecord): void {
+export function takeOverScope({ host }: Context, job: JobRecord): void {
   const path = job.cgroup.map((each) => each.path).find((each) => isOwnScope(basename(dirname(each))));
   if (path === undefined) return;
   const keeper = startKeeper(job, path);

@@ -6,7 +6,7 @@ import { type JobCgroup, type JobDirectory, readFormerUsage } from "../../linux/
 import { completeJobCgroup, removeFormer } from "../../linux/cgroup/makeJobCgroup.ts";
 import { listOccupants } from "../../linux/cgroup/members.ts";
 import { type Place, planJobCgroup, storeJobCgroup } from "../../linux/cgroup/planJobCgroup.ts";
-import type { Governor } from "../context.ts";
+import type { Context } from "../context.ts";
 import { groupName, limitsInForce, type Tenant } from "../job.ts";
 import { respectDisabled } from "./disabledControllers.ts";
 import { jobCgroupOf } from "./jobCgroup.ts";
@@ -17,19 +17,19 @@ import { groupOf } from "./tenants.ts";
  * returned knows where its processes still are; moving them in comes after the limits, and then `leaveFormer`.
  * On record before it is done: what a governor leaves half-way, the next one finishes.
  */
-export function regroup(governor: Governor, job: JobRecord, tenant: Tenant | null): JobCgroup {
-  const { host, ledger } = governor;
-  const current = jobCgroupOf(governor, job);
-  const planned = planAnew(governor, job, current, tenant);
+export function migrateCgroup(context: Context, job: JobRecord, tenant: Tenant | null): JobCgroup {
+  const { host, ledger } = context;
+  const current = jobCgroupOf(context, job);
+  const planned = planAnew(context, job, current, tenant);
   const directories = planned.directories.map((directory) => succeed(directory, current));
   const unplanned = current.directories.filter(({ hierarchy }) => !isIn(directories, hierarchy.key));
   const cgroup = { ...planned, directories: [...directories, ...unplanned] };
   const lacking = directories.filter((directory) => !current.directories.includes(directory));
   if (lacking.length === 0) return cgroup;
   ledger.change(job, { cgroup: storeJobCgroup(cgroup) });
-  const made: JobCgroup = { fs: host.cgroupFs, directories: lacking, hindrances: [] };
+  const made: JobCgroup = { fs: host.cgroupFs, directories: lacking, unavailable: [] };
   completeJobCgroup(made);
-  cgroup.hindrances.push(...made.hindrances);
+  cgroup.unavailable.push(...made.unavailable);
   cgroup.directories = cgroup.directories.filter(
     (directory) => !lacking.includes(directory) || made.directories.includes(directory),
   );
@@ -40,7 +40,7 @@ export function regroup(governor: Governor, job: JobRecord, tenant: Tenant | nul
  * Removes the directories that a regrouped job has left, and keeps what they counted. Does nothing as long as one of
  * them is in use: the next look at the job brings what is in it over.
  */
-export function leaveFormer({ host, ledger }: Governor, job: JobRecord, cgroup: JobCgroup): void {
+export function removeFormerCgroup({ host, ledger }: Context, job: JobRecord, cgroup: JobCgroup): void {
   const { directories } = cgroup;
   const former = directories.flatMap(({ formerly }) => formerly ?? []);
   const usage = readFormerUsage(cgroup);
@@ -54,8 +54,8 @@ export function leaveFormer({ host, ledger }: Governor, job: JobRecord, cgroup: 
 }
 
 /** In the hierarchies where the job has a directory, below where that lies; in the others where its process is. */
-function planAnew(governor: Governor, job: JobRecord, current: JobCgroup, tenant: Tenant | null): JobCgroup {
-  const { host, hierarchies, state } = governor;
+function planAnew(context: Context, job: JobRecord, current: JobCgroup, tenant: Tenant | null): JobCgroup {
+  const { host, hierarchies, state } = context;
   const found = job.pid === null ? "gone" : readMembership(host, job.pid);
   const membership = new Map(found === "gone" ? [] : found);
   for (const { hierarchy, origin } of current.directories) {
@@ -73,7 +73,7 @@ function planAnew(governor: Governor, job: JobRecord, current: JobCgroup, tenant
     group,
     placeOf(unified),
   );
-  respectDisabled(governor, cgroup);
+  respectDisabled(context, cgroup);
   return cgroup;
 }
 

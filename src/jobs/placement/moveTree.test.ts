@@ -2,31 +2,34 @@ import { expect, test } from "bun:test";
 import { useGovernedFakes } from "../../../test/support/governedFakes.ts";
 import { identityOf } from "../liveness.ts";
 import { jobCgroupOf } from "./jobCgroup.ts";
-import { gatherTree } from "./moveTree.ts";
+import { moveTreeIntoCgroup } from "./moveTree.ts";
 
 const { openOwner } = useGovernedFakes();
 const OWNER = "/system.slice/encoder.service";
 
 test("nobody is gathered who has the pid of a process that is gone", () => {
-  const { fake, governor, owner, start, reuse, govern } = openOwner();
+  const { fake, context, owner, start, reuse, govern } = openOwner();
   start(4026, 1);
   start(4027, 1);
   const job = govern(4026, { pidsMax: 64 });
   const root = identityOf(job);
   if (!root) throw new Error("the job has a process");
-  governor.host.cgroupFs.write(`${owner}/cgroup.threads`, "4026");
+  context.host.cgroupFs.write(`${owner}/cgroup.threads`, "4026");
   reuse(4026);
-  expect(gatherTree(governor.host, jobCgroupOf(governor, job), root)).toEqual({ pids: [], leftOutside: [] });
+  expect(moveTreeIntoCgroup(context.host, jobCgroupOf(context, job), root)).toEqual({
+    pids: [],
+    leftOutside: [],
+  });
   expect(fake.membership(4026).get("")).toBe(OWNER);
 });
 
 test("a descendant that somebody has put elsewhere stays there, and is named", () => {
-  const { fake, governor, start, govern } = openOwner();
+  const { fake, context, start, govern } = openOwner();
   start(4026, 1);
   start(4027, 1);
   start(4028, 4026);
-  governor.host.cgroupFs.mkdir("/sys/fs/cgroup/system.slice/other.service");
-  governor.host.cgroupFs.write("/sys/fs/cgroup/system.slice/other.service/cgroup.procs", "4028");
+  context.host.cgroupFs.mkdir("/sys/fs/cgroup/system.slice/other.service");
+  context.host.cgroupFs.write("/sys/fs/cgroup/system.slice/other.service/cgroup.procs", "4028");
   const job = govern(4026, { pidsMax: 64 });
   expect(fake.membership(4028).get("")).toBe("/system.slice/other.service");
   expect(job.outcomes).toMatchObject([

@@ -23,7 +23,7 @@ export interface LeftOutside {
  * a child forked by a process that was not moved yet is born outside, one forked later inside.
  * A descendant that somebody had put into another cgroup stays there: what limits it goes on doing so.
  */
-export function gatherTree(
+export function moveTreeIntoCgroup(
   host: Host,
   cgroup: JobCgroup,
   root: ProcessIdentity,
@@ -66,7 +66,7 @@ function moveIn(host: Host, cgroup: JobCgroup, pid: number, startTicks: number):
 }
 
 /** Moves everything in the job's cgroup back to where it came from. Returns what could not be moved. */
-export function scatterBack(host: Host, job: JobCgroup): string[] {
+export function moveBackToOrigin(host: Host, job: JobCgroup): string[] {
   // In place nothing was moved.
   const cgroup = { ...job, directories: job.directories.filter(({ placedAs }) => placedAs !== "in-place") };
   for (let round = 0; round < MAX_ROUNDS; round++) {

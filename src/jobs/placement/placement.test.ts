@@ -22,8 +22,8 @@ function busOf(delegate: BusAnswer, filters: BusAnswer = { answer: UNRESTRICTED 
   };
 }
 
-function place({ fake, governor }: FakeOwner, placement: Placement, pid = 4026): PlannedPlace {
-  return planPlace(governor, pid, fake.membership(pid), { jobId: "kept", limits: {}, placement });
+function place({ fake, context }: FakeOwner, placement: Placement, pid = 4026): PlannedPlace {
+  return planPlace(context, pid, fake.membership(pid), { jobId: "kept", limits: {}, placement });
 }
 
 test("what a cgroup holds beside the workload keeps it from being governed in place, and is named", () => {
@@ -39,7 +39,7 @@ test("what a cgroup holds beside the workload keeps it from being governed in pl
 test("what lies below a cgroup counts as being there", () => {
   const machine = openOwner();
   machine.start(4026, 1);
-  machine.governor.host.cgroupFs.mkdir(`${machine.owner}/own`);
+  machine.context.host.cgroupFs.mkdir(`${machine.owner}/own`);
   machine.fake.addProcess(4028, "/system.slice/encoder.service/own");
   expect(() => place(machine, "in-place")).toThrow("holds others too: PID 4028");
 });
@@ -47,7 +47,7 @@ test("what lies below a cgroup counts as being there", () => {
 test("a cgroup of threads is not taken for the workload's own: memory and io are shared with others", () => {
   const machine = openOwner();
   machine.start(4026, 1);
-  const { cgroupFs } = machine.governor.host;
+  const { cgroupFs } = machine.context.host;
   cgroupFs.mkdir(`${machine.owner}/threads`);
   cgroupFs.write(`${machine.owner}/threads/cgroup.type`, "threaded");
   expect(place(machine, "auto")).toEqual({ place: { placedAs: "child" } });
@@ -73,7 +73,7 @@ test("without systemd a scope is a cgroup beside the process's own", () => {
 rootTest("a scope lies in the unit's slice, and carries what the unit held", () => {
   const machine = openOwner("encoder.service", busOf({ answer: "b false" }));
   machine.start(4026, 1);
-  machine.governor.host.cgroupFs.write(`${machine.owner}/memory.max`, "1073741824");
+  machine.context.host.cgroupFs.write(`${machine.owner}/memory.max`, "1073741824");
   const { scope } = place(machine, "scope");
   expect(scope).toMatchObject({ slice: "system.slice", carried: { memoryMaxBytes: 1_073_741_824 } });
 });
@@ -85,7 +85,7 @@ rootTest("nobody is moved to a scope out of a unit that is delegated, or may be"
     expect(() => place(machine, "scope")).toThrow("encoder.service is delegated");
   }
   const machine = openOwner("encoder.service", busOf({ answer: "b false" }));
-  const { cgroupFs } = machine.governor.host;
+  const { cgroupFs } = machine.context.host;
   cgroupFs.mkdir(`${machine.owner}/inner`);
   machine.fake.addProcess(4026, "/system.slice/encoder.service/inner");
   expect(() => place(machine, "scope")).toThrow("encoder.service is delegated");
@@ -112,7 +112,7 @@ test("nobody is moved to a scope out of a container", () => {
   for (const kind of ["pid", "cgroup"]) {
     const machine = openOwner();
     machine.start(4026, 1);
-    const { procRoot } = machine.governor.host;
+    const { procRoot } = machine.context.host;
     for (const [who, namespace] of [
       ["self", "1"],
       ["4026", "2"],

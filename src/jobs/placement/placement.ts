@@ -10,9 +10,9 @@ import { planScope } from "../../linux/systemd/planScope.ts";
 import type { ScopePlan } from "../../linux/systemd/scope.ts";
 import { findUnitFilters } from "../../linux/systemd/unitFilters.ts";
 import { parseUnitPlace } from "../../linux/systemd/unitPath.ts";
-import type { Governor } from "../context.ts";
+import type { Context } from "../context.ts";
 import { Refusal } from "../errors.ts";
-import type { JobWishes } from "../job.ts";
+import type { JobSpec } from "../job.ts";
 import { scopeName, unitsHierarchy } from "./jobScope.ts";
 
 /** Where the cgroup of a running process is to be, and the scope that is to be made for it. */
@@ -28,25 +28,25 @@ const CHILD: PlannedPlace = { place: { placedAs: "child" } };
  * container whose limits must still hold. Throws a Refusal for a placement that was asked for and would break that.
  */
 export function planPlace(
-  governor: Governor,
+  context: Context,
   pid: number,
   membership: Membership,
-  { jobId, limits, placement = "auto" }: Pick<JobWishes, "jobId" | "limits" | "placement">,
+  { jobId, limits, placement = "auto" }: Pick<JobSpec, "jobId" | "limits" | "placement">,
 ): PlannedPlace {
-  const { host, hierarchies } = governor;
+  const { host, hierarchies } = context;
   const hierarchy = hierarchies.find(({ version, controllers }) => version === 2 && controllers.length > 0);
   const cgroupPath = hierarchy && membership.get(hierarchy.key);
   const owner = cgroupPath === undefined ? undefined : directoryOf(hierarchy as Hierarchy, cgroupPath);
   if (!hierarchy || cgroupPath === undefined || owner === undefined) {
     if (hierarchy === undefined && placement !== "auto" && placement !== "nested") {
-      governor.warn(
+      context.warn(
         `--placement ${placement}: on cgroup v1 every placement is a child of the process's cgroup`,
       );
     }
     return CHILD;
   }
   if (placement === "scope")
-    return planScopeFor(governor, pid, hierarchy, cgroupPath, owner, { jobId, limits });
+    return planScopeFor(context, pid, hierarchy, cgroupPath, owner, { jobId, limits });
   if (placement === "nested") return CHILD;
   const obstacle = whyNotInPlace(host, owner, pid);
   if (obstacle === undefined) return { place: { placedAs: "in-place" } };
@@ -58,11 +58,11 @@ export function planPlace(
 }
 
 /** The job in whose cgroup, governed in place, a process is: nothing in the path tells. */
-export function jobAround(governor: Governor, membership: Membership): JobRecord | undefined {
-  return governor.ledger.openJobs().find(({ cgroup }) =>
+export function jobAround(context: Context, membership: Membership): JobRecord | undefined {
+  return context.ledger.openJobs().find(({ cgroup }) =>
     cgroup.some(({ hierarchy: key, path, placedAs }) => {
       if (placedAs !== "in-place") return false;
-      const hierarchy = governor.hierarchies.find((candidate) => candidate.key === key);
+      const hierarchy = context.hierarchies.find((candidate) => candidate.key === key);
       const place = hierarchy && directoryOf(hierarchy, membership.get(key) ?? "");
       return place === path || place?.startsWith(`${path}/`);
     }),
@@ -83,14 +83,14 @@ function whyNotInPlace(host: Host, owner: string, pid: number): string | undefin
 }
 
 function planScopeFor(
-  governor: Governor,
+  context: Context,
   pid: number,
   hierarchy: Hierarchy,
   cgroupPath: string,
   owner: string,
-  { jobId, limits }: Pick<JobWishes, "jobId" | "limits">,
+  { jobId, limits }: Pick<JobSpec, "jobId" | "limits">,
 ): PlannedPlace {
-  const { host, state } = governor;
+  const { host, state } = context;
   const refuse = (because: string): Refusal =>
     new Refusal(`cannot move process ${pid} to a scope: ${because}`, "--placement auto, in-place or nested");
   const namespace = foreignNamespace(host, pid);
@@ -99,7 +99,7 @@ function planScopeFor(
   }
   if (hierarchy.isReadOnly) throw refuse(`${hierarchy.mountPoint} is mounted read-only here`);
   if (readType(host.cgroupFs, owner) === undefined) throw refuse(`${owner} is the root of all cgroups`);
-  if (!unitsHierarchy(governor)) {
+  if (!unitsHierarchy(context)) {
     return { place: { placedAs: "scope", scope: parentOf(owner) } };
   }
   const unit = parseUnitPlace(cgroupPath);

@@ -2,7 +2,7 @@ import type { JobRecord } from "../../ledger/records.ts";
 import type { LimitOutcome, Limits } from "../../limits/limits.ts";
 import { applyTenantLimits, type JobCgroup } from "../../linux/cgroup/jobCgroup.ts";
 import type { TenantGroup } from "../../linux/cgroup/planJobCgroup.ts";
-import type { Governor } from "../context.ts";
+import type { Context } from "../context.ts";
 import { type Tenant, tenantGroupName } from "../job.ts";
 
 /** Where a tenant's jobs are to lie, as planning takes it. */
@@ -16,14 +16,14 @@ export function groupOf(tag: string, tenant: Tenant | null): TenantGroup | undef
  * cgroups has a group in each, and the total holds for each alone. The outcome says so.
  */
 export function applyTotal(
-  governor: Governor,
+  context: Context,
   job: JobRecord,
   cgroup: JobCgroup,
   limits: Limits,
 ): LimitOutcome[] {
   const outcomes = applyTenantLimits(cgroup, limits);
   if (outcomes.length === 0) return [];
-  const elsewhere = otherPlaces(governor, job, cgroup);
+  const elsewhere = otherPlaces(context, job, cgroup);
   if (elsewhere.length === 0) return outcomes;
   const because = `for its jobs in one place only: others of ${job.tenant} are in ${elsewhere.join(", ")}`;
   return outcomes.map((outcome) => {
@@ -33,7 +33,7 @@ export function applyTotal(
 }
 
 /** The other groups of the tenant, in the first hierarchy where both have one. */
-function otherPlaces({ ledger }: Governor, job: JobRecord, cgroup: JobCgroup): string[] {
+function otherPlaces({ ledger }: Context, job: JobRecord, cgroup: JobCgroup): string[] {
   const places = ledger
     .openJobs()
     .filter(({ key, tenant }) => tenant === job.tenant && key !== job.key)

@@ -1,15 +1,15 @@
 import { isAlive, type ProcessIdentity } from "../../linux/proc/identity.ts";
-import type { Governor } from "../context.ts";
+import type { Context } from "../context.ts";
 
 const WATCH = "watch";
 
 /** Says in the ledger that this process stands by for every job in it. */
-export function announceWatch({ ledger, bootId, self }: Governor): void {
+export function recordActiveDaemon({ ledger, bootId, self }: Context): void {
   ledger.setNote(WATCH, JSON.stringify({ bootId, ...self } satisfies ProcessIdentity));
 }
 
 /** Whether a `watch` that is not us lives: it holds the processes of all jobs, and may know how one has ended. */
-export function isWatchedByAnother({ ledger, host, self }: Governor): boolean {
+export function isDaemonRunning({ ledger, host, self }: Context): boolean {
   const note = ledger.note(WATCH);
   if (note === undefined) return false;
   const watch = JSON.parse(note) as ProcessIdentity;

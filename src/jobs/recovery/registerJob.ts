@@ -1,16 +1,16 @@
 import { JobConflict } from "../../ledger/ledger.ts";
 import type { JobRecord } from "../../ledger/records.ts";
 import type { GroupInUse } from "../../linux/cgroup/makeJobCgroup.ts";
-import type { Governor } from "../context.ts";
+import type { Context } from "../context.ts";
 import { Refusal } from "../errors.ts";
-import { closeUnobserved, repairJob } from "./recover.ts";
+import { recordUnobservedExit, repairJob } from "./recover.ts";
 
 /**
  * Puts a job on record before anything is done for it, which decides between several ffrtmps that want the same.
  * Throws Refusal when its id is a living job's, or its process is governed.
  */
-export function beginOnRecord(governor: Governor, job: JobRecord): void {
-  const { ledger } = governor;
+export function registerJob(context: Context, job: JobRecord): void {
+  const { ledger } = context;
   try {
     ledger.begin(job);
     return;
@@ -20,13 +20,14 @@ export function beginOnRecord(governor: Governor, job: JobRecord): void {
   // The holder of the id may be dead, and only not closed because its ffrtmp died too.
   for (const holder of ledger.jobsNamed(job.jobId)) {
     // Left to a watch, it would keep its id for a moment more than it lives.
-    if (holder.state !== "ended" && repairJob(governor, holder) === "left") closeUnobserved(governor, holder);
+    if (holder.state !== "ended" && repairJob(context, holder) === "left")
+      recordUnobservedExit(context, holder);
   }
   try {
     ledger.begin(job);
   } catch (error) {
     if (!(error instanceof JobConflict)) throw error;
-    const governing = findGoverning(governor, job);
+    const governing = findGoverning(context, job);
     if (governing) throw governedAlready(`process ${job.pid}`, governing);
     const pid = ledger.jobsNamed(job.jobId)[0]?.pid;
     throw new Refusal(
@@ -37,7 +38,7 @@ export function beginOnRecord(governor: Governor, job: JobRecord): void {
 }
 
 /** The open job, under whatever id, that governs the process of this one. */
-function findGoverning({ ledger }: Governor, { bootId, pid, startTicks }: JobRecord): JobRecord | undefined {
+function findGoverning({ ledger }: Context, { bootId, pid, startTicks }: JobRecord): JobRecord | undefined {
   return pid === null || startTicks === null ? undefined : ledger.openJobOfProcess(bootId, pid, startTicks);
 }
 

@@ -8,7 +8,7 @@ const OPTIONS = "BUN_OPTIONS";
  * It reads these before any code of ours runs and cannot be talked out of it, so a workload started now would not
  * survive us.
  */
-export function refuseTiedLives(environment: NodeJS.ProcessEnv): void {
+export function rejectNoOrphansFlag(environment: NodeJS.ProcessEnv): void {
   const isOptionSet = /(^|\s)--no-orphans(\s|$)/.test(environment[OPTIONS] ?? "");
   const isFlagSet = !["", "0", "false"].includes(environment[FLAG] ?? "");
   if (!isOptionSet && !isFlagSet) return;

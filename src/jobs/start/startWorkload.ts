@@ -5,10 +5,10 @@ import type { Usage } from "../../linux/cgroup/controller.ts";
 import { readMembership } from "../../linux/cgroup/hierarchies.ts";
 import {
   applyCgroupLimits,
-  type Hindrance,
   type JobCgroup,
   joinThread,
   leaveThread,
+  type Unavailable,
 } from "../../linux/cgroup/jobCgroup.ts";
 import {
   freeLaunchGroup,
@@ -22,20 +22,20 @@ import { errnoOf } from "../../linux/host.ts";
 import { readIdentity } from "../../linux/proc/identity.ts";
 import type { ScopePlan } from "../../linux/systemd/scope.ts";
 import { signalNumber } from "../../sys/waitStatus.ts";
-import type { Governor } from "../context.ts";
+import type { Context } from "../context.ts";
 import { Refusal } from "../errors.ts";
-import { closeJob, type Ending, endedUnknown, exitedWith } from "../exit/recordExit.ts";
-import { groupName, type JobWishes, newJob } from "../job.ts";
+import { type Ending, endedUnknown, exitedWith, recordExit } from "../exit/recordExit.ts";
+import { groupName, type JobSpec, newJob } from "../job.ts";
 import { takeOnAttributes } from "../limits/taskAttributes.ts";
-import { keepWeight } from "../limits/weightFromNice.ts";
+import { setWeightFromNice } from "../limits/weightFromNice.ts";
 import { respectDisabled } from "../placement/disabledControllers.ts";
 import { enterOwnScope, planOwnScope } from "../placement/jobScope.ts";
-import { beginOnRecord, groupInUse } from "../recovery/registerJob.ts";
+import { groupInUse, registerJob } from "../recovery/registerJob.ts";
 import { findCommand } from "./findCommand.ts";
 import { restoreFileLimit, type StdioList, withInheritedFiles } from "./inheritedFiles.ts";
 import { mayHaveLostBytes, viaShell } from "./rawArguments.ts";
 
-export interface LaunchRequest extends JobWishes {
+export interface StartRequest extends JobSpec {
   command: string[];
   /** The command's words as bytes, for those that are not UTF-8. */
   commandBytes: Uint8Array[];
@@ -47,7 +47,7 @@ export interface LaunchRequest extends JobWishes {
   logPath: string | null;
 }
 
-export interface LaunchedJob {
+export interface StartedJob {
   job: JobRecord;
   /** Settles when the workload has ended; never rejects. */
   ended: Promise<{ ending: Ending; measured: Partial<Usage> }>;
@@ -69,7 +69,7 @@ class CannotExecute extends Refusal {
  * It is on record before it exists, and the record names its cgroup: whatever instant this process dies at,
  * the next ffrtmp finds what there is. Throws Refusal, having left nothing behind.
  */
-export function launch(governor: Governor, request: LaunchRequest): LaunchedJob {
+export function startWorkload(context: Context, request: StartRequest): StartedJob {
   const [command = ""] = request.command;
   const found = findCommand(command, request.workingDirectory, process.env["PATH"]);
   if ("because" in found)
@@ -78,36 +78,36 @@ export function launch(governor: Governor, request: LaunchRequest): LaunchedJob 
       `cannot run ${command || JSON.stringify(command)}: ${found.because}`,
     );
 
-  const job = newJob(governor, "run", request, request.command);
-  const scope = planOwnScope(governor, request.jobId, request.limits);
-  let cgroup = planCgroup(governor, request, scope);
+  const job = newJob(context, "run", request, request.command);
+  const scope = planOwnScope(context, request.jobId, request.limits);
+  let cgroup = planCgroup(context, request, scope);
   Object.assign(job, {
     cwd: request.workingDirectory,
     uid: process.geteuid?.() ?? null,
     cgroup: storeJobCgroup(cgroup),
     logPath: request.logPath,
   });
-  beginOnRecord(governor, job);
+  registerJob(context, job);
 
   let outcomes: LimitOutcome[];
   let child: Bun.Subprocess;
   try {
-    if (scope) cgroup = enterScope(governor, job, request, scope);
-    respectDisabled(governor, cgroup);
+    if (scope) cgroup = enterScope(context, job, request, scope);
+    respectDisabled(context, cgroup);
     createJobCgroup(cgroup);
-    ({ child, outcomes } = spawnInside(governor, cgroup, request, found.path));
+    ({ child, outcomes } = spawnInside(context, cgroup, request, found.path));
   } catch (error) {
-    closeJob(governor, job, endedUnknown("never_started", messageOf(error)));
+    recordExit(context, job, endedUnknown("never_started", messageOf(error)));
     throw asRefusal(error, job);
   }
 
-  const identity = readIdentity(governor.host, child.pid);
-  governor.ledger.change(job, {
+  const identity = readIdentity(context.host, child.pid);
+  context.ledger.change(job, {
     state: "running",
     pid: child.pid,
     // Our own child keeps its entry in /proc until we collect it.
     startTicks: identity === "gone" ? 0 : identity.startTicks,
-    startedMs: governor.host.now(),
+    startedMs: context.host.now(),
     outcomes,
     cgroup: storeJobCgroup(cgroup),
   });
@@ -116,8 +116,8 @@ export function launch(governor: Governor, request: LaunchRequest): LaunchedJob 
 
 /** In the scope that is to be, or where this process is: a child of either. */
 function planCgroup(
-  { host, hierarchies, state }: Governor,
-  { jobId, limits }: LaunchRequest,
+  { host, hierarchies, state }: Context,
+  { jobId, limits }: StartRequest,
   scope: ScopePlan | undefined,
 ): JobCgroup {
   const found = readMembership(host, "self");
@@ -130,21 +130,21 @@ function planCgroup(
 }
 
 /** Without the scope the workload runs all the same, as a child of where this process is. */
-function enterScope(governor: Governor, job: JobRecord, request: LaunchRequest, scope: ScopePlan): JobCgroup {
-  const refusal = enterOwnScope(governor, scope, request.jobId);
-  if (refusal === undefined) return planCgroup(governor, request, scope);
-  governor.warn(
+function enterScope(context: Context, job: JobRecord, request: StartRequest, scope: ScopePlan): JobCgroup {
+  const refusal = enterOwnScope(context, scope, request.jobId);
+  if (refusal === undefined) return planCgroup(context, request, scope);
+  context.warn(
     `job ${request.jobId} has no scope of its own, and ends with what started it, if that is stopped: ${refusal}`,
   );
-  const cgroup = planCgroup(governor, request, undefined);
-  governor.ledger.change(job, { cgroup: storeJobCgroup(cgroup) });
+  const cgroup = planCgroup(context, request, undefined);
+  context.ledger.change(job, { cgroup: storeJobCgroup(cgroup) });
   return cgroup;
 }
 
 function spawnInside(
-  governor: Governor,
+  context: Context,
   cgroup: JobCgroup,
-  request: LaunchRequest,
+  request: StartRequest,
   path: string,
 ): { child: Bun.Subprocess; outcomes: LimitOutcome[] } {
   const { limits } = request;
@@ -153,10 +153,10 @@ function spawnInside(
   const firstLimits = withRoomForUs(cgroup, limits);
   limitLaunchGroup(cgroup, firstLimits);
   const outcomes = applyCgroupLimits(cgroup, firstLimits);
-  keepWeight(cgroup, limits, limits.nice ?? getPriority());
-  restoreFileLimit(governor.host);
-  const attributes = takeOnAttributes(governor.host, limits);
-  const hindrances = joinThread(cgroup);
+  setWeightFromNice(cgroup, limits, limits.nice ?? getPriority());
+  restoreFileLimit(context.host);
+  const attributes = takeOnAttributes(context.host, limits);
+  const unavailable = joinThread(cgroup);
   let child: Bun.Subprocess;
   try {
     child = spawn(cgroup, request, path);
@@ -166,17 +166,17 @@ function spawnInside(
     }
   } finally {
     for (const { because } of leaveThread(cgroup)) {
-      governor.warn(
+      context.warn(
         `this wrapper stays in the cgroup of job ${request.jobId}, and under its limits: ${because}`,
       );
     }
     freeLaunchGroup(cgroup);
     attributes.undo();
   }
-  return { child, outcomes: [...withdrawHindered(outcomes, cgroup, hindrances), ...attributes.outcomes] };
+  return { child, outcomes: [...withdrawHindered(outcomes, cgroup, unavailable), ...attributes.outcomes] };
 }
 
-function spawn(cgroup: JobCgroup, request: LaunchRequest, path: string): Bun.Subprocess {
+function spawn(cgroup: JobCgroup, request: StartRequest, path: string): Bun.Subprocess {
   const unified = cgroup.directories.find(({ hierarchy }) => hierarchy.version === 2);
   const isRaw = mayHaveLostBytes(request.command);
   return Bun.spawn({
@@ -211,18 +211,18 @@ function replaceOutcome(outcomes: LimitOutcome[], replacements: LimitOutcome[]):
 function withdrawHindered(
   outcomes: LimitOutcome[],
   cgroup: JobCgroup,
-  hindrances: Hindrance[],
+  unavailable: Unavailable[],
 ): LimitOutcome[] {
   return outcomes.map((outcome) => {
-    const hindrance = hindrances.find(({ controller }) =>
+    const missing = unavailable.find(({ controller }) =>
       cgroup.directories.some((directory) =>
         directory.controllers.some(
           ({ name, apply }) => name === controller && apply[outcome.limit as keyof typeof apply],
         ),
       ),
     );
-    if (!hindrance) return outcome;
-    return refusedInstead(outcome, hindrance.because);
+    if (!missing) return outcome;
+    return refusedInstead(outcome, missing.because);
   });
 }
 

@@ -1,8 +1,8 @@
 import type { CgroupLimitName, LimitOutcome, Limits } from "../../limits/limits.ts";
 import type { CgroupFs } from "../cgroupFs.ts";
-import type { KnobWrite } from "./file.ts";
+import type { WriteResult } from "./file.ts";
 import type { Hierarchy } from "./hierarchies.ts";
-import type { HeldBefore } from "./savedValues.ts";
+import type { SavedValue } from "./savedValues.ts";
 
 /** One cgroup directory, with what is needed to read and write it. */
 export interface CgroupDirectory {
@@ -10,7 +10,7 @@ export interface CgroupDirectory {
   hierarchy: Hierarchy;
   path: string;
   /** It is somebody else's, and its own limits count among those that hold already: these, where we wrote over them. */
-  ownersHeld?: readonly HeldBefore[];
+  ownersHeld?: readonly SavedValue[];
 }
 
 /** What a job has used, or a cgroup counted. `null`: nobody knows. */
@@ -83,7 +83,7 @@ export function usageSince(before: Usage, now: Usage): Usage {
 
 export type ApplyLimit = (directory: CgroupDirectory, limits: Limits) => LimitOutcome;
 /** Puts back what a new cgroup holds: nothing but what holds above it. */
-export type LiftLimit = (directory: CgroupDirectory) => KnobWrite;
+export type LiftLimit = (directory: CgroupDirectory) => WriteResult;
 
 /** One resource controller of one cgroup version: the files that it brings and what they mean. */
 export interface CgroupController {
@@ -106,7 +106,7 @@ export interface CgroupController {
   /** False for a cgroup whose limits do not hold below it although they usually do. */
   bindsChildren?(ancestor: CgroupDirectory): boolean;
   /** Why a process of `origin` must not be put into a child of it: it would lose a limit. */
-  hindrance?(origin: CgroupDirectory): string | undefined;
+  unavailable?(origin: CgroupDirectory): string | undefined;
   /** Called on a new directory before anything joins it. Throws what the kernel refuses. */
   prepare?(directory: CgroupDirectory, parent: CgroupDirectory): void;
   /** v2: called on a new directory that has the controller, before anything joins it. */

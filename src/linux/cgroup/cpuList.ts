@@ -1,6 +1,12 @@
 import type { LimitOutcome, Limits } from "../../limits/limits.ts";
 import type { CgroupDirectory } from "./controller.ts";
-import { heldAbove, holdersOf, judgeWrite, readKnob, writeKnob } from "./file.ts";
+import {
+  compareReadBack,
+  constrainingCgroups,
+  limitedByAncestor,
+  readCgroupFile,
+  writeCgroupFile,
+} from "./file.ts";
 
 /** The largest CPU number that a list may name: what kernels are built for (CONFIG_NR_CPUS) ends below it. */
 const MAX_CPU = 8191;
@@ -32,12 +38,12 @@ export function applyCpus(directory: CgroupDirectory, { cpus }: Limits): LimitOu
   const list = parseCpuList(wanted);
   if (!list)
     return { limit, outcome: "refused", wanted, because: `"${wanted}" is no list of CPUs such as 0-3,8` };
-  for (const holder of holdersOf(directory)) {
+  for (const holder of constrainingCgroups(directory)) {
     const text = readEffective(holder);
     const above = text === undefined ? undefined : parseCpuList(text);
     if (text === undefined || !above) continue;
     if (above.every((cpu) => list.includes(cpu)))
-      return heldAbove(limit, wanted, { text, path: holder.path });
+      return limitedByAncestor(limit, wanted, { text, path: holder.path });
     if (directory.ownersHeld && !list.every((cpu) => above.includes(cpu))) {
       const common = above.filter((cpu) => list.includes(cpu)).join();
       return common === ""
@@ -52,9 +58,9 @@ export function applyCpus(directory: CgroupDirectory, { cpus }: Limits): LimitOu
 function writeCpus(directory: CgroupDirectory, wanted: string, data: string): LimitOutcome {
   const limit = "cpuset.cpus";
   const list = parseCpuList(wanted) ?? [];
-  const write = writeKnob(directory, limit, data);
+  const write = writeCgroupFile(directory, limit, data);
   const used = "refusal" in write ? write : { readBack: readEffective(directory) ?? write.readBack };
-  return judgeWrite(limit, wanted, used, (readBack) => parseCpuList(readBack)?.join() === list.join());
+  return compareReadBack(limit, wanted, used, (readBack) => parseCpuList(readBack)?.join() === list.join());
 }
 
 /** What a cgroup may really use: there the lists above are counted in already. */
@@ -65,6 +71,6 @@ export function readCpus(directory: CgroupDirectory): Limits {
 
 function readEffective(directory: CgroupDirectory): string | undefined {
   return EFFECTIVE[directory.hierarchy.version]
-    .map((file) => readKnob(directory, file))
+    .map((file) => readCgroupFile(directory, file))
     .find((text) => text !== undefined);
 }

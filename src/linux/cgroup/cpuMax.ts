@@ -1,6 +1,6 @@
 import { type CpuMax, type LimitOutcome, type Limits, wantedText } from "../../limits/limits.ts";
 import type { CgroupDirectory } from "./controller.ts";
-import { heldAbove, judgeWrite, type KnobWrite, tightestAbove } from "./file.ts";
+import { compareReadBack, limitedByAncestor, tightestAbove, type WriteResult } from "./file.ts";
 
 /**
  * Applies a CPU quota, which v1 and v2 keep in different files: `readCores` gives the cores that a cgroup's quota
@@ -10,7 +10,7 @@ export function applyCpuMax(
   directory: CgroupDirectory,
   { cpuMax }: Limits,
   readCores: (directory: CgroupDirectory) => number | undefined,
-  write: (max: CpuMax, wanted: string) => KnobWrite,
+  write: (max: CpuMax, wanted: string) => WriteResult,
 ): LimitOutcome {
   const max = cpuMax as CpuMax;
   const wanted = wantedText({ cpuMax: max }, "cpu.max") as string;
@@ -18,7 +18,7 @@ export function applyCpuMax(
   // On v1 a child's quota above its parent's is not only without effect: the kernel answers EINVAL.
   const above = tightestAbove(directory, readCores);
   if (above && above.value <= cores) {
-    return heldAbove("cpu.max", wanted, { text: `${above.value} cores`, path: above.path });
+    return limitedByAncestor("cpu.max", wanted, { text: `${above.value} cores`, path: above.path });
   }
-  return judgeWrite("cpu.max", wanted, write(max, wanted), (readBack) => readBack === wanted);
+  return compareReadBack("cpu.max", wanted, write(max, wanted), (readBack) => readBack === wanted);
 }

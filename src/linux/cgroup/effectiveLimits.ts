@@ -98,12 +98,12 @@ function readAll(
 }
 
 /** What a cgroup has when nobody sets it, and about what its processes come to where the controller is off. */
-const USUAL_WEIGHT = 100;
+const DEFAULT_WEIGHT = 100;
 
 /** In place a weight below the wanted one is the owner's, and left as it is: the wanted one would favour the workload. */
 function isOwnersLower({ directories }: JobCgroup, held: Limits, wanted: Limits): boolean {
   const isInPlace = directories.some(({ placedAs }) => placedAs === "in-place");
-  return isInPlace && (held.cpuWeight ?? USUAL_WEIGHT) <= (wanted.cpuWeight ?? 0);
+  return isInPlace && (held.cpuWeight ?? DEFAULT_WEIGHT) <= (wanted.cpuWeight ?? 0);
 }
 
 /** The tighter of both for each limit; of weights, which have no order between cgroups, the first. */

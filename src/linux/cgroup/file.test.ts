@@ -1,6 +1,14 @@
 import { expect, test } from "bun:test";
 import type { CgroupDirectory } from "./controller.ts";
-import { explain, judgeWrite, readCounters, readKnob, readNumber, tightestAbove, writeKnob } from "./file.ts";
+import {
+  compareReadBack,
+  explain,
+  readCgroupFile,
+  readCounters,
+  readNumber,
+  tightestAbove,
+  writeCgroupFile,
+} from "./file.ts";
 import type { Hierarchy } from "./hierarchies.ts";
 
 const HIERARCHY: Hierarchy = { key: "", version: 2, controllers: [], mountPoint: "/cg", mountRoot: "/" };
@@ -21,12 +29,14 @@ function directory(files: Record<string, string | Error>, path = "/cg/a"): Cgrou
 }
 
 test("a write is answered by what the kernel holds afterwards", () => {
-  expect(writeKnob(directory({ "/cg/a/pids.max": "64\n" }), "pids.max", "65")).toEqual({ readBack: "64" });
+  expect(writeCgroupFile(directory({ "/cg/a/pids.max": "64\n" }), "pids.max", "65")).toEqual({
+    readBack: "64",
+  });
 });
 
 test("a refused write says errno, data and path", () => {
   const error = Object.assign(new Error(), { code: "EPERM" });
-  expect(writeKnob(directory({ "/cg/a/pids.max": error }), "pids.max", "65")).toEqual({
+  expect(writeCgroupFile(directory({ "/cg/a/pids.max": error }), "pids.max", "65")).toEqual({
     refusal: 'EPERM (not permitted) writing "65" to /cg/a/pids.max',
   });
 });
@@ -44,7 +54,7 @@ test.each([
 });
 
 test("a file that is not there is unknown, not 0", () => {
-  expect(readKnob(directory({}), "file")).toBeUndefined();
+  expect(readCgroupFile(directory({}), "file")).toBeUndefined();
   expect(readNumber(directory({}), "file")).toBeUndefined();
   expect([...readCounters(directory({}), "file")]).toEqual([]);
 });
@@ -72,7 +82,7 @@ test("the tightest value above is found with the cgroup that sets it, the own on
 });
 
 test("a value that the kernel took otherwise is partial, and says what it holds", () => {
-  expect(judgeWrite("pids.max", "65", { readBack: "64" }, (text) => text === "65")).toEqual({
+  expect(compareReadBack("pids.max", "65", { readBack: "64" }, (text) => text === "65")).toEqual({
     limit: "pids.max",
     outcome: "partial",
     wanted: "65",

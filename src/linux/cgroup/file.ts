@@ -5,9 +5,9 @@ import { ancestorsOf } from "./hierarchies.ts";
 import { ownersText } from "./savedValues.ts";
 
 /** One attempt on a cgroup file: what it holds afterwards, or the reason with path and data. */
-export type KnobWrite = { readBack: string } | { refusal: string };
+export type WriteResult = { readBack: string } | { refusal: string };
 
-export function writeKnob(directory: CgroupDirectory, file: string, data: string): KnobWrite {
+export function writeCgroupFile(directory: CgroupDirectory, file: string, data: string): WriteResult {
   const path = `${directory.path}/${file}`;
   try {
     directory.fs.write(path, data);
@@ -22,7 +22,7 @@ export function writeKnob(directory: CgroupDirectory, file: string, data: string
 }
 
 /** The trimmed text of a cgroup file; `undefined` where this kernel or controller has no such file, or it may not be read. */
-export function readKnob(directory: CgroupDirectory, file: string): string | undefined {
+export function readCgroupFile(directory: CgroupDirectory, file: string): string | undefined {
   try {
     return directory.fs.read(`${directory.path}/${file}`).trim();
   } catch {
@@ -32,7 +32,7 @@ export function readKnob(directory: CgroupDirectory, file: string): string | und
 
 /** A whole number from a one-number file. `"max"` and anything else that is no number become `undefined`. */
 export function readNumber(directory: CgroupDirectory, file: string): number | undefined {
-  const text = readKnob(directory, file);
+  const text = readCgroupFile(directory, file);
   return text !== undefined && /^\d+$/.test(text) ? Number(text) : undefined;
 }
 
@@ -40,7 +40,7 @@ export function readNumber(directory: CgroupDirectory, file: string): number | u
 // throttled_usec 5000000
 export function readCounters(directory: CgroupDirectory, file: string): ReadonlyMap<string, number> {
   const counters = new Map<string, number>();
-  for (const line of (readKnob(directory, file) ?? "").split("\n")) {
+  for (const line of (readCgroupFile(directory, file) ?? "").split("\n")) {
     const [name, value] = line.split(" ");
     if (name && value && /^\d+$/.test(value)) counters.set(name, Number(value));
   }
@@ -51,7 +51,7 @@ export function readCounters(directory: CgroupDirectory, file: string): Readonly
  * The cgroups whose limits hold for a new limit of this one already, nearest first: those above, and one that is its
  * owner's itself, as it is without us.
  */
-export function holdersOf(directory: CgroupDirectory): CgroupDirectory[] {
+export function constrainingCgroups(directory: CgroupDirectory): CgroupDirectory[] {
   const above = ancestorsOf(directory.hierarchy, directory.path).map((path) => ({ ...directory, path }));
   const { ownersHeld, fs, path } = directory;
   if (!ownersHeld) return above;
@@ -71,7 +71,7 @@ export function tightestAbove(
   read: (ancestor: CgroupDirectory) => number | undefined,
 ): { value: number; path: string } | undefined {
   let tightest: { value: number; path: string } | undefined;
-  for (const holder of holdersOf(directory)) {
+  for (const holder of constrainingCgroups(directory)) {
     const value = read(holder);
     if (value !== undefined && (!tightest || value < tightest.value)) tightest = { value, path: holder.path };
   }
@@ -79,7 +79,7 @@ export function tightestAbove(
 }
 
 /** Applied without a write: what holds above is as tight or tighter, so our value would change nothing. */
-export function heldAbove(
+export function limitedByAncestor(
   limit: LimitName,
   wanted: string,
   holder: { text: string; path: string },
@@ -95,10 +95,10 @@ export function heldAbove(
 }
 
 /** Judges a write by what was read back. `same` says whether the kernel's text means what was asked for. */
-export function judgeWrite(
+export function compareReadBack(
   limit: LimitName,
   wanted: string,
-  write: KnobWrite,
+  write: WriteResult,
   same: (readBack: string) => boolean,
 ): LimitOutcome {
   if ("refusal" in write) return { limit, outcome: "refused", wanted, because: write.refusal };

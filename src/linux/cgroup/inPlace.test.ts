@@ -8,7 +8,7 @@ import type { Hierarchy } from "./hierarchies.ts";
 import { applyCgroupLimits, type JobCgroup } from "./jobCgroup.ts";
 import { createJobCgroup, removeJobCgroup } from "./makeJobCgroup.ts";
 import { planJobCgroup, restoreJobCgroup, storeJobCgroup } from "./planJobCgroup.ts";
-import { limitFilesOf, noteWritten, rememberHeld } from "./savedValues.ts";
+import { limitFilesOf, recordWritten, saveValues } from "./savedValues.ts";
 
 const MIB = 1024 * 1024;
 const LIMITS: Limits = {
@@ -155,7 +155,7 @@ function governInPlace(machine: CgroupMachine, limits: Limits): { job: JobCgroup
   );
   createJobCgroup(job);
   for (const { path, heldBefore } of job.directories) {
-    rememberHeld(machine.fs, path, limitFilesOf(limits), heldBefore);
+    saveValues(machine.fs, path, limitFilesOf(limits), heldBefore);
   }
   const outcomes = applyCgroupLimits(job, limits);
   noteAll(job);
@@ -163,7 +163,7 @@ function governInPlace(machine: CgroupMachine, limits: Limits): { job: JobCgroup
 }
 
 function noteAll(job: JobCgroup): void {
-  for (const { path, heldBefore } of job.directories) noteWritten(job.fs, path, heldBefore);
+  for (const { path, heldBefore } of job.directories) recordWritten(job.fs, path, heldBefore);
 }
 
 function ownerOf(machine: CgroupMachine): string {

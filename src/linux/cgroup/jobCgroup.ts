@@ -21,7 +21,7 @@ import { explain } from "./file.ts";
 import type { Hierarchy } from "./hierarchies.ts";
 import { listProcesses } from "./members.ts";
 import type { PlacedAs } from "./placement.ts";
-import { type HeldBefore, restoreHeld } from "./savedValues.ts";
+import { restoreValues, type SavedValue } from "./savedValues.ts";
 
 /** The cgroup of one job in one hierarchy. */
 export interface JobDirectory {
@@ -45,7 +45,7 @@ export interface JobDirectory {
   /** v2: it lies among the processes of `origin`, and can limit only what threads can share. */
   threaded: boolean;
   /** In place: what its files held before. */
-  heldBefore: HeldBefore[];
+  heldBefore: SavedValue[];
   /** In place: what it had counted before the job began. Absent: nobody knows. */
   countedBefore?: Partial<Usage>;
   /** Controllers usable in this directory. */
@@ -58,7 +58,7 @@ export interface EnabledAbove {
 }
 
 /** Why a controller cannot be used for a job. */
-export interface Hindrance {
+export interface Unavailable {
   controller: string;
   because: string;
 }
@@ -67,26 +67,26 @@ export interface Hindrance {
 export interface JobCgroup {
   fs: CgroupFs;
   directories: JobDirectory[];
-  hindrances: Hindrance[];
+  unavailable: Unavailable[];
 }
 
 /** Moves the calling thread, and so the children it will have, in. Only v1: on v2 a child is born into its cgroup. */
-export function joinThread(job: JobCgroup): Hindrance[] {
+export function joinThread(job: JobCgroup): Unavailable[] {
   return moveThread(job, ({ path }) => path);
 }
 
-export function leaveThread(job: JobCgroup): Hindrance[] {
+export function leaveThread(job: JobCgroup): Unavailable[] {
   return moveThread(job, ({ origin }) => origin);
 }
 
-function moveThread(job: JobCgroup, target: (directory: JobDirectory) => string): Hindrance[] {
+function moveThread(job: JobCgroup, target: (directory: JobDirectory) => string): Unavailable[] {
   return job.directories.flatMap((directory) =>
     directory.hierarchy.version === 2 ? [] : moveOwnThread(job, directory, target(directory)),
   );
 }
 
 /** v1 only. */
-export function moveOwnThread({ fs }: JobCgroup, { controllers }: JobDirectory, path: string): Hindrance[] {
+export function moveOwnThread({ fs }: JobCgroup, { controllers }: JobDirectory, path: string): Unavailable[] {
   const file = `${path}/tasks`;
   try {
     // "0" is the writing thread itself. Moving no other thread, the kernel needs no grace period: 0.08 ms instead of 7.
@@ -127,13 +127,13 @@ export function applyTenantLimits(job: JobCgroup, limits: Limits): LimitOutcome[
 const NO_GROUP = "its cgroup was not placed in a group of its tenant: it is its owner's own, or a scope";
 
 /** The group of a job's tenant, seen as a cgroup of its own. */
-export function tenantCgroupOf({ fs, directories, hindrances }: JobCgroup): JobCgroup {
+export function tenantCgroupOf({ fs, directories, unavailable }: JobCgroup): JobCgroup {
   const groups = directories.flatMap(({ formerly: _, tenant, tenantCountedBefore, ...directory }) =>
     tenant === undefined
       ? []
       : [{ ...directory, path: tenant, ...(tenantCountedBefore && { countedBefore: tenantCountedBefore }) }],
   );
-  return { fs, directories: groups, hindrances };
+  return { fs, directories: groups, unavailable };
 }
 
 /** Takes limits of ours away, so that only what holds above is left. Returns what the kernel refused. */
@@ -142,7 +142,7 @@ export function liftCgroupLimits(job: JobCgroup, limits: readonly CgroupLimitNam
     const place = findPlace(job, limit);
     if (place?.directory.placedAs === "in-place") {
       const { path, heldBefore } = place.directory;
-      return restoreHeld(
+      return restoreValues(
         job.fs,
         path,
         heldBefore.filter(({ file }) => file === limit),
@@ -190,8 +190,8 @@ const CONTROLLERS_OF_LIMITS: Record<string, readonly string[]> = {
 
 function whyMissing(job: JobCgroup, limit: string): string {
   const names = CONTROLLERS_OF_LIMITS[limit] ?? [];
-  const hindrance = job.hindrances.find(({ controller }) => names.includes(controller));
-  return hindrance?.because ?? `no cgroup controller for it is mounted (${names.join(" or ")})`;
+  const unavailable = job.unavailable.find(({ controller }) => names.includes(controller));
+  return unavailable?.because ?? `no cgroup controller for it is mounted (${names.join(" or ")})`;
 }
 
 /**

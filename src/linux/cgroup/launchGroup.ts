@@ -1,5 +1,5 @@
 import type { Limits } from "../../limits/limits.ts";
-import { writeKnob } from "./file.ts";
+import { writeCgroupFile } from "./file.ts";
 import { type JobCgroup, type JobDirectory, moveOwnThread } from "./jobCgroup.ts";
 
 /**
@@ -26,7 +26,7 @@ export function planLaunchGroup(job: JobCgroup, { pidsMax }: Limits): void {
 /** Before limits are applied, with one place more than the job is to have. */
 export function limitLaunchGroup(job: JobCgroup, { pidsMax }: Limits): void {
   for (const { group, directory } of launchGroups(job)) {
-    writeKnob({ fs: job.fs, hierarchy: directory.hierarchy, path: group }, "pids.max", String(pidsMax));
+    writeCgroupFile({ fs: job.fs, hierarchy: directory.hierarchy, path: group }, "pids.max", String(pidsMax));
   }
 }
 
@@ -39,7 +39,7 @@ export function stepAside(job: JobCgroup): void {
 /** After the thread has left. A limit that stayed there would hold against a later, wider one of the job. */
 export function freeLaunchGroup(job: JobCgroup): void {
   for (const { group, directory } of launchGroups(job)) {
-    writeKnob({ fs: job.fs, hierarchy: directory.hierarchy, path: group }, "pids.max", "max");
+    writeCgroupFile({ fs: job.fs, hierarchy: directory.hierarchy, path: group }, "pids.max", "max");
   }
 }
 

@@ -8,7 +8,7 @@ import { explain } from "./file.ts";
 import type { JobCgroup, JobDirectory } from "./jobCgroup.ts";
 import { listOccupants } from "./members.ts";
 import { isAskedFor } from "./planJobCgroup.ts";
-import { restoreHeld } from "./savedValues.ts";
+import { restoreValues } from "./savedValues.ts";
 import {
   disableAbove,
   disableControllers,
@@ -49,7 +49,7 @@ export function createJobCgroup(job: JobCgroup): void {
 function giveFromAbove(job: JobCgroup, directory: JobDirectory): void {
   const { enabled, refusals } = enableAbove(job.fs, directory.enabledAbove);
   directory.enabledAbove = enabled;
-  job.hindrances.push(...refusals);
+  job.unavailable.push(...refusals);
 }
 
 /**
@@ -74,14 +74,14 @@ export function completeJobCgroup(job: JobCgroup): void {
  * Switches on again what somebody has switched off that these limits need, and adds what there is to switch off later.
  * Returns what has begun to be counted anew by it.
  */
-export function giveAgain({ fs, directories, hindrances }: JobCgroup, limits: Limits): (keyof Usage)[] {
+export function giveAgain({ fs, directories, unavailable }: JobCgroup, limits: Limits): (keyof Usage)[] {
   return directories.flatMap((directory) => {
     const { hierarchy, path, enabledAbove } = directory;
     if (hierarchy.version === 1) return [];
     const known = controllersOf(hierarchy);
     const asked = known.filter((controller) => isAskedFor(controller, limits)).map(({ name }) => name);
     const { enabled, refusals } = enableAbove(fs, listDisabledAbove(fs, hierarchy, path, asked));
-    hindrances.push(...refusals);
+    unavailable.push(...refusals);
     for (const level of enabled) {
       const noted =
         level.path === baseOf(directory) && directory.placedAs !== "in-place"
@@ -212,13 +212,13 @@ function equip(job: JobCgroup, directory: JobDirectory): boolean {
   const { path, placedAs, tenant } = directory;
   if (placedAs === "in-place") return keepGiven(job, directory);
   const base = baseOf(directory);
-  job.hindrances.push(...enableControllers(fs, base, directory.enabled));
+  job.unavailable.push(...enableControllers(fs, base, directory.enabled));
   const names = directory.controllers.map(({ name }) => name);
   if (tenant !== undefined) {
     // Of the group that is ours nobody has to remember what was on.
     const notGiven = listDisabled(fs, base, names);
     const given = names.filter((name) => !notGiven.includes(name));
-    job.hindrances.push(...enableControllers(fs, tenant, listDisabled(fs, tenant, given)));
+    job.unavailable.push(...enableControllers(fs, tenant, listDisabled(fs, tenant, given)));
   }
   const off = listDisabled(fs, tenant ?? base, names);
   directory.enabled = directory.enabled.filter((name) => !off.includes(name));
@@ -260,7 +260,7 @@ function cpusCouldNotGoBack(fs: CgroupFs, { path, enabledAbove }: JobDirectory):
 }
 
 function hinder(job: JobCgroup, { controllers }: JobDirectory, because: string): void {
-  job.hindrances.push(...controllers.map(({ name }) => ({ controller: name, because })));
+  job.unavailable.push(...controllers.map(({ name }) => ({ controller: name, because })));
 }
 
 /**
@@ -272,7 +272,7 @@ export function removeJobCgroup(job: JobCgroup): string[] {
     const { path, placedAs, origin, tenant, launchGroup, formerly } = directory;
     const { enabled, enabledAbove, heldBefore } = directory;
     if (placedAs === "in-place") {
-      if (restoreHeld(job.fs, path, heldBefore).length > 0) return [path];
+      if (restoreValues(job.fs, path, heldBefore).length > 0) return [path];
     } else {
       if (formerly !== undefined && !removeFormer(job.fs, formerly, origin)) return [formerly];
       if (!removeDirectory(job.fs, path)) return [path];

@@ -1,5 +1,5 @@
 import type { CgroupController } from "./controller.ts";
-import { heldAbove, judgeWrite, readNumber, tightestAbove, writeKnob } from "./file.ts";
+import { compareReadBack, limitedByAncestor, readNumber, tightestAbove, writeCgroupFile } from "./file.ts";
 
 /** `pids`, the same on v1 and v2: Documentation/admin-guide/cgroup-v1/pids.rst. */
 export const pids: CgroupController = {
@@ -11,17 +11,17 @@ export const pids: CgroupController = {
       const wanted = String(pidsMax);
       const above = tightestAbove(directory, (ancestor) => readNumber(ancestor, "pids.max"));
       if (above && above.value <= (pidsMax as number)) {
-        return heldAbove("pids.max", wanted, { text: String(above.value), path: above.path });
+        return limitedByAncestor("pids.max", wanted, { text: String(above.value), path: above.path });
       }
-      return judgeWrite(
+      return compareReadBack(
         "pids.max",
         wanted,
-        writeKnob(directory, "pids.max", wanted),
+        writeCgroupFile(directory, "pids.max", wanted),
         (readBack) => readBack === wanted,
       );
     },
   },
-  lift: { "pids.max": (directory) => writeKnob(directory, "pids.max", "max") },
+  lift: { "pids.max": (directory) => writeCgroupFile(directory, "pids.max", "max") },
   usage: () => ({}),
   read(directory) {
     const pidsMax = readNumber(directory, "pids.max");

@@ -3,7 +3,7 @@ import type { CgroupFs } from "../cgroupFs.ts";
 import type { CgroupController } from "./controller.ts";
 import { ALL_CONTROLLERS_V2, controllersOf } from "./controllers.ts";
 import { directoryOf, type Hierarchy, type Membership } from "./hierarchies.ts";
-import type { Hindrance, JobCgroup, JobDirectory } from "./jobCgroup.ts";
+import type { JobCgroup, JobDirectory, Unavailable } from "./jobCgroup.ts";
 import type { PlacedAs } from "./placement.ts";
 import {
   isAmongProcesses,
@@ -38,7 +38,7 @@ export function planJobCgroup(
   tenant?: TenantGroup,
   place: Place = { placedAs: "child" },
 ): JobCgroup {
-  const job: JobCgroup = { fs, directories: [], hindrances: listNotGiven(fs, hierarchies) };
+  const job: JobCgroup = { fs, directories: [], unavailable: listNotGiven(fs, hierarchies) };
   for (const hierarchy of hierarchies) {
     const wanted = controllersOf(hierarchy).filter(
       (controller) =>
@@ -53,15 +53,15 @@ export function planJobCgroup(
       const because = hierarchy.isReadOnly
         ? `${hierarchy.mountPoint} is mounted read-only here`
         : whyNotVisible(hierarchy, cgroupPath);
-      job.hindrances.push(...wanted.map(({ name }) => ({ controller: name, because })));
+      job.unavailable.push(...wanted.map(({ name }) => ({ controller: name, because })));
       continue;
     }
     // Controllers that share one v1 hierarchy move together: what hinders one, wanted or not, hinders all.
     const because = controllersOf(hierarchy)
-      .map((controller) => controller.hindrance?.({ fs, hierarchy, path: origin }))
+      .map((controller) => controller.unavailable?.({ fs, hierarchy, path: origin }))
       .find((reason) => reason !== undefined);
     if (because !== undefined) {
-      job.hindrances.push(...wanted.map(({ name }) => ({ controller: name, because })));
+      job.unavailable.push(...wanted.map(({ name }) => ({ controller: name, because })));
       continue;
     }
     const here: Place = hierarchy.version === 1 ? { placedAs: "child" } : place;
@@ -71,7 +71,7 @@ export function planJobCgroup(
       here.placedAs === "child" &&
       (isAmongProcesses(fs, origin) || (group !== undefined && isAmongProcesses(fs, group)));
     const usable = wanted.filter(({ dividesThreads }) => dividesThreads || !threaded);
-    job.hindrances.push(
+    job.unavailable.push(
       ...wanted
         .filter((controller) => !usable.includes(controller))
         .map(({ name }) => ({
@@ -107,7 +107,7 @@ export function planJobCgroup(
 }
 
 /** Where the v2 tree begins at a cgroup below the root of all, as in containers: the controllers that it was not given. */
-function listNotGiven(fs: CgroupFs, hierarchies: Hierarchy[]): Hindrance[] {
+function listNotGiven(fs: CgroupFs, hierarchies: Hierarchy[]): Unavailable[] {
   const unified = hierarchies.find(({ version }) => version === 2);
   if (!unified || readType(fs, unified.mountPoint) === undefined) return [];
   const { mountPoint, controllers } = unified;
@@ -201,7 +201,7 @@ export function restoreJobCgroup(
       },
     ];
   });
-  return { fs, directories, hindrances: [] };
+  return { fs, directories, unavailable: [] };
 }
 
 /** Whether one of the limits is a controller's. */

@@ -10,7 +10,7 @@ const FOLLOWS: Record<string, string> = {
  * Cgroup files as they would be after writes that are only noted: the code that applies limits can be run over it, and
  * what it decides not to write is what it would not write in earnest. What the kernel would refuse is not known.
  */
-export class RehearsalFs implements CgroupFs {
+export class DryRunFs implements CgroupFs {
   /** In their order. */
   readonly writes: { path: string; data: string }[] = [];
   readonly #under: CgroupFs;

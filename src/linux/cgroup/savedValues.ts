@@ -5,7 +5,7 @@ import type { CgroupFs } from "../cgroupFs.ts";
  * What a file of somebody else's cgroup held before a limit was written to it in place, and what it held then.
  * `after` is `null` between the record and the write.
  */
-export interface HeldBefore {
+export interface SavedValue {
   file: string;
   before: string;
   after: string | null;
@@ -20,7 +20,7 @@ export function limitFilesOf(limits: Limits): string[] {
  * To be called before writes: adds what the files hold that are not remembered yet, and takes what the owner has written
  * over ours for what goes back one day. Returns whether there was anything new.
  */
-export function rememberHeld(fs: CgroupFs, path: string, files: string[], held: HeldBefore[]): boolean {
+export function saveValues(fs: CgroupFs, path: string, files: string[], held: SavedValue[]): boolean {
   let isNew = false;
   for (const each of held) {
     const current = readText(fs, path, each.file);
@@ -38,7 +38,7 @@ export function rememberHeld(fs: CgroupFs, path: string, files: string[], held: 
 }
 
 /** To be called after the writes: whose value it is, is told by comparing with this later. */
-export function noteWritten(fs: CgroupFs, path: string, held: HeldBefore[]): void {
+export function recordWritten(fs: CgroupFs, path: string, held: SavedValue[]): void {
   for (const each of held) each.after = readText(fs, path, each.file) ?? null;
 }
 
@@ -46,14 +46,14 @@ export function noteWritten(fs: CgroupFs, path: string, held: HeldBefore[]): voi
 export function ownersText(
   fs: CgroupFs,
   path: string,
-  { file, before, after }: HeldBefore,
+  { file, before, after }: SavedValue,
 ): string | undefined {
   const current = readText(fs, path, file);
   return current === after ? before : current;
 }
 
 /** Puts back what was there, and leaves alone what somebody has changed since. Returns what could not be put back. */
-export function restoreHeld(fs: CgroupFs, path: string, held: HeldBefore[]): string[] {
+export function restoreValues(fs: CgroupFs, path: string, held: SavedValue[]): string[] {
   return held.flatMap(({ file, before, after }) => {
     const current = readText(fs, path, file);
     // A file that is gone went with its controller or its cgroup, and the value with it.

@@ -4,7 +4,7 @@ import type { CgroupFs } from "../cgroupFs.ts";
 import { errnoOf } from "../host.ts";
 import { explain } from "./file.ts";
 import { ancestorsOf, type Hierarchy } from "./hierarchies.ts";
-import type { EnabledAbove, Hindrance } from "./jobCgroup.ts";
+import type { EnabledAbove, Unavailable } from "./jobCgroup.ts";
 
 /**
  * cgroup v2: what a cgroup gives to its children, and what they can be.
@@ -58,8 +58,8 @@ export function listDisabledAbove(
 export function enableAbove(
   fs: CgroupFs,
   levels: readonly EnabledAbove[],
-): { enabled: EnabledAbove[]; refusals: Hindrance[] } {
-  const refusals: Hindrance[] = [];
+): { enabled: EnabledAbove[]; refusals: Unavailable[] } {
+  const refusals: Unavailable[] = [];
   const enabled = levels.flatMap(({ path, controllers }) => {
     const tried = controllers.filter((name) => refusals.every(({ controller }) => controller !== name));
     const refused = enableControllers(fs, path, tried);
@@ -120,7 +120,7 @@ function isUsedBelow(fs: CgroupFs, path: string, controller: string, own: string
 }
 
 /** Switches controllers on, one by one, so that one that is refused does not keep the others off. Returns the refusals. */
-export function enableControllers(fs: CgroupFs, origin: string, names: string[]): Hindrance[] {
+export function enableControllers(fs: CgroupFs, origin: string, names: string[]): Unavailable[] {
   const file = `${origin}/cgroup.subtree_control`;
   return names.flatMap((controller) => {
     const harmed = controller === "cpuset" ? whoseAffinityWouldGo(fs, origin) : undefined;

@@ -123,11 +123,11 @@ export class ExitWatches {
 
   #lookAt(watch: Watch): void {
     watch.isLookedAt = true;
-    this.#looking ??= setInterval(() => this.#lookAtAll(), this.#options.lookIntervalMs);
+    this.#looking ??= setInterval(() => this.#scanAll(), this.#options.lookIntervalMs);
     setTimeout(() => this.#look(watch), 0);
   }
 
-  #lookAtAll(): void {
+  #scanAll(): void {
     const watches = [...this.#byKey.values()].filter((watch) => watch.isLookedAt);
     for (const watch of watches) this.#look(watch);
     if (watches.length > 0) return;

@@ -11,7 +11,7 @@ import {
 } from "./processEvents.ts";
 import { ProcessScan } from "./processScan.ts";
 
-const YOUNG_MS = 5000;
+const RECHECK_WINDOW_MS = 5000;
 
 export interface PollingOptions {
   intervalMs: number;
@@ -47,7 +47,7 @@ export class PollingEvents implements ProcessEvents {
     const exits = await this.#options.exits?.start(onEvents);
     if (exits?.outcome === "unsupported") return exits;
     this.#onEvents = onEvents;
-    const scan = new ProcessScan(this.#host, this.#options.youngMs ?? YOUNG_MS);
+    const scan = new ProcessScan(this.#host, this.#options.youngMs ?? RECHECK_WINDOW_MS);
     this.#timer = setInterval(() => this.#tick(scan), this.#options.intervalMs);
     return { outcome: "started" };
   }

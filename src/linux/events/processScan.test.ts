@@ -6,7 +6,7 @@ import { type Host, realHost } from "../host.ts";
 import type { ProcessEvent } from "./processEvents.ts";
 import { ProcessScan } from "./processScan.ts";
 
-const YOUNG_MS = 1000;
+const RECHECK_WINDOW_MS = 1000;
 const trees: string[] = [];
 afterAll(() => {
   for (const tree of trees) rmSync(tree, { recursive: true });
@@ -75,7 +75,7 @@ function told(events: ProcessEvent[]): string[] {
 
 test("what was there before is not told, what is new is", () => {
   proc.fork(401);
-  const scan = new ProcessScan(proc.host, YOUNG_MS);
+  const scan = new ProcessScan(proc.host, RECHECK_WINDOW_MS);
   expect(told(scan.scan().events)).toEqual([]);
   proc.fork(402);
   expect(told(scan.scan().events)).toEqual(["exec 402"]);
@@ -83,7 +83,7 @@ test("what was there before is not told, what is new is", () => {
 });
 
 test("nothing is listed while no process was created", () => {
-  const scan = new ProcessScan(proc.host, YOUNG_MS);
+  const scan = new ProcessScan(proc.host, RECHECK_WINDOW_MS);
   expect(scan.scan().wasListed).toBe(false);
   proc.fork(401);
   expect(scan.scan().wasListed).toBe(true);
@@ -97,7 +97,7 @@ function crowd(): void {
 
 test("of few new pids only those are looked at", () => {
   crowd();
-  const scan = new ProcessScan(proc.host, YOUNG_MS);
+  const scan = new ProcessScan(proc.host, RECHECK_WINDOW_MS);
   proc.fork(1101);
   proc.end(1101);
   proc.fork(1102);
@@ -109,7 +109,7 @@ test("of few new pids only those are looked at", () => {
 
 test("of few new pids those of threads are left alone", () => {
   crowd();
-  const scan = new ProcessScan(proc.host, YOUNG_MS);
+  const scan = new ProcessScan(proc.host, RECHECK_WINDOW_MS);
   proc.fork(1101);
   writeFileSync(`${proc.root}/1101/status`, "Name:\tsh\nTgid:\t1001\nPid:\t1101\n");
   expect(scan.scan()).toEqual({ events: [], wasListed: false });
@@ -117,7 +117,7 @@ test("of few new pids those of threads are left alone", () => {
 
 test("a process that could not be seen yet when its pid was given out is found by the next scan", () => {
   crowd();
-  const scan = new ProcessScan(proc.host, YOUNG_MS);
+  const scan = new ProcessScan(proc.host, RECHECK_WINDOW_MS);
   proc.fork(1102);
   expect(told(scan.scan().events)).toEqual(["exec 1102"]);
   proc.fork(1101);
@@ -134,7 +134,7 @@ test("a newcomer under a known pid is told when only few pids are looked at, too
   proc.fork(1101);
   proc.lastPid = 1100;
   proc.tick();
-  const scan = new ProcessScan(proc.host, YOUNG_MS);
+  const scan = new ProcessScan(proc.host, RECHECK_WINDOW_MS);
   proc.end(1101);
   proc.fork(1101);
   expect(scan.scan()).toEqual({ events: [{ kind: "exec", pid: 1101, atMs: null }], wasListed: false });
@@ -142,7 +142,7 @@ test("a newcomer under a known pid is told when only few pids are looked at, too
 
 test("everything is listed when there are more new processes than pids in their order", () => {
   crowd();
-  const scan = new ProcessScan(proc.host, YOUNG_MS);
+  const scan = new ProcessScan(proc.host, RECHECK_WINDOW_MS);
   proc.fork(2000);
   proc.lastPid = 1100;
   proc.fork(1101);
@@ -151,7 +151,7 @@ test("everything is listed when there are more new processes than pids in their 
 
 test("everything is listed once a minute when there is something new", () => {
   crowd();
-  const scan = new ProcessScan(proc.host, YOUNG_MS);
+  const scan = new ProcessScan(proc.host, RECHECK_WINDOW_MS);
   proc.nowMs += 60_000;
   expect(scan.scan().wasListed).toBe(false);
   proc.fork(1101);
@@ -162,32 +162,32 @@ test("everything is listed once a minute when there is something new", () => {
 
 test("of processes that are known nothing is read", () => {
   proc.fork(401);
-  const scan = new ProcessScan(proc.host, YOUNG_MS);
+  const scan = new ProcessScan(proc.host, RECHECK_WINDOW_MS);
   unlinkSync(`${proc.root}/401/stat`);
   proc.fork(402);
   expect(told(scan.scan().events)).toEqual(["exec 402"]);
 });
 
 test("a young process is told again when it runs another program or has another name, a grown one is not", () => {
-  const scan = new ProcessScan(proc.host, YOUNG_MS);
+  const scan = new ProcessScan(proc.host, RECHECK_WINDOW_MS);
   proc.fork(401);
   scan.scan();
   proc.become(401, "ffmpeg", "/usr/bin/ffmpeg");
   expect(told(scan.scan().events)).toEqual(["exec 401"]);
   proc.become(401, "encoder", "/usr/bin/ffmpeg");
   expect(told(scan.scan().events)).toEqual(["comm 401"]);
-  proc.nowMs += YOUNG_MS;
+  proc.nowMs += RECHECK_WINDOW_MS;
   scan.scan();
   proc.become(401, "other", "/bin/other");
   expect(told(scan.scan().events)).toEqual([]);
 });
 
 test("what changed before a process was grown is told even when it is looked at later", () => {
-  const scan = new ProcessScan(proc.host, YOUNG_MS);
+  const scan = new ProcessScan(proc.host, RECHECK_WINDOW_MS);
   proc.fork(401);
   scan.scan();
   proc.become(401, "ffmpeg", "/usr/bin/ffmpeg");
-  proc.nowMs += 10 * YOUNG_MS;
+  proc.nowMs += 10 * RECHECK_WINDOW_MS;
   expect(told(scan.scan().events)).toEqual(["exec 401"]);
 });
 
@@ -195,7 +195,7 @@ test("a newcomer under the pid of a process that was known is told", () => {
   proc.fork(401);
   proc.lastPid = 399;
   proc.tick();
-  const scan = new ProcessScan(proc.host, YOUNG_MS);
+  const scan = new ProcessScan(proc.host, RECHECK_WINDOW_MS);
   proc.end(401);
   proc.fork(401);
   expect(told(scan.scan().events)).toEqual(["exec 401"]);
@@ -205,13 +205,13 @@ test("the same process is not told again when the kernel has passed its pid", ()
   proc.fork(500);
   proc.lastPid = 450;
   proc.tick();
-  const scan = new ProcessScan(proc.host, YOUNG_MS);
+  const scan = new ProcessScan(proc.host, RECHECK_WINDOW_MS);
   proc.fork(600);
   expect(told(scan.scan().events)).toEqual(["exec 600"]);
 });
 
 test("a process that ended is forgotten, so that its pid is new when it comes again", () => {
-  const scan = new ProcessScan(proc.host, YOUNG_MS);
+  const scan = new ProcessScan(proc.host, RECHECK_WINDOW_MS);
   proc.fork(401);
   scan.scan();
   proc.end(401);
@@ -222,7 +222,7 @@ test("a process that ended is forgotten, so that its pid is new when it comes ag
 });
 
 test("kernel threads, zombies and processes gone in the middle of the scan are not told", () => {
-  const scan = new ProcessScan(proc.host, YOUNG_MS);
+  const scan = new ProcessScan(proc.host, RECHECK_WINDOW_MS);
   proc.fork(401, { flags: 0x200000 });
   proc.fork(402, { state: "Z" });
   proc.fork(403);
@@ -233,7 +233,7 @@ test("kernel threads, zombies and processes gone in the middle of the scan are n
 });
 
 test("where the kernel counts no forks every scan lists", () => {
-  const scan = new ProcessScan(proc.host, YOUNG_MS);
+  const scan = new ProcessScan(proc.host, RECHECK_WINDOW_MS);
   writeFileSync(`${proc.root}/stat`, "cpu  1 2 3\n");
   expect([scan.scan().wasListed, scan.scan().wasListed]).toEqual([true, true]);
 });

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { openSync } from "node:fs";
 import { closeFd, openPidfd } from "../../sys/pidfd.ts";
 import { realHost } from "../host.ts";
-import { parseHeldPid, readHeldPid } from "./pidfdInfo.ts";
+import { parseHeldPid, readPidfdInfo } from "./pidfdInfo.ts";
 
 test("a pidfd's entry names the process, or says that it is gone", () => {
   expect(parseHeldPid("pos:\t0\nflags:\t02000002\nmnt_id:\t15\nino:\t1\nPid:\t4026\nNSpid:\t4026\n")).toBe(
@@ -17,13 +17,13 @@ test("the kernel's own entries are read so", async () => {
   const host = realHost();
   const child = Bun.spawn(["cat"], { stdin: "pipe" });
   const pidfd = openPidfd(child.pid);
-  expect(readHeldPid(host, pidfd)).toBe(child.pid);
+  expect(readPidfdInfo(host, pidfd)).toBe(child.pid);
   child.stdin.end();
   await child.exited;
-  expect(readHeldPid(host, pidfd)).toBe("gone");
+  expect(readPidfdInfo(host, pidfd)).toBe("gone");
   closeFd(pidfd);
   const file = openSync("/dev/null", "r");
-  expect(readHeldPid(host, file)).toBe("none");
+  expect(readPidfdInfo(host, file)).toBe("none");
   closeFd(file);
-  expect(readHeldPid(host, 999_999)).toBe("none");
+  expect(readPidfdInfo(host, 999_999)).toBe("none");
 });

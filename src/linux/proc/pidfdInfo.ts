@@ -4,7 +4,7 @@ import { type Host, readProcFile } from "../host.ts";
  * The pid of the process that a pidfd of ours holds: `"gone"` once it has been reaped, `"none"` when the descriptor
  * is no pidfd. Source: /proc/self/fdinfo/FD, proc_pid_fdinfo(5); Linux 5.3.
  */
-export function readHeldPid(host: Host, pidfd: number): number | "gone" | "none" {
+export function readPidfdInfo(host: Host, pidfd: number): number | "gone" | "none" {
   return parseHeldPid(readProcFile(host, `self/fdinfo/${pidfd}`));
 }
 

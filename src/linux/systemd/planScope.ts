@@ -12,7 +12,7 @@ import { parseUnitPlace, type UnitPlace, userOfManager } from "./unitPath.ts";
 const OWN_SLICE = "ffrtmp.slice";
 /** Where a user's manager puts what an application starts: systemd.special(7). */
 const USER_SLICE = "app.slice";
-const USUAL_WEIGHT = 100;
+const DEFAULT_WEIGHT = 100;
 /** Not cpuset, where nobody asks for it: switching it on costs, and before Linux 6.12 it binds everybody anew. */
 const USUAL_CONTROLLERS = ["cpu", "io", "memory", "pids"];
 
@@ -99,7 +99,7 @@ function readCarried(
   const common = [from, ...ancestorsOf(hierarchy, from)].find((path) => kept.includes(path));
   const above = common === undefined ? {} : readOwnLimits(controllers, { fs, hierarchy, path: common });
   if (carried.cpus === above.cpus) delete carried.cpus;
-  if ((carried.cpuWeight ?? USUAL_WEIGHT) >= USUAL_WEIGHT) delete carried.cpuWeight;
+  if ((carried.cpuWeight ?? DEFAULT_WEIGHT) >= DEFAULT_WEIGHT) delete carried.cpuWeight;
   const swap = Math.min(...swaps);
   return { carried, carriedSwapBytes: Number.isFinite(swap) ? swap : undefined };
 }

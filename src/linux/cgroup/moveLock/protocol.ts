@@ -1,6 +1,6 @@
 import type { Hierarchy } from "../hierarchies.ts";
 
-export interface ToGraceWorker {
+export interface ToMoveLockWorker {
   /** One number: how often a wait was asked for, or STOP. */
   requests: Int32Array<SharedArrayBuffer>;
   hierarchies: readonly Hierarchy[];

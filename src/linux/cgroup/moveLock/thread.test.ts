@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Host, realHost } from "../../host.ts";
 import { type Hierarchy, readHierarchies } from "../hierarchies.ts";
-import { GraceThread } from "./thread.ts";
-import { awaitGracePeriod } from "./warmUp.ts";
+import { MoveLockThread } from "./thread.ts";
+import { warmUpMoveLock } from "./warmUp.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "ffrtmp-grace-"));
 afterAll(() => rmSync(directory, { recursive: true }));
@@ -31,7 +31,7 @@ function written(membership: string, hierarchies: Hierarchy[]): string[] {
     ...host.cgroupFs,
     write: (path: string, data: string) => writes.push(`${data} ${path}`),
   };
-  awaitGracePeriod({ ...host, cgroupFs: cgroupFs as unknown as Host["cgroupFs"] }, hierarchies);
+  warmUpMoveLock({ ...host, cgroupFs: cgroupFs as unknown as Host["cgroupFs"] }, hierarchies);
   return writes;
 }
 
@@ -56,7 +56,7 @@ test("the thread waits when asked to, and the process stays in its cgroups", asy
   const mountPoint = `${directory}/played`;
   mkdirSync(`${mountPoint}${path}`, { recursive: true });
   writeFileSync(`${mountPoint}${path}/tasks`, "");
-  const played = new GraceThread([{ ...V1, key, mountPoint }]);
+  const played = new MoveLockThread([{ ...V1, key, mountPoint }]);
   while (readFileSync(`${mountPoint}${path}/tasks`, "utf8") === "") {
     // The first request makes the thread only.
     played.startWaiting();
@@ -66,7 +66,7 @@ test("the thread waits when asked to, and the process stays in its cgroups", asy
   played.stop();
   if (real === undefined) return;
   try {
-    awaitGracePeriod(realHost(), [real]);
+    warmUpMoveLock(realHost(), [real]);
   } catch {
     // Not ours to write without root; it changes nothing then either.
   }

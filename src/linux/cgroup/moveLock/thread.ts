@@ -1,5 +1,5 @@
 import type { Hierarchy } from "../hierarchies.ts";
-import { STOP, type ToGraceWorker } from "./protocol.ts";
+import { STOP, type ToMoveLockWorker } from "./protocol.ts";
 
 /** In the single-file executable modules lie below the common root of its entry points, src/, whatever file asks. */
 const WORKER_URL = import.meta.url.startsWith("file:///$bunfs/")
@@ -14,7 +14,7 @@ const WORKER_URL = import.meta.url.startsWith("file:///$bunfs/")
  * The first request makes the thread, which takes 1.9 MB, and gets nothing of it: a daemon that never finds a target does
  * without, and the first target does not wait for a thread to start.
  */
-export class GraceThread {
+export class MoveLockThread {
   readonly #requests = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
   readonly #hierarchies: readonly Hierarchy[];
   #creating: ReturnType<typeof setImmediate> | undefined;
@@ -45,7 +45,7 @@ export class GraceThread {
     this.#worker = new Worker(WORKER_URL, { smol: true, name: "ffrtmp grace" });
     // Nothing depends on it: without this thread a move waits by itself.
     this.#worker.onerror = () => {};
-    const message: ToGraceWorker = { requests: this.#requests, hierarchies: this.#hierarchies };
+    const message: ToMoveLockWorker = { requests: this.#requests, hierarchies: this.#hierarchies };
     this.#worker.postMessage(message);
   }
 }

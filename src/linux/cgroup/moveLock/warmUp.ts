@@ -9,7 +9,7 @@ import { directoryOf, type Hierarchy, readMembership } from "../hierarchies.ts";
  * grace period (kernel/cgroup/cgroup.c, kernel/rcu/sync.c). A process that is written into the cgroup that it is in
  * already goes through all of that and stays where it is. Only with its number: with "0" no lock is taken on v1.
  */
-export function awaitGracePeriod(host: Host, hierarchies: readonly Hierarchy[]): void {
+export function warmUpMoveLock(host: Host, hierarchies: readonly Hierarchy[]): void {
   // The lock is one for all hierarchies. A v1 `tasks` file asks for no rights beyond the cgroup of the one thread.
   const hierarchy = hierarchies.find(({ version }) => version === 1) ?? hierarchies[0];
   const membership = readMembership(host, process.pid);

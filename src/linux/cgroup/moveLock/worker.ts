@@ -1,9 +1,9 @@
 import { errnoOf, realHost } from "../../host.ts";
-import { STOP, type ToGraceWorker } from "./protocol.ts";
-import { awaitGracePeriod } from "./warmUp.ts";
+import { STOP, type ToMoveLockWorker } from "./protocol.ts";
+import { warmUpMoveLock } from "./warmUp.ts";
 
 declare const self: {
-  onmessage: (message: { data: ToGraceWorker }) => void;
+  onmessage: (message: { data: ToMoveLockWorker }) => void;
 };
 
 self.onmessage = ({ data: { requests, hierarchies } }) => {
@@ -13,7 +13,7 @@ self.onmessage = ({ data: { requests, hierarchies } }) => {
     seen = Atomics.load(requests, 0);
     if (seen === STOP) return;
     try {
-      awaitGracePeriod(host, hierarchies);
+      warmUpMoveLock(host, hierarchies);
     } catch (error) {
       // Without the right to it the move itself waits, as it would have done anyway.
       if (errnoOf(error) === undefined) throw error;

@@ -1,6 +1,6 @@
 import { IO_RATES, type IoMax, ioMaxText, type LimitOutcome, wantedText } from "../../../limits/limits.ts";
 import type { CgroupController, CgroupDirectory } from "../controller.ts";
-import { type KnobWrite, readKnob, writeKnob } from "../file.ts";
+import { readCgroupFile, type WriteResult, writeCgroupFile } from "../file.ts";
 
 const FILES = {
   rbps: "blkio.throttle.read_bps_device",
@@ -27,7 +27,7 @@ export const blkio: CgroupController = {
   lift: { "io.max": liftRates },
   read(directory) {
     const devices = Object.values(FILES).flatMap((file) =>
-      (readKnob(directory, file) ?? "").split("\n").flatMap((line) => line.split(" ")[0] || []),
+      (readCgroupFile(directory, file) ?? "").split("\n").flatMap((line) => line.split(" ")[0] || []),
     );
     const ioMax = [...new Set(devices)].map((device) =>
       readRates(directory, { device, rbps: "max", wbps: "max", riops: "max", wiops: "max" }),
@@ -37,18 +37,18 @@ export const blkio: CgroupController = {
   // v1 throttling looks at a process's own cgroup alone, never at its parents.
   inherited: [],
   usage(directory) {
-    return readIoBytes(readKnob(directory, "blkio.throttle.io_service_bytes_recursive"));
+    return readIoBytes(readCgroupFile(directory, "blkio.throttle.io_service_bytes_recursive"));
   },
-  hindrance(origin) {
-    const held = Object.values(FILES).find((file) => readKnob(origin, file));
+  unavailable(origin) {
+    const held = Object.values(FILES).find((file) => readCgroupFile(origin, file));
     return held && `${origin.path}/${held} throttles it, and on cgroup v1 a child would escape that`;
   },
 };
 
-function liftRates(directory: CgroupDirectory): KnobWrite {
+function liftRates(directory: CgroupDirectory): WriteResult {
   for (const file of Object.values(FILES)) {
-    for (const line of (readKnob(directory, file) ?? "").split("\n").filter(Boolean)) {
-      const write = writeKnob(directory, file, `${line.split(" ")[0]} 0`);
+    for (const line of (readCgroupFile(directory, file) ?? "").split("\n").filter(Boolean)) {
+      const write = writeCgroupFile(directory, file, `${line.split(" ")[0]} 0`);
       if ("refusal" in write) return write;
     }
   }
@@ -62,7 +62,7 @@ function writeRates(directory: CgroupDirectory, max: IoMax): string[] {
     // 0 takes a rule away: v1 has no word for "no limit". Operations are kept in 32 bits, of which the highest means
     // none, and what is larger is cut off without a word: 2^32 would become a limit of 0, and stop all I/O.
     const isUnlimited = value === "max" || (rate.endsWith("iops") && value >= MAX_OPERATIONS);
-    const write = writeKnob(directory, FILES[rate], `${max.device} ${isUnlimited ? 0 : value}`);
+    const write = writeCgroupFile(directory, FILES[rate], `${max.device} ${isUnlimited ? 0 : value}`);
     return "refusal" in write ? [write.refusal] : [];
   });
 }
@@ -72,7 +72,7 @@ function readRates(directory: CgroupDirectory, max: IoMax): IoMax {
   const actual: IoMax = { device: max.device };
   for (const rate of IO_RATES) {
     if (max[rate] === undefined) continue;
-    const lines = (readKnob(directory, FILES[rate]) ?? "").split("\n").map((line) => line.split(" "));
+    const lines = (readCgroupFile(directory, FILES[rate]) ?? "").split("\n").map((line) => line.split(" "));
     const value = lines.find(([device]) => device === max.device)?.[1];
     actual[rate] = value === undefined ? "max" : Number(value);
   }

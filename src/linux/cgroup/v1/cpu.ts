@@ -1,10 +1,17 @@
 import type { CpuMax } from "../../../limits/limits.ts";
 import type { CgroupController, CgroupDirectory } from "../controller.ts";
 import { applyCpuMax } from "../cpuMax.ts";
-import { judgeWrite, type KnobWrite, readCounters, readKnob, readNumber, writeKnob } from "../file.ts";
+import {
+  compareReadBack,
+  readCgroupFile,
+  readCounters,
+  readNumber,
+  type WriteResult,
+  writeCgroupFile,
+} from "../file.ts";
 
 /** What a new cgroup has: sched-bwc.rst. */
-const USUAL_PERIOD_USEC = 100_000;
+const DEFAULT_PERIOD_USEC = 100_000;
 
 /** cgroup v1 `cpu`: Documentation/scheduler/sched-bwc.rst and sched-design-CFS.rst. */
 export const cpu: CgroupController = {
@@ -16,8 +23,8 @@ export const cpu: CgroupController = {
     "cpu.weight"(directory, { cpuWeight }) {
       const weight = cpuWeight as number;
       const shares = Math.max(2, Math.round((weight * 1024) / 100));
-      const write = writeKnob(directory, "cpu.shares", String(shares));
-      const outcome = judgeWrite(
+      const write = writeCgroupFile(directory, "cpu.shares", String(shares));
+      const outcome = compareReadBack(
         "cpu.weight",
         String(weight),
         write,
@@ -27,8 +34,8 @@ export const cpu: CgroupController = {
     },
   },
   lift: {
-    "cpu.max": (directory) => writeQuota(directory, { quotaUsec: "max", periodUsec: USUAL_PERIOD_USEC }),
-    "cpu.weight": (directory) => writeKnob(directory, "cpu.shares", "1024"),
+    "cpu.max": (directory) => writeQuota(directory, { quotaUsec: "max", periodUsec: DEFAULT_PERIOD_USEC }),
+    "cpu.weight": (directory) => writeCgroupFile(directory, "cpu.shares", "1024"),
   },
   read(directory) {
     const quotaUsec = readNumber(directory, "cpu.cfs_quota_us");
@@ -57,21 +64,21 @@ function readCores(directory: CgroupDirectory): number | undefined {
  * A longer period is written before the quota, a shorter one after it: what holds between the two writes is tighter
  * than what was or what will be, so that nothing is loosened and no parent's quota is exceeded.
  */
-function writeQuota(directory: CgroupDirectory, max: CpuMax): KnobWrite {
+function writeQuota(directory: CgroupDirectory, max: CpuMax): WriteResult {
   const period = { file: "cpu.cfs_period_us", data: String(max.periodUsec) };
   const quota = { file: "cpu.cfs_quota_us", data: max.quotaUsec === "max" ? "-1" : String(max.quotaUsec) };
   const isLonger = max.periodUsec >= (readNumber(directory, period.file) ?? 0);
   const first = isLonger ? period : quota;
   const second = isLonger ? quota : period;
 
-  const before = readKnob(directory, first.file);
-  const firstWrite = writeKnob(directory, first.file, first.data);
+  const before = readCgroupFile(directory, first.file);
+  const firstWrite = writeCgroupFile(directory, first.file, first.data);
   if ("refusal" in firstWrite) return firstWrite;
-  const secondWrite = writeKnob(directory, second.file, second.data);
+  const secondWrite = writeCgroupFile(directory, second.file, second.data);
   if ("refusal" in secondWrite) {
-    if (before !== undefined) writeKnob(directory, first.file, before);
+    if (before !== undefined) writeCgroupFile(directory, first.file, before);
     return secondWrite;
   }
-  const held = readKnob(directory, quota.file);
-  return { readBack: `${held === "-1" ? "max" : held} ${readKnob(directory, period.file)}` };
+  const held = readCgroupFile(directory, quota.file);
+  return { readBack: `${held === "-1" ? "max" : held} ${readCgroupFile(directory, period.file)}` };
 }

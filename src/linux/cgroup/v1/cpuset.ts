@@ -1,7 +1,7 @@
 import { dirname } from "node:path";
 import type { CgroupController } from "../controller.ts";
 import { applyCpus, readCpus } from "../cpuList.ts";
-import { readKnob, writeKnob } from "../file.ts";
+import { readCgroupFile, writeCgroupFile } from "../file.ts";
 
 /** cgroup v1 `cpuset`: Documentation/admin-guide/cgroup-v1/cpusets.rst. */
 export const cpuset: CgroupController = {
@@ -11,7 +11,7 @@ export const cpuset: CgroupController = {
   lift: {
     "cpuset.cpus"(directory) {
       const parent = { ...directory, path: dirname(directory.path) };
-      return writeKnob(directory, "cpuset.cpus", readKnob(parent, "cpuset.cpus") ?? "");
+      return writeCgroupFile(directory, "cpuset.cpus", readCgroupFile(parent, "cpuset.cpus") ?? "");
     },
   },
   usage: () => ({}),

@@ -1,13 +1,13 @@
 import { PAGE_BYTES } from "../../memory.ts";
 import type { CgroupController, CgroupDirectory } from "../controller.ts";
 import {
-  heldAbove,
-  judgeWrite,
+  compareReadBack,
+  limitedByAncestor,
+  readCgroupFile,
   readCounters,
-  readKnob,
   readNumber,
   tightestAbove,
-  writeKnob,
+  writeCgroupFile,
 } from "../file.ts";
 
 /** cgroup v1 `memory`: Documentation/admin-guide/cgroup-v1/memory.rst. */
@@ -17,8 +17,10 @@ export const memory: CgroupController = {
   apply: {
     "memory.high"(directory, { memoryHighBytes }) {
       const wanted = String(memoryHighBytes);
-      const write = writeKnob(directory, "memory.soft_limit_in_bytes", wanted);
-      const outcome = judgeWrite("memory.high", wanted, write, (readBack) => isRounded(readBack, wanted));
+      const write = writeCgroupFile(directory, "memory.soft_limit_in_bytes", wanted);
+      const outcome = compareReadBack("memory.high", wanted, write, (readBack) =>
+        isRounded(readBack, wanted),
+      );
       if (outcome.outcome !== "applied") return outcome;
       return {
         ...outcome,
@@ -32,15 +34,15 @@ export const memory: CgroupController = {
         countsForChildren(ancestor) ? readLimitBytes(ancestor) : undefined,
       );
       if (above && above.value <= (memoryMaxBytes as number)) {
-        return heldAbove("memory.max", wanted, { text: String(above.value), path: above.path });
+        return limitedByAncestor("memory.max", wanted, { text: String(above.value), path: above.path });
       }
-      const write = writeKnob(directory, "memory.limit_in_bytes", wanted);
-      return judgeWrite("memory.max", wanted, write, (readBack) => isRounded(readBack, wanted));
+      const write = writeCgroupFile(directory, "memory.limit_in_bytes", wanted);
+      return compareReadBack("memory.max", wanted, write, (readBack) => isRounded(readBack, wanted));
     },
   },
   lift: {
-    "memory.high": (directory) => writeKnob(directory, "memory.soft_limit_in_bytes", "-1"),
-    "memory.max": (directory) => writeKnob(directory, "memory.limit_in_bytes", "-1"),
+    "memory.high": (directory) => writeCgroupFile(directory, "memory.soft_limit_in_bytes", "-1"),
+    "memory.max": (directory) => writeCgroupFile(directory, "memory.limit_in_bytes", "-1"),
   },
   read(directory) {
     const memoryHighBytes = boundedBytes(readNumber(directory, "memory.soft_limit_in_bytes"));
@@ -59,7 +61,7 @@ export const memory: CgroupController = {
       oomKills: readCounters(directory, "memory.oom_control").get("oom_kill") ?? null,
     };
   },
-  hindrance(origin) {
+  unavailable(origin) {
     if (countsForChildren(origin) || readLimitBytes(origin) === undefined) return undefined;
     return `${origin.path} limits memory without memory.use_hierarchy: a child would escape its limit`;
   },
@@ -67,7 +69,7 @@ export const memory: CgroupController = {
 
 /** Before 5.11 a group could be told not to count for its children, and was by default; they escape its limit then. */
 function countsForChildren(group: CgroupDirectory): boolean {
-  return readKnob(group, "memory.use_hierarchy") !== "0";
+  return readCgroupFile(group, "memory.use_hierarchy") !== "0";
 }
 
 /** PAGE_COUNTER_MAX in bytes: what memory.limit_in_bytes shows when there is no limit, on machines with 4 KiB pages or larger. */

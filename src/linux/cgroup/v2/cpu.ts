@@ -1,6 +1,14 @@
 import type { CgroupController, CgroupDirectory } from "../controller.ts";
 import { applyCpuMax } from "../cpuMax.ts";
-import { heldAbove, holdersOf, judgeWrite, readCounters, readKnob, readNumber, writeKnob } from "../file.ts";
+import {
+  compareReadBack,
+  constrainingCgroups,
+  limitedByAncestor,
+  readCgroupFile,
+  readCounters,
+  readNumber,
+  writeCgroupFile,
+} from "../file.ts";
 
 /** cgroup v2 `cpu`: Documentation/admin-guide/cgroup-v2.rst. */
 export const cpu: CgroupController = {
@@ -9,28 +17,30 @@ export const cpu: CgroupController = {
   dividesThreads: true,
   apply: {
     "cpu.max": (directory, limits) =>
-      applyCpuMax(directory, limits, readCores, (_max, wanted) => writeKnob(directory, "cpu.max", wanted)),
+      applyCpuMax(directory, limits, readCores, (_max, wanted) =>
+        writeCgroupFile(directory, "cpu.max", wanted),
+      ),
     "cpu.weight"(directory, { cpuWeight }) {
       const wanted = String(cpuWeight);
-      const [owners] = directory.ownersHeld ? holdersOf(directory) : [];
+      const [owners] = directory.ownersHeld ? constrainingCgroups(directory) : [];
       const held = owners && readNumber(owners, "cpu.weight");
       if (owners && held !== undefined && held <= (cpuWeight as number)) {
-        return heldAbove("cpu.weight", wanted, { text: String(held), path: owners.path });
+        return limitedByAncestor("cpu.weight", wanted, { text: String(held), path: owners.path });
       }
-      return judgeWrite(
+      return compareReadBack(
         "cpu.weight",
         wanted,
-        writeKnob(directory, "cpu.weight", wanted),
+        writeCgroupFile(directory, "cpu.weight", wanted),
         (readBack) => readBack === wanted,
       );
     },
   },
   lift: {
-    "cpu.max": (directory) => writeKnob(directory, "cpu.max", "max 100000"),
-    "cpu.weight": (directory) => writeKnob(directory, "cpu.weight", "100"),
+    "cpu.max": (directory) => writeCgroupFile(directory, "cpu.max", "max 100000"),
+    "cpu.weight": (directory) => writeCgroupFile(directory, "cpu.weight", "100"),
   },
   read(directory) {
-    const [quota, period] = readKnob(directory, "cpu.max")?.split(" ").map(Number) ?? [];
+    const [quota, period] = readCgroupFile(directory, "cpu.max")?.split(" ").map(Number) ?? [];
     const cpuWeight = readNumber(directory, "cpu.weight");
     return {
       ...(quota && period ? { cpuMax: { quotaUsec: quota, periodUsec: period } } : {}),
@@ -53,6 +63,6 @@ export const cpu: CgroupController = {
 // 50000 100000
 // max 100000
 function readCores(directory: CgroupDirectory): number | undefined {
-  const [quota, period] = readKnob(directory, "cpu.max")?.split(" ") ?? [];
+  const [quota, period] = readCgroupFile(directory, "cpu.max")?.split(" ") ?? [];
   return quota === undefined || quota === "max" || !period ? undefined : Number(quota) / Number(period);
 }

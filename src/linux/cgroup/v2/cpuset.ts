@@ -1,6 +1,6 @@
 import type { CgroupController, CgroupDirectory } from "../controller.ts";
 import { applyCpus, readCpus } from "../cpuList.ts";
-import { type KnobWrite, readKnob, writeKnob } from "../file.ts";
+import { readCgroupFile, type WriteResult, writeCgroupFile } from "../file.ts";
 import { parentOf } from "../subtreeControl.ts";
 
 /** cgroup v2 `cpuset`: Documentation/admin-guide/cgroup-v2.rst. */
@@ -15,11 +15,11 @@ export const cpuset: CgroupController = {
   inherited: ["cpuset.cpus"],
 };
 
-function liftCpus(directory: CgroupDirectory): KnobWrite {
+function liftCpus(directory: CgroupDirectory): WriteResult {
   // A write of nothing at all would not reach the kernel.
-  const emptied = writeKnob(directory, "cpuset.cpus", "\n");
+  const emptied = writeCgroupFile(directory, "cpuset.cpus", "\n");
   if (!("refusal" in emptied)) return emptied;
   // It empties no list of a cgroup with processes (ENOSPC). All CPUs that there are above limit nothing.
-  const above = readKnob({ ...directory, path: parentOf(directory.path) }, "cpuset.cpus.effective");
-  return above === undefined ? emptied : writeKnob(directory, "cpuset.cpus", above);
+  const above = readCgroupFile({ ...directory, path: parentOf(directory.path) }, "cpuset.cpus.effective");
+  return above === undefined ? emptied : writeCgroupFile(directory, "cpuset.cpus", above);
 }

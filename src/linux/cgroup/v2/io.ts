@@ -1,6 +1,6 @@
 import { IO_RATES, type IoMax, ioMaxText, type LimitOutcome, wantedText } from "../../../limits/limits.ts";
 import type { CgroupController, CgroupDirectory } from "../controller.ts";
-import { type KnobWrite, readKnob, tightestAbove, writeKnob } from "../file.ts";
+import { readCgroupFile, tightestAbove, type WriteResult, writeCgroupFile } from "../file.ts";
 
 /** cgroup v2 `io`: Documentation/admin-guide/cgroup-v2.rst. */
 export const io: CgroupController = {
@@ -12,10 +12,10 @@ export const io: CgroupController = {
       const plans = ioMax.map((max) => planRates(directory, max));
       for (const { write } of plans) {
         if (IO_RATES.every((rate) => write[rate] === undefined)) continue;
-        const knob = writeKnob(directory, "io.max", ioMaxText(write));
+        const knob = writeCgroupFile(directory, "io.max", ioMaxText(write));
         if ("refusal" in knob) return { limit: "io.max", outcome: "refused", wanted, because: knob.refusal };
       }
-      const text = readKnob(directory, "io.max") ?? "";
+      const text = readCgroupFile(directory, "io.max") ?? "";
       const asked = plans.map(({ write, held }) => ({ ...held, ...write }));
       const actual = plans.map(({ write, held }) => ({ ...held, ...readRates(text, write) }));
       const outcome = textOf(actual) === textOf(asked) ? "applied" : "partial";
@@ -27,7 +27,7 @@ export const io: CgroupController = {
   },
   lift: { "io.max": liftRates },
   read(directory) {
-    const lines = (readKnob(directory, "io.max") ?? "").split("\n").filter(Boolean);
+    const lines = (readCgroupFile(directory, "io.max") ?? "").split("\n").filter(Boolean);
     const ioMax = lines.map((line) => {
       const device = line.slice(0, line.indexOf(" "));
       return readRates(line, { device, rbps: "max", wbps: "max", riops: "max", wiops: "max" });
@@ -37,18 +37,18 @@ export const io: CgroupController = {
   inherited: ["io.max"],
   forgets: ["ioReadBytes", "ioWriteBytes"],
   usage(directory) {
-    const text = readKnob(directory, "io.stat");
+    const text = readCgroupFile(directory, "io.stat");
     if (text === undefined) return { ioReadBytes: null, ioWriteBytes: null };
     return { ioReadBytes: sum(text, "rbytes"), ioWriteBytes: sum(text, "wbytes") };
   },
 };
 
-function liftRates(directory: CgroupDirectory): KnobWrite {
-  let last: KnobWrite = { readBack: readKnob(directory, "io.max") ?? "" };
+function liftRates(directory: CgroupDirectory): WriteResult {
+  let last: WriteResult = { readBack: readCgroupFile(directory, "io.max") ?? "" };
   if (last.readBack === "") return last;
   for (const line of last.readBack.split("\n")) {
     const device = line.split(" ")[0] as string;
-    last = writeKnob(directory, "io.max", ioMaxText({ device, ...UNLIMITED }));
+    last = writeCgroupFile(directory, "io.max", ioMaxText({ device, ...UNLIMITED }));
     if ("refusal" in last) return last;
   }
   return last;
@@ -70,7 +70,7 @@ function planRates(directory: CgroupDirectory, max: IoMax): RatePlan {
     const value = max[rate];
     if (value === undefined) continue;
     const above = tightestAbove(directory, (ancestor) =>
-      readRate(readKnob(ancestor, "io.max") ?? "", device, rate),
+      readRate(readCgroupFile(ancestor, "io.max") ?? "", device, rate),
     );
     if (above && (value === "max" || above.value <= value)) {
       plan.held[rate] = above.value;

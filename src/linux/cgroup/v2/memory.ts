@@ -1,7 +1,14 @@
 import type { LimitName, LimitOutcome } from "../../../limits/limits.ts";
 import { PAGE_BYTES } from "../../memory.ts";
 import type { CgroupController, CgroupDirectory } from "../controller.ts";
-import { heldAbove, judgeWrite, readCounters, readNumber, tightestAbove, writeKnob } from "../file.ts";
+import {
+  compareReadBack,
+  limitedByAncestor,
+  readCounters,
+  readNumber,
+  tightestAbove,
+  writeCgroupFile,
+} from "../file.ts";
 
 /** cgroup v2 `memory`: Documentation/admin-guide/cgroup-v2.rst. */
 export const memory: CgroupController = {
@@ -14,8 +21,8 @@ export const memory: CgroupController = {
       tellOomGroup(directory, limit(directory, "memory.max", memoryMaxBytes as number)),
   },
   lift: {
-    "memory.high": (directory) => writeKnob(directory, "memory.high", "max"),
-    "memory.max": (directory) => writeKnob(directory, "memory.max", "max"),
+    "memory.high": (directory) => writeCgroupFile(directory, "memory.high", "max"),
+    "memory.max": (directory) => writeCgroupFile(directory, "memory.max", "max"),
   },
   read(directory) {
     const memoryHighBytes = readNumber(directory, "memory.high");
@@ -42,7 +49,7 @@ export const memory: CgroupController = {
   settle(directory) {
     // At the hard limit one process ends and not all of the job: whether it can go on without that one is its own affair.
     // So it is in a new cgroup anyway; it is said because others (systemd, container engines) set it to 1 in theirs.
-    writeKnob(directory, OOM_GROUP, "0");
+    writeCgroupFile(directory, OOM_GROUP, "0");
   },
 };
 
@@ -60,8 +67,8 @@ function limit(directory: CgroupDirectory, file: LimitName, bytes: number): Limi
   const wanted = String(bytes);
   const above = tightestAbove(directory, (ancestor) => readNumber(ancestor, file));
   if (above && above.value <= bytes)
-    return heldAbove(file, wanted, { text: String(above.value), path: above.path });
-  return judgeWrite(file, wanted, writeKnob(directory, file, wanted), (readBack) => {
+    return limitedByAncestor(file, wanted, { text: String(above.value), path: above.path });
+  return compareReadBack(file, wanted, writeCgroupFile(directory, file, wanted), (readBack) => {
     // The kernel keeps memory limits in whole pages, rounded down.
     const difference = bytes - Number(readBack);
     return difference >= 0 && difference < PAGE_BYTES;

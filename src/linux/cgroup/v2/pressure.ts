@@ -1,5 +1,5 @@
 import type { CgroupDirectory, Usage } from "../controller.ts";
-import { readKnob } from "../file.ts";
+import { readCgroupFile } from "../file.ts";
 
 /**
  * Pressure stall information of a cgroup: Documentation/accounting/psi.rst. In every v2 cgroup but the root from 4.20,
@@ -7,9 +7,9 @@ import { readKnob } from "../file.ts";
  */
 export function readPressure(directory: CgroupDirectory): Partial<Usage> {
   return {
-    cpuPressureUsec: parseSomeUsec(readKnob(directory, "cpu.pressure")),
-    memoryPressureUsec: parseSomeUsec(readKnob(directory, "memory.pressure")),
-    ioPressureUsec: parseSomeUsec(readKnob(directory, "io.pressure")),
+    cpuPressureUsec: parseSomeUsec(readCgroupFile(directory, "cpu.pressure")),
+    memoryPressureUsec: parseSomeUsec(readCgroupFile(directory, "memory.pressure")),
+    ioPressureUsec: parseSomeUsec(readCgroupFile(directory, "io.pressure")),
   };
 }
 
