@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
+import { SPELLINGS } from "../../src/limits/grammar.ts";
 import { type DescribedKey, describeKeys } from "../../src/policy/file/schema.ts";
-import { SPELLINGS } from "../../src/policy/spellings.ts";
 import type { ManRelease } from "./manPages.ts";
 import { markdownLines, sectionOf } from "./markdownText.ts";
 import { bold, page, prose, quoted, tagged } from "./roff.ts";
