@@ -20,4 +20,5 @@ check "mend what tsc names above" node_modules/.bin/tsc -p .
 check "remove what nobody uses, or say in knip.json why it stays" node_modules/.bin/knip --no-progress
 check "move the code, or import from a folder further down" node_modules/.bin/bun scripts/checkImports.ts
 check "node_modules/.bin/bun scripts/policySchema.ts" node_modules/.bin/bun scripts/policySchema.ts --check
+check "in the lines above, name the actor and use a common verb" node_modules/.bin/bun scripts/prose.ts
 exit "$failed"
