@@ -317,7 +317,7 @@ describe("scripts/prose.ts", () => {
     expect(stderr).toBe("comments: 50.00 % of doc comments start with a relative word; at most 6\n");
   });
 
-  it("reads packaging and scripts, and no messages of tests", () => {
+  it("reads packaging and scripts, manual pages, and no messages of tests", () => {
     const { stdout } = run(
       {
         "packaging/a.service": "# nobody",
@@ -327,6 +327,8 @@ describe("scripts/prose.ts", () => {
         "packaging/d.json": `{"a": "nobody"}`,
         "src/e.test.ts": `test("nobody is at home")`,
         "src/f.ts": `f("nobody is at home")`,
+        "src/fixtures/h.ts": `f("nobody is at home")`,
+        "scripts/generate/i.ts": `f("nobody is at home")`,
         "docs/adr/g.md": "nobody",
       },
       "--list",
@@ -337,6 +339,7 @@ describe("scripts/prose.ts", () => {
       "packaging/b.yaml",
       "packaging/debian/postinst",
       "scripts/c.sh",
+      "scripts/generate/i.ts",
       "src/f.ts",
     ]);
   });

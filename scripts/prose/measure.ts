@@ -90,8 +90,9 @@ function readPassages(file: string, source: string): (Passage & { group: Group; 
   return syntax === undefined ? [] : readHashComments(source, syntax).map(inGroup("comments"));
 }
 
+/** Manual pages and shell completions are made from literals in scripts/generate. */
 function hasMessages(file: string): boolean {
-  return file.startsWith("src/") && !file.endsWith(".test.ts") && !file.includes("/fixtures/");
+  return /^(?:src|scripts\/generate)\//.test(file) && !/\.test\.ts$|\/fixtures\//.test(file);
 }
 
 function hashSyntaxOf(file: string, source: string): HashSyntax | undefined {
