@@ -1,6 +1,6 @@
 import { describe, expect, it } from "bun:test";
 import { someJob, someResult } from "../../test/support/jobs.ts";
-import { UNKNOWN_USAGE } from "../linux/cgroup/controller.ts";
+import { UNKNOWN_USAGE } from "../limits/usage.ts";
 import { isoTime, jobJson, resultJson, usageJson } from "./json.ts";
 
 describe("resultJson()", () => {

@@ -1,6 +1,7 @@
 import type { EventRecord, JobRecord, ResultRecord } from "../ledger/records.ts";
-import { LIMIT_NAMES, type LimitName, type Limits, wantedText } from "../limits/limits.ts";
-import type { Usage } from "../linux/cgroup/controller.ts";
+import type { Limits } from "../limits/limits.ts";
+import { LIMIT_NAMES, type LimitName, wantedText } from "../limits/table.ts";
+import type { Usage } from "../limits/usage.ts";
 import { LAST_GONE } from "./model/jobEvent.ts";
 
 /** The shapes that `--json` prints. Names are stable; times are ISO 8601 in UTC; `null` is unknown. */

@@ -1,5 +1,6 @@
-import type { LimitOutcome, Limits } from "../limits/limits.ts";
-import { UNKNOWN_USAGE, type Usage } from "../linux/cgroup/controller.ts";
+import type { Limits } from "../limits/limits.ts";
+import type { LimitOutcome } from "../limits/outcome.ts";
+import { UNKNOWN_USAGE, type Usage } from "../limits/usage.ts";
 import type { StoredDirectory } from "../linux/cgroup/planJobCgroup.ts";
 import type { ExitEvidence as ObserverEvidence } from "../linux/events/processEvents.ts";
 

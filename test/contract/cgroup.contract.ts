@@ -1,6 +1,7 @@
 import { expect } from "bun:test";
-import type { CgroupLimitName, Limits } from "../../src/limits/limits.ts";
-import type { Usage } from "../../src/linux/cgroup/controller.ts";
+import type { Limits } from "../../src/limits/limits.ts";
+import type { CgroupLimitName } from "../../src/limits/table.ts";
+import type { Usage } from "../../src/limits/usage.ts";
 import type { Hierarchy, Membership } from "../../src/linux/cgroup/hierarchies.ts";
 import {
   applyCgroupLimits,

@@ -1,5 +1,7 @@
 import { describe, test } from "bun:test";
-import type { CgroupLimitName, LimitOutcome, Limits } from "../../src/limits/limits.ts";
+import type { Limits } from "../../src/limits/limits.ts";
+import type { LimitOutcome } from "../../src/limits/outcome.ts";
+import type { CgroupLimitName } from "../../src/limits/table.ts";
 import type { Membership } from "../../src/linux/cgroup/hierarchies.ts";
 import { applyCgroupLimits, type JobCgroup } from "../../src/linux/cgroup/jobCgroup.ts";
 import { createJobCgroup } from "../../src/linux/cgroup/makeJobCgroup.ts";

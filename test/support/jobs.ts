@@ -1,5 +1,5 @@
 import type { JobRecord, ResultRecord } from "../../src/ledger/records.ts";
-import { UNKNOWN_USAGE } from "../../src/linux/cgroup/controller.ts";
+import { UNKNOWN_USAGE } from "../../src/limits/usage.ts";
 
 /** A job that runs, as the ledger holds it, with what a test wants different. */
 export function someJob(different: Partial<JobRecord> = {}): JobRecord {

@@ -5,7 +5,7 @@ import { isObserved } from "../../jobs/liveness.ts";
 import { jobCgroupOf, usageOf } from "../../jobs/placement/jobCgroup.ts";
 import { exitText } from "../../jobs/summary.ts";
 import type { JobRecord, ResultRecord } from "../../ledger/records.ts";
-import type { Usage } from "../../linux/cgroup/controller.ts";
+import type { Usage } from "../../limits/usage.ts";
 import { listMembers } from "../../linux/cgroup/jobCgroup.ts";
 import type { StateFlags } from "../options/jobOptions.ts";
 import { printJson, printOut } from "../output/messages.ts";

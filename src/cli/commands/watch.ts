@@ -5,7 +5,7 @@ import { ServiceManager } from "../../daemon/serviceManager.ts";
 import { checkVisibility } from "../../diagnostics/visibility.ts";
 import type { Context } from "../../jobs/context.ts";
 import { Refusal } from "../../jobs/errors.ts";
-import { LIMIT_NAMES, wantedText } from "../../limits/limits.ts";
+import { LIMIT_NAMES, wantedText } from "../../limits/table.ts";
 import type { Placement } from "../../linux/cgroup/placement.ts";
 import type { EventChoice } from "../../linux/events/bestEvents.ts";
 import { listPids } from "../../linux/proc/table.ts";

@@ -1,10 +1,10 @@
 import { describe, expect, it } from "bun:test";
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { Command } from "commander";
+import { SPELLINGS, type Spelling } from "../../limits/grammar.ts";
 import type { Limits } from "../../limits/limits.ts";
 import { loadPolicy } from "../../policy/file/loadPolicy.ts";
 import type { LimitKey } from "../../policy/limitValues.ts";
-import { SPELLINGS, type Spelling } from "../../policy/spellings.ts";
 import { addLimitOptions, limitsFrom } from "./limitOptions.ts";
 
 function limitsOf(...args: string[]): Limits {

@@ -1,8 +1,8 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { spellingsOf } from "../../limits/grammar.ts";
 import type { IoMax, Limits } from "../../limits/limits.ts";
 import { findWholeDisk } from "../../linux/blockDevice.ts";
 import { LIMIT_KEYS, LIMIT_VALUES, type LimitKey, type LimitOf } from "../../policy/limitValues.ts";
-import { spellingsOf } from "../../policy/spellings.ts";
 import { type Pair, renderPairs } from "../output/pairs.ts";
 import { optionValue } from "./optionValue.ts";
 

@@ -1,6 +1,7 @@
 import type { Context } from "../../jobs/context.ts";
 import type { JobRecord } from "../../ledger/records.ts";
-import type { LimitOutcome, Limits } from "../../limits/limits.ts";
+import type { Limits } from "../../limits/limits.ts";
+import type { LimitOutcome } from "../../limits/outcome.ts";
 import { readMemoryTotalBytes } from "../../linux/memory.ts";
 import { warn } from "./messages.ts";
 

@@ -1,4 +1,4 @@
-import type { LimitOutcome } from "../../limits/limits.ts";
+import type { LimitOutcome } from "../../limits/outcome.ts";
 import { applyCgroupLimits, applyTenantLimits } from "../../linux/cgroup/jobCgroup.ts";
 import { DryRunFs } from "../../linux/cgroup/rehearsalFs.ts";
 import { listTree } from "../../linux/proc/table.ts";

@@ -1,5 +1,5 @@
 import type { JobRecord } from "../../ledger/records.ts";
-import type { Usage } from "../../linux/cgroup/controller.ts";
+import type { Usage } from "../../limits/usage.ts";
 import type { ProcessEvent, ProcessEvents, WatchedProcess } from "../../linux/events/processEvents.ts";
 import { closeFd } from "../../sys/pidfd.ts";
 import type { Context } from "../context.ts";

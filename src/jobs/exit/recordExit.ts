@@ -1,5 +1,5 @@
 import type { JobRecord, ResultRecord } from "../../ledger/records.ts";
-import { UNKNOWN_USAGE, type Usage } from "../../linux/cgroup/controller.ts";
+import { UNKNOWN_USAGE, type Usage } from "../../limits/usage.ts";
 import { type JobCgroup, listMembers, readUsage, tenantCgroupOf } from "../../linux/cgroup/jobCgroup.ts";
 import { removeJobCgroup } from "../../linux/cgroup/makeJobCgroup.ts";
 import { decodeWaitStatus, signalName } from "../../sys/waitStatus.ts";

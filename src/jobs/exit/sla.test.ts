@@ -1,6 +1,6 @@
 import { describe, expect, it } from "bun:test";
-import type { LimitOutcome } from "../../limits/limits.ts";
-import { UNKNOWN_USAGE } from "../../linux/cgroup/controller.ts";
+import type { LimitOutcome } from "../../limits/outcome.ts";
+import { UNKNOWN_USAGE } from "../../limits/usage.ts";
 import { endedUnknown, exitedWith } from "./recordExit.ts";
 import { judge } from "./sla.ts";
 

@@ -1,6 +1,6 @@
 import type { ResultRecord } from "../../ledger/records.ts";
-import type { LimitOutcome } from "../../limits/limits.ts";
-import type { Usage } from "../../linux/cgroup/controller.ts";
+import type { LimitOutcome } from "../../limits/outcome.ts";
+import type { Usage } from "../../limits/usage.ts";
 
 export interface Verdict {
   compliant: boolean;

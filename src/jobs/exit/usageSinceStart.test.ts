@@ -7,7 +7,7 @@ import { directoryIn, fakeMachine } from "../../../test/support/cgroupMachines.t
 import { fakeV2 } from "../../../test/support/fakeCgroups.ts";
 import { someJob } from "../../../test/support/jobs.ts";
 import { Ledger } from "../../ledger/ledger.ts";
-import { withUnknown } from "../../linux/cgroup/controller.ts";
+import { withUnknown } from "../../limits/usage.ts";
 import type { Hierarchy } from "../../linux/cgroup/hierarchies.ts";
 import {
   applyCgroupLimits,

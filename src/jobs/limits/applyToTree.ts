@@ -1,5 +1,6 @@
 import type { JobRecord } from "../../ledger/records.ts";
-import type { LimitOutcome, Limits } from "../../limits/limits.ts";
+import type { Limits } from "../../limits/limits.ts";
+import type { LimitOutcome } from "../../limits/outcome.ts";
 import { applyCgroupLimits, type JobCgroup, rememberCounted } from "../../linux/cgroup/jobCgroup.ts";
 import { storeJobCgroup } from "../../linux/cgroup/planJobCgroup.ts";
 import { limitFilesOf, recordWritten, saveValues } from "../../linux/cgroup/savedValues.ts";

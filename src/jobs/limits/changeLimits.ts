@@ -1,11 +1,7 @@
 import type { JobRecord } from "../../ledger/records.ts";
-import {
-  CGROUP_LIMITS,
-  type CgroupLimitName,
-  type LimitOutcome,
-  type Limits,
-  wantedText,
-} from "../../limits/limits.ts";
+import type { Limits } from "../../limits/limits.ts";
+import type { LimitOutcome } from "../../limits/outcome.ts";
+import { CGROUP_LIMITS, type CgroupLimitName, wantedText } from "../../limits/table.ts";
 import { liftCgroupLimits, tenantCgroupOf } from "../../linux/cgroup/jobCgroup.ts";
 import type { Context } from "../context.ts";
 import { Refusal } from "../errors.ts";

@@ -117,7 +117,7 @@ limitsTest("another wish for the same limit is put back three times of its own",
     enforceLimits(context, job);
   }
   job.limits = { cpuMax: { quotaUsec: 40_000, periodUsec: 100_000 } };
-  job.outcomes = [{ limit: "cpu.max", outcome: "applied", wanted: "40000 100000" }];
+  job.outcomes = [{ limit: "cpu.max", outcome: "applied", wanted: "40000 100000", actual: "40000 100000" }];
   expect(enforceLimits(context, job)).toMatchObject([{ did: "reapplied", wanted: "40000 100000" }]);
 });
 

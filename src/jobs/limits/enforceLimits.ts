@@ -1,7 +1,10 @@
 import type { JobRecord } from "../../ledger/records.ts";
-import { type LimitName, type LimitOutcome, type Limits, refusedInstead } from "../../limits/limits.ts";
-import { type Usage, withUnknown } from "../../linux/cgroup/controller.ts";
-import { type LapsedLimit, listLapsed, pickLimits } from "../../linux/cgroup/effectiveLimits.ts";
+import { pickLimits } from "../../limits/compare.ts";
+import type { Limits } from "../../limits/limits.ts";
+import { type LimitOutcome, refusedInstead } from "../../limits/outcome.ts";
+import type { LimitName } from "../../limits/table.ts";
+import { type Usage, withUnknown } from "../../limits/usage.ts";
+import { type LapsedLimit, listLapsed } from "../../linux/cgroup/effectiveLimits.ts";
 import { directoryOf, readMembership } from "../../linux/cgroup/hierarchies.ts";
 import {
   applyCgroupLimits,

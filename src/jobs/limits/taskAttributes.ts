@@ -1,13 +1,9 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { getPriority, setPriority } from "node:os";
 import type { Touched } from "../../ledger/records.ts";
-import {
-  ionicePriorityText,
-  type LimitName,
-  type LimitOutcome,
-  type Limits,
-  wantedText,
-} from "../../limits/limits.ts";
+import type { Limits } from "../../limits/limits.ts";
+import type { LimitOutcome } from "../../limits/outcome.ts";
+import { ionicePriorityText, type LimitName, wantedText } from "../../limits/table.ts";
 import { errnoOf, type Host, isGone } from "../../linux/host.ts";
 import { readStat } from "../../linux/proc/stat.ts";
 import { listThreads } from "../../linux/proc/table.ts";

@@ -1,5 +1,5 @@
 import type { JobRecord } from "../../ledger/records.ts";
-import { addUsage, type Usage } from "../../linux/cgroup/controller.ts";
+import { addUsage, type Usage } from "../../limits/usage.ts";
 import { type JobCgroup, readUsage } from "../../linux/cgroup/jobCgroup.ts";
 import { restoreJobCgroup } from "../../linux/cgroup/planJobCgroup.ts";
 import type { Context } from "../context.ts";

@@ -1,6 +1,6 @@
 import { dirname } from "node:path";
 import type { JobRecord } from "../../ledger/records.ts";
-import { addUsage } from "../../linux/cgroup/controller.ts";
+import { addUsage } from "../../limits/usage.ts";
 import { cgroupPathOf, readMembership } from "../../linux/cgroup/hierarchies.ts";
 import { type JobCgroup, type JobDirectory, readFormerUsage } from "../../linux/cgroup/jobCgroup.ts";
 import { completeJobCgroup, removeFormer } from "../../linux/cgroup/makeJobCgroup.ts";

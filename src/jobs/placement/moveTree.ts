@@ -1,4 +1,4 @@
-import { type LimitOutcome, refusedInstead } from "../../limits/limits.ts";
+import { type LimitOutcome, refusedInstead } from "../../limits/outcome.ts";
 import type { JobCgroup } from "../../linux/cgroup/jobCgroup.ts";
 import { listMembers } from "../../linux/cgroup/jobCgroup.ts";
 import { listProcesses } from "../../linux/cgroup/members.ts";

@@ -1,5 +1,6 @@
 import type { JobRecord } from "../../ledger/records.ts";
-import type { LimitOutcome, Limits } from "../../limits/limits.ts";
+import type { Limits } from "../../limits/limits.ts";
+import type { LimitOutcome } from "../../limits/outcome.ts";
 import { applyTenantLimits, type JobCgroup } from "../../linux/cgroup/jobCgroup.ts";
 import type { TenantGroup } from "../../linux/cgroup/planJobCgroup.ts";
 import type { Context } from "../context.ts";

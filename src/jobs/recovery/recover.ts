@@ -1,6 +1,6 @@
 import { JobConflict } from "../../ledger/ledger.ts";
 import type { JobRecord } from "../../ledger/records.ts";
-import { type Usage, usageSince } from "../../linux/cgroup/controller.ts";
+import { type Usage, usageSince } from "../../limits/usage.ts";
 import { listMembers } from "../../linux/cgroup/jobCgroup.ts";
 import { isAlive, type ProcessIdentity } from "../../linux/proc/identity.ts";
 import { readStat } from "../../linux/proc/stat.ts";

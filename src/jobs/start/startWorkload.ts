@@ -1,7 +1,8 @@
 import { getPriority } from "node:os";
 import type { JobRecord } from "../../ledger/records.ts";
-import { type LimitOutcome, type Limits, refusedInstead } from "../../limits/limits.ts";
-import type { Usage } from "../../linux/cgroup/controller.ts";
+import type { Limits } from "../../limits/limits.ts";
+import { type LimitOutcome, refusedInstead } from "../../limits/outcome.ts";
+import type { Usage } from "../../limits/usage.ts";
 import { readMembership } from "../../linux/cgroup/hierarchies.ts";
 import {
   applyCgroupLimits,

@@ -1,4 +1,5 @@
-import type { LimitName, LimitOutcome } from "../../limits/limits.ts";
+import type { LimitOutcome } from "../../limits/outcome.ts";
+import type { LimitName } from "../../limits/table.ts";
 import { errnoOf } from "../host.ts";
 import type { CgroupDirectory } from "./controller.ts";
 import { ancestorsOf } from "./hierarchies.ts";

@@ -1,8 +1,8 @@
 import { dirname } from "node:path";
 import type { Limits } from "../../limits/limits.ts";
+import type { Usage } from "../../limits/usage.ts";
 import type { CgroupFs } from "../cgroupFs.ts";
 import { errnoOf } from "../host.ts";
-import type { Usage } from "./controller.ts";
 import { controllersOf } from "./controllers.ts";
 import { explain } from "./file.ts";
 import type { JobCgroup, JobDirectory } from "./jobCgroup.ts";

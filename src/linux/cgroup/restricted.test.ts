@@ -1,8 +1,8 @@
 import { expect } from "bun:test";
 import { describeOn } from "../../../test/support/cgroupJobs.ts";
 import { type CgroupMachine, REAL_V1, REAL_V2 } from "../../../test/support/cgroupMachines.ts";
-import type { LimitOutcome } from "../../limits/limits.ts";
-import type { Usage } from "./controller.ts";
+import type { LimitOutcome } from "../../limits/outcome.ts";
+import type { Usage } from "../../limits/usage.ts";
 
 interface Tried {
   /** Directories that could be made. */

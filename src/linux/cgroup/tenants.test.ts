@@ -16,7 +16,8 @@ import {
   REAL_V2,
 } from "../../../test/support/cgroupMachines.ts";
 import { fakeV1 } from "../../../test/support/fakeCgroups.ts";
-import { CGROUP_LIMITS, type Limits } from "../../limits/limits.ts";
+import type { Limits } from "../../limits/limits.ts";
+import { CGROUP_LIMITS } from "../../limits/table.ts";
 import {
   applyCgroupLimits,
   applyTenantLimits,

@@ -1,5 +1,5 @@
+import { parseCpuList } from "../../limits/cpuList.ts";
 import type { Limits } from "../../limits/limits.ts";
-import { parseCpuList } from "../cgroup/cpuList.ts";
 import type { Bus, Manager } from "../systemdBus.ts";
 
 /** A scope that is to be made: whose manager makes it, where, and what it is to hold to. */

@@ -1,17 +1,5 @@
 import { describe, expect, it } from "bun:test";
-import { SPELLINGS } from "./spellings.ts";
-import {
-  parseBytes,
-  parseCpuMax,
-  parseCpuQuota,
-  parseDuration,
-  parseIoMax,
-  parseMemory,
-  parseRate,
-  parseScanInterval,
-  parseWhole,
-  ValueFault,
-} from "./values.ts";
+import { parseBytes, parseDuration, parseMemory, parseRate, parseWhole } from "./units.ts";
 
 describe("parseBytes()", () => {
   it("counts letters and iB in 1024, in either case, and B in 1000", () => {
@@ -43,40 +31,6 @@ describe("parseMemory()", () => {
     expect(() => parseMemory("64", 1)).toThrow("(a number without a unit counts bytes here)");
     for (const text of ["0", "0.9"]) expect(() => parseMemory(text, 1024 ** 2)).toThrow(/can start$/);
     expect(() => parseMemory("1023K", 1)).toThrow(/can start$/);
-  });
-});
-
-describe("parseCpuQuota()", () => {
-  it("takes percent of a core and cores", () => {
-    const quotas = ["50", "50%", "250.5 %", "1 core", "1.5 cores"].map(
-      (text) => parseCpuQuota(text).quotaUsec,
-    );
-    expect(quotas).toEqual([50_000, 50_000, 250_500, 100_000, 150_000]);
-  });
-
-  it("refuses what the kernel does not take, and what is none", () => {
-    for (const text of ["0", "0.5"]) expect(() => parseCpuQuota(text)).toThrow("1 percent of a core");
-    expect(() => parseCpuQuota("819201")).toThrow("is more than 8192 cores");
-    for (const text of ["-5", "1e9", "", "NaN", "1.", ".5", "1,5", "2 apples"])
-      expect(() => parseCpuQuota(text)).toThrow("is no CPU time");
-  });
-});
-
-describe("parseCpuMax()", () => {
-  it("takes what the kernel takes, with its usual period and its word for no limit", () => {
-    expect(["20000 50000", "20000", " max  50000 "].map(parseCpuMax)).toEqual([
-      { quotaUsec: 20_000, periodUsec: 50_000 },
-      { quotaUsec: 20_000, periodUsec: 100_000 },
-      { quotaUsec: "max", periodUsec: 50_000 },
-    ]);
-  });
-
-  it("says which of the two is at fault", () => {
-    for (const text of ["", "50000 100000 1", "-1 100000"])
-      expect(() => parseCpuMax(text)).toThrow("is no quota with its period");
-    expect(() => parseCpuMax("50000 10")).toThrow("has a period outside");
-    expect(() => parseCpuMax("10 100000")).toThrow("has a quota below 1000 µs");
-    expect(() => parseCpuMax("9000000 1000")).toThrow("is more than 8192 cores");
   });
 });
 
@@ -112,22 +66,6 @@ describe("parseRate()", () => {
   });
 });
 
-describe("parseIoMax()", () => {
-  it("takes a device and rates in any order, and looks at neither", () => {
-    expect(parseIoMax("  /srv/no where=1".replace(" where", " wiops"))).toEqual({
-      device: "/srv/no",
-      wiops: 1,
-    });
-    expect(parseIoMax("8:0 wbps=max rbps=1M")).toEqual({ device: "8:0", wbps: "max", rbps: 1024 ** 2 });
-  });
-
-  it("names the word that is at fault", () => {
-    expect(() => parseIoMax("8:0")).toThrow("names no rate");
-    expect(() => parseIoMax("8:0 rbps=1 speed=2")).toThrow('holds "speed=2", which is none of');
-    expect(() => parseIoMax("8:0 rbps=0")).toThrow('holds "rbps=0", whose rate would stop');
-  });
-});
-
 describe("parseDuration()", () => {
   it("reads units, sums of them, and seconds where there is none", () => {
     const texts = ["500ms", "5s", "5", "2m", "1h", "0.5s", "1m30s", "7d", "0"];
@@ -139,28 +77,5 @@ describe("parseDuration()", () => {
   it("refuses what is no time", () => {
     for (const text of ["", "s", "5 s", "-5s", "5y", "1m30", "1e3"])
       expect(() => parseDuration(text)).toThrow("is no time");
-  });
-});
-
-describe("parseScanInterval()", () => {
-  it("takes from a tenth of a second to a day", () => {
-    expect(["100ms", "1d"].map(parseScanInterval)).toEqual([100, 86_400_000]);
-    for (const text of ["0", "99ms", "25h", "5d"])
-      expect(() => parseScanInterval(text)).toThrow("is not between 100ms and 24h");
-  });
-});
-
-describe("SPELLINGS", () => {
-  it("tell of what the parsers take", () => {
-    const parsers = {
-      percent: parseCpuQuota,
-      size: (text: string) => parseBytes(text, 1),
-      rate: (text: string) => parseRate(text, text.includes("B") ? "bytes" : "operations"),
-      list: (text: string) => text,
-      time: parseDuration,
-    };
-    for (const { value, examples } of SPELLINGS) {
-      for (const text of examples) expect(() => parsers[value](text)).not.toThrow(ValueFault);
-    }
   });
 });

@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
-import { CGROUP_LIMITS, ioMaxText, ionicePriorityText, type Limits, wantedText } from "./limits.ts";
+import type { Limits } from "./limits.ts";
+import { CGROUP_LIMITS, ioMaxText, ionicePriorityText, wantedText } from "./table.ts";
 
 const ALL: Limits = {
   cpuMax: { quotaUsec: 50_000, periodUsec: 100_000 },
