@@ -11,8 +11,7 @@ import {
   WATCHDOG,
 } from "../linux/systemd/notify.ts";
 import type { ServiceVariables } from "../linux/systemd/serviceVariables.ts";
-import { duplicate } from "../sys/descriptor.ts";
-import { closeFd } from "../sys/pidfd.ts";
+import { closeFd, duplicate } from "../sys/descriptor.ts";
 
 /** How soon it is tried again with a manager that was busy: at first, and after it stays so. */
 const FIRST_RETRY_MS = 10;

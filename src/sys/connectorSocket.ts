@@ -1,5 +1,6 @@
-import { addressOf, errnoName, syscall } from "./libc.ts";
-import { closeFd } from "./pidfd.ts";
+import { closeFd } from "./descriptor.ts";
+import { errnoName } from "./errno.ts";
+import { addressOf, syscall } from "./libc.ts";
 
 const AF_NETLINK = 16;
 const SOCK_DGRAM = 2;

@@ -1,6 +1,7 @@
 import { constants, openSync } from "node:fs";
-import { errnoName, syscall } from "./libc.ts";
-import { closeFd } from "./pidfd.ts";
+import { closeFd } from "./descriptor.ts";
+import { errnoName } from "./errno.ts";
+import { syscall } from "./libc.ts";
 
 const LOCK_EX = 2;
 const LOCK_NB = 4;

@@ -1,6 +1,7 @@
 import { afterEach, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
-import { closeFd, openPidfd, pidfdHasEnded, pidfdIsReaped, readPidfdExit } from "./pidfd.ts";
+import { closeFd } from "./descriptor.ts";
+import { openPidfd, pidfdHasEnded, pidfdIsReaped, readPidfdExit } from "./pidfd.ts";
 import { decodeWaitStatus } from "./waitStatus.ts";
 
 const opened: number[] = [];

@@ -68,8 +68,3 @@ export function readPidfdExit(pidfd: number): PidfdExit | "running" | "unsupport
   const hasExit = (info.getBigUint64(0, true) & PIDFD_INFO_EXIT) !== 0n;
   return hasExit ? { status: info.getInt32(EXIT_CODE_OFFSET, true) } : "running";
 }
-
-/** Closes any descriptor. Returns 0 or −errno. */
-export function closeFd(fd: number): number {
-  return syscall("close", fd);
-}

@@ -1,6 +1,7 @@
 import { answer, assemble, type BpfLine, ifAtLeast, ifEquals, label, load } from "./classicBpf.ts";
+import { errnoName } from "./errno.ts";
 import { tryForbiddenCalls } from "./forbiddenCalls.ts";
-import { addressOf, errnoName, syscall } from "./libc.ts";
+import { addressOf, syscall } from "./libc.ts";
 import { hostArch, type SyscallArch, type SyscallName, syscallNumber } from "./syscallNumbers.ts";
 
 // include/uapi/linux/seccomp.h, linux/audit.h, linux/prctl.h

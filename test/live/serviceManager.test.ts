@@ -1,7 +1,8 @@
 import { afterEach, expect } from "bun:test";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { pidfdsTellCodes } from "../../src/linux/events/exitEvents.ts";
-import { closeFd, openPidfd } from "../../src/sys/pidfd.ts";
+import { closeFd } from "../../src/sys/descriptor.ts";
+import { openPidfd } from "../../src/sys/pidfd.ts";
 import { FFRTMP, isRunning, lacksRoot, testIf, until, useSandbox } from "../support/sandbox.ts";
 import { StandInManager } from "../support/standInManager.ts";
 

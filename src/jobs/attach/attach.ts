@@ -8,7 +8,7 @@ import { isInOwnNamespace } from "../../linux/namespaces.ts";
 import type { ProcessIdentity } from "../../linux/proc/identity.ts";
 import { hasEnded, type ProcStat, readStat } from "../../linux/proc/stat.ts";
 import { readArguments, readOwner, readWorkingDirectory } from "../../linux/proc/table.ts";
-import { closeFd } from "../../sys/pidfd.ts";
+import { closeFd } from "../../sys/descriptor.ts";
 import type { Context } from "../context.ts";
 import { Refusal } from "../errors.ts";
 import { endedUnknown, recordExit } from "../exit/recordExit.ts";

@@ -1,6 +1,6 @@
 import type { Host } from "../../linux/host.ts";
+import { closeFd } from "../../sys/descriptor.ts";
 import { lockDirectory } from "../../sys/fileLock.ts";
-import { closeFd } from "../../sys/pidfd.ts";
 
 /** Taking a process takes some milliseconds, a few tens on a busy machine. */
 const TIMEOUT_MS = 200;

@@ -1,7 +1,7 @@
 import type { JobRecord } from "../../ledger/records.ts";
 import type { Usage } from "../../linux/cgroup/controller.ts";
 import type { ProcessEvent, ProcessEvents, WatchedProcess } from "../../linux/events/processEvents.ts";
-import { closeFd } from "../../sys/pidfd.ts";
+import { closeFd } from "../../sys/descriptor.ts";
 import type { Context } from "../context.ts";
 import { type Ending, endedUnknown, exitedWith, measureAtEnd } from "./recordExit.ts";
 

@@ -5,6 +5,7 @@ import {
   type Limits,
   wantedText,
 } from "../../limits/limits.ts";
+import { describeErrno } from "../../sys/errno.ts";
 import type { CgroupFs } from "../cgroupFs.ts";
 import {
   type ApplyLimit,
@@ -17,7 +18,6 @@ import {
   usageSince,
 } from "./controller.ts";
 import { V2_ALWAYS_MEASURES } from "./controllers.ts";
-import { explain } from "./file.ts";
 import type { Hierarchy } from "./hierarchies.ts";
 import { listProcesses } from "./members.ts";
 import type { PlacedAs } from "./placement.ts";
@@ -93,7 +93,7 @@ export function moveOwnThread({ fs }: JobCgroup, { controllers }: JobDirectory, 
     fs.write(file, "0");
     return [];
   } catch (error) {
-    const because = `${explain(error)} writing "0" to ${file}`;
+    const because = `${describeErrno(error)} writing "0" to ${file}`;
     return controllers.map(({ name }) => ({ controller: name, because }));
   }
 }

@@ -221,7 +221,7 @@ test("a stranger that cannot be put back is told of", () => {
   expect(moveWhilePidIsReused(fake, () => fake.setAccess("denied", "/sys/fs/cgroup/from"))).toEqual({
     refusal:
       "its pid went to another process during the move, which could not be put back: " +
-      'EACCES (no right to) writing "4026" to /sys/fs/cgroup/from/cgroup.procs',
+      'EACCES (permission denied) writing "4026" to /sys/fs/cgroup/from/cgroup.procs',
   });
 });
 

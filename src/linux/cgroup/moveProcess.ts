@@ -1,7 +1,7 @@
-import { errnoOf, type Host } from "../host.ts";
+import { describeErrno, errnoOf } from "../../sys/errno.ts";
+import type { Host } from "../host.ts";
 import { readStat } from "../proc/stat.ts";
 import { listThreads } from "../proc/table.ts";
-import { explain } from "./file.ts";
 import { directoryOf, type Hierarchy, readMembership, readThreadMembership } from "./hierarchies.ts";
 
 /** Where a process was asked to go, in one hierarchy. */
@@ -38,7 +38,7 @@ export function moveProcess(host: Host, pid: number, startTicks: number, move: M
     host.cgroupFs.write(file, String(pid));
   } catch (error) {
     if (errnoOf(error) === "ESRCH") return "gone";
-    return { refusal: `${explain(error)} writing "${pid}" to ${file}` };
+    return { refusal: `${describeErrno(error)} writing "${pid}" to ${file}` };
   }
   const after = startOf(host, pid);
   if (after === startTicks) return "moved";
@@ -84,7 +84,7 @@ function undoOnStranger(host: Host, pid: number, { hierarchy, from }: Move): str
     return undefined;
   } catch (error) {
     if (errnoOf(error) === "ESRCH") return undefined;
-    return `its pid went to another process during the move, which could not be put back: ${explain(error)} writing "${pid}" to ${file}`;
+    return `its pid went to another process during the move, which could not be put back: ${describeErrno(error)} writing "${pid}" to ${file}`;
   }
 }
 

@@ -1,6 +1,6 @@
 import { openConnectorSocket, readDroppedMessages, sendToKernel } from "../../sys/connectorSocket.ts";
-import { errnoName } from "../../sys/libc.ts";
-import { closeFd } from "../../sys/pidfd.ts";
+import { closeFd } from "../../sys/descriptor.ts";
+import { errnoName } from "../../sys/errno.ts";
 import { CN_IDX_PROC, encodeIgnore, encodeListen } from "./cnProc.ts";
 import { buildProcEventFilter } from "./socketFilter.ts";
 

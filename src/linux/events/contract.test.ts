@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
-import { closeFd, openPidfd, readPidfdExit } from "../../sys/pidfd.ts";
+import { closeFd } from "../../sys/descriptor.ts";
+import { openPidfd, readPidfdExit } from "../../sys/pidfd.ts";
 import { realHost } from "../host.ts";
 import { readStat } from "../proc/stat.ts";
 import { ConnectorEvents } from "./connectorEvents.ts";

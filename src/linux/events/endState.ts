@@ -1,5 +1,6 @@
 import { readlinkSync } from "node:fs";
-import { errnoOf, type Host, readProcFile } from "../host.ts";
+import { errnoOf } from "../../sys/errno.ts";
+import { type Host, readProcFile } from "../host.ts";
 import { hasEnded, parseStat } from "../proc/stat.ts";
 import type { WatchedProcess } from "./processEvents.ts";
 

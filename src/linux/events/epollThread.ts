@@ -1,3 +1,4 @@
+import { closeFd } from "../../sys/descriptor.ts";
 import {
   addToEpoll,
   createEpoll,
@@ -8,8 +9,7 @@ import {
   removeFromEpoll,
   signalEventfd,
 } from "../../sys/epoll.ts";
-import { errnoName } from "../../sys/libc.ts";
-import { closeFd } from "../../sys/pidfd.ts";
+import { errnoName } from "../../sys/errno.ts";
 import { type EventRecord, readEventRecords } from "./eventRecords.ts";
 import { CONNECTOR_KEY, type FromWorker, STOP_KEY, type ToWorker } from "./workerProtocol.ts";
 

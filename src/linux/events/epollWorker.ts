@@ -1,6 +1,6 @@
 import { NetlinkReceiver } from "../../sys/connectorSocket.ts";
 import { EpollWaiter } from "../../sys/epoll.ts";
-import { errnoName } from "../../sys/libc.ts";
+import { errnoName } from "../../sys/errno.ts";
 import { decodeProcEvent } from "./cnProc.ts";
 import { type EventRecord, EventRecordWriter } from "./eventRecords.ts";
 import { CONNECTOR_KEY, type FromWorker, STOP_KEY, type ToWorker } from "./workerProtocol.ts";

@@ -1,4 +1,5 @@
-import { closeFd, openPidfd, readPidfdExit } from "../../sys/pidfd.ts";
+import { closeFd } from "../../sys/descriptor.ts";
+import { openPidfd, readPidfdExit } from "../../sys/pidfd.ts";
 import type { Host } from "../host.ts";
 import { ConnectorEvents } from "./connectorEvents.ts";
 import { PidfdEvents } from "./pidfdEvents.ts";

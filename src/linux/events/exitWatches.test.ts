@@ -1,5 +1,6 @@
 import { afterEach, expect, test } from "bun:test";
-import { closeFd, openPidfd, type readPidfdExit } from "../../sys/pidfd.ts";
+import { closeFd } from "../../sys/descriptor.ts";
+import { openPidfd, type readPidfdExit } from "../../sys/pidfd.ts";
 import { realHost } from "../host.ts";
 import { readStat } from "../proc/stat.ts";
 import { ExitWatches } from "./exitWatches.ts";

@@ -1,4 +1,5 @@
-import { errnoOf, type Host } from "../host.ts";
+import { errnoOf } from "../../sys/errno.ts";
+import type { Host } from "../host.ts";
 import { ExitWatches } from "./exitWatches.ts";
 import {
   type EventCounters,

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { openSync } from "node:fs";
-import { closeFd, openPidfd } from "../../sys/pidfd.ts";
+import { closeFd } from "../../sys/descriptor.ts";
+import { openPidfd } from "../../sys/pidfd.ts";
 import { realHost } from "../host.ts";
 import { parseHeldPid, readPidfdInfo } from "./pidfdInfo.ts";
 

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { bindUnixDatagram, receiveUnixDatagram } from "../../../test/support/unixReceiver.ts";
-import { closeFd } from "../../sys/pidfd.ts";
+import { closeFd } from "../../sys/descriptor.ts";
 import {
   dropFd,
   formatNotifyState,

@@ -1,6 +1,6 @@
 import { readMonotonicUsec } from "../../sys/clock.ts";
-import { errnoName } from "../../sys/libc.ts";
-import { closeFd } from "../../sys/pidfd.ts";
+import { closeFd } from "../../sys/descriptor.ts";
+import { errnoName } from "../../sys/errno.ts";
 import { encodeUnixAddress, openUnixDatagram, sendUnixDatagram } from "../../sys/unixSocket.ts";
 
 /** Assignments of one message, as sd_notify(3) lists them. */
