@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
-import { runBpf } from "./bpfInterpreter.ts";
+import { runBpf } from "../../test/support/bpfInterpreter.ts";
 import { buildSignalFilter } from "./seccomp.ts";
 import { type SyscallArch, type SyscallName, syscallNumber } from "./syscallNumbers.ts";
 

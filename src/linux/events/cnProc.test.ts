@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
+import { type MessageParts, procMessage } from "../../../test/support/procMessage.ts";
 import {
   decodeProcEvent,
   encodeIgnore,
@@ -8,7 +9,6 @@ import {
   PROC_EVENT_EXEC,
   PROC_EVENT_EXIT,
 } from "./cnProc.ts";
-import { type MessageParts, procMessage } from "./procMessage.ts";
 
 function decode(message: DataView) {
   return decodeProcEvent(message, message.byteLength);

@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { runBpf } from "../../sys/bpfInterpreter.ts";
+import { runBpf } from "../../../test/support/bpfInterpreter.ts";
+import { type MessageParts, procMessage } from "../../../test/support/procMessage.ts";
 import { decodeProcEvent, PROC_EVENT_COMM, PROC_EVENT_EXEC, PROC_EVENT_EXIT } from "./cnProc.ts";
-import { type MessageParts, procMessage } from "./procMessage.ts";
 import { buildProcEventFilter } from "./socketFilter.ts";
 
 const filter = buildProcEventFilter();
