@@ -18,7 +18,7 @@ export function lockForAttach({ procRoot }: Host, pid: number): () => void {
   for (;;) {
     const claim = lockDirectory(`${procRoot}/${pid}`);
     if (typeof claim === "number") return () => void closeFd(claim);
-    if (claim !== "held" || performance.now() - start >= TIMEOUT_MS) return () => {};
+    if (claim !== "locked" || performance.now() - start >= TIMEOUT_MS) return () => {};
     Bun.sleepSync(1);
   }
 }

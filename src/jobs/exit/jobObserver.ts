@@ -75,7 +75,7 @@ export class JobObserver {
     this.#remove(observed);
     const ending =
       event.waitStatus === null
-        ? endedUnknown("exited", event.because)
+        ? endedUnknown("exited", event.reason)
         : exitedWith(event.waitStatus, event.evidence);
     this.#onEnd({ job: observed.job, ending, measured });
   }

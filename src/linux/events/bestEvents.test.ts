@@ -7,10 +7,10 @@ const START_BEST = new URL("../../../test/support/programs/startBestEvents.ts", 
 
 test("the best source is started, and says why no better one was", async () => {
   const told: ProcessEvent[] = [];
-  const { events, missing } = await startBestEvents(realHost(), 20, (batch) => told.push(...batch));
+  const { events, unavailable } = await startBestEvents(realHost(), 20, (batch) => told.push(...batch));
   try {
-    if (events.source === "connector") expect(missing).toEqual([]);
-    else expect(missing.length).toBeGreaterThan(0);
+    if (events.source === "connector") expect(unavailable).toEqual([]);
+    else expect(unavailable.length).toBeGreaterThan(0);
     const child = Bun.spawn(["sleep", "0.2"]);
     while (!told.some((event) => event.kind === "exec" && event.pid === child.pid)) await Bun.sleep(5);
     await child.exited;
@@ -26,7 +26,7 @@ test.skipIf(!isRoot)("without the connector it is polling, with ends told at onc
   const { stdout } = Bun.spawnSync(["unshare", "--net", process.execPath, START_BEST]);
   expect(JSON.parse(stdout.toString())).toMatchObject({
     source: "polling",
-    tells: { exec: "by scan", exit: "at once" },
-    missing: [expect.stringContaining("initial network namespace")],
+    reports: { exec: "by scan", exit: "at once" },
+    unavailable: [expect.stringContaining("initial network namespace")],
   });
 });

@@ -7,7 +7,7 @@ import type { ProcessEvent, ProcessEvents } from "./processEvents.ts";
 export interface StartedEvents {
   events: ProcessEvents;
   /** Why a better source is not the one that was started, one reason for each; for the log and the doctor. */
-  missing: string[];
+  unavailable: string[];
 }
 
 /** `auto`: the best that there is. `polling`: what is used where the kernel tells of nothing. */
@@ -23,7 +23,7 @@ export async function startBestEvents(
   onEvents: (batch: ProcessEvent[]) => void,
   { choice = "auto", bufferBytes }: { choice?: EventChoice; bufferBytes?: number } = {},
 ): Promise<StartedEvents> {
-  const missing: string[] = [];
+  const unavailable: string[] = [];
   const candidates = [
     ...(choice === "auto"
       ? [() => new ConnectorEvents(host, bufferBytes === undefined ? {} : { bufferBytes })]
@@ -33,10 +33,10 @@ export async function startBestEvents(
   for (const create of candidates) {
     const events = create();
     const started = await events.start(onEvents);
-    if (started.outcome === "started") return { events, missing };
-    missing.push(started.because);
+    if (started.outcome === "started") return { events, unavailable };
+    unavailable.push(started.reason);
   }
   const events = new PollingEvents(host, { intervalMs });
   await events.start(onEvents);
-  return { events, missing };
+  return { events, unavailable };
 }

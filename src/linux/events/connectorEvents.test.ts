@@ -4,7 +4,7 @@ import { realHost } from "../host.ts";
 import { readStat } from "../proc/stat.ts";
 import { encodeListen } from "./cnProc.ts";
 import { ConnectorEvents } from "./connectorEvents.ts";
-import { ConnectorLine } from "./connectorLine.ts";
+import { ProcConnector } from "./procConnector.ts";
 import type { ProcessEvent } from "./processEvents.ts";
 
 const host = realHost();
@@ -14,7 +14,7 @@ const STRANGE_THREADS = new URL("../../../test/support/programs/strangeThreads.t
 const probe = new ConnectorEvents(host);
 const probed = await probe.start(() => {});
 if (probed.outcome === "started") await probe.stop();
-else process.stderr.write(`skipping the connector: ${probed.because}\n`);
+else process.stderr.write(`skipping the connector: ${probed.reason}\n`);
 const isRoot = process.getuid?.() === 0;
 if (!isRoot) process.stderr.write("skipping namespaces: making them takes root\n");
 
@@ -80,7 +80,7 @@ describe.skipIf(probed.outcome !== "started")("the connector", () => {
       const exit = told.find((event) => event.kind === "exit");
       if (exit?.kind === "exit") {
         if (exit.waitStatus === null)
-          expect(exit.because).toContain("its threads ended with different statuses");
+          expect(exit.reason).toContain("its threads ended with different statuses");
         else expect(exit.waitStatus).toBe(status);
         return;
       }
@@ -95,7 +95,7 @@ describe.skipIf(probed.outcome !== "started")("the connector", () => {
     ]) {
       expect(startUnder(...wrapper)).toMatchObject({
         outcome: "unsupported",
-        because: expect.stringMatching(/serves the (pid|user) namespace of the machine only/),
+        reason: expect.stringMatching(/serves the (pid|user) namespace of the machine only/),
       });
     }
   });
@@ -103,7 +103,7 @@ describe.skipIf(probed.outcome !== "started")("the connector", () => {
   test.skipIf(!isRoot)("says what is missing in a network namespace", () => {
     expect(startUnder("unshare", "--net")).toMatchObject({
       outcome: "unsupported",
-      because: expect.stringContaining("initial network namespace"),
+      reason: expect.stringContaining("initial network namespace"),
     });
   });
 
@@ -117,14 +117,14 @@ describe.skipIf(probed.outcome !== "started")("the connector", () => {
   });
 
   /** Starts on a line that the test can silence, as another listener can before Linux 6.6. */
-  async function startOnSilenceableLine(told: ProcessEvent[]): Promise<ConnectorLine> {
-    let opened: ConnectorLine | undefined;
-    const openLine = (bufferBytes: number) => {
-      const line = ConnectorLine.open(bufferBytes);
-      if (!("because" in line)) opened = line;
+  async function startOnSilenceableLine(told: ProcessEvent[]): Promise<ProcConnector> {
+    let opened: ProcConnector | undefined;
+    const openConnector = (bufferBytes: number) => {
+      const line = ProcConnector.open(bufferBytes);
+      if (!("reason" in line)) opened = line;
       return line;
     };
-    events = new ConnectorEvents(host, { heartbeatIntervalMs: 50, openLine });
+    events = new ConnectorEvents(host, { heartbeatIntervalMs: 50, openConnector });
     await events.start((batch) => told.push(...batch));
     if (opened === undefined) throw new Error("no line was opened");
     return opened;
@@ -153,16 +153,16 @@ describe.skipIf(probed.outcome !== "started")("the connector", () => {
 
   test("needs no mask in its request, which kernels before 6.6 do not know", async () => {
     const told: ProcessEvent[] = [];
-    const openLine = (bufferBytes: number) => {
-      const line = ConnectorLine.open(bufferBytes);
-      if ("because" in line) return line;
+    const openConnector = (bufferBytes: number) => {
+      const line = ProcConnector.open(bufferBytes);
+      if ("reason" in line) return line;
       line.listen = () => {
         for (const message of encodeListen().slice(0, 1)) sendToKernel(line.fd, message);
         return undefined;
       };
       return line;
     };
-    events = new ConnectorEvents(host, { openLine });
+    events = new ConnectorEvents(host, { openConnector });
     expect(await events.start((batch) => told.push(...batch))).toEqual({ outcome: "started" });
     const child = Bun.spawn(["true"]);
     await child.exited;

@@ -1,32 +1,32 @@
 import { readMonotonicToWallUsec } from "../../sys/clock.ts";
 import { renameOwnThreadToItself } from "../../sys/threadName.ts";
 import type { Host } from "../host.ts";
-import { ConnectorLine } from "./connectorLine.ts";
+import { checkConnectorNamespaces } from "./connectorNamespaces.ts";
 import { EpollThread } from "./epollThread.ts";
 import type { EventRecord } from "./eventRecords.ts";
 import { ExitWatches } from "./exitWatches.ts";
-import { explainForeignNamespace } from "./foreignNamespace.ts";
+import { ProcConnector } from "./procConnector.ts";
 import {
   type EventCounters,
-  noCounts,
+  type EventReports,
   type ProcessEvent,
   type ProcessEvents,
   type StartOutcome,
-  type Told,
   type WatchedProcess,
+  zeroCounters,
 } from "./processEvents.ts";
 
 const RECEIVE_BUFFER_BYTES = 8 * 1024 * 1024;
-const LOOK_INTERVAL_MS = 1000;
+const CHECK_INTERVAL_MS = 1000;
 const SELF_TEST_TRIES = 10;
 const SELF_TEST_TRY_MS = 50;
 const HEARTBEAT_INTERVAL_MS = 10_000;
-const MOST_MISSED_BEATS = 2;
+const MAX_MISSED_BEATS = 2;
 
 export interface ConnectorOptions {
   bufferBytes?: number;
   heartbeatIntervalMs?: number;
-  openLine?: typeof ConnectorLine.open;
+  openConnector?: typeof ProcConnector.open;
 }
 
 /**
@@ -36,13 +36,13 @@ export interface ConnectorOptions {
  */
 export class ConnectorEvents implements ProcessEvents {
   readonly source = "connector";
-  readonly tells: Told = { exec: "at once", comm: "at once", exit: "at once" };
+  readonly reports: EventReports = { exec: "at once", comm: "at once", exit: "at once" };
   readonly #host: Host;
   readonly #options: ConnectorOptions;
   readonly #thread: EpollThread;
   readonly #watches: ExitWatches;
-  readonly #counters = noCounts();
-  #line: ConnectorLine | undefined;
+  readonly #counters = zeroCounters();
+  #line: ProcConnector | undefined;
   #onEvents: ((batch: ProcessEvent[]) => void) | undefined;
   /** While records are being taken in, what they lead to is told together. */
   #batch: ProcessEvent[] | undefined;
@@ -55,21 +55,21 @@ export class ConnectorEvents implements ProcessEvents {
     this.#options = options;
     this.#thread = new EpollThread({
       onRecords: (records) => this.#receive(records),
-      onFailure: (because) => this.#fail(because),
+      onFailure: (reason) => this.#fail(reason),
     });
     this.#watches = new ExitWatches({
       host,
       emit: (event) => this.#emit(event),
       readySet: this.#thread,
-      lookIntervalMs: LOOK_INTERVAL_MS,
+      checkIntervalMs: CHECK_INTERVAL_MS,
     });
   }
 
   async start(onEvents: (batch: ProcessEvent[]) => void): Promise<StartOutcome> {
-    const because = explainForeignNamespace(this.#host) ?? (await this.#open());
-    if (because !== undefined) {
+    const reason = checkConnectorNamespaces(this.#host) ?? (await this.#open());
+    if (reason !== undefined) {
       await this.stop();
-      return { outcome: "unsupported", because };
+      return { outcome: "unsupported", reason };
     }
     this.#onEvents = onEvents;
     const { heartbeatIntervalMs = HEARTBEAT_INTERVAL_MS } = this.#options;
@@ -102,9 +102,9 @@ export class ConnectorEvents implements ProcessEvents {
 
   /** Returns why it cannot be, or nothing once an event has arrived. */
   async #open(): Promise<string | undefined> {
-    const { openLine = ConnectorLine.open, bufferBytes = RECEIVE_BUFFER_BYTES } = this.#options;
-    const line = openLine(bufferBytes);
-    if ("because" in line) return line.because;
+    const { openConnector = ProcConnector.open, bufferBytes = RECEIVE_BUFFER_BYTES } = this.#options;
+    const line = openConnector(bufferBytes);
+    if ("reason" in line) return line.reason;
     this.#line = line;
     return (await this.#thread.start(line.fd)) ?? line.listen() ?? (await this.#hearItself());
   }
@@ -127,21 +127,21 @@ export class ConnectorEvents implements ProcessEvents {
    * second one in a row is the end.
    */
   #beat(): void {
-    if (this.#missedBeats >= MOST_MISSED_BEATS) {
+    if (this.#missedBeats >= MAX_MISSED_BEATS) {
       this.#fail("the process connector has gone silent");
       return;
     }
     if (this.#missedBeats > 0) {
       this.#line?.listen();
-      this.#noteLoss("the process connector had gone silent");
+      this.#handleLoss("the process connector had gone silent");
     }
     this.#missedBeats++;
     renameOwnThreadToItself();
   }
 
-  #fail(because: string): void {
+  #fail(reason: string): void {
     clearInterval(this.#heartbeat);
-    this.#emit({ kind: "failed", because });
+    this.#emit({ kind: "failed", reason });
   }
 
   #hearHeartbeat(): void {
@@ -159,27 +159,27 @@ export class ConnectorEvents implements ProcessEvents {
   }
 
   #take(record: EventRecord, toWallUsec: number): void {
-    if (record.kind === "ready") this.#watches.noteReady(record.key);
+    if (record.kind === "ready") this.#watches.handleReady(record.key);
     else if (record.kind === "malformed") this.#counters.malformed++;
     else if (record.kind === "overrun") {
       this.#counters.overruns++;
-      this.#noteLoss("the kernel dropped process events: its buffer for them was full");
+      this.#handleLoss("the kernel dropped process events: its buffer for them was full");
     } else if (record.kind === "comm" && record.pid === process.pid) this.#hearHeartbeat();
     else {
       this.#counters.received++;
       const { kind, pid, waitStatus } = record;
-      if (kind === "exit") this.#watches.noteExit(pid, waitStatus);
-      else if (kind === "thread-exit") this.#watches.noteThreadExit(pid, waitStatus);
+      if (kind === "exit") this.#watches.handleExit(pid, waitStatus);
+      else if (kind === "thread-exit") this.#watches.handleThreadExit(pid, waitStatus);
       else {
-        if (kind === "exec") this.#watches.noteExec(pid);
+        if (kind === "exec") this.#watches.handleExec(pid);
         this.#emit({ kind, pid, atMs: (record.atUsec + toWallUsec) / 1000 });
       }
     }
   }
 
-  #noteLoss(because: string): void {
-    this.#watches.noteLoss();
-    this.#emit({ kind: "lost", because });
+  #handleLoss(reason: string): void {
+    this.#watches.handleLoss();
+    this.#emit({ kind: "lost", reason });
   }
 
   #emit(event: ProcessEvent): void {

@@ -25,7 +25,7 @@ const WITH_LINE = { stdin: "pipe", stdout: "pipe", stderr: "ignore" } as const;
 async function whyUnsupported(create: () => ProcessEvents): Promise<string | undefined> {
   const events = create();
   const started = await events.start(() => {});
-  if (started.outcome === "unsupported") return started.because;
+  if (started.outcome === "unsupported") return started.reason;
   await events.stop();
   return undefined;
 }
@@ -67,10 +67,10 @@ async function readLine(stream: ReadableStream<Uint8Array>): Promise<string> {
 }
 
 for (const [name, create] of Object.entries(SOURCES)) {
-  const because = await whyUnsupported(create);
-  if (because !== undefined) process.stderr.write(`not tried: ${name}: ${because}\n`);
+  const reason = await whyUnsupported(create);
+  if (reason !== undefined) process.stderr.write(`not tried: ${name}: ${reason}\n`);
 
-  describe.skipIf(because !== undefined)(name, () => {
+  describe.skipIf(reason !== undefined)(name, () => {
     let events: ProcessEvents;
     let told: ProcessEvent[];
     const pidfds: number[] = [];
@@ -169,7 +169,7 @@ for (const [name, create] of Object.entries(SOURCES)) {
       child.stdin.end();
       const exit = await exitOf(child.pid);
       expect(exit).toMatchObject(identity);
-      if (exit.waitStatus === null) expect(exit.because).toContain("there was no pidfd to ask");
+      if (exit.waitStatus === null) expect(exit.reason).toContain("there was no pidfd to ask");
       else expect(exit.waitStatus).toBe(9 << 8);
       // Its parent may take so long to collect it that it is seen as a zombie
       if (events.source === "connector") expect(exit.evidence).toBeOneOf(["proc-event", "proc-stat"]);
@@ -260,7 +260,7 @@ for (const [name, create] of Object.entries(SOURCES)) {
       await other.stop();
     });
 
-    const { exec } = create().tells;
+    const { exec } = create().reports;
     const tellsExecs = exec !== "never";
     if (exec !== "at once") {
       process.stderr.write(`not tried: short lives by ${name}: it tells of new processes ${exec}\n`);
@@ -270,7 +270,7 @@ for (const [name, create] of Object.entries(SOURCES)) {
       const child = Bun.spawn(["sleep", "60"]);
       living.push(child);
       const { atMs } = await toldOf("exec", child.pid);
-      if (events.tells.exec === "at once") expect(Math.abs(Date.now() - (atMs ?? 0))).toBeLessThan(60_000);
+      if (events.reports.exec === "at once") expect(Math.abs(Date.now() - (atMs ?? 0))).toBeLessThan(60_000);
       else expect(atMs).toBeNull();
       expect(events.counters().received).toBeGreaterThan(0);
     });

@@ -13,8 +13,8 @@ import { errnoName } from "../../sys/errno.ts";
 import { type EventRecord, readEventRecords } from "./eventRecords.ts";
 import { CONNECTOR_KEY, type FromWorker, STOP_KEY, type ToWorker } from "./workerProtocol.ts";
 
-const START_LIMIT_MS = 5000;
-const STOP_LIMIT_MS = 2000;
+const START_TIMEOUT_MS = 5000;
+const STOP_TIMEOUT_MS = 2000;
 
 /** In the single-file executable modules lie below the common root of its entry points, src/, whatever file asks. */
 const WORKER_URL = import.meta.url.startsWith("file:///$bunfs/")
@@ -23,7 +23,7 @@ const WORKER_URL = import.meta.url.startsWith("file:///$bunfs/")
 
 export interface EpollThreadHandlers {
   onRecords: (records: Iterable<EventRecord>) => void;
-  onFailure: (because: string) => void;
+  onFailure: (reason: string) => void;
 }
 
 /**
@@ -37,7 +37,7 @@ export class EpollThread {
   #epollFd = -1;
   #stopFd = -1;
   #worker: Worker | undefined;
-  #onReady: (because: string | undefined) => void = () => {};
+  #onReady: (reason: string | undefined) => void = () => {};
   #onStopped: () => void = () => {};
 
   constructor(handlers: EpollThreadHandlers) {
@@ -58,10 +58,10 @@ export class EpollThread {
     });
     this.#worker = this.#createWorker();
     this.#worker.postMessage({ epollFd: this.#epollFd, connectorFd } satisfies ToWorker);
-    const limit = setTimeout(() => this.#onReady("the event thread did not start"), START_LIMIT_MS);
-    const because = await ready;
+    const limit = setTimeout(() => this.#onReady("the event thread did not start"), START_TIMEOUT_MS);
+    const reason = await ready;
     clearTimeout(limit);
-    return because;
+    return reason;
   }
 
   /** Edge-triggered: told once when the process ends and once when it is collected. Returns 0 or −errno. */
@@ -90,7 +90,7 @@ export class EpollThread {
   async #leaves(stopFd: number): Promise<boolean> {
     const left = Promise.withResolvers<boolean>();
     this.#onStopped = () => left.resolve(true);
-    const limit = setTimeout(() => left.resolve(false), STOP_LIMIT_MS);
+    const limit = setTimeout(() => left.resolve(false), STOP_TIMEOUT_MS);
     signalEventfd(stopFd);
     const hasLeft = await left.promise;
     clearTimeout(limit);
@@ -108,9 +108,9 @@ export class EpollThread {
     return worker;
   }
 
-  #fail(because: string): void {
+  #fail(reason: string): void {
     this.#worker = undefined;
-    this.#onReady(because);
-    this.#handlers.onFailure(because);
+    this.#onReady(reason);
+    this.#handlers.onFailure(reason);
   }
 }

@@ -6,7 +6,7 @@ import { PidfdEvents } from "./pidfdEvents.ts";
 import { PollingEvents } from "./pollingEvents.ts";
 import type { ProcessEvent, ProcessEvents } from "./processEvents.ts";
 
-const LOOK_INTERVAL_MS = 1000;
+const CHECK_INTERVAL_MS = 1000;
 
 /**
  * Starts the source that costs least for the ends of a few chosen processes: pidfds where they tell how a process
@@ -18,11 +18,11 @@ export async function startExitEvents(
 ): Promise<ProcessEvents> {
   const pidfds = () => new PidfdEvents(host);
   const connector = () => new ConnectorEvents(host);
-  for (const create of (await pidfdsTellCodes()) ? [pidfds] : [connector, pidfds]) {
+  for (const create of (await pidfdsReportExitCodes()) ? [pidfds] : [connector, pidfds]) {
     const events = create();
     if ((await events.start(onEvents)).outcome === "started") return events;
   }
-  const events = new PollingEvents(host, { intervalMs: LOOK_INTERVAL_MS });
+  const events = new PollingEvents(host, { intervalMs: CHECK_INTERVAL_MS });
   await events.start(onEvents);
   return events;
 }
@@ -31,7 +31,7 @@ export async function startExitEvents(
  * Tried on a child of our own: kernels before 6.15 either lack the call or answer it without the exit of a process
  * that has been collected.
  */
-export async function pidfdsTellCodes(): Promise<boolean> {
+export async function pidfdsReportExitCodes(): Promise<boolean> {
   const child = Bun.spawn({ cmd: ["/bin/true"], stdio: ["ignore", "ignore", "ignore"] });
   const pidfd = openPidfd(child.pid);
   await child.exited;

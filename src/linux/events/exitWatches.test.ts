@@ -16,7 +16,7 @@ afterEach(async () => {
 function oldKernel(record: ReturnType<typeof readPidfdExit> = "unsupported") {
   const told: ProcessEvent[] = [];
   const readySet = { add: () => 0, remove: () => {} };
-  const options = { host, emit: (event: ProcessEvent) => told.push(event), readySet, lookIntervalMs: 1000 };
+  const options = { host, emit: (event: ProcessEvent) => told.push(event), readySet, checkIntervalMs: 1000 };
   const watches = new ExitWatches({ ...options, readRecord: () => record });
   cleanups.push(() => watches.clear());
   return { told, watches };
@@ -43,8 +43,8 @@ test("the connector's status counts when the pidfd has none", async () => {
   const { told, watches } = oldKernel();
   const { identity, pidfd } = await endedProcess();
   watches.add(identity, pidfd);
-  watches.noteReady(1);
-  watches.noteExit(identity.pid, 0x300);
+  watches.handleReady(1);
+  watches.handleExit(identity.pid, 0x300);
   expect(await exitOf(told)).toEqual({
     kind: "exit",
     ...identity,
@@ -56,9 +56,9 @@ test("the connector's status counts when the pidfd has none", async () => {
 test("the connector's status counts when it was told before the watch", async () => {
   const { told, watches } = oldKernel();
   const { identity, pidfd } = await endedProcess();
-  watches.noteExit(identity.pid, 0x300);
+  watches.handleExit(identity.pid, 0x300);
   watches.add(identity, pidfd);
-  watches.noteReady(1);
+  watches.handleReady(1);
   expect(await exitOf(told)).toMatchObject({ waitStatus: 0x300, evidence: "proc-event" });
 });
 
@@ -66,12 +66,12 @@ test("a first thread's status that other threads contradict is not the process's
   const { told, watches } = oldKernel();
   const { identity, pidfd } = await endedProcess();
   watches.add(identity, pidfd);
-  watches.noteExit(identity.pid, 0);
-  watches.noteReady(1);
-  watches.noteThreadExit(identity.pid, 0x500);
+  watches.handleExit(identity.pid, 0);
+  watches.handleReady(1);
+  watches.handleThreadExit(identity.pid, 0x500);
   expect(await exitOf(told)).toMatchObject({
     waitStatus: null,
-    because: expect.stringContaining("its threads ended with different statuses"),
+    reason: expect.stringContaining("its threads ended with different statuses"),
   });
 });
 
@@ -79,12 +79,12 @@ test("a status that was told before events were lost is not relied on", async ()
   const { told, watches } = oldKernel();
   const { identity, pidfd } = await endedProcess();
   watches.add(identity, pidfd);
-  watches.noteExit(identity.pid, 0);
-  watches.noteLoss();
-  watches.noteReady(1);
+  watches.handleExit(identity.pid, 0);
+  watches.handleLoss();
+  watches.handleReady(1);
   expect(await exitOf(told)).toMatchObject({
     waitStatus: null,
-    because: expect.stringContaining("the kernel dropped the event that told it"),
+    reason: expect.stringContaining("the kernel dropped the event that told it"),
   });
 });
 
@@ -92,9 +92,9 @@ test("the first thread's end before another thread's exec is not the process's",
   const { told, watches } = oldKernel();
   const { identity, pidfd } = await endedProcess();
   watches.add(identity, pidfd);
-  watches.noteExit(identity.pid, 9);
-  watches.noteExec(identity.pid);
-  watches.noteReady(1);
+  watches.handleExit(identity.pid, 9);
+  watches.handleExec(identity.pid);
+  watches.handleReady(1);
   expect(await exitOf(told)).toMatchObject({ waitStatus: null });
 });
 
@@ -102,9 +102,9 @@ test("an exit is told once, however many signs of it come", async () => {
   const { told, watches } = oldKernel({ status: 0x100 });
   const { identity, pidfd } = await endedProcess();
   watches.add(identity, pidfd);
-  for (let sign = 0; sign < 3; sign++) watches.noteReady(1);
-  watches.noteExit(identity.pid, 0x100);
-  watches.noteLoss();
+  for (let sign = 0; sign < 3; sign++) watches.handleReady(1);
+  watches.handleExit(identity.pid, 0x100);
+  watches.handleLoss();
   await Bun.sleep(150);
   expect(told).toEqual([{ kind: "exit", ...identity, waitStatus: 0x100, evidence: "pidfd" }]);
 });
@@ -113,7 +113,7 @@ test("that a process is over is told once and at once, though how it ended is no
   const { told, watches } = oldKernel();
   const { identity, pidfd } = await endedProcess();
   watches.add(identity, pidfd);
-  for (let sign = 0; sign < 3; sign++) watches.noteReady(1);
+  for (let sign = 0; sign < 3; sign++) watches.handleReady(1);
   expect(told).toEqual([{ kind: "over", ...identity }]);
   await exitOf(told);
   expect(told.map(({ kind }) => kind)).toEqual(["over", "exit"]);
@@ -125,16 +125,16 @@ test("a readiness that belongs to a former watch is not this one's", async () =>
   watches.add(identity, pidfd);
   watches.remove(identity);
   watches.add(identity, pidfd);
-  watches.noteReady(1);
+  watches.handleReady(1);
   expect(told).toEqual([]);
-  watches.noteReady(2);
+  watches.handleReady(2);
   expect(told).toHaveLength(1);
 });
 
 test("a process is looked at where its pidfd cannot report", async () => {
   const told: ProcessEvent[] = [];
   const readySet = { add: () => -28, remove: () => {} };
-  const watches = new ExitWatches({ host, emit: (event) => told.push(event), readySet, lookIntervalMs: 10 });
+  const watches = new ExitWatches({ host, emit: (event) => told.push(event), readySet, checkIntervalMs: 10 });
   cleanups.push(() => watches.clear());
   const { identity, pidfd } = await endedProcess();
   watches.add(identity, pidfd);

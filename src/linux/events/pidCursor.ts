@@ -3,7 +3,7 @@ import { type Host, readProcFile } from "../host.ts";
 /** The kernel gives pids below this only to the first processes of a boot (RESERVED_PIDS, kernel/pid.c). */
 const RESERVED_PIDS = 300;
 /** The smallest pid_max that a kernel takes. */
-const SMALLEST_PID_MAX = 301;
+const MIN_PID_MAX = 301;
 
 /**
  * Processes and threads created since boot, on the whole machine, whatever pid namespace procfs shows.
@@ -27,7 +27,7 @@ export function readLastPid(host: Host): number | undefined {
 /** Source: /proc/sys/kernel/pid_max, one more than the highest pid. */
 export function readPidMax(host: Host): number {
   const pidMax = Number.parseInt(readProcFile(host, "sys/kernel/pid_max"), 10);
-  return Number.isInteger(pidMax) ? pidMax : SMALLEST_PID_MAX;
+  return Number.isInteger(pidMax) ? pidMax : MIN_PID_MAX;
 }
 
 export interface PidCursor {
@@ -68,7 +68,7 @@ export class PidSpan {
  * any when it may have come round. A process that was restored with a chosen pid (clone3 set_tid, a write to
  * ns_last_pid) is outside of this reckoning.
  */
-export function givenBetween(before: PidCursor, after: PidCursor, pidMax: number): PidSpan {
+export function allocatedBetween(before: PidCursor, after: PidCursor, pidMax: number): PidSpan {
   const { forks: forksBefore, lastPid: from } = before;
   const { forks: forksAfter, lastPid: to } = after;
   const any = new PidSpan(0, pidMax, pidMax);

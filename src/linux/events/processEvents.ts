@@ -6,7 +6,7 @@
  */
 export interface ProcessEvents {
   readonly source: EventSource;
-  readonly tells: Told;
+  readonly reports: EventReports;
 
   /**
    * Begins to listen. Processes that are already there are not told of: start first and scan afterwards,
@@ -36,7 +36,7 @@ export interface ProcessEvents {
 
 export type EventSource = "connector" | "pidfd" | "polling";
 
-export interface Told {
+export interface EventReports {
   /** "at once", "by scan" (a process that lives shorter than the interval is missed), or "never". */
   exec: "at once" | "by scan" | "never";
   comm: "at once" | "by scan" | "never";
@@ -69,12 +69,12 @@ export type ProcessEvent =
        * would have told. Exits of watched processes are still told.
        */
       kind: "lost";
-      because: string;
+      reason: string;
     }
   | {
       /** The source has broken and tells nothing more, exits included. */
       kind: "failed";
-      because: string;
+      reason: string;
     };
 
 /** Pid and start time (clock ticks since boot, /proc/PID/stat field 22): together they name one process of this boot. */
@@ -92,9 +92,9 @@ export type ExitEvidence = "pidfd" | "proc-event" | "proc-stat";
 /** `waitStatus` is as in wait(2): see `decodeWaitStatus`. */
 export type ExitFacts =
   | { waitStatus: number; evidence: ExitEvidence }
-  | { waitStatus: null; evidence: null; because: string };
+  | { waitStatus: null; evidence: null; reason: string };
 
-export type StartOutcome = { outcome: "started" } | { outcome: "unsupported"; because: string };
+export type StartOutcome = { outcome: "started" } | { outcome: "unsupported"; reason: string };
 
 /** All since `start`. */
 export interface EventCounters {
@@ -112,6 +112,6 @@ export interface EventCounters {
   scansSkipped: number;
 }
 
-export function noCounts(): EventCounters {
+export function zeroCounters(): EventCounters {
   return { received: 0, overruns: 0, dropped: 0, malformed: 0, scans: 0, scansSkipped: 0 };
 }

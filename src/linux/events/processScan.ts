@@ -3,7 +3,7 @@ import { hasEnded, type ProcStat, readStat } from "../proc/stat.ts";
 import { isProcess, listPids } from "../proc/table.ts";
 import { type Appearance, readAppearance } from "./appearance.ts";
 import {
-  givenBetween,
+  allocatedBetween,
   type PidCursor,
   type PidSpan,
   readForkCount,
@@ -13,7 +13,7 @@ import {
 import type { ProcessEvent } from "./processEvents.ts";
 
 /** Asking for one pid takes about as long as listing so many. */
-const PIDS_LISTED_PER_LOOK = 8;
+const PIDS_LISTED_PER_CHECK = 8;
 /** How often everything is listed all the same: to forget who is gone, and to find who came with a chosen pid. */
 const LIST_INTERVAL_MS = 60_000;
 
@@ -34,12 +34,12 @@ export interface ScanResult {
  * - When only few pids can have been given out since, only those are asked for. Listing all, which takes a
  *   millisecond per thousand, is left to when there are many, and to once a minute.
  * - Of a pid that was there before nothing is read, unless the kernel may have given it out again since.
- * - A process seen for the first time less than `youngMs` ago is looked at again each time: it may not have
+ * - A process seen for the first time less than `recheckWindowMs` ago is looked at again each time: it may not have
  *   run its program yet, or not have its name. One that runs another program later goes unseen.
  */
 export class ProcessScan {
   readonly #host: Host;
-  readonly #youngMs: number;
+  readonly #recheckWindowMs: number;
   readonly #pidMax: number;
   /** Known pids and the moment (clock ticks since boot) up to which the process is known to be the same. */
   readonly #known = new Map<number, number>();
@@ -49,9 +49,9 @@ export class ProcessScan {
   #listedAtMs: number;
 
   /** What is there now is taken as known, and nothing of it is read. */
-  constructor(host: Host, youngMs: number) {
+  constructor(host: Host, recheckWindowMs: number) {
     this.#host = host;
-    this.#youngMs = youngMs;
+    this.#recheckWindowMs = recheckWindowMs;
     this.#pidMax = readPidMax(host);
     this.#cursor = readCursor(host);
     this.#cursorBefore = this.#cursor;
@@ -62,7 +62,7 @@ export class ProcessScan {
   }
 
   scan(): ScanResult {
-    const events = this.#lookAtYoung();
+    const events = this.#recheckYoung();
     // Read before the look: a process that is created during it makes the next scan look again
     const cursor = readCursor(this.#host);
     if (cursor.forks !== undefined && cursor.forks === this.#cursor.forks) {
@@ -72,7 +72,7 @@ export class ProcessScan {
     const before = this.#cursorBefore;
     this.#cursorBefore = this.#cursor;
     this.#cursor = cursor;
-    const span = givenBetween(before, readCursor(this.#host), this.#pidMax);
+    const span = allocatedBetween(before, readCursor(this.#host), this.#pidMax);
     const mustList = this.#mustList(span, before, cursor);
     if (mustList) events.push(...this.#list(span));
     else
@@ -87,7 +87,7 @@ export class ProcessScan {
 
   #mustList(span: PidSpan, before: PidCursor, now: PidCursor): boolean {
     if (this.#host.now() - this.#listedAtMs >= LIST_INTERVAL_MS) return true;
-    if (span.size * PIDS_LISTED_PER_LOOK > this.#known.size) return true;
+    if (span.size * PIDS_LISTED_PER_CHECK > this.#known.size) return true;
     // More processes than pids in their order: somebody chose pids, or procfs shows a pid namespace of its own
     return (now.forks ?? Infinity) - (before.forks ?? 0) > span.size;
   }
@@ -128,10 +128,10 @@ export class ProcessScan {
     return true;
   }
 
-  #lookAtYoung(): ProcessEvent[] {
+  #recheckYoung(): ProcessEvent[] {
     const events: ProcessEvent[] = [];
     for (const [pid, former] of this.#young) {
-      const isGrown = this.#host.now() - former.seenAtMs >= this.#youngMs;
+      const isGrown = this.#host.now() - former.seenAtMs >= this.#recheckWindowMs;
       const appearance = readAppearance(this.#host, pid);
       if (isGrown || appearance === "gone") this.#young.delete(pid);
       if (appearance === "gone") continue;

@@ -3,7 +3,7 @@ import { RecentExits } from "./recentExits.ts";
 
 test("the last exits are remembered, older ones make room", () => {
   const exits = new RecentExits();
-  for (let pid = 1; pid <= 300; pid++) exits.note(pid, pid * 256);
+  for (let pid = 1; pid <= 300; pid++) exits.record(pid, pid * 256);
   expect(exits.of(300)).toBe(300 * 256);
   expect(exits.of(45)).toBe(45 * 256);
   expect(exits.of(44)).toBe("nothing");
@@ -11,18 +11,18 @@ test("the last exits are remembered, older ones make room", () => {
 
 test("a thread that ended otherwise than its process's first puts the status in doubt", () => {
   const exits = new RecentExits();
-  exits.note(5, 0);
-  exits.noteThread(5, 0);
+  exits.record(5, 0);
+  exits.recordThread(5, 0);
   expect(exits.of(5)).toBe(0);
-  exits.noteThread(5, 0x500);
+  exits.recordThread(5, 0x500);
   expect(exits.of(5)).toBe("disputed");
-  exits.noteThread(6, 0x500);
+  exits.recordThread(6, 0x500);
   expect(exits.of(6)).toBe("nothing");
 });
 
 test("a pid that runs another program has not ended", () => {
   const exits = new RecentExits();
-  exits.note(5, 9);
+  exits.record(5, 9);
   exits.forget(5);
   expect(exits.of(5)).toBe("nothing");
 });

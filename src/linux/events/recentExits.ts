@@ -1,5 +1,5 @@
 /** What the connector told of a process's end: its first thread's wait status, nothing, or statuses that do not agree. */
-export type ToldExit = number | "nothing" | "disputed";
+export type ReportedExit = number | "nothing" | "disputed";
 
 const REMEMBERED = 256;
 
@@ -8,9 +8,9 @@ const REMEMBERED = 256;
  * decides to watch it and the watch; its status is then found here.
  */
 export class RecentExits {
-  readonly #exits = new Map<number, ToldExit>();
+  readonly #exits = new Map<number, ReportedExit>();
 
-  note(pid: number, waitStatus: number): void {
+  record(pid: number, waitStatus: number): void {
     this.#exits.delete(pid);
     this.#exits.set(pid, waitStatus);
     if (this.#exits.size <= REMEMBERED) return;
@@ -20,7 +20,7 @@ export class RecentExits {
     }
   }
 
-  noteThread(pid: number, waitStatus: number): void {
+  recordThread(pid: number, waitStatus: number): void {
     const told = this.#exits.get(pid);
     if (typeof told === "number" && told !== waitStatus) this.#exits.set(pid, "disputed");
   }
@@ -33,7 +33,7 @@ export class RecentExits {
     this.#exits.clear();
   }
 
-  of(pid: number): ToldExit {
+  of(pid: number): ReportedExit {
     return this.#exits.get(pid) ?? "nothing";
   }
 }

@@ -7,16 +7,16 @@ import { buildProcEventFilter } from "./socketFilter.ts";
 const ECONNREFUSED = 111;
 
 /** The socket on which the process connector tells its events, and the requests for them. */
-export class ConnectorLine {
+export class ProcConnector {
   readonly fd: number;
 
   private constructor(fd: number) {
     this.fd = fd;
   }
 
-  static open(bufferBytes: number): ConnectorLine | { because: string } {
+  static open(bufferBytes: number): ProcConnector | { reason: string } {
     const opened = openConnectorSocket(CN_IDX_PROC, buildProcEventFilter(), bufferBytes);
-    return "because" in opened ? opened : new ConnectorLine(opened.fd);
+    return "reason" in opened ? opened : new ProcConnector(opened.fd);
   }
 
   /** Asks for the events; may be repeated. Returns why the request could not be made. That nothing was returned is no proof that events will come. */
