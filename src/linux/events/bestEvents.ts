@@ -6,16 +6,16 @@ import type { ProcessEvent, ProcessEvents } from "./processEvents.ts";
 
 export interface StartedEvents {
   events: ProcessEvents;
-  /** Why a better source is not the one that was started, one reason for each; for the log and the doctor. */
+  /** Why each better source is not the one that was started. */
   unavailable: string[];
 }
 
-/** `auto`: the best that there is. `polling`: what is used where the kernel tells of nothing. */
+/** `auto`: the best source that starts. `polling`: the source that works without events of the kernel. */
 export type EventChoice = "auto" | "polling";
 
 /**
- * Starts the best source that this machine allows: the connector; else polling, with ends told at once
- * by pidfds; else polling alone.
+ * Starts the best event source that this machine allows: the connector; else polling, with exits reported at
+ * once by pidfds; else polling alone.
  */
 export async function startBestEvents(
   host: Host,

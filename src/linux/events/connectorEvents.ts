@@ -30,7 +30,7 @@ export interface ConnectorOptions {
 }
 
 /**
- * Every exec, renaming and end on the machine, told by the kernel's process connector.
+ * Reports every exec, renaming and exit on the machine, from the process connector of the kernel.
  *
  * Needs CONFIG_PROC_EVENTS, the initial pid, user and network namespaces, and before Linux 6.6 CAP_NET_ADMIN.
  */
@@ -42,13 +42,13 @@ export class ConnectorEvents implements ProcessEvents {
   readonly #thread: EpollThread;
   readonly #watches: ExitWatches;
   readonly #counters = zeroCounters();
-  #line: ProcConnector | undefined;
+  #connector: ProcConnector | undefined;
   #onEvents: ((batch: ProcessEvent[]) => void) | undefined;
-  /** While records are being taken in, what they lead to is told together. */
+  /** Collects the events of one array of records, so that they are reported in one batch. */
   #batch: ProcessEvent[] | undefined;
   #heartbeat: ReturnType<typeof setInterval> | undefined;
   #missedBeats = 0;
-  #onHeardItself: (() => void) | undefined;
+  #onHeartbeat: (() => void) | undefined;
 
   constructor(host: Host, options: ConnectorOptions = {}) {
     this.#host = host;
@@ -73,7 +73,7 @@ export class ConnectorEvents implements ProcessEvents {
     }
     this.#onEvents = onEvents;
     const { heartbeatIntervalMs = HEARTBEAT_INTERVAL_MS } = this.#options;
-    this.#heartbeat = setInterval(() => this.#beat(), heartbeatIntervalMs);
+    this.#heartbeat = setInterval(() => this.#checkHeartbeat(), heartbeatIntervalMs);
     return { outcome: "started" };
   }
 
@@ -86,54 +86,58 @@ export class ConnectorEvents implements ProcessEvents {
   }
 
   counters(): EventCounters {
-    return { ...this.#counters, dropped: this.#line?.dropped() ?? null };
+    return { ...this.#counters, dropped: this.#connector?.dropped() ?? null };
   }
 
   async stop(): Promise<void> {
     this.#onEvents = undefined;
     clearInterval(this.#heartbeat);
     this.#watches.clear();
-    const line = this.#line;
-    this.#line = undefined;
-    line?.stopListening();
+    const connector = this.#connector;
+    this.#connector = undefined;
+    connector?.stopListening();
     await this.#thread.stop();
-    line?.close();
+    connector?.close();
   }
 
-  /** Returns why it cannot be, or nothing once an event has arrived. */
+  /** Returns why the connector cannot be used, or `undefined` once an event has arrived. */
   async #open(): Promise<string | undefined> {
     const { openConnector = ProcConnector.open, bufferBytes = RECEIVE_BUFFER_BYTES } = this.#options;
-    const line = openConnector(bufferBytes);
-    if ("reason" in line) return line.reason;
-    this.#line = line;
-    return (await this.#thread.start(line.fd)) ?? line.listen() ?? (await this.#hearItself());
-  }
-
-  /** A request to listen may be ignored without a word: only an event that arrives shows that they do. */
-  async #hearItself(): Promise<string | undefined> {
-    const heard = new Promise<true>((resolve) => {
-      this.#onHeardItself = () => resolve(true);
-    });
-    for (let tries = 0; tries < SELF_TEST_TRIES; tries++) {
-      renameOwnThreadToItself();
-      if (await Promise.race([heard, Bun.sleep(SELF_TEST_TRY_MS)])) return undefined;
-    }
-    return "the process connector took the request and told nothing";
+    const connector = openConnector(bufferBytes);
+    if ("reason" in connector) return connector.reason;
+    this.#connector = connector;
+    return (await this.#thread.start(connector.fd)) ?? connector.listen() ?? (await this.#testItself());
   }
 
   /**
-   * Before Linux 6.6 all listeners share one counter, and any program that says once too often that it
-   * stops listening silences everybody. A silence of one beat is a loss, and listening begins again; a
-   * second one in a row is the end.
+   * The kernel may ignore a request to listen silently: only an event that arrives proves that events are on.
    */
-  #beat(): void {
+  async #testItself(): Promise<string | undefined> {
+    const received = new Promise<true>((resolve) => {
+      this.#onHeartbeat = () => resolve(true);
+    });
+    for (let tries = 0; tries < SELF_TEST_TRIES; tries++) {
+      renameOwnThreadToItself();
+      if (await Promise.race([received, Bun.sleep(SELF_TEST_TRY_MS)])) return undefined;
+    }
+    return "the process connector accepted the request but sent no event";
+  }
+
+  /**
+   * Renames our own thread to its present name and expects the event of it before the next call.
+   *
+   * Before Linux 6.6 all listeners share one counter, and a program that stops listening once too often
+   * silences all of them. After one missed heartbeat events may be lost, so listening starts again; after a
+   * second one in a row the source has failed.
+   */
+  #checkHeartbeat(): void {
     if (this.#missedBeats >= MAX_MISSED_BEATS) {
-      this.#fail("the process connector has gone silent");
+      this.#fail("the process connector stopped sending events");
       return;
     }
     if (this.#missedBeats > 0) {
-      this.#line?.listen();
-      this.#handleLoss("the process connector had gone silent");
+      this.#connector?.listen();
+      this.#handleLoss("the process connector had stopped sending events");
     }
     this.#missedBeats++;
     renameOwnThreadToItself();
@@ -144,27 +148,27 @@ export class ConnectorEvents implements ProcessEvents {
     this.#emit({ kind: "failed", reason });
   }
 
-  #hearHeartbeat(): void {
+  #handleHeartbeat(): void {
     this.#missedBeats = 0;
-    this.#onHeardItself?.();
+    this.#onHeartbeat?.();
   }
 
   #receive(records: Iterable<EventRecord>): void {
     const batch: ProcessEvent[] = [];
     this.#batch = batch;
     const toWallUsec = readMonotonicToWallUsec();
-    for (const record of records) this.#take(record, toWallUsec);
+    for (const record of records) this.#handle(record, toWallUsec);
     this.#batch = undefined;
     if (batch.length > 0) this.#onEvents?.(batch);
   }
 
-  #take(record: EventRecord, toWallUsec: number): void {
+  #handle(record: EventRecord, toWallUsec: number): void {
     if (record.kind === "ready") this.#watches.handleReady(record.key);
     else if (record.kind === "malformed") this.#counters.malformed++;
     else if (record.kind === "overrun") {
       this.#counters.overruns++;
-      this.#handleLoss("the kernel dropped process events: its buffer for them was full");
-    } else if (record.kind === "comm" && record.pid === process.pid) this.#hearHeartbeat();
+      this.#handleLoss("the kernel dropped process events: the receive buffer was full");
+    } else if (record.kind === "comm" && record.pid === process.pid) this.#handleHeartbeat();
     else {
       this.#counters.received++;
       const { kind, pid, waitStatus } = record;

@@ -9,8 +9,9 @@ import type { ProcessEvent, ProcessEvents } from "./processEvents.ts";
 const CHECK_INTERVAL_MS = 1000;
 
 /**
- * Starts the source that costs least for the ends of a few chosen processes: pidfds where they tell how a process
- * ended, else the connector, which wakes us for every process of the machine but knows the codes, else what there is.
+ * Starts the cheapest source for the exits of a few processes: pidfds where they report how a process ended;
+ * else the connector, which knows the status but wakes us for every process of the machine; else pidfds
+ * without the status; else polling.
  */
 export async function startExitEvents(
   host: Host,
@@ -28,8 +29,8 @@ export async function startExitEvents(
 }
 
 /**
- * Tried on a child of our own: kernels before 6.15 either lack the call or answer it without the exit of a process
- * that has been collected.
+ * Tests on a child of our own whether pidfds report exit codes. Kernels before 6.15 either lack
+ * PIDFD_GET_INFO or answer it without the exit record of a reaped process.
  */
 export async function pidfdsReportExitCodes(): Promise<boolean> {
   const child = Bun.spawn({ cmd: ["/bin/true"], stdio: ["ignore", "ignore", "ignore"] });

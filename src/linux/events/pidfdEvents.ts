@@ -14,7 +14,10 @@ import {
 
 const CHECK_INTERVAL_MS = 1000;
 
-/** Ends of chosen processes, for anyone and without rights. Knows nothing of processes that nobody chose. */
+/**
+ * Reports the exits of watched processes through pidfds, which needs no rights. Knows nothing of other
+ * processes.
+ */
 export class PidfdEvents implements ProcessEvents {
   readonly source = "pidfd";
   readonly reports: EventReports = { exec: "never", comm: "never", exit: "at once" };

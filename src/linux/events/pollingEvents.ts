@@ -16,13 +16,15 @@ const RECHECK_WINDOW_MS = 5000;
 
 export interface PollingOptions {
   intervalMs: number;
-  /** How long a new process is looked at again. */
+  /** How long a new process is checked again at each scan. */
   recheckWindowMs?: number;
-  /** A better source for the ends of processes, where there is one; it is started and stopped along. */
+  /** A better source for exits, where there is one. It is started and stopped together with the polling. */
   exits?: ProcessEvents;
 }
 
-/** Looks into procfs at an interval: works everywhere, misses what lives shorter. */
+/**
+ * Scans procfs at an interval. Works everywhere, and misses processes that live shorter than the interval.
+ */
 export class PollingEvents implements ProcessEvents {
   readonly source = "polling";
   readonly reports: EventReports;

@@ -6,7 +6,7 @@ import { buildProcEventFilter } from "./socketFilter.ts";
 
 const ECONNREFUSED = 111;
 
-/** The socket on which the process connector tells its events, and the requests for them. */
+/** The netlink socket of the process connector, with the filter of the wanted events installed. */
 export class ProcConnector {
   readonly fd: number;
 
@@ -19,19 +19,22 @@ export class ProcConnector {
     return "reason" in opened ? opened : new ProcConnector(opened.fd);
   }
 
-  /** Asks for the events; may be repeated. Returns why the request could not be made. That nothing was returned is no proof that events will come. */
+  /**
+   * Requests the events; may be repeated. Returns why the request could not be sent. `undefined` does not
+   * prove that events will arrive: the kernel ignores some requests silently.
+   */
   listen(): string | undefined {
     for (const message of encodeListen()) {
       const sent = sendToKernel(this.fd, message);
       if (sent === -ECONNREFUSED) {
-        return "the process connector does not answer (ECONNREFUSED): it lives in the initial network namespace only, in kernels with CONFIG_PROC_EVENTS";
+        return "the process connector does not answer (ECONNREFUSED): it exists only in the initial network namespace, in kernels with CONFIG_PROC_EVENTS";
       }
       if (sent < 0) return `send to the process connector: ${errnoName(sent)}`;
     }
     return undefined;
   }
 
-  /** To be called first, and `close` when no thread reads any more. */
+  /** Turns the events off. Call it first, and `close` once no thread reads the socket any more. */
   stopListening(): void {
     sendToKernel(this.fd, encodeIgnore());
   }
@@ -40,7 +43,7 @@ export class ProcConnector {
     closeFd(this.fd);
   }
 
-  /** Events lost since the line was opened, for want of room. */
+  /** Returns how many events were lost since the socket was opened because its buffer was full. */
   dropped(): number | null {
     return readDroppedMessages(this.fd);
   }

@@ -1,11 +1,14 @@
-/** What the connector told of a process's end: its first thread's wait status, nothing, or statuses that do not agree. */
-export type ReportedExit = number | "nothing" | "disputed";
+/**
+ * The exit that the connector reported for a process: the wait status of its first thread, `"none"`, or
+ * `"conflicting"` when its threads ended with different statuses.
+ */
+export type ReportedExit = number | "none" | "conflicting";
 
-const REMEMBERED = 256;
+const MAX_EXITS = 256;
 
 /**
- * The last exits that were told, of all processes. A process may end between the moment when somebody
- * decides to watch it and the watch; its status is then found here.
+ * The last exits that the connector reported, of all processes. A process may end between the decision to
+ * watch it and the start of the watch; its status is then found here.
  */
 export class RecentExits {
   readonly #exits = new Map<number, ReportedExit>();
@@ -13,7 +16,7 @@ export class RecentExits {
   record(pid: number, waitStatus: number): void {
     this.#exits.delete(pid);
     this.#exits.set(pid, waitStatus);
-    if (this.#exits.size <= REMEMBERED) return;
+    if (this.#exits.size <= MAX_EXITS) return;
     for (const oldest of this.#exits.keys()) {
       this.#exits.delete(oldest);
       return;
@@ -21,8 +24,8 @@ export class RecentExits {
   }
 
   recordThread(pid: number, waitStatus: number): void {
-    const told = this.#exits.get(pid);
-    if (typeof told === "number" && told !== waitStatus) this.#exits.set(pid, "disputed");
+    const reported = this.#exits.get(pid);
+    if (typeof reported === "number" && reported !== waitStatus) this.#exits.set(pid, "conflicting");
   }
 
   forget(pid: number): void {
@@ -34,6 +37,6 @@ export class RecentExits {
   }
 
   of(pid: number): ReportedExit {
-    return this.#exits.get(pid) ?? "nothing";
+    return this.#exits.get(pid) ?? "none";
   }
 }
