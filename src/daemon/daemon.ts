@@ -151,7 +151,7 @@ export class WatchDaemon {
     clearInterval(this.#reconciling);
     this.#reconciling = setInterval(() => this.#reconcile(), this.#scanIntervalMs());
     // Polling has its own timer.
-    if (this.#events.tells.exec === "by scan") void this.#restartEvents();
+    if (this.#events.reports.exec === "by scan") void this.#restartEvents();
   }
 
   #scanIntervalMs(): number {
@@ -162,8 +162,8 @@ export class WatchDaemon {
     this.#tracker.take(batch);
     for (const event of batch) {
       if (event.kind === "exec" || event.kind === "comm") this.#discovery.consider(event.pid);
-      else if (event.kind === "lost") this.#lookAfterLoss(event.because);
-      else if (event.kind === "failed") void this.#listenAnew(event.because);
+      else if (event.kind === "lost") this.#lookAfterLoss(event.reason);
+      else if (event.kind === "failed") void this.#listenAnew(event.reason);
     }
   }
 
@@ -207,7 +207,7 @@ export class WatchDaemon {
     this.#keepUp();
     this.#statistics.keep();
     this.#tellStatus();
-    if (this.#events.tells.exec === "by scan") return;
+    if (this.#events.reports.exec === "by scan") return;
     const pids = this.#scan.scan().events.flatMap((event) => ("pid" in event ? [event.pid] : []));
     this.#noteFound(pids.filter((pid) => this.#discovery.consider(pid)));
   }
@@ -285,13 +285,13 @@ async function listen(
   log: (line: string) => void,
   onEvents: (batch: ProcessEvent[]) => void,
 ): Promise<ProcessEvents> {
-  const { events, missing } = await startBestEvents(host, scanIntervalOf(options, store), onEvents, {
+  const { events, unavailable } = await startBestEvents(host, scanIntervalOf(options, store), onEvents, {
     choice: options.eventChoice,
     bufferBytes: options.eventBufferBytes,
   });
   log(
     `Watching for ${describePolicy(store)} (PID ${process.pid}); events: ${events.source}, ledger: ${ledger.path}`,
   );
-  for (const reason of missing) log(`A better source of events is not to be had: ${reason}`);
+  for (const reason of unavailable) log(`A better source of events is not to be had: ${reason}`);
   return events;
 }

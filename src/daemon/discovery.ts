@@ -17,7 +17,7 @@ export class Discovery {
   readonly #reader: FactReader;
   readonly #tracker: JobTracker;
   readonly #log: (line: string) => void;
-  readonly #grace: MoveLockThread;
+  readonly #moveLock: MoveLockThread;
   /** Processes that are only too young yet, by pid. */
   readonly #waiting = new Map<number, ReturnType<typeof setTimeout>>();
   readonly #placement: Placement;
@@ -37,7 +37,7 @@ export class Discovery {
     this.#policy = policy;
     this.#tracker = tracker;
     this.#log = log;
-    this.#grace = new MoveLockThread(context.hierarchies);
+    this.#moveLock = new MoveLockThread(context.hierarchies);
   }
 
   /** Judges by another policy from now on. What was too young for the one before is for `lookAtAll` to find. */
@@ -55,7 +55,7 @@ export class Discovery {
   consider(pid: number): boolean {
     const judgement = judgeProcess(this.#context, this.#policy, this.#reader, pid);
     if (judgement.govern) {
-      this.#grace.startWaiting();
+      this.#moveLock.requestWarmUp();
       return this.#govern(pid, judgement.decision);
     }
     if (judgement.retry) this.#wait(pid, judgement.retry);
@@ -64,7 +64,7 @@ export class Discovery {
 
   stop(): void {
     this.#forgetWaiting();
-    this.#grace.stop();
+    this.#moveLock.stop();
   }
 
   #forgetWaiting(): void {

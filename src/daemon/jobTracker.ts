@@ -12,7 +12,7 @@ import type { JobRecord } from "../ledger/records.ts";
 import type { ProcessEvent, ProcessEvents } from "../linux/events/processEvents.ts";
 import type { FileWatch } from "../linux/fileWatch.ts";
 import { isAlive } from "../linux/proc/identity.ts";
-import { closeFd } from "../sys/pidfd.ts";
+import { closeFd } from "../sys/descriptor.ts";
 import { LingeringJobs } from "./lingeringJobs.ts";
 import type { ServiceManager } from "./serviceManager.ts";
 

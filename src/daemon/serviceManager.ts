@@ -11,8 +11,7 @@ import {
   WATCHDOG,
 } from "../linux/systemd/notify.ts";
 import type { ServiceVariables } from "../linux/systemd/serviceVariables.ts";
-import { duplicate } from "../sys/descriptor.ts";
-import { closeFd } from "../sys/pidfd.ts";
+import { closeFd, duplicate } from "../sys/descriptor.ts";
 
 /** How soon it is tried again with a manager that was busy: at first, and after it stays so. */
 const FIRST_RETRY_MS = 10;
@@ -56,7 +55,7 @@ export class ServiceManager {
     this.#stored = variables.storedFds;
     if (variables.notifySocket === undefined) return;
     const socket = NotifySocket.open(variables.notifySocket);
-    if ("because" in socket) this.#complain(socket.because);
+    if ("reason" in socket) this.#complain(socket.reason);
     else this.#socket = socket;
   }
 
@@ -154,7 +153,7 @@ export class ServiceManager {
   /** False when it has to be tried again. */
   #trySending({ state, fd }: Message): boolean {
     const sent = this.#socket?.send(state, fd);
-    if (typeof sent === "object") this.#complain(sent.because);
+    if (typeof sent === "object") this.#complain(sent.reason);
     return sent !== "busy";
   }
 

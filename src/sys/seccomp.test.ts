@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
-import { runBpf } from "./bpfInterpreter.ts";
+import { runBpf } from "../../test/support/bpfInterpreter.ts";
 import { buildSignalFilter } from "./seccomp.ts";
 import { type SyscallArch, type SyscallName, syscallNumber } from "./syscallNumbers.ts";
 
@@ -101,7 +101,7 @@ test("the filter for x86_64 refuses the x32 numbers of all calls", () => {
     expect(judge("x86_64", 0x4000_0000 + nr, [1, 0])).toBe(REFUSE);
 });
 
-const FIXTURE = new URL("../../test/support/programs/giveUpSignals.ts", import.meta.url).pathname;
+const FIXTURE = new URL("../../test/support/programs/signalFilter.ts", import.meta.url).pathname;
 const isRoot = process.getuid?.() === 0;
 if (!isRoot) process.stderr.write("skipping seccomp as another user: changing to one takes root\n");
 

@@ -3,9 +3,9 @@ import { fstatSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs"
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { bindUnixDatagram, receiveUnixDatagram } from "../../test/support/unixReceiver.ts";
-import { closeOnExec, duplicate } from "./descriptor.ts";
-import { errnoName } from "./libc.ts";
-import { closeFd, openPidfd } from "./pidfd.ts";
+import { closeFd } from "./descriptor.ts";
+import { errnoName } from "./errno.ts";
+import { openPidfd } from "./pidfd.ts";
 import { encodeUnixAddress, openUnixDatagram, sendUnixDatagram } from "./unixSocket.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "ffrtmp-unix-"));
@@ -89,14 +89,4 @@ test("what is neither path nor abstract name, or too long, is no address", () =>
   }
   expect(encodeUnixAddress(`/${"x".repeat(106)}`)).toHaveLength(2 + 108);
   expect(encodeUnixAddress(`@${"x".repeat(107)}`)).toHaveLength(2 + 108);
-});
-
-test("a descriptor can be doubled, and be kept from programs that are started", async () => {
-  const first = opening(openUnixDatagram());
-  const second = opening(duplicate(first));
-  expect(fstatSync(second).ino).toBe(fstatSync(first).ino);
-  expect(errnoName(duplicate(-1))).toBe("EBADF");
-  expect(closeOnExec(second)).toBe(0);
-  expect(errnoName(closeOnExec(-1))).toBe("EBADF");
-  expect(readFileSync(`/proc/self/fdinfo/${second}`, "utf8")).toMatch(/^flags:\s+02\d{6}$/m);
 });

@@ -15,7 +15,7 @@ const UNUSABLE: { name: string; make(sandbox: Sandbox): void; stderr: RegExp[] }
   {
     name: "a file in the place of the state directory",
     make: ({ state }) => writeFileSync(state, ""),
-    stderr: [/ledger\.db \(ENOTDIR \(a file stands where a directory is needed\)\)/, /FFRTMP_STATE/],
+    stderr: [/ledger\.db \(ENOTDIR \(part of the path is not a directory\)\)/, /FFRTMP_STATE/],
   },
   {
     name: "a directory in the place of the ledger",
@@ -193,7 +193,7 @@ testIf(lacksRoot() ?? lacksCommand("setpriv"))(
     const ended = await asUser("run -- sh -c 'echo ran; exit 3'");
     expectRan(ended);
     expectMessage(ended.stderr, [
-      /EACCES \(no right to\) writing to \S+state/,
+      /EACCES \(permission denied\) writing to \S+state/,
       /Make it writable for uid 65534/,
     ]);
   },

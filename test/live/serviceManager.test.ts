@@ -1,13 +1,14 @@
 import { afterEach, expect } from "bun:test";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { pidfdsTellCodes } from "../../src/linux/events/exitEvents.ts";
-import { closeFd, openPidfd } from "../../src/sys/pidfd.ts";
+import { pidfdsReportExitCodes } from "../../src/linux/events/exitEvents.ts";
+import { closeFd } from "../../src/sys/descriptor.ts";
+import { openPidfd } from "../../src/sys/pidfd.ts";
 import { FFRTMP, isRunning, lacksRoot, testIf, until, useSandbox } from "../support/sandbox.ts";
 import { StandInManager } from "../support/standInManager.ts";
 
 const sandbox = useSandbox();
 const anyTest = testIf(undefined);
-const keepsRecords = await pidfdsTellCodes();
+const keepsRecords = await pidfdsReportExitCodes();
 const recordTest = testIf(
   keepsRecords ? undefined : "pidfds of this kernel keep no exit record (Linux 6.15)",
 );

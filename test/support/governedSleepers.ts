@@ -12,7 +12,7 @@ import { locateState } from "../../src/ledger/location.ts";
 import type { JobRecord } from "../../src/ledger/records.ts";
 import type { Limits } from "../../src/limits/limits.ts";
 import { realHost } from "../../src/linux/host.ts";
-import { closeFd } from "../../src/sys/pidfd.ts";
+import { closeFd } from "../../src/sys/descriptor.ts";
 
 export interface GovernedSleeper {
   context: Context;

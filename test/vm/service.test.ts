@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, setDefaultTimeout } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
-import { pidfdsTellCodes } from "../../src/linux/events/exitEvents.ts";
+import { pidfdsReportExitCodes } from "../../src/linux/events/exitEvents.ts";
 import { eventually, isRunning, until } from "../support/sandbox.ts";
 import { pidfdsKeepRecords, vmTest } from "../support/vm/insideVm.ts";
 import { statusField, WatchService, type Workload } from "../support/vm/watchService.ts";
@@ -127,7 +127,7 @@ vmTest("a daemon that hangs is replaced, and every job goes on", async () => {
 });
 
 vmTest("what ends while the daemon is down is recorded as far as this kernel can tell", async () => {
-  expect(await pidfdsTellCodes()).toBe(pidfdsKeepRecords);
+  expect(await pidfdsReportExitCodes()).toBe(pidfdsKeepRecords);
   const before = await service.mainPid();
   process.kill(before, "SIGKILL");
   await until("systemd knows", async () => (await service.property("SubState")) === "auto-restart");

@@ -5,8 +5,8 @@ import { Refusal } from "../../jobs/errors.ts";
 import { readOwnArguments } from "../../jobs/start/inheritedFiles.ts";
 import { mayHaveLostBytes, viaShell } from "../../jobs/start/rawArguments.ts";
 import { locateState } from "../../ledger/location.ts";
-import { explain } from "../../linux/cgroup/file.ts";
 import { realHost } from "../../linux/host.ts";
+import { describeErrno } from "../../sys/errno.ts";
 import { listenToWarnings, printJson, printOut, warn } from "../output/messages.ts";
 import type { RunFlags } from "./run.ts";
 
@@ -99,7 +99,7 @@ export function openJobLog(context: Context, jobId: string): JobLog {
     mkdirSync(context.state.logs, { recursive: true, mode: 0o750 });
     return { fd: openSync(path, "ax", 0o640), path };
   } catch (error) {
-    throw new Refusal(`cannot make ${path} for the job's output: ${explain(error)}`, OTHER_DIRECTORY);
+    throw new Refusal(`cannot make ${path} for the job's output: ${describeErrno(error)}`, OTHER_DIRECTORY);
   }
 }
 
@@ -114,7 +114,10 @@ function openOwnLog(directory: string, path: string): number {
     mkdirSync(directory, { recursive: true, mode: 0o755 });
     return openSync(path, "a", 0o640);
   } catch (error) {
-    throw new Refusal(`cannot write ${path}, which run --detach needs: ${explain(error)}`, OTHER_DIRECTORY);
+    throw new Refusal(
+      `cannot write ${path}, which run --detach needs: ${describeErrno(error)}`,
+      OTHER_DIRECTORY,
+    );
   }
 }
 

@@ -90,13 +90,13 @@ function describe(pid: number, { target, rule, tenant, limits }: Decision & { go
 
 function takeLock({ state }: Context): void {
   const lock = lockFile(state.watchLock);
-  if (lock === "held") {
+  if (lock === "locked") {
     throw new Refusal(
       `another ffrtmp watch works with ${state.directory}`,
       "one is enough for a machine; for a second one name another directory: --state-path",
     );
   }
-  if (typeof lock === "object") warn(`cannot make sure that no other watch works here: ${lock.refusal}`);
+  if (typeof lock === "object") warn(`cannot make sure that no other watch works here: ${lock.reason}`);
 }
 
 function log(line: string): void {

@@ -85,6 +85,6 @@ function spellings(command: Command): string {
 function collectIoMax(text: string, earlier: IoMax[] = []): IoMax[] {
   const max = parserOf("io_max")(text);
   const found = findWholeDisk(max.device);
-  if ("fault" in found) throw new InvalidArgumentError(`${found.fault}. Disks are listed by: lsblk -d`);
+  if ("reason" in found) throw new InvalidArgumentError(`${found.reason}. Disks are listed by: lsblk -d`);
   return [...earlier, { ...max, device: found.device }];
 }

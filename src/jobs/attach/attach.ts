@@ -4,11 +4,11 @@ import type { JobCgroup } from "../../linux/cgroup/jobCgroup.ts";
 import { createJobCgroup, GroupInUse } from "../../linux/cgroup/makeJobCgroup.ts";
 import { planJobCgroup, storeJobCgroup } from "../../linux/cgroup/planJobCgroup.ts";
 import { readProcFile } from "../../linux/host.ts";
-import { isInOwnNamespace } from "../../linux/namespaces.ts";
+import { isOutsideInitialNamespace } from "../../linux/namespaces.ts";
 import type { ProcessIdentity } from "../../linux/proc/identity.ts";
 import { hasEnded, type ProcStat, readStat } from "../../linux/proc/stat.ts";
 import { readArguments, readOwner, readWorkingDirectory } from "../../linux/proc/table.ts";
-import { closeFd } from "../../sys/pidfd.ts";
+import { closeFd } from "../../sys/descriptor.ts";
 import type { Context } from "../context.ts";
 import { Refusal } from "../errors.ts";
 import { endedUnknown, recordExit } from "../exit/recordExit.ts";
@@ -100,7 +100,7 @@ function checkGovernable(context: Context, pid: number): ProcStat {
   const { host, ledger } = context;
   const stat = readStat(host, pid);
   if (stat === "gone") {
-    const isPart = isInOwnNamespace(host, "pid");
+    const isPart = isOutsideInitialNamespace(host, "pid");
     throw new Refusal(
       `process ${pid} does not exist`,
       isPart

@@ -1,7 +1,7 @@
 import type { JobRecord } from "../../ledger/records.ts";
 import type { Usage } from "../../limits/usage.ts";
 import type { ProcessEvent, ProcessEvents, WatchedProcess } from "../../linux/events/processEvents.ts";
-import { closeFd } from "../../sys/pidfd.ts";
+import { closeFd } from "../../sys/descriptor.ts";
 import type { Context } from "../context.ts";
 import { type Ending, endedUnknown, exitedWith, measureAtEnd } from "./recordExit.ts";
 
@@ -75,7 +75,7 @@ export class JobObserver {
     this.#remove(observed);
     const ending =
       event.waitStatus === null
-        ? endedUnknown("exited", event.because)
+        ? endedUnknown("exited", event.reason)
         : exitedWith(event.waitStatus, event.evidence);
     this.#onEnd({ job: observed.job, ending, measured });
   }

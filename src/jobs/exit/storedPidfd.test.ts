@@ -2,7 +2,8 @@ import { afterEach, expect, test } from "bun:test";
 import { someJob } from "../../../test/support/jobs.ts";
 import { realHost } from "../../linux/host.ts";
 import { readBootId, readIdentity } from "../../linux/proc/identity.ts";
-import { closeFd, openPidfd } from "../../sys/pidfd.ts";
+import { closeFd } from "../../sys/descriptor.ts";
+import { openPidfd } from "../../sys/pidfd.ts";
 import type { Context } from "../context.ts";
 import { matchStoredPidfd } from "./storedPidfd.ts";
 

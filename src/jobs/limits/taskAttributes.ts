@@ -4,11 +4,11 @@ import type { Touched } from "../../ledger/records.ts";
 import type { Limits } from "../../limits/limits.ts";
 import type { LimitOutcome } from "../../limits/outcome.ts";
 import { ionicePriorityText, type LimitName, wantedText } from "../../limits/table.ts";
-import { errnoOf, type Host, isGone } from "../../linux/host.ts";
+import { type Host, isGone } from "../../linux/host.ts";
 import { readStat } from "../../linux/proc/stat.ts";
 import { listThreads } from "../../linux/proc/table.ts";
+import { describeErrno, errnoName } from "../../sys/errno.ts";
 import { decodeIoprio, encodeIoprio, getIoprio, setIoprio } from "../../sys/ioprio.ts";
-import { errnoName } from "../../sys/libc.ts";
 
 /** The limits that are no cgroup files but values of each thread or process, and how to read and write one. */
 interface Attribute {
@@ -204,7 +204,7 @@ function judge({ limit, text }: Attribute, wanted: string, actual: number, value
 }
 
 function refused({ limit }: Attribute, wanted: string, error: unknown): LimitOutcome {
-  const reason = errnoOf(error) ?? (error instanceof Error ? error.message : String(error));
+  const reason = describeErrno(error);
   return { limit, outcome: "refused", wanted, because: `${reason} setting ${limit} to ${wanted}` };
 }
 

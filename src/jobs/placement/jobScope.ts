@@ -1,13 +1,13 @@
 import { basename, dirname } from "node:path";
 import type { JobRecord } from "../../ledger/records.ts";
 import type { Limits } from "../../limits/limits.ts";
-import { explain } from "../../linux/cgroup/file.ts";
 import { directoryOf, type Hierarchy, readMembership } from "../../linux/cgroup/hierarchies.ts";
 import type { Host } from "../../linux/host.ts";
 import { planScope } from "../../linux/systemd/planScope.ts";
 import { type ScopePlan, startScope } from "../../linux/systemd/scope.ts";
 import { findUnitFilters } from "../../linux/systemd/unitFilters.ts";
 import { parseUnitPlace } from "../../linux/systemd/unitPath.ts";
+import { describeErrno } from "../../sys/errno.ts";
 import type { Context } from "../context.ts";
 import { Refusal } from "../errors.ts";
 import { groupName, isGovernedPath } from "../job.ts";
@@ -95,7 +95,7 @@ function makeRoom({ cgroupFs }: Host, scope: string, pid: number): string | unde
     cgroupFs.write(`${keeper}/cgroup.procs`, String(pid));
     return undefined;
   } catch (error) {
-    return `${explain(error)} making room in ${scope}`;
+    return `${describeErrno(error)} making room in ${scope}`;
   }
 }
 

@@ -56,11 +56,11 @@ function listFormer({ fs, directories }: JobCgroup): number[] {
 function moveIn(host: Host, cgroup: JobCgroup, pid: number, startTicks: number): LeftOutside[] {
   return cgroup.directories.flatMap(({ hierarchy, origin, formerly, path, controllers }) => {
     let outcome = moveProcess(host, pid, startTicks, { hierarchy, from: origin, to: path });
-    if (formerly !== undefined && typeof outcome === "object" && "elsewhere" in outcome) {
+    if (formerly !== undefined && typeof outcome === "object" && "foundIn" in outcome) {
       outcome = moveProcess(host, pid, startTicks, { hierarchy, from: formerly, to: path });
     }
     if (typeof outcome === "string") return [];
-    const because = "elsewhere" in outcome ? `it is in ${outcome.elsewhere}` : outcome.refusal;
+    const because = "foundIn" in outcome ? `it is in ${outcome.foundIn}` : outcome.reason;
     return [{ controllers: controllers.map(({ name }) => name), pid, because }];
   });
 }
@@ -83,7 +83,7 @@ function moveOut(host: Host, cgroup: JobCgroup, pid: number): string[] {
   if (stat === "gone") return [];
   return cgroup.directories.flatMap(({ hierarchy, origin, path }) => {
     const outcome = moveProcess(host, pid, stat.startTicks, { hierarchy, from: path, to: origin });
-    return typeof outcome === "object" && "refusal" in outcome ? [`PID ${pid}: ${outcome.refusal}`] : [];
+    return typeof outcome === "object" && "reason" in outcome ? [`PID ${pid}: ${outcome.reason}`] : [];
   });
 }
 

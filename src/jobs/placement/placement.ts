@@ -123,7 +123,7 @@ function planScopeFor(
 function isDelegated({ bus }: Host, unit: string): boolean {
   const type = unit.endsWith(".scope") ? "Scope" : "Service";
   const answer = bus?.readProperties("system", unit, type, ["Delegate"]);
-  return !answer || "refusal" in answer || answer.answer !== "b false";
+  return !answer || "reason" in answer || answer.answer !== "b false";
 }
 
 function foreignNamespace({ procRoot }: Host, pid: number): string | undefined {

@@ -19,9 +19,9 @@ import {
 } from "../../linux/cgroup/launchGroup.ts";
 import { createJobCgroup, GroupInUse } from "../../linux/cgroup/makeJobCgroup.ts";
 import { planJobCgroup, storeJobCgroup } from "../../linux/cgroup/planJobCgroup.ts";
-import { errnoOf } from "../../linux/host.ts";
 import { readIdentity } from "../../linux/proc/identity.ts";
 import type { ScopePlan } from "../../linux/systemd/scope.ts";
+import { errnoOf } from "../../sys/errno.ts";
 import { signalNumber } from "../../sys/waitStatus.ts";
 import type { Context } from "../context.ts";
 import { Refusal } from "../errors.ts";

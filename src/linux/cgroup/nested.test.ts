@@ -235,7 +235,7 @@ for (const choice of [FAKE_V2, REAL_V2]) {
         "cpuset.cpus unsupported",
       ]);
       expect(outcomeOf(outcomes, "memory.max").because).toBe(
-        `EACCES (no right to) writing "+memory" to ${base}/cgroup.subtree_control`,
+        `EACCES (permission denied) writing "+memory" to ${base}/cgroup.subtree_control`,
       );
       expect(readUsage(job)).toMatchObject({ memoryPeakBytes: null, cpuUserUsec: expect.any(Number) });
       expect(removeJobCgroup(job)).toEqual([]);

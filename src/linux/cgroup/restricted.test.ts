@@ -53,7 +53,7 @@ for (const choice of [REAL_V1, REAL_V2]) {
       expect(tried.outcomes).toHaveLength(5);
       for (const { outcome, because } of tried.outcomes) {
         expect(outcome).toBe("unsupported");
-        expect(because).toMatch(/^EACCES \(no right to\) making \/\S+\/ffrtmp-test-try-\d+$/);
+        expect(because).toMatch(/^EACCES \(permission denied\) making \/\S+\/ffrtmp-test-try-\d+$/);
       }
     });
 

@@ -59,7 +59,7 @@ test("the thread waits when asked to, and the process stays in its cgroups", asy
   const played = new MoveLockThread([{ ...V1, key, mountPoint }]);
   while (readFileSync(`${mountPoint}${path}/tasks`, "utf8") === "") {
     // The first request makes the thread only.
-    played.startWaiting();
+    played.requestWarmUp();
     await Bun.sleep(5);
   }
   expect(readFileSync(`${mountPoint}${path}/tasks`, "utf8")).toBe(String(process.pid));

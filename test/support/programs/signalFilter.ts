@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { isMainThread, parentPort, Worker } from "node:worker_threads";
 import { tryForbiddenCalls } from "../../../src/sys/forbiddenCalls.ts";
 import { syscall } from "../../../src/sys/libc.ts";
-import { giveUpSignals } from "../../../src/sys/seccomp.ts";
+import { installSignalFilter } from "../../../src/sys/seccomp.ts";
 
 const SIGKILL = 9;
 /** Ignored unless asked for: nothing happens to the group where the filter fails. */
@@ -41,7 +41,7 @@ async function runFirstThread() {
   const earlier = Array.from({ length: THREADS }, startThread);
   await Promise.all(earlier.map((thread) => ask(thread, "calls")));
   const before = tryForbiddenCalls();
-  const givenUp = giveUpSignals();
+  const givenUp = installSignalFilter();
   const later = startThread();
   const report = {
     pid: process.pid,
@@ -60,7 +60,7 @@ async function runFirstThread() {
     churned: await Promise.all([...earlier, later].map((thread) => ask(thread, "churn"))),
     churnedHere: churn(),
     work: await workOn(),
-    givenUpAgain: giveUpSignals(),
+    givenUpAgain: installSignalFilter(),
   };
   process.stdout.write(JSON.stringify(report));
   // The bystander is left to whoever reads this: we cannot end it any more

@@ -10,7 +10,7 @@ const SIGNAL_SET_BYTES = 8;
  * execve(2), and makes each child vanish together with its exit code (wait(2), "NOTES"). To be called before the first
  * child is started. Our children do not inherit it either way: the runtime starts them with every signal at its default.
  */
-export function keepChildEnds(): void {
+export function resetIgnoredSigchld(): void {
   // struct sigaction of the kernel: { handler; u64 flags; restorer; u64 mask; }, where a handler of 0 is SIG_DFL
   const current = new BigUint64Array(4);
   syscall("rt_sigaction", SIGCHLD, 0, current, SIGNAL_SET_BYTES);

@@ -1,6 +1,6 @@
-import { OFFSET, PROC_EVENT_COMM, PROC_EVENT_EXIT } from "./cnProc.ts";
+import { OFFSET, PROC_EVENT_COMM, PROC_EVENT_EXIT } from "../../src/linux/events/cnProc.ts";
 
-/** The fields of a process event, right unless they are given otherwise. */
+/** The fields of a process event. A field that is left out gets the value that the kernel gives it. */
 export interface MessageParts {
   what: number;
   pid: number;
@@ -17,7 +17,7 @@ export interface MessageParts {
   messageBytes?: number;
 }
 
-/** Builds a datagram as the kernel sends it, or a broken one; for tests. */
+/** Builds a datagram as the kernel sends it, or a malformed one. */
 export function procMessage(parts: MessageParts): DataView {
   const { what, pid, tgid, exitCode = 0, atNsec = 0n, type = 3, idx = 1, val = 1, seq = 1, ack = 0 } = parts;
   const bodyBytes = what === PROC_EVENT_EXIT ? 24 : what === PROC_EVENT_COMM ? 24 : 8;

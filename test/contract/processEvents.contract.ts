@@ -1,37 +1,29 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
-import { closeFd, openPidfd, readPidfdExit } from "../../sys/pidfd.ts";
-import { realHost } from "../host.ts";
-import { readStat } from "../proc/stat.ts";
-import { ConnectorEvents } from "./connectorEvents.ts";
-import { PidfdEvents } from "./pidfdEvents.ts";
-import { PollingEvents } from "./pollingEvents.ts";
-import type { ProcessEvent, ProcessEvents, WatchedProcess } from "./processEvents.ts";
+import type { ProcessEvent, ProcessEvents, WatchedProcess } from "../../src/linux/events/processEvents.ts";
+import { realHost } from "../../src/linux/host.ts";
+import { readStat } from "../../src/linux/proc/stat.ts";
+import { closeFd } from "../../src/sys/descriptor.ts";
+import { openPidfd, readPidfdExit } from "../../src/sys/pidfd.ts";
 
 const CORE_DUMPED = 0x80;
 type ExitEvent = Extract<ProcessEvent, { kind: "exit" }>;
 
 const host = realHost();
-const SOURCES: Record<string, () => ProcessEvents> = {
-  connector: () => new ConnectorEvents(host),
-  pidfd: () => new PidfdEvents(host),
-  polling: () => new PollingEvents(host, { intervalMs: 20 }),
-  "polling with pidfds": () => new PollingEvents(host, { intervalMs: 20, exits: new PidfdEvents(host) }),
-};
-const STRANGE_THREADS = new URL("../../../test/support/programs/strangeThreads.ts", import.meta.url).pathname;
-const WITH_LINE = { stdin: "pipe", stdout: "pipe", stderr: "ignore" } as const;
+const STRANGE_THREADS = new URL("../support/programs/strangeThreads.ts", import.meta.url).pathname;
+const PIPED = { stdin: "pipe", stdout: "pipe", stderr: "ignore" } as const;
 
 async function whyUnsupported(create: () => ProcessEvents): Promise<string | undefined> {
   const events = create();
   const started = await events.start(() => {});
-  if (started.outcome === "unsupported") return started.because;
+  if (started.outcome === "unsupported") return started.reason;
   await events.stop();
   return undefined;
 }
 
-/** Runs a shell script that begins with `read`, so that it is watched before it does anything. */
+/** Starts a shell script that first reads a line, so that it can be watched before it does anything. */
 function spawnWaiting(script: string) {
-  return Bun.spawn(["sh", "-c", `read line; ${script}`], WITH_LINE);
+  return Bun.spawn(["sh", "-c", `read line; ${script}`], PIPED);
 }
 
 function identify(pid: number): WatchedProcess {
@@ -40,7 +32,10 @@ function identify(pid: number): WatchedProcess {
   return { pid, startTicks: stat.startTicks };
 }
 
-/** Whether pidfds keep exit records here (Linux 6.15): without, only the connector knows how the process of another parent ended. */
+/**
+ * Returns whether pidfds keep exit records here (Linux 6.15). Without them only the connector knows how a
+ * process with another parent ended.
+ */
 async function keepsExitRecords(): Promise<boolean> {
   const child = Bun.spawn(["true"]);
   const pidfd = openPidfd(child.pid);
@@ -65,20 +60,24 @@ async function readLine(stream: ReadableStream<Uint8Array>): Promise<string> {
   return new TextDecoder().decode(value).trim();
 }
 
-for (const [name, create] of Object.entries(SOURCES)) {
-  const because = await whyUnsupported(create);
-  if (because !== undefined) process.stderr.write(`not tried: ${name}: ${because}\n`);
+/**
+ * Defines the tests that every implementation of ProcessEvents must pass. A source that cannot start is
+ * skipped.
+ */
+export async function describeProcessEvents(name: string, create: () => ProcessEvents): Promise<void> {
+  const unsupported = await whyUnsupported(create);
+  if (unsupported !== undefined) process.stderr.write(`not tried: ${name}: ${unsupported}\n`);
 
-  describe.skipIf(because !== undefined)(name, () => {
+  describe.skipIf(unsupported !== undefined)(name, () => {
     let events: ProcessEvents;
-    let told: ProcessEvent[];
+    let received: ProcessEvent[];
     const pidfds: number[] = [];
     const living: { kill(signal: "SIGKILL"): void; exited: Promise<number> }[] = [];
 
     beforeEach(async () => {
       events = create();
-      told = [];
-      expect(await events.start((batch) => told.push(...batch))).toEqual({ outcome: "started" });
+      received = [];
+      expect(await events.start((batch) => received.push(...batch))).toEqual({ outcome: "started" });
     });
 
     afterEach(async () => {
@@ -98,15 +97,15 @@ for (const [name, create] of Object.entries(SOURCES)) {
       return identity;
     }
 
-    async function toldOf(kind: "exec" | "comm", pid: number) {
+    async function waitForEvent(kind: "exec" | "comm", pid: number) {
       for (;;) {
-        const found = told.find((event) => event.kind === kind && event.pid === pid);
+        const found = received.find((event) => event.kind === kind && event.pid === pid);
         if (found?.kind === "exec" || found?.kind === "comm") return found;
         await Bun.sleep(5);
       }
     }
 
-    async function exitOf(pid: number): Promise<ExitEvent> {
+    async function waitForExit(pid: number): Promise<ExitEvent> {
       for (;;) {
         const [exit] = exitsOf(pid);
         if (exit !== undefined) return exit;
@@ -115,7 +114,7 @@ for (const [name, create] of Object.entries(SOURCES)) {
     }
 
     function exitsOf(pid: number): ExitEvent[] {
-      return told.filter((event) => event.kind === "exit").filter((event) => event.pid === pid);
+      return received.filter((event) => event.kind === "exit").filter((event) => event.pid === pid);
     }
 
     test.each([
@@ -123,11 +122,11 @@ for (const [name, create] of Object.entries(SOURCES)) {
       ["exit 42", 42 << 8],
       ["kill -SEGV $$", 11],
       ["kill -KILL $$", 9],
-    ])("tells the end of a watched process once, with its status: %s", async (script, status) => {
+    ])("reports the exit of a watched process once, with its status: %s", async (script, status) => {
       const child = spawnWaiting(script);
       const identity = watch(child.pid);
       child.stdin.end();
-      const exit = await exitOf(child.pid);
+      const exit = await waitForExit(child.pid);
       expect(exit).toMatchObject(identity);
       expectStatus(events, exit, status);
       await child.exited;
@@ -135,7 +134,7 @@ for (const [name, create] of Object.entries(SOURCES)) {
       expect(exitsOf(child.pid)).toHaveLength(1);
     });
 
-    test("tells the end of a process that has ended before it was watched", async () => {
+    test("reports the exit of a process that ended before it was watched", async () => {
       const child = spawnWaiting("exit 3");
       const identity = identify(child.pid);
       const pidfd = openPidfd(child.pid);
@@ -143,50 +142,51 @@ for (const [name, create] of Object.entries(SOURCES)) {
       child.stdin.end();
       await child.exited;
       events.watchExit(identity, pidfd);
-      const exit = await exitOf(child.pid);
+      const exit = await waitForExit(child.pid);
       expect(exit).toMatchObject(identity);
       expectStatus(events, exit, 3 << 8);
     });
 
-    test("tells the end of a process whose parent never collects it, with its status", async () => {
-      // Asked for beforehand: a shell gives what it starts in the background /dev/null to read
+    test("reports the exit of a process that its parent never reaps, with its status", async () => {
+      // The pipe is duplicated as descriptor 3 first: a shell gives its background commands /dev/null as
+      // stdin.
       const script = "exec 3<&0; sh -c 'read line <&3; exit 7' & echo $!; exec sleep 60";
-      const parent = Bun.spawn(["sh", "-c", script], WITH_LINE);
+      const parent = Bun.spawn(["sh", "-c", script], PIPED);
       living.push(parent);
       const zombie = Number(await readLine(parent.stdout));
       watch(zombie);
-      // A shell might still collect its child, a sleep does not
+      // A shell might still reap its child; sleep does not.
       while (readFileSync(`/proc/${parent.pid}/comm`, "utf8") !== "sleep\n") await Bun.sleep(5);
       parent.stdin.end();
-      expectStatus(events, await exitOf(zombie), 7 << 8);
+      expectStatus(events, await waitForExit(zombie), 7 << 8);
       expect(readStat(host, zombie)).toMatchObject({ state: "Z" });
     });
 
-    test("tells the end of a process without a pidfd", async () => {
+    test("reports the exit of a process without a pidfd", async () => {
       const child = spawnWaiting("exit 9");
       const identity = watch(child.pid, false);
       child.stdin.end();
-      const exit = await exitOf(child.pid);
+      const exit = await waitForExit(child.pid);
       expect(exit).toMatchObject(identity);
-      if (exit.waitStatus === null) expect(exit.because).toContain("there was no pidfd to ask");
+      if (exit.waitStatus === null) expect(exit.reason).toContain("the process has no pidfd");
       else expect(exit.waitStatus).toBe(9 << 8);
-      // Its parent may take so long to collect it that it is seen as a zombie
+      // The parent may reap the process so late that it is still a zombie when it is checked.
       if (events.source === "connector") expect(exit.evidence).toBeOneOf(["proc-event", "proc-stat"]);
     });
 
-    test("does not take a newcomer under the same pid for the process that is watched", async () => {
+    test("does not mistake a new process with the same pid for the watched one", async () => {
       const child = spawnWaiting("exit 0");
       const { pid, startTicks } = identify(child.pid);
       const former = { pid, startTicks: startTicks - 1 };
       events.watchExit(former, null);
-      expect(await exitOf(pid)).toMatchObject({ ...former, waitStatus: null });
+      expect(await waitForExit(pid)).toMatchObject({ ...former, waitStatus: null });
       child.stdin.end();
       await child.exited;
       await Bun.sleep(150);
       expect(exitsOf(pid)).toHaveLength(1);
     });
 
-    test("says nothing of the end of a process that is not watched, or no longer", async () => {
+    test("reports no exit of a process that is not watched, or no longer", async () => {
       const unwatched = spawnWaiting("exit 1");
       const dropped = spawnWaiting("exit 1");
       const identity = watch(dropped.pid);
@@ -197,15 +197,15 @@ for (const [name, create] of Object.entries(SOURCES)) {
         await child.exited;
       }
       await Bun.sleep(150);
-      expect(told.filter((event) => event.kind === "exit")).toEqual([]);
+      expect(received.filter((event) => event.kind === "exit")).toEqual([]);
     });
 
-    test("a second watch of the same process replaces the first", async () => {
+    test("replaces the first watch of a process by the second", async () => {
       const child = spawnWaiting("exit 4");
       watch(child.pid);
       watch(child.pid);
       child.stdin.end();
-      await exitOf(child.pid);
+      await waitForExit(child.pid);
       await child.exited;
       await Bun.sleep(150);
       expect(exitsOf(child.pid)).toHaveLength(1);
@@ -215,94 +215,94 @@ for (const [name, create] of Object.entries(SOURCES)) {
       ["leader-exits", 5 << 8],
       ["thread-execs", 6 << 8],
       ["thread-ends", 0],
-    ])("a process ends when its last thread does, with its own status: %s", async (part, status) => {
-      const child = Bun.spawn([process.execPath, STRANGE_THREADS, part], WITH_LINE);
+    ])("reports the end of the last thread, with the status of the process: %s", async (part, status) => {
+      const child = Bun.spawn([process.execPath, STRANGE_THREADS, part], PIPED);
       await readLine(child.stdout);
       watch(child.pid);
-      expectStatus(events, await exitOf(child.pid), status);
+      expectStatus(events, await waitForExit(child.pid), status);
       expect(child.signalCode === null ? (await child.exited) << 8 : null).toBe(status);
       expect(exitsOf(child.pid)).toHaveLength(1);
     });
 
-    test("tells each of many ends", async () => {
+    test("reports each of many exits", async () => {
       const children = Array.from({ length: 60 }, (_, index) => spawnWaiting(`exit ${index}`));
       for (const child of children) watch(child.pid);
       for (const child of children) child.stdin.end();
       for (const [index, child] of children.entries()) {
-        expectStatus(events, await exitOf(child.pid), index << 8);
+        expectStatus(events, await waitForExit(child.pid), index << 8);
       }
     });
 
-    test("says nothing any more once it is stopped", async () => {
+    test("reports nothing after it is stopped", async () => {
       const child = spawnWaiting("exit 1");
       watch(child.pid);
       await events.stop();
-      const before = told.length;
+      const before = received.length;
       child.stdin.end();
       await child.exited;
       await Bun.sleep(150);
-      expect(told).toHaveLength(before);
+      expect(received).toHaveLength(before);
       events = create();
       await events.start(() => {});
     });
 
-    test("two may listen at the same time", async () => {
+    test("allows two listeners at the same time", async () => {
       const other = create();
-      const toldOther: ProcessEvent[] = [];
-      await other.start((batch) => toldOther.push(...batch));
+      const receivedByOther: ProcessEvent[] = [];
+      await other.start((batch) => receivedByOther.push(...batch));
       const child = spawnWaiting("exit 8");
       const identity = watch(child.pid);
       other.watchExit(identity, pidfds.at(-1) ?? null);
       child.stdin.end();
-      await exitOf(child.pid);
-      while (!toldOther.some((event) => event.kind === "exit")) await Bun.sleep(5);
+      await waitForExit(child.pid);
+      while (!receivedByOther.some((event) => event.kind === "exit")) await Bun.sleep(5);
       await other.stop();
     });
 
-    const { exec } = create().tells;
-    const tellsExecs = exec !== "never";
+    const { exec } = create().reports;
+    const reportsExecs = exec !== "never";
     if (exec !== "at once") {
-      process.stderr.write(`not tried: short lives by ${name}: it tells of new processes ${exec}\n`);
+      process.stderr.write(`not tried: short-lived processes by ${name}: it reports execs ${exec}\n`);
     }
 
-    test.skipIf(!tellsExecs)("tells of a new process", async () => {
+    test.skipIf(!reportsExecs)("reports a new process", async () => {
       const child = Bun.spawn(["sleep", "60"]);
       living.push(child);
-      const { atMs } = await toldOf("exec", child.pid);
-      if (events.tells.exec === "at once") expect(Math.abs(Date.now() - (atMs ?? 0))).toBeLessThan(60_000);
+      const { atMs } = await waitForEvent("exec", child.pid);
+      if (events.reports.exec === "at once") expect(Math.abs(Date.now() - (atMs ?? 0))).toBeLessThan(60_000);
       else expect(atMs).toBeNull();
       expect(events.counters().received).toBeGreaterThan(0);
     });
 
-    test.skipIf(!tellsExecs)(
-      "tells of a process that runs another program, and of one that renames itself",
+    test.skipIf(!reportsExecs)(
+      "reports a process that executes another program, and one that renames itself",
       async () => {
         const child = Bun.spawn(
           ["sh", "-c", "read line; printf 'a) S 1 (b' >/proc/$$/comm; read line; exec sleep 60"],
-          WITH_LINE,
+          PIPED,
         );
         living.push(child);
-        await toldOf("exec", child.pid);
-        const isKnown = told.length;
+        await waitForEvent("exec", child.pid);
+        const countBefore = received.length;
         child.stdin.write("rename\n");
         child.stdin.flush();
-        await toldOf("comm", child.pid);
+        await waitForEvent("comm", child.pid);
         expect(readStat(host, child.pid)).toMatchObject({ comm: "a) S 1 (b" });
         child.stdin.write("exec\n");
         child.stdin.flush();
         const isExec = (event: ProcessEvent) => event.kind === "exec" && event.pid === child.pid;
-        while (!told.slice(isKnown).some(isExec)) await Bun.sleep(5);
+        while (!received.slice(countBefore).some(isExec)) await Bun.sleep(5);
       },
     );
 
-    test.skipIf(exec !== "at once")("tells of processes that live for an instant", async () => {
+    test.skipIf(exec !== "at once")("reports processes that live for an instant", async () => {
       const pids: number[] = [];
       for (let count = 0; count < 50; count++) {
         const child = Bun.spawn(["true"]);
         pids.push(child.pid);
         await child.exited;
       }
-      for (const pid of pids) await toldOf("exec", pid);
+      for (const pid of pids) await waitForEvent("exec", pid);
     });
   });
 }
