@@ -15,7 +15,7 @@ check() {
   fi
 }
 
-check "npm run format" node_modules/.bin/biome ci --colors=off .
+check "npm run format, then change what biome still names above" node_modules/.bin/biome ci --colors=off .
 check "mend what tsc names above" node_modules/.bin/tsc -p .
 check "remove what nobody uses, or say in knip.json why it stays" node_modules/.bin/knip --no-progress
 check "move the code, or import from a folder further down" node_modules/.bin/bun scripts/checkImports.ts

@@ -15,9 +15,15 @@ test("setSoftFileLimit() changes the soft limit, leaves the hard one, and childr
   expect(getFileLimits()).toEqual(before);
 });
 
-test("setSoftFileLimit() above the hard limit answers −EINVAL and changes nothing", () => {
-  const before = getFileLimits();
-  if (before.hard === "max") return;
-  expect(setSoftFileLimit(before.hard + 1n)).toBe(-22);
-  expect(getFileLimits()).toEqual(before);
-});
+const { hard } = getFileLimits();
+if (hard === "max")
+  console.log("not tried: a soft limit above the hard one: open files are not limited here");
+
+test.skipIf(hard === "max")(
+  "setSoftFileLimit() above the hard limit answers −EINVAL and changes nothing",
+  () => {
+    const before = getFileLimits();
+    expect(setSoftFileLimit((hard as bigint) + 1n)).toBe(-22);
+    expect(getFileLimits()).toEqual(before);
+  },
+);

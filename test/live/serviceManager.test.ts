@@ -1,4 +1,4 @@
-import { afterEach, expect } from "bun:test";
+import { afterEach, expect, test } from "bun:test";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { pidfdsTellCodes } from "../../src/linux/events/exitEvents.ts";
 import { closeFd, openPidfd } from "../../src/sys/pidfd.ts";
@@ -6,7 +6,6 @@ import { FFRTMP, isRunning, lacksRoot, testIf, until, useSandbox } from "../supp
 import { StandInManager } from "../support/standInManager.ts";
 
 const sandbox = useSandbox();
-const anyTest = testIf(undefined);
 const keepsRecords = await pidfdsTellCodes();
 const recordTest = testIf(
   keepsRecords ? undefined : "pidfds of this kernel keep no exit record (Linux 6.15)",
@@ -70,7 +69,7 @@ async function killHard(watch: Bun.Subprocess): Promise<void> {
   await watch.exited;
 }
 
-anyTest("the manager is told of the start, of life, of what is governed, and of the end", async () => {
+test("the manager is told of the start, of life, of what is governed, and of the end", async () => {
   const service = useService();
   const watch = await service.start("--scan-interval", "100ms");
   const { messages } = service.manager;
@@ -92,7 +91,7 @@ anyTest("the manager is told of the start, of life, of what is governed, and of 
   await until("the end is told", () => messages.at(-1) === "STOPPING=1");
 });
 
-anyTest("what the manager holds is the process itself, and it holds it only once", async () => {
+test("what the manager holds is the process itself, and it holds it only once", async () => {
   const service = useService();
   const watch = await service.start();
   const { pid, name } = await service.workload(0);
@@ -132,7 +131,7 @@ recordTest("the exit code of what ended while no daemon ran is known, and true",
   expect(sandbox().cgroups()).toEqual([]);
 });
 
-anyTest("what lives on is taken up again, and its end is told as if nothing had been", async () => {
+test("what lives on is taken up again, and its end is told as if nothing had been", async () => {
   const service = useService();
   const first = await service.start();
   const { jobId, pid, end } = await service.workload(5);
@@ -169,7 +168,7 @@ rootTest("an end that nobody has collected yet is taken from the zombie, and by 
   expect(await sandbox().resultOf(jobId)).toMatchObject({ exit_code: 9, exit_evidence: "proc-stat" });
 });
 
-anyTest("a descriptor that is another process's is not believed, whatever its name", async () => {
+test("a descriptor that is another process's is not believed, whatever its name", async () => {
   const service = useService();
   const watch = await service.start();
   const { jobId, name, end } = await service.workload(3);
@@ -188,7 +187,7 @@ anyTest("a descriptor that is another process's is not believed, whatever its na
   await until("it is given back", () => service.manager.store.size === 0);
 });
 
-anyTest("descriptors that are none of a job's are given back", async () => {
+test("descriptors that are none of a job's are given back", async () => {
   const service = useService();
   const pidfd = openPidfd(process.pid);
   service.manager.store.set("stored", pidfd);
@@ -204,7 +203,7 @@ anyTest("descriptors that are none of a job's are given back", async () => {
   expect(shown.filter((text) => text.includes(`Pid:\t${process.pid}\n`))).toEqual([]);
 });
 
-anyTest("SIGHUP is told as a reload that begins and ends, and changes nothing for the job", async () => {
+test("SIGHUP is told as a reload that begins and ends, and changes nothing for the job", async () => {
   const service = useService();
   const watch = await service.start();
   const { pid, jobId } = await service.workload(0);
@@ -216,7 +215,7 @@ anyTest("SIGHUP is told as a reload that begins and ends, and changes nothing fo
   expect(service.manager.store.size).toBe(1);
 });
 
-anyTest("a job that is held twice is taken up once, and stays held", async () => {
+test("a job that is held twice is taken up once, and stays held", async () => {
   const service = useService();
   const watch = await service.start();
   const { jobId, pid, name } = await service.workload(0);
@@ -232,7 +231,7 @@ anyTest("a job that is held twice is taken up once, and stays held", async () =>
   expect(service.manager.messages.filter((text) => text.startsWith("FDSTOREREMOVE="))).toEqual([]);
 });
 
-anyTest("a job that is released is held no more", async () => {
+test("a job that is released is held no more", async () => {
   const service = useService();
   await service.start();
   const { jobId } = await service.workload(0);
@@ -240,7 +239,7 @@ anyTest("a job that is released is held no more", async () => {
   await until("it is given back", () => service.manager.store.size === 0);
 });
 
-anyTest("a manager that is gone changes nothing for the daemon", async () => {
+test("a manager that is gone changes nothing for the daemon", async () => {
   const service = useService();
   const watch = await service.start("--scan-interval", "100ms");
   const { jobId, end } = await service.workload(0);
