@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds, runs every check and every test, those in virtual machines too. The last line counts
-# them all. --no-vm leaves the virtual machines out.
+# Installs missing programs, builds ffrtmp, and runs all checks and tests, also in virtual machines. The last line counts
+# them: "N passed, N failed, N skipped". Lines that begin with "not tried" say what was skipped, and why.
+#
+#   test.sh [--no-vm]   --no-vm runs no virtual machine
 set -u
 . "$(dirname "$0")/setup.sh"
 
@@ -13,7 +15,7 @@ esac
 
 install_packages
 need_programs ffmpeg=ffmpeg strace=strace python3=python3-minimal script=bsdutils
-# For the tests of the packages: what reads what they hold, and what runs the executable of the other platform.
+# For the tests of the packages: tools that read the files of a package, and an emulator for the arm64 executable.
 need_programs lintian=lintian groff=groff mandoc=mandoc man=man-db zsh=zsh fish=fish qemu-aarch64-static=qemu-user-static \
   /usr/aarch64-linux-gnu/lib/ld-linux-aarch64.so.1=libc6-arm64-cross
 build
@@ -25,7 +27,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 output=$work/output
 
-# add_counts PASSED FAILED SKIPPED; without numbers the counting itself has failed
+# add_counts PASSED FAILED SKIPPED: missing numbers count as one failure
 add_counts() {
   passed=$((passed + ${1:-0}))
   failed=$((failed + ${2:-1}))

@@ -1,9 +1,9 @@
-# Sourced by vm.sh: the tests that run inside.
+# Sourced by vm.sh. Runs tests in the virtual machines.
 
-# What the tests need of node_modules: the runtime is in the image, the checkers stay outside.
+# Packages that are not copied: the image has bun, and the checkers run on the host.
 left_out=(bun typescript @typescript @biomejs knip bun-types @types @oxc-parser @oxc-resolver oxc-parser oxc-resolver .bin .cache)
 
-# push_worktree KERNEL: the files of this worktree, as they are now, with dist/ffrtmp and the packages that are there, to /work
+# push_worktree KERNEL: copies the files of this worktree, dist/ffrtmp and node_modules to /work
 push_worktree() {
   local kernel=$1 excludes=() name
   [ -x dist/ffrtmp ] || fail "dist/ffrtmp is not built: node_modules/.bin/bun scripts/build.ts"
@@ -15,8 +15,8 @@ push_worktree() {
     ssh_machine "$kernel" root "rm -rf /work/src /work/test && tar -C /work -x --no-same-owner && mkdir -p /work/node_modules/.bin && ln -sf /usr/local/bin/bun /work/node_modules/.bin/bun"
 }
 
-# default_tests KERNEL: everything, but of the newest what no older one can show (ends that nobody saw, told by a pidfd),
-# with the tests that go before it.
+# default_tests KERNEL: prints the arguments for `bun test`. On the newest kernel only those tests run that differ
+# there, because its pidfds tell the exit codes of processes that nothing observed, and the tests that prepare them.
 default_tests() {
   case $1 in
     6.17) echo -t 'the.service.starts|transcodes.of.two|what.ends.while|ordinary.user' test/vm/service.test.ts test/vm/rootless.test.ts ;;
@@ -24,13 +24,13 @@ default_tests() {
   esac
 }
 
-# test_kernels [PATH...]: as many kernels at once as there are processors to emulate them; every line says which it comes
-# from, the last of each counts
+# test_kernels [PATH...]: tests as many kernels at once as this host has processors. Each line of output begins with
+# the kernel's version.
 test_kernels() {
   local status=0 kernel
   [ -x dist/ffrtmp ] || fail "dist/ffrtmp is not built: node_modules/.bin/bun scripts/build.ts"
   node_modules/.bin/bun scripts/vm/debs.ts dist/vm || return 1
-  # shellcheck disable=SC2064 # the kernels of now
+  # shellcheck disable=SC2064 # expand the kernels now
   trap "for kernel in ${kernels[*]}; do stop_machine \$kernel; done" EXIT
   for kernel in "${kernels[@]}"; do
     while [ "$(jobs -rp | wc -l)" -ge "$(nproc)" ]; do wait -n || status=1; done
@@ -43,7 +43,7 @@ test_kernels() {
   return "$status"
 }
 
-# Prints the counts in its last line, and adds them as three numbers to the file FFRTMP_VM_COUNTS, when there is one.
+# Prints the counts in its last line, and appends them as three numbers to the file FFRTMP_VM_COUNTS if that is set.
 test_kernel() {
   local kernel=$1 began=$SECONDS status passed failed skipped again report
   shift
