@@ -81,9 +81,8 @@ for (const arch of ["x86_64", "aarch64"] as const) {
       const forbidden = new Set(
         [...NEVER, ...SIGNALLING.map(([name]) => name)].map((name) => syscallNumber(name, arch)),
       );
-      for (let nr = 0; nr < 600; nr++) {
-        if (!forbidden.has(nr)) expect([nr, judge(arch, nr, [1, 9, 9])]).toEqual([nr, ALLOW]);
-      }
+      const others = Array.from({ length: 600 }, (_, nr) => nr).filter((nr) => !forbidden.has(nr));
+      for (const nr of others) expect([nr, judge(arch, nr, [1, 9, 9])]).toEqual([nr, ALLOW]);
     });
 
     test("refuses every call of another ABI", () => {
@@ -103,7 +102,7 @@ test("the filter for x86_64 refuses the x32 numbers of all calls", () => {
 
 const FIXTURE = new URL("../../test/support/programs/signalFilter.ts", import.meta.url).pathname;
 const isRoot = process.getuid?.() === 0;
-if (!isRoot) process.stderr.write("skipping seccomp as another user: changing to one takes root\n");
+if (!isRoot) process.stderr.write("not tried: seccomp as another user: changing to one takes root\n");
 
 /** Runs the fixture and ends its bystander, which it cannot end itself. */
 function runFixture(...wrapper: string[]) {

@@ -1,4 +1,4 @@
-import { afterEach, expect } from "bun:test";
+import { afterEach, expect, test } from "bun:test";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { pidfdsReportExitCodes } from "../../src/linux/events/exitEvents.ts";
 import { closeFd } from "../../src/sys/descriptor.ts";
@@ -7,8 +7,12 @@ import { FFRTMP, isRunning, lacksRoot, testIf, until, useSandbox } from "../supp
 import { StandInManager } from "../support/standInManager.ts";
 
 const sandbox = useSandbox();
+<<<<<<< HEAD
 const anyTest = testIf(undefined);
 const keepsRecords = await pidfdsReportExitCodes();
+=======
+const keepsRecords = await pidfdsTellCodes();
+>>>>>>> tests
 const recordTest = testIf(
   keepsRecords ? undefined : "pidfds of this kernel keep no exit record (Linux 6.15)",
 );
@@ -71,7 +75,7 @@ async function killHard(watch: Bun.Subprocess): Promise<void> {
   await watch.exited;
 }
 
-anyTest("the manager is told of the start, of life, of what is governed, and of the end", async () => {
+test("the manager is told of the start, of life, of what is governed, and of the end", async () => {
   const service = useService();
   const watch = await service.start("--scan-interval", "100ms");
   const { messages } = service.manager;
@@ -93,7 +97,7 @@ anyTest("the manager is told of the start, of life, of what is governed, and of 
   await until("the end is told", () => messages.at(-1) === "STOPPING=1");
 });
 
-anyTest("what the manager holds is the process itself, and it holds it only once", async () => {
+test("what the manager holds is the process itself, and it holds it only once", async () => {
   const service = useService();
   const watch = await service.start();
   const { pid, name } = await service.workload(0);
@@ -133,7 +137,7 @@ recordTest("the exit code of what ended while no daemon ran is known, and true",
   expect(sandbox().cgroups()).toEqual([]);
 });
 
-anyTest("what lives on is taken up again, and its end is told as if nothing had been", async () => {
+test("what lives on is taken up again, and its end is told as if nothing had been", async () => {
   const service = useService();
   const first = await service.start();
   const { jobId, pid, end } = await service.workload(5);
@@ -170,7 +174,7 @@ rootTest("an end that nobody has collected yet is taken from the zombie, and by 
   expect(await sandbox().resultOf(jobId)).toMatchObject({ exit_code: 9, exit_evidence: "proc-stat" });
 });
 
-anyTest("a descriptor that is another process's is not believed, whatever its name", async () => {
+test("a descriptor that is another process's is not believed, whatever its name", async () => {
   const service = useService();
   const watch = await service.start();
   const { jobId, name, end } = await service.workload(3);
@@ -189,7 +193,7 @@ anyTest("a descriptor that is another process's is not believed, whatever its na
   await until("it is given back", () => service.manager.store.size === 0);
 });
 
-anyTest("descriptors that are none of a job's are given back", async () => {
+test("descriptors that are none of a job's are given back", async () => {
   const service = useService();
   const pidfd = openPidfd(process.pid);
   service.manager.store.set("stored", pidfd);
@@ -205,7 +209,7 @@ anyTest("descriptors that are none of a job's are given back", async () => {
   expect(shown.filter((text) => text.includes(`Pid:\t${process.pid}\n`))).toEqual([]);
 });
 
-anyTest("SIGHUP is told as a reload that begins and ends, and changes nothing for the job", async () => {
+test("SIGHUP is told as a reload that begins and ends, and changes nothing for the job", async () => {
   const service = useService();
   const watch = await service.start();
   const { pid, jobId } = await service.workload(0);
@@ -217,7 +221,7 @@ anyTest("SIGHUP is told as a reload that begins and ends, and changes nothing fo
   expect(service.manager.store.size).toBe(1);
 });
 
-anyTest("a job that is held twice is taken up once, and stays held", async () => {
+test("a job that is held twice is taken up once, and stays held", async () => {
   const service = useService();
   const watch = await service.start();
   const { jobId, pid, name } = await service.workload(0);
@@ -233,7 +237,7 @@ anyTest("a job that is held twice is taken up once, and stays held", async () =>
   expect(service.manager.messages.filter((text) => text.startsWith("FDSTOREREMOVE="))).toEqual([]);
 });
 
-anyTest("a job that is released is held no more", async () => {
+test("a job that is released is held no more", async () => {
   const service = useService();
   await service.start();
   const { jobId } = await service.workload(0);
@@ -241,7 +245,7 @@ anyTest("a job that is released is held no more", async () => {
   await until("it is given back", () => service.manager.store.size === 0);
 });
 
-anyTest("a manager that is gone changes nothing for the daemon", async () => {
+test("a manager that is gone changes nothing for the daemon", async () => {
   const service = useService();
   const watch = await service.start("--scan-interval", "100ms");
   const { jobId, end } = await service.workload(0);

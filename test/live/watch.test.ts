@@ -1,4 +1,4 @@
-import { expect } from "bun:test";
+import { expect, test } from "bun:test";
 import { openSync, readFileSync, writeFileSync } from "node:fs";
 import {
   isRunning,
@@ -11,7 +11,6 @@ import {
 } from "../support/sandbox.ts";
 
 const sandbox = useSandbox();
-const anyTest = testIf(undefined);
 const limitsTest = testIf(lacksLimits());
 const ffmpegTest = testIf(lacksLimits() ?? lacksCommand("ffmpeg"));
 
@@ -81,7 +80,7 @@ ffmpegTest(
   },
 );
 
-anyTest("what ended while no daemon ran is closed by the next one, without an invented code", async () => {
+test("what ended while no daemon ran is closed by the next one, without an invented code", async () => {
   const { name, path } = sandbox().program("sleep");
   const first = await startWatch(sandbox(), name);
   const { pid } = sandbox().spawn([path, "1000"]);
@@ -98,7 +97,7 @@ anyTest("what ended while no daemon ran is closed by the next one, without an in
   expect(sandbox().cgroups()).toEqual([]);
 });
 
-anyTest("a job whose run wrapper was SIGKILLed is taken over, and its true exit code recorded", async () => {
+test("a job whose run wrapper was SIGKILLed is taken over, and its true exit code recorded", async () => {
   // Told by the ledger, and not found by the next look at everything.
   const { daemon } = await startWatch(sandbox(), "no-such-program", "--scan-interval", "24h");
   const gate = sandbox().path("gate");
@@ -114,7 +113,7 @@ anyTest("a job whose run wrapper was SIGKILLed is taken over, and its true exit 
   expect(await sandbox().json(["history"])).toHaveLength(1);
 });
 
-anyTest("a job that ends together with its wrapper is recorded with its true end", async () => {
+test("a job that ends together with its wrapper is recorded with its true end", async () => {
   await startWatch(sandbox(), "no-such-program");
   const { wrapper, jobId, pid } = await sandbox().startJob("pair", [], ["sleep", "1000"]);
   // The ledger tells the daemon of the jobs of others; one that it has not been told of yet nobody could know about.
@@ -124,7 +123,7 @@ anyTest("a job that ends together with its wrapper is recorded with its true end
   expect(await sandbox().resultOf(jobId)).toMatchObject({ signal: "SIGKILL", ending: "exited" });
 });
 
-anyTest("a job of run that ends under its own wrapper is recorded by it, and once", async () => {
+test("a job of run that ends under its own wrapper is recorded by it, and once", async () => {
   await startWatch(sandbox(), "no-such-program");
   for (let round = 0; round < 5; round++) {
     const { code } = await sandbox().run(["run", "--job-id", `own-${round}`, "--", "sh", "-c", "exit 9"]);
@@ -135,7 +134,7 @@ anyTest("a job of run that ends under its own wrapper is recorded by it, and onc
   for (const result of ended) expect(result).toMatchObject({ exit_code: 9, exit_evidence: "parent" });
 });
 
-anyTest("a process released by detach is not taken again by the next look", async () => {
+test("a process released by detach is not taken again by the next look", async () => {
   const { name, path } = sandbox().program("sleep");
   const log = await startWatch(sandbox(), name, "--events", "polling", "--scan-interval", "100ms");
   const { pid } = sandbox().spawn([path, "1000"]);
@@ -156,7 +155,7 @@ anyTest("a process released by detach is not taken again by the next look", asyn
   expect(readFileSync(`/proc/${pid}/cgroup`, "utf8")).toBe(readFileSync("/proc/self/cgroup", "utf8"));
 });
 
-anyTest("a second watch on the same state directory is refused, until the first has ended", async () => {
+test("a second watch on the same state directory is refused, until the first has ended", async () => {
   const { daemon } = await startWatch(sandbox(), "no-such-program");
   const errors = sandbox().path("err");
   const second = sandbox().start(["watch", "--target", "no-such-program"], { stderr: openSync(errors, "w") });
@@ -177,7 +176,7 @@ limitsTest("--once governs what it finds and returns; the limits stay", async ()
   expect(await sandbox().json(["ps"])).toMatchObject([{ pid, observer_pid: null }]);
 });
 
-anyTest("--dry-run names what would be governed and touches nothing", async () => {
+test("--dry-run names what would be governed and touches nothing", async () => {
   const { name, path } = sandbox().program("sleep");
   const { pid } = sandbox().spawn([path, "1000"]);
   await until("it runs", () => readFileSync(`/proc/${pid}/cmdline`, "utf8").startsWith(path));
@@ -205,7 +204,7 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
   });
 }
 
-anyTest("a reused pid is not taken for the job that had it", async () => {
+test("a reused pid is not taken for the job that had it", async () => {
   const { name, path } = sandbox().program("sleep");
   const first = await startWatch(sandbox(), name);
   const { pid } = sandbox().spawn([path, "1000"]);
