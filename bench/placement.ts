@@ -72,7 +72,7 @@ function measure(way: Placement, rounds: number): number[] {
           placement: way,
         };
         const began = performance.now();
-        const { job, pidfd } = attach(context, pid, "attach", wishes);
+        const { job, pidfd } = attach(context, pid, wishes);
         const took = performance.now() - began;
         if (pidfd !== undefined) closeFd(pidfd);
         detach(context, job, jobCgroupOf(context, job));

@@ -1,8 +1,9 @@
 import { openContext } from "../src/cli/session.ts";
-import { judgeProcess } from "../src/daemon/judge.ts";
+import { decideProcess } from "../src/daemon/decision.ts";
 import { ProcessScan } from "../src/linux/events/processScan.ts";
 import { realHost } from "../src/linux/host.ts";
 import { listPids } from "../src/linux/proc/table.ts";
+import { decide } from "../src/policy/decide.ts";
 import { policyFromFlags } from "../src/policy/policyFromFlags.ts";
 import { FactReader } from "../src/policy/procFacts.ts";
 import { USUAL_TARGETS } from "../src/policy/targets.ts";
@@ -47,7 +48,8 @@ export const scan: Benchmark = {
       const judging = medianTime(
         Math.ceil(rounds / 5),
         () => {
-          for (const pid of listPids(context.host)) judgeProcess(context, policy, reader, pid);
+          for (const pid of listPids(context.host))
+            decideProcess(context, pid, (stat) => decide(policy, reader.of(stat)));
         },
         () => undefined,
       );

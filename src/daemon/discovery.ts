@@ -1,15 +1,15 @@
-import { attach } from "../jobs/attach/attach.ts";
-import type { Context } from "../jobs/context.ts";
+import { attachDiscovered } from "../jobs/attach/attach.ts";
+import { type Context } from "../jobs/context.ts";
 import { Refusal } from "../jobs/errors.ts";
 import { MoveLockThread } from "../linux/cgroup/moveLock/thread.ts";
-import type { Placement } from "../linux/cgroup/placement.ts";
+import { type Placement } from "../linux/cgroup/placement.ts";
 import { readStat } from "../linux/proc/stat.ts";
 import { listPids } from "../linux/proc/table.ts";
-import type { Decision } from "../policy/decide.ts";
-import type { Policy } from "../policy/policy.ts";
-import type { FactReader } from "../policy/procFacts.ts";
-import type { JobTracker } from "./jobTracker.ts";
-import { jobSpecOf, judgeProcess } from "./judge.ts";
+import { decide } from "../policy/decide.ts";
+import { type Policy } from "../policy/policy.ts";
+import { type FactReader } from "../policy/procFacts.ts";
+import { autoJobId, chooseByPolicy, jobSpecOf, type PolicyChoice } from "./decision.ts";
+import { type JobTracker } from "./jobTracker.ts";
 
 /** Judges processes by the policy and takes under governance those that it names. */
 export class Discovery {
@@ -51,14 +51,20 @@ export class Discovery {
     return listPids(this.#context.host).filter((pid) => this.consider(pid));
   }
 
-  /** Returns whether the process is governed from now on. */
+  /** Governs the process if the policy wants that and the process is eligible. Returns whether it did. */
   consider(pid: number): boolean {
+<<<<<<< HEAD
     const judgement = judgeProcess(this.#context, this.#policy, this.#reader, pid);
     if (judgement.govern) {
       this.#moveLock.requestWarmUp();
       return this.#govern(pid, judgement.decision);
     }
     if (judgement.retry) this.#wait(pid, judgement.retry);
+=======
+    const choice = chooseByPolicy(this.#context, pid, (stat) => decide(this.#policy, this.#reader.of(stat)));
+    if (choice.govern) return this.#govern(choice);
+    if (choice.retry) this.#wait(pid, choice.retry);
+>>>>>>> daemon
     return false;
   }
 
@@ -82,13 +88,16 @@ export class Discovery {
     this.#waiting.set(pid, timer);
   }
 
-  #govern(pid: number, decision: Decision & { govern: true }): boolean {
+  #govern({ stat, decision }: PolicyChoice & { govern: true }): boolean {
     const { target, rule } = decision;
+    const { pid } = stat;
     const jobId = autoJobId(target, pid);
     this.#tracker.finishPending(pid);
     try {
       const spec = { jobId, placement: this.#placement, ...jobSpecOf(this.#policy, decision) };
-      const { job, pidfd } = attach(this.#context, pid, "watch", spec);
+      const attached = attachDiscovered(this.#context, stat, spec, () => this.#grace.startWaiting());
+      if ("eligible" in attached) return false;
+      const { job, pidfd } = attached;
       const reasons = [rule && `rule ${rule}`, job.tenant && `tenant ${job.tenant}`].filter(Boolean);
       const because = reasons.length === 0 ? "" : ` (${reasons.join(", ")})`;
       this.#log(`Attaching to PID ${pid} (${target}) as job ${jobId}${because}`);
@@ -104,9 +113,4 @@ export class Discovery {
       return false;
     }
   }
-}
-
-/** What `watch` calls the job of a process. */
-export function autoJobId(target: string, pid: number): string {
-  return `auto-${target.replace(/[^A-Za-z0-9._-]/g, "_").slice(0, 80)}-${pid}`;
 }

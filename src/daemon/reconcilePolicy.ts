@@ -13,7 +13,7 @@ import { readStat } from "../linux/proc/stat.ts";
 import { type Decision, decide } from "../policy/decide.ts";
 import type { Policy } from "../policy/policy.ts";
 import type { FactReader } from "../policy/procFacts.ts";
-import { jobSpecOf } from "./judge.ts";
+import { jobSpecOf } from "./decision.ts";
 
 /** What became of a job when it was judged by another policy. */
 export type Adjustment = "same" | "changed" | "released" | "kept" | { failed: string };

@@ -1,25 +1,10 @@
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { realHost } from "../../src/linux/host.ts";
-import { readStat } from "../../src/linux/proc/stat.ts";
 import { listThreads } from "../../src/linux/proc/table.ts";
-import {
-  expectMessage,
-  expectNothingDone,
-  type Misuse,
-  runScript,
-  testMisuses,
-} from "../support/badInput.ts";
-import {
-  eventually,
-  isRunning,
-  lacksCommand,
-  readProc,
-  type Sandbox,
-  testIf,
-  until,
-  useSandbox,
-} from "../support/sandbox.ts";
+import { expectMessage, expectNothingDone, type Misuse, runScript, testMisuses } from "../support/badInput.ts";
+import { lacksKernelThreads, startZombie } from "../support/processes.ts";
+import { isRunning, lacksCommand, readProc, testIf, until, useSandbox } from "../support/sandbox.ts";
 
 const sandbox = useSandbox();
 const host = realHost();
@@ -46,12 +31,14 @@ testMisuses(sandbox, [
   {
     name: "attach refuses init",
     args: ["attach", "--pid", "1", "--cpu-quota", "50"],
-    stderr: [/process 1 \(.*\) is init: a limit on it would be one on the whole machine/],
+    stderr: [
+      /cannot govern process 1 \(.*\): it is init, and a limit on it would apply to the whole machine/,
+    ],
   },
   {
-    name: "attach refuses a thread of the kernel",
+    name: "attach refuses a kernel thread",
     args: ["attach", "--pid", "2", "--cpu-quota", "50"],
-    stderr: [/process 2 \(kthreadd\) is a thread of the kernel/, /try: name the workload's PID/],
+    stderr: [/cannot govern process 2 \(kthreadd\): it is a kernel thread/, /try: name the workload's PID/],
     unless: lacksKernelThreads(),
   },
 ]);
@@ -59,17 +46,25 @@ testMisuses(sandbox, [
 test("attach refuses itself", async () => {
   const { code, stdout, stderr } = await runScript(sandbox(), 'exec "$F" attach --pid $$ --cpu-quota 50');
   expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
-  expectMessage(stderr, [/process \d+ \(.*\) is this ffrtmp itself/, /try: name the workload's PID/]);
+  expectMessage(stderr, [
+    /cannot govern process \d+ \(.*\): it is this ffrtmp process/,
+    /try: name the workload's PID/,
+  ]);
   await expectNothingDone(sandbox());
 });
 
+<<<<<<< HEAD
 test("attach refuses a process that has ended and was not collected", async () => {
   const { parent, child } = await startZombie(sandbox());
+=======
+testIf(undefined)("attach refuses a process that has ended and was not collected", async () => {
+  const { parent, child } = await startZombie((cmd) => sandbox().spawn(cmd), sandbox().path("zombie"));
+>>>>>>> daemon
   const ended = await sandbox().run(["attach", "--pid", String(child)]);
   expect({ ...ended, stderr: "" }).toEqual({ code: 2, stdout: "", stderr: "" });
   expectMessage(ended.stderr, [
     new RegExp(
-      `process ${child} \\(.*\\) has ended already, its parent ${parent} has only not collected it yet`,
+      `cannot govern process ${child} \\(.*\\): it has ended, and its parent ${parent} has not collected it yet`,
     ),
   ]);
   expect(sandbox().cgroups()).toEqual([]);
@@ -83,7 +78,7 @@ test("attach refuses a thread that is no process", async () => {
   const ended = await sandbox().run(["attach", "--pid", String(thread), "--cpu-quota", "50"]);
   expect({ ...ended, stderr: "" }).toEqual({ code: 2, stdout: "", stderr: "" });
   expectMessage(ended.stderr, [
-    new RegExp(`${thread} is a thread, not a process`),
+    new RegExp(`cannot govern process ${thread} \\(.*\\): it is a thread, not a process`),
     /try: name the process that it belongs to: its Tgid in \/proc/,
   ]);
   expect(readProc(process.pid, "cgroup")).toBe(before);
@@ -95,7 +90,7 @@ test("attach refuses what is governed already, by the name of its job", async ()
   const ended = await sandbox().run(["attach", "--pid", String(pid), "--job-id", "second"]);
   expect({ ...ended, stderr: "" }).toEqual({ code: 2, stdout: "", stderr: "" });
   expectMessage(ended.stderr, [
-    new RegExp(`process ${pid} \\(sh\\) is governed already, as job first`),
+    new RegExp(`cannot govern process ${pid} \\(sh\\): it is governed already, as job first`),
     /try: ffrtmp inspect first/,
   ]);
   expect((await sandbox().json(["ps"])).map((job: { job_id: string }) => job.job_id)).toEqual(["first"]);
@@ -113,7 +108,9 @@ testIf(lacksCommand("perl"))(
     });
     await sandbox().pidOf("named");
     const { stderr } = await sandbox().run(["attach", "--pid", String(pid)]);
-    expectMessage(stderr, [/process \d+ \(a\?\[2J\?JOB b\) is governed already, as job named/]);
+    expectMessage(stderr, [
+      /cannot govern process \d+ \(a\?\[2J\?JOB b\): it is governed already, as job named/,
+    ]);
     const { stdout } = await sandbox().run(["ps"]);
     expect(stdout.split("\n")).toHaveLength(3);
     expect(stdout).not.toContain("\u001b");
@@ -134,32 +131,3 @@ test("detach of a job whose process has just ended says that it has ended", asyn
     exit_code: null,
   });
 });
-
-function lacksKernelThreads(): string | undefined {
-  const stat = readStat(host, 2);
-  return stat !== "gone" && stat.isKernelThread ? undefined : "no thread of the kernel is to be seen here";
-}
-
-/** A process that has ended, and a parent that never asks: it ends only once that is no shell any more, which might. */
-async function startZombie(sandbox: Sandbox): Promise<{ parent: number; child: number }> {
-  const note = sandbox.path("zombie");
-  const lifeOfChild = `until [ "$(cat /proc/$$/comm)" = sleep ]; do :; done`;
-  const { pid: parent } = sandbox.spawn([
-    "sh",
-    "-c",
-    `(${lifeOfChild}) & echo $! > '${note}'; exec sleep 60`,
-  ]);
-  const child = await eventually("there is a child", () => {
-    try {
-      return Number(readFileSync(note, "utf8")) || undefined;
-    } catch {
-      return undefined;
-    }
-  });
-  await until("the parent is one that does not collect", () => readProc(parent, "comm") === "sleep\n");
-  await until("the child has ended", () => {
-    const stat = readStat(host, child);
-    return stat !== "gone" && stat.state === "Z";
-  });
-  return { parent, child };
-}

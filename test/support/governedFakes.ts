@@ -9,6 +9,7 @@ import { Ledger } from "../../src/ledger/ledger.ts";
 import { locateState } from "../../src/ledger/location.ts";
 import type { JobRecord } from "../../src/ledger/records.ts";
 import type { Limits } from "../../src/limits/limits.ts";
+import { readMembership } from "../../src/linux/cgroup/hierarchies.ts";
 import type { Host } from "../../src/linux/host.ts";
 import { readStat } from "../../src/linux/proc/stat.ts";
 import type { Bus } from "../../src/linux/systemdBus.ts";
@@ -72,9 +73,9 @@ export function useGovernedFakes(): { openOwner(unit?: string, bus?: Bus): FakeO
       },
       govern(pid, limits, different = {}) {
         const usual = { jobId: "kept", intent: null, slaEligible: true, tenant: null, labels: {} };
-        const stat = readStat(host, pid);
-        if (stat === "gone") throw new Error(`${pid} was not started`);
-        return governHeld(context, stat, "attach", { ...usual, limits, ...different });
+        const [stat, membership] = [readStat(host, pid), readMembership(host, pid)];
+        if (stat === "gone" || membership === "gone") throw new Error(`${pid} was not started`);
+        return governHeld(context, { stat, membership }, "attach", { ...usual, limits, ...different });
       },
     };
   }

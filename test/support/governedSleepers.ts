@@ -52,7 +52,7 @@ export function useGovernedSleepers(): {
       await sleeper.exited;
     });
     const usual = { jobId: "kept", intent: null, slaEligible: true, tenant: null, labels: {} };
-    const { job, pidfd } = attach(context, sleeper.pid, "attach", { ...usual, limits, ...different });
+    const { job, pidfd } = attach(context, sleeper.pid, { ...usual, limits, ...different });
     if (pidfd !== undefined) closeFd(pidfd);
     clean.push(() => {
       if (job.state !== "ended") detach(context, job, jobCgroupOf(context, job));

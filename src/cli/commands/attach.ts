@@ -22,7 +22,7 @@ export async function attach(flags: JobFlags & { pid: number }): Promise<number>
   const spec = jobSpecFromFlags(flags, `pid-${flags.pid}-${Date.now().toString(36)}`);
   warnOfSlips(context, spec.limits);
   const signal = firstSignal();
-  const attached = takeUnderGovernance(context, flags.pid, "attach", spec);
+  const attached = takeUnderGovernance(context, flags.pid, spec);
   const { job } = attached;
   warn(`governing PID ${job.pid} (${job.command[0]}) as job ${job.jobId}`);
   warnOfMissingLimits(job);

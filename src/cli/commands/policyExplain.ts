@@ -1,5 +1,4 @@
-import { autoJobId } from "../../daemon/discovery.ts";
-import { type Judgement, jobSpecOf, judgeProcess } from "../../daemon/judge.ts";
+import { autoJobId, decideProcess, jobSpecOf, type ProcessDecision } from "../../daemon/decision.ts";
 import { type DryRun, planDryRun } from "../../jobs/attach/dryRun.ts";
 import type { Context } from "../../jobs/context.ts";
 import { Refusal } from "../../jobs/errors.ts";
@@ -25,16 +24,16 @@ interface ExplainFlags extends StateFlags {
   json?: boolean;
 }
 
-/** One process, what the policy makes of it and what `watch` would do. */
+/** One process: how the policy answers, and what `watch` would do. */
 interface Explained extends Explanation {
   pid: number;
   facts: ProcessFacts;
-  judgement: Judgement;
-  /** What governing it would do; `undefined` when it is not to be governed. */
+  outcome: ProcessDecision;
+  /** The changes that governing would make; `undefined` for a process that `watch` leaves alone. */
   dryRun: DryRun | undefined;
 }
 
-/** Shows how `watch` decides, by the code that it decides with. Touches nothing. */
+/** Shows how `watch` decides, with the code that `watch` decides with. Changes nothing. */
 export async function explainPolicy(flags: ExplainFlags): Promise<number> {
   if (flags.pid === undefined && !flags.all) {
     throw new Refusal("no process was named", "ffrtmp policy explain --pid N, or --all");
@@ -75,33 +74,33 @@ function explainProcess(
   if (stat === "gone") return "gone";
   const facts = reader.of(stat);
   const { decision, steps } = explain(policy, facts);
-  const judgement = judgeProcess(context, policy, reader, pid);
-  const dryRun =
-    judgement.govern &&
-    planDryRun(context, pid, {
-      jobId: autoJobId(judgement.decision.target, pid),
-      ...jobSpecOf(policy, judgement.decision),
-    });
-  return { pid, facts, decision, steps, judgement, dryRun: dryRun || undefined };
+  const outcome = decideProcess(context, pid, () => decision);
+  const dryRun = outcome.govern
+    ? planDryRun(context, outcome.process, {
+        jobId: autoJobId(outcome.decision.target, pid),
+        ...jobSpecOf(policy, outcome.decision),
+      })
+    : undefined;
+  return { pid, facts, decision, steps, outcome, dryRun };
 }
 
 const COLUMNS: Column<Explained>[] = [
   { heading: "PID", right: true, text: ({ pid }) => String(pid) },
   { heading: "COMMAND", text: ({ facts }) => facts.names.comm },
-  { heading: "GOVERN", text: ({ judgement }) => (judgement.govern ? "yes" : "no") },
+  { heading: "GOVERN", text: ({ outcome }) => (outcome.govern ? "yes" : "no") },
   { heading: "RULE", text: ({ decision }) => decision.rule ?? "-" },
   { heading: "TENANT", text: ({ decision }) => (decision.govern ? (decision.tenant ?? "-") : "-") },
-  { heading: "WHY", text: ({ judgement }) => (judgement.govern ? "" : judgement.because) },
+  { heading: "WHY", text: ({ outcome }) => (outcome.govern ? "" : outcome.reason) },
 ];
 
-function describe({ facts, steps, judgement, dryRun, decision }: Explained): string {
-  const verdict: Pair[] = judgement.govern
+function describe({ facts, steps, outcome, dryRun, decision }: Explained): string {
+  const verdict: Pair[] = outcome.govern
     ? [
-        ["verdict", `govern as ${autoJobId(judgement.decision.target, facts.pid)}`],
+        ["verdict", `govern as ${autoJobId(outcome.decision.target, facts.pid)}`],
         ["decided by", decision.rule === undefined ? "target_commands" : `rule ${decision.rule}`],
-        ["tenant", judgement.decision.tenant ?? "none"],
+        ["tenant", outcome.decision.tenant ?? "none"],
       ]
-    : [["verdict", `leave alone: ${judgement.because}`]];
+    : [["verdict", `leave alone: ${outcome.reason}`]];
   return [
     renderPairs(factPairs(facts)),
     "",
@@ -158,7 +157,7 @@ function outcomeText({ outcome, wanted, because }: LimitOutcome): string {
 }
 
 /** The environment is left out: it may hold secrets, and its conditions show what they found. */
-function explainedJson({ facts, steps, decision, judgement, dryRun }: Explained): Record<string, unknown> {
+function explainedJson({ facts, steps, decision, outcome, dryRun }: Explained): Record<string, unknown> {
   return {
     pid: facts.pid,
     facts: {
@@ -184,9 +183,9 @@ function explainedJson({ facts, steps, decision, judgement, dryRun }: Explained)
       failed: failed ?? null,
     })),
     decision,
-    govern: judgement.govern,
-    because: judgement.govern ? null : judgement.because,
-    job_id: judgement.govern ? autoJobId(judgement.decision.target, facts.pid) : null,
+    govern: outcome.govern,
+    because: outcome.govern ? null : outcome.reason,
+    job_id: outcome.govern ? autoJobId(outcome.decision.target, facts.pid) : null,
     would: dryRun ?? null,
   };
 }

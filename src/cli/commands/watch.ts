@@ -1,5 +1,5 @@
 import { WatchDaemon } from "../../daemon/daemon.ts";
-import { judgeProcess } from "../../daemon/judge.ts";
+import { decideProcess } from "../../daemon/decision.ts";
 import type { PolicyStore } from "../../daemon/policyStore.ts";
 import { ServiceManager } from "../../daemon/serviceManager.ts";
 import { checkVisibility } from "../../diagnostics/visibility.ts";
@@ -10,7 +10,7 @@ import type { Placement } from "../../linux/cgroup/placement.ts";
 import type { EventChoice } from "../../linux/events/bestEvents.ts";
 import { listPids } from "../../linux/proc/table.ts";
 import { takeServiceVariables } from "../../linux/systemd/serviceVariables.ts";
-import type { Decision } from "../../policy/decide.ts";
+import { type Decision, decide } from "../../policy/decide.ts";
 import { FactReader } from "../../policy/procFacts.ts";
 import { lockFile } from "../../sys/fileLock.ts";
 import type { StateFlags } from "../options/jobOptions.ts";
@@ -69,8 +69,8 @@ export async function watch(flags: WatchFlags): Promise<number> {
 function dryRun(context: Context, { policy }: PolicyStore): number {
   const reader = new FactReader(context.host);
   for (const pid of listPids(context.host)) {
-    const judgement = judgeProcess(context, policy, reader, pid);
-    if (judgement.govern) printOut(describe(pid, judgement.decision));
+    const outcome = decideProcess(context, pid, (stat) => decide(policy, reader.of(stat)));
+    if (outcome.govern) printOut(describe(pid, outcome.decision));
   }
   return 0;
 }

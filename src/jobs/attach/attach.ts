@@ -1,25 +1,26 @@
-import type { JobRecord } from "../../ledger/records.ts";
-import { type Membership, readMembership } from "../../linux/cgroup/hierarchies.ts";
-import type { JobCgroup } from "../../linux/cgroup/jobCgroup.ts";
+import { type JobRecord } from "../../ledger/records.ts";
+import { type Membership } from "../../linux/cgroup/hierarchies.ts";
+import { type JobCgroup } from "../../linux/cgroup/jobCgroup.ts";
 import { createJobCgroup, GroupInUse } from "../../linux/cgroup/makeJobCgroup.ts";
 import { planJobCgroup, storeJobCgroup } from "../../linux/cgroup/planJobCgroup.ts";
 import { readProcFile } from "../../linux/host.ts";
 import { isOutsideInitialNamespace } from "../../linux/namespaces.ts";
-import type { ProcessIdentity } from "../../linux/proc/identity.ts";
+import { type ProcessIdentity } from "../../linux/proc/identity.ts";
 import { hasEnded, type ProcStat, readStat } from "../../linux/proc/stat.ts";
 import { readArguments, readOwner, readWorkingDirectory } from "../../linux/proc/table.ts";
 import { closeFd } from "../../sys/descriptor.ts";
-import type { Context } from "../context.ts";
+import { type Context } from "../context.ts";
 import { Refusal } from "../errors.ts";
 import { endedUnknown, recordExit } from "../exit/recordExit.ts";
-import { groupName, isGovernedPath, type JobSpec, newJob } from "../job.ts";
+import { groupName, type JobSpec, newJob } from "../job.ts";
 import { governTree } from "../limits/applyToTree.ts";
 import { respectDisabled } from "../placement/disabledControllers.ts";
 import { openScope } from "../placement/jobScope.ts";
-import { jobAround, planPlace } from "../placement/placement.ts";
+import { planPlace } from "../placement/placement.ts";
 import { groupOf } from "../placement/tenants.ts";
-import { governedAlready, groupInUse, registerJob } from "../recovery/registerJob.ts";
+import { groupInUse, registerJob } from "../recovery/registerJob.ts";
 import { lockForAttach } from "./attachLock.ts";
+import { checkEligibility, checkScreened, type Eligible, type Ineligible } from "./eligibility.ts";
 import { openProcessHandle } from "./processHandle.ts";
 
 /** A running process under governance, held by a descriptor that no reuse of its pid can redirect. */
@@ -30,27 +31,54 @@ export interface AttachedJob {
 }
 
 /**
- * Takes a running process and its descendants under governance. It is sent nothing and stopped nowhere.
+ * Governs a running process that the operator named, and its descendants. Sends them nothing and stops them nowhere.
  * Throws Refusal, having changed nothing, when the process must not or cannot be governed.
  */
-export function attach(context: Context, pid: number, mode: "attach" | "watch", spec: JobSpec): AttachedJob {
-  const release = lockForAttach(context.host, pid);
+export function attach(context: Context, pid: number, spec: JobSpec): AttachedJob {
+  const unlock = lockForAttach(context.host, pid);
   try {
-    return attachLocked(context, pid, mode, spec);
+    const eligibility = checkEligibility(context, pid, "explicit");
+    if (!eligibility.eligible) throw refusalOf(pid, eligibility);
+    return attachEligible(context, eligibility, "attach", spec);
   } finally {
-    release();
+    unlock();
   }
 }
 
-function attachLocked(context: Context, pid: number, mode: "attach" | "watch", spec: JobSpec): AttachedJob {
-  const { host } = context;
-  const stat = checkGovernable(context, pid);
-  const identity: ProcessIdentity = { bootId: context.bootId, pid, startTicks: stat.startTicks };
-  const hold = openProcessHandle(host, identity);
+/**
+ * Does the same for a process that `screenProcess` passed and the policy chose. Returns why the process may not be
+ * governed: that is an answer, for a daemon meets such processes again and again. `onEligible` is called before the
+ * work begins.
+ */
+export function attachDiscovered(
+  context: Context,
+  stat: ProcStat,
+  spec: JobSpec,
+  onEligible: () => void,
+): AttachedJob | Ineligible {
+  const unlock = lockForAttach(context.host, stat.pid);
+  try {
+    const eligibility = checkScreened(context, stat, "discovered");
+    if (!eligibility.eligible) return eligibility;
+    onEligible();
+    return attachEligible(context, eligibility, "watch", spec);
+  } finally {
+    unlock();
+  }
+}
+
+function attachEligible(
+  context: Context,
+  process: Eligible,
+  mode: "attach" | "watch",
+  spec: JobSpec,
+): AttachedJob {
+  const { pid, startTicks } = process.stat;
+  const hold = openProcessHandle(context.host, { bootId: context.bootId, pid, startTicks });
   if (hold === "gone") throw new Refusal(`process ${pid} does not exist`, "it ended just now");
 
   try {
-    return { job: governHeld(context, stat, mode, spec), pidfd: hold.pidfd };
+    return { job: governHeld(context, process, mode, spec), pidfd: hold.pidfd };
   } catch (error) {
     // A daemon is refused many processes in its life, and must not keep a descriptor of each.
     if (hold.pidfd !== undefined) closeFd(hold.pidfd);
@@ -58,16 +86,21 @@ function attachLocked(context: Context, pid: number, mode: "attach" | "watch", s
   }
 }
 
+function refusalOf(pid: number, { code, process, reason, hint }: Ineligible): Refusal {
+  if (code === "gone") return new Refusal(`process ${pid} does not exist`, hint);
+  return new Refusal(`cannot govern ${process}: ${reason}`, hint);
+}
+
 /** The same for a process that the caller sees to: nothing of its life is asked again. */
 export function governHeld(
   context: Context,
-  stat: ProcStat,
+  { stat, membership }: Pick<Eligible, "stat" | "membership">,
   mode: "attach" | "watch",
   spec: JobSpec,
 ): JobRecord {
   const { host, ledger, bootId } = context;
   const { pid, startTicks } = stat;
-  const { cgroup, scope } = planAttached(context, pid, spec);
+  const { cgroup, scope } = planAttached(context, pid, membership, spec);
   const job = newJob(context, mode, spec, readArguments(host, pid));
   if (job.command.length === 0) job.command = [stat.comm];
   Object.assign(job, {
@@ -96,6 +129,7 @@ export function governHeld(
   return job;
 }
 
+<<<<<<< HEAD
 function checkGovernable(context: Context, pid: number): ProcStat {
   const { host, ledger } = context;
   const stat = readStat(host, pid);
@@ -139,15 +173,16 @@ function checkGovernable(context: Context, pid: number): ProcStat {
   return stat;
 }
 
+=======
+>>>>>>> daemon
 /** Where the job of a running process would lie, and the scope that is to be made for it. Writes nothing. */
 export function planAttached(
   context: Context,
   pid: number,
+  membership: Membership,
   spec: JobSpec,
 ): { cgroup: JobCgroup; scope: ReturnType<typeof planPlace>["scope"] } {
   const { host, hierarchies, state } = context;
-  const found = readMembership(host, pid);
-  const membership: Membership = found === "gone" ? new Map() : found;
   const { place, scope } = planPlace(context, pid, membership, spec);
   const name = groupName(state.tag, spec.jobId);
   const group = groupOf(state.tag, spec.tenant);

@@ -6,6 +6,7 @@ import type { Context } from "../context.ts";
 import type { JobSpec } from "../job.ts";
 import { planAttributes } from "../limits/taskAttributes.ts";
 import { planAttached } from "./attach.ts";
+import type { Eligible } from "./eligibility.ts";
 
 /** What governing a process would do, as far as it can be told without doing it. */
 export interface DryRun {
@@ -20,10 +21,11 @@ export interface DryRun {
 }
 
 /** Goes the way of `attach` with the same code and writes nothing. */
-export function planDryRun(context: Context, pid: number, spec: JobSpec): DryRun {
+export function planDryRun(context: Context, { stat, membership }: Eligible, spec: JobSpec): DryRun {
   const { host } = context;
+  const { pid } = stat;
   const fs = new DryRunFs(host.cgroupFs);
-  const cgroup = { ...planAttached(context, pid, spec).cgroup, fs };
+  const cgroup = { ...planAttached(context, pid, membership, spec).cgroup, fs };
   const totals = applyTenantLimits(cgroup, spec.tenant?.limits ?? {});
   const applied = applyCgroupLimits(cgroup, spec.limits);
   const plan = planAttributes(host, listTree(host, pid), spec.limits);

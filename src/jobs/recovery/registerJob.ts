@@ -42,7 +42,7 @@ function findGoverning({ ledger }: Context, { bootId, pid, startTicks }: JobReco
   return pid === null || startTicks === null ? undefined : ledger.openJobOfProcess(bootId, pid, startTicks);
 }
 
-export function governedAlready(name: string, { jobId }: JobRecord): Refusal {
+function governedAlready(name: string, { jobId }: JobRecord): Refusal {
   return new Refusal(`${name} is governed already, as job ${jobId}`, `ffrtmp inspect ${jobId}`);
 }
 

@@ -1,0 +1,159 @@
+import type { JobRecord } from "../../ledger/records.ts";
+import { type Membership, readMembership } from "../../linux/cgroup/hierarchies.ts";
+import { isForbidden } from "../../linux/host.ts";
+import { isInOwnNamespace } from "../../linux/namespaces.ts";
+import { hasEnded, type ProcStat, readStat } from "../../linux/proc/stat.ts";
+import { isProcess, runsSameFile } from "../../linux/proc/table.ts";
+import type { Context } from "../context.ts";
+import { isGovernedPath } from "../job.ts";
+import { jobAround } from "../placement/placement.ts";
+
+/**
+ * `explicit`: the operator named the process. `discovered`: the policy chose it. The answers differ in one case: a
+ * process that the operator detached is governed again only when the operator names it.
+ */
+export type Intent = "explicit" | "discovered";
+
+/** A process that may be governed, with what was read to find that out. */
+export interface Eligible {
+  eligible: true;
+  stat: ProcStat;
+  membership: Membership;
+}
+
+export type IneligibleCode =
+  | "gone"
+  | "ended"
+  | "hidden"
+  | "self"
+  | "init"
+  | "kernel-thread"
+  | "thread"
+  | "ffrtmp"
+  | "starting"
+  | "governed"
+  | "detached";
+
+/** A process that must not be governed, and why. */
+export interface Ineligible {
+  eligible: false;
+  code: IneligibleCode;
+  /** `process 2 (kthreadd)` */
+  process: string;
+  /** A clause about the process: `it is a kernel thread`. */
+  reason: string;
+  /** What the operator can do instead. */
+  hint: string | undefined;
+}
+
+export type Eligibility = Eligible | Ineligible;
+
+/** Checks whether a process may be governed. Changes nothing; attach, watch and their dry runs share it. */
+export function checkEligibility(context: Context, pid: number, intent: Intent): Eligibility {
+  const screened = screenProcess(context, pid);
+  return "eligible" in screened ? screened : checkScreened(context, screened, intent);
+}
+
+/**
+ * The part of the check that reads only /proc/PID/stat, and returns that. The daemon screens every process that runs a
+ * program on the machine, and asks the policy about it before it pays for `checkScreened`.
+ */
+export function screenProcess(context: Context, pid: number): ProcStat | Ineligible {
+  return unlessHidden(pid, () => {
+    const { host, self } = context;
+    const stat = readStat(host, pid);
+    if (stat === "gone") return gone(context, pid);
+    if (pid === self.pid) return ineligible(stat, "self", "it is this ffrtmp process", NAME_WORKLOAD);
+    if (pid === 1)
+      return ineligible(stat, "init", "it is init, and a limit on it would apply to the whole machine");
+    if (stat.isKernelThread) return ineligible(stat, "kernel-thread", "it is a kernel thread", NAME_WORKLOAD);
+    if (hasEnded(stat))
+      return ineligible(stat, "ended", `it has ended, and its parent ${stat.ppid} has not collected it yet`);
+    return stat;
+  });
+}
+
+/**
+ * The rest of the check, for a process that was screened. Reads its cgroups first: after the start of a daemon, or after
+ * events were lost, most of the processes that the policy chooses are governed already.
+ */
+export function checkScreened(context: Context, stat: ProcStat, intent: Intent): Eligibility {
+  return unlessHidden(stat.pid, () => {
+    const { host, ledger, bootId } = context;
+    const { pid, startTicks } = stat;
+    const membership = readMembership(host, pid);
+    if (membership === "gone") return gone(context, pid);
+    const path = [...membership.values()].find(isGovernedPath);
+    if (path !== undefined) return ofOwnJob(context, stat) ?? insideCgroup(stat, path);
+    // procfs answers for the ids of other threads, although it does not list them.
+    if (!isProcess(host, pid)) {
+      if (readStat(host, pid) === "gone") return gone(context, pid);
+      const hint = "name the process that it belongs to: its Tgid in /proc";
+      return ineligible(stat, "thread", "it is a thread, not a process", hint);
+    }
+    // The ledger knows the ffrtmp processes that an upgrade left running: their executable is another file than ours.
+    if (runsSameFile(host, pid, "self") || ledger.isObserver(bootId, pid, startTicks))
+      return ineligible(stat, "ffrtmp", "it is an ffrtmp process", NAME_WORKLOAD);
+    const governed = ofOwnJob(context, stat) ?? ofJobInPlace(context, stat, membership);
+    if (governed) return governed;
+    if (intent === "discovered" && ledger.wasDetached(bootId, pid, startTicks)) {
+      const hint = `to govern it again: ffrtmp attach --pid ${pid}`;
+      return ineligible(stat, "detached", "it was released by ffrtmp detach", hint);
+    }
+    return { eligible: true, stat, membership };
+  });
+}
+
+/** The main process of a job, or a process that a launching ffrtmp has started and not yet recorded. */
+function ofOwnJob({ ledger, bootId }: Context, stat: ProcStat): Ineligible | undefined {
+  const job = ledger.openJobOfProcess(bootId, stat.pid, stat.startTicks);
+  if (job) return governedAs(stat, job);
+  const starting = ledger.jobBeingStartedBy(bootId, stat.ppid);
+  if (!starting) return undefined;
+  const reason = `it is being started by ffrtmp run, as job ${starting.jobId}`;
+  return ineligible(stat, "starting", reason, `ffrtmp inspect ${starting.jobId}`);
+}
+
+function ofJobInPlace(context: Context, stat: ProcStat, membership: Membership): Ineligible | undefined {
+  const job = jobAround(context, membership);
+  return job && governedAs(stat, job);
+}
+
+function governedAs(stat: ProcStat, { jobId }: JobRecord): Ineligible {
+  return ineligible(stat, "governed", `it is governed already, as job ${jobId}`, `ffrtmp inspect ${jobId}`);
+}
+
+/** The cgroup may belong to a job of another state directory, which our ledger does not know. */
+function insideCgroup(stat: ProcStat, path: string): Ineligible {
+  const reason = `it is governed already, inside ${path.split("/").findLast(isGovernedPath)}`;
+  return ineligible(stat, "governed", reason, "release that job first: ffrtmp ps, ffrtmp detach JOB");
+}
+
+const NAME_WORKLOAD = "name the workload's PID";
+
+function ineligible(stat: ProcStat, code: IneligibleCode, reason: string, hint?: string): Ineligible {
+  return { eligible: false, code, process: `process ${stat.pid} (${stat.comm})`, reason, hint };
+}
+
+function gone({ host }: Context, pid: number): Ineligible {
+  const hint = isInOwnNamespace(host, "pid")
+    ? "a pid namespace of its own, as containers have, shows its own processes only, under PIDs of its own: ps -e"
+    : "see what runs: ps -e";
+  return { eligible: false, code: "gone", process: `process ${pid}`, reason: "it does not exist", hint };
+}
+
+/** With the mount option hidepid=1, procfs lists the processes of other users and lets no file of them be read. */
+function unlessHidden<T>(pid: number, check: () => T): T | Ineligible {
+  try {
+    return check();
+  } catch (error) {
+    if (!isForbidden(error)) throw error;
+    return {
+      eligible: false,
+      code: "hidden",
+      process: `process ${pid}`,
+      reason: "procfs hides it from this user",
+      hint: "run ffrtmp as root, or as the user of the process",
+    };
+  }
+}
