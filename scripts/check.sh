@@ -15,11 +15,8 @@ check() {
   fi
 }
 
-<<<<<<< HEAD
-check "npm run format; break each import cycle by hand" node_modules/.bin/biome ci --colors=off .
-=======
-check "npm run format, then change what biome still names above" node_modules/.bin/biome ci --colors=off .
->>>>>>> tests
+check "npm run format, then change what biome still names above; break each import cycle by hand" \
+  node_modules/.bin/biome ci --colors=off .
 check "mend what tsc names above" node_modules/.bin/tsc -p .
 check "remove what nobody uses, or say in knip.json why it stays" node_modules/.bin/knip --no-progress
 check "delete the code that only tests call, or move it to test/" \

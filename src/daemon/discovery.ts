@@ -1,15 +1,15 @@
 import { attachDiscovered } from "../jobs/attach/attach.ts";
-import { type Context } from "../jobs/context.ts";
+import type { Context } from "../jobs/context.ts";
 import { Refusal } from "../jobs/errors.ts";
 import { MoveLockThread } from "../linux/cgroup/moveLock/thread.ts";
-import { type Placement } from "../linux/cgroup/placement.ts";
+import type { Placement } from "../linux/cgroup/placement.ts";
 import { readStat } from "../linux/proc/stat.ts";
 import { listPids } from "../linux/proc/table.ts";
 import { decide } from "../policy/decide.ts";
-import { type Policy } from "../policy/policy.ts";
-import { type FactReader } from "../policy/procFacts.ts";
+import type { Policy } from "../policy/policy.ts";
+import type { FactReader } from "../policy/procFacts.ts";
 import { autoJobId, chooseByPolicy, jobSpecOf, type PolicyChoice } from "./decision.ts";
-import { type JobTracker } from "./jobTracker.ts";
+import type { JobTracker } from "./jobTracker.ts";
 
 /** Judges processes by the policy and takes under governance those that it names. */
 export class Discovery {
@@ -53,18 +53,9 @@ export class Discovery {
 
   /** Governs the process if the policy wants that and the process is eligible. Returns whether it did. */
   consider(pid: number): boolean {
-<<<<<<< HEAD
-    const judgement = judgeProcess(this.#context, this.#policy, this.#reader, pid);
-    if (judgement.govern) {
-      this.#moveLock.requestWarmUp();
-      return this.#govern(pid, judgement.decision);
-    }
-    if (judgement.retry) this.#wait(pid, judgement.retry);
-=======
     const choice = chooseByPolicy(this.#context, pid, (stat) => decide(this.#policy, this.#reader.of(stat)));
     if (choice.govern) return this.#govern(choice);
     if (choice.retry) this.#wait(pid, choice.retry);
->>>>>>> daemon
     return false;
   }
 
@@ -95,7 +86,7 @@ export class Discovery {
     this.#tracker.finishPending(pid);
     try {
       const spec = { jobId, placement: this.#placement, ...jobSpecOf(this.#policy, decision) };
-      const attached = attachDiscovered(this.#context, stat, spec, () => this.#grace.startWaiting());
+      const attached = attachDiscovered(this.#context, stat, spec, () => this.#moveLock.requestWarmUp());
       if ("eligible" in attached) return false;
       const { job, pidfd } = attached;
       const reasons = [rule && `rule ${rule}`, job.tenant && `tenant ${job.tenant}`].filter(Boolean);

@@ -7,7 +7,6 @@ interface FileLimits {
   hard: number | "unlimited";
 }
 
-<<<<<<< HEAD
 // Max open files            1024                 1048576              files
 function readFileLimits(): FileLimits {
   const line = /^Max open files\s+(\S+)\s+(\S+)/m.exec(readFileSync("/proc/self/limits", "utf8"));
@@ -39,17 +38,5 @@ test.skipIf(before.hard === "unlimited")(
   () => {
     expect(setSoftFileLimit(Number(before.hard) + 1)).toBe(-22);
     expect(readFileLimits()).toEqual(before);
-=======
-const { hard } = getFileLimits();
-if (hard === "max")
-  console.log("not tried: a soft limit above the hard one: open files are not limited here");
-
-test.skipIf(hard === "max")(
-  "setSoftFileLimit() above the hard limit answers −EINVAL and changes nothing",
-  () => {
-    const before = getFileLimits();
-    expect(setSoftFileLimit((hard as bigint) + 1n)).toBe(-22);
-    expect(getFileLimits()).toEqual(before);
->>>>>>> tests
   },
 );

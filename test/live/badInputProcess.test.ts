@@ -1,8 +1,13 @@
 import { expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
 import { realHost } from "../../src/linux/host.ts";
 import { listThreads } from "../../src/linux/proc/table.ts";
-import { expectMessage, expectNothingDone, type Misuse, runScript, testMisuses } from "../support/badInput.ts";
+import {
+  expectMessage,
+  expectNothingDone,
+  type Misuse,
+  runScript,
+  testMisuses,
+} from "../support/badInput.ts";
 import { lacksKernelThreads, startZombie } from "../support/processes.ts";
 import { isRunning, lacksCommand, readProc, testIf, until, useSandbox } from "../support/sandbox.ts";
 
@@ -53,13 +58,8 @@ test("attach refuses itself", async () => {
   await expectNothingDone(sandbox());
 });
 
-<<<<<<< HEAD
 test("attach refuses a process that has ended and was not collected", async () => {
-  const { parent, child } = await startZombie(sandbox());
-=======
-testIf(undefined)("attach refuses a process that has ended and was not collected", async () => {
   const { parent, child } = await startZombie((cmd) => sandbox().spawn(cmd), sandbox().path("zombie"));
->>>>>>> daemon
   const ended = await sandbox().run(["attach", "--pid", String(child)]);
   expect({ ...ended, stderr: "" }).toEqual({ code: 2, stdout: "", stderr: "" });
   expectMessage(ended.stderr, [

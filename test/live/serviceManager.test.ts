@@ -7,12 +7,7 @@ import { FFRTMP, isRunning, lacksRoot, testIf, until, useSandbox } from "../supp
 import { StandInManager } from "../support/standInManager.ts";
 
 const sandbox = useSandbox();
-<<<<<<< HEAD
-const anyTest = testIf(undefined);
 const keepsRecords = await pidfdsReportExitCodes();
-=======
-const keepsRecords = await pidfdsTellCodes();
->>>>>>> tests
 const recordTest = testIf(
   keepsRecords ? undefined : "pidfds of this kernel keep no exit record (Linux 6.15)",
 );

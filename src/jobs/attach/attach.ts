@@ -1,15 +1,12 @@
-import { type JobRecord } from "../../ledger/records.ts";
-import { type Membership } from "../../linux/cgroup/hierarchies.ts";
-import { type JobCgroup } from "../../linux/cgroup/jobCgroup.ts";
+import type { JobRecord } from "../../ledger/records.ts";
+import type { Membership } from "../../linux/cgroup/hierarchies.ts";
+import type { JobCgroup } from "../../linux/cgroup/jobCgroup.ts";
 import { createJobCgroup, GroupInUse } from "../../linux/cgroup/makeJobCgroup.ts";
 import { planJobCgroup, storeJobCgroup } from "../../linux/cgroup/planJobCgroup.ts";
-import { readProcFile } from "../../linux/host.ts";
-import { isOutsideInitialNamespace } from "../../linux/namespaces.ts";
-import { type ProcessIdentity } from "../../linux/proc/identity.ts";
-import { hasEnded, type ProcStat, readStat } from "../../linux/proc/stat.ts";
+import type { ProcStat } from "../../linux/proc/stat.ts";
 import { readArguments, readOwner, readWorkingDirectory } from "../../linux/proc/table.ts";
 import { closeFd } from "../../sys/descriptor.ts";
-import { type Context } from "../context.ts";
+import type { Context } from "../context.ts";
 import { Refusal } from "../errors.ts";
 import { endedUnknown, recordExit } from "../exit/recordExit.ts";
 import { groupName, type JobSpec, newJob } from "../job.ts";
@@ -129,52 +126,6 @@ export function governHeld(
   return job;
 }
 
-<<<<<<< HEAD
-function checkGovernable(context: Context, pid: number): ProcStat {
-  const { host, ledger } = context;
-  const stat = readStat(host, pid);
-  if (stat === "gone") {
-    const isPart = isOutsideInitialNamespace(host, "pid");
-    throw new Refusal(
-      `process ${pid} does not exist`,
-      isPart
-        ? "a pid namespace of its own, as containers have, shows its own processes only, under PIDs of its own: ps -e"
-        : "see what runs: ps -e",
-    );
-  }
-  const name = `process ${pid} (${stat.comm})`;
-  if (pid === process.pid) throw new Refusal(`${name} is this ffrtmp itself`, "name the workload's PID");
-  if (pid === 1) throw new Refusal(`${name} is init: a limit on it would be one on the whole machine`);
-  if (stat.isKernelThread) throw new Refusal(`${name} is a thread of the kernel`, "name the workload's PID");
-  if (hasEnded(stat)) {
-    throw new Refusal(`${name} has ended already, its parent ${stat.ppid} has only not collected it yet`);
-  }
-  if (readProcFile(host, `${pid}/status`).match(/^Tgid:\s+(\d+)/m)?.[1] !== String(pid)) {
-    throw new Refusal(
-      `${pid} is a thread, not a process`,
-      "name the process that it belongs to: its Tgid in /proc",
-    );
-  }
-  const known =
-    ledger.openJobOfProcess(context.bootId, pid, stat.startTicks) ??
-    ledger.jobBeingStartedBy(context.bootId, stat.ppid);
-  if (known) throw governedAlready(name, known);
-  const membership = readMembership(host, pid);
-  const around = membership === "gone" ? undefined : jobAround(context, membership);
-  if (around) throw governedAlready(name, around);
-  const governed = membership === "gone" ? undefined : [...membership.values()].find(isGovernedPath);
-  if (governed !== undefined) {
-    const part = governed.split("/").findLast(isGovernedPath);
-    throw new Refusal(
-      `${name} is governed already, inside ${part}`,
-      "release that job first: ffrtmp ps, ffrtmp detach JOB",
-    );
-  }
-  return stat;
-}
-
-=======
->>>>>>> daemon
 /** Where the job of a running process would lie, and the scope that is to be made for it. Writes nothing. */
 export function planAttached(
   context: Context,

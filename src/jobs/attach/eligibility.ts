@@ -1,7 +1,7 @@
 import type { JobRecord } from "../../ledger/records.ts";
 import { type Membership, readMembership } from "../../linux/cgroup/hierarchies.ts";
 import { isForbidden } from "../../linux/host.ts";
-import { isInOwnNamespace } from "../../linux/namespaces.ts";
+import { isOutsideInitialNamespace } from "../../linux/namespaces.ts";
 import { hasEnded, type ProcStat, readStat } from "../../linux/proc/stat.ts";
 import { isProcess, runsSameFile } from "../../linux/proc/table.ts";
 import type { Context } from "../context.ts";
@@ -136,7 +136,7 @@ function ineligible(stat: ProcStat, code: IneligibleCode, reason: string, hint?:
 }
 
 function gone({ host }: Context, pid: number): Ineligible {
-  const hint = isInOwnNamespace(host, "pid")
+  const hint = isOutsideInitialNamespace(host, "pid")
     ? "a pid namespace of its own, as containers have, shows its own processes only, under PIDs of its own: ps -e"
     : "see what runs: ps -e";
   return { eligible: false, code: "gone", process: `process ${pid}`, reason: "it does not exist", hint };

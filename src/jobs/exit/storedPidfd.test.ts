@@ -1,6 +1,6 @@
 import { afterEach, expect, test } from "bun:test";
 import { someJob } from "../../../test/support/jobs.ts";
-import { pidfdsTellCodes } from "../../linux/events/exitEvents.ts";
+import { pidfdsReportExitCodes } from "../../linux/events/exitEvents.ts";
 import { realHost } from "../../linux/host.ts";
 import { readBootId, readIdentity } from "../../linux/proc/identity.ts";
 import { closeFd } from "../../sys/descriptor.ts";
@@ -60,7 +60,7 @@ test("of a process that is gone the pidfd tells the exit code, or why it does no
   await child.exited;
   const ending = matchStoredPidfd(context, job, pidfd);
   expect(ending).toMatchObject(
-    (await pidfdsTellCodes())
+    (await pidfdsReportExitCodes())
       ? { exitCode: 7, exitEvidence: "pidfd" }
       : { exitCode: null, exitUnknownBecause: expect.stringContaining("exit record") },
   );

@@ -5,7 +5,7 @@ import { readStat } from "../proc/stat.ts";
 import { encodeListen } from "./cnProc.ts";
 import { ConnectorEvents } from "./connectorEvents.ts";
 import { ProcConnector } from "./procConnector.ts";
-import { type ProcessEvent } from "./processEvents.ts";
+import type { ProcessEvent } from "./processEvents.ts";
 
 const host = realHost();
 const START_CONNECTOR = new URL("../../../test/support/programs/startConnector.ts", import.meta.url).pathname;
@@ -14,15 +14,9 @@ const STRANGE_THREADS = new URL("../../../test/support/programs/strangeThreads.t
 const probe = new ConnectorEvents(host);
 const probed = await probe.start(() => {});
 if (probed.outcome === "started") await probe.stop();
-<<<<<<< HEAD
-else process.stderr.write(`skipping the connector: ${probed.reason}\n`);
-const isRoot = process.getuid?.() === 0;
-if (!isRoot) process.stderr.write("skipping namespaces: creating them needs root\n");
-=======
-else process.stderr.write(`not tried: the connector: ${probed.because}\n`);
+else process.stderr.write(`not tried: the connector: ${probed.reason}\n`);
 const isRoot = process.getuid?.() === 0;
 if (!isRoot) process.stderr.write("not tried: the connector in namespaces: making them takes root\n");
->>>>>>> tests
 
 function startUnder(...wrapper: string[]): unknown {
   const { stdout } = Bun.spawnSync([...wrapper, process.execPath, START_CONNECTOR]);
@@ -71,7 +65,6 @@ describe.skipIf(probed.outcome !== "started")("the connector", () => {
     ["leader-exits", 5 << 8],
     ["thread-execs", 6 << 8],
     ["thread-ends", 0],
-<<<<<<< HEAD
   ])(
     "never reports the status of a thread as that of the process, even without a pidfd: %s",
     async (part, status) => {
@@ -85,39 +78,15 @@ describe.skipIf(probed.outcome !== "started")("the connector", () => {
       if (stat === "gone") throw new Error("the process is gone");
       events.watchExit({ pid: child.pid, startTicks: stat.startTicks }, null);
       await child.exited;
-      for (;;) {
-        const exit = received.find((event) => event.kind === "exit");
-        if (exit?.kind === "exit") {
-          if (exit.waitStatus === null)
-            expect(exit.reason).toContain("its threads ended with different statuses");
-          else expect(exit.waitStatus).toBe(status);
-          return;
-        }
+      let exit = received.find((event) => event.kind === "exit");
+      while (exit === undefined) {
         await Bun.sleep(5);
+        exit = received.find((event) => event.kind === "exit");
       }
+      const unknown = expect.stringContaining("its threads ended with different statuses");
+      expect(exit).toMatchObject(exit.waitStatus === null ? { reason: unknown } : { waitStatus: status });
     },
   );
-=======
-  ])("never takes a thread's status for the process's, even without a pidfd: %s", async (part, status) => {
-    events = new ConnectorEvents(host);
-    const told: ProcessEvent[] = [];
-    await events.start((batch) => told.push(...batch));
-    const stdio = { stdin: "pipe", stdout: "pipe", stderr: "ignore" } as const;
-    const child = Bun.spawn([process.execPath, STRANGE_THREADS, part], stdio);
-    await child.stdout.getReader().read();
-    const stat = readStat(host, child.pid);
-    if (stat === "gone") throw new Error("the process is gone");
-    events.watchExit({ pid: child.pid, startTicks: stat.startTicks }, null);
-    await child.exited;
-    let exit: ProcessEvent | undefined;
-    while (exit?.kind !== "exit") {
-      await Bun.sleep(5);
-      exit = told.find((event) => event.kind === "exit");
-    }
-    const unknown = expect.stringContaining("its threads ended with different statuses");
-    expect(exit).toMatchObject(exit.waitStatus === null ? { because: unknown } : { waitStatus: status });
-  });
->>>>>>> tests
 
   test.skipIf(!isRoot)("says why it cannot start in a pid or user namespace", () => {
     for (const wrapper of [
