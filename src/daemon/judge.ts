@@ -57,11 +57,11 @@ function whyNotTaken(
   if (membership === "gone") return "it has ended";
   if ([...membership.values()].some(isGovernedPath)) return "it is governed already";
   // By the record too: after an upgrade the wrappers of before run another file than we do.
-  if (runsSameFile(host, pid, "self") || ledger.isObserver(bootId, pid, startTicks))
-    return "it is an ffrtmp too";
-  if (ledger.openJobOfProcess(bootId, pid, startTicks)) return "it is governed already";
+  const process = { bootId, pid, startTicks };
+  if (runsSameFile(host, pid, "self") || ledger.isObserver(process)) return "it is an ffrtmp too";
+  if (ledger.openJobOfProcess(process)) return "it is governed already";
   if (ledger.jobBeingStartedBy(bootId, ppid)) return "it is being started by ffrtmp run";
-  if (ledger.wasDetached(bootId, pid, startTicks)) return "it was released by detach";
+  if (ledger.wasDetached(process)) return "it was released by detach";
   return undefined;
 }
 

@@ -1,4 +1,3 @@
-import type { JobRecord } from "../../ledger/records.ts";
 import { type Membership, readMembership } from "../../linux/cgroup/hierarchies.ts";
 import type { JobCgroup } from "../../linux/cgroup/jobCgroup.ts";
 import { createJobCgroup, GroupInUse } from "../../linux/cgroup/makeJobCgroup.ts";
@@ -11,9 +10,10 @@ import { readArguments, readOwner, readWorkingDirectory } from "../../linux/proc
 import { closeFd } from "../../sys/pidfd.ts";
 import type { Context } from "../context.ts";
 import { Refusal } from "../errors.ts";
-import { endedUnknown, recordExit } from "../exit/recordExit.ts";
+import { recordExit } from "../exit/recordExit.ts";
 import { groupName, isGovernedPath, type JobSpec, newJob } from "../job.ts";
 import { governTree } from "../limits/applyToTree.ts";
+import type { RunningJob } from "../model/job.ts";
 import { respectDisabled } from "../placement/disabledControllers.ts";
 import { openScope } from "../placement/jobScope.ts";
 import { jobAround, planPlace } from "../placement/placement.ts";
@@ -24,7 +24,7 @@ import { openProcessHandle } from "./processHandle.ts";
 
 /** A running process under governance, held by a descriptor that no reuse of its pid can redirect. */
 export interface AttachedJob {
-  job: JobRecord;
+  job: RunningJob;
   /** `undefined` on kernels without pidfds (before 5.3). */
   pidfd: number | undefined;
 }
@@ -64,18 +64,19 @@ export function governHeld(
   stat: ProcStat,
   mode: "attach" | "watch",
   spec: JobSpec,
-): JobRecord {
+): RunningJob {
   const { host, ledger, bootId } = context;
   const { pid, startTicks } = stat;
+  const process: ProcessIdentity = { bootId, pid, startTicks };
   const { cgroup, scope } = planAttached(context, pid, spec);
-  const job = newJob(context, mode, spec, readArguments(host, pid));
-  if (job.command.length === 0) job.command = [stat.comm];
-  Object.assign(job, {
-    pid,
-    startTicks,
+  const command = readArguments(host, pid);
+  const job = newJob(context, mode, spec, {
+    process,
+    command: command.length === 0 ? [stat.comm] : command,
     cwd: readWorkingDirectory(host, pid) ?? null,
     uid: readOwner(host, pid) ?? null,
     cgroup: storeJobCgroup(cgroup),
+    logPath: null,
   });
   registerJob(context, job);
 
@@ -83,17 +84,16 @@ export function governHeld(
     if (scope) openScope(context, job, scope);
     createJobCgroup(cgroup);
   } catch (error) {
-    recordExit(context, job, endedUnknown("never_started", String(error)));
+    recordExit(context, job, { kind: "never-started", reason: String(error) });
     throw error instanceof GroupInUse ? groupInUse(job, error) : error;
   }
-  governTree(context, job, cgroup, { bootId, pid, startTicks }, { total: spec.tenant?.limits });
-  ledger.change(job, {
-    state: "running",
+  const governed = governTree(context, job, cgroup, process, { total: spec.tenant?.limits });
+  return ledger.recordRunning(governed.job, {
+    process,
     startedMs: host.now(),
     cgroup: storeJobCgroup(cgroup),
-    outcomes: job.outcomes,
+    outcomes: governed.outcomes,
   });
-  return job;
 }
 
 function checkGovernable(context: Context, pid: number): ProcStat {
@@ -122,7 +122,7 @@ function checkGovernable(context: Context, pid: number): ProcStat {
     );
   }
   const known =
-    ledger.openJobOfProcess(context.bootId, pid, stat.startTicks) ??
+    ledger.openJobOfProcess({ bootId: context.bootId, pid, startTicks: stat.startTicks }) ??
     ledger.jobBeingStartedBy(context.bootId, stat.ppid);
   if (known) throw governedAlready(name, known);
   const membership = readMembership(host, pid);
