@@ -47,12 +47,12 @@ export interface Enforcement {
 }
 
 /**
- * Compares what is on record as in force with what the kernel holds now, and puts back what somebody undid: an operator
- * who wrote to our cgroup, systemd that took a controller away, whoever moved a process out. Each time is an event; where
- * it is too often (`MOST_AN_HOUR`) the limit is left as it is for an hour, the outcome says so, and it is told once.
+ * Compares the recorded limits of a job with those that the kernel has now, and applies again what was changed from
+ * outside: by an operator who wrote to the job's cgroup, by systemd that took a controller away, by a process move. Each
+ * time is an event. A limit that changes more often than MAX_REPAIRS_PER_HOUR is left alone for an hour; its outcome
+ * says so, and it is reported once.
  *
- * `total` is what the job's tenant may use. Safe to call at any time for any job; does nothing for one that is not
- * running.
+ * `total` is the limits of the job's tenant. Safe to call at any time.
  */
 export function enforceLimits(context: Context, seen: RunningJob, total: Limits = {}): Enforcement {
   if (seen.cgroup.length === 0) return { job: seen, repairs: [] };
