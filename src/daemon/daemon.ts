@@ -217,7 +217,9 @@ export class WatchDaemon {
     const { policy } = this.#store;
     for (const job of this.#tracker.ownJobs()) {
       const total = job.tenant === null ? undefined : totalOf(policy, job.tenant);
-      for (const { what, did, wanted, found } of enforceLimits(this.#context, job, total)) {
+      const enforced = enforceLimits(this.#context, job, total);
+      this.#tracker.update(enforced.job);
+      for (const { what, did, wanted, found } of enforced.repairs) {
         const text = did === "left_alone" ? "left alone for an hour" : "put back";
         this.#log(`Job ${job.jobId}: somebody undid ${what} (wanted ${wanted}, found ${found}): ${text}`);
       }
@@ -229,10 +231,11 @@ export class WatchDaemon {
     for (const job of this.#tracker.ownJobs()) {
       if (job.mode !== "watch") continue;
       const adjustment = adjustJob(this.#context, this.#store.policy, this.#reader, job, occasion);
-      if (adjustment === "released") this.#tracker.forget(job);
-      if (adjustment === "same") continue;
+      if (adjustment.did === "same") continue;
+      if (adjustment.did === "released") this.#tracker.forget(job);
+      if (adjustment.did === "changed") this.#tracker.update(adjustment.job);
       const text =
-        typeof adjustment === "object" ? `cannot be released: ${adjustment.failed}` : TEXTS[adjustment];
+        adjustment.did === "failed" ? `cannot be released: ${adjustment.reason}` : TEXTS[adjustment.did];
       this.#log(`Job ${job.jobId} ${text}`);
     }
   }

@@ -3,12 +3,19 @@ import type { Context } from "../jobs/context.ts";
 import { JobObserver, type ObservedEnd } from "../jobs/exit/jobObserver.ts";
 import { recordExit } from "../jobs/exit/recordExit.ts";
 import { matchStoredPidfd } from "../jobs/exit/storedPidfd.ts";
-import { identityOf, isObserved } from "../jobs/liveness.ts";
+import { isObserved } from "../jobs/liveness.ts";
+import {
+  isOpen,
+  isRunning,
+  isSameProcess,
+  type Job,
+  type OpenJob,
+  type RunningJob,
+} from "../jobs/model/job.ts";
 import { leaveScope, takeOverScope } from "../jobs/placement/jobScope.ts";
 import { repairJob } from "../jobs/recovery/recover.ts";
 import { summaryLine, survivorsLine } from "../jobs/summary.ts";
 import { watchLedgerFile } from "../ledger/ledgerWatch.ts";
-import type { JobRecord } from "../ledger/records.ts";
 import type { ProcessEvent, ProcessEvents } from "../linux/events/processEvents.ts";
 import type { FileWatch } from "../linux/fileWatch.ts";
 import { isAlive } from "../linux/proc/identity.ts";
@@ -37,7 +44,7 @@ export class JobTracker {
   /** Ends that were seen of jobs whose own observer lives and is about to record them. */
   readonly #seenEnds = new Map<string, ObservedEnd>();
   /** Open jobs that are not observed by us, as of the last change that others made in the ledger. */
-  #jobsOfOthers = new Map<string, JobRecord>();
+  #jobsOfOthers = new Map<string, OpenJob>();
   #ledgerVersion: number | undefined;
 
   constructor(context: Context, events: ProcessEvents, service: ServiceManager, log: (line: string) => void) {
@@ -63,27 +70,35 @@ export class JobTracker {
   }
 
   /** `pidfd` is ours to close from here on. */
-  observe(job: JobRecord, pidfd: number | undefined): void {
+  observe(job: RunningJob, pidfd: number | undefined): void {
     this.#service.keep(job, pidfd);
     this.#observer.observe(job, pidfd);
   }
 
-  /** The jobs that this daemon observes, as they stand on record. */
-  ownJobs(): JobRecord[] {
+  /** Replaces what is known of an observed job. */
+  update(job: RunningJob): void {
+    this.#observer.update(job);
+  }
+
+  /** Returns the jobs that this daemon observes, as they are recorded. */
+  ownJobs(): RunningJob[] {
     const { ledger, self } = this.#context;
-    const held = this.#observer.jobs();
-    return ledger.openJobs().filter(({ key, observer }) => held.has(key) && isSame(observer, self));
+    const observed = this.#observer.jobs();
+    return ledger
+      .openJobs()
+      .filter(isRunning)
+      .filter(({ key, observer }) => observed.has(key) && isSameProcess(observer, self));
   }
 
   /** A job that was released: its process is let go. */
-  forget(job: JobRecord): void {
+  forget(job: Pick<Job, "key">): void {
     this.#observer.forget(job);
     this.#service.forget(job);
   }
 
   /** A pid may be that of a process which has just ended: its job has to make room for one of the same name. */
   finishPending(pid: number): void {
-    for (const [key, { job }] of this.#toldEnds) if (job.pid === pid) this.#endTold(key);
+    for (const [key, { job }] of this.#toldEnds) if (job.process.pid === pid) this.#endTold(key);
   }
 
   /** Takes over jobs whose observer has died, and closes those whose end was seen and whose observer died of it too. */
@@ -115,7 +130,7 @@ export class JobTracker {
         continue;
       }
       const held = job === undefined ? "stranger" : matchStoredPidfd(this.#context, job, fd);
-      if (job === undefined || held === "stranger") {
+      if (job?.state !== "running" || held === "stranger") {
         if (key !== undefined) this.#service.forget({ key });
         closeFd(fd);
       } else if (held === "there") {
@@ -136,9 +151,9 @@ export class JobTracker {
     for (const key of this.#toldEnds.keys()) this.#endTold(key);
     const { ledger, self, host } = this.#context;
     for (const job of this.#observer.jobs().values()) {
-      if (!isSame(job.observer, self)) continue;
+      if (!isSameProcess(job.observer, self)) continue;
       ledger.takeOver(job, null);
-      ledger.addEvent(job, host.now(), "observer_left", {});
+      ledger.addEvent(job, { atMs: host.now(), kind: "observer_left", detail: {} });
     }
   }
 
@@ -169,40 +184,43 @@ export class JobTracker {
     for (const job of open.values()) {
       if (!held.has(job.key) && !this.#seenEnds.has(job.key)) this.#hold(job);
     }
-    this.#jobsOfOthers = new Map([...open].filter(([, { observer }]) => !isSame(observer, self)));
+    this.#jobsOfOthers = new Map([...open].filter(([, { observer }]) => !isSameProcess(observer, self)));
   }
 
-  #hold(job: JobRecord): void {
-    const identity = job.state === "running" ? identityOf(job) : undefined;
-    if (!identity) return;
-    const hold = openProcessHandle(this.#context.host, identity);
-    if (hold !== "gone") this.observe(job, hold.pidfd);
+  #hold(job: OpenJob): void {
+    if (job.state !== "running") return;
+    const handle = openProcessHandle(this.#context.host, job.process);
+    if (handle !== "gone") this.observe(job, handle.pidfd);
   }
 
-  #isAlive(job: JobRecord): boolean {
-    const identity = identityOf(job);
-    return identity !== undefined && isAlive(this.#context.host, identity);
+  #isAlive({ process }: OpenJob): boolean {
+    return process !== null && isAlive(this.#context.host, process);
   }
 
-  #takeOverIfLeft(seen: JobRecord): void {
+  #takeOverIfLeft(seen: OpenJob): void {
     if (isObserved(this.#context, seen)) return;
     if (this.#seenEnds.has(seen.key) || this.#toldEnds.has(seen.key)) return;
     // It is over, and the evidence of how is about to come.
     if (this.#observer.jobs().has(seen.key) && !this.#isAlive(seen)) return;
     if (repairJob(this.#context, seen) !== "unobserved") return;
-    const job = this.#context.ledger.job(seen.key);
-    if (job && this.#adopt(job) && !this.#observer.jobs().has(job.key)) this.#hold(job);
+    const current = this.#context.ledger.job(seen.key);
+    if (current?.state !== "running") return;
+    const job = this.#adopt(current);
+    if (job && !this.#observer.jobs().has(job.key)) this.#hold(job);
   }
 
-  /** Makes this daemon the observer of a job that has none. Returns false when another one was faster. */
-  #adopt(job: JobRecord): boolean {
+  /** Makes this daemon the observer of a job that has none. Returns `undefined` when another daemon was faster. */
+  #adopt(job: RunningJob): RunningJob | undefined {
     const { ledger, host, self } = this.#context;
-    if (!ledger.takeOver(job, self)) return false;
+    const adopted = ledger.takeOver(job, self);
+    if (!adopted) return undefined;
+    this.#observer.update(adopted);
     this.#jobsOfOthers.delete(job.key);
-    takeOverScope(this.#context, job);
-    ledger.addEvent(job, host.now(), "adopted", { observer_pid: self.pid });
-    this.#log(`Taking over job ${job.jobId} (PID ${job.pid}), which nobody observed`);
-    return true;
+    takeOverScope(this.#context, adopted);
+    const detail = { observer_pid: self.pid };
+    ledger.addEvent(adopted, { atMs: host.now(), kind: "adopted", detail });
+    this.#log(`Taking over job ${job.jobId} (PID ${job.process.pid}), which nobody observed`);
+    return adopted;
   }
 
   /**
@@ -226,12 +244,12 @@ export class JobTracker {
   #end(end: ObservedEnd): void {
     const { job, ending, measured } = end;
     const current = this.#context.ledger.job(job.key);
-    if (!current || current.state === "ended") {
+    if (!current || !isOpen(current)) {
       this.#service.forget(job);
       leaveScope(job);
       return;
     }
-    if (!isSame(current.observer, this.#context.self) && isObserved(this.#context, current)) {
+    if (!isSameProcess(current.observer, this.#context.self) && isObserved(this.#context, current)) {
       this.#seenEnds.set(job.key, end);
       return;
     }
@@ -244,11 +262,4 @@ export class JobTracker {
     this.#log(survivorsLine(job, survivors));
     this.#lingeringJobs.notice();
   }
-}
-
-function isSame(
-  a: { pid: number; startTicks: number } | null,
-  b: { pid: number; startTicks: number },
-): boolean {
-  return a !== null && a.pid === b.pid && a.startTicks === b.startTicks;
 }

@@ -1,7 +1,7 @@
 import type { Context } from "../jobs/context.ts";
+import type { EndedJob } from "../jobs/model/job.ts";
 import { jobCgroupOf } from "../jobs/placement/jobCgroup.ts";
 import { repairJob } from "../jobs/recovery/recover.ts";
-import type { JobRecord } from "../ledger/records.ts";
 import { watchLastExit } from "../linux/cgroup/lastExit.ts";
 import type { FileWatch } from "../linux/fileWatch.ts";
 
@@ -26,7 +26,7 @@ export class LingeringJobs {
 
   /** To be called when jobs may have ended, whoever closed them. */
   notice(): void {
-    const jobs = this.#context.ledger.endedUnreleased();
+    const jobs = this.#context.ledger.endedJobsToCleanUp();
     if (jobs.every(({ key }) => this.#watches.has(key))) return;
     this.#settling ??= setTimeout(() => {
       this.#settling = undefined;
@@ -36,7 +36,7 @@ export class LingeringJobs {
 
   /** Removes what nobody is in any more, and watches the rest. */
   cleanUp(): void {
-    const jobs = this.#context.ledger.endedUnreleased();
+    const jobs = this.#context.ledger.endedJobsToCleanUp();
     for (const key of this.#watches.keys()) {
       if (jobs.every((job) => job.key !== key)) this.#forget(key);
     }
@@ -52,14 +52,14 @@ export class LingeringJobs {
     for (const key of [...this.#watches.keys()]) this.#forget(key);
   }
 
-  #watch(job: JobRecord): void {
+  #watch(job: EndedJob): void {
     if (this.#watches.has(job.key)) return;
     const watch = watchLastExit(jobCgroupOf(this.#context, job), () => this.#release(job));
     this.#watches.set(job.key, watch);
   }
 
-  #release(job: JobRecord): void {
-    if (!this.#watches.has(job.key) || repairJob(this.#context, job) !== "released") return;
+  #release(job: EndedJob): void {
+    if (!this.#watches.has(job.key) || repairJob(this.#context, job) !== "cleaned-up") return;
     this.#forget(job.key);
     this.#log(`Job ${job.jobId} ended before; nothing of it is left now`);
   }

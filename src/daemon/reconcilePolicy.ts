@@ -3,9 +3,8 @@ import type { Context } from "../jobs/context.ts";
 import { Refusal } from "../jobs/errors.ts";
 import type { Tenant } from "../jobs/job.ts";
 import { changeLimits } from "../jobs/limits/changeLimits.ts";
+import type { Job, RunningJob } from "../jobs/model/job.ts";
 import { jobCgroupOf } from "../jobs/placement/jobCgroup.ts";
-import { RELEASED_BY_POLICY } from "../ledger/ledger.ts";
-import type { JobRecord } from "../ledger/records.ts";
 import type { Limits } from "../limits/limits.ts";
 import { CGROUP_LIMITS, LIMIT_NAMES, wantedText } from "../limits/table.ts";
 import { cgroupPathOf } from "../linux/cgroup/hierarchies.ts";
@@ -15,8 +14,11 @@ import type { Policy } from "../policy/policy.ts";
 import type { FactReader } from "../policy/procFacts.ts";
 import { jobSpecOf } from "./decision.ts";
 
-/** What became of a job when it was judged by another policy. */
-export type Adjustment = "same" | "changed" | "released" | "kept" | { failed: string };
+/** The result of applying another policy to a job. `job` is the job as it is recorded after the change. */
+export type Adjustment =
+  | { did: "changed"; job: RunningJob }
+  | { did: "same" | "released" | "kept" }
+  | { did: "failed"; reason: string };
 
 /**
  * Judges a job that `watch` began by another policy than the one it was begun under, and gives it what that one asks for.
@@ -27,28 +29,28 @@ export function adjustJob(
   context: Context,
   policy: Policy,
   reader: FactReader,
-  job: JobRecord,
+  job: RunningJob,
   occasion: "reload" | "start",
 ): Adjustment {
-  const stat = job.pid === null ? "gone" : readStat(context.host, job.pid);
-  if (stat === "gone" || stat.startTicks !== job.startTicks) return "same";
+  const stat = readStat(context.host, job.process.pid);
+  if (stat === "gone" || stat.startTicks !== job.process.startTicks) return { did: "same" };
   const facts = reader.of(stat, { isGoverned: true, cgroups: cgroupsWithoutUs(context, job) });
   const decision = decide(policy, facts);
   try {
     if (decision.govern) return change(context, policy, job, decision);
-    if (occasion === "start" && decision.rule === undefined) return "kept";
+    if (occasion === "start" && decision.rule === undefined) return { did: "kept" };
     release(context, job, decision);
-    return "released";
+    return { did: "released" };
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
-    return { failed: error.message };
+    return { did: "failed", reason: error.message };
   }
 }
 
 function change(
   context: Context,
   policy: Policy,
-  job: JobRecord,
+  job: RunningJob,
   decision: Decision & { govern: true },
 ): Adjustment {
   const { limits, tenant, labels, intent } = jobSpecOf(policy, decision);
@@ -58,22 +60,22 @@ function change(
     totalText(tenant) === totalOnRecord(job);
   if (!isSame) {
     const because = decision.rule === undefined ? "the policy" : `the policy's rule ${decision.rule}`;
-    changeLimits(context, job, { limits, tenant, labels, intent }, because);
-    return "changed";
+    const changed = changeLimits(context, job, { limits, tenant, labels, intent }, because);
+    return { did: "changed", job: changed };
   }
-  if (JSON.stringify(labels) === JSON.stringify(job.labels) && intent === job.intent) return "same";
-  context.ledger.change(job, { labels, intent });
-  return "changed";
+  if (JSON.stringify(labels) === JSON.stringify(job.labels) && intent === job.intent) return { did: "same" };
+  return { did: "changed", job: context.ledger.recordSpec(job, { labels, intent }) };
 }
 
-function release(context: Context, job: JobRecord, { because }: Decision & { govern: false }): void {
-  // Before it is done, so that a daemon which dies in between leaves no job that only an operator could have released.
-  context.ledger.addEvent(job, context.host.now(), RELEASED_BY_POLICY, { because });
+function release(context: Context, job: RunningJob, { because }: Decision & { govern: false }): void {
+  // Recorded first: a daemon that dies in between must not leave a job that looks as if an operator had released it.
+  const atMs = context.host.now();
+  context.ledger.addEvent(job, { atMs, kind: "released_by_policy", detail: { because } });
   detach(context, job, jobCgroupOf(context, job));
 }
 
 /** Where the job's process would be if nobody governed it. */
-function cgroupsWithoutUs({ hierarchies }: Context, job: JobRecord): string[] {
+function cgroupsWithoutUs({ hierarchies }: Context, job: Job): string[] {
   return job.cgroup.flatMap(({ hierarchy: key, origin }) => {
     const hierarchy = hierarchies.find((candidate) => candidate.key === key);
     return hierarchy ? [cgroupPathOf(hierarchy, origin)] : [];
@@ -88,7 +90,7 @@ function totalText(tenant: Tenant | null): string {
   return CGROUP_LIMITS.map((name) => `${name}=${wantedText(tenant?.limits ?? {}, name) ?? ""}`).join(" ");
 }
 
-function totalOnRecord({ outcomes }: JobRecord): string {
+function totalOnRecord({ outcomes }: Job): string {
   const total = outcomes.filter(({ of }) => of === "tenant");
   return CGROUP_LIMITS.map(
     (name) => `${name}=${total.find(({ limit }) => limit === name)?.wanted ?? ""}`,

@@ -1,4 +1,4 @@
-import type { JobRecord } from "../ledger/records.ts";
+import type { Job } from "../jobs/model/job.ts";
 import {
   dropFd,
   isFdName,
@@ -19,7 +19,7 @@ const LAST_RETRY_MS = 1000;
 /** A manager that has stopped reading must not fill our memory and descriptors. */
 const MAX_UNSENT = 8192;
 
-type NamedJob = Pick<JobRecord, "key" | "jobId">;
+type NamedJob = Pick<Job, "key" | "jobId">;
 
 /** A pidfd that the manager held for a job while no daemon ran. */
 export interface HeldPidfd {
@@ -103,7 +103,7 @@ export class ServiceManager {
   }
 
   /** The job's result is on record, or it was released. */
-  forget({ key }: Pick<JobRecord, "key">): void {
+  forget({ key }: Pick<Job, "key">): void {
     const name = this.#heldNames.get(key);
     if (name === undefined) return;
     this.#heldNames.delete(key);

@@ -2,6 +2,7 @@ import { closeSync, mkdirSync, openSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import type { Context } from "../../jobs/context.ts";
 import { Refusal } from "../../jobs/errors.ts";
+import type { RunningJob } from "../../jobs/model/job.ts";
 import { readOwnArguments } from "../../jobs/start/inheritedFiles.ts";
 import { mayHaveLostBytes, viaShell } from "../../jobs/start/rawArguments.ts";
 import { locateState } from "../../ledger/location.ts";
@@ -54,12 +55,12 @@ export async function runInBackground(jobId: string, flags: RunFlags): Promise<n
 }
 
 /** Starts a job in the background copy and tells the one that waits how it went. */
-export function startReporting<T extends { job: { pid: number | null } }>(fd: number, start: () => T): T {
+export function startReporting<T extends { job: RunningJob }>(fd: number, start: () => T): T {
   const warnings: string[] = [];
   listenToWarnings((message) => warnings.push(message));
   try {
     const started = start();
-    report(fd, { warnings, pid: started.job.pid });
+    report(fd, { warnings, pid: started.job.process.pid });
     return started;
   } catch (error) {
     if (error instanceof Refusal) {

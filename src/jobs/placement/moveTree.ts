@@ -89,7 +89,7 @@ function moveOut(host: Host, cgroup: JobCgroup, pid: number): string[] {
 
 /** Corrects what was applied to a cgroup by who is really in it. */
 export function withdrawFromOutsiders(
-  outcomes: LimitOutcome[],
+  outcomes: readonly LimitOutcome[],
   cgroup: JobCgroup,
   root: number,
   leftOutside: LeftOutside[],
