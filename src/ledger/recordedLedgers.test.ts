@@ -1,5 +1,5 @@
 import { describe, expect, it } from "bun:test";
-import { useLedgers } from "../../test/fixtures/ledgers.ts";
+import { useLedgers } from "../../test/support/ledgers.ts";
 import {
   copyRecordedLedger,
   type Expected,
@@ -7,9 +7,8 @@ import {
   type RecordedName,
   type SqlRow,
 } from "../../test/support/recordedLedgers.ts";
-import { eventJson, jobJson, resultJson } from "../report/json.ts";
+import { eventJson, jobJson, resultJson } from "../jobs/json.ts";
 import { Ledger } from "./ledger.ts";
-import type { JobRecord } from "./records.ts";
 
 const { freshDirectory } = useLedgers();
 
@@ -57,29 +56,28 @@ describe.each([...RECORDED_LEDGERS])("the recorded ledger %s", (name) => {
     const { jobs } = expected.rows;
     expect(jobs.map(({ key }) => ledger.job(String(key)))).toMatchObject(jobs.map(storedFields));
     const unreleased = jobs.filter(({ released }) => released === 0).map(({ key }) => key);
-    expect(ledger.unreleasedJobs().map(({ key }) => key)).toEqual(unreleased as string[]);
+    expect(ledger.jobsToCleanUp().map(({ key }) => key)).toEqual(unreleased as string[]);
   });
 });
 
-/** Read from the columns themselves, so that a test does not compare the reading code with itself. */
-function storedFields(row: SqlRow): Partial<JobRecord> {
-  const json = <T>(column: string): T => JSON.parse(String(row[column])) as T;
+/** Reads the columns themselves, so that the test does not compare the reading code with itself. */
+function storedFields(row: SqlRow): Record<string, unknown> {
+  const json = (column: string): unknown => JSON.parse(String(row[column]));
+  const identity = (pid: string, startTicks: string): unknown =>
+    row[pid] === null ? null : { pid: row[pid], startTicks: row[startTicks] };
+  const isOpen = row["state"] !== "ended";
   return {
-    key: row["key"] as string,
-    state: row["state"] as JobRecord["state"],
-    bootId: row["boot_id"] as string,
-    pid: row["pid"] as number | null,
-    startTicks: row["start_ticks"] as number | null,
-    createdMs: row["created_ms"] as number,
-    observer:
-      row["observer_pid"] === null
-        ? null
-        : { pid: row["observer_pid"] as number, startTicks: row["observer_start_ticks"] as number },
+    key: row["key"],
+    state: row["state"],
+    process: identity("pid", "start_ticks"),
+    createdMs: row["created_ms"],
     limits: json("limits"),
     byHand: json("by_hand"),
     cgroup: json("cgroup"),
     touched: json("touched"),
     carriedUsage: json("carried_usage"),
-    released: row["released"] === 1,
+    ...(isOpen
+      ? { observer: identity("observer_pid", "observer_start_ticks") }
+      : { cleanedUp: row["released"] === 1 }),
   };
 }
