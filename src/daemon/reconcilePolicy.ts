@@ -6,8 +6,8 @@ import { changeLimits } from "../jobs/limits/changeLimits.ts";
 import { jobCgroupOf } from "../jobs/placement/jobCgroup.ts";
 import { RELEASED_BY_POLICY } from "../ledger/ledger.ts";
 import type { JobRecord } from "../ledger/records.ts";
-import type { Limits } from "../limits/limits.ts";
-import { CGROUP_LIMITS, LIMIT_NAMES, wantedText } from "../limits/table.ts";
+import { formatLimit, type Limits } from "../limits/limits.ts";
+import { CGROUP_LIMITS, LIMIT_NAMES } from "../limits/table.ts";
 import { cgroupPathOf } from "../linux/cgroup/hierarchies.ts";
 import { readStat } from "../linux/proc/stat.ts";
 import { type Decision, decide } from "../policy/decide.ts";
@@ -81,11 +81,11 @@ function cgroupsWithoutUs({ hierarchies }: Context, job: JobRecord): string[] {
 }
 
 function textOf(limits: Limits): string {
-  return LIMIT_NAMES.map((name) => `${name}=${wantedText(limits, name) ?? ""}`).join(" ");
+  return LIMIT_NAMES.map((name) => `${name}=${formatLimit(limits, name) ?? ""}`).join(" ");
 }
 
 function totalText(tenant: Tenant | null): string {
-  return CGROUP_LIMITS.map((name) => `${name}=${wantedText(tenant?.limits ?? {}, name) ?? ""}`).join(" ");
+  return CGROUP_LIMITS.map((name) => `${name}=${formatLimit(tenant?.limits ?? {}, name) ?? ""}`).join(" ");
 }
 
 function totalOnRecord({ outcomes }: JobRecord): string {

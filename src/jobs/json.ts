@@ -1,6 +1,6 @@
 import type { EventRecord, JobRecord, ResultRecord } from "../ledger/records.ts";
-import type { Limits } from "../limits/limits.ts";
-import { LIMIT_NAMES, type LimitName, wantedText } from "../limits/table.ts";
+import { formatLimit, type Limits } from "../limits/limits.ts";
+import { LIMIT_NAMES, type LimitName } from "../limits/table.ts";
 import type { Usage } from "../limits/usage.ts";
 import { LAST_GONE } from "./model/jobEvent.ts";
 
@@ -57,7 +57,7 @@ export function resultJson(job: JobRecord, result: ResultRecord): Record<string,
 /** As a person would write them: `{ limit, wanted }`. */
 function limitsJson(limits: Limits): { limit: LimitName; wanted: string }[] {
   return LIMIT_NAMES.flatMap((limit) => {
-    const wanted = wantedText(limits, limit);
+    const wanted = formatLimit(limits, limit);
     return wanted === undefined ? [] : [{ limit, wanted }];
   });
 }

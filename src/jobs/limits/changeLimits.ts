@@ -1,7 +1,7 @@
 import type { JobRecord } from "../../ledger/records.ts";
-import type { Limits } from "../../limits/limits.ts";
+import { formatLimit, type Limits } from "../../limits/limits.ts";
 import type { LimitOutcome } from "../../limits/outcome.ts";
-import { CGROUP_LIMITS, type CgroupLimitName, wantedText } from "../../limits/table.ts";
+import { CGROUP_LIMITS, type CgroupLimitName } from "../../limits/table.ts";
 import { liftCgroupLimits, tenantCgroupOf } from "../../linux/cgroup/jobCgroup.ts";
 import type { Context } from "../context.ts";
 import { Refusal } from "../errors.ts";
@@ -78,7 +78,7 @@ function staleLimits(before: LimitOutcome[], now: LimitOutcome[], of: LimitOutco
 function restoreChanged({ host, ledger }: Context, job: JobRecord): void {
   const limits = limitsInForce(job);
   const isChanged = (value: JobRecord["touched"][number]["value"]) =>
-    wantedText(limits, value) !== job.outcomes.find(({ limit }) => limit === value)?.wanted;
+    formatLimit(limits, value) !== job.outcomes.find(({ limit }) => limit === value)?.wanted;
   const changed = job.touched.filter(({ value }) => isChanged(value));
   if (changed.length === 0) return;
   restoreAttributes(host, changed);

@@ -1,6 +1,5 @@
 import type { JobRecord } from "../../ledger/records.ts";
-import { pickLimits } from "../../limits/compare.ts";
-import type { Limits } from "../../limits/limits.ts";
+import { type Limits, pickLimits } from "../../limits/limits.ts";
 import { type LimitOutcome, refusedInstead } from "../../limits/outcome.ts";
 import type { LimitName } from "../../limits/table.ts";
 import { type Usage, withUnknown } from "../../limits/usage.ts";

@@ -1,5 +1,6 @@
 import { release } from "node:os";
 import { basename } from "node:path";
+import { CGROUP_LIMITS, LIMITS } from "../../limits/table.ts";
 import type { CgroupFs } from "../cgroupFs.ts";
 import { errnoOf } from "../host.ts";
 import { explain } from "./file.ts";
@@ -89,15 +90,12 @@ function disableUnused(fs: CgroupFs, path: string, names: readonly string[], own
   }
 }
 
-/** What a cgroup holds that nobody has touched. Source: "Interface Files" of cgroup-v2.rst. */
+/** The text of untouched files that are no limits of ours. Source: "Interface Files" of cgroup-v2.rst. */
 const UNTOUCHED: Record<string, Record<string, string>> = {
-  cpu: { "cpu.max": "max 100000", "cpu.weight": "100", "cpu.idle": "0", "cpu.max.burst": "0" },
-  cpuset: { "cpuset.cpus": "", "cpuset.mems": "", "cpuset.cpus.partition": "member" },
-  pids: { "pids.max": "max" },
-  io: { "io.max": "", "io.weight": "default 100", "io.latency": "" },
+  cpu: { "cpu.idle": "0", "cpu.max.burst": "0" },
+  cpuset: { "cpuset.mems": "", "cpuset.cpus.partition": "member" },
+  io: { "io.weight": "default 100", "io.latency": "" },
   memory: {
-    "memory.max": "max",
-    "memory.high": "max",
     "memory.low": "0",
     "memory.min": "0",
     "memory.swap.max": "max",
@@ -106,7 +104,11 @@ const UNTOUCHED: Record<string, Record<string, string>> = {
 };
 
 function isUsedBelow(fs: CgroupFs, path: string, controller: string, own: string | undefined): boolean {
-  const files = Object.entries(UNTOUCHED[controller] ?? {});
+  const limits = CGROUP_LIMITS.filter((name) => LIMITS[name].controller[2] === controller);
+  const files: [string, string][] = [
+    ...limits.map((name): [string, string] => [name, LIMITS[name].kernelDefault]),
+    ...Object.entries(UNTOUCHED[controller] ?? {}),
+  ];
   try {
     return fs.children(path).some((name) => {
       const child = `${path}/${name}`;
