@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { SPELLINGS } from "../../src/limits/spellings.ts";
-import { CGROUP_LIMITS, LIMIT_NAMES, type LimitName } from "../../src/limits/table.ts";
+import { TASK_LIMITS } from "../../src/limits/table.ts";
 import { type DescribedKey, describeKeys } from "../../src/policy/file/schema.ts";
 import type { ManRelease } from "./manPages.ts";
 import { markdownLines, sectionOf } from "./markdownText.ts";
@@ -8,8 +8,6 @@ import { bold, page, prose, quoted, tagged } from "./roff.ts";
 import { spellingEntries } from "./spellingEntries.ts";
 
 const DOCUMENT = "docs/policy.md";
-
-const PER_PROCESS = LIMIT_NAMES.filter((name) => !(CGROUP_LIMITS as LimitName[]).includes(name));
 
 /** Where keys may stand, and what is said before they are listed. */
 const SECTIONS: [heading: string, path: PropertyKey[], text: string][] = [
@@ -25,7 +23,7 @@ const SECTIONS: [heading: string, path: PropertyKey[], text: string][] = [
   [
     "LIMITS",
     ["default_limits"],
-    `In default_limits, commands.NAME.limits and a rule's limits. The totals of a tenant, in tenants below its name, are the same without ${PER_PROCESS.join(", ")}.`,
+    `In default_limits, commands.NAME.limits and a rule's limits. The totals of a tenant, in tenants below its name, are the same without ${TASK_LIMITS.join(", ")}.`,
   ],
 ];
 

@@ -4,7 +4,7 @@ import { groupName } from "../jobs/job.ts";
 import { respectDisabled } from "../jobs/placement/disabledControllers.ts";
 import type { Limits } from "../limits/limits.ts";
 import type { LimitOutcome } from "../limits/outcome.ts";
-import { CGROUP_LIMITS, LIMITS, type LimitName, type SampleMachine } from "../limits/table.ts";
+import { CGROUP_LIMITS, LIMITS, type LimitName } from "../limits/table.ts";
 import { findWholeDisk } from "../linux/blockDevice.ts";
 import { readMembership } from "../linux/cgroup/hierarchies.ts";
 import { applyCgroupLimits } from "../linux/cgroup/jobCgroup.ts";
@@ -85,12 +85,10 @@ function probeLimits(context: Context): Check[] {
 function sampleLimits({ host, state }: Context): Limits {
   const status = readProcFile(host, "self/status");
   const disk = findWholeDisk(state.directory);
-  const machine: SampleMachine = {
-    disk: "device" in disk ? disk.device : undefined,
-    // Cpus_allowed_list:	0-1
-    cpu: /^Cpus_allowed_list:\s+(\d+)/m.exec(status)?.[1] ?? "0",
-  };
-  const samples = CGROUP_LIMITS.map((name) => [LIMITS[name].field, LIMITS[name].sample(machine)]);
+  const device = "device" in disk ? disk.device : undefined;
+  // Cpus_allowed_list:	0-1
+  const cpu = /^Cpus_allowed_list:\s+(\d+)/m.exec(status)?.[1] ?? "0";
+  const samples = CGROUP_LIMITS.map((name) => [LIMITS[name].field, LIMITS[name].sample(device, cpu)]);
   return Object.fromEntries(samples.filter(([, value]) => value !== undefined));
 }
 

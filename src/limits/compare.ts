@@ -21,19 +21,17 @@ export const WEIGHT: Comparison<number> = {
   isAtMost: (current = DEFAULT_WEIGHT, wanted) => current <= wanted,
 };
 
-export const AMOUNT: Comparison<number> = {
-  isAsTight: (current = Number.POSITIVE_INFINITY, wanted) => current <= wanted,
-  tightest: (a, b) => Math.min(a, b),
-};
+export const AMOUNT = comparisonBy((amount: number) => amount);
 
-export const CPU_TIME: Comparison<CpuMax> = {
-  isAsTight: (current, wanted) => coresOf(current) <= coresOf(wanted),
-  tightest: (a, b) => (coresOf(a) <= coresOf(b) ? a : b),
-};
+/** Compares the cores that a quota allows. */
+export const CPU_TIME = comparisonBy(({ quotaUsec, periodUsec }: CpuMax) => toNumber(quotaUsec) / periodUsec);
 
-function coresOf(max: CpuMax | undefined): number {
-  if (!max || max.quotaUsec === "max") return Number.POSITIVE_INFINITY;
-  return max.quotaUsec / max.periodUsec;
+function comparisonBy<T>(amountOf: (value: T) => number): Comparison<T> {
+  return {
+    isAsTight: (current, wanted) =>
+      (current === undefined ? Number.POSITIVE_INFINITY : amountOf(current)) <= amountOf(wanted),
+    tightest: (a, b) => (amountOf(a) <= amountOf(b) ? a : b),
+  };
 }
 
 export const CPU_LIST: Comparison<string> = {
@@ -57,16 +55,10 @@ export const DEVICE_RATES: Comparison<IoMax[]> = {
       return IO_RATES.every((rate) => toNumber(line?.[rate]) <= toNumber(max[rate]));
     }),
   tightest(a, b) {
-    const lines = [...a, ...b];
-    return [...new Set(lines.map(({ device }) => device))].map((device) => {
-      const max: IoMax = { device };
-      for (const rate of IO_RATES) {
-        const value = Math.min(
-          ...lines.filter((line) => line.device === device).map((line) => toNumber(line[rate])),
-        );
-        if (Number.isFinite(value)) max[rate] = value;
-      }
-      return max;
+    const byDevice = Map.groupBy([...a, ...b], ({ device }) => device);
+    return [...byDevice].map(([device, lines]) => {
+      const rates = IO_RATES.map((rate) => [rate, Math.min(...lines.map((line) => toNumber(line[rate])))]);
+      return { device, ...Object.fromEntries(rates.filter(([, value]) => Number.isFinite(value))) };
     });
   },
 };

@@ -1,4 +1,4 @@
-import type { SystemdProperty } from "./systemdProperties.ts";
+import type { Property } from "./systemdProperties.ts";
 import {
   CGROUP_LIMITS,
   type CgroupLimitName,
@@ -13,7 +13,7 @@ export type Limits = { [N in LimitName as FieldOf<N>]?: ValueOf<N> };
 
 /** Returns the value of one limit as a person writes it; `undefined` when it was not asked for. */
 export function formatLimit(limits: Limits, name: LimitName): string | undefined {
-  const { field, format } = LIMITS[name];
+  const { field, format = String } = LIMITS[name];
   const value = limits[field];
   return value === undefined ? undefined : format(value);
 }
@@ -44,7 +44,7 @@ export function isAsTight(name: CgroupLimitName, current: Limits, wanted: Limits
 }
 
 /** Returns the properties of a systemd unit that set these limits. */
-export function propertiesOf(limits: Limits): SystemdProperty[] {
+export function propertiesOf(limits: Limits): Property[] {
   return CGROUP_LIMITS.flatMap((name) => {
     const { field, systemd } = LIMITS[name];
     const value = limits[field];

@@ -8,21 +8,17 @@ export interface Spelling {
 
 /** The notations that the parsers accept, for help texts, manuals and docs/policy.md. Those of one kind are adjacent. */
 export const SPELLINGS: Spelling[] = [
-  {
-    value: "percent",
-    examples: ["150", "150%", "1.5 cores"],
-    meaning: "CPU time; 100 percent is one core",
-  },
+  { value: "percent", examples: ["150", "150%", "1.5 cores"], meaning: "of CPU time; 100 is one core" },
   {
     value: "size",
     examples: ["512M", "512MiB", "1.5G"],
-    meaning: "K, M, G, T and KiB, MiB, GiB, TiB are powers of 1024",
+    meaning: "K, M, G, T count in 1024, as KiB, MiB, … do",
   },
-  { value: "size", examples: ["500kB", "2GB"], meaning: "kB, MB, GB, TB are powers of 1000" },
+  { value: "size", examples: ["500kB", "2GB"], meaning: "kB, MB, GB, TB count in 1000" },
   {
     value: "size",
     examples: ["2048"],
-    meaning: "a number without a unit is MiB for the soft memory limit, bytes elsewhere",
+    meaning: "without a unit: MiB for the soft memory limit, bytes elsewhere",
   },
   {
     value: "rate",
@@ -30,11 +26,7 @@ export const SPELLINGS: Spelling[] = [
     meaning: "per second: bytes (rbps, wbps) or operations (riops, wiops)",
   },
   { value: "list", examples: ["0-3,8"], meaning: "CPU numbers and ranges" },
-  {
-    value: "time",
-    examples: ["500ms", "5s", "1m30s", "24h", "7d"],
-    meaning: "a number without a unit is seconds",
-  },
+  { value: "time", examples: ["500ms", "5s", "1m30s", "24h", "7d"], meaning: "without a unit: seconds" },
 ];
 
 /** Returns the notations of the values that options with these placeholders accept. */

@@ -5,13 +5,13 @@ import type { CpuMax, IoMax } from "./grammar.ts";
  * Limits as unit properties, each as the words that busctl takes: name, type, value. The names and types are
  * those of systemd.resource-control(5) on the bus: org.freedesktop.systemd1(5).
  */
-export type SystemdProperty = [name: string, type: string, ...value: string[]];
+export type Property = [name: string, type: string, ...value: string[]];
 
-export function numberProperty(name: string): (value: number) => SystemdProperty[] {
+export function numberProperty(name: string): (value: number) => Property[] {
   return (value) => [[name, "t", String(value)]];
 }
 
-export function quotaProperties({ quotaUsec, periodUsec }: CpuMax): SystemdProperty[] {
+export function quotaProperties({ quotaUsec, periodUsec }: CpuMax): Property[] {
   if (quotaUsec === "max") return [];
   return [
     ["CPUQuotaPerSecUSec", "t", String(Math.floor((quotaUsec * 1e6) / periodUsec))],
@@ -20,7 +20,7 @@ export function quotaProperties({ quotaUsec, periodUsec }: CpuMax): SystemdPrope
 }
 
 /** Returns one bit for each CPU; the first byte is for CPU 0 to 7. */
-export function cpuMaskProperty(list: string): SystemdProperty[] {
+export function cpuMaskProperty(list: string): Property[] {
   const cpus = parseCpuList(list) ?? [];
   const mask = new Array<number>(Math.floor((cpus.at(-1) ?? 0) / 8) + 1).fill(0);
   for (const cpu of cpus) mask[cpu >> 3] = (mask[cpu >> 3] ?? 0) | (1 << (cpu & 7));
@@ -34,8 +34,8 @@ const IO_PROPERTIES = [
   ["wiops", "IOWriteIOPSMax"],
 ] as const;
 
-export function rateProperties(ioMax: IoMax[]): SystemdProperty[] {
-  return IO_PROPERTIES.flatMap(([rate, name]): SystemdProperty[] => {
+export function rateProperties(ioMax: IoMax[]): Property[] {
+  return IO_PROPERTIES.flatMap(([rate, name]): Property[] => {
     const limited = ioMax.filter((max) => typeof max[rate] === "number");
     const words = limited.flatMap((max) => [`/dev/block/${max.device}`, String(max[rate])]);
     return limited.length === 0 ? [] : [[name, "a(st)", String(limited.length), ...words]];

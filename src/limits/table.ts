@@ -1,21 +1,6 @@
 import { AMOUNT, type Comparison, CPU_LIST, CPU_TIME, DEVICE_RATES, WEIGHT } from "./compare.ts";
-import {
-  formatCpuMax,
-  formatIoMax,
-  formatIonice,
-  parseCpuMax,
-  parseCpuQuota,
-  parseCpus,
-  parseIoMax,
-  parseIonice,
-} from "./grammar.ts";
-import {
-  cpuMaskProperty,
-  numberProperty,
-  quotaProperties,
-  rateProperties,
-  type SystemdProperty,
-} from "./systemdProperties.ts";
+import * as grammar from "./grammar.ts";
+import * as systemd from "./systemdProperties.ts";
 import { MEBIBYTE, parseMemory, parseWhole } from "./units.ts";
 
 /**
@@ -40,26 +25,28 @@ export interface LimitKeyInfo<T> {
 interface Row<F extends string, K extends string, T> {
   /** The field of `Limits`. */
   field: F;
-  keys: Record<K, LimitKeyInfo<NoInfer<T>>>;
-  format(value: T): string;
+  keys: Record<K, LimitKeyInfo<T>>;
+  /** Returns the value as a person writes it. Absent: its string. */
+  format?(value: T): string;
   /** The value is a list with one entry for each device, and its keys may be given several times. */
   perDevice?: true;
 }
 
 /** A limit that is a file of a cgroup. */
 interface CgroupRow<F extends string, K extends string, T> extends Row<F, K, T> {
-  /** The controller by cgroup version. */
-  controller: Record<1 | 2, string>;
-  /** v2: usable in a threaded cgroup. */
-  threaded: boolean;
-  /** The cgroup versions on which the limit of a cgroup also restricts the cgroups below it. */
-  inherited: readonly (1 | 2)[];
-  /** v2: the text of an untouched file. Source: "Interface Files" of cgroup-v2.rst. */
-  kernelDefault: string;
+  v1: OnVersion;
+  /** `untouched` is the file's text in a new cgroup. Source: "Interface Files" of cgroup-v2.rst. */
+  v2: OnVersion & { threaded: boolean; untouched: string };
   compare: Comparison<T>;
-  systemd(value: T): SystemdProperty[];
-  /** Returns a value that `doctor` can write; `undefined` where the machine offers none. */
-  sample(machine: SampleMachine): T | undefined;
+  systemd(value: T): systemd.Property[];
+  /** Returns a value that `doctor` can write, from a disk (`major:minor`) and the number of a CPU. */
+  sample(disk: string | undefined, cpu: string): T | undefined;
+}
+
+interface OnVersion {
+  controller: string;
+  /** The limit of a cgroup also restricts the cgroups below it. */
+  inherited: boolean;
 }
 
 /** A limit that is an attribute of each thread or process. */
@@ -67,21 +54,9 @@ interface TaskRow<F extends string, K extends string, T> extends Row<F, K, T> {
   attributeOf: "thread" | "process";
 }
 
-export interface SampleMachine {
-  /** `major:minor` of a whole disk. */
-  disk: string | undefined;
-  /** The number of a CPU that this process may run on. */
-  cpu: string;
-}
-
-/** Checks a row, and keeps its names as literal types. */
-function cgroupLimit<F extends string, K extends string, T>(row: CgroupRow<F, K, T>): CgroupRow<F, K, T> {
-  return row;
-}
-
-function taskLimit<F extends string, K extends string, T>(row: TaskRow<F, K, T>): TaskRow<F, K, T> {
-  return row;
-}
+// These check a row, and keep its names as literal types.
+const cgroupLimit = <F extends string, K extends string, T>(row: CgroupRow<F, K, T>) => row;
+const taskLimit = <F extends string, K extends string, T>(row: TaskRow<F, K, T>) => row;
 
 const MAX_PIDS = 4_194_304;
 
@@ -89,39 +64,34 @@ const MAX_PIDS = 4_194_304;
 const CGROUP_ROWS = {
   "cpu.max": cgroupLimit({
     field: "cpuMax",
-    controller: { 1: "cpu", 2: "cpu" },
-    threaded: true,
-    inherited: [1, 2],
-    kernelDefault: "max 100000",
+    v1: { controller: "cpu", inherited: true },
+    v2: { controller: "cpu", inherited: true, threaded: true, untouched: "max 100000" },
     compare: CPU_TIME,
-    format: formatCpuMax,
-    systemd: quotaProperties,
+    format: grammar.formatCpuMax,
+    systemd: systemd.quotaProperties,
     sample: () => ({ quotaUsec: 50_000, periodUsec: 100_000 }),
     keys: {
       cpu_quota: {
         placeholder: "percent",
         help: "limit CPU time; 100 = one core",
         expected: 'CPU time: percent of a core (150, "150%") or "1.5 cores"',
-        parse: parseCpuQuota,
+        parse: grammar.parseCpuQuota,
         zeroIsNone: true,
       },
       cpu_max: {
         placeholder: "quota period",
         help: 'limit CPU time per period in µs, e.g. "50000 100000"',
         expected: 'CPU time per period in µs: "50000 100000"',
-        parse: parseCpuMax,
+        parse: grammar.parseCpuMax,
       },
     },
   }),
   "cpu.weight": cgroupLimit({
     field: "cpuWeight",
-    controller: { 1: "cpu", 2: "cpu" },
-    threaded: true,
-    inherited: [],
-    kernelDefault: "100",
+    v1: { controller: "cpu", inherited: false },
+    v2: { controller: "cpu", inherited: false, threaded: true, untouched: "100" },
     compare: WEIGHT,
-    format: String,
-    systemd: numberProperty("CPUWeight"),
+    systemd: systemd.numberProperty("CPUWeight"),
     sample: () => 50,
     keys: {
       cpu_weight: {
@@ -136,13 +106,10 @@ const CGROUP_ROWS = {
   /** Soft: the kernel reclaims and slows above it, and never kills for it. */
   "memory.high": cgroupLimit({
     field: "memoryHighBytes",
-    controller: { 1: "memory", 2: "memory" },
-    threaded: false,
-    inherited: [1, 2],
-    kernelDefault: "max",
+    v1: { controller: "memory", inherited: true },
+    v2: { controller: "memory", inherited: true, threaded: false, untouched: "max" },
     compare: AMOUNT,
-    format: String,
-    systemd: numberProperty("MemoryHigh"),
+    systemd: systemd.numberProperty("MemoryHigh"),
     sample: () => 64 * MEBIBYTE,
     keys: {
       memory_limit: {
@@ -157,13 +124,10 @@ const CGROUP_ROWS = {
   /** Hard: the kernel may OOM-kill inside the workload at it. */
   "memory.max": cgroupLimit({
     field: "memoryMaxBytes",
-    controller: { 1: "memory", 2: "memory" },
-    threaded: false,
-    inherited: [1, 2],
-    kernelDefault: "max",
+    v1: { controller: "memory", inherited: true },
+    v2: { controller: "memory", inherited: true, threaded: false, untouched: "max" },
     compare: AMOUNT,
-    format: String,
-    systemd: numberProperty("MemoryMax"),
+    systemd: systemd.numberProperty("MemoryMax"),
     sample: () => 64 * MEBIBYTE,
     keys: {
       memory_max: {
@@ -176,34 +140,29 @@ const CGROUP_ROWS = {
   }),
   "io.max": cgroupLimit({
     field: "ioMax",
-    controller: { 1: "blkio", 2: "io" },
-    threaded: false,
     // v1 throttling considers a process's own cgroup alone, never the ones above it.
-    inherited: [2],
-    kernelDefault: "",
+    v1: { controller: "blkio", inherited: false },
+    v2: { controller: "io", inherited: true, threaded: false, untouched: "" },
     compare: DEVICE_RATES,
     perDevice: true,
-    format: (ioMax) => ioMax.map(formatIoMax).join(", "),
-    systemd: rateProperties,
-    sample: ({ disk }) => (disk === undefined ? undefined : [{ device: disk, rbps: MEBIBYTE }]),
+    format: (ioMax) => ioMax.map(grammar.formatIoMax).join(", "),
+    systemd: systemd.rateProperties,
+    sample: (disk) => (disk === undefined ? undefined : [{ device: disk, rbps: MEBIBYTE }]),
     keys: {
       io_max: {
         placeholder: "device rate",
         help: 'limit disk rates, e.g. "8:0 rbps=50MB/s wiops=500" or a path for the disk; repeatable',
         expected: 'a device (8:0, or a path on it) with rates: "8:0 rbps=50MB/s wiops=500"',
-        parse: (text) => [parseIoMax(text)],
+        parse: (text) => [grammar.parseIoMax(text)],
       },
     },
   }),
   "pids.max": cgroupLimit({
     field: "pidsMax",
-    controller: { 1: "pids", 2: "pids" },
-    threaded: true,
-    inherited: [1, 2],
-    kernelDefault: "max",
+    v1: { controller: "pids", inherited: true },
+    v2: { controller: "pids", inherited: true, threaded: true, untouched: "max" },
     compare: AMOUNT,
-    format: String,
-    systemd: numberProperty("TasksMax"),
+    systemd: systemd.numberProperty("TasksMax"),
     sample: () => 100,
     keys: {
       pids_max: {
@@ -216,20 +175,17 @@ const CGROUP_ROWS = {
   }),
   "cpuset.cpus": cgroupLimit({
     field: "cpus",
-    controller: { 1: "cpuset", 2: "cpuset" },
-    threaded: true,
-    inherited: [1, 2],
-    kernelDefault: "",
+    v1: { controller: "cpuset", inherited: true },
+    v2: { controller: "cpuset", inherited: true, threaded: true, untouched: "" },
     compare: CPU_LIST,
-    format: String,
-    systemd: cpuMaskProperty,
-    sample: ({ cpu }) => cpu,
+    systemd: systemd.cpuMaskProperty,
+    sample: (_disk, cpu) => cpu,
     keys: {
       cpus: {
         placeholder: "list",
         help: "run on these CPUs only, e.g. 0-3,8",
         expected: "a list of CPU numbers, such as 0-3,8",
-        parse: parseCpus,
+        parse: grammar.parseCpus,
       },
     },
   }),
@@ -239,7 +195,6 @@ const TASK_ROWS = {
   nice: taskLimit({
     field: "nice",
     attributeOf: "thread",
-    format: (value: number) => String(value),
     keys: {
       nice: {
         placeholder: "n",
@@ -252,20 +207,19 @@ const TASK_ROWS = {
   ionice: taskLimit({
     field: "ionice",
     attributeOf: "thread",
-    format: formatIonice,
+    format: grammar.formatIonice,
     keys: {
       ionice: {
         placeholder: "class",
         help: "set the disk priority: realtime:0-7, best-effort:0-7 or idle",
         expected: "a disk priority: idle, best-effort:0 to best-effort:7, or realtime:0 to realtime:7",
-        parse: parseIonice,
+        parse: grammar.parseIonice,
       },
     },
   }),
   oom_score_adj: taskLimit({
     field: "oomScoreAdj",
     attributeOf: "process",
-    format: (value: number) => String(value),
     keys: {
       oom_score_adj: {
         placeholder: "n",
@@ -283,12 +237,13 @@ export type LimitName = CgroupLimitName | TaskLimitName;
 
 type Rows = typeof CGROUP_ROWS & typeof TASK_ROWS;
 export type FieldOf<N extends LimitName> = Rows[N]["field"];
-export type ValueOf<N extends LimitName> = Parameters<Rows[N]["format"]>[0];
+export type ValueOf<N extends LimitName> = Rows[N] extends Row<string, string, infer T> ? T : never;
 export type LimitKey = { [N in LimitName]: keyof Rows[N]["keys"] }[LimitName];
 
 /** Rows without their literal types, for code that treats all limits alike. */
-export type CgroupLimit = CgroupRow<FieldOf<LimitName>, string, ValueOf<LimitName>>;
-export type TaskLimit = TaskRow<FieldOf<LimitName>, string, ValueOf<LimitName>>;
+type CgroupLimit = CgroupRow<FieldOf<LimitName>, string, ValueOf<LimitName>>;
+type TaskLimit = TaskRow<FieldOf<LimitName>, string, ValueOf<LimitName>>;
+export type Limit = CgroupLimit | TaskLimit;
 
 export const LIMITS: Record<CgroupLimitName, CgroupLimit> & Record<TaskLimitName, TaskLimit> = {
   ...CGROUP_ROWS,
@@ -297,14 +252,19 @@ export const LIMITS: Record<CgroupLimitName, CgroupLimit> & Record<TaskLimitName
 
 /** The limits that are cgroup files, in the order in which they are applied. */
 export const CGROUP_LIMITS = Object.keys(CGROUP_ROWS) as CgroupLimitName[];
-export const LIMIT_NAMES = Object.keys(LIMITS) as LimitName[];
+export const TASK_LIMITS = Object.keys(TASK_ROWS) as TaskLimitName[];
+export const LIMIT_NAMES: LimitName[] = [...CGROUP_LIMITS, ...TASK_LIMITS];
 
 /** Returns whether a limit is a weight, which shares what is contended instead of bounding it. */
 export function isWeight(name: CgroupLimitName): boolean {
   return LIMITS[name].compare.isAtMost !== undefined;
 }
 
-/** Returns whether a controller of v2 is a threaded one: usable in a cgroup of single threads too. */
+export function isInherited(name: CgroupLimitName, version: 1 | 2): boolean {
+  return LIMITS[name][`v${version}`].inherited;
+}
+
+/** Returns whether a v2 controller is threaded: usable in a cgroup of single threads too. */
 export function isThreaded(controller: string): boolean {
-  return CGROUP_LIMITS.some((name) => LIMITS[name].controller[2] === controller && LIMITS[name].threaded);
+  return CGROUP_LIMITS.some((name) => LIMITS[name].v2.controller === controller && LIMITS[name].v2.threaded);
 }

@@ -1,17 +1,13 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { Limits } from "../../limits/limits.ts";
 import { spellingsOf } from "../../limits/spellings.ts";
-import { type CgroupLimit, LIMITS, type LimitKey, type TaskLimit } from "../../limits/table.ts";
+import { LIMITS, type Limit } from "../../limits/table.ts";
 import { findWholeDisk } from "../../linux/blockDevice.ts";
 import { type Pair, renderPairs } from "../output/pairs.ts";
 import { optionValue } from "./optionValue.ts";
 
-/** The values that commander collects from the limit options. */
-export type LimitFlags = { [K in LimitKey as CamelCase<K>]?: unknown };
-
-type CamelCase<S extends string> = S extends `${infer Head}_${infer Tail}`
-  ? `${Head}${Capitalize<CamelCase<Tail>>}`
-  : S;
+/** The flags that commander collects for a command with limit options, under their names in camel case. */
+export type LimitFlags = object;
 
 /** Adds an option for each key of each limit. */
 export function addLimitOptions(command: Command): Command {
@@ -25,12 +21,15 @@ export function addLimitOptions(command: Command): Command {
   return command.addHelpText("after", () => `\nValues:\n${spellings(command)}`);
 }
 
-function optionsOf({ keys, perDevice }: CgroupLimit | TaskLimit): Option[] {
+function optionsOf({ keys, perDevice }: Limit): Option[] {
   return Object.entries(keys).map(([key, { placeholder, help, expected, parse }]) => {
-    const parser = optionValue(expected, parse);
-    return new Option(`--${key.replaceAll("_", "-")} <${placeholder}>`, help).argParser(
-      perDevice ? collectDevices(parser as (text: string) => DeviceLine[]) : parser,
-    );
+    const option = new Option(`--${key.replaceAll("_", "-")} <${placeholder}>`, help);
+    const parseOne = optionValue<unknown>(expected, parse);
+    if (!perDevice) return option.argParser(parseOne);
+    return option.argParser<DeviceLine[]>((text, earlier = []) => [
+      ...earlier,
+      ...(parseOne(text) as DeviceLine[]).map(withDisk),
+    ]);
   });
 }
 
@@ -38,25 +37,19 @@ interface DeviceLine {
   device: string;
 }
 
-/** Returns a parser for an option that may be given several times, with the number of the disk in place of a path. */
-function collectDevices(parse: (text: string) => DeviceLine[]) {
-  return (text: string, earlier: DeviceLine[] = []): DeviceLine[] => {
-    const lines = parse(text).map((line) => {
-      const found = findWholeDisk(line.device);
-      if ("fault" in found) throw new InvalidArgumentError(`${found.fault}. To list disks: lsblk -d`);
-      return { ...line, device: found.device };
-    });
-    return [...earlier, ...lines];
-  };
+/** Replaces a path by the number of the disk that it is on. */
+function withDisk(line: DeviceLine): DeviceLine {
+  const found = findWholeDisk(line.device);
+  if ("fault" in found) throw new InvalidArgumentError(`${found.fault}. To list disks: lsblk -d`);
+  return { ...line, device: found.device };
 }
 
 export function limitsFrom(flags: LimitFlags): Limits {
   const limits: Limits = {};
-  for (const { field, keys } of Object.values(LIMITS)) {
-    for (const key of Object.keys(keys)) {
-      const name = key.replaceAll(/_(.)/g, (_, letter: string) => letter.toUpperCase());
-      const given = flags[name as keyof LimitFlags];
-      if (given !== undefined) Object.assign(limits, { [field]: given });
+  for (const limit of Object.values(LIMITS)) {
+    for (const option of optionsOf(limit)) {
+      const given: unknown = flags[option.attributeName() as keyof LimitFlags];
+      if (given !== undefined) Object.assign(limits, { [limit.field]: given });
     }
   }
   return limits;

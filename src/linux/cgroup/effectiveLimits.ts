@@ -1,5 +1,5 @@
 import { formatLimit, isAsTight, type Limits, pickLimits, tightest } from "../../limits/limits.ts";
-import { CGROUP_LIMITS, type CgroupLimitName, LIMITS } from "../../limits/table.ts";
+import { CGROUP_LIMITS, type CgroupLimitName, isInherited, LIMITS } from "../../limits/table.ts";
 import type { CgroupController, CgroupDirectory } from "./controller.ts";
 import { ancestorsOf } from "./hierarchies.ts";
 import type { JobCgroup } from "./jobCgroup.ts";
@@ -27,7 +27,7 @@ export function readEffectiveLimits(
 function readInherited(controllers: readonly CgroupController[], ancestor: CgroupDirectory): Limits {
   const binding = controllers.filter((controller) => controller.bindsChildren?.(ancestor) ?? true);
   const limits = readOwnLimits(binding, ancestor);
-  const names = CGROUP_LIMITS.filter((name) => LIMITS[name].inherited.includes(ancestor.hierarchy.version));
+  const names = CGROUP_LIMITS.filter((name) => isInherited(name, ancestor.hierarchy.version));
   return pickLimits(limits, names);
 }
 
@@ -82,14 +82,9 @@ function readAll(
 }
 
 /** In place, a weight below the wanted one is the owner's and stays: the wanted one would favour the workload. */
-function isOwnersLower(
-  { directories }: JobCgroup,
-  name: CgroupLimitName,
-  held: Limits,
-  wanted: Limits,
-): boolean {
-  if (!directories.some(({ placedAs }) => placedAs === "in-place")) return false;
-  const { field, compare } = LIMITS[name];
+function isOwnersLower({ directories }: JobCgroup, limit: CgroupLimitName, held: Limits, wanted: Limits) {
+  const { field, compare } = LIMITS[limit];
   const value = wanted[field];
-  return value !== undefined && (compare.isAtMost?.(held[field], value) ?? false);
+  const isInPlace = directories.some(({ placedAs }) => placedAs === "in-place");
+  return isInPlace && value !== undefined && compare.isAtMost?.(held[field], value) === true;
 }

@@ -1,6 +1,6 @@
 import { formatLimit, type Limits } from "../../limits/limits.ts";
 import type { LimitOutcome } from "../../limits/outcome.ts";
-import { CGROUP_LIMITS, type CgroupLimitName, isWeight, LIMITS } from "../../limits/table.ts";
+import { CGROUP_LIMITS, type CgroupLimitName, isInherited, isWeight, LIMITS } from "../../limits/table.ts";
 import { addUsage, UNKNOWN_USAGE, type Usage, usageSince } from "../../limits/usage.ts";
 import type { CgroupFs } from "../cgroupFs.ts";
 import type { ApplyLimit, CgroupController, CgroupDirectory, LiftLimit } from "./controller.ts";
@@ -159,13 +159,13 @@ function findPlace(job: JobCgroup, limit: CgroupLimitName): LimitPlace | undefin
 function whyNotSummed(group: JobCgroup, limit: CgroupLimitName): string | undefined {
   const version = findPlace(group, limit)?.directory.hierarchy.version;
   // A weight needs no inheriting: the group competes with it as one.
-  if (version === undefined || isWeight(limit) || LIMITS[limit].inherited.includes(version)) return undefined;
+  if (version === undefined || isWeight(limit) || isInherited(limit, version)) return undefined;
   return `cgroup v${version} does not add up ${limit} of several cgroups`;
 }
 
 function whyMissing(job: JobCgroup, limit: CgroupLimitName): string {
-  const { controller } = LIMITS[limit];
-  const names = [...new Set([controller[2], controller[1]])];
+  const { v1, v2 } = LIMITS[limit];
+  const names = [...new Set([v2.controller, v1.controller])];
   const unavailable = job.unavailable.find(({ controller }) => names.includes(controller));
   return unavailable?.because ?? `no cgroup controller for it is mounted (${names.join(" or ")})`;
 }

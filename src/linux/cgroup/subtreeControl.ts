@@ -104,11 +104,9 @@ const UNTOUCHED: Record<string, Record<string, string>> = {
 };
 
 function isUsedBelow(fs: CgroupFs, path: string, controller: string, own: string | undefined): boolean {
-  const limits = CGROUP_LIMITS.filter((name) => LIMITS[name].controller[2] === controller);
-  const files: [string, string][] = [
-    ...limits.map((name): [string, string] => [name, LIMITS[name].kernelDefault]),
-    ...Object.entries(UNTOUCHED[controller] ?? {}),
-  ];
+  const limits = CGROUP_LIMITS.filter((name) => LIMITS[name].v2.controller === controller);
+  const untouched = Object.fromEntries(limits.map((name) => [name, LIMITS[name].v2.untouched]));
+  const files = Object.entries({ ...untouched, ...UNTOUCHED[controller] });
   try {
     return fs.children(path).some((name) => {
       const child = `${path}/${name}`;

@@ -95,15 +95,8 @@ export const principal = value(PRINCIPAL, (input) =>
   typeof input === "number" ? wholeId(input) : compilePattern(input),
 );
 
-export const id = z
-  .number({ error: "a whole number, such as 1001" })
-  .meta({ description: "a user id" })
-  .transform((input, context) => {
-    if (Number.isSafeInteger(input) && input >= 0) return input;
-    const params: LeafParams = { right: "a whole number, such as 1001" };
-    context.addIssue({ code: "custom", message: "is not an id", params });
-    return z.NEVER;
-  });
+const ID = "a whole number, such as 1001";
+export const id = leaf(z.number({ error: ID }).meta({ description: "a user id" }), ID, wholeId);
 
 function wholeId(input: number): number {
   if (!Number.isSafeInteger(input) || input < 0) throw new ValueFault("is not an id");

@@ -1,23 +1,12 @@
 import { z } from "zod";
 import { type CpuMax, IO_RATES } from "../../limits/grammar.ts";
 import type { Limits } from "../../limits/limits.ts";
-import {
-  CGROUP_LIMITS,
-  type CgroupLimit,
-  LIMIT_NAMES,
-  LIMITS,
-  type LimitKeyInfo,
-  type LimitName,
-  type TaskLimit,
-} from "../../limits/table.ts";
+import { LIMITS, type Limit, type LimitKeyInfo, TASK_LIMITS } from "../../limits/table.ts";
 import { parseRate } from "../../limits/units.ts";
 import type { LimitLayer } from "../policy.ts";
 import { oneOrMore, text, value } from "./leaves.ts";
 
-/** The schemas of a limit's keys. */
-type Shape = Record<string, z.ZodType>;
-
-function shapeOf({ keys, perDevice }: CgroupLimit | TaskLimit): Shape {
+function shapeOf({ keys, perDevice }: Limit): Record<string, z.ZodType> {
   const schemaOf = perDevice ? deviceLines : singleValue;
   return Object.fromEntries(Object.entries(keys).map(([key, info]) => [key, schemaOf(info).optional()]));
 }
@@ -57,16 +46,13 @@ function rate(counts: "bytes" | "operations") {
   ).optional();
 }
 
-const shapes = new Map(LIMIT_NAMES.map((name) => [name, shapeOf(LIMITS[name])]));
+const shape: Record<string, z.ZodType> = Object.assign({}, ...Object.values(LIMITS).map(shapeOf));
+const taskKeys = TASK_LIMITS.flatMap((name) => Object.keys(LIMITS[name].keys));
+const totals = Object.entries(shape).filter(([key]) => !taskKeys.includes(key));
 
-function sectionOf(names: readonly LimitName[]) {
-  const shape: Shape = Object.assign({}, ...names.map((name) => shapes.get(name)));
-  return z.strictObject(shape).nullish();
-}
-
-export const limitsSection = sectionOf(LIMIT_NAMES);
-/** The limits of a tenant's cgroup: threads and processes have no total. */
-export const totalsSection = sectionOf(CGROUP_LIMITS);
+export const limitsSection = z.strictObject(shape).nullish();
+/** The limits of a tenant's cgroup: attributes of threads and processes have no total. */
+export const totalsSection = z.strictObject(Object.fromEntries(totals)).nullish();
 
 export function toLayer(words: z.infer<typeof limitsSection>): LimitLayer {
   const set: Limits = {};
