@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
-import { SPELLINGS } from "../../src/limits/grammar.ts";
+import { SPELLINGS } from "../../src/limits/spellings.ts";
+import { TASK_LIMITS } from "../../src/limits/table.ts";
 import { type DescribedKey, describeKeys } from "../../src/policy/file/schema.ts";
 import type { ManRelease } from "./manRelease.ts";
 import { markdownLines, sectionOf } from "./markdownText.ts";
@@ -22,7 +23,7 @@ const SECTIONS: [heading: string, path: PropertyKey[], text: string][] = [
   [
     "LIMITS",
     ["default_limits"],
-    "In default_limits, commands.NAME.limits and a rule's limits. The totals of a tenant, in tenants below its name, are the same ones without nice, ionice and oom_score_adj.",
+    `In default_limits, commands.NAME.limits and a rule's limits. The totals of a tenant, in tenants below its name, are the same without ${TASK_LIMITS.join(", ")}.`,
   ],
 ];
 

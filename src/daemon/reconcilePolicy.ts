@@ -5,8 +5,8 @@ import type { Tenant } from "../jobs/job.ts";
 import { changeLimits } from "../jobs/limits/changeLimits.ts";
 import type { Job, RunningJob } from "../jobs/model/job.ts";
 import { jobCgroupOf } from "../jobs/placement/jobCgroup.ts";
-import type { Limits } from "../limits/limits.ts";
-import { CGROUP_LIMITS, LIMIT_NAMES, wantedText } from "../limits/table.ts";
+import { formatLimit, type Limits } from "../limits/limits.ts";
+import { CGROUP_LIMITS, LIMIT_NAMES } from "../limits/table.ts";
 import { cgroupPathOf } from "../linux/cgroup/hierarchies.ts";
 import { readStat } from "../linux/proc/stat.ts";
 import { type Decision, decide } from "../policy/decide.ts";
@@ -83,11 +83,11 @@ function cgroupsWithoutUs({ hierarchies }: Context, job: Job): string[] {
 }
 
 function textOf(limits: Limits): string {
-  return LIMIT_NAMES.map((name) => `${name}=${wantedText(limits, name) ?? ""}`).join(" ");
+  return LIMIT_NAMES.map((name) => `${name}=${formatLimit(limits, name) ?? ""}`).join(" ");
 }
 
 function totalText(tenant: Tenant | null): string {
-  return CGROUP_LIMITS.map((name) => `${name}=${wantedText(tenant?.limits ?? {}, name) ?? ""}`).join(" ");
+  return CGROUP_LIMITS.map((name) => `${name}=${formatLimit(tenant?.limits ?? {}, name) ?? ""}`).join(" ");
 }
 
 function totalOnRecord({ outcomes }: Job): string {

@@ -4,6 +4,7 @@ import { groupName } from "../jobs/job.ts";
 import { respectDisabled } from "../jobs/placement/disabledControllers.ts";
 import type { Limits } from "../limits/limits.ts";
 import type { LimitOutcome } from "../limits/outcome.ts";
+import { CGROUP_LIMITS, LIMITS, type LimitName } from "../limits/table.ts";
 import { findWholeDisk } from "../linux/blockDevice.ts";
 import { readMembership } from "../linux/cgroup/hierarchies.ts";
 import { applyCgroupLimits } from "../linux/cgroup/jobCgroup.ts";
@@ -85,30 +86,21 @@ function probeLimits(context: Context): Check[] {
 function sampleLimits({ host, state }: Context): Limits {
   const status = readProcFile(host, "self/status");
   const disk = findWholeDisk(state.directory);
-  return {
-    cpuMax: { quotaUsec: 50_000, periodUsec: 100_000 },
-    cpuWeight: 50,
-    memoryHighBytes: 64 * 1024 ** 2,
-    memoryMaxBytes: 64 * 1024 ** 2,
-    ...("device" in disk ? { ioMax: [{ device: disk.device, rbps: 1024 ** 2 }] } : {}),
-    pidsMax: 100,
-    cpus: /^Cpus_allowed_list:\s+(\d+)/m.exec(status)?.[1] ?? "0",
-  };
+  const device = "device" in disk ? disk.device : undefined;
+  // Cpus_allowed_list:	0-1
+  const cpu = /^Cpus_allowed_list:\s+(\d+)/m.exec(status)?.[1] ?? "0";
+  const samples = CGROUP_LIMITS.map((name) => [LIMITS[name].field, LIMITS[name].sample(device, cpu)]);
+  return Object.fromEntries(samples.filter(([, value]) => value !== undefined));
 }
 
-const COSTS: Partial<Record<LimitOutcome["limit"], string>> = {
-  "cpu.max": "--cpu-quota and --cpu-max have no effect",
-  "cpu.weight": "--cpu-weight has no effect",
-  "memory.high": "--memory-limit has no effect",
-  "memory.max": "--memory-max has no effect",
-  "io.max": "--io-max has no effect",
-  "pids.max": "--pids-max has no effect",
-  "cpuset.cpus": "--cpus has no effect",
-};
+function costOf(limit: LimitName): string {
+  const options = Object.keys(LIMITS[limit].keys).map((key) => `--${key.replaceAll("_", "-")}`);
+  return `${options.join(" and ")} ${options.length === 1 ? "has" : "have"} no effect`;
+}
 
 function describeLimit({ limit, outcome, actual, because }: LimitOutcome): Check {
   const works = outcome === "applied" || outcome === "partial";
-  if (!works) return { name: limit, works, found: because ?? outcome, cost: COSTS[limit] ?? "" };
+  if (!works) return { name: limit, works, found: because ?? outcome, cost: costOf(limit) };
   return {
     name: limit,
     works,

@@ -1,5 +1,5 @@
-import type { Limits } from "../limits/limits.ts";
-import { LIMIT_NAMES, type LimitName, wantedText } from "../limits/table.ts";
+import { formatLimit, type Limits } from "../limits/limits.ts";
+import { LIMIT_NAMES, type LimitName } from "../limits/table.ts";
 import type { Usage } from "../limits/usage.ts";
 import { factsOfEnding, type JobResult } from "./model/ending.ts";
 import { type Job, observerOf, pidOf, startedMsOf } from "./model/job.ts";
@@ -59,7 +59,7 @@ export function resultJson(job: Job, result: JobResult): Record<string, unknown>
 /** As a person would write them: `{ limit, wanted }`. */
 function limitsJson(limits: Limits): { limit: LimitName; wanted: string }[] {
   return LIMIT_NAMES.flatMap((limit) => {
-    const wanted = wantedText(limits, limit);
+    const wanted = formatLimit(limits, limit);
     return wanted === undefined ? [] : [{ limit, wanted }];
   });
 }

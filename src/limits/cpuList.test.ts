@@ -14,7 +14,7 @@ test.each([
 });
 
 test.each(["", ",", "0,", "a", "3-1", "-1", "0-", "0--1", "1.5", "8192", "0-99999", "0x1", "1e2", "0 1"])(
-  "%j is no list of CPUs",
+  "%j is not a list of CPUs",
   (text) => {
     expect(parseCpuList(text)).toBeUndefined();
   },

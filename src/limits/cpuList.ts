@@ -1,7 +1,8 @@
-/** The largest CPU number that a list may name: what kernels are built for (CONFIG_NR_CPUS) ends below it. */
+/** The largest CPU number that a list may contain. Kernels are built for fewer (CONFIG_NR_CPUS). */
 const MAX_CPU = 8191;
 
-/** `0-3,8` → the CPU numbers, ascending. `undefined` for what the kernel would not take as a list. */
+// 0-3,8
+/** Returns the CPU numbers of a list, ascending; `undefined` where the kernel would reject the list. */
 export function parseCpuList(text: string): number[] | undefined {
   const cpus = new Set<number>();
   for (const part of text.split(",")) {

@@ -1,45 +1,53 @@
-/** What may be asked for one workload. An absent field was not asked for. */
-export interface Limits {
-  /** CPU time per period, µs each. A quota of 100,000 in a period of 100,000 is one core. */
-  cpuMax?: CpuMax;
-  /** 1–10000; 100 is what a cgroup has when nobody sets it. */
-  cpuWeight?: number;
-  /** Soft: the kernel reclaims and slows above it, and never kills for it. */
-  memoryHighBytes?: number;
-  /** Hard: the kernel may OOM-kill inside the workload at it. */
-  memoryMaxBytes?: number;
-  ioMax?: IoMax[];
-  pidsMax?: number;
-  /** A list as in cpuset.cpus: `0-3,8`. */
-  cpus?: string;
-  /** −20 (most favoured) to 19. */
-  nice?: number;
-  ionice?: IoPriority;
-  /** −1000 (never) to 1000 (first), as in /proc/PID/oom_score_adj. */
-  oomScoreAdj?: number;
+import type { Property } from "./systemdProperties.ts";
+import {
+  CGROUP_LIMITS,
+  type CgroupLimitName,
+  type FieldOf,
+  LIMITS,
+  type LimitName,
+  type ValueOf,
+} from "./table.ts";
+
+/** The limits of one workload, by the fields of the table. An absent field was not asked for. */
+export type Limits = { [N in LimitName as FieldOf<N>]?: ValueOf<N> };
+
+/** Returns the value of one limit as a person writes it; `undefined` when it was not asked for. */
+export function formatLimit(limits: Limits, name: LimitName): string | undefined {
+  const { field, format = String } = LIMITS[name];
+  const value = limits[field];
+  return value === undefined ? undefined : format(value);
 }
 
-export interface CpuMax {
-  quotaUsec: number | "max";
-  periodUsec: number;
+export function pickLimits(limits: Limits, names: readonly LimitName[]): Limits {
+  const fields = names.map((name) => LIMITS[name].field);
+  return Object.fromEntries(
+    Object.entries(limits).filter(([field]) => fields.some((each) => each === field)),
+  );
 }
 
-/** Rates for one block device; an absent rate was not asked for. */
-export interface IoMax {
-  /** `major:minor` of a whole disk. */
-  device: string;
-  /** Bytes per second. */
-  rbps?: number | "max";
-  wbps?: number | "max";
-  /** Operations per second. */
-  riops?: number | "max";
-  wiops?: number | "max";
+/** Returns the tighter of both for each limit, and the first of two weights. */
+export function tightest(a: Limits, b: Limits): Limits {
+  const result: Limits = { ...b, ...a };
+  for (const { field, compare } of CGROUP_LIMITS.map((name) => LIMITS[name])) {
+    const [own, other] = [a[field], b[field]];
+    if (own !== undefined && other !== undefined)
+      Object.assign(result, { [field]: compare.tightest(own, other) });
+  }
+  return result;
 }
 
-export const IO_RATES = ["rbps", "wbps", "riops", "wiops"] as const;
+/** Returns whether `current` restricts a process at least as much as `wanted`. A weight must be equal. */
+export function isAsTight(name: CgroupLimitName, current: Limits, wanted: Limits): boolean {
+  const { field, compare } = LIMITS[name];
+  const value = wanted[field];
+  return value === undefined || compare.isAsTight(current[field], value);
+}
 
-export interface IoPriority {
-  class: "realtime" | "best-effort" | "idle";
-  /** 0 (first) to 7 (last); without meaning for `idle`. */
-  level: number;
+/** Returns the properties of a systemd unit that set these limits. */
+export function propertiesOf(limits: Limits): Property[] {
+  return CGROUP_LIMITS.flatMap((name) => {
+    const { field, systemd } = LIMITS[name];
+    const value = limits[field];
+    return value === undefined ? [] : systemd(value);
+  });
 }

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
-import type { Limits } from "./limits.ts";
-import { CGROUP_LIMITS, ioMaxText, ionicePriorityText, wantedText } from "./table.ts";
+import { formatIoMax, formatIonice } from "./grammar.ts";
+import { formatLimit, type Limits } from "./limits.ts";
+import { CGROUP_LIMITS } from "./table.ts";
 
 const ALL: Limits = {
   cpuMax: { quotaUsec: 50_000, periodUsec: 100_000 },
@@ -30,27 +31,27 @@ test.each([
   ["ionice", "best-effort:6"],
   ["oom_score_adj", "0"],
 ] as const)("%s is shown as it is asked for", (name, text) => {
-  expect(wantedText(ALL, name)).toBe(text);
+  expect(formatLimit(ALL, name)).toBe(text);
 });
 
 test("what was not asked for has no text", () => {
   for (const name of [...CGROUP_LIMITS, "nice", "ionice", "oom_score_adj"] as const) {
-    expect(wantedText({}, name)).toBeUndefined();
+    expect(formatLimit({}, name)).toBeUndefined();
   }
 });
 
 test("no limit is the word max, and never a number", () => {
-  expect(wantedText({ cpuMax: { quotaUsec: "max", periodUsec: 100_000 } }, "cpu.max")).toBe("max 100000");
-  expect(ioMaxText({ device: "8:0", rbps: "max" })).toBe("8:0 rbps=max");
+  expect(formatLimit({ cpuMax: { quotaUsec: "max", periodUsec: 100_000 } }, "cpu.max")).toBe("max 100000");
+  expect(formatIoMax({ device: "8:0", rbps: "max" })).toBe("8:0 rbps=max");
 });
 
 test("the rates of a device stand in the kernel's order, however they were asked for", () => {
-  expect(ioMaxText({ device: "8:0", wiops: 4, riops: 3, wbps: 2, rbps: 1 })).toBe(
+  expect(formatIoMax({ device: "8:0", wiops: 4, riops: 3, wbps: 2, rbps: 1 })).toBe(
     "8:0 rbps=1 wbps=2 riops=3 wiops=4",
   );
 });
 
 test("the idle class has no level", () => {
-  expect(ionicePriorityText({ class: "idle", level: 7 })).toBe("idle");
-  expect(ionicePriorityText({ class: "realtime", level: 0 })).toBe("realtime:0");
+  expect(formatIonice({ class: "idle", level: 7 })).toBe("idle");
+  expect(formatIonice({ class: "realtime", level: 0 })).toBe("realtime:0");
 });

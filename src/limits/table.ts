@@ -1,64 +1,270 @@
-import { IO_RATES, type IoMax, type IoPriority, type Limits } from "./limits.ts";
+import { AMOUNT, type Comparison, CPU_LIST, CPU_TIME, DEVICE_RATES, WEIGHT } from "./compare.ts";
+import * as grammar from "./grammar.ts";
+import * as systemd from "./systemdProperties.ts";
+import { MEBIBYTE, parseMemory, parseWhole } from "./units.ts";
 
-/** The names under which outcomes are reported: those of cgroup v2 where it has one. */
-export type LimitName =
-  | "cpu.max"
-  | "cpu.weight"
-  | "memory.high"
-  | "memory.max"
-  | "io.max"
-  | "pids.max"
-  | "cpuset.cpus"
-  | "nice"
-  | "ionice"
-  | "oom_score_adj";
+/**
+ * The table of all limits. Command-line options, the policy schema, manual pages, `doctor`, the comparison of limits
+ * and the properties of systemd scopes are derived from it. A new limit is a row here and its controller's code.
+ */
 
-/** The limits that live in cgroup files, in the order in which they are applied. */
-export const CGROUP_LIMITS = [
-  "cpu.max",
-  "cpu.weight",
-  "memory.high",
-  "memory.max",
-  "io.max",
-  "pids.max",
-  "cpuset.cpus",
-] as const satisfies readonly LimitName[];
-
-export const LIMIT_NAMES: readonly LimitName[] = [...CGROUP_LIMITS, "nice", "ionice", "oom_score_adj"];
-
-export type CgroupLimitName = (typeof CGROUP_LIMITS)[number];
-
-/** The value of one limit as a person writes it; `undefined` when it was not asked for. */
-export function wantedText(limits: Limits, name: LimitName): string | undefined {
-  switch (name) {
-    case "cpu.max":
-      return limits.cpuMax && `${limits.cpuMax.quotaUsec} ${limits.cpuMax.periodUsec}`;
-    case "cpu.weight":
-      return limits.cpuWeight?.toString();
-    case "memory.high":
-      return limits.memoryHighBytes?.toString();
-    case "memory.max":
-      return limits.memoryMaxBytes?.toString();
-    case "io.max":
-      return limits.ioMax?.map(ioMaxText).join(", ");
-    case "pids.max":
-      return limits.pidsMax?.toString();
-    case "cpuset.cpus":
-      return limits.cpus;
-    case "nice":
-      return limits.nice?.toString();
-    case "ionice":
-      return limits.ionice && ionicePriorityText(limits.ionice);
-    case "oom_score_adj":
-      return limits.oomScoreAdj?.toString();
-  }
+/** One way to ask for a limit: a key of the policy file, and the option of the same name with `-` for `_`. */
+export interface LimitKeyInfo<T> {
+  /** The option's placeholder, which also selects the notations that help texts explain. */
+  placeholder: string;
+  /** A help line. */
+  help: string;
+  /** Describes a valid value, for faults, editors and the manual. */
+  expected: string;
+  /** Throws ValueFault. */
+  parse(text: string): T;
+  /** In a policy file, 0 asks for nothing: older policies are written so. */
+  zeroIsNone?: true;
 }
 
-export function ioMaxText(max: IoMax): string {
-  const rates = IO_RATES.flatMap((rate) => (max[rate] === undefined ? [] : [`${rate}=${max[rate]}`]));
-  return [max.device, ...rates].join(" ");
+interface Row<F extends string, K extends string, T> {
+  /** The field of `Limits`. */
+  field: F;
+  keys: Record<K, LimitKeyInfo<T>>;
+  /** Returns the value as a person writes it. Absent: its string. */
+  format?(value: T): string;
+  /** The value is a list with one entry for each device, and its keys may be given several times. */
+  perDevice?: true;
 }
 
-export function ionicePriorityText(priority: IoPriority): string {
-  return priority.class === "idle" ? "idle" : `${priority.class}:${priority.level}`;
+/** A limit that is a file of a cgroup. */
+interface CgroupRow<F extends string, K extends string, T> extends Row<F, K, T> {
+  v1: OnVersion;
+  /** `untouched` is the file's text in a new cgroup. Source: "Interface Files" of cgroup-v2.rst. */
+  v2: OnVersion & { threaded: boolean; untouched: string };
+  compare: Comparison<T>;
+  systemd(value: T): systemd.Property[];
+  /** Returns a value that `doctor` can write, from a disk (`major:minor`) and the number of a CPU. */
+  sample(disk: string | undefined, cpu: string): T | undefined;
+}
+
+interface OnVersion {
+  controller: string;
+  /** The limit of a cgroup also restricts the cgroups below it. */
+  inherited: boolean;
+}
+
+/** A limit that is an attribute of each thread or process. */
+interface TaskRow<F extends string, K extends string, T> extends Row<F, K, T> {
+  attributeOf: "thread" | "process";
+}
+
+// These check a row, and keep its names as literal types.
+const cgroupLimit = <F extends string, K extends string, T>(row: CgroupRow<F, K, T>) => row;
+const taskLimit = <F extends string, K extends string, T>(row: TaskRow<F, K, T>) => row;
+
+const MAX_PIDS = 4_194_304;
+
+/** In the order in which limits are applied. The names are those of cgroup v2. */
+const CGROUP_ROWS = {
+  "cpu.max": cgroupLimit({
+    field: "cpuMax",
+    v1: { controller: "cpu", inherited: true },
+    v2: { controller: "cpu", inherited: true, threaded: true, untouched: "max 100000" },
+    compare: CPU_TIME,
+    format: grammar.formatCpuMax,
+    systemd: systemd.quotaProperties,
+    sample: () => ({ quotaUsec: 50_000, periodUsec: 100_000 }),
+    keys: {
+      cpu_quota: {
+        placeholder: "percent",
+        help: "limit CPU time; 100 = one core",
+        expected: 'CPU time: percent of a core (150, "150%") or "1.5 cores"',
+        parse: grammar.parseCpuQuota,
+        zeroIsNone: true,
+      },
+      cpu_max: {
+        placeholder: "quota period",
+        help: 'limit CPU time per period in µs, e.g. "50000 100000"',
+        expected: 'CPU time per period in µs: "50000 100000"',
+        parse: grammar.parseCpuMax,
+      },
+    },
+  }),
+  "cpu.weight": cgroupLimit({
+    field: "cpuWeight",
+    v1: { controller: "cpu", inherited: false },
+    v2: { controller: "cpu", inherited: false, threaded: true, untouched: "100" },
+    compare: WEIGHT,
+    systemd: systemd.numberProperty("CPUWeight"),
+    sample: () => 50,
+    keys: {
+      cpu_weight: {
+        placeholder: "weight",
+        help: "set the share of contended CPU, 1-10000; the default is 100",
+        expected: "a share of contended CPU from 1 to 10000; the default is 100",
+        parse: (text) => parseWhole(text, 1, 10_000),
+        zeroIsNone: true,
+      },
+    },
+  }),
+  /** Soft: the kernel reclaims and slows above it, and never kills for it. */
+  "memory.high": cgroupLimit({
+    field: "memoryHighBytes",
+    v1: { controller: "memory", inherited: true },
+    v2: { controller: "memory", inherited: true, threaded: false, untouched: "max" },
+    compare: AMOUNT,
+    systemd: systemd.numberProperty("MemoryHigh"),
+    sample: () => 64 * MEBIBYTE,
+    keys: {
+      memory_limit: {
+        placeholder: "size",
+        help: "reclaim memory and slow the job above this size, never kill; in MiB, or 2GiB",
+        expected: "a soft limit: a number of MiB, or a size such as 2GiB",
+        parse: (text) => parseMemory(text, MEBIBYTE),
+        zeroIsNone: true,
+      },
+    },
+  }),
+  /** Hard: the kernel may OOM-kill inside the workload at it. */
+  "memory.max": cgroupLimit({
+    field: "memoryMaxBytes",
+    v1: { controller: "memory", inherited: true },
+    v2: { controller: "memory", inherited: true, threaded: false, untouched: "max" },
+    compare: AMOUNT,
+    systemd: systemd.numberProperty("MemoryMax"),
+    sample: () => 64 * MEBIBYTE,
+    keys: {
+      memory_max: {
+        placeholder: "size",
+        help: "limit memory; the kernel may kill inside the job at this size; in bytes, or 2GiB",
+        expected: "a hard limit: a size such as 2GiB, or a number of bytes",
+        parse: (text) => parseMemory(text, 1),
+      },
+    },
+  }),
+  "io.max": cgroupLimit({
+    field: "ioMax",
+    // v1 throttling considers a process's own cgroup alone, never the ones above it.
+    v1: { controller: "blkio", inherited: false },
+    v2: { controller: "io", inherited: true, threaded: false, untouched: "" },
+    compare: DEVICE_RATES,
+    perDevice: true,
+    format: (ioMax) => ioMax.map(grammar.formatIoMax).join(", "),
+    systemd: systemd.rateProperties,
+    sample: (disk) => (disk === undefined ? undefined : [{ device: disk, rbps: MEBIBYTE }]),
+    keys: {
+      io_max: {
+        placeholder: "device rate",
+        help: 'limit disk rates, e.g. "8:0 rbps=50MB/s wiops=500" or a path for the disk; repeatable',
+        expected: 'a device (8:0, or a path on it) with rates: "8:0 rbps=50MB/s wiops=500"',
+        parse: (text) => [grammar.parseIoMax(text)],
+      },
+    },
+  }),
+  "pids.max": cgroupLimit({
+    field: "pidsMax",
+    v1: { controller: "pids", inherited: true },
+    v2: { controller: "pids", inherited: true, threaded: true, untouched: "max" },
+    compare: AMOUNT,
+    systemd: systemd.numberProperty("TasksMax"),
+    sample: () => 100,
+    keys: {
+      pids_max: {
+        placeholder: "n",
+        help: "limit the number of processes and threads",
+        expected: `a number of processes and threads from 1 to ${MAX_PIDS}`,
+        parse: (text) => parseWhole(text, 1, MAX_PIDS),
+      },
+    },
+  }),
+  "cpuset.cpus": cgroupLimit({
+    field: "cpus",
+    v1: { controller: "cpuset", inherited: true },
+    v2: { controller: "cpuset", inherited: true, threaded: true, untouched: "" },
+    compare: CPU_LIST,
+    systemd: systemd.cpuMaskProperty,
+    sample: (_disk, cpu) => cpu,
+    keys: {
+      cpus: {
+        placeholder: "list",
+        help: "run on these CPUs only, e.g. 0-3,8",
+        expected: "a list of CPU numbers, such as 0-3,8",
+        parse: grammar.parseCpus,
+      },
+    },
+  }),
+};
+
+const TASK_ROWS = {
+  nice: taskLimit({
+    field: "nice",
+    attributeOf: "thread",
+    keys: {
+      nice: {
+        placeholder: "n",
+        help: "set the nice value, -20 (favoured) to 19",
+        expected: "a whole number from -20 (favoured) to 19",
+        parse: (text) => parseWhole(text, -20, 19),
+      },
+    },
+  }),
+  ionice: taskLimit({
+    field: "ionice",
+    attributeOf: "thread",
+    format: grammar.formatIonice,
+    keys: {
+      ionice: {
+        placeholder: "class",
+        help: "set the disk priority: realtime:0-7, best-effort:0-7 or idle",
+        expected: "a disk priority: idle, best-effort:0 to best-effort:7, or realtime:0 to realtime:7",
+        parse: grammar.parseIonice,
+      },
+    },
+  }),
+  oom_score_adj: taskLimit({
+    field: "oomScoreAdj",
+    attributeOf: "process",
+    keys: {
+      oom_score_adj: {
+        placeholder: "n",
+        help: "set the OOM score adjustment, -1000 (never killed) to 1000",
+        expected: "a whole number from -1000 (never killed) to 1000",
+        parse: (text) => parseWhole(text, -1000, 1000),
+      },
+    },
+  }),
+};
+
+export type CgroupLimitName = keyof typeof CGROUP_ROWS;
+export type TaskLimitName = keyof typeof TASK_ROWS;
+export type LimitName = CgroupLimitName | TaskLimitName;
+
+type Rows = typeof CGROUP_ROWS & typeof TASK_ROWS;
+export type FieldOf<N extends LimitName> = Rows[N]["field"];
+export type ValueOf<N extends LimitName> = Rows[N] extends Row<string, string, infer T> ? T : never;
+export type LimitKey = { [N in LimitName]: keyof Rows[N]["keys"] }[LimitName];
+
+/** Rows without their literal types, for code that treats all limits alike. */
+type CgroupLimit = CgroupRow<FieldOf<LimitName>, string, ValueOf<LimitName>>;
+type TaskLimit = TaskRow<FieldOf<LimitName>, string, ValueOf<LimitName>>;
+export type Limit = CgroupLimit | TaskLimit;
+
+export const LIMITS: Record<CgroupLimitName, CgroupLimit> & Record<TaskLimitName, TaskLimit> = {
+  ...CGROUP_ROWS,
+  ...TASK_ROWS,
+};
+
+/** The limits that are cgroup files, in the order in which they are applied. */
+export const CGROUP_LIMITS = Object.keys(CGROUP_ROWS) as CgroupLimitName[];
+export const TASK_LIMITS = Object.keys(TASK_ROWS) as TaskLimitName[];
+export const LIMIT_NAMES: LimitName[] = [...CGROUP_LIMITS, ...TASK_LIMITS];
+
+/** Returns whether a limit is a weight, which shares what is contended instead of bounding it. */
+export function isWeight(name: CgroupLimitName): boolean {
+  return LIMITS[name].compare.isAtMost !== undefined;
+}
+
+export function isInherited(name: CgroupLimitName, version: 1 | 2): boolean {
+  return LIMITS[name][`v${version}`].inherited;
+}
+
+/** Returns whether a v2 controller is threaded: usable in a cgroup of single threads too. */
+export function isThreaded(controller: string): boolean {
+  return CGROUP_LIMITS.some((name) => LIMITS[name].v2.controller === controller && LIMITS[name].v2.threaded);
 }

@@ -1,60 +1,47 @@
-/** What a job has used, or a cgroup counted. `null`: nobody knows. */
-export interface Usage {
-  cpuUserUsec: number | null;
-  cpuSystemUsec: number | null;
-  /** Time during which runnable threads were held back by the CPU quota. */
-  throttledUsec: number | null;
-  memoryPeakBytes: number | null;
-  /** How often an allocation ran into the cgroup's own hard memory limit. */
-  memoryMaxHits: number | null;
-  /** Processes of this cgroup that the kernel's OOM killer ended. */
-  oomKills: number | null;
-  ioReadBytes: number | null;
-  ioWriteBytes: number | null;
-  /** Time in which at least one thread waited for a CPU (pressure stall information, `some`). */
-  cpuPressureUsec: number | null;
-  /** Time in which at least one thread waited for memory: for reclaim, for swap, at memory.high. */
-  memoryPressureUsec: number | null;
-  /** Time in which at least one thread waited for a disk, or at io.max. */
-  ioPressureUsec: number | null;
-}
+/** The resources that a job has used, or a cgroup has counted. `null` is unknown. */
+export type Usage = { [Field in keyof typeof NOTHING_KNOWN]: number | null };
 
-export const UNKNOWN_USAGE: Usage = {
+const NOTHING_KNOWN = {
   cpuUserUsec: null,
   cpuSystemUsec: null,
+  /** Time during which the CPU quota stopped runnable threads. */
   throttledUsec: null,
   memoryPeakBytes: null,
+  /** The number of allocations that reached the cgroup's own hard memory limit. */
   memoryMaxHits: null,
+  /** Processes of this cgroup that the kernel's OOM killer ended. */
   oomKills: null,
   ioReadBytes: null,
   ioWriteBytes: null,
+  /** Time in which at least one thread waited for a CPU (pressure stall information, `some`). */
   cpuPressureUsec: null,
+  /** Time in which at least one thread waited for memory: for reclaim, for swap, at memory.high. */
   memoryPressureUsec: null,
+  /** Time in which at least one thread waited for a disk, or at io.max. */
   ioPressureUsec: null,
 };
 
-const FIELDS = Object.keys(UNKNOWN_USAGE) as (keyof Usage)[];
+export const UNKNOWN_USAGE: Usage = NOTHING_KNOWN;
 
-/** Of two cgroups that the same workload was in, one after the other. What one of them did not tell is unknown in the sum. */
+/** Adds the usage of two cgroups that a workload was in, one after the other. A field unknown in one is unknown in the sum. */
 export function addUsage(a: Usage, b: Usage): Usage {
   const sum = (field: keyof Usage): number | null => {
     const [x, y] = [a[field], b[field]];
     if (x === null || y === null) return null;
     return field === "memoryPeakBytes" ? Math.max(x, y) : x + y;
   };
-  return Object.fromEntries(FIELDS.map((field) => [field, sum(field)])) as unknown as Usage;
+  return mapFields(sum);
 }
 
-/** A sum so far in which nobody knows these. */
+/** Returns the sum so far, with these fields unknown. */
 export function withUnknown(usage: Usage | null, fields: readonly (keyof Usage)[]): Usage {
-  const nothing = Object.fromEntries(FIELDS.map((field) => [field, 0])) as unknown as Usage;
-  return { ...(usage ?? nothing), ...Object.fromEntries(fields.map((field) => [field, null])) };
+  return { ...(usage ?? mapFields(() => 0)), ...Object.fromEntries(fields.map((field) => [field, null])) };
 }
 
 /**
- * What was used between two readings of the same cgroup. A counter that was not there at the first has counted from
- * nothing since; one that has gone back was begun anew in between, and is unknown. A peak is known where it is higher than
- * before: else it is from before, and only how high it was at the most.
+ * Returns the usage between two readings of the same cgroup. A counter that was missing at the first started at zero
+ * after it. A counter that has decreased was reset in between, and is unknown. A peak is known only where it has risen:
+ * otherwise it is from before the first reading.
  */
 export function usageSince(before: Usage, now: Usage): Usage {
   const difference = (field: keyof Usage): number | null => {
@@ -63,5 +50,10 @@ export function usageSince(before: Usage, now: Usage): Usage {
     if (field === "memoryPeakBytes") return later > earlier ? later : null;
     return later >= earlier ? later - earlier : null;
   };
-  return Object.fromEntries(FIELDS.map((field) => [field, difference(field)])) as unknown as Usage;
+  return mapFields(difference);
+}
+
+function mapFields(toValue: (field: keyof Usage) => number | null): Usage {
+  const fields = Object.keys(UNKNOWN_USAGE) as (keyof Usage)[];
+  return Object.fromEntries(fields.map((field) => [field, toValue(field)])) as Usage;
 }

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { type FactsWords, factsOf } from "../../test/support/facts.ts";
-import { SPELLINGS } from "../limits/grammar.ts";
+import { SPELLINGS } from "../limits/spellings.ts";
 import { type Decision, decide } from "./decide.ts";
 import { loadPolicy } from "./file/loadPolicy.ts";
 import { describeKeys } from "./file/schema.ts";

@@ -33,10 +33,10 @@ function badLimit(option: string, value: string, ...complaints: RegExp[]): Misus
   };
 }
 
-const PERCENT = /Right would be: CPU time: percent of a core \(150, "150%"\) or "1\.5 cores"/;
-const WEIGHT = /Right would be: a share of contended CPU from 1 to 10000/;
-const SOFT = /Right would be: soft: a number of MiB, or a size such as 2GiB/;
-const HARD = /Right would be: hard: a size such as 2GiB, or a number of bytes/;
+const PERCENT = /Expected: CPU time: percent of a core \(150, "150%"\) or "1\.5 cores"/;
+const WEIGHT = /Expected: a share of contended CPU from 1 to 10000/;
+const SOFT = /Expected: a soft limit: a number of MiB, or a size such as 2GiB/;
+const HARD = /Expected: a hard limit: a size such as 2GiB, or a number of bytes/;
 const IO_FORM = /"8:0 rbps=50MB\/s wiops=500"/;
 
 testMisuses(sandbox, [
@@ -46,13 +46,13 @@ testMisuses(sandbox, [
   ...["0", "10001", "-1", "1.5", ""].map((value) => badLimit("--cpu-weight", value, WEIGHT)),
   ...["0", "-1", "512 kB", "9e99", ""].map((value) => badLimit("--memory-limit", value, SOFT)),
   ...["0", "-1", "64", "64K", "9e99", ""].map((value) => badLimit("--memory-max", value, HARD)),
-  badLimit("--memory-max", "64", /a number without a unit counts bytes here/),
+  badLimit("--memory-max", "64", /a number without a unit is in bytes here/),
   badLimit("--cpu-max", "", /"50000 100000"/),
-  badLimit("--cpu-max", "50000 100000 1", /It is no quota with its period/),
-  badLimit("--cpu-max", "50000 10", /has a period outside of 1000 to 1000000 µs/),
+  badLimit("--cpu-max", "50000 100000 1", /It is not a quota with its period/),
+  badLimit("--cpu-max", "50000 10", /has a period outside 1000 to 1000000 µs/),
   badLimit("--cpu-max", "-1 100000", /CPU time per period in µs/),
   badLimit("--io-max", "", IO_FORM),
-  badLimit("--io-max", "8:0", /It names no rate/, IO_FORM),
+  badLimit("--io-max", "8:0", /It has no rate/, IO_FORM),
   badLimit("--io-max", "rbps=1M", IO_FORM),
   badLimit("--io-max", "nothing-here rbps=1M", /nothing-here does not exist/, /lsblk -d/),
   badLimit("--io-max", "999:999 rbps=1M", /there is no block device 999:999/, /lsblk -d/),
@@ -62,7 +62,7 @@ testMisuses(sandbox, [
   badLimit("--cpus", "", /a list of CPU numbers/),
   badLimit("--nice", "20", /from -20 \(favoured\) to 19/),
   badLimit("--ionice", "realtime:8", /realtime:0 to realtime:7/),
-  badLimit("--oom-score-adj", "1001", /from -1000 \(never killed first\) to 1000/),
+  badLimit("--oom-score-adj", "1001", /from -1000 \(never killed\) to 1000/),
 ]);
 
 testMisuses(sandbox, [

@@ -15,7 +15,7 @@ const sandbox = useSandbox();
 const host = realHost();
 
 const NO_PID =
-  /'-p, --pid <pid>' argument '.*' is invalid\. It is [^.]+\. Right would be: a whole number from 1 to 4194304/;
+  /'-p, --pid <pid>' argument '.*' is invalid\. It is [^.]+\. Expected: a whole number from 1 to 4194304/;
 
 /** The highest number that no kernel gives to a process: PID_MAX_LIMIT itself. */
 const NOBODY = "4194304";

@@ -23,7 +23,7 @@ const BOMB = [
 
 /** Texts of policy files that cannot be used, and what has to be said of each. */
 const BAD_FILES: [name: string, text: string | Uint8Array, ...stderr: RegExp[]][] = [
-  ["an empty file", "", /:1:1: the file says nothing/, /right would be: a policy; \{\}/],
+  ["an empty file", "", /:1:1: the file says nothing/, /expected: a policy; \{\}/],
   ["aliases that double", BOMB, /becomes more than 200000 values/],
   ["an alias of itself", "rules: &a [*a]", /:1:12: rules\[0\]: "\*a" contains itself/],
   ["tabs", "filters:\n\tmin_runtime: 5s\n", /:2:1: a tab stands where lines are indented/],
@@ -39,12 +39,7 @@ const BAD_FILES: [name: string, text: string | Uint8Array, ...stderr: RegExp[]][
     /:2:10: filters/,
     /:3:18: target_commands/,
   ],
-  [
-    "an unknown key",
-    "target_comands: [a]\n",
-    /:1:1: target_comands: .* no key/,
-    /right would be: target_commands/,
-  ],
+  ["an unknown key", "target_comands: [a]\n", /:1:1: target_comands: .* no key/, /expected: target_commands/],
   ["no UTF-8", new Uint8Array([0x61, 0x3a, 0x0a, 0xff, 0xfe]), /is no UTF-8 text: the bytes of line 2/],
   ["UTF-16", new Uint8Array([0xff, 0xfe, 0x61, 0, 0x3a, 0]), /is no UTF-8 text/],
   ["depth", "[".repeat(5000), /cannot be used: \d+ faults/],

@@ -44,7 +44,7 @@ export function checkPolicy(file: string | undefined, flags: { json?: boolean })
 
 function printFault(path: string, fault: PolicyFault): void {
   printErr(oneLine(faultText(path, fault)));
-  printErr(`    right would be: ${oneLine(fault.right)}`);
+  printErr(`    expected: ${oneLine(fault.right)}`);
 }
 
 function countOf(count: number, name: string): string {

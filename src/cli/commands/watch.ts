@@ -5,7 +5,8 @@ import { ServiceManager } from "../../daemon/serviceManager.ts";
 import { checkVisibility } from "../../diagnostics/visibility.ts";
 import type { Context } from "../../jobs/context.ts";
 import { Refusal } from "../../jobs/errors.ts";
-import { LIMIT_NAMES, wantedText } from "../../limits/table.ts";
+import { formatLimit } from "../../limits/limits.ts";
+import { LIMIT_NAMES } from "../../limits/table.ts";
 import type { Placement } from "../../linux/cgroup/placement.ts";
 import type { EventChoice } from "../../linux/events/bestEvents.ts";
 import { listPids } from "../../linux/proc/table.ts";
@@ -77,7 +78,7 @@ function dryRun(context: Context, { policy }: PolicyStore): number {
 
 function describe(pid: number, { target, rule, tenant, limits }: Decision & { govern: true }): string {
   const wanted = LIMIT_NAMES.flatMap((name) => {
-    const text = wantedText(limits, name);
+    const text = formatLimit(limits, name);
     return text === undefined ? [] : [`${name} ${text}`];
   });
   const reasons = [

@@ -1,10 +1,10 @@
 import { describe, expect, it } from "bun:test";
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { Command } from "commander";
-import { SPELLINGS, type Spelling } from "../../limits/grammar.ts";
 import type { Limits } from "../../limits/limits.ts";
+import { SPELLINGS, type Spelling } from "../../limits/spellings.ts";
+import type { LimitKey } from "../../limits/table.ts";
 import { loadPolicy } from "../../policy/file/loadPolicy.ts";
-import type { LimitKey } from "../../policy/limitValues.ts";
 import { addLimitOptions, limitsFrom } from "./limitOptions.ts";
 
 function limitsOf(...args: string[]): Limits {
@@ -65,13 +65,13 @@ describe("limit options", () => {
     "refuse rates of --io-max that are unknown, doubled, empty or nothing",
     () => {
       for (const [rates, fault] of [
-        ["speed=1", 'It holds "speed=1", which is none of rbps=, wbps=, riops=, wiops='],
-        ["rbps", 'It holds "rbps", which is none of'],
-        ["rbps=1 rbps=2", "It names rbps twice"],
-        ["rbps=", 'It holds "rbps=", whose rate is no size'],
-        ["rbps=0", 'It holds "rbps=0", whose rate would stop the workload'],
-        ["wbps=-1", 'It holds "wbps=-1", whose rate is no size'],
-        ["riops=5MB", 'It holds "riops=5MB", whose rate is no number of operations'],
+        ["speed=1", 'It has "speed=1", which is none of rbps=, wbps=, riops=, wiops='],
+        ["rbps", 'It has "rbps", which is none of'],
+        ["rbps=1 rbps=2", "It has rbps twice"],
+        ["rbps=", 'It has "rbps=", whose rate is not a size'],
+        ["rbps=0", 'It has "rbps=0", whose rate would stop the workload'],
+        ["wbps=-1", 'It has "wbps=-1", whose rate is not a size'],
+        ["riops=5MB", 'It has "riops=5MB", whose rate is not a number of operations'],
       ] as const) {
         expect(() => limitsOf("--io-max", `${disk} ${rates}`)).toThrow(fault);
       }
@@ -111,7 +111,7 @@ describe("limit options", () => {
     expect(limitsOf("--ionice", "idle")).toEqual({ ionice: { class: "idle", level: 0 } });
     for (const text of ["", "idle:1", "best-effort", "best-effort:8", "none"])
       expect(() => limitsOf("--ionice", text)).toThrow(
-        "Right would be: a class of disk priority: idle, best-effort:0 to best-effort:7",
+        "Expected: a disk priority: idle, best-effort:0 to best-effort:7",
       );
   });
 });

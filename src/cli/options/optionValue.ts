@@ -1,34 +1,34 @@
 import { InvalidArgumentError } from "commander";
 import { parseBytes, parseWhole, ValueFault } from "../../limits/units.ts";
 
-/** Parsers of single option values. They throw what commander shows together with the option and the text. */
+/** Parsers of single option values. Commander shows what they throw together with the option and the text. */
 
-/** The parser of an option from one of src/limits; `right` says what would do. */
-export function optionValue<T>(right: string, parse: (text: string) => T): (text: string) => T {
+/** Makes the parser of an option from one of src/limits. `expected` describes a valid value. */
+export function optionValue<T>(expected: string, parse: (text: string) => T): (text: string) => T {
   return (text) => {
     try {
       return parse(text);
     } catch (error) {
       if (!(error instanceof ValueFault)) throw error;
-      throw new InvalidArgumentError(`It ${error.message}. Right would be: ${right}.`);
+      throw new InvalidArgumentError(`It ${error.message}. Expected: ${expected}.`);
     }
   };
 }
 
-export function wholeNumber(least: number, most: number): (text: string) => number {
-  return optionValue(`a whole number from ${least} to ${most}`, (text) => parseWhole(text, least, most));
+export function wholeNumber(min: number, max: number): (text: string) => number {
+  return optionValue(`a whole number from ${min} to ${max}`, (text) => parseWhole(text, min, max));
 }
 
-/** Bytes. */
-export function size(leastBytes: number): (text: string) => number {
-  return optionValue(`a size of at least ${leastBytes} bytes, such as 512K or 8MiB`, (text) => {
+/** Returns a parser of sizes, in bytes. */
+export function size(minBytes: number): (text: string) => number {
+  return optionValue(`a size of at least ${minBytes} bytes, such as 512K or 8MiB`, (text) => {
     const bytes = parseBytes(text, 1);
-    if (bytes < leastBytes) throw new ValueFault("is too small");
+    if (bytes < minBytes) throw new ValueFault("is too small");
     return bytes;
   });
 }
 
-/** The name of a command, as a process goes by it. */
+/** Parses the name of a command, as a process shows it. */
 export function parseCommandName(text: string): string {
   if (text === "" || text.includes("/"))
     throw new InvalidArgumentError("It must be the name of a command without its directory, such as ffmpeg.");

@@ -1,6 +1,7 @@
 import type { SpecChange } from "../../ledger/ledger.ts";
+import { formatLimit } from "../../limits/limits.ts";
 import type { LimitOutcome } from "../../limits/outcome.ts";
-import { CGROUP_LIMITS, type CgroupLimitName, wantedText } from "../../limits/table.ts";
+import { CGROUP_LIMITS, type CgroupLimitName } from "../../limits/table.ts";
 import { liftCgroupLimits, tenantCgroupOf } from "../../linux/cgroup/jobCgroup.ts";
 import type { Context } from "../context.ts";
 import { limitsInForce, type Tenant } from "../job.ts";
@@ -81,7 +82,7 @@ function staleLimits(
 function restoreChanged({ host, ledger }: Context, job: RunningJob): RunningJob {
   const limits = limitsInForce(job);
   const isChanged = (value: Touched["value"]) =>
-    wantedText(limits, value) !== job.outcomes.find(({ limit }) => limit === value)?.wanted;
+    formatLimit(limits, value) !== job.outcomes.find(({ limit }) => limit === value)?.wanted;
   const changed = job.touched.filter(({ value }) => isChanged(value));
   if (changed.length === 0) return job;
   restoreAttributes(host, changed);

@@ -1,5 +1,4 @@
-import { pickLimits } from "../../limits/compare.ts";
-import type { Limits } from "../../limits/limits.ts";
+import { type Limits, pickLimits } from "../../limits/limits.ts";
 import { type LimitOutcome, refusedInstead } from "../../limits/outcome.ts";
 import type { LimitName } from "../../limits/table.ts";
 import { type Usage, withUnknown } from "../../limits/usage.ts";

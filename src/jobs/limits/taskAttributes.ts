@@ -1,8 +1,9 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { getPriority, setPriority } from "node:os";
-import type { Limits } from "../../limits/limits.ts";
+import { formatIonice } from "../../limits/grammar.ts";
+import { formatLimit, type Limits } from "../../limits/limits.ts";
 import type { LimitOutcome } from "../../limits/outcome.ts";
-import { ionicePriorityText, type LimitName, wantedText } from "../../limits/table.ts";
+import { LIMITS, type TaskLimitName } from "../../limits/table.ts";
 import { type Host, isGone } from "../../linux/host.ts";
 import { readStat } from "../../linux/proc/stat.ts";
 import { listThreads } from "../../linux/proc/table.ts";
@@ -12,10 +13,8 @@ import type { Touched } from "../model/job.ts";
 
 /** The limits that are no cgroup files but values of each thread or process, and how to read and write one. */
 interface Attribute {
-  limit: LimitName;
+  limit: TaskLimitName;
   value: Touched["value"];
-  /** Whether each thread has its own. */
-  perThread: boolean;
   wanted(limits: Limits): number | undefined;
   /** Throws when the thread is gone or may not be read. */
   read(host: Host, pid: number, tid: number): number;
@@ -29,7 +28,6 @@ const ATTRIBUTES: readonly Attribute[] = [
   {
     limit: "nice",
     value: "nice",
-    perThread: true,
     wanted: ({ nice }) => nice,
     // On Linux a nice value belongs to a thread, whatever POSIX says: setpriority(2), "C library/kernel differences".
     read: (_host, _pid, tid) => getPriority(tid),
@@ -40,20 +38,18 @@ const ATTRIBUTES: readonly Attribute[] = [
   {
     limit: "ionice",
     value: "ionice",
-    perThread: true,
     wanted: ({ ionice }) => ionice && encodeIoprio(ionice),
     read: (_host, _pid, tid) => valueOrThrow("ioprio_get", getIoprio(tid)),
     write: (_host, _pid, tid, value) => void valueOrThrow("ioprio_set", setIoprio(tid, value)),
     text(value) {
       const priority = decodeIoprio(value);
-      return priority.class === "none" ? "none" : ionicePriorityText({ ...priority, class: priority.class });
+      return priority.class === "none" ? "none" : formatIonice({ ...priority, class: priority.class });
     },
     needsRightsToUndo: (before) => decodeIoprio(before).class === "realtime",
   },
   {
     limit: "oom_score_adj",
     value: "oom_score_adj",
-    perThread: false,
     wanted: ({ oomScoreAdj }) => oomScoreAdj,
     read: (host, pid) => Number(readFileSync(`${host.procRoot}/${pid}/oom_score_adj`, "utf8")),
     write: (host, pid, _tid, value) => writeFileSync(`${host.procRoot}/${pid}/oom_score_adj`, String(value)),
@@ -160,19 +156,21 @@ export function restoreAttributes(host: Host, touched: readonly Touched[]): { fa
 }
 
 function planProcess(host: Host, attribute: Attribute, pid: number, after: number): Touched[] {
-  return (attribute.perThread ? listThreads(host, pid) : [pid]).flatMap((tid): Touched[] => {
-    const stat = readStat(host, tid);
-    if (stat === "gone") return [];
-    try {
-      const before = attribute.read(host, pid, tid);
-      return before === after
-        ? []
-        : [{ pid, tid, startTicks: stat.startTicks, value: attribute.value, before, after }];
-    } catch (error) {
-      if (isGone(error)) return [];
-      throw error;
-    }
-  });
+  return (LIMITS[attribute.limit].attributeOf === "thread" ? listThreads(host, pid) : [pid]).flatMap(
+    (tid): Touched[] => {
+      const stat = readStat(host, tid);
+      if (stat === "gone") return [];
+      try {
+        const before = attribute.read(host, pid, tid);
+        return before === after
+          ? []
+          : [{ pid, tid, startTicks: stat.startTicks, value: attribute.value, before, after }];
+      } catch (error) {
+        if (isGone(error)) return [];
+        throw error;
+      }
+    },
+  );
 }
 
 function writeTo(host: Host, attribute: Attribute, { pid, tid, startTicks }: Touched, value: number): void {
@@ -192,7 +190,7 @@ function mayUndo(attribute: Attribute, before: number, after: number): boolean {
 function askedFor(limits: Limits): { attribute: Attribute; wanted: string; value: number }[] {
   return ATTRIBUTES.flatMap((attribute) => {
     const value = attribute.wanted(limits);
-    const wanted = wantedText(limits, attribute.limit);
+    const wanted = formatLimit(limits, attribute.limit);
     return value === undefined || wanted === undefined ? [] : [{ attribute, wanted, value }];
   });
 }

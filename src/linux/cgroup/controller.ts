@@ -26,8 +26,6 @@ export interface CgroupController {
   readonly name: string;
   /** Whether a job gets a directory for it even when none of its limits was asked for, because it measures. */
   readonly measures: boolean;
-  /** v2: usable in a cgroup of single threads too (a threaded controller). */
-  readonly dividesThreads?: boolean;
   readonly apply: Partial<Record<CgroupLimitName, ApplyLimit>>;
   /** The same limits as in `apply`. */
   readonly lift: Partial<Record<CgroupLimitName, LiftLimit>>;
@@ -36,8 +34,6 @@ export interface CgroupController {
   readonly forgets?: readonly (keyof Usage)[];
   /** The limits that a cgroup itself sets; none where the controller is off. */
   read(directory: CgroupDirectory): Limits;
-  /** Those of its limits that hold for the cgroups below too. */
-  readonly inherited: readonly CgroupLimitName[];
   /** False for a cgroup whose limits do not hold below it although they usually do. */
   bindsChildren?(ancestor: CgroupDirectory): boolean;
   /** Why a process of `origin` must not be put into a child of it: it would lose a limit. */

@@ -1,6 +1,6 @@
-import type { CpuMax, Limits } from "../../limits/limits.ts";
+import type { CpuMax } from "../../limits/grammar.ts";
+import { formatLimit, type Limits } from "../../limits/limits.ts";
 import type { LimitOutcome } from "../../limits/outcome.ts";
-import { wantedText } from "../../limits/table.ts";
 import type { CgroupDirectory } from "./controller.ts";
 import { compareReadBack, limitedByAncestor, tightestAbove, type WriteResult } from "./file.ts";
 
@@ -15,7 +15,7 @@ export function applyCpuMax(
   write: (max: CpuMax, wanted: string) => WriteResult,
 ): LimitOutcome {
   const max = cpuMax as CpuMax;
-  const wanted = wantedText({ cpuMax: max }, "cpu.max") as string;
+  const wanted = formatLimit({ cpuMax: max }, "cpu.max") as string;
   const cores = max.quotaUsec === "max" ? Number.POSITIVE_INFINITY : max.quotaUsec / max.periodUsec;
   // On v1 a child's quota above its parent's is not only without effect: the kernel answers EINVAL.
   const above = tightestAbove(directory, readCores);

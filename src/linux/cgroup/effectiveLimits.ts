@@ -1,6 +1,5 @@
-import { isAsTight, pickLimits, tightest } from "../../limits/compare.ts";
-import type { Limits } from "../../limits/limits.ts";
-import { CGROUP_LIMITS, type CgroupLimitName, wantedText } from "../../limits/table.ts";
+import { formatLimit, isAsTight, type Limits, pickLimits, tightest } from "../../limits/limits.ts";
+import { CGROUP_LIMITS, type CgroupLimitName, isInherited, LIMITS } from "../../limits/table.ts";
 import type { CgroupController, CgroupDirectory } from "./controller.ts";
 import { ancestorsOf } from "./hierarchies.ts";
 import type { JobCgroup } from "./jobCgroup.ts";
@@ -28,7 +27,7 @@ export function readEffectiveLimits(
 function readInherited(controllers: readonly CgroupController[], ancestor: CgroupDirectory): Limits {
   const binding = controllers.filter((controller) => controller.bindsChildren?.(ancestor) ?? true);
   const limits = readOwnLimits(binding, ancestor);
-  const names = binding.flatMap(({ inherited }) => inherited);
+  const names = CGROUP_LIMITS.filter((name) => isInherited(name, ancestor.hierarchy.version));
   return pickLimits(limits, names);
 }
 
@@ -48,15 +47,16 @@ export function listLapsed(job: JobCgroup, wanted: Limits): LapsedLimit[] {
   const isLooser =
     (held: Limits) =>
     (limit: CgroupLimitName): boolean =>
-      wantedText(wanted, limit) !== undefined &&
-      !(isAsTight(limit, held, wanted) || (limit === "cpu.weight" && isOwnersLower(job, held, wanted)));
+      formatLimit(wanted, limit) !== undefined &&
+      !isAsTight(limit, held, wanted) &&
+      !isOwnersLower(job, limit, held, wanted);
   const missing = CGROUP_LIMITS.filter(isLooser(readAll(job, CGROUP_LIMITS, wanted, readOwnLimits)));
   if (missing.length === 0) return [];
   const effective = readAll(job, missing, wanted, readEffectiveLimits);
   return missing.filter(isLooser(effective)).map((limit) => ({
     limit,
-    wanted: wantedText(wanted, limit) as string,
-    found: wantedText(effective, limit) ?? "max",
+    wanted: formatLimit(wanted, limit) as string,
+    found: formatLimit(effective, limit) ?? "max",
     isControllerGone: isControllerGone(job, limit),
   }));
 }
@@ -71,7 +71,7 @@ function readAll(
   wanted: Limits,
   read: typeof readOwnLimits,
 ): Limits {
-  const asked = limits.filter((limit) => wantedText(wanted, limit) !== undefined);
+  const asked = limits.filter((limit) => formatLimit(wanted, limit) !== undefined);
   const parts = directories.map(({ hierarchy, path, controllers }) =>
     read(
       controllers.filter(({ apply }) => asked.some((limit) => apply[limit])),
@@ -81,11 +81,10 @@ function readAll(
   return Object.assign({}, ...parts);
 }
 
-/** What a cgroup has when nobody sets it, and about what its processes come to where the controller is off. */
-const DEFAULT_WEIGHT = 100;
-
-/** In place a weight below the wanted one is the owner's, and left as it is: the wanted one would favour the workload. */
-function isOwnersLower({ directories }: JobCgroup, held: Limits, wanted: Limits): boolean {
+/** In place, a weight below the wanted one is the owner's and stays: the wanted one would favour the workload. */
+function isOwnersLower({ directories }: JobCgroup, limit: CgroupLimitName, held: Limits, wanted: Limits) {
+  const { field, compare } = LIMITS[limit];
+  const value = wanted[field];
   const isInPlace = directories.some(({ placedAs }) => placedAs === "in-place");
-  return isInPlace && (held.cpuWeight ?? DEFAULT_WEIGHT) <= (wanted.cpuWeight ?? 0);
+  return isInPlace && value !== undefined && compare.isAtMost?.(held[field], value) === true;
 }

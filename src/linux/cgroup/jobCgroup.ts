@@ -1,6 +1,6 @@
-import type { Limits } from "../../limits/limits.ts";
+import { formatLimit, type Limits } from "../../limits/limits.ts";
 import type { LimitOutcome } from "../../limits/outcome.ts";
-import { CGROUP_LIMITS, type CgroupLimitName, wantedText } from "../../limits/table.ts";
+import { CGROUP_LIMITS, type CgroupLimitName, isInherited, isWeight, LIMITS } from "../../limits/table.ts";
 import { addUsage, UNKNOWN_USAGE, type Usage, usageSince } from "../../limits/usage.ts";
 import { describeErrno } from "../../sys/errno.ts";
 import type { CgroupFs } from "../cgroupFs.ts";
@@ -92,7 +92,7 @@ export function applyCgroupLimits(job: JobCgroup, limits: Limits): LimitOutcome[
 }
 
 function applyOne(job: JobCgroup, limits: Limits, limit: CgroupLimitName): LimitOutcome[] {
-  const wanted = wantedText(limits, limit);
+  const wanted = formatLimit(limits, limit);
   if (wanted === undefined) return [];
   const place = findPlace(job, limit);
   if (!place) return [{ limit, outcome: "unsupported", wanted, because: whyMissing(job, limit) }];
@@ -103,7 +103,7 @@ function applyOne(job: JobCgroup, limits: Limits, limit: CgroupLimitName): Limit
 export function applyTenantLimits(job: JobCgroup, limits: Limits): LimitOutcome[] {
   const group = tenantCgroupOf(job);
   return CGROUP_LIMITS.flatMap((limit): LimitOutcome[] => {
-    const wanted = wantedText(limits, limit);
+    const wanted = formatLimit(limits, limit);
     const because = group.directories.length === 0 ? NO_GROUP : whyNotSummed(group, limit);
     if (wanted !== undefined && because !== undefined) {
       return [{ limit, of: "tenant", outcome: "unsupported", wanted, because }];
@@ -143,41 +143,29 @@ export function liftCgroupLimits(job: JobCgroup, limits: readonly CgroupLimitNam
 
 interface LimitPlace {
   directory: JobDirectory;
-  controller: CgroupController;
   apply: ApplyLimit;
   lift: LiftLimit;
 }
 
 function findPlace(job: JobCgroup, limit: CgroupLimitName): LimitPlace | undefined {
   for (const directory of job.directories) {
-    for (const controller of directory.controllers) {
-      const { apply, lift } = controller;
-      if (apply[limit] && lift[limit])
-        return { directory, controller, apply: apply[limit], lift: lift[limit] };
+    for (const { apply, lift } of directory.controllers) {
+      if (apply[limit] && lift[limit]) return { directory, apply: apply[limit], lift: lift[limit] };
     }
   }
   return undefined;
 }
 
 function whyNotSummed(group: JobCgroup, limit: CgroupLimitName): string | undefined {
-  const place = findPlace(group, limit);
+  const version = findPlace(group, limit)?.directory.hierarchy.version;
   // A weight needs no inheriting: the group competes with it as one.
-  if (!place || limit === "cpu.weight" || place.controller.inherited.includes(limit)) return undefined;
-  return `cgroup v${place.directory.hierarchy.version} does not add up ${limit} of several cgroups`;
+  if (version === undefined || isWeight(limit) || isInherited(limit, version)) return undefined;
+  return `cgroup v${version} does not add up ${limit} of several cgroups`;
 }
 
-const CONTROLLERS_OF_LIMITS: Record<string, readonly string[]> = {
-  "cpu.max": ["cpu"],
-  "cpu.weight": ["cpu"],
-  "memory.high": ["memory"],
-  "memory.max": ["memory"],
-  "io.max": ["io", "blkio"],
-  "pids.max": ["pids"],
-  "cpuset.cpus": ["cpuset"],
-};
-
-function whyMissing(job: JobCgroup, limit: string): string {
-  const names = CONTROLLERS_OF_LIMITS[limit] ?? [];
+function whyMissing(job: JobCgroup, limit: CgroupLimitName): string {
+  const { v1, v2 } = LIMITS[limit];
+  const names = [...new Set([v2.controller, v1.controller])];
   const unavailable = job.unavailable.find(({ controller }) => names.includes(controller));
   return unavailable?.because ?? `no cgroup controller for it is mounted (${names.join(" or ")})`;
 }

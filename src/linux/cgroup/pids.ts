@@ -5,7 +5,6 @@ import { compareReadBack, limitedByAncestor, readNumber, tightestAbove, writeCgr
 export const pids: CgroupController = {
   name: "pids",
   measures: true,
-  dividesThreads: true,
   apply: {
     "pids.max"(directory, { pidsMax }) {
       const wanted = String(pidsMax);
@@ -27,5 +26,4 @@ export const pids: CgroupController = {
     const pidsMax = readNumber(directory, "pids.max");
     return pidsMax === undefined ? {} : { pidsMax };
   },
-  inherited: ["pids.max"],
 };

@@ -1,5 +1,5 @@
-import type { Limits } from "../../limits/limits.ts";
-import { CGROUP_LIMITS, wantedText } from "../../limits/table.ts";
+import { formatLimit, type Limits } from "../../limits/limits.ts";
+import { CGROUP_LIMITS, isThreaded } from "../../limits/table.ts";
 import type { CgroupFs } from "../cgroupFs.ts";
 import type { CgroupController } from "./controller.ts";
 import { ALL_CONTROLLERS_V2, controllersOf } from "./controllers.ts";
@@ -71,7 +71,7 @@ export function planJobCgroup(
       hierarchy.version === 2 &&
       here.placedAs === "child" &&
       (isAmongProcesses(fs, origin) || (group !== undefined && isAmongProcesses(fs, group)));
-    const usable = wanted.filter(({ dividesThreads }) => dividesThreads || !threaded);
+    const usable = wanted.filter(({ name }) => !threaded || isThreaded(name));
     job.unavailable.push(
       ...wanted
         .filter((controller) => !usable.includes(controller))
@@ -207,7 +207,7 @@ export function restoreJobCgroup(
 
 /** Whether one of the limits is a controller's. */
 export function isAskedFor(controller: CgroupController, limits: Limits): boolean {
-  return CGROUP_LIMITS.some((limit) => controller.apply[limit] && wantedText(limits, limit) !== undefined);
+  return CGROUP_LIMITS.some((limit) => controller.apply[limit] && formatLimit(limits, limit) !== undefined);
 }
 
 function namesOf(controllers: CgroupController[]): string[] {

@@ -1,5 +1,5 @@
-import type { Limits } from "../../limits/limits.ts";
-import { CGROUP_LIMITS, wantedText } from "../../limits/table.ts";
+import { formatLimit, type Limits } from "../../limits/limits.ts";
+import { CGROUP_LIMITS } from "../../limits/table.ts";
 import type { CgroupFs } from "../cgroupFs.ts";
 
 /**
@@ -14,7 +14,7 @@ export interface SavedValue {
 
 /** cgroup v2 keeps each limit in the file of its name. */
 export function limitFilesOf(limits: Limits): string[] {
-  return CGROUP_LIMITS.filter((name) => wantedText(limits, name) !== undefined);
+  return CGROUP_LIMITS.filter((name) => formatLimit(limits, name) !== undefined);
 }
 
 /**

@@ -1,5 +1,6 @@
 import { release } from "node:os";
 import { basename } from "node:path";
+import { CGROUP_LIMITS, LIMITS } from "../../limits/table.ts";
 import { describeErrno, errnoOf } from "../../sys/errno.ts";
 import type { CgroupFs } from "../cgroupFs.ts";
 import { ancestorsOf, type Hierarchy } from "./hierarchies.ts";
@@ -88,15 +89,12 @@ function disableUnused(fs: CgroupFs, path: string, names: readonly string[], own
   }
 }
 
-/** What a cgroup holds that nobody has touched. Source: "Interface Files" of cgroup-v2.rst. */
+/** The text of untouched files that are no limits of ours. Source: "Interface Files" of cgroup-v2.rst. */
 const UNTOUCHED: Record<string, Record<string, string>> = {
-  cpu: { "cpu.max": "max 100000", "cpu.weight": "100", "cpu.idle": "0", "cpu.max.burst": "0" },
-  cpuset: { "cpuset.cpus": "", "cpuset.mems": "", "cpuset.cpus.partition": "member" },
-  pids: { "pids.max": "max" },
-  io: { "io.max": "", "io.weight": "default 100", "io.latency": "" },
+  cpu: { "cpu.idle": "0", "cpu.max.burst": "0" },
+  cpuset: { "cpuset.mems": "", "cpuset.cpus.partition": "member" },
+  io: { "io.weight": "default 100", "io.latency": "" },
   memory: {
-    "memory.max": "max",
-    "memory.high": "max",
     "memory.low": "0",
     "memory.min": "0",
     "memory.swap.max": "max",
@@ -105,7 +103,9 @@ const UNTOUCHED: Record<string, Record<string, string>> = {
 };
 
 function isUsedBelow(fs: CgroupFs, path: string, controller: string, own: string | undefined): boolean {
-  const files = Object.entries(UNTOUCHED[controller] ?? {});
+  const limits = CGROUP_LIMITS.filter((name) => LIMITS[name].v2.controller === controller);
+  const untouched = Object.fromEntries(limits.map((name) => [name, LIMITS[name].v2.untouched]));
+  const files = Object.entries({ ...untouched, ...UNTOUCHED[controller] });
   try {
     return fs.children(path).some((name) => {
       const child = `${path}/${name}`;

@@ -1,5 +1,5 @@
-import { tightest } from "../../limits/compare.ts";
-import type { Limits } from "../../limits/limits.ts";
+import { type Limits, tightest } from "../../limits/limits.ts";
+import { CGROUP_LIMITS, LIMITS } from "../../limits/table.ts";
 import { controllersOf } from "../cgroup/controllers.ts";
 import { readOwnLimits } from "../cgroup/effectiveLimits.ts";
 import { readNumber } from "../cgroup/file.ts";
@@ -13,7 +13,6 @@ import { parseUnitPlace, type UnitPlace, userOfManager } from "./unitPath.ts";
 const OWN_SLICE = "ffrtmp.slice";
 /** Where a user's manager puts what an application starts: systemd.special(7). */
 const USER_SLICE = "app.slice";
-const DEFAULT_WEIGHT = 100;
 /** Not cpuset, where nobody asks for it: switching it on costs, and before Linux 6.12 it binds everybody anew. */
 const USUAL_CONTROLLERS = ["cpu", "io", "memory", "pids"];
 
@@ -100,7 +99,10 @@ function readCarried(
   const common = [from, ...ancestorsOf(hierarchy, from)].find((path) => kept.includes(path));
   const above = common === undefined ? {} : readOwnLimits(controllers, { fs, hierarchy, path: common });
   if (carried.cpus === above.cpus) delete carried.cpus;
-  if ((carried.cpuWeight ?? DEFAULT_WEIGHT) >= DEFAULT_WEIGHT) delete carried.cpuWeight;
+  for (const { field, compare } of CGROUP_LIMITS.map((name) => LIMITS[name])) {
+    const value = carried[field];
+    if (value !== undefined && compare.isAtMost?.(undefined, value)) delete carried[field];
+  }
   const swap = Math.min(...swaps);
   return { carried, carriedSwapBytes: Number.isFinite(swap) ? swap : undefined };
 }

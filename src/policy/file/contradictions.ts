@@ -1,26 +1,30 @@
+import { LIMITS } from "../../limits/table.ts";
 import { faultInTenant } from "../tenant.ts";
 import type { PolicyFault } from "./fault.ts";
 import type { Path, Source } from "./source.ts";
 
 /**
- * Values that are each right and do not go together. Looks at what stands in the file rather than at what was
- * made of it, so that these faults are told together with all others.
+ * Finds values that are valid one by one and contradict each other. Reads the file's text instead of the compiled
+ * policy, so that these faults are reported together with all others.
  */
 export function findContradictions(source: Source): PolicyFault[] {
   const root = mapping(source.value);
   const faults: PolicyFault[] = [];
   const checkLimits = (limits: unknown, path: Path): void => {
-    const { cpu_quota, cpu_max } = mapping(limits);
-    if (cpu_quota === undefined || cpu_quota === null || cpu_max === undefined || cpu_max === null) return;
-    const message = "says the same as cpu_quota beside it, in another way";
-    faults.push(source.fault([...path, "cpu_max"], "key", message, "one of the two"));
+    const given = mapping(limits);
+    for (const { keys } of Object.values(LIMITS)) {
+      const [first, ...others] = Object.keys(keys).filter((key) => (given[key] ?? null) !== null);
+      for (const key of others) {
+        faults.push(source.fault([...path, key], "key", `sets the same limit as ${first}`, "one of the two"));
+      }
+    }
   };
   checkLimits(root["default_limits"], ["default_limits"]);
   for (const [name, command] of Object.entries(mapping(root["commands"]))) {
     checkLimits(mapping(command)["limits"], ["commands", name, "limits"]);
     if (name !== "" && !name.includes("/")) continue;
     const right = "the name of a command without its directory, such as ffmpeg";
-    faults.push(source.fault(["commands", name], "key", "is no name of a command", right));
+    faults.push(source.fault(["commands", name], "key", "is not the name of a command", right));
   }
   for (const [name, totals] of Object.entries(mapping(root["tenants"]))) {
     checkLimits(totals, ["tenants", name]);
@@ -30,7 +34,7 @@ export function findContradictions(source: Source): PolicyFault[] {
       source.fault(
         ["tenants", name],
         "key",
-        `is no name of a tenant: ${because}`,
+        `is not the name of a tenant: ${because}`,
         "a name, or * for all others",
       ),
     );
@@ -53,14 +57,14 @@ function contradictionsOfRules(
     const { name } = rule;
     const earlier = names.get(name);
     if (typeof name === "string" && earlier !== undefined) {
-      const message = `is the name of rules[${earlier}] too`;
+      const message = `is also the name of rules[${earlier}]`;
       faults.push(source.fault([...path, "name"], "value", message, "another name"));
     }
     if (earlier === undefined) names.set(name, index);
     if (rule["ignore"] !== true) continue;
     for (const key of ["limits", "tenant", "labels", "intent", "placement"]) {
       if (rule[key] === undefined || rule[key] === null) continue;
-      const message = "is of no use in a rule that ignores";
+      const message = "has no effect in a rule with ignore";
       faults.push(source.fault([...path, key], "key", message, `either ignore or ${key}`));
     }
   }

@@ -4,17 +4,18 @@ import { compileNamePattern } from "../namePattern.ts";
 import { compileDirectoryPattern, compilePathPattern, compilePattern, PatternFault } from "../pattern.ts";
 import { compileTenant, TenantFault } from "../tenant.ts";
 
-/** Single values of the file, each with what it is for people and for editors. */
+/** Single values of the file, each with a description for people and editors. */
 
-/** What a fault of a value carries to say what would be right. */
+/** The parameters that a fault of a value carries. */
 export interface LeafParams {
+  /** Describes a valid value. */
   right: string;
 }
 
 const words = z.string();
 const numbers = z.number();
 
-/** A text or a number that `parse` makes something of. `right` says what it must be, for faults and in the JSON Schema. */
+/** A text or a number that `parse` converts. `right` describes a valid value, for faults and the JSON Schema. */
 export function value<T>(right: string, parse: (value: string | number) => T) {
   return leaf(z.union([numbers, words], { error: right }).meta({ description: right }), right, parse);
 }
@@ -42,24 +43,24 @@ function leaf<I, T>(schema: z.ZodType<I>, right: string, parse: (value: I) => T)
 
 function messageOf(error: unknown): string | undefined {
   if (error instanceof ValueFault) return error.message;
-  if (error instanceof PatternFault) return `does not do as a pattern: ${error.message}`;
-  if (error instanceof TenantFault) return `does not do as a tenant: ${error.message}`;
+  if (error instanceof PatternFault) return `is not a valid pattern: ${error.message}`;
+  if (error instanceof TenantFault) return `is not a valid tenant: ${error.message}`;
   return undefined;
 }
 
-/** For the JSON Schema: the lists that may be written as their only item. */
+/** The item schemas of lists that may be written as their only item, for the JSON Schema. */
 export const SHORT_LISTS = new Map<z.core.$ZodType, z.ZodType>();
 
-/** A list of at least one, which may be written as a single item. */
+/** A list of at least one item. A single item may be written without the list. */
 export function oneOrMore<T extends z.ZodType>(item: T) {
-  const right = "one, or a list of at least one";
+  const right = "one value, or a list of at least one";
   const list = z.array(item, { error: right }).min(1, { error: right });
   const schema = z.preprocess((input) => (Array.isArray(input) ? input : [input]), list);
   SHORT_LISTS.set(schema, item);
   return schema;
 }
 
-/** A list that may be empty, or left out after its key. */
+/** A list that may be empty, or missing after its key. */
 export function anyNumber<T extends z.ZodType>(item: T, right: string) {
   return z.array(item, { error: right }).nullish();
 }
@@ -69,21 +70,21 @@ export const argumentPattern = text(
   'a pattern of the whole command line, such as "*rtmp://*"',
   compilePattern,
 );
-export const variablePattern = text('a value or a pattern of it; "*" for any', compilePattern);
+export const variablePattern = text('a value or a pattern; "*" for any', compilePattern);
 
 const COMMAND = "the name of a command without its directory, such as ffmpeg, or a pattern such as ffmpeg*";
 export const commandPattern = text(COMMAND, (name) => compileNamePattern(withoutDirectory(name)));
 
 function withoutDirectory(name: string): string {
   if (name === "") throw new ValueFault("is empty");
-  if (name.includes("/")) throw new ValueFault("has a directory in it: a whole path is what exe is for");
+  if (name.includes("/")) throw new ValueFault("contains a directory: to match a whole path, use exe");
   return name;
 }
 
-const PATH = "an absolute path, such as /opt/ffmpeg/bin/*; ** stands for any directories between";
+const PATH = "an absolute path, such as /opt/ffmpeg/bin/*; ** matches any number of directories";
 export const pathPattern = text(PATH, compilePathPattern);
 
-const DIRECTORY = "an absolute directory, such as /srv/live; what lies below it belongs to it";
+const DIRECTORY = "an absolute directory, such as /srv/live; includes everything below it";
 export const directoryPattern = text(DIRECTORY, compileDirectoryPattern);
 
 const CGROUP = "the path of a cgroup as in /proc/PID/cgroup, such as /system.slice/nginx.service";
@@ -94,33 +95,26 @@ export const principal = value(PRINCIPAL, (input) =>
   typeof input === "number" ? wholeId(input) : compilePattern(input),
 );
 
-export const id = z
-  .number({ error: "a whole number, such as 1001" })
-  .meta({ description: "a user id" })
-  .transform((input, context) => {
-    if (Number.isSafeInteger(input) && input >= 0) return input;
-    const params: LeafParams = { right: "a whole number, such as 1001" };
-    context.addIssue({ code: "custom", message: "is no id", params });
-    return z.NEVER;
-  });
+const ID = "a whole number, such as 1001";
+export const id = leaf(z.number({ error: ID }).meta({ description: "a user id" }), ID, wholeId);
 
 function wholeId(input: number): number {
-  if (!Number.isSafeInteger(input) || input < 0) throw new ValueFault("is no id");
+  if (!Number.isSafeInteger(input) || input < 0) throw new ValueFault("is not an id");
   return input;
 }
 
-const PARENT = "a command that it was started by, such as nginx, or the PID of its parent";
+const PARENT = "the command of an ancestor, such as nginx, or the PID of the parent";
 export const parent = value(PARENT, (input) =>
   typeof input === "number" ? wholeId(input) : compileNamePattern(withoutDirectory(input)),
 );
 
-const TENANT = "a name, or one taken from the process: {user}, {group}, {container}, {cwd:2}, {env:NAME}";
+const TENANT = "a name, or one from the process: {user}, {group}, {container}, {cwd:2}, {env:NAME}";
 export const tenant = text(TENANT, compileTenant);
 
-const LONGEST_WORD = 128;
-export const word = text(`a text of 1 to ${LONGEST_WORD} characters in one line`, (input) => {
+const MAX_WORD_LENGTH = 128;
+export const word = text(`text of 1 to ${MAX_WORD_LENGTH} characters on one line`, (input) => {
   if (input.trim() === "") throw new ValueFault("is empty");
-  if (input.length > LONGEST_WORD) throw new ValueFault(`has ${input.length} characters`);
-  if (/\p{Cc}/u.test(input)) throw new ValueFault("holds a control character");
+  if (input.length > MAX_WORD_LENGTH) throw new ValueFault(`has ${input.length} characters`);
+  if (/\p{Cc}/u.test(input)) throw new ValueFault("contains a control character");
   return input;
 });

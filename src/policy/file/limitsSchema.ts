@@ -1,93 +1,69 @@
 import { z } from "zod";
-import type { CpuMax, IoMax, Limits } from "../../limits/limits.ts";
-import { parseRate, ValueFault } from "../../limits/units.ts";
-import { LIMIT_KEYS, LIMIT_VALUES, type LimitKey, type LimitOf } from "../limitValues.ts";
+import { type CpuMax, IO_RATES } from "../../limits/grammar.ts";
+import type { Limits } from "../../limits/limits.ts";
+import { LIMITS, type Limit, type LimitKeyInfo, TASK_LIMITS } from "../../limits/table.ts";
+import { parseRate } from "../../limits/units.ts";
 import type { LimitLayer } from "../policy.ts";
 import { oneOrMore, text, value } from "./leaves.ts";
 
-/** `max` lifts what a more general place of the policy says. */
-function limit<K extends LimitKey>(key: K) {
-  const { right, parse } = LIMIT_VALUES[key];
-  return value(`${right}; max for none`, (input): LimitOf<K> | "max" =>
-    input === "max" ? "max" : (parse(String(input).trim()) as LimitOf<K>),
+function shapeOf({ keys, perDevice }: Limit): Record<string, z.ZodType> {
+  const schemaOf = perDevice ? deviceLines : singleValue;
+  return Object.fromEntries(Object.entries(keys).map(([key, info]) => [key, schemaOf(info).optional()]));
+}
+
+/** `max` cancels the limit of a more general section. */
+function singleValue({ expected, parse, zeroIsNone }: LimitKeyInfo<unknown>) {
+  return value(`${expected}; max for none`, (input) => {
+    if (input === 0 && zeroIsNone) return undefined;
+    return input === "max" ? "max" : parse(String(input).trim());
+  });
+}
+
+function deviceLines({ expected, parse }: LimitKeyInfo<unknown>) {
+  const right = `${expected}, or the keys device, ${IO_RATES.join(", ")}`;
+  const line = z
+    .union(
+      [
+        text(right, parse),
+        z.strictObject({
+          device: text("a device such as 8:0, or a path on it", (input) => input.trim()),
+          rbps: rate("bytes"),
+          wbps: rate("bytes"),
+          riops: rate("operations"),
+          wiops: rate("operations"),
+        }),
+      ],
+      { error: right },
+    )
+    .meta({ description: right });
+  return z.union([z.literal("max"), oneOrMore(line)]);
+}
+
+function rate(counts: "bytes" | "operations") {
+  const example = counts === "bytes" ? "50MB/s" : "500";
+  return value(`${counts} per second, such as ${example}, or max`, (input) =>
+    parseRate(String(input).trim(), counts),
   ).optional();
 }
 
-/** 0 is how the older system writes that nothing is asked for. */
-function limitOrZero<K extends LimitKey>(key: K) {
-  const { right, parse } = LIMIT_VALUES[key];
-  return value(`${right}; max for none`, (input): LimitOf<K> | "max" | undefined => {
-    if (input === 0) return undefined;
-    return input === "max" ? "max" : (parse(String(input).trim()) as LimitOf<K>);
-  }).optional();
-}
+const shape: Record<string, z.ZodType> = Object.assign({}, ...Object.values(LIMITS).map(shapeOf));
+const taskKeys = TASK_LIMITS.flatMap((name) => Object.keys(LIMITS[name].keys));
+const totals = Object.entries(shape).filter(([key]) => !taskKeys.includes(key));
 
-const rate = (counts: "bytes" | "operations") =>
-  value(
-    counts === "bytes"
-      ? "bytes per second, such as 50MB/s, or max"
-      : "operations per second, such as 500, or max",
-    (input) => parseRate(String(input).trim(), counts),
-  ).optional();
+export const limitsSection = z.strictObject(shape).nullish();
+/** The limits of a tenant's cgroup: attributes of threads and processes have no total. */
+export const totalsSection = z.strictObject(Object.fromEntries(totals)).nullish();
 
-const IO_FORM = `${LIMIT_VALUES.io_max.right}, or the keys device, rbps, wbps, riops, wiops`;
-
-const ioMax = z
-  .union(
-    [
-      z.string().transform((input, context): IoMax => {
-        try {
-          return LIMIT_VALUES.io_max.parse(input);
-        } catch (error) {
-          if (!(error instanceof ValueFault)) throw error;
-          context.addIssue({ code: "custom", message: error.message, params: { right: IO_FORM } });
-          return z.NEVER;
-        }
-      }),
-      z.strictObject({
-        device: text("a device such as 8:0, or a path on it", (input) => input.trim()),
-        rbps: rate("bytes"),
-        wbps: rate("bytes"),
-        riops: rate("operations"),
-        wiops: rate("operations"),
-      }),
-    ],
-    { error: IO_FORM },
-  )
-  .meta({ description: IO_FORM });
-
-/** The limits of a whole cgroup, which a tenant can have too. */
-const groupLimits = {
-  cpu_quota: limitOrZero("cpu_quota"),
-  cpu_max: limit("cpu_max"),
-  cpu_weight: limitOrZero("cpu_weight"),
-  memory_limit: limitOrZero("memory_limit"),
-  memory_max: limit("memory_max"),
-  io_max: z.union([z.literal("max"), oneOrMore(ioMax)]).optional(),
-  pids_max: limit("pids_max"),
-  cpus: limit("cpus"),
-};
-
-const taskLimits = {
-  nice: limit("nice"),
-  ionice: limit("ionice"),
-  oom_score_adj: limit("oom_score_adj"),
-};
-
-export const limitsSection = z.strictObject({ ...groupLimits, ...taskLimits }).nullish();
-export const totalsSection = z.strictObject(groupLimits).nullish();
-
-type LimitsWords = NonNullable<z.infer<typeof limitsSection>>;
-
-export function toLayer(words: LimitsWords | null | undefined): LimitLayer {
+export function toLayer(words: z.infer<typeof limitsSection>): LimitLayer {
   const set: Limits = {};
   const lifted: (keyof Limits)[] = [];
-  for (const key of LIMIT_KEYS) {
-    const given = words?.[key];
-    if (given === undefined) continue;
-    const { field } = LIMIT_VALUES[key];
-    if (given === "max" || isUnlimited(given)) lifted.push(field);
-    else Object.assign(set, { [field]: given });
+  for (const { field, keys, perDevice } of Object.values(LIMITS)) {
+    for (const key of Object.keys(keys)) {
+      const given = words?.[key];
+      if (given === undefined) continue;
+      if (given === "max" || isUnlimited(given)) lifted.push(field);
+      else Object.assign(set, { [field]: perDevice ? (given as unknown[]).flat() : given });
+    }
   }
   return { set, lifted };
 }

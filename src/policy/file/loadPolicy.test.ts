@@ -34,11 +34,11 @@ describe("loadPolicy()", () => {
     ],
     [
       "default_limits:\n  cpu_quota: -5",
-      '2:14 default_limits.cpu_quota | "-5" | is no CPU time | CPU time: percent of a core (150, "150%") or "1.5 cores"; max for none',
+      '2:14 default_limits.cpu_quota | "-5" | is not an amount of CPU time | CPU time: percent of a core (150, "150%") or "1.5 cores"; max for none',
     ],
     [
       "default_limits: {memory_max: 5 apples}",
-      '1:30 default_limits.memory_max | "5 apples" | is no size | hard: a size such as 2GiB, or a number of bytes; max for none',
+      '1:30 default_limits.memory_max | "5 apples" | is not a size | a hard limit: a size such as 2GiB, or a number of bytes; max for none',
     ],
     [
       "default_limits: {nice: 20}",
@@ -46,12 +46,12 @@ describe("loadPolicy()", () => {
     ],
     [
       "default_limits: {cpus: 3-1}",
-      '1:24 default_limits.cpus | "3-1" | is no list of CPU numbers | a list of CPU numbers, such as 0-3,8; max for none',
+      '1:24 default_limits.cpus | "3-1" | is not a list of CPU numbers | a list of CPU numbers, such as 0-3,8; max for none',
     ],
     ["default_limits: [a]", '1:17 default_limits | "[a]" | is of the wrong kind | keys with values below it'],
     [
       "filters: {blocked_dirs: [srv]}",
-      '1:26 filters.blocked_dirs[0] | "srv" | does not do as a pattern: it is no absolute path | an absolute directory, such as /srv/live; what lies below it belongs to it',
+      '1:26 filters.blocked_dirs[0] | "srv" | is not a valid pattern: it is no absolute path | an absolute directory, such as /srv/live; includes everything below it',
     ],
     [
       "filters: {allowed_uids: [x]}",
@@ -59,32 +59,32 @@ describe("loadPolicy()", () => {
     ],
     [
       "filters: {allowed_uids: [-1]}",
-      '1:26 filters.allowed_uids[0] | "-1" | is no id | a whole number, such as 1001',
+      '1:26 filters.allowed_uids[0] | "-1" | is not an id | a whole number, such as 1001',
     ],
     [
       "target_commands: [/usr/bin/ffmpeg]",
-      '1:19 target_commands[0] | "/usr/bin/ffmpeg" | has a directory in it: a whole path is what exe is for | the name of a command without its directory, such as ffmpeg, or a pattern such as ffmpeg*',
+      '1:19 target_commands[0] | "/usr/bin/ffmpeg" | contains a directory: to match a whole path, use exe | the name of a command without its directory, such as ffmpeg, or a pattern such as ffmpeg*',
     ],
     [
       "rules: [{name: a, match: {argv: '['}}]",
-      '1:33 rules[0].match.argv[0] | \'[\' | does not do as a pattern: "[" has no "]": a bracket that is meant is written "\\[" | a pattern of the whole command line, such as "*rtmp://*"',
+      '1:33 rules[0].match.argv[0] | \'[\' | is not a valid pattern: "[" has no "]": a bracket that is meant is written "\\[" | a pattern of the whole command line, such as "*rtmp://*"',
     ],
     [
       "rules: [{name: a, match: {}, placement: here}]",
       '1:41 rules[0].placement | "here" | is of the wrong kind | auto, in-place, nested or scope',
     ],
-    ["rules: [{match: {}}]", "1:9 rules[0].name |  | is missing | a text of 1 to 128 characters in one line"],
+    ["rules: [{match: {}}]", "1:9 rules[0].name |  | is missing | text of 1 to 128 characters on one line"],
     [
       "rules: [{name: a, match: {}}, {name: a, match: {}}]",
-      '1:38 rules[1].name | "a" | is the name of rules[0] too | another name',
+      '1:38 rules[1].name | "a" | is also the name of rules[0] | another name',
     ],
     [
       "rules: [{name: a, match: {}, ignore: true, tenant: x}]",
-      '1:44 rules[0].tenant | "tenant" | is of no use in a rule that ignores | either ignore or tenant',
+      '1:44 rules[0].tenant | "tenant" | has no effect in a rule with ignore | either ignore or tenant',
     ],
     [
       "default_limits: {cpu_quota: 1, cpu_max: '1000 1000'}",
-      '1:32 default_limits.cpu_max | "cpu_max" | says the same as cpu_quota beside it, in another way | one of the two',
+      '1:32 default_limits.cpu_max | "cpu_max" | sets the same limit as cpu_quota | one of the two',
     ],
     ["a: 1\na: 2", '2:1 a | "a" | stands twice, on line 1 too | each key once'],
     ["filters:\n\tmin_runtime: 5s", "2:1  |  | a tab stands where lines are indented | blanks"],
@@ -103,11 +103,11 @@ describe("loadPolicy()", () => {
     ],
     [
       "commands: {a/b: {}}",
-      '1:12 commands.a/b | "a/b" | is no name of a command | the name of a command without its directory, such as ffmpeg',
+      '1:12 commands.a/b | "a/b" | is not the name of a command | the name of a command without its directory, such as ffmpeg',
     ],
     [
       "tenants: {'': {}}",
-      "1:11 tenants. | '' | is no name of a tenant: it is empty | a name, or * for all others",
+      "1:11 tenants. | '' | is not the name of a tenant: it is empty | a name, or * for all others",
     ],
     ["__proto__: 1", '1:1  | "__proto__" | cannot be a key here | another name'],
     ["- a", '1:1  | "- a" | is of the wrong kind | keys with values below it'],

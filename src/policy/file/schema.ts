@@ -23,7 +23,7 @@ import {
 } from "./leaves.ts";
 import { limitsSection, totalsSection } from "./limitsSchema.ts";
 
-/** A runtime; empty, null and 0 mean that there is none, as in the older system. */
+/** A process age. Empty, null and 0 mean none, because older policies are written so. */
 const runtime = z.union([z.null(), value("a time such as 5s, 1m30s or 24h", toRuntime)]).optional();
 
 function toRuntime(input: string | number): { ms: number; text: string } | null {
@@ -40,18 +40,20 @@ const directories = anyNumber(directoryPattern, "a list of directories");
 
 const filtersSection = z
   .strictObject({
-    allowed_users: users.describe("users whose processes alone are governed"),
-    blocked_users: users.describe("users whose processes are left alone"),
-    allowed_uids: uids.describe("the same as allowed_users, by numbers"),
-    blocked_uids: uids.describe("the same as blocked_users, by numbers"),
+    allowed_users: users.describe("govern only processes of these users"),
+    blocked_users: users.describe("never govern processes of these users"),
+    allowed_uids: uids.describe("the same as allowed_users, by number"),
+    blocked_uids: uids.describe("the same as blocked_users, by number"),
     allowed_parents: parents.describe(
-      "who alone may have started a process: a number is its parent's PID, a name any command that it was started by, directly or not",
+      "govern only processes started by one of these: a number is the PID of the parent, a name the command of any ancestor",
     ),
-    blocked_parents: parents.describe("those by whom it may not have been started"),
-    min_runtime: runtime.describe("how old a process must be to be taken up"),
-    max_runtime: runtime.describe("how old it may be when it is taken up"),
-    allowed_dirs: directories.describe("where alone its working directory may lie"),
-    blocked_dirs: directories.describe("where its working directory may not lie"),
+    blocked_parents: parents.describe("never govern processes started by one of these"),
+    min_runtime: runtime.describe("govern a process only when it is at least this old"),
+    max_runtime: runtime.describe("start to govern a process only while it is at most this old"),
+    allowed_dirs: directories.describe("govern only processes whose working directory is under one of these"),
+    blocked_dirs: directories.describe(
+      "never govern processes whose working directory is under one of these",
+    ),
   })
   .nullish();
 
@@ -60,80 +62,78 @@ const matchSection = z.strictObject(
     command: oneOrMore(commandPattern)
       .optional()
       .describe(
-        "the base name of the executable, of the first argument, and the kernel's name for the process",
+        "the base name of the executable or of the first argument, or the kernel's name for the process",
       ),
     exe: oneOrMore(pathPattern).optional().describe("the path of the executable"),
     argv: oneOrMore(argumentPattern)
       .optional()
-      .describe("the whole command line, its arguments joined by blanks (the first 32,768 characters)"),
-    user: oneOrMore(principal).optional().describe("the effective user, by /etc/passwd"),
-    group: oneOrMore(principal).optional().describe("the effective group, by /etc/group"),
-    cwd: oneOrMore(directoryPattern).optional().describe("the working directory and those above it"),
-    parent: oneOrMore(commandPattern)
-      .optional()
-      .describe("the command of any process that it was started by, directly or not"),
+      .describe("the whole command line, its arguments joined by spaces (the first 32,768 characters)"),
+    user: oneOrMore(principal).optional().describe("the effective user, from /etc/passwd"),
+    group: oneOrMore(principal).optional().describe("the effective group, from /etc/group"),
+    cwd: oneOrMore(directoryPattern).optional().describe("the working directory or a directory above it"),
+    parent: oneOrMore(commandPattern).optional().describe("the command of any ancestor process"),
     cgroup: oneOrMore(cgroupPattern)
       .optional()
-      .describe("its cgroups, as in /proc/PID/cgroup, and those above them"),
+      .describe("one of its cgroups as in /proc/PID/cgroup, or a cgroup above one"),
     container: z
       .union([yesOrNo("true for any, false for none"), oneOrMore(anyPattern)])
       .optional()
-      .describe("the container that it is in: its id, or its name with LXC and systemd-nspawn"),
+      .describe("the container of the process: its id, or its name with LXC and systemd-nspawn"),
     env: z
       .record(z.string(), oneOrMore(variablePattern))
       .optional()
-      .describe("environment variables, where they may be read: {TIER: gold}"),
+      .describe("environment variables, where they can be read: {TIER: gold}"),
   },
-  { error: "which processes it speaks of, such as {user: acme}; {} for all target commands" },
+  { error: "conditions such as {user: acme}, or {} for all target commands" },
 );
 
 const rule = z.strictObject({
-  name: word.describe("what explanations and messages call it; no two rules have the same"),
-  match: matchSection.describe("which processes it speaks of; all that stands here must hold"),
+  name: word.describe("the unique name of the rule in explanations and messages"),
+  match: matchSection.describe("the processes that the rule applies to; all conditions must be met"),
   ignore: yesOrNo("true or false")
     .optional()
-    .describe("whether the process is left alone, and released where it is governed"),
-  limits: limitsSection.describe("limits that go before those of commands and of default_limits"),
-  tenant: tenant.optional().describe("on whose account the job goes"),
-  labels: z.record(z.string(), word).nullish().describe("words by name, kept with the result"),
-  intent: word.optional().describe("what the job is for, kept with the result"),
+    .describe("leave matching processes alone, and detach the ones that are governed"),
+  limits: limitsSection.describe("limits that override those of commands and of default_limits"),
+  tenant: tenant.optional().describe("the tenant whose total the job counts toward"),
+  labels: z.record(z.string(), word).nullish().describe("texts by name, recorded with the result"),
+  intent: word.optional().describe("the purpose of the job, recorded with the result"),
   placement: z
     .enum(PLACEMENTS, { error: "auto, in-place, nested or scope" })
     .meta({ description: "auto, in-place, nested or scope" })
     .optional()
-    .describe("where the job's cgroup is to lie, as for ffrtmp attach"),
+    .describe("where to create the job's cgroup, as for ffrtmp attach"),
 });
 
 const commandSection = z
   .strictObject({
-    limits: limitsSection.describe("limits that go before those of default_limits"),
-    filters: filtersSection.describe("filters that replace the global ones of their names"),
+    limits: limitsSection.describe("limits that override those of default_limits"),
+    filters: filtersSection.describe("filters, each in place of the global one of the same name"),
   })
   .nullish();
 
-/** The whole file. What it accepts, faults say, editors are told and the manual holds comes from here. */
+/** The whole file: the one definition for validation, faults, the JSON Schema and the manual. */
 export const policySchema = z.strictObject({
-  scan_interval: scanInterval.optional().describe("the time between two looks at all processes"),
+  scan_interval: scanInterval.optional().describe("interval between full process scans"),
   target_commands: anyNumber(commandPattern, "a list of commands").describe(
-    "commands to govern; ffmpeg and gst-launch-1.0 when it is empty or left out",
+    "commands to govern; ffmpeg and gst-launch-1.0 when empty or left out",
   ),
   default_limits: limitsSection.describe("limits of every job"),
-  filters: filtersSection.describe("what must let a process pass, whichever rule it was"),
+  filters: filtersSection.describe("conditions for governing a process, whichever rule matches"),
   commands: z.record(z.string(), commandSection).nullish().describe("limits and filters of single commands"),
   rules: anyNumber(rule, "a list, each item beginning with - name:").describe(
-    "what becomes of which processes; the first rule that matches decides",
+    "decisions for matching processes; the first rule that matches decides",
   ),
   tenants: z
     .record(z.string(), totalsSection)
     .nullish()
-    .describe('totals, by tenant; "*" is the total of each tenant that is not named'),
+    .describe('total limits by tenant; "*" is the total of each tenant that is not listed'),
 });
 
 export type PolicyWords = z.output<typeof policySchema>;
 export type FiltersWords = NonNullable<PolicyWords["filters"]>;
 export type RuleWords = NonNullable<PolicyWords["rules"]>[number];
 
-/** The same as JSON Schema (draft 2020-12), for editors. */
+/** Returns the definition as JSON Schema (draft 2020-12), for editors. */
 export function toJsonSchema(): Record<string, unknown> {
   const schema = z.toJSONSchema(policySchema, {
     io: "input",
@@ -148,22 +148,22 @@ export function toJsonSchema(): Record<string, unknown> {
   return { title: "ffrtmp policy", ...schema };
 }
 
-/** The keys that are known at a path; empty where any key is. */
+/** Returns the keys that are known at a path; none where any key is allowed. */
 export function knownKeys(path: readonly PropertyKey[]): string[] {
   return shapesAt(path).flatMap((shape) => Object.keys(shape));
 }
 
-/** One key as a person is told of it. */
+/** One key, described for people. */
 export interface DescribedKey {
   key: string;
-  /** What it is for; `undefined` where its value says so. */
+  /** The purpose of the key; `undefined` where the value explains it. */
   meaning: string | undefined;
-  /** What may stand there, each in the words of its faults; empty where more keys follow. */
+  /** The valid values, as faults describe them; empty where more keys follow. */
   right: string[];
   must: boolean;
 }
 
-/** The keys at a path, in the order of the definition. Of what may have any key, `""` leads to its values. */
+/** Returns the keys at a path, in the order of the definition. `""` stands for any key of a record. */
 export function describeKeys(path: readonly PropertyKey[]): DescribedKey[] {
   return shapesAt(path).flatMap((shape) =>
     Object.entries(shape).map(([key, schema]): DescribedKey => {
@@ -202,7 +202,7 @@ function leafTexts(schema: z.core.$ZodType): string[] {
   return wrapped(schema).flatMap(leafTexts);
 }
 
-/** What stands behind `optional`, `nullable`, unions and transformations. */
+/** Returns the schemas inside `optional`, `nullable`, unions and transformations. */
 function unwrap(schema: z.core.$ZodType): z.core.$ZodType[] {
   const inner = wrapped(schema);
   return inner.length === 0 ? [schema] : inner.flatMap(unwrap);

@@ -1,6 +1,6 @@
-import { IO_RATES, type IoMax } from "../../../limits/limits.ts";
+import { formatIoMax, IO_RATES, type IoMax } from "../../../limits/grammar.ts";
+import { formatLimit } from "../../../limits/limits.ts";
 import type { LimitOutcome } from "../../../limits/outcome.ts";
-import { ioMaxText, wantedText } from "../../../limits/table.ts";
 import type { CgroupController, CgroupDirectory } from "../controller.ts";
 import { readCgroupFile, type WriteResult, writeCgroupFile } from "../file.ts";
 
@@ -19,7 +19,7 @@ export const blkio: CgroupController = {
   measures: true,
   apply: {
     "io.max"(directory, { ioMax = [] }) {
-      const wanted = wantedText({ ioMax }, "io.max") as string;
+      const wanted = formatLimit({ ioMax }, "io.max") as string;
       const refusals = ioMax.flatMap((max) => writeRates(directory, max));
       if (refusals.length > 0)
         return { limit: "io.max", outcome: "refused", wanted, because: refusals.join("; ") };
@@ -36,8 +36,6 @@ export const blkio: CgroupController = {
     );
     return ioMax.length === 0 ? {} : { ioMax };
   },
-  // v1 throttling looks at a process's own cgroup alone, never at its parents.
-  inherited: [],
   usage(directory) {
     return readIoBytes(readCgroupFile(directory, "blkio.throttle.io_service_bytes_recursive"));
   },
@@ -82,7 +80,7 @@ function readRates(directory: CgroupDirectory, max: IoMax): IoMax {
 }
 
 function judge(wanted: string, ioMax: IoMax[], read: (max: IoMax) => IoMax): LimitOutcome {
-  const actual = ioMax.map((max) => ioMaxText(read(max))).join(", ");
+  const actual = ioMax.map((max) => formatIoMax(read(max))).join(", ");
   if (actual === wanted) return { limit: "io.max", outcome: "applied", wanted, actual };
   return { limit: "io.max", outcome: "partial", wanted, actual, because: `the kernel holds ${actual}` };
 }

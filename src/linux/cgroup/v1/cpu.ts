@@ -1,4 +1,4 @@
-import type { CpuMax } from "../../../limits/limits.ts";
+import type { CpuMax } from "../../../limits/grammar.ts";
 import type { CgroupController, CgroupDirectory } from "../controller.ts";
 import { applyCpuMax } from "../cpuMax.ts";
 import {
@@ -46,7 +46,6 @@ export const cpu: CgroupController = {
       ...(shares === undefined ? {} : { cpuWeight: Math.round((shares * 100) / 1024) }),
     };
   },
-  inherited: ["cpu.max"],
   usage(directory) {
     const throttledNsec = readCounters(directory, "cpu.stat").get("throttled_time");
     return { throttledUsec: throttledNsec === undefined ? null : Math.round(throttledNsec / 1000) };

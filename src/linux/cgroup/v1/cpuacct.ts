@@ -8,7 +8,6 @@ export const cpuacct: CgroupController = {
   apply: {},
   lift: {},
   read: () => ({}),
-  inherited: [],
   usage(directory) {
     const userNsec = readNumber(directory, "cpuacct.usage_user");
     const systemNsec = readNumber(directory, "cpuacct.usage_sys");

@@ -16,7 +16,6 @@ export const cpuset: CgroupController = {
   },
   usage: () => ({}),
   read: readCpus,
-  inherited: ["cpuset.cpus"],
   prepare(directory, parent) {
     // A new v1 cpuset is empty, and nothing can join it until it has both.
     for (const file of ["cpuset.mems", "cpuset.cpus"]) {

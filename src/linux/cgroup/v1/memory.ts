@@ -52,7 +52,6 @@ export const memory: CgroupController = {
       ...(memoryMaxBytes === undefined ? {} : { memoryMaxBytes }),
     };
   },
-  inherited: ["memory.high", "memory.max"],
   bindsChildren: countsForChildren,
   usage(directory) {
     return {

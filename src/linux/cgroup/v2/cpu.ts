@@ -14,7 +14,6 @@ import {
 export const cpu: CgroupController = {
   name: "cpu",
   measures: true,
-  dividesThreads: true,
   apply: {
     "cpu.max": (directory, limits) =>
       applyCpuMax(directory, limits, readCores, (_max, wanted) =>
@@ -47,7 +46,6 @@ export const cpu: CgroupController = {
       ...(cpuWeight === undefined ? {} : { cpuWeight }),
     };
   },
-  inherited: ["cpu.max"],
   forgets: ["throttledUsec"],
   usage(directory) {
     // The usage lines are there in every cgroup; the throttling lines only where the controller is on.

@@ -7,12 +7,10 @@ import { parentOf } from "../subtreeControl.ts";
 export const cpuset: CgroupController = {
   name: "cpuset",
   measures: false,
-  dividesThreads: true,
   apply: { "cpuset.cpus": applyCpus },
   lift: { "cpuset.cpus": liftCpus },
   usage: () => ({}),
   read: readCpus,
-  inherited: ["cpuset.cpus"],
 };
 
 function liftCpus(directory: CgroupDirectory): WriteResult {

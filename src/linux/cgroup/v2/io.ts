@@ -1,5 +1,5 @@
-import { IO_RATES, type IoMax } from "../../../limits/limits.ts";
-import { ioMaxText, wantedText } from "../../../limits/table.ts";
+import { formatIoMax, IO_RATES, type IoMax } from "../../../limits/grammar.ts";
+import { formatLimit } from "../../../limits/limits.ts";
 import type { CgroupController, CgroupDirectory } from "../controller.ts";
 import { readCgroupFile, tightestAbove, type WriteResult, writeCgroupFile } from "../file.ts";
 
@@ -9,11 +9,11 @@ export const io: CgroupController = {
   measures: true,
   apply: {
     "io.max"(directory, { ioMax = [] }) {
-      const wanted = wantedText({ ioMax }, "io.max") as string;
+      const wanted = formatLimit({ ioMax }, "io.max") as string;
       const plans = ioMax.map((max) => planRates(directory, max));
       for (const { write } of plans) {
         if (IO_RATES.every((rate) => write[rate] === undefined)) continue;
-        const knob = writeCgroupFile(directory, "io.max", ioMaxText(write));
+        const knob = writeCgroupFile(directory, "io.max", formatIoMax(write));
         if ("refusal" in knob) return { limit: "io.max", outcome: "refused", wanted, because: knob.refusal };
       }
       const text = readCgroupFile(directory, "io.max") ?? "";
@@ -37,7 +37,6 @@ export const io: CgroupController = {
     });
     return ioMax.length === 0 ? {} : { ioMax };
   },
-  inherited: ["io.max"],
   forgets: ["ioReadBytes", "ioWriteBytes"],
   usage(directory) {
     const text = readCgroupFile(directory, "io.stat");
@@ -51,7 +50,7 @@ function liftRates(directory: CgroupDirectory): WriteResult {
   if (last.readBack === "") return last;
   for (const line of last.readBack.split("\n")) {
     const device = line.split(" ")[0] as string;
-    last = writeCgroupFile(directory, "io.max", ioMaxText({ device, ...UNLIMITED }));
+    last = writeCgroupFile(directory, "io.max", formatIoMax({ device, ...UNLIMITED }));
     if ("refusal" in last) return last;
   }
   return last;
@@ -84,7 +83,7 @@ function planRates(directory: CgroupDirectory, max: IoMax): RatePlan {
 }
 
 function textOf(ioMax: IoMax[]): string {
-  return ioMax.map(ioMaxText).join(", ");
+  return ioMax.map(formatIoMax).join(", ");
 }
 
 function readRates(text: string, max: IoMax): IoMax {

@@ -33,7 +33,6 @@ export const memory: CgroupController = {
       ...(memoryMaxBytes === undefined ? {} : { memoryMaxBytes }),
     };
   },
-  inherited: ["memory.high", "memory.max"],
   forgets: ["memoryPeakBytes", "memoryMaxHits", "oomKills"],
   usage(directory) {
     // memory.events counts what happens below too. A process that ran into a limit which the workload itself set below
