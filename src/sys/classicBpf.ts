@@ -1,7 +1,7 @@
 /**
  * A line of a classic BPF program, which the kernel runs as a socket filter (SO_ATTACH_FILTER) or for
- * seccomp. Jumps name labels; `assemble` turns the names into relative jumps. Source:
- * include/uapi/linux/filter.h, linux/bpf_common.h.
+ * seccomp. Jumps name labels; `assemble` turns the names into relative jumps.
+ * Source: include/uapi/linux/filter.h, linux/bpf_common.h.
  */
 export type BpfLine = { label: string } | BpfInstruction;
 
