@@ -23,7 +23,7 @@ export type MoveOutcome = "moved" | "there" | "gone" | { foundIn: string } | { r
  *
  * A pid can be reused between any read and the write, and the kernel has no move by pidfd. So the start time
  * is read before and after the write. When they differ, the new process with the pid is moved to the cgroup
- * of its parent, where it was a moment ago.
+ * of its parent, where it started a moment ago.
  */
 export function moveProcess(host: Host, pid: number, startTicks: number, move: Move): MoveOutcome {
   const current = directoryOfProcess(host, pid, move.hierarchy);
