@@ -3,7 +3,7 @@ import { readdirSync, readFileSync, statSync } from "node:fs";
 import { findDisk } from "../../test/support/realCgroups.ts";
 import { findWholeDisk } from "./blockDevice.ts";
 
-/** `8:1` → `8:0`, for every partition that this machine shows. */
+/** Lists every partition of this machine with its disk: `8:1` and `8:0`. */
 function listPartitions(): [partition: string, disk: string][] {
   return readdirSync("/sys/block").flatMap((disk) =>
     readdirSync(`/sys/block/${disk}`)
@@ -16,23 +16,26 @@ function listPartitions(): [partition: string, disk: string][] {
 }
 
 const disk = findDisk();
-if (disk === undefined) console.log("not tried: whole disks: this machine shows none");
+const deviceFiles = readdirSync("/sys/block").filter((name) =>
+  statSync(`/dev/${name}`, { throwIfNoEntry: false })?.isBlockDevice(),
+);
+if (deviceFiles.length === 0) console.log("not tried: device files: this machine has none for its disks");
+if (disk === undefined) console.log("not tried: whole disks: this machine has none");
 if (listPartitions().length === 0) console.log("not tried: partitions: no disk of this machine has any");
 
-test.skipIf(disk === undefined)("a disk's own number is the disk", () => {
+test.skipIf(disk === undefined)("findWholeDisk() returns a whole disk as it is", () => {
   expect(findWholeDisk(disk as string)).toEqual({ device: disk as string });
 });
 
-test.skipIf(listPartitions().length === 0)("a partition stands for its whole disk", () => {
+test.skipIf(listPartitions().length === 0)("findWholeDisk() returns the disk of a partition", () => {
   for (const [partition, whole] of listPartitions())
     expect(findWholeDisk(partition)).toEqual({ device: whole });
 });
 
-test("a device file stands for its disk", () => {
-  for (const name of readdirSync("/sys/block")) {
-    const path = `/dev/${name}`;
-    if (!statSync(path, { throwIfNoEntry: false })?.isBlockDevice()) continue;
-    expect(findWholeDisk(path)).toEqual({ device: readFileSync(`/sys/block/${name}/dev`, "utf8").trim() });
+test.skipIf(deviceFiles.length === 0)("findWholeDisk() returns the disk of a device file", () => {
+  for (const name of deviceFiles) {
+    const device = readFileSync(`/sys/block/${name}/dev`, "utf8").trim();
+    expect(findWholeDisk(`/dev/${name}`)).toEqual({ device });
   }
 });
 
@@ -40,13 +43,13 @@ test.each([
   ["999:7", "there is no block device 999:7"],
   ["/no/such/file", "/no/such/file does not exist"],
   ["", " does not exist"],
-])("%j names no disk", (target, reason) => {
+])("findWholeDisk(%j) returns why there is no disk", (target, reason) => {
   expect(findWholeDisk(target)).toEqual({ reason });
 });
 
-test("a path on a file system that has no disk names none, and says so", () => {
-  const answer = findWholeDisk("/proc/self");
-  expect(answer).toEqual({
-    reason: expect.stringMatching(/^\/proc\/self is on a file system without a disk of its own/),
+test("findWholeDisk() returns why a path on a file system without a disk has none", () => {
+  const found = findWholeDisk("/proc/self");
+  expect(found).toEqual({
+    reason: expect.stringMatching(/^\/proc\/self is on a file system without its own disk/),
   });
 });

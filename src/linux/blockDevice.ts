@@ -1,12 +1,13 @@
 import { existsSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 
-/** A block device as the io controllers name it, or why there is none. */
+/** A block device in the form `major:minor` of the io controllers, or why there is none. */
 export type BlockDevice = { device: string } | { reason: string };
 
 /**
- * The whole disk behind `8:0`, a device file, or any path that lies on one.
- * Throttling works on whole disks: a partition's number is replaced by its disk's. Source: /sys/dev/block.
+ * Returns the whole disk of `8:1`, of a device file, or of any path on a disk. Throttling works on whole
+ * disks, so the number of a partition is replaced by that of its disk.
+ * Source: /sys/dev/block.
  */
 export function findWholeDisk(target: string): BlockDevice {
   const numbers = /^\d+:\d+$/.test(target) ? target : deviceOfPath(target);
@@ -24,11 +25,11 @@ function deviceOfPath(path: string): string | { reason: string } {
   if (!stat) return { reason: `${path} does not exist` };
   const numbers = splitDevice(stat.isBlockDevice() ? stat.rdev : stat.dev);
   if (numbers.startsWith("0:"))
-    return { reason: `${path} is on a file system without a disk of its own (device ${numbers})` };
+    return { reason: `${path} is on a file system without its own disk (device ${numbers})` };
   return numbers;
 }
 
-/** How Linux packs a device number: makedev(3). */
+/** Splits a packed device number: makedev(3). */
 function splitDevice(packed: number): string {
   const value = BigInt(packed);
   const major = ((value >> 8n) & 0xfffn) | ((value >> 32n) & ~0xfffn);

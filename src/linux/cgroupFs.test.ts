@@ -16,7 +16,7 @@ function codeOf(act: () => unknown): string | undefined {
   return "no error";
 }
 
-test("a write goes into a file that is there, and never makes one", () => {
+test("write() writes to an existing file and never creates one", () => {
   writeFileSync(`${root}/file`, "");
   realCgroupFs.write(`${root}/file`, "50000 100000");
   expect(readFileSync(`${root}/file`, "utf8")).toBe("50000 100000");
@@ -24,17 +24,17 @@ test("a write goes into a file that is there, and never makes one", () => {
   expect(realCgroupFs.exists(`${root}/missing`)).toBe(false);
 });
 
-test("refused writes leave no descriptor open", () => {
+test("a refused write leaves no descriptor open", () => {
   const countOpen = (): number => readdirSync("/proc/self/fd").length;
   const before = countOpen();
   for (let n = 0; n < 50; n++) {
-    // A file of procfs that opens and then refuses what is written.
+    // This file can be opened, and refuses the write.
     expect(codeOf(() => realCgroupFs.write("/proc/self/oom_score_adj", "no number"))).toBe("EINVAL");
   }
   expect(countOpen()).toBeLessThan(before + 50);
 });
 
-test("children are the directories, by name", () => {
+test("children() returns the names of the directories", () => {
   realCgroupFs.mkdir(`${root}/group`);
   realCgroupFs.mkdir(`${root}/group/a b`);
   writeFileSync(`${root}/group/cgroup.procs`, "");

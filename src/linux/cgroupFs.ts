@@ -12,22 +12,22 @@ import {
 import { type FileWatch, watchPath } from "./fileWatch.ts";
 
 /**
- * The only door to cgroup files. All calls are synchronous: a cgroupfs call never waits for a device,
- * and the order of writes is what keeps a workload safe.
- * Every method but `watch` throws the file system's own error (with `code` and `path`).
+ * Access to cgroup files; every read and write of one goes through this interface. All calls are synchronous:
+ * a cgroupfs call never waits for a device, and the order of writes keeps a workload safe. Every method but
+ * `watch` throws the error of the file system, with `code` and `path`.
  */
 export interface CgroupFs {
   read(path: string): string;
-  /** One write(2) of the whole text: the kernel parses each write on its own. */
+  /** Writes the whole text with one write(2): the kernel parses each write by itself. */
   write(path: string, data: string): void;
   mkdir(path: string): void;
   rmdir(path: string): void;
   exists(path: string): boolean;
-  /** Names of the child cgroups. */
+  /** Returns the names of the child cgroups. */
   children(path: string): string[];
   /**
-   * Calls back when the kernel says that a file has changed, or more often. It says so of few: of cgroup.events (v2).
-   * `undefined` where it cannot.
+   * Calls `onChange` when the kernel reports a change of a file, and possibly more often. The kernel does so
+   * for a few files, such as cgroup.events (v2). Returns `undefined` where a watch is not possible.
    */
   watch(path: string, onChange: () => void): FileWatch | undefined;
 }
@@ -35,7 +35,7 @@ export interface CgroupFs {
 export const realCgroupFs: CgroupFs = {
   read: (path) => readFileSync(path, "utf8"),
   write(path, data) {
-    // Without O_CREAT a missing file is the honest ENOENT; with it cgroupfs answers EACCES.
+    // Without O_CREAT a missing file fails with ENOENT; with it cgroupfs returns EACCES.
     const fd = openSync(path, constants.O_WRONLY);
     try {
       writeSync(fd, data);

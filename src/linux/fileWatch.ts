@@ -4,36 +4,39 @@ export interface FileWatch {
   close(): void;
 }
 
-/** The runtime passes over an event that is like the one just before: what it told of is looked for after so long. */
-const SECOND_LOOK_MS = 50;
+/**
+ * The runtime skips an event that equals the previous one, so every event is followed by a second call after
+ * this time.
+ */
+const SECOND_CALL_DELAY_MS = 50;
 
 /**
- * Calls back soon after a file was written to, or a file in a directory whose name `concerns`: inotify(7). It may call
- * back more often than something was written. Returns `undefined` where the kernel cannot tell: no inotify instance is
- * left, or there is no such path.
+ * Calls `onWrite` soon after each write to a file, or to a file of a directory whose name `matches`:
+ * inotify(7). It may be called more often than that. Returns `undefined` where a watch is not possible: the
+ * inotify instances are used up, or the path does not exist.
  */
 export function watchPath(
   path: string,
   onWrite: () => void,
-  concerns: (name: string) => boolean = () => true,
+  matches: (name: string) => boolean = () => true,
 ): FileWatch | undefined {
-  let secondLook: ReturnType<typeof setTimeout> | undefined;
-  const tell = () => {
+  let secondCall: ReturnType<typeof setTimeout> | undefined;
+  const notify = () => {
     onWrite();
-    secondLook ??= setTimeout(() => {
-      secondLook = undefined;
+    secondCall ??= setTimeout(() => {
+      secondCall = undefined;
       onWrite();
-    }, SECOND_LOOK_MS);
-    secondLook.unref();
+    }, SECOND_CALL_DELAY_MS);
+    secondCall.unref();
   };
   try {
     const watcher = watch(path, { persistent: false }, (_event, name) => {
-      if (name === null || concerns(name)) tell();
+      if (name === null || matches(name)) notify();
     });
     watcher.on("error", () => watcher.close());
     return {
       close() {
-        clearTimeout(secondLook);
+        clearTimeout(secondCall);
         watcher.close();
       },
     };

@@ -9,25 +9,25 @@ function failure(act: () => unknown): unknown {
   } catch (error) {
     return error;
   }
-  throw new Error("it did not fail");
+  throw new Error("the call did not fail");
 }
 
-test("a file of a process that is not there is gone, not an error", () => {
+test("readProcFile() returns gone for a process that does not exist", () => {
   const host = realHost();
   expect(readProcFile(host, "4194304/stat")).toBe("gone");
   expect(readProcFile(host, `${process.pid}/stat/below`)).toBe("gone");
 });
 
-test("files that announce no size are read to their end", () => {
+test("readProcFile() reads files of size 0 to their end", () => {
   expect(readProcFile(realHost(), "self/mountinfo")).toContain(" - proc ");
 });
 
-test("an error that says nothing about the process is thrown", () => {
+test("readProcFile() throws an error that does not concern the process", () => {
   using proc = procTree({ "7/task/file": "" });
   expect(errnoOf(failure(() => readProcFile(proc.host, "7/task")))).toBe("EISDIR");
 });
 
-test("a process ended when its files are missing, recycled or without a process behind them", () => {
+test("isGone() recognizes the errors of missing, reused and orphaned files", () => {
   const withCode = (code: string): Error => Object.assign(new Error(code), { code });
   expect(["ENOENT", "ESRCH", "ENOTDIR"].map((code) => isGone(withCode(code)))).toEqual([true, true, true]);
   expect(["EACCES", "EPERM", "EIO"].map((code) => isGone(withCode(code)))).toEqual([false, false, false]);

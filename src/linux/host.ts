@@ -3,12 +3,12 @@ import { errnoOf } from "../sys/errno.ts";
 import { type CgroupFs, realCgroupFs } from "./cgroupFs.ts";
 import { type Bus, findBus } from "./systemdBus.ts";
 
-/** Everything of the machine that a test may want to replace; passed down, never global. */
+/** The parts of the machine that tests replace. It is passed down, never global. */
 export interface Host {
   /** Where procfs is mounted: `/proc`, or a recorded tree. */
   readonly procRoot: string;
   readonly cgroupFs: CgroupFs;
-  /** The managers of systemd; absent where systemd does not run the machine. */
+  /** The D-Bus interface of the systemd managers; absent where systemd does not run the machine. */
   readonly bus?: Bus;
   /** Wall clock, ms since the epoch. */
   now(): number;
@@ -20,9 +20,8 @@ export function realHost(): Host {
 }
 
 /**
- * The text of a file below procRoot, or `"gone"` when the process that it speaks of is not there (any more).
- * Files under /proc announce a size of 0: they are read to the end, whatever stat says.
- * Other errors (EACCES, EPERM, EIO) are thrown.
+ * Reads a file below procRoot. Returns `"gone"` when its process does not exist. Files under /proc have a
+ * size of 0 and are read to their end. Throws other errors (EACCES, EPERM, EIO).
  */
 export function readProcFile(host: Host, path: string): string | "gone" {
   try {
@@ -33,13 +32,19 @@ export function readProcFile(host: Host, path: string): string | "gone" {
   }
 }
 
-/** ESRCH appears when a process ends between open and read; ENOENT when it ended before; ENOTDIR for a recycled path. */
+/**
+ * Returns whether an error means that a process has ended: ENOENT before the open, ESRCH between open and
+ * read, ENOTDIR for a path that was reused.
+ */
 export function isGone(error: unknown): boolean {
   const code = errnoOf(error);
   return code === "ENOENT" || code === "ESRCH" || code === "ENOTDIR";
 }
 
-/** Where procfs hides the processes of others (hidepid) it lists them or not, and lets nothing be read. */
+/**
+ * Returns whether an error means that a process may not be read, as where procfs hides those of other users
+ * (hidepid).
+ */
 export function isForbidden(error: unknown): boolean {
   const code = errnoOf(error);
   return code === "EACCES" || code === "EPERM";

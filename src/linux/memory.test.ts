@@ -4,16 +4,16 @@ import { procTree } from "../../test/support/procTree.ts";
 import { realHost } from "./host.ts";
 import { readMemoryTotalBytes } from "./memory.ts";
 
-test("readMemoryTotalBytes() is what this machine has", () => {
+test("readMemoryTotalBytes() returns the memory of this machine", () => {
   expect(readMemoryTotalBytes(realHost())).toBe(totalmem());
 });
 
-test("readMemoryTotalBytes() reads MemTotal wherever it stands", () => {
+test("readMemoryTotalBytes() finds MemTotal on any line", () => {
   using proc = procTree({ meminfo: "Foo:  1 kB\nMemTotal:       24660684 kB\nMemFree: 5 kB\n" });
   expect(readMemoryTotalBytes(proc.host)).toBe(24_660_684 * 1024);
 });
 
-test("readMemoryTotalBytes() is unknown where procfs does not tell", () => {
+test("readMemoryTotalBytes() is undefined without MemTotal", () => {
   using without = procTree({ meminfo: "MemFree: 5 kB\n" });
   using empty = procTree({});
   expect(readMemoryTotalBytes(without.host)).toBeUndefined();

@@ -1,6 +1,9 @@
 import { type Host, readProcFile } from "./host.ts";
 
-/** Installed memory in bytes. Source: MemTotal of /proc/meminfo. `undefined` where it cannot be read. */
+/**
+ * Reads the installed memory in bytes. Source: MemTotal of /proc/meminfo. `undefined` where it cannot be
+ * read.
+ */
 export function readMemoryTotalBytes(host: Host): number | undefined {
   const text = readProcFile(host, "meminfo");
   // MemTotal:       24660684 kB
@@ -8,5 +11,5 @@ export function readMemoryTotalBytes(host: Host): number | undefined {
   return kilobytes === undefined ? undefined : Number(kilobytes) * 1024;
 }
 
-/** Page size of every architecture we build for, as far as memory limits are rounded to it by the kernel. */
+/** The page size on the supported architectures, to which the kernel rounds memory limits. */
 export const PAGE_BYTES = 4096;

@@ -1,10 +1,10 @@
 import { expect, test } from "bun:test";
 import { busctl } from "./systemdBus.ts";
 
-/** A client in the place of busctl. */
+/** Returns a bus whose client is this script. */
 const client = (script: string) => busctl(["sh", "-c", script, "busctl"], 300);
 
-test("an answer is what the client prints", () => {
+test("a call returns the output of the client", () => {
   const bus = client('echo "$@"');
   expect(bus.callManager("user", ["GetUnit", "s", "x.scope"])).toEqual({
     answer:
@@ -16,22 +16,22 @@ test("an answer is what the client prints", () => {
   });
 });
 
-test("a reason is what the client complains of", () => {
+test("a failed call returns the error of the client", () => {
   expect(client("echo 'Call failed: Access denied' >&2; exit 1").callManager("system", [])).toEqual({
     reason: "systemd's bus: Call failed: Access denied",
   });
   expect(client("exit 3").callManager("system", [])).toMatchObject({
-    reason: "systemd's bus: sh ended with 3",
+    reason: "systemd's bus: sh exited with 3",
   });
 });
 
-test("a client that never ends is given up", () => {
+test("a client that does not exit in time is stopped", () => {
   expect(client("exec sleep 600").callManager("system", [])).toEqual({
     reason: "systemd's bus did not answer within 0.3 s",
   });
 });
 
-test("a machine without the client is no fault", () => {
+test("a missing client is returned as the reason", () => {
   const answer = busctl(["ffrtmp-test-no-such-client"], 300).callManager("system", []);
   expect(answer).toMatchObject({ reason: expect.stringContaining("cannot run ffrtmp-test-no-such-client") });
 });

@@ -1,30 +1,35 @@
 import { existsSync } from "node:fs";
+import { describeErrno } from "../sys/errno.ts";
 
-/** Which manager is meant: the machine's, or that of the calling user's session. */
+/** A systemd manager: that of the machine, or that of the calling user. */
 export type Manager = "system" | "user";
 
-/** What the bus answered, as busctl(1) prints it, or why there is no answer. */
+/** An answer of the bus, as busctl(1) prints it, or why there is none. */
 export type BusAnswer = { answer: string } | { reason: string };
 
-/** systemd's own client of its bus: we need two methods of it, which makes no library of our own worth its weight. */
+/** The D-Bus interface of systemd. It runs busctl(1): two methods do not justify a D-Bus library. */
 export interface Bus {
-  /** Calls a method of the manager object. `words`: the method, its signature, and its arguments, as busctl takes them. */
+  /**
+   * Calls a method of the manager object. `words` are the method, its signature and its arguments, as for
+   * busctl.
+   */
   callManager(manager: Manager, words: string[]): BusAnswer;
-  /** Properties of a unit, one line each, as busctl prints them. */
+  /** Reads properties of a unit, one line each, as busctl prints them. */
   readProperties(manager: Manager, unit: string, type: string, names: string[]): BusAnswer;
 }
 
-/** How long a call may take. A manager that is about to reload everything answers late, not never. */
+/** Time limit of one call. A manager that is reloading answers late. */
 const ANSWER_TIMEOUT_MS = 5000;
 
 const SERVICE = "org.freedesktop.systemd1";
 const OBJECT = "/org/freedesktop/systemd1";
 
-/** `undefined` where systemd does not run the machine: sd_booted(3). */
+/** Returns the bus, or `undefined` where systemd does not run the machine: sd_booted(3). */
 export function findBus(): Bus | undefined {
   return existsSync("/run/systemd/system") ? busctl(["busctl"], ANSWER_TIMEOUT_MS) : undefined;
 }
 
+/** Returns a bus that runs `command` in place of busctl. */
 export function busctl(command: string[], timeoutMs: number): Bus {
   const run = (manager: Manager, words: string[]): BusAnswer => {
     const options = [...(manager === "user" ? ["--user"] : []), `--timeout=${timeoutMs / 1000}`];
@@ -46,7 +51,7 @@ export function busctl(command: string[], timeoutMs: number): Bus {
 function runClient(cmd: string[], env: Record<string, string | undefined>, timeoutMs: number): BusAnswer {
   let child: Bun.SyncSubprocess<"pipe", "pipe">;
   try {
-    // The client's own limit is for answers of the bus; this one is for a client that is stuck before that.
+    // --timeout limits the answer of the bus; this timeout ends a client that hangs before that.
     child = Bun.spawnSync({
       cmd,
       env,
@@ -56,27 +61,27 @@ function runClient(cmd: string[], env: Record<string, string | undefined>, timeo
       timeout: timeoutMs + 1000,
     });
   } catch (error) {
-    return { reason: `cannot run ${cmd[0]}: ${error instanceof Error ? error.message : error}` };
+    return { reason: `cannot run ${cmd[0]}: ${describeErrno(error)}` };
   }
   if (child.exitedDueToTimeout) {
     return { reason: `systemd's bus did not answer within ${timeoutMs / 1000} s` };
   }
   if (child.exitCode !== 0) {
-    const said = child.stderr.toString().trim().split("\n").at(-1);
+    const message = child.stderr.toString().trim().split("\n").at(-1);
     return {
-      reason: `systemd's bus: ${said || `${cmd[0]} ended with ${child.exitCode ?? child.signalCode}`}`,
+      reason: `systemd's bus: ${message || `${cmd[0]} exited with ${child.exitCode ?? child.signalCode}`}`,
     };
   }
   return { answer: child.stdout.toString().trim() };
 }
 
-/** A login by `su` or cron leaves out where the user's bus is; it is always in the same place. */
+/** Adds XDG_RUNTIME_DIR, which names the directory of the user's bus: `su` and cron do not set it. */
 function environmentOf(manager: Manager): Record<string, string | undefined> {
   if (manager === "system" || process.env["XDG_RUNTIME_DIR"] !== undefined) return process.env;
   return { ...process.env, XDG_RUNTIME_DIR: `/run/user/${process.geteuid?.() ?? 0}` };
 }
 
-/** `a-b.scope` → `a_2db_2escope`. Source: sd_bus_path_encode(3). */
+/** Encodes a unit name for an object path: `a-b.scope` → `a_2db_2escope`. Source: sd_bus_path_encode(3). */
 function escapeForBus(unit: string): string {
   return unit.replace(
     /[^A-Za-z0-9]|^[0-9]/g,

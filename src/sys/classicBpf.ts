@@ -1,6 +1,6 @@
 /**
- * Classic BPF: the little programs that the kernel runs for a socket filter (SO_ATTACH_FILTER) and for
- * seccomp. Written as lines with named targets; `assemble` turns the names into the relative jumps.
+ * A line of a classic BPF program, which the kernel runs as a socket filter (SO_ATTACH_FILTER) or for
+ * seccomp. Jumps name labels; `assemble` turns the names into relative jumps.
  * Source: include/uapi/linux/filter.h, linux/bpf_common.h.
  */
 export type BpfLine = { label: string } | BpfInstruction;
@@ -8,7 +8,7 @@ export type BpfLine = { label: string } | BpfInstruction;
 export interface BpfInstruction {
   code: number;
   k: number;
-  /** Where to go on when the comparison holds or fails; left out: with the next line. */
+  /** Labels to jump to when the comparison is true or false. Without a label the next line follows. */
   yes?: string | undefined;
   no?: string | undefined;
 }
@@ -33,13 +33,13 @@ export function load(offset: number): BpfLine {
   return { code: LOAD_WORD, k: offset };
 }
 
-/** Keeps the loaded word in one of the 16 slots. */
+/** Stores the loaded word in one of the 16 slots. */
 export function store(slot: number): BpfLine {
   return { code: STORE_TO_SLOT, k: slot };
 }
 
-/** Takes a slot's word as the second operand of `ifEqualsOther`. */
-export function loadOther(slot: number): BpfLine {
+/** Loads the word of a slot as the second operand of `ifEqualsX`. */
+export function loadX(slot: number): BpfLine {
   return { code: LOAD_X_FROM_SLOT, k: slot };
 }
 
@@ -47,7 +47,7 @@ export function ifEquals(value: number, yes?: string, no?: string): BpfLine {
   return { code: JUMP_EQUAL, k: value, yes, no };
 }
 
-export function ifEqualsOther(yes?: string, no?: string): BpfLine {
+export function ifEqualsX(yes?: string, no?: string): BpfLine {
   return { code: JUMP_EQUAL_X, k: 0, yes, no };
 }
 
@@ -55,11 +55,14 @@ export function ifAtLeast(value: number, yes?: string, no?: string): BpfLine {
   return { code: JUMP_AT_LEAST, k: value, yes, no };
 }
 
-export function answer(value: number): BpfLine {
+/** Ends the program with a value. */
+export function returnValue(value: number): BpfLine {
   return { code: RETURN, k: value };
 }
 
-/** The program as an array of struct sock_filter { u16 code; u8 jt; u8 jf; u32 k; }, little-endian. */
+/**
+ * Returns the program as an array of struct sock_filter { u16 code; u8 jt; u8 jf; u32 k; }, little-endian.
+ */
 export function assemble(lines: readonly BpfLine[]): Uint8Array {
   const targets = new Map<string, number>();
   const instructions: BpfInstruction[] = [];
@@ -81,11 +84,11 @@ export function assemble(lines: readonly BpfLine[]): Uint8Array {
 function jumpLength(targets: Map<string, number>, from: number, name: string | undefined): number {
   if (name === undefined) return 0;
   const to = targets.get(name);
-  if (to === undefined) throw new Error(`BPF jump to "${name}", which is no label of the program`);
+  if (to === undefined) throw new Error(`BPF jump to "${name}": the program has no such label`);
   const length = to - from - 1;
   if (length < 0 || length > MAX_JUMP_LENGTH) {
     throw new Error(
-      `BPF jump to "${name}" over ${length} instructions: 0 to ${MAX_JUMP_LENGTH} are possible`,
+      `BPF jump to "${name}" over ${length} instructions: the range is 0 to ${MAX_JUMP_LENGTH}`,
     );
   }
   return length;

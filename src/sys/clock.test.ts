@@ -2,9 +2,9 @@ import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { readMonotonicToWallUsec } from "./clock.ts";
 
-test("the offset added to the time since boot is the time of day", () => {
+test("the monotonic clock plus the offset is the wall clock", () => {
   const uptimeMs = Number.parseFloat(readFileSync("/proc/uptime", "utf8")) * 1000;
   const wallMs = readMonotonicToWallUsec() / 1000 + uptimeMs;
-  // Far off when the machine was suspended, which the time since boot counts and the monotonic clock does not
+  // Only a lower bound: /proc/uptime counts the time of a suspension, the monotonic clock does not.
   expect(wallMs).toBeGreaterThan(Date.now() - 5000);
 });

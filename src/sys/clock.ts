@@ -4,14 +4,14 @@ const CLOCK_REALTIME = 0;
 const CLOCK_MONOTONIC = 1;
 
 /**
- * What to add to a kernel timestamp (CLOCK_MONOTONIC) to get the wall clock, both in µs. It changes when the
- * wall clock is set: read it when it is needed, not once.
+ * Returns the offset from CLOCK_MONOTONIC, the clock of kernel timestamps, to the wall clock, in µs. The
+ * offset changes when the wall clock is set, so read it each time.
  */
 export function readMonotonicToWallUsec(): number {
   return readClockUsec(CLOCK_REALTIME) - readClockUsec(CLOCK_MONOTONIC);
 }
 
-/** CLOCK_MONOTONIC in whole µs, as service managers compare it. */
+/** Returns CLOCK_MONOTONIC in whole µs, which is the form that service managers compare. */
 export function readMonotonicUsec(): number {
   return Math.floor(readClockUsec(CLOCK_MONOTONIC));
 }

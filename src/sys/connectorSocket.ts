@@ -23,15 +23,16 @@ const MSG_DONTWAIT = 0x40;
 const ADDRESS_BYTES = 12;
 const BPF_INSTRUCTION_BYTES = 8;
 
+/** An open connector socket with the size of its receive buffer, or why it could not be opened. */
 export type ConnectorSocket = { fd: number; receiveBufferBytes: number } | { reason: string };
 
 /**
  * Opens a non-blocking socket of the kernel connector (netlink(7), Documentation/driver-api/connector.rst)
  * and joins one multicast group.
  *
- * The filter goes on before the group is joined, so that nothing which it would drop ever takes room in
- * the buffer. The buffer is raised beyond net.core.rmem_max where we may (CAP_NET_ADMIN), up to it
- * otherwise; the kernel doubles what it is given, for its own bookkeeping.
+ * The filter is attached before the socket joins the group, so that unwanted messages never fill the buffer.
+ * With CAP_NET_ADMIN the buffer may exceed net.core.rmem_max; otherwise that is its limit. The kernel doubles
+ * the given size for its own bookkeeping.
  */
 export function openConnectorSocket(group: number, filter: Uint8Array, bufferBytes: number): ConnectorSocket {
   const fd = syscall("socket", AF_NETLINK, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_CONNECTOR);
@@ -67,7 +68,10 @@ export function sendToKernel(fd: number, message: Uint8Array): number {
   return syscall("sendto", fd, message, message.byteLength, 0, kernel, ADDRESS_BYTES);
 }
 
-/** Messages that did not fit this socket's buffer and are lost, since it was opened (SO_MEMINFO, Linux 4.12). `null` where that cannot be read. */
+/**
+ * Returns how many messages were lost since the socket was opened because its buffer was full (SO_MEMINFO,
+ * Linux 4.12). `null` where that cannot be read.
+ */
 export function readDroppedMessages(fd: number): number | null {
   const words = new Uint32Array(MEMINFO_WORDS);
   const length = new Int32Array([words.byteLength]);
@@ -87,7 +91,10 @@ export class NetlinkReceiver {
     this.message = new DataView(new ArrayBuffer(bufferBytes));
   }
 
-  /** Returns the datagram's whole length, which passes that of `message` when it did not fit, or −errno; never waits. */
+  /**
+   * Receives one datagram without waiting. Returns its whole length, which exceeds that of `message` when the
+   * datagram did not fit, or −errno.
+   */
   receive(): number {
     this.#senderBytes[0] = ADDRESS_BYTES;
     const flags = MSG_DONTWAIT | MSG_TRUNC;
@@ -95,7 +102,10 @@ export class NetlinkReceiver {
     return syscall("recvfrom", this.#fd, message, message.byteLength, flags, this.#sender, this.#senderBytes);
   }
 
-  /** Whether the last datagram came from the kernel: any local process may send to a netlink port, but not from port 0. */
+  /**
+   * Returns whether the last datagram came from the kernel. Any local process may send to a netlink port, but
+   * only the kernel sends from port 0.
+   */
   isFromKernel(): boolean {
     return this.#sender.getUint16(0, true) === AF_NETLINK && this.#sender.getUint32(4, true) === 0;
   }

@@ -10,7 +10,7 @@ import {
   signalEventfd,
 } from "./epoll.ts";
 
-test("a descriptor that becomes readable is told under its key, until it is removed", () => {
+test("a readable descriptor is reported under its key until it is removed", () => {
   const epoll = createEpoll();
   const [first, second] = [createEventfd(), createEventfd()];
   try {
@@ -30,7 +30,7 @@ test("a descriptor that becomes readable is told under its key, until it is remo
   }
 });
 
-test("what epoll refuses is a negative errno", () => {
+test("a call that epoll refuses returns a negative errno", () => {
   const epoll = createEpoll();
   try {
     expect(addToEpoll(epoll, -1, EPOLLIN, 1)).toBe(-9);

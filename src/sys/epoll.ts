@@ -2,7 +2,7 @@ import { syscall } from "./libc.ts";
 
 export const EPOLLIN = 0x1;
 export const EPOLLERR = 0x8;
-/** Report each change once instead of for as long as it lasts. */
+/** Reports each change once, instead of as long as it lasts. */
 export const EPOLLET = 0x8000_0000;
 
 const EPOLL_CTL_ADD = 1;
@@ -14,12 +14,18 @@ const EINTR = 4;
 const DATA_OFFSET = process.arch === "x64" ? 4 : 8;
 const EVENT_BYTES = DATA_OFFSET + 8;
 
-/** epoll_create1(2). Returns the descriptor or −errno. Any thread may add to it while another waits on it. */
+/**
+ * Creates an epoll set (epoll_create1(2)). A thread may add to it while another waits on it. Returns the
+ * descriptor or −errno.
+ */
 export function createEpoll(): number {
   return syscall("epoll_create1", CLOSE_ON_EXEC);
 }
 
-/** Returns 0 or −errno. `key` comes back from `EpollWaiter`; the kernel does not look at it. */
+/**
+ * Adds a descriptor. `EpollWaiter` returns its `key`, which the kernel does not interpret. Returns 0 or
+ * −errno.
+ */
 export function addToEpoll(epollFd: number, fd: number, events: number, key: number): number {
   const event = new DataView(new ArrayBuffer(EVENT_BYTES));
   event.setUint32(0, events, true);
@@ -27,12 +33,14 @@ export function addToEpoll(epollFd: number, fd: number, events: number, key: num
   return syscall("epoll_ctl", epollFd, EPOLL_CTL_ADD, fd, event);
 }
 
-/** Returns 0 or −errno. To be called before `fd` is closed: afterwards its number may be another file's. */
+/**
+ * Removes a descriptor. Call it before closing `fd`, whose number may then be reused. Returns 0 or −errno.
+ */
 export function removeFromEpoll(epollFd: number, fd: number): number {
   return syscall("epoll_ctl", epollFd, EPOLL_CTL_DEL, fd, 0);
 }
 
-/** Waits on an epoll descriptor, reusing one buffer. Blocks its whole thread. */
+/** Waits on an epoll set with one reused buffer. Blocks the whole thread. */
 export class EpollWaiter {
   readonly #epollFd: number;
   readonly #capacity: number;
@@ -44,7 +52,10 @@ export class EpollWaiter {
     this.#events = new DataView(new ArrayBuffer(EVENT_BYTES * capacity));
   }
 
-  /** Returns how many descriptors are ready, 0 after the time or when a signal came between, or −errno. −1 ms: no limit. */
+  /**
+   * Returns how many descriptors are ready, 0 after the timeout or a signal, or −errno. −1 ms waits without a
+   * timeout.
+   */
   wait(timeoutMs: number): number {
     const ready = syscall("epoll_pwait", this.#epollFd, this.#events, this.#capacity, timeoutMs, 0, 0);
     return ready === -EINTR ? 0 : ready;
@@ -59,12 +70,12 @@ export class EpollWaiter {
   }
 }
 
-/** A descriptor that becomes readable when `signalEventfd` is called on it (eventfd(2)), or −errno. */
+/** Returns a descriptor that becomes readable through `signalEventfd` (eventfd(2)), or −errno. */
 export function createEventfd(): number {
   return syscall("eventfd2", 0, CLOSE_ON_EXEC);
 }
 
-/** Returns 8 or −errno. */
+/** Makes an eventfd readable. Returns 8, the bytes written, or −errno. */
 export function signalEventfd(fd: number): number {
   return syscall("write", fd, new BigUint64Array([1n]), 8);
 }

@@ -66,8 +66,8 @@ export function errnoName(errno: number): string {
 }
 
 /**
- * Returns the errno name ("EACCES") of an error that was thrown by a file system or node:os call; `undefined` for
- * any other value.
+ * Returns the errno name ("EACCES") of an error that was thrown by a file system or node:os call; `undefined`
+ * for any other value.
  */
 export function errnoOf(error: unknown): string | undefined {
   if (!(error instanceof Error) || !("code" in error) || typeof error.code !== "string") return undefined;
@@ -77,8 +77,8 @@ export function errnoOf(error: unknown): string | undefined {
 }
 
 /**
- * Returns the errno of an error with its meaning, for a sentence such as "EACCES (permission denied) writing …".
- * An error without an errno is described by its message.
+ * Returns the errno of an error with its meaning, for a sentence such as "EACCES (permission denied) writing
+ * …". An error without an errno is described by its message.
  */
 export function describeErrno(error: unknown): string {
   const errno = errnoOf(error);

@@ -1,8 +1,8 @@
 import { syscall } from "./libc.ts";
 
 /**
- * Ends this process at once with a code (_exit(2)): no teardown of the runtime, which costs milliseconds and would
- * write the ledger's log back to its file with two syncs of the disk. What has to be said must have been written.
+ * Ends this process at once with an exit code (_exit(2)). The teardown of the runtime is skipped: it costs
+ * milliseconds and would checkpoint the ledger with two disk syncs. Write all output before the call.
  */
 export function exitNow(code: number): never {
   syscall("exit_group", code & 0xff);

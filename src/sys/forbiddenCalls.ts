@@ -1,15 +1,15 @@
 import { syscall } from "./libc.ts";
 
-/** Above every pid that a kernel gives (PID_MAX_LIMIT is 2^22), and no descriptor. */
+/** Above every pid that a kernel allocates (PID_MAX_LIMIT is 2^22). */
 const NO_PID = 2 ** 30;
 const NO_FD = -1;
 const SIGTERM = 15;
 const PTRACE_ATTACH = 16;
 
 /**
- * Tries every call that a governor must not be able to make, each at a target that does not exist, so that
- * nothing can come of it. The results are −1 (EPERM) where the call is forbidden and something else
- * (ESRCH, EBADF, EFAULT, 0) where it would have been carried out.
+ * Tries every call that the signal filter forbids, each on a target that does not exist, so that it has no
+ * effect. Returns −1 (EPERM) for a forbidden call and another result (ESRCH, EBADF, EFAULT, 0) for one that
+ * the kernel would carry out.
  */
 export function tryForbiddenCalls(): Record<string, number> {
   return {

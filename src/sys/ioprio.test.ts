@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { decodeIoprio, encodeIoprio, getIoprio, setIoprio } from "./ioprio.ts";
 
-test("encodeIoprio() and decodeIoprio() are each other's inverse", () => {
+test("decodeIoprio() reverses encodeIoprio()", () => {
   for (const name of ["none", "realtime", "best-effort", "idle"] as const) {
     for (let level = 0; level < 8; level++) {
       expect(decodeIoprio(encodeIoprio({ class: name, level }))).toEqual({ class: name, level });
@@ -10,11 +10,11 @@ test("encodeIoprio() and decodeIoprio() are each other's inverse", () => {
   expect(encodeIoprio({ class: "best-effort", level: 7 })).toBe(0x4007);
 });
 
-test("decodeIoprio() of a class that is not known is none", () => {
+test("decodeIoprio() returns none for an unknown class", () => {
   expect(decodeIoprio(7 << 13)).toEqual({ class: "none", level: 0 });
 });
 
-test("another process's io priority is set, read back and put back", () => {
+test("the io priority of another process can be set, read back and restored", () => {
   const sleeper = Bun.spawn(["sleep", "60"]);
   try {
     const before = getIoprio(sleeper.pid);
@@ -28,7 +28,7 @@ test("another process's io priority is set, read back and put back", () => {
   }
 });
 
-test("getIoprio() of a thread that is not there answers −ESRCH", async () => {
+test("getIoprio() of a thread that does not exist returns −ESRCH", async () => {
   const gone = Bun.spawn(["true"]);
   await gone.exited;
   expect(getIoprio(gone.pid)).toBe(-3);

@@ -8,13 +8,13 @@ const IOPRIO_WHO_PROCESS = 1;
 
 export type IoprioClass = (typeof CLASSES)[number];
 
-/** `level` is 0 (first) to 7 (last); it means nothing in the classes none and idle. */
+/** `level` is 0 (highest priority) to 7 (lowest); the classes none and idle ignore it. */
 export interface Ioprio {
   class: IoprioClass;
   level: number;
 }
 
-/** The raw io priority of one thread, as `setIoprio` takes it back (ioprio_get(2)), or −errno. */
+/** Returns the raw io priority of one thread, for `setIoprio` (ioprio_get(2)), or −errno. */
 export function getIoprio(tid: number): number {
   return syscall("ioprio_get", IOPRIO_WHO_PROCESS, tid);
 }
@@ -28,7 +28,10 @@ export function encodeIoprio({ class: name, level }: Ioprio): number {
   return (CLASSES.indexOf(name) << CLASS_SHIFT) | (level & LEVEL_MASK);
 }
 
-/** Hints (Linux 6.5) are left out: to put a value back, keep the raw one. A class that is not known reads as "none". */
+/**
+ * Decodes a raw io priority without its hints (Linux 6.5), so restore from the raw value. An unknown class is
+ * "none".
+ */
 export function decodeIoprio(value: number): Ioprio {
   return { class: CLASSES[value >> CLASS_SHIFT] ?? "none", level: value & LEVEL_MASK };
 }

@@ -3,17 +3,17 @@ import { errnoName } from "./errno.ts";
 import { addressOf, syscall } from "./libc.ts";
 import { hostArch, syscallNumber } from "./syscallNumbers.ts";
 
-test("a system call answers its result", () => {
+test("syscall() returns the result of the call", () => {
   expect(syscall("getpid")).toBe(process.pid);
 });
 
-test("a failed system call answers the negative errno", () => {
+test("syscall() returns the negative errno of a failed call", () => {
   expect(syscall("close", -1)).toBe(-9);
   expect(syscall("pidfd_open", -1, 0)).toBe(-22);
   expect(errnoName(syscall("close", -1))).toBe("EBADF");
 });
 
-test("errno is the call's own, many times over and with the garbage collector at work", () => {
+test("errno is that of the call, through many calls and garbage collections", () => {
   const wrong: number[] = [];
   for (let round = 0; round < 20_000; round++) {
     const result = syscall("close", -1);
@@ -23,7 +23,7 @@ test("errno is the call's own, many times over and with the garbage collector at
   expect(wrong).toEqual([]);
 });
 
-test("a buffer argument is passed as the address of its first byte", () => {
+test("syscall() passes a buffer as the address of its first byte", () => {
   const eventfd = syscall("eventfd2", 7, 0);
   const counter = new BigUint64Array(1);
   expect(syscall("read", eventfd, counter, 8)).toBe(8);
@@ -31,7 +31,7 @@ test("a buffer argument is passed as the address of its first byte", () => {
   expect(syscall("close", eventfd)).toBe(0);
 });
 
-test("an address is the one that the kernel writes to", () => {
+test("addressOf() returns the address that the kernel writes to", () => {
   const outer = new Uint8Array(16);
   const eventfd = syscall("eventfd2", 1, 0);
   syscall("read", eventfd, addressOf(outer) + 8, 8);
@@ -39,7 +39,7 @@ test("an address is the one that the kernel writes to", () => {
   expect([...outer]).toEqual([0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
 });
 
-test("hostArch() knows the two machines whose numbers are in the table", () => {
+test("hostArch() knows the two architectures of the table", () => {
   expect(hostArch("x64")).toBe("x86_64");
   expect(hostArch("arm64")).toBe("aarch64");
   expect(hostArch("riscv64")).toBeUndefined();

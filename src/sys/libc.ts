@@ -3,37 +3,39 @@ import { hostArch, type SyscallName, syscallNumber } from "./syscallNumbers.ts";
 type Ffi = typeof import("bun:ffi");
 type Word = number | bigint;
 
-/** A buffer stands for the address of its first byte. */
+/** A buffer is passed as the address of its first byte. */
 export type SyscallArgument = Word | NodeJS.TypedArray | DataView;
 
-/** glibc, then musl under the names that distributions give it. */
+/** glibc, then musl under the names that distributions use. */
 const LIBC_NAMES = ["libc.so.6", "libc.musl-x86_64.so.1", "libc.musl-aarch64.so.1", "libc.so"];
 
-interface Door {
+interface Libc {
   ffi: Ffi;
   arch: "x86_64" | "aarch64";
   call: (...words: [Word, Word, Word, Word, Word, Word, Word]) => Word;
   errnoAddress: Parameters<Ffi["read"]["i32"]>[0];
 }
 
-let openedDoor: Door | undefined;
+let loadedLibc: Libc | undefined;
 
 /**
- * Loading bun:ffi and libc takes about 0.5 ms, which a program that makes no system call must not pay:
- * hence `require` at first use and not an import above.
+ * Loads bun:ffi and libc at the first system call, with `require` instead of an import: loading takes about
+ * 0.5 ms, which a command without system calls must not pay.
  */
-function openDoor(): Door {
+function loadLibc(): Libc {
   const arch = hostArch();
   if (arch === undefined)
-    throw new Error(`no system call numbers for ${process.arch}: x64 and arm64 are known`);
+    throw new Error(
+      `unsupported architecture ${process.arch}: system call numbers are known for x64 and arm64`,
+    );
   const ffi = require("bun:ffi") as Ffi;
-  const { syscall, __errno_location } = openLibc(ffi).symbols;
+  const { syscall, __errno_location } = openLibrary(ffi).symbols;
   const errnoAddress = __errno_location();
-  if (errnoAddress === null) throw new Error("__errno_location() of libc answered NULL");
+  if (errnoAddress === null) throw new Error("__errno_location() of libc returned NULL");
   return { ffi, arch, call: syscall, errnoAddress };
 }
 
-function openLibc(ffi: Ffi) {
+function openLibrary(ffi: Ffi) {
   const word = ffi.FFIType.i64_fast;
   const symbols = {
     syscall: { args: [word, word, word, word, word, word, word], returns: word },
@@ -51,16 +53,15 @@ function openLibc(ffi: Ffi) {
 }
 
 /**
- * Makes one system call through libc's syscall(2) and returns its result, or −errno when it failed
- * (−3 is ESRCH). Only for calls whose result fits 53 bits.
+ * Makes one system call through syscall(2) of libc. Returns its result, or −errno when it failed (−3 is
+ * ESRCH). Only for calls whose result fits into 53 bits.
  *
- * errno belongs to the calling thread and lasts until the next call into libc, the runtime's own
- * included; it is read here at once, and only EAGAIN, EINTR, ENOBUFS, ESRCH, EPERM and their like
- * deserve a branch.
+ * errno belongs to the calling thread and lasts until the next call into libc, those of the runtime included,
+ * so it is read here at once. Only errnos such as EAGAIN, EINTR, ENOBUFS, ESRCH and EPERM deserve a branch.
  */
 export function syscall(name: SyscallName, ...args: SyscallArgument[]): number {
-  openedDoor ??= openDoor();
-  const { ffi, arch, call, errnoAddress } = openedDoor;
+  loadedLibc ??= loadLibc();
+  const { ffi, arch, call, errnoAddress } = loadedLibc;
   const word = (argument: SyscallArgument = 0): Word =>
     typeof argument === "object" ? ffi.ptr(argument) : argument;
   const [a, b, c, d, e, f] = args;
@@ -71,10 +72,10 @@ export function syscall(name: SyscallName, ...args: SyscallArgument[]): number {
 }
 
 /**
- * The address of a buffer's first byte, for a pointer inside a structure. The caller keeps the buffer
- * alive until the kernel is done with it.
+ * Returns the address of the first byte of a buffer, for a pointer inside a structure. The caller must keep
+ * the buffer referenced until the kernel no longer uses it.
  */
 export function addressOf(buffer: NodeJS.TypedArray | DataView): number {
-  openedDoor ??= openDoor();
-  return openedDoor.ffi.ptr(buffer);
+  loadedLibc ??= loadLibc();
+  return loadedLibc.ffi.ptr(buffer);
 }

@@ -17,7 +17,7 @@ afterEach(() => {
   for (const pidfd of opened.splice(0)) closeFd(pidfd);
 });
 
-/** False on kernels before 6.15, where the exit record does not exist. */
+/** False on kernels before 6.15, which have no exit record. */
 const hasExitRecord = await (async () => {
   const child = Bun.spawn(["sleep", "0.01"]);
   const pidfd = openPidfd(child.pid);
@@ -29,7 +29,7 @@ const hasExitRecord = await (async () => {
 if (!hasExitRecord)
   process.stderr.write("not tried: exit records of pidfds: this kernel keeps none (from Linux 6.15)\n");
 
-test("a living process has not ended", () => {
+test("a running process has not ended", () => {
   const sleeper = Bun.spawn(["sleep", "60"]);
   try {
     const pidfd = pidfdOf(sleeper.pid);
@@ -40,31 +40,34 @@ test("a living process has not ended", () => {
   }
 });
 
-test.skipIf(!hasExitRecord)("an exit code and a signal are read after the parent has reaped", async () => {
-  for (const [script, end] of [
-    ["read x; exit 42", { code: 42, signal: null }],
-    ["read x; kill -SEGV $$", { code: null, signal: 11 }],
-    ["read x; exit 0", { code: 0, signal: null }],
-  ] as const) {
-    const child = Bun.spawn(["sh", "-c", script], { stdin: "pipe" });
-    const pidfd = pidfdOf(child.pid);
-    child.stdin.end();
-    await child.exited;
-    expect(pidfdHasEnded(pidfd)).toBe(true);
-    const exit = readPidfdExit(pidfd);
-    if (typeof exit === "string") throw new Error(`no exit record: ${exit}`);
-    expect(decodeWaitStatus(exit.status)).toEqual(end);
-  }
-});
+test.skipIf(!hasExitRecord)(
+  "readPidfdExit() returns an exit code or a signal after the parent has reaped the process",
+  async () => {
+    for (const [script, end] of [
+      ["read x; exit 42", { code: 42, signal: null }],
+      ["read x; kill -SEGV $$", { code: null, signal: 11 }],
+      ["read x; exit 0", { code: 0, signal: null }],
+    ] as const) {
+      const child = Bun.spawn(["sh", "-c", script], { stdin: "pipe" });
+      const pidfd = pidfdOf(child.pid);
+      child.stdin.end();
+      await child.exited;
+      expect(pidfdHasEnded(pidfd)).toBe(true);
+      const exit = readPidfdExit(pidfd);
+      if (typeof exit === "string") throw new Error(`no exit record: ${exit}`);
+      expect(decodeWaitStatus(exit.status)).toEqual(end);
+    }
+  },
+);
 
-test("a zombie has ended, and its code is not there before it is reaped", async () => {
-  // Descriptor 3 before the fork: what a shell starts in the background has /dev/null as its input.
+test("a zombie has ended, and has no exit record before it is reaped", async () => {
+  // The pipe is duplicated as descriptor 3 first: a shell gives its background commands /dev/null as stdin.
   const script = "exec 3<&0; sh -c 'read line <&3; exit 7' & echo $!; exec sleep 60";
   const parent = Bun.spawn(["sh", "-c", script], { stdin: "pipe", stdout: "pipe" });
   try {
     const { value } = await parent.stdout.getReader().read();
     const pidfd = pidfdOf(Number(new TextDecoder().decode(value)));
-    // A shell might still reap its child, a sleep does not
+    // A shell might still reap its child; sleep does not.
     while (readFileSync(`/proc/${parent.pid}/comm`, "utf8") !== "sleep\n") await Bun.sleep(5);
     parent.stdin.end();
     while (!pidfdHasEnded(pidfd)) await Bun.sleep(5);
@@ -75,7 +78,7 @@ test("a zombie has ended, and its code is not there before it is reaped", async 
   }
 });
 
-test("openPidfd() of a process that is gone answers −ESRCH", async () => {
+test("openPidfd() of a process that is gone returns −ESRCH", async () => {
   const gone = Bun.spawn(["true"]);
   await gone.exited;
   expect(openPidfd(gone.pid)).toBe(-3);

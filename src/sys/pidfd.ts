@@ -16,17 +16,17 @@ const EINVAL = 22;
 const ENOTTY = 25;
 
 /**
- * Opens a descriptor that stays with this one process however its pid is reused (pidfd_open(2), Linux
- * 5.3; no rights needed; close-on-exec). Returns the descriptor or −errno: −ESRCH when there is no such
- * process, −EINVAL when the pid is a thread's and not a process's.
+ * Opens a descriptor that refers to this process even after its pid is reused (pidfd_open(2), Linux 5.3; no
+ * rights needed; close-on-exec). Returns the descriptor or −errno: −ESRCH when there is no such process,
+ * −EINVAL when the pid is that of a thread and not of a process.
  */
 export function openPidfd(pid: number): number {
   return syscall("pidfd_open", pid, 0);
 }
 
 /**
- * Returns whether the whole process has ended: POLLIN from its end on, POLLHUP as well once its parent has reaped it
- * (Linux 6.9).
+ * Returns whether the whole process has ended: POLLIN from its end on, POLLHUP as well once its parent has
+ * reaped it (Linux 6.9).
  */
 export function pidfdHasEnded(pidfd: number): boolean {
   const pollfd = new DataView(new ArrayBuffer(8));
@@ -39,19 +39,19 @@ export function pidfdHasEnded(pidfd: number): boolean {
   return ready > 0 && (pollfd.getInt16(6, true) & (POLLIN | POLLHUP)) !== 0;
 }
 
-/** A wait status as wait(2) gives it; see `decodeWaitStatus`. */
+/** The exit record of a process. `status` is a wait status as in wait(2): see `decodeWaitStatus`. */
 export interface PidfdExit {
   status: number;
 }
 
 /**
- * How the process ended, for anyone and without rights (PIDFD_GET_INFO, Linux 6.15).
+ * Reads how the process ended (PIDFD_GET_INFO, Linux 6.15). Works without rights and for any process.
  *
- * - `"running"`: the kernel holds no exit record yet. The process lives, or has ended and its parent has
- *   not reaped it (`pidfdHasEnded` tells which).
+ * - `"running"`: the kernel has no exit record yet. The process still runs, or has ended and its parent has
+ *   not reaped it (`pidfdHasEnded` distinguishes the two).
  * - `"unsupported"`: this kernel has no such call.
- * - `"unknown"`: the process is gone and no record of its end was kept (Linux 6.13 and 6.14 have the call
- *   without the record), or it belongs to a pid namespace that ours cannot see.
+ * - `"unknown"`: the process is gone and the kernel kept no exit record (Linux 6.13 and 6.14 have the call
+ *   without the record), or it belongs to a pid namespace that is not visible from ours.
  */
 export function readPidfdExit(pidfd: number): PidfdExit | "running" | "unsupported" | "unknown" {
   const info = new DataView(new ArrayBuffer(INFO_BYTES));

@@ -16,7 +16,7 @@ function readFileLimits(): FileLimits {
 
 const before = readFileLimits();
 if (before.soft === "unlimited" || before.hard === "unlimited")
-  process.stderr.write("skipping tests of RLIMIT_NOFILE: this machine sets no limit on open files\n");
+  process.stderr.write("not tried: RLIMIT_NOFILE: this machine sets no limit on open files\n");
 
 test.skipIf(before.soft === "unlimited")(
   "setSoftFileLimit() changes the soft limit only, and children inherit it",

@@ -26,7 +26,7 @@ function judge(
   return runBpf(buildSignalFilter(arch, OWN_PID), (offset) => data.getUint32(offset, true));
 }
 
-/** Arguments of each signalling call to process 1, with the signal left open. */
+/** Signalling calls, with functions that return their arguments for a signal to process 1. */
 const SIGNALLING: [SyscallName, (signal: number | bigint) => (number | bigint)[]][] = [
   ["kill", (signal) => [1, signal]],
   ["tkill", (signal) => [1, signal]],
@@ -35,7 +35,7 @@ const SIGNALLING: [SyscallName, (signal: number | bigint) => (number | bigint)[]
   ["rt_tgsigqueueinfo", (signal) => [1, 1, signal, 0]],
   ["pidfd_send_signal", (signal) => [1, signal, 0, 0]],
 ];
-const NEVER: SyscallName[] = [
+const FORBIDDEN: SyscallName[] = [
   "ptrace",
   "process_vm_readv",
   "process_vm_writev",
@@ -45,27 +45,24 @@ const NEVER: SyscallName[] = [
 
 for (const arch of ["x86_64", "aarch64"] as const) {
   describe(`the filter for ${arch}`, () => {
-    test.each(SIGNALLING)("lets %s ask whether a process exists, and send nothing", (name, args) => {
+    test.each(SIGNALLING)("allows the existence check by %s and no signal", (name, args) => {
       const nr = syscallNumber(name, arch);
       expect(judge(arch, nr, args(0))).toBe(ALLOW);
       for (let signal = 1; signal <= 64; signal++) expect(judge(arch, nr, args(signal))).toBe(REFUSE);
       expect(judge(arch, nr, args(-1))).toBe(REFUSE);
     });
 
-    test.each(SIGNALLING)(
-      "looks at the signal of %s as the kernel does, which drops the upper half",
-      (name, args) => {
-        const nr = syscallNumber(name, arch);
-        fc.assert(
-          fc.property(fc.nat(0xffff_ffff), fc.nat(0xffff_ffff), (upper, signal) => {
-            const value = (BigInt(upper) << 32n) | BigInt(signal);
-            expect(judge(arch, nr, args(value))).toBe(signal === 0 ? ALLOW : REFUSE);
-          }),
-        );
-      },
-    );
+    test.each(SIGNALLING)("reads only the lower half of the signal of %s, like the kernel", (name, args) => {
+      const nr = syscallNumber(name, arch);
+      fc.assert(
+        fc.property(fc.nat(0xffff_ffff), fc.nat(0xffff_ffff), (upper, signal) => {
+          const value = (BigInt(upper) << 32n) | BigInt(signal);
+          expect(judge(arch, nr, args(value))).toBe(signal === 0 ? ALLOW : REFUSE);
+        }),
+      );
+    });
 
-    test("lets tgkill signal the process's own threads, and no other call or process", () => {
+    test("allows tgkill to signal threads of the own process, and no other call or process", () => {
       expect(judge(arch, syscallNumber("tgkill", arch), [OWN_PID, 4030, 12])).toBe(ALLOW);
       expect(judge(arch, syscallNumber("tgkill", arch), [OWN_PID + 1, OWN_PID, 12])).toBe(REFUSE);
       expect(judge(arch, syscallNumber("tgkill", arch), [-1, OWN_PID, 12])).toBe(REFUSE);
@@ -73,19 +70,19 @@ for (const arch of ["x86_64", "aarch64"] as const) {
       expect(judge(arch, syscallNumber("rt_tgsigqueueinfo", arch), [OWN_PID, OWN_PID, 12])).toBe(REFUSE);
     });
 
-    test.each(NEVER)("never lets %s through", (name) => {
+    test.each(FORBIDDEN)("forbids %s", (name) => {
       expect(judge(arch, syscallNumber(name, arch), [0, 0, 0, 0, 0, 0])).toBe(REFUSE);
     });
 
-    test("lets everything else through", () => {
+    test("allows all other calls", () => {
       const forbidden = new Set(
-        [...NEVER, ...SIGNALLING.map(([name]) => name)].map((name) => syscallNumber(name, arch)),
+        [...FORBIDDEN, ...SIGNALLING.map(([name]) => name)].map((name) => syscallNumber(name, arch)),
       );
       const others = Array.from({ length: 600 }, (_, nr) => nr).filter((nr) => !forbidden.has(nr));
       for (const nr of others) expect([nr, judge(arch, nr, [1, 9, 9])]).toEqual([nr, ALLOW]);
     });
 
-    test("refuses every call of another ABI", () => {
+    test("forbids every call of another ABI", () => {
       for (const auditArch of [AUDIT_ARCH_I386, AUDIT_ARCH_ARM, 0, 0xffff_ffff]) {
         for (const nr of [0, 37, 39]) expect(judge(arch, nr, [], auditArch)).toBe(REFUSE);
       }
@@ -95,18 +92,18 @@ for (const arch of ["x86_64", "aarch64"] as const) {
   });
 }
 
-test("the filter for x86_64 refuses the x32 numbers of all calls", () => {
+test("the filter for x86_64 forbids the x32 numbers of all calls", () => {
   for (const nr of [0, 39, 62, 512, 0x3fff_ffff])
     expect(judge("x86_64", 0x4000_0000 + nr, [1, 0])).toBe(REFUSE);
 });
 
-const FIXTURE = new URL("../../test/support/programs/signalFilter.ts", import.meta.url).pathname;
+const PROGRAM = new URL("../../test/support/programs/signalFilter.ts", import.meta.url).pathname;
 const isRoot = process.getuid?.() === 0;
 if (!isRoot) process.stderr.write("not tried: seccomp as another user: changing to one takes root\n");
 
-/** Runs the fixture and ends its bystander, which it cannot end itself. */
-function runFixture(...wrapper: string[]) {
-  const child = Bun.spawnSync([...wrapper, process.execPath, FIXTURE], { stderr: "inherit" });
+/** Runs the program and kills its bystander, which the program cannot do itself. */
+function runProgram(...wrapper: string[]) {
+  const child = Bun.spawnSync([...wrapper, process.execPath, PROGRAM], { stderr: "inherit" });
   expect(child.exitCode).toBe(0);
   const report = JSON.parse(child.stdout.toString());
   expect(readFileSync(`/proc/${report.bystander}/comm`, "utf8")).toBe("sleep\n");
@@ -117,40 +114,40 @@ function runFixture(...wrapper: string[]) {
 describe.each([
   ["as this user", [] as string[]],
   ["without rights", ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]],
-] as const)("%s, a process that has given up the power to signal", (_, wrapper) => {
+] as const)("%s, a process with the signal filter", (_, wrapper) => {
   const skipped = wrapper.length > 0 && !isRoot;
-  const report = skipped ? undefined : runFixture(...wrapper);
-  const forbidden = [...SIGNALLING.map(([name]) => name), ...NEVER].sort();
+  const report = skipped ? undefined : runProgram(...wrapper);
+  const forbidden = [...SIGNALLING.map(([name]) => name), ...FORBIDDEN].sort();
   const allRefused = Object.fromEntries(forbidden.map((name) => [name, -1]));
 
-  test.skipIf(skipped)("could make each call before", () => {
+  test.skipIf(skipped)("can make every call before the filter is installed", () => {
     expect(Object.keys(report.before).sort()).toEqual(forbidden);
     expect(Object.values(report.before)).not.toContain(-1);
-    expect(report.givenUp).toEqual({ outcome: "applied" });
+    expect(report.installed).toEqual({ outcome: "applied" });
   });
 
-  test.skipIf(skipped)("gets EPERM from each, in threads that were there and in new ones", () => {
+  test.skipIf(skipped)("gets EPERM from every call, in earlier and later threads", () => {
     expect(report.after).toEqual(allRefused);
     expect(report.inEarlierThread).toEqual(allRefused);
     expect(report.inLaterThread).toEqual(allRefused);
   });
 
   test.skipIf(skipped)(
-    "cannot end its own child, nor signal its own group, and can see that the child exists",
+    "cannot kill its child or signal its group, and can check that the child exists",
     () => {
       expect([report.killBystander, report.signalOwnGroup, report.bystanderExists]).toEqual([-1, -1, 0]);
       expect(report.killByRuntime).toContain("EPERM");
     },
   );
 
-  test.skipIf(skipped)("works on: garbage collection in all threads, timers, files, SQLite", () => {
+  test.skipIf(skipped)("continues to work: garbage collection in all threads, timers, files, SQLite", () => {
     expect(report.stopOwnThread).toBe(0);
     expect(report.churned).toEqual([400_000, 400_000, 400_000, 400_000]);
     expect(report.churnedHere).toBe(400_000);
     expect(report.work).toEqual({ file: "text", rows: { count: 2 } });
   });
 
-  test.skipIf(skipped)("may give it up again", () => {
-    expect(report.givenUpAgain).toEqual({ outcome: "applied" });
+  test.skipIf(skipped)("can install the filter again", () => {
+    expect(report.installedAgain).toEqual({ outcome: "applied" });
   });
 });

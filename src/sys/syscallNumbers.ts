@@ -1,7 +1,7 @@
-/** The machines whose system call tables are known here. */
+/** The architectures whose system call numbers are known. */
 export type SyscallArch = "x86_64" | "aarch64";
 
-/** The machine we run on; `undefined` where its system call numbers are not in the table below. */
+/** Returns the architecture that this process runs on; `undefined` when the table below lacks it. */
 export function hostArch(arch: string = process.arch): SyscallArch | undefined {
   if (arch === "x64") return "x86_64";
   if (arch === "arm64") return "aarch64";

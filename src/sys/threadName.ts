@@ -5,8 +5,8 @@ const PR_GET_NAME = 16;
 const NAME_BYTES = 16;
 
 /**
- * Gives the calling thread the name that it has already (prctl(2), PR_SET_NAME). Nothing changes, but
- * the kernel announces it as it announces every renaming. Returns 0 or −errno.
+ * Renames the calling thread to its present name (prctl(2), PR_SET_NAME). This changes nothing, but the
+ * kernel sends an event as for every renaming. Returns 0 or −errno.
  */
 export function renameOwnThreadToItself(): number {
   const name = new Uint8Array(NAME_BYTES);

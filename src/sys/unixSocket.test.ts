@@ -10,7 +10,7 @@ import { encodeUnixAddress, openUnixDatagram, sendUnixDatagram } from "./unixSoc
 
 const directory = mkdtempSync(join(tmpdir(), "ffrtmp-unix-"));
 const opened: number[] = [];
-const opening = (fd: number): number => {
+const track = (fd: number): number => {
   expect(fd).toBeGreaterThan(2);
   opened.push(fd);
   return fd;
@@ -22,7 +22,7 @@ afterEach(() => {
 });
 
 function send(name: string, text: string, descriptor?: number): number {
-  const socket = opening(openUnixDatagram());
+  const socket = track(openUnixDatagram());
   return sendUnixDatagram(
     socket,
     encodeUnixAddress(name) as Uint8Array,
@@ -36,14 +36,14 @@ for (const [kind, name] of [
   ["an abstract name", `@ffrtmp-test-${process.pid}`],
 ] as const) {
   test(`a datagram and a copy of a descriptor arrive at ${kind}`, () => {
-    const receiver = opening(bindUnixDatagram(name));
-    const file = opening(openPidfd(process.pid));
+    const receiver = track(bindUnixDatagram(name));
+    const file = track(openPidfd(process.pid));
     expect(send(name, "FDSTORE=1", file)).toBe(9);
     const received = receiveUnixDatagram(receiver);
     expect(received?.text).toBe("FDSTORE=1");
     expect(received?.descriptors).toHaveLength(1);
     const [copy = -1] = received?.descriptors ?? [];
-    opening(copy);
+    track(copy);
     expect(copy).not.toBe(file);
     expect(fstatSync(copy).ino).toBe(fstatSync(file).ino);
     expect(readFileSync(`/proc/self/fdinfo/${copy}`, "utf8")).toContain(`Pid:\t${process.pid}\n`);
@@ -56,10 +56,10 @@ for (const [kind, name] of [
   });
 }
 
-test("a receiver that does not read makes the sender busy, and never wait", () => {
+test("sending to a full queue fails with EAGAIN and does not wait", () => {
   const name = `@ffrtmp-full-${process.pid}`;
-  opening(bindUnixDatagram(name));
-  const socket = opening(openUnixDatagram());
+  track(bindUnixDatagram(name));
+  const socket = track(openUnixDatagram());
   const message = new Uint8Array(1000);
   let result = 0;
   for (let tries = 0; tries < 100_000 && result >= 0; tries++) {
@@ -68,12 +68,12 @@ test("a receiver that does not read makes the sender busy, and never wait", () =
   expect(errnoName(result)).toBe("EAGAIN");
 });
 
-test("nobody at the address is said", () => {
-  expect(errnoName(send(`@ffrtmp-nobody-${process.pid}`, "x"))).toBe("ECONNREFUSED");
+test("sending to an address without a receiver fails", () => {
+  expect(errnoName(send(`@ffrtmp-no-receiver-${process.pid}`, "x"))).toBe("ECONNREFUSED");
   expect(errnoName(send(join(directory, "nowhere"), "x"))).toBe("ENOENT");
 });
 
-test("what is neither path nor abstract name, or too long, is no address", () => {
+test("encodeUnixAddress() is undefined for a name that is neither path nor abstract name, or too long", () => {
   for (const name of [
     "",
     "@",

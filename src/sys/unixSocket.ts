@@ -11,26 +11,27 @@ const SCM_RIGHTS = 1;
 // struct sockaddr_un { u16 family; char path[108]; }
 const FAMILY_BYTES = 2;
 const PATH_BYTES = 108;
-// struct msghdr { ptr name; u32 namelen; ptr iov; u64 iovlen; ptr control; u64 controllen; u32 flags; }, 64 bit
+// struct msghdr { ptr name; u32 namelen; ptr iov; u64 iovlen; ptr control; u64 controllen; u32 flags; }, 64
+// bit
 const MSGHDR_BYTES = 56;
 // struct cmsghdr { u64 len; s32 level; s32 type; }, then the descriptors, padded to 8
 const CMSGHDR_BYTES = 16;
 const DESCRIPTOR_BYTES = 4;
 
-/** A datagram socket of AF_UNIX (unix(7)), close-on-exec. Returns the descriptor or −errno. */
+/** Opens a datagram socket of AF_UNIX (unix(7)), close-on-exec. Returns the descriptor or −errno. */
 export function openUnixDatagram(): number {
   return syscall("socket", AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 }
 
 /**
- * `sockaddr_un` of a path, or of an abstract name written with a leading `@`. `undefined` for one that is neither,
- * or too long (108 bytes).
+ * Returns the `sockaddr_un` of a path, or of an abstract name with a leading `@`. `undefined` for any other
+ * name and for one of more than 108 bytes.
  */
 export function encodeUnixAddress(name: string): Uint8Array | undefined {
   if (!name.startsWith("/") && !name.startsWith("@")) return undefined;
   const bytes = new TextEncoder().encode(name);
   const isAbstract = name.startsWith("@");
-  // A path ends with a 0; an abstract name begins with one, and its length is all that ends it.
+  // A path ends with a NUL byte. An abstract name starts with one and ends with the length of the address.
   if (bytes.length < 2 || bytes.length + (isAbstract ? 0 : 1) > PATH_BYTES) return undefined;
   const address = new Uint8Array(FAMILY_BYTES + bytes.length + (isAbstract ? 0 : 1));
   new DataView(address.buffer).setUint16(0, AF_UNIX, true);
@@ -40,8 +41,8 @@ export function encodeUnixAddress(name: string): Uint8Array | undefined {
 }
 
 /**
- * Sends one datagram, with a copy of a descriptor where one is given (SCM_RIGHTS). Never waits. Returns the number
- * of bytes or −errno: −EAGAIN while the receiver's queue is full.
+ * Sends one datagram without waiting, with a copy of `descriptor` if given (SCM_RIGHTS). Returns the number
+ * of bytes or −errno: −EAGAIN while the queue of the receiver is full.
  */
 export function sendUnixDatagram(
   socket: number,

@@ -2,18 +2,18 @@ import { expect, test } from "bun:test";
 import { constants } from "node:os";
 import { decodeWaitStatus, signalName, signalNumber } from "./waitStatus.ts";
 
-test("decodeWaitStatus() reads an exit code", () => {
+test("decodeWaitStatus() decodes an exit code", () => {
   expect(decodeWaitStatus(0)).toEqual({ code: 0, signal: null });
   expect(decodeWaitStatus(0x0100)).toEqual({ code: 1, signal: null });
   expect(decodeWaitStatus(0xff00)).toEqual({ code: 255, signal: null });
 });
 
-test("decodeWaitStatus() reads a signal, with and without a core dump", () => {
+test("decodeWaitStatus() decodes a signal, with and without a core dump", () => {
   expect(decodeWaitStatus(9)).toEqual({ code: null, signal: 9 });
   expect(decodeWaitStatus(0x8b)).toEqual({ code: null, signal: 11 });
 });
 
-test("every signal of this system has its name and its number", () => {
+test("signalName() and signalNumber() know every signal of this system", () => {
   const aliases = new Set(["SIGIOT", "SIGPOLL", "SIGUNUSED", "SIGCLD"]);
   for (const [name, number] of Object.entries(constants.signals)) {
     if (aliases.has(name)) continue;
@@ -22,7 +22,7 @@ test("every signal of this system has its name and its number", () => {
   }
 });
 
-test("real-time signals and numbers that are no signal", () => {
+test("signalName() and signalNumber() handle real-time and invalid signals", () => {
   expect(signalName(34)).toBe("SIGRTMIN");
   expect(signalName(64)).toBe("SIGRTMIN+30");
   expect(signalNumber("SIGRTMIN+30")).toBe(64);

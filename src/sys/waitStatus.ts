@@ -1,16 +1,16 @@
-/** How a process ended: by its own code (0 to 255), or by a signal's number. */
+/** How a process ended: with an exit code (0 to 255) or by a signal. */
 export type ProcessEnd = { code: number; signal: null } | { code: null; signal: number };
 
 /**
- * Decodes a wait status as wait(2), the proc connector, PIDFD_GET_INFO and field 52 of /proc/PID/stat
- * give it: the signal in the low 7 bits, 0x80 for a core dump, the code in the byte above.
+ * Decodes a wait status as in wait(2), the process connector, PIDFD_GET_INFO and field 52 of /proc/PID/stat:
+ * the signal is in the low 7 bits, 0x80 marks a core dump, and the next byte is the exit code.
  */
 export function decodeWaitStatus(status: number): ProcessEnd {
   const signal = status & 0x7f;
   return signal === 0 ? { code: (status >> 8) & 0xff, signal: null } : { code: null, signal };
 }
 
-// include/uapi/asm-generic/signal.h, the same on x86_64 and aarch64; the index + 1 is the number
+// include/uapi/asm-generic/signal.h, the same on x86_64 and aarch64. The number of a signal is its index + 1.
 const NAMES: readonly string[] = [
   "SIGHUP",
   "SIGINT",
@@ -48,7 +48,10 @@ const NAMES: readonly string[] = [
 const SIGRTMIN = 34;
 const SIGRTMAX = 64;
 
-/** "SIGSEGV" for 11, "SIGRTMIN+1" for 35 (as bash and kill -l name it), "signal 99" for a number that is none. */
+/**
+ * Returns "SIGSEGV" for 11, "SIGRTMIN+1" for 35 (like bash and kill -l), and "signal 99" for an invalid
+ * number.
+ */
 export function signalName(signal: number): string {
   const name = NAMES[signal - 1];
   if (name !== undefined) return name;
@@ -56,7 +59,7 @@ export function signalName(signal: number): string {
   return signal === SIGRTMIN ? "SIGRTMIN" : `SIGRTMIN+${signal - SIGRTMIN}`;
 }
 
-/** 11 for "SIGSEGV"; `undefined` for a name that is none. */
+/** Returns 11 for "SIGSEGV"; `undefined` for an unknown name. */
 export function signalNumber(name: string): number | undefined {
   const index = NAMES.indexOf(name);
   if (index >= 0) return index + 1;

@@ -59,5 +59,5 @@ testIf(lacksChoiceOfPids())("a pid that is given out again is another process", 
     }
   }
   expect(rest.daemonsAlive).toEqual([true]);
-  expect(rest.said).not.toMatch(/fault|\bat .*:\d+:\d+/);
+  expect(rest.output).not.toMatch(/fault|\bat .*:\d+:\d+/);
 });

@@ -127,7 +127,7 @@ vmTest(
     await until("it has told where it is", () => Bun.file(output).size > 0);
     expect(readFileSync(output, "utf8")).toContain(`/system.slice/${unit}/`);
     expect(readFileSync(told, "utf8")).toContain(
-      `${unit} sets DevicePolicy, which would not hold in a scope`,
+      `${unit} sets DevicePolicy, which a scope would not enforce`,
     );
     expect((await sandbox().json(["inspect", "held"])).limits).toMatchObject([{ outcome: "applied" }]);
   },

@@ -68,7 +68,7 @@ rootTest(
     const plan = planOwnScope(machine.context, "kept", {});
     if (!plan) throw new Error("there is a unit to leave");
     expect(enterOwnScope(machine.context, plan, "kept")).toContain(
-      "it is not known what else holds cron.service",
+      "the restrictions of cron.service cannot be read",
     );
     expect(calls).toEqual([]);
   },

@@ -1,32 +1,32 @@
 import type { CgroupFs } from "../cgroupFs.ts";
 
-/** What a new cgroup's files show that follow from others which are written. */
-const FOLLOWS: Record<string, string> = {
+/** Files of a new cgroup whose content follows from another file. */
+const DERIVED_FILES: Record<string, string> = {
   "cpuset.effective_cpus": "cpuset.cpus",
   "cpuset.cpus.effective": "cpuset.cpus",
 };
 
 /**
- * Cgroup files as they would be after writes that are only noted: the code that applies limits can be run over it, and
- * what it decides not to write is what it would not write in earnest. What the kernel would refuse is not known.
+ * Cgroup files as they would be after writes that are only recorded. The code that applies limits runs over
+ * it unchanged, so it decides what to write as in a real run. Refusals of the kernel are not simulated.
  */
 export class DryRunFs implements CgroupFs {
-  /** In their order. */
+  /** The recorded writes, in order. */
   readonly writes: { path: string; data: string }[] = [];
-  readonly #under: CgroupFs;
+  readonly #base: CgroupFs;
   readonly #written = new Map<string, string>();
 
-  constructor(under: CgroupFs) {
-    this.#under = under;
+  constructor(base: CgroupFs) {
+    this.#base = base;
   }
 
   read(path: string): string {
     const written = this.#written.get(path);
     if (written !== undefined) return written;
     const at = path.lastIndexOf("/") + 1;
-    const source = FOLLOWS[path.slice(at)];
-    const follows = source === undefined ? undefined : this.#written.get(path.slice(0, at) + source);
-    return follows ?? this.#under.read(path);
+    const source = DERIVED_FILES[path.slice(at)];
+    const derived = source === undefined ? undefined : this.#written.get(path.slice(0, at) + source);
+    return derived ?? this.#base.read(path);
   }
 
   write(path: string, data: string): void {
@@ -38,11 +38,11 @@ export class DryRunFs implements CgroupFs {
   rmdir(): void {}
 
   exists(path: string): boolean {
-    return this.#written.has(path) || this.#under.exists(path);
+    return this.#written.has(path) || this.#base.exists(path);
   }
 
   children(path: string): string[] {
-    return this.#under.children(path);
+    return this.#base.children(path);
   }
 
   watch(): undefined {}

@@ -50,7 +50,7 @@ test("parseHierarchies() reads a machine with shared v1 hierarchies (Debian 10)"
   });
 });
 
-test("parseHierarchies() tells controllers from what SELinux and mount options put beside them (RHEL 8)", () => {
+test("parseHierarchies() distinguishes controllers from SELinux and other mount options (RHEL 8)", () => {
   const mountinfo = `${OTHERS}
 29 28 0:25 / /sys/fs/cgroup/systemd rw,nosuid shared:5 - cgroup cgroup rw,seclabel,xattr,release_agent=/usr/lib/systemd/systemd-cgroups-agent,name=systemd
 31 28 0:27 / /sys/fs/cgroup/cpu,cpuacct rw,nosuid shared:6 - cgroup cgroup rw,seclabel,cpu,cpuacct
@@ -70,14 +70,14 @@ test("parseHierarchies() reads a v2-only machine (Ubuntu 22.04)", () => {
   expect(brief(mountinfo)).toEqual({ "": "v2 [] / at /sys/fs/cgroup" });
 });
 
-test("parseHierarchies() reads a container's bind mount, which begins at the container's own cgroup", () => {
+test("parseHierarchies() reads the bind mount of a container, which starts at the cgroup of the container", () => {
   const mountinfo = `
 1041 1040 0:33 /docker/9f2c1e /sys/fs/cgroup/memory ro,nosuid,nodev,noexec,relatime master:20 - cgroup cgroup rw,memory
 `;
   expect(brief(mountinfo)).toEqual({ memory: "v1 [memory] /docker/9f2c1e at /sys/fs/cgroup/memory" });
 });
 
-test("parseHierarchies() takes the widest of several mounts of one hierarchy", () => {
+test("parseHierarchies() selects the widest of several mounts of one hierarchy", () => {
   const narrow = "50 1 0:33 /docker/9f2c1e /inner rw - cgroup cgroup rw,memory";
   const wide = "51 1 0:33 / /host/sys/fs/cgroup/memory rw - cgroup cgroup rw,memory";
   const expected = { memory: "v1 [memory] / at /host/sys/fs/cgroup/memory" };
@@ -85,13 +85,13 @@ test("parseHierarchies() takes the widest of several mounts of one hierarchy", (
   expect(brief(`${wide}\n${narrow}\n`)).toEqual(expected);
 });
 
-test("parseHierarchies() prefers a mount that begins in this cgroup namespace to one that begins above it", () => {
+test("parseHierarchies() prefers a mount that starts in this cgroup namespace to one that starts above it", () => {
   const above = "50 1 0:33 /.. /above rw - cgroup2 cgroup2 rw";
   const inside = "51 1 0:33 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw";
   expect(brief(`${above}\n${inside}\n`)).toEqual({ "": "v2 [] / at /sys/fs/cgroup" });
 });
 
-test("parseHierarchies() leaves out what another mount lies over, on it or on the way to it", () => {
+test("parseHierarchies() ignores a mount that another mount covers at its mount point or above it", () => {
   const machine = `
 20 1 8:1 / / rw - ext4 /dev/vda rw
 21 20 0:21 / /sys rw - sysfs sysfs rw
@@ -101,13 +101,13 @@ test("parseHierarchies() leaves out what another mount lies over, on it or on th
   expect(brief(`${machine}\n30 22 0:30 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n${own}\n`)).toEqual(expected);
   expect(brief(`${machine}\n30 21 0:30 / /sys/fs rw - tmpfs tmpfs rw\n${own}\n`)).toEqual(expected);
   expect(brief(`${machine}\n30 21 0:30 / /sys/fs rw - tmpfs tmpfs rw\n`)).toEqual({});
-  // Beside it, or below it, a mount hides nothing of it.
+  // A mount beside or below the mount point does not cover it.
   const beside =
     "30 21 0:30 / /sys/fs/cgroup2 rw - tmpfs tmpfs rw\n31 22 0:30 / /sys/fs/cgroup/a rw - tmpfs tmpfs rw";
   expect(brief(`${machine}\n${beside}\n`)).toEqual({ "": "v2 [] / at /sys/fs/cgroup" });
 });
 
-test("parseHierarchies() tells a mount that is read-only, and takes one that is not where there are both", () => {
+test("parseHierarchies() marks a read-only mount, and prefers a writable one", () => {
   const isReadOnly = (mountinfo: string) =>
     parseHierarchies(mountinfo).map((each) => each.isReadOnly ?? false);
   const here = "50 1 0:33 / /sys/fs/cgroup ro,nosuid - cgroup2 cgroup2 rw";
@@ -120,12 +120,12 @@ test("parseHierarchies() tells a mount that is read-only, and takes one that is 
     expect(isReadOnly(both)).toEqual([false]);
 });
 
-test("parseHierarchies() undoes the escapes of spaces, tabs and backslashes in mount paths", () => {
+test("parseHierarchies() decodes escaped spaces, tabs and backslashes in mount paths", () => {
   const mountinfo = "50 1 0:33 /a\\040b /mnt/my\\040c\\134groups\\011x rw - cgroup cgroup rw,cpu\n";
   expect(brief(mountinfo)).toEqual({ cpu: "v1 [cpu] /a b at /mnt/my c\\groups\tx" });
 });
 
-test("readHierarchies() asks the v2 root what it offers", () => {
+test("readHierarchies() reads the controllers of the v2 root", () => {
   using proc = procTree({ "self/mountinfo": fakeV2().mountinfo });
   const { fs } = fakeV2({ offers: ["cpu", "pids"] });
   expect(readHierarchies({ ...proc.host, cgroupFs: fs }).map(({ controllers }) => controllers)).toEqual([
@@ -133,14 +133,14 @@ test("readHierarchies() asks the v2 root what it offers", () => {
   ]);
 });
 
-test("readHierarchies() finds none where procfs or every cgroup mount is missing", () => {
+test("readHierarchies() returns none where procfs or every cgroup mount is missing", () => {
   using empty = procTree({});
   using without = procTree({ "self/mountinfo": OTHERS });
   expect(readHierarchies(empty.host)).toEqual([]);
   expect(readHierarchies(without.host)).toEqual([]);
 });
 
-test("each hierarchy of this machine shows the cgroup that this process says to be in", () => {
+test("this process has a cgroup in each hierarchy of this machine", () => {
   const membership = readMembership(realHost(), "self");
   for (const each of readHierarchies(realHost())) {
     expect([...(membership as ReadonlyMap<string, string>).keys()]).toContain(each.key);
@@ -158,12 +158,12 @@ test("parseMembership() reads the cgroup of each hierarchy, with ':' and line br
   ]);
 });
 
-test("parseMembership() passes over what is no line of it", () => {
+test("parseMembership() ignores malformed lines", () => {
   expect([...parseMembership("")]).toEqual([]);
   expect([...parseMembership("\n0::\nx:cpu:/\n4:memory\n")]).toEqual([["", ""]]);
 });
 
-test("the membership of a process that is not there is gone", () => {
+test("the membership of a process that does not exist is gone", () => {
   using proc = procTree({ "7/cgroup": "0::/a\n", "7/task/8/cgroup": "0::/b\n" });
   expect(readMembership(proc.host, 7)).toEqual(new Map([["", "/a"]]));
   expect(readThreadMembership(proc.host, 7, 8)).toEqual(new Map([["", "/b"]]));
@@ -177,23 +177,23 @@ test.each([
   ["/", "/..foo", "/m/..foo"],
   ["/docker/9f", "/docker/9f", "/m"],
   ["/docker/9f", "/docker/9f/a", "/m/a"],
-])("under a mount of %s the cgroup %s lies at %s", (mountRoot, cgroupPath, directory) => {
+])("under a mount of %s the cgroup %s has the directory %s", (mountRoot, cgroupPath, directory) => {
   expect(directoryOf(hierarchy("/m", mountRoot), cgroupPath)).toBe(directory);
 });
 
 test.each([
   ["another cgroup namespace", "/", "/../a"],
   ["the parent of this cgroup namespace", "/", "/.."],
-  ["a mount that begins deeper", "/docker/9f", "/"],
+  ["a mount that starts deeper", "/docker/9f", "/"],
   ["a sibling of the mounted one", "/docker/9f", "/docker/9f2"],
-  ["a mount that begins above this cgroup namespace", "/..", "/a"],
+  ["a mount that starts above this cgroup namespace", "/..", "/a"],
   ["a removed cgroup", "/", "/a (deleted)"],
   ["no path at all", "/", ""],
 ])("%s is not visible", (_, mountRoot, cgroupPath) => {
   expect(directoryOf(hierarchy("/m", mountRoot), cgroupPath)).toBeUndefined();
 });
 
-test("ancestorsOf() goes from the nearest up to the mount point, and not above it", () => {
+test("ancestorsOf() returns the directories from the nearest up to the mount point", () => {
   expect(ancestorsOf(hierarchy("/sys/fs/cgroup/memory"), "/sys/fs/cgroup/memory/a/b")).toEqual([
     "/sys/fs/cgroup/memory/a",
     "/sys/fs/cgroup/memory",
@@ -201,7 +201,7 @@ test("ancestorsOf() goes from the nearest up to the mount point, and not above i
   expect(ancestorsOf(hierarchy("/sys/fs/cgroup/memory"), "/sys/fs/cgroup/memory")).toEqual([]);
 });
 
-test("any mountinfo gives hierarchies with absolute paths, or none", () => {
+test("parseHierarchies() returns hierarchies with absolute paths, or none, for any text", () => {
   const word = fc.oneof(
     fc.constantFrom("-", "cgroup", "cgroup2", "/", "/a", "rw,cpu", "rw", "1"),
     fc.string({ unit: "binary" }),
@@ -221,7 +221,7 @@ test("any mountinfo gives hierarchies with absolute paths, or none", () => {
   );
 });
 
-test("every cgroup path that the kernel can write is read back", () => {
+test("parseMembership() reads every cgroup path that the kernel can write", () => {
   const name = fc.string({ unit: "binary", minLength: 1 }).filter((text) => !/[\n/\0]/.test(text));
   const paths = fc.array(name).map((names) => `/${names.join("/")}`);
   fc.assert(
@@ -231,7 +231,7 @@ test("every cgroup path that the kernel can write is read back", () => {
   );
 });
 
-test("a directory is never outside of the mount, whatever the path says", () => {
+test("directoryOf() never returns a directory outside of the mount", () => {
   const path = fc.array(fc.constantFrom("..", "a", "docker", "9f", "")).map((names) => `/${names.join("/")}`);
   fc.assert(
     fc.property(path, fc.constantFrom("/", "/docker", "/docker/9f", "/.."), (cgroupPath, mountRoot) => {

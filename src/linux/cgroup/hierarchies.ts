@@ -1,26 +1,35 @@
 import { type Host, readProcFile } from "../host.ts";
 
-/** One mounted cgroup tree. A v1 machine has several, one or more controllers each; v2 is one tree for all. */
+/**
+ * A mounted cgroup hierarchy. cgroup v1 has several, with one or more controllers each; v2 has one for all.
+ */
 export interface Hierarchy {
-  /** As /proc/PID/cgroup names it: `cpu,cpuacct`, `name=systemd`, or empty for v2. */
+  /** The name in /proc/PID/cgroup: `cpu,cpuacct`, `name=systemd`, or "" for v2. */
   key: string;
   version: 1 | 2;
-  /** v1: what is mounted here. v2: what its root offers (cgroup.controllers), which may be nothing on a hybrid machine. */
+  /**
+   * v1: the mounted controllers. v2: cgroup.controllers of the root, which may be empty on a hybrid machine.
+   */
   controllers: string[];
   mountPoint: string;
-  /** The cgroup that appears at the mount point: `/`, or deeper in a container's bind mount. */
+  /** The cgroup at the mount point: `/`, or a deeper one in the bind mount of a container. */
   mountRoot: string;
-  /** Mounted so that nothing can be made or written there: in containers, and under ProtectControlGroups=. */
+  /** The mount is read-only: in containers, and under ProtectControlGroups=. */
   isReadOnly?: boolean;
 }
 
-/** Every controller that a v1 hierarchy may have. What else stands among the mount options is none: `xattr`, `seclabel`, `context="…"`. */
+/**
+ * The controllers of cgroup v1. Other mount options are no controllers: `xattr`, `seclabel`, `context="…"`.
+ */
 const V1_CONTROLLERS = new Set([
   ...["cpuset", "cpu", "cpuacct", "blkio", "memory", "devices", "freezer", "net_cls", "perf_event"],
   ...["net_prio", "hugetlb", "pids", "rdma", "misc", "dmem", "debug"],
 ]);
 
-/** Every cgroup tree that is mounted where it can be reached, each at its widest mount. Source: /proc/self/mountinfo, proc_pid_mountinfo(5). */
+/**
+ * Reads the mounted cgroup hierarchies that are reachable, each with its widest mount.
+ * Source: /proc/self/mountinfo, proc_pid_mountinfo(5).
+ */
 export function readHierarchies(host: Host): Hierarchy[] {
   const text = readProcFile(host, "self/mountinfo");
   if (text === "gone") return [];
@@ -62,7 +71,7 @@ export function parseHierarchies(mountinfo: string): Hierarchy[] {
   return [...byKey.values()];
 }
 
-/** The wider mount, and of two alike the one that can be written. */
+/** Prefers the wider mount, and of two equal ones the writable one. */
 function isBetter(a: Hierarchy, b: Hierarchy): boolean {
   if (a.mountRoot.length !== b.mountRoot.length) return a.mountRoot.length < b.mountRoot.length;
   return !a.isReadOnly && b.isReadOnly === true;
@@ -70,7 +79,7 @@ function isBetter(a: Hierarchy, b: Hierarchy): boolean {
 
 interface Mount {
   id: string;
-  /** The mount that this one lies in. */
+  /** Id of the parent mount. */
   parent: string;
   mountRoot: string;
   mountPoint: string;
@@ -79,7 +88,7 @@ interface Mount {
   superOptions: string;
 }
 
-/** By id. */
+/** Returns all mounts by id. */
 function parseMounts(mountinfo: string): Map<string, Mount> {
   const mounts = new Map<string, Mount>();
   for (const line of mountinfo.split("\n")) {
@@ -94,8 +103,9 @@ function parseMounts(mountinfo: string): Map<string, Mount> {
 }
 
 /**
- * Whether another mount lies over a mount, or over a directory on the way to it: its path leads elsewhere then. So it is in
- * a container, or a sandbox of a service, that mounted its own /sys/fs/cgroup over the machine's.
+ * Returns whether another mount covers a mount point or one of the directories above it, so that its path
+ * leads to another file system. A container, or the sandbox of a service, may mount its own /sys/fs/cgroup
+ * over that of the machine.
  */
 function isCovered(mounts: ReadonlyMap<string, Mount>, mount: Mount): boolean {
   const others = [...mounts.values()];
@@ -104,9 +114,9 @@ function isCovered(mounts: ReadonlyMap<string, Mount>, mount: Mount): boolean {
   for (let step: Mount | undefined = mount; step && !seen.has(step); step = mounts.get(step.parent)) {
     seen.add(step);
     const { parent, mountPoint } = step;
-    const isBefore = (other: Mount): boolean =>
+    const coversPath = (other: Mount): boolean =>
       other.parent === parent && mountPoint.startsWith(other.mountPoint.replace(/\/?$/, "/"));
-    if (others.some((other) => other !== step && other.mountPoint !== mountPoint && isBefore(other)))
+    if (others.some((other) => other !== step && other.mountPoint !== mountPoint && coversPath(other)))
       return true;
   }
   return false;
@@ -115,7 +125,7 @@ function isCovered(mounts: ReadonlyMap<string, Mount>, mount: Mount): boolean {
 /** The cgroup of a process in each hierarchy, by hierarchy key. Source: /proc/PID/cgroup, cgroups(7). */
 export type Membership = ReadonlyMap<string, string>;
 
-// 4:memory:/process_api/32c7…   ← a path may hold ':'
+// 4:memory:/process_api/32c7…   ← a path may contain ':'
 // 0::/user.slice/user-1000.slice
 export function parseMembership(text: string): Membership {
   const membership = new Map<string, string>();
@@ -131,15 +141,15 @@ export function readMembership(host: Host, pid: number | "self"): Membership | "
   return text === "gone" ? "gone" : parseMembership(text);
 }
 
-/** Membership of one thread: on v1 threads of one process may sit in different cgroups. */
+/** Reads the cgroups of one thread: on v1 the threads of a process may be in different cgroups. */
 export function readThreadMembership(host: Host, pid: number, tid: number): Membership | "gone" {
   const text = readProcFile(host, `${pid}/task/${tid}/cgroup`);
   return text === "gone" ? "gone" : parseMembership(text);
 }
 
 /**
- * Where a cgroup path lies in the file system; `undefined` when it is outside of what is mounted here
- * (another cgroup namespace shows it as `/../…`, a container's bind mount begins deeper).
+ * Returns the directory of a cgroup path; `undefined` when it is outside of the mount (a path of another
+ * cgroup namespace starts with `/../`; the bind mount of a container starts at a deeper cgroup).
  */
 export function directoryOf(hierarchy: Hierarchy, cgroupPath: string): string | undefined {
   if (cgroupPath.split("/").includes("..") || cgroupPath.endsWith(" (deleted)")) return undefined;
@@ -149,13 +159,16 @@ export function directoryOf(hierarchy: Hierarchy, cgroupPath: string): string | 
   return `${hierarchy.mountPoint}${cgroupPath.slice(root.length)}`;
 }
 
-/** The cgroup path of a directory below the mount point: the reverse of `directoryOf`. */
+/** Returns the cgroup path of a directory below the mount point: the reverse of `directoryOf`. */
 export function cgroupPathOf({ mountRoot, mountPoint }: Hierarchy, directory: string): string {
   const root = mountRoot === "/" ? "" : mountRoot;
   return `${root}${directory.slice(mountPoint.length)}` || "/";
 }
 
-/** The directories above, nearest first, up to the mount point, which is the last. Empty for the mount point itself. */
+/**
+ * Returns the directories above a directory, nearest first, up to the mount point. Empty for the mount point
+ * itself.
+ */
 export function ancestorsOf(hierarchy: Hierarchy, directory: string): string[] {
   const ancestors: string[] = [];
   let current = directory;

@@ -3,11 +3,12 @@ import type { JobCgroup } from "./jobCgroup.ts";
 import { isPopulated } from "./subtreeControl.ts";
 
 /**
- * Calls back, possibly more than once, when nobody is left in a job's cgroup or below it. Who has gone before the call is
- * not told of: look once after it. Source: cgroup.events, "[Un]populated Notification" of cgroup-v2.rst.
+ * Calls `onEmpty`, possibly more than once, when no process is left in a job's cgroup or below it. A cgroup
+ * that was empty before is not reported: check it once after this call.
+ * Source: cgroup.events, "[Un]populated Notification" of cgroup-v2.rst.
  *
- * Returns `undefined` where nothing tells: cgroup v1 starts a program of the whole hierarchy for that (release_agent), which
- * is the machine's.
+ * Returns `undefined` where the kernel does not report it: on cgroup v1 it runs a program for the whole
+ * hierarchy (release_agent), which belongs to the machine.
  */
 export function watchLastExit({ fs, directories }: JobCgroup, onEmpty: () => void): FileWatch | undefined {
   const unified = directories.find(
@@ -16,7 +17,7 @@ export function watchLastExit({ fs, directories }: JobCgroup, onEmpty: () => voi
   if (!unified) return undefined;
   const { path } = unified;
   return fs.watch(`${path}/cgroup.events`, () => {
-    // systemd listens too, and may have cleared a scope away with all that is in it.
+    // systemd watches the file too, and may have removed a scope with everything below it.
     if (!fs.exists(path) || !isPopulated(fs, path)) onEmpty();
   });
 }

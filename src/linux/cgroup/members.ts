@@ -2,8 +2,8 @@ import { errnoOf } from "../../sys/errno.ts";
 import type { CgroupFs } from "../cgroupFs.ts";
 
 /**
- * The processes in a cgroup and in those below it, each once, ascending.
- * Empty for one that is gone. Processes of a pid namespace that cannot be seen from here have no number, and are left out.
+ * Returns the processes in a cgroup and below it, each once, ascending. Empty for a cgroup that is gone.
+ * Processes of a pid namespace that is not visible from ours have no pid and are left out.
  */
 export function listProcesses(fs: CgroupFs, path: string): number[] {
   const pids = walk(
@@ -14,12 +14,18 @@ export function listProcesses(fs: CgroupFs, path: string): number[] {
   return [...new Set(pids)].filter((pid) => pid > 0).sort((a, b) => a - b);
 }
 
-/** What keeps a cgroup or one below it in use: pids, or thread ids where only threads are in it; 0 for what cannot be seen from here. */
+/**
+ * Returns what keeps a cgroup or one below it in use: pids, or thread ids in a threaded cgroup; 0 for a
+ * process of a pid namespace that is not visible from ours.
+ */
 export function listOccupants(fs: CgroupFs, path: string): number[] {
   return walk(fs, path, (directory) => readProcesses(fs, directory) ?? readThreads(fs, directory));
 }
 
-/** `undefined` for a threaded cgroup (v2, from 4.14): it tells its threads only, and they belong to processes of a cgroup above. */
+/**
+ * Reads cgroup.procs. `undefined` for a threaded cgroup (v2, from 4.14), which lists only threads: they
+ * belong to processes of a cgroup above.
+ */
 function readProcesses(fs: CgroupFs, path: string): number[] | undefined {
   try {
     return readNumbers(fs, `${path}/cgroup.procs`);
@@ -29,7 +35,10 @@ function readProcesses(fs: CgroupFs, path: string): number[] | undefined {
   }
 }
 
-/** A process has the id of its first thread; the nearest cgroup above that is not threaded knows which ids are processes. */
+/**
+ * Returns the processes whose first thread is in a threaded cgroup. The nearest cgroup above that is not
+ * threaded lists which thread ids are pids.
+ */
 function processesOfThreads(fs: CgroupFs, path: string): number[] {
   const threads = new Set(readThreads(fs, path));
   let processes: number[] | undefined;
@@ -43,7 +52,7 @@ function readThreads(fs: CgroupFs, path: string): number[] {
   return readNumbers(fs, `${path}/cgroup.threads`);
 }
 
-/** ENODEV is what an open file of a removed cgroup answers. */
+/** Reads a cgroup and all below it. An open file of a removed cgroup returns ENODEV. */
 function walk(fs: CgroupFs, path: string, read: (directory: string) => number[]): number[] {
   try {
     return [...read(path), ...fs.children(path).flatMap((child) => walk(fs, `${path}/${child}`, read))];

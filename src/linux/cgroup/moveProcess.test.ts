@@ -19,7 +19,7 @@ import { directoryOfProcess, type MoveOutcome, moveProcess } from "./moveProcess
 
 function startTicksOf(pid: number): number {
   const stat = readStat(realHost(), pid);
-  if (stat === "gone") throw new Error(`${pid} was started a moment ago`);
+  if (stat === "gone") throw new Error(`${pid} is gone`);
   return stat.startTicks;
 }
 
@@ -45,7 +45,7 @@ function cgroupsOf(pid: number): string {
 
 for (const choice of [REAL_V1, REAL_V2]) {
   describeOn(choice, "a running process", (it) => {
-    it("is moved into a job's cgroup and back, and is then where it was, byte for byte", (machine) => {
+    it("is moved into a job's cgroup and back to exactly where it was", (machine) => {
       const pid = machine.start(...originsOf(machine));
       const before = cgroupsOf(pid);
       const job = makeJob(machine, { pidsMax: 64 });
@@ -59,7 +59,7 @@ for (const choice of [REAL_V1, REAL_V2]) {
       expect(cgroupsOf(pid)).toBe(before);
     });
 
-    it("is not moved from where it was not looked for", (machine) => {
+    it("is not moved from another cgroup than the expected one", (machine) => {
       const pid = machine.start();
       const before = cgroupsOf(pid);
       const job = makeJob(machine, { pidsMax: 64 });
@@ -69,7 +69,7 @@ for (const choice of [REAL_V1, REAL_V2]) {
       expect(cgroupsOf(pid)).toBe(before);
     });
 
-    it("is not moved in the place of another that had its pid", (machine) => {
+    it("is not moved when its pid belonged to another process", (machine) => {
       const pid = machine.start(...originsOf(machine));
       const before = cgroupsOf(pid);
       const job = makeJob(machine, { pidsMax: 64 });
@@ -85,7 +85,7 @@ for (const choice of [REAL_V1, REAL_V2]) {
       expect(moveIn(job, pid, startTicks)).toEqual(job.directories.map(() => "gone"));
     });
 
-    it("that the kernel does not move is told with data and path", (machine) => {
+    it("that the kernel does not move is returned with the data and path of the write", (machine) => {
       const pid = machine.start(...originsOf(machine));
       const [hierarchy] = machine.hierarchies as [Hierarchy];
       const from = directoryIn(hierarchy, machine.origin);
@@ -97,7 +97,7 @@ for (const choice of [REAL_V1, REAL_V2]) {
   });
 }
 
-/** A program that stays, and whose second thread prints its id. */
+/** A program that keeps running and whose second thread prints its id. */
 const TWO_THREADS = `
   const second = 'setInterval(() => {}, 1e6); postMessage(require("node:fs").readlinkSync("/proc/thread-self"))';
   const worker = new Worker(URL.createObjectURL(new Blob([second], { type: "text/javascript" })));
@@ -105,7 +105,7 @@ const TWO_THREADS = `
 `;
 
 describeOn(REAL_V1, "a process of many threads", (it) => {
-  it("is moved whole, but not when a thread of it is somewhere else, which could not be put back", async (machine) => {
+  it("is moved with all threads, but not when one is in another cgroup, which could not be restored", async (machine) => {
     const child = Bun.spawn([process.execPath, "-e", TWO_THREADS], { stdout: "pipe" });
     try {
       const { value } = await child.stdout.getReader().read();
@@ -123,7 +123,7 @@ describeOn(REAL_V1, "a process of many threads", (it) => {
       const home = directoryIn(hierarchy, machine.home);
       machine.fs.write(`${home}/tasks`, String(stray));
       expect(moveProcess(realHost(), pid, startTicksOf(pid), move)).toEqual({
-        reason: `its thread ${stray} is in another cgroup than its main thread, which could not be put back`,
+        reason: `its thread ${stray} is in another cgroup than its main thread, which could not be restored`,
       });
       expect(machine.fs.read(`${home}/tasks`)).toBe(`${stray}\n`);
 
@@ -137,7 +137,7 @@ describeOn(REAL_V1, "a process of many threads", (it) => {
   });
 });
 
-/** A fake machine with the /proc that goes with it: what is in `parents` runs, with its start time. */
+/** A fake machine with a /proc that shows the processes of `stats`. */
 function fakeHost(fake: FakeCgroups, stats: Record<number, { ppid: number; startTicks: number }>) {
   const proc = procTree({});
   const sync = (): void => {
@@ -148,7 +148,7 @@ function fakeHost(fake: FakeCgroups, stats: Record<number, { ppid: number; start
     }
   };
   sync();
-  /** `during` happens while the kernel moves the process, seen by whoever looks afterwards. */
+  /** Returns a host on which `happen` runs while the kernel moves a process. */
   const during = (happen: () => void): Host => ({
     ...proc.host,
     cgroupFs: {
@@ -170,7 +170,7 @@ for (const [name, make] of [
   ["v1", () => fakeV1({ together: ["cpu,cpuacct,memory,blkio,pids"] })],
   ["v2", fakeV2],
 ] as const) {
-  test(`a stranger that was given the pid during the move goes back to its parent (${name})`, () => {
+  test(`a new process that got the pid during the move is moved to the cgroup of its parent (${name})`, () => {
     const fake = make();
     const hierarchy = fake.hierarchies.find(({ key }) => key !== "cpuset") as Hierarchy;
     const root = hierarchy.mountPoint;
@@ -195,7 +195,7 @@ for (const [name, make] of [
   });
 }
 
-/** Moves a process whose pid goes to a stranger without a parent meanwhile; `then` comes with the stranger. */
+/** Moves a process whose pid goes to a process without a parent meanwhile; `then` runs at that moment. */
 function moveWhilePidIsReused(fake: FakeCgroups, then = () => {}): MoveOutcome {
   fake.fs.mkdir("/sys/fs/cgroup/from");
   fake.fs.mkdir("/sys/fs/cgroup/job");
@@ -210,17 +210,17 @@ function moveWhilePidIsReused(fake: FakeCgroups, then = () => {}): MoveOutcome {
   return moveProcess(act, 4026, 100, { hierarchy, from: "/sys/fs/cgroup/from", to: "/sys/fs/cgroup/job" });
 }
 
-test("a stranger whose parent is gone goes to where the process was that had its pid", () => {
+test("a new process with the pid whose parent is gone is moved to where the move started", () => {
   const fake = fakeV2();
   expect(moveWhilePidIsReused(fake)).toBe("gone");
   expect(fake.membership(4026).get("")).toBe("/from");
 });
 
-test("a stranger that cannot be put back is told of", () => {
+test("a new process with the pid that cannot be moved back is reported", () => {
   const fake = fakeV2();
   expect(moveWhilePidIsReused(fake, () => fake.setAccess("denied", "/sys/fs/cgroup/from"))).toEqual({
     reason:
-      "its pid went to another process during the move, which could not be put back: " +
+      "its pid went to another process during the move, which could not be moved back: " +
       'EACCES (permission denied) writing "4026" to /sys/fs/cgroup/from/cgroup.procs',
   });
 });

@@ -4,23 +4,26 @@ import { readStat } from "../proc/stat.ts";
 import { listThreads } from "../proc/table.ts";
 import { directoryOf, type Hierarchy, readMembership, readThreadMembership } from "./hierarchies.ts";
 
-/** Where a process was asked to go, in one hierarchy. */
+/** A move of a process in one hierarchy. */
 export interface Move {
   hierarchy: Hierarchy;
-  /** Directory that it must be in now; from anywhere else it is not moved. */
+  /** The directory that the process must be in; it is not moved from any other one. */
   from: string;
   to: string;
 }
 
-/** `elsewhere`: it is not where the move begins. `gone`: it ended. */
+/**
+ * The outcome of a move. `there`: the process is at the target already. `gone`: it has ended. `foundIn`: it
+ * is in another cgroup than `from`.
+ */
 export type MoveOutcome = "moved" | "there" | "gone" | { foundIn: string } | { reason: string };
 
 /**
  * Moves one process with all its threads from one cgroup to another.
  *
- * A pid can be reused between any look and the write, and the kernel offers no move by pidfd. So its start time is
- * read before and after: when they differ, the newcomer is put back to where its parent is, for that is where it
- * was born a moment ago.
+ * A pid can be reused between any read and the write, and the kernel has no move by pidfd. So the start time
+ * is read before and after the write. When they differ, the new process with the pid is moved to the cgroup
+ * of its parent, where it started a moment ago.
  */
 export function moveProcess(host: Host, pid: number, startTicks: number, move: Move): MoveOutcome {
   const current = directoryOfProcess(host, pid, move.hierarchy);
@@ -30,7 +33,7 @@ export function moveProcess(host: Host, pid: number, startTicks: number, move: M
   const scattered = findThreadElsewhere(host, pid, move.hierarchy, current);
   if (scattered !== undefined) {
     return {
-      reason: `its thread ${scattered} is in another cgroup than its main thread, which could not be put back`,
+      reason: `its thread ${scattered} is in another cgroup than its main thread, which could not be restored`,
     };
   }
   const file = `${move.to}/cgroup.procs`;
@@ -46,7 +49,9 @@ export function moveProcess(host: Host, pid: number, startTicks: number, move: M
   return reason === undefined ? "gone" : { reason };
 }
 
-/** The directory of a process in one hierarchy; `undefined` when it lies outside of what is mounted here. */
+/**
+ * Returns the cgroup directory of a process in one hierarchy; `undefined` when it is outside of the mount.
+ */
 export function directoryOfProcess(
   host: Host,
   pid: number,
@@ -58,7 +63,10 @@ export function directoryOfProcess(
   return path === undefined ? undefined : directoryOf(hierarchy, path);
 }
 
-/** On v1 each thread has a cgroup of its own, and moving the process would bring them all together for good. */
+/**
+ * Returns a thread that is in another cgroup than its process. On v1 each thread has its own cgroup, and
+ * moving the process would gather them all permanently.
+ */
 function findThreadElsewhere(
   host: Host,
   pid: number,
@@ -84,7 +92,7 @@ function moveToParentsCgroup(host: Host, pid: number, { hierarchy, from }: Move)
     return undefined;
   } catch (error) {
     if (errnoOf(error) === "ESRCH") return undefined;
-    return `its pid went to another process during the move, which could not be put back: ${describeErrno(error)} writing "${pid}" to ${file}`;
+    return `its pid went to another process during the move, which could not be moved back: ${describeErrno(error)} writing "${pid}" to ${file}`;
   }
 }
 

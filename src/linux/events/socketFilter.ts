@@ -1,11 +1,11 @@
 import {
-  answer,
   assemble,
   ifEquals,
-  ifEqualsOther,
+  ifEqualsX,
   label,
   load,
-  loadOther,
+  loadX,
+  returnValue,
   store,
 } from "../../sys/classicBpf.ts";
 import { CN_IDX_PROC, OFFSET, PROC_EVENT_COMM, PROC_EVENT_EXEC, PROC_EVENT_EXIT } from "./cnProc.ts";
@@ -27,7 +27,7 @@ export function buildProcEventFilter(): Uint8Array {
     ifEquals(asLoaded(CN_IDX_PROC), undefined, "drop"),
     load(OFFSET.pid),
     store(0),
-    loadOther(0),
+    loadX(0),
     load(OFFSET.what),
     ifEquals(asLoaded(PROC_EVENT_EXIT), "an exit"),
     ifEquals(asLoaded(PROC_EVENT_EXEC), "of a process"),
@@ -37,11 +37,11 @@ export function buildProcEventFilter(): Uint8Array {
     ifEquals(0, undefined, "accept"),
     label("of a process"),
     load(OFFSET.tgid),
-    ifEqualsOther("accept", "drop"),
+    ifEqualsX("accept", "drop"),
     label("accept"),
-    answer(WHOLE_MESSAGE),
+    returnValue(WHOLE_MESSAGE),
     label("drop"),
-    answer(NOTHING),
+    returnValue(NOTHING),
   ]);
 }
 

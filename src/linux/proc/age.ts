@@ -1,9 +1,9 @@
 import { type Host, readProcFile } from "../host.ts";
 
-/** USER_HZ: the same on every architecture that we build for. */
+/** USER_HZ, the same on all supported architectures. */
 const TICKS_PER_SECOND = 100;
 
-/** For how long a process has been running, in ms. 0 where the machine does not tell the time. */
+/** Returns how long a process has been running, in ms; 0 where /proc/uptime cannot be read. */
 export function readAgeMs(host: Host, startTicks: number): number {
   // 350735.47 234388.90     ← seconds since boot; proc_uptime(5)
   const text = readProcFile(host, "uptime");

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { parseCapabilities } from "./capabilities.ts";
 
-test("the effective capabilities are read from their mask, and no others", () => {
+test("parseCapabilities() returns the effective capabilities", () => {
   const status =
     "Name:\tx\nCapPrm:\t000001ffffffffff\nCapEff:\t0000000000880001\nCapBnd:\t000001ffffffffff\n";
   expect([...parseCapabilities(status)]).toEqual([0, 19, 23]);
@@ -9,6 +9,6 @@ test("the effective capabilities are read from their mask, and no others", () =>
   expect(parseCapabilities("CapEff:\t000001fffeffffff\n").size).toBe(40);
 });
 
-test("without the line there are none", () => {
+test("parseCapabilities() returns none without a CapEff line", () => {
   expect(parseCapabilities("gone").size).toBe(0);
 });

@@ -1,9 +1,12 @@
 import { type Host, readProcFile } from "../host.ts";
 
-/** Numbers of include/uapi/linux/capability.h. */
+// include/uapi/linux/capability.h
 export const CAP_SYS_PTRACE = 19;
 
-/** Whether a capability is among our effective ones. Source: CapEff of /proc/self/status, capabilities(7). */
+/**
+ * Returns whether this process has an effective capability. Source: CapEff of /proc/self/status,
+ * capabilities(7).
+ */
 export function hasCapability(host: Host, capability: number): boolean {
   return parseCapabilities(readProcFile(host, "self/status")).has(capability);
 }

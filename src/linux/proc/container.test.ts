@@ -24,6 +24,6 @@ test.each([
   ["/system.slice/containerd.service", []],
   [`/x/${ID.slice(1)}`, []],
   ["/", []],
-])("the containers of %s", (path, containers) => {
+])("parseContainers(%s)", (path, containers) => {
   expect(parseContainers(path)).toEqual(containers);
 });

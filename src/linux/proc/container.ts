@@ -1,10 +1,10 @@
 const ID = /^(?:.*-)?([0-9a-f]{64})(?:\.scope)?$/;
-/** The monitor of a container runs beside it, in a cgroup that is named after it. */
+/** The monitor of a container runs outside of it, in a cgroup whose name contains the id of the container. */
 const MONITOR = /(?:^|-)conmon-/;
 
 /**
- * The containers that a cgroup path leads through, outermost first, by their ids, or by their names where the engine
- * has no ids (LXC, systemd-nspawn).
+ * Returns the containers that a cgroup path passes through, outermost first: their ids, or their names where
+ * the engine has no ids (LXC, systemd-nspawn).
  */
 // /system.slice/docker-9f2c….scope
 // /kubepods/burstable/pod3e61…/9f2c…

@@ -1,18 +1,18 @@
 import { type Host, readProcFile } from "../host.ts";
 
-/** What a process acts as: its effective user and group. */
+/** The effective user and group of a process. */
 export interface Credentials {
   uid: number;
   gid: number;
 }
 
-/** Source: the lines Uid and Gid of /proc/PID/status, proc_pid_status(5). */
+/** Reads the lines Uid and Gid of /proc/PID/status, proc_pid_status(5). */
 export function readCredentials(host: Host, pid: number): Credentials | "gone" {
   const text = readProcFile(host, `${pid}/status`);
   return text === "gone" ? "gone" : (parseCredentials(text) ?? "gone");
 }
 
-// Uid:	1000	1000	1000	1000     ← real, effective, saved, of the file system
+// Uid:	1000	1000	1000	1000     ← real, effective, saved, file system
 // Gid:	1000	1000	1000	1000
 function parseCredentials(text: string): Credentials | undefined {
   const uid = /^Uid:\s+\d+\s+(\d+)/m.exec(text)?.[1];

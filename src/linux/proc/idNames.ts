@@ -3,8 +3,8 @@ import { readFileSync, statSync } from "node:fs";
 const CHECK_INTERVAL_MS = 1000;
 
 /**
- * Names of users or groups, from /etc/passwd or /etc/group: name:password:id:… (passwd(5), group(5)). What a directory
- * service knows besides has no name here. Follows changes of the file, a second behind at most.
+ * The names of users or groups in /etc/passwd or /etc/group: name:password:id:… (passwd(5), group(5)). Names
+ * of a directory service are not included. Changes of the file are noticed within a second.
  */
 export class IdNames {
   readonly #path: string;
@@ -16,7 +16,7 @@ export class IdNames {
     this.#path = path;
   }
 
-  /** The first name that the file gives an id; `undefined` when it gives none. */
+  /** Returns the first name of an id in the file; `undefined` when there is none. */
   nameOf(id: number, nowMs: number): string | undefined {
     if (Math.abs(nowMs - this.#checkedMs) >= CHECK_INTERVAL_MS) this.#check(nowMs);
     return this.#names.get(id);
@@ -31,7 +31,7 @@ export class IdNames {
       this.#names = parseIdNames(readFileSync(this.#path, "utf8"));
       this.#version = version;
     } catch {
-      // Not there, or in the middle of being replaced: what was known goes on to hold.
+      // The file is missing or being replaced: keep the names that are known.
     }
   }
 }

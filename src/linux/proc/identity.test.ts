@@ -10,7 +10,7 @@ test("a process is alive under its identity until it ends", async () => {
   const sleeper = Bun.spawn(["sleep", "600"], { stdio: ["ignore", "ignore", "ignore"] });
   try {
     const identity = readIdentity(host, sleeper.pid);
-    if (identity === "gone") throw new Error("it was started a moment ago");
+    if (identity === "gone") throw new Error("the process is gone");
     expect(identity).toMatchObject({ pid: sleeper.pid, bootId: readBootId(host) });
     expect(isAlive(host, identity)).toBe(true);
     sleeper.kill("SIGKILL");
@@ -22,7 +22,7 @@ test("a process is alive under its identity until it ends", async () => {
   }
 });
 
-test("the boot id is this boot's uuid, without its line end", () => {
+test("readBootId() returns the uuid of this boot without a line break", () => {
   expect(readBootId(realHost())).toMatch(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
 });
 
@@ -41,14 +41,14 @@ test("the same pid with the same start time after a reboot is another process", 
   expect(isAlive(after.host, readIdentity(before.host, 4026) as never)).toBe(false);
 });
 
-test("a zombie is not alive, though it still has its identity", () => {
+test("a zombie is not alive and still has its identity", () => {
   using proc = procTree({ "4026/stat": statLine({ state: "Z", startTicks: 100 }), [BOOT]: "a\n" });
   const identity = readIdentity(proc.host, 4026);
   expect(identity).toEqual({ bootId: "a", pid: 4026, startTicks: 100 });
   expect(isAlive(proc.host, identity as never)).toBe(false);
 });
 
-test("without a boot id in procfs identity still holds by start time", () => {
+test("a process is identified by pid and start time where procfs hides the boot id", () => {
   using proc = procTree({ "4026/stat": statLine({ startTicks: 100 }) });
   const identity = { bootId: "", pid: 4026, startTicks: 100 };
   expect(readIdentity(proc.host, 4026)).toEqual(identity);

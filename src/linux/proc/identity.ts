@@ -1,7 +1,7 @@
 import { type Host, readProcFile } from "../host.ts";
 import { hasEnded, readStat } from "./stat.ts";
 
-/** Names one process for good: pids are reused, a boot id with pid and start time is not. */
+/** Identifies one process permanently: a pid is reused, but not together with boot id and start time. */
 export interface ProcessIdentity {
   bootId: string;
   pid: number;
@@ -9,7 +9,7 @@ export interface ProcessIdentity {
   startTicks: number;
 }
 
-/** Random at each boot. Source: /proc/sys/kernel/random/boot_id. Empty where procfs hides it. */
+/** Reads the random id of this boot. Source: /proc/sys/kernel/random/boot_id. "" where procfs hides it. */
 export function readBootId(host: Host): string {
   const text = readProcFile(host, "sys/kernel/random/boot_id");
   return text === "gone" ? "" : text.trim();
@@ -21,7 +21,7 @@ export function readIdentity(host: Host, pid: number): ProcessIdentity | "gone" 
   return { bootId: readBootId(host), pid, startTicks: stat.startTicks };
 }
 
-/** Whether this very process still runs. One that ended and waits for its parent (a zombie) does not. */
+/** Returns whether this process is still running. A zombie is not. */
 export function isAlive(host: Host, identity: ProcessIdentity): boolean {
   const stat = readStat(host, identity.pid);
   if (stat === "gone" || hasEnded(stat)) return false;

@@ -5,7 +5,7 @@ import { openPidfd } from "../../sys/pidfd.ts";
 import { realHost } from "../host.ts";
 import { parsePidfdInfo, readPidfdInfo } from "./pidfdInfo.ts";
 
-test("a pidfd's entry names the process, or says that it is gone", () => {
+test("parsePidfdInfo() returns the pid, gone or none", () => {
   expect(parsePidfdInfo("pos:\t0\nflags:\t02000002\nmnt_id:\t15\nino:\t1\nPid:\t4026\nNSpid:\t4026\n")).toBe(
     4026,
   );
@@ -14,7 +14,7 @@ test("a pidfd's entry names the process, or says that it is gone", () => {
   expect(parsePidfdInfo("gone")).toBe("none");
 });
 
-test("the kernel's own entries are read so", async () => {
+test("readPidfdInfo() reads the entries of the kernel", async () => {
   const host = realHost();
   const child = Bun.spawn(["cat"], { stdin: "pipe" });
   const pidfd = openPidfd(child.pid);

@@ -4,7 +4,7 @@ import { procTree, statLine } from "../../../test/support/procTree.ts";
 import { realHost } from "../host.ts";
 import { hasEnded, type ProcStat, parseStat, readStat } from "./stat.ts";
 
-test("parseStat() reads the fields that governing needs", () => {
+test("parseStat() returns the fields of a line", () => {
   expect(parseStat(statLine({ pid: 4026, comm: "ffmpeg", state: "R", ppid: 812, startTicks: 99 }))).toEqual({
     pid: 4026,
     comm: "ffmpeg",
@@ -19,7 +19,7 @@ test("parseStat() reads the fields that governing needs", () => {
   });
 });
 
-test("parseStat() takes a real line of this kernel", () => {
+test("parseStat() parses a line of this kernel", () => {
   const stat = readStat(realHost(), process.pid);
   expect(stat).toMatchObject({ pid: process.pid, ppid: process.ppid, isKernelThread: false });
 });
@@ -35,7 +35,7 @@ test.each([
   [")))"],
   ["ffmpég"],
   [""],
-])("a process that calls itself %j is not mistaken for another", (comm) => {
+])("parseStat() parses the line of a process with the name %j", (comm) => {
   expect(parseStat(statLine({ pid: 31, comm, state: "D", ppid: 7, startTicks: 5 }))).toMatchObject({
     pid: 31,
     comm,
@@ -45,13 +45,13 @@ test.each([
   });
 });
 
-test("a kernel thread is told by its flags", () => {
+test("a kernel thread is recognized by its flags", () => {
   expect(parseStat(statLine({ flags: 0x208040 }))?.isKernelThread).toBe(true);
   expect(parseStat(statLine({ flags: 0x400040 }))?.isKernelThread).toBe(false);
   expect(readStat(realHost(), 2)).toMatchObject({ comm: "kthreadd", isKernelThread: true });
 });
 
-test("a line that was cut off anywhere before the end of the start time is no line", () => {
+test("parseStat() rejects a line that is cut off before the end of the start time", () => {
   const line = statLine({ startTicks: 123456 });
   const end = line.indexOf(" 123456 ") + " 123456 ".length;
   for (let length = 0; length < end; length++) {
@@ -61,19 +61,19 @@ test("a line that was cut off anywhere before the end of the start time is no li
 });
 
 test.each(["", "\n", "4026", "(ffmpeg) S 1", "0x1f (a) S 1 1 1", "1e3 (a)", "-4 (a) S", ") 4026 ("])(
-  "%j is no line of a process",
+  "parseStat() rejects %j",
   (text) => {
     expect(parseStat(text)).toBeUndefined();
   },
 );
 
-test("a pid that is not written as a plain number is refused, not guessed", () => {
+test("parseStat() rejects a pid that is not a plain number", () => {
   for (const pid of ["0x1f", "1e3", "0", "-4", "", " ", "4026.0", "99999999999999999999"]) {
     expect({ pid, stat: parseStat(statLine().replace("4026", pid)) }).toEqual({ pid, stat: undefined });
   }
 });
 
-test("whatever a process calls itself, its line names its own pid, parent and start", () => {
+test("parseStat() returns the own pid, parent and start time for any name", () => {
   fc.assert(
     fc.property(fc.string({ unit: "binary", maxLength: 20 }), fc.nat(), fc.nat(), (comm, pid, startTicks) => {
       const stat = parseStat(statLine({ pid: pid + 1, comm, ppid: 12, startTicks }));
@@ -82,7 +82,7 @@ test("whatever a process calls itself, its line names its own pid, parent and st
   );
 });
 
-test("any text at all gives a process with a valid pid or none", () => {
+test("parseStat() returns a valid pid or undefined for any text", () => {
   const pieces = fc.constantFrom("(", ")", " ", "\n", "1", "S", "Z", "-1", "4026", "ffmpeg", "\0");
   const texts = fc.oneof(
     fc.string({ unit: "binary" }),
@@ -97,20 +97,20 @@ test("any text at all gives a process with a valid pid or none", () => {
   );
 });
 
-test("readStat() says gone for a process that is not there, and for one whose file went while it was read", () => {
+test("readStat() returns gone for a missing process, and for one that ends during the read", () => {
   using proc = procTree({ "7/stat": "", "8/status": "" });
   expect(readStat(proc.host, 6)).toBe("gone");
   expect(readStat(proc.host, 7)).toBe("gone");
   expect(readStat(proc.host, 8)).toBe("gone");
 });
 
-test("a zombie has ended, a stopped process has not", () => {
+test("a zombie has ended and a stopped process has not", () => {
   const endedIn = (state: string): boolean => hasEnded(parseStat(statLine({ state })) as never);
   expect(["Z", "X", "x"].map(endedIn)).toEqual([true, true, true]);
   expect(["R", "S", "D", "T", "t", "I"].map(endedIn)).toEqual([false, false, false, false, false, false]);
 });
 
-test("a process whose first thread has ended goes on as long as another thread does", () => {
+test("a process whose first thread has ended still runs while it has another thread", () => {
   const stat = (threads: number): ProcStat => parseStat(statLine({ state: "Z", threads })) as ProcStat;
   expect(hasEnded(stat(2))).toBe(false);
   expect(hasEnded(stat(1))).toBe(true);

@@ -1,9 +1,9 @@
 import { type Host, readProcFile } from "../host.ts";
 
-/** The fields of /proc/PID/stat that governing needs. Source: proc_pid_stat(5). */
+/** The fields of /proc/PID/stat that are used. Source: proc_pid_stat(5). */
 export interface ProcStat {
   pid: number;
-  /** At most 15 bytes, whatever the process wrote there: spaces, newlines and parentheses too. */
+  /** At most 15 bytes. The process may write any of them, also spaces, newlines and parentheses. */
   comm: string;
   /** One letter: R, S, D, Z (ended, not yet reaped), X (being removed), … */
   state: string;
@@ -11,22 +11,24 @@ export interface ProcStat {
   pgrp: number;
   session: number;
   isKernelThread: boolean;
-  /** Of the first thread: −20 (most favoured) to 19. */
+  /** Nice value of the first thread: −20 (highest priority) to 19. */
   nice: number;
-  /** The first one counts until all have ended. */
+  /** Number of threads. An ended first thread counts until all have ended. */
   threads: number;
-  /** Start, in clock ticks since boot. Together with boot id and pid it names a process for good. */
+  /**
+   * Start time in clock ticks since boot. Together with boot id and pid it identifies a process permanently.
+   */
   startTicks: number;
 }
 
 const PF_KTHREAD = 0x00200000;
 
-// state, ppid, pgrp, session, tty_nr, tpgid, flags, nine more, nice, num_threads, one more, starttime; and what shows that it is
-// written to its end
+// state, ppid, pgrp, session, tty_nr, tpgid, flags, nine more, nice, num_threads, one more, starttime, and
+// the space after it, which shows that the number is complete
 const FIELDS_3_TO_22 =
   /^ (\S) (\d+) (-?\d+) (-?\d+) -?\d+ -?\d+ (\d+)(?: -?\d+){9} (-?\d+) (\d+) -?\d+ (\d+) /;
 
-// 4026 (ffmpeg) S 1 4026 4026 0 -1 4194560 …   ← comm may hold spaces and ')': split after the last ')'
+// 4026 (ffmpeg) S 1 4026 4026 0 -1 4194560 …   ← comm may contain spaces and ')': split after the last ')'
 export function parseStat(text: string): ProcStat | undefined {
   const open = text.indexOf("(");
   const close = text.lastIndexOf(")");
@@ -50,15 +52,15 @@ export function parseStat(text: string): ProcStat | undefined {
   };
 }
 
-/** `"gone"` when no such process exists. */
+/** Reads /proc/PID/stat. `"gone"` when there is no such process. */
 export function readStat(host: Host, pid: number): ProcStat | "gone" {
   const text = readProcFile(host, `${pid}/stat`);
   return text === "gone" ? "gone" : (parseStat(text) ?? "gone");
 }
 
 /**
- * Ended in every sense that matters to a user, even if its parent has not collected it yet. A process whose first
- * thread has ended is shown as a zombie, and is none while its other threads go on.
+ * Returns whether a process has ended, reaped or not. A process whose first thread has ended is shown as a
+ * zombie while other threads still run; it has not ended.
  */
 export function hasEnded({ state, threads }: ProcStat): boolean {
   return (state === "Z" || state === "X" || state === "x") && threads <= 1;

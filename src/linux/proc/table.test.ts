@@ -13,16 +13,16 @@ import {
   readWorkingDirectory,
 } from "./table.ts";
 
-/** Looks again until there is what is waited for; the test's own time limit ends a vain wait. */
-async function until<T>(look: () => T, isThere: (found: T) => boolean): Promise<T> {
+/** Reads until the result is as expected; the time limit of the test ends the wait. */
+async function until<T>(read: () => T, isExpected: (value: T) => boolean): Promise<T> {
   for (;;) {
-    const found = look();
-    if (isThere(found)) return found;
+    const value = read();
+    if (isExpected(value)) return value;
     await Bun.sleep(2);
   }
 }
 
-test("a tree is the process first, then its children and theirs", async () => {
+test("listTree() returns the process first, then its descendants, parents before children", async () => {
   const host = realHost();
   const shell = Bun.spawn(["sh", "-c", "sleep 600 & sh -c 'sleep 600 & wait' & wait"], {
     stdio: ["ignore", "ignore", "ignore"],
@@ -36,7 +36,7 @@ test("a tree is the process first, then its children and theirs", async () => {
     expect(tree[0]).toBe(shell.pid);
     for (const pid of tree.slice(1)) {
       const stat = readStat(host, pid);
-      if (stat === "gone") throw new Error(`${pid} sleeps for ten minutes`);
+      if (stat === "gone") throw new Error(`${pid} is gone`);
       expect(tree.indexOf(stat.ppid)).toBeLessThan(tree.indexOf(pid));
     }
     expect(listPids(host)).toEqual(expect.arrayContaining(tree));
@@ -47,7 +47,7 @@ test("a tree is the process first, then its children and theirs", async () => {
   }
 });
 
-test("children that another thread than the first has started are in the tree", async () => {
+test("listTree() includes children that were started by a thread other than the first", async () => {
   const host = realHost();
   const code = `
     const sleeper = Bun.spawn(["sleep", "600"], { stdio: ["ignore", "ignore", "ignore"] });
@@ -74,7 +74,7 @@ test("children that another thread than the first has started are in the tree", 
   }
 });
 
-test("a tree is found by parents where the kernel lists no children (CONFIG_PROC_CHILDREN)", () => {
+test("listTree() scans all processes where the kernel has no children files (CONFIG_PROC_CHILDREN)", () => {
   using proc = procTree({
     "10/stat": statLine({ pid: 10, ppid: 1 }),
     "10/task/10/stat": "",
@@ -89,7 +89,7 @@ test("a tree is found by parents where the kernel lists no children (CONFIG_PROC
   expect(listTree(proc.host, 10)).toEqual([10, 11, 12]);
 });
 
-test("a tree names each process once, even when it is seen under two parents", () => {
+test("listTree() returns each process once, even when two parents list it", () => {
   using proc = procTree({
     "10/task/10/children": "11 12 ",
     "11/task/11/children": "12 10 ",
@@ -98,13 +98,13 @@ test("a tree names each process once, even when it is seen under two parents", (
   expect(listTree(proc.host, 10)).toEqual([10, 11, 12]);
 });
 
-test("the tree of a process that is gone is itself alone", () => {
+test("listTree() of a process that is gone returns only its pid", () => {
   using proc = procTree({ "1/stat": "" });
   expect(listTree(proc.host, 10)).toEqual([10]);
   expect(listThreads(proc.host, 10)).toEqual([]);
 });
 
-test("what is in /proc beside processes is no process", () => {
+test("listPids() ignores other entries of /proc", () => {
   using proc = procTree({
     "10/stat": "",
     "7/stat": "",
@@ -124,12 +124,12 @@ test.each([
   ["has spaces and line breaks in an argument", "sh\0-c\0a b\nc\0", ["sh", "-c", "a b\nc"]],
   ["was overwritten with a title", "nginx: worker process", ["nginx: worker process"]],
   ["was erased", "", []],
-])("a command line that %s is read", (_, text, words) => {
+])("readArguments() reads a command line that %s", (_, text, words) => {
   using proc = procTree({ "10/cmdline": text });
   expect(readArguments(proc.host, 10)).toEqual(words);
 });
 
-test("a process that is gone shows no arguments, no executable, no directory and no owner", () => {
+test("a process that is gone has no arguments, executable, directory or owner", () => {
   using proc = procTree({});
   expect(readArguments(proc.host, 10)).toEqual([]);
   expect(readExecutable(proc.host, 10)).toBeUndefined();
@@ -137,13 +137,13 @@ test("a process that is gone shows no arguments, no executable, no directory and
   expect(readOwner(proc.host, 10)).toBeUndefined();
 });
 
-test("an executable that was replaced while it runs keeps its name", () => {
+test("readExecutable() returns the name of an executable that was replaced while it runs", () => {
   using proc = procTree({ "10/exe": "→ /usr/bin/ffmpeg (deleted)", "10/cwd": "→ /srv/my videos" });
   expect(readExecutable(proc.host, 10)).toBe("/usr/bin/ffmpeg");
   expect(readWorkingDirectory(proc.host, 10)).toBe("/srv/my videos");
 });
 
-test("a real process shows what it is", async () => {
+test("the readers return the properties of a real process", async () => {
   const host = realHost();
   const sleeper = Bun.spawn(["sleep", "600"], { cwd: "/", stdio: ["ignore", "ignore", "ignore"] });
   try {

@@ -2,19 +2,22 @@ import { readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import { type Host, isGone, readProcFile } from "../host.ts";
 import { readStat } from "./stat.ts";
 
-/** Every pid that procfs shows, in no order. */
+/** Returns every pid that procfs lists, in no order. */
 export function listPids(host: Host): number[] {
   return readdirSync(host.procRoot)
     .map(Number)
     .filter((pid) => Number.isInteger(pid) && pid > 0);
 }
 
-/** Whether this is a process's pid. procfs answers to the ids of other threads too, and does not list them. */
+/**
+ * Returns whether a pid is that of a process. procfs also has directories for other threads, without listing
+ * them.
+ */
 export function isProcess(host: Host, pid: number): boolean {
   return /^Tgid:\s+(\d+)/m.exec(readProcFile(host, `${pid}/status`))?.[1] === String(pid);
 }
 
-/** Thread ids of a process, its own pid among them. Empty when it is gone. */
+/** Returns the thread ids of a process, including its pid. Empty when the process is gone. */
 export function listThreads(host: Host, pid: number): number[] {
   try {
     return readdirSync(`${host.procRoot}/${pid}/task`).map(Number);
@@ -25,8 +28,9 @@ export function listThreads(host: Host, pid: number): number[] {
 }
 
 /**
- * The arguments a process shows, decoded as UTF-8 with replacement characters. Source: /proc/PID/cmdline.
- * Empty for kernel threads, zombies and processes that erased them; the last argument ends at the last NUL.
+ * Reads the arguments of a process, decoded as UTF-8 with replacement characters. Empty for kernel threads,
+ * zombies and processes that erased them. The last argument ends at the last NUL.
+ * Source: /proc/PID/cmdline.
  */
 export function readArguments(host: Host, pid: number): string[] {
   const text = readProcFile(host, `${pid}/cmdline`);
@@ -34,12 +38,15 @@ export function readArguments(host: Host, pid: number): string[] {
   return (text.endsWith("\0") ? text.slice(0, -1) : text).split("\0");
 }
 
-/** The path that /proc/PID/exe points to, or `undefined` where it may not be read or there is none. */
+/** Reads the path of /proc/PID/exe. `undefined` when there is none or it may not be read. */
 export function readExecutable(host: Host, pid: number): string | undefined {
   return readLink(host, `${pid}/exe`)?.replace(/ \(deleted\)$/, "");
 }
 
-/** Whether two processes run the same executable file. False where either may not be read. Source: /proc/PID/exe. */
+/**
+ * Returns whether two processes run the same executable file; false when one may not be read. Source:
+ * /proc/PID/exe.
+ */
 export function runsSameFile({ procRoot }: Host, pid: number, other: number | "self"): boolean {
   try {
     const [a, b] = [pid, other].map((each) => statSync(`${procRoot}/${each}/exe`));
@@ -53,7 +60,7 @@ export function readWorkingDirectory(host: Host, pid: number): string | undefine
   return readLink(host, `${pid}/cwd`);
 }
 
-/** Owner of the process: its effective uid, or 0 where the kernel calls it not dumpable. */
+/** Reads the owner of a process: its effective uid, or 0 when the process is not dumpable (proc_pid(5)). */
 export function readOwner(host: Host, pid: number): number | undefined {
   try {
     return statSync(`${host.procRoot}/${pid}`).uid;
@@ -63,14 +70,16 @@ export function readOwner(host: Host, pid: number): number | undefined {
   }
 }
 
-/** The process itself first, then its descendants. Those that were given to init by a dying parent are not among them. */
+/** Returns a process and then its descendants, without those that were reparented when their parent ended. */
 export function listTree(host: Host, root: number): number[] {
   const seen = new Set([root]);
   for (const pid of seen) for (const child of listChildren(host, pid)) seen.add(child);
   return [...seen];
 }
 
-/** Source: /proc/PID/task/TID/children (CONFIG_PROC_CHILDREN); a scan of every stat where the kernel lacks it. */
+/**
+ * Reads /proc/PID/task/TID/children (CONFIG_PROC_CHILDREN), or scans all processes where the kernel lacks it.
+ */
 function listChildren(host: Host, pid: number): number[] {
   const children: number[] = [];
   for (const tid of listThreads(host, pid)) {

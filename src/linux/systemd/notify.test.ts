@@ -13,7 +13,7 @@ import {
   WATCHDOG,
 } from "./notify.ts";
 
-test("states are written as sd_notify(3) has them", () => {
+test("formatNotifyState() writes the states of sd_notify(3)", () => {
   expect(formatNotifyState(READY)).toBe("READY=1");
   expect(formatNotifyState(STOPPING)).toBe("STOPPING=1");
   expect(formatNotifyState(WATCHDOG)).toBe("WATCHDOG=1");
@@ -22,24 +22,24 @@ test("states are written as sd_notify(3) has them", () => {
   expect(formatNotifyState(reloading())).toMatch(/^RELOADING=1\nMONOTONIC_USEC=[1-9]\d*$/);
 });
 
-test("no value can smuggle a second assignment in", () => {
+test("a value cannot add a second assignment", () => {
   expect(formatNotifyState({ STATUS: "fine\nSTOPPING=1\r\nREADY=1" })).toBe("STATUS=fine STOPPING=1 READY=1");
 });
 
-test("a reload carries the clock that the manager compares it with", () => {
+test("reloading() carries the monotonic clock", () => {
   const { MONOTONIC_USEC } = reloading();
-  // performance.now() begins with the process; the machine's clock began before.
+  // performance.now() starts with the process; the monotonic clock started before.
   expect(Number(MONOTONIC_USEC)).toBeGreaterThan(performance.now() * 1000);
   expect(Number(reloading()["MONOTONIC_USEC"])).toBeGreaterThanOrEqual(Number(MONOTONIC_USEC));
 });
 
-test("names of descriptors are ASCII without a colon, 255 at most", () => {
+test("isFdName() accepts visible ASCII without a colon, at most 255 characters", () => {
   const longest = `${"j".repeat(128)}@${Bun.randomUUIDv7()}`;
   for (const name of ["a", longest, "x".repeat(255)]) expect(isFdName(name)).toBe(true);
   for (const name of ["", "a:b", "a b", "ä", "a\n", "x".repeat(256)]) expect(isFdName(name)).toBe(false);
 });
 
-test("a message arrives; what cannot be sent is a value", () => {
+test("send() delivers a message, or returns why not", () => {
   const name = `@ffrtmp-notify-${process.pid}`;
   const receiver = bindUnixDatagram(name);
   const socket = NotifySocket.open(name) as NotifySocket;

@@ -3,43 +3,49 @@ import { closeFd } from "../../sys/descriptor.ts";
 import { errnoName } from "../../sys/errno.ts";
 import { encodeUnixAddress, openUnixDatagram, sendUnixDatagram } from "../../sys/unixSocket.ts";
 
-/** Assignments of one message, as sd_notify(3) lists them. */
+/** The assignments of one message: sd_notify(3). */
 export type NotifyState = Readonly<Record<string, string | number>>;
 
 export const READY: NotifyState = { READY: 1 };
 export const STOPPING: NotifyState = { STOPPING: 1 };
 export const WATCHDOG: NotifyState = { WATCHDOG: 1 };
 
-/** The time lets the manager tell this reload from an earlier one (systemd 253); others ignore it. */
+/**
+ * The time lets the manager distinguish this reload from an earlier one (systemd 253); other managers ignore
+ * it.
+ */
 export function reloading(): NotifyState {
   return { RELOADING: 1, MONOTONIC_USEC: readMonotonicUsec() };
 }
 
 /**
- * Hold the descriptor that comes along, under this name. FDPOLL=0 (systemd 246): a pidfd reports a hang-up when its
- * process is reaped, at which the manager would let go of what we want to have held just then.
+ * Asks the manager to store the descriptor of the message under a name. FDPOLL=0 (systemd 246) keeps it after
+ * a hang-up: a pidfd reports one when its process is reaped, which is just when its exit record is needed.
  */
 export function storeFd(name: string): NotifyState {
   return { FDSTORE: 1, FDPOLL: 0, FDNAME: name };
 }
 
+/** Asks the manager to close a stored descriptor. */
 export function dropFd(name: string): NotifyState {
   return { FDSTOREREMOVE: 1, FDNAME: name };
 }
 
-/** FDNAME takes visible ASCII without `:`, 255 characters at most; the manager ignores anything else. */
+/** FDNAME is visible ASCII without `:`, at most 255 characters; the manager ignores any other name. */
 export function isFdName(name: string): boolean {
   return /^[!-9;-~]{1,255}$/.test(name);
 }
 
-/** One assignment to a line. A line break in a value would begin another assignment. */
+/**
+ * Writes one assignment per line. Line breaks in values are replaced: they would start another assignment.
+ */
 export function formatNotifyState(state: NotifyState): string {
   return Object.entries(state)
     .map(([name, value]) => `${name}=${String(value).replace(/[\r\n]+/g, " ")}`)
     .join("\n");
 }
 
-/** `busy`: the manager has not read what it was sent before; to be tried again. */
+/** `busy`: the queue of the manager is full; try again later. */
 export type SendResult = "sent" | "busy" | { reason: string };
 
 /** The socket of the service manager that started us (sd_notify(3)). Sending never waits. */
@@ -49,7 +55,8 @@ export class NotifySocket {
 
   static open(name: string): NotifySocket | { reason: string } {
     const address = encodeUnixAddress(name);
-    if (address === undefined) return { reason: `NOTIFY_SOCKET=${name} is no path and no abstract name` };
+    if (address === undefined)
+      return { reason: `NOTIFY_SOCKET=${name} is neither a path nor an abstract name` };
     const socket = openUnixDatagram();
     if (socket < 0) return { reason: `socket(AF_UNIX): ${errnoName(socket)}` };
     return new NotifySocket(socket, address);

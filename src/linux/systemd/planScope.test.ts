@@ -22,7 +22,7 @@ function plan(cgroupPath: string, uid = 0, set: Record<string, string> = {}) {
   return planScope(fake.fs, hierarchy, cgroupPath, UNIT, uid);
 }
 
-test("root's scope lies beside the unit that it comes from, under the same slice", () => {
+test("the scope of root is beside the unit of the process, under the same slice", () => {
   for (const [from, slice, path] of [
     ["/system.slice/nginx.service", "system.slice", "/system.slice"],
     ["/system.slice/system-a.slice/a@1.service", "system-a.slice", "/system.slice/system-a.slice"],
@@ -38,7 +38,7 @@ test("root's scope lies beside the unit that it comes from, under the same slice
     expect(plan(from as string)).toMatchObject({ manager: "system", slice, cgroupPath: `${path}/${UNIT}` });
 });
 
-test("a user's scope lies in their own manager, in the slice that the caller is in there", () => {
+test("the scope of a user is in the manager of the user, in the slice of the process", () => {
   const own = "/user.slice/user-1000.slice/user@1000.service";
   for (const [from, slice] of [
     ["/user.slice/user-1000.slice/session-3.scope", "app.slice"],
@@ -52,7 +52,7 @@ test("a user's scope lies in their own manager, in the slice that the caller is 
     });
 });
 
-test("what lies below a unit that is somebody else's is not left for a scope", () => {
+test("a process below a unit of another owner does not leave it for a scope", () => {
   for (const [from, uid] of [
     ["/system.slice/docker-9f2c.scope/init", 0],
     ["/crun-9f2c", 0],
@@ -62,7 +62,7 @@ test("what lies below a unit that is somebody else's is not left for a scope", (
     expect(plan(from, uid)).toBeString();
 });
 
-test("the scope carries what the unit held, and the slice still holds", () => {
+test("the scope carries the limits of the unit", () => {
   expect(
     plan("/system.slice/nginx.service", 0, {
       "cpu.max": "50000 100000",
@@ -85,7 +85,7 @@ test("the scope carries what the unit held, and the slice still holds", () => {
   expect(plan("/system.slice/nginx.service")).toMatchObject({ carried: {} });
 });
 
-test("limits are carried in the words of the bus", () => {
+test("carried limits are sent as properties of the bus", () => {
   const calls: string[][] = [];
   const bus: Bus = {
     callManager(_manager, words) {
@@ -115,7 +115,7 @@ test("limits are carried in the words of the bus", () => {
   expect(text).not.toContain("IOWriteBandwidthMax");
 });
 
-test("the scope may swap no more than the unit might", () => {
+test("the scope carries the swap limit of the unit", () => {
   const fake = fakeV2();
   const [hierarchy] = fake.hierarchies as [Hierarchy];
   const unit = "/system.slice/nginx.service";

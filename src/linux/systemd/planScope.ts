@@ -9,17 +9,20 @@ import type { CgroupFs } from "../cgroupFs.ts";
 import type { ScopePlan } from "./scope.ts";
 import { parseUnitPlace, type UnitPlace, userOfManager } from "./unitPath.ts";
 
-/** For what lies in no slice. */
+/** The slice for processes that are in none. */
 const OWN_SLICE = "ffrtmp.slice";
-/** Where a user's manager puts what an application starts: systemd.special(7). */
+/** The slice of a user's manager for applications: systemd.special(7). */
 const USER_SLICE = "app.slice";
-/** Not cpuset, where nobody asks for it: switching it on costs, and before Linux 6.12 it binds everybody anew. */
-const USUAL_CONTROLLERS = ["cpu", "io", "memory", "pids"];
+/**
+ * Without cpuset: enabling it costs, and before Linux 6.12 it resets the CPU affinity of every process that
+ * gets a cpuset. It is added on later kernels for a job with cpus.
+ */
+const DEFAULT_CONTROLLERS = ["cpu", "io", "memory", "pids"];
 
 /**
- * A scope beside the unit that a cgroup belongs to, under the same slice, so that what holds the slice holds on. What the
- * unit itself holds is carried along. Root asks the machine's manager, others that of their own user.
- * `wanted` are the limits of the job that is to lie in it. A string says why there can be none.
+ * Plans a scope beside the unit of a cgroup, under the same slice, so that the limits of the slice stay in
+ * force. The scope carries the limits of the unit. Root uses the manager of the machine, other users their
+ * own. `wanted` are the limits of the job in the scope. Returns a string when a scope is not possible.
  */
 export function planScope(
   fs: CgroupFs,
@@ -38,7 +41,9 @@ export function planScope(
     slice: place.slice,
     cgroupPath: scopePath,
     controllers:
-      wanted.cpus === undefined || cpusetBindsAnew() ? USUAL_CONTROLLERS : [...USUAL_CONTROLLERS, "cpuset"],
+      wanted.cpus === undefined || cpusetBindsAnew()
+        ? DEFAULT_CONTROLLERS
+        : [...DEFAULT_CONTROLLERS, "cpuset"],
     ...readCarried(fs, hierarchy, cgroupPath, scopePath),
   };
 }
@@ -48,10 +53,11 @@ type ScopePlace = Pick<UnitPlace, "slice" | "slicePath">;
 function placeForRoot(cgroupPath: string): ScopePlace | string {
   const place = parseUnitPlace(cgroupPath);
   if (!place) {
-    const isSystemds = cgroupPath.split("/").every((part) => part === "" || part.endsWith(".slice"));
-    return isSystemds ? { slice: OWN_SLICE, slicePath: `/${OWN_SLICE}` } : foreign(cgroupPath);
+    const isSlice = cgroupPath.split("/").every((part) => part === "" || part.endsWith(".slice"));
+    return isSlice ? { slice: OWN_SLICE, slicePath: `/${OWN_SLICE}` } : foreign(cgroupPath);
   }
-  // Root's own manager is delegated to root; everything else below a unit belongs to whoever made it.
+  // The manager of root is delegated to root. Any other cgroup below a unit belongs to the owner of a
+  // delegated unit.
   if (place.below.length > 0 && userOfManager(place.unit) === undefined) return foreign(cgroupPath);
   return place.slice === "-.slice" ? { slice: OWN_SLICE, slicePath: `/${OWN_SLICE}` } : place;
 }
@@ -60,7 +66,7 @@ function placeForUser(cgroupPath: string, uid: number): ScopePlace | string {
   const place = parseUnitPlace(cgroupPath);
   const ownSlice = `/user.slice/user-${uid}.slice`;
   if (place?.slicePath !== ownSlice) {
-    return `${cgroupPath} is not below ${ownSlice}, and leaving it takes root`;
+    return `${cgroupPath} is not below ${ownSlice}, and leaving it needs root`;
   }
   const manager = `${ownSlice}/user@${uid}.service`;
   if (userOfManager(place.unit) !== uid) {
@@ -75,10 +81,10 @@ function placeForUser(cgroupPath: string, uid: number): ScopePlace | string {
 }
 
 function foreign(cgroupPath: string): string {
-  return `${cgroupPath} is below a unit that is delegated, or of a manager other than systemd: a container's, most likely`;
+  return `${cgroupPath} is below a delegated unit or was created by a manager other than systemd, such as a container engine`;
 }
 
-/** What every cgroup holds that is left for the scope. */
+/** Reads the limits of the cgroups that the process leaves for the scope. */
 function readCarried(
   fs: CgroupFs,
   hierarchy: Hierarchy,
@@ -88,15 +94,15 @@ function readCarried(
   const from = directoryOf(hierarchy, cgroupPath);
   const to = directoryOf(hierarchy, scopePath);
   if (from === undefined || to === undefined) return { carried: {}, carriedSwapBytes: undefined };
-  const kept = ancestorsOf(hierarchy, to);
-  const left = [from, ...ancestorsOf(hierarchy, from)].filter((path) => !kept.includes(path));
+  const shared = ancestorsOf(hierarchy, to);
+  const left = [from, ...ancestorsOf(hierarchy, from)].filter((path) => !shared.includes(path));
   const controllers = controllersOf(hierarchy);
   const swaps = left.map((path) => readNumber({ fs, hierarchy, path }, "memory.swap.max") ?? Infinity);
   const carried = left.reduce<Limits>(
     (limits, path) => tightest(limits, readOwnLimits(controllers, { fs, hierarchy, path })),
     {},
   );
-  const common = [from, ...ancestorsOf(hierarchy, from)].find((path) => kept.includes(path));
+  const common = [from, ...ancestorsOf(hierarchy, from)].find((path) => shared.includes(path));
   const above = common === undefined ? {} : readOwnLimits(controllers, { fs, hierarchy, path: common });
   if (carried.cpus === above.cpus) delete carried.cpus;
   for (const { field, compare } of CGROUP_LIMITS.map((name) => LIMITS[name])) {

@@ -2,26 +2,27 @@ import { type Limits, propertiesOf } from "../../limits/limits.ts";
 import { numberProperty } from "../../limits/systemdProperties.ts";
 import type { Bus, Manager } from "../systemdBus.ts";
 
-/** A scope that is to be made: whose manager makes it, where, and what it is to hold to. */
+/** The plan of a scope: its manager, its place and the limits that it carries. */
 export interface ScopePlan {
   manager: Manager;
   /** `ffrtmp-1f3a9c-transcode-001.scope` */
   unit: string;
   slice: string;
-  /** Where its cgroup will lie: the path as /proc/PID/cgroup names it. */
+  /** The path of its cgroup, as in /proc/PID/cgroup. */
   cgroupPath: string;
-  /** The controllers that are handed to what lies in it, and that systemd switches on all the way down for that. */
+  /** The controllers that are delegated to the scope. systemd enables them from the root down. */
   controllers: string[];
-  /** Limits of the cgroup that its processes come from and that they would leave behind otherwise. */
+  /** Limits of the cgroup that its processes leave, which must stay in force. */
   carried: Limits;
   /** The same for memory.swap.max, in bytes; `undefined` without one. */
   carriedSwapBytes: number | undefined;
 }
 
 /**
- * Starts a scope with one process in it. Delegated: systemd never touches what is below it, neither with daemon-reload
- * nor with set-property, and an OOM kill inside does not end the rest. Collected even after a failure, so that its name
- * is free again. Returns why it was refused; success means only that systemd has begun.
+ * Starts a scope with one process in it. The scope is delegated: systemd changes nothing below it, neither on
+ * daemon-reload nor through set-property, and an OOM kill inside does not stop the other processes. systemd
+ * removes it even after a failure, so that the name is free again. Returns why systemd refused; `undefined`
+ * means only that the start is in progress.
  */
 export function startScope(bus: Bus, plan: ScopePlan, pid: number, description: string): string | undefined {
   const properties = [

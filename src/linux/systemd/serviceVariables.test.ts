@@ -3,7 +3,7 @@ import { openSync, readFileSync } from "node:fs";
 import { closeFd } from "../../sys/descriptor.ts";
 import { parseServiceVariables, takeServiceVariables } from "./serviceVariables.ts";
 
-test("a service is told where to report, how often, and what was held for it", () => {
+test("parseServiceVariables() returns the socket, the watchdog timeout and the stored descriptors", () => {
   const environment = {
     NOTIFY_SOCKET: "/run/systemd/notify",
     WATCHDOG_USEC: "60000000",
@@ -23,7 +23,7 @@ test("a service is told where to report, how often, and what was held for it", (
   });
 });
 
-test("what is meant for another process is not taken for ours", () => {
+test("parseServiceVariables() ignores variables for another process", () => {
   const environment = { WATCHDOG_USEC: "1000", WATCHDOG_PID: "41", LISTEN_FDS: "1", LISTEN_PID: "41" };
   expect(parseServiceVariables(environment, 42)).toEqual({
     notifySocket: undefined,
@@ -34,7 +34,7 @@ test("what is meant for another process is not taken for ours", () => {
   expect(parseServiceVariables({ WATCHDOG_USEC: "1000" }, 42).watchdogUsec).toBe(1000);
 });
 
-test("nonsense counts for nothing", () => {
+test("parseServiceVariables() ignores invalid values", () => {
   for (const text of ["", "0", "-1", "1e3", "3 ", "0x3", "99999999999999999999"]) {
     const environment = { WATCHDOG_USEC: text, LISTEN_FDS: text, LISTEN_PID: "42", NOTIFY_SOCKET: "" };
     expect({ text, ...parseServiceVariables(environment, 42) }).toEqual({
@@ -46,7 +46,7 @@ test("nonsense counts for nothing", () => {
   }
 });
 
-test("taking the variables leaves none of them, and the rest alone", () => {
+test("takeServiceVariables() removes the variables and leaves the others", () => {
   const environment: NodeJS.ProcessEnv = {
     PATH: "/bin",
     NOTIFY_SOCKET: "@x",
@@ -61,7 +61,7 @@ test("taking the variables leaves none of them, and the rest alone", () => {
   expect(environment).toEqual({ PATH: "/bin" });
 });
 
-test("a descriptor that was announced and is not open is left out, and the others are closed on exec", () => {
+test("takeServiceVariables() leaves out descriptors that are not open, and sets close-on-exec on the others", () => {
   const fds: number[] = [];
   while (fds.length < 40) fds.push(openSync("/dev/null", "r"));
   try {

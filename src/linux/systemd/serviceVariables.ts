@@ -1,22 +1,22 @@
 import { closeOnExec } from "../../sys/descriptor.ts";
 
-/** A descriptor that the service manager held for us while we were away. */
+/** A descriptor that the service manager stored while this service was not running. */
 export interface StoredFd {
   name: string;
   fd: number;
 }
 
-/** What a service manager tells a service that it starts: sd_notify(3), sd_watchdog_enabled(3), sd_listen_fds(3). */
+/** The variables that a service manager sets: sd_notify(3), sd_watchdog_enabled(3), sd_listen_fds(3). */
 export interface ServiceVariables {
-  /** Where it listens; `undefined` when nobody does. */
+  /** The address of its socket; `undefined` when it has none. */
   notifySocket: string | undefined;
-  /** It takes us for stuck after so much silence, in µs; `undefined`: never. */
+  /** Timeout of the watchdog, in µs; `undefined` without a watchdog. */
   watchdogUsec: number | undefined;
   storedFds: StoredFd[];
 }
 
 const FIRST_FD = 3;
-/** Well above every FileDescriptorStoreMax= that anybody sets. */
+/** Well above any sensible FileDescriptorStoreMax=. */
 const MAX_FDS = 1_000_000;
 const NAMES = [
   "NOTIFY_SOCKET",
@@ -29,9 +29,11 @@ const NAMES = [
 ] as const;
 
 /**
- * Takes the variables of the protocol out of an environment, so that no program that is started with it later believes
- * it is the service; one that is started without naming an environment gets that of our own start, with them. Those that name another process are none of ours: a parent was the service, and they are taken out all
- * the same. The descriptors are closed on exec from here on.
+ * Reads the variables of a service manager and removes them from an environment, so that a program that is
+ * started with this environment does not take itself for the service. (A program that is started without an
+ * explicit environment gets that of our own start, which still has them.) Variables that name another
+ * process, such as a parent that is the service, are removed and ignored. Sets close-on-exec on the stored
+ * descriptors.
  */
 export function takeServiceVariables(environment: NodeJS.ProcessEnv, pid: number): ServiceVariables {
   const variables = parseServiceVariables(environment, pid);
@@ -55,7 +57,7 @@ export function parseServiceVariables(environment: NodeJS.ProcessEnv, pid: numbe
   };
 }
 
-/** A positive whole number, or nothing. */
+/** Parses a positive whole number. */
 function parseCount(text: string | undefined): number | undefined {
   return text !== undefined && /^[1-9]\d{0,14}$/.test(text) ? Number(text) : undefined;
 }

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import type { Bus, BusAnswer } from "../systemdBus.ts";
 import { findUnitFilters } from "./unitFilters.ts";
 
-// As systemd 252 answers for a service that sets none of them.
+// The answer of systemd 252 for a service that sets none of them.
 const UNSET = [
   ...['s "auto"', "a(ss) 0", "a(iayu) 0", "a(iayu) 0", "as 0", "as 0"],
   ...["(bas) false 0", "a(iiqq) 0", "a(iiqq) 0", "a(ss) 0"],
@@ -16,12 +16,12 @@ function answerWith(index: number, line: string): BusAnswer {
   return { answer: UNSET.map((each, at) => (at === index ? line : each)).join("\n") };
 }
 
-test("a unit that sets no filter lets its processes go", () => {
+test("processes may leave a unit that sets no filter", () => {
   const bus = busThatAnswers({ answer: UNSET.join("\n") });
   expect(findUnitFilters(bus, "/system.slice/nginx.service")).toBeUndefined();
 });
 
-test("each filter is named that would not hold in a scope", () => {
+test("the reason names each filter that a scope would not enforce", () => {
   for (const [index, line, name] of [
     [0, 's "closed"', "DevicePolicy"],
     [1, 'a(ss) 1 "/dev/null" "rw"', "DeviceAllow"],
@@ -30,11 +30,11 @@ test("each filter is named that would not hold in a scope", () => {
     [9, 'a(ss) 1 "egress" "/sys/fs/bpf/x"', "BPFProgram"],
   ] as const) {
     const reason = findUnitFilters(busThatAnswers(answerWith(index, line)), "/system.slice/a.service");
-    expect(reason).toBe(`a.service sets ${name}, which would not hold in a scope`);
+    expect(reason).toBe(`a.service sets ${name}, which a scope would not enforce`);
   }
 });
 
-test("what the bus does not tell counts as held", () => {
+test("a property that the bus does not return counts as set", () => {
   const silent = busThatAnswers({ reason: "no answer" });
   expect(findUnitFilters(silent, "/system.slice/a.service")).toContain("no answer");
   expect(findUnitFilters(busThatAnswers({ answer: "" }), "/system.slice/a.service")).toContain(
@@ -42,7 +42,7 @@ test("what the bus does not tell counts as held", () => {
   );
 });
 
-test("what lies in no unit, or in a user's own manager, has nothing to escape", () => {
+test("a cgroup of no unit, or of a user's manager, has no filters", () => {
   const silent = busThatAnswers({ reason: "no answer" });
   for (const path of [
     "/",

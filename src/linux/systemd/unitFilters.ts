@@ -1,7 +1,10 @@
 import type { Bus } from "../systemdBus.ts";
 import { parseUnitPlace, userOfManager } from "./unitPath.ts";
 
-/** What systemd holds a unit's processes to by programs on its cgroup, which no cgroup file shows: systemd.resource-control(5). */
+/**
+ * Properties that systemd enforces with BPF programs on the cgroup, which no cgroup file shows:
+ * systemd.resource-control(5).
+ */
 const FILTERS = [
   ...["DevicePolicy", "DeviceAllow", "IPAddressAllow", "IPAddressDeny"],
   ...["IPIngressFilterPath", "IPEgressFilterPath", "RestrictNetworkInterfaces"],
@@ -14,19 +17,20 @@ const FILTERS = [
 const IS_UNSET = /^(s "auto"|as 0|a\([a-z]+\) 0|\(bas\) (true|false) 0)$/;
 
 /**
- * Why a process may not leave the unit that a cgroup belongs to: it would escape which devices and addresses that allows
- * it. `undefined` when there is no such thing. What cannot be asked counts as held.
+ * Returns why a process must not leave the unit of a cgroup: the unit restricts devices or addresses, and a
+ * scope would not. `undefined` without such restrictions. When systemd does not answer, the unit counts as
+ * restricted.
  */
 export function findUnitFilters(bus: Bus, cgroupPath: string): string | undefined {
   const place = parseUnitPlace(cgroupPath);
-  // What a user's own manager starts stays below it, and so under what holds it.
+  // Units of a user's manager stay below the unit of that manager, and so under its restrictions.
   if (!place || userOfManager(place.unit) !== undefined) return undefined;
   const { unit } = place;
   const type = unit.endsWith(".scope") ? "Scope" : "Service";
   const answer = bus.readProperties("system", unit, type, [...FILTERS]);
-  if ("reason" in answer) return `it is not known what else holds ${unit}: ${answer.reason}`;
+  if ("reason" in answer) return `the restrictions of ${unit} cannot be read: ${answer.reason}`;
   const lines = answer.answer.split("\n");
-  const held = FILTERS.filter((_, index) => !IS_UNSET.test(lines[index] ?? ""));
-  if (held.length === 0) return undefined;
-  return `${unit} sets ${held.join(", ")}, which would not hold in a scope`;
+  const set = FILTERS.filter((_, index) => !IS_UNSET.test(lines[index] ?? ""));
+  if (set.length === 0) return undefined;
+  return `${unit} sets ${set.join(", ")}, which a scope would not enforce`;
 }

@@ -1,16 +1,19 @@
-/** Which unit of a systemd manager a cgroup path belongs to. */
+/** The systemd unit that a cgroup path belongs to. */
 export interface UnitPlace {
-  /** The cgroup path of the slice that the unit lies in; `/` for one outside of all. */
+  /** The cgroup path of the slice of the unit; `/` without a slice. */
   slicePath: string;
-  /** `system.slice`; `-.slice` for the root of all. */
+  /** `system.slice`; `-.slice` for the root slice. */
   slice: string;
   /** `nginx.service`, `session-3.scope`. */
   unit: string;
-  /** What of the path lies below the unit: it was made by whoever the unit is delegated to. Empty for the unit itself. */
+  /**
+   * The parts of the path below the unit, which the owner of a delegated unit created. Empty for the unit
+   * itself.
+   */
   below: string[];
 }
 
-/** `undefined` when the path leads through no service or scope: nothing of systemd's, or a slice itself. */
+/** Parses a cgroup path. `undefined` when it contains no unit: it is a slice, or not a path of systemd. */
 // /system.slice/nginx.service
 // /user.slice/user-1000.slice/user@1000.service/app.slice/app-ffmpeg.scope
 export function parseUnitPlace(cgroupPath: string): UnitPlace | undefined {
@@ -27,7 +30,7 @@ export function parseUnitPlace(cgroupPath: string): UnitPlace | undefined {
   };
 }
 
-/** The uid whose manager a unit is, such as `user@1000.service`. */
+/** Returns the uid of a user's manager, such as `user@1000.service`; `undefined` for any other unit. */
 export function userOfManager(unit: string): number | undefined {
   const uid = /^user@(\d+)\.service$/.exec(unit)?.[1];
   return uid === undefined ? undefined : Number(uid);

@@ -1,7 +1,7 @@
 /**
- * Runs as process 1 of a pid namespace, where it decides which pid comes next (`unshare --pid --fork --mount-proc`).
- * Plays what happens to governors when pids are given out again, and prints what was seen as JSON.
- * Arguments: the ffrtmp to be tried, a directory for its files. The state directory is in the environment.
+ * Runs as process 1 of a pid namespace, where it chooses the next pid (`unshare --pid --fork --mount-proc`).
+ * Lets pids be reused while ffrtmp governs them, and prints what it observed as JSON. Arguments: the ffrtmp
+ * to test, a directory for its files. The state directory comes from the environment.
  */
 import { Database } from "bun:sqlite";
 import { openSync, readFileSync, writeFileSync } from "node:fs";
@@ -16,7 +16,7 @@ export interface Seen {
   pid: number;
   oldTicks: number;
   newTicks: number;
-  /** Of the newcomer, at the end. */
+  /** Whether the process that reuses the pid is still running at the end. */
   isAlive: boolean;
   cgroups: string;
   nice: number;
@@ -39,11 +39,11 @@ export interface ReuseReport {
   swapped: Seen[];
   jobs: Row[];
   daemonsAlive: boolean[];
-  said: string;
+  output: string;
 }
 
-/** A process under a pid of our choice; `null` when another took it first. */
-function spawnAs(pid: number, name: string, script: string): Bun.Subprocess | null {
+/** Starts a process under a chosen pid. Returns `null` when another process got the pid first. */
+function trySpawnWithPid(pid: number, name: string, script: string): Bun.Subprocess | null {
   const cmd = ["perl", "-e", "exec { 'perl' } $ARGV[0], '-e', $ARGV[1]", name, `$0 = '${name}'; ${script}`];
   writeFileSync("/proc/sys/kernel/ns_last_pid", String(pid - 1));
   const child = Bun.spawn({ cmd, stdio: ["ignore", "ignore", "ignore"] });
@@ -52,13 +52,13 @@ function spawnAs(pid: number, name: string, script: string): Bun.Subprocess | nu
   return null;
 }
 
-async function insistOn(
+async function spawnWithPid(
   pid: number,
   name: string,
   script: string,
 ): Promise<{ child: Bun.Subprocess; ticks: number }> {
   for (;;) {
-    const child = spawnAs(pid, name, script);
+    const child = trySpawnWithPid(pid, name, script);
     if (child) return { child, ticks: ticksOf(pid) };
     await Bun.sleep(1);
   }
@@ -69,26 +69,26 @@ function ticksOf(pid: number): number {
   return stat === "gone" ? 0 : stat.startTicks;
 }
 
-/** Puts another process under the pid of one that has ended; never within the same clock tick. */
+/** Starts another process under the pid of an ended one, never within the same clock tick. */
 async function replace(pid: number, oldTicks: number, name: string): Promise<Seen> {
   for (;;) {
-    const { child, ticks } = await insistOn(pid, name, "sleep 1 while 1");
+    const { child, ticks } = await spawnWithPid(pid, name, "sleep 1 while 1");
     if (ticks !== oldTicks) return { pid, oldTicks, newTicks: ticks, isAlive: true, cgroups: "", nice: 0 };
     child.kill("SIGKILL");
     await child.exited;
   }
 }
 
-function lookAgain(seen: Seen): Seen {
+function observe(seen: Seen): Seen {
   const stat = readStat(host, seen.pid);
   const isAlive = stat !== "gone" && stat.startTicks === seen.newTicks;
   if (!isAlive) return { ...seen, isAlive };
   return { ...seen, isAlive, cgroups: readFileSync(`/proc/${seen.pid}/cgroup`, "utf8"), nice: stat.nice };
 }
 
-const said = `${directory}/said`;
+const outputPath = `${directory}/output`;
 function start(...args: string[]): Bun.Subprocess {
-  const fd = openSync(said, "a");
+  const fd = openSync(outputPath, "a");
   return Bun.spawn({ cmd: [ffrtmp, ...args], stdio: ["ignore", fd, fd] });
 }
 
@@ -107,7 +107,7 @@ async function until(what: string, isTrue: () => boolean): Promise<void> {
   const startMs = performance.now();
   while (!isTrue()) {
     if (performance.now() - startMs > 30_000)
-      throw new Error(`waited in vain: ${what}\n${readFileSync(said, "utf8")}`);
+      throw new Error(`timed out waiting until ${what}\n${readFileSync(outputPath, "utf8")}`);
     await Bun.sleep(10);
   }
 }
@@ -117,12 +117,12 @@ async function end(child: Bun.Subprocess): Promise<void> {
   await child.exited;
 }
 
-// Makes the ledger.
+// Creates the ledger.
 await start("ps").exited;
 
-// A governed process ends while nobody looks, and its pid goes to a process that nobody asked to govern.
+// A governed process ends without an observer, and its pid goes to a process that is not to be governed.
 const PID = 4026;
-const first = await insistOn(PID, "victim", "sleep 1 while 1");
+const first = await spawnWithPid(PID, "victim", "sleep 1 while 1");
 const observer = start(
   "attach",
   "--pid",
@@ -143,12 +143,12 @@ const stale = await replace(PID, first.ticks, "bystander");
 await start("detach", "stale").exited;
 await start("ps").exited;
 const daemon = watch();
-await until("the stale job is closed", () => rows().every(({ state }) => state === "ended"));
+await until("the stale job has ended", () => rows().every(({ state }) => state === "ended"));
 const jobsBeforeNewTarget = rows();
 
-// A governed target ends while the daemon is dead, and its pid goes to another target.
+// A governed target ends while no daemon runs, and its pid goes to another target.
 const OTHER = 5026;
-const second = await insistOn(OTHER, TARGET, "sleep 1 while 1");
+const second = await spawnWithPid(OTHER, TARGET, "sleep 1 while 1");
 await until("the target is governed", () =>
   rows().some(({ pid, state }) => pid === OTHER && state === "running"),
 );
@@ -158,33 +158,33 @@ const newTarget = await replace(OTHER, second.ticks, TARGET);
 const lasting = watch();
 await until("both have a job of their own", () => rows().filter(({ pid }) => pid === OTHER).length === 2);
 
-// Targets that end at any moment of being discovered, each pid going at once to a bystander.
+// Targets end at various moments of their discovery, and each pid goes at once to a bystander.
 const swapped: Seen[] = [];
 for (let round = 0; round < 25; round++) {
   const pid = 6000 + round * 20;
-  const target = await insistOn(pid, TARGET, "sleep 1 while 1");
+  const target = await spawnWithPid(pid, TARGET, "sleep 1 while 1");
   await Bun.sleep((round * 37) % 150);
   await end(target.child);
   swapped.push(await replace(pid, target.ticks, "bystander"));
 }
-// A target that comes last is governed only after everything before it was looked at.
-const last = await insistOn(9000, TARGET, "sleep 1 while 1");
+// The last target is governed only after everything before it was handled.
+const last = await spawnWithPid(9000, TARGET, "sleep 1 while 1");
 await until("the last target is governed", () =>
   rows().some(({ pid, state }) => pid === 9000 && state === "running"),
 );
 await end(last.child);
-await until("its end is on record", () =>
+await until("its end is recorded", () =>
   rows().every(({ pid, state }) => state === "ended" || pid === OTHER),
 );
 
 const report: ReuseReport = {
-  stale: lookAgain(stale),
+  stale: observe(stale),
   jobsBeforeNewTarget,
-  newTarget: lookAgain(newTarget),
-  swapped: swapped.map(lookAgain),
+  newTarget: observe(newTarget),
+  swapped: swapped.map(observe),
   jobs: rows(),
   daemonsAlive: [lasting.exitCode === null],
-  said: readFileSync(said, "utf8"),
+  output: readFileSync(outputPath, "utf8"),
 };
 console.log(JSON.stringify(report));
 process.exit(0);

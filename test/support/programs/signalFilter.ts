@@ -1,6 +1,7 @@
 /**
- * Gives up the power to signal and prints, as one JSON object, what each call answers before and after it
- * in the first thread and in others, what happens to a real bystander, and how ordinary work goes on.
+ * Installs the signal filter and prints one JSON object: the results of each forbidden call before and after
+ * it, in the first thread and in others; what happened to a real bystander process; and whether ordinary work
+ * continues.
  */
 import { Database } from "bun:sqlite";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -12,7 +13,7 @@ import { syscall } from "../../../src/sys/libc.ts";
 import { installSignalFilter } from "../../../src/sys/seccomp.ts";
 
 const SIGKILL = 9;
-/** Ignored unless asked for: nothing happens to the group where the filter fails. */
+/** Ignored by default, so that the group is safe if the filter does not work. */
 const SIGURG = 23;
 const THREADS = 3;
 
@@ -20,50 +21,50 @@ function startThread(): Worker {
   return new Worker(new URL(import.meta.url));
 }
 
-/** Makes garbage and has it collected, by which the runtime stops its threads with signals. */
+/** Creates garbage and collects it: the runtime suspends its threads with signals for that. */
 function churn(): number {
-  let kept = 0;
+  let count = 0;
   for (let round = 0; round < 20; round++) {
-    kept += Array.from({ length: 20_000 }, (_, index) => ({ index, text: `${round}-${index}` })).length;
+    count += Array.from({ length: 20_000 }, (_, index) => ({ index, text: `${round}-${index}` })).length;
     Bun.gc(true);
   }
-  return kept;
+  return count;
 }
 
-function ask(thread: Worker, question: string): Promise<unknown> {
-  const answer = new Promise((resolve) => thread.once("message", resolve));
-  thread.postMessage(question);
-  return answer;
+function request(thread: Worker, name: string): Promise<unknown> {
+  const response = new Promise((resolve) => thread.once("message", resolve));
+  thread.postMessage(name);
+  return response;
 }
 
 async function runFirstThread() {
   const bystander = Bun.spawn(["sleep", "60"], { stdio: ["ignore", "ignore", "ignore"] });
   const earlier = Array.from({ length: THREADS }, startThread);
-  await Promise.all(earlier.map((thread) => ask(thread, "calls")));
+  await Promise.all(earlier.map((thread) => request(thread, "calls")));
   const before = tryForbiddenCalls();
-  const givenUp = installSignalFilter();
+  const installed = installSignalFilter();
   const later = startThread();
   const report = {
     pid: process.pid,
     bystander: bystander.pid,
     before,
-    givenUp,
+    installed,
     after: tryForbiddenCalls(),
-    inEarlierThread: await ask(earlier[0] ?? later, "calls"),
-    inLaterThread: await ask(later, "calls"),
+    inEarlierThread: await request(earlier[0] ?? later, "calls"),
+    inLaterThread: await request(later, "calls"),
     killBystander: syscall("kill", bystander.pid, SIGKILL),
     signalOwnGroup: syscall("kill", 0, SIGURG),
     killByRuntime: tryToKill(() => process.kill(bystander.pid, "SIGKILL")),
     killBySubprocess: tryToKill(() => bystander.kill("SIGKILL")),
     bystanderExists: syscall("kill", bystander.pid, 0),
     stopOwnThread: syscall("tgkill", process.pid, syscall("gettid"), 0),
-    churned: await Promise.all([...earlier, later].map((thread) => ask(thread, "churn"))),
+    churned: await Promise.all([...earlier, later].map((thread) => request(thread, "churn"))),
     churnedHere: churn(),
     work: await workOn(),
-    givenUpAgain: installSignalFilter(),
+    installedAgain: installSignalFilter(),
   };
   process.stdout.write(JSON.stringify(report));
-  // The bystander is left to whoever reads this: we cannot end it any more
+  // The reader of the report kills the bystander: this process can no longer do so.
   process.exit(0);
 }
 
@@ -95,7 +96,7 @@ async function workOn() {
 
 if (isMainThread) await runFirstThread();
 else {
-  parentPort?.on("message", (question) => {
-    parentPort?.postMessage(question === "calls" ? tryForbiddenCalls() : churn());
+  parentPort?.on("message", (name) => {
+    parentPort?.postMessage(name === "calls" ? tryForbiddenCalls() : churn());
   });
 }

@@ -1,5 +1,4 @@
-/** Starts the best source, prints which it is and why no better one, and ends by itself. */
-
+/** Starts the best event source, prints which one it is and why no better one is available, and exits. */
 import { startBestEvents } from "../../../src/linux/events/bestEvents.ts";
 import { realHost } from "../../../src/linux/host.ts";
 

@@ -1,5 +1,7 @@
-/** Starts the connector, prints the outcome as JSON, and ends by itself: nothing of it may keep the process alive. */
-
+/**
+ * Starts the connector, prints the outcome as JSON and stops it. Nothing may keep the process running after
+ * that.
+ */
 import { ConnectorEvents } from "../../../src/linux/events/connectorEvents.ts";
 import { realHost } from "../../../src/linux/host.ts";
 

@@ -1,9 +1,10 @@
 /**
- * A process whose threads do what few do, told by its argument:
- * - `leader-exits`: the first thread ends alone, with status 0; another ends the process with status 5.
- * - `thread-execs`: another thread than the first runs a shell in the process's place, which ends with status 6.
- * - `thread-ends`: another thread ends alone with status 7, then the first ends the process with status 0.
- * It acts once a line arrives on stdin.
+ * Runs a process with unusual threads. The argument selects what they do:
+ * - `leader-exits`: the first thread exits alone with status 0; another thread ends the process with status
+ *   5.
+ * - `thread-execs`: a thread other than the first executes a shell, which exits with status 6.
+ * - `thread-ends`: another thread exits alone with status 7; then the first one ends the process with status
+ *   0.
  */
 import { isMainThread, Worker, workerData } from "node:worker_threads";
 import { addressOf, syscall } from "../../../src/sys/libc.ts";

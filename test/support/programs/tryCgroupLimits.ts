@@ -1,5 +1,6 @@
-/** A program: makes a job's cgroup where it is itself, applies limits, removes it, and prints what became of each as JSON. */
-
+/**
+ * Creates a job's cgroup below its own, applies limits, removes the cgroup, and prints the outcomes as JSON.
+ */
 import type { Limits } from "../../../src/limits/limits.ts";
 import { readHierarchies, readMembership } from "../../../src/linux/cgroup/hierarchies.ts";
 import {
@@ -22,7 +23,7 @@ const limits: Limits = {
 
 const host = realHost();
 const membership = readMembership(host, "self");
-if (membership === "gone") throw new Error("this very process is not in /proc");
+if (membership === "gone") throw new Error("/proc does not show this process");
 const name = `ffrtmp-test-try-${process.pid}`;
 const job = planJobCgroup(host.cgroupFs, readHierarchies(host), membership, name, limits);
 createJobCgroup(job);

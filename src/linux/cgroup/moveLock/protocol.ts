@@ -1,7 +1,7 @@
 import type { Hierarchy } from "../hierarchies.ts";
 
 export interface ToMoveLockWorker {
-  /** One number: how often a wait was asked for, or STOP. */
+  /** One number: the count of warm-up requests, or STOP. */
   requests: Int32Array<SharedArrayBuffer>;
   hierarchies: readonly Hierarchy[];
 }

@@ -7,7 +7,7 @@ import { type Hierarchy, readHierarchies } from "../hierarchies.ts";
 import { MoveLockThread } from "./thread.ts";
 import { warmUpMoveLock } from "./warmUp.ts";
 
-const directory = mkdtempSync(join(tmpdir(), "ffrtmp-grace-"));
+const directory = mkdtempSync(join(tmpdir(), "ffrtmp-movelock-"));
 afterAll(() => rmSync(directory, { recursive: true }));
 
 const V1: Hierarchy = {
@@ -35,44 +35,45 @@ function written(membership: string, hierarchies: Hierarchy[]): string[] {
   return writes;
 }
 
-test("the process is written by its number into the cgroup that it is in", () => {
+test("warmUpMoveLock() writes the pid of this process into its own cgroup", () => {
   expect(written("4:cpu:/edge\n0::/\n", [V1])).toEqual([`${process.pid} ${directory}/cgroup/edge/tasks`]);
   const v2: Hierarchy = { ...V1, key: "", version: 2 };
   expect(written("0::/a.slice\n", [v2])).toEqual([`${process.pid} ${directory}/cgroup/a.slice/cgroup.procs`]);
 });
 
-test("nothing is written where its cgroup is not visible, or there are none", () => {
+test("warmUpMoveLock() writes nothing where the cgroup is not visible or there is none", () => {
   expect(written("4:cpu:/../outside\n", [V1])).toEqual([]);
   expect(written("0::/\n", [V1])).toEqual([]);
   expect(written("0::/\n", [])).toEqual([]);
 });
 
-test("the thread waits when asked to", async () => {
+test("MoveLockThread writes the pid into the cgroup of this process on request", async () => {
   // A directory in place of the hierarchy shows that the thread has written.
   const own = /^\d+:([^:]*):(.*)$/m.exec(readFileSync("/proc/self/cgroup", "utf8"));
   const [, key = "", path = ""] = own ?? [];
-  const mountPoint = `${directory}/played`;
+  const mountPoint = `${directory}/replaced`;
   mkdirSync(`${mountPoint}${path}`, { recursive: true });
   writeFileSync(`${mountPoint}${path}/tasks`, "");
-  const played = new MoveLockThread([{ ...V1, key, mountPoint }]);
+  const thread = new MoveLockThread([{ ...V1, key, mountPoint }]);
   while (readFileSync(`${mountPoint}${path}/tasks`, "utf8") === "") {
-    // The first request makes the thread only.
-    played.requestWarmUp();
+    // The first request only creates the thread.
+    thread.requestWarmUp();
     await Bun.sleep(5);
   }
   expect(readFileSync(`${mountPoint}${path}/tasks`, "utf8")).toBe(String(process.pid));
-  played.stop();
+  thread.stop();
 });
 
-const v1 = readHierarchies(realHost()).filter(({ version }) => version === 1);
-if (v1.length === 0) console.log("not tried: a wait on real cgroups: no v1 hierarchy is mounted");
+const real = readHierarchies(realHost()).find(({ key }) => key !== "");
+if (real === undefined)
+  process.stderr.write("not tried: a real move lock: this machine has no cgroup v1 hierarchy\n");
 
-test.skipIf(v1.length === 0)("the process stays in its cgroups", () => {
+test.skipIf(real === undefined)("warmUpMoveLock() leaves this process in its cgroups", () => {
   const before = readFileSync("/proc/self/cgroup", "utf8");
   try {
-    warmUpMoveLock(realHost(), v1.slice(0, 1));
+    warmUpMoveLock(realHost(), [real as Hierarchy]);
   } catch {
-    // Without root it may not be written; that changes nothing either.
+    // The write needs root. Without it nothing changes either.
   }
   expect(readFileSync("/proc/self/cgroup", "utf8")).toBe(before);
 });

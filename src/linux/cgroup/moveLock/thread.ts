@@ -1,18 +1,18 @@
 import type { Hierarchy } from "../hierarchies.ts";
 import { STOP, type ToMoveLockWorker } from "./protocol.ts";
 
-/** In the single-file executable modules lie below the common root of its entry points, src/, whatever file asks. */
+/** In the single-file executable, module paths are relative to the common root of its entry points, src/. */
 const WORKER_URL = import.meta.url.startsWith("file:///$bunfs/")
   ? "file:///$bunfs/root/linux/cgroup/moveLock/worker.ts"
   : new URL("./worker.ts", import.meta.url).href;
 
 /**
- * A thread that waits for the kernel's leave to move processes, while the main thread still puts on record and plans
- * what is to be moved. Every request slows forks and execs on the whole machine for some milliseconds, as every move
- * does: ask only when a move is sure to follow.
+ * A thread that warms up the kernel's lock for moves (`warmUpMoveLock`) while the main thread still plans and
+ * records a move. Each request slows forks and execs on the whole machine for some milliseconds, as each move
+ * does: request one only when a move is sure to follow.
  *
- * The first request makes the thread, which takes 1.9 MB, and gets nothing of it: a daemon that never finds a target does
- * without, and the first target does not wait for a thread to start.
+ * The first request only creates the thread, which takes 1.9 MB. A daemon that never finds a target needs no
+ * thread, and the first target does not wait for the start of one.
  */
 export class MoveLockThread {
   readonly #requests = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
@@ -24,7 +24,7 @@ export class MoveLockThread {
     this.#hierarchies = hierarchies;
   }
 
-  /** Returns at once. */
+  /** Requests a warm-up and returns at once. */
   requestWarmUp(): void {
     if (this.#worker === undefined) {
       this.#creating ??= setImmediate(() => this.#create());
@@ -42,8 +42,8 @@ export class MoveLockThread {
   }
 
   #create(): void {
-    this.#worker = new Worker(WORKER_URL, { smol: true, name: "ffrtmp grace" });
-    // Nothing depends on it: without this thread a move waits by itself.
+    this.#worker = new Worker(WORKER_URL, { smol: true, name: "ffrtmp move lock" });
+    // Nothing depends on this thread: without it, the move itself waits for the lock.
     this.#worker.onerror = () => {};
     const message: ToMoveLockWorker = { requests: this.#requests, hierarchies: this.#hierarchies };
     this.#worker.postMessage(message);

@@ -2,15 +2,16 @@ import type { Host } from "../../host.ts";
 import { directoryOf, type Hierarchy, readMembership } from "../hierarchies.ts";
 
 /**
- * Waits until the kernel lets processes be moved between cgroups, and moves none. May take 20 ms; meanwhile the
- * kernel makes and removes no cgroups either. For about as long afterwards every move is free.
+ * Takes the kernel's lock for moves between cgroups once, without moving a process. This may take 20 ms,
+ * during which the kernel creates and removes no cgroups. For about as long afterwards, moves do not wait.
  *
- * Moving a process takes cgroup_threadgroup_rwsem for writing, and the first to do so after a pause waits for an RCU
- * grace period (kernel/cgroup/cgroup.c, kernel/rcu/sync.c). A process that is written into the cgroup that it is in
- * already goes through all of that and stays where it is. Only with its number: with "0" no lock is taken on v1.
+ * Moving a process takes cgroup_threadgroup_rwsem for writing, and the first move after a pause waits for an
+ * RCU grace period (kernel/cgroup/cgroup.c, kernel/rcu/sync.c). Writing this process into the cgroup that it
+ * is in already does the same and leaves it there. The write needs the pid: for "0" the kernel takes no lock
+ * on v1.
  */
 export function warmUpMoveLock(host: Host, hierarchies: readonly Hierarchy[]): void {
-  // The lock is one for all hierarchies. A v1 `tasks` file asks for no rights beyond the cgroup of the one thread.
+  // All hierarchies share one lock. A v1 `tasks` file needs no rights beyond the cgroup of the one thread.
   const hierarchy = hierarchies.find(({ version }) => version === 1) ?? hierarchies[0];
   const membership = readMembership(host, process.pid);
   const path = membership === "gone" || !hierarchy ? undefined : membership.get(hierarchy.key);

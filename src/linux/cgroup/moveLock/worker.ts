@@ -16,7 +16,7 @@ self.onmessage = ({ data: { requests, hierarchies } }) => {
     try {
       warmUpMoveLock(host, hierarchies);
     } catch (error) {
-      // Without the right to it the move itself waits, as it would have done anyway.
+      // Without the rights to warm the lock up, the move itself waits for it.
       if (errnoOf(error) === undefined) throw error;
     }
   }
