@@ -6,7 +6,7 @@ import { RELEASED_BY_POLICY } from "../ledger/ledger.ts";
 import type { JobRecord } from "../ledger/records.ts";
 import { loadPolicy } from "../policy/file/loadPolicy.ts";
 import type { FactReader } from "../policy/procFacts.ts";
-import { type Adjustment, adjustJob } from "./reconcilePolicy.ts";
+import { type Occasion, type Reconciliation, reconcileJob } from "./reconcilePolicy.ts";
 
 const { openOwner } = useGovernedFakes();
 const OWNER = "/system.slice/encoder.service";
@@ -18,12 +18,12 @@ function governed(): FakeOwner & { job: JobRecord } {
   return { ...machine, job: machine.govern(4026, { pidsMax: 64 }) };
 }
 
-/** What becomes of the job, an ffmpeg that is a minute old, and in which cgroups it was said to be. */
-function adjust(
+/** Reconciles the job, an ffmpeg that is a minute old. Returns the outcome, and the cgroups that the policy was given. */
+function reconcile(
   { context, job }: { context: FakeOwner["context"]; job: JobRecord },
   text: string,
-  occasion: "start" | "reload",
-): { adjustment: Adjustment; cgroups: readonly string[] } {
+  occasion: Occasion,
+): { outcome: Reconciliation["outcome"]; cgroups: readonly string[] } {
   const loaded = loadPolicy(text, "policy.yaml");
   if ("faults" in loaded) throw new Error(JSON.stringify(loaded.faults));
   let cgroups: readonly string[] = [];
@@ -33,58 +33,59 @@ function adjust(
       return factsOf(known);
     },
   } as unknown as FactReader;
-  return { adjustment: adjustJob(context, loaded.policy, reader, job, occasion), cgroups };
+  const { outcome } = reconcileJob(context, loaded.policy, reader, job, occasion);
+  return { outcome, cgroups };
 }
 
 const STILL = "default_limits: {pids_max: 64}";
 
-test("what no rule speaks of any more is released at a reload, and kept at the start of a daemon", () => {
+test("a job that the policy no longer asks for is released at a reload, and kept at the start of a daemon", () => {
   const machine = governed();
-  expect(adjust(machine, "target_commands: [other]", "start").adjustment).toBe("kept");
+  expect(reconcile(machine, "target_commands: [other]", "start").outcome).toBe("kept");
   expect(machine.job.state).toBe("running");
-  expect(adjust(machine, "target_commands: [other]", "reload").adjustment).toBe("released");
+  expect(reconcile(machine, "target_commands: [other]", "reload").outcome).toBe("released");
   expect(machine.job.state).toBe("ended");
   expect(machine.fake.membership(4026).get("")).toBe(OWNER);
 });
 
-test("what a rule ignores is released at the start of a daemon, too, and may be taken up again", () => {
+test("a job that a rule ignores is released at the start of a daemon too, and may be governed again", () => {
   const machine = governed();
   const { ledger, bootId } = machine.context;
-  expect(adjust(machine, "rules: [{name: off, match: {}, ignore: true}]", "start").adjustment).toBe(
+  expect(reconcile(machine, "rules: [{name: off, match: {}, ignore: true}]", "start").outcome).toBe(
     "released",
   );
   expect(ledger.events(machine.job).map(({ kind }) => kind)).toContain(RELEASED_BY_POLICY);
   expect(ledger.wasDetached(bootId, 4026, 100)).toBeFalse();
 });
 
-test("a job whose pid another process has is left to whoever records its end", () => {
+test("a job whose PID was reused is left to the observer that records its end", () => {
   const machine = governed();
   machine.reuse(4026);
-  expect(adjust(machine, "target_commands: [other]", "reload").adjustment).toBe("same");
+  expect(reconcile(machine, "target_commands: [other]", "reload").outcome).toBe("unchanged");
   expect(machine.job.state).toBe("running");
 });
 
-test("a governed process is judged as one: by where it came from, and at any age", () => {
+test("a governed process is decided on by the cgroups that it came from, and at any age", () => {
   const machine = governed();
-  const { adjustment, cgroups } = adjust(machine, `${STILL}\nfilters: {max_runtime: 1s}`, "reload");
-  expect({ adjustment, cgroups }).toEqual({ adjustment: "same", cgroups: [OWNER] });
+  const { outcome, cgroups } = reconcile(machine, `${STILL}\nfilters: {max_runtime: 1s}`, "reload");
+  expect({ outcome, cgroups }).toEqual({ outcome: "unchanged", cgroups: [OWNER] });
 });
 
-test("other limits are changed, the same ones not touched", () => {
+test("other limits are applied, and equal limits are not written again", () => {
   const machine = governed();
-  expect(adjust(machine, STILL, "reload").adjustment).toBe("same");
-  expect(adjust(machine, "default_limits: {pids_max: 32}", "reload").adjustment).toBe("changed");
+  expect(reconcile(machine, STILL, "reload").outcome).toBe("unchanged");
+  expect(reconcile(machine, "default_limits: {pids_max: 32}", "reload").outcome).toBe("changed");
   expect(machine.job.outcomes).toMatchObject([{ limit: "pids.max", actual: "32" }]);
 });
 
 test("a reload loosens no limit that was set by hand", () => {
   const machine = governed();
   changeLimits(machine.context, machine.job, { byHand: { pidsMax: 20 } }, "by hand");
-  expect(adjust(machine, "default_limits: {pids_max: 500}", "reload").adjustment).toBe("changed");
+  expect(reconcile(machine, "default_limits: {pids_max: 500}", "reload").outcome).toBe("changed");
   expect(machine.job.outcomes).toMatchObject([{ limit: "pids.max", actual: "20" }]);
 });
 
-test("a change by hand leaves what is known of the tenant's total", () => {
+test("a change by hand keeps the recorded outcome of the tenant's total", () => {
   const machine = openOwner();
   machine.start(4026, 1);
   machine.start(4027, 1);

@@ -14,33 +14,38 @@ import type { Policy } from "../policy/policy.ts";
 import type { FactReader } from "../policy/procFacts.ts";
 import { jobSpecOf } from "./decision.ts";
 
-/** What became of a job when it was judged by another policy. */
-export type Adjustment = "same" | "changed" | "released" | "kept" | { failed: string };
+/** When jobs are reconciled with the policy: after it was loaded again, or at the start of a daemon. */
+export type Occasion = "reload" | "start";
+
+/** The outcome of reconciling one job with the policy. */
+export type Reconciliation =
+  | { outcome: "unchanged" | "changed" | "released" | "kept" }
+  | { outcome: "failed"; reason: string };
 
 /**
- * Judges a job that `watch` began by another policy than the one it was begun under, and gives it what that one asks for.
- * One that is no longer asked for is released: at the start of a daemon only when a rule says so, because options
- * that were left out are not meant as an end to what runs; it is kept then.
+ * Applies the policy in force to a job that `watch` started under an earlier one. A job that the policy no longer asks
+ * for is released; at the start of a daemon only if a rule says so, and kept otherwise: leaving out an option is not meant
+ * to end what runs.
  */
-export function adjustJob(
+export function reconcileJob(
   context: Context,
   policy: Policy,
   reader: FactReader,
   job: JobRecord,
-  occasion: "reload" | "start",
-): Adjustment {
+  occasion: Occasion,
+): Reconciliation {
   const stat = job.pid === null ? "gone" : readStat(context.host, job.pid);
-  if (stat === "gone" || stat.startTicks !== job.startTicks) return "same";
-  const facts = reader.of(stat, { isGoverned: true, cgroups: cgroupsWithoutUs(context, job) });
+  if (stat === "gone" || stat.startTicks !== job.startTicks) return { outcome: "unchanged" };
+  const facts = reader.of(stat, { isGoverned: true, cgroups: originCgroups(context, job) });
   const decision = decide(policy, facts);
   try {
-    if (decision.govern) return change(context, policy, job, decision);
-    if (occasion === "start" && decision.rule === undefined) return "kept";
+    if (decision.govern) return { outcome: change(context, policy, job, decision) };
+    if (occasion === "start" && decision.rule === undefined) return { outcome: "kept" };
     release(context, job, decision);
-    return "released";
+    return { outcome: "released" };
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
-    return { failed: error.message };
+    return { outcome: "failed", reason: error.message };
   }
 }
 
@@ -49,30 +54,30 @@ function change(
   policy: Policy,
   job: JobRecord,
   decision: Decision & { govern: true },
-): Adjustment {
+): "changed" | "unchanged" {
   const { limits, tenant, labels, intent } = jobSpecOf(policy, decision);
   const isSame =
     textOf(limits) === textOf(job.limits) &&
     (tenant?.name ?? null) === job.tenant &&
-    totalText(tenant) === totalOnRecord(job);
+    totalText(tenant) === recordedTotal(job);
   if (!isSame) {
     const because = decision.rule === undefined ? "the policy" : `the policy's rule ${decision.rule}`;
     changeLimits(context, job, { limits, tenant, labels, intent }, because);
     return "changed";
   }
-  if (JSON.stringify(labels) === JSON.stringify(job.labels) && intent === job.intent) return "same";
+  if (JSON.stringify(labels) === JSON.stringify(job.labels) && intent === job.intent) return "unchanged";
   context.ledger.change(job, { labels, intent });
   return "changed";
 }
 
 function release(context: Context, job: JobRecord, { because }: Decision & { govern: false }): void {
-  // Before it is done, so that a daemon which dies in between leaves no job that only an operator could have released.
+  // Recorded first: without this event, a daemon that dies in between leaves a job that counts as detached by an operator.
   context.ledger.addEvent(job, context.host.now(), RELEASED_BY_POLICY, { because });
   detach(context, job, jobCgroupOf(context, job));
 }
 
-/** Where the job's process would be if nobody governed it. */
-function cgroupsWithoutUs({ hierarchies }: Context, job: JobRecord): string[] {
+/** The cgroups that the job's process was in before it was governed. */
+function originCgroups({ hierarchies }: Context, job: JobRecord): string[] {
   return job.cgroup.flatMap(({ hierarchy: key, origin }) => {
     const hierarchy = hierarchies.find((candidate) => candidate.key === key);
     return hierarchy ? [cgroupPathOf(hierarchy, origin)] : [];
@@ -87,7 +92,7 @@ function totalText(tenant: Tenant | null): string {
   return CGROUP_LIMITS.map((name) => `${name}=${wantedText(tenant?.limits ?? {}, name) ?? ""}`).join(" ");
 }
 
-function totalOnRecord({ outcomes }: JobRecord): string {
+function recordedTotal({ outcomes }: JobRecord): string {
   const total = outcomes.filter(({ of }) => of === "tenant");
   return CGROUP_LIMITS.map(
     (name) => `${name}=${total.find(({ limit }) => limit === name)?.wanted ?? ""}`,

@@ -119,7 +119,7 @@ tenants:
     // Its faults are lines of their own, which follow.
     const fault = /policy\.yaml:12:25: rules\[1\]\.limits\.cpu_quota: "plenty"/;
     await until("the refusal is logged", () => fault.test(box.log()));
-    expect(box.log()).toContain("POLICY NOT TAKEN");
+    expect(box.log()).toContain("POLICY REJECTED");
     expect(await sandbox().json(["ps"])).toEqual(before);
     expect((await sandbox().run(["ps"])).stderr).toMatch(
       /policy\.yaml is NOT VALID, and the policy of \S+ stays in force: .*plenty/,
@@ -274,7 +274,7 @@ limitsTest(
 
     box.write(policy(70));
     daemon.kill("SIGHUP");
-    await until("the policy is read again", () => box.log().includes("Policy ("));
+    await until("the policy is read again", () => box.log().includes("Policy loaded (SIGHUP)"));
     await until("it is on record", async () => (await box.jobOf(pid)).events.length > 1);
     expect(quota()).toBe("20000");
     expect((await sandbox().run(["limits", "reset", jobId])).code).toBe(0);
