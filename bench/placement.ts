@@ -9,7 +9,7 @@ import { Ledger } from "../src/ledger/ledger.ts";
 import { locateState } from "../src/ledger/location.ts";
 import type { Placement } from "../src/linux/cgroup/placement.ts";
 import { realHost } from "../src/linux/host.ts";
-import { closeFd } from "../src/sys/pidfd.ts";
+import { closeFd } from "../src/sys/descriptor.ts";
 import { type Benchmark, progress } from "./lib/benchmark.ts";
 import { median, quantile } from "./lib/statistics.ts";
 import { markdownTable, ms } from "./lib/table.ts";

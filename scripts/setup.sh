@@ -1,6 +1,5 @@
-# Sourced by the other scripts: brings a fresh Debian or Ubuntu machine with git, Node and npm to where ffrtmp can be
-# built, and builds it. `need_programs NAME...` installs further programs by apt when root, and says what is missing
-# otherwise.
+# Sourced by the other scripts. Prepares a fresh Debian or Ubuntu machine that has git, Node.js and npm, and builds
+# ffrtmp. `need_programs` installs further programs by apt as root, and otherwise prints what is missing.
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 
@@ -15,10 +14,10 @@ install_packages() {
   done
   if [ ! -x node_modules/.bin/bun ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
     echo "installing npm packages"
-    # Not "npm ci": it insists on packages for every other platform, which not every registry has. Versions are pinned.
+    # Not "npm ci": it requires the packages of all platforms, which some registries lack. Versions are pinned.
     npm install --no-save --no-audit --no-fund --loglevel=error || fail "npm install failed: see above"
   fi
-  # Some npm configurations do not run install scripts; this one puts the runtime's executable in place.
+  # Some npm configurations run no install scripts. The script of the bun package installs the executable.
   node_modules/.bin/bun --version >/dev/null 2>&1 || node node_modules/bun/install.js || fail "the bun package has no executable for this machine"
 }
 
@@ -35,11 +34,12 @@ need_programs() {
   done
   [ ${#missing[@]} -gt 0 ] || return 0
   if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
-    echo "missing: ${missing[*]} (install them with: apt-get install ${missing[*]}); what needs them is skipped"
+    echo "missing: ${missing[*]} (tests that need them are skipped)"
+    echo "  try: apt-get install ${missing[*]}"
     return 0
   fi
   echo "installing ${missing[*]}"
   export DEBIAN_FRONTEND=noninteractive
   { apt-get install -y -qq --no-install-recommends "${missing[@]}" || { apt-get update -qq && apt-get install -y -qq --no-install-recommends "${missing[@]}"; }; } >/dev/null 2>&1 ||
-    echo "apt-get could not install ${missing[*]}; what needs them is skipped"
+    echo "apt-get cannot install ${missing[*]}: tests that need them are skipped"
 }

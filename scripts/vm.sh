@@ -1,19 +1,25 @@
 #!/usr/bin/env bash
-# Virtual machines with Debian 12, systemd and cgroup v2, on several kernels, for what this machine cannot show.
-# What is missing is installed by apt when root.
+# Runs tests and commands in virtual machines with Debian 12, systemd and cgroup v2, on several kernels.
+# Installs missing programs by apt as root.
 #
-#   vm.sh build [--fresh]              make the images (once per recipe; cached)
-#   vm.sh test [--kernel K] [PATH...]  start, push, run the tests of PATH there, on all kernels or one; stop
-#   vm.sh shell [--kernel K]           a shell in a machine (started when none is up; stays up)
-#   vm.sh start [--kernel K]           start one that stays up, with this worktree pushed to /work
-#   vm.sh exec [--kernel K] [--user U] CMD...   run a command there, in /work; its exit code is passed on
-#   vm.sh push [--kernel K] [SRC DEST] a file or directory, or without words this worktree and dist/ffrtmp again
-#   vm.sh stop [--kernel K]            end it; nothing of it is kept
+#   vm.sh build [--fresh]                       build the disk images, unless the cache has them
+#   vm.sh test [--kernel K] [PATH...]           run tests in a new machine, on all kernels or one
+#   vm.sh start [--kernel K]                    start a machine and copy this worktree to /work
+#   vm.sh shell [--kernel K] [--user U]         open a shell in a machine, and start the machine if necessary
+#   vm.sh exec [--kernel K] [--user U] CMD...   run a command in /work of a machine; exit with its exit code
+#   vm.sh push [--kernel K]                     copy this worktree and dist/ffrtmp again
+#   vm.sh push [--kernel K] SRC DEST            copy a file or a directory
+#   vm.sh stop [--kernel K]                     stop a machine and discard its disks
 #
-# K is 6.1 (the default), 6.12 or 6.17, U is root (the default) or ffuser. Each worktree has machines of its own.
-# FFRTMP_VM_MEMORY_MB (2048) and FFRTMP_VM_APPEND, words for the kernel, such as systemd.unified_cgroup_hierarchy=0 for a
-# hybrid of both cgroup versions, hold for machines that are started.
-# Exit code 77: no machine can be had here; the reason is printed.
+# K is 6.1 (the default), 6.12 or 6.17. U is root (the default) or ffuser. Each worktree has its own machines.
+#
+# Environment variables:
+#   FFRTMP_VM_MEMORY_MB      memory of a machine in MiB (2048)
+#   FFRTMP_VM_APPEND         kernel parameters, such as systemd.unified_cgroup_hierarchy=0 for cgroup v1 beside v2
+#   FFRTMP_VM_TEST_LIMIT_S   seconds that the tests of one machine may take (1200)
+#   FFRTMP_VM_COUNTS         a file to which `test` appends a line "PASSED FAILED SKIPPED" for each kernel
+#
+# Exits with 77 when this host cannot run virtual machines, and prints the reason in the last line.
 set -u
 . "$(dirname "$0")/setup.sh"
 . scripts/vm/image.sh
@@ -32,10 +38,10 @@ while [ $# -gt 0 ]; do
 done
 case " ${kernels[*]} " in
   *" ${kernel:-6.1} "*) ;;
-  *) fail "no kernel $kernel: there are ${kernels[*]}" ;;
+  *) fail "unknown kernel $kernel: choose one of ${kernels[*]}" ;;
 esac
 
-# What it takes to start one.
+# Installs and builds everything that a machine needs to start.
 prepare() {
   need_qemu || exit 77
   build_image || exit $?

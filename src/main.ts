@@ -2,8 +2,8 @@ import { CommanderError } from "commander";
 import { faultOfStdout, printErr, printError } from "./cli/output/messages.ts";
 import { runProgram } from "./cli/program.ts";
 import { Refusal } from "./jobs/errors.ts";
-import { keepChildEnds } from "./sys/childEnds.ts";
 import { exitNow } from "./sys/exit.ts";
+import { resetIgnoredSigchld } from "./sys/sigchld.ts";
 
 /** `run` stands in for the command that it starts, so its own failures have a code that commands do not use. */
 const OWN_FAILURE_OF_RUN = 125;
@@ -17,7 +17,7 @@ const isRun = process.argv[2] === "run";
 process.on("uncaughtException", (error) => exitNow(report(error)));
 process.on("unhandledRejection", (error) => exitNow(report(error)));
 
-keepChildEnds();
+resetIgnoredSigchld();
 exitNow(confirmOutput(await runProgram(process.argv).catch(report)));
 
 /** A table that a full disk has cut off must not look like the whole truth. */

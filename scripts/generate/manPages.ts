@@ -1,4 +1,5 @@
 import { type ArgumentNode, type CommandNode, flatten, type OptionNode } from "./commandTree.ts";
+import type { ManRelease } from "./manRelease.ts";
 import { ENVIRONMENT, EXIT_CODES, FILES, MAN_TEXTS } from "./manText.ts";
 import { policyPage } from "./policyPage.ts";
 import { bold, example, italic, page, paragraph, prose, quoted, tagged } from "./roff.ts";
@@ -9,12 +10,6 @@ export interface ManPage {
   name: string;
   section: "1" | "5";
   text: string;
-}
-
-export interface ManRelease {
-  version: string;
-  /** `2026-11-24` */
-  date: string;
 }
 
 /** One page for each command, and one for the policy file. */

@@ -1,4 +1,4 @@
-import { type Spelling, spellingsOf } from "../../src/policy/spellings.ts";
+import { type Spelling, spellingsOf } from "../../src/limits/grammar.ts";
 import { bold, prose, tagged } from "./roff.ts";
 
 /** How the values behind these placeholders may be written; nothing where none is of a kind that can vary. */

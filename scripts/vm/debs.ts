@@ -4,9 +4,9 @@ import { buildDeb } from "../release/deb.ts";
 import { PLATFORMS, type Platform } from "../release/platform.ts";
 import { readRelease } from "../release/version.ts";
 
-/** `bun scripts/vm/debs.ts DIRECTORY`: two revisions of the package with the built executable, as 1.deb and 2.deb. */
+/** `bun scripts/vm/debs.ts DIRECTORY` packs dist/ffrtmp twice, as the revisions 1.deb and 2.deb of one package. */
 const [directory] = process.argv.slice(2);
-if (directory === undefined) throw new Error("where to? bun scripts/vm/debs.ts DIRECTORY");
+if (directory === undefined) throw new Error("usage: bun scripts/vm/debs.ts DIRECTORY");
 mkdirSync(directory, { recursive: true });
 for (const revision of ["1", "2"]) {
   const platform = PLATFORMS.find(({ debian }) => debian === "amd64") as Platform;

@@ -1,14 +1,14 @@
-# Sourced by vm.sh: the disk images and kernels that virtual machines boot, in a cache outside of the repository.
+# Sourced by vm.sh. Builds the disk images and kernels of the virtual machines in a cache outside the repository.
 
 debian_suite=bookworm
 debian_mirror=http://deb.debian.org/debian
 debian_security=http://deb.debian.org/debian-security
-# Asked only for what the others do not have: apt prefers every other suite to one of backports.
+# apt takes a package from backports only when no other suite has it.
 debian_backports=trixie-backports
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/ffrtmp-vm
 
-# The images depend on these, and on nothing else of the repository. A new point release of a package does not make new
-# ones by itself: `vm.sh build --fresh` does.
+# Prints a hash of every file that the images depend on. A new release of a Debian package does not change the hash:
+# run `vm.sh build --fresh` to get it.
 image_key() {
   {
     cat scripts/vm/image.sh
@@ -19,7 +19,7 @@ image_key() {
 
 image_directory() { echo "$cache/$(image_key)"; }
 
-# build_image [--fresh]: makes the images unless they are there. Two builds at once: the second waits and finds them.
+# build_image [--fresh]: builds the images unless they exist. A second build at the same time waits for the first.
 build_image() {
   local target lock began=$SECONDS
   target=$(image_directory) || return 1
@@ -37,17 +37,17 @@ build_image() {
 
 can_build() {
   if [ "$(id -u)" -ne 0 ]; then
-    echo "making a virtual machine's image takes root (users and devices of their own are put into it)"
+    echo "building the image of a virtual machine needs root, because the image has its own users and devices"
     return 1
   fi
   need_programs mmdebstrap=mmdebstrap mke2fs=e2fsprogs sfdisk=fdisk ssh-keygen=openssh-client
   local program
   for program in mmdebstrap mke2fs sfdisk ssh-keygen; do
-    command -v "$program" >/dev/null || { echo "no virtual machine can be made without $program"; return 1; }
+    command -v "$program" >/dev/null || { echo "building the image of a virtual machine needs $program"; return 1; }
   done
 }
 
-# Made beside the target and renamed: what stands under the key is whole.
+# Builds beside the target and renames, so that the directory of a key is always complete.
 make_image() (
   set -e
   target=$1
@@ -55,7 +55,7 @@ make_image() (
   trap 'rm -rf "$work"' EXIT
   ssh-keygen -q -t ed25519 -N '' -C ffrtmp-vm -f "$work/key"
   make_root "$work" >"$work/log" 2>&1 || { tail -n 20 "$work/log" >&2; exit 1; }
-  # No journal: an image that is thrown away needs none. The size is what it may grow to; the file is sparse.
+  # No journal, because nothing on the disk is kept. The file is sparse and can grow to 6 GiB.
   mke2fs -q -t ext4 -m 0 -O ^has_journal -E lazy_itable_init=1 -d "$work/root" "$work/root.img" 6G
   make_data_disk "$work/data.img"
   for version in "${kernels[@]}"; do
@@ -70,7 +70,7 @@ make_image() (
 make_root() {
   local work=$1 packages
   packages=$(sed 's/ *#.*//' scripts/vm/image/packages | grep . | paste -s -d ,)
-  # shellcheck disable=SC2016 # $1 is mmdebstrap's
+  # shellcheck disable=SC2016 # mmdebstrap expands $1
   mmdebstrap --variant=minbase --include="$packages" \
     --aptopt='APT::Install-Recommends "false"' --aptopt='Acquire::Languages "none"' \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
@@ -88,7 +88,7 @@ make_root() {
     "deb $debian_mirror $debian_backports main"
 }
 
-# A disk whose file system lies in a partition: a limit by path must find the whole disk.
+# Makes a disk with a file system in a partition. A limit by path has to find the whole disk.
 make_data_disk() {
   truncate -s 256M "$1"
   echo '2048,' | sfdisk -q "$1"

@@ -1,5 +1,6 @@
-# Sourced by vm.sh: virtual machines that stay up and take commands. One per kernel and worktree; each has a directory
-# with its qemu's PID, port, key and console. All it changes on its disks goes with it.
+# Sourced by vm.sh. Starts and stops virtual machines, one for each kernel and worktree, and runs commands in them. The
+# directory of a machine has the PID of qemu, the port and key for ssh, and the console. Changes on the disks are lost
+# when the machine stops.
 
 kernels=(6.1 6.12 6.17)
 boot_limit_seconds=240
@@ -10,7 +11,7 @@ machine_directory() {
   echo "$cache/run/$worktree-$1"
 }
 
-# The qemu that we started, and not whoever has its PID by now.
+# Prints the PID of the machine's qemu. Fails when the PID belongs to another process by now.
 machine_pid() {
   local directory pid
   directory=$(machine_directory "$1")
@@ -21,11 +22,11 @@ machine_pid() {
 
 need_qemu() {
   need_programs qemu-system-x86_64=qemu-system-x86 ssh=openssh-client
-  command -v qemu-system-x86_64 >/dev/null || { echo "no virtual machine can be started without qemu-system-x86_64"; return 1; }
-  command -v ssh >/dev/null || { echo "no virtual machine can be spoken to without ssh"; return 1; }
+  command -v qemu-system-x86_64 >/dev/null || { echo "a virtual machine needs qemu-system-x86_64"; return 1; }
+  command -v ssh >/dev/null || { echo "a virtual machine needs ssh"; return 1; }
 }
 
-# KVM is there on machines where it hangs: it counts once a kernel has come to its own end in it. Asked once per boot.
+# Prints kvm or tcg. On some machines /dev/kvm exists but hangs, so a kernel has to boot in it. Tried once per boot.
 find_accelerator() {
   local image=$1 answer lock
   answer=$cache/accelerator-$(cat /proc/sys/kernel/random/boot_id)
@@ -39,7 +40,7 @@ find_accelerator() {
   cat "$answer"
 }
 
-# Without a disk it panics, with panic=-1 it restarts then, with -no-reboot that ends qemu.
+# A kernel without a disk panics. With panic=-1 it then restarts, which ends qemu because of -no-reboot.
 boots_in_kvm() {
   timeout --kill-after=5 20 qemu-system-x86_64 -accel kvm -cpu host -m 512 -nodefaults -display none -no-reboot \
     -kernel "$1/vmlinuz-6.1" -append "panic=-1 console=ttyS0" -serial stdio </dev/null 2>/dev/null |
@@ -55,7 +56,7 @@ start_machine() {
   exec {lock}>"$directory/lock"
   flock "$lock"
   if machine_pid "$kernel" >/dev/null; then
-    echo "already up: kernel $kernel"
+    echo "kernel $kernel is already running"
     exec {lock}>&-
     return 0
   fi
@@ -72,15 +73,15 @@ start_machine() {
   cp "$image/key" "$directory/key"
   exec {lock}>&-
   await_machine "$kernel" || { stop_machine "$kernel"; return 1; }
-  echo "up: kernel $kernel in $((SECONDS - began)) s ($accelerator)"
+  echo "kernel $kernel has started in $((SECONDS - began)) s ($accelerator)"
 }
 
 run_qemu() {
   local kernel=$1 image=$2 directory=$3 accelerator=$4 port=$5 cpu=max
-  # With a thread for each processor qemu 7.2 now and then runs an instruction that another processor has just replaced:
-  # a kernel that patches itself, as it does at the first cpu.max, ends with "Oops: int3". One thread has no such moment.
+  # With one thread per processor, qemu 7.2 sometimes runs an instruction that another processor has just replaced. A
+  # kernel that patches itself, as at the first cpu.max, then ends with "Oops: int3". A single thread avoids this.
   if [ "$accelerator" = kvm ]; then cpu=host; else accelerator=tcg,thread=single; fi
-  # restrict=on: nothing inside reaches the outside, and from the outside only this machine reaches port 22.
+  # restrict=on: the guest has no network, and only this host can connect to its port 22.
   qemu-system-x86_64 -accel "$accelerator" -cpu "$cpu" -smp 2 -m "${FFRTMP_VM_MEMORY_MB:-2048}" \
     -nodefaults -display none -no-reboot -daemonize -pidfile "$directory/pid" \
     -kernel "$image/vmlinuz-$kernel" -initrd "$image/initrd-$kernel" \
@@ -95,7 +96,7 @@ await_machine() {
   local kernel=$1 deadline=$((SECONDS + boot_limit_seconds))
   until ssh_machine "$kernel" root true 2>/dev/null; do
     if ! machine_pid "$kernel" >/dev/null || [ "$SECONDS" -ge "$deadline" ]; then
-      echo "kernel $kernel did not come up; the end of its console:" >&2
+      echo "kernel $kernel has not started; the end of its console:" >&2
       tail -n 20 "$(machine_directory "$kernel")/console" >&2
       return 1
     fi
@@ -103,7 +104,7 @@ await_machine() {
   done
 }
 
-# ssh_machine KERNEL USER [COMMAND]: one connection is kept for all commands of a user; opening it takes a second.
+# ssh_machine KERNEL USER [COMMAND]: all commands of a user share one connection, because opening one takes a second.
 ssh_machine() {
   local directory user=$2
   directory=$(machine_directory "$1")
@@ -113,18 +114,18 @@ ssh_machine() {
     -o ControlMaster=auto -o ControlPersist=600 -o ControlPath="$directory/ssh-%r" "$user@127.0.0.1" "$@"
 }
 
-# exec_machine KERNEL USER COMMAND...: the words arrive as they are, in /work
+# exec_machine KERNEL USER COMMAND...: runs a command in /work with exactly these arguments
 exec_machine() {
   local kernel=$1 user=$2
   shift 2
-  machine_pid "$kernel" >/dev/null || fail "no virtual machine with kernel $kernel is up here: scripts/vm.sh start --kernel $kernel"
+  machine_pid "$kernel" >/dev/null || fail "no machine with kernel $kernel is running: start it with scripts/vm.sh start --kernel $kernel"
   ssh_machine "$kernel" "$user" "cd /work && exec $(printf '%q ' "$@")"
 }
 
-# push_machine KERNEL SOURCE DESTINATION: a file, or what is in a directory
+# push_machine KERNEL SOURCE DESTINATION: copies a file, or the content of a directory
 push_machine() {
   local kernel=$1 source=$2 destination=$3
-  machine_pid "$kernel" >/dev/null || fail "no virtual machine with kernel $kernel is up here: scripts/vm.sh start --kernel $kernel"
+  machine_pid "$kernel" >/dev/null || fail "no machine with kernel $kernel is running: start it with scripts/vm.sh start --kernel $kernel"
   [ -e "$source" ] || fail "$source does not exist"
   if [ -d "$source" ]; then
     tar -C "$source" -cf - . | ssh_machine "$kernel" root "mkdir -p $(printf %q "$destination") && tar -C $(printf %q "$destination") -xf -"

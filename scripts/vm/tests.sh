@@ -1,9 +1,9 @@
-# Sourced by vm.sh: the tests that run inside.
+# Sourced by vm.sh. Runs tests in the virtual machines.
 
-# What the tests need of node_modules: the runtime is in the image, the checkers stay outside.
+# Packages that are not copied: the image has bun, and the checkers run on the host.
 left_out=(bun typescript @typescript @biomejs knip bun-types @types @oxc-parser @oxc-resolver oxc-parser oxc-resolver .bin .cache)
 
-# push_worktree KERNEL: the files of this worktree, as they are now, with dist/ffrtmp and the packages that are there, to /work
+# push_worktree KERNEL: copies the files of this worktree, dist/ffrtmp and node_modules to /work
 push_worktree() {
   local kernel=$1 excludes=() name
   [ -x dist/ffrtmp ] || fail "dist/ffrtmp is not built: node_modules/.bin/bun scripts/build.ts"
@@ -15,8 +15,8 @@ push_worktree() {
     ssh_machine "$kernel" root "rm -rf /work/src /work/test && tar -C /work -x --no-same-owner && mkdir -p /work/node_modules/.bin && ln -sf /usr/local/bin/bun /work/node_modules/.bin/bun"
 }
 
-# default_tests KERNEL: everything, but of the newest what no older one can show (ends that nobody saw, told by a pidfd),
-# with the tests that go before it.
+# default_tests KERNEL: prints the arguments for `bun test`. On the newest kernel only those tests run that differ
+# there, because its pidfds tell the exit codes of processes that nothing observed, and the tests that prepare them.
 default_tests() {
   case $1 in
     6.17) echo -t 'the.service.starts|transcodes.of.two|what.ends.while|ordinary.user' test/vm/service.test.ts test/vm/rootless.test.ts ;;
@@ -24,13 +24,13 @@ default_tests() {
   esac
 }
 
-# test_kernels [PATH...]: as many kernels at once as there are processors to emulate them; every line says which it comes
-# from, the last of each counts
+# test_kernels [PATH...]: tests as many kernels at once as this host has processors. Each line of output begins with
+# the kernel's version.
 test_kernels() {
   local status=0 kernel
   [ -x dist/ffrtmp ] || fail "dist/ffrtmp is not built: node_modules/.bin/bun scripts/build.ts"
   node_modules/.bin/bun scripts/vm/debs.ts dist/vm || return 1
-  # shellcheck disable=SC2064 # the kernels of now
+  # shellcheck disable=SC2064 # expand the kernels now
   trap "for kernel in ${kernels[*]}; do stop_machine \$kernel; done" EXIT
   for kernel in "${kernels[@]}"; do
     while [ "$(jobs -rp | wc -l)" -ge "$(nproc)" ]; do wait -n || status=1; done
@@ -43,55 +43,46 @@ test_kernels() {
   return "$status"
 }
 
+# Prints the counts in its last line, and appends them as three numbers to the file FFRTMP_VM_COUNTS if that is set.
 test_kernel() {
-  local kernel=$1 began=$SECONDS passed failed skipped again results
+  local kernel=$1 began=$SECONDS status passed failed skipped again report
   shift
   # shellcheck disable=SC2046 # words
   [ $# -gt 0 ] || set -- $(default_tests "$kernel")
-  results=$(machine_directory "$kernel")/results.txt
-  run_tests "$kernel" "$results" "$@"
-  passed=$(count_results pass "$results") failed=$(count_results fail "$results") skipped=$(count_results skip "$results")
-  again=$(failed_files "$results")
-  if ! grep -qs "^Ran [0-9]" "$results"; then
-    # A runner that died without counting has not passed.
-    failed=$((failed + 1))
-  elif [ -n "$again" ]; then
-    # Emulated, a time limit of systemd or a race that never shows elsewhere may end a test. In a new machine, once, by file.
-    echo "tried again in a new machine, because $failed failed: $(paste -s -d ' ' <<<"$again")"
+  report=$(machine_directory "$kernel")/report.xml
+  run_tests "$kernel" "$report" "$@"
+  status=$?
+  read -r passed failed skipped < <(node_modules/.bin/bun scripts/testReport.ts counts "$report" "$status" "$@")
+  again=$(node_modules/.bin/bun scripts/testReport.ts failed "$report")
+  if [ -n "$again" ]; then
+    # A test can fail under emulation only: systemd has time limits, and some races show nowhere else. The files with
+    # failed tests run once more, in a new machine.
+    echo "running again in a new machine, because $failed failed: $(paste -s -d ' ' <<<"$again")"
     # shellcheck disable=SC2086 # words
-    if run_tests "$kernel" "$results.again" $again; then passed=$((passed + failed)) failed=0; fi
+    if run_tests "$kernel" "$report.again" $again; then passed=$((passed + failed)) failed=0; fi
   fi
+  [ -z "${FFRTMP_VM_COUNTS-}" ] || echo "$passed $failed $skipped" >>"$FFRTMP_VM_COUNTS"
   echo "$passed passed, $failed failed, $skipped skipped; in $((SECONDS - began)) s"
   [ "$failed" -eq 0 ]
 }
 
-# run_tests KERNEL RESULTS PATH...: in a machine of their own; what they print goes into the file RESULTS, too
+# run_tests KERNEL REPORT PATH...: runs tests in a new machine, and copies their JUnit report to the file REPORT
 run_tests() {
-  local kernel=$1 results=$2 status=1
+  local kernel=$1 report=$2 status=1
   shift 2
   stop_machine "$kernel"
-  rm -f "$results"
+  rm -f "$report"
   if start_machine "$kernel" && push_worktree "$kernel"; then
     exec_machine "$kernel" root env FFRTMP_VM="$kernel" timeout --kill-after=10 "${FFRTMP_VM_TEST_LIMIT_S:-1200}" \
-      bun test --timeout 300000 "$@" 2>&1 | tee "$results"
-    status=${PIPESTATUS[0]}
-    if ! machine_pid "$kernel" >/dev/null; then
-      echo "the machine went away; the end of its console:"
+      bun test --timeout 300000 --reporter=junit --reporter-outfile=/work/report.xml "$@"
+    status=$?
+    if machine_pid "$kernel" >/dev/null; then
+      exec_machine "$kernel" root cat /work/report.xml >"$report"
+    else
+      echo "the machine stopped by itself; the end of its console:"
       tail -n 60 "$(machine_directory "$kernel")/console"
     fi
   fi
   stop_machine "$kernel"
   return "$status"
-}
-
-# failed_files RESULTS: those that hold a failed test
-failed_files() {
-  awk '/^[^ ]+\.test\.ts:$/ { file = substr($0, 1, length($0) - 1) } /^\(fail\)/ { failed[file] = 1 } END { for (file in failed) print file }' "$1" 2>/dev/null
-}
-
-# count_results WORD FILE: of the last lines of `bun test`
-count_results() {
-  local number
-  number=$(sed -n "s/^ *\([0-9][0-9]*\) $1\$/\1/p" "$2" 2>/dev/null | tail -n 1)
-  echo "${number:-0}"
 }

@@ -1,8 +1,7 @@
 import { Command, Option } from "commander";
 import { version } from "../../package.json";
 import type { EventChoice } from "../linux/events/bestEvents.ts";
-import { SCAN_INTERVAL } from "../policy/limitValues.ts";
-import { parseScanInterval } from "../policy/values.ts";
+import { parseScanInterval, SCAN_INTERVAL } from "../policy/scanInterval.ts";
 import { addJobOptions, addPlacementOption, addStateOption } from "./options/jobOptions.ts";
 import { addLimitOptions } from "./options/limitOptions.ts";
 import { optionValue, parseCommandName, parsePid, size, wholeNumber } from "./options/optionValue.ts";

@@ -1,9 +1,9 @@
 import { type Context, createContext } from "../jobs/context.ts";
 import { Refusal } from "../jobs/errors.ts";
+import { isOpen, type Job } from "../jobs/model/job.ts";
 import { repairJob } from "../jobs/recovery/recover.ts";
 import { Ledger } from "../ledger/ledger.ts";
 import { locateState } from "../ledger/location.ts";
-import type { JobRecord } from "../ledger/records.ts";
 import { realHost } from "../linux/host.ts";
 import type { StateFlags } from "./options/jobOptions.ts";
 import { warn } from "./output/messages.ts";
@@ -22,10 +22,10 @@ export function requireRecords({ ledger }: Context): void {
 }
 
 /** The job that an id means: the one that is open, or the last that ended. Brought up to date first. */
-export function findJob(context: Context, jobId: string): JobRecord {
+export function findJob(context: Context, jobId: string): Job {
   requireRecords(context);
   const named = context.ledger.jobsNamed(jobId);
-  const job = named.find(({ state }) => state !== "ended") ?? named[0];
+  const job = named.find(isOpen) ?? named[0];
   if (!job) {
     throw new Refusal(
       `there is no job ${jobId || JSON.stringify(jobId)} on record in ${context.state.ledger}`,

@@ -1,4 +1,4 @@
-import { giveUpSignals } from "../sys/seccomp.ts";
+import { installSignalFilter } from "../sys/seccomp.ts";
 import { warn } from "./output/messages.ts";
 
 /** What ends an observer, and never a workload. */
@@ -22,7 +22,7 @@ export function firstSignal(onHangUp?: () => void): Promise<string> {
  * that still has to spawn: its children would inherit the filter.
  */
 export function giveUpSignalsAloud(): void {
-  const given = giveUpSignals();
+  const given = installSignalFilter();
   if (given.outcome === "applied") return;
-  warn(`cannot give up the power to send signals (${given.because}); none is sent all the same`);
+  warn(`cannot give up the power to send signals (${given.reason}); none is sent all the same`);
 }

@@ -58,7 +58,7 @@ export class WatchDaemon {
     // Listen before the first scan and queue events until then, so that no exec is missed.
     const queued: ProcessEvent[] = [];
     let daemon: WatchDaemon | undefined;
-    const { events, missing: unavailable } = await startEvents(context, options, store, (batch) => {
+    const { events, unavailable } = await startEvents(context, options, store, (batch) => {
       if (daemon) daemon.#handle(batch);
       else queued.push(...batch);
     });
@@ -150,15 +150,15 @@ export class WatchDaemon {
   }
 
   #isPolling(): boolean {
-    return this.#events.tells.exec === "by scan";
+    return this.#events.reports.exec === "by scan";
   }
 
   #handle(batch: ProcessEvent[]): void {
     this.#tracker.handle(batch);
     for (const event of batch) {
       if (event.kind === "exec" || event.kind === "comm") this.#discovery.consider(event.pid);
-      else if (event.kind === "lost") this.#recoverLostEvents(event.because);
-      else if (event.kind === "failed") void this.#replaceEvents(event.because);
+      else if (event.kind === "lost") this.#recoverLostEvents(event.reason);
+      else if (event.kind === "failed") void this.#replaceEvents(event.reason);
     }
   }
 
@@ -176,11 +176,8 @@ export class WatchDaemon {
     this.#isListening = false;
     this.#statistics.closeSource();
     await this.#events.stop();
-    const { events, missing: unavailable } = await startEvents(
-      this.#context,
-      this.#options,
-      this.#store,
-      (batch) => this.#handle(batch),
+    const { events, unavailable } = await startEvents(this.#context, this.#options, this.#store, (batch) =>
+      this.#handle(batch),
     );
     this.#events = events;
     this.#bus.emit({ kind: "event-source-changed", source: events.source, unavailable });
@@ -215,8 +212,10 @@ export class WatchDaemon {
     const { policy } = this.#store;
     for (const job of this.#tracker.ownJobs()) {
       const total = job.tenant === null ? undefined : totalOf(policy, job.tenant);
-      for (const repair of enforceLimits(this.#context, job, total))
-        this.#bus.emit({ kind: "limit-repaired", job, repair });
+      const enforced = enforceLimits(this.#context, job, total);
+      this.#tracker.update(enforced.job);
+      for (const repair of enforced.repairs)
+        this.#bus.emit({ kind: "limit-repaired", job: enforced.job, repair });
     }
   }
 
@@ -230,7 +229,8 @@ export class WatchDaemon {
         case "unchanged":
           break;
         case "changed":
-          this.#bus.emit({ kind: "job-changed-by-policy", job });
+          this.#tracker.update(reconciled.job);
+          this.#bus.emit({ kind: "job-changed-by-policy", job: reconciled.job });
           break;
         case "released":
           this.#tracker.forget(job);

@@ -90,7 +90,7 @@ export class Discovery {
         placement: this.#placement,
         ...jobSpecOf(this.#policy, decision),
       };
-      const attached = attachDiscovered(this.#context, stat, spec, () => this.#moveLock.startWaiting());
+      const attached = attachDiscovered(this.#context, stat, spec, () => this.#moveLock.requestWarmUp());
       if ("eligible" in attached) return false;
       const { job, pidfd } = attached;
       this.#bus.emit({ kind: "job-attached", job, target, rule });

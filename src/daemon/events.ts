@@ -1,5 +1,6 @@
 import type { LimitRepair } from "../jobs/limits/enforceLimits.ts";
-import type { JobRecord, ResultRecord } from "../ledger/records.ts";
+import type { JobResult } from "../jobs/model/ending.ts";
+import type { EndedJob, OpenJob, RunningJob } from "../jobs/model/job.ts";
 import type { EventSource } from "../linux/events/processEvents.ts";
 import type { Policy } from "../policy/policy.ts";
 import type { DaemonCounts } from "./status.ts";
@@ -113,8 +114,8 @@ interface AttachFailed {
 
 interface JobAttached {
   kind: "job-attached";
-  job: JobRecord;
-  /** The command that the process was recognised as. */
+  job: RunningJob;
+  /** The command that the process was recognized as. */
   target: string;
   /** `undefined`: it was governed as one of the target commands. */
   rule: string | undefined;
@@ -123,55 +124,55 @@ interface JobAttached {
 /** The observer of a job is gone, and this daemon is its observer now. */
 interface JobTakenOver {
   kind: "job-taken-over";
-  job: JobRecord;
+  job: RunningJob;
 }
 
 interface JobChangedByPolicy {
   kind: "job-changed-by-policy";
-  job: JobRecord;
+  job: RunningJob;
 }
 
 interface JobReleasedByPolicy {
   kind: "job-released-by-policy";
-  job: JobRecord;
+  job: RunningJob;
 }
 
 /** The policy no longer asks for the job, and a daemon that starts leaves it as it is. */
 interface JobKeptByPolicy {
   kind: "job-kept-by-policy";
-  job: JobRecord;
+  job: RunningJob;
 }
 
 interface JobReconcileFailed {
   kind: "job-reconcile-failed";
-  job: JobRecord;
+  job: RunningJob;
   reason: string;
 }
 
 /** Another program undid a limit of a job. */
 interface LimitRepaired {
   kind: "limit-repaired";
-  job: JobRecord;
+  job: RunningJob;
   repair: LimitRepair;
 }
 
 interface JobEnded {
   kind: "job-ended";
-  job: JobRecord;
-  result: ResultRecord;
+  job: OpenJob;
+  result: JobResult;
 }
 
 /** A job ended, and processes that it started run on in its cgroup. */
 interface JobLeftProcesses {
   kind: "job-left-processes";
-  job: JobRecord;
+  job: OpenJob;
   pids: readonly number[];
 }
 
 /** The last process that an ended job had left is gone, and so is the job's cgroup. */
 interface JobCleanedUp {
   kind: "job-cleaned-up";
-  job: JobRecord;
+  job: EndedJob;
 }
 
 /** The state of the daemon after it started, reloaded its policy or reconciled. */

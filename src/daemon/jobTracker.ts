@@ -3,15 +3,22 @@ import type { Context } from "../jobs/context.ts";
 import { JobObserver, type ObservedEnd } from "../jobs/exit/jobObserver.ts";
 import { recordExit } from "../jobs/exit/recordExit.ts";
 import { matchStoredPidfd } from "../jobs/exit/storedPidfd.ts";
-import { identityOf, isObserved } from "../jobs/liveness.ts";
+import { isObserved } from "../jobs/liveness.ts";
+import {
+  isOpen,
+  isRunning,
+  isSameProcess,
+  type Job,
+  type OpenJob,
+  type RunningJob,
+} from "../jobs/model/job.ts";
 import { leaveScope, takeOverScope } from "../jobs/placement/jobScope.ts";
 import { repairJob } from "../jobs/recovery/recover.ts";
 import { watchLedgerFile } from "../ledger/ledgerWatch.ts";
-import type { JobRecord } from "../ledger/records.ts";
 import type { ProcessEvent, ProcessEvents } from "../linux/events/processEvents.ts";
 import type { FileWatch } from "../linux/fileWatch.ts";
 import { isAlive } from "../linux/proc/identity.ts";
-import { closeFd } from "../sys/pidfd.ts";
+import { closeFd } from "../sys/descriptor.ts";
 import type { DaemonEvents } from "./events.ts";
 import { LingeringJobs } from "./lingeringJobs.ts";
 import type { ServiceManager } from "./serviceManager.ts";
@@ -37,7 +44,7 @@ export class JobTracker {
   /** Ends of jobs whose own observer is alive and is about to record them, by the key of their jobs. */
   readonly #endsOfOthers = new Map<string, ObservedEnd>();
   /** Open jobs that this daemon does not observe, as of the last change that another process made in the ledger. */
-  #jobsOfOthers = new Map<string, JobRecord>();
+  #jobsOfOthers = new Map<string, OpenJob>();
   #ledgerVersion: number | undefined;
 
   constructor(context: Context, events: ProcessEvents, service: ServiceManager, bus: DaemonEvents) {
@@ -63,20 +70,28 @@ export class JobTracker {
   }
 
   /** Closes `pidfd` when the job has ended or is forgotten. */
-  observe(job: JobRecord, pidfd: number | undefined): void {
+  observe(job: RunningJob, pidfd: number | undefined): void {
     this.#service.storePidfd(job, pidfd);
     this.#observer.observe(job, pidfd);
   }
 
-  /** The jobs whose observer is this daemon, as the ledger has them. */
-  ownJobs(): JobRecord[] {
+  /** Replaces the facts of an observed job with those that were recorded since. */
+  update(job: RunningJob): void {
+    this.#observer.update(job);
+  }
+
+  /** Returns the running jobs whose observer is this daemon, as they are recorded. */
+  ownJobs(): RunningJob[] {
     const { ledger, self } = this.#context;
     const observed = this.#observer.jobs();
-    return ledger.openJobs().filter(({ key, observer }) => observed.has(key) && isSame(observer, self));
+    return ledger
+      .openJobs()
+      .filter(isRunning)
+      .filter(({ key, observer }) => observed.has(key) && isSameProcess(observer, self));
   }
 
   /** Stops observing a job that was released. */
-  forget(job: JobRecord): void {
+  forget(job: Pick<Job, "key">): void {
     this.#observer.forget(job);
     this.#service.dropPidfd(job);
   }
@@ -86,7 +101,7 @@ export class JobTracker {
    * process of the PID gets a job of the same id.
    */
   finishPending(pid: number): void {
-    for (const [key, { job }] of this.#pendingEnds) if (job.pid === pid) this.#finishEnd(key);
+    for (const [key, { job }] of this.#pendingEnds) if (job.process.pid === pid) this.#finishEnd(key);
   }
 
   /** Takes over the jobs whose observer died, and records the ends that such an observer did not record. */
@@ -118,7 +133,7 @@ export class JobTracker {
         continue;
       }
       const match = job === undefined ? "stranger" : matchStoredPidfd(this.#context, job, fd);
-      if (job === undefined || match === "stranger") {
+      if (job?.state !== "running" || match === "stranger") {
         if (key !== undefined) this.#service.dropPidfd({ key });
         closeFd(fd);
       } else if (match === "there") {
@@ -139,9 +154,9 @@ export class JobTracker {
     for (const key of this.#pendingEnds.keys()) this.#finishEnd(key);
     const { ledger, self, host } = this.#context;
     for (const job of this.#observer.jobs().values()) {
-      if (!isSame(job.observer, self)) continue;
+      if (!isSameProcess(job.observer, self)) continue;
       ledger.takeOver(job, null);
-      ledger.addEvent(job, host.now(), "observer_left", {});
+      ledger.addEvent(job, { atMs: host.now(), kind: "observer_left", detail: {} });
     }
   }
 
@@ -173,40 +188,42 @@ export class JobTracker {
     for (const job of open.values()) {
       if (!observed.has(job.key) && !this.#endsOfOthers.has(job.key)) this.#observeProcessOf(job);
     }
-    this.#jobsOfOthers = new Map([...open].filter(([, { observer }]) => !isSame(observer, self)));
+    this.#jobsOfOthers = new Map([...open].filter(([, { observer }]) => !isSameProcess(observer, self)));
   }
 
-  #observeProcessOf(job: JobRecord): void {
-    const identity = job.state === "running" ? identityOf(job) : undefined;
-    if (!identity) return;
-    const handle = openProcessHandle(this.#context.host, identity);
+  #observeProcessOf(job: OpenJob): void {
+    if (job.state !== "running") return;
+    const handle = openProcessHandle(this.#context.host, job.process);
     if (handle !== "gone") this.observe(job, handle.pidfd);
   }
 
-  #isAlive(job: JobRecord): boolean {
-    const identity = identityOf(job);
-    return identity !== undefined && isAlive(this.#context.host, identity);
+  #isAlive({ process }: OpenJob): boolean {
+    return process !== null && isAlive(this.#context.host, process);
   }
 
-  #takeOverIfUnobserved(seen: JobRecord): void {
+  #takeOverIfUnobserved(seen: OpenJob): void {
     if (isObserved(this.#context, seen)) return;
     if (this.#endsOfOthers.has(seen.key) || this.#pendingEnds.has(seen.key)) return;
     // The process has ended, and its exit event is about to arrive.
     if (this.#observer.jobs().has(seen.key) && !this.#isAlive(seen)) return;
     if (repairJob(this.#context, seen) !== "unobserved") return;
-    const job = this.#context.ledger.job(seen.key);
-    if (job && this.#takeOver(job) && !this.#observer.jobs().has(job.key)) this.#observeProcessOf(job);
+    const current = this.#context.ledger.job(seen.key);
+    if (current?.state !== "running") return;
+    const job = this.#takeOver(current);
+    if (job && !this.#observer.jobs().has(job.key)) this.#observeProcessOf(job);
   }
 
-  /** Makes this daemon the observer of a job that has none. Returns false when another ffrtmp was faster. */
-  #takeOver(job: JobRecord): boolean {
+  /** Makes this daemon the observer of a job that has none. Returns `undefined` if another ffrtmp was faster. */
+  #takeOver(seen: RunningJob): RunningJob | undefined {
     const { ledger, host, self } = this.#context;
-    if (!ledger.takeOver(job, self)) return false;
+    const job = ledger.takeOver(seen, self);
+    if (!job) return undefined;
+    this.#observer.update(job);
     this.#jobsOfOthers.delete(job.key);
     takeOverScope(this.#context, job);
-    ledger.addEvent(job, host.now(), "adopted", { observer_pid: self.pid });
+    ledger.addEvent(job, { atMs: host.now(), kind: "adopted", detail: { observer_pid: self.pid } });
     this.#bus.emit({ kind: "job-taken-over", job });
-    return true;
+    return job;
   }
 
   /**
@@ -230,12 +247,12 @@ export class JobTracker {
   #recordEnd(end: ObservedEnd): void {
     const { job, ending, measured } = end;
     const current = this.#context.ledger.job(job.key);
-    if (!current || current.state === "ended") {
+    if (!current || !isOpen(current)) {
       this.#service.dropPidfd(job);
       leaveScope(job);
       return;
     }
-    if (!isSame(current.observer, this.#context.self) && isObserved(this.#context, current)) {
+    if (!isSameProcess(current.observer, this.#context.self) && isObserved(this.#context, current)) {
       this.#endsOfOthers.set(job.key, end);
       return;
     }
@@ -248,11 +265,4 @@ export class JobTracker {
     this.#bus.emit({ kind: "job-left-processes", job, pids: survivors });
     this.#lingeringJobs.scheduleCleanUp();
   }
-}
-
-function isSame(
-  a: { pid: number; startTicks: number } | null,
-  b: { pid: number; startTicks: number },
-): boolean {
-  return a !== null && a.pid === b.pid && a.startTicks === b.startTicks;
 }

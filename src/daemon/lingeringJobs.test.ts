@@ -12,13 +12,12 @@ import {
   REAL_V2,
 } from "../../test/support/cgroupMachines.ts";
 import { fakeV1, fakeV2 } from "../../test/support/fakeCgroups.ts";
-import { someJob } from "../../test/support/jobs.ts";
+import { SUCCESS, someJob } from "../../test/support/jobs.ts";
 import { until } from "../../test/support/sandbox.ts";
 import type { Context } from "../jobs/context.ts";
-import { exitedWith, recordExit } from "../jobs/exit/recordExit.ts";
-import { LAST_GONE, LEFT_BEHIND } from "../jobs/model/jobEvent.ts";
+import { recordExit } from "../jobs/exit/recordExit.ts";
+import type { Job, RunningJob } from "../jobs/model/job.ts";
 import { Ledger } from "../ledger/ledger.ts";
-import type { JobRecord } from "../ledger/records.ts";
 import { storeJobCgroup } from "../linux/cgroup/planJobCgroup.ts";
 import { DaemonEvents } from "./events.ts";
 import { LingeringJobs } from "./lingeringJobs.ts";
@@ -37,9 +36,9 @@ for (const choice of [FAKE_V2, REAL_V2]) {
       await machine.end(first);
       // Long enough for the kernel to report the first exit, if it does.
       await Bun.sleep(200);
-      expect(context.ledger.job(job.key)?.released).toBe(false);
+      expect(isCleanedUp(context.ledger.job(job.key))).toBe(false);
       await machine.end(last);
-      await until("it is released", () => context.ledger.job(job.key)?.released === true);
+      await until("it is released", () => isCleanedUp(context.ledger.job(job.key)));
       expect(listAll(machine)).toEqual(before);
       lingeringJobs.stop();
     });
@@ -49,7 +48,7 @@ for (const choice of [FAKE_V2, REAL_V2]) {
       const lingeringJobs = new LingeringJobs(context, new DaemonEvents());
       lingeringJobs.scheduleCleanUp();
       await machine.end(pids[0] as number);
-      await until("it is released", () => context.ledger.job(job.key)?.released === true);
+      await until("it is released", () => isCleanedUp(context.ledger.job(job.key)));
       lingeringJobs.stop();
     });
   });
@@ -63,10 +62,10 @@ for (const choice of [FAKE_V1, REAL_V1]) {
       const lingeringJobs = new LingeringJobs(context, new DaemonEvents());
       lingeringJobs.cleanUp();
       await machine.end(pids[0] as number);
-      expect(context.ledger.job(job.key)?.released).toBe(false);
+      expect(isCleanedUp(context.ledger.job(job.key))).toBe(false);
       await until("it is released", () => {
         lingeringJobs.cleanUp();
-        return context.ledger.job(job.key)?.released === true;
+        return isCleanedUp(context.ledger.job(job.key));
       });
       expect(listAll(machine)).toEqual(before);
     });
@@ -93,15 +92,15 @@ for (const version of [1, 2]) {
     new LingeringJobs(context, new DaemonEvents()).cleanUp();
     expect(context.ledger.result(job)).toEqual(result as NonNullable<typeof result>);
     expect(context.ledger.events(job)).toMatchObject([
-      { kind: LEFT_BEHIND, detail: { pids } },
-      { kind: LAST_GONE, detail: { usage: { cpuUserUsec: 7_000_000 } } },
+      { kind: "left_behind", detail: { pids } },
+      { kind: "last_gone", detail: { usage: { cpuUserUsec: 7_000_000 } } },
     ]);
   });
 }
 
 interface RecordedExit {
   context: Context;
-  job: JobRecord;
+  job: RunningJob;
   pids: number[];
 }
 
@@ -119,8 +118,12 @@ function closedJob(
   const paths = cgroup.directories.map(({ path }) => path);
   const pids = Array.from({ length: count }, () => machine.start(...paths));
   const job = someJob({ jobId: "left", cgroup: storeJobCgroup(cgroup) });
-  ledger.begin(job);
+  ledger.register(job);
   beforeItsEnd(paths);
-  expect(recordExit(context, job, exitedWith(0, "parent")).survivors).toEqual(pids);
+  expect(recordExit(context, job, SUCCESS).survivors).toEqual(pids);
   return { context, job, pids };
+}
+
+function isCleanedUp(job: Job | undefined): boolean {
+  return job?.state === "ended" && job.cleanedUp;
 }

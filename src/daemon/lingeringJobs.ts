@@ -1,7 +1,7 @@
 import type { Context } from "../jobs/context.ts";
+import type { EndedJob } from "../jobs/model/job.ts";
 import { jobCgroupOf } from "../jobs/placement/jobCgroup.ts";
 import { repairJob } from "../jobs/recovery/recover.ts";
-import type { JobRecord } from "../ledger/records.ts";
 import { watchLastExit } from "../linux/cgroup/lastExit.ts";
 import type { FileWatch } from "../linux/fileWatch.ts";
 import type { DaemonEvents } from "./events.ts";
@@ -27,7 +27,7 @@ export class LingeringJobs {
 
   /** Cleans up in a moment if the ledger has ended jobs that are not watched yet. Call it when jobs may have ended. */
   scheduleCleanUp(): void {
-    const jobs = this.#context.ledger.endedUnreleased();
+    const jobs = this.#context.ledger.endedJobsToCleanUp();
     if (jobs.every(({ key }) => this.#watches.has(key))) return;
     this.#cleanUpTimer ??= setTimeout(() => {
       this.#cleanUpTimer = undefined;
@@ -37,7 +37,7 @@ export class LingeringJobs {
 
   /** Removes the cgroups that are empty, and watches the others. */
   cleanUp(): void {
-    const jobs = this.#context.ledger.endedUnreleased();
+    const jobs = this.#context.ledger.endedJobsToCleanUp();
     for (const key of this.#watches.keys()) {
       if (jobs.every((job) => job.key !== key)) this.#unwatch(key);
     }
@@ -53,14 +53,14 @@ export class LingeringJobs {
     for (const key of [...this.#watches.keys()]) this.#unwatch(key);
   }
 
-  #watch(job: JobRecord): void {
+  #watch(job: EndedJob): void {
     if (this.#watches.has(job.key)) return;
     const watch = watchLastExit(jobCgroupOf(this.#context, job), () => this.#tryToRemove(job));
     this.#watches.set(job.key, watch);
   }
 
-  #tryToRemove(job: JobRecord): void {
-    if (!this.#watches.has(job.key) || repairJob(this.#context, job) !== "released") return;
+  #tryToRemove(job: EndedJob): void {
+    if (!this.#watches.has(job.key) || repairJob(this.#context, job) !== "cleaned-up") return;
     this.#unwatch(job.key);
     this.#bus.emit({ kind: "job-cleaned-up", job });
   }

@@ -1,12 +1,11 @@
 import { expect, test } from "bun:test";
-import { someJob } from "../../test/support/jobs.ts";
-import type { ResultRecord } from "../ledger/records.ts";
+import { someJob, someResult } from "../../test/support/jobs.ts";
 import { policyFromFlags } from "../policy/policyFromFlags.ts";
 import { type DaemonEvent, DaemonEvents } from "./events.ts";
 import { logEvents } from "./log.ts";
 import { reportStatus } from "./serviceStatus.ts";
 
-const JOB = someJob({ jobId: "auto-ffmpeg-4026", pid: 4026 });
+const JOB = someJob({ jobId: "auto-ffmpeg-4026" });
 const COUNTS = { received: 9, dropped: null, overruns: 0, malformed: 0, rescans: 2, foundByScan: 1 };
 const NO_SOURCE = "connector: not permitted";
 const POLICY = { policy: policyFromFlags(["ffmpeg", "gst-launch-1.0"], {}), path: undefined, warnings: [] };
@@ -42,7 +41,7 @@ test("each limit that was not applied gets a line of its own", () => {
     outcomes: [
       { limit: "cpu.max", outcome: "applied", wanted: "50000 100000", actual: "50000 100000" },
       { limit: "pids.max", of: "tenant", outcome: "refused", wanted: "5", because: "EACCES" },
-    ] as typeof JOB.outcomes,
+    ],
   });
   expect(log({ kind: "job-attached", job, target: "ffmpeg", rule: undefined }).slice(1)).toEqual([
     "Job auto-ffmpeg-4026: tenant's pids.max is refused: EACCES",
@@ -50,16 +49,7 @@ test("each limit that was not applied gets a line of its own", () => {
 });
 
 test("the line of an ended job is the one that operators search for", () => {
-  const result = {
-    key: JOB.key,
-    startMs: 0,
-    endMs: 12_000,
-    slaCompliant: true,
-    slaReason: "completed_successfully",
-    exitCode: 0,
-    signal: null,
-  } as ResultRecord;
-  expect(log({ kind: "job-ended", job: JOB, result })).toEqual([
+  expect(log({ kind: "job-ended", job: JOB, result: someResult(JOB) })).toEqual([
     "JOB auto-ffmpeg-4026 | sla=COMPLIANT | reason=completed_successfully | runtime=12s | exit=0 | pid=4026",
   ]);
 });

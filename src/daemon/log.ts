@@ -1,6 +1,6 @@
 import type { LimitRepair } from "../jobs/limits/enforceLimits.ts";
+import type { RunningJob } from "../jobs/model/job.ts";
 import { summaryLine, survivorsLine } from "../jobs/summary.ts";
-import type { JobRecord } from "../ledger/records.ts";
 import type { DaemonEvent, DaemonEvents, LoadedPolicy } from "./events.ts";
 
 /** Writes a line, or several, for every event that operators read about. */
@@ -54,7 +54,7 @@ function formatEvent(event: DaemonEvent): string[] {
     case "job-attached":
       return attachedLines(event);
     case "job-taken-over":
-      return [`Taking over job ${event.job.jobId} (PID ${event.job.pid}): its observer is gone`];
+      return [`Taking over job ${event.job.jobId} (PID ${event.job.process.pid}): its observer is gone`];
     case "job-changed-by-policy":
       return [`Job ${event.job.jobId} has new limits or labels from the policy`];
     case "job-released-by-policy":
@@ -77,12 +77,12 @@ function formatEvent(event: DaemonEvent): string[] {
 }
 
 function attachedLines({ job, target, rule }: DaemonEvent & { kind: "job-attached" }): string[] {
-  const { jobId, pid, tenant, outcomes } = job;
+  const { jobId, process, tenant, outcomes } = job;
   const reasons = [rule && `rule ${rule}`, tenant && `tenant ${tenant}`].filter(Boolean);
   const reason = reasons.length === 0 ? "" : ` (${reasons.join(", ")})`;
   const missing = outcomes.filter(({ outcome }) => outcome !== "applied");
   return [
-    `Attaching to PID ${pid} (${target}) as job ${jobId}${reason}`,
+    `Attaching to PID ${process.pid} (${target}) as job ${jobId}${reason}`,
     ...missing.map(
       ({ limit, of, outcome, because }) =>
         `Job ${jobId}: ${of ? `${of}'s ` : ""}${limit} is ${outcome}: ${because}`,
@@ -95,7 +95,7 @@ function visibilityLine({ found, consequence }: DaemonEvent & { kind: "visibilit
   return consequence === undefined ? line : `${line}. Consequence: ${consequence}`;
 }
 
-function repairLine({ jobId }: JobRecord, { what, did, wanted, found }: LimitRepair): string {
+function repairLine({ jobId }: RunningJob, { what, did, wanted, found }: LimitRepair): string {
   const action = did === "left_alone" ? "left alone for an hour" : "restored";
   return `Job ${jobId}: ${what} was changed from outside (wanted ${wanted}, found ${found}): ${action}`;
 }

@@ -2,8 +2,7 @@ import { expect, test } from "bun:test";
 import { factsOf } from "../../test/support/facts.ts";
 import { type FakeOwner, useGovernedFakes } from "../../test/support/governedFakes.ts";
 import { changeLimits } from "../jobs/limits/changeLimits.ts";
-import { RELEASED_BY_POLICY } from "../ledger/ledger.ts";
-import type { JobRecord } from "../ledger/records.ts";
+import type { RunningJob } from "../jobs/model/job.ts";
 import { loadPolicy } from "../policy/file/loadPolicy.ts";
 import type { FactReader } from "../policy/procFacts.ts";
 import { type Occasion, type Reconciliation, reconcileJob } from "./reconcilePolicy.ts";
@@ -11,7 +10,7 @@ import { type Occasion, type Reconciliation, reconcileJob } from "./reconcilePol
 const { openOwner } = useGovernedFakes();
 const OWNER = "/system.slice/encoder.service";
 
-function governed(): FakeOwner & { job: JobRecord } {
+function governed(): FakeOwner & { job: RunningJob } {
   const machine = openOwner();
   machine.start(4026, 1);
   machine.start(4027, 1);
@@ -20,10 +19,10 @@ function governed(): FakeOwner & { job: JobRecord } {
 
 /** Reconciles the job, an ffmpeg that is a minute old. Returns the outcome, and the cgroups that the policy was given. */
 function reconcile(
-  { context, job }: { context: FakeOwner["context"]; job: JobRecord },
+  { context, job }: { context: FakeOwner["context"]; job: RunningJob },
   text: string,
   occasion: Occasion,
-): { outcome: Reconciliation["outcome"]; cgroups: readonly string[] } {
+): { result: Reconciliation; cgroups: readonly string[] } {
   const loaded = loadPolicy(text, "policy.yaml");
   if ("faults" in loaded) throw new Error(JSON.stringify(loaded.faults));
   let cgroups: readonly string[] = [];
@@ -33,56 +32,59 @@ function reconcile(
       return factsOf(known);
     },
   } as unknown as FactReader;
-  const { outcome } = reconcileJob(context, loaded.policy, reader, job, occasion);
-  return { outcome, cgroups };
+  return { result: reconcileJob(context, loaded.policy, reader, job, occasion), cgroups };
 }
 
 const STILL = "default_limits: {pids_max: 64}";
 
 test("a job that the policy no longer asks for is released at a reload, and kept at the start of a daemon", () => {
   const machine = governed();
-  expect(reconcile(machine, "target_commands: [other]", "start").outcome).toBe("kept");
-  expect(machine.job.state).toBe("running");
-  expect(reconcile(machine, "target_commands: [other]", "reload").outcome).toBe("released");
-  expect(machine.job.state).toBe("ended");
+  expect(reconcile(machine, "target_commands: [other]", "start").result).toEqual({ outcome: "kept" });
+  expect(machine.context.ledger.job(machine.job.key)?.state).toBe("running");
+  expect(reconcile(machine, "target_commands: [other]", "reload").result).toEqual({ outcome: "released" });
+  expect(machine.context.ledger.job(machine.job.key)?.state).toBe("ended");
   expect(machine.fake.membership(4026).get("")).toBe(OWNER);
 });
 
 test("a job that a rule ignores is released at the start of a daemon too, and may be governed again", () => {
   const machine = governed();
   const { ledger, bootId } = machine.context;
-  expect(reconcile(machine, "rules: [{name: off, match: {}, ignore: true}]", "start").outcome).toBe(
-    "released",
-  );
-  expect(ledger.events(machine.job).map(({ kind }) => kind)).toContain(RELEASED_BY_POLICY);
-  expect(ledger.wasDetached(bootId, 4026, 100)).toBeFalse();
+  expect(reconcile(machine, "rules: [{name: off, match: {}, ignore: true}]", "start").result).toEqual({
+    outcome: "released",
+  });
+  expect(ledger.events(machine.job).map(({ kind }) => kind)).toContain("released_by_policy");
+  expect(ledger.wasDetached({ bootId, pid: 4026, startTicks: 100 })).toBeFalse();
 });
 
 test("a job whose PID was reused is left to the observer that records its end", () => {
   const machine = governed();
   machine.reuse(4026);
-  expect(reconcile(machine, "target_commands: [other]", "reload").outcome).toBe("unchanged");
-  expect(machine.job.state).toBe("running");
+  expect(reconcile(machine, "target_commands: [other]", "reload").result).toEqual({ outcome: "unchanged" });
+  expect(machine.context.ledger.job(machine.job.key)?.state).toBe("running");
 });
 
 test("a governed process is decided on by the cgroups that it came from, and at any age", () => {
   const machine = governed();
-  const { outcome, cgroups } = reconcile(machine, `${STILL}\nfilters: {max_runtime: 1s}`, "reload");
-  expect({ outcome, cgroups }).toEqual({ outcome: "unchanged", cgroups: [OWNER] });
+  const { result, cgroups } = reconcile(machine, `${STILL}\nfilters: {max_runtime: 1s}`, "reload");
+  expect({ result, cgroups }).toEqual({ result: { outcome: "unchanged" }, cgroups: [OWNER] });
 });
 
 test("other limits are applied, and equal limits are not written again", () => {
   const machine = governed();
-  expect(reconcile(machine, STILL, "reload").outcome).toBe("unchanged");
-  expect(reconcile(machine, "default_limits: {pids_max: 32}", "reload").outcome).toBe("changed");
-  expect(machine.job.outcomes).toMatchObject([{ limit: "pids.max", actual: "32" }]);
+  expect(reconcile(machine, STILL, "reload").result).toEqual({ outcome: "unchanged" });
+  expect(reconcile(machine, "default_limits: {pids_max: 32}", "reload").result).toMatchObject({
+    outcome: "changed",
+    job: { outcomes: [{ limit: "pids.max", actual: "32" }] },
+  });
 });
 
 test("a reload loosens no limit that was set by hand", () => {
   const machine = governed();
-  changeLimits(machine.context, machine.job, { byHand: { pidsMax: 20 } }, "by hand");
-  expect(reconcile(machine, "default_limits: {pids_max: 500}", "reload").outcome).toBe("changed");
-  expect(machine.job.outcomes).toMatchObject([{ limit: "pids.max", actual: "20" }]);
+  const job = changeLimits(machine.context, machine.job, { byHand: { pidsMax: 20 } }, "by hand");
+  expect(reconcile({ ...machine, job }, "default_limits: {pids_max: 500}", "reload").result).toMatchObject({
+    outcome: "changed",
+    job: { outcomes: [{ limit: "pids.max", actual: "20" }] },
+  });
 });
 
 test("a change by hand keeps the recorded outcome of the tenant's total", () => {
@@ -90,8 +92,8 @@ test("a change by hand keeps the recorded outcome of the tenant's total", () => 
   machine.start(4026, 1);
   machine.start(4027, 1);
   const tenant = { name: "acme", limits: { pidsMax: 100 } };
-  const job = machine.govern(4026, { pidsMax: 64 }, { tenant });
-  changeLimits(machine.context, job, { byHand: { pidsMax: 20 } }, "by hand");
+  const governed = machine.govern(4026, { pidsMax: 64 }, { tenant });
+  const job = changeLimits(machine.context, governed, { byHand: { pidsMax: 20 } }, "by hand");
   expect(job.outcomes).toMatchObject([
     { limit: "pids.max", actual: "20" },
     { limit: "pids.max", of: "tenant", actual: "100" },

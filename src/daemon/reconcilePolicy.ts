@@ -3,10 +3,10 @@ import type { Context } from "../jobs/context.ts";
 import { Refusal } from "../jobs/errors.ts";
 import type { Tenant } from "../jobs/job.ts";
 import { changeLimits } from "../jobs/limits/changeLimits.ts";
+import type { Job, RunningJob } from "../jobs/model/job.ts";
 import { jobCgroupOf } from "../jobs/placement/jobCgroup.ts";
-import { RELEASED_BY_POLICY } from "../ledger/ledger.ts";
-import type { JobRecord } from "../ledger/records.ts";
-import { CGROUP_LIMITS, LIMIT_NAMES, type Limits, wantedText } from "../limits/limits.ts";
+import type { Limits } from "../limits/limits.ts";
+import { CGROUP_LIMITS, LIMIT_NAMES, wantedText } from "../limits/table.ts";
 import { cgroupPathOf } from "../linux/cgroup/hierarchies.ts";
 import { readStat } from "../linux/proc/stat.ts";
 import { type Decision, decide } from "../policy/decide.ts";
@@ -17,9 +17,10 @@ import { jobSpecOf } from "./decision.ts";
 /** When jobs are reconciled with the policy: after it was loaded again, or at the start of a daemon. */
 export type Occasion = "reload" | "start";
 
-/** The outcome of reconciling one job with the policy. */
+/** The outcome of reconciling one job with the policy. `job` is the job as it is recorded after the change. */
 export type Reconciliation =
-  | { outcome: "unchanged" | "changed" | "released" | "kept" }
+  | { outcome: "changed"; job: RunningJob }
+  | { outcome: "unchanged" | "released" | "kept" }
   | { outcome: "failed"; reason: string };
 
 /**
@@ -31,15 +32,15 @@ export function reconcileJob(
   context: Context,
   policy: Policy,
   reader: FactReader,
-  job: JobRecord,
+  job: RunningJob,
   occasion: Occasion,
 ): Reconciliation {
-  const stat = job.pid === null ? "gone" : readStat(context.host, job.pid);
-  if (stat === "gone" || stat.startTicks !== job.startTicks) return { outcome: "unchanged" };
+  const stat = readStat(context.host, job.process.pid);
+  if (stat === "gone" || stat.startTicks !== job.process.startTicks) return { outcome: "unchanged" };
   const facts = reader.of(stat, { isGoverned: true, cgroups: originCgroups(context, job) });
   const decision = decide(policy, facts);
   try {
-    if (decision.govern) return { outcome: change(context, policy, job, decision) };
+    if (decision.govern) return change(context, policy, job, decision);
     if (occasion === "start" && decision.rule === undefined) return { outcome: "kept" };
     release(context, job, decision);
     return { outcome: "released" };
@@ -52,9 +53,9 @@ export function reconcileJob(
 function change(
   context: Context,
   policy: Policy,
-  job: JobRecord,
+  job: RunningJob,
   decision: Decision & { govern: true },
-): "changed" | "unchanged" {
+): Reconciliation {
   const { limits, tenant, labels, intent } = jobSpecOf(policy, decision);
   const isSame =
     textOf(limits) === textOf(job.limits) &&
@@ -62,22 +63,23 @@ function change(
     totalText(tenant) === recordedTotal(job);
   if (!isSame) {
     const because = decision.rule === undefined ? "the policy" : `the policy's rule ${decision.rule}`;
-    changeLimits(context, job, { limits, tenant, labels, intent }, because);
-    return "changed";
+    const changed = changeLimits(context, job, { limits, tenant, labels, intent }, because);
+    return { outcome: "changed", job: changed };
   }
-  if (JSON.stringify(labels) === JSON.stringify(job.labels) && intent === job.intent) return "unchanged";
-  context.ledger.change(job, { labels, intent });
-  return "changed";
+  if (JSON.stringify(labels) === JSON.stringify(job.labels) && intent === job.intent)
+    return { outcome: "unchanged" };
+  return { outcome: "changed", job: context.ledger.recordSpec(job, { labels, intent }) };
 }
 
-function release(context: Context, job: JobRecord, { because }: Decision & { govern: false }): void {
+function release(context: Context, job: RunningJob, { because }: Decision & { govern: false }): void {
   // Recorded first: without this event, a daemon that dies in between leaves a job that counts as detached by an operator.
-  context.ledger.addEvent(job, context.host.now(), RELEASED_BY_POLICY, { because });
+  const atMs = context.host.now();
+  context.ledger.addEvent(job, { atMs, kind: "released_by_policy", detail: { because } });
   detach(context, job, jobCgroupOf(context, job));
 }
 
 /** The cgroups that the job's process was in before it was governed. */
-function originCgroups({ hierarchies }: Context, job: JobRecord): string[] {
+function originCgroups({ hierarchies }: Context, job: Job): string[] {
   return job.cgroup.flatMap(({ hierarchy: key, origin }) => {
     const hierarchy = hierarchies.find((candidate) => candidate.key === key);
     return hierarchy ? [cgroupPathOf(hierarchy, origin)] : [];
@@ -92,7 +94,7 @@ function totalText(tenant: Tenant | null): string {
   return CGROUP_LIMITS.map((name) => `${name}=${wantedText(tenant?.limits ?? {}, name) ?? ""}`).join(" ");
 }
 
-function recordedTotal({ outcomes }: JobRecord): string {
+function recordedTotal({ outcomes }: Job): string {
   const total = outcomes.filter(({ of }) => of === "tenant");
   return CGROUP_LIMITS.map(
     (name) => `${name}=${total.find(({ limit }) => limit === name)?.wanted ?? ""}`,

@@ -1,7 +1,7 @@
 import { afterEach, expect, test } from "bun:test";
 import { openSync } from "node:fs";
 import { bindUnixDatagram, receiveUnixDatagram } from "../../test/support/unixReceiver.ts";
-import { closeFd } from "../sys/pidfd.ts";
+import { closeFd } from "../sys/descriptor.ts";
 import { ServiceManager } from "./serviceManager.ts";
 
 const name = `@ffrtmp-manager-${process.pid}`;

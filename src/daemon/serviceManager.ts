@@ -1,4 +1,4 @@
-import type { JobRecord } from "../ledger/records.ts";
+import type { Job } from "../jobs/model/job.ts";
 import {
   dropFd,
   isFdName,
@@ -11,8 +11,7 @@ import {
   WATCHDOG,
 } from "../linux/systemd/notify.ts";
 import type { ServiceVariables } from "../linux/systemd/serviceVariables.ts";
-import { duplicate } from "../sys/descriptor.ts";
-import { closeFd } from "../sys/pidfd.ts";
+import { closeFd, duplicate } from "../sys/descriptor.ts";
 
 /** The delay before a message is sent again to a busy manager: the first, and the longest. */
 const MIN_RETRY_MS = 10;
@@ -20,7 +19,7 @@ const MAX_RETRY_MS = 1000;
 /** Bounds the memory and descriptors for a manager that has stopped reading. */
 const MAX_UNSENT = 8192;
 
-type NamedJob = Pick<JobRecord, "key" | "jobId">;
+type NamedJob = Pick<Job, "key" | "jobId">;
 
 /** A pidfd that the manager kept for a job while no daemon ran. */
 export interface StoredPidfd {
@@ -57,7 +56,7 @@ export class ServiceManager {
     this.#received = variables.storedFds;
     if (variables.notifySocket === undefined) return;
     const socket = NotifySocket.open(variables.notifySocket);
-    if ("because" in socket) this.#warnOnce(socket.because);
+    if ("reason" in socket) this.#warnOnce(socket.reason);
     else this.#socket = socket;
   }
 
@@ -105,7 +104,7 @@ export class ServiceManager {
   }
 
   /** Drops the pidfd of a job whose result is recorded, or which was released. */
-  dropPidfd({ key }: Pick<JobRecord, "key">): void {
+  dropPidfd({ key }: Pick<Job, "key">): void {
     const name = this.#storedNames.get(key);
     if (name === undefined) return;
     this.#storedNames.delete(key);
@@ -158,7 +157,7 @@ export class ServiceManager {
   /** Returns false if the message must be sent again. */
   #trySending({ state, fd }: Message): boolean {
     const sent = this.#socket?.send(state, fd);
-    if (typeof sent === "object") this.#warnOnce(sent.because);
+    if (typeof sent === "object") this.#warnOnce(sent.reason);
     return sent !== "busy";
   }
 

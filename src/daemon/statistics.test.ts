@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import type { Context } from "../jobs/context.ts";
-import { type EventCounters, noCounts, type ProcessEvents } from "../linux/events/processEvents.ts";
+import { type EventCounters, type ProcessEvents, zeroCounters } from "../linux/events/processEvents.ts";
 import { policyFromFlags } from "../policy/policyFromFlags.ts";
 import { DaemonStatistics } from "./statistics.ts";
 
@@ -26,7 +26,7 @@ const store = { policy: policyFromFlags(["ffmpeg"], {}), path: undefined, loaded
 
 test("a loss is written at once, other counts once a minute", () => {
   const { context, source, notes, pass } = play();
-  const counters = noCounts();
+  const counters = zeroCounters();
   const statistics = new DaemonStatistics(context, source(counters), store, () => 5000);
   statistics.writeIfDue();
   expect(notes).toHaveLength(1);
@@ -49,13 +49,13 @@ test("the counts of an event source that failed are kept, and counted once", () 
   const { context, source } = play();
   const statistics = new DaemonStatistics(
     context,
-    source({ ...noCounts(), received: 10, dropped: 2 }),
+    source({ ...zeroCounters(), received: 10, dropped: 2 }),
     store,
     () => 5000,
   );
   statistics.closeSource();
   expect(statistics.counts()).toMatchObject({ received: 10, dropped: 2 });
-  statistics.switchTo(source({ ...noCounts(), received: 5 }, "polling"));
+  statistics.switchTo(source({ ...zeroCounters(), received: 5 }, "polling"));
   expect(statistics.counts()).toMatchObject({ received: 15, dropped: 2 });
 });
 
@@ -63,20 +63,20 @@ test("a count that one source does not have is unknown in the sum", () => {
   const { context, source } = play();
   const statistics = new DaemonStatistics(
     context,
-    source({ ...noCounts(), dropped: null }),
+    source({ ...zeroCounters(), dropped: null }),
     store,
     () => 5000,
   );
   statistics.closeSource();
-  statistics.switchTo(source({ ...noCounts(), dropped: 4 }));
+  statistics.switchTo(source({ ...zeroCounters(), dropped: 4 }));
   expect(statistics.counts().dropped).toBeNull();
 });
 
 test("a daemon that stops writes when, and which event source it had last", () => {
   const { context, source, notes } = play();
-  const statistics = new DaemonStatistics(context, source(noCounts()), store, () => 5000);
+  const statistics = new DaemonStatistics(context, source(zeroCounters()), store, () => 5000);
   statistics.closeSource();
-  statistics.switchTo(source(noCounts(), "polling"));
+  statistics.switchTo(source(zeroCounters(), "polling"));
   statistics.write(2_000_000);
   expect(notes).toMatchObject([{ stoppedMs: 2_000_000, source: "polling", watch: { pid: 812 } }]);
 });

@@ -33,7 +33,7 @@ export class DaemonStatistics {
     this.#scanIntervalMs = scanIntervalMs;
     const now = context.host.now();
     this.#report = {
-      daemon: { bootId: context.bootId, ...context.self },
+      daemon: context.self,
       sinceMs: now,
       source: events.source,
       sourceSinceMs: now,

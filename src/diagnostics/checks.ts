@@ -2,19 +2,21 @@ import { release } from "node:os";
 import type { Context } from "../jobs/context.ts";
 import { groupName } from "../jobs/job.ts";
 import { respectDisabled } from "../jobs/placement/disabledControllers.ts";
-import type { LimitOutcome, Limits } from "../limits/limits.ts";
+import type { Limits } from "../limits/limits.ts";
+import type { LimitOutcome } from "../limits/outcome.ts";
 import { findWholeDisk } from "../linux/blockDevice.ts";
 import { readMembership } from "../linux/cgroup/hierarchies.ts";
 import { applyCgroupLimits } from "../linux/cgroup/jobCgroup.ts";
 import { createJobCgroup, removeJobCgroup } from "../linux/cgroup/makeJobCgroup.ts";
 import { planJobCgroup } from "../linux/cgroup/planJobCgroup.ts";
 import { ConnectorEvents } from "../linux/events/connectorEvents.ts";
-import { pidfdsTellCodes } from "../linux/events/exitEvents.ts";
+import { pidfdsReportExitCodes } from "../linux/events/exitEvents.ts";
 import { readProcFile } from "../linux/host.ts";
-import { isInOwnNamespace } from "../linux/namespaces.ts";
-import { errnoName } from "../sys/libc.ts";
-import { closeFd, openPidfd } from "../sys/pidfd.ts";
-import { giveUpSignals } from "../sys/seccomp.ts";
+import { isOutsideInitialNamespace } from "../linux/namespaces.ts";
+import { closeFd } from "../sys/descriptor.ts";
+import { errnoName } from "../sys/errno.ts";
+import { openPidfd } from "../sys/pidfd.ts";
+import { installSignalFilter } from "../sys/seccomp.ts";
 import type { Check } from "./check.ts";
 import { checkVisibility } from "./visibility.ts";
 
@@ -36,7 +38,7 @@ export async function runChecks(context: Context): Promise<Check[]> {
 
 function probeRights({ host }: Context): Check {
   const uid = process.geteuid?.() ?? 0;
-  const isInOwn = isInOwnNamespace(host, "user");
+  const isInOwn = isOutsideInitialNamespace(host, "user");
   const found = `uid ${uid}${isInOwn ? " of a user namespace of its own" : ""} on Linux ${release()}`;
   if (uid === 0 && !isInOwn) return { name: "rights", works: true, found: `root, ${found}` };
   const cost = "only your own processes can be governed, and limits need a cgroup that is delegated to you";
@@ -127,7 +129,7 @@ function probePidfd(): Check {
 
 async function probeExitRecords(): Promise<Check> {
   const name = "exit records of pidfds";
-  if (await pidfdsTellCodes())
+  if (await pidfdsReportExitCodes())
     return { name, works: true, found: "exit codes of processes that are not ours are known" };
   const cost = "exit codes of processes that are not ours come from the process connector, or stay unknown";
   return { name, works: false, found: "the kernel has none (Linux 6.15 does)", cost };
@@ -141,7 +143,7 @@ async function probeConnector({ host }: Context): Promise<Check> {
     return {
       name,
       works: false,
-      found: started.because,
+      found: started.reason,
       cost: "watch finds processes at its scan interval only",
     };
   }
@@ -151,7 +153,7 @@ async function probeConnector({ host }: Context): Promise<Check> {
 
 function probeGivingUpSignals(): Check {
   const name = "giving up signals";
-  const given = giveUpSignals();
+  const given = installSignalFilter();
   if (given.outcome === "applied") {
     return {
       name,
@@ -160,7 +162,7 @@ function probeGivingUpSignals(): Check {
     };
   }
   const cost = "that attach and watch send no signals rests on their code alone";
-  return { name, works: false, found: given.because, cost };
+  return { name, works: false, found: given.reason, cost };
 }
 
 function probeLedger({ ledger, host }: Context): Check {

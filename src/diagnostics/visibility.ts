@@ -1,5 +1,5 @@
 import type { Context } from "../jobs/context.ts";
-import { isInOwnNamespace } from "../linux/namespaces.ts";
+import { isOutsideInitialNamespace } from "../linux/namespaces.ts";
 import { CAP_SYS_PTRACE, hasCapability } from "../linux/proc/capabilities.ts";
 import type { Check } from "./check.ts";
 
@@ -12,7 +12,7 @@ export function checkVisibility(seer: Seer): Check[] {
 
 function probeProcesses({ host }: Seer): Check {
   const name = "processes in sight";
-  if (!isInOwnNamespace(host, "pid")) return { name, works: true, found: "all of the machine" };
+  if (!isOutsideInitialNamespace(host, "pid")) return { name, works: true, found: "all of the machine" };
   return {
     name,
     works: false,
@@ -25,7 +25,7 @@ function probeCgroups({ host, hierarchies }: Seer): Check {
   const name = "cgroups in sight";
   const cost =
     "processes elsewhere get no limits; for that it takes --cgroupns=host with the machine's /sys/fs/cgroup mounted (in Kubernetes: privileged: true)";
-  if (isInOwnNamespace(host, "cgroup")) {
+  if (isOutsideInitialNamespace(host, "cgroup")) {
     const found = "only the cgroups of a cgroup namespace of its own, as containers have";
     return { name, works: false, found, cost };
   }
@@ -40,7 +40,7 @@ function probeCgroups({ host, hierarchies }: Seer): Check {
 /** The kernel shows these facts of processes with other users, or with more rights than the reader has, to a tracer only. */
 function probeFacts({ host }: Seer): Check {
   const name = "facts of others";
-  if (hasCapability(host, CAP_SYS_PTRACE) && !isInOwnNamespace(host, "user")) {
+  if (hasCapability(host, CAP_SYS_PTRACE) && !isOutsideInitialNamespace(host, "user")) {
     return { name, works: true, found: "executables, working directories and environments can be read" };
   }
   return {

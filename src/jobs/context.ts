@@ -1,10 +1,9 @@
 import { readlinkSync } from "node:fs";
 import type { Ledger } from "../ledger/ledger.ts";
 import type { StateFiles } from "../ledger/location.ts";
-import type { Observer } from "../ledger/records.ts";
 import { type Hierarchy, readHierarchies } from "../linux/cgroup/hierarchies.ts";
 import type { Host } from "../linux/host.ts";
-import { readBootId, readIdentity } from "../linux/proc/identity.ts";
+import { type ProcessIdentity, readIdentity } from "../linux/proc/identity.ts";
 import { Refusal } from "./errors.ts";
 
 /** What every act of governing needs. */
@@ -14,8 +13,8 @@ export interface Context {
   ledger: Ledger;
   state: StateFiles;
   bootId: string;
-  /** This ffrtmp, as the ledger names an observer. */
-  self: Observer;
+  /** The process of this ffrtmp. */
+  self: ProcessIdentity;
   /** Tells the operator something that does not stop the work. */
   warn(message: string): void;
 }
@@ -39,8 +38,8 @@ export function createContext(
     hierarchies: readHierarchies(host),
     ledger,
     state,
-    bootId: readBootId(host),
-    self: { pid: self.pid, startTicks: self.startTicks },
+    bootId: self.bootId,
+    self,
     warn,
   };
 }

@@ -1,9 +1,9 @@
 import { basename } from "node:path";
-import type { JobMode, JobRecord } from "../ledger/records.ts";
 import type { Limits } from "../limits/limits.ts";
 import type { Placement } from "../linux/cgroup/placement.ts";
 import { tenantPathName } from "../policy/tenant.ts";
 import type { Context } from "./context.ts";
+import { type Job, type JobMode, type NewJob, type StartingJob, startJob } from "./model/job.ts";
 
 /** What may be said of any job when it is begun. */
 export interface JobSpec {
@@ -58,7 +58,7 @@ export function generateJobId(command: string, now: number): string {
 }
 
 /** The limits that a job is to have: what was set by hand goes before what its caller or the policy wants. */
-export function limitsInForce({ limits, byHand }: Pick<JobRecord, "limits" | "byHand">): Limits {
+export function limitsInForce({ limits, byHand }: Pick<Job, "limits" | "byHand">): Limits {
   return { ...limits, ...byHand };
 }
 
@@ -85,32 +85,24 @@ export function isGovernedPath(cgroupPath: string): boolean {
   return cgroupPath.split("/").some((part) => /^ffrtmp-[0-9a-f]{6}-./.test(part));
 }
 
-export function newJob(context: Context, mode: JobMode, spec: JobSpec, command: string[]): JobRecord {
-  return {
+/** Creates a job that this ffrtmp starts. */
+export function newJob(
+  context: Context,
+  mode: JobMode,
+  spec: JobSpec,
+  facts: Pick<NewJob, "command" | "cwd" | "uid" | "process" | "cgroup" | "logPath">,
+): StartingJob {
+  return startJob({
+    ...facts,
     key: Bun.randomUUIDv7(),
     jobId: spec.jobId,
     mode,
-    state: "starting",
-    bootId: context.bootId,
-    pid: null,
-    startTicks: null,
-    command,
-    cwd: null,
-    uid: null,
     createdMs: context.host.now(),
-    startedMs: null,
     observer: context.self,
     intent: spec.intent,
     slaEligible: spec.slaEligible,
     tenant: spec.tenant?.name ?? null,
     labels: spec.labels,
     limits: spec.limits,
-    byHand: null,
-    outcomes: [],
-    cgroup: [],
-    touched: [],
-    carriedUsage: null,
-    logPath: null,
-    released: false,
-  };
+  });
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "bun:test";
-import { someJob, someResult } from "../../test/support/jobs.ts";
-import { UNKNOWN_USAGE } from "../linux/cgroup/controller.ts";
+import { someEndedJob, someJob, someResult, someStartingJob } from "../../test/support/jobs.ts";
+import { UNKNOWN_USAGE } from "../limits/usage.ts";
 import { isoTime, jobJson, resultJson, usageJson } from "./json.ts";
 
 describe("resultJson()", () => {
@@ -34,11 +34,9 @@ describe("resultJson()", () => {
   it("says null, not 0, of a job that never started", () => {
     const result = someResult(someJob(), {
       startMs: null,
-      exitCode: null,
-      exitEvidence: null,
-      exitUnknownBecause: "x",
+      ending: { kind: "never-started", reason: "x" },
     });
-    expect(resultJson(someJob({ pid: null }), result)).toMatchObject({
+    expect(resultJson(someEndedJob({ process: null, startedMs: null }), result)).toMatchObject({
       pid: null,
       start_time: null,
       processing_seconds: null,
@@ -84,10 +82,9 @@ describe("jobJson()", () => {
       cgroups: ["/sys/fs/cgroup/cpu/ffrtmp-0a1b2c-x"],
       log: "/var/log/x",
     });
-    expect(jobJson(someJob({ observer: null, startedMs: null }))).toMatchObject({
-      observer_pid: null,
-      start_time: null,
-    });
+    expect(jobJson(someJob({ observer: null }))).toMatchObject({ observer_pid: null });
+    expect(jobJson(someEndedJob())).toMatchObject({ observer_pid: null });
+    expect(jobJson(someStartingJob())).toMatchObject({ observer_pid: 4025, start_time: null });
   });
 });
 

@@ -1,21 +1,23 @@
-import type { EventRecord, JobRecord, ResultRecord } from "../ledger/records.ts";
-import { LIMIT_NAMES, type LimitName, type Limits, wantedText } from "../limits/limits.ts";
-import type { Usage } from "../linux/cgroup/controller.ts";
-import { LAST_GONE } from "./model/jobEvent.ts";
+import type { Limits } from "../limits/limits.ts";
+import { LIMIT_NAMES, type LimitName, wantedText } from "../limits/table.ts";
+import type { Usage } from "../limits/usage.ts";
+import { factsOfEnding, type JobResult } from "./model/ending.ts";
+import { type Job, observerOf, pidOf, startedMsOf } from "./model/job.ts";
+import type { RecordedEvent } from "./model/jobEvent.ts";
 
 /** The shapes that `--json` prints. Names are stable; times are ISO 8601 in UTC; `null` is unknown. */
 
-export function jobJson(job: JobRecord): Record<string, unknown> {
+export function jobJson(job: Job): Record<string, unknown> {
   return {
     job_id: job.jobId,
     state: job.state,
     mode: job.mode,
-    pid: job.pid,
+    pid: pidOf(job),
     command: job.command,
     cwd: job.cwd,
     uid: job.uid,
-    start_time: isoTime(job.startedMs),
-    observer_pid: job.observer?.pid ?? null,
+    start_time: isoTime(startedMsOf(job)),
+    observer_pid: observerOf(job)?.pid ?? null,
     intent: job.intent,
     sla_eligible: job.slaEligible,
     tenant: job.tenant,
@@ -27,20 +29,21 @@ export function jobJson(job: JobRecord): Record<string, unknown> {
   };
 }
 
-export function resultJson(job: JobRecord, result: ResultRecord): Record<string, unknown> {
+export function resultJson(job: Job, result: JobResult): Record<string, unknown> {
+  const facts = factsOfEnding(result.ending);
   return {
     job_id: job.jobId,
-    pid: job.pid,
+    pid: pidOf(job),
     mode: job.mode,
     command: job.command,
-    ending: result.ending,
+    ending: facts.ending,
     start_time: isoTime(result.startMs),
     end_time: isoTime(result.endMs),
     processing_seconds: result.startMs === null ? null : (result.endMs - result.startMs) / 1000,
-    exit_code: result.exitCode,
-    signal: result.signal,
-    exit_evidence: result.exitEvidence,
-    exit_unknown_because: result.exitUnknownBecause,
+    exit_code: facts.exitCode,
+    signal: facts.signal,
+    exit_evidence: facts.exitEvidence,
+    exit_unknown_because: facts.exitUnknownBecause,
     platform_sla_compliant: result.slaCompliant,
     platform_sla_reason: result.slaReason,
     sla_eligible: job.slaEligible,
@@ -77,10 +80,11 @@ export function usageJson(usage: Usage): Record<string, number | null> {
   };
 }
 
-export function eventJson({ atMs, kind, detail }: EventRecord): Record<string, unknown> {
-  if (kind !== LAST_GONE) return { time: isoTime(atMs), kind, detail };
-  const { usage } = detail as { usage: Usage };
-  return { time: isoTime(atMs), kind, detail: { usage: usageJson(usage) } };
+export function eventJson(event: RecordedEvent): Record<string, unknown> {
+  const time = isoTime(event.atMs);
+  if (event.kind === "other") return { time, kind: event.name, detail: event.detail };
+  if (event.kind !== "last_gone") return { time, kind: event.kind, detail: event.detail };
+  return { time, kind: event.kind, detail: { usage: usageJson(event.detail.usage) } };
 }
 
 export function isoTime(ms: number | null): string | null {

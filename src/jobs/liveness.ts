@@ -1,13 +1,9 @@
-import type { JobRecord } from "../ledger/records.ts";
-import { isAlive, type ProcessIdentity } from "../linux/proc/identity.ts";
+import { isAlive } from "../linux/proc/identity.ts";
 import type { Context } from "./context.ts";
+import { type Job, observerOf } from "./model/job.ts";
 
-/** Whether the ffrtmp that waits for a job's end is alive. */
-export function isObserved(context: Context, { observer, bootId }: JobRecord): boolean {
-  return observer !== null && isAlive(context.host, { bootId, ...observer });
-}
-
-/** The job's main process; `undefined` while it has none on record. */
-export function identityOf({ bootId, pid, startTicks }: JobRecord): ProcessIdentity | undefined {
-  return pid === null || startTicks === null ? undefined : { bootId, pid, startTicks };
+/** Returns true while the ffrtmp that will record the job's end is alive. */
+export function isObserved(context: Context, job: Job): boolean {
+  const observer = observerOf(job);
+  return observer !== null && isAlive(context.host, observer);
 }

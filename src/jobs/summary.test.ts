@@ -1,5 +1,5 @@
 import { describe, expect, it } from "bun:test";
-import { someJob, someResult } from "../../test/support/jobs.ts";
+import { someEndedJob, someJob, someResult } from "../../test/support/jobs.ts";
 import { exitText, summaryLine } from "./summary.ts";
 
 const job = someJob();
@@ -14,8 +14,7 @@ describe("summaryLine()", () => {
   it("names a violation, a signal and short times", () => {
     const result = someResult(job, {
       endMs: 1_700_000_000_460,
-      exitCode: null,
-      signal: "SIGKILL",
+      ending: { kind: "signaled", signal: "SIGKILL", evidence: "pidfd" },
       slaCompliant: false,
       slaReason: "killed_at_our_memory_cap",
     });
@@ -26,18 +25,19 @@ describe("summaryLine()", () => {
 
   it("invents no number for a job that never had a process", () => {
     const result = someResult(job, {
-      ending: "never_started",
+      ending: { kind: "never-started", reason: "x" },
       startMs: null,
-      exitCode: null,
       slaReason: "never_started",
     });
-    expect(summaryLine(someJob({ pid: null }), result)).toEndWith("| runtime=0s | exit=unknown | pid=none");
+    expect(summaryLine(someEndedJob({ process: null }), result)).toEndWith(
+      "| runtime=0s | exit=unknown | pid=none",
+    );
   });
 });
 
 describe("exitText()", () => {
   it("never calls unknown 0", () => {
-    expect(exitText(someResult(job, { exitCode: null }))).toBe("unknown");
-    expect(exitText(someResult(job, { exitCode: 0 }))).toBe("0");
+    expect(exitText(someResult(job, { ending: { kind: "exit-unknown", reason: "x" } }))).toBe("unknown");
+    expect(exitText(someResult(job))).toBe("0");
   });
 });

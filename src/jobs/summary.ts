@@ -1,32 +1,34 @@
-import type { JobRecord, ResultRecord } from "../ledger/records.ts";
+import { factsOfEnding, type JobResult } from "./model/ending.ts";
+import { type Job, pidOf } from "./model/job.ts";
 
 /**
  * The line that operators grep for when a job ends.
  * `JOB transcode-001 | sla=COMPLIANT | reason=completed_successfully | runtime=12s | exit=0 | pid=4026`
  */
-export function summaryLine(job: JobRecord, result: ResultRecord): string {
+export function summaryLine(job: Job, result: JobResult): string {
   return [
     `JOB ${job.jobId}`,
     `sla=${result.slaCompliant ? "COMPLIANT" : "VIOLATION"}`,
     `reason=${result.slaReason}`,
     `runtime=${formatSeconds(result)}`,
     `exit=${exitText(result)}`,
-    `pid=${job.pid ?? "none"}`,
+    `pid=${pidOf(job) ?? "none"}`,
   ].join(" | ");
 }
 
 /** What is to be said of processes that outlive their job, and keep its cgroup and limits. */
-export function survivorsLine({ jobId }: JobRecord, survivors: number[]): string {
+export function survivorsLine({ jobId }: Job, survivors: number[]): string {
   return `job ${jobId} ended and left processes running: PID ${survivors.join(", ")}; their limits stay`;
 }
 
 /** `0`, `SIGSEGV`, or `unknown`: never a number that nobody saw. */
-export function exitText({ exitCode, signal }: ResultRecord): string {
+export function exitText({ ending }: JobResult): string {
+  const { exitCode, signal } = factsOfEnding(ending);
   return signal ?? exitCode?.toString() ?? "unknown";
 }
 
 /** Whole seconds, as scripts of the older system expect; with a decimal below ten. */
-function formatSeconds({ startMs, endMs }: ResultRecord): string {
+function formatSeconds({ startMs, endMs }: JobResult): string {
   if (startMs === null) return "0s";
   const seconds = (endMs - startMs) / 1000;
   return seconds < 10 ? `${seconds.toFixed(1)}s` : `${Math.round(seconds)}s`;

@@ -8,21 +8,21 @@ import { useLedgers } from "../../test/support/ledgers.ts";
 const { freshDirectory, open } = useLedgers();
 
 describe("a ledger file", () => {
-  it("that is damaged while it is open is set aside whole, and a new one begun", () => {
+  it("that is damaged while it is open is set aside whole, and a new one is created", () => {
     const { ledger, path, told } = open();
-    ledger.begin(someJob());
+    ledger.register(someJob());
     for (const name of readdirSync(join(path, "..")))
       writeFileSync(join(path, "..", name), "damage ".repeat(2000));
     const { ledger: next, told: toldNext } = open(join(path, "../.."));
     expect(toldNext[0]).toMatch(/is damaged \(.*it was set aside as \S+ledger\.db\.damaged-\d{4}-/);
     expect(next.openJobs()).toEqual([]);
-    next.begin(someJob());
+    next.register(someJob());
     expect(told).toEqual([]);
     const aside = readdirSync(join(path, "..")).find((name) => /\.damaged-[^/]*Z$/.test(name)) as string;
     expect(readFileSync(join(path, "..", aside), "utf8")).toStartWith("damage damage");
   });
 
-  it("of a newer schema, or of another program, stays as it is to the byte", () => {
+  it("of a newer schema, or of another program, stays unchanged to the byte", () => {
     for (const [sql, reason] of [
       [
         "PRAGMA user_version = 77; CREATE TABLE jobs (a)",
@@ -37,19 +37,19 @@ describe("a ledger file", () => {
       const { ledger, told } = open(directory);
       expect(ledger.unreadableBecause).toMatch(reason);
       expect(told).toHaveLength(1);
-      ledger.begin(someJob());
+      ledger.register(someJob());
       ledger.close();
       expect(readFileSync(path, "base64")).toBe(before);
     }
   });
 
-  it("is brought up to date once, however many open it at the same time", async () => {
+  it("is migrated once, however many processes open it at the same time", async () => {
     const directory = freshDirectory();
     const program = `
       const { Ledger } = await import(${JSON.stringify(join(import.meta.dir, "ledger.ts"))});
-      const { someJob } = await import(${JSON.stringify(join(import.meta.dir, "../../test/support/jobs.ts"))});
+      const { someJob, someProcess } = await import(${JSON.stringify(join(import.meta.dir, "../../test/support/jobs.ts"))});
       const ledger = new Ledger(${JSON.stringify(join(directory, "state/ledger.db"))}, (text) => console.error(text));
-      ledger.begin(someJob({ jobId: "job-" + process.pid, pid: process.pid }));`;
+      ledger.register(someJob({ jobId: "job-" + process.pid, process: someProcess({ pid: process.pid }) }));`;
     const children = Array.from({ length: 6 }, () =>
       Bun.spawn([process.execPath, "-e", program], { stdout: "ignore", stderr: "pipe" }),
     );

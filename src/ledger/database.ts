@@ -1,7 +1,7 @@
 import { Database, SQLiteError } from "bun:sqlite";
 import { accessSync, constants, existsSync, mkdirSync, renameSync, statSync } from "node:fs";
 import { dirname } from "node:path";
-import { explain } from "../linux/cgroup/file.ts";
+import { describeErrno } from "../sys/errno.ts";
 import { ForeignDatabase, isCurrent, migrate, NewerSchema, refuseOthers } from "./migrations.ts";
 
 /** How long another ffrtmp's lock is waited for. */
@@ -93,7 +93,7 @@ export function describeTrouble(path: string, error: unknown): { reason: string;
     return { reason: message, remedy: `See what the kernel says of that disk: dmesg` };
   const remedy = `Make it writable for uid ${process.geteuid?.()}, or ${elsewhere}`;
   if (isSqlite(error)) return { reason: whyNotWritable(path) ?? message, remedy };
-  return { reason: explain(error), remedy };
+  return { reason: describeErrno(error), remedy };
 }
 
 /** SQLite says of each of these only that it is "unable to open database file". */
@@ -103,7 +103,7 @@ function whyNotWritable(path: string): string | undefined {
     try {
       accessSync(needed, constants.W_OK);
     } catch (error) {
-      if (existsSync(needed)) return `${explain(error)} writing to ${needed}`;
+      if (existsSync(needed)) return `${describeErrno(error)} writing to ${needed}`;
     }
   }
   return undefined;

@@ -1,45 +1,92 @@
+import { Database } from "bun:sqlite";
 import { describe, expect, it } from "bun:test";
-import { someJob, someResult } from "../../test/support/jobs.ts";
+import { someJob, someProcess, someResult, someStartingJob } from "../../test/support/jobs.ts";
 import { useLedgers } from "../../test/support/ledgers.ts";
-import { JobConflict, RELEASED_BY_POLICY } from "./ledger.ts";
+import { type RunningJob, toEnded } from "../jobs/model/job.ts";
+import { JobConflict } from "./ledger.ts";
 
 const { open } = useLedgers();
 
-describe("a job on record", () => {
-  it("reads back as it was written, by another process's eyes", () => {
+const DETAILED: Partial<RunningJob> = {
+  intent: "live",
+  slaEligible: true,
+  labels: { node: "edge 1" },
+  limits: { cpuMax: { quotaUsec: "max", periodUsec: 1 }, ioMax: [{ device: "8:0", rbps: 1 }] },
+  outcomes: [{ limit: "nice", outcome: "applied", wanted: "5", actual: "5" }],
+  cgroup: [{ hierarchy: "cpu", path: "/a/b", origin: "/a", enabled: [] }],
+  touched: [{ pid: 1, tid: 2, startTicks: 3, value: "nice", before: 0, after: 5 }],
+  command: ["ffmpeg", "", "a\nb", "🎬'\"\\"],
+};
+
+describe("a recorded job", () => {
+  it("reads back as it was written, in every state and from another process", () => {
     const { ledger, directory } = open();
-    const job = someJob({
-      intent: "live",
-      slaEligible: true,
-      labels: { node: "edge 1" },
-      limits: { cpuMax: { quotaUsec: "max", periodUsec: 1 }, ioMax: [{ device: "8:0", rbps: 1 }] },
-      outcomes: [{ limit: "nice", outcome: "applied", wanted: "5", actual: "5" }],
-      cgroup: [{ hierarchy: "cpu", path: "/a/b", origin: "/a", enabled: [] }],
-      touched: [{ pid: 1, tid: 2, startTicks: 3, value: "nice", before: 0, after: 5 }],
-      command: ["ffmpeg", "", "a\nb", "🎬'\"\\"],
+    const { ledger: other } = open(directory);
+    const starting = someStartingJob({ jobId: "starting" });
+    ledger.register(starting);
+    expect(other.job(starting.key)).toEqual(starting);
+    const attaching = someStartingJob({
+      jobId: "attaching",
+      mode: "attach",
+      process: someProcess({ pid: 7 }),
     });
-    ledger.begin(job);
-    expect(open(directory).ledger.job(job.key)).toEqual(job);
+    ledger.register(attaching);
+    expect(other.job(attaching.key)).toEqual(attaching);
+    const running = someJob(DETAILED);
+    ledger.register(running);
+    expect(other.job(running.key)).toEqual(running);
+    const ended = ledger.recordResult(running, someResult(running));
+    if (ended === "already ended") throw new Error("the job has no result yet");
+    expect(other.job(running.key)).toEqual(ended);
+    const cleanedUp = ledger.markCleanedUp(ended);
+    expect(cleanedUp).toEqual({ ...toEnded(running), cleanedUp: true });
+    expect(other.job(running.key)).toEqual(cleanedUp);
   });
 
-  it("changes only in the fields that were named", () => {
+  it("changes in the named fields only, and leaves the value from before as it was", () => {
     const { ledger } = open();
-    const job = someJob({ state: "starting", pid: null, startTicks: null, startedMs: null });
-    ledger.begin(job);
-    ledger.change(job, { state: "running", pid: 7, startTicks: 8 });
-    expect(job).toMatchObject({ state: "running", pid: 7, startedMs: null });
-    expect(ledger.job(job.key)).toEqual(job);
+    const job = someStartingJob();
+    const before = structuredClone(job);
+    ledger.register(job);
+    const facts = { process: someProcess({ pid: 7, startTicks: 8 }), startedMs: 9, outcomes: [] };
+    const running = ledger.recordRunning(job, facts);
+    expect(running).toMatchObject({ state: "running", process: { pid: 7, startTicks: 8 }, startedMs: 9 });
+    expect(job).toEqual(before);
+    expect(ledger.job(job.key)).toEqual(running);
   });
 
-  it("keeps its id from others until it has ended", () => {
+  it("keeps every change of its details", () => {
+    const { ledger, directory } = open();
+    let job = someJob();
+    ledger.register(job);
+    const { cgroup = [], touched = [], outcomes = [] } = DETAILED;
+    const carriedUsage = { ...someResult(job).usage, cpuUserUsec: 5 };
+    job = ledger.recordSpec(job, {
+      byHand: { pidsMax: 5 },
+      tenant: "acme",
+      labels: { a: "b" },
+      intent: "live",
+    });
+    job = ledger.recordCgroup(job, cgroup);
+    job = ledger.recordTouched(job, touched);
+    job = ledger.recordOutcomes(job, outcomes);
+    job = ledger.recordCarriedUsage(job, carriedUsage);
+    expect(open(directory).ledger.job(job.key)).toEqual(job);
+    job = ledger.recordMigration(job, { cgroup: [], carriedUsage: null });
+    job = ledger.recordSpec(job, { byHand: null });
+    expect(open(directory).ledger.job(job.key)).toEqual(job);
+    expect(job).toMatchObject({ byHand: null, tenant: "acme", touched, cgroup: [], carriedUsage: null });
+  });
+
+  it("keeps its id from other jobs until it has ended", () => {
     const { ledger } = open();
     const first = someJob();
-    ledger.begin(first);
-    const second = someJob({ pid: 5000 });
-    expect(() => ledger.begin(second)).toThrow(JobConflict);
+    ledger.register(first);
+    const second = someJob({ process: someProcess({ pid: 5000 }) });
+    expect(() => ledger.register(second)).toThrow(JobConflict);
     expect(ledger.job(second.key)).toBeUndefined();
-    ledger.end(first, someResult(first));
-    ledger.begin(second);
+    ledger.recordResult(first, someResult(first));
+    ledger.register(second);
     expect(
       ledger
         .jobsNamed("transcode-001")
@@ -50,70 +97,70 @@ describe("a job on record", () => {
 
   it("keeps its process from other jobs while it runs", () => {
     const { ledger } = open();
-    ledger.begin(someJob());
-    const other = someJob({ jobId: "other", state: "starting", pid: null, startTicks: null });
-    ledger.begin(other);
-    expect(() => ledger.change(other, { state: "running", pid: 4026, startTicks: 123_456 })).toThrow(
-      JobConflict,
-    );
-    expect(other.state).toBe("starting");
-    expect(ledger.job(other.key)?.state).toBe("starting");
-    ledger.change(other, { state: "running", pid: 4026, startTicks: 999 });
+    ledger.register(someJob());
+    const other = someStartingJob({ jobId: "other" });
+    ledger.register(other);
+    const facts = { process: someProcess(), startedMs: 1, outcomes: [] };
+    expect(() => ledger.recordRunning(other, facts)).toThrow(JobConflict);
+    expect(ledger.job(other.key)).toEqual(other);
+    ledger.recordRunning(other, { ...facts, process: someProcess({ startTicks: 999 }) });
   });
 
-  it("is known by its process in this boot only", () => {
+  it("is found by its process in this boot only", () => {
     const { ledger } = open();
     const job = someJob();
-    ledger.begin(job);
-    expect(ledger.openJobOfProcess(job.bootId, 4026, 123_456)?.key).toBe(job.key);
-    expect(ledger.openJobOfProcess(job.bootId, 4026, 123_457)).toBeUndefined();
-    expect(ledger.openJobOfProcess("another boot", 4026, 123_456)).toBeUndefined();
+    ledger.register(job);
+    expect(ledger.openJobOfProcess(someProcess())?.key).toBe(job.key);
+    expect(ledger.openJobOfProcess(someProcess({ startTicks: 123_457 }))).toBeUndefined();
+    expect(ledger.openJobOfProcess(someProcess({ bootId: "another boot" }))).toBeUndefined();
   });
 });
 
 describe("an observer", () => {
-  it("takes a job over only from the one that it saw there", () => {
+  it("takes a job over only from the observer that it read", () => {
     const { ledger, directory } = open();
     const job = someJob();
-    ledger.begin(job);
-    const seenByBoth = open(directory).ledger.job(job.key);
-    expect(ledger.takeOver(job, { pid: 1, startTicks: 1 })).toBe(true);
-    expect(ledger.takeOver(seenByBoth as typeof job, { pid: 2, startTicks: 2 })).toBe(false);
-    expect(ledger.job(job.key)?.observer).toEqual({ pid: 1, startTicks: 1 });
-    expect(ledger.takeOver(job, null)).toBe(true);
-    expect(ledger.job(job.key)?.observer).toBeNull();
+    ledger.register(job);
+    const first = someProcess({ pid: 1, startTicks: 1 });
+    const taken = ledger.takeOver(job, first);
+    expect(taken).toEqual({ ...job, observer: first });
+    const second = someProcess({ pid: 2, startTicks: 2 });
+    expect(open(directory).ledger.takeOver(job, second)).toBeUndefined();
+    expect(ledger.job(job.key)).toEqual({ ...job, observer: first });
+    expect(ledger.takeOver(taken as RunningJob, null)).toEqual({ ...job, observer: null });
+    expect(ledger.job(job.key)).toEqual({ ...job, observer: null });
   });
 
   it("takes over no job that has ended", () => {
     const { ledger } = open();
     const job = someJob();
-    ledger.begin(job);
-    const seen = { ...job };
-    ledger.end(job, someResult(job));
-    expect(ledger.takeOver(seen, { pid: 1, startTicks: 1 })).toBe(false);
+    ledger.register(job);
+    ledger.recordResult(job, someResult(job));
+    expect(ledger.takeOver(job, someProcess({ pid: 1, startTicks: 1 }))).toBeUndefined();
   });
 });
 
-describe("what a job left in the system", () => {
-  it("is a new job's of the same name, so that nobody else clears it away", () => {
+describe("the remains of an ended job in the system", () => {
+  it("belong to a new job of the same name, so that only that one removes them", () => {
     const { ledger } = open();
     const first = someJob();
-    ledger.begin(first);
-    ledger.end(first, someResult(first));
-    expect(ledger.unreleasedJobs().map(({ key }) => key)).toEqual([first.key]);
+    ledger.register(first);
+    ledger.recordResult(first, someResult(first));
+    expect(ledger.jobsToCleanUp().map(({ key }) => key)).toEqual([first.key]);
+    expect(ledger.endedJobsToCleanUp().map(({ key }) => key)).toEqual([first.key]);
     const second = someJob();
-    ledger.begin(second);
-    expect(ledger.unreleasedJobs().map(({ key }) => key)).toEqual([second.key]);
+    ledger.register(second);
+    expect(ledger.jobsToCleanUp().map(({ key }) => key)).toEqual([second.key]);
   });
 });
 
 describe("events and notes", () => {
-  it("come back in their order, with what was said", () => {
+  it("are read in their order, with their details", () => {
     const { ledger } = open();
     const job = someJob();
-    ledger.begin(job);
-    ledger.addEvent(job, 5, "observer_died", {});
-    ledger.addEvent(job, 4, "adopted", { because: "a\nb" });
+    ledger.register(job);
+    ledger.addEvent(job, { atMs: 5, kind: "observer_died", detail: {} });
+    ledger.addEvent(job, { atMs: 4, kind: "adopted", detail: { because: "a\nb" } });
     expect(ledger.events(job)).toEqual([
       { atMs: 5, kind: "observer_died", detail: {} },
       { atMs: 4, kind: "adopted", detail: { because: "a\nb" } },
@@ -124,28 +171,107 @@ describe("events and notes", () => {
     expect(ledger.note("other")).toBeUndefined();
   });
 
-  it("remember who was released, so that watch does not take it again", () => {
-    const { ledger } = open();
+  it("keep the name and the detail of a kind that this version does not know", () => {
+    const { ledger, path } = open();
     const job = someJob();
-    ledger.begin(job);
-    const unknown = { exitCode: null, exitEvidence: null, exitUnknownBecause: "it was alive" };
-    ledger.end(job, someResult(job, { ...unknown, ending: "detached" }));
-    expect(ledger.wasDetached(job.bootId, 4026, 123_456)).toBe(true);
-    expect(ledger.wasDetached(job.bootId, 4026, 1)).toBe(false);
-    ledger.addEvent(job, 6, RELEASED_BY_POLICY, {});
-    expect(ledger.wasDetached(job.bootId, 4026, 123_456)).toBe(false);
+    ledger.register(job);
+    const db = new Database(path);
+    for (const [kind, detail] of [
+      ["paused", '{"by":7}'],
+      ["toString", "null"],
+      ["last_gone", "{}"],
+    ] as const)
+      db.run("INSERT INTO events (key, at_ms, kind, detail) VALUES (?, 1, ?, ?)", [job.key, kind, detail]);
+    db.close();
+    expect(ledger.events(job)).toEqual([
+      { atMs: 1, kind: "other", name: "paused", detail: { by: 7 } },
+      { atMs: 1, kind: "other", name: "toString", detail: null },
+      { atMs: 1, kind: "other", name: "last_gone", detail: {} },
+    ]);
   });
 
-  it("bring a record up to date with what others have changed, and leave what only waits to be written", () => {
+  it("record that an operator released a process, until the policy releases it", () => {
     const { ledger } = open();
     const job = someJob();
-    ledger.begin(job);
-    const ours = structuredClone(job);
-    ledger.change(job, { byHand: { pidsMax: 5 }, tenant: "acme", released: false });
-    ledger.refresh(ours);
-    expect(ours).toEqual(job);
+    ledger.register(job);
+    ledger.recordResult(job, someResult(job, { ending: { kind: "detached" } }));
+    expect(ledger.wasDetached(someProcess())).toBe(true);
+    expect(ledger.wasDetached(someProcess({ startTicks: 1 }))).toBe(false);
+    ledger.addEvent(job, { atMs: 6, kind: "released_by_policy", detail: { because: "x" } });
+    expect(ledger.wasDetached(someProcess())).toBe(false);
+  });
+
+  it("add the changes of others to a job, and leave a job that only waits to be written", () => {
+    const { ledger } = open();
+    const job = someJob();
+    ledger.register(job);
+    const changed = ledger.recordSpec(job, { byHand: { pidsMax: 5 }, tenant: "acme" });
+    expect(ledger.refresh(job)).toEqual(changed);
     const unwritten = someJob({ key: "unwritten", tenant: "acme" });
-    ledger.refresh(unwritten);
-    expect(unwritten.tenant).toBe("acme");
+    expect(ledger.refresh(unwritten)).toEqual(unwritten);
+  });
+});
+
+describe("a row that is in no state of a job", () => {
+  const cases: [change: string, reason: string][] = [
+    ["state = 'running', pid = NULL, start_ticks = NULL", "it is running, but names no process"],
+    ["state = 'running', start_ticks = NULL", "pid is 4026, but start_ticks is null"],
+    ["state = 'running', pid = NULL", "start_ticks is 123456, but pid is null"],
+    ["state = 'running', started_ms = NULL", "it is running, but has no start time"],
+    ["state = 'running', released = 1", "it is running, but marked as cleaned up"],
+    ["state = 'starting'", "it is starting, but has a start time"],
+    [
+      "state = 'starting', started_ms = NULL, observer_pid = NULL, observer_start_ticks = NULL",
+      "it is starting, but names no ffrtmp that starts it",
+    ],
+    ["state = 'ended'", "it has ended, but names an observer"],
+    ["labels = 'no JSON'", "labels is no JSON"],
+    ["outcomes = '{}'", "outcomes is no JSON array"],
+    ["limits = '[]'", "limits is no JSON object"],
+  ];
+  for (const [change, reason] of cases) {
+    it(`is left out, reported once and never rewritten: ${reason}`, () => {
+      const { ledger, path, told } = open();
+      const sound = someJob({ jobId: "sound", process: someProcess({ pid: 1 }) });
+      const job = someJob();
+      ledger.register(sound);
+      ledger.register(job);
+      const db = new Database(path);
+      db.run(`UPDATE jobs SET ${change} WHERE key = ?`, [job.key]);
+      const row = () => db.query("SELECT * FROM jobs WHERE key = ?").get(job.key);
+      const before = row();
+      expect(ledger.openJobs()).toEqual([sound]);
+      expect(ledger.jobsToCleanUp()).toEqual([sound]);
+      expect(ledger.job(job.key)).toBeUndefined();
+      expect(ledger.jobsNamed(job.jobId)).toEqual([]);
+      expect(told).toHaveLength(1);
+      expect(told[0]).toStartWith(`ledger row ${job.key} is inconsistent: ${reason}. `);
+      expect(row()).toEqual(before);
+      db.close();
+    });
+  }
+
+  it("is left out of the history with its result", () => {
+    const { ledger, path, told } = open();
+    const jobs = ["sound", "odd"].map((jobId, index) => {
+      const job = someJob({ jobId, process: someProcess({ pid: index + 1 }) });
+      ledger.register(job);
+      return job;
+    }) as [RunningJob, RunningJob];
+    ledger.recordResult(jobs[0], someResult(jobs[0]));
+    const db = new Database(path);
+    db.run(
+      `INSERT INTO results (key, ending, end_ms, exit_code, signal, exit_evidence, sla_compliant, sla_reason, outcomes, usage)
+       VALUES (?, 'exited', 1, 1, 'SIGKILL', 'parent', 1, '', '[]', '{}')`,
+      [jobs[1].key],
+    );
+    db.close();
+    expect(ledger.history(10).map(({ job }) => job.jobId)).toEqual(["sound"]);
+    expect(ledger.result(jobs[1])).toBeUndefined();
+    expect(told).toEqual([
+      expect.stringContaining(
+        `ledger row ${jobs[1].key} is inconsistent: the columns of its ending contradict`,
+      ),
+    ]);
   });
 });

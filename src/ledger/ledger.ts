@@ -1,91 +1,148 @@
-import { isUniqueConflict } from "./database.ts";
+import type { JobResult } from "../jobs/model/ending.ts";
 import {
-  type EventRecord,
-  type JobRecord,
-  jobToRow,
-  type Observer,
-  type ResultRecord,
-  resultToRow,
-  rowToJob,
-  rowToResult,
-} from "./records.ts";
+  type EndedJob,
+  isEnded,
+  isOpen,
+  type Job,
+  type OpenJob,
+  type RunningJob,
+  type StartingJob,
+  toEnded,
+  toRunning,
+  withObserver,
+} from "../jobs/model/job.ts";
+import {
+  type JobEvent,
+  type JobEventKind,
+  type RecordedEvent,
+  recordedEvent,
+} from "../jobs/model/jobEvent.ts";
+import type { ProcessIdentity } from "../linux/proc/identity.ts";
+import { isUniqueConflict } from "./database.ts";
+import { InconsistentRow, jobToRow, resultToRow, rowToJob, rowToResult } from "./rows.ts";
 import { LedgerStore, type OnTrouble, type Row } from "./store.ts";
 
 /** Another open job has the same id, or governs the same process. */
 export class JobConflict extends Error {}
 
-/** The event of a job that was released because the policy no longer asks for it, and may be taken again when it does. */
-export const RELEASED_BY_POLICY = "released_by_policy";
+/** The fields of a job that the policy and the operator set. */
+export type SpecChange = Partial<Pick<Job, "limits" | "byHand" | "tenant" | "labels" | "intent">>;
 
-/** The fields of a job that change after it was begun, with their columns. */
-const CHANGEABLE = {
-  state: "state",
-  pid: "pid",
-  startTicks: "start_ticks",
-  startedMs: "started_ms",
-  command: "command",
-  intent: "intent",
-  tenant: "tenant",
-  labels: "labels",
-  limits: "limits",
-  byHand: "by_hand",
-  carriedUsage: "carried_usage",
-  outcomes: "outcomes",
-  cgroup: "cgroup",
-  touched: "touched",
-  released: "released",
-} as const satisfies Partial<Record<keyof JobRecord, string>>;
+/** The facts that are known when a job's processes are governed. */
+export interface RunningFacts extends Pick<RunningJob, "process" | "startedMs" | "outcomes"> {
+  /** Absent: as it is recorded already. */
+  readonly cgroup?: Job["cgroup"];
+}
 
-export type JobChange = Partial<Pick<JobRecord, keyof typeof CHANGEABLE>>;
+type JobKey = Pick<Job, "key">;
 
-/** The record of all jobs of one state directory, shared by every ffrtmp that uses it. */
+/**
+ * The record of all jobs of one state directory, shared by every ffrtmp that uses it.
+ *
+ * A method that records a change returns the changed job and leaves its argument as it is.
+ */
 export class Ledger {
   readonly #store: LedgerStore;
+  readonly #onTrouble: OnTrouble;
+  /** Messages about inconsistent rows that were reported. */
+  readonly #reported = new Set<string>();
 
   constructor(path: string, onTrouble: OnTrouble) {
     this.#store = new LedgerStore(path, onTrouble);
+    this.#onTrouble = onTrouble;
   }
 
   get path(): string {
     return this.#store.path;
   }
 
-  /** Why what is on record cannot be seen, and all is kept in memory only; `undefined` when it can. */
+  /** Why the ledger cannot be read, so that changes are kept in memory only. `undefined`: it can. */
   get unreadableBecause(): string | undefined {
     return this.#store.unreadableBecause;
   }
 
-  /** Puts a new job on record. Throws JobConflict, having written nothing. */
-  begin(job: JobRecord): void {
+  /** Adds a new job. Throws JobConflict, having written nothing. */
+  register(job: OpenJob): void {
     throwingConflicts(() => this.#store.write(...insertInto("jobs", jobToRow(job))));
   }
 
-  /** Throws JobConflict when the process that it now names is governed by another open job. */
-  change(job: JobRecord, change: JobChange): void {
-    const changed = { ...job, ...change };
-    const row = jobToRow(changed);
-    const columns = Object.keys(change).map((field) => CHANGEABLE[field as keyof JobChange]);
-    const sql = `UPDATE jobs SET ${columns.map((column) => `${column} = $${column}`).join()} WHERE key = $key`;
-    const parameters: Row = { key: job.key };
-    for (const column of columns) parameters[column] = row[column] ?? null;
-    throwingConflicts(() => this.#store.write(sql, parameters));
-    Object.assign(job, change);
+  /** Throws JobConflict, having written nothing, when another open job governs the process. */
+  recordRunning(job: StartingJob, { process, startedMs, outcomes, cgroup }: RunningFacts): RunningJob {
+    const columns: Row = {
+      state: "running",
+      pid: process.pid,
+      start_ticks: process.startTicks,
+      started_ms: startedMs,
+      outcomes: JSON.stringify(outcomes),
+    };
+    if (cgroup !== undefined) columns["cgroup"] = JSON.stringify(cgroup);
+    throwingConflicts(() => this.#update(job, columns));
+    return { ...toRunning(job, { process, startedMs }), outcomes, cgroup: cgroup ?? job.cgroup };
   }
 
-  /** Writes a job's one result, which ends it. Returns false, having written nothing, when it has one already. */
-  end(job: JobRecord, result: ResultRecord): boolean {
+  recordSpec<J extends OpenJob>(job: J, change: SpecChange): J {
+    const { limits, byHand, tenant, labels, intent } = change;
+    const columns: Row = {};
+    if (limits !== undefined) columns["limits"] = JSON.stringify(limits);
+    if (byHand !== undefined) columns["by_hand"] = byHand && JSON.stringify(byHand);
+    if (tenant !== undefined) columns["tenant"] = tenant;
+    if (labels !== undefined) columns["labels"] = JSON.stringify(labels);
+    if (intent !== undefined) columns["intent"] = intent;
+    this.#update(job, columns);
+    return { ...job, ...change };
+  }
+
+  recordOutcomes<J extends OpenJob>(job: J, outcomes: Job["outcomes"]): J {
+    this.#update(job, { outcomes: JSON.stringify(outcomes) });
+    return { ...job, outcomes };
+  }
+
+  recordCgroup<J extends Job>(job: J, cgroup: Job["cgroup"]): J {
+    this.#update(job, { cgroup: JSON.stringify(cgroup) });
+    return { ...job, cgroup };
+  }
+
+  recordTouched<J extends OpenJob>(job: J, touched: Job["touched"]): J {
+    this.#update(job, { touched: JSON.stringify(touched) });
+    return { ...job, touched };
+  }
+
+  recordCarriedUsage<J extends OpenJob>(job: J, carriedUsage: Job["carriedUsage"]): J {
+    this.#update(job, { carried_usage: carriedUsage && JSON.stringify(carriedUsage) });
+    return { ...job, carriedUsage };
+  }
+
+  /** Records both in one statement: usage that is carried without its cgroup's removal would count twice. */
+  recordMigration<J extends OpenJob>(job: J, change: Pick<Job, "cgroup" | "carriedUsage">): J {
+    const { cgroup, carriedUsage } = change;
+    this.#update(job, {
+      cgroup: JSON.stringify(cgroup),
+      carried_usage: carriedUsage && JSON.stringify(carriedUsage),
+    });
+    return { ...job, cgroup, carriedUsage };
+  }
+
+  markCleanedUp(job: EndedJob): EndedJob {
+    this.#update(job, { released: 1 });
+    return { ...job, cleanedUp: true };
+  }
+
+  /** Writes a job's one result, which ends the job. Writes nothing when the job has a result already. */
+  recordResult(job: OpenJob, result: JobResult): EndedJob | "already ended" {
     try {
       this.#store.write(...insertInto("results", resultToRow(result)));
     } catch (error) {
-      if (isUniqueConflict(error)) return false;
+      if (isUniqueConflict(error)) return "already ended";
       throw error;
     }
-    Object.assign(job, { state: "ended", observer: null });
-    return true;
+    return toEnded(job);
   }
 
-  /** Takes over the observing of an open job if its observer is still the one that `job` names. Returns whether it did. */
-  takeOver(job: JobRecord, observer: Observer | null): boolean {
+  /**
+   * Replaces the observer of a job. Returns `undefined`, having written nothing, when the job has ended or its
+   * observer is no longer the one that `job` names.
+   */
+  takeOver(job: RunningJob, observer: ProcessIdentity | null): RunningJob | undefined {
     const changes = this.#store.countChanges(
       `UPDATE jobs SET observer_pid = $pid, observer_start_ticks = $startTicks
        WHERE key = $key AND state <> 'ended' AND observer_pid IS $oldPid AND observer_start_ticks IS $oldStartTicks`,
@@ -97,112 +154,107 @@ export class Ledger {
         oldStartTicks: job.observer?.startTicks ?? null,
       },
     );
-    if (changes === 1) job.observer = observer;
-    return changes === 1;
+    return changes === 1 ? withObserver(job, observer) : undefined;
   }
 
-  addEvent(job: JobRecord, atMs: number, kind: string, detail: unknown): void {
+  addEvent(job: JobKey, { atMs, kind, detail }: JobEvent): void {
     const row = { key: job.key, at_ms: atMs, kind, detail: JSON.stringify(detail) };
     this.#store.write(...insertInto("events", row));
   }
 
-  /** Changes whenever another process or connection has written. Source: PRAGMA data_version. */
+  /** Returns a number that changes whenever another connection has written. Source: PRAGMA data_version. */
   versionOfOthers(): number {
-    return this.#store.rows("PRAGMA data_version")[0]?.["data_version"] as number;
+    return Number(this.#store.rows("PRAGMA data_version")[0]?.["data_version"]);
   }
 
-  /** The job as it stands on record now. */
-  job(key: string): JobRecord | undefined {
+  /** Returns the job as it is recorded now. */
+  job(key: string): Job | undefined {
     return this.#jobs("key = $key", { key })[0];
   }
 
   /**
-   * Takes into a job's record what others have changed of it since: its limits, and what became of them. Where our own
-   * last change still waits to be written, the record is newer than the ledger and stays as it is.
+   * Adds to a job what others have recorded for it since: its limits and their outcomes. Where the last change of
+   * this process still waits to be written, the job is newer than the ledger and is returned unchanged.
    */
-  refresh(job: JobRecord): void {
+  refresh<J extends OpenJob>(job: J): J {
     const current = job.state === "running" ? this.job(job.key) : undefined;
-    if (current?.state !== "running") return;
+    if (current?.state !== "running") return job;
     const { limits, byHand, outcomes, cgroup, touched, carriedUsage, tenant, labels, intent } = current;
-    Object.assign(job, { limits, byHand, outcomes, cgroup, touched, carriedUsage, tenant, labels, intent });
+    return { ...job, limits, byHand, outcomes, cgroup, touched, carriedUsage, tenant, labels, intent };
   }
 
-  openJobs(): JobRecord[] {
-    return this.#jobs("state <> 'ended' ORDER BY key");
+  openJobs(): OpenJob[] {
+    return this.#jobs("state <> 'ended' ORDER BY key").filter(isOpen);
   }
 
-  /** Jobs of which something may be left in the system, the open ones among them. */
-  unreleasedJobs(): JobRecord[] {
+  /** Returns the jobs that may have left something in the system, the open ones among them. */
+  jobsToCleanUp(): Job[] {
     return this.#jobs("released = 0 ORDER BY key");
   }
 
-  /** Ended jobs of which something may be left in the system. */
-  endedUnreleased(): JobRecord[] {
-    return this.#jobs("released = 0 AND state = 'ended' ORDER BY key");
+  endedJobsToCleanUp(): EndedJob[] {
+    return this.#jobs("released = 0 AND state = 'ended' ORDER BY key").filter(isEnded);
   }
 
-  /** Every job that used an id, the latest first. */
-  jobsNamed(jobId: string): JobRecord[] {
+  /** Returns every job that used an id, the latest first. */
+  jobsNamed(jobId: string): Job[] {
     return this.#jobs("job_id = $jobId ORDER BY created_ms DESC, key DESC", { jobId });
   }
 
-  openJobOfProcess(bootId: string, pid: number, startTicks: number): JobRecord | undefined {
+  openJobOfProcess({ bootId, pid, startTicks }: ProcessIdentity): OpenJob | undefined {
     const where = "state <> 'ended' AND boot_id = $bootId AND pid = $pid AND start_ticks = $startTicks";
-    return this.#jobs(where, { bootId, pid, startTicks })[0];
+    return this.#jobs(where, { bootId, pid, startTicks }).find(isOpen);
   }
 
-  /** The job whose workload is being started by this ffrtmp, and not on record with its pid yet. */
-  jobBeingStartedBy(bootId: string, launcherPid: number): JobRecord | undefined {
+  /** Returns the job whose workload this ffrtmp is starting, without a recorded pid yet. */
+  jobBeingStartedBy(bootId: string, launcherPid: number): StartingJob | undefined {
     const where = "state = 'starting' AND mode = 'run' AND boot_id = $bootId AND observer_pid = $launcherPid";
-    return this.#jobs(where, { bootId, launcherPid })[0];
+    return this.#jobs(where, { bootId, launcherPid }).find((job) => job.state === "starting");
   }
 
-  /** Whether this very process is an ffrtmp that waits for the end of a job. */
-  isObserver(bootId: string, pid: number, startTicks: number): boolean {
+  /** Returns true when the process is an ffrtmp that observes a job. */
+  isObserver({ bootId, pid, startTicks }: ProcessIdentity): boolean {
     const where =
       "state <> 'ended' AND boot_id = $bootId AND observer_pid = $pid AND observer_start_ticks = $startTicks";
     return this.#jobs(where, { bootId, pid, startTicks }).length > 0;
   }
 
-  /** Whether an operator released this very process by `detach`, so that it is not to be taken again unasked. */
-  wasDetached(bootId: string, pid: number, startTicks: number): boolean {
+  /** Returns true when an operator released the process by `detach`, so that only an operator may govern it again. */
+  wasDetached({ bootId, pid, startTicks }: ProcessIdentity): boolean {
+    const kind: JobEventKind = "released_by_policy";
     const sql = `SELECT 1 FROM jobs JOIN results USING (key)
       WHERE boot_id = $bootId AND pid = $pid AND start_ticks = $startTicks AND ending = 'detached'
-        AND NOT EXISTS (SELECT 1 FROM events WHERE events.key = jobs.key AND kind = '${RELEASED_BY_POLICY}') LIMIT 1`;
-    return this.#store.rows(sql, { bootId, pid, startTicks }).length > 0;
+        AND NOT EXISTS (SELECT 1 FROM events WHERE events.key = jobs.key AND kind = $kind) LIMIT 1`;
+    return this.#store.rows(sql, { bootId, pid, startTicks, kind }).length > 0;
   }
 
-  result(job: Pick<JobRecord, "key">): ResultRecord | undefined {
-    return this.#store.rows("SELECT * FROM results WHERE key = $key", { key: job.key }).map(rowToResult)[0];
+  result({ key }: JobKey): JobResult | undefined {
+    return this.#results("key = $key", { key })[0];
   }
 
-  /** Ended jobs with their results, the latest first. */
-  history(limit: number): { job: JobRecord; result: ResultRecord }[] {
+  /** Returns ended jobs with their results, the latest first. */
+  history(limit: number): { job: EndedJob; result: JobResult }[] {
+    const latest = "SELECT key FROM results ORDER BY end_ms DESC, key DESC LIMIT $limit";
     const jobs = new Map(
-      this.#jobs(`key IN (SELECT key FROM results ORDER BY end_ms DESC, key DESC LIMIT $limit)`, {
-        limit,
-      }).map((job) => [job.key, job]),
+      this.#jobs(`key IN (${latest})`, { limit })
+        .filter(isEnded)
+        .map((job) => [job.key, job]),
     );
-    return this.#store
-      .rows("SELECT * FROM results ORDER BY end_ms DESC, key DESC LIMIT $limit", { limit })
-      .map(rowToResult)
-      .flatMap((result) => {
-        const job = jobs.get(result.key);
-        return job ? [{ job, result }] : [];
-      });
+    return this.#results("TRUE ORDER BY end_ms DESC, key DESC LIMIT $limit", { limit }).flatMap((result) => {
+      const job = jobs.get(result.key);
+      return job ? [{ job, result }] : [];
+    });
   }
 
-  events(job: JobRecord): EventRecord[] {
+  events(job: JobKey): RecordedEvent[] {
     return this.#store
       .rows("SELECT at_ms, kind, detail FROM events WHERE key = $key ORDER BY id", { key: job.key })
-      .map((row) => ({
-        atMs: row["at_ms"] as number,
-        kind: row["kind"] as string,
-        detail: JSON.parse(row["detail"] as string),
-      }));
+      .map((row) =>
+        recordedEvent(Number(row["at_ms"]), String(row["kind"]), JSON.parse(String(row["detail"]))),
+      );
   }
 
-  /** A remark that the ledger keeps about itself. */
+  /** Returns a remark that the ledger keeps about itself. */
   note(name: string): string | undefined {
     const value = this.#store.rows("SELECT value FROM notes WHERE name = $name", { name })[0]?.["value"];
     return value === undefined ? undefined : String(value);
@@ -214,18 +266,49 @@ export class Ledger {
     this.#store.write(sql, { name, value });
   }
 
-  /** Tries once more to write what had to wait. Returns how many changes still do. */
+  /** Tries again to write the changes that wait. Returns how many still wait. */
   flush(): number {
     return this.#store.flush();
   }
 
-  /** Writes what still waits, and says what is lost where that fails. Nothing else needs closing: see LedgerStore. */
+  /** Writes the changes that wait, and reports how many are lost where that fails. See LedgerStore. */
   close(): void {
     this.#store.close();
   }
 
-  #jobs(where: string, parameters: Row = {}): JobRecord[] {
-    return this.#store.rows(`SELECT * FROM jobs WHERE ${where}`, parameters).map(rowToJob);
+  #update({ key }: JobKey, columns: Row): void {
+    const names = Object.keys(columns);
+    if (names.length === 0) return;
+    const assignments = names.map((name) => `${name} = $${name}`).join();
+    this.#store.write(`UPDATE jobs SET ${assignments} WHERE key = $key`, { ...columns, key });
+  }
+
+  #jobs(where: string, parameters: Row = {}): Job[] {
+    return this.#consistent(this.#store.rows(`SELECT * FROM jobs WHERE ${where}`, parameters), rowToJob);
+  }
+
+  #results(where: string, parameters: Row): JobResult[] {
+    const rows = this.#store.rows(`SELECT * FROM results WHERE ${where}`, parameters);
+    return this.#consistent(rows, rowToResult);
+  }
+
+  /** Leaves out inconsistent rows and reports each of them once. They stay in the file for the operator to see. */
+  #consistent<T>(rows: Row[], convert: (row: Row) => T): T[] {
+    return rows.flatMap((row) => {
+      try {
+        return [convert(row)];
+      } catch (error) {
+        if (!(error instanceof InconsistentRow)) throw error;
+        this.#reportOnce(error);
+        return [];
+      }
+    });
+  }
+
+  #reportOnce({ message }: InconsistentRow): void {
+    if (this.#reported.has(message)) return;
+    this.#reported.add(message);
+    this.#onTrouble(`${message}. It is left out, and stays as it is in ${this.path}`);
   }
 }
 

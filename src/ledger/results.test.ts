@@ -1,56 +1,110 @@
 import { Database } from "bun:sqlite";
 import { describe, expect, it } from "bun:test";
-import { someJob, someResult } from "../../test/support/jobs.ts";
+import { someJob, someProcess, someResult } from "../../test/support/jobs.ts";
 import { useLedgers } from "../../test/support/ledgers.ts";
+import type { Ending } from "../jobs/model/ending.ts";
+import { toEnded } from "../jobs/model/job.ts";
 
 const { open } = useLedgers();
 
 describe("a result", () => {
-  it("ends its job, once: a second one is not taken", () => {
+  it("ends its job once: a second result is not recorded", () => {
     const { ledger, directory } = open();
     const job = someJob();
-    ledger.begin(job);
-    expect(ledger.end(job, someResult(job))).toBe(true);
-    expect(job).toMatchObject({ state: "ended", observer: null });
-    expect(open(directory).ledger.end(job, someResult(job, { exitCode: 9 }))).toBe(false);
+    ledger.register(job);
+    expect(ledger.recordResult(job, someResult(job))).toEqual(toEnded(job));
+    const second = someResult(job, { ending: { kind: "exited", code: 9, evidence: "parent" } });
+    expect(open(directory).ledger.recordResult(job, second)).toBe("already ended");
     expect(ledger.result(job)).toEqual(someResult(job));
-    expect(ledger.job(job.key)).toMatchObject({ state: "ended", observer: null });
+    expect(ledger.job(job.key)).toEqual(toEnded(job));
   });
 
-  it("can be neither changed nor deleted, whoever tries", () => {
+  it("cannot be changed or deleted by any program", () => {
     const { ledger, path } = open();
     const job = someJob();
-    ledger.begin(job);
-    ledger.end(job, someResult(job));
+    ledger.register(job);
+    ledger.recordResult(job, someResult(job));
     const db = new Database(path);
     expect(() => db.run("UPDATE results SET exit_code = 1")).toThrow("a result is never changed");
     expect(() => db.run("DELETE FROM results")).toThrow("a result is never deleted");
     db.close();
   });
 
-  it("needs evidence for an exit code, and a reason for none", () => {
-    const { ledger } = open();
-    const job = someJob();
-    ledger.begin(job);
-    expect(() => ledger.end(job, someResult(job, { exitEvidence: null }))).toThrow("CHECK");
-    expect(() => ledger.end(job, someResult(job, { exitCode: null }))).toThrow("CHECK");
-    const unknown = { exitCode: null, exitEvidence: null, ending: "unobserved" } as const;
-    expect(() => ledger.end(job, someResult(job, unknown))).toThrow("CHECK");
-    expect(ledger.end(job, someResult(job, { ...unknown, exitUnknownBecause: "nobody looked" }))).toBe(true);
+  const endings: Ending[] = [
+    { kind: "exited", code: 3, evidence: "pidfd" },
+    { kind: "signaled", signal: "SIGSEGV", evidence: "proc-event" },
+    { kind: "exit-unknown", reason: "no event reported it" },
+    { kind: "unobserved", reason: "no ffrtmp observed it" },
+    { kind: "never-started", reason: "ENOEXEC" },
+    { kind: "detached" },
+  ];
+  for (const ending of endings) {
+    it(`reads back the ending "${ending.kind}" as it was written`, () => {
+      const { ledger, directory } = open();
+      const job = someJob();
+      ledger.register(job);
+      const result = someResult(job, { ending });
+      ledger.recordResult(job, result);
+      expect(open(directory).ledger.result(job)).toEqual(result);
+    });
+  }
+
+  it("keeps the columns that it had before there were kinds of endings", () => {
+    const { ledger, path } = open();
+    const columns = endings.map((ending, index) => {
+      const job = someJob({ jobId: `job-${index}`, process: someProcess({ pid: index + 1 }) });
+      ledger.register(job);
+      ledger.recordResult(job, someResult(job, { ending }));
+      const db = new Database(path);
+      const row = db
+        .query(
+          "SELECT ending, exit_code, signal, exit_evidence, exit_unknown_because FROM results WHERE key = ?",
+        )
+        .values(job.key);
+      db.close();
+      return row[0];
+    });
+    expect(columns).toEqual([
+      ["exited", 3, null, "pidfd", null],
+      ["exited", null, "SIGSEGV", "proc-event", null],
+      ["exited", null, null, null, "no event reported it"],
+      ["unobserved", null, null, null, "no ffrtmp observed it"],
+      ["never_started", null, null, null, "ENOEXEC"],
+      ["detached", null, null, null, "it was alive when it was released"],
+    ]);
   });
 
-  it("is in the history, the latest first, as many as are asked for", () => {
+  it("needs evidence for an exit code, and a reason where there is none", () => {
+    const { ledger, path } = open();
+    const job = someJob();
+    ledger.register(job);
+    const db = new Database(path);
+    const insert = (code: number | null, evidence: string | null, reason: string | null) => () =>
+      db.run(
+        `INSERT INTO results (key, ending, end_ms, exit_code, exit_evidence, exit_unknown_because,
+           sla_compliant, sla_reason, outcomes, usage) VALUES (?, 'exited', 1, ?, ?, ?, 1, '', '[]', '{}')`,
+        [job.key, code, evidence, reason],
+      );
+    expect(insert(0, null, null)).toThrow("CHECK");
+    expect(insert(null, "parent", null)).toThrow("CHECK");
+    expect(insert(null, null, null)).toThrow("CHECK");
+    insert(null, null, "no event reported it")();
+    db.close();
+    expect(ledger.result(job)?.ending).toEqual({ kind: "exit-unknown", reason: "no event reported it" });
+  });
+
+  it("is in the history, the latest first, up to the number that is asked for", () => {
     const { ledger } = open();
     for (const [jobId, endMs] of [
       ["a", 10],
       ["b", 30],
       ["c", 20],
     ] as const) {
-      const job = someJob({ jobId, pid: endMs });
-      ledger.begin(job);
-      ledger.end(job, someResult(job, { startMs: 0, endMs }));
+      const job = someJob({ jobId, process: someProcess({ pid: endMs }) });
+      ledger.register(job);
+      ledger.recordResult(job, someResult(job, { startMs: 0, endMs }));
     }
-    ledger.begin(someJob({ jobId: "still running" }));
+    ledger.register(someJob({ jobId: "still running" }));
     expect(ledger.history(50).map(({ job }) => job.jobId)).toEqual(["b", "c", "a"]);
     expect(ledger.history(1).map(({ job }) => job.jobId)).toEqual(["b"]);
   });

@@ -40,13 +40,13 @@ test.each([
   ["999:7", "there is no block device 999:7"],
   ["/no/such/file", "/no/such/file does not exist"],
   ["", " does not exist"],
-])("%j names no disk", (target, fault) => {
-  expect(findWholeDisk(target)).toEqual({ fault });
+])("%j names no disk", (target, reason) => {
+  expect(findWholeDisk(target)).toEqual({ reason });
 });
 
 test("a path on a file system that has no disk names none, and says so", () => {
   const answer = findWholeDisk("/proc/self");
   expect(answer).toEqual({
-    fault: expect.stringMatching(/^\/proc\/self is on a file system without a disk of its own/),
+    reason: expect.stringMatching(/^\/proc\/self is on a file system without a disk of its own/),
   });
 });

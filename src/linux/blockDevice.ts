@@ -2,7 +2,7 @@ import { existsSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 
 /** A block device as the io controllers name it, or why there is none. */
-export type BlockDevice = { device: string } | { fault: string };
+export type BlockDevice = { device: string } | { reason: string };
 
 /**
  * The whole disk behind `8:0`, a device file, or any path that lies on one.
@@ -13,18 +13,18 @@ export function findWholeDisk(target: string): BlockDevice {
   if (typeof numbers !== "string") return numbers;
   const entry = `/sys/dev/block/${numbers}`;
   if (!existsSync(entry))
-    return { fault: `there is no block device ${numbers}${numbers === target ? "" : ` (${target})`}` };
+    return { reason: `there is no block device ${numbers}${numbers === target ? "" : ` (${target})`}` };
   const directory = realpathSync(entry);
   if (!existsSync(`${directory}/partition`)) return { device: numbers };
   return { device: readFileSync(`${dirname(directory)}/dev`, "utf8").trim() };
 }
 
-function deviceOfPath(path: string): string | { fault: string } {
+function deviceOfPath(path: string): string | { reason: string } {
   const stat = statSync(path, { throwIfNoEntry: false });
-  if (!stat) return { fault: `${path} does not exist` };
+  if (!stat) return { reason: `${path} does not exist` };
   const numbers = splitDevice(stat.isBlockDevice() ? stat.rdev : stat.dev);
   if (numbers.startsWith("0:"))
-    return { fault: `${path} is on a file system without a disk of its own (device ${numbers})` };
+    return { reason: `${path} is on a file system without a disk of its own (device ${numbers})` };
   return numbers;
 }
 

@@ -1,8 +1,8 @@
 import { afterAll, expect, test } from "bun:test";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
+import { errnoOf } from "../sys/errno.ts";
 import { realCgroupFs } from "./cgroupFs.ts";
-import { errnoOf } from "./host.ts";
 
 const root = mkdtempSync(`${tmpdir()}/ffrtmp-fs-`);
 afterAll(() => rmSync(root, { recursive: true }));

@@ -1,8 +1,7 @@
 import { expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
-import { setPriority } from "node:os";
 import { procTree } from "../../test/support/procTree.ts";
-import { errnoOf, isGone, readProcFile, realHost } from "./host.ts";
+import { errnoOf } from "../sys/errno.ts";
+import { isGone, readProcFile, realHost } from "./host.ts";
 
 function failure(act: () => unknown): unknown {
   try {
@@ -26,20 +25,6 @@ test("files that announce no size are read to their end", () => {
 test("an error that says nothing about the process is thrown", () => {
   using proc = procTree({ "7/task/file": "" });
   expect(errnoOf(failure(() => readProcFile(proc.host, "7/task")))).toBe("EISDIR");
-});
-
-test("errnoOf() names what the kernel said, through file system and node:os errors alike", () => {
-  expect(errnoOf(failure(() => readFileSync("/proc/self")))).toBe("EISDIR");
-  expect(errnoOf(failure(() => setPriority(4_194_304, 0)))).toBe("ESRCH");
-});
-
-test("errnoOf() is undefined for what is no error of the kernel", () => {
-  expect([new Error("x"), "ENOENT", undefined, { code: "ENOENT" }].map(errnoOf)).toEqual([
-    undefined,
-    undefined,
-    undefined,
-    undefined,
-  ]);
 });
 
 test("a process ended when its files are missing, recycled or without a process behind them", () => {

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { errnoOf } from "../sys/errno.ts";
 import { type CgroupFs, realCgroupFs } from "./cgroupFs.ts";
 import { type Bus, findBus } from "./systemdBus.ts";
 
@@ -42,12 +43,4 @@ export function isGone(error: unknown): boolean {
 export function isForbidden(error: unknown): boolean {
   const code = errnoOf(error);
   return code === "EACCES" || code === "EPERM";
-}
-
-/** The errno name ("EACCES") of a file system or node:os error; `undefined` for anything else that was thrown. */
-export function errnoOf(error: unknown): string | undefined {
-  if (!(error instanceof Error) || !("code" in error) || typeof error.code !== "string") return undefined;
-  // node:os wraps what the kernel said.
-  if (error.code !== "ERR_SYSTEM_ERROR" || !("info" in error)) return error.code;
-  return (error.info as { code?: string }).code;
 }

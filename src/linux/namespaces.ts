@@ -12,7 +12,7 @@ const INITIAL = {
 export type NamespaceKind = keyof typeof INITIAL;
 
 /** Whether we are in another namespace than the machine's own; false where procfs does not tell. Source: /proc/self/ns. */
-export function isInOwnNamespace(host: Host, kind: NamespaceKind): boolean {
+export function isOutsideInitialNamespace(host: Host, kind: NamespaceKind): boolean {
   try {
     return readlinkSync(`${host.procRoot}/self/ns/${kind}`) !== INITIAL[kind];
   } catch {

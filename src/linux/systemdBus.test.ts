@@ -16,22 +16,22 @@ test("an answer is what the client prints", () => {
   });
 });
 
-test("a refusal is what the client complains of", () => {
+test("a reason is what the client complains of", () => {
   expect(client("echo 'Call failed: Access denied' >&2; exit 1").callManager("system", [])).toEqual({
-    refusal: "systemd's bus: Call failed: Access denied",
+    reason: "systemd's bus: Call failed: Access denied",
   });
   expect(client("exit 3").callManager("system", [])).toMatchObject({
-    refusal: "systemd's bus: sh ended with 3",
+    reason: "systemd's bus: sh ended with 3",
   });
 });
 
 test("a client that never ends is given up", () => {
   expect(client("exec sleep 600").callManager("system", [])).toEqual({
-    refusal: "systemd's bus did not answer within 0.3 s",
+    reason: "systemd's bus did not answer within 0.3 s",
   });
 });
 
 test("a machine without the client is no fault", () => {
   const answer = busctl(["ffrtmp-test-no-such-client"], 300).callManager("system", []);
-  expect(answer).toMatchObject({ refusal: expect.stringContaining("cannot run ffrtmp-test-no-such-client") });
+  expect(answer).toMatchObject({ reason: expect.stringContaining("cannot run ffrtmp-test-no-such-client") });
 });

@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 export type Manager = "system" | "user";
 
 /** What the bus answered, as busctl(1) prints it, or why there is no answer. */
-export type BusAnswer = { answer: string } | { refusal: string };
+export type BusAnswer = { answer: string } | { reason: string };
 
 /** systemd's own client of its bus: we need two methods of it, which makes no library of our own worth its weight. */
 export interface Bus {
@@ -56,15 +56,15 @@ function runClient(cmd: string[], env: Record<string, string | undefined>, timeo
       timeout: timeoutMs + 1000,
     });
   } catch (error) {
-    return { refusal: `cannot run ${cmd[0]}: ${error instanceof Error ? error.message : error}` };
+    return { reason: `cannot run ${cmd[0]}: ${error instanceof Error ? error.message : error}` };
   }
   if (child.exitedDueToTimeout) {
-    return { refusal: `systemd's bus did not answer within ${timeoutMs / 1000} s` };
+    return { reason: `systemd's bus did not answer within ${timeoutMs / 1000} s` };
   }
   if (child.exitCode !== 0) {
     const said = child.stderr.toString().trim().split("\n").at(-1);
     return {
-      refusal: `systemd's bus: ${said || `${cmd[0]} ended with ${child.exitCode ?? child.signalCode}`}`,
+      reason: `systemd's bus: ${said || `${cmd[0]} ended with ${child.exitCode ?? child.signalCode}`}`,
     };
   }
   return { answer: child.stdout.toString().trim() };

@@ -2,11 +2,11 @@ import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { type FactsWords, factsOf } from "../../test/support/facts.ts";
+import { SPELLINGS } from "../limits/grammar.ts";
 import { type Decision, decide } from "./decide.ts";
 import { loadPolicy } from "./file/loadPolicy.ts";
 import { describeKeys } from "./file/schema.ts";
 import { type Policy, totalOf } from "./policy.ts";
-import { SPELLINGS } from "./spellings.ts";
 
 const DOCUMENT = readFileSync(resolve(import.meta.dir, "../../docs/policy.md"), "utf8");
 const MiB = 1024 ** 2;

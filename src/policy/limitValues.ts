@@ -1,14 +1,6 @@
+import { parseCpuMax, parseCpuQuota, parseCpus, parseIoMax, parseIonice } from "../limits/grammar.ts";
 import type { Limits } from "../limits/limits.ts";
-import {
-  MEBIBYTE,
-  parseCpuMax,
-  parseCpuQuota,
-  parseCpus,
-  parseIoMax,
-  parseIonice,
-  parseMemory,
-  parseWhole,
-} from "./values.ts";
+import { MEBIBYTE, parseMemory, parseWhole } from "../limits/units.ts";
 
 const MAX_PIDS = 4_194_304;
 
@@ -62,5 +54,3 @@ export type LimitKey = keyof typeof LIMIT_VALUES;
 export type LimitOf<K extends LimitKey> = ReturnType<(typeof LIMIT_VALUES)[K]["parse"]>;
 
 export const LIMIT_KEYS = Object.keys(LIMIT_VALUES) as LimitKey[];
-
-export const SCAN_INTERVAL = "a time from 100ms to 24h, such as 10s";

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { runBpf } from "./bpfInterpreter.ts";
+import { runBpf } from "../../test/support/bpfInterpreter.ts";
 import {
   answer,
   assemble,

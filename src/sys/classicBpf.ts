@@ -22,7 +22,7 @@ const JUMP_AT_LEAST = 0x35;
 const RETURN = 0x06;
 
 const INSTRUCTION_BYTES = 8;
-const LONGEST_JUMP = 255;
+const MAX_JUMP_LENGTH = 255;
 
 export function label(name: string): BpfLine {
   return { label: name };
@@ -83,8 +83,10 @@ function jumpLength(targets: Map<string, number>, from: number, name: string | u
   const to = targets.get(name);
   if (to === undefined) throw new Error(`BPF jump to "${name}", which is no label of the program`);
   const length = to - from - 1;
-  if (length < 0 || length > LONGEST_JUMP) {
-    throw new Error(`BPF jump to "${name}" over ${length} instructions: 0 to ${LONGEST_JUMP} are possible`);
+  if (length < 0 || length > MAX_JUMP_LENGTH) {
+    throw new Error(
+      `BPF jump to "${name}" over ${length} instructions: 0 to ${MAX_JUMP_LENGTH} are possible`,
+    );
   }
   return length;
 }

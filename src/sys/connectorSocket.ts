@@ -1,5 +1,6 @@
-import { addressOf, errnoName, syscall } from "./libc.ts";
-import { closeFd } from "./pidfd.ts";
+import { closeFd } from "./descriptor.ts";
+import { errnoName } from "./errno.ts";
+import { addressOf, syscall } from "./libc.ts";
 
 const AF_NETLINK = 16;
 const SOCK_DGRAM = 2;
@@ -22,7 +23,7 @@ const MSG_DONTWAIT = 0x40;
 const ADDRESS_BYTES = 12;
 const BPF_INSTRUCTION_BYTES = 8;
 
-export type Opened = { fd: number; receiveBufferBytes: number } | { because: string };
+export type ConnectorSocket = { fd: number; receiveBufferBytes: number } | { reason: string };
 
 /**
  * Opens a non-blocking socket of the kernel connector (netlink(7), Documentation/driver-api/connector.rst)
@@ -32,12 +33,12 @@ export type Opened = { fd: number; receiveBufferBytes: number } | { because: str
  * the buffer. The buffer is raised beyond net.core.rmem_max where we may (CAP_NET_ADMIN), up to it
  * otherwise; the kernel doubles what it is given, for its own bookkeeping.
  */
-export function openConnectorSocket(group: number, filter: Uint8Array, bufferBytes: number): Opened {
+export function openConnectorSocket(group: number, filter: Uint8Array, bufferBytes: number): ConnectorSocket {
   const fd = syscall("socket", AF_NETLINK, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_CONNECTOR);
-  if (fd < 0) return { because: `socket(AF_NETLINK, NETLINK_CONNECTOR): ${errnoName(fd)}` };
-  const fail = (call: string, errno: number): Opened => {
+  if (fd < 0) return { reason: `socket(AF_NETLINK, NETLINK_CONNECTOR): ${errnoName(fd)}` };
+  const fail = (call: string, errno: number): ConnectorSocket => {
     closeFd(fd);
-    return { because: `${call}: ${errnoName(errno)}` };
+    return { reason: `${call}: ${errnoName(errno)}` };
   };
 
   const size = new Int32Array([bufferBytes]);

@@ -15,3 +15,8 @@ export function closeOnExec(fd: number): number {
 export function duplicate(fd: number): number {
   return syscall("fcntl", fd, F_DUPFD_CLOEXEC, LOWEST);
 }
+
+/** Closes a descriptor. Returns 0 or −errno. */
+export function closeFd(fd: number): number {
+  return syscall("close", fd);
+}

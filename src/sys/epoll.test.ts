@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { closeFd } from "./descriptor.ts";
 import {
   addToEpoll,
   createEpoll,
@@ -8,7 +9,6 @@ import {
   removeFromEpoll,
   signalEventfd,
 } from "./epoll.ts";
-import { closeFd } from "./pidfd.ts";
 
 test("a descriptor that becomes readable is told under its key, until it is removed", () => {
   const epoll = createEpoll();

@@ -1,7 +1,7 @@
 import { syscall } from "./libc.ts";
 
 /** Above every pid that a kernel gives (PID_MAX_LIMIT is 2^22), and no descriptor. */
-const NOBODY = 2 ** 30;
+const NO_PID = 2 ** 30;
 const NO_FD = -1;
 const SIGTERM = 15;
 const PTRACE_ATTACH = 16;
@@ -13,15 +13,15 @@ const PTRACE_ATTACH = 16;
  */
 export function tryForbiddenCalls(): Record<string, number> {
   return {
-    kill: syscall("kill", NOBODY, SIGTERM),
-    tkill: syscall("tkill", NOBODY, SIGTERM),
-    tgkill: syscall("tgkill", NOBODY, NOBODY, SIGTERM),
-    rt_sigqueueinfo: syscall("rt_sigqueueinfo", NOBODY, SIGTERM, 0),
-    rt_tgsigqueueinfo: syscall("rt_tgsigqueueinfo", NOBODY, NOBODY, SIGTERM, 0),
+    kill: syscall("kill", NO_PID, SIGTERM),
+    tkill: syscall("tkill", NO_PID, SIGTERM),
+    tgkill: syscall("tgkill", NO_PID, NO_PID, SIGTERM),
+    rt_sigqueueinfo: syscall("rt_sigqueueinfo", NO_PID, SIGTERM, 0),
+    rt_tgsigqueueinfo: syscall("rt_tgsigqueueinfo", NO_PID, NO_PID, SIGTERM, 0),
     pidfd_send_signal: syscall("pidfd_send_signal", NO_FD, SIGTERM, 0, 0),
-    ptrace: syscall("ptrace", PTRACE_ATTACH, NOBODY, 0, 0),
-    process_vm_readv: syscall("process_vm_readv", NOBODY, 0, 0, 0, 0, 0),
-    process_vm_writev: syscall("process_vm_writev", NOBODY, 0, 0, 0, 0, 0),
+    ptrace: syscall("ptrace", PTRACE_ATTACH, NO_PID, 0, 0),
+    process_vm_readv: syscall("process_vm_readv", NO_PID, 0, 0, 0, 0, 0),
+    process_vm_writev: syscall("process_vm_writev", NO_PID, 0, 0, 0, 0, 0),
     pidfd_getfd: syscall("pidfd_getfd", NO_FD, 0, 0),
     process_madvise: syscall("process_madvise", NO_FD, 0, 0, 0, 0),
   };

@@ -24,17 +24,11 @@ export function openPidfd(pid: number): number {
   return syscall("pidfd_open", pid, 0);
 }
 
-/** True from the moment on which the whole process has ended, reaped or not (POLLIN). */
+/**
+ * Returns whether the whole process has ended: POLLIN from its end on, POLLHUP as well once its parent has reaped it
+ * (Linux 6.9).
+ */
 export function pidfdHasEnded(pidfd: number): boolean {
-  return (pollPidfd(pidfd) & (POLLIN | POLLHUP)) !== 0;
-}
-
-/** True from the moment on which the process has ended and its parent has taken its status (POLLHUP, Linux 6.9). */
-export function pidfdIsReaped(pidfd: number): boolean {
-  return (pollPidfd(pidfd) & POLLHUP) !== 0;
-}
-
-function pollPidfd(pidfd: number): number {
   const pollfd = new DataView(new ArrayBuffer(8));
   pollfd.setInt32(0, pidfd, true);
   pollfd.setInt16(4, POLLIN, true);
@@ -42,7 +36,7 @@ function pollPidfd(pidfd: number): number {
   let ready: number;
   do ready = syscall("ppoll", pollfd, 1, noWait, 0, 0);
   while (ready === -EINTR);
-  return ready > 0 ? pollfd.getInt16(6, true) : 0;
+  return ready > 0 && (pollfd.getInt16(6, true) & (POLLIN | POLLHUP)) !== 0;
 }
 
 /** A wait status as wait(2) gives it; see `decodeWaitStatus`. */
@@ -67,9 +61,4 @@ export function readPidfdExit(pidfd: number): PidfdExit | "running" | "unsupport
   if (result < 0) return "unknown";
   const hasExit = (info.getBigUint64(0, true) & PIDFD_INFO_EXIT) !== 0n;
   return hasExit ? { status: info.getInt32(EXIT_CODE_OFFSET, true) } : "running";
-}
-
-/** Closes any descriptor. Returns 0 or −errno. */
-export function closeFd(fd: number): number {
-  return syscall("close", fd);
 }

@@ -1,6 +1,7 @@
 import { answer, assemble, type BpfLine, ifAtLeast, ifEquals, label, load } from "./classicBpf.ts";
+import { errnoName } from "./errno.ts";
 import { tryForbiddenCalls } from "./forbiddenCalls.ts";
-import { addressOf, errnoName, syscall } from "./libc.ts";
+import { addressOf, syscall } from "./libc.ts";
 import { hostArch, type SyscallArch, type SyscallName, syscallNumber } from "./syscallNumbers.ts";
 
 // include/uapi/linux/seccomp.h, linux/audit.h, linux/prctl.h
@@ -68,10 +69,10 @@ export function buildSignalFilter(arch: SyscallArch, ownPid: number): Uint8Array
   ]);
 }
 
-export type GivenUp =
+export type SignalFilterOutcome =
   | { outcome: "applied" }
-  | { outcome: "refused"; because: string }
-  | { outcome: "unsupported"; because: string };
+  | { outcome: "refused"; reason: string }
+  | { outcome: "unsupported"; reason: string };
 
 /**
  * Gives up, for this process and for good, the power to signal, trace and inspect others: in every thread
@@ -82,13 +83,12 @@ export type GivenUp =
  * from a process that starts no programs. To be called when none is to be started any more: a child would
  * inherit the filter.
  */
-export function giveUpSignals(): GivenUp {
+export function installSignalFilter(): SignalFilterOutcome {
   const arch = hostArch();
-  if (arch === undefined)
-    return { outcome: "unsupported", because: `no filter is known for ${process.arch}` };
+  if (arch === undefined) return { outcome: "unsupported", reason: `no filter is known for ${process.arch}` };
   const noNewPrivs = syscall("prctl", PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
   if (noNewPrivs < 0) {
-    return { outcome: "unsupported", because: `prctl(PR_SET_NO_NEW_PRIVS): ${errnoName(noNewPrivs)}` };
+    return { outcome: "unsupported", reason: `prctl(PR_SET_NO_NEW_PRIVS): ${errnoName(noNewPrivs)}` };
   }
   const filter = buildSignalFilter(arch, process.pid);
   // struct sock_fprog { u16 len; struct sock_filter *filter; }
@@ -96,16 +96,16 @@ export function giveUpSignals(): GivenUp {
   program.setUint16(0, filter.byteLength / INSTRUCTION_BYTES, true);
   program.setBigUint64(8, BigInt(addressOf(filter)), true);
   const installed = syscall("seccomp", SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, program);
-  if (installed < 0) return { outcome: "unsupported", because: `seccomp: ${errnoName(installed)}` };
+  if (installed < 0) return { outcome: "unsupported", reason: `seccomp: ${errnoName(installed)}` };
   if (installed > 0) {
-    return { outcome: "refused", because: `seccomp: thread ${installed} is under a filter of its own` };
+    return { outcome: "refused", reason: `seccomp: thread ${installed} is under a filter of its own` };
   }
   return confirm();
 }
 
-function confirm(): GivenUp {
+function confirm(): SignalFilterOutcome {
   const open = Object.entries(tryForbiddenCalls()).filter(([, result]) => result !== -EPERM);
   if (open.length === 0) return { outcome: "applied" };
   const answers = open.map(([name, result]) => `${name} answers ${result < 0 ? errnoName(result) : result}`);
-  return { outcome: "refused", because: `the filter is in place, but ${answers.join(", ")}` };
+  return { outcome: "refused", reason: `the filter is in place, but ${answers.join(", ")}` };
 }

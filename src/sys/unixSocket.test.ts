@@ -3,9 +3,9 @@ import { fstatSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs"
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { bindUnixDatagram, receiveUnixDatagram } from "../../test/support/unixReceiver.ts";
-import { closeOnExec, duplicate } from "./descriptor.ts";
-import { errnoName } from "./libc.ts";
-import { closeFd, openPidfd } from "./pidfd.ts";
+import { closeFd } from "./descriptor.ts";
+import { errnoName } from "./errno.ts";
+import { openPidfd } from "./pidfd.ts";
 import { encodeUnixAddress, openUnixDatagram, sendUnixDatagram } from "./unixSocket.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "ffrtmp-unix-"));
@@ -31,11 +31,10 @@ function send(name: string, text: string, descriptor?: number): number {
   );
 }
 
-const names = [mkdtempSync(join(tmpdir(), "ffrtmp-unix-")), `@ffrtmp-test-${process.pid}`];
-const paths = names.map((name) => (name.startsWith("@") ? name : join(name, "socket")));
-
-for (const name of paths) {
-  const kind = name.startsWith("@") ? "an abstract name" : "a path";
+for (const [kind, name] of [
+  ["a path", join(mkdtempSync(join(tmpdir(), "ffrtmp-unix-")), "socket")],
+  ["an abstract name", `@ffrtmp-test-${process.pid}`],
+] as const) {
   test(`a datagram and a copy of a descriptor arrive at ${kind}`, () => {
     const receiver = opening(bindUnixDatagram(name));
     const file = opening(openPidfd(process.pid));
@@ -51,10 +50,9 @@ for (const name of paths) {
     expect(send(name, "plain")).toBe(5);
     expect(receiveUnixDatagram(receiver)).toEqual({ text: "plain", descriptors: [] });
     expect(receiveUnixDatagram(receiver)).toBeUndefined();
-    if (!name.startsWith("@")) {
-      expect(statSync(name).isSocket()).toBe(true);
-      rmSync(join(name, ".."), { recursive: true });
-    }
+    const stat = statSync(name, { throwIfNoEntry: false });
+    expect(stat?.isSocket()).toBe(kind === "a path" ? true : undefined);
+    if (stat !== undefined) rmSync(join(name, ".."), { recursive: true });
   });
 }
 
@@ -89,14 +87,4 @@ test("what is neither path nor abstract name, or too long, is no address", () =>
   }
   expect(encodeUnixAddress(`/${"x".repeat(106)}`)).toHaveLength(2 + 108);
   expect(encodeUnixAddress(`@${"x".repeat(107)}`)).toHaveLength(2 + 108);
-});
-
-test("a descriptor can be doubled, and be kept from programs that are started", async () => {
-  const first = opening(openUnixDatagram());
-  const second = opening(duplicate(first));
-  expect(fstatSync(second).ino).toBe(fstatSync(first).ino);
-  expect(errnoName(duplicate(-1))).toBe("EBADF");
-  expect(closeOnExec(second)).toBe(0);
-  expect(errnoName(closeOnExec(-1))).toBe("EBADF");
-  expect(readFileSync(`/proc/self/fdinfo/${second}`, "utf8")).toMatch(/^flags:\s+02\d{6}$/m);
 });

@@ -1,6 +1,7 @@
 import { expect } from "bun:test";
-import type { CgroupLimitName, Limits } from "../../src/limits/limits.ts";
-import type { Usage } from "../../src/linux/cgroup/controller.ts";
+import type { Limits } from "../../src/limits/limits.ts";
+import type { CgroupLimitName } from "../../src/limits/table.ts";
+import type { Usage } from "../../src/limits/usage.ts";
 import type { Hierarchy, Membership } from "../../src/linux/cgroup/hierarchies.ts";
 import {
   applyCgroupLimits,
@@ -14,7 +15,6 @@ import { createJobCgroup, GroupInUse, removeJobCgroup } from "../../src/linux/cg
 import { planJobCgroup, restoreJobCgroup, storeJobCgroup } from "../../src/linux/cgroup/planJobCgroup.ts";
 import {
   describeOn,
-  diskOf,
   JOB_NAME,
   LIMITS,
   limitFiles,
@@ -56,7 +56,7 @@ const HELD: Record<1 | 2, [file: string, text: string][]> = {
 
 /** What a job's cgroup does for its users, whatever machine it is on. */
 export function describeJobCgroup(choice: MachineChoice): void {
-  describeOn(choice, "a job's cgroup", (it) => {
+  describeOn(choice, "a job's cgroup", (it, itWithDisk) => {
     it("is planned below the cgroup that the processes are in, and nothing is written for the plan", (machine) => {
       const before = listAll(machine);
       const job = planJobCgroup(machine.fs, machine.hierarchies, machine.origin, JOB_NAME, LIMITS);
@@ -90,9 +90,7 @@ export function describeJobCgroup(choice: MachineChoice): void {
       }
     });
 
-    it("holds io limits for a disk, and none for a disk that is not there", (machine) => {
-      const disk = diskOf(machine);
-      if (disk === undefined) return;
+    itWithDisk("holds io limits for a disk, and none for a disk that is not there", (machine, disk) => {
       const limits: Limits = { ioMax: [{ device: disk, rbps: MIB, wiops: 100 }] };
       const job = makeJob(machine, limits);
       expect(applyCgroupLimits(job, limits)).toEqual([
@@ -104,13 +102,11 @@ export function describeJobCgroup(choice: MachineChoice): void {
         },
       ]);
       const files = limitFiles(machine, job);
-      if (machine.version === 2)
-        expect(files["io.max"]).toBe(`${disk} rbps=1048576 wbps=max riops=max wiops=100`);
-      else
-        expect(files).toMatchObject({
-          [V1_IO_FILES[0] as string]: `${disk} 1048576`,
-          [V1_IO_FILES[3] as string]: `${disk} 100`,
-        });
+      expect(files).toMatchObject(
+        machine.version === 2
+          ? { "io.max": `${disk} rbps=1048576 wbps=max riops=max wiops=100` }
+          : { [V1_IO_FILES[0] as string]: `${disk} 1048576`, [V1_IO_FILES[3] as string]: `${disk} 100` },
+      );
 
       const lifted: Limits = { ioMax: [{ device: disk, rbps: "max", wiops: "max" }] };
       expect(outcomeOf(applyCgroupLimits(job, lifted), "io.max").outcome).toBe("applied");
@@ -125,9 +121,7 @@ export function describeJobCgroup(choice: MachineChoice): void {
       expect(missing.because).toMatch(/^ENODEV .* writing "999:7 .*1048576" to \/.*ffrtmp-test-job\//);
     });
 
-    it("asks the kernel for no more operations than it can count", (machine) => {
-      const disk = diskOf(machine);
-      if (disk === undefined) return;
+    itWithDisk("asks the kernel for no more operations than it can count", (machine, disk) => {
       const limits: Limits = { ioMax: [{ device: disk, riops: 2 ** 32 }] };
       const job = makeJob(machine, limits);
       // As many as the kernel has numbers for are all that there are: no limit, and never a limit of 0.

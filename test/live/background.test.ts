@@ -1,12 +1,11 @@
-import { expect } from "bun:test";
+import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { isRunning, lacksLimits, testIf, until, useSandbox } from "../support/sandbox.ts";
 
 const sandbox = useSandbox();
-const anyTest = testIf(undefined);
 const limitsTest = testIf(lacksLimits());
 
-anyTest("run -d prints the job's id and nothing else, and returns while the job runs", async () => {
+test("run -d prints the job's id and nothing else, and returns while the job runs", async () => {
   const { code, stdout, stderr } = await sandbox().run([
     "run",
     "-d",
@@ -24,14 +23,14 @@ anyTest("run -d prints the job's id and nothing else, and returns while the job 
   expect(readFileSync(`/proc/${pid}/stat`, "utf8").split(" ")[5]).toBe(String(pid));
 });
 
-anyTest("run -d --json prints the job's id and its pid", async () => {
+test("run -d --json prints the job's id and its pid", async () => {
   const { stdout } = await sandbox().run(["run", "-d", "--json", "--", "sleep", "1000"]);
   const { job_id: jobId, pid } = JSON.parse(stdout);
   sandbox().adopt(pid);
   expect((await sandbox().json(["inspect", jobId])).pid).toBe(pid);
 });
 
-anyTest("logs gives the output of a background job byte for byte, both streams in order", async () => {
+test("logs gives the output of a background job byte for byte, both streams in order", async () => {
   const script = "printf 'one\\n'; printf 'two\\n' >&2; printf '\\377\\000three'";
   await sandbox().run(["run", "-d", "--job-id", "spoke", "--", "sh", "-c", script]);
   await sandbox().resultOf("spoke");
@@ -40,7 +39,7 @@ anyTest("logs gives the output of a background job byte for byte, both streams i
   expect(Buffer.from(bytes).toString("latin1")).toBe("one\ntwo\n\u00ff\u0000three");
 });
 
-anyTest("logs -f follows a job to its end", async () => {
+test("logs -f follows a job to its end", async () => {
   const gate = sandbox().path("gate");
   const script = `echo before; while [ ! -e ${gate} ]; do sleep 0.02; done; echo after`;
   await sandbox().run(["run", "-d", "--job-id", "followed", "--", "sh", "-c", script]);
@@ -51,12 +50,12 @@ anyTest("logs -f follows a job to its end", async () => {
   expect(await follower.exited).toBe(0);
 });
 
-anyTest("a background job's true exit code is recorded by its parent", async () => {
+test("a background job's true exit code is recorded by its parent", async () => {
   await sandbox().run(["run", "-d", "--job-id", "failing", "--", "sh", "-c", "exit 17"]);
   expect(await sandbox().resultOf("failing")).toMatchObject({ exit_code: 17, exit_evidence: "parent" });
 });
 
-anyTest("run -d tells of a command that cannot be started, and gives the code of run", async () => {
+test("run -d tells of a command that cannot be started, and gives the code of run", async () => {
   const missing = await sandbox().run(["run", "-d", "--", "no-such-command"]);
   expect(missing.code).toBe(127);
   expect(missing.stdout).toBe("");
@@ -80,7 +79,7 @@ limitsTest("the SIGKILL of the background copy ends neither the job nor its outp
   expect(await sandbox().json(["ps"])).toMatchObject([{ job_id: "left", pid, observer_pid: null }]);
 });
 
-anyTest("a second background job of the same name gets a log of its own", async () => {
+test("a second background job of the same name gets a log of its own", async () => {
   for (const word of ["first", "second"]) {
     await sandbox().run(["run", "-d", "--job-id", "again", "--", "echo", word]);
     await until("it has ended", async () => (await sandbox().json(["inspect", "again"])).state === "ended");
@@ -88,7 +87,7 @@ anyTest("a second background job of the same name gets a log of its own", async 
   }
 });
 
-anyTest("logs of a job that wrote to its caller says where its output went", async () => {
+test("logs of a job that wrote to its caller says where its output went", async () => {
   await sandbox().run(["run", "--job-id", "front", "--", "echo", "hello"]);
   const { code, stderr } = await sandbox().run(["logs", "front"]);
   expect(code).toBe(2);

@@ -1,4 +1,4 @@
-import { expect } from "bun:test";
+import { expect, test } from "bun:test";
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { expectMessage, expectNothingDone, runScript } from "../support/badInput.ts";
 import { lacksCommand, lacksRoot, type Sandbox, testIf, useSandbox } from "../support/sandbox.ts";
@@ -110,7 +110,7 @@ for (const detach of [[], ["--detach"]]) {
   const run = ["run", ...detach].join(" ");
 
   for (const { name, command, code, stderr } of BAD_COMMANDS) {
-    testIf(undefined)(`${run} of ${name} leaves no trace`, async () => {
+    test(`${run} of ${name} leaves no trace`, async () => {
       makeFiles(sandbox());
       const ended = await sandbox().run(["run", ...detach, "--", ...command], { cwd: sandbox().directory });
       expect({ ...ended, stderr: "" }).toEqual({ code, stdout: "", stderr: "" });
@@ -120,7 +120,7 @@ for (const detach of [[], ["--detach"]]) {
   }
 
   for (const { name, command, code, stderr } of UNEXECUTABLE) {
-    testIf(undefined)(`${run} of ${name} leaves nothing but a job that never started`, async () => {
+    test(`${run} of ${name} leaves nothing but a job that never started`, async () => {
       makeFiles(sandbox());
       const ended = await sandbox().run(["run", ...detach, "--", ...command], { cwd: sandbox().directory });
       expect({ ...ended, stderr: "" }).toEqual({ code, stdout: "", stderr: "" });
@@ -133,7 +133,7 @@ for (const detach of [[], ["--detach"]]) {
     });
   }
 
-  testIf(undefined)(`${run} without a command asks for one`, async () => {
+  test(`${run} without a command asks for one`, async () => {
     for (const args of [
       ["run", ...detach],
       ["run", ...detach, "--"],
@@ -145,7 +145,7 @@ for (const detach of [[], ["--detach"]]) {
     await expectNothingDone(sandbox());
   });
 
-  testIf(undefined)(`${run} refuses a directory to start in that is none`, async () => {
+  test(`${run} refuses a directory to start in that is none`, async () => {
     makeFiles(sandbox());
     const { directory } = sandbox();
     for (const [workdir, ...stderr] of [
@@ -180,7 +180,7 @@ testIf(lacksRoot() ?? lacksCommand("setpriv"))(
   },
 );
 
-testIf(undefined)("run looks for a command in the PATH that it was given, as a shell does", async () => {
+test("run looks for a command in the PATH that it was given, as a shell does", async () => {
   makeFiles(sandbox());
   const { directory } = sandbox();
   const found = await sandbox().run(["run", "--", "sh", "-c", "exit 9"], {
@@ -194,7 +194,7 @@ testIf(undefined)("run looks for a command in the PATH that it was given, as a s
   expectMessage(notExecutable.stderr, [new RegExp(`${directory}/plain is not executable`)]);
 });
 
-testIf(undefined)("run --detach tells of limits that are not in force", async () => {
+test("run --detach tells of limits that are not in force", async () => {
   const { code, stdout, stderr } = await sandbox().run([
     "run",
     "--detach",

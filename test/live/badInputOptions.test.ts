@@ -1,4 +1,4 @@
-import { expect } from "bun:test";
+import { expect, test } from "bun:test";
 import { expectMessage, expectNothingDone, type Misuse, testMisuses } from "../support/badInput.ts";
 import { lacksLimits, testIf, useSandbox } from "../support/sandbox.ts";
 
@@ -138,7 +138,7 @@ testMisuses(
   ]),
 );
 
-testIf(undefined)("ffrtmp without a command shows its help, as a failure", async () => {
+test("ffrtmp without a command shows its help, as a failure", async () => {
   const { code, stdout, stderr } = await sandbox().run([]);
   expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
   expect(stderr).toMatch(/^Usage: ffrtmp/);
@@ -171,7 +171,7 @@ testIf(lacksLimits())(
   },
 );
 
-testIf(undefined)("a job id of a living job is taken, for run, run --detach and attach", async () => {
+test("a job id of a living job is taken, for run, run --detach and attach", async () => {
   const { pid } = await sandbox().startJob("taken", [], ["sleep", "60"]);
   const taken = [
     new RegExp(`the job id taken is taken by a job that still runs as PID ${pid}`),
@@ -191,23 +191,20 @@ testIf(undefined)("a job id of a living job is taken, for run, run --detach and 
   expect(await sandbox().json(["history"])).toEqual([]);
 });
 
-testIf(undefined)(
-  "a job that has ended can be inspected, but neither detached nor has it a log",
-  async () => {
-    await sandbox().run(["run", "--job-id", "over", "--", "true"]);
-    expect((await sandbox().run(["inspect", "over"])).code).toBe(0);
-    const detach = await sandbox().run(["detach", "over"]);
-    expect({ code: detach.code, stdout: detach.stdout }).toEqual({ code: 2, stdout: "" });
-    expectMessage(detach.stderr, [/job over has ended already/, /try: ffrtmp inspect over/]);
-    for (const follow of [[], ["--follow"]]) {
-      const logs = await sandbox().run(["logs", "over", ...follow]);
-      expect({ code: logs.code, stdout: logs.stdout }).toEqual({ code: 2, stdout: "" });
-      expectMessage(logs.stderr, [/job over has no log: its output went where its caller sent it/]);
-    }
-  },
-);
+test("a job that has ended can be inspected, but neither detached nor has it a log", async () => {
+  await sandbox().run(["run", "--job-id", "over", "--", "true"]);
+  expect((await sandbox().run(["inspect", "over"])).code).toBe(0);
+  const detach = await sandbox().run(["detach", "over"]);
+  expect({ code: detach.code, stdout: detach.stdout }).toEqual({ code: 2, stdout: "" });
+  expectMessage(detach.stderr, [/job over has ended already/, /try: ffrtmp inspect over/]);
+  for (const follow of [[], ["--follow"]]) {
+    const logs = await sandbox().run(["logs", "over", ...follow]);
+    expect({ code: logs.code, stdout: logs.stdout }).toEqual({ code: 2, stdout: "" });
+    expectMessage(logs.stderr, [/job over has no log: its output went where its caller sent it/]);
+  }
+});
 
-testIf(undefined)("the id of a job that has ended can be used again", async () => {
+test("the id of a job that has ended can be used again", async () => {
   for (const code of [3, 4]) {
     const ended = await sandbox().run(["run", "--job-id", "again", "--", "sh", "-c", `exit ${code}`]);
     expect(ended.code).toBe(code);
@@ -216,7 +213,7 @@ testIf(undefined)("the id of a job that has ended can be used again", async () =
   expect(await sandbox().json(["history"])).toHaveLength(2);
 });
 
-testIf(undefined)("help and version are no job", async () => {
+test("help and version are no job", async () => {
   for (const args of [["--help"], ["help", "run"], ["run", "--help"], ["--version"]]) {
     const { code, stdout, stderr } = await sandbox().run(args);
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });

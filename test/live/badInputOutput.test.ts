@@ -1,11 +1,11 @@
-import { expect } from "bun:test";
+import { expect, test } from "bun:test";
 import { openSync } from "node:fs";
 import { expectMessage, runScript } from "../support/badInput.ts";
-import { testIf, useSandbox } from "../support/sandbox.ts";
+import { useSandbox } from "../support/sandbox.ts";
 
 const sandbox = useSandbox();
 
-testIf(undefined)("a list that stdout does not take whole is a failure, and says so", async () => {
+test("a list that stdout does not take whole is a failure, and says so", async () => {
   await sandbox().run(["run", "--job-id", "listed", "--", "true"]);
   for (const args of ["ps", "ps --json", "history", "history --json", "inspect listed", "--help", "doctor"]) {
     const { code, stderr } = await runScript(sandbox(), `exec "$F" ${args} > /dev/full`);
@@ -14,7 +14,7 @@ testIf(undefined)("a list that stdout does not take whole is a failure, and says
   }
 });
 
-testIf(undefined)("commands end well when their stdout or stderr is closed", async () => {
+test("commands end well when their stdout or stderr is closed", async () => {
   await sandbox().run(["run", "--job-id", "listed", "--", "true"]);
   for (const args of ["ps", "history", "inspect listed", "--version"]) {
     for (const closed of [">&-", "2>&-", "<&-", "<&- >&- 2>&-"]) {
@@ -24,7 +24,7 @@ testIf(undefined)("commands end well when their stdout or stderr is closed", asy
   }
 });
 
-testIf(undefined)("run passes the exit code on whatever of its stdio is closed or full", async () => {
+test("run passes the exit code on whatever of its stdio is closed or full", async () => {
   for (const stdio of [
     ">&-",
     "2>&-",
@@ -40,7 +40,7 @@ testIf(undefined)("run passes the exit code on whatever of its stdio is closed o
   expect(await sandbox().json(["history"])).toHaveLength(7);
 });
 
-testIf(undefined)("bad input has its exit code when nobody can read the message", async () => {
+test("bad input has its exit code when nobody can read the message", async () => {
   for (const [args, expected] of [
     ["no-such-command", 2],
     ["inspect never-was", 2],
@@ -55,20 +55,17 @@ testIf(undefined)("bad input has its exit code when nobody can read the message"
   }
 });
 
-testIf(undefined)(
-  "run --detach that cannot print the job id has started the job all the same, and says so",
-  async () => {
-    const { code, stderr } = await runScript(
-      sandbox(),
-      `exec "$F" run --detach --job-id silent -- true > /dev/full`,
-    );
-    expect(code).toBe(125);
-    expectMessage(stderr, [/cannot write to stdout \(ENOSPC\)/]);
-    expect(await sandbox().resultOf("silent")).toMatchObject({ exit_code: 0 });
-  },
-);
+test("run --detach that cannot print the job id has started the job all the same, and says so", async () => {
+  const { code, stderr } = await runScript(
+    sandbox(),
+    `exec "$F" run --detach --job-id silent -- true > /dev/full`,
+  );
+  expect(code).toBe(125);
+  expectMessage(stderr, [/cannot write to stdout \(ENOSPC\)/]);
+  expect(await sandbox().resultOf("silent")).toMatchObject({ exit_code: 0 });
+});
 
-testIf(undefined)("a reader that has seen enough is no fault", async () => {
+test("a reader that has seen enough is no fault", async () => {
   await sandbox().run(["run", "--detach", "--job-id", "long", "--", "sh", "-c", "yes | head -c 1000000"]);
   await sandbox().resultOf("long");
   for (const args of ["logs long", "logs long --follow", "history", "inspect long"]) {
@@ -81,7 +78,7 @@ testIf(undefined)("a reader that has seen enough is no fault", async () => {
   }
 });
 
-testIf(undefined)("logs arrive byte for byte, and a full disk behind them is a failure", async () => {
+test("logs arrive byte for byte, and a full disk behind them is a failure", async () => {
   await sandbox().run([
     "run",
     "--detach",
@@ -102,7 +99,7 @@ testIf(undefined)("logs arrive byte for byte, and a full disk behind them is a f
   expectMessage(full.stderr, [/cannot write to stdout \(ENOSPC\)/]);
 });
 
-testIf(undefined)("logs of a job whose log was removed says which file it looked for", async () => {
+test("logs of a job whose log was removed says which file it looked for", async () => {
   await sandbox().run(["run", "--detach", "--job-id", "bytes", "--", "true"]);
   await sandbox().resultOf("bytes");
   const { log } = await sandbox().json(["inspect", "bytes"]);
@@ -112,7 +109,7 @@ testIf(undefined)("logs of a job whose log was removed says which file it looked
   expectMessage(stderr, [/cannot read the log \/\S+\.log: ENOENT \(no such file\)$/m]);
 });
 
-testIf(undefined)("the background copy observes its job though the caller that waited has died", async () => {
+test("the background copy observes its job though the caller that waited has died", async () => {
   const { code } = await runScript(
     sandbox(),
     `{ while [ ! -e left ]; do sleep 0.01; done

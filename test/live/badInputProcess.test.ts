@@ -1,4 +1,4 @@
-import { expect } from "bun:test";
+import { expect, test } from "bun:test";
 import { realHost } from "../../src/linux/host.ts";
 import { listThreads } from "../../src/linux/proc/table.ts";
 import {
@@ -48,7 +48,7 @@ testMisuses(sandbox, [
   },
 ]);
 
-testIf(undefined)("attach refuses itself", async () => {
+test("attach refuses itself", async () => {
   const { code, stdout, stderr } = await runScript(sandbox(), 'exec "$F" attach --pid $$ --cpu-quota 50');
   expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
   expectMessage(stderr, [
@@ -58,7 +58,7 @@ testIf(undefined)("attach refuses itself", async () => {
   await expectNothingDone(sandbox());
 });
 
-testIf(undefined)("attach refuses a process that has ended and was not collected", async () => {
+test("attach refuses a process that has ended and was not collected", async () => {
   const { parent, child } = await startZombie((cmd) => sandbox().spawn(cmd), sandbox().path("zombie"));
   const ended = await sandbox().run(["attach", "--pid", String(child)]);
   expect({ ...ended, stderr: "" }).toEqual({ code: 2, stdout: "", stderr: "" });
@@ -71,7 +71,7 @@ testIf(undefined)("attach refuses a process that has ended and was not collected
   expect(await sandbox().json(["history"])).toEqual([]);
 });
 
-testIf(undefined)("attach refuses a thread that is no process", async () => {
+test("attach refuses a thread that is no process", async () => {
   const thread = listThreads(host, process.pid).find((tid) => tid !== process.pid);
   if (thread === undefined) throw new Error("the test runner has one thread only");
   const before = readProc(process.pid, "cgroup");
@@ -85,7 +85,7 @@ testIf(undefined)("attach refuses a thread that is no process", async () => {
   await expectNothingDone(sandbox());
 });
 
-testIf(undefined)("attach refuses what is governed already, by the name of its job", async () => {
+test("attach refuses what is governed already, by the name of its job", async () => {
   const { pid } = await sandbox().startJob("first", [], ["sh", "-c", "sleep 60; true"]);
   const ended = await sandbox().run(["attach", "--pid", String(pid), "--job-id", "second"]);
   expect({ ...ended, stderr: "" }).toEqual({ code: 2, stdout: "", stderr: "" });
@@ -117,7 +117,7 @@ testIf(lacksCommand("perl"))(
   },
 );
 
-testIf(undefined)("detach of a job whose process has just ended says that it has ended", async () => {
+test("detach of a job whose process has just ended says that it has ended", async () => {
   const { pid, wrapper } = await sandbox().startJob("short", [], ["sleep", "60"]);
   wrapper.kill("SIGKILL");
   await wrapper.exited;

@@ -73,7 +73,7 @@ containerTest(
     );
     expect(lines).toMatch(/^cgroup trees +NO +none is mounted/m);
     expect(lines).toMatch(
-      /^process connector +NO +the process connector serves the pid namespace of the machine only/m,
+      /^process connector +NO +the process connector serves only the initial pid namespace/m,
     );
   },
 );

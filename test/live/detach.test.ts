@@ -1,4 +1,4 @@
-import { expect } from "bun:test";
+import { expect, test } from "bun:test";
 import { chmodSync, chownSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { realHost } from "../../src/linux/host.ts";
 import { listThreads, listTree } from "../../src/linux/proc/table.ts";
@@ -17,7 +17,7 @@ import {
 
 const sandbox = useSandbox();
 const limitsTest = testIf(lacksLimits());
-const anyTest = testIf(undefined);
+const rootTest = testIf(lacksRoot());
 const userTest = testIf(lacksRoot() ?? lacksCommand("setpriv"));
 
 const LIMITS = ["--cpu-quota", "50", "--memory-limit", "300", "--memory-max", "400M", "--pids-max", "200"];
@@ -42,30 +42,25 @@ limitsTest(
   },
 );
 
-anyTest(
-  "nice, ionice and oom_score_adj of every thread are changed by attach and put back by detach",
-  async () => {
-    const pid = await startThreadedTree();
-    const before = snapshot(pid);
-    await attachAndLetGo("touched", pid, ATTRIBUTES);
-    const governed = onlyKnown(snapshot(pid), before);
-    const { limits } = await sandbox().json(["inspect", "touched"]);
-    if (process.geteuid?.() === 0) {
-      expect(limits.map(({ outcome }: { outcome: string }) => outcome)).toEqual(Array(3).fill("applied"));
-      for (const [tid, { nice, ioprio, oomScoreAdj }] of Object.entries(governed)) {
-        const idle = 3 << 13;
-        expect({ tid, nice, ioprio, oomScoreAdj }).toEqual({
-          tid,
-          nice: "5",
-          ioprio: idle,
-          oomScoreAdj: "500",
-        });
-      }
-    }
-    expect((await sandbox().run(["detach", "touched"])).code).toBe(0);
-    expect(onlyKnown(snapshot(pid), before)).toEqual(before);
-  },
-);
+rootTest("nice, ionice and oom_score_adj of every thread are changed by attach", async () => {
+  const pid = await startThreadedTree();
+  const before = snapshot(pid);
+  await attachAndLetGo("touched", pid, ATTRIBUTES);
+  const { limits } = await sandbox().json(["inspect", "touched"]);
+  expect(limits.map(({ outcome }: { outcome: string }) => outcome)).toEqual(Array(3).fill("applied"));
+  for (const [tid, { nice, ioprio, oomScoreAdj }] of Object.entries(onlyKnown(snapshot(pid), before))) {
+    const idle = 3 << 13;
+    expect({ tid, nice, ioprio, oomScoreAdj }).toEqual({ tid, nice: "5", ioprio: idle, oomScoreAdj: "500" });
+  }
+});
+
+test("nice, ionice and oom_score_adj of every thread are restored by detach", async () => {
+  const pid = await startThreadedTree();
+  const before = snapshot(pid);
+  await attachAndLetGo("touched", pid, ATTRIBUTES);
+  expect((await sandbox().run(["detach", "touched"])).code).toBe(0);
+  expect(onlyKnown(snapshot(pid), before)).toEqual(before);
+});
 
 userTest("what an ordinary user could not put back is refused, and not written", async () => {
   const box = sandbox();
@@ -100,7 +95,7 @@ userTest("what an ordinary user could not put back is refused, and not written",
   expect(snapshot(pid)).toEqual(before);
 });
 
-anyTest("a value that somebody else has changed since is theirs, and detach leaves it", async () => {
+test("a value that somebody else has changed since is theirs, and detach leaves it", async () => {
   const { pid } = sandbox().spawn(["sleep", "1000"]);
   await attachAndLetGo("mine", pid, ["--oom-score-adj", "500"]);
   writeFileSync(`/proc/${pid}/oom_score_adj`, "700");
@@ -138,7 +133,7 @@ limitsTest("children that are forked while detach moves the process are outside 
   expect(sandbox().cgroups()).toEqual([]);
 });
 
-anyTest("detach of a job that is not there, or has ended, says so", async () => {
+test("detach of a job that is not there, or has ended, says so", async () => {
   const unknown = await sandbox().run(["detach", "nobody"]);
   expect(unknown.code).toBe(2);
   expect(unknown.stderr).toContain("there is no job nobody");

@@ -1,4 +1,4 @@
-import { expect } from "bun:test";
+import { expect, test } from "bun:test";
 import { openSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import {
   eventually,
@@ -86,8 +86,8 @@ testIf(lacksConnector())(
     expect(account.rescans).toBeGreaterThan(before.rescans);
     expect(account.overruns).toBeGreaterThan(before.overruns);
     expect(account.events_received).toBeGreaterThan(0);
-    if (account.events_dropped !== null)
-      expect(account.events_dropped).toBeGreaterThan(before.events_dropped);
+    // Not every kernel counts what it dropped.
+    expect(account.events_dropped ?? Number.POSITIVE_INFINITY).toBeGreaterThan(before.events_dropped ?? 0);
 
     writeFileSync(go, "");
     await until("its end is told", () => watcher.log().includes("exit=7"));
@@ -98,7 +98,7 @@ testIf(lacksConnector())(
   },
 );
 
-testIf(undefined)("a daemon's account says whether it runs, has stopped or died", async () => {
+test("a daemon's account says whether it runs, has stopped or died", async () => {
   const box = sandbox();
   expect(await box.json(["ps", "--daemon"])).toBeNull();
   expect((await box.run(["ps", "--daemon"])).stdout).toContain("no ffrtmp watch has used");

@@ -1,7 +1,7 @@
-import { expect } from "bun:test";
+import { expect, test } from "bun:test";
 import { openSync, readFileSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { isRunning, type Sandbox, testIf, useSandbox } from "../support/sandbox.ts";
+import { isRunning, type Sandbox, useSandbox } from "../support/sandbox.ts";
 
 const sandbox = useSandbox();
 const MAIN = resolve(import.meta.dir, "../../src/main.ts");
@@ -24,41 +24,33 @@ function startFaulty(sandbox: Sandbox, kind: string, args: string[]) {
 }
 
 for (const kind of ["exception", "unhandled rejection"]) {
-  testIf(undefined)(
-    `an ${kind} in a callback of run is reported with 125, and the workload goes on`,
-    async () => {
-      const { ffrtmp, stderr, strike } = startFaulty(sandbox(), kind, [
-        "run",
-        "--job-id",
-        "struck",
-        "--",
-        "sleep",
-        "60",
-      ]);
-      const pid = await sandbox().pidOf("struck");
-      sandbox().adopt(pid);
-      strike();
-      expect(await ffrtmp.exited).toBe(125);
-      expect(stderr()).toMatch(/^ffrtmp: a fault of ffrtmp itself: Error: a fault made for a test\n {4}at /);
-      expect(stderr()).toEndWith(
-        "\n  try: report it with the command line and the output of: ffrtmp doctor\n",
-      );
-      expect(isRunning(pid)).toBe(true);
-      expect(await sandbox().json(["ps"])).toMatchObject([{ job_id: "struck", pid, state: "running" }]);
-    },
-  );
+  test(`an ${kind} in a callback of run is reported with 125, and the workload goes on`, async () => {
+    const { ffrtmp, stderr, strike } = startFaulty(sandbox(), kind, [
+      "run",
+      "--job-id",
+      "struck",
+      "--",
+      "sleep",
+      "60",
+    ]);
+    const pid = await sandbox().pidOf("struck");
+    sandbox().adopt(pid);
+    strike();
+    expect(await ffrtmp.exited).toBe(125);
+    expect(stderr()).toMatch(/^ffrtmp: a fault of ffrtmp itself: Error: a fault made for a test\n {4}at /);
+    expect(stderr()).toEndWith("\n  try: report it with the command line and the output of: ffrtmp doctor\n");
+    expect(isRunning(pid)).toBe(true);
+    expect(await sandbox().json(["ps"])).toMatchObject([{ job_id: "struck", pid, state: "running" }]);
+  });
 
-  testIf(undefined)(
-    `an ${kind} in a callback of attach is reported with 70, and the workload goes on`,
-    async () => {
-      const workload = sandbox().spawn(["sleep", "60"]);
-      const args = ["attach", "--job-id", "struck", "--pid", String(workload.pid)];
-      const { ffrtmp, stderr, strike } = startFaulty(sandbox(), kind, args);
-      await sandbox().pidOf("struck");
-      strike();
-      expect(await ffrtmp.exited).toBe(70);
-      expect(stderr()).toMatch(/^ffrtmp: a fault of ffrtmp itself: Error: a fault made for a test$/m);
-      expect(isRunning(workload.pid)).toBe(true);
-    },
-  );
+  test(`an ${kind} in a callback of attach is reported with 70, and the workload goes on`, async () => {
+    const workload = sandbox().spawn(["sleep", "60"]);
+    const args = ["attach", "--job-id", "struck", "--pid", String(workload.pid)];
+    const { ffrtmp, stderr, strike } = startFaulty(sandbox(), kind, args);
+    await sandbox().pidOf("struck");
+    strike();
+    expect(await ffrtmp.exited).toBe(70);
+    expect(stderr()).toMatch(/^ffrtmp: a fault of ffrtmp itself: Error: a fault made for a test$/m);
+    expect(isRunning(workload.pid)).toBe(true);
+  });
 }

@@ -1,5 +1,5 @@
 import { Database } from "bun:sqlite";
-import { expect } from "bun:test";
+import { expect, test } from "bun:test";
 import {
   mkdirSync,
   openSync,
@@ -17,10 +17,9 @@ import { listTree } from "../../src/linux/proc/table.ts";
 import { isRunning, lacksLimits, type Sandbox, testIf, until, useSandbox } from "../support/sandbox.ts";
 
 const sandbox = useSandbox();
-const anyTest = testIf(undefined);
 const limitsTest = testIf(lacksLimits());
 
-anyTest("a job has one result, which nothing can double, change or delete", async () => {
+test("a job has one result, which nothing can double, change or delete", async () => {
   await sandbox().run(["run", "--job-id", "once", "--", "sh", "-c", "exit 4"]);
   const db = openLedger(sandbox());
   expect(() => db.run("INSERT INTO results SELECT * FROM results")).toThrow("UNIQUE");
@@ -30,7 +29,7 @@ anyTest("a job has one result, which nothing can double, change or delete", asyn
   expect(await sandbox().json(["history"])).toMatchObject([{ job_id: "once", exit_code: 4 }]);
 });
 
-anyTest("twenty runs at once on a new ledger are all recorded, each with its own code", async () => {
+test("twenty runs at once on a new ledger are all recorded, each with its own code", async () => {
   const codes = Array.from({ length: 20 }, (_, index) => index);
   const ended = await Promise.all(
     codes.map((code) =>
@@ -58,7 +57,7 @@ anyTest("twenty runs at once on a new ledger are all recorded, each with its own
   db.close();
 });
 
-anyTest("a ledger that another process is just making is waited for", async () => {
+test("a ledger that another process is just making is waited for", async () => {
   const state = sandbox().path("new");
   mkdirSync(state);
   const maker = new Database(`${state}/ledger.db`, { create: true });
@@ -78,7 +77,7 @@ anyTest("a ledger that another process is just making is waited for", async () =
   expect(readFileSync(errors, "utf8")).toBe("");
 });
 
-anyTest("what could not be written is written as soon as it can be, while the job still runs", async () => {
+test("what could not be written is written as soon as it can be, while the job still runs", async () => {
   const state = sandbox().path("late");
   writeFileSync(state, "where the state directory should be");
   const errors = sandbox().path("err");
@@ -159,7 +158,7 @@ limitsTest("a deleted ledger is begun anew from what lives", async () => {
   expect(await sandbox().json(["ps"])).toMatchObject([{ job_id: "living", pid }]);
 });
 
-anyTest("a job of an earlier boot is closed with that reason, whoever has its pid now", async () => {
+test("a job of an earlier boot is closed with that reason, whoever has its pid now", async () => {
   const { pid, wrapper } = await sandbox().startJob("rebooted", [], ["sleep", "1000"]);
   wrapper.kill("SIGKILL");
   await wrapper.exited;
@@ -179,7 +178,7 @@ anyTest("a job of an earlier boot is closed with that reason, whoever has its pi
   expect(sandbox().cgroups()).toEqual([]);
 });
 
-anyTest("a job id is refused while its job lives and free after its end", async () => {
+test("a job id is refused while its job lives and free after its end", async () => {
   const { pid, wrapper } = await sandbox().startJob("name", [], ["sleep", "1000"]);
   const taken = await sandbox().run(["run", "--job-id", "name", "--", "true"]);
   expect(taken.code).toBe(125);
@@ -195,7 +194,7 @@ anyTest("a job id is refused while its job lives and free after its end", async 
   expect((await sandbox().json(["inspect", "name"])).result.exit_code).toBe(0);
 });
 
-anyTest("a job id whose wrapper and workload both died unseen can be used at once", async () => {
+test("a job id whose wrapper and workload both died unseen can be used at once", async () => {
   const { pid, wrapper } = await sandbox().startJob("name", ["--cpu-quota", "50"], ["sleep", "1000"]);
   wrapper.kill("SIGKILL");
   process.kill(pid, "SIGKILL");
@@ -209,7 +208,7 @@ anyTest("a job id whose wrapper and workload both died unseen can be used at onc
   expect(sandbox().cgroups()).toEqual([]);
 });
 
-anyTest("a ledger of a later ffrtmp is left as it is, and the workload runs", async () => {
+test("a ledger of a later ffrtmp is left as it is, and the workload runs", async () => {
   await sandbox().run(["run", "--job-id", "old", "--", "true"]);
   sandbox().sql("PRAGMA user_version = 1000");
   const { code, stderr } = await sandbox().run(["run", "--job-id", "new", "--", "sh", "-c", "exit 3"]);

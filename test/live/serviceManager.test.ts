@@ -1,13 +1,13 @@
-import { afterEach, expect } from "bun:test";
+import { afterEach, expect, test } from "bun:test";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { pidfdsTellCodes } from "../../src/linux/events/exitEvents.ts";
-import { closeFd, openPidfd } from "../../src/sys/pidfd.ts";
+import { pidfdsReportExitCodes } from "../../src/linux/events/exitEvents.ts";
+import { closeFd } from "../../src/sys/descriptor.ts";
+import { openPidfd } from "../../src/sys/pidfd.ts";
 import { FFRTMP, isRunning, lacksRoot, testIf, until, useSandbox } from "../support/sandbox.ts";
 import { StandInManager } from "../support/standInManager.ts";
 
 const sandbox = useSandbox();
-const anyTest = testIf(undefined);
-const keepsRecords = await pidfdsTellCodes();
+const keepsRecords = await pidfdsReportExitCodes();
 const recordTest = testIf(
   keepsRecords ? undefined : "pidfds of this kernel keep no exit record (Linux 6.15)",
 );
@@ -70,7 +70,7 @@ async function killHard(watch: Bun.Subprocess): Promise<void> {
   await watch.exited;
 }
 
-anyTest("the manager receives the start, the watchdog resets, the status, and the end", async () => {
+test("the manager receives the start, the watchdog resets, the status, and the end", async () => {
   const service = useService();
   const watch = await service.start("--scan-interval", "100ms");
   const { messages } = service.manager;
@@ -92,7 +92,7 @@ anyTest("the manager receives the start, the watchdog resets, the status, and th
   await until("the end is reported", () => messages.at(-1) === "STOPPING=1");
 });
 
-anyTest("the manager stores a pidfd of the process itself, and only one", async () => {
+test("the manager stores a pidfd of the process itself, and only one", async () => {
   const service = useService();
   const watch = await service.start();
   const { pid, name } = await service.workload(0);
@@ -132,7 +132,7 @@ recordTest("the exit code of a job that ended while no daemon ran is known, and 
   expect(sandbox().cgroups()).toEqual([]);
 });
 
-anyTest("a job that outlives its daemon is taken over by the next one, which records its end", async () => {
+test("a job that outlives its daemon is taken over by the next one, which records its end", async () => {
   const service = useService();
   const first = await service.start();
   const { jobId, pid, end } = await service.workload(5);
@@ -169,7 +169,7 @@ rootTest("the exit code of an uncollected zombie is read from it, and not guesse
   expect(await sandbox().resultOf(jobId)).toMatchObject({ exit_code: 9, exit_evidence: "proc-stat" });
 });
 
-anyTest("a descriptor of another process is rejected, whatever its name", async () => {
+test("a descriptor of another process is rejected, whatever its name", async () => {
   const service = useService();
   const watch = await service.start();
   const { jobId, name, end } = await service.workload(3);
@@ -188,7 +188,7 @@ anyTest("a descriptor of another process is rejected, whatever its name", async 
   await until("it is dropped", () => service.manager.store.size === 0);
 });
 
-anyTest("descriptors of no job are dropped", async () => {
+test("descriptors of no job are dropped", async () => {
   const service = useService();
   const pidfd = openPidfd(process.pid);
   service.manager.store.set("stored", pidfd);
@@ -204,7 +204,7 @@ anyTest("descriptors of no job are dropped", async () => {
   expect(shown.filter((text) => text.includes(`Pid:\t${process.pid}\n`))).toEqual([]);
 });
 
-anyTest("SIGHUP is reported as a reload that starts and ends, and changes nothing for the job", async () => {
+test("SIGHUP is reported as a reload that starts and ends, and changes nothing for the job", async () => {
   const service = useService();
   const watch = await service.start();
   const { pid, jobId } = await service.workload(0);
@@ -216,7 +216,7 @@ anyTest("SIGHUP is reported as a reload that starts and ends, and changes nothin
   expect(service.manager.store.size).toBe(1);
 });
 
-anyTest("a job whose pidfd is stored twice is observed once, and its pidfd stays stored", async () => {
+test("a job whose pidfd is stored twice is observed once, and its pidfd stays stored", async () => {
   const service = useService();
   const watch = await service.start();
   const { jobId, pid, name } = await service.workload(0);
@@ -232,7 +232,7 @@ anyTest("a job whose pidfd is stored twice is observed once, and its pidfd stays
   expect(service.manager.messages.filter((text) => text.startsWith("FDSTOREREMOVE="))).toEqual([]);
 });
 
-anyTest("the pidfd of a released job is dropped", async () => {
+test("the pidfd of a released job is dropped", async () => {
   const service = useService();
   await service.start();
   const { jobId } = await service.workload(0);
@@ -240,7 +240,7 @@ anyTest("the pidfd of a released job is dropped", async () => {
   await until("it is dropped", () => service.manager.store.size === 0);
 });
 
-anyTest("a manager that is gone changes nothing for the daemon", async () => {
+test("a manager that is gone changes nothing for the daemon", async () => {
   const service = useService();
   const watch = await service.start("--scan-interval", "100ms");
   const { jobId, end } = await service.workload(0);

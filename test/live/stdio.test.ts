@@ -1,4 +1,4 @@
-import { expect } from "bun:test";
+import { expect, test } from "bun:test";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import {
   FFRTMP,
@@ -11,24 +11,23 @@ import {
 } from "../support/sandbox.ts";
 
 const sandbox = useSandbox();
-const anyTest = testIf(undefined);
 const perlTest = testIf(lacksCommand("perl"));
 const terminalTest = testIf(lacksCommand("script"));
 
 const PRINT_WORDS = 'print unpack("H*", $_), "\\n" for @ARGV';
 
-anyTest("stdout is the command's alone, and what ffrtmp says comes on stderr", async () => {
+test("stdout is the command's alone, and what ffrtmp says comes on stderr", async () => {
   const { stdout, stderr } = await sandbox().run(["run", "--", "sh", "-c", "echo out; echo err >&2"]);
   expect(stdout).toBe("out\n");
   expect(stderr).toMatch(/^err\nJOB sh-.*\n$/);
 });
 
-anyTest("stdin that is no terminal is the caller's", async () => {
+test("stdin that is no terminal is the caller's", async () => {
   const { stdout } = await sandbox().run(["run", "--", "cat"], { stdin: new Blob(["some words"]) });
   expect(stdout).toBe("some words");
 });
 
-anyTest("the three standard descriptors are the caller's own files, and no pipes of ours", async () => {
+test("the three standard descriptors are the caller's own files, and no pipes of ours", async () => {
   const script = '"$0" run -- readlink /proc/self/fd/0 /proc/self/fd/1 /proc/self/fd/2 <"$1" >"$2" 2>>"$2"';
   const [input, output] = [sandbox().path("in"), sandbox().path("out")];
   writeFileSync(input, "");
@@ -36,7 +35,7 @@ anyTest("the three standard descriptors are the caller's own files, and no pipes
   expect(readFileSync(output, "utf8")).toStartWith(`${input}\n${output}\n${output}\n`);
 });
 
-anyTest("a command gets every other descriptor that the caller had open, and no more", async () => {
+test("a command gets every other descriptor that the caller had open, and no more", async () => {
   const input = sandbox().path("in");
   writeFileSync(input, "by three");
   const shown = await shell('exec 3<"$1" 7>&1; "$0" run -- sh -c "cat <&3; echo seven >&7"', input);
@@ -62,7 +61,7 @@ perlTest("arguments arrive byte for byte with --detach too", async () => {
   expect((await sandbox().run(["logs", "raw"])).stdout).toBe("61ff8062\nc3a4\n");
 });
 
-anyTest("environment and working directory are the caller's, byte for byte", async () => {
+test("environment and working directory are the caller's, byte for byte", async () => {
   const environment = "export RAW=\"$(printf '\\377\\200')\" EMPTY= LINES=\"$(printf 'a\\nb')\"";
   const list = "env -0 | tr '\\0\\n' '\\n ' | sort";
   const bare = await shell(`${environment}; ${list}`);
@@ -71,7 +70,7 @@ anyTest("environment and working directory are the caller's, byte for byte", asy
   expect(await shell('cd /usr/lib; "$0" run --workdir .. -- pwd')).toBe("/usr\n");
 });
 
-anyTest("a command named by a relative path is found from --workdir, as it would be there", async () => {
+test("a command named by a relative path is found from --workdir, as it would be there", async () => {
   const directory = sandbox().path("tools");
   mkdirSync(directory);
   writeFileSync(`${directory}/tool`, "#!/bin/sh\npwd\n", { mode: 0o755 });
@@ -79,13 +78,13 @@ anyTest("a command named by a relative path is found from --workdir, as it would
   expect(stdout).toBe(`${directory}\n`);
 });
 
-anyTest("the soft limit on open files is the one that the caller's shell has", async () => {
+test("the soft limit on open files is the one that the caller's shell has", async () => {
   expect(await shell('ulimit -Sn 777; "$0" run -- sh -c "ulimit -Sn"; :')).toBe("777\n");
   const hard = await shell("ulimit -Hn");
   expect(await shell('ulimit -Sn 777; "$0" run -- sh -c "ulimit -Hn"; :')).toBe(hard);
 });
 
-anyTest("the command leads a session and a process group of its own, with signals as usual", async () => {
+test("the command leads a session and a process group of its own, with signals as usual", async () => {
   const { stdout } = await sandbox().run(["run", "--", "cat", "/proc/self/stat", "/proc/self/status"]);
   const fields = stdout.split("\n")[0]?.split(" ") ?? [];
   const [pid, , , , group, session, terminal] = fields;

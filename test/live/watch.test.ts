@@ -1,4 +1,4 @@
-import { expect } from "bun:test";
+import { expect, test } from "bun:test";
 import { openSync, readFileSync, writeFileSync } from "node:fs";
 import {
   isRunning,
@@ -11,7 +11,6 @@ import {
 } from "../support/sandbox.ts";
 
 const sandbox = useSandbox();
-const anyTest = testIf(undefined);
 const limitsTest = testIf(lacksLimits());
 const ffmpegTest = testIf(lacksLimits() ?? lacksCommand("ffmpeg"));
 
@@ -83,32 +82,29 @@ ffmpegTest(
   },
 );
 
-anyTest(
-  "a job that ended while no daemon ran is closed by the next one, without an invented code",
-  async () => {
-    const { name, path } = sandbox().program("sleep");
-    const first = await startWatch(sandbox(), name);
-    const { pid } = sandbox().spawn([path, "1000"]);
-    const jobId = `auto-${name}-${pid}`;
-    await until("it is found", () => first.text().includes(jobId));
-    first.daemon.kill("SIGKILL");
-    await first.daemon.exited;
-    process.kill(pid, "SIGKILL");
-    await until("it has ended", () => !isRunning(pid));
-    await startWatch(sandbox(), name);
-    const result = await sandbox().resultOf(jobId);
-    expect(result).toMatchObject({
-      ending: "unobserved",
-      exit_code: null,
-      signal: null,
-      exit_evidence: null,
-    });
-    expect(result.platform_sla_compliant).toBe(false);
-    expect(sandbox().cgroups()).toEqual([]);
-  },
-);
+test("a job that ended while no daemon ran is closed by the next one, without an invented code", async () => {
+  const { name, path } = sandbox().program("sleep");
+  const first = await startWatch(sandbox(), name);
+  const { pid } = sandbox().spawn([path, "1000"]);
+  const jobId = `auto-${name}-${pid}`;
+  await until("it is found", () => first.text().includes(jobId));
+  first.daemon.kill("SIGKILL");
+  await first.daemon.exited;
+  process.kill(pid, "SIGKILL");
+  await until("it has ended", () => !isRunning(pid));
+  await startWatch(sandbox(), name);
+  const result = await sandbox().resultOf(jobId);
+  expect(result).toMatchObject({
+    ending: "unobserved",
+    exit_code: null,
+    signal: null,
+    exit_evidence: null,
+  });
+  expect(result.platform_sla_compliant).toBe(false);
+  expect(sandbox().cgroups()).toEqual([]);
+});
 
-anyTest("a job whose run wrapper was SIGKILLed is taken over, and its true exit code recorded", async () => {
+test("a job whose run wrapper was SIGKILLed is taken over, and its true exit code recorded", async () => {
   // The daemon must learn of the job from the ledger: no full scan runs during the test.
   const { daemon } = await startWatch(sandbox(), "no-such-program", "--scan-interval", "24h");
   const gate = sandbox().path("gate");
@@ -124,7 +120,7 @@ anyTest("a job whose run wrapper was SIGKILLed is taken over, and its true exit 
   expect(await sandbox().json(["history"])).toHaveLength(1);
 });
 
-anyTest("a job that ends together with its wrapper is recorded with its true end", async () => {
+test("a job that ends together with its wrapper is recorded with its true end", async () => {
   await startWatch(sandbox(), "no-such-program");
   const { wrapper, jobId, pid } = await sandbox().startJob("pair", [], ["sleep", "1000"]);
   // The daemon learns of the job from the ledger. Before that, no ffrtmp but the wrapper can see the end.
@@ -134,7 +130,7 @@ anyTest("a job that ends together with its wrapper is recorded with its true end
   expect(await sandbox().resultOf(jobId)).toMatchObject({ signal: "SIGKILL", ending: "exited" });
 });
 
-anyTest("a job of run that ends under its own wrapper is recorded by it, and once", async () => {
+test("a job of run that ends under its own wrapper is recorded by it, and once", async () => {
   await startWatch(sandbox(), "no-such-program");
   for (let round = 0; round < 5; round++) {
     const { code } = await sandbox().run(["run", "--job-id", `own-${round}`, "--", "sh", "-c", "exit 9"]);
@@ -145,7 +141,7 @@ anyTest("a job of run that ends under its own wrapper is recorded by it, and onc
   for (const result of ended) expect(result).toMatchObject({ exit_code: 9, exit_evidence: "parent" });
 });
 
-anyTest("a process that was detached is not governed again by the next scan", async () => {
+test("a process that was detached is not governed again by the next scan", async () => {
   const { name, path } = sandbox().program("sleep");
   const log = await startWatch(sandbox(), name, "--events", "polling", "--scan-interval", "100ms");
   const { pid } = sandbox().spawn([path, "1000"]);
@@ -166,7 +162,7 @@ anyTest("a process that was detached is not governed again by the next scan", as
   expect(readFileSync(`/proc/${pid}/cgroup`, "utf8")).toBe(readFileSync("/proc/self/cgroup", "utf8"));
 });
 
-anyTest("a second watch on the same state directory is refused, until the first has ended", async () => {
+test("a second watch on the same state directory is refused, until the first has ended", async () => {
   const { daemon } = await startWatch(sandbox(), "no-such-program");
   const errors = sandbox().path("err");
   const second = sandbox().start(["watch", "--target", "no-such-program"], { stderr: openSync(errors, "w") });
@@ -187,7 +183,7 @@ limitsTest("--once governs what it finds and returns; the limits stay", async ()
   expect(await sandbox().json(["ps"])).toMatchObject([{ pid, observer_pid: null }]);
 });
 
-anyTest("--dry-run names what would be governed and touches nothing", async () => {
+test("--dry-run names what would be governed and touches nothing", async () => {
   const { name, path } = sandbox().program("sleep");
   const { pid } = sandbox().spawn([path, "1000"]);
   await until("it runs", () => readFileSync(`/proc/${pid}/cmdline`, "utf8").startsWith(path));
@@ -215,7 +211,7 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
   });
 }
 
-anyTest("a reused pid is not taken for the job that had it", async () => {
+test("a reused pid is not taken for the job that had it", async () => {
   const { name, path } = sandbox().program("sleep");
   const first = await startWatch(sandbox(), name);
   const { pid } = sandbox().spawn([path, "1000"]);

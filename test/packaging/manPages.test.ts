@@ -3,8 +3,8 @@ import { writeFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 import { flatten, readCommandTree } from "../../scripts/generate/commandTree.ts";
 import { manPages } from "../../scripts/generate/manPages.ts";
+import { SPELLINGS } from "../../src/limits/grammar.ts";
 import { toJsonSchema } from "../../src/policy/file/schema.ts";
-import { SPELLINGS } from "../../src/policy/spellings.ts";
 import { FFRTMP, lacksCommand, testIf, useSandbox } from "../support/sandbox.ts";
 
 const sandbox = useSandbox();

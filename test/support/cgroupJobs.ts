@@ -1,5 +1,7 @@
 import { describe, test } from "bun:test";
-import type { CgroupLimitName, LimitOutcome, Limits } from "../../src/limits/limits.ts";
+import type { Limits } from "../../src/limits/limits.ts";
+import type { LimitOutcome } from "../../src/limits/outcome.ts";
+import type { CgroupLimitName } from "../../src/limits/table.ts";
 import type { Membership } from "../../src/linux/cgroup/hierarchies.ts";
 import { applyCgroupLimits, type JobCgroup } from "../../src/linux/cgroup/jobCgroup.ts";
 import { createJobCgroup } from "../../src/linux/cgroup/makeJobCgroup.ts";
@@ -91,27 +93,39 @@ export function outcomeOf(outcomes: LimitOutcome[], limit: CgroupLimitName): Lim
   return outcome;
 }
 
-/** A disk that may be throttled; says so where there is none. */
-export function diskOf(machine: CgroupMachine): string | undefined {
-  if (machine.disk === undefined) console.log("not tried: this machine has no disk to throttle");
-  return machine.disk;
-}
-
 type Act = (machine: CgroupMachine) => void | Promise<void>;
+type ActWithDisk = (machine: CgroupMachine, disk: string) => void | Promise<void>;
 
-/** Tests on one kind of machine; says why when there is none here. */
+/**
+ * Defines tests on one kind of machine. Skips them with the reason where there is no such machine, and those that
+ * `itWithDisk` defines where the machine has no disk to throttle.
+ */
 export function describeOn(
   choice: MachineChoice,
   title: string,
-  define: (it: (title: string, act: Act) => void) => void,
+  define: (
+    it: (title: string, act: Act) => void,
+    itWithDisk: (title: string, act: ActWithDisk) => void,
+  ) => void,
 ): void {
-  if (choice.missing !== undefined) console.log(`not tried: ${title} on ${choice.name}: ${choice.missing}`);
-  describe.skipIf(choice.missing !== undefined)(`${title} on ${choice.name}`, () => {
-    define((name, act) => {
-      test(name, async () => {
-        await using machine = choice.open();
-        await act(machine);
-      });
-    });
+  const { name: machineName, missing, disk } = choice;
+  if (missing !== undefined) console.log(`not tried: ${title} on ${machineName}: ${missing}`);
+  describe.skipIf(missing !== undefined)(`${title} on ${machineName}`, () => {
+    define(
+      (name, act) => {
+        test(name, async () => {
+          await using machine = choice.open();
+          await act(machine);
+        });
+      },
+      (name, act) => {
+        if (disk === undefined)
+          console.log(`not tried: ${name} on ${machineName}: it has no disk to throttle`);
+        test.skipIf(disk === undefined)(name, async () => {
+          await using machine = choice.open();
+          await act(machine, disk as string);
+        });
+      },
+    );
   });
 }

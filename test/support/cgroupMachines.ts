@@ -21,8 +21,6 @@ export interface CgroupMachine {
   origin: Membership;
   /** The cgroup beside it where processes start. */
   home: Membership;
-  /** `major:minor` of a disk, where there is one to throttle. */
-  disk: string | undefined;
   /** Starts a process, in `home`, and puts it into these directories. */
   start(...directories: string[]): number;
   end(pid: number): Promise<void>;
@@ -56,7 +54,7 @@ export function fakeMachine(fake: FakeCgroups): CgroupMachine {
     ownMembership: () => fake.membership(4000),
   };
   const top: Membership = new Map(fake.hierarchies.map(({ key }) => [key, "/"]));
-  const machine = buildMachine(version, fake.fs, fake.hierarchies, top, "8:0", processes);
+  const machine = buildMachine(version, fake.fs, fake.hierarchies, top, processes);
   return {
     ...machine,
     restrict(access) {
@@ -79,7 +77,7 @@ function realMachine(real: RealCgroups): CgroupMachine {
     },
     ownMembership: () => parseMembership(readFileSync("/proc/thread-self/cgroup", "utf8")),
   };
-  return buildMachine(real.version, realCgroupFs, real.hierarchies, real.membership, findDisk(), processes);
+  return buildMachine(real.version, realCgroupFs, real.hierarchies, real.membership, processes);
 }
 
 export interface MachineChoice {
@@ -87,6 +85,8 @@ export interface MachineChoice {
   isFake: boolean;
   /** Why it cannot be tried here. */
   missing: string | undefined;
+  /** `major:minor` of a disk to throttle, where there is one. */
+  disk: string | undefined;
   open(): CgroupMachine;
 }
 
@@ -109,18 +109,19 @@ export const MACHINES: MachineChoice[] = [
 ];
 
 function fakeChoice(name: string, make: () => FakeCgroups): MachineChoice {
-  return { name, isFake: true, missing: undefined, open: () => fakeMachine(make()) };
+  return { name, isFake: true, missing: undefined, disk: "8:0", open: () => fakeMachine(make()) };
 }
 
 function realChoice(version: 1 | 2): MachineChoice {
   const real = findRealCgroups(version);
   const name = `the real cgroup v${version} of this machine`;
+  const disk = findDisk();
   if (typeof real !== "string")
-    return { name, isFake: false, missing: undefined, open: () => realMachine(real) };
+    return { name, isFake: false, missing: undefined, disk, open: () => realMachine(real) };
   const open = (): never => {
     throw new Error(real);
   };
-  return { name, isFake: false, missing: real, open };
+  return { name, isFake: false, missing: real, disk, open };
 }
 
 let machines = 0;
@@ -130,7 +131,6 @@ function buildMachine(
   fs: CgroupFs,
   hierarchies: Hierarchy[],
   top: Membership,
-  disk: string | undefined,
   processes: Processes,
 ): CgroupMachine {
   const name = `ffrtmp-test-${process.pid}-${++machines}`;
@@ -155,7 +155,6 @@ function buildMachine(
     base,
     origin,
     home,
-    disk,
     start(...directories) {
       const pid = processes.start();
       started.push(pid);

@@ -5,9 +5,9 @@ import { dirname, join } from "node:path";
 import { governHeld } from "../../src/jobs/attach/attach.ts";
 import type { Context } from "../../src/jobs/context.ts";
 import type { JobSpec } from "../../src/jobs/job.ts";
+import type { RunningJob } from "../../src/jobs/model/job.ts";
 import { Ledger } from "../../src/ledger/ledger.ts";
 import { locateState } from "../../src/ledger/location.ts";
-import type { JobRecord } from "../../src/ledger/records.ts";
 import type { Limits } from "../../src/limits/limits.ts";
 import { readMembership } from "../../src/linux/cgroup/hierarchies.ts";
 import type { Host } from "../../src/linux/host.ts";
@@ -29,7 +29,7 @@ export interface FakeOwner {
   start(pid: number, ppid: number): void;
   /** The pid is another process's from now on. */
   reuse(pid: number): void;
-  govern(pid: number, limits: Limits, different?: Partial<JobSpec>): JobRecord;
+  govern(pid: number, limits: Limits, different?: Partial<JobSpec>): RunningJob;
 }
 
 /** Processes and cgroups on paper, with a ledger that is real: for placements that no machine at hand can show. */
@@ -55,7 +55,7 @@ export function useGovernedFakes(): { openOwner(unit?: string, bus?: Bus): FakeO
       ledger: new Ledger(state.ledger, console.log),
       state,
       bootId: BOOT_ID,
-      self: { pid: 2, startTicks: 1 },
+      self: { bootId: BOOT_ID, pid: 2, startTicks: 1 },
       warn: console.log,
     };
     return {

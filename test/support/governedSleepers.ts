@@ -6,17 +6,17 @@ import { attach } from "../../src/jobs/attach/attach.ts";
 import { detach } from "../../src/jobs/attach/detach.ts";
 import { type Context, createContext } from "../../src/jobs/context.ts";
 import type { JobSpec } from "../../src/jobs/job.ts";
+import type { RunningJob } from "../../src/jobs/model/job.ts";
 import { jobCgroupOf } from "../../src/jobs/placement/jobCgroup.ts";
 import { Ledger } from "../../src/ledger/ledger.ts";
 import { locateState } from "../../src/ledger/location.ts";
-import type { JobRecord } from "../../src/ledger/records.ts";
 import type { Limits } from "../../src/limits/limits.ts";
 import { realHost } from "../../src/linux/host.ts";
-import { closeFd } from "../../src/sys/pidfd.ts";
+import { closeFd } from "../../src/sys/descriptor.ts";
 
 export interface GovernedSleeper {
   context: Context;
-  job: JobRecord;
+  job: RunningJob;
   pid: number;
 }
 
@@ -55,7 +55,8 @@ export function useGovernedSleepers(): {
     const { job, pidfd } = attach(context, sleeper.pid, { ...usual, limits, ...different });
     if (pidfd !== undefined) closeFd(pidfd);
     clean.push(() => {
-      if (job.state !== "ended") detach(context, job, jobCgroupOf(context, job));
+      const current = context.ledger.job(job.key);
+      if (current?.state === "running") detach(context, current, jobCgroupOf(context, current));
     });
     return { context, job, pid: sleeper.pid };
   }

@@ -1,22 +1,27 @@
-import type { JobRecord, ResultRecord } from "../../src/ledger/records.ts";
-import { UNKNOWN_USAGE } from "../../src/linux/cgroup/controller.ts";
+import type { Ending, JobResult } from "../../src/jobs/model/ending.ts";
+import { type EndedJob, type RunningJob, type StartingJob, toEnded } from "../../src/jobs/model/job.ts";
+import { UNKNOWN_USAGE } from "../../src/limits/usage.ts";
+import type { ProcessIdentity } from "../../src/linux/proc/identity.ts";
 
-/** A job that runs, as the ledger holds it, with what a test wants different. */
-export function someJob(different: Partial<JobRecord> = {}): JobRecord {
+/** The process of a job, with the differences that a test wants. */
+export function someProcess(different: Partial<ProcessIdentity> = {}): ProcessIdentity {
+  return { bootId: "5c1f5a3e-0000-4000-8000-000000000000", pid: 4026, startTicks: 123_456, ...different };
+}
+
+/** A running job, with the differences that a test wants. */
+export function someJob(different: Partial<RunningJob> = {}): RunningJob {
   return {
     key: Bun.randomUUIDv7(),
     jobId: "transcode-001",
     mode: "run",
     state: "running",
-    bootId: "5c1f5a3e-0000-4000-8000-000000000000",
-    pid: 4026,
-    startTicks: 123_456,
+    process: someProcess(),
     command: ["ffmpeg", "-i", "in put.mkv"],
     cwd: "/srv",
     uid: 1000,
     createdMs: 1_700_000_000_000,
     startedMs: 1_700_000_000_010,
-    observer: { pid: 4025, startTicks: 123_450 },
+    observer: someProcess({ pid: 4025, startTicks: 123_450 }),
     intent: null,
     slaEligible: false,
     tenant: null,
@@ -28,25 +33,30 @@ export function someJob(different: Partial<JobRecord> = {}): JobRecord {
     touched: [],
     carriedUsage: null,
     logPath: null,
-    released: false,
     ...different,
   };
 }
 
+/** A job of `run` whose workload was not spawned yet. */
+export function someStartingJob(different: Partial<StartingJob> = {}): StartingJob {
+  const { startedMs: _, ...rest } = someJob();
+  const observer = someProcess({ pid: 4025, startTicks: 123_450 });
+  return { ...rest, state: "starting", process: null, observer, ...different };
+}
+
+export function someEndedJob(different: Partial<EndedJob> = {}): EndedJob {
+  return { ...toEnded(someJob()), ...different };
+}
+
+export const SUCCESS: Ending = { kind: "exited", code: 0, evidence: "parent" };
+
 /** The result of a job that completed after 12 s. */
-export function someResult(
-  { key }: Pick<JobRecord, "key">,
-  different: Partial<ResultRecord> = {},
-): ResultRecord {
+export function someResult({ key }: Pick<RunningJob, "key">, different: Partial<JobResult> = {}): JobResult {
   return {
     key,
-    ending: "exited",
+    ending: SUCCESS,
     startMs: 1_700_000_000_010,
     endMs: 1_700_000_012_010,
-    exitCode: 0,
-    signal: null,
-    exitEvidence: "parent",
-    exitUnknownBecause: null,
     slaCompliant: true,
     slaReason: "completed_successfully",
     outcomes: [],

@@ -1,5 +1,5 @@
 import { openSync } from "node:fs";
-import { closeFd } from "../../src/sys/pidfd.ts";
+import { closeFd } from "../../src/sys/descriptor.ts";
 import { bindUnixDatagram, receiveUnixDatagram } from "./unixReceiver.ts";
 
 const POLL_MS = 5;

@@ -47,9 +47,9 @@ vmTest(
 );
 
 function expectAllTrue(output: string): void {
-  const untrue = output.split("\n").filter((line) => line.includes("NOT TRUE"));
-  expect(untrue).toEqual([]);
-  expect(output).toMatch(/^27 checks, 0 not true$/m);
+  const failed = output.split("\n").filter((line) => line.includes("FAILED"));
+  expect(failed).toEqual([]);
+  expect(output).toMatch(/^27 checks, 0 failed$/m);
 }
 
 /** What a command prints; fails with it when the command does. */

@@ -17,9 +17,17 @@ const PAST = [
   "exec sleep 1000",
 ].join("; ");
 
-for (const ending of ["it is released", "it ends"]) {
+const ENDINGS = {
+  "is detached": {
+    end: async () => expect((await sandbox().run(["detach", "owned"])).code).toBe(0),
+    slaReason: "detached",
+  },
+  ends: { end: async (pid: number) => process.kill(pid, "SIGKILL"), slaReason: "ended_by_signal" },
+};
+
+for (const [how, { end, slaReason }] of Object.entries(ENDINGS)) {
   vmTest(
-    `what a service used and suffered before it was governed in place is not its job's, when ${ending}`,
+    `what a service used and suffered before it was governed in place is not its job's, when it ${how}`,
     async () => {
       const { pid, directory } = await startOwner();
       const before = Number(/^user_usec (\d+)$/m.exec(readFileSync(`${directory}/cpu.stat`, "utf8"))?.[1]);
@@ -49,13 +57,12 @@ for (const ending of ["it is released", "it ends"]) {
       expect((await sandbox().run(["inspect", "owned"])).stdout).toMatch(
         /memory peak +unknown: not above the \d+\.\d MB from before it was governed/,
       );
-      if (ending === "it ends") process.kill(pid, "SIGKILL");
-      else expect((await sandbox().run(["detach", "owned"])).code).toBe(0);
+      await end(pid);
       const { platform_sla_reason: reason, usage } = await sandbox().resultOf("owned");
       // Its cgroup goes with the service, and here systemd is faster than whoever reads it: unknown then, and no more.
       expect([0, null]).toContain(usage.oom_kills);
       expect(usage.cpu_user_seconds ?? 0).toBeLessThan(0.5);
-      expect(reason).toBe(ending === "it ends" ? "ended_by_signal" : "detached");
+      expect(reason).toBe(slaReason);
       await observer.exited;
     },
   );

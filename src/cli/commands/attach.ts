@@ -3,8 +3,8 @@ import type { Context } from "../../jobs/context.ts";
 import { JobObserver, type ObservedEnd } from "../../jobs/exit/jobObserver.ts";
 import { recordExit } from "../../jobs/exit/recordExit.ts";
 import { resultJson } from "../../jobs/json.ts";
+import type { Job } from "../../jobs/model/job.ts";
 import { summaryLine, survivorsLine } from "../../jobs/summary.ts";
-import type { JobRecord } from "../../ledger/records.ts";
 import { startExitEvents } from "../../linux/events/exitEvents.ts";
 import type { ProcessEvents } from "../../linux/events/processEvents.ts";
 import { type JobFlags, jobSpecFromFlags } from "../options/jobOptions.ts";
@@ -24,7 +24,7 @@ export async function attach(flags: JobFlags & { pid: number }): Promise<number>
   const signal = firstSignal();
   const attached = takeUnderGovernance(context, flags.pid, spec);
   const { job } = attached;
-  warn(`governing PID ${job.pid} (${job.command[0]}) as job ${job.jobId}`);
+  warn(`governing PID ${job.process.pid} (${job.command[0]}) as job ${job.jobId}`);
   warnOfMissingLimits(job);
 
   const observation = await observe(context, attached);
@@ -33,7 +33,7 @@ export async function attach(flags: JobFlags & { pid: number }): Promise<number>
   // A listener that leaves without a word stays counted in the kernel.
   await observation.events.stop();
   if (end === "detached") {
-    warn(`job ${job.jobId} was released; PID ${job.pid} goes on`);
+    warn(`job ${job.jobId} was released; PID ${job.process.pid} goes on`);
     return 0;
   }
   if (typeof end === "string") return letGo(context, job, end);
@@ -58,7 +58,7 @@ async function observe(
 }
 
 /** Another ffrtmp may release the job; nothing but the ledger tells. */
-async function detachOf(context: Context, { key }: JobRecord): Promise<"detached"> {
-  while (context.ledger.result({ key })?.ending !== "detached") await Bun.sleep(LOOK_FOR_DETACH_MS);
+async function detachOf(context: Context, { key }: Job): Promise<"detached"> {
+  while (context.ledger.result({ key })?.ending.kind !== "detached") await Bun.sleep(LOOK_FOR_DETACH_MS);
   return "detached";
 }

@@ -2,11 +2,12 @@ import { closeSync, mkdirSync, openSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import type { Context } from "../../jobs/context.ts";
 import { Refusal } from "../../jobs/errors.ts";
+import type { RunningJob } from "../../jobs/model/job.ts";
 import { readOwnArguments } from "../../jobs/start/inheritedFiles.ts";
 import { mayHaveLostBytes, viaShell } from "../../jobs/start/rawArguments.ts";
 import { locateState } from "../../ledger/location.ts";
-import { explain } from "../../linux/cgroup/file.ts";
 import { realHost } from "../../linux/host.ts";
+import { describeErrno } from "../../sys/errno.ts";
 import { listenToWarnings, printJson, printOut, warn } from "../output/messages.ts";
 import type { RunFlags } from "./run.ts";
 
@@ -54,12 +55,12 @@ export async function runInBackground(jobId: string, flags: RunFlags): Promise<n
 }
 
 /** Starts a job in the background copy and tells the one that waits how it went. */
-export function startReporting<T extends { job: { pid: number | null } }>(fd: number, start: () => T): T {
+export function startReporting<T extends { job: RunningJob }>(fd: number, start: () => T): T {
   const warnings: string[] = [];
   listenToWarnings((message) => warnings.push(message));
   try {
     const started = start();
-    report(fd, { warnings, pid: started.job.pid });
+    report(fd, { warnings, pid: started.job.process.pid });
     return started;
   } catch (error) {
     if (error instanceof Refusal) {
@@ -99,7 +100,7 @@ export function openJobLog(context: Context, jobId: string): JobLog {
     mkdirSync(context.state.logs, { recursive: true, mode: 0o750 });
     return { fd: openSync(path, "ax", 0o640), path };
   } catch (error) {
-    throw new Refusal(`cannot make ${path} for the job's output: ${explain(error)}`, OTHER_DIRECTORY);
+    throw new Refusal(`cannot make ${path} for the job's output: ${describeErrno(error)}`, OTHER_DIRECTORY);
   }
 }
 
@@ -114,7 +115,10 @@ function openOwnLog(directory: string, path: string): number {
     mkdirSync(directory, { recursive: true, mode: 0o755 });
     return openSync(path, "a", 0o640);
   } catch (error) {
-    throw new Refusal(`cannot write ${path}, which run --detach needs: ${explain(error)}`, OTHER_DIRECTORY);
+    throw new Refusal(
+      `cannot write ${path}, which run --detach needs: ${describeErrno(error)}`,
+      OTHER_DIRECTORY,
+    );
   }
 }
 

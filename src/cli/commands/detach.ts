@@ -12,7 +12,7 @@ export function detach(jobId: string, flags: StateFlags): number {
   if (job.state === "starting")
     throw new Refusal(`job ${jobId} is being started just now`, "try again in a moment");
   release(context, job, jobCgroupOf(context, job));
-  printOut(`job ${jobId} is released: PID ${job.pid} goes on as it was before`);
+  printOut(`job ${jobId} is released: PID ${job.process.pid} goes on as it was before`);
   context.ledger.close();
   return 0;
 }

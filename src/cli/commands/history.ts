@@ -1,14 +1,15 @@
 import { formatDuration } from "../../jobs/duration.ts";
 import { isoTime, resultJson } from "../../jobs/json.ts";
+import { factsOfEnding, type JobResult } from "../../jobs/model/ending.ts";
+import { type EndedJob, pidOf } from "../../jobs/model/job.ts";
 import { repairAll } from "../../jobs/recovery/recover.ts";
 import { exitText } from "../../jobs/summary.ts";
-import type { JobRecord, ResultRecord } from "../../ledger/records.ts";
 import type { StateFlags } from "../options/jobOptions.ts";
 import { printJson, printOut } from "../output/messages.ts";
 import { type Column, renderTable } from "../output/table.ts";
 import { openContext, requireRecords } from "../session.ts";
 
-type Ended = { job: JobRecord; result: ResultRecord };
+type Ended = { job: EndedJob; result: JobResult };
 
 export function history(flags: StateFlags & { json?: boolean; limit: number }): number {
   const context = openContext(flags);
@@ -24,15 +25,15 @@ export function history(flags: StateFlags & { json?: boolean; limit: number }): 
 const COLUMNS: Column<Ended>[] = [
   { heading: "ENDED", text: ({ result }) => (isoTime(result.endMs) ?? "").slice(0, 19).replace("T", " ") },
   { heading: "JOB", text: ({ job }) => job.jobId },
-  { heading: "PID", right: true, text: ({ job }) => job.pid?.toString() ?? "-" },
+  { heading: "PID", right: true, text: ({ job }) => pidOf(job)?.toString() ?? "-" },
   { heading: "MODE", text: ({ job }) => job.mode },
   { heading: "RUNTIME", right: true, text: ({ result }) => runtimeText(result) },
-  { heading: "EXIT", text: ({ result }) => (result.ending === "detached" ? "-" : exitText(result)) },
-  { heading: "EVIDENCE", text: ({ result }) => result.exitEvidence ?? "none" },
+  { heading: "EXIT", text: ({ result }) => (result.ending.kind === "detached" ? "-" : exitText(result)) },
+  { heading: "EVIDENCE", text: ({ result }) => factsOfEnding(result.ending).exitEvidence ?? "none" },
   { heading: "SLA", text: ({ result }) => (result.slaCompliant ? "compliant" : "violation") },
   { heading: "REASON", text: ({ result }) => result.slaReason },
 ];
 
-function runtimeText({ startMs, endMs }: ResultRecord): string {
+function runtimeText({ startMs, endMs }: JobResult): string {
   return startMs === null ? "-" : formatDuration(endMs - startMs);
 }

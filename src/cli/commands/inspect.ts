@@ -2,10 +2,11 @@ import type { Context } from "../../jobs/context.ts";
 import { formatDuration } from "../../jobs/duration.ts";
 import { eventJson, isoTime, jobJson, resultJson, usageJson } from "../../jobs/json.ts";
 import { isObserved } from "../../jobs/liveness.ts";
+import { factsOfEnding, type JobResult } from "../../jobs/model/ending.ts";
+import { type Job, observerOf, pidOf, startedMsOf } from "../../jobs/model/job.ts";
 import { jobCgroupOf, usageOf } from "../../jobs/placement/jobCgroup.ts";
 import { exitText } from "../../jobs/summary.ts";
-import type { JobRecord, ResultRecord } from "../../ledger/records.ts";
-import type { Usage } from "../../linux/cgroup/controller.ts";
+import type { Usage } from "../../limits/usage.ts";
 import { listMembers } from "../../linux/cgroup/jobCgroup.ts";
 import type { StateFlags } from "../options/jobOptions.ts";
 import { printJson, printOut } from "../output/messages.ts";
@@ -41,15 +42,15 @@ export function inspect(jobId: string, flags: StateFlags & { json?: boolean }): 
   return 0;
 }
 
-function describeJob(context: Context, job: JobRecord, processes: number[]): Pair[] {
+function describeJob(context: Context, job: Job, processes: number[]): Pair[] {
   const pairs: Pair[] = [
     ["job", job.jobId],
     ["state", job.state === "running" ? `running, ${observerText(context, job)}` : job.state],
     ["mode", job.mode],
-    ["pid", job.pid?.toString() ?? "none yet"],
+    ["pid", pidOf(job)?.toString() ?? "none yet"],
     ["command", job.command.join(" ")],
     ["directory", job.cwd ?? "unknown"],
-    ["governed since", isoTime(job.startedMs) ?? "not yet"],
+    ["governed since", isoTime(startedMsOf(job)) ?? "not yet"],
   ];
   if (job.intent !== null) pairs.push(["intent", job.intent]);
   if (job.tenant !== null) pairs.push(["tenant", job.tenant]);
@@ -61,21 +62,22 @@ function describeJob(context: Context, job: JobRecord, processes: number[]): Pai
   return pairs;
 }
 
-function observerText(context: Context, job: JobRecord): string {
-  return isObserved(context, job) ? `observed by PID ${job.observer?.pid}` : "observed by nobody";
+function observerText(context: Context, job: Job): string {
+  return isObserved(context, job) ? `observed by PID ${observerOf(job)?.pid}` : "observed by nobody";
 }
 
-function describeResult(result: ResultRecord): Pair[] {
-  const evidence = result.exitEvidence ? `told by ${result.exitEvidence}` : result.exitUnknownBecause;
+function describeResult(result: JobResult): Pair[] {
+  const { ending, exitEvidence, exitUnknownBecause } = factsOfEnding(result.ending);
+  const evidence = exitEvidence ? `told by ${exitEvidence}` : exitUnknownBecause;
   return [
-    ["ended", `${isoTime(result.endMs)}, ${result.ending}`],
+    ["ended", `${isoTime(result.endMs)}, ${ending}`],
     ["runtime", result.startMs === null ? "unknown" : formatDuration(result.endMs - result.startMs)],
     ["exit", `${exitText(result)}, ${evidence}`],
     ["sla", `${result.slaCompliant ? "compliant" : "violation"}, ${result.slaReason}`],
   ];
 }
 
-function describeUsage(usage: Usage, job: JobRecord): Pair[] {
+function describeUsage(usage: Usage, job: Job): Pair[] {
   const entries: [string, number | null, (value: number) => string][] = [
     ["cpu user", usage.cpuUserUsec, secondsText],
     ["cpu system", usage.cpuSystemUsec, secondsText],
@@ -95,7 +97,7 @@ function describeUsage(usage: Usage, job: JobRecord): Pair[] {
 }
 
 /** In place the kernel tells the peak of the cgroup's whole life, which is the job's only where it has risen since. */
-function describeUnknownPeak({ oomKills }: Usage, { cgroup }: JobRecord): string {
+function describeUnknownPeak({ oomKills }: Usage, { cgroup }: Job): string {
   const before = cgroup.find(({ countedBefore }) => countedBefore)?.countedBefore?.memoryPeakBytes ?? null;
   // What nobody could read at all tells nothing of the peak either.
   return before === null || oomKills === null

@@ -2,7 +2,7 @@ import type { Context } from "../../jobs/context.ts";
 import { Refusal } from "../../jobs/errors.ts";
 import { jobJson } from "../../jobs/json.ts";
 import { changeLimits } from "../../jobs/limits/changeLimits.ts";
-import type { JobRecord } from "../../ledger/records.ts";
+import type { Job } from "../../jobs/model/job.ts";
 import type { Limits } from "../../limits/limits.ts";
 import type { StateFlags } from "../options/jobOptions.ts";
 import { type LimitFlags, limitsFrom } from "../options/limitOptions.ts";
@@ -30,22 +30,20 @@ export function resetLimits(jobId: string, flags: Flags): number {
   return change(jobId, flags, () => null);
 }
 
-function change(
-  jobId: string,
-  flags: Flags,
-  byHand: (context: Context, job: JobRecord) => Limits | null,
-): number {
+function change(jobId: string, flags: Flags, byHand: (context: Context, job: Job) => Limits | null): number {
   const context = openContext(flags);
   const job = findJob(context, jobId);
   if (job.state === "ended") throw new Refusal(`job ${jobId} has ended already`, `ffrtmp inspect ${jobId}`);
-  changeLimits(context, job, { byHand: byHand(context, job) }, "by hand");
-  if (flags.json) printJson(jobJson(job));
-  else printOut(describe(job));
+  if (job.state === "starting")
+    throw new Refusal(`job ${jobId} is being started just now`, "try again in a moment");
+  const changed = changeLimits(context, job, { byHand: byHand(context, job) }, "by hand");
+  if (flags.json) printJson(jobJson(changed));
+  else printOut(describe(changed));
   context.ledger.close();
   return 0;
 }
 
-function describe({ jobId, outcomes }: JobRecord): string {
+function describe({ jobId, outcomes }: Job): string {
   if (outcomes.length === 0) return `job ${jobId} has no limits now`;
   return renderPairs(outcomes.map((outcome): Pair => [nameOfOutcome(outcome), describeOutcome(outcome)]));
 }

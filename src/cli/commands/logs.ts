@@ -1,6 +1,6 @@
 import { closeSync, openSync, readSync } from "node:fs";
 import { Refusal } from "../../jobs/errors.ts";
-import { explain } from "../../linux/cgroup/file.ts";
+import { describeErrno } from "../../sys/errno.ts";
 import type { StateFlags } from "../options/jobOptions.ts";
 import { writeOut } from "../output/messages.ts";
 import { findJob, openContext } from "../session.ts";
@@ -34,7 +34,7 @@ function open(path: string): number {
   try {
     return openSync(path, "r");
   } catch (error) {
-    throw new Refusal(`cannot read the log ${path}: ${explain(error)}`);
+    throw new Refusal(`cannot read the log ${path}: ${describeErrno(error)}`);
   }
 }
 

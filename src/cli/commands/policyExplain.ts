@@ -2,7 +2,7 @@ import { autoJobId, decideProcess, jobSpecOf, type ProcessDecision } from "../..
 import { type DryRun, planDryRun } from "../../jobs/attach/dryRun.ts";
 import type { Context } from "../../jobs/context.ts";
 import { Refusal } from "../../jobs/errors.ts";
-import type { LimitOutcome } from "../../limits/limits.ts";
+import type { LimitOutcome } from "../../limits/outcome.ts";
 import { readStat } from "../../linux/proc/stat.ts";
 import { listPids } from "../../linux/proc/table.ts";
 import { type Explanation, explain, type Step } from "../../policy/decide.ts";

@@ -1,8 +1,8 @@
 import { formatDuration } from "../../jobs/duration.ts";
 import { jobJson } from "../../jobs/json.ts";
 import { isObserved } from "../../jobs/liveness.ts";
+import { type OpenJob, pidOf, startedMsOf } from "../../jobs/model/job.ts";
 import { repairAll } from "../../jobs/recovery/recover.ts";
-import type { JobRecord } from "../../ledger/records.ts";
 import type { StateFlags } from "../options/jobOptions.ts";
 import { printJson, printOut } from "../output/messages.ts";
 import { type Column, renderTable } from "../output/table.ts";
@@ -33,15 +33,18 @@ export function ps(flags: StateFlags & { json?: boolean; daemon?: boolean }): nu
   return 0;
 }
 
-function columns(now: number, isWatched: (job: JobRecord) => boolean): Column<JobRecord>[] {
+function columns(now: number, isWatched: (job: OpenJob) => boolean): Column<OpenJob>[] {
   return [
     { heading: "JOB", text: ({ jobId }) => jobId },
-    { heading: "PID", right: true, text: ({ pid }) => pid?.toString() ?? "-" },
+    { heading: "PID", right: true, text: (job) => pidOf(job)?.toString() ?? "-" },
     { heading: "MODE", text: ({ mode }) => mode },
     {
       heading: "SINCE",
       right: true,
-      text: ({ startedMs }) => (startedMs === null ? "-" : formatDuration(now - startedMs)),
+      text: (job) => {
+        const startedMs = startedMsOf(job);
+        return startedMs === null ? "-" : formatDuration(now - startedMs);
+      },
     },
     { heading: "OBSERVER", text: (job) => (isWatched(job) ? `PID ${job.observer?.pid}` : "none") },
     { heading: "LIMITS", text: limitsText },
@@ -49,7 +52,7 @@ function columns(now: number, isWatched: (job: JobRecord) => boolean): Column<Jo
   ];
 }
 
-function limitsText({ outcomes }: JobRecord): string {
+function limitsText({ outcomes }: OpenJob): string {
   if (outcomes.length === 0) return "-";
   const inForce = outcomes.filter(({ outcome }) => outcome === "applied" || outcome === "partial").length;
   return inForce === outcomes.length ? `${inForce} in force` : `${inForce} of ${outcomes.length} in force`;

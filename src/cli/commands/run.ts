@@ -3,6 +3,8 @@ import { Refusal } from "../../jobs/errors.ts";
 import { recordExit } from "../../jobs/exit/recordExit.ts";
 import { generateJobId, type JobSpec } from "../../jobs/job.ts";
 import { resultJson } from "../../jobs/json.ts";
+import { type Ending, factsOfEnding, type JobResult } from "../../jobs/model/ending.ts";
+import type { Job } from "../../jobs/model/job.ts";
 import {
   isTerminal,
   listInheritedFiles,
@@ -13,7 +15,6 @@ import { mayHaveLostBytes } from "../../jobs/start/rawArguments.ts";
 import { rejectNoOrphansFlag } from "../../jobs/start/runtimeFlags.ts";
 import { type StartedJob, startWorkload } from "../../jobs/start/startWorkload.ts";
 import { summaryLine, survivorsLine } from "../../jobs/summary.ts";
-import type { JobRecord, ResultRecord } from "../../ledger/records.ts";
 import { realHost } from "../../linux/host.ts";
 import { signalNumber } from "../../sys/waitStatus.ts";
 import { type JobFlags, jobSpecFromFlags } from "../options/jobOptions.ts";
@@ -89,19 +90,19 @@ async function follow(context: Context, { job, ended }: StartedJob, flags: RunFl
   });
   if (survivors.length > 0) warn(survivorsLine(job, survivors));
   if (isOurs) report(job, result, flags.json ?? false);
-  else warn(`job ${job.jobId} was on record as ${result.ending} before it ended`);
+  else warn(`job ${job.jobId} was on record as ${factsOfEnding(result.ending).ending} before it ended`);
   context.ledger.close();
   return exitCodeOf(signal.ending);
 }
 
-function report(job: JobRecord, result: ResultRecord, asJson: boolean): void {
+function report(job: Job, result: JobResult, asJson: boolean): void {
   const text = asJson ? JSON.stringify(resultJson(job, result)) : summaryLine(job, result);
   printErr(text);
 }
 
 /** As shells do: 128 + n for signal n. */
-function exitCodeOf({ exitCode, signal }: { exitCode: number | null; signal: string | null }): number {
+function exitCodeOf(ending: Ending): number {
   const own = 125;
-  if (exitCode !== null) return exitCode;
-  return signal === null ? own : 128 + (signalNumber(signal) ?? 0);
+  if (ending.kind === "exited") return ending.code;
+  return ending.kind === "signaled" ? 128 + (signalNumber(ending.signal) ?? 0) : own;
 }

@@ -8,7 +8,7 @@ import { reportStatus } from "../../daemon/serviceStatus.ts";
 import { checkVisibility } from "../../diagnostics/visibility.ts";
 import type { Context } from "../../jobs/context.ts";
 import { Refusal } from "../../jobs/errors.ts";
-import { LIMIT_NAMES, wantedText } from "../../limits/limits.ts";
+import { LIMIT_NAMES, wantedText } from "../../limits/table.ts";
 import type { Placement } from "../../linux/cgroup/placement.ts";
 import type { EventChoice } from "../../linux/events/bestEvents.ts";
 import { listPids } from "../../linux/proc/table.ts";
@@ -95,14 +95,14 @@ function describe(pid: number, { target, rule, tenant, limits }: Decision & { go
 
 function lockStateDirectory({ state }: Context): void {
   const lock = lockFile(state.watchLock);
-  if (lock === "held") {
+  if (lock === "locked") {
     throw new Refusal(
       `another ffrtmp watch works with ${state.directory}`,
       "one watch is enough for a machine; for a second one, name another directory: --state-path",
     );
   }
   if (typeof lock === "object")
-    warn(`cannot check that no other watch works with this directory: ${lock.refusal}`);
+    warn(`cannot check that no other watch works with this directory: ${lock.reason}`);
 }
 
 function log(line: string): void {

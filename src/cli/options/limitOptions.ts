@@ -1,8 +1,8 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { spellingsOf } from "../../limits/grammar.ts";
 import type { IoMax, Limits } from "../../limits/limits.ts";
 import { findWholeDisk } from "../../linux/blockDevice.ts";
 import { LIMIT_KEYS, LIMIT_VALUES, type LimitKey, type LimitOf } from "../../policy/limitValues.ts";
-import { spellingsOf } from "../../policy/spellings.ts";
 import { type Pair, renderPairs } from "../output/pairs.ts";
 import { optionValue } from "./optionValue.ts";
 
@@ -85,6 +85,6 @@ function spellings(command: Command): string {
 function collectIoMax(text: string, earlier: IoMax[] = []): IoMax[] {
   const max = parserOf("io_max")(text);
   const found = findWholeDisk(max.device);
-  if ("fault" in found) throw new InvalidArgumentError(`${found.fault}. Disks are listed by: lsblk -d`);
+  if ("reason" in found) throw new InvalidArgumentError(`${found.reason}. Disks are listed by: lsblk -d`);
   return [...earlier, { ...max, device: found.device }];
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "bun:test";
-import { parseDuration } from "../../policy/values.ts";
+import { parseDuration } from "../../limits/units.ts";
 import { optionValue, parseCommandName, parsePid, size, wholeNumber } from "./optionValue.ts";
 
 describe("optionValue()", () => {

@@ -1,9 +1,9 @@
 import { InvalidArgumentError } from "commander";
-import { parseBytes, parseWhole, ValueFault } from "../../policy/values.ts";
+import { parseBytes, parseWhole, ValueFault } from "../../limits/units.ts";
 
 /** Parsers of single option values. They throw what commander shows together with the option and the text. */
 
-/** The parser of an option from one of src/policy/values.ts; `right` says what would do. */
+/** The parser of an option from one of src/limits; `right` says what would do. */
 export function optionValue<T>(right: string, parse: (text: string) => T): (text: string) => T {
   return (text) => {
     try {

@@ -1,8 +1,7 @@
 import { accessSync, constants, statSync } from "node:fs";
 import { resolve } from "node:path";
 import { Refusal } from "../../jobs/errors.ts";
-import { explain } from "../../linux/cgroup/file.ts";
-import { errnoOf } from "../../linux/host.ts";
+import { describeErrno, errnoOf } from "../../sys/errno.ts";
 
 /** Where the workload is to start, as an absolute path. Throws a Refusal for a directory that cannot be entered. */
 export function checkWorkingDirectory(workdir: string | undefined): string {
@@ -17,6 +16,6 @@ export function checkWorkingDirectory(workdir: string | undefined): string {
   } catch (error) {
     if (error instanceof Refusal) throw error;
     if (errnoOf(error) === "ENOENT") throw refuse("does not exist", `mkdir -p ${directory}`);
-    throw refuse(`cannot be entered: ${explain(error)}`);
+    throw refuse(`cannot be entered: ${describeErrno(error)}`);
   }
 }

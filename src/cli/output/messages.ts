@@ -1,5 +1,5 @@
 import { writeSync } from "node:fs";
-import { errnoOf } from "../../linux/host.ts";
+import { errnoOf } from "../../sys/errno.ts";
 import { oneLine } from "./table.ts";
 
 /** Everything that ffrtmp says about itself goes to stderr: stdout belongs to results, and with `run` to the workload. */

@@ -1,11 +1,12 @@
 import type { Context } from "../../jobs/context.ts";
-import type { JobRecord } from "../../ledger/records.ts";
-import type { LimitOutcome, Limits } from "../../limits/limits.ts";
+import type { Job } from "../../jobs/model/job.ts";
+import type { Limits } from "../../limits/limits.ts";
+import type { LimitOutcome } from "../../limits/outcome.ts";
 import { readMemoryTotalBytes } from "../../linux/memory.ts";
 import { warn } from "./messages.ts";
 
 /** One warning for all limits that were asked for and are not in force: the workload runs all the same. */
-export function warnOfMissingLimits(job: JobRecord): void {
+export function warnOfMissingLimits(job: Job): void {
   const missing = job.outcomes.filter(({ outcome }) => outcome === "refused" || outcome === "unsupported");
   if (missing.length === 0) return;
   const reasons = Map.groupBy(missing, ({ because }) => because ?? "no reason given");

@@ -1,16 +1,17 @@
-import type { JobRecord } from "../../ledger/records.ts";
 import type { Membership } from "../../linux/cgroup/hierarchies.ts";
 import type { JobCgroup } from "../../linux/cgroup/jobCgroup.ts";
 import { createJobCgroup, GroupInUse } from "../../linux/cgroup/makeJobCgroup.ts";
 import { planJobCgroup, storeJobCgroup } from "../../linux/cgroup/planJobCgroup.ts";
+import type { ProcessIdentity } from "../../linux/proc/identity.ts";
 import type { ProcStat } from "../../linux/proc/stat.ts";
 import { readArguments, readOwner, readWorkingDirectory } from "../../linux/proc/table.ts";
-import { closeFd } from "../../sys/pidfd.ts";
+import { closeFd } from "../../sys/descriptor.ts";
 import type { Context } from "../context.ts";
 import { Refusal } from "../errors.ts";
-import { endedUnknown, recordExit } from "../exit/recordExit.ts";
+import { recordExit } from "../exit/recordExit.ts";
 import { groupName, type JobSpec, newJob } from "../job.ts";
 import { governTree } from "../limits/applyToTree.ts";
+import type { RunningJob } from "../model/job.ts";
 import { respectDisabled } from "../placement/disabledControllers.ts";
 import { openScope } from "../placement/jobScope.ts";
 import { planPlace } from "../placement/placement.ts";
@@ -22,7 +23,7 @@ import { openProcessHandle } from "./processHandle.ts";
 
 /** A running process under governance, held by a descriptor that no reuse of its pid can redirect. */
 export interface AttachedJob {
-  job: JobRecord;
+  job: RunningJob;
   /** `undefined` on kernels without pidfds (before 5.3). */
   pidfd: number | undefined;
 }
@@ -94,18 +95,19 @@ export function governHeld(
   { stat, membership }: Pick<Eligible, "stat" | "membership">,
   mode: "attach" | "watch",
   spec: JobSpec,
-): JobRecord {
+): RunningJob {
   const { host, ledger, bootId } = context;
   const { pid, startTicks } = stat;
+  const process: ProcessIdentity = { bootId, pid, startTicks };
   const { cgroup, scope } = planAttached(context, pid, membership, spec);
-  const job = newJob(context, mode, spec, readArguments(host, pid));
-  if (job.command.length === 0) job.command = [stat.comm];
-  Object.assign(job, {
-    pid,
-    startTicks,
+  const command = readArguments(host, pid);
+  const job = newJob(context, mode, spec, {
+    process,
+    command: command.length === 0 ? [stat.comm] : command,
     cwd: readWorkingDirectory(host, pid) ?? null,
     uid: readOwner(host, pid) ?? null,
     cgroup: storeJobCgroup(cgroup),
+    logPath: null,
   });
   registerJob(context, job);
 
@@ -113,17 +115,16 @@ export function governHeld(
     if (scope) openScope(context, job, scope);
     createJobCgroup(cgroup);
   } catch (error) {
-    recordExit(context, job, endedUnknown("never_started", String(error)));
+    recordExit(context, job, { kind: "never-started", reason: String(error) });
     throw error instanceof GroupInUse ? groupInUse(job, error) : error;
   }
-  governTree(context, job, cgroup, { bootId, pid, startTicks }, { total: spec.tenant?.limits });
-  ledger.change(job, {
-    state: "running",
+  const governed = governTree(context, job, cgroup, process, { total: spec.tenant?.limits });
+  return ledger.recordRunning(governed.job, {
+    process,
     startedMs: host.now(),
     cgroup: storeJobCgroup(cgroup),
-    outcomes: job.outcomes,
+    outcomes: governed.outcomes,
   });
-  return job;
 }
 
 /** Where the job of a running process would lie, and the scope that is to be made for it. Writes nothing. */

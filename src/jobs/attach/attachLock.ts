@@ -1,6 +1,6 @@
 import type { Host } from "../../linux/host.ts";
+import { closeFd } from "../../sys/descriptor.ts";
 import { lockDirectory } from "../../sys/fileLock.ts";
-import { closeFd } from "../../sys/pidfd.ts";
 
 /** Taking a process takes some milliseconds, a few tens on a busy machine. */
 const TIMEOUT_MS = 200;
@@ -18,7 +18,7 @@ export function lockForAttach({ procRoot }: Host, pid: number): () => void {
   for (;;) {
     const claim = lockDirectory(`${procRoot}/${pid}`);
     if (typeof claim === "number") return () => void closeFd(claim);
-    if (claim !== "held" || performance.now() - start >= TIMEOUT_MS) return () => {};
+    if (claim !== "locked" || performance.now() - start >= TIMEOUT_MS) return () => {};
     Bun.sleepSync(1);
   }
 }

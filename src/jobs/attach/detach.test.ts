@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { type FakeOwner, useGovernedFakes } from "../../../test/support/governedFakes.ts";
-import type { JobRecord } from "../../ledger/records.ts";
+import type { RunningJob } from "../model/job.ts";
 import { jobCgroupOf } from "../placement/jobCgroup.ts";
 import { detach } from "./detach.ts";
 
@@ -8,7 +8,7 @@ const { openOwner } = useGovernedFakes();
 const OWNER = "/system.slice/encoder.service";
 
 /** A job of one of a service's two processes: it lies in a child of the service's cgroup. */
-function nested(): FakeOwner & { job: JobRecord; path: string } {
+function nested(): FakeOwner & { job: RunningJob; path: string } {
   const machine = openOwner();
   machine.start(4026, 1);
   machine.start(4027, 1);
@@ -16,7 +16,7 @@ function nested(): FakeOwner & { job: JobRecord; path: string } {
   return { ...machine, job, path: job.cgroup[0]?.path as string };
 }
 
-function release({ context, job }: { context: FakeOwner["context"]; job: JobRecord }): void {
+function release({ context, job }: { context: FakeOwner["context"]; job: RunningJob }): void {
   detach(context, job, jobCgroupOf(context, job));
 }
 
@@ -25,7 +25,7 @@ test("detach puts processes back and leaves no cgroup", () => {
   release(machine);
   expect(machine.fake.membership(4026).get("")).toBe(OWNER);
   expect(machine.fake.fs.exists(machine.path)).toBeFalse();
-  expect(machine.job.state).toBe("ended");
+  expect(machine.context.ledger.job(machine.job.key)?.state).toBe("ended");
 });
 
 test("cgroups that a workload has made below ours keep it from being released: they could not go along", () => {

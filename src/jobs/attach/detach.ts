@@ -1,17 +1,17 @@
 import { basename } from "node:path";
-import type { JobRecord } from "../../ledger/records.ts";
 import type { JobCgroup } from "../../linux/cgroup/jobCgroup.ts";
 import { openOrigin, removeJobCgroup } from "../../linux/cgroup/makeJobCgroup.ts";
 import type { Context } from "../context.ts";
 import { Refusal } from "../errors.ts";
-import { endedUnknown, recordExit } from "../exit/recordExit.ts";
+import { recordExit } from "../exit/recordExit.ts";
 import { restoreAttributes } from "../limits/taskAttributes.ts";
+import type { Job, RunningJob } from "../model/job.ts";
 import { handOverControllers } from "../placement/handOverControllers.ts";
 import { isOwnScope } from "../placement/jobScope.ts";
 import { moveBackToOrigin } from "../placement/moveTree.ts";
 
 /** Releases a living job: its processes go back, every touched value too, and nothing of ours stays. */
-export function detach(context: Context, job: JobRecord, cgroup: JobCgroup): void {
+export function detach(context: Context, job: RunningJob, cgroup: JobCgroup): void {
   const { host, ledger } = context;
   refuseOwnSubgroups(context, cgroup, job);
   const restored = restoreAttributes(host, job.touched);
@@ -22,17 +22,17 @@ export function detach(context: Context, job: JobRecord, cgroup: JobCgroup): voi
   if (failures.length === 0) handOverControllers(context, job, cgroup);
   const left = failures.length > 0 ? [] : removeJobCgroup(cgroup);
   if (failures.length > 0 || left.length > 0) {
-    ledger.addEvent(job, host.now(), "detach_failed", { failures, left });
+    ledger.addEvent(job, { atMs: host.now(), kind: "detach_failed", detail: { failures, left } });
     throw new Refusal(
       `cannot release job ${job.jobId} whole: ${[...failures, ...left.map((path) => `${path} is in use`)].join("; ")}`,
       "what could be put back was; run the same command again when the cause is gone",
     );
   }
-  recordExit(context, job, endedUnknown("detached", "it was alive when it was released"));
+  recordExit(context, job, { kind: "detached" });
 }
 
 /** Cgroups that the workload made below ours could not go along: their processes would lose what those hold. */
-function refuseOwnSubgroups(context: Context, cgroup: JobCgroup, job: JobRecord): void {
+function refuseOwnSubgroups(context: Context, cgroup: JobCgroup, job: Job): void {
   const { cgroupFs } = context.host;
   for (const { path, placedAs } of cgroup.directories) {
     if (placedAs === "in-place") continue;

@@ -1,6 +1,6 @@
-import type { LimitOutcome } from "../../limits/limits.ts";
+import type { LimitOutcome } from "../../limits/outcome.ts";
+import { DryRunFs } from "../../linux/cgroup/dryRunFs.ts";
 import { applyCgroupLimits, applyTenantLimits } from "../../linux/cgroup/jobCgroup.ts";
-import { DryRunFs } from "../../linux/cgroup/rehearsalFs.ts";
 import { listTree } from "../../linux/proc/table.ts";
 import type { Context } from "../context.ts";
 import type { JobSpec } from "../job.ts";

@@ -65,7 +65,7 @@ test("the observer of a job is refused, whichever executable it runs", () => {
   const stat = readStat(context.host, observer.pid);
   if (stat === "gone") throw new Error("the observer has ended");
   const { job } = governSleeper({}, {}, context);
-  context.ledger.takeOver(job, { pid: stat.pid, startTicks: stat.startTicks });
+  context.ledger.takeOver(job, { bootId: context.bootId, pid: stat.pid, startTicks: stat.startTicks });
   expectRefused(context, observer.pid, "ffrtmp", /it is an ffrtmp process$/);
 });
 
@@ -118,8 +118,13 @@ test("a child of a job that is governed in place is refused, although no path sh
 
 test("a process that ffrtmp run is starting is refused, before its PID is on record", () => {
   const context = makeGovernor();
-  const starting = newJob(context, "run", { ...SPEC, jobId: "launching" }, ["sleep", "600"]);
-  context.ledger.begin(starting);
+  const starting = newJob(
+    context,
+    "run",
+    { ...SPEC, jobId: "launching" },
+    { process: null, command: ["sleep", "600"], cwd: null, uid: null, cgroup: [], logPath: null },
+  );
+  context.ledger.register(starting);
   const child = spawn(["sleep", "600"]);
   expectRefused(context, child.pid, "starting", /it is being started by ffrtmp run, as job launching$/);
 });

@@ -1,11 +1,11 @@
-import type { JobRecord } from "../../ledger/records.ts";
 import { type Membership, readMembership } from "../../linux/cgroup/hierarchies.ts";
 import { isForbidden } from "../../linux/host.ts";
-import { isInOwnNamespace } from "../../linux/namespaces.ts";
+import { isOutsideInitialNamespace } from "../../linux/namespaces.ts";
 import { hasEnded, type ProcStat, readStat } from "../../linux/proc/stat.ts";
 import { isProcess, runsSameFile } from "../../linux/proc/table.ts";
 import type { Context } from "../context.ts";
 import { isGovernedPath } from "../job.ts";
+import type { Job } from "../model/job.ts";
 import { jobAround } from "../placement/placement.ts";
 
 /**
@@ -92,11 +92,11 @@ export function checkScreened(context: Context, stat: ProcStat, intent: Intent):
       return ineligible(stat, "thread", "it is a thread, not a process", hint);
     }
     // The ledger knows the ffrtmp processes that an upgrade left running: their executable is another file than ours.
-    if (runsSameFile(host, pid, "self") || ledger.isObserver(bootId, pid, startTicks))
+    if (runsSameFile(host, pid, "self") || ledger.isObserver({ bootId, pid, startTicks }))
       return ineligible(stat, "ffrtmp", "it is an ffrtmp process", NAME_WORKLOAD);
     const governed = ofOwnJob(context, stat) ?? ofJobInPlace(context, stat, membership);
     if (governed) return governed;
-    if (intent === "discovered" && ledger.wasDetached(bootId, pid, startTicks)) {
+    if (intent === "discovered" && ledger.wasDetached({ bootId, pid, startTicks })) {
       const hint = `to govern it again: ffrtmp attach --pid ${pid}`;
       return ineligible(stat, "detached", "it was released by ffrtmp detach", hint);
     }
@@ -106,7 +106,7 @@ export function checkScreened(context: Context, stat: ProcStat, intent: Intent):
 
 /** The main process of a job, or a process that a launching ffrtmp has started and not yet recorded. */
 function ofOwnJob({ ledger, bootId }: Context, stat: ProcStat): Ineligible | undefined {
-  const job = ledger.openJobOfProcess(bootId, stat.pid, stat.startTicks);
+  const job = ledger.openJobOfProcess({ bootId, pid: stat.pid, startTicks: stat.startTicks });
   if (job) return governedAs(stat, job);
   const starting = ledger.jobBeingStartedBy(bootId, stat.ppid);
   if (!starting) return undefined;
@@ -119,7 +119,7 @@ function ofJobInPlace(context: Context, stat: ProcStat, membership: Membership):
   return job && governedAs(stat, job);
 }
 
-function governedAs(stat: ProcStat, { jobId }: JobRecord): Ineligible {
+function governedAs(stat: ProcStat, { jobId }: Job): Ineligible {
   return ineligible(stat, "governed", `it is governed already, as job ${jobId}`, `ffrtmp inspect ${jobId}`);
 }
 
@@ -136,7 +136,7 @@ function ineligible(stat: ProcStat, code: IneligibleCode, reason: string, hint?:
 }
 
 function gone({ host }: Context, pid: number): Ineligible {
-  const hint = isInOwnNamespace(host, "pid")
+  const hint = isOutsideInitialNamespace(host, "pid")
     ? "a pid namespace of its own, as containers have, shows its own processes only, under PIDs of its own: ps -e"
     : "see what runs: ps -e";
   return { eligible: false, code: "gone", process: `process ${pid}`, reason: "it does not exist", hint };

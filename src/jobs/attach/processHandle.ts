@@ -1,6 +1,7 @@
 import type { Host } from "../../linux/host.ts";
 import { isAlive, type ProcessIdentity } from "../../linux/proc/identity.ts";
-import { closeFd, openPidfd } from "../../sys/pidfd.ts";
+import { closeFd } from "../../sys/descriptor.ts";
+import { openPidfd } from "../../sys/pidfd.ts";
 
 /** A descriptor that stays with one process however its pid is reused; `undefined` where none is to be had. */
 export interface ProcessHandle {

@@ -1,13 +1,13 @@
-import type { JobRecord } from "../../ledger/records.ts";
-import type { Usage } from "../../linux/cgroup/controller.ts";
+import type { Usage } from "../../limits/usage.ts";
 import type { ProcessEvent, ProcessEvents, WatchedProcess } from "../../linux/events/processEvents.ts";
-import { closeFd } from "../../sys/pidfd.ts";
+import { closeFd } from "../../sys/descriptor.ts";
 import type { Context } from "../context.ts";
-import { type Ending, endedUnknown, exitedWith, measureAtEnd } from "./recordExit.ts";
+import { type Ending, endingOfStatus } from "../model/ending.ts";
+import type { Job, RunningJob } from "../model/job.ts";
+import { measureAtEnd } from "./recordExit.ts";
 
 interface Observed {
-  job: JobRecord;
-  process: WatchedProcess;
+  job: RunningJob;
   pidfd: number | undefined;
   /** What it had used when it was over; `undefined` before. */
   measured: Partial<Usage> | undefined;
@@ -15,7 +15,7 @@ interface Observed {
 
 /** What became of an observed job, and what it had used at the first sign of its end. */
 export interface ObservedEnd {
-  job: JobRecord;
+  job: RunningJob;
   ending: Ending;
   measured: Partial<Usage>;
 }
@@ -33,21 +33,26 @@ export class JobObserver {
     this.#onEnd = onEnd;
   }
 
-  /** `pidfd` is ours to close from here on. The job must have a process on record. */
-  observe(job: JobRecord, pidfd: number | undefined): void {
-    const process = { pid: job.pid as number, startTicks: job.startTicks as number };
-    this.#observed.set(nameOf(process), { job, process, pidfd, measured: undefined });
-    this.#events.watchExit(process, pidfd ?? null);
+  /** Waits for the job's end. Closes `pidfd` when it is no longer needed. */
+  observe(job: RunningJob, pidfd: number | undefined): void {
+    this.#observed.set(nameOf(job.process), { job, pidfd, measured: undefined });
+    this.#events.watchExit(job.process, pidfd ?? null);
+  }
+
+  /** Replaces what is known of an observed job. Does nothing for another job. */
+  update(job: RunningJob): void {
+    const observed = this.#observed.get(nameOf(job.process));
+    if (observed?.job.key === job.key) observed.job = job;
   }
 
   /** Goes on with another source of events, when the one before has broken. */
   switchTo(events: ProcessEvents): void {
     this.#events = events;
-    for (const { process, pidfd } of this.#observed.values()) events.watchExit(process, pidfd ?? null);
+    for (const { job, pidfd } of this.#observed.values()) events.watchExit(job.process, pidfd ?? null);
   }
 
   /** The jobs that are observed now, by their key. */
-  jobs(): Map<string, JobRecord> {
+  jobs(): Map<string, RunningJob> {
     return new Map([...this.#observed.values()].map(({ job }) => [job.key, job]));
   }
 
@@ -60,10 +65,10 @@ export class JobObserver {
   }
 
   /** The job goes on, or has been closed by somebody else. */
-  forget(job: JobRecord): void {
+  forget(job: Pick<Job, "key">): void {
     for (const observed of this.#observed.values()) {
       if (observed.job.key !== job.key) continue;
-      this.#events.unwatchExit(observed.process);
+      this.#events.unwatchExit(observed.job.process);
       this.#remove(observed);
     }
   }
@@ -73,10 +78,10 @@ export class JobObserver {
     if (!observed) return;
     const measured = this.#measure(observed);
     this.#remove(observed);
-    const ending =
+    const ending: Ending =
       event.waitStatus === null
-        ? endedUnknown("exited", event.because)
-        : exitedWith(event.waitStatus, event.evidence);
+        ? { kind: "exit-unknown", reason: event.reason }
+        : endingOfStatus(event.waitStatus, event.evidence);
     this.#onEnd({ job: observed.job, ending, measured });
   }
 
@@ -86,8 +91,8 @@ export class JobObserver {
     return observed.measured;
   }
 
-  #remove({ process, pidfd }: Observed): void {
-    this.#observed.delete(nameOf(process));
+  #remove({ job, pidfd }: Observed): void {
+    this.#observed.delete(nameOf(job.process));
     if (pidfd !== undefined) closeFd(pidfd);
   }
 }

@@ -1,6 +1,6 @@
-import type { ResultRecord } from "../../ledger/records.ts";
-import type { LimitOutcome } from "../../limits/limits.ts";
-import type { Usage } from "../../linux/cgroup/controller.ts";
+import type { LimitOutcome } from "../../limits/outcome.ts";
+import type { Usage } from "../../limits/usage.ts";
+import type { Ending } from "../model/ending.ts";
 
 export interface Verdict {
   compliant: boolean;
@@ -13,8 +13,8 @@ export interface Verdict {
  * Part of the job's immutable result, so that a later change of these rules changes no past verdict.
  */
 export function judge(
-  ending: Pick<ResultRecord, "ending" | "exitCode" | "signal">,
-  outcomes: LimitOutcome[],
+  ending: Ending,
+  outcomes: readonly LimitOutcome[],
   usage: Usage,
   /** How often the jobs of its tenant ran into the hard memory limit of their total. */
   tenantMemoryHits = 0,
@@ -27,22 +27,28 @@ export function judge(
   if (oomKills > 0 && hits(outcomes, "tenant", tenantMemoryHits)) {
     return { compliant: false, reason: "killed_at_tenants_memory_cap" };
   }
-  if (ending.ending === "unobserved") return { compliant: false, reason: "ended_unobserved" };
-  if (ending.ending === "never_started") return { compliant: false, reason: "never_started" };
+  if (ending.kind === "unobserved") return { compliant: false, reason: "ended_unobserved" };
+  if (ending.kind === "never-started") return { compliant: false, reason: "never_started" };
   if (failed.length > 0) {
     return {
       compliant: false,
       reason: `limit_not_applied(${failed.map(({ of, limit }) => (of ? `${of}:${limit}` : limit)).join()})`,
     };
   }
-  if (ending.ending === "detached") return { compliant: true, reason: "detached" };
-  if (ending.signal !== null) return { compliant: true, reason: "ended_by_signal" };
-  if (ending.exitCode === null) return { compliant: false, reason: "exit_unknown" };
-  return { compliant: true, reason: ending.exitCode === 0 ? "completed_successfully" : "ended_with_error" };
+  switch (ending.kind) {
+    case "detached":
+      return { compliant: true, reason: "detached" };
+    case "signaled":
+      return { compliant: true, reason: "ended_by_signal" };
+    case "exit-unknown":
+      return { compliant: false, reason: "exit_unknown" };
+    case "exited":
+      return { compliant: true, reason: ending.code === 0 ? "completed_successfully" : "ended_with_error" };
+  }
 }
 
 /** It was our hard cap that an allocation ran into, and not one of somebody else's further up. */
-function hits(outcomes: LimitOutcome[], of: LimitOutcome["of"], memoryHits: number): boolean {
+function hits(outcomes: readonly LimitOutcome[], of: LimitOutcome["of"], memoryHits: number): boolean {
   const cap = outcomes.find((outcome) => outcome.limit === "memory.max" && outcome.of === of);
   const isOurs = cap?.outcome === "applied" || cap?.outcome === "partial";
   return isOurs && memoryHits > 0;

@@ -7,7 +7,7 @@ import { directoryIn, fakeMachine } from "../../../test/support/cgroupMachines.t
 import { fakeV2 } from "../../../test/support/fakeCgroups.ts";
 import { someJob } from "../../../test/support/jobs.ts";
 import { Ledger } from "../../ledger/ledger.ts";
-import { withUnknown } from "../../linux/cgroup/controller.ts";
+import { withUnknown } from "../../limits/usage.ts";
 import type { Hierarchy } from "../../linux/cgroup/hierarchies.ts";
 import {
   applyCgroupLimits,
@@ -19,8 +19,9 @@ import { createJobCgroup, giveAgain } from "../../linux/cgroup/makeJobCgroup.ts"
 import { planJobCgroup, restoreJobCgroup, storeJobCgroup } from "../../linux/cgroup/planJobCgroup.ts";
 import type { CgroupFs } from "../../linux/cgroupFs.ts";
 import type { Context } from "../context.ts";
+import { endingOfStatus } from "../model/ending.ts";
 import { usageOf } from "../placement/jobCgroup.ts";
-import { type EarlierMeasures, exitedWith, measureAtEnd, recordExit } from "./recordExit.ts";
+import { type EarlierMeasures, measureAtEnd, recordExit } from "./recordExit.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "ffrtmp-test-"));
 afterAll(() => rmSync(directory, { recursive: true }));
@@ -146,11 +147,11 @@ for (const hits of [4, 5]) {
     const outcomes = applyTenantLimits(planned, LIMITS);
     const job = someJob({ tenant: "acme", cgroup: storeJobCgroup(planned), outcomes });
     const context = governorOf(fs, hierarchies);
-    context.ledger.begin(job);
+    context.ledger.register(job);
     hit(hits);
     fake.set(`${own?.path}/memory.events`, "max 0\noom 0\noom_kill 1");
     const reason = hits > 4 ? "killed_at_tenants_memory_cap" : "ended_by_signal";
-    expect(recordExit(context, job, exitedWith(9, "parent")).result.slaReason).toBe(reason);
+    expect(recordExit(context, job, endingOfStatus(9, "parent")).result.slaReason).toBe(reason);
   });
 }
 
@@ -187,15 +188,14 @@ function ownersCgroup() {
   const job = someJob({ cgroup: storeJobCgroup(cgroup), outcomes, limits: LIMITS });
   const context = governorOf(fs, hierarchies);
   const { ledger } = context;
-  ledger.begin(job);
+  ledger.register(job);
   return {
     job,
     count,
-    usage: () => usageOf(job, restoreJobCgroup(fs, hierarchies, job.cgroup)),
+    usage: () => usageOf(job, restoreJobCgroup(fs, hierarchies, [...job.cgroup])),
     context,
     close: (measures?: EarlierMeasures) => {
-      ledger.change(job, { cgroup: job.cgroup });
-      return recordExit(context, job, exitedWith(9, "parent"), measures);
+      return recordExit(context, ledger.recordCgroup(job, job.cgroup), endingOfStatus(9, "parent"), measures);
     },
     [Symbol.asyncDispose]: () => machine[Symbol.asyncDispose](),
   };

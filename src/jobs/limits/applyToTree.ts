@@ -1,67 +1,75 @@
-import type { JobRecord } from "../../ledger/records.ts";
-import type { LimitOutcome, Limits } from "../../limits/limits.ts";
+import type { Limits } from "../../limits/limits.ts";
+import type { LimitOutcome } from "../../limits/outcome.ts";
 import { applyCgroupLimits, type JobCgroup, rememberCounted } from "../../linux/cgroup/jobCgroup.ts";
 import { storeJobCgroup } from "../../linux/cgroup/planJobCgroup.ts";
 import { limitFilesOf, recordWritten, saveValues } from "../../linux/cgroup/savedValues.ts";
-import { errnoOf, readProcFile } from "../../linux/host.ts";
+import { readProcFile } from "../../linux/host.ts";
 import type { ProcessIdentity } from "../../linux/proc/identity.ts";
 import { readStat } from "../../linux/proc/stat.ts";
+import { errnoOf } from "../../sys/errno.ts";
 import type { Context } from "../context.ts";
 import { limitsInForce } from "../job.ts";
+import type { Job, OpenJob } from "../model/job.ts";
 import { moveTreeIntoCgroup, withdrawFromOutsiders } from "../placement/moveTree.ts";
 import { applyTotal } from "../placement/tenants.ts";
 import { changeAttributes, planAttributes } from "./taskAttributes.ts";
 import { setWeightFromNice } from "./weightFromNice.ts";
 
 /**
- * Limits first, then the processes: from the instant it is inside, a process is limited.
- * Also finishes what a governor that died half-way had begun.
+ * Applies the limits and then moves the processes: a process is limited from the instant it is inside.
+ * Also finishes the work of an ffrtmp that died half-way. Returns the job as it is recorded then, and the outcomes,
+ * which the caller records.
  */
-export function governTree(
+export function governTree<J extends OpenJob>(
   context: Context,
-  job: JobRecord,
+  job: J,
   cgroup: JobCgroup,
   root: ProcessIdentity,
   { total = {}, isFirst = true }: { total?: Limits | undefined; isFirst?: boolean } = {},
-): void {
+): { job: J; outcomes: LimitOutcome[] } {
   const { host, ledger } = context;
   const limits = limitsInForce(job);
   // The total first: a limit that is not tighter than it need not be written.
   const totals = applyTotal(context, job, cgroup, total);
-  const applied = [...applyRemembering(context, job, cgroup, limits, isFirst), ...totals];
+  const remembered = applyRemembering(context, job, cgroup, limits, isFirst);
+  const applied = [...remembered.outcomes, ...totals];
   const stat = readStat(host, root.pid);
   if (stat !== "gone") setWeightFromNice(cgroup, limits, limits.nice ?? stat.nice);
   const charged = chargedElsewhere(context, job, cgroup, root.pid, isFirst);
   const { pids, leftOutside } = moveTreeIntoCgroup(host, cgroup, root);
   const outcomes = withdrawFromOutsiders(applied, cgroup, root.pid, leftOutside);
   const plan = planAttributes(host, pids, limits);
-  // On record before it is done: a record of a change that was not made does no harm, the reverse would.
-  if (plan.touched.length > 0) ledger.change(job, { touched: [...job.touched, ...plan.touched] });
+  // Recorded first: a record of a change that was not made does no harm, a change without a record would.
+  const touched = [...job.touched, ...plan.touched];
+  const changed = plan.touched.length > 0 ? ledger.recordTouched(remembered.job, touched) : remembered.job;
   const attributeOutcomes = changeAttributes(host, root.pid, limits, plan);
-  job.outcomes = [...outcomes.map((outcome) => onlyNewMemory(outcome, charged)), ...attributeOutcomes];
+  return {
+    job: changed,
+    outcomes: [...outcomes.map((outcome) => onlyNewMemory(outcome, charged)), ...attributeOutcomes],
+  };
 }
 
 /**
  * What is written in place goes over somebody else's values, and what is counted in cgroups of others, too, goes on from
  * their counts: both are on record before.
  */
-function applyRemembering(
+function applyRemembering<J extends OpenJob>(
   { host: { cgroupFs }, ledger }: Context,
-  job: JobRecord,
+  job: J,
   cgroup: JobCgroup,
   limits: Limits,
   isFirst: boolean,
-): LimitOutcome[] {
+): { job: J; outcomes: LimitOutcome[] } {
   const isCountNew = rememberCounted(cgroup, { isFirst });
   const inPlace = cgroup.directories.filter(({ placedAs }) => placedAs === "in-place");
   const isNew = inPlace.map(({ path, heldBefore }) =>
     saveValues(cgroupFs, path, limitFilesOf(limits), heldBefore),
   );
-  if (isCountNew || isNew.includes(true)) ledger.change(job, { cgroup: storeJobCgroup(cgroup) });
+  const before = isCountNew || isNew.includes(true) ? ledger.recordCgroup(job, storeJobCgroup(cgroup)) : job;
   const outcomes = applyCgroupLimits(cgroup, limits);
   for (const { path, heldBefore } of inPlace) recordWritten(cgroupFs, path, heldBefore);
-  if (inPlace.length > 0) ledger.change(job, { cgroup: storeJobCgroup(cgroup) });
-  return outcomes;
+  const after = inPlace.length > 0 ? ledger.recordCgroup(before, storeJobCgroup(cgroup)) : before;
+  return { job: after, outcomes };
 }
 
 /**
@@ -70,7 +78,7 @@ function applyRemembering(
  */
 function chargedElsewhere(
   context: Context,
-  { mode }: JobRecord,
+  { mode }: Job,
   { directories }: JobCgroup,
   pid: number,
   isFirst: boolean,

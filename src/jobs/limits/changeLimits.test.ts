@@ -5,10 +5,10 @@ import { basename } from "node:path";
 import { useGovernedFakes } from "../../../test/support/governedFakes.ts";
 import { useGovernedSleepers } from "../../../test/support/governedSleepers.ts";
 import { lacksLimits, testIf } from "../../../test/support/sandbox.ts";
-import type { JobRecord } from "../../ledger/records.ts";
 import type { Limits } from "../../limits/limits.ts";
 import { realHost } from "../../linux/host.ts";
 import { detach } from "../attach/detach.ts";
+import type { Job } from "../model/job.ts";
 import { jobCgroupOf, usageOf } from "../placement/jobCgroup.ts";
 import { changeLimits } from "./changeLimits.ts";
 
@@ -22,8 +22,8 @@ const { cgroupFs } = realHost();
 limitsTest(
   "what is no longer asked for goes back to what a new cgroup has, what is asked for is applied",
   () => {
-    const { context, job } = governSleeper({ ...HALF_A_CORE, pidsMax: 100 });
-    changeLimits(context, job, { limits: { pidsMax: 50, memoryMaxBytes: 64 << 20 } }, "test");
+    let { context, job } = governSleeper({ ...HALF_A_CORE, pidsMax: 100 });
+    job = changeLimits(context, job, { limits: { pidsMax: 50, memoryMaxBytes: 64 << 20 } }, "test");
     expect(job.outcomes).toMatchObject([
       { limit: "memory.max", actual: String(64 << 20) },
       { limit: "pids.max", outcome: "applied", actual: "50" },
@@ -41,9 +41,9 @@ limitsTest(
 );
 
 limitsTest("a limit of a kind that was never asked for before gets its controller", () => {
-  const { context, job, pid } = governSleeper(HALF_A_CORE);
+  let { context, job, pid } = governSleeper(HALF_A_CORE);
   const before = readFileSync(`/proc/${pid}/cgroup`, "utf8");
-  changeLimits(context, job, { limits: { cpus: "0" } }, "test");
+  job = changeLimits(context, job, { limits: { cpus: "0" } }, "test");
   expect(job.outcomes).toMatchObject([{ limit: "cpuset.cpus" }]);
   expect(held(job, ["cpuset.cpus"])).toBe("0");
   expect(readFileSync(`/proc/${pid}/status`, "utf8")).toMatch(/^Cpus_allowed_list:\s0$/m);
@@ -52,22 +52,22 @@ limitsTest("a limit of a kind that was never asked for before gets its controlle
 
 limitsTest("the nice value before us stays known through every change, and comes back at the end", () => {
   const before = getPriority();
-  const { context, job, pid } = governSleeper({ nice: before + 3 });
-  changeLimits(context, job, { limits: { nice: before + 5 } }, "test");
+  let { context, job, pid } = governSleeper({ nice: before + 3 });
+  job = changeLimits(context, job, { limits: { nice: before + 5 } }, "test");
   expect(getPriority(pid)).toBe(before + 5);
   expect(job.touched).toMatchObject([{ value: "nice", before, after: before + 5 }]);
-  changeLimits(context, job, { limits: {} }, "test");
+  job = changeLimits(context, job, { limits: {} }, "test");
   expect(getPriority(pid)).toBe(before);
   expect(job.touched).toEqual([]);
 });
 
 limitsTest("what is set by hand goes before what is wanted otherwise, until it is taken back", () => {
-  const { context, job } = governSleeper({ pidsMax: 100 });
-  changeLimits(context, job, { byHand: { pidsMax: 20 } }, "by hand");
+  let { context, job } = governSleeper({ pidsMax: 100 });
+  job = changeLimits(context, job, { byHand: { pidsMax: 20 } }, "by hand");
   expect(held(job, ["pids.max"])).toBe("20");
-  changeLimits(context, job, { limits: { pidsMax: 200 } }, "policy");
+  job = changeLimits(context, job, { limits: { pidsMax: 200 } }, "policy");
   expect(held(job, ["pids.max"])).toBe("20");
-  changeLimits(context, job, { byHand: null }, "by hand");
+  job = changeLimits(context, job, { byHand: null }, "by hand");
   expect(held(job, ["pids.max"])).toBe("200");
 });
 
@@ -76,12 +76,12 @@ limitsTest(
   async () => {
     const acme = { name: "acme", limits: { pidsMax: 60 } };
     const zeta = { name: "Zeta & Söhne", limits: { pidsMax: 70 } };
-    const { context, job, pid } = governSleeper(HALF_A_CORE, { tenant: acme });
+    let { context, job, pid } = governSleeper(HALF_A_CORE, { tenant: acme });
     const first = job.cgroup;
     const before = usageOf(job, jobCgroupOf(context, job));
     const stayed = governSleeper({}, { jobId: "other", tenant: acme }, context).job;
 
-    changeLimits(context, job, { tenant: zeta }, "test");
+    job = changeLimits(context, job, { tenant: zeta }, "test");
     expect(job.tenant).toBe("Zeta & Söhne");
     for (const { path, tenant, formerly } of job.cgroup) {
       expect(formerly).toBeUndefined();
@@ -100,7 +100,7 @@ limitsTest(
       (before.cpuSystemUsec ?? 0) + (before.cpuUserUsec ?? 0),
     );
 
-    changeLimits(context, job, { tenant: null }, "test");
+    job = changeLimits(context, job, { tenant: null }, "test");
     for (const { path, origin } of job.cgroup) expect(path).toStartWith(`${origin}/ffrtmp-`);
     expect(job.outcomes).toMatchObject([{ limit: "cpu.max" }]);
   },
@@ -109,7 +109,7 @@ limitsTest(
 limitsTest(
   "a governor that died while it moved a job to another tenant leaves what the next change finishes",
   () => {
-    const { context, job, pid } = governSleeper(HALF_A_CORE, { tenant: { name: "acme", limits: {} } });
+    let { context, job, pid } = governSleeper(HALF_A_CORE, { tenant: { name: "acme", limits: {} } });
     const left = job.cgroup.map((directory) => ({
       ...directory,
       formerly: directory.path,
@@ -117,16 +117,14 @@ limitsTest(
       tenant: directory.tenant?.replace("@acme", "@zeta") as string,
     }));
     for (const { path, tenant } of left) for (const each of [tenant, path]) cgroupFs.mkdir(each);
-    context.ledger.change(job, { cgroup: left, tenant: "zeta" });
+    job = context.ledger.recordSpec(context.ledger.recordCgroup(job, left), { tenant: "zeta" });
 
-    const fresh = context.ledger.job(job.key) as JobRecord;
-    changeLimits(context, fresh, { tenant: { name: "zeta", limits: {} } }, "start");
-    for (const { path, formerly } of fresh.cgroup) {
+    job = changeLimits(context, job, { tenant: { name: "zeta", limits: {} } }, "start");
+    for (const { path, formerly } of job.cgroup) {
       expect(formerly).toBeUndefined();
       expect(readFileSync(`${path}/cgroup.procs`, "utf8")).toBe(`${pid}\n`);
     }
     for (const { formerly } of left) expect(cgroupFs.exists(formerly)).toBeFalse();
-    Object.assign(job, fresh);
   },
 );
 
@@ -147,7 +145,7 @@ limitsTest(
 );
 
 /** What the first of these files that the job has says. */
-function held({ cgroup }: JobRecord, files: string[]): string | undefined {
+function held({ cgroup }: Job, files: string[]): string | undefined {
   for (const { path } of cgroup) {
     for (const file of files) {
       if (cgroupFs.exists(`${path}/${file}`)) return cgroupFs.read(`${path}/${file}`).trim();
@@ -160,9 +158,9 @@ test("what is not written because something above is tighter by now does not sta
   const { fake, context, owner, start, govern } = openOwner();
   start(4026, 1);
   start(4027, 1);
-  const fakeJob = govern(4026, { pidsMax: 40 });
+  let fakeJob = govern(4026, { pidsMax: 40 });
   fake.fs.write(`${owner}/pids.max`, "30");
-  changeLimits(context, fakeJob, { limits: { pidsMax: 60 } }, "test");
+  fakeJob = changeLimits(context, fakeJob, { limits: { pidsMax: 60 } }, "test");
   expect(fakeJob.outcomes).toMatchObject([{ limit: "pids.max", actual: "30", heldBy: owner }]);
   expect(fake.fs.read(`${fakeJob.cgroup[0]?.path}/pids.max`)).toBe("max\n");
 });
@@ -170,7 +168,12 @@ test("what is not written because something above is tighter by now does not sta
 test("rates of a disk that is no longer named go, and those that are named are there", () => {
   const { fake, context, owner, start, govern } = openOwner();
   start(4026, 1);
-  const fakeJob = govern(4026, { ioMax: [{ device: "8:0", rbps: 1_000_000 }] });
-  changeLimits(context, fakeJob, { limits: { ioMax: [{ device: "8:16", wbps: 2_000_000 }] } }, "test");
+  let fakeJob = govern(4026, { ioMax: [{ device: "8:0", rbps: 1_000_000 }] });
+  fakeJob = changeLimits(
+    context,
+    fakeJob,
+    { limits: { ioMax: [{ device: "8:16", wbps: 2_000_000 }] } },
+    "test",
+  );
   expect(fake.fs.read(`${owner}/io.max`)).toBe("8:16 rbps=max wbps=2000000 riops=max wiops=max\n");
 });

@@ -1,74 +1,73 @@
-import type { JobRecord } from "../../ledger/records.ts";
-import {
-  CGROUP_LIMITS,
-  type CgroupLimitName,
-  type LimitOutcome,
-  type Limits,
-  wantedText,
-} from "../../limits/limits.ts";
+import type { SpecChange } from "../../ledger/ledger.ts";
+import type { LimitOutcome } from "../../limits/outcome.ts";
+import { CGROUP_LIMITS, type CgroupLimitName, wantedText } from "../../limits/table.ts";
 import { liftCgroupLimits, tenantCgroupOf } from "../../linux/cgroup/jobCgroup.ts";
 import type { Context } from "../context.ts";
-import { Refusal } from "../errors.ts";
 import { limitsInForce, type Tenant } from "../job.ts";
-import { identityOf } from "../liveness.ts";
+import type { Job, RunningJob, Touched } from "../model/job.ts";
 import { migrateCgroup, removeFormerCgroup } from "../placement/migrateCgroup.ts";
 import { governTree } from "./applyToTree.ts";
 import { restoreAttributes } from "./taskAttributes.ts";
 
-/** What a living job is to have from now on; what is left out stays. */
-export interface LimitChange {
-  limits?: Limits;
-  byHand?: Limits | null;
+/** The new limits and labels of a running job. An absent field stays as it is. */
+export interface LimitChange extends Omit<SpecChange, "tenant"> {
   tenant?: Tenant | null;
-  intent?: string | null;
-  labels?: Record<string, string>;
 }
 
 /**
- * Brings a living job from the limits that it has to others. What is no longer asked for goes back to what held before
- * us, and never further: the cgroups above and the values that its processes had. Throws a Refusal, having written
- * nothing, for a job that has no process.
+ * Changes the limits of a running job. A limit that is no longer asked for returns to the value from before ffrtmp, and
+ * never beyond: to that of the cgroups above and to the values that the processes had.
  */
 export function changeLimits(
   context: Context,
-  job: JobRecord,
+  job: RunningJob,
   { tenant, ...change }: LimitChange,
   because: string,
-): void {
+): RunningJob {
   const { host, ledger } = context;
-  const root = identityOf(job);
-  if (!root) throw new Refusal(`job ${job.jobId} is being started just now`, "try again in a moment");
   const before = job.outcomes;
-  // On record first: a governor that dies now leaves what its successor carries out.
-  ledger.change(job, tenant === undefined ? change : { ...change, tenant: tenant?.name ?? null });
-  const cgroup = migrateCgroup(context, job, tenant === undefined ? tenantOnRecord(job) : tenant);
-  restoreChanged(context, job);
+  // Recorded first: when this ffrtmp dies now, the next one carries out what is recorded.
+  const wanted = ledger.recordSpec(
+    job,
+    tenant === undefined ? change : { ...change, tenant: tenant?.name ?? null },
+  );
+  const migrated = migrateCgroup(context, wanted, tenant === undefined ? tenantOnRecord(wanted) : tenant);
+  const { cgroup } = migrated;
+  const restored = restoreChanged(context, migrated.job);
   // Rates are kept per device: those of a device that is no longer named would stay.
   liftCgroupLimits(cgroup, ["io.max"]);
-  governTree(context, job, cgroup, root, { total: tenant?.limits, isFirst: false });
-  if (tenant === undefined) job.outcomes.push(...before.filter(({ of }) => of === "tenant"));
-  removeFormerCgroup(context, job, cgroup);
+  const options = { total: tenant?.limits, isFirst: false };
+  const governed = governTree(context, restored, cgroup, job.process, options);
+  const totals = tenant === undefined ? before.filter(({ of }) => of === "tenant") : [];
+  const outcomes = [...governed.outcomes, ...totals];
+  const moved = removeFormerCgroup(context, governed.job, cgroup);
   const failures = [
-    ...liftCgroupLimits(cgroup, staleLimits(before, job.outcomes, undefined)),
-    ...liftCgroupLimits(tenantCgroupOf(cgroup), staleLimits(before, job.outcomes, "tenant")),
+    ...liftCgroupLimits(cgroup, staleLimits(before, outcomes, undefined)),
+    ...liftCgroupLimits(tenantCgroupOf(cgroup), staleLimits(before, outcomes, "tenant")),
   ];
-  ledger.change(job, { outcomes: job.outcomes });
-  ledger.addEvent(job, host.now(), "limits_changed", {
+  const changed = ledger.recordOutcomes(moved, outcomes);
+  const detail = {
     because,
     before: before.map(shorten),
-    now: job.outcomes.map(shorten),
+    now: outcomes.map(shorten),
     ...(failures.length === 0 ? {} : { failures }),
-  });
+  };
+  ledger.addEvent(job, { atMs: host.now(), kind: "limits_changed", detail });
   for (const failure of failures) context.warn(`job ${job.jobId}: a limit stays that should go: ${failure}`);
+  return changed;
 }
 
 /** With no total: that is the policy's, and stays as it is. */
-function tenantOnRecord({ tenant }: JobRecord): Tenant | null {
+function tenantOnRecord({ tenant }: Job): Tenant | null {
   return tenant === null ? null : { name: tenant, limits: {} };
 }
 
 /** What of ours stands in a file and must go: no longer asked for, or not written because something above is tighter. */
-function staleLimits(before: LimitOutcome[], now: LimitOutcome[], of: LimitOutcome["of"]): CgroupLimitName[] {
+function staleLimits(
+  before: readonly LimitOutcome[],
+  now: readonly LimitOutcome[],
+  of: LimitOutcome["of"],
+): CgroupLimitName[] {
   const isOurs = (outcome: LimitOutcome) => outcome.of === of;
   const wereWritten = before.filter(isOurs).map(({ limit }) => limit);
   return CGROUP_LIMITS.filter((limit) => {
@@ -79,14 +78,17 @@ function staleLimits(before: LimitOutcome[], now: LimitOutcome[], of: LimitOutco
 }
 
 /** Puts back the values of threads and processes that are to change, so that what was before us stays known. */
-function restoreChanged({ host, ledger }: Context, job: JobRecord): void {
+function restoreChanged({ host, ledger }: Context, job: RunningJob): RunningJob {
   const limits = limitsInForce(job);
-  const isChanged = (value: JobRecord["touched"][number]["value"]) =>
+  const isChanged = (value: Touched["value"]) =>
     wantedText(limits, value) !== job.outcomes.find(({ limit }) => limit === value)?.wanted;
   const changed = job.touched.filter(({ value }) => isChanged(value));
-  if (changed.length === 0) return;
+  if (changed.length === 0) return job;
   restoreAttributes(host, changed);
-  ledger.change(job, { touched: job.touched.filter((touched) => !changed.includes(touched)) });
+  return ledger.recordTouched(
+    job,
+    job.touched.filter((touched) => !changed.includes(touched)),
+  );
 }
 
 function shorten({ limit, of, outcome, wanted, actual }: LimitOutcome): string {

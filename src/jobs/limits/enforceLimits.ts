@@ -1,7 +1,9 @@
-import type { JobRecord } from "../../ledger/records.ts";
-import { type LimitName, type LimitOutcome, type Limits, refusedInstead } from "../../limits/limits.ts";
-import { type Usage, withUnknown } from "../../linux/cgroup/controller.ts";
-import { type LapsedLimit, listLapsed, pickLimits } from "../../linux/cgroup/effectiveLimits.ts";
+import { pickLimits } from "../../limits/compare.ts";
+import type { Limits } from "../../limits/limits.ts";
+import { type LimitOutcome, refusedInstead } from "../../limits/outcome.ts";
+import type { LimitName } from "../../limits/table.ts";
+import { type Usage, withUnknown } from "../../limits/usage.ts";
+import { type LapsedLimit, listLapsed } from "../../linux/cgroup/effectiveLimits.ts";
 import { directoryOf, readMembership } from "../../linux/cgroup/hierarchies.ts";
 import {
   applyCgroupLimits,
@@ -17,7 +19,8 @@ import { hasEnded, readStat } from "../../linux/proc/stat.ts";
 import { listTree } from "../../linux/proc/table.ts";
 import type { Context } from "../context.ts";
 import { limitsInForce } from "../job.ts";
-import { identityOf } from "../liveness.ts";
+import type { RunningJob } from "../model/job.ts";
+import type { Drift, DriftKind, JobEvent, RecordedEvent } from "../model/jobEvent.ts";
 import { jobCgroupOf } from "../placement/jobCgroup.ts";
 import { type LeftOutside, moveTreeIntoCgroup, withdrawFromOutsiders } from "../placement/moveTree.ts";
 
@@ -35,26 +38,28 @@ const HOUR_MS = 3_600_000;
 
 type Repair = keyof typeof MAX_REPAIRS_PER_HOUR;
 
-/** What was found to be undone by somebody else, and what was done about it. Also the detail of the ledger's event. */
-export interface LimitRepair {
-  /** `membership`: processes were moved out of the job's cgroup. */
-  what: LimitName | `tenant's ${LimitName}` | "membership";
-  did: Repair | typeof LEFT_ALONE;
-  wanted: string;
-  /** What was there instead. */
-  found: string;
+/** A drift and the reaction to it. */
+export interface LimitRepair extends Drift {
+  readonly did: DriftKind;
+}
+
+/** The job as it is recorded after its limits were enforced, and the repairs that are worth a log line. */
+export interface Enforcement {
+  job: RunningJob;
+  repairs: LimitRepair[];
 }
 
 /**
- * Compares what is on record as in force with what the kernel holds now, and puts back what somebody undid: an operator
- * who wrote to our cgroup, systemd that took a controller away, whoever moved a process out. Each time is an event; where
- * it is too often (`MOST_AN_HOUR`) the limit is left as it is for an hour, the outcome says so, and it is told once.
+ * Compares the recorded limits of a job with those that the kernel has now, and applies again what was changed from
+ * outside: by an operator who wrote to the job's cgroup, by systemd that took a controller away, by a process move. Each
+ * time is an event. A limit that changes more often than MAX_REPAIRS_PER_HOUR is left alone for an hour; its outcome
+ * says so, and it is reported once.
  *
- * `total` is what the job's tenant may use. Safe to call at any time for any job; does nothing for one that is not
- * running. Returns what is worth telling.
+ * `total` is the limits of the job's tenant. Safe to call at any time.
  */
-export function enforceLimits(context: Context, job: JobRecord, total: Limits = {}): LimitRepair[] {
-  if (job.state !== "running" || job.cgroup.length === 0) return [];
+export function enforceLimits(context: Context, seen: RunningJob, total: Limits = {}): Enforcement {
+  if (seen.cgroup.length === 0) return { job: seen, repairs: [] };
+  let job = seen;
   const memory = new Memory(context, job);
   const cgroup = jobCgroupOf(context, job);
   const group = tenantCgroupOf(cgroup);
@@ -71,15 +76,18 @@ export function enforceLimits(context: Context, job: JobRecord, total: Limits = 
     of: undefined,
     apply: applyCgroupLimits,
     // The counts went with the controller, and what they were nobody has read.
-    forget: (fields) => context.ledger.change(job, { carriedUsage: withUnknown(job.carriedUsage, fields) }),
+    forget: (fields) => {
+      job = context.ledger.recordCarriedUsage(job, withUnknown(job.carriedUsage, fields));
+    },
   };
   for (const kept of [totalKept, ownKept]) outcomes = keepLimits(context, outcomes, kept, memory);
   outcomes = keepMembers(context, job, cgroup, memory, outcomes);
   const stored = storeJobCgroup(cgroup);
   if (memory.findings.length > 0 && JSON.stringify(stored) !== JSON.stringify(job.cgroup))
-    context.ledger.change(job, { cgroup: stored });
-  if (JSON.stringify(outcomes) !== JSON.stringify(job.outcomes)) context.ledger.change(job, { outcomes });
-  return memory.findings;
+    job = context.ledger.recordCgroup(job, stored);
+  if (JSON.stringify(outcomes) !== JSON.stringify(job.outcomes))
+    job = context.ledger.recordOutcomes(job, outcomes);
+  return { job, repairs: memory.findings };
 }
 
 /** One cgroup with what it is to hold: the job's own, or the group of its tenant. */
@@ -92,7 +100,12 @@ interface Kept {
   forget?: (fields: (keyof Usage)[]) => void;
 }
 
-function keepLimits(context: Context, outcomes: LimitOutcome[], kept: Kept, memory: Memory): LimitOutcome[] {
+function keepLimits(
+  context: Context,
+  outcomes: readonly LimitOutcome[],
+  kept: Kept,
+  memory: Memory,
+): readonly LimitOutcome[] {
   const { cgroup, limits, of } = kept;
   const lapsed = listLapsed(cgroup, limits).filter(({ limit, wanted }) => {
     const outcome = outcomes.find((each) => each.of === of && each.limit === limit);
@@ -166,14 +179,13 @@ function leaveAlone(outcome: LimitOutcome, lapse: LapsedLimit, memory: Memory): 
 /** Processes go back only from where they came from: whoever put one elsewhere may limit it there. */
 function keepMembers(
   context: Context,
-  job: JobRecord,
+  { process: root }: RunningJob,
   cgroup: JobCgroup,
   memory: Memory,
-  outcomes: LimitOutcome[],
-): LimitOutcome[] {
-  const root = identityOf(job);
-  const strays = root?.bootId === context.bootId ? listStrays(context, cgroup, root) : [];
-  if (!root || strays.length === 0) return outcomes;
+  outcomes: readonly LimitOutcome[],
+): readonly LimitOutcome[] {
+  const strays = root.bootId === context.bootId ? listStrays(context, cgroup, root) : [];
+  if (strays.length === 0) return outcomes;
   if (!strays.some(({ isAtOrigin }) => isAtOrigin)) {
     return withdrawFromOutsiders(outcomes, cgroup, root.pid, strays);
   }
@@ -221,18 +233,16 @@ function sameNames(a: string[], b: string[]): boolean {
   return a.join() === b.join();
 }
 
-interface Earlier extends LimitRepair {
-  atMs: number;
-}
+type DriftEvent = Extract<JobEvent, { kind: DriftKind }>;
 
-/** What one look at one job found, and what the ledger tells of the looks before. */
+/** The repairs of one scan of one job, and those that the ledger has from earlier scans. */
 class Memory {
   readonly findings: LimitRepair[] = [];
   readonly #context: Context;
-  readonly #job: JobRecord;
-  #earlier: Earlier[] | undefined;
+  readonly #job: RunningJob;
+  #earlier: DriftEvent[] | undefined;
 
-  constructor(context: Context, job: JobRecord) {
+  constructor(context: Context, job: RunningJob) {
     this.#context = context;
     this.#job = job;
   }
@@ -253,8 +263,8 @@ class Memory {
 
   note(finding: LimitRepair): void {
     if (finding.did === LEFT_ALONE && this.#count(LEFT_ALONE, finding.what, finding.wanted) > 0) return;
-    const { did, ...detail } = finding;
-    this.#context.ledger.addEvent(this.#job, this.#now(), did, detail);
+    const { did: kind, ...detail } = finding;
+    this.#context.ledger.addEvent(this.#job, { atMs: this.#now(), kind, detail });
     this.findings.push(finding);
   }
 
@@ -264,20 +274,19 @@ class Memory {
     wanted: string,
     withinMs: number = HOUR_MS,
   ): number {
-    // Asked only once something is found undone, which is seldom.
-    this.#earlier ??= this.#context.ledger
-      .events(this.#job)
-      .map(({ atMs, kind, detail }) => ({ atMs, did: kind, ...(detail as object) }) as Earlier);
+    // Read only once a drift is found, which is seldom.
+    this.#earlier ??= this.#context.ledger.events(this.#job).filter(isDriftEvent);
     return this.#earlier.filter(
-      (each) =>
-        each.did === did &&
-        each.what === what &&
-        each.wanted === wanted &&
-        this.#now() - each.atMs < withinMs,
+      ({ atMs, kind, detail }) =>
+        kind === did && detail.what === what && detail.wanted === wanted && this.#now() - atMs < withinMs,
     ).length;
   }
 
   #now(): number {
     return this.#context.host.now();
   }
+}
+
+function isDriftEvent(event: RecordedEvent): event is DriftEvent {
+  return event.kind === REAPPLIED || event.kind === GIVEN_AGAIN || event.kind === LEFT_ALONE;
 }

@@ -1,18 +1,14 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { getPriority, setPriority } from "node:os";
-import type { Touched } from "../../ledger/records.ts";
-import {
-  ionicePriorityText,
-  type LimitName,
-  type LimitOutcome,
-  type Limits,
-  wantedText,
-} from "../../limits/limits.ts";
-import { errnoOf, type Host, isGone } from "../../linux/host.ts";
+import type { Limits } from "../../limits/limits.ts";
+import type { LimitOutcome } from "../../limits/outcome.ts";
+import { ionicePriorityText, type LimitName, wantedText } from "../../limits/table.ts";
+import { type Host, isGone } from "../../linux/host.ts";
 import { readStat } from "../../linux/proc/stat.ts";
 import { listThreads } from "../../linux/proc/table.ts";
+import { describeErrno, errnoName } from "../../sys/errno.ts";
 import { decodeIoprio, encodeIoprio, getIoprio, setIoprio } from "../../sys/ioprio.ts";
-import { errnoName } from "../../sys/libc.ts";
+import type { Touched } from "../model/job.ts";
 
 /** The limits that are no cgroup files but values of each thread or process, and how to read and write one. */
 interface Attribute {
@@ -147,7 +143,7 @@ export function changeAttributes(
  * Puts back what was there. A thread that is gone, whose id is another's now, or whose value somebody else has
  * changed since, is left alone.
  */
-export function restoreAttributes(host: Host, touched: Touched[]): { failures: string[] } {
+export function restoreAttributes(host: Host, touched: readonly Touched[]): { failures: string[] } {
   const failures: string[] = [];
   for (const entry of touched.toReversed()) {
     const attribute = ATTRIBUTES.find(({ value }) => value === entry.value);
@@ -208,7 +204,7 @@ function judge({ limit, text }: Attribute, wanted: string, actual: number, value
 }
 
 function refused({ limit }: Attribute, wanted: string, error: unknown): LimitOutcome {
-  const reason = errnoOf(error) ?? (error instanceof Error ? error.message : String(error));
+  const reason = describeErrno(error);
   return { limit, outcome: "refused", wanted, because: `${reason} setting ${limit} to ${wanted}` };
 }
 

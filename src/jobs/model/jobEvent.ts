@@ -1,5 +1,87 @@
-/** The event of a job that ended and left processes in its cgroup. */
-export const LEFT_BEHIND = "left_behind";
+import type { LimitName } from "../../limits/table.ts";
+import type { Usage } from "../../limits/usage.ts";
 
-/** The event that follows `LEFT_BEHIND` when the last of those processes has gone. */
-export const LAST_GONE = "last_gone";
+/** A limit or a membership that was changed from outside. */
+export interface Drift {
+  /** `membership`: processes were moved out of the job's cgroup. */
+  readonly what: LimitName | `tenant's ${LimitName}` | "membership";
+  readonly wanted: string;
+  /** The value that was found instead. */
+  readonly found: string;
+}
+
+/** The reaction to a drift: written again, written again with its controller enabled again, or not corrected. */
+export type DriftKind = "reapplied" | "given_again" | "left_alone";
+
+/** Kinds and details as the ledger stores them and `--json` prints them, hence the underscores. */
+interface Details {
+  /** Another ffrtmp took over the job, or a job was recovered. */
+  adopted: { readonly because: string } | { readonly observer_pid: number };
+  observer_died: Record<string, never>;
+  /** The observer stopped and the job continues. `signal`: it was stopped by this signal. */
+  observer_left: { readonly signal?: string };
+  /** The policy no longer asks for the job. It is governed again when the policy asks for it again. */
+  released_by_policy: { readonly because: string };
+  detach_failed: { readonly failures: readonly string[]; readonly left: readonly string[] };
+  limits_changed: {
+    readonly because: string;
+    readonly before: readonly string[];
+    readonly now: readonly string[];
+    /** Old limits that could not be removed. Absent: none. */
+    readonly failures?: readonly string[];
+  };
+  reapplied: Drift;
+  given_again: Drift;
+  left_alone: Drift;
+  /** The job ended and processes stayed in its cgroup. */
+  left_behind: { readonly pids: readonly number[] };
+  /** The last process of `left_behind` has ended. `usage`: since the job's end. */
+  last_gone: { readonly usage: Usage };
+}
+
+export type JobEventKind = keyof Details;
+
+/** An entry in a job's history, as it is written. */
+export type JobEvent = {
+  [Kind in JobEventKind]: { readonly atMs: number; readonly kind: Kind; readonly detail: Details[Kind] };
+}[JobEventKind];
+
+/** An event that another version of ffrtmp wrote. */
+export interface OtherEvent {
+  readonly atMs: number;
+  readonly kind: "other";
+  /** The kind as the ledger has it. */
+  readonly name: string;
+  readonly detail: unknown;
+}
+
+/** An entry in a job's history, as it is read. */
+export type RecordedEvent = JobEvent | OtherEvent;
+
+/** The fields of a detail that its readers depend on. */
+const REQUIRED: Record<JobEventKind, readonly string[]> = {
+  adopted: [],
+  observer_died: [],
+  observer_left: [],
+  released_by_policy: [],
+  detach_failed: [],
+  limits_changed: [],
+  reapplied: ["what", "wanted", "found"],
+  given_again: ["what", "wanted", "found"],
+  left_alone: ["what", "wanted", "found"],
+  left_behind: ["pids"],
+  last_gone: ["usage"],
+};
+
+/** Returns an event of a known kind only where its detail has what the kind needs. */
+export function recordedEvent(atMs: number, kind: string, detail: unknown): RecordedEvent {
+  if (isKnown(kind) && typeof detail === "object" && detail !== null) {
+    if (REQUIRED[kind].every((name) => Object.hasOwn(detail, name)))
+      return { atMs, kind, detail } as JobEvent;
+  }
+  return { atMs, kind: "other", name: kind, detail };
+}
+
+function isKnown(kind: string): kind is JobEventKind {
+  return Object.hasOwn(REQUIRED, kind);
+}

@@ -39,7 +39,7 @@ function sliceOf(cgroupPath: string): string | undefined {
 // as 2 "cpu" "memory"
 function readDisabled(bus: Bus, slice: string): string[] {
   const read = bus.readProperties("system", slice, "Slice", ["DisableControllers"]);
-  return "refusal" in read ? [] : [...read.answer.matchAll(/"(\w+)"/g)].map(([, name]) => name as string);
+  return "reason" in read ? [] : [...read.answer.matchAll(/"(\w+)"/g)].map(([, name]) => name as string);
 }
 
 function leaveOut(directory: JobDirectory, names: readonly string[]): void {

@@ -4,12 +4,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describeOn, listAll, makeJob } from "../../../test/support/cgroupJobs.ts";
 import { FAKE_V2, REAL_V2 } from "../../../test/support/cgroupMachines.ts";
-import { someJob } from "../../../test/support/jobs.ts";
+import { someJob, someProcess, someResult } from "../../../test/support/jobs.ts";
 import { Ledger } from "../../ledger/ledger.ts";
-import type { JobRecord } from "../../ledger/records.ts";
 import { storeJobCgroup } from "../../linux/cgroup/planJobCgroup.ts";
 import type { Context } from "../context.ts";
-import { releaseEnded } from "../exit/recordExit.ts";
+import { cleanUpEnded } from "../exit/recordExit.ts";
+import type { EndedJob, RunningJob } from "../model/job.ts";
 import { jobCgroupOf, usageOf } from "./jobCgroup.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "ffrtmp-test-"));
@@ -24,19 +24,23 @@ for (const choice of [FAKE_V2, REAL_V2]) {
       const before = listAll(machine);
       const jobs = ["one", "two", "three"].map((jobId, index) => {
         const cgroup = makeJob(machine, { cpuWeight: 50 }, `ffrtmp-1f3a9c-${jobId}`);
-        const job = someJob({ jobId, pid: 4000 + index, cgroup: storeJobCgroup(cgroup) });
-        ledger.begin(job);
+        const job = someJob({
+          jobId,
+          process: someProcess({ pid: 4000 + index }),
+          cgroup: storeJobCgroup(cgroup),
+        });
+        ledger.register(job);
         return job;
       });
       const during = listAll(machine);
       for (const job of jobs.slice(0, 2)) {
-        ledger.refresh(job);
-        expect(releaseEnded(context, job, jobCgroupOf(context, job))).toEqual([]);
+        const current = end(ledger, ledger.refresh(job));
+        expect(cleanUpEnded(context, current, jobCgroupOf(context, current))).toEqual([]);
       }
       expect(during).not.toEqual(before);
-      const last = ledger.jobsNamed("three")[0];
-      if (!last) throw new Error("the third job is on record");
-      releaseEnded(context, last, jobCgroupOf(context, last));
+      const [last] = ledger.jobsNamed("three");
+      if (last?.state !== "running") throw new Error("the third job is recorded as running");
+      cleanUpEnded(context, end(ledger, last), jobCgroupOf(context, last));
       expect(listAll(machine)).toEqual(before);
     });
 
@@ -46,14 +50,24 @@ for (const choice of [FAKE_V2, REAL_V2]) {
       const context = { host: { cgroupFs: fs }, hierarchies, ledger } as unknown as Context;
       const [gone, left] = ["one", "two"].map((jobId, index) => {
         const cgroup = makeJob(machine, {}, `ffrtmp-1f3a9c-${jobId}`);
-        const job = someJob({ jobId, pid: 4000 + index, cgroup: storeJobCgroup(cgroup) });
-        ledger.begin(job);
+        const job = someJob({
+          jobId,
+          process: someProcess({ pid: 4000 + index }),
+          cgroup: storeJobCgroup(cgroup),
+        });
+        ledger.register(job);
         return job;
-      }) as [JobRecord, JobRecord];
+      }) as [RunningJob, RunningJob];
       const measured = usageOf(left, jobCgroupOf(context, left));
       expect(measured.memoryPeakBytes).not.toBeNull();
-      expect(releaseEnded(context, gone, jobCgroupOf(context, gone))).toEqual([]);
+      expect(cleanUpEnded(context, end(ledger, gone), jobCgroupOf(context, gone))).toEqual([]);
       expect(usageOf(left, jobCgroupOf(context, left))).toEqual(measured);
     });
   });
+}
+
+function end(ledger: Ledger, job: RunningJob): EndedJob {
+  const ended = ledger.recordResult(job, someResult(job));
+  if (ended === "already ended") throw new Error("the job has no result yet");
+  return ended;
 }

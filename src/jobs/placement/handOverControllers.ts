@@ -1,26 +1,30 @@
-import type { JobRecord } from "../../ledger/records.ts";
 import type { EnabledAbove, JobCgroup } from "../../linux/cgroup/jobCgroup.ts";
 import type { StoredDirectory } from "../../linux/cgroup/planJobCgroup.ts";
 import type { Context } from "../context.ts";
+import type { Job } from "../model/job.ts";
 
 /**
  * Controllers of cgroup v2 that were switched on for a job stay on while another job lies where they are needed. That one
  * takes over to switch them off: the last job leaves everything as the first one found it. To be called before the job's
  * own directories go, so that a death in between leaves nothing on for good.
  */
-export function handOverControllers({ ledger }: Context, job: JobRecord, cgroup: JobCgroup): void {
+export function handOverControllers(
+  { ledger }: Context,
+  { key: ownKey }: Pick<Job, "key">,
+  cgroup: JobCgroup,
+): void {
   const giving = cgroup.directories.filter(
     ({ enabled, enabledAbove }) => enabled.length > 0 || enabledAbove.length > 0,
   );
   if (giving.length === 0) return;
-  const others = ledger.unreleasedJobs().filter(({ key }) => key !== job.key);
+  const others = ledger.jobsToCleanUp().filter(({ key }) => key !== ownKey);
   for (const { hierarchy, origin, enabled, enabledAbove } of giving) {
     const isBeside = (other: StoredDirectory) => other.hierarchy === hierarchy.key && other.origin === origin;
-    change(others, isBeside, (heir) => ({ ...heir, enabled: union(heir.enabled, enabled) }));
+    change(isBeside, (heir) => ({ ...heir, enabled: union(heir.enabled, enabled) }));
     for (const level of enabledAbove) {
       const isBelow = ({ hierarchy: key, path }: StoredDirectory) =>
         key === hierarchy.key && path.startsWith(`${level.path}/`);
-      change(others, isBelow, (heir) => ({
+      change(isBelow, (heir) => ({
         ...heir,
         enabledAbove: withLevel(heir.enabledAbove ?? [], level),
       }));
@@ -28,16 +32,16 @@ export function handOverControllers({ ledger }: Context, job: JobRecord, cgroup:
   }
 
   function change(
-    jobs: JobRecord[],
     isHeir: (directory: StoredDirectory) => boolean,
     inherit: (directory: StoredDirectory) => StoredDirectory,
   ): void {
-    const heir = jobs.find(({ cgroup: directories }) => directories.some(isHeir));
+    const index = others.findIndex(({ cgroup: directories }) => directories.some(isHeir));
+    const heir = others[index];
     if (!heir) return;
     const directories = heir.cgroup.map((each) => (isHeir(each) ? inherit(each) : each));
-    // A job with processes left behind bequeaths again at each look.
+    // A job with processes left behind hands its controllers over again at each scan.
     if (JSON.stringify(directories) !== JSON.stringify(heir.cgroup)) {
-      ledger.change(heir, { cgroup: directories });
+      others[index] = ledger.recordCgroup(heir, directories);
     }
   }
 }

@@ -1,16 +1,16 @@
-import type { JobRecord } from "../../ledger/records.ts";
-import { addUsage, type Usage } from "../../linux/cgroup/controller.ts";
+import { addUsage, type Usage } from "../../limits/usage.ts";
 import { type JobCgroup, readUsage } from "../../linux/cgroup/jobCgroup.ts";
 import { restoreJobCgroup } from "../../linux/cgroup/planJobCgroup.ts";
 import type { Context } from "../context.ts";
+import type { Job } from "../model/job.ts";
 
 /** The job's cgroup as it lies in the system now. */
-export function jobCgroupOf(context: Context, job: JobRecord): JobCgroup {
-  return restoreJobCgroup(context.host.cgroupFs, context.hierarchies, job.cgroup);
+export function jobCgroupOf(context: Context, job: Job): JobCgroup {
+  return restoreJobCgroup(context.host.cgroupFs, context.hierarchies, [...job.cgroup]);
 }
 
 /** What the job has used since it is governed, in whatever cgroups of ours. */
-export function usageOf({ carriedUsage }: JobRecord, cgroup: JobCgroup): Usage {
+export function usageOf({ carriedUsage }: Job, cgroup: JobCgroup): Usage {
   const usage = readUsage(cgroup);
   return carriedUsage === null ? usage : addUsage(carriedUsage, usage);
 }

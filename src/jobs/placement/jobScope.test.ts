@@ -14,9 +14,9 @@ function silentBus(): { bus: Bus; calls: string[][] } {
   const bus: Bus = {
     callManager(_manager, words) {
       calls.push(words);
-      return { refusal: "no scope" };
+      return { reason: "no scope" };
     },
-    readProperties: () => ({ refusal: "no answer" }),
+    readProperties: () => ({ reason: "no answer" }),
   };
   return { bus, calls };
 }

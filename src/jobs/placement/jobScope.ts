@@ -1,16 +1,16 @@
 import { basename, dirname } from "node:path";
-import type { JobRecord } from "../../ledger/records.ts";
 import type { Limits } from "../../limits/limits.ts";
-import { explain } from "../../linux/cgroup/file.ts";
 import { directoryOf, type Hierarchy, readMembership } from "../../linux/cgroup/hierarchies.ts";
 import type { Host } from "../../linux/host.ts";
 import { planScope } from "../../linux/systemd/planScope.ts";
 import { type ScopePlan, startScope } from "../../linux/systemd/scope.ts";
 import { findUnitFilters } from "../../linux/systemd/unitFilters.ts";
 import { parseUnitPlace } from "../../linux/systemd/unitPath.ts";
+import { describeErrno } from "../../sys/errno.ts";
 import type { Context } from "../context.ts";
 import { Refusal } from "../errors.ts";
 import { groupName, isGovernedPath } from "../job.ts";
+import type { Job } from "../model/job.ts";
 import { dismissKeeper, KEEPERS_CGROUP, releaseKeeper, startKeeper } from "./scopeKeeper.ts";
 
 /** How long systemd may take to move a process after it has said that it will. */
@@ -95,7 +95,7 @@ function makeRoom({ cgroupFs }: Host, scope: string, pid: number): string | unde
     cgroupFs.write(`${keeper}/cgroup.procs`, String(pid));
     return undefined;
   } catch (error) {
-    return `${explain(error)} making room in ${scope}`;
+    return `${describeErrno(error)} making room in ${scope}`;
   }
 }
 
@@ -103,7 +103,7 @@ function makeRoom({ cgroupFs }: Host, scope: string, pid: number): string | unde
  * Makes the scope for a job whose process runs already, with a process in it that keeps it. Throws a Refusal, having left
  * nothing, when systemd does not make it.
  */
-export function openScope(context: Context, job: JobRecord, plan: ScopePlan): void {
+export function openScope(context: Context, job: Job, plan: ScopePlan): void {
   const { host } = context;
   const hierarchy = unitsHierarchy(context);
   const directory = hierarchy && directoryOf(hierarchy, plan.cgroupPath);
@@ -125,7 +125,7 @@ export function openScope(context: Context, job: JobRecord, plan: ScopePlan): vo
  * Keeps the scope of a job that this process has taken over from another, which kept it until then: `run` by being in it
  * itself. Where it cannot be done, the counters go with the job.
  */
-export function takeOverScope({ host }: Context, job: JobRecord): void {
+export function takeOverScope({ host }: Context, job: Job): void {
   const path = job.cgroup.map((each) => each.path).find((each) => isOwnScope(basename(dirname(each))));
   if (path === undefined) return;
   const keeper = startKeeper(job, path);
@@ -133,6 +133,6 @@ export function takeOverScope({ host }: Context, job: JobRecord): void {
 }
 
 /** Nothing more is to be read in the scope of a job: it may go. */
-export function leaveScope(job: Pick<JobRecord, "key">): void {
+export function leaveScope(job: Pick<Job, "key">): void {
   releaseKeeper(job);
 }

@@ -1,6 +1,5 @@
 import { dirname } from "node:path";
-import type { JobRecord } from "../../ledger/records.ts";
-import { addUsage } from "../../linux/cgroup/controller.ts";
+import { addUsage } from "../../limits/usage.ts";
 import { cgroupPathOf, readMembership } from "../../linux/cgroup/hierarchies.ts";
 import { type JobCgroup, type JobDirectory, readFormerUsage } from "../../linux/cgroup/jobCgroup.ts";
 import { completeJobCgroup, removeFormer } from "../../linux/cgroup/makeJobCgroup.ts";
@@ -8,6 +7,7 @@ import { listOccupants } from "../../linux/cgroup/members.ts";
 import { type Place, planJobCgroup, storeJobCgroup } from "../../linux/cgroup/planJobCgroup.ts";
 import type { Context } from "../context.ts";
 import { groupName, limitsInForce, type Tenant } from "../job.ts";
+import type { RunningJob } from "../model/job.ts";
 import { respectDisabled } from "./disabledControllers.ts";
 import { jobCgroupOf } from "./jobCgroup.ts";
 import { groupOf } from "./tenants.ts";
@@ -17,7 +17,11 @@ import { groupOf } from "./tenants.ts";
  * returned knows where its processes still are; moving them in comes after the limits, and then `leaveFormer`.
  * On record before it is done: what a governor leaves half-way, the next one finishes.
  */
-export function migrateCgroup(context: Context, job: JobRecord, tenant: Tenant | null): JobCgroup {
+export function migrateCgroup(
+  context: Context,
+  job: RunningJob,
+  tenant: Tenant | null,
+): { job: RunningJob; cgroup: JobCgroup } {
   const { host, ledger } = context;
   const current = jobCgroupOf(context, job);
   const planned = planAnew(context, job, current, tenant);
@@ -25,38 +29,42 @@ export function migrateCgroup(context: Context, job: JobRecord, tenant: Tenant |
   const unplanned = current.directories.filter(({ hierarchy }) => !isIn(directories, hierarchy.key));
   const cgroup = { ...planned, directories: [...directories, ...unplanned] };
   const lacking = directories.filter((directory) => !current.directories.includes(directory));
-  if (lacking.length === 0) return cgroup;
-  ledger.change(job, { cgroup: storeJobCgroup(cgroup) });
+  if (lacking.length === 0) return { job, cgroup };
+  const recorded = ledger.recordCgroup(job, storeJobCgroup(cgroup));
   const made: JobCgroup = { fs: host.cgroupFs, directories: lacking, unavailable: [] };
   completeJobCgroup(made);
   cgroup.unavailable.push(...made.unavailable);
   cgroup.directories = cgroup.directories.filter(
     (directory) => !lacking.includes(directory) || made.directories.includes(directory),
   );
-  return cgroup;
+  return { job: recorded, cgroup };
 }
 
 /**
  * Removes the directories that a regrouped job has left, and keeps what they counted. Does nothing as long as one of
  * them is in use: the next look at the job brings what is in it over.
  */
-export function removeFormerCgroup({ host, ledger }: Context, job: JobRecord, cgroup: JobCgroup): void {
+export function removeFormerCgroup(
+  { host, ledger }: Context,
+  job: RunningJob,
+  cgroup: JobCgroup,
+): RunningJob {
   const { directories } = cgroup;
   const former = directories.flatMap(({ formerly }) => formerly ?? []);
   const usage = readFormerUsage(cgroup);
-  if (usage === undefined || former.some((path) => listOccupants(host.cgroupFs, path).length > 0)) return;
+  if (usage === undefined || former.some((path) => listOccupants(host.cgroupFs, path).length > 0)) return job;
   for (const directory of directories) {
     const { formerly, origin } = directory;
     if (formerly !== undefined && removeFormer(host.cgroupFs, formerly, origin)) delete directory.formerly;
   }
   const carriedUsage = job.carriedUsage === null ? usage : addUsage(job.carriedUsage, usage);
-  ledger.change(job, { carriedUsage, cgroup: storeJobCgroup(cgroup) });
+  return ledger.recordMigration(job, { carriedUsage, cgroup: storeJobCgroup(cgroup) });
 }
 
 /** In the hierarchies where the job has a directory, below where that lies; in the others where its process is. */
-function planAnew(context: Context, job: JobRecord, current: JobCgroup, tenant: Tenant | null): JobCgroup {
+function planAnew(context: Context, job: RunningJob, current: JobCgroup, tenant: Tenant | null): JobCgroup {
   const { host, hierarchies, state } = context;
-  const found = job.pid === null ? "gone" : readMembership(host, job.pid);
+  const found = readMembership(host, job.process.pid);
   const membership = new Map(found === "gone" ? [] : found);
   for (const { hierarchy, origin } of current.directories) {
     membership.set(hierarchy.key, cgroupPathOf(hierarchy, origin));

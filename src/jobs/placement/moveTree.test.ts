@@ -1,6 +1,5 @@
 import { expect, test } from "bun:test";
 import { useGovernedFakes } from "../../../test/support/governedFakes.ts";
-import { identityOf } from "../liveness.ts";
 import { jobCgroupOf } from "./jobCgroup.ts";
 import { moveTreeIntoCgroup } from "./moveTree.ts";
 
@@ -12,11 +11,9 @@ test("nobody is gathered who has the pid of a process that is gone", () => {
   start(4026, 1);
   start(4027, 1);
   const job = govern(4026, { pidsMax: 64 });
-  const root = identityOf(job);
-  if (!root) throw new Error("the job has a process");
   context.host.cgroupFs.write(`${owner}/cgroup.threads`, "4026");
   reuse(4026);
-  expect(moveTreeIntoCgroup(context.host, jobCgroupOf(context, job), root)).toEqual({
+  expect(moveTreeIntoCgroup(context.host, jobCgroupOf(context, job), job.process)).toEqual({
     pids: [],
     leftOutside: [],
   });

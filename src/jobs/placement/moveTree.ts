@@ -1,4 +1,4 @@
-import { type LimitOutcome, refusedInstead } from "../../limits/limits.ts";
+import { type LimitOutcome, refusedInstead } from "../../limits/outcome.ts";
 import type { JobCgroup } from "../../linux/cgroup/jobCgroup.ts";
 import { listMembers } from "../../linux/cgroup/jobCgroup.ts";
 import { listProcesses } from "../../linux/cgroup/members.ts";
@@ -56,11 +56,11 @@ function listFormer({ fs, directories }: JobCgroup): number[] {
 function moveIn(host: Host, cgroup: JobCgroup, pid: number, startTicks: number): LeftOutside[] {
   return cgroup.directories.flatMap(({ hierarchy, origin, formerly, path, controllers }) => {
     let outcome = moveProcess(host, pid, startTicks, { hierarchy, from: origin, to: path });
-    if (formerly !== undefined && typeof outcome === "object" && "elsewhere" in outcome) {
+    if (formerly !== undefined && typeof outcome === "object" && "foundIn" in outcome) {
       outcome = moveProcess(host, pid, startTicks, { hierarchy, from: formerly, to: path });
     }
     if (typeof outcome === "string") return [];
-    const because = "elsewhere" in outcome ? `it is in ${outcome.elsewhere}` : outcome.refusal;
+    const because = "foundIn" in outcome ? `it is in ${outcome.foundIn}` : outcome.reason;
     return [{ controllers: controllers.map(({ name }) => name), pid, because }];
   });
 }
@@ -83,13 +83,13 @@ function moveOut(host: Host, cgroup: JobCgroup, pid: number): string[] {
   if (stat === "gone") return [];
   return cgroup.directories.flatMap(({ hierarchy, origin, path }) => {
     const outcome = moveProcess(host, pid, stat.startTicks, { hierarchy, from: path, to: origin });
-    return typeof outcome === "object" && "refusal" in outcome ? [`PID ${pid}: ${outcome.refusal}`] : [];
+    return typeof outcome === "object" && "reason" in outcome ? [`PID ${pid}: ${outcome.reason}`] : [];
   });
 }
 
 /** Corrects what was applied to a cgroup by who is really in it. */
 export function withdrawFromOutsiders(
-  outcomes: LimitOutcome[],
+  outcomes: readonly LimitOutcome[],
   cgroup: JobCgroup,
   root: number,
   leftOutside: LeftOutside[],

@@ -17,7 +17,7 @@ const UNRESTRICTED = [
 
 function busOf(delegate: BusAnswer, filters: BusAnswer = { answer: UNRESTRICTED }): Bus {
   return {
-    callManager: () => ({ refusal: "not asked" }),
+    callManager: () => ({ reason: "not asked" }),
     readProperties: (_manager, _unit, _type, names) => (names[0] === "Delegate" ? delegate : filters),
   };
 }
@@ -79,7 +79,7 @@ rootTest("a scope lies in the unit's slice, and carries what the unit held", () 
 });
 
 rootTest("nobody is moved to a scope out of a unit that is delegated, or may be", () => {
-  for (const answer of [{ answer: "b true" }, { refusal: "no answer" }, { answer: "" }]) {
+  for (const answer of [{ answer: "b true" }, { reason: "no answer" }, { answer: "" }]) {
     const machine = openOwner("encoder.service", busOf(answer));
     machine.start(4026, 1);
     expect(() => place(machine, "scope")).toThrow("encoder.service is delegated");
@@ -101,7 +101,7 @@ rootTest("the last process of a scope does not leave it: systemd would clear it 
 
 rootTest("nobody leaves a unit that restricts devices or addresses, or of which that is not known", () => {
   const restricted = { answer: UNRESTRICTED.replace('s "auto"', 's "closed"') };
-  for (const filters of [restricted, { refusal: "no answer" }]) {
+  for (const filters of [restricted, { reason: "no answer" }]) {
     const machine = openOwner("encoder.service", busOf({ answer: "b false" }, filters));
     machine.start(4026, 1);
     expect(() => place(machine, "scope")).toThrow("cannot move process 4026 to a scope");

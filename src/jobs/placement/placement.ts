@@ -1,5 +1,4 @@
 import { readlinkSync } from "node:fs";
-import type { JobRecord } from "../../ledger/records.ts";
 import { directoryOf, type Hierarchy, type Membership } from "../../linux/cgroup/hierarchies.ts";
 import { listOccupants } from "../../linux/cgroup/members.ts";
 import type { Place } from "../../linux/cgroup/planJobCgroup.ts";
@@ -13,6 +12,7 @@ import { parseUnitPlace } from "../../linux/systemd/unitPath.ts";
 import type { Context } from "../context.ts";
 import { Refusal } from "../errors.ts";
 import type { JobSpec } from "../job.ts";
+import type { OpenJob } from "../model/job.ts";
 import { scopeName, unitsHierarchy } from "./jobScope.ts";
 
 /** Where the cgroup of a running process is to be, and the scope that is to be made for it. */
@@ -58,7 +58,7 @@ export function planPlace(
 }
 
 /** The job in whose cgroup, governed in place, a process is: nothing in the path tells. */
-export function jobAround(context: Context, membership: Membership): JobRecord | undefined {
+export function jobAround(context: Context, membership: Membership): OpenJob | undefined {
   return context.ledger.openJobs().find(({ cgroup }) =>
     cgroup.some(({ hierarchy: key, path, placedAs }) => {
       if (placedAs !== "in-place") return false;
@@ -123,7 +123,7 @@ function planScopeFor(
 function isDelegated({ bus }: Host, unit: string): boolean {
   const type = unit.endsWith(".scope") ? "Scope" : "Service";
   const answer = bus?.readProperties("system", unit, type, ["Delegate"]);
-  return !answer || "refusal" in answer || answer.answer !== "b false";
+  return !answer || "reason" in answer || answer.answer !== "b false";
 }
 
 function foreignNamespace({ procRoot }: Host, pid: number): string | undefined {

@@ -1,4 +1,4 @@
-import type { JobRecord } from "../../ledger/records.ts";
+import type { Job } from "../model/job.ts";
 
 /** The cgroup of who keeps a scope, beside the job's: what is in the same cgroup as processes could not be limited in all. */
 export const KEEPERS_CGROUP = "observer";
@@ -44,7 +44,7 @@ type Keeper = Bun.Subprocess<"pipe", "ignore", "ignore">;
 const keepers = new Map<string, Keeper>();
 
 /** Starts the keeper of a job's scope, which has to be put there. In a session of its own: no terminal's Ctrl-C ends it. */
-export function startKeeper({ key }: Pick<JobRecord, "key">, jobCgroup: string): { pid: number } {
+export function startKeeper({ key }: Pick<Job, "key">, jobCgroup: string): { pid: number } {
   const keeper = spawnKeeper(jobCgroup);
   keepers.set(key, keeper);
   return keeper;
@@ -68,13 +68,13 @@ export function spawnKeeper(
 }
 
 /** The counters were read, and the cgroup is gone: the keeper sees that when its input ends. */
-export function releaseKeeper({ key }: Pick<JobRecord, "key">): void {
+export function releaseKeeper({ key }: Pick<Job, "key">): void {
   void keepers.get(key)?.stdin.end();
   keepers.delete(key);
 }
 
 /** There is nothing to keep. */
-export function dismissKeeper({ key }: Pick<JobRecord, "key">): void {
+export function dismissKeeper({ key }: Pick<Job, "key">): void {
   keepers.get(key)?.stdin.write("\n");
   releaseKeeper({ key });
 }

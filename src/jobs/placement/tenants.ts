@@ -1,9 +1,10 @@
-import type { JobRecord } from "../../ledger/records.ts";
-import type { LimitOutcome, Limits } from "../../limits/limits.ts";
+import type { Limits } from "../../limits/limits.ts";
+import type { LimitOutcome } from "../../limits/outcome.ts";
 import { applyTenantLimits, type JobCgroup } from "../../linux/cgroup/jobCgroup.ts";
 import type { TenantGroup } from "../../linux/cgroup/planJobCgroup.ts";
 import type { Context } from "../context.ts";
 import { type Tenant, tenantGroupName } from "../job.ts";
+import type { Job } from "../model/job.ts";
 
 /** Where a tenant's jobs are to lie, as planning takes it. */
 export function groupOf(tag: string, tenant: Tenant | null): TenantGroup | undefined {
@@ -15,12 +16,7 @@ export function groupOf(tag: string, tenant: Tenant | null): TenantGroup | undef
  * processes come from, because there all that limited them before holds on; so a tenant with processes in several
  * cgroups has a group in each, and the total holds for each alone. The outcome says so.
  */
-export function applyTotal(
-  context: Context,
-  job: JobRecord,
-  cgroup: JobCgroup,
-  limits: Limits,
-): LimitOutcome[] {
+export function applyTotal(context: Context, job: Job, cgroup: JobCgroup, limits: Limits): LimitOutcome[] {
   const outcomes = applyTenantLimits(cgroup, limits);
   if (outcomes.length === 0) return [];
   const elsewhere = otherPlaces(context, job, cgroup);
@@ -33,7 +29,7 @@ export function applyTotal(
 }
 
 /** The other groups of the tenant, in the first hierarchy where both have one. */
-function otherPlaces({ ledger }: Context, job: JobRecord, cgroup: JobCgroup): string[] {
+function otherPlaces({ ledger }: Context, job: Job, cgroup: JobCgroup): string[] {
   const places = ledger
     .openJobs()
     .filter(({ key, tenant }) => tenant === job.tenant && key !== job.key)

@@ -4,8 +4,8 @@ import type { Context } from "../context.ts";
 const WATCH = "watch";
 
 /** Says in the ledger that this process stands by for every job in it. */
-export function recordActiveDaemon({ ledger, bootId, self }: Context): void {
-  ledger.setNote(WATCH, JSON.stringify({ bootId, ...self } satisfies ProcessIdentity));
+export function recordActiveDaemon({ ledger, self }: Context): void {
+  ledger.setNote(WATCH, JSON.stringify(self));
 }
 
 /** Whether a `watch` that is not us lives: it holds the processes of all jobs, and may know how one has ended. */

@@ -5,6 +5,7 @@ import { restoreJobCgroup, type StoredDirectory, storeJobCgroup } from "../../li
 import { readArguments } from "../../linux/proc/table.ts";
 import type { Context } from "../context.ts";
 import { groupName, isTenantGroup, newJob } from "../job.ts";
+import { toRunning, withObserver } from "../model/job.ts";
 import { isOwnScope } from "../placement/jobScope.ts";
 import { findMainProcess } from "./mainProcess.ts";
 
@@ -19,7 +20,7 @@ export function adoptOrphanGroups(context: Context): void {
   const { ledger, host, state } = context;
   if (ledger.note(SCANNED) !== undefined) return;
   const groups = findGroups(context, groupName(state.tag, ""));
-  const known = new Set(ledger.unreleasedJobs().map(({ jobId }) => jobId));
+  const known = new Set(ledger.jobsToCleanUp().map(({ jobId }) => jobId));
   for (const [jobId, directories] of groups) {
     if (!known.has(jobId)) adoptGroup(context, jobId, directories);
   }
@@ -36,19 +37,18 @@ function adoptGroup(context: Context, jobId: string, directories: StoredDirector
     return;
   }
   const spec = { jobId, limits: {}, intent: null, slaEligible: false, tenant: null, labels: {} };
-  const job = newJob(context, "run", spec, readArguments(host, root.pid));
-  Object.assign(job, {
-    state: "running",
-    pid: root.pid,
-    startTicks: root.startTicks,
-    startedMs: host.now(),
-    observer: null,
+  const starting = newJob(context, "run", spec, {
+    process: null,
+    command: readArguments(host, root.pid),
+    cwd: null,
+    uid: null,
     cgroup: storeJobCgroup(cgroup),
+    logPath: null,
   });
-  ledger.begin(job);
-  ledger.addEvent(job, host.now(), "adopted", {
-    because: "its cgroup was found, and the ledger did not know it",
-  });
+  const job = withObserver(toRunning(starting, { process: root, startedMs: host.now() }), null);
+  ledger.register(job);
+  const detail = { because: "its cgroup was found, and the ledger did not know it" };
+  ledger.addEvent(job, { atMs: host.now(), kind: "adopted", detail });
 }
 
 function findGroups(context: Context, prefix: string): Map<string, StoredDirectory[]> {

@@ -1,7 +1,7 @@
 import { getPriority } from "node:os";
-import type { JobRecord } from "../../ledger/records.ts";
-import { type LimitOutcome, type Limits, refusedInstead } from "../../limits/limits.ts";
-import type { Usage } from "../../linux/cgroup/controller.ts";
+import type { Limits } from "../../limits/limits.ts";
+import { type LimitOutcome, refusedInstead } from "../../limits/outcome.ts";
+import type { Usage } from "../../limits/usage.ts";
 import { readMembership } from "../../linux/cgroup/hierarchies.ts";
 import {
   applyCgroupLimits,
@@ -18,16 +18,18 @@ import {
 } from "../../linux/cgroup/launchGroup.ts";
 import { createJobCgroup, GroupInUse } from "../../linux/cgroup/makeJobCgroup.ts";
 import { planJobCgroup, storeJobCgroup } from "../../linux/cgroup/planJobCgroup.ts";
-import { errnoOf } from "../../linux/host.ts";
 import { readIdentity } from "../../linux/proc/identity.ts";
 import type { ScopePlan } from "../../linux/systemd/scope.ts";
+import { errnoOf } from "../../sys/errno.ts";
 import { signalNumber } from "../../sys/waitStatus.ts";
 import type { Context } from "../context.ts";
 import { Refusal } from "../errors.ts";
-import { type Ending, endedUnknown, exitedWith, recordExit } from "../exit/recordExit.ts";
+import { recordExit } from "../exit/recordExit.ts";
 import { groupName, type JobSpec, newJob } from "../job.ts";
 import { takeOnAttributes } from "../limits/taskAttributes.ts";
 import { setWeightFromNice } from "../limits/weightFromNice.ts";
+import { type Ending, endingOfStatus } from "../model/ending.ts";
+import type { Job, RunningJob, StartingJob } from "../model/job.ts";
 import { respectDisabled } from "../placement/disabledControllers.ts";
 import { enterOwnScope, planOwnScope } from "../placement/jobScope.ts";
 import { groupInUse, registerJob } from "../recovery/registerJob.ts";
@@ -48,7 +50,7 @@ export interface StartRequest extends JobSpec {
 }
 
 export interface StartedJob {
-  job: JobRecord;
+  job: RunningJob;
   /** Settles when the workload has ended; never rejects. */
   ended: Promise<{ ending: Ending; measured: Partial<Usage> }>;
 }
@@ -78,10 +80,11 @@ export function startWorkload(context: Context, request: StartRequest): StartedJ
       `cannot run ${command || JSON.stringify(command)}: ${found.because}`,
     );
 
-  const job = newJob(context, "run", request, request.command);
   const scope = planOwnScope(context, request.jobId, request.limits);
   let cgroup = planCgroup(context, request, scope);
-  Object.assign(job, {
+  let job = newJob(context, "run", request, {
+    process: null,
+    command: request.command,
     cwd: request.workingDirectory,
     uid: process.geteuid?.() ?? null,
     cgroup: storeJobCgroup(cgroup),
@@ -92,26 +95,28 @@ export function startWorkload(context: Context, request: StartRequest): StartedJ
   let outcomes: LimitOutcome[];
   let child: Bun.Subprocess;
   try {
-    if (scope) cgroup = enterScope(context, job, request, scope);
+    if (scope) ({ job, cgroup } = enterScope(context, job, request, scope));
     respectDisabled(context, cgroup);
     createJobCgroup(cgroup);
     ({ child, outcomes } = spawnInside(context, cgroup, request, found.path));
   } catch (error) {
-    recordExit(context, job, endedUnknown("never_started", messageOf(error)));
+    recordExit(context, job, { kind: "never-started", reason: messageOf(error) });
     throw asRefusal(error, job);
   }
 
   const identity = readIdentity(context.host, child.pid);
-  context.ledger.change(job, {
-    state: "running",
-    pid: child.pid,
-    // Our own child keeps its entry in /proc until we collect it.
-    startTicks: identity === "gone" ? 0 : identity.startTicks,
+  const running = context.ledger.recordRunning(job, {
+    process: {
+      bootId: context.bootId,
+      pid: child.pid,
+      // A child keeps its entry in /proc until its parent collects it.
+      startTicks: identity === "gone" ? 0 : identity.startTicks,
+    },
     startedMs: context.host.now(),
     outcomes,
     cgroup: storeJobCgroup(cgroup),
   });
-  return { job, ended: waitFor(child) };
+  return { job: running, ended: waitFor(child) };
 }
 
 /** In the scope that is to be, or where this process is: a child of either. */
@@ -130,15 +135,19 @@ function planCgroup(
 }
 
 /** Without the scope the workload runs all the same, as a child of where this process is. */
-function enterScope(context: Context, job: JobRecord, request: StartRequest, scope: ScopePlan): JobCgroup {
+function enterScope(
+  context: Context,
+  job: StartingJob,
+  request: StartRequest,
+  scope: ScopePlan,
+): { job: StartingJob; cgroup: JobCgroup } {
   const refusal = enterOwnScope(context, scope, request.jobId);
-  if (refusal === undefined) return planCgroup(context, request, scope);
+  if (refusal === undefined) return { job, cgroup: planCgroup(context, request, scope) };
   context.warn(
     `job ${request.jobId} has no scope of its own, and ends with what started it, if that is stopped: ${refusal}`,
   );
   const cgroup = planCgroup(context, request, undefined);
-  context.ledger.change(job, { cgroup: storeJobCgroup(cgroup) });
-  return cgroup;
+  return { job: context.ledger.recordCgroup(job, storeJobCgroup(cgroup)), cgroup };
 }
 
 function spawnInside(
@@ -240,16 +249,16 @@ async function waitFor(child: Bun.Subprocess): Promise<{ ending: Ending; measure
 }
 
 function endingOf({ exitCode, signalCode }: Bun.Subprocess): Ending {
-  if (signalCode === null && exitCode !== null) return exitedWith(exitCode << 8, "parent");
+  if (signalCode === null && exitCode !== null) return endingOfStatus(exitCode << 8, "parent");
   const signal = typeof signalCode === "string" ? signalNumber(signalCode) : signalCode;
-  if (signal) return exitedWith(signal, "parent");
-  return endedUnknown(
-    "exited",
-    `the runtime told the parent neither a code nor a signal it knows (${signalCode})`,
-  );
+  if (signal) return endingOfStatus(signal, "parent");
+  return {
+    kind: "exit-unknown",
+    reason: `the runtime told the parent neither a code nor a signal it knows (${signalCode})`,
+  };
 }
 
-function asRefusal(error: unknown, job: JobRecord): Refusal {
+function asRefusal(error: unknown, job: Job): Refusal {
   if (error instanceof GroupInUse) return groupInUse(job, error);
   const meaning = EXEC_ERRORS[errnoOf(error) ?? ""] ?? messageOf(error);
   return new CannotExecute(126, `cannot run ${job.command[0]}: ${meaning}`);

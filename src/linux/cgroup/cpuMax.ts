@@ -1,4 +1,6 @@
-import { type CpuMax, type LimitOutcome, type Limits, wantedText } from "../../limits/limits.ts";
+import type { CpuMax, Limits } from "../../limits/limits.ts";
+import type { LimitOutcome } from "../../limits/outcome.ts";
+import { wantedText } from "../../limits/table.ts";
 import type { CgroupDirectory } from "./controller.ts";
 import { compareReadBack, limitedByAncestor, tightestAbove, type WriteResult } from "./file.ts";
 

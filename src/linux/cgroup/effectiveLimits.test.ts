@@ -1,5 +1,5 @@
 import { expect } from "bun:test";
-import { describeOn, diskOf, LIMITS, limitFromOutside, makeJob } from "../../../test/support/cgroupJobs.ts";
+import { describeOn, LIMITS, limitFromOutside, makeJob } from "../../../test/support/cgroupJobs.ts";
 import { MACHINES } from "../../../test/support/cgroupMachines.ts";
 import type { Limits } from "../../limits/limits.ts";
 import { listLapsed } from "./effectiveLimits.ts";
@@ -17,7 +17,7 @@ const LOOSER: Limits = {
 };
 
 for (const choice of MACHINES) {
-  describeOn(choice, "what holds a job", (it) => {
+  describeOn(choice, "what holds a job", (it, itWithDisk) => {
     it("is what was applied to it, and nothing of that has lapsed", (machine) => {
       const job = makeJob(machine, LIMITS);
       applyCgroupLimits(job, LIMITS);
@@ -61,9 +61,7 @@ for (const choice of MACHINES) {
       ]);
     });
 
-    it("counts each rate of each disk", (machine) => {
-      const disk = diskOf(machine);
-      if (disk === undefined) return;
+    itWithDisk("counts each rate of each disk", (machine, disk) => {
       const limits: Limits = { ioMax: [{ device: disk, rbps: MIB, wiops: 100 }] };
       const job = makeJob(machine, limits);
       applyCgroupLimits(job, limits);

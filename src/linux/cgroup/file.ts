@@ -1,5 +1,6 @@
-import type { LimitName, LimitOutcome } from "../../limits/limits.ts";
-import { errnoOf } from "../host.ts";
+import type { LimitOutcome } from "../../limits/outcome.ts";
+import type { LimitName } from "../../limits/table.ts";
+import { describeErrno } from "../../sys/errno.ts";
 import type { CgroupDirectory } from "./controller.ts";
 import { ancestorsOf } from "./hierarchies.ts";
 import { ownersText } from "./savedValues.ts";
@@ -12,12 +13,12 @@ export function writeCgroupFile(directory: CgroupDirectory, file: string, data: 
   try {
     directory.fs.write(path, data);
   } catch (error) {
-    return { refusal: `${explain(error)} writing "${data}" to ${path}` };
+    return { refusal: `${describeErrno(error)} writing "${data}" to ${path}` };
   }
   try {
     return { readBack: directory.fs.read(path).trim() };
   } catch (error) {
-    return { refusal: `${explain(error)} reading ${path} back` };
+    return { refusal: `${describeErrno(error)} reading ${path} back` };
   }
 }
 
@@ -105,27 +106,4 @@ export function compareReadBack(
   const { readBack } = write;
   if (same(readBack)) return { limit, outcome: "applied", wanted, actual: readBack };
   return { limit, outcome: "partial", wanted, actual: readBack, because: `the kernel holds ${readBack}` };
-}
-
-const ERRNO_MEANINGS: Record<string, string> = {
-  EACCES: "EACCES (no right to)",
-  EPERM: "EPERM (not permitted)",
-  EROFS: "EROFS (mounted read-only)",
-  EBUSY: "EBUSY (in use)",
-  EINVAL: "EINVAL (the kernel does not take this value here)",
-  ENOENT: "ENOENT (no such file)",
-  ENODEV: "ENODEV (no such device, or the group is being removed)",
-  ENOSPC: "ENOSPC (the kernel has no room for it)",
-  ENOTSUP: "EOPNOTSUPP (not possible for this cgroup)",
-  ERANGE: "ERANGE (out of the range that the kernel takes)",
-  ESRCH: "ESRCH (no such process)",
-  ENOTDIR: "ENOTDIR (a file stands where a directory is needed)",
-  EEXIST: "EEXIST (something else is in its place)",
-};
-
-/** An errno in words, for sentences like "EACCES (no right to) writing …". */
-export function explain(error: unknown): string {
-  const errno = errnoOf(error);
-  if (errno === undefined) return String(error);
-  return ERRNO_MEANINGS[errno] ?? errno;
 }

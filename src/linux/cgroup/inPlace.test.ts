@@ -2,7 +2,9 @@ import { expect } from "bun:test";
 import { release } from "node:os";
 import { describeOn, JOB_NAME, limitFromOutside, outcomeOf } from "../../../test/support/cgroupJobs.ts";
 import { type CgroupMachine, directoryIn, FAKE_V2, REAL_V2 } from "../../../test/support/cgroupMachines.ts";
-import { CGROUP_LIMITS, type LimitOutcome, type Limits } from "../../limits/limits.ts";
+import type { Limits } from "../../limits/limits.ts";
+import type { LimitOutcome } from "../../limits/outcome.ts";
+import { CGROUP_LIMITS } from "../../limits/table.ts";
 import { listLapsed } from "./effectiveLimits.ts";
 import type { Hierarchy } from "./hierarchies.ts";
 import { applyCgroupLimits, type JobCgroup } from "./jobCgroup.ts";
@@ -22,7 +24,7 @@ const LIMITS: Limits = {
 const BINDS_ANEW = Bun.semver.order(release().replace(/[^\d.].*$/, ""), "6.12.0") < 0;
 
 for (const choice of [FAKE_V2, REAL_V2]) {
-  describeOn(choice, "a job in its owner's own cgroup", (it) => {
+  describeOn(choice, "a job in its owner's own cgroup", (it, itWithDisk) => {
     it("tightens the owner's limits, makes nothing, and puts back every byte", (machine) => {
       machine.start(ownerOf(machine));
       machine.fs.write(`${baseOf(machine)}/cgroup.subtree_control`, "-cpuset");
@@ -113,20 +115,21 @@ for (const choice of [FAKE_V2, REAL_V2]) {
       expect(readAll(machine)).toMatchObject({ "pids.max": "30", "memory.max": "max" });
     });
 
-    it("puts back the limits of each disk, and lifts those that there were none of", (machine) => {
-      const { disk } = machine;
-      if (disk === undefined) return;
-      for (const earlier of ["", `${disk} rbps=9000000`]) {
-        if (earlier !== "") machine.fs.write(`${ownerOf(machine)}/io.max`, earlier);
-        const before = readAll(machine);
-        const { job, outcomes } = governInPlace(machine, {
-          ioMax: [{ device: disk, rbps: MIB, wiops: 100 }],
-        });
-        expect(outcomes).toMatchObject([{ outcome: "applied", actual: `${disk} rbps=${MIB} wiops=100` }]);
-        expect(removeJobCgroup(job)).toEqual([]);
-        expect(readAll(machine)).toEqual(before);
-      }
-    });
+    itWithDisk(
+      "puts back the limits of each disk, and lifts those that there were none of",
+      (machine, disk) => {
+        for (const earlier of ["", `${disk} rbps=9000000`]) {
+          if (earlier !== "") machine.fs.write(`${ownerOf(machine)}/io.max`, earlier);
+          const before = readAll(machine);
+          const { job, outcomes } = governInPlace(machine, {
+            ioMax: [{ device: disk, rbps: MIB, wiops: 100 }],
+          });
+          expect(outcomes).toMatchObject([{ outcome: "applied", actual: `${disk} rbps=${MIB} wiops=100` }]);
+          expect(removeJobCgroup(job)).toEqual([]);
+          expect(readAll(machine)).toEqual(before);
+        }
+      },
+    );
 
     it("is given controllers from above, which go with it", (machine) => {
       const base = baseOf(machine);

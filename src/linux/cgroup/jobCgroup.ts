@@ -1,23 +1,11 @@
-import {
-  CGROUP_LIMITS,
-  type CgroupLimitName,
-  type LimitOutcome,
-  type Limits,
-  wantedText,
-} from "../../limits/limits.ts";
+import type { Limits } from "../../limits/limits.ts";
+import type { LimitOutcome } from "../../limits/outcome.ts";
+import { CGROUP_LIMITS, type CgroupLimitName, wantedText } from "../../limits/table.ts";
+import { addUsage, UNKNOWN_USAGE, type Usage, usageSince } from "../../limits/usage.ts";
+import { describeErrno } from "../../sys/errno.ts";
 import type { CgroupFs } from "../cgroupFs.ts";
-import {
-  type ApplyLimit,
-  addUsage,
-  type CgroupController,
-  type CgroupDirectory,
-  type LiftLimit,
-  UNKNOWN_USAGE,
-  type Usage,
-  usageSince,
-} from "./controller.ts";
+import type { ApplyLimit, CgroupController, CgroupDirectory, LiftLimit } from "./controller.ts";
 import { V2_ALWAYS_MEASURES } from "./controllers.ts";
-import { explain } from "./file.ts";
 import type { Hierarchy } from "./hierarchies.ts";
 import { listProcesses } from "./members.ts";
 import type { PlacedAs } from "./placement.ts";
@@ -93,7 +81,7 @@ export function moveOwnThread({ fs }: JobCgroup, { controllers }: JobDirectory, 
     fs.write(file, "0");
     return [];
   } catch (error) {
-    const because = `${explain(error)} writing "0" to ${file}`;
+    const because = `${describeErrno(error)} writing "0" to ${file}`;
     return controllers.map(({ name }) => ({ controller: name, because }));
   }
 }

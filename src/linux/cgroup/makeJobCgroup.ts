@@ -1,10 +1,9 @@
 import { dirname } from "node:path";
 import type { Limits } from "../../limits/limits.ts";
+import type { Usage } from "../../limits/usage.ts";
+import { describeErrno, errnoOf } from "../../sys/errno.ts";
 import type { CgroupFs } from "../cgroupFs.ts";
-import { errnoOf } from "../host.ts";
-import type { Usage } from "./controller.ts";
 import { controllersOf } from "./controllers.ts";
-import { explain } from "./file.ts";
 import type { JobCgroup, JobDirectory } from "./jobCgroup.ts";
 import { listOccupants } from "./members.ts";
 import { isAskedFor } from "./planJobCgroup.ts";
@@ -37,7 +36,7 @@ export function createJobCgroup(job: JobCgroup): void {
         for (const directory of made) removeOwn(job.fs, directory);
         throw error;
       }
-      hinder(job, directory, `${explain(error)} making ${directory.path}`);
+      hinder(job, directory, `${describeErrno(error)} making ${directory.path}`);
     }
   }
   job.directories = made.filter((directory) => directory.hierarchy.version === 1 || equip(job, directory));

@@ -1,5 +1,5 @@
+import { errnoOf } from "../../sys/errno.ts";
 import type { CgroupFs } from "../cgroupFs.ts";
-import { errnoOf } from "../host.ts";
 
 /**
  * The processes in a cgroup and in those below it, each once, ascending.

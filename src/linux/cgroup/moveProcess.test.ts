@@ -64,7 +64,7 @@ for (const choice of [REAL_V1, REAL_V2]) {
       const before = cgroupsOf(pid);
       const job = makeJob(machine, { pidsMax: 64 });
       expect(moveIn(job, pid)).toEqual(
-        job.directories.map(({ hierarchy }) => ({ elsewhere: directoryIn(hierarchy, machine.home) })),
+        job.directories.map(({ hierarchy }) => ({ foundIn: directoryIn(hierarchy, machine.home) })),
       );
       expect(cgroupsOf(pid)).toBe(before);
     });
@@ -91,7 +91,7 @@ for (const choice of [REAL_V1, REAL_V2]) {
       const from = directoryIn(hierarchy, machine.origin);
       const move = { hierarchy, from, to: `${from}/missing` };
       expect(moveProcess(realHost(), pid, startTicksOf(pid), move)).toEqual({
-        refusal: `ENOENT (no such file) writing "${pid}" to ${from}/missing/cgroup.procs`,
+        reason: `ENOENT (no such file) writing "${pid}" to ${from}/missing/cgroup.procs`,
       });
     });
   });
@@ -123,7 +123,7 @@ describeOn(REAL_V1, "a process of many threads", (it) => {
       const home = directoryIn(hierarchy, machine.home);
       machine.fs.write(`${home}/tasks`, String(stray));
       expect(moveProcess(realHost(), pid, startTicksOf(pid), move)).toEqual({
-        refusal: `its thread ${stray} is in another cgroup than its main thread, which could not be put back`,
+        reason: `its thread ${stray} is in another cgroup than its main thread, which could not be put back`,
       });
       expect(machine.fs.read(`${home}/tasks`)).toBe(`${stray}\n`);
 
@@ -219,9 +219,9 @@ test("a stranger whose parent is gone goes to where the process was that had its
 test("a stranger that cannot be put back is told of", () => {
   const fake = fakeV2();
   expect(moveWhilePidIsReused(fake, () => fake.setAccess("denied", "/sys/fs/cgroup/from"))).toEqual({
-    refusal:
+    reason:
       "its pid went to another process during the move, which could not be put back: " +
-      'EACCES (no right to) writing "4026" to /sys/fs/cgroup/from/cgroup.procs',
+      'EACCES (permission denied) writing "4026" to /sys/fs/cgroup/from/cgroup.procs',
   });
 });
 

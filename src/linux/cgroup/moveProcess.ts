@@ -1,7 +1,7 @@
-import { errnoOf, type Host } from "../host.ts";
+import { describeErrno, errnoOf } from "../../sys/errno.ts";
+import type { Host } from "../host.ts";
 import { readStat } from "../proc/stat.ts";
 import { listThreads } from "../proc/table.ts";
-import { explain } from "./file.ts";
 import { directoryOf, type Hierarchy, readMembership, readThreadMembership } from "./hierarchies.ts";
 
 /** Where a process was asked to go, in one hierarchy. */
@@ -13,7 +13,7 @@ export interface Move {
 }
 
 /** `elsewhere`: it is not where the move begins. `gone`: it ended. */
-export type MoveOutcome = "moved" | "there" | "gone" | { elsewhere: string } | { refusal: string };
+export type MoveOutcome = "moved" | "there" | "gone" | { foundIn: string } | { reason: string };
 
 /**
  * Moves one process with all its threads from one cgroup to another.
@@ -26,11 +26,11 @@ export function moveProcess(host: Host, pid: number, startTicks: number, move: M
   const current = directoryOfProcess(host, pid, move.hierarchy);
   if (current === "gone" || startOf(host, pid) !== startTicks) return "gone";
   if (current === move.to) return "there";
-  if (current !== move.from) return { elsewhere: current ?? "a cgroup that is not visible here" };
-  const scattered = scatteredThread(host, pid, move.hierarchy, current);
+  if (current !== move.from) return { foundIn: current ?? "a cgroup that is not visible here" };
+  const scattered = findThreadElsewhere(host, pid, move.hierarchy, current);
   if (scattered !== undefined) {
     return {
-      refusal: `its thread ${scattered} is in another cgroup than its main thread, which could not be put back`,
+      reason: `its thread ${scattered} is in another cgroup than its main thread, which could not be put back`,
     };
   }
   const file = `${move.to}/cgroup.procs`;
@@ -38,12 +38,12 @@ export function moveProcess(host: Host, pid: number, startTicks: number, move: M
     host.cgroupFs.write(file, String(pid));
   } catch (error) {
     if (errnoOf(error) === "ESRCH") return "gone";
-    return { refusal: `${explain(error)} writing "${pid}" to ${file}` };
+    return { reason: `${describeErrno(error)} writing "${pid}" to ${file}` };
   }
   const after = startOf(host, pid);
   if (after === startTicks) return "moved";
-  const refusal = after === undefined ? undefined : undoOnStranger(host, pid, move);
-  return refusal === undefined ? "gone" : { refusal };
+  const reason = after === undefined ? undefined : moveToParentsCgroup(host, pid, move);
+  return reason === undefined ? "gone" : { reason };
 }
 
 /** The directory of a process in one hierarchy; `undefined` when it lies outside of what is mounted here. */
@@ -59,7 +59,7 @@ export function directoryOfProcess(
 }
 
 /** On v1 each thread has a cgroup of its own, and moving the process would bring them all together for good. */
-function scatteredThread(
+function findThreadElsewhere(
   host: Host,
   pid: number,
   hierarchy: Hierarchy,
@@ -74,7 +74,7 @@ function scatteredThread(
   });
 }
 
-function undoOnStranger(host: Host, pid: number, { hierarchy, from }: Move): string | undefined {
+function moveToParentsCgroup(host: Host, pid: number, { hierarchy, from }: Move): string | undefined {
   const stat = readStat(host, pid);
   if (stat === "gone") return undefined;
   const parents = directoryOfProcess(host, stat.ppid, hierarchy);
@@ -84,7 +84,7 @@ function undoOnStranger(host: Host, pid: number, { hierarchy, from }: Move): str
     return undefined;
   } catch (error) {
     if (errnoOf(error) === "ESRCH") return undefined;
-    return `its pid went to another process during the move, which could not be put back: ${explain(error)} writing "${pid}" to ${file}`;
+    return `its pid went to another process during the move, which could not be put back: ${describeErrno(error)} writing "${pid}" to ${file}`;
   }
 }
 

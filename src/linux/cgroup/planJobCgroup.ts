@@ -1,4 +1,5 @@
-import { CGROUP_LIMITS, type Limits, wantedText } from "../../limits/limits.ts";
+import type { Limits } from "../../limits/limits.ts";
+import { CGROUP_LIMITS, wantedText } from "../../limits/table.ts";
 import type { CgroupFs } from "../cgroupFs.ts";
 import type { CgroupController } from "./controller.ts";
 import { ALL_CONTROLLERS_V2, controllersOf } from "./controllers.ts";

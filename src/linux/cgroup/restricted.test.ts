@@ -1,8 +1,8 @@
 import { expect } from "bun:test";
 import { describeOn } from "../../../test/support/cgroupJobs.ts";
 import { type CgroupMachine, REAL_V1, REAL_V2 } from "../../../test/support/cgroupMachines.ts";
-import type { LimitOutcome } from "../../limits/limits.ts";
-import type { Usage } from "./controller.ts";
+import type { LimitOutcome } from "../../limits/outcome.ts";
+import type { Usage } from "../../limits/usage.ts";
 
 interface Tried {
   /** Directories that could be made. */
@@ -53,7 +53,7 @@ for (const choice of [REAL_V1, REAL_V2]) {
       expect(tried.outcomes).toHaveLength(5);
       for (const { outcome, because } of tried.outcomes) {
         expect(outcome).toBe("unsupported");
-        expect(because).toMatch(/^EACCES \(no right to\) making \/\S+\/ffrtmp-test-try-\d+$/);
+        expect(because).toMatch(/^EACCES \(permission denied\) making \/\S+\/ffrtmp-test-try-\d+$/);
       }
     });
 

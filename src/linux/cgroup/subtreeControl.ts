@@ -1,8 +1,7 @@
 import { release } from "node:os";
 import { basename } from "node:path";
+import { describeErrno, errnoOf } from "../../sys/errno.ts";
 import type { CgroupFs } from "../cgroupFs.ts";
-import { errnoOf } from "../host.ts";
-import { explain } from "./file.ts";
 import { ancestorsOf, type Hierarchy } from "./hierarchies.ts";
 import type { EnabledAbove, Unavailable } from "./jobCgroup.ts";
 
@@ -135,7 +134,7 @@ export function enableControllers(fs: CgroupFs, origin: string, names: string[])
       const because =
         errnoOf(error) === "ENOENT"
           ? `${controller} is not among the controllers of ${origin} (cgroup.controllers): the cgroup above does not give it`
-          : `${explain(error)} writing "+${controller}" to ${file}`;
+          : `${describeErrno(error)} writing "+${controller}" to ${file}`;
       return [{ controller, because }];
     }
   });

@@ -4,13 +4,19 @@ import { type Host, isForbidden, isGone, readProcFile } from "../host.ts";
 const ARGUMENT_BYTES = 4096;
 const argumentBytes = Buffer.alloc(ARGUMENT_BYTES);
 
-/** What a process shows of itself, to be compared. The program is its executable and the beginning of its arguments. */
+/**
+ * The name and program of a process, for comparison. `program` is its executable and the start of its
+ * arguments.
+ */
 export interface Appearance {
   program: string;
   comm: string;
 }
 
-/** Source: /proc/PID/exe, cmdline and comm. `"gone"` when the process is, or is not ours to see. */
+/**
+ * Reads the appearance of a process. `"gone"` when the process has ended or may not be read.
+ * Source: /proc/PID/exe, cmdline and comm.
+ */
 export function readAppearance(host: Host, pid: number): Appearance | "gone" {
   try {
     const comm = readProcFile(host, `${pid}/comm`);
@@ -22,7 +28,7 @@ export function readAppearance(host: Host, pid: number): Appearance | "gone" {
   }
 }
 
-/** Empty for kernel threads, zombies, and processes that are not ours to inspect. */
+/** Returns "" for kernel threads, zombies and processes that may not be inspected. */
 function readExe(host: Host, pid: number): string {
   try {
     return readlinkSync(`${host.procRoot}/${pid}/exe`);
@@ -31,7 +37,7 @@ function readExe(host: Host, pid: number): string {
   }
 }
 
-/** Only the beginning: a process may have megabytes of arguments. */
+/** Reads only the first 4 KiB: a process may have megabytes of arguments. */
 function readArgumentsStart(host: Host, pid: number): string {
   const fd = openSync(`${host.procRoot}/${pid}/cmdline`, "r");
   try {

@@ -6,16 +6,16 @@ import type { ProcessEvent, ProcessEvents } from "./processEvents.ts";
 
 export interface StartedEvents {
   events: ProcessEvents;
-  /** Why a better source is not the one that was started, one reason for each; for the log and the doctor. */
-  missing: string[];
+  /** Why each better source is not the one that was started. */
+  unavailable: string[];
 }
 
-/** `auto`: the best that there is. `polling`: what is used where the kernel tells of nothing. */
+/** `auto`: the best source that starts. `polling`: the source that works without events of the kernel. */
 export type EventChoice = "auto" | "polling";
 
 /**
- * Starts the best source that this machine allows: the connector; else polling, with ends told at once
- * by pidfds; else polling alone.
+ * Starts the best event source that this machine allows: the connector; else polling, with exits reported at
+ * once by pidfds; else polling alone.
  */
 export async function startBestEvents(
   host: Host,
@@ -23,7 +23,7 @@ export async function startBestEvents(
   onEvents: (batch: ProcessEvent[]) => void,
   { choice = "auto", bufferBytes }: { choice?: EventChoice; bufferBytes?: number } = {},
 ): Promise<StartedEvents> {
-  const missing: string[] = [];
+  const unavailable: string[] = [];
   const candidates = [
     ...(choice === "auto"
       ? [() => new ConnectorEvents(host, bufferBytes === undefined ? {} : { bufferBytes })]
@@ -33,10 +33,10 @@ export async function startBestEvents(
   for (const create of candidates) {
     const events = create();
     const started = await events.start(onEvents);
-    if (started.outcome === "started") return { events, missing };
-    missing.push(started.because);
+    if (started.outcome === "started") return { events, unavailable };
+    unavailable.push(started.reason);
   }
   const events = new PollingEvents(host, { intervalMs });
   await events.start(onEvents);
-  return { events, missing };
+  return { events, unavailable };
 }

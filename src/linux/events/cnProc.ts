@@ -18,7 +18,7 @@ const NLMSGHDR_BYTES = 16;
 const CN_MSG_BYTES = 20;
 const PROC_EVENT_HEADER_BYTES = 16;
 
-/** Offsets from the start of the datagram; a socket filter needs them too. */
+/** Offsets from the start of the datagram. The socket filter uses them too. */
 export const OFFSET = {
   cnIdx: NLMSGHDR_BYTES,
   cnVal: NLMSGHDR_BYTES + 4,
@@ -28,7 +28,8 @@ export const OFFSET = {
   exitCode: NLMSGHDR_BYTES + CN_MSG_BYTES + PROC_EVENT_HEADER_BYTES + 8,
 } as const;
 
-// What follows the two pids: exit has u32 exit_code, u32 exit_signal (and the parent from 4.18 on), comm has char[16]
+// Bytes of the event data, the two pids included. After them, exit has u32 exit_code and u32 exit_signal
+// (from Linux 4.18 also the parent), comm has char[16].
 const BODY_BYTES: Readonly<Record<number, number>> = {
   [PROC_EVENT_EXEC]: 8,
   [PROC_EVENT_COMM]: 24,
@@ -36,16 +37,19 @@ const BODY_BYTES: Readonly<Record<number, number>> = {
 };
 
 export interface RawEvent {
-  /** "thread-exit" is the end of a thread that is not its process's first; `pid` is the process's all the same. */
+  /**
+   * "thread-exit" is the end of a thread other than the first of its process; `pid` is still that of the
+   * process.
+   */
   kind: "exec" | "comm" | "exit" | "thread-exit";
   pid: number;
-  /** 0 unless it is an exit. */
+  /** 0 for every kind but the two exits. */
   waitStatus: number;
-  /** When the kernel made the event: CLOCK_MONOTONIC, µs. */
+  /** When the kernel created the event: CLOCK_MONOTONIC, µs. */
   atUsec: number;
 }
 
-/** `"other"` is a well-formed message about something else: an acknowledgement, a fork, another connector. */
+/** `"other"` is a well-formed message of another kind: an acknowledgement, a fork, another connector. */
 export type Decoded = RawEvent | "other" | "malformed";
 
 /** Decodes one datagram of `length` bytes; the kernel puts exactly one message into each. */
@@ -65,7 +69,7 @@ export function decodeProcEvent(datagram: DataView, length: number): Decoded {
   const what = datagram.getUint32(OFFSET.what, true);
   const bodyBytes = BODY_BYTES[what];
   if (bodyBytes === undefined) return "other";
-  // An event is nobody's answer: only acknowledgements carry a number here
+  // Only acknowledgements carry a number here; events do not.
   if (ack !== 0 || dataBytes < PROC_EVENT_HEADER_BYTES + bodyBytes) return "malformed";
   return decodeBody(datagram, what);
 }
@@ -90,18 +94,21 @@ function readUsec(datagram: DataView, offset: number): number {
 }
 
 /**
- * The messages that turn the events on, to be sent in this order.
+ * Returns the messages that turn the events on, in the order in which they must be sent.
  *
- * The first is understood by every kernel and asks for all events. The second, with a mask of the events
- * wanted, is understood from Linux 6.6 on; older kernels ignore it without a word, so that no version
- * has to be guessed.
+ * Every kernel understands the first one, which requests all events. The second one carries a mask of the
+ * wanted events and is understood from Linux 6.6 on. Older kernels ignore it silently, so the kernel version
+ * does not matter.
  */
 export function encodeListen(): Uint8Array[] {
   const mask = (PROC_EVENT_EXEC | PROC_EVENT_COMM | PROC_EVENT_EXIT) >>> 0;
   return [encodeControl([PROC_CN_MCAST_LISTEN]), encodeControl([PROC_CN_MCAST_LISTEN, mask])];
 }
 
-/** Kernels before 6.6 count listeners and never notice that one is gone: this is to be sent before the socket is closed. */
+/**
+ * Returns the message that turns the events off. Send it before closing the socket: kernels before 6.6 count
+ * listeners and do not notice that one is gone.
+ */
 export function encodeIgnore(): Uint8Array {
   return encodeControl([PROC_CN_MCAST_IGNORE]);
 }

@@ -4,7 +4,7 @@ import { realHost } from "../host.ts";
 import { readStat } from "../proc/stat.ts";
 import { encodeListen } from "./cnProc.ts";
 import { ConnectorEvents } from "./connectorEvents.ts";
-import { ConnectorLine } from "./connectorLine.ts";
+import { ProcConnector } from "./procConnector.ts";
 import type { ProcessEvent } from "./processEvents.ts";
 
 const host = realHost();
@@ -14,9 +14,9 @@ const STRANGE_THREADS = new URL("../../../test/support/programs/strangeThreads.t
 const probe = new ConnectorEvents(host);
 const probed = await probe.start(() => {});
 if (probed.outcome === "started") await probe.stop();
-else process.stderr.write(`skipping the connector: ${probed.because}\n`);
+else process.stderr.write(`not tried: the connector: ${probed.reason}\n`);
 const isRoot = process.getuid?.() === 0;
-if (!isRoot) process.stderr.write("skipping namespaces: making them takes root\n");
+if (!isRoot) process.stderr.write("not tried: the connector in namespaces: making them takes root\n");
 
 function startUnder(...wrapper: string[]): unknown {
   const { stdout } = Bun.spawnSync([...wrapper, process.execPath, START_CONNECTOR]);
@@ -30,30 +30,30 @@ describe.skipIf(probed.outcome !== "started")("the connector", () => {
     events = undefined;
   });
 
-  test("says that events were lost, after all that were not, and counts them", async () => {
+  test("reports lost events after all others, and counts them", async () => {
     events = new ConnectorEvents(host, { bufferBytes: 1 });
-    const told: ProcessEvent[] = [];
-    await events.start((batch) => told.push(...batch));
+    const received: ProcessEvent[] = [];
+    await events.start((batch) => received.push(...batch));
     const storm = "for i in 1 2 3 4 5 6 7 8; do (for j in $(seq 60); do /bin/true; done) & done; wait";
     await Bun.spawn(["sh", "-c", storm]).exited;
-    while (!told.some((event) => event.kind === "lost")) await Bun.sleep(5);
+    while (!received.some((event) => event.kind === "lost")) await Bun.sleep(5);
     const { overruns, dropped } = events.counters();
     expect(overruns).toBeGreaterThan(0);
-    if (dropped !== null) expect(dropped).toBeGreaterThanOrEqual(overruns);
+    expect(dropped ?? overruns).toBeGreaterThanOrEqual(overruns);
   });
 
-  test("goes on after a loss", async () => {
+  test("continues after a loss", async () => {
     events = new ConnectorEvents(host, { bufferBytes: 1 });
-    const told: ProcessEvent[] = [];
-    await events.start((batch) => told.push(...batch));
+    const received: ProcessEvent[] = [];
+    await events.start((batch) => received.push(...batch));
     await Bun.spawn(["sh", "-c", "for i in $(seq 100); do /bin/true & done; wait"]).exited;
     await Bun.sleep(100);
     const child = Bun.spawn(["true"]);
     await child.exited;
-    while (!told.some((event) => event.kind === "exec" && event.pid === child.pid)) await Bun.sleep(5);
+    while (!received.some((event) => event.kind === "exec" && event.pid === child.pid)) await Bun.sleep(5);
   });
 
-  test("counts nothing as lost in a storm that fits the buffer", async () => {
+  test("loses nothing in a fork storm that fits into the buffer", async () => {
     events = new ConnectorEvents(host);
     await events.start(() => {});
     await Bun.spawn(["sh", "-c", "for i in $(seq 300); do /bin/true; done"]).exited;
@@ -65,119 +65,119 @@ describe.skipIf(probed.outcome !== "started")("the connector", () => {
     ["leader-exits", 5 << 8],
     ["thread-execs", 6 << 8],
     ["thread-ends", 0],
-  ])("never takes a thread's status for the process's, even without a pidfd: %s", async (part, status) => {
-    events = new ConnectorEvents(host);
-    const told: ProcessEvent[] = [];
-    await events.start((batch) => told.push(...batch));
-    const stdio = { stdin: "pipe", stdout: "pipe", stderr: "ignore" } as const;
-    const child = Bun.spawn([process.execPath, STRANGE_THREADS, part], stdio);
-    await child.stdout.getReader().read();
-    const stat = readStat(host, child.pid);
-    if (stat === "gone") throw new Error("the process is gone");
-    events.watchExit({ pid: child.pid, startTicks: stat.startTicks }, null);
-    await child.exited;
-    for (;;) {
-      const exit = told.find((event) => event.kind === "exit");
-      if (exit?.kind === "exit") {
-        if (exit.waitStatus === null)
-          expect(exit.because).toContain("its threads ended with different statuses");
-        else expect(exit.waitStatus).toBe(status);
-        return;
+  ])(
+    "never reports the status of a thread as that of the process, even without a pidfd: %s",
+    async (part, status) => {
+      events = new ConnectorEvents(host);
+      const received: ProcessEvent[] = [];
+      await events.start((batch) => received.push(...batch));
+      const stdio = { stdin: "pipe", stdout: "pipe", stderr: "ignore" } as const;
+      const child = Bun.spawn([process.execPath, STRANGE_THREADS, part], stdio);
+      await child.stdout.getReader().read();
+      const stat = readStat(host, child.pid);
+      if (stat === "gone") throw new Error("the process is gone");
+      events.watchExit({ pid: child.pid, startTicks: stat.startTicks }, null);
+      await child.exited;
+      let exit = received.find((event) => event.kind === "exit");
+      while (exit === undefined) {
+        await Bun.sleep(5);
+        exit = received.find((event) => event.kind === "exit");
       }
-      await Bun.sleep(5);
-    }
-  });
+      const unknown = expect.stringContaining("its threads ended with different statuses");
+      expect(exit).toMatchObject(exit.waitStatus === null ? { reason: unknown } : { waitStatus: status });
+    },
+  );
 
-  test.skipIf(!isRoot)("says what is missing in a pid or a user namespace", () => {
+  test.skipIf(!isRoot)("says why it cannot start in a pid or user namespace", () => {
     for (const wrapper of [
       ["unshare", "--pid", "--fork", "--mount-proc"],
       ["unshare", "--user", "--map-root-user"],
     ]) {
       expect(startUnder(...wrapper)).toMatchObject({
         outcome: "unsupported",
-        because: expect.stringMatching(/serves the (pid|user) namespace of the machine only/),
+        reason: expect.stringMatching(/serves only the initial (pid|user) namespace/),
       });
     }
   });
 
-  test.skipIf(!isRoot)("says what is missing in a network namespace", () => {
+  test.skipIf(!isRoot)("says why it cannot start in a network namespace", () => {
     expect(startUnder("unshare", "--net")).toMatchObject({
       outcome: "unsupported",
-      because: expect.stringContaining("initial network namespace"),
+      reason: expect.stringContaining("initial network namespace"),
     });
   });
 
-  test("says nothing of its own heartbeat, and takes it for a sign of life", async () => {
+  test("does not report its own heartbeat, and does not fail while it arrives", async () => {
     events = new ConnectorEvents(host, { heartbeatIntervalMs: 10 });
-    const told: ProcessEvent[] = [];
-    await events.start((batch) => told.push(...batch));
+    const received: ProcessEvent[] = [];
+    await events.start((batch) => received.push(...batch));
     await Bun.sleep(200);
     const isOurs = (event: ProcessEvent) => event.kind === "comm" && event.pid === process.pid;
-    expect(told.filter((event) => isOurs(event) || event.kind === "failed")).toEqual([]);
+    expect(received.filter((event) => isOurs(event) || event.kind === "failed")).toEqual([]);
   });
 
-  /** Starts on a line that the test can silence, as another listener can before Linux 6.6. */
-  async function startOnSilenceableLine(told: ProcessEvent[]): Promise<ConnectorLine> {
-    let opened: ConnectorLine | undefined;
-    const openLine = (bufferBytes: number) => {
-      const line = ConnectorLine.open(bufferBytes);
-      if (!("because" in line)) opened = line;
-      return line;
+  /** Starts on a socket that the test can silence, as another listener can before Linux 6.6. */
+  async function startOnSilenceableSocket(received: ProcessEvent[]): Promise<ProcConnector> {
+    let opened: ProcConnector | undefined;
+    const openConnector = (bufferBytes: number) => {
+      const connector = ProcConnector.open(bufferBytes);
+      if (!("reason" in connector)) opened = connector;
+      return connector;
     };
-    events = new ConnectorEvents(host, { heartbeatIntervalMs: 50, openLine });
-    await events.start((batch) => told.push(...batch));
-    if (opened === undefined) throw new Error("no line was opened");
+    events = new ConnectorEvents(host, { heartbeatIntervalMs: 50, openConnector });
+    await events.start((batch) => received.push(...batch));
+    if (opened === undefined) throw new Error("no socket was opened");
     return opened;
   }
 
-  test("notices that it was silenced, says that events were lost, and listens again", async () => {
-    const told: ProcessEvent[] = [];
-    const line = await startOnSilenceableLine(told);
-    line.stopListening();
-    while (!told.some((event) => event.kind === "lost")) await Bun.sleep(5);
+  test("reports lost events when it is silenced, and listens again", async () => {
+    const received: ProcessEvent[] = [];
+    const connector = await startOnSilenceableSocket(received);
+    connector.stopListening();
+    while (!received.some((event) => event.kind === "lost")) await Bun.sleep(5);
     const child = Bun.spawn(["true"]);
     await child.exited;
-    while (!told.some((event) => event.kind === "exec" && event.pid === child.pid)) await Bun.sleep(5);
-    expect(told.filter((event) => event.kind === "failed")).toEqual([]);
+    while (!received.some((event) => event.kind === "exec" && event.pid === child.pid)) await Bun.sleep(5);
+    expect(received.filter((event) => event.kind === "failed")).toEqual([]);
   });
 
-  test("says once that it has failed when it stays silent", async () => {
-    const told: ProcessEvent[] = [];
-    const line = await startOnSilenceableLine(told);
-    line.listen = () => undefined;
-    line.stopListening();
-    while (!told.some((event) => event.kind === "failed")) await Bun.sleep(5);
+  test("reports once that it has failed when it stays silent", async () => {
+    const received: ProcessEvent[] = [];
+    const connector = await startOnSilenceableSocket(received);
+    connector.listen = () => undefined;
+    connector.stopListening();
+    while (!received.some((event) => event.kind === "failed")) await Bun.sleep(5);
     await Bun.sleep(200);
-    expect(told.filter((event) => event.kind === "failed")).toHaveLength(1);
+    expect(received.filter((event) => event.kind === "failed")).toHaveLength(1);
   });
 
-  test("needs no mask in its request, which kernels before 6.6 do not know", async () => {
-    const told: ProcessEvent[] = [];
-    const openLine = (bufferBytes: number) => {
-      const line = ConnectorLine.open(bufferBytes);
-      if ("because" in line) return line;
-      line.listen = () => {
-        for (const message of encodeListen().slice(0, 1)) sendToKernel(line.fd, message);
+  test("works without a mask in the request, which kernels before 6.6 do not know", async () => {
+    const received: ProcessEvent[] = [];
+    const openConnector = (bufferBytes: number) => {
+      const connector = ProcConnector.open(bufferBytes);
+      if ("reason" in connector) return connector;
+      connector.listen = () => {
+        for (const message of encodeListen().slice(0, 1)) sendToKernel(connector.fd, message);
         return undefined;
       };
-      return line;
+      return connector;
     };
-    events = new ConnectorEvents(host, { openLine });
-    expect(await events.start((batch) => told.push(...batch))).toEqual({ outcome: "started" });
+    events = new ConnectorEvents(host, { openConnector });
+    expect(await events.start((batch) => received.push(...batch))).toEqual({ outcome: "started" });
     const child = Bun.spawn(["true"]);
     await child.exited;
-    while (!told.some((event) => event.kind === "exec" && event.pid === child.pid)) await Bun.sleep(5);
+    while (!received.some((event) => event.kind === "exec" && event.pid === child.pid)) await Bun.sleep(5);
     expect(events.counters().malformed).toBe(0);
   });
 
-  test("may be stopped twice", async () => {
+  test("can be stopped twice", async () => {
     events = new ConnectorEvents(host);
     await events.start(() => {});
     await events.stop();
     await events.stop();
   });
 
-  test("leaves nothing behind that keeps the process alive", () => {
+  test("leaves nothing that keeps the process running", () => {
     expect(startUnder()).toEqual({ outcome: "started" });
   });
 });

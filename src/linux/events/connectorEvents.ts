@@ -1,79 +1,79 @@
 import { readMonotonicToWallUsec } from "../../sys/clock.ts";
 import { renameOwnThreadToItself } from "../../sys/threadName.ts";
 import type { Host } from "../host.ts";
-import { ConnectorLine } from "./connectorLine.ts";
+import { checkConnectorNamespaces } from "./connectorNamespaces.ts";
 import { EpollThread } from "./epollThread.ts";
 import type { EventRecord } from "./eventRecords.ts";
 import { ExitWatches } from "./exitWatches.ts";
-import { explainForeignNamespace } from "./foreignNamespace.ts";
+import { ProcConnector } from "./procConnector.ts";
 import {
   type EventCounters,
-  noCounts,
+  type EventReports,
   type ProcessEvent,
   type ProcessEvents,
   type StartOutcome,
-  type Told,
   type WatchedProcess,
+  zeroCounters,
 } from "./processEvents.ts";
 
 const RECEIVE_BUFFER_BYTES = 8 * 1024 * 1024;
-const LOOK_INTERVAL_MS = 1000;
+const CHECK_INTERVAL_MS = 1000;
 const SELF_TEST_TRIES = 10;
 const SELF_TEST_TRY_MS = 50;
 const HEARTBEAT_INTERVAL_MS = 10_000;
-const MOST_MISSED_BEATS = 2;
+const MAX_MISSED_BEATS = 2;
 
 export interface ConnectorOptions {
   bufferBytes?: number;
   heartbeatIntervalMs?: number;
-  openLine?: typeof ConnectorLine.open;
+  openConnector?: typeof ProcConnector.open;
 }
 
 /**
- * Every exec, renaming and end on the machine, told by the kernel's process connector.
+ * Reports every exec, renaming and exit on the machine, from the process connector of the kernel.
  *
  * Needs CONFIG_PROC_EVENTS, the initial pid, user and network namespaces, and before Linux 6.6 CAP_NET_ADMIN.
  */
 export class ConnectorEvents implements ProcessEvents {
   readonly source = "connector";
-  readonly tells: Told = { exec: "at once", comm: "at once", exit: "at once" };
+  readonly reports: EventReports = { exec: "at once", comm: "at once", exit: "at once" };
   readonly #host: Host;
   readonly #options: ConnectorOptions;
   readonly #thread: EpollThread;
   readonly #watches: ExitWatches;
-  readonly #counters = noCounts();
-  #line: ConnectorLine | undefined;
+  readonly #counters = zeroCounters();
+  #connector: ProcConnector | undefined;
   #onEvents: ((batch: ProcessEvent[]) => void) | undefined;
-  /** While records are being taken in, what they lead to is told together. */
+  /** Collects the events of one array of records, so that they are reported in one batch. */
   #batch: ProcessEvent[] | undefined;
   #heartbeat: ReturnType<typeof setInterval> | undefined;
   #missedBeats = 0;
-  #onHeardItself: (() => void) | undefined;
+  #onHeartbeat: (() => void) | undefined;
 
   constructor(host: Host, options: ConnectorOptions = {}) {
     this.#host = host;
     this.#options = options;
     this.#thread = new EpollThread({
       onRecords: (records) => this.#receive(records),
-      onFailure: (because) => this.#fail(because),
+      onFailure: (reason) => this.#fail(reason),
     });
     this.#watches = new ExitWatches({
       host,
       emit: (event) => this.#emit(event),
       readySet: this.#thread,
-      lookIntervalMs: LOOK_INTERVAL_MS,
+      checkIntervalMs: CHECK_INTERVAL_MS,
     });
   }
 
   async start(onEvents: (batch: ProcessEvent[]) => void): Promise<StartOutcome> {
-    const because = explainForeignNamespace(this.#host) ?? (await this.#open());
-    if (because !== undefined) {
+    const reason = checkConnectorNamespaces(this.#host) ?? (await this.#open());
+    if (reason !== undefined) {
       await this.stop();
-      return { outcome: "unsupported", because };
+      return { outcome: "unsupported", reason };
     }
     this.#onEvents = onEvents;
     const { heartbeatIntervalMs = HEARTBEAT_INTERVAL_MS } = this.#options;
-    this.#heartbeat = setInterval(() => this.#beat(), heartbeatIntervalMs);
+    this.#heartbeat = setInterval(() => this.#checkHeartbeat(), heartbeatIntervalMs);
     return { outcome: "started" };
   }
 
@@ -86,100 +86,104 @@ export class ConnectorEvents implements ProcessEvents {
   }
 
   counters(): EventCounters {
-    return { ...this.#counters, dropped: this.#line?.dropped() ?? null };
+    return { ...this.#counters, dropped: this.#connector?.dropped() ?? null };
   }
 
   async stop(): Promise<void> {
     this.#onEvents = undefined;
     clearInterval(this.#heartbeat);
     this.#watches.clear();
-    const line = this.#line;
-    this.#line = undefined;
-    line?.stopListening();
+    const connector = this.#connector;
+    this.#connector = undefined;
+    connector?.stopListening();
     await this.#thread.stop();
-    line?.close();
+    connector?.close();
   }
 
-  /** Returns why it cannot be, or nothing once an event has arrived. */
+  /** Returns why the connector cannot be used, or `undefined` once an event has arrived. */
   async #open(): Promise<string | undefined> {
-    const { openLine = ConnectorLine.open, bufferBytes = RECEIVE_BUFFER_BYTES } = this.#options;
-    const line = openLine(bufferBytes);
-    if ("because" in line) return line.because;
-    this.#line = line;
-    return (await this.#thread.start(line.fd)) ?? line.listen() ?? (await this.#hearItself());
-  }
-
-  /** A request to listen may be ignored without a word: only an event that arrives shows that they do. */
-  async #hearItself(): Promise<string | undefined> {
-    const heard = new Promise<true>((resolve) => {
-      this.#onHeardItself = () => resolve(true);
-    });
-    for (let tries = 0; tries < SELF_TEST_TRIES; tries++) {
-      renameOwnThreadToItself();
-      if (await Promise.race([heard, Bun.sleep(SELF_TEST_TRY_MS)])) return undefined;
-    }
-    return "the process connector took the request and told nothing";
+    const { openConnector = ProcConnector.open, bufferBytes = RECEIVE_BUFFER_BYTES } = this.#options;
+    const connector = openConnector(bufferBytes);
+    if ("reason" in connector) return connector.reason;
+    this.#connector = connector;
+    return (await this.#thread.start(connector.fd)) ?? connector.listen() ?? (await this.#testItself());
   }
 
   /**
-   * Before Linux 6.6 all listeners share one counter, and any program that says once too often that it
-   * stops listening silences everybody. A silence of one beat is a loss, and listening begins again; a
-   * second one in a row is the end.
+   * The kernel may ignore a request to listen silently: only an event that arrives proves that events are on.
    */
-  #beat(): void {
-    if (this.#missedBeats >= MOST_MISSED_BEATS) {
-      this.#fail("the process connector has gone silent");
+  async #testItself(): Promise<string | undefined> {
+    const received = new Promise<true>((resolve) => {
+      this.#onHeartbeat = () => resolve(true);
+    });
+    for (let tries = 0; tries < SELF_TEST_TRIES; tries++) {
+      renameOwnThreadToItself();
+      if (await Promise.race([received, Bun.sleep(SELF_TEST_TRY_MS)])) return undefined;
+    }
+    return "the process connector accepted the request but sent no event";
+  }
+
+  /**
+   * Renames our own thread to its present name and expects the event of it before the next call.
+   *
+   * Before Linux 6.6 all listeners share one counter, and a program that stops listening once too often
+   * silences all of them. After one missed heartbeat events may be lost, so listening starts again; after a
+   * second one in a row the source has failed.
+   */
+  #checkHeartbeat(): void {
+    if (this.#missedBeats >= MAX_MISSED_BEATS) {
+      this.#fail("the process connector stopped sending events");
       return;
     }
     if (this.#missedBeats > 0) {
-      this.#line?.listen();
-      this.#noteLoss("the process connector had gone silent");
+      this.#connector?.listen();
+      this.#handleLoss("the process connector had stopped sending events");
     }
     this.#missedBeats++;
     renameOwnThreadToItself();
   }
 
-  #fail(because: string): void {
+  #fail(reason: string): void {
     clearInterval(this.#heartbeat);
-    this.#emit({ kind: "failed", because });
+    this.#emit({ kind: "failed", reason });
   }
 
-  #hearHeartbeat(): void {
+  #handleHeartbeat(): void {
     this.#missedBeats = 0;
-    this.#onHeardItself?.();
+    this.#onHeartbeat?.();
   }
 
   #receive(records: Iterable<EventRecord>): void {
     const batch: ProcessEvent[] = [];
     this.#batch = batch;
     const toWallUsec = readMonotonicToWallUsec();
-    for (const record of records) this.#take(record, toWallUsec);
+    for (const record of records) this.#handle(record, toWallUsec);
     this.#batch = undefined;
     if (batch.length > 0) this.#onEvents?.(batch);
   }
 
-  #take(record: EventRecord, toWallUsec: number): void {
-    if (record.kind === "ready") this.#watches.noteReady(record.key);
+  #handle(record: EventRecord, toWallUsec: number): void {
+    if (record.kind === "ready") this.#watches.handleReady(record.key);
     else if (record.kind === "malformed") this.#counters.malformed++;
     else if (record.kind === "overrun") {
       this.#counters.overruns++;
-      this.#noteLoss("the kernel dropped process events: its buffer for them was full");
-    } else if (record.kind === "comm" && record.pid === process.pid) this.#hearHeartbeat();
+      this.#handleLoss("the kernel dropped process events: the receive buffer was full");
+    } else if (record.kind === "comm" && record.pid === process.pid) this.#handleHeartbeat();
     else {
       this.#counters.received++;
       const { kind, pid, waitStatus } = record;
-      if (kind === "exit") this.#watches.noteExit(pid, waitStatus);
-      else if (kind === "thread-exit") this.#watches.noteThreadExit(pid, waitStatus);
+      if (kind === "exit") this.#watches.handleExit(pid, waitStatus);
+      else if (kind === "thread-exit") this.#watches.handleThreadExit(pid, waitStatus);
       else {
-        if (kind === "exec") this.#watches.noteExec(pid);
+        if (kind === "exec") this.#watches.handleExec(pid);
         this.#emit({ kind, pid, atMs: (record.atUsec + toWallUsec) / 1000 });
       }
     }
   }
 
-  #noteLoss(because: string): void {
-    this.#watches.noteLoss();
-    this.#emit({ kind: "lost", because });
+  #handleLoss(reason: string): void {
+    this.#watches.handleLoss();
+    this.#emit({ kind: "lost", reason });
   }
 
   #emit(event: ProcessEvent): void {

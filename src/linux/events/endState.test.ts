@@ -44,16 +44,16 @@ test("a process is alive, a zombie with its status, or gone", () => {
   expect(parseEndState("", 100)).toEqual({ state: "gone" });
 });
 
-test("a process whose first thread has ended is alive while others go on", () => {
+test("a process whose first thread has ended is alive while another thread runs", () => {
   expect(parseEndState(statLine({ state: "Z", threads: 2 }), 100)).toEqual({ state: "alive" });
 });
 
-test("a name made to look like the fields changes nothing", () => {
+test("a name that looks like other fields does not change the state", () => {
   const hostile = statLine({ comm: "a) Z 1 (b", exitCode: 5 });
   expect(parseEndState(hostile, 100)).toEqual({ state: "alive" });
 });
 
-test("the status of a zombie is unknown where procfs hides it behind a 0", () => {
+test("the status of a zombie is unknown where procfs hides it and shows 0", () => {
   const process = { pid: 4026, startTicks: 100 };
   const allowed = hostWith({ "4026/stat": statLine({ state: "Z", exitCode: 0x100 }) });
   expect(readZombieStatus(allowed, process)).toBe(0x100);
@@ -63,7 +63,7 @@ test("the status of a zombie is unknown where procfs hides it behind a 0", () =>
   expect(readZombieStatus(allowed, process)).toBeNull();
 });
 
-test("the status in procfs is the whole process's from Linux 5.17 on", () => {
+test("procfs shows the status of the whole process from Linux 5.17 on", () => {
   for (const [release, isShown] of [
     ["5.16.20", false],
     ["5.17.0-rc1", true],

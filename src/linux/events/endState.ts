@@ -1,11 +1,12 @@
 import { readlinkSync } from "node:fs";
-import { errnoOf, type Host, readProcFile } from "../host.ts";
+import { errnoOf } from "../../sys/errno.ts";
+import { type Host, readProcFile } from "../host.ts";
 import { hasEnded, parseStat } from "../proc/stat.ts";
 import type { WatchedProcess } from "./processEvents.ts";
 
 /**
- * Whether a whole process is over. `"alive"` includes one whose first thread has ended while others go on:
- * procfs shows it as a zombie, but it is none yet. `"zombie"` is over and not yet collected by its parent.
+ * The state of a whole process. `"alive"` includes a process whose first thread has ended while others still
+ * run: procfs shows it as a zombie. `"zombie"` has ended and is not yet reaped by its parent.
  */
 export type EndState = { state: "alive" } | { state: "zombie"; waitStatus: number } | { state: "gone" };
 
@@ -19,7 +20,10 @@ export function parseEndState(text: string, startTicks: number): EndState {
   return Number.isInteger(waitStatus) ? { state: "zombie", waitStatus } : { state: "gone" };
 }
 
-/** Source: /proc/PID/stat; proc_pid_stat(5). A process that may not be looked at counts as alive. */
+/**
+ * Reads the state of a process from /proc/PID/stat, proc_pid_stat(5). A process that may not be read counts
+ * as alive.
+ */
 export function readEndState(host: Host, process: WatchedProcess): EndState {
   try {
     const text = readProcFile(host, `${process.pid}/stat`);
@@ -30,9 +34,9 @@ export function readEndState(host: Host, process: WatchedProcess): EndState {
 }
 
 /**
- * The wait status of a zombie, or `null` where it cannot be known: the process is no zombie, or procfs
- * hides the status from us. It does so by showing a 0, for want of the rights of PTRACE_MODE_READ; the
- * link `exe` is under the same rights, and missing in a zombie for those who have them.
+ * Returns the wait status of a zombie, or `null` when the process is not a zombie or procfs hides the status.
+ * Without the rights of PTRACE_MODE_READ procfs shows 0. The link `exe` needs the same rights; with them,
+ * reading that of a zombie fails with ENOENT, which proves that the status is the real one.
  */
 export function readZombieStatus(host: Host, process: WatchedProcess): number | null {
   try {
@@ -46,8 +50,8 @@ export function readZombieStatus(host: Host, process: WatchedProcess): number | 
 }
 
 /**
- * Whether field 52 of /proc/PID/stat is the status of the process. Before Linux 5.17 it is its first thread's,
- * which is another one when that thread ended before the others.
+ * Returns whether field 52 of /proc/PID/stat is the wait status of the whole process. Before Linux 5.17 it is
+ * that of the first thread, which differs when that thread ended before the others.
  */
 export function showsStatusOfProcess(host: Host): boolean {
   const release = readProcFile(host, "sys/kernel/osrelease");

@@ -1,3 +1,4 @@
+import { closeFd } from "../../sys/descriptor.ts";
 import {
   addToEpoll,
   createEpoll,
@@ -8,43 +9,42 @@ import {
   removeFromEpoll,
   signalEventfd,
 } from "../../sys/epoll.ts";
-import { errnoName } from "../../sys/libc.ts";
-import { closeFd } from "../../sys/pidfd.ts";
+import { errnoName } from "../../sys/errno.ts";
 import { type EventRecord, readEventRecords } from "./eventRecords.ts";
 import { CONNECTOR_KEY, type FromWorker, STOP_KEY, type ToWorker } from "./workerProtocol.ts";
 
-const START_LIMIT_MS = 5000;
-const STOP_LIMIT_MS = 2000;
+const START_TIMEOUT_MS = 5000;
+const STOP_TIMEOUT_MS = 2000;
 
-/** In the single-file executable modules lie below the common root of its entry points, src/, whatever file asks. */
+/** In the single-file executable, module paths are relative to the common root of its entry points, src/. */
 const WORKER_URL = import.meta.url.startsWith("file:///$bunfs/")
   ? "file:///$bunfs/root/linux/events/epollWorker.ts"
   : new URL("./epollWorker.ts", import.meta.url).href;
 
 export interface EpollThreadHandlers {
   onRecords: (records: Iterable<EventRecord>) => void;
-  onFailure: (because: string) => void;
+  onFailure: (reason: string) => void;
 }
 
 /**
- * A thread that sleeps in epoll_wait and tells the main thread what woke it.
+ * A thread that sleeps in epoll_wait and reports to the main thread what woke it.
  *
- * Descriptors are added and removed from the main thread directly: the kernel allows it while the other
- * thread waits, so that the two need no messages for it.
+ * The main thread adds and removes descriptors directly, without messages: the kernel allows it while the
+ * other thread waits.
  */
 export class EpollThread {
   readonly #handlers: EpollThreadHandlers;
   #epollFd = -1;
   #stopFd = -1;
   #worker: Worker | undefined;
-  #onReady: (because: string | undefined) => void = () => {};
+  #onReady: (reason: string | undefined) => void = () => {};
   #onStopped: () => void = () => {};
 
   constructor(handlers: EpollThreadHandlers) {
     this.#handlers = handlers;
   }
 
-  /** Returns once the thread listens, or why it does not. */
+  /** Starts the thread. Resolves to `undefined` once it waits for events, or to why it does not. */
   async start(connectorFd: number | null): Promise<string | undefined> {
     this.#epollFd = createEpoll();
     if (this.#epollFd < 0) return `epoll_create1: ${errnoName(this.#epollFd)}`;
@@ -58,13 +58,19 @@ export class EpollThread {
     });
     this.#worker = this.#createWorker();
     this.#worker.postMessage({ epollFd: this.#epollFd, connectorFd } satisfies ToWorker);
-    const limit = setTimeout(() => this.#onReady("the event thread did not start"), START_LIMIT_MS);
-    const because = await ready;
-    clearTimeout(limit);
-    return because;
+    const timeout = setTimeout(
+      () => this.#onReady("the event thread did not start in time"),
+      START_TIMEOUT_MS,
+    );
+    const reason = await ready;
+    clearTimeout(timeout);
+    return reason;
   }
 
-  /** Edge-triggered: told once when the process ends and once when it is collected. Returns 0 or −errno. */
+  /**
+   * Adds a pidfd. It is edge-triggered: reported once when the process ends and once when it is reaped.
+   * Returns 0 or −errno.
+   */
   add(pidfd: number, key: number): number {
     return addToEpoll(this.#epollFd, pidfd, EPOLLIN | EPOLLET, key);
   }
@@ -73,28 +79,31 @@ export class EpollThread {
     removeFromEpoll(this.#epollFd, pidfd);
   }
 
-  /** The descriptors are closed only when the thread has left them: their numbers would soon be others'. */
+  /**
+   * Stops the thread, then closes its descriptors. Closed earlier, their numbers could be reused while it
+   * waits.
+   */
   async stop(): Promise<void> {
     const [worker, epollFd, stopFd] = [this.#worker, this.#epollFd, this.#stopFd];
     this.#worker = undefined;
     this.#epollFd = -1;
     this.#stopFd = -1;
     if (worker !== undefined) {
-      const hasLeft = await this.#leaves(stopFd);
+      const hasStopped = await this.#waitForStop(stopFd);
       worker.terminate();
-      if (!hasLeft) return;
+      if (!hasStopped) return;
     }
     for (const fd of [stopFd, epollFd]) if (fd >= 0) closeFd(fd);
   }
 
-  async #leaves(stopFd: number): Promise<boolean> {
-    const left = Promise.withResolvers<boolean>();
-    this.#onStopped = () => left.resolve(true);
-    const limit = setTimeout(() => left.resolve(false), STOP_LIMIT_MS);
+  async #waitForStop(stopFd: number): Promise<boolean> {
+    const stopped = Promise.withResolvers<boolean>();
+    this.#onStopped = () => stopped.resolve(true);
+    const timeout = setTimeout(() => stopped.resolve(false), STOP_TIMEOUT_MS);
     signalEventfd(stopFd);
-    const hasLeft = await left.promise;
-    clearTimeout(limit);
-    return hasLeft;
+    const hasStopped = await stopped.promise;
+    clearTimeout(timeout);
+    return hasStopped;
   }
 
   #createWorker(): Worker {
@@ -108,9 +117,9 @@ export class EpollThread {
     return worker;
   }
 
-  #fail(because: string): void {
+  #fail(reason: string): void {
     this.#worker = undefined;
-    this.#onReady(because);
-    this.#handlers.onFailure(because);
+    this.#onReady(reason);
+    this.#handlers.onFailure(reason);
   }
 }

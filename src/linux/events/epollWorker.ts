@@ -1,6 +1,6 @@
 import { NetlinkReceiver } from "../../sys/connectorSocket.ts";
 import { EpollWaiter } from "../../sys/epoll.ts";
-import { errnoName } from "../../sys/libc.ts";
+import { errnoName } from "../../sys/errno.ts";
 import { decodeProcEvent } from "./cnProc.ts";
 import { type EventRecord, EventRecordWriter } from "./eventRecords.ts";
 import { CONNECTOR_KEY, type FromWorker, STOP_KEY, type ToWorker } from "./workerProtocol.ts";
@@ -12,10 +12,10 @@ declare const self: {
 
 const EAGAIN = 11;
 const ENOBUFS = 105;
-const EVENTS_AT_ONCE = 64;
-const RECORDS_AT_ONCE = 1024;
+const MAX_EVENTS_PER_WAIT = 64;
+const MAX_RECORDS_PER_MESSAGE = 1024;
 
-/** How long ends may wait for something urgent to be told with. */
+/** How long exits may wait for an urgent record to be sent with. */
 const DEFER_MS = 50;
 
 const records = new EventRecordWriter();
@@ -23,7 +23,7 @@ let isUrgent = false;
 let oldestAtMs = 0;
 
 self.onmessage = ({ data: { epollFd, connectorFd } }) => {
-  const epoll = new EpollWaiter(epollFd, EVENTS_AT_ONCE);
+  const epoll = new EpollWaiter(epollFd, MAX_EVENTS_PER_WAIT);
   const connector = connectorFd === null ? undefined : new NetlinkReceiver(connectorFd);
   self.postMessage({ kind: "ready" });
   for (let isStopping = false; !isStopping; ) {
@@ -41,9 +41,9 @@ self.onmessage = ({ data: { epollFd, connectorFd } }) => {
 };
 
 /**
- * Reads until nothing is left. After an overrun the kernel drops whatever comes until the buffer is
- * empty, and says so only once: a scan for what was lost has to begin after that, so the overrun is
- * told last.
+ * Reads until the socket is empty. After an overrun the kernel drops every event until the buffer is empty,
+ * and reports that only once. A scan for the lost events must start after that, so the overrun record is
+ * added last.
  */
 function drain(connector: NetlinkReceiver): void {
   let hasOverrun = false;
@@ -52,21 +52,21 @@ function drain(connector: NetlinkReceiver): void {
     if (length === -EAGAIN) break;
     if (length === -ENOBUFS) hasOverrun = true;
     else if (length < 0) throw new Error(`recvfrom on the process connector: ${errnoName(length)}`);
-    else note(connector, length);
-    if (records.count >= RECORDS_AT_ONCE) post();
+    else decode(connector, length);
+    if (records.count >= MAX_RECORDS_PER_MESSAGE) post();
   }
   if (hasOverrun) add({ kind: "overrun" });
 }
 
-function note(connector: NetlinkReceiver, length: number): void {
+function decode(connector: NetlinkReceiver, length: number): void {
   const event = connector.isFromKernel() ? decodeProcEvent(connector.message, length) : "malformed";
   if (event === "malformed") add({ kind: "malformed" });
   else if (event !== "other") add(event);
 }
 
 /**
- * Most ends are of processes that nobody watches, and a watched one's pidfd reports by itself: ends alone
- * do not wake the main thread, which spares it most of a storm of forks.
+ * Adds a record. Exits alone do not wake the main thread, which spares it most of a fork storm: most of them
+ * belong to processes that are not watched, and the pidfd of a watched process reports by itself.
  */
 function add(record: EventRecord): void {
   if (records.count === 0) oldestAtMs = performance.now();
@@ -77,6 +77,6 @@ function add(record: EventRecord): void {
 function post(): void {
   isUrgent = false;
   if (records.count === 0) return;
-  const numbers = records.take();
+  const numbers = records.flush();
   self.postMessage({ kind: "records", numbers }, [numbers.buffer]);
 }

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { type EventRecord, EventRecordWriter, readEventRecords } from "./eventRecords.ts";
 
-test("records come out as they went in, in order, and are taken once", () => {
+test("records are read as they were written, in order and once", () => {
   const records: EventRecord[] = [
     { kind: "exec", pid: 4_194_303, waitStatus: 0, atUsec: 2 ** 52 },
     { kind: "exit", pid: 1, waitStatus: 0xff00, atUsec: 12 },
@@ -14,7 +14,7 @@ test("records come out as they went in, in order, and are taken once", () => {
   const writer = new EventRecordWriter();
   for (const record of records) writer.write(record);
   expect(writer.count).toBe(records.length);
-  expect([...readEventRecords(writer.take())]).toEqual(records);
+  expect([...readEventRecords(writer.flush())]).toEqual(records);
   expect(writer.count).toBe(0);
-  expect([...readEventRecords(writer.take())]).toEqual([]);
+  expect([...readEventRecords(writer.flush())]).toEqual([]);
 });

@@ -1,19 +1,22 @@
 import type { RawEvent } from "./cnProc.ts";
 
-/** What the worker tells the main thread, as numbers: an array of them is handed over without a copy. */
+/**
+ * A message of the worker to the main thread. Records are sent as numbers: an array of them is transferred
+ * without a copy.
+ */
 export type EventRecord =
   | RawEvent
-  /** The pidfd that was added under this key has something to say. */
+  /** The pidfd that was added under this key is ready. */
   | { kind: "ready"; key: number }
-  /** The kernel has dropped events; all that it did not drop has been told. */
+  /** The kernel has dropped events; every event that it kept has been read. */
   | { kind: "overrun" }
-  /** A message that made no sense or was not the kernel's. */
+  /** A message that cannot be decoded or does not come from the kernel. */
   | { kind: "malformed" };
 
 const KINDS = ["exec", "comm", "exit", "thread-exit", "ready", "overrun", "malformed"] as const;
 const NUMBERS_PER_RECORD = 4;
 
-/** kind · pid or key · wait status · µs, four doubles per record. */
+/** Encodes each record as four doubles: kind · pid or key · wait status · µs. */
 export class EventRecordWriter {
   #numbers: number[] = [];
 
@@ -28,10 +31,11 @@ export class EventRecordWriter {
     else this.#numbers.push(kind, 0, 0, 0);
   }
 
-  take(): Float64Array<ArrayBuffer> {
-    const taken = Float64Array.from(this.#numbers);
+  /** Returns the records written so far and starts again with none. */
+  flush(): Float64Array<ArrayBuffer> {
+    const flushed = Float64Array.from(this.#numbers);
     this.#numbers = [];
-    return taken;
+    return flushed;
   }
 }
 

@@ -1,42 +1,55 @@
 import { expect, test } from "bun:test";
-import { type ExitTraces, judgeExit } from "./exitEvidence.ts";
+import { type ExitObservations, selectEvidence } from "./exitEvidence.ts";
 
-const NO_TRACES: ExitTraces = {
+const NO_OBSERVATIONS: ExitObservations = {
   record: "unsupported",
   zombieStatus: null,
-  told: "nothing",
+  reported: "none",
   eventsLost: false,
 };
 
-test("the record behind the pidfd counts at once and before everything else", () => {
-  const traces: ExitTraces = { record: { status: 0x500 }, zombieStatus: 0, told: 0, eventsLost: true };
+test("the exit record behind the pidfd wins at once over all other evidence", () => {
+  const observations: ExitObservations = {
+    record: { status: 0x500 },
+    zombieStatus: 0,
+    reported: 0,
+    eventsLost: true,
+  };
   for (const waitIsOver of [false, true]) {
-    expect(judgeExit(traces, waitIsOver)).toEqual({ waitStatus: 0x500, evidence: "pidfd" });
+    expect(selectEvidence(observations, waitIsOver)).toEqual({ waitStatus: 0x500, evidence: "pidfd" });
   }
 });
 
-test("lesser evidence waits for better, and counts when the wait is over", () => {
-  const zombie: ExitTraces = { ...NO_TRACES, record: "running", zombieStatus: 0x100, told: 0x200 };
-  expect(judgeExit(zombie, false)).toBe("wait");
-  expect(judgeExit(zombie, true)).toEqual({ waitStatus: 0x100, evidence: "proc-stat" });
-  const told: ExitTraces = { ...NO_TRACES, told: 11 };
-  expect(judgeExit(told, false)).toBe("wait");
-  expect(judgeExit(told, true)).toEqual({ waitStatus: 11, evidence: "proc-event" });
+test("weaker evidence counts only after the wait for better evidence", () => {
+  const zombie: ExitObservations = {
+    ...NO_OBSERVATIONS,
+    record: "running",
+    zombieStatus: 0x100,
+    reported: 0x200,
+  };
+  expect(selectEvidence(zombie, false)).toBe("wait");
+  expect(selectEvidence(zombie, true)).toEqual({ waitStatus: 0x100, evidence: "proc-stat" });
+  const reported: ExitObservations = { ...NO_OBSERVATIONS, reported: 11 };
+  expect(selectEvidence(reported, false)).toBe("wait");
+  expect(selectEvidence(reported, true)).toEqual({ waitStatus: 11, evidence: "proc-event" });
 });
 
-test("without evidence the status is unknown, never 0, and the reason is said", () => {
-  for (const [traces, because] of [
-    [NO_TRACES, "pidfds of this kernel keep no exit record (Linux 6.15 does), and no event told it"],
+test("without evidence the status is unknown with a reason, never 0", () => {
+  for (const [observations, reason] of [
     [
-      { ...NO_TRACES, record: "none", eventsLost: true },
-      "there was no pidfd to ask, and the kernel dropped the event that told it",
+      NO_OBSERVATIONS,
+      "pidfds of this kernel keep no exit record (Linux 6.15 does), and no exit event arrived",
     ],
     [
-      { ...NO_TRACES, record: "unknown", told: "disputed" },
+      { ...NO_OBSERVATIONS, record: "none", eventsLost: true },
+      "the process has no pidfd, and the kernel dropped its exit event",
+    ],
+    [
+      { ...NO_OBSERVATIONS, record: "unknown", reported: "conflicting" },
       "the pidfd has no exit record, and its threads ended with different statuses",
     ],
-    [{ ...NO_TRACES, record: "running" }, "its parent has not collected it, and no event told it"],
+    [{ ...NO_OBSERVATIONS, record: "running" }, "its parent has not reaped it, and no exit event arrived"],
   ] as const) {
-    expect(judgeExit(traces, true)).toEqual({ waitStatus: null, evidence: null, because });
+    expect(selectEvidence(observations, true)).toEqual({ waitStatus: null, evidence: null, reason });
   }
 });

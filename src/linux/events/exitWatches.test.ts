@@ -1,5 +1,6 @@
 import { afterEach, expect, test } from "bun:test";
-import { closeFd, openPidfd, type readPidfdExit } from "../../sys/pidfd.ts";
+import { closeFd } from "../../sys/descriptor.ts";
+import { openPidfd, type readPidfdExit } from "../../sys/pidfd.ts";
 import { realHost } from "../host.ts";
 import { readStat } from "../proc/stat.ts";
 import { ExitWatches } from "./exitWatches.ts";
@@ -11,14 +12,19 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
 });
 
-/** Watches over a kernel whose pidfds keep no exit record, as before Linux 6.15. */
+/** Creates watches that see a kernel whose pidfds keep no exit record, as before Linux 6.15. */
 function oldKernel(record: ReturnType<typeof readPidfdExit> = "unsupported") {
-  const told: ProcessEvent[] = [];
+  const received: ProcessEvent[] = [];
   const readySet = { add: () => 0, remove: () => {} };
-  const options = { host, emit: (event: ProcessEvent) => told.push(event), readySet, lookIntervalMs: 1000 };
+  const options = {
+    host,
+    emit: (event: ProcessEvent) => received.push(event),
+    readySet,
+    checkIntervalMs: 1000,
+  };
   const watches = new ExitWatches({ ...options, readRecord: () => record });
   cleanups.push(() => watches.clear());
-  return { told, watches };
+  return { received, watches };
 }
 
 async function endedProcess(): Promise<{ identity: WatchedProcess; pidfd: number }> {
@@ -32,19 +38,19 @@ async function endedProcess(): Promise<{ identity: WatchedProcess; pidfd: number
   return { identity: { pid: child.pid, startTicks: stat.startTicks }, pidfd };
 }
 
-async function exitOf(told: ProcessEvent[]): Promise<ProcessEvent | undefined> {
-  const exit = (): ProcessEvent | undefined => told.find(({ kind }) => kind === "exit");
+async function exitOf(received: ProcessEvent[]): Promise<ProcessEvent | undefined> {
+  const exit = (): ProcessEvent | undefined => received.find(({ kind }) => kind === "exit");
   while (exit() === undefined) await Bun.sleep(5);
   return exit();
 }
 
-test("the connector's status counts when the pidfd has none", async () => {
-  const { told, watches } = oldKernel();
+test("the status of the connector counts when the pidfd has none", async () => {
+  const { received, watches } = oldKernel();
   const { identity, pidfd } = await endedProcess();
   watches.add(identity, pidfd);
-  watches.noteReady(1);
-  watches.noteExit(identity.pid, 0x300);
-  expect(await exitOf(told)).toEqual({
+  watches.handleReady(1);
+  watches.handleExit(identity.pid, 0x300);
+  expect(await exitOf(received)).toEqual({
     kind: "exit",
     ...identity,
     waitStatus: 0x300,
@@ -52,91 +58,96 @@ test("the connector's status counts when the pidfd has none", async () => {
   });
 });
 
-test("the connector's status counts when it was told before the watch", async () => {
-  const { told, watches } = oldKernel();
+test("the status of the connector counts when it was reported before the watch", async () => {
+  const { received, watches } = oldKernel();
   const { identity, pidfd } = await endedProcess();
-  watches.noteExit(identity.pid, 0x300);
+  watches.handleExit(identity.pid, 0x300);
   watches.add(identity, pidfd);
-  watches.noteReady(1);
-  expect(await exitOf(told)).toMatchObject({ waitStatus: 0x300, evidence: "proc-event" });
+  watches.handleReady(1);
+  expect(await exitOf(received)).toMatchObject({ waitStatus: 0x300, evidence: "proc-event" });
 });
 
-test("a first thread's status that other threads contradict is not the process's", async () => {
-  const { told, watches } = oldKernel();
+test("the status of the first thread does not count when another thread ended with a different one", async () => {
+  const { received, watches } = oldKernel();
   const { identity, pidfd } = await endedProcess();
   watches.add(identity, pidfd);
-  watches.noteExit(identity.pid, 0);
-  watches.noteReady(1);
-  watches.noteThreadExit(identity.pid, 0x500);
-  expect(await exitOf(told)).toMatchObject({
+  watches.handleExit(identity.pid, 0);
+  watches.handleReady(1);
+  watches.handleThreadExit(identity.pid, 0x500);
+  expect(await exitOf(received)).toMatchObject({
     waitStatus: null,
-    because: expect.stringContaining("its threads ended with different statuses"),
+    reason: expect.stringContaining("its threads ended with different statuses"),
   });
 });
 
-test("a status that was told before events were lost is not relied on", async () => {
-  const { told, watches } = oldKernel();
+test("a status that was reported before events were lost does not count", async () => {
+  const { received, watches } = oldKernel();
   const { identity, pidfd } = await endedProcess();
   watches.add(identity, pidfd);
-  watches.noteExit(identity.pid, 0);
-  watches.noteLoss();
-  watches.noteReady(1);
-  expect(await exitOf(told)).toMatchObject({
+  watches.handleExit(identity.pid, 0);
+  watches.handleLoss();
+  watches.handleReady(1);
+  expect(await exitOf(received)).toMatchObject({
     waitStatus: null,
-    because: expect.stringContaining("the kernel dropped the event that told it"),
+    reason: expect.stringContaining("the kernel dropped its exit event"),
   });
 });
 
-test("the first thread's end before another thread's exec is not the process's", async () => {
-  const { told, watches } = oldKernel();
+test("the end of the first thread before another thread executes a program does not count", async () => {
+  const { received, watches } = oldKernel();
   const { identity, pidfd } = await endedProcess();
   watches.add(identity, pidfd);
-  watches.noteExit(identity.pid, 9);
-  watches.noteExec(identity.pid);
-  watches.noteReady(1);
-  expect(await exitOf(told)).toMatchObject({ waitStatus: null });
+  watches.handleExit(identity.pid, 9);
+  watches.handleExec(identity.pid);
+  watches.handleReady(1);
+  expect(await exitOf(received)).toMatchObject({ waitStatus: null });
 });
 
-test("an exit is told once, however many signs of it come", async () => {
-  const { told, watches } = oldKernel({ status: 0x100 });
+test("an exit is reported once, whatever the number of its signs", async () => {
+  const { received, watches } = oldKernel({ status: 0x100 });
   const { identity, pidfd } = await endedProcess();
   watches.add(identity, pidfd);
-  for (let sign = 0; sign < 3; sign++) watches.noteReady(1);
-  watches.noteExit(identity.pid, 0x100);
-  watches.noteLoss();
+  for (let sign = 0; sign < 3; sign++) watches.handleReady(1);
+  watches.handleExit(identity.pid, 0x100);
+  watches.handleLoss();
   await Bun.sleep(150);
-  expect(told).toEqual([{ kind: "exit", ...identity, waitStatus: 0x100, evidence: "pidfd" }]);
+  expect(received).toEqual([{ kind: "exit", ...identity, waitStatus: 0x100, evidence: "pidfd" }]);
 });
 
-test("that a process is over is told once and at once, though how it ended is not known yet", async () => {
-  const { told, watches } = oldKernel();
+test("the end of a process is reported once and at once, before its status is known", async () => {
+  const { received, watches } = oldKernel();
   const { identity, pidfd } = await endedProcess();
   watches.add(identity, pidfd);
-  for (let sign = 0; sign < 3; sign++) watches.noteReady(1);
-  expect(told).toEqual([{ kind: "over", ...identity }]);
-  await exitOf(told);
-  expect(told.map(({ kind }) => kind)).toEqual(["over", "exit"]);
+  for (let sign = 0; sign < 3; sign++) watches.handleReady(1);
+  expect(received).toEqual([{ kind: "over", ...identity }]);
+  await exitOf(received);
+  expect(received.map(({ kind }) => kind)).toEqual(["over", "exit"]);
 });
 
-test("a readiness that belongs to a former watch is not this one's", async () => {
-  const { told, watches } = oldKernel({ status: 0 });
+test("a ready key of a former watch does not end the present one", async () => {
+  const { received, watches } = oldKernel({ status: 0 });
   const { identity, pidfd } = await endedProcess();
   watches.add(identity, pidfd);
   watches.remove(identity);
   watches.add(identity, pidfd);
-  watches.noteReady(1);
-  expect(told).toEqual([]);
-  watches.noteReady(2);
-  expect(told).toHaveLength(1);
+  watches.handleReady(1);
+  expect(received).toEqual([]);
+  watches.handleReady(2);
+  expect(received).toHaveLength(1);
 });
 
-test("a process is looked at where its pidfd cannot report", async () => {
-  const told: ProcessEvent[] = [];
+test("a process is polled when its pidfd cannot be added", async () => {
+  const received: ProcessEvent[] = [];
   const readySet = { add: () => -28, remove: () => {} };
-  const watches = new ExitWatches({ host, emit: (event) => told.push(event), readySet, lookIntervalMs: 10 });
+  const watches = new ExitWatches({
+    host,
+    emit: (event) => received.push(event),
+    readySet,
+    checkIntervalMs: 10,
+  });
   cleanups.push(() => watches.clear());
   const { identity, pidfd } = await endedProcess();
   watches.add(identity, pidfd);
-  expect(told).toEqual([]);
-  expect(await exitOf(told)).toMatchObject(identity);
+  expect(received).toEqual([]);
+  expect(await exitOf(received)).toMatchObject(identity);
 });

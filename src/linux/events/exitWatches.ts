@@ -1,26 +1,29 @@
 import { pidfdHasEnded, readPidfdExit } from "../../sys/pidfd.ts";
 import type { Host } from "../host.ts";
 import { readEndState, readZombieStatus, showsStatusOfProcess } from "./endState.ts";
-import { judgeExit } from "./exitEvidence.ts";
+import { selectEvidence } from "./exitEvidence.ts";
 import type { ProcessEvent, WatchedProcess } from "./processEvents.ts";
-import { RecentExits, type ToldExit } from "./recentExits.ts";
+import { RecentExits, type ReportedExit } from "./recentExits.ts";
 
-/** How long an end waits for its parent to collect it, and for what the ends of other threads may contradict. */
+/**
+ * How long to wait for the parent to reap the process and for the exits of its other threads, which may
+ * contradict.
+ */
 const WAIT_FOR_EVIDENCE_MS = 100;
 
 interface Watch {
   readonly process: WatchedProcess;
   readonly pidfd: number | null;
-  /** Names this watch in the epoll set: a descriptor's number, or a pid, may soon be another's. */
+  /** Names this watch in the epoll set. Numbers of descriptors and processes may be reused; keys are not. */
   readonly key: number;
-  isLookedAt: boolean;
-  told: ToldExit;
+  isPolled: boolean;
+  reported: ReportedExit;
   eventsLost: boolean;
   zombieStatus: number | null;
   deadline: ReturnType<typeof setTimeout> | undefined;
 }
 
-/** The set in which pidfds report that their process has ended. `add` returns 0 or −errno. */
+/** The epoll set in which pidfds report that their process has ended. `add` returns 0 or −errno. */
 export interface ReadySet {
   add(pidfd: number, key: number): number;
   remove(pidfd: number): void;
@@ -29,17 +32,17 @@ export interface ReadySet {
 export interface ExitWatchesOptions {
   host: Host;
   emit: (event: ProcessEvent) => void;
-  /** Without it every watched process is looked at instead. */
+  /** Without it every watched process is polled. */
   readySet?: ReadySet;
-  /** How often a process is looked at that cannot report by itself. */
-  lookIntervalMs: number;
-  /** The kernel's exit record behind a pidfd; replaced where a kernel without it is to be played. */
+  /** How often polled processes are checked. */
+  checkIntervalMs: number;
+  /** Reads the exit record behind a pidfd; tests replace it to simulate a kernel without such records. */
   readRecord?: typeof readPidfdExit;
 }
 
 /**
- * The watched processes, and the judgement of how each ended. Signs of an end come in from the source in
- * any order (`note…`); out comes one exit event for each.
+ * The watched processes of a source. The source passes signs of an end in any order to the `handle…` methods;
+ * each process gets exactly one `exit` event.
  */
 export class ExitWatches {
   readonly #options: ExitWatchesOptions;
@@ -49,7 +52,7 @@ export class ExitWatches {
   readonly #byPid = new Map<number, Watch>();
   readonly #recentExits = new RecentExits();
   #lastKey = 0;
-  #looking: ReturnType<typeof setInterval> | undefined;
+  #pollTimer: ReturnType<typeof setInterval> | undefined;
 
   constructor(options: ExitWatchesOptions) {
     this.#options = options;
@@ -62,8 +65,8 @@ export class ExitWatches {
       process: { pid: process.pid, startTicks: process.startTicks },
       pidfd,
       key: ++this.#lastKey,
-      isLookedAt: false,
-      told: "nothing",
+      isPolled: false,
+      reported: "none",
       eventsLost: false,
       zombieStatus: null,
       deadline: undefined,
@@ -71,8 +74,8 @@ export class ExitWatches {
     this.#byIdentity.set(identityOf(process), watch);
     this.#byKey.set(watch.key, watch);
     this.#byPid.set(process.pid, watch);
-    if (pidfd === null || this.#options.readySet === undefined) this.#lookAt(watch);
-    else if (this.#options.readySet.add(pidfd, watch.key) < 0) this.#lookAt(watch);
+    if (pidfd === null || this.#options.readySet === undefined) this.#startPolling(watch);
+    else if (this.#options.readySet.add(pidfd, watch.key) < 0) this.#startPolling(watch);
   }
 
   remove(process: WatchedProcess): void {
@@ -84,58 +87,58 @@ export class ExitWatches {
     for (const watch of [...this.#byKey.values()]) this.#forget(watch);
   }
 
-  /** The pidfd under this key reports an end, or that an ended process was collected. */
-  noteReady(key: number): void {
+  /** Handles a ready pidfd: its process has ended, or an ended process was reaped. */
+  handleReady(key: number): void {
     const watch = this.#byKey.get(key);
     if (watch !== undefined) this.#settle(watch);
   }
 
-  /** The first thread of a process has ended; the process may go on without it, or run another program in its place. */
-  noteExit(pid: number, waitStatus: number): void {
-    this.#recentExits.note(pid, waitStatus);
+  /** Handles the end of a first thread. The process may continue without it or execute another program. */
+  handleExit(pid: number, waitStatus: number): void {
+    this.#recentExits.record(pid, waitStatus);
     const watch = this.#byPid.get(pid);
     if (watch === undefined) return;
-    watch.told = waitStatus;
-    if (watch.isLookedAt) this.#look(watch);
+    watch.reported = waitStatus;
+    if (watch.isPolled) this.#check(watch);
   }
 
-  noteThreadExit(pid: number, waitStatus: number): void {
-    this.#recentExits.noteThread(pid, waitStatus);
+  handleThreadExit(pid: number, waitStatus: number): void {
+    this.#recentExits.recordThread(pid, waitStatus);
     const watch = this.#byPid.get(pid);
-    if (typeof watch?.told === "number" && watch.told !== waitStatus) watch.told = "disputed";
+    if (typeof watch?.reported === "number" && watch.reported !== waitStatus) watch.reported = "conflicting";
   }
 
-  noteExec(pid: number): void {
+  handleExec(pid: number): void {
     this.#recentExits.forget(pid);
     const watch = this.#byPid.get(pid);
-    if (watch !== undefined) watch.told = "nothing";
+    if (watch !== undefined) watch.reported = "none";
   }
 
-  /** Nothing that was told before a loss is sure to be uncontradicted. */
-  noteLoss(): void {
+  /** Handles lost events: one of them may have contradicted an exit that was reported before. */
+  handleLoss(): void {
     this.#recentExits.clear();
     for (const watch of this.#byKey.values()) {
-      watch.told = "nothing";
+      watch.reported = "none";
       watch.eventsLost = true;
-      if (watch.isLookedAt) this.#look(watch);
+      if (watch.isPolled) this.#check(watch);
     }
   }
 
-  #lookAt(watch: Watch): void {
-    watch.isLookedAt = true;
-    this.#looking ??= setInterval(() => this.#scanAll(), this.#options.lookIntervalMs);
-    setTimeout(() => this.#look(watch), 0);
+  #startPolling(watch: Watch): void {
+    watch.isPolled = true;
+    this.#pollTimer ??= setInterval(() => this.#checkAll(), this.#options.checkIntervalMs);
+    setTimeout(() => this.#check(watch), 0);
   }
 
-  #scanAll(): void {
-    const watches = [...this.#byKey.values()].filter((watch) => watch.isLookedAt);
-    for (const watch of watches) this.#look(watch);
+  #checkAll(): void {
+    const watches = [...this.#byKey.values()].filter((watch) => watch.isPolled);
+    for (const watch of watches) this.#check(watch);
     if (watches.length > 0) return;
-    clearInterval(this.#looking);
-    this.#looking = undefined;
+    clearInterval(this.#pollTimer);
+    this.#pollTimer = undefined;
   }
 
-  #look(watch: Watch): void {
+  #check(watch: Watch): void {
     if (!this.#byKey.has(watch.key)) return;
     const hasEnded =
       watch.pidfd === null
@@ -144,15 +147,16 @@ export class ExitWatches {
     if (hasEnded) this.#settle(watch);
   }
 
-  /** To be called only for a process that is over. */
+  /** Emits the exit of a process, or waits for better evidence. Call it only for a process that has ended. */
   #settle(watch: Watch, waitIsOver = false): void {
     const { host, emit, readRecord = readPidfdExit } = this.#options;
     const record = watch.pidfd === null ? "none" : readRecord(watch.pidfd);
     if (this.#trustsZombieStatus && typeof record !== "object") {
       watch.zombieStatus ??= readZombieStatus(host, watch.process);
     }
-    if (watch.told === "nothing" && !watch.eventsLost) watch.told = this.#recentExits.of(watch.process.pid);
-    const facts = judgeExit({ ...watch, record }, waitIsOver);
+    if (watch.reported === "none" && !watch.eventsLost)
+      watch.reported = this.#recentExits.of(watch.process.pid);
+    const facts = selectEvidence({ ...watch, record }, waitIsOver);
     if (facts === "wait") {
       if (watch.deadline !== undefined) return;
       watch.deadline = setTimeout(() => this.#settle(watch, true), WAIT_FOR_EVIDENCE_MS);
@@ -165,13 +169,13 @@ export class ExitWatches {
 
   #forget(watch: Watch): void {
     clearTimeout(watch.deadline);
-    if (watch.pidfd !== null && !watch.isLookedAt) this.#options.readySet?.remove(watch.pidfd);
+    if (watch.pidfd !== null && !watch.isPolled) this.#options.readySet?.remove(watch.pidfd);
     this.#byIdentity.delete(identityOf(watch.process));
     this.#byKey.delete(watch.key);
     if (this.#byPid.get(watch.process.pid) === watch) this.#byPid.delete(watch.process.pid);
     if (this.#byKey.size > 0) return;
-    clearInterval(this.#looking);
-    this.#looking = undefined;
+    clearInterval(this.#pollTimer);
+    this.#pollTimer = undefined;
   }
 }
 

@@ -1,13 +1,13 @@
 import { type Host, readProcFile } from "../host.ts";
 
-/** The kernel gives pids below this only to the first processes of a boot (RESERVED_PIDS, kernel/pid.c). */
+/** After the first round, the kernel allocates no pids below this (RESERVED_PIDS, kernel/pid.c). */
 const RESERVED_PIDS = 300;
-/** The smallest pid_max that a kernel takes. */
-const SMALLEST_PID_MAX = 301;
+/** The smallest pid_max that the kernel accepts. */
+const MIN_PID_MAX = 301;
 
 /**
- * Processes and threads created since boot, on the whole machine, whatever pid namespace procfs shows.
- * Source: the line "processes" of /proc/stat. `undefined` where there is none.
+ * Reads how many processes and threads were created since boot, on the whole machine, whatever pid namespace
+ * procfs shows. Source: the line "processes" of /proc/stat. `undefined` where there is none.
  */
 export function readForkCount(host: Host): number | undefined {
   const text = readProcFile(host, "stat");
@@ -16,7 +16,10 @@ export function readForkCount(host: Host): number | undefined {
   return count === undefined ? undefined : Number(count);
 }
 
-/** The pid that was given out last. Source: the last field of /proc/loadavg. `undefined` where there is none. */
+/**
+ * Reads the pid that was allocated last. Source: the last field of /proc/loadavg. `undefined` where there is
+ * none.
+ */
 export function readLastPid(host: Host): number | undefined {
   const text = readProcFile(host, "loadavg");
   // 0.35 0.20 0.11 2/214 6895
@@ -24,18 +27,22 @@ export function readLastPid(host: Host): number | undefined {
   return pid === undefined ? undefined : Number(pid);
 }
 
-/** Source: /proc/sys/kernel/pid_max, one more than the highest pid. */
+/** Reads one more than the highest pid. Source: /proc/sys/kernel/pid_max. */
 export function readPidMax(host: Host): number {
   const pidMax = Number.parseInt(readProcFile(host, "sys/kernel/pid_max"), 10);
-  return Number.isInteger(pidMax) ? pidMax : SMALLEST_PID_MAX;
+  return Number.isInteger(pidMax) ? pidMax : MIN_PID_MAX;
 }
 
+/** The position of the pid allocation of the kernel at one moment. */
 export interface PidCursor {
   forks: number | undefined;
   lastPid: number | undefined;
 }
 
-/** Pids in the order in which the kernel hands them out, in a circle: those behind `after`, up to and with `upTo`. */
+/**
+ * The pids after `after`, up to and including `upTo`, in the circular order in which the kernel allocates
+ * them.
+ */
 export class PidSpan {
   readonly #after: number;
   readonly #upTo: number;
@@ -64,18 +71,17 @@ export class PidSpan {
 }
 
 /**
- * Which pids the kernel may have given out between two moments: those from the one cursor to the other, or
- * any when it may have come round. A process that was restored with a chosen pid (clone3 set_tid, a write to
- * ns_last_pid) is outside of this reckoning.
+ * Returns the pids that the kernel may have allocated between two cursors, or all pids when it may have
+ * started a new round. A process with a chosen pid (clone3 set_tid, a write to ns_last_pid) is not covered.
  */
-export function givenBetween(before: PidCursor, after: PidCursor, pidMax: number): PidSpan {
+export function allocatedBetween(before: PidCursor, after: PidCursor, pidMax: number): PidSpan {
   const { forks: forksBefore, lastPid: from } = before;
   const { forks: forksAfter, lastPid: to } = after;
   const any = new PidSpan(0, pidMax, pidMax);
   if (forksBefore === undefined || forksAfter === undefined || from === undefined || to === undefined) {
     return any;
   }
-  // Pids in use are passed over without a fork, so that fewer forks than pids make a round
+  // The kernel skips pids in use without a fork, so a round takes fewer forks than there are pids.
   if (forksAfter - forksBefore >= (pidMax - RESERVED_PIDS) / 2) return any;
   return new PidSpan(from, to, pidMax);
 }

@@ -4,43 +4,46 @@ import type { EventRecord } from "./eventRecords.ts";
 import { ExitWatches } from "./exitWatches.ts";
 import {
   type EventCounters,
-  noCounts,
+  type EventReports,
   type ProcessEvent,
   type ProcessEvents,
   type StartOutcome,
-  type Told,
   type WatchedProcess,
+  zeroCounters,
 } from "./processEvents.ts";
 
-const LOOK_INTERVAL_MS = 1000;
+const CHECK_INTERVAL_MS = 1000;
 
-/** Ends of chosen processes, for anyone and without rights. Knows nothing of processes that nobody chose. */
+/**
+ * Reports the exits of watched processes through pidfds, which needs no rights. Knows nothing of other
+ * processes.
+ */
 export class PidfdEvents implements ProcessEvents {
   readonly source = "pidfd";
-  readonly tells: Told = { exec: "never", comm: "never", exit: "at once" };
+  readonly reports: EventReports = { exec: "never", comm: "never", exit: "at once" };
   readonly #thread: EpollThread;
   readonly #watches: ExitWatches;
-  readonly #counters = noCounts();
+  readonly #counters = zeroCounters();
   #onEvents: ((batch: ProcessEvent[]) => void) | undefined;
 
   constructor(host: Host) {
     this.#thread = new EpollThread({
       onRecords: (records) => this.#receive(records),
-      onFailure: (because) => this.#onEvents?.([{ kind: "failed", because }]),
+      onFailure: (reason) => this.#onEvents?.([{ kind: "failed", reason }]),
     });
     this.#watches = new ExitWatches({
       host,
       emit: (event) => this.#onEvents?.([event]),
       readySet: this.#thread,
-      lookIntervalMs: LOOK_INTERVAL_MS,
+      checkIntervalMs: CHECK_INTERVAL_MS,
     });
   }
 
   async start(onEvents: (batch: ProcessEvent[]) => void): Promise<StartOutcome> {
-    const because = await this.#thread.start(null);
-    if (because !== undefined) {
+    const reason = await this.#thread.start(null);
+    if (reason !== undefined) {
       await this.#thread.stop();
-      return { outcome: "unsupported", because };
+      return { outcome: "unsupported", reason };
     }
     this.#onEvents = onEvents;
     return { outcome: "started" };
@@ -68,7 +71,7 @@ export class PidfdEvents implements ProcessEvents {
     for (const record of records) {
       if (record.kind !== "ready") continue;
       this.#counters.received++;
-      this.#watches.noteReady(record.key);
+      this.#watches.handleReady(record.key);
     }
   }
 }

@@ -1,13 +1,14 @@
-import { errnoOf, type Host } from "../host.ts";
+import { errnoOf } from "../../sys/errno.ts";
+import type { Host } from "../host.ts";
 import { ExitWatches } from "./exitWatches.ts";
 import {
   type EventCounters,
-  noCounts,
+  type EventReports,
   type ProcessEvent,
   type ProcessEvents,
   type StartOutcome,
-  type Told,
   type WatchedProcess,
+  zeroCounters,
 } from "./processEvents.ts";
 import { ProcessScan } from "./processScan.ts";
 
@@ -15,31 +16,33 @@ const RECHECK_WINDOW_MS = 5000;
 
 export interface PollingOptions {
   intervalMs: number;
-  /** How long a new process is looked at again. */
-  youngMs?: number;
-  /** A better source for the ends of processes, where there is one; it is started and stopped along. */
+  /** How long a new process is checked again at each scan. */
+  recheckWindowMs?: number;
+  /** A better source for exits, where there is one. It is started and stopped together with the polling. */
   exits?: ProcessEvents;
 }
 
-/** Looks into procfs at an interval: works everywhere, misses what lives shorter. */
+/**
+ * Scans procfs at an interval. Works everywhere, and misses processes that live shorter than the interval.
+ */
 export class PollingEvents implements ProcessEvents {
   readonly source = "polling";
-  readonly tells: Told;
+  readonly reports: EventReports;
   readonly #host: Host;
   readonly #options: PollingOptions;
   readonly #watches: ExitWatches;
-  readonly #counters = noCounts();
+  readonly #counters = zeroCounters();
   #onEvents: ((batch: ProcessEvent[]) => void) | undefined;
   #timer: ReturnType<typeof setInterval> | undefined;
 
   constructor(host: Host, options: PollingOptions) {
     this.#host = host;
     this.#options = options;
-    this.tells = { exec: "by scan", comm: "by scan", exit: options.exits?.tells.exit ?? "by scan" };
+    this.reports = { exec: "by scan", comm: "by scan", exit: options.exits?.reports.exit ?? "by scan" };
     this.#watches = new ExitWatches({
       host,
       emit: (event) => this.#onEvents?.([event]),
-      lookIntervalMs: options.intervalMs,
+      checkIntervalMs: options.intervalMs,
     });
   }
 
@@ -47,7 +50,7 @@ export class PollingEvents implements ProcessEvents {
     const exits = await this.#options.exits?.start(onEvents);
     if (exits?.outcome === "unsupported") return exits;
     this.#onEvents = onEvents;
-    const scan = new ProcessScan(this.#host, this.#options.youngMs ?? RECHECK_WINDOW_MS);
+    const scan = new ProcessScan(this.#host, this.#options.recheckWindowMs ?? RECHECK_WINDOW_MS);
     this.#timer = setInterval(() => this.#tick(scan), this.#options.intervalMs);
     return { outcome: "started" };
   }
@@ -82,7 +85,7 @@ export class PollingEvents implements ProcessEvents {
       if (events.length > 0) this.#onEvents?.(events);
     } catch (error) {
       if (errnoOf(error) === undefined) throw error;
-      this.#onEvents?.([{ kind: "lost", because: `a scan of ${this.#host.procRoot} failed: ${error}` }]);
+      this.#onEvents?.([{ kind: "lost", reason: `a scan of ${this.#host.procRoot} failed: ${error}` }]);
     }
   }
 }

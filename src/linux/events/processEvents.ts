@@ -1,117 +1,122 @@
 /**
- * What happens to processes, told as it happens or as soon as it can be found out.
- *
- * Three sources implement it: the kernel's process connector, pidfds, and polling of procfs. `tells`
- * says what each can know; one contract suite runs against all of them.
+ * A source of process events. Three classes implement it: the process connector of the kernel, pidfds, and
+ * polling of procfs. `reports` describes the abilities of each; one contract suite runs against all of them.
  */
 export interface ProcessEvents {
   readonly source: EventSource;
-  readonly tells: Told;
+  readonly reports: EventReports;
 
   /**
-   * Begins to listen. Processes that are already there are not told of: start first and scan afterwards,
-   * so that none is missed in between. To be called once, on the main thread.
+   * Starts listening. Processes that already run are not reported: start first and scan afterwards, so that
+   * none is missed in between. Call it once, on the main thread.
    *
-   * Batches arrive on the main thread, each in the order in which things happened.
+   * Batches arrive on the main thread, each in the order of its events.
    */
   start(onEvents: (batch: ProcessEvent[]) => void): Promise<StartOutcome>;
 
   /**
-   * Tells of the end of this process with exactly one `exit` event, immediately when it has ended already.
+   * Reports the end of this process with exactly one `exit` event, at once when it has already ended.
    *
-   * `pidfd` stays the caller's: close it after the exit event or after `unwatchExit`, never before. With
-   * `null` (Linux before 5.3, too many open files) the end is found by looking once a second, unless
-   * the connector tells it. Watching the same process again replaces the first watch.
+   * The caller keeps the pidfd and closes it after the exit event or after `unwatchExit`, never before. With
+   * `null` (Linux before 5.3, too many open files) the process is polled once a second, unless the connector
+   * reports its exit. Watching the same process again replaces the first watch.
    */
   watchExit(process: WatchedProcess, pidfd: number | null): void;
 
-  /** After this no exit event comes for the process. Does nothing for one that is not watched. */
+  /** Ends the watch: no exit event follows. Does nothing for a process that is not watched. */
   unwatchExit(process: WatchedProcess): void;
 
   counters(): EventCounters;
 
-  /** Ends the listening. No event comes after the call, whatever the promise still waits for. */
+  /** Stops listening. No event arrives after the call, even while the promise is pending. */
   stop(): Promise<void>;
 }
 
 export type EventSource = "connector" | "pidfd" | "polling";
 
-export interface Told {
-  /** "at once", "by scan" (a process that lives shorter than the interval is missed), or "never". */
+/** When a source reports each kind of event. */
+export interface EventReports {
+  /** `"by scan"` misses a process that lives shorter than the scan interval. */
   exec: "at once" | "by scan" | "never";
   comm: "at once" | "by scan" | "never";
-  /** Ends of watched processes are told by every source; this says when. */
+  /** Every source reports the exits of watched processes. */
   exit: "at once" | "by scan";
 }
 
 export type ProcessEvent =
   | {
-      /** The process runs a program that it did not run before. From polling: it is new, or was seen to have changed. */
+      /**
+       * The process executed a program. From polling: the process is new, or its program changed between two
+       * scans.
+       */
       kind: "exec";
       pid: number;
-      /** When: wall clock, ms since the epoch with a fraction. `null` when found by a scan. */
+      /** Wall clock, ms since the epoch with a fraction. `null` when found by a scan. */
       atMs: number | null;
     }
   | {
-      /** The process gave itself (its first thread) a new name. */
+      /** The first thread of the process has a new name. */
       kind: "comm";
       pid: number;
       atMs: number | null;
     }
   | ({
-      /** A watched process is over, and how it ended is not known yet: `exit` follows. */
+      /** A watched process has ended and its status is not known yet: `exit` follows. */
       kind: "over";
     } & WatchedProcess)
   | ({ kind: "exit" } & WatchedProcess & ExitFacts)
   | {
       /**
-       * Events were dropped, and now everything has been read: a scan that begins on receipt finds what they
-       * would have told. Exits of watched processes are still told.
+       * Events were dropped, and every event that was kept has been read: a scan that starts on receipt finds
+       * what the dropped ones would have reported. Exits of watched processes are still reported.
        */
       kind: "lost";
-      because: string;
+      reason: string;
     }
   | {
-      /** The source has broken and tells nothing more, exits included. */
+      /** The source has failed and reports nothing more, exits included. */
       kind: "failed";
-      because: string;
+      reason: string;
     };
 
-/** Pid and start time (clock ticks since boot, /proc/PID/stat field 22): together they name one process of this boot. */
+/**
+ * Pid and start time (clock ticks since boot, /proc/PID/stat field 22), which together identify a process of
+ * this boot.
+ */
 export interface WatchedProcess {
   pid: number;
   startTicks: number;
 }
 
 /**
- * Where a wait status was read: PIDFD_GET_INFO (`pidfd`), the connector's exit event (`proc-event`), or
- * field 52 of /proc/PID/stat of an ended process that its parent had not collected (`proc-stat`).
+ * The place where a wait status was read: PIDFD_GET_INFO (`pidfd`), the exit event of the connector
+ * (`proc-event`), or field 52 of /proc/PID/stat of a zombie (`proc-stat`).
  */
 export type ExitEvidence = "pidfd" | "proc-event" | "proc-stat";
 
 /** `waitStatus` is as in wait(2): see `decodeWaitStatus`. */
 export type ExitFacts =
   | { waitStatus: number; evidence: ExitEvidence }
-  | { waitStatus: null; evidence: null; because: string };
+  | { waitStatus: null; evidence: null; reason: string };
 
-export type StartOutcome = { outcome: "started" } | { outcome: "unsupported"; because: string };
+export type StartOutcome = { outcome: "started" } | { outcome: "unsupported"; reason: string };
 
-/** All since `start`. */
+/** Counts since `start`. */
 export interface EventCounters {
-  /** Events that the kernel told or a scan found. */
+  /** Events that the kernel reported or a scan found. */
   received: number;
-  /** How often the kernel said that it had dropped events. */
+  /** How often the kernel reported that it had dropped events. */
   overruns: number;
-  /** How many it dropped. `null` where the kernel does not count them. */
+  /** Dropped events. `null` where the kernel does not count them. */
   dropped: number | null;
-  /** Messages that made no sense, or were not the kernel's; they are ignored. */
+  /** Messages that could not be decoded or did not come from the kernel. They are ignored. */
   malformed: number;
   /** Scans of all processes. */
   scans: number;
-  /** Scans spared because no process was created in the meantime. */
+  /** Scans that listed nothing, because no process was created since the last one or only a few. */
   scansSkipped: number;
 }
 
-export function noCounts(): EventCounters {
+export function zeroCounters(): EventCounters {
   return { received: 0, overruns: 0, dropped: 0, malformed: 0, scans: 0, scansSkipped: 0 };
 }

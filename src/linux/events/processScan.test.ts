@@ -12,7 +12,7 @@ afterAll(() => {
   for (const tree of trees) rmSync(tree, { recursive: true });
 });
 
-/** A procfs in a directory, with as much of it as a scan reads. */
+/** A procfs in a directory, with the files that a scan reads. */
 class FakeProc {
   readonly root = mkdtempSync(join(tmpdir(), "ffrtmp-proc-"));
   nowMs = 1_000_000;
@@ -69,20 +69,20 @@ beforeEach(() => {
   proc = new FakeProc();
 });
 
-function told(events: ProcessEvent[]): string[] {
+function describeEvents(events: ProcessEvent[]): string[] {
   return events.map((event) => ("pid" in event ? `${event.kind} ${event.pid}` : event.kind));
 }
 
-test("what was there before is not told, what is new is", () => {
+test("only processes that are new since the first scan are reported", () => {
   proc.fork(401);
   const scan = new ProcessScan(proc.host, RECHECK_WINDOW_MS);
-  expect(told(scan.scan().events)).toEqual([]);
+  expect(describeEvents(scan.scan().events)).toEqual([]);
   proc.fork(402);
-  expect(told(scan.scan().events)).toEqual(["exec 402"]);
-  expect(told(scan.scan().events)).toEqual([]);
+  expect(describeEvents(scan.scan().events)).toEqual(["exec 402"]);
+  expect(describeEvents(scan.scan().events)).toEqual([]);
 });
 
-test("nothing is listed while no process was created", () => {
+test("nothing is listed while no process is created", () => {
   const scan = new ProcessScan(proc.host, RECHECK_WINDOW_MS);
   expect(scan.scan().wasListed).toBe(false);
   proc.fork(401);
@@ -90,12 +90,12 @@ test("nothing is listed while no process was created", () => {
   expect(scan.scan().wasListed).toBe(false);
 });
 
-/** So many that a few pids are not worth a listing. */
+/** Creates so many processes that checking a few pids is cheaper than listing all. */
 function crowd(): void {
   for (let pid = 1001; pid <= 1100; pid++) proc.fork(pid);
 }
 
-test("of few new pids only those are looked at", () => {
+test("when only a few pids are new, only those are checked", () => {
   crowd();
   const scan = new ProcessScan(proc.host, RECHECK_WINDOW_MS);
   proc.fork(1101);
@@ -107,7 +107,7 @@ test("of few new pids only those are looked at", () => {
   expect(scan.scan()).toEqual({ events: [], wasListed: false });
 });
 
-test("of few new pids those of threads are left alone", () => {
+test("when only a few pids are new, those of threads are not reported", () => {
   crowd();
   const scan = new ProcessScan(proc.host, RECHECK_WINDOW_MS);
   proc.fork(1101);
@@ -115,11 +115,11 @@ test("of few new pids those of threads are left alone", () => {
   expect(scan.scan()).toEqual({ events: [], wasListed: false });
 });
 
-test("a process that could not be seen yet when its pid was given out is found by the next scan", () => {
+test("a process that procfs did not show yet when its pid was allocated is found by the next scan", () => {
   crowd();
   const scan = new ProcessScan(proc.host, RECHECK_WINDOW_MS);
   proc.fork(1102);
-  expect(told(scan.scan().events)).toEqual(["exec 1102"]);
+  expect(describeEvents(scan.scan().events)).toEqual(["exec 1102"]);
   proc.fork(1101);
   proc.lastPid = 1104;
   proc.fork(1104);
@@ -129,7 +129,7 @@ test("a process that could not be seen yet when its pid was given out is found b
   });
 });
 
-test("a newcomer under a known pid is told when only few pids are looked at, too", () => {
+test("a new process under a known pid is reported when only a few pids are checked", () => {
   crowd();
   proc.fork(1101);
   proc.lastPid = 1100;
@@ -140,16 +140,16 @@ test("a newcomer under a known pid is told when only few pids are looked at, too
   expect(scan.scan()).toEqual({ events: [{ kind: "exec", pid: 1101, atMs: null }], wasListed: false });
 });
 
-test("everything is listed when there are more new processes than pids in their order", () => {
+test("all processes are listed when there are more forks than pids between the cursors", () => {
   crowd();
   const scan = new ProcessScan(proc.host, RECHECK_WINDOW_MS);
   proc.fork(2000);
   proc.lastPid = 1100;
   proc.fork(1101);
-  expect(told(scan.scan().events).sort()).toEqual(["exec 1101", "exec 2000"]);
+  expect(describeEvents(scan.scan().events).sort()).toEqual(["exec 1101", "exec 2000"]);
 });
 
-test("everything is listed once a minute when there is something new", () => {
+test("all processes are listed once a minute when there is a new one", () => {
   crowd();
   const scan = new ProcessScan(proc.host, RECHECK_WINDOW_MS);
   proc.nowMs += 60_000;
@@ -160,68 +160,68 @@ test("everything is listed once a minute when there is something new", () => {
   expect(scan.scan().wasListed).toBe(false);
 });
 
-test("of processes that are known nothing is read", () => {
+test("known processes are not read again", () => {
   proc.fork(401);
   const scan = new ProcessScan(proc.host, RECHECK_WINDOW_MS);
   unlinkSync(`${proc.root}/401/stat`);
   proc.fork(402);
-  expect(told(scan.scan().events)).toEqual(["exec 402"]);
+  expect(describeEvents(scan.scan().events)).toEqual(["exec 402"]);
 });
 
-test("a young process is told again when it runs another program or has another name, a grown one is not", () => {
+test("another program or name of a process is reported within the recheck window, and not after it", () => {
   const scan = new ProcessScan(proc.host, RECHECK_WINDOW_MS);
   proc.fork(401);
   scan.scan();
   proc.become(401, "ffmpeg", "/usr/bin/ffmpeg");
-  expect(told(scan.scan().events)).toEqual(["exec 401"]);
+  expect(describeEvents(scan.scan().events)).toEqual(["exec 401"]);
   proc.become(401, "encoder", "/usr/bin/ffmpeg");
-  expect(told(scan.scan().events)).toEqual(["comm 401"]);
+  expect(describeEvents(scan.scan().events)).toEqual(["comm 401"]);
   proc.nowMs += RECHECK_WINDOW_MS;
   scan.scan();
   proc.become(401, "other", "/bin/other");
-  expect(told(scan.scan().events)).toEqual([]);
+  expect(describeEvents(scan.scan().events)).toEqual([]);
 });
 
-test("what changed before a process was grown is told even when it is looked at later", () => {
+test("a change within the recheck window is reported even when the next scan is later", () => {
   const scan = new ProcessScan(proc.host, RECHECK_WINDOW_MS);
   proc.fork(401);
   scan.scan();
   proc.become(401, "ffmpeg", "/usr/bin/ffmpeg");
   proc.nowMs += 10 * RECHECK_WINDOW_MS;
-  expect(told(scan.scan().events)).toEqual(["exec 401"]);
+  expect(describeEvents(scan.scan().events)).toEqual(["exec 401"]);
 });
 
-test("a newcomer under the pid of a process that was known is told", () => {
+test("a new process under the pid of a known process is reported", () => {
   proc.fork(401);
   proc.lastPid = 399;
   proc.tick();
   const scan = new ProcessScan(proc.host, RECHECK_WINDOW_MS);
   proc.end(401);
   proc.fork(401);
-  expect(told(scan.scan().events)).toEqual(["exec 401"]);
+  expect(describeEvents(scan.scan().events)).toEqual(["exec 401"]);
 });
 
-test("the same process is not told again when the kernel has passed its pid", () => {
+test("the same process is not reported again when the kernel has passed its pid", () => {
   proc.fork(500);
   proc.lastPid = 450;
   proc.tick();
   const scan = new ProcessScan(proc.host, RECHECK_WINDOW_MS);
   proc.fork(600);
-  expect(told(scan.scan().events)).toEqual(["exec 600"]);
+  expect(describeEvents(scan.scan().events)).toEqual(["exec 600"]);
 });
 
-test("a process that ended is forgotten, so that its pid is new when it comes again", () => {
+test("an ended process is forgotten, so that its pid is new when it is allocated again", () => {
   const scan = new ProcessScan(proc.host, RECHECK_WINDOW_MS);
   proc.fork(401);
   scan.scan();
   proc.end(401);
   proc.fork(402);
-  expect(told(scan.scan().events)).toEqual(["exec 402"]);
+  expect(describeEvents(scan.scan().events)).toEqual(["exec 402"]);
   proc.fork(401);
-  expect(told(scan.scan().events)).toEqual(["exec 401"]);
+  expect(describeEvents(scan.scan().events)).toEqual(["exec 401"]);
 });
 
-test("kernel threads, zombies and processes gone in the middle of the scan are not told", () => {
+test("kernel threads, zombies and processes that end during the scan are not reported", () => {
   const scan = new ProcessScan(proc.host, RECHECK_WINDOW_MS);
   proc.fork(401, { flags: 0x200000 });
   proc.fork(402, { state: "Z" });
@@ -229,10 +229,10 @@ test("kernel threads, zombies and processes gone in the middle of the scan are n
   unlinkSync(`${proc.root}/403/comm`);
   proc.fork(404);
   unlinkSync(`${proc.root}/404/stat`);
-  expect(told(scan.scan().events)).toEqual([]);
+  expect(describeEvents(scan.scan().events)).toEqual([]);
 });
 
-test("where the kernel counts no forks every scan lists", () => {
+test("every scan lists all processes where the kernel has no fork counter", () => {
   const scan = new ProcessScan(proc.host, RECHECK_WINDOW_MS);
   writeFileSync(`${proc.root}/stat`, "cpu  1 2 3\n");
   expect([scan.scan().wasListed, scan.scan().wasListed]).toEqual([true, true]);

@@ -3,7 +3,7 @@ import { hasEnded, type ProcStat, readStat } from "../proc/stat.ts";
 import { isProcess, listPids } from "../proc/table.ts";
 import { type Appearance, readAppearance } from "./appearance.ts";
 import {
-  givenBetween,
+  allocatedBetween,
   type PidCursor,
   type PidSpan,
   readForkCount,
@@ -12,46 +12,51 @@ import {
 } from "./pidCursor.ts";
 import type { ProcessEvent } from "./processEvents.ts";
 
-/** Asking for one pid takes about as long as listing so many. */
-const PIDS_LISTED_PER_LOOK = 8;
-/** How often everything is listed all the same: to forget who is gone, and to find who came with a chosen pid. */
+/** Checking one pid takes about as long as listing this many. */
+const PIDS_LISTED_PER_CHECK = 8;
+/** How often all processes are listed anyway, to forget ended ones and to find ones with a chosen pid. */
 const LIST_INTERVAL_MS = 60_000;
 
+/** A process that was first seen less than `recheckWindowMs` ago. */
 interface Young extends Appearance {
   seenAtMs: number;
 }
 
 export interface ScanResult {
   events: ProcessEvent[];
-  /** False when no process was created since the last scan, or so few that only their pids were asked for. */
+  /** False when no process was created since the last scan, or so few that only their pids were checked. */
   wasListed: boolean;
 }
 
 /**
- * Finds what is new in procfs with as little reading as it takes.
+ * Finds new processes in procfs with as little reading as possible.
  *
- * - While the fork counter stands still nothing is looked at.
- * - When only few pids can have been given out since, only those are asked for. Listing all, which takes a
- *   millisecond per thousand, is left to when there are many, and to once a minute.
- * - Of a pid that was there before nothing is read, unless the kernel may have given it out again since.
- * - A process seen for the first time less than `youngMs` ago is looked at again each time: it may not have
- *   run its program yet, or not have its name. One that runs another program later goes unseen.
+ * - While the fork counter does not change, nothing is read.
+ * - When the kernel can have allocated only a few pids since the last scan, only those are checked. All
+ *   processes, which takes a millisecond per thousand, are listed when there are many new pids, and once a
+ *   minute.
+ * - A known process is not read again, unless the kernel may have allocated its pid again since.
+ * - A process first seen less than `recheckWindowMs` ago is checked at each scan: it may not have executed
+ *   its program yet, or not have its name. A program that is executed later is not noticed.
  */
 export class ProcessScan {
   readonly #host: Host;
-  readonly #youngMs: number;
+  readonly #recheckWindowMs: number;
   readonly #pidMax: number;
-  /** Known pids and the moment (clock ticks since boot) up to which the process is known to be the same. */
+  /**
+   * Known pids, with the time (clock ticks since boot) until which the pid is known to belong to the same
+   * process.
+   */
   readonly #known = new Map<number, number>();
   readonly #young = new Map<number, Young>();
   #cursor: PidCursor;
   #cursorBefore: PidCursor;
   #listedAtMs: number;
 
-  /** What is there now is taken as known, and nothing of it is read. */
-  constructor(host: Host, youngMs: number) {
+  /** Marks the present processes as known, without reading them. */
+  constructor(host: Host, recheckWindowMs: number) {
     this.#host = host;
-    this.#youngMs = youngMs;
+    this.#recheckWindowMs = recheckWindowMs;
     this.#pidMax = readPidMax(host);
     this.#cursor = readCursor(host);
     this.#cursorBefore = this.#cursor;
@@ -62,23 +67,24 @@ export class ProcessScan {
   }
 
   scan(): ScanResult {
-    const events = this.#lookAtYoung();
-    // Read before the look: a process that is created during it makes the next scan look again
+    const events = this.#recheckYoung();
+    // Read first: a process that is created during this scan makes the next one read again.
     const cursor = readCursor(this.#host);
     if (cursor.forks !== undefined && cursor.forks === this.#cursor.forks) {
       return { events, wasListed: false };
     }
-    // From the scan before the last one on: a pid is given out a moment before its process can be seen
+    // The span starts at the scan before the last one: the kernel allocates a pid a moment before procfs
+    // shows it.
     const before = this.#cursorBefore;
     this.#cursorBefore = this.#cursor;
     this.#cursor = cursor;
-    const span = givenBetween(before, readCursor(this.#host), this.#pidMax);
+    const span = allocatedBetween(before, readCursor(this.#host), this.#pidMax);
     const mustList = this.#mustList(span, before, cursor);
     if (mustList) events.push(...this.#list(span));
     else
       events.push(
         ...this.#compare(
-          [...span].filter((pid) => isProcessToUs(this.#host, pid)),
+          [...span].filter((pid) => isReadableProcess(this.#host, pid)),
           span,
         ),
       );
@@ -87,8 +93,8 @@ export class ProcessScan {
 
   #mustList(span: PidSpan, before: PidCursor, now: PidCursor): boolean {
     if (this.#host.now() - this.#listedAtMs >= LIST_INTERVAL_MS) return true;
-    if (span.size * PIDS_LISTED_PER_LOOK > this.#known.size) return true;
-    // More processes than pids in their order: somebody chose pids, or procfs shows a pid namespace of its own
+    if (span.size * PIDS_LISTED_PER_CHECK > this.#known.size) return true;
+    // More forks than pids in the span: some pids were chosen, or procfs shows a child pid namespace.
     return (now.forks ?? Infinity) - (before.forks ?? 0) > span.size;
   }
 
@@ -105,20 +111,20 @@ export class ProcessScan {
     return events;
   }
 
-  #compare(pids: number[], suspects: PidSpan): ProcessEvent[] {
+  #compare(pids: number[], span: PidSpan): ProcessEvent[] {
     const nowTicks = readUptimeTicks(this.#host);
     const events: ProcessEvent[] = [];
     for (const pid of pids) {
       const knownUntilTicks = this.#known.get(pid);
-      if (knownUntilTicks !== undefined && !suspects.has(pid)) continue;
+      if (knownUntilTicks !== undefined && !span.has(pid)) continue;
       this.#known.set(pid, nowTicks);
-      if (this.#isNewcomer(pid, knownUntilTicks)) events.push({ kind: "exec", pid, atMs: null });
+      if (this.#isNew(pid, knownUntilTicks)) events.push({ kind: "exec", pid, atMs: null });
     }
     return events;
   }
 
-  /** Kernel threads and processes that have ended already are none that anyone asks for. */
-  #isNewcomer(pid: number, knownUntilTicks: number | undefined): boolean {
+  /** Returns whether a process is new. Kernel threads and ended processes never are. */
+  #isNew(pid: number, knownUntilTicks: number | undefined): boolean {
     const stat = readStatIfAllowed(this.#host, pid);
     if (stat === "gone" || stat.isKernelThread || hasEnded(stat)) return false;
     if (knownUntilTicks !== undefined && stat.startTicks <= knownUntilTicks) return false;
@@ -128,14 +134,14 @@ export class ProcessScan {
     return true;
   }
 
-  #lookAtYoung(): ProcessEvent[] {
+  #recheckYoung(): ProcessEvent[] {
     const events: ProcessEvent[] = [];
     for (const [pid, former] of this.#young) {
-      const isGrown = this.#host.now() - former.seenAtMs >= this.#youngMs;
+      const isOld = this.#host.now() - former.seenAtMs >= this.#recheckWindowMs;
       const appearance = readAppearance(this.#host, pid);
-      if (isGrown || appearance === "gone") this.#young.delete(pid);
+      if (isOld || appearance === "gone") this.#young.delete(pid);
       if (appearance === "gone") continue;
-      if (!isGrown) this.#young.set(pid, { ...former, ...appearance });
+      if (!isOld) this.#young.set(pid, { ...former, ...appearance });
       if (appearance.program !== former.program) events.push({ kind: "exec", pid, atMs: null });
       else if (appearance.comm !== former.comm) events.push({ kind: "comm", pid, atMs: null });
     }
@@ -143,7 +149,7 @@ export class ProcessScan {
   }
 }
 
-/** Where procfs hides the processes of others (hidepid=1) they are listed and cannot be read. */
+/** With hidepid=1 procfs lists the processes of other users but does not let them be read. */
 function readStatIfAllowed(host: Host, pid: number): ProcStat | "gone" {
   try {
     return readStat(host, pid);
@@ -153,7 +159,7 @@ function readStatIfAllowed(host: Host, pid: number): ProcStat | "gone" {
   }
 }
 
-function isProcessToUs(host: Host, pid: number): boolean {
+function isReadableProcess(host: Host, pid: number): boolean {
   try {
     return isProcess(host, pid);
   } catch (error) {
@@ -166,7 +172,9 @@ function readCursor(host: Host): PidCursor {
   return { forks: readForkCount(host), lastPid: readLastPid(host) };
 }
 
-/** Source: /proc/uptime, seconds with two decimals, which is what a clock tick is for procfs. */
+/**
+ * Reads the time since boot in clock ticks. Source: /proc/uptime, whose two decimals of a second are ticks.
+ */
 function readUptimeTicks(host: Host): number {
   const text = readProcFile(host, "uptime");
   // 49721.43 95331.02

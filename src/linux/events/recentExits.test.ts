@@ -1,28 +1,28 @@
 import { expect, test } from "bun:test";
 import { RecentExits } from "./recentExits.ts";
 
-test("the last exits are remembered, older ones make room", () => {
+test("the last 256 exits are kept", () => {
   const exits = new RecentExits();
-  for (let pid = 1; pid <= 300; pid++) exits.note(pid, pid * 256);
+  for (let pid = 1; pid <= 300; pid++) exits.record(pid, pid * 256);
   expect(exits.of(300)).toBe(300 * 256);
   expect(exits.of(45)).toBe(45 * 256);
-  expect(exits.of(44)).toBe("nothing");
+  expect(exits.of(44)).toBe("none");
 });
 
-test("a thread that ended otherwise than its process's first puts the status in doubt", () => {
+test("a thread that ended with another status makes the exit conflicting", () => {
   const exits = new RecentExits();
-  exits.note(5, 0);
-  exits.noteThread(5, 0);
+  exits.record(5, 0);
+  exits.recordThread(5, 0);
   expect(exits.of(5)).toBe(0);
-  exits.noteThread(5, 0x500);
-  expect(exits.of(5)).toBe("disputed");
-  exits.noteThread(6, 0x500);
-  expect(exits.of(6)).toBe("nothing");
+  exits.recordThread(5, 0x500);
+  expect(exits.of(5)).toBe("conflicting");
+  exits.recordThread(6, 0x500);
+  expect(exits.of(6)).toBe("none");
 });
 
-test("a pid that runs another program has not ended", () => {
+test("a forgotten exit is no longer reported", () => {
   const exits = new RecentExits();
-  exits.note(5, 9);
+  exits.record(5, 9);
   exits.forget(5);
-  expect(exits.of(5)).toBe("nothing");
+  expect(exits.of(5)).toBe("none");
 });

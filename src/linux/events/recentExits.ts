@@ -1,28 +1,31 @@
-/** What the connector told of a process's end: its first thread's wait status, nothing, or statuses that do not agree. */
-export type ToldExit = number | "nothing" | "disputed";
+/**
+ * The exit that the connector reported for a process: the wait status of its first thread, `"none"`, or
+ * `"conflicting"` when its threads ended with different statuses.
+ */
+export type ReportedExit = number | "none" | "conflicting";
 
-const REMEMBERED = 256;
+const MAX_EXITS = 256;
 
 /**
- * The last exits that were told, of all processes. A process may end between the moment when somebody
- * decides to watch it and the watch; its status is then found here.
+ * The last exits that the connector reported, of all processes. A process may end between the decision to
+ * watch it and the start of the watch; its status is then found here.
  */
 export class RecentExits {
-  readonly #exits = new Map<number, ToldExit>();
+  readonly #exits = new Map<number, ReportedExit>();
 
-  note(pid: number, waitStatus: number): void {
+  record(pid: number, waitStatus: number): void {
     this.#exits.delete(pid);
     this.#exits.set(pid, waitStatus);
-    if (this.#exits.size <= REMEMBERED) return;
+    if (this.#exits.size <= MAX_EXITS) return;
     for (const oldest of this.#exits.keys()) {
       this.#exits.delete(oldest);
       return;
     }
   }
 
-  noteThread(pid: number, waitStatus: number): void {
-    const told = this.#exits.get(pid);
-    if (typeof told === "number" && told !== waitStatus) this.#exits.set(pid, "disputed");
+  recordThread(pid: number, waitStatus: number): void {
+    const reported = this.#exits.get(pid);
+    if (typeof reported === "number" && reported !== waitStatus) this.#exits.set(pid, "conflicting");
   }
 
   forget(pid: number): void {
@@ -33,7 +36,7 @@ export class RecentExits {
     this.#exits.clear();
   }
 
-  of(pid: number): ToldExit {
-    return this.#exits.get(pid) ?? "nothing";
+  of(pid: number): ReportedExit {
+    return this.#exits.get(pid) ?? "none";
   }
 }

@@ -1,13 +1,13 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { runBpf } from "../../sys/bpfInterpreter.ts";
+import { runBpf } from "../../../test/support/bpfInterpreter.ts";
+import { type MessageParts, procMessage } from "../../../test/support/procMessage.ts";
 import { decodeProcEvent, PROC_EVENT_COMM, PROC_EVENT_EXEC, PROC_EVENT_EXIT } from "./cnProc.ts";
-import { type MessageParts, procMessage } from "./procMessage.ts";
 import { buildProcEventFilter } from "./socketFilter.ts";
 
 const filter = buildProcEventFilter();
 
-function isLetIn(message: DataView): boolean {
+function isAccepted(message: DataView): boolean {
   const loadBigEndian = (offset: number) =>
     offset + 4 <= message.byteLength ? message.getUint32(offset, false) : undefined;
   return runBpf(filter, loadBigEndian) !== 0;
@@ -15,33 +15,33 @@ function isLetIn(message: DataView): boolean {
 
 const PROC_EVENT_FORK = 1;
 
-test("execs, renamings and ends of processes are let in", () => {
+test("execs, renamings and exits of processes are accepted", () => {
   for (const what of [PROC_EVENT_EXEC, PROC_EVENT_COMM, PROC_EVENT_EXIT]) {
-    expect(isLetIn(procMessage({ what, pid: 70_000, tgid: 70_000 }))).toBe(true);
+    expect(isAccepted(procMessage({ what, pid: 70_000, tgid: 70_000 }))).toBe(true);
   }
-  expect(isLetIn(procMessage({ what: PROC_EVENT_EXIT, pid: 5, tgid: 5, exitCode: 9 }))).toBe(true);
+  expect(isAccepted(procMessage({ what: PROC_EVENT_EXIT, pid: 5, tgid: 5, exitCode: 9 }))).toBe(true);
 });
 
-test("what threads do is dropped, but for an end that is no success", () => {
-  expect(isLetIn(procMessage({ what: PROC_EVENT_COMM, pid: 6, tgid: 5 }))).toBe(false);
-  expect(isLetIn(procMessage({ what: PROC_EVENT_EXIT, pid: 6, tgid: 5 }))).toBe(false);
-  expect(isLetIn(procMessage({ what: PROC_EVENT_EXIT, pid: 6, tgid: 5, exitCode: 0x500 }))).toBe(true);
+test("events of threads are dropped, except an exit with a status other than 0", () => {
+  expect(isAccepted(procMessage({ what: PROC_EVENT_COMM, pid: 6, tgid: 5 }))).toBe(false);
+  expect(isAccepted(procMessage({ what: PROC_EVENT_EXIT, pid: 6, tgid: 5 }))).toBe(false);
+  expect(isAccepted(procMessage({ what: PROC_EVENT_EXIT, pid: 6, tgid: 5, exitCode: 0x500 }))).toBe(true);
 });
 
 test("forks, acknowledgements and other connectors are dropped", () => {
-  expect(isLetIn(procMessage({ what: PROC_EVENT_FORK, pid: 5, tgid: 5 }))).toBe(false);
-  expect(isLetIn(procMessage({ what: 0, pid: 0, tgid: 0, ack: 1 }))).toBe(false);
-  expect(isLetIn(procMessage({ what: PROC_EVENT_EXEC, pid: 5, tgid: 5, idx: 3 }))).toBe(false);
+  expect(isAccepted(procMessage({ what: PROC_EVENT_FORK, pid: 5, tgid: 5 }))).toBe(false);
+  expect(isAccepted(procMessage({ what: 0, pid: 0, tgid: 0, ack: 1 }))).toBe(false);
+  expect(isAccepted(procMessage({ what: PROC_EVENT_EXEC, pid: 5, tgid: 5, idx: 3 }))).toBe(false);
 });
 
-test("a message that ends too early is dropped", () => {
+test("a truncated message is dropped", () => {
   const message = procMessage({ what: PROC_EVENT_EXEC, pid: 5, tgid: 5 });
   for (let length = 0; length < 60; length++) {
-    expect(isLetIn(new DataView(message.buffer, 0, length))).toBe(false);
+    expect(isAccepted(new DataView(message.buffer, 0, length))).toBe(false);
   }
 });
 
-test("whatever the decoder would tell is let in", () => {
+test("every message that the decoder would report is accepted", () => {
   const pid = fc.integer({ min: 1, max: 2 ** 22 });
   const what = fc.constantFrom(0, 1, PROC_EVENT_EXEC, 4, 0x40, PROC_EVENT_COMM, PROC_EVENT_EXIT, 0x4000_0000);
   const parts: fc.Arbitrary<MessageParts> = fc.record({ what, pid, tgid: pid, exitCode: fc.nat(0xffff) });
@@ -50,7 +50,7 @@ test("whatever the decoder would tell is let in", () => {
       const built = procMessage(isThread ? message : { ...message, tgid: message.pid });
       const event = decodeProcEvent(built, built.byteLength);
       const isWanted = typeof event === "object" && (event.kind !== "thread-exit" || event.waitStatus !== 0);
-      expect(isLetIn(built)).toBe(isWanted);
+      expect(isAccepted(built)).toBe(isWanted);
     }),
   );
 });

@@ -14,12 +14,12 @@ const WHOLE_MESSAGE = 0xffff_ffff;
 const NOTHING = 0;
 
 /**
- * The socket filter of the process events: lets execs, renamings and ends of processes into the buffer
- * and drops the rest in the kernel, above all what threads do.
+ * Builds the socket filter of the process events. It accepts execs, renamings and exits of processes, and the
+ * kernel drops the rest, most of all the events of threads.
  *
- * One kind of thread event is let through: an end with a status other than 0. A process whose first
- * thread ended early, with 0, ends with the status of the others, and must not be taken for a success.
- * Threads that just finish have status 0, so this costs next to nothing.
+ * One thread event is accepted: an end with a status other than 0. A process whose first thread ended early
+ * with 0 ends with the status of another thread and must not count as a success. Threads usually end with
+ * status 0, so this costs almost nothing.
  */
 export function buildProcEventFilter(): Uint8Array {
   return assemble([
@@ -45,7 +45,10 @@ export function buildProcEventFilter(): Uint8Array {
   ]);
 }
 
-/** Socket filters load words as big-endian, whatever the machine; ours are little-endian. */
+/**
+ * Returns a word as a socket filter loads it: as big-endian on every machine, while the messages are
+ * little-endian.
+ */
 function asLoaded(word: number): number {
   const bytes = new DataView(new ArrayBuffer(4));
   bytes.setUint32(0, word, true);

@@ -8,6 +8,6 @@ export type FromWorker =
   | { kind: "records"; numbers: Float64Array<ArrayBuffer> }
   | { kind: "stopped" };
 
-/** Keys in the epoll set. Those of watched pidfds are from 1 on. */
+/** Keys in the epoll set. Watched pidfds have keys from 1 on. */
 export const STOP_KEY = -1;
 export const CONNECTOR_KEY = -2;

@@ -1,16 +1,17 @@
 import { expect, test } from "bun:test";
 import { openSync } from "node:fs";
-import { closeFd, openPidfd } from "../../sys/pidfd.ts";
+import { closeFd } from "../../sys/descriptor.ts";
+import { openPidfd } from "../../sys/pidfd.ts";
 import { realHost } from "../host.ts";
-import { parseHeldPid, readPidfdInfo } from "./pidfdInfo.ts";
+import { parsePidfdInfo, readPidfdInfo } from "./pidfdInfo.ts";
 
 test("a pidfd's entry names the process, or says that it is gone", () => {
-  expect(parseHeldPid("pos:\t0\nflags:\t02000002\nmnt_id:\t15\nino:\t1\nPid:\t4026\nNSpid:\t4026\n")).toBe(
+  expect(parsePidfdInfo("pos:\t0\nflags:\t02000002\nmnt_id:\t15\nino:\t1\nPid:\t4026\nNSpid:\t4026\n")).toBe(
     4026,
   );
-  expect(parseHeldPid("pos:\t0\nPid:\t-1\nNSpid:\t-1\n")).toBe("gone");
-  expect(parseHeldPid("pos:\t0\nflags:\t02\n")).toBe("none");
-  expect(parseHeldPid("gone")).toBe("none");
+  expect(parsePidfdInfo("pos:\t0\nPid:\t-1\nNSpid:\t-1\n")).toBe("gone");
+  expect(parsePidfdInfo("pos:\t0\nflags:\t02\n")).toBe("none");
+  expect(parsePidfdInfo("gone")).toBe("none");
 });
 
 test("the kernel's own entries are read so", async () => {

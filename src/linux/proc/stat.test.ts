@@ -88,13 +88,11 @@ test("any text at all gives a process with a valid pid or none", () => {
     fc.string({ unit: "binary" }),
     fc.array(pieces, { maxLength: 60 }).map((all) => all.join("")),
   );
+  const isOf = ({ pid, ppid, startTicks }: ProcStat, text: string): boolean =>
+    text.startsWith(`${pid} (`) && pid > 0 && [pid, ppid, startTicks].every(Number.isSafeInteger);
   fc.assert(
     fc.property(texts, (text) => {
-      const stat = parseStat(text);
-      if (!stat) return;
-      expect(text.startsWith(`${stat.pid} (`)).toBe(true);
-      expect(Number.isSafeInteger(stat.pid) && stat.pid > 0).toBe(true);
-      expect(Number.isSafeInteger(stat.startTicks) && Number.isSafeInteger(stat.ppid)).toBe(true);
+      expect(parseStat(text)).toSatisfy((stat) => stat === undefined || isOf(stat, text));
     }),
   );
 });

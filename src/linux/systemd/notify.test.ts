@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { bindUnixDatagram, receiveUnixDatagram } from "../../../test/support/unixReceiver.ts";
-import { closeFd } from "../../sys/pidfd.ts";
+import { closeFd } from "../../sys/descriptor.ts";
 import {
   dropFd,
   formatNotifyState,
@@ -46,9 +46,9 @@ test("a message arrives; what cannot be sent is a value", () => {
   expect(socket.send({ STATUS: "Governing 3 jobs" })).toBe("sent");
   expect(receiveUnixDatagram(receiver)?.text).toBe("STATUS=Governing 3 jobs");
   closeFd(receiver);
-  expect(socket.send(READY)).toEqual({ because: "ECONNREFUSED" });
+  expect(socket.send(READY)).toEqual({ reason: "ECONNREFUSED" });
   socket.close();
   expect(NotifySocket.open("vsock:2:1234")).toMatchObject({
-    because: expect.stringContaining("vsock:2:1234"),
+    reason: expect.stringContaining("vsock:2:1234"),
   });
 });

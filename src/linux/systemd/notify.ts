@@ -1,6 +1,6 @@
 import { readMonotonicUsec } from "../../sys/clock.ts";
-import { errnoName } from "../../sys/libc.ts";
-import { closeFd } from "../../sys/pidfd.ts";
+import { closeFd } from "../../sys/descriptor.ts";
+import { errnoName } from "../../sys/errno.ts";
 import { encodeUnixAddress, openUnixDatagram, sendUnixDatagram } from "../../sys/unixSocket.ts";
 
 /** Assignments of one message, as sd_notify(3) lists them. */
@@ -40,18 +40,18 @@ export function formatNotifyState(state: NotifyState): string {
 }
 
 /** `busy`: the manager has not read what it was sent before; to be tried again. */
-export type Sent = "sent" | "busy" | { because: string };
+export type SendResult = "sent" | "busy" | { reason: string };
 
 /** The socket of the service manager that started us (sd_notify(3)). Sending never waits. */
 export class NotifySocket {
   readonly #socket: number;
   readonly #address: Uint8Array;
 
-  static open(name: string): NotifySocket | { because: string } {
+  static open(name: string): NotifySocket | { reason: string } {
     const address = encodeUnixAddress(name);
-    if (address === undefined) return { because: `NOTIFY_SOCKET=${name} is no path and no abstract name` };
+    if (address === undefined) return { reason: `NOTIFY_SOCKET=${name} is no path and no abstract name` };
     const socket = openUnixDatagram();
-    if (socket < 0) return { because: `socket(AF_UNIX): ${errnoName(socket)}` };
+    if (socket < 0) return { reason: `socket(AF_UNIX): ${errnoName(socket)}` };
     return new NotifySocket(socket, address);
   }
 
@@ -60,12 +60,12 @@ export class NotifySocket {
     this.#address = address;
   }
 
-  send(state: NotifyState, fd?: number): Sent {
+  send(state: NotifyState, fd?: number): SendResult {
     const message = new TextEncoder().encode(formatNotifyState(state));
     const result = sendUnixDatagram(this.#socket, this.#address, message, fd);
     if (result >= 0) return "sent";
     const name = errnoName(result);
-    return name === "EAGAIN" || name === "EINTR" || name === "ENOBUFS" ? "busy" : { because: name };
+    return name === "EAGAIN" || name === "EINTR" || name === "ENOBUFS" ? "busy" : { reason: name };
   }
 
   close(): void {

@@ -92,7 +92,7 @@ test("limits are carried in the words of the bus", () => {
       calls.push(words);
       return { answer: "" };
     },
-    readProperties: () => ({ refusal: "not asked" }),
+    readProperties: () => ({ reason: "not asked" }),
   };
   const carried: Limits = {
     cpuMax: { quotaUsec: 25_000, periodUsec: 50_000 },

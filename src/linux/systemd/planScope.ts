@@ -1,6 +1,7 @@
+import { tightest } from "../../limits/compare.ts";
 import type { Limits } from "../../limits/limits.ts";
 import { controllersOf } from "../cgroup/controllers.ts";
-import { readOwnLimits, tightest } from "../cgroup/effectiveLimits.ts";
+import { readOwnLimits } from "../cgroup/effectiveLimits.ts";
 import { readNumber } from "../cgroup/file.ts";
 import { ancestorsOf, directoryOf, type Hierarchy } from "../cgroup/hierarchies.ts";
 import { cpusetBindsAnew } from "../cgroup/subtreeControl.ts";

@@ -1,5 +1,5 @@
+import { parseCpuList } from "../../limits/cpuList.ts";
 import type { Limits } from "../../limits/limits.ts";
-import { parseCpuList } from "../cgroup/cpuList.ts";
 import type { Bus, Manager } from "../systemdBus.ts";
 
 /** A scope that is to be made: whose manager makes it, where, and what it is to hold to. */
@@ -36,7 +36,7 @@ export function startScope(bus: Bus, plan: ScopePlan, pid: number, description: 
     ...["StartTransientUnit", "ssa(sv)a(sa(sv))", plan.unit, "fail"],
     ...[String(properties.length), ...properties.flat(), "0"],
   ]);
-  return "refusal" in answer ? answer.refusal : undefined;
+  return "reason" in answer ? answer.reason : undefined;
 }
 
 /** The names and types are those of systemd.resource-control(5) on the bus: org.freedesktop.systemd1(5). */

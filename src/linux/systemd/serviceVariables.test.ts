@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { openSync, readFileSync } from "node:fs";
-import { closeFd } from "../../sys/pidfd.ts";
+import { closeFd } from "../../sys/descriptor.ts";
 import { parseServiceVariables, takeServiceVariables } from "./serviceVariables.ts";
 
 test("a service is told where to report, how often, and what was held for it", () => {

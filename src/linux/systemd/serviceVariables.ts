@@ -17,7 +17,7 @@ export interface ServiceVariables {
 
 const FIRST_FD = 3;
 /** Well above every FileDescriptorStoreMax= that anybody sets. */
-const MOST_FDS = 1_000_000;
+const MAX_FDS = 1_000_000;
 const NAMES = [
   "NOTIFY_SOCKET",
   "WATCHDOG_USEC",
@@ -48,7 +48,7 @@ export function parseServiceVariables(environment: NodeJS.ProcessEnv, pid: numbe
   return {
     notifySocket: NOTIFY_SOCKET || undefined,
     watchdogUsec: isWatched ? watchdogUsec : undefined,
-    storedFds: Array.from({ length: Math.min(count, MOST_FDS) }, (_, index) => ({
+    storedFds: Array.from({ length: Math.min(count, MAX_FDS) }, (_, index) => ({
       name: names[index] ?? "unknown",
       fd: FIRST_FD + index,
     })),

@@ -9,7 +9,7 @@ const UNSET = [
 ];
 
 function busThatAnswers(answer: BusAnswer): Bus {
-  return { callManager: () => ({ refusal: "not asked" }), readProperties: () => answer };
+  return { callManager: () => ({ reason: "not asked" }), readProperties: () => answer };
 }
 
 function answerWith(index: number, line: string): BusAnswer {
@@ -29,13 +29,13 @@ test("each filter is named that would not hold in a scope", () => {
     [6, '(bas) false 1 "lo"', "RestrictNetworkInterfaces"],
     [9, 'a(ss) 1 "egress" "/sys/fs/bpf/x"', "BPFProgram"],
   ] as const) {
-    const because = findUnitFilters(busThatAnswers(answerWith(index, line)), "/system.slice/a.service");
-    expect(because).toBe(`a.service sets ${name}, which would not hold in a scope`);
+    const reason = findUnitFilters(busThatAnswers(answerWith(index, line)), "/system.slice/a.service");
+    expect(reason).toBe(`a.service sets ${name}, which would not hold in a scope`);
   }
 });
 
 test("what the bus does not tell counts as held", () => {
-  const silent = busThatAnswers({ refusal: "no answer" });
+  const silent = busThatAnswers({ reason: "no answer" });
   expect(findUnitFilters(silent, "/system.slice/a.service")).toContain("no answer");
   expect(findUnitFilters(busThatAnswers({ answer: "" }), "/system.slice/a.service")).toContain(
     "DevicePolicy",
@@ -43,7 +43,7 @@ test("what the bus does not tell counts as held", () => {
 });
 
 test("what lies in no unit, or in a user's own manager, has nothing to escape", () => {
-  const silent = busThatAnswers({ refusal: "no answer" });
+  const silent = busThatAnswers({ reason: "no answer" });
   for (const path of [
     "/",
     "/system.slice",

@@ -24,7 +24,7 @@ export function findUnitFilters(bus: Bus, cgroupPath: string): string | undefine
   const { unit } = place;
   const type = unit.endsWith(".scope") ? "Scope" : "Service";
   const answer = bus.readProperties("system", unit, type, [...FILTERS]);
-  if ("refusal" in answer) return `it is not known what else holds ${unit}: ${answer.refusal}`;
+  if ("reason" in answer) return `it is not known what else holds ${unit}: ${answer.reason}`;
   const lines = answer.answer.split("\n");
   const held = FILTERS.filter((_, index) => !IS_UNSET.test(lines[index] ?? ""));
   if (held.length === 0) return undefined;

@@ -194,7 +194,7 @@ function withDisks(
   const ioMax = limits.ioMax.map((max) => {
     const found = findDisk(max.device);
     if ("device" in found) return { ...max, device: found.device };
-    warn(`will be refused on this machine: ${found.fault}`, "a disk of lsblk -d, or a path on one");
+    warn(`will be refused on this machine: ${found.reason}`, "a disk of lsblk -d, or a path on one");
     return max;
   });
   return { ...limits, ioMax };

@@ -1,8 +1,8 @@
 import { z } from "zod";
+import { ValueFault } from "../../limits/units.ts";
 import { compileNamePattern } from "../namePattern.ts";
 import { compileDirectoryPattern, compilePathPattern, compilePattern, PatternFault } from "../pattern.ts";
 import { compileTenant, TenantFault } from "../tenant.ts";
-import { ValueFault } from "../values.ts";
 
 /** Single values of the file, each with what it is for people and for editors. */
 

@@ -1,8 +1,8 @@
 import { z } from "zod";
 import type { CpuMax, IoMax, Limits } from "../../limits/limits.ts";
+import { parseRate, ValueFault } from "../../limits/units.ts";
 import { LIMIT_KEYS, LIMIT_VALUES, type LimitKey, type LimitOf } from "../limitValues.ts";
 import type { LimitLayer } from "../policy.ts";
-import { parseRate, ValueFault } from "../values.ts";
 import { oneOrMore, text, value } from "./leaves.ts";
 
 /** `max` lifts what a more general place of the policy says. */

@@ -180,7 +180,7 @@ describe("loadPolicy()", () => {
 test("what is valid and most likely a slip is warned of", () => {
   const text =
     "tenants: {acme: {pids_max: 9}}\nrules: [{name: a, match: {}, tenant: acem}]\ncommands: {x264: {limits: {nice: 1}}}\ndefault_limits: {io_max: /nowhere rbps=1M}";
-  const loaded = loadPolicy(text, "p", (device) => ({ fault: `${device} does not exist` }));
+  const loaded = loadPolicy(text, "p", (device) => ({ reason: `${device} does not exist` }));
   const warnings = "warnings" in loaded ? loaded.warnings : [];
   expect(warnings.map(({ line, message, right }) => [line, message, right])).toEqual([
     [2, "has no total: it is not among the tenants", "acme"],

@@ -1,5 +1,5 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
-import { errnoOf } from "../../linux/host.ts";
+import { describeErrno, errnoOf } from "../../sys/errno.ts";
 
 /** A thousand rules take a fifth of it. */
 const MOST_BYTES = 1024 ** 2;
@@ -18,7 +18,7 @@ export function readPolicyFile(path: string): PolicyText {
   try {
     return readOpened(fd);
   } catch (error) {
-    return { unreadable: `cannot be read: ${errnoOf(error) ?? String(error)}` };
+    return { unreadable: `cannot be read: ${describeErrno(error)}` };
   } finally {
     closeSync(fd);
   }

@@ -1,7 +1,7 @@
 import { z } from "zod";
+import { parseDuration } from "../../limits/units.ts";
 import { PLACEMENTS } from "../../linux/cgroup/placement.ts";
-import { SCAN_INTERVAL } from "../limitValues.ts";
-import { parseDuration, parseScanInterval } from "../values.ts";
+import { parseScanInterval, SCAN_INTERVAL } from "../scanInterval.ts";
 import {
   anyNumber,
   anyPattern,

@@ -3,6 +3,6 @@
 import { startBestEvents } from "../../../src/linux/events/bestEvents.ts";
 import { realHost } from "../../../src/linux/host.ts";
 
-const { events, missing } = await startBestEvents(realHost(), 20, () => {});
-process.stdout.write(JSON.stringify({ source: events.source, tells: events.tells, missing }));
+const { events, unavailable } = await startBestEvents(realHost(), 20, () => {});
+process.stdout.write(JSON.stringify({ source: events.source, reports: events.reports, unavailable }));
 await events.stop();

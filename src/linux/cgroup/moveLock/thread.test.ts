@@ -47,11 +47,9 @@ test("nothing is written where its cgroup is not visible, or there are none", ()
   expect(written("0::/\n", [])).toEqual([]);
 });
 
-test("the thread waits when asked to, and the process stays in its cgroups", async () => {
-  const before = readFileSync("/proc/self/cgroup", "utf8");
-  const real = readHierarchies(realHost()).find(({ key }) => key !== "");
+test("the thread waits when asked to", async () => {
   // A directory in place of the hierarchy shows that the thread has written.
-  const own = /^\d+:([^:]*):(.*)$/m.exec(before);
+  const own = /^\d+:([^:]*):(.*)$/m.exec(readFileSync("/proc/self/cgroup", "utf8"));
   const [, key = "", path = ""] = own ?? [];
   const mountPoint = `${directory}/played`;
   mkdirSync(`${mountPoint}${path}`, { recursive: true });
@@ -59,16 +57,22 @@ test("the thread waits when asked to, and the process stays in its cgroups", asy
   const played = new MoveLockThread([{ ...V1, key, mountPoint }]);
   while (readFileSync(`${mountPoint}${path}/tasks`, "utf8") === "") {
     // The first request makes the thread only.
-    played.startWaiting();
+    played.requestWarmUp();
     await Bun.sleep(5);
   }
   expect(readFileSync(`${mountPoint}${path}/tasks`, "utf8")).toBe(String(process.pid));
   played.stop();
-  if (real === undefined) return;
+});
+
+const v1 = readHierarchies(realHost()).filter(({ version }) => version === 1);
+if (v1.length === 0) console.log("not tried: a wait on real cgroups: no v1 hierarchy is mounted");
+
+test.skipIf(v1.length === 0)("the process stays in its cgroups", () => {
+  const before = readFileSync("/proc/self/cgroup", "utf8");
   try {
-    warmUpMoveLock(realHost(), [real]);
+    warmUpMoveLock(realHost(), v1.slice(0, 1));
   } catch {
-    // Not ours to write without root; it changes nothing then either.
+    // Without root it may not be written; that changes nothing either.
   }
   expect(readFileSync("/proc/self/cgroup", "utf8")).toBe(before);
 });

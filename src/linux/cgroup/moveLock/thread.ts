@@ -25,7 +25,7 @@ export class MoveLockThread {
   }
 
   /** Returns at once. */
-  startWaiting(): void {
+  requestWarmUp(): void {
     if (this.#worker === undefined) {
       this.#creating ??= setImmediate(() => this.#create());
       return;

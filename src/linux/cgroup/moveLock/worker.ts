@@ -1,4 +1,5 @@
-import { errnoOf, realHost } from "../../host.ts";
+import { errnoOf } from "../../../sys/errno.ts";
+import { realHost } from "../../host.ts";
 import { STOP, type ToMoveLockWorker } from "./protocol.ts";
 import { warmUpMoveLock } from "./warmUp.ts";
 

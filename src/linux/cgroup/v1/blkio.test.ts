@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { describeOn, diskOf, limitFiles, makeJob } from "../../../../test/support/cgroupJobs.ts";
+import { describeOn, limitFiles, makeJob } from "../../../../test/support/cgroupJobs.ts";
 import { directoryIn, FAKE_V1, fakeMachine, REAL_V1 } from "../../../../test/support/cgroupMachines.ts";
 import { fakeV1 } from "../../../../test/support/fakeCgroups.ts";
 import type { Hierarchy } from "../hierarchies.ts";
@@ -10,42 +10,44 @@ import { planJobCgroup } from "../planJobCgroup.ts";
 const LIMITS = { ioMax: [{ device: "8:0", rbps: 1_048_576 }], memoryMaxBytes: 128 << 20 };
 
 for (const choice of [FAKE_V1, REAL_V1]) {
-  describeOn(choice, "blkio", (it) => {
-    it("is left alone where the process's own cgroup is throttled, because a child would escape that", (machine) => {
-      const disk = diskOf(machine);
-      if (disk === undefined) return;
-      const origin = directoryIn(
-        machine.hierarchies.find(({ controllers }) => controllers.includes("blkio")) as Hierarchy,
-        machine.origin,
-      );
-      const file = `${origin}/blkio.throttle.write_iops_device`;
-      machine.fs.write(file, `${disk} 50`);
-      const limits = { ioMax: [{ device: disk, rbps: 1_048_576 }], pidsMax: 7 };
-      const job = makeJob(machine, limits);
-      expect(job.directories.map(({ path }) => path)).not.toContain(`${origin}/ffrtmp-test-job`);
-      expect(applyCgroupLimits(job, limits)).toMatchObject([
-        {
-          limit: "io.max",
-          outcome: "unsupported",
-          because: `${file} throttles it, and on cgroup v1 a child would escape that`,
-        },
-        { limit: "pids.max", outcome: "applied" },
-      ]);
-      expect(machine.fs.children(origin)).toEqual([]);
-      expect(machine.fs.read(file)).toBe(`${disk} 50\n`);
-    });
+  describeOn(choice, "blkio", (_it, itWithDisk) => {
+    itWithDisk(
+      "is left alone where the process's own cgroup is throttled, because a child would escape that",
+      (machine, disk) => {
+        const origin = directoryIn(
+          machine.hierarchies.find(({ controllers }) => controllers.includes("blkio")) as Hierarchy,
+          machine.origin,
+        );
+        const file = `${origin}/blkio.throttle.write_iops_device`;
+        machine.fs.write(file, `${disk} 50`);
+        const limits = { ioMax: [{ device: disk, rbps: 1_048_576 }], pidsMax: 7 };
+        const job = makeJob(machine, limits);
+        expect(job.directories.map(({ path }) => path)).not.toContain(`${origin}/ffrtmp-test-job`);
+        expect(applyCgroupLimits(job, limits)).toMatchObject([
+          {
+            limit: "io.max",
+            outcome: "unsupported",
+            because: `${file} throttles it, and on cgroup v1 a child would escape that`,
+          },
+          { limit: "pids.max", outcome: "applied" },
+        ]);
+        expect(machine.fs.children(origin)).toEqual([]);
+        expect(machine.fs.read(file)).toBe(`${disk} 50\n`);
+      },
+    );
 
-    it("is used where only a cgroup above is throttled, which does not reach the process on v1 anyway", (machine) => {
-      const disk = diskOf(machine);
-      if (disk === undefined) return;
-      const base = directoryIn(
-        machine.hierarchies.find(({ controllers }) => controllers.includes("blkio")) as Hierarchy,
-        machine.base,
-      );
-      machine.fs.write(`${base}/blkio.throttle.write_iops_device`, `${disk} 50`);
-      const limits = { ioMax: [{ device: disk, rbps: 1_048_576 }] };
-      expect(applyCgroupLimits(makeJob(machine, limits), limits)).toMatchObject([{ outcome: "applied" }]);
-    });
+    itWithDisk(
+      "is used where only a cgroup above is throttled, which does not reach the process on v1 anyway",
+      (machine, disk) => {
+        const base = directoryIn(
+          machine.hierarchies.find(({ controllers }) => controllers.includes("blkio")) as Hierarchy,
+          machine.base,
+        );
+        machine.fs.write(`${base}/blkio.throttle.write_iops_device`, `${disk} 50`);
+        const limits = { ioMax: [{ device: disk, rbps: 1_048_576 }] };
+        expect(applyCgroupLimits(makeJob(machine, limits), limits)).toMatchObject([{ outcome: "applied" }]);
+      },
+    );
   });
 }
 

@@ -1,4 +1,6 @@
-import { IO_RATES, type IoMax, ioMaxText, type LimitOutcome, wantedText } from "../../../limits/limits.ts";
+import { IO_RATES, type IoMax } from "../../../limits/limits.ts";
+import type { LimitOutcome } from "../../../limits/outcome.ts";
+import { ioMaxText, wantedText } from "../../../limits/table.ts";
 import type { CgroupController, CgroupDirectory } from "../controller.ts";
 import { readCgroupFile, type WriteResult, writeCgroupFile } from "../file.ts";
 

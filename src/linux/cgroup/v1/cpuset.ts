@@ -1,6 +1,6 @@
 import { dirname } from "node:path";
 import type { CgroupController } from "../controller.ts";
-import { applyCpus, readCpus } from "../cpuList.ts";
+import { applyCpus, readCpus } from "../cpusetCpus.ts";
 import { readCgroupFile, writeCgroupFile } from "../file.ts";
 
 /** cgroup v1 `cpuset`: Documentation/admin-guide/cgroup-v1/cpusets.rst. */

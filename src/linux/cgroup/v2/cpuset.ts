@@ -1,5 +1,5 @@
 import type { CgroupController, CgroupDirectory } from "../controller.ts";
-import { applyCpus, readCpus } from "../cpuList.ts";
+import { applyCpus, readCpus } from "../cpusetCpus.ts";
 import { readCgroupFile, type WriteResult, writeCgroupFile } from "../file.ts";
 import { parentOf } from "../subtreeControl.ts";
 

@@ -1,52 +1,54 @@
 import { expect, test } from "bun:test";
-import { describeOn, diskOf, limitFiles, makeJob } from "../../../../test/support/cgroupJobs.ts";
+import { describeOn, limitFiles, makeJob } from "../../../../test/support/cgroupJobs.ts";
 import { directoryIn, FAKE_V2, fakeMachine, REAL_V2 } from "../../../../test/support/cgroupMachines.ts";
 import { fakeV2 } from "../../../../test/support/fakeCgroups.ts";
 import type { Hierarchy } from "../hierarchies.ts";
 import { applyCgroupLimits, readUsage } from "../jobCgroup.ts";
 
 for (const choice of [FAKE_V2, REAL_V2]) {
-  describeOn(choice, "io.max", (it) => {
-    it("is written for those rates only that are not held tighter above, and says which are", (machine) => {
-      const disk = diskOf(machine);
-      if (disk === undefined) return;
-      const [hierarchy] = machine.hierarchies as [Hierarchy];
-      const base = directoryIn(hierarchy, machine.base);
-      const origin = directoryIn(hierarchy, machine.origin);
-      machine.fs.write(`${base}/io.max`, `${disk} rbps=1000000 wbps=2000000`);
-      machine.fs.write(`${origin}/io.max`, `${disk} rbps=3000000`);
-      const limits = { ioMax: [{ device: disk, rbps: 2_000_000, wbps: 1_000_000 }] };
-      const job = makeJob(machine, limits);
-      expect(applyCgroupLimits(job, limits)).toEqual([
-        {
-          limit: "io.max",
-          outcome: "applied",
-          wanted: `${disk} rbps=2000000 wbps=1000000`,
-          actual: `${disk} rbps=1000000 wbps=1000000`,
-          because: `not written: ${base} already holds ${disk} to rbps=1000000`,
-        },
-      ]);
-      expect(limitFiles(machine, job)["io.max"]).toBe(`${disk} rbps=max wbps=1000000 riops=max wiops=max`);
-    });
+  describeOn(choice, "io.max", (_it, itWithDisk) => {
+    itWithDisk(
+      "is written for those rates only that are not held tighter above, and says which are",
+      (machine, disk) => {
+        const [hierarchy] = machine.hierarchies as [Hierarchy];
+        const base = directoryIn(hierarchy, machine.base);
+        const origin = directoryIn(hierarchy, machine.origin);
+        machine.fs.write(`${base}/io.max`, `${disk} rbps=1000000 wbps=2000000`);
+        machine.fs.write(`${origin}/io.max`, `${disk} rbps=3000000`);
+        const limits = { ioMax: [{ device: disk, rbps: 2_000_000, wbps: 1_000_000 }] };
+        const job = makeJob(machine, limits);
+        expect(applyCgroupLimits(job, limits)).toEqual([
+          {
+            limit: "io.max",
+            outcome: "applied",
+            wanted: `${disk} rbps=2000000 wbps=1000000`,
+            actual: `${disk} rbps=1000000 wbps=1000000`,
+            because: `not written: ${base} already holds ${disk} to rbps=1000000`,
+          },
+        ]);
+        expect(limitFiles(machine, job)["io.max"]).toBe(`${disk} rbps=max wbps=1000000 riops=max wiops=max`);
+      },
+    );
 
-    it("is not written at all when everything is held above, and a lifted rate is not lifted then", (machine) => {
-      const disk = diskOf(machine);
-      if (disk === undefined) return;
-      const origin = directoryIn(machine.hierarchies[0] as Hierarchy, machine.origin);
-      machine.fs.write(`${origin}/io.max`, `${disk} rbps=1000000 wiops=50`);
-      const limits = { ioMax: [{ device: disk, rbps: "max" as const, wiops: 50 }] };
-      const job = makeJob(machine, limits);
-      expect(applyCgroupLimits(job, limits)).toEqual([
-        {
-          limit: "io.max",
-          outcome: "applied",
-          wanted: `${disk} rbps=max wiops=50`,
-          actual: `${disk} rbps=1000000 wiops=50`,
-          because: `not written: ${origin} already holds ${disk} to rbps=1000000; not written: ${origin} already holds ${disk} to wiops=50`,
-        },
-      ]);
-      expect(limitFiles(machine, job)["io.max"]).toBe("");
-    });
+    itWithDisk(
+      "is not written at all when everything is held above, and a lifted rate is not lifted then",
+      (machine, disk) => {
+        const origin = directoryIn(machine.hierarchies[0] as Hierarchy, machine.origin);
+        machine.fs.write(`${origin}/io.max`, `${disk} rbps=1000000 wiops=50`);
+        const limits = { ioMax: [{ device: disk, rbps: "max" as const, wiops: 50 }] };
+        const job = makeJob(machine, limits);
+        expect(applyCgroupLimits(job, limits)).toEqual([
+          {
+            limit: "io.max",
+            outcome: "applied",
+            wanted: `${disk} rbps=max wiops=50`,
+            actual: `${disk} rbps=1000000 wiops=50`,
+            because: `not written: ${origin} already holds ${disk} to rbps=1000000; not written: ${origin} already holds ${disk} to wiops=50`,
+          },
+        ]);
+        expect(limitFiles(machine, job)["io.max"]).toBe("");
+      },
+    );
   });
 }
 

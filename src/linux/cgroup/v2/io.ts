@@ -1,4 +1,5 @@
-import { IO_RATES, type IoMax, ioMaxText, type LimitOutcome, wantedText } from "../../../limits/limits.ts";
+import { IO_RATES, type IoMax } from "../../../limits/limits.ts";
+import { ioMaxText, wantedText } from "../../../limits/table.ts";
 import type { CgroupController, CgroupDirectory } from "../controller.ts";
 import { readCgroupFile, tightestAbove, type WriteResult, writeCgroupFile } from "../file.ts";
 
@@ -18,11 +19,13 @@ export const io: CgroupController = {
       const text = readCgroupFile(directory, "io.max") ?? "";
       const asked = plans.map(({ write, held }) => ({ ...held, ...write }));
       const actual = plans.map(({ write, held }) => ({ ...held, ...readRates(text, write) }));
-      const outcome = textOf(actual) === textOf(asked) ? "applied" : "partial";
-      const because = plans.flatMap(({ because }) => because);
-      if (outcome === "partial") because.unshift(`the kernel holds ${textOf(actual)}`);
-      const result: LimitOutcome = { limit: "io.max", outcome, wanted, actual: textOf(actual) };
-      return because.length === 0 ? result : { ...result, because: because.join("; ") };
+      const reasons = plans.flatMap(({ because }) => because);
+      const result = { limit: "io.max", wanted, actual: textOf(actual) } as const;
+      if (textOf(actual) !== textOf(asked)) {
+        const because = [`the kernel holds ${textOf(actual)}`, ...reasons].join("; ");
+        return { ...result, outcome: "partial", because };
+      }
+      return { ...result, outcome: "applied", ...(reasons.length > 0 && { because: reasons.join("; ") }) };
     },
   },
   lift: { "io.max": liftRates },

@@ -1,4 +1,5 @@
-import type { LimitName, LimitOutcome } from "../../../limits/limits.ts";
+import type { LimitOutcome } from "../../../limits/outcome.ts";
+import type { LimitName } from "../../../limits/table.ts";
 import { PAGE_BYTES } from "../../memory.ts";
 import type { CgroupController, CgroupDirectory } from "../controller.ts";
 import {

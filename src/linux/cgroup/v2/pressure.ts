@@ -1,4 +1,5 @@
-import type { CgroupDirectory, Usage } from "../controller.ts";
+import type { Usage } from "../../../limits/usage.ts";
+import type { CgroupDirectory } from "../controller.ts";
 import { readCgroupFile } from "../file.ts";
 
 /**

@@ -1,0 +1,82 @@
+import { readFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+
+const ENTITIES = { lt: "<", gt: ">", amp: "&", quot: '"', apos: "'" };
+
+interface TestCase {
+  file: string;
+  name: string;
+  outcome: "passed" | "failed" | "skipped";
+}
+
+/**
+ * Reads the JUnit report of a test run.
+ *
+ *   testReport.ts counts REPORT STATUS [ARG…]   prints the numbers of tests that passed, failed and were skipped
+ *   testReport.ts failed REPORT                 prints the files with a failed test
+ *
+ * STATUS is the exit code of `bun test`, and the ARGs are those that it was given: the report shows a test that `-t`
+ * leaves out as skipped. A run without a report counts as one failure, and so does an exit code other than 0
+ * without a failed test: the report has no entry for an error outside of every test.
+ */
+const { positionals, values } = parseArgs({
+  allowPositionals: true,
+  strict: false,
+  options: { "test-name-pattern": { type: "string", short: "t", default: "" } },
+});
+const [command, path = "", status] = positionals;
+const cases = readReport(path);
+
+if (command === "counts" && status !== undefined) {
+  const pattern = new RegExp(String(values["test-name-pattern"]));
+  const chosen = (cases ?? []).filter(({ name, outcome }) => outcome !== "skipped" || pattern.test(name));
+  const count = (wanted: TestCase["outcome"]): number =>
+    chosen.filter(({ outcome }) => outcome === wanted).length;
+  const failed = count("failed");
+  const hasHiddenFailure = failed === 0 && (cases === undefined || Number(status) !== 0);
+  console.log(`${count("passed")} ${hasHiddenFailure ? 1 : failed} ${count("skipped")}`);
+} else if (command === "failed") {
+  const files = (cases ?? []).filter(({ outcome }) => outcome === "failed").map(({ file }) => file);
+  for (const file of new Set(files)) console.log(file);
+} else {
+  console.error("usage: testReport.ts counts REPORT STATUS [ARG…] | testReport.ts failed REPORT");
+  process.exit(2);
+}
+
+/** `undefined` without a whole report: Bun writes it at its end. */
+function readReport(path: string): TestCase[] | undefined {
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch {
+    return undefined;
+  }
+  return text.trimEnd().endsWith("</testsuites>") ? parseReport(text) : undefined;
+}
+
+/**
+ * Lists the tests of a report:
+ *
+ *     <testcase name="ok" classname="group" time="0.04" file="a.test.ts" line="2" assertions="0" />
+ *     <testcase name="bad" …><failure type="AssertionError" message="…">…</failure></testcase>
+ *
+ * Bun writes `<`, `>`, `&` and quotes within names and messages as entities.
+ */
+function parseReport(text: string): TestCase[] {
+  return [...text.matchAll(/<testcase ([^>]*?)(?:\/>|>(.*?)<\/testcase>)/gs)].map(
+    ([, attributes = "", content = ""]) => ({
+      file: attribute(attributes, "file"),
+      name: `${attribute(attributes, "classname")} ${attribute(attributes, "name")}`.trim(),
+      outcome: /<(?:failure|error)\b/.test(content)
+        ? "failed"
+        : /<skipped\b/.test(content)
+          ? "skipped"
+          : "passed",
+    }),
+  );
+}
+
+function attribute(attributes: string, name: string): string {
+  const [, text = ""] = new RegExp(`\\b${name}="([^"]*)"`).exec(attributes) ?? [];
+  return text.replace(/&(lt|gt|amp|quot|apos);/g, (_, entity: keyof typeof ENTITIES) => ENTITIES[entity]);
+}

@@ -1,0 +1,106 @@
+import type { LimitOutcome } from "../../limits/outcome.ts";
+import type { Usage } from "../../limits/usage.ts";
+import type { ExitEvidence as ObserverEvidence } from "../../linux/events/processEvents.ts";
+import { decodeWaitStatus, signalName } from "../../sys/waitStatus.ts";
+
+/** The source of an exit status: the parent's wait(2), or one of the ways that an observer has. */
+export type ExitEvidence = "parent" | ObserverEvidence;
+
+/** How a job ended. A code or a signal always has evidence; an unknown exit always has a reason. */
+export type Ending =
+  | { readonly kind: "exited"; readonly code: number; readonly evidence: ExitEvidence }
+  | {
+      readonly kind: "signaled";
+      /** `SIGSEGV`, … */
+      readonly signal: string;
+      readonly evidence: ExitEvidence;
+    }
+  | {
+      /**
+       * `exit-unknown`: its end was observed, its exit status was not. `unobserved`: it ended while no ffrtmp
+       * observed it. `never-started`: there was no workload.
+       */
+      readonly kind: "exit-unknown" | "unobserved" | "never-started";
+      readonly reason: string;
+    }
+  | {
+      /** It was alive when it was released. */
+      readonly kind: "detached";
+    };
+
+/** A job's result, which is written once and never changes. */
+export interface JobResult {
+  readonly key: string;
+  readonly ending: Ending;
+  /** `null` for a job that never ran. */
+  readonly startMs: number | null;
+  readonly endMs: number;
+  readonly slaCompliant: boolean;
+  readonly slaReason: string;
+  readonly outcomes: readonly LimitOutcome[];
+  readonly usage: Usage;
+}
+
+/** Decodes a wait status as wait(2) gives it. */
+export function endingOfStatus(waitStatus: number, evidence: ExitEvidence): Ending {
+  const { code, signal } = decodeWaitStatus(waitStatus);
+  return signal === null
+    ? { kind: "exited", code, evidence }
+    : { kind: "signaled", signal: signalName(signal), evidence };
+}
+
+/** The form of an ending in the ledger and in `--json`. */
+export interface EndingFacts {
+  readonly ending: "exited" | "detached" | "unobserved" | "never_started";
+  readonly exitCode: number | null;
+  readonly signal: string | null;
+  readonly exitEvidence: ExitEvidence | null;
+  /** Present exactly when there is no evidence. */
+  readonly exitUnknownBecause: string | null;
+}
+
+const NAMES = {
+  exited: "exited",
+  signaled: "exited",
+  "exit-unknown": "exited",
+  unobserved: "unobserved",
+  "never-started": "never_started",
+  detached: "detached",
+} as const satisfies Record<Ending["kind"], EndingFacts["ending"]>;
+
+export function factsOfEnding(ending: Ending): EndingFacts {
+  return {
+    ending: NAMES[ending.kind],
+    exitCode: ending.kind === "exited" ? ending.code : null,
+    signal: ending.kind === "signaled" ? ending.signal : null,
+    exitEvidence: "evidence" in ending ? ending.evidence : null,
+    exitUnknownBecause:
+      ending.kind === "detached"
+        ? "it was alive when it was released"
+        : "reason" in ending
+          ? ending.reason
+          : null,
+  };
+}
+
+/** Returns `undefined` for facts that contradict each other. */
+export function endingOfFacts(facts: EndingFacts): Ending | undefined {
+  const { ending, exitCode: code, signal, exitEvidence: evidence, exitUnknownBecause: reason } = facts;
+  if (evidence !== null) {
+    if (ending !== "exited" || reason !== null) return undefined;
+    if (code !== null && signal === null) return { kind: "exited", code, evidence };
+    if (code === null && signal !== null) return { kind: "signaled", signal, evidence };
+    return undefined;
+  }
+  if (reason === null || code !== null || signal !== null) return undefined;
+  switch (ending) {
+    case "exited":
+      return { kind: "exit-unknown", reason };
+    case "unobserved":
+      return { kind: "unobserved", reason };
+    case "never_started":
+      return { kind: "never-started", reason };
+    case "detached":
+      return { kind: "detached" };
+  }
+}

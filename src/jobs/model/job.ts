@@ -1,0 +1,135 @@
+import type { Limits } from "../../limits/limits.ts";
+import type { LimitOutcome } from "../../limits/outcome.ts";
+import type { Usage } from "../../limits/usage.ts";
+import type { StoredDirectory } from "../../linux/cgroup/planJobCgroup.ts";
+import type { ProcessIdentity } from "../../linux/proc/identity.ts";
+
+/** How a job came under governance. */
+export type JobMode = "run" | "attach" | "watch";
+
+/** A value of one process or thread that was changed for a job, with the value that it had before. */
+export interface Touched {
+  readonly pid: number;
+  /** Thread id; the same as pid for values of a whole process. */
+  readonly tid: number;
+  /** Start of the thread, so that a reused id is never written to. */
+  readonly startTicks: number;
+  readonly value: "nice" | "ionice" | "oom_score_adj";
+  readonly before: number;
+  readonly after: number;
+}
+
+interface JobFields {
+  /** Identifies the job permanently; sorts by creation. A job id can be used again after its job has ended. */
+  readonly key: string;
+  readonly jobId: string;
+  readonly mode: JobMode;
+  readonly command: readonly string[];
+  readonly cwd: string | null;
+  readonly uid: number | null;
+  readonly createdMs: number;
+  /** The purpose of the job, in the operator's word. */
+  readonly intent: string | null;
+  readonly slaEligible: boolean;
+  readonly tenant: string | null;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Limits from the command line or the policy. */
+  readonly limits: Readonly<Limits>;
+  /** Limits that an operator set later; they override `limits`. */
+  readonly byHand: Readonly<Limits> | null;
+  /** Results of applying the limits, those of the tenant's total included. */
+  readonly outcomes: readonly LimitOutcome[];
+  readonly cgroup: readonly StoredDirectory[];
+  readonly touched: readonly Touched[];
+  /** Usage counted in the cgroups that the job was moved out of. `null`: it was never moved. */
+  readonly carriedUsage: Usage | null;
+  /** Where `run --detach` writes the workload's output. */
+  readonly logPath: string | null;
+}
+
+/** A job that is recorded before anything is done for it. */
+export interface StartingJob extends JobFields {
+  readonly state: "starting";
+  /** The ffrtmp that starts the job. */
+  readonly observer: ProcessIdentity;
+  /** Known from the start for a process that runs already; `null` for `run`, which has not spawned it yet. */
+  readonly process: ProcessIdentity | null;
+}
+
+export interface RunningJob extends JobFields {
+  readonly state: "running";
+  readonly process: ProcessIdentity;
+  /** When governing started. */
+  readonly startedMs: number;
+  /** The ffrtmp that will record the job's end. `null`: none. */
+  readonly observer: ProcessIdentity | null;
+}
+
+/** A job that has a result. */
+export interface EndedJob extends JobFields {
+  readonly state: "ended";
+  /** `null` for a job that never had a process. */
+  readonly process: ProcessIdentity | null;
+  readonly startedMs: number | null;
+  /** The job has left nothing in the system that ffrtmp must still remove. */
+  readonly cleanedUp: boolean;
+}
+
+export type OpenJob = StartingJob | RunningJob;
+export type Job = OpenJob | EndedJob;
+
+/** The facts that are known when a job is created. */
+export type NewJob = Omit<StartingJob, "state" | "byHand" | "outcomes" | "touched" | "carriedUsage">;
+
+export function startJob(facts: NewJob): StartingJob {
+  return { ...facts, state: "starting", byHand: null, outcomes: [], touched: [], carriedUsage: null };
+}
+
+export function toRunning(
+  job: StartingJob,
+  { process, startedMs }: Pick<RunningJob, "process" | "startedMs">,
+): RunningJob {
+  return { ...job, state: "running", process, startedMs };
+}
+
+export function toEnded(job: OpenJob): EndedJob {
+  const { observer: _, ...rest } = job;
+  return { ...rest, state: "ended", startedMs: startedMsOf(job), cleanedUp: false };
+}
+
+export function withObserver(job: RunningJob, observer: ProcessIdentity | null): RunningJob {
+  return { ...job, observer };
+}
+
+export function isOpen(job: Job): job is OpenJob {
+  return job.state !== "ended";
+}
+
+export function isRunning(job: Job): job is RunningJob {
+  return job.state === "running";
+}
+
+export function isEnded(job: Job): job is EndedJob {
+  return job.state === "ended";
+}
+
+/** Returns the boot that the job belongs to: that of its process, or of the ffrtmp that starts it. */
+export function bootIdOf(job: OpenJob): string {
+  return job.state === "running" ? job.process.bootId : (job.process ?? job.observer).bootId;
+}
+
+export function pidOf(job: Job): number | null {
+  return job.process?.pid ?? null;
+}
+
+export function observerOf(job: Job): ProcessIdentity | null {
+  return job.state === "ended" ? null : job.observer;
+}
+
+export function startedMsOf(job: Job): number | null {
+  return job.state === "starting" ? null : job.startedMs;
+}
+
+export function isSameProcess(a: ProcessIdentity | null, b: ProcessIdentity): boolean {
+  return a !== null && a.bootId === b.bootId && a.pid === b.pid && a.startTicks === b.startTicks;
+}

@@ -1,0 +1,83 @@
+import { describe, expect, it } from "bun:test";
+import { useLedgers } from "../../test/support/ledgers.ts";
+import {
+  copyRecordedLedger,
+  type Expected,
+  RECORDED_LEDGERS,
+  type RecordedName,
+  type SqlRow,
+} from "../../test/support/recordedLedgers.ts";
+import { eventJson, jobJson, resultJson } from "../jobs/json.ts";
+import { Ledger } from "./ledger.ts";
+
+const { freshDirectory } = useLedgers();
+
+function openRecorded(name: RecordedName): { ledger: Ledger; expected: Expected; messages: string[] } {
+  const { path, expected } = copyRecordedLedger(name, freshDirectory());
+  const messages: string[] = [];
+  return { ledger: new Ledger(path, (message) => messages.push(message)), expected, messages };
+}
+
+describe.each([...RECORDED_LEDGERS])("the recorded ledger %s", (name) => {
+  it("opens without a complaint", () => {
+    const { ledger, expected, messages } = openRecorded(name);
+    expect(ledger.openJobs().length).toBeGreaterThan(3);
+    expect(expected.recorded.schema_version).toBe(2);
+    expect(ledger.unreadableBecause).toBeUndefined();
+    expect(messages).toEqual([]);
+  });
+
+  it("has the open jobs that `ps` listed", () => {
+    const { ledger, expected } = openRecorded(name);
+    expect(ledger.openJobs().map(jobJson)).toEqual(expected.ps);
+  });
+
+  it("has the results that `history` listed, in the same order", () => {
+    const { ledger, expected } = openRecorded(name);
+    expect(ledger.history(50).map(({ job, result }) => resultJson(job, result))).toEqual(expected.history);
+  });
+
+  it("has the job, the result and the events that `inspect` printed for each job id", () => {
+    const { ledger, expected } = openRecorded(name);
+    for (const [jobId, { processes, usage, result, events, ...job }] of Object.entries(expected.inspect)) {
+      const [found] = ledger.jobsNamed(jobId);
+      if (!found) throw new Error(`no job ${jobId}`);
+      const foundResult = ledger.result(found);
+      expect({
+        ...jobJson(found),
+        result: foundResult ? resultJson(found, foundResult) : null,
+        events: ledger.events(found).map(eventJson),
+      }).toEqual({ ...job, result, events });
+    }
+  });
+
+  it("has what the rows say and `--json` does not: identities, cgroups, and the values to restore", () => {
+    const { ledger, expected } = openRecorded(name);
+    const { jobs } = expected.rows;
+    expect(jobs.map(({ key }) => ledger.job(String(key)))).toMatchObject(jobs.map(storedFields));
+    const unreleased = jobs.filter(({ released }) => released === 0).map(({ key }) => key);
+    expect(ledger.jobsToCleanUp().map(({ key }) => key)).toEqual(unreleased as string[]);
+  });
+});
+
+/** Reads the columns themselves, so that the test does not compare the reading code with itself. */
+function storedFields(row: SqlRow): Record<string, unknown> {
+  const json = (column: string): unknown => JSON.parse(String(row[column]));
+  const identity = (pid: string, startTicks: string): unknown =>
+    row[pid] === null ? null : { pid: row[pid], startTicks: row[startTicks] };
+  const isOpen = row["state"] !== "ended";
+  return {
+    key: row["key"],
+    state: row["state"],
+    process: identity("pid", "start_ticks"),
+    createdMs: row["created_ms"],
+    limits: json("limits"),
+    byHand: json("by_hand"),
+    cgroup: json("cgroup"),
+    touched: json("touched"),
+    carriedUsage: json("carried_usage"),
+    ...(isOpen
+      ? { observer: identity("observer_pid", "observer_start_ticks") }
+      : { cleanedUp: row["released"] === 1 }),
+  };
+}

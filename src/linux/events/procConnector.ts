@@ -1,0 +1,50 @@
+import { openConnectorSocket, readDroppedMessages, sendToKernel } from "../../sys/connectorSocket.ts";
+import { closeFd } from "../../sys/descriptor.ts";
+import { errnoName } from "../../sys/errno.ts";
+import { CN_IDX_PROC, encodeIgnore, encodeListen } from "./cnProc.ts";
+import { buildProcEventFilter } from "./socketFilter.ts";
+
+const ECONNREFUSED = 111;
+
+/** The netlink socket of the process connector, with the filter of the wanted events installed. */
+export class ProcConnector {
+  readonly fd: number;
+
+  private constructor(fd: number) {
+    this.fd = fd;
+  }
+
+  static open(bufferBytes: number): ProcConnector | { reason: string } {
+    const opened = openConnectorSocket(CN_IDX_PROC, buildProcEventFilter(), bufferBytes);
+    return "reason" in opened ? opened : new ProcConnector(opened.fd);
+  }
+
+  /**
+   * Requests the events; may be repeated. Returns why the request could not be sent. `undefined` does not
+   * prove that events will arrive: the kernel ignores some requests silently.
+   */
+  listen(): string | undefined {
+    for (const message of encodeListen()) {
+      const sent = sendToKernel(this.fd, message);
+      if (sent === -ECONNREFUSED) {
+        return "the process connector does not answer (ECONNREFUSED): it exists only in the initial network namespace, in kernels with CONFIG_PROC_EVENTS";
+      }
+      if (sent < 0) return `send to the process connector: ${errnoName(sent)}`;
+    }
+    return undefined;
+  }
+
+  /** Turns the events off. Call it first, and `close` once no thread reads the socket any more. */
+  stopListening(): void {
+    sendToKernel(this.fd, encodeIgnore());
+  }
+
+  close(): void {
+    closeFd(this.fd);
+  }
+
+  /** Returns how many events were lost since the socket was opened because its buffer was full. */
+  dropped(): number | null {
+    return readDroppedMessages(this.fd);
+  }
+}

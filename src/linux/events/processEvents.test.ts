@@ -1,0 +1,15 @@
+import { describeProcessEvents } from "../../../test/contract/processEvents.contract.ts";
+import { realHost } from "../host.ts";
+import { ConnectorEvents } from "./connectorEvents.ts";
+import { PidfdEvents } from "./pidfdEvents.ts";
+import { PollingEvents } from "./pollingEvents.ts";
+
+const host = realHost();
+
+await describeProcessEvents("connector", () => new ConnectorEvents(host));
+await describeProcessEvents("pidfd", () => new PidfdEvents(host));
+await describeProcessEvents("polling", () => new PollingEvents(host, { intervalMs: 20 }));
+await describeProcessEvents(
+  "polling with pidfds",
+  () => new PollingEvents(host, { intervalMs: 20, exits: new PidfdEvents(host) }),
+);
