@@ -64,9 +64,7 @@ export async function watch(flags: WatchFlags): Promise<number> {
   daemon = await WatchDaemon.start(context, options, store, service, bus);
   giveUpSignalsAloud();
   service.ready();
-  if (!flags.once) {
-    bus.emit({ kind: "daemon-stopping", signal: await signal });
-  }
+  if (!flags.once) bus.emit({ kind: "daemon-stopping", signal: await signal });
   await daemon.stop();
   return 0;
 }
