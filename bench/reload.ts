@@ -56,7 +56,7 @@ export const reload: Benchmark = {
         const cpuMs = (readCpuSeconds(daemon.pid) - before.cpu) * 1000;
         rows.push([name, ms(elapsedMs), ms(elapsedMs / count), ms(cpuMs / count)]);
       };
-      const changed = "has other limits now";
+      const changed = "has new limits or labels";
       await measure("another quota", `limits: {cpu_quota: ${QUOTAS.other}}`, changed);
       await measure("a tenant with a total", `tenant: acme, limits: {cpu_quota: ${QUOTAS.other}}`, changed);
       await measure("all are released", "ignore: true", "is released");

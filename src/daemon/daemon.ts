@@ -3,75 +3,79 @@ import { enforceLimits } from "../jobs/limits/enforceLimits.ts";
 import { recordActiveDaemon } from "../jobs/recovery/activeDaemon.ts";
 import { repairAll } from "../jobs/recovery/recover.ts";
 import type { Placement } from "../linux/cgroup/placement.ts";
-import { type EventChoice, startBestEvents } from "../linux/events/bestEvents.ts";
+import { type EventChoice, type StartedEvents, startBestEvents } from "../linux/events/bestEvents.ts";
 import type { ProcessEvent, ProcessEvents } from "../linux/events/processEvents.ts";
 import { ProcessScan } from "../linux/events/processScan.ts";
 import { totalOf } from "../policy/policy.ts";
 import { FactReader } from "../policy/procFacts.ts";
 import { Discovery } from "./discovery.ts";
+import type { DaemonEvents } from "./events.ts";
 import { JobTracker } from "./jobTracker.ts";
 import type { PolicyStore } from "./policyStore.ts";
-import { adjustJob } from "./reconcilePolicy.ts";
+import { type Occasion, reconcileJob } from "./reconcilePolicy.ts";
 import type { ServiceManager } from "./serviceManager.ts";
 import { DaemonStatistics } from "./statistics.ts";
 
 export interface WatchOptions {
-  /** Time between two looks that depend on no event; `undefined`: as the policy says. */
+  /** Interval between full process scans; `undefined`: the policy's, or 5 s. */
   scanIntervalMs: number | undefined;
   eventChoice: EventChoice;
-  /** Room for process events that wait to be read. */
+  /** Size of the buffer for process events that wait to be read. */
   eventBufferBytes: number;
-  /** Where the cgroups of processes that it finds are to be. */
+  /** Where to create the cgroups of discovered processes. */
   placement?: Placement;
 }
 
-/** How long a process that a look found is looked at again, because it may not have its name yet. */
+/** How long a process that a scan found is checked again, because it may not have its name yet. */
 const RECHECK_WINDOW_MS = 5000;
 
-/** Discovers, decides, governs, observes, until it is stopped. */
+/** Discovers processes, decides, governs and observes them until it is stopped. */
 export class WatchDaemon {
   readonly #context: Context;
   readonly #options: WatchOptions;
   readonly #store: PolicyStore;
   readonly #service: ServiceManager;
-  readonly #log: (line: string) => void;
-  #reconciling: ReturnType<typeof setInterval>;
+  readonly #bus: DaemonEvents;
+  #reconcileTimer: ReturnType<typeof setInterval>;
   readonly #scan: ProcessScan;
   readonly #statistics: DaemonStatistics;
   readonly #tracker: JobTracker;
   readonly #discovery: Discovery;
   readonly #reader: FactReader;
   #events: ProcessEvents;
-  /** False while a source of events has broken and the next has not begun. */
+  /** False from the failure of an event source until the next one has started. */
   #isListening = true;
-  readonly #endKeepingAlive: () => void;
+  readonly #stopWatchdog: () => void;
 
-  /** Listens from here on, then takes up what an earlier ffrtmp left, then looks at every process once. */
-  static async begin(
+  /** Takes over the jobs of an earlier ffrtmp, then scans all processes. */
+  static async start(
     context: Context,
     options: WatchOptions,
     store: PolicyStore,
     service: ServiceManager,
-    log: (line: string) => void,
+    bus: DaemonEvents,
   ): Promise<WatchDaemon> {
-    // What is told before we are ready waits: listening begins before the first look, so that nothing is missed.
-    const early: ProcessEvent[] = [];
+    // Listen before the first scan and queue events until then, so that no exec is missed.
+    const queued: ProcessEvent[] = [];
     let daemon: WatchDaemon | undefined;
-    const events = await listen(context, options, store, log, (batch) => {
-      if (daemon) daemon.#take(batch);
-      else early.push(...batch);
+    const { events, unavailable } = await startEvents(context, options, store, (batch) => {
+      if (daemon) daemon.#handle(batch);
+      else queued.push(...batch);
     });
-    daemon = new WatchDaemon(context, events, options, store, service, log);
-    daemon.#logWarnings();
+    const { policy, path, warnings } = store;
+    const { source } = events;
+    const ledgerPath = context.ledger.path;
+    bus.emit({ kind: "daemon-started", policy, path, warnings, source, unavailable, ledgerPath });
+    daemon = new WatchDaemon(context, events, options, store, service, bus);
     recordActiveDaemon(context);
     daemon.#tracker.resumeStoredPidfds();
     repairAll(context);
     daemon.#tracker.checkObservers();
-    daemon.#adjustJobs("start");
+    daemon.#reconcileJobs("start");
     daemon.#discovery.scanAll();
-    daemon.#take(early);
+    daemon.#handle(queued);
     daemon.#statistics.write();
-    daemon.#tellStatus();
+    daemon.#emitCounts();
     store.watch(() => daemon.reload("the file has changed"));
     return daemon;
   }
@@ -82,100 +86,89 @@ export class WatchDaemon {
     options: WatchOptions,
     store: PolicyStore,
     service: ServiceManager,
-    log: (line: string) => void,
+    bus: DaemonEvents,
   ) {
     this.#context = context;
     this.#options = options;
     this.#store = store;
     this.#service = service;
-    this.#endKeepingAlive = service.keepAlive(() => this.#isListening);
-    this.#log = log;
+    this.#stopWatchdog = service.startWatchdog(() => this.#isListening);
+    this.#bus = bus;
     this.#events = events;
     this.#statistics = new DaemonStatistics(context, events, store, () => this.#scanIntervalMs());
-    this.#tracker = new JobTracker(context, events, service, log);
+    this.#tracker = new JobTracker(context, events, service, bus);
     this.#reader = new FactReader(context.host);
-    this.#discovery = new Discovery(
-      context,
-      this.#reader,
-      store.policy,
-      this.#tracker,
-      log,
-      options.placement,
-    );
-    // Before the first look at everything: what appears during that look is new to the scan.
+    const { policy } = store;
+    this.#discovery = new Discovery(context, this.#reader, policy, this.#tracker, bus, options.placement);
+    // Created before the first full scan, so that a process which appears during that scan is new to this one.
     this.#scan = new ProcessScan(context.host, RECHECK_WINDOW_MS);
-    this.#reconciling = setInterval(() => this.#reconcile(), this.#scanIntervalMs());
+    this.#reconcileTimer = setInterval(() => this.#reconcile(), this.#scanIntervalMs());
   }
 
-  /** Reads the policy anew, and brings the jobs that it speaks of to it. One that is not valid changes nothing. */
-  reload(because: string): void {
+  /** Reads the policy again and applies it to all jobs. A policy with errors changes nothing. */
+  reload(trigger: string): void {
     this.#service.reloading();
     const before = this.#store.reload();
-    if (before === undefined) {
-      this.#log(
-        `POLICY NOT TAKEN (${because}); the one before stays in force. Faults of ${this.#store.path}:`,
-      );
-      for (const fault of this.#store.faults) this.#log(`  ${fault}`);
-    } else {
-      this.#log(`Policy (${because}): ${describePolicy(this.#store)}`);
-      this.#logWarnings();
-      this.#discovery.switchTo(this.#store.policy);
-      if (this.#store.policy.scanIntervalMs !== before.scanIntervalMs) this.#changeInterval();
-      this.#adjustJobs("reload");
+    const { policy, path, warnings, faults } = this.#store;
+    if (before === undefined) this.#bus.emit({ kind: "policy-rejected", trigger, path, faults });
+    else {
+      this.#bus.emit({ kind: "policy-loaded", trigger, policy, path, warnings });
+      this.#discovery.switchTo(policy);
+      if (policy.scanIntervalMs !== before.scanIntervalMs) this.#changeInterval();
+      this.#reconcileJobs("reload");
       this.#discovery.scanAll();
     }
     this.#statistics.write();
-    this.#tellStatus();
+    this.#emitCounts();
     this.#service.ready();
   }
 
-  /** Lets every job go; they and their limits stay. */
+  /** Stops observing. The jobs keep running under their limits. */
   async stop(): Promise<void> {
     this.#service.stopping();
-    this.#endKeepingAlive();
-    clearInterval(this.#reconciling);
+    this.#stopWatchdog();
+    clearInterval(this.#reconcileTimer);
     this.#store.stop();
     this.#discovery.stop();
     this.#tracker.releaseAll();
     const { ledger, host } = this.#context;
     this.#statistics.write(host.now());
-    const { received, dropped, rescans, foundByLooking } = this.#statistics.counts();
-    this.#log(
-      `Events received: ${received}, dropped: ${dropped ?? "not counted"}; rescans: ${rescans}; processes found by looking only: ${foundByLooking}`,
-    );
+    this.#bus.emit({ kind: "daemon-stopped", counts: this.#statistics.counts() });
     ledger.close();
     await this.#events.stop();
   }
 
   #changeInterval(): void {
-    clearInterval(this.#reconciling);
-    this.#reconciling = setInterval(() => this.#reconcile(), this.#scanIntervalMs());
-    // Polling has its own timer.
-    if (this.#events.reports.exec === "by scan") void this.#restartEvents();
+    clearInterval(this.#reconcileTimer);
+    this.#reconcileTimer = setInterval(() => this.#reconcile(), this.#scanIntervalMs());
+    // Polling has a timer of its own.
+    if (this.#isPolling()) void this.#restartEvents();
   }
 
   #scanIntervalMs(): number {
     return scanIntervalOf(this.#options, this.#store);
   }
 
-  #take(batch: ProcessEvent[]): void {
-    this.#tracker.take(batch);
+  #isPolling(): boolean {
+    return this.#events.reports.exec === "by scan";
+  }
+
+  #handle(batch: ProcessEvent[]): void {
+    this.#tracker.handle(batch);
     for (const event of batch) {
       if (event.kind === "exec" || event.kind === "comm") this.#discovery.consider(event.pid);
-      else if (event.kind === "lost") this.#lookAfterLoss(event.reason);
-      else if (event.kind === "failed") void this.#listenAnew(event.reason);
+      else if (event.kind === "lost") this.#recoverLostEvents(event.reason);
+      else if (event.kind === "failed") void this.#replaceEvents(event.reason);
     }
   }
 
-  #lookAfterLoss(because: string): void {
-    const { dropped } = this.#statistics.counts();
-    const count = dropped === null ? "" : ` (${dropped} so far)`;
-    this.#log(`Process events were lost: ${because}${count}; looking at all processes`);
+  #recoverLostEvents(reason: string): void {
+    this.#bus.emit({ kind: "events-lost", reason, dropped: this.#statistics.counts().dropped });
     this.#rescan();
   }
 
-  async #listenAnew(because: string): Promise<void> {
-    this.#log(`The ${this.#events.source} tells nothing any more: ${because}`);
+  async #replaceEvents(reason: string): Promise<void> {
+    this.#bus.emit({ kind: "event-source-failed", source: this.#events.source, reason });
     await this.#restartEvents();
   }
 
@@ -183,90 +176,86 @@ export class WatchDaemon {
     this.#isListening = false;
     this.#statistics.closeSource();
     await this.#events.stop();
-    this.#events = await listen(this.#context, this.#options, this.#store, this.#log, (batch) =>
-      this.#take(batch),
+    const { events, unavailable } = await startEvents(this.#context, this.#options, this.#store, (batch) =>
+      this.#handle(batch),
     );
-    this.#statistics.switchTo(this.#events);
-    this.#tracker.switchTo(this.#events);
+    this.#events = events;
+    this.#bus.emit({ kind: "event-source-changed", source: events.source, unavailable });
+    this.#statistics.switchTo(events);
+    this.#tracker.switchTo(events);
     this.#isListening = true;
     this.#rescan();
   }
 
   #rescan(): void {
-    this.#statistics.noteRescan();
-    this.#noteFound(this.#discovery.scanAll());
-    this.#statistics.keep();
+    this.#statistics.countRescan();
+    this.#reportFound(this.#discovery.scanAll());
+    this.#statistics.writeIfDue();
   }
 
-  /** Catches what no event told; with polling, where looking is all there is, the events do so. */
+  /** Catches up on everything that no event reports. With polling, the events themselves come from scans. */
   #reconcile(): void {
     this.#context.ledger.flush();
     this.#tracker.checkObservers();
     this.#tracker.cleanUp();
     if (this.#store.hasChanged()) this.reload("the file has changed");
-    this.#keepUp();
-    this.#statistics.keep();
-    this.#tellStatus();
-    if (this.#events.reports.exec === "by scan") return;
+    this.#enforceLimits();
+    this.#statistics.writeIfDue();
+    this.#emitCounts();
+    if (this.#isPolling()) return;
     const pids = this.#scan.scan().events.flatMap((event) => ("pid" in event ? [event.pid] : []));
-    this.#noteFound(pids.filter((pid) => this.#discovery.consider(pid)));
+    this.#reportFound(pids.filter((pid) => this.#discovery.consider(pid)));
   }
 
-  /** Puts back what somebody undid of the jobs' limits. */
-  #keepUp(): void {
+  /** Restores the limits that another program undid. */
+  #enforceLimits(): void {
     const { policy } = this.#store;
     for (const job of this.#tracker.ownJobs()) {
       const total = job.tenant === null ? undefined : totalOf(policy, job.tenant);
       const enforced = enforceLimits(this.#context, job, total);
       this.#tracker.update(enforced.job);
-      for (const { what, did, wanted, found } of enforced.repairs) {
-        const text = did === "left_alone" ? "left alone for an hour" : "put back";
-        this.#log(`Job ${job.jobId}: somebody undid ${what} (wanted ${wanted}, found ${found}): ${text}`);
+      for (const repair of enforced.repairs)
+        this.#bus.emit({ kind: "limit-repaired", job: enforced.job, repair });
+    }
+  }
+
+  /** Applies the policy in force to the jobs that a `watch` started. */
+  #reconcileJobs(occasion: Occasion): void {
+    for (const job of this.#tracker.ownJobs()) {
+      if (job.mode !== "watch") continue;
+      const { policy } = this.#store;
+      const reconciled = reconcileJob(this.#context, policy, this.#reader, job, occasion);
+      switch (reconciled.outcome) {
+        case "unchanged":
+          break;
+        case "changed":
+          this.#tracker.update(reconciled.job);
+          this.#bus.emit({ kind: "job-changed-by-policy", job: reconciled.job });
+          break;
+        case "released":
+          this.#tracker.forget(job);
+          this.#bus.emit({ kind: "job-released-by-policy", job });
+          break;
+        case "kept":
+          this.#bus.emit({ kind: "job-kept-by-policy", job });
+          break;
+        case "failed":
+          this.#bus.emit({ kind: "job-reconcile-failed", job, reason: reconciled.reason });
       }
     }
   }
 
-  /** Brings the jobs that a `watch` began to the policy in force. */
-  #adjustJobs(occasion: "reload" | "start"): void {
-    for (const job of this.#tracker.ownJobs()) {
-      if (job.mode !== "watch") continue;
-      const adjustment = adjustJob(this.#context, this.#store.policy, this.#reader, job, occasion);
-      if (adjustment.did === "same") continue;
-      if (adjustment.did === "released") this.#tracker.forget(job);
-      if (adjustment.did === "changed") this.#tracker.update(adjustment.job);
-      const text =
-        adjustment.did === "failed" ? `cannot be released: ${adjustment.reason}` : TEXTS[adjustment.did];
-      this.#log(`Job ${job.jobId} ${text}`);
-    }
+  #emitCounts(): void {
+    this.#bus.emit({ kind: "counted", jobs: this.#tracker.size, counts: this.#statistics.counts() });
   }
 
-  #logWarnings(): void {
-    for (const warning of this.#store.warnings) this.#log(`In the policy, most likely a slip: ${warning}`);
-  }
-
-  #tellStatus(): void {
-    const { dropped } = this.#statistics.counts();
-    const count = this.#tracker.size;
-    const policy =
-      this.#store.faults.length === 0 ? "" : "; POLICY FILE NOT VALID, the one before is in force";
-    this.#service.status(
-      `Governing ${count} ${count === 1 ? "job" : "jobs"}; events: ${this.#events.source}, dropped: ${dropped ?? "not counted"}${policy}`,
-    );
-  }
-
-  #noteFound(pids: number[]): void {
+  #reportFound(pids: number[]): void {
     for (const pid of pids) {
-      this.#statistics.noteFound();
-      this.#log(`PID ${pid} was found by looking, no event had told of it`);
+      this.#statistics.countFoundByScan();
+      this.#bus.emit({ kind: "process-found-by-scan", pid });
     }
   }
 }
-
-const TEXTS = {
-  changed: "has other limits now, by the policy",
-  released: "is released: the policy no longer asks for it",
-  kept: "goes on as it is: nothing in the policy asks for it",
-} as const;
 
 const DEFAULT_SCAN_INTERVAL_MS = 5000;
 
@@ -274,27 +263,14 @@ function scanIntervalOf({ scanIntervalMs }: WatchOptions, { policy }: PolicyStor
   return scanIntervalMs ?? policy.scanIntervalMs ?? DEFAULT_SCAN_INTERVAL_MS;
 }
 
-function describePolicy({ policy, path }: PolicyStore): string {
-  const targets = policy.targets.map(({ text }) => text).join(", ") || "no target commands";
-  if (path === undefined) return `${targets}, from the command line`;
-  const { rules, tenants } = policy;
-  return `${targets}, ${rules.length} rules, ${tenants.size} tenants, from ${path}`;
-}
-
-async function listen(
-  { host, ledger }: Context,
+function startEvents(
+  { host }: Context,
   options: WatchOptions,
   store: PolicyStore,
-  log: (line: string) => void,
   onEvents: (batch: ProcessEvent[]) => void,
-): Promise<ProcessEvents> {
-  const { events, unavailable } = await startBestEvents(host, scanIntervalOf(options, store), onEvents, {
+): Promise<StartedEvents> {
+  return startBestEvents(host, scanIntervalOf(options, store), onEvents, {
     choice: options.eventChoice,
     bufferBytes: options.eventBufferBytes,
   });
-  log(
-    `Watching for ${describePolicy(store)} (PID ${process.pid}); events: ${events.source}, ledger: ${ledger.path}`,
-  );
-  for (const reason of unavailable) log(`A better source of events is not to be had: ${reason}`);
-  return events;
 }

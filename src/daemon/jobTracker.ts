@@ -14,54 +14,54 @@ import {
 } from "../jobs/model/job.ts";
 import { leaveScope, takeOverScope } from "../jobs/placement/jobScope.ts";
 import { repairJob } from "../jobs/recovery/recover.ts";
-import { summaryLine, survivorsLine } from "../jobs/summary.ts";
 import { watchLedgerFile } from "../ledger/ledgerWatch.ts";
 import type { ProcessEvent, ProcessEvents } from "../linux/events/processEvents.ts";
 import type { FileWatch } from "../linux/fileWatch.ts";
 import { isAlive } from "../linux/proc/identity.ts";
 import { closeFd } from "../sys/descriptor.ts";
+import type { DaemonEvents } from "./events.ts";
 import { LingeringJobs } from "./lingeringJobs.ts";
 import type { ServiceManager } from "./serviceManager.ts";
 
-/** How soon the jobs of an ffrtmp that died are taken over. Nothing tells of that death: it is looked for. */
+/** How soon the jobs of an ffrtmp that died are taken over. No event reports its death, so we poll. */
 const TAKEOVER_INTERVAL_MS = 500;
 
 /**
- * Holds the process of every open job in the ledger to its end and records that: of the daemon's own jobs, and of those
- * of every other ffrtmp whose observer dies, even together with its workload.
+ * Observes the process of every open job in the ledger until it ends, and records the end of the jobs that are this
+ * daemon's own or whose observer died, even together with its workload.
  */
 export class JobTracker {
   readonly #context: Context;
   readonly #service: ServiceManager;
-  readonly #log: (line: string) => void;
+  readonly #bus: DaemonEvents;
   readonly #observer: JobObserver;
   readonly #lingeringJobs: LingeringJobs;
   readonly #ledgerWatch: FileWatch | undefined;
-  /** Runs while there is something to look for: waking up is most of what standing by costs. */
-  #checkingObservers: ReturnType<typeof setInterval> | undefined;
-  /** Ends that were told and are not dealt with yet, by the key of their jobs. */
-  readonly #toldEnds = new Map<string, ObservedEnd>();
-  /** Ends that were seen of jobs whose own observer lives and is about to record them. */
-  readonly #seenEnds = new Map<string, ObservedEnd>();
-  /** Open jobs that are not observed by us, as of the last change that others made in the ledger. */
+  /** Runs only while other ffrtmp processes observe jobs: waking up is most of the cost of an idle daemon. */
+  #takeoverTimer: ReturnType<typeof setInterval> | undefined;
+  /** Ends that are not recorded yet, by the key of their jobs. */
+  readonly #pendingEnds = new Map<string, ObservedEnd>();
+  /** Ends of jobs whose own observer is alive and is about to record them, by the key of their jobs. */
+  readonly #endsOfOthers = new Map<string, ObservedEnd>();
+  /** Open jobs that this daemon does not observe, as of the last change that another process made in the ledger. */
   #jobsOfOthers = new Map<string, OpenJob>();
   #ledgerVersion: number | undefined;
 
-  constructor(context: Context, events: ProcessEvents, service: ServiceManager, log: (line: string) => void) {
+  constructor(context: Context, events: ProcessEvents, service: ServiceManager, bus: DaemonEvents) {
     this.#context = context;
     this.#service = service;
-    this.#log = log;
+    this.#bus = bus;
     this.#observer = new JobObserver(context, events, (end) => this.#postponeEnd(end));
-    this.#lingeringJobs = new LingeringJobs(context, log);
-    this.#ledgerWatch = watchLedgerFile(context.ledger.path, () => this.#noticeOthers());
+    this.#lingeringJobs = new LingeringJobs(context, bus);
+    this.#ledgerWatch = watchLedgerFile(context.ledger.path, () => this.#syncWithLedger());
   }
 
-  /** How many processes are held. */
+  /** The number of processes that are observed. */
   get size(): number {
     return this.#observer.jobs().size;
   }
 
-  take(batch: ProcessEvent[]): void {
+  handle(batch: ProcessEvent[]): void {
     this.#observer.take(batch);
   }
 
@@ -69,18 +69,18 @@ export class JobTracker {
     this.#observer.switchTo(events);
   }
 
-  /** `pidfd` is ours to close from here on. */
+  /** Closes `pidfd` when the job has ended or is forgotten. */
   observe(job: RunningJob, pidfd: number | undefined): void {
-    this.#service.keep(job, pidfd);
+    this.#service.storePidfd(job, pidfd);
     this.#observer.observe(job, pidfd);
   }
 
-  /** Replaces what is known of an observed job. */
+  /** Replaces the facts of an observed job with those that were recorded since. */
   update(job: RunningJob): void {
     this.#observer.update(job);
   }
 
-  /** Returns the jobs that this daemon observes, as they are recorded. */
+  /** Returns the running jobs whose observer is this daemon, as they are recorded. */
   ownJobs(): RunningJob[] {
     const { ledger, self } = this.#context;
     const observed = this.#observer.jobs();
@@ -90,65 +90,68 @@ export class JobTracker {
       .filter(({ key, observer }) => observed.has(key) && isSameProcess(observer, self));
   }
 
-  /** A job that was released: its process is let go. */
+  /** Stops observing a job that was released. */
   forget(job: Pick<Job, "key">): void {
     this.#observer.forget(job);
-    this.#service.forget(job);
+    this.#service.dropPidfd(job);
   }
 
-  /** A pid may be that of a process which has just ended: its job has to make room for one of the same name. */
+  /**
+   * Records the end of the process that had this PID before, if that is pending. Its job must be closed before a new
+   * process of the PID gets a job of the same id.
+   */
   finishPending(pid: number): void {
-    for (const [key, { job }] of this.#toldEnds) if (job.process.pid === pid) this.#endTold(key);
+    for (const [key, { job }] of this.#pendingEnds) if (job.process.pid === pid) this.#finishEnd(key);
   }
 
-  /** Takes over jobs whose observer has died, and closes those whose end was seen and whose observer died of it too. */
+  /** Takes over the jobs whose observer died, and records the ends that such an observer did not record. */
   checkObservers(): void {
-    this.#noticeOthers();
-    for (const [key, end] of this.#seenEnds) {
-      if (this.#jobsOfOthers.has(key)) this.#end(end);
-      else this.#seenEnds.delete(key);
+    this.#syncWithLedger();
+    for (const [key, end] of this.#endsOfOthers) {
+      if (this.#jobsOfOthers.has(key)) this.#recordEnd(end);
+      else this.#endsOfOthers.delete(key);
     }
-    for (const job of this.#jobsOfOthers.values()) this.#takeOverIfLeft(job);
+    for (const job of this.#jobsOfOthers.values()) this.#takeOverIfUnobserved(job);
   }
 
-  /** Removes the cgroups of ended jobs whose last process, left behind by the workload, has gone by now. */
+  /** Removes the cgroups of ended jobs whose last process has ended since. */
   cleanUp(): void {
     this.#lingeringJobs.cleanUp();
   }
 
   /**
-   * Takes up the processes that the service manager held while no daemon ran, those that have ended meanwhile too. Comes
-   * before any repair, which closes what nobody seems to hold.
+   * Observes the processes whose pidfds the service manager kept while no daemon ran, and records the ends of those that
+   * ended meanwhile. Call it before any repair, which closes jobs that seem to have no observer.
    */
   resumeStoredPidfds(): void {
     const open = new Map(this.#context.ledger.openJobs().map((job) => [job.key, job]));
-    for (const { key, fd } of this.#service.takeStoredPidfds()) {
+    for (const { key, fd } of this.#service.receiveStoredPidfds()) {
       const job = key === undefined ? undefined : open.get(key);
       if (job !== undefined && this.#observer.jobs().has(job.key)) {
-        // A second descriptor under the same name; the manager drops them by name, and the first is to be kept.
+        // A second descriptor under the same name. The manager drops by name, which would drop the first one too.
         closeFd(fd);
         continue;
       }
-      const held = job === undefined ? "stranger" : matchStoredPidfd(this.#context, job, fd);
-      if (job?.state !== "running" || held === "stranger") {
-        if (key !== undefined) this.#service.forget({ key });
+      const match = job === undefined ? "stranger" : matchStoredPidfd(this.#context, job, fd);
+      if (job?.state !== "running" || match === "stranger") {
+        if (key !== undefined) this.#service.dropPidfd({ key });
         closeFd(fd);
-      } else if (held === "there") {
+      } else if (match === "there") {
         this.#observer.observe(job, fd);
-        if (!isObserved(this.#context, job)) this.#adopt(job);
+        if (!isObserved(this.#context, job)) this.#takeOver(job);
       } else {
         closeFd(fd);
-        this.#end({ job, ending: held, measured: {} });
+        this.#recordEnd({ job, ending: match, measured: {} });
       }
     }
   }
 
-  /** Lets every job go; they and their limits stay. */
+  /** Leaves every job without an observer. The jobs keep running under their limits. */
   releaseAll(): void {
-    clearInterval(this.#checkingObservers);
+    clearInterval(this.#takeoverTimer);
     this.#ledgerWatch?.close();
     this.#lingeringJobs.stop();
-    for (const key of this.#toldEnds.keys()) this.#endTold(key);
+    for (const key of this.#pendingEnds.keys()) this.#finishEnd(key);
     const { ledger, self, host } = this.#context;
     for (const job of this.#observer.jobs().values()) {
       if (!isSameProcess(job.observer, self)) continue;
@@ -157,19 +160,20 @@ export class JobTracker {
     }
   }
 
-  #noticeOthers(): void {
+  /** Reads the ledger again if another process has written to it. */
+  #syncWithLedger(): void {
     const version = this.#context.ledger.versionOfOthers();
     if (version !== this.#ledgerVersion) this.#readLedger();
     this.#ledgerVersion = version;
-    const mustLook = this.#jobsOfOthers.size > 0 || this.#ledgerWatch === undefined;
-    if (mustLook) this.#checkingObservers ??= setInterval(() => this.checkObservers(), TAKEOVER_INTERVAL_MS);
+    const mustPoll = this.#jobsOfOthers.size > 0 || this.#ledgerWatch === undefined;
+    if (mustPoll) this.#takeoverTimer ??= setInterval(() => this.checkObservers(), TAKEOVER_INTERVAL_MS);
     else {
-      clearInterval(this.#checkingObservers);
-      this.#checkingObservers = undefined;
+      clearInterval(this.#takeoverTimer);
+      this.#takeoverTimer = undefined;
     }
   }
 
-  /** Forgets what others have closed, and holds the processes of what others have begun. */
+  /** Stops observing the jobs that other processes closed, and observes the jobs that they started. */
   #readLedger(): void {
     const { ledger, self } = this.#context;
     const open = new Map(ledger.openJobs().map((job) => [job.key, job]));
@@ -178,16 +182,16 @@ export class JobTracker {
       this.#observer.forget(job);
       leaveScope(job);
     }
-    this.#service.keepOnly(open);
-    this.#lingeringJobs.notice();
-    const held = this.#observer.jobs();
+    this.#service.dropAllExcept(open);
+    this.#lingeringJobs.scheduleCleanUp();
+    const observed = this.#observer.jobs();
     for (const job of open.values()) {
-      if (!held.has(job.key) && !this.#seenEnds.has(job.key)) this.#hold(job);
+      if (!observed.has(job.key) && !this.#endsOfOthers.has(job.key)) this.#observeProcessOf(job);
     }
     this.#jobsOfOthers = new Map([...open].filter(([, { observer }]) => !isSameProcess(observer, self)));
   }
 
-  #hold(job: OpenJob): void {
+  #observeProcessOf(job: OpenJob): void {
     if (job.state !== "running") return;
     const handle = openProcessHandle(this.#context.host, job.process);
     if (handle !== "gone") this.observe(job, handle.pidfd);
@@ -197,69 +201,68 @@ export class JobTracker {
     return process !== null && isAlive(this.#context.host, process);
   }
 
-  #takeOverIfLeft(seen: OpenJob): void {
+  #takeOverIfUnobserved(seen: OpenJob): void {
     if (isObserved(this.#context, seen)) return;
-    if (this.#seenEnds.has(seen.key) || this.#toldEnds.has(seen.key)) return;
-    // It is over, and the evidence of how is about to come.
+    if (this.#endsOfOthers.has(seen.key) || this.#pendingEnds.has(seen.key)) return;
+    // The process has ended, and its exit event is about to arrive.
     if (this.#observer.jobs().has(seen.key) && !this.#isAlive(seen)) return;
     if (repairJob(this.#context, seen) !== "unobserved") return;
     const current = this.#context.ledger.job(seen.key);
     if (current?.state !== "running") return;
-    const job = this.#adopt(current);
-    if (job && !this.#observer.jobs().has(job.key)) this.#hold(job);
+    const job = this.#takeOver(current);
+    if (job && !this.#observer.jobs().has(job.key)) this.#observeProcessOf(job);
   }
 
-  /** Makes this daemon the observer of a job that has none. Returns `undefined` when another daemon was faster. */
-  #adopt(job: RunningJob): RunningJob | undefined {
+  /** Makes this daemon the observer of a job that has none. Returns `undefined` if another ffrtmp was faster. */
+  #takeOver(seen: RunningJob): RunningJob | undefined {
     const { ledger, host, self } = this.#context;
-    const adopted = ledger.takeOver(job, self);
-    if (!adopted) return undefined;
-    this.#observer.update(adopted);
+    const job = ledger.takeOver(seen, self);
+    if (!job) return undefined;
+    this.#observer.update(job);
     this.#jobsOfOthers.delete(job.key);
-    takeOverScope(this.#context, adopted);
-    const detail = { observer_pid: self.pid };
-    ledger.addEvent(adopted, { atMs: host.now(), kind: "adopted", detail });
-    this.#log(`Taking over job ${job.jobId} (PID ${job.process.pid}), which nobody observed`);
-    return adopted;
+    takeOverScope(this.#context, job);
+    ledger.addEvent(job, { atMs: host.now(), kind: "adopted", detail: { observer_pid: self.pid } });
+    this.#bus.emit({ kind: "job-taken-over", job });
+    return job;
   }
 
   /**
-   * Closing a job takes milliseconds and can wait; a process that has just appeared cannot, for it may be gone by then.
-   * So ends are dealt with one at a time, whenever nothing else has been told.
+   * Recording an end takes milliseconds and can wait. A process that has just appeared cannot: it may end before it is
+   * governed. So ends are recorded one at a time, when no other event waits.
    */
   #postponeEnd(end: ObservedEnd): void {
     const { key } = end.job;
-    this.#toldEnds.set(key, end);
-    setImmediate(() => this.#endTold(key));
+    this.#pendingEnds.set(key, end);
+    setImmediate(() => this.#finishEnd(key));
   }
 
-  #endTold(key: string): void {
-    const told = this.#toldEnds.get(key);
-    if (!told) return;
-    this.#toldEnds.delete(key);
-    this.#end(told);
+  #finishEnd(key: string): void {
+    const end = this.#pendingEnds.get(key);
+    if (!end) return;
+    this.#pendingEnds.delete(key);
+    this.#recordEnd(end);
   }
 
-  /** Closes a job, unless its own observer lives: that one was told too, perhaps more. */
-  #end(end: ObservedEnd): void {
+  /** Records the end of a job, unless its own observer is alive: that one saw the end too, and may know more. */
+  #recordEnd(end: ObservedEnd): void {
     const { job, ending, measured } = end;
     const current = this.#context.ledger.job(job.key);
     if (!current || !isOpen(current)) {
-      this.#service.forget(job);
+      this.#service.dropPidfd(job);
       leaveScope(job);
       return;
     }
     if (!isSameProcess(current.observer, this.#context.self) && isObserved(this.#context, current)) {
-      this.#seenEnds.set(job.key, end);
+      this.#endsOfOthers.set(job.key, end);
       return;
     }
-    this.#seenEnds.delete(job.key);
+    this.#endsOfOthers.delete(job.key);
     const { result, isOurs, survivors } = recordExit(this.#context, current, ending, { atEnd: measured });
-    // Not before the result is on record: should this daemon die in between, the next one finds the end as we did.
-    this.#service.forget(job);
-    if (isOurs) this.#log(summaryLine(current, result));
+    // Only now that the result is on record: if this daemon dies in between, the next one finds the end in the pidfd.
+    this.#service.dropPidfd(job);
+    if (isOurs) this.#bus.emit({ kind: "job-ended", job: current, result });
     if (survivors.length === 0) return;
-    this.#log(survivorsLine(job, survivors));
-    this.#lingeringJobs.notice();
+    this.#bus.emit({ kind: "job-left-processes", job, pids: survivors });
+    this.#lingeringJobs.scheduleCleanUp();
   }
 }

@@ -19,6 +19,7 @@ import { recordExit } from "../jobs/exit/recordExit.ts";
 import type { Job, RunningJob } from "../jobs/model/job.ts";
 import { Ledger } from "../ledger/ledger.ts";
 import { storeJobCgroup } from "../linux/cgroup/planJobCgroup.ts";
+import { DaemonEvents } from "./events.ts";
 import { LingeringJobs } from "./lingeringJobs.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "ffrtmp-test-"));
@@ -26,14 +27,14 @@ afterAll(() => rmSync(directory, { recursive: true }));
 
 for (const choice of [FAKE_V2, REAL_V2]) {
   describeOn(choice, "processes that a job left behind", (it) => {
-    it("take its cgroup with them at once when the last one goes, because the kernel tells", async (machine) => {
+    it("keep its cgroup until the last one ends, which the kernel reports", async (machine) => {
       const before = listAll(machine);
       const { context, job, pids } = closedJob(machine, 2);
-      const lingeringJobs = new LingeringJobs(context, () => {});
+      const lingeringJobs = new LingeringJobs(context, new DaemonEvents());
       lingeringJobs.cleanUp();
       const [first = 0, last = 0] = pids;
       await machine.end(first);
-      // Long enough for whatever the kernel has to say of the first.
+      // Long enough for the kernel to report the first exit, if it does.
       await Bun.sleep(200);
       expect(isCleanedUp(context.ledger.job(job.key))).toBe(false);
       await machine.end(last);
@@ -42,10 +43,10 @@ for (const choice of [FAKE_V2, REAL_V2]) {
       lingeringJobs.stop();
     });
 
-    it("are not missed when they go just before they are watched", async (machine) => {
+    it("are not missed when they end just before they are watched", async (machine) => {
       const { context, job, pids } = closedJob(machine, 1);
-      const lingeringJobs = new LingeringJobs(context, () => {});
-      lingeringJobs.notice();
+      const lingeringJobs = new LingeringJobs(context, new DaemonEvents());
+      lingeringJobs.scheduleCleanUp();
       await machine.end(pids[0] as number);
       await until("it is released", () => isCleanedUp(context.ledger.job(job.key)));
       lingeringJobs.stop();
@@ -55,10 +56,10 @@ for (const choice of [FAKE_V2, REAL_V2]) {
 
 for (const choice of [FAKE_V1, REAL_V1]) {
   describeOn(choice, "processes that a job left behind", (it) => {
-    it("take its cgroup with them when somebody looks, because no event tells", async (machine) => {
+    it("keep its cgroup until a clean-up after the last one ended, because no event reports it", async (machine) => {
       const before = listAll(machine);
       const { context, job, pids } = closedJob(machine, 1);
-      const lingeringJobs = new LingeringJobs(context, () => {});
+      const lingeringJobs = new LingeringJobs(context, new DaemonEvents());
       lingeringJobs.cleanUp();
       await machine.end(pids[0] as number);
       expect(isCleanedUp(context.ledger.job(job.key))).toBe(false);
@@ -76,7 +77,7 @@ for (const version of [1, 2]) {
   const text = (seconds: number): string =>
     version === 1 ? `${seconds}000000000` : `user_usec ${seconds}000000\nsystem_usec 0`;
 
-  test(`what they use after the result is on record stands beside it, and not in it (cgroup v${version})`, async () => {
+  test(`their usage after the result is recorded as an event, and not in the result (cgroup v${version})`, async () => {
     const fake = version === 1 ? fakeV1() : fakeV2();
     await using machine = fakeMachine(fake);
     const { context, job, pids } = closedJob(machine, 1, (paths) => {
@@ -88,7 +89,7 @@ for (const version of [1, 2]) {
     for (const { path } of job.cgroup)
       if (machine.fs.exists(`${path}/${file}`)) fake.set(`${path}/${file}`, text(10));
     await machine.end(pids[0] as number);
-    new LingeringJobs(context, () => {}).cleanUp();
+    new LingeringJobs(context, new DaemonEvents()).cleanUp();
     expect(context.ledger.result(job)).toEqual(result as NonNullable<typeof result>);
     expect(context.ledger.events(job)).toMatchObject([
       { kind: "left_behind", detail: { pids } },

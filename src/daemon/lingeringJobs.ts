@@ -4,67 +4,68 @@ import { jobCgroupOf } from "../jobs/placement/jobCgroup.ts";
 import { repairJob } from "../jobs/recovery/recover.ts";
 import { watchLastExit } from "../linux/cgroup/lastExit.ts";
 import type { FileWatch } from "../linux/fileWatch.ts";
+import type { DaemonEvents } from "./events.ts";
 
-/** Whoever closes a job removes its cgroup a moment after its result is on record, and is not to be interfered with. */
+/** The ffrtmp that records the end of a job removes its cgroup a moment later, and must not be disturbed. */
 const DEBOUNCE_MS = 250;
 
 /**
- * Ended jobs of which processes are left. Their cgroups stay, and so their limits, until the last has gone: cgroup v2 tells
- * when (cgroup.events), on v1 it is found by looking.
+ * Ended jobs that left processes. Their cgroups, and so their limits, stay until the last process has ended: on cgroup v2
+ * the kernel reports that (cgroup.events), on v1 `cleanUp` finds it.
  */
 export class LingeringJobs {
   readonly #context: Context;
-  readonly #log: (line: string) => void;
-  /** By the key of the job; `undefined` where the kernel does not tell. */
+  readonly #bus: DaemonEvents;
+  /** By the key of the job; `undefined` where the kernel does not report the last exit. */
   readonly #watches = new Map<string, FileWatch | undefined>();
-  #settling: ReturnType<typeof setTimeout> | undefined;
+  #cleanUpTimer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(context: Context, log: (line: string) => void) {
+  constructor(context: Context, bus: DaemonEvents) {
     this.#context = context;
-    this.#log = log;
+    this.#bus = bus;
   }
 
-  /** To be called when jobs may have ended, whoever closed them. */
-  notice(): void {
+  /** Cleans up in a moment if the ledger has ended jobs that are not watched yet. Call it when jobs may have ended. */
+  scheduleCleanUp(): void {
     const jobs = this.#context.ledger.endedJobsToCleanUp();
     if (jobs.every(({ key }) => this.#watches.has(key))) return;
-    this.#settling ??= setTimeout(() => {
-      this.#settling = undefined;
+    this.#cleanUpTimer ??= setTimeout(() => {
+      this.#cleanUpTimer = undefined;
       this.cleanUp();
     }, DEBOUNCE_MS);
   }
 
-  /** Removes what nobody is in any more, and watches the rest. */
+  /** Removes the cgroups that are empty, and watches the others. */
   cleanUp(): void {
     const jobs = this.#context.ledger.endedJobsToCleanUp();
     for (const key of this.#watches.keys()) {
-      if (jobs.every((job) => job.key !== key)) this.#forget(key);
+      if (jobs.every((job) => job.key !== key)) this.#unwatch(key);
     }
     for (const job of jobs) {
-      // Watched before it is looked at: the last may go in between.
+      // Watch first: the last process may end in between.
       this.#watch(job);
-      this.#release(job);
+      this.#tryToRemove(job);
     }
   }
 
   stop(): void {
-    clearTimeout(this.#settling);
-    for (const key of [...this.#watches.keys()]) this.#forget(key);
+    clearTimeout(this.#cleanUpTimer);
+    for (const key of [...this.#watches.keys()]) this.#unwatch(key);
   }
 
   #watch(job: EndedJob): void {
     if (this.#watches.has(job.key)) return;
-    const watch = watchLastExit(jobCgroupOf(this.#context, job), () => this.#release(job));
+    const watch = watchLastExit(jobCgroupOf(this.#context, job), () => this.#tryToRemove(job));
     this.#watches.set(job.key, watch);
   }
 
-  #release(job: EndedJob): void {
+  #tryToRemove(job: EndedJob): void {
     if (!this.#watches.has(job.key) || repairJob(this.#context, job) !== "cleaned-up") return;
-    this.#forget(job.key);
-    this.#log(`Job ${job.jobId} ended before; nothing of it is left now`);
+    this.#unwatch(job.key);
+    this.#bus.emit({ kind: "job-cleaned-up", job });
   }
 
-  #forget(key: string): void {
+  #unwatch(key: string): void {
     this.#watches.get(key)?.close();
     this.#watches.delete(key);
   }

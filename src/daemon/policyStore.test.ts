@@ -15,14 +15,14 @@ import { policyFromFlags } from "../policy/policyFromFlags.ts";
 import { directoriesOnTheWay, type PolicyReading, PolicyStore } from "./policyStore.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "ffrtmp-test-"));
-const keepers: PolicyStore[] = [];
+const stores: PolicyStore[] = [];
 afterEach(() => {
-  for (const store of keepers.splice(0)) store.stop();
+  for (const store of stores.splice(0)) store.stop();
   rmSync(directory, { recursive: true, force: true });
 });
 
 /** A policy whose only target is the file's content; "bad" is not valid. */
-function keep(path: string): { store: PolicyStore; targets(): string[]; changes: () => number } {
+function openStore(path: string): { store: PolicyStore; targets(): string[]; changes: () => number } {
   const load = (): PolicyReading => {
     const text = readFileSync(path, "utf8").trim();
     return text === "bad" ? { faults: ["bad"] } : { policy: policyFromFlags([text], {}), warnings: [] };
@@ -30,7 +30,7 @@ function keep(path: string): { store: PolicyStore; targets(): string[]; changes:
   const first = load();
   if ("faults" in first) throw new Error("the first policy of a test is valid");
   const store = new PolicyStore(first.policy, path, load);
-  keepers.push(store);
+  stores.push(store);
   let changes = 0;
   store.watch(() => {
     changes++;
@@ -46,62 +46,62 @@ function file(name: string, text: string): string {
   return path;
 }
 
-test("a file that is written to is read anew", async () => {
+test("a file that is written to is read again", async () => {
   const path = file("policy.yaml", "one");
-  const { targets } = keep(path);
+  const { targets } = openStore(path);
   writeFileSync(path, "two");
-  await until("the change is told", () => targets()[0] === "two");
+  await until("the change is reported", () => targets()[0] === "two");
 });
 
-test("a file that another one is renamed over is read anew, and so is the next", async () => {
+test("a file that another file is renamed over is read again, and so is the next", async () => {
   const path = file("policy.yaml", "one");
-  const { targets } = keep(path);
+  const { targets } = openStore(path);
   for (const text of ["two", "three"]) {
     renameSync(file("new", text), path);
-    await until("the change is told", () => targets()[0] === text);
+    await until("the change is reported", () => targets()[0] === text);
   }
 });
 
-test("a link that is swapped is followed, wherever on the way it lies", async () => {
+test("a link that is replaced is followed, wherever it is on the path", async () => {
   for (const name of ["a", "b"]) {
     mkdirSync(join(directory, name), { recursive: true });
     file(`${name}/policy.yaml`, name);
   }
   symlinkSync("a", join(directory, "data"));
   symlinkSync("data/policy.yaml", join(directory, "policy.yaml"));
-  const { targets } = keep(join(directory, "policy.yaml"));
+  const { targets } = openStore(join(directory, "policy.yaml"));
   expect(targets()).toEqual(["a"]);
   symlinkSync("b", join(directory, "data-new"));
   renameSync(join(directory, "data-new"), join(directory, "data"));
-  await until("the swap is told", () => targets()[0] === "b");
+  await until("the swap is reported", () => targets()[0] === "b");
   file("b/policy.yaml", "c");
   await until("the file behind it is watched from then on", () => targets()[0] === "c");
 });
 
-test("one that is not valid leaves the policy in force, and says so until it is valid again", async () => {
+test("a file with errors leaves the policy in force, and its faults are kept until it is valid again", async () => {
   const path = file("policy.yaml", "one");
-  const { store, targets } = keep(path);
+  const { store, targets } = openStore(path);
   writeFileSync(path, "bad");
-  await until("the change is told", () => store.faults.length > 0);
+  await until("the change is reported", () => store.faults.length > 0);
   expect(targets()).toEqual(["one"]);
   expect(store.hasChanged()).toBeFalse();
   writeFileSync(path, "two");
-  await until("the change is told", () => store.faults.length === 0);
+  await until("the change is reported", () => store.faults.length === 0);
   expect(targets()).toEqual(["two"]);
 });
 
-test("what else happens beside the file is no change", async () => {
+test("a change of another file in the directory is no change", async () => {
   const path = file("policy.yaml", "one");
-  const { changes } = keep(path);
+  const { changes } = openStore(path);
   file("other", "x");
   writeFileSync(path, "two");
-  await until("the change is told", () => changes() > 0);
+  await until("the change is reported", () => changes() > 0);
   expect(changes()).toBe(1);
 });
 
-test("without inotify a look finds the change", () => {
+test("without inotify, hasChanged finds the change", () => {
   const path = file("policy.yaml", "one");
-  const { store } = keep(path);
+  const { store } = openStore(path);
   store.stop();
   expect(store.hasChanged()).toBeFalse();
   renameSync(file("new", "two"), path);

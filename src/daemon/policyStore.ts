@@ -2,17 +2,17 @@ import { lstatSync, readlinkSync, realpathSync, statSync, watch } from "node:fs"
 import { dirname, join, resolve, sep } from "node:path";
 import type { Policy } from "../policy/policy.ts";
 
-/** What reading the policy file came to; each fault, and each likely slip, is one line for a person. */
+/** The outcome of reading the policy file. Each fault and each warning is one line of text. */
 export type PolicyReading = { policy: Policy; warnings: string[] } | { faults: string[] };
 
-/** Editors write a file in several steps. */
+/** An editor writes a file in several steps. */
 const DEBOUNCE_MS = 100;
-/** As the kernel's own limit on links that lead to links: path_resolution(7). */
+/** The kernel's own limit on chained symbolic links: path_resolution(7). */
 const MAX_LINKS = 40;
 
 /**
- * The policy in force. Where it comes from a file, that is watched: a valid change of it takes its place, an invalid one
- * leaves it in force.
+ * The policy in force. `watch` reports changes of its file, and `reload` reads the file again: a valid policy replaces
+ * the one in force, and one with errors does not.
  */
 export class PolicyStore {
   readonly #path: string | undefined;
@@ -21,12 +21,12 @@ export class PolicyStore {
   #loadedMs: number;
   #faults: string[] = [];
   #warnings: string[];
-  /** Of the file as it was read last, valid or not. */
+  /** Identifies the content of the file as it was read last, valid or not. */
   #stamp: string;
   #watchers: { close(): void }[] = [];
-  #settling: ReturnType<typeof setTimeout> | undefined;
+  #debounceTimer: ReturnType<typeof setTimeout> | undefined;
 
-  /** `path` is `undefined` for a policy that comes from no file. */
+  /** `path` is `undefined` for a policy without a file. */
   constructor(policy: Policy, path: string | undefined, load: () => PolicyReading, warnings: string[] = []) {
     this.#policy = policy;
     this.#warnings = warnings;
@@ -49,37 +49,40 @@ export class PolicyStore {
     return this.#loadedMs;
   }
 
-  /** What is wrong with the file as it is now; empty while that is the policy in force. */
+  /** The faults of the file as it is now; empty while the file is the policy in force. */
   get faults(): readonly string[] {
     return this.#faults;
   }
 
-  /** What in the policy in force is most likely a slip. */
+  /** Likely mistakes in the policy in force. */
   get warnings(): readonly string[] {
     return this.#warnings;
   }
 
-  /** Calls back when the file has changed since it was read, through whatever links. `check` finds what inotify misses. */
+  /**
+   * Calls back when the file has changed since it was read, wherever the symbolic links on its path lead. Poll `hasChanged`
+   * too, for the changes that inotify misses.
+   */
   watch(onChange: () => void): void {
     this.#unwatch();
     if (this.#path === undefined) return;
     for (const directory of directoriesOnTheWay(this.#path)) {
       try {
-        const watcher = watch(directory, { persistent: false }, () => this.#settle(onChange));
+        const watcher = watch(directory, { persistent: false }, () => this.#debounce(onChange));
         watcher.on("error", () => watcher.close());
         this.#watchers.push(watcher);
       } catch {
-        // It is gone, or no inotify instance is left: the next check looks.
+        // The directory is gone, or no inotify instance is left. `hasChanged` finds the change later.
       }
     }
   }
 
-  /** Whether the file is another one than what was read last. */
+  /** Reports whether the file differs from the one that was read last. */
   hasChanged(): boolean {
     return this.#path !== undefined && this.#readStamp() !== this.#stamp;
   }
 
-  /** Reads the file anew. Returns the policy that was in force before, or `undefined` when it still is. */
+  /** Reads the file again. Returns the policy that was replaced, or `undefined` if the file has errors. */
   reload(): Policy | undefined {
     this.#stamp = this.#readStamp();
     const loaded = this.#load();
@@ -96,14 +99,14 @@ export class PolicyStore {
   }
 
   stop(): void {
-    clearTimeout(this.#settling);
+    clearTimeout(this.#debounceTimer);
     this.#unwatch();
   }
 
-  #settle(onChange: () => void): void {
-    clearTimeout(this.#settling);
-    this.#settling = setTimeout(() => {
-      // A link that was swapped leads through other directories.
+  #debounce(onChange: () => void): void {
+    clearTimeout(this.#debounceTimer);
+    this.#debounceTimer = setTimeout(() => {
+      // A link that was replaced may lead through other directories.
       this.watch(onChange);
       if (this.hasChanged()) onChange();
     }, DEBOUNCE_MS);
@@ -125,7 +128,7 @@ export class PolicyStore {
   }
 }
 
-/** Every directory in which a change can make a path lead to another file: its own, and those of the links on the way. */
+/** Lists every directory in which a change can make `path` lead to another file: its own, and those of the links on it. */
 export function directoriesOnTheWay(path: string): Set<string> {
   const directories = new Set([dirname(path)]);
   let links = 0;

@@ -5,7 +5,7 @@ import { changeLimits } from "../jobs/limits/changeLimits.ts";
 import type { RunningJob } from "../jobs/model/job.ts";
 import { loadPolicy } from "../policy/file/loadPolicy.ts";
 import type { FactReader } from "../policy/procFacts.ts";
-import { type Adjustment, adjustJob } from "./reconcilePolicy.ts";
+import { type Occasion, type Reconciliation, reconcileJob } from "./reconcilePolicy.ts";
 
 const { openOwner } = useGovernedFakes();
 const OWNER = "/system.slice/encoder.service";
@@ -17,12 +17,12 @@ function governed(): FakeOwner & { job: RunningJob } {
   return { ...machine, job: machine.govern(4026, { pidsMax: 64 }) };
 }
 
-/** What becomes of the job, an ffmpeg that is a minute old, and in which cgroups it was said to be. */
-function adjust(
+/** Reconciles the job, an ffmpeg that is a minute old. Returns the outcome, and the cgroups that the policy was given. */
+function reconcile(
   { context, job }: { context: FakeOwner["context"]; job: RunningJob },
   text: string,
-  occasion: "start" | "reload",
-): { adjustment: Adjustment; cgroups: readonly string[] } {
+  occasion: Occasion,
+): { result: Reconciliation; cgroups: readonly string[] } {
   const loaded = loadPolicy(text, "policy.yaml");
   if ("faults" in loaded) throw new Error(JSON.stringify(loaded.faults));
   let cgroups: readonly string[] = [];
@@ -32,48 +32,48 @@ function adjust(
       return factsOf(known);
     },
   } as unknown as FactReader;
-  return { adjustment: adjustJob(context, loaded.policy, reader, job, occasion), cgroups };
+  return { result: reconcileJob(context, loaded.policy, reader, job, occasion), cgroups };
 }
 
 const STILL = "default_limits: {pids_max: 64}";
 
-test("what no rule speaks of any more is released at a reload, and kept at the start of a daemon", () => {
+test("a job that the policy no longer asks for is released at a reload, and kept at the start of a daemon", () => {
   const machine = governed();
-  expect(adjust(machine, "target_commands: [other]", "start").adjustment).toMatchObject({ did: "kept" });
+  expect(reconcile(machine, "target_commands: [other]", "start").result).toEqual({ outcome: "kept" });
   expect(machine.context.ledger.job(machine.job.key)?.state).toBe("running");
-  expect(adjust(machine, "target_commands: [other]", "reload").adjustment).toMatchObject({ did: "released" });
+  expect(reconcile(machine, "target_commands: [other]", "reload").result).toEqual({ outcome: "released" });
   expect(machine.context.ledger.job(machine.job.key)?.state).toBe("ended");
   expect(machine.fake.membership(4026).get("")).toBe(OWNER);
 });
 
-test("what a rule ignores is released at the start of a daemon, too, and may be taken up again", () => {
+test("a job that a rule ignores is released at the start of a daemon too, and may be governed again", () => {
   const machine = governed();
   const { ledger, bootId } = machine.context;
-  expect(adjust(machine, "rules: [{name: off, match: {}, ignore: true}]", "start").adjustment).toEqual({
-    did: "released",
+  expect(reconcile(machine, "rules: [{name: off, match: {}, ignore: true}]", "start").result).toEqual({
+    outcome: "released",
   });
   expect(ledger.events(machine.job).map(({ kind }) => kind)).toContain("released_by_policy");
   expect(ledger.wasDetached({ bootId, pid: 4026, startTicks: 100 })).toBeFalse();
 });
 
-test("a job whose pid another process has is left to whoever records its end", () => {
+test("a job whose PID was reused is left to the observer that records its end", () => {
   const machine = governed();
   machine.reuse(4026);
-  expect(adjust(machine, "target_commands: [other]", "reload").adjustment).toMatchObject({ did: "same" });
+  expect(reconcile(machine, "target_commands: [other]", "reload").result).toEqual({ outcome: "unchanged" });
   expect(machine.context.ledger.job(machine.job.key)?.state).toBe("running");
 });
 
-test("a governed process is judged as one: by where it came from, and at any age", () => {
+test("a governed process is decided on by the cgroups that it came from, and at any age", () => {
   const machine = governed();
-  const { adjustment, cgroups } = adjust(machine, `${STILL}\nfilters: {max_runtime: 1s}`, "reload");
-  expect({ adjustment, cgroups }).toEqual({ adjustment: { did: "same" }, cgroups: [OWNER] });
+  const { result, cgroups } = reconcile(machine, `${STILL}\nfilters: {max_runtime: 1s}`, "reload");
+  expect({ result, cgroups }).toEqual({ result: { outcome: "unchanged" }, cgroups: [OWNER] });
 });
 
-test("other limits are changed, the same ones not touched", () => {
+test("other limits are applied, and equal limits are not written again", () => {
   const machine = governed();
-  expect(adjust(machine, STILL, "reload").adjustment).toMatchObject({ did: "same" });
-  expect(adjust(machine, "default_limits: {pids_max: 32}", "reload").adjustment).toMatchObject({
-    did: "changed",
+  expect(reconcile(machine, STILL, "reload").result).toEqual({ outcome: "unchanged" });
+  expect(reconcile(machine, "default_limits: {pids_max: 32}", "reload").result).toMatchObject({
+    outcome: "changed",
     job: { outcomes: [{ limit: "pids.max", actual: "32" }] },
   });
 });
@@ -81,13 +81,13 @@ test("other limits are changed, the same ones not touched", () => {
 test("a reload loosens no limit that was set by hand", () => {
   const machine = governed();
   const job = changeLimits(machine.context, machine.job, { byHand: { pidsMax: 20 } }, "by hand");
-  expect(adjust({ ...machine, job }, "default_limits: {pids_max: 500}", "reload").adjustment).toMatchObject({
-    did: "changed",
+  expect(reconcile({ ...machine, job }, "default_limits: {pids_max: 500}", "reload").result).toMatchObject({
+    outcome: "changed",
     job: { outcomes: [{ limit: "pids.max", actual: "20" }] },
   });
 });
 
-test("a change by hand leaves what is known of the tenant's total", () => {
+test("a change by hand keeps the recorded outcome of the tenant's total", () => {
   const machine = openOwner();
   machine.start(4026, 1);
   machine.start(4027, 1);

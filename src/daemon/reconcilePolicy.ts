@@ -14,36 +14,39 @@ import type { Policy } from "../policy/policy.ts";
 import type { FactReader } from "../policy/procFacts.ts";
 import { jobSpecOf } from "./decision.ts";
 
-/** The result of applying another policy to a job. `job` is the job as it is recorded after the change. */
-export type Adjustment =
-  | { did: "changed"; job: RunningJob }
-  | { did: "same" | "released" | "kept" }
-  | { did: "failed"; reason: string };
+/** When jobs are reconciled with the policy: after it was loaded again, or at the start of a daemon. */
+export type Occasion = "reload" | "start";
+
+/** The outcome of reconciling one job with the policy. `job` is the job as it is recorded after the change. */
+export type Reconciliation =
+  | { outcome: "changed"; job: RunningJob }
+  | { outcome: "unchanged" | "released" | "kept" }
+  | { outcome: "failed"; reason: string };
 
 /**
- * Judges a job that `watch` began by another policy than the one it was begun under, and gives it what that one asks for.
- * One that is no longer asked for is released: at the start of a daemon only when a rule says so, because options
- * that were left out are not meant as an end to what runs; it is kept then.
+ * Applies the policy in force to a job that `watch` started under an earlier one. A job that the policy no longer asks
+ * for is released; at the start of a daemon only if a rule says so, and kept otherwise: leaving out an option is not meant
+ * to end what runs.
  */
-export function adjustJob(
+export function reconcileJob(
   context: Context,
   policy: Policy,
   reader: FactReader,
   job: RunningJob,
-  occasion: "reload" | "start",
-): Adjustment {
+  occasion: Occasion,
+): Reconciliation {
   const stat = readStat(context.host, job.process.pid);
-  if (stat === "gone" || stat.startTicks !== job.process.startTicks) return { did: "same" };
-  const facts = reader.of(stat, { isGoverned: true, cgroups: cgroupsWithoutUs(context, job) });
+  if (stat === "gone" || stat.startTicks !== job.process.startTicks) return { outcome: "unchanged" };
+  const facts = reader.of(stat, { isGoverned: true, cgroups: originCgroups(context, job) });
   const decision = decide(policy, facts);
   try {
     if (decision.govern) return change(context, policy, job, decision);
-    if (occasion === "start" && decision.rule === undefined) return { did: "kept" };
+    if (occasion === "start" && decision.rule === undefined) return { outcome: "kept" };
     release(context, job, decision);
-    return { did: "released" };
+    return { outcome: "released" };
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
-    return { did: "failed", reason: error.message };
+    return { outcome: "failed", reason: error.message };
   }
 }
 
@@ -52,30 +55,31 @@ function change(
   policy: Policy,
   job: RunningJob,
   decision: Decision & { govern: true },
-): Adjustment {
+): Reconciliation {
   const { limits, tenant, labels, intent } = jobSpecOf(policy, decision);
   const isSame =
     textOf(limits) === textOf(job.limits) &&
     (tenant?.name ?? null) === job.tenant &&
-    totalText(tenant) === totalOnRecord(job);
+    totalText(tenant) === recordedTotal(job);
   if (!isSame) {
     const because = decision.rule === undefined ? "the policy" : `the policy's rule ${decision.rule}`;
     const changed = changeLimits(context, job, { limits, tenant, labels, intent }, because);
-    return { did: "changed", job: changed };
+    return { outcome: "changed", job: changed };
   }
-  if (JSON.stringify(labels) === JSON.stringify(job.labels) && intent === job.intent) return { did: "same" };
-  return { did: "changed", job: context.ledger.recordSpec(job, { labels, intent }) };
+  if (JSON.stringify(labels) === JSON.stringify(job.labels) && intent === job.intent)
+    return { outcome: "unchanged" };
+  return { outcome: "changed", job: context.ledger.recordSpec(job, { labels, intent }) };
 }
 
 function release(context: Context, job: RunningJob, { because }: Decision & { govern: false }): void {
-  // Recorded first: a daemon that dies in between must not leave a job that looks as if an operator had released it.
+  // Recorded first: without this event, a daemon that dies in between leaves a job that counts as detached by an operator.
   const atMs = context.host.now();
   context.ledger.addEvent(job, { atMs, kind: "released_by_policy", detail: { because } });
   detach(context, job, jobCgroupOf(context, job));
 }
 
-/** Where the job's process would be if nobody governed it. */
-function cgroupsWithoutUs({ hierarchies }: Context, job: Job): string[] {
+/** The cgroups that the job's process was in before it was governed. */
+function originCgroups({ hierarchies }: Context, job: Job): string[] {
   return job.cgroup.flatMap(({ hierarchy: key, origin }) => {
     const hierarchy = hierarchies.find((candidate) => candidate.key === key);
     return hierarchy ? [cgroupPathOf(hierarchy, origin)] : [];
@@ -90,7 +94,7 @@ function totalText(tenant: Tenant | null): string {
   return CGROUP_LIMITS.map((name) => `${name}=${formatLimit(tenant?.limits ?? {}, name) ?? ""}`).join(" ");
 }
 
-function totalOnRecord({ outcomes }: Job): string {
+function recordedTotal({ outcomes }: Job): string {
   const total = outcomes.filter(({ of }) => of === "tenant");
   return CGROUP_LIMITS.map(
     (name) => `${name}=${total.find(({ limit }) => limit === name)?.wanted ?? ""}`,

@@ -36,17 +36,17 @@ function manage(warnings: string[] = [], watchdogUsec?: number): ServiceManager 
 
 const job = (jobId: string) => ({ jobId, key: `key-of-${jobId}` });
 
-test("a job's descriptor is kept once, and let go of once", () => {
+test("a job's descriptor is stored once, and dropped once", () => {
   const read = listen();
   const service = manage();
   const fd = openFile();
-  service.keep(job("a"), fd);
-  service.keep(job("a"), fd);
-  service.keep(job("b"), fd);
-  service.keep(job("none"), undefined);
-  service.forget(job("a"));
-  service.forget(job("a"));
-  service.keepOnly(new Map());
+  service.storePidfd(job("a"), fd);
+  service.storePidfd(job("a"), fd);
+  service.storePidfd(job("b"), fd);
+  service.storePidfd(job("none"), undefined);
+  service.dropPidfd(job("a"));
+  service.dropPidfd(job("a"));
+  service.dropAllExcept(new Map());
   expect(read()).toEqual([
     "FDSTORE=1\nFDPOLL=0\nFDNAME=a@key-of-a with 1",
     "FDSTORE=1\nFDPOLL=0\nFDNAME=b@key-of-b with 1",
@@ -55,24 +55,24 @@ test("a job's descriptor is kept once, and let go of once", () => {
   ]);
 });
 
-test("what it held is taken back once, is not sent again, and strange names are dropped", () => {
+test("stored descriptors are received once and not sent again, and strange names are dropped", () => {
   const read = listen();
   const storedFds = [
     { name: "a@key-of-a", fd: 100 },
     { name: "stored", fd: 101 },
   ];
   const service = new ServiceManager({ notifySocket: name, watchdogUsec: undefined, storedFds }, () => {});
-  expect(service.takeStoredPidfds()).toEqual([
+  expect(service.receiveStoredPidfds()).toEqual([
     { key: "key-of-a", fd: 100 },
     { key: undefined, fd: 101 },
   ]);
-  expect(service.takeStoredPidfds()).toEqual([]);
-  service.keep(job("a"), openFile());
-  service.forget(job("a"));
+  expect(service.receiveStoredPidfds()).toEqual([]);
+  service.storePidfd(job("a"), openFile());
+  service.dropPidfd(job("a"));
   expect(read()).toEqual(["FDSTOREREMOVE=1\nFDNAME=stored", "FDSTOREREMOVE=1\nFDNAME=a@key-of-a"]);
 });
 
-test("a status is told when it changes", () => {
+test("a status is sent when it changes", () => {
   const read = listen();
   const service = manage();
   service.status("Governing 1 job");
@@ -87,11 +87,11 @@ test("a status is told when it changes", () => {
   );
 });
 
-test("it is told that the daemon lives only while it does", async () => {
+test("the watchdog is reset only while the daemon is alive", async () => {
   const read = listen();
   const service = manage([], 2000);
   let isAlive = true;
-  const end = service.keepAlive(() => isAlive);
+  const end = service.startWatchdog(() => isAlive);
   while (read().length === 0) await Bun.sleep(1);
   isAlive = false;
   await Bun.sleep(5);
@@ -108,13 +108,13 @@ test("it is told that the daemon lives only while it does", async () => {
   end();
 });
 
-test("a manager that reads late gets all in order, descriptors of files too that were closed meanwhile", async () => {
+test("a manager that reads late gets every message in order, and descriptors that were closed meanwhile", async () => {
   const read = listen();
   const service = manage();
   const jobs = Array.from({ length: 300 }, (_, index) => job(`j${index}`));
   for (const one of jobs) {
     const fd = openSync("/dev/null", "r");
-    service.keep(one, fd);
+    service.storePidfd(one, fd);
     closeFd(fd);
   }
   const texts: string[] = [];
@@ -125,20 +125,20 @@ test("a manager that reads late gets all in order, descriptors of files too that
   expect(texts).toEqual(jobs.map(({ jobId, key }) => `FDSTORE=1\nFDPOLL=0\nFDNAME=${jobId}@${key} with 1`));
 });
 
-test("one that is not there is complained of once, and without one nothing is done", () => {
+test("a manager that does not listen causes one warning, and without a manager nothing is sent", () => {
   const warnings: string[] = [];
   const service = manage(warnings);
   service.ready();
   service.status("x");
   expect(warnings).toEqual([
-    "the service manager cannot be told anything (ECONNREFUSED); governing goes on without it",
+    "cannot reach the service manager (ECONNREFUSED); governing continues without it",
   ]);
   const alone = new ServiceManager(
     { notifySocket: undefined, watchdogUsec: 2000, storedFds: [] },
     (message) => warnings.push(message),
   );
   alone.ready();
-  alone.keep(job("a"), 1);
-  alone.keepAlive(() => true)();
+  alone.storePidfd(job("a"), 1);
+  alone.startWatchdog(() => true)();
   expect(warnings).toHaveLength(1);
 });

@@ -13,17 +13,17 @@ import {
 import type { ServiceVariables } from "../linux/systemd/serviceVariables.ts";
 import { closeFd, duplicate } from "../sys/descriptor.ts";
 
-/** How soon it is tried again with a manager that was busy: at first, and after it stays so. */
-const FIRST_RETRY_MS = 10;
-const LAST_RETRY_MS = 1000;
-/** A manager that has stopped reading must not fill our memory and descriptors. */
+/** The delay before a message is sent again to a busy manager: the first, and the longest. */
+const MIN_RETRY_MS = 10;
+const MAX_RETRY_MS = 1000;
+/** Bounds the memory and descriptors for a manager that has stopped reading. */
 const MAX_UNSENT = 8192;
 
 type NamedJob = Pick<Job, "key" | "jobId">;
 
-/** A pidfd that the manager held for a job while no daemon ran. */
-export interface HeldPidfd {
-  /** The job's key; `undefined` for what we never gave it. */
+/** A pidfd that the manager kept for a job while no daemon ran. */
+export interface StoredPidfd {
+  /** The job's key; `undefined` for a descriptor that no ffrtmp stored. */
   key: string | undefined;
   fd: number;
 }
@@ -34,17 +34,18 @@ interface Message {
 }
 
 /**
- * The service manager that started this daemon: it is told how the daemon fares, and holds the pidfds of jobs over
- * the daemon's end, however that comes. Without one every call does nothing, and no call ever waits for it.
+ * The service manager that started this daemon. Receives the state of the daemon, and keeps the pidfds of jobs after the
+ * daemon has ended, whatever ended it. Without a manager every call does nothing, and no call ever waits for it.
  */
 export class ServiceManager {
   readonly #socket: NotifySocket | undefined;
   readonly #watchdogUsec: number | undefined;
   readonly #warn: (message: string) => void;
-  /** Names of what it holds, by the key of the job. */
-  readonly #heldNames = new Map<string, string>();
-  #stored: ServiceVariables["storedFds"];
-  /** What it has had no room for yet, oldest first. */
+  /** The names of the stored pidfds, by the key of the job. */
+  readonly #storedNames = new Map<string, string>();
+  /** Descriptors that were passed to this daemon at its start, until `receiveStoredPidfds`. */
+  #received: ServiceVariables["storedFds"];
+  /** Messages that a busy manager has not accepted yet, oldest first. */
   #unsent: Message[] = [];
   #status = "";
   #hasWarned = false;
@@ -52,14 +53,14 @@ export class ServiceManager {
   constructor(variables: ServiceVariables, warn: (message: string) => void) {
     this.#warn = warn;
     this.#watchdogUsec = variables.watchdogUsec;
-    this.#stored = variables.storedFds;
+    this.#received = variables.storedFds;
     if (variables.notifySocket === undefined) return;
     const socket = NotifySocket.open(variables.notifySocket);
-    if ("reason" in socket) this.#complain(socket.reason);
+    if ("reason" in socket) this.#warnOnce(socket.reason);
     else this.#socket = socket;
   }
 
-  /** The daemon governs: after its start, and again after each `reloading`. */
+  /** Reports that the daemon works: after its start, and after each `reloading`. */
   ready(): void {
     this.#send(READY);
   }
@@ -72,7 +73,7 @@ export class ServiceManager {
     this.#send(STOPPING);
   }
 
-  /** One line for people, shown by `systemctl status`. */
+  /** Sets the line that `systemctl status` shows. */
   status(text: string): void {
     if (text === this.#status) return;
     this.#status = text;
@@ -80,49 +81,52 @@ export class ServiceManager {
   }
 
   /**
-   * Tells it twice in each of its intervals that we live, as long as `isAlive` says so. It is asked by the main loop:
-   * one that hangs says nothing. Returns what ends the telling.
+   * Resets the manager's watchdog twice in each of its intervals while `isAlive` returns true. Runs on the main loop, so
+   * that a hanging daemon stops resetting it. Returns a function that stops the resets.
    */
-  keepAlive(isAlive: () => boolean): () => void {
+  startWatchdog(isAlive: () => boolean): () => void {
     if (this.#watchdogUsec === undefined || this.#socket === undefined) return () => {};
-    const beat = () => {
+    const reset = () => {
       if (isAlive()) this.#send(WATCHDOG);
     };
-    beat();
-    const timer = setInterval(beat, this.#watchdogUsec / 2000);
+    reset();
+    const timer = setInterval(reset, this.#watchdogUsec / 2000);
     return () => clearInterval(timer);
   }
 
-  /** Gives it a copy of a job's pidfd to hold; done once for each job. */
-  keep(job: NamedJob, pidfd: number | undefined): void {
-    if (pidfd === undefined || this.#socket === undefined || this.#heldNames.has(job.key)) return;
+  /** Stores a copy of a job's pidfd with the manager, once for each job. */
+  storePidfd(job: NamedJob, pidfd: number | undefined): void {
+    if (pidfd === undefined || this.#socket === undefined || this.#storedNames.has(job.key)) return;
     const name = nameOf(job);
     if (!isFdName(name)) return;
-    this.#heldNames.set(job.key, name);
+    this.#storedNames.set(job.key, name);
     this.#send(storeFd(name), pidfd);
   }
 
-  /** The job's result is on record, or it was released. */
-  forget({ key }: Pick<Job, "key">): void {
-    const name = this.#heldNames.get(key);
+  /** Drops the pidfd of a job whose result is recorded, or which was released. */
+  dropPidfd({ key }: Pick<Job, "key">): void {
+    const name = this.#storedNames.get(key);
     if (name === undefined) return;
-    this.#heldNames.delete(key);
+    this.#storedNames.delete(key);
     this.#send(dropFd(name));
   }
 
-  /** Forgets every job but these. */
-  keepOnly(open: ReadonlyMap<string, unknown>): void {
-    for (const key of [...this.#heldNames.keys()]) if (!open.has(key)) this.forget({ key });
+  /** Drops the pidfds of all jobs except these. */
+  dropAllExcept(open: ReadonlyMap<string, unknown>): void {
+    for (const key of [...this.#storedNames.keys()]) if (!open.has(key)) this.dropPidfd({ key });
   }
 
-  /** What it held while no daemon ran: to be called once. The descriptors are the caller's; it goes on holding copies. */
-  takeStoredPidfds(): HeldPidfd[] {
-    const stored = this.#stored;
-    this.#stored = [];
-    return stored.map(({ name, fd }) => {
+  /**
+   * Returns the pidfds that the manager kept while no daemon ran; none at a second call. The caller closes them. The manager
+   * keeps its copies.
+   */
+  receiveStoredPidfds(): StoredPidfd[] {
+    const received = this.#received;
+    this.#received = [];
+    return received.map(({ name, fd }) => {
       const key = name.includes("@") ? name.slice(name.lastIndexOf("@") + 1) : undefined;
       if (key === undefined) this.#send(dropFd(name));
-      else this.#heldNames.set(key, name);
+      else this.#storedNames.set(key, name);
       return { key, fd };
     });
   }
@@ -131,11 +135,11 @@ export class ServiceManager {
     if (this.#socket === undefined) return;
     if (this.#unsent.length === 0 && this.#trySending({ state, fd })) return;
     if (this.#unsent.length >= MAX_UNSENT) return;
-    // By the time of the next try the caller may have closed its own, and the number may be another file's.
+    // The caller may close its descriptor before the next try, and its number may become another file's.
     const copy = fd === undefined ? undefined : duplicate(fd);
     if (copy !== undefined && copy < 0) return;
     this.#unsent.push({ state, fd: copy });
-    if (this.#unsent.length === 1) this.#sendLater(FIRST_RETRY_MS);
+    if (this.#unsent.length === 1) this.#sendLater(MIN_RETRY_MS);
   }
 
   #sendLater(delayMs: number): void {
@@ -146,25 +150,25 @@ export class ServiceManager {
         if (fd !== undefined) closeFd(fd);
       }
       const left = this.#unsent.length;
-      if (left > 0) this.#sendLater(left < before ? FIRST_RETRY_MS : Math.min(2 * delayMs, LAST_RETRY_MS));
+      if (left > 0) this.#sendLater(left < before ? MIN_RETRY_MS : Math.min(2 * delayMs, MAX_RETRY_MS));
     }, delayMs);
   }
 
-  /** False when it has to be tried again. */
+  /** Returns false if the message must be sent again. */
   #trySending({ state, fd }: Message): boolean {
     const sent = this.#socket?.send(state, fd);
-    if (typeof sent === "object") this.#complain(sent.reason);
+    if (typeof sent === "object") this.#warnOnce(sent.reason);
     return sent !== "busy";
   }
 
-  #complain(because: string): void {
+  #warnOnce(reason: string): void {
     if (this.#hasWarned) return;
     this.#hasWarned = true;
-    this.#warn(`the service manager cannot be told anything (${because}); governing goes on without it`);
+    this.#warn(`cannot reach the service manager (${reason}); governing continues without it`);
   }
 }
 
-/** `systemd-analyze fdstore` shows it. Job ids hold no `@`, and a key names one job for ever. */
+/** Shown by `systemd-analyze fdstore`. A job id contains no `@`, and a key is never used again. */
 function nameOf({ jobId, key }: NamedJob): string {
   return `${jobId}@${key}`;
 }

@@ -3,11 +3,11 @@ import type { Context } from "../jobs/context.ts";
 import { type EventCounters, type ProcessEvents, zeroCounters } from "../linux/events/processEvents.ts";
 import { policyFromFlags } from "../policy/policyFromFlags.ts";
 import { DaemonStatistics } from "./statistics.ts";
-import type { WatchReport } from "./status.ts";
 
 function play() {
   let now = 1_000_000;
-  const notes: WatchReport[] = [];
+  // biome-ignore lint/suspicious/noExplicitAny: the stored JSON
+  const notes: any[] = [];
   const context = {
     host: { now: () => now },
     ledger: { setNote: (_name: string, value: string) => notes.push(JSON.parse(value)) },
@@ -24,28 +24,28 @@ function play() {
 
 const store = { policy: policyFromFlags(["ffmpeg"], {}), path: undefined, loadedMs: 5, faults: [] };
 
-test("a loss is written at once, mere events once a minute", () => {
+test("a loss is written at once, other counts once a minute", () => {
   const { context, source, notes, pass } = play();
   const counters = zeroCounters();
   const statistics = new DaemonStatistics(context, source(counters), store, () => 5000);
-  statistics.keep();
+  statistics.writeIfDue();
   expect(notes).toHaveLength(1);
   counters.received = 500;
   pass(5000);
-  statistics.keep();
+  statistics.writeIfDue();
   expect(notes).toHaveLength(1);
   counters.dropped = 3;
-  statistics.noteRescan();
-  statistics.keep();
+  statistics.countRescan();
+  statistics.writeIfDue();
   expect(notes).toHaveLength(2);
   expect(notes[1]?.counts).toMatchObject({ received: 500, dropped: 3, rescans: 1, foundByLooking: 0 });
   counters.received = 900;
   pass(60_000);
-  statistics.keep();
+  statistics.writeIfDue();
   expect(notes[2]).toMatchObject({ counts: { received: 900 }, sinceMs: 1_000_000, atMs: 1_065_000 });
 });
 
-test("the counts of a source that broke are kept, and counted once", () => {
+test("the counts of an event source that failed are kept, and counted once", () => {
   const { context, source } = play();
   const statistics = new DaemonStatistics(
     context,
@@ -59,7 +59,7 @@ test("the counts of a source that broke are kept, and counted once", () => {
   expect(statistics.counts()).toMatchObject({ received: 15, dropped: 2 });
 });
 
-test("what was not counted at one time is unknown in the sum", () => {
+test("a count that one source does not have is unknown in the sum", () => {
   const { context, source } = play();
   const statistics = new DaemonStatistics(
     context,
@@ -72,7 +72,7 @@ test("what was not counted at one time is unknown in the sum", () => {
   expect(statistics.counts().dropped).toBeNull();
 });
 
-test("a daemon that stops says so, and names its last source", () => {
+test("a daemon that stops writes when, and which event source it had last", () => {
   const { context, source, notes } = play();
   const statistics = new DaemonStatistics(context, source(zeroCounters()), store, () => 5000);
   statistics.closeSource();

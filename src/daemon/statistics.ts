@@ -1,29 +1,29 @@
 import type { Context } from "../jobs/context.ts";
 import type { ProcessEvents } from "../linux/events/processEvents.ts";
 import type { PolicyStore } from "./policyStore.ts";
-import { type WatchCounts, type WatchReport, writeWatchReport } from "./status.ts";
+import { type DaemonCounts, type DaemonReport, writeDaemonReport } from "./status.ts";
 
-/** Counts that only grow with the machine's life are written this often; a loss is written at once. */
+/** How often counts that only grow are written to the ledger. A loss is written at once. */
 const WRITE_INTERVAL_MS = 60_000;
 
 type PolicyInForce = Pick<PolicyStore, "policy" | "path" | "loadedMs" | "faults">;
-type EventCounts = Pick<WatchCounts, "received" | "dropped" | "overruns" | "malformed">;
+type EventCounts = Pick<DaemonCounts, "received" | "dropped" | "overruns" | "malformed">;
 
-/** Counts what a daemon was told and what it was not, and keeps the ledger informed of it. */
+/** Counts the process events that a daemon received and missed, and writes the counts to the ledger. */
 export class DaemonStatistics {
   readonly #context: Context;
   readonly #store: PolicyInForce;
   readonly #scanIntervalMs: () => number;
   readonly #report: Omit<
-    WatchReport,
+    DaemonReport,
     "targets" | "policy" | "scanIntervalMs" | "counts" | "atMs" | "stoppedMs"
   >;
-  /** `undefined` between two sources. */
+  /** `undefined` between two event sources. */
   #events: ProcessEvents | undefined;
-  /** Of sources that have broken. */
+  /** The counts of the event sources that were stopped. */
   #earlier: EventCounts = { received: 0, dropped: 0, overruns: 0, malformed: 0 };
   #rescans = 0;
-  #foundByLooking = 0;
+  #foundByScan = 0;
   #written: { atMs: number; losses: string } | undefined;
 
   constructor(context: Context, events: ProcessEvents, store: PolicyInForce, scanIntervalMs: () => number) {
@@ -33,30 +33,30 @@ export class DaemonStatistics {
     this.#scanIntervalMs = scanIntervalMs;
     const now = context.host.now();
     this.#report = {
-      watch: context.self,
+      daemon: context.self,
       sinceMs: now,
       source: events.source,
       sourceSinceMs: now,
     };
   }
 
-  counts(): WatchCounts {
+  counts(): DaemonCounts {
     return {
       ...this.#eventCounts(),
       rescans: this.#rescans,
-      foundByLooking: this.#foundByLooking,
+      foundByScan: this.#foundByScan,
     };
   }
 
-  noteRescan(): void {
+  countRescan(): void {
     this.#rescans++;
   }
 
-  noteFound(): void {
-    this.#foundByLooking++;
+  countFoundByScan(): void {
+    this.#foundByScan++;
   }
 
-  /** To be called before a source is stopped, which may forget its counts. */
+  /** Adds up the counts of the event source. Call it before the source is stopped, which may reset them. */
   closeSource(): void {
     this.#earlier = this.#eventCounts();
     this.#events = undefined;
@@ -68,8 +68,8 @@ export class DaemonStatistics {
     this.#report.sourceSinceMs = this.#context.host.now();
   }
 
-  /** Writes the account when it tells of something new that matters, or has become old. */
-  keep(): void {
+  /** Writes the counts if one of them has changed that shows a loss, or if they were written a minute ago. */
+  writeIfDue(): void {
     const { received: _, ...losses } = this.counts();
     const isNew = JSON.stringify(losses) !== this.#written?.losses;
     const age = this.#context.host.now() - (this.#written?.atMs ?? 0);
@@ -82,7 +82,7 @@ export class DaemonStatistics {
     const atMs = this.#context.host.now();
     this.#written = { atMs, losses: JSON.stringify(losses) };
     const { policy, path = null, loadedMs, faults } = this.#store;
-    writeWatchReport(this.#context.ledger, {
+    writeDaemonReport(this.#context.ledger, {
       ...this.#report,
       targets: policy.targets.map(({ text }) => text),
       policy: { path, loadedMs, faults },
@@ -98,7 +98,7 @@ export class DaemonStatistics {
   }
 }
 
-/** What nobody counted at one time is not known in the sum. */
+/** A count that one of the two does not have is unknown in the sum. */
 function add(a: EventCounts, b: EventCounts): EventCounts {
   return {
     received: a.received + b.received,

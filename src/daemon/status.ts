@@ -3,65 +3,80 @@ import type { Ledger } from "../ledger/ledger.ts";
 import type { EventSource } from "../linux/events/processEvents.ts";
 import type { ProcessIdentity } from "../linux/proc/identity.ts";
 
-/** What a `watch` saw and missed since its start, as it says itself. */
-export interface WatchCounts {
-  /** Process events that the kernel told or a scan found. */
+/** The process events that a daemon has received and missed since its start. */
+export interface DaemonCounts {
+  /** Process events that the kernel reported or a scan found. */
   received: number;
-  /** How many the kernel dropped. `null` where it does not count them. */
+  /** How many events the kernel dropped. `null` where it does not count them. */
   dropped: number | null;
-  /** How often the kernel said that it had dropped some. */
+  /** How often the kernel reported that it had dropped events. */
   overruns: number;
-  /** Messages that made no sense, or were not the kernel's. */
+  /** Messages that could not be parsed, or did not come from the kernel. */
   malformed: number;
-  /** Looks at all processes because events were lost. */
+  /** Scans of all processes because events were lost. */
   rescans: number;
-  /** Processes governed that no event had told of. */
-  foundByLooking: number;
+  /** Processes that were governed although no event had reported them. */
+  foundByScan: number;
 }
 
-/** A daemon's account of itself. It stays in the ledger when the daemon is gone, as that of the last one. */
-export interface WatchReport {
-  watch: ProcessIdentity;
+/** The state of a daemon as it wrote it to the ledger, where the report of the last daemon stays. */
+export interface DaemonReport {
+  daemon: ProcessIdentity;
   sinceMs: number;
-  /** When the counts were taken. */
+  /** When the counts were read. */
   atMs: number;
-  /** `null` while it runs, and when it died. */
+  /** `null` while the daemon runs, and if it died. */
   stoppedMs: number | null;
   targets: readonly string[];
   policy: {
-    /** `null`: it comes from the command line. */
+    /** `null`: the policy comes from the command line. */
     path: string | null;
-    /** When the one in force was read. */
+    /** When the policy in force was read. */
     loadedMs: number;
-    /** What is wrong with the file as it is now; the policy in force is an earlier one then. */
+    /** The faults of the file as it is now. If there are any, an earlier policy is in force. */
     faults: readonly string[];
   };
   scanIntervalMs: number;
   source: EventSource;
   sourceSinceMs: number;
-  counts: WatchCounts;
+  counts: DaemonCounts;
+}
+
+/** The report as JSON in the ledger: its keys stay, for older and newer daemons read it. */
+interface StoredReport extends Omit<DaemonReport, "daemon" | "counts"> {
+  watch: ProcessIdentity;
+  counts: Omit<DaemonCounts, "foundByScan"> & { foundByLooking: number };
 }
 
 const NOTE = "watch_report";
 
-export function writeWatchReport(ledger: Ledger, report: WatchReport): void {
-  ledger.setNote(NOTE, JSON.stringify(report));
+export function writeDaemonReport(ledger: Ledger, { daemon, ...report }: DaemonReport): void {
+  const { foundByScan, ...counts } = report.counts;
+  const stored: StoredReport = {
+    watch: daemon,
+    ...report,
+    counts: { ...counts, foundByLooking: foundByScan },
+  };
+  ledger.setNote(NOTE, JSON.stringify(stored));
 }
 
-/** `undefined` when no `watch` has worked with this ledger. */
-export function readWatchReport(ledger: Ledger): WatchReport | undefined {
+/** Returns `undefined` if no daemon has used this ledger. */
+export function readDaemonReport(ledger: Ledger): DaemonReport | undefined {
   const note = ledger.note(NOTE);
-  return note === undefined ? undefined : (JSON.parse(note) as WatchReport);
+  if (note === undefined) return undefined;
+  const { watch, ...report } = JSON.parse(note) as StoredReport;
+  const { foundByLooking, ...counts } = report.counts;
+  return { daemon: watch, ...report, counts: { ...counts, foundByScan: foundByLooking } };
 }
 
-/** `died`: it is gone and never said that it would. */
-export type WatchState = "running" | "stopped" | "died";
+/** `died`: the daemon is gone and had not stopped. */
+export type DaemonState = "running" | "stopped" | "died";
 
-export function watchReportJson(report: WatchReport, state: WatchState): Record<string, unknown> {
-  const { watch, counts } = report;
+export function daemonReportJson(report: DaemonReport, state: DaemonState): Record<string, unknown> {
+  const { daemon, counts } = report;
   return {
     state,
-    pid: watch.pid,
+    pid: daemon.pid,
     since: isoTime(report.sinceMs),
     counted_at: isoTime(report.atMs),
     stopped_at: isoTime(report.stoppedMs),
@@ -77,6 +92,6 @@ export function watchReportJson(report: WatchReport, state: WatchState): Record<
     overruns: counts.overruns,
     malformed: counts.malformed,
     rescans: counts.rescans,
-    found_by_looking: counts.foundByLooking,
+    found_by_looking: counts.foundByScan,
   };
 }

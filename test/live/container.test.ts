@@ -106,7 +106,9 @@ containerTest(
     expect(output()).toContain("a pid namespace of its own");
     const watch = startContainer(false, "ffrtmp", "watch", "--once", "--target", "no-such-program");
     expect(await watch.runtime.exited).toBe(0);
-    expect(watch.output()).toContain("Not all is in sight: only the processes of a pid namespace of its own");
+    expect(watch.output()).toContain(
+      "Limited view of the machine: only the processes of a pid namespace of its own",
+    );
   },
 );
 
@@ -121,7 +123,7 @@ governingTest("in a container that is given the machine, watch governs what runs
     );
   });
   expect(output()).toContain("events: connector");
-  expect(output()).not.toContain("Not all is in sight");
+  expect(output()).not.toContain("Limited view of the machine");
   const { limits, processes } = await sandbox().json(["inspect", `auto-${name}-${outside.pid}`]);
   expect(processes).toEqual([outside.pid]);
   expect(limits).toMatchObject([{ limit: "cpu.max", outcome: "applied", actual: "50000 100000" }]);

@@ -6,7 +6,7 @@ import { FFRTMP, lacksLimits, readProc, Sandbox, testIf, until, useSandbox } fro
 const sandbox = useSandbox();
 const limitsTest = testIf(lacksLimits());
 
-limitsTest("watch takes neither itself nor another ffrtmp, whatever the policy says", async () => {
+limitsTest("watch governs neither itself nor another ffrtmp, whatever the policy says", async () => {
   const box = sandbox();
   const own = box.path(`own-${box.tag}`);
   copyFileSync(FFRTMP, own);
@@ -31,7 +31,7 @@ limitsTest("watch takes neither itself nor another ffrtmp, whatever the policy s
     await until("it watches", () => readFileSync(log, "utf8").includes("Watching for"));
     const late = box.spawn([own, "run", "--job-id", "late", ...inner], quiet);
     box.adopt(await box.pidOf("late"));
-    // What is found after them shows that the daemon has looked.
+    // A workload that starts later and is governed shows that the daemon has considered them.
     const found = box.spawn([workload.path, "1000"]);
     await until("the workload is found", () =>
       readFileSync(log, "utf8").includes(`Attaching to PID ${found.pid} `),
@@ -45,7 +45,7 @@ limitsTest("watch takes neither itself nor another ffrtmp, whatever the policy s
   }
 });
 
-limitsTest("of two daemons with a state each one governs a process, and the other leaves it", async () => {
+limitsTest("of two daemons with separate state directories, exactly one governs a process", async () => {
   const boxes = [sandbox(), new Sandbox()];
   try {
     const { name, path } = sandbox().program("sleep");
@@ -57,7 +57,7 @@ limitsTest("of two daemons with a state each one governs a process, and the othe
     );
     for (const log of logs)
       await until("it watches", () => readFileSync(log, "utf8").includes("Watching for"));
-    // Both are told of each in the same instant: without an agreement every other one was governed twice.
+    // Both daemons receive each exec event at the same time. Without the lock, every other process was governed twice.
     const pids = Array.from({ length: 30 }, () => sandbox().spawn([path, "1000"]).pid);
     for (const pid of pids) {
       await until(`PID ${pid} is governed`, () =>

@@ -76,13 +76,12 @@ testIf(lacksConnector())(
 
     // Said when the look at all processes is over, and counted after that.
     const account = await eventually("the look that the loss led to is on record", async () => {
-      if (!watcher.log().includes(`PID ${workload.pid} was found by looking, no event had told of it`))
-        return;
+      if (!watcher.log().includes(`PID ${workload.pid} found by scan (its exec event was missed)`)) return;
       const latest = await box.json(["ps", "--daemon"]);
       return latest.found_by_looking > 0 ? latest : undefined;
     });
     expect(watcher.log()).toContain(`Attaching to PID ${workload.pid} `);
-    expect(watcher.log()).toMatch(/Process events were lost: .*; looking at all processes/);
+    expect(watcher.log()).toMatch(/Process events were lost: .*; scanning all processes/);
     expect(account).toMatchObject({ state: "running", event_source: "connector", found_by_looking: 1 });
     expect(account.rescans).toBeGreaterThan(before.rescans);
     expect(account.overruns).toBeGreaterThan(before.overruns);
@@ -93,14 +92,16 @@ testIf(lacksConnector())(
     writeFileSync(go, "");
     await until("its end is told", () => watcher.log().includes("exit=7"));
     await stop(watcher);
-    expect(watcher.log()).toMatch(/Events received: \d+, dropped: .*; rescans: [1-9]\d*; .* looking only: 1/);
+    expect(watcher.log()).toMatch(
+      /Events received: \d+, dropped: .*; rescans: [1-9]\d*; .* found by scan only: 1/,
+    );
   },
 );
 
 test("a daemon's account says whether it runs, has stopped or died", async () => {
   const box = sandbox();
   expect(await box.json(["ps", "--daemon"])).toBeNull();
-  expect((await box.run(["ps", "--daemon"])).stdout).toContain("no ffrtmp watch has worked with");
+  expect((await box.run(["ps", "--daemon"])).stdout).toContain("no ffrtmp watch has used");
 
   const first = await watch(box, "no-such-program", ["--scan-interval", "200ms", "--events", "polling"]);
   const running = await box.json(["ps", "--daemon"]);

@@ -113,20 +113,20 @@ tenants:
       expect(knob(pid, "memory", "memory.soft_limit_in_bytes", "tenant")).toBe(String(500 * MIB));
     }
 
-    // Not valid: nothing changes, and it is said everywhere.
+    // A policy with errors changes nothing, and the log, ps and ps --daemon report it.
     const before = await sandbox().json(["ps"]);
     box.write(policy.replace("cpu_quota: 60", "cpu_quota: plenty"));
-    // Its faults are lines of their own, which follow.
+    // The faults follow on lines of their own.
     const fault = /policy\.yaml:12:25: rules\[1\]\.limits\.cpu_quota: "plenty"/;
     await until("the refusal is logged", () => fault.test(box.log()));
-    expect(box.log()).toContain("POLICY NOT TAKEN");
+    expect(box.log()).toContain("POLICY REJECTED");
     expect(await sandbox().json(["ps"])).toEqual(before);
     expect((await sandbox().run(["ps"])).stderr).toMatch(
       /policy\.yaml is NOT VALID, and the policy of \S+ stays in force: .*plenty/,
     );
     expect((await sandbox().json(["ps", "--daemon"])).policy_faults).toHaveLength(1);
 
-    // Valid: half of the jobs change, each in its own way.
+    // A valid policy changes half of the jobs, each in its own way.
     box.write(
       policy
         .replace("cpu_quota: 60, memory_max: 256MiB", "cpu_quota: 40")
@@ -163,13 +163,13 @@ tenants:
         .filter((path) => path.endsWith("-@acme")),
     ).toEqual([]);
 
-    // What the policy released it takes up again when it asks for it again.
+    // A job that the policy released is governed again when the policy asks for it again.
     box.write(policy);
     for (const pid of pids.batch) await box.governed(pid);
   },
 );
 
-limitsTest("each filter keeps out what it names, and lets the rest in", async () => {
+limitsTest("each filter rejects the processes that it names, and passes the others", async () => {
   const box = new PolicyBox(sandbox());
   const uid = 61_234;
   const here = { cwd: sandbox().directory };
@@ -217,7 +217,7 @@ ${commands.join("\n")}
   const youngEnough = await box.run(old);
   for (const { passing } of running) await box.governed(passing);
   await box.governed(youngEnough);
-  // Nothing but time passes: it is judged again when it is old enough.
+  // No event occurs: the daemon decides again when the process is old enough.
   await box.governed(tooYoung);
   expect(ageTicks(tooYoung)).toBeGreaterThanOrEqual(200);
   await box.governed(await box.run(last));
@@ -225,65 +225,59 @@ ${commands.join("\n")}
   expect(isGoverned(tooOld)).toBeFalse();
 });
 
-limitsTest(
-  "two busy loops of a tenant share his total, and another tenant's is not slowed by it",
-  async () => {
-    const box = new PolicyBox(sandbox());
-    const [shared, alone] = [box.shell("shared"), box.shell("alone")];
-    box.write(`
+limitsTest("two busy loops of a tenant share its total, and do not slow another tenant's loop", async () => {
+  const box = new PolicyBox(sandbox());
+  const [shared, alone] = [box.shell("shared"), box.shell("alone")];
+  box.write(`
 rules:
   - {name: shared, match: {command: ${basename(shared)}}, tenant: acme}
   - {name: alone, match: {command: ${basename(alone)}}, tenant: zeta}
 tenants: {acme: {cpu_quota: 20}, zeta: {cpu_quota: 20}}
 `);
-    await box.start();
-    const BUSY = "while :; do :; done";
-    const both = [await box.run(shared, {}, BUSY), await box.run(shared, {}, BUSY)];
-    const other = await box.run(alone, {}, BUSY);
-    for (const pid of [...both, other]) await box.governed(pid);
-    const total = `${groupOf(both[0] as number, "cpuacct")}/../cpuacct.usage`;
-    const others = `${groupOf(other, "cpuacct")}/cpuacct.usage`;
-    // Other work of the machine may leave less to them in one window; more there must never be.
-    await until("both tenants get all of their totals, and no more", async () => {
-      const [used, usedByOther] = await sharesOfCore([total, others], 3000);
-      console.log(
-        `of a core: ${used?.toFixed(2)} by two loops of one tenant, ${usedByOther?.toFixed(2)} by one of another`,
-      );
-      expect(used).toBeLessThan(0.25);
-      expect(usedByOther).toBeLessThan(0.25);
-      return (used ?? 0) > 0.16 && (usedByOther ?? 0) > 0.16;
-    });
-  },
-);
+  await box.start();
+  const BUSY = "while :; do :; done";
+  const both = [await box.run(shared, {}, BUSY), await box.run(shared, {}, BUSY)];
+  const other = await box.run(alone, {}, BUSY);
+  for (const pid of [...both, other]) await box.governed(pid);
+  const total = `${groupOf(both[0] as number, "cpuacct")}/../cpuacct.usage`;
+  const others = `${groupOf(other, "cpuacct")}/cpuacct.usage`;
+  // Other work on the machine may leave them less in one window. They must never get more.
+  await until("both tenants get all of their totals, and no more", async () => {
+    const [used, usedByOther] = await sharesOfCore([total, others], 3000);
+    console.log(
+      `of a core: ${used?.toFixed(2)} by two loops of one tenant, ${usedByOther?.toFixed(2)} by one of another`,
+    );
+    expect(used).toBeLessThan(0.25);
+    expect(usedByOther).toBeLessThan(0.25);
+    return (used ?? 0) > 0.16 && (usedByOther ?? 0) > 0.16;
+  });
+});
 
-limitsTest(
-  "SIGHUP has the policy read again, and what was set by hand holds against it until it is reset",
-  async () => {
-    const box = new PolicyBox(sandbox());
-    const shell = box.shell("tuned");
-    const policy = (quota: number) =>
-      `rules: [{name: all, match: {command: ${basename(shell)}}, limits: {cpu_quota: ${quota}}}]\n`;
-    box.write(policy(50));
-    const daemon = await box.start();
-    const pid = await box.run(shell);
-    await box.governed(pid);
-    const { job_id: jobId } = await box.jobOf(pid);
-    const quota = () => knob(pid, "cpu", "cpu.cfs_quota_us");
-    expect((await sandbox().run(["limits", "set", jobId, "--cpu-quota", "20"])).code).toBe(0);
-    expect(quota()).toBe("20000");
+limitsTest("SIGHUP reloads the policy, and limits set by hand override it until they are reset", async () => {
+  const box = new PolicyBox(sandbox());
+  const shell = box.shell("tuned");
+  const policy = (quota: number) =>
+    `rules: [{name: all, match: {command: ${basename(shell)}}, limits: {cpu_quota: ${quota}}}]\n`;
+  box.write(policy(50));
+  const daemon = await box.start();
+  const pid = await box.run(shell);
+  await box.governed(pid);
+  const { job_id: jobId } = await box.jobOf(pid);
+  const quota = () => knob(pid, "cpu", "cpu.cfs_quota_us");
+  expect((await sandbox().run(["limits", "set", jobId, "--cpu-quota", "20"])).code).toBe(0);
+  expect(quota()).toBe("20000");
 
-    box.write(policy(70));
-    daemon.kill("SIGHUP");
-    await until("the policy is read again", () => box.log().includes("Policy ("));
-    await until("it is on record", async () => (await box.jobOf(pid)).events.length > 1);
-    expect(quota()).toBe("20000");
-    expect((await sandbox().run(["limits", "reset", jobId])).code).toBe(0);
-    expect(quota()).toBe("70000");
-    expect(daemon.exitCode).toBeNull();
-  },
-);
+  box.write(policy(70));
+  daemon.kill("SIGHUP");
+  await until("the policy is read again", () => box.log().includes("Policy loaded (SIGHUP)"));
+  await until("it is on record", async () => (await box.jobOf(pid)).events.length > 1);
+  expect(quota()).toBe("20000");
+  expect((await sandbox().run(["limits", "reset", jobId])).code).toBe(0);
+  expect(quota()).toBe("70000");
+  expect(daemon.exitCode).toBeNull();
+});
 
-limitsTest("a daemon that starts brings the jobs that it finds to its policy", async () => {
+limitsTest("a daemon that starts applies its policy to the jobs that it finds", async () => {
   const box = new PolicyBox(sandbox());
   const shell = box.shell("found");
   const policy = (rest: string) => `rules: [{name: all, match: {command: ${basename(shell)}}, ${rest}}]\n`;
@@ -308,7 +302,7 @@ limitsTest("a daemon that starts brings the jobs that it finds to its policy", a
 });
 
 limitsTest(
-  "a limit that somebody else changed is put back three times and then left, with a warning",
+  "a limit that another program changed is restored three times and then left alone, with a warning",
   async () => {
     const box = new PolicyBox(sandbox());
     const shell = box.shell("fought");
@@ -322,7 +316,7 @@ rules: [{name: all, match: {command: ${basename(shell)}}, limits: {pids_max: 50}
     const file = `${groupOf(pid, "pids")}/pids.max`;
     for (let time = 1; time <= 3; time++) {
       await Bun.write(file, "max");
-      await until("it is put back", () => readFileSync(file, "utf8") === "50\n");
+      await until("it is restored", () => readFileSync(file, "utf8") === "50\n");
     }
     await Bun.write(file, "max");
     await until("it is given up", () => box.log().includes("left alone for an hour"));
@@ -336,7 +330,7 @@ rules: [{name: all, match: {command: ${basename(shell)}}, limits: {pids_max: 50}
   },
 );
 
-straceTest("a dry run tells the decisions and writes nothing below the cgroup roots", async () => {
+straceTest("a dry run prints the decisions and writes nothing below the cgroup roots", async () => {
   const box = new PolicyBox(sandbox());
   const shell = box.shell("tried");
   box.write(`

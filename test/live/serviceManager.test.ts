@@ -24,7 +24,7 @@ interface Service {
   target: string;
   start(...flags: string[]): Promise<Bun.Subprocess>;
   log(): string;
-  /** Starts a workload that is found; it ends with a code once `end` is called. */
+  /** Starts a workload that the daemon governs. It exits with `code` when `end` is called. */
   workload(code: number): Promise<{ pid: number; jobId: string; name: string; end(): Promise<void> }>;
 }
 
@@ -70,7 +70,7 @@ async function killHard(watch: Bun.Subprocess): Promise<void> {
   await watch.exited;
 }
 
-test("the manager is told of the start, of life, of what is governed, and of the end", async () => {
+test("the manager receives the start, the watchdog resets, the status, and the end", async () => {
   const service = useService();
   const watch = await service.start("--scan-interval", "100ms");
   const { messages } = service.manager;
@@ -79,9 +79,9 @@ test("the manager is told of the start, of life, of what is governed, and of the
     messages.some((text) => /^STATUS=Governing 1 job; events: \w+, dropped: /.test(text)),
   );
   const beats = service.manager.count("WATCHDOG=1");
-  await until("it goes on telling that it lives", () => service.manager.count("WATCHDOG=1") > beats + 3);
+  await until("the watchdog is reset again", () => service.manager.count("WATCHDOG=1") > beats + 3);
   await end();
-  await until("the manager holds nothing more", () => service.manager.store.size === 0);
+  await until("the manager stores nothing", () => service.manager.store.size === 0);
   expect(messages).toContain(`FDSTOREREMOVE=1\nFDNAME=${name}`);
   await until(
     "the status is right again",
@@ -89,10 +89,10 @@ test("the manager is told of the start, of life, of what is governed, and of the
   );
   watch.kill("SIGTERM");
   expect(await watch.exited).toBe(0);
-  await until("the end is told", () => messages.at(-1) === "STOPPING=1");
+  await until("the end is reported", () => messages.at(-1) === "STOPPING=1");
 });
 
-test("what the manager holds is the process itself, and it holds it only once", async () => {
+test("the manager stores a pidfd of the process itself, and only one", async () => {
   const service = useService();
   const watch = await service.start();
   const { pid, name } = await service.workload(0);
@@ -104,7 +104,7 @@ test("what the manager holds is the process itself, and it holds it only once", 
   expect(service.manager.store.get(name)).toBe(fd as number);
 });
 
-recordTest("the exit code of what ended while no daemon ran is known, and true", async () => {
+recordTest("the exit code of a job that ended while no daemon ran is known, and true", async () => {
   const service = useService();
   const watch = await service.start();
   const seven = await service.workload(7);
@@ -128,11 +128,11 @@ recordTest("the exit code of what ended while no daemon ran is known, and true",
     });
   }
   expect(service.log()).toMatch(new RegExp(`JOB ${seven.jobId} .* exit=7 `));
-  await until("nothing is held any more", () => service.manager.store.size === 0);
+  await until("the manager stores nothing", () => service.manager.store.size === 0);
   expect(sandbox().cgroups()).toEqual([]);
 });
 
-test("what lives on is taken up again, and its end is told as if nothing had been", async () => {
+test("a job that outlives its daemon is taken over by the next one, which records its end", async () => {
   const service = useService();
   const first = await service.start();
   const { jobId, pid, end } = await service.workload(5);
@@ -146,13 +146,13 @@ test("what lives on is taken up again, and its end is told as if nothing had bee
     ending: "exited",
     ...(keepsRecords ? { exit_code: 5 } : {}),
   });
-  await until("nothing is held any more", () => service.manager.store.size === 0);
+  await until("the manager stores nothing", () => service.manager.store.size === 0);
 });
 
-rootTest("an end that nobody has collected yet is taken from the zombie, and by no guess", async () => {
+rootTest("the exit code of an uncollected zombie is read from it, and not guessed", async () => {
   const service = useService();
   const watch = await service.start();
-  // perl does not collect its children unless told to.
+  // perl collects its children only on request.
   const { path } = sandbox().program("bash");
   const gate = sandbox().path("gate");
   const child = `while [ ! -e ${gate} ]; do sleep 0.02; done; exit 9`;
@@ -169,7 +169,7 @@ rootTest("an end that nobody has collected yet is taken from the zombie, and by 
   expect(await sandbox().resultOf(jobId)).toMatchObject({ exit_code: 9, exit_evidence: "proc-stat" });
 });
 
-test("a descriptor that is another process's is not believed, whatever its name", async () => {
+test("a descriptor of another process is rejected, whatever its name", async () => {
   const service = useService();
   const watch = await service.start();
   const { jobId, name, end } = await service.workload(3);
@@ -185,16 +185,16 @@ test("a descriptor that is another process's is not believed, whatever its name"
     exit_evidence: null,
   });
   expect(isRunning(stranger.pid)).toBe(true);
-  await until("it is given back", () => service.manager.store.size === 0);
+  await until("it is dropped", () => service.manager.store.size === 0);
 });
 
-test("descriptors that are none of a job's are given back", async () => {
+test("descriptors of no job are dropped", async () => {
   const service = useService();
   const pidfd = openPidfd(process.pid);
   service.manager.store.set("stored", pidfd);
   service.manager.store.set(`gone@${Bun.randomUUIDv7()}`, openPidfd(process.pid));
   const watch = await service.start();
-  await until("both are given back", () => service.manager.store.size === 0);
+  await until("both are dropped", () => service.manager.store.size === 0);
   expect(watch.exitCode).toBeNull();
   const shown = Array.from(
     new Bun.Glob("*").scanSync({ cwd: `/proc/${watch.pid}/fdinfo`, onlyFiles: false }),
@@ -204,7 +204,7 @@ test("descriptors that are none of a job's are given back", async () => {
   expect(shown.filter((text) => text.includes(`Pid:\t${process.pid}\n`))).toEqual([]);
 });
 
-test("SIGHUP is told as a reload that begins and ends, and changes nothing for the job", async () => {
+test("SIGHUP is reported as a reload that starts and ends, and changes nothing for the job", async () => {
   const service = useService();
   const watch = await service.start();
   const { pid, jobId } = await service.workload(0);
@@ -216,15 +216,15 @@ test("SIGHUP is told as a reload that begins and ends, and changes nothing for t
   expect(service.manager.store.size).toBe(1);
 });
 
-test("a job that is held twice is taken up once, and stays held", async () => {
+test("a job whose pidfd is stored twice is observed once, and its pidfd stays stored", async () => {
   const service = useService();
   const watch = await service.start();
   const { jobId, pid, name } = await service.workload(0);
   await killHard(watch);
-  // The stand-in hands both over under one name, as systemd would.
+  // The stand-in passes both under one name, as systemd would.
   service.manager.twins.set(name, openPidfd(pid));
   const second = await service.start();
-  await until("it is taken up", async () => {
+  await until("the job is taken over", async () => {
     const [row] = await sandbox().json(["ps"]);
     return row.job_id === jobId && row.observer_pid === second.pid;
   });
@@ -232,12 +232,12 @@ test("a job that is held twice is taken up once, and stays held", async () => {
   expect(service.manager.messages.filter((text) => text.startsWith("FDSTOREREMOVE="))).toEqual([]);
 });
 
-test("a job that is released is held no more", async () => {
+test("the pidfd of a released job is dropped", async () => {
   const service = useService();
   await service.start();
   const { jobId } = await service.workload(0);
   expect((await sandbox().run(["detach", jobId])).code).toBe(0);
-  await until("it is given back", () => service.manager.store.size === 0);
+  await until("it is dropped", () => service.manager.store.size === 0);
 });
 
 test("a manager that is gone changes nothing for the daemon", async () => {
@@ -246,11 +246,9 @@ test("a manager that is gone changes nothing for the daemon", async () => {
   const { jobId, end } = await service.workload(0);
   service.manager.close();
   manager = undefined;
-  await until("it is said, once", () =>
-    service.log().includes("the service manager cannot be told anything"),
-  );
+  await until("the daemon warns", () => service.log().includes("cannot reach the service manager"));
   await end();
   expect(await sandbox().resultOf(jobId)).toMatchObject({ ending: "exited" });
   expect(watch.exitCode).toBeNull();
-  expect(service.log().match(/the service manager cannot/g)).toHaveLength(1);
+  expect(service.log().match(/cannot reach the service manager/g)).toHaveLength(1);
 });

@@ -14,7 +14,7 @@ const sandbox = useSandbox();
 const limitsTest = testIf(lacksLimits());
 const ffmpegTest = testIf(lacksLimits() ?? lacksCommand("ffmpeg"));
 
-/** Real time, so that it goes on until the test is over. */
+/** Encodes in real time, and so runs longer than the test. */
 const TRANSCODE = ["-nostdin", "-re", "-f", "lavfi", "-i", "testsrc=size=128x72:rate=10", "-f", "null", "-"];
 const LIMITS = ["--cpu-quota", "50", "--memory-limit", "500"];
 
@@ -40,19 +40,19 @@ for (const events of ["auto", "polling"]) {
     before.kill("SIGKILL");
     const result = await sandbox().resultOf(`auto-${name}-${before.pid}`);
     expect(result).toMatchObject({ exit_code: null, signal: "SIGKILL" });
-    // It finishes its file at SIGINT and ends with 255, once it has come so far as to listen to it.
+    // At SIGINT ffmpeg finishes its file and exits with 255, but only after it has installed its handler.
     await until("ffmpeg listens to SIGINT", () => catchesInterrupt(after.pid));
     after.kill("SIGINT");
     expect(await sandbox().resultOf(`auto-${name}-${after.pid}`)).toMatchObject({
       exit_code: 255,
       signal: null,
     });
-    await until("both ends are told", () => log.text().match(/^\S+ JOB auto-/gm)?.length === 2);
+    await until("both ends are logged", () => log.text().match(/^\S+ JOB auto-/gm)?.length === 2);
   });
 }
 
 ffmpegTest(
-  "the daemon's SIGKILL changes nothing for ffmpeg, and the next one takes it up again",
+  "SIGKILL of the daemon changes nothing for ffmpeg, and the next daemon takes the job over",
   async () => {
     const { name, path } = sandbox().program("ffmpeg");
     const first = await startWatch(sandbox(), name, ...LIMITS);
@@ -69,7 +69,9 @@ ffmpegTest(
     expect(readFileSync(`${cpu}/cpu.cfs_quota_us`, "utf8").trim()).toBe("50000");
 
     const second = await startWatch(sandbox(), name, ...LIMITS);
-    await until("it is taken up", () => second.text().includes(`Taking over job ${jobId} (PID ${pid})`));
+    await until("the job is taken over", () =>
+      second.text().includes(`Taking over job ${jobId} (PID ${pid})`),
+    );
     expect(second.text()).not.toContain("Attaching to");
     expect(await sandbox().json(["ps"])).toMatchObject([
       { job_id: jobId, pid, observer_pid: second.daemon.pid },
@@ -80,7 +82,7 @@ ffmpegTest(
   },
 );
 
-test("what ended while no daemon ran is closed by the next one, without an invented code", async () => {
+test("a job that ended while no daemon ran is closed by the next one, without an invented code", async () => {
   const { name, path } = sandbox().program("sleep");
   const first = await startWatch(sandbox(), name);
   const { pid } = sandbox().spawn([path, "1000"]);
@@ -92,13 +94,18 @@ test("what ended while no daemon ran is closed by the next one, without an inven
   await until("it has ended", () => !isRunning(pid));
   await startWatch(sandbox(), name);
   const result = await sandbox().resultOf(jobId);
-  expect(result).toMatchObject({ ending: "unobserved", exit_code: null, signal: null, exit_evidence: null });
+  expect(result).toMatchObject({
+    ending: "unobserved",
+    exit_code: null,
+    signal: null,
+    exit_evidence: null,
+  });
   expect(result.platform_sla_compliant).toBe(false);
   expect(sandbox().cgroups()).toEqual([]);
 });
 
 test("a job whose run wrapper was SIGKILLed is taken over, and its true exit code recorded", async () => {
-  // Told by the ledger, and not found by the next look at everything.
+  // The daemon must learn of the job from the ledger: no full scan runs during the test.
   const { daemon } = await startWatch(sandbox(), "no-such-program", "--scan-interval", "24h");
   const gate = sandbox().path("gate");
   const script = `while [ ! -e ${gate} ]; do sleep 0.02; done; exit 23`;
@@ -116,7 +123,7 @@ test("a job whose run wrapper was SIGKILLed is taken over, and its true exit cod
 test("a job that ends together with its wrapper is recorded with its true end", async () => {
   await startWatch(sandbox(), "no-such-program");
   const { wrapper, jobId, pid } = await sandbox().startJob("pair", [], ["sleep", "1000"]);
-  // The ledger tells the daemon of the jobs of others; one that it has not been told of yet nobody could know about.
+  // The daemon learns of the job from the ledger. Before that, no ffrtmp but the wrapper can see the end.
   await Bun.sleep(1500);
   wrapper.kill("SIGKILL");
   process.kill(pid, "SIGKILL");
@@ -134,7 +141,7 @@ test("a job of run that ends under its own wrapper is recorded by it, and once",
   for (const result of ended) expect(result).toMatchObject({ exit_code: 9, exit_evidence: "parent" });
 });
 
-test("a process released by detach is not taken again by the next look", async () => {
+test("a process that was detached is not governed again by the next scan", async () => {
   const { name, path } = sandbox().program("sleep");
   const log = await startWatch(sandbox(), name, "--events", "polling", "--scan-interval", "100ms");
   const { pid } = sandbox().spawn([path, "1000"]);
@@ -142,7 +149,7 @@ test("a process released by detach is not taken again by the next look", async (
   await sandbox().pidOf(`auto-${name}-${pid}`);
   expect((await sandbox().run(["detach", `auto-${name}-${pid}`])).code).toBe(0);
 
-  // A newcomer that is found after it shows that the daemon has looked since.
+  // A process that starts later and is governed shows that a scan has run since.
   const other = sandbox().spawn([path, "1000"]);
   await until("the other is found", () => log.text().includes(`auto-${name}-${other.pid}`));
   log.daemon.kill("SIGTERM");
@@ -190,7 +197,7 @@ test("--dry-run names what would be governed and touches nothing", async () => {
 });
 
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
-  limitsTest(`${signal} ends the daemon well, and its jobs go on under their limits`, async () => {
+  limitsTest(`${signal} stops the daemon, and its jobs keep running under their limits`, async () => {
     const { name, path } = sandbox().program("sleep");
     const log = await startWatch(sandbox(), name, "--cpu-quota", "50");
     const { pid } = sandbox().spawn([path, "1000"]);
@@ -215,7 +222,7 @@ test("a reused pid is not taken for the job that had it", async () => {
   await first.daemon.exited;
   process.kill(pid, "SIGKILL");
   await until("it has ended", () => !isRunning(pid));
-  // The same pid with another start time, as after a reuse: the record is what can be made so without waiting for it.
+  // The same PID with another start time, as after a reuse. Changing the record saves waiting for a real reuse.
   const stranger = sandbox().spawn(["sleep", "1000"]);
   sandbox().sql("UPDATE jobs SET pid = ?", stranger.pid);
   const before = readFileSync(`/proc/${stranger.pid}/cgroup`, "utf8");
@@ -225,7 +232,7 @@ test("a reused pid is not taken for the job that had it", async () => {
   expect(readFileSync(`/proc/${stranger.pid}/cgroup`, "utf8")).toBe(before);
 });
 
-/** Fails when a daemon goes on that should not have begun. */
+/** Returns the exit code of a daemon that must end by itself. */
 async function endOf(daemon: Bun.Subprocess): Promise<number | null> {
   await until("it ends by itself", () => daemon.exitCode !== null);
   return daemon.exitCode;

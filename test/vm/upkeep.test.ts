@@ -67,7 +67,7 @@ function logLines(): string[] {
 
 /** What the daemon's log tells of one limit of a job; much cheaper to ask for than the record. */
 function toldOf({ jobId }: Governed, what: string): string[] {
-  return logLines().filter((line) => line.includes(`Job ${jobId}: somebody undid ${what} `));
+  return logLines().filter((line) => line.includes(`Job ${jobId}: ${what} was changed from outside `));
 }
 
 async function upkeepOf({ jobId }: Governed, what: string): Promise<UpkeepEvent[]> {

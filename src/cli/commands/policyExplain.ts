@@ -106,11 +106,11 @@ function describe({ facts, steps, outcome, dryRun, decision }: Explained): strin
     "",
     renderTable(STEP_COLUMNS, steps),
     "",
-    renderPairs([...verdict, ...(dryRun ? rehearsalPairs(dryRun) : [])]),
+    renderPairs([...verdict, ...(dryRun ? dryRunPairs(dryRun) : [])]),
   ].join("\n");
 }
 
-const UNKNOWN = "not to be seen";
+const UNKNOWN = "not readable";
 
 function factPairs(facts: ProcessFacts): Pair[] {
   return [
@@ -118,10 +118,10 @@ function factPairs(facts: ProcessFacts): Pair[] {
     ["name", facts.names.comm],
     ["executable", facts.executable ?? UNKNOWN],
     ["arguments", facts.argv.join(" ") || UNKNOWN],
-    ["user", `${facts.user ?? "without a name"} (${facts.uid ?? UNKNOWN})`],
-    ["group", `${facts.group ?? "without a name"} (${facts.gid ?? UNKNOWN})`],
+    ["user", `${facts.user ?? "unnamed"} (${facts.uid ?? UNKNOWN})`],
+    ["group", `${facts.group ?? "unnamed"} (${facts.gid ?? UNKNOWN})`],
     ["directory", facts.cwd ?? UNKNOWN],
-    ["started by", facts.ancestors.map(({ comm }) => comm).join(" < ") || "nobody"],
+    ["started by", facts.ancestors.map(({ comm }) => comm).join(" < ") || "unknown"],
     ["cgroups", [...new Set(facts.cgroups)].join(", ") || UNKNOWN],
     ["container", facts.container ?? "none"],
     ["age", `${(facts.ageMs / 1000).toFixed(1)}s`],
@@ -137,7 +137,7 @@ const STEP_COLUMNS: Column<Step>[] = [
   },
 ];
 
-function rehearsalPairs({ cgroups, outcomes, writes, attributes }: DryRun): Pair[] {
+function dryRunPairs({ cgroups, outcomes, writes, attributes }: DryRun): Pair[] {
   return [
     ...cgroups.map((path): Pair => ["cgroup", path]),
     ...outcomes.map((outcome): Pair => [nameOfOutcome(outcome), outcomeText(outcome)]),
@@ -156,7 +156,7 @@ function outcomeText({ outcome, wanted, because }: LimitOutcome): string {
   return because === undefined ? word : `${word}; ${because}`;
 }
 
-/** The environment is left out: it may hold secrets, and its conditions show what they found. */
+/** Leaves out the environment, which may contain secrets; conditions on it show the values that they found. */
 function explainedJson({ facts, steps, decision, outcome, dryRun }: Explained): Record<string, unknown> {
   return {
     pid: facts.pid,

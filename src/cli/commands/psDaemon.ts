@@ -1,4 +1,9 @@
-import { readWatchReport, type WatchReport, type WatchState, watchReportJson } from "../../daemon/status.ts";
+import {
+  type DaemonReport,
+  type DaemonState,
+  daemonReportJson,
+  readDaemonReport,
+} from "../../daemon/status.ts";
 import type { Context } from "../../jobs/context.ts";
 import { formatDuration } from "../../jobs/duration.ts";
 import { isoTime } from "../../jobs/json.ts";
@@ -6,9 +11,9 @@ import { isAlive } from "../../linux/proc/identity.ts";
 import { printJson, printOut, warn } from "../output/messages.ts";
 import { type Pair, renderPairs } from "../output/pairs.ts";
 
-/** Says so where the policy file that a running daemon was told to follow is not the one in force. */
+/** Warns if the policy file of a running daemon has errors, so that an earlier policy is in force. */
 export function warnOfInvalidPolicy(context: Context): void {
-  const report = readWatchReport(context.ledger);
+  const report = readDaemonReport(context.ledger);
   if (!report || report.policy.faults.length === 0 || stateOf(context, report) !== "running") return;
   const { path, loadedMs, faults } = report.policy;
   warn(
@@ -16,29 +21,29 @@ export function warnOfInvalidPolicy(context: Context): void {
   );
 }
 
-/** Shows what the daemon says of itself: above all whether it missed anything. */
+/** Shows the report of the daemon: above all whether it missed process events. */
 export function psDaemon(context: Context, asJson: boolean): void {
-  const report = readWatchReport(context.ledger);
+  const report = readDaemonReport(context.ledger);
   if (!report) {
     if (asJson) printJson(null);
-    else printOut(`no ffrtmp watch has worked with ${context.ledger.path}`);
+    else printOut(`no ffrtmp watch has used ${context.ledger.path}`);
     return;
   }
   const state = stateOf(context, report);
-  if (asJson) printJson(watchReportJson(report, state));
+  if (asJson) printJson(daemonReportJson(report, state));
   else printOut(renderPairs(describe(report, state, context.host.now())));
 }
 
-function stateOf({ host }: Context, { watch, stoppedMs }: WatchReport): WatchState {
+function stateOf({ host }: Context, { daemon, stoppedMs }: DaemonReport): DaemonState {
   if (stoppedMs !== null) return "stopped";
-  return isAlive(host, watch) ? "running" : "died";
+  return isAlive(host, daemon) ? "running" : "died";
 }
 
-function describe(report: WatchReport, state: WatchState, now: number): Pair[] {
-  const { watch, counts, source, stoppedMs } = report;
-  const ended = { running: "", stopped: ` at ${isoTime(stoppedMs)}`, died: " without a word" }[state];
+function describe(report: DaemonReport, state: DaemonState, now: number): Pair[] {
+  const { daemon, counts, source, stoppedMs } = report;
+  const ended = { running: "", stopped: ` at ${isoTime(stoppedMs)}`, died: ", killed or crashed" }[state];
   return [
-    ["watch", `${state}${ended}, PID ${watch.pid}, since ${isoTime(report.sinceMs)}`],
+    ["watch", `${state}${ended}, PID ${daemon.pid}, since ${isoTime(report.sinceMs)}`],
     ["targets", report.targets.join(", ")],
     ["policy", `${report.policy.path ?? "from the command line"}, read ${isoTime(report.policy.loadedMs)}`],
     ...report.policy.faults.map((fault): Pair => ["NOT VALID", fault]),
@@ -47,8 +52,11 @@ function describe(report: WatchReport, state: WatchState, now: number): Pair[] {
     ["dropped", counts.dropped === null ? "not counted by the kernel" : String(counts.dropped)],
     ["overruns", String(counts.overruns)],
     ["malformed", String(counts.malformed)],
-    ["rescans", `${counts.rescans} after a loss; besides one every ${formatDuration(report.scanIntervalMs)}`],
-    ["found by looking", `${counts.foundByLooking} processes that no event told of`],
+    [
+      "rescans",
+      `${counts.rescans} after lost events, and one every ${formatDuration(report.scanIntervalMs)}`,
+    ],
+    ["found by scan", `${counts.foundByScan} processes whose exec event was missed`],
     ["counted", `${formatDuration(now - report.atMs)} ago`],
   ];
 }

@@ -1,7 +1,10 @@
 import { WatchDaemon } from "../../daemon/daemon.ts";
 import { decideProcess } from "../../daemon/decision.ts";
+import { DaemonEvents } from "../../daemon/events.ts";
+import { logEvents } from "../../daemon/log.ts";
 import type { PolicyStore } from "../../daemon/policyStore.ts";
 import { ServiceManager } from "../../daemon/serviceManager.ts";
+import { reportStatus } from "../../daemon/serviceStatus.ts";
 import { checkVisibility } from "../../diagnostics/visibility.ts";
 import type { Context } from "../../jobs/context.ts";
 import { Refusal } from "../../jobs/errors.ts";
@@ -23,7 +26,7 @@ import { openContext } from "../session.ts";
 import { firstSignal, giveUpSignalsAloud } from "../signals.ts";
 
 export interface WatchFlags extends LimitFlags, StateFlags, PolicyFlags {
-  /** ms; `undefined`: as the policy says, or 5 s. */
+  /** ms; `undefined`: the policy's, or 5 s. */
   scanInterval?: number;
   events: EventChoice;
   /** Bytes. */
@@ -33,7 +36,7 @@ export interface WatchFlags extends LimitFlags, StateFlags, PolicyFlags {
   dryRun?: boolean;
 }
 
-/** Governs what appears until a signal ends it. */
+/** Governs the processes that the policy chooses, until a signal ends the command. */
 export async function watch(flags: WatchFlags): Promise<number> {
   const service = new ServiceManager(takeServiceVariables(process.env, process.pid), warn);
   const context = openContext(flags);
@@ -41,10 +44,10 @@ export async function watch(flags: WatchFlags): Promise<number> {
   warnOfSlips(context, limits);
   const store = await openPolicy(flags, limits);
   if (flags.dryRun) return dryRun(context, store);
-  takeLock(context);
+  lockStateDirectory(context);
   let daemon: WatchDaemon | undefined;
   const signal = firstSignal(() => daemon?.reload("SIGHUP"));
-  // The executable starts with the compiler held back (scripts/build.ts); this one is here to stay.
+  // The executable starts with the JIT compiler turned down (scripts/build.ts); a daemon runs long enough to need it.
   Bun.unsafe.setJITPolicy(1);
 
   const options = {
@@ -53,16 +56,16 @@ export async function watch(flags: WatchFlags): Promise<number> {
     eventBufferBytes: flags.eventBuffer,
     placement: flags.placement,
   };
-  for (const { works, found, cost } of checkVisibility(context)) {
-    if (!works) log(`Not all is in sight: ${found}. So: ${cost}`);
+  const bus = new DaemonEvents();
+  logEvents(bus, log);
+  reportStatus(bus, service);
+  for (const check of checkVisibility(context)) {
+    if (!check.works) bus.emit({ kind: "visibility-limited", found: check.found, consequence: check.cost });
   }
-  daemon = await WatchDaemon.begin(context, options, store, service, log);
+  daemon = await WatchDaemon.start(context, options, store, service, bus);
   giveUpSignalsAloud();
   service.ready();
-  if (!flags.once) {
-    const name = await signal;
-    log(`${name}: letting go of every job; they and their limits stay`);
-  }
+  if (!flags.once) bus.emit({ kind: "daemon-stopping", signal: await signal });
   await daemon.stop();
   return 0;
 }
@@ -89,15 +92,16 @@ function describe(pid: number, { target, rule, tenant, limits }: Decision & { go
   return `would govern PID ${pid} (${target})${reasons.join("")}`;
 }
 
-function takeLock({ state }: Context): void {
+function lockStateDirectory({ state }: Context): void {
   const lock = lockFile(state.watchLock);
   if (lock === "locked") {
     throw new Refusal(
       `another ffrtmp watch works with ${state.directory}`,
-      "one is enough for a machine; for a second one name another directory: --state-path",
+      "one watch is enough for a machine; for a second one, name another directory: --state-path",
     );
   }
-  if (typeof lock === "object") warn(`cannot make sure that no other watch works here: ${lock.reason}`);
+  if (typeof lock === "object")
+    warn(`cannot check that no other watch works with this directory: ${lock.reason}`);
 }
 
 function log(line: string): void {

@@ -42,7 +42,7 @@ export interface Ineligible {
   process: string;
   /** A clause about the process: `it is a kernel thread`. */
   reason: string;
-  /** What the operator can do instead. */
+  /** The next step for the operator. */
   hint: string | undefined;
 }
 

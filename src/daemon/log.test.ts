@@ -1,0 +1,110 @@
+import { expect, test } from "bun:test";
+import { someJob, someResult } from "../../test/support/jobs.ts";
+import { policyFromFlags } from "../policy/policyFromFlags.ts";
+import { type DaemonEvent, DaemonEvents } from "./events.ts";
+import { logEvents } from "./log.ts";
+import { reportStatus } from "./serviceStatus.ts";
+
+const JOB = someJob({ jobId: "auto-ffmpeg-4026" });
+const COUNTS = { received: 9, dropped: null, overruns: 0, malformed: 0, rescans: 2, foundByScan: 1 };
+const NO_SOURCE = "connector: not permitted";
+const POLICY = { policy: policyFromFlags(["ffmpeg", "gst-launch-1.0"], {}), path: undefined, warnings: [] };
+const STARTED = { kind: "daemon-started", ...POLICY, ledgerPath: "/l.db" } as const;
+
+function log(...events: DaemonEvent[]): string[] {
+  const bus = new DaemonEvents();
+  const lines: string[] = [];
+  logEvents(bus, (line) => lines.push(line));
+  for (const event of events) bus.emit(event);
+  return lines;
+}
+
+function status(...events: DaemonEvent[]): string[] {
+  const bus = new DaemonEvents();
+  const texts: string[] = [];
+  reportStatus(bus, { status: (text) => texts.push(text) });
+  for (const event of events) bus.emit(event);
+  return texts;
+}
+
+test("the line of an attached process names its command, its job, its rule and its tenant", () => {
+  const attached = { kind: "job-attached", job: JOB, target: "ffmpeg", rule: undefined } as const;
+  expect(log(attached)).toEqual(["Attaching to PID 4026 (ffmpeg) as job auto-ffmpeg-4026"]);
+  expect(log({ ...attached, job: { ...JOB, tenant: "acme" }, rule: "live" })).toEqual([
+    "Attaching to PID 4026 (ffmpeg) as job auto-ffmpeg-4026 (rule live, tenant acme)",
+  ]);
+});
+
+test("each limit that was not applied gets a line of its own", () => {
+  const job = someJob({
+    ...JOB,
+    outcomes: [
+      { limit: "cpu.max", outcome: "applied", wanted: "50000 100000", actual: "50000 100000" },
+      { limit: "pids.max", of: "tenant", outcome: "refused", wanted: "5", because: "EACCES" },
+    ],
+  });
+  expect(log({ kind: "job-attached", job, target: "ffmpeg", rule: undefined }).slice(1)).toEqual([
+    "Job auto-ffmpeg-4026: tenant's pids.max is refused: EACCES",
+  ]);
+});
+
+test("the line of an ended job is the one that operators search for", () => {
+  expect(log({ kind: "job-ended", job: JOB, result: someResult(JOB) })).toEqual([
+    "JOB auto-ffmpeg-4026 | sla=COMPLIANT | reason=completed_successfully | runtime=12s | exit=0 | pid=4026",
+  ]);
+});
+
+test("a start names the policy, the event source, the better ones that are missing, and likely mistakes", () => {
+  const warnings = ["rules[0]: matches nothing"];
+  expect(log({ ...STARTED, source: "polling", unavailable: [NO_SOURCE], warnings })).toEqual([
+    `Watching for ffmpeg, gst-launch-1.0, from the command line (PID ${process.pid}); events: polling, ledger: /l.db`,
+    `Event source unavailable, falling back: ${NO_SOURCE}`,
+    "Policy warning: rules[0]: matches nothing",
+  ]);
+});
+
+test("a rejected policy is logged with every fault", () => {
+  const faults = ["p.yaml:1:1: a", "p.yaml:2:1: b"];
+  expect(log({ kind: "policy-rejected", trigger: "SIGHUP", path: "/p.yaml", faults })).toEqual([
+    "POLICY REJECTED (SIGHUP); the previous one stays in force. Errors in /p.yaml:",
+    "  p.yaml:1:1: a",
+    "  p.yaml:2:1: b",
+  ]);
+});
+
+test("a limit that another program changes is logged as restored, or as left alone", () => {
+  const change = { what: "pids.max", wanted: "50", found: "max" } as const;
+  const lines = (["reapplied", "left_alone"] as const).flatMap((did) =>
+    log({ kind: "limit-repaired", job: JOB, repair: { ...change, did } }),
+  );
+  const changed = "Job auto-ffmpeg-4026: pids.max was changed from outside (wanted 50, found max)";
+  expect(lines).toEqual([`${changed}: restored`, `${changed}: left alone for an hour`]);
+});
+
+test("counts are for the status line alone, which names the event source and an invalid policy file", () => {
+  const counted = { kind: "counted", jobs: 1, counts: COUNTS } as const;
+  expect(log(counted)).toEqual([]);
+  const rejected = { kind: "policy-rejected", trigger: "SIGHUP", path: "/p.yaml", faults: ["a"] } as const;
+  const loaded = { kind: "policy-loaded", trigger: "SIGHUP", ...POLICY } as const;
+  const changed = { kind: "event-source-changed", source: "polling", unavailable: [] } as const;
+  const started = { ...STARTED, source: "connector", unavailable: [] } as const;
+  expect(
+    status(started, counted, changed, rejected, { ...counted, jobs: 2, counts: { ...COUNTS, dropped: 3 } }),
+  ).toEqual([
+    "Governing 1 job; events: connector, dropped: not counted",
+    "Governing 2 jobs; events: polling, dropped: 3; POLICY FILE NOT VALID, the previous policy is in force",
+  ]);
+  expect(status(started, rejected, loaded, counted)).toEqual([
+    "Governing 1 job; events: connector, dropped: not counted",
+  ]);
+});
+
+test("a subscription ends when its subscriber says so", () => {
+  const bus = new DaemonEvents();
+  const seen: string[] = [];
+  const unsubscribe = bus.subscribe(({ kind }) => seen.push(kind));
+  bus.emit({ kind: "daemon-stopping", signal: "SIGTERM" });
+  unsubscribe();
+  bus.emit({ kind: "process-found-by-scan", pid: 7 });
+  expect(seen).toEqual(["daemon-stopping"]);
+});
