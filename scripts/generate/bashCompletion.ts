@@ -16,7 +16,7 @@ export function bashCompletion(program: CommandNode): string {
   const commands = flatten(program);
   return `# bash completion for ffrtmp, made from its command definitions
 
-# Ids of jobs from what "ps" or "history" prints, of the state directory that the command line names.
+# Lists the job ids that "ps" or "history" prints for the state directory on the command line.
 _ffrtmp_jobs() {
   local i state=()
   for ((i = 1; i < COMP_CWORD; i++)); do
@@ -25,13 +25,13 @@ _ffrtmp_jobs() {
   "\${COMP_WORDS[0]}" "$1" --json "\${state[@]}" 2>/dev/null | sed -n 's/^ *"job_id": "\\([^"]*\\)",*$/\\1/p'
 }
 
-# Everything of one of compgen's kinds that begins like the word in hand.
+# Lists the candidates of one of compgen's kinds that start with the current word.
 _ffrtmp_names() {
   [[ $1 == -W ]] || compopt -o filenames
   mapfile -t COMPREPLY < <(compgen "$@" -- "$cur")
 }
 
-# From the given word on the line is another command's, and completed as that command's own.
+# Completes the rest of the line, from the given word, as another command's own.
 _ffrtmp_other_command() {
   if declare -F _command_offset >/dev/null; then
     _command_offset "$1"
@@ -53,7 +53,7 @@ _ffrtmp() {
   local cur=\${COMP_WORDS[COMP_CWORD]} option= command=ffrtmp first=1 place=0 i word
   COMPREPLY=()
 
-  # Commands come first; nothing stands before or between them.
+  # Commands come first, with nothing before or between them.
   for ((; first < COMP_CWORD; first++)); do
     case "$command \${COMP_WORDS[first]}" in
       ${alternatives(commands.slice(1).map(wordsOf))}) command+=" \${COMP_WORDS[first]}" ;;
@@ -117,7 +117,7 @@ function optionsArm(command: CommandNode): string {
   return `      ${quote(wordsOf(command))}) ${listOf({ kind: "words", words: command.options.map(({ long }) => long) })} ;;`;
 }
 
-/** What may stand as the first word behind the command, as the second and so on. */
+/** Returns a case arm for each position after the command. */
 function placeArms(command: CommandNode): string[] {
   const words = wordsOf(command);
   if (command.commands.length > 0) {

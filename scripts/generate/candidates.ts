@@ -1,15 +1,15 @@
 import type { CommandNode, Value } from "./commandTree.ts";
 
-/** What may stand in a place of the command line; each shell has its own way to list it. */
+/** The words that one position of the command line accepts. Each shell lists them in its own way. */
 export type Candidates =
   | { kind: "words"; words: string[] }
-  /** `jobs` are the open ones, `allJobs` those on record that have ended too. */
+  /** `jobs` are the running ones, `allJobs` includes the ended ones on record. */
   | { kind: "directories" | "files" | "pids" | "jobs" | "allJobs" | "commandNames" | "nothing" };
 
-/** These act on what lives; every other command that names a job looks at what has ended too. */
+/** These commands act on running jobs. All others with a job argument accept ended jobs too. */
 const ACT_ON_OPEN_JOBS = ["ffrtmp detach", "ffrtmp limits set", "ffrtmp limits reset"];
 
-/** Told by the placeholder, so that a new option is completed without a word about it here. */
+/** Derives the candidates from the placeholder, so that a new option needs no entry here. */
 export function candidatesFor(command: CommandNode, { name, choices }: Value): Candidates {
   if (choices.length > 0) return { kind: "words", words: choices };
   switch (name) {

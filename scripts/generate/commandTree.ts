@@ -1,11 +1,11 @@
 import type { Argument, Command, Help, Option } from "commander";
 import { describeProgram } from "../../src/cli/program.ts";
 
-/** What follows an option or a command: what is put in for it decides how it is completed. */
+/** The value of an option or an argument. Its placeholder decides how it is completed. */
 export interface Value {
   /** The placeholder without its brackets: `pid`, `dir`, `quota period`. */
   name: string;
-  /** The only words that are taken; empty where anything may be. */
+  /** The only words that are accepted; empty where any word is. */
   choices: string[];
   required: boolean;
 }
@@ -17,7 +17,7 @@ export interface OptionNode {
   long: string;
   /** `undefined` for a switch. */
   value: Value | undefined;
-  /** As `--help` shows it, with its default and its choices. */
+  /** The text of `--help`, with default and choices. */
   text: string;
   mandatory: boolean;
   repeatable: boolean;
@@ -35,17 +35,17 @@ export interface CommandNode {
   arguments: ArgumentNode[];
   options: OptionNode[];
   commands: CommandNode[];
-  /** Words behind its first argument are not its own but another command line's. */
+  /** The words after its first argument belong to another command line. */
   startsAnother: boolean;
 }
 
-/** The command line as data, read from the definitions and by the functions that `--help` uses. */
+/** Returns the command line as data, read from the definitions with the functions that `--help` uses. */
 export function readCommandTree(): CommandNode {
   const program = describeProgram();
   return readCommand(program, program.createHelp(), []);
 }
 
-/** The command and all below it, from the top. */
+/** Returns the command and all its subcommands, from the top. */
 export function flatten(command: CommandNode): CommandNode[] {
   return [command, ...command.commands.flatMap(flatten)];
 }

@@ -1,7 +1,7 @@
 import { type Candidates, candidatesFor } from "./candidates.ts";
 import { type CommandNode, flatten, type OptionNode } from "./commandTree.ts";
 
-/** What `complete` is given for the values: `-x` takes nothing but what is listed, `-r` files too. */
+/** The arguments of `complete` for each kind of value: `-x` offers only the list, `-r` files too. */
 const LISTS: Record<Exclude<Candidates["kind"], "words">, string> = {
   directories: "-x -a '(__fish_complete_directories)'",
   files: "-r -F",
@@ -16,7 +16,7 @@ const LISTS: Record<Exclude<Candidates["kind"], "words">, string> = {
 export function fishCompletion(program: CommandNode): string {
   return `# fish completion for ffrtmp, made from its command definitions
 
-# Whether the line's command is the one named by the arguments, and nothing further down.
+# Succeeds if the line's command is the one that the arguments name.
 function __ffrtmp_at
     set -l words (commandline -opc)
     set -l last (math 1 + (count $argv))
@@ -27,12 +27,12 @@ function __ffrtmp_at_top
     test (count (commandline -opc)) -eq 1
 end
 
-# Whether the line's command is the one named and stands last: the next one down comes now.
+# Succeeds if the line's command is the one that the arguments name, and is the last word: a subcommand comes next.
 function __ffrtmp_ends_at
     test (count (commandline -opc)) -eq (math 1 + (count $argv)); and __ffrtmp_at $argv
 end
 
-# Ids of jobs from what these commands print, of the state directory that the command line names.
+# Lists the job ids that these commands print for the state directory on the command line.
 function __ffrtmp_jobs
     set -l words (commandline -opc)
     set -l state
@@ -44,7 +44,7 @@ function __ffrtmp_jobs
     end
 end
 
-# Behind "--" the line is another command's, and completed as that command's own.
+# Completes the line after "--" as another command's own.
 function __ffrtmp_other_command
     set -l words (commandline -opc)
     if set -l at (contains -i -- -- $words)

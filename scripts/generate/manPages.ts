@@ -12,13 +12,13 @@ export interface ManPage {
   text: string;
 }
 
-/** One page for each command, and one for the policy file. */
+/** Returns one page for each command, and one for the policy file. */
 export function manPages(program: CommandNode, release: ManRelease): ManPage[] {
   const commands = flatten(program);
   const unknown = Object.keys(MAN_TEXTS).filter(
     (words) => !commands.some((command) => command.words.join(" ") === words),
   );
-  if (unknown.length > 0) throw new Error(`manText.ts speaks of commands that are not there: ${unknown}`);
+  if (unknown.length > 0) throw new Error(`manText.ts names unknown commands: ${unknown}`);
   const pages = commands.map(
     (command): ManPage => ({
       name: `${pageName(command)}.1`,

@@ -1,65 +1,65 @@
-/** What a manual says besides what the definitions of commands and options hold. */
+/** The text of a manual page beyond the definitions of commands and options. */
 export interface ManText {
   /** Paragraphs. */
   description: string[];
-  /** A sentence and the command line that it is about. */
+  /** A sentence, and the command line that it describes. */
   examples: [text: string, line: string][];
 }
 
-/** By the words of the command. A command that is not here has what its definition says, and that is whole. */
+/** Texts by command. A command without one is described by its definition alone. */
 export const MAN_TEXTS: Record<string, ManText> = {
   ffrtmp: {
     description: [
-      "ffrtmp starts workloads (run), takes running ones under governance (attach), finds them by itself (watch), limits and measures them through cgroups, and keeps one record of what became of each.",
-      "It owns none of them. It sends no signal, traces nothing and reads no memory; its own death, at any instant, changes nothing for a workload. Every limit is read back from the kernel and reported as applied, partial, refused or unsupported, with the reason. An exit code is on record with its evidence or as unknown with the reason.",
+      "ffrtmp starts workloads (run), governs running ones (attach) and finds them by itself (watch). It limits and measures them through cgroups, and records how each one ended.",
+      "No ffrtmp process owns a workload: it sends no signals, traces nothing and reads no memory, and its own end, at any time, changes nothing for a workload. Every limit is read back from the kernel and reported as applied, partial, refused or unsupported, with the reason. Every exit code is recorded with its evidence, or as unknown with the reason.",
     ],
     examples: [
       [
-        "Start a transcode with one and a half cores and 2 GiB at most, and come back to the prompt:",
+        "Start a transcode with at most one and a half cores and 2 GiB, and return to the prompt:",
         "ffrtmp run -d --job-id transcode-001 --cpu-quota 150 --memory-max 2G -- ffmpeg -i in.mp4 out.mp4",
       ],
-      ["See what is governed now, and what ended how:", "ffrtmp ps; ffrtmp history"],
-      ["See what this machine allows:", "ffrtmp doctor"],
+      ["List the governed jobs, and the finished ones:", "ffrtmp ps; ffrtmp history"],
+      ["Check what this machine supports:", "ffrtmp doctor"],
     ],
   },
   "ffrtmp run": {
     description: [
-      "The command runs in a session and process group of its own, inside its cgroup from its first instruction, with the caller's own standard output and error. A terminal as standard input becomes /dev/null.",
-      "SIGINT, SIGTERM and SIGHUP to ffrtmp end the waiting and not the command: it goes on with its limits, and ffrtmp says how to follow it.",
+      "The command runs in its own session and process group, in its cgroup from the first instruction, with the standard output and error of the caller. A terminal as standard input is replaced by /dev/null.",
+      "SIGINT, SIGTERM and SIGHUP to ffrtmp end the waiting and not the command: the command continues under its limits, and ffrtmp prints how to follow it.",
     ],
     examples: [
       [
-        "Wait for a transcode that has one core:",
+        "Run a transcode on one core, and wait for it:",
         "ffrtmp run --cpu-quota 100 -- ffmpeg -nostdin -i in.mp4 out.mp4",
       ],
     ],
   },
   "ffrtmp attach": {
     description: [
-      "The process and its descendants are moved into a child of the cgroup that they are in, so that every limit that held goes on holding. Ctrl-C ends the observing; the limits stay and the process goes on.",
+      "The process and its descendants are moved into a child of their current cgroup, so that every existing limit still applies. Ctrl-C stops the observation; the limits stay and the process continues.",
     ],
-    examples: [["Hold a process to half a core:", "ffrtmp attach --pid 4026 --cpu-quota 50"]],
+    examples: [["Limit a process to half a core:", "ffrtmp attach --pid 4026 --cpu-quota 50"]],
   },
   "ffrtmp detach": {
     description: [
-      "Cgroup membership, nice and everything else that was touched is put back as it was before. The processes go on.",
+      "Cgroup membership, nice and every other changed value is restored. The processes continue.",
     ],
     examples: [],
   },
   "ffrtmp watch": {
     description: [
-      "One watch works with a state directory. When it ends, whatever ends it, every job goes on with its limits; the next one takes them over. The system's own is started by systemd as ffrtmp-watch.service where that is installed.",
+      "One watch runs per state directory. When it ends, for whatever reason, every job continues under its limits, and the next watch adopts the jobs. Where the package is installed, systemd starts it as ffrtmp-watch.service.",
     ],
     examples: [
       [
-        "Say what would be governed, and touch nothing:",
+        "Show what would be governed, without changing anything:",
         "ffrtmp watch --dry-run --target ffmpeg --target gst-launch-1.0",
       ],
     ],
   },
 };
 
-/** Exit codes by what command they are of; the rest are every command's. */
+/** Exit codes of run, and of all other commands. */
 export const EXIT_CODES: Record<"run" | "others", [code: string, meaning: string][]> = {
   run: [
     ["N", "the command's own code; 128 + n where signal n ended it"],
@@ -69,21 +69,21 @@ export const EXIT_CODES: Record<"run" | "others", [code: string, meaning: string
   ],
   others: [
     ["0", "done"],
-    ["1", "the output could not be written whole"],
-    ["2", "bad input, or a request that cannot be fulfilled; what stands in the way is on standard error"],
-    ["70", "a fault of ffrtmp itself"],
-    ["128 + n", "signal n ended the waiting; the job goes on"],
+    ["1", "the output could not be written completely"],
+    ["2", "bad input, or a request that cannot be fulfilled; the reason is on standard error"],
+    ["70", "an internal error of ffrtmp"],
+    ["128 + n", "signal n ended the waiting; the job continues"],
   ],
 };
 
 export const ENVIRONMENT: [name: string, meaning: string][] = [
-  ["FFRTMP_STATE", "the state directory, where --state-path does not name one"],
-  ["NO_COLOR", "no colours, whatever the terminal can show"],
-  ["XDG_STATE_HOME", "where the state directory of an ordinary user lies; ~/.local/state when unset"],
+  ["FFRTMP_STATE", "the state directory, unless --state-path is given"],
+  ["NO_COLOR", "disable colours"],
+  ["XDG_STATE_HOME", "the parent of the state directory of an ordinary user; ~/.local/state when unset"],
 ];
 
 export const FILES: [path: string, meaning: string][] = [
   ["/var/lib/ffrtmp", "root's state directory: the ledger, the output of background jobs, ffrtmp's own log"],
-  ["$XDG_STATE_HOME/ffrtmp", "the state directory of others"],
-  ["/etc/ffrtmp/policy.yaml", "what ffrtmp-watch.service governs, and with which limits"],
+  ["$XDG_STATE_HOME/ffrtmp", "the state directory of other users"],
+  ["/etc/ffrtmp/policy.yaml", "the policy of ffrtmp-watch.service"],
 ];

@@ -1,14 +1,14 @@
 import { bold, example, prose, tagged } from "./roff.ts";
 
-/** What stands below a heading of a document in docs/, up to the next one; throws where there is none. */
+/** Returns the section of a document in docs/ below a heading. Throws where the heading is missing. */
 export function sectionOf(document: string, heading: string): string {
   const [, section] = document.split(`\n## ${heading}\n`);
   if (section === undefined)
-    throw new Error(`there is no section "${heading}", and a manual is made from it`);
+    throw new Error(`section "${heading}" is missing, and a manual page is made from it`);
   return section.split("\n## ")[0] as string;
 }
 
-/** Paragraphs, numbered lists and blocks of code, for man(7). Throws for what else a document may hold. */
+/** Converts paragraphs, numbered lists and code blocks to man(7). Throws for any other Markdown. */
 export function markdownLines(text: string): string[] {
   return text.split(/^```\w*\n/m).flatMap((part, index) => {
     if (index % 2 === 1) return example(part.trimEnd());
@@ -18,7 +18,8 @@ export function markdownLines(text: string): string[] {
 }
 
 function blockLines(block: string): string[] {
-  if (/^([|#<>-]|\*\*.*\*\*$)/.test(block)) throw new Error(`no manual can be made from this yet:\n${block}`);
+  if (/^([|#<>-]|\*\*.*\*\*$)/.test(block))
+    throw new Error(`cannot convert this Markdown to a manual page:\n${block}`);
   const items = block.split(/^\d+\. /m);
   if (items.length === 1) return [".PP", inline(block)];
   return items.slice(1).flatMap((item, index) => tagged(`${index + 1}.`, inline(item)));

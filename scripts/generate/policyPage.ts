@@ -9,7 +9,7 @@ import { spellingEntries } from "./spellingEntries.ts";
 
 const DOCUMENT = "docs/policy.md";
 
-/** Where keys may stand, and what is said before they are listed. */
+/** The sections of keys, each with its path in the file and an introduction. */
 const SECTIONS: [heading: string, path: PropertyKey[], text: string][] = [
   ["THE FILE", [], ""],
   [
@@ -19,7 +19,7 @@ const SECTIONS: [heading: string, path: PropertyKey[], text: string][] = [
   ],
   ["COMMANDS", ["commands", ""], "In commands, below the name of a command."],
   ["RULES", ["rules", 0], "In each item of the list rules."],
-  ["MATCHES", ["rules", 0, "match"], "In a rule's match. Each may be a list, of which one is enough."],
+  ["MATCHES", ["rules", 0, "match"], "In a rule's match. A list matches when one of its items does."],
   [
     "LIMITS",
     ["default_limits"],
@@ -27,7 +27,7 @@ const SECTIONS: [heading: string, path: PropertyKey[], text: string][] = [
   ],
 ];
 
-/** The manual of the policy file: its keys by the schema, the rest by docs/policy.md. */
+/** Returns the manual page of the policy file: the keys from the schema, the rest from docs/policy.md. */
 export function policyPage({ version, date }: ManRelease): string {
   const document = readFileSync(DOCUMENT, "utf8");
   const fromDocument = (heading: string): string[] => markdownLines(sectionOf(document, heading));
@@ -39,7 +39,7 @@ export function policyPage({ version, date }: ManRelease): string {
   return page(
     [quoted("FFRTMP-POLICY"), "5", quoted(date), quoted(`ffrtmp ${version}`), quoted("File Formats")],
     [
-      ["NAME", ["ffrtmp-policy \\- which processes ffrtmp governs, and under which limits"]],
+      ["NAME", ["ffrtmp-policy \\- which processes ffrtmp governs, and their limits"]],
       ["SYNOPSIS", [bold("/etc/ffrtmp/policy.yaml")]],
       ["DESCRIPTION", markdownLines(introduction)],
       ["HOW A PROCESS IS JUDGED", fromDocument("How a process is judged")],
@@ -71,7 +71,7 @@ function keyEntry({ key, meaning, right, must }: DescribedKey): string[] {
   const value = right.join("; ");
   const texts = meaning === undefined ? [sentence(value)] : [sentence(meaning)];
   if (meaning !== undefined && value !== "") texts.push(`Value: ${value}.`);
-  if (must) texts.push("It may not be left out.");
+  if (must) texts.push("Required.");
   return tagged(bold(key), prose(texts.join(" ")));
 }
 

@@ -1,6 +1,6 @@
-/** The macros of man(7), and what a text must be written as to be set as it is meant. */
+/** The macros of man(7), and the escapes that text needs in them. */
 
-/** A page of titled sections; those without lines are left out. */
+/** Returns a page of titled sections. Sections without lines are left out. */
 export function page(
   title: readonly string[],
   sections: readonly [heading: string, lines: string[]][],
@@ -8,10 +8,10 @@ export function page(
   const body = sections
     .filter(([, lines]) => lines.length > 0)
     .flatMap(([heading, lines]) => [`.SH ${quoted(heading)}`, ...withoutLeadingBreak(lines)]);
-  return `.\\" Made from the definitions of ffrtmp.\n${[`.TH ${title.join(" ")}`, ...body].join("\n")}\n`;
+  return `.\\" Generated from the definitions of ffrtmp.\n${[`.TH ${title.join(" ")}`, ...body].join("\n")}\n`;
 }
 
-/** Text that stands as it is, indented. */
+/** Preformatted text, indented. */
 export function example(text: string): string[] {
   return [".PP", ".RS 4", ".EX", ...text.split("\n").map(literal), ".EE", ".RE"];
 }
@@ -24,7 +24,7 @@ export function paragraph(text: string): string[] {
   return [".PP", prose(text)];
 }
 
-/** A heading begins a paragraph by itself; groff complains of a second one. */
+/** A heading starts a paragraph itself, and groff warns of a second one. */
 function withoutLeadingBreak(lines: string[]): string[] {
   return lines[0] === ".PP" ? lines.slice(1) : lines;
 }
@@ -37,7 +37,7 @@ export function italic(text: string): string {
   return `\\fI${literal(text)}\\fR`;
 }
 
-/** Characters that are set as typographic ones where they are not named. */
+/** Escapes for characters that groff would replace by typographic ones. */
 const PLAIN: Record<string, string> = {
   "\\": "\\e",
   "~": "\\(ti",
@@ -47,24 +47,24 @@ const PLAIN: Record<string, string> = {
   "-": "\\-",
 };
 
-/** What is typed as it stands, and can be copied. */
+/** Escapes text that the reader types or copies. */
 function literal(text: string): string {
   return line(text.replaceAll(/[\\~^`'-]/g, (letter) => PLAIN[letter] as string));
 }
 
-/** Prose, in which only options are typed as they stand. */
+/** Escapes prose, in which the reader types only the options. */
 export function prose(text: string): string {
   const options = /(?<=^|[\s"(])--?[a-z][\w-]*/g;
   const plain = text.replaceAll(/[\\~^`]/g, (letter) => PLAIN[letter] as string);
   return line(plain.replaceAll(options, (option) => option.replaceAll("-", "\\-")));
 }
 
-/** What begins a line must not be taken for a request. */
+/** Keeps groff from reading the start of a line as a request. */
 function line(text: string): string {
   return /^[.']/.test(text) ? `\\&${text}` : text;
 }
 
-/** An argument of a macro. */
+/** Returns an argument of a macro. */
 export function quoted(text: string): string {
   return `"${prose(text).replaceAll('"', "\\(dq")}"`;
 }

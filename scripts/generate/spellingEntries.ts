@@ -1,7 +1,7 @@
 import { type Spelling, spellingsOf } from "../../src/limits/spellings.ts";
 import { bold, prose, tagged } from "./roff.ts";
 
-/** How the values behind these placeholders may be written; nothing where none is of a kind that can vary. */
+/** Explains the notations of the values with these placeholders; empty where none has several. */
 export function spellingEntries(placeholders: readonly string[]): string[] {
   const kinds = Map.groupBy(spellingsOf(placeholders), ({ value }) => value);
   return [...kinds].flatMap(([value, spellings]) =>

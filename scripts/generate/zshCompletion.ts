@@ -11,12 +11,12 @@ const LISTS: Record<Exclude<Candidates["kind"], "words">, string> = {
   nothing: " ",
 };
 
-/** A completion function for a directory of zsh's `fpath`. */
+/** Returns a completion function for a directory of zsh's `fpath`. */
 export function zshCompletion(program: CommandNode): string {
   return `#compdef ffrtmp
 # zsh completion for ffrtmp, made from its command definitions
 
-# Ids of jobs from what these commands print, of the state directory that the command line names.
+# Lists the job ids that these commands print for the state directory on the command line.
 _ffrtmp_jobs() {
   local -a ids state
   local command
@@ -27,7 +27,7 @@ _ffrtmp_jobs() {
   _wanted jobs expl job compadd -a ids
 }
 
-# Everybody's: what is governed seldom belongs to the terminal at hand.
+# Lists the processes of all users: governed processes rarely belong to the current terminal.
 _ffrtmp_pids() {
   local -a pids=(/proc/<->(N:t))
   _wanted pids expl pid compadd -a pids
@@ -42,7 +42,7 @@ _ffrtmp "$@"
 `;
 }
 
-/** Commands below another are functions of their own: `_ffrtmp-policy-check`. */
+/** Returns the function of one command. Subcommands have their own: `_ffrtmp-policy-check`. */
 function commandFunction(command: CommandNode): string {
   const specs = command.options.map(optionSpec(command));
   if (command.commands.length === 0) {
@@ -54,7 +54,7 @@ function commandFunction(command: CommandNode): string {
   specs.push("'1:command:->command'", "'*:: :->words'");
   return `${nameOf(command)}() {
   local curcontext=$curcontext state line
-  # Not "commands": that is the name of what zsh itself keeps of them.
+  # Not "commands": zsh itself has an array of that name.
   local -a described=(${described.map(onOwnLine).join("").replaceAll(" \\\n", "\n")}
   )
   _arguments -C${specs.map(onOwnLine).join("")} && return
@@ -82,7 +82,7 @@ function optionSpec(command: CommandNode): (option: OptionNode) => string {
   return ({ short, long, value, text, repeatable }) => {
     const names = [short, long].filter((name) => name !== undefined);
     const before = repeatable ? "*" : names.length > 1 ? `(${names.join(" ")})` : "";
-    // "+" and "=": the value may follow at once or as the next word.
+    // "+" and "=": the value may be part of the same word or the next word.
     const spelled = names.map((name) => (value === undefined ? name : name + (name === long ? "=" : "+")));
     const behind =
       value === undefined ? "" : `:${plain(value.name)}:${listOf(candidatesFor(command, value))}`;
@@ -105,7 +105,7 @@ function listOf(candidates: Candidates): string {
   return candidates.kind === "words" ? `(${candidates.words.join(" ")})` : LISTS[candidates.kind];
 }
 
-/** What ends a field or a description of _arguments. */
+/** Escapes the characters that end a field or a description of _arguments. */
 function plain(text: string): string {
   return text.replaceAll(/[[\]:\\]/g, "\\$&");
 }

@@ -62,7 +62,7 @@ function probeHierarchies({ hierarchies }: Context): Check[] {
   return [{ name, works: true, found }];
 }
 
-/** Every limit is written once, to a cgroup that nobody is in. */
+/** Writes every limit once, to an empty cgroup. */
 function probeLimits(context: Context): Check[] {
   const { host, hierarchies, state } = context;
   const membership = readMembership(host, "self");

@@ -12,7 +12,7 @@ export const SPELLINGS: Spelling[] = [
   {
     value: "size",
     examples: ["512M", "512MiB", "1.5G"],
-    meaning: "K, M, G, T count in 1024, as KiB, MiB, … do",
+    meaning: "K, M, G, T and KiB, MiB, … count in 1024",
   },
   { value: "size", examples: ["500kB", "2GB"], meaning: "kB, MB, GB, TB count in 1000" },
   {

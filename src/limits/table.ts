@@ -9,7 +9,7 @@ import { MEBIBYTE, parseMemory, parseWhole } from "./units.ts";
  */
 
 /** One way to ask for a limit: a key of the policy file, and the option of the same name with `-` for `_`. */
-export interface LimitKeyInfo<T> {
+export interface LimitKey<T> {
   /** The option's placeholder, which also selects the notations that help texts explain. */
   placeholder: string;
   /** A help line. */
@@ -22,10 +22,10 @@ export interface LimitKeyInfo<T> {
   zeroIsNone?: true;
 }
 
-interface Row<F extends string, K extends string, T> {
+interface Row<F extends string, T> {
   /** The field of `Limits`. */
   field: F;
-  keys: Record<K, LimitKeyInfo<T>>;
+  keys: Record<string, LimitKey<T>>;
   /** Returns the value as a person writes it. Absent: its string. */
   format?(value: T): string;
   /** The value is a list with one entry for each device, and its keys may be given several times. */
@@ -33,7 +33,7 @@ interface Row<F extends string, K extends string, T> {
 }
 
 /** A limit that is a file of a cgroup. */
-interface CgroupRow<F extends string, K extends string, T> extends Row<F, K, T> {
+interface CgroupRow<F extends string, T> extends Row<F, T> {
   v1: OnVersion;
   /** `untouched` is the file's text in a new cgroup. Source: "Interface Files" of cgroup-v2.rst. */
   v2: OnVersion & { threaded: boolean; untouched: string };
@@ -50,13 +50,13 @@ interface OnVersion {
 }
 
 /** A limit that is an attribute of each thread or process. */
-interface TaskRow<F extends string, K extends string, T> extends Row<F, K, T> {
+interface TaskRow<F extends string, T> extends Row<F, T> {
   attributeOf: "thread" | "process";
 }
 
-// These check a row, and keep its names as literal types.
-const cgroupLimit = <F extends string, K extends string, T>(row: CgroupRow<F, K, T>) => row;
-const taskLimit = <F extends string, K extends string, T>(row: TaskRow<F, K, T>) => row;
+// These check a row, and keep its field as a literal type.
+const cgroupLimit = <F extends string, T>(row: CgroupRow<F, T>) => row;
+const taskLimit = <F extends string, T>(row: TaskRow<F, T>) => row;
 
 const MAX_PIDS = 4_194_304;
 
@@ -237,12 +237,11 @@ export type LimitName = CgroupLimitName | TaskLimitName;
 
 type Rows = typeof CGROUP_ROWS & typeof TASK_ROWS;
 export type FieldOf<N extends LimitName> = Rows[N]["field"];
-export type ValueOf<N extends LimitName> = Rows[N] extends Row<string, string, infer T> ? T : never;
-export type LimitKey = { [N in LimitName]: keyof Rows[N]["keys"] }[LimitName];
+export type ValueOf<N extends LimitName> = Rows[N] extends Row<string, infer T> ? T : never;
 
-/** Rows without their literal types, for code that treats all limits alike. */
-type CgroupLimit = CgroupRow<FieldOf<LimitName>, string, ValueOf<LimitName>>;
-type TaskLimit = TaskRow<FieldOf<LimitName>, string, ValueOf<LimitName>>;
+/** Rows of any field and value, for code that treats all limits alike. */
+type CgroupLimit = CgroupRow<FieldOf<LimitName>, ValueOf<LimitName>>;
+type TaskLimit = TaskRow<FieldOf<LimitName>, ValueOf<LimitName>>;
 export type Limit = CgroupLimit | TaskLimit;
 
 export const LIMITS: Record<CgroupLimitName, CgroupLimit> & Record<TaskLimitName, TaskLimit> = {

@@ -5,8 +5,8 @@ import type { CgroupDirectory } from "./controller.ts";
 import { compareReadBack, limitedByAncestor, tightestAbove, type WriteResult } from "./file.ts";
 
 /**
- * Applies a CPU quota, which v1 and v2 keep in different files: `readCores` gives the cores that a cgroup's quota
- * allows, `write` sets it and reads it back as `QUOTA PERIOD`.
+ * Applies a CPU quota, which is in different files on v1 and v2. `readCores` returns the cores that a cgroup's quota
+ * allows; `write` sets the quota and reads it back as `QUOTA PERIOD`.
  */
 export function applyCpuMax(
   directory: CgroupDirectory,
@@ -17,7 +17,7 @@ export function applyCpuMax(
   const max = cpuMax as CpuMax;
   const wanted = formatLimit({ cpuMax: max }, "cpu.max") as string;
   const cores = max.quotaUsec === "max" ? Number.POSITIVE_INFINITY : max.quotaUsec / max.periodUsec;
-  // On v1 a child's quota above its parent's is not only without effect: the kernel answers EINVAL.
+  // On v1 the kernel rejects a quota above the parent's with EINVAL.
   const above = tightestAbove(directory, readCores);
   if (above && above.value <= cores) {
     return limitedByAncestor("cpu.max", wanted, { text: `${above.value} cores`, path: above.path });

@@ -10,19 +10,19 @@ import {
   writeCgroupFile,
 } from "./file.ts";
 
-/** The CPUs that a cgroup may really use. v1 has the file from 3.17; before, it keeps no other list than cpuset.cpus. */
+/** The CPUs that a cgroup can use in fact. v1 has the file since 3.17, and only cpuset.cpus before. */
 const EFFECTIVE = { 1: ["cpuset.effective_cpus", "cpuset.cpus"], 2: ["cpuset.cpus.effective"] } as const;
 
 /**
- * cpuset.cpus is the same file with the same format on v1 and v2. v1 refuses what the parent does not have; v2 keeps
- * whatever it is told, and uses of it what the parent leaves, or all that the parent has when that is nothing.
+ * Applies cpuset.cpus, the same file with the same format on v1 and v2. v1 rejects CPUs that the parent does not have.
+ * v2 stores any list, and uses the CPUs that the parent has too, or all of the parent's where there are none.
  */
 export function applyCpus(directory: CgroupDirectory, { cpus }: Limits): LimitOutcome {
   const wanted = cpus as string;
   const limit = "cpuset.cpus";
   const list = parseCpuList(wanted);
   if (!list)
-    return { limit, outcome: "refused", wanted, because: `"${wanted}" is no list of CPUs such as 0-3,8` };
+    return { limit, outcome: "refused", wanted, because: `"${wanted}" is not a list of CPUs such as 0-3,8` };
   for (const holder of constrainingCgroups(directory)) {
     const text = readEffective(holder);
     const above = text === undefined ? undefined : parseCpuList(text);
@@ -48,7 +48,7 @@ function writeCpus(directory: CgroupDirectory, wanted: string, data: string): Li
   return compareReadBack(limit, wanted, used, (readBack) => parseCpuList(readBack)?.join() === list.join());
 }
 
-/** What a cgroup may really use: there the lists above are counted in already. */
+/** Returns the CPUs that a cgroup can use in fact. The lists above are already part of that. */
 export function readCpus(directory: CgroupDirectory): Limits {
   const cpus = readEffective(directory);
   return cpus ? { cpus } : {};

@@ -4,14 +4,14 @@ import type { CgroupController, CgroupDirectory } from "./controller.ts";
 import { ancestorsOf } from "./hierarchies.ts";
 import type { JobCgroup } from "./jobCgroup.ts";
 
-/** The limits that one cgroup sets itself; an absent field is no limit. Weights are always there. */
+/** Returns the limits that one cgroup sets itself. An absent field is no limit. Weights are always present. */
 export function readOwnLimits(controllers: readonly CgroupController[], directory: CgroupDirectory): Limits {
   return Object.assign({}, ...controllers.map((controller) => controller.read(directory)));
 }
 
 /**
- * What holds a process in a cgroup: the tightest over the way up, of those limits that hold for what is below.
- * Levels above what is mounted here cannot be seen.
+ * Returns the limits in force in a cgroup: the tightest of its own and of the inherited ones of all cgroups above.
+ * Levels above the mount point are not visible.
  */
 export function readEffectiveLimits(
   controllers: readonly CgroupController[],
@@ -31,19 +31,19 @@ function readInherited(controllers: readonly CgroupController[], ancestor: Cgrou
   return pickLimits(limits, names);
 }
 
-/** A limit that was put in force and is not any more, with what holds instead. */
+/** A limit that was applied and is no longer in force, with the limit that is. */
 export interface LapsedLimit {
   limit: CgroupLimitName;
   wanted: string;
-  /** As `wanted`; `max` where nothing holds it. */
+  /** As `wanted`; `max` without any limit. */
   found: string;
-  /** The job's cgroup has lost the controller itself: nobody wrote another value. */
+  /** The job's cgroup has lost the controller, so the value itself was not overwritten. */
   isControllerGone: boolean;
 }
 
-/** Those of the wanted limits that neither the job's own cgroup nor one above it holds now. */
+/** Returns the wanted limits that neither the job's own cgroup nor one above it has in force now. */
 export function listLapsed(job: JobCgroup, wanted: Limits): LapsedLimit[] {
-  // The cgroup itself holds what was written there, as a rule, and only where it does not the way up is read.
+  // Usually the job's own cgroup has the value that was written. Only otherwise the cgroups above are read.
   const isLooser =
     (held: Limits) =>
     (limit: CgroupLimitName): boolean =>

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { type CpuMax, IO_RATES } from "../../limits/grammar.ts";
 import type { Limits } from "../../limits/limits.ts";
-import { LIMITS, type Limit, type LimitKeyInfo, TASK_LIMITS } from "../../limits/table.ts";
+import { LIMITS, type Limit, type LimitKey, TASK_LIMITS } from "../../limits/table.ts";
 import { parseRate } from "../../limits/units.ts";
 import type { LimitLayer } from "../policy.ts";
 import { oneOrMore, text, value } from "./leaves.ts";
@@ -12,14 +12,14 @@ function shapeOf({ keys, perDevice }: Limit): Record<string, z.ZodType> {
 }
 
 /** `max` cancels the limit of a more general section. */
-function singleValue({ expected, parse, zeroIsNone }: LimitKeyInfo<unknown>) {
+function singleValue({ expected, parse, zeroIsNone }: LimitKey<unknown>) {
   return value(`${expected}; max for none`, (input) => {
     if (input === 0 && zeroIsNone) return undefined;
     return input === "max" ? "max" : parse(String(input).trim());
   });
 }
 
-function deviceLines({ expected, parse }: LimitKeyInfo<unknown>) {
+function deviceLines({ expected, parse }: LimitKey<unknown>) {
   const right = `${expected}, or the keys device, ${IO_RATES.join(", ")}`;
   const line = z
     .union(
