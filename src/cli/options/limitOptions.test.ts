@@ -83,7 +83,7 @@ describe("limit options", () => {
   });
 
   it("say that there is no disk behind a path", () => {
-    expect(() => limitsOf("--io-max", "/proc rbps=1M")).toThrow("without a disk of its own");
+    expect(() => limitsOf("--io-max", "/proc rbps=1M")).toThrow("without its own disk");
     expect(() => limitsOf("--io-max", "/no/such/path rbps=1M")).toThrow("/no/such/path does not exist");
   });
 

@@ -142,8 +142,6 @@ cpusetTest("a list of CPUs that is no longer asked for leaves all of them, where
   const machine = ownerAlone();
   machine.context.host.cgroupFs.write("/sys/fs/cgroup/system.slice/cgroup.subtree_control", "-cpuset");
   let job = machine.govern(4026, { cpus: "0" });
-  // Before Linux 6.12 switching cpuset on would bind others anew, and is not done.
-  if (job.outcomes[0]?.outcome === "unsupported") return;
   expect(machine.read("cpuset.cpus.effective")).toBe("0");
   job = changeLimits(machine.context, job, { limits: {} }, "test");
   expect(machine.read("cpuset.cpus.effective")).toBe("0-3");
