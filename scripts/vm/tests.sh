@@ -19,7 +19,7 @@ push_worktree() {
 # there, because its pidfds tell the exit codes of processes that nothing observed, and the tests that prepare them.
 default_tests() {
   case $1 in
-    6.17) echo -t 'the.service.starts|transcodes.of.two|what.ends.while|ordinary.user' test/vm/service.test.ts test/vm/rootless.test.ts ;;
+    6.17) echo -t 'the.service.starts|transcodes.of.two|while.the.daemon.is.down|unprivileged.user' test/vm/service.test.ts test/vm/rootless.test.ts ;;
     *) echo test/vm src/linux/cgroup test/live/container.test.ts ;;
   esac
 }

@@ -27,7 +27,7 @@ const host = realHost();
 const NO_PID =
   /'-p, --pid <pid>' argument '.*' is invalid\. It is [^.]+\. Right would be: a whole number from 1 to 4194304/;
 
-/** The highest number that no kernel gives to a process: PID_MAX_LIMIT itself. */
+/** PID_MAX_LIMIT: no kernel gives a process this pid or a higher one. */
 const NOBODY = "4194304";
 
 testMisuses(sandbox, [
@@ -39,7 +39,7 @@ testMisuses(sandbox, [
     }),
   ),
   {
-    name: "attach refuses a pid that nobody has",
+    name: "attach refuses a pid that no process has",
     args: ["attach", "--pid", NOBODY],
     stderr: [new RegExp(`process ${NOBODY} does not exist`), /try: see what runs: ps -e/],
   },
@@ -49,7 +49,7 @@ testMisuses(sandbox, [
     stderr: [/process 1 \(.*\) is init: a limit on it would be one on the whole machine/],
   },
   {
-    name: "attach refuses a thread of the kernel",
+    name: "attach refuses a kernel thread",
     args: ["attach", "--pid", "2", "--cpu-quota", "50"],
     stderr: [/process 2 \(kthreadd\) is a thread of the kernel/, /try: name the workload's PID/],
     unless: lacksKernelThreads(),
@@ -63,7 +63,7 @@ test("attach refuses itself", async () => {
   await expectNothingDone(sandbox());
 });
 
-test("attach refuses a process that has ended and was not collected", async () => {
+test("attach refuses a zombie", async () => {
   const { parent, child } = await startZombie(sandbox());
   const ended = await sandbox().run(["attach", "--pid", String(child)]);
   expect({ ...ended, stderr: "" }).toEqual({ code: 2, stdout: "", stderr: "" });
@@ -76,7 +76,7 @@ test("attach refuses a process that has ended and was not collected", async () =
   expect(await sandbox().json(["history"])).toEqual([]);
 });
 
-test("attach refuses a thread that is no process", async () => {
+test("attach refuses the pid of a thread", async () => {
   const thread = listThreads(host, process.pid).find((tid) => tid !== process.pid);
   if (thread === undefined) throw new Error("the test runner has one thread only");
   const before = readProc(process.pid, "cgroup");
@@ -90,7 +90,7 @@ test("attach refuses a thread that is no process", async () => {
   await expectNothingDone(sandbox());
 });
 
-test("attach refuses what is governed already, by the name of its job", async () => {
+test("attach refuses a governed process and names its job", async () => {
   const { pid } = await sandbox().startJob("first", [], ["sh", "-c", "sleep 60; true"]);
   const ended = await sandbox().run(["attach", "--pid", String(pid), "--job-id", "second"]);
   expect({ ...ended, stderr: "" }).toEqual({ code: 2, stdout: "", stderr: "" });
@@ -101,26 +101,23 @@ test("attach refuses what is governed already, by the name of its job", async ()
   expect((await sandbox().json(["ps"])).map((job: { job_id: string }) => job.job_id)).toEqual(["first"]);
 });
 
-testIf(lacksCommand("perl"))(
-  "what a process puts into its own name does not reach the terminal",
-  async () => {
-    const disguised = sandbox().spawn(["perl", "-e", '$0 = "a\\e[2J\\nJOB b"; sleep 60']);
-    const { pid } = disguised;
-    await until("the process has renamed itself", () => readProc(pid, "comm").includes("[2J"));
-    sandbox().start(["attach", "--pid", String(pid), "--job-id", "named"], {
-      stdout: "ignore",
-      stderr: "ignore",
-    });
-    await sandbox().pidOf("named");
-    const { stderr } = await sandbox().run(["attach", "--pid", String(pid)]);
-    expectMessage(stderr, [/process \d+ \(a\?\[2J\?JOB b\) is governed already, as job named/]);
-    const { stdout } = await sandbox().run(["ps"]);
-    expect(stdout.split("\n")).toHaveLength(3);
-    expect(stdout).not.toContain("\u001b");
-  },
-);
+testIf(lacksCommand("perl"))("control characters in the name of a process are not printed", async () => {
+  const disguised = sandbox().spawn(["perl", "-e", '$0 = "a\\e[2J\\nJOB b"; sleep 60']);
+  const { pid } = disguised;
+  await until("the process has renamed itself", () => readProc(pid, "comm").includes("[2J"));
+  sandbox().start(["attach", "--pid", String(pid), "--job-id", "named"], {
+    stdout: "ignore",
+    stderr: "ignore",
+  });
+  await sandbox().pidOf("named");
+  const { stderr } = await sandbox().run(["attach", "--pid", String(pid)]);
+  expectMessage(stderr, [/process \d+ \(a\?\[2J\?JOB b\) is governed already, as job named/]);
+  const { stdout } = await sandbox().run(["ps"]);
+  expect(stdout.split("\n")).toHaveLength(3);
+  expect(stdout).not.toContain("\u001b");
+});
 
-test("detach of a job whose process has just ended says that it has ended", async () => {
+test("detach of a job whose process has just ended reports that it has ended", async () => {
   const { pid, wrapper } = await sandbox().startJob("short", [], ["sleep", "60"]);
   wrapper.kill("SIGKILL");
   await wrapper.exited;
@@ -137,10 +134,10 @@ test("detach of a job whose process has just ended says that it has ended", asyn
 
 function lacksKernelThreads(): string | undefined {
   const stat = readStat(host, 2);
-  return stat !== "gone" && stat.isKernelThread ? undefined : "no thread of the kernel is to be seen here";
+  return stat !== "gone" && stat.isKernelThread ? undefined : "no kernel thread is visible here";
 }
 
-/** A process that has ended, and a parent that never asks: it ends only once that is no shell any more, which might. */
+/** Starts a zombie. Its parent is a sleep, which never waits for it, while a shell might. */
 async function startZombie(sandbox: Sandbox): Promise<{ parent: number; child: number }> {
   const note = sandbox.path("zombie");
   const lifeOfChild = `until [ "$(cat /proc/$$/comm)" = sleep ]; do :; done`;
@@ -149,14 +146,14 @@ async function startZombie(sandbox: Sandbox): Promise<{ parent: number; child: n
     "-c",
     `(${lifeOfChild}) & echo $! > '${note}'; exec sleep 60`,
   ]);
-  const child = await eventually("there is a child", () => {
+  const child = await eventually("the parent has a child", () => {
     try {
       return Number(readFileSync(note, "utf8")) || undefined;
     } catch {
       return undefined;
     }
   });
-  await until("the parent is one that does not collect", () => readProc(parent, "comm") === "sleep\n");
+  await until("the parent runs sleep", () => readProc(parent, "comm") === "sleep\n");
   await until("the child has ended", () => {
     const stat = readStat(host, child);
     return stat !== "gone" && stat.state === "Z";

@@ -22,10 +22,11 @@ const lacksContainers =
   (existsSync(BUSYBOX) ? undefined : `needs ${BUSYBOX}`);
 const containerTest = testIf(lacksContainers);
 const governingTest = testIf(lacksContainers ?? lacksLimits());
-/** crun takes no mixture of cgroup versions; there, and where it is not installed, unshare and chroot make the container. */
+/** crun supports no mixture of cgroup versions. There, and where it is not installed, unshare and chroot are used. */
 const lacksCrun =
-  lacksCommand("crun") ?? (hasBothVersions() ? "it takes no mixture of cgroup versions" : undefined);
-if (lacksCrun !== undefined) console.log(`not tried: containers by crun (${lacksCrun}), by unshare instead`);
+  lacksCommand("crun") ?? (hasBothVersions() ? "it supports no mixture of cgroup versions" : undefined);
+if (lacksCrun !== undefined)
+  console.log(`not tried: containers of crun: ${lacksCrun}; unshare is used instead`);
 
 function hasBothVersions(): boolean {
   return new Set(readHierarchies(realHost()).map(({ version }) => version)).size > 1;
@@ -36,7 +37,7 @@ interface Container {
   output(): string;
 }
 
-/** Starts a container that is gone when its first process has ended. */
+/** Starts a container that ends with its first process. */
 function startContainer(isGivenMachine: boolean, ...args: string[]): Container {
   const box = sandbox();
   mkdirSync(box.state, { recursive: true });
@@ -59,26 +60,23 @@ function startContainer(isGivenMachine: boolean, ...args: string[]): Container {
   return { runtime: box.spawn(cmd, { stdout: fd, stderr: fd }), output: () => readFileSync(path, "utf8") };
 }
 
-containerTest(
-  "in a container of the usual kind doctor names what is missing, and what gives it",
-  async () => {
-    const { runtime, output } = startContainer(false, "ffrtmp", "doctor");
-    expect(await runtime.exited).toBe(1);
-    const lines = output();
-    expect(lines).toMatch(
-      /^processes in sight +NO +only the processes of a pid namespace of its own.*--pid=host/m,
-    );
-    expect(lines).toMatch(
-      /^cgroups in sight +NO +only the cgroups of a cgroup namespace of its own.*--cgroupns=host/m,
-    );
-    expect(lines).toMatch(/^cgroup trees +NO +none is mounted/m);
-    expect(lines).toMatch(
-      /^process connector +NO +the process connector serves the pid namespace of the machine only/m,
-    );
-  },
-);
+containerTest("in an ordinary container doctor reports what is missing, and how to get it", async () => {
+  const { runtime, output } = startContainer(false, "ffrtmp", "doctor");
+  expect(await runtime.exited).toBe(1);
+  const lines = output();
+  expect(lines).toMatch(
+    /^processes in sight +NO +only the processes of a pid namespace of its own.*--pid=host/m,
+  );
+  expect(lines).toMatch(
+    /^cgroups in sight +NO +only the cgroups of a cgroup namespace of its own.*--cgroupns=host/m,
+  );
+  expect(lines).toMatch(/^cgroup trees +NO +none is mounted/m);
+  expect(lines).toMatch(
+    /^process connector +NO +the process connector serves the pid namespace of the machine only/m,
+  );
+});
 
-containerTest("there a workload runs to its end all the same, with one warning", async () => {
+containerTest("in an ordinary container a workload runs to its end, with one warning", async () => {
   const { runtime, output } = startContainer(
     false,
     "ffrtmp",
@@ -97,7 +95,7 @@ containerTest("there a workload runs to its end all the same, with one warning",
 });
 
 containerTest(
-  "there attach says why a PID of the machine is not known, and watch how little it sees",
+  "in an ordinary container attach reports why it does not find a PID of the host, and watch that it sees few processes",
   async () => {
     const stranger = sandbox().spawn(["sleep", "1000"]);
     const { runtime, output } = startContainer(false, "ffrtmp", "attach", "--pid", String(stranger.pid));
@@ -110,27 +108,38 @@ containerTest(
   },
 );
 
-governingTest("in a container that is given the machine, watch governs what runs outside of it", async () => {
-  const { name, path } = sandbox().program("sleep");
-  const outside = sandbox().spawn([path, "1000"]);
-  const { runtime, output } = startContainer(true, "ffrtmp", "watch", "--target", name, "--cpu-quota", "50");
-  await until("it is governed", () => {
-    if (runtime.exitCode !== null) throw new Error(output());
-    return output().includes(
-      `Attaching to PID ${outside.pid} (${name}) as job auto-${name}-${outside.pid}\n`,
+governingTest(
+  "in a container with the host's processes and cgroups watch governs processes outside it",
+  async () => {
+    const { name, path } = sandbox().program("sleep");
+    const outside = sandbox().spawn([path, "1000"]);
+    const { runtime, output } = startContainer(
+      true,
+      "ffrtmp",
+      "watch",
+      "--target",
+      name,
+      "--cpu-quota",
+      "50",
     );
-  });
-  expect(output()).toContain("events: connector");
-  expect(output()).not.toContain("Not all is in sight");
-  const { limits, processes } = await sandbox().json(["inspect", `auto-${name}-${outside.pid}`]);
-  expect(processes).toEqual([outside.pid]);
-  expect(limits).toMatchObject([{ limit: "cpu.max", outcome: "applied", actual: "50000 100000" }]);
+    await until("the workload is governed", () => {
+      if (runtime.exitCode !== null) throw new Error(output());
+      return output().includes(
+        `Attaching to PID ${outside.pid} (${name}) as job auto-${name}-${outside.pid}\n`,
+      );
+    });
+    expect(output()).toContain("events: connector");
+    expect(output()).not.toContain("Not all is in sight");
+    const { limits, processes } = await sandbox().json(["inspect", `auto-${name}-${outside.pid}`]);
+    expect(processes).toEqual([outside.pid]);
+    expect(limits).toMatchObject([{ limit: "cpu.max", outcome: "applied", actual: "50000 100000" }]);
 
-  // With the machine's processes in sight, the PID that it tells is the one by which we know it.
-  const daemon = Number(/\(PID (\d+)\); events/.exec(output())?.[1]);
-  sandbox().adopt(daemon);
-  process.kill(daemon, "SIGKILL");
-  await runtime.exited;
-  expect(isRunning(outside.pid)).toBe(true);
-  expect(readFileSync(`/proc/${outside.pid}/cgroup`, "utf8")).toContain(`auto-${name}-${outside.pid}`);
-});
+    // The container sees the host's processes, so it prints the PID that the host knows.
+    const daemon = Number(/\(PID (\d+)\); events/.exec(output())?.[1]);
+    sandbox().adopt(daemon);
+    process.kill(daemon, "SIGKILL");
+    await runtime.exited;
+    expect(isRunning(outside.pid)).toBe(true);
+    expect(readFileSync(`/proc/${outside.pid}/cgroup`, "utf8")).toContain(`auto-${name}-${outside.pid}`);
+  },
+);

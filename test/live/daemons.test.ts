@@ -6,7 +6,7 @@ import { FFRTMP, lacksLimits, readProc, Sandbox, testIf, until, useSandbox } fro
 const sandbox = useSandbox();
 const limitsTest = testIf(lacksLimits());
 
-limitsTest("watch takes neither itself nor another ffrtmp, whatever the policy says", async () => {
+limitsTest("watch governs neither itself nor another ffrtmp, whatever the policy says", async () => {
   const box = sandbox();
   const own = box.path(`own-${box.tag}`);
   copyFileSync(FFRTMP, own);
@@ -28,10 +28,10 @@ limitsTest("watch takes neither itself nor another ffrtmp, whatever the policy s
     const daemon = box.spawn([own, "watch", ...target, "--scan-interval", "100ms"], {
       stderr: openSync(log, "w"),
     });
-    await until("it watches", () => readFileSync(log, "utf8").includes("Watching for"));
+    await until("the daemon watches", () => readFileSync(log, "utf8").includes("Watching for"));
     const late = box.spawn([own, "run", "--job-id", "late", ...inner], quiet);
     box.adopt(await box.pidOf("late"));
-    // What is found after them shows that the daemon has looked.
+    // A workload that is found later shows that the daemon has scanned.
     const found = box.spawn([workload.path, "1000"]);
     await until("the workload is found", () =>
       readFileSync(log, "utf8").includes(`Attaching to PID ${found.pid} `),
@@ -45,39 +45,42 @@ limitsTest("watch takes neither itself nor another ffrtmp, whatever the policy s
   }
 });
 
-limitsTest("of two daemons with a state each one governs a process, and the other leaves it", async () => {
-  const boxes = [sandbox(), new Sandbox()];
-  try {
-    const { name, path } = sandbox().program("sleep");
-    const logs = boxes.map((box) => box.path("watch.log"));
-    const daemons = boxes.map((box) =>
-      box.start(["watch", "--target", name, "--cpu-quota", "50"], {
-        stderr: openSync(box.path("watch.log"), "w"),
-      }),
-    );
-    for (const log of logs)
-      await until("it watches", () => readFileSync(log, "utf8").includes("Watching for"));
-    // Both are told of each in the same instant: without an agreement every other one was governed twice.
-    const pids = Array.from({ length: 30 }, () => sandbox().spawn([path, "1000"]).pid);
-    for (const pid of pids) {
-      await until(`PID ${pid} is governed`, () =>
-        logs.some((log) => readFileSync(log, "utf8").includes(`Attaching to PID ${pid} `)),
+limitsTest(
+  "of two daemons with different state directories one governs a process, and the other leaves it alone",
+  async () => {
+    const boxes = [sandbox(), new Sandbox()];
+    try {
+      const { name, path } = sandbox().program("sleep");
+      const logs = boxes.map((box) => box.path("watch.log"));
+      const daemons = boxes.map((box) =>
+        box.start(["watch", "--target", name, "--cpu-quota", "50"], {
+          stderr: openSync(box.path("watch.log"), "w"),
+        }),
       );
+      for (const log of logs)
+        await until("the daemon watches", () => readFileSync(log, "utf8").includes("Watching for"));
+      // Both receive each event at the same time. Without a lock every other process was governed twice.
+      const pids = Array.from({ length: 30 }, () => sandbox().spawn([path, "1000"]).pid);
+      for (const pid of pids) {
+        await until(`PID ${pid} is governed`, () =>
+          logs.some((log) => readFileSync(log, "utf8").includes(`Attaching to PID ${pid} `)),
+        );
+      }
+      for (const daemon of daemons) {
+        daemon.kill("SIGTERM");
+        expect(await daemon.exited).toBe(0);
+      }
+      const jobs = (await Promise.all(boxes.map((box) => box.json(["ps"])))).flat();
+      for (const pid of pids) {
+        expect(jobs.filter((job) => job.pid === pid)).toHaveLength(1);
+        expect(
+          readProc(pid, "cgroup")
+            .split("\n")
+            .filter((line) => line.split("/ffrtmp-").length > 2),
+        ).toEqual([]);
+      }
+    } finally {
+      await boxes[1]?.close();
     }
-    for (const daemon of daemons) {
-      daemon.kill("SIGTERM");
-      expect(await daemon.exited).toBe(0);
-    }
-    const jobs = (await Promise.all(boxes.map((box) => box.json(["ps"])))).flat();
-    for (const pid of pids) {
-      expect(jobs.filter((job) => job.pid === pid)).toHaveLength(1);
-      expect(
-        readProc(pid, "cgroup")
-          .split("\n")
-          .filter((line) => line.split("/ffrtmp-").length > 2),
-      ).toEqual([]);
-    }
-  } finally {
-    await boxes[1]?.close();
-  }
-});
+  },
+);

@@ -30,7 +30,7 @@ const straceTest = testIf(lacksLimits() ?? lacksCommand("strace"));
 const MIB = 1024 ** 2;
 
 tenantTest(
-  "ten processes of two users and three tenants get what the policy gives them, and a reload changes half of them",
+  "ten processes of two users and three tenants are governed as the policy says, and a reload changes half of them",
   async () => {
     const box = new PolicyBox(sandbox());
     using alice = new TestUser("a");
@@ -113,10 +113,10 @@ tenants:
       expect(knob(pid, "memory", "memory.soft_limit_in_bytes", "tenant")).toBe(String(500 * MIB));
     }
 
-    // Not valid: nothing changes, and it is said everywhere.
+    // An invalid policy changes nothing, and every output reports it.
     const before = await sandbox().json(["ps"]);
     box.write(policy.replace("cpu_quota: 60", "cpu_quota: plenty"));
-    // Its faults are lines of their own, which follow.
+    // The faults follow in their own lines.
     const fault = /policy\.yaml:12:25: rules\[1\]\.limits\.cpu_quota: "plenty"/;
     await until("the refusal is logged", () => fault.test(box.log()));
     expect(box.log()).toContain("POLICY NOT TAKEN");
@@ -126,7 +126,7 @@ tenants:
     );
     expect((await sandbox().json(["ps", "--daemon"])).policy_faults).toHaveLength(1);
 
-    // Valid: half of the jobs change, each in its own way.
+    // A valid policy changes half of the jobs, each in its own way.
     box.write(
       policy
         .replace("cpu_quota: 60, memory_max: 256MiB", "cpu_quota: 40")
@@ -134,8 +134,8 @@ tenants:
         .replace(`{command: ${basename(quiet)}}`, `{command: [${basename(quiet)}, ${basename(batch)}]}`)
         .replace("zeta: {memory_limit: 500MiB, pids_max: 200}", "zeta: {pids_max: 300}"),
     );
-    await until("the last job is released", () => !pids.batch.some(isGoverned));
-    await until("the reload is done", () => box.log().match(/ is released: the policy/g)?.length === 2);
+    await until("the last job is detached", () => !pids.batch.some(isGoverned));
+    await until("the reload has finished", () => box.log().match(/ is released: the policy/g)?.length === 2);
     for (const pid of pids.acme) {
       const job = await box.jobOf(pid);
       expect(job).toMatchObject({ tenant: "zeta" });
@@ -163,13 +163,13 @@ tenants:
         .filter((path) => path.endsWith("-@acme")),
     ).toEqual([]);
 
-    // What the policy released it takes up again when it asks for it again.
+    // A job that the policy has detached is governed again when the policy says so.
     box.write(policy);
     for (const pid of pids.batch) await box.governed(pid);
   },
 );
 
-limitsTest("each filter keeps out what it names, and lets the rest in", async () => {
+limitsTest("each filter excludes the processes that it describes, and no others", async () => {
   const box = new PolicyBox(sandbox());
   const uid = 61_234;
   const here = { cwd: sandbox().directory };
@@ -211,13 +211,13 @@ ${commands.join("\n")}
       failing: await box.run(shell, fails),
     })),
   );
-  await until("it has run for more than a second", () => ageTicks(tooOld) > 120);
+  await until("the process has run for more than a second", () => ageTicks(tooOld) > 120);
   await box.start();
   const tooYoung = await box.run(young);
   const youngEnough = await box.run(old);
   for (const { passing } of running) await box.governed(passing);
   await box.governed(youngEnough);
-  // Nothing but time passes: it is judged again when it is old enough.
+  // Without a new event, the process is checked again when it is old enough.
   await box.governed(tooYoung);
   expect(ageTicks(tooYoung)).toBeGreaterThanOrEqual(200);
   await box.governed(await box.run(last));
@@ -226,7 +226,7 @@ ${commands.join("\n")}
 });
 
 limitsTest(
-  "two busy loops of a tenant share his total, and another tenant's is not slowed by it",
+  "two busy loops of a tenant share its quota, which does not slow another tenant's loop",
   async () => {
     const box = new PolicyBox(sandbox());
     const [shared, alone] = [box.shell("shared"), box.shell("alone")];
@@ -243,8 +243,8 @@ tenants: {acme: {cpu_quota: 20}, zeta: {cpu_quota: 20}}
     for (const pid of [...both, other]) await box.governed(pid);
     const total = `${groupOf(both[0] as number, "cpuacct")}/../cpuacct.usage`;
     const others = `${groupOf(other, "cpuacct")}/cpuacct.usage`;
-    // Other work of the machine may leave less to them in one window; more there must never be.
-    await until("both tenants get all of their totals, and no more", async () => {
+    // Other work may leave them less in one window, but they must never get more.
+    await until("both tenants get their whole quota, and no more", async () => {
       const [used, usedByOther] = await sharesOfCore([total, others], 3000);
       console.log(
         `of a core: ${used?.toFixed(2)} by two loops of one tenant, ${usedByOther?.toFixed(2)} by one of another`,
@@ -256,34 +256,31 @@ tenants: {acme: {cpu_quota: 20}, zeta: {cpu_quota: 20}}
   },
 );
 
-limitsTest(
-  "SIGHUP has the policy read again, and what was set by hand holds against it until it is reset",
-  async () => {
-    const box = new PolicyBox(sandbox());
-    const shell = box.shell("tuned");
-    const policy = (quota: number) =>
-      `rules: [{name: all, match: {command: ${basename(shell)}}, limits: {cpu_quota: ${quota}}}]\n`;
-    box.write(policy(50));
-    const daemon = await box.start();
-    const pid = await box.run(shell);
-    await box.governed(pid);
-    const { job_id: jobId } = await box.jobOf(pid);
-    const quota = () => knob(pid, "cpu", "cpu.cfs_quota_us");
-    expect((await sandbox().run(["limits", "set", jobId, "--cpu-quota", "20"])).code).toBe(0);
-    expect(quota()).toBe("20000");
+limitsTest("SIGHUP reloads the policy, and limits set by hand override it until they are reset", async () => {
+  const box = new PolicyBox(sandbox());
+  const shell = box.shell("tuned");
+  const policy = (quota: number) =>
+    `rules: [{name: all, match: {command: ${basename(shell)}}, limits: {cpu_quota: ${quota}}}]\n`;
+  box.write(policy(50));
+  const daemon = await box.start();
+  const pid = await box.run(shell);
+  await box.governed(pid);
+  const { job_id: jobId } = await box.jobOf(pid);
+  const quota = () => knob(pid, "cpu", "cpu.cfs_quota_us");
+  expect((await sandbox().run(["limits", "set", jobId, "--cpu-quota", "20"])).code).toBe(0);
+  expect(quota()).toBe("20000");
 
-    box.write(policy(70));
-    daemon.kill("SIGHUP");
-    await until("the policy is read again", () => box.log().includes("Policy ("));
-    await until("it is on record", async () => (await box.jobOf(pid)).events.length > 1);
-    expect(quota()).toBe("20000");
-    expect((await sandbox().run(["limits", "reset", jobId])).code).toBe(0);
-    expect(quota()).toBe("70000");
-    expect(daemon.exitCode).toBeNull();
-  },
-);
+  box.write(policy(70));
+  daemon.kill("SIGHUP");
+  await until("the policy is reloaded", () => box.log().includes("Policy ("));
+  await until("the change is recorded", async () => (await box.jobOf(pid)).events.length > 1);
+  expect(quota()).toBe("20000");
+  expect((await sandbox().run(["limits", "reset", jobId])).code).toBe(0);
+  expect(quota()).toBe("70000");
+  expect(daemon.exitCode).toBeNull();
+});
 
-limitsTest("a daemon that starts brings the jobs that it finds to its policy", async () => {
+limitsTest("a new daemon applies its policy to the jobs that it finds", async () => {
   const box = new PolicyBox(sandbox());
   const shell = box.shell("found");
   const policy = (rest: string) => `rules: [{name: all, match: {command: ${basename(shell)}}, ${rest}}]\n`;
@@ -296,19 +293,19 @@ limitsTest("a daemon that starts brings the jobs that it finds to its policy", a
 
   box.write(policy("tenant: zeta, limits: {cpu_quota: 40}"));
   const second = await box.start();
-  await until("it has other limits", () => knob(pid, "cpu", "cpu.cfs_quota_us") === "40000");
+  await until("the job has the new limits", () => knob(pid, "cpu", "cpu.cfs_quota_us") === "40000");
   expect(tenantGroupOf(pid)).toEndWith("-@zeta");
   second.kill("SIGKILL");
   await second.exited;
 
   box.write(policy("ignore: true"));
   await box.start();
-  await until("it is released", () => !isGoverned(pid));
+  await until("the job is detached", () => !isGoverned(pid));
   expect(isRunning(pid)).toBeTrue();
 });
 
 limitsTest(
-  "a limit that somebody else changed is put back three times and then left, with a warning",
+  "a limit that another program changes is restored three times and then left, with a warning",
   async () => {
     const box = new PolicyBox(sandbox());
     const shell = box.shell("fought");
@@ -322,10 +319,10 @@ rules: [{name: all, match: {command: ${basename(shell)}}, limits: {pids_max: 50}
     const file = `${groupOf(pid, "pids")}/pids.max`;
     for (let time = 1; time <= 3; time++) {
       await Bun.write(file, "max");
-      await until("it is put back", () => readFileSync(file, "utf8") === "50\n");
+      await until("the limit is restored", () => readFileSync(file, "utf8") === "50\n");
     }
     await Bun.write(file, "max");
-    await until("it is given up", () => box.log().includes("left alone for an hour"));
+    await until("the limit is left alone", () => box.log().includes("left alone for an hour"));
     expect(readFileSync(file, "utf8")).toBe("max\n");
     const { limits, events } = await box.jobOf(pid);
     expect(limits).toMatchObject([{ limit: "pids.max", outcome: "refused", actual: "max" }]);
@@ -336,7 +333,7 @@ rules: [{name: all, match: {command: ${basename(shell)}}, limits: {pids_max: 50}
   },
 );
 
-straceTest("a dry run tells the decisions and writes nothing below the cgroup roots", async () => {
+straceTest("a dry run prints the decisions and writes nothing below the cgroup mounts", async () => {
   const box = new PolicyBox(sandbox());
   const shell = box.shell("tried");
   box.write(`

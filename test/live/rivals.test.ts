@@ -4,7 +4,7 @@ import { eventually, lacksLimits, testIf, until, useSandbox } from "../support/s
 
 const sandbox = useSandbox();
 
-testIf(lacksLimits())("of several that take the same process at the same time one governs it", async () => {
+testIf(lacksLimits())("of several concurrent attaches to one process exactly one governs it", async () => {
   const box = sandbox();
   const go = box.path("go");
   const workload = box.spawn(["sh", "-c", `until [ -e ${go} ]; do sleep 0.05; done; exit 7`]);
@@ -14,7 +14,7 @@ testIf(lacksLimits())("of several that take the same process at the same time on
     }),
   );
   await until(
-    "all but one have given up",
+    "all but one have exited",
     () => rivals.filter(({ exitCode }) => exitCode === null).length === 1,
   );
   const refused = rivals.filter(({ exitCode }) => exitCode !== null);
@@ -24,7 +24,7 @@ testIf(lacksLimits())("of several that take the same process at the same time on
     expect(said).toMatch(/is governed already/);
     expect(said).not.toContain("fault");
   }
-  const open = await eventually("the one governs it", async () => {
+  const open = await eventually("one of them governs the process", async () => {
     const jobs = await box.json(["ps"]);
     expect(jobs).toMatchObject([{ pid: workload.pid }]);
     return jobs[0].state === "running" ? jobs : undefined;

@@ -23,7 +23,7 @@ interface Service {
   target: string;
   start(...flags: string[]): Promise<Bun.Subprocess>;
   log(): string;
-  /** Starts a workload that is found; it ends with a code once `end` is called. */
+  /** Starts a workload that the daemon finds, and that exits with a code once `end` is called. */
   workload(code: number): Promise<{ pid: number; jobId: string; name: string; end(): Promise<void> }>;
 }
 
@@ -42,7 +42,7 @@ function useService(): Service {
       const ready = standIn.count("READY=1");
       const watch = standIn.start([FFRTMP, "watch", "--target", target, ...flags], path, box.environment);
       box.adopt(watch.pid);
-      await until("it is ready", () => {
+      await until("the daemon is ready", () => {
         if (watch.exitCode !== null) throw new Error(log());
         return standIn.count("READY=1") > ready;
       });
@@ -54,10 +54,10 @@ function useService(): Service {
       const { pid } = box.spawn([program, "-c", script], { stdout: "ignore", stderr: "ignore" });
       const jobId = `auto-${target}-${pid}`;
       const storedName = () => [...standIn.store.keys()].find((name) => name.startsWith(`${jobId}@`));
-      await until("its pidfd is stored", () => storedName() !== undefined);
+      await until("the workload's pidfd is stored", () => storedName() !== undefined);
       const end = async () => {
         writeFileSync(gate, "");
-        await until("it is gone", () => !existsSync(`/proc/${pid}`));
+        await until("the workload is gone", () => !existsSync(`/proc/${pid}`));
       };
       return { pid, jobId, name: storedName() as string, end };
     },
@@ -69,29 +69,29 @@ async function killHard(watch: Bun.Subprocess): Promise<void> {
   await watch.exited;
 }
 
-test("the manager is told of the start, of life, of what is governed, and of the end", async () => {
+test("the service manager receives READY, WATCHDOG, STATUS and STOPPING", async () => {
   const service = useService();
   const watch = await service.start("--scan-interval", "100ms");
   const { messages } = service.manager;
   const { end, name } = await service.workload(0);
-  await until("the status counts it", () =>
+  await until("the status counts the job", () =>
     messages.some((text) => /^STATUS=Governing 1 job; events: \w+, dropped: /.test(text)),
   );
   const beats = service.manager.count("WATCHDOG=1");
-  await until("it goes on telling that it lives", () => service.manager.count("WATCHDOG=1") > beats + 3);
+  await until("the daemon continues to send WATCHDOG", () => service.manager.count("WATCHDOG=1") > beats + 3);
   await end();
-  await until("the manager holds nothing more", () => service.manager.store.size === 0);
+  await until("the manager keeps no descriptor", () => service.manager.store.size === 0);
   expect(messages).toContain(`FDSTOREREMOVE=1\nFDNAME=${name}`);
   await until(
-    "the status is right again",
+    "the status counts no job",
     () => messages.findLast((text) => text.startsWith("STATUS="))?.includes("0 jobs") ?? false,
   );
   watch.kill("SIGTERM");
   expect(await watch.exited).toBe(0);
-  await until("the end is told", () => messages.at(-1) === "STOPPING=1");
+  await until("STOPPING is sent", () => messages.at(-1) === "STOPPING=1");
 });
 
-test("what the manager holds is the process itself, and it holds it only once", async () => {
+test("the service manager keeps one pidfd of the workload", async () => {
   const service = useService();
   const watch = await service.start();
   const { pid, name } = await service.workload(0);
@@ -103,35 +103,38 @@ test("what the manager holds is the process itself, and it holds it only once", 
   expect(service.manager.store.get(name)).toBe(fd as number);
 });
 
-recordTest("the exit code of what ended while no daemon ran is known, and true", async () => {
-  const service = useService();
-  const watch = await service.start();
-  const seven = await service.workload(7);
-  const zero = await service.workload(0);
-  const killed = await service.workload(1);
-  await killHard(watch);
-  await seven.end();
-  await zero.end();
-  process.kill(killed.pid, "SIGKILL");
-  await until("it is gone", () => !existsSync(`/proc/${killed.pid}`));
-  await service.start();
-  for (const [{ jobId }, end] of [
-    [seven, { exit_code: 7, signal: null }],
-    [zero, { exit_code: 0, signal: null }],
-    [killed, { exit_code: null, signal: "SIGKILL" }],
-  ] as const) {
-    expect(await sandbox().resultOf(jobId)).toMatchObject({
-      ...end,
-      ending: "exited",
-      exit_evidence: "pidfd",
-    });
-  }
-  expect(service.log()).toMatch(new RegExp(`JOB ${seven.jobId} .* exit=7 `));
-  await until("nothing is held any more", () => service.manager.store.size === 0);
-  expect(sandbox().cgroups()).toEqual([]);
-});
+recordTest(
+  "the exit code of a job that ended while no daemon ran is recorded from the stored pidfd",
+  async () => {
+    const service = useService();
+    const watch = await service.start();
+    const seven = await service.workload(7);
+    const zero = await service.workload(0);
+    const killed = await service.workload(1);
+    await killHard(watch);
+    await seven.end();
+    await zero.end();
+    process.kill(killed.pid, "SIGKILL");
+    await until("the killed workload is gone", () => !existsSync(`/proc/${killed.pid}`));
+    await service.start();
+    for (const [{ jobId }, end] of [
+      [seven, { exit_code: 7, signal: null }],
+      [zero, { exit_code: 0, signal: null }],
+      [killed, { exit_code: null, signal: "SIGKILL" }],
+    ] as const) {
+      expect(await sandbox().resultOf(jobId)).toMatchObject({
+        ...end,
+        ending: "exited",
+        exit_evidence: "pidfd",
+      });
+    }
+    expect(service.log()).toMatch(new RegExp(`JOB ${seven.jobId} .* exit=7 `));
+    await until("the manager keeps no descriptor", () => service.manager.store.size === 0);
+    expect(sandbox().cgroups()).toEqual([]);
+  },
+);
 
-test("what lives on is taken up again, and its end is told as if nothing had been", async () => {
+test("the next daemon observes a running job by its stored pidfd, and records its exit code", async () => {
   const service = useService();
   const first = await service.start();
   const { jobId, pid, end } = await service.workload(5);
@@ -145,30 +148,30 @@ test("what lives on is taken up again, and its end is told as if nothing had bee
     ending: "exited",
     ...(keepsRecords ? { exit_code: 5 } : {}),
   });
-  await until("nothing is held any more", () => service.manager.store.size === 0);
+  await until("the manager keeps no descriptor", () => service.manager.store.size === 0);
 });
 
-rootTest("an end that nobody has collected yet is taken from the zombie, and by no guess", async () => {
+rootTest("the exit code of a zombie is read from the zombie itself", async () => {
   const service = useService();
   const watch = await service.start();
-  // perl does not collect its children unless told to.
+  // perl does not wait for its children by itself.
   const { path } = sandbox().program("bash");
   const gate = sandbox().path("gate");
   const child = `while [ ! -e ${gate} ]; do sleep 0.02; done; exit 9`;
   const script = "my $pid = fork; exec { $ARGV[0] } @ARGV if !$pid; sleep 1000";
   sandbox().spawn(["perl", "-e", script, path, "-c", child], { stdout: "ignore", stderr: "ignore" });
-  await until("its pidfd is stored", () => service.manager.store.size === 1);
+  await until("the workload's pidfd is stored", () => service.manager.store.size === 1);
   const [name = ""] = service.manager.store.keys();
   const jobId = name.split("@")[0] as string;
   const { pid } = await sandbox().json(["inspect", jobId]);
   await killHard(watch);
   writeFileSync(gate, "");
-  await until("it has ended", () => !isRunning(pid));
+  await until("the process has ended", () => !isRunning(pid));
   await service.start();
   expect(await sandbox().resultOf(jobId)).toMatchObject({ exit_code: 9, exit_evidence: "proc-stat" });
 });
 
-test("a descriptor that is another process's is not believed, whatever its name", async () => {
+test("a stored pidfd of another process is not used, whatever its name", async () => {
   const service = useService();
   const watch = await service.start();
   const { jobId, name, end } = await service.workload(3);
@@ -184,16 +187,16 @@ test("a descriptor that is another process's is not believed, whatever its name"
     exit_evidence: null,
   });
   expect(isRunning(stranger.pid)).toBe(true);
-  await until("it is given back", () => service.manager.store.size === 0);
+  await until("the pidfd is removed", () => service.manager.store.size === 0);
 });
 
-test("descriptors that are none of a job's are given back", async () => {
+test("stored descriptors that belong to no job are removed", async () => {
   const service = useService();
   const pidfd = openPidfd(process.pid);
   service.manager.store.set("stored", pidfd);
   service.manager.store.set(`gone@${Bun.randomUUIDv7()}`, openPidfd(process.pid));
   const watch = await service.start();
-  await until("both are given back", () => service.manager.store.size === 0);
+  await until("both are removed", () => service.manager.store.size === 0);
   expect(watch.exitCode).toBeNull();
   const shown = Array.from(
     new Bun.Glob("*").scanSync({ cwd: `/proc/${watch.pid}/fdinfo`, onlyFiles: false }),
@@ -203,27 +206,27 @@ test("descriptors that are none of a job's are given back", async () => {
   expect(shown.filter((text) => text.includes(`Pid:\t${process.pid}\n`))).toEqual([]);
 });
 
-test("SIGHUP is told as a reload that begins and ends, and changes nothing for the job", async () => {
+test("SIGHUP sends RELOADING and READY, and does not change the job", async () => {
   const service = useService();
   const watch = await service.start();
   const { pid, jobId } = await service.workload(0);
   const ready = service.manager.count("READY=1");
   watch.kill("SIGHUP");
-  await until("it is ready again", () => service.manager.count("READY=1") > ready);
+  await until("the daemon is ready again", () => service.manager.count("READY=1") > ready);
   expect(service.manager.messages.join("\n")).toMatch(/RELOADING=1\nMONOTONIC_USEC=\d+\n(.*\n)*READY=1/);
   expect(await sandbox().json(["ps"])).toMatchObject([{ job_id: jobId, pid, observer_pid: watch.pid }]);
   expect(service.manager.store.size).toBe(1);
 });
 
-test("a job that is held twice is taken up once, and stays held", async () => {
+test("a job with two stored pidfds is observed once, and stays stored", async () => {
   const service = useService();
   const watch = await service.start();
   const { jobId, pid, name } = await service.workload(0);
   await killHard(watch);
-  // The stand-in hands both over under one name, as systemd would.
+  // The stand-in passes both under one name, as systemd would.
   service.manager.twins.set(name, openPidfd(pid));
   const second = await service.start();
-  await until("it is taken up", async () => {
+  await until("the job is observed", async () => {
     const [row] = await sandbox().json(["ps"]);
     return row.job_id === jobId && row.observer_pid === second.pid;
   });
@@ -231,21 +234,21 @@ test("a job that is held twice is taken up once, and stays held", async () => {
   expect(service.manager.messages.filter((text) => text.startsWith("FDSTOREREMOVE="))).toEqual([]);
 });
 
-test("a job that is released is held no more", async () => {
+test("detach of a job removes its stored pidfd", async () => {
   const service = useService();
   await service.start();
   const { jobId } = await service.workload(0);
   expect((await sandbox().run(["detach", jobId])).code).toBe(0);
-  await until("it is given back", () => service.manager.store.size === 0);
+  await until("the pidfd is removed", () => service.manager.store.size === 0);
 });
 
-test("a manager that is gone changes nothing for the daemon", async () => {
+test("the daemon works on without its service manager", async () => {
   const service = useService();
   const watch = await service.start("--scan-interval", "100ms");
   const { jobId, end } = await service.workload(0);
   service.manager.close();
   manager = undefined;
-  await until("it is said, once", () =>
+  await until("the failure is logged once", () =>
     service.log().includes("the service manager cannot be told anything"),
   );
   await end();

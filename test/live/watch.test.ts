@@ -14,82 +14,92 @@ const sandbox = useSandbox();
 const limitsTest = testIf(lacksLimits());
 const ffmpegTest = testIf(lacksLimits() ?? lacksCommand("ffmpeg"));
 
-/** Real time, so that it goes on until the test is over. */
+/** Encodes in real time, so that it runs longer than the test. */
 const TRANSCODE = ["-nostdin", "-re", "-f", "lavfi", "-i", "testsrc=size=128x72:rate=10", "-f", "null", "-"];
 const LIMITS = ["--cpu-quota", "50", "--memory-limit", "500"];
 
 for (const events of ["auto", "polling"]) {
-  ffmpegTest(`watch finds an ffmpeg that starts, and one that ran before (--events ${events})`, async () => {
-    const { name, path } = sandbox().program("ffmpeg");
-    const before = sandbox().spawn([path, ...TRANSCODE], { stderr: "ignore" });
-    await until("ffmpeg runs", () => readFileSync(`/proc/${before.pid}/cmdline`, "utf8").startsWith(path));
-    const log = await startWatch(sandbox(), name, "--events", events, "--scan-interval", "200ms", ...LIMITS);
-    const after = sandbox().spawn([path, ...TRANSCODE], { stderr: "ignore" });
-    for (const { pid } of [before, after]) {
-      const jobId = `auto-${name}-${pid}`;
-      await until(`${pid} is found`, () =>
-        log.text().includes(`Attaching to PID ${pid} (${name}) as job ${jobId}\n`),
+  ffmpegTest(
+    `watch finds an ffmpeg that starts later, and one that runs already (--events ${events})`,
+    async () => {
+      const { name, path } = sandbox().program("ffmpeg");
+      const before = sandbox().spawn([path, ...TRANSCODE], { stderr: "ignore" });
+      await until("ffmpeg runs", () => readFileSync(`/proc/${before.pid}/cmdline`, "utf8").startsWith(path));
+      const log = await startWatch(
+        sandbox(),
+        name,
+        "--events",
+        events,
+        "--scan-interval",
+        "200ms",
+        ...LIMITS,
       );
-      const { limits, processes, mode } = await sandbox().json(["inspect", jobId]);
-      expect({ mode, processes }).toEqual({ mode: "watch", processes: [pid] });
-      expect(limits).toMatchObject([
-        { limit: "cpu.max", outcome: "applied", actual: "50000 100000" },
-        { limit: "memory.high", actual: String(500 * 1024 ** 2) },
-      ]);
-    }
-    before.kill("SIGKILL");
-    const result = await sandbox().resultOf(`auto-${name}-${before.pid}`);
-    expect(result).toMatchObject({ exit_code: null, signal: "SIGKILL" });
-    // It finishes its file at SIGINT and ends with 255, once it has come so far as to listen to it.
-    await until("ffmpeg listens to SIGINT", () => catchesInterrupt(after.pid));
-    after.kill("SIGINT");
-    expect(await sandbox().resultOf(`auto-${name}-${after.pid}`)).toMatchObject({
-      exit_code: 255,
-      signal: null,
-    });
-    await until("both ends are told", () => log.text().match(/^\S+ JOB auto-/gm)?.length === 2);
-  });
+      const after = sandbox().spawn([path, ...TRANSCODE], { stderr: "ignore" });
+      for (const { pid } of [before, after]) {
+        const jobId = `auto-${name}-${pid}`;
+        await until(`${pid} is found`, () =>
+          log.text().includes(`Attaching to PID ${pid} (${name}) as job ${jobId}\n`),
+        );
+        const { limits, processes, mode } = await sandbox().json(["inspect", jobId]);
+        expect({ mode, processes }).toEqual({ mode: "watch", processes: [pid] });
+        expect(limits).toMatchObject([
+          { limit: "cpu.max", outcome: "applied", actual: "50000 100000" },
+          { limit: "memory.high", actual: String(500 * 1024 ** 2) },
+        ]);
+      }
+      before.kill("SIGKILL");
+      const result = await sandbox().resultOf(`auto-${name}-${before.pid}`);
+      expect(result).toMatchObject({ exit_code: null, signal: "SIGKILL" });
+      // ffmpeg finishes its file at SIGINT and exits with 255, but only once it handles the signal.
+      await until("ffmpeg handles SIGINT", () => catchesInterrupt(after.pid));
+      after.kill("SIGINT");
+      expect(await sandbox().resultOf(`auto-${name}-${after.pid}`)).toMatchObject({
+        exit_code: 255,
+        signal: null,
+      });
+      await until("both ends are logged", () => log.text().match(/^\S+ JOB auto-/gm)?.length === 2);
+    },
+  );
 }
 
-ffmpegTest(
-  "the daemon's SIGKILL changes nothing for ffmpeg, and the next one takes it up again",
-  async () => {
-    const { name, path } = sandbox().program("ffmpeg");
-    const first = await startWatch(sandbox(), name, ...LIMITS);
-    const { pid } = sandbox().spawn([path, ...TRANSCODE], { stderr: "ignore" });
-    const jobId = `auto-${name}-${pid}`;
-    await until("it is found", () => first.text().includes(jobId));
-    const inside = readFileSync(`/proc/${pid}/cgroup`, "utf8");
-    const cpu = await sandbox().cgroupOf(jobId, "cpu");
+ffmpegTest("SIGKILL of the daemon changes nothing for ffmpeg, and the next daemon observes it", async () => {
+  const { name, path } = sandbox().program("ffmpeg");
+  const first = await startWatch(sandbox(), name, ...LIMITS);
+  const { pid } = sandbox().spawn([path, ...TRANSCODE], { stderr: "ignore" });
+  const jobId = `auto-${name}-${pid}`;
+  await until("the process is found", () => first.text().includes(jobId));
+  const inside = readFileSync(`/proc/${pid}/cgroup`, "utf8");
+  const cpu = await sandbox().cgroupOf(jobId, "cpu");
 
-    first.daemon.kill("SIGKILL");
-    await first.daemon.exited;
-    expect(isRunning(pid)).toBe(true);
-    expect(readFileSync(`/proc/${pid}/cgroup`, "utf8")).toBe(inside);
-    expect(readFileSync(`${cpu}/cpu.cfs_quota_us`, "utf8").trim()).toBe("50000");
+  first.daemon.kill("SIGKILL");
+  await first.daemon.exited;
+  expect(isRunning(pid)).toBe(true);
+  expect(readFileSync(`/proc/${pid}/cgroup`, "utf8")).toBe(inside);
+  expect(readFileSync(`${cpu}/cpu.cfs_quota_us`, "utf8").trim()).toBe("50000");
 
-    const second = await startWatch(sandbox(), name, ...LIMITS);
-    await until("it is taken up", () => second.text().includes(`Taking over job ${jobId} (PID ${pid})`));
-    expect(second.text()).not.toContain("Attaching to");
-    expect(await sandbox().json(["ps"])).toMatchObject([
-      { job_id: jobId, pid, observer_pid: second.daemon.pid },
-    ]);
-    process.kill(pid, "SIGKILL");
-    expect(await sandbox().resultOf(jobId)).toMatchObject({ signal: "SIGKILL", ending: "exited" });
-    expect(await sandbox().json(["history"])).toHaveLength(1);
-  },
-);
+  const second = await startWatch(sandbox(), name, ...LIMITS);
+  await until("the next daemon observes the job", () =>
+    second.text().includes(`Taking over job ${jobId} (PID ${pid})`),
+  );
+  expect(second.text()).not.toContain("Attaching to");
+  expect(await sandbox().json(["ps"])).toMatchObject([
+    { job_id: jobId, pid, observer_pid: second.daemon.pid },
+  ]);
+  process.kill(pid, "SIGKILL");
+  expect(await sandbox().resultOf(jobId)).toMatchObject({ signal: "SIGKILL", ending: "exited" });
+  expect(await sandbox().json(["history"])).toHaveLength(1);
+});
 
-test("what ended while no daemon ran is closed by the next one, without an invented code", async () => {
+test("the next daemon records a job that ended while no daemon ran, without an exit code", async () => {
   const { name, path } = sandbox().program("sleep");
   const first = await startWatch(sandbox(), name);
   const { pid } = sandbox().spawn([path, "1000"]);
   const jobId = `auto-${name}-${pid}`;
-  await until("it is found", () => first.text().includes(jobId));
+  await until("the process is found", () => first.text().includes(jobId));
   first.daemon.kill("SIGKILL");
   await first.daemon.exited;
   process.kill(pid, "SIGKILL");
-  await until("it has ended", () => !isRunning(pid));
+  await until("the process has ended", () => !isRunning(pid));
   await startWatch(sandbox(), name);
   const result = await sandbox().resultOf(jobId);
   expect(result).toMatchObject({ ending: "unobserved", exit_code: null, signal: null, exit_evidence: null });
@@ -97,15 +107,15 @@ test("what ended while no daemon ran is closed by the next one, without an inven
   expect(sandbox().cgroups()).toEqual([]);
 });
 
-test("a job whose run wrapper was SIGKILLed is taken over, and its true exit code recorded", async () => {
-  // Told by the ledger, and not found by the next look at everything.
+test("watch observes a job after SIGKILL of its wrapper, and records its exit code", async () => {
+  // The daemon sees the change in the ledger, before any scan.
   const { daemon } = await startWatch(sandbox(), "no-such-program", "--scan-interval", "24h");
   const gate = sandbox().path("gate");
   const script = `while [ ! -e ${gate} ]; do sleep 0.02; done; exit 23`;
   const { wrapper, jobId } = await sandbox().startJob("orphan", [], ["sh", "-c", script]);
   wrapper.kill("SIGKILL");
   await wrapper.exited;
-  await until("it is taken over", async () => {
+  await until("the daemon observes the job", async () => {
     return (await sandbox().json(["inspect", jobId])).observer_pid === daemon.pid;
   });
   writeFileSync(gate, "");
@@ -113,17 +123,17 @@ test("a job whose run wrapper was SIGKILLed is taken over, and its true exit cod
   expect(await sandbox().json(["history"])).toHaveLength(1);
 });
 
-test("a job that ends together with its wrapper is recorded with its true end", async () => {
+test("a job that ends together with its wrapper is recorded with its exit code", async () => {
   await startWatch(sandbox(), "no-such-program");
   const { wrapper, jobId, pid } = await sandbox().startJob("pair", [], ["sleep", "1000"]);
-  // The ledger tells the daemon of the jobs of others; one that it has not been told of yet nobody could know about.
+  // The daemon learns of other jobs from the ledger. It cannot record the end of a job that it has not seen there yet.
   await Bun.sleep(1500);
   wrapper.kill("SIGKILL");
   process.kill(pid, "SIGKILL");
   expect(await sandbox().resultOf(jobId)).toMatchObject({ signal: "SIGKILL", ending: "exited" });
 });
 
-test("a job of run that ends under its own wrapper is recorded by it, and once", async () => {
+test("a job of run is recorded once, by its own wrapper", async () => {
   await startWatch(sandbox(), "no-such-program");
   for (let round = 0; round < 5; round++) {
     const { code } = await sandbox().run(["run", "--job-id", `own-${round}`, "--", "sh", "-c", "exit 9"]);
@@ -134,17 +144,17 @@ test("a job of run that ends under its own wrapper is recorded by it, and once",
   for (const result of ended) expect(result).toMatchObject({ exit_code: 9, exit_evidence: "parent" });
 });
 
-test("a process released by detach is not taken again by the next look", async () => {
+test("the next scan does not govern a detached process again", async () => {
   const { name, path } = sandbox().program("sleep");
   const log = await startWatch(sandbox(), name, "--events", "polling", "--scan-interval", "100ms");
   const { pid } = sandbox().spawn([path, "1000"]);
-  await until("it is found", () => log.text().includes(`auto-${name}-${pid}`));
+  await until("the process is found", () => log.text().includes(`auto-${name}-${pid}`));
   await sandbox().pidOf(`auto-${name}-${pid}`);
   expect((await sandbox().run(["detach", `auto-${name}-${pid}`])).code).toBe(0);
 
-  // A newcomer that is found after it shows that the daemon has looked since.
+  // A new process that is found shows that the daemon has scanned since.
   const other = sandbox().spawn([path, "1000"]);
-  await until("the other is found", () => log.text().includes(`auto-${name}-${other.pid}`));
+  await until("the other process is found", () => log.text().includes(`auto-${name}-${other.pid}`));
   log.daemon.kill("SIGTERM");
   await log.daemon.exited;
   const next = await startWatch(sandbox(), name, "--once");
@@ -155,7 +165,7 @@ test("a process released by detach is not taken again by the next look", async (
   expect(readFileSync(`/proc/${pid}/cgroup`, "utf8")).toBe(readFileSync("/proc/self/cgroup", "utf8"));
 });
 
-test("a second watch on the same state directory is refused, until the first has ended", async () => {
+test("a second watch on the same state directory is refused until the first has ended", async () => {
   const { daemon } = await startWatch(sandbox(), "no-such-program");
   const errors = sandbox().path("err");
   const second = sandbox().start(["watch", "--target", "no-such-program"], { stderr: openSync(errors, "w") });
@@ -166,20 +176,20 @@ test("a second watch on the same state directory is refused, until the first has
   expect((await sandbox().run(["watch", "--once", "--target", "no-such-program"])).code).toBe(0);
 });
 
-limitsTest("--once governs what it finds and returns; the limits stay", async () => {
+limitsTest("watch --once governs what it finds and returns, and the limits stay", async () => {
   const { name, path } = sandbox().program("sleep");
   const { pid } = sandbox().spawn([path, "1000"]);
-  await until("it runs", () => readFileSync(`/proc/${pid}/cmdline`, "utf8").startsWith(path));
+  await until("the program runs", () => readFileSync(`/proc/${pid}/cmdline`, "utf8").startsWith(path));
   const { code } = await sandbox().run(["watch", "--once", "--target", name, "--cpu-quota", "50"]);
   expect(code).toBe(0);
   expect(readFileSync(`/proc/${pid}/cgroup`, "utf8")).toContain(`auto-${name}-${pid}`);
   expect(await sandbox().json(["ps"])).toMatchObject([{ pid, observer_pid: null }]);
 });
 
-test("--dry-run names what would be governed and touches nothing", async () => {
+test("watch --dry-run prints what it would govern and changes nothing", async () => {
   const { name, path } = sandbox().program("sleep");
   const { pid } = sandbox().spawn([path, "1000"]);
-  await until("it runs", () => readFileSync(`/proc/${pid}/cmdline`, "utf8").startsWith(path));
+  await until("the program runs", () => readFileSync(`/proc/${pid}/cmdline`, "utf8").startsWith(path));
   const before = readFileSync(`/proc/${pid}/cgroup`, "utf8");
   const output = sandbox().path("out");
   const args = ["watch", "--dry-run", "--target", name, "--cpu-quota", "50"];
@@ -190,11 +200,11 @@ test("--dry-run names what would be governed and touches nothing", async () => {
 });
 
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
-  limitsTest(`${signal} ends the daemon well, and its jobs go on under their limits`, async () => {
+  limitsTest(`${signal} stops the daemon, and its jobs keep running under their limits`, async () => {
     const { name, path } = sandbox().program("sleep");
     const log = await startWatch(sandbox(), name, "--cpu-quota", "50");
     const { pid } = sandbox().spawn([path, "1000"]);
-    await until("it is found", () => log.text().includes(`auto-${name}-${pid}`));
+    await until("the process is found", () => log.text().includes(`auto-${name}-${pid}`));
     const inside = readFileSync(`/proc/${pid}/cgroup`, "utf8");
     log.daemon.kill(signal);
     expect(await log.daemon.exited).toBe(0);
@@ -204,18 +214,18 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
   });
 }
 
-test("a reused pid is not taken for the job that had it", async () => {
+test("a process with a reused pid is not taken for the earlier job", async () => {
   const { name, path } = sandbox().program("sleep");
   const first = await startWatch(sandbox(), name);
   const { pid } = sandbox().spawn([path, "1000"]);
   const jobId = `auto-${name}-${pid}`;
-  await until("it is found", () => first.text().includes(jobId));
+  await until("the process is found", () => first.text().includes(jobId));
   await sandbox().pidOf(jobId);
   first.daemon.kill("SIGKILL");
   await first.daemon.exited;
   process.kill(pid, "SIGKILL");
-  await until("it has ended", () => !isRunning(pid));
-  // The same pid with another start time, as after a reuse: the record is what can be made so without waiting for it.
+  await until("the process has ended", () => !isRunning(pid));
+  // Changes the recorded start time, which is the same as a reused pid.
   const stranger = sandbox().spawn(["sleep", "1000"]);
   sandbox().sql("UPDATE jobs SET pid = ?", stranger.pid);
   const before = readFileSync(`/proc/${stranger.pid}/cgroup`, "utf8");
@@ -225,9 +235,9 @@ test("a reused pid is not taken for the job that had it", async () => {
   expect(readFileSync(`/proc/${stranger.pid}/cgroup`, "utf8")).toBe(before);
 });
 
-/** Fails when a daemon goes on that should not have begun. */
+/** Expects a daemon to exit by itself. */
 async function endOf(daemon: Bun.Subprocess): Promise<number | null> {
-  await until("it ends by itself", () => daemon.exitCode !== null);
+  await until("the daemon exits", () => daemon.exitCode !== null);
   return daemon.exitCode;
 }
 
@@ -242,13 +252,13 @@ interface WatchLog {
   text(): string;
 }
 
-/** Starts a daemon and returns when it watches. */
+/** Starts a daemon and returns once it watches. */
 async function startWatch(box: Sandbox, target: string, ...flags: string[]): Promise<WatchLog> {
   const path = box.path(`watch-${Bun.randomUUIDv7()}.log`);
   const args = ["watch", "--target", target, ...flags];
   const daemon = box.start(args, { stdout: "ignore", stderr: openSync(path, "w") });
   const text = (): string => readFileSync(path, "utf8");
-  await until("it watches", () => {
+  await until("the daemon watches", () => {
     if (daemon.exitCode) throw new Error(text());
     return text().includes("Watching for");
   });
