@@ -17,7 +17,7 @@ const jobs: Workload[] = [];
 /** Built on the host by scripts/vm/debs.ts, because that takes minutes under emulation. */
 const DEBS = resolve(import.meta.dir, "../../dist/vm");
 /** The cgroups of each job before ffrtmp was installed. */
-const atFirst: string[] = [];
+const initial: string[] = [];
 
 // These tests depend on their order: install, upgrade, remove, purge.
 if (process.env["FFRTMP_VM"] !== undefined) {
@@ -30,7 +30,7 @@ if (process.env["FFRTMP_VM"] !== undefined) {
 vmTest("installing the package starts the daemon, which governs running processes", async () => {
   for (let index = 0; index < JOBS; index++)
     jobs.push(await service.workload(`package-${index}`, "ffuser", TRANSCODE));
-  atFirst.push(...jobs.map(cgroupOf));
+  initial.push(...jobs.map(cgroupOf));
   dpkg("--install", `${DEBS}/1.deb`);
   expect(await service.property("ActiveState")).toBe("active");
   expect(await service.property("UnitFileState")).toBe("enabled");
@@ -63,7 +63,7 @@ vmTest("removing the package stops the daemon, and every job keeps running with 
 vmTest("purging the package detaches every job, and leaves no file behind", async () => {
   dpkg("--purge", "ffrtmp");
   for (const { pid, startTicks } of jobs) expect(isRunning(pid, startTicks)).toBe(true);
-  expect(jobs.map(cgroupOf)).toEqual(atFirst);
+  expect(jobs.map(cgroupOf)).toEqual(initial);
   for (const path of ["/var/lib/ffrtmp", "/etc/ffrtmp", "/etc/default/ffrtmp", "/usr/bin/ffrtmp"])
     expect({ path, isThere: existsSync(path) }).toEqual({ path, isThere: false });
   run("systemctl", "daemon-reload");
