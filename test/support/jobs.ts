@@ -1,7 +1,7 @@
 import type { JobRecord, ResultRecord } from "../../src/ledger/records.ts";
 import { UNKNOWN_USAGE } from "../../src/linux/cgroup/controller.ts";
 
-/** A job that runs, as the ledger holds it, with what a test wants different. */
+/** Returns the record of a running job, with the given differences. */
 export function someJob(different: Partial<JobRecord> = {}): JobRecord {
   return {
     key: Bun.randomUUIDv7(),
@@ -33,7 +33,7 @@ export function someJob(different: Partial<JobRecord> = {}): JobRecord {
   };
 }
 
-/** The result of a job that completed after 12 s. */
+/** Returns the result of a job that completed after 12 s. */
 export function someResult(
   { key }: Pick<JobRecord, "key">,
   different: Partial<ResultRecord> = {},
