@@ -21,7 +21,7 @@ image_directory() { echo "$cache/$(image_key)"; }
 
 # build_image [--fresh]: builds the images unless they exist. A second build at the same time waits for the first.
 build_image() {
-  local target lock began=$SECONDS
+  local target lock start=$SECONDS
   target=$(image_directory) || return 1
   mkdir -p "$cache" || return 1
   exec {lock}>"$cache/build.lock"
@@ -30,7 +30,7 @@ build_image() {
   if [ ! -f "$target/root.img" ]; then
     can_build || { exec {lock}>&-; return 77; }
     make_image "$target" || { exec {lock}>&-; return 1; }
-    echo "built $target in $((SECONDS - began)) s"
+    echo "built $target in $((SECONDS - start)) s"
   fi
   exec {lock}>&-
 }

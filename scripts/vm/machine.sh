@@ -49,7 +49,7 @@ boots_in_kvm() {
 
 # start_machine KERNEL
 start_machine() {
-  local kernel=$1 image directory accelerator lock port attempt began=$SECONDS
+  local kernel=$1 image directory accelerator lock port attempt start=$SECONDS
   image=$(image_directory)
   directory=$(machine_directory "$kernel")
   mkdir -p "$directory" || return 1
@@ -73,7 +73,7 @@ start_machine() {
   cp "$image/key" "$directory/key"
   exec {lock}>&-
   await_machine "$kernel" || { stop_machine "$kernel"; return 1; }
-  echo "kernel $kernel has started in $((SECONDS - began)) s ($accelerator)"
+  echo "kernel $kernel has started in $((SECONDS - start)) s ($accelerator)"
 }
 
 run_qemu() {

@@ -16,7 +16,7 @@ push_worktree() {
 }
 
 # default_tests KERNEL: prints the arguments for `bun test`. On the newest kernel only those tests run that differ
-# there, because its pidfds tell the exit codes of processes that nothing observed, and the tests that prepare them.
+# there, because its pidfds keep the exit codes of processes that nothing observed, and the tests that prepare them.
 default_tests() {
   case $1 in
     6.17) echo -t 'the.service.starts|transcodes.of.two|while.the.daemon.is.down|unprivileged.user' test/vm/service.test.ts test/vm/rootless.test.ts ;;
@@ -45,7 +45,7 @@ test_kernels() {
 
 # Prints the counts in its last line, and appends them as three numbers to the file FFRTMP_VM_COUNTS if that is set.
 test_kernel() {
-  local kernel=$1 began=$SECONDS status passed failed skipped again report
+  local kernel=$1 start=$SECONDS status passed failed skipped again report
   shift
   # shellcheck disable=SC2046 # words
   [ $# -gt 0 ] || set -- $(default_tests "$kernel")
@@ -62,7 +62,7 @@ test_kernel() {
     if run_tests "$kernel" "$report.again" $again; then passed=$((passed + failed)) failed=0; fi
   fi
   [ -z "${FFRTMP_VM_COUNTS-}" ] || echo "$passed $failed $skipped" >>"$FFRTMP_VM_COUNTS"
-  echo "$passed passed, $failed failed, $skipped skipped; in $((SECONDS - began)) s"
+  echo "$passed passed, $failed failed, $skipped skipped; in $((SECONDS - start)) s"
   [ "$failed" -eq 0 ]
 }
 

@@ -30,23 +30,23 @@ function onEveryTree(change: string): string {
 const GOVERN_LITTLE = [
   {
     name: "cgroup trees that are mounted read-only",
-    begin: onEveryTree("mount -o remount,bind,ro"),
+    prepare: onEveryTree("mount -o remount,bind,ro"),
     because: /cpu\.max \(\/\S+ is mounted read-only here\)/,
   },
   {
     name: "no cgroup tree mounted at all",
-    begin: onEveryTree("umount --lazy"),
+    prepare: onEveryTree("umount --lazy"),
     because: /cpu\.max \(no cgroup controller for it is mounted \(cpu\)\)/,
   },
 ];
 
-for (const { name, begin, because } of GOVERN_LITTLE) {
+for (const { name, prepare, because } of GOVERN_LITTLE) {
   testIf(lacksMounts)(
     `with ${name} run starts its workload, and reports once what it could not apply`,
     async () => {
       const { code, stdout, stderr } = await runScript(
         sandbox(),
-        `${begin} exec "$F" run --job-id bare --cpu-quota 50 --memory-max 64M -- sh -c 'echo ran; exit 3'`,
+        `${prepare} exec "$F" run --job-id bare --cpu-quota 50 --memory-max 64M -- sh -c 'echo ran; exit 3'`,
         {},
         PRIVATE_MOUNTS,
       );
@@ -66,7 +66,7 @@ for (const { name, begin, because } of GOVERN_LITTLE) {
   );
 
   testIf(lacksMounts)(`with ${name} and without limits run prints no warning`, async () => {
-    const ended = await runScript(sandbox(), `${begin} exec "$F" run -- true`, {}, PRIVATE_MOUNTS);
+    const ended = await runScript(sandbox(), `${prepare} exec "$F" run -- true`, {}, PRIVATE_MOUNTS);
     expect(ended.code).toBe(0);
     expect(ended.stderr).toMatch(/^JOB \S+ \| sla=COMPLIANT .*\n$/);
   });
@@ -74,7 +74,7 @@ for (const { name, begin, because } of GOVERN_LITTLE) {
   testIf(lacksMounts)(`with ${name} run --detach starts the job and reports what it lacks`, async () => {
     const { code, stdout, stderr } = await runScript(
       sandbox(),
-      `${begin} exec "$F" run --detach --job-id bare --cpu-quota 50 -- sh -c 'exit 3'`,
+      `${prepare} exec "$F" run --detach --job-id bare --cpu-quota 50 -- sh -c 'exit 3'`,
       {},
       PRIVATE_MOUNTS,
     );
@@ -90,7 +90,7 @@ for (const { name, begin, because } of GOVERN_LITTLE) {
       const before = readProc(workload.pid, "cgroup");
       const attaching = runScript(
         sandbox(),
-        `${begin} exec "$F" attach --pid ${workload.pid} --job-id bare --cpu-quota 50`,
+        `${prepare} exec "$F" attach --pid ${workload.pid} --job-id bare --cpu-quota 50`,
         {},
         PRIVATE_MOUNTS,
       );
@@ -104,7 +104,7 @@ for (const { name, begin, because } of GOVERN_LITTLE) {
   );
 
   testIf(lacksMounts)(`with ${name} doctor names what is missing`, async () => {
-    const { code, stdout } = await runScript(sandbox(), `${begin} exec "$F" doctor`, {}, PRIVATE_MOUNTS);
+    const { code, stdout } = await runScript(sandbox(), `${prepare} exec "$F" doctor`, {}, PRIVATE_MOUNTS);
     expect(code).toBe(1);
     expect(stdout).toMatch(/^cpu\.max +NO .*--cpu-quota and --cpu-max have no effect$/m);
     expect(sandbox().cgroups()).toEqual([]);

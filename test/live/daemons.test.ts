@@ -14,14 +14,14 @@ limitsTest("watch governs neither itself nor another ffrtmp, whatever the policy
   const quiet = { stdout: "ignore", stderr: "ignore" } as const;
   const elsewhere = new Sandbox();
   try {
-    const held = box.spawn(["sleep", "1000"]);
+    const attached = box.spawn(["sleep", "1000"]);
     const inner = ["--", "sleep", "1000"];
     const ffrtmps = [
       box.spawn([own, "run", "--job-id", "near", ...inner], quiet),
       elsewhere.spawn([own, "run", "--job-id", "far", ...inner], quiet),
-      box.spawn([own, "attach", "--pid", String(held.pid), "--job-id", "held"], quiet),
+      box.spawn([own, "attach", "--pid", String(attached.pid), "--job-id", "attached"], quiet),
     ];
-    for (const jobId of ["near", "held"]) box.adopt(await box.pidOf(jobId));
+    for (const jobId of ["near", "attached"]) box.adopt(await box.pidOf(jobId));
     const log = box.path("watch.log");
     const target = ["--target", basename(own), "--target", workload.name];
     box.adopt(await elsewhere.pidOf("far"));

@@ -71,12 +71,14 @@ userTest("an unprivileged user's attach refuses to set a value that detach could
   await until("the process sleeps", () => readProc(pid, "comm") === "sleep\n");
   const before = snapshot(pid);
   const flags = ["--pid", `${pid}`, "--job-id", "users", "--nice", "10", "--oom-score-adj", "500"];
-  const said = box.path("said");
+  const output = box.path("output");
   const observer = box.spawn([...asUser, FFRTMP, "attach", ...flags], {
     ...options,
-    stderr: openSync(said, "w"),
+    stderr: openSync(output, "w"),
   });
-  await until("the process is governed", () => readFileSync(said, "utf8").includes(`governing PID ${pid} `));
+  await until("the process is governed", () =>
+    readFileSync(output, "utf8").includes(`governing PID ${pid} `),
+  );
   const { limits } = JSON.parse((await box.run(["inspect", "users", "--json"], options)).stdout);
   expect(limits).toMatchObject([
     { limit: "nice", outcome: "refused", because: expect.stringContaining("needs root, so it is not done") },

@@ -4,8 +4,8 @@ import { basename } from "node:path";
 import {
   groupOf,
   isGoverned,
-  knob,
   PolicyBox,
+  readLimitFile,
   type StartOptions,
   TestUser,
   tenantGroupOf,
@@ -92,25 +92,25 @@ tenants:
         { limit: "cpu.max", of: "tenant", outcome: "applied", actual: "100000 100000" },
         { limit: "pids.max", of: "tenant", outcome: "applied", actual: "100" },
       ]);
-      expect(knob(pid, "cpu", "cpu.cfs_quota_us")).toBe("60000");
-      expect(knob(pid, "memory", "memory.limit_in_bytes")).toBe(String(256 * MIB));
-      expect(knob(pid, "cpu", "cpu.cfs_quota_us", "tenant")).toBe("100000");
-      expect(knob(pid, "pids", "pids.max", "tenant")).toBe("100");
+      expect(readLimitFile(pid, "cpu", "cpu.cfs_quota_us")).toBe("60000");
+      expect(readLimitFile(pid, "memory", "memory.limit_in_bytes")).toBe(String(256 * MIB));
+      expect(readLimitFile(pid, "cpu", "cpu.cfs_quota_us", "tenant")).toBe("100000");
+      expect(readLimitFile(pid, "pids", "pids.max", "tenant")).toBe("100");
     }
     expect(new Set(pids.acme.map(tenantGroupOf)).size).toBe(1);
     for (const pid of pids.bob) {
       expect(await box.jobOf(pid)).toMatchObject({ tenant: bob.name });
-      expect(knob(pid, "cpu", "cpu.cfs_quota_us")).toBe("30000");
+      expect(readLimitFile(pid, "cpu", "cpu.cfs_quota_us")).toBe("30000");
       expect(tenantGroupOf(pid)).toEndWith(`-@${bob.name}`);
     }
     for (const pid of pids.batch) {
       expect(await box.jobOf(pid)).toMatchObject({ tenant: null });
-      expect(knob(pid, "cpu", "cpu.cfs_quota_us")).toBe("80000");
+      expect(readLimitFile(pid, "cpu", "cpu.cfs_quota_us")).toBe("80000");
     }
     for (const pid of pids.zeta) {
-      expect(knob(pid, "cpu", "cpu.cfs_quota_us")).toBe("150000");
-      expect(knob(pid, "cpu", "cpu.shares")).toBe("512");
-      expect(knob(pid, "memory", "memory.soft_limit_in_bytes", "tenant")).toBe(String(500 * MIB));
+      expect(readLimitFile(pid, "cpu", "cpu.cfs_quota_us")).toBe("150000");
+      expect(readLimitFile(pid, "cpu", "cpu.shares")).toBe("512");
+      expect(readLimitFile(pid, "memory", "memory.soft_limit_in_bytes", "tenant")).toBe(String(500 * MIB));
     }
 
     // An invalid policy changes nothing, and every output reports it.
@@ -139,8 +139,8 @@ tenants:
     for (const pid of pids.acme) {
       const job = await box.jobOf(pid);
       expect(job).toMatchObject({ tenant: "zeta" });
-      expect(knob(pid, "cpu", "cpu.cfs_quota_us")).toBe("40000");
-      expect(Number(knob(pid, "memory", "memory.limit_in_bytes"))).toBeGreaterThan(2 ** 62);
+      expect(readLimitFile(pid, "cpu", "cpu.cfs_quota_us")).toBe("40000");
+      expect(Number(readLimitFile(pid, "memory", "memory.limit_in_bytes"))).toBeGreaterThan(2 ** 62);
       expect(tenantGroupOf(pid)).toBe(tenantGroupOf(pids.zeta[0] as number));
       expect(job.events.at(-1)).toMatchObject({
         kind: "limits_changed",
@@ -148,10 +148,12 @@ tenants:
       });
     }
     for (const pid of pids.zeta) {
-      expect(knob(pid, "pids", "pids.max", "tenant")).toBe("300");
-      expect(Number(knob(pid, "memory", "memory.soft_limit_in_bytes", "tenant"))).toBeGreaterThan(2 ** 62);
+      expect(readLimitFile(pid, "pids", "pids.max", "tenant")).toBe("300");
+      expect(Number(readLimitFile(pid, "memory", "memory.soft_limit_in_bytes", "tenant"))).toBeGreaterThan(
+        2 ** 62,
+      );
     }
-    for (const pid of pids.bob) expect(knob(pid, "cpu", "cpu.cfs_quota_us")).toBe("30000");
+    for (const pid of pids.bob) expect(readLimitFile(pid, "cpu", "cpu.cfs_quota_us")).toBe("30000");
     for (const pid of pids.batch) {
       expect(isRunning(pid)).toBeTrue();
       expect(readProc(pid, "cgroup")).toBe(readFileSync("/proc/self/cgroup", "utf8"));
@@ -266,7 +268,7 @@ limitsTest("SIGHUP reloads the policy, and limits set by hand override it until 
   const pid = await box.run(shell);
   await box.governed(pid);
   const { job_id: jobId } = await box.jobOf(pid);
-  const quota = () => knob(pid, "cpu", "cpu.cfs_quota_us");
+  const quota = () => readLimitFile(pid, "cpu", "cpu.cfs_quota_us");
   expect((await sandbox().run(["limits", "set", jobId, "--cpu-quota", "20"])).code).toBe(0);
   expect(quota()).toBe("20000");
 
@@ -293,7 +295,7 @@ limitsTest("a new daemon applies its policy to the jobs that it finds", async ()
 
   box.write(policy("tenant: zeta, limits: {cpu_quota: 40}"));
   const second = await box.start();
-  await until("the job has the new limits", () => knob(pid, "cpu", "cpu.cfs_quota_us") === "40000");
+  await until("the job has the new limits", () => readLimitFile(pid, "cpu", "cpu.cfs_quota_us") === "40000");
   expect(tenantGroupOf(pid)).toEndWith("-@zeta");
   second.kill("SIGKILL");
   await second.exited;

@@ -141,12 +141,12 @@ testIf(lacksCommand("strace"))("a policy file that changes while it is read is n
   // Each read takes a tenth of a second. Meanwhile only the time of the file changes.
   const slow = ["strace", "-f", "-qq", "-o", "/dev/null", "-P", file, "-e", "inject=read:delay_enter=100000"];
   const check = sandbox().spawn([...slow, FFRTMP, "policy", "check", file]);
-  const said = new Response(check.stderr as ReadableStream).text();
+  const errors = new Response(check.stderr as ReadableStream).text();
   while (check.exitCode === null && check.signalCode === null) {
     writeFileSync(file, "{}\n", { flag: "r+" });
     await Bun.sleep(5);
   }
-  expect(await said).toContain("was written to while it was being read: try again");
+  expect(await errors).toContain("was written to while it was being read: try again");
   expect(check.exitCode).toBe(2);
 });
 
@@ -220,14 +220,14 @@ testIf(lacksLimits())("watch writes the values that policy explain prints", asyn
   expect(once.code).toBe(0);
   const { cgroups, limits } = await sandbox().json(["inspect", explained.job_id]);
   expect([...explained.would.cgroups].sort()).toEqual([...cgroups].sort());
-  const told = new Map(
+  const printed = new Map(
     explained.would.outcomes.map((each: { limit: string; of?: string }) => [
       `${each.of} ${each.limit}`,
       each,
     ]),
   );
   for (const outcome of limits as { limit: string; of?: string; wanted: string; actual: string }[]) {
-    const { wanted, actual } = told.get(`${outcome.of} ${outcome.limit}`) as typeof outcome;
+    const { wanted, actual } = printed.get(`${outcome.of} ${outcome.limit}`) as typeof outcome;
     expect([outcome.limit, wanted, actual]).toEqual([outcome.limit, outcome.wanted, outcome.actual]);
   }
   expect((await sandbox().run(explain)).stdout).toMatch(/leave alone: it is governed already/);

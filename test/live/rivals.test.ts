@@ -20,9 +20,9 @@ testIf(lacksLimits())("of several concurrent attaches to one process exactly one
   const refused = rivals.filter(({ exitCode }) => exitCode !== null);
   for (const { exitCode, stderr } of refused) {
     expect(exitCode).toBe(2);
-    const said = await new Response(stderr as ReadableStream).text();
-    expect(said).toMatch(/is governed already/);
-    expect(said).not.toContain("fault");
+    const output = await new Response(stderr as ReadableStream).text();
+    expect(output).toMatch(/is governed already/);
+    expect(output).not.toContain("fault");
   }
   const open = await eventually("one of them governs the process", async () => {
     const jobs = await box.json(["ps"]);

@@ -40,11 +40,11 @@ interface Watcher {
 }
 
 function watch(box: Sandbox, target = TARGET, flags: string[] = []): Watcher {
-  const said = box.path(`watch-${Math.random()}.log`);
-  const stderr = openSync(said, "a");
+  const logPath = box.path(`watch-${Math.random()}.log`);
+  const stderr = openSync(logPath, "a");
   const args = ["watch", "--target", target, "--scan-interval", "300ms", ...flags];
   const daemon = box.start(args, { stdout: "ignore", stderr });
-  const log = (): string => readFileSync(said, "utf8");
+  const log = (): string => readFileSync(logPath, "utf8");
   return {
     log,
     daemon,

@@ -73,10 +73,10 @@ export class PolicyBox {
 
   /** Runs a shell script, by default an endless one. Returns the PID of the shell. */
   async run(shell: string, { uid, cwd, parent }: StartOptions = {}, script = FOR_EVER): Promise<number> {
-    const told = this.sandbox.path(`pid-${Bun.randomUUIDv7()}`);
-    writeFileSync(told, "", { mode: 0o666 });
-    runOrThrow(["chmod", "666", told]);
-    const inner = [shell, "-c", `echo $$ >${told}; ${script}`];
+    const pidFile = this.sandbox.path(`pid-${Bun.randomUUIDv7()}`);
+    writeFileSync(pidFile, "", { mode: 0o666 });
+    runOrThrow(["chmod", "666", pidFile]);
+    const inner = [shell, "-c", `echo $$ >${pidFile}; ${script}`];
     const command = [
       ...(uid === undefined ? [] : ["setpriv", `--reuid=${uid}`, "--clear-groups"]),
       ...(parent === undefined ? inner : [parent, "-c", `"$@"; :`, parent, ...inner]),
@@ -88,7 +88,7 @@ export class PolicyBox {
     });
     const pid = await eventually(
       `${basename(shell)} runs`,
-      () => Number(readFileSync(told, "utf8")) || undefined,
+      () => Number(readFileSync(pidFile, "utf8")) || undefined,
     );
     this.sandbox.adopt(pid);
     return pid;
@@ -130,7 +130,12 @@ export function groupOf(pid: number, controller: string): string {
 }
 
 /** Reads a file of the job's cgroup, or of its tenant's cgroup above it. */
-export function knob(pid: number, controller: string, file: string, whose: "job" | "tenant" = "job"): string {
+export function readLimitFile(
+  pid: number,
+  controller: string,
+  file: string,
+  whose: "job" | "tenant" = "job",
+): string {
   const group = groupOf(pid, controller);
   return readFileSync(`${whose === "job" ? group : dirname(group)}/${file}`, "utf8").trim();
 }

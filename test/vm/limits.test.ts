@@ -115,16 +115,16 @@ vmTest("all cgroup limits apply together, in the report and in the kernel's file
     "cpuset.cpus applied 1",
   ]);
   const directory = directoryOf(pid);
-  const held = (file: string): string => readFileSync(join(directory, file), "utf8").trim();
+  const readLimit = (file: string): string => readFileSync(join(directory, file), "utf8").trim();
   expect({
-    cpu: held("cpu.max"),
-    weight: held("cpu.weight"),
-    high: held("memory.high"),
-    max: held("memory.max"),
-    group: held("memory.oom.group"),
-    io: held("io.max"),
-    pids: held("pids.max"),
-    cpus: held("cpuset.cpus.effective"),
+    cpu: readLimit("cpu.max"),
+    weight: readLimit("cpu.weight"),
+    high: readLimit("memory.high"),
+    max: readLimit("memory.max"),
+    group: readLimit("memory.oom.group"),
+    io: readLimit("io.max"),
+    pids: readLimit("pids.max"),
+    cpus: readLimit("cpuset.cpus.effective"),
   }).toEqual({
     cpu: "50000 100000",
     weight: "200",

@@ -80,7 +80,7 @@ async function outcomeOf({ jobId }: Governed, limit: string): Promise<Record<str
   return (limits as Record<string, string>[]).find((each) => each["limit"] === limit) ?? {};
 }
 
-function held({ cgroup }: Governed, file: string): string {
+function readLimit({ cgroup }: Governed, file: string): string {
   return readText(`${cgroup}/${file}`).trim();
 }
 
@@ -100,9 +100,9 @@ vmTest(
         `reload ${reload} is detected`,
         () => logLinesAbout(inPlace, "memory.max").length >= noticed,
       );
-      expect(held(inPlace, "memory.max")).toBe(reload <= 3 ? ours : theirs);
+      expect(readLimit(inPlace, "memory.max")).toBe(reload <= 3 ? ours : theirs);
       await until(`reload ${reload} is detected`, () => logLinesAbout(nested, "cpu.max").length >= reload);
-      await until("the nested quota is restored", () => held(nested, "cpu.max") === "30000 100000");
+      await until("the nested quota is restored", () => readLimit(nested, "cpu.max") === "30000 100000");
     }
     expect(await upkeepOf(inPlace, "memory.max")).toMatchObject([
       ...Array(3).fill({ kind: "reapplied", detail: { wanted: ours, found: theirs } }),
@@ -112,7 +112,7 @@ vmTest(
       outcome: "refused",
       because: `somebody else set it to ${theirs}; it was put back 3 times within an hour and is left alone for one now`,
     });
-    expect(held(inPlace, "memory.max")).toBe(theirs);
+    expect(readLimit(inPlace, "memory.max")).toBe(theirs);
     const given = await upkeepOf(nested, "cpu.max");
     expect(given.length).toBeGreaterThanOrEqual(5);
     for (const event of given)
@@ -135,22 +135,22 @@ vmTest("a limit that an operator sets meanwhile is never loosened, and stays aft
   // The operator's limits are looser than the job's, which are restored.
   set("CPUQuota=60%", "MemoryMax=150M", "CPUWeight=50");
   await until("the quota is restored", () => logLinesAbout(inPlace, "cpu.max").length > 0);
-  await until("the memory limit is restored", () => held(inPlace, "memory.max") === String(100 * MIB));
-  expect(held(inPlace, "cpu.max")).toBe("30000 100000");
-  await until("the nested quota is restored", () => held(nested, "cpu.max") === "30000 100000");
+  await until("the memory limit is restored", () => readLimit(inPlace, "memory.max") === String(100 * MIB));
+  expect(readLimit(inPlace, "cpu.max")).toBe("30000 100000");
+  await until("the nested quota is restored", () => readLimit(nested, "cpu.max") === "30000 100000");
   expect(readFileSync(`${nested.owner}/cpu.max`, "utf8")).toBe("60000 100000\n");
 
   // The operator's limits are tighter than the job's, so nothing has to be restored.
   const noticed = logLinesAbout(inPlace, "cpu.max").length;
   set("CPUQuota=10%", "MemoryMax=80M");
-  await until("systemd has written it", () => held(inPlace, "cpu.max") === "10000 100000");
+  await until("systemd has written it", () => readLimit(inPlace, "cpu.max") === "10000 100000");
   // A later change is detected, so the daemon has checked the operator's change too.
   const before = logLinesAbout(nested, "membership").length;
-  const [pid] = held(nested, "cgroup.threads").split("\n");
+  const [pid] = readLimit(nested, "cgroup.threads").split("\n");
   writeFileSync(`${nested.owner}/cgroup.procs`, String(pid));
   await until("a later change is detected", () => logLinesAbout(nested, "membership").length > before);
-  expect(held(inPlace, "cpu.max")).toBe("10000 100000");
-  expect(held(inPlace, "memory.max")).toBe(String(80 * MIB));
+  expect(readLimit(inPlace, "cpu.max")).toBe("10000 100000");
+  expect(readLimit(inPlace, "memory.max")).toBe(String(80 * MIB));
   expect(readFileSync(`${nested.owner}/cpu.max`, "utf8")).toBe("10000 100000\n");
   expect(logLinesAbout(inPlace, "cpu.max").length).toBe(noticed);
 
@@ -173,8 +173,8 @@ vmTest(
     systemctl("restart", "cron.service");
     units.stop(neighbour);
     for (const job of [inPlace, nested]) {
-      await until("the quota is restored", () => held(job, "cpu.max") === "30000 100000");
-      expect(held(job, "pids.max")).toBe("40");
+      await until("the quota is restored", () => readLimit(job, "cpu.max") === "30000 100000");
+      expect(readLimit(job, "pids.max")).toBe("40");
       expect(await outcomeOf(job, "cpu.max")).toMatchObject({ outcome: "applied" });
     }
     await stop();
