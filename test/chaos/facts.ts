@@ -25,7 +25,10 @@ export interface WorkloadFacts {
   endSeenByParent: End | null;
   /** True for a target that was running when the last daemon had started, which has to govern it. */
   mustBeGoverned: boolean;
-  /** True when a governor had a pidfd of the process before its end. `null` when it had ended or was not governed. */
+  /**
+   * True when a governor had a pidfd of the process before its end. `null` when it had ended or was not
+   * governed.
+   */
   wasObservedAtRelease: boolean | null;
   detachRequested: boolean;
 }

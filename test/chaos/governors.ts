@@ -135,7 +135,10 @@ export function endOf({ exitCode, signalCode }: Bun.Subprocess): End {
   return signalCode === null ? { code: exitCode, signal: null } : { code: null, signal: String(signalCode) };
 }
 
-/** Lists the processes of which a process has pidfds. Source: `Pid:` in /proc/PID/fdinfo; −1 once they are gone. */
+/**
+ * Lists the processes of which a process has pidfds. Source: `Pid:` in /proc/PID/fdinfo; −1 once they are
+ * gone.
+ */
 function pidfdTargetsOf(pid: number): number[] {
   let names: string[];
   try {

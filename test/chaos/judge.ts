@@ -92,8 +92,8 @@ function judgeJob(facts: Facts, job: JobFacts): string[] {
 }
 
 /**
- * Reports whether a governor had a pidfd of the workload at its end and was not killed before the end was recorded.
- * An `attach` counts only when it exited with 0, because another governor may have been faster.
+ * Reports whether a governor had a pidfd of the workload at its end and was not killed before the end was
+ * recorded. An `attach` counts only when it exited with 0, because another governor may have been faster.
  */
 function couldBeKnown(facts: Facts, job: JobFacts): boolean {
   return job.result?.ending !== "detached" && observersOf(facts, job) !== "";
@@ -148,8 +148,8 @@ function judgeUniqueness(facts: Facts): string[] {
 }
 
 /**
- * What a job governed, by its process; one that never had a process by its id. A child that outlives its parent
- * goes by the same name, and may be found as a workload of its own.
+ * Finds the workload of a job by its process, or by the job's id when the job never had a process. A child
+ * that outlives its parent has the same name, and may be governed as its own job.
  */
 function findGoverned(facts: Facts, job: JobFacts): { workload: WorkloadFacts; own: OwnRecord } | undefined {
   for (const workload of facts.workloads) {

@@ -1,7 +1,7 @@
 import { parseArgs } from "node:util";
 import { describeRound, playRound } from "./round.ts";
 
-/** `node_modules/.bin/bun test/chaos/run.ts --rounds N --seed S` runs the scenarios of the seeds S to S + N − 1. */
+/** `node_modules/.bin/bun test/chaos/run.ts --rounds N --seed S` runs N scenarios, from seed S on. */
 const { values } = parseArgs({ options: { rounds: { type: "string" }, seed: { type: "string" } } });
 const rounds = Number(values.rounds ?? 100);
 const seed = Number(values.seed ?? Date.now() % 2 ** 32);

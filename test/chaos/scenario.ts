@@ -4,8 +4,8 @@ import { type Random, randomFrom } from "./random.ts";
 export type PlannedEnd = { code: number } | { signal: string };
 
 /**
- * The starter of a workload. With "watch" and "attach" the test starts it, and a governor finds it later. With "neglect"
- * its parent never waits for it.
+ * The starter of a workload. With "watch" and "attach" the test starts it, and a governor finds it later.
+ * With "neglect" its parent never waits for it.
  */
 export type Origin = "run" | "run -d" | "attach" | "watch" | "neglect";
 

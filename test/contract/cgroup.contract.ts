@@ -341,7 +341,8 @@ export function describeJobCgroup(choice: MachineChoice): void {
     it("does not replace a cgroup that has processes, and changes nothing", (machine) => {
       const existing = makeJob(machine, LIMITS);
       applyCgroupLimits(existing, LIMITS);
-      // Only the last hierarchy has a process. No cgroup of another hierarchy may be replaced before it is checked.
+      // Only the last hierarchy has a process. No cgroup of another hierarchy may be replaced before it is
+      // checked.
       const last = existing.directories.at(-1)?.path as string;
       const pid = machine.start(last);
       const before = [listAll(machine), limitFiles(machine, existing)];
@@ -456,7 +457,9 @@ function countedBy({ version }: CgroupMachine, usage: Usage): (number | null)[] 
   return names.map((name) => usage[name]);
 }
 
-/** Restricts a cgroup to CPU 0, children first, because a v1 parent may not have fewer CPUs than its children. */
+/**
+ * Restricts a cgroup to CPU 0, children first, because a v1 parent may not have fewer CPUs than its children.
+ */
 function narrowCpus(machine: CgroupMachine, where: "base" | "origin"): void {
   for (const hierarchy of machine.hierarchies.filter(({ controllers }) => controllers.includes("cpuset"))) {
     const places =

@@ -66,7 +66,9 @@ const BAD_COMMANDS: BadCommand[] = [
   },
 ];
 
-/** Commands that only the kernel rejects. The job is recorded by then, as one that ended and never started. */
+/**
+ * Commands that only the kernel rejects. The job is recorded by then, as one that ended and never started.
+ */
 const UNEXECUTABLE: BadCommand[] = [
   {
     name: "a script whose first line names no interpreter",

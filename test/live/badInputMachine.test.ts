@@ -111,7 +111,9 @@ for (const { name, prepare, because } of GOVERN_LITTLE) {
   });
 }
 
-/** Makes a state directory and a ledger that belong to the unprivileged user, before root opens the ledger. */
+/**
+ * Makes a state directory and a ledger that belong to the unprivileged user, before root opens the ledger.
+ */
 async function giveStateToNobody(): Promise<void> {
   chmodSync(sandbox().directory, 0o755);
   mkdirSync(sandbox().state);

@@ -22,7 +22,10 @@ const lacksContainers =
   (existsSync(BUSYBOX) ? undefined : `needs ${BUSYBOX}`);
 const containerTest = testIf(lacksContainers);
 const governingTest = testIf(lacksContainers ?? lacksLimits());
-/** crun supports no mixture of cgroup versions. There, and where it is not installed, unshare and chroot are used. */
+/**
+ * crun supports no mixture of cgroup versions. There, and where it is not installed, unshare and chroot are
+ * used.
+ */
 const lacksCrun =
   lacksCommand("crun") ?? (hasBothVersions() ? "it supports no mixture of cgroup versions" : undefined);
 if (lacksCrun !== undefined)

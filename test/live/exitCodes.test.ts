@@ -42,7 +42,8 @@ test("run exits with 137 when another process kills the command", async () => {
 testIf(lacksCommand("perl"))(
   "run records how its command ended although its parent ignores SIGCHLD",
   async () => {
-    // An ignored signal stays ignored over exec, and a process that ignores SIGCHLD cannot wait for its children.
+    // An ignored signal stays ignored over exec, and a process that ignores SIGCHLD cannot wait for its
+    // children.
     const ignoring = ["perl", "-e", "$SIG{CHLD} = 'IGNORE'; exec @ARGV", FFRTMP];
     for (const [script, code] of [
       ["exit 42", 42],

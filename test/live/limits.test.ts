@@ -35,7 +35,8 @@ limitsTest("--cpu-quota 50 limits a busy loop to half a core, until detach", asy
   expect(perPeriodMs).toBeLessThan(60);
 
   expect((await sandbox().run(["detach", jobId])).code).toBe(0);
-  // Highest priority for a short time. Under the quota even this would not give the loop as much in any second.
+  // Highest priority for a short time. Under the quota even this would not give the loop as much in any
+  // second.
   setPriority(pid, -20);
   const free = await eventually("the busy loop gets more than half a core", async () => {
     const measured = await shareOfCore(() => runNsec(pid), 1000);

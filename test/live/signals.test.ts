@@ -119,8 +119,8 @@ function trace(box: Sandbox, args: string[]): Bun.Subprocess {
 }
 
 /**
- * Lists every traced call except those with signal 0, those to a thread of the calling process, and those to a pid that
- * cannot exist: with the last kind ffrtmp verifies that it cannot send signals any more.
+ * Lists every traced call except those with signal 0, those to a thread of the calling process, and those to
+ * a pid that cannot exist: with the last kind ffrtmp verifies that it cannot send signals any more.
  */
 function forbiddenCalls(box: Sandbox): string[] {
   const lines = readFileSync(box.path("strace"), "utf8").split("\n").filter(Boolean);

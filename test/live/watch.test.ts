@@ -126,7 +126,8 @@ test("watch observes a job after SIGKILL of its wrapper, and records its exit co
 test("a job that ends together with its wrapper is recorded with its exit code", async () => {
   await startWatch(sandbox(), "no-such-program");
   const { wrapper, jobId, pid } = await sandbox().startJob("pair", [], ["sleep", "1000"]);
-  // The daemon learns of other jobs from the ledger. It cannot record the end of a job that it has not seen there yet.
+  // The daemon learns of other jobs from the ledger. It cannot record the end of a job that it has not seen
+  // there yet.
   await Bun.sleep(1500);
   wrapper.kill("SIGKILL");
   process.kill(pid, "SIGKILL");

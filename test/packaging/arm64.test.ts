@@ -30,7 +30,8 @@ testIf(
     text: "out\n",
     code: 7,
   });
-  // The emulator refuses unknown system calls. A wrong number would make another call, and doctor would notice.
+  // The emulator refuses unknown system calls. A wrong number would make another call, and doctor would
+  // notice.
   const report = JSON.parse((await run("doctor", "--json")).text) as { name: string; works: boolean }[];
   expect(report.find(({ name }) => name === "pidfd")?.works).toBe(true);
 });

@@ -64,7 +64,10 @@ function prepareFish(): Complete {
     );
 }
 
-/** zsh completes only in its line editor, so it runs in a pseudo terminal with a compadd that records candidates. */
+/**
+ * zsh completes only in its line editor, so it runs in a pseudo terminal with a compadd that records
+ * candidates.
+ */
 function prepareZsh(): Complete {
   const file = writeScript("_ffrtmp", zshCompletion(program));
   const functions = file.slice(0, file.lastIndexOf("/"));

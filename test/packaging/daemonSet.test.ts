@@ -20,7 +20,9 @@ const daemonSet = documents.find(({ kind }) => kind === "DaemonSet") as DaemonSe
 const pod = daemonSet.spec?.template.spec;
 const container = pod?.containers[0] as Container;
 
-/** Checks objects against the types of the Kubernetes API, also for unknown fields. Returns the errors of tsc. */
+/**
+ * Checks objects against the types of the Kubernetes API, also for unknown fields. Returns the errors of tsc.
+ */
 function faultsIn(objects: ApiObject[]): string {
   const lines = objects.map(({ apiVersion, kind }, index) => {
     const from = apiVersion.includes("/") ? apiVersion : `core/${apiVersion}`;

@@ -68,7 +68,9 @@ export async function runScript(
   return { code: await child.exited, stdout, stderr };
 }
 
-/** Prefix of a command that gets its own mount namespace. Its mounts are visible to it alone and end with it. */
+/**
+ * Prefix of a command that gets its own mount namespace. Its mounts are visible to it alone and end with it.
+ */
 export const PRIVATE_MOUNTS = ["unshare", "--mount", "--propagation", "private"];
 
 function environmentOf(pid: number): string[] {

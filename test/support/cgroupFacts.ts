@@ -3,7 +3,10 @@ import type { CgroupFs } from "../../src/linux/cgroupFs.ts";
 /** The machine and the new, empty cgroup for a series of acts. */
 export interface Trial {
   fs: CgroupFs;
-  /** The cgroup's directory in the hierarchy of a controller. On v2 it is the same for all, which are enabled in it. */
+  /**
+   * The cgroup's directory in the hierarchy of a controller. On v2 it is the same for all, which are enabled
+   * in it.
+   */
   directory(controller: string): string;
   /** `major:minor` of a whole disk. */
   disk: string;
@@ -63,7 +66,9 @@ function readText(fs: CgroupFs, path: string, disk: string, pid: number): string
   return JSON.stringify(listsPids ? text.replace(`${pid}\n`, "PID\n") : text.replace(disk, "DISK"));
 }
 
-/** Acts by controller, which a correct fake answers as the kernel does. Each series starts in a new cgroup. */
+/**
+ * Acts by controller, which a correct fake answers as the kernel does. Each series starts in a new cgroup.
+ */
 export type Facts = Record<string, Act[]>;
 
 /** Runs the acts and returns a line for each. */

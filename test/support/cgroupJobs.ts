@@ -69,7 +69,10 @@ export function limitFiles(machine: CgroupMachine, job: JobCgroup): Record<strin
   );
 }
 
-/** Lists the directories below the machine's test cgroup, and the controllers that each enables for its children. */
+/**
+ * Lists the directories below the machine's test cgroup, and the controllers that each enables for its
+ * children.
+ */
 export function listAll(machine: CgroupMachine): string[] {
   const list = (directory: string): string[] => {
     const control = `${directory}/cgroup.subtree_control`;
@@ -95,8 +98,8 @@ type Act = (machine: CgroupMachine) => void | Promise<void>;
 type ActWithDisk = (machine: CgroupMachine, disk: string) => void | Promise<void>;
 
 /**
- * Defines tests on one kind of machine. Skips them with the reason where there is no such machine, and those that
- * `itWithDisk` defines where the machine has no disk to throttle.
+ * Defines tests on one kind of machine. Skips them with the reason where there is no such machine, and those
+ * that `itWithDisk` defines where the machine has no disk to throttle.
  */
 export function describeOn(
   choice: MachineChoice,

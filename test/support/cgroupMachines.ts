@@ -10,7 +10,9 @@ import { type FakeCgroups, fakeV1, fakeV2 } from "./fakeCgroups.ts";
 import type { Access } from "./fakeCgroupTree.ts";
 import { findDisk, findRealCgroups, type RealCgroups } from "./realCgroups.ts";
 
-/** A machine for tests of cgroups: a fake one, or this one. Disposing of it removes its processes and cgroups. */
+/**
+ * A machine for tests of cgroups: a fake one, or this one. Disposing of it removes its processes and cgroups.
+ */
 export interface CgroupMachine {
   version: 1 | 2;
   fs: CgroupFs;

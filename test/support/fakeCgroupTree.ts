@@ -32,7 +32,9 @@ export interface Tree {
 /** `read-only`: a read-only mount. `denied`: another user than the owner of the files. */
 export type Access = "full" | "read-only" | "denied";
 
-/** The threads of a fake machine: thread id → process id. The first thread of a process has the process id. */
+/**
+ * The threads of a fake machine: thread id → process id. The first thread of a process has the process id.
+ */
 export type Threads = Map<number, number>;
 
 /** An error of the kernel as node:fs throws it. */

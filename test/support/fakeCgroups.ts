@@ -27,7 +27,10 @@ export interface FakeCgroups {
   /** The content of /proc/PID/cgroup of a process or thread. */
   cgroupText(tid: number): string;
   membership(tid: number): Membership;
-  /** Starts a process of one thread in this cgroup of every hierarchy. Throws where the kernel would refuse the fork. */
+  /**
+   * Starts a process of one thread in this cgroup of every hierarchy. Throws where the kernel would refuse
+   * the fork.
+   */
   addProcess(pid: number, cgroupPath?: string): void;
   /** Starts a thread of a process in the cgroups of its first thread. */
   addThread(pid: number, tid: number): void;
@@ -45,7 +48,10 @@ const HARDWARE: FakeHardware = { cpus: 4, disks: ["8:0", "8:16"], flatMemory: fa
 
 const V1_CONTROLLERS = ["cpu", "cpuacct", "memory", "blkio", "pids", "cpuset"];
 
-/** Makes a cgroup v1 machine. `together` has the controllers that share a hierarchy: on Debian `["cpu,cpuacct"]`. */
+/**
+ * Makes a cgroup v1 machine. `together` has the controllers that share a hierarchy: on Debian
+ * `["cpu,cpuacct"]`.
+ */
 export function fakeV1(options: Partial<FakeHardware> & { together?: string[] } = {}): FakeCgroups {
   const { together = [], ...hardware } = options;
   const shared = together.flatMap((key) => key.split(","));

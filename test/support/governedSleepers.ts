@@ -21,8 +21,8 @@ export interface GovernedSleeper {
 }
 
 /**
- * Returns real processes that the test itself governs with its own ledger, for details that a test of the executable
- * cannot observe. The functions in `clean` run after each test, the latest first.
+ * Returns real processes that the test itself governs with its own ledger, for details that a test of the
+ * executable cannot observe. The functions in `clean` run after each test, the latest first.
  */
 export function useGovernedSleepers(): {
   clean: (() => void | Promise<void>)[];

@@ -4,8 +4,8 @@ import { dirname, join } from "node:path";
 import { type Host, realHost } from "../../src/linux/host.ts";
 
 /**
- * Makes a host whose /proc is a directory with these files by path. A content that begins with `→ ` makes a link.
- * Disposable: `using proc = procTree({ "1/stat": … })`.
+ * Makes a host whose /proc is a directory with these files by path. A content that begins with `→ ` makes a
+ * link. Disposable: `using proc = procTree({ "1/stat": … })`.
  */
 export function procTree(files: Record<string, string>): { host: Host; [Symbol.dispose](): void } {
   const procRoot = mkdtempSync(join(tmpdir(), "ffrtmp-proc-"));

@@ -18,7 +18,10 @@ const CONTROLLERS = {
 export interface RealCgroups {
   version: 1 | 2;
   hierarchies: Hierarchy[];
-  /** v1: the cgroups of this process. v2: the root, because a cgroup with processes cannot divide memory and io. */
+  /**
+   * v1: the cgroups of this process. v2: the root, because a cgroup with processes cannot divide memory and
+   * io.
+   */
   membership: Membership;
 }
 

@@ -44,8 +44,8 @@ export interface Job {
 }
 
 /**
- * The state directory and processes of one test. At its end, every process that was started here or adopted is killed
- * by PID and start time, and no cgroup with the sandbox's tag may be left.
+ * The state directory and processes of one test. At its end, every process that was started here or adopted
+ * is killed by PID and start time, and no cgroup with the sandbox's tag may be left.
  */
 export class Sandbox {
   readonly directory = mkdtempSync(join(tmpdir(), "ffrtmp-test-"));
@@ -150,8 +150,9 @@ export class Sandbox {
   }
 
   /**
-   * Copies a program under a name that is unique on this machine, so that `watch` finds nothing else. A link would not
-   * do: a process also has the name of its executable, and another daemon would take a link to ffmpeg for ffmpeg.
+   * Copies a program under a name that is unique on this machine, so that `watch` finds nothing else. A link
+   * would not do: a process also has the name of its executable, and another daemon would take a link to
+   * ffmpeg for ffmpeg.
    */
   program(command: string): { name: string; path: string } {
     const name = `${command.slice(0, 6)}-${this.tag}`;
@@ -175,7 +176,10 @@ export class Sandbox {
     );
   }
 
-  /** Kills the processes that are left and removes the sandbox. Throws when one of its cgroups cannot be removed. */
+  /**
+   * Kills the processes that are left and removes the sandbox. Throws when one of its cgroups cannot be
+   * removed.
+   */
   async close(): Promise<void> {
     const members = this.cgroups().flatMap((path) => readLines(`${path}/cgroup.procs`).map(Number));
     for (const pid of members) this.adopt(pid);

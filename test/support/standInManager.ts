@@ -4,14 +4,20 @@ import { bindUnixDatagram, receiveUnixDatagram } from "./unixReceiver.ts";
 
 const POLL_MS = 5;
 
-/** A service manager with the parts that watch uses: it receives messages, stores descriptors and restarts watch. */
+/**
+ * A service manager with the parts that watch uses: it receives messages, stores descriptors and restarts
+ * watch.
+ */
 export class StandInManager {
   readonly address = `@ffrtmp-manager-${Bun.randomUUIDv7()}`;
   /** All received messages, oldest first. */
   readonly messages: string[] = [];
   /** The stored descriptors by name. */
   readonly store = new Map<string, number>();
-  /** Further descriptors under names that are in `store`. A manager keeps them when it cannot compare descriptors. */
+  /**
+   * Further descriptors under names that are in `store`. A manager keeps them when it cannot compare
+   * descriptors.
+   */
   readonly twins = new Map<string, number>();
   readonly #socket = bindUnixDatagram(this.address);
   readonly #timer = setInterval(() => this.#read(), POLL_MS);

@@ -9,7 +9,10 @@ const sandbox = useSandbox();
 const units = useUnits();
 const LIMITS = "--cpu-quota 50 --memory-max 100M --pids-max 30";
 
-/** The mounts of a hybrid machine: v1 hierarchies under a tmpfs, and v2 with all controllers in a subdirectory. */
+/**
+ * The mounts of a hybrid machine: v1 hierarchies under a tmpfs, and v2 with all controllers in a
+ * subdirectory.
+ */
 const HYBRID = `
 mount -t tmpfs tmpfs /sys/fs/cgroup
 cd /sys/fs/cgroup && mkdir unified named freezer net

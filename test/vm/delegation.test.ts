@@ -23,7 +23,8 @@ vmTest(
     ]);
     const membership = (): string => readFileSync(`/proc/${owner.pid}/cgroup`, "utf8");
     await until("the owner is in its scope", () => membership().includes(unit));
-    // As a container engine does: the processes are in a leaf, so that the scope can give controllers to its children.
+    // As a container engine does: the processes are in a leaf, so that the scope can give controllers to its
+    // children.
     for (const name of ["leaf", "a", "a/b"]) mkdirSync(`${scope}/${name}`);
     writeFileSync(`${scope}/leaf/cgroup.procs`, String(owner.pid));
     try {

@@ -53,7 +53,9 @@ function counter(directory: string, file: string, name: string): number {
 /** A command that prints its own cgroup at once, then waits. */
 const PRINT_CGROUP = ["sh", "-c", 'read line </proc/self/cgroup; echo "$line"; exec sleep 1000'];
 
-/** Enables cpuset as an operator can. ffrtmp does not on kernels where other processes would lose their CPUs. */
+/**
+ * Enables cpuset as an operator can. ffrtmp does not on kernels where other processes would lose their CPUs.
+ */
 function enableCpusets(): void {
   writeFileSync(`${TOP}/cgroup.subtree_control`, "+cpuset");
 }
@@ -161,7 +163,8 @@ vmTest("cpu.max limits a busy loop to its share, as cpu.stat counts it", async (
     await Bun.sleep(6000);
     const used = (counter(directory, "cpu.stat", "usage_usec") - startUsec) / 1000;
     const measured = used / (performance.now() - startMs);
-    // Time that the host takes from an emulated processor counts as use here. The next periods compensate for it.
+    // Time that the host takes from an emulated processor counts as use here. The next periods compensate for
+    // it.
     expect(measured).toBeLessThan(0.42);
     return measured > 0.24 ? measured : undefined;
   });

@@ -10,8 +10,8 @@ const units = useUnits();
 const HELD = 48 * 1024 ** 2;
 
 /**
- * Shell code that waits for the file `go`, allocates three times the memory of the owner, and writes the exit code: 137
- * when the kernel killed the allocation, 0 when it got all memory.
+ * Shell code that waits for the file `go`, allocates three times the memory of the owner, and writes the exit
+ * code: 137 when the kernel killed the allocation, 0 when it got all memory.
  */
 const allocateIn = (directory: string): string => `
 cd ${directory}
@@ -20,7 +20,9 @@ until [ -e go ]; do /bin/busybox sleep 1; done
 echo $? > code.new; /bin/busybox mv code.new code
 while :; do /bin/busybox sleep 1000; done`;
 
-/** With these settings an OOM kill ends one process and not the unit, so that the exit code can be written. */
+/**
+ * With these settings an OOM kill ends one process and not the unit, so that the exit code can be written.
+ */
 const SETTINGS = ["-p", `MemoryMax=${HELD}`, "-p", "OOMPolicy=continue"];
 
 interface Owner {

@@ -40,8 +40,8 @@ const APPLIED = [
 beforeAll(async () => {
   if (!isMachine) return;
   await service.install(FLAGS);
-  // Long enough for the tests that need the daemon to be down. Set once for all tests, because each reload of systemd
-  // undoes limits, and the daemon restores them only a few times.
+  // Long enough for the tests that need the daemon to be down. Set once for all tests, because each reload of
+  // systemd undoes limits, and the daemon restores them only a few times.
   await service.setting("RestartSec", "10");
 });
 afterAll(async () => {

@@ -94,7 +94,8 @@ vmTest(
     const theirs = String(200 * MIB);
     for (let reload = 1; reload <= 5; reload++) {
       systemctl("daemon-reload");
-      // systemd writes the unit's own value over the first job's, and disables the controller of the second job.
+      // systemd writes the unit's own value over the first job's, and disables the controller of the second
+      // job.
       const noticed = Math.min(reload, 4);
       await until(
         `reload ${reload} is detected`,

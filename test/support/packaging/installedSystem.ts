@@ -8,9 +8,9 @@ interface Output {
 }
 
 /**
- * The root file system of this machine below an overlay that takes all changes and disappears with its last process. dpkg
- * and its maintainer scripts run as root without changing this machine. Processes and cgroups are those of this
- * machine, and systemd does not run.
+ * The root file system of this machine below an overlay that takes all changes and disappears with its last
+ * process. dpkg and its maintainer scripts run as root without changing this machine. Processes and cgroups
+ * are those of this machine, and systemd does not run.
  */
 export class InstalledSystem {
   readonly #holder: Bun.Subprocess<"pipe", "pipe", "inherit">;

@@ -1,7 +1,10 @@
 import { readFileSync } from "node:fs";
 import { testIf } from "../sandbox.ts";
 
-/** Returns the reason why a test with systemd and cgroup v2 cannot run here, or `undefined` in the virtual machine. */
+/**
+ * Returns the reason why a test with systemd and cgroup v2 cannot run here, or `undefined` in the virtual
+ * machine.
+ */
 function lacksVm(): string | undefined {
   if (process.env["FFRTMP_VM"] === undefined) return "needs a virtual machine: scripts/vm.sh test";
   const init = readFileSync("/proc/1/comm", "utf8").trim();
@@ -11,5 +14,7 @@ function lacksVm(): string | undefined {
 /** Defines a test that may change its whole machine: units, users and cgroups. */
 export const vmTest = testIf(lacksVm());
 
-/** True when pidfds keep the exit code of a process after its parent has collected it: Linux 6.15 and later. */
+/**
+ * True when pidfds keep the exit code of a process after its parent has collected it: Linux 6.15 and later.
+ */
 export const pidfdsKeepRecords = process.env["FFRTMP_VM"] === "6.17";

@@ -6,8 +6,8 @@ export interface Units {
   /** The names of the running units. */
   readonly names: ReadonlySet<string>;
   /**
-   * Starts a unit by systemd-run that runs a shell script. Waits for a process in it with the name `comm` and returns
-   * its PID.
+   * Starts a unit by systemd-run that runs a shell script. Waits for a process in it with the name `comm` and
+   * returns its PID.
    */
   start(name: string, options: string[], script: string, comm: string): Promise<number>;
   /** Stops a unit before the end of the test. */
@@ -94,7 +94,9 @@ function listEntries(directory: string): Dirent[] {
   }
 }
 
-/** Waits until everything is as before, because systemd removes empty scopes late. Returns the differences. */
+/**
+ * Waits until everything is as before, because systemd removes empty scopes late. Returns the differences.
+ */
 export async function differencesFrom(
   before: Record<string, string>,
   units: Iterable<string>,

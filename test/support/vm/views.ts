@@ -2,8 +2,8 @@ import { FFRTMP, type Sandbox } from "../sandbox.ts";
 import type { Units } from "./units.ts";
 
 /**
- * Runs a script in a service with its own namespaces; `way` has the options of unshare(1). Its mounts end with it. In the
- * script `$ffrtmp` is the executable, with the sandbox's state directory.
+ * Runs a script in a service with its own namespaces; `way` has the options of unshare(1). Its mounts end
+ * with it. In the script `$ffrtmp` is the executable, with the sandbox's state directory.
  */
 export function inView(
   { state, tag }: Sandbox,
@@ -29,8 +29,8 @@ export function inView(
 }
 
 /**
- * Returns shell code that attaches to a process with these options and waits until it is governed. `$observer` is then
- * the PID of `ffrtmp attach`.
+ * Returns shell code that attaches to a process with these options and waits until it is governed.
+ * `$observer` is then the PID of `ffrtmp attach`.
  */
 export function attachIn(pid: string, jobId: string, flags: string): string {
   return `

@@ -130,7 +130,9 @@ export class WatchService {
     return workload;
   }
 
-  /** Starts a workload below a user's own service manager, in cgroups delegated to the user. Returns its pid. */
+  /**
+   * Starts a workload below a user's own service manager, in cgroups delegated to the user. Returns its pid.
+   */
   async delegatedWorkload(name: string, user: string, command: string[]): Promise<number> {
     const unit = `ffrtmp-test-${name}.service`;
     await run("loginctl", "enable-linger", user);
