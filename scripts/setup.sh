@@ -1,5 +1,6 @@
-# Sourced by the other scripts. Prepares a fresh Debian or Ubuntu machine that has git, Node.js and npm, and builds
-# ffrtmp. `need_programs` installs further programs by apt as root, and otherwise prints what is missing.
+# Sourced by the other scripts. Prepares a fresh Debian or Ubuntu machine that has git, Node.js and npm, and
+# builds ffrtmp. `need_programs` installs further programs by apt as root, and otherwise prints what is
+# missing.
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 
@@ -14,7 +15,8 @@ install_packages() {
   done
   if [ ! -x node_modules/.bin/bun ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
     echo "installing npm packages"
-    # Not "npm ci": it requires the packages of all platforms, which some registries lack. Versions are pinned.
+    # Not "npm ci": it requires the packages of all platforms, which some registries lack. Versions are
+    # pinned.
     npm install --no-save --no-audit --no-fund --loglevel=error || fail "npm install failed: see above"
   fi
   # Some npm configurations run no install scripts. The script of the bun package installs the executable.

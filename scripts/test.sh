@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs missing programs, builds ffrtmp, and runs all checks and tests, also in virtual machines. The last line counts
-# them: "N passed, N failed, N skipped". Lines that begin with "not tried" say what was skipped, and why.
+# Installs missing programs, builds ffrtmp, and runs all checks and tests, also in virtual machines. The last
+# line counts them: "N passed, N failed, N skipped". Lines that begin with "not tried" say what was skipped,
+# and why.
 #
 #   test.sh [--no-vm]   --no-vm runs no virtual machine
 set -u
@@ -15,7 +16,8 @@ esac
 
 install_packages
 need_programs ffmpeg=ffmpeg strace=strace python3=python3-minimal script=bsdutils
-# For the tests of the packages: tools that read the files of a package, and an emulator for the arm64 executable.
+# For the tests of the packages: tools that read the files of a package, and an emulator for the arm64
+# executable.
 need_programs lintian=lintian groff=groff mandoc=mandoc man=man-db zsh=zsh fish=fish qemu-aarch64-static=qemu-user-static \
   /usr/aarch64-linux-gnu/lib/ld-linux-aarch64.so.1=libc6-arm64-cross
 build

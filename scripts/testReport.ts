@@ -12,12 +12,12 @@ interface TestCase {
 /**
  * Reads the JUnit report of a test run.
  *
- *   testReport.ts counts REPORT STATUS [ARG…]   prints the numbers of tests that passed, failed and were skipped
- *   testReport.ts failed REPORT                 prints the files with a failed test
+ *   testReport.ts counts REPORT STATUS [ARG…]   prints the numbers of passed, failed and skipped tests
+ *   testReport.ts failed REPORT                 prints the files with failed tests
  *
- * STATUS is the exit code of `bun test`, and the ARGs are those that it was given: the report shows a test that `-t`
- * leaves out as skipped. A run without a report counts as one failure, and so does an exit code other than 0
- * without a failed test: the report has no entry for an error outside of every test.
+ * STATUS is the exit code of `bun test`, and the ARGs are those that it was given: the report shows a test
+ * that `-t` leaves out as skipped. A run without a report counts as one failure, and so does an exit code
+ * other than 0 without a failed test: the report has no entry for an error outside of every test.
  */
 const { positionals, values } = parseArgs({
   allowPositionals: true,

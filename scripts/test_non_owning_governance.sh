@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Demonstrates on real workloads that they keep running when ffrtmp is killed. The four tests take less than a minute.
-# Installs missing programs, builds ffrtmp, and exits with 1 when a check fails.
+# Demonstrates on real workloads that they keep running when ffrtmp is killed. The four tests take less than a
+# minute. Installs missing programs, builds ffrtmp, and exits with 1 when a check fails.
 #
 #   FFRTMP_EXECUTABLE    an executable to test instead of building one
 #   FFRTMP_DEMO_SECONDS  length of the transcoded video in seconds (20). An emulated machine encodes slowly.
 #
-# The workloads wait for a file from this script before they end, so the checks do not depend on the machine's speed.
+# The workloads wait for a file from this script before they end, so the checks do not depend on the machine's
+# speed.
 set -u
 . "$(dirname "$0")/setup.sh"
 
@@ -49,7 +50,8 @@ check() {
   fi
 }
 
-# Prints field 3 (state) or 5 (process group) of /proc/PID/stat. The name in parentheses may contain any character.
+# Prints field 3 (state) or 5 (process group) of /proc/PID/stat. The name in parentheses may contain any
+# character.
 stat_field() { sed 's/^.*) //' "/proc/$1/stat" 2>/dev/null | cut -d ' ' -f $(($2 - 2)); }
 alive() {
   local state
@@ -65,7 +67,8 @@ cgroups_of() { cat "/proc/$1/cgroup" 2>/dev/null; }
 in_job_cgroup() { cgroups_of "$1" | grep -q 'ffrtmp-'; }
 is_root() { [ "$(id -u)" -eq 0 ]; }
 
-# A workload counts until its file NAME.go appears. It ends by itself after two minutes, should this script be killed.
+# A workload counts until its file NAME.go appears. It ends by itself after two minutes, should this script be
+# killed.
 await='tries=0; until [ -e "$0.go" ] || [ $tries -ge 1200 ]; do echo $tries; tries=$((tries + 1)); sleep 0.1; done'
 let_end() { : >"$1.go"; }
 

@@ -1,4 +1,5 @@
-# Sourced by vm.sh. Builds the disk images and kernels of the virtual machines in a cache outside the repository.
+# Sourced by vm.sh. Builds the disk images and kernels of the virtual machines in a cache outside the
+# repository.
 
 debian_suite=bookworm
 debian_mirror=http://deb.debian.org/debian
@@ -7,8 +8,8 @@ debian_security=http://deb.debian.org/debian-security
 debian_backports=trixie-backports
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/ffrtmp-vm
 
-# Prints a hash of every file that the images depend on. A new release of a Debian package does not change the hash:
-# run `vm.sh build --fresh` to get it.
+# Prints a hash of every file that the images depend on. A new release of a Debian package does not change the
+# hash: run `vm.sh build --fresh` to get it.
 image_key() {
   {
     cat scripts/vm/image.sh
@@ -19,9 +20,10 @@ image_key() {
 
 image_directory() { echo "$cache/$(image_key)"; }
 
-# build_image [--fresh]: builds the images unless they exist. A second build at the same time waits for the first.
+# build_image [--fresh]: builds the images unless they exist. A second build at the same time waits for the
+# first.
 build_image() {
-  local target lock began=$SECONDS
+  local target lock start=$SECONDS
   target=$(image_directory) || return 1
   mkdir -p "$cache" || return 1
   exec {lock}>"$cache/build.lock"
@@ -30,7 +32,7 @@ build_image() {
   if [ ! -f "$target/root.img" ]; then
     can_build || { exec {lock}>&-; return 77; }
     make_image "$target" || { exec {lock}>&-; return 1; }
-    echo "built $target in $((SECONDS - began)) s"
+    echo "built $target in $((SECONDS - start)) s"
   fi
   exec {lock}>&-
 }

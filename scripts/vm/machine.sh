@@ -1,6 +1,6 @@
-# Sourced by vm.sh. Starts and stops virtual machines, one for each kernel and worktree, and runs commands in them. The
-# directory of a machine has the PID of qemu, the port and key for ssh, and the console. Changes on the disks are lost
-# when the machine stops.
+# Sourced by vm.sh. Starts and stops virtual machines, one for each kernel and worktree, and runs commands in
+# them. The directory of a machine has the PID of qemu, the port and key for ssh, and the console. Changes on
+# the disks are lost when the machine stops.
 
 kernels=(6.1 6.12 6.17)
 boot_limit_seconds=240
@@ -26,7 +26,8 @@ need_qemu() {
   command -v ssh >/dev/null || { echo "a virtual machine needs ssh"; return 1; }
 }
 
-# Prints kvm or tcg. On some machines /dev/kvm exists but hangs, so a kernel has to boot in it. Tried once per boot.
+# Prints kvm or tcg. On some machines /dev/kvm exists but hangs, so a kernel has to boot in it. Tried once per
+# boot.
 find_accelerator() {
   local image=$1 answer lock
   answer=$cache/accelerator-$(cat /proc/sys/kernel/random/boot_id)
@@ -49,7 +50,7 @@ boots_in_kvm() {
 
 # start_machine KERNEL
 start_machine() {
-  local kernel=$1 image directory accelerator lock port attempt began=$SECONDS
+  local kernel=$1 image directory accelerator lock port attempt start=$SECONDS
   image=$(image_directory)
   directory=$(machine_directory "$kernel")
   mkdir -p "$directory" || return 1
@@ -73,13 +74,14 @@ start_machine() {
   cp "$image/key" "$directory/key"
   exec {lock}>&-
   await_machine "$kernel" || { stop_machine "$kernel"; return 1; }
-  echo "kernel $kernel has started in $((SECONDS - began)) s ($accelerator)"
+  echo "kernel $kernel has started in $((SECONDS - start)) s ($accelerator)"
 }
 
 run_qemu() {
   local kernel=$1 image=$2 directory=$3 accelerator=$4 port=$5 cpu=max
-  # With one thread per processor, qemu 7.2 sometimes runs an instruction that another processor has just replaced. A
-  # kernel that patches itself, as at the first cpu.max, then ends with "Oops: int3". A single thread avoids this.
+  # With one thread per processor, qemu 7.2 sometimes runs an instruction that another processor has just
+  # replaced. A kernel that patches itself, as at the first cpu.max, then ends with "Oops: int3". A single
+  # thread avoids this.
   if [ "$accelerator" = kvm ]; then cpu=host; else accelerator=tcg,thread=single; fi
   # restrict=on: the guest has no network, and only this host can connect to its port 22.
   qemu-system-x86_64 -accel "$accelerator" -cpu "$cpu" -smp 2 -m "${FFRTMP_VM_MEMORY_MB:-2048}" \
@@ -104,7 +106,8 @@ await_machine() {
   done
 }
 
-# ssh_machine KERNEL USER [COMMAND]: all commands of a user share one connection, because opening one takes a second.
+# ssh_machine KERNEL USER [COMMAND]: all commands of a user share one connection, because opening one takes a
+# second.
 ssh_machine() {
   local directory user=$2
   directory=$(machine_directory "$1")

@@ -15,17 +15,18 @@ push_worktree() {
     ssh_machine "$kernel" root "rm -rf /work/src /work/test && tar -C /work -x --no-same-owner && mkdir -p /work/node_modules/.bin && ln -sf /usr/local/bin/bun /work/node_modules/.bin/bun"
 }
 
-# default_tests KERNEL: prints the arguments for `bun test`. On the newest kernel only those tests run that differ
-# there, because its pidfds tell the exit codes of processes that nothing observed, and the tests that prepare them.
+# default_tests KERNEL: prints the arguments for `bun test`. On the newest kernel only those tests run that
+# differ there, because its pidfds keep the exit codes of processes that nothing observed, and the tests that
+# prepare them.
 default_tests() {
   case $1 in
-    6.17) echo -t 'the.service.starts|transcodes.of.two|what.ends.while|ordinary.user' test/vm/service.test.ts test/vm/rootless.test.ts ;;
+    6.17) echo -t 'the.service.starts|transcodes.of.two|while.the.daemon.is.down|unprivileged.user' test/vm/service.test.ts test/vm/rootless.test.ts ;;
     *) echo test/vm src/linux/cgroup test/live/container.test.ts ;;
   esac
 }
 
-# test_kernels [PATH...]: tests as many kernels at once as this host has processors. Each line of output begins with
-# the kernel's version.
+# test_kernels [PATH...]: tests as many kernels at once as this host has processors. Each line of output
+# begins with the kernel's version.
 test_kernels() {
   local status=0 kernel
   [ -x dist/ffrtmp ] || fail "dist/ffrtmp is not built: node_modules/.bin/bun scripts/build.ts"
@@ -43,9 +44,10 @@ test_kernels() {
   return "$status"
 }
 
-# Prints the counts in its last line, and appends them as three numbers to the file FFRTMP_VM_COUNTS if that is set.
+# Prints the counts in its last line, and appends them as three numbers to the file FFRTMP_VM_COUNTS if that
+# is set.
 test_kernel() {
-  local kernel=$1 began=$SECONDS status passed failed skipped again report
+  local kernel=$1 start=$SECONDS status passed failed skipped again report
   shift
   # shellcheck disable=SC2046 # words
   [ $# -gt 0 ] || set -- $(default_tests "$kernel")
@@ -55,18 +57,19 @@ test_kernel() {
   read -r passed failed skipped < <(node_modules/.bin/bun scripts/testReport.ts counts "$report" "$status" "$@")
   again=$(node_modules/.bin/bun scripts/testReport.ts failed "$report")
   if [ -n "$again" ]; then
-    # A test can fail under emulation only: systemd has time limits, and some races show nowhere else. The files with
-    # failed tests run once more, in a new machine.
+    # A test can fail under emulation only: systemd has time limits, and some races show nowhere else. The
+    # files with failed tests run once more, in a new machine.
     echo "running again in a new machine, because $failed failed: $(paste -s -d ' ' <<<"$again")"
     # shellcheck disable=SC2086 # words
     if run_tests "$kernel" "$report.again" $again; then passed=$((passed + failed)) failed=0; fi
   fi
   [ -z "${FFRTMP_VM_COUNTS-}" ] || echo "$passed $failed $skipped" >>"$FFRTMP_VM_COUNTS"
-  echo "$passed passed, $failed failed, $skipped skipped; in $((SECONDS - began)) s"
+  echo "$passed passed, $failed failed, $skipped skipped; in $((SECONDS - start)) s"
   [ "$failed" -eq 0 ]
 }
 
-# run_tests KERNEL REPORT PATH...: runs tests in a new machine, and copies their JUnit report to the file REPORT
+# run_tests KERNEL REPORT PATH...: runs tests in a new machine, and copies their JUnit report to the file
+# REPORT
 run_tests() {
   local kernel=$1 report=$2 status=1
   shift 2

@@ -6,7 +6,7 @@ const ROUNDS = 8;
 const seed = Number(process.env["CHAOS_SEED"] ?? Date.now() % 2 ** 32);
 
 testIf(lacksCommand("perl"))(
-  `whatever is killed when: ${ROUNDS} rounds from seed ${seed}`,
+  `workloads and records survive random kills of ffrtmp: ${ROUNDS} rounds from seed ${seed}`,
   async () => {
     let knowable = 0;
     for (let round = 0; round < ROUNDS; round++) {

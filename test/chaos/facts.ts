@@ -1,47 +1,50 @@
 import type { GovernorName, Workload } from "./scenario.ts";
 
-/** How something ended. `signal` as the kernel's name: SIGKILL. */
+/** The end of a process: an exit code, or the name of a signal such as SIGKILL. */
 export interface End {
   code: number | null;
   signal: string | null;
 }
 
-/** What one process of a workload says about itself. */
+/** The record that a process of a workload writes about itself. */
 export interface OwnRecord {
-  begun: { pid: number; startTicks: number } | null;
-  /** Signals that came from elsewhere. */
-  signalled: string[];
-  /** What it was about to do, and when it said so. */
-  lastWords: (End & { atMs: number }) | null;
+  started: { pid: number; startTicks: number } | null;
+  /** Signals that the process received and did not send itself. */
+  receivedSignals: string[];
+  /** The end that the process announced, and the time of the announcement. */
+  announcedEnd: (End & { atMs: number }) | null;
 }
 
 export interface WorkloadFacts {
   plan: Workload;
-  /** Whether its beginning was certain: its starter was not ended. */
-  mustBegin: boolean;
+  /** True when the workload has to start, because its starter was not killed. */
+  mustStart: boolean;
   own: OwnRecord;
   child: OwnRecord | null;
-  /** What wait told its parent, where we are the parent. */
-  waited: End | null;
-  /** It lived when a lasting daemon had come up: from then on somebody has to govern it. */
+  /** The end that wait reported, when the test is the parent. */
+  endSeenByParent: End | null;
+  /** True for a target that was running when the last daemon had started, which has to govern it. */
   mustBeGoverned: boolean;
-  /** A governor was seen to hold it before it was allowed to end. `null` when it was over by then, or nobody governed it. */
-  wasHeldAtRelease: boolean | null;
-  detachAsked: boolean;
+  /**
+   * True when a governor had a pidfd of the process before its end. `null` when it had ended or was not
+   * governed.
+   */
+  wasObservedAtRelease: boolean | null;
+  detachRequested: boolean;
 }
 
-/** One life of a governor. */
+/** A process of ffrtmp. */
 export interface GovernorFacts {
   name: GovernorName;
   pid: number;
-  /** Signals that we sent to it, but for SIGCONT. */
-  strikes: { signal: string; atMs: number }[];
-  /** Processes that it was seen to hold a pidfd of, and when first. */
-  held: { pid: number; sinceMs: number }[];
-  /** `null` when its parent is not us. */
+  /** Signals that the test sent to it, except SIGCONT. */
+  signals: { signal: string; atMs: number }[];
+  /** Processes of which it had a pidfd, and since when. */
+  pidfds: { pid: number; sinceMs: number }[];
+  /** `null` when the test is not its parent. */
   exit: End | null;
-  /** Its last lines. */
-  said: string;
+  /** The last lines of its output. */
+  output: string;
 }
 
 export interface ResultFacts {
@@ -60,21 +63,21 @@ export interface JobFacts {
   pid: number | null;
   startTicks: number | null;
   startedMs: number | null;
-  /** `null` once it has ended. */
+  /** `null` once the job has ended. */
   observerPid: number | null;
   result: ResultFacts | null;
 }
 
-/** All that was seen of one round. */
+/** All observations of a round. */
 export interface Facts {
   workloads: WorkloadFacts[];
   governors: GovernorFacts[];
   jobs: JobFacts[];
-  /** Whether cgroups could be made, so that no process could be taken twice. */
+  /** True when ffrtmp could make cgroups, so that no process can be governed twice. */
   hasCgroups: boolean;
   cgroupsLeft: string[];
-  /** What `PRAGMA integrity_check` answers. */
+  /** The answer of `PRAGMA integrity_check`. */
   integrity: string;
-  /** What was waited for in vain. */
-  neverHappened: string[];
+  /** The conditions that did not become true in time. */
+  timedOut: string[];
 }

@@ -4,41 +4,41 @@ import { readStat } from "../../src/linux/proc/stat.ts";
 import { listPids } from "../../src/linux/proc/table.ts";
 import { FFRTMP, isRunning, type Sandbox } from "../support/sandbox.ts";
 import type { End, GovernorFacts } from "./facts.ts";
-import type { GovernorName, StrikeSignal } from "./scenario.ts";
+import type { GovernorName, SentSignal } from "./scenario.ts";
 
 interface Life extends GovernorFacts {
   startTicks: number;
-  saidIn: string;
+  outputPath: string;
   isFrozen: boolean;
 }
 
 const host = realHost();
-const SAID_CHARACTERS = 600;
+const MAX_OUTPUT_CHARACTERS = 600;
 
-/** The ffrtmps of one round: starts them, ends them at any time, and sees which processes they hold. */
+/** Starts the ffrtmp processes of a round, signals them, and records of which processes they have pidfds. */
 export class Governors {
   readonly #sandbox: Sandbox;
   readonly #lives: Life[] = [];
 
   constructor(sandbox: Sandbox) {
     this.#sandbox = sandbox;
-    mkdirSync(sandbox.path("said"), { recursive: true });
+    mkdirSync(sandbox.path("output"), { recursive: true });
   }
 
   start(name: GovernorName, args: string[], cwd?: string): void {
-    const saidIn = this.#sandbox.path(`said/${this.#lives.length} ${name}`);
-    const said = openSync(saidIn, "a");
-    const child = this.#sandbox.start(args, { stdout: said, stderr: said, ...(cwd ? { cwd } : {}) });
-    const life = this.#note(name, child.pid, saidIn);
+    const outputPath = this.#sandbox.path(`output/${this.#lives.length} ${name}`);
+    const output = openSync(outputPath, "a");
+    const child = this.#sandbox.start(args, { stdout: output, stderr: output, ...(cwd ? { cwd } : {}) });
+    const life = this.#add(name, child.pid, outputPath);
     if (!life) return;
-    // The one that returns at once is not the one that observes.
+    // The process that returns at once is not the observer.
     if (args.includes("-d")) this.#lives.splice(this.#lives.indexOf(life), 1);
     void child.exited.then(() => {
       life.exit = endOf(child);
     });
   }
 
-  /** The copies that `run -d` leaves in the background, known by their command line. */
+  /** Finds the background copies of `run -d` by their command line. */
   findBackground(jobIds: string[]): void {
     for (const pid of listPids(host)) {
       const words = read(`/proc/${pid}/cmdline`).split("\0");
@@ -47,11 +47,11 @@ export class Governors {
       if (!read(`/proc/${pid}/environ`).split("\0").includes(`FFRTMP_STATE=${this.#sandbox.state}`)) continue;
       if (this.#living(`wrapper ${id}`).some((life) => life.pid === pid)) continue;
       this.#sandbox.adopt(pid);
-      this.#note(`wrapper ${id}`, pid, `${this.#sandbox.state}/ffrtmp.log`);
+      this.#add(`wrapper ${id}`, pid, `${this.#sandbox.state}/ffrtmp.log`);
     }
   }
 
-  strike(name: GovernorName, signal: StrikeSignal): void {
+  signal(name: GovernorName, signal: SentSignal): void {
     for (const life of this.#living(name)) this.#send(life, signal);
   }
 
@@ -59,54 +59,56 @@ export class Governors {
     for (const life of this.#lives) if (life.isFrozen) this.#send(life, "SIGCONT");
   }
 
-  /** Notes who holds which process now. */
-  look(): void {
+  /** Records the pidfds of each process. */
+  scan(): void {
     for (const life of this.#lives) {
       if (!isRunning(life.pid, life.startTicks)) continue;
-      for (const pid of heldBy(life.pid)) {
-        if (!life.held.some((hold) => hold.pid === pid)) life.held.push({ pid, sinceMs: Date.now() });
+      for (const pid of pidfdTargetsOf(life.pid)) {
+        if (!life.pidfds.some((known) => known.pid === pid)) life.pidfds.push({ pid, sinceMs: Date.now() });
       }
     }
   }
 
-  isHeld(pid: number): boolean {
-    return this.#lives.some((life) => isRunning(life.pid, life.startTicks) && heldBy(life.pid).includes(pid));
+  isObserved(pid: number): boolean {
+    return this.#lives.some(
+      (life) => isRunning(life.pid, life.startTicks) && pidfdTargetsOf(life.pid).includes(pid),
+    );
   }
 
-  /** Whether one is there that was sent nothing that ends it. */
+  /** Reports whether a process runs that was not sent a deadly signal. */
   isUp(name: GovernorName): boolean {
-    return this.#living(name).some(({ strikes }) => strikes.every(({ signal }) => signal === "SIGSTOP"));
+    return this.#living(name).some(({ signals }) => signals.every(({ signal }) => signal === "SIGSTOP"));
   }
 
   isGone(name: GovernorName): boolean {
     return this.#living(name).length === 0;
   }
 
-  /** Those that are still there, but for the daemon. */
+  /** Lists the running processes except the daemon. */
   observers(): string[] {
     const living = this.#lives.filter((life) => isRunning(life.pid, life.startTicks));
     return living.filter(({ name }) => name !== "watch").map(({ name, pid }) => `${name} (PID ${pid})`);
   }
 
   facts(): GovernorFacts[] {
-    return this.#lives.map(({ saidIn, ...life }) => ({
+    return this.#lives.map(({ outputPath, ...life }) => ({
       ...life,
-      said: read(saidIn).slice(-SAID_CHARACTERS),
+      output: read(outputPath).slice(-MAX_OUTPUT_CHARACTERS),
     }));
   }
 
-  #note(name: GovernorName, pid: number, saidIn: string): Life | undefined {
+  #add(name: GovernorName, pid: number, outputPath: string): Life | undefined {
     const stat = readStat(host, pid);
     if (stat === "gone") return undefined;
     const life: Life = {
       name,
       pid,
       startTicks: stat.startTicks,
-      strikes: [],
-      held: [],
+      signals: [],
+      pidfds: [],
       exit: null,
-      said: "",
-      saidIn,
+      output: "",
+      outputPath,
       isFrozen: false,
     };
     this.#lives.push(life);
@@ -117,14 +119,14 @@ export class Governors {
     return this.#lives.filter((life) => life.name === name && isRunning(life.pid, life.startTicks));
   }
 
-  #send(life: Life, signal: StrikeSignal): void {
-    if (signal !== "SIGCONT") life.strikes.push({ signal, atMs: Date.now() });
+  #send(life: Life, signal: SentSignal): void {
+    if (signal !== "SIGCONT") life.signals.push({ signal, atMs: Date.now() });
     life.isFrozen = signal === "SIGSTOP" || (life.isFrozen && signal !== "SIGCONT");
     if (!isRunning(life.pid, life.startTicks)) return;
     try {
       process.kill(life.pid, signal);
     } catch {
-      // It ended in between.
+      // The process has ended meanwhile.
     }
   }
 }
@@ -133,8 +135,11 @@ export function endOf({ exitCode, signalCode }: Bun.Subprocess): End {
   return signalCode === null ? { code: exitCode, signal: null } : { code: null, signal: String(signalCode) };
 }
 
-/** Source: the line `Pid:` in /proc/PID/fdinfo of a pidfd; −1 once the process is gone. */
-function heldBy(pid: number): number[] {
+/**
+ * Lists the processes of which a process has pidfds. Source: `Pid:` in /proc/PID/fdinfo; −1 once they are
+ * gone.
+ */
+function pidfdTargetsOf(pid: number): number[] {
   let names: string[];
   try {
     names = readdirSync(`/proc/${pid}/fdinfo`);
@@ -142,8 +147,8 @@ function heldBy(pid: number): number[] {
     return [];
   }
   return names.flatMap((name) => {
-    const held = /^Pid:\t(\d+)$/m.exec(read(`/proc/${pid}/fdinfo/${name}`))?.[1];
-    return held === undefined ? [] : [Number(held)];
+    const target = /^Pid:\t(\d+)$/m.exec(read(`/proc/${pid}/fdinfo/${name}`))?.[1];
+    return target === undefined ? [] : [Number(target)];
   });
 }
 

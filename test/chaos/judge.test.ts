@@ -18,17 +18,17 @@ const UNKNOWN: ResultFacts = {
   because: "it ended while no ffrtmp observed it",
 };
 const LIFE = {
-  begun: { pid: 4026, startTicks: 99 },
-  signalled: [],
-  lastWords: { code: 42, signal: null, atMs: 1990 },
+  started: { pid: 4026, startTicks: 99 },
+  receivedSignals: [],
+  announcedEnd: { code: 42, signal: null, atMs: 1990 },
 };
 const DAEMON: GovernorFacts = {
   name: "watch",
   pid: 812,
-  strikes: [],
-  held: [{ pid: 4026, sinceMs: 1500 }],
+  signals: [],
+  pidfds: [{ pid: 4026, sinceMs: 1500 }],
   exit: { code: 0, signal: null },
-  said: "",
+  output: "",
 };
 
 function workload(change: Partial<WorkloadFacts> = {}): WorkloadFacts {
@@ -42,13 +42,13 @@ function workload(change: Partial<WorkloadFacts> = {}): WorkloadFacts {
       childLifeMs: null,
       limits: [],
     },
-    mustBegin: true,
+    mustStart: true,
     own: LIFE,
     child: null,
-    waited: { code: 42, signal: null },
+    endSeenByParent: { code: 42, signal: null },
     mustBeGoverned: true,
-    wasHeldAtRelease: true,
-    detachAsked: false,
+    wasObservedAtRelease: true,
+    detachRequested: false,
     ...change,
   };
 }
@@ -67,7 +67,7 @@ function job(change: Partial<JobFacts> = {}): JobFacts {
   };
 }
 
-/** One workload that `watch` found, held and saw end: nothing to find fault with. */
+/** A round without violations: `watch` found one workload, observed it and recorded its end. */
 function facts(change: Partial<Facts> = {}): Facts {
   return {
     workloads: [workload()],
@@ -76,28 +76,31 @@ function facts(change: Partial<Facts> = {}): Facts {
     hasCgroups: true,
     cgroupsLeft: [],
     integrity: "ok",
-    neverHappened: [],
+    timedOut: [],
     ...change,
   };
 }
 
-test("a round in which every law held has no violations", () => {
+test("a correct round has no violations", () => {
   expect(judge(facts())).toEqual({ violations: [], known: 1, knowable: 1, unknown: 0 });
 });
 
-const struck = (atMs: number, signal = "SIGKILL"): GovernorFacts => ({
+const signalled = (atMs: number, signal = "SIGKILL"): GovernorFacts => ({
   ...DAEMON,
-  strikes: [{ signal, atMs }],
+  signals: [{ signal, atMs }],
   exit: null,
 });
 
 test.each<[string, Partial<Facts>]>([
-  ["the daemon was killed before the end", { governors: [struck(1700)] }],
-  ["the daemon was killed between the end and its record", { governors: [struck(1995)] }],
-  ["nobody held the process", { governors: [{ ...DAEMON, held: [] }] }],
-  ["the hold came after the end", { governors: [{ ...DAEMON, held: [{ pid: 4026, sinceMs: 1995 }] }] }],
+  ["the daemon was killed before the end", { governors: [signalled(1700)] }],
+  ["the daemon was killed between the end and its record", { governors: [signalled(1995)] }],
+  ["no governor had a pidfd of the process", { governors: [{ ...DAEMON, pidfds: [] }] }],
   [
-    "the one that held it was refused",
+    "the pidfd was opened after the end",
+    { governors: [{ ...DAEMON, pidfds: [{ pid: 4026, sinceMs: 1995 }] }] },
+  ],
+  [
+    "the governor with the pidfd was refused",
     { governors: [{ ...DAEMON, name: "observer w1", exit: { code: 2, signal: null } }] },
   ],
 ])("an unknown end is excused when %s", (_when, change) => {
@@ -105,92 +108,120 @@ test.each<[string, Partial<Facts>]>([
   expect(verdict).toEqual({ violations: [], known: 0, knowable: 0, unknown: 1 });
 });
 
-test("a process that was released on request may be governed again", () => {
-  const released = job({ result: { ...UNKNOWN, ending: "detached" } });
+test("a process that was detached on request may be governed again", () => {
+  const detached = job({ result: { ...UNKNOWN, ending: "detached" } });
   const again = facts({
-    jobs: [released, job({ jobId: "w1" })],
-    workloads: [workload({ detachAsked: true })],
+    jobs: [detached, job({ jobId: "w1" })],
+    workloads: [workload({ detachRequested: true })],
   });
   expect(judge(again).violations).toEqual([]);
 });
 
-test("a child that outlives its parent may be governed as a workload of its own", () => {
-  const child = { ...LIFE, begun: { pid: 4027, startTicks: 100 } };
+test("a child that outlives its parent may be governed as its own job", () => {
+  const child = { ...LIFE, started: { pid: 4027, startTicks: 100 } };
   const jobs = [job(), job({ jobId: "auto-wk-4027", pid: 4027, startTicks: 100 })];
   expect(judge(facts({ workloads: [workload({ child })], jobs })).violations).toEqual([]);
 });
 
-const unwatched = (change: Partial<WorkloadFacts>): Partial<Facts> => ({
-  workloads: [workload({ mustBeGoverned: false, wasHeldAtRelease: null, ...change })],
+const ungoverned = (change: Partial<WorkloadFacts>): Partial<Facts> => ({
+  workloads: [workload({ mustBeGoverned: false, wasObservedAtRelease: null, ...change })],
   jobs: [],
 });
 const recorded = (change: Partial<ResultFacts>): Partial<Facts> => ({
   jobs: [job({ result: { ...RESULT, ...change } })],
 });
 const wrapped = (code: number): Partial<Facts> => ({
-  workloads: [workload({ plan: { ...workload().plan, origin: "run" }, waited: null })],
+  workloads: [workload({ plan: { ...workload().plan, origin: "run" }, endSeenByParent: null })],
   governors: [{ ...DAEMON, name: "wrapper w1", exit: { code, signal: null } }],
 });
 
 test.each<[string, string, Partial<Facts>]>([
   [
-    "a workload without last words",
-    "ended by somebody else",
-    unwatched({ own: { ...LIFE, lastWords: null } }),
+    "a workload without an announced end",
+    "was killed by another process",
+    ungoverned({ own: { ...LIFE, announcedEnd: null } }),
   ],
-  ["a signal sent to a workload", "was sent SIGTERM", unwatched({ own: { ...LIFE, signalled: ["TERM"] } })],
-  ["a child without last words", "child of w1 was ended", unwatched({ child: { ...LIFE, lastWords: null } })],
   [
-    "an end that was not meant",
+    "a signal sent to a workload",
+    "was sent SIGTERM",
+    ungoverned({ own: { ...LIFE, receivedSignals: ["TERM"] } }),
+  ],
+  [
+    "a child without an announced end",
+    "child of w1 was killed",
+    ungoverned({ child: { ...LIFE, announcedEnd: null } }),
+  ],
+  [
+    "another end than the announced one",
     "ended with SIGKILL",
-    unwatched({ waited: { code: null, signal: "SIGKILL" } }),
+    ungoverned({ endSeenByParent: { code: null, signal: "SIGKILL" } }),
   ],
   [
-    "a workload that never began",
-    "never began",
-    unwatched({ own: { ...LIFE, begun: null, lastWords: null } }),
+    "a workload that never started",
+    "never started",
+    ungoverned({ own: { ...LIFE, started: null, announcedEnd: null } }),
   ],
-  ["a target that nobody governed", "nobody governed it", { jobs: [] }],
-  ["a job that nobody held", "nobody held it", { workloads: [workload({ wasHeldAtRelease: false })] }],
+  ["a target that was not governed", "was not governed", { jobs: [] }],
+  [
+    "a job that was not observed",
+    "had no observer",
+    { workloads: [workload({ wasObservedAtRelease: false })] },
+  ],
   ["a job without a result", "has no result", { jobs: [job({ state: "running", result: null })] }],
-  ["a wrong code", "the truth is code 42", recorded({ exitCode: 0 })],
+  ["a wrong exit code", "it was code 42", recorded({ exitCode: 0 })],
+  ["a signal in place of an exit code", "it was code 42", recorded({ exitCode: null, signal: "SIGKILL" })],
   [
-    "a signal in the place of a code",
-    "the truth is code 42",
-    recorded({ exitCode: null, signal: "SIGKILL" }),
+    "an exit code without evidence",
+    "without evidence",
+    recorded({ evidence: null, because: "not observed" }),
   ],
-  ["a code without evidence", "without evidence", recorded({ evidence: null, because: "nobody saw it" })],
   ["an unknown end without a reason", "no reason", { jobs: [job({ result: { ...UNKNOWN, because: "" } })] }],
-  ["an end that was seen and not recorded", "before the eyes of watch", { jobs: [job({ result: UNKNOWN })] }],
   [
-    "an end that a daemon slept through and never told",
-    "before the eyes of watch",
-    { jobs: [job({ result: UNKNOWN })], governors: [struck(1700, "SIGSTOP")] },
+    "an end that was observed and not recorded",
+    "was observed by watch",
+    { jobs: [job({ result: UNKNOWN })] },
   ],
   [
-    "an end of a process that never began",
-    "never said",
+    "an end that a stopped daemon did not record later",
+    "was observed by watch",
+    { jobs: [job({ result: UNKNOWN })], governors: [signalled(1700, "SIGSTOP")] },
+  ],
+  [
+    "an end of a process that never started",
+    "never announced",
     {
       workloads: [
-        workload({ own: { begun: null, signalled: [], lastWords: null }, mustBegin: false, waited: null }),
+        workload({
+          own: { started: null, receivedSignals: [], announcedEnd: null },
+          mustStart: false,
+          endSeenByParent: null,
+        }),
       ],
       jobs: [job({ jobId: "w1" })],
     },
   ],
   [
-    "a release that nobody asked for",
-    "nobody asked",
+    "a detach without a request",
+    "without a request",
     { jobs: [job({ result: { ...UNKNOWN, ending: "detached" } })] },
   ],
   [
     "a started job as never started",
-    "and it ran",
+    "but it ran",
     { jobs: [job({ result: { ...UNKNOWN, ending: "never_started" } })] },
   ],
-  ["a stranger's process", "none of the workloads", { jobs: [job(), job({ pid: 1, startTicks: 1 })] }],
-  ["the same pid with another start", "none of the workloads", { jobs: [job({ startTicks: 100 })] }],
+  [
+    "a job of another process",
+    "not a process of the workloads",
+    { jobs: [job(), job({ pid: 1, startTicks: 1 })] },
+  ],
+  [
+    "a job with the same pid and another start time",
+    "not a process of the workloads",
+    { jobs: [job({ startTicks: 100 })] },
+  ],
   ["two jobs for one process", "more than once", { jobs: [job(), job({ jobId: "w1" })] }],
-  ["a code that run did not pass on", "passed on code 0 for code 42", wrapped(0)],
+  ["another exit code of run than of its command", "exited with code 0 instead of code 42", wrapped(0)],
   [
     "a governor that died by itself",
     "died of SIGSEGV",
@@ -202,12 +233,12 @@ test.each<[string, string, Partial<Facts>]>([
     "a governor that threw",
     "crashed",
     {
-      governors: [{ ...DAEMON, said: "TypeError: x\n    at take (daemon.ts:12:3)" }],
+      governors: [{ ...DAEMON, output: "TypeError: x\n    at take (daemon.ts:12:3)" }],
     },
   ],
   ["a cgroup that is left", "is left", { cgroupsLeft: ["/sys/fs/cgroup/cpu/ffrtmp-ab12cd-w1"] }],
   ["a damaged ledger", "damaged", { integrity: "row 3 missing from index" }],
-  ["a wait in vain", "in vain", { neverHappened: ["every job has its result"] }],
+  ["a condition that did not become true", "timed out", { timedOut: ["every job has its result"] }],
 ])("%s is a violation", (_name, words, change) => {
   expect(judge(facts(change)).violations.join("\n")).toContain(words);
 });

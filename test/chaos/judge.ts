@@ -1,20 +1,20 @@
 import type { End, Facts, GovernorFacts, JobFacts, OwnRecord, WorkloadFacts } from "./facts.ts";
 
 export interface Verdict {
-  /** Empty when every law held. */
+  /** Empty when ffrtmp behaved correctly. */
   violations: string[];
-  /** Ends that are on record, with evidence. */
+  /** The number of ends that are recorded with evidence. */
   known: number;
-  /** Of these, and of the violations, those that somebody was in a position to know. */
+  /** The number of ends that a governor could observe. */
   knowable: number;
-  /** Results without a code, each with its reason. */
+  /** The number of results without an exit code, each with its reason. */
   unknown: number;
 }
 
-/** Holds what happened against what must never happen, whatever is killed when. Pure. */
+/** Compares the observations of a round with ffrtmp's guarantees. */
 export function judge(facts: Facts): Verdict {
   const violations = [
-    ...facts.neverHappened.map((what) => `waited in vain: ${what}`),
+    ...facts.timedOut.map((what) => `timed out waiting until ${what}`),
     ...facts.workloads.flatMap((workload) => judgeWorkload(facts, workload)),
     ...facts.jobs.flatMap((job) => judgeJob(facts, job)),
     ...facts.governors.flatMap((governor) => judgeGovernor(facts, governor)),
@@ -32,25 +32,25 @@ export function judge(facts: Facts): Verdict {
 }
 
 function judgeWorkload(facts: Facts, workload: WorkloadFacts): string[] {
-  const { plan, own, child, waited } = workload;
+  const { plan, own, child, endSeenByParent } = workload;
   const violations = [
-    ...judgeLife(plan.id, own),
-    ...(child?.begun ? judgeLife(`the child of ${plan.id}`, child) : []),
+    ...judgeProcess(plan.id, own),
+    ...(child?.started ? judgeProcess(`the child of ${plan.id}`, child) : []),
   ];
-  if (!own.begun && workload.mustBegin) violations.push(`${plan.id} never began`);
-  if (waited && own.lastWords && !isSameEnd(waited, own.lastWords)) {
-    violations.push(`${plan.id} meant to end with ${text(own.lastWords)} and ended with ${text(waited)}`);
+  if (!own.started && workload.mustStart) violations.push(`${plan.id} never started`);
+  if (endSeenByParent && own.announcedEnd && !isSameEnd(endSeenByParent, own.announcedEnd)) {
+    violations.push(`${plan.id} announced ${text(own.announcedEnd)} and ended with ${text(endSeenByParent)}`);
   }
   if (workload.mustBeGoverned && !facts.jobs.some((job) => isOf(job, own))) {
-    violations.push(`${plan.id} lived when a daemon was there, and nobody governed it`);
+    violations.push(`${plan.id} ran beside a daemon and was not governed`);
   }
-  if (workload.wasHeldAtRelease === false) violations.push(`${plan.id} was on record and nobody held it`);
+  if (workload.wasObservedAtRelease === false) violations.push(`${plan.id} was recorded and had no observer`);
   return violations;
 }
 
-function judgeLife(name: string, { begun, signalled, lastWords }: OwnRecord): string[] {
-  const violations = signalled.map((signal) => `${name} was sent SIG${signal}`);
-  if (begun && !lastWords) violations.push(`${name} was ended by somebody else: it had no last words`);
+function judgeProcess(name: string, { started, receivedSignals, announcedEnd }: OwnRecord): string[] {
+  const violations = receivedSignals.map((signal) => `${name} was sent SIG${signal}`);
+  if (started && !announcedEnd) violations.push(`${name} was killed by another process: it announced no end`);
   return violations;
 }
 
@@ -59,77 +59,77 @@ function judgeJob(facts: Facts, job: JobFacts): string[] {
   const name = `job ${job.jobId}`;
   if (!result || job.state !== "ended") return [`${name} is ${job.state} and has no result`];
   const governed = findGoverned(facts, job);
-  if (!governed) return [`${name} governed PID ${job.pid}, which is none of the workloads`];
+  if (!governed) return [`${name} governed PID ${job.pid}, which is not a process of the workloads`];
   const { workload, own } = governed;
-  const truth = own.lastWords;
+  const actual = own.announcedEnd;
   const recorded: End = { code: result.exitCode, signal: result.signal };
   const violations: string[] = [];
   if (result.evidence === null) {
     if (result.exitCode !== null || result.signal !== null) {
-      violations.push(`${name} has ${text(recorded)} on record without evidence`);
+      violations.push(`${name} is recorded with ${text(recorded)} without evidence`);
     }
     if (!result.because) violations.push(`${name} has an unknown end and no reason`);
-  } else if (!truth) {
-    violations.push(`${name} has ${text(recorded)} on record, and its workload never said that it would end`);
-  } else if (!isSameEnd(recorded, truth)) {
-    violations.push(`${name} has ${text(recorded)} on record, and the truth is ${text(truth)}`);
+  } else if (!actual) {
+    violations.push(`${name} is recorded with ${text(recorded)}, but its workload never announced an end`);
+  } else if (!isSameEnd(recorded, actual)) {
+    violations.push(`${name} is recorded with ${text(recorded)}, but it was ${text(actual)}`);
   }
-  if (result.ending === "detached" && !workload.detachAsked) {
-    violations.push(`${name} was released, and nobody asked for it`);
+  if (result.ending === "detached" && !workload.detachRequested) {
+    violations.push(`${name} was detached without a request`);
   }
-  if (own.begun && result.ending === "never_started") {
-    violations.push(`${name} is on record as never started, and it ran`);
+  if (own.started && result.ending === "never_started") {
+    violations.push(`${name} is recorded as never started, but it ran`);
   }
-  if (!own.begun && job.startedMs !== null) {
-    violations.push(`${name} is on record as started, and it never began`);
+  if (!own.started && job.startedMs !== null) {
+    violations.push(`${name} is recorded as started, but it never ran`);
   }
   if (result.evidence === null && couldBeKnown(facts, job)) {
     violations.push(
-      `${name} ended before the eyes of ${holdersOf(facts, job)} and is on record as unknown: ${result.because}`,
+      `the end of ${name} was observed by ${observersOf(facts, job)} and is recorded as unknown: ${result.because}`,
     );
   }
   return violations;
 }
 
 /**
- * Whether a governor held the workload when it ended and was left in peace until the end was on record.
- * An `attach` counts only when it ended as one that has done its work: another may have been there before it.
+ * Reports whether a governor had a pidfd of the workload at its end and was not killed before the end was
+ * recorded. An `attach` counts only when it exited with 0, because another governor may have been faster.
  */
 function couldBeKnown(facts: Facts, job: JobFacts): boolean {
-  return job.result?.ending !== "detached" && holdersOf(facts, job) !== "";
+  return job.result?.ending !== "detached" && observersOf(facts, job) !== "";
 }
 
-function holdersOf(facts: Facts, job: JobFacts): string {
+function observersOf(facts: Facts, job: JobFacts): string {
   const { result } = job;
-  const lastWords = findGoverned(facts, job)?.own.lastWords;
-  if (!result || !lastWords || job.pid === null) return "";
-  const holders = facts.governors.filter(({ name, held, strikes, exit }) => {
-    const hold = held.find(({ pid }) => pid === job.pid);
-    const hadWork = !name.startsWith("observer") || exit?.code === 0;
-    // One that was only stopped goes on later, and then has to tell.
-    const wasLeftInPeace = strikes.every(({ signal, atMs }) => signal === "SIGSTOP" || atMs > result.endMs);
-    return hold !== undefined && hold.sinceMs < lastWords.atMs && hadWork && wasLeftInPeace;
+  const announcedEnd = findGoverned(facts, job)?.own.announcedEnd;
+  if (!result || !announcedEnd || job.pid === null) return "";
+  const observers = facts.governors.filter(({ name, pidfds, signals, exit }) => {
+    const pidfd = pidfds.find(({ pid }) => pid === job.pid);
+    const hasGoverned = !name.startsWith("observer") || exit?.code === 0;
+    // A governor that was only stopped continues later, and has to record the end then.
+    const wasAlive = signals.every(({ signal, atMs }) => signal === "SIGSTOP" || atMs > result.endMs);
+    return pidfd !== undefined && pidfd.sinceMs < announcedEnd.atMs && hasGoverned && wasAlive;
   });
-  return holders.map(({ name, pid }) => `${name} (PID ${pid})`).join(", ");
+  return observers.map(({ name, pid }) => `${name} (PID ${pid})`).join(", ");
 }
 
-function judgeGovernor(facts: Facts, { name, exit, strikes, said }: GovernorFacts): string[] {
+function judgeGovernor(facts: Facts, { name, exit, signals, output }: GovernorFacts): string[] {
   if (!exit) return [];
-  const sent = strikes.map(({ signal }) => signal);
+  const sent = signals.map(({ signal }) => signal);
   const violations: string[] = [];
   if (exit.signal !== null && !sent.includes(exit.signal))
-    violations.push(`${name} died of ${exit.signal}: ${said}`);
-  if (/\bat .*:\d+:\d+\)?$|panic|Segmentation|internal error/im.test(said))
-    violations.push(`${name} crashed: ${said}`);
+    violations.push(`${name} died of ${exit.signal}: ${output}`);
+  if (/\bat .*:\d+:\d+\)?$|panic|Segmentation|internal error/im.test(output))
+    violations.push(`${name} crashed: ${output}`);
   const id = name.split(" ")[1];
   const workload = facts.workloads.find(({ plan }) => plan.id === id);
   const isWrapper = name.startsWith("wrapper") && workload?.plan.origin === "run";
-  const truth = workload?.own.lastWords;
-  if (isWrapper && sent.length === 0 && truth) {
-    const passedOn = { code: exit.code, signal: exit.signal };
-    const expected = { code: truth.code ?? 128 + signalNumber(truth.signal), signal: null };
-    if (!isSameEnd(passedOn, expected))
-      violations.push(`${name} passed on ${text(passedOn)} for ${text(truth)}`);
+  const actual = workload?.own.announcedEnd;
+  if (isWrapper && sent.length === 0 && actual) {
+    const returned = { code: exit.code, signal: exit.signal };
+    const expected = { code: actual.code ?? 128 + signalNumber(actual.signal), signal: null };
+    if (!isSameEnd(returned, expected))
+      violations.push(`${name} exited with ${text(returned)} instead of ${text(actual)}`);
   }
   return violations;
 }
@@ -142,25 +142,25 @@ function judgeUniqueness(facts: Facts): string[] {
       const claims = facts.hasCgroups ? jobs : jobs.filter(({ result }) => result?.evidence !== null);
       if (claims.length <= 1) return [];
       const ids = claims.map(({ jobId }) => jobId).join(", ");
-      return [`PID ${process.begun?.pid} of ${plan.id} was governed more than once: ${ids}`];
+      return [`PID ${process.started?.pid} of ${plan.id} was governed more than once: ${ids}`];
     }),
   );
 }
 
 /**
- * What a job governed, by its process; one that never had a process by its id. A child that outlives its parent
- * goes by the same name, and may be found as a workload of its own.
+ * Finds the workload of a job by its process, or by the job's id when the job never had a process. A child
+ * that outlives its parent has the same name, and may be governed as its own job.
  */
 function findGoverned(facts: Facts, job: JobFacts): { workload: WorkloadFacts; own: OwnRecord } | undefined {
   for (const workload of facts.workloads) {
     for (const own of [workload.own, workload.child]) if (own && isOf(job, own)) return { workload, own };
   }
   const named = facts.workloads.find(({ plan }) => plan.id === job.jobId);
-  return named && (job.pid === null || !named.own.begun) ? { workload: named, own: named.own } : undefined;
+  return named && (job.pid === null || !named.own.started) ? { workload: named, own: named.own } : undefined;
 }
 
-function isOf({ pid, startTicks }: JobFacts, { begun }: OwnRecord): boolean {
-  return begun !== null && pid === begun.pid && startTicks === begun.startTicks;
+function isOf({ pid, startTicks }: JobFacts, { started }: OwnRecord): boolean {
+  return started !== null && pid === started.pid && startTicks === started.startTicks;
 }
 
 function isSameEnd(a: End, b: End): boolean {

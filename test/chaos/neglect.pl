@@ -1,4 +1,4 @@
-# A parent that starts a command, never collects it, and ends when the file DONE is there.
+# Starts a command, never waits for it, and ends when the file DONE exists.
 # arguments: DONE COMMAND...
 use strict;
 my ($done, @command) = @ARGV;

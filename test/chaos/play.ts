@@ -16,11 +16,11 @@ import type { Action, Scenario, Workload } from "./scenario.ts";
 
 const WORKLOAD = resolve(import.meta.dir, "workload.pl");
 const NEGLECT = resolve(import.meta.dir, "neglect.pl");
-const LOOK_INTERVAL_MS = 50;
-/** Only against waiting for ever for what a bug keeps from happening; what is waited for in vain is a finding. */
-const PATIENCE_MS = 30_000;
+const SCAN_INTERVAL_MS = 50;
+/** A condition that does not become true in this time is a violation. */
+const TIMEOUT_MS = 30_000;
 
-/** Plays a scenario on the real machine, lets everything come to its end, and gives what was seen. */
+/** Runs a scenario on the real machine until everything has ended, and returns the observations. */
 export async function play(sandbox: Sandbox, scenario: Scenario): Promise<Facts> {
   const round = new Round(sandbox, scenario);
   await round.act();
@@ -34,10 +34,10 @@ class Round {
   readonly #governors: Governors;
   readonly #target: string;
   readonly #children = new Map<string, Bun.Subprocess>();
-  readonly #detachAsked = new Set<string>();
+  readonly #detachRequested = new Set<string>();
   readonly #mustBeGoverned = new Set<string>();
-  readonly #wasHeld = new Map<string, boolean>();
-  readonly #neverHappened: string[] = [];
+  readonly #wasObserved = new Map<string, boolean>();
+  readonly #timedOut: string[] = [];
   #cgroupsLeft: string[] = [];
 
   constructor(sandbox: Sandbox, scenario: Scenario) {
@@ -45,54 +45,54 @@ class Round {
     this.#scenario = scenario;
     this.#governors = new Governors(sandbox);
     this.#target = `wk-${sandbox.tag}`;
-    for (const name of ["bin", "truth", "cwd"]) mkdirSync(sandbox.path(name));
+    for (const name of ["bin", "records", "cwd"]) mkdirSync(sandbox.path(name));
     const perl = realpathSync(Bun.which("perl") ?? "perl");
     for (const name of [this.#target, "other"]) symlinkSync(perl, sandbox.path(`bin/${name}`));
   }
 
   async act(): Promise<void> {
     const startMs = performance.now();
-    const looking = setInterval(() => this.#look(), LOOK_INTERVAL_MS);
+    const scanning = setInterval(() => this.#scan(), SCAN_INTERVAL_MS);
     for (const action of this.#scenario.actions) {
       const wait = startMs + action.atMs - performance.now();
       if (wait > 0) await Bun.sleep(wait);
       this.#do(action);
     }
-    clearInterval(looking);
+    clearInterval(scanning);
   }
 
-  /** From here on nobody is ended any more: all that lives has to be governed and held, and then ends. */
+  /** Kills nothing from here on. All running targets have to be governed and observed, and then end. */
   async settle(): Promise<void> {
     this.#governors.thawAll();
-    await this.#wait("a lasting daemon is up", () => this.#ensureWatch());
+    await this.#wait("a daemon runs", () => this.#ensureWatch());
     const living = this.#scenario.workloads.filter(({ id }) => this.#livingPid(id) !== undefined);
     for (const { id, isTarget } of living) {
-      if (isTarget && !this.#detachAsked.has(id)) this.#mustBeGoverned.add(id);
+      if (isTarget && !this.#detachRequested.has(id)) this.#mustBeGoverned.add(id);
     }
-    await this.#wait("every living target is governed", () =>
+    await this.#wait("every running target is governed", () =>
       [...this.#mustBeGoverned].every(
         (id) => this.#livingPid(id) === undefined || this.#jobsOf(id).length > 0,
       ),
     );
-    await this.#wait("every living job is held", () =>
+    await this.#wait("every running job is observed", () =>
       living.every(({ id }) => {
         const pid = this.#livingPid(id);
         const isOpen = this.#jobsOf(id).some(({ state }) => state !== "ended");
-        // It ended, or was released, while we waited.
-        this.#wasHeld.delete(id);
+        // The workload may have ended or been detached meanwhile.
+        this.#wasObserved.delete(id);
         if (pid === undefined || !isOpen) return true;
-        this.#wasHeld.set(id, this.#governors.isHeld(pid));
-        return this.#wasHeld.get(id);
+        this.#wasObserved.set(id, this.#governors.isObserved(pid));
+        return this.#wasObserved.get(id);
       }),
     );
-    await this.#wait("every open job has an observer that lives", () =>
+    await this.#wait("every open job has a running observer", () =>
       this.#readJobs().every(
         ({ state, observerPid }) => state === "ended" || (observerPid !== null && isRunning(observerPid)),
       ),
     );
-    this.#look();
-    // Last words carry the file system's time, which is up to one tick of the kernel behind.
-    await Bun.sleep(LOOK_INTERVAL_MS);
+    this.#scan();
+    // The time of an announcement is that of the file system, which is up to one tick of the kernel behind.
+    await Bun.sleep(SCAN_INTERVAL_MS);
     writeFileSync(this.#sandbox.path("release"), "");
     await this.#wait("every workload has ended", () => this.#unfinished().length === 0);
     await this.#wait("every job has its result", () =>
@@ -102,7 +102,7 @@ class Round {
     await this.#wait("every observer has ended", () => this.#governors.observers().length === 0);
     await this.#wait("the daemon has removed every cgroup", () => this.#sandbox.cgroups().length === 0);
     this.#cgroupsLeft = this.#sandbox.cgroups();
-    this.#governors.strike("watch", "SIGTERM");
+    this.#governors.signal("watch", "SIGTERM");
     await this.#wait("the daemon has ended", () => this.#governors.isGone("watch"));
     await Promise.all([...this.#children.values()].map(({ exited }) => exited));
   }
@@ -118,23 +118,24 @@ class Round {
       hasCgroups: lacksLimits() === undefined,
       cgroupsLeft: this.#cgroupsLeft,
       integrity: integrity.map((row) => row.integrity_check).join("; "),
-      neverHappened: this.#neverHappened,
+      timedOut: this.#timedOut,
     };
   }
 
   #do(action: Action): void {
-    if (action.kind === "begin") this.#begin(this.#workload(action.workload));
+    if (action.kind === "start") this.#startWorkload(this.#workload(action.workload));
     else if (action.kind === "attach") this.#attach(this.#workload(action.workload));
     else if (action.kind === "watch") this.#watch(action.events);
     else if (action.kind === "detach") this.#detach(action.workload);
-    else if (action.kind === "look") this.#sandbox.start(action.args, { stdout: "ignore", stderr: "ignore" });
+    else if (action.kind === "command")
+      this.#sandbox.start(action.args, { stdout: "ignore", stderr: "ignore" });
     else {
-      this.#look();
-      this.#governors.strike(action.governor, action.signal);
+      this.#scan();
+      this.#governors.signal(action.governor, action.signal);
     }
   }
 
-  #begin(workload: Workload): void {
+  #startWorkload(workload: Workload): void {
     const { id, origin, limits } = workload;
     const command = this.#command(workload);
     const cwd = this.#sandbox.path("cwd");
@@ -147,8 +148,8 @@ class Round {
       );
       return;
     }
-    const whole = origin === "neglect" ? ["perl", NEGLECT, this.#sandbox.path("done"), ...command] : command;
-    const child = this.#sandbox.spawn(whole, { cwd, stdout: "ignore", stderr: "inherit" as never });
+    const full = origin === "neglect" ? ["perl", NEGLECT, this.#sandbox.path("done"), ...command] : command;
+    const child = this.#sandbox.spawn(full, { cwd, stdout: "ignore", stderr: "inherit" as never });
     this.#children.set(id, child);
   }
 
@@ -156,7 +157,16 @@ class Round {
     const [how, value] = "code" in end ? ["code", end.code] : ["signal", end.signal];
     const program = this.#sandbox.path(`bin/${isTarget ? this.#target : "other"}`);
     const release = this.#sandbox.path("release");
-    const words = [program, WORKLOAD, this.#truth(id), lifeMs, how, value, release, childLifeMs ?? "none"];
+    const words = [
+      program,
+      WORKLOAD,
+      this.#recordPath(id),
+      lifeMs,
+      how,
+      value,
+      release,
+      childLifeMs ?? "none",
+    ];
     return words.map(String);
   }
 
@@ -173,22 +183,22 @@ class Round {
   }
 
   #detach(id: string): void {
-    this.#detachAsked.add(id);
-    const begun = this.#own(id).begun;
+    this.#detachRequested.add(id);
+    const started = this.#own(id).started;
     const jobId = this.#jobsOf(id)[0]?.jobId;
-    if (!begun || jobId === undefined) return;
+    if (!started || jobId === undefined) return;
     this.#sandbox.start(["detach", jobId], { stdout: "ignore", stderr: "ignore" });
   }
 
-  #look(): void {
+  #scan(): void {
     const background = this.#scenario.workloads.filter(({ origin }) => origin === "run -d");
     this.#governors.findBackground(background.map(({ id }) => id));
-    this.#governors.look();
+    this.#governors.scan();
   }
 
   #ensureWatch(): boolean {
     if (this.#governors.isUp("watch")) return true;
-    // One that was struck may still be about to go, and holds the lock until then.
+    // A daemon that was signalled may still be ending, and has the lock until then.
     if (this.#governors.isGone("watch")) this.#watch("auto");
     return false;
   }
@@ -196,25 +206,25 @@ class Round {
   #unfinished(): string[] {
     return this.#scenario.workloads.flatMap(({ id }) =>
       [id, `${id}.child`].filter((name) => {
-        const { begun, lastWords } = this.#own(name);
-        if (!begun) return false;
-        this.#sandbox.adopt(begun.pid);
-        // Without last words it was ended by somebody, which the judge will find.
-        return lastWords === null && isRunning(begun.pid, begun.startTicks);
+        const { started, announcedEnd } = this.#own(name);
+        if (!started) return false;
+        this.#sandbox.adopt(started.pid);
+        // A process without an announced end was killed, which the judge reports.
+        return announcedEnd === null && isRunning(started.pid, started.startTicks);
       }),
     );
   }
 
   #livingPid(id: string): number | undefined {
-    const { begun, lastWords } = this.#own(id);
-    if (!begun || lastWords || !isRunning(begun.pid, begun.startTicks)) return undefined;
-    return begun.pid;
+    const { started, announcedEnd } = this.#own(id);
+    if (!started || announcedEnd || !isRunning(started.pid, started.startTicks)) return undefined;
+    return started.pid;
   }
 
   #jobsOf(id: string): JobFacts[] {
-    const begun = this.#own(id).begun;
+    const started = this.#own(id).started;
     return this.#readJobs().filter(
-      ({ pid, startTicks }) => begun && pid === begun.pid && startTicks === begun.startTicks,
+      ({ pid, startTicks }) => started && pid === started.pid && startTicks === started.startTicks,
     );
   }
 
@@ -225,35 +235,35 @@ class Round {
     const isStartedByUs = origin !== "run" && origin !== "run -d";
     return {
       plan,
-      mustBegin:
-        isStartedByUs || (starters.length > 0 && starters.every(({ strikes }) => strikes.length === 0)),
+      mustStart:
+        isStartedByUs || (starters.length > 0 && starters.every(({ signals }) => signals.length === 0)),
       own: this.#own(id),
       child: childLifeMs === null ? null : this.#own(`${id}.child`),
-      waited: child && origin !== "neglect" ? endOf(child) : null,
+      endSeenByParent: child && origin !== "neglect" ? endOf(child) : null,
       mustBeGoverned: this.#mustBeGoverned.has(id),
-      wasHeldAtRelease: this.#wasHeld.get(id) ?? null,
-      detachAsked: this.#detachAsked.has(id),
+      wasObservedAtRelease: this.#wasObserved.get(id) ?? null,
+      detachRequested: this.#detachRequested.has(id),
     };
   }
 
   #own(name: string): OwnRecord {
-    const own: OwnRecord = { begun: null, signalled: [], lastWords: null };
-    const path = this.#truth(name);
+    const own: OwnRecord = { started: null, receivedSignals: [], announcedEnd: null };
+    const path = this.#recordPath(name);
     if (!existsSync(path)) return own;
     const atMs = statSync(path).mtimeMs;
     for (const line of readFileSync(path, "utf8").split("\n")) {
       const [verb, first = "", second = ""] = line.split(" ");
-      if (verb === "begun") own.begun = { pid: Number(first), startTicks: Number(second) };
-      else if (verb === "signalled") own.signalled.push(first);
+      if (verb === "started") own.started = { pid: Number(first), startTicks: Number(second) };
+      else if (verb === "received") own.receivedSignals.push(first);
       else if (verb === "ending" && first === "code")
-        own.lastWords = { code: Number(second), signal: null, atMs };
-      else if (verb === "ending") own.lastWords = { code: null, signal: `SIG${second}`, atMs };
+        own.announcedEnd = { code: Number(second), signal: null, atMs };
+      else if (verb === "ending") own.announcedEnd = { code: null, signal: `SIG${second}`, atMs };
     }
     return own;
   }
 
-  #truth(name: string): string {
-    return this.#sandbox.path(`truth/${name}`);
+  #recordPath(name: string): string {
+    return this.#sandbox.path(`records/${name}`);
   }
 
   #workload(id: string): Workload {
@@ -269,7 +279,7 @@ class Round {
   #readJobs(): JobFacts[] {
     if (!existsSync(`${this.#sandbox.state}/ledger.db`)) return [];
     const db = this.#openLedger();
-    // The first ffrtmp may be just about to make the tables.
+    // The first ffrtmp may still be creating the tables.
     const isMade = db.query("SELECT 1 FROM sqlite_master WHERE name = 'results'").get() !== null;
     const sql = "SELECT * FROM jobs LEFT JOIN results USING (key) ORDER BY key";
     const rows = isMade ? db.query<Row, []>(sql).all() : [];
@@ -280,11 +290,11 @@ class Round {
   async #wait(what: string, isTrue: () => boolean | undefined): Promise<void> {
     const startMs = performance.now();
     while (!isTrue()) {
-      if (performance.now() - startMs > PATIENCE_MS) {
-        this.#neverHappened.push(what);
+      if (performance.now() - startMs > TIMEOUT_MS) {
+        this.#timedOut.push(what);
         return;
       }
-      await Bun.sleep(LOOK_INTERVAL_MS);
+      await Bun.sleep(SCAN_INTERVAL_MS);
     }
   }
 }

@@ -2,13 +2,13 @@
 export interface Random {
   /** At least 0, below 1. */
   fraction(): number;
-  /** A whole number from `least` to `most`, both included. */
-  between(least: number, most: number): number;
+  /** A whole number from `min` to `max`, both included. */
+  between(min: number, max: number): number;
   happens(probability: number): boolean;
   oneOf<T>(choices: readonly T[]): T;
 }
 
-/** The generator is mulberry32: small, fast, and good enough to vary scenarios. */
+/** Returns random choices by mulberry32, which is small, fast and good enough to vary scenarios. */
 export function randomFrom(seed: number): Random {
   let state = seed >>> 0;
   const fraction = (): number => {
@@ -18,8 +18,7 @@ export function randomFrom(seed: number): Random {
     mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
   };
-  const between = (least: number, most: number): number =>
-    least + Math.floor(fraction() * (most - least + 1));
+  const between = (min: number, max: number): number => min + Math.floor(fraction() * (max - min + 1));
   return {
     fraction,
     between,

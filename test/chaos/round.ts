@@ -4,7 +4,7 @@ import { judge, type Verdict } from "./judge.ts";
 import { play } from "./play.ts";
 import { makeScenario } from "./scenario.ts";
 
-/** Plays and judges what one seed determines. Leaves nothing behind. */
+/** Runs and judges the scenario of a seed. Leaves nothing behind. */
 export async function playRound(seed: number): Promise<Verdict & { facts: Facts }> {
   const sandbox = new Sandbox();
   try {
@@ -15,10 +15,10 @@ export async function playRound(seed: number): Promise<Verdict & { facts: Facts 
   }
 }
 
-/** What a reader needs to see what went wrong, and to play it again. */
+/** Describes the violations of a round, its observations, and how to run it again. */
 export function describeRound(seed: number, { violations, facts }: Verdict & { facts: Facts }): string {
   const blamed = facts.workloads.filter(({ plan, own }) =>
-    violations.some((text) => text.includes(plan.id) || text.includes(String(own.begun?.pid ?? "none"))),
+    violations.some((text) => text.includes(plan.id) || text.includes(String(own.started?.pid ?? "none"))),
   );
   return [
     ...violations.map((text) => `VIOLATION ${text}`),
@@ -26,6 +26,6 @@ export function describeRound(seed: number, { violations, facts }: Verdict & { f
     ...makeScenario(seed).actions.map((action) => JSON.stringify(action)),
     ...facts.jobs.map((job) => JSON.stringify(job)),
     ...facts.governors.map((governor) => JSON.stringify(governor)),
-    `to play it again: node_modules/.bin/bun test/chaos/run.ts --rounds 1 --seed ${seed}`,
+    `try: node_modules/.bin/bun test/chaos/run.ts --rounds 1 --seed ${seed}`,
   ].join("\n");
 }

@@ -1,48 +1,48 @@
-# A workload that keeps its own record, one line each, in the file TRUTH:
-#   begun PID START_TICKS
-#   signalled NAME            a signal came that it did not send itself
-#   ending code 42            last words, written right before it does so
+# A workload that writes its own record to the file RECORD, in lines:
+#   started PID START_TICKS
+#   received NAME             a signal that it did not send itself
+#   ending code 42            an announcement, written right before the end
 #   ending signal KILL
-# arguments: TRUTH LIFE_MS|released code|signal VALUE RELEASE_FILE CHILD_LIFE_MS|none
+# arguments: RECORD LIFE_MS|until-release code|signal VALUE RELEASE_FILE CHILD_LIFE_MS|none
 use strict;
-my ($truth, $life, $how, $value, $release, $child_life) = @ARGV;
+my ($own_record, $life, $how, $value, $release, $child_life) = @ARGV;
 
-sub say_so {
+sub record {
   open(my $file, '>>', $_[0]) or die "$_[0]: $!";
   syswrite($file, "$_[1]\n");
   close($file);
 }
 
-sub begun {
+sub record_start {
   open(my $file, '<', '/proc/self/stat') or die;
   my $stat = do { local $/; <$file> };
   my @fields = split / /, substr($stat, rindex($stat, ')') + 2);
-  say_so($_[0], "begun $$ $fields[19]");
+  record($_[0], "started $$ $fields[19]");
 }
 
-# Slices, because a signal that is caught cuts one short.
+# Sleeps in slices, because a signal that is handled ends a sleep.
 sub live {
   my ($ms) = @_;
   for (my $left = $ms; $left > 0; $left -= 20) { select(undef, undef, undef, ($left < 20 ? $left : 20) / 1000) }
 }
 
-my $own = $truth;
+my $own = $own_record;
 for my $name (qw(HUP INT QUIT ILL ABRT TERM USR1 USR2 PIPE ALRM CONT TTIN TTOU IO XCPU WINCH)) {
-  $SIG{$name} = sub { say_so($own, "signalled $name") };
+  $SIG{$name} = sub { record($own, "received $name") };
 }
-begun($own);
+record_start($own);
 my $parent = $$;
 if ($child_life ne 'none' && fork() == 0) {
-  $own = "$truth.child";
-  begun($own);
+  $own = "$own_record.child";
+  record_start($own);
   select(undef, undef, undef, 0.01) while getppid() == $parent;
   live($child_life);
-  say_so($own, 'ending code 0');
+  record($own, 'ending code 0');
   exit 0;
 }
-if ($life eq 'released') { select(undef, undef, undef, 0.02) until -e $release }
+if ($life eq 'until-release') { select(undef, undef, undef, 0.02) until -e $release }
 else { live($life) }
 if ($how eq 'signal') { $SIG{$value} = 'DEFAULT' }
-say_so($own, "ending $how $value");
+record($own, "ending $how $value");
 if ($how eq 'signal') { kill $value, $$ ; sleep 1 while 1 }
 exit $value;

@@ -33,8 +33,8 @@ import {
 
 const MIB = 1024 * 1024;
 
-/** Where each version keeps these, and what stands there then. */
-const HELD: Record<1 | 2, [file: string, text: string][]> = {
+/** The files of each version, and their content after LIMITS were applied. */
+const APPLIED_FILES: Record<1 | 2, [file: string, text: string][]> = {
   1: [
     ["cpu.cfs_quota_us", "50000"],
     ["cpu.cfs_period_us", "100000"],
@@ -54,10 +54,10 @@ const HELD: Record<1 | 2, [file: string, text: string][]> = {
   ],
 };
 
-/** What a job's cgroup does for its users, whatever machine it is on. */
+/** The contract of a job's cgroup, on every machine. */
 export function describeJobCgroup(choice: MachineChoice): void {
   describeOn(choice, "a job's cgroup", (it, itWithDisk) => {
-    it("is planned below the cgroup that the processes are in, and nothing is written for the plan", (machine) => {
+    it("is planned below the cgroup of the processes without writing anything", (machine) => {
       const before = listAll(machine);
       const job = planJobCgroup(machine.fs, machine.hierarchies, machine.origin, JOB_NAME, LIMITS);
       expect(listAll(machine)).toEqual(before);
@@ -67,11 +67,11 @@ export function describeJobCgroup(choice: MachineChoice): void {
       );
     });
 
-    it("holds every limit that was asked for, and the outcomes say what the kernel holds", (machine) => {
+    it("has every requested limit, and the outcomes report the kernel's values", (machine) => {
       const job = makeJob(machine, LIMITS);
       expect(job.unavailable).toEqual([]);
       const outcomes = applyCgroupLimits(job, LIMITS);
-      expect(limitFiles(machine, job)).toMatchObject(Object.fromEntries(HELD[machine.version]));
+      expect(limitFiles(machine, job)).toMatchObject(Object.fromEntries(APPLIED_FILES[machine.version]));
       expect(outcomes.map(({ limit }) => limit)).toEqual([
         "cpu.max",
         "cpu.weight",
@@ -81,7 +81,7 @@ export function describeJobCgroup(choice: MachineChoice): void {
         "cpuset.cpus",
       ]);
       for (const outcome of outcomes) {
-        // v1 has no limit that slows; its outcome says so instead of pretending.
+        // v1 has no limit that slows a workload, and the outcome says so.
         const isSoft = machine.version === 1 && outcome.limit === "memory.high";
         expect(outcome).toMatchObject({
           outcome: isSoft ? "partial" : "applied",
@@ -90,7 +90,7 @@ export function describeJobCgroup(choice: MachineChoice): void {
       }
     });
 
-    itWithDisk("holds io limits for a disk, and none for a disk that is not there", (machine, disk) => {
+    itWithDisk("has io limits of a disk, and none of a disk that does not exist", (machine, disk) => {
       const limits: Limits = { ioMax: [{ device: disk, rbps: MIB, wiops: 100 }] };
       const job = makeJob(machine, limits);
       expect(applyCgroupLimits(job, limits)).toEqual([
@@ -121,17 +121,17 @@ export function describeJobCgroup(choice: MachineChoice): void {
       expect(missing.because).toMatch(/^ENODEV .* writing "999:7 .*1048576" to \/.*ffrtmp-test-job\//);
     });
 
-    itWithDisk("asks the kernel for no more operations than it can count", (machine, disk) => {
+    itWithDisk("never asks the kernel for more operations than it can count", (machine, disk) => {
       const limits: Limits = { ioMax: [{ device: disk, riops: 2 ** 32 }] };
       const job = makeJob(machine, limits);
-      // As many as the kernel has numbers for are all that there are: no limit, and never a limit of 0.
+      // A number that the kernel would truncate becomes no limit, and never a limit of 0.
       expect(outcomeOf(applyCgroupLimits(job, limits), "io.max")).toMatchObject({
         outcome: "partial",
         actual: `${disk} riops=max`,
       });
     });
 
-    it("says what the kernel refuses, with the data and the path, and goes on with the next limit", (machine) => {
+    it("reports a write that the kernel refuses, with data and path, and continues with the next limit", (machine) => {
       const limits: Limits = { cpuMax: { quotaUsec: 500, periodUsec: 100_000 }, cpuWeight: 50, cpus: "0-" };
       const job = makeJob(machine, limits);
       const outcomes = applyCgroupLimits(job, limits);
@@ -142,7 +142,7 @@ export function describeJobCgroup(choice: MachineChoice): void {
       expect(outcomeOf(outcomes, "cpuset.cpus")).toMatchObject({ outcome: "refused", wanted: "0-" });
     });
 
-    it("is as it was before when the kernel takes only half of a quota", (machine) => {
+    it("is unchanged when the kernel accepts only half of a quota", (machine) => {
       const job = makeJob(machine, LIMITS);
       const before = limitFiles(machine, job);
       const outcomes = applyCgroupLimits(job, { cpuMax: { quotaUsec: 20_000, periodUsec: 500 } });
@@ -150,7 +150,7 @@ export function describeJobCgroup(choice: MachineChoice): void {
       expect(limitFiles(machine, job)).toEqual(before);
     });
 
-    it("keeps memory in whole pages, and that counts as applied", (machine) => {
+    it("has memory limits in whole pages, which count as applied", (machine) => {
       const limits: Limits = { memoryMaxBytes: 64 * MIB + 1 };
       const outcomes = applyCgroupLimits(makeJob(machine, limits), limits);
       expect(outcomeOf(outcomes, "memory.max")).toMatchObject({
@@ -160,7 +160,7 @@ export function describeJobCgroup(choice: MachineChoice): void {
     });
 
     for (const where of ["base", "origin"] as const) {
-      it(`is not given a looser limit than its ${where === "base" ? "ancestor's" : "parent's"}, and says what holds`, (machine) => {
+      it(`gets no looser limit than its ${where === "base" ? "ancestor's" : "parent's"}, which the outcome reports`, (machine) => {
         narrowCpus(machine, where);
         limitFromOutside(machine, machine[where], {
           cpuMax: { quotaUsec: 40_000, periodUsec: 100_000 },
@@ -193,7 +193,7 @@ export function describeJobCgroup(choice: MachineChoice): void {
       });
     }
 
-    it("is given a tighter limit than its ancestors'", (machine) => {
+    it("gets a tighter limit than its ancestors'", (machine) => {
       limitFromOutside(machine, machine.base, {
         cpuMax: { quotaUsec: 90_000, periodUsec: 100_000 },
         memoryHighBytes: 256 * MIB,
@@ -202,10 +202,10 @@ export function describeJobCgroup(choice: MachineChoice): void {
       });
       const job = makeJob(machine, LIMITS);
       applyCgroupLimits(job, LIMITS);
-      expect(limitFiles(machine, job)).toMatchObject(Object.fromEntries(HELD[machine.version]));
+      expect(limitFiles(machine, job)).toMatchObject(Object.fromEntries(APPLIED_FILES[machine.version]));
     });
 
-    it("never has a looser quota in between, when one quota takes the place of another", (machine) => {
+    it("never has a looser quota while one quota replaces another", (machine) => {
       const job = makeJob(machine, LIMITS);
       const ratios: number[] = [];
       const watched: JobCgroup = {
@@ -237,7 +237,7 @@ export function describeJobCgroup(choice: MachineChoice): void {
       }
     });
 
-    it("tells what was used, in numbers, from the start", (machine) => {
+    it("reports usage in numbers from the start", (machine) => {
       const usage = readUsage(makeJob(machine, LIMITS));
       expect(Object.keys(usage).sort()).toEqual([
         "cpuPressureUsec",
@@ -252,13 +252,13 @@ export function describeJobCgroup(choice: MachineChoice): void {
         "oomKills",
         "throttledUsec",
       ]);
-      for (const value of toldBy(machine, usage)) {
+      for (const value of countedBy(machine, usage)) {
         expect(Number.isSafeInteger(value)).toBe(true);
         expect(value).toBeGreaterThanOrEqual(0);
       }
     });
 
-    it("names its members, those in cgroups that the workload made for itself too, and nobody else", (machine) => {
+    it("lists its members, also those in cgroups that the workload has made, and no other process", (machine) => {
       const job = makeJob(machine, {});
       machine.start();
       expect(listMembers(job)).toEqual([]);
@@ -271,7 +271,7 @@ export function describeJobCgroup(choice: MachineChoice): void {
       expect(listMembers(job)).toEqual(members.sort((a, b) => a - b));
     });
 
-    it("is entered and left by the calling thread alone, which is then where it was", (machine) => {
+    it("can be entered and left by the calling thread, which returns to its own cgroup", (machine) => {
       const own = machine.ownMembership();
       const job = planJobCgroup(machine.fs, machine.hierarchies, own, `${JOB_NAME}-${process.pid}`, LIMITS);
       if (machine.version === 1) createJobCgroup(job);
@@ -289,7 +289,7 @@ export function describeJobCgroup(choice: MachineChoice): void {
       }
     });
 
-    it("goes away without a trace when its processes have ended", async (machine) => {
+    it("is removed without a trace when its processes have ended", async (machine) => {
       const before = listAll(machine);
       const job = makeJob(machine, LIMITS);
       applyCgroupLimits(job, LIMITS);
@@ -301,7 +301,7 @@ export function describeJobCgroup(choice: MachineChoice): void {
       expect(removeJobCgroup(job)).toEqual([]);
     });
 
-    it("stays as it is while a process lives in it", (machine) => {
+    it("stays unchanged while it has a process", (machine) => {
       const job = makeJob(machine, LIMITS);
       applyCgroupLimits(job, LIMITS);
       const paths = job.directories.map(({ path }) => path);
@@ -312,7 +312,7 @@ export function describeJobCgroup(choice: MachineChoice): void {
       expect([listAll(machine), limitFiles(machine, job)]).toEqual(before);
     });
 
-    it("is found again by the next governor from what the ledger keeps", async (machine) => {
+    it("is found again by another ffrtmp from the ledger", async (machine) => {
       const before = listAll(machine);
       const made = makeJob(machine, LIMITS);
       applyCgroupLimits(made, LIMITS);
@@ -320,7 +320,7 @@ export function describeJobCgroup(choice: MachineChoice): void {
       const stored = JSON.parse(JSON.stringify(storeJobCgroup(made)));
       const found = restoreJobCgroup(machine.fs, machine.hierarchies, stored);
       expect(listMembers(found)).toEqual([pid]);
-      expect(toldBy(machine, readUsage(found))).not.toContain(null);
+      expect(countedBy(machine, readUsage(found))).not.toContain(null);
       expect(applyCgroupLimits(found, { pidsMax: 32 })).toMatchObject([{ outcome: "applied", actual: "32" }]);
       await machine.end(pid);
       expect(removeJobCgroup(found)).toEqual([]);
@@ -328,7 +328,7 @@ export function describeJobCgroup(choice: MachineChoice): void {
       expect(restoreJobCgroup(machine.fs, machine.hierarchies, stored).directories).toEqual([]);
     });
 
-    it("is made anew over what a governor left that died before its workload joined", (machine) => {
+    it("replaces the cgroup of an ffrtmp that was killed before its workload joined", (machine) => {
       const left = makeJob(machine, LIMITS);
       const untouched = limitFiles(machine, left);
       applyCgroupLimits(left, LIMITS);
@@ -339,13 +339,14 @@ export function describeJobCgroup(choice: MachineChoice): void {
       expect(job.directories.flatMap(({ path }) => machine.fs.children(path))).toEqual([]);
     });
 
-    it("is not made over one that holds processes, and nothing is changed by trying", (machine) => {
-      const holder = makeJob(machine, LIMITS);
-      applyCgroupLimits(holder, LIMITS);
-      // In one hierarchy only, the last: the others must not be begun before it is looked at.
-      const last = holder.directories.at(-1)?.path as string;
+    it("does not replace a cgroup that has processes, and changes nothing", (machine) => {
+      const existing = makeJob(machine, LIMITS);
+      applyCgroupLimits(existing, LIMITS);
+      // Only the last hierarchy has a process. No cgroup of another hierarchy may be replaced before it is
+      // checked.
+      const last = existing.directories.at(-1)?.path as string;
       const pid = machine.start(last);
-      const before = [listAll(machine), limitFiles(machine, holder)];
+      const before = [listAll(machine), limitFiles(machine, existing)];
       const job = planJobCgroup(machine.fs, machine.hierarchies, machine.origin, JOB_NAME, LIMITS);
       let thrown: unknown;
       try {
@@ -355,10 +356,10 @@ export function describeJobCgroup(choice: MachineChoice): void {
       }
       expect(thrown).toBeInstanceOf(GroupInUse);
       expect(thrown).toMatchObject({ path: last, pids: [pid] });
-      expect([listAll(machine), limitFiles(machine, holder)]).toEqual(before);
+      expect([listAll(machine), limitFiles(machine, existing)]).toEqual(before);
     });
 
-    it("is not begun where another holds processes in a later hierarchy", (machine) => {
+    it("is not created when a cgroup of its name has processes in a later hierarchy", (machine) => {
       const [hierarchy] = machine.hierarchies.slice(-1) as [Hierarchy];
       const taken = `${directoryIn(hierarchy, machine.origin)}/${JOB_NAME}`;
       makeUsable(machine.fs, hierarchy, taken);
@@ -369,7 +370,7 @@ export function describeJobCgroup(choice: MachineChoice): void {
       expect(listAll(machine)).toEqual(before);
     });
 
-    it("leaves a hierarchy out in which the process's cgroup cannot be seen, and says which", (machine) => {
+    it("leaves out a hierarchy in which the process's cgroup is not visible, and reports it", (machine) => {
       const elsewhere = machine.hierarchies.map((hierarchy) => ({ ...hierarchy, mountRoot: "/docker/9f2c" }));
       const job = planJobCgroup(machine.fs, elsewhere, machine.origin, JOB_NAME, LIMITS);
       createJobCgroup(job);
@@ -384,7 +385,7 @@ export function describeJobCgroup(choice: MachineChoice): void {
       expect(removeJobCgroup(job)).toEqual([]);
     });
 
-    it("says that a controller is not mounted, and applies the rest", (machine) => {
+    it("reports a controller that is not mounted, and applies the other limits", (machine) => {
       const few = machine.hierarchies
         .map((each) => ({ ...each, controllers: each.controllers.filter((name) => name.startsWith("cpu")) }))
         .filter(({ controllers }) => controllers.length > 0);
@@ -401,7 +402,7 @@ export function describeJobCgroup(choice: MachineChoice): void {
       expect(outcomeOf(outcomes, "pids.max")).toMatchObject({ outcome: "unsupported" });
     });
 
-    it("is not made for a cgroup that is gone, and says so", (machine) => {
+    it("is not created below a cgroup that is gone, and reports it", (machine) => {
       const gone: Membership = new Map([...machine.origin].map(([key, path]) => [key, `${path}-gone`]));
       const job = planJobCgroup(machine.fs, machine.hierarchies, gone, JOB_NAME, LIMITS);
       createJobCgroup(job);
@@ -417,7 +418,7 @@ export function describeJobCgroup(choice: MachineChoice): void {
       ["denied", "EACCES"],
     ] as const) {
       if (!choice.isFake) continue;
-      it(`is left out where the cgroup tree is ${access}, and says so`, (machine) => {
+      it(`is not created where the cgroup tree is ${access}, and reports it`, (machine) => {
         machine.restrict?.(access);
         const before = listAll(machine);
         const job = makeJob(machine, LIMITS);
@@ -430,7 +431,7 @@ export function describeJobCgroup(choice: MachineChoice): void {
         machine.restrict?.("full");
       });
 
-      it(`keeps its limits where the tree becomes ${access}, and each refusal names data and path`, (machine) => {
+      it(`keeps its limits when the tree becomes ${access}, and each refusal has data and path`, (machine) => {
         const job = makeJob(machine, LIMITS);
         machine.restrict?.(access);
         const before = limitFiles(machine, job);
@@ -449,15 +450,17 @@ export function describeJobCgroup(choice: MachineChoice): void {
   });
 }
 
-/** What a machine's cgroups count: cgroup v1 knows no pressure. */
-function toldBy({ version }: CgroupMachine, usage: Usage): (number | null)[] {
+/** Returns the values that a machine counts. cgroup v1 has no pressure. */
+function countedBy({ version }: CgroupMachine, usage: Usage): (number | null)[] {
   const names = (Object.keys(usage) as (keyof Usage)[]).filter(
     (name) => version === 2 || !name.endsWith("PressureUsec"),
   );
   return names.map((name) => usage[name]);
 }
 
-/** Leaves a cgroup the CPU 0 only. A v1 parent may not have less than its children: they come first. */
+/**
+ * Restricts a cgroup to CPU 0, children first, because a v1 parent may not have fewer CPUs than its children.
+ */
 function narrowCpus(machine: CgroupMachine, where: "base" | "origin"): void {
   for (const hierarchy of machine.hierarchies.filter(({ controllers }) => controllers.includes("cpuset"))) {
     const places =
@@ -467,7 +470,7 @@ function narrowCpus(machine: CgroupMachine, where: "base" | "origin"): void {
   }
 }
 
-/** Cores that the job's own quota allows now. */
+/** Returns the number of cores that the job's own quota allows. */
 function quotaOf(machine: CgroupMachine, job: JobCgroup): number {
   const files = limitFiles(machine, job);
   const [quota, period] =

@@ -17,7 +17,7 @@ import {
 const sandbox = useSandbox();
 const limitsTest = testIf(lacksLimits());
 
-limitsTest("attach puts limits on a running process and reads each back from the kernel", async () => {
+limitsTest("attach applies limits to a running process and reads each one back from the kernel", async () => {
   const { pid } = sandbox().spawn(["sleep", "1000"]);
   const flags = ["--cpu-quota", "50", "--cpu-weight", "200", "--memory-max", "64M", "--pids-max", "50"];
   await attach(sandbox(), "limited", pid, flags);
@@ -35,9 +35,9 @@ limitsTest("attach puts limits on a running process and reads each back from the
   expect(readFileSync(`${cpu}/cpu.cfs_quota_us`, "utf8").trim()).toBe("50000");
 });
 
-limitsTest("attach says that a memory limit governs new allocations only", async () => {
+limitsTest("attach reports that a memory limit governs new allocations only", async () => {
   const { pid } = sandbox().spawn(["perl", "-e", '$x = "x" x 100e6; print "whole\\n"; sleep 1000']);
-  await until("it holds 100 MB", () => residentMegabytes(pid) > 100);
+  await until("the process uses 100 MB", () => residentMegabytes(pid) > 100);
   await attach(sandbox(), "grown", pid, ["--memory-max", "64M"]);
   const { limits } = await sandbox().json(["inspect", "grown"]);
   expect(limits[0]).toMatchObject({ limit: "memory.max", outcome: "partial" });
@@ -47,18 +47,18 @@ limitsTest("attach says that a memory limit governs new allocations only", async
   expect(isRunning(pid)).toBe(true);
 });
 
-limitsTest("attach takes descendants in that were there before", async () => {
+limitsTest("attach governs existing descendants too", async () => {
   const script = "sleep 1001 & (sleep 1002 & wait) & wait";
   const { pid } = sandbox().spawn(["sh", "-c", script]);
   const find = (): number[] => descendants(pid);
-  await until("all are there", () => find().length === 3);
+  await until("all descendants run", () => find().length === 3);
   for (const child of find()) sandbox().adopt(child);
   await attach(sandbox(), "tree", pid, []);
   const { processes } = await sandbox().json(["inspect", "tree"]);
   expect(processes.sort()).toEqual([pid, ...find()].sort());
 });
 
-test("a second attach to a governed process is refused and names the job that has it", async () => {
+test("a second attach to a governed process is refused and names its job", async () => {
   const { pid } = sandbox().spawn(["sleep", "1000"]);
   await attach(sandbox(), "first", pid, []);
   const second = await sandbox().run(["attach", "--pid", String(pid), "--job-id", "second"]);
@@ -67,9 +67,9 @@ test("a second attach to a governed process is refused and names the job that ha
   expect(await sandbox().json(["ps"])).toMatchObject([{ job_id: "first" }]);
 });
 
-limitsTest("attach to a process inside of another job is refused and names its cgroup", async () => {
+limitsTest("attach to a process inside another job is refused and names its cgroup", async () => {
   const { jobId, pid } = await sandbox().startJob("whole", [], ["sh", "-c", "sleep 1000; :"]);
-  await until("it has a child", () => descendants(pid).length === 1);
+  await until("the workload has a child", () => descendants(pid).length === 1);
   const [child] = descendants(pid);
   const { code, stderr } = await sandbox().run(["attach", "--pid", String(child)]);
   expect(code).toBe(2);
@@ -81,7 +81,7 @@ for (const [how, command, result, shown] of [
   ["exit code 23", "exit 23", { exit_code: 23, signal: null }, "23"],
   ["a signal", "kill -9 $$", { exit_code: null, signal: "SIGKILL" }, "SIGKILL"],
 ] as const) {
-  test(`attach tells the true end of a process that is not its child: ${how}`, async () => {
+  test(`attach reports how a process ended that is not its child: ${how}`, async () => {
     const gate = sandbox().path("gate");
     const script = `while [ ! -e ${gate} ]; do sleep 0.02; done; ${command}`;
     const { pid } = sandbox().spawn(["sh", "-c", script]);
@@ -100,7 +100,7 @@ for (const [how, command, result, shown] of [
 }
 
 for (const signal of ["SIGINT", "SIGTERM", "SIGKILL"] as const) {
-  limitsTest(`${signal} ends the observing, and neither the process nor its limits`, async () => {
+  limitsTest(`${signal} stops attach, but neither the process nor its limits`, async () => {
     const { pid } = sandbox().spawn(["sleep", "1000"]);
     const { observer } = await attach(sandbox(), "held", pid, ["--cpu-quota", "50"]);
     const inside = readFileSync(`/proc/${pid}/cgroup`, "utf8");
@@ -114,7 +114,7 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGKILL"] as const) {
   });
 }
 
-limitsTest("a job that is released while attach observes it lets attach end well", async () => {
+limitsTest("attach exits with 0 when its job is detached", async () => {
   const { pid } = sandbox().spawn(["sleep", "1000"]);
   const { observer, output } = await attach(sandbox(), "freed", pid, ["--cpu-quota", "50"]);
   expect((await sandbox().run(["detach", "freed"])).code).toBe(0);
@@ -123,7 +123,7 @@ limitsTest("a job that is released while attach observes it lets attach end well
   expect(isRunning(pid)).toBe(true);
 });
 
-limitsTest("the quota of the cgroup that a process came from still holds above its new one", async () => {
+limitsTest("the quota of a process's earlier cgroup still limits its new one", async () => {
   const outer = makeCgroup(sandbox(), "cpu");
   writeFileSync(`${outer}/cpu.cfs_quota_us`, "20000");
   const { pid } = sandbox().spawn(["sh", "-c", "while :; do :; done"]);
@@ -138,8 +138,8 @@ limitsTest("the quota of the cgroup that a process came from still holds above i
 });
 
 const disk = findDisk();
-const diskTest = testIf(lacksLimits() ?? (disk === undefined ? "needs a disk" : undefined));
-diskTest("a process whose disk is throttled by its cgroup is not taken out of it", async () => {
+const diskTest = testIf(lacksLimits() ?? (disk === undefined ? "needs a disk to throttle" : undefined));
+diskTest("attach leaves a process in a cgroup that throttles its disk", async () => {
   const outer = makeCgroup(sandbox(), "blkio");
   const throttle = `${outer}/blkio.throttle.write_bps_device`;
   writeFileSync(throttle, `${disk} 1048576`);
@@ -162,17 +162,19 @@ diskTest("a process whose disk is throttled by its cgroup is not taken out of it
 });
 
 testIf(lacksLimits() ?? lacksCommand("perl"))(
-  "attach governs a process whose name holds spaces, parentheses and a newline",
+  "attach governs a process whose name has spaces, parentheses and a newline",
   async () => {
     const { pid } = sandbox().spawn(["perl", "-e", '$0 = "a) S 1 (b\\n"; sleep 1000']);
-    await until("it has its name", () => readFileSync(`/proc/${pid}/comm`, "utf8").startsWith("a)"));
+    await until("the process has set its name", () =>
+      readFileSync(`/proc/${pid}/comm`, "utf8").startsWith("a)"),
+    );
     await attach(sandbox(), "strange", pid, ["--cpu-quota", "50"]);
     expect(membershipOf(pid, "cpu")).toEndWith("-strange");
     expect((await sandbox().run(["ps"])).stdout.trim().split("\n").length).toBe(2);
   },
 );
 
-/** Attaches and returns once the process is governed; the observer's output is collected in a file. */
+/** Attaches and returns once the process is governed. The observer's output goes to a file. */
 async function attach(
   box: Sandbox,
   jobId: string,
@@ -190,7 +192,7 @@ async function attach(
   return { observer, output };
 }
 
-/** A cgroup below the one that the test is in, with the sandbox's name, so that it goes with it. */
+/** Makes a cgroup below the test's own. It has the sandbox's name, so that the sandbox removes it. */
 function makeCgroup(box: Sandbox, controller: string): string {
   const hierarchy = hierarchyOf(controller);
   const membership = readMembership(realHost(), "self");
@@ -203,7 +205,7 @@ function makeCgroup(box: Sandbox, controller: string): string {
 async function endAndRemove(box: Sandbox, pid: number, jobId: string, outer: string): Promise<void> {
   process.kill(pid, "SIGKILL");
   await box.resultOf(jobId);
-  await until("its own cgroup is gone", () => !existsSync(`${outer}/ffrtmp-${box.tag}-${jobId}`));
+  await until("the job's cgroup is gone", () => !existsSync(`${outer}/ffrtmp-${box.tag}-${jobId}`));
   rmdirSync(outer);
 }
 

@@ -30,7 +30,7 @@ test("run -d --json prints the job's id and its pid", async () => {
   expect((await sandbox().json(["inspect", jobId])).pid).toBe(pid);
 });
 
-test("logs gives the output of a background job byte for byte, both streams in order", async () => {
+test("logs prints the output of a background job byte for byte, both streams in order", async () => {
   const script = "printf 'one\\n'; printf 'two\\n' >&2; printf '\\377\\000three'";
   await sandbox().run(["run", "-d", "--job-id", "spoke", "--", "sh", "-c", script]);
   await sandbox().resultOf("spoke");
@@ -50,12 +50,12 @@ test("logs -f follows a job to its end", async () => {
   expect(await follower.exited).toBe(0);
 });
 
-test("a background job's true exit code is recorded by its parent", async () => {
+test("a background job's exit code is recorded by its parent", async () => {
   await sandbox().run(["run", "-d", "--job-id", "failing", "--", "sh", "-c", "exit 17"]);
   expect(await sandbox().resultOf("failing")).toMatchObject({ exit_code: 17, exit_evidence: "parent" });
 });
 
-test("run -d tells of a command that cannot be started, and gives the code of run", async () => {
+test("run -d reports a command that cannot be started, with the exit code of run", async () => {
   const missing = await sandbox().run(["run", "-d", "--", "no-such-command"]);
   expect(missing.code).toBe(127);
   expect(missing.stdout).toBe("");
@@ -67,7 +67,7 @@ test("run -d tells of a command that cannot be started, and gives the code of ru
   expect(taken.stderr).toContain("is taken by a job that still runs");
 });
 
-limitsTest("the SIGKILL of the background copy ends neither the job nor its output", async () => {
+limitsTest("SIGKILL of the background copy stops neither the job nor its output", async () => {
   const script = "while :; do echo tick; sleep 0.02; done";
   await sandbox().run(["run", "-d", "--job-id", "left", "--cpu-quota", "50", "--", "sh", "-c", script]);
   const { pid, observer_pid: copy, log } = await sandbox().json(["inspect", "left"]);
@@ -79,15 +79,18 @@ limitsTest("the SIGKILL of the background copy ends neither the job nor its outp
   expect(await sandbox().json(["ps"])).toMatchObject([{ job_id: "left", pid, observer_pid: null }]);
 });
 
-test("a second background job of the same name gets a log of its own", async () => {
+test("a second background job with the same id gets its own log", async () => {
   for (const word of ["first", "second"]) {
     await sandbox().run(["run", "-d", "--job-id", "again", "--", "echo", word]);
-    await until("it has ended", async () => (await sandbox().json(["inspect", "again"])).state === "ended");
+    await until(
+      "the job has ended",
+      async () => (await sandbox().json(["inspect", "again"])).state === "ended",
+    );
     expect((await sandbox().run(["logs", "again"])).stdout).toBe(`${word}\n`);
   }
 });
 
-test("logs of a job that wrote to its caller says where its output went", async () => {
+test("logs of a job that wrote to its caller's stdout says so", async () => {
   await sandbox().run(["run", "--job-id", "front", "--", "echo", "hello"]);
   const { code, stderr } = await sandbox().run(["logs", "front"]);
   expect(code).toBe(2);

@@ -20,7 +20,7 @@ const BAD_COMMANDS: BadCommand[] = [
     stderr: /cannot run no-such-command: no-such-command is not in PATH \(.*\/bin/,
   },
   {
-    name: "a path that is not there",
+    name: "a path that does not exist",
     command: ["./no-such-file"],
     code: 127,
     stderr: /cannot run \.\/no-such-file: \.\/no-such-file does not exist/,
@@ -34,7 +34,7 @@ const BAD_COMMANDS: BadCommand[] = [
   { name: "an empty word", command: [""], code: 127, stderr: /cannot run "": it is an empty word/ },
   { name: "a directory", command: ["./directory"], code: 126, stderr: /\.\/directory is a directory/ },
   {
-    name: "a pipe, which to read would take for ever",
+    name: "a pipe, which would block its reader",
     command: ["./pipe"],
     code: 126,
     stderr: /\.\/pipe is no regular file/,
@@ -53,7 +53,7 @@ const BAD_COMMANDS: BadCommand[] = [
       /the first line of \.\/lost-interpreter names the interpreter "\/no\/such\/sh", which does not exist/,
   },
   {
-    name: "a script whose lines end as on Windows",
+    name: "a script with Windows line ends",
     command: ["./from-windows"],
     code: 126,
     stderr: /the interpreter "\/bin\/sh\\r": its lines end as on Windows/,
@@ -66,10 +66,12 @@ const BAD_COMMANDS: BadCommand[] = [
   },
 ];
 
-/** What only the kernel finds out, when the job is on record already: it has ended then, and never ran. */
+/**
+ * Commands that only the kernel rejects. The job is recorded by then, as one that ended and never started.
+ */
 const UNEXECUTABLE: BadCommand[] = [
   {
-    name: "a script without a first line that names its interpreter",
+    name: "a script whose first line names no interpreter",
     command: ["./no-interpreter"],
     code: 126,
     stderr: /cannot run \.\/no-interpreter: it is no program for this machine; .*#!\/bin\/sh/,
@@ -120,7 +122,7 @@ for (const detach of [[], ["--detach"]]) {
   }
 
   for (const { name, command, code, stderr } of UNEXECUTABLE) {
-    test(`${run} of ${name} leaves nothing but a job that never started`, async () => {
+    test(`${run} of ${name} leaves only a job that never started`, async () => {
       makeFiles(sandbox());
       const ended = await sandbox().run(["run", ...detach, "--", ...command], { cwd: sandbox().directory });
       expect({ ...ended, stderr: "" }).toEqual({ code, stdout: "", stderr: "" });
@@ -145,7 +147,7 @@ for (const detach of [[], ["--detach"]]) {
     await expectNothingDone(sandbox());
   });
 
-  test(`${run} refuses a directory to start in that is none`, async () => {
+  test(`${run} refuses a working directory that is none`, async () => {
     makeFiles(sandbox());
     const { directory } = sandbox();
     for (const [workdir, ...stderr] of [
@@ -163,7 +165,7 @@ for (const detach of [[], ["--detach"]]) {
 }
 
 testIf(lacksRoot() ?? lacksCommand("setpriv"))(
-  "run as a user refuses a directory to start in that the user may not enter",
+  "run refuses a working directory that its user may not enter",
   async () => {
     chmodSync(sandbox().directory, 0o755);
     mkdirSync(sandbox().path("private/within"), { recursive: true });
@@ -180,7 +182,7 @@ testIf(lacksRoot() ?? lacksCommand("setpriv"))(
   },
 );
 
-test("run looks for a command in the PATH that it was given, as a shell does", async () => {
+test("run searches the PATH of its environment for a command, as a shell does", async () => {
   makeFiles(sandbox());
   const { directory } = sandbox();
   const found = await sandbox().run(["run", "--", "sh", "-c", "exit 9"], {
@@ -194,7 +196,7 @@ test("run looks for a command in the PATH that it was given, as a shell does", a
   expectMessage(notExecutable.stderr, [new RegExp(`${directory}/plain is not executable`)]);
 });
 
-test("run --detach tells of limits that are not in force", async () => {
+test("run --detach reports limits that are not applied", async () => {
   const { code, stdout, stderr } = await sandbox().run([
     "run",
     "--detach",

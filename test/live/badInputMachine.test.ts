@@ -20,7 +20,7 @@ const NOBODY = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-grou
 const lacksMounts = lacksLimits() ?? lacksCommand("unshare");
 const lacksUsers = lacksRoot() ?? lacksCommand("setpriv");
 
-/** A shell script's beginning that changes every cgroup mount of the private namespace that it runs in. */
+/** The start of a shell script that changes every cgroup mount of its own mount namespace. */
 function onEveryTree(change: string): string {
   return readHierarchies(realHost())
     .map(({ mountPoint }) => `${change} '${mountPoint}' || exit 99; `)
@@ -30,48 +30,51 @@ function onEveryTree(change: string): string {
 const GOVERN_LITTLE = [
   {
     name: "cgroup trees that are mounted read-only",
-    begin: onEveryTree("mount -o remount,bind,ro"),
+    prepare: onEveryTree("mount -o remount,bind,ro"),
     because: /cpu\.max \(\/\S+ is mounted read-only here\)/,
   },
   {
     name: "no cgroup tree mounted at all",
-    begin: onEveryTree("umount --lazy"),
+    prepare: onEveryTree("umount --lazy"),
     because: /cpu\.max \(no cgroup controller for it is mounted \(cpu\)\)/,
   },
 ];
 
-for (const { name, begin, because } of GOVERN_LITTLE) {
-  testIf(lacksMounts)(`with ${name} run runs, and says once what it could not apply`, async () => {
-    const { code, stdout, stderr } = await runScript(
-      sandbox(),
-      `${begin} exec "$F" run --job-id bare --cpu-quota 50 --memory-max 64M -- sh -c 'echo ran; exit 3'`,
-      {},
-      PRIVATE_MOUNTS,
-    );
-    expect({ code, stdout }).toEqual({ code: 3, stdout: "ran\n" });
-    expectMessage(stderr, [
-      because,
-      /job bare runs without .*memory\.max \(.*What this machine allows: ffrtmp doctor/,
-      /^JOB bare \| sla=VIOLATION \| reason=limit_not_applied\(cpu\.max,memory\.max\) .* \| exit=3 /m,
-    ]);
-    expect(stderr.split("runs without")).toHaveLength(2);
-    expect((await sandbox().json(["inspect", "bare"])).result.limits).toMatchObject([
-      { limit: "cpu.max", outcome: "unsupported" },
-      { limit: "memory.max", outcome: "unsupported" },
-    ]);
-    expect(sandbox().cgroups()).toEqual([]);
-  });
+for (const { name, prepare, because } of GOVERN_LITTLE) {
+  testIf(lacksMounts)(
+    `with ${name} run starts its workload, and reports once what it could not apply`,
+    async () => {
+      const { code, stdout, stderr } = await runScript(
+        sandbox(),
+        `${prepare} exec "$F" run --job-id bare --cpu-quota 50 --memory-max 64M -- sh -c 'echo ran; exit 3'`,
+        {},
+        PRIVATE_MOUNTS,
+      );
+      expect({ code, stdout }).toEqual({ code: 3, stdout: "ran\n" });
+      expectMessage(stderr, [
+        because,
+        /job bare runs without .*memory\.max \(.*What this machine allows: ffrtmp doctor/,
+        /^JOB bare \| sla=VIOLATION \| reason=limit_not_applied\(cpu\.max,memory\.max\) .* \| exit=3 /m,
+      ]);
+      expect(stderr.split("runs without")).toHaveLength(2);
+      expect((await sandbox().json(["inspect", "bare"])).result.limits).toMatchObject([
+        { limit: "cpu.max", outcome: "unsupported" },
+        { limit: "memory.max", outcome: "unsupported" },
+      ]);
+      expect(sandbox().cgroups()).toEqual([]);
+    },
+  );
 
-  testIf(lacksMounts)(`with ${name} and no limit asked for, run has nothing to complain of`, async () => {
-    const ended = await runScript(sandbox(), `${begin} exec "$F" run -- true`, {}, PRIVATE_MOUNTS);
+  testIf(lacksMounts)(`with ${name} and without limits run prints no warning`, async () => {
+    const ended = await runScript(sandbox(), `${prepare} exec "$F" run -- true`, {}, PRIVATE_MOUNTS);
     expect(ended.code).toBe(0);
     expect(ended.stderr).toMatch(/^JOB \S+ \| sla=COMPLIANT .*\n$/);
   });
 
-  testIf(lacksMounts)(`with ${name} run --detach starts the job and tells what it lacks`, async () => {
+  testIf(lacksMounts)(`with ${name} run --detach starts the job and reports what it lacks`, async () => {
     const { code, stdout, stderr } = await runScript(
       sandbox(),
-      `${begin} exec "$F" run --detach --job-id bare --cpu-quota 50 -- sh -c 'exit 3'`,
+      `${prepare} exec "$F" run --detach --job-id bare --cpu-quota 50 -- sh -c 'exit 3'`,
       {},
       PRIVATE_MOUNTS,
     );
@@ -81,13 +84,13 @@ for (const { name, begin, because } of GOVERN_LITTLE) {
   });
 
   testIf(lacksMounts)(
-    `with ${name} attach observes to the end, and leaves the process where it is`,
+    `with ${name} attach observes the process to its end and does not move it`,
     async () => {
       const workload = sandbox().spawn(["sleep", "60"]);
       const before = readProc(workload.pid, "cgroup");
       const attaching = runScript(
         sandbox(),
-        `${begin} exec "$F" attach --pid ${workload.pid} --job-id bare --cpu-quota 50`,
+        `${prepare} exec "$F" attach --pid ${workload.pid} --job-id bare --cpu-quota 50`,
         {},
         PRIVATE_MOUNTS,
       );
@@ -101,14 +104,16 @@ for (const { name, begin, because } of GOVERN_LITTLE) {
   );
 
   testIf(lacksMounts)(`with ${name} doctor names what is missing`, async () => {
-    const { code, stdout } = await runScript(sandbox(), `${begin} exec "$F" doctor`, {}, PRIVATE_MOUNTS);
+    const { code, stdout } = await runScript(sandbox(), `${prepare} exec "$F" doctor`, {}, PRIVATE_MOUNTS);
     expect(code).toBe(1);
     expect(stdout).toMatch(/^cpu\.max +NO .*--cpu-quota and --cpu-max have no effect$/m);
     expect(sandbox().cgroups()).toEqual([]);
   });
 }
 
-/** A state directory of the ordinary user's own, with a ledger that is the user's however early root looks at it. */
+/**
+ * Makes a state directory and a ledger that belong to the unprivileged user, before root opens the ledger.
+ */
 async function giveStateToNobody(): Promise<void> {
   chmodSync(sandbox().directory, 0o755);
   mkdirSync(sandbox().state);
@@ -117,7 +122,7 @@ async function giveStateToNobody(): Promise<void> {
 }
 
 testIf(lacksUsers)(
-  "an ordinary user's job runs, with one warning of all that takes more rights",
+  "an unprivileged user's job runs, with one warning about everything that needs more rights",
   async () => {
     await giveStateToNobody();
     const { code, stdout, stderr } = await runScript(
@@ -137,7 +142,7 @@ testIf(lacksUsers)(
   },
 );
 
-testIf(lacksUsers)("an ordinary user can run in a directory that could not be entered again", async () => {
+testIf(lacksUsers)("an unprivileged user can run in a directory that cannot be entered again", async () => {
   await giveStateToNobody();
   const closed = sandbox().path("closed");
   mkdirSync(closed, { mode: 0o700 });
@@ -150,7 +155,7 @@ testIf(lacksUsers)("an ordinary user can run in a directory that could not be en
   expect({ code, stdout }).toEqual({ code: 3, stdout: "ran\n" });
 });
 
-testIf(lacksUsers)("an ordinary user's attach to another's process changes nothing of it", async () => {
+testIf(lacksUsers)("an unprivileged user's attach changes nothing about another user's process", async () => {
   await giveStateToNobody();
   const workload = sandbox().spawn(["sleep", "60"]);
   const before = [readProc(workload.pid, "cgroup"), readProc(workload.pid, "stat").split(" ")[18]];
@@ -210,7 +215,7 @@ for (const { name, flags } of NAMESPACES) {
 }
 
 testIf(lacksNamespace(["--pid", "--fork"]))(
-  "in a pid namespace with the procfs of another nothing is done: its pids are other processes",
+  "in a pid namespace with the procfs of another one ffrtmp refuses to act, because its pids are other processes",
   async () => {
     for (const [args, expected] of [
       ["run -- touch marker", 125],
@@ -234,7 +239,7 @@ testIf(lacksNamespace(["--pid", "--fork"]))(
 );
 
 testIf(lacksNamespace(["--pid", "--fork", "--mount-proc"]))(
-  "a workload in a pid namespace of its own is run and followed from outside",
+  "a workload in its own pid namespace is run and observed from outside",
   async () => {
     const { code, stdout } = await sandbox().run([
       "run",

@@ -72,7 +72,7 @@ testMisuses(sandbox, [
     stderr: [/'--cpu-quota <percent>' cannot be used with option '--cpu-max <quota period>'/],
   },
   {
-    name: "run refuses an option that it does not know",
+    name: "run refuses an unknown option",
     args: ["run", "--cpu-qouta", "50", "--", "true"],
     stderr: [/unknown option '--cpu-qouta'/, /Did you mean --cpu-quota\?/],
   },
@@ -82,12 +82,12 @@ testMisuses(sandbox, [
     stderr: [/'--job-id <id>' argument missing/],
   },
   {
-    name: "run refuses an option that takes the -- for its value",
+    name: "run refuses -- as the value of an option",
     args: ["run", "--cpu-quota", "--", "true"],
     stderr: [/'--cpu-quota <percent>' argument '--' is invalid/],
   },
   {
-    name: "ffrtmp refuses a command that it does not know",
+    name: "ffrtmp refuses an unknown command",
     args: ["inspekt", "job"],
     stderr: [/unknown command 'inspekt'/, /Did you mean inspect\?/, /try: ffrtmp --help/],
   },
@@ -101,7 +101,7 @@ testMisuses(sandbox, [
     stderr: [/from 1 to 1000000/],
   },
   {
-    name: "watch refuses to look without a pause",
+    name: "watch refuses a scan interval of 0",
     args: ["watch", "--scan-interval", "0"],
     stderr: [/a time from 100ms to 24h, such as 10s/],
   },
@@ -111,7 +111,7 @@ testMisuses(sandbox, [
     stderr: [/the name of a command without its directory, such as ffmpeg/],
   },
   {
-    name: "watch refuses a target with a directory, which no process goes by",
+    name: "watch refuses a target with a directory, because no process name has one",
     args: ["watch", "--once", "--target", "/usr/bin/ffmpeg"],
     stderr: [/the name of a command without its directory, such as ffmpeg/],
   },
@@ -121,31 +121,31 @@ testMisuses(
   sandbox,
   ["inspect", "detach", "logs"].flatMap((command) => [
     {
-      name: `${command} knows no such job`,
+      name: `${command} reports a job that does not exist`,
       args: [command, "never-was"],
       stderr: [/there is no job never-was on record in \S+ledger\.db/, /try: ffrtmp ps, ffrtmp history/],
     },
     {
-      name: `${command} of an empty job id says so`,
+      name: `${command} reports an empty job id`,
       args: [command, ""],
       stderr: [/there is no job "" on record/],
     },
     {
-      name: `${command} keeps control characters of a job id from the terminal`,
+      name: `${command} does not print the control characters of a job id`,
       args: [command, "\u001b[31mred"],
       stderr: [/there is no job \?\[31mred on record/],
     },
   ]),
 );
 
-test("ffrtmp without a command shows its help, as a failure", async () => {
+test("ffrtmp without a command prints its help and fails", async () => {
   const { code, stdout, stderr } = await sandbox().run([]);
   expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
   expect(stderr).toMatch(/^Usage: ffrtmp/);
 });
 
 testIf(lacksLimits())(
-  "memory beyond what the machine has limits nothing, and a warning names the unit",
+  "a memory limit above the machine's memory limits nothing, and a warning names the unit",
   async () => {
     for (const [option, value, unit] of [
       ["--memory-limit", "99999999", "MiB"],
@@ -171,7 +171,7 @@ testIf(lacksLimits())(
   },
 );
 
-test("a job id of a living job is taken, for run, run --detach and attach", async () => {
+test("run, run --detach and attach refuse the id of a running job", async () => {
   const { pid } = await sandbox().startJob("taken", [], ["sleep", "60"]);
   const taken = [
     new RegExp(`the job id taken is taken by a job that still runs as PID ${pid}`),
@@ -191,7 +191,7 @@ test("a job id of a living job is taken, for run, run --detach and attach", asyn
   expect(await sandbox().json(["history"])).toEqual([]);
 });
 
-test("a job that has ended can be inspected, but neither detached nor has it a log", async () => {
+test("a job that has ended can be inspected but not detached, and has no log", async () => {
   await sandbox().run(["run", "--job-id", "over", "--", "true"]);
   expect((await sandbox().run(["inspect", "over"])).code).toBe(0);
   const detach = await sandbox().run(["detach", "over"]);
@@ -213,7 +213,7 @@ test("the id of a job that has ended can be used again", async () => {
   expect(await sandbox().json(["history"])).toHaveLength(2);
 });
 
-test("help and version are no job", async () => {
+test("--help and --version start no job", async () => {
   for (const args of [["--help"], ["help", "run"], ["run", "--help"], ["--version"]]) {
     const { code, stdout, stderr } = await sandbox().run(args);
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });

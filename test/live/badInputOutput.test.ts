@@ -5,7 +5,7 @@ import { useSandbox } from "../support/sandbox.ts";
 
 const sandbox = useSandbox();
 
-test("a list that stdout does not take whole is a failure, and says so", async () => {
+test("a list that cannot be written to stdout completely is reported as a failure", async () => {
   await sandbox().run(["run", "--job-id", "listed", "--", "true"]);
   for (const args of ["ps", "ps --json", "history", "history --json", "inspect listed", "--help", "doctor"]) {
     const { code, stderr } = await runScript(sandbox(), `exec "$F" ${args} > /dev/full`);
@@ -14,7 +14,7 @@ test("a list that stdout does not take whole is a failure, and says so", async (
   }
 });
 
-test("commands end well when their stdout or stderr is closed", async () => {
+test("commands exit normally when their stdout or stderr is closed", async () => {
   await sandbox().run(["run", "--job-id", "listed", "--", "true"]);
   for (const args of ["ps", "history", "inspect listed", "--version"]) {
     for (const closed of [">&-", "2>&-", "<&-", "<&- >&- 2>&-"]) {
@@ -24,7 +24,7 @@ test("commands end well when their stdout or stderr is closed", async () => {
   }
 });
 
-test("run passes the exit code on whatever of its stdio is closed or full", async () => {
+test("run returns the workload's exit code when any of its stdio is closed or full", async () => {
   for (const stdio of [
     ">&-",
     "2>&-",
@@ -40,7 +40,7 @@ test("run passes the exit code on whatever of its stdio is closed or full", asyn
   expect(await sandbox().json(["history"])).toHaveLength(7);
 });
 
-test("bad input has its exit code when nobody can read the message", async () => {
+test("bad input has its exit code when the message cannot be written", async () => {
   for (const [args, expected] of [
     ["no-such-command", 2],
     ["inspect never-was", 2],
@@ -55,7 +55,7 @@ test("bad input has its exit code when nobody can read the message", async () =>
   }
 });
 
-test("run --detach that cannot print the job id has started the job all the same, and says so", async () => {
+test("run --detach that cannot print the job id reports that the job has started", async () => {
   const { code, stderr } = await runScript(
     sandbox(),
     `exec "$F" run --detach --job-id silent -- true > /dev/full`,
@@ -65,7 +65,7 @@ test("run --detach that cannot print the job id has started the job all the same
   expect(await sandbox().resultOf("silent")).toMatchObject({ exit_code: 0 });
 });
 
-test("a reader that has seen enough is no fault", async () => {
+test("a reader that closes the pipe early is no error", async () => {
   await sandbox().run(["run", "--detach", "--job-id", "long", "--", "sh", "-c", "yes | head -c 1000000"]);
   await sandbox().resultOf("long");
   for (const args of ["logs long", "logs long --follow", "history", "inspect long"]) {
@@ -78,7 +78,7 @@ test("a reader that has seen enough is no fault", async () => {
   }
 });
 
-test("logs arrive byte for byte, and a full disk behind them is a failure", async () => {
+test("logs prints byte for byte, and fails when its output goes to a full disk", async () => {
   await sandbox().run([
     "run",
     "--detach",
@@ -99,7 +99,7 @@ test("logs arrive byte for byte, and a full disk behind them is a failure", asyn
   expectMessage(full.stderr, [/cannot write to stdout \(ENOSPC\)/]);
 });
 
-test("logs of a job whose log was removed says which file it looked for", async () => {
+test("logs of a job whose log was removed names the missing file", async () => {
   await sandbox().run(["run", "--detach", "--job-id", "bytes", "--", "true"]);
   await sandbox().resultOf("bytes");
   const { log } = await sandbox().json(["inspect", "bytes"]);
@@ -109,7 +109,7 @@ test("logs of a job whose log was removed says which file it looked for", async 
   expectMessage(stderr, [/cannot read the log \/\S+\.log: ENOENT \(no such file\)$/m]);
 });
 
-test("the background copy observes its job though the caller that waited has died", async () => {
+test("the background copy observes its job although the waiting caller has died", async () => {
   const { code } = await runScript(
     sandbox(),
     `{ while [ ! -e left ]; do sleep 0.01; done

@@ -17,7 +17,7 @@ const host = realHost();
 const NO_PID =
   /'-p, --pid <pid>' argument '.*' is invalid\. It is [^.]+\. Expected: a whole number from 1 to 4194304/;
 
-/** The highest number that no kernel gives to a process: PID_MAX_LIMIT itself. */
+/** PID_MAX_LIMIT: no kernel gives a process this pid or a higher one. */
 const NOBODY = "4194304";
 
 testMisuses(sandbox, [
@@ -29,7 +29,7 @@ testMisuses(sandbox, [
     }),
   ),
   {
-    name: "attach refuses a pid that nobody has",
+    name: "attach refuses a pid that no process has",
     args: ["attach", "--pid", NOBODY],
     stderr: [new RegExp(`process ${NOBODY} does not exist`), /try: see what runs: ps -e/],
   },
@@ -71,7 +71,7 @@ test("attach refuses a process that has ended and was not collected", async () =
   expect(await sandbox().json(["history"])).toEqual([]);
 });
 
-test("attach refuses a thread that is no process", async () => {
+test("attach refuses the pid of a thread", async () => {
   const thread = listThreads(host, process.pid).find((tid) => tid !== process.pid);
   if (thread === undefined) throw new Error("the test runner has one thread only");
   const before = readProc(process.pid, "cgroup");
@@ -85,7 +85,7 @@ test("attach refuses a thread that is no process", async () => {
   await expectNothingDone(sandbox());
 });
 
-test("attach refuses what is governed already, by the name of its job", async () => {
+test("attach refuses a governed process and names its job", async () => {
   const { pid } = await sandbox().startJob("first", [], ["sh", "-c", "sleep 60; true"]);
   const ended = await sandbox().run(["attach", "--pid", String(pid), "--job-id", "second"]);
   expect({ ...ended, stderr: "" }).toEqual({ code: 2, stdout: "", stderr: "" });
@@ -117,7 +117,7 @@ testIf(lacksCommand("perl"))(
   },
 );
 
-test("detach of a job whose process has just ended says that it has ended", async () => {
+test("detach of a job whose process has just ended reports that it has ended", async () => {
   const { pid, wrapper } = await sandbox().startJob("short", [], ["sleep", "60"]);
   wrapper.kill("SIGKILL");
   await wrapper.exited;

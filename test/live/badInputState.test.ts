@@ -6,19 +6,19 @@ import { type Ended, lacksCommand, lacksRoot, type Sandbox, testIf, useSandbox }
 
 const sandbox = useSandbox();
 
-/** What runs, and shows that its output and exit code arrive. */
+/** A workload whose output and exit code show that it ran. */
 const WORKLOAD = ["sh", "-c", "echo ran; exit 3"];
 const LOST = /\d changes are lost that could not be written to the ledger/;
 
-/** State directories that cannot be used, with what has to be said of each. */
+/** State directories that cannot be used, and the messages about them. */
 const UNUSABLE: { name: string; make(sandbox: Sandbox): void; stderr: RegExp[] }[] = [
   {
-    name: "a file in the place of the state directory",
+    name: "a file in place of the state directory",
     make: ({ state }) => writeFileSync(state, ""),
     stderr: [/ledger\.db \(ENOTDIR \(part of the path is not a directory\)\)/, /FFRTMP_STATE/],
   },
   {
-    name: "a directory in the place of the ledger",
+    name: "a directory in place of the ledger",
     make: ({ state }) => mkdirSync(`${state}/ledger.db`, { recursive: true }),
     stderr: [/ledger\.db \(it is a directory\)/, /FFRTMP_STATE/],
   },
@@ -38,7 +38,7 @@ const UNUSABLE: { name: string; make(sandbox: Sandbox): void; stderr: RegExp[] }
 ];
 
 for (const { name, make, stderr } of UNUSABLE) {
-  test(`with ${name} run runs, and says once what is not kept`, async () => {
+  test(`with ${name} run starts its workload, and reports once what is not recorded`, async () => {
     make(sandbox());
     const ended = await sandbox().run(["run", "--", ...WORKLOAD]);
     expectRan(ended);
@@ -47,7 +47,7 @@ for (const { name, make, stderr } of UNUSABLE) {
     expect(sandbox().cgroups()).toEqual([]);
   });
 
-  test(`with ${name} no list pretends to be empty`, async () => {
+  test(`with ${name} ps and history fail instead of printing an empty list`, async () => {
     make(sandbox());
     const before = contentOf(sandbox());
     for (const args of [["ps"], ["history"], ["inspect", "job"], ["logs", "job"], ["detach", "job"]]) {
@@ -60,7 +60,7 @@ for (const { name, make, stderr } of UNUSABLE) {
   });
 }
 
-test("run --detach refuses a state directory that can hold no log, and starts nothing", async () => {
+test("run --detach starts nothing when its log cannot be written", async () => {
   writeFileSync(sandbox().state, "");
   const marker = sandbox().path("marker");
   const ended = await sandbox().run(["run", "--detach", "--", "touch", marker]);
@@ -73,7 +73,7 @@ test("run --detach refuses a state directory that can hold no log, and starts no
   expect(existsSync(marker)).toBe(false);
 });
 
-test("a damaged ledger is set aside under a dated name, said loudly, and a new one begun", async () => {
+test("a damaged ledger is renamed with its date and reported, and a new one is started", async () => {
   mkdirSync(sandbox().state);
   const damaged = "this is no database\n".repeat(500);
   writeFileSync(`${sandbox().state}/ledger.db`, damaged);
@@ -90,7 +90,7 @@ test("a damaged ledger is set aside under a dated name, said loudly, and a new o
   expect(again.stdout).toContain("after");
 });
 
-test("what runs while its ledger is damaged is found again by the next ffrtmp", async () => {
+test("the next ffrtmp finds a job again whose ledger was damaged", async () => {
   const { pid, wrapper } = await sandbox().startJob("kept", [], ["sleep", "60"]);
   wrapper.kill("SIGKILL");
   await wrapper.exited;
@@ -101,7 +101,7 @@ test("what runs while its ledger is damaged is found again by the next ffrtmp", 
   expect(ended.code).toBe(0);
   expectMessage(ended.stderr, [/is damaged/]);
   const jobs = JSON.parse(ended.stdout);
-  // Without cgroups only the ledger knew whose the process is.
+  // Without cgroups only the ledger knew the job of the process.
   expect(jobs).toMatchObject(hadGroups ? [{ job_id: "kept", pid, state: "running" }] : []);
 });
 
@@ -114,24 +114,27 @@ test("an empty ledger file is a new ledger", async () => {
 
 const lacksMounts = lacksRoot() ?? lacksCommand("unshare");
 
-testIf(lacksMounts)("with a read-only state directory run runs, and the file system is named", async () => {
-  const ended = await runScript(
-    sandbox(),
-    `mkdir state && mount -t tmpfs -o ro none state && exec "$F" run -- sh -c 'echo ran; exit 3'`,
-    {},
-    PRIVATE_MOUNTS,
-  );
-  expectRan(ended);
-  expectMessage(ended.stderr, [
-    /EROFS \(mounted read-only\) writing to \S+state/,
-    /name another directory/,
-    LOST,
-  ]);
-  expectOnce(ended.stderr, "cannot write the ledger");
-});
+testIf(lacksMounts)(
+  "with a read-only state directory run starts its workload and names the file system",
+  async () => {
+    const ended = await runScript(
+      sandbox(),
+      `mkdir state && mount -t tmpfs -o ro none state && exec "$F" run -- sh -c 'echo ran; exit 3'`,
+      {},
+      PRIVATE_MOUNTS,
+    );
+    expectRan(ended);
+    expectMessage(ended.stderr, [
+      /EROFS \(mounted read-only\) writing to \S+state/,
+      /name another directory/,
+      LOST,
+    ]);
+    expectOnce(ended.stderr, "cannot write the ledger");
+  },
+);
 
 testIf(lacksMounts)(
-  "on a full disk run runs, what is on record stays readable, and room mends it",
+  "on a full disk run starts its workload, records stay readable, and writing resumes when there is space",
   async () => {
     const ended = await runScript(
       sandbox(),
@@ -174,7 +177,7 @@ testIf(lacksMounts)(
 );
 
 testIf(lacksRoot() ?? lacksCommand("setpriv"))(
-  "a user may read what root has on record, and run without writing there",
+  "an unprivileged user can read root's records, and run without writing there",
   async () => {
     await sandbox().run(["run", "--job-id", "roots", "--", "true"]);
     chmodSync(sandbox().directory, 0o755);
@@ -193,7 +196,7 @@ testIf(lacksRoot() ?? lacksCommand("setpriv"))(
 );
 
 testIf(lacksRoot() ?? lacksCommand("setpriv"))(
-  "a user whom no user database knows, without a home, can run",
+  "a user without an entry in the user database and without a home can run",
   async () => {
     const { code, stdout, stderr } = await runScript(
       sandbox(),
@@ -220,7 +223,7 @@ function withDatabase({ state }: Sandbox, sql: string): void {
   db.close();
 }
 
-/** The state directory's files, but for those that SQLite lays beside an open database. */
+/** The files of the state directory, except those that SQLite makes beside an open database. */
 function contentOf({ state }: Sandbox): unknown {
   try {
     return readdirSync(state)

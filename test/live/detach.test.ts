@@ -23,29 +23,26 @@ const userTest = testIf(lacksRoot() ?? lacksCommand("setpriv"));
 const LIMITS = ["--cpu-quota", "50", "--memory-limit", "300", "--memory-max", "400M", "--pids-max", "200"];
 const ATTRIBUTES = ["--nice", "5", "--ionice", "idle", "--oom-score-adj", "500"];
 
-limitsTest(
-  "detach leaves every process and thread in the cgroups that it came from, byte for byte",
-  async () => {
-    const pid = await startThreadedTree();
-    const before = snapshot(pid);
-    await attachAndLetGo("whole", pid, [...LIMITS, ...ATTRIBUTES]);
-    const governed = snapshot(pid);
-    expect(Object.keys(governed).length).toBeGreaterThan(2);
-    for (const thread of Object.values(governed)) expect(thread.cgroup).toContain("-whole");
+limitsTest("detach moves every process and thread back to its earlier cgroups, byte for byte", async () => {
+  const pid = await startThreadedTree();
+  const before = snapshot(pid);
+  await attachAndStop("whole", pid, [...LIMITS, ...ATTRIBUTES]);
+  const governed = snapshot(pid);
+  expect(Object.keys(governed).length).toBeGreaterThan(2);
+  for (const thread of Object.values(governed)) expect(thread.cgroup).toContain("-whole");
 
-    const { code, stdout } = await sandbox().run(["detach", "whole"]);
-    expect(code).toBe(0);
-    expect(stdout).toContain(`PID ${pid} goes on`);
-    expect(onlyKnown(snapshot(pid), before)).toEqual(before);
-    expect(sandbox().cgroups()).toEqual([]);
-    expect(isRunning(pid)).toBe(true);
-  },
-);
+  const { code, stdout } = await sandbox().run(["detach", "whole"]);
+  expect(code).toBe(0);
+  expect(stdout).toContain(`PID ${pid} goes on`);
+  expect(onlyKnown(snapshot(pid), before)).toEqual(before);
+  expect(sandbox().cgroups()).toEqual([]);
+  expect(isRunning(pid)).toBe(true);
+});
 
 rootTest("nice, ionice and oom_score_adj of every thread are changed by attach", async () => {
   const pid = await startThreadedTree();
   const before = snapshot(pid);
-  await attachAndLetGo("touched", pid, ATTRIBUTES);
+  await attachAndStop("touched", pid, ATTRIBUTES);
   const { limits } = await sandbox().json(["inspect", "touched"]);
   expect(limits.map(({ outcome }: { outcome: string }) => outcome)).toEqual(Array(3).fill("applied"));
   for (const [tid, { nice, ioprio, oomScoreAdj }] of Object.entries(onlyKnown(snapshot(pid), before))) {
@@ -57,12 +54,12 @@ rootTest("nice, ionice and oom_score_adj of every thread are changed by attach",
 test("nice, ionice and oom_score_adj of every thread are restored by detach", async () => {
   const pid = await startThreadedTree();
   const before = snapshot(pid);
-  await attachAndLetGo("touched", pid, ATTRIBUTES);
+  await attachAndStop("touched", pid, ATTRIBUTES);
   expect((await sandbox().run(["detach", "touched"])).code).toBe(0);
   expect(onlyKnown(snapshot(pid), before)).toEqual(before);
 });
 
-userTest("what an ordinary user could not put back is refused, and not written", async () => {
+userTest("an unprivileged user's attach refuses to set a value that detach could not restore", async () => {
   const box = sandbox();
   chmodSync(box.directory, 0o755);
   const state = box.path("user-state");
@@ -71,15 +68,17 @@ userTest("what an ordinary user could not put back is refused, and not written",
   const asUser = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"];
   const options = { env: { FFRTMP_STATE: state } };
   const { pid } = box.spawn([...asUser, "sleep", "1000"]);
-  await until("it sleeps", () => readProc(pid, "comm") === "sleep\n");
+  await until("the process sleeps", () => readProc(pid, "comm") === "sleep\n");
   const before = snapshot(pid);
   const flags = ["--pid", `${pid}`, "--job-id", "users", "--nice", "10", "--oom-score-adj", "500"];
-  const said = box.path("said");
+  const output = box.path("output");
   const observer = box.spawn([...asUser, FFRTMP, "attach", ...flags], {
     ...options,
-    stderr: openSync(said, "w"),
+    stderr: openSync(output, "w"),
   });
-  await until("it is governed", () => readFileSync(said, "utf8").includes(`governing PID ${pid} `));
+  await until("the process is governed", () =>
+    readFileSync(output, "utf8").includes(`governing PID ${pid} `),
+  );
   const { limits } = JSON.parse((await box.run(["inspect", "users", "--json"], options)).stdout);
   expect(limits).toMatchObject([
     { limit: "nice", outcome: "refused", because: expect.stringContaining("needs root, so it is not done") },
@@ -95,45 +94,48 @@ userTest("what an ordinary user could not put back is refused, and not written",
   expect(snapshot(pid)).toEqual(before);
 });
 
-test("a value that somebody else has changed since is theirs, and detach leaves it", async () => {
+test("detach leaves a value that another program has changed since", async () => {
   const { pid } = sandbox().spawn(["sleep", "1000"]);
-  await attachAndLetGo("mine", pid, ["--oom-score-adj", "500"]);
+  await attachAndStop("mine", pid, ["--oom-score-adj", "500"]);
   writeFileSync(`/proc/${pid}/oom_score_adj`, "700");
   expect((await sandbox().run(["detach", "mine"])).code).toBe(0);
   expect(readFileSync(`/proc/${pid}/oom_score_adj`, "utf8").trim()).toBe("700");
 });
 
 limitsTest(
-  "a job that run started is released alive, recorded as detached, and gets no exit code",
+  "detach of a job of ffrtmp run records it as detached, without an exit code, while it runs",
   async () => {
     const { pid, wrapper } = await sandbox().startJob("started", LIMITS, ["sleep", "1000"]);
     expect((await sandbox().run(["detach", "started"])).code).toBe(0);
     expect(readFileSync(`/proc/${pid}/cgroup`, "utf8")).toBe(readFileSync("/proc/self/cgroup", "utf8"));
     expect(sandbox().cgroups()).toEqual([]);
     process.kill(pid, "SIGKILL");
-    // The caller of run still gets what the command ended with.
+    // The caller of run still gets the exit code of the command.
     expect(await wrapper.exited).toBe(137);
     const ended = await sandbox().json(["history"]);
     expect(ended).toMatchObject([{ job_id: "started", ending: "detached", exit_code: null, signal: null }]);
   },
 );
 
-limitsTest("children that are forked while detach moves the process are outside in the end", async () => {
-  const forker =
-    "for (1..300) { unless (fork) { sleep 1000; exit } select undef, undef, undef, 0.0005 } sleep 1000";
-  const { pid } = sandbox().spawn(["perl", "-e", forker]);
-  await attachAndLetGo("forking", pid, ["--cpu-quota", "200"]);
-  for (const child of treeOf(pid)) sandbox().adopt(child);
-  expect((await sandbox().run(["detach", "forking"])).code).toBe(0);
-  await until("all children are forked", () => treeOf(pid).length > 300);
-  for (const child of treeOf(pid)) {
-    sandbox().adopt(child);
-    expect(readFileSync(`/proc/${child}/cgroup`, "utf8")).toBe(readFileSync("/proc/self/cgroup", "utf8"));
-  }
-  expect(sandbox().cgroups()).toEqual([]);
-});
+limitsTest(
+  "children that are forked while detach moves the process end up outside the job's cgroups",
+  async () => {
+    const forker =
+      "for (1..300) { unless (fork) { sleep 1000; exit } select undef, undef, undef, 0.0005 } sleep 1000";
+    const { pid } = sandbox().spawn(["perl", "-e", forker]);
+    await attachAndStop("forking", pid, ["--cpu-quota", "200"]);
+    for (const child of treeOf(pid)) sandbox().adopt(child);
+    expect((await sandbox().run(["detach", "forking"])).code).toBe(0);
+    await until("all children have been forked", () => treeOf(pid).length > 300);
+    for (const child of treeOf(pid)) {
+      sandbox().adopt(child);
+      expect(readFileSync(`/proc/${child}/cgroup`, "utf8")).toBe(readFileSync("/proc/self/cgroup", "utf8"));
+    }
+    expect(sandbox().cgroups()).toEqual([]);
+  },
+);
 
-test("detach of a job that is not there, or has ended, says so", async () => {
+test("detach reports a job that does not exist or has ended", async () => {
   const unknown = await sandbox().run(["detach", "nobody"]);
   expect(unknown.code).toBe(2);
   expect(unknown.stderr).toContain("there is no job nobody");
@@ -143,7 +145,7 @@ test("detach of a job that is not there, or has ended, says so", async () => {
   expect(ended.stderr).toContain("has ended already");
 });
 
-/** A process with threads, and a child. The runtime of these tests has threads. */
+/** Starts a process with threads and a child. Bun has threads. */
 async function startThreadedTree(): Promise<number> {
   const script = `
     const idle = "setInterval(() => {}, 1e6)";
@@ -151,14 +153,14 @@ async function startThreadedTree(): Promise<number> {
     Bun.spawn(["sleep", "1000"]);
     eval(idle);`;
   const { pid } = sandbox().spawn([process.execPath, "-e", script]);
-  await until("it has a child and threads", () => {
+  await until("the process has a child and threads", () => {
     return treeOf(pid).length === 2 && listThreads(realHost(), pid).length > 2;
   });
   for (const member of treeOf(pid)) sandbox().adopt(member);
   return pid;
 }
 
-async function attachAndLetGo(jobId: string, pid: number, flags: string[]): Promise<void> {
+async function attachAndStop(jobId: string, pid: number, flags: string[]): Promise<void> {
   const args = ["attach", "--pid", String(pid), "--job-id", jobId, ...flags];
   const output = sandbox().path(`${jobId}.err`);
   const observer = sandbox().start(args, { stdout: "ignore", stderr: openSync(output, "w") });
@@ -178,7 +180,7 @@ interface Thread {
   oomScoreAdj: string;
 }
 
-/** What detach has to put back, of each thread that there is. */
+/** Reads everything that detach has to restore, for each thread. */
 function snapshot(root: number): Record<string, Thread> {
   const threads: Record<string, Thread> = {};
   for (const pid of treeOf(root)) {
@@ -195,7 +197,7 @@ function snapshot(root: number): Record<string, Thread> {
   return threads;
 }
 
-/** The runtime may have started or ended threads in between. */
+/** Drops the threads that Bun has started or ended meanwhile. */
 function onlyKnown(now: Record<string, Thread>, before: Record<string, Thread>): Record<string, Thread> {
   for (const tid of Object.keys(before)) if (!(tid in now)) delete before[tid];
   return Object.fromEntries(Object.entries(now).filter(([tid]) => tid in before));

@@ -25,7 +25,7 @@ async function watch(box: Sandbox, target: string, flags: string[]): Promise<Wat
     stderr: openSync(path, "a"),
   });
   const log = (): string => readFileSync(path, "utf8");
-  await until("it works", async () => {
+  await until("the daemon watches", async () => {
     const account = await box.json(["ps", "--daemon"]);
     return account?.pid === daemon.pid && account.state === "running";
   });
@@ -51,19 +51,19 @@ function lacksConnector(): string | undefined {
 }
 
 testIf(lacksConnector())(
-  "events that the kernel drops are counted, and what they hid is found at once",
+  "events that the kernel drops are counted, and the missed process is found at once",
   async () => {
     const box = sandbox();
     const program = box.program("perl");
     const go = box.path("go");
-    // No look but the one that a loss leads to can find anything within this test.
+    // No regular scan happens during this test, only the one that follows a loss.
     const watcher = await watch(box, program.name, ["--scan-interval", "24h", "--event-buffer", "4K"]);
     expect(watcher.log()).toContain("events: connector");
-    // A busy machine may have more to tell than so small a buffer holds even before the storm.
+    // On a busy machine events may be lost before the storm, because the buffer is small.
     const before = await box.json(["ps", "--daemon"]);
 
     watcher.daemon.kill("SIGSTOP");
-    await until("every thread of it stands still", () => isStopped(watcher.daemon.pid));
+    await until("every thread of the daemon is stopped", () => isStopped(watcher.daemon.pid));
     const storm = "for (1..500) { my $pid = fork(); exit 0 unless $pid; waitpid($pid, 0) }";
     expect(await box.spawn(["perl", "-e", storm]).exited).toBe(0);
     const workload = box.spawn([
@@ -86,11 +86,11 @@ testIf(lacksConnector())(
     expect(account.rescans).toBeGreaterThan(before.rescans);
     expect(account.overruns).toBeGreaterThan(before.overruns);
     expect(account.events_received).toBeGreaterThan(0);
-    // Not every kernel counts what it dropped.
+    // Not every kernel counts dropped events.
     expect(account.events_dropped ?? Number.POSITIVE_INFINITY).toBeGreaterThan(before.events_dropped ?? 0);
 
     writeFileSync(go, "");
-    await until("its end is told", () => watcher.log().includes("exit=7"));
+    await until("the end of the workload is logged", () => watcher.log().includes("exit=7"));
     await stop(watcher);
     expect(watcher.log()).toMatch(
       /Events received: \d+, dropped: .*; rescans: [1-9]\d*; .* found by scan only: 1/,
@@ -98,7 +98,7 @@ testIf(lacksConnector())(
   },
 );
 
-test("a daemon's account says whether it runs, has stopped or died", async () => {
+test("ps --daemon reports whether the daemon runs, has stopped or has died", async () => {
   const box = sandbox();
   expect(await box.json(["ps", "--daemon"])).toBeNull();
   expect((await box.run(["ps", "--daemon"])).stdout).toContain("no ffrtmp watch has used");

@@ -5,13 +5,13 @@ import { FFRTMP, lacksCommand, testIf, useSandbox } from "../support/sandbox.ts"
 const sandbox = useSandbox();
 
 for (const code of [0, 1, 42, 125, 126, 127, 255]) {
-  test(`run passes the command's exit code ${code} on`, async () => {
+  test(`run exits with the command's exit code ${code}`, async () => {
     const args = ["run", "--job-id", "coded", "--", "sh", "-c", `exit ${code}`];
     const ended = await sandbox().run(args);
     expect(ended.code).toBe(code);
     expect(ended.stderr).toContain(`| exit=${code} |`);
     const { result } = await sandbox().json(["inspect", "coded"]);
-    // A job that fails by its own code was governed well.
+    // A job that fails by itself is compliant: governance did its part.
     expect(result).toMatchObject({ exit_code: code, signal: null, exit_evidence: "parent" });
     expect(result.platform_sla_compliant).toBe(true);
   });
@@ -24,7 +24,7 @@ for (const [signal, number] of [
   ["SIGABRT", 6],
   ["SIGRTMIN+6", 40],
 ] as const) {
-  test(`run gives 128 + ${number} for a command that ends by ${signal}`, async () => {
+  test(`run exits with 128 + ${number} when ${signal} ends the command`, async () => {
     const ended = await sandbox().run(["run", "--job-id", "hit", "--", "sh", "-c", `kill -${number} $$`]);
     expect(ended.code).toBe(128 + number);
     const { result } = await sandbox().json(["inspect", "hit"]);
@@ -32,7 +32,7 @@ for (const [signal, number] of [
   });
 }
 
-test("run gives 137 for a command that somebody else kills", async () => {
+test("run exits with 137 when another process kills the command", async () => {
   const { wrapper, pid, jobId } = await sandbox().startJob("victim", [], ["sleep", "1000"]);
   process.kill(pid, "SIGKILL");
   expect(await wrapper.exited).toBe(137);
@@ -40,9 +40,10 @@ test("run gives 137 for a command that somebody else kills", async () => {
 });
 
 testIf(lacksCommand("perl"))(
-  "run knows how its command ended when its own parent ignores SIGCHLD",
+  "run records how its command ended although its parent ignores SIGCHLD",
   async () => {
-    // What is ignored stays so over exec, and a process that ignores SIGCHLD has no children to wait for.
+    // An ignored signal stays ignored over exec, and a process that ignores SIGCHLD cannot wait for its
+    // children.
     const ignoring = ["perl", "-e", "$SIG{CHLD} = 'IGNORE'; exec @ARGV", FFRTMP];
     for (const [script, code] of [
       ["exit 42", 42],
@@ -72,7 +73,7 @@ testIf(lacksCommand("perl"))(
   },
 );
 
-test("run gives 127 for a command that is not there, and 126 for one that cannot be executed", async () => {
+test("run exits with 127 for a command that does not exist, and with 126 for one that cannot be executed", async () => {
   const directory = sandbox().path("directory");
   mkdirSync(directory);
   const text = sandbox().path("text");

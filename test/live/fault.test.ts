@@ -7,12 +7,12 @@ const sandbox = useSandbox();
 const MAIN = resolve(import.meta.dir, "../../src/main.ts");
 const PRELOAD = resolve(import.meta.dir, "../support/programs/throwInCallback.ts");
 
-/** ffrtmp from its sources, with a fault in it that strikes when `strike` is called. */
+/** Starts ffrtmp from its sources, with a callback that throws when `strike` is called. */
 function startFaulty(sandbox: Sandbox, kind: string, args: string[]) {
   const trigger = sandbox.path("strike");
   const ffrtmp = sandbox.spawn([process.execPath, "--preload", PRELOAD, MAIN, ...args], {
     stdout: "ignore",
-    // No pipe: the workload has this end of it too, and would keep it open.
+    // Not a pipe, because the workload would keep it open.
     stderr: openSync(sandbox.path("stderr"), "w"),
     env: { FAULT_WHEN: trigger, FAULT_IS: kind },
   });
@@ -24,7 +24,7 @@ function startFaulty(sandbox: Sandbox, kind: string, args: string[]) {
 }
 
 for (const kind of ["exception", "unhandled rejection"]) {
-  test(`an ${kind} in a callback of run is reported with 125, and the workload goes on`, async () => {
+  test(`run exits with 125 after an ${kind} in a callback, and the workload keeps running`, async () => {
     const { ffrtmp, stderr, strike } = startFaulty(sandbox(), kind, [
       "run",
       "--job-id",
@@ -43,7 +43,7 @@ for (const kind of ["exception", "unhandled rejection"]) {
     expect(await sandbox().json(["ps"])).toMatchObject([{ job_id: "struck", pid, state: "running" }]);
   });
 
-  test(`an ${kind} in a callback of attach is reported with 70, and the workload goes on`, async () => {
+  test(`attach exits with 70 after an ${kind} in a callback, and the workload keeps running`, async () => {
     const workload = sandbox().spawn(["sleep", "60"]);
     const args = ["attach", "--job-id", "struck", "--pid", String(workload.pid)];
     const { ffrtmp, stderr, strike } = startFaulty(sandbox(), kind, args);

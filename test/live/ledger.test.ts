@@ -19,7 +19,7 @@ import { isRunning, lacksLimits, type Sandbox, testIf, until, useSandbox } from 
 const sandbox = useSandbox();
 const limitsTest = testIf(lacksLimits());
 
-test("a job has one result, which nothing can double, change or delete", async () => {
+test("a job has one result, which cannot be duplicated, changed or deleted", async () => {
   await sandbox().run(["run", "--job-id", "once", "--", "sh", "-c", "exit 4"]);
   const db = openLedger(sandbox());
   expect(() => db.run("INSERT INTO results SELECT * FROM results")).toThrow("UNIQUE");
@@ -29,7 +29,7 @@ test("a job has one result, which nothing can double, change or delete", async (
   expect(await sandbox().json(["history"])).toMatchObject([{ job_id: "once", exit_code: 4 }]);
 });
 
-test("twenty runs at once on a new ledger are all recorded, each with its own code", async () => {
+test("twenty concurrent runs on a new ledger are all recorded, each with its exit code", async () => {
   const codes = Array.from({ length: 20 }, (_, index) => index);
   const ended = await Promise.all(
     codes.map((code) =>
@@ -57,19 +57,19 @@ test("twenty runs at once on a new ledger are all recorded, each with its own co
   db.close();
 });
 
-test("a ledger that another process is just making is waited for", async () => {
+test("run waits for a ledger that another process is creating", async () => {
   const state = sandbox().path("new");
   mkdirSync(state);
   const maker = new Database(`${state}/ledger.db`, { create: true });
   maker.run("BEGIN IMMEDIATE");
   const errors = sandbox().path("err");
   const second = sandbox().start(["ps", "--state-path", state], { stderr: openSync(errors, "w") });
-  await until("it has opened the ledger", () => {
+  await until("run has opened the ledger", () => {
     if (second.exitCode !== null) return true;
     const files = readdirSync(`/proc/${second.pid}/fd`).map((fd) => linkOf(`/proc/${second.pid}/fd/${fd}`));
     return files.includes(`${state}/ledger.db`);
   });
-  // Time for it to run into the lock; on a slow machine it comes later and meets none, which is as good.
+  // Time to reach the lock. On a slow machine run comes later and finds no lock, and the test still passes.
   await Bun.sleep(100);
   maker.run("COMMIT");
   maker.close();
@@ -77,7 +77,7 @@ test("a ledger that another process is just making is waited for", async () => {
   expect(readFileSync(errors, "utf8")).toBe("");
 });
 
-test("what could not be written is written as soon as it can be, while the job still runs", async () => {
+test("a record that could not be written is written as soon as possible, while the job still runs", async () => {
   const state = sandbox().path("late");
   writeFileSync(state, "where the state directory should be");
   const errors = sandbox().path("err");
@@ -87,12 +87,14 @@ test("what could not be written is written as soon as it can be, while the job s
       stderr: openSync(errors, "w"),
     },
   );
-  await until("it has said so", () => readFileSync(errors, "utf8").includes("cannot write the ledger"));
-  await until("its workload runs", () => listTree(realHost(), wrapper.pid).length === 2);
+  await until("run has reported the failure", () =>
+    readFileSync(errors, "utf8").includes("cannot write the ledger"),
+  );
+  await until("the workload runs", () => listTree(realHost(), wrapper.pid).length === 2);
   for (const pid of listTree(realHost(), wrapper.pid)) sandbox().adopt(pid);
   unlinkSync(state);
-  // Not asked of ffrtmp, which would take up what it finds running.
-  await until("the job is on record", () => countJobs(`${state}/ledger.db`) === 1);
+  // Reads the file directly, because ffrtmp would recover the running job.
+  await until("the job is recorded", () => countJobs(`${state}/ledger.db`) === 1);
   const [job] = JSON.parse((await sandbox().run(["ps", "--json", "--state-path", state])).stdout);
   expect(job).toMatchObject({ job_id: "early", state: "running", mode: "run" });
   process.kill(job.pid, "SIGKILL");
@@ -111,13 +113,13 @@ const DAMAGES: Record<string, (ledger: string) => void> = {
 
 for (const [damage, inflict] of Object.entries(DAMAGES)) {
   limitsTest(
-    `a damaged ledger (${damage}) is set aside aloud, and what lives is taken up again`,
+    `a damaged ledger (${damage}) is renamed and reported, and running jobs are recovered`,
     async () => {
       const flags = ["--cpu-quota", "50", "--pids-max", "20"];
       const { pid, wrapper } = await sandbox().startJob("living", flags, ["sleep", "1000"]);
       wrapper.kill("SIGKILL");
       await wrapper.exited;
-      foldLogIn(sandbox());
+      checkpoint(sandbox());
       inflict(ledgerPath(sandbox()));
 
       const { code, stdout, stderr } = await sandbox().run(["ps", "--json"]);
@@ -127,7 +129,7 @@ for (const [damage, inflict] of Object.entries(DAMAGES)) {
       expect(readdirSync(sandbox().state).filter((name) => /\.damaged-[^.]*Z$/.test(name))).toHaveLength(1);
       expect(isRunning(pid)).toBe(true);
 
-      // From here on all is as ever.
+      // From here on everything works as usual.
       const again = await sandbox().run(["ps"]);
       expect(again.stderr).toBe("");
       expect((await sandbox().run(["detach", "living"])).code).toBe(0);
@@ -137,20 +139,17 @@ for (const [damage, inflict] of Object.entries(DAMAGES)) {
   );
 }
 
-limitsTest(
-  "a wrapper whose ledger is damaged while it waits passes the exit code on all the same",
-  async () => {
-    const { pid, wrapper } = await sandbox().startJob("waiting", ["--cpu-quota", "50"], ["sleep", "1000"]);
-    foldLogIn(sandbox());
-    DAMAGES["garbage"]?.(ledgerPath(sandbox()));
-    process.kill(pid, "SIGKILL");
-    expect(await wrapper.exited).toBe(137);
-    expect(await sandbox().json(["ps"])).toEqual([]);
-    expect(sandbox().cgroups()).toEqual([]);
-  },
-);
+limitsTest("run exits with the workload's exit code although the ledger is damaged meanwhile", async () => {
+  const { pid, wrapper } = await sandbox().startJob("waiting", ["--cpu-quota", "50"], ["sleep", "1000"]);
+  checkpoint(sandbox());
+  DAMAGES["garbage"]?.(ledgerPath(sandbox()));
+  process.kill(pid, "SIGKILL");
+  expect(await wrapper.exited).toBe(137);
+  expect(await sandbox().json(["ps"])).toEqual([]);
+  expect(sandbox().cgroups()).toEqual([]);
+});
 
-limitsTest("a deleted ledger is begun anew from what lives", async () => {
+limitsTest("a deleted ledger is rebuilt from the running jobs", async () => {
   const { pid } = await sandbox().startJob("living", ["--cpu-quota", "50"], ["sleep", "1000"]);
   for (const name of readdirSync(sandbox().state)) {
     if (name.startsWith("ledger.db")) await Bun.file(`${sandbox().state}/${name}`).delete();
@@ -158,13 +157,13 @@ limitsTest("a deleted ledger is begun anew from what lives", async () => {
   expect(await sandbox().json(["ps"])).toMatchObject([{ job_id: "living", pid }]);
 });
 
-test("a job of an earlier boot is closed with that reason, whoever has its pid now", async () => {
+test("a job of an earlier boot is recorded as ended for that reason, even if its pid is in use", async () => {
   const { pid, wrapper } = await sandbox().startJob("rebooted", [], ["sleep", "1000"]);
   wrapper.kill("SIGKILL");
   await wrapper.exited;
   process.kill(pid, "SIGKILL");
-  await until("it has ended", () => !isRunning(pid));
-  // Pid and start time of a process that lives, as if the machine had come up just so again.
+  await until("the process has ended", () => !isRunning(pid));
+  // The pid and start time of a running process, as if the machine had started identically.
   const stranger = sandbox().spawn(["sleep", "1000"]);
   const identity = readIdentity(realHost(), stranger.pid);
   const startTicks = identity === "gone" ? 0 : identity.startTicks;
@@ -178,7 +177,7 @@ test("a job of an earlier boot is closed with that reason, whoever has its pid n
   expect(sandbox().cgroups()).toEqual([]);
 });
 
-test("a job id is refused while its job lives and free after its end", async () => {
+test("a job id is refused while its job runs, and is free after its end", async () => {
   const { pid, wrapper } = await sandbox().startJob("name", [], ["sleep", "1000"]);
   const taken = await sandbox().run(["run", "--job-id", "name", "--", "true"]);
   expect(taken.code).toBe(125);
@@ -194,12 +193,12 @@ test("a job id is refused while its job lives and free after its end", async () 
   expect((await sandbox().json(["inspect", "name"])).result.exit_code).toBe(0);
 });
 
-test("a job id whose wrapper and workload both died unseen can be used at once", async () => {
+test("a job id is free at once when its wrapper and its workload have both been killed", async () => {
   const { pid, wrapper } = await sandbox().startJob("name", ["--cpu-quota", "50"], ["sleep", "1000"]);
   wrapper.kill("SIGKILL");
   process.kill(pid, "SIGKILL");
   await wrapper.exited;
-  await until("it has ended", () => !isRunning(pid));
+  await until("the process has ended", () => !isRunning(pid));
   expect((await sandbox().run(["run", "--job-id", "name", "--", "sh", "-c", "exit 6"])).code).toBe(6);
   expect(await sandbox().json(["history"])).toMatchObject([
     { exit_code: 6, exit_evidence: "parent" },
@@ -208,7 +207,7 @@ test("a job id whose wrapper and workload both died unseen can be used at once",
   expect(sandbox().cgroups()).toEqual([]);
 });
 
-test("a ledger of a later ffrtmp is left as it is, and the workload runs", async () => {
+test("a ledger of a later ffrtmp version is left unchanged, and the workload runs", async () => {
   await sandbox().run(["run", "--job-id", "old", "--", "true"]);
   sandbox().sql("PRAGMA user_version = 1000");
   const { code, stderr } = await sandbox().run(["run", "--job-id", "new", "--", "sh", "-c", "exit 3"]);
@@ -219,7 +218,7 @@ test("a ledger of a later ffrtmp is left as it is, and the workload runs", async
   db.close();
 });
 
-limitsTest("processes that a job leaves behind keep their limits and are named", async () => {
+limitsTest("processes that a job leaves behind keep their limits and are listed", async () => {
   const script = "sleep 1000 >/dev/null 2>&1 &";
   const args = ["run", "--job-id", "parent", "--cpu-quota", "50", "--", "sh", "-c", script];
   const { code, stderr } = await sandbox().run(args);
@@ -228,7 +227,7 @@ limitsTest("processes that a job leaves behind keep their limits and are named",
   expect(isRunning(Number(left))).toBe(true);
   expect(sandbox().cgroups().length).toBeGreaterThan(0);
   process.kill(Number(left), "SIGKILL");
-  await until("it has ended", () => !isRunning(Number(left)));
+  await until("the process has ended", () => !isRunning(Number(left)));
   await sandbox().run(["ps"]);
   expect(sandbox().cgroups()).toEqual([]);
 });
@@ -249,7 +248,7 @@ function linkOf(path: string): string {
   }
 }
 
-/** 0 while there is no such ledger, or it is just being made. */
+/** Returns the number of jobs, and 0 while the ledger does not exist or is being created. */
 function countJobs(path: string): number {
   try {
     const db = new Database(path, { readonly: true });
@@ -261,8 +260,8 @@ function countJobs(path: string): number {
   }
 }
 
-/** Until then the newest rows are in the log beside the file, and damage to the file would not touch them. */
-function foldLogIn(box: Sandbox): void {
+/** Writes the newest rows from the write-ahead log to the file, so that damage to the file affects them. */
+function checkpoint(box: Sandbox): void {
   const db = openLedger(box);
   db.query("PRAGMA wal_checkpoint(TRUNCATE)").all();
   db.close();

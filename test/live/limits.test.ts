@@ -10,44 +10,42 @@ const memoryTest = testIf(lacksLimits() ?? lacksPlainMemory());
 const BUSY_LOOP = ["sh", "-c", "while :; do :; done"];
 const ALLOCATE_200_MB = ["perl", "-e", '$memory = "x" x 200e6; print "whole\\n"'];
 
-limitsTest(
-  "--cpu-quota 50 holds a busy loop at half a core, and detach lets it have more again",
-  async () => {
-    // With the heaviest weight, so that the quota is what it lacks CPU for, however busy the machine is.
-    const flags = ["--cpu-quota", "50", "--cpu-weight", "10000"];
-    const { jobId, pid } = await sandbox().startJob("busy", flags, BUSY_LOOP);
-    const { limits } = await sandbox().json(["inspect", jobId]);
-    expect(limits).toMatchObject([
-      { limit: "cpu.max", outcome: "applied", wanted: "50000 100000", actual: "50000 100000" },
-      { limit: "cpu.weight", outcome: "applied" },
-    ]);
+limitsTest("--cpu-quota 50 limits a busy loop to half a core, until detach", async () => {
+  // With the highest weight, so that only the quota limits the loop, however busy the machine is.
+  const flags = ["--cpu-quota", "50", "--cpu-weight", "10000"];
+  const { jobId, pid } = await sandbox().startJob("busy", flags, BUSY_LOOP);
+  const { limits } = await sandbox().json(["inspect", jobId]);
+  expect(limits).toMatchObject([
+    { limit: "cpu.max", outcome: "applied", wanted: "50000 100000", actual: "50000 100000" },
+    { limit: "cpu.weight", outcome: "applied" },
+  ]);
 
-    // Counted in the quota's own periods: wall time also passes while other work has the CPU, or this test waits for it.
-    const directory = await sandbox().cgroupOf(jobId, "cpu");
-    const usage = `${await sandbox().cgroupOf(jobId, "cpuacct")}/cpuacct.usage`;
-    const before = readBandwidth(directory, usage);
-    const after = await eventually("the busy loop is throttled in many periods", () => {
-      const now = readBandwidth(directory, usage);
-      return now.throttled - before.throttled >= 20 ? now : undefined;
-    });
-    const periods = after.periods - before.periods;
-    const perPeriodMs = (after.usedNsec - before.usedNsec) / 1e6 / periods;
-    console.log(`CPU under a quota of 50 ms per 100 ms: ${perPeriodMs.toFixed(1)} ms in each of ${periods}`);
-    // The first and the last are not counted whole.
-    expect(perPeriodMs).toBeLessThan(60);
+  // Measured in periods of the quota, because wall time also passes while other work uses the CPU.
+  const directory = await sandbox().cgroupOf(jobId, "cpu");
+  const usage = `${await sandbox().cgroupOf(jobId, "cpuacct")}/cpuacct.usage`;
+  const before = readBandwidth(directory, usage);
+  const after = await eventually("the busy loop is throttled in many periods", () => {
+    const now = readBandwidth(directory, usage);
+    return now.throttled - before.throttled >= 20 ? now : undefined;
+  });
+  const periods = after.periods - before.periods;
+  const perPeriodMs = (after.usedNsec - before.usedNsec) / 1e6 / periods;
+  console.log(`CPU under a quota of 50 ms per 100 ms: ${perPeriodMs.toFixed(1)} ms in each of ${periods}`);
+  // The first and the last period are incomplete.
+  expect(perPeriodMs).toBeLessThan(60);
 
-    expect((await sandbox().run(["detach", jobId])).code).toBe(0);
-    // Before all others for this short while: under the quota no window of a second could reach this even so.
-    setPriority(pid, -20);
-    const free = await eventually("the busy loop gets more than its half core", async () => {
-      const measured = await shareOfCore(() => runNsec(pid), 1000);
-      return measured > 0.6 ? measured : undefined;
-    });
-    console.log(`CPU after detach: ${(free * 100).toFixed(1)} % of a core`);
-  },
-);
+  expect((await sandbox().run(["detach", jobId])).code).toBe(0);
+  // Highest priority for a short time. Under the quota even this would not give the loop as much in any
+  // second.
+  setPriority(pid, -20);
+  const free = await eventually("the busy loop gets more than half a core", async () => {
+    const measured = await shareOfCore(() => runNsec(pid), 1000);
+    return measured > 0.6 ? measured : undefined;
+  });
+  console.log(`CPU after detach: ${(free * 100).toFixed(1)} % of a core`);
+});
 
-limitsTest("a quota of an outer cgroup still holds for a job that asks for more", async () => {
+limitsTest("the quota of an outer cgroup limits a job with a higher quota", async () => {
   const { wrapper } = await sandbox().startJob(
     "outer",
     ["--cpu-quota", "20"],
@@ -65,33 +63,30 @@ limitsTest("a quota of an outer cgroup still holds for a job that asks for more"
   expect(await shareOfCore(() => runNsec(pid), 2000)).toBeLessThan(0.3);
 });
 
-memoryTest(
-  "--memory-max lets the kernel end what outgrows it, and the result calls that our cap",
-  async () => {
-    const { code, stdout, stderr } = await sandbox().run([
-      ...["run", "--job-id", "greedy", "--memory-max", "64M", "--"],
-      ...ALLOCATE_200_MB,
-    ]);
-    expect(code).toBe(137);
-    expect(stdout).toBe("");
-    expect(stderr).toMatch(
-      /^JOB greedy \| sla=VIOLATION \| reason=killed_at_our_memory_cap \| .*exit=SIGKILL/m,
-    );
-    const { result } = await sandbox().json(["inspect", "greedy"]);
-    expect(result).toMatchObject({
-      exit_code: null,
-      signal: "SIGKILL",
-      exit_evidence: "parent",
-      platform_sla_compliant: false,
-      limits: [{ limit: "memory.max", outcome: "applied", actual: String(64 * 1024 ** 2) }],
-    });
-    expect(result.usage.oom_kills).toBeGreaterThan(0);
-    expect(result.usage.memory_peak_bytes).toBeLessThanOrEqual(64 * 1024 ** 2);
-  },
-);
+memoryTest("the kernel kills a workload above --memory-max, and the result names the limit", async () => {
+  const { code, stdout, stderr } = await sandbox().run([
+    ...["run", "--job-id", "greedy", "--memory-max", "64M", "--"],
+    ...ALLOCATE_200_MB,
+  ]);
+  expect(code).toBe(137);
+  expect(stdout).toBe("");
+  expect(stderr).toMatch(
+    /^JOB greedy \| sla=VIOLATION \| reason=killed_at_our_memory_cap \| .*exit=SIGKILL/m,
+  );
+  const { result } = await sandbox().json(["inspect", "greedy"]);
+  expect(result).toMatchObject({
+    exit_code: null,
+    signal: "SIGKILL",
+    exit_evidence: "parent",
+    platform_sla_compliant: false,
+    limits: [{ limit: "memory.max", outcome: "applied", actual: String(64 * 1024 ** 2) }],
+  });
+  expect(result.usage.oom_kills).toBeGreaterThan(0);
+  expect(result.usage.memory_peak_bytes).toBeLessThanOrEqual(64 * 1024 ** 2);
+});
 
 memoryTest(
-  "a child that is killed at the cap is a violation too, though the job itself ends well",
+  "a child that is killed at --memory-max is a violation, although the job exits with 0",
   async () => {
     const script = '"$@"; exit 0';
     const { code, stderr } = await sandbox().run([
@@ -103,7 +98,7 @@ memoryTest(
   },
 );
 
-memoryTest("--memory-limit never ends a workload that outgrows it", async () => {
+memoryTest("--memory-limit never ends a workload that uses more", async () => {
   const { code, stdout, stderr } = await sandbox().run([
     ...["run", "--job-id", "soft", "--memory-limit", "64", "--"],
     ...ALLOCATE_200_MB,
@@ -117,7 +112,7 @@ memoryTest("--memory-limit never ends a workload that outgrows it", async () => 
   expect(result.usage.memory_peak_bytes).toBeGreaterThan(200e6);
 });
 
-limitsTest("--pids-max counts the workload's processes alone, from its very first instant", async () => {
+limitsTest("--pids-max counts only the workload's processes, from its start", async () => {
   const script =
     "while (@c < 9) { my $p = fork // last; $p or sleep 100; push @c, $p } print 1 + @c; kill 9, @c";
   for (let start = 0; start < 10; start++) {
@@ -127,7 +122,7 @@ limitsTest("--pids-max counts the workload's processes alone, from its very firs
 });
 
 limitsTest(
-  "nice, ionice, oom_score_adj and CPUs hold for the workload and not for the waiting wrapper",
+  "nice, ionice, oom_score_adj and CPUs apply to the workload and not to the waiting wrapper",
   async () => {
     const flags = ["--nice", "7", "--oom-score-adj", "300", "--ionice", "idle", "--cpus", "0"];
     const { jobId, pid, wrapper } = await sandbox().startJob("kind", flags, ["sleep", "1000"]);
@@ -143,7 +138,7 @@ limitsTest(
 
 // nr_periods 42
 // nr_throttled 40
-/** What a quota's own counters say (cpu.stat of v1), and the CPU time used. */
+/** Reads the counters of a quota (cpu.stat of v1) and the CPU time used. */
 function readBandwidth(
   directory: string,
   usage: string,
@@ -157,7 +152,7 @@ function readBandwidth(
   };
 }
 
-/** CPU time per elapsed time: other work can make it smaller, and nothing larger. */
+/** Measures CPU time per elapsed time. Other work can only make it smaller. */
 async function shareOfCore(readNsec: () => number, windowMs: number): Promise<number> {
   const startMs = performance.now();
   const startNsec = readNsec();
@@ -182,5 +177,5 @@ function lacksPlainMemory(): string | undefined {
   const swaps = readFileSync("/proc/swaps", "utf8").trim().split("\n").slice(1);
   return swaps.length === 0
     ? undefined
-    : "needs a machine without swap: with it, memory at the cap moves there";
+    : "needs a machine without swap, because memory above the limit would be swapped out";
 }

@@ -6,7 +6,7 @@ const sandbox = useSandbox();
 const limitsTest = testIf(lacksLimits());
 
 limitsTest(
-  "limits set changes a living job, its result tells so, and limits reset takes it back",
+  "limits set changes a running job and is recorded in its result, and limits reset undoes the change",
   async () => {
     const { jobId, wrapper, pid } = await sandbox().startJob(
       "tuned",
@@ -35,12 +35,12 @@ limitsTest(
     (wrapper.stdin as { end(): void }).end();
     await wrapper.exited;
     expect(existsSync(`/proc/${pid}`)).toBeFalse();
-    // The wrapper was there before the change, and is the one that wrote the result.
+    // The wrapper started before the change, and wrote the result.
     expect((await sandbox().resultOf(jobId)).limits).toMatchObject([{ actual: "30000 100000" }]);
   },
 );
 
-limitsTest("a limit that was never asked for is had by hand, and goes with the reset", async () => {
+limitsTest("limits set adds a limit that the job did not have, and limits reset removes it", async () => {
   const { jobId, pid } = await sandbox().startJob("pinned", [], ["sleep", "600"]);
   const before = allowedCpus(pid);
   const { limits } = await sandbox().json(["limits", "set", jobId, "--cpus", "0", "--nice", "3"]);
@@ -51,7 +51,7 @@ limitsTest("a limit that was never asked for is had by hand, and goes with the r
   expect((await sandbox().json(["inspect", jobId])).limits).toEqual([]);
 });
 
-test("what cannot be changed is told, and nothing is", async () => {
+test("limits set reports what it cannot change, and changes nothing", async () => {
   await sandbox().run(["run", "--job-id", "over", "--", "true"]);
   const cases: [string[], RegExp][] = [
     [["limits", "set", "nobody", "--pids-max", "5"], /there is no job nobody on record/],

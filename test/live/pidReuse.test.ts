@@ -11,7 +11,7 @@ function lacksChoiceOfPids(): string | undefined {
   const missing = lacksLimits() ?? lacksCommand("unshare") ?? lacksCommand("perl");
   if (missing) return missing;
   const { exitCode } = Bun.spawnSync([...OWN_PIDS, "sh", "-c", "echo 100 > /proc/sys/kernel/ns_last_pid"]);
-  return exitCode === 0 ? undefined : "needs to choose pids: /proc/sys/kernel/ns_last_pid";
+  return exitCode === 0 ? undefined : "needs to choose pids by /proc/sys/kernel/ns_last_pid";
 }
 
 function expectUntouched({ isAlive, cgroups, nice }: Seen): void {
@@ -23,7 +23,7 @@ function jobsOf(jobs: Row[], pid: number, ticks: number): Row[] {
   return jobs.filter((job) => job.pid === pid && job.start_ticks === ticks);
 }
 
-testIf(lacksChoiceOfPids())("a pid that is given out again is another process", async () => {
+testIf(lacksChoiceOfPids())("a process with a reused pid is not taken for the earlier process", async () => {
   const box = sandbox();
   const played = box.spawn([...OWN_PIDS, process.execPath, PLAY, FFRTMP, box.directory]);
   const [text, errors] = await Promise.all(
@@ -34,14 +34,14 @@ testIf(lacksChoiceOfPids())("a pid that is given out again is another process", 
     text ?? "",
   ) as ReuseReport;
 
-  // A stale job is closed without a code, and the newcomer is not touched: not by a repair, not by detach.
+  // A stale job is recorded without an exit code. Neither recovery nor detach touches the new process.
   expectUntouched(stale);
   expect(jobsBeforeNewTarget).toMatchObject([
     { job_id: "stale", state: "ended", exit_code: null, signal: null },
   ]);
   expect(jobsBeforeNewTarget[0]?.exit_unknown_because).toBeTruthy();
 
-  // A newcomer that is itself to be governed gets a job of its own, and the old one its own end.
+  // A new process that the policy governs gets its own job, and the earlier job its own end.
   expect(newTarget.isAlive).toBe(true);
   expect(newTarget.cgroups).toContain("ffrtmp-");
   expect(jobsOf(jobs, newTarget.pid, newTarget.newTicks)).toMatchObject([{ state: "running" }]);
@@ -49,7 +49,7 @@ testIf(lacksChoiceOfPids())("a pid that is given out again is another process", 
     { state: "ended", exit_code: null, signal: null },
   ]);
 
-  // Whatever instant a target's pid is given to a bystander at, the bystander stays free.
+  // A bystander is never governed, whenever it gets the pid of a target.
   for (const seen of swapped) {
     expectUntouched(seen);
     expect(jobsOf(jobs, seen.pid, seen.newTicks)).toEqual([]);

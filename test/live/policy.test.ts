@@ -4,8 +4,8 @@ import { basename } from "node:path";
 import {
   groupOf,
   isGoverned,
-  knob,
   PolicyBox,
+  readLimitFile,
   type StartOptions,
   TestUser,
   tenantGroupOf,
@@ -30,7 +30,7 @@ const straceTest = testIf(lacksLimits() ?? lacksCommand("strace"));
 const MIB = 1024 ** 2;
 
 tenantTest(
-  "ten processes of two users and three tenants get what the policy gives them, and a reload changes half of them",
+  "ten processes of two users and three tenants are governed as the policy says, and a reload changes half of them",
   async () => {
     const box = new PolicyBox(sandbox());
     using alice = new TestUser("a");
@@ -92,25 +92,25 @@ tenants:
         { limit: "cpu.max", of: "tenant", outcome: "applied", actual: "100000 100000" },
         { limit: "pids.max", of: "tenant", outcome: "applied", actual: "100" },
       ]);
-      expect(knob(pid, "cpu", "cpu.cfs_quota_us")).toBe("60000");
-      expect(knob(pid, "memory", "memory.limit_in_bytes")).toBe(String(256 * MIB));
-      expect(knob(pid, "cpu", "cpu.cfs_quota_us", "tenant")).toBe("100000");
-      expect(knob(pid, "pids", "pids.max", "tenant")).toBe("100");
+      expect(readLimitFile(pid, "cpu", "cpu.cfs_quota_us")).toBe("60000");
+      expect(readLimitFile(pid, "memory", "memory.limit_in_bytes")).toBe(String(256 * MIB));
+      expect(readLimitFile(pid, "cpu", "cpu.cfs_quota_us", "tenant")).toBe("100000");
+      expect(readLimitFile(pid, "pids", "pids.max", "tenant")).toBe("100");
     }
     expect(new Set(pids.acme.map(tenantGroupOf)).size).toBe(1);
     for (const pid of pids.bob) {
       expect(await box.jobOf(pid)).toMatchObject({ tenant: bob.name });
-      expect(knob(pid, "cpu", "cpu.cfs_quota_us")).toBe("30000");
+      expect(readLimitFile(pid, "cpu", "cpu.cfs_quota_us")).toBe("30000");
       expect(tenantGroupOf(pid)).toEndWith(`-@${bob.name}`);
     }
     for (const pid of pids.batch) {
       expect(await box.jobOf(pid)).toMatchObject({ tenant: null });
-      expect(knob(pid, "cpu", "cpu.cfs_quota_us")).toBe("80000");
+      expect(readLimitFile(pid, "cpu", "cpu.cfs_quota_us")).toBe("80000");
     }
     for (const pid of pids.zeta) {
-      expect(knob(pid, "cpu", "cpu.cfs_quota_us")).toBe("150000");
-      expect(knob(pid, "cpu", "cpu.shares")).toBe("512");
-      expect(knob(pid, "memory", "memory.soft_limit_in_bytes", "tenant")).toBe(String(500 * MIB));
+      expect(readLimitFile(pid, "cpu", "cpu.cfs_quota_us")).toBe("150000");
+      expect(readLimitFile(pid, "cpu", "cpu.shares")).toBe("512");
+      expect(readLimitFile(pid, "memory", "memory.soft_limit_in_bytes", "tenant")).toBe(String(500 * MIB));
     }
 
     // A policy with errors changes nothing, and the log, ps and ps --daemon report it.
@@ -134,13 +134,13 @@ tenants:
         .replace(`{command: ${basename(quiet)}}`, `{command: [${basename(quiet)}, ${basename(batch)}]}`)
         .replace("zeta: {memory_limit: 500MiB, pids_max: 200}", "zeta: {pids_max: 300}"),
     );
-    await until("the last job is released", () => !pids.batch.some(isGoverned));
-    await until("the reload is done", () => box.log().match(/ is released: the policy/g)?.length === 2);
+    await until("the last job is detached", () => !pids.batch.some(isGoverned));
+    await until("the reload has finished", () => box.log().match(/ is released: the policy/g)?.length === 2);
     for (const pid of pids.acme) {
       const job = await box.jobOf(pid);
       expect(job).toMatchObject({ tenant: "zeta" });
-      expect(knob(pid, "cpu", "cpu.cfs_quota_us")).toBe("40000");
-      expect(Number(knob(pid, "memory", "memory.limit_in_bytes"))).toBeGreaterThan(2 ** 62);
+      expect(readLimitFile(pid, "cpu", "cpu.cfs_quota_us")).toBe("40000");
+      expect(Number(readLimitFile(pid, "memory", "memory.limit_in_bytes"))).toBeGreaterThan(2 ** 62);
       expect(tenantGroupOf(pid)).toBe(tenantGroupOf(pids.zeta[0] as number));
       expect(job.events.at(-1)).toMatchObject({
         kind: "limits_changed",
@@ -148,10 +148,12 @@ tenants:
       });
     }
     for (const pid of pids.zeta) {
-      expect(knob(pid, "pids", "pids.max", "tenant")).toBe("300");
-      expect(Number(knob(pid, "memory", "memory.soft_limit_in_bytes", "tenant"))).toBeGreaterThan(2 ** 62);
+      expect(readLimitFile(pid, "pids", "pids.max", "tenant")).toBe("300");
+      expect(Number(readLimitFile(pid, "memory", "memory.soft_limit_in_bytes", "tenant"))).toBeGreaterThan(
+        2 ** 62,
+      );
     }
-    for (const pid of pids.bob) expect(knob(pid, "cpu", "cpu.cfs_quota_us")).toBe("30000");
+    for (const pid of pids.bob) expect(readLimitFile(pid, "cpu", "cpu.cfs_quota_us")).toBe("30000");
     for (const pid of pids.batch) {
       expect(isRunning(pid)).toBeTrue();
       expect(readProc(pid, "cgroup")).toBe(readFileSync("/proc/self/cgroup", "utf8"));
@@ -211,7 +213,7 @@ ${commands.join("\n")}
       failing: await box.run(shell, fails),
     })),
   );
-  await until("it has run for more than a second", () => ageTicks(tooOld) > 120);
+  await until("the process has run for more than a second", () => ageTicks(tooOld) > 120);
   await box.start();
   const tooYoung = await box.run(young);
   const youngEnough = await box.run(old);
@@ -263,7 +265,7 @@ limitsTest("SIGHUP reloads the policy, and limits set by hand override it until 
   const pid = await box.run(shell);
   await box.governed(pid);
   const { job_id: jobId } = await box.jobOf(pid);
-  const quota = () => knob(pid, "cpu", "cpu.cfs_quota_us");
+  const quota = () => readLimitFile(pid, "cpu", "cpu.cfs_quota_us");
   expect((await sandbox().run(["limits", "set", jobId, "--cpu-quota", "20"])).code).toBe(0);
   expect(quota()).toBe("20000");
 
@@ -290,14 +292,14 @@ limitsTest("a daemon that starts applies its policy to the jobs that it finds", 
 
   box.write(policy("tenant: zeta, limits: {cpu_quota: 40}"));
   const second = await box.start();
-  await until("it has other limits", () => knob(pid, "cpu", "cpu.cfs_quota_us") === "40000");
+  await until("the job has the new limits", () => readLimitFile(pid, "cpu", "cpu.cfs_quota_us") === "40000");
   expect(tenantGroupOf(pid)).toEndWith("-@zeta");
   second.kill("SIGKILL");
   await second.exited;
 
   box.write(policy("ignore: true"));
   await box.start();
-  await until("it is released", () => !isGoverned(pid));
+  await until("the job is detached", () => !isGoverned(pid));
   expect(isRunning(pid)).toBeTrue();
 });
 
@@ -319,7 +321,7 @@ rules: [{name: all, match: {command: ${basename(shell)}}, limits: {pids_max: 50}
       await until("it is restored", () => readFileSync(file, "utf8") === "50\n");
     }
     await Bun.write(file, "max");
-    await until("it is given up", () => box.log().includes("left alone for an hour"));
+    await until("the limit is left alone", () => box.log().includes("left alone for an hour"));
     expect(readFileSync(file, "utf8")).toBe("max\n");
     const { limits, events } = await box.jobOf(pid);
     expect(limits).toMatchObject([{ limit: "pids.max", outcome: "refused", actual: "max" }]);

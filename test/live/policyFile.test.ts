@@ -21,14 +21,14 @@ const BOMB = [
   }),
 ].join("\n");
 
-/** Texts of policy files that cannot be used, and what has to be said of each. */
+/** Invalid policy files, and the messages about them. */
 const BAD_FILES: [name: string, text: string | Uint8Array, ...stderr: RegExp[]][] = [
   ["an empty file", "", /:1:1: the file says nothing/, /expected: a policy; \{\}/],
   ["aliases that double", BOMB, /becomes more than 200000 values/],
   ["an alias of itself", "rules: &a [*a]", /:1:12: rules\[0\]: "\*a" contains itself/],
   ["tabs", "filters:\n\tmin_runtime: 5s\n", /:2:1: a tab stands where lines are indented/],
   [
-    "keys that stand twice",
+    "duplicate keys",
     "scan_interval: 5s\nscan_interval: 6s\n",
     /:2:1: scan_interval: .* stands twice, on line 1 too/,
   ],
@@ -42,12 +42,12 @@ const BAD_FILES: [name: string, text: string | Uint8Array, ...stderr: RegExp[]][
   ["an unknown key", "target_comands: [a]\n", /:1:1: target_comands: .* no key/, /expected: target_commands/],
   ["no UTF-8", new Uint8Array([0x61, 0x3a, 0x0a, 0xff, 0xfe]), /is no UTF-8 text: the bytes of line 2/],
   ["UTF-16", new Uint8Array([0xff, 0xfe, 0x61, 0, 0x3a, 0]), /is no UTF-8 text/],
-  ["depth", "[".repeat(5000), /cannot be used: \d+ faults/],
-  ["zeros", new Uint8Array(100), /cannot be used/],
+  ["deep nesting", "[".repeat(5000), /cannot be used: \d+ faults/],
+  ["zero bytes", new Uint8Array(100), /cannot be used/],
 ];
 
 for (const [name, text, ...stderr] of BAD_FILES) {
-  test(`policy check tells what is wrong with ${name}`, async () => {
+  test(`policy check reports ${name}`, async () => {
     const file = sandbox().path("policy.yaml");
     writeFileSync(file, text);
     const ended = await sandbox().run(["policy", "check", file]);
@@ -56,7 +56,7 @@ for (const [name, text, ...stderr] of BAD_FILES) {
   });
 }
 
-test("policy check refuses what is no file of a fitting size, without reading it", async () => {
+test("policy check refuses a path that is no regular file or too large, without reading it", async () => {
   const { directory } = sandbox();
   mkdirSync(`${directory}/folder`);
   const large = openSync(`${directory}/large`, "w");
@@ -79,18 +79,21 @@ test("policy check refuses what is no file of a fitting size, without reading it
   }
 });
 
-testIf(lacksRoot() ?? lacksCommand("setpriv"))("policy check says that a file may not be read", async () => {
-  const file = sandbox().path("policy.yaml");
-  writeFileSync(file, "{}");
-  chmodSync(file, 0o600);
-  chmodSync(sandbox().directory, 0o755);
-  const script = `exec setpriv --reuid 65534 --regid 65534 --clear-groups "$F" policy check ${file}`;
-  const { code, stdout, stderr } = await runScript(sandbox(), script);
-  expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
-  expectMessage(stderr, [/policy\.yaml may not be read by this user \(EACCES\)/]);
-});
+testIf(lacksRoot() ?? lacksCommand("setpriv"))(
+  "policy check reports a file without read permission",
+  async () => {
+    const file = sandbox().path("policy.yaml");
+    writeFileSync(file, "{}");
+    chmodSync(file, 0o600);
+    chmodSync(sandbox().directory, 0o755);
+    const script = `exec setpriv --reuid 65534 --regid 65534 --clear-groups "$F" policy check ${file}`;
+    const { code, stdout, stderr } = await runScript(sandbox(), script);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+    expectMessage(stderr, [/policy\.yaml may not be read by this user \(EACCES\)/]);
+  },
+);
 
-test("a byte order mark and line ends as on Windows do no harm", async () => {
+test("a policy file may have a byte order mark and Windows line ends", async () => {
   const file = sandbox().path("policy.yaml");
   writeFileSync(file, "\ufeffscan_interval: 5s\r\nrules:\r\n  - name: a\r\n    match: {}\r\n");
   expect(await sandbox().run(["policy", "check", file])).toEqual({
@@ -100,7 +103,7 @@ test("a byte order mark and line ends as on Windows do no harm", async () => {
   });
 });
 
-test("policy check --json tells the faults to programs", async () => {
+test("policy check --json prints the faults as JSON", async () => {
   const file = sandbox().path("policy.yaml");
   writeFileSync(file, "rulez: []\n");
   const ended = await sandbox().run(["policy", "check", file, "--json"]);
@@ -123,22 +126,22 @@ test("policy check --json tells the faults to programs", async () => {
   });
 });
 
-testIf(lacksCommand("strace"))("a file that is written to while it is read is not used", async () => {
+testIf(lacksCommand("strace"))("a policy file that changes while it is read is not used", async () => {
   const file = sandbox().path("policy.yaml");
   writeFileSync(file, "{}\n");
-  // Each read of it takes a tenth of a second; in between the file gets another time, and nothing else.
+  // Each read takes a tenth of a second. Meanwhile only the time of the file changes.
   const slow = ["strace", "-f", "-qq", "-o", "/dev/null", "-P", file, "-e", "inject=read:delay_enter=100000"];
   const check = sandbox().spawn([...slow, FFRTMP, "policy", "check", file]);
-  const said = new Response(check.stderr as ReadableStream).text();
+  const errors = new Response(check.stderr as ReadableStream).text();
   while (check.exitCode === null && check.signalCode === null) {
     writeFileSync(file, "{}\n", { flag: "r+" });
     await Bun.sleep(5);
   }
-  expect(await said).toContain("was written to while it was being read: try again");
+  expect(await errors).toContain("was written to while it was being read: try again");
   expect(check.exitCode).toBe(2);
 });
 
-test("a file that is replaced while it is read is read whole, or not at all", async () => {
+test("a policy file that is replaced while it is read is read completely or not at all", async () => {
   const file = sandbox().path("policy.yaml");
   const script = `
     printf 'rules: [{name: a, match: {}}]\\n' >a; printf '{}\\n' >b; cp a ${file}
@@ -150,7 +153,7 @@ test("a file that is replaced while it is read is read whole, or not at all", as
   }
 });
 
-test("patterns that would make another matcher backtrack for ever are judged at once", async () => {
+test("patterns that could make a matcher backtrack forever are evaluated at once", async () => {
   const file = sandbox().path("policy.yaml");
   const evil = `${"*a".repeat(300)}*b`;
   writeFileSync(
@@ -169,7 +172,7 @@ test("patterns that would make another matcher backtrack for ever are judged at 
   expect(explained).toMatchObject({ govern: false, steps: [{ subject: "evil", matches: false }, {}] });
 });
 
-test("policy explain says why a process is left alone, and touches nothing", async () => {
+test("policy explain prints why a process is not governed, and changes nothing", async () => {
   const file = sandbox().path("policy.yaml");
   const { name, path } = sandbox().program("sleep");
   writeFileSync(
@@ -192,7 +195,7 @@ test("policy explain says why a process is left alone, and touches nothing", asy
   expect(sandbox().cgroups()).toEqual([]);
 });
 
-testIf(lacksLimits())("what policy explain says would be written is what watch writes", async () => {
+testIf(lacksLimits())("watch writes the values that policy explain prints", async () => {
   const file = sandbox().path("policy.yaml");
   const { name, path } = sandbox().program("sleep");
   writeFileSync(
@@ -208,20 +211,20 @@ testIf(lacksLimits())("what policy explain says would be written is what watch w
   expect(once.code).toBe(0);
   const { cgroups, limits } = await sandbox().json(["inspect", explained.job_id]);
   expect([...explained.would.cgroups].sort()).toEqual([...cgroups].sort());
-  const told = new Map(
+  const printed = new Map(
     explained.would.outcomes.map((each: { limit: string; of?: string }) => [
       `${each.of} ${each.limit}`,
       each,
     ]),
   );
   for (const outcome of limits as { limit: string; of?: string; wanted: string; actual: string }[]) {
-    const { wanted, actual } = told.get(`${outcome.of} ${outcome.limit}`) as typeof outcome;
+    const { wanted, actual } = printed.get(`${outcome.of} ${outcome.limit}`) as typeof outcome;
     expect([outcome.limit, wanted, actual]).toEqual([outcome.limit, outcome.wanted, outcome.actual]);
   }
   expect((await sandbox().run(explain)).stdout).toMatch(/leave alone: it is governed already/);
 });
 
-test("policy explain asks for a process, and says when there is none", async () => {
+test("policy explain requires a pid, and reports a process that does not exist", async () => {
   const file = sandbox().path("policy.yaml");
   writeFileSync(file, "{}");
   for (const [args, ...stderr] of [

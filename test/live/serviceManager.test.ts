@@ -43,7 +43,7 @@ function useService(): Service {
       const ready = standIn.count("READY=1");
       const watch = standIn.start([FFRTMP, "watch", "--target", target, ...flags], path, box.environment);
       box.adopt(watch.pid);
-      await until("it is ready", () => {
+      await until("the daemon is ready", () => {
         if (watch.exitCode !== null) throw new Error(log());
         return standIn.count("READY=1") > ready;
       });
@@ -55,10 +55,10 @@ function useService(): Service {
       const { pid } = box.spawn([program, "-c", script], { stdout: "ignore", stderr: "ignore" });
       const jobId = `auto-${target}-${pid}`;
       const storedName = () => [...standIn.store.keys()].find((name) => name.startsWith(`${jobId}@`));
-      await until("its pidfd is stored", () => storedName() !== undefined);
+      await until("the workload's pidfd is stored", () => storedName() !== undefined);
       const end = async () => {
         writeFileSync(gate, "");
-        await until("it is gone", () => !existsSync(`/proc/${pid}`));
+        await until("the workload is gone", () => !existsSync(`/proc/${pid}`));
       };
       return { pid, jobId, name: storedName() as string, end };
     },
@@ -75,7 +75,7 @@ test("the manager receives the start, the watchdog resets, the status, and the e
   const watch = await service.start("--scan-interval", "100ms");
   const { messages } = service.manager;
   const { end, name } = await service.workload(0);
-  await until("the status counts it", () =>
+  await until("the status counts the job", () =>
     messages.some((text) => /^STATUS=Governing 1 job; events: \w+, dropped: /.test(text)),
   );
   const beats = service.manager.count("WATCHDOG=1");
@@ -84,7 +84,7 @@ test("the manager receives the start, the watchdog resets, the status, and the e
   await until("the manager stores nothing", () => service.manager.store.size === 0);
   expect(messages).toContain(`FDSTOREREMOVE=1\nFDNAME=${name}`);
   await until(
-    "the status is right again",
+    "the status counts no job",
     () => messages.findLast((text) => text.startsWith("STATUS="))?.includes("0 jobs") ?? false,
   );
   watch.kill("SIGTERM");
@@ -158,13 +158,13 @@ rootTest("the exit code of an uncollected zombie is read from it, and not guesse
   const child = `while [ ! -e ${gate} ]; do sleep 0.02; done; exit 9`;
   const script = "my $pid = fork; exec { $ARGV[0] } @ARGV if !$pid; sleep 1000";
   sandbox().spawn(["perl", "-e", script, path, "-c", child], { stdout: "ignore", stderr: "ignore" });
-  await until("its pidfd is stored", () => service.manager.store.size === 1);
+  await until("the workload's pidfd is stored", () => service.manager.store.size === 1);
   const [name = ""] = service.manager.store.keys();
   const jobId = name.split("@")[0] as string;
   const { pid } = await sandbox().json(["inspect", jobId]);
   await killHard(watch);
   writeFileSync(gate, "");
-  await until("it has ended", () => !isRunning(pid));
+  await until("the process has ended", () => !isRunning(pid));
   await service.start();
   expect(await sandbox().resultOf(jobId)).toMatchObject({ exit_code: 9, exit_evidence: "proc-stat" });
 });
@@ -210,7 +210,7 @@ test("SIGHUP is reported as a reload that starts and ends, and changes nothing f
   const { pid, jobId } = await service.workload(0);
   const ready = service.manager.count("READY=1");
   watch.kill("SIGHUP");
-  await until("it is ready again", () => service.manager.count("READY=1") > ready);
+  await until("the daemon is ready again", () => service.manager.count("READY=1") > ready);
   expect(service.manager.messages.join("\n")).toMatch(/RELOADING=1\nMONOTONIC_USEC=\d+\n(.*\n)*READY=1/);
   expect(await sandbox().json(["ps"])).toMatchObject([{ job_id: jobId, pid, observer_pid: watch.pid }]);
   expect(service.manager.store.size).toBe(1);
@@ -240,7 +240,7 @@ test("the pidfd of a released job is dropped", async () => {
   await until("it is dropped", () => service.manager.store.size === 0);
 });
 
-test("a manager that is gone changes nothing for the daemon", async () => {
+test("the daemon works on without its service manager", async () => {
   const service = useService();
   const watch = await service.start("--scan-interval", "100ms");
   const { jobId, end } = await service.workload(0);

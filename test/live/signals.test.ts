@@ -19,19 +19,19 @@ const SIGNALLING = [
   ...["ptrace", "process_vm_readv", "process_vm_writev"],
 ];
 
-straceTest("run sends its workload nothing, from its start to its end", async () => {
+straceTest("run sends its workload no signal, from its start to its end", async () => {
   const traced = trace(sandbox(), ["run", "--job-id", "whole", "--cpu-quota", "50", "--", "sleep", "0.3"]);
   expect(await traced.exited).toBe(0);
   expect(forbiddenCalls(sandbox())).toEqual([]);
 });
 
-straceTest("run sends its workload nothing when it is itself ended by a signal", async () => {
+straceTest("run sends its workload no signal when a signal ends run itself", async () => {
   const traced = trace(sandbox(), ["run", "--job-id", "left", "--", "sleep", "1000"]);
   const pid = await sandbox().pidOf("left");
   sandbox().adopt(pid);
   const [{ observer_pid: wrapper }] = await sandbox().json(["ps"]);
   process.kill(wrapper, "SIGTERM");
-  // strace waits for all that it traces, the workload too.
+  // strace waits for every process that it traces, also for the workload.
   await until("the wrapper has ended", () => !isRunning(wrapper));
   expect(isRunning(pid)).toBe(true);
   process.kill(pid, "SIGKILL");
@@ -39,18 +39,21 @@ straceTest("run sends its workload nothing when it is itself ended by a signal",
   expect(forbiddenCalls(sandbox())).toEqual([]);
 });
 
-straceTest("attach sends nothing while it governs, observes and reports the end", async () => {
+straceTest("attach sends no signal while it governs, observes and reports the end", async () => {
   const workload = sandbox().spawn(["sh", "-c", "sleep 1000; exit 3"]);
   const flags = ["--cpu-quota", "50", "--memory-limit", "300", "--nice", "5"];
   const traced = trace(sandbox(), ["attach", "--pid", String(workload.pid), "--job-id", "seen", ...flags]);
   await sandbox().pidOf("seen");
-  await until("it is governed", async () => (await sandbox().json(["inspect", "seen"])).state === "running");
+  await until(
+    "the process is governed",
+    async () => (await sandbox().json(["inspect", "seen"])).state === "running",
+  );
   workload.kill("SIGKILL");
   expect(await traced.exited).toBe(0);
   expect(forbiddenCalls(sandbox())).toEqual([]);
 });
 
-straceTest("detach sends nothing", async () => {
+straceTest("detach sends no signal", async () => {
   await sandbox().startJob("released", ["--cpu-quota", "50", "--nice", "5"], ["sleep", "1000"]);
   const traced = trace(sandbox(), ["detach", "released"]);
   expect(await traced.exited).toBe(0);
@@ -58,7 +61,7 @@ straceTest("detach sends nothing", async () => {
 });
 
 straceTest(
-  "watch sends nothing, from finding a workload to recording its end, nor when it is ended",
+  "watch sends no signal, from finding a workload to recording its end and when it stops",
   async () => {
     const target = sandbox().program("sleep");
     const traced = trace(sandbox(), [
@@ -82,11 +85,11 @@ straceTest(
       const { code, stdout } = await sandbox().run(["inspect", secondId, "--json"]);
       return code === 0 ? JSON.parse(stdout).observer_pid : null;
     };
-    await until("the second one is observed", async () => (await observer()) !== null);
+    await until("the second workload is observed", async () => (await observer()) !== null);
     if (lacksLimits() === undefined) {
       const file = `${await sandbox().cgroupOf(secondId, "pids")}/pids.max`;
       writeFileSync(file, "max");
-      await until("what somebody undid is put back", () => readFileSync(file, "utf8") === "50\n");
+      await until("a limit that was changed is restored", () => readFileSync(file, "utf8") === "50\n");
     }
     process.kill((await observer()) as number, "SIGTERM");
     await traced.exited;
@@ -95,7 +98,7 @@ straceTest(
   },
 );
 
-straceTest("ps, inspect and history send nothing, even where they repair what others left", async () => {
+straceTest("ps, inspect and history send no signal, even when they recover jobs", async () => {
   const { wrapper } = await sandbox().startJob("orphaned", [], ["sleep", "1000"]);
   wrapper.kill("SIGKILL");
   await wrapper.exited;
@@ -107,7 +110,7 @@ straceTest("ps, inspect and history send nothing, even where they repair what ot
 
 function trace(box: Sandbox, args: string[]): Bun.Subprocess {
   const output = box.path("strace");
-  // The first call of all is then the execve of ffrtmp itself, which tells its pid, whichever thread signals first.
+  // The first call is then the execve of ffrtmp itself, which shows its pid.
   const calls = `trace=execve,${SIGNALLING.join()}`;
   return box.spawn(["strace", "-f", "-o", output, "-e", calls, FFRTMP, ...args], {
     stdout: "ignore",
@@ -116,8 +119,8 @@ function trace(box: Sandbox, args: string[]): Bun.Subprocess {
 }
 
 /**
- * Every traced call but those with signal 0, those to a thread of the calling process itself, and those to nobody:
- * with these a governor that gave the power to signal up makes sure that it has.
+ * Lists every traced call except those with signal 0, those to a thread of the calling process, and those to
+ * a pid that cannot exist: with the last kind ffrtmp verifies that it cannot send signals any more.
  */
 function forbiddenCalls(box: Sandbox): string[] {
   const lines = readFileSync(box.path("strace"), "utf8").split("\n").filter(Boolean);
@@ -125,7 +128,7 @@ function forbiddenCalls(box: Sandbox): string[] {
   return lines.filter((line) => isForbidden(line, Number(lines[0]?.split(" ")[0])));
 }
 
-/** Which argument of a call is the signal. */
+/** The position of the signal in the arguments of each call. */
 const SIGNAL_POSITIONS: Record<string, number> = {
   kill: 1,
   tkill: 1,
@@ -134,7 +137,7 @@ const SIGNAL_POSITIONS: Record<string, number> = {
   rt_tgsigqueueinfo: 2,
   pidfd_send_signal: 1,
 };
-/** No kernel gives a pid above it: PID_MAX_LIMIT. */
+/** PID_MAX_LIMIT: no kernel gives a process this pid or a higher one. */
 const HIGHEST_PID = 2 ** 22;
 
 // 4711  tgkill(4711, 4713, SIGRT_6) = 0
@@ -149,7 +152,7 @@ function isForbidden(line: string, ffrtmp: number): boolean {
   if (target > HIGHEST_PID || (call === "pidfd_send_signal" && target === -1)) return false;
   const position = SIGNAL_POSITIONS[call];
   if (position !== undefined && words[position] === "0") return false;
-  // The runtime suspends threads of its own with it.
+  // Bun suspends its own threads with it.
   return !(call === "tgkill" && target === ffrtmp);
 }
 

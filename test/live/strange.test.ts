@@ -25,32 +25,32 @@ const sandbox = useSandbox();
 const TARGET = "strange-one";
 const lacksPerl = lacksCommand("perl");
 
-/** Waits for the file `go`, 10 ms at a time, so that a test says when a process goes on. */
+/** Perl code that waits for the file `go`, so that a test decides when the process continues. */
 const awaitGo = (go: string): string => `select(undef, undef, undef, 0.01) until -e '${go}';`;
 
 interface Watcher {
-  /** What it has said so far. */
+  /** The log so far. */
   log(): string;
-  /** The id of the only job, once there is one. */
+  /** Waits for the first job and returns its id. */
   onlyJob(): Promise<string>;
-  /** The results so far, the latest first. */
-  // biome-ignore lint/suspicious/noExplicitAny: JSON of the product
+  /** Waits for a number of results and returns them, the latest first. */
+  // biome-ignore lint/suspicious/noExplicitAny: the JSON has many shapes
   results(count: number): Promise<any[]>;
   daemon: Bun.Subprocess;
 }
 
 function watch(box: Sandbox, target = TARGET, flags: string[] = []): Watcher {
-  const said = box.path(`watch-${Math.random()}.log`);
-  const stderr = openSync(said, "a");
+  const logPath = box.path(`watch-${Math.random()}.log`);
+  const stderr = openSync(logPath, "a");
   const args = ["watch", "--target", target, "--scan-interval", "300ms", ...flags];
   const daemon = box.start(args, { stdout: "ignore", stderr });
-  const log = (): string => readFileSync(said, "utf8");
+  const log = (): string => readFileSync(logPath, "utf8");
   return {
     log,
     daemon,
     onlyJob: () => eventually("a job is governed", () => / as job (\S+)/.exec(log())?.[1] ?? undefined),
     results: (count) =>
-      eventually(`${count} results are on record`, async () => {
+      eventually(`${count} results are recorded`, async () => {
         if ((log().match(/ JOB auto-/g) ?? []).length < count) return undefined;
         const results = await box.json(["history"]);
         return results.length >= count ? results : undefined;
@@ -58,7 +58,7 @@ function watch(box: Sandbox, target = TARGET, flags: string[] = []): Watcher {
   };
 }
 
-/** A directory with copies of programs under the target's name. */
+/** Copies a program under the target's name into a directory. */
 function copyOf(box: Sandbox, program: string, name = TARGET): string {
   const directory = box.path("bin");
   mkdirSync(directory, { recursive: true });
@@ -78,7 +78,7 @@ function expectUnharmed(watcher: Watcher): void {
 }
 
 testIf(lacksPerl)(
-  "a process that runs one program after another is governed once, under the name that fits",
+  "a process that executes one program after another is governed once, under the matching name",
   async () => {
     const box = sandbox();
     const target = copyOf(box, "perl");
@@ -95,17 +95,17 @@ testIf(lacksPerl)(
     const job = await watcher.onlyJob();
     expect(job).toBe(`auto-${TARGET}-${child.pid}`);
     go(box, "second");
-    await until("it runs its last program", () => readProc(child.pid, "comm") === "perl\n");
+    await until("the process runs its last program", () => readProc(child.pid, "comm") === "perl\n");
     go(box, "last");
     expect(await watcher.results(1)).toMatchObject([{ job_id: job, pid: child.pid, exit_code: 9 }]);
     expectUnharmed(watcher);
   },
 );
 
-testIf(lacksPerl)("a process that takes on a name later is governed from then on", async () => {
+testIf(lacksPerl)("a process that changes to a matching name is governed from then on", async () => {
   const box = sandbox();
   const watcher = watch(box);
-  await until("it watches", () => watcher.log().includes("Watching"));
+  await until("the daemon watches", () => watcher.log().includes("Watching"));
   const child = box.spawn(["perl", "-e", `$0 = '${TARGET}'; ${awaitGo(box.path("go"))} exit 3`]);
   expect(await watcher.onlyJob()).toBe(`auto-${TARGET}-${child.pid}`);
   go(box);
@@ -113,7 +113,7 @@ testIf(lacksPerl)("a process that takes on a name later is governed from then on
   expectUnharmed(watcher);
 });
 
-testIf(lacksPerl)("a process that drops its name stays governed to its end", async () => {
+testIf(lacksPerl)("a process that changes from a matching name stays governed to its end", async () => {
   const box = sandbox();
   const target = copyOf(box, "perl");
   const watcher = watch(box);
@@ -124,7 +124,7 @@ testIf(lacksPerl)("a process that drops its name stays governed to its end", asy
   ]);
   const job = await watcher.onlyJob();
   go(box, "rename");
-  await until("it has another name", () => readProc(child.pid, "comm") === "else\n");
+  await until("the process has another name", () => readProc(child.pid, "comm") === "else\n");
   const restarted = watch(box);
   await until("a second daemon is refused", () => restarted.log().includes("another ffrtmp watch"));
   go(box);
@@ -132,11 +132,11 @@ testIf(lacksPerl)("a process that drops its name stays governed to its end", asy
   expectUnharmed(watcher);
 });
 
-testIf(lacksPerl)("of processes that live 50 ms no end is told wrongly", async () => {
+testIf(lacksPerl)("no exit code of a process that lives for 50 ms is wrong", async () => {
   const box = sandbox();
   const target = copyOf(box, "perl");
   const watcher = watch(box);
-  await until("it watches", () => watcher.log().includes("Watching"));
+  await until("the daemon watches", () => watcher.log().includes("Watching"));
   const codes = new Map<number, number>();
   for (let code = 1; code <= 20; code++) {
     const child = box.spawn([target, "-e", `select(undef, undef, undef, 0.05); exit ${code}`]);
@@ -178,12 +178,12 @@ testIf(lacksPerl ?? lacksCommand("python3"))(
     const child = box.spawn(["perl", "-e", "exec { $ARGV[0] } 'leaderless', @ARGV[1..$#ARGV]", ...words]);
     const job = await first.onlyJob();
     go(box, "leave");
-    await until("its first thread has ended", () => / Z /.test(readProc(child.pid, "stat")));
+    await until("the first thread has ended", () => / Z /.test(readProc(child.pid, "stat")));
     await box.json(["ps"]);
     first.daemon.kill("SIGKILL");
     await first.daemon.exited;
     const second = watch(box, "leaderless");
-    await until("the job is taken over", () => second.log().includes(`Taking over job ${job}`));
+    await until("the second daemon observes the job", () => second.log().includes(`Taking over job ${job}`));
     expect(await box.json(["ps"])).toMatchObject([{ job_id: job, observer_pid: second.daemon.pid }]);
     go(box);
     expect(await child.exited).toBe(7);
@@ -193,7 +193,7 @@ testIf(lacksPerl ?? lacksCommand("python3"))(
   },
 );
 
-testIf(lacksPerl)("a name that looks like fields of /proc/PID/stat is a name", async () => {
+testIf(lacksPerl)("a process name that looks like fields of /proc/PID/stat is parsed correctly", async () => {
   const box = sandbox();
   const name = "a) S 1 (b";
   const watcher = watch(box, name);
@@ -204,7 +204,7 @@ testIf(lacksPerl)("a name that looks like fields of /proc/PID/stat is a name", a
   expectUnharmed(watcher);
 });
 
-testIf(lacksPerl)("a process without arguments is known by its executable", async () => {
+testIf(lacksPerl)("a process without arguments is matched by its executable", async () => {
   const box = sandbox();
   const target = copyOf(box, "perl");
   const watcher = watch(box);
@@ -217,7 +217,7 @@ testIf(lacksPerl)("a process without arguments is known by its executable", asyn
   expectUnharmed(watcher);
 });
 
-testIf(lacksPerl)("100 KB of arguments, newlines and bytes that are no UTF-8 hinder nothing", async () => {
+testIf(lacksPerl)("a process with 100 KB of arguments, newlines and invalid UTF-8 is governed", async () => {
   const box = sandbox();
   const target = copyOf(box, "perl");
   const watcher = watch(box);
@@ -277,8 +277,10 @@ for (const kind of ["pid", "mount", "user"]) {
   }[kind];
   const cannot = Bun.spawnSync(["unshare", ...(flags ?? []), "true"]).exitCode !== 0;
   const reason =
-    lacksPerl ?? lacksCommand("unshare") ?? (cannot ? `needs to make a ${kind} namespace` : undefined);
-  testIf(reason)(`a process in a ${kind} namespace of its own is governed under its pid here`, async () => {
+    lacksPerl ??
+    lacksCommand("unshare") ??
+    (cannot ? `needs permission to make a ${kind} namespace` : undefined);
+  testIf(reason)(`a process in its own ${kind} namespace is governed by its pid on the host`, async () => {
     const box = sandbox();
     const target = copyOf(box, "perl");
     const watcher = watch(box);

@@ -18,7 +18,7 @@ const perlTest = testIf(lacksCommand("perl"));
 
 const TICKER = ["sh", "-c", "while :; do echo tick; sleep 0.02; done"];
 
-test("a workload goes on writing to its caller's file after its wrapper was SIGKILLed", async () => {
+test("a workload keeps writing to its caller's file after SIGKILL of its wrapper", async () => {
   const path = sandbox().path("out");
   const { wrapper, pid } = await sandbox().startJob("writer", [], TICKER, { stdout: openSync(path, "w") });
   wrapper.kill("SIGKILL");
@@ -27,7 +27,7 @@ test("a workload goes on writing to its caller's file after its wrapper was SIGK
   expect(isRunning(pid)).toBe(true);
 });
 
-test("a workload goes on writing into its caller's pipe after its wrapper was SIGKILLed", async () => {
+test("a workload keeps writing to its caller's pipe after SIGKILL of its wrapper", async () => {
   const path = sandbox().path("out");
   const script = '"$0" run --job-id piper -- sh -c "$1" | cat > "$2"';
   sandbox().spawn(["sh", "-c", script, FFRTMP, TICKER[2] as string, path], { stderr: "ignore" });
@@ -45,7 +45,7 @@ for (const [signal, code] of [
   ["SIGTERM", 143],
   ["SIGHUP", 129],
 ] as const) {
-  test(`${signal} to the wrapper lets the job go on, says where, and gives code ${code}`, async () => {
+  test(`the job keeps running after ${signal} to the wrapper, which prints how to find it and exits with ${code}`, async () => {
     const path = sandbox().path("stderr");
     const options = { stderr: openSync(path, "w") };
     const { wrapper, pid, jobId } = await sandbox().startJob("let-go", [], TICKER, options);
@@ -60,7 +60,7 @@ for (const [signal, code] of [
   });
 }
 
-test("the limits of a job stay when its wrapper is SIGKILLed", async () => {
+test("the limits of a job stay after SIGKILL of its wrapper", async () => {
   const { wrapper, pid, jobId } = await sandbox().startJob(
     "limited",
     ["--cpu-quota", "50", "--memory-limit", "300"],
@@ -78,7 +78,7 @@ for (const [name, value] of [
   ["BUN_FEATURE_FLAG_NO_ORPHANS", "1"],
   ["BUN_OPTIONS", "--no-orphans"],
 ] as const) {
-  test(`${name}=${value}, which would tie the workload's life to the wrapper's, is refused`, async () => {
+  test(`run refuses ${name}=${value}, with which the workload would be killed together with the wrapper`, async () => {
     const mark = sandbox().path("started");
     const command = ["run", "--", "touch", mark];
     const refused = await sandbox().run(command, { env: { [name]: value } });
@@ -90,7 +90,7 @@ for (const [name, value] of [
 }
 
 perlTest(
-  "a wrapper SIGKILLed at any instant of its start ends no workload and leaves none unknown",
+  "SIGKILL of a wrapper at any instant of its start ends no workload and leaves none unrecorded",
   async () => {
     const rounds = Number(process.env["FFRTMP_TEST_ROUNDS"] ?? 200);
     const seed = Number(process.env["FFRTMP_TEST_SEED"] ?? Date.now() % 2 ** 31);
@@ -119,7 +119,7 @@ perlTest(
       expect({ where, started: readText(mark) }).toEqual({ where, started: living.join() });
       started += living.length;
       for (const pid of living) process.kill(pid, "SIGKILL");
-      await until("it has ended", () => living.every((pid) => !isRunning(pid)));
+      await until("the workload has ended", () => living.every((pid) => !isRunning(pid)));
     }
     console.log(`${started} of ${rounds} wrappers had started their workload when they were killed`);
 
@@ -128,14 +128,14 @@ perlTest(
     const ended = (await sandbox().json(["history", "--limit", "1000000"])) as Record<string, unknown>[];
     expect(new Set(ended.map((result) => result["job_id"])).size).toBe(ended.length);
     for (const result of ended.filter(({ job_id: jobId }) => String(jobId).startsWith("round-"))) {
-      // Nobody was there to be told how they ended.
+      // No ffrtmp process observed their end.
       expect(result).toMatchObject({ exit_code: null, signal: null, exit_evidence: null });
       expect(result["exit_unknown_because"]).toBeString();
     }
   },
 );
 
-/** Writes its pid to the file that its command line names, and waits. */
+/** Starts a workload that writes its pid to a file and waits. */
 function startMarked(box: Sandbox, jobId: string, mark: string): Bun.Subprocess {
   const script = "open my $f, '>', $ARGV[0]; print $f $$; close $f; sleep 1000";
   const flags = ["--job-id", jobId, "--cpu-quota", "100", "--memory-limit", "300"];
@@ -145,7 +145,7 @@ function startMarked(box: Sandbox, jobId: string, mark: string): Bun.Subprocess 
   });
 }
 
-/** Time from the wrapper's spawn to the workload's first act, the middle one of a few. ms. */
+/** Measures the median time in ms from the wrapper's spawn to the workload's first write. */
 async function measureStart(box: Sandbox): Promise<number> {
   const times: number[] = [];
   for (let round = 0; round < 5; round++) {
@@ -168,13 +168,13 @@ function findMarked(mark: string): number[] {
   );
 }
 
-/** The event loop's timers know whole milliseconds only, and a start has but a few dozen. */
+/** Waits with more precision than the timers of the event loop, which count whole milliseconds. */
 function waitPrecisely(ms: number): void {
   const startMs = performance.now();
   while (performance.now() - startMs < ms) Bun.sleepSync(0.1);
 }
 
-/** mulberry32 */
+/** Returns a generator of pseudorandom numbers, mulberry32. */
 function randomNumbers(seed: number): () => number {
   let state = seed;
   return () => {

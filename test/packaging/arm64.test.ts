@@ -4,7 +4,7 @@ import { version } from "../../package.json";
 import { buildExecutable, PLATFORMS, type Platform } from "../../scripts/release/platform.ts";
 import { lacksCommand, testIf, useSandbox } from "../support/sandbox.ts";
 
-/** Where Debian's libc6-arm64-cross puts the libraries of that machine. */
+/** The directory of Debian's libc6-arm64-cross. */
 const LIBRARIES = "/usr/aarch64-linux-gnu";
 const ELF_MACHINE_OFFSET = 18;
 const EM_AARCH64 = 183;
@@ -16,8 +16,8 @@ const arm64 = PLATFORMS.find(({ debian }) => debian === "arm64") as Platform;
 testIf(
   lacksCommand("npm") ??
     lacksCommand("qemu-aarch64-static") ??
-    (existsSync(LIBRARIES) ? undefined : "needs the libraries of arm64 (Debian: libc6-arm64-cross)"),
-)("the executable for arm64 runs: it starts workloads, waits, and knows their ends", async () => {
+    (existsSync(LIBRARIES) ? undefined : "needs libc6-arm64-cross"),
+)("the executable for arm64 starts a workload, waits for it and returns its exit code", async () => {
   const executable = buildExecutable(arm64, sandbox().path("executables"));
   expect(readFileSync(executable).readUInt16LE(ELF_MACHINE_OFFSET)).toBe(EM_AARCH64);
   const emulated = ["qemu-aarch64-static", "-L", LIBRARIES, executable];
@@ -30,7 +30,8 @@ testIf(
     text: "out\n",
     code: 7,
   });
-  // What the emulator does not know it refuses; what it does know by another number would act otherwise than asked.
+  // The emulator refuses unknown system calls. A wrong number would make another call, and doctor would
+  // notice.
   const report = JSON.parse((await run("doctor", "--json")).text) as { name: string; works: boolean }[];
   expect(report.find(({ name }) => name === "pidfd")?.works).toBe(true);
 });

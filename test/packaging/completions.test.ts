@@ -10,7 +10,7 @@ import { FFRTMP, lacksCommand, testIf, useSandbox } from "../support/sandbox.ts"
 const sandbox = useSandbox();
 const program = readCommandTree();
 
-/** What a shell offers for the last word of a line of words; of a path its last name. */
+/** Returns the candidates of a shell for the last word of a command line; of a path only the last name. */
 type Complete = (...words: string[]) => string[];
 
 const SHELLS: Record<string, () => Complete> = { bash: prepareBash, zsh: prepareZsh, fish: prepareFish };
@@ -29,14 +29,14 @@ for (const [shell, prepare] of Object.entries(SHELLS)) {
     expect(complete("ffrtmp", "attach", "--job-id", "")).toEqual([]);
   });
 
-  shellTest(`${shell} completes behind run what another command's line holds`, () => {
+  shellTest(`${shell} completes the command line after run as that of another command`, () => {
     const complete = prepare();
     expect(complete("ffrtmp", "run", "--", "sha256su")).toEqual(["sha256sum"]);
     expect(complete("ffrtmp", "run", "--cpu-quota", "50", "--", "sha256sum", "/usr/bi")).toEqual(["bin"]);
     expect(complete("ffrtmp", "run", "--cpu-quota", "50", "sha256sum", "/usr/bi")).toEqual(["bin"]);
   });
 
-  shellTest(`${shell} completes ids of jobs, of the state directory that is named`, async () => {
+  shellTest(`${shell} completes job ids of the given state directory`, async () => {
     const other = sandbox().path("other");
     await sandbox().run(["run", "--job-id", "ended-one", "--", "true"]);
     await sandbox().run(["run", "--job-id", "elsewhere", "--state-path", other, "--", "true"]);
@@ -50,7 +50,7 @@ for (const [shell, prepare] of Object.entries(SHELLS)) {
 
 function prepareBash(): Complete {
   const file = writeScript("ffrtmp", bashCompletion(program));
-  // Outside of a line that is being edited compopt has nothing to act on, and says so.
+  // compopt fails outside a command line that is being edited.
   const script = `. ${file}; compopt() { :; }; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _ffrtmp
     printf '%s\\n' "\${COMPREPLY[@]}"`;
   return (...words) => shellLines(["bash", "--norc", "-c", script, "bash", ...words]);
@@ -64,7 +64,10 @@ function prepareFish(): Complete {
     );
 }
 
-/** zsh completes in its line editor alone: one is run in a terminal, and what it would offer is caught on its way. */
+/**
+ * zsh completes only in its line editor, so it runs in a pseudo terminal with a compadd that records
+ * candidates.
+ */
 function prepareZsh(): Complete {
   const file = writeScript("_ffrtmp", zshCompletion(program));
   const functions = file.slice(0, file.lastIndexOf("/"));
@@ -86,7 +89,7 @@ zpty -w z 'print DO''NE'; zpty -r z out '*DONE*'; zpty -d z; cat ${functions}/of
   };
 }
 
-/** The lines that a shell prints, sorted. `ffrtmp` there is the one that is tested. */
+/** Runs a shell with the tested ffrtmp in its PATH, and returns the sorted lines of its output. */
 function shellLines(cmd: string[]): string[] {
   const env = { ...sandbox().environment, PATH: `${sandbox().path("bin")}:${process.env["PATH"]}` };
   const { stdout, stderr } = Bun.spawnSync(cmd, { env, cwd: sandbox().directory });

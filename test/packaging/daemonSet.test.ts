@@ -20,7 +20,9 @@ const daemonSet = documents.find(({ kind }) => kind === "DaemonSet") as DaemonSe
 const pod = daemonSet.spec?.template.spec;
 const container = pod?.containers[0] as Container;
 
-/** What the type checker has against these objects as the API's own types describe them, unknown fields included. */
+/**
+ * Checks objects against the types of the Kubernetes API, also for unknown fields. Returns the errors of tsc.
+ */
 function faultsIn(objects: ApiObject[]): string {
   const lines = objects.map(({ apiVersion, kind }, index) => {
     const from = apiVersion.includes("/") ? apiVersion : `core/${apiVersion}`;
@@ -37,12 +39,12 @@ function faultsIn(objects: ApiObject[]): string {
 }
 symlinkSync(join(REPOSITORY, "node_modules"), join(directory, "node_modules"));
 
-test("the manifest is what the API's types describe, and nothing else", () => {
+test("the manifest has exactly the fields of the Kubernetes API types", () => {
   expect(faultsIn(documents)).toBe("");
 });
 
-test("a slip in the manifest would be seen", () => {
-  const withSlips: [string, string][] = [
+test("a wrong field or value in the manifest is an error", () => {
+  const mistakes: [string, string][] = [
     ['"hostPID":true', '"hostPid":true'],
     ['"privileged":true', '"privileged":"yes"'],
     ['"image":"ffrtmp:latest",', '"imag":"ffrtmp:latest",'],
@@ -50,13 +52,13 @@ test("a slip in the manifest would be seen", () => {
     ['"selector":', '"selectors":'],
   ];
   const text = JSON.stringify(documents);
-  for (const [right, wrong] of withSlips) {
+  for (const [right, wrong] of mistakes) {
     expect(text).toContain(right);
     expect(faultsIn(JSON.parse(text.replace(right, wrong)))).toMatch(/error TS2(322|353|561|741)/);
   }
 });
 
-test("the API would take it: names, and a selector that selects its own pods", () => {
+test("the manifest has valid names, and a selector that matches its own pods", () => {
   for (const name of [
     daemonSet.metadata?.name,
     container.name,
@@ -71,7 +73,7 @@ test("the API would take it: names, and a selector that selects its own pods", (
   expect(mounted.toSorted()).toEqual((pod?.volumes ?? []).map(({ name }) => name).toSorted());
 });
 
-test("the pod is given what doctor would miss: the node's processes, events, cgroups, and a state that outlives it", () => {
+test("the pod has the node's processes, events and cgroups, and a state directory that outlives it", () => {
   expect(pod).toMatchObject({ hostPID: true, hostNetwork: true });
   expect(container.securityContext?.privileged).toBe(true);
   const paths = new Map((pod?.volumes ?? []).map(({ name, hostPath }) => [name, hostPath?.path]));
@@ -84,7 +86,7 @@ test("the pod is given what doctor would miss: the node's processes, events, cgr
   expect(container.args?.slice(0, 3)).toEqual(["watch", "--state-path", "/var/lib/ffrtmp"]);
 });
 
-test("the policy that comes with it is the package's, and lies where watch looks for it", () => {
+test("the manifest has the policy of the package, mounted at watch's default path", () => {
   const configMap = documents.find(({ kind }) => kind === "ConfigMap") as ConfigMap;
   const policy = Bun.YAML.parse(configMap.data?.["policy.yaml"] ?? "");
   expect(policy).toEqual(Bun.YAML.parse(readFileSync(join(REPOSITORY, "packaging/policy.yaml"), "utf8")));

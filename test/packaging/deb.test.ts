@@ -18,11 +18,11 @@ const lacks =
   lacksReleaseTools() ??
   lacksInstalledSystem() ??
   lacksLimits() ??
-  (groupsOfTheSystem().length > 0 ? `ffrtmp governs jobs of this machine's own in ${STATE}` : undefined);
+  (groupsOfTheSystem().length > 0 ? `ffrtmp governs jobs of this machine in ${STATE}` : undefined);
 const debTest = testIf(lacks);
 
 let system: InstalledSystem;
-/** What was started, with the file that ends it. */
+/** The started workloads, each with the file that ends it. */
 const started: { pid: number; startTicks: number; gate: string }[] = [];
 let nextDeb = "";
 
@@ -32,7 +32,7 @@ if (lacks === undefined) {
     nextDeb = uncompressedDeb("2");
   });
   beforeEach(async () => {
-    system = await InstalledSystem.begin();
+    system = await InstalledSystem.open();
     system.dpkg("--install", firstDeb());
   });
   afterEach(async () => {
@@ -44,92 +44,88 @@ if (lacks === undefined) {
   afterAll(() => rmSync(dirname(nextDeb), { recursive: true }));
 }
 
-debTest("installs the executable, manuals, completions and a policy that may be changed", async () => {
-  expect(system.must("ffrtmp --version").trim()).toBe(versionOf("package.json"));
-  for (const shell of ["bash-completion/completions/ffrtmp", "zsh/vendor-completions/_ffrtmp"])
-    system.must('test -s "/usr/share/$1"', shell);
-  // Where docs/policy.md sends editors.
-  system.must("test -s /usr/share/ffrtmp/policy.schema.json");
-  expect(system.must("ffrtmp policy check")).toContain("/etc/ffrtmp/policy.yaml is valid");
-  expect(system.must("MANPAGER=cat man ffrtmp-run")).toContain("--cpu-quota");
-  system.must("echo '# ours' >>/etc/ffrtmp/policy.yaml");
-  system.dpkg("--install", nextDeb);
-  expect(system.must("tail -n 1 /etc/ffrtmp/policy.yaml")).toBe("# ours\n");
-  expect(system.must("dpkg --verify ffrtmp")).toContain("/etc/ffrtmp/policy.yaml");
-});
-
 debTest(
-  "upgrades while jobs run: they go on, governed as before, and their true ends are on record",
+  "the package installs the executable, manuals, completions and a policy that can be edited",
   async () => {
-    system = await InstalledSystem.begin();
-    system.dpkg("--install", firstDeb());
-    const own = startJob("upgraded");
-    const foreign = attachTo("attached");
-    const before = [limitsOf(own), limitsOf(foreign)];
-    expect(before[0]?.groups).toContain(`${GROUPS}upgraded`);
-    expect(before[1]?.groups).toContain(`${GROUPS}attached`);
-
+    expect(system.must("ffrtmp --version").trim()).toBe(versionOf("package.json"));
+    for (const shell of ["bash-completion/completions/ffrtmp", "zsh/vendor-completions/_ffrtmp"])
+      system.must('test -s "/usr/share/$1"', shell);
+    // docs/policy.md refers editors to this path.
+    system.must("test -s /usr/share/ffrtmp/policy.schema.json");
+    expect(system.must("ffrtmp policy check")).toContain("/etc/ffrtmp/policy.yaml is valid");
+    expect(system.must("MANPAGER=cat man ffrtmp-run")).toContain("--cpu-quota");
+    system.must("echo '# edited' >>/etc/ffrtmp/policy.yaml");
     system.dpkg("--install", nextDeb);
-    expect(system.must("dpkg-query --show ffrtmp")).toContain("-2\n");
-    expect([own, foreign].map((pid) => isRunning(pid))).toEqual([true, true]);
-    expect([limitsOf(own), limitsOf(foreign)]).toEqual(before);
-    expect(openJobs()).toEqual(["attached", "upgraded"]);
-
-    endJob(own);
-    await until("the end is on record", () => inspect("upgraded").state === "ended");
-    expect(inspect("upgraded").result).toMatchObject({ exit_code: 7, exit_evidence: "parent" });
+    expect(system.must("tail -n 1 /etc/ffrtmp/policy.yaml")).toBe("# edited\n");
+    expect(system.must("dpkg --verify ffrtmp")).toContain("/etc/ffrtmp/policy.yaml");
   },
 );
 
+debTest("jobs keep running governed during an upgrade, and their exit codes are recorded", async () => {
+  const own = startJob("upgraded");
+  const foreign = attachTo("attached");
+  const before = [limitsOf(own), limitsOf(foreign)];
+  expect(before[0]?.groups).toContain(`${GROUPS}upgraded`);
+  expect(before[1]?.groups).toContain(`${GROUPS}attached`);
+
+  system.dpkg("--install", nextDeb);
+  expect(system.must("dpkg-query --show ffrtmp")).toContain("-2\n");
+  expect([own, foreign].map((pid) => isRunning(pid))).toEqual([true, true]);
+  expect([limitsOf(own), limitsOf(foreign)]).toEqual(before);
+  expect(openJobs()).toEqual(["attached", "upgraded"]);
+
+  endJob(own);
+  await until("the end is recorded", () => inspect("upgraded").state === "ended");
+  expect(inspect("upgraded").result).toMatchObject({ exit_code: 7, exit_evidence: "parent" });
+});
+
 debTest(
-  "removed while jobs run: they go on with their limits, and the ends that are seen are on record",
+  "jobs keep running with their limits when the package is removed, and observed ends are recorded",
   async () => {
-    system = await InstalledSystem.begin();
-    system.dpkg("--install", firstDeb());
     const own = startJob("kept");
     const before = limitsOf(own);
-    const told = system.dpkg("--remove", "ffrtmp");
-    expect(told).toContain("these jobs go on, with their limits: kept");
+    const output = system.dpkg("--remove", "ffrtmp");
+    expect(output).toContain("these jobs go on, with their limits: kept");
     expect(system.run("command -v ffrtmp").code).not.toBe(0);
     expect(isRunning(own)).toBe(true);
     expect(limitsOf(own)).toEqual(before);
 
     endJob(own);
     system.dpkg("--install", nextDeb);
-    await until("the end is on record", () => inspect("kept").state === "ended");
+    await until("the end is recorded", () => inspect("kept").state === "ended");
     expect(inspect("kept").result).toMatchObject({ exit_code: 7, exit_evidence: "parent" });
     expect(system.run(`test -e ${STATE}/uninstall`).code).toBe(1);
   },
 );
 
-debTest("purged while jobs run: they go on, released, and nothing of ours stays", async () => {
+debTest("jobs keep running detached when the package is purged, and no file of ffrtmp stays", async () => {
   const foreign = startForeign();
-  const atFirst = cgroupsOf(foreign);
+  const initial = cgroupsOf(foreign);
   attach(foreign, "foreign");
   const own = startJob("own");
   const observer = inspect("own").observer_pid as number;
-  expect(cgroupsOf(foreign)).not.toBe(atFirst);
+  expect(cgroupsOf(foreign)).not.toBe(initial);
 
-  const told = system.dpkg("--purge", "ffrtmp");
-  expect(told).toContain("these jobs go on, with their limits: foreign own");
-  expect(told).toContain("job foreign is released");
-  expect(told).toContain("job own is released");
+  const output = system.dpkg("--purge", "ffrtmp");
+  expect(output).toContain("these jobs go on, with their limits: foreign own");
+  expect(output).toContain("job foreign is released");
+  expect(output).toContain("job own is released");
   expect([own, foreign].map((pid) => isRunning(pid))).toEqual([true, true]);
-  expect(cgroupsOf(foreign)).toBe(atFirst);
+  expect(cgroupsOf(foreign)).toBe(initial);
   expect(cgroupsOf(own)).not.toContain(GROUPS);
   expect(groupsOfTheSystem()).toEqual([]);
-  // The observer of a background job outlives the package, and must not make anew what the purge has removed.
+  // The observer of a background job outlives the package, and must not create the purged files again.
   endJob(own);
   await until("the observer has ended", () => !isRunning(observer));
   expect(system.changes()).toEqual([]);
 });
 
-debTest("a purge names what it could not release", async () => {
+debTest("purging the package reports the processes that it could not detach", async () => {
   const own = startJob("late");
   system.dpkg("--remove", "ffrtmp");
   system.must(`rm -r ${STATE}/uninstall`);
-  const told = system.dpkg("--purge", "ffrtmp");
-  expect(told).toMatch(new RegExp(`these processes go on in /\\S*${GROUPS}late, .*\\b${own}\\b`));
+  const output = system.dpkg("--purge", "ffrtmp");
+  expect(output).toMatch(new RegExp(`these processes go on in /\\S*${GROUPS}late, .*\\b${own}\\b`));
   expect(isRunning(own)).toBe(true);
   expect(system.run(`test -e ${STATE}`).code).toBe(1);
 });
@@ -146,25 +142,25 @@ function startJob(jobId: string): number {
     gate,
   );
   const pid = inspect(jobId).pid as number;
-  remember(pid, gate);
+  addStarted(pid, gate);
   return pid;
 }
 
 function startForeign(): number {
   const gate = `/tmp/gate-foreign-${started.length}`;
   const pid = Number(system.must(START_FOREIGN, gate));
-  remember(pid, gate);
+  addStarted(pid, gate);
   return pid;
 }
 
-function remember(pid: number, gate: string): void {
+function addStarted(pid: number, gate: string): void {
   const stat = readStat(realHost(), pid);
-  if (stat === "gone") throw new Error(`the workload of ${gate} has ended at once`);
+  if (stat === "gone") throw new Error(`the workload of ${gate} ended at once`);
   started.push({ pid, startTicks: stat.startTicks, gate });
 }
 
 function attach(pid: number, jobId: string): void {
-  // Observed until the job is on record, and then by nobody: what a daemon that is being replaced leaves.
+  // The observer is killed once the job is recorded, as when a daemon is being replaced.
   system.must(
     `ffrtmp attach --pid "$1" --job-id "$2" --cpu-quota 30 </dev/null >/dev/null 2>&1 & observer=$!
       for try in $(seq 200); do
@@ -187,7 +183,7 @@ function endJob(pid: number): void {
   system.must('touch "$1"', started.find((each) => each.pid === pid)?.gate as string);
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: tests look into JSON of many shapes
+// biome-ignore lint/suspicious/noExplicitAny: the JSON has many shapes
 function inspect(jobId: string): any {
   return JSON.parse(system.must('ffrtmp inspect "$1" --json', jobId));
 }
@@ -197,7 +193,7 @@ function openJobs(): string[] {
   return jobs.map((job) => job.job_id).sort();
 }
 
-/** Where a process is, and what the kernel holds it to there. */
+/** Reads the cgroups of a process and the limits of its job's cgroups. */
 function limitsOf(pid: number): { groups: string; quota: string } {
   const groups = cgroupsOf(pid);
   const quota = groupsOfTheSystem()
@@ -223,7 +219,7 @@ function removed(path: string): boolean {
   try {
     rmdirSync(path);
   } catch {
-    // Still in use: the caller tries again.
+    // The cgroup is still in use, and the caller tries again.
   }
   return !existsSync(path);
 }

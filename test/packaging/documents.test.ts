@@ -12,7 +12,7 @@ const DOCUMENTS = [
 ];
 const program = readCommandTree();
 
-/** Every call of ffrtmp in a document, with what stands behind `--` left out. */
+/** Lists every call of ffrtmp in a document, without the command after `--`. */
 function callsIn(document: string): string[] {
   const text = readFileSync(join(ROOT, document), "utf8");
   const blocks = [...text.matchAll(/^```\w*\n(.*?)^```/gms)].flatMap(([, block = ""]) => block.split("\n"));
@@ -32,7 +32,7 @@ function commandOf(words: string[]): CommandNode {
   return commands.at(-1) as CommandNode;
 }
 
-test.each(DOCUMENTS)("%s names commands and options that there are", (document) => {
+test.each(DOCUMENTS)("%s mentions only existing commands and options", (document) => {
   for (const call of callsIn(document)) {
     const words = call.split(" ");
     const command = commandOf(words);
@@ -52,11 +52,11 @@ test.each(DOCUMENTS)("%s names commands and options that there are", (document) 
   }
 });
 
-test("the documents name enough of them to be worth it", () => {
+test("the documents mention more than 40 calls of ffrtmp", () => {
   expect(DOCUMENTS.flatMap(callsIn).length).toBeGreaterThan(40);
 });
 
-test.each(DOCUMENTS)("%s leads to files and headings that there are", (document) => {
+test.each(DOCUMENTS)("%s links only to existing files and headings", (document) => {
   const text = readFileSync(join(ROOT, document), "utf8");
   for (const [, target = ""] of text.matchAll(/\]\(([^)\s]+)\)/g)) {
     if (/^https?:/.test(target)) continue;

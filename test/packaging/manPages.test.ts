@@ -12,7 +12,7 @@ const sandbox = useSandbox();
 const program = readCommandTree();
 const pages = manPages(program, { version: "1.2.3", date: "2026-01-31" });
 
-test("there is a page for every command, and it names what --help names", () => {
+test("every command has a manual page with the options of its --help", () => {
   const commands = flatten(program).map(({ words }) => `${words.join("-")}.1`);
   expect(pages.flatMap(({ name, section }) => (section === "1" ? [name] : []))).toEqual(commands);
   for (const [index, { words }] of flatten(program).entries()) {
@@ -24,7 +24,7 @@ test("there is a page for every command, and it names what --help names", () => 
   }
 });
 
-test("the page of the policy file names every key of its schema, and what may stand there", () => {
+test("the manual of the policy file describes every key of its schema, with examples of its values", () => {
   const text = pages.find(({ name }) => name === "ffrtmp-policy.5")?.text.replaceAll("\\-", "-") ?? "";
   expect(text).toMatch(/^\.TH "FFRTMP-POLICY" 5 /m);
   const schema = JSON.stringify(toJsonSchema());
@@ -39,21 +39,21 @@ test("the page of the policy file names every key of its schema, and what may st
   for (const { examples } of SPELLINGS) expect(text).toContain(examples.join(", "));
 });
 
-test("the pages that have to do with policies lead to that of the policy file", () => {
+test("the manuals of policy commands refer to the manual of the policy file", () => {
   for (const name of ["ffrtmp.1", "ffrtmp-watch.1", "ffrtmp-policy-check.1"]) {
     const text = pages.find((page) => page.name === name)?.text ?? "";
     expect(text.split("SEE ALSO")[1]).toContain('.BR "ffrtmp-policy" (5)');
   }
 });
 
-testIf(lacksCommand("mandoc"))("mandoc finds nothing to warn of in any page", () => {
+testIf(lacksCommand("mandoc"))("mandoc reports no warning about any manual", () => {
   for (const { name, text } of pages) {
     const { stdout } = Bun.spawnSync(["mandoc", "-T", "lint", "-W", "warning"], { stdin: Buffer.from(text) });
-    expect({ name, told: stdout.toString() }).toEqual({ name, told: "" });
+    expect({ name, output: stdout.toString() }).toEqual({ name, output: "" });
   }
 });
 
-testIf(lacksCommand("man"))("man shows the page of the policy file from where it is installed", () => {
+testIf(lacksCommand("man"))("man shows the manual of the policy file", () => {
   const { text = "" } = pages.find(({ name }) => name === "ffrtmp-policy.5") ?? {};
   const file = `${sandbox().directory}/ffrtmp-policy.5.gz`;
   writeFileSync(file, gzipSync(text));
@@ -62,7 +62,7 @@ testIf(lacksCommand("man"))("man shows the page of the policy file from where it
   expect(stdout.toString()).toContain("which processes ffrtmp governs");
 });
 
-testIf(lacksCommand("groff"))("groff sets every page without a warning", () => {
+testIf(lacksCommand("groff"))("groff renders every manual without a warning", () => {
   for (const { name, text } of pages) {
     const { stdout, stderr, exitCode } = Bun.spawnSync(["groff", "-man", "-Kutf8", "-Tutf8", "-ww"], {
       stdin: Buffer.from(text),

@@ -10,7 +10,7 @@ const releaseTest = testIf(lacksReleaseTools());
 const lintianTest = testIf(lacksReleaseTools() ?? lacksCommand("lintian"));
 setDefaultTimeout(300_000);
 
-releaseTest("the checksums hold, and every file of the release has one", () => {
+releaseTest("every file of the release has a correct checksum", () => {
   const directory = builtRelease();
   const checked = Bun.spawnSync(["sha256sum", "--check", "SHA256SUMS"], { cwd: directory });
   expect({ code: checked.exitCode, stderr: checked.stderr.toString() }).toEqual({ code: 0, stderr: "" });
@@ -28,13 +28,13 @@ releaseTest("the checksums hold, and every file of the release has one", () => {
 lintianTest("lintian finds no error in the Debian package", () => {
   const deb = releasedFile("_amd64.deb");
   const { stdout, stderr } = Bun.spawnSync(["lintian", "--no-cfg", "--allow-root", "--show-overrides", deb]);
-  // An override that is spent is as much a fault as an error: it would hide one.
+  // An unused override counts as an error too, because it could hide one.
   expect(stdout.toString().match(/^(E|W): .*(?:mismatched|unused)-override.*|^E: .*$/gm) ?? []).toEqual([]);
   expect(stdout.toString()).toContain("O: ffrtmp: unstripped-binary-or-object");
   expect(stderr.toString()).toBe("");
 });
 
-releaseTest("the same sources make the same package, byte for byte", () => {
+releaseTest("the same sources give the same package, byte for byte", () => {
   const [first, second] = [1, 2].map((attempt) => {
     const directory = sandbox().path(`repeated-${attempt}`);
     const script = `                        console.log(packLauncher(readRelease(), { stage: ${JSON.stringify(`${directory}/stage`)}, directory: ${JSON.stringify(directory)} }));
@@ -51,7 +51,7 @@ releaseTest("the same sources make the same package, byte for byte", () => {
   expect(second).toEqual(first);
 });
 
-releaseTest("the SBOM names everything that the bundler took from packages, and the runtime", async () => {
+releaseTest("the SBOM lists every bundled package, and the runtime", async () => {
   const sbom = JSON.parse(readFileSync(releasedFile(".cdx.json"), "utf8"));
   const listed = sbom.components.map(({ name }: { name: string }) => name);
   const built = await Bun.build({
@@ -68,11 +68,11 @@ releaseTest("the SBOM names everything that the bundler took from packages, and 
 });
 
 releaseTest(
-  "npx runs the executable from the packed files, without a network, in an empty directory",
+  "npx runs the executable from the packed files in an empty directory, without a network",
   async () => {
     const launcher = releasedFile(`ffrtmp-${version}.tgz`);
     const platform = releasedFile(`ffrtmp-linux-x64-${version}.tgz`);
-    // "--prefix": a directory further up may hold a package of somebody else's, and npm would take that for the one meant.
+    // With --prefix, because npm would otherwise use a package.json of a directory further up.
     const cwd = sandbox().directory;
     const env = { npm_config_cache: sandbox().path("npm-cache"), npm_config_update_notifier: "false" };
 
@@ -103,7 +103,7 @@ releaseTest(
   },
 );
 
-releaseTest("the npm package becomes the executable: no process stays between", async () => {
+releaseTest("the launcher of the npm package replaces itself with the executable", async () => {
   const root = sandbox().path("packages");
   for (const file of [
     releasedFile(`ffrtmp-${version}.tgz`),
@@ -120,17 +120,17 @@ releaseTest("the npm package becomes the executable: no process stays between", 
   expect((await sandbox().json(["inspect", "launched"])).observer_pid).toBe(parent.pid);
 
   const alone = sandbox().spawn(["sh", "-c", `rm -r "${root}/ffrtmp-linux-x64" && "${launcher}" ps`]);
-  const told = await new Response(alone.stderr as ReadableStream).text();
+  const message = await new Response(alone.stderr as ReadableStream).text();
   expect(await alone.exited).toBe(125);
-  expect(told).toContain("ffrtmp-linux-x64 is not installed");
+  expect(message).toContain("ffrtmp-linux-x64 is not installed");
 });
 
-releaseTest("the tarball holds what is laid over /usr/local", () => {
+releaseTest("the tarball can be extracted over /usr/local", () => {
   const file = releasedFile("-linux-amd64.tar.gz");
   const root = sandbox().path("local");
   const script = 'mkdir "$1" && tar -xzf "$2" -C "$1" --strip-components=1 && "$1/bin/ffrtmp" --version';
-  const told = Bun.spawnSync(["sh", "-c", script, "sh", root, file]);
-  expect(told.stdout.toString()).toBe(`${version}\n`);
+  const printed = Bun.spawnSync(["sh", "-c", script, "sh", root, file]);
+  expect(printed.stdout.toString()).toBe(`${version}\n`);
   const paths = [...new Bun.Glob("**").scanSync(root)];
   for (const path of [
     "share/man/man1/ffrtmp.1.gz",
@@ -145,7 +145,7 @@ releaseTest("the tarball holds what is laid over /usr/local", () => {
     expect(readFileSync(`${root}/${path}`, "utf8")).not.toContain("/usr/bin/ffrtmp");
 });
 
-releaseTest("the manual of the policy file is in the Debian package, and npm is told of it", () => {
+releaseTest("the Debian package and the npm package have the manual of the policy file", () => {
   const deb = Bun.spawnSync(["dpkg-deb", "--contents", releasedFile("_amd64.deb")]).stdout.toString();
   expect(deb).toContain("./usr/share/man/man5/ffrtmp-policy.5.gz");
   expect(deb).toContain("./usr/share/man/man1/ffrtmp-policy.1.gz");

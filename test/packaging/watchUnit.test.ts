@@ -5,11 +5,11 @@ import { lacksCommand, testIf } from "../support/sandbox.ts";
 
 const UNIT = join(import.meta.dir, "../../packaging/systemd/ffrtmp-watch.service");
 const analyzeTest = testIf(lacksCommand("systemd-analyze"));
-const MOST_EXPOSURE = 4.0;
+const MAX_EXPOSURE = 4.0;
 
 interface Finding {
   name: string;
-  /** Absent or null where the setting is as strict as it can be. */
+  /** Absent or null when the setting is as strict as possible. */
   exposure?: string | null;
 }
 
@@ -19,7 +19,7 @@ function analyze(...flags: string[]): { exitCode: number; text: string } {
   return { exitCode, text: stdout.toString() };
 }
 
-/** The comment above each setting, or above the group of settings that it stands in. */
+/** Reads the settings of the unit, each with the comment above it or above its group. */
 function readComments(): { setting: string; value: string; comment: string }[] {
   const settings: { setting: string; value: string; comment: string }[] = [];
   let comment: string[] = [];
@@ -38,14 +38,14 @@ function readComments(): { setting: string; value: string; comment: string }[] {
   return settings;
 }
 
-analyzeTest(`the daemon's exposure is at most ${MOST_EXPOSURE} as systemd-analyze judges it`, () => {
-  const { exitCode, text } = analyze(`--threshold=${MOST_EXPOSURE * 10}`);
+analyzeTest(`the daemon's exposure is at most ${MAX_EXPOSURE} by systemd-analyze`, () => {
+  const { exitCode, text } = analyze(`--threshold=${MAX_EXPOSURE * 10}`);
   const exposure = Number(/exposure level for \S+: ([\d.]+)/.exec(text)?.[1]);
-  expect(exposure).toBeLessThanOrEqual(MOST_EXPOSURE);
+  expect(exposure).toBeLessThanOrEqual(MAX_EXPOSURE);
   expect(exitCode).toBe(0);
 });
 
-analyzeTest("what is not as strict as it could be is explained in the unit itself", () => {
+analyzeTest("the unit explains every setting that is not as strict as possible", () => {
   const findings = JSON.parse(analyze("--json=short").text) as Finding[];
   const exposed = findings.filter(({ exposure }) => exposure).map(({ name }) => name);
   expect(exposed.length).toBeGreaterThan(5);
@@ -59,7 +59,7 @@ analyzeTest("what is not as strict as it could be is explained in the unit itsel
   expect(unexplained).toEqual([]);
 });
 
-test("each capability that it keeps is explained, and those to signal and to trace are not among them", () => {
+test("the unit explains each of its capabilities, and has none to send signals or to trace", () => {
   const kept = readComments().filter(({ setting }) => setting === "CapabilityBoundingSet");
   expect(kept).toHaveLength(1);
   for (const { value, comment } of kept) {
@@ -68,7 +68,7 @@ test("each capability that it keeps is explained, and those to signal and to tra
   }
 });
 
-test("no call that signals, traces or reaches into others passes the filter, but tgkill, which the runtime needs", () => {
+test("the unit denies system calls that signal, trace or access other processes, except tgkill", () => {
   const denied = readComments()
     .filter(({ setting, value }) => setting === "SystemCallFilter" && value.startsWith("~"))
     .flatMap(({ value }) => value.slice(1).split(" "));
@@ -78,5 +78,6 @@ test("no call that signals, traces or reaches into others passes the filter, but
   ]) {
     expect(denied).toContain(call);
   }
+  // Bun suspends its own threads with tgkill.
   expect(denied).not.toContain("tgkill");
 });

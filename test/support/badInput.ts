@@ -2,19 +2,19 @@ import { expect } from "bun:test";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { type Ended, FFRTMP, type Sandbox, type SpawnOptions, testIf, until } from "./sandbox.ts";
 
-/** One way to use ffrtmp wrongly, and what it has to answer. */
+/** A wrong use of ffrtmp, and the expected answer. */
 export interface Misuse {
   name: string;
   args: string[];
-  /** 125 for `run`, 2 for the other commands, where it is not said. */
+  /** The exit code; by default 125 for `run` and 2 for the other commands. */
   code?: number;
-  /** Each has to be found. */
+  /** Patterns that stderr has to match, each of them. */
   stderr: RegExp[];
-  /** Why this machine cannot show it. */
+  /** The reason why this machine cannot test it. */
   unless?: string | undefined;
 }
 
-/** One test for each: the right code, a clear message, silence on stdout, and nothing half done. */
+/** Defines a test for each misuse: exit code, a clear message, nothing on stdout, and nothing left behind. */
 export function testMisuses(sandbox: () => Sandbox, misuses: Misuse[]): void {
   for (const { name, args, stderr, unless, code = args[0] === "run" ? 125 : 2 } of misuses) {
     testIf(unless)(name, async () => {
@@ -26,7 +26,7 @@ export function testMisuses(sandbox: () => Sandbox, misuses: Misuse[]): void {
   }
 }
 
-/** Signed, in whole lines, and no dump of our own insides. */
+/** Expects whole lines that begin with ffrtmp's name, and no stack trace. */
 export function expectMessage(stderr: string, patterns: RegExp[]): void {
   for (const pattern of patterns) expect(stderr).toMatch(pattern);
   expect(stderr).toMatch(/^ffrtmp: /);
@@ -34,10 +34,10 @@ export function expectMessage(stderr: string, patterns: RegExp[]): void {
   expect(stderr).not.toMatch(/a fault of ffrtmp itself|\$bunfs/);
 }
 
-/** No job on record, not even an ended one; no cgroup, no process, no log. */
+/** Expects that there is no job, not even an ended one, no cgroup, no process and no log. */
 export async function expectNothingDone(sandbox: Sandbox): Promise<void> {
   expect(sandbox.cgroups()).toEqual([]);
-  // The background copy has told its reason, and ends.
+  // The background copy ends after its message.
   await until("no process is left", () => processesOf(sandbox).length === 0);
   const isThere = existsSync(sandbox.state);
   expect(isThere ? await sandbox.json(["ps"]) : []).toEqual([]);
@@ -45,7 +45,7 @@ export async function expectNothingDone(sandbox: Sandbox): Promise<void> {
   expect(existsSync(`${sandbox.state}/logs`) ? readdirSync(`${sandbox.state}/logs`) : []).toEqual([]);
 }
 
-/** Every process that was started with the sandbox's state directory in its environment. */
+/** Lists the processes that have the sandbox's state directory in their environment. */
 export function processesOf({ state }: Sandbox): number[] {
   return readdirSync("/proc")
     .map(Number)
@@ -68,14 +68,16 @@ export async function runScript(
   return { code: await child.exited, stdout, stderr };
 }
 
-/** A mount namespace of its own: what is mounted there goes with the process, and nobody else sees it. */
+/**
+ * Prefix of a command that gets its own mount namespace. Its mounts are visible to it alone and end with it.
+ */
 export const PRIVATE_MOUNTS = ["unshare", "--mount", "--propagation", "private"];
 
 function environmentOf(pid: number): string[] {
   try {
     return readFileSync(`/proc/${pid}/environ`, "utf8").split("\0");
   } catch {
-    // Gone, or not ours.
+    // The process is gone or belongs to another user.
     return [];
   }
 }

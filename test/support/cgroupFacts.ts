@@ -1,19 +1,22 @@
 import type { CgroupFs } from "../../src/linux/cgroupFs.ts";
 
-/** What a series of acts is tried on: a new, empty cgroup of one machine. */
+/** The machine and the new, empty cgroup for a series of acts. */
 export interface Trial {
   fs: CgroupFs;
-  /** The cgroup's directory in the hierarchy of a controller. On v2 one and the same for all, with all of them switched on in it. */
+  /**
+   * The cgroup's directory in the hierarchy of a controller. On v2 it is the same for all, which are enabled
+   * in it.
+   */
   directory(controller: string): string;
   /** `major:minor` of a whole disk. */
   disk: string;
-  /** A process that may be moved about. */
+  /** A process that the acts may move. */
   pid: number;
 }
 
 type Act = (trial: Trial, path: (suffix?: string) => string) => string;
 
-/** Writes, and answers what the file holds then: `EINVAL, holds -1`. */
+/** Writes, and returns the answer and the content of the file afterwards: `EINVAL, holds -1`. */
 function write(file: string, data: string): Act {
   return ({ fs, disk, pid }, path) => {
     const filled = data.replace("DISK", disk).replace("PID", String(pid));
@@ -59,14 +62,16 @@ function readText(fs: CgroupFs, path: string, disk: string, pid: number): string
     text = fs.read(path);
   });
   if (answer !== "ok") return answer;
-  const holdsPids = /(procs|threads|tasks)$/.test(path);
-  return JSON.stringify(holdsPids ? text.replace(`${pid}\n`, "PID\n") : text.replace(disk, "DISK"));
+  const listsPids = /(procs|threads|tasks)$/.test(path);
+  return JSON.stringify(listsPids ? text.replace(`${pid}\n`, "PID\n") : text.replace(disk, "DISK"));
 }
 
-/** Acts whose answers a faithful fake shares with the kernel, by controller. Each series begins in a new cgroup. */
+/**
+ * Acts by controller, which a correct fake answers as the kernel does. Each series starts in a new cgroup.
+ */
 export type Facts = Record<string, Act[]>;
 
-/** One line for each act. */
+/** Runs the acts and returns a line for each. */
 export function tryFacts(facts: Facts, trial: Trial): string[] {
   return Object.entries(facts).flatMap(([controller, acts]) => {
     const base = trial.directory(controller);
@@ -77,7 +82,7 @@ export function tryFacts(facts: Facts, trial: Trial): string[] {
   });
 }
 
-/** Removes what a series made, the deepest first. */
+/** Removes the cgroups of a series, the deepest first. */
 function clear(fs: CgroupFs, directory: string): void {
   for (const child of fs.children(directory)) {
     clear(fs, `${directory}/${child}`);
@@ -154,7 +159,7 @@ export const V1_FACTS: Facts = {
       write("cpu.shares", shares),
     ),
     write("cpu.missing", "1"),
-    // A child never has more than its parents, and a parent never less than its children.
+    // A child never has more than its parent, and a parent never less than its children.
     write("cpu.cfs_period_us", "100000"),
     write("cpu.cfs_quota_us", "50000"),
     mkdir("child"),
@@ -263,7 +268,7 @@ export const V1_FACTS: Facts = {
   ],
 };
 
-/** The series begin in a cgroup that has every controller and gives none to its children. */
+/** The series start in a cgroup that has every controller and enables none for its children. */
 export const V2_FACTS: Facts = {
   names: NAMES,
   cpu: [

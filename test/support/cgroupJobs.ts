@@ -12,7 +12,7 @@ export const JOB_NAME = "ffrtmp-test-job";
 
 const MIB = 1024 * 1024;
 
-/** One limit of each kind that a small machine can hold. */
+/** One limit of each kind that a small machine supports. */
 export const LIMITS: Limits = {
   cpuMax: { quotaUsec: 50_000, periodUsec: 100_000 },
   cpuWeight: 50,
@@ -26,7 +26,7 @@ export const V1_IO_FILES = ["read_bps", "write_bps", "read_iops", "write_iops"].
   (rate) => `blkio.throttle.${rate}_device`,
 );
 
-/** The files that hold limits, of all controllers. */
+/** The limit files of all controllers. */
 const LIMIT_FILES = {
   1: [
     ...["cpu.cfs_quota_us", "cpu.cfs_period_us", "cpu.shares", "pids.max", "cpuset.cpus"],
@@ -35,7 +35,7 @@ const LIMIT_FILES = {
   2: ["cpu.max", "cpu.weight", "memory.high", "memory.max", "pids.max", "cpuset.cpus", "io.max"],
 };
 
-/** A job's cgroup below `origin`, as `run` and `attach` make it. */
+/** Creates a job's cgroup below `origin`, as `run` and `attach` do. */
 export function makeJob(
   machine: CgroupMachine,
   limits: Limits,
@@ -47,7 +47,7 @@ export function makeJob(
   return job;
 }
 
-/** Sets limits on a cgroup that is not a job's: as an operator, a slice or a container runtime would. */
+/** Sets limits of a cgroup outside any job, as an operator, a slice or a container runtime would. */
 export function limitFromOutside(machine: CgroupMachine, where: Membership, limits: Limits): void {
   const stored = machine.hierarchies.map((hierarchy) => ({
     hierarchy: hierarchy.key,
@@ -60,7 +60,7 @@ export function limitFromOutside(machine: CgroupMachine, where: Membership, limi
   if (refused.length > 0) throw new Error(JSON.stringify(refused));
 }
 
-/** Every limit file of a job's cgroup that exists, by name. */
+/** Reads the limit files of a job's cgroup that exist, by name. */
 export function limitFiles(machine: CgroupMachine, job: JobCgroup): Record<string, string> {
   return Object.fromEntries(
     job.directories.flatMap(({ path }) =>
@@ -71,7 +71,10 @@ export function limitFiles(machine: CgroupMachine, job: JobCgroup): Record<strin
   );
 }
 
-/** All that is below the machine's test cgroup: directories, and what each gives to its children. */
+/**
+ * Lists the directories below the machine's test cgroup, and the controllers that each enables for its
+ * children.
+ */
 export function listAll(machine: CgroupMachine): string[] {
   const list = (directory: string): string[] => {
     const control = `${directory}/cgroup.subtree_control`;
@@ -97,8 +100,8 @@ type Act = (machine: CgroupMachine) => void | Promise<void>;
 type ActWithDisk = (machine: CgroupMachine, disk: string) => void | Promise<void>;
 
 /**
- * Defines tests on one kind of machine. Skips them with the reason where there is no such machine, and those that
- * `itWithDisk` defines where the machine has no disk to throttle.
+ * Defines tests on one kind of machine. Skips them with the reason where there is no such machine, and those
+ * that `itWithDisk` defines where the machine has no disk to throttle.
  */
 export function describeOn(
   choice: MachineChoice,
@@ -120,7 +123,7 @@ export function describeOn(
       },
       (name, act) => {
         if (disk === undefined)
-          console.log(`not tried: ${name} on ${machineName}: it has no disk to throttle`);
+          console.log(`not tried: ${name} on ${machineName}: there is no disk to throttle`);
         test.skipIf(disk === undefined)(name, async () => {
           await using machine = choice.open();
           await act(machine, disk as string);

@@ -10,28 +10,30 @@ import { type FakeCgroups, fakeV1, fakeV2 } from "./fakeCgroups.ts";
 import type { Access } from "./fakeCgroupTree.ts";
 import { findDisk, findRealCgroups, type RealCgroups } from "./realCgroups.ts";
 
-/** A machine on which cgroups can be tried: a fake one, or this one. Disposing of it ends and removes all that it made. */
+/**
+ * A machine for tests of cgroups: a fake one, or this one. Disposing of it removes its processes and cgroups.
+ */
 export interface CgroupMachine {
   version: 1 | 2;
   fs: CgroupFs;
   hierarchies: Hierarchy[];
-  /** A cgroup for tests in every hierarchy; `origin` and `home` lie in it. */
+  /** A cgroup for tests in every hierarchy, the parent of `origin` and `home`. */
   base: Membership;
-  /** A cgroup without processes, where jobs may be made. */
+  /** A cgroup without processes, where jobs can be created. */
   origin: Membership;
-  /** The cgroup beside it where processes start. */
+  /** The cgroup in which processes start. */
   home: Membership;
-  /** Starts a process, in `home`, and puts it into these directories. */
+  /** Starts a process in `home` and moves it to these directories. */
   start(...directories: string[]): number;
   end(pid: number): Promise<void>;
-  /** Where the thread is that runs the test. Jobs made there are the test's own to remove. */
+  /** The cgroups of the thread that runs the test, which has to remove the jobs that it creates there. */
   ownMembership(): Membership;
-  /** Only on a fake: takes rights away from now on. */
+  /** Restricts access from now on. Only fakes have it. */
   restrict?(access: Access): void;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** What differs between the real machine and a fake: who the processes are. */
+/** The processes of a machine, which are real or fake. */
 interface Processes {
   start(): number;
   end(pid: number): Promise<void>;
@@ -83,7 +85,7 @@ function realMachine(real: RealCgroups): CgroupMachine {
 export interface MachineChoice {
   name: string;
   isFake: boolean;
-  /** Why it cannot be tried here. */
+  /** The reason why there is no such machine here. */
   missing: string | undefined;
   /** `major:minor` of a disk to throttle, where there is one. */
   disk: string | undefined;
@@ -174,7 +176,7 @@ function buildMachine(
   };
 }
 
-/** The directory of a cgroup that is known to be visible. */
+/** Returns the directory of a cgroup that has to be visible. */
 export function directoryIn(hierarchy: Hierarchy, membership: Membership): string {
   const directory = directoryOf(hierarchy, membership.get(hierarchy.key) ?? "");
   if (directory === undefined)
@@ -182,7 +184,7 @@ export function directoryIn(hierarchy: Hierarchy, membership: Membership): strin
   return directory;
 }
 
-/** A new cgroup that processes can join. */
+/** Makes a cgroup that processes can join. */
 export function makeUsable(fs: CgroupFs, hierarchy: Hierarchy, directory: string): void {
   fs.mkdir(directory);
   if (hierarchy.version === 2 || !hierarchy.controllers.includes("cpuset")) return;
@@ -191,7 +193,7 @@ export function makeUsable(fs: CgroupFs, hierarchy: Hierarchy, directory: string
     fs.write(`${directory}/${file}`, fs.read(`${parent}/${file}`));
 }
 
-/** Gives all controllers to the children of a v2 cgroup; returns those that they did not have. */
+/** Enables all controllers for the children of a v2 cgroup. Returns those that were not enabled before. */
 function enableAll(fs: CgroupFs, directory: string): string[] {
   const words = (file: string): string[] => fs.read(`${directory}/${file}`).split(/\s+/).filter(Boolean);
   const missing = words("cgroup.controllers").filter(

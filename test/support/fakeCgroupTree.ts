@@ -6,17 +6,17 @@ export interface Group {
   name: string;
   parent: Group | undefined;
   children: Map<string, Group>;
-  /** What was written to its control files, or counted, by file name; an absent one holds the kernel's default. */
+  /** The values of its control files by name. An absent one has the kernel's default. */
   values: Map<string, string>;
 }
 
-/** A control file. One without `read` or `write` answers EINVAL to it, as the kernel does to root. */
+/** A control file. Without `read` or `write` that access fails with EINVAL, as the kernel's does for root. */
 export interface ControlFile {
   read?(group: Group): string;
   write?(group: Group, data: string): void;
 }
 
-/** What one hierarchy's kernel code decides; the tree around it is the same for v1 and v2. */
+/** The rules of one cgroup version. The tree is the same for v1 and v2. */
 export interface Rules {
   filesOf(group: Group): ReadonlyMap<string, ControlFile>;
 }
@@ -29,13 +29,15 @@ export interface Tree {
   threads: Map<number, Group>;
 }
 
-/** `read-only`: mounted so. `denied`: a user other than the owner of the files. */
+/** `read-only`: a read-only mount. `denied`: another user than the owner of the files. */
 export type Access = "full" | "read-only" | "denied";
 
-/** The processes of a fake machine: thread id → process id. A process's first thread has its id. */
+/**
+ * The threads of a fake machine: thread id → process id. The first thread of a process has the process id.
+ */
 export type Threads = Map<number, number>;
 
-/** What the kernel answers: an error as node's file system throws it. */
+/** An error of the kernel as node:fs throws it. */
 class KernelRefusal extends Error {
   readonly code: string;
   path: string | undefined;
@@ -54,7 +56,7 @@ export function newGroup(name: string, parent: Group | undefined): Group {
   return { name, parent, children: new Map(), values: new Map() };
 }
 
-/** The group itself first, then everything below it. */
+/** Lists a group and all groups below it, the group itself first. */
 export function subtree(group: Group): Group[] {
   return [group, ...[...group.children.values()].flatMap(subtree)];
 }
@@ -66,7 +68,7 @@ export function pathOf(group: Group): string {
   return `/${names.join("/")}`;
 }
 
-/** Thread ids in a group itself, ascending. */
+/** Lists the thread ids in a group itself, ascending. */
 export function threadsIn(tree: Tree, group: Group): number[] {
   return [...tree.threads.entries()]
     .filter(([, where]) => where === group)
@@ -81,11 +83,11 @@ export function isPopulated(tree: Tree, group: Group): boolean {
 type Place = { tree: Tree; group: Group; file?: { name: string; file: ControlFile } };
 
 export interface FakeCgroupFs extends CgroupFs {
-  /** Tells those who watch files that read otherwise now: to be called after what no write has done. */
+  /** Calls the watchers of files whose content has changed. Call it after a change without a write. */
   tellChanges(): void;
 }
 
-/** The file system of the fake machine. `accessOf` is asked before anything is changed. */
+/** Makes the file system of a fake machine. `accessOf` is checked before every change. */
 export function fakeCgroupFs(trees: Tree[], accessOf: (path: string) => Access): FakeCgroupFs {
   const watches = new Set<{ path: string; text: string | undefined; onChange: () => void }>();
   const textOf = (path: string): string | undefined => {
@@ -161,7 +163,7 @@ export function fakeCgroupFs(trees: Tree[], accessOf: (path: string) => Access):
       const { group, file } = find(path);
       if (!file) refuse("EISDIR");
       mayChange(path);
-      // A write of nothing does not reach the file.
+      // An empty write does not reach the file.
       if (data === "") return;
       if (!file.file.write) refuse("EINVAL");
       file.file.write(group, data);

@@ -5,7 +5,7 @@ import { type Facts, type Trial, tryFacts, V1_FACTS, V2_FACTS } from "./cgroupFa
 import { fakeV1, fakeV2 } from "./fakeCgroups.ts";
 import { countCpus, findDisk, findRealCgroups, type RealCgroups } from "./realCgroups.ts";
 
-/** The same acts, each series in a new cgroup of this machine. */
+/** Runs the acts on this machine, each series in a new cgroup. */
 function tryOnKernel(real: RealCgroups, facts: Facts, disk: string): string[] {
   const sleeper = Bun.spawn(["sleep", "600"], { stdio: ["ignore", "ignore", "ignore"] });
   const made: string[] = [];
@@ -42,7 +42,7 @@ function tryOnKernel(real: RealCgroups, facts: Facts, disk: string): string[] {
   }
 }
 
-/** Gives all controllers to the children of a v2 cgroup; returns those that they did not have. */
+/** Enables all controllers for the children of a v2 cgroup. Returns those that were not enabled before. */
 function enableAll(directory: string): string[] {
   const words = (file: string): string[] =>
     realCgroupFs.read(`${directory}/${file}`).split(/\s+/).filter(Boolean);

@@ -18,26 +18,29 @@ import {
   type Tree,
 } from "./fakeCgroupTree.ts";
 
-/** A machine's cgroups in memory, with the processes in them. Refuses what the kernel refuses. */
+/** The cgroups and processes of a machine in memory, with the errors of the kernel. */
 export interface FakeCgroups {
   fs: CgroupFs;
   hierarchies: Hierarchy[];
-  /** The cgroup lines of its /proc/self/mountinfo. */
+  /** The lines about cgroups of /proc/self/mountinfo. */
   mountinfo: string;
-  /** Its /proc/PID/cgroup, or that of one thread. */
+  /** The content of /proc/PID/cgroup of a process or thread. */
   cgroupText(tid: number): string;
   membership(tid: number): Membership;
-  /** A process of one thread, started in this cgroup of every hierarchy. Refused where the kernel would refuse the fork. */
+  /**
+   * Starts a process of one thread in this cgroup of every hierarchy. Throws where the kernel would refuse
+   * the fork.
+   */
   addProcess(pid: number, cgroupPath?: string): void;
-  /** Another thread of a process, where the process's first thread is. */
+  /** Starts a thread of a process in the cgroups of its first thread. */
   addThread(pid: number, tid: number): void;
-  /** The process ends. */
+  /** Ends a process. */
   exit(pid: number): void;
-  /** Whose writes these are: what "0" means to cgroup.procs and tasks. */
+  /** Sets the thread that writes, which is the meaning of "0" in cgroup.procs and tasks. */
   actAs(tid: number): void;
-  /** From now on, for this directory and everything below it; the longest path decides. */
+  /** Sets the access to a directory and everything below it. The longest path decides. */
   setAccess(access: Access, directory: string): void;
-  /** What the kernel counts or sets by itself: the file's text from now on. */
+  /** Sets the content of a file that the kernel counts or sets by itself. */
   set(path: string, text: string): void;
 }
 
@@ -45,7 +48,10 @@ const HARDWARE: FakeHardware = { cpus: 4, disks: ["8:0", "8:16"], flatMemory: fa
 
 const V1_CONTROLLERS = ["cpu", "cpuacct", "memory", "blkio", "pids", "cpuset"];
 
-/** A cgroup v1 machine. `together` names the controllers that share a hierarchy: `["cpu,cpuacct"]` as Debian mounts them. */
+/**
+ * Makes a cgroup v1 machine. `together` has the controllers that share a hierarchy: on Debian
+ * `["cpu,cpuacct"]`.
+ */
 export function fakeV1(options: Partial<FakeHardware> & { together?: string[] } = {}): FakeCgroups {
   const { together = [], ...hardware } = options;
   const shared = together.flatMap((key) => key.split(","));
@@ -65,7 +71,7 @@ export function fakeV1(options: Partial<FakeHardware> & { together?: string[] } 
   return machine(trees, mountinfo, threads, current);
 }
 
-/** A cgroup v2 machine. `offers` are the controllers of its root. */
+/** Makes a cgroup v2 machine. `offers` are the controllers of its root. */
 export function fakeV2(options: Partial<FakeHardware> & { offers?: string[] } = {}): FakeCgroups {
   const { offers = ["cpuset", "cpu", "io", "memory", "pids"], ...hardware } = options;
   const mountinfo =

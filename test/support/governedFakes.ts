@@ -19,20 +19,20 @@ import { procTree, statLine } from "./procTree.ts";
 const BOOT_ID = "5c1f5a3e-0000-4000-8000-000000000000";
 const ROOT = "/sys/fs/cgroup";
 
-/** A unit of a fake cgroup v2 machine, and a governor who sees nothing else. */
+/** A unit of a fake cgroup v2 machine, and a context that sees only this machine. */
 export interface FakeOwner {
   fake: FakeCgroups;
   context: Context;
   /** The directory of the unit's cgroup. */
   owner: string;
-  /** A process that comes to be in the unit's cgroup, a child of `ppid`. */
+  /** Starts a process in the unit's cgroup, as a child of `ppid`. */
   start(pid: number, ppid: number): void;
-  /** The pid is another process's from now on. */
+  /** Gives the pid to another process. */
   reuse(pid: number): void;
   govern(pid: number, limits: Limits, different?: Partial<JobSpec>): RunningJob;
 }
 
-/** Processes and cgroups on paper, with a ledger that is real: for placements that no machine at hand can show. */
+/** Returns fake processes and cgroups with a real ledger, for placements that no machine here has. */
 export function useGovernedFakes(): { openOwner(unit?: string, bus?: Bus): FakeOwner } {
   const clean: (() => void)[] = [];
   afterEach(() => {
@@ -83,7 +83,7 @@ export function useGovernedFakes(): { openOwner(unit?: string, bus?: Bus): FakeO
   return { openOwner };
 }
 
-/** As systemd has it: the slice gives what others asked for, the unit gives nothing on. */
+/** Makes a unit as systemd does: the slice enables controllers for its units, the unit enables none. */
 function makeUnit({ fs }: FakeCgroups, unit: string): string {
   const slice = `${ROOT}/system.slice`;
   const owner = `${slice}/${unit}`;
@@ -94,7 +94,7 @@ function makeUnit({ fs }: FakeCgroups, unit: string): string {
   return owner;
 }
 
-/** `/proc` follows every write to a cgroup file. */
+/** Makes a host whose /proc shows the cgroups after every write. */
 function hostOf(
   procRoot: string,
   fake: FakeCgroups,

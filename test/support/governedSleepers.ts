@@ -21,8 +21,8 @@ export interface GovernedSleeper {
 }
 
 /**
- * Real processes that are governed within the test, with a ledger of its own: for what is too fine to be watched from
- * outside. What is pushed onto `clean` is undone after each test, the latest first.
+ * Returns real processes that the test itself governs with its own ledger, for details that a test of the
+ * executable cannot observe. The functions in `clean` run after each test, the latest first.
  */
 export function useGovernedSleepers(): {
   clean: (() => void | Promise<void>)[];

@@ -2,7 +2,7 @@ import { copyFileSync, openSync, readFileSync, renameSync, writeFileSync } from 
 import { basename, dirname } from "node:path";
 import { eventually, hierarchyOf, isRunning, readProc, type Sandbox, until } from "./sandbox.ts";
 
-/** A user of this machine for the time of a test. */
+/** A user that exists during a test. */
 export class TestUser {
   readonly name: string;
   readonly uid: number;
@@ -29,11 +29,11 @@ export class TestUser {
 export interface StartOptions {
   uid?: number | undefined;
   cwd?: string;
-  /** Started by this command, which then waits. */
+  /** The command that starts the workload, and then waits for it. */
   parent?: string;
 }
 
-/** A daemon with a policy file, and workloads of many kinds. */
+/** A daemon with a policy file, and workloads. */
 export class PolicyBox {
   readonly sandbox: Sandbox;
   readonly file: string;
@@ -43,7 +43,7 @@ export class PolicyBox {
     this.sandbox = sandbox;
     this.file = sandbox.path("policy.yaml");
     this.#log = sandbox.path("watch.log");
-    // Other users run what lies here.
+    // Other users run programs from this directory.
     runOrThrow(["chmod", "755", sandbox.directory]);
   }
 
@@ -51,7 +51,7 @@ export class PolicyBox {
     return readFileSync(this.#log, "utf8");
   }
 
-  /** Puts another policy in the place of the one before in one step, as careful writers do. */
+  /** Replaces the policy file atomically. */
   write(policy: string): void {
     writeFileSync(`${this.file}.new`, policy);
     renameSync(`${this.file}.new`, this.file);
@@ -64,19 +64,19 @@ export class PolicyBox {
     return daemon;
   }
 
-  /** A shell under a name that nothing else on this machine has, and the path to start it by. */
+  /** Copies a shell under a name that is unique on this machine, and returns its path. */
   shell(word: string): string {
     const path = this.sandbox.path(`${word}-${this.sandbox.tag}`);
     copyFileSync("/bin/sh", path);
     return path;
   }
 
-  /** Runs a shell script, for ever when none is given. Returns the PID of the shell. */
+  /** Runs a shell script, by default an endless one. Returns the PID of the shell. */
   async run(shell: string, { uid, cwd, parent }: StartOptions = {}, script = FOR_EVER): Promise<number> {
-    const told = this.sandbox.path(`pid-${Bun.randomUUIDv7()}`);
-    writeFileSync(told, "", { mode: 0o666 });
-    runOrThrow(["chmod", "666", told]);
-    const inner = [shell, "-c", `echo $$ >${told}; ${script}`];
+    const pidFile = this.sandbox.path(`pid-${Bun.randomUUIDv7()}`);
+    writeFileSync(pidFile, "", { mode: 0o666 });
+    runOrThrow(["chmod", "666", pidFile]);
+    const inner = [shell, "-c", `echo $$ >${pidFile}; ${script}`];
     const command = [
       ...(uid === undefined ? [] : ["setpriv", `--reuid=${uid}`, "--clear-groups"]),
       ...(parent === undefined ? inner : [parent, "-c", `"$@"; :`, parent, ...inner]),
@@ -88,25 +88,25 @@ export class PolicyBox {
     });
     const pid = await eventually(
       `${basename(shell)} runs`,
-      () => Number(readFileSync(told, "utf8")) || undefined,
+      () => Number(readFileSync(pidFile, "utf8")) || undefined,
     );
     this.sandbox.adopt(pid);
     return pid;
   }
 
-  /** All that is on record of the job that governs a process. */
-  // biome-ignore lint/suspicious/noExplicitAny: tests look into JSON of many shapes
+  /** Returns the record of the job that governs a process. */
+  // biome-ignore lint/suspicious/noExplicitAny: the JSON has many shapes
   async jobOf(pid: number): Promise<any> {
     const jobs: { pid: number; job_id: string }[] = await this.sandbox.json(["ps"]);
     const job = jobs.find((each) => each.pid === pid);
-    if (!job) throw new Error(`nothing governs PID ${pid}`);
+    if (!job) throw new Error(`no job governs PID ${pid}`);
     return this.sandbox.json(["inspect", job.job_id]);
   }
 
   async governed(pid: number): Promise<void> {
     await until(`PID ${pid} is governed`, () => isGoverned(pid));
-    // In one hierarchy of v1 it may be before it is in another.
-    await until(`PID ${pid} is on record as running`, async () => {
+    // On v1 the process may be in the job's cgroup of one hierarchy before another.
+    await until(`PID ${pid} is recorded as running`, async () => {
       const jobs: { pid: number; state: string }[] = await this.sandbox.json(["ps"]);
       return jobs.some((job) => job.pid === pid && job.state === "running");
     });
@@ -119,7 +119,7 @@ export function isGoverned(pid: number): boolean {
   return isRunning(pid) && readProc(pid, "cgroup").includes("/ffrtmp-");
 }
 
-/** The directory of a process in the hierarchy of a controller. */
+/** Returns the cgroup directory of a process in the hierarchy of a controller. */
 export function groupOf(pid: number, controller: string): string {
   const { mountPoint, key, mountRoot } = hierarchyOf(controller);
   const line = readProc(pid, "cgroup")
@@ -129,8 +129,13 @@ export function groupOf(pid: number, controller: string): string {
   return `${mountPoint}${mountRoot === "/" ? path : path.slice(mountRoot.length)}`;
 }
 
-/** A file of the job's cgroup, or of that of its tenant above it. */
-export function knob(pid: number, controller: string, file: string, whose: "job" | "tenant" = "job"): string {
+/** Reads a file of the job's cgroup, or of its tenant's cgroup above it. */
+export function readLimitFile(
+  pid: number,
+  controller: string,
+  file: string,
+  whose: "job" | "tenant" = "job",
+): string {
   const group = groupOf(pid, controller);
   return readFileSync(`${whose === "job" ? group : dirname(group)}/${file}`, "utf8").trim();
 }

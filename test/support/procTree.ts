@@ -4,8 +4,8 @@ import { dirname, join } from "node:path";
 import { type Host, realHost } from "../../src/linux/host.ts";
 
 /**
- * A host whose /proc is a directory with these files, by path below it. A text that begins with `→ ` is a link.
- * Disposable: `using proc = procTree({ "1/stat": … })`.
+ * Makes a host whose /proc is a directory with these files by path. A content that begins with `→ ` makes a
+ * link. Disposable: `using proc = procTree({ "1/stat": … })`.
  */
 export function procTree(files: Record<string, string>): { host: Host; [Symbol.dispose](): void } {
   const procRoot = mkdtempSync(join(tmpdir(), "ffrtmp-proc-"));
@@ -21,7 +21,7 @@ export function procTree(files: Record<string, string>): { host: Host; [Symbol.d
   };
 }
 
-/** A whole line of /proc/PID/stat. */
+/** Returns a line of /proc/PID/stat. */
 export function statLine(
   fields: Partial<{
     pid: number;

@@ -14,42 +14,45 @@ const CONTROLLERS = {
   2: ["cpu", "memory", "io", "pids", "cpuset"],
 };
 
-/** The hierarchies of this machine that tests may use, with the cgroups below which they do so. */
+/** The hierarchies of this machine for tests, and the cgroups below which tests create theirs. */
 export interface RealCgroups {
   version: 1 | 2;
   hierarchies: Hierarchy[];
-  /** v1: where this process is. v2: the top, because a cgroup that holds processes cannot divide memory and io. */
+  /**
+   * v1: the cgroups of this process. v2: the root, because a cgroup with processes cannot divide memory and
+   * io.
+   */
   membership: Membership;
 }
 
-/** This machine's own cgroups of one version, or the reason why tests cannot make any. */
+/** Returns this machine's cgroups of one version, or the reason why tests cannot use them. */
 export function findRealCgroups(version: 1 | 2): RealCgroups | string {
-  if (process.getuid?.() !== 0) return "making cgroups takes root";
+  if (process.getuid?.() !== 0) return "needs root to make cgroups";
   const wanted = CONTROLLERS[version];
   const hierarchies = readHierarchies(realHost()).filter(
     (hierarchy) =>
       hierarchy.version === version && hierarchy.controllers.some((name) => wanted.includes(name)),
   );
   const missing = wanted.filter((name) => !hierarchies.some(({ controllers }) => controllers.includes(name)));
-  if (missing.length > 0) return `no cgroup v${version} hierarchy here has ${missing.join(", ")}`;
+  if (missing.length > 0) return `needs cgroup v${version} hierarchies with ${missing.join(", ")}`;
   const own = readMembership(realHost(), "self");
-  if (own === "gone") return "/proc/self/cgroup is not readable";
+  if (own === "gone") return "cannot read /proc/self/cgroup";
   const membership = version === 1 ? own : new Map(hierarchies.map(({ key, mountRoot }) => [key, mountRoot]));
   for (const hierarchy of hierarchies) {
     const directory = directoryOf(hierarchy, membership.get(hierarchy.key) ?? "");
-    if (!directory || !existsSync(directory)) return `the own ${hierarchy.key} cgroup is not visible`;
+    if (!directory || !existsSync(directory)) return `needs a view of its own ${hierarchy.key} cgroup`;
     const probe = `${directory}/ffrtmp-test-probe-${process.pid}`;
     try {
       realCgroupFs.mkdir(probe);
       realCgroupFs.rmdir(probe);
     } catch (error) {
-      return `${probe} cannot be made: ${error}`;
+      return `cannot make ${probe}: ${error}`;
     }
   }
   return { version, hierarchies, membership };
 }
 
-/** `major:minor` of a whole disk that can be throttled, or `undefined` where there is none. */
+/** Returns `major:minor` of a whole disk to throttle, or `undefined`. */
 export function findDisk(): string | undefined {
   for (const name of readdirSync("/sys/block")) {
     if (/^(vd|sd|nvme|xvd|loop)/.test(name)) return readFileSync(`/sys/block/${name}/dev`, "utf8").trim();

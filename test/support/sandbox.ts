@@ -8,7 +8,7 @@ import { type Hierarchy, readHierarchies } from "../../src/linux/cgroup/hierarch
 import { realHost } from "../../src/linux/host.ts";
 import { hasEnded, readStat } from "../../src/linux/proc/stat.ts";
 
-/** The compiled executable: what users run is what is tested. `FFRTMP_TEST_EXECUTABLE` names another one. */
+/** The compiled executable, which users run too. `FFRTMP_TEST_EXECUTABLE` names another one. */
 export const FFRTMP = resolve(
   import.meta.dir,
   "../..",
@@ -17,7 +17,7 @@ export const FFRTMP = resolve(
 
 const host = realHost();
 const POLL_MS = 10;
-/** Only against a test that would never end; no test is judged by its time. All takes longer under emulation. */
+/** Ends a test that would wait forever. No test depends on speed, and emulation is slow. */
 const TIMEOUT_MS = process.env["FFRTMP_VM"] === undefined ? 60_000 : 180_000;
 const LONGEST_TEST_MS = 300_000;
 
@@ -31,12 +31,12 @@ export interface SpawnOptions {
   env?: Record<string, string>;
   cwd?: string;
   stdin?: Blob | "ignore" | "pipe" | number;
-  /** File descriptors or paths for the two outputs; collected as text when absent. */
+  /** A file descriptor for each output; by default `run` collects it as text. */
   stdout?: number | "pipe" | "ignore";
   stderr?: number | "pipe" | "ignore";
 }
 
-/** A job that runs, with the wrapper that waits for it. */
+/** A running job, with the `ffrtmp run` that waits for it. */
 export interface Job {
   jobId: string;
   wrapper: Bun.Subprocess;
@@ -44,15 +44,15 @@ export interface Job {
 }
 
 /**
- * One test's own state directory and processes. When the test is over, every process that it made known is ended by
- * its PID and start time, and no cgroup with its tag may be left.
+ * The state directory and processes of one test. At its end, every process that was started here or adopted
+ * is killed by PID and start time, and no cgroup with the sandbox's tag may be left.
  */
 export class Sandbox {
   readonly directory = mkdtempSync(join(tmpdir(), "ffrtmp-test-"));
   readonly state = join(this.directory, "state");
   readonly #processes = new Map<number, number>();
 
-  /** What ends the names of this sandbox's cgroups apart from all others: `ffrtmp-TAG-…`. */
+  /** The tag in the names of this sandbox's cgroups, `ffrtmp-TAG-…`, which no other sandbox has. */
   get tag(): string {
     return locateState(this.state, {}).tag;
   }
@@ -72,8 +72,8 @@ export class Sandbox {
     return { code: await child.exited, stdout, stderr };
   }
 
-  /** Runs ffrtmp with --json and gives what it printed. */
-  // biome-ignore lint/suspicious/noExplicitAny: tests look into JSON of many shapes
+  /** Runs ffrtmp with --json and returns what it printed. */
+  // biome-ignore lint/suspicious/noExplicitAny: the JSON has many shapes
   async json(args: string[]): Promise<any> {
     const { stdout } = await this.run([...args, "--json"]);
     return JSON.parse(stdout);
@@ -84,7 +84,7 @@ export class Sandbox {
     return this.spawn([FFRTMP, ...args], options);
   }
 
-  /** Starts any command; its process ends with the test. */
+  /** Starts any command. Its process is killed at the end of the test. */
   spawn(cmd: string[], { env = {}, ...options }: SpawnOptions = {}): Bun.Subprocess {
     const child = Bun.spawn({
       cmd,
@@ -98,7 +98,7 @@ export class Sandbox {
     return child;
   }
 
-  /** Starts `ffrtmp run` and returns when its workload is on record as running. */
+  /** Starts `ffrtmp run` and returns when its workload is recorded as running. */
   async startJob(
     jobId: string,
     flags: string[],
@@ -112,7 +112,7 @@ export class Sandbox {
     return { jobId, wrapper, pid };
   }
 
-  /** The workload's pid, as soon as it is on record. */
+  /** Waits until the workload's pid is recorded, and returns it. */
   async pidOf(jobId: string): Promise<number> {
     return eventually(`job ${jobId} runs`, async () => {
       const { code, stdout } = await this.run(["inspect", jobId, "--json"]);
@@ -121,8 +121,8 @@ export class Sandbox {
     });
   }
 
-  /** The job's result, as soon as it is on record. */
-  // biome-ignore lint/suspicious/noExplicitAny: tests look into JSON of many shapes
+  /** Waits until the job's result is recorded, and returns it. */
+  // biome-ignore lint/suspicious/noExplicitAny: the JSON has many shapes
   async resultOf(jobId: string): Promise<any> {
     return eventually(`job ${jobId} has a result`, async () => {
       const { result } = await this.json(["inspect", jobId]);
@@ -130,7 +130,7 @@ export class Sandbox {
     });
   }
 
-  /** The directory of a job's cgroup in the v1 hierarchy of one controller, or in the v2 tree. */
+  /** Returns the directory of a job's cgroup in the v1 hierarchy of a controller, or in the v2 tree. */
   async cgroupOf(jobId: string, controller: string): Promise<string> {
     const { cgroups } = await this.json(["inspect", jobId]);
     const { mountPoint } = hierarchyOf(controller);
@@ -139,7 +139,7 @@ export class Sandbox {
     return path;
   }
 
-  /** Changes the ledger behind ffrtmp's back. */
+  /** Changes the ledger without ffrtmp. */
   sql(statement: string, ...values: (string | number | null)[]): void {
     const db = new Database(locateState(this.state, {}).ledger);
     try {
@@ -150,8 +150,9 @@ export class Sandbox {
   }
 
   /**
-   * A program under a name that nothing else on this machine has, for `watch` to find it and nothing else. It is a
-   * copy: a process goes by the name of its executable too, and a link to ffmpeg would be an ffmpeg to any other daemon.
+   * Copies a program under a name that is unique on this machine, so that `watch` finds nothing else. A link
+   * would not do: a process also has the name of its executable, and another daemon would take a link to
+   * ffmpeg for ffmpeg.
    */
   program(command: string): { name: string; path: string } {
     const name = `${command.slice(0, 6)}-${this.tag}`;
@@ -162,20 +163,23 @@ export class Sandbox {
     return { name, path };
   }
 
-  /** Makes a process known, so that it is ended with the test. */
+  /** Adds a process that is killed at the end of the test. */
   adopt(pid: number): void {
     const stat = readStat(host, pid);
     if (stat !== "gone") this.#processes.set(pid, stat.startTicks);
   }
 
-  /** The cgroup directories of this sandbox's jobs. */
+  /** Lists the cgroup directories of this sandbox's jobs. */
   cgroups(): string[] {
     return readHierarchies(host).flatMap(({ mountPoint }) =>
       findDirectories(mountPoint, `ffrtmp-${this.tag}-`),
     );
   }
 
-  /** Ends what is left and removes the sandbox. Throws when a cgroup of ours cannot be removed by then. */
+  /**
+   * Kills the processes that are left and removes the sandbox. Throws when one of its cgroups cannot be
+   * removed.
+   */
   async close(): Promise<void> {
     const members = this.cgroups().flatMap((path) => readLines(`${path}/cgroup.procs`).map(Number));
     for (const pid of members) this.adopt(pid);
@@ -183,7 +187,7 @@ export class Sandbox {
     await until("all processes of the test have ended", () =>
       [...this.#processes].every(([pid, startTicks]) => !isRunning(pid, startTicks)),
     );
-    // What was switched on for a job is known to its record alone.
+    // Only the ledger knows which controllers were enabled for a job.
     if (this.cgroups().length > 0 && existsSync(this.state)) await this.run(["ps"]);
     for (const path of this.cgroups().reverse())
       await until(`${path} can be removed`, () => removeGroup(path));
@@ -191,7 +195,7 @@ export class Sandbox {
   }
 }
 
-/** A new sandbox for each test of the file. */
+/** Returns a new sandbox for each test of the file. */
 export function useSandbox(): () => Sandbox {
   let sandbox: Sandbox | undefined;
   setDefaultTimeout(LONGEST_TEST_MS);
@@ -209,19 +213,19 @@ export function useSandbox(): () => Sandbox {
   };
 }
 
-/** `test`, or a skip that says why, when this machine lacks what the tests need. */
+/** Returns `test`, or a skip that prints the reason when this machine lacks something. */
 export function testIf(reason: string | undefined): typeof test {
   if (reason === undefined) return test;
   console.log(`not tried: ${reason}`);
   return test.skip as unknown as typeof test;
 }
 
-/** Why limits cannot be tested here; `undefined` when they can. */
+/** Returns the reason why limits cannot be tested here, or `undefined`. */
 export function lacksLimits(): string | undefined {
-  if (process.geteuid?.() !== 0) return "needs root, to make cgroups";
+  if (process.geteuid?.() !== 0) return "needs root to make cgroups";
   const controllers = readHierarchies(host).flatMap((hierarchy) => hierarchy.controllers);
   const missing = ["cpu", "memory", "pids"].filter((name) => !controllers.includes(name));
-  return missing.length === 0 ? undefined : `no cgroup controller ${missing.join(", ")} is mounted`;
+  return missing.length === 0 ? undefined : `needs the cgroup controllers ${missing.join(", ")}`;
 }
 
 export function lacksRoot(): string | undefined {
@@ -232,14 +236,14 @@ export function lacksCommand(name: string): string | undefined {
   return Bun.which(name) === null ? `needs ${name}` : undefined;
 }
 
-/** The mounted hierarchy that has a controller. */
+/** Returns the mounted hierarchy that has a controller. */
 export function hierarchyOf(controller: string): Hierarchy {
   const hierarchy = readHierarchies(host).find(({ controllers }) => controllers.includes(controller));
   if (!hierarchy) throw new Error(`no hierarchy with ${controller} is mounted`);
   return hierarchy;
 }
 
-/** Waits until something is true; fails with its description when it never becomes so. */
+/** Waits until a condition is true. Fails with its description after the timeout. */
 export async function until(
   description: string,
   isTrue: () => boolean | Promise<boolean>,
@@ -247,12 +251,12 @@ export async function until(
 ): Promise<void> {
   const start = performance.now();
   while (!(await isTrue())) {
-    if (performance.now() - start > patienceMs) throw new Error(`waited in vain: ${description}`);
+    if (performance.now() - start > patienceMs) throw new Error(`timed out waiting until ${description}`);
     await Bun.sleep(POLL_MS);
   }
 }
 
-/** Waits until something has a value. */
+/** Waits until `read` returns a value, and returns it. Fails with the description after the timeout. */
 export async function eventually<T>(
   description: string,
   read: () => T | undefined | Promise<T | undefined>,
@@ -267,7 +271,7 @@ export async function eventually<T>(
   return value as T;
 }
 
-/** Whether a process runs; one that ended and was not collected does not. */
+/** Reports whether a process runs. A zombie does not. */
 export function isRunning(pid: number, startTicks?: number): boolean {
   const stat = readStat(host, pid);
   if (stat === "gone" || hasEnded(stat)) return false;
@@ -283,7 +287,7 @@ function endProcess(pid: number, startTicks: number): void {
   try {
     process.kill(pid, "SIGKILL");
   } catch {
-    // It ended in between.
+    // The process has ended meanwhile.
   }
 }
 
@@ -291,12 +295,12 @@ function removeGroup(path: string): boolean {
   try {
     rmdirSync(path);
   } catch {
-    // Still in use: the caller tries again.
+    // The cgroup is still in use, and the caller tries again.
   }
   return !existsSync(path);
 }
 
-/** The directories below one whose names begin so. */
+/** Lists all directories below `parent` whose names begin with `prefix`. */
 export function findDirectories(parent: string, prefix: string): string[] {
   let names: string[];
   try {

@@ -4,24 +4,30 @@ import { bindUnixDatagram, receiveUnixDatagram } from "./unixReceiver.ts";
 
 const POLL_MS = 5;
 
-/** As much of a service manager as a watch speaks with: it listens, holds descriptors, and starts the watch again. */
+/**
+ * A service manager with the parts that watch uses: it receives messages, stores descriptors and restarts
+ * watch.
+ */
 export class StandInManager {
   readonly address = `@ffrtmp-manager-${Bun.randomUUIDv7()}`;
-  /** All that was said, oldest first. */
+  /** All received messages, oldest first. */
   readonly messages: string[] = [];
-  /** What is held, by its name. */
+  /** The stored descriptors by name. */
   readonly store = new Map<string, number>();
-  /** Second descriptors under names of the first, which a manager keeps when it cannot tell that they are the same. */
+  /**
+   * Further descriptors under names that are in `store`. A manager keeps them when it cannot compare
+   * descriptors.
+   */
   readonly twins = new Map<string, number>();
   readonly #socket = bindUnixDatagram(this.address);
   readonly #timer = setInterval(() => this.#read(), POLL_MS);
 
-  /** Starts a command as a service whose stored descriptors are handed over, as systemd does it. */
+  /** Starts a command as a service, and passes the stored descriptors as systemd does. */
   start(cmd: string[], log: string, env: Record<string, string>): Bun.Subprocess {
     const held = [...this.store, ...this.twins];
     const names = held.map(([name]) => name);
     return Bun.spawn({
-      // LISTEN_PID is the pid of the program that is executed in the end.
+      // LISTEN_PID is the pid of the program that sh executes.
       cmd: ["sh", "-c", 'LISTEN_PID=$$; export LISTEN_PID; exec "$@"', "sh", ...cmd],
       env: {
         ...env,

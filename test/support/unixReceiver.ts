@@ -8,11 +8,11 @@ const CONTROL_BYTES = 64;
 
 export interface Received {
   text: string;
-  /** Descriptors that came along; now ours. */
+  /** The received descriptors, which the caller has to close. */
   descriptors: number[];
 }
 
-/** The other end of a datagram socket: what a service manager listens on. Returns its descriptor. */
+/** Binds a datagram socket, as a service manager does. Returns its descriptor. */
 export function bindUnixDatagram(name: string): number {
   const socket = openUnixDatagram();
   const address = encodeUnixAddress(name);
@@ -22,7 +22,7 @@ export function bindUnixDatagram(name: string): number {
   return socket;
 }
 
-/** The next datagram, or `undefined` when none waits. */
+/** Returns the next datagram, or `undefined` when there is none. */
 export function receiveUnixDatagram(socket: number): Received | undefined {
   const message = new Uint8Array(MESSAGE_BYTES);
   const vector = new BigUint64Array([BigInt(addressOf(message)), BigInt(MESSAGE_BYTES)]);

@@ -9,7 +9,10 @@ const sandbox = useSandbox();
 const units = useUnits();
 const LIMITS = "--cpu-quota 50 --memory-max 100M --pids-max 30";
 
-/** As a hybrid machine has it: v1 hierarchies under a tmpfs, and v2 with all controllers in a corner of it. */
+/**
+ * The mounts of a hybrid machine: v1 hierarchies under a tmpfs, and v2 with all controllers in a
+ * subdirectory.
+ */
 const HYBRID = `
 mount -t tmpfs tmpfs /sys/fs/cgroup
 cd /sys/fs/cgroup && mkdir unified named freezer net
@@ -20,7 +23,7 @@ mount -t cgroup -o net_cls,net_prio cgroup net
 cd /
 `;
 
-vmTest("beside v1 hierarchies, the controllers are found where v2 is mounted, and limit there", async () => {
+vmTest("on a hybrid machine the controllers are found in the v2 mount, and limit jobs there", async () => {
   const before = snapshot([]);
   const { code, stdout, stderr } = inView(
     sandbox(),
@@ -51,7 +54,7 @@ $ffrtmp doctor | grep -E '^(cgroup trees|cpu.max)' || :`,
 });
 
 vmTest(
-  "where cgroups are mounted read-only, jobs run without limits, each told once, and nothing is left",
+  "with read-only cgroups jobs run without limits, with one warning each, and leave nothing behind",
   async () => {
     const { name, path } = sandbox().program("sleep");
     const target = sandbox().spawn([path, "1000"], { stdout: "ignore", stderr: "ignore" });
@@ -92,7 +95,7 @@ $ffrtmp doctor || echo doctor $?`,
 );
 
 vmTest(
-  "what a service with ProtectControlGroups= starts by ffrtmp run outlives it all the same",
+  "a workload that a service with ProtectControlGroups= starts by ffrtmp run outlives the service",
   async () => {
     const output = sandbox().path("told");
     mkdirSync(sandbox().state);

@@ -8,16 +8,16 @@ import { attachIn, inView } from "../support/vm/views.ts";
 const sandbox = useSandbox();
 const units = useUnits();
 const LIMITS = "--cpu-quota 50 --pids-max 30";
-/** As a container has it: the tree begins at its own cgroup. */
+/** Mounts cgroups as a container does, with the own cgroup as the root. */
 const REMOUNT = "umount /sys/fs/cgroup && mount -t cgroup2 cgroup2 /sys/fs/cgroup\n";
 
-// biome-ignore lint/suspicious/noExplicitAny: tests look into JSON of many shapes
+// biome-ignore lint/suspicious/noExplicitAny: the JSON has many shapes
 async function limitsOf(jobId: string): Promise<any[]> {
   return (await sandbox().json(["inspect", jobId])).limits;
 }
 
 vmTest(
-  "in a cgroup namespace with cgroups mounted outside of it, jobs run and are told why without limits",
+  "in a cgroup namespace with the host's cgroup mount jobs run without limits, and the warning says why",
   async () => {
     const before = snapshot([]);
     const { code, stdout, stderr } = inView(
@@ -45,18 +45,16 @@ $ffrtmp doctor || echo doctor $?`,
   },
 );
 
-vmTest(
-  "in a cgroup namespace with its own cgroups mounted, jobs are limited below its own cgroup",
-  async () => {
-    const outside = sandbox().spawn(["sleep", "1000"], { stdout: "ignore", stderr: "ignore" });
-    // With a weight, systemd gives cpu to all in its slice.
-    await units.start("ffrtmp-weighed", ["-p", "CPUWeight=50"], "exec sleep 1000", "sleep");
-    const before = snapshot([]);
-    const { code, stdout, stderr } = inView(
-      sandbox(),
-      units,
-      ["--cgroup", "--mount"],
-      `${REMOUNT}$ffrtmp run --job-id born ${LIMITS} -- cat /proc/self/cgroup
+vmTest("in a cgroup namespace with its own cgroup mount jobs are limited below its own cgroup", async () => {
+  const outside = sandbox().spawn(["sleep", "1000"], { stdout: "ignore", stderr: "ignore" });
+  // With the weight, systemd enables the cpu controller for all units of the slice.
+  await units.start("ffrtmp-weighed", ["-p", "CPUWeight=50"], "exec sleep 1000", "sleep");
+  const before = snapshot([]);
+  const { code, stdout, stderr } = inView(
+    sandbox(),
+    units,
+    ["--cgroup", "--mount"],
+    `${REMOUNT}$ffrtmp run --job-id born ${LIMITS} -- cat /proc/self/cgroup
 sleep 1000 & inner=$!
 ${attachIn("$inner", "taken", LIMITS)}
 cat /proc/$inner/cgroup /sys/fs/cgroup/ffrtmp-*-taken/cpu.max
@@ -67,51 +65,47 @@ ${attachIn(String(outside.pid), "beyond", `${LIMITS} --placement in-place`)}
 kill $observer; wait $observer || :
 $ffrtmp detach beyond
 $ffrtmp doctor | grep max || :`,
-    );
-    expect({ code, stderr }).toMatchObject({ code: 0 });
-    expect(stdout).toMatch(/^0::\/ffrtmp-\w{6}-born\n0::\/ffrtmp-\w{6}-taken\n50000 100000\n/);
-    expect(stdout).toContain("\n0::/\n");
-    expect(stdout).toMatch(/^cpu.max +yes +holds 50000 100000$/m);
-    for (const job of ["born", "taken"])
-      expect(await limitsOf(job)).toMatchObject([
-        { limit: "cpu.max", outcome: "applied", actual: "50000 100000" },
-        { limit: "pids.max", outcome: "applied", actual: "30" },
-      ]);
-    // What lies outside is observed, and says why it is not limited.
-    expect(stderr).toMatch(
-      /job beyond runs without cpu.max, pids.max \(its v2 cgroup \/\.\.\/\S+ lies outside of this cgroup namespace\)/,
-    );
-    expect(await differencesFrom(before, [])).toEqual({});
-  },
-);
+  );
+  expect({ code, stderr }).toMatchObject({ code: 0 });
+  expect(stdout).toMatch(/^0::\/ffrtmp-\w{6}-born\n0::\/ffrtmp-\w{6}-taken\n50000 100000\n/);
+  expect(stdout).toContain("\n0::/\n");
+  expect(stdout).toMatch(/^cpu.max +yes +holds 50000 100000$/m);
+  for (const job of ["born", "taken"])
+    expect(await limitsOf(job)).toMatchObject([
+      { limit: "cpu.max", outcome: "applied", actual: "50000 100000" },
+      { limit: "pids.max", outcome: "applied", actual: "30" },
+    ]);
+  // A process outside is observed, and the warning says why it has no limits.
+  expect(stderr).toMatch(
+    /job beyond runs without cpu.max, pids.max \(its v2 cgroup \/\.\.\/\S+ lies outside of this cgroup namespace\)/,
+  );
+  expect(await differencesFrom(before, [])).toEqual({});
+});
 
-vmTest(
-  "from outside, a process in a cgroup namespace is limited where it is, and not moved out of it",
-  async () => {
-    const pid = await units.start("ffrtmp-inner", [], "exec unshare --cgroup perl -e 'sleep 1000'", "perl");
-    const cgroup = readFileSync(`/proc/${pid}/cgroup`, "utf8");
-    const before = snapshot([]);
-    const attach = (placement: string) => {
-      const words = ["attach", "--pid", String(pid), "--job-id", placement, "--placement", placement];
-      return [...words, ...LIMITS.split(" ")];
-    };
-    for (const placement of ["auto", "nested"]) {
-      const observer = sandbox().start(attach(placement), { stdout: "ignore", stderr: "ignore" });
-      await until("it is governed", async () => {
-        if (observer.exitCode !== null) throw new Error(`attach ended with ${observer.exitCode}`);
-        const { code, stdout } = await sandbox().run(["inspect", placement, "--json"]);
-        return code === 0 && JSON.parse(stdout).state === "running";
-      });
-      expect(await limitsOf(placement)).toMatchObject(Array(2).fill({ outcome: "applied" }));
-      expect(readFileSync(`/proc/${pid}/cgroup`, "utf8")).toStartWith(cgroup.trim());
-      observer.kill("SIGTERM");
-      await observer.exited;
-      expect((await sandbox().run(["detach", placement])).code).toBe(0);
-    }
-    const { code, stderr } = await sandbox().run(attach("scope"));
-    expect(stderr).toContain("it is in a container (its cgroup namespace is another)");
-    expect(code).toBe(2);
-    expect(readFileSync(`/proc/${pid}/cgroup`, "utf8")).toBe(cgroup);
-    expect(await differencesFrom(before, [])).toEqual({});
-  },
-);
+vmTest("attach from outside limits a process in a cgroup namespace without moving it out", async () => {
+  const pid = await units.start("ffrtmp-inner", [], "exec unshare --cgroup perl -e 'sleep 1000'", "perl");
+  const cgroup = readFileSync(`/proc/${pid}/cgroup`, "utf8");
+  const before = snapshot([]);
+  const attach = (placement: string) => {
+    const words = ["attach", "--pid", String(pid), "--job-id", placement, "--placement", placement];
+    return [...words, ...LIMITS.split(" ")];
+  };
+  for (const placement of ["auto", "nested"]) {
+    const observer = sandbox().start(attach(placement), { stdout: "ignore", stderr: "ignore" });
+    await until("the process is governed", async () => {
+      if (observer.exitCode !== null) throw new Error(`attach ended with ${observer.exitCode}`);
+      const { code, stdout } = await sandbox().run(["inspect", placement, "--json"]);
+      return code === 0 && JSON.parse(stdout).state === "running";
+    });
+    expect(await limitsOf(placement)).toMatchObject(Array(2).fill({ outcome: "applied" }));
+    expect(readFileSync(`/proc/${pid}/cgroup`, "utf8")).toStartWith(cgroup.trim());
+    observer.kill("SIGTERM");
+    await observer.exited;
+    expect((await sandbox().run(["detach", placement])).code).toBe(0);
+  }
+  const { code, stderr } = await sandbox().run(attach("scope"));
+  expect(stderr).toContain("it is in a container (its cgroup namespace is another)");
+  expect(code).toBe(2);
+  expect(readFileSync(`/proc/${pid}/cgroup`, "utf8")).toBe(cgroup);
+  expect(await differencesFrom(before, [])).toEqual({});
+});

@@ -13,7 +13,7 @@ const LIMITS = { memoryMaxBytes: 64 << 20, pidsMax: 20 };
 const sandbox = useSandbox();
 
 vmTest(
-  "controllers are switched on from a delegated scope down to the job, and off again at its end",
+  "controllers are enabled from a delegated scope down to the job, and disabled at its end",
   async () => {
     const unit = `ffrtmp-test-delegated-${process.pid}`;
     const scope = `/sys/fs/cgroup/system.slice/${unit}.scope`;
@@ -22,8 +22,9 @@ vmTest(
       ...["sleep", "1000"],
     ]);
     const membership = (): string => readFileSync(`/proc/${owner.pid}/cgroup`, "utf8");
-    await until("it is in its scope", () => membership().includes(unit));
-    // As a container engine does: the processes in a leaf, the rest free to be divided.
+    await until("the owner is in its scope", () => membership().includes(unit));
+    // As a container engine does: the processes are in a leaf, so that the scope can give controllers to its
+    // children.
     for (const name of ["leaf", "a", "a/b"]) mkdirSync(`${scope}/${name}`);
     writeFileSync(`${scope}/leaf/cgroup.procs`, String(owner.pid));
     try {

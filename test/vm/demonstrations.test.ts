@@ -4,15 +4,15 @@ import { FFRTMP } from "../support/sandbox.ts";
 import { vmTest } from "../support/vm/insideVm.ts";
 
 const SCRIPT = resolve(import.meta.dir, "../../scripts/test_non_owning_governance.sh");
-/** A kernel under emulation encodes a tenth of what the processor below it does. */
+/** An emulated processor encodes about ten times more slowly. */
 const ENVIRONMENT = { FFRTMP_EXECUTABLE: FFRTMP, FFRTMP_DEMO_SECONDS: "4" };
 
-vmTest("the four demonstrations hold in a session", async () => {
+vmTest("the demonstration script passes in a session", async () => {
   expectAllTrue(await outputOf([SCRIPT], ENVIRONMENT));
 });
 
 vmTest(
-  "the four demonstrations hold in a service, while systemd reloads and restarts what is around it",
+  "the demonstration script passes in a service, while systemd reloads and restarts other services",
   async () => {
     const settings = Object.entries(ENVIRONMENT).map(([name, value]) => `--setenv=${name}=${value}`);
     const unit = `ffrtmp-test-demonstrations-${process.pid}`;
@@ -52,7 +52,7 @@ function expectAllTrue(output: string): void {
   expect(output).toMatch(/^27 checks, 0 failed$/m);
 }
 
-/** What a command prints; fails with it when the command does. */
+/** Returns the output of a command. Throws with the output when the command fails. */
 async function outputOf(command: string[], environment: Record<string, string> = {}): Promise<string> {
   const child = Bun.spawn(command, {
     env: { ...process.env, ...environment },
@@ -62,6 +62,6 @@ async function outputOf(command: string[], environment: Record<string, string> =
   });
   const [output, complaints] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
   if (child.exitCode !== 0)
-    throw new Error(`${command.join(" ")} ended with ${child.exitCode}:\n${output}\n${complaints}`);
+    throw new Error(`${command.join(" ")} exited with ${child.exitCode}:\n${output}\n${complaints}`);
   return output;
 }

@@ -31,26 +31,29 @@ for (const [placement, script, reason] of [
   ["nested", "sleep 1000 & perl -e 'sleep 1001' & wait", /DisableControllers|among them cgroup v2/],
   ["scope", "exec perl -e 'sleep 1000'", /not among the controllers/],
 ] as const) {
-  vmTest(`controllers that a slice keeps from its units stay off for a job: ${placement}`, async () => {
-    makeSlice();
-    const pid = await units.start("ffrtmp-cut", ["--slice", SLICE], script, "perl");
-    const before = snapshot([]);
-    const words = ["attach", "--pid", String(pid), "--job-id", "cut", "--placement", placement, ...LIMITS];
-    const observer = sandbox().start(words, { stdout: "ignore", stderr: "ignore" });
-    await until("it is governed", async () => {
-      if (observer.exitCode !== null) throw new Error(`attach ended with ${observer.exitCode}`);
-      const { code, stdout } = await sandbox().run(["inspect", "cut", "--json"]);
-      return code === 0 && JSON.parse(stdout).state === "running";
-    });
-    expect((await sandbox().json(["inspect", "cut"])).limits).toMatchObject(expected(reason));
-    observer.kill("SIGTERM");
-    await observer.exited;
-    expect((await sandbox().run(["detach", "cut"])).code).toBe(0);
-    expect(await differencesFrom(before, [])).toEqual({});
-  });
+  vmTest(
+    `controllers that a slice disables for its units stay disabled for an attached job: ${placement}`,
+    async () => {
+      makeSlice();
+      const pid = await units.start("ffrtmp-cut", ["--slice", SLICE], script, "perl");
+      const before = snapshot([]);
+      const words = ["attach", "--pid", String(pid), "--job-id", "cut", "--placement", placement, ...LIMITS];
+      const observer = sandbox().start(words, { stdout: "ignore", stderr: "ignore" });
+      await until("the process is governed", async () => {
+        if (observer.exitCode !== null) throw new Error(`attach ended with ${observer.exitCode}`);
+        const { code, stdout } = await sandbox().run(["inspect", "cut", "--json"]);
+        return code === 0 && JSON.parse(stdout).state === "running";
+      });
+      expect((await sandbox().json(["inspect", "cut"])).limits).toMatchObject(expected(reason));
+      observer.kill("SIGTERM");
+      await observer.exited;
+      expect((await sandbox().run(["detach", "cut"])).code).toBe(0);
+      expect(await differencesFrom(before, [])).toEqual({});
+    },
+  );
 }
 
-vmTest("controllers that a slice keeps from its units stay off for what is started there", async () => {
+vmTest("controllers that a slice disables for its units stay disabled for a job of ffrtmp run", async () => {
   makeSlice();
   await units.start("ffrtmp-cut", ["--slice", SLICE], "exec perl -e 'sleep 1000'", "perl");
   const before = snapshot([]);

@@ -17,24 +17,24 @@ const TOP = "/sys/fs/cgroup";
 const MIB = 1 << 20;
 const sandbox = useSandbox();
 
-/** `ffrtmp` with these words, from the top of all cgroups: where a job beside it can have every controller. */
-function atTheTop(words: string[]): string[] {
+/** Returns the command that runs ffrtmp in the root cgroup, where its jobs can have every controller. */
+function atRoot(words: string[]): string[] {
   return ["sh", "-c", `echo 0 >${TOP}/cgroup.procs && exec "$@"`, "sh", FFRTMP, ...words];
 }
 
-async function startAtTheTop(jobId: string, flags: string[], command: string[]): Promise<Job> {
+async function startAtRoot(jobId: string, flags: string[], command: string[]): Promise<Job> {
   const words = ["run", "--job-id", jobId, ...flags, "--", ...command];
-  const wrapper = sandbox().spawn(atTheTop(words), { stdout: "ignore", stderr: "ignore" });
+  const wrapper = sandbox().spawn(atRoot(words), { stdout: "ignore", stderr: "ignore" });
   const pid = await sandbox().pidOf(jobId);
   sandbox().adopt(pid);
   return { jobId, wrapper, pid };
 }
 
-async function runAtTheTop(
+async function runAtRoot(
   flags: string[],
   command: string[],
 ): Promise<{ code: number; stdout: string; stderr: string }> {
-  const child = sandbox().spawn(atTheTop(["run", ...flags, "--", ...command]));
+  const child = sandbox().spawn(atRoot(["run", ...flags, "--", ...command]));
   const text = (stream: Bun.Subprocess["stdout"]): Promise<string> =>
     new Response(stream as ReadableStream).text();
   const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr)]);
@@ -50,41 +50,43 @@ function counter(directory: string, file: string, name: string): number {
   return Number(line?.[1]);
 }
 
-/** Writes its own cgroup before anything else, then waits. */
-const TELL_CGROUP = ["sh", "-c", 'read line </proc/self/cgroup; echo "$line"; exec sleep 1000'];
+/** A command that prints its own cgroup at once, then waits. */
+const PRINT_CGROUP = ["sh", "-c", 'read line </proc/self/cgroup; echo "$line"; exec sleep 1000'];
 
-/** As an operator may have it: our own way to it is shut on kernels on which others would lose something. */
-function switchOnCpusets(): void {
+/**
+ * Enables cpuset as an operator can. ffrtmp does not on kernels where other processes would lose their CPUs.
+ */
+function enableCpusets(): void {
   writeFileSync(`${TOP}/cgroup.subtree_control`, "+cpuset");
 }
 
-// Container engines switch on all there is, and leave it so.
+// Container engines enable all controllers and leave them enabled.
 beforeEach(() => {
   if (process.env["FFRTMP_VM"] !== undefined) writeFileSync(`${TOP}/cgroup.subtree_control`, "-io -cpuset");
 });
 
-vmTest("what was switched on at the top for a job is switched off at its end", async () => {
+vmTest("a controller that was enabled at the root for a job is disabled at its end", async () => {
   const file = `${TOP}/cgroup.subtree_control`;
   const before = readFileSync(file, "utf8");
   expect(before).not.toContain("io");
-  const { code } = await runAtTheTop(["--io-max", "/ rbps=8M"], ["grep", "-w", "io", file]);
+  const { code } = await runAtRoot(["--io-max", "/ rbps=8M"], ["grep", "-w", "io", file]);
   expect(code).toBe(0);
   expect(readFileSync(file, "utf8")).toBe(before);
 });
 
-vmTest("nobody else loses the CPUs that he was bound to when a job asks for --cpus", async () => {
+vmTest("--cpus of a job does not change the CPU affinity of other processes", async () => {
   const group = `${TOP}/ffrtmp-test-bound`;
   mkdirSync(group);
   const bound = sandbox().spawn(["taskset", "-c", "1", "sleep", "1000"], { stdout: "ignore" });
   const cpusOf = (pid: number): string | undefined =>
     /^Cpus_allowed_list:\s+(\S+)$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
   try {
-    await until("taskset has done its work", () => cpusOf(bound.pid) === "1");
+    await until("taskset has set the CPU", () => cpusOf(bound.pid) === "1");
     writeFileSync(`${group}/cgroup.procs`, String(bound.pid));
-    const { jobId } = await startAtTheTop("chooser", ["--cpus", "0"], ["sleep", "1000"]);
+    const { jobId } = await startAtRoot("chooser", ["--cpus", "0"], ["sleep", "1000"]);
     const { limits } = await sandbox().json(["inspect", jobId]);
     expect(cpusOf(bound.pid)).toBe("1");
-    // 6.1 would bind everybody anew, 6.12 does not.
+    // 6.1 would reset the affinity of other processes, 6.12 does not.
     const expected = process.env["FFRTMP_VM"] === "6.1" ? "unsupported" : "applied";
     expect(limits).toMatchObject([{ limit: "cpuset.cpus", outcome: expected }]);
   } finally {
@@ -94,74 +96,75 @@ vmTest("nobody else loses the CPUs that he was bound to when a job asks for --cp
   }
 });
 
-vmTest(
-  "every cgroup limit is in force at once, read back by the report and by the kernel's files",
-  async () => {
-    switchOnCpusets();
-    const flags = [
-      ...["--cpu-quota", "50", "--cpu-weight", "200", "--memory-limit", "64", "--memory-max", "128M"],
-      ...["--io-max", "/ rbps=8M wbps=4M riops=500 wiops=400", "--pids-max", "32", "--cpus", "1"],
-    ];
-    const { jobId, pid } = await startAtTheTop("all", flags, ["sleep", "1000"]);
-    const { limits } = await sandbox().json(["inspect", jobId]);
-    const disk = wholeDiskOf("/");
-    expect(
-      limits.map(({ limit, outcome, actual }: Record<string, string>) => `${limit} ${outcome} ${actual}`),
-    ).toEqual([
-      "cpu.max applied 50000 100000",
-      "cpu.weight applied 200",
-      `memory.high applied ${64 * MIB}`,
-      `memory.max applied ${128 * MIB}`,
-      `io.max applied ${disk} rbps=8388608 wbps=4194304 riops=500 wiops=400`,
-      "pids.max applied 32",
-      "cpuset.cpus applied 1",
-    ]);
-    const directory = directoryOf(pid);
-    const held = (file: string): string => readFileSync(join(directory, file), "utf8").trim();
-    expect({
-      cpu: held("cpu.max"),
-      weight: held("cpu.weight"),
-      high: held("memory.high"),
-      max: held("memory.max"),
-      group: held("memory.oom.group"),
-      io: held("io.max"),
-      pids: held("pids.max"),
-      cpus: held("cpuset.cpus.effective"),
-    }).toEqual({
-      cpu: "50000 100000",
-      weight: "200",
-      high: String(64 * MIB),
-      max: String(128 * MIB),
-      group: "0",
-      io: `${disk} rbps=8388608 wbps=4194304 riops=500 wiops=400`,
-      pids: "32",
-      cpus: "1",
-    });
-  },
-);
+vmTest("all cgroup limits apply together, in the report and in the kernel's files", async () => {
+  enableCpusets();
+  const flags = [
+    ...["--cpu-quota", "50", "--cpu-weight", "200", "--memory-limit", "64", "--memory-max", "128M"],
+    ...["--io-max", "/ rbps=8M wbps=4M riops=500 wiops=400", "--pids-max", "32", "--cpus", "1"],
+  ];
+  const { jobId, pid } = await startAtRoot("all", flags, ["sleep", "1000"]);
+  const { limits } = await sandbox().json(["inspect", jobId]);
+  const disk = wholeDiskOf("/");
+  expect(
+    limits.map(({ limit, outcome, actual }: Record<string, string>) => `${limit} ${outcome} ${actual}`),
+  ).toEqual([
+    "cpu.max applied 50000 100000",
+    "cpu.weight applied 200",
+    `memory.high applied ${64 * MIB}`,
+    `memory.max applied ${128 * MIB}`,
+    `io.max applied ${disk} rbps=8388608 wbps=4194304 riops=500 wiops=400`,
+    "pids.max applied 32",
+    "cpuset.cpus applied 1",
+  ]);
+  const directory = directoryOf(pid);
+  const readLimit = (file: string): string => readFileSync(join(directory, file), "utf8").trim();
+  expect({
+    cpu: readLimit("cpu.max"),
+    weight: readLimit("cpu.weight"),
+    high: readLimit("memory.high"),
+    max: readLimit("memory.max"),
+    group: readLimit("memory.oom.group"),
+    io: readLimit("io.max"),
+    pids: readLimit("pids.max"),
+    cpus: readLimit("cpuset.cpus.effective"),
+  }).toEqual({
+    cpu: "50000 100000",
+    weight: "200",
+    high: String(64 * MIB),
+    max: String(128 * MIB),
+    group: "0",
+    io: `${disk} rbps=8388608 wbps=4194304 riops=500 wiops=400`,
+    pids: "32",
+    cpus: "1",
+  });
+});
 
 vmTest("a workload is in its cgroup before its first instruction", async () => {
   const output = sandbox().path("output");
-  const { pid } = await startAtTheTop(
+  const { pid } = await startAtRoot(
     "born",
     ["--memory-max", "64M"],
-    [...["sh", "-c", `exec >"$0"; ${TELL_CGROUP[2]}`, output]],
+    [...["sh", "-c", `exec >"$0"; ${PRINT_CGROUP[2]}`, output]],
   );
-  await until("it has written", () => existsSync(output) && readFileSync(output, "utf8").endsWith("\n"));
+  await until(
+    "the workload has written its cgroup",
+    () => existsSync(output) && readFileSync(output, "utf8").endsWith("\n"),
+  );
   const first = readFileSync(output, "utf8").trim();
   expect(first).toMatch(/\/ffrtmp-[0-9a-f]{6}-born$/);
   expect(`0::${directoryOf(pid).slice(TOP.length)}`).toBe(first);
 });
 
-vmTest("cpu.max holds a busy loop at its share, as cpu.stat counts it", async () => {
-  const { pid } = await startAtTheTop("busy", ["--cpu-quota", "30"], ["sh", "-c", "while :; do :; done"]);
+vmTest("cpu.max limits a busy loop to its share, as cpu.stat counts it", async () => {
+  const { pid } = await startAtRoot("busy", ["--cpu-quota", "30"], ["sh", "-c", "while :; do :; done"]);
   const directory = directoryOf(pid);
   const share = await eventually("the loop gets its share", async () => {
     const [startMs, startUsec] = [performance.now(), counter(directory, "cpu.stat", "usage_usec")];
     await Bun.sleep(6000);
     const used = (counter(directory, "cpu.stat", "usage_usec") - startUsec) / 1000;
     const measured = used / (performance.now() - startMs);
-    // What the host takes of an emulated processor counts as use here, and is paid back in the periods after.
+    // Time that the host takes from an emulated processor counts as use here. The next periods compensate for
+    // it.
     expect(measured).toBeLessThan(0.42);
     return measured > 0.24 ? measured : undefined;
   });
@@ -169,10 +172,10 @@ vmTest("cpu.max holds a busy loop at its share, as cpu.stat counts it", async ()
   expect(counter(directory, "cpu.stat", "nr_throttled")).toBeGreaterThan(0);
 });
 
-vmTest("memory.high slows a workload that outgrows it, and never ends it", async () => {
-  // Little more than it may have: the wait grows with it, and 6.1 has no end to it from 5 % on.
+vmTest("memory.high slows a workload that uses more, and never ends it", async () => {
+  // Only little more than the limit. The delay grows with the excess, and from 5 % on 6.1 delays without end.
   const allocate = 'vec($m, 68e6, 8) = 1; print "whole\\n"';
-  const { code, stdout, stderr } = await runAtTheTop(
+  const { code, stdout, stderr } = await runAtRoot(
     ["--job-id", "soft", "--memory-limit", "64"],
     ["perl", "-e", allocate],
   );
@@ -183,13 +186,13 @@ vmTest("memory.high slows a workload that outgrows it, and never ends it", async
   expect(result.limits).toMatchObject([{ limit: "memory.high", outcome: "applied" }]);
   expect(result.usage).toMatchObject({ oom_kills: 0, memory_max_hits: 0 });
   expect(result.usage.memory_peak_bytes).toBeGreaterThan(64 * MIB);
-  // The kernel made it wait for its memory: that is what the limit does instead of ending it.
+  // The kernel delayed the workload instead of ending it.
   expect(result.usage.memory_pressure_seconds).toBeGreaterThan(0);
   console.log(`waiting for memory above memory.high: ${result.usage.memory_pressure_seconds} s`);
 });
 
-vmTest("memory.max ends what outgrows it, and the result calls that our cap", async () => {
-  const { code, stderr } = await runAtTheTop(
+vmTest("the kernel kills a workload above memory.max, and the result names the limit", async () => {
+  const { code, stderr } = await runAtRoot(
     ["--job-id", "greedy", "--memory-max", "64M"],
     ["perl", "-e", '$m = "x" x 200e6; print "whole\\n"'],
   );
@@ -203,37 +206,37 @@ vmTest("memory.max ends what outgrows it, and the result calls that our cap", as
   expect(result.usage.memory_peak_bytes).toBeLessThanOrEqual(64 * MIB);
 });
 
+vmTest("memory.max kills one process and not the whole job", async () => {
+  const script =
+    "sleep 1000 & kept=$!; perl -e '$m = \"x\" x 200e6'; echo $?; kill -0 $kept && echo kept; kill $kept";
+  const { code, stdout, stderr } = await runAtRoot(["--memory-max", "64M"], ["sh", "-c", script]);
+  expect(stdout).toBe("137\nkept\n");
+  expect(code).toBe(0);
+  expect(stderr).toMatch(/sla=VIOLATION \| reason=killed_at_our_memory_cap \| .*exit=0/);
+});
+
 vmTest(
-  "memory.max ends one process and not the whole job, which goes on with what is left of it",
+  "an OOM kill at a limit that the workload has set itself, in a cgroup below, is no violation",
   async () => {
-    const script =
-      "sleep 1000 & kept=$!; perl -e '$m = \"x\" x 200e6'; echo $?; kill -0 $kept && echo kept; kill $kept";
-    const { code, stdout, stderr } = await runAtTheTop(["--memory-max", "64M"], ["sh", "-c", script]);
-    expect(stdout).toBe("137\nkept\n");
-    expect(code).toBe(0);
-    expect(stderr).toMatch(/sla=VIOLATION \| reason=killed_at_our_memory_cap \| .*exit=0/);
+    const script = [
+      "own=/sys/fs/cgroup$(sed s/^0::// /proc/self/cgroup)",
+      "mkdir $own/main $own/inner",
+      "echo 0 >$own/main/cgroup.procs",
+      "echo +memory >$own/cgroup.subtree_control",
+      "echo 32M >$own/inner/memory.max",
+      `(echo 0 >$own/inner/cgroup.procs; exec perl -e '$m = "x" x 100e6')`,
+      "echo $?",
+    ].join(" && ");
+    const { stdout, stderr } = await runAtRoot(
+      ["--job-id", "inner", "--memory-max", "128M"],
+      ["sh", "-c", script.replace(" && echo $?", "; echo $?")],
+    );
+    expect(stdout).toBe("137\n");
+    expect(stderr).toMatch(/^JOB inner \| sla=COMPLIANT/m);
+    const { result } = await sandbox().json(["inspect", "inner"]);
+    expect(result.usage).toMatchObject({ oom_kills: 1, memory_max_hits: 0 });
   },
 );
-
-vmTest("a cap that the workload set itself, in a cgroup below ours, is not called ours", async () => {
-  const script = [
-    "own=/sys/fs/cgroup$(sed s/^0::// /proc/self/cgroup)",
-    "mkdir $own/main $own/inner",
-    "echo 0 >$own/main/cgroup.procs",
-    "echo +memory >$own/cgroup.subtree_control",
-    "echo 32M >$own/inner/memory.max",
-    `(echo 0 >$own/inner/cgroup.procs; exec perl -e '$m = "x" x 100e6')`,
-    "echo $?",
-  ].join(" && ");
-  const { stdout, stderr } = await runAtTheTop(
-    ["--job-id", "inner", "--memory-max", "128M"],
-    ["sh", "-c", script.replace(" && echo $?", "; echo $?")],
-  );
-  expect(stdout).toBe("137\n");
-  expect(stderr).toMatch(/^JOB inner \| sla=COMPLIANT/m);
-  const { result } = await sandbox().json(["inspect", "inner"]);
-  expect(result.usage).toMatchObject({ oom_kills: 1, memory_max_hits: 0 });
-});
 
 for (const [place, what] of [
   ["/root", "a file system that is the whole disk"],
@@ -243,7 +246,7 @@ for (const [place, what] of [
     const directory = mkdtempSync(join(place, "ffrtmp-test-"));
     try {
       const disk = wholeDiskOf(place);
-      const { pid } = await startAtTheTop(
+      const { pid } = await startAtRoot(
         "writer",
         ["--io-max", `${directory} wbps=1048576`],
         [...["dd", "if=/dev/zero", `of=${directory}/file`, "bs=256k", "count=24", "oflag=direct"]],
@@ -254,7 +257,7 @@ for (const [place, what] of [
       const result = await sandbox().resultOf("writer");
       expect(result.exit_code).toBe(0);
       expect(result.usage.io_write_bytes).toBeGreaterThanOrEqual(24 * 256 * 1024);
-      // 6 MiB at 1 MiB/s: no machine can be faster, and only the limit makes it wait.
+      // 6 MiB at 1 MiB/s. No machine can be faster, and only the limit makes the writes wait.
       expect(result.processing_seconds).toBeGreaterThan(4.5);
       expect(result.usage.io_pressure_seconds).toBeGreaterThan(1);
     } finally {
@@ -266,17 +269,17 @@ for (const [place, what] of [
 vmTest("pids.max counts the workload's processes and refuses one more", async () => {
   const script =
     "while (@c < 9) { my $p = fork // last; $p or sleep 100; push @c, $p } print 1 + @c; kill 9, @c";
-  const { stdout } = await runAtTheTop(["--pids-max", "3"], ["perl", "-e", script]);
+  const { stdout } = await runAtRoot(["--pids-max", "3"], ["perl", "-e", script]);
   expect(stdout).toBe("3");
 });
 
-vmTest("cpuset.cpus is where the workload runs", async () => {
-  switchOnCpusets();
-  const { pid } = await startAtTheTop("placed", ["--cpus", "1"], ["sleep", "1000"]);
+vmTest("the workload runs on the CPUs of cpuset.cpus", async () => {
+  enableCpusets();
+  const { pid } = await startAtRoot("placed", ["--cpus", "1"], ["sleep", "1000"]);
   expect(readFileSync(`/proc/${pid}/status`, "utf8")).toMatch(/^Cpus_allowed_list:\s+1$/m);
 });
 
-/** `major:minor`, told by another program than ours. */
+/** Returns `major:minor` from another program than ffrtmp. */
 function wholeDiskOf(path: string): string {
   const { dev } = statSync(path);
   const numbers = `${(dev >> 8) & 0xfff}:${dev & 0xff}`;

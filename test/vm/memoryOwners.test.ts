@@ -10,8 +10,8 @@ const units = useUnits();
 const HELD = 48 * 1024 ** 2;
 
 /**
- * Waits for the file `go`, then asks for three times as much memory as the owner has, and writes what became of that:
- * 137 when the kernel ended it, 0 when it was given all.
+ * Shell code that waits for the file `go`, allocates three times the memory of the owner, and writes the exit
+ * code: 137 when the kernel killed the allocation, 0 when it got all memory.
  */
 const allocateIn = (directory: string): string => `
 cd ${directory}
@@ -20,7 +20,9 @@ until [ -e go ]; do /bin/busybox sleep 1; done
 echo $? > code.new; /bin/busybox mv code.new code
 while :; do /bin/busybox sleep 1000; done`;
 
-/** An OOM kill is to end one process and not the unit, whose end would hide what became of it. */
+/**
+ * With these settings an OOM kill ends one process and not the unit, so that the exit code can be written.
+ */
 const SETTINGS = ["-p", `MemoryMax=${HELD}`, "-p", "OOMPolicy=continue"];
 
 interface Owner {
@@ -54,7 +56,7 @@ const OWNERS: Record<string, Owner> = {
 for (const [owner, { placements, fate, start }] of Object.entries(OWNERS)) {
   for (const placement of placements) {
     vmTest(
-      `what outgrows the memory of its ${owner} is ended by the kernel, whatever ffrtmp was asked for: ${placement}`,
+      `a process above the memory limit of its ${owner} is killed, although ffrtmp has a higher limit: ${placement}`,
       async () => {
         const directory = sandbox().path("bundle/rootfs");
         mkdirSync(directory, { recursive: true });
@@ -62,7 +64,7 @@ for (const [owner, { placements, fate, start }] of Object.entries(OWNERS)) {
         const limits = ["--memory-max", "900M", "--memory-limit", "800"];
         const words = ["attach", "--pid", String(pid), "--job-id", "held", "--placement", placement];
         const observer = sandbox().start([...words, ...limits], { stdout: "ignore", stderr: "ignore" });
-        await until("it is governed", async () => {
+        await until("the process is governed", async () => {
           if (observer.exitCode !== null) throw new Error(`attach ended with ${observer.exitCode}`);
           const { code, stdout } = await sandbox().run(["inspect", "held", "--json"]);
           return code === 0 && JSON.parse(stdout).state === "running";
@@ -77,7 +79,7 @@ for (const [owner, { placements, fate, start }] of Object.entries(OWNERS)) {
   }
 }
 
-vmTest("what a service starts by ffrtmp run is held to the memory of that service", async () => {
+vmTest("the memory limit of a service applies to what it starts by ffrtmp run", async () => {
   const directory = sandbox().path("run");
   mkdirSync(directory);
   const run = `${FFRTMP} run --state-path ${sandbox().state} --job-id held --memory-max 900M`;
@@ -88,10 +90,10 @@ vmTest("what a service starts by ffrtmp run is held to the memory of that servic
   expect(await fateIn(directory, pid)).toBe("137");
 });
 
-/** What became of the allocation. systemd 252 ends a scope with all its processes when one was ended for its memory. */
+/** Returns the exit code of the allocation. systemd 252 ends a whole scope after an OOM kill in it. */
 async function fateIn(directory: string, pid: number): Promise<string> {
   writeFileSync(`${directory}/go`, "");
   const code = `${directory}/code`;
-  await until("it has tried", () => existsSync(code) || !isRunning(pid));
+  await until("the allocation has ended", () => existsSync(code) || !isRunning(pid));
   return existsSync(code) ? readFileSync(code, "utf8").trim() : "ended with its unit";
 }

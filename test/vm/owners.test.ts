@@ -13,16 +13,16 @@ import { differencesFrom, snapshot, useUnits } from "../support/vm/units.ts";
 const sandbox = useSandbox();
 const units = useUnits();
 const MIB = 1024 ** 2;
-/** Burns a core: what it gets is what holds it. */
+/** Uses as much CPU as it gets. */
 const LOOP = "exec perl -e '1 while 1'";
 
-/** Looser than what holds: nothing of it may come true. */
+/** Looser than the owner's limits, so none of these may apply. */
 const LOOSER = ["--cpu-quota", "90", "--memory-max", "900M", "--cpu-weight", "500"];
 const TIGHTER = ["--cpu-quota", "20"];
 
 const PLACEMENTS = ["auto", "in-place", "nested", "scope"];
 
-/** Who a process belongs to, how to start one there, and which placements are refused for it. */
+/** Owners of a process, a function that starts one there, and the placements that are refused for it. */
 const OWNERS: Record<string, { start(): Promise<number>; refused: string[] }> = {
   service: {
     start: () => startLoop("service", ["-p", "CPUQuota=40%", "-p", "MemoryMax=200M"], LOOP),
@@ -64,12 +64,12 @@ for (const [owner, { start, refused }] of Object.entries(OWNERS)) {
 
   for (const placement of PLACEMENTS.filter((each) => !refused.includes(each))) {
     vmTest(
-      `never loosens, and comes off without a trace: ${placement} for a process of a ${owner}`,
+      `a process of a ${owner} never gets looser limits, and detach leaves no trace: ${placement}`,
       async () => {
         const pid = await start();
         const before = snapshot(units.names);
         const held = effective(pid);
-        // What auto chooses is one of the others, which are tried with both.
+        // auto chooses one of the other placements, which run with both sets of flags.
         for (const flags of placement === "auto" ? [LOOSER] : [LOOSER, TIGHTER]) {
           const jobId = `${placement}-${flags[1]}`;
           const observer = sandbox().start(attach(pid, jobId, placement, flags), {
@@ -125,7 +125,7 @@ function coresOf({ cpuMax }: Limits): number {
     : cpuMax.quotaUsec / cpuMax.periodUsec;
 }
 
-/** Cores that a process and its children use, over two seconds. */
+/** Measures the cores that a process uses over two seconds. */
 async function coresUsed(pid: number): Promise<number> {
   const ticks = (): number => {
     const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1)?.split(" ") ?? [];

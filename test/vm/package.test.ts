@@ -14,12 +14,12 @@ const TRANSCODE = [
 ];
 const service = new WatchService();
 const jobs: Workload[] = [];
-/** Made outside, by scripts/vm/debs.ts: that takes minutes under emulation. */
+/** Built on the host by scripts/vm/debs.ts, because that takes minutes under emulation. */
 const DEBS = resolve(import.meta.dir, "../../dist/vm");
-/** Cgroups of each job before anything of ours was there. */
-const atFirst: string[] = [];
+/** The cgroups of each job before ffrtmp was installed. */
+const initial: string[] = [];
 
-// Tests of one machine's life, in their order: installed, upgraded, removed, purged.
+// These tests depend on their order: install, upgrade, remove, purge.
 if (process.env["FFRTMP_VM"] !== undefined) {
   afterAll(() => {
     for (const { unit } of jobs) Bun.spawnSync(["systemctl", "stop", unit]);
@@ -27,17 +27,17 @@ if (process.env["FFRTMP_VM"] !== undefined) {
   });
 }
 
-vmTest("installing the package starts the daemon, which finds what runs already", async () => {
+vmTest("installing the package starts the daemon, which governs running processes", async () => {
   for (let index = 0; index < JOBS; index++)
     jobs.push(await service.workload(`package-${index}`, "ffuser", TRANSCODE));
-  atFirst.push(...jobs.map(cgroupOf));
+  initial.push(...jobs.map(cgroupOf));
   dpkg("--install", `${DEBS}/1.deb`);
   expect(await service.property("ActiveState")).toBe("active");
   expect(await service.property("UnitFileState")).toBe("enabled");
   await untilAllAreObservedBy(await service.mainPid());
 });
 
-vmTest("an upgrade restarts the daemon, and every job goes on, governed", async () => {
+vmTest("upgrading the package restarts the daemon, and every job stays governed", async () => {
   run("ffrtmp", "run", "-d", "--job-id", "background", "--cpu-quota", "50", "--", "sleep", "1000");
   const background = await service.json("inspect", "background");
   const before = { daemon: await service.mainPid(), groups: [...jobs.map(cgroupOf), cgroupOf(background)] };
@@ -51,19 +51,19 @@ vmTest("an upgrade restarts the daemon, and every job goes on, governed", async 
   process.kill(background.pid, "SIGKILL");
 });
 
-vmTest("removing the package stops the daemon, and every job goes on with its limits", async () => {
+vmTest("removing the package stops the daemon, and every job keeps running with its limits", async () => {
   const groups = jobs.map(cgroupOf);
-  const told = dpkg("--remove", "ffrtmp");
-  expect(told).toContain("these jobs go on, with their limits:");
+  const output = dpkg("--remove", "ffrtmp");
+  expect(output).toContain("these jobs go on, with their limits:");
   expect(await service.property("ActiveState")).toBe("inactive");
   for (const { pid, startTicks } of jobs) expect(isRunning(pid, startTicks)).toBe(true);
   expect(jobs.map(cgroupOf)).toEqual(groups);
 });
 
-vmTest("purging it releases every job, and leaves nothing", async () => {
+vmTest("purging the package detaches every job, and leaves no file behind", async () => {
   dpkg("--purge", "ffrtmp");
   for (const { pid, startTicks } of jobs) expect(isRunning(pid, startTicks)).toBe(true);
-  expect(jobs.map(cgroupOf)).toEqual(atFirst);
+  expect(jobs.map(cgroupOf)).toEqual(initial);
   for (const path of ["/var/lib/ffrtmp", "/etc/ffrtmp", "/etc/default/ffrtmp", "/usr/bin/ffrtmp"])
     expect({ path, isThere: existsSync(path) }).toEqual({ path, isThere: false });
   run("systemctl", "daemon-reload");

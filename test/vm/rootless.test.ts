@@ -9,7 +9,7 @@ afterEach(async () => {
   while (clean.length > 0) await clean.pop()?.();
 });
 
-vmTest("an ordinary user's run is limited in a scope of their own manager, without sudo", async () => {
+vmTest("run of an unprivileged user is limited in a scope of the user's own manager", async () => {
   const script = `${FFRTMP} run --job-id mine --memory-max 100M --pids-max 20 --json -- cat /proc/self/cgroup`;
   const { stdout, stderr } = asUser(script);
   expect(stdout).toMatch(/user@1000\.service\/app\.slice\/ffrtmp-[0-9a-f]{6}-mine\.scope\/ffrtmp-/);
@@ -17,21 +17,24 @@ vmTest("an ordinary user's run is limited in a scope of their own manager, witho
   expect(limits.map(({ outcome }: { outcome: string }) => outcome)).toEqual(["applied", "applied"]);
 });
 
-vmTest("an ordinary user without a manager runs unlimited, with one warning", async () => {
+vmTest("run of an unprivileged user without a manager has no limits, and prints one warning", async () => {
   const script = `XDG_RUNTIME_DIR=/nowhere ${FFRTMP} run --job-id mine --memory-max 100M -- true`;
   const { code, stderr } = asUser(script, false);
   expect(code).toBe(0);
   expect(stderr).toContain("runs without memory.max");
 });
 
-vmTest("an ordinary user's attach sees the true exit code, and says what it cannot limit", async () => {
-  const script = `sh -c 'sleep 3; exit 7' & ${FFRTMP} attach --pid $! --job-id seen --memory-max 100M`;
-  const { code, stderr } = asUser(script, false);
-  expect(code).toBe(0);
-  expect(stderr).toContain("runs without memory.max");
-  // Where a pidfd does not tell it, whether its parent collects it first is a race.
-  expect(stderr).toMatch(pidfdsKeepRecords ? /exit=7/ : /exit=(7|unknown)/);
-});
+vmTest(
+  "attach of an unprivileged user records the exit code, and reports which limits it cannot apply",
+  async () => {
+    const script = `sh -c 'sleep 3; exit 7' & ${FFRTMP} attach --pid $! --job-id seen --memory-max 100M`;
+    const { code, stderr } = asUser(script, false);
+    expect(code).toBe(0);
+    expect(stderr).toContain("runs without memory.max");
+    // Without the exit record of a pidfd the parent may collect the exit code first.
+    expect(stderr).toMatch(pidfdsKeepRecords ? /exit=7/ : /exit=(7|unknown)/);
+  },
+);
 
 function asUser(script: string, withManager = true): { code: number; stdout: string; stderr: string } {
   Bun.spawnSync(["chmod", "755", sandbox().directory]);
@@ -42,7 +45,7 @@ function asUser(script: string, withManager = true): { code: number; stdout: str
   if (withManager) Bun.spawnSync(["loginctl", "enable-linger", "ffuser"]);
   clean.push(() => {
     Bun.spawnSync(["loginctl", "disable-linger", "ffuser"]);
-    // By itself it would go some seconds later, under the eyes of the next test.
+    // By itself the manager would end some seconds later, during the next test.
     Bun.spawnSync(["systemctl", "stop", "user-1000.slice"]);
   });
   const child = Bun.spawnSync([...words, `--setenv=FFRTMP_STATE=${state}`, "sh", "-c", script]);

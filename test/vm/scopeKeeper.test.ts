@@ -9,30 +9,33 @@ afterEach(async () => {
   while (clean.length > 0) await clean.pop()?.();
 });
 
-vmTest("what a job in a scope used is read after its observer was killed and it has ended", async () => {
-  const pid = startBurner("orphan");
-  const observer = sandbox().start(
-    ["attach", "--pid", String(pid), "--job-id", "kept", "--placement", "scope"],
-    { stdout: "ignore", stderr: "ignore" },
-  );
-  await untilItHasUsedASecond("kept");
-  const [scope = ""] = sandbox().cgroups();
-  expect(scope).toEndWith("-kept.scope");
-  const keepers = processesIn(`${scope}/observer`);
-  expect(keepers).toHaveLength(1);
-  observer.kill("SIGKILL");
-  await observer.exited;
-  process.kill(pid, "SIGKILL");
-  await until("it has ended", () => !isRunning(pid));
-  expect(processesIn(`${scope}/observer`)).toContain(keepers[0] as number);
-  const { ending, usage } = await sandbox().resultOf("kept");
-  expect(ending).toBe("unobserved");
-  expect(usage.cpu_user_seconds).toBeGreaterThan(1);
-  await until("the keeper and the scope are gone", () => sandbox().cgroups().length === 0);
-  expect(keepers.filter((each) => isRunning(each))).toEqual([]);
-});
+vmTest(
+  "the usage of a job in a scope is recorded although its observer was killed before its end",
+  async () => {
+    const pid = startBurner("orphan");
+    const observer = sandbox().start(
+      ["attach", "--pid", String(pid), "--job-id", "kept", "--placement", "scope"],
+      { stdout: "ignore", stderr: "ignore" },
+    );
+    await untilItHasUsedASecond("kept");
+    const [scope = ""] = sandbox().cgroups();
+    expect(scope).toEndWith("-kept.scope");
+    const keepers = processesIn(`${scope}/observer`);
+    expect(keepers).toHaveLength(1);
+    observer.kill("SIGKILL");
+    await observer.exited;
+    process.kill(pid, "SIGKILL");
+    await until("the process has ended", () => !isRunning(pid));
+    expect(processesIn(`${scope}/observer`)).toContain(keepers[0] as number);
+    const { ending, usage } = await sandbox().resultOf("kept");
+    expect(ending).toBe("unobserved");
+    expect(usage.cpu_user_seconds).toBeGreaterThan(1);
+    await until("the keeper and the scope are gone", () => sandbox().cgroups().length === 0);
+    expect(keepers.filter((each) => isRunning(each))).toEqual([]);
+  },
+);
 
-vmTest("the next daemon keeps the scope in place of the one that was killed", async () => {
+vmTest("the next daemon keeps the scope after SIGKILL of the first", async () => {
   const first = await startWatch("first");
   const pid = startBurner("successor");
   const attached = sandbox().start(
@@ -45,39 +48,39 @@ vmTest("the next daemon keeps the scope in place of the one that was killed", as
   let before = keepers();
   const isAnother = (): boolean => keepers().length === 1 && keepers()[0] !== before[0];
   attached.kill("SIGKILL");
-  await until("the daemon keeps it", isAnother);
+  await until("the daemon keeps the scope", isAnother);
   before = keepers();
   first.daemon.kill("SIGKILL");
   await first.daemon.exited;
-  // The keeper that is left must not hold what one daemon at a time can have.
+  // The process that keeps the scope must not have inherited the lock of the daemon.
   const second = await startWatch("second");
-  await until("the second daemon keeps it", isAnother);
+  await until("the second daemon keeps the scope", isAnother);
   process.kill(pid, "SIGKILL");
-  await until("its end is told", () => second.log().includes("JOB kept |"));
+  await until("its end is logged", () => second.log().includes("JOB kept |"));
   const { usage } = await sandbox().resultOf("kept");
   expect(usage.cpu_user_seconds).toBeGreaterThan(1);
   await until("the scope is gone", () => sandbox().cgroups().length === 0);
 });
 
-vmTest("the scope of a job whose wrapper was killed is kept by the daemon that takes it over", async () => {
+vmTest("the daemon keeps the scope of a job whose wrapper was killed", async () => {
   const { log } = await startWatch("daemon");
   const { pid, wrapper } = await sandbox().startJob("run", [], ["perl", "-e", "1 while 1"]);
   await untilItHasUsedASecond("run");
   const [scope = ""] = sandbox().cgroups();
   wrapper.kill("SIGKILL");
-  await until("it is taken over", () => log().includes("Taking over job run "));
-  await until("its scope is kept", () => processesIn(`${scope}/observer`).length === 1);
+  await until("the daemon observes the job", () => log().includes("Taking over job run "));
+  await until("the daemon keeps its scope", () => processesIn(`${scope}/observer`).length === 1);
   process.kill(pid, "SIGKILL");
-  await until("its end is told", () => log().includes("JOB run |"));
+  await until("its end is logged", () => log().includes("JOB run |"));
   expect((await sandbox().resultOf("run")).usage.cpu_user_seconds).toBeGreaterThan(1);
   await until("the scope is gone", () => sandbox().cgroups().length === 0);
 });
 
-vmTest("a scope goes when its job is released by another ffrtmp than the one that keeps it", async () => {
+vmTest("detach of a job removes its scope although another ffrtmp keeps it", async () => {
   const { name, path } = sandbox().program("sleep");
   const { log } = await startWatch("daemon", "--target", name, "--placement", "scope");
   const pid = startUnit("released", [path, "1000"]);
-  await until("it is governed", () => log().includes(`Attaching to PID ${pid} `));
+  await until("the process is governed", () => log().includes(`Attaching to PID ${pid} `));
   expect(sandbox().cgroups().length).toBeGreaterThan(0);
   expect((await sandbox().run(["detach", `auto-${name}-${pid}`])).code).toBe(0);
   await until("the scope is gone", () => sandbox().cgroups().length === 0);
@@ -103,7 +106,7 @@ async function startWatch(
   return { daemon, log };
 }
 
-/** A service whose one process uses a core. */
+/** Starts a service whose only process uses a core. */
 function startBurner(name: string): number {
   return startUnit(name, ["perl", "-e", "1 while 1"]);
 }
@@ -119,7 +122,7 @@ function startUnit(name: string, command: string[]): number {
 }
 
 async function untilItHasUsedASecond(jobId: string): Promise<void> {
-  await until(`${jobId} has used a second`, async () => {
+  await until(`${jobId} has used a second of CPU time`, async () => {
     const { code, stdout } = await sandbox().run(["inspect", jobId, "--json"]);
     return code === 0 && JSON.parse(stdout).usage.cpu_user_seconds > 1;
   });

@@ -12,7 +12,7 @@ const JOBS = 20;
 const CAP_KILL = 5n;
 const CAP_SYS_PTRACE = 19n;
 
-/** What a test looks at in a line of `ps --json`. */
+/** The fields of a line of `ps --json` that the tests read. */
 interface Row {
   job_id: string;
   pid: number;
@@ -24,7 +24,7 @@ interface Row {
 const service = new WatchService();
 const jobs: Workload[] = [];
 
-/** Small enough for twenty at once on an emulated processor, and without an end. */
+/** An endless transcode that is small enough to run twenty of on an emulated processor. */
 const TRANSCODE = [
   ...["ffmpeg", "-nostdin", "-loglevel", "error", "-re"],
   ...["-f", "lavfi", "-i", "testsrc=size=32x32:rate=1", "-f", "null", "-"],
@@ -40,7 +40,8 @@ const APPLIED = [
 beforeAll(async () => {
   if (!isMachine) return;
   await service.install(FLAGS);
-  // Long enough for what is to happen while it is down. Once for all: each reload of systemd undoes limits, and not for ever.
+  // Long enough for the tests that need the daemon to be down. Set once for all tests, because each reload of
+  // systemd undoes limits, and the daemon restores them only a few times.
   await service.setting("RestartSec", "10");
 });
 afterAll(async () => {
@@ -49,18 +50,18 @@ afterAll(async () => {
 
 const jobIdOf = ({ pid }: Workload) => `auto-ffmpeg-${pid}`;
 
-/** One question for all of them: each start of the executable takes long under emulation. */
+/** Checks all jobs with one command, because each start of the executable is slow under emulation. */
 async function expectAllGoverned(watch: number): Promise<void> {
   for (const { pid, startTicks } of jobs) expect(isRunning(pid, startTicks)).toBe(true);
   const rows = await eventually("every job is observed by the daemon", async () => {
     const all: Row[] = await service.json("ps");
-    // A job is on record before its limits are.
+    // A job is recorded before its limits.
     const observed = all.filter(({ observer_pid, limits }) => observer_pid === watch && limits.length > 0);
     return observed.length === jobs.length ? observed : undefined;
   });
   expect(rows.map(({ job_id }) => job_id).sort()).toEqual(jobs.map(jobIdOf).sort());
   for (const { pid, cgroups, limits } of rows) {
-    // Each is alone in its service, and governed in that one's own cgroup.
+    // Each job is alone in its service and governed in the service's own cgroup.
     const path = readFileSync(`/proc/${pid}/cgroup`, "utf8").trim().slice("0::".length);
     expect(cgroups).toEqual([`/sys/fs/cgroup${path}`]);
     expect(limits).toMatchObject(APPLIED);
@@ -70,7 +71,7 @@ async function expectAllGoverned(watch: number): Promise<void> {
   expect(Number(await service.property("NFileDescriptorStore"))).toBe(jobs.length);
 }
 
-vmTest("the service starts inside its sandbox, with no power to signal or to trace", async () => {
+vmTest("the service starts inside its sandbox, and can neither send signals nor trace", async () => {
   await service.systemctl("start");
   const pid = await service.mainPid();
   expect(await service.property("ActiveState")).toBe("active");
@@ -85,14 +86,17 @@ vmTest("the service starts inside its sandbox, with no power to signal or to tra
   expect(journal).not.toMatch(/cannot give up|ffrtmp: /);
 });
 
-vmTest(`${JOBS} transcodes of two users are found, governed and held`, async () => {
-  for (let index = 0; index < JOBS; index++)
-    jobs.push(await service.workload(`job-${index}`, index % 2 === 0 ? "root" : "ffuser", TRANSCODE));
-  await expectAllGoverned(await service.mainPid());
-  await until("the status counts them", async () =>
-    (await service.property("StatusText")).startsWith(`Governing ${JOBS} jobs;`),
-  );
-});
+vmTest(
+  `${JOBS} transcodes of two users are found and governed, and systemd stores their pidfds`,
+  async () => {
+    for (let index = 0; index < JOBS; index++)
+      jobs.push(await service.workload(`job-${index}`, index % 2 === 0 ? "root" : "ffuser", TRANSCODE));
+    await expectAllGoverned(await service.mainPid());
+    await until("the status counts the jobs", async () =>
+      (await service.property("StatusText")).startsWith(`Governing ${JOBS} jobs;`),
+    );
+  },
+);
 
 vmTest("systemctl restart leaves every job running and governed", async () => {
   const before = await service.mainPid();
@@ -115,7 +119,7 @@ vmTest("an upgrade of the executable leaves every job running and governed", asy
   await expectAllGoverned(after);
 });
 
-vmTest("a daemon that hangs is replaced, and every job goes on", async () => {
+vmTest("a daemon that hangs is replaced, and every job keeps running", async () => {
   await service.setting("WatchdogSec", "30");
   await service.systemctl("restart");
   const before = await service.mainPid();
@@ -126,46 +130,56 @@ vmTest("a daemon that hangs is replaced, and every job goes on", async () => {
   await service.setting("WatchdogSec", "180");
 });
 
-vmTest("what ends while the daemon is down is recorded as far as this kernel can tell", async () => {
-  expect(await pidfdsReportExitCodes()).toBe(pidfdsKeepRecords);
-  const before = await service.mainPid();
-  process.kill(before, "SIGKILL");
-  await until("systemd knows", async () => (await service.property("SubState")) === "auto-restart");
-  const [first, second] = jobs.splice(0, 2) as [Workload, Workload];
-  process.kill(first.pid, "SIGINT");
-  process.kill(second.pid, "SIGKILL");
-  for (const { pid } of [first, second]) await until("it is gone", () => !existsSync(`/proc/${pid}`));
-  expect(await service.mainPid()).toBe(0);
-  const after = await service.anotherThan(before);
-  const results = [await service.resultOf(jobIdOf(first)), await service.resultOf(jobIdOf(second))];
-  const unknown = {
-    ...{ ending: "unobserved", exit_code: null, signal: null, exit_evidence: null },
-    exit_unknown_because: expect.stringContaining("pidfds of this kernel keep no exit record"),
-  };
-  expect(results).toMatchObject(
-    pidfdsKeepRecords
-      ? [
-          { ending: "exited", exit_code: 255, signal: null, exit_evidence: "pidfd" },
-          { ending: "exited", exit_code: null, signal: "SIGKILL", exit_evidence: "pidfd" },
-        ]
-      : [unknown, unknown],
-  );
-  await until(
-    "they are held no more",
-    async () => Number(await service.property("NFileDescriptorStore")) === jobs.length,
-  );
-  expect(await service.mainPid()).toBe(after);
-});
+vmTest(
+  "a job that ends while the daemon is down is recorded, with its exit code from Linux 6.15 on",
+  async () => {
+    expect(await pidfdsReportExitCodes()).toBe(pidfdsKeepRecords);
+    const before = await service.mainPid();
+    process.kill(before, "SIGKILL");
+    await until(
+      "systemd waits for the restart",
+      async () => (await service.property("SubState")) === "auto-restart",
+    );
+    const [first, second] = jobs.splice(0, 2) as [Workload, Workload];
+    process.kill(first.pid, "SIGINT");
+    process.kill(second.pid, "SIGKILL");
+    for (const { pid } of [first, second])
+      await until("the process is gone", () => !existsSync(`/proc/${pid}`));
+    expect(await service.mainPid()).toBe(0);
+    const after = await service.anotherThan(before);
+    const results = [await service.resultOf(jobIdOf(first)), await service.resultOf(jobIdOf(second))];
+    const unknown = {
+      ...{ ending: "unobserved", exit_code: null, signal: null, exit_evidence: null },
+      exit_unknown_because: expect.stringContaining("pidfds of this kernel keep no exit record"),
+    };
+    expect(results).toMatchObject(
+      pidfdsKeepRecords
+        ? [
+            { ending: "exited", exit_code: 255, signal: null, exit_evidence: "pidfd" },
+            { ending: "exited", exit_code: null, signal: "SIGKILL", exit_evidence: "pidfd" },
+          ]
+        : [unknown, unknown],
+    );
+    await until(
+      "systemd has dropped their pidfds",
+      async () => Number(await service.property("NFileDescriptorStore")) === jobs.length,
+    );
+    expect(await service.mainPid()).toBe(after);
+  },
+);
 
-vmTest("what ends under the daemon is recorded with its code, and is held no more", async () => {
-  const [job] = jobs.splice(0, 1) as [Workload];
-  process.kill(job.pid, "SIGINT");
-  expect(await service.resultOf(jobIdOf(job))).toMatchObject({ ending: "exited", exit_code: 255 });
-  await until(
-    "it is held no more",
-    async () => Number(await service.property("NFileDescriptorStore")) === jobs.length,
-  );
-});
+vmTest(
+  "a job that ends under the daemon is recorded with its exit code, and systemd drops its pidfd",
+  async () => {
+    const [job] = jobs.splice(0, 1) as [Workload];
+    process.kill(job.pid, "SIGINT");
+    expect(await service.resultOf(jobIdOf(job))).toMatchObject({ ending: "exited", exit_code: 255 });
+    await until(
+      "systemd has dropped its pidfd",
+      async () => Number(await service.property("NFileDescriptorStore")) === jobs.length,
+    );
+  },
+);
 
 vmTest(
   "systemctl stop leaves every job running under its limits, and a later start governs them again",
@@ -181,7 +195,7 @@ vmTest(
 
 vmTest("a transcode below a user's own service manager is governed there too", async () => {
   const pid = await service.delegatedWorkload("delegated", "ffuser", TRANSCODE);
-  await until("it is governed", async () =>
+  await until("the transcode is governed", async () =>
     ((await service.json("ps")) as { pid: number }[]).some((row) => row.pid === pid),
   );
   const path = readFileSync(`/proc/${pid}/cgroup`, "utf8").trim().slice("0::".length);
@@ -193,7 +207,7 @@ vmTest("a transcode below a user's own service manager is governed there too", a
   expect(await service.resultOf(`auto-ffmpeg-${pid}`)).toMatchObject({ signal: "SIGKILL" });
 });
 
-vmTest("as the package leaves it, it works by its policy file, and a reload reads that anew", async () => {
+vmTest("the service of the package uses its policy file, and systemctl reload reads it again", async () => {
   service.installPolicy();
   await service.systemctl("restart");
   expect(await service.property("ActiveState")).toBe("active");
@@ -202,9 +216,9 @@ vmTest("as the package leaves it, it works by its policy file, and a reload read
   const reloads = (await service.journal()).split("(SIGHUP)").length;
   await service.systemctl("reload");
   await until(
-    "it has read it anew",
+    "the policy has been read again",
     async () => (await service.journal()).split("(SIGHUP)").length > reloads,
   );
-  await until("it says that it is done", async () => (await service.property("ActiveState")) === "active");
+  await until("the reload has finished", async () => (await service.property("ActiveState")) === "active");
   expect(await service.mainPid()).toBe(before);
 });

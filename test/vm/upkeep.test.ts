@@ -20,16 +20,16 @@ interface UpkeepEvent {
   detail: { what?: string; wanted?: string; found?: string };
 }
 
-/** A job that watch began, and the unit that it belongs to. */
+/** A job of watch, and its owner unit. */
 interface Governed {
   jobId: string;
   unit: string;
-  /** Of the unit, and of the job: one and the same in place. */
+  /** The cgroup directories of the unit and of the job, which are the same for a job in place. */
   owner: string;
   cgroup: string;
 }
 
-/** Two services under one daemon: one that is the workload alone, and one in which it is among others. */
+/** Starts a daemon and two services: one with only the workload, and one with other processes too. */
 async function governTwo(flags: string[]): Promise<{
   inPlace: Governed;
   nested: Governed;
@@ -65,8 +65,8 @@ function logLines(): string[] {
   return readFileSync(sandbox().path("log"), "utf8").split("\n");
 }
 
-/** What the daemon's log tells of one limit of a job; much cheaper to ask for than the record. */
-function toldOf({ jobId }: Governed, what: string): string[] {
+/** Lists the log lines about one limit of a job. Reading the record would be much slower. */
+function logLinesAbout({ jobId }: Governed, what: string): string[] {
   return logLines().filter((line) => line.includes(`Job ${jobId}: ${what} was changed from outside `));
 }
 
@@ -80,26 +80,30 @@ async function outcomeOf({ jobId }: Governed, limit: string): Promise<Record<str
   return (limits as Record<string, string>[]).find((each) => each["limit"] === limit) ?? {};
 }
 
-function held({ cgroup }: Governed, file: string): string {
+function readLimit({ cgroup }: Governed, file: string): string {
   return readText(`${cgroup}/${file}`).trim();
 }
 
 vmTest(
-  "what daemon-reload undoes is put back and recorded, a value three times, a controller as often as it is taken",
+  "limits that daemon-reload undoes are restored and recorded, a value three times, a controller every time",
   async () => {
-    // A weight above the owner's own is not written, and so is never undone.
+    // A weight above the owner's own is not written, so it is never undone.
     const flags = ["--cpu-quota", "30", "--memory-max", "100M", "--pids-max", "40", "--cpu-weight", "500"];
     const { inPlace, nested, before, stop } = await governTwo(flags);
     const ours = String(100 * MIB);
     const theirs = String(200 * MIB);
     for (let reload = 1; reload <= 5; reload++) {
       systemctl("daemon-reload");
-      // systemd writes what the unit holds over the one, and takes the controller away from the other.
+      // systemd writes the unit's own value over the first job's, and disables the controller of the second
+      // job.
       const noticed = Math.min(reload, 4);
-      await until(`reload ${reload} is noticed`, () => toldOf(inPlace, "memory.max").length >= noticed);
-      expect(held(inPlace, "memory.max")).toBe(reload <= 3 ? ours : theirs);
-      await until(`reload ${reload} is noticed`, () => toldOf(nested, "cpu.max").length >= reload);
-      await until("the nested quota holds", () => held(nested, "cpu.max") === "30000 100000");
+      await until(
+        `reload ${reload} is detected`,
+        () => logLinesAbout(inPlace, "memory.max").length >= noticed,
+      );
+      expect(readLimit(inPlace, "memory.max")).toBe(reload <= 3 ? ours : theirs);
+      await until(`reload ${reload} is detected`, () => logLinesAbout(nested, "cpu.max").length >= reload);
+      await until("the nested quota is restored", () => readLimit(nested, "cpu.max") === "30000 100000");
     }
     expect(await upkeepOf(inPlace, "memory.max")).toMatchObject([
       ...Array(3).fill({ kind: "reapplied", detail: { wanted: ours, found: theirs } }),
@@ -109,7 +113,7 @@ vmTest(
       outcome: "refused",
       because: `somebody else set it to ${theirs}; it was put back 3 times within an hour and is left alone for one now`,
     });
-    expect(held(inPlace, "memory.max")).toBe(theirs);
+    expect(readLimit(inPlace, "memory.max")).toBe(theirs);
     const given = await upkeepOf(nested, "cpu.max");
     expect(given.length).toBeGreaterThanOrEqual(5);
     for (const event of given)
@@ -124,32 +128,32 @@ vmTest(
   },
 );
 
-vmTest("what an operator sets meanwhile is never loosened, and is what holds after detach", async () => {
+vmTest("a limit that an operator sets meanwhile is never loosened, and stays after detach", async () => {
   const { inPlace, nested, stop } = await governTwo(["--cpu-quota", "30", "--memory-max", "100M"]);
   const set = (...properties: string[]): void => {
     for (const { unit } of [inPlace, nested]) systemctl("set-property", "--runtime", unit, ...properties);
   };
-  // Looser than ours: ours go on, below his.
+  // The operator's limits are looser than the job's, which are restored.
   set("CPUQuota=60%", "MemoryMax=150M", "CPUWeight=50");
-  await until("the quota is back", () => toldOf(inPlace, "cpu.max").length > 0);
-  await until("both limits hold", () => held(inPlace, "memory.max") === String(100 * MIB));
-  expect(held(inPlace, "cpu.max")).toBe("30000 100000");
-  await until("the nested quota holds", () => held(nested, "cpu.max") === "30000 100000");
+  await until("the quota is restored", () => logLinesAbout(inPlace, "cpu.max").length > 0);
+  await until("the memory limit is restored", () => readLimit(inPlace, "memory.max") === String(100 * MIB));
+  expect(readLimit(inPlace, "cpu.max")).toBe("30000 100000");
+  await until("the nested quota is restored", () => readLimit(nested, "cpu.max") === "30000 100000");
   expect(readFileSync(`${nested.owner}/cpu.max`, "utf8")).toBe("60000 100000\n");
 
-  // Tighter than ours: his hold, and nobody undid anything.
-  const noticed = toldOf(inPlace, "cpu.max").length;
+  // The operator's limits are tighter than the job's, so nothing has to be restored.
+  const noticed = logLinesAbout(inPlace, "cpu.max").length;
   set("CPUQuota=10%", "MemoryMax=80M");
-  await until("systemd has written it", () => held(inPlace, "cpu.max") === "10000 100000");
-  // What comes after it is noticed, so it was looked at.
-  const looked = toldOf(nested, "membership").length;
-  const [pid] = held(nested, "cgroup.threads").split("\n");
+  await until("systemd has written it", () => readLimit(inPlace, "cpu.max") === "10000 100000");
+  // A later change is detected, so the daemon has checked the operator's change too.
+  const before = logLinesAbout(nested, "membership").length;
+  const [pid] = readLimit(nested, "cgroup.threads").split("\n");
   writeFileSync(`${nested.owner}/cgroup.procs`, String(pid));
-  await until("a later look", () => toldOf(nested, "membership").length > looked);
-  expect(held(inPlace, "cpu.max")).toBe("10000 100000");
-  expect(held(inPlace, "memory.max")).toBe(String(80 * MIB));
+  await until("a later change is detected", () => logLinesAbout(nested, "membership").length > before);
+  expect(readLimit(inPlace, "cpu.max")).toBe("10000 100000");
+  expect(readLimit(inPlace, "memory.max")).toBe(String(80 * MIB));
   expect(readFileSync(`${nested.owner}/cpu.max`, "utf8")).toBe("10000 100000\n");
-  expect(toldOf(inPlace, "cpu.max").length).toBe(noticed);
+  expect(logLinesAbout(inPlace, "cpu.max").length).toBe(noticed);
 
   await stop();
   for (const { jobId } of [inPlace, nested]) expect((await sandbox().run(["detach", jobId])).code).toBe(0);
@@ -161,18 +165,21 @@ vmTest("what an operator sets meanwhile is never loosened, and is what holds aft
   }
 });
 
-vmTest("a restart of a neighbour in the same slice takes no limit away for longer than a look", async () => {
-  const { inPlace, nested, before, stop } = await governTwo(["--cpu-quota", "30", "--pids-max", "40"]);
-  const neighbour = "ffrtmp-upkeep-neighbour.service";
-  await units.start("ffrtmp-upkeep-neighbour", [], "exec sleep 1000", "sleep");
-  systemctl("restart", "cron.service");
-  units.stop(neighbour);
-  for (const job of [inPlace, nested]) {
-    await until("the quota holds", () => held(job, "cpu.max") === "30000 100000");
-    expect(held(job, "pids.max")).toBe("40");
-    expect(await outcomeOf(job, "cpu.max")).toMatchObject({ outcome: "applied" });
-  }
-  await stop();
-  for (const { jobId } of [inPlace, nested]) expect((await sandbox().run(["detach", jobId])).code).toBe(0);
-  expect(await differencesFrom(before, [])).toEqual({});
-});
+vmTest(
+  "limits that the restart of another unit in the slice undoes are restored by the next check",
+  async () => {
+    const { inPlace, nested, before, stop } = await governTwo(["--cpu-quota", "30", "--pids-max", "40"]);
+    const neighbour = "ffrtmp-upkeep-neighbour.service";
+    await units.start("ffrtmp-upkeep-neighbour", [], "exec sleep 1000", "sleep");
+    systemctl("restart", "cron.service");
+    units.stop(neighbour);
+    for (const job of [inPlace, nested]) {
+      await until("the quota is restored", () => readLimit(job, "cpu.max") === "30000 100000");
+      expect(readLimit(job, "pids.max")).toBe("40");
+      expect(await outcomeOf(job, "cpu.max")).toMatchObject({ outcome: "applied" });
+    }
+    await stop();
+    for (const { jobId } of [inPlace, nested]) expect((await sandbox().run(["detach", jobId])).code).toBe(0);
+    expect(await differencesFrom(before, [])).toEqual({});
+  },
+);

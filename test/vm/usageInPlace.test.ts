@@ -9,7 +9,7 @@ afterEach(async () => {
   while (clean.length > 0) await clean.pop()?.();
 });
 
-/** Burns a second of CPU, lets the kernel end a child of 150 MB at the owner's own limit, then waits. */
+/** Uses a second of CPU time, has a child of 150 MB killed at the owner's limit, then waits. */
 const PAST = [
   "perl -e '1 while (times)[0] < 1'",
   `perl -e '$memory = "x" x 150e6'`,
@@ -27,7 +27,7 @@ const ENDINGS = {
 
 for (const [how, { end, slaReason }] of Object.entries(ENDINGS)) {
   vmTest(
-    `what a service used and suffered before it was governed in place is not its job's, when it ${how}`,
+    `usage and OOM kills of a service before it was governed in place are not its job's, when it ${how}`,
     async () => {
       const { pid, directory } = await startOwner();
       const before = Number(/^user_usec (\d+)$/m.exec(readFileSync(`${directory}/cpu.stat`, "utf8"))?.[1]);
@@ -47,7 +47,7 @@ for (const [how, { end, slaReason }] of Object.entries(ENDINGS)) {
         ],
         { stdout: "ignore", stderr: "ignore" },
       );
-      await until("it is governed", async () => {
+      await until("the service is governed", async () => {
         const { code, stdout } = await sandbox().run(["inspect", "owned", "--json"]);
         return code === 0 && JSON.parse(stdout).state === "running";
       });
@@ -59,7 +59,7 @@ for (const [how, { end, slaReason }] of Object.entries(ENDINGS)) {
       );
       await end(pid);
       const { platform_sla_reason: reason, usage } = await sandbox().resultOf("owned");
-      // Its cgroup goes with the service, and here systemd is faster than whoever reads it: unknown then, and no more.
+      // systemd may remove the cgroup of the service before ffrtmp reads it. The count is unknown then.
       expect([0, null]).toContain(usage.oom_kills);
       expect(usage.cpu_user_seconds ?? 0).toBeLessThan(0.5);
       expect(reason).toBe(slaReason);
@@ -68,16 +68,16 @@ for (const [how, { end, slaReason }] of Object.entries(ENDINGS)) {
   );
 }
 
-vmTest("an OOM kill at our own limit is a violation, in a cgroup that had some before", async () => {
+vmTest("an OOM kill at the job's own limit is a violation, in a cgroup with earlier OOM kills", async () => {
   const { pid } = await startOwner("read line < $2; perl -e '$memory = \"x\" x 90e6'; exec sleep 1000");
   const args = ["attach", "--pid", String(pid), "--job-id", "owned", "--placement", "in-place"];
   sandbox().start([...args, "--memory-max", "64M"], { stdout: "ignore", stderr: "ignore" });
-  await until("it is governed", async () => {
+  await until("the service is governed", async () => {
     const { code, stdout } = await sandbox().run(["inspect", "owned", "--json"]);
     return code === 0 && JSON.parse(stdout).state === "running";
   });
   Bun.spawnSync(["sh", "-c", `echo go > ${sandbox().path("go")}`]);
-  await until("the kernel has ended it", async () => {
+  await until("the kernel has killed the child", async () => {
     const { usage } = await sandbox().json(["inspect", "owned"]);
     return usage.oom_kills === 1;
   });
@@ -89,7 +89,7 @@ vmTest("an OOM kill at our own limit is a violation, in a cgroup that had some b
   });
 });
 
-/** A service with a past. */
+/** Starts a service and waits until it has run PAST. */
 async function startOwner(then?: string): Promise<{ pid: number; directory: string }> {
   const unit = `ffrtmp-past-${process.pid}.service`;
   const [done, go] = [sandbox().path("done"), sandbox().path("go")];
@@ -103,10 +103,10 @@ async function startOwner(then?: string): Promise<{ pid: number; directory: stri
   const child = Bun.spawnSync([...words, "sh", "-c", script, "sh", done, go]);
   if (child.exitCode !== 0) throw new Error(child.stderr.toString());
   clean.push(() => Bun.spawnSync(["systemctl", "stop", unit]));
-  await until("its past is over", () => Bun.file(done).size > 0);
+  await until("PAST is over", () => Bun.file(done).size > 0);
   const directory = `/sys/fs/cgroup/system.slice/${unit}`;
   await until(
-    "it waits",
+    "the service waits",
     () => readFileSync(`${directory}/cgroup.procs`, "utf8").trim().split("\n").length === 1,
   );
   return { pid: Number(readFileSync(`${directory}/cgroup.procs`, "utf8")), directory };

@@ -19,7 +19,7 @@ const SOURCES = [
   "CHANGELOG.md",
 ];
 
-/** The release for this machine's kind, built by the release's own command once for each state of the sources. */
+/** Builds the release for this platform when the sources have changed, and returns its directory. */
 export function builtRelease(): string {
   const key = keyOfSources();
   const keyFile = join(DIRECTORY, "built-from");
@@ -27,22 +27,22 @@ export function builtRelease(): string {
     const built = Bun.spawnSync([process.execPath, "scripts/release.ts", "--out", DIRECTORY, "amd64"], {
       cwd: ROOT,
     });
-    if (!built.success) throw new Error(`the release cannot be built: ${built.stderr}`);
+    if (!built.success) throw new Error(`scripts/release.ts failed: ${built.stderr}`);
     Bun.spawnSync(["sh", "-c", 'printf %s "$1" >"$2"', "sh", key, keyFile]);
   }
   return DIRECTORY;
 }
 
-/** The one file of the release whose name ends so. */
+/** Returns the only file of the release whose name has this ending. */
 export function releasedFile(ending: string): string {
   const directory = builtRelease();
   const [name, ...others] = readdirSync(directory).filter((candidate) => candidate.endsWith(ending));
   if (name === undefined || others.length > 0)
-    throw new Error(`not one file of ${directory} ends with ${ending}`);
+    throw new Error(`expected one file *${ending} in ${directory}`);
   return join(directory, name);
 }
 
-/** A Debian package of this revision with the tested executable, in a directory of its own; the caller removes that. */
+/** Builds a Debian package of a revision with the tested executable. The caller removes its directory. */
 export function uncompressedDeb(revision: string): string {
   const directory = mkdtempSync(join(tmpdir(), "ffrtmp-deb-"));
   const platform = PLATFORMS.find(({ debian }) => debian === "amd64") as Platform;
@@ -55,11 +55,11 @@ export function uncompressedDeb(revision: string): string {
   });
 }
 
-/** Why no release can be tested here; `undefined` when it can. */
+/** Returns the reason why no release can be tested here, or `undefined`. */
 export function lacksReleaseTools(): string | undefined {
-  if (process.arch !== "x64") return "the packages of a release are tested on x64 alone";
+  if (process.arch !== "x64") return "needs x64 to test the packages";
   for (const program of ["dpkg-deb", "npm", "git"])
-    if (Bun.which(program) === null) return `a release is not built without ${program}`;
+    if (Bun.which(program) === null) return `needs ${program} to build a release`;
   return undefined;
 }
 

@@ -1,21 +1,21 @@
 import { existsSync } from "node:fs";
 import { tmpdir } from "node:os";
 
-export interface Told {
+interface Output {
   code: number;
-  /** What it wrote, to whichever of its outputs. */
+  /** stdout and stderr together. */
   text: string;
 }
 
 /**
- * This machine's own system with a layer over it that takes every change, and goes away with the last process in it:
- * dpkg and its maintainer scripts run for real, as root, and nothing of this machine is changed. Processes and cgroups
- * are this machine's. systemd is not there.
+ * The root file system of this machine below an overlay that takes all changes and disappears with its last
+ * process. dpkg and its maintainer scripts run as root without changing this machine. Processes and cgroups
+ * are those of this machine, and systemd does not run.
  */
 export class InstalledSystem {
   readonly #holder: Bun.Subprocess<"pipe", "pipe", "inherit">;
 
-  readonly #atFirst = new Set<string>();
+  readonly #initial = new Set<string>();
 
   private constructor() {
     this.#holder = Bun.spawn(["unshare", "--mount", "sh", "-c", MOUNT_AND_STAY, "sh", tmpdir()], {
@@ -24,28 +24,28 @@ export class InstalledSystem {
     });
   }
 
-  static async begin(): Promise<InstalledSystem> {
+  static async open(): Promise<InstalledSystem> {
     const system = new InstalledSystem();
     const { value } = await system.#holder.stdout.getReader().read();
-    if (value === undefined) throw new Error("no layer could be laid over this system");
-    // What an ffrtmp of this machine's own has left is not the package's.
+    if (value === undefined) throw new Error("the overlay could not be mounted");
+    // Files of an ffrtmp on this machine do not belong to the package.
     system.must("rm -rf /var/lib/ffrtmp");
-    for (const path of system.#touched()) system.#atFirst.add(path);
+    for (const path of system.#changed()) system.#initial.add(path);
     return system;
   }
 
-  /** Runs a command in it to its end, as a shell would take it. */
-  run(line: string, ...args: string[]): Told {
+  /** Runs a line of shell code in the system. */
+  run(line: string, ...args: string[]): Output {
     const holder = this.#holder.pid;
     const enter = ["nsenter", `--mount=/proc/${holder}/ns/mnt`, `--root=/proc/${holder}/root`];
     const script = `exec 2>&1; cd /; ${line}`;
-    // Nothing of ours but PATH: what a test's own environment says of ffrtmp is not the system's.
+    // Only PATH, because the test's environment has settings of ffrtmp.
     const env = { PATH: process.env["PATH"] ?? "", LC_ALL: "C.UTF-8" };
     const { exitCode, stdout } = Bun.spawnSync([...enter, "sh", "-c", script, "sh", ...args], { env });
     return { code: exitCode, text: stdout.toString() };
   }
 
-  /** Like `run`, and throws unless it succeeds. */
+  /** Like `run`, but throws when the command fails. */
   must(line: string, ...args: string[]): string {
     const { code, text } = this.run(line, ...args);
     if (code !== 0) throw new Error(`${line}: exit ${code}\n${text}`);
@@ -53,17 +53,17 @@ export class InstalledSystem {
   }
 
   dpkg(...args: string[]): string {
-    // Triggers rebuild the index of all manuals: nothing of ours.
+    // Without triggers, which only rebuild the index of all manuals.
     return this.must('DEBIAN_FRONTEND=noninteractive dpkg --no-triggers "$@"', ...args);
   }
 
-  /** Every file and directory that is there and was not at the beginning, or the other way round; dpkg's records aside. */
+  /** Lists the files and directories that were added or removed since the start, without dpkg's own files. */
   changes(): string[] {
-    return this.#touched().filter((path) => !this.#atFirst.has(path));
+    return this.#changed().filter((path) => !this.#initial.has(path));
   }
 
-  /** A directory that the machine has too is in the layer for what was done in it, and lists itself. */
-  #touched(): string[] {
+  /** Lists the paths in the overlay, without directories that this machine has too. */
+  #changed(): string[] {
     const own = /^\/(var\/lib\/dpkg|var\/log|var\/cache|tmp)(\/|$)/;
     const listed = this.must(`cd ${LAYER}/upper && find . -mindepth 1 -printf '%y %p\\n'`);
     return listed
@@ -79,18 +79,18 @@ export class InstalledSystem {
   }
 }
 
-/** Why there can be none here; `undefined` when there can. */
+/** Returns the reason why there can be no overlay here, or `undefined`. */
 export function lacksInstalledSystem(): string | undefined {
-  if (process.geteuid?.() !== 0) return "needs root, to install a package";
+  if (process.geteuid?.() !== 0) return "needs root to install a package";
   for (const program of ["unshare", "nsenter", "dpkg"])
     if (Bun.which(program) === null) return `needs ${program}`;
   const tried = Bun.spawnSync(["unshare", "--mount", "sh", "-c", MOUNT, "sh", tmpdir()], { stderr: "pipe" });
-  return tried.success ? undefined : `no overlay file system over / here: ${tried.stderr.toString().trim()}`;
+  return tried.success ? undefined : `needs an overlay file system over /: ${tried.stderr.toString().trim()}`;
 }
 
 const LAYER = "/run/ffrtmp-layer";
 
-/** Mounted where nobody else sees it: a directory that is there anyway will do. */
+/** Mounts the overlay on an existing directory, visible in its own mount namespace only. */
 const MOUNT = `set -e
 mount -t tmpfs -o size=2g,mode=755 tmpfs "$1"
 mkdir "$1/upper" "$1/work" "$1/root"

@@ -2,8 +2,9 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import type { Units } from "./units.ts";
 
 /**
- * Starts a container of crun that runs a script of busybox, with `bundle/rootfs` as its root. Returns the PID of its first
- * process. It is removed after the test. `resources`: the OCI runtime specification, config-linux.md.
+ * Starts a container of crun that runs a script of busybox, with `bundle/rootfs` as its root. Returns the PID
+ * of its first process. The container is removed after the test. `resources`: OCI runtime specification,
+ * config-linux.md.
  */
 export async function startCrun(
   units: Units,

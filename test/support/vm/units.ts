@@ -3,20 +3,20 @@ import { type Dirent, readdirSync, readFileSync } from "node:fs";
 import { until } from "../sandbox.ts";
 
 export interface Units {
-  /** Their names, of those that are there now. */
+  /** The names of the running units. */
   readonly names: ReadonlySet<string>;
   /**
-   * Starts a unit by systemd-run that runs a shell script. Returns the PID of the process in it that is called `comm`,
-   * as soon as there is one.
+   * Starts a unit by systemd-run that runs a shell script. Waits for a process in it with the name `comm` and
+   * returns its PID.
    */
   start(name: string, options: string[], script: string, comm: string): Promise<number>;
-  /** Stops one that was started, before the test ends. */
+  /** Stops a unit before the end of the test. */
   stop(unit: string): void;
-  /** What is to be undone after the test, before the units that were started earlier are stopped. */
+  /** Calls `undo` after the test, before the units that were started earlier are stopped. */
   after(undo: () => unknown): void;
 }
 
-/** Units of one test, which are stopped after it. */
+/** Returns units that are stopped after each test. */
 export function useUnits(): Units {
   const clean: (() => unknown)[] = [];
   const names = new Set<string>();
@@ -51,7 +51,7 @@ export function useUnits(): Units {
   };
 }
 
-/** The cgroup directory of a unit; `undefined` while it has none. */
+/** Returns the cgroup directory of a unit, or `undefined` while it has none. */
 export function directoryOfUnit(unit: string): string | undefined {
   const path = Bun.spawnSync(["systemctl", "show", "-P", "ControlGroup", unit]).stdout.toString().trim();
   return path === "" ? undefined : `/sys/fs/cgroup${path}`;
@@ -67,7 +67,7 @@ export function systemctl(...words: string[]): void {
   if (exitCode !== 0) throw new Error(`systemctl ${words.join(" ")}: ${stderr}`);
 }
 
-/** Every cgroup with all that can be set in it, and every property of the units, which are not ours to change. */
+/** Reads the limits of all cgroups, and all properties of the units, none of which ffrtmp may change. */
 export function snapshot(units: Iterable<string>): Record<string, string> {
   const found: Record<string, string> = {};
   const walk = (directory: string): void => {
@@ -85,7 +85,7 @@ export function snapshot(units: Iterable<string>): Record<string, string> {
   return found;
 }
 
-/** Empty for a directory that systemd has cleared away just now. */
+/** Lists a directory. Returns nothing when systemd has just removed it. */
 function listEntries(directory: string): Dirent[] {
   try {
     return readdirSync(directory, { withFileTypes: true });
@@ -94,7 +94,9 @@ function listEntries(directory: string): Dirent[] {
   }
 }
 
-/** Waits until all is as it was: systemd takes its own time to clear an empty scope away. Returns what is not. */
+/**
+ * Waits until everything is as before, because systemd removes empty scopes late. Returns the differences.
+ */
 export async function differencesFrom(
   before: Record<string, string>,
   units: Iterable<string>,
@@ -103,7 +105,7 @@ export async function differencesFrom(
   return changed(snapshot(units), before);
 }
 
-/** Without what moves by itself: counters, times, and the order of sets. */
+/** Reads the properties of a unit, without those that change by themselves. */
 function properties(unit: string): string {
   const { stdout } = Bun.spawnSync(["systemctl", "show", unit]);
   return stdout
@@ -118,7 +120,7 @@ function properties(unit: string): string {
     .join("\n");
 }
 
-/** Lines that differ, by the file or unit that they stand in. */
+/** Lists the lines that differ by file or unit. */
 function changed(now: Record<string, string>, before: Record<string, string>): Record<string, string[]> {
   const names = [...new Set([...Object.keys(now), ...Object.keys(before)])];
   const linesOf = (text = "absent"): string[] => text.split("\n");

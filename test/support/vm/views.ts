@@ -2,7 +2,7 @@ import { FFRTMP, type Sandbox } from "../sandbox.ts";
 import type { Units } from "./units.ts";
 
 /**
- * A script in a service of its own that sees the cgroups as `way` makes it: unshare(1) with its options. What it mounts goes
+ * Runs a script in a service with its own namespaces; `way` has the options of unshare(1). Its mounts end
  * with it. In the script `$ffrtmp` is the executable, with the sandbox's state directory.
  */
 export function inView(
@@ -29,8 +29,8 @@ export function inView(
 }
 
 /**
- * For a script: attaches to a process with these options, and waits until it is governed. `$observer` is the process that
- * observes then.
+ * Returns shell code that attaches to a process with these options and waits until it is governed.
+ * `$observer` is then the PID of `ffrtmp attach`.
  */
 export function attachIn(pid: string, jobId: string, flags: string): string {
   return `

@@ -28,7 +28,7 @@ export interface Workload {
   startTicks: number;
 }
 
-/** The daemon as the package installs it, under the machine's own systemd. Only for a machine that is thrown away. */
+/** The daemon as the package installs it, under systemd. Only for a machine that is discarded afterwards. */
 export class WatchService {
   readonly #workloads: Workload[] = [];
   readonly #delegated: { user: string; unit: string }[] = [];
@@ -41,7 +41,7 @@ export class WatchService {
     await run("systemctl", "daemon-reload");
   }
 
-  /** As dpkg does it: the new file takes the name, the old one lives on in whoever runs it. */
+  /** Replaces the executable as dpkg does: running processes keep the old file. */
   replaceExecutable(): void {
     copyFileSync(FFRTMP, `${INSTALLED}.dpkg-new`);
     renameSync(`${INSTALLED}.dpkg-new`, INSTALLED);
@@ -61,7 +61,7 @@ export class WatchService {
     await run("systemctl", "daemon-reload");
   }
 
-  /** As the package leaves it: no flags, and the policy that comes along. */
+  /** Installs the package's own configuration: no flags, and its policy file. */
   installPolicy(): void {
     rmSync(FLAGS_FILE, { force: true });
     mkdirSync(dirname(POLICY), { recursive: true });
@@ -86,7 +86,7 @@ export class WatchService {
     return Number(await this.property("MainPID"));
   }
 
-  /** Waits until a daemon runs that is not the one of `before`, and returns its pid. */
+  /** Waits until a daemon with another pid than `before` runs, and returns its pid. */
   async anotherThan(before: number): Promise<number> {
     return eventually("the daemon is started again", async () => {
       const pid = await this.mainPid();
@@ -105,12 +105,12 @@ export class WatchService {
     );
   }
 
-  // biome-ignore lint/suspicious/noExplicitAny: tests look into JSON of many shapes
+  // biome-ignore lint/suspicious/noExplicitAny: the JSON has many shapes
   async json(...args: string[]): Promise<any> {
     return JSON.parse(await run(INSTALLED, ...args, "--json"));
   }
 
-  // biome-ignore lint/suspicious/noExplicitAny: tests look into JSON of many shapes
+  // biome-ignore lint/suspicious/noExplicitAny: the JSON has many shapes
   async resultOf(jobId: string): Promise<any> {
     return eventually(
       `${jobId} has a result`,
@@ -118,19 +118,21 @@ export class WatchService {
     );
   }
 
-  /** Starts a workload as a service of its own, as a user. */
+  /** Starts a workload of a user as a service. */
   async workload(name: string, user: string, command: string[]): Promise<Workload> {
     const unit = `ffrtmp-test-${name}.service`;
     await run("systemd-run", "--quiet", "--collect", `--unit=${unit}`, `--uid=${user}`, "--", ...command);
     const pid = Number(await run("systemctl", "show", "--value", "--property=MainPID", unit));
     const stat = readStat(realHost(), pid);
-    if (stat === "gone") throw new Error(`${unit} has ended at once`);
+    if (stat === "gone") throw new Error(`${unit} ended at once`);
     const workload = { unit, pid, startTicks: stat.startTicks };
     this.#workloads.push(workload);
     return workload;
   }
 
-  /** Starts a workload below a user's own service manager, in cgroups that are delegated to that user. Returns its pid. */
+  /**
+   * Starts a workload below a user's own service manager, in cgroups delegated to the user. Returns its pid.
+   */
   async delegatedWorkload(name: string, user: string, command: string[]): Promise<number> {
     const unit = `ffrtmp-test-${name}.service`;
     await run("loginctl", "enable-linger", user);
@@ -154,7 +156,7 @@ export class WatchService {
   }
 }
 
-/** Runs the rest of a command line as somebody who can speak with their own service manager. */
+/** Prefix of a command that a user runs with access to the user's own service manager. */
 function asUser(user: string): string[] {
   return ["runuser", "-u", user, "--", "sh", "-c", 'XDG_RUNTIME_DIR=/run/user/$(id -u) exec "$@"', "sh"];
 }
