@@ -18,7 +18,7 @@ import type { Context } from "../jobs/context.ts";
 import { recordExit } from "../jobs/exit/recordExit.ts";
 import type { Job, RunningJob } from "../jobs/model/job.ts";
 import { Ledger } from "../ledger/ledger.ts";
-import { storeJobCgroup } from "../linux/cgroup/planJobCgroup.ts";
+import { storeJobCgroup } from "../linux/cgroup/jobCgroup.ts";
 import { DaemonEvents } from "./events.ts";
 import { LingeringJobs } from "./lingeringJobs.ts";
 
@@ -117,7 +117,7 @@ function closedJob(
   const cgroup = makeJob(machine, {}, "ffrtmp-1f3a9c-left");
   const paths = cgroup.directories.map(({ path }) => path);
   const pids = Array.from({ length: count }, () => machine.start(...paths));
-  const job = someJob({ jobId: "left", cgroup: storeJobCgroup(cgroup) });
+  const job = someJob({ jobId: "left", ...storeJobCgroup(cgroup) });
   ledger.register(job);
   beforeItsEnd(paths);
   expect(recordExit(context, job, SUCCESS).survivors).toEqual(pids);

@@ -8,6 +8,7 @@ import { jobCgroupOf } from "../jobs/placement/jobCgroup.ts";
 import { formatLimit, type Limits } from "../limits/limits.ts";
 import { CGROUP_LIMITS, LIMIT_NAMES } from "../limits/table.ts";
 import { cgroupPathOf } from "../linux/cgroup/hierarchies.ts";
+import { originOf } from "../linux/cgroup/jobCgroup.ts";
 import { readStat } from "../linux/proc/stat.ts";
 import { type Decision, decide } from "../policy/decide.ts";
 import type { Policy } from "../policy/policy.ts";
@@ -80,9 +81,9 @@ function release(context: Context, job: RunningJob, { because }: Decision & { go
 
 /** The cgroups that the job's process was in before it was governed. */
 function originCgroups({ hierarchies }: Context, job: Job): string[] {
-  return job.cgroup.flatMap(({ hierarchy: key, origin }) => {
-    const hierarchy = hierarchies.find((candidate) => candidate.key === key);
-    return hierarchy ? [cgroupPathOf(hierarchy, origin)] : [];
+  return job.cgroup.flatMap((location) => {
+    const hierarchy = hierarchies.find(({ key }) => key === location.hierarchy);
+    return hierarchy ? [cgroupPathOf(hierarchy, originOf(job.changes, location))] : [];
   });
 }
 

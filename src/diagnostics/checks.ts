@@ -6,9 +6,9 @@ import type { Limits } from "../limits/limits.ts";
 import type { LimitOutcome } from "../limits/outcome.ts";
 import { CGROUP_LIMITS, LIMITS, type LimitName } from "../limits/table.ts";
 import { findWholeDisk } from "../linux/blockDevice.ts";
+import { createJobCgroup, removeJobCgroup } from "../linux/cgroup/cgroupChanges.ts";
 import { readMembership } from "../linux/cgroup/hierarchies.ts";
-import { applyCgroupLimits } from "../linux/cgroup/jobCgroup.ts";
-import { createJobCgroup, removeJobCgroup } from "../linux/cgroup/makeJobCgroup.ts";
+import { applyCgroupLimits } from "../linux/cgroup/jobLimits.ts";
 import { planJobCgroup } from "../linux/cgroup/planJobCgroup.ts";
 import { ConnectorEvents } from "../linux/events/connectorEvents.ts";
 import { pidfdsReportExitCodes } from "../linux/events/exitEvents.ts";
@@ -67,13 +67,10 @@ function probeLimits(context: Context): Check[] {
   const { host, hierarchies, state } = context;
   const membership = readMembership(host, "self");
   const limits = sampleLimits(context);
-  const cgroup = planJobCgroup(
-    host.cgroupFs,
-    hierarchies,
-    membership === "gone" ? new Map() : membership,
-    groupName(state.tag, `doctor-${process.pid}`),
+  const cgroup = planJobCgroup(host.cgroupFs, hierarchies, membership === "gone" ? new Map() : membership, {
+    name: groupName(state.tag, `doctor-${process.pid}`),
     limits,
-  );
+  });
   respectDisabled(context, cgroup);
   try {
     createJobCgroup(cgroup);

@@ -90,7 +90,7 @@ export function newJob(
   context: Context,
   mode: JobMode,
   spec: JobSpec,
-  facts: Pick<NewJob, "command" | "cwd" | "uid" | "process" | "cgroup" | "logPath">,
+  facts: Pick<NewJob, "command" | "cwd" | "uid" | "process" | "cgroup" | "changes" | "logPath">,
 ): StartingJob {
   return startJob({
     ...facts,

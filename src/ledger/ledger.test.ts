@@ -13,8 +13,11 @@ const DETAILED: Partial<RunningJob> = {
   labels: { node: "edge 1" },
   limits: { cpuMax: { quotaUsec: "max", periodUsec: 1 }, ioMax: [{ device: "8:0", rbps: 1 }] },
   outcomes: [{ limit: "nice", outcome: "applied", wanted: "5", actual: "5" }],
-  cgroup: [{ hierarchy: "cpu", path: "/a/b", origin: "/a", enabled: [] }],
-  touched: [{ pid: 1, tid: 2, startTicks: 3, value: "nice", before: 0, after: 5 }],
+  cgroup: [{ hierarchy: "cpu", path: "/a/b" }],
+  changes: [
+    { kind: "cgroup-created", hierarchy: "cpu", path: "/a/b", role: "job" },
+    { kind: "attribute-set", attribute: "nice", pid: 1, tid: 2, startTicks: 3, before: 0, after: 5 },
+  ],
   command: ["ffmpeg", "", "a\nb", "🎬'\"\\"],
 };
 
@@ -39,7 +42,7 @@ describe("a recorded job", () => {
     if (ended === "already ended") throw new Error("the job has no result yet");
     expect(other.job(running.key)).toEqual(ended);
     const cleanedUp = ledger.markCleanedUp(ended);
-    expect(cleanedUp).toEqual({ ...toEnded(running), cleanedUp: true });
+    expect(cleanedUp).toEqual({ ...toEnded(running), changes: [], cleanedUp: true });
     expect(other.job(running.key)).toEqual(cleanedUp);
   });
 
@@ -59,7 +62,7 @@ describe("a recorded job", () => {
     const { ledger, directory } = open();
     let job = someJob();
     ledger.register(job);
-    const { cgroup = [], touched = [], outcomes = [] } = DETAILED;
+    const { cgroup = [], changes = [], outcomes = [] } = DETAILED;
     const carriedUsage = { ...someResult(job).usage, cpuUserUsec: 5 };
     job = ledger.recordSpec(job, {
       byHand: { pidsMax: 5 },
@@ -67,15 +70,14 @@ describe("a recorded job", () => {
       labels: { a: "b" },
       intent: "live",
     });
-    job = ledger.recordCgroup(job, cgroup);
-    job = ledger.recordTouched(job, touched);
+    job = ledger.recordJournal(job, { cgroup, changes });
     job = ledger.recordOutcomes(job, outcomes);
     job = ledger.recordCarriedUsage(job, carriedUsage);
     expect(open(directory).ledger.job(job.key)).toEqual(job);
-    job = ledger.recordMigration(job, { cgroup: [], carriedUsage: null });
+    job = ledger.recordMigration(job, { cgroup: [], changes, carriedUsage: null });
     job = ledger.recordSpec(job, { byHand: null });
     expect(open(directory).ledger.job(job.key)).toEqual(job);
-    expect(job).toMatchObject({ byHand: null, tenant: "acme", touched, cgroup: [], carriedUsage: null });
+    expect(job).toMatchObject({ byHand: null, tenant: "acme", changes, cgroup: [], carriedUsage: null });
   });
 
   it("keeps its id from other jobs until it has ended", () => {

@@ -31,10 +31,11 @@ export type SpecChange = Partial<Pick<Job, "limits" | "byHand" | "tenant" | "lab
 /** The facts that are known when a job's processes are governed. */
 export interface RunningFacts extends Pick<RunningJob, "process" | "startedMs" | "outcomes"> {
   /** Absent: as it is recorded already. */
-  readonly cgroup?: Job["cgroup"];
+  readonly journal?: Journal;
 }
 
 type JobKey = Pick<Job, "key">;
+type Journal = Pick<Job, "cgroup" | "changes">;
 
 /**
  * The record of all jobs of one state directory, shared by every ffrtmp that uses it.
@@ -67,7 +68,7 @@ export class Ledger {
   }
 
   /** Throws JobConflict, having written nothing, when another open job governs the process. */
-  recordRunning(job: StartingJob, { process, startedMs, outcomes, cgroup }: RunningFacts): RunningJob {
+  recordRunning(job: StartingJob, { process, startedMs, outcomes, journal }: RunningFacts): RunningJob {
     const columns: Row = {
       state: "running",
       pid: process.pid,
@@ -75,9 +76,8 @@ export class Ledger {
       started_ms: startedMs,
       outcomes: JSON.stringify(outcomes),
     };
-    if (cgroup !== undefined) columns["cgroup"] = JSON.stringify(cgroup);
-    throwingConflicts(() => this.#update(job, columns));
-    return { ...toRunning(job, { process, startedMs }), outcomes, cgroup: cgroup ?? job.cgroup };
+    throwingConflicts(() => this.#update(job, { ...columns, ...(journal && journalColumns(journal)) }));
+    return { ...toRunning(job, { process, startedMs }), outcomes, ...journal };
   }
 
   recordSpec<J extends OpenJob>(job: J, change: SpecChange): J {
@@ -97,14 +97,9 @@ export class Ledger {
     return { ...job, outcomes };
   }
 
-  recordCgroup<J extends Job>(job: J, cgroup: Job["cgroup"]): J {
-    this.#update(job, { cgroup: JSON.stringify(cgroup) });
-    return { ...job, cgroup };
-  }
-
-  recordTouched<J extends OpenJob>(job: J, touched: Job["touched"]): J {
-    this.#update(job, { touched: JSON.stringify(touched) });
-    return { ...job, touched };
+  recordJournal<J extends OpenJob>(job: J, journal: Journal): J {
+    this.#update(job, journalColumns(journal));
+    return { ...job, ...journal };
   }
 
   recordCarriedUsage<J extends OpenJob>(job: J, carriedUsage: Job["carriedUsage"]): J {
@@ -113,18 +108,25 @@ export class Ledger {
   }
 
   /** Records both in one statement: usage that is carried without its cgroup's removal would count twice. */
-  recordMigration<J extends OpenJob>(job: J, change: Pick<Job, "cgroup" | "carriedUsage">): J {
-    const { cgroup, carriedUsage } = change;
+  recordMigration<J extends OpenJob>(job: J, change: Journal & Pick<Job, "carriedUsage">): J {
+    const { carriedUsage } = change;
     this.#update(job, {
-      cgroup: JSON.stringify(cgroup),
+      ...journalColumns(change),
       carried_usage: carriedUsage && JSON.stringify(carriedUsage),
     });
-    return { ...job, cgroup, carriedUsage };
+    return { ...job, ...change };
   }
 
+  /** Returns the keys of the changes that jobs share, of those that are not cleaned up, leaving out one of them. */
+  sharedChanges({ except = "" } = {}): ReadonlySet<string> {
+    const sql = "SELECT DISTINCT change FROM shared_changes WHERE job_key <> $except";
+    return new Set(this.#store.rows(sql, { except }).map(({ change }) => String(change)));
+  }
+
+  /** Records that every change of an ended job is undone, which empties its journal. */
   markCleanedUp(job: EndedJob): EndedJob {
-    this.#update(job, { released: 1 });
-    return { ...job, cleanedUp: true };
+    this.#update(job, { released: 1, changes: "[]" });
+    return { ...job, changes: [], cleanedUp: true };
   }
 
   /** Writes a job's one result, which ends the job. Writes nothing when the job has a result already. */
@@ -179,8 +181,8 @@ export class Ledger {
   refresh<J extends OpenJob>(job: J): J {
     const current = job.state === "running" ? this.job(job.key) : undefined;
     if (current?.state !== "running") return job;
-    const { limits, byHand, outcomes, cgroup, touched, carriedUsage, tenant, labels, intent } = current;
-    return { ...job, limits, byHand, outcomes, cgroup, touched, carriedUsage, tenant, labels, intent };
+    const { limits, byHand, outcomes, cgroup, changes, carriedUsage, tenant, labels, intent } = current;
+    return { ...job, limits, byHand, outcomes, cgroup, changes, carriedUsage, tenant, labels, intent };
   }
 
   openJobs(): OpenJob[] {
@@ -310,6 +312,10 @@ export class Ledger {
     this.#reported.add(message);
     this.#onTrouble(`${message}. It is left out, and stays as it is in ${this.path}`);
   }
+}
+
+function journalColumns({ cgroup, changes }: Journal): Row {
+  return { cgroup: JSON.stringify(cgroup), changes: JSON.stringify(changes) };
 }
 
 function insertInto(table: string, row: Row): [string, Row] {

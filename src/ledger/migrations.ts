@@ -1,7 +1,8 @@
 import type { Database } from "bun:sqlite";
+import { journalOf010 } from "./journalOf010.ts";
 
 /** Step N brings a ledger from user_version N to N + 1. A step that was ever released is never edited. */
-const MIGRATIONS = [
+const MIGRATIONS: (string | ((db: Database) => void))[] = [
   `
   CREATE TABLE jobs (
     key TEXT PRIMARY KEY,
@@ -80,7 +81,53 @@ const MIGRATIONS = [
   ALTER TABLE jobs ADD COLUMN by_hand TEXT;
   ALTER TABLE jobs ADD COLUMN carried_usage TEXT;
   `,
+  `
+  ALTER TABLE jobs RENAME COLUMN touched TO changes;
+
+  -- The changes that several jobs can need. The last of these jobs that is cleaned up undoes the change.
+  CREATE TABLE shared_changes (
+    change TEXT NOT NULL,
+    job_key TEXT NOT NULL,
+    PRIMARY KEY (change, job_key)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX shared_changes_by_job ON shared_changes (job_key);
+  CREATE VIEW controllers_enabled AS
+    SELECT jobs.key AS job_key, released,
+      'controller-enabled ' || (value ->> 'path') || ' ' || (value ->> 'controller') AS change
+    FROM jobs, json_each(jobs.changes)
+    WHERE value ->> 'kind' = 'controller-enabled';
+  CREATE TRIGGER jobs_share_changes AFTER INSERT ON jobs WHEN NEW.changes LIKE '%controller-enabled%'
+    BEGIN
+      INSERT OR IGNORE INTO shared_changes
+        SELECT change, job_key FROM controllers_enabled WHERE job_key = NEW.key AND released = 0;
+    END;
+  CREATE TRIGGER jobs_share_new_changes AFTER UPDATE OF changes, released ON jobs
+    WHEN OLD.changes LIKE '%controller-enabled%' OR NEW.changes LIKE '%controller-enabled%'
+    BEGIN
+      DELETE FROM shared_changes WHERE job_key = NEW.key;
+      INSERT OR IGNORE INTO shared_changes
+        SELECT change, job_key FROM controllers_enabled WHERE job_key = NEW.key AND released = 0;
+    END;
+  `,
+  convertJournals,
 ];
+
+/** Converts the jobs that have something left to undo. Those that are cleaned up stay as 0.1.0 wrote them. */
+function convertJournals(db: Database): void {
+  const rows = db.query<{ key: string; cgroup: string; changes: string }, []>(
+    "SELECT key, cgroup, changes FROM jobs WHERE released = 0",
+  );
+  const update = db.query("UPDATE jobs SET cgroup = $cgroup, changes = $changes WHERE key = $key");
+  for (const { key, cgroup, changes } of rows.all()) {
+    try {
+      const journal = journalOf010(JSON.parse(cgroup), JSON.parse(changes));
+      update.run({ key, cgroup: JSON.stringify(journal.cgroup), changes: JSON.stringify(journal.changes) });
+    } catch (error) {
+      // A row that does not have the form of its table stays as it is, and is reported when it is read.
+      if (!(error instanceof SyntaxError || error instanceof TypeError)) throw error;
+    }
+  }
+}
 
 const SCHEMA_VERSION = MIGRATIONS.length;
 
@@ -102,7 +149,10 @@ export class ForeignDatabase extends Error {
 export function migrate(db: Database): void {
   db.transaction(() => {
     const version = readVersion(db);
-    for (const step of MIGRATIONS.slice(version)) db.run(step);
+    for (const step of MIGRATIONS.slice(version)) {
+      if (typeof step === "string") db.run(step);
+      else step(db);
+    }
     db.run(`PRAGMA user_version = ${SCHEMA_VERSION}`);
   }).immediate();
 }

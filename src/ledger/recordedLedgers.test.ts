@@ -1,4 +1,5 @@
 import { describe, expect, it } from "bun:test";
+import { basename, dirname } from "node:path";
 import { useLedgers } from "../../test/support/ledgers.ts";
 import {
   copyRecordedLedger,
@@ -8,6 +9,8 @@ import {
   type SqlRow,
 } from "../../test/support/recordedLedgers.ts";
 import { eventJson, jobJson, resultJson } from "../jobs/json.ts";
+import { changeKey } from "../linux/change.ts";
+import type { Directory010, Touched010 } from "./journalOf010.ts";
 import { Ledger } from "./ledger.ts";
 
 const { freshDirectory } = useLedgers();
@@ -51,12 +54,28 @@ describe.each([...RECORDED_LEDGERS])("the recorded ledger %s", (name) => {
     }
   });
 
-  it("has what the rows say and `--json` does not: identities, cgroups, and the values to restore", () => {
+  it("has what the rows contain and `--json` does not show: identities, locations and journals", () => {
     const { ledger, expected } = openRecorded(name);
     const { jobs } = expected.rows;
     expect(jobs.map(({ key }) => ledger.job(String(key)))).toMatchObject(jobs.map(storedFields));
-    const unreleased = jobs.filter(({ released }) => released === 0).map(({ key }) => key);
-    expect(ledger.jobsToCleanUp().map(({ key }) => key)).toEqual(unreleased as string[]);
+    const unreleased = jobs.filter(({ released }) => released === 0);
+    expect(ledger.jobsToCleanUp().map(({ key }) => key)).toEqual(unreleased.map(({ key }) => String(key)));
+    for (const row of unreleased) {
+      const job = ledger.job(String(row["key"]));
+      expect(new Set(job?.changes.map(changeKey))).toEqual(new Set(keysToUndo(row)));
+    }
+  });
+
+  it("shares the controllers that its jobs enabled", () => {
+    const { ledger, expected } = openRecorded(name);
+    const unreleased = expected.rows.jobs.filter(({ released }) => released === 0);
+    const keys = unreleased.flatMap(keysToUndo).filter((key) => key.startsWith("controller-enabled"));
+    expect(ledger.sharedChanges()).toEqual(new Set(keys));
+  });
+
+  it("opens again after the conversion", () => {
+    const { ledger } = openRecorded(name);
+    expect(new Ledger(ledger.path, console.log).jobsToCleanUp()).toEqual(ledger.jobsToCleanUp());
   });
 });
 
@@ -73,11 +92,41 @@ function storedFields(row: SqlRow): Record<string, unknown> {
     createdMs: row["created_ms"],
     limits: json("limits"),
     byHand: json("by_hand"),
-    cgroup: json("cgroup"),
-    touched: json("touched"),
+    cgroup: directoriesOf(row).map(({ hierarchy, path }) => ({ hierarchy, path })),
     carriedUsage: json("carried_usage"),
     ...(isOpen
       ? { observer: identity("observer_pid", "observer_start_ticks") }
       : { cleanedUp: row["released"] === 1 }),
   };
+}
+
+function directoriesOf(row: SqlRow): Directory010[] {
+  return JSON.parse(String(row["cgroup"]));
+}
+
+/** The keys of everything that a row of ffrtmp 0.1.0 says has to be undone. */
+function keysToUndo(row: SqlRow): string[] {
+  const touched: Touched010[] = JSON.parse(String(row["touched"]));
+  const directories = directoriesOf(row).flatMap((directory) => {
+    const { path, origin, placedAs, tenant, launchGroup } = directory;
+    const base = placedAs === "scope" ? dirname(path) : origin;
+    const above = directory.enabledAbove ?? [];
+    return [
+      ...above.flatMap((level) =>
+        level.controllers.map((name) => `controller-enabled ${level.path} ${name}`),
+      ),
+      ...directory.enabled.map((name) => `controller-enabled ${base} ${name}`),
+      ...[tenant, launchGroup].flatMap((each) => (each === undefined ? [] : [`cgroup-created ${each}`])),
+      ...(placedAs === "in-place" ? [] : [`cgroup-created ${path}`, `processes-moved ${origin} ${path}`]),
+      ...(directory.heldBefore ?? []).map(({ file }) => `file-written ${path}/${file}`),
+    ];
+  });
+  const scopes = directoriesOf(row)
+    .flatMap(({ path, origin }) => [basename(origin), basename(dirname(path))])
+    .filter((unit) => /^ffrtmp-.*\.scope$/.test(unit));
+  return [
+    ...new Set(scopes.map((unit) => `scope-started system ${unit}`)),
+    ...directories,
+    ...touched.map(({ value, tid, startTicks }) => `attribute-set ${value} ${tid} ${startTicks}`),
+  ];
 }

@@ -42,7 +42,7 @@ export function jobToRow(job: OpenJob): Row {
     limits: JSON.stringify(job.limits),
     outcomes: JSON.stringify(job.outcomes),
     cgroup: JSON.stringify(job.cgroup),
-    touched: JSON.stringify(job.touched),
+    changes: JSON.stringify(job.changes),
     log_path: job.logPath,
     released: 0,
     by_hand: job.byHand && JSON.stringify(job.byHand),
@@ -74,7 +74,8 @@ export function rowToJob(row: Row): Job {
     byHand: read.isNull("by_hand") ? null : read.object<Job["limits"]>("by_hand"),
     outcomes: read.array<Job["outcomes"][number]>("outcomes"),
     cgroup: read.array<Job["cgroup"][number]>("cgroup"),
-    touched: read.array<Job["touched"][number]>("touched"),
+    // The row of a job that is cleaned up can have the form of ffrtmp 0.1.0, and nothing of it is undone any more.
+    changes: cleanedUp ? [] : read.array<Job["changes"][number]>("changes"),
     carriedUsage: read.isNull("carried_usage") ? null : read.usage("carried_usage"),
     logPath: read.optionalText("log_path"),
   };

@@ -2,17 +2,14 @@ import { expect } from "bun:test";
 import type { Limits } from "../../src/limits/limits.ts";
 import type { CgroupLimitName } from "../../src/limits/table.ts";
 import type { Usage } from "../../src/limits/usage.ts";
+import { CgroupInUse, createJobCgroup, removeJobCgroup } from "../../src/linux/cgroup/cgroupChanges.ts";
+import { findJobCgroup } from "../../src/linux/cgroup/findJobCgroup.ts";
 import type { Hierarchy, Membership } from "../../src/linux/cgroup/hierarchies.ts";
-import {
-  applyCgroupLimits,
-  type JobCgroup,
-  joinThread,
-  leaveThread,
-  listMembers,
-  readUsage,
-} from "../../src/linux/cgroup/jobCgroup.ts";
-import { createJobCgroup, GroupInUse, removeJobCgroup } from "../../src/linux/cgroup/makeJobCgroup.ts";
-import { planJobCgroup, restoreJobCgroup, storeJobCgroup } from "../../src/linux/cgroup/planJobCgroup.ts";
+import { type JobCgroup, listMembers, storeJobCgroup } from "../../src/linux/cgroup/jobCgroup.ts";
+import { applyCgroupLimits } from "../../src/linux/cgroup/jobLimits.ts";
+import { readUsage } from "../../src/linux/cgroup/jobUsage.ts";
+import { joinThread, leaveThread } from "../../src/linux/cgroup/ownThread.ts";
+import { planJobCgroup } from "../../src/linux/cgroup/planJobCgroup.ts";
 import {
   describeOn,
   JOB_NAME,
@@ -59,7 +56,10 @@ export function describeJobCgroup(choice: MachineChoice): void {
   describeOn(choice, "a job's cgroup", (it, itWithDisk) => {
     it("is planned below the cgroup of the processes without writing anything", (machine) => {
       const before = listAll(machine);
-      const job = planJobCgroup(machine.fs, machine.hierarchies, machine.origin, JOB_NAME, LIMITS);
+      const job = planJobCgroup(machine.fs, machine.hierarchies, machine.origin, {
+        name: JOB_NAME,
+        limits: LIMITS,
+      });
       expect(listAll(machine)).toEqual(before);
       expect(job.unavailable).toEqual([]);
       expect(job.directories.map(({ path }) => path)).toEqual(
@@ -273,7 +273,10 @@ export function describeJobCgroup(choice: MachineChoice): void {
 
     it("can be entered and left by the calling thread, which returns to its own cgroup", (machine) => {
       const own = machine.ownMembership();
-      const job = planJobCgroup(machine.fs, machine.hierarchies, own, `${JOB_NAME}-${process.pid}`, LIMITS);
+      const job = planJobCgroup(machine.fs, machine.hierarchies, own, {
+        name: `${JOB_NAME}-${process.pid}`,
+        limits: LIMITS,
+      });
       if (machine.version === 1) createJobCgroup(job);
       try {
         expect(joinThread(job)).toEqual([]);
@@ -318,14 +321,14 @@ export function describeJobCgroup(choice: MachineChoice): void {
       applyCgroupLimits(made, LIMITS);
       const pid = machine.start(...made.directories.map(({ path }) => path));
       const stored = JSON.parse(JSON.stringify(storeJobCgroup(made)));
-      const found = restoreJobCgroup(machine.fs, machine.hierarchies, stored);
+      const found = findJobCgroup(machine.fs, machine.hierarchies, stored);
       expect(listMembers(found)).toEqual([pid]);
       expect(countedBy(machine, readUsage(found))).not.toContain(null);
       expect(applyCgroupLimits(found, { pidsMax: 32 })).toMatchObject([{ outcome: "applied", actual: "32" }]);
       await machine.end(pid);
       expect(removeJobCgroup(found)).toEqual([]);
       expect(listAll(machine)).toEqual(before);
-      expect(restoreJobCgroup(machine.fs, machine.hierarchies, stored).directories).toEqual([]);
+      expect(findJobCgroup(machine.fs, machine.hierarchies, stored).directories).toEqual([]);
     });
 
     it("replaces the cgroup of an ffrtmp that was killed before its workload joined", (machine) => {
@@ -347,14 +350,17 @@ export function describeJobCgroup(choice: MachineChoice): void {
       const last = existing.directories.at(-1)?.path as string;
       const pid = machine.start(last);
       const before = [listAll(machine), limitFiles(machine, existing)];
-      const job = planJobCgroup(machine.fs, machine.hierarchies, machine.origin, JOB_NAME, LIMITS);
+      const job = planJobCgroup(machine.fs, machine.hierarchies, machine.origin, {
+        name: JOB_NAME,
+        limits: LIMITS,
+      });
       let thrown: unknown;
       try {
         createJobCgroup(job);
       } catch (error) {
         thrown = error;
       }
-      expect(thrown).toBeInstanceOf(GroupInUse);
+      expect(thrown).toBeInstanceOf(CgroupInUse);
       expect(thrown).toMatchObject({ path: last, pids: [pid] });
       expect([listAll(machine), limitFiles(machine, existing)]).toEqual(before);
     });
@@ -365,14 +371,17 @@ export function describeJobCgroup(choice: MachineChoice): void {
       makeUsable(machine.fs, hierarchy, taken);
       machine.start(taken);
       const before = listAll(machine);
-      const job = planJobCgroup(machine.fs, machine.hierarchies, machine.origin, JOB_NAME, LIMITS);
-      expect(() => createJobCgroup(job)).toThrow(GroupInUse);
+      const job = planJobCgroup(machine.fs, machine.hierarchies, machine.origin, {
+        name: JOB_NAME,
+        limits: LIMITS,
+      });
+      expect(() => createJobCgroup(job)).toThrow(CgroupInUse);
       expect(listAll(machine)).toEqual(before);
     });
 
     it("leaves out a hierarchy in which the process's cgroup is not visible, and reports it", (machine) => {
       const elsewhere = machine.hierarchies.map((hierarchy) => ({ ...hierarchy, mountRoot: "/docker/9f2c" }));
-      const job = planJobCgroup(machine.fs, elsewhere, machine.origin, JOB_NAME, LIMITS);
+      const job = planJobCgroup(machine.fs, elsewhere, machine.origin, { name: JOB_NAME, limits: LIMITS });
       createJobCgroup(job);
       expect(job.directories).toEqual([]);
       const outcomes = applyCgroupLimits(job, LIMITS);
@@ -389,7 +398,7 @@ export function describeJobCgroup(choice: MachineChoice): void {
       const few = machine.hierarchies
         .map((each) => ({ ...each, controllers: each.controllers.filter((name) => name.startsWith("cpu")) }))
         .filter(({ controllers }) => controllers.length > 0);
-      const job = planJobCgroup(machine.fs, few, machine.origin, JOB_NAME, LIMITS);
+      const job = planJobCgroup(machine.fs, few, machine.origin, { name: JOB_NAME, limits: LIMITS });
       createJobCgroup(job);
       const outcomes = applyCgroupLimits(job, LIMITS);
       expect(outcomeOf(outcomes, "cpu.max").outcome).toBe("applied");
@@ -404,7 +413,7 @@ export function describeJobCgroup(choice: MachineChoice): void {
 
     it("is not created below a cgroup that is gone, and reports it", (machine) => {
       const gone: Membership = new Map([...machine.origin].map(([key, path]) => [key, `${path}-gone`]));
-      const job = planJobCgroup(machine.fs, machine.hierarchies, gone, JOB_NAME, LIMITS);
+      const job = planJobCgroup(machine.fs, machine.hierarchies, gone, { name: JOB_NAME, limits: LIMITS });
       createJobCgroup(job);
       expect(job.directories).toEqual([]);
       for (const { outcome, because } of applyCgroupLimits(job, LIMITS)) {

@@ -2,10 +2,12 @@ import { describe, test } from "bun:test";
 import type { Limits } from "../../src/limits/limits.ts";
 import type { LimitOutcome } from "../../src/limits/outcome.ts";
 import type { CgroupLimitName } from "../../src/limits/table.ts";
+import { createJobCgroup } from "../../src/linux/cgroup/cgroupChanges.ts";
+import { findJobCgroup } from "../../src/linux/cgroup/findJobCgroup.ts";
 import type { Membership } from "../../src/linux/cgroup/hierarchies.ts";
-import { applyCgroupLimits, type JobCgroup } from "../../src/linux/cgroup/jobCgroup.ts";
-import { createJobCgroup } from "../../src/linux/cgroup/makeJobCgroup.ts";
-import { planJobCgroup, restoreJobCgroup } from "../../src/linux/cgroup/planJobCgroup.ts";
+import type { JobCgroup } from "../../src/linux/cgroup/jobCgroup.ts";
+import { applyCgroupLimits } from "../../src/linux/cgroup/jobLimits.ts";
+import { planJobCgroup } from "../../src/linux/cgroup/planJobCgroup.ts";
 import { type CgroupMachine, directoryIn, type MachineChoice } from "./cgroupMachines.ts";
 
 export const JOB_NAME = "ffrtmp-test-job";
@@ -41,21 +43,20 @@ export function makeJob(
   limits: Limits,
   name = JOB_NAME,
   origin = machine.origin,
+  shared: () => ReadonlySet<string> = () => new Set(),
 ): JobCgroup {
-  const job = planJobCgroup(machine.fs, machine.hierarchies, origin, name, limits);
+  const job = planJobCgroup(machine.fs, machine.hierarchies, origin, { name, limits, shared });
   createJobCgroup(job);
   return job;
 }
 
 /** Sets limits of a cgroup outside any job, as an operator, a slice or a container runtime would. */
 export function limitFromOutside(machine: CgroupMachine, where: Membership, limits: Limits): void {
-  const stored = machine.hierarchies.map((hierarchy) => ({
+  const cgroup = machine.hierarchies.map((hierarchy) => ({
     hierarchy: hierarchy.key,
     path: directoryIn(hierarchy, where),
-    origin: "",
-    enabled: [],
   }));
-  const group = restoreJobCgroup(machine.fs, machine.hierarchies, stored);
+  const group = findJobCgroup(machine.fs, machine.hierarchies, { cgroup, changes: [] });
   const refused = applyCgroupLimits(group, limits).filter(({ outcome }) => outcome === "refused");
   if (refused.length > 0) throw new Error(JSON.stringify(refused));
 }

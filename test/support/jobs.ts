@@ -1,6 +1,14 @@
+import { dirname } from "node:path";
 import type { Ending, JobResult } from "../../src/jobs/model/ending.ts";
-import { type EndedJob, type RunningJob, type StartingJob, toEnded } from "../../src/jobs/model/job.ts";
+import {
+  type EndedJob,
+  type Job,
+  type RunningJob,
+  type StartingJob,
+  toEnded,
+} from "../../src/jobs/model/job.ts";
 import { UNKNOWN_USAGE } from "../../src/limits/usage.ts";
+import { formerPaths, originOf } from "../../src/linux/cgroup/jobCgroup.ts";
 import type { ProcessIdentity } from "../../src/linux/proc/identity.ts";
 
 /** The process of a job, with the differences that a test wants. */
@@ -30,7 +38,7 @@ export function someJob(different: Partial<RunningJob> = {}): RunningJob {
     byHand: null,
     outcomes: [],
     cgroup: [],
-    touched: [],
+    changes: [],
     carriedUsage: null,
     logPath: null,
     ...different,
@@ -63,4 +71,22 @@ export function someResult({ key }: Pick<RunningJob, "key">, different: Partial<
     usage: UNKNOWN_USAGE,
     ...different,
   };
+}
+
+/** The directories of a recorded job, with the paths that its journal names. */
+export function directoriesOf({ cgroup, changes }: Pick<Job, "cgroup" | "changes">): {
+  path: string;
+  origin: string;
+  tenant: string | undefined;
+  formerly: string | undefined;
+}[] {
+  const tenants = changes.flatMap((change) =>
+    change.kind === "cgroup-created" && change.role === "tenant" ? [change.path] : [],
+  );
+  return cgroup.map((location) => ({
+    path: location.path,
+    origin: originOf(changes, location),
+    tenant: tenants.find((path) => path === dirname(location.path)),
+    formerly: formerPaths(changes, location.hierarchy, location.path)[0],
+  }));
 }

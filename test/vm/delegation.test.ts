@@ -1,8 +1,8 @@
 import { expect } from "bun:test";
 import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { createJobCgroup, removeJobCgroup } from "../../src/linux/cgroup/cgroupChanges.ts";
 import { readHierarchies } from "../../src/linux/cgroup/hierarchies.ts";
-import { applyCgroupLimits } from "../../src/linux/cgroup/jobCgroup.ts";
-import { createJobCgroup, removeJobCgroup } from "../../src/linux/cgroup/makeJobCgroup.ts";
+import { applyCgroupLimits } from "../../src/linux/cgroup/jobLimits.ts";
 import { planJobCgroup } from "../../src/linux/cgroup/planJobCgroup.ts";
 import { realHost } from "../../src/linux/host.ts";
 import { JOB_NAME } from "../support/cgroupJobs.ts";
@@ -30,7 +30,10 @@ vmTest(
     try {
       const host = realHost();
       const origin = new Map([["", `/system.slice/${unit}.scope/a/b`]]);
-      const job = planJobCgroup(host.cgroupFs, readHierarchies(host), origin, JOB_NAME, LIMITS);
+      const job = planJobCgroup(host.cgroupFs, readHierarchies(host), origin, {
+        name: JOB_NAME,
+        limits: LIMITS,
+      });
       createJobCgroup(job);
       expect(applyCgroupLimits(job, LIMITS)).toMatchObject([
         { limit: "memory.max", outcome: "applied" },

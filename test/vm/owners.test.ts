@@ -1,7 +1,7 @@
 import { expect } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
 import type { Limits } from "../../src/limits/limits.ts";
-import { controllersOf } from "../../src/linux/cgroup/controllers.ts";
+import { controllersOf } from "../../src/linux/cgroup/backends.ts";
 import { readEffectiveLimits } from "../../src/linux/cgroup/effectiveLimits.ts";
 import { directoryOf, readHierarchies, readMembership } from "../../src/linux/cgroup/hierarchies.ts";
 import { realHost } from "../../src/linux/host.ts";

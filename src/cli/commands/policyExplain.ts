@@ -1,5 +1,6 @@
 import { autoJobId, decideProcess, jobSpecOf, type ProcessDecision } from "../../daemon/decision.ts";
-import { type DryRun, planDryRun } from "../../jobs/attach/dryRun.ts";
+import type { DryRun } from "../../jobs/attach/planAttach.ts";
+import { planDryRun } from "../../jobs/attach/planAttach.ts";
 import type { Context } from "../../jobs/context.ts";
 import { Refusal } from "../../jobs/errors.ts";
 import type { LimitOutcome } from "../../limits/outcome.ts";
@@ -11,6 +12,7 @@ import type { Policy } from "../../policy/policy.ts";
 import { FactReader } from "../../policy/procFacts.ts";
 import type { StateFlags } from "../options/jobOptions.ts";
 import { requirePolicy, requirePolicyPath } from "../options/policyFile.ts";
+import { describeChange } from "../output/changes.ts";
 import { printJson, printOut } from "../output/messages.ts";
 import { nameOfOutcome } from "../output/outcomes.ts";
 import { type Pair, renderPairs } from "../output/pairs.ts";
@@ -137,17 +139,11 @@ const STEP_COLUMNS: Column<Step>[] = [
   },
 ];
 
-function dryRunPairs({ cgroups, outcomes, writes, attributes }: DryRun): Pair[] {
+function dryRunPairs({ cgroups, outcomes, changes }: DryRun): Pair[] {
   return [
     ...cgroups.map((path): Pair => ["cgroup", path]),
     ...outcomes.map((outcome): Pair => [nameOfOutcome(outcome), outcomeText(outcome)]),
-    ...writes.map(({ path, data }): Pair => ["would write", `${data} → ${path}`]),
-    ...attributes.map(
-      ({ limit, pid, tid, from, to }): Pair => [
-        "would set",
-        `${limit} of PID ${pid}, thread ${tid}: ${from} → ${to}`,
-      ],
-    ),
+    ...changes.map((change): Pair => ["would", describeChange(change)]),
   ];
 }
 
@@ -186,6 +182,22 @@ function explainedJson({ facts, steps, decision, outcome, dryRun }: Explained): 
     govern: outcome.govern,
     because: outcome.govern ? null : outcome.reason,
     job_id: outcome.govern ? autoJobId(outcome.decision.target, facts.pid) : null,
-    would: dryRun ?? null,
+    would: dryRun ? dryRunJson(dryRun) : null,
+  };
+}
+
+function dryRunJson({ cgroups, outcomes, changes }: DryRun): Record<string, unknown> {
+  return {
+    cgroups,
+    outcomes,
+    changes,
+    writes: changes.flatMap((change) =>
+      change.kind === "file-written" ? [{ path: change.path, data: change.after }] : [],
+    ),
+    attributes: changes.flatMap((change) => {
+      if (change.kind !== "attribute-set") return [];
+      const { attribute: limit, pid, tid, before: from, after: to } = change;
+      return [{ limit, pid, tid, from, to }];
+    }),
   };
 }

@@ -1,11 +1,12 @@
 import { WatchDaemon } from "../../daemon/daemon.ts";
-import { decideProcess } from "../../daemon/decision.ts";
+import { autoJobId, decideProcess, jobSpecOf } from "../../daemon/decision.ts";
 import { DaemonEvents } from "../../daemon/events.ts";
 import { logEvents } from "../../daemon/log.ts";
 import type { PolicyStore } from "../../daemon/policyStore.ts";
 import { ServiceManager } from "../../daemon/serviceManager.ts";
 import { reportStatus } from "../../daemon/serviceStatus.ts";
 import { checkVisibility } from "../../diagnostics/visibility.ts";
+import { planDryRun } from "../../jobs/attach/planAttach.ts";
 import type { Context } from "../../jobs/context.ts";
 import { Refusal } from "../../jobs/errors.ts";
 import { formatLimit } from "../../limits/limits.ts";
@@ -20,6 +21,7 @@ import { lockFile } from "../../sys/fileLock.ts";
 import type { StateFlags } from "../options/jobOptions.ts";
 import { type LimitFlags, limitsFrom } from "../options/limitOptions.ts";
 import { openPolicy, type PolicyFlags } from "../options/policySource.ts";
+import { describeChange } from "../output/changes.ts";
 import { printErr, printOut, warn } from "../output/messages.ts";
 import { warnOfSlips } from "../output/outcomes.ts";
 import { openContext } from "../session.ts";
@@ -43,7 +45,7 @@ export async function watch(flags: WatchFlags): Promise<number> {
   const limits = limitsFrom(flags);
   warnOfSlips(context, limits);
   const store = await openPolicy(flags, limits);
-  if (flags.dryRun) return dryRun(context, store);
+  if (flags.dryRun) return dryRun(context, store, flags.placement);
   lockStateDirectory(context);
   let daemon: WatchDaemon | undefined;
   const signal = firstSignal(() => daemon?.reload("SIGHUP"));
@@ -70,11 +72,15 @@ export async function watch(flags: WatchFlags): Promise<number> {
   return 0;
 }
 
-function dryRun(context: Context, { policy }: PolicyStore): number {
+function dryRun(context: Context, { policy }: PolicyStore, placement: Placement): number {
   const reader = new FactReader(context.host);
   for (const pid of listPids(context.host)) {
     const outcome = decideProcess(context, pid, (stat) => decide(policy, reader.of(stat)));
-    if (outcome.govern) printOut(describe(pid, outcome.decision));
+    if (!outcome.govern) continue;
+    const { decision, process } = outcome;
+    const jobId = autoJobId(decision.target, pid);
+    const { changes } = planDryRun(context, process, { jobId, placement, ...jobSpecOf(policy, decision) });
+    printOut([describe(pid, decision), ...changes.map((change) => `  ${describeChange(change)}`)].join("\n"));
   }
   return 0;
 }

@@ -1,24 +1,20 @@
-import type { Membership } from "../../linux/cgroup/hierarchies.ts";
-import type { JobCgroup } from "../../linux/cgroup/jobCgroup.ts";
-import { createJobCgroup, GroupInUse } from "../../linux/cgroup/makeJobCgroup.ts";
-import { planJobCgroup, storeJobCgroup } from "../../linux/cgroup/planJobCgroup.ts";
+import { CgroupInUse, createJobCgroup } from "../../linux/cgroup/cgroupChanges.ts";
 import type { ProcessIdentity } from "../../linux/proc/identity.ts";
 import type { ProcStat } from "../../linux/proc/stat.ts";
 import { readArguments, readOwner, readWorkingDirectory } from "../../linux/proc/table.ts";
 import { closeFd } from "../../sys/descriptor.ts";
+import { journalOf } from "../changes.ts";
 import type { Context } from "../context.ts";
 import { Refusal } from "../errors.ts";
 import { recordExit } from "../exit/recordExit.ts";
-import { groupName, type JobSpec, newJob } from "../job.ts";
+import { type JobSpec, newJob } from "../job.ts";
 import { governTree } from "../limits/applyToTree.ts";
 import type { RunningJob } from "../model/job.ts";
-import { respectDisabled } from "../placement/disabledControllers.ts";
 import { openScope } from "../placement/jobScope.ts";
-import { planPlace } from "../placement/placement.ts";
-import { groupOf } from "../placement/tenants.ts";
-import { groupInUse, registerJob } from "../recovery/registerJob.ts";
+import { cgroupInUse, registerJob } from "../recovery/registerJob.ts";
 import { lockForAttach } from "./attachLock.ts";
 import { checkEligibility, checkScreened, type Eligible, type Ineligible } from "./eligibility.ts";
+import { planAttach } from "./planAttach.ts";
 import { openProcessHandle } from "./processHandle.ts";
 
 /** A running process under governance, held by a descriptor that no reuse of its pid can redirect. */
@@ -89,7 +85,7 @@ function refusalOf(pid: number, { code, process, reason, hint }: Ineligible): Re
   return new Refusal(`cannot govern ${process}: ${reason}`, hint);
 }
 
-/** The same for a process that the caller sees to: nothing of its life is asked again. */
+/** Does the same for a process whose identity the caller has checked and keeps checking. */
 export function governHeld(
   context: Context,
   { stat, membership }: Pick<Eligible, "stat" | "membership">,
@@ -99,14 +95,14 @@ export function governHeld(
   const { host, ledger, bootId } = context;
   const { pid, startTicks } = stat;
   const process: ProcessIdentity = { bootId, pid, startTicks };
-  const { cgroup, scope } = planAttached(context, pid, membership, spec);
+  const { cgroup, scope, limits } = planAttach(context, { stat, membership }, spec);
   const command = readArguments(host, pid);
   const job = newJob(context, mode, spec, {
     process,
     command: command.length === 0 ? [stat.comm] : command,
     cwd: readWorkingDirectory(host, pid) ?? null,
     uid: readOwner(host, pid) ?? null,
-    cgroup: storeJobCgroup(cgroup),
+    ...journalOf(cgroup, scope),
     logPath: null,
   });
   registerJob(context, job);
@@ -116,30 +112,12 @@ export function governHeld(
     createJobCgroup(cgroup);
   } catch (error) {
     recordExit(context, job, { kind: "never-started", reason: String(error) });
-    throw error instanceof GroupInUse ? groupInUse(job, error) : error;
+    throw error instanceof CgroupInUse ? cgroupInUse(job, error) : error;
   }
-  const governed = governTree(context, job, cgroup, process, { total: spec.tenant?.limits });
+  const governed = governTree(context, job, cgroup, process, limits);
   return ledger.recordRunning(governed.job, {
     process,
     startedMs: host.now(),
-    cgroup: storeJobCgroup(cgroup),
     outcomes: governed.outcomes,
   });
-}
-
-/** Where the job of a running process would lie, and the scope that is to be made for it. Writes nothing. */
-export function planAttached(
-  context: Context,
-  pid: number,
-  membership: Membership,
-  spec: JobSpec,
-): { cgroup: JobCgroup; scope: ReturnType<typeof planPlace>["scope"] } {
-  const { host, hierarchies, state } = context;
-  const { place, scope } = planPlace(context, pid, membership, spec);
-  const name = groupName(state.tag, spec.jobId);
-  const group = groupOf(state.tag, spec.tenant);
-  const { limits } = spec;
-  const cgroup = planJobCgroup(host.cgroupFs, hierarchies, membership, name, limits, group, place);
-  respectDisabled(context, cgroup);
-  return { cgroup, scope };
 }

@@ -1,26 +1,16 @@
-import { basename } from "node:path";
 import type { JobCgroup } from "../../linux/cgroup/jobCgroup.ts";
-import { openOrigin, removeJobCgroup } from "../../linux/cgroup/makeJobCgroup.ts";
 import type { Context } from "../context.ts";
 import { Refusal } from "../errors.ts";
 import { recordExit } from "../exit/recordExit.ts";
-import { restoreAttributes } from "../limits/taskAttributes.ts";
+import { undoForCgroup, undoForProcesses } from "../exit/undoChanges.ts";
 import type { Job, RunningJob } from "../model/job.ts";
-import { handOverControllers } from "../placement/handOverControllers.ts";
-import { isOwnScope } from "../placement/jobScope.ts";
-import { moveBackToOrigin } from "../placement/moveTree.ts";
 
-/** Releases a living job: its processes go back, every touched value too, and nothing of ours stays. */
+/** Releases a running job: undoes every change that was made for it, and leaves nothing behind. */
 export function detach(context: Context, job: RunningJob, cgroup: JobCgroup): void {
   const { host, ledger } = context;
   refuseOwnSubgroups(context, cgroup, job);
-  const restored = restoreAttributes(host, job.touched);
-  for (const directory of cgroup.directories) {
-    if (isOwnScope(basename(directory.origin))) openOrigin(cgroup, directory);
-  }
-  const failures = [...restored.failures, ...moveBackToOrigin(host, cgroup)];
-  if (failures.length === 0) handOverControllers(context, job, cgroup);
-  const left = failures.length > 0 ? [] : removeJobCgroup(cgroup);
+  const failures = undoForProcesses(context, job, cgroup);
+  const left = failures.length > 0 ? [] : undoForCgroup(context, job, cgroup);
   if (failures.length > 0 || left.length > 0) {
     ledger.addEvent(job, { atMs: host.now(), kind: "detach_failed", detail: { failures, left } });
     throw new Refusal(

@@ -122,7 +122,15 @@ test("a process that ffrtmp run is starting is refused, before its PID is on rec
     context,
     "run",
     { ...SPEC, jobId: "launching" },
-    { process: null, command: ["sleep", "600"], cwd: null, uid: null, cgroup: [], logPath: null },
+    {
+      process: null,
+      command: ["sleep", "600"],
+      cwd: null,
+      uid: null,
+      cgroup: [],
+      changes: [],
+      logPath: null,
+    },
   );
   context.ledger.register(starting);
   const child = spawn(["sleep", "600"]);

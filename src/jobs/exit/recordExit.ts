@@ -1,13 +1,13 @@
 import { UNKNOWN_USAGE, type Usage } from "../../limits/usage.ts";
-import { type JobCgroup, listMembers, readUsage, tenantCgroupOf } from "../../linux/cgroup/jobCgroup.ts";
-import { removeJobCgroup } from "../../linux/cgroup/makeJobCgroup.ts";
+import { type JobCgroup, listMembers, tenantCgroupOf } from "../../linux/cgroup/jobCgroup.ts";
+import { readUsage } from "../../linux/cgroup/jobUsage.ts";
 import type { Context } from "../context.ts";
 import type { Ending, JobResult } from "../model/ending.ts";
 import { type EndedJob, type OpenJob, type RunningJob, startedMsOf, toEnded } from "../model/job.ts";
-import { handOverControllers } from "../placement/handOverControllers.ts";
 import { jobCgroupOf, usageOf } from "../placement/jobCgroup.ts";
 import { leaveScope } from "../placement/jobScope.ts";
-import { judge } from "./sla.ts";
+import { evaluateSla } from "./sla.ts";
+import { undoForCgroup, undoLastShared } from "./undoChanges.ts";
 
 /**
  * What a job has used, to be read at the first sign of its end: a service's cgroup goes with the service, and the job's
@@ -49,7 +49,12 @@ export function recordExit(
   const job = ledger.refresh(seen);
   const cgroup = jobCgroupOf(context, job);
   const usage: Usage = { ...UNKNOWN_USAGE, ...byParent, ...knownOnly(usageOf(job, cgroup)), ...atEnd };
-  const verdict = judge(ending, job.outcomes, usage, readUsage(tenantCgroupOf(cgroup)).memoryMaxHits ?? 0);
+  const verdict = evaluateSla(
+    ending,
+    job.outcomes,
+    usage,
+    readUsage(tenantCgroupOf(cgroup)).memoryMaxHits ?? 0,
+  );
   const result: JobResult = {
     key: job.key,
     ending,
@@ -71,11 +76,10 @@ export function recordExit(
 
 /** Removes what an ended job left in the system. Returns the processes that are still in its cgroup. */
 export function cleanUpEnded(context: Context, job: EndedJob, cgroup: JobCgroup): number[] {
-  handOverControllers(context, job, cgroup);
-  const left = removeJobCgroup(cgroup);
-  if (left.length > 0) return listMembers(cgroup);
+  if (undoForCgroup(context, job, cgroup).length > 0) return listMembers(cgroup);
   leaveScope(job);
   context.ledger.markCleanedUp(job);
+  undoLastShared(context, job, cgroup);
   return [];
 }
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from "bun:test";
 import type { LimitOutcome } from "../../limits/outcome.ts";
 import { UNKNOWN_USAGE } from "../../limits/usage.ts";
 import { type Ending, endingOfStatus } from "../model/ending.ts";
-import { judge } from "./sla.ts";
+import { evaluateSla } from "./sla.ts";
 
 const applied: LimitOutcome = { limit: "memory.max", outcome: "applied", wanted: "64M", actual: "64M" };
 const refused: LimitOutcome = {
@@ -13,9 +13,9 @@ const refused: LimitOutcome = {
 };
 const atOurCap = { ...UNKNOWN_USAGE, oomKills: 1, memoryMaxHits: 7 };
 
-describe("judge() finds compliant", () => {
+describe("evaluateSla() finds compliant", () => {
   it("a job that completed", () => {
-    expect(judge(endingOfStatus(0, "parent"), [applied], UNKNOWN_USAGE)).toEqual({
+    expect(evaluateSla(endingOfStatus(0, "parent"), [applied], UNKNOWN_USAGE)).toEqual({
       compliant: true,
       reason: "completed_successfully",
     });
@@ -26,7 +26,7 @@ describe("judge() finds compliant", () => {
       endingOfStatus(42 << 8, "pidfd"),
       endingOfStatus(9, "parent"),
       { kind: "detached" } as const,
-    ].map((ending) => judge(ending, [applied], UNKNOWN_USAGE));
+    ].map((ending) => evaluateSla(ending, [applied], UNKNOWN_USAGE));
     expect(reasons).toEqual([
       { compliant: true, reason: "ended_with_error" },
       { compliant: true, reason: "ended_by_signal" },
@@ -36,33 +36,33 @@ describe("judge() finds compliant", () => {
 
   it("a limit that is in force in part", () => {
     const partial: LimitOutcome = { ...applied, outcome: "partial", because: "new allocations only" };
-    expect(judge(endingOfStatus(0, "parent"), [partial], UNKNOWN_USAGE).compliant).toBe(true);
+    expect(evaluateSla(endingOfStatus(0, "parent"), [partial], UNKNOWN_USAGE).compliant).toBe(true);
   });
 
   it("a job that the whole machine's shortage of memory ended, though it had a cap", () => {
-    expect(judge(endingOfStatus(9, "parent"), [applied], { ...atOurCap, memoryMaxHits: 0 })).toEqual({
+    expect(evaluateSla(endingOfStatus(9, "parent"), [applied], { ...atOurCap, memoryMaxHits: 0 })).toEqual({
       compliant: true,
       reason: "ended_by_signal",
     });
   });
 
   it("a job killed at somebody else's cap, where ours was never in force or never asked for", () => {
-    expect(judge(endingOfStatus(9, "parent"), [], atOurCap).compliant).toBe(true);
+    expect(evaluateSla(endingOfStatus(9, "parent"), [], atOurCap).compliant).toBe(true);
     const missing: LimitOutcome = { ...applied, outcome: "refused", because: "EACCES" };
-    expect(judge(endingOfStatus(9, "parent"), [missing], atOurCap).reason).toBe(
+    expect(evaluateSla(endingOfStatus(9, "parent"), [missing], atOurCap).reason).toBe(
       "limit_not_applied(memory.max)",
     );
   });
 });
 
-describe("judge() finds a violation", () => {
+describe("evaluateSla() finds a violation", () => {
   it("when nobody saw the end, or there was no beginning, or how it ended is not known", () => {
     const endings: Ending[] = [
       { kind: "unobserved", reason: "no ffrtmp observed it" },
       { kind: "never-started", reason: "refused" },
       { kind: "exit-unknown", reason: "no evidence" },
     ];
-    expect(endings.map((ending) => judge(ending, [applied], UNKNOWN_USAGE))).toEqual([
+    expect(endings.map((ending) => evaluateSla(ending, [applied], UNKNOWN_USAGE))).toEqual([
       { compliant: false, reason: "ended_unobserved" },
       { compliant: false, reason: "never_started" },
       { compliant: false, reason: "exit_unknown" },
@@ -72,17 +72,17 @@ describe("judge() finds a violation", () => {
   it("when the kernel killed at the total of the job's tenant", () => {
     const total: LimitOutcome = { ...applied, of: "tenant" };
     const killed = { ...UNKNOWN_USAGE, oomKills: 1, memoryMaxHits: 0 };
-    expect(judge(endingOfStatus(9, "pidfd"), [applied, total], killed, 3)).toEqual({
+    expect(evaluateSla(endingOfStatus(9, "pidfd"), [applied, total], killed, 3)).toEqual({
       compliant: false,
       reason: "killed_at_tenants_memory_cap",
     });
-    expect(judge(endingOfStatus(9, "pidfd"), [applied], killed, 3).compliant).toBe(true);
-    expect(judge(endingOfStatus(9, "pidfd"), [total], atOurCap, 0).compliant).toBe(true);
+    expect(evaluateSla(endingOfStatus(9, "pidfd"), [applied], killed, 3).compliant).toBe(true);
+    expect(evaluateSla(endingOfStatus(9, "pidfd"), [total], atOurCap, 0).compliant).toBe(true);
   });
 
   it("when the kernel killed at our hard cap, even if the main process came through", () => {
     for (const status of [9, 0, 137 << 8]) {
-      expect(judge(endingOfStatus(status, "parent"), [applied, refused], atOurCap)).toEqual({
+      expect(evaluateSla(endingOfStatus(status, "parent"), [applied, refused], atOurCap)).toEqual({
         compliant: false,
         reason: "killed_at_our_memory_cap",
       });
@@ -96,7 +96,7 @@ describe("judge() finds a violation", () => {
       wanted: "x",
       because: "none",
     };
-    expect(judge(endingOfStatus(0, "parent"), [refused, applied, unsupported], UNKNOWN_USAGE)).toEqual({
+    expect(evaluateSla(endingOfStatus(0, "parent"), [refused, applied, unsupported], UNKNOWN_USAGE)).toEqual({
       compliant: false,
       reason: "limit_not_applied(cpu.max,io.max)",
     });

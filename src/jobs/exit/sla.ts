@@ -12,7 +12,7 @@ export interface Verdict {
  * Judges the platform, not the job: a job that fails by its own code was governed well.
  * Part of the job's immutable result, so that a later change of these rules changes no past verdict.
  */
-export function judge(
+export function evaluateSla(
   ending: Ending,
   outcomes: readonly LimitOutcome[],
   usage: Usage,

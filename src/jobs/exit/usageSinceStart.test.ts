@@ -7,16 +7,15 @@ import { directoryIn, fakeMachine } from "../../../test/support/cgroupMachines.t
 import { fakeV2 } from "../../../test/support/fakeCgroups.ts";
 import { someJob } from "../../../test/support/jobs.ts";
 import { Ledger } from "../../ledger/ledger.ts";
-import { withUnknown } from "../../limits/usage.ts";
+import { type Usage, withUnknown } from "../../limits/usage.ts";
+import { backendOf } from "../../linux/cgroup/backends.ts";
+import { createJobCgroup } from "../../linux/cgroup/cgroupChanges.ts";
+import { findJobCgroup } from "../../linux/cgroup/findJobCgroup.ts";
 import type { Hierarchy } from "../../linux/cgroup/hierarchies.ts";
-import {
-  applyCgroupLimits,
-  applyTenantLimits,
-  type JobCgroup,
-  rememberCounted,
-} from "../../linux/cgroup/jobCgroup.ts";
-import { createJobCgroup, giveAgain } from "../../linux/cgroup/makeJobCgroup.ts";
-import { planJobCgroup, restoreJobCgroup, storeJobCgroup } from "../../linux/cgroup/planJobCgroup.ts";
+import { type JobCgroup, storeJobCgroup } from "../../linux/cgroup/jobCgroup.ts";
+import { applyCgroupLimits, applyTenantLimits } from "../../linux/cgroup/jobLimits.ts";
+import { recordCounters } from "../../linux/cgroup/jobUsage.ts";
+import { planJobCgroup } from "../../linux/cgroup/planJobCgroup.ts";
 import type { CgroupFs } from "../../linux/cgroupFs.ts";
 import type { Context } from "../context.ts";
 import { endingOfStatus } from "../model/ending.ts";
@@ -121,10 +120,16 @@ test("what counts anew after its controller was switched off and on again is not
   const made = makeJob(machine, limits);
   const [own] = made.directories;
   if (!own) throw new Error("the job has a directory");
-  const find = (): JobCgroup => restoreJobCgroup(fs, hierarchies, storeJobCgroup(made));
-  expect(giveAgain(find(), limits)).toEqual([]);
+  const find = (): JobCgroup => findJobCgroup(fs, hierarchies, storeJobCgroup(made));
+  const restore = (): (keyof Usage)[] => {
+    const job = find();
+    return job.directories.flatMap((directory) =>
+      backendOf(directory.hierarchy).restoreControllers(job, directory, limits),
+    );
+  };
+  expect(restore()).toEqual([]);
   fs.write(`${own.origin}/cgroup.subtree_control`, "-cpu");
-  const forgotten = giveAgain(find(), limits);
+  const forgotten = restore();
   expect(forgotten).toEqual(["throttledUsec"]);
   fake.set(`${own.path}/cpu.stat`, "user_usec 5\nsystem_usec 1\nthrottled_usec 7");
   const carriedUsage = withUnknown(null, forgotten);
@@ -137,15 +142,19 @@ for (const hits of [4, 5]) {
     await using machine = fakeMachine(fake);
     const { fs, hierarchies } = machine;
     const acme = { name: "ffrtmp-1f3a9c-@acme", limits: LIMITS };
-    const planned = planJobCgroup(fs, hierarchies, machine.origin, JOB_NAME, {}, acme);
+    const planned = planJobCgroup(fs, hierarchies, machine.origin, {
+      name: JOB_NAME,
+      limits: {},
+      tenant: acme,
+    });
     createJobCgroup(planned);
     const [own] = planned.directories;
     const hit = (count: number): void =>
       fake.set(`${own?.tenant}/memory.events.local`, `max 9\noom ${count}\noom_kill 0`);
     hit(4);
-    rememberCounted(planned);
+    recordCounters(planned);
     const outcomes = applyTenantLimits(planned, LIMITS);
-    const job = someJob({ tenant: "acme", cgroup: storeJobCgroup(planned), outcomes });
+    const job = someJob({ tenant: "acme", ...storeJobCgroup(planned), outcomes });
     const context = governorOf(fs, hierarchies);
     context.ledger.register(job);
     hit(hits);
@@ -181,21 +190,25 @@ function ownersCgroup() {
   };
   count(BEFORE);
   const place = { placedAs: "in-place" } as const;
-  const cgroup = planJobCgroup(fs, hierarchies, machine.origin, JOB_NAME, LIMITS, undefined, place);
+  const cgroup = planJobCgroup(fs, hierarchies, machine.origin, {
+    name: JOB_NAME,
+    limits: LIMITS,
+    place: place,
+  });
   createJobCgroup(cgroup);
-  rememberCounted(cgroup);
+  recordCounters(cgroup);
   const outcomes = applyCgroupLimits(cgroup, LIMITS);
-  const job = someJob({ cgroup: storeJobCgroup(cgroup), outcomes, limits: LIMITS });
+  const job = someJob({ ...storeJobCgroup(cgroup), outcomes, limits: LIMITS });
   const context = governorOf(fs, hierarchies);
   const { ledger } = context;
   ledger.register(job);
   return {
     job,
     count,
-    usage: () => usageOf(job, restoreJobCgroup(fs, hierarchies, [...job.cgroup])),
+    usage: () => usageOf(job, findJobCgroup(fs, hierarchies, job)),
     context,
     close: (measures?: EarlierMeasures) => {
-      return recordExit(context, ledger.recordCgroup(job, job.cgroup), endingOfStatus(9, "parent"), measures);
+      return recordExit(context, ledger.recordJournal(job, job), endingOfStatus(9, "parent"), measures);
     },
     [Symbol.asyncDispose]: () => machine[Symbol.asyncDispose](),
   };

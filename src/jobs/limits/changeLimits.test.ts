@@ -1,13 +1,16 @@
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { getPriority } from "node:os";
-import { basename } from "node:path";
+import { basename, dirname } from "node:path";
 import { useGovernedFakes } from "../../../test/support/governedFakes.ts";
 import { useGovernedSleepers } from "../../../test/support/governedSleepers.ts";
+import { directoriesOf } from "../../../test/support/jobs.ts";
 import { lacksLimits, testIf } from "../../../test/support/sandbox.ts";
 import type { Limits } from "../../limits/limits.ts";
+import { mergeChanges } from "../../linux/change.ts";
 import { realHost } from "../../linux/host.ts";
 import { detach } from "../attach/detach.ts";
+import { attributesOf } from "../changes.ts";
 import type { Job } from "../model/job.ts";
 import { jobCgroupOf, usageOf } from "../placement/jobCgroup.ts";
 import { changeLimits } from "./changeLimits.ts";
@@ -55,10 +58,10 @@ limitsTest("the nice value before us stays known through every change, and comes
   let { context, job, pid } = governSleeper({ nice: before + 3 });
   job = changeLimits(context, job, { limits: { nice: before + 5 } }, "test");
   expect(getPriority(pid)).toBe(before + 5);
-  expect(job.touched).toMatchObject([{ value: "nice", before, after: before + 5 }]);
+  expect(attributesOf(job)).toMatchObject([{ attribute: "nice", before, after: before + 5 }]);
   job = changeLimits(context, job, { limits: {} }, "test");
   expect(getPriority(pid)).toBe(before);
-  expect(job.touched).toEqual([]);
+  expect(attributesOf(job)).toEqual([]);
 });
 
 limitsTest("what is set by hand goes before what is wanted otherwise, until it is taken back", () => {
@@ -83,13 +86,13 @@ limitsTest(
 
     job = changeLimits(context, job, { tenant: zeta }, "test");
     expect(job.tenant).toBe("Zeta & Söhne");
-    for (const { path, tenant, formerly } of job.cgroup) {
+    for (const { path, tenant, formerly } of directoriesOf(job)) {
       expect(formerly).toBeUndefined();
       expect(basename(tenant as string)).toBe(`ffrtmp-${context.state.tag}-@Zeta%20%26%20S%C3%B6hne`);
       expect(readFileSync(`${path}/cgroup.procs`, "utf8")).toBe(`${pid}\n`);
     }
     for (const { path } of first) expect(cgroupFs.exists(path)).toBeFalse();
-    for (const { tenant } of stayed.cgroup) expect(cgroupFs.exists(tenant as string)).toBeTrue();
+    for (const { tenant } of directoriesOf(stayed)) expect(cgroupFs.exists(tenant as string)).toBeTrue();
     expect(job.outcomes).toMatchObject([
       { limit: "cpu.max", outcome: "applied" },
       { limit: "pids.max", of: "tenant", outcome: "applied", actual: "70" },
@@ -101,7 +104,7 @@ limitsTest(
     );
 
     job = changeLimits(context, job, { tenant: null }, "test");
-    for (const { path, origin } of job.cgroup) expect(path).toStartWith(`${origin}/ffrtmp-`);
+    for (const { path, origin } of directoriesOf(job)) expect(path).toStartWith(`${origin}/ffrtmp-`);
     expect(job.outcomes).toMatchObject([{ limit: "cpu.max" }]);
   },
 );
@@ -110,21 +113,19 @@ limitsTest(
   "a governor that died while it moved a job to another tenant leaves what the next change finishes",
   () => {
     let { context, job, pid } = governSleeper(HALF_A_CORE, { tenant: { name: "acme", limits: {} } });
-    const left = job.cgroup.map((directory) => ({
-      ...directory,
-      formerly: directory.path,
-      path: directory.path.replace("@acme", "@zeta"),
-      tenant: directory.tenant?.replace("@acme", "@zeta") as string,
-    }));
-    for (const { path, tenant } of left) for (const each of [tenant, path]) cgroupFs.mkdir(each);
-    job = context.ledger.recordSpec(context.ledger.recordCgroup(job, left), { tenant: "zeta" });
+    const { cgroup, changes } = job;
+    const toZeta = <T>(value: T): T => JSON.parse(JSON.stringify(value).replaceAll("@acme", "@zeta"));
+    for (const { path } of toZeta(cgroup)) for (const each of [dirname(path), path]) cgroupFs.mkdir(each);
+    const halfDone = { cgroup: toZeta(cgroup), changes: mergeChanges(changes, toZeta(changes)) };
+    job = context.ledger.recordSpec(context.ledger.recordJournal(job, halfDone), { tenant: "zeta" });
+    expect(directoriesOf(job)[0]).toMatchObject({ formerly: cgroup[0]?.path });
 
     job = changeLimits(context, job, { tenant: { name: "zeta", limits: {} } }, "start");
-    for (const { path, formerly } of job.cgroup) {
+    for (const { path, formerly } of directoriesOf(job)) {
       expect(formerly).toBeUndefined();
       expect(readFileSync(`${path}/cgroup.procs`, "utf8")).toBe(`${pid}\n`);
     }
-    for (const { formerly } of left) expect(cgroupFs.exists(formerly)).toBeFalse();
+    for (const { path } of cgroup) expect(cgroupFs.exists(path)).toBeFalse();
   },
 );
 
@@ -134,7 +135,7 @@ limitsTest(
     const context = makeGovernor();
     const tenant = { name: "acme", limits: { pidsMax: 60 } };
     const sleepers = ["one", "two"].map((jobId) => governSleeper({}, { jobId, tenant }, context));
-    const groups = sleepers.flatMap(({ job }) => job.cgroup.flatMap(({ tenant }) => tenant ?? []));
+    const groups = sleepers.flatMap(({ job }) => directoriesOf(job).flatMap(({ tenant }) => tenant ?? []));
     for (const { job, pid } of sleepers) {
       expect(groups.every(cgroupFs.exists)).toBeTrue();
       detach(context, job, jobCgroupOf(context, job));

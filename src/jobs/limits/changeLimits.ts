@@ -2,13 +2,18 @@ import type { SpecChange } from "../../ledger/ledger.ts";
 import { formatLimit } from "../../limits/limits.ts";
 import type { LimitOutcome } from "../../limits/outcome.ts";
 import { CGROUP_LIMITS, type CgroupLimitName } from "../../limits/table.ts";
-import { liftCgroupLimits, tenantCgroupOf } from "../../linux/cgroup/jobCgroup.ts";
+import { tenantCgroupOf } from "../../linux/cgroup/jobCgroup.ts";
+import { liftCgroupLimits } from "../../linux/cgroup/jobLimits.ts";
+import type { Change } from "../../linux/change.ts";
+import { readStat } from "../../linux/proc/stat.ts";
+import { restoreAttributes } from "../../linux/proc/taskAttributes.ts";
+import { attributesOf } from "../changes.ts";
 import type { Context } from "../context.ts";
 import { limitsInForce, type Tenant } from "../job.ts";
-import type { Job, RunningJob, Touched } from "../model/job.ts";
+import type { Job, RunningJob } from "../model/job.ts";
 import { migrateCgroup, removeFormerCgroup } from "../placement/migrateCgroup.ts";
 import { governTree } from "./applyToTree.ts";
-import { restoreAttributes } from "./taskAttributes.ts";
+import { planWithNice } from "./planLimits.ts";
 
 /** The new limits and labels of a running job. An absent field stays as it is. */
 export interface LimitChange extends Omit<SpecChange, "tenant"> {
@@ -37,8 +42,11 @@ export function changeLimits(
   const restored = restoreChanged(context, migrated.job);
   // Rates are kept per device: those of a device that is no longer named would stay.
   liftCgroupLimits(cgroup, ["io.max"]);
-  const options = { total: tenant?.limits, isFirst: false };
-  const governed = governTree(context, restored, cgroup, job.process, options);
+  const stat = readStat(host, job.process.pid);
+  const limits = limitsInForce(restored);
+  const nice = limits.nice ?? (stat === "gone" ? 0 : stat.nice);
+  const planned = planWithNice(cgroup, limits, nice, tenant?.limits);
+  const governed = governTree(context, restored, cgroup, job.process, planned, { isFirst: false });
   const totals = tenant === undefined ? before.filter(({ of }) => of === "tenant") : [];
   const outcomes = [...governed.outcomes, ...totals];
   const moved = removeFormerCgroup(context, governed.job, cgroup);
@@ -78,18 +86,18 @@ function staleLimits(
   });
 }
 
-/** Puts back the values of threads and processes that are to change, so that what was before us stays known. */
+/** Restores the attributes that are to change, so that the values from before ffrtmp stay known. */
 function restoreChanged({ host, ledger }: Context, job: RunningJob): RunningJob {
   const limits = limitsInForce(job);
-  const isChanged = (value: Touched["value"]) =>
-    formatLimit(limits, value) !== job.outcomes.find(({ limit }) => limit === value)?.wanted;
-  const changed = job.touched.filter(({ value }) => isChanged(value));
+  const changed = attributesOf(job).filter(
+    ({ attribute }) =>
+      formatLimit(limits, attribute) !== job.outcomes.find(({ limit }) => limit === attribute)?.wanted,
+  );
   if (changed.length === 0) return job;
   restoreAttributes(host, changed);
-  return ledger.recordTouched(
-    job,
-    job.touched.filter((touched) => !changed.includes(touched)),
-  );
+  const isChanged = new Set<Change>(changed);
+  const changes = job.changes.filter((change) => !isChanged.has(change));
+  return ledger.recordJournal(job, { cgroup: job.cgroup, changes });
 }
 
 function shorten({ limit, of, outcome, wanted, actual }: LimitOutcome): string {

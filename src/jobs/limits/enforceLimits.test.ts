@@ -1,6 +1,7 @@
 import { expect } from "bun:test";
 import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { type GovernedSleeper, useGovernedSleepers } from "../../../test/support/governedSleepers.ts";
+import { directoriesOf } from "../../../test/support/jobs.ts";
 import { lacksLimits, testIf } from "../../../test/support/sandbox.ts";
 import type { Limits } from "../../limits/limits.ts";
 import { realHost } from "../../linux/host.ts";
@@ -130,14 +131,15 @@ limitsTest("another wish for the same limit is put back three times of its own",
 limitsTest("a process that somebody moved to where it came from is taken in again", () => {
   const governed = governSleeper(HALF_A_CORE);
   const inside = readFileSync(`/proc/${governed.pid}/cgroup`, "utf8");
-  for (const { origin } of governed.job.cgroup) writeFileSync(`${origin}/cgroup.procs`, String(governed.pid));
+  for (const { origin } of directoriesOf(governed.job))
+    writeFileSync(`${origin}/cgroup.procs`, String(governed.pid));
   expect(enforce(governed)).toMatchObject([{ what: "membership", did: "reapplied" }]);
   expect(readFileSync(`/proc/${governed.pid}/cgroup`, "utf8")).toBe(inside);
   expect(governed.job.outcomes).toMatchObject([{ limit: "cpu.max", outcome: "applied" }]);
   expect(enforce(governed)).toEqual([]);
 
   for (let time = 2; time <= 4; time++) {
-    for (const { origin } of governed.job.cgroup)
+    for (const { origin } of directoriesOf(governed.job))
       writeFileSync(`${origin}/cgroup.procs`, String(governed.pid));
     expect(enforce(governed)).toMatchObject([{ did: time === 4 ? "left_alone" : "reapplied" }]);
   }
@@ -178,7 +180,7 @@ limitsTest("processes in cgroups that the workload made below ours count as insi
 limitsTest("a tenant's total that somebody loosened is put back, too", () => {
   const tenant = { name: "acme", limits: HALF_A_CORE };
   const governed = governSleeper({}, { tenant });
-  const group = governed.job.cgroup.flatMap(({ tenant }) => tenant ?? []);
+  const group = directoriesOf(governed.job).flatMap(({ tenant }) => tenant ?? []);
   const [file, loose] = Object.entries(LOOSE).find(([name]) =>
     group.some((path) => realHost().cgroupFs.exists(`${path}/${name}`)),
   ) as [string, string];
@@ -204,8 +206,8 @@ function enforce(
   return repairs;
 }
 
-function quotaFile({ cgroup }: Job) {
-  for (const { path: directory, origin } of cgroup) {
+function quotaFile(job: Job) {
+  for (const { path: directory, origin } of directoriesOf(job)) {
     for (const [file, loose] of Object.entries(LOOSE)) {
       const path = `${directory}/${file}`;
       if (!realHost().cgroupFs.exists(path)) continue;

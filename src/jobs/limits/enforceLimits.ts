@@ -1,21 +1,18 @@
-import { type Limits, pickLimits } from "../../limits/limits.ts";
+import type { Limits } from "../../limits/limits.ts";
+import { pickLimits } from "../../limits/limits.ts";
 import { type LimitOutcome, refusedInstead } from "../../limits/outcome.ts";
 import type { LimitName } from "../../limits/table.ts";
 import { type Usage, withUnknown } from "../../limits/usage.ts";
-import { type LapsedLimit, listLapsed } from "../../linux/cgroup/effectiveLimits.ts";
+import { backendOf } from "../../linux/cgroup/backends.ts";
+import { type LimitDrift, listLimitDrift } from "../../linux/cgroup/effectiveLimits.ts";
 import { directoryOf, readMembership } from "../../linux/cgroup/hierarchies.ts";
-import {
-  applyCgroupLimits,
-  applyTenantLimits,
-  type JobCgroup,
-  tenantCgroupOf,
-} from "../../linux/cgroup/jobCgroup.ts";
-import { giveAgain } from "../../linux/cgroup/makeJobCgroup.ts";
-import { storeJobCgroup } from "../../linux/cgroup/planJobCgroup.ts";
-import { limitFilesOf, recordWritten, saveValues } from "../../linux/cgroup/savedValues.ts";
+import { type JobCgroup, tenantCgroupOf } from "../../linux/cgroup/jobCgroup.ts";
+import { applyCgroupLimits, applyTenantLimits } from "../../linux/cgroup/jobLimits.ts";
+import { recordOwnersValues, recordWritten } from "../../linux/cgroup/ownerFiles.ts";
 import type { ProcessIdentity } from "../../linux/proc/identity.ts";
 import { hasEnded, readStat } from "../../linux/proc/stat.ts";
 import { listTree } from "../../linux/proc/table.ts";
+import { recordCgroup } from "../changes.ts";
 import type { Context } from "../context.ts";
 import { limitsInForce } from "../job.ts";
 import type { RunningJob } from "../model/job.ts";
@@ -28,9 +25,9 @@ const GIVEN_AGAIN = "given_again";
 const LEFT_ALONE = "left_alone";
 
 /**
- * How often within an hour a limit is put back before it is left for an hour. Who writes another value means it, and there
- * is to be no quarrel. A controller that is gone with its limit is nobody's word about the limit: systemd takes it from
- * every unit of a slice when a unit there ends that needed it.
+ * How often a limit is applied again within an hour before it is left alone for an hour. An operator who writes another
+ * value means it, and ffrtmp does not fight over it. A controller that is gone with its limit says nothing about the
+ * limit: systemd disables it for every unit of a slice when a unit there ends that needed it.
  */
 const MAX_REPAIRS_PER_HOUR = { [REAPPLIED]: 3, [GIVEN_AGAIN]: 60 };
 const HOUR_MS = 3_600_000;
@@ -50,107 +47,96 @@ export interface Enforcement {
 
 /**
  * Compares the recorded limits of a job with those that the kernel has now, and applies again what was changed from
- * outside: by an operator who wrote to the job's cgroup, by systemd that took a controller away, by a process move. Each
- * time is an event. A limit that changes more often than MAX_REPAIRS_PER_HOUR is left alone for an hour; its outcome
+ * outside: by an operator who wrote to the job's cgroup, by systemd that disabled a controller, by a move of a process.
+ * Each time is an event. A limit that changes more often than MAX_REPAIRS_PER_HOUR is left alone for an hour; its outcome
  * says so, and it is reported once.
  *
  * `total` is the limits of the job's tenant. Safe to call at any time.
  */
 export function enforceLimits(context: Context, seen: RunningJob, total: Limits = {}): Enforcement {
   if (seen.cgroup.length === 0) return { job: seen, repairs: [] };
+  const history = new DriftHistory(context, seen);
+  const cgroup = jobCgroupOf(context, seen);
+  let { outcomes } = seen;
+  const targets: Target[] = [
+    { limits: total, of: "tenant" },
+    { limits: limitsInForce(seen), of: undefined },
+  ];
+  for (const target of targets) outcomes = enforceTarget(context, seen, cgroup, target, history, outcomes);
+  outcomes = enforceMembership(context, seen, cgroup, history, outcomes);
   let job = seen;
-  const memory = new Memory(context, job);
-  const cgroup = jobCgroupOf(context, job);
-  const group = tenantCgroupOf(cgroup);
-  let { outcomes } = job;
-  const totalKept: Kept = {
-    cgroup: group,
-    limits: total,
-    of: "tenant",
-    apply: () => applyTenantLimits(cgroup, total),
-  };
-  const ownKept: Kept = {
-    cgroup,
-    limits: limitsInForce(job),
-    of: undefined,
-    apply: applyCgroupLimits,
-    // The counts went with the controller, and what they were nobody has read.
-    forget: (fields) => {
-      job = context.ledger.recordCarriedUsage(job, withUnknown(job.carriedUsage, fields));
-    },
-  };
-  for (const kept of [totalKept, ownKept]) outcomes = keepLimits(context, outcomes, kept, memory);
-  outcomes = keepMembers(context, job, cgroup, memory, outcomes);
-  const stored = storeJobCgroup(cgroup);
-  if (memory.findings.length > 0 && JSON.stringify(stored) !== JSON.stringify(job.cgroup))
-    job = context.ledger.recordCgroup(job, stored);
+  const { resetCounters } = history;
+  if (resetCounters.length > 0)
+    job = context.ledger.recordCarriedUsage(job, withUnknown(job.carriedUsage, resetCounters));
+  if (history.repairs.length > 0) job = recordCgroup(context, job, cgroup);
   if (JSON.stringify(outcomes) !== JSON.stringify(job.outcomes))
     job = context.ledger.recordOutcomes(job, outcomes);
-  return { job, repairs: memory.findings };
+  return { job, repairs: history.repairs };
 }
 
-/** One cgroup with what it is to hold: the job's own, or the group of its tenant. */
-interface Kept {
-  cgroup: JobCgroup;
+/** The limits of the job's own cgroup, or the total of its tenant. */
+interface Target {
   limits: Limits;
   of: LimitOutcome["of"];
-  apply: typeof applyCgroupLimits;
-  /** Called with what has begun to be counted anew. */
-  forget?: (fields: (keyof Usage)[]) => void;
 }
 
-function keepLimits(
+function enforceTarget(
   context: Context,
+  job: RunningJob,
+  cgroup: JobCgroup,
+  { limits, of }: Target,
+  history: DriftHistory,
   outcomes: readonly LimitOutcome[],
-  kept: Kept,
-  memory: Memory,
 ): readonly LimitOutcome[] {
-  const { cgroup, limits, of } = kept;
-  const lapsed = listLapsed(cgroup, limits).filter(({ limit, wanted }) => {
+  const part = of === "tenant" ? tenantCgroupOf(cgroup) : cgroup;
+  const drifts = listLimitDrift(part, limits).filter(({ limit, wanted }) => {
     const outcome = outcomes.find((each) => each.of === of && each.limit === limit);
-    return outcome && (isInForce(outcome) || memory.isForgiven(nameOf(limit, of), wanted));
+    return outcome && (isInForce(outcome) || history.isForgiven(nameOf(limit, of), wanted));
   });
-  if (lapsed.length === 0) return outcomes;
-  const mine = lapsed.filter(
-    (lapse) => !memory.isGivenUp(repairOf(lapse), nameOf(lapse.limit, of), lapse.wanted),
+  if (drifts.length === 0) return outcomes;
+  const repaired = drifts.filter(
+    (drift) => !history.isGivenUp(repairOf(drift), nameOf(drift.limit, of), drift.wanted),
   );
-  // Those alone: what was given up stays so when another limit is put back.
-  const undone = pickLimits(
+  // Only these: a limit that was given up stays so when another one is applied again.
+  const lost = pickLimits(
     limits,
-    mine.map(({ limit }) => limit),
+    repaired.map(({ limit }) => limit),
   );
-  const renewed = mine.length === 0 ? [] : applyAgain(context, { ...kept, limits: undone });
+  const renewed =
+    repaired.length === 0 ? [] : applyAgain(context, job, cgroup, { limits: lost, of }, history);
   return outcomes.map((outcome) => {
-    const lapse = lapsed.find(({ limit }) => outcome.of === of && limit === outcome.limit);
-    if (!lapse) return outcome;
-    const now = mine.includes(lapse) ? renewed.find(({ limit }) => limit === lapse.limit) : undefined;
-    if (!now) return leaveAlone(outcome, lapse, memory);
-    // The kernel holds the same as when it was first asked: nobody undid anything, it never took more.
+    const drift = drifts.find(({ limit }) => outcome.of === of && limit === outcome.limit);
+    if (!drift) return outcome;
+    const now = repaired.includes(drift) ? renewed.find(({ limit }) => limit === drift.limit) : undefined;
+    if (!now) return leaveAlone(outcome, drift, history);
+    // The kernel holds the same as after the first write: it never took more, and nothing was changed from outside.
     if (now.outcome === "partial" && now.actual === outcome.actual) return outcome;
-    // One that was refused now is not looked at for a while.
-    const did = isInForce(now) ? repairOf(lapse) : LEFT_ALONE;
-    memory.note({ what: nameOf(lapse.limit, of), did, wanted: lapse.wanted, found: lapse.found });
+    // A limit that is refused now is not tried for a while.
+    const did = isInForce(now) ? repairOf(drift) : LEFT_ALONE;
+    history.record({ what: nameOf(drift.limit, of), did, wanted: drift.wanted, found: drift.found });
     return now.outcome === "applied" && outcome.outcome === "partial"
-      ? { ...outcome, ...now, outcome: "partial" }
+      ? { ...outcome, ...now, outcome: "partial", because: outcome.because }
       : now;
   });
 }
 
 function applyAgain(
-  { host: { cgroupFs } }: Context,
-  { cgroup, limits, apply, forget }: Kept,
+  context: Context,
+  job: RunningJob,
+  cgroup: JobCgroup,
+  { limits, of }: Target,
+  history: DriftHistory,
 ): LimitOutcome[] {
-  const forgotten = giveAgain(cgroup, limits);
-  if (forgotten.length > 0) forget?.(forgotten);
-  const inPlace = cgroup.directories.filter(({ placedAs }) => placedAs === "in-place");
-  const files = limitFilesOf(limits);
-  for (const { path, heldBefore } of inPlace) saveValues(cgroupFs, path, files, heldBefore);
-  const outcomes = apply(cgroup, limits);
-  // Those files alone: what stands in another may be the owner's word of a moment ago.
-  for (const { path, heldBefore } of inPlace) {
-    const written = heldBefore.filter(({ file, after }) => files.includes(file) || after === null);
-    recordWritten(cgroupFs, path, written);
+  for (const directory of cgroup.directories) {
+    const backend = backendOf(directory.hierarchy);
+    history.resetCounters.push(...backend.restoreControllers(cgroup, directory, limits));
   }
+  if (of === "tenant") return applyTenantLimits(cgroup, limits);
+  // Recorded before the write: the owner's value that it replaces.
+  if (recordOwnersValues(cgroup, limits)) recordCgroup(context, job, cgroup);
+  const outcomes = applyCgroupLimits(cgroup, limits);
+  // Only the files of these limits: the owner may have written to another one a moment ago.
+  recordWritten(cgroup, limits);
   return outcomes;
 }
 
@@ -158,7 +144,7 @@ function isInForce({ outcome }: LimitOutcome): boolean {
   return outcome === "applied" || outcome === "partial";
 }
 
-function repairOf({ isControllerGone }: LapsedLimit): Repair {
+function repairOf({ isControllerGone }: LimitDrift): Repair {
   return isControllerGone ? GIVEN_AGAIN : REAPPLIED;
 }
 
@@ -166,21 +152,19 @@ function nameOf(limit: LimitName, of: LimitOutcome["of"]): LimitRepair["what"] {
   return of === "tenant" ? `tenant's ${limit}` : limit;
 }
 
-function leaveAlone(outcome: LimitOutcome, lapse: LapsedLimit, memory: Memory): LimitOutcome {
-  const { limit, wanted, found } = lapse;
-  const { of } = outcome;
-  memory.note({ what: nameOf(limit, of), did: LEFT_ALONE, wanted, found });
-  const because = `somebody else set it to ${found}; it was put back ${MAX_REPAIRS_PER_HOUR[repairOf(lapse)]} times within an hour and is left alone for one now`;
-  const refused = refusedInstead(outcome, because);
-  return { ...refused, actual: found };
+function leaveAlone(outcome: LimitOutcome, drift: LimitDrift, history: DriftHistory): LimitOutcome {
+  const { limit, wanted, found } = drift;
+  history.record({ what: nameOf(limit, outcome.of), did: LEFT_ALONE, wanted, found });
+  const because = `it was set to ${found} from outside; it was applied again ${MAX_REPAIRS_PER_HOUR[repairOf(drift)]} times within an hour and is left alone for an hour now`;
+  return { ...refusedInstead(outcome, because), actual: found };
 }
 
-/** Processes go back only from where they came from: whoever put one elsewhere may limit it there. */
-function keepMembers(
+/** Moves processes back only from their origin: a process in any other cgroup may be limited there. */
+function enforceMembership(
   context: Context,
   { process: root }: RunningJob,
   cgroup: JobCgroup,
-  memory: Memory,
+  history: DriftHistory,
   outcomes: readonly LimitOutcome[],
 ): readonly LimitOutcome[] {
   const strays = root.bootId === context.bootId ? listStrays(context, cgroup, root) : [];
@@ -190,12 +174,12 @@ function keepMembers(
   }
   const wanted = cgroup.directories.map(({ path }) => path).join(", ");
   const found = [...new Set(strays.map(({ pid, because }) => `PID ${pid}: ${because}`))].join("; ");
-  if (memory.isGivenUp(REAPPLIED, "membership", wanted)) {
-    memory.note({ what: "membership", did: LEFT_ALONE, wanted, found });
+  if (history.isGivenUp(REAPPLIED, "membership", wanted)) {
+    history.record({ what: "membership", did: LEFT_ALONE, wanted, found });
     return withdrawFromOutsiders(outcomes, cgroup, root.pid, strays);
   }
   const { leftOutside } = moveTreeIntoCgroup(context.host, cgroup, root);
-  memory.note({ what: "membership", did: REAPPLIED, wanted, found });
+  history.record({ what: "membership", did: REAPPLIED, wanted, found });
   const remaining = listStrays(context, cgroup, root).map((stray) => {
     const refusal = leftOutside.find(
       ({ pid, controllers }) => pid === stray.pid && sameNames(controllers, stray.controllers),
@@ -235,8 +219,10 @@ function sameNames(a: string[], b: string[]): boolean {
 type DriftEvent = Extract<JobEvent, { kind: DriftKind }>;
 
 /** The repairs of one scan of one job, and those that the ledger has from earlier scans. */
-class Memory {
-  readonly findings: LimitRepair[] = [];
+class DriftHistory {
+  readonly repairs: LimitRepair[] = [];
+  /** The counters that restarted at 0 with their controllers, so that their earlier values are lost. */
+  readonly resetCounters: (keyof Usage)[] = [];
   readonly #context: Context;
   readonly #job: RunningJob;
   #earlier: DriftEvent[] | undefined;
@@ -246,7 +232,7 @@ class Memory {
     this.#job = job;
   }
 
-  /** Counted for each wish by itself: what is asked for anew begins anew. */
+  /** Counted for each wanted value separately. */
   isGivenUp(repair: Repair, what: LimitRepair["what"], wanted: string): boolean {
     return (
       this.#count(repair, what, wanted) >= MAX_REPAIRS_PER_HOUR[repair] ||
@@ -254,17 +240,17 @@ class Memory {
     );
   }
 
-  /** It was given up, and that is so long ago that whoever undid it may have meant nothing by it. */
+  /** Returns whether it was given up more than an hour ago, so that it is worth another try. */
   isForgiven(what: LimitRepair["what"], wanted: string): boolean {
     const wasGivenUp = this.#count(LEFT_ALONE, what, wanted, Number.POSITIVE_INFINITY) > 0;
     return wasGivenUp && this.#count(LEFT_ALONE, what, wanted) === 0;
   }
 
-  note(finding: LimitRepair): void {
-    if (finding.did === LEFT_ALONE && this.#count(LEFT_ALONE, finding.what, finding.wanted) > 0) return;
-    const { did: kind, ...detail } = finding;
+  record(repair: LimitRepair): void {
+    if (repair.did === LEFT_ALONE && this.#count(LEFT_ALONE, repair.what, repair.wanted) > 0) return;
+    const { did: kind, ...detail } = repair;
     this.#context.ledger.addEvent(this.#job, { atMs: this.#now(), kind, detail });
-    this.findings.push(finding);
+    this.repairs.push(repair);
   }
 
   #count(

@@ -1,23 +1,12 @@
 import type { Limits } from "../../limits/limits.ts";
 import type { LimitOutcome } from "../../limits/outcome.ts";
 import type { Usage } from "../../limits/usage.ts";
-import type { StoredDirectory } from "../../linux/cgroup/planJobCgroup.ts";
+import type { JobLocation } from "../../linux/cgroup/jobCgroup.ts";
+import type { Change } from "../../linux/change.ts";
 import type { ProcessIdentity } from "../../linux/proc/identity.ts";
 
 /** How a job came under governance. */
 export type JobMode = "run" | "attach" | "watch";
-
-/** A value of one process or thread that was changed for a job, with the value that it had before. */
-export interface Touched {
-  readonly pid: number;
-  /** Thread id; the same as pid for values of a whole process. */
-  readonly tid: number;
-  /** Start of the thread, so that a reused id is never written to. */
-  readonly startTicks: number;
-  readonly value: "nice" | "ionice" | "oom_score_adj";
-  readonly before: number;
-  readonly after: number;
-}
 
 interface JobFields {
   /** Identifies the job permanently; sorts by creation. A job id can be used again after its job has ended. */
@@ -39,8 +28,9 @@ interface JobFields {
   readonly byHand: Readonly<Limits> | null;
   /** Results of applying the limits, those of the tenant's total included. */
   readonly outcomes: readonly LimitOutcome[];
-  readonly cgroup: readonly StoredDirectory[];
-  readonly touched: readonly Touched[];
+  readonly cgroup: readonly JobLocation[];
+  /** The journal: the changes to the machine that are undone when the job is detached or has ended. */
+  readonly changes: readonly Change[];
   /** Usage counted in the cgroups that the job was moved out of. `null`: it was never moved. */
   readonly carriedUsage: Usage | null;
   /** Where `run --detach` writes the workload's output. */
@@ -79,10 +69,10 @@ export type OpenJob = StartingJob | RunningJob;
 export type Job = OpenJob | EndedJob;
 
 /** The facts that are known when a job is created. */
-export type NewJob = Omit<StartingJob, "state" | "byHand" | "outcomes" | "touched" | "carriedUsage">;
+export type NewJob = Omit<StartingJob, "state" | "byHand" | "outcomes" | "carriedUsage">;
 
 export function startJob(facts: NewJob): StartingJob {
-  return { ...facts, state: "starting", byHand: null, outcomes: [], touched: [], carriedUsage: null };
+  return { ...facts, state: "starting", byHand: null, outcomes: [], carriedUsage: null };
 }
 
 export function toRunning(

@@ -1,30 +1,39 @@
 import { cgroupPathOf } from "../../linux/cgroup/hierarchies.ts";
-import type { JobCgroup, JobDirectory } from "../../linux/cgroup/jobCgroup.ts";
+import type { JobCgroup } from "../../linux/cgroup/jobCgroup.ts";
 import type { Bus } from "../../linux/systemdBus.ts";
 import type { Context } from "../context.ts";
 import { unitsHierarchy } from "./jobScope.ts";
 
 /**
- * Leaves a job without the controllers that an operator keeps from everything in a slice (DisableControllers=, see
- * systemd.resource-control(5)). The kernel would let us switch them on; systemd would switch them off again, with the limits.
- * To be called on a plan, before anything is made. Asks only about slices in which something is off that the job needs;
- * what cannot be asked counts as not set, because it seldom is.
+ * Removes from a plan the controllers that an operator has disabled for everything in a slice (DisableControllers=, see
+ * systemd.resource-control(5)). The kernel would let ffrtmp enable them; systemd would disable them again, with the limits.
+ * Call before the plan is executed. Asks systemd only about slices whose controllers the plan would enable. A slice that
+ * systemd gives no answer about counts as one without the setting, which is rare.
  */
 export function respectDisabled(context: Context, cgroup: JobCgroup): void {
   const { bus } = context.host;
   const hierarchy = unitsHierarchy(context);
   if (!bus || !hierarchy) return;
+  const disabled = new Map<string, string[]>();
+  for (const change of cgroup.changes) {
+    if (change.kind !== "controller-enabled" || change.hierarchy !== hierarchy.key) continue;
+    const slice = sliceOf(cgroupPathOf(hierarchy, change.path));
+    if (slice === undefined) continue;
+    const names = disabled.get(slice) ?? readDisabled(bus, slice);
+    disabled.set(slice, names);
+    if (names.includes(change.controller)) leaveOut(cgroup, hierarchy.key, change.controller, slice);
+  }
+}
+
+function leaveOut(cgroup: JobCgroup, hierarchy: string, controller: string, slice: string): void {
+  const because = `${slice} keeps it from what lies in it (DisableControllers=)`;
+  cgroup.unavailable.push({ controller, because });
+  cgroup.changes = cgroup.changes.filter(
+    (change) => !(change.kind === "controller-enabled" && change.controller === controller),
+  );
   for (const directory of cgroup.directories) {
-    if (directory.hierarchy.key !== hierarchy.key) continue;
-    for (const { path, controllers } of directory.enabledAbove) {
-      const slice = sliceOf(cgroupPathOf(hierarchy, path));
-      const disabled = slice === undefined ? [] : readDisabled(bus, slice);
-      const kept = controllers.filter((name) => disabled.includes(name));
-      if (kept.length === 0) continue;
-      const because = `${slice} keeps it from what lies in it (DisableControllers=)`;
-      cgroup.unavailable.push(...kept.map((controller) => ({ controller, because })));
-      leaveOut(directory, kept);
-    }
+    if (directory.hierarchy.key !== hierarchy) continue;
+    directory.controllers = directory.controllers.filter(({ name }) => name !== controller);
   }
 }
 
@@ -40,14 +49,4 @@ function sliceOf(cgroupPath: string): string | undefined {
 function readDisabled(bus: Bus, slice: string): string[] {
   const read = bus.readProperties("system", slice, "Slice", ["DisableControllers"]);
   return "reason" in read ? [] : [...read.answer.matchAll(/"(\w+)"/g)].map(([, name]) => name as string);
-}
-
-function leaveOut(directory: JobDirectory, names: readonly string[]): void {
-  const isLeft = (name: string): boolean => !names.includes(name);
-  directory.controllers = directory.controllers.filter(({ name }) => isLeft(name));
-  directory.enabled = directory.enabled.filter(isLeft);
-  directory.enabledAbove = directory.enabledAbove.flatMap(({ path, controllers }) => {
-    const left = controllers.filter(isLeft);
-    return left.length === 0 ? [] : [{ path, controllers: left }];
-  });
 }

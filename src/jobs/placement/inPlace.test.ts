@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { release as kernelRelease } from "node:os";
 import { type FakeOwner, useGovernedFakes } from "../../../test/support/governedFakes.ts";
+import { directoriesOf } from "../../../test/support/jobs.ts";
 import { testIf } from "../../../test/support/sandbox.ts";
 import { detach } from "../attach/detach.ts";
 import { changeLimits } from "../limits/changeLimits.ts";
@@ -74,7 +75,8 @@ test("what stood there is on record before it is written over, and what was writ
   machine.write("pids.max", "200");
   const { context } = machine;
   const { cgroupFs } = context.host;
-  const onRecord = () => context.ledger.openJobs().flatMap(({ cgroup }) => cgroup[0]?.heldBefore ?? []);
+  const onRecord = () =>
+    context.ledger.openJobs().flatMap(({ changes }) => changes.filter(({ kind }) => kind === "file-written"));
   const atEachWrite: ReturnType<typeof onRecord>[] = [];
   const write = (path: string, data: string): void => {
     if (path.endsWith("/pids.max")) atEachWrite.push(onRecord());
@@ -82,9 +84,9 @@ test("what stood there is on record before it is written over, and what was writ
   };
   Object.assign(context, { host: { ...context.host, cgroupFs: { ...cgroupFs, write } } });
   let job = machine.govern(4026, { pidsMax: 64 });
-  expect(onRecord()).toEqual([{ file: "pids.max", before: "200", after: "64" }]);
+  expect(onRecord()).toMatchObject([{ path: `${machine.owner}/pids.max`, before: "200", after: "64" }]);
   job = changeLimits(context, job, { limits: { pidsMax: 50 } }, "test");
-  expect(onRecord()).toEqual([{ file: "pids.max", before: "200", after: "50" }]);
+  expect(onRecord()).toMatchObject([{ path: `${machine.owner}/pids.max`, before: "200", after: "50" }]);
   expect(atEachWrite).toMatchObject([[{ before: "200", after: null }], [{ before: "200", after: "64" }]]);
 });
 
@@ -93,9 +95,8 @@ test("among its owner's other processes it is nested, and never limits them", ()
   machine.start(4027, 1);
   const before = machine.read("pids.max");
   const job = machine.govern(4026, { pidsMax: 64, memoryMaxBytes: 64 << 20 });
-  expect(job.cgroup.map(({ origin, placedAs }) => ({ origin, placedAs }))).toEqual([
-    { origin: machine.owner, placedAs: undefined },
-  ]);
+  expect(directoriesOf(job)).toMatchObject([{ origin: machine.owner }]);
+  expect(job.cgroup.map(({ placedAs }) => placedAs)).toEqual([undefined]);
   expect(job.outcomes).toMatchObject([
     { limit: "memory.max", outcome: "unsupported" },
     { limit: "pids.max", outcome: "applied", actual: "64" },
@@ -128,7 +129,10 @@ test("a governor that dies between its write and the note of it is no owner: his
   const machine = ownerAlone();
   machine.write("pids.max", "200");
   let job = machine.govern(4026, { pidsMax: 64 });
-  for (const held of job.cgroup[0]?.heldBefore ?? []) held.after = null;
+  const changes = job.changes.map((change) =>
+    change.kind === "file-written" ? { ...change, after: null } : change,
+  );
+  job = { ...job, changes };
   job = changeLimits(machine.context, job, { limits: { pidsMax: 50 } }, "test");
   release(machine, job);
   expect(machine.read("pids.max")).toBe("200");

@@ -1,12 +1,13 @@
 import { addUsage, type Usage } from "../../limits/usage.ts";
-import { type JobCgroup, readUsage } from "../../linux/cgroup/jobCgroup.ts";
-import { restoreJobCgroup } from "../../linux/cgroup/planJobCgroup.ts";
+import { findJobCgroup } from "../../linux/cgroup/findJobCgroup.ts";
+import type { JobCgroup } from "../../linux/cgroup/jobCgroup.ts";
+import { readUsage } from "../../linux/cgroup/jobUsage.ts";
 import type { Context } from "../context.ts";
 import type { Job } from "../model/job.ts";
 
 /** The job's cgroup as it lies in the system now. */
 export function jobCgroupOf(context: Context, job: Job): JobCgroup {
-  return restoreJobCgroup(context.host.cgroupFs, context.hierarchies, [...job.cgroup]);
+  return findJobCgroup(context.host.cgroupFs, context.hierarchies, job);
 }
 
 /** What the job has used since it is governed, in whatever cgroups of ours. */

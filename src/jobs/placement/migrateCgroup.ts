@@ -1,10 +1,14 @@
 import { dirname } from "node:path";
 import { addUsage } from "../../limits/usage.ts";
+import type { Place } from "../../linux/cgroup/backend.ts";
+import { createJobCgroup, driftOf, removeFormerDirectories } from "../../linux/cgroup/cgroupChanges.ts";
 import { cgroupPathOf, readMembership } from "../../linux/cgroup/hierarchies.ts";
-import { type JobCgroup, type JobDirectory, readFormerUsage } from "../../linux/cgroup/jobCgroup.ts";
-import { completeJobCgroup, removeFormer } from "../../linux/cgroup/makeJobCgroup.ts";
+import type { JobCgroup, JobDirectory } from "../../linux/cgroup/jobCgroup.ts";
+import { readFormerUsage } from "../../linux/cgroup/jobUsage.ts";
 import { listOccupants } from "../../linux/cgroup/members.ts";
-import { type Place, planJobCgroup, storeJobCgroup } from "../../linux/cgroup/planJobCgroup.ts";
+import { planJobCgroup } from "../../linux/cgroup/planJobCgroup.ts";
+import { changeKey } from "../../linux/change.ts";
+import { recordCgroup, withCgroup } from "../changes.ts";
 import type { Context } from "../context.ts";
 import { groupName, limitsInForce, type Tenant } from "../job.ts";
 import type { RunningJob } from "../model/job.ts";
@@ -13,106 +17,113 @@ import { jobCgroupOf } from "./jobCgroup.ts";
 import { groupOf } from "./tenants.ts";
 
 /**
- * Makes the directories that a living job's limits and tenant ask for and that it does not have yet. The cgroup that is
- * returned knows where its processes still are; moving them in comes after the limits, and then `leaveFormer`.
- * On record before it is done: what a governor leaves half-way, the next one finishes.
+ * Creates the directories and enables the controllers that the limits and the tenant of a running job need and that it
+ * does not have yet. Its processes are moved later, after the limits are applied; then `removeFormerCgroup` is called.
+ * The changes are recorded first: a migration that an ffrtmp leaves half done, the next one finishes.
  */
 export function migrateCgroup(
   context: Context,
   job: RunningJob,
   tenant: Tenant | null,
 ): { job: RunningJob; cgroup: JobCgroup } {
-  const { host, ledger } = context;
+  const { cgroupFs } = context.host;
   const current = jobCgroupOf(context, job);
-  const planned = planAnew(context, job, current, tenant);
-  const directories = planned.directories.map((directory) => succeed(directory, current));
-  const unplanned = current.directories.filter(({ hierarchy }) => !isIn(directories, hierarchy.key));
-  const cgroup = { ...planned, directories: [...directories, ...unplanned] };
-  const lacking = directories.filter((directory) => !current.directories.includes(directory));
+  const planned = planAgain(context, job, current, tenant);
+  const cgroup: JobCgroup = { ...current, unavailable: planned.unavailable };
+  const known = new Set(current.changes.map(changeKey));
+  const lacking = planned.directories.flatMap((directory) => {
+    const key = directory.hierarchy.key;
+    const before = current.directories.find(({ hierarchy }) => hierarchy.key === key);
+    // One migration at a time: the processes that the last one left behind are moved first.
+    if (before?.formerly !== undefined) return [];
+    const isSame = before?.path === directory.path || before?.wrapperSlot === directory.path;
+    const needed = planned.changes.filter(
+      (change) => change.hierarchy === key && (!isSame || change.kind === "controller-enabled"),
+    );
+    const drift = driftOf(cgroupFs, needed);
+    const changes = needed.filter((change) => drift.includes(change) || !known.has(changeKey(change)));
+    return changes.length === 0 ? [] : [{ directory: succeed(directory, before, isSame), changes }];
+  });
   if (lacking.length === 0) return { job, cgroup };
-  const recorded = ledger.recordCgroup(job, storeJobCgroup(cgroup));
-  const made: JobCgroup = { fs: host.cgroupFs, directories: lacking, unavailable: [] };
-  completeJobCgroup(made);
+  const replaced = new Set(lacking.map(({ directory }) => directory.hierarchy.key));
+  const directories = lacking.map(({ directory }) => directory);
+  const added = lacking.flatMap(({ changes }) => changes);
+  const isNew = new Set(added.map(changeKey));
+  cgroup.directories = [
+    ...current.directories.filter(({ hierarchy }) => !replaced.has(hierarchy.key)),
+    ...directories,
+  ];
+  // Controllers first: they are disabled after the directories that need them are removed.
+  const controllers = added.filter(({ kind }) => kind === "controller-enabled");
+  cgroup.changes = [
+    ...controllers,
+    ...current.changes.filter((change) => !isNew.has(changeKey(change))),
+    ...added.filter((change) => !controllers.includes(change)),
+  ];
+  const recorded = recordCgroup(context, job, cgroup);
+  const made: JobCgroup = { ...cgroup, directories, unavailable: [] };
+  createJobCgroup(made, added);
+  cgroup.changes = made.changes;
   cgroup.unavailable.push(...made.unavailable);
   cgroup.directories = cgroup.directories.filter(
-    (directory) => !lacking.includes(directory) || made.directories.includes(directory),
+    (directory) => !directories.includes(directory) || made.directories.includes(directory),
   );
   return { job: recorded, cgroup };
 }
 
 /**
- * Removes the directories that a regrouped job has left, and keeps what they counted. Does nothing as long as one of
- * them is in use: the next look at the job brings what is in it over.
+ * Removes the directories that a migrated job has left, and carries their counters. Does nothing while one of them
+ * contains processes: the next call for the job moves them.
  */
 export function removeFormerCgroup(
   { host, ledger }: Context,
   job: RunningJob,
   cgroup: JobCgroup,
 ): RunningJob {
-  const { directories } = cgroup;
-  const former = directories.flatMap(({ formerly }) => formerly ?? []);
+  const former = cgroup.directories.flatMap(({ formerly }) => formerly ?? []);
   const usage = readFormerUsage(cgroup);
   if (usage === undefined || former.some((path) => listOccupants(host.cgroupFs, path).length > 0)) return job;
-  for (const directory of directories) {
-    const { formerly, origin } = directory;
-    if (formerly !== undefined && removeFormer(host.cgroupFs, formerly, origin)) delete directory.formerly;
-  }
+  removeFormerDirectories(cgroup);
   const carriedUsage = job.carriedUsage === null ? usage : addUsage(job.carriedUsage, usage);
-  return ledger.recordMigration(job, { carriedUsage, cgroup: storeJobCgroup(cgroup) });
+  return ledger.recordMigration(job, { carriedUsage, ...withCgroup(job, cgroup) });
 }
 
-/** In the hierarchies where the job has a directory, below where that lies; in the others where its process is. */
-function planAnew(context: Context, job: RunningJob, current: JobCgroup, tenant: Tenant | null): JobCgroup {
-  const { host, hierarchies, state } = context;
+/** Plans the job's cgroup again: below its origin where it has a directory, elsewhere below where its process is. */
+function planAgain(context: Context, job: RunningJob, current: JobCgroup, tenant: Tenant | null): JobCgroup {
+  const { host, hierarchies, state, ledger } = context;
   const found = readMembership(host, job.process.pid);
   const membership = new Map(found === "gone" ? [] : found);
   for (const { hierarchy, origin } of current.directories) {
     membership.set(hierarchy.key, cgroupPathOf(hierarchy, origin));
   }
-  const name = groupName(state.tag, job.jobId);
-  const group = groupOf(state.tag, tenant);
-  const unified = current.directories.find(({ hierarchy }) => hierarchy.version === 2);
-  const cgroup = planJobCgroup(
-    host.cgroupFs,
-    hierarchies,
-    membership,
-    name,
-    limitsInForce(job),
-    group,
-    placeOf(unified),
-  );
+  const cgroup = planJobCgroup(host.cgroupFs, hierarchies, membership, {
+    name: groupName(state.tag, job.jobId),
+    limits: limitsInForce(job),
+    tenant: groupOf(state.tag, tenant),
+    place: placeOf(current),
+    shared: () => ledger.sharedChanges(),
+  });
   respectDisabled(context, cgroup);
   return cgroup;
 }
 
 /** A job stays where it was placed. */
-function placeOf(directory: JobDirectory | undefined): Place {
-  if (!directory || directory.placedAs === "child") return { placedAs: "child" };
-  if (directory.placedAs === "in-place") return { placedAs: "in-place" };
-  return { placedAs: "scope", scope: dirname(directory.path) };
+function placeOf({ directories }: JobCgroup): Place {
+  const placed = directories.find(({ placedAs }) => placedAs !== "child");
+  if (!placed) return { placedAs: "child" };
+  return placed.placedAs === "in-place"
+    ? { placedAs: "in-place" }
+    : { placedAs: "scope", scope: dirname(placed.path) };
 }
 
-/** The directory that a job has in a hierarchy when that is all it needs, else what takes its place. */
-function succeed(planned: JobDirectory, { directories }: JobCgroup): JobDirectory {
-  const known = directories.find(({ hierarchy }) => hierarchy.key === planned.hierarchy.key);
-  if (!known) return planned;
-  // One move at a time: what is left of the last one is brought over first.
-  if (known.formerly !== undefined) return known;
-  const isSame = known.path === planned.path || known.launchGroup === planned.path;
-  if (isSame && planned.enabled.length === 0 && planned.enabledAbove.length === 0) return known;
-  const enabled = [...new Set([...known.enabled, ...planned.enabled])];
-  const enabledAbove = [...known.enabledAbove, ...planned.enabledAbove];
-  const { heldBefore, countedBefore } = known;
+/** The planned directory with what is known of the one that it replaces. */
+function succeed(planned: JobDirectory, before: JobDirectory | undefined, isSame: boolean): JobDirectory {
+  if (before === undefined) return planned;
+  if (isSame) return { ...before, controllers: planned.controllers };
+  const { countedBefore } = before;
   return {
     ...planned,
-    enabled,
-    enabledAbove,
-    heldBefore,
+    formerly: before.path,
     ...(countedBefore === undefined ? {} : { countedBefore }),
-    ...(isSame ? {} : { formerly: known.path }),
   };
-}
-
-function isIn(directories: JobDirectory[], key: string): boolean {
-  return directories.some(({ hierarchy }) => hierarchy.key === key);
 }

@@ -97,7 +97,7 @@ export function withdrawFromOutsiders(
   return outcomes.map((outcome) => {
     const controller = cgroup.directories
       .flatMap(({ controllers }) => controllers)
-      .find(({ apply }) => outcome.limit in apply)?.name;
+      .find(({ plan }) => outcome.limit in plan)?.name;
     const outsiders = leftOutside.filter(
       ({ controllers }) => controller !== undefined && controllers.includes(controller),
     );

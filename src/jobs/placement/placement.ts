@@ -1,8 +1,9 @@
 import { readlinkSync } from "node:fs";
+import { dirname } from "node:path";
+import type { Place } from "../../linux/cgroup/backend.ts";
 import { directoryOf, type Hierarchy, type Membership } from "../../linux/cgroup/hierarchies.ts";
 import { listOccupants } from "../../linux/cgroup/members.ts";
-import type { Place } from "../../linux/cgroup/planJobCgroup.ts";
-import { parentOf, readType } from "../../linux/cgroup/subtreeControl.ts";
+import { readType } from "../../linux/cgroup/v2/subtreeControl.ts";
 import type { Host } from "../../linux/host.ts";
 import { listTree } from "../../linux/proc/table.ts";
 import { planScope } from "../../linux/systemd/planScope.ts";
@@ -100,7 +101,7 @@ function planScopeFor(
   if (hierarchy.isReadOnly) throw refuse(`${hierarchy.mountPoint} is mounted read-only here`);
   if (readType(host.cgroupFs, owner) === undefined) throw refuse(`${owner} is the root of all cgroups`);
   if (!unitsHierarchy(context)) {
-    return { place: { placedAs: "scope", scope: parentOf(owner) } };
+    return { place: { placedAs: "scope", scope: dirname(owner) } };
   }
   const unit = parseUnitPlace(cgroupPath);
   const uid = process.geteuid?.() ?? 0;

@@ -1,7 +1,6 @@
-import type { Limits } from "../../limits/limits.ts";
 import type { LimitOutcome } from "../../limits/outcome.ts";
-import { applyTenantLimits, type JobCgroup } from "../../linux/cgroup/jobCgroup.ts";
-import type { TenantGroup } from "../../linux/cgroup/planJobCgroup.ts";
+import type { TenantGroup } from "../../linux/cgroup/backend.ts";
+import type { JobCgroup } from "../../linux/cgroup/jobCgroup.ts";
 import type { Context } from "../context.ts";
 import { type Tenant, tenantGroupName } from "../job.ts";
 import type { Job } from "../model/job.ts";
@@ -12,33 +11,46 @@ export function groupOf(tag: string, tenant: Tenant | null): TenantGroup | undef
 }
 
 /**
- * Applies a tenant's total to the group that a job lies in. The group is a child of the cgroup that the job's
- * processes come from, because there all that limited them before holds on; so a tenant with processes in several
- * cgroups has a group in each, and the total holds for each alone. The outcome says so.
+ * Adds to the outcomes of a tenant's total where it does not reach. The tenant's cgroup is a child of the cgroup that the
+ * job's processes come from, because there the limits from before still apply. A tenant with processes in several cgroups
+ * has a cgroup in each, and the total applies to each of them separately.
  */
-export function applyTotal(context: Context, job: Job, cgroup: JobCgroup, limits: Limits): LimitOutcome[] {
-  const outcomes = applyTenantLimits(cgroup, limits);
-  if (outcomes.length === 0) return [];
+export function qualifyTotals(
+  context: Context,
+  job: Job,
+  cgroup: JobCgroup,
+  outcomes: readonly LimitOutcome[],
+): readonly LimitOutcome[] {
+  if (!outcomes.some(({ of }) => of === "tenant")) return outcomes;
   const elsewhere = otherPlaces(context, job, cgroup);
   if (elsewhere.length === 0) return outcomes;
   const because = `for its jobs in one place only: others of ${job.tenant} are in ${elsewhere.join(", ")}`;
   return outcomes.map((outcome) => {
+    if (outcome.of !== "tenant") return outcome;
     if (outcome.outcome !== "applied" && outcome.outcome !== "partial") return outcome;
     return { ...outcome, outcome: "partial", because: [outcome.because, because].filter(Boolean).join("; ") };
   });
 }
 
-/** The other groups of the tenant, in the first hierarchy where both have one. */
+/** The other cgroups of the tenant, in the first hierarchy where both have one. */
 function otherPlaces({ ledger }: Context, job: Job, cgroup: JobCgroup): string[] {
   const places = ledger
     .openJobs()
     .filter(({ key, tenant }) => tenant === job.tenant && key !== job.key)
     .flatMap((other) => {
       for (const { hierarchy, tenant } of cgroup.directories) {
-        const stored = other.cgroup.find((candidate) => candidate.hierarchy === hierarchy.key);
-        if (stored?.tenant !== undefined) return stored.tenant === tenant ? [] : [stored.tenant];
+        const theirs = tenantPathOf(other, hierarchy.key);
+        if (theirs !== undefined) return theirs === tenant ? [] : [theirs];
       }
       return [];
     });
   return [...new Set(places)];
+}
+
+function tenantPathOf({ changes }: Job, hierarchy: string): string | undefined {
+  const created = changes.find(
+    (change) =>
+      change.kind === "cgroup-created" && change.role === "tenant" && change.hierarchy === hierarchy,
+  );
+  return created?.kind === "cgroup-created" ? created.path : undefined;
 }

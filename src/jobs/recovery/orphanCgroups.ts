@@ -1,8 +1,10 @@
 import { basename, dirname } from "node:path";
-import { listMembers } from "../../linux/cgroup/jobCgroup.ts";
-import { removeJobCgroup } from "../../linux/cgroup/makeJobCgroup.ts";
-import { restoreJobCgroup, type StoredDirectory, storeJobCgroup } from "../../linux/cgroup/planJobCgroup.ts";
+import { removeJobCgroup } from "../../linux/cgroup/cgroupChanges.ts";
+import { findJobCgroup } from "../../linux/cgroup/findJobCgroup.ts";
+import { type JobLocation, listMembers } from "../../linux/cgroup/jobCgroup.ts";
+import type { Change } from "../../linux/change.ts";
 import { readArguments } from "../../linux/proc/table.ts";
+import { journalOf } from "../changes.ts";
 import type { Context } from "../context.ts";
 import { groupName, isTenantGroup, newJob } from "../job.ts";
 import { toRunning, withObserver } from "../model/job.ts";
@@ -21,15 +23,15 @@ export function adoptOrphanGroups(context: Context): void {
   if (ledger.note(SCANNED) !== undefined) return;
   const groups = findGroups(context, groupName(state.tag, ""));
   const known = new Set(ledger.jobsToCleanUp().map(({ jobId }) => jobId));
-  for (const [jobId, directories] of groups) {
-    if (!known.has(jobId)) adoptGroup(context, jobId, directories);
+  for (const [jobId, found] of groups) {
+    if (!known.has(jobId)) adoptGroup(context, jobId, found);
   }
   ledger.setNote(SCANNED, new Date(host.now()).toISOString());
 }
 
-function adoptGroup(context: Context, jobId: string, directories: StoredDirectory[]): void {
+function adoptGroup(context: Context, jobId: string, found: FoundCgroup): void {
   const { host, ledger } = context;
-  const cgroup = restoreJobCgroup(host.cgroupFs, context.hierarchies, directories);
+  const cgroup = findJobCgroup(host.cgroupFs, context.hierarchies, found);
   const root = findMainProcess(context, listMembers(cgroup));
   if (!root) {
     // Without the record it may as well be a job that another ffrtmp is starting just now.
@@ -42,7 +44,7 @@ function adoptGroup(context: Context, jobId: string, directories: StoredDirector
     command: readArguments(host, root.pid),
     cwd: null,
     uid: null,
-    cgroup: storeJobCgroup(cgroup),
+    ...journalOf(cgroup),
     logPath: null,
   });
   const job = withObserver(toRunning(starting, { process: root, startedMs: host.now() }), null);
@@ -51,8 +53,14 @@ function adoptGroup(context: Context, jobId: string, directories: StoredDirector
   ledger.addEvent(job, { atMs: host.now(), kind: "adopted", detail });
 }
 
-function findGroups(context: Context, prefix: string): Map<string, StoredDirectory[]> {
-  const groups = new Map<string, StoredDirectory[]>();
+/** The cgroups of one job, and the changes that created them. */
+interface FoundCgroup {
+  cgroup: JobLocation[];
+  changes: Change[];
+}
+
+function findGroups(context: Context, prefix: string): Map<string, FoundCgroup> {
+  const groups = new Map<string, FoundCgroup>();
   for (const hierarchy of context.hierarchies) {
     for (const { parent, name } of walk(context, hierarchy.mountPoint)) {
       if (!name.startsWith(prefix) || isTenantGroup(name)) continue;
@@ -64,23 +72,32 @@ function findGroups(context: Context, prefix: string): Map<string, StoredDirecto
         continue;
       // So it does in the group that it was launched in, which has the same name.
       if (context.host.cgroupFs.exists(`${parent}/${name}/${name}`)) continue;
-      const directory = {
-        hierarchy: hierarchy.key,
-        path: `${parent}/${name}`,
-        ...originOf(parent, name),
-        enabled: [],
-      };
       const jobId = name.slice(prefix.length);
-      groups.set(jobId, [...(groups.get(jobId) ?? []), directory]);
+      const found = groups.get(jobId) ?? { cgroup: [], changes: [] };
+      found.cgroup.push({ hierarchy: hierarchy.key, path: `${parent}/${name}` });
+      found.changes.push(...changesBehind(hierarchy.key, parent, name));
+      groups.set(jobId, found);
     }
   }
   return groups;
 }
 
-function originOf(parent: string, name: string): Pick<StoredDirectory, "origin" | "tenant" | "launchGroup"> {
-  if (isTenantGroup(basename(parent))) return { origin: dirname(parent), tenant: parent };
-  if (basename(parent) === name) return { origin: dirname(parent), launchGroup: parent };
-  return { origin: parent };
+/** The changes that created a cgroup, by its name and the names of those around it. */
+function changesBehind(hierarchy: string, parent: string, name: string): Change[] {
+  const path = `${parent}/${name}`;
+  const around = isTenantGroup(basename(parent))
+    ? "tenant"
+    : basename(parent) === name
+      ? "wrapper-slot"
+      : undefined;
+  const from = around === undefined ? parent : dirname(parent);
+  return [
+    ...(around === undefined
+      ? []
+      : [{ kind: "cgroup-created", hierarchy, path: parent, role: around } as const]),
+    { kind: "cgroup-created", hierarchy, path, role: "job" },
+    { kind: "processes-moved", hierarchy, from, to: path },
+  ];
 }
 
 function* walk(context: Context, parent: string): Generator<{ parent: string; name: string }> {

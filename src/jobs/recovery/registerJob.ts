@@ -1,5 +1,5 @@
 import { JobConflict } from "../../ledger/ledger.ts";
-import type { GroupInUse } from "../../linux/cgroup/makeJobCgroup.ts";
+import type { CgroupInUse } from "../../linux/cgroup/cgroupChanges.ts";
 import type { Context } from "../context.ts";
 import { Refusal } from "../errors.ts";
 import { isOpen, type Job, type OpenJob, pidOf, type StartingJob } from "../model/job.ts";
@@ -46,7 +46,7 @@ function governedAlready(name: string, { jobId }: Job): Refusal {
 }
 
 /** A job of the same name has ended, but processes that it left behind live on in its cgroup. */
-export function groupInUse(job: Job, { path, pids }: GroupInUse): Refusal {
+export function cgroupInUse(job: Job, { path, pids }: CgroupInUse): Refusal {
   return new Refusal(
     `an earlier job ${job.jobId} left processes behind that still run in its cgroup ${path}: PID ${pids.join(", ")}`,
     "choose another --job-id, or wait for them to end",

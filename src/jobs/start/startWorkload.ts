@@ -2,37 +2,31 @@ import { getPriority } from "node:os";
 import type { Limits } from "../../limits/limits.ts";
 import { type LimitOutcome, refusedInstead } from "../../limits/outcome.ts";
 import type { Usage } from "../../limits/usage.ts";
+import { backendOf } from "../../linux/cgroup/backends.ts";
+import { CgroupInUse, createJobCgroup } from "../../linux/cgroup/cgroupChanges.ts";
+import type { Unavailable } from "../../linux/cgroup/controller.ts";
 import { readMembership } from "../../linux/cgroup/hierarchies.ts";
-import {
-  applyCgroupLimits,
-  type JobCgroup,
-  joinThread,
-  leaveThread,
-  type Unavailable,
-} from "../../linux/cgroup/jobCgroup.ts";
-import {
-  freeLaunchGroup,
-  limitLaunchGroup,
-  planLaunchGroup,
-  stepAside,
-} from "../../linux/cgroup/launchGroup.ts";
-import { createJobCgroup, GroupInUse } from "../../linux/cgroup/makeJobCgroup.ts";
-import { planJobCgroup, storeJobCgroup } from "../../linux/cgroup/planJobCgroup.ts";
+import type { JobCgroup } from "../../linux/cgroup/jobCgroup.ts";
+import { applyCgroupLimits, executeLimits } from "../../linux/cgroup/jobLimits.ts";
+import { joinThread, leaveThread } from "../../linux/cgroup/ownThread.ts";
+import { planJobCgroup } from "../../linux/cgroup/planJobCgroup.ts";
+import { freeWrapperSlot, limitWrapperSlot, moveToWrapperSlot } from "../../linux/cgroup/wrapperSlot.ts";
 import { readIdentity } from "../../linux/proc/identity.ts";
+import { takeOnAttributes } from "../../linux/proc/taskAttributes.ts";
 import type { ScopePlan } from "../../linux/systemd/scope.ts";
 import { errnoOf } from "../../sys/errno.ts";
 import { signalNumber } from "../../sys/waitStatus.ts";
+import { journalOf, withCgroup } from "../changes.ts";
 import type { Context } from "../context.ts";
 import { Refusal } from "../errors.ts";
 import { recordExit } from "../exit/recordExit.ts";
 import { groupName, type JobSpec, newJob } from "../job.ts";
-import { takeOnAttributes } from "../limits/taskAttributes.ts";
-import { setWeightFromNice } from "../limits/weightFromNice.ts";
+import { planWithNice } from "../limits/planLimits.ts";
 import { type Ending, endingOfStatus } from "../model/ending.ts";
 import type { Job, RunningJob, StartingJob } from "../model/job.ts";
 import { respectDisabled } from "../placement/disabledControllers.ts";
 import { enterOwnScope, planOwnScope } from "../placement/jobScope.ts";
-import { groupInUse, registerJob } from "../recovery/registerJob.ts";
+import { cgroupInUse, registerJob } from "../recovery/registerJob.ts";
 import { findCommand } from "./findCommand.ts";
 import { restoreFileLimit, type StdioList, withInheritedFiles } from "./inheritedFiles.ts";
 import { mayHaveLostBytes, viaShell } from "./rawArguments.ts";
@@ -87,7 +81,7 @@ export function startWorkload(context: Context, request: StartRequest): StartedJ
     command: request.command,
     cwd: request.workingDirectory,
     uid: process.geteuid?.() ?? null,
-    cgroup: storeJobCgroup(cgroup),
+    ...journalOf(cgroup, scope),
     logPath: request.logPath,
   });
   registerJob(context, job);
@@ -114,24 +108,26 @@ export function startWorkload(context: Context, request: StartRequest): StartedJ
     },
     startedMs: context.host.now(),
     outcomes,
-    cgroup: storeJobCgroup(cgroup),
+    journal: withCgroup(job, cgroup),
   });
   return { job: running, ended: waitFor(child) };
 }
 
 /** In the scope that is to be, or where this process is: a child of either. */
 function planCgroup(
-  { host, hierarchies, state }: Context,
+  { host, hierarchies, state, ledger }: Context,
   { jobId, limits }: StartRequest,
   scope: ScopePlan | undefined,
 ): JobCgroup {
   const found = readMembership(host, "self");
   const membership = new Map(found === "gone" ? [] : found);
   if (scope) membership.set("", scope.cgroupPath);
-  const name = groupName(state.tag, jobId);
-  const cgroup = planJobCgroup(host.cgroupFs, hierarchies, membership, name, limits);
-  planLaunchGroup(cgroup, limits);
-  return cgroup;
+  return planJobCgroup(host.cgroupFs, hierarchies, membership, {
+    name: groupName(state.tag, jobId),
+    limits,
+    hasWrapperSlot: true,
+    shared: () => ledger.sharedChanges(),
+  });
 }
 
 /** Without the scope the workload runs all the same, as a child of where this process is. */
@@ -147,7 +143,7 @@ function enterScope(
     `job ${request.jobId} has no scope of its own, and ends with what started it, if that is stopped: ${refusal}`,
   );
   const cgroup = planCgroup(context, request, undefined);
-  return { job: context.ledger.recordCgroup(job, storeJobCgroup(cgroup)), cgroup };
+  return { job: context.ledger.recordJournal(job, journalOf(cgroup)), cgroup };
 }
 
 function spawnInside(
@@ -159,10 +155,10 @@ function spawnInside(
   const { limits } = request;
   // v1: this thread joins, so its child is born inside; no shell in between, no late move. While it is inside it
   // takes one of the workload's process slots: allowed for here, taken back before it leaves.
-  const firstLimits = withRoomForUs(cgroup, limits);
-  limitLaunchGroup(cgroup, firstLimits);
-  const outcomes = applyCgroupLimits(cgroup, firstLimits);
-  setWeightFromNice(cgroup, limits, limits.nice ?? getPriority());
+  const firstLimits = withWrapperSlot(cgroup, limits);
+  if (firstLimits.pidsMax !== undefined) limitWrapperSlot(cgroup, firstLimits.pidsMax);
+  const nice = limits.nice ?? getPriority();
+  const outcomes = executeLimits(cgroup, planWithNice(cgroup, firstLimits, nice));
   restoreFileLimit(context.host);
   const attributes = takeOnAttributes(context.host, limits);
   const unavailable = joinThread(cgroup);
@@ -170,7 +166,7 @@ function spawnInside(
   try {
     child = spawn(cgroup, request, path);
     if (firstLimits !== limits) {
-      stepAside(cgroup);
+      moveToWrapperSlot(cgroup);
       replaceOutcome(outcomes, applyCgroupLimits(cgroup, { pidsMax: limits.pidsMax as number }));
     }
   } finally {
@@ -179,14 +175,14 @@ function spawnInside(
         `this wrapper stays in the cgroup of job ${request.jobId}, and under its limits: ${because}`,
       );
     }
-    freeLaunchGroup(cgroup);
+    freeWrapperSlot(cgroup);
     attributes.undo();
   }
   return { child, outcomes: [...withdrawHindered(outcomes, cgroup, unavailable), ...attributes.outcomes] };
 }
 
 function spawn(cgroup: JobCgroup, request: StartRequest, path: string): Bun.Subprocess {
-  const unified = cgroup.directories.find(({ hierarchy }) => hierarchy.version === 2);
+  const entered = cgroup.directories.find(({ hierarchy }) => backendOf(hierarchy).clonesIntoCgroup);
   const isRaw = mayHaveLostBytes(request.command);
   return Bun.spawn({
     cmd: isRaw ? viaShell(path, request.commandBytes) : [path, ...request.command.slice(1)],
@@ -195,15 +191,15 @@ function spawn(cgroup: JobCgroup, request: StartRequest, path: string): Bun.Subp
     ...(request.workingDirectory === process.cwd() ? {} : { cwd: request.workingDirectory }),
     detached: true,
     stdio: withInheritedFiles(request.standard, request.inherited),
-    ...(unified ? { cgroup: unified.path } : {}),
+    ...(entered ? { cgroup: entered.path } : {}),
   });
 }
 
-/** On v2 the workload is cloned into its cgroup, and this thread is never there. */
-function withRoomForUs({ directories }: JobCgroup, limits: Limits): Limits {
+/** Adds one slot of pids.max for this thread, where it joins the job's cgroup before the workload is started. */
+function withWrapperSlot({ directories }: JobCgroup, limits: Limits): Limits {
   const isEntered = directories.some(
     ({ hierarchy, controllers }) =>
-      hierarchy.version === 1 && controllers.some(({ apply }) => apply["pids.max"] !== undefined),
+      !backendOf(hierarchy).clonesIntoCgroup && controllers.some(({ plan }) => plan["pids.max"]),
   );
   if (!isEntered || limits.pidsMax === undefined) return limits;
   return { ...limits, pidsMax: limits.pidsMax + 1 };
@@ -226,7 +222,7 @@ function withdrawHindered(
     const missing = unavailable.find(({ controller }) =>
       cgroup.directories.some((directory) =>
         directory.controllers.some(
-          ({ name, apply }) => name === controller && apply[outcome.limit as keyof typeof apply],
+          ({ name, plan }) => name === controller && plan[outcome.limit as keyof typeof plan],
         ),
       ),
     );
@@ -259,7 +255,7 @@ function endingOf({ exitCode, signalCode }: Bun.Subprocess): Ending {
 }
 
 function asRefusal(error: unknown, job: Job): Refusal {
-  if (error instanceof GroupInUse) return groupInUse(job, error);
+  if (error instanceof CgroupInUse) return cgroupInUse(job, error);
   const meaning = EXEC_ERRORS[errnoOf(error) ?? ""] ?? messageOf(error);
   return new CannotExecute(126, `cannot run ${job.command[0]}: ${meaning}`);
 }

@@ -1,61 +1,67 @@
 import { parseCpuList } from "../../limits/cpuList.ts";
 import type { Limits } from "../../limits/limits.ts";
 import type { LimitOutcome } from "../../limits/outcome.ts";
-import type { CgroupDirectory } from "./controller.ts";
-import {
-  compareReadBack,
-  constrainingCgroups,
-  limitedByAncestor,
-  readCgroupFile,
-  writeCgroupFile,
-} from "./file.ts";
-
-/** The CPUs that a cgroup can use in fact. v1 has the file since 3.17, and only cpuset.cpus before. */
-const EFFECTIVE = { 1: ["cpuset.effective_cpus", "cpuset.cpus"], 2: ["cpuset.cpus.effective"] } as const;
+import { constrainingCgroups, limitedByAncestor } from "./constraints.ts";
+import { type CgroupDirectory, readBack, readCgroupFile } from "./file.ts";
+import { compareReadBack, type LimitWrites } from "./limitPlan.ts";
 
 /**
- * Applies cpuset.cpus, the same file with the same format on v1 and v2. v1 rejects CPUs that the parent does not have.
- * v2 stores any list, and uses the CPUs that the parent has too, or all of the parent's where there are none.
+ * The files that list the CPUs which a cgroup can really use: on v1 from 3.17, on v2, and on v1 before 3.17, where
+ * cpuset.cpus is the only list.
  */
-export function applyCpus(directory: CgroupDirectory, { cpus }: Limits): LimitOutcome {
+const EFFECTIVE = ["cpuset.effective_cpus", "cpuset.cpus.effective", "cpuset.cpus"] as const;
+
+/**
+ * Plans cpuset.cpus, the same file with the same format on v1 and v2. v1 refuses CPUs that the parent does not have. v2
+ * keeps any list, and uses the CPUs of it that the parent leaves, or all CPUs of the parent when there are none.
+ */
+export function planCpus(directory: CgroupDirectory, { cpus }: Limits): LimitWrites | LimitOutcome {
   const wanted = cpus as string;
   const limit = "cpuset.cpus";
   const list = parseCpuList(wanted);
   if (!list)
     return { limit, outcome: "refused", wanted, because: `"${wanted}" is not a list of CPUs such as 0-3,8` };
-  for (const holder of constrainingCgroups(directory)) {
-    const text = readEffective(holder);
+  for (const cgroup of constrainingCgroups(directory)) {
+    const text = readEffective(cgroup);
     const above = text === undefined ? undefined : parseCpuList(text);
     if (text === undefined || !above) continue;
     if (above.every((cpu) => list.includes(cpu)))
-      return limitedByAncestor(limit, wanted, { text, path: holder.path });
-    if (directory.ownersHeld && !list.every((cpu) => above.includes(cpu))) {
+      return limitedByAncestor(limit, wanted, { text, path: cgroup.path });
+    if (directory.replaced && !list.every((cpu) => above.includes(cpu))) {
       const common = above.filter((cpu) => list.includes(cpu)).join();
       return common === ""
-        ? { limit, outcome: "refused", wanted, because: `${holder.path} allows ${text} only` }
-        : writeCpus(directory, wanted, common);
+        ? { limit, outcome: "refused", wanted, because: `${cgroup.path} allows ${text} only` }
+        : writeCpus(wanted, common);
     }
     break;
   }
-  return writeCpus(directory, wanted, wanted);
+  return writeCpus(wanted, wanted);
 }
 
-function writeCpus(directory: CgroupDirectory, wanted: string, data: string): LimitOutcome {
+function writeCpus(wanted: string, data: string): LimitWrites {
   const limit = "cpuset.cpus";
   const list = parseCpuList(wanted) ?? [];
-  const write = writeCgroupFile(directory, limit, data);
-  const used = "refusal" in write ? write : { readBack: readEffective(directory) ?? write.readBack };
-  return compareReadBack(limit, wanted, used, (readBack) => parseCpuList(readBack)?.join() === list.join());
+  return {
+    writes: [{ file: limit, data }],
+    verify(directory) {
+      const written = readBack(directory, limit);
+      const used =
+        "refusal" in written ? written : { readBack: readEffective(directory) ?? written.readBack };
+      return compareReadBack(limit, wanted, used, (text) => parseCpuList(text)?.join() === list.join());
+    },
+  };
 }
 
-/** Returns the CPUs that a cgroup can use in fact. The lists above are already part of that. */
+/** The CPUs that a cgroup can really use; the lists above are counted in already. */
 export function readCpus(directory: CgroupDirectory): Limits {
   const cpus = readEffective(directory);
   return cpus ? { cpus } : {};
 }
 
 function readEffective(directory: CgroupDirectory): string | undefined {
-  return EFFECTIVE[directory.hierarchy.version]
-    .map((file) => readCgroupFile(directory, file))
-    .find((text) => text !== undefined);
+  for (const file of EFFECTIVE) {
+    const text = readCgroupFile(directory, file);
+    if (text !== undefined) return text;
+  }
+  return undefined;
 }

@@ -2,8 +2,8 @@ import { expect } from "bun:test";
 import { describeOn, LIMITS, limitFromOutside, makeJob } from "../../../test/support/cgroupJobs.ts";
 import { MACHINES } from "../../../test/support/cgroupMachines.ts";
 import type { Limits } from "../../limits/limits.ts";
-import { listLapsed } from "./effectiveLimits.ts";
-import { applyCgroupLimits } from "./jobCgroup.ts";
+import { listLimitDrift } from "./effectiveLimits.ts";
+import { applyCgroupLimits } from "./jobLimits.ts";
 
 const MIB = 1024 * 1024;
 
@@ -21,14 +21,14 @@ for (const choice of MACHINES) {
     it("is what was applied to it, and nothing of that has lapsed", (machine) => {
       const job = makeJob(machine, LIMITS);
       applyCgroupLimits(job, LIMITS);
-      expect(listLapsed(job, LIMITS)).toEqual([]);
-      expect(listLapsed(job, LOOSER).map(({ limit }) => limit)).toEqual(["cpu.weight"]);
+      expect(listLimitDrift(job, LIMITS)).toEqual([]);
+      expect(listLimitDrift(job, LOOSER).map(({ limit }) => limit)).toEqual(["cpu.weight"]);
     });
 
     it("has lapsed where somebody loosened it, each limit by itself", (machine) => {
       const job = makeJob(machine, LIMITS);
       applyCgroupLimits(job, LOOSER);
-      expect(listLapsed(job, LIMITS)).toMatchObject([
+      expect(listLimitDrift(job, LIMITS)).toMatchObject([
         { limit: "cpu.max", wanted: "50000 100000", found: "60000 100000" },
         { limit: "cpu.weight", wanted: "50", found: "500" },
         { limit: "memory.high", wanted: String(64 * MIB), found: String(65 * MIB) },
@@ -41,7 +41,7 @@ for (const choice of MACHINES) {
     it("has lapsed where a limit was lifted, and says max", (machine) => {
       const job = makeJob(machine, LIMITS);
       const wanted: Limits = { cpuMax: LIMITS.cpuMax as NonNullable<Limits["cpuMax"]>, pidsMax: 64 };
-      expect(listLapsed(job, wanted)).toEqual([
+      expect(listLimitDrift(job, wanted)).toEqual([
         { limit: "cpu.max", wanted: "50000 100000", found: "max", isControllerGone: false },
         { limit: "pids.max", wanted: "64", found: "max", isControllerGone: false },
       ]);
@@ -55,8 +55,8 @@ for (const choice of MACHINES) {
       };
       limitFromOutside(machine, machine.base, above);
       const job = makeJob(machine, LIMITS);
-      expect(listLapsed(job, above)).toEqual([]);
-      expect(listLapsed(job, { pidsMax: 63 })).toMatchObject([
+      expect(listLimitDrift(job, above)).toEqual([]);
+      expect(listLimitDrift(job, { pidsMax: 63 })).toMatchObject([
         { limit: "pids.max", wanted: "63", found: "64" },
       ]);
     });
@@ -65,14 +65,14 @@ for (const choice of MACHINES) {
       const limits: Limits = { ioMax: [{ device: disk, rbps: MIB, wiops: 100 }] };
       const job = makeJob(machine, limits);
       applyCgroupLimits(job, limits);
-      expect(listLapsed(job, limits)).toEqual([]);
-      expect(listLapsed(job, { ioMax: [{ device: disk, rbps: 2 * MIB }] })).toEqual([]);
+      expect(listLimitDrift(job, limits)).toEqual([]);
+      expect(listLimitDrift(job, { ioMax: [{ device: disk, rbps: 2 * MIB }] })).toEqual([]);
       for (const ioMax of [
         [{ device: disk, rbps: MIB - 1 }],
         [{ device: disk, wbps: MIB }],
         [{ device: "999:7", rbps: MIB }],
       ])
-        expect(listLapsed(job, { ioMax })).toMatchObject([{ limit: "io.max" }]);
+        expect(listLimitDrift(job, { ioMax })).toMatchObject([{ limit: "io.max" }]);
     });
   });
 }

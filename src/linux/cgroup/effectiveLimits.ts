@@ -1,17 +1,19 @@
-import { formatLimit, isAsTight, type Limits, pickLimits, tightest } from "../../limits/limits.ts";
+import type { Limits } from "../../limits/limits.ts";
+import { formatLimit, isAsTight, pickLimits, tightest } from "../../limits/limits.ts";
 import { CGROUP_LIMITS, type CgroupLimitName, isInherited, LIMITS } from "../../limits/table.ts";
-import type { CgroupController, CgroupDirectory } from "./controller.ts";
+import type { CgroupController } from "./controller.ts";
+import type { CgroupDirectory } from "./file.ts";
 import { ancestorsOf } from "./hierarchies.ts";
 import type { JobCgroup } from "./jobCgroup.ts";
 
-/** Returns the limits that one cgroup sets itself. An absent field is no limit. Weights are always present. */
+/** The limits that one cgroup sets itself; an absent field is no limit. Weights are always there. */
 export function readOwnLimits(controllers: readonly CgroupController[], directory: CgroupDirectory): Limits {
   return Object.assign({}, ...controllers.map((controller) => controller.read(directory)));
 }
 
 /**
- * Returns the limits in force in a cgroup: the tightest of its own and of the inherited ones of all cgroups above.
- * Levels above the mount point are not visible.
+ * What holds a process in a cgroup: the tightest over the way up, of those limits that hold for what is below.
+ * Levels above what is mounted here cannot be seen.
  */
 export function readEffectiveLimits(
   controllers: readonly CgroupController[],
@@ -31,25 +33,25 @@ function readInherited(controllers: readonly CgroupController[], ancestor: Cgrou
   return pickLimits(limits, names);
 }
 
-/** A limit that was applied and is no longer in force, with the limit that is. */
-export interface LapsedLimit {
+/** A limit that was applied and does not apply any more. */
+export interface LimitDrift {
   limit: CgroupLimitName;
   wanted: string;
-  /** As `wanted`; `max` without any limit. */
+  /** The limit that applies instead, in the form of `wanted`; `max` where there is none. */
   found: string;
-  /** The job's cgroup has lost the controller, so the value itself was not overwritten. */
+  /** The job's cgroup has lost the controller itself: no value was overwritten. */
   isControllerGone: boolean;
 }
 
-/** Returns the wanted limits that neither the job's own cgroup nor one above it has in force now. */
-export function listLapsed(job: JobCgroup, wanted: Limits): LapsedLimit[] {
-  // Usually the job's own cgroup has the value that was written. Only otherwise the cgroups above are read.
+/** Those of the wanted limits that neither the job's own cgroup nor one above it has now. */
+export function listLimitDrift(job: JobCgroup, wanted: Limits): LimitDrift[] {
+  // As a rule the cgroup itself has what was written there. The cgroups above are read only where it does not.
   const isLooser =
-    (held: Limits) =>
+    (found: Limits) =>
     (limit: CgroupLimitName): boolean =>
       formatLimit(wanted, limit) !== undefined &&
-      !isAsTight(limit, held, wanted) &&
-      !isOwnersLower(job, limit, held, wanted);
+      !isAsTight(limit, found, wanted) &&
+      !isOwnersLower(job, limit, found, wanted);
   const missing = CGROUP_LIMITS.filter(isLooser(readAll(job, CGROUP_LIMITS, wanted, readOwnLimits)));
   if (missing.length === 0) return [];
   const effective = readAll(job, missing, wanted, readEffectiveLimits);
@@ -57,12 +59,8 @@ export function listLapsed(job: JobCgroup, wanted: Limits): LapsedLimit[] {
     limit,
     wanted: formatLimit(wanted, limit) as string,
     found: formatLimit(effective, limit) ?? "max",
-    isControllerGone: isControllerGone(job, limit),
+    isControllerGone: !job.directories.some(({ controllers }) => controllers.some(({ plan }) => plan[limit])),
   }));
-}
-
-function isControllerGone({ directories }: JobCgroup, limit: CgroupLimitName): boolean {
-  return !directories.some(({ controllers }) => controllers.some(({ apply }) => apply[limit]));
 }
 
 function readAll(
@@ -74,7 +72,7 @@ function readAll(
   const asked = limits.filter((limit) => formatLimit(wanted, limit) !== undefined);
   const parts = directories.map(({ hierarchy, path, controllers }) =>
     read(
-      controllers.filter(({ apply }) => asked.some((limit) => apply[limit])),
+      controllers.filter(({ plan }) => asked.some((limit) => plan[limit])),
       { fs, hierarchy, path },
     ),
   );
@@ -82,9 +80,14 @@ function readAll(
 }
 
 /** In place, a weight below the wanted one is the owner's and stays: the wanted one would favour the workload. */
-function isOwnersLower({ directories }: JobCgroup, limit: CgroupLimitName, held: Limits, wanted: Limits) {
+function isOwnersLower(
+  { directories }: JobCgroup,
+  limit: CgroupLimitName,
+  found: Limits,
+  wanted: Limits,
+): boolean {
   const { field, compare } = LIMITS[limit];
   const value = wanted[field];
   const isInPlace = directories.some(({ placedAs }) => placedAs === "in-place");
-  return isInPlace && value !== undefined && compare.isAtMost?.(held[field], value) === true;
+  return isInPlace && value !== undefined && compare.isAtMost?.(found[field], value) === true;
 }

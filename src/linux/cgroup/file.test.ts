@@ -1,14 +1,9 @@
 import { expect, test } from "bun:test";
-import type { CgroupDirectory } from "./controller.ts";
-import {
-  compareReadBack,
-  readCgroupFile,
-  readCounters,
-  readNumber,
-  tightestAbove,
-  writeCgroupFile,
-} from "./file.ts";
+import { tightestAbove } from "./constraints.ts";
+import type { CgroupDirectory } from "./file.ts";
+import { readBack, readCgroupFile, readCounters, readNumber, writeCgroupFile } from "./file.ts";
 import type { Hierarchy } from "./hierarchies.ts";
+import { compareReadBack } from "./limitPlan.ts";
 
 const HIERARCHY: Hierarchy = { key: "", version: 2, controllers: [], mountPoint: "/cg", mountRoot: "/" };
 
@@ -27,17 +22,17 @@ function directory(files: Record<string, string | Error>, path = "/cg/a"): Cgrou
   return { fs, hierarchy: HIERARCHY, path };
 }
 
-test("a write is answered by what the kernel holds afterwards", () => {
-  expect(writeCgroupFile(directory({ "/cg/a/pids.max": "64\n" }), "pids.max", "65")).toEqual({
-    readBack: "64",
-  });
+test("a written file is read back", () => {
+  const target = directory({ "/cg/a/pids.max": "64\n" });
+  expect(writeCgroupFile(target, "pids.max", "65")).toBeUndefined();
+  expect(readBack(target, "pids.max")).toEqual({ readBack: "64" });
 });
 
 test("a refused write says errno, data and path", () => {
   const error = Object.assign(new Error(), { code: "EPERM" });
-  expect(writeCgroupFile(directory({ "/cg/a/pids.max": error }), "pids.max", "65")).toEqual({
-    refusal: 'EPERM (operation not permitted) writing "65" to /cg/a/pids.max',
-  });
+  expect(writeCgroupFile(directory({ "/cg/a/pids.max": error }), "pids.max", "65")).toBe(
+    'EPERM (operation not permitted) writing "65" to /cg/a/pids.max',
+  );
 });
 
 test.each([

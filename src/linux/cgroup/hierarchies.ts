@@ -179,6 +179,11 @@ export function ancestorsOf(hierarchy: Hierarchy, directory: string): string[] {
   return ancestors;
 }
 
+/** The v2 tree, whatever controllers it has; `undefined` where none is mounted. */
+export function unifiedHierarchy(hierarchies: readonly Hierarchy[]): Hierarchy | undefined {
+  return hierarchies.find(({ version }) => version === 2);
+}
+
 function words(text: string): string[] {
   return text.split(/\s+/).filter(Boolean);
 }

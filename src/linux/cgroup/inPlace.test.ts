@@ -5,12 +5,14 @@ import { type CgroupMachine, directoryIn, FAKE_V2, REAL_V2 } from "../../../test
 import type { Limits } from "../../limits/limits.ts";
 import type { LimitOutcome } from "../../limits/outcome.ts";
 import { CGROUP_LIMITS } from "../../limits/table.ts";
-import { listLapsed } from "./effectiveLimits.ts";
+import { createJobCgroup, removeJobCgroup } from "./cgroupChanges.ts";
+import { listLimitDrift } from "./effectiveLimits.ts";
+import { findJobCgroup } from "./findJobCgroup.ts";
 import type { Hierarchy } from "./hierarchies.ts";
-import { applyCgroupLimits, type JobCgroup } from "./jobCgroup.ts";
-import { createJobCgroup, removeJobCgroup } from "./makeJobCgroup.ts";
-import { planJobCgroup, restoreJobCgroup, storeJobCgroup } from "./planJobCgroup.ts";
-import { limitFilesOf, recordWritten, saveValues } from "./savedValues.ts";
+import { type JobCgroup, storeJobCgroup } from "./jobCgroup.ts";
+import { applyCgroupLimits } from "./jobLimits.ts";
+import { recordOwnersValues, recordWritten } from "./ownerFiles.ts";
+import { planJobCgroup } from "./planJobCgroup.ts";
 
 const MIB = 1024 * 1024;
 const LIMITS: Limits = {
@@ -41,7 +43,7 @@ for (const choice of [FAKE_V2, REAL_V2]) {
         "pids.max": "64",
         ...(BINDS_ANEW ? {} : { "cpuset.cpus": "0" }),
       });
-      const found = restoreJobCgroup(machine.fs, machine.hierarchies, storeJobCgroup(job));
+      const found = findJobCgroup(machine.fs, machine.hierarchies, storeJobCgroup(job));
       expect(removeJobCgroup(found)).toEqual([]);
       expect(readAll(machine)).toEqual(before);
       expect(machine.fs.children(ownerOf(machine))).toEqual([]);
@@ -88,19 +90,19 @@ for (const choice of [FAKE_V2, REAL_V2]) {
     it("counts a weight of the owner's as in force as long as it is no higher", (machine) => {
       limitFromOutside(machine, machine.origin, { cpuWeight: 20 });
       const { job } = governInPlace(machine, { cpuWeight: 200 });
-      expect(listLapsed(job, { cpuWeight: 200 })).toEqual([]);
+      expect(listLimitDrift(job, { cpuWeight: 200 })).toEqual([]);
       limitFromOutside(machine, machine.origin, { cpuWeight: 300 });
-      expect(listLapsed(job, { cpuWeight: 200 })).toMatchObject([{ limit: "cpu.weight", found: "300" }]);
+      expect(listLimitDrift(job, { cpuWeight: 200 })).toMatchObject([{ limit: "cpu.weight", found: "300" }]);
       machine.fs.write(`${baseOf(machine)}/cgroup.subtree_control`, "-cpu");
-      expect(listLapsed(job, { cpuWeight: 200 })).toEqual([]);
-      expect(listLapsed(job, { cpuWeight: 50 })).toMatchObject([{ limit: "cpu.weight" }]);
+      expect(listLimitDrift(job, { cpuWeight: 200 })).toEqual([]);
+      expect(listLimitDrift(job, { cpuWeight: 50 })).toMatchObject([{ limit: "cpu.weight" }]);
     });
 
     it("compares a later wish with the owner's values, and not with its own earlier ones", (machine) => {
       limitFromOutside(machine, machine.origin, { pidsMax: 50 });
       const { job } = governInPlace(machine, { pidsMax: 10 });
       expect(applyCgroupLimits(job, { pidsMax: 20 })).toMatchObject([{ outcome: "applied", actual: "20" }]);
-      noteAll(job);
+      recordWritten(job);
       expect(applyCgroupLimits(job, { pidsMax: 60 })).toMatchObject([{ actual: "50" }]);
       expect(readAll(machine)["pids.max"]).toBe("20");
       removeJobCgroup(job);
@@ -147,26 +149,16 @@ for (const choice of [FAKE_V2, REAL_V2]) {
 
 function governInPlace(machine: CgroupMachine, limits: Limits): { job: JobCgroup; outcomes: LimitOutcome[] } {
   const inPlace = { placedAs: "in-place" } as const;
-  const job = planJobCgroup(
-    machine.fs,
-    machine.hierarchies,
-    machine.origin,
-    JOB_NAME,
+  const job = planJobCgroup(machine.fs, machine.hierarchies, machine.origin, {
+    name: JOB_NAME,
     limits,
-    undefined,
-    inPlace,
-  );
+    place: inPlace,
+  });
   createJobCgroup(job);
-  for (const { path, heldBefore } of job.directories) {
-    saveValues(machine.fs, path, limitFilesOf(limits), heldBefore);
-  }
+  recordOwnersValues(job, limits);
   const outcomes = applyCgroupLimits(job, limits);
-  noteAll(job);
+  recordWritten(job);
   return { job, outcomes };
-}
-
-function noteAll(job: JobCgroup): void {
-  for (const { path, heldBefore } of job.directories) recordWritten(job.fs, path, heldBefore);
 }
 
 function ownerOf(machine: CgroupMachine): string {

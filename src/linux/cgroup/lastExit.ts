@@ -1,6 +1,6 @@
 import type { FileWatch } from "../fileWatch.ts";
 import type { JobCgroup } from "./jobCgroup.ts";
-import { isPopulated } from "./subtreeControl.ts";
+import { isPopulated } from "./v2/subtreeControl.ts";
 
 /**
  * Calls `onEmpty`, possibly more than once, when no process is left in a job's cgroup or below it. A cgroup

@@ -17,10 +17,13 @@ import {
 import { fakeV2 } from "../../../test/support/fakeCgroups.ts";
 import type { Limits } from "../../limits/limits.ts";
 import type { CgroupFs } from "../cgroupFs.ts";
+import { createJobCgroup, removeJobCgroup } from "./cgroupChanges.ts";
+import { findJobCgroup } from "./findJobCgroup.ts";
 import type { Hierarchy } from "./hierarchies.ts";
-import { applyCgroupLimits, type JobCgroup, listMembers, readUsage } from "./jobCgroup.ts";
-import { createJobCgroup, removeJobCgroup } from "./makeJobCgroup.ts";
-import { planJobCgroup, restoreJobCgroup, storeJobCgroup } from "./planJobCgroup.ts";
+import { type JobCgroup, listMembers, storeJobCgroup } from "./jobCgroup.ts";
+import { applyCgroupLimits } from "./jobLimits.ts";
+import { readUsage } from "./jobUsage.ts";
+import { planJobCgroup } from "./planJobCgroup.ts";
 
 const LIMITS: Limits = {
   cpuMax: { quotaUsec: 50_000, periodUsec: 100_000 },
@@ -76,7 +79,7 @@ for (const choice of [FAKE_V2, REAL_V2]) {
       expect(removeJobCgroup(job)).toEqual([pathOf(job)]);
       expect(machine.fs.read(`${origin}/cgroup.threads`)).toBe(`${owner}\n`);
 
-      const found = restoreJobCgroup(machine.fs, machine.hierarchies, storeJobCgroup(job));
+      const found = findJobCgroup(machine.fs, machine.hierarchies, storeJobCgroup(job));
       expect(found.directories).toMatchObject([{ threaded: true }]);
       expect(listMembers(found)).toEqual([pid]);
       expect(readUsage(found)).toMatchObject({
@@ -169,7 +172,10 @@ for (const choice of [FAKE_V2, REAL_V2]) {
     it("is not begun when the owner gets processes while it is made, and nothing is left of the try", (machine) => {
       const origin = originOf(machine);
       const before = listAll(machine);
-      const job = planJobCgroup(machine.fs, machine.hierarchies, machine.origin, "ffrtmp-test-job", LIMITS);
+      const job = planJobCgroup(machine.fs, machine.hierarchies, machine.origin, {
+        name: "ffrtmp-test-job",
+        limits: LIMITS,
+      });
       machine.start(origin);
       createJobCgroup(job);
       expect(job.directories).toEqual([]);
@@ -200,7 +206,7 @@ for (const choice of [FAKE_V2, REAL_V2]) {
       ]);
       // Nothing was asked of io: only to measure, the levels above are not changed.
       expect(machine.fs.read(`${baseOf(machine)}/cgroup.subtree_control`)).not.toContain("io");
-      const found = restoreJobCgroup(machine.fs, machine.hierarchies, storeJobCgroup(job));
+      const found = findJobCgroup(machine.fs, machine.hierarchies, storeJobCgroup(job));
       expect(removeJobCgroup(found)).toEqual([]);
       expect(listAll(machine)).toEqual(before);
     });

@@ -18,15 +18,11 @@ import {
 import { fakeV1 } from "../../../test/support/fakeCgroups.ts";
 import type { Limits } from "../../limits/limits.ts";
 import { CGROUP_LIMITS } from "../../limits/table.ts";
-import {
-  applyCgroupLimits,
-  applyTenantLimits,
-  type JobCgroup,
-  liftCgroupLimits,
-  tenantCgroupOf,
-} from "./jobCgroup.ts";
-import { createJobCgroup, removeJobCgroup } from "./makeJobCgroup.ts";
-import { planJobCgroup, restoreJobCgroup, storeJobCgroup } from "./planJobCgroup.ts";
+import { createJobCgroup, removeJobCgroup } from "./cgroupChanges.ts";
+import { findJobCgroup } from "./findJobCgroup.ts";
+import { type JobCgroup, storeJobCgroup, tenantCgroupOf } from "./jobCgroup.ts";
+import { applyCgroupLimits, applyTenantLimits, liftCgroupLimits } from "./jobLimits.ts";
+import { planJobCgroup } from "./planJobCgroup.ts";
 
 const MIB = 1024 * 1024;
 const TOTAL: Limits = {
@@ -37,7 +33,7 @@ const TOTAL: Limits = {
 const ACME = { name: "ffrtmp-1f3a9c-@acme", limits: TOTAL };
 
 function makeTenantJob(machine: CgroupMachine, name: string, limits: Limits = {}): JobCgroup {
-  const job = planJobCgroup(machine.fs, machine.hierarchies, machine.origin, name, limits, ACME);
+  const job = planJobCgroup(machine.fs, machine.hierarchies, machine.origin, { name, limits, tenant: ACME });
   createJobCgroup(job);
   return job;
 }
@@ -88,7 +84,7 @@ for (const choice of [FAKE_V1, REAL_V1, FAKE_V2, REAL_V2]) {
       const two = makeTenantJob(machine, "two");
       expect(removeJobCgroup(two)).toEqual([]);
       expect(tenantDirectories(machine)).not.toEqual([]);
-      const restored = restoreJobCgroup(machine.fs, machine.hierarchies, storeJobCgroup(one));
+      const restored = findJobCgroup(machine.fs, machine.hierarchies, storeJobCgroup(one));
       expect(removeJobCgroup(restored)).toEqual([]);
       expect(listAll(machine)).toEqual(before);
     });

@@ -1,10 +1,10 @@
 import { type Limits, tightest } from "../../limits/limits.ts";
 import { CGROUP_LIMITS, LIMITS } from "../../limits/table.ts";
-import { controllersOf } from "../cgroup/controllers.ts";
+import { controllersOf } from "../cgroup/backends.ts";
 import { readOwnLimits } from "../cgroup/effectiveLimits.ts";
 import { readNumber } from "../cgroup/file.ts";
 import { ancestorsOf, directoryOf, type Hierarchy } from "../cgroup/hierarchies.ts";
-import { cpusetBindsAnew } from "../cgroup/subtreeControl.ts";
+import { cpusetResetsAffinity } from "../cgroup/v2/subtreeControl.ts";
 import type { CgroupFs } from "../cgroupFs.ts";
 import type { ScopePlan } from "./scope.ts";
 import { parseUnitPlace, type UnitPlace, userOfManager } from "./unitPath.ts";
@@ -41,7 +41,7 @@ export function planScope(
     slice: place.slice,
     cgroupPath: scopePath,
     controllers:
-      wanted.cpus === undefined || cpusetBindsAnew()
+      wanted.cpus === undefined || cpusetResetsAffinity()
         ? DEFAULT_CONTROLLERS
         : [...DEFAULT_CONTROLLERS, "cpuset"],
     ...readCarried(fs, hierarchy, cgroupPath, scopePath),

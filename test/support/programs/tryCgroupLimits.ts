@@ -2,14 +2,11 @@
  * Creates a job's cgroup below its own, applies limits, removes the cgroup, and prints the outcomes as JSON.
  */
 import type { Limits } from "../../../src/limits/limits.ts";
+import { createJobCgroup, removeJobCgroup } from "../../../src/linux/cgroup/cgroupChanges.ts";
 import { readHierarchies, readMembership } from "../../../src/linux/cgroup/hierarchies.ts";
-import {
-  applyCgroupLimits,
-  joinThread,
-  leaveThread,
-  readUsage,
-} from "../../../src/linux/cgroup/jobCgroup.ts";
-import { createJobCgroup, removeJobCgroup } from "../../../src/linux/cgroup/makeJobCgroup.ts";
+import { applyCgroupLimits } from "../../../src/linux/cgroup/jobLimits.ts";
+import { readUsage } from "../../../src/linux/cgroup/jobUsage.ts";
+import { joinThread, leaveThread } from "../../../src/linux/cgroup/ownThread.ts";
 import { planJobCgroup } from "../../../src/linux/cgroup/planJobCgroup.ts";
 import { realHost } from "../../../src/linux/host.ts";
 
@@ -25,7 +22,7 @@ const host = realHost();
 const membership = readMembership(host, "self");
 if (membership === "gone") throw new Error("/proc does not show this process");
 const name = `ffrtmp-test-try-${process.pid}`;
-const job = planJobCgroup(host.cgroupFs, readHierarchies(host), membership, name, limits);
+const job = planJobCgroup(host.cgroupFs, readHierarchies(host), membership, { name, limits });
 createJobCgroup(job);
 const outcomes = applyCgroupLimits(job, limits);
 const joined = joinThread(job);

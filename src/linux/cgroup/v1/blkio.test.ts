@@ -2,9 +2,10 @@ import { expect, test } from "bun:test";
 import { describeOn, limitFiles, makeJob } from "../../../../test/support/cgroupJobs.ts";
 import { directoryIn, FAKE_V1, fakeMachine, REAL_V1 } from "../../../../test/support/cgroupMachines.ts";
 import { fakeV1 } from "../../../../test/support/fakeCgroups.ts";
+import { createJobCgroup } from "../cgroupChanges.ts";
 import type { Hierarchy } from "../hierarchies.ts";
-import { applyCgroupLimits, readUsage } from "../jobCgroup.ts";
-import { createJobCgroup } from "../makeJobCgroup.ts";
+import { applyCgroupLimits } from "../jobLimits.ts";
+import { readUsage } from "../jobUsage.ts";
 import { planJobCgroup } from "../planJobCgroup.ts";
 
 const LIMITS = { ioMax: [{ device: "8:0", rbps: 1_048_576 }], memoryMaxBytes: 128 << 20 };
@@ -55,7 +56,10 @@ test("what shares its hierarchy with a throttled blkio is left alone too, and sa
   await using machine = fakeMachine(fakeV1({ together: ["memory,blkio"] }));
   const [shared] = machine.hierarchies as [Hierarchy];
   machine.fs.write(`${directoryIn(shared, machine.origin)}/blkio.throttle.read_bps_device`, "8:0 1000");
-  const job = planJobCgroup(machine.fs, machine.hierarchies, machine.origin, "ffrtmp-test-job", LIMITS);
+  const job = planJobCgroup(machine.fs, machine.hierarchies, machine.origin, {
+    name: "ffrtmp-test-job",
+    limits: LIMITS,
+  });
   createJobCgroup(job);
   const outcomes = applyCgroupLimits(job, LIMITS);
   expect(outcomes.map(({ limit, outcome }) => `${limit} ${outcome}`)).toEqual([

@@ -1,8 +1,9 @@
-import { formatIoMax, IO_RATES, type IoMax } from "../../../limits/grammar.ts";
+import type { IoMax } from "../../../limits/grammar.ts";
+import { formatIoMax, IO_RATES } from "../../../limits/grammar.ts";
 import { formatLimit } from "../../../limits/limits.ts";
-import type { LimitOutcome } from "../../../limits/outcome.ts";
-import type { CgroupController, CgroupDirectory } from "../controller.ts";
-import { readCgroupFile, type WriteResult, writeCgroupFile } from "../file.ts";
+import type { CgroupController } from "../controller.ts";
+import { type CgroupDirectory, readCgroupFile } from "../file.ts";
+import { compareReadBack, type FileWrite } from "../limitPlan.ts";
 
 const FILES = {
   rbps: "blkio.throttle.read_bps_device",
@@ -17,19 +18,27 @@ const MAX_OPERATIONS = 2 ** 32 - 1;
 export const blkio: CgroupController = {
   name: "blkio",
   measures: true,
-  apply: {
-    "io.max"(directory, { ioMax = [] }) {
+  plan: {
+    "io.max"(_directory, { ioMax = [] }) {
       const wanted = formatLimit({ ioMax }, "io.max") as string;
-      const refusals = ioMax.flatMap((max) => writeRates(directory, max));
-      if (refusals.length > 0)
-        return { limit: "io.max", outcome: "refused", wanted, because: refusals.join("; ") };
-      return judge(wanted, ioMax, (max) => readRates(directory, max));
+      return {
+        writes: ioMax.flatMap(rateWrites),
+        verify(directory) {
+          const actual = ioMax.map((max) => formatIoMax(readRates(directory, max))).join(", ");
+          return compareReadBack("io.max", wanted, { readBack: actual }, (text) => text === wanted);
+        },
+      };
     },
   },
-  lift: { "io.max": liftRates },
+  lift: {
+    "io.max": (directory) =>
+      Object.values(FILES).flatMap((file) =>
+        readLines(directory, file).map(([device]): FileWrite => ({ file, data: `${device} 0` })),
+      ),
+  },
   read(directory) {
     const devices = Object.values(FILES).flatMap((file) =>
-      (readCgroupFile(directory, file) ?? "").split("\n").flatMap((line) => line.split(" ")[0] || []),
+      readLines(directory, file).flatMap(([device]) => device ?? []),
     );
     const ioMax = [...new Set(devices)].map((device) =>
       readRates(directory, { device, rbps: "max", wbps: "max", riops: "max", wiops: "max" }),
@@ -45,25 +54,14 @@ export const blkio: CgroupController = {
   },
 };
 
-function liftRates(directory: CgroupDirectory): WriteResult {
-  for (const file of Object.values(FILES)) {
-    for (const line of (readCgroupFile(directory, file) ?? "").split("\n").filter(Boolean)) {
-      const write = writeCgroupFile(directory, file, `${line.split(" ")[0]} 0`);
-      if ("refusal" in write) return write;
-    }
-  }
-  return { readBack: "" };
-}
-
-function writeRates(directory: CgroupDirectory, max: IoMax): string[] {
+function rateWrites(max: IoMax): FileWrite[] {
   return IO_RATES.flatMap((rate) => {
     const value = max[rate];
     if (value === undefined) return [];
-    // 0 takes a rule away: v1 has no word for "no limit". Operations are kept in 32 bits, of which the highest means
-    // none, and what is larger is cut off without a word: 2^32 would become a limit of 0, and stop all I/O.
+    // 0 removes a rule: v1 has no word for "no limit". Operations are kept in 32 bits, of which the highest value means
+    // none. The kernel cuts larger values off silently: 2^32 would become a limit of 0, and stop all I/O.
     const isUnlimited = value === "max" || (rate.endsWith("iops") && value >= MAX_OPERATIONS);
-    const write = writeCgroupFile(directory, FILES[rate], `${max.device} ${isUnlimited ? 0 : value}`);
-    return "refusal" in write ? [write.refusal] : [];
+    return [{ file: FILES[rate], data: `${max.device} ${isUnlimited ? 0 : value}` }];
   });
 }
 
@@ -72,17 +70,17 @@ function readRates(directory: CgroupDirectory, max: IoMax): IoMax {
   const actual: IoMax = { device: max.device };
   for (const rate of IO_RATES) {
     if (max[rate] === undefined) continue;
-    const lines = (readCgroupFile(directory, FILES[rate]) ?? "").split("\n").map((line) => line.split(" "));
-    const value = lines.find(([device]) => device === max.device)?.[1];
+    const value = readLines(directory, FILES[rate]).find(([device]) => device === max.device)?.[1];
     actual[rate] = value === undefined ? "max" : Number(value);
   }
   return actual;
 }
 
-function judge(wanted: string, ioMax: IoMax[], read: (max: IoMax) => IoMax): LimitOutcome {
-  const actual = ioMax.map((max) => formatIoMax(read(max))).join(", ");
-  if (actual === wanted) return { limit: "io.max", outcome: "applied", wanted, actual };
-  return { limit: "io.max", outcome: "partial", wanted, actual, because: `the kernel holds ${actual}` };
+function readLines(directory: CgroupDirectory, file: string): string[][] {
+  return (readCgroupFile(directory, file) ?? "")
+    .split("\n")
+    .filter(Boolean)
+    .map((line) => line.split(" "));
 }
 
 // 254:0 Read 1024

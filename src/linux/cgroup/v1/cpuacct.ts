@@ -5,7 +5,7 @@ import { readNumber } from "../file.ts";
 export const cpuacct: CgroupController = {
   name: "cpuacct",
   measures: true,
-  apply: {},
+  plan: {},
   lift: {},
   read: () => ({}),
   usage(directory) {

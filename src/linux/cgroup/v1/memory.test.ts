@@ -3,7 +3,8 @@ import { describeOn, limitFromOutside, makeJob } from "../../../../test/support/
 import { directoryIn, FAKE_V1, fakeMachine, REAL_V1 } from "../../../../test/support/cgroupMachines.ts";
 import { fakeV1 } from "../../../../test/support/fakeCgroups.ts";
 import type { Hierarchy } from "../hierarchies.ts";
-import { applyCgroupLimits, readUsage } from "../jobCgroup.ts";
+import { applyCgroupLimits } from "../jobLimits.ts";
+import { readUsage } from "../jobUsage.ts";
 
 const MIB = 1024 * 1024;
 

@@ -1,31 +1,31 @@
 import { PAGE_BYTES } from "../../memory.ts";
-import type { CgroupController, CgroupDirectory } from "../controller.ts";
-import {
-  compareReadBack,
-  limitedByAncestor,
-  readCgroupFile,
-  readCounters,
-  readNumber,
-  tightestAbove,
-  writeCgroupFile,
-} from "../file.ts";
+import { limitedByAncestor, tightestAbove } from "../constraints.ts";
+import type { CgroupController } from "../controller.ts";
+import { type CgroupDirectory, readBack, readCgroupFile, readCounters, readNumber } from "../file.ts";
+import { compareReadBack, planFile } from "../limitPlan.ts";
+
+const SOFT = "memory.soft_limit_in_bytes";
+const HARD = "memory.limit_in_bytes";
 
 /** cgroup v1 `memory`: Documentation/admin-guide/cgroup-v1/memory.rst. */
 export const memory: CgroupController = {
   name: "memory",
   measures: true,
-  apply: {
-    "memory.high"(directory, { memoryHighBytes }) {
+  plan: {
+    "memory.high"(_directory, { memoryHighBytes }) {
       const wanted = String(memoryHighBytes);
-      const write = writeCgroupFile(directory, "memory.soft_limit_in_bytes", wanted);
-      const outcome = compareReadBack("memory.high", wanted, write, (readBack) =>
-        isRounded(readBack, wanted),
-      );
-      if (outcome.outcome !== "applied") return outcome;
       return {
-        ...outcome,
-        outcome: "partial",
-        because: "cgroup v1 reclaims above a soft limit only while the whole machine is short of memory",
+        writes: [{ file: SOFT, data: wanted }],
+        verify(directory) {
+          const read = readBack(directory, SOFT);
+          const outcome = compareReadBack("memory.high", wanted, read, (text) => isRounded(text, wanted));
+          if (outcome.outcome !== "applied") return outcome;
+          return {
+            ...outcome,
+            outcome: "partial",
+            because: "cgroup v1 reclaims above a soft limit only while the whole machine is short of memory",
+          };
+        },
       };
     },
     "memory.max"(directory, { memoryMaxBytes }) {
@@ -36,16 +36,15 @@ export const memory: CgroupController = {
       if (above && above.value <= (memoryMaxBytes as number)) {
         return limitedByAncestor("memory.max", wanted, { text: String(above.value), path: above.path });
       }
-      const write = writeCgroupFile(directory, "memory.limit_in_bytes", wanted);
-      return compareReadBack("memory.max", wanted, write, (readBack) => isRounded(readBack, wanted));
+      return planFile("memory.max", HARD, wanted, { isSame: (text) => isRounded(text, wanted) });
     },
   },
   lift: {
-    "memory.high": (directory) => writeCgroupFile(directory, "memory.soft_limit_in_bytes", "-1"),
-    "memory.max": (directory) => writeCgroupFile(directory, "memory.limit_in_bytes", "-1"),
+    "memory.high": () => [{ file: SOFT, data: "-1" }],
+    "memory.max": () => [{ file: HARD, data: "-1" }],
   },
   read(directory) {
-    const memoryHighBytes = boundedBytes(readNumber(directory, "memory.soft_limit_in_bytes"));
+    const memoryHighBytes = boundedBytes(readNumber(directory, SOFT));
     const memoryMaxBytes = readLimitBytes(directory);
     return {
       ...(memoryHighBytes === undefined ? {} : { memoryHighBytes }),
@@ -66,16 +65,16 @@ export const memory: CgroupController = {
   },
 };
 
-/** Before 5.11 a group could be told not to count for its children, and was by default; they escape its limit then. */
-function countsForChildren(group: CgroupDirectory): boolean {
-  return readCgroupFile(group, "memory.use_hierarchy") !== "0";
+/** Before 5.11 a cgroup could have memory.use_hierarchy 0, the default then: its children escape its limit. */
+function countsForChildren(cgroup: CgroupDirectory): boolean {
+  return readCgroupFile(cgroup, "memory.use_hierarchy") !== "0";
 }
 
-/** PAGE_COUNTER_MAX in bytes: what memory.limit_in_bytes shows when there is no limit, on machines with 4 KiB pages or larger. */
+/** PAGE_COUNTER_MAX in bytes: memory.limit_in_bytes without a limit, on machines with 4 KiB pages or larger. */
 const UNLIMITED_BYTES = 0x7fff_ffff_ffff_0000;
 
 function readLimitBytes(directory: CgroupDirectory): number | undefined {
-  return boundedBytes(readNumber(directory, "memory.limit_in_bytes"));
+  return boundedBytes(readNumber(directory, HARD));
 }
 
 function boundedBytes(bytes: number | undefined): number | undefined {

@@ -1,42 +1,34 @@
-import type { CgroupController, CgroupDirectory } from "../controller.ts";
-import { applyCpuMax } from "../cpuMax.ts";
-import {
-  compareReadBack,
-  constrainingCgroups,
-  limitedByAncestor,
-  readCgroupFile,
-  readCounters,
-  readNumber,
-  writeCgroupFile,
-} from "../file.ts";
+import { constrainingCgroups, limitedByAncestor } from "../constraints.ts";
+import type { CgroupController } from "../controller.ts";
+import { planCpuMax } from "../cpuMax.ts";
+import { type CgroupDirectory, readBack, readCgroupFile, readCounters, readNumber } from "../file.ts";
+import { planFile } from "../limitPlan.ts";
 
 /** cgroup v2 `cpu`: Documentation/admin-guide/cgroup-v2.rst. */
 export const cpu: CgroupController = {
   name: "cpu",
   measures: true,
-  apply: {
-    "cpu.max": (directory, limits) =>
-      applyCpuMax(directory, limits, readCores, (_max, wanted) =>
-        writeCgroupFile(directory, "cpu.max", wanted),
-      ),
+  plan: {
+    "cpu.max": planCpuMax({
+      readCores,
+      writes: (_directory, { quotaUsec, periodUsec }) => [
+        { file: "cpu.max", data: `${quotaUsec} ${periodUsec}` },
+      ],
+      readBack: (directory) => readBack(directory, "cpu.max"),
+    }),
     "cpu.weight"(directory, { cpuWeight }) {
       const wanted = String(cpuWeight);
-      const [owners] = directory.ownersHeld ? constrainingCgroups(directory) : [];
-      const held = owners && readNumber(owners, "cpu.weight");
-      if (owners && held !== undefined && held <= (cpuWeight as number)) {
-        return limitedByAncestor("cpu.weight", wanted, { text: String(held), path: owners.path });
+      const [owners] = directory.replaced ? constrainingCgroups(directory) : [];
+      const weight = owners && readNumber(owners, "cpu.weight");
+      if (owners && weight !== undefined && weight <= (cpuWeight as number)) {
+        return limitedByAncestor("cpu.weight", wanted, { text: String(weight), path: owners.path });
       }
-      return compareReadBack(
-        "cpu.weight",
-        wanted,
-        writeCgroupFile(directory, "cpu.weight", wanted),
-        (readBack) => readBack === wanted,
-      );
+      return planFile("cpu.weight", "cpu.weight", wanted);
     },
   },
   lift: {
-    "cpu.max": (directory) => writeCgroupFile(directory, "cpu.max", "max 100000"),
-    "cpu.weight": (directory) => writeCgroupFile(directory, "cpu.weight", "100"),
+    "cpu.max": () => [{ file: "cpu.max", data: "max 100000" }],
+    "cpu.weight": () => [{ file: "cpu.weight", data: "100" }],
   },
   read(directory) {
     const [quota, period] = readCgroupFile(directory, "cpu.max")?.split(" ").map(Number) ?? [];
@@ -46,9 +38,9 @@ export const cpu: CgroupController = {
       ...(cpuWeight === undefined ? {} : { cpuWeight }),
     };
   },
-  forgets: ["throttledUsec"],
+  resets: ["throttledUsec"],
   usage(directory) {
-    // The usage lines are there in every cgroup; the throttling lines only where the controller is on.
+    // The usage lines are in every cgroup; the throttling lines only where the controller is on.
     const counters = readCounters(directory, "cpu.stat");
     return {
       cpuUserUsec: counters.get("user_usec") ?? null,

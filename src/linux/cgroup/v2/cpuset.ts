@@ -1,23 +1,21 @@
-import type { CgroupController, CgroupDirectory } from "../controller.ts";
-import { applyCpus, readCpus } from "../cpusetCpus.ts";
-import { readCgroupFile, type WriteResult, writeCgroupFile } from "../file.ts";
-import { parentOf } from "../subtreeControl.ts";
+import { dirname } from "node:path";
+import type { CgroupController } from "../controller.ts";
+import { planCpus, readCpus } from "../cpusetCpus.ts";
+import { readCgroupFile } from "../file.ts";
 
 /** cgroup v2 `cpuset`: Documentation/admin-guide/cgroup-v2.rst. */
 export const cpuset: CgroupController = {
   name: "cpuset",
   measures: false,
-  apply: { "cpuset.cpus": applyCpus },
-  lift: { "cpuset.cpus": liftCpus },
+  plan: { "cpuset.cpus": planCpus },
+  lift: {
+    "cpuset.cpus"({ fs, path }) {
+      // A write of no bytes would not reach the kernel. The kernel empties no list of a cgroup with processes (ENOSPC);
+      // all CPUs of the cgroup above limit nothing.
+      const above = readCgroupFile({ fs, path: dirname(path) }, "cpuset.cpus.effective");
+      return [{ file: "cpuset.cpus", data: "\n", ...(above === undefined ? {} : { otherwise: above }) }];
+    },
+  },
   usage: () => ({}),
   read: readCpus,
 };
-
-function liftCpus(directory: CgroupDirectory): WriteResult {
-  // A write of nothing at all would not reach the kernel.
-  const emptied = writeCgroupFile(directory, "cpuset.cpus", "\n");
-  if (!("refusal" in emptied)) return emptied;
-  // It empties no list of a cgroup with processes (ENOSPC). All CPUs that there are above limit nothing.
-  const above = readCgroupFile({ ...directory, path: parentOf(directory.path) }, "cpuset.cpus.effective");
-  return above === undefined ? emptied : writeCgroupFile(directory, "cpuset.cpus", above);
-}

@@ -3,7 +3,8 @@ import { describeOn, limitFiles, makeJob } from "../../../../test/support/cgroup
 import { directoryIn, FAKE_V2, fakeMachine, REAL_V2 } from "../../../../test/support/cgroupMachines.ts";
 import { fakeV2 } from "../../../../test/support/fakeCgroups.ts";
 import type { Hierarchy } from "../hierarchies.ts";
-import { applyCgroupLimits, readUsage } from "../jobCgroup.ts";
+import { applyCgroupLimits } from "../jobLimits.ts";
+import { readUsage } from "../jobUsage.ts";
 
 for (const choice of [FAKE_V2, REAL_V2]) {
   describeOn(choice, "io.max", (_it, itWithDisk) => {

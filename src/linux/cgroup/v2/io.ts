@@ -1,43 +1,52 @@
-import { formatIoMax, IO_RATES, type IoMax } from "../../../limits/grammar.ts";
+import type { IoMax } from "../../../limits/grammar.ts";
+import { formatIoMax, IO_RATES } from "../../../limits/grammar.ts";
 import { formatLimit } from "../../../limits/limits.ts";
-import type { CgroupController, CgroupDirectory } from "../controller.ts";
-import { readCgroupFile, tightestAbove, type WriteResult, writeCgroupFile } from "../file.ts";
+import { tightestAbove } from "../constraints.ts";
+import type { CgroupController } from "../controller.ts";
+import { type CgroupDirectory, readCgroupFile } from "../file.ts";
+import type { FileWrite } from "../limitPlan.ts";
 
 /** cgroup v2 `io`: Documentation/admin-guide/cgroup-v2.rst. */
 export const io: CgroupController = {
   name: "io",
   measures: true,
-  apply: {
+  plan: {
     "io.max"(directory, { ioMax = [] }) {
       const wanted = formatLimit({ ioMax }, "io.max") as string;
       const plans = ioMax.map((max) => planRates(directory, max));
-      for (const { write } of plans) {
-        if (IO_RATES.every((rate) => write[rate] === undefined)) continue;
-        const knob = writeCgroupFile(directory, "io.max", formatIoMax(write));
-        if ("refusal" in knob) return { limit: "io.max", outcome: "refused", wanted, because: knob.refusal };
-      }
-      const text = readCgroupFile(directory, "io.max") ?? "";
-      const asked = plans.map(({ write, held }) => ({ ...held, ...write }));
-      const actual = plans.map(({ write, held }) => ({ ...held, ...readRates(text, write) }));
       const reasons = plans.flatMap(({ because }) => because);
-      const result = { limit: "io.max", wanted, actual: textOf(actual) } as const;
-      if (textOf(actual) !== textOf(asked)) {
-        const because = [`the kernel holds ${textOf(actual)}`, ...reasons].join("; ");
-        return { ...result, outcome: "partial", because };
-      }
-      return { ...result, outcome: "applied", ...(reasons.length > 0 && { because: reasons.join("; ") }) };
+      const written = plans.filter(({ write }) => IO_RATES.some((rate) => write[rate] !== undefined));
+      return {
+        writes: written.map(({ write }): FileWrite => ({ file: "io.max", data: formatIoMax(write) })),
+        verify(directory) {
+          const text = readCgroupFile(directory, "io.max") ?? "";
+          const asked = textOf(plans.map(({ write, above }) => ({ ...above, ...write })));
+          const actual = textOf(plans.map(({ write, above }) => ({ ...above, ...readRates(text, write) })));
+          const result = { limit: "io.max", wanted, actual } as const;
+          if (actual !== asked) {
+            const because = [`the kernel holds ${actual}`, ...reasons].join("; ");
+            return { ...result, outcome: "partial", because };
+          }
+          return {
+            ...result,
+            outcome: "applied",
+            ...(reasons.length > 0 && { because: reasons.join("; ") }),
+          };
+        },
+      };
     },
   },
-  lift: { "io.max": liftRates },
+  lift: {
+    "io.max": (directory) =>
+      readLines(directory).map(
+        ({ device }): FileWrite => ({ file: "io.max", data: formatIoMax({ device, ...UNLIMITED }) }),
+      ),
+  },
   read(directory) {
-    const lines = (readCgroupFile(directory, "io.max") ?? "").split("\n").filter(Boolean);
-    const ioMax = lines.map((line) => {
-      const device = line.slice(0, line.indexOf(" "));
-      return readRates(line, { device, rbps: "max", wbps: "max", riops: "max", wiops: "max" });
-    });
+    const ioMax = readLines(directory).map(({ device, line }) => readRates(line, { device, ...UNLIMITED }));
     return ioMax.length === 0 ? {} : { ioMax };
   },
-  forgets: ["ioReadBytes", "ioWriteBytes"],
+  resets: ["ioReadBytes", "ioWriteBytes"],
   usage(directory) {
     const text = readCgroupFile(directory, "io.stat");
     if (text === undefined) return { ioReadBytes: null, ioWriteBytes: null };
@@ -45,29 +54,18 @@ export const io: CgroupController = {
   },
 };
 
-function liftRates(directory: CgroupDirectory): WriteResult {
-  let last: WriteResult = { readBack: readCgroupFile(directory, "io.max") ?? "" };
-  if (last.readBack === "") return last;
-  for (const line of last.readBack.split("\n")) {
-    const device = line.split(" ")[0] as string;
-    last = writeCgroupFile(directory, "io.max", formatIoMax({ device, ...UNLIMITED }));
-    if ("refusal" in last) return last;
-  }
-  return last;
-}
-
 const UNLIMITED = { rbps: "max", wbps: "max", riops: "max", wiops: "max" } as const;
 
-/** What of one device's rates is to be written, and what holds already above. */
+/** One device's rates: those to write, and those that an ancestor limits already. */
 interface RatePlan {
   write: IoMax;
-  held: IoMax;
+  above: IoMax;
   because: string[];
 }
 
 function planRates(directory: CgroupDirectory, max: IoMax): RatePlan {
   const { device } = max;
-  const plan: RatePlan = { write: { device }, held: { device }, because: [] };
+  const plan: RatePlan = { write: { device }, above: { device }, because: [] };
   for (const rate of IO_RATES) {
     const value = max[rate];
     if (value === undefined) continue;
@@ -75,7 +73,7 @@ function planRates(directory: CgroupDirectory, max: IoMax): RatePlan {
       readRate(readCgroupFile(ancestor, "io.max") ?? "", device, rate),
     );
     if (above && (value === "max" || above.value <= value)) {
-      plan.held[rate] = above.value;
+      plan.above[rate] = above.value;
       plan.because.push(`not written: ${above.path} already holds ${device} to ${rate}=${above.value}`);
     } else plan.write[rate] = value;
   }
@@ -84,6 +82,11 @@ function planRates(directory: CgroupDirectory, max: IoMax): RatePlan {
 
 function textOf(ioMax: IoMax[]): string {
   return ioMax.map(formatIoMax).join(", ");
+}
+
+function readLines(directory: CgroupDirectory): { device: string; line: string }[] {
+  const lines = (readCgroupFile(directory, "io.max") ?? "").split("\n").filter(Boolean);
+  return lines.map((line) => ({ device: line.slice(0, line.indexOf(" ")), line }));
 }
 
 function readRates(text: string, max: IoMax): IoMax {

@@ -2,7 +2,9 @@ import { expect, test } from "bun:test";
 import { describeOn, makeJob } from "../../../../test/support/cgroupJobs.ts";
 import { FAKE_V2, fakeMachine, REAL_V2 } from "../../../../test/support/cgroupMachines.ts";
 import { fakeV2 } from "../../../../test/support/fakeCgroups.ts";
-import { applyCgroupLimits, type JobCgroup, readUsage } from "../jobCgroup.ts";
+import type { JobCgroup } from "../jobCgroup.ts";
+import { applyCgroupLimits } from "../jobLimits.ts";
+import { readUsage } from "../jobUsage.ts";
 
 const LIMITS = { memoryMaxBytes: 64 << 20 };
 

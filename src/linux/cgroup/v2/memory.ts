@@ -1,29 +1,25 @@
-import type { LimitOutcome } from "../../../limits/outcome.ts";
-import type { LimitName } from "../../../limits/table.ts";
+import type { CgroupLimitName } from "../../../limits/table.ts";
 import { PAGE_BYTES } from "../../memory.ts";
-import type { CgroupController, CgroupDirectory } from "../controller.ts";
-import {
-  compareReadBack,
-  limitedByAncestor,
-  readCounters,
-  readNumber,
-  tightestAbove,
-  writeCgroupFile,
-} from "../file.ts";
+import { limitedByAncestor, tightestAbove } from "../constraints.ts";
+import type { CgroupController } from "../controller.ts";
+import { type CgroupDirectory, readCounters, readNumber, writeCgroupFile } from "../file.ts";
+import { type LimitWrites, type PlanLimit, planFile } from "../limitPlan.ts";
 
 /** cgroup v2 `memory`: Documentation/admin-guide/cgroup-v2.rst. */
 export const memory: CgroupController = {
   name: "memory",
   measures: true,
-  apply: {
+  plan: {
     "memory.high": (directory, { memoryHighBytes }) =>
-      limit(directory, "memory.high", memoryHighBytes as number),
-    "memory.max": (directory, { memoryMaxBytes }) =>
-      tellOomGroup(directory, limit(directory, "memory.max", memoryMaxBytes as number)),
+      planBytes(directory, "memory.high", memoryHighBytes as number),
+    "memory.max"(directory, { memoryMaxBytes }) {
+      const plan = planBytes(directory, "memory.max", memoryMaxBytes as number);
+      return "outcome" in plan ? mentionOomGroup(directory, plan) : withOomGroup(plan);
+    },
   },
   lift: {
-    "memory.high": (directory) => writeCgroupFile(directory, "memory.high", "max"),
-    "memory.max": (directory) => writeCgroupFile(directory, "memory.max", "max"),
+    "memory.high": () => [{ file: "memory.high", data: "max" }],
+    "memory.max": () => [{ file: "memory.max", data: "max" }],
   },
   read(directory) {
     const memoryHighBytes = readNumber(directory, "memory.high");
@@ -33,10 +29,10 @@ export const memory: CgroupController = {
       ...(memoryMaxBytes === undefined ? {} : { memoryMaxBytes }),
     };
   },
-  forgets: ["memoryPeakBytes", "memoryMaxHits", "oomKills"],
+  resets: ["memoryPeakBytes", "memoryMaxHits", "oomKills"],
   usage(directory) {
-    // memory.events counts what happens below too. A process that ran into a limit which the workload itself set below
-    // did not run into ours: that is told by memory.events.local, from 5.2.
+    // memory.events counts what happens below too. memory.events.local, from 5.2, leaves out the processes that ran into
+    // a limit which the workload set below by itself.
     const events = readCounters(directory, "memory.events");
     const own = readCounters(directory, "memory.events.local");
     return {
@@ -47,8 +43,8 @@ export const memory: CgroupController = {
     };
   },
   settle(directory) {
-    // At the hard limit one process ends and not all of the job: whether it can go on without that one is its own affair.
-    // So it is in a new cgroup anyway; it is said because others (systemd, container engines) set it to 1 in theirs.
+    // At the hard limit the kernel ends one process and not all of the job; the workload decides how to continue without
+    // it. A new cgroup has 0 already. It is written because systemd and container engines set 1 in theirs.
     writeCgroupFile(directory, OOM_GROUP, "0");
   },
 };
@@ -56,21 +52,30 @@ export const memory: CgroupController = {
 /** From 4.19. */
 const OOM_GROUP = "memory.oom.group";
 
-/** The cgroup may be another's, whose choice stays; what it means for the workload is said. */
-function tellOomGroup(directory: CgroupDirectory, outcome: LimitOutcome): LimitOutcome {
+function withOomGroup(plan: LimitWrites): LimitWrites {
+  return { ...plan, verify: (directory) => mentionOomGroup(directory, plan.verify(directory)) };
+}
+
+/** The cgroup can be its owner's, whose choice stays; the outcome mentions what it means for the workload. */
+function mentionOomGroup(
+  directory: CgroupDirectory,
+  outcome: ReturnType<LimitWrites["verify"]>,
+): typeof outcome {
   if (outcome.outcome !== "applied" || readNumber(directory, OOM_GROUP) !== 1) return outcome;
   const because = `at it the kernel ends all processes of the cgroup at once (${OOM_GROUP} is 1)`;
   return { ...outcome, because: [outcome.because, because].filter(Boolean).join("; ") };
 }
 
-function limit(directory: CgroupDirectory, file: LimitName, bytes: number): LimitOutcome {
+function planBytes(directory: CgroupDirectory, file: CgroupLimitName, bytes: number): ReturnType<PlanLimit> {
   const wanted = String(bytes);
   const above = tightestAbove(directory, (ancestor) => readNumber(ancestor, file));
   if (above && above.value <= bytes)
     return limitedByAncestor(file, wanted, { text: String(above.value), path: above.path });
-  return compareReadBack(file, wanted, writeCgroupFile(directory, file, wanted), (readBack) => {
-    // The kernel keeps memory limits in whole pages, rounded down.
-    const difference = bytes - Number(readBack);
-    return difference >= 0 && difference < PAGE_BYTES;
+  return planFile(file, file, wanted, {
+    isSame(readBack) {
+      // The kernel keeps memory limits in whole pages, rounded down.
+      const difference = bytes - Number(readBack);
+      return difference >= 0 && difference < PAGE_BYTES;
+    },
   });
 }

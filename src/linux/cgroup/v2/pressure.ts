@@ -1,6 +1,5 @@
 import type { Usage } from "../../../limits/usage.ts";
-import type { CgroupDirectory } from "../controller.ts";
-import { readCgroupFile } from "../file.ts";
+import { type CgroupDirectory, readCgroupFile } from "../file.ts";
 
 /**
  * Pressure stall information of a cgroup: Documentation/accounting/psi.rst. In every v2 cgroup but the root from 4.20,

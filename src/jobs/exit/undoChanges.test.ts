@@ -6,11 +6,11 @@ import { describeOn, listAll, makeJob } from "../../../test/support/cgroupJobs.t
 import { FAKE_V2, REAL_V2 } from "../../../test/support/cgroupMachines.ts";
 import { someJob, someProcess, someResult } from "../../../test/support/jobs.ts";
 import { Ledger } from "../../ledger/ledger.ts";
-import { storeJobCgroup } from "../../linux/cgroup/planJobCgroup.ts";
+import { storeJobCgroup } from "../../linux/cgroup/jobCgroup.ts";
 import type { Context } from "../context.ts";
 import { cleanUpEnded } from "../exit/recordExit.ts";
 import type { EndedJob, RunningJob } from "../model/job.ts";
-import { jobCgroupOf, usageOf } from "./jobCgroup.ts";
+import { jobCgroupOf, usageOf } from "../placement/jobCgroup.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "ffrtmp-test-"));
 afterAll(() => rmSync(directory, { recursive: true }));
@@ -21,13 +21,14 @@ for (const choice of [FAKE_V2, REAL_V2]) {
       const ledger = new Ledger(join(directory, `${Bun.randomUUIDv7()}.db`), console.log);
       const { fs, hierarchies } = machine;
       const context = { host: { cgroupFs: fs }, hierarchies, ledger } as unknown as Context;
+      const shared = () => ledger.sharedChanges();
       const before = listAll(machine);
       const jobs = ["one", "two", "three"].map((jobId, index) => {
-        const cgroup = makeJob(machine, { cpuWeight: 50 }, `ffrtmp-1f3a9c-${jobId}`);
+        const cgroup = makeJob(machine, { cpuWeight: 50 }, `ffrtmp-1f3a9c-${jobId}`, machine.origin, shared);
         const job = someJob({
           jobId,
           process: someProcess({ pid: 4000 + index }),
-          cgroup: storeJobCgroup(cgroup),
+          ...storeJobCgroup(cgroup),
         });
         ledger.register(job);
         return job;
@@ -48,12 +49,13 @@ for (const choice of [FAKE_V2, REAL_V2]) {
       const { fs, hierarchies } = machine;
       const ledger = new Ledger(join(directory, `${Bun.randomUUIDv7()}.db`), console.log);
       const context = { host: { cgroupFs: fs }, hierarchies, ledger } as unknown as Context;
+      const shared = () => ledger.sharedChanges();
       const [gone, left] = ["one", "two"].map((jobId, index) => {
-        const cgroup = makeJob(machine, {}, `ffrtmp-1f3a9c-${jobId}`);
+        const cgroup = makeJob(machine, {}, `ffrtmp-1f3a9c-${jobId}`, machine.origin, shared);
         const job = someJob({
           jobId,
           process: someProcess({ pid: 4000 + index }),
-          cgroup: storeJobCgroup(cgroup),
+          ...storeJobCgroup(cgroup),
         });
         ledger.register(job);
         return job;

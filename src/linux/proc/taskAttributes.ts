@@ -4,30 +4,28 @@ import { formatIonice } from "../../limits/grammar.ts";
 import { formatLimit, type Limits } from "../../limits/limits.ts";
 import type { LimitOutcome } from "../../limits/outcome.ts";
 import { LIMITS, type TaskLimitName } from "../../limits/table.ts";
-import { type Host, isGone } from "../../linux/host.ts";
-import { readStat } from "../../linux/proc/stat.ts";
-import { listThreads } from "../../linux/proc/table.ts";
 import { describeErrno, errnoName } from "../../sys/errno.ts";
 import { decodeIoprio, encodeIoprio, getIoprio, setIoprio } from "../../sys/ioprio.ts";
-import type { Touched } from "../model/job.ts";
+import type { AttributeSet } from "../change.ts";
+import { type Host, isGone } from "../host.ts";
+import { readStat } from "./stat.ts";
+import { listThreads } from "./table.ts";
 
-/** The limits that are no cgroup files but values of each thread or process, and how to read and write one. */
+/** A limit that is not a cgroup file but a value of each thread or process, with the calls that read and write it. */
 interface Attribute {
   limit: TaskLimitName;
-  value: Touched["value"];
   wanted(limits: Limits): number | undefined;
   /** Throws when the thread is gone or may not be read. */
   read(host: Host, pid: number, tid: number): number;
   write(host: Host, pid: number, tid: number, value: number): void;
   text(value: number): string;
-  /** Whether going back from `after` to `before` would take rights that not everyone has. */
+  /** Returns whether only a privileged user can restore `before`. */
   needsRightsToUndo(before: number, after: number): boolean;
 }
 
 const ATTRIBUTES: readonly Attribute[] = [
   {
     limit: "nice",
-    value: "nice",
     wanted: ({ nice }) => nice,
     // On Linux a nice value belongs to a thread, whatever POSIX says: setpriority(2), "C library/kernel differences".
     read: (_host, _pid, tid) => getPriority(tid),
@@ -37,7 +35,6 @@ const ATTRIBUTES: readonly Attribute[] = [
   },
   {
     limit: "ionice",
-    value: "ionice",
     wanted: ({ ionice }) => ionice && encodeIoprio(ionice),
     read: (_host, _pid, tid) => valueOrThrow("ioprio_get", getIoprio(tid)),
     write: (_host, _pid, tid, value) => void valueOrThrow("ioprio_set", setIoprio(tid, value)),
@@ -49,7 +46,6 @@ const ATTRIBUTES: readonly Attribute[] = [
   },
   {
     limit: "oom_score_adj",
-    value: "oom_score_adj",
     wanted: ({ oomScoreAdj }) => oomScoreAdj,
     read: (host, pid) => Number(readFileSync(`${host.procRoot}/${pid}/oom_score_adj`, "utf8")),
     write: (host, pid, _tid, value) => writeFileSync(`${host.procRoot}/${pid}/oom_score_adj`, String(value)),
@@ -71,7 +67,7 @@ export function takeOnAttributes(host: Host, limits: Limits): { outcomes: LimitO
       const before = attribute.read(host, own, own);
       attribute.write(host, own, own, value);
       undos.push(() => attribute.write(host, own, own, before));
-      return judge(attribute, wanted, attribute.read(host, own, own), value);
+      return compareReadBack(attribute, wanted, attribute.read(host, own, own), value);
     } catch (error) {
       return refused(attribute, wanted, error);
     }
@@ -90,22 +86,22 @@ export function takeOnAttributes(host: Host, limits: Limits): { outcomes: LimitO
 
 /** What will be changed in running processes, and what will not for lack of rights to undo it. */
 export interface AttributePlan {
-  touched: Touched[];
+  changes: AttributeSet[];
   refusals: LimitOutcome[];
 }
 
 /** Looks at every thread of the processes. Changes nothing. */
 export function planAttributes(host: Host, pids: number[], limits: Limits): AttributePlan {
-  const plan: AttributePlan = { touched: [], refusals: [] };
+  const plan: AttributePlan = { changes: [], refusals: [] };
   for (const { attribute, wanted, value } of askedFor(limits)) {
     try {
-      const touched = pids.flatMap((pid) => planProcess(host, attribute, pid, value));
-      const irreversible = touched.find(({ before }) => !mayUndo(attribute, before, value));
+      const changes = pids.flatMap((pid) => planProcess(host, attribute, pid, value));
+      const irreversible = changes.find(({ before }) => !mayUndo(attribute, before, value));
       if (irreversible) {
         const because = `going back from ${attribute.text(value)} to ${attribute.text(irreversible.before)} needs root, so it is not done`;
         plan.refusals.push({ limit: attribute.limit, outcome: "refused", wanted, because });
       } else {
-        plan.touched.push(...touched);
+        plan.changes.push(...changes);
       }
     } catch (error) {
       plan.refusals.push(refused(attribute, wanted, error));
@@ -125,10 +121,10 @@ export function changeAttributes(
     const refusal = plan.refusals.find(({ limit }) => limit === attribute.limit);
     if (refusal) return refusal;
     try {
-      for (const touched of plan.touched) {
-        if (touched.value === attribute.value) writeTo(host, attribute, touched, touched.after);
+      for (const change of plan.changes) {
+        if (change.attribute === attribute.limit) writeTo(host, attribute, change, change.after);
       }
-      return judge(attribute, wanted, attribute.read(host, root, root), value);
+      return compareReadBack(attribute, wanted, attribute.read(host, root, root), value);
     } catch (error) {
       return refused(attribute, wanted, error);
     }
@@ -136,35 +132,40 @@ export function changeAttributes(
 }
 
 /**
- * Puts back what was there. A thread that is gone, whose id is another's now, or whose value somebody else has
- * changed since, is left alone.
+ * Restores the earlier values. Leaves alone a thread that is gone, whose id belongs to another thread now, or whose value
+ * was changed by others since. Returns what could not be restored.
  */
-export function restoreAttributes(host: Host, touched: readonly Touched[]): { failures: string[] } {
-  const failures: string[] = [];
-  for (const entry of touched.toReversed()) {
-    const attribute = ATTRIBUTES.find(({ value }) => value === entry.value);
-    if (!attribute) continue;
+export function restoreAttributes(host: Host, changes: readonly AttributeSet[]): string[] {
+  return changes.toReversed().flatMap((change) => {
+    const attribute = ATTRIBUTES.find(({ limit }) => limit === change.attribute);
+    if (!attribute) return [];
     try {
-      if (attribute.read(host, entry.pid, entry.tid) !== entry.after) continue;
-      writeTo(host, attribute, entry, entry.before);
+      if (attribute.read(host, change.pid, change.tid) === change.after)
+        writeTo(host, attribute, change, change.before);
+      return [];
     } catch (error) {
-      if (isGone(error)) continue;
-      failures.push(`${entry.value} of ${entry.tid} back to ${attribute.text(entry.before)}: ${error}`);
+      if (isGone(error)) return [];
+      return [`${change.attribute} of ${change.tid} back to ${attribute.text(change.before)}: ${error}`];
     }
-  }
-  return { failures };
+  });
 }
 
-function planProcess(host: Host, attribute: Attribute, pid: number, after: number): Touched[] {
+/** Formats a value of an attribute as a person writes it. */
+export function formatAttribute(name: AttributeSet["attribute"], value: number): string {
+  return ATTRIBUTES.find(({ limit }) => limit === name)?.text(value) ?? String(value);
+}
+
+function planProcess(host: Host, attribute: Attribute, pid: number, after: number): AttributeSet[] {
   return (LIMITS[attribute.limit].attributeOf === "thread" ? listThreads(host, pid) : [pid]).flatMap(
-    (tid): Touched[] => {
+    (tid): AttributeSet[] => {
       const stat = readStat(host, tid);
       if (stat === "gone") return [];
+      const { startTicks } = stat;
       try {
         const before = attribute.read(host, pid, tid);
         return before === after
           ? []
-          : [{ pid, tid, startTicks: stat.startTicks, value: attribute.value, before, after }];
+          : [{ kind: "attribute-set", attribute: attribute.limit, pid, tid, startTicks, before, after }];
       } catch (error) {
         if (isGone(error)) return [];
         throw error;
@@ -173,7 +174,12 @@ function planProcess(host: Host, attribute: Attribute, pid: number, after: numbe
   );
 }
 
-function writeTo(host: Host, attribute: Attribute, { pid, tid, startTicks }: Touched, value: number): void {
+function writeTo(
+  host: Host,
+  attribute: Attribute,
+  { pid, tid, startTicks }: AttributeSet,
+  value: number,
+): void {
   const stat = readStat(host, tid);
   if (stat === "gone" || stat.startTicks !== startTicks) return;
   try {
@@ -195,7 +201,12 @@ function askedFor(limits: Limits): { attribute: Attribute; wanted: string; value
   });
 }
 
-function judge({ limit, text }: Attribute, wanted: string, actual: number, value: number): LimitOutcome {
+function compareReadBack(
+  { limit, text }: Attribute,
+  wanted: string,
+  actual: number,
+  value: number,
+): LimitOutcome {
   if (actual === value) return { limit, outcome: "applied", wanted, actual: text(actual) };
   const because = `the kernel holds ${text(actual)}`;
   return { limit, outcome: "partial", wanted, actual: text(actual), because };

@@ -3,10 +3,13 @@ import { describeOn, JOB_NAME, listAll } from "../../../test/support/cgroupJobs.
 import { type CgroupMachine, FAKE_V1, fakeMachine, REAL_V1 } from "../../../test/support/cgroupMachines.ts";
 import { fakeV1, fakeV2 } from "../../../test/support/fakeCgroups.ts";
 import type { CgroupFs } from "../cgroupFs.ts";
-import { applyCgroupLimits, type JobCgroup, joinThread, leaveThread } from "./jobCgroup.ts";
-import { freeLaunchGroup, limitLaunchGroup, planLaunchGroup, stepAside } from "./launchGroup.ts";
-import { createJobCgroup, removeJobCgroup } from "./makeJobCgroup.ts";
-import { planJobCgroup, restoreJobCgroup, storeJobCgroup } from "./planJobCgroup.ts";
+import { createJobCgroup, removeJobCgroup } from "./cgroupChanges.ts";
+import { findJobCgroup } from "./findJobCgroup.ts";
+import { type JobCgroup, storeJobCgroup } from "./jobCgroup.ts";
+import { applyCgroupLimits } from "./jobLimits.ts";
+import { joinThread, leaveThread } from "./ownThread.ts";
+import { planJobCgroup } from "./planJobCgroup.ts";
+import { freeWrapperSlot, limitWrapperSlot, moveToWrapperSlot } from "./wrapperSlot.ts";
 
 const PLACES = 3;
 
@@ -14,7 +17,7 @@ for (const choice of [FAKE_V1, REAL_V1]) {
   describeOn(choice, "a workload that is started", (it) => {
     it("has all its places and no more at every instant, whoever starts it", (machine) => {
       const { job, pids } = makeLaunched(machine);
-      limitLaunchGroup(job, { pidsMax: PLACES + 1 });
+      limitWrapperSlot(job, PLACES + 1);
       applyCgroupLimits(job, { pidsMax: PLACES + 1 });
       expect(joinThread(job)).toEqual([]);
       const workload = machine.start(...job.directories.map(({ path }) => path));
@@ -22,10 +25,10 @@ for (const choice of [FAKE_V1, REAL_V1]) {
       const look = (): void => void seen.push(placesOf(machine.fs, pids, workload));
       const watched = { ...job, fs: lookingAfterWrites(machine.fs, look) };
       look();
-      stepAside(watched);
+      moveToWrapperSlot(watched);
       expect(applyCgroupLimits(watched, { pidsMax: PLACES })).toMatchObject([{ outcome: "applied" }]);
       expect(leaveThread(watched)).toEqual([]);
-      freeLaunchGroup(watched);
+      freeWrapperSlot(watched);
       expect(seen.length).toBeGreaterThan(4);
       expect(new Set(seen)).toEqual(new Set([PLACES]));
     });
@@ -33,10 +36,10 @@ for (const choice of [FAKE_V1, REAL_V1]) {
     it("leaves no limit behind that a later one would meet, and no directory", async (machine) => {
       const before = listAll(machine);
       const { job } = makeLaunched(machine);
-      limitLaunchGroup(job, { pidsMax: PLACES + 1 });
-      freeLaunchGroup(job);
+      limitWrapperSlot(job, PLACES + 1);
+      freeWrapperSlot(job);
       expect(applyCgroupLimits(job, { pidsMax: 100 })).toMatchObject([{ outcome: "applied", actual: "100" }]);
-      const found = restoreJobCgroup(machine.fs, machine.hierarchies, storeJobCgroup(job));
+      const found = findJobCgroup(machine.fs, machine.hierarchies, storeJobCgroup(job));
       expect(removeJobCgroup(found)).toEqual([]);
       expect(listAll(machine)).toEqual(before);
     });
@@ -45,7 +48,7 @@ for (const choice of [FAKE_V1, REAL_V1]) {
       const before = listAll(machine);
       const { job, pids } = makeLaunched(machine);
       machine.fs.rmdir(pids.path);
-      const found = restoreJobCgroup(machine.fs, machine.hierarchies, storeJobCgroup(job));
+      const found = findJobCgroup(machine.fs, machine.hierarchies, storeJobCgroup(job));
       expect(removeJobCgroup(found)).toEqual([]);
       expect(listAll(machine)).toEqual(before);
     });
@@ -59,9 +62,9 @@ test("no group is put around a hierarchy that counts more than processes, nor on
     [fakeV1(), {}],
   ] as const) {
     await using machine = fakeMachine(fake);
-    const job = planJobCgroup(machine.fs, machine.hierarchies, machine.origin, JOB_NAME, limits);
-    planLaunchGroup(job, limits);
-    expect(job.directories.filter(({ launchGroup }) => launchGroup !== undefined)).toEqual([]);
+    const request = { name: JOB_NAME, limits, hasWrapperSlot: true };
+    const job = planJobCgroup(machine.fs, machine.hierarchies, machine.origin, request);
+    expect(job.directories.filter(({ wrapperSlot }) => wrapperSlot !== undefined)).toEqual([]);
   }
 });
 
@@ -74,15 +77,15 @@ function makeLaunched(machine: CgroupMachine): { job: JobCgroup; pids: PidsGroup
   const limits = { pidsMax: PLACES };
   // The thread goes back to where it is.
   const origin = machine.ownMembership();
-  const job = planJobCgroup(machine.fs, machine.hierarchies, machine.origin, JOB_NAME, limits);
-  planLaunchGroup(job, limits);
-  const own = planJobCgroup(machine.fs, machine.hierarchies, origin, JOB_NAME, limits);
+  const request = { name: JOB_NAME, limits, hasWrapperSlot: true };
+  const job = planJobCgroup(machine.fs, machine.hierarchies, machine.origin, request);
+  const own = planJobCgroup(machine.fs, machine.hierarchies, origin, request);
   job.directories = job.directories.map((directory) => {
     const back = own.directories.find(({ hierarchy }) => hierarchy.key === directory.hierarchy.key)?.origin;
     return { ...directory, origin: back ?? directory.origin };
   });
   createJobCgroup(job);
-  const { path, launchGroup: group } = job.directories.find(({ launchGroup }) => launchGroup) ?? {};
+  const { path, wrapperSlot: group } = job.directories.find(({ wrapperSlot }) => wrapperSlot) ?? {};
   if (path === undefined || group === undefined) throw new Error("no group is planned");
   return { job, pids: { path, group } };
 }

@@ -21,12 +21,12 @@ function process4026() {
 test("what is changed is on record with what was there, and goes back to it", () => {
   using task = process4026();
   const plan = planAttributes(task.host, [4026], LIMITS);
-  expect(plan.touched).toMatchObject([{ pid: 4026, value: "oom_score_adj", before: 100, after: 500 }]);
+  expect(plan.changes).toMatchObject([{ pid: 4026, attribute: "oom_score_adj", before: 100, after: 500 }]);
   expect(task.read()).toBe(100);
   expect(changeAttributes(task.host, 4026, LIMITS, plan)).toMatchObject([
     { outcome: "applied", actual: "500" },
   ]);
-  expect(restoreAttributes(task.host, plan.touched)).toEqual({ failures: [] });
+  expect(restoreAttributes(task.host, plan.changes)).toEqual([]);
   expect(task.read()).toBe(100);
 });
 
@@ -37,7 +37,7 @@ test("neither a change nor its undoing reaches a process that has the pid of ano
   changeAttributes(task.host, 4026, LIMITS, plan);
   expect(task.read()).toBe(100);
   task.write(500);
-  restoreAttributes(task.host, plan.touched);
+  restoreAttributes(task.host, plan.changes);
   expect(task.read()).toBe(500);
 });
 
@@ -46,6 +46,6 @@ test("a value that somebody else has set since is left as it is", () => {
   const plan = planAttributes(task.host, [4026], LIMITS);
   changeAttributes(task.host, 4026, LIMITS, plan);
   task.write(900);
-  restoreAttributes(task.host, plan.touched);
+  restoreAttributes(task.host, plan.changes);
   expect(task.read()).toBe(900);
 });

@@ -1,0 +1,46 @@
+import { type JobCgroup, storeJobCgroup } from "../linux/cgroup/jobCgroup.ts";
+import { type AttributeSet, type Change, changeKey, type ScopeStarted } from "../linux/change.ts";
+import type { ScopePlan } from "../linux/systemd/scope.ts";
+import type { Context } from "./context.ts";
+import type { Job, OpenJob } from "./model/job.ts";
+
+/** Where a job is, and its journal: every change that ffrtmp made for it and has to undo. */
+export type Journal = Pick<Job, "cgroup" | "changes">;
+
+/** The journal of a job that is to get this cgroup, and this scope around it. */
+export function journalOf(cgroup: JobCgroup, scope?: ScopePlan): Journal {
+  const stored = storeJobCgroup(cgroup);
+  return { cgroup: stored.cgroup, changes: [...scopeChanges(scope), ...stored.changes] };
+}
+
+export function scopeChanges(scope: ScopePlan | undefined): ScopeStarted[] {
+  return scope === undefined ? [] : [{ kind: "scope-started", manager: scope.manager, unit: scope.unit }];
+}
+
+/** The journal of a job after its cgroup has changed. The scope stays first, attributes of processes stay last. */
+export function withCgroup({ changes }: Pick<Job, "changes">, cgroup: JobCgroup): Journal {
+  const stored = storeJobCgroup(cgroup);
+  const scopes = changes.filter(({ kind }) => kind === "scope-started");
+  return { cgroup: stored.cgroup, changes: [...scopes, ...stored.changes, ...attributesOf({ changes })] };
+}
+
+export function attributesOf({ changes }: Pick<Job, "changes">): AttributeSet[] {
+  return changes.filter((change) => change.kind === "attribute-set");
+}
+
+/** Records the cgroup of a job, unless it is recorded already. */
+export function recordCgroup<J extends OpenJob>({ ledger }: Context, job: J, cgroup: JobCgroup): J {
+  const journal = withCgroup(job, cgroup);
+  const isSame = JSON.stringify(journal) === JSON.stringify({ cgroup: job.cgroup, changes: job.changes });
+  return isSame ? job : ledger.recordJournal(job, journal);
+}
+
+/** Returns whether another job needs a change too; then that job undoes it. */
+export function sharedWithOthers({ ledger }: Context, job: Pick<Job, "key">): (change: Change) => boolean {
+  let keys: ReadonlySet<string> | undefined;
+  return (change) => {
+    if (change.kind !== "controller-enabled") return false;
+    keys ??= ledger.sharedChanges({ except: job.key });
+    return keys.has(changeKey(change));
+  };
+}

@@ -1,0 +1,86 @@
+import type { Limits } from "../../limits/limits.ts";
+import type { LimitOutcome } from "../../limits/outcome.ts";
+import type { CgroupLimitName, LimitName } from "../../limits/table.ts";
+import { type CgroupDirectory, readBack, readCgroupFile, type WriteResult, writeCgroupFile } from "./file.ts";
+
+/** One write(2) to a file of a cgroup. */
+export interface FileWrite {
+  file: string;
+  data: string;
+  /** Written instead when the kernel refuses `data`. */
+  otherwise?: string;
+}
+
+/** What is written for one limit, and how to tell afterwards what the kernel holds. */
+export interface LimitWrites {
+  writes: readonly FileWrite[];
+  /** All or nothing: after a refusal the files written before get their earlier values back. */
+  isAtomic?: true;
+  verify(directory: CgroupDirectory): LimitOutcome;
+}
+
+/** Decides how one limit is set in a cgroup; reads only. An outcome means that nothing has to be written, or can be. */
+export type PlanLimit = (directory: CgroupDirectory, limits: Limits) => LimitWrites | LimitOutcome;
+
+/** A limit that is one value in one file. `isSame` says whether the kernel's text means what was asked for. */
+export function planFile(
+  limit: CgroupLimitName,
+  file: string,
+  data: string,
+  { wanted = data, isSame = (text: string) => text === data } = {},
+): LimitWrites {
+  return {
+    writes: [{ file, data }],
+    verify: (directory) => compareReadBack(limit, wanted, readBack(directory, file), isSame),
+  };
+}
+
+/** Writes and reads back. */
+export function applyWrites(
+  limit: LimitName,
+  wanted: string,
+  directory: CgroupDirectory,
+  { writes, isAtomic, verify }: LimitWrites,
+): LimitOutcome {
+  const refusals = executeWrites(directory, writes, isAtomic);
+  if (refusals.length > 0) return { limit, outcome: "refused", wanted, because: refusals.join("; ") };
+  return verify(directory);
+}
+
+/** Returns what the kernel refused. */
+export function executeWrites(
+  directory: CgroupDirectory,
+  writes: readonly FileWrite[],
+  isAtomic = false,
+): string[] {
+  const refusals: string[] = [];
+  const undo: FileWrite[] = [];
+  for (const { file, data, otherwise } of writes) {
+    const before = isAtomic ? readCgroupFile(directory, file) : undefined;
+    let refusal = writeCgroupFile(directory, file, data);
+    if (refusal !== undefined && otherwise !== undefined)
+      refusal = writeCgroupFile(directory, file, otherwise);
+    if (refusal === undefined) {
+      if (before !== undefined) undo.unshift({ file, data: before });
+      continue;
+    }
+    refusals.push(refusal);
+    if (!isAtomic) continue;
+    for (const each of undo) writeCgroupFile(directory, each.file, each.data);
+    break;
+  }
+  return refusals;
+}
+
+/** The outcome of a write by what was read back. */
+export function compareReadBack(
+  limit: LimitName,
+  wanted: string,
+  result: WriteResult,
+  isSame: (readBack: string) => boolean,
+): LimitOutcome {
+  if ("refusal" in result) return { limit, outcome: "refused", wanted, because: result.refusal };
+  const actual = result.readBack;
+  if (isSame(actual)) return { limit, outcome: "applied", wanted, actual };
+  return { limit, outcome: "partial", wanted, actual, because: `the kernel holds ${actual}` };
+}

@@ -1,0 +1,138 @@
+import { release } from "node:os";
+import { CGROUP_LIMITS, LIMITS } from "../../../limits/table.ts";
+import { describeErrno, errnoOf } from "../../../sys/errno.ts";
+import type { CgroupFs } from "../../cgroupFs.ts";
+import type { ControllerEnabled } from "../../change.ts";
+import { changeKey } from "../../change.ts";
+import { readText, readWords } from "../file.ts";
+
+/**
+ * cgroup v2: the controllers that a cgroup gives to its children, and the types that children can have.
+ * Source: "Organizing Processes and Threads" of Documentation/admin-guide/cgroup-v2.rst.
+ */
+
+/** `domain`, `domain threaded`, `domain invalid` or `threaded`; `undefined` for the root of all cgroups. */
+export function readType(fs: CgroupFs, path: string): string | undefined {
+  return readText(fs, `${path}/cgroup.type`);
+}
+
+/** Whether a child can only be a threaded cgroup. The root of all cgroups, which has no type, is exempt from that rule. */
+export function isAmongProcesses(fs: CgroupFs, origin: string): boolean {
+  const type = readType(fs, origin);
+  if (type === undefined) return false;
+  return type !== "domain" || (readText(fs, `${origin}/cgroup.procs`) ?? "") !== "";
+}
+
+/** The controllers of these that children of `path` do not have now. */
+export function listDisabled(fs: CgroupFs, path: string, controllers: readonly string[]): string[] {
+  const enabled = readWords(fs, `${path}/cgroup.subtree_control`);
+  return controllers.filter((name) => !enabled.includes(name));
+}
+
+/**
+ * The changes after which the children of `path` have these controllers for as long as the job needs them: those that are
+ * off, and those that are on only because other jobs of ours need them. `shared` returns the keys of the changes that
+ * other jobs need; it is read after the file, so that a change recorded meanwhile is seen.
+ */
+export function planControllers(
+  fs: CgroupFs,
+  hierarchy: string,
+  path: string,
+  controllers: readonly string[],
+  shared: () => ReadonlySet<string>,
+): ControllerEnabled[] {
+  const disabled = listDisabled(fs, path, controllers);
+  return controllers
+    .map((controller): ControllerEnabled => ({ kind: "controller-enabled", hierarchy, path, controller }))
+    .filter((change) => disabled.includes(change.controller) || shared().has(changeKey(change)));
+}
+
+/** Enables a controller unless it is on. Returns why it could not be enabled. */
+export function enableController(fs: CgroupFs, path: string, controller: string): string | undefined {
+  if (listDisabled(fs, path, [controller]).length === 0) return undefined;
+  const file = `${path}/cgroup.subtree_control`;
+  const harmed = controller === "cpuset" ? findBoundProcesses(fs, path) : undefined;
+  if (harmed !== undefined) {
+    return `switching cpuset on in ${path} would let the processes in ${harmed} run on all CPUs again, whatever they were bound to (kernels before 6.12)`;
+  }
+  try {
+    fs.write(file, `+${controller}`);
+    return undefined;
+  } catch (error) {
+    return errnoOf(error) === "ENOENT"
+      ? `${controller} is not among the controllers of ${path} (cgroup.controllers): the cgroup above does not give it`
+      : `${describeErrno(error)} writing "+${controller}" to ${file}`;
+  }
+}
+
+/**
+ * The child whose processes would lose the CPU affinity that they were given (taskset, CPUAffinity=): kernel 6.1 resets it
+ * for every process that gets a cpuset, 6.12 does not. `undefined` where there is none.
+ */
+function findBoundProcesses(fs: CgroupFs, path: string): string | undefined {
+  if (!cpusetResetsAffinity()) return undefined;
+  return childrenOf(fs, path)
+    .map((child) => `${path}/${child}`)
+    .find((child) => isPopulated(fs, child));
+}
+
+/** Whether this kernel resets the CPU affinity of every process that gets a cpuset: Linux before 6.12. */
+export function cpusetResetsAffinity(): boolean {
+  const [major = 0, minor = 0] = release().split(".").map(Number);
+  return major < 6 || (major === 6 && minor < 12);
+}
+
+/** Whether processes are in a cgroup or below it. A cgroup that cannot be read counts as populated. */
+export function isPopulated(fs: CgroupFs, path: string): boolean {
+  try {
+    // populated 1
+    return !/^populated 0$/m.test(fs.read(`${path}/cgroup.events`));
+  } catch {
+    return true;
+  }
+}
+
+/**
+ * Disables a controller, unless others have come to use it: another cgroup there gives the controller on, or has values
+ * other than the kernel's defaults with it. `own` is the job's cgroup, whose values do not count.
+ */
+export function disableController(fs: CgroupFs, path: string, controller: string, own?: string): void {
+  if (isUsedBelow(fs, path, controller, own)) return;
+  try {
+    fs.write(`${path}/cgroup.subtree_control`, `-${controller}`);
+  } catch {
+    // The cgroup is gone with its owner, or the controller is in use after all.
+  }
+}
+
+/** The text of untouched files that are not limits of ours. Source: "Interface Files" of cgroup-v2.rst. */
+const UNTOUCHED: Record<string, Record<string, string>> = {
+  cpu: { "cpu.idle": "0", "cpu.max.burst": "0" },
+  cpuset: { "cpuset.mems": "", "cpuset.cpus.partition": "member" },
+  io: { "io.weight": "default 100", "io.latency": "" },
+  memory: { "memory.low": "0", "memory.min": "0", "memory.swap.max": "max", "memory.oom.group": "0" },
+};
+
+function isUsedBelow(fs: CgroupFs, path: string, controller: string, own: string | undefined): boolean {
+  const limits = CGROUP_LIMITS.filter((name) => LIMITS[name].v2.controller === controller);
+  const untouched = Object.fromEntries(limits.map((name) => [name, LIMITS[name].v2.untouched]));
+  const files = Object.entries({ ...untouched, ...UNTOUCHED[controller] });
+  try {
+    return fs.children(path).some((name) => {
+      const child = `${path}/${name}`;
+      if (child === own) return false;
+      if (readWords(fs, `${child}/cgroup.subtree_control`).includes(controller)) return true;
+      return files.some(([file, text]) => (readText(fs, `${child}/${file}`) ?? text) !== text);
+    });
+  } catch {
+    return true;
+  }
+}
+
+export function childrenOf(fs: CgroupFs, path: string): string[] {
+  try {
+    return fs.children(path);
+  } catch {
+    return [];
+  }
+}

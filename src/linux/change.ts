@@ -1,0 +1,107 @@
+import type { Manager } from "./systemdBus.ts";
+
+/**
+ * One change to the machine that ffrtmp made for a job and can undo. The changes of a job are its journal: they are
+ * recorded before they are made, listed in the order in which they are made, and undone in the reverse order.
+ */
+export type Change =
+  | CgroupCreated
+  | ControllerEnabled
+  | FileWritten
+  | ProcessesMoved
+  | AttributeSet
+  | ScopeStarted;
+
+export interface CgroupCreated {
+  kind: "cgroup-created";
+  /** `Hierarchy.key`. */
+  hierarchy: string;
+  path: string;
+  role: CgroupRole;
+  /** v2: it is a cgroup of threads, among the processes of the cgroup above. */
+  threaded?: true;
+}
+
+/**
+ * `job`: the job's own. `tenant`: the one that all jobs of a tenant share, which the last job removes.
+ * `wrapper-slot`: v1 only, around the job's own; it counts the thread that starts the workload too.
+ */
+export type CgroupRole = "job" | "tenant" | "wrapper-slot";
+
+/** v2: a controller was added to `cgroup.subtree_control` of the cgroup at `path`. Several jobs can share this change. */
+export interface ControllerEnabled {
+  kind: "controller-enabled";
+  hierarchy: string;
+  path: string;
+  controller: string;
+}
+
+/** A limit was written to a file. */
+export interface FileWritten {
+  kind: "file-written";
+  hierarchy: string;
+  /** The whole path of the file. */
+  path: string;
+  /** The trimmed text before the write. `null`: the cgroup is the job's own, and the file goes away with it. */
+  before: string | null;
+  /** The trimmed text after it; `null` between the record and the write, and after a crash in between. */
+  after: string | null;
+}
+
+/** The processes of the job belong in `to`; without the job they would be in `from`. */
+export interface ProcessesMoved {
+  kind: "processes-moved";
+  hierarchy: string;
+  from: string;
+  to: string;
+}
+
+/** A value of one process or thread was changed. */
+export interface AttributeSet {
+  kind: "attribute-set";
+  attribute: "nice" | "ionice" | "oom_score_adj";
+  pid: number;
+  /** Thread id; the same as `pid` for a value of the whole process. */
+  tid: number;
+  /** Start time of the thread, so that a reused id is never written to. */
+  startTicks: number;
+  before: number;
+  after: number;
+}
+
+/** systemd started a scope unit for the job. systemd removes the scope after its last process has left. */
+export interface ScopeStarted {
+  kind: "scope-started";
+  manager: Manager;
+  unit: string;
+}
+
+/** A change of a cgroup tree. */
+export type CgroupChange = CgroupCreated | ControllerEnabled | FileWritten | ProcessesMoved;
+
+export function isCgroupChange(change: Change): change is CgroupChange {
+  return change.kind !== "attribute-set" && change.kind !== "scope-started";
+}
+
+/** Identifies what a change applies to. Two changes with the same key are the same change with other values. */
+export function changeKey(change: Change): string {
+  switch (change.kind) {
+    case "cgroup-created":
+    case "file-written":
+      return `${change.kind} ${change.path}`;
+    case "controller-enabled":
+      return `${change.kind} ${change.path} ${change.controller}`;
+    case "processes-moved":
+      return `${change.kind} ${change.from} ${change.to}`;
+    case "attribute-set":
+      return `${change.kind} ${change.attribute} ${change.tid} ${change.startTicks}`;
+    case "scope-started":
+      return `${change.kind} ${change.manager} ${change.unit}`;
+  }
+}
+
+/** Both lists, each change once. Where both have it, the second list's values count. */
+export function mergeChanges(earlier: readonly Change[], later: readonly Change[]): Change[] {
+  const keys = new Set(later.map(changeKey));
+  return [...earlier.filter((change) => !keys.has(changeKey(change))), ...later];
+}
