@@ -8,8 +8,8 @@ import { mayHaveLostBytes, viaShell } from "../../jobs/start/rawArguments.ts";
 import { locateState } from "../../ledger/location.ts";
 import { realHost } from "../../linux/host.ts";
 import { describeErrno } from "../../sys/errno.ts";
+import type { JobFlags } from "../options/jobOptions.ts";
 import { listenToWarnings, printJson, printOut, warn } from "../output/messages.ts";
-import type { RunFlags } from "./run.ts";
 
 /** How the start went, as the background copy tells the one that the user waits for. */
 interface StartReport {
@@ -29,7 +29,7 @@ const REPORT_FD = 3;
  * Leaves a copy of ourselves in the background, because only a parent is told an exit code,
  * and returns when that copy has started the workload or could not.
  */
-export async function runInBackground(jobId: string, flags: RunFlags): Promise<number> {
+export async function runInBackground(jobId: string, flags: JobFlags): Promise<number> {
   const state = locateState(flags.statePath, process.env);
   const ownLog = openOwnLog(state.directory, state.ownLog);
   const child = Bun.spawn({
