@@ -89,7 +89,7 @@ debTest(
     const own = startJob("kept");
     const before = limitsOf(own);
     const told = system.dpkg("--remove", "ffrtmp");
-    expect(told).toContain("these jobs go on, with their limits: kept");
+    expect(told).toContain("these jobs keep running under their limits: kept");
     expect(system.run("command -v ffrtmp").code).not.toBe(0);
     expect(isRunning(own)).toBe(true);
     expect(limitsOf(own)).toEqual(before);
@@ -111,9 +111,9 @@ debTest("purged while jobs run: they go on, released, and nothing of ours stays"
   expect(cgroupsOf(foreign)).not.toBe(atFirst);
 
   const told = system.dpkg("--purge", "ffrtmp");
-  expect(told).toContain("these jobs go on, with their limits: foreign own");
-  expect(told).toContain("job foreign is released");
-  expect(told).toContain("job own is released");
+  expect(told).toContain("these jobs keep running under their limits: foreign own");
+  expect(told).toContain("job foreign is detached");
+  expect(told).toContain("job own is detached");
   expect([own, foreign].map((pid) => isRunning(pid))).toEqual([true, true]);
   expect(cgroupsOf(foreign)).toBe(atFirst);
   expect(cgroupsOf(own)).not.toContain(GROUPS);
@@ -129,7 +129,7 @@ debTest("a purge names what it could not release", async () => {
   system.dpkg("--remove", "ffrtmp");
   system.must(`rm -r ${STATE}/uninstall`);
   const told = system.dpkg("--purge", "ffrtmp");
-  expect(told).toMatch(new RegExp(`these processes go on in /\\S*${GROUPS}late, .*\\b${own}\\b`));
+  expect(told).toMatch(new RegExp(`these processes keep running in /\\S*${GROUPS}late, .*\\b${own}\\b`));
   expect(isRunning(own)).toBe(true);
   expect(system.run(`test -e ${STATE}`).code).toBe(1);
 });

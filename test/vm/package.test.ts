@@ -54,7 +54,7 @@ vmTest("an upgrade restarts the daemon, and every job goes on, governed", async 
 vmTest("removing the package stops the daemon, and every job goes on with its limits", async () => {
   const groups = jobs.map(cgroupOf);
   const told = dpkg("--remove", "ffrtmp");
-  expect(told).toContain("these jobs go on, with their limits:");
+  expect(told).toContain("these jobs keep running under their limits:");
   expect(await service.property("ActiveState")).toBe("inactive");
   for (const { pid, startTicks } of jobs) expect(isRunning(pid, startTicks)).toBe(true);
   expect(jobs.map(cgroupOf)).toEqual(groups);
