@@ -51,7 +51,7 @@ for (const { name, begin, because } of GOVERN_LITTLE) {
     expect({ code, stdout }).toEqual({ code: 3, stdout: "ran\n" });
     expectMessage(stderr, [
       because,
-      /job bare runs without .*memory\.max \(.*What this machine allows: ffrtmp doctor/,
+      /job bare runs without .*memory\.max \(.*To see what this machine allows: ffrtmp doctor/,
       /^JOB bare \| sla=VIOLATION \| reason=limit_not_applied\(cpu\.max,memory\.max\) .* \| exit=3 /m,
     ]);
     expect(stderr.split("runs without")).toHaveLength(2);
@@ -174,7 +174,10 @@ testIf(lacksUsers)("an ordinary user's attach to another's process changes nothi
   attaching.kill("SIGTERM");
   expect(await attaching.exited).toBe(143);
   const stderr = await new Response(attaching.stderr as ReadableStream).text();
-  expectMessage(stderr, [/job other runs without cpu\.max \(.*nice \(/, /SIGTERM: letting go of job other/]);
+  expectMessage(stderr, [
+    /job other runs without cpu\.max \(.*nice \(/,
+    /SIGTERM: no longer observing job other/,
+  ]);
   expect([readProc(workload.pid, "cgroup"), readProc(workload.pid, "stat").split(" ")[18]]).toEqual(before);
   expect(isRunning(workload.pid)).toBe(true);
 });

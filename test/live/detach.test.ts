@@ -35,7 +35,7 @@ limitsTest(
 
     const { code, stdout } = await sandbox().run(["detach", "whole"]);
     expect(code).toBe(0);
-    expect(stdout).toContain(`PID ${pid} goes on`);
+    expect(stdout).toContain(`PID ${pid} keeps running`);
     expect(onlyKnown(snapshot(pid), before)).toEqual(before);
     expect(sandbox().cgroups()).toEqual([]);
     expect(isRunning(pid)).toBe(true);
@@ -140,7 +140,7 @@ test("detach of a job that is not there, or has ended, says so", async () => {
   await sandbox().run(["run", "--job-id", "over", "--", "true"]);
   const ended = await sandbox().run(["detach", "over"]);
   expect(ended.code).toBe(2);
-  expect(ended.stderr).toContain("has ended already");
+  expect(ended.stderr).toContain("has already ended");
 });
 
 /** A process with threads, and a child. The runtime of these tests has threads. */

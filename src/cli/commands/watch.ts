@@ -18,9 +18,9 @@ import type { StateFlags } from "../options/jobOptions.ts";
 import { type LimitFlags, limitsFrom } from "../options/limitOptions.ts";
 import { openPolicy, type PolicyFlags } from "../options/policySource.ts";
 import { printErr, printOut, warn } from "../output/messages.ts";
-import { warnOfSlips } from "../output/outcomes.ts";
+import { warnOfLikelyMistakes } from "../output/outcomes.ts";
 import { openContext } from "../session.ts";
-import { firstSignal, giveUpSignalsAloud } from "../signals.ts";
+import { denySignals, firstSignal } from "../signals.ts";
 
 export interface WatchFlags extends LimitFlags, StateFlags, PolicyFlags {
   /** ms; `undefined`: as the policy says, or 5 s. */
@@ -38,7 +38,7 @@ export async function watch(flags: WatchFlags): Promise<number> {
   const service = new ServiceManager(takeServiceVariables(process.env, process.pid), warn);
   const context = openContext(flags);
   const limits = limitsFrom(flags);
-  warnOfSlips(context, limits);
+  warnOfLikelyMistakes(context, limits);
   const store = await openPolicy(flags, limits);
   if (flags.dryRun) return dryRun(context, store);
   takeLock(context);
@@ -57,7 +57,7 @@ export async function watch(flags: WatchFlags): Promise<number> {
     if (!works) log(`Not all is in sight: ${found}. So: ${cost}`);
   }
   daemon = await WatchDaemon.begin(context, options, store, service, log);
-  giveUpSignalsAloud();
+  denySignals();
   service.ready();
   if (!flags.once) {
     const name = await signal;
@@ -93,7 +93,7 @@ function takeLock({ state }: Context): void {
   const lock = lockFile(state.watchLock);
   if (lock === "locked") {
     throw new Refusal(
-      `another ffrtmp watch works with ${state.directory}`,
+      `another ffrtmp watch uses ${state.directory}`,
       "one is enough for a machine; for a second one name another directory: --state-path",
     );
   }
