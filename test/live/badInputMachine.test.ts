@@ -128,7 +128,7 @@ testIf(lacksUsers)(
     );
     expect({ code, stdout }).toEqual({ code: 3, stdout: "65534\n" });
     expectMessage(stderr, [
-      /job users runs without cpu\.max \(.*\); nice \(E(ACCES|PERM) setting nice to -5\)/,
+      /job users runs without cpu\.max \(.*\); nice \((EACCES \(permission denied\)|EPERM \(operation not permitted\)) setting nice to -5\)/,
       /^JOB users \| sla=VIOLATION \| reason=limit_not_applied\(cpu\.max,nice\)/m,
     ]);
     expect(stderr.split("runs without")).toHaveLength(2);
