@@ -1,13 +1,13 @@
 #!/bin/sh
-# Becomes the executable of this machine's package. No Node process stays between the caller and it: signals, standard
-# streams and exit code are its own.
+# Executes the ffrtmp of this machine's package in its own place. No Node process stays in between, so
+# signals, standard streams and the exit code are those of ffrtmp.
 here=$(dirname "$(readlink -f "$0")")
 case $(uname -m) in
 x86_64) arch=x64 ;;
 aarch64) arch=arm64 ;;
 *) arch=$(uname -m) ;;
 esac
-# Beside this package, or inside it where npm has nested it.
+# npm installs the package beside this one or inside it.
 for package in "$here/../../ffrtmp-linux-$arch" "$here/../node_modules/ffrtmp-linux-$arch"; do
   [ -x "$package/bin/ffrtmp" ] && exec "$package/bin/ffrtmp" "$@"
 done

@@ -7,8 +7,8 @@ import { addLimitOptions } from "./options/limitOptions.ts";
 import { optionValue, parseCommandName, parsePid, size, wholeNumber } from "./options/optionValue.ts";
 import { printErr, printOut } from "./output/messages.ts";
 
-const USUAL_EVENT_BUFFER_BYTES = 8 * 1024 * 1024;
-const LEAST_EVENT_BUFFER_BYTES = 4096;
+const DEFAULT_EVENT_BUFFER_BYTES = 8 * 1024 * 1024;
+const MIN_EVENT_BUFFER_BYTES = 4096;
 
 // biome-ignore lint/suspicious/noExplicitAny: commander hands over arguments and options by position
 type Handler = (...args: any[]) => Promise<number> | number;
@@ -17,7 +17,7 @@ type CommandDefinition = { description: string } & (
   | {
       /** Adds arguments and options. */
       define(command: Command): Command;
-      /** Loads the command's code: `run` is on somebody's launch path, and pays only for itself. */
+      /** Loads the command's code, and no other command's: the start of `run` delays its workload. */
       load(): Promise<Handler>;
     }
   | { subcommands: Record<string, CommandDefinition> }
@@ -25,76 +25,83 @@ type CommandDefinition = { description: string } & (
 
 const COMMANDS: Record<string, CommandDefinition> = {
   run: {
-    description: "start CMD in its own session and cgroup, wait, pass its exit code on",
+    description: "start CMD in its own session and cgroup, wait for it, and pass its exit code on",
     define: (command) =>
       addJobOptions(command)
-        .argument("<cmd...>", "the command and its arguments, behind --")
-        .option("-w, --workdir <dir>", "directory to start CMD in")
-        .option("-d, --detach", "print the job id and return; output goes to a file, see: ffrtmp logs JOB")
+        .argument("<cmd...>", "the command and its arguments, after --")
+        .option("-w, --workdir <dir>", "start CMD in this directory")
+        .option(
+          "-d, --detach",
+          "run in the background: print the job id, write the output to a file (see: ffrtmp logs)",
+        )
         .addOption(new Option("--report-start <fd>").hideHelp().argParser(wholeNumber(3, 1023)))
         .passThroughOptions(),
     load: async () => (await import("./commands/run.ts")).run,
   },
   attach: {
-    description: "govern a running process and its descendants, observe until it ends",
+    description: "govern a running process and its descendants, and wait until it ends",
     define: (command) =>
-      addPlacementOption(addJobOptions(command)).requiredOption("-p, --pid <pid>", "the process", parsePid),
+      addPlacementOption(addJobOptions(command)).requiredOption(
+        "-p, --pid <pid>",
+        "govern the process with this PID",
+        parsePid,
+      ),
     load: async () => (await import("./commands/attach.ts")).attach,
   },
   detach: {
-    description: "release a job: everything is put back as it was, nothing of ours stays",
+    description: "stop governing a job, and restore everything that was changed for it",
     define: (command) => addStateOption(command).argument("<job>", "job id"),
     load: async () => (await import("./commands/detach.ts")).detach,
   },
   watch: {
-    description: "find workloads, govern and observe them, for ever",
+    description: "find workloads, govern them and record how they end, until stopped",
     define: (command) =>
       addPlacementOption(addStateOption(addLimitOptions(command)))
         .addOption(
           new Option(
             "--scan-interval <time>",
-            "time between two looks at all processes (default: the policy's, or 5s)",
+            "set the interval between full process scans (default: from the policy, or 5s)",
           ).argParser(optionValue(SCAN_INTERVAL, parseScanInterval)),
         )
         .option(
           "--watch-config <file>",
-          "policy: what to govern and how (default: /etc/ffrtmp/policy.yaml, when there are neither targets nor limits here)",
+          "read the policy from this file (default: /etc/ffrtmp/policy.yaml, unless targets or limits are given)",
         )
         .option(
           "--target <name>",
-          "command to govern; repeatable (default: ffmpeg, gst-launch-1.0)",
+          "govern processes of this command; repeatable (default: ffmpeg, gst-launch-1.0)",
           collectNames,
         )
         .addOption(
           new Option(
             "--events <source>",
-            "polling: look at the scan interval only, ask the kernel for nothing",
+            "select how to notice new processes; polling: only by scans, without kernel events",
           )
             .choices(["auto", "polling"] satisfies EventChoice[])
             .default("auto"),
         )
         .addOption(
-          new Option("--event-buffer <size>", "room for process events that wait to be read")
-            .argParser(size(LEAST_EVENT_BUFFER_BYTES))
-            .default(USUAL_EVENT_BUFFER_BYTES, "8M"),
+          new Option("--event-buffer <size>", "set the size of the kernel's buffer for process events")
+            .argParser(size(MIN_EVENT_BUFFER_BYTES))
+            .default(DEFAULT_EVENT_BUFFER_BYTES, "8M"),
         )
-        .option("--once", "look once, govern what is found, return")
-        .option("--dry-run", "say what would be governed, touch nothing")
-        .addOption(new Option("--enable-state", "always on; accepted for those who switch").hideHelp())
-        .addOption(new Option("--enable-retry", "always on; accepted for those who switch").hideHelp()),
+        .option("--once", "scan once, govern what is found, and exit")
+        .option("--dry-run", "print what would be governed, and change nothing")
+        .addOption(new Option("--enable-state", "always on; accepted for compatibility").hideHelp())
+        .addOption(new Option("--enable-retry", "always on; accepted for compatibility").hideHelp()),
     load: async () => (await import("./commands/watch.ts")).watch,
   },
   limits: {
-    description: "change the limits of a living job by hand, and take that back",
+    description: "set limits of a running job by hand, or reset them",
     subcommands: {
       set: {
-        description: "set limits of a job; they hold against its policy until they are reset",
+        description: "set limits, which override the policy until they are reset",
         define: (command) =>
           addStateOption(addLimitOptions(command)).argument("<job>", "job id").option("--json", "print JSON"),
         load: async () => (await import("./commands/limits.ts")).setLimits,
       },
       reset: {
-        description: "take back all that was set by hand",
+        description: "remove all limits that were set by hand",
         define: (command) =>
           addStateOption(command).argument("<job>", "job id").option("--json", "print JSON"),
         load: async () => (await import("./commands/limits.ts")).resetLimits,
@@ -102,68 +109,80 @@ const COMMANDS: Record<string, CommandDefinition> = {
     },
   },
   ps: {
-    description: "what is governed now",
+    description: "list governed jobs",
     define: (command) =>
       addStateOption(command)
-        .option("--daemon", "the watch instead: which events it was told, which were lost")
+        .option(
+          "--daemon",
+          "show the state of ffrtmp watch instead: events received and lost, errors in its policy",
+        )
         .option("--json", "print JSON"),
     load: async () => (await import("./commands/ps.ts")).ps,
   },
   inspect: {
-    description: "all of one job",
+    description: "show all details of one job",
     define: (command) => addStateOption(command).argument("<job>", "job id").option("--json", "print JSON"),
     load: async () => (await import("./commands/inspect.ts")).inspect,
   },
   logs: {
-    description: "what a job started with run --detach wrote",
+    description: "print the output of a job that was started with run --detach",
     define: (command) =>
-      addStateOption(command).argument("<job>", "job id").option("-f, --follow", "go on until the job ends"),
+      addStateOption(command)
+        .argument("<job>", "job id")
+        .option("-f, --follow", "keep printing until the job ends"),
     load: async () => (await import("./commands/logs.ts")).logs,
   },
   history: {
-    description: "what ended how",
+    description: "list finished jobs",
     define: (command) =>
       addStateOption(command)
-        .option("-n, --limit <n>", "how many, latest first", wholeNumber(1, 1_000_000), 50)
+        .option("-n, --limit <n>", "show at most this many jobs, latest first", wholeNumber(1, 1_000_000), 50)
         .option("--json", "print JSON"),
     load: async () => (await import("./commands/history.ts")).history,
   },
   policy: {
-    description: "check a policy file, explain what it makes of a process",
+    description: "check a policy file, or explain its decision about a process",
     subcommands: {
       check: {
-        description: "everything that is wrong in a policy file, and what would be right",
+        description: "list all errors in a policy file, each with the expected value",
         define: (command) =>
           command
-            .argument("[file]", "the policy file (default: /etc/ffrtmp/policy.yaml)")
+            .argument("[file]", "policy file (default: /etc/ffrtmp/policy.yaml)")
             .option("--json", "print JSON"),
         load: async () => (await import("./commands/policyCheck.ts")).checkPolicy,
       },
       explain: {
-        description: "which rule matches a process, why the others do not, and what would be written where",
+        description: "show which rule matches a process, why the others do not, and what would be changed",
         define: (command) =>
           addStateOption(command)
-            .addOption(new Option("-p, --pid <pid>", "the process").argParser(parsePid).conflicts("all"))
-            .option("--all", "every process, one line each")
-            .option("--watch-config <file>", "the policy file (default: /etc/ffrtmp/policy.yaml)")
+            .addOption(
+              new Option("-p, --pid <pid>", "explain the decision about this process")
+                .argParser(parsePid)
+                .conflicts("all"),
+            )
+            .option("--all", "list the decisions about all processes, one line each")
+            .option(
+              "--watch-config <file>",
+              "read the policy from this file (default: /etc/ffrtmp/policy.yaml)",
+            )
             .option("--json", "print JSON"),
         load: async () => (await import("./commands/policyExplain.ts")).explainPolicy,
       },
     },
   },
   doctor: {
-    description: "what this machine allows, and what each missing thing costs",
+    description: "test what this machine allows, and show the consequence of each missing feature",
     define: (command) => addStateOption(command).option("--json", "print JSON"),
     load: async () => (await import("./commands/doctor.ts")).doctor,
   },
 };
 
-/** Parses the command line, does what it says and returns the exit code. Throws CommanderError and Refusal. */
+/** Parses the command line, runs the command and returns its exit code. Throws CommanderError and Refusal. */
 export async function runProgram(argv: string[]): Promise<number> {
   let exitCode = 0;
   const program = createProgram();
   const named = argv[2] === "help" ? argv[3] : argv[2];
-  // The others are there for the overview and for guessing what was meant: a call would build them for nothing.
+  // The other commands are needed only for the overview and for suggestions, so a call does not build them.
   const isCall = argv[2] !== undefined && Object.hasOwn(COMMANDS, argv[2]);
   for (const [name, definition] of Object.entries(COMMANDS)) {
     if (isCall && name !== named) continue;
@@ -178,19 +197,19 @@ export async function runProgram(argv: string[]): Promise<number> {
   return exitCode;
 }
 
-type Act = (load: () => Promise<Handler>, args: unknown[]) => Promise<void>;
+type Run = (load: () => Promise<Handler>, args: unknown[]) => Promise<void>;
 
-/** Gives a command its arguments, options and subcommands; `path` is how it is called. */
-function defineCommand(command: Command, path: string, definition: CommandDefinition, act: Act): void {
+/** Gives a command its arguments, options and subcommands. `path` is the full name of the command. */
+function defineCommand(command: Command, path: string, definition: CommandDefinition, run: Run): void {
   command.showHelpAfterError(`  try: ffrtmp ${path} --help`);
   if ("subcommands" in definition) {
     for (const [name, each] of Object.entries(definition.subcommands)) {
-      defineCommand(command.command(name).description(each.description), `${path} ${name}`, each, act);
+      defineCommand(command.command(name).description(each.description), `${path} ${name}`, each, run);
     }
-  } else definition.define(command).action((...args: unknown[]) => act(definition.load, args));
+  } else definition.define(command).action((...args: unknown[]) => run(definition.load, args));
 }
 
-/** Every command with all its options: what manuals and completions are made from. A call builds its own command alone. */
+/** Returns all commands with all their options, from which manuals and completions are generated. */
 export function describeProgram(): Command {
   const program = createProgram();
   for (const [name, definition] of Object.entries(COMMANDS)) {
@@ -202,13 +221,13 @@ export function describeProgram(): Command {
 
 function createProgram(): Command {
   return new Command("ffrtmp")
-    .description("Governs FFmpeg and other long-running workloads without owning them.")
-    .version(version, "-V, --version")
+    .description("Limit, measure and record FFmpeg and other long-running processes without owning them.")
+    .version(version, "-V, --version", "print the version")
     .showHelpAfterError("  try: ffrtmp --help")
     .configureOutput({
       writeOut: (text) => printOut(text.trimEnd()),
       writeErr: (text) => printErr(text.trimEnd()),
-      // Behind `run` our stderr is the workload's too: who speaks must be told.
+      // The workload of `run` writes to the same stderr, so every message names its author.
       outputError: (text, write) => write(text.replace(/^error: /, "ffrtmp: ")),
     })
     .enablePositionalOptions()

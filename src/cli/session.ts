@@ -1,6 +1,6 @@
 import { type Context, createContext } from "../jobs/context.ts";
 import { Refusal } from "../jobs/errors.ts";
-import { isOpen, type Job } from "../jobs/model/job.ts";
+import { isOpen, type Job, type RunningJob } from "../jobs/model/job.ts";
 import { repairJob } from "../jobs/recovery/recover.ts";
 import { Ledger } from "../ledger/ledger.ts";
 import { locateState } from "../ledger/location.ts";
@@ -8,30 +8,38 @@ import { realHost } from "../linux/host.ts";
 import type { StateFlags } from "./options/jobOptions.ts";
 import { warn } from "./output/messages.ts";
 
-/** Opens the ledger and looks at the machine: what every command begins with. */
+/** Opens the ledger and reads the machine's cgroup hierarchies. Commands that use jobs call this first. */
 export function openContext(flags: StateFlags): Context {
   const state = locateState(flags.statePath, process.env);
   const ledger = new Ledger(state.ledger, warn);
   return createContext(realHost(), ledger, state, warn);
 }
 
-/** For commands that are of no use without what is on record: an empty answer would be a false one. */
+/** Throws a Refusal if the ledger cannot be read, for commands whose empty answer would be wrong. */
 export function requireRecords({ ledger }: Context): void {
   if (ledger.unreadableBecause === undefined) return;
-  throw new Refusal(`what is on record cannot be read: ${ledger.path}: ${ledger.unreadableBecause}`);
+  throw new Refusal(`cannot read the ledger ${ledger.path}: ${ledger.unreadableBecause}`);
 }
 
-/** The job that an id means: the one that is open, or the last that ended. Brought up to date first. */
+/** Returns the job with this id, brought up to date: the open one, or else the last one that ended. */
 export function findJob(context: Context, jobId: string): Job {
   requireRecords(context);
   const named = context.ledger.jobsNamed(jobId);
   const job = named.find(isOpen) ?? named[0];
   if (!job) {
     throw new Refusal(
-      `there is no job ${jobId || JSON.stringify(jobId)} on record in ${context.state.ledger}`,
-      "ffrtmp ps, ffrtmp history; with --state-path for a job of another state directory",
+      `there is no job ${jobId || JSON.stringify(jobId)} in ${context.state.ledger}`,
+      "ffrtmp ps, ffrtmp history; add --state-path DIR for another state directory",
     );
   }
   repairJob(context, job);
   return context.ledger.job(job.key) ?? job;
+}
+
+/** Returns the running job with this id. Throws a Refusal for a job that is starting or has ended. */
+export function findRunningJob(context: Context, jobId: string): RunningJob {
+  const job = findJob(context, jobId);
+  if (job.state === "ended") throw new Refusal(`job ${jobId} has already ended`, `ffrtmp inspect ${jobId}`);
+  if (job.state === "starting") throw new Refusal(`job ${jobId} is still starting`, "try again in a moment");
+  return job;
 }

@@ -1,12 +1,12 @@
 import { installSignalFilter } from "../sys/seccomp.ts";
 import { warn } from "./output/messages.ts";
 
-/** What ends an observer, and never a workload. */
+/** The signals that stop an observer. They never stop a workload. */
 const ENDING_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 /**
- * Settles with the name of the first of these signals that comes. From the call on they no longer end the process.
- * With `onHangUp`, SIGHUP asks for that instead, as daemons take it.
+ * Settles with the name of the first of these signals that arrives. From the call on they no longer end the
+ * process. With `onHangUp`, SIGHUP calls that function instead, as is usual for daemons.
  */
 export function firstSignal(onHangUp?: () => void): Promise<string> {
   return new Promise((resolve) => {
@@ -18,11 +18,11 @@ export function firstSignal(onHangUp?: () => void): Promise<string> {
 }
 
 /**
- * From here on this process cannot signal, trace or inspect another one, even if it wanted to. Not for a process
- * that still has to spawn: its children would inherit the filter.
+ * Makes the kernel refuse every attempt of this process to signal, trace or inspect another one, and warns if
+ * that fails. Not for a process that will start a workload, which would inherit the filter.
  */
-export function giveUpSignalsAloud(): void {
-  const given = installSignalFilter();
-  if (given.outcome === "applied") return;
-  warn(`cannot give up the power to send signals (${given.reason}); none is sent all the same`);
+export function denySignals(): void {
+  const filter = installSignalFilter();
+  if (filter.outcome === "applied") return;
+  warn(`cannot install the signal filter (${filter.reason}); ffrtmp still sends no signals to workloads`);
 }

@@ -1,9 +1,9 @@
-/** One thing that governing can use, found out by doing it. */
+/** The result of trying one feature that governing can use. */
 export interface Check {
   name: string;
   works: boolean;
-  /** What was found: a version, a place, or why it does not work. */
+  /** A version, a path, or the reason why the feature does not work. */
   found: string;
-  /** What is lost without it; only where it does not work. */
+  /** The consequence, where the feature does not work. */
   cost?: string;
 }

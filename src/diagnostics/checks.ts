@@ -21,7 +21,7 @@ import { installSignalFilter } from "../sys/seccomp.ts";
 import type { Check } from "./check.ts";
 import { checkVisibility } from "./visibility.ts";
 
-/** Tries everything that governing can use on this machine, with these rights, and leaves nothing behind. */
+/** Tries every feature that governing can use on this machine with these rights, and undoes every change. */
 export async function runChecks(context: Context): Promise<Check[]> {
   return [
     probeRights(context),
@@ -32,32 +32,33 @@ export async function runChecks(context: Context): Promise<Check[]> {
     await probeExitRecords(),
     await probeConnector(context),
     probeLedger(context),
-    // Last of all: from here on this process can no longer do what the others tried.
-    probeGivingUpSignals(),
+    // The last one: afterwards this process can no longer do what the other checks do.
+    probeSignalFilter(),
   ];
 }
 
 function probeRights({ host }: Context): Check {
   const uid = process.geteuid?.() ?? 0;
   const isInOwn = isOutsideInitialNamespace(host, "user");
-  const found = `uid ${uid}${isInOwn ? " of a user namespace of its own" : ""} on Linux ${release()}`;
+  const found = `uid ${uid}${isInOwn ? " in a user namespace" : ""} on Linux ${release()}`;
   if (uid === 0 && !isInOwn) return { name: "rights", works: true, found: `root, ${found}` };
-  const cost = "only your own processes can be governed, and limits need a cgroup that is delegated to you";
+  const cost =
+    "only your own processes can be governed, and limits need a cgroup that is delegated to your user";
   return { name: "rights", works: false, found, cost };
 }
 
 function probeHierarchies({ hierarchies }: Context): Check[] {
-  const name = "cgroup trees";
-  const cost = "no limits, no measuring; jobs run and are recorded";
+  const name = "cgroup hierarchies";
+  const cost = "no limits and no measurements; jobs run and are recorded";
   if (hierarchies.length === 0) return [{ name, works: false, found: "none is mounted", cost }];
-  const giving = hierarchies.filter(({ controllers }) => controllers.length > 0);
-  const found = giving
+  const usable = hierarchies.filter(({ controllers }) => controllers.length > 0);
+  const found = usable
     .map(
       ({ version, controllers, mountPoint, isReadOnly }) =>
         `v${version} ${controllers.join(",")} at ${mountPoint}${isReadOnly ? ", read-only" : ""}`,
     )
     .join("; ");
-  if (giving.length > 0 && giving.every(({ isReadOnly }) => isReadOnly))
+  if (usable.length > 0 && usable.every(({ isReadOnly }) => isReadOnly))
     return [{ name, works: false, found, cost }];
   return [{ name, works: true, found }];
 }
@@ -101,7 +102,7 @@ function describeLimit({ limit, outcome, actual, because }: LimitOutcome): Check
   return {
     name: limit,
     works,
-    found: because === undefined ? `holds ${actual}` : `holds ${actual}: ${because}`,
+    found: because === undefined ? `read back as ${actual}` : `read back as ${actual}: ${because}`,
   };
 }
 
@@ -109,19 +110,21 @@ function probePidfd(): Check {
   const name = "pidfd";
   const pidfd = openPidfd(process.pid);
   if (pidfd < 0) {
-    const cost = "a process is held by its start time only, and its end is seen up to a second late";
+    const cost =
+      "processes are identified by their start time only, and their ends are noticed up to a second late";
     return { name, works: false, found: `pidfd_open: ${errnoName(pidfd)}`, cost };
   }
   closeFd(pidfd);
-  return { name, works: true, found: "a process can be held whatever becomes of its pid" };
+  return { name, works: true, found: "processes are identified even when their PID is reused" };
 }
 
 async function probeExitRecords(): Promise<Check> {
-  const name = "exit records of pidfds";
+  const name = "pidfd exit codes";
   if (await pidfdsReportExitCodes())
-    return { name, works: true, found: "exit codes of processes that are not ours are known" };
-  const cost = "exit codes of processes that are not ours come from the process connector, or stay unknown";
-  return { name, works: false, found: "the kernel has none (Linux 6.15 does)", cost };
+    return { name, works: true, found: "the exit codes of processes that ffrtmp did not start are known" };
+  const cost =
+    "the exit codes of processes that ffrtmp did not start come from the process connector, or are unknown";
+  return { name, works: false, found: "not supported by this kernel (needs Linux 6.15)", cost };
 }
 
 async function probeConnector({ host }: Context): Promise<Check> {
@@ -133,25 +136,25 @@ async function probeConnector({ host }: Context): Promise<Check> {
       name,
       works: false,
       found: started.reason,
-      cost: "watch finds processes at its scan interval only",
+      cost: "watch finds processes by its scans only",
     };
   }
   await events.stop();
-  return { name, works: true, found: "the kernel tells of every exec and exit at once" };
+  return { name, works: true, found: "the kernel reports every exec and exit immediately" };
 }
 
-function probeGivingUpSignals(): Check {
-  const name = "giving up signals";
-  const given = installSignalFilter();
-  if (given.outcome === "applied") {
+function probeSignalFilter(): Check {
+  const name = "signal filter";
+  const filter = installSignalFilter();
+  if (filter.outcome === "applied") {
     return {
       name,
       works: true,
-      found: "attach and watch cannot signal, trace or inspect anybody: tried, and EPERM",
+      found: "attach and watch cannot signal, trace or inspect other processes (tried: EPERM)",
     };
   }
-  const cost = "that attach and watch send no signals rests on their code alone";
-  return { name, works: false, found: given.reason, cost };
+  const cost = "attach and watch still send no signals, but the kernel does not enforce it";
+  return { name, works: false, found: filter.reason, cost };
 }
 
 function probeLedger({ ledger, host }: Context): Check {
@@ -159,6 +162,6 @@ function probeLedger({ ledger, host }: Context): Check {
   ledger.setNote("doctor", new Date(host.now()).toISOString());
   const waiting = ledger.flush();
   if (waiting === 0) return { name, works: true, found: ledger.path };
-  const cost = "what becomes of jobs is forgotten when their ffrtmp ends";
+  const cost = "the results of jobs are lost when their ffrtmp process ends";
   return { name, works: false, found: `${ledger.path} cannot be written`, cost };
 }

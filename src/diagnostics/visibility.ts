@@ -3,43 +3,47 @@ import { isOutsideInitialNamespace } from "../linux/namespaces.ts";
 import { CAP_SYS_PTRACE, hasCapability } from "../linux/proc/capabilities.ts";
 import type { Check } from "./check.ts";
 
-type Seer = Pick<Context, "host" | "hierarchies">;
+type Machine = Pick<Context, "host" | "hierarchies">;
 
-/** How much of the machine can be seen from here. A container shows its own part, unless it is given the rest. */
-export function checkVisibility(seer: Seer): Check[] {
-  return [probeProcesses(seer), probeCgroups(seer), probeFacts(seer)];
+/** Checks which parts of the machine are visible. By default, a container shows only its own part. */
+export function checkVisibility(machine: Machine): Check[] {
+  return [probeProcesses(machine), probeCgroups(machine), probeFacts(machine)];
 }
 
-function probeProcesses({ host }: Seer): Check {
-  const name = "processes in sight";
-  if (!isOutsideInitialNamespace(host, "pid")) return { name, works: true, found: "all of the machine" };
+function probeProcesses({ host }: Machine): Check {
+  const name = "visible processes";
+  if (!isOutsideInitialNamespace(host, "pid"))
+    return { name, works: true, found: "all processes of the machine" };
   return {
     name,
     works: false,
-    found: "only the processes of a pid namespace of its own, as containers have",
-    cost: "nothing outside of it is found or governed; for that it takes --pid=host (in Kubernetes: hostPID: true)",
+    found: "only the processes of a PID namespace, such as that of a container",
+    cost: "other processes are not found or governed; to include them, start the container with --pid=host (in Kubernetes: hostPID: true)",
   };
 }
 
-function probeCgroups({ host, hierarchies }: Seer): Check {
-  const name = "cgroups in sight";
+function probeCgroups({ host, hierarchies }: Machine): Check {
+  const name = "visible cgroups";
   const cost =
-    "processes elsewhere get no limits; for that it takes --cgroupns=host with the machine's /sys/fs/cgroup mounted (in Kubernetes: privileged: true)";
+    "processes in other cgroups get no limits; to include them, start the container with --cgroupns=host and the machine's /sys/fs/cgroup mounted (in Kubernetes: privileged: true)";
   if (isOutsideInitialNamespace(host, "cgroup")) {
-    const found = "only the cgroups of a cgroup namespace of its own, as containers have";
+    const found = "only the cgroups of a cgroup namespace, such as that of a container";
     return { name, works: false, found, cost };
   }
   const partial = hierarchies.find(({ mountRoot }) => mountRoot !== "/");
   if (partial !== undefined) {
-    const found = `at ${partial.mountPoint} only the cgroups below ${partial.mountRoot}`;
+    const found = `only the cgroups below ${partial.mountRoot}, at ${partial.mountPoint}`;
     return { name, works: false, found, cost };
   }
-  return { name, works: true, found: "all of the machine" };
+  return { name, works: true, found: "all cgroups of the machine" };
 }
 
-/** The kernel shows these facts of processes with other users, or with more rights than the reader has, to a tracer only. */
-function probeFacts({ host }: Seer): Check {
-  const name = "facts of others";
+/**
+ * Checks whether the facts are visible that the kernel shows only to tracers, about processes of other users
+ * or with more rights.
+ */
+function probeFacts({ host }: Machine): Check {
+  const name = "facts of other users' processes";
   if (hasCapability(host, CAP_SYS_PTRACE) && !isOutsideInitialNamespace(host, "user")) {
     return { name, works: true, found: "executables, working directories and environments can be read" };
   }
@@ -47,7 +51,7 @@ function probeFacts({ host }: Seer): Check {
     name,
     works: false,
     found:
-      "only names, arguments and users of processes with other users or more rights than this one has (no CAP_SYS_PTRACE)",
+      "only names, arguments and users of processes of other users or with more rights (CAP_SYS_PTRACE is missing)",
     cost: "rules on their executable, working directory or environment do not match",
   };
 }

@@ -6,16 +6,16 @@ import type { Host } from "../linux/host.ts";
 import { type ProcessIdentity, readIdentity } from "../linux/proc/identity.ts";
 import { Refusal } from "./errors.ts";
 
-/** What every act of governing needs. */
+/** The dependencies of everything that governs a process. */
 export interface Context {
   host: Host;
   hierarchies: Hierarchy[];
   ledger: Ledger;
   state: StateFiles;
   bootId: string;
-  /** The process of this ffrtmp. */
+  /** This ffrtmp process. */
   self: ProcessIdentity;
-  /** Tells the operator something that does not stop the work. */
+  /** Reports to the operator a problem that does not stop the command. */
   warn(message: string): void;
 }
 
@@ -25,7 +25,7 @@ export function createContext(
   state: StateFiles,
   warn: (message: string) => void,
 ): Context {
-  refuseForeignProc(host);
+  rejectForeignProc(host);
   const self = readIdentity(host, process.pid);
   if (self === "gone") {
     throw new Refusal(
@@ -44,8 +44,11 @@ export function createContext(
   };
 }
 
-/** In a new pid namespace that kept its parent's procfs, every pid that we read would be another process's. */
-function refuseForeignProc({ procRoot }: Host): void {
+/**
+ * Throws a Refusal in a new pid namespace that still has the procfs of its parent: every pid there belongs to
+ * another process here.
+ */
+function rejectForeignProc({ procRoot }: Host): void {
   const shown = ownPidIn(procRoot);
   if (shown === undefined || shown === process.pid) return;
   throw new Refusal(

@@ -1,4 +1,4 @@
-/** `0.4s`, `12s`, `3m05s`, `2h03m`, `4d07h`: two figures are enough for a person. */
+/** Returns a duration with its two largest units: `0.4s`, `12s`, `3m05s`, `2h03m`, `4d07h`. */
 export function formatDuration(ms: number): string {
   const seconds = Math.max(0, ms) / 1000;
   if (seconds < 10) return `${seconds.toFixed(1)}s`;

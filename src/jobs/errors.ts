@@ -1,6 +1,6 @@
 /**
- * Something was asked that cannot or must not be done; nothing was changed.
- * The message says what was tried, on what and why not; the hint says what to do next.
+ * A request that cannot or must not be fulfilled; nothing was changed.
+ * The message names the action, its object and the reason; the hint is what to do next.
  */
 export class Refusal extends Error {
   readonly hint: string | undefined;

@@ -25,9 +25,9 @@ describe("faultInJobId()", () => {
 
   it("finds what is empty, too long or begins as a hidden file or an option does", () => {
     expect(faultInJobId("")).toBe("it is empty");
-    expect(faultInJobId("x".repeat(129))).toBe("it has 129 characters, 128 are the most");
+    expect(faultInJobId("x".repeat(129))).toBe("it has 129 characters, and at most 128 are allowed");
     for (const jobId of [".", "..", ".a", "-a", "_a"]) {
-      expect(faultInJobId(jobId)).toBe("it does not begin with a letter or a digit");
+      expect(faultInJobId(jobId)).toBe("it does not start with a letter or a digit");
     }
   });
 

@@ -5,47 +5,48 @@ import { tenantPathName } from "../policy/tenant.ts";
 import type { Context } from "./context.ts";
 import { type Job, type JobMode, type NewJob, type StartingJob, startJob } from "./model/job.ts";
 
-/** What may be said of any job when it is begun. */
+/** The properties of a job that its caller chooses. */
 export interface JobSpec {
   jobId: string;
   limits: Limits;
   intent: string | null;
   slaEligible: boolean;
-  /** On whose account it runs; `null`: nobody's. */
+  /** The customer or account that the job belongs to. */
   tenant: Tenant | null;
   labels: Record<string, string>;
-  /** Of the cgroup of a process that runs already; absent: `auto`. */
+  /** Where a process that already runs is governed on cgroup v2; absent: `auto`. */
   placement?: Placement;
 }
 
-/** Somebody whose jobs have limits together. */
+/** A customer or account whose jobs can share limits. */
 export interface Tenant {
-  /** In the operator's word. */
+  /** The name from the policy. */
   name: string;
-  /** The total; without a limit the tenant's jobs are only counted together. */
+  /** The limits of all the tenant's jobs together. Without any, the jobs are only counted together. */
   limits: Limits;
 }
 
-/** Longer names would not fit into a file name together with what we put around them. */
+/** Leaves room in a file name (255 bytes) for the prefix and suffix that ffrtmp adds. */
 const MAX_JOB_ID = 128;
 
 /**
- * A job id becomes part of file names, cgroup names and unit names: it may hold ASCII letters, digits, `.`, `_` and
- * `-`, and begins with a letter or digit. Returns what is wrong, or `undefined`.
+ * Returns what is wrong with a job id, or `undefined`. Job ids are part of file, cgroup and unit names: they
+ * consist of ASCII letters, digits, `.`, `_` and `-`, and start with a letter or digit.
  */
 export function faultInJobId(jobId: string): string | undefined {
   if (jobId === "") return "it is empty";
-  if (jobId.length > MAX_JOB_ID) return `it has ${jobId.length} characters, ${MAX_JOB_ID} are the most`;
+  if (jobId.length > MAX_JOB_ID)
+    return `it has ${jobId.length} characters, and at most ${MAX_JOB_ID} are allowed`;
   const position = jobId.search(/[^A-Za-z0-9._-]/);
   if (position >= 0) {
     const character = String.fromCodePoint(jobId.codePointAt(position) as number);
     return `character ${position + 1} is ${JSON.stringify(character)}; letters, digits, ".", "_" and "-" are allowed`;
   }
-  if (!/^[A-Za-z0-9]/.test(jobId)) return "it does not begin with a letter or a digit";
+  if (!/^[A-Za-z0-9]/.test(jobId)) return "it does not start with a letter or a digit";
   return undefined;
 }
 
-/** `ffmpeg-1j8k2m0q-4f`: the command, the time, and two random digits. */
+/** Returns a job id from the command, the time and two random digits: `ffmpeg-1j8k2m0q-4f`. */
 export function generateJobId(command: string, now: number): string {
   const name = basename(command)
     .replace(/[^A-Za-z0-9._-]/g, "")
@@ -57,30 +58,30 @@ export function generateJobId(command: string, now: number): string {
   return `${name || "job"}-${now.toString(36)}-${random}`;
 }
 
-/** The limits that a job is to have: what was set by hand goes before what its caller or the policy wants. */
+/** Returns the limits to apply to a job: those set by hand override those of its caller or policy. */
 export function limitsInForce({ limits, byHand }: Pick<Job, "limits" | "byHand">): Limits {
   return { ...limits, ...byHand };
 }
 
-/** All our cgroups carry this prefix, whatever state directory they belong to. */
+/** The prefix of all ffrtmp cgroups, of any state directory. */
 const GROUP_PREFIX = "ffrtmp-";
 
-/** The name of a job's cgroup directories. The tag keeps jobs of different state directories apart. */
+/** Returns the name of a job's cgroup directories. The tag distinguishes state directories. */
 export function groupName(tag: string, jobId: string): string {
   return `${GROUP_PREFIX}${tag}-${jobId}`;
 }
 
-/** The name of a tenant's group; two different tenants never share one. The @ tells it from the names of jobs. */
+/** Returns the name of a tenant's cgroup, unique for each tenant. No job id contains the @. */
 export function tenantGroupName(tag: string, tenant: string): string {
   return `${GROUP_PREFIX}${tag}-@${tenantPathName(tenant)}`;
 }
 
-/** Whether a directory's name is that of a tenant's group. */
+/** Returns true for the name of a tenant's cgroup. */
 export function isTenantGroup(name: string): boolean {
   return /^ffrtmp-[0-9a-f]{6}-@./.test(name);
 }
 
-/** Whether a cgroup path leads through a cgroup of any ffrtmp job. */
+/** Returns true for a path that leads through a cgroup of any ffrtmp job or tenant. */
 export function isGovernedPath(cgroupPath: string): boolean {
   return cgroupPath.split("/").some((part) => /^ffrtmp-[0-9a-f]{6}-./.test(part));
 }

@@ -5,7 +5,7 @@ import { factsOfEnding, type JobResult } from "./model/ending.ts";
 import { type Job, observerOf, pidOf, startedMsOf } from "./model/job.ts";
 import type { RecordedEvent } from "./model/jobEvent.ts";
 
-/** The shapes that `--json` prints. Names are stable; times are ISO 8601 in UTC; `null` is unknown. */
+/** The objects that `--json` prints. Keys are stable; times are ISO 8601 in UTC; `null` is unknown. */
 
 export function jobJson(job: Job): Record<string, unknown> {
   return {
@@ -56,7 +56,7 @@ export function resultJson(job: Job, result: JobResult): Record<string, unknown>
   };
 }
 
-/** As a person would write them: `{ limit, wanted }`. */
+/** Returns limits as they are written in options: `{ limit, wanted }`. */
 function limitsJson(limits: Limits): { limit: LimitName; wanted: string }[] {
   return LIMIT_NAMES.flatMap((limit) => {
     const wanted = formatLimit(limits, limit);

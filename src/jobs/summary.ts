@@ -2,7 +2,7 @@ import { factsOfEnding, type JobResult } from "./model/ending.ts";
 import { type Job, pidOf } from "./model/job.ts";
 
 /**
- * The line that operators grep for when a job ends.
+ * Returns the line that operators search for when a job ends.
  * `JOB transcode-001 | sla=COMPLIANT | reason=completed_successfully | runtime=12s | exit=0 | pid=4026`
  */
 export function summaryLine(job: Job, result: JobResult): string {
@@ -16,18 +16,18 @@ export function summaryLine(job: Job, result: JobResult): string {
   ].join(" | ");
 }
 
-/** What is to be said of processes that outlive their job, and keep its cgroup and limits. */
+/** Returns a warning about processes that outlive their job, and keep its cgroup and limits. */
 export function survivorsLine({ jobId }: Job, survivors: number[]): string {
-  return `job ${jobId} ended and left processes running: PID ${survivors.join(", ")}; their limits stay`;
+  return `job ${jobId} ended and left processes running: PID ${survivors.join(", ")}; their limits stay in force`;
 }
 
-/** `0`, `SIGSEGV`, or `unknown`: never a number that nobody saw. */
+/** Returns `0`, `SIGSEGV`, or `unknown`: never a number without evidence. */
 export function exitText({ ending }: JobResult): string {
   const { exitCode, signal } = factsOfEnding(ending);
   return signal ?? exitCode?.toString() ?? "unknown";
 }
 
-/** Whole seconds, as scripts of the older system expect; with a decimal below ten. */
+/** Returns whole seconds, as scripts for the older system expect, with one decimal below ten. */
 function formatSeconds({ startMs, endMs }: JobResult): string {
   if (startMs === null) return "0s";
   const seconds = (endMs - startMs) / 1000;

@@ -119,7 +119,7 @@ limitsTest("attach exits with 0 when its job is detached", async () => {
   const { observer, output } = await attach(sandbox(), "freed", pid, ["--cpu-quota", "50"]);
   expect((await sandbox().run(["detach", "freed"])).code).toBe(0);
   expect(await observer.exited).toBe(0);
-  expect(readFileSync(output, "utf8")).toContain("freed was released");
+  expect(readFileSync(output, "utf8")).toContain("freed was detached");
   expect(isRunning(pid)).toBe(true);
 });
 

@@ -31,13 +31,13 @@ const BAD_COMMANDS: BadCommand[] = [
     code: 127,
     stderr: /plain\/below does not exist/,
   },
-  { name: "an empty word", command: [""], code: 127, stderr: /cannot run "": it is an empty word/ },
+  { name: "an empty word", command: [""], code: 127, stderr: /cannot run "": the command is empty/ },
   { name: "a directory", command: ["./directory"], code: 126, stderr: /\.\/directory is a directory/ },
   {
     name: "a pipe, which would block its reader",
     command: ["./pipe"],
     code: 126,
-    stderr: /\.\/pipe is no regular file/,
+    stderr: /\.\/pipe is not a regular file/,
   },
   {
     name: "a file that is not executable",
@@ -56,7 +56,7 @@ const BAD_COMMANDS: BadCommand[] = [
     name: "a script with Windows line ends",
     command: ["./from-windows"],
     code: 126,
-    stderr: /the interpreter "\/bin\/sh\\r": its lines end as on Windows/,
+    stderr: /the interpreter "\/bin\/sh\\r": the script has Windows line ends/,
   },
   {
     name: "a script whose interpreter is a directory",
@@ -74,19 +74,19 @@ const UNEXECUTABLE: BadCommand[] = [
     name: "a script whose first line names no interpreter",
     command: ["./no-interpreter"],
     code: 126,
-    stderr: /cannot run \.\/no-interpreter: it is no program for this machine; .*#!\/bin\/sh/,
+    stderr: /cannot run \.\/no-interpreter: it is not a program for this machine; .*#!\/bin\/sh/,
   },
   {
     name: "a broken program",
     command: ["./broken-elf"],
     code: 126,
-    stderr: /cannot run \.\/broken-elf: it is no program for this machine/,
+    stderr: /cannot run \.\/broken-elf: it is not a program for this machine/,
   },
   {
     name: "an empty file",
     command: ["./empty"],
     code: 126,
-    stderr: /cannot run \.\/empty: it is no program/,
+    stderr: /cannot run \.\/empty: it is not a program/,
   },
 ];
 
@@ -211,8 +211,8 @@ test("run --detach reports limits that are not applied", async () => {
   ]);
   expect({ code, stdout }).toEqual({ code: 0, stdout: "told\n" });
   expectMessage(stderr, [
-    /--memory-max is more than the \d+ MiB that this machine has/,
-    /job told runs without (memory\.max .*)?cpuset\.cpus \(.*\)\. What this machine allows: ffrtmp doctor/,
+    /--memory-max is more than the \d+ MiB of this machine/,
+    /job told runs without (memory\.max .*)?cpuset\.cpus \(.*\)\. To see what this machine allows: ffrtmp doctor/,
   ]);
   await sandbox().resultOf("told");
 });

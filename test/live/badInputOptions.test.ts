@@ -15,14 +15,14 @@ function badId(name: string, jobId: string, complaint: RegExp): Misuse {
 testMisuses(sandbox, [
   badId("that is empty", "", /it is empty/),
   badId("with a slash", "a/b", /character 2 is "\/"; letters, digits, "\.", "_" and "-" are allowed/),
-  badId("that leads upwards", "..", /does not begin with a letter or a digit/),
+  badId("that leads upwards", "..", /does not start with a letter or a digit/),
   badId("that leads upwards from within", "a/../../b", /character 2 is "\/"/),
   badId("with a space", "a b", /character 2 is " "/),
   badId("with a newline", "a\nb", /character 2 is "\\n"/),
-  badId("of 300 characters", "x".repeat(300), /it has 300 characters, 128 are the most/),
+  badId("of 300 characters", "x".repeat(300), /it has 300 characters, and at most 128 are allowed/),
   badId("with a letter beyond ASCII", "été", /character 1 is "é"/),
   badId("with an emoji, shown whole", "job-🎬", /character 5 is "🎬"/),
-  badId("that looks like an option", "-x", /does not begin with a letter or a digit/),
+  badId("that looks like an option", "-x", /does not start with a letter or a digit/),
 ]);
 
 function badLimit(option: string, value: string, ...complaints: RegExp[]): Misuse {
@@ -56,7 +56,7 @@ testMisuses(sandbox, [
   badLimit("--io-max", "rbps=1M", IO_FORM),
   badLimit("--io-max", "nothing-here rbps=1M", /nothing-here does not exist/, /lsblk -d/),
   badLimit("--io-max", "999:999 rbps=1M", /there is no block device 999:999/, /lsblk -d/),
-  badLimit("--io-max", "/proc rbps=1M", /\/proc is on a file system without a disk of its own/),
+  badLimit("--io-max", "/proc rbps=1M", /\/proc is on a file system without its own disk/),
   badLimit("--pids-max", "0", /from 1 to 4194304/),
   badLimit("--cpus", "0-", /a list of CPU numbers, such as 0-3,8/),
   badLimit("--cpus", "", /a list of CPU numbers/),
@@ -123,17 +123,17 @@ testMisuses(
     {
       name: `${command} reports a job that does not exist`,
       args: [command, "never-was"],
-      stderr: [/there is no job never-was on record in \S+ledger\.db/, /try: ffrtmp ps, ffrtmp history/],
+      stderr: [/there is no job never-was in \S+ledger\.db/, /try: ffrtmp ps, ffrtmp history/],
     },
     {
       name: `${command} reports an empty job id`,
       args: [command, ""],
-      stderr: [/there is no job "" on record/],
+      stderr: [/there is no job "" in /],
     },
     {
       name: `${command} does not print the control characters of a job id`,
       args: [command, "\u001b[31mred"],
-      stderr: [/there is no job \?\[31mred on record/],
+      stderr: [/there is no job \?\[31mred in /],
     },
   ]),
 );
@@ -148,8 +148,8 @@ testIf(lacksLimits())(
   "a memory limit above the machine's memory limits nothing, and a warning names the unit",
   async () => {
     for (const [option, value, unit] of [
-      ["--memory-limit", "99999999", "MiB"],
-      ["--memory-max", "99T", "bytes"],
+      ["--memory-limit", "99999999", "in MiB"],
+      ["--memory-max", "99T", "in bytes"],
     ] as const) {
       const { code, stdout, stderr } = await sandbox().run([
         "run",
@@ -163,7 +163,7 @@ testIf(lacksLimits())(
       expect({ code, stdout }).toEqual({ code: 3, stdout: "ran\n" });
       expectMessage(stderr, [
         new RegExp(
-          `^ffrtmp: ${option} is more than the \\d+ MiB that this machine has, so it limits nothing; without a unit it counts ${unit}$`,
+          `^ffrtmp: ${option} is more than the \\d+ MiB of this machine and has no effect; a number without a unit is ${unit}$`,
           "m",
         ),
       ]);
@@ -196,11 +196,11 @@ test("a job that has ended can be inspected but not detached, and has no log", a
   expect((await sandbox().run(["inspect", "over"])).code).toBe(0);
   const detach = await sandbox().run(["detach", "over"]);
   expect({ code: detach.code, stdout: detach.stdout }).toEqual({ code: 2, stdout: "" });
-  expectMessage(detach.stderr, [/job over has ended already/, /try: ffrtmp inspect over/]);
+  expectMessage(detach.stderr, [/job over has already ended/, /try: ffrtmp inspect over/]);
   for (const follow of [[], ["--follow"]]) {
     const logs = await sandbox().run(["logs", "over", ...follow]);
     expect({ code: logs.code, stdout: logs.stdout }).toEqual({ code: 2, stdout: "" });
-    expectMessage(logs.stderr, [/job over has no log: its output went where its caller sent it/]);
+    expectMessage(logs.stderr, [/job over has no log: only run --detach captures output/]);
   }
 });
 

@@ -10,7 +10,7 @@ test("a list that cannot be written to stdout completely is reported as a failur
   for (const args of ["ps", "ps --json", "history", "history --json", "inspect listed", "--help", "doctor"]) {
     const { code, stderr } = await runScript(sandbox(), `exec "$F" ${args} > /dev/full`);
     expect(code).toBe(1);
-    expectMessage(stderr, [/cannot write to stdout \(ENOSPC\): the output is not whole/]);
+    expectMessage(stderr, [/cannot write to stdout \(ENOSPC\): the output is incomplete/]);
   }
 });
 

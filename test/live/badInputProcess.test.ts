@@ -125,7 +125,7 @@ test("detach of a job whose process has just ended reports that it has ended", a
   await until("the workload has ended", () => !isRunning(pid));
   const ended = await sandbox().run(["detach", "short"]);
   expect({ ...ended, stderr: "" }).toEqual({ code: 2, stdout: "", stderr: "" });
-  expectMessage(ended.stderr, [/job short has ended already/]);
+  expectMessage(ended.stderr, [/job short has already ended/]);
   expect((await sandbox().json(["inspect", "short"])).result).toMatchObject({
     ending: "unobserved",
     exit_code: null,

@@ -53,7 +53,7 @@ for (const { name, make, stderr } of UNUSABLE) {
     for (const args of [["ps"], ["history"], ["inspect", "job"], ["logs", "job"], ["detach", "job"]]) {
       const ended = await sandbox().run(args);
       expect(ended.code).toBe(2);
-      expectMessage(ended.stderr, [...stderr, /what is on record cannot be read: \S+ledger\.db: /]);
+      expectMessage(ended.stderr, [...stderr, /cannot read the ledger \S+ledger\.db: /]);
       expect(ended.stderr).not.toMatch(/there is no job/);
     }
     expect(contentOf(sandbox())).toEqual(before);

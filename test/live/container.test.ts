@@ -65,12 +65,8 @@ containerTest(
     const { runtime, output } = startContainer(false, "ffrtmp", "doctor");
     expect(await runtime.exited).toBe(1);
     const lines = output();
-    expect(lines).toMatch(
-      /^processes in sight +NO +only the processes of a pid namespace of its own.*--pid=host/m,
-    );
-    expect(lines).toMatch(
-      /^cgroups in sight +NO +only the cgroups of a cgroup namespace of its own.*--cgroupns=host/m,
-    );
+    expect(lines).toMatch(/^visible processes +NO +only the processes of a PID namespace.*--pid=host/m);
+    expect(lines).toMatch(/^visible cgroups +NO +only the cgroups of a cgroup namespace.*--cgroupns=host/m);
     expect(lines).toMatch(/^cgroup trees +NO +none is mounted/m);
     expect(lines).toMatch(
       /^process connector +NO +the process connector serves only the initial pid namespace/m,
@@ -106,9 +102,7 @@ containerTest(
     expect(output()).toContain("a pid namespace of its own");
     const watch = startContainer(false, "ffrtmp", "watch", "--once", "--target", "no-such-program");
     expect(await watch.runtime.exited).toBe(0);
-    expect(watch.output()).toContain(
-      "Limited view of the machine: only the processes of a pid namespace of its own",
-    );
+    expect(watch.output()).toContain("Limited view of the machine: only the processes of a PID namespace");
   },
 );
 

@@ -33,7 +33,7 @@ limitsTest("detach moves every process and thread back to its earlier cgroups, b
 
   const { code, stdout } = await sandbox().run(["detach", "whole"]);
   expect(code).toBe(0);
-  expect(stdout).toContain(`PID ${pid} goes on`);
+  expect(stdout).toContain(`PID ${pid} keeps running`);
   expect(onlyKnown(snapshot(pid), before)).toEqual(before);
   expect(sandbox().cgroups()).toEqual([]);
   expect(isRunning(pid)).toBe(true);
@@ -142,7 +142,7 @@ test("detach reports a job that does not exist or has ended", async () => {
   await sandbox().run(["run", "--job-id", "over", "--", "true"]);
   const ended = await sandbox().run(["detach", "over"]);
   expect(ended.code).toBe(2);
-  expect(ended.stderr).toContain("has ended already");
+  expect(ended.stderr).toContain("has already ended");
 });
 
 /** Starts a process with threads and a child. Bun has threads. */

@@ -37,7 +37,7 @@ for (const kind of ["exception", "unhandled rejection"]) {
     sandbox().adopt(pid);
     strike();
     expect(await ffrtmp.exited).toBe(125);
-    expect(stderr()).toMatch(/^ffrtmp: a fault of ffrtmp itself: Error: a fault made for a test\n {4}at /);
+    expect(stderr()).toMatch(/^ffrtmp: internal error: Error: a fault made for a test\n {4}at /);
     expect(stderr()).toEndWith("\n  try: report it with the command line and the output of: ffrtmp doctor\n");
     expect(isRunning(pid)).toBe(true);
     expect(await sandbox().json(["ps"])).toMatchObject([{ job_id: "struck", pid, state: "running" }]);
@@ -50,7 +50,7 @@ for (const kind of ["exception", "unhandled rejection"]) {
     await sandbox().pidOf("struck");
     strike();
     expect(await ffrtmp.exited).toBe(70);
-    expect(stderr()).toMatch(/^ffrtmp: a fault of ffrtmp itself: Error: a fault made for a test$/m);
+    expect(stderr()).toMatch(/^ffrtmp: internal error: Error: a fault made for a test$/m);
     expect(isRunning(workload.pid)).toBe(true);
   });
 }

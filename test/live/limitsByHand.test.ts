@@ -54,10 +54,10 @@ limitsTest("limits set adds a limit that the job did not have, and limits reset 
 test("limits set reports what it cannot change, and changes nothing", async () => {
   await sandbox().run(["run", "--job-id", "over", "--", "true"]);
   const cases: [string[], RegExp][] = [
-    [["limits", "set", "nobody", "--pids-max", "5"], /there is no job nobody on record/],
-    [["limits", "set", "over", "--pids-max", "5"], /job over has ended already/],
-    [["limits", "reset", "over"], /job over has ended already/],
-    [["limits", "set", "over"], /no limit was named to be set\n {2}try: ffrtmp limits set --help/],
+    [["limits", "set", "nobody", "--pids-max", "5"], /there is no job nobody in /],
+    [["limits", "set", "over", "--pids-max", "5"], /job over has already ended/],
+    [["limits", "reset", "over"], /job over has already ended/],
+    [["limits", "set", "over"], /no limit given\n {2}try: ffrtmp limits set --help/],
     [["limits", "set", "over", "--pids-max", "0"], /--pids-max/],
     [["limits", "set"], /missing required argument 'job'\n.*try: ffrtmp limits set --help/],
     [["limits", "grow", "over"], /unknown command 'grow'/],

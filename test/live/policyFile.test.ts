@@ -42,7 +42,7 @@ const BAD_FILES: [name: string, text: string | Uint8Array, ...stderr: RegExp[]][
   ["an unknown key", "target_comands: [a]\n", /:1:1: target_comands: .* no key/, /expected: target_commands/],
   ["no UTF-8", new Uint8Array([0x61, 0x3a, 0x0a, 0xff, 0xfe]), /is no UTF-8 text: the bytes of line 2/],
   ["UTF-16", new Uint8Array([0xff, 0xfe, 0x61, 0, 0x3a, 0]), /is no UTF-8 text/],
-  ["deep nesting", "[".repeat(5000), /cannot be used: \d+ faults/],
+  ["deep nesting", "[".repeat(5000), /cannot be used: \d+ errors/],
   ["zero bytes", new Uint8Array(100), /cannot be used/],
 ];
 
@@ -228,9 +228,9 @@ test("policy explain requires a pid, and reports a process that does not exist",
   const file = sandbox().path("policy.yaml");
   writeFileSync(file, "{}");
   for (const [args, ...stderr] of [
-    [["--watch-config", file], /no process was named/, /try: ffrtmp policy explain --pid N, or --all/],
+    [["--watch-config", file], /no process given/, /try: ffrtmp policy explain --pid N, or --all/],
     [["--watch-config", file, "--pid", "4194304"], /process 4194304 does not exist/],
-    [["--watch-config", sandbox().path("none"), "--all"], /no policy to go by: .*none does not exist/],
+    [["--watch-config", sandbox().path("none"), "--all"], /cannot use the policy: .*none does not exist/],
     [["--watch-config", file, "--pid", "0"], /argument '0' is invalid/],
   ] as [string[], ...RegExp[]][]) {
     const ended = await sandbox().run(["policy", "explain", ...args]);

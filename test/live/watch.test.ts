@@ -167,7 +167,7 @@ test("a second watch on the same state directory is refused, until the first has
   const errors = sandbox().path("err");
   const second = sandbox().start(["watch", "--target", "no-such-program"], { stderr: openSync(errors, "w") });
   expect(await endOf(second)).toBe(2);
-  expect(readFileSync(errors, "utf8")).toContain("another ffrtmp watch works with");
+  expect(readFileSync(errors, "utf8")).toContain("another ffrtmp watch uses");
   daemon.kill("SIGKILL");
   await daemon.exited;
   expect((await sandbox().run(["watch", "--once", "--target", "no-such-program"])).code).toBe(0);

@@ -85,7 +85,7 @@ debTest(
     const own = startJob("kept");
     const before = limitsOf(own);
     const output = system.dpkg("--remove", "ffrtmp");
-    expect(output).toContain("these jobs go on, with their limits: kept");
+    expect(output).toContain("these jobs keep running under their limits: kept");
     expect(system.run("command -v ffrtmp").code).not.toBe(0);
     expect(isRunning(own)).toBe(true);
     expect(limitsOf(own)).toEqual(before);
@@ -107,9 +107,9 @@ debTest("jobs keep running detached when the package is purged, and no file of f
   expect(cgroupsOf(foreign)).not.toBe(initial);
 
   const output = system.dpkg("--purge", "ffrtmp");
-  expect(output).toContain("these jobs go on, with their limits: foreign own");
-  expect(output).toContain("job foreign is released");
-  expect(output).toContain("job own is released");
+  expect(output).toContain("these jobs keep running under their limits: foreign own");
+  expect(output).toContain("job foreign is detached");
+  expect(output).toContain("job own is detached");
   expect([own, foreign].map((pid) => isRunning(pid))).toEqual([true, true]);
   expect(cgroupsOf(foreign)).toBe(initial);
   expect(cgroupsOf(own)).not.toContain(GROUPS);
@@ -125,7 +125,7 @@ debTest("purging the package reports the processes that it could not detach", as
   system.dpkg("--remove", "ffrtmp");
   system.must(`rm -r ${STATE}/uninstall`);
   const output = system.dpkg("--purge", "ffrtmp");
-  expect(output).toMatch(new RegExp(`these processes go on in /\\S*${GROUPS}late, .*\\b${own}\\b`));
+  expect(output).toMatch(new RegExp(`these processes keep running in /\\S*${GROUPS}late, .*\\b${own}\\b`));
   expect(isRunning(own)).toBe(true);
   expect(system.run(`test -e ${STATE}`).code).toBe(1);
 });

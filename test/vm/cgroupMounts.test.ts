@@ -34,14 +34,14 @@ sleep 1000 & ${attachIn("$!", "taken", LIMITS)}
 cat /proc/self/cgroup /sys/fs/cgroup/unified$(sed -n s/^0:://p /proc/self/cgroup)/ffrtmp-*-taken/cpu.max
 kill $observer; wait $observer || :
 $ffrtmp detach taken
-$ffrtmp doctor | grep -E '^(cgroup trees|cpu.max)' || :`,
+$ffrtmp doctor | grep -E '^(cgroup hierarchies|cpu.max)' || :`,
   );
   expect({ code, stderr }).toMatchObject({ code: 0 });
   expect(stdout).toMatch(/^0::\/system\.slice\/ffrtmp-\w{6}-born\.scope\/ffrtmp-\w{6}-born$/m);
   expect(stdout).toMatch(/^1?\d:name=ffrtmp-test:\/$/m);
   expect(stdout).toMatch(/^50000 100000$/m);
-  expect(stdout).toMatch(/^cgroup trees +yes +v2 \S+ at \/sys\/fs\/cgroup\/unified; v1 freezer at /m);
-  expect(stdout).toMatch(/^cpu.max +yes +holds 50000 100000$/m);
+  expect(stdout).toMatch(/^cgroup hierarchies +yes +v2 \S+ at \/sys\/fs\/cgroup\/unified; v1 freezer at /m);
+  expect(stdout).toMatch(/^cpu.max +yes +read back as 50000 100000$/m);
   expect((await sandbox().json(["inspect", "born"])).limits).toMatchObject(
     Array(3).fill({ outcome: "applied" }),
   );
@@ -82,7 +82,7 @@ $ffrtmp doctor || echo doctor $?`,
     expect(stderr).toContain(because);
     expect(stdout).toMatch(/^ran$/m);
     expect(stdout).toMatch(/^scope 2$/m);
-    expect(stdout).toMatch(/^cgroup trees +NO +v2 \S+ at \/sys\/fs\/cgroup, read-only/m);
+    expect(stdout).toMatch(/^cgroup hierarchies +NO +v2 \S+ at \/sys\/fs\/cgroup, read-only/m);
     expect(stdout).toMatch(/^cpu.max +NO +\/sys\/fs\/cgroup is mounted read-only here/m);
     expect(stdout).toMatch(/^doctor 1$/m);
     for (const job of ["born", "taken", `auto-${name}-${target.pid}`])

@@ -36,7 +36,7 @@ $ffrtmp doctor || echo doctor $?`,
       "its v2 cgroup / cannot be found below /sys/fs/cgroup, which was mounted outside of this cgroup namespace";
     expect(stderr).toContain(`job born runs without cpu.max, pids.max (${because})`);
     expect(stderr).toContain(`job taken runs without cpu.max, pids.max (${because})`);
-    expect(stdout).toMatch(/^cgroups in sight +NO +only the cgroups of a cgroup namespace of its own/m);
+    expect(stdout).toMatch(/^visible cgroups +NO +only the cgroups of a cgroup namespace/m);
     expect(stdout).toMatch(/^cpu.max +NO +its v2 cgroup \/ cannot be found below/m);
     expect(stdout).toEndWith("doctor 1\n");
     for (const job of ["born", "taken"])
@@ -69,7 +69,7 @@ $ffrtmp doctor | grep max || :`,
   expect({ code, stderr }).toMatchObject({ code: 0 });
   expect(stdout).toMatch(/^0::\/ffrtmp-\w{6}-born\n0::\/ffrtmp-\w{6}-taken\n50000 100000\n/);
   expect(stdout).toContain("\n0::/\n");
-  expect(stdout).toMatch(/^cpu.max +yes +holds 50000 100000$/m);
+  expect(stdout).toMatch(/^cpu.max +yes +read back as 50000 100000$/m);
   for (const job of ["born", "taken"])
     expect(await limitsOf(job)).toMatchObject([
       { limit: "cpu.max", outcome: "applied", actual: "50000 100000" },

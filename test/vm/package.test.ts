@@ -54,7 +54,7 @@ vmTest("upgrading the package restarts the daemon, and every job stays governed"
 vmTest("removing the package stops the daemon, and every job keeps running with its limits", async () => {
   const groups = jobs.map(cgroupOf);
   const output = dpkg("--remove", "ffrtmp");
-  expect(output).toContain("these jobs go on, with their limits:");
+  expect(output).toContain("these jobs keep running under their limits:");
   expect(await service.property("ActiveState")).toBe("inactive");
   for (const { pid, startTicks } of jobs) expect(isRunning(pid, startTicks)).toBe(true);
   expect(jobs.map(cgroupOf)).toEqual(groups);

@@ -1,4 +1,4 @@
-import { type AttachedJob, attach as takeUnderGovernance } from "../../jobs/attach/attach.ts";
+import { type AttachedJob, attach as attachToProcess } from "../../jobs/attach/attach.ts";
 import type { Context } from "../../jobs/context.ts";
 import { JobObserver, type ObservedEnd } from "../../jobs/exit/jobObserver.ts";
 import { recordExit } from "../../jobs/exit/recordExit.ts";
@@ -9,34 +9,34 @@ import { startExitEvents } from "../../linux/events/exitEvents.ts";
 import type { ProcessEvents } from "../../linux/events/processEvents.ts";
 import { type JobFlags, jobSpecFromFlags } from "../options/jobOptions.ts";
 import { printErr, printJson, warn } from "../output/messages.ts";
-import { warnOfMissingLimits, warnOfSlips } from "../output/outcomes.ts";
+import { warnOfLikelyMistakes, warnOfMissingLimits } from "../output/outcomes.ts";
 import { openContext } from "../session.ts";
-import { firstSignal, giveUpSignalsAloud } from "../signals.ts";
-import { letGo } from "../stopObserving.ts";
+import { denySignals, firstSignal } from "../signals.ts";
+import { stopObserving } from "../stopObserving.ts";
 
-const LOOK_FOR_DETACH_MS = 1000;
+const DETACH_POLL_MS = 1000;
 
-/** Governs a running process and observes it to its end, which is reported; the exit code is about us, not about it. */
+/** Governs a running process until it ends, and reports how it ended. The exit code is only about ffrtmp. */
 export async function attach(flags: JobFlags & { pid: number }): Promise<number> {
   const context = openContext(flags);
   const spec = jobSpecFromFlags(flags, `pid-${flags.pid}-${Date.now().toString(36)}`);
-  warnOfSlips(context, spec.limits);
+  warnOfLikelyMistakes(context, spec.limits);
   const signal = firstSignal();
-  const attached = takeUnderGovernance(context, flags.pid, spec);
+  const attached = attachToProcess(context, flags.pid, spec);
   const { job } = attached;
   warn(`governing PID ${job.process.pid} (${job.command[0]}) as job ${job.jobId}`);
   warnOfMissingLimits(job);
 
   const observation = await observe(context, attached);
-  giveUpSignalsAloud();
-  const end = await Promise.race([signal, observation.ending, detachOf(context, job)]);
-  // A listener that leaves without a word stays counted in the kernel.
+  denySignals();
+  const end = await Promise.race([signal, observation.ending, detached(context, job)]);
+  // The kernel keeps counting a listener that exits without unregistering.
   await observation.events.stop();
   if (end === "detached") {
-    warn(`job ${job.jobId} was released; PID ${job.process.pid} goes on`);
+    warn(`job ${job.jobId} was detached; PID ${job.process.pid} keeps running`);
     return 0;
   }
-  if (typeof end === "string") return letGo(context, job, end);
+  if (typeof end === "string") return stopObserving(context, job, end);
   const { result, isOurs, survivors } = recordExit(context, job, end.ending, { atEnd: end.measured });
   if (survivors.length > 0) warn(survivorsLine(job, survivors));
   if (isOurs && flags.json) printJson(resultJson(job, result));
@@ -45,7 +45,7 @@ export async function attach(flags: JobFlags & { pid: number }): Promise<number>
   return 0;
 }
 
-/** Listens for the end of the job. The outer promise settles once that has begun, the inner with the end. */
+/** Starts to listen for the end of the job. Settles when the listener runs; `ending` settles with the end. */
 async function observe(
   context: Context,
   { job, pidfd }: AttachedJob,
@@ -57,8 +57,8 @@ async function observe(
   return { events, ending: promise };
 }
 
-/** Another ffrtmp may release the job; nothing but the ledger tells. */
-async function detachOf(context: Context, { key }: Job): Promise<"detached"> {
-  while (context.ledger.result({ key })?.ending.kind !== "detached") await Bun.sleep(LOOK_FOR_DETACH_MS);
+/** Settles when another ffrtmp has detached the job, which only the ledger shows. */
+async function detached(context: Context, { key }: Job): Promise<"detached"> {
+  while (context.ledger.result({ key })?.ending.kind !== "detached") await Bun.sleep(DETACH_POLL_MS);
   return "detached";
 }

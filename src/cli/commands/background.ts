@@ -8,28 +8,28 @@ import { mayHaveLostBytes, viaShell } from "../../jobs/start/rawArguments.ts";
 import { locateState } from "../../ledger/location.ts";
 import { realHost } from "../../linux/host.ts";
 import { describeErrno } from "../../sys/errno.ts";
+import type { JobFlags } from "../options/jobOptions.ts";
 import { listenToWarnings, printJson, printOut, warn } from "../output/messages.ts";
-import type { RunFlags } from "./run.ts";
 
-/** How the start went, as the background copy tells the one that the user waits for. */
+/** The result of a start, which the background copy sends to the process that the user waits for. */
 interface StartReport {
-  /** What the user has to know and would else stand in our own log only. */
+  /** Warnings for the user, which would otherwise reach only the log of ffrtmp. */
   warnings: string[];
   /** `null` where the job could not be started. */
   pid: number | null;
   refusal?: { message: string; hint?: string; exitCode?: number };
 }
 
-const OTHER_DIRECTORY = "ffrtmp run --state-path DIR …, with a directory that can be written";
+const USE_OTHER_DIRECTORY = "ffrtmp run --state-path DIR …, with a writable directory";
 
-/** The descriptor at which the background copy finds its end of the pipe. */
+/** The descriptor of the background copy's end of the pipe. */
 const REPORT_FD = 3;
 
 /**
- * Leaves a copy of ourselves in the background, because only a parent is told an exit code,
- * and returns when that copy has started the workload or could not.
+ * Starts a copy of this process in the background, because only a parent receives an exit code. Returns when
+ * the copy has started the workload, or has failed to.
  */
-export async function runInBackground(jobId: string, flags: RunFlags): Promise<number> {
+export async function runInBackground(jobId: string, flags: JobFlags): Promise<number> {
   const state = locateState(flags.statePath, process.env);
   const ownLog = openOwnLog(state.directory, state.ownLog);
   const child = Bun.spawn({
@@ -42,7 +42,10 @@ export async function runInBackground(jobId: string, flags: RunFlags): Promise<n
   const pipe = child.stdio[REPORT_FD];
   const text = typeof pipe === "number" ? await Bun.file(pipe).text() : "";
   if (text === "") {
-    throw new Refusal(`the background copy for job ${jobId} died while starting`, `tail ${state.ownLog}`);
+    throw new Refusal(
+      `the background process of job ${jobId} died while it started the job`,
+      `tail ${state.ownLog}`,
+    );
   }
   const { warnings, pid, refusal } = JSON.parse(text) as StartReport;
   for (const warning of warnings) warn(warning);
@@ -54,7 +57,7 @@ export async function runInBackground(jobId: string, flags: RunFlags): Promise<n
   return 0;
 }
 
-/** Starts a job in the background copy and tells the one that waits how it went. */
+/** Starts a job in the background copy, and reports the result to the waiting process. */
 export function startReporting<T extends { job: RunningJob }>(fd: number, start: () => T): T {
   const warnings: string[] = [];
   listenToWarnings((message) => warnings.push(message));
@@ -79,12 +82,12 @@ export function startReporting<T extends { job: RunningJob }>(fd: number, start:
   }
 }
 
-function report(fd: number, told: StartReport): void {
+function report(fd: number, result: StartReport): void {
   try {
-    writeSync(fd, JSON.stringify(told));
+    writeSync(fd, JSON.stringify(result));
     closeSync(fd);
   } catch {
-    // The one that waited is gone, and the job needs its observer all the same.
+    // The waiting process is gone. The job still needs its observer.
   }
 }
 
@@ -93,18 +96,21 @@ export interface JobLog {
   path: string;
 }
 
-/** Where the workload of a background job writes; throws a Refusal where the file cannot be had. */
+/** Creates the file for the output of a background job. Throws a Refusal where it cannot be created. */
 export function openJobLog(context: Context, jobId: string): JobLog {
   const path = join(context.state.logs, `${jobId}-${context.host.now().toString(36)}.log`);
   try {
     mkdirSync(context.state.logs, { recursive: true, mode: 0o750 });
     return { fd: openSync(path, "ax", 0o640), path };
   } catch (error) {
-    throw new Refusal(`cannot make ${path} for the job's output: ${describeErrno(error)}`, OTHER_DIRECTORY);
+    throw new Refusal(
+      `cannot create ${path} for the job's output: ${describeErrno(error)}`,
+      USE_OTHER_DIRECTORY,
+    );
   }
 }
 
-/** For a job that could not be started: nothing was ever written there. */
+/** Removes the empty log of a job that could not be started. */
 export function dropJobLog({ fd, path }: JobLog): void {
   closeSync(fd);
   rmSync(path, { force: true });
@@ -117,7 +123,7 @@ function openOwnLog(directory: string, path: string): number {
   } catch (error) {
     throw new Refusal(
       `cannot write ${path}, which run --detach needs: ${describeErrno(error)}`,
-      OTHER_DIRECTORY,
+      USE_OTHER_DIRECTORY,
     );
   }
 }
@@ -134,7 +140,7 @@ function backgroundCommand(jobId: string): string[] {
   return viaShell(self[0] as string, [new Uint8Array(), ...words, ...bytes]);
 }
 
-/** How to start ourselves once more: the executable, or the runtime with the program's file. */
+/** Returns the command that starts this program: the executable, or the runtime with the main file. */
 function selfCommand(): string[] {
   const isCompiled = Bun.main.startsWith("/$bunfs/");
   return isCompiled ? [process.execPath] : [process.execPath, Bun.main];

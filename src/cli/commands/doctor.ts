@@ -5,18 +5,21 @@ import { printJson, printOut } from "../output/messages.ts";
 import { type Column, renderTable } from "../output/table.ts";
 import { openContext } from "../session.ts";
 
-/** Exit code 0 when everything works, 1 when something is missing. */
+/** Returns exit code 0 when everything works, 1 when something is missing. */
 export async function doctor(flags: StateFlags & { json?: boolean }): Promise<number> {
   const context = openContext(flags);
-  const abilities = await runChecks(context);
-  if (flags.json) printJson(abilities);
-  else printOut(renderTable(COLUMNS, abilities));
+  const checks = await runChecks(context);
+  if (flags.json) printJson(checks);
+  else printOut(renderTable(COLUMNS, checks));
   context.ledger.close();
-  return abilities.every(({ works }) => works) ? 0 : 1;
+  return checks.every(({ works }) => works) ? 0 : 1;
 }
 
 const COLUMNS: Column<Check>[] = [
-  { heading: "WHAT", text: ({ name }) => name },
+  { heading: "CHECK", text: ({ name }) => name },
   { heading: "WORKS", text: ({ works }) => (works ? "yes" : "NO") },
-  { heading: "FOUND", text: ({ found, cost }) => (cost === undefined ? found : `${found}. So: ${cost}`) },
+  {
+    heading: "FOUND",
+    text: ({ found, cost }) => (cost === undefined ? found : `${found}. Consequence: ${cost}`),
+  },
 ];

@@ -63,12 +63,12 @@ function describeJob(context: Context, job: Job, processes: number[]): Pair[] {
 }
 
 function observerText(context: Context, job: Job): string {
-  return isObserved(context, job) ? `observed by PID ${observerOf(job)?.pid}` : "observed by nobody";
+  return isObserved(context, job) ? `observed by PID ${observerOf(job)?.pid}` : "not observed";
 }
 
 function describeResult(result: JobResult): Pair[] {
   const { ending, exitEvidence, exitUnknownBecause } = factsOfEnding(result.ending);
-  const evidence = exitEvidence ? `told by ${exitEvidence}` : exitUnknownBecause;
+  const evidence = exitEvidence ? `evidence: ${exitEvidence}` : exitUnknownBecause;
   return [
     ["ended", `${isoTime(result.endMs)}, ${ending}`],
     ["runtime", result.startMs === null ? "unknown" : formatDuration(result.endMs - result.startMs)],
@@ -96,13 +96,16 @@ function describeUsage(usage: Usage, job: Job): Pair[] {
   });
 }
 
-/** In place the kernel tells the peak of the cgroup's whole life, which is the job's only where it has risen since. */
+/**
+ * Explains a missing peak. In place, the kernel reports the peak since the cgroup was created, which is the
+ * job's own only if it has risen since the job started.
+ */
 function describeUnknownPeak({ oomKills }: Usage, { cgroup }: Job): string {
   const before = cgroup.find(({ countedBefore }) => countedBefore)?.countedBefore?.memoryPeakBytes ?? null;
-  // What nobody could read at all tells nothing of the peak either.
+  // Without `oomKills` the memory counters could not be read at all.
   return before === null || oomKills === null
     ? "unknown"
-    : `unknown: not above the ${megabytesText(before)} from before it was governed`;
+    : `unknown: at most ${megabytesText(before)}, the peak from before the job was governed`;
 }
 
 function secondsText(usec: number): string {

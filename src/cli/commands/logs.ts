@@ -8,19 +8,19 @@ import { findJob, openContext } from "../session.ts";
 const POLL_MS = 200;
 const CHUNK_BYTES = 64 * 1024;
 
-/** Prints a background job's output, byte for byte. */
+/** Prints the output of a background job, byte for byte. */
 export async function logs(jobId: string, flags: StateFlags & { follow?: boolean }): Promise<number> {
   const context = openContext(flags);
   const { logPath, key } = findJob(context, jobId);
   if (logPath === null) {
     throw new Refusal(
-      `job ${jobId} has no log: its output went where its caller sent it`,
-      "only run --detach keeps a log",
+      `job ${jobId} has no log: only run --detach captures output`,
+      "start the job with: ffrtmp run --detach",
     );
   }
   const fd = open(logPath);
   for (;;) {
-    // Asked before the copying: what was written until the end is then copied for sure.
+    // Read the state before copying, so that everything written before the end is copied.
     const isOver = context.ledger.job(key)?.state === "ended" || findJob(context, jobId).state === "ended";
     if (!copyToStdout(fd) || !flags.follow || isOver) break;
     await Bun.sleep(POLL_MS);
@@ -38,7 +38,7 @@ function open(path: string): number {
   }
 }
 
-/** False when stdout takes no more. */
+/** Returns false when stdout accepts no more. */
 function copyToStdout(fd: number): boolean {
   const buffer = new Uint8Array(CHUNK_BYTES);
   for (;;) {

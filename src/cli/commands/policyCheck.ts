@@ -6,7 +6,7 @@ import { oneLine } from "../output/table.ts";
 
 const INVALID = 2;
 
-/** Exit code 0 for a file that can be used, 2 for one that cannot. */
+/** Returns exit code 0 for a valid file, 2 for one that cannot be used. */
 export function checkPolicy(file: string | undefined, flags: { json?: boolean }): number {
   const path = requirePolicyPath(file);
   const loaded = loadPolicyFile(path);
@@ -28,7 +28,7 @@ export function checkPolicy(file: string | undefined, flags: { json?: boolean })
     return INVALID;
   }
   if (!isValid) {
-    const count = faults.length === 1 ? "one fault" : `${faults.length} faults`;
+    const count = countOf(faults.length, "error");
     printError(`${path} cannot be used: ${count}`, undefined);
     for (const fault of faults) printFault(path, fault);
     return INVALID;

@@ -26,7 +26,7 @@ interface ExplainFlags extends StateFlags {
   json?: boolean;
 }
 
-/** One process: how the policy answers, and what `watch` would do. */
+/** One process: the decision of the policy, and what `watch` would do. */
 interface Explained extends Explanation {
   pid: number;
   facts: ProcessFacts;
@@ -35,10 +35,10 @@ interface Explained extends Explanation {
   dryRun: DryRun | undefined;
 }
 
-/** Shows how `watch` decides, with the code that `watch` decides with. Changes nothing. */
+/** Shows how `watch` decides, by running the code of `watch`. Changes nothing. */
 export async function explainPolicy(flags: ExplainFlags): Promise<number> {
   if (flags.pid === undefined && !flags.all) {
-    throw new Refusal("no process was named", "ffrtmp policy explain --pid N, or --all");
+    throw new Refusal("no process given", "ffrtmp policy explain --pid N, or --all");
   }
   const policy = await requirePolicy(requirePolicyPath(flags.watchConfig));
   const context = openContext(flags);

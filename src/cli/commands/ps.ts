@@ -28,12 +28,12 @@ export function ps(flags: StateFlags & { json?: boolean; daemon?: boolean }): nu
     );
   warnOfInvalidPolicy(context);
   context.ledger.close();
-  // What lives in cgroups of ours is shown all the same.
+  // With an unreadable ledger, the jobs that their cgroups reveal are shown before the failure.
   requireRecords(context);
   return 0;
 }
 
-function columns(now: number, isWatched: (job: OpenJob) => boolean): Column<OpenJob>[] {
+function columns(now: number, hasObserver: (job: OpenJob) => boolean): Column<OpenJob>[] {
   return [
     { heading: "JOB", text: ({ jobId }) => jobId },
     { heading: "PID", right: true, text: (job) => pidOf(job)?.toString() ?? "-" },
@@ -46,7 +46,7 @@ function columns(now: number, isWatched: (job: OpenJob) => boolean): Column<Open
         return startedMs === null ? "-" : formatDuration(now - startedMs);
       },
     },
-    { heading: "OBSERVER", text: (job) => (isWatched(job) ? `PID ${job.observer?.pid}` : "none") },
+    { heading: "OBSERVER", text: (job) => (hasObserver(job) ? `PID ${job.observer?.pid}` : "none") },
     { heading: "LIMITS", text: limitsText },
     { heading: "COMMAND", text: ({ command }) => shorten(command.join(" ")) },
   ];

@@ -20,20 +20,23 @@ import { signalNumber } from "../../sys/waitStatus.ts";
 import { type JobFlags, jobSpecFromFlags } from "../options/jobOptions.ts";
 import { checkWorkingDirectory } from "../options/workingDirectory.ts";
 import { printErr, warn } from "../output/messages.ts";
-import { warnOfMissingLimits, warnOfSlips } from "../output/outcomes.ts";
+import { warnOfLikelyMistakes, warnOfMissingLimits } from "../output/outcomes.ts";
 import { openContext } from "../session.ts";
 import { firstSignal } from "../signals.ts";
-import { letGo } from "../stopObserving.ts";
+import { stopObserving } from "../stopObserving.ts";
 import { dropJobLog, openJobLog, runInBackground, startReporting } from "./background.ts";
+
+/** The exit code where that of the command is unknown. */
+const EXIT_UNKNOWN = 125;
 
 export interface RunFlags extends JobFlags {
   workdir?: string;
   detach?: boolean;
-  /** Set for the copy of ourselves that `--detach` leaves in the background: where it says how the start went. */
+  /** The descriptor to which the background copy of `--detach` reports the start. Only that copy has it. */
   reportStart?: number;
 }
 
-/** Starts a command, waits for it and returns its exit code as a shell would. */
+/** Starts a command, waits for it and returns its exit code, as a shell does. */
 export async function run(command: string[], flags: RunFlags): Promise<number> {
   const inherited = listInheritedFiles(realHost());
   rejectNoOrphansFlag(process.env);
@@ -58,7 +61,7 @@ function startJob(
   inherited: number[],
 ): FollowedJob {
   const context = openContext(flags);
-  warnOfSlips(context, spec.limits);
+  warnOfLikelyMistakes(context, spec.limits);
   const log = flags.reportStart === undefined ? null : openJobLog(context, spec.jobId);
   const standard: StdioList =
     log === null
@@ -84,13 +87,14 @@ function startJob(
 
 async function follow(context: Context, { job, ended }: StartedJob, flags: RunFlags): Promise<number> {
   const signal = await Promise.race([ended, firstSignal()]);
-  if (typeof signal === "string") return letGo(context, job, signal);
+  if (typeof signal === "string") return stopObserving(context, job, signal);
   const { result, isOurs, survivors } = recordExit(context, job, signal.ending, {
     byParent: signal.measured,
   });
   if (survivors.length > 0) warn(survivorsLine(job, survivors));
   if (isOurs) report(job, result, flags.json ?? false);
-  else warn(`job ${job.jobId} was on record as ${factsOfEnding(result.ending).ending} before it ended`);
+  else
+    warn(`job ${job.jobId} was already recorded as ${factsOfEnding(result.ending).ending} before it ended`);
   context.ledger.close();
   return exitCodeOf(signal.ending);
 }
@@ -100,9 +104,8 @@ function report(job: Job, result: JobResult, asJson: boolean): void {
   printErr(text);
 }
 
-/** As shells do: 128 + n for signal n. */
+/** Returns the exit code of a shell: 128 + n for signal n. */
 function exitCodeOf(ending: Ending): number {
-  const own = 125;
   if (ending.kind === "exited") return ending.code;
-  return ending.kind === "signaled" ? 128 + (signalNumber(ending.signal) ?? 0) : own;
+  return ending.kind === "signaled" ? 128 + (signalNumber(ending.signal) ?? 0) : EXIT_UNKNOWN;
 }

@@ -23,9 +23,9 @@ import { type LimitFlags, limitsFrom } from "../options/limitOptions.ts";
 import { openPolicy, type PolicyFlags } from "../options/policySource.ts";
 import { describeChange } from "../output/changes.ts";
 import { printErr, printOut, warn } from "../output/messages.ts";
-import { warnOfSlips } from "../output/outcomes.ts";
+import { warnOfLikelyMistakes } from "../output/outcomes.ts";
 import { openContext } from "../session.ts";
-import { firstSignal, giveUpSignalsAloud } from "../signals.ts";
+import { denySignals, firstSignal } from "../signals.ts";
 
 export interface WatchFlags extends LimitFlags, StateFlags, PolicyFlags {
   /** ms; `undefined`: the policy's, or 5 s. */
@@ -43,7 +43,7 @@ export async function watch(flags: WatchFlags): Promise<number> {
   const service = new ServiceManager(takeServiceVariables(process.env, process.pid), warn);
   const context = openContext(flags);
   const limits = limitsFrom(flags);
-  warnOfSlips(context, limits);
+  warnOfLikelyMistakes(context, limits);
   const store = await openPolicy(flags, limits);
   if (flags.dryRun) return dryRun(context, store, flags.placement);
   lockStateDirectory(context);
@@ -65,7 +65,7 @@ export async function watch(flags: WatchFlags): Promise<number> {
     if (!check.works) bus.emit({ kind: "visibility-limited", found: check.found, consequence: check.cost });
   }
   daemon = await WatchDaemon.start(context, options, store, service, bus);
-  giveUpSignalsAloud();
+  denySignals();
   service.ready();
   if (!flags.once) bus.emit({ kind: "daemon-stopping", signal: await signal });
   await daemon.stop();
@@ -102,12 +102,12 @@ function lockStateDirectory({ state }: Context): void {
   const lock = lockFile(state.watchLock);
   if (lock === "locked") {
     throw new Refusal(
-      `another ffrtmp watch works with ${state.directory}`,
+      `another ffrtmp watch uses ${state.directory}`,
       "one watch is enough for a machine; for a second one, name another directory: --state-path",
     );
   }
   if (typeof lock === "object")
-    warn(`cannot check that no other watch works with this directory: ${lock.reason}`);
+    warn(`cannot check whether another ffrtmp watch uses this directory: ${lock.reason}`);
 }
 
 function log(line: string): void {

@@ -15,20 +15,23 @@ export interface JobFlags extends LimitFlags, StateFlags {
   placement?: Placement;
 }
 
-/** What `run` and `attach` share. */
+/** Adds the options that `run` and `attach` share. */
 export function addJobOptions(command: Command): Command {
   addLimitOptions(command)
-    .option("--job-id <id>", "name of the job; made up when not given", parseJobId)
+    .option("--job-id <id>", "set the id of the job (default: generated)", parseJobId)
     .option("--sla-eligible", "count this job in SLA figures")
-    .option("--intent <word>", "what the job is for, kept with its result")
+    .option("--intent <word>", "record the purpose of the job with its result")
     .option("--json", "print the result as JSON when the job ends");
   return addStateOption(command);
 }
 
-/** For processes that run already; what `run` starts has its place by birth. */
+/** Adds the option for the cgroup of a running process. `run` starts its command in the job's cgroup. */
 export function addPlacementOption(command: Command): Command {
   return command.addOption(
-    new Option("--placement <where>", "in its own cgroup, nested below it, or a scope of its own (cgroup v2)")
+    new Option(
+      "--placement <where>",
+      "on cgroup v2, apply limits in the process's own cgroup, nested below it, or in a new scope",
+    )
       .choices(PLACEMENTS)
       .default("auto" satisfies Placement),
   );
@@ -37,7 +40,7 @@ export function addPlacementOption(command: Command): Command {
 export function addStateOption(command: Command): Command {
   return command.option(
     "--state-path <dir>",
-    "state directory (default: FFRTMP_STATE, /var/lib/ffrtmp for root)",
+    "set the state directory (default: FFRTMP_STATE, /var/lib/ffrtmp for root)",
   );
 }
 
@@ -55,6 +58,6 @@ export function jobSpecFromFlags(flags: JobFlags, jobId: string): JobSpec {
 
 function parseJobId(text: string): string {
   const fault = faultInJobId(text);
-  if (fault !== undefined) throw new InvalidArgumentError(`As a job id it does not do: ${fault}.`);
+  if (fault !== undefined) throw new InvalidArgumentError(`Invalid job id: ${fault}.`);
   return text;
 }

@@ -15,7 +15,7 @@ function limitsOf(...args: string[]): Limits {
   return limitsFrom(command.opts());
 }
 
-/** A disk of this machine, as `major:minor`; loops and the like are disks too. */
+/** A disk of this machine, as `major:minor`; loop devices are disks too. */
 const disk = existsSync("/sys/dev/block")
   ? readdirSync("/sys/dev/block").find((numbers) => !existsSync(`/sys/dev/block/${numbers}/partition`))
   : undefined;
@@ -36,7 +36,7 @@ describe("limit options", () => {
     expect(limitsOf("--cpu-quota", "250.5")).toEqual({ cpuMax: { quotaUsec: 250_500, periodUsec: 100_000 } });
   });
 
-  it("take --cpu-max as the kernel does, with its usual period and its word for no limit", () => {
+  it("accept --cpu-max as the kernel does, with its default period and max", () => {
     expect(limitsOf("--cpu-max", "20000 50000")).toEqual({
       cpuMax: { quotaUsec: 20_000, periodUsec: 50_000 },
     });
@@ -87,7 +87,7 @@ describe("limit options", () => {
     expect(() => limitsOf("--io-max", "/no/such/path rbps=1M")).toThrow("/no/such/path does not exist");
   });
 
-  it("take nice values, I/O classes, process counts and lists of CPUs", () => {
+  it("accept nice values, I/O classes, process counts and lists of CPUs", () => {
     expect(
       limitsOf(
         "--nice",
@@ -116,7 +116,7 @@ describe("limit options", () => {
   });
 });
 
-/** What a policy file makes of the same words. */
+/** Parses the same text as a policy file does. */
 function policyLimits(key: string, text: string): Limits {
   const loaded = loadPolicy(`default_limits: {${key}: ${JSON.stringify(text)}}`, "policy.yaml");
   if ("faults" in loaded) throw new Error(JSON.stringify(loaded.faults));

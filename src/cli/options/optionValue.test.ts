@@ -3,13 +3,13 @@ import { parseDuration } from "../../limits/units.ts";
 import { optionValue, parseCommandName, parsePid, size, wholeNumber } from "./optionValue.ts";
 
 describe("optionValue()", () => {
-  it("says of a value what is wrong with it, and what would be right", () => {
+  it("names the problem with a value, and what is expected", () => {
     const parse = optionValue("a time such as 5s", parseDuration);
     expect(parse("2m")).toBe(120_000);
     expect(() => parse("soon")).toThrow("It is not a time. Expected: a time such as 5s.");
   });
 
-  it("lets what is a fault of ours through as it is", () => {
+  it("passes on errors of our own code unchanged", () => {
     const parse = optionValue("anything", () => {
       throw new TypeError("ours");
     });
@@ -18,7 +18,7 @@ describe("optionValue()", () => {
 });
 
 describe("wholeNumber()", () => {
-  it("refuses what lies outside, and names the span", () => {
+  it("refuses a number outside of the range, and names the range", () => {
     expect(wholeNumber(1, 5)("5")).toBe(5);
     for (const text of ["0", "6", "x"])
       expect(() => wholeNumber(1, 5)(text)).toThrow("Expected: a whole number from 1 to 5.");
@@ -26,21 +26,21 @@ describe("wholeNumber()", () => {
 });
 
 describe("size()", () => {
-  it("takes what memory limits take, from the least on", () => {
+  it("accepts the sizes that memory limits accept, from the minimum on", () => {
     expect(["4096", "4K", "8MiB", "1MB"].map(size(4096))).toEqual([4096, 4096, 8_388_608, 1_000_000]);
     expect(() => size(4096)("4095")).toThrow("It is too small. Expected: a size of at least 4096 bytes");
   });
 });
 
 describe("parsePid()", () => {
-  it("refuses pids that stand for groups of processes in system calls", () => {
+  it("refuses pids that mean process groups in system calls", () => {
     for (const text of ["0", "-1", "-4026"])
       expect(() => parsePid(text)).toThrow("a whole number from 1 to 4194304");
   });
 });
 
 describe("parseCommandName()", () => {
-  it("takes names with spaces, as a process may have them", () => {
+  it("accepts names with spaces, which a process may have", () => {
     expect(parseCommandName("Web Content")).toBe("Web Content");
   });
 

@@ -5,21 +5,24 @@ import { faultText, type PolicyFault } from "../../policy/file/fault.ts";
 import type { Policy } from "../../policy/policy.ts";
 import { warn } from "../output/messages.ts";
 
-const USUAL_POLICY_PATH = "/etc/ffrtmp/policy.yaml";
+const DEFAULT_POLICY_PATH = "/etc/ffrtmp/policy.yaml";
 
-/** The usual file, where it is there. */
-export function usualPolicyPath(): string | undefined {
-  return existsSync(USUAL_POLICY_PATH) ? USUAL_POLICY_PATH : undefined;
+/** Returns the path of the default policy file if it exists. */
+export function defaultPolicyPath(): string | undefined {
+  return existsSync(DEFAULT_POLICY_PATH) ? DEFAULT_POLICY_PATH : undefined;
 }
 
-/** The policy file that was named, or the usual one, for commands that are of no use without one. */
-export function requirePolicyPath(named: string | undefined): string {
-  const path = named ?? usualPolicyPath();
+/** Returns the given path, or that of the default policy file. Throws a Refusal where there is neither. */
+export function requirePolicyPath(given: string | undefined): string {
+  const path = given ?? defaultPolicyPath();
   if (path !== undefined && path !== "") return path;
-  throw new Refusal(`no policy file was named, and ${USUAL_POLICY_PATH} does not exist`, "name one");
+  throw new Refusal(
+    `no policy file given, and ${DEFAULT_POLICY_PATH} does not exist`,
+    "give the path of a policy file",
+  );
 }
 
-/** Reads a policy file each time it is called. The parser is loaded only here: no other command should wait for it. */
+/** Returns a function that reads a policy file. Other commands do without the parser and start faster. */
 export async function policyReader(path: string): Promise<() => PolicyReading> {
   const { loadPolicyFile } = await import("../../policy/file/loadPolicyFile.ts");
   return () => {
@@ -31,16 +34,16 @@ export async function policyReader(path: string): Promise<() => PolicyReading> {
   };
 }
 
-/** Throws a Refusal that names every fault of a file which cannot be used. */
+/** Throws a Refusal with all errors of a file that cannot be used. */
 export function requireValid(
   path: string,
   reading: PolicyReading,
 ): asserts reading is Extract<PolicyReading, { policy: Policy }> {
   if ("policy" in reading) return;
-  throw new Refusal(`no policy to go by: ${reading.faults.join("; ")}`, `ffrtmp policy check ${path}`);
+  throw new Refusal(`cannot use the policy: ${reading.faults.join("; ")}`, `ffrtmp policy check ${path}`);
 }
 
-/** A file's policy, its warnings said. */
+/** Reads a policy file and prints its warnings. Throws a Refusal if the file cannot be used. */
 export async function requirePolicy(path: string): Promise<Policy> {
   const read = await policyReader(path);
   const reading = read();

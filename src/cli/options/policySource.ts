@@ -2,7 +2,7 @@ import { type PolicyReading, PolicyStore } from "../../daemon/policyStore.ts";
 import type { Limits } from "../../limits/limits.ts";
 import { overrideByFlags, policyFromFlags } from "../../policy/policyFromFlags.ts";
 import { USUAL_TARGETS } from "../../policy/targets.ts";
-import { policyReader, requireValid, usualPolicyPath } from "./policyFile.ts";
+import { defaultPolicyPath, policyReader, requireValid } from "./policyFile.ts";
 
 export interface PolicyFlags {
   watchConfig?: string;
@@ -10,13 +10,13 @@ export interface PolicyFlags {
 }
 
 /**
- * The policy that the options of `watch` ask for: that of a file, in which `--target` and limits replace the target
- * commands and the default limits; without a file, all of it from the options. The usual file is read only where the
- * options say nothing. Throws a Refusal that names every fault of the file.
+ * Opens the policy of `watch`. In the policy of a file, `--target` and limit options replace the target
+ * commands and the default limits. Without a file, the options are the whole policy. The default file is read
+ * only if no option names a file, a target or a limit. Throws a Refusal with all errors of the file.
  */
 export async function openPolicy({ watchConfig, target }: PolicyFlags, limits: Limits): Promise<PolicyStore> {
-  const saysNothing = target === undefined && Object.keys(limits).length === 0;
-  const path = watchConfig ?? (saysNothing ? usualPolicyPath() : undefined);
+  const hasOverrides = target !== undefined || Object.keys(limits).length > 0;
+  const path = watchConfig ?? (hasOverrides ? undefined : defaultPolicyPath());
   if (path === undefined) {
     const policy = policyFromFlags(target ?? USUAL_TARGETS, limits);
     return new PolicyStore(policy, undefined, () => ({ policy, warnings: [] }));

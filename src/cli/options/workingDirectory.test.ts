@@ -8,7 +8,7 @@ const directory = mkdtempSync(join(tmpdir(), "ffrtmp-workdir-"));
 afterAll(() => rmSync(directory, { recursive: true }));
 
 describe("checkWorkingDirectory()", () => {
-  it("is where we are when nothing is said", () => {
+  it("returns the current directory without --workdir", () => {
     expect(checkWorkingDirectory(undefined)).toBe(process.cwd());
   });
 
@@ -17,10 +17,10 @@ describe("checkWorkingDirectory()", () => {
     expect(checkWorkingDirectory(`${directory}/../${directory.split("/").at(-1)}/`)).toBe(directory);
   });
 
-  it("says what is wrong with a directory, and what to do", () => {
+  it("names the problem with a directory, and the next step", () => {
     writeFileSync(`${directory}/file`, "");
     const complaints: [workdir: string, message: string, hint: string | undefined][] = [
-      ["", "--workdir is empty", "leave it out to start in this directory"],
+      ["", "--workdir is empty", "omit it to start in the current directory"],
       [`${directory}/no`, `--workdir ${directory}/no does not exist`, `mkdir -p ${directory}/no`],
       [`${directory}/file`, `--workdir ${directory}/file is not a directory`, undefined],
     ];

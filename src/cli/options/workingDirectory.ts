@@ -3,10 +3,10 @@ import { resolve } from "node:path";
 import { Refusal } from "../../jobs/errors.ts";
 import { describeErrno, errnoOf } from "../../sys/errno.ts";
 
-/** Where the workload is to start, as an absolute path. Throws a Refusal for a directory that cannot be entered. */
+/** Returns the workload's working directory as an absolute path. Throws a Refusal if it cannot be entered. */
 export function checkWorkingDirectory(workdir: string | undefined): string {
   if (workdir === undefined) return resolve(".");
-  if (workdir === "") throw new Refusal("--workdir is empty", "leave it out to start in this directory");
+  if (workdir === "") throw new Refusal("--workdir is empty", "omit it to start in the current directory");
   const directory = resolve(workdir);
   const refuse = (because: string, hint?: string) => new Refusal(`--workdir ${workdir} ${because}`, hint);
   try {

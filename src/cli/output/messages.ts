@@ -2,27 +2,27 @@ import { writeSync } from "node:fs";
 import { errnoOf } from "../../sys/errno.ts";
 import { oneLine } from "./table.ts";
 
-/** Everything that ffrtmp says about itself goes to stderr: stdout belongs to results, and with `run` to the workload. */
+/** Messages of ffrtmp go to stderr. stdout is for results and, with `run`, for the workload. */
 
 export function warn(message: string): void {
   listener?.(message);
   printErr(`ffrtmp: ${oneLine(message)}`);
 }
 
-/** Who else is told of each warning from now on. */
+/** Passes each later warning to `listen` too. */
 export function listenToWarnings(listen: ((message: string) => void) | undefined): void {
   listener = listen;
 }
 
 let listener: ((message: string) => void) | undefined;
 
-/** The message and the hint take one line each, whatever names of processes and files stand in them. */
+/** Prints a message and a hint, one line each, whatever process and file names they contain. */
 export function printError(message: string, hint: string | undefined): void {
   printErr(`ffrtmp: ${oneLine(message)}${hint === undefined ? "" : `\n  try: ${oneLine(hint)}`}`);
 }
 
 export function printErr(text: string): void {
-  // A full disk behind the log, or nobody who reads it, must not disturb the governing.
+  // A full disk or a closed pipe must not disturb governing.
   writeWhole(STDERR, encodeLine(text));
 }
 
@@ -34,14 +34,14 @@ export function printJson(value: unknown): void {
   printOut(JSON.stringify(value, undefined, 2));
 }
 
-/** Returns whether stdout took all of it. Why it did not is told by `faultOfStdout`. */
+/** Returns true if stdout accepted everything; otherwise `faultOfStdout` returns the reason. */
 export function writeOut(bytes: Uint8Array): boolean {
   const errno = writeWhole(STDOUT, bytes);
   stdoutErrno ??= errno;
   return errno === undefined;
 }
 
-/** Why output is missing on stdout. A reader that has left has seen what it wanted: that is no fault. */
+/** Returns the errno of a failed write to stdout. A reader that closed the pipe is no fault. */
 export function faultOfStdout(): string | undefined {
   return stdoutErrno === "EPIPE" ? undefined : stdoutErrno;
 }
@@ -52,8 +52,8 @@ const STDOUT = 1;
 const STDERR = 2;
 
 /**
- * Written at once and whole, without the runtime's streams: they cost milliseconds at start, and exit would cut them
- * off. Returns the errno that ended it early.
+ * Writes everything before it returns, without the runtime's streams: these cost milliseconds at start, and
+ * exit would discard what they buffer. Returns the errno of a write that failed.
  */
 function writeWhole(fd: number, bytes: Uint8Array): string | undefined {
   for (let written = 0; written < bytes.length; ) {

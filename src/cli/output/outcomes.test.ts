@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { describeOutcome } from "./outcomes.ts";
 
-test("an outcome tells what holds and why it is not what was asked for", () => {
+test("an outcome shows what is in force, and why that is not what was requested", () => {
   expect(describeOutcome({ limit: "cpu.max", outcome: "applied", wanted: "1", actual: "50000 100000" })).toBe(
     "applied 50000 100000",
   );

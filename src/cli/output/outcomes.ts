@@ -5,7 +5,7 @@ import type { LimitOutcome } from "../../limits/outcome.ts";
 import { readMemoryTotalBytes } from "../../linux/memory.ts";
 import { warn } from "./messages.ts";
 
-/** One warning for all limits that were asked for and are not in force: the workload runs all the same. */
+/** Prints one warning for all requested limits that are not in force. The workload runs without them. */
 export function warnOfMissingLimits(job: Job): void {
   const missing = job.outcomes.filter(({ outcome }) => outcome === "refused" || outcome === "unsupported");
   if (missing.length === 0) return;
@@ -13,26 +13,26 @@ export function warnOfMissingLimits(job: Job): void {
   const parts = [...reasons].map(
     ([because, limits]) => `${limits.map(nameOfOutcome).join(", ")} (${because})`,
   );
-  warn(`job ${job.jobId} runs without ${parts.join("; ")}. What this machine allows: ffrtmp doctor`);
+  warn(`job ${job.jobId} runs without ${parts.join("; ")}. To see what this machine allows: ffrtmp doctor`);
 }
 
-/** Limits that can never be reached here: not wrong, but most often a slip of the unit. */
-export function warnOfSlips(context: Context, limits: Limits): void {
+/** Warns of limits that this machine can never reach: valid, but usually a wrong unit. */
+export function warnOfLikelyMistakes(context: Context, limits: Limits): void {
   const { memoryHighBytes = 0, memoryMaxBytes = 0 } = limits;
   if (memoryHighBytes === 0 && memoryMaxBytes === 0) return;
   const totalBytes = readMemoryTotalBytes(context.host) ?? Number.POSITIVE_INFINITY;
-  const machine = `more than the ${Math.floor(totalBytes / 1024 ** 2)} MiB that this machine has, so it limits nothing`;
-  if (memoryHighBytes > totalBytes) warn(`--memory-limit is ${machine}; without a unit it counts MiB`);
-  if (memoryMaxBytes > totalBytes) warn(`--memory-max is ${machine}; without a unit it counts bytes`);
+  const machine = `more than the ${Math.floor(totalBytes / 1024 ** 2)} MiB of this machine and has no effect`;
+  if (memoryHighBytes > totalBytes) warn(`--memory-limit is ${machine}; a number without a unit is in MiB`);
+  if (memoryMaxBytes > totalBytes) warn(`--memory-max is ${machine}; a number without a unit is in bytes`);
 }
 
-/** `cpu.max`, `tenant's cpu.max`. */
+/** Returns the name of a limit: `cpu.max`, `tenant's cpu.max`. */
 export function nameOfOutcome({ limit, of }: LimitOutcome): string {
   return of === "tenant" ? `tenant's ${limit}` : limit;
 }
 
-/** `applied 50000 100000`, `refused: EACCES …`. */
+/** Returns an outcome as text: `applied 50000 100000`, `refused: EACCES …`. */
 export function describeOutcome({ outcome, actual, because }: LimitOutcome): string {
-  const held = actual === undefined ? outcome : `${outcome} ${actual}`;
-  return because === undefined ? held : `${held}: ${because}`;
+  const result = actual === undefined ? outcome : `${outcome} ${actual}`;
+  return because === undefined ? result : `${result}: ${because}`;
 }

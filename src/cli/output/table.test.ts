@@ -27,7 +27,7 @@ describe("renderTable()", () => {
     expect(renderTable(COLUMNS, [])).toBe("NAME  PID  AGAIN");
   });
 
-  it("counts the columns that characters take, not their bytes", () => {
+  it("measures the width of characters, not their bytes", () => {
     const lines = renderTable(COLUMNS, [
       { name: "視頻", pid: 1 },
       { name: "abcd", pid: 2 },
@@ -36,7 +36,7 @@ describe("renderTable()", () => {
     expect(lines[2]).toBe("abcd    2  abcd");
   });
 
-  it("keeps a name that holds control characters in its line and its colour", () => {
+  it("replaces control characters, so that a name stays in its line and colour", () => {
     const [, line] = renderTable(COLUMNS, [{ name: "a\n\u001b[31mb\u009b", pid: 1 }]).split("\n");
     expect(line).toBe("a??[31mb?    1  a??[31mb?");
   });

@@ -1,10 +1,11 @@
-/** Aligned columns, two spaces apart; the last column is not padded. Numbers are told by their heading's `right`. */
+/** A column of a table. `right` aligns it to the right, for numbers. */
 export interface Column<T> {
   heading: string;
   right?: boolean;
   text(row: T): string;
 }
 
+/** Renders aligned columns, two spaces apart. The last column is not padded. */
 export function renderTable<T>(columns: Column<T>[], rows: T[]): string {
   const cells = rows.map((row) => columns.map((column) => oneLine(column.text(row))));
   const widths = columns.map((column, index) =>
@@ -25,9 +26,9 @@ function renderLine<T>(line: string[], columns: Column<T>[], widths: number[]): 
     .trimEnd();
 }
 
-/** A process may write anything into its own name: control characters must not reach the terminal. */
+/** Replaces control characters, which must not reach the terminal. A process name can contain any. */
 export function oneLine(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is to be taken out
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters to replace
   return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, "?");
 }
 

@@ -39,21 +39,21 @@ describe("findCommand()", () => {
     expect(find("linked")).toEqual({ path: `${directory}/bin/linked` });
   });
 
-  it("takes relative and empty parts of PATH from the directory that the command starts in", () => {
+  it("resolves relative and empty parts of PATH from the working directory of the command", () => {
     expect(find("tool", "other:bin")).toEqual({ path: `${directory}/other/tool` });
     expect(findCommand("tool", `${directory}/bin`, "/no/such:")).toEqual({ path: `${directory}/bin/tool` });
   });
 
-  it("looks where the system does when there is no PATH", () => {
+  it("searches the default directories without PATH", () => {
     expect(findCommand("sh", directory, undefined)).toHaveProperty("path", expect.stringMatching(/\/sh$/));
   });
 
-  it("takes a path as it is, from the directory that the command starts in", () => {
+  it("resolves a path from the working directory of the command", () => {
     expect(find("./bin/tool")).toEqual({ path: `${directory}/bin/tool` });
     expect(find(`${directory}/other/tool`, "")).toEqual({ path: `${directory}/other/tool` });
   });
 
-  it("answers 127 for what is not there", () => {
+  it("returns 127 for a command that does not exist", () => {
     for (const command of ["", "missing", "./missing", "./bin/dangling", "./bin/plain/below"]) {
       expect(find(command)).toMatchObject({ exitCode: 127 });
     }
@@ -67,16 +67,16 @@ describe("findCommand()", () => {
     );
   });
 
-  it("answers 126 for what is there and cannot be executed", () => {
+  it("returns 126 for a file that cannot be executed", () => {
     expect(find("plain")).toEqual({
       exitCode: 126,
       because: `${directory}/bin/plain is not executable: chmod +x it, or name its interpreter`,
     });
     expect(find("./bin/folder")).toEqual({ exitCode: 126, because: "./bin/folder is a directory" });
-    expect(find("/dev/null")).toEqual({ exitCode: 126, because: "/dev/null is no regular file" });
+    expect(find("/dev/null")).toEqual({ exitCode: 126, because: "/dev/null is not a regular file" });
   });
 
-  it("follows the first line of a script as the kernel does", () => {
+  it("reads the first line of a script as the kernel does", () => {
     for (const command of ["./bin/spaced", "./bin/relative", "./bin/bare"])
       expect(find(command)).toHaveProperty("path");
     expect(find("./bin/lost")).toEqual({
@@ -86,7 +86,7 @@ describe("findCommand()", () => {
     });
     expect(find("./bin/windows")).toHaveProperty(
       "because",
-      expect.stringContaining('"/bin/sh\\r": its lines end as on Windows'),
+      expect.stringContaining('"/bin/sh\\r": the script has Windows line ends'),
     );
   });
 });

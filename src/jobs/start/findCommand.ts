@@ -1,15 +1,15 @@
 import { accessSync, closeSync, constants, openSync, readSync, type Stats, statSync } from "node:fs";
 import { resolve } from "node:path";
 
-/** Why a command cannot be started, in the words and with the exit code that shells use. */
+/** The reason why a command cannot be started, with the exit code that shells use. */
 export interface CommandFault {
   exitCode: 126 | 127;
   because: string;
 }
 
 /**
- * The file that a command names: searched in PATH unless it holds a slash, as execvp(3) does.
- * Found before anything is begun, so that a missing command leaves no trace.
+ * Finds the file of a command as execvp(3) does: in PATH, unless the command contains a slash.
+ * Called before anything else is started, so that a missing command leaves no trace.
  */
 export function findCommand(
   command: string,
@@ -17,7 +17,7 @@ export function findCommand(
   searchPath: string | undefined,
 ): { path: string } | CommandFault {
   if (command === "")
-    return { exitCode: 127, because: "it is an empty word, most often a variable that is not set" };
+    return { exitCode: 127, because: "the command is empty, most often because a variable is not set" };
   if (command.includes("/")) {
     const path = resolve(workingDirectory, command);
     const fault = faultIn(path, command, workingDirectory);
@@ -40,7 +40,7 @@ function faultIn(path: string, shown: string, workingDirectory: string): Command
   const stat = statOf(path);
   if (stat === undefined) return { exitCode: 127, because: `${shown} does not exist` };
   if (stat.isDirectory()) return { exitCode: 126, because: `${shown} is a directory` };
-  if (!stat.isFile()) return { exitCode: 126, because: `${shown} is no regular file` };
+  if (!stat.isFile()) return { exitCode: 126, because: `${shown} is not a regular file` };
   try {
     accessSync(path, constants.X_OK);
   } catch {
@@ -52,12 +52,12 @@ function faultIn(path: string, shown: string, workingDirectory: string): Command
   return because ? { exitCode: 126, because } : undefined;
 }
 
-/** The kernel would answer the same ENOENT or EACCES as for the script itself. */
+/** Checks the interpreter separately: for a missing one the kernel returns the errno of a missing script. */
 function faultInInterpreter(interpreter: string, path: string, script: string): string | undefined {
   const named = `the first line of ${script} names the interpreter ${JSON.stringify(interpreter)}`;
   const stat = statOf(path);
   if (stat === undefined && interpreter.endsWith("\r"))
-    return `${named}: its lines end as on Windows, and the CR counts as part of the name (sed -i 's/\\r$//' ${script})`;
+    return `${named}: the script has Windows line ends, and the CR is part of the name (to fix it: sed -i 's/\\r$//' ${script})`;
   if (stat === undefined) return `${named}, which does not exist`;
   if (stat.isDirectory()) return `${named}, which is a directory`;
   try {
@@ -68,7 +68,7 @@ function faultInInterpreter(interpreter: string, path: string, script: string): 
   }
 }
 
-/** Bytes of a file's beginning in which the kernel looks for the interpreter: BINPRM_BUF_SIZE. */
+/** The kernel searches this many bytes of a file for its interpreter: BINPRM_BUF_SIZE. */
 const HEAD_BYTES = 256;
 
 // #!/usr/bin/env bash
@@ -92,7 +92,7 @@ function statOf(path: string): Stats | undefined {
   try {
     return statSync(path, { throwIfNoEntry: false });
   } catch {
-    // ENOTDIR, EACCES on the way: as good as not there, as execvp(3) takes it too.
+    // ENOTDIR or EACCES on the way: treated as missing, as by execvp(3).
     return undefined;
   }
 }

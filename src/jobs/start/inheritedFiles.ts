@@ -2,13 +2,13 @@ import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { type Host, readProcFile } from "../../linux/host.ts";
 import { setSoftFileLimit } from "../../sys/rlimit.ts";
 
-/** Spawn's own list of descriptors: index N is what the child sees as N. */
+/** The `stdio` list of Bun.spawn: the entry at index N becomes descriptor N of the child. */
 export type StdioList = [Standard, Standard, Standard, ...(number | null)[]];
 type Standard = "inherit" | "ignore" | number;
 
 /**
- * The descriptors above 2 that the caller gave us, for the workload to have as if we were not there
- * (`ffmpeg -i pipe:3`). To be called before anything of ours is opened; the runtime's own are told by their kind.
+ * Lists the descriptors above 2 that the caller opened, which the workload inherits (`ffmpeg -i pipe:3`).
+ * Call this before ffrtmp opens any file. The runtime's own descriptors are recognized by their type.
  */
 export function listInheritedFiles(host: Host): number[] {
   const directory = `${host.procRoot}/self/fd`;
@@ -21,12 +21,12 @@ export function listInheritedFiles(host: Host): number[] {
     });
 }
 
-/** Whether a descriptor of ours is a terminal. node:tty would answer too, at the price of 3 ms at start. */
+/** Returns true if a descriptor of this process is a terminal. Loading node:tty for this would take 3 ms. */
 export function isTerminal(host: Host, fd: number): boolean {
   return /^\/dev\/(pts\/|tty|console)/.test(linkOf(`${host.procRoot}/self/fd/${fd}`) ?? "");
 }
 
-/** Puts each inherited descriptor at its own number behind the three standard ones. */
+/** Adds each inherited descriptor at its own number, after the three standard ones. */
 export function withInheritedFiles(standard: StdioList, inherited: number[]): StdioList {
   const list: StdioList = [...standard];
   for (const fd of inherited) {
@@ -37,8 +37,8 @@ export function withInheritedFiles(standard: StdioList, inherited: number[]): St
 }
 
 /**
- * The runtime raises its own soft limit on open files to the hard one, and a child would inherit that.
- * The limit that the caller had is no longer to be seen here, but our parent shares it, where its hard limit is ours.
+ * Restores the caller's soft limit on open files: the runtime raises its own to the hard limit, and a child
+ * inherits it. The earlier value is read from the parent process, if that has the same hard limit.
  */
 export function restoreFileLimit(host: Host): void {
   const parent = readFileLimits(host, process.ppid);
@@ -56,8 +56,8 @@ function readFileLimits(host: Host, pid: number | "self"): { soft: string; hard:
 }
 
 /**
- * The words of our own command line as bytes, where decoding would lose some: a file name need not be UTF-8.
- * Source: /proc/self/cmdline.
+ * Returns the words of this process's command line as bytes. A file name need not be UTF-8, and decoding
+ * would lose bytes. Source: /proc/self/cmdline.
  */
 export function readOwnArguments(host: Host): Uint8Array[] {
   const bytes = readFileSync(`${host.procRoot}/self/cmdline`);

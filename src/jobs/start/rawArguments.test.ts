@@ -2,7 +2,7 @@ import { describe, expect, it } from "bun:test";
 import fc from "fast-check";
 import { mayHaveLostBytes, viaShell } from "./rawArguments.ts";
 
-/** What a program receives that is started this way, word by word. */
+/** Starts a program through the shell and returns the words that it receives. */
 function received(words: Uint8Array[]): Uint8Array[] {
   const encoder = new TextEncoder();
   const show = ["-e", "print join qq(\\0), map { length . qq(:$_) } @ARGV", "--"].map((word) =>
@@ -23,7 +23,7 @@ function received(words: Uint8Array[]): Uint8Array[] {
 }
 
 describe("mayHaveLostBytes()", () => {
-  it("notices what decoding replaced", () => {
+  it("detects bytes that decoding replaced", () => {
     const word = new TextDecoder().decode(new Uint8Array([0x61, 0xff]));
     expect(mayHaveLostBytes(["ffmpeg", "-i", word])).toBe(true);
     expect(mayHaveLostBytes(["ffmpeg", "-i", "vidéo 🎬.mkv", ""])).toBe(false);
@@ -41,7 +41,7 @@ describe.skipIf(!hasPerl)("viaShell()", () => {
     expect(received(words)).toEqual(words);
   });
 
-  it("passes on every byte but NUL, which no argument can hold", () => {
+  it("passes on every byte but NUL, which no argument can contain", () => {
     const every = Uint8Array.from({ length: 255 }, (_, index) => index + 1);
     expect(received([every, every.toReversed()])).toEqual([every, every.toReversed()]);
   });
@@ -51,7 +51,7 @@ describe.skipIf(!hasPerl)("viaShell()", () => {
     expect(received(words)).toEqual(words);
   });
 
-  it("passes on whatever it is given", () => {
+  it("passes on random words", () => {
     const word = fc.uint8Array({ min: 1, max: 255, maxLength: 20 });
     fc.assert(
       fc.property(fc.array(word, { minLength: 1, maxLength: 5 }), (words) => {

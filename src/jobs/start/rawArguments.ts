@@ -1,17 +1,17 @@
 const REPLACEMENT = "\u{fffd}";
 
-/** Whether decoding may have lost bytes of these words. */
+/** Returns true if decoding may have lost bytes of these words. */
 export function mayHaveLostBytes(words: string[]): boolean {
   return words.some((word) => word.includes(REPLACEMENT));
 }
 
 /**
- * A command line that passes on words which are not UTF-8, byte for byte: the runtime's spawn takes strings only, so
- * a shell makes the bytes from octal escapes and then becomes the command. Used for such words alone, because a shell
- * in between costs time, and some shells add to the environment.
+ * Returns a command line that passes on words byte for byte, also if they are not UTF-8: Bun.spawn accepts
+ * only strings, so a shell makes the bytes from octal escapes and then executes the command. Use it for such
+ * words only, because a shell takes time, and some shells add to the environment.
  */
 export function viaShell(path: string, argv: Uint8Array[]): string[] {
-  // The trailing letter keeps newlines at the end of a word, which $(…) would cut off.
+  // The trailing letter protects newlines at the end of a word, which $(…) would remove.
   const assignments = argv
     .slice(1)
     .map((word, index) => `a${index}=$(printf '${octal(word)}x'); a${index}=\${a${index}%x}`);

@@ -33,12 +33,12 @@ import { mayHaveLostBytes, viaShell } from "./rawArguments.ts";
 
 export interface StartRequest extends JobSpec {
   command: string[];
-  /** The command's words as bytes, for those that are not UTF-8. */
+  /** The words of the command as bytes; needed if they are not UTF-8. */
   commandBytes: Uint8Array[];
   workingDirectory: string;
   /** Descriptors 0 to 2 of the workload. */
   standard: StdioList;
-  /** Descriptors above 2 that it gets under the same number. */
+  /** Descriptors above 2 that the workload inherits under the same number. */
   inherited: number[];
   logPath: string | null;
 }
@@ -49,7 +49,7 @@ export interface StartedJob {
   ended: Promise<{ ending: Ending; measured: Partial<Usage> }>;
 }
 
-/** The command could not be started; exit codes as shells give them. */
+/** The command could not be started. The exit codes are those of shells. */
 class CannotExecute extends Refusal {
   readonly exitCode: 126 | 127;
 
@@ -62,8 +62,8 @@ class CannotExecute extends Refusal {
 /**
  * Starts a workload in its own session and process group, inside its cgroup from its first instruction.
  *
- * It is on record before it exists, and the record names its cgroup: whatever instant this process dies at,
- * the next ffrtmp finds what there is. Throws Refusal, having left nothing behind.
+ * The job is recorded before the workload exists, with the name of its cgroup: whenever this process dies,
+ * the next ffrtmp finds what was started. Throws a Refusal after it has undone everything.
  */
 export function startWorkload(context: Context, request: StartRequest): StartedJob {
   const [command = ""] = request.command;
@@ -103,7 +103,7 @@ export function startWorkload(context: Context, request: StartRequest): StartedJ
     process: {
       bootId: context.bootId,
       pid: child.pid,
-      // A child keeps its entry in /proc until its parent collects it.
+      // A child keeps its entry in /proc until its parent has waited for it.
       startTicks: identity === "gone" ? 0 : identity.startTicks,
     },
     startedMs: context.host.now(),
@@ -113,7 +113,7 @@ export function startWorkload(context: Context, request: StartRequest): StartedJ
   return { job: running, ended: waitFor(child) };
 }
 
-/** In the scope that is to be, or where this process is: a child of either. */
+/** Plans the job's cgroup as a child of the planned scope, or else of this process's cgroup. */
 function planCgroup(
   { host, hierarchies, state, ledger }: Context,
   { jobId, limits }: StartRequest,
@@ -130,7 +130,7 @@ function planCgroup(
   });
 }
 
-/** Without the scope the workload runs all the same, as a child of where this process is. */
+/** Enters the job's scope. If that fails, the workload runs in a child of this process's cgroup. */
 function enterScope(
   context: Context,
   job: StartingJob,
@@ -140,7 +140,7 @@ function enterScope(
   const refusal = enterOwnScope(context, scope, request.jobId);
   if (refusal === undefined) return { job, cgroup: planCgroup(context, request, scope) };
   context.warn(
-    `job ${request.jobId} has no scope of its own, and ends with what started it, if that is stopped: ${refusal}`,
+    `job ${request.jobId} has no scope of its own, so it ends when the unit that started it is stopped: ${refusal}`,
   );
   const cgroup = planCgroup(context, request, undefined);
   return { job: context.ledger.recordJournal(job, journalOf(cgroup)), cgroup };
@@ -153,8 +153,8 @@ function spawnInside(
   path: string,
 ): { child: Bun.Subprocess; outcomes: LimitOutcome[] } {
   const { limits } = request;
-  // v1: this thread joins, so its child is born inside; no shell in between, no late move. While it is inside it
-  // takes one of the workload's process slots: allowed for here, taken back before it leaves.
+  // v1: this thread joins the cgroup, so that its child is created there, without a shell in between or a
+  // later move. The thread counts against the pids limit, which is one higher until the thread leaves.
   const firstLimits = withWrapperSlot(cgroup, limits);
   if (firstLimits.pidsMax !== undefined) limitWrapperSlot(cgroup, firstLimits.pidsMax);
   const nice = limits.nice ?? getPriority();
@@ -172,7 +172,7 @@ function spawnInside(
   } finally {
     for (const { because } of leaveThread(cgroup)) {
       context.warn(
-        `this wrapper stays in the cgroup of job ${request.jobId}, and under its limits: ${because}`,
+        `this ffrtmp process stays in the cgroup of job ${request.jobId}, under its limits: ${because}`,
       );
     }
     freeWrapperSlot(cgroup);
@@ -187,7 +187,7 @@ function spawn(cgroup: JobCgroup, request: StartRequest, path: string): Bun.Subp
   return Bun.spawn({
     cmd: isRaw ? viaShell(path, request.commandBytes) : [path, ...request.command.slice(1)],
     ...(isRaw ? {} : { argv0: request.command[0] as string }),
-    // Not even asked for where we are in it already: a directory can be inherited that could not be entered.
+    // Left out for the current directory: that may be inherited although it could not be entered again.
     ...(request.workingDirectory === process.cwd() ? {} : { cwd: request.workingDirectory }),
     detached: true,
     stdio: withInheritedFiles(request.standard, request.inherited),
@@ -212,7 +212,7 @@ function replaceOutcome(outcomes: LimitOutcome[], replacements: LimitOutcome[]):
   }
 }
 
-/** A limit in a cgroup that the workload could not join is no limit of it. */
+/** Reports limits in cgroups that the workload could not join as refused. */
 function withdrawHindered(
   outcomes: LimitOutcome[],
   cgroup: JobCgroup,
@@ -250,7 +250,7 @@ function endingOf({ exitCode, signalCode }: Bun.Subprocess): Ending {
   if (signal) return endingOfStatus(signal, "parent");
   return {
     kind: "exit-unknown",
-    reason: `the runtime told the parent neither a code nor a signal it knows (${signalCode})`,
+    reason: `the runtime reported neither an exit code nor a known signal (${signalCode})`,
   };
 }
 
@@ -261,13 +261,12 @@ function asRefusal(error: unknown, job: Job): Refusal {
 }
 
 const EXEC_ERRORS: Record<string, string> = {
-  ENOENT: "the interpreter that its first line or its ELF header names does not exist",
-  EACCES:
-    "EACCES: it lies on a file system that is mounted noexec, or may not be read and executed by this user",
+  ENOENT: "the interpreter in its first line or its ELF header does not exist",
+  EACCES: "EACCES: its file system is mounted noexec, or this user may not read and execute it",
   EPERM: "EPERM: the kernel or a security module does not let this user execute it",
-  ENOEXEC: "it is no program for this machine; a script needs a first line such as #!/bin/sh",
-  E2BIG: "its arguments and environment are larger than the kernel takes",
-  EAGAIN: "no process may be added here: a pids limit or ulimit -u is reached",
+  ENOEXEC: "it is not a program for this machine; a script needs a first line such as #!/bin/sh",
+  E2BIG: "its arguments and environment are larger than the kernel allows",
+  EAGAIN: "no further process is allowed: a pids limit or ulimit -u is reached",
   ENOMEM: "the kernel has no memory for a new process",
 };
 
