@@ -8,7 +8,7 @@ import { readText } from "./file.ts";
 import { type JobCgroup, writtenIn } from "./jobCgroup.ts";
 
 /** The files of limits in a cgroup v2: each is in the file of its name. */
-export function limitFilesOf(limits: Limits): string[] {
+function limitFilesOf(limits: Limits): string[] {
   return CGROUP_LIMITS.filter((name) => formatLimit(limits, name) !== undefined);
 }
 
