@@ -99,9 +99,3 @@ export function changeKey(change: Change): string {
       return `${change.kind} ${change.manager} ${change.unit}`;
   }
 }
-
-/** Both lists, each change once. Where both have it, the second list's values count. */
-export function mergeChanges(earlier: readonly Change[], later: readonly Change[]): Change[] {
-  const keys = new Set(later.map(changeKey));
-  return [...earlier.filter((change) => !keys.has(changeKey(change))), ...later];
-}
