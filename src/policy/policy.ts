@@ -57,6 +57,9 @@ export interface LimitLayer {
   lifted: readonly (keyof Limits)[];
 }
 
+/** The commands that `watch` governs when the operator names none. */
+export const DEFAULT_TARGETS: readonly string[] = ["ffmpeg", "gst-launch-1.0"];
+
 export const NO_LIMITS: LimitLayer = { set: {}, lifted: [] };
 
 /** The total of a tenant's jobs; `undefined` when nothing holds them together. */

@@ -19,8 +19,7 @@ import {
   youngerThan,
 } from "../conditions.ts";
 import { exactName, type NamePattern } from "../namePattern.ts";
-import type { CommandEntry, LimitLayer, Policy, Rule } from "../policy.ts";
-import { USUAL_TARGETS } from "../targets.ts";
+import { type CommandEntry, DEFAULT_TARGETS, type LimitLayer, type Policy, type Rule } from "../policy.ts";
 import type { PolicyFault } from "./fault.ts";
 import { toLayer } from "./limitsSchema.ts";
 import { nearest } from "./nearest.ts";
@@ -49,7 +48,7 @@ export function compilePolicy(
   };
 
   const named = words.target_commands ?? [];
-  const targets: readonly NamePattern[] = named.length > 0 ? named : USUAL_TARGETS.map(exactName);
+  const targets: readonly NamePattern[] = named.length > 0 ? named : DEFAULT_TARGETS.map(exactName);
   const isTarget = commandIs("target_commands", targets);
   const tenants = Object.entries(words.tenants ?? {}).map(([name, totals]): [string, Limits] => [
     name,
