@@ -51,7 +51,7 @@ describe("loadPolicy()", () => {
     ["default_limits: [a]", '1:17 default_limits | "[a]" | is of the wrong kind | keys with values below it'],
     [
       "filters: {blocked_dirs: [srv]}",
-      '1:26 filters.blocked_dirs[0] | "srv" | is not a valid pattern: it is no absolute path | an absolute directory, such as /srv/live; includes everything below it',
+      '1:26 filters.blocked_dirs[0] | "srv" | is not a valid pattern: it is not an absolute path | an absolute directory, such as /srv/live; includes everything below it',
     ],
     [
       "filters: {allowed_uids: [x]}",
@@ -67,7 +67,7 @@ describe("loadPolicy()", () => {
     ],
     [
       "rules: [{name: a, match: {argv: '['}}]",
-      '1:33 rules[0].match.argv[0] | \'[\' | is not a valid pattern: "[" has no "]": a bracket that is meant is written "\\[" | a pattern of the whole command line, such as "*rtmp://*"',
+      '1:33 rules[0].match.argv[0] | \'[\' | is not a valid pattern: "[" has no "]"; a literal "[" is written "\\[" | a pattern of the whole command line, such as "*rtmp://*"',
     ],
     [
       "rules: [{name: a, match: {}, placement: here}]",
