@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { toJsonSchema } from "../src/policy/file/schema.ts";
+import { toJsonSchema } from "../src/policy/file/describe.ts";
 
 /**
  * Writes packaging/policy.schema.json, by which editors complete and check policy files, from the definition that
@@ -11,6 +11,6 @@ const text = `${JSON.stringify(toJsonSchema(), undefined, 2)}\n`;
 
 if (!process.argv.includes("--check")) writeFileSync(FILE, text);
 else if (readFileSync(FILE, "utf8") !== text) {
-  console.error(`${FILE} is not what src/policy/file/schema.ts says`);
+  console.error(`${FILE} is not what the schema says`);
   process.exit(1);
 }

@@ -1,11 +1,13 @@
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
+import { parse } from "yaml";
+import { z } from "zod";
 import { type FactsWords, factsOf } from "../../test/support/facts.ts";
 import { SPELLINGS } from "../limits/spellings.ts";
 import { type Decision, decide } from "./decide.ts";
+import { describeKeys, toJsonSchema } from "./file/describe.ts";
 import { loadPolicy } from "./file/loadPolicy.ts";
-import { describeKeys } from "./file/schema.ts";
 import { type Policy, totalOf } from "./policy.ts";
 
 const DOCUMENT = readFileSync(resolve(import.meta.dir, "../../docs/policy.md"), "utf8");
@@ -122,6 +124,20 @@ function withPattern<T extends object>(expected: T): T {
   const { because } = expected as { because?: RegExp };
   return because === undefined ? expected : { ...expected, because: expect.stringMatching(because) };
 }
+
+test("an editor accepts the documented policies by the JSON Schema", () => {
+  const schema = z.fromJSONSchema(toJsonSchema() as Parameters<typeof z.fromJSONSchema>[0]);
+  const texts = [...DOCUMENT.matchAll(/```yaml\n(.*?)```/gs)].map(([, text]) => text as string);
+  expect(texts).toHaveLength(3);
+  texts.push(
+    "rules: [{name: a, match: {command: [ffmpeg], container: true, env: {A: x}}}]",
+    "default_limits: {io_max: {device: 8:0, rbps: 5M}, cpu_quota: max}",
+    "filters: {min_runtime: , allowed_uids: [5]}",
+  );
+  for (const text of texts) expect(schema.safeParse(parse(text)).error).toBeUndefined();
+  for (const text of ["rulez: []", "rules: [{match: {}}]", "rules: [{name: a, match: {command: []}}]"])
+    expect(schema.safeParse(parse(text)).success).toBeFalse();
+});
 
 test("the document shows every way to write a value", () => {
   for (const { value, examples, meaning } of SPELLINGS) {

@@ -13,7 +13,7 @@ export interface NamePattern {
   find(names: ProcessNames): string | undefined;
 }
 
-/** Throws PatternFault. */
+/** Throws ValueFault. */
 export function compileNamePattern(text: string): NamePattern {
   return nameOf(compilePattern(text));
 }

@@ -1,12 +1,12 @@
 import { describe, expect, it } from "bun:test";
 import fc from "fast-check";
+import { ValueFault } from "../limits/units.ts";
 import {
   compileDirectoryPattern,
   compilePathPattern,
   compilePattern,
   isWithin,
   MAX_PATTERN_LENGTH,
-  PatternFault,
 } from "./pattern.ts";
 
 const matches = (pattern: string, text: string): boolean => compilePattern(pattern).matches(text);
@@ -59,7 +59,7 @@ describe("compilePattern()", () => {
     ["[z-a]", /wrong way round/],
     ["x".repeat(MAX_PATTERN_LENGTH + 1), /1025 characters/],
   ])("rejects a pattern that is not valid: %#", (pattern, message) => {
-    expect(() => compilePattern(pattern)).toThrow(PatternFault);
+    expect(() => compilePattern(pattern)).toThrow(ValueFault);
     expect(() => compilePattern(pattern)).toThrow(message);
   });
 

@@ -1,3 +1,5 @@
+import { ValueFault } from "../limits/units.ts";
+
 /**
  * Patterns of names and paths. `*` matches any number of characters, `?` one character, `[a-z]` one character of the
  * class, `[!a-z]` one character outside it; `\` removes the special meaning of the next character. In a path none of
@@ -16,24 +18,20 @@ export interface Pattern {
 /** Every pattern is compared with every process. */
 export const MAX_PATTERN_LENGTH = 1024;
 
-/** A text that is not a valid pattern. The message completes "is not a valid pattern: …". */
-export class PatternFault extends Error {}
-
-/** Compiles a pattern of a whole text, in which `/` is an ordinary character. Throws PatternFault. */
+/** Compiles a pattern of a whole text, in which `/` is an ordinary character. Throws ValueFault. */
 export function compilePattern(text: string): Pattern {
   if (text.length > MAX_PATTERN_LENGTH)
-    throw new PatternFault(`it has ${text.length} characters; the maximum is ${MAX_PATTERN_LENGTH}`);
+    throw invalid(`it has ${text.length} characters; the maximum is ${MAX_PATTERN_LENGTH}`);
   const runs = parseRuns(text);
   const literal = runs.length === 1 ? runs[0]?.text : undefined;
   if (literal !== undefined) return { text, literal, matches: (candidate) => candidate === literal };
   return { text, literal, matches: compileRuns(runs) };
 }
 
-/** Compiles a pattern of an absolute path. Throws PatternFault. */
+/** Compiles a pattern of an absolute path. Throws ValueFault. */
 export function compilePathPattern(text: string): Pattern {
-  if (!text.startsWith("/")) throw new PatternFault("it is not an absolute path");
-  if (text.split("/").includes(".."))
-    throw new PatternFault('it contains "..", which no path of a process contains');
+  if (!text.startsWith("/")) throw invalid("it is not an absolute path");
+  if (text.split("/").includes("..")) throw invalid('it contains "..", which no path of a process contains');
   const runs: Pattern[][] = [[]];
   for (const part of splitPath(text)) {
     if (part === "**") runs.push([]);
@@ -47,7 +45,7 @@ export function compilePathPattern(text: string): Pattern {
   return { text, literal: undefined, matches: (path) => matchComponents(runs, splitPath(path)) };
 }
 
-/** Compiles a path pattern that also matches everything below its matches. Throws PatternFault. */
+/** Compiles a path pattern that also matches everything below its matches. Throws ValueFault. */
 export function compileDirectoryPattern(text: string): Pattern {
   const { literal } = compilePathPattern(text);
   if (literal !== undefined) return { text, literal, matches: (path) => isWithin(path, literal) };
@@ -83,12 +81,12 @@ function parseRuns(text: string): Run[] {
     else if (character === "[") {
       const start = characters[at + 1] === "!" ? at + 2 : at + 1;
       const end = characters.indexOf("]", start + 1);
-      if (end < 0) throw new PatternFault('"[" has no "]"; a literal "[" is written "\\["');
+      if (end < 0) throw invalid('"[" has no "]"; a literal "[" is written "\\["');
       append(classSource(start > at + 1, characters.slice(start, end).join("")));
       at = end;
     } else {
       const literal = character === "\\" ? characters[++at] : character;
-      if (literal === undefined) throw new PatternFault('it ends in "\\"; a literal "\\" is written "\\\\"');
+      if (literal === undefined) throw invalid('it ends in "\\"; a literal "\\" is written "\\\\"');
       append(literal.replace(/[\\^$.*+?()[\]{}|/]/, "\\$&"), literal);
     }
   }
@@ -100,7 +98,7 @@ function classSource(isNegated: boolean, members: string): string {
   try {
     new RegExp(source, "u");
   } catch {
-    throw new PatternFault(`[${members}] has a range that is the wrong way round`);
+    throw invalid(`[${members}] has a range that is the wrong way round`);
   }
   return source;
 }
@@ -159,6 +157,10 @@ function matchComponents(runs: readonly Pattern[][], components: readonly string
     at += run.length;
   }
   return true;
+}
+
+function invalid(reason: string): ValueFault {
+  return new ValueFault(`is not a valid pattern: ${reason}`);
 }
 
 let lastSplit: { path: string; parts: string[] } = { path: "", parts: [] };

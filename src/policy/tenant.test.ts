@@ -1,7 +1,8 @@
 import { describe, expect, it } from "bun:test";
 import fc from "fast-check";
 import { factsOf } from "../../test/support/facts.ts";
-import { compileTenant, TenantFault, tenantPathName } from "./tenant.ts";
+import { ValueFault } from "../limits/units.ts";
+import { compileTenant, tenantPathName } from "./tenant.ts";
 
 describe("compileTenant()", () => {
   it.each([
@@ -43,7 +44,7 @@ describe("compileTenant()", () => {
     ["{user}-{group}", /stands a "\/"/],
     ["\ud800", /half a character/],
   ])("refuses %p", (text, message) => {
-    expect(() => compileTenant(text)).toThrow(TenantFault);
+    expect(() => compileTenant(text)).toThrow(ValueFault);
     expect(() => compileTenant(text)).toThrow(message);
   });
 

@@ -1,3 +1,4 @@
+import { ValueFault } from "../limits/units.ts";
 import type { ProcessFacts } from "./facts.ts";
 
 /**
@@ -10,19 +11,16 @@ export interface TenantTemplate {
   name(facts: ProcessFacts): { name: string } | { missing: string };
 }
 
-/** A template that cannot be meant; the message says why. */
-export class TenantFault extends Error {}
-
 type Part = string | { source: string; read(facts: ProcessFacts): string | undefined };
 
-/** Throws TenantFault. */
+/** Throws ValueFault. */
 export function compileTenant(text: string): TenantTemplate {
   const parts = parseParts(text);
   const isPlain = parts.every((part) => typeof part === "string");
   if (isPlain) {
     const name = parts.join("");
     const fault = faultInTenant(name);
-    if (fault !== undefined) throw new TenantFault(fault);
+    if (fault !== undefined) throw invalid(fault);
     return { text, name: () => ({ name }) };
   }
   // What a process brings holds no "/" of its own (see below): only with one between two can they be told apart.
@@ -32,9 +30,7 @@ export function compileTenant(text: string): TenantTemplate {
     if (next === undefined) continue;
     const between = parts.slice(place + 1, next) as string[];
     if (!between.join("").includes("/"))
-      throw new TenantFault(
-        'between two {…} stands a "/": without, a-b and c could not be told from a and b-c',
-      );
+      throw invalid('between two {…} stands a "/": without, a-b and c could not be told from a and b-c');
   }
   return {
     text,
@@ -53,6 +49,10 @@ export function compileTenant(text: string): TenantTemplate {
       return { name };
     },
   };
+}
+
+function invalid(reason: string): ValueFault {
+  return new ValueFault(`is not a valid tenant: ${reason}`);
 }
 
 /** Why a word cannot be a tenant's name; `undefined` when it can. */
@@ -77,7 +77,7 @@ function parseParts(text: string): Part[] {
       if (!/[{}]/.test(piece)) return piece;
       const [, source = "", , argument] = /^\{([a-z]+)(:(.+))?\}$/.exec(piece) ?? [];
       const read = readerOf(source, argument);
-      if (!read) throw new TenantFault(`${piece} is none of ${SOURCES}`);
+      if (!read) throw invalid(`${piece} is none of ${SOURCES}`);
       return { source: piece, read };
     });
 }

@@ -1,8 +1,8 @@
 import { describe, expect, it, test } from "bun:test";
 import fc from "fast-check";
+import { toJsonSchema } from "./describe.ts";
 import type { PolicyFault } from "./fault.ts";
 import { loadPolicy } from "./loadPolicy.ts";
-import { toJsonSchema } from "./schema.ts";
 
 function faultsOf(text: string): PolicyFault[] {
   const loaded = loadPolicy(text, "policy.yaml", (device) => ({ device }));
@@ -67,7 +67,7 @@ describe("loadPolicy()", () => {
     ],
     [
       "rules: [{name: a, match: {argv: '['}}]",
-      '1:33 rules[0].match.argv[0] | \'[\' | is not a valid pattern: "[" has no "]"; a literal "[" is written "\\[" | a pattern of the whole command line, such as "*rtmp://*"',
+      '1:33 rules[0].match.argv | \'[\' | is not a valid pattern: "[" has no "]"; a literal "[" is written "\\[" | a pattern of the whole command line, such as "*rtmp://*"',
     ],
     [
       "rules: [{name: a, match: {}, placement: here}]",
