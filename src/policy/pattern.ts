@@ -1,12 +1,14 @@
 import { ValueFault } from "../limits/units.ts";
 
 /**
- * Patterns of names and paths. `*` matches any number of characters, `?` one character, `[a-z]` one character of the
- * class, `[!a-z]` one character outside it; `\` removes the special meaning of the next character. In a path none of
- * these matches a `/`, and `**` as a whole component matches any number of components, also none.
+ * Patterns of names and paths. `*` matches any number of characters, `?` one character, `[a-z]` one
+ * character of the class, `[!a-z]` one character outside it; `\` removes the special meaning of the next
+ * character. In a path none of these matches a `/`, and `**` as a whole component matches any number of
+ * components, also none.
  *
- * Matching never backtracks: between two stars only the leftmost occurrence is tried, which is enough because there is
- * only one kind of star. The time is at most the product of both lengths, for every pattern and every text.
+ * Matching never backtracks: between two stars only the leftmost occurrence is tried, which is enough
+ * because there is only one kind of star. The time is at most the product of both lengths, for every
+ * pattern and text.
  */
 export interface Pattern {
   readonly text: string;
@@ -52,7 +54,7 @@ export function compileDirectoryPattern(text: string): Pattern {
   return { ...compilePathPattern(`${text}/**`), text };
 }
 
-/** Returns whether a path is a directory or below it, by whole components: `/srv/ab` is not within `/srv/a`. */
+/** Returns whether a path is a directory or below it. Components are whole: `/srv/ab` is not in `/srv/a`. */
 export function isWithin(path: string, directory: string): boolean {
   if (directory === "/") return path.startsWith("/");
   return path.startsWith(directory) && (path.length === directory.length || path[directory.length] === "/");
@@ -165,7 +167,7 @@ function invalid(reason: string): ValueFault {
 
 let lastSplit: { path: string; parts: string[] } = { path: "", parts: [] };
 
-/** Drops empty components: `/a//b/` is `/a/b`. Keeps its last result, as many patterns are compared with one path. */
+/** Drops empty components: `/a//b/` is `/a/b`. Keeps its last result, as many patterns use one path. */
 function splitPath(path: string): string[] {
   if (path !== lastSplit.path) {
     lastSplit = { path, parts: path.split("/").filter((part) => part !== "" && part !== ".") };

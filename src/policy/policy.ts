@@ -4,36 +4,36 @@ import type { Condition } from "./conditions.ts";
 import type { NamePattern } from "./namePattern.ts";
 import type { TenantTemplate } from "./tenant.ts";
 
-/** Who may use what, as compiled from a policy file or from the options of `watch`. Immutable. */
+/** A policy, compiled from a policy file or from the options of `watch`. Immutable. */
 export interface Policy {
-  /** Where it was read; `undefined` when it comes from the command line. */
+  /** The path of the file; `undefined` for a policy from the command line. */
   path: string | undefined;
   /** ms; `undefined` when the file leaves it to the command line. */
   scanIntervalMs: number | undefined;
-  /** Commands that are governed when no rule says otherwise, and that rules without a command speak of. */
+  /** Commands that are governed where no rule matches, and that rules without a command apply to. */
   targets: readonly NamePattern[];
-  /** The same as a condition. */
+  /** The target commands as a condition. */
   isTarget: Condition;
-  /** The first one that matches decides. */
+  /** The first rule that matches decides. */
   rules: readonly Rule[];
-  /** How many conditions stand in several rules. */
+  /** The number of conditions that several rules share. */
   sharedConditions: number;
   defaults: LimitLayer;
-  /** Overrides of single commands. */
+  /** Limits and filters of single commands. */
   commands: readonly CommandEntry[];
-  /** All must hold, whichever rule matches. */
+  /** All must match, whichever rule has matched. */
   filters: readonly Condition[];
-  /** What all jobs of a tenant may use together, by tenant. */
+  /** The total limits of all jobs of a tenant, by tenant. */
   tenants: ReadonlyMap<string, Limits>;
-  /** The total of each tenant that is not in `tenants`. */
+  /** The total limits of each tenant that is not in `tenants`. */
   otherTenants: Limits | undefined;
 }
 
 export interface Rule {
   name: string;
-  /** All must hold; in the order in which they are asked. */
+  /** All must match; in the order in which they are checked. */
   conditions: readonly Condition[];
-  /** What the command is recognised by; empty where the rule names executables instead. */
+  /** The names of the commands; empty for a rule that names executables instead. */
   commands: readonly NamePattern[];
   ignore: boolean;
   limits: LimitLayer;
@@ -46,14 +46,14 @@ export interface Rule {
 export interface CommandEntry {
   name: NamePattern;
   limits: LimitLayer;
-  /** Those of the policy with the command's own in their place; `undefined` when it has none of its own. */
+  /** The filters of the policy, overridden by those of the command; `undefined` when the command has none. */
   filters: readonly Condition[] | undefined;
 }
 
-/** What one place of the policy says about limits; a more special place overrides a more general one limit by limit. */
+/** The limits of one section. A more specific section overrides a more general one, limit by limit. */
 export interface LimitLayer {
   set: Limits;
-  /** Limits that are `max` here: what a more general place says does not hold. */
+  /** Limits that are `max` here, which cancels them in more general sections. */
   lifted: readonly (keyof Limits)[];
 }
 
@@ -62,12 +62,12 @@ export const DEFAULT_TARGETS: readonly string[] = ["ffmpeg", "gst-launch-1.0"];
 
 export const NO_LIMITS: LimitLayer = { set: {}, lifted: [] };
 
-/** The total of a tenant's jobs; `undefined` when nothing holds them together. */
+/** Returns the total limits of a tenant; `undefined` when it has none. */
 export function totalOf(policy: Policy, tenant: string): Limits | undefined {
   return policy.tenants.get(tenant) ?? policy.otherTenants;
 }
 
-/** The limits of several places, the most special one last. */
+/** Returns the limits of several sections, of which the most specific is last. */
 export function mergeLayers(layers: readonly LimitLayer[]): Limits {
   const limits: Limits = {};
   for (const { set, lifted } of layers) {

@@ -12,7 +12,7 @@ import type { Source } from "./source.ts";
 
 type Path = readonly PropertyKey[];
 
-/** Compiles a valid policy file, and warns of what is valid but most likely a mistake. */
+/** Compiles a valid policy file, and warns of values that are valid but most likely a mistake. */
 export class PolicyCompiler {
   readonly warnings: PolicyFault[] = [];
   readonly #source: Source;
@@ -92,7 +92,7 @@ export class PolicyCompiler {
     };
   }
 
-  /** A missing disk is not a fault: a machine whose mount failed governs what it can, and the outcome reports it. */
+  /** Warns of a missing disk: where a mount failed, the other limits apply, and the outcome reports it. */
   #layer(section: Parameters<typeof toLayer>[0], at: Path): LimitLayer {
     const { set, lifted } = toLayer(section);
     if (set.ioMax === undefined) return { set, lifted };
@@ -100,7 +100,7 @@ export class PolicyCompiler {
       const found = this.#findDisk(max.device);
       if ("device" in found) return { ...max, device: found.device };
       const message = `will be refused on this machine: ${found.reason}`;
-      this.#warn([...at, "io_max"], message, "a disk of lsblk -d, or a path on one");
+      this.#warn([...at, "io_max"], message, "a disk that lsblk -d lists, or a path on one");
       return max;
     });
     return { set: { ...set, ioMax }, lifted };
@@ -115,7 +115,7 @@ export class PolicyCompiler {
     for (const [index, { tenant }] of rules.entries()) {
       if (tenant === undefined || tenant.text.includes("{") || tenants.has(tenant.text)) continue;
       const near = nearest(tenant.text, tenants.keys()) ?? [...tenants.keys()].join(", ");
-      this.#warn(["rules", index, "tenant"], "has no total: it is not among the tenants", near);
+      this.#warn(["rules", index, "tenant"], "has no total: tenants does not list it", near);
     }
   }
 
@@ -130,13 +130,13 @@ export class PolicyCompiler {
     for (const { name } of commands) {
       const names = namesOf(name.text.slice(0, 15), name.text, name.text);
       if (patterns.some((pattern) => pattern.find(names) !== undefined)) continue;
-      const message = "is of no effect: it is no target command, and no rule names it";
+      const message = "has no effect: it is not a target command, and no rule names it";
       this.#warn(["commands", name.text], message, `add ${name.text} to target_commands`);
     }
   }
 }
 
-/** Numbers the conditions that several rules have, and returns how many they are. */
+/** Gives an index to each condition that several rules share, and returns their number. */
 function shareConditions(rules: readonly Rule[]): number {
   const seen = new Set<Condition>();
   let count = 0;

@@ -7,7 +7,7 @@ import { compileNamePattern } from "../namePattern.ts";
 import { compileDirectoryPattern, compilePathPattern, compilePattern } from "../pattern.ts";
 import { anyNumber, number, oneOrMore, text, value, yesOrNo } from "./leaves.ts";
 
-/** The keys of `filters` and `match`. Validation, the JSON Schema, the manual and decisions are derived from them. */
+/** The keys of `filters` and `match`, for validation, the JSON Schema, the manual and decisions. */
 
 export type Compiled = Condition | Condition[];
 type Compile<T> = (key: string, values: T) => Compiled;
@@ -86,7 +86,7 @@ const userIsNot = not(userIs, ({ uid }) => uid !== undefined);
 const directoryIsNot = not(directoryIs, ({ cwd }) => cwd !== undefined);
 const parentIsNot = not(parentAllowed, () => true);
 
-/** In the order in which they are checked. The age is last: it is the only one that a process passes by waiting. */
+/** In the order in which they are checked. Age is last: it is the only one that waiting helps against. */
 const filters = z.strictObject({
   allowed_users: key(users, "govern only processes of these users", userIs),
   blocked_users: key(users, "never govern processes of these users", userIsNot),
@@ -104,7 +104,8 @@ const filters = z.strictObject({
   ),
   allowed_parents: key(
     parents,
-    "govern only processes started by one of these: a number is the PID of the parent, a name the command of any ancestor",
+    "govern only processes started by one of these: " +
+      "a number is the PID of the parent, a name the command of any ancestor",
     parentAllowed,
   ),
   blocked_parents: key(parents, "never govern processes started by one of these", parentIsNot),
@@ -171,7 +172,7 @@ export function compileFilters(global: Words, own: Words, ownKey: string): Condi
   });
 }
 
-/** Compiles a rule's match. Rules that ask the same share conditions through `known`, which are then checked once. */
+/** Compiles a rule's match. Rules with the same values share a condition through `known`. */
 export function compileMatch(words: Words, known: Map<string, Compiled>): Condition[] {
   return Object.entries(match.shape).flatMap(([name, schema]) => {
     if (words[name] === undefined) return [];

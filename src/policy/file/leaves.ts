@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { ValueFault } from "../../limits/units.ts";
 
-/** Builders of the values of a policy file. Each value carries a description for faults, editors and the manual. */
+/** Builders of the values of a policy file. Each has a description for faults, editors and the manual. */
 
 /** The parameters of a fault that a parser or a check reports. */
 export interface FaultParams {
@@ -62,7 +62,7 @@ export function anyNumber<T extends z.ZodType>(item: T, right: string) {
 
 export type Report = (path: PropertyKey[], message: string, right: string, at?: "key" | "value") => void;
 
-/** Adds a check of a section as a whole. It also runs when a value in it is invalid, so that one run reports all. */
+/** Adds a check of a whole section. It also runs when a value inside is invalid, so that all is reported. */
 export function checked<T extends z.ZodType>(schema: T, check: (section: object, report: Report) => void): T {
   return schema.superRefine(
     (section, context) => {

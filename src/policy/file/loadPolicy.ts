@@ -9,10 +9,10 @@ import { nearest } from "./nearest.ts";
 import { policySchema } from "./schema.ts";
 import { Source } from "./source.ts";
 
-/** A policy that can be used, with what in it is most likely a slip; or everything that is wrong. */
+/** A policy with warnings about likely mistakes, or all faults of a file that is not valid. */
 export type LoadedPolicy = { policy: Policy; warnings: PolicyFault[] } | { faults: PolicyFault[] };
 
-/** `path` is what the policy is called in messages; nothing is read but what `findDisk` looks at. */
+/** Compiles the text of a policy file. `path` names it in messages; only `findDisk` reads anything. */
 export function loadPolicy(text: string, path: string, findDisk = findWholeDisk): LoadedPolicy {
   const source = new Source(text);
   const { faults } = source;
@@ -28,10 +28,10 @@ export function loadPolicy(text: string, path: string, findDisk = findWholeDisk)
   return { policy, warnings: inOrder(compiler.warnings) };
 }
 
-/** Most often a file that was cut off: to take it for "no limits" would release every job. */
+/** An empty file was most likely cut off. As a policy without limits, it would release every job. */
 function emptyFault(source: Source): PolicyFault {
-  const right = "a policy; {} for the usual commands without limits";
-  return source.fault([], "value", "the file says nothing", right);
+  const right = "a policy; {} governs the default commands without limits";
+  return source.fault([], "value", "the file contains no policy", right);
 }
 
 function faultsOf(source: Source, issue: z.core.$ZodIssue): PolicyFault[] {
@@ -44,7 +44,7 @@ function faultsOf(source: Source, issue: z.core.$ZodIssue): PolicyFault[] {
     const known = knownKeys(path);
     return issue.keys.map((key) => {
       const right = nearest(key, known) ?? `one of ${known.join(", ")}`;
-      return source.fault([...path, key], "key", "is no key that is known here", right);
+      return source.fault([...path, key], "key", "is not a known key", right);
     });
   }
   if (code === "invalid_union") {
@@ -53,27 +53,27 @@ function faultsOf(source: Source, issue: z.core.$ZodIssue): PolicyFault[] {
   }
   const right =
     code === "invalid_type" && message.startsWith(GENERIC)
-      ? (KINDS[issue.expected] ?? issue.expected)
+      ? (TYPES[issue.expected] ?? issue.expected)
       : message;
   if (issue.input === undefined) return [{ ...source.fault(path, "key", "is missing", right), text: "" }];
-  return [source.fault(path, "value", "is of the wrong kind", right)];
+  return [source.fault(path, "value", "is not valid", right)];
 }
 
-/** How messages of the library begin. The other messages are those of the schema: they describe a valid value. */
+/** The beginning of zod's own messages. Every other message is the schema's: it describes a valid value. */
 const GENERIC = "Invalid input";
 
-/** The value had the kind that this branch of a union expects, and something inside it is wrong. */
+/** Returns whether the value has the type that this branch of a union expects, and the fault is inside it. */
 function isEntered(issues: z.core.$ZodIssue[]): boolean {
   return issues.some(
     ({ path, code }) => path.length > 0 || code === "custom" || code === "unrecognized_keys",
   );
 }
 
-const KINDS: Record<string, string> = {
-  object: "keys with values below it",
-  record: "names with values below it",
+const TYPES: Record<string, string> = {
+  object: "a mapping (key: value)",
+  record: "a mapping (name: value)",
   array: "a list",
-  string: "a text; a number or true needs quotes",
+  string: "text; a number or true needs quotes",
 };
 
 function inOrder(faults: PolicyFault[]): PolicyFault[] {

@@ -47,7 +47,7 @@ const rule = z.strictObject({
     .describe("where to create the job's cgroup, as for ffrtmp attach"),
 });
 
-const rules = anyNumber(rule, "a list, each item beginning with - name:");
+const rules = anyNumber(rule, "a list; each item starts with - name:");
 
 function checkRules(section: object, report: Report): void {
   if (!Array.isArray(section)) return;

@@ -2,7 +2,7 @@ import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument,
 import type { PolicyFault } from "./fault.ts";
 import { explainSyntax } from "./yamlFaults.ts";
 
-/** Keys and numbers that lead to a place: `["rules", 2, "limits"]`. */
+/** The keys and indexes that lead to a value: `["rules", 2, "limits"]`. */
 type Path = readonly PropertyKey[];
 
 /** Values after aliases are expanded. No policy needs as many. */
@@ -14,26 +14,26 @@ const MAX_SYNTAX_FAULTS = 20;
 
 type Range = readonly [start: number, end: number];
 
-/** A value of the text and where it is, with the values in it by key or index. */
+/** A value of the text and its position, with the values inside it by key or index. */
 interface Place {
   value: unknown;
   key: Range | undefined;
   range: Range | undefined;
   inside: Map<PropertyKey, Place>;
-  /** The number of values that it consists of, with aliases expanded. */
+  /** The number of values that this one consists of, with aliases expanded. */
   size: number;
 }
 
-/** A YAML 1.2 text: its plain value, its faults, and the place of each value for further faults. */
+/** A YAML 1.2 text: its value, its faults, and the position of each value for further faults. */
 export class Source {
   readonly faults: PolicyFault[] = [];
   readonly #text: string;
   readonly #lines = new LineCounter();
-  /** `undefined` while the parser is inside of the anchor's value: an alias to it would never end. */
+  /** `undefined` while the value of the anchor is being converted, where an alias to it would never end. */
   readonly #anchors = new Map<string, Place | undefined>();
   readonly #root: Place;
 
-  /** Never throws, whatever the text. */
+  /** Reports every fault in `faults`; never throws. */
   constructor(text: string) {
     this.#text = text;
     this.#root = this.#read();
@@ -84,7 +84,7 @@ export class Source {
     } catch (error) {
       // The parser is recursive.
       if (!(error instanceof RangeError)) throw error;
-      this.#report(undefined, [], "is nested too deeply", "a policy needs but a few levels");
+      this.#report(undefined, [], "is nested too deeply", "a policy needs only a few levels");
       return emptyPlace(undefined);
     }
   }
@@ -96,12 +96,12 @@ export class Source {
     if (node.anchor) this.#anchors.set(node.anchor, undefined);
     if (isScalar(node)) place.value = node.value;
     else if (path.length > MAX_DEPTH)
-      this.#report(place.range, path, "is nested too deeply", "a policy needs but a few levels");
+      this.#report(place.range, path, "is nested too deeply", "a policy needs only a few levels");
     else if (isSeq(node)) this.#fillList(place, node.items, path);
     else this.#fillMapping(place, node.items, path);
     if (place.size > MAX_VALUES) {
       const right = "aliases (*name) are for a few repeated lines";
-      this.#report(undefined, path, `becomes more than ${MAX_VALUES} values`, right);
+      this.#report(place.range, path, `expands to more than ${MAX_VALUES} values`, right);
       Object.assign(place, emptyPlace(place.range));
     }
     if (node.anchor) this.#anchors.set(node.anchor, place);
@@ -118,7 +118,7 @@ export class Source {
     for (const { key, value } of pairs) {
       const range = rangeOf(key);
       if (!isScalar(key) || key.value === null || typeof key.value === "object") {
-        this.#report(range, path, "is no key", "a word with a colon behind it");
+        this.#report(range, path, "is not a key", "a word followed by a colon");
         continue;
       }
       const name = typeof key.value === "string" ? key.value : (key.source ?? String(key.value));
@@ -127,7 +127,7 @@ export class Source {
       else if (name === "__proto__") this.#report(range, path, "cannot be a key here", "another name");
       else if (earlier) {
         const { line } = this.#lines.linePos(earlier.key?.[0] ?? 0);
-        this.#report(range, [...path, name], `stands twice, on line ${line} too`, "each key once");
+        this.#report(range, [...path, name], `is a repeated key, first on line ${line}`, "each key once");
       } else {
         const inner = this.#add(place, name, value, path);
         inner.key = range;
@@ -150,15 +150,15 @@ export class Source {
     place.size += size;
     const maps = Array.isArray(value) ? value : [value];
     if (maps.every((map) => typeof map === "object" && map !== null && !Array.isArray(map))) return maps;
-    this.#report(rangeOf(node), path, "cannot be merged", "<<: *name, of a mapping");
+    this.#report(rangeOf(node), path, "cannot be merged", "<<: *name, where name is a mapping");
     return [];
   }
 
   #followAlias(name: string, range: Range | undefined, path: Path): Place {
     const target = this.#anchors.get(name);
     if (target !== undefined) return { ...target, key: undefined, range };
-    const message = this.#anchors.has(name) ? "contains itself" : "names nothing that stands before it";
-    this.#report(range, path, message, `&${name} before it, where the value is written out`);
+    const message = this.#anchors.has(name) ? "contains itself" : "refers to no earlier anchor";
+    this.#report(range, path, message, `&${name} on an earlier value`);
     return emptyPlace(range);
   }
 }
@@ -172,7 +172,7 @@ function rangeOf(node: unknown): Range | undefined {
   return range ? [range[0], range[1]] : undefined;
 }
 
-/** Returns the place of an error, at least one character. A tab is not shown: nothing is visible between its quotes. */
+/** Returns at least one character, but not a tab, which is invisible between quotes. */
 function rangeOfError({ code, pos: [start, end] }: YAMLError): Range {
   return code === "TAB_AS_INDENT" ? [start, start] : [start, Math.max(end, start + 1)];
 }
