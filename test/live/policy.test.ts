@@ -30,7 +30,7 @@ const straceTest = testIf(lacksLimits() ?? lacksCommand("strace"));
 const MIB = 1024 ** 2;
 
 tenantTest(
-  "ten processes of two users and three tenants get what the policy gives them, and a reload changes half of them",
+  "ten processes of two users and three tenants get the limits of the policy, and a reload changes half of them",
   async () => {
     const box = new PolicyBox(sandbox());
     using alice = new TestUser("a");
@@ -169,7 +169,7 @@ tenants:
   },
 );
 
-limitsTest("each filter keeps out what it names, and lets the rest in", async () => {
+limitsTest("each filter excludes the processes that it names, and passes the others", async () => {
   const box = new PolicyBox(sandbox());
   const uid = 61_234;
   const here = { cwd: sandbox().directory };
@@ -226,7 +226,7 @@ ${commands.join("\n")}
 });
 
 limitsTest(
-  "two busy loops of a tenant share his total, and another tenant's is not slowed by it",
+  "two busy loops share the total of their tenant, and do not slow down the loop of another tenant",
   async () => {
     const box = new PolicyBox(sandbox());
     const [shared, alone] = [box.shell("shared"), box.shell("alone")];
@@ -257,7 +257,7 @@ tenants: {acme: {cpu_quota: 20}, zeta: {cpu_quota: 20}}
 );
 
 limitsTest(
-  "SIGHUP has the policy read again, and what was set by hand holds against it until it is reset",
+  "SIGHUP reloads the policy, and a limit that was set by hand stays in force until it is reset",
   async () => {
     const box = new PolicyBox(sandbox());
     const shell = box.shell("tuned");
@@ -283,7 +283,7 @@ limitsTest(
   },
 );
 
-limitsTest("a daemon that starts brings the jobs that it finds to its policy", async () => {
+limitsTest("a daemon applies its policy to the jobs that it finds at its start", async () => {
   const box = new PolicyBox(sandbox());
   const shell = box.shell("found");
   const policy = (rest: string) => `rules: [{name: all, match: {command: ${basename(shell)}}, ${rest}}]\n`;
@@ -308,7 +308,7 @@ limitsTest("a daemon that starts brings the jobs that it finds to its policy", a
 });
 
 limitsTest(
-  "a limit that somebody else changed is put back three times and then left, with a warning",
+  "a limit that another program changed is restored three times and then left alone, with a warning",
   async () => {
     const box = new PolicyBox(sandbox());
     const shell = box.shell("fought");
@@ -336,7 +336,7 @@ rules: [{name: all, match: {command: ${basename(shell)}}, limits: {pids_max: 50}
   },
 );
 
-straceTest("a dry run tells the decisions and writes nothing below the cgroup roots", async () => {
+straceTest("a dry run prints the decisions and writes nothing below the cgroup roots", async () => {
   const box = new PolicyBox(sandbox());
   const shell = box.shell("tried");
   box.write(`

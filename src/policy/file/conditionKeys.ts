@@ -1,6 +1,5 @@
 import { z } from "zod";
 import { parseDuration, ValueFault } from "../../limits/units.ts";
-import type { Condition } from "../conditions.ts";
 import * as conditions from "../conditions.ts";
 import type { ProcessFacts } from "../facts.ts";
 import { compileNamePattern } from "../namePattern.ts";
@@ -9,6 +8,7 @@ import { anyNumber, number, oneOrMore, text, value, yesOrNo } from "./leaves.ts"
 
 /** The keys of `filters` and `match`, for validation, the JSON Schema, the manual and decisions. */
 
+type Condition = conditions.Condition;
 export type Compiled = Condition | Condition[];
 type Compile<T> = (key: string, values: T) => Compiled;
 
@@ -118,7 +118,7 @@ const filters = z.strictObject({
 });
 
 /** In the order in which they are checked: the facts that cost least first. */
-const match = z.strictObject(
+export const matchSection = z.strictObject(
   {
     command: key(
       oneOrMore(commandPattern),
@@ -158,7 +158,6 @@ const match = z.strictObject(
 );
 
 export const filtersSection = filters.nullish();
-export const matchSection = match;
 
 type Words = Record<string, unknown>;
 
@@ -174,7 +173,7 @@ export function compileFilters(global: Words, own: Words, ownKey: string): Condi
 
 /** Compiles a rule's match. Rules with the same values share a condition through `known`. */
 export function compileMatch(words: Words, known: Map<string, Compiled>): Condition[] {
-  return Object.entries(match.shape).flatMap(([name, schema]) => {
+  return Object.entries(matchSection.shape).flatMap(([name, schema]) => {
     if (words[name] === undefined) return [];
     const text = JSON.stringify([name, words[name]]);
     const compiled = known.get(text) ?? compile(schema, `match.${name}`, words[name]);
@@ -184,5 +183,6 @@ export function compileMatch(words: Words, known: Map<string, Compiled>): Condit
 }
 
 function compile(schema: z.ZodType, key: string, values: unknown): Compiled {
-  return COMPILERS.get(schema)?.(key, values as never) ?? [];
+  const compiler = COMPILERS.get(schema) as Compile<never>;
+  return compiler(key, values as never);
 }
