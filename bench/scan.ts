@@ -4,9 +4,9 @@ import { ProcessScan } from "../src/linux/events/processScan.ts";
 import { realHost } from "../src/linux/host.ts";
 import { listPids } from "../src/linux/proc/table.ts";
 import { decide } from "../src/policy/decide.ts";
+import { DEFAULT_TARGETS } from "../src/policy/policy.ts";
 import { policyFromFlags } from "../src/policy/policyFromFlags.ts";
 import { FactReader } from "../src/policy/procFacts.ts";
-import { USUAL_TARGETS } from "../src/policy/targets.ts";
 import { type Benchmark, progress } from "./lib/benchmark.ts";
 import { Crowd, countProcesses } from "./lib/crowd.ts";
 import { FfrtmpUnderTest } from "./lib/ffrtmp.ts";
@@ -34,7 +34,7 @@ export const scan: Benchmark = {
       // Everything is listed once a minute: one whose clock runs ahead does so each time.
       let minutes = 0;
       const impatient = new ProcessScan({ ...host, now: () => ++minutes * 60_000 }, 0);
-      const policy = policyFromFlags(USUAL_TARGETS, {});
+      const policy = policyFromFlags(DEFAULT_TARGETS, {});
       const reader = new FactReader(host);
       const present = countProcesses();
       const standing = medianTime(

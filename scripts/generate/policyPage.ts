@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { SPELLINGS } from "../../src/limits/spellings.ts";
 import { TASK_LIMITS } from "../../src/limits/table.ts";
-import { type DescribedKey, describeKeys } from "../../src/policy/file/schema.ts";
+import { type DescribedKey, describeKeys } from "../../src/policy/file/describe.ts";
 import type { ManRelease } from "./manRelease.ts";
 import { markdownLines, sectionOf } from "./markdownText.ts";
 import { bold, page, prose, quoted, tagged } from "./roff.ts";

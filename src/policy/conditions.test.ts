@@ -1,10 +1,10 @@
 import { SH, testDecisions } from "../../test/support/decisions.ts";
 
-/** A rule with this match, and one that ignores all that it does not take. */
+/** A rule with this match, and a rule that ignores every other process. */
 const only = (match: string): string =>
   `rules: [{name: a, match: ${match}}, {name: rest, match: {}, ignore: true}]`;
 const matched = { rule: "a" };
-const unmatched = { because: "rule rest ignores it" };
+const unmatched = { because: "rule rest ignores the process" };
 const fails = (key: string) => ({ a: key });
 
 testDecisions("conditions of a rule", [
@@ -15,7 +15,7 @@ testDecisions("conditions of a rule", [
     expect: { rule: "a", target: "sh" },
   },
   {
-    name: "a command pattern names what it found",
+    name: "a command pattern reports the name that it matched",
     policy: only("{command: 'ff*'}"),
     process: { argv: ["ffprobe"], executable: "/usr/bin/ffprobe" },
     expect: { rule: "a", target: "ffprobe" },
@@ -27,7 +27,7 @@ testDecisions("conditions of a rule", [
     expect: { rule: "a", target: "sh" },
   },
   {
-    name: "exe does not cross directories by one star",
+    name: "one star of exe does not match a directory separator",
     policy: only("{exe: '/usr/*'}"),
     expect: unmatched,
     failed: fails("match.exe"),
@@ -47,7 +47,7 @@ testDecisions("conditions of a rule", [
   },
   { name: "argv is matched as a whole", policy: only("{argv: '*-i in.* *'}"), expect: matched },
   {
-    name: "argv needs its stars",
+    name: "argv without stars is the whole command line",
     policy: only("{argv: in.mp4}"),
     expect: unmatched,
     failed: fails("match.argv"),
@@ -67,13 +67,13 @@ testDecisions("conditions of a rule", [
   },
   { name: "a group may be a name", policy: only("{group: live}"), expect: matched },
   {
-    name: "cwd takes in what lies below a pattern",
+    name: "cwd includes everything below a pattern",
     policy: only("{cwd: '/srv/*'}"),
     process: { cwd: "/srv/live/a/b" },
     expect: matched,
   },
   {
-    name: "cwd takes whole components",
+    name: "cwd compares whole components",
     policy: only("{cwd: /srv/li}"),
     expect: unmatched,
     failed: fails("match.cwd"),
@@ -85,9 +85,9 @@ testDecisions("conditions of a rule", [
     expect: unmatched,
     failed: fails("match.parent"),
   },
-  { name: "cgroup takes in what lies below", policy: only("{cgroup: /system.slice}"), expect: matched },
+  { name: "cgroup includes everything below", policy: only("{cgroup: /system.slice}"), expect: matched },
   {
-    name: "cgroup takes whole components",
+    name: "cgroup compares whole components",
     policy: only("{cgroup: /system}"),
     expect: unmatched,
     failed: fails("match.cgroup"),
@@ -131,7 +131,7 @@ testDecisions("conditions of a rule", [
     failed: fails("match.env.TIER"),
   },
   {
-    name: "all conditions of a rule must hold",
+    name: "all conditions of a rule must match",
     policy: only("{user: live, cwd: /tmp, parent: no}"),
     expect: unmatched,
     failed: fails("match.cwd"),

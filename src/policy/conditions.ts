@@ -1,152 +1,155 @@
-import type { ProcessFacts } from "./facts.ts";
+import type { ProcessFacts, ProcessNames } from "./facts.ts";
 import type { NamePattern } from "./namePattern.ts";
 import { isWithin, type Pattern } from "./pattern.ts";
 import type { TenantTemplate } from "./tenant.ts";
 
-/** One thing that a policy asks of a process. */
+/** One requirement of a policy on a process. */
 export interface Condition {
-  /** As it is called in the file: `match.user`, `filters.min_runtime`. */
+  /** The key in the file: `match.user`, `filters.min_runtime`. */
   readonly key: string;
-  /** As the file words it. */
+  /** The values as the file has them. */
   readonly wanted: string;
-  holds(facts: ProcessFacts): boolean;
-  /** What the process has instead, for people. */
+  matches(facts: ProcessFacts): boolean;
+  /** Returns the fact that the values are compared with, for people. */
   found(facts: ProcessFacts): string;
-  /** Its place among those that several rules of a policy have: it is asked once for all of them. */
+  /** The index among the conditions that several rules share, which are checked once for each process. */
   shared?: number;
-  /** When it may hold later: after how many ms. */
+  /** Returns the ms after which a process that fails may match; absent where waiting does not help. */
   retryInMs?(facts: ProcessFacts): number;
 }
 
-const UNKNOWN = "not to be seen";
+const UNKNOWN = "unknown";
 
 export function commandIs(key: string, patterns: readonly NamePattern[]): Condition {
   return {
     key,
     wanted: anyOf(patterns),
-    holds: ({ names }) => patterns.some((pattern) => pattern.find(names) !== undefined),
+    matches: ({ names }) => findsAny(patterns, names),
     found: ({ names: { executable, argv0, comm } }) =>
       [...new Set([executable, argv0, comm])].filter(Boolean).join(", ") || UNKNOWN,
   };
 }
 
-/** An executable that the policy names in full is found through symbolic links too. */
+function findsAny(patterns: readonly NamePattern[], names: ProcessNames): boolean {
+  return patterns.some((pattern) => pattern.find(names) !== undefined);
+}
+
+/** Matches the path of the executable. A path without special characters may be a symbolic link to it. */
 export function executableIs(key: string, patterns: readonly Pattern[]): Condition {
+  return pathIs(key, patterns, "executable", (path, resolved) => path === resolved);
+}
+
+/** Matches a working directory that is one of these or below one. Symbolic links are followed. */
+export function directoryIs(key: string, patterns: readonly Pattern[]): Condition {
+  return pathIs(key, patterns, "cwd", isWithin);
+}
+
+function pathIs(
+  key: string,
+  patterns: readonly Pattern[],
+  fact: "executable" | "cwd",
+  isAt: (path: string, resolved: string) => boolean,
+): Condition {
   return {
     key,
     wanted: anyOf(patterns),
-    holds(facts) {
-      const { executable } = facts;
-      return executable !== undefined && patterns.some((pattern) => isOrLeadsTo(facts, pattern, executable));
+    matches(facts) {
+      const path = facts[fact];
+      if (path === undefined) return false;
+      return patterns.some(
+        ({ literal, matches }) =>
+          matches(path) || (literal !== undefined && isAt(path, facts.resolve(literal))),
+      );
     },
-    found: ({ executable }) => executable ?? UNKNOWN,
+    found: (facts) => facts[fact] ?? UNKNOWN,
   };
 }
 
-function isOrLeadsTo(facts: ProcessFacts, { literal, matches }: Pattern, path: string): boolean {
-  return matches(path) || (literal !== undefined && facts.resolve(literal) === path);
-}
-
-/** The arguments, the command's own name first, with a blank between two. */
+/** Matches the arguments joined by spaces, argv[0] first. */
 export function argumentsMatch(key: string, patterns: readonly Pattern[]): Condition {
   return {
     key,
     wanted: anyOf(patterns),
-    holds: (facts) => patterns.some(({ matches }) => matches(commandLine(facts))),
+    matches: (facts) => patterns.some(({ matches }) => matches(commandLine(facts))),
     found: (facts) => commandLine(facts) || UNKNOWN,
   };
 }
 
-/** More is not looked at: a process chooses its arguments, and 2 MB of them would cost every rule. */
-const LONGEST_COMMAND_LINE = 32_768;
+/** A process chooses its arguments, and every rule would read all of them, up to 2 MB. */
+const MAX_COMMAND_LINE_LENGTH = 32_768;
 
 let lastLine: { argv: readonly string[]; line: string } = { argv: [], line: "" };
 
-/** Keeps the last one: a process is compared with one pattern after another. */
+/** Keeps its last result, as many patterns are compared with one process. */
 function commandLine({ argv }: ProcessFacts): string {
-  if (argv !== lastLine.argv) lastLine = { argv, line: argv.join(" ").slice(0, LONGEST_COMMAND_LINE) };
+  if (argv !== lastLine.argv) lastLine = { argv, line: argv.join(" ").slice(0, MAX_COMMAND_LINE_LENGTH) };
   return lastLine.line;
 }
 
 /** A user or a group, by name or by number. */
-export type Principal = number | Pattern;
+type Principal = number | Pattern;
 
 export function userIs(key: string, principals: readonly Principal[]): Condition {
-  return {
-    key,
-    wanted: anyOf(principals),
-    holds: ({ uid, user }) => principals.some((principal) => isPrincipal(principal, uid, () => user)),
-    found: ({ uid, user }) => principalText(uid, user),
-  };
+  return principalIs(key, principals, "uid", "user");
 }
 
 export function groupIs(key: string, principals: readonly Principal[]): Condition {
+  return principalIs(key, principals, "gid", "group");
+}
+
+function principalIs(
+  key: string,
+  principals: readonly Principal[],
+  id: "uid" | "gid",
+  name: "user" | "group",
+): Condition {
   return {
     key,
     wanted: anyOf(principals),
-    holds: ({ gid, group }) => principals.some((principal) => isPrincipal(principal, gid, () => group)),
-    found: ({ gid, group }) => principalText(gid, group),
-  };
-}
-
-function isPrincipal(principal: Principal, id: number | undefined, name: () => string | undefined): boolean {
-  if (typeof principal === "number") return id === principal;
-  const known = name();
-  return known !== undefined && principal.matches(known);
-}
-
-function principalText(id: number | undefined, name: string | undefined): string {
-  if (id === undefined) return UNKNOWN;
-  return name === undefined ? `${id}, which has no name here` : `${name} (${id})`;
-}
-
-/** Whether the working directory is one of these or lies below it. */
-export function directoryIs(key: string, directories: readonly Pattern[]): Condition {
-  return {
-    key,
-    wanted: anyOf(directories),
-    holds(facts) {
-      const { cwd } = facts;
-      return cwd !== undefined && directories.some((directory) => isInside(facts, directory, cwd));
+    matches: (facts) =>
+      principals.some((each) =>
+        typeof each === "number" ? each === facts[id] : matchesKnown(each, facts[name]),
+      ),
+    found(facts) {
+      const number = facts[id];
+      return number === undefined ? UNKNOWN : `${facts[name] ?? "no name"} (${number})`;
     },
-    found: ({ cwd }) => cwd ?? UNKNOWN,
   };
 }
 
-function isInside(facts: ProcessFacts, { literal, matches }: Pattern, cwd: string): boolean {
-  return matches(cwd) || (literal !== undefined && isWithin(cwd, facts.resolve(literal)));
+function matchesKnown({ matches }: Pattern, text: string | undefined): boolean {
+  return text !== undefined && matches(text);
 }
 
-/** Whether one of its cgroups is one of these or lies below it. */
+/** Matches a process with a cgroup that is one of these or below one. */
 export function cgroupIs(key: string, patterns: readonly Pattern[]): Condition {
   return {
     key,
     wanted: anyOf(patterns),
-    holds: ({ cgroups }) => cgroups.some((path) => patterns.some(({ matches }) => matches(path))),
+    matches: ({ cgroups }) => cgroups.some((path) => patterns.some(({ matches }) => matches(path))),
     found: ({ cgroups }) => [...new Set(cgroups)].join(", ") || UNKNOWN,
   };
 }
 
-/** `true`: in any container, `false`: in none. */
+/** Matches a process in one of these containers. `true` matches any container, `false` the host. */
 export function containerIs(key: string, wanted: boolean | readonly Pattern[]): Condition {
   return {
     key,
     wanted: typeof wanted === "boolean" ? (wanted ? "any" : "none") : anyOf(wanted),
-    holds: ({ container }) =>
+    matches: ({ container }) =>
       typeof wanted === "boolean"
         ? wanted === (container !== undefined)
-        : container !== undefined && wanted.some(({ matches }) => matches(container)),
+        : wanted.some((pattern) => matchesKnown(pattern, container)),
     found: ({ container }) => container ?? "none",
   };
 }
 
-/** Whether it was started by such a command, or by something that such a command started. */
+/** Matches a process that one of these commands started, directly or through others. */
 export function startedBy(key: string, patterns: readonly NamePattern[]): Condition {
   return {
     key,
     wanted: anyOf(patterns),
-    holds: ({ ancestors }) =>
-      ancestors.some((names) => patterns.some((pattern) => pattern.find(names) !== undefined)),
+    matches: ({ ancestors }) => ancestors.some((names) => findsAny(patterns, names)),
     found: ancestorText,
   };
 }
@@ -155,54 +158,46 @@ function ancestorText({ ancestors }: ProcessFacts): string {
   return ancestors.map(({ comm }) => comm).join(" < ") || "none";
 }
 
-export function variableMatches(key: string, name: string, patterns: readonly Pattern[]): Condition {
-  return {
-    key,
-    wanted: anyOf(patterns),
-    holds({ environment }) {
-      const value = environment?.get(name);
-      return value !== undefined && patterns.some(({ matches }) => matches(value));
-    },
-    found: ({ environment }) => (environment ? (environment.get(name) ?? "not set") : UNKNOWN),
-  };
-}
-
-/** A parent by command, which any ancestor may be, or by PID, which the parent itself must be. */
-export type Parent = number | NamePattern;
-
-function hasParent({ ppid, ancestors }: ProcessFacts, parents: readonly Parent[]): boolean {
-  return parents.some((parent) =>
-    typeof parent === "number"
-      ? parent === ppid
-      : ancestors.some((names) => parent.find(names) !== undefined),
-  );
-}
-
-export function parentAllowed(key: string, parents: readonly Parent[]): Condition {
+/** Matches a process with a parent of one of these PIDs or an ancestor of one of these names. */
+export function parentAllowed(key: string, parents: readonly (number | NamePattern)[]): Condition {
   return {
     key,
     wanted: anyOf(parents),
-    holds: (facts) => hasParent(facts, parents),
+    matches: ({ ppid, ancestors }) =>
+      parents.some((parent) =>
+        typeof parent === "number"
+          ? parent === ppid
+          : ancestors.some((names) => parent.find(names) !== undefined),
+      ),
     found: (facts) => `${ancestorText(facts)} (parent ${facts.ppid})`,
   };
 }
 
-/** The contrary of a condition, for what is blocked; does not hold where the fact is not to be seen. */
+export function variableMatches(key: string, name: string, patterns: readonly Pattern[]): Condition {
+  return {
+    key,
+    wanted: anyOf(patterns),
+    matches: ({ environment }) => patterns.some((pattern) => matchesKnown(pattern, environment?.get(name))),
+    found: ({ environment }) => (environment ? (environment.get(name) ?? "not set") : UNKNOWN),
+  };
+}
+
+/** Returns the opposite of a condition. A process whose fact is unknown fails both. */
 export function blocked(condition: Condition, isKnown: (facts: ProcessFacts) => boolean): Condition {
   return {
     key: condition.key,
     wanted: `not ${condition.wanted}`,
-    holds: (facts) => isKnown(facts) && !condition.holds(facts),
+    matches: (facts) => isKnown(facts) && !condition.matches(facts),
     found: condition.found,
   };
 }
 
-/** A rule whose tenant is taken from the process speaks only of processes that give one. */
+/** Matches a process that has the facts that name its tenant. */
 export function tenantIsKnown(key: string, tenant: TenantTemplate): Condition {
   return {
     key,
     wanted: tenant.text,
-    holds: (facts) => "name" in tenant.name(facts),
+    matches: (facts) => "name" in tenant.name(facts),
     found(facts) {
       const found = tenant.name(facts);
       return "name" in found ? found.name : found.missing;
@@ -210,31 +205,31 @@ export function tenantIsKnown(key: string, tenant: TenantTemplate): Condition {
   };
 }
 
-/** Runtimes say when a process is taken up, not when one is let go that is governed. */
-export function olderThan(key: string, leastMs: number, wanted: string): Condition {
+/** Matches jobs of any age: runtimes decide when a process becomes a job, and never end a job. */
+export function olderThan(key: string, minMs: number, wanted: string): Condition {
   return {
     key,
     wanted,
-    holds: ({ isGoverned, ageMs }) => isGoverned || ageMs >= leastMs,
-    found: ({ ageMs }) => ageText(ageMs),
-    retryInMs: ({ ageMs }) => leastMs - ageMs,
+    matches: ({ isGoverned, ageMs }) => isGoverned || ageMs >= minMs,
+    found: ageText,
+    retryInMs: ({ ageMs }) => minMs - ageMs,
   };
 }
 
-export function youngerThan(key: string, mostMs: number, wanted: string): Condition {
+/** Matches jobs of any age, as `olderThan` does. */
+export function youngerThan(key: string, maxMs: number, wanted: string): Condition {
   return {
     key,
     wanted,
-    holds: ({ isGoverned, ageMs }) => isGoverned || ageMs <= mostMs,
-    found: ({ ageMs }) => ageText(ageMs),
+    matches: ({ isGoverned, ageMs }) => isGoverned || ageMs <= maxMs,
+    found: ageText,
   };
 }
 
-function ageText(ms: number): string {
-  return `${(ms / 1000).toFixed(ms < 10_000 ? 1 : 0)}s`;
+function ageText({ ageMs }: ProcessFacts): string {
+  return `${(ageMs / 1000).toFixed(ageMs < 10_000 ? 1 : 0)}s`;
 }
 
 function anyOf(items: readonly (number | { readonly text: string })[]): string {
-  const texts = items.map((item) => (typeof item === "number" ? String(item) : item.text));
-  return texts.length === 1 ? (texts[0] as string) : texts.join(" or ");
+  return items.map((item) => (typeof item === "number" ? item : item.text)).join(" or ");
 }

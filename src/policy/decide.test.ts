@@ -4,7 +4,7 @@ import { decide, explain } from "./decide.ts";
 import { loadPolicy } from "./file/loadPolicy.ts";
 import { overrideByFlags, policyFromFlags } from "./policyFromFlags.ts";
 
-test("the options of watch amount to a policy: its targets, under the limits that it was given", () => {
+test("the options of watch are a policy: its targets, under the given limits", () => {
   const policy = policyFromFlags(["ffmpeg", "x264"], { cpuWeight: 50 });
   expect(decide(policy, factsOf())).toMatchObject({
     govern: true,
@@ -15,7 +15,7 @@ test("the options of watch amount to a policy: its targets, under the limits tha
   expect(explain(policy, other)).toEqual({
     decision: {
       govern: false,
-      because: "no rule matches, and it goes by none of the target commands",
+      because: "no rule matches, and the command is not a target command",
       rule: undefined,
       retryInMs: undefined,
     },
@@ -30,7 +30,7 @@ test("the options of watch amount to a policy: its targets, under the limits tha
   });
 });
 
-test("targets and limits of the command line take the place of the file's, in its rules too", () => {
+test("targets and limits of the command line replace those of the file, also in its rules", () => {
   const loaded = loadPolicy(
     "default_limits: {nice: 1, pids_max: 9}\nrules: [{name: a, match: {user: live}}]",
     "p",

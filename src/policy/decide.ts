@@ -3,22 +3,15 @@ import type { Placement } from "../linux/cgroup/placement.ts";
 import type { Condition } from "./conditions.ts";
 import type { ProcessFacts } from "./facts.ts";
 import { bestName, type NamePattern } from "./namePattern.ts";
-import {
-  type CommandEntry,
-  type LimitLayer,
-  mergeLayers,
-  NO_LIMITS,
-  type Policy,
-  type Rule,
-} from "./policy.ts";
+import { mergeLayers, NO_LIMITS, type Policy, type Rule } from "./policy.ts";
 
-/** What a policy makes of a process. */
+/** The decision of a policy about one process. */
 export type Decision =
   | {
       govern: true;
-      /** The command that it was recognised as. */
+      /** The command that the process was recognised as. */
       target: string;
-      /** `undefined`: no rule matched, and it is governed as one of the target commands. */
+      /** `undefined` when no rule matches and the process is governed as one of the target commands. */
       rule: string | undefined;
       limits: Limits;
       tenant: string | undefined;
@@ -29,24 +22,25 @@ export type Decision =
   | {
       govern: false;
       because: string;
-      /** The rule that matched, when one did. */
+      /** The rule that matched, if any. */
       rule: string | undefined;
-      /** Nothing but its age speaks against it: to be judged again after so many ms. */
+      /** The ms after which to decide again, when only the age of the process is against governing it. */
       retryInMs: number | undefined;
     };
 
-/** How one rule, the target commands or the filters fared; `failed` is the first condition that did not hold. */
+/** The result of one rule, of the target commands or of the filters. */
 export interface Step {
   /** A rule's name, `target_commands` or `filters`. */
   subject: string;
   kind: "rule" | "targets" | "filters";
+  /** The first condition that does not match. */
   failed: FailedCondition | undefined;
-  /** It matches, and an earlier one had decided already. */
+  /** The step matches, but an earlier one has decided. */
   isTooLate: boolean;
 }
 
 export interface FailedCondition {
-  /** Where it stands in the file. */
+  /** The key in the file. */
   key: string;
   wanted: string;
   found: string;
@@ -58,30 +52,42 @@ export interface Explanation {
 }
 
 export function decide(policy: Policy, facts: ProcessFacts): Decision {
-  return judge(policy, facts, undefined);
+  return decideInSteps(policy, facts, undefined);
 }
 
-/** The same decision, and how it came about; looks at the rules behind the one that decides, too. */
+/** Makes the same decision and records each step, also of the rules after the one that decides. */
 export function explain(policy: Policy, facts: ProcessFacts): Explanation {
   const steps: Step[] = [];
-  return { decision: judge(policy, facts, steps), steps };
+  return { decision: decideInSteps(policy, facts, steps), steps };
 }
 
-function judge(policy: Policy, facts: ProcessFacts, steps: Step[] | undefined): Decision {
+function decideInSteps(policy: Policy, facts: ProcessFacts, steps: Step[] | undefined): Decision {
   const choice = choose(policy, facts, steps);
-  if (choice === undefined) {
-    const because = "no rule matches, and it goes by none of the target commands";
-    return { govern: false, because, rule: undefined, retryInMs: undefined };
-  }
+  if (choice === undefined) return refuse("no rule matches, and the command is not a target command");
   const { rule, target } = choice;
-  if (rule?.ignore) {
-    return { govern: false, because: `rule ${rule.name} ignores it`, rule: rule.name, retryInMs: undefined };
-  }
+  if (rule?.ignore) return refuse(`rule ${rule.name} ignores the process`, rule);
   const command = policy.commands.find(({ name }) => name.find(facts.names) !== undefined);
   const filter = firstFailing(command?.filters ?? policy.filters, facts);
   steps?.push({ subject: "filters", kind: "filters", failed: describe(filter, facts), isTooLate: false });
-  if (filter !== undefined) return refuseBy(filter, facts, rule);
-  return governAs(policy, facts, target, rule, command);
+  if (filter !== undefined) {
+    const because = `${filter.key}: expected ${filter.wanted}, found ${filter.found(facts)}`;
+    return refuse(because, rule, filter.retryInMs?.(facts));
+  }
+  const tenant = rule?.tenant?.name(facts);
+  return {
+    govern: true,
+    target,
+    rule: rule?.name,
+    limits: mergeLayers([policy.defaults, command?.limits ?? NO_LIMITS, rule?.limits ?? NO_LIMITS]),
+    tenant: tenant && "name" in tenant ? tenant.name : undefined,
+    labels: rule?.labels ?? {},
+    intent: rule?.intent,
+    placement: rule?.placement,
+  };
+}
+
+function refuse(because: string, rule?: Rule, retryInMs?: number): Decision {
+  return { govern: false, because, rule: rule?.name, retryInMs };
 }
 
 interface Choice {
@@ -89,7 +95,7 @@ interface Choice {
   target: string;
 }
 
-/** The first rule that matches; without one, the target commands. */
+/** Returns the first rule that matches; without one, the target commands. */
 function choose(policy: Policy, facts: ProcessFacts, steps: Step[] | undefined): Choice | undefined {
   let choice: Choice | undefined;
   const answers = new Uint8Array(policy.sharedConditions);
@@ -123,9 +129,10 @@ function findName(patterns: readonly NamePattern[], { names }: ProcessFacts): st
   return undefined;
 }
 
-const HOLDS = 1;
+const MATCHES = 1;
 const FAILS = 2;
 
+/** Keeps the results of shared conditions in `answers` for the next rules. 0 there means not yet checked. */
 function firstFailing(
   conditions: readonly Condition[],
   facts: ProcessFacts,
@@ -134,10 +141,10 @@ function firstFailing(
   for (const condition of conditions) {
     const { shared } = condition;
     if (answers === undefined || shared === undefined) {
-      if (!condition.holds(facts)) return condition;
+      if (!condition.matches(facts)) return condition;
       continue;
     }
-    if (answers[shared] === 0) answers[shared] = condition.holds(facts) ? HOLDS : FAILS;
+    if (answers[shared] === 0) answers[shared] = condition.matches(facts) ? MATCHES : FAILS;
     if (answers[shared] === FAILS) return condition;
   }
   return undefined;
@@ -145,30 +152,4 @@ function firstFailing(
 
 function describe(condition: Condition | undefined, facts: ProcessFacts): FailedCondition | undefined {
   return condition && { key: condition.key, wanted: condition.wanted, found: condition.found(facts) };
-}
-
-function refuseBy(filter: Condition, facts: ProcessFacts, rule: Rule | undefined): Decision {
-  const because = `${filter.key} wants ${filter.wanted}, and it is ${filter.found(facts)}`;
-  return { govern: false, because, rule: rule?.name, retryInMs: filter.retryInMs?.(facts) };
-}
-
-function governAs(
-  policy: Policy,
-  facts: ProcessFacts,
-  target: string,
-  rule: Rule | undefined,
-  command: CommandEntry | undefined,
-): Decision {
-  const tenant = rule?.tenant?.name(facts);
-  const layers: LimitLayer[] = [policy.defaults, command?.limits ?? NO_LIMITS, rule?.limits ?? NO_LIMITS];
-  return {
-    govern: true,
-    target,
-    rule: rule?.name,
-    limits: mergeLayers(layers),
-    tenant: tenant && "name" in tenant ? tenant.name : undefined,
-    labels: rule?.labels ?? {},
-    intent: rule?.intent,
-    placement: rule?.placement,
-  };
 }

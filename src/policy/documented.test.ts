@@ -1,17 +1,19 @@
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
+import { parse } from "yaml";
+import { z } from "zod";
 import { type FactsWords, factsOf } from "../../test/support/facts.ts";
 import { SPELLINGS } from "../limits/spellings.ts";
 import { type Decision, decide } from "./decide.ts";
+import { describeKeys, toJsonSchema } from "./file/describe.ts";
 import { loadPolicy } from "./file/loadPolicy.ts";
-import { describeKeys } from "./file/schema.ts";
 import { type Policy, totalOf } from "./policy.ts";
 
 const DOCUMENT = readFileSync(resolve(import.meta.dir, "../../docs/policy.md"), "utf8");
 const MiB = 1024 ** 2;
 
-/** The policy that docs/policy.md shows below a heading. */
+/** Returns the policy that docs/policy.md shows under a heading. */
 function documented(heading: string): Policy {
   const section = DOCUMENT.split(`\n## ${heading}\n`)[1]?.split("\n## ")[0] ?? "";
   const text = /```yaml\n(.*?)```/s.exec(section)?.[1] ?? "";
@@ -25,7 +27,7 @@ function decisionsOf(policy: Policy, processes: FactsWords[]): Decision[] {
   return processes.map((words) => decide(policy, factsOf(words)));
 }
 
-test("the live edge gives each kind of stream its own, and leaves an administrator's alone", () => {
+test("the live edge has limits for each kind of stream, and does not govern those of an administrator", () => {
   const decisions = decisionsOf(documented("A live edge"), [
     { argv: ["ffmpeg", "-s", "1920x1080", "x"] },
     { argv: ["ffmpeg", "-i", "a", "-c", "copy", "b"] },
@@ -56,7 +58,7 @@ test("the live edge gives each kind of stream its own, and leaves an administrat
   );
 });
 
-test("the batch box keeps encoders back, waits for short ones and ignores thumbnails", () => {
+test("the batch box slows encoders down, waits until they are old enough and ignores thumbnails", () => {
   const media = { cwd: "/srv/media/in" };
   const encoder = { argv: ["SvtAv1EncApp"], executable: "/opt/SvtAv1EncApp", ...media };
   const decisions = decisionsOf(documented("A batch box"), [
@@ -89,7 +91,7 @@ test("the batch box keeps encoders back, waits for short ones and ignores thumbn
   );
 });
 
-test("the platform of many tenants tells them apart, each within its total", () => {
+test("the platform of many tenants recognises each, with its total", () => {
   const policy = documented("Many tenants");
   const decisions = decisionsOf(policy, [
     { user: "root", uid: 0 },
@@ -113,7 +115,7 @@ test("the platform of many tenants tells them apart, each within its total", () 
   expect(totalOf(policy, "zoe")).toMatchObject({ memoryMaxBytes: 2048 * MiB, pidsMax: 100 });
 });
 
-test("the policy that the package installs can be used", () => {
+test("the policy that the package installs is valid", () => {
   const text = readFileSync(resolve(import.meta.dir, "../../packaging/policy.yaml"), "utf8");
   expect(loadPolicy(text, "policy.yaml")).toMatchObject({ policy: { scanIntervalMs: 5000 }, warnings: [] });
 });
@@ -123,6 +125,20 @@ function withPattern<T extends object>(expected: T): T {
   return because === undefined ? expected : { ...expected, because: expect.stringMatching(because) };
 }
 
+test("an editor accepts the documented policies by the JSON Schema", () => {
+  const schema = z.fromJSONSchema(toJsonSchema() as Parameters<typeof z.fromJSONSchema>[0]);
+  const texts = [...DOCUMENT.matchAll(/```yaml\n(.*?)```/gs)].map(([, text]) => text as string);
+  expect(texts).toHaveLength(3);
+  texts.push(
+    "rules: [{name: a, match: {command: [ffmpeg], container: true, env: {A: x}}}]",
+    "default_limits: {io_max: {device: 8:0, rbps: 5M}, cpu_quota: max}",
+    "filters: {min_runtime: , allowed_uids: [5]}",
+  );
+  for (const text of texts) expect(schema.safeParse(parse(text)).error).toBeUndefined();
+  for (const text of ["rulez: []", "rules: [{match: {}}]", "rules: [{name: a, match: {command: []}}]"])
+    expect(schema.safeParse(parse(text)).success).toBeFalse();
+});
+
 test("the document shows every way to write a value", () => {
   for (const { value, examples, meaning } of SPELLINGS) {
     expect(DOCUMENT).toContain(
@@ -131,7 +147,7 @@ test("the document shows every way to write a value", () => {
   }
 });
 
-test("the document says of every key what the schema says", () => {
+test("the document describes every key as the schema does", () => {
   const paths: PropertyKey[][] = [
     [],
     ["filters"],
@@ -142,7 +158,7 @@ test("the document says of every key what the schema says", () => {
   ];
   for (const { key, meaning, right } of paths.flatMap(describeKeys)) {
     const cells = [`\`${key}\``, ...(meaning === undefined ? [] : [meaning]), right.join("; ")];
-    // A star would begin stress.
+    // Markdown reads a star as emphasis.
     expect(DOCUMENT).toContain(`| ${cells.map((cell) => cell.replaceAll("*", "\\*")).join(" | ")} |`);
   }
 });

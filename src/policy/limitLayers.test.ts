@@ -28,7 +28,7 @@ testDecisions("limits of a policy", [
     expect: { limits: { cpuMax: CORE(200) } },
   },
   {
-    name: "without a rule that matches a target has the defaults",
+    name: "a target that no rule matches has the defaults",
     policy: "default_limits: {nice: 5}\nrules: [{name: a, match: {user: video}}]",
     expect: { rule: undefined, limits: { nice: 5 } },
   },
@@ -39,13 +39,13 @@ testDecisions("limits of a policy", [
     expect: { limits: { nice: 7, pidsMax: 8, cpuWeight: 1 } },
   },
   {
-    name: "max lifts what is said elsewhere",
+    name: "max cancels a limit of a more general section",
     policy:
       "default_limits: {cpu_quota: 100, memory_max: 1GiB}\nrules: [{name: a, match: {}, limits: {cpu_max: max 100000, memory_max: max}}]",
     expect: { limits: {} },
   },
   {
-    name: "sizes and rates are written as people do",
+    name: "sizes and rates may have units",
     policy:
       "default_limits: {cpu_quota: 1.5 cores, memory_limit: 512M, memory_max: 2GiB, io_max: '8:0 rbps=50MB/s wiops=500', pids_max: 64, cpus: 0-3, nice: -5, ionice: idle, oom_score_adj: 300}",
     expect: {

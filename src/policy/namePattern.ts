@@ -5,25 +5,26 @@ import { compilePattern, type Pattern } from "./pattern.ts";
 /** The kernel cuts names to this many bytes (TASK_COMM_LEN − 1). */
 const COMM_BYTES = 15;
 
-/** A pattern of a command's name, which a process may go by in three ways. */
+/** A pattern of the name of a command, which each of the three names of a process can match. */
 export interface NamePattern {
   readonly text: string;
+  /** The only name that the pattern matches; `undefined` when it has a special character. */
   readonly literal: string | undefined;
-  /** The name that matched, in full where only a cut one was to be seen; `undefined` when none did. */
+  /** Returns the name that matched, in full where the kernel has cut it; `undefined` when none did. */
   find(names: ProcessNames): string | undefined;
 }
 
-/** Throws PatternFault. */
+/** Throws ValueFault. */
 export function compileNamePattern(text: string): NamePattern {
-  return nameOf(compilePattern(text));
+  return toNamePattern(compilePattern(text));
 }
 
-/** The name itself, whatever characters it holds. */
+/** Returns a pattern that matches one name, in which no character is special. */
 export function exactName(name: string): NamePattern {
-  return nameOf({ text: name, literal: name, matches: (candidate) => candidate === name });
+  return toNamePattern({ text: name, literal: name, matches: (candidate) => candidate === name });
 }
 
-function nameOf({ text, literal, matches }: Pattern): NamePattern {
+function toNamePattern({ text, literal, matches }: Pattern): NamePattern {
   if (literal === undefined) {
     return {
       text,
@@ -43,7 +44,7 @@ function nameOf({ text, literal, matches }: Pattern): NamePattern {
   };
 }
 
-/** By its executable, by how it was called, by its name: the first that it has. */
+/** Returns the name of the executable, else that of the first argument, else the comm. */
 export function bestName({ executable, argv0, comm }: ProcessNames): string {
   return executable || argv0 || comm;
 }

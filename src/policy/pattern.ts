@@ -1,133 +1,130 @@
+import { ValueFault } from "../limits/units.ts";
+
 /**
- * Patterns of names and paths. `*` stands for any characters, `?` for one, `[a-z]` for one of them, `[!a-z]` for one
- * that is none of them; `\` takes the meaning from the next character. In a path none of them stands for a `/`, and
- * `**` as a whole component stands for any number of components, none among them.
+ * Patterns of names and paths. `*` matches any number of characters, `?` one character, `[a-z]` one
+ * character of the class, `[!a-z]` one character outside it; `\` removes the special meaning of the next
+ * character. In a path none of these matches a `/`, and `**` as a whole component matches any number of
+ * components, also none.
  *
- * Matching cannot backtrack: between two stars the leftmost place is the only one that is tried, which is enough when
- * there is but one kind of star. The time is at most that of the two lengths multiplied, whoever wrote which.
+ * Matching never backtracks: between two stars only the leftmost occurrence is tried, which is enough
+ * because there is only one kind of star. The time is at most the product of both lengths, for every
+ * pattern and text.
  */
 export interface Pattern {
   readonly text: string;
-  /** What it stands for when it holds no special character. */
+  /** The only text that the pattern matches; `undefined` when it has a special character. */
   readonly literal: string | undefined;
   matches(text: string): boolean;
 }
 
-/** Longer ones are refused: nobody writes them, and each is compared with every process. */
-export const LONGEST_PATTERN = 1024;
+/** Every pattern is compared with every process. */
+export const MAX_PATTERN_LENGTH = 1024;
 
-/** A pattern of a whole text, in which `/` is a character like others. Throws PatternFault. */
+/** Compiles a pattern of a whole text, in which `/` is an ordinary character. Throws ValueFault. */
 export function compilePattern(text: string): Pattern {
-  if (text.length > LONGEST_PATTERN)
-    throw new PatternFault(`it has ${text.length} characters, ${LONGEST_PATTERN} are the most`);
-  const tokens = parseTokens(text);
-  if (tokens.every((token) => typeof token === "string")) {
-    const literal = tokens.join("");
-    return { text, literal, matches: (candidate) => candidate === literal };
-  }
-  const runs = splitAt(tokens, (token) => token === ANY).map(compileRun);
-  return { text, literal: undefined, matches: (candidate) => matchRuns(runs, candidate) };
+  if (text.length > MAX_PATTERN_LENGTH)
+    throw invalid(`it has ${text.length} characters; the maximum is ${MAX_PATTERN_LENGTH}`);
+  const runs = parseRuns(text);
+  const literal = runs.length === 1 ? runs[0]?.text : undefined;
+  if (literal !== undefined) return { text, literal, matches: (candidate) => candidate === literal };
+  return { text, literal, matches: compileRuns(runs) };
 }
 
-/** A pattern of an absolute path. Throws PatternFault. */
+/** Compiles a pattern of an absolute path. Throws ValueFault. */
 export function compilePathPattern(text: string): Pattern {
-  if (!text.startsWith("/")) throw new PatternFault("it is no absolute path");
-  if (text.split("/").includes(".."))
-    throw new PatternFault('it holds "..", which no path of a process does');
-  const components = splitPath(text).map((part) => (part === "**" ? DEEP : compilePattern(part)));
-  const parts = components.flatMap((part) => (part === DEEP ? [] : [part.literal]));
-  if (parts.length === components.length && parts.every((part) => part !== undefined)) {
-    const literal = `/${parts.join("/")}`;
+  if (!text.startsWith("/")) throw invalid("it is not an absolute path");
+  if (text.split("/").includes("..")) throw invalid('it contains "..", which no path of a process contains');
+  const runs: Pattern[][] = [[]];
+  for (const part of splitPath(text)) {
+    if (part === "**") runs.push([]);
+    else runs.at(-1)?.push(compilePattern(part));
+  }
+  const [first = []] = runs;
+  if (runs.length === 1 && first.every((part) => part.literal !== undefined)) {
+    const literal = `/${first.map((part) => part.literal).join("/")}`;
     return { text, literal, matches: (path) => path === literal };
   }
-  const runs = splitAt(components, (part) => part === DEEP) as Pattern[][];
   return { text, literal: undefined, matches: (path) => matchComponents(runs, splitPath(path)) };
 }
 
-/** A path pattern that also matches everything below what it matches. Throws PatternFault. */
+/** Compiles a path pattern that also matches everything below its matches. Throws ValueFault. */
 export function compileDirectoryPattern(text: string): Pattern {
   const { literal } = compilePathPattern(text);
   if (literal !== undefined) return { text, literal, matches: (path) => isWithin(path, literal) };
-  const below = compilePathPattern(`${text}/**`);
-  return { text, literal, matches: (path) => below.matches(path) };
+  return { ...compilePathPattern(`${text}/**`), text };
 }
 
-/** Whether a path is a directory or lies below it, component by component: `/srv/ab` does not lie in `/srv/a`. */
+/** Returns whether a path is a directory or below it. Components are whole: `/srv/ab` is not in `/srv/a`. */
 export function isWithin(path: string, directory: string): boolean {
   if (directory === "/") return path.startsWith("/");
   return path.startsWith(directory) && (path.length === directory.length || path[directory.length] === "/");
 }
 
-/** A pattern that cannot be meant; the message completes "as a pattern it does not do: …". */
-export class PatternFault extends Error {}
-
-const ANY = Symbol("*");
-const ONE = Symbol("?");
-const DEEP = Symbol("**");
-
-/** A character, one of a class, any one, or any number. */
-type Token = string | CharacterClass | typeof ONE | typeof ANY;
-interface CharacterClass {
-  negated: boolean;
-  ranges: [from: string, to: string][];
+/** The part of a pattern between two stars, which matches a fixed number of characters. */
+interface Run {
+  /** The only text that it matches; `undefined` when it has a special character. */
+  text: string | undefined;
+  /** A regular expression. It has no quantifiers, so it cannot backtrack. */
+  source: string;
 }
 
-function parseTokens(text: string): Token[] {
+function parseRuns(text: string): Run[] {
+  const runs: Run[] = [{ text: "", source: "" }];
+  const append = (source: string, literal?: string): void => {
+    const run = runs.at(-1) as Run;
+    run.source += source;
+    run.text = literal === undefined || run.text === undefined ? undefined : run.text + literal;
+  };
   const characters = [...text];
-  const tokens: Token[] = [];
   for (let at = 0; at < characters.length; at++) {
     const character = characters[at] as string;
-    if (character === "*") tokens.push(ANY);
-    else if (character === "?") tokens.push(ONE);
-    else if (character === "\\") {
-      const next = characters[++at];
-      if (next === undefined)
-        throw new PatternFault('it ends in "\\", which takes the meaning from a next one');
-      tokens.push(next);
-    } else if (character === "[") {
-      const end = characters.indexOf("]", at + (characters[at + 1] === "!" ? 3 : 2));
-      if (end < 0) throw new PatternFault('"[" has no "]": a bracket that is meant is written "\\["');
-      tokens.push(parseClass(characters.slice(at + 1, end)));
+    if (character === "*") runs.push({ text: "", source: "" });
+    else if (character === "?") append(".");
+    else if (character === "[") {
+      const start = characters[at + 1] === "!" ? at + 2 : at + 1;
+      const end = characters.indexOf("]", start + 1);
+      if (end < 0) throw invalid('"[" has no "]"; a literal "[" is written "\\["');
+      append(classSource(start > at + 1, characters.slice(start, end).join("")));
       at = end;
-    } else tokens.push(character);
+    } else {
+      const literal = character === "\\" ? characters[++at] : character;
+      if (literal === undefined) throw invalid('it ends in "\\"; a literal "\\" is written "\\\\"');
+      append(literal.replace(/[\\^$.*+?()[\]{}|/]/, "\\$&"), literal);
+    }
   }
-  return tokens;
+  return runs;
 }
 
-function parseClass(characters: string[]): CharacterClass {
-  const negated = characters[0] === "!";
-  const members = negated ? characters.slice(1) : characters;
-  const ranges: CharacterClass["ranges"] = [];
-  for (let at = 0; at < members.length; at++) {
-    const from = members[at] as string;
-    const isRange = members[at + 1] === "-" && at + 2 < members.length;
-    const to = isRange ? (members[at + 2] as string) : from;
-    if (codeOf(from) > codeOf(to)) throw new PatternFault(`the range ${from}-${to} is the wrong way round`);
-    ranges.push([from, to]);
-    if (isRange) at += 2;
+function classSource(isNegated: boolean, members: string): string {
+  const source = `[${isNegated ? "^" : ""}${members.replace(/[\\\]^]/g, "\\$&")}]`;
+  try {
+    new RegExp(source, "u");
+  } catch {
+    throw invalid(`[${members}] has a range that is the wrong way round`);
   }
-  return { negated, ranges };
+  return source;
 }
 
-/** What stands between two stars: a text, or characters of which some are open. */
-type Run = string | Token[];
-
-function compileRun(tokens: Token[]): Run {
-  return tokens.every((token) => typeof token === "string") ? tokens.join("") : tokens;
+function compileRuns(runs: readonly Run[]): (text: string) => boolean {
+  const texts = runs.flatMap((run) => run.text ?? []);
+  if (texts.length === runs.length) return (text) => matchTexts(texts, text);
+  const expressions = runs.map(({ source }, index) => {
+    const [start, end] = [index === 0 ? "^" : "", index === runs.length - 1 ? "$" : ""];
+    return new RegExp(`${start}${source}${end}`, "gsu");
+  });
+  return (text) => {
+    let at = 0;
+    for (const expression of expressions) {
+      expression.lastIndex = at;
+      if (!expression.test(text)) return false;
+      at = expression.lastIndex;
+    }
+    return true;
+  };
 }
 
-/** The first run is held to the beginning, the last one to the end, the others follow each other as they come. */
-function matchRuns(runs: Run[], text: string): boolean {
-  if (runs.every((run) => typeof run === "string")) return matchTexts(runs, text);
-  const characters = [...text];
-  return matchSequence(
-    runs.map((run) => (typeof run === "string" ? [...run] : run)),
-    characters,
-    matchesToken,
-  );
-}
-
-function matchTexts(runs: string[], text: string): boolean {
+/** The common case, which is faster without regular expressions. */
+function matchTexts(runs: readonly string[], text: string): boolean {
   const first = runs[0] as string;
   const last = runs.at(-1) as string;
   if (text.length < first.length + last.length) return false;
@@ -141,23 +138,19 @@ function matchTexts(runs: string[], text: string): boolean {
   return at <= text.length - last.length;
 }
 
-function matchComponents(runs: Pattern[][], components: string[]): boolean {
-  // Most paths differ in a plain word, which is compared sooner than a pattern.
+/** Matches the runs between the `**` of a path pattern. */
+function matchComponents(runs: readonly Pattern[][], components: readonly string[]): boolean {
   const first = runs[0] as Pattern[];
-  for (let at = 0; at < first.length; at++) {
-    const literal = first[at]?.literal;
-    if (literal !== undefined && literal !== components[at]) return false;
+  const last = runs.at(-1) as Pattern[];
+  // Most paths differ in a component without special characters, which is compared faster than the others.
+  for (let index = 0; index < first.length; index++) {
+    const literal = first[index]?.literal;
+    if (literal !== undefined && literal !== components[index]) return false;
   }
-  return matchSequence(runs, components, (pattern, component) => pattern.matches(component));
-}
-
-function matchSequence<P, T>(runs: P[][], items: T[], matches: (pattern: P, item: T) => boolean): boolean {
-  const fits = (run: P[], at: number): boolean =>
-    run.every((pattern, index) => matches(pattern, items[at + index] as T));
-  const first = runs[0] as P[];
-  if (runs.length === 1) return items.length === first.length && fits(first, 0);
-  const last = runs.at(-1) as P[];
-  const end = items.length - last.length;
+  const fits = (run: Pattern[], at: number): boolean =>
+    run.every((pattern, index) => pattern.matches(components[at + index] as string));
+  const end = components.length - last.length;
+  if (runs.length === 1) return end === 0 && fits(first, 0);
   if (end < first.length || !fits(first, 0) || !fits(last, end)) return false;
   let at = first.length;
   for (const run of runs.slice(1, -1)) {
@@ -168,32 +161,16 @@ function matchSequence<P, T>(runs: P[][], items: T[], matches: (pattern: P, item
   return true;
 }
 
-function matchesToken(token: Token, character: string): boolean {
-  if (typeof token === "string") return token === character;
-  if (typeof token === "symbol") return true;
-  const code = codeOf(character);
-  return token.negated !== token.ranges.some(([from, to]) => code >= codeOf(from) && code <= codeOf(to));
-}
-
-function codeOf(character: string): number {
-  return character.codePointAt(0) as number;
+function invalid(reason: string): ValueFault {
+  return new ValueFault(`is not a valid pattern: ${reason}`);
 }
 
 let lastSplit: { path: string; parts: string[] } = { path: "", parts: [] };
 
-/** Without empty components: `/a//b/` is `/a/b`. Keeps the last one: a path is compared with one pattern after another. */
+/** Drops empty components: `/a//b/` is `/a/b`. Keeps its last result, as many patterns use one path. */
 function splitPath(path: string): string[] {
   if (path !== lastSplit.path) {
     lastSplit = { path, parts: path.split("/").filter((part) => part !== "" && part !== ".") };
   }
   return lastSplit.parts;
-}
-
-function splitAt<T>(items: T[], isSeparator: (item: T) => boolean): T[][] {
-  const runs: T[][] = [[]];
-  for (const item of items) {
-    if (isSeparator(item)) runs.push([]);
-    else runs.at(-1)?.push(item);
-  }
-  return runs;
 }

@@ -3,7 +3,7 @@ import { commandIs } from "./conditions.ts";
 import { exactName } from "./namePattern.ts";
 import type { Policy } from "./policy.ts";
 
-/** The policy that the options of `watch` amount to: the same limits for every target. */
+/** Returns the policy that the options of `watch` describe: the same limits for every target. */
 export function policyFromFlags(targets: readonly string[], limits: Limits): Policy {
   const patterns = targets.map(exactName);
   return {
@@ -21,7 +21,7 @@ export function policyFromFlags(targets: readonly string[], limits: Limits): Pol
   };
 }
 
-/** A policy with the options of `watch` in the place of its target commands and its default limits. */
+/** Returns a policy with its target commands and default limits replaced by the options of `watch`. */
 export function overrideByFlags(
   policy: Policy,
   targets: readonly string[] | undefined,
@@ -31,7 +31,7 @@ export function overrideByFlags(
   const defaults = { set: { ...set, ...limits }, lifted };
   if (targets === undefined) return { ...policy, defaults };
   const given = policyFromFlags(targets, limits);
-  // Rules that name no command speak of the targets, too.
+  // Rules that name no command apply to the targets.
   const rules = policy.rules.map((rule) => ({
     ...rule,
     commands: rule.commands === policy.targets ? given.targets : rule.commands,

@@ -33,7 +33,7 @@ function statOf(host: Host, pid: number): ProcStat {
   return stat;
 }
 
-test("the facts are those that /proc shows", () => {
+test("facts come from /proc", () => {
   using proc = procTree({ ...FILES, passwd: "root:x:0:0::/:/bin/sh\nlive:x:1001:1::/:/bin/sh\n" });
   const { host } = proc;
   const reader = new FactReader(host, { users: `${host.procRoot}/passwd`, groups: `${host.procRoot}/no` });
@@ -55,14 +55,14 @@ test("the facts are those that /proc shows", () => {
   );
 });
 
-test("the container that we are in ourselves is the machine to us", () => {
+test("the container of ffrtmp itself counts as the host", () => {
   using proc = procTree(FILES);
   const reader = new FactReader(proc.host);
   expect(reader.of(statOf(proc.host, 4026)).container).toBe(ID);
   expect(reader.of(statOf(proc.host, 812)).container).toBeUndefined();
 });
 
-test("what is not there is not known, and nothing is thrown", () => {
+test("a fact that is missing is unknown, and nothing is thrown", () => {
   using proc = procTree({ "4026/stat": FILES["4026/stat"] });
   const facts = new FactReader(proc.host).of(statOf(proc.host, 4026));
   expect(facts.names).toEqual({ comm: "ffmpeg", argv0: "", executable: "" });
@@ -80,14 +80,14 @@ test("what is not there is not known, and nothing is thrown", () => {
     expect(facts[fact]).toBeUndefined();
 });
 
-test("a job is judged by the cgroups that it came from", () => {
+test("the cgroups of a job are those that it came from", () => {
   using proc = procTree(FILES);
   const job = { isGoverned: true, cgroups: ["/system.slice/a.service"] };
   const facts = new FactReader(proc.host).of(statOf(proc.host, 4026), job);
   expect(facts).toMatchObject(job);
 });
 
-test("users are those of the file as it is now", () => {
+test("users come from the current file", () => {
   const directory = mkdtempSync(join(tmpdir(), "ffrtmp-names-"));
   try {
     let now = 0;
@@ -110,7 +110,7 @@ test("users are those of the file as it is now", () => {
   }
 });
 
-test("a path leads where its links lead now", () => {
+test("a path resolves to the current targets of its links", () => {
   const directory = mkdtempSync(join(tmpdir(), "ffrtmp-links-"));
   try {
     let now = 0;
@@ -129,7 +129,7 @@ test("a path leads where its links lead now", () => {
   }
 });
 
-test("this very process has the facts that it knows of itself", () => {
+test("this process has the facts that the runtime knows", () => {
   const host = realHost();
   const facts = new FactReader(host).of(statOf(host, process.pid));
   expect(facts.uid).toBe(process.geteuid?.() ?? -1);
@@ -140,8 +140,7 @@ test("this very process has the facts that it knows of itself", () => {
   expect(facts.environment?.get("PATH")).toBe(process.env["PATH"] as string);
 });
 
-/** A host that counts what is read below /proc/PID. */
-test("a fact that nobody asks for is not read", () => {
+test("a fact that is not used is not read", () => {
   using proc = procTree(FILES);
   const asked: string[] = [];
   const { host } = proc;

@@ -11,22 +11,22 @@ import type { ProcessFacts, ProcessNames } from "./facts.ts";
 import { namesOf } from "./namePattern.ts";
 
 const RESOLVE_INTERVAL_MS = 1000;
-/** Only against a table of processes that changes while we walk up it. */
+/** PIDs can be reused while we walk up, and form a circle. */
 const MAX_ANCESTORS = 256;
 
-/** What is said of a process besides what /proc tells. */
+/** Facts of a job that /proc does not show. */
 export interface FactsOfJob {
   isGoverned: boolean;
-  /** Where it would be if it were no job. */
+  /** The cgroups that the process would be in if it were no job. */
   cgroups: readonly string[];
 }
 
-/** Reads what policies ask of processes; one for all processes of a host. */
+/** Reads the facts that policies ask for; one for all processes of a host. */
 export class FactReader {
   readonly host: Host;
   readonly users: IdNames;
   readonly groups: IdNames;
-  /** Containers that we are in ourselves: to us they are the machine. */
+  /** The containers that ffrtmp itself is in. A process in them alone is a process of the host. */
   readonly #ownContainers: ReadonlySet<string>;
   #resolved = new Map<string, string>();
   #resolvedSinceMs = 0;
@@ -40,7 +40,7 @@ export class FactReader {
     this.#ownContainers = new Set(paths.flatMap(parseContainers));
   }
 
-  /** The facts of a process whose stat was just read; nothing else is read before it is asked for. */
+  /** Returns the facts of a process whose stat was just read. Every other fact is read when first used. */
   of(stat: ProcStat, job?: FactsOfJob): ProcessFacts {
     return new LiveFacts(this, stat, job);
   }
@@ -49,7 +49,7 @@ export class FactReader {
     return cgroups.flatMap(parseContainers).find((id) => !this.#ownContainers.has(id));
   }
 
-  /** Kept for a second: every process is compared with the same few paths. */
+  /** Keeps results for a second: every process is compared with the same few paths. */
   resolve(path: string): string {
     const nowMs = this.host.now();
     if (Math.abs(nowMs - this.#resolvedSinceMs) >= RESOLVE_INTERVAL_MS) {
@@ -72,15 +72,6 @@ class LiveFacts implements ProcessFacts {
   readonly #reader: FactReader;
   readonly #stat: ProcStat;
   readonly #job: FactsOfJob | undefined;
-  #argv: readonly string[] | undefined;
-  #executable: { path: string | undefined } | undefined;
-  #names: ProcessNames | undefined;
-  #credentials: Partial<Credentials> | undefined;
-  #cwd: { path: string | undefined } | undefined;
-  #ancestors: readonly ProcessNames[] | undefined;
-  #cgroups: readonly string[] | undefined;
-  #ageMs: number | undefined;
-  #environment: { variables: ReadonlyMap<string, string> | undefined } | undefined;
 
   constructor(reader: FactReader, stat: ProcStat, job: FactsOfJob | undefined) {
     this.#reader = reader;
@@ -92,112 +83,114 @@ class LiveFacts implements ProcessFacts {
   }
 
   get argv(): readonly string[] {
-    this.#argv ??= visible(() => readArguments(this.#reader.host, this.pid)) ?? [];
-    return this.#argv;
+    return this.#keep("argv", visible(() => readArguments(this.#reader.host, this.pid)) ?? []);
   }
 
   get executable(): string | undefined {
-    this.#executable ??= { path: readExecutable(this.#reader.host, this.pid) };
-    return this.#executable.path;
+    return this.#keep("executable", readExecutable(this.#reader.host, this.pid));
   }
 
   get names(): ProcessNames {
-    this.#names ??= namesOf(this.#stat.comm, this.argv[0], this.executable);
-    return this.#names;
+    return this.#keep("names", namesOf(this.#stat.comm, this.argv[0], this.executable));
   }
 
   get uid(): number | undefined {
-    return this.#readCredentials().uid;
+    return this.#readIds().uid;
+  }
+
+  get gid(): number | undefined {
+    return this.#readIds().gid;
   }
 
   get user(): string | undefined {
     const { uid } = this;
-    return uid === undefined ? undefined : this.#reader.users.nameOf(uid, this.#reader.host.now());
-  }
-
-  get gid(): number | undefined {
-    return this.#readCredentials().gid;
+    const { users, host } = this.#reader;
+    return this.#keep("user", uid === undefined ? undefined : users.nameOf(uid, host.now()));
   }
 
   get group(): string | undefined {
     const { gid } = this;
-    return gid === undefined ? undefined : this.#reader.groups.nameOf(gid, this.#reader.host.now());
+    const { groups, host } = this.#reader;
+    return this.#keep("group", gid === undefined ? undefined : groups.nameOf(gid, host.now()));
   }
 
   get cwd(): string | undefined {
-    this.#cwd ??= {
-      path: readWorkingDirectory(this.#reader.host, this.pid)?.replace(/ \(deleted\)$/, ""),
-    };
-    return this.#cwd.path;
+    const path = readWorkingDirectory(this.#reader.host, this.pid);
+    return this.#keep("cwd", path?.replace(/ \(deleted\)$/, ""));
   }
 
   get ancestors(): readonly ProcessNames[] {
-    this.#ancestors ??= this.#readAncestors();
-    return this.#ancestors;
+    return this.#keep("ancestors", readAncestors(this.#reader.host, this.ppid));
   }
 
   get cgroups(): readonly string[] {
-    if (this.#job) return this.#job.cgroups;
-    if (this.#cgroups === undefined) {
-      const membership = visible(() => readMembership(this.#reader.host, this.pid)) ?? "gone";
-      this.#cgroups = membership === "gone" ? [] : [...membership.values()];
-    }
-    return this.#cgroups;
+    return this.#keep("cgroups", this.#job?.cgroups ?? this.#readCgroups());
   }
 
   get container(): string | undefined {
-    return this.#reader.container(this.cgroups);
+    return this.#keep("container", this.#reader.container(this.cgroups));
   }
 
   get ageMs(): number {
-    this.#ageMs ??= readAgeMs(this.#reader.host, this.#stat.startTicks);
-    return this.#ageMs;
+    return this.#keep("ageMs", readAgeMs(this.#reader.host, this.#stat.startTicks));
   }
 
   get environment(): ReadonlyMap<string, string> | undefined {
-    this.#environment ??= { variables: visible(() => this.#readEnvironment()) };
-    return this.#environment.variables;
+    return this.#keep(
+      "environment",
+      visible(() => readEnvironment(this.#reader.host, this.pid)),
+    );
   }
 
   resolve(path: string): string {
     return this.#reader.resolve(path);
   }
 
-  #readCredentials(): Partial<Credentials> {
-    if (this.#credentials === undefined) {
-      const credentials = visible(() => readCredentials(this.#reader.host, this.pid)) ?? "gone";
-      this.#credentials = credentials === "gone" ? {} : credentials;
-    }
-    return this.#credentials;
+  /** Replaces the getter of a fact by its value, so that the fact is read once. */
+  #keep<K extends keyof ProcessFacts>(name: K, value: ProcessFacts[K]): ProcessFacts[K] {
+    Object.defineProperty(this, name, { value });
+    return value;
   }
 
-  #readAncestors(): ProcessNames[] {
-    const { host } = this.#reader;
-    const ancestors: ProcessNames[] = [];
-    for (let pid = this.ppid; pid > 0 && ancestors.length < MAX_ANCESTORS; ) {
-      const stat = visible(() => readStat(host, pid)) ?? "gone";
-      if (stat === "gone") break;
-      const argv = visible(() => readArguments(host, stat.pid)) ?? [];
-      ancestors.push(namesOf(stat.comm, argv[0], readExecutable(host, stat.pid)));
-      pid = stat.ppid;
-    }
-    return ancestors;
+  #readIds(): Partial<Credentials> {
+    const credentials = visible(() => readCredentials(this.#reader.host, this.pid)) ?? "gone";
+    const ids: Partial<Credentials> = credentials === "gone" ? {} : credentials;
+    this.#keep("uid", ids.uid);
+    this.#keep("gid", ids.gid);
+    return ids;
   }
 
-  #readEnvironment(): ReadonlyMap<string, string> | undefined {
-    const text = readProcFile(this.#reader.host, `${this.pid}/environ`);
-    if (text === "gone") return undefined;
-    const variables = new Map<string, string>();
-    for (const entry of text.split("\0")) {
-      const at = entry.indexOf("=");
-      if (at > 0 && !variables.has(entry.slice(0, at)))
-        variables.set(entry.slice(0, at), entry.slice(at + 1));
-    }
-    return variables;
+  #readCgroups(): readonly string[] {
+    const membership = visible(() => readMembership(this.#reader.host, this.pid)) ?? "gone";
+    return membership === "gone" ? [] : [...membership.values()];
   }
 }
 
-/** `undefined` for what the kernel does not let us see. */
+function readAncestors(host: Host, parent: number): ProcessNames[] {
+  const ancestors: ProcessNames[] = [];
+  for (let pid = parent; pid > 0 && ancestors.length < MAX_ANCESTORS; ) {
+    const stat = visible(() => readStat(host, pid)) ?? "gone";
+    if (stat === "gone") break;
+    const argv = visible(() => readArguments(host, stat.pid)) ?? [];
+    ancestors.push(namesOf(stat.comm, argv[0], readExecutable(host, stat.pid)));
+    pid = stat.ppid;
+  }
+  return ancestors;
+}
+
+/** `PATH=/usr/bin\0TIER=gold\0`. The first value of a repeated variable counts, as for getenv(3). */
+function readEnvironment(host: Host, pid: number): ReadonlyMap<string, string> | undefined {
+  const text = readProcFile(host, `${pid}/environ`);
+  if (text === "gone") return undefined;
+  const variables = new Map<string, string>();
+  for (const entry of text.split("\0")) {
+    const at = entry.indexOf("=");
+    if (at > 0 && !variables.has(entry.slice(0, at))) variables.set(entry.slice(0, at), entry.slice(at + 1));
+  }
+  return variables;
+}
+
+/** Returns `undefined` for a fact that the kernel does not let us read. */
 function visible<T>(read: () => T): T | undefined {
   try {
     return read();

@@ -11,7 +11,7 @@ testDecisions("rules", [
     failed: { a: undefined, b: undefined },
   },
   {
-    name: "a later one takes what the first does not",
+    name: "a later rule matches where the first does not",
     policy: "rules: [{name: a, match: {user: video}}, {name: b, match: {}}]",
     expect: { rule: "b" },
     failed: { a: "match.user", b: undefined },
@@ -19,46 +19,46 @@ testDecisions("rules", [
   {
     name: "ignore wins over targets",
     policy: "rules: [{name: a, match: {user: live}, ignore: true}]",
-    expect: { because: "rule a ignores it" },
+    expect: { because: "rule a ignores the process" },
   },
   {
-    name: "filters hold for rules as well",
+    name: "filters apply to rules as well",
     policy: "filters: {blocked_users: [live]}\nrules: [{name: a, match: {}}]",
-    expect: { because: "filters.blocked_users wants not live, and it is live (1001)" },
+    expect: { because: "filters.blocked_users: expected not live, found live (1001)" },
     failed: { a: undefined, filters: "filters.blocked_users" },
   },
   {
-    name: "a rule without a command speaks of the targets only",
+    name: "a rule without a command applies to the targets only",
     policy: "rules: [{name: a, match: {user: live}}]",
     process: SH,
     expect: { because: NO_TARGET },
     failed: { a: "target_commands" },
   },
   {
-    name: "tenant, labels, intent and placement go with the job",
+    name: "tenant, labels, intent and placement are part of the decision",
     policy:
       "rules: [{name: a, match: {}, tenant: acme, labels: {tier: gold}, intent: live, placement: nested}]",
     expect: { tenant: "acme", labels: { tier: "gold" }, intent: "live", placement: "nested" },
   },
   {
-    name: "a tenant is taken from the user",
+    name: "the user can name the tenant",
     policy: "rules: [{name: a, match: {}, tenant: '{user}'}]",
     expect: { tenant: "live" },
   },
   {
-    name: "a tenant is taken from the directory",
+    name: "the directory can name the tenant",
     policy: "rules: [{name: a, match: {}, tenant: '{cwd:2}'}]",
     expect: { tenant: "live" },
   },
   {
-    name: "a rule speaks of no process that gives it no tenant",
+    name: "a rule does not match a process that lacks the fact its tenant comes from",
     policy: "rules: [{name: a, match: {}, tenant: '{container}'}, {name: b, match: {}, tenant: house}]",
     expect: { rule: "b", tenant: "house" },
     failed: { a: "tenant" },
   },
 ]);
 
-test("the rules behind the one that decides are told apart from those that do not match", () => {
+test("rules that match too late are distinguished from rules that do not match", () => {
   const policy = load("rules: [{name: a, match: {}}, {name: b, match: {}}, {name: c, match: {user: no}}]");
   expect(
     explain(policy, factsOf()).steps.map(({ subject, isTooLate, failed }) => [

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "bun:test";
 import fc from "fast-check";
 import { factsOf } from "../../test/support/facts.ts";
-import { compileTenant, TenantFault, tenantPathName } from "./tenant.ts";
+import { ValueFault } from "../limits/units.ts";
+import { compileTenant, tenantPathName } from "./tenant.ts";
 
 describe("compileTenant()", () => {
   it.each([
@@ -18,19 +19,19 @@ describe("compileTenant()", () => {
     expect(compileTenant(text).name(facts)).toEqual({ name });
   });
 
-  it("gives a uid without a name one that no user can have", () => {
+  it("names a uid without a user so that no user has the same name", () => {
     const facts = factsOf({ uid: 7, user: undefined, gid: 8, group: undefined });
     expect(compileTenant("{user}").name(facts)).toEqual({ name: "uid:7" });
     expect(compileTenant("{group}").name(facts)).toEqual({ name: "gid:8" });
   });
 
-  it("names nobody where the process lacks what is asked for, or has what could be taken for another's", () => {
-    expect(compileTenant("{container}").name(factsOf())).toEqual({ missing: "{container} is not to be had" });
+  it("gives no name when the process lacks a fact, or has one that could be mistaken for another", () => {
+    expect(compileTenant("{container}").name(factsOf())).toEqual({ missing: "no {container}" });
     expect(compileTenant("{cwd:3}").name(factsOf({ cwd: "/srv/a" }))).toHaveProperty("missing");
     expect(compileTenant("{cwd:1}").name(factsOf({ cwd: undefined }))).toHaveProperty("missing");
     expect(compileTenant("{env:T}").name(factsOf({ environment: { T: "" } }))).toHaveProperty("missing");
     expect(compileTenant("{cwd:1}").name(factsOf({ cwd: "/a\ufffd" }))).toEqual({
-      missing: "{cwd:1} is not valid UTF-8",
+      missing: "{cwd:1} that is not valid UTF-8",
     });
   });
 
@@ -40,10 +41,10 @@ describe("compileTenant()", () => {
     ["{cwd:0}", /none of/],
     ["{user:2}", /none of/],
     ["{user", /none of/],
-    ["{user}-{group}", /stands a "\/"/],
-    ["\ud800", /half a character/],
-  ])("refuses %p", (text, message) => {
-    expect(() => compileTenant(text)).toThrow(TenantFault);
+    ["{user}-{group}", /need a "\/"/],
+    ["\ud800", /not valid/],
+  ])("rejects %p", (text, message) => {
+    expect(() => compileTenant(text)).toThrow(ValueFault);
     expect(() => compileTenant(text)).toThrow(message);
   });
 
@@ -76,7 +77,7 @@ describe("tenantPathName()", () => {
     expect(tenantPathName(name)).toBe(path);
   });
 
-  it("makes a short file name of anything, and never the same of two", () => {
+  it("returns a short file name for every name, and never the same for two", () => {
     const names = new Map<string, string>();
     fc.assert(
       fc.property(fc.string({ unit: "binary", minLength: 1, maxLength: 400 }), (name) => {

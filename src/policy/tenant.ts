@@ -1,40 +1,35 @@
+import { ValueFault } from "../limits/units.ts";
 import type { ProcessFacts } from "./facts.ts";
 
 /**
- * How a rule names the tenant: a word, or taken from the process. `{user}`, `{group}`, `{container}`, `{cwd:N}` (the Nth
- * component of the working directory, from 1) and `{env:NAME}` stand for what the process has.
+ * The tenant of a rule: a name, or a template that takes it from the process. `{user}`, `{group}`,
+ * `{container}`, `{cwd:N}` (the Nth component of the working directory, from 1) and `{env:NAME}` are
+ * replaced.
  */
 export interface TenantTemplate {
   readonly text: string;
-  /** The name, or why this process gives none. */
+  /** Returns the name, or a description of the missing fact. */
   name(facts: ProcessFacts): { name: string } | { missing: string };
 }
 
-/** A template that cannot be meant; the message says why. */
-export class TenantFault extends Error {}
-
 type Part = string | { source: string; read(facts: ProcessFacts): string | undefined };
 
-/** Throws TenantFault. */
+/** Throws ValueFault. */
 export function compileTenant(text: string): TenantTemplate {
   const parts = parseParts(text);
-  const isPlain = parts.every((part) => typeof part === "string");
-  if (isPlain) {
+  if (parts.every((part) => typeof part === "string")) {
     const name = parts.join("");
     const fault = faultInTenant(name);
-    if (fault !== undefined) throw new TenantFault(fault);
+    if (fault !== undefined) throw invalid(fault);
     return { text, name: () => ({ name }) };
   }
-  // What a process brings holds no "/" of its own (see below): only with one between two can they be told apart.
-  const places = parts.flatMap((part, index) => (typeof part === "string" ? [] : [index]));
-  for (const [index, place] of places.entries()) {
-    const next = places[index + 1];
-    if (next === undefined) continue;
-    const between = parts.slice(place + 1, next) as string[];
-    if (!between.join("").includes("/"))
-      throw new TenantFault(
-        'between two {…} stands a "/": without, a-b and c could not be told from a and b-c',
-      );
+  // A fact contains no "/" after name() has escaped it, so a "/" keeps two facts apart.
+  let isSeparated = true;
+  for (const part of parts) {
+    if (typeof part === "string") isSeparated ||= part.includes("/");
+    else if (!isSeparated)
+      throw invalid('two {…} need a "/" between them, or a-b and c would give the name of a and b-c');
+    else isSeparated = false;
   }
   return {
     text,
@@ -46,8 +41,8 @@ export function compileTenant(text: string): TenantTemplate {
           continue;
         }
         const value = part.read(facts);
-        if (value === undefined || value === "") return { missing: `${part.source} is not to be had` };
-        if (!isExact(value)) return { missing: `${part.source} is not valid UTF-8` };
+        if (value === undefined || value === "") return { missing: `no ${part.source}` };
+        if (!isExact(value)) return { missing: `${part.source} that is not valid UTF-8` };
         name += value.replaceAll("%", "%25").replaceAll("/", "%2F");
       }
       return { name };
@@ -55,14 +50,18 @@ export function compileTenant(text: string): TenantTemplate {
   };
 }
 
-/** Why a word cannot be a tenant's name; `undefined` when it can. */
+function invalid(reason: string): ValueFault {
+  return new ValueFault(`is not a valid tenant: ${reason}`);
+}
+
+/** Returns why a text cannot be a tenant's name; `undefined` when it can. */
 export function faultInTenant(name: string): string | undefined {
   if (name === "") return "it is empty";
-  if (!isExact(name)) return "it holds half a character";
+  if (!isExact(name)) return "it contains a character that is not valid";
   return undefined;
 }
 
-/** Two texts that were not valid look the same once they are decoded, and two tenants would become one. */
+/** Returns false for text that was not valid UTF-8: two such names can be equal once they are decoded. */
 function isExact(text: string): boolean {
   return text.isWellFormed() && !text.includes("\ufffd");
 }
@@ -77,7 +76,7 @@ function parseParts(text: string): Part[] {
       if (!/[{}]/.test(piece)) return piece;
       const [, source = "", , argument] = /^\{([a-z]+)(:(.+))?\}$/.exec(piece) ?? [];
       const read = readerOf(source, argument);
-      if (!read) throw new TenantFault(`${piece} is none of ${SOURCES}`);
+      if (!read) throw invalid(`${piece} is none of ${SOURCES}`);
       return { source: piece, read };
     });
 }
@@ -91,20 +90,21 @@ function readerOf(
   }
   if (source === "env" && argument !== undefined) return ({ environment }) => environment?.get(argument);
   if (argument !== undefined) return undefined;
-  // A colon stands in no name of a user or a group: it keeps a number apart from a name of digits.
+  // No name of a user or a group contains a colon, so a number cannot be taken for a name of digits.
   if (source === "user") return ({ user, uid }) => user ?? (uid === undefined ? undefined : `uid:${uid}`);
   if (source === "group") return ({ group, gid }) => group ?? (gid === undefined ? undefined : `gid:${gid}`);
   if (source === "container") return ({ container }) => container;
   return undefined;
 }
 
-/** Room for what others put around it in a file name of 255 bytes. */
-const LONGEST_PATH_NAME = 160;
+/** A file name has 255 bytes; the others are for the prefixes and suffixes of cgroup names. */
+const MAX_PATH_NAME_LENGTH = 160;
 
 /**
- * A tenant's name as one component of a path: ASCII letters, digits, `-`, `_` and, inside, `.` stand for themselves, every
- * other byte becomes `%XX`. A name that grows too long keeps its beginning, and its SHA-256 behind a `~`, which no other
- * name holds. So no two names become one, and none is `.`, `..` or hidden.
+ * Returns a tenant's name as one component of a path. ASCII letters, digits, `-`, `_` and `.` (not as the
+ * first character) stay, every other byte becomes `%XX`. A result that is too long is cut and gets `~` and
+ * the SHA-256 of the name; `~` is in no other result. So two names never give one path, and no path is `.`,
+ * `..` or hidden.
  */
 export function tenantPathName(name: string): string {
   const escaped = [...new TextEncoder().encode(name)]
@@ -114,8 +114,8 @@ export function tenantPathName(name: string): string {
       return isSafe ? character : `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
     })
     .join("");
-  if (escaped.length <= LONGEST_PATH_NAME) return escaped;
-  // Not node:crypto, which would have to be loaded for each start of a command.
+  if (escaped.length <= MAX_PATH_NAME_LENGTH) return escaped;
+  // Not node:crypto, which takes time to load at the start of each command.
   const digest = new Bun.CryptoHasher("sha256").update(name).digest("hex");
-  return `${escaped.slice(0, LONGEST_PATH_NAME - digest.length - 1)}~${digest}`;
+  return `${escaped.slice(0, MAX_PATH_NAME_LENGTH - digest.length - 1)}~${digest}`;
 }

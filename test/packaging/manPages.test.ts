@@ -4,7 +4,7 @@ import { gzipSync } from "node:zlib";
 import { flatten, readCommandTree } from "../../scripts/generate/commandTree.ts";
 import { manPages } from "../../scripts/generate/manPages.ts";
 import { SPELLINGS } from "../../src/limits/spellings.ts";
-import { toJsonSchema } from "../../src/policy/file/schema.ts";
+import { toJsonSchema } from "../../src/policy/file/describe.ts";
 import { FFRTMP, lacksCommand, testIf, useSandbox } from "../support/sandbox.ts";
 
 const sandbox = useSandbox();

@@ -1,7 +1,7 @@
 import { type PolicyReading, PolicyStore } from "../../daemon/policyStore.ts";
 import type { Limits } from "../../limits/limits.ts";
+import { DEFAULT_TARGETS } from "../../policy/policy.ts";
 import { overrideByFlags, policyFromFlags } from "../../policy/policyFromFlags.ts";
-import { USUAL_TARGETS } from "../../policy/targets.ts";
 import { defaultPolicyPath, policyReader, requireValid } from "./policyFile.ts";
 
 export interface PolicyFlags {
@@ -18,7 +18,7 @@ export async function openPolicy({ watchConfig, target }: PolicyFlags, limits: L
   const hasOverrides = target !== undefined || Object.keys(limits).length > 0;
   const path = watchConfig ?? (hasOverrides ? undefined : defaultPolicyPath());
   if (path === undefined) {
-    const policy = policyFromFlags(target ?? USUAL_TARGETS, limits);
+    const policy = policyFromFlags(target ?? DEFAULT_TARGETS, limits);
     return new PolicyStore(policy, undefined, () => ({ policy, warnings: [] }));
   }
   const read = await policyReader(path);

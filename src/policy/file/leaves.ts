@@ -1,27 +1,30 @@
 import { z } from "zod";
 import { ValueFault } from "../../limits/units.ts";
-import { compileNamePattern } from "../namePattern.ts";
-import { compileDirectoryPattern, compilePathPattern, compilePattern, PatternFault } from "../pattern.ts";
-import { compileTenant, TenantFault } from "../tenant.ts";
 
-/** Single values of the file, each with a description for people and editors. */
+/** Builders of the values of a policy file. Each has a description for faults, editors and the manual. */
 
-/** The parameters that a fault of a value carries. */
-export interface LeafParams {
+/** The parameters of a fault that a parser or a check reports. */
+export interface FaultParams {
   /** Describes a valid value. */
   right: string;
+  /** The part of the text that the fault points to; the value when absent. */
+  at?: "key" | "value";
 }
 
 const words = z.string();
 const numbers = z.number();
 
-/** A text or a number that `parse` converts. `right` describes a valid value, for faults and the JSON Schema. */
+/** Returns the schema of a text or a number that `parse` converts. `right` describes a valid value. */
 export function value<T>(right: string, parse: (value: string | number) => T) {
   return leaf(z.union([numbers, words], { error: right }).meta({ description: right }), right, parse);
 }
 
 export function text<T>(right: string, parse: (value: string) => T) {
   return leaf(z.string({ error: right }).meta({ description: right }), right, parse);
+}
+
+export function number<T>(right: string, description: string, parse: (value: number) => T) {
+  return leaf(z.number({ error: right }).meta({ description }), right, parse);
 }
 
 export function yesOrNo(right: string) {
@@ -33,88 +36,41 @@ function leaf<I, T>(schema: z.ZodType<I>, right: string, parse: (value: I) => T)
     try {
       return parse(input);
     } catch (error) {
-      const message = messageOf(error);
-      if (message === undefined) throw error;
-      context.addIssue({ code: "custom", message, params: { right } satisfies LeafParams });
+      if (!(error instanceof ValueFault)) throw error;
+      context.addIssue({
+        code: "custom",
+        message: error.message,
+        params: { right } satisfies FaultParams,
+      });
       return z.NEVER;
     }
   });
 }
 
-function messageOf(error: unknown): string | undefined {
-  if (error instanceof ValueFault) return error.message;
-  if (error instanceof PatternFault) return `is not a valid pattern: ${error.message}`;
-  if (error instanceof TenantFault) return `is not a valid tenant: ${error.message}`;
-  return undefined;
-}
-
-/** The item schemas of lists that may be written as their only item, for the JSON Schema. */
-export const SHORT_LISTS = new Map<z.core.$ZodType, z.ZodType>();
-
-/** A list of at least one item. A single item may be written without the list. */
+/** Returns the schema of a list of at least one item. A single item may be written without the list. */
 export function oneOrMore<T extends z.ZodType>(item: T) {
   const right = "one value, or a list of at least one";
-  const list = z.array(item, { error: right }).min(1, { error: right });
-  const schema = z.preprocess((input) => (Array.isArray(input) ? input : [input]), list);
-  SHORT_LISTS.set(schema, item);
-  return schema;
+  const error = ({ input }: { input?: unknown }) => (Array.isArray(input) ? right : undefined);
+  const list = z.array(item).min(1, { error: right });
+  return z.union([list, item.transform((only): z.output<T>[] => [only])], { error });
 }
 
-/** A list that may be empty, or missing after its key. */
+/** Returns the schema of a list that may be empty, or missing after its key. */
 export function anyNumber<T extends z.ZodType>(item: T, right: string) {
   return z.array(item, { error: right }).nullish();
 }
 
-export const anyPattern = text("a name, or a pattern such as cust-*", compilePattern);
-export const argumentPattern = text(
-  'a pattern of the whole command line, such as "*rtmp://*"',
-  compilePattern,
-);
-export const variablePattern = text('a value or a pattern; "*" for any', compilePattern);
+export type Report = (path: PropertyKey[], message: string, right: string, at?: "key" | "value") => void;
 
-const COMMAND = "the name of a command without its directory, such as ffmpeg, or a pattern such as ffmpeg*";
-export const commandPattern = text(COMMAND, (name) => compileNamePattern(withoutDirectory(name)));
-
-function withoutDirectory(name: string): string {
-  if (name === "") throw new ValueFault("is empty");
-  if (name.includes("/")) throw new ValueFault("contains a directory: to match a whole path, use exe");
-  return name;
+/** Adds a check of a whole section. It also runs when a value inside is invalid, so that all is reported. */
+export function checked<T extends z.ZodType>(schema: T, check: (section: object, report: Report) => void): T {
+  return schema.superRefine(
+    (section, context) => {
+      if (typeof section !== "object" || section === null) return;
+      check(section, (path, message, right, at = "key") => {
+        context.addIssue({ code: "custom", path, message, params: { right, at } satisfies FaultParams });
+      });
+    },
+    { when: () => true },
+  );
 }
-
-const PATH = "an absolute path, such as /opt/ffmpeg/bin/*; ** matches any number of directories";
-export const pathPattern = text(PATH, compilePathPattern);
-
-const DIRECTORY = "an absolute directory, such as /srv/live; includes everything below it";
-export const directoryPattern = text(DIRECTORY, compileDirectoryPattern);
-
-const CGROUP = "the path of a cgroup as in /proc/PID/cgroup, such as /system.slice/nginx.service";
-export const cgroupPattern = text(CGROUP, compileDirectoryPattern);
-
-const PRINCIPAL = "a name, a pattern such as cust-*, or a number";
-export const principal = value(PRINCIPAL, (input) =>
-  typeof input === "number" ? wholeId(input) : compilePattern(input),
-);
-
-const ID = "a whole number, such as 1001";
-export const id = leaf(z.number({ error: ID }).meta({ description: "a user id" }), ID, wholeId);
-
-function wholeId(input: number): number {
-  if (!Number.isSafeInteger(input) || input < 0) throw new ValueFault("is not an id");
-  return input;
-}
-
-const PARENT = "the command of an ancestor, such as nginx, or the PID of the parent";
-export const parent = value(PARENT, (input) =>
-  typeof input === "number" ? wholeId(input) : compileNamePattern(withoutDirectory(input)),
-);
-
-const TENANT = "a name, or one from the process: {user}, {group}, {container}, {cwd:2}, {env:NAME}";
-export const tenant = text(TENANT, compileTenant);
-
-const MAX_WORD_LENGTH = 128;
-export const word = text(`text of 1 to ${MAX_WORD_LENGTH} characters on one line`, (input) => {
-  if (input.trim() === "") throw new ValueFault("is empty");
-  if (input.length > MAX_WORD_LENGTH) throw new ValueFault(`has ${input.length} characters`);
-  if (/\p{Cc}/u.test(input)) throw new ValueFault("contains a control character");
-  return input;
-});

@@ -68,7 +68,7 @@ export function toLayer(words: z.infer<typeof limitsSection>): LimitLayer {
   return { set, lifted };
 }
 
-/** `cpu_max: "max 100000"` says no more than `max`. */
+/** `cpu_max: "max 100000"` means the same as `max`. */
 function isUnlimited(given: unknown): boolean {
   return typeof given === "object" && given !== null && (given as Partial<CpuMax>).quotaUsec === "max";
 }

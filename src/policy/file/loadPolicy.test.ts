@@ -1,8 +1,8 @@
 import { describe, expect, it, test } from "bun:test";
 import fc from "fast-check";
+import { toJsonSchema } from "./describe.ts";
 import type { PolicyFault } from "./fault.ts";
 import { loadPolicy } from "./loadPolicy.ts";
-import { toJsonSchema } from "./schema.ts";
 
 function faultsOf(text: string): PolicyFault[] {
   const loaded = loadPolicy(text, "policy.yaml", (device) => ({ device }));
@@ -15,18 +15,18 @@ const shown = (text: string): string[] =>
 
 describe("loadPolicy()", () => {
   it.each([
-    ["rulez: []", '1:1 rulez | "rulez" | is no key that is known here | rules'],
+    ["rulez: []", '1:1 rulez | "rulez" | is not a known key | rules'],
     [
       "filters: {allowedUsers: [a]}",
-      '1:11 filters.allowedUsers | "allowedUsers" | is no key that is known here | allowed_users',
+      '1:11 filters.allowedUsers | "allowedUsers" | is not a known key | allowed_users',
     ],
     [
       "filters: {min-runtime: 1s}",
-      '1:11 filters.min-runtime | "min-runtime" | is no key that is known here | min_runtime',
+      '1:11 filters.min-runtime | "min-runtime" | is not a known key | min_runtime',
     ],
     [
       "tenants: {a: {nice: 1}}",
-      '1:15 tenants.a.nice | "nice" | is no key that is known here | one of cpu_quota, cpu_max, cpu_weight, memory_limit, memory_max, io_max, pids_max, cpus',
+      '1:15 tenants.a.nice | "nice" | is not a known key | one of cpu_quota, cpu_max, cpu_weight, memory_limit, memory_max, io_max, pids_max, cpus',
     ],
     [
       "scan_interval: 10ms",
@@ -48,14 +48,14 @@ describe("loadPolicy()", () => {
       "default_limits: {cpus: 3-1}",
       '1:24 default_limits.cpus | "3-1" | is not a list of CPU numbers | a list of CPU numbers, such as 0-3,8; max for none',
     ],
-    ["default_limits: [a]", '1:17 default_limits | "[a]" | is of the wrong kind | keys with values below it'],
+    ["default_limits: [a]", '1:17 default_limits | "[a]" | is not valid | a mapping (key: value)'],
     [
       "filters: {blocked_dirs: [srv]}",
-      '1:26 filters.blocked_dirs[0] | "srv" | is not a valid pattern: it is no absolute path | an absolute directory, such as /srv/live; includes everything below it',
+      '1:26 filters.blocked_dirs[0] | "srv" | is not a valid pattern: it is not an absolute path | an absolute directory, such as /srv/live; includes everything below it',
     ],
     [
       "filters: {allowed_uids: [x]}",
-      '1:26 filters.allowed_uids[0] | "x" | is of the wrong kind | a whole number, such as 1001',
+      '1:26 filters.allowed_uids[0] | "x" | is not valid | a whole number, such as 1001',
     ],
     [
       "filters: {allowed_uids: [-1]}",
@@ -67,11 +67,47 @@ describe("loadPolicy()", () => {
     ],
     [
       "rules: [{name: a, match: {argv: '['}}]",
-      '1:33 rules[0].match.argv[0] | \'[\' | is not a valid pattern: "[" has no "]": a bracket that is meant is written "\\[" | a pattern of the whole command line, such as "*rtmp://*"',
+      '1:33 rules[0].match.argv | \'[\' | is not a valid pattern: "[" has no "]"; a literal "[" is written "\\[" | a pattern of the whole command line, such as "*rtmp://*"',
+    ],
+    [
+      "filters: {min_runtime: [5s]}",
+      '1:24 filters.min_runtime | "[5s]" | is not valid | a time such as 5s, 1m30s or 24h',
+    ],
+    [
+      "rules: [{name: a, match: {user: {b: 1}}}]",
+      '1:33 rules[0].match.user | "{b: 1}" | is not valid | a name, a pattern such as cust-*, or a number',
+    ],
+    [
+      "rules: [{name: a, match: {user: []}}]",
+      '1:33 rules[0].match.user | "[]" | is not valid | one value, or a list of at least one',
+    ],
+    [
+      "rules: [{name: a, match: {exe: [/a, b]}}]",
+      '1:37 rules[0].match.exe[1] | "b" | is not a valid pattern: it is not an absolute path | an absolute path, such as /opt/ffmpeg/bin/*; ** matches any number of directories',
+    ],
+    [
+      "rules: [{name: a, match: {container: 7}}]",
+      '1:38 rules[0].match.container | "7" | is not valid | a name, or a pattern such as cust-*',
+    ],
+    [
+      "default_limits: {io_max: x}",
+      '1:26 default_limits.io_max | "x" | has no rate | a device (8:0, or a path on it) with rates: "8:0 rbps=50MB/s wiops=500", or the keys device, rbps, wbps, riops, wiops',
+    ],
+    [
+      "default_limits: {io_max: {device: 8:0, rbps: fast}}",
+      '1:46 default_limits.io_max.rbps | "fast" | is not a size | bytes per second, such as 50MB/s, or max',
+    ],
+    [
+      "default_limits: {io_max: [{rbps: 5M}]}",
+      "1:27 default_limits.io_max[0].device |  | is missing | a device such as 8:0, or a path on it",
+    ],
+    [
+      "default_limits: {cpu_quota: 0, cpu_max: 1000 1000}",
+      '1:32 default_limits.cpu_max | "cpu_max" | sets the same limit as cpu_quota | one of the two',
     ],
     [
       "rules: [{name: a, match: {}, placement: here}]",
-      '1:41 rules[0].placement | "here" | is of the wrong kind | auto, in-place, nested or scope',
+      '1:41 rules[0].placement | "here" | is not valid | auto, in-place, nested or scope',
     ],
     ["rules: [{match: {}}]", "1:9 rules[0].name |  | is missing | text of 1 to 128 characters on one line"],
     [
@@ -86,21 +122,18 @@ describe("loadPolicy()", () => {
       "default_limits: {cpu_quota: 1, cpu_max: '1000 1000'}",
       '1:32 default_limits.cpu_max | "cpu_max" | sets the same limit as cpu_quota | one of the two',
     ],
-    ["a: 1\na: 2", '2:1 a | "a" | stands twice, on line 1 too | each key once'],
-    ["filters:\n\tmin_runtime: 5s", "2:1  |  | a tab stands where lines are indented | blanks"],
+    ["a: 1\na: 2", '2:1 a | "a" | is a repeated key, first on line 1 | each key once'],
+    ["filters:\n\tmin_runtime: 5s", "2:1  |  | the indentation contains a tab | spaces"],
     [
       "scan_interval: !!js/function x",
-      '1:16  | "!!js/function" | is a tag, and tags mean nothing here | the value without it',
+      '1:16  | "!!js/function" | is a tag, and tags have no meaning here | the value without the tag',
     ],
-    ["a: 1\n---\nb: 2", '2:1  | "---\\nb: 2" | begins a second document | one document in a file'],
+    ["a: 1\n---\nb: 2", '2:1  | "---\\nb: 2" | starts a second document | one document per file'],
     [
       "target_commands: *x",
-      '1:18 target_commands | "*x" | names nothing that stands before it | &x before it, where the value is written out',
+      '1:18 target_commands | "*x" | refers to no earlier anchor | &x on an earlier value',
     ],
-    [
-      "target_commands: &x [*x]",
-      '1:22 target_commands[0] | "*x" | contains itself | &x before it, where the value is written out',
-    ],
+    ["target_commands: &x [*x]", '1:22 target_commands[0] | "*x" | contains itself | &x on an earlier value'],
     [
       "commands: {a/b: {}}",
       '1:12 commands.a/b | "a/b" | is not the name of a command | the name of a command without its directory, such as ffmpeg',
@@ -110,25 +143,25 @@ describe("loadPolicy()", () => {
       "1:11 tenants. | '' | is not the name of a tenant: it is empty | a name, or * for all others",
     ],
     ["__proto__: 1", '1:1  | "__proto__" | cannot be a key here | another name'],
-    ["- a", '1:1  | "- a" | is of the wrong kind | keys with values below it'],
-  ])("tells what is wrong with %s", (text, expected) => {
+    ["- a", '1:1  | "- a" | is not valid | a mapping (key: value)'],
+  ])("reports a fault in %s", (text, expected) => {
     const cut = (line: string): string => line.replace('"---\\nb: 2"', '"--- …"');
     expect(shown(text)).toContain(cut(expected));
   });
 
-  it("tells everything at once, in the order of the file", () => {
+  it("reports all faults at once, in the order of the file", () => {
     const text = "rulez: []\nfilters: {min_runtime: soon}\na: 1\na: 1\nrules:\n  - match: {}\n  - 7\n";
     expect(faultsOf(text).map(({ line }) => line)).toEqual([1, 2, 3, 4, 6, 7]);
   });
 
-  it("takes an empty file for one that was cut off", () => {
+  it("rejects an empty file, which was most likely cut off", () => {
     for (const text of ["", "\n\n", "# nothing\n", "---\n", "~"]) {
-      expect(faultsOf(text)).toMatchObject([{ message: "the file says nothing" }]);
+      expect(faultsOf(text)).toMatchObject([{ message: "the file contains no policy" }]);
     }
     expect(faultsOf("{}")).toEqual([]);
   });
 
-  it("lets limits be written once and used again", () => {
+  it("accepts limits that are written once and used again", () => {
     const text =
       "default_limits: &d {nice: 3, pids_max: 9}\ncommands: {ffmpeg: {limits: {<<: *d, nice: 4}}, x: {limits: *d}}";
     const loaded = loadPolicy(text, "p");
@@ -137,25 +170,29 @@ describe("loadPolicy()", () => {
     });
   });
 
-  it("is not brought down by aliases that double, by depth or by a crowd of keys", () => {
+  it("survives aliases that multiply, depth, and very many keys", () => {
     const bomb = ["a: &a [x,x,x,x,x,x,x,x,x]"];
     for (let i = 0; i < 12; i++) {
       const [before, name] = [String.fromCharCode(97 + i), String.fromCharCode(98 + i)];
       bomb.push(`${name}: &${name} [${`*${before},`.repeat(8)}*${before}]`);
     }
     expect(faultsOf(bomb.join("\n"))).toContainEqual(
-      expect.objectContaining({ message: "becomes more than 200000 values" }),
+      expect.objectContaining({ message: "expands to more than 200000 values" }),
+    );
+    const wide = `a: &a [${"x,".repeat(1000)}]\nb: [${"*a,".repeat(1000)}]`;
+    expect(faultsOf(wide)).toContainEqual(
+      expect.objectContaining({ line: 2, key: "b", message: "expands to more than 200000 values" }),
     );
     expect(faultsOf("[".repeat(5000)).length).toBeGreaterThan(0);
     expect(faultsOf(`${"[".repeat(500)}${"]".repeat(500)}`)).toContainEqual(
       expect.objectContaining({ message: "is nested too deeply" }),
     );
-    // Compared each with each, as the parser would, they take minutes.
+    // The check of the parser compares each with each, and takes minutes.
     const crowd = Array.from({ length: 20_000 }, (_, index) => `k${index}: 1`).join("\n");
     expect(faultsOf(crowd)).toHaveLength(20_000);
   });
 
-  it("never throws, and tells a line that exists", () => {
+  it("never throws, and reports a line that exists", () => {
     const piece = fc.constantFrom(
       ..."rules|name|match|:| |\n|  |- |[|]|{|}|,|&a|*a|<<|\"|'|#|!x|%|@|\t|ffmpeg|filters|min_runtime|5s|limits|cpu_quota|max|~||tenants|---|\ud800|?".split(
         "|",
@@ -177,19 +214,23 @@ describe("loadPolicy()", () => {
   });
 });
 
-test("what is valid and most likely a slip is warned of", () => {
+test("values that are valid but most likely a mistake cause a warning", () => {
   const text =
     "tenants: {acme: {pids_max: 9}}\nrules: [{name: a, match: {}, tenant: acem}]\ncommands: {x264: {limits: {nice: 1}}}\ndefault_limits: {io_max: /nowhere rbps=1M}";
   const loaded = loadPolicy(text, "p", (device) => ({ reason: `${device} does not exist` }));
   const warnings = "warnings" in loaded ? loaded.warnings : [];
   expect(warnings.map(({ line, message, right }) => [line, message, right])).toEqual([
-    [2, "has no total: it is not among the tenants", "acme"],
-    [3, "is of no effect: it is no target command, and no rule names it", "add x264 to target_commands"],
-    [4, "will be refused on this machine: /nowhere does not exist", "a disk of lsblk -d, or a path on one"],
+    [2, "has no total: tenants does not list it", "acme"],
+    [3, "has no effect: it is not a target command, and no rule names it", "add x264 to target_commands"],
+    [
+      4,
+      "will be refused on this machine: /nowhere does not exist",
+      "a disk that lsblk -d lists, or a path on one",
+    ],
   ]);
 });
 
-test("the JSON Schema knows the same keys, and refers to nothing that is not in it", () => {
+test("the JSON Schema has the same keys, and every reference in it resolves", () => {
   const schema = toJsonSchema();
   const text = JSON.stringify(schema);
   const definitions = Object.keys((schema["$defs"] ?? {}) as object);

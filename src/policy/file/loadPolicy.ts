@@ -1,92 +1,80 @@
 import type { z } from "zod";
 import { findWholeDisk } from "../../linux/blockDevice.ts";
 import type { Policy } from "../policy.ts";
-import { compilePolicy } from "./compile.ts";
-import { findContradictions } from "./contradictions.ts";
+import { PolicyCompiler } from "./compile.ts";
+import { knownKeys } from "./describe.ts";
 import type { PolicyFault } from "./fault.ts";
-import type { LeafParams } from "./leaves.ts";
+import type { FaultParams } from "./leaves.ts";
 import { nearest } from "./nearest.ts";
-import { knownKeys, policySchema } from "./schema.ts";
-import { parseSource, type Source } from "./source.ts";
+import { policySchema } from "./schema.ts";
+import { Source } from "./source.ts";
 
-/** A policy that can be used, with what in it is most likely a slip; or everything that is wrong. */
+/** A policy with warnings about likely mistakes, or all faults of a file that is not valid. */
 export type LoadedPolicy = { policy: Policy; warnings: PolicyFault[] } | { faults: PolicyFault[] };
 
-/** `path` is what the policy is called in messages; nothing is read but what `findDisk` looks at. */
+/** Compiles the text of a policy file. `path` names it in messages; only `findDisk` reads anything. */
 export function loadPolicy(text: string, path: string, findDisk = findWholeDisk): LoadedPolicy {
-  const { source, faults } = parseSource(text);
+  const source = new Source(text);
+  const { faults } = source;
   if (source.value === null || source.value === undefined) {
     if (faults.length === 0) faults.push(emptyFault(source));
     return { faults };
   }
-  const parsed = policySchema.safeParse(source.value);
+  const parsed = policySchema.safeParse(source.value, { reportInput: true });
   if (!parsed.success) faults.push(...parsed.error.issues.flatMap((issue) => faultsOf(source, issue)));
-  faults.push(...findContradictions(source));
   if (!parsed.success || faults.length > 0) return { faults: inOrder(faults) };
-  const { policy, warnings } = compilePolicy(parsed.data, path, source, findDisk);
-  return { policy, warnings: inOrder(warnings) };
+  const compiler = new PolicyCompiler(source, findDisk);
+  const policy = compiler.compile(parsed.data, path);
+  return { policy, warnings: inOrder(compiler.warnings) };
 }
 
-/** Most often a file that was cut off: to take it for "no limits" would release every job. */
+/** An empty file was most likely cut off. As a policy without limits, it would release every job. */
 function emptyFault(source: Source): PolicyFault {
-  const right = "a policy; {} for the usual commands without limits";
-  return source.fault([], "value", "the file says nothing", right);
+  const right = "a policy; {} governs the default commands without limits";
+  return source.fault([], "value", "the file contains no policy", right);
 }
 
 function faultsOf(source: Source, issue: z.core.$ZodIssue): PolicyFault[] {
-  if (issue.code === "unrecognized_keys") {
-    const known = knownKeys(issue.path);
+  const { code, path, message } = issue;
+  if (code === "custom") {
+    const { right, at = "value" } = issue.params as FaultParams;
+    return [source.fault(path, at, message, right)];
+  }
+  if (code === "unrecognized_keys") {
+    const known = knownKeys(path);
     return issue.keys.map((key) => {
-      const near = nearest(key, known);
-      const right = near === undefined ? `one of ${known.join(", ")}` : near;
-      return source.fault([...issue.path, key], "key", "is no key that is known here", right);
+      const right = nearest(key, known) ?? `one of ${known.join(", ")}`;
+      return source.fault([...path, key], "key", "is not a known key", right);
     });
   }
-  // In a union the branch that went furthest tells most.
-  if (issue.code === "invalid_union") {
-    const inner = innermost(issue.errors);
-    if (inner.length > 0) {
-      return inner.flatMap((one) => faultsOf(source, { ...one, path: [...issue.path, ...one.path] }));
-    }
+  if (code === "invalid_union") {
+    const branch = issue.errors.find(isEntered) ?? (message === GENERIC ? issue.errors.at(-1) : undefined);
+    if (branch) return branch.flatMap((one) => faultsOf(source, { ...one, path: [...path, ...one.path] }));
   }
-  const isMissing = "input" in issue ? issue.input === undefined : !hasValue(source.value, issue.path);
-  const right = rightOf(issue);
-  if (isMissing) return [{ ...source.fault(issue.path, "key", "is missing", right), text: "" }];
-  const message = issue.code === "custom" ? issue.message : "is of the wrong kind";
-  return [source.fault(issue.path, "value", message, right)];
+  const right =
+    code === "invalid_type" && message.startsWith(GENERIC)
+      ? (TYPES[issue.expected] ?? issue.expected)
+      : message;
+  if (issue.input === undefined) return [{ ...source.fault(path, "key", "is missing", right), text: "" }];
+  return [source.fault(path, "value", "is not valid", right)];
 }
 
-/** The issues of a branch that was entered: they are about something inside, or about what the value says. */
-function innermost(branches: z.core.$ZodIssue[][]): z.core.$ZodIssue[] {
-  const isEntered = (issues: z.core.$ZodIssue[]): boolean =>
-    issues.some(({ path, code }) => path.length > 0 || code === "custom" || code === "unrecognized_keys");
-  return branches.find(isEntered) ?? [];
+/** The beginning of zod's own messages. Every other message is the schema's: it describes a valid value. */
+const GENERIC = "Invalid input";
+
+/** Returns whether the value has the type that this branch of a union expects, and the fault is inside it. */
+function isEntered(issues: z.core.$ZodIssue[]): boolean {
+  return issues.some(
+    ({ path, code }) => path.length > 0 || code === "custom" || code === "unrecognized_keys",
+  );
 }
 
-const KINDS: Record<string, string> = {
-  object: "keys with values below it",
-  record: "names with values below it",
+const TYPES: Record<string, string> = {
+  object: "a mapping (key: value)",
+  record: "a mapping (name: value)",
   array: "a list",
-  string: "a text; a number or true needs quotes",
+  string: "text; a number or true needs quotes",
 };
-
-function rightOf(issue: z.core.$ZodIssue): string {
-  if (issue.code === "custom") return (issue.params as LeafParams | undefined)?.right ?? issue.message;
-  // Ours say what would be right; those of the library say what was expected.
-  if (issue.code === "invalid_type" && issue.message.startsWith("Invalid input")) {
-    return KINDS[issue.expected] ?? issue.expected;
-  }
-  return issue.message;
-}
-
-function hasValue(value: unknown, path: readonly PropertyKey[]): boolean {
-  let current: unknown = value;
-  for (const part of path) {
-    if (typeof current !== "object" || current === null) return true;
-    current = (current as Record<PropertyKey, unknown>)[part];
-  }
-  return current !== undefined;
-}
 
 function inOrder(faults: PolicyFault[]): PolicyFault[] {
   return faults.sort((a, b) => a.line - b.line || a.column - b.column);

@@ -1,15 +1,15 @@
-/** The known word that somebody may have meant; `undefined` when none comes near. */
+/** Returns the known word that a misspelt word is most like; `undefined` when none is near. */
 export function nearest(word: string, known: Iterable<string>): string | undefined {
   let best: { word: string; distance: number } | undefined;
   for (const candidate of known) {
     const distance = editDistance(normalise(word), normalise(candidate));
-    const mostlyAlike = distance <= Math.max(1, Math.floor(Math.min(word.length, candidate.length) / 3));
-    if (mostlyAlike && (!best || distance < best.distance)) best = { word: candidate, distance };
+    const isNear = distance <= Math.max(1, Math.floor(Math.min(word.length, candidate.length) / 3));
+    if (isNear && (!best || distance < best.distance)) best = { word: candidate, distance };
   }
   return best?.word;
 }
 
-/** Case and the way words are joined are the commonest slips. */
+/** Removes the most common differences: case, and the characters between words. */
 function normalise(word: string): string {
   return word
     .slice(0, 64)
@@ -18,7 +18,7 @@ function normalise(word: string): string {
     .toLowerCase();
 }
 
-/** Letters to insert, take away or replace, a swap of two neighbours counting once. */
+/** Counts the letters to insert, remove or replace. A swap of two neighbours counts once. */
 function editDistance(a: string, b: string): number {
   let before: number[] = [];
   let above = Array.from({ length: b.length + 1 }, (_, index) => index);

@@ -1,190 +1,170 @@
 import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, type YAMLError } from "yaml";
 import type { PolicyFault } from "./fault.ts";
+import { explainSyntax } from "./yamlFaults.ts";
 
-/** Keys and numbers that lead to a place: `["rules", 2, "limits"]`. */
-export type Path = readonly PropertyKey[];
+/** The keys and indexes that lead to a value: `["rules", 2, "limits"]`. */
+type Path = readonly PropertyKey[];
 
-/** Plain values of a YAML text, and where each of them stands. */
-export interface Source {
-  value: unknown;
-  /** A fault at a place, or at the nearest one around it that is in the text. */
-  fault(path: Path, at: "key" | "value", message: string, right: string): PolicyFault;
-}
-
-/** With aliases followed. No policy needs as many; what expands to more is meant to. */
-const MOST_VALUES = 200_000;
-const DEEPEST = 32;
-const LONGEST_EXCERPT = 60;
-/** Of faults in the syntax: one slip can make thousands. */
-const MOST_SYNTAX_FAULTS = 20;
-
-/** Parses YAML 1.2. Never throws, whatever the text. */
-export function parseSource(text: string): { source: Source; faults: PolicyFault[] } {
-  const reader = new SourceReader(text);
-  return { source: reader, faults: reader.read() };
-}
+/** Values after aliases are expanded. No policy needs as many. */
+const MAX_VALUES = 200_000;
+const MAX_DEPTH = 32;
+const MAX_EXCERPT_LENGTH = 60;
+/** One slip in the syntax can cause thousands of faults. */
+const MAX_SYNTAX_FAULTS = 20;
 
 type Range = readonly [start: number, end: number];
 
+/** A value of the text and its position, with the values inside it by key or index. */
 interface Place {
+  value: unknown;
   key: Range | undefined;
-  value: Range | undefined;
+  range: Range | undefined;
+  inside: Map<PropertyKey, Place>;
+  /** The number of values that this one consists of, with aliases expanded. */
+  size: number;
 }
 
-class SourceReader implements Source {
-  value: unknown;
+/** A YAML 1.2 text: its value, its faults, and the position of each value for further faults. */
+export class Source {
+  readonly faults: PolicyFault[] = [];
   readonly #text: string;
   readonly #lines = new LineCounter();
-  readonly #places = new Map<string, Place>();
-  readonly #anchors = new Map<string, Node>();
-  readonly #faults: PolicyFault[] = [];
-  /** Nodes that we are inside of: an alias to one of them would never end. */
-  readonly #open = new Set<Node>();
-  #values = 0;
+  /** `undefined` while the value of the anchor is being converted, where an alias to it would never end. */
+  readonly #anchors = new Map<string, Place | undefined>();
+  readonly #root: Place;
 
+  /** Reports every fault in `faults`; never throws. */
   constructor(text: string) {
     this.#text = text;
+    this.#root = this.#read();
   }
 
-  read(): PolicyFault[] {
-    try {
-      // Its own look for keys that stand twice compares each with each: a minute for a megabyte of keys.
-      const options = { lineCounter: this.#lines, uniqueKeys: false, prettyErrors: false } as const;
-      const document = parseDocument(this.#text, options);
-      const errors = [...document.errors, ...document.warnings].slice(0, MOST_SYNTAX_FAULTS);
-      this.#faults.push(...errors.map((error) => this.#syntaxFault(error)));
-      this.value = this.#plain(document.contents, []);
-    } catch (error) {
-      // The parser and we go down into what is nested by calling ourselves.
-      if (!(error instanceof RangeError)) throw error;
-      this.#fault([0, 0], "", "is nested too deeply", "a policy needs but a few levels");
-    }
-    return this.#faults;
+  get value(): unknown {
+    return this.#root.value;
   }
 
+  /** Describes a fault at a path, or at the nearest place around it that is in the text. */
   fault(path: Path, at: "key" | "value", message: string, right: string): PolicyFault {
-    let known = [...path];
-    let place = this.#places.get(keyText(known));
-    while (place === undefined && known.length > 0) {
-      known = known.slice(0, -1);
-      place = this.#places.get(keyText(known));
+    let place = this.#root;
+    for (const part of path) {
+      const inner = place.inside.get(part);
+      if (inner === undefined) break;
+      place = inner;
     }
-    const range = (at === "key" ? (place?.key ?? place?.value) : (place?.value ?? place?.key)) ?? [0, 0];
-    return this.#at(range, keyText(path), message, right);
+    const range = at === "key" ? (place.key ?? place.range) : (place.range ?? place.key);
+    return this.#describe(range, path, message, right);
   }
 
-  #at([start, end]: Range, key: string, message: string, right: string): PolicyFault {
+  #describe([start, end]: Range = [0, 0], path: Path, message: string, right: string): PolicyFault {
     const { line, col } = this.#lines.linePos(start);
-    // An empty document has no line at all.
     return {
+      // An empty document has no lines.
       line: Math.max(1, line),
       column: Math.max(1, col),
-      key,
+      key: keyText(path),
       text: excerpt(this.#text.slice(start, end)),
       message,
       right,
     };
   }
 
-  #fault(range: Range, key: string, message: string, right: string): void {
-    this.#faults.push(this.#at(range, key, message, right));
+  #report(range: Range | undefined, path: Path, message: string, right: string): void {
+    this.faults.push(this.#describe(range, path, message, right));
   }
 
-  #syntaxFault(error: YAMLError): PolicyFault {
-    const [start, end] = error.pos;
-    const [message, right] = explainSyntax(error);
-    // A tab is nothing to be seen between quotes.
-    const range: Range = error.code === "TAB_AS_INDENT" ? [start, start] : [start, Math.max(end, start + 1)];
-    return this.#at(range, "", message, right);
-  }
-
-  #plain(node: unknown, path: Path): unknown {
-    if (++this.#values === MOST_VALUES) {
-      const right = "aliases (*name) are for a few repeated lines";
-      this.#fault([0, 0], keyText(path), `becomes more than ${MOST_VALUES} values`, right);
+  #read(): Place {
+    try {
+      // The parser's own check for repeated keys compares each with each: a minute for a megabyte of keys.
+      const options = { lineCounter: this.#lines, uniqueKeys: false, prettyErrors: false } as const;
+      const document = parseDocument(this.#text, options);
+      for (const error of [...document.errors, ...document.warnings].slice(0, MAX_SYNTAX_FAULTS)) {
+        this.#report(rangeOfError(error), [], ...explainSyntax(error));
+      }
+      return this.#place(document.contents, []);
+    } catch (error) {
+      // The parser is recursive.
+      if (!(error instanceof RangeError)) throw error;
+      this.#report(undefined, [], "is nested too deeply", "a policy needs only a few levels");
+      return emptyPlace(undefined);
     }
-    if (this.#values >= MOST_VALUES) return undefined;
+  }
+
+  #place(node: unknown, path: Path): Place {
     if (isAlias(node)) return this.#followAlias(node.source, rangeOf(node), path);
-    if (!isScalar(node) && !isMap(node) && !isSeq(node)) return null;
-    if (node.anchor) this.#anchors.set(node.anchor, node);
-    const place = this.#places.get(keyText(path));
-    if (place?.value === undefined) {
-      this.#places.set(keyText(path), { key: place?.key, value: rangeOf(node) });
+    const place = emptyPlace(rangeOf(node));
+    if (!isScalar(node) && !isMap(node) && !isSeq(node)) return { ...place, value: null, range: undefined };
+    if (node.anchor) this.#anchors.set(node.anchor, undefined);
+    if (isScalar(node)) place.value = node.value;
+    else if (path.length > MAX_DEPTH)
+      this.#report(place.range, path, "is nested too deeply", "a policy needs only a few levels");
+    else if (isSeq(node)) this.#fillList(place, node.items, path);
+    else this.#fillMapping(place, node.items, path);
+    if (place.size > MAX_VALUES) {
+      const right = "aliases (*name) are for a few repeated lines";
+      this.#report(place.range, path, `expands to more than ${MAX_VALUES} values`, right);
+      Object.assign(place, emptyPlace(place.range));
     }
-    if (isScalar(node)) return node.value;
-    if (path.length > DEEPEST) {
-      this.#fault(
-        rangeOf(node) ?? [0, 0],
-        keyText(path),
-        "is nested too deeply",
-        "a policy needs but a few levels",
-      );
-      return undefined;
-    }
-    this.#open.add(node);
-    const value = isSeq(node)
-      ? node.items.map((item, index) => this.#plain(item, [...path, index]))
-      : this.#plainMap(node.items, path);
-    this.#open.delete(node);
-    return value;
+    if (node.anchor) this.#anchors.set(node.anchor, place);
+    return place;
   }
 
-  #plainMap(pairs: readonly { key: unknown; value: unknown }[], path: Path): Record<string, unknown> {
-    const own = new Map<string, unknown>();
+  #fillList(place: Place, items: readonly unknown[], path: Path): void {
+    place.value = items.map((item, index) => this.#add(place, index, item, path).value);
+  }
+
+  #fillMapping(place: Place, pairs: readonly { key: unknown; value: unknown }[], path: Path): void {
+    const own: [key: string, value: unknown][] = [];
     const merged: Record<string, unknown>[] = [];
     for (const { key, value } of pairs) {
-      const range = rangeOf(key) ?? [0, 0];
+      const range = rangeOf(key);
       if (!isScalar(key) || key.value === null || typeof key.value === "object") {
-        this.#fault(range, keyText(path), "is no key", "a word with a colon behind it");
+        this.#report(range, path, "is not a key", "a word followed by a colon");
         continue;
       }
       const name = typeof key.value === "string" ? key.value : (key.source ?? String(key.value));
-      if (name === "<<") {
-        merged.push(...this.#mergeable(value, path));
-        continue;
+      const earlier = place.inside.get(name);
+      if (name === "<<") merged.push(...this.#mergeable(place, value, path));
+      else if (name === "__proto__") this.#report(range, path, "cannot be a key here", "another name");
+      else if (earlier) {
+        const { line } = this.#lines.linePos(earlier.key?.[0] ?? 0);
+        this.#report(range, [...path, name], `is a repeated key, first on line ${line}`, "each key once");
+      } else {
+        const inner = this.#add(place, name, value, path);
+        inner.key = range;
+        own.push([name, inner.value]);
       }
-      if (name === "__proto__") {
-        this.#fault(range, keyText(path), "cannot be a key here", "another name");
-        continue;
-      }
-      const below = [...path, name];
-      if (own.has(name)) {
-        const first = this.#lines.linePos(this.#places.get(keyText(below))?.key?.[0] ?? 0).line;
-        this.#fault(range, keyText(below), `stands twice, on line ${first} too`, "each key once");
-        continue;
-      }
-      // A place that was reached through an alias before keeps the range of what is written out.
-      this.#places.set(keyText(below), { key: range, value: undefined });
-      own.set(name, this.#plain(value, below));
     }
-    return Object.assign({}, ...merged.reverse(), Object.fromEntries(own));
+    place.value = Object.assign({}, ...merged.reverse(), Object.fromEntries(own));
   }
 
-  /** What `<<` takes over: a mapping, or a list of them of which the first one wins. */
-  #mergeable(node: unknown, path: Path): Record<string, unknown>[] {
-    const value = this.#plain(node, [...path, "<<"]);
+  #add(place: Place, part: PropertyKey, node: unknown, path: Path): Place {
+    const inner = this.#place(node, [...path, part]);
+    place.inside.set(part, inner);
+    place.size += inner.size;
+    return inner;
+  }
+
+  /** Returns the mappings that `<<` merges: one, or a list of which the first one wins. */
+  #mergeable(place: Place, node: unknown, path: Path): Record<string, unknown>[] {
+    const { value, size } = this.#place(node, [...path, "<<"]);
+    place.size += size;
     const maps = Array.isArray(value) ? value : [value];
     if (maps.every((map) => typeof map === "object" && map !== null && !Array.isArray(map))) return maps;
-    this.#fault(rangeOf(node) ?? [0, 0], keyText(path), "cannot be merged", "<<: *name, of a mapping");
+    this.#report(rangeOf(node), path, "cannot be merged", "<<: *name, where name is a mapping");
     return [];
   }
 
-  #followAlias(name: string, range: Range | undefined, path: Path): unknown {
+  #followAlias(name: string, range: Range | undefined, path: Path): Place {
     const target = this.#anchors.get(name);
-    if (target === undefined || this.#open.has(target)) {
-      const message = target ? "contains itself" : "names nothing that stands before it";
-      this.#fault(
-        range ?? [0, 0],
-        keyText(path),
-        message,
-        `&${name} before it, where the value is written out`,
-      );
-      return undefined;
-    }
-    const key = this.#places.get(keyText(path))?.key;
-    this.#places.set(keyText(path), { key, value: range });
-    return this.#plain(target, path);
+    if (target !== undefined) return { ...target, key: undefined, range };
+    const message = this.#anchors.has(name) ? "contains itself" : "refers to no earlier anchor";
+    this.#report(range, path, message, `&${name} on an earlier value`);
+    return emptyPlace(range);
   }
+}
+
+function emptyPlace(range: Range | undefined): Place {
+  return { value: undefined, key: undefined, range, inside: new Map(), size: 1 };
 }
 
 function rangeOf(node: unknown): Range | undefined {
@@ -192,39 +172,21 @@ function rangeOf(node: unknown): Range | undefined {
   return range ? [range[0], range[1]] : undefined;
 }
 
+/** Returns at least one character, but not a tab, which is invisible between quotes. */
+function rangeOfError({ code, pos: [start, end] }: YAMLError): Range {
+  return code === "TAB_AS_INDENT" ? [start, start] : [start, Math.max(end, start + 1)];
+}
+
 /** `["rules", 2, "limits"]` → `rules[2].limits`. */
 function keyText(path: Path): string {
-  return path
-    .map((part, index) =>
-      typeof part === "number" ? `[${part}]` : `${index === 0 ? "" : "."}${String(part)}`,
-    )
-    .join("");
+  const text = path.map((part) => (typeof part === "number" ? `[${part}]` : `.${String(part)}`)).join("");
+  return text.replace(/^\./, "");
 }
 
 function excerpt(text: string): string {
   const [first = "", ...rest] = text.trim().split("\n");
   if (first === "" && rest.length === 0) return "";
-  const isCut = rest.length > 0 || first.length > LONGEST_EXCERPT;
-  const shown = `${first.slice(0, LONGEST_EXCERPT).trimEnd()}${isCut ? " …" : ""}`;
+  const isCut = rest.length > 0 || first.length > MAX_EXCERPT_LENGTH;
+  const shown = `${first.slice(0, MAX_EXCERPT_LENGTH).trimEnd()}${isCut ? " …" : ""}`;
   return /^["']/.test(shown) ? shown : JSON.stringify(shown);
-}
-
-const SYNTAX: Partial<Record<YAMLError["code"], [message: string, right: string]>> = {
-  TAB_AS_INDENT: ["a tab stands where lines are indented", "blanks"],
-  MULTIPLE_DOCS: ["begins a second document", "one document in a file"],
-  TAG_RESOLVE_FAILED: ["is a tag, and tags mean nothing here", "the value without it"],
-  BAD_ALIAS: ["is no alias", "*name, with &name before it"],
-  BLOCK_AS_IMPLICIT_KEY: [
-    "has a second colon in its line, or is indented unlike its neighbours",
-    'one "key: value" in a line; quotes around a text that holds ": "',
-  ],
-  BAD_INDENT: ["is not indented as it should be", "the same number of blanks for all keys of one level"],
-  MISSING_CHAR: ["lacks what closes it or divides it", "a quote, bracket or comma"],
-  MULTILINE_IMPLICIT_KEY: ["is no key: a key stands in one line", "a word with a colon behind it"],
-  BAD_SCALAR_START: ["cannot begin a value", "quotes around the value"],
-  BAD_DIRECTIVE: ["is no directive", "a file without directives"],
-};
-
-function explainSyntax(error: YAMLError): [message: string, right: string] {
-  return SYNTAX[error.code] ?? [`is no YAML: ${error.message.split("\n")[0]}`, "https://yaml.org"];
 }
