@@ -137,12 +137,12 @@ testIf(lacksCommand("strace"))("a file that changes while it is read is rejected
   // Each read takes a tenth of a second. Meanwhile only the time of the file changes.
   const slow = ["strace", "-f", "-qq", "-o", "/dev/null", "-P", file, "-e", "inject=read:delay_enter=100000"];
   const check = sandbox().spawn([...slow, FFRTMP, "policy", "check", file]);
-  const _errors = new Response(check.stderr as ReadableStream).text();
+  const errors = new Response(check.stderr as ReadableStream).text();
   while (check.exitCode === null && check.signalCode === null) {
     writeFileSync(file, "{}\n", { flag: "r+" });
     await Bun.sleep(5);
   }
-  expect(await said).toContain("changed while it was being read: try again");
+  expect(await errors).toContain("changed while it was being read: try again");
   expect(check.exitCode).toBe(2);
 });
 
