@@ -2,9 +2,7 @@ import { hostArch, type SyscallName, syscallNumber } from "./syscallNumbers.ts";
 
 type Ffi = typeof import("bun:ffi");
 type Word = number | bigint;
-
-/** A buffer is passed as the address of its first byte. */
-export type SyscallArgument = Word | NodeJS.TypedArray | DataView;
+type Buffer = NodeJS.TypedArray | DataView;
 
 /** glibc, then musl under the names that distributions use. */
 const LIBC_NAMES = ["libc.so.6", "libc.musl-x86_64.so.1", "libc.musl-aarch64.so.1", "libc.so"];
@@ -53,16 +51,16 @@ function openLibrary(ffi: Ffi) {
 }
 
 /**
- * Makes one system call through syscall(2) of libc. Returns its result, or −errno when it failed (−3 is
- * ESRCH). Only for calls whose result fits into 53 bits.
+ * Makes one system call through syscall(2) of libc; a buffer is passed as the address of its first byte.
+ * Returns the result, or −errno when it failed (−3 is ESRCH). Only for calls whose result fits into 53 bits.
  *
  * errno belongs to the calling thread and lasts until the next call into libc, those of the runtime included,
- * so it is read here at once. Only errnos such as EAGAIN, EINTR, ENOBUFS, ESRCH and EPERM deserve a branch.
+ * so it is read here at once.
  */
-export function syscall(name: SyscallName, ...args: SyscallArgument[]): number {
+export function syscall(name: SyscallName, ...args: (Word | Buffer)[]): number {
   loadedLibc ??= loadLibc();
   const { ffi, arch, call, errnoAddress } = loadedLibc;
-  const word = (argument: SyscallArgument = 0): Word =>
+  const word = (argument: Word | Buffer = 0): Word =>
     typeof argument === "object" ? ffi.ptr(argument) : argument;
   const [a, b, c, d, e, f] = args;
   const result = Number(
@@ -75,7 +73,7 @@ export function syscall(name: SyscallName, ...args: SyscallArgument[]): number {
  * Returns the address of the first byte of a buffer, for a pointer inside a structure. The caller must keep
  * the buffer referenced until the kernel no longer uses it.
  */
-export function addressOf(buffer: NodeJS.TypedArray | DataView): number {
+export function addressOf(buffer: Buffer): number {
   loadedLibc ??= loadLibc();
   return loadedLibc.ffi.ptr(buffer);
 }

@@ -1,5 +1,5 @@
 import { readMonotonicToWallUsec } from "../../sys/clock.ts";
-import { renameOwnThreadToItself } from "../../sys/threadName.ts";
+import { renameOwnThreadToItself } from "../../sys/ownProcess.ts";
 import type { Host } from "../host.ts";
 import { checkConnectorNamespaces } from "./connectorNamespaces.ts";
 import { EpollThread } from "./epollThread.ts";

@@ -16,7 +16,7 @@ export class ProcConnector {
 
   static open(bufferBytes: number): ProcConnector | { reason: string } {
     const opened = openConnectorSocket(CN_IDX_PROC, buildProcEventFilter(), bufferBytes);
-    return "reason" in opened ? opened : new ProcConnector(opened.fd);
+    return typeof opened === "number" ? new ProcConnector(opened) : opened;
   }
 
   /**
