@@ -1,8 +1,10 @@
+import { closeFd } from "../../sys/descriptor.ts";
+import { openPidfd, readPidfdExit } from "../../sys/pidfd.ts";
 import type { Host } from "../host.ts";
 import { ConnectorEvents } from "./connectorEvents.ts";
 import { PidfdEvents } from "./pidfdEvents.ts";
 import { PollingEvents } from "./pollingEvents.ts";
-import type { ProcessEvent, ProcessEvents } from "./processEvents.ts";
+import type { OnEvents, ProcessEvents } from "./processEvents.ts";
 
 export interface StartedEvents {
   events: ProcessEvents;
@@ -13,6 +15,8 @@ export interface StartedEvents {
 /** `auto`: the best source that starts. `polling`: the source that works without events of the kernel. */
 export type EventChoice = "auto" | "polling";
 
+const EXIT_CHECK_INTERVAL_MS = 1000;
+
 /**
  * Starts the best event source that this machine allows: the connector; else polling, with exits reported at
  * once by pidfds; else polling alone.
@@ -20,23 +24,50 @@ export type EventChoice = "auto" | "polling";
 export async function startBestEvents(
   host: Host,
   intervalMs: number,
-  onEvents: (batch: ProcessEvent[]) => void,
+  onEvents: OnEvents,
   { choice = "auto", bufferBytes }: { choice?: EventChoice; bufferBytes?: number } = {},
 ): Promise<StartedEvents> {
+  const connector = () => new ConnectorEvents(host, { bufferBytes });
+  const withPidfds = () => new PollingEvents(host, { intervalMs, usesPidfds: true });
+  const alone = () => new PollingEvents(host, { intervalMs, usesPidfds: false });
+  return startFirst([...(choice === "auto" ? [connector] : []), withPidfds, alone], onEvents);
+}
+
+/**
+ * Starts the cheapest source for the exits of a few processes: pidfds where they report how a process ended;
+ * else the connector, which knows the status but wakes us for every process of the machine; else pidfds
+ * without the status; else polling.
+ */
+export async function startExitEvents(host: Host, onEvents: OnEvents): Promise<ProcessEvents> {
+  const pidfds = () => new PidfdEvents(host);
+  const connector = () => new ConnectorEvents(host);
+  const polling = () => new PollingEvents(host, { intervalMs: EXIT_CHECK_INTERVAL_MS, usesPidfds: false });
+  const candidates = (await pidfdsReportExitCodes()) ? [pidfds, polling] : [connector, pidfds, polling];
+  return (await startFirst(candidates, onEvents)).events;
+}
+
+/** Starts the first candidate that this machine allows. The last one is polling, which works everywhere. */
+async function startFirst(candidates: (() => ProcessEvents)[], onEvents: OnEvents): Promise<StartedEvents> {
   const unavailable: string[] = [];
-  const candidates = [
-    ...(choice === "auto"
-      ? [() => new ConnectorEvents(host, bufferBytes === undefined ? {} : { bufferBytes })]
-      : []),
-    () => new PollingEvents(host, { intervalMs, exits: new PidfdEvents(host) }),
-  ];
   for (const create of candidates) {
     const events = create();
     const started = await events.start(onEvents);
     if (started.outcome === "started") return { events, unavailable };
     unavailable.push(started.reason);
   }
-  const events = new PollingEvents(host, { intervalMs });
-  await events.start(onEvents);
-  return { events, unavailable };
+  throw new Error(`no event source starts: ${unavailable.join("; ")}`);
+}
+
+/**
+ * Tests on a child of our own whether pidfds report exit codes. Kernels before 6.15 either lack
+ * PIDFD_GET_INFO or answer it without the exit record of a reaped process.
+ */
+export async function pidfdsReportExitCodes(): Promise<boolean> {
+  const child = Bun.spawn({ cmd: ["/bin/true"], stdio: ["ignore", "ignore", "ignore"] });
+  const pidfd = openPidfd(child.pid);
+  await child.exited;
+  if (pidfd < 0) return false;
+  const exit = readPidfdExit(pidfd);
+  closeFd(pidfd);
+  return typeof exit === "object";
 }

@@ -20,8 +20,8 @@ export class ProcConnector {
   }
 
   /**
-   * Requests the events; may be repeated. Returns why the request could not be sent. `undefined` does not
-   * prove that events will arrive: the kernel ignores some requests silently.
+   * Requests the events; may be repeated. Returns why the request could not be sent. Once it is sent, the
+   * kernel may still ignore it silently.
    */
   listen(): string | undefined {
     for (const message of encodeListen()) {

@@ -1,21 +1,24 @@
-import { type Host, isForbidden, readProcFile } from "../host.ts";
-import { hasEnded, type ProcStat, readStat } from "../proc/stat.ts";
-import { isProcess, listPids } from "../proc/table.ts";
-import { type Appearance, readAppearance } from "./appearance.ts";
-import {
-  allocatedBetween,
-  type PidCursor,
-  type PidSpan,
-  readForkCount,
-  readLastPid,
-  readPidMax,
-} from "./pidCursor.ts";
+import { closeSync, openSync, readSync } from "node:fs";
+import { type Host, isForbidden, isGone, readProcFile } from "../host.ts";
+import { readUptimeTicks } from "../proc/age.ts";
+import { hasEnded, readStat } from "../proc/stat.ts";
+import { isProcess, listPids, readLink } from "../proc/table.ts";
+import { allocatedBetween, type PidCursor, type PidSpan, readPidCursor, readPidMax } from "./pidCursor.ts";
 import type { ProcessEvent } from "./processEvents.ts";
 
 /** Checking one pid takes about as long as listing this many. */
 const PIDS_LISTED_PER_CHECK = 8;
 /** How often all processes are listed anyway, to forget ended ones and to find ones with a chosen pid. */
 const LIST_INTERVAL_MS = 60_000;
+
+/** The arguments are compared by their start: a process may have megabytes of them. */
+const argumentBytes = Buffer.alloc(4096);
+
+interface Appearance {
+  /** The executable and the start of the arguments. */
+  program: string;
+  comm: string;
+}
 
 /** A process that was first seen less than `recheckWindowMs` ago. */
 interface Young extends Appearance {
@@ -43,10 +46,7 @@ export class ProcessScan {
   readonly #host: Host;
   readonly #recheckWindowMs: number;
   readonly #pidMax: number;
-  /**
-   * Known pids, with the time (clock ticks since boot) until which the pid is known to belong to the same
-   * process.
-   */
+  /** Known pids, with the time (clock ticks since boot) up to which each belongs to the same process. */
   readonly #known = new Map<number, number>();
   readonly #young = new Map<number, Young>();
   #cursor: PidCursor;
@@ -58,7 +58,7 @@ export class ProcessScan {
     this.#host = host;
     this.#recheckWindowMs = recheckWindowMs;
     this.#pidMax = readPidMax(host);
-    this.#cursor = readCursor(host);
+    this.#cursor = readPidCursor(host);
     this.#cursorBefore = this.#cursor;
     this.#listedAtMs = host.now();
     const pids = listPids(host);
@@ -69,7 +69,7 @@ export class ProcessScan {
   scan(): ScanResult {
     const events = this.#recheckYoung();
     // Read first: a process that is created during this scan makes the next one read again.
-    const cursor = readCursor(this.#host);
+    const cursor = readPidCursor(this.#host);
     if (cursor.forks !== undefined && cursor.forks === this.#cursor.forks) {
       return { events, wasListed: false };
     }
@@ -78,17 +78,10 @@ export class ProcessScan {
     const before = this.#cursorBefore;
     this.#cursorBefore = this.#cursor;
     this.#cursor = cursor;
-    const span = allocatedBetween(before, readCursor(this.#host), this.#pidMax);
-    const mustList = this.#mustList(span, before, cursor);
-    if (mustList) events.push(...this.#list(span));
-    else
-      events.push(
-        ...this.#compare(
-          [...span].filter((pid) => isReadableProcess(this.#host, pid)),
-          span,
-        ),
-      );
-    return { events, wasListed: mustList };
+    const span = allocatedBetween(before, readPidCursor(this.#host), this.#pidMax);
+    const wasListed = this.#mustList(span, before, cursor);
+    events.push(...this.#compare(wasListed ? this.#list() : this.#check(span), span));
+    return { events, wasListed };
   }
 
   #mustList(span: PidSpan, before: PidCursor, now: PidCursor): boolean {
@@ -98,17 +91,21 @@ export class ProcessScan {
     return (now.forks ?? Infinity) - (before.forks ?? 0) > span.size;
   }
 
-  #list(span: PidSpan): ProcessEvent[] {
+  /** Lists all processes and forgets the ones that have ended. */
+  #list(): number[] {
     this.#listedAtMs = this.#host.now();
     const pids = listPids(this.#host);
-    const events = this.#compare(pids, span);
     const present = new Set(pids);
     for (const pid of this.#known.keys()) {
       if (present.has(pid)) continue;
       this.#known.delete(pid);
       this.#young.delete(pid);
     }
-    return events;
+    return pids;
+  }
+
+  #check(span: PidSpan): number[] {
+    return [...span].filter((pid) => ifReadable(() => isProcess(this.#host, pid)) === true);
   }
 
   #compare(pids: number[], span: PidSpan): ProcessEvent[] {
@@ -125,7 +122,7 @@ export class ProcessScan {
 
   /** Returns whether a process is new. Kernel threads and ended processes never are. */
   #isNew(pid: number, knownUntilTicks: number | undefined): boolean {
-    const stat = readStatIfAllowed(this.#host, pid);
+    const stat = ifReadable(() => readStat(this.#host, pid));
     if (stat === "gone" || stat.isKernelThread || hasEnded(stat)) return false;
     if (knownUntilTicks !== undefined && stat.startTicks <= knownUntilTicks) return false;
     const appearance = readAppearance(this.#host, pid);
@@ -149,34 +146,30 @@ export class ProcessScan {
   }
 }
 
-/** With hidepid=1 procfs lists the processes of other users but does not let them be read. */
-function readStatIfAllowed(host: Host, pid: number): ProcStat | "gone" {
+/** Source: /proc/PID/exe, cmdline and comm. */
+function readAppearance(host: Host, pid: number): Appearance | "gone" {
+  return ifReadable(() => {
+    const comm = readProcFile(host, `${pid}/comm`);
+    if (comm === "gone") return "gone";
+    return { program: `${readLink(host, `${pid}/exe`) ?? ""}\0${readArgumentsStart(host, pid)}`, comm };
+  });
+}
+
+function readArgumentsStart(host: Host, pid: number): string {
+  const fd = openSync(`${host.procRoot}/${pid}/cmdline`, "r");
   try {
-    return readStat(host, pid);
-  } catch (error) {
-    if (isForbidden(error)) return "gone";
-    throw error;
+    return argumentBytes.toString("latin1", 0, readSync(fd, argumentBytes));
+  } finally {
+    closeSync(fd);
   }
 }
 
-function isReadableProcess(host: Host, pid: number): boolean {
+/** Reads about a process. With hidepid=1 procfs lists processes of other users that may not be read. */
+function ifReadable<Value>(read: () => Value): Value | "gone" {
   try {
-    return isProcess(host, pid);
+    return read();
   } catch (error) {
-    if (isForbidden(error)) return false;
+    if (isGone(error) || isForbidden(error)) return "gone";
     throw error;
   }
-}
-
-function readCursor(host: Host): PidCursor {
-  return { forks: readForkCount(host), lastPid: readLastPid(host) };
-}
-
-/**
- * Reads the time since boot in clock ticks. Source: /proc/uptime, whose two decimals of a second are ticks.
- */
-function readUptimeTicks(host: Host): number {
-  const text = readProcFile(host, "uptime");
-  // 49721.43 95331.02
-  return Math.round(Number.parseFloat(text) * 100);
 }

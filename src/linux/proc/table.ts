@@ -9,10 +9,7 @@ export function listPids(host: Host): number[] {
     .filter((pid) => Number.isInteger(pid) && pid > 0);
 }
 
-/**
- * Returns whether a pid is that of a process. procfs also has directories for other threads, without listing
- * them.
- */
+/** Returns whether a pid is that of a process: procfs also has unlisted directories of other threads. */
 export function isProcess(host: Host, pid: number): boolean {
   return /^Tgid:\s+(\d+)/m.exec(readProcFile(host, `${pid}/status`))?.[1] === String(pid);
 }
@@ -28,9 +25,8 @@ export function listThreads(host: Host, pid: number): number[] {
 }
 
 /**
- * Reads the arguments of a process, decoded as UTF-8 with replacement characters. Empty for kernel threads,
- * zombies and processes that erased them. The last argument ends at the last NUL.
- * Source: /proc/PID/cmdline.
+ * Reads the arguments of a process, /proc/PID/cmdline, decoded as UTF-8 with replacement characters. Empty for
+ * kernel threads, zombies and processes that erased them. The last argument ends at the last NUL.
  */
 export function readArguments(host: Host, pid: number): string[] {
   const text = readProcFile(host, `${pid}/cmdline`);
@@ -38,15 +34,11 @@ export function readArguments(host: Host, pid: number): string[] {
   return (text.endsWith("\0") ? text.slice(0, -1) : text).split("\0");
 }
 
-/** Reads the path of /proc/PID/exe. `undefined` when there is none or it may not be read. */
 export function readExecutable(host: Host, pid: number): string | undefined {
   return readLink(host, `${pid}/exe`)?.replace(/ \(deleted\)$/, "");
 }
 
-/**
- * Returns whether two processes run the same executable file; false when one may not be read. Source:
- * /proc/PID/exe.
- */
+/** Returns whether two processes run the same executable file; false when one may not be read. */
 export function runsSameFile({ procRoot }: Host, pid: number, other: number | "self"): boolean {
   try {
     const [a, b] = [pid, other].map((each) => statSync(`${procRoot}/${each}/exe`));
@@ -77,9 +69,7 @@ export function listTree(host: Host, root: number): number[] {
   return [...seen];
 }
 
-/**
- * Reads /proc/PID/task/TID/children (CONFIG_PROC_CHILDREN), or scans all processes where the kernel lacks it.
- */
+/** Source: /proc/PID/task/TID/children, or where the kernel lacks it (CONFIG_PROC_CHILDREN) all processes. */
 function listChildren(host: Host, pid: number): number[] {
   const children: number[] = [];
   for (const tid of listThreads(host, pid)) {
@@ -88,20 +78,19 @@ function listChildren(host: Host, pid: number): number[] {
       children.push(...text.split(" ").filter(Boolean).map(Number));
     } catch (error) {
       if (!isGone(error)) throw error;
-      if (listThreads(host, pid).includes(tid)) return scanForChildren(host, pid);
+      if (listThreads(host, pid).includes(tid)) {
+        return listPids(host).filter((child) => {
+          const stat = readStat(host, child);
+          return stat !== "gone" && stat.ppid === pid;
+        });
+      }
     }
   }
   return children;
 }
 
-function scanForChildren(host: Host, parent: number): number[] {
-  return listPids(host).filter((pid) => {
-    const stat = readStat(host, pid);
-    return stat !== "gone" && stat.ppid === parent;
-  });
-}
-
-function readLink(host: Host, path: string): string | undefined {
+/** `undefined` when there is no such link, as for kernel threads and zombies, or it may not be read. */
+export function readLink(host: Host, path: string): string | undefined {
   try {
     return readlinkSync(`${host.procRoot}/${path}`);
   } catch {
