@@ -12,9 +12,9 @@ import {
 import { type FileWatch, watchPath } from "./fileWatch.ts";
 
 /**
- * Access to cgroup files; every read and write of one goes through this interface. All calls are synchronous:
- * a cgroupfs call never waits for a device, and the order of writes keeps a workload safe. Every method but
- * `watch` throws the error of the file system, with `code` and `path`.
+ * The only access to cgroup files. All calls are synchronous: a cgroupfs call never waits for a device, and the
+ * order of writes keeps a workload safe. Every method but `watch` throws the error of the file system, with
+ * `code` and `path`.
  */
 export interface CgroupFs {
   read(path: string): string;
@@ -45,7 +45,7 @@ export const realCgroupFs: CgroupFs = {
   },
   mkdir: (path) => mkdirSync(path, 0o755),
   rmdir: (path) => rmdirSync(path),
-  exists: (path) => existsSync(path),
+  exists: existsSync,
   children: (path) =>
     readdirSync(path, { withFileTypes: true })
       .filter((entry) => entry.isDirectory())

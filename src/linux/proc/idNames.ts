@@ -3,8 +3,8 @@ import { readFileSync, statSync } from "node:fs";
 const CHECK_INTERVAL_MS = 1000;
 
 /**
- * The names of users or groups in /etc/passwd or /etc/group: name:password:id:… (passwd(5), group(5)). Names
- * of a directory service are not included. Changes of the file are noticed within a second.
+ * The names of users or groups in /etc/passwd or /etc/group, without those of a directory service: passwd(5),
+ * group(5). Changes of the file are noticed within a second.
  */
 export class IdNames {
   readonly #path: string;

@@ -15,9 +15,7 @@ export interface ProcStat {
   nice: number;
   /** Number of threads. An ended first thread counts until all have ended. */
   threads: number;
-  /**
-   * Start time in clock ticks since boot. Together with boot id and pid it identifies a process permanently.
-   */
+  /** Start time in clock ticks since boot. */
   startTicks: number;
 }
 
@@ -58,10 +56,7 @@ export function readStat(host: Host, pid: number): ProcStat | "gone" {
   return text === "gone" ? "gone" : (parseStat(text) ?? "gone");
 }
 
-/**
- * Returns whether a process has ended, reaped or not. A process whose first thread has ended is shown as a
- * zombie while other threads still run; it has not ended.
- */
+/** Returns whether a process has ended. With other threads, it is shown as a zombie before it has ended. */
 export function hasEnded({ state, threads }: ProcStat): boolean {
   return (state === "Z" || state === "X" || state === "x") && threads <= 1;
 }
