@@ -71,10 +71,7 @@ function setOption(fd: number, option: number, value: DataView | Int32Array): nu
   return syscall("setsockopt", fd, SOL_SOCKET, option, value, value.byteLength);
 }
 
-/**
- * Returns how many messages were lost since the socket was opened because its buffer was full (SO_MEMINFO,
- * Linux 4.12). `null` where that cannot be read.
- */
+/** Returns how many messages a full buffer has lost so far; `null` without SO_MEMINFO (Linux 4.12). */
 export function readDroppedMessages(fd: number): number | null {
   const words = new Uint32Array(MEMINFO_WORDS);
   const length = new Int32Array([words.byteLength]);
@@ -93,10 +90,7 @@ export class NetlinkReceiver {
     this.#fd = fd;
   }
 
-  /**
-   * Receives one datagram without waiting. Returns its whole length, which exceeds that of `message` when the
-   * datagram did not fit, or −errno.
-   */
+  /** Receives one datagram without waiting. Returns its whole length, even if it did not fit, or −errno. */
   receive(): number {
     this.#senderBytes[0] = ADDRESS_BYTES;
     const flags = MSG_DONTWAIT | MSG_TRUNC;

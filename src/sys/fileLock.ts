@@ -9,10 +9,7 @@ const LOCK_NB = 4;
 /** The descriptor of the lock, or why there is none: `"locked"` when another process has locked the file. */
 type Lock = number | "locked" | { reason: string };
 
-/**
- * Locks a file exclusively without waiting (flock(2)), and creates it first if it is missing. The kernel
- * releases the lock when the process ends, however it ends.
- */
+/** Locks a file, created if missing, until this process ends: flock(2), exclusive, without waiting. */
 export function lockFile(path: string): Lock {
   return lock(path, constants.O_APPEND | constants.O_CREAT | constants.O_WRONLY);
 }

@@ -7,20 +7,13 @@ type Buffer = NodeJS.TypedArray | DataView;
 /** glibc, then musl under the names that distributions use. */
 const LIBC_NAMES = ["libc.so.6", "libc.musl-x86_64.so.1", "libc.musl-aarch64.so.1", "libc.so"];
 
-interface Libc {
-  ffi: Ffi;
-  arch: "x86_64" | "aarch64";
-  call: (...words: [Word, Word, Word, Word, Word, Word, Word]) => Word;
-  errnoAddress: Parameters<Ffi["read"]["i32"]>[0];
-}
-
-let loadedLibc: Libc | undefined;
+let loadedLibc: ReturnType<typeof loadLibc> | undefined;
 
 /**
  * Loads bun:ffi and libc at the first system call, with `require` instead of an import: loading takes about
  * 0.5 ms, which a command without system calls must not pay.
  */
-function loadLibc(): Libc {
+function loadLibc() {
   const arch = hostArch();
   if (arch === undefined)
     throw new Error(
@@ -69,10 +62,7 @@ export function syscall(name: SyscallName, ...args: (Word | Buffer)[]): number {
   return result === -1 ? -ffi.read.i32(errnoAddress, 0) : result;
 }
 
-/**
- * Returns the address of the first byte of a buffer, for a pointer inside a structure. The caller must keep
- * the buffer referenced until the kernel no longer uses it.
- */
+/** Returns the address of a buffer, which the caller must keep referenced while the kernel uses it. */
 export function addressOf(buffer: Buffer): number {
   loadedLibc ??= loadLibc();
   return loadedLibc.ffi.ptr(buffer);

@@ -31,10 +31,7 @@ export function resetIgnoredSigchld(): void {
   if (current[0] === SIG_IGN) syscall("rt_sigaction", SIGCHLD, new BigUint64Array(4), 0, SIGNAL_SET_BYTES);
 }
 
-/**
- * Renames the calling thread to its present name (prctl(2), PR_SET_NAME). This changes nothing, but the
- * kernel sends an event as for every renaming. Returns 0 or −errno.
- */
+/** Renames this thread to its present name, which makes the kernel send an event. Returns 0 or −errno. */
 export function renameOwnThreadToItself(): number {
   const name = new Uint8Array(16);
   const read = syscall("prctl", PR_GET_NAME, name, 0, 0, 0);

@@ -26,10 +26,7 @@ const NO_FD = -1;
 const SIGTERM = 15;
 const PTRACE_ATTACH = 16;
 
-/**
- * The calls that the filter forbids, each with arguments that have no effect. The position of SIGTERM is that
- * of the signal; the calls without it are forbidden with any arguments.
- */
+/** The forbidden calls, each with arguments without effect. Those with SIGTERM are allowed with signal 0. */
 const FORBIDDEN: readonly [SyscallName, ...number[]][] = [
   ["kill", NO_PID, SIGTERM],
   ["tkill", NO_PID, SIGTERM],
@@ -102,20 +99,11 @@ export function installSignalFilter(): SignalFilterOutcome {
     return { outcome: "unsupported", reason: `prctl(PR_SET_NO_NEW_PRIVS): ${errnoName(noNewPrivs)}` };
   }
   const filter = buildSignalFilter(arch, process.pid);
-  const installed = syscall(
-    "seccomp",
-    SECCOMP_SET_MODE_FILTER,
-    SECCOMP_FILTER_FLAG_TSYNC,
-    encodeFprog(filter),
-  );
+  const fprog = encodeFprog(filter);
+  const installed = syscall("seccomp", SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, fprog);
   if (installed < 0) return { outcome: "unsupported", reason: `seccomp: ${errnoName(installed)}` };
-  if (installed > 0) {
-    return { outcome: "refused", reason: `seccomp: thread ${installed} has another filter` };
-  }
-  return checkFilter();
-}
+  if (installed > 0) return { outcome: "refused", reason: `seccomp: thread ${installed} has another filter` };
 
-function checkFilter(): SignalFilterOutcome {
   const allowed = Object.entries(tryForbiddenCalls()).filter(([, result]) => result !== -EPERM);
   if (allowed.length === 0) return { outcome: "applied" };
   const results = allowed.map(

@@ -8,7 +8,7 @@ import type { OnEvents, ProcessEvents } from "./processEvents.ts";
 
 export interface StartedEvents {
   events: ProcessEvents;
-  /** Why each better source is not the one that was started. */
+  /** Why each better source did not start. */
   unavailable: string[];
 }
 
@@ -17,10 +17,7 @@ export type EventChoice = "auto" | "polling";
 
 const EXIT_CHECK_INTERVAL_MS = 1000;
 
-/**
- * Starts the best event source that this machine allows: the connector; else polling, with exits reported at
- * once by pidfds; else polling alone.
- */
+/** Starts the connector; else polling, with exits reported at once by pidfds; else polling alone. */
 export async function startBestEvents(
   host: Host,
   intervalMs: number,
@@ -58,10 +55,7 @@ async function startFirst(candidates: (() => ProcessEvents)[], onEvents: OnEvent
   throw new Error(`no event source starts: ${unavailable.join("; ")}`);
 }
 
-/**
- * Tests on a child of our own whether pidfds report exit codes. Kernels before 6.15 either lack
- * PIDFD_GET_INFO or answer it without the exit record of a reaped process.
- */
+/** Tests on a child whether pidfds report exit codes. Before Linux 6.15 they keep no exit record. */
 export async function pidfdsReportExitCodes(): Promise<boolean> {
   const child = Bun.spawn({ cmd: ["/bin/true"], stdio: ["ignore", "ignore", "ignore"] });
   const pidfd = openPidfd(child.pid);

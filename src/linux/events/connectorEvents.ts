@@ -1,4 +1,6 @@
 import { readMonotonicToWallUsec } from "../../sys/clock.ts";
+import { readDroppedMessages } from "../../sys/connectorSocket.ts";
+import { closeFd } from "../../sys/descriptor.ts";
 import { renameOwnThreadToItself } from "../../sys/ownProcess.ts";
 import type { Host } from "../host.ts";
 import { isOutsideInitialNamespace } from "../namespaces.ts";
@@ -29,7 +31,7 @@ export class ConnectorEvents extends PidfdEvents {
   override readonly reports: EventReports = { exec: "at once", comm: "at once", exit: "at once" };
   readonly #options: ConnectorOptions;
   #connector: ProcConnector | undefined;
-  /** Collects the events of one array of records, so that they are reported in one batch. */
+  /** The events of the records that are being handled. */
   #batch: ProcessEvent[] | undefined;
   #heartbeat: ReturnType<typeof setInterval> | undefined;
   #missedBeats = 0;
@@ -41,7 +43,7 @@ export class ConnectorEvents extends PidfdEvents {
   }
 
   override counters(): EventCounters {
-    return { ...this.counts, dropped: this.#connector?.dropped() ?? null };
+    return { ...this.counts, dropped: this.#connector ? readDroppedMessages(this.#connector.fd) : null };
   }
 
   override async stop(): Promise<void> {
@@ -50,7 +52,7 @@ export class ConnectorEvents extends PidfdEvents {
     this.#connector = undefined;
     connector?.stopListening();
     await super.stop();
-    connector?.close();
+    if (connector !== undefined) closeFd(connector.fd);
   }
 
   protected override async open(): Promise<string | undefined> {
@@ -71,9 +73,7 @@ export class ConnectorEvents extends PidfdEvents {
     return undefined;
   }
 
-  /**
-   * The kernel may ignore a request to listen silently: only an event that arrives proves that events are on.
-   */
+  /** Waits for an event: the kernel may ignore a request to listen silently. */
   async #testItself(): Promise<string | undefined> {
     const received = new Promise<true>((resolve) => {
       this.#onHeartbeat = () => resolve(true);

@@ -28,10 +28,8 @@ const WORKER_URL = import.meta.url.startsWith("file:///$bunfs/")
   : new URL("./epollWorker.ts", import.meta.url).href;
 
 /**
- * A thread that sleeps in epoll_wait and reports to the main thread what woke it.
- *
- * The main thread adds and removes descriptors directly, without messages: the kernel allows it while the
- * other thread waits.
+ * A thread that sleeps in epoll_wait and reports to the main thread what woke it. The main thread adds and
+ * removes descriptors directly, which the kernel allows while the other thread waits.
  */
 export class EpollThread {
   readonly #onRecords: (records: Iterable<EventRecord>) => void;
@@ -61,10 +59,7 @@ export class EpollThread {
     return this.#waitFor("ready", START_TIMEOUT_MS);
   }
 
-  /**
-   * Adds a pidfd. It is edge-triggered: reported once when the process ends and once when it is reaped.
-   * Returns 0 or −errno.
-   */
+  /** Adds a pidfd, reported once when the process ends and once when it is reaped. Returns 0 or −errno. */
   add(pidfd: number, key: number): number {
     return addToEpoll(this.#epollFd, pidfd, EPOLLIN | EPOLLET, key);
   }
@@ -73,10 +68,7 @@ export class EpollThread {
     removeFromEpoll(this.#epollFd, pidfd);
   }
 
-  /**
-   * Stops the thread, then closes its descriptors. Closed earlier, their numbers could be reused while it
-   * waits.
-   */
+  /** Stops the thread, then closes its descriptors, whose numbers could be reused while the thread waits. */
   async stop(): Promise<void> {
     const [worker, epollFd, stopFd] = [this.#worker, this.#epollFd, this.#stopFd];
     this.#worker = undefined;

@@ -1,6 +1,7 @@
 import { pidfdHasEnded, readPidfdExit } from "../../sys/pidfd.ts";
 import type { Host } from "../host.ts";
 import { readEndState, readZombieStatus, showsStatusOfProcess } from "./endState.ts";
+import type { EpollThread } from "./epollThread.ts";
 import { selectEvidence } from "./exitEvidence.ts";
 import type { ProcessEvent, WatchedProcess } from "./processEvents.ts";
 import { RecentExits, type ReportedExit } from "./recentExits.ts";
@@ -20,17 +21,11 @@ interface Watch {
   deadline: ReturnType<typeof setTimeout> | undefined;
 }
 
-/** The epoll set in which pidfds report that their process has ended. `add` returns 0 or −errno. */
-export interface ReadySet {
-  add(pidfd: number, key: number): number;
-  remove(pidfd: number): void;
-}
-
-export interface ExitWatchesOptions {
+interface ExitWatchesOptions {
   host: Host;
   emit: (event: ProcessEvent) => void;
-  /** Without it every watched process is polled. */
-  readySet?: ReadySet | undefined;
+  /** Reports that the process of a pidfd has ended. Without it every watched process is polled. */
+  readySet?: Pick<EpollThread, "add" | "remove"> | undefined;
   /** How often polled processes are checked. */
   checkIntervalMs: number;
   /** Reads the exit record behind a pidfd; tests replace it to simulate a kernel without such records. */

@@ -16,10 +16,7 @@ import type { EventRecord } from "./workerProtocol.ts";
 
 const CHECK_INTERVAL_MS = 1000;
 
-/**
- * Reports the exits of watched processes through pidfds, which needs no rights. The other sources extend this
- * one with events of all processes.
- */
+/** Reports exits of watched processes through pidfds, without any rights. The other sources extend it. */
 export class PidfdEvents implements ProcessEvents {
   readonly source: EventSource = "pidfd";
   readonly reports: EventReports = { exec: "never", comm: "never", exit: "at once" };

@@ -14,21 +14,10 @@ const LIST_INTERVAL_MS = 60_000;
 /** The arguments are compared by their start: a process may have megabytes of them. */
 const argumentBytes = Buffer.alloc(4096);
 
+/** `program`: the executable and the start of the arguments. */
 interface Appearance {
-  /** The executable and the start of the arguments. */
   program: string;
   comm: string;
-}
-
-/** A process that was first seen less than `recheckWindowMs` ago. */
-interface Young extends Appearance {
-  seenAtMs: number;
-}
-
-export interface ScanResult {
-  events: ProcessEvent[];
-  /** False when no process was created since the last scan, or so few that only their pids were checked. */
-  wasListed: boolean;
 }
 
 /**
@@ -48,7 +37,8 @@ export class ProcessScan {
   readonly #pidMax: number;
   /** Known pids, with the time (clock ticks since boot) up to which each belongs to the same process. */
   readonly #known = new Map<number, number>();
-  readonly #young = new Map<number, Young>();
+  /** Processes that were first seen less than `recheckWindowMs` ago. */
+  readonly #young = new Map<number, Appearance & { seenAtMs: number }>();
   #cursor: PidCursor;
   #cursorBefore: PidCursor;
   #listedAtMs: number;
@@ -66,7 +56,8 @@ export class ProcessScan {
     for (const pid of pids) this.#known.set(pid, nowTicks);
   }
 
-  scan(): ScanResult {
+  /** `wasListed` is false when no process was created since the last scan, or so few that each was checked. */
+  scan(): { events: ProcessEvent[]; wasListed: boolean } {
     const events = this.#recheckYoung();
     // Read first: a process that is created during this scan makes the next one read again.
     const cursor = readPidCursor(this.#host);

@@ -1,7 +1,4 @@
-/**
- * The exit that the connector reported for a process: the wait status of its first thread, or `"conflicting"`
- * when its threads ended with different statuses.
- */
+/** The wait status of the first thread, or `"conflicting"` when threads ended with different statuses. */
 export type ReportedExit = number | "none" | "conflicting";
 
 const MAX_EXITS = 256;

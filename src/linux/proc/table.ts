@@ -54,12 +54,7 @@ export function readWorkingDirectory(host: Host, pid: number): string | undefine
 
 /** Reads the owner of a process: its effective uid, or 0 when the process is not dumpable (proc_pid(5)). */
 export function readOwner(host: Host, pid: number): number | undefined {
-  try {
-    return statSync(`${host.procRoot}/${pid}`).uid;
-  } catch (error) {
-    if (isGone(error)) return undefined;
-    throw error;
-  }
+  return statSync(`${host.procRoot}/${pid}`, { throwIfNoEntry: false })?.uid;
 }
 
 /** Returns a process and then its descendants, without those that were reparented when their parent ended. */
