@@ -1,8 +1,8 @@
 import type { Manager } from "./systemdBus.ts";
 
 /**
- * One change to the machine that ffrtmp made for a job and can undo. The changes of a job are its journal: they are
- * recorded before they are made, listed in the order in which they are made, and undone in the reverse order.
+ * One change to the machine that ffrtmp made for a job and can undo. The changes of a job are its journal: they
+ * are recorded before they are made, in the same order, and undone in the reverse order.
  */
 export type Change = CgroupChange | AttributeSet | ScopeStarted;
 
@@ -24,7 +24,7 @@ export interface CgroupCreated {
  */
 export type CgroupRole = "job" | "tenant" | "wrapper-slot";
 
-/** v2: a controller was added to `cgroup.subtree_control` of the cgroup at `path`, possibly for several jobs. */
+/** v2: a controller was added to `cgroup.subtree_control` at `path`, possibly for several jobs. */
 export interface ControllerEnabled {
   kind: "controller-enabled";
   hierarchy: string;
@@ -37,7 +37,7 @@ export interface FileWritten {
   kind: "file-written";
   hierarchy: string;
   path: string;
-  /** The trimmed text before the write. `null`: the cgroup is the job's own, and the file goes away with it. */
+  /** The trimmed text before the write. `null`: the cgroup is the job's own, and is removed with the file. */
   before: string | null;
   /** The trimmed text after it; `null` between the record and the write, and after a crash in between. */
   after: string | null;
@@ -74,7 +74,7 @@ export function isCgroupChange(change: Change): change is CgroupChange {
   return change.kind !== "attribute-set" && change.kind !== "scope-started";
 }
 
-/** Identifies what a change applies to. Two changes with the same key are the same change with other values. */
+/** Identifies what a change applies to: changes with the same key differ only in their values. */
 export function changeKey(change: Change): string {
   switch (change.kind) {
     case "cgroup-created":

@@ -9,8 +9,7 @@ const SECOND_CALL_DELAY_MS = 50;
 
 /**
  * Calls `onWrite` soon after each write to a file, or to a file of a directory whose name `matches`, and
- * possibly more often: inotify(7). Returns `undefined` where a watch is not possible: the inotify instances are
- * used up, or the path does not exist.
+ * possibly more often: inotify(7). `undefined` when the path does not exist or inotify instances are used up.
  */
 export function watchPath(
   path: string,

@@ -21,15 +21,20 @@ export function realHost(): Host {
 
 /** Reads a file below procRoot. `"gone"` when its process does not exist. Throws EACCES, EPERM, EIO. */
 export function readProcFile(host: Host, path: string): string | "gone" {
+  return unlessGone(() => readFileSync(`${host.procRoot}/${path}`, "utf8"));
+}
+
+/** Returns `"gone"` in place of an error that means an ended process. */
+export function unlessGone<Value>(act: () => Value): Value | "gone" {
   try {
-    return readFileSync(`${host.procRoot}/${path}`, "utf8");
+    return act();
   } catch (error) {
     if (isGone(error)) return "gone";
     throw error;
   }
 }
 
-/** Returns whether an error means an ended process: ENOENT at open, ESRCH at read, ENOTDIR for a reused path. */
+/** Returns whether a process has ended: ENOENT at open, ESRCH at read, ENOTDIR for a reused path. */
 export function isGone(error: unknown): boolean {
   const code = errnoOf(error);
   return code === "ENOENT" || code === "ESRCH" || code === "ENOTDIR";

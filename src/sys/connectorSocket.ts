@@ -98,7 +98,7 @@ export class NetlinkReceiver {
     return syscall("recvfrom", this.#fd, message, message.byteLength, flags, this.#sender, this.#senderBytes);
   }
 
-  /** Returns whether the last datagram came from the kernel: any process may send, only the kernel from port 0. */
+  /** Returns whether the kernel has sent the last datagram: any process may send, but not from port 0. */
   isFromKernel(): boolean {
     return this.#sender.getUint16(0, true) === AF_NETLINK && this.#sender.getUint32(4, true) === 0;
   }

@@ -1,7 +1,6 @@
 import { syscall } from "./libc.ts";
 
 export const EPOLLIN = 0x1;
-export const EPOLLERR = 0x8;
 /** Reports each change once, instead of as long as it lasts. */
 export const EPOLLET = 0x8000_0000;
 
@@ -52,10 +51,6 @@ export class EpollWaiter {
 
   keyAt(index: number): number {
     return this.#events.getFloat64(index * EVENT_BYTES + DATA_OFFSET, true);
-  }
-
-  eventsAt(index: number): number {
-    return this.#events.getUint32(index * EVENT_BYTES, true);
   }
 }
 

@@ -2,17 +2,14 @@ import { hostArch, type SyscallName, syscallNumber } from "./syscallNumbers.ts";
 
 type Ffi = typeof import("bun:ffi");
 type Word = number | bigint;
-type Buffer = NodeJS.TypedArray | DataView;
+type Bytes = NodeJS.TypedArray | DataView;
 
 /** glibc, then musl under the names that distributions use. */
 const LIBC_NAMES = ["libc.so.6", "libc.musl-x86_64.so.1", "libc.musl-aarch64.so.1", "libc.so"];
 
 let loadedLibc: ReturnType<typeof loadLibc> | undefined;
 
-/**
- * Loads bun:ffi and libc at the first system call, with `require` instead of an import: loading takes about
- * 0.5 ms, which a command without system calls must not pay.
- */
+/** Loads bun:ffi, which takes 0.5 ms, and libc at the first system call: not every command makes one. */
 function loadLibc() {
   const arch = hostArch();
   if (arch === undefined)
@@ -50,10 +47,10 @@ function openLibrary(ffi: Ffi) {
  * errno belongs to the calling thread and lasts until the next call into libc, those of the runtime included,
  * so it is read here at once.
  */
-export function syscall(name: SyscallName, ...args: (Word | Buffer)[]): number {
+export function syscall(name: SyscallName, ...args: (Word | Bytes)[]): number {
   loadedLibc ??= loadLibc();
   const { ffi, arch, call, errnoAddress } = loadedLibc;
-  const word = (argument: Word | Buffer = 0): Word =>
+  const word = (argument: Word | Bytes = 0): Word =>
     typeof argument === "object" ? ffi.ptr(argument) : argument;
   const [a, b, c, d, e, f] = args;
   const result = Number(
@@ -63,7 +60,7 @@ export function syscall(name: SyscallName, ...args: (Word | Buffer)[]): number {
 }
 
 /** Returns the address of a buffer, which the caller must keep referenced while the kernel uses it. */
-export function addressOf(buffer: Buffer): number {
+export function addressOf(buffer: Bytes): number {
   loadedLibc ??= loadLibc();
   return loadedLibc.ffi.ptr(buffer);
 }

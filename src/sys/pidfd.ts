@@ -17,7 +17,7 @@ const ENOTTY = 25;
 
 /**
  * Opens a descriptor that refers to this process even after its pid is reused (pidfd_open(2), Linux 5.3; no
- * rights needed; close-on-exec). Returns it or −errno: −ESRCH without such a process, −EINVAL for a thread.
+ * rights needed; close-on-exec). Returns it or −errno: −ESRCH without a process, −EINVAL for a thread.
  */
 export function openPidfd(pid: number): number {
   return syscall("pidfd_open", pid, 0);

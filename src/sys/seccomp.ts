@@ -91,31 +91,25 @@ export type SignalFilterOutcome =
  * executed later can gain rights.
  */
 export function installSignalFilter(): SignalFilterOutcome {
+  const unsupported = (reason: string): SignalFilterOutcome => ({ outcome: "unsupported", reason });
+  const refused = (reason: string): SignalFilterOutcome => ({ outcome: "refused", reason });
   const arch = hostArch();
-  if (arch === undefined)
-    return { outcome: "unsupported", reason: `there is no filter for the architecture ${process.arch}` };
+  if (arch === undefined) return unsupported(`there is no filter for the architecture ${process.arch}`);
   const noNewPrivs = syscall("prctl", PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-  if (noNewPrivs < 0) {
-    return { outcome: "unsupported", reason: `prctl(PR_SET_NO_NEW_PRIVS): ${errnoName(noNewPrivs)}` };
-  }
+  if (noNewPrivs < 0) return unsupported(`prctl(PR_SET_NO_NEW_PRIVS): ${errnoName(noNewPrivs)}`);
   const filter = buildSignalFilter(arch, process.pid);
   const fprog = encodeFprog(filter);
   const installed = syscall("seccomp", SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, fprog);
-  if (installed < 0) return { outcome: "unsupported", reason: `seccomp: ${errnoName(installed)}` };
-  if (installed > 0) return { outcome: "refused", reason: `seccomp: thread ${installed} has another filter` };
+  if (installed < 0) return unsupported(`seccomp: ${errnoName(installed)}`);
+  if (installed > 0) return refused(`seccomp: thread ${installed} has another filter`);
 
-  const allowed = Object.entries(tryForbiddenCalls()).filter(([, result]) => result !== -EPERM);
-  if (allowed.length === 0) return { outcome: "applied" };
-  const results = allowed.map(
-    ([name, result]) => `${name} returns ${result < 0 ? errnoName(result) : result}`,
-  );
-  return { outcome: "refused", reason: `the filter is installed, but ${results.join(", ")}` };
+  const open = Object.entries(tryForbiddenCalls()).filter(([, result]) => result !== -EPERM);
+  if (open.length === 0) return { outcome: "applied" };
+  const results = open.map(([name, result]) => `${name} returns ${result < 0 ? errnoName(result) : result}`);
+  return refused(`the filter is installed, but ${results.join(", ")}`);
 }
 
-/**
- * Tries every forbidden call. Returns −1 (EPERM) for a call that the filter forbids and another result (ESRCH,
- * EBADF, EFAULT, 0) for one that the kernel would carry out.
- */
+/** Tries every forbidden call. Returns −1 (EPERM) for those that the filter forbids, else ESRCH, EBADF, … */
 export function tryForbiddenCalls(): Record<string, number> {
   return Object.fromEntries(FORBIDDEN.map(([name, ...args]) => [name, syscall(name, ...args)]));
 }

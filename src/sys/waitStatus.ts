@@ -17,7 +17,7 @@ const SIGRTMAX = 64;
 const signals = (): [string, number][] =>
   Object.entries((require("node:os") as typeof import("node:os")).constants.signals);
 
-/** Returns "SIGSEGV" for 11, "SIGRTMIN+1" for 35 (like bash and kill -l), "signal 99" for an invalid number. */
+/** Returns "SIGSEGV" for 11, "SIGRTMIN+1" for 35 (like kill -l), and "signal 99" for an invalid number. */
 export function signalName(signal: number): string {
   const name = signals().find(([, number]) => number === signal)?.[0];
   if (name !== undefined) return name;

@@ -3,7 +3,6 @@ import {
   addToEpoll,
   createEpoll,
   createEventfd,
-  EPOLLERR,
   EPOLLET,
   EPOLLIN,
   removeFromEpoll,
@@ -52,7 +51,7 @@ export class EpollThread {
     this.#stopFd = createEventfd();
     if (this.#stopFd < 0) return `eventfd2: ${errnoName(this.#stopFd)}`;
     addToEpoll(this.#epollFd, this.#stopFd, EPOLLIN, STOP_KEY);
-    if (connectorFd !== null) addToEpoll(this.#epollFd, connectorFd, EPOLLIN | EPOLLERR, CONNECTOR_KEY);
+    if (connectorFd !== null) addToEpoll(this.#epollFd, connectorFd, EPOLLIN, CONNECTOR_KEY);
 
     this.#worker = this.#createWorker();
     this.#worker.postMessage({ epollFd: this.#epollFd, connectorFd } satisfies ToWorker);

@@ -57,16 +57,13 @@ function drain(connector: NetlinkReceiver): void {
     if (length === -EAGAIN) break;
     if (length === -ENOBUFS) hasOverrun = true;
     else if (length < 0) throw new Error(`recvfrom on the process connector: ${errnoName(length)}`);
-    else decode(connector, length);
+    else {
+      const event = connector.isFromKernel() ? decodeProcEvent(connector.message, length) : "malformed";
+      if (event !== "other") add(event === "malformed" ? { kind: event } : event);
+    }
     if (records.count >= MAX_RECORDS_PER_MESSAGE) post();
   }
   if (hasOverrun) add({ kind: "overrun" });
-}
-
-function decode(connector: NetlinkReceiver, length: number): void {
-  const event = connector.isFromKernel() ? decodeProcEvent(connector.message, length) : "malformed";
-  if (event === "malformed") add({ kind: "malformed" });
-  else if (event !== "other") add(event);
 }
 
 /**

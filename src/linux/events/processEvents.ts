@@ -1,7 +1,4 @@
-/**
- * A source of process events: the process connector of the kernel, pidfds, or polling of procfs. One contract
- * suite runs against all of them.
- */
+/** A source of process events. One contract suite runs against all of them. */
 export interface ProcessEvents {
   readonly source: EventSource;
   readonly reports: EventReports;
@@ -40,7 +37,6 @@ export interface EventReports {
   /** `"by scan"` misses a process that lives shorter than the scan interval. */
   exec: "at once" | "by scan" | "never";
   comm: EventReports["exec"];
-  /** Every source reports the exits of watched processes. */
   exit: "at once" | "by scan";
 }
 
@@ -88,9 +84,8 @@ export interface EventCounters {
   dropped: number | null;
   /** Messages that could not be decoded or did not come from the kernel. They are ignored. */
   malformed: number;
-  /** Scans of all processes. */
   scans: number;
-  /** Scans that listed nothing, because no process was created since the last one or only a few. */
+  /** Scans that did not list all processes, because none was created since the last one or only a few. */
   scansSkipped: number;
 }
 

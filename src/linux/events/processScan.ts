@@ -61,17 +61,16 @@ export class ProcessScan {
     const events = this.#recheckYoung();
     // Read first: a process that is created during this scan makes the next one read again.
     const cursor = readPidCursor(this.#host);
-    if (cursor.forks !== undefined && cursor.forks === this.#cursor.forks) {
+    if (cursor.forks !== undefined && cursor.forks === this.#cursor.forks)
       return { events, wasListed: false };
-    }
-    // The span starts at the scan before the last one: the kernel allocates a pid a moment before procfs
-    // shows it.
+    // From the scan before the last one: the kernel allocates a pid a moment before procfs shows it.
     const before = this.#cursorBefore;
     this.#cursorBefore = this.#cursor;
     this.#cursor = cursor;
     const span = allocatedBetween(before, readPidCursor(this.#host), this.#pidMax);
     const wasListed = this.#mustList(span, before, cursor);
-    events.push(...this.#compare(wasListed ? this.#list() : this.#check(span), span));
+    const isThere = (pid: number) => ifReadable(() => isProcess(this.#host, pid)) === true;
+    events.push(...this.#compare(wasListed ? this.#list() : [...span].filter(isThere), span));
     return { events, wasListed };
   }
 
@@ -93,10 +92,6 @@ export class ProcessScan {
       this.#young.delete(pid);
     }
     return pids;
-  }
-
-  #check(span: PidSpan): number[] {
-    return [...span].filter((pid) => ifReadable(() => isProcess(this.#host, pid)) === true);
   }
 
   #compare(pids: number[], span: PidSpan): ProcessEvent[] {

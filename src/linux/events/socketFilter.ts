@@ -48,5 +48,5 @@ export function buildProcEventFilter(): Uint8Array {
 function asLoaded(word: number): number {
   const bytes = new DataView(new ArrayBuffer(4));
   bytes.setUint32(0, word, true);
-  return bytes.getUint32(0, false);
+  return bytes.getUint32(0);
 }

@@ -1,5 +1,5 @@
-import { readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
-import { type Host, isGone, readProcFile } from "../host.ts";
+import { readdirSync, readlinkSync, statSync } from "node:fs";
+import { type Host, readProcFile, unlessGone } from "../host.ts";
 import { readStat } from "./stat.ts";
 
 /** Returns every pid that procfs lists, in no order. */
@@ -16,17 +16,13 @@ export function isProcess(host: Host, pid: number): boolean {
 
 /** Returns the thread ids of a process, including its pid. Empty when the process is gone. */
 export function listThreads(host: Host, pid: number): number[] {
-  try {
-    return readdirSync(`${host.procRoot}/${pid}/task`).map(Number);
-  } catch (error) {
-    if (isGone(error)) return [];
-    throw error;
-  }
+  const tids = unlessGone(() => readdirSync(`${host.procRoot}/${pid}/task`));
+  return tids === "gone" ? [] : tids.map(Number);
 }
 
 /**
- * Reads the arguments of a process, /proc/PID/cmdline, decoded as UTF-8 with replacement characters. Empty for
- * kernel threads, zombies and processes that erased them. The last argument ends at the last NUL.
+ * Reads /proc/PID/cmdline, decoded as UTF-8 with replacement characters. Empty for kernel threads, zombies and
+ * processes that erased their arguments. The last argument ends at the last NUL.
  */
 export function readArguments(host: Host, pid: number): string[] {
   const text = readProcFile(host, `${pid}/cmdline`);
@@ -68,18 +64,13 @@ export function listTree(host: Host, root: number): number[] {
 function listChildren(host: Host, pid: number): number[] {
   const children: number[] = [];
   for (const tid of listThreads(host, pid)) {
-    try {
-      const text = readFileSync(`${host.procRoot}/${pid}/task/${tid}/children`, "utf8");
-      children.push(...text.split(" ").filter(Boolean).map(Number));
-    } catch (error) {
-      if (!isGone(error)) throw error;
-      if (listThreads(host, pid).includes(tid)) {
-        return listPids(host).filter((child) => {
-          const stat = readStat(host, child);
-          return stat !== "gone" && stat.ppid === pid;
-        });
-      }
-    }
+    const text = readProcFile(host, `${pid}/task/${tid}/children`);
+    if (text !== "gone") children.push(...text.split(" ").filter(Boolean).map(Number));
+    else if (listThreads(host, pid).includes(tid))
+      return listPids(host).filter((child) => {
+        const stat = readStat(host, child);
+        return stat !== "gone" && stat.ppid === pid;
+      });
   }
   return children;
 }

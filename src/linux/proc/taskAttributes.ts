@@ -7,11 +7,11 @@ import { LIMITS, TASK_LIMITS, type TaskLimitName } from "../../limits/table.ts";
 import { describeErrno, errnoName } from "../../sys/errno.ts";
 import { decodeIoprio, encodeIoprio, getIoprio, setIoprio } from "../../sys/ioprio.ts";
 import type { AttributeSet } from "../change.ts";
-import { type Host, isGone } from "../host.ts";
+import { type Host, isGone, unlessGone } from "../host.ts";
 import { readStat } from "./stat.ts";
 import { listThreads } from "./table.ts";
 
-/** A limit that is not a cgroup file but a value of each thread or process, with the calls that read and write it. */
+/** A limit that is not a cgroup file but a value of each thread or process. */
 interface Attribute {
   wanted(limits: Limits): number | undefined;
   /** Throws when the thread is gone or may not be read. */
@@ -25,7 +25,7 @@ interface Attribute {
 const ATTRIBUTES: Readonly<Record<TaskLimitName, Attribute>> = {
   nice: {
     wanted: ({ nice }) => nice,
-    // On Linux a nice value belongs to a thread, whatever POSIX says: setpriority(2), "C library/kernel differences".
+    // On Linux a nice value belongs to a thread: setpriority(2), "C library/kernel differences".
     read: (_host, _pid, tid) => getPriority(tid),
     write: (_host, _pid, tid, value) => setPriority(tid, value),
     text: String,
@@ -149,26 +149,16 @@ function planProcess(host: Host, attribute: TaskLimitName, pid: number, after: n
     const stat = readStat(host, tid);
     if (stat === "gone") return [];
     const { startTicks } = stat;
-    try {
-      const before = ATTRIBUTES[attribute].read(host, pid, tid);
-      return before === after
-        ? []
-        : [{ kind: "attribute-set", attribute, pid, tid, startTicks, before, after }];
-    } catch (error) {
-      if (isGone(error)) return [];
-      throw error;
-    }
+    const before = unlessGone(() => ATTRIBUTES[attribute].read(host, pid, tid));
+    if (before === "gone" || before === after) return [];
+    return [{ kind: "attribute-set", attribute, pid, tid, startTicks, before, after }];
   });
 }
 
 function writeTo(host: Host, { attribute, pid, tid, startTicks }: AttributeSet, value: number): void {
   const stat = readStat(host, tid);
   if (stat === "gone" || stat.startTicks !== startTicks) return;
-  try {
-    ATTRIBUTES[attribute].write(host, pid, tid, value);
-  } catch (error) {
-    if (!isGone(error)) throw error;
-  }
+  unlessGone(() => ATTRIBUTES[attribute].write(host, pid, tid, value));
 }
 
 function wantedValues(limits: Limits) {
