@@ -46,7 +46,7 @@ const ATTRIBUTES: Readonly<Record<TaskLimitName, Attribute>> = {
     read: (host, pid) => Number(readFileSync(`${host.procRoot}/${pid}/oom_score_adj`, "utf8")),
     write: (host, pid, _tid, value) => writeFileSync(`${host.procRoot}/${pid}/oom_score_adj`, String(value)),
     text: String,
-    // Everyone may return to the earlier value, unless a privileged process has lowered the value: proc(5).
+    // No right is needed for the earlier value, unless a privileged process has lowered the value: proc(5).
     needsRightsToUndo: () => false,
   },
 };
