@@ -2,8 +2,7 @@ import { CommanderError } from "commander";
 import { faultOfStdout, printErr, printError } from "./cli/output/messages.ts";
 import { runProgram } from "./cli/program.ts";
 import { Refusal } from "./jobs/errors.ts";
-import { exitNow } from "./sys/exit.ts";
-import { resetIgnoredSigchld } from "./sys/sigchld.ts";
+import { exitNow, resetIgnoredSigchld } from "./sys/ownProcess.ts";
 
 /** `run` returns the code of its command, so a failure of ffrtmp has a code that commands do not use. */
 const RUN_FAILED = 125;

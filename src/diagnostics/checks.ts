@@ -10,8 +10,8 @@ import { createJobCgroup, removeJobCgroup } from "../linux/cgroup/cgroupChanges.
 import { readMembership } from "../linux/cgroup/hierarchies.ts";
 import { applyCgroupLimits } from "../linux/cgroup/jobLimits.ts";
 import { planJobCgroup } from "../linux/cgroup/planJobCgroup.ts";
+import { pidfdsReportExitCodes } from "../linux/events/bestEvents.ts";
 import { ConnectorEvents } from "../linux/events/connectorEvents.ts";
-import { pidfdsReportExitCodes } from "../linux/events/exitEvents.ts";
 import { readProcFile } from "../linux/host.ts";
 import { isOutsideInitialNamespace } from "../linux/namespaces.ts";
 import { closeFd } from "../sys/descriptor.ts";

@@ -1,6 +1,6 @@
 import type { Context } from "../jobs/context.ts";
 import { isOutsideInitialNamespace } from "../linux/namespaces.ts";
-import { CAP_SYS_PTRACE, hasCapability } from "../linux/proc/capabilities.ts";
+import { CAP_SYS_PTRACE, hasCapability } from "../linux/proc/status.ts";
 import type { Check } from "./check.ts";
 
 type Machine = Pick<Context, "host" | "hierarchies">;

@@ -1,13 +1,12 @@
 import { existsSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 
-/** A block device in the form `major:minor` of the io controllers, or why there is none. */
-export type BlockDevice = { device: string } | { reason: string };
+/** A block device as `major:minor`, the form of the io controllers, or why there is none. */
+type BlockDevice = { device: string } | { reason: string };
 
 /**
- * Returns the whole disk of `8:1`, of a device file, or of any path on a disk. Throttling works on whole
- * disks, so the number of a partition is replaced by that of its disk.
- * Source: /sys/dev/block.
+ * Returns the whole disk of `8:1`, of a device file, or of any path on a disk, from /sys/dev/block. Throttling
+ * works on whole disks, so the number of a partition is replaced by that of its disk.
  */
 export function findWholeDisk(target: string): BlockDevice {
   const numbers = /^\d+:\d+$/.test(target) ? target : deviceOfPath(target);

@@ -12,9 +12,8 @@ import {
 import { type FileWatch, watchPath } from "./fileWatch.ts";
 
 /**
- * Access to cgroup files; every read and write of one goes through this interface. All calls are synchronous:
- * a cgroupfs call never waits for a device, and the order of writes keeps a workload safe. Every method but
- * `watch` throws the error of the file system, with `code` and `path`.
+ * The only access to cgroup files. It is synchronous: the order of writes keeps a workload safe, and cgroupfs
+ * waits for no device. Every method but `watch` throws the error of the file system, with `code` and `path`.
  */
 export interface CgroupFs {
   read(path: string): string;
@@ -25,10 +24,7 @@ export interface CgroupFs {
   exists(path: string): boolean;
   /** Returns the names of the child cgroups. */
   children(path: string): string[];
-  /**
-   * Calls `onChange` when the kernel reports a change of a file, and possibly more often. The kernel does so
-   * for a few files, such as cgroup.events (v2). Returns `undefined` where a watch is not possible.
-   */
+  /** Watches as `watchPath` does. The kernel reports changes of a few files, such as cgroup.events (v2). */
   watch(path: string, onChange: () => void): FileWatch | undefined;
 }
 
@@ -45,7 +41,7 @@ export const realCgroupFs: CgroupFs = {
   },
   mkdir: (path) => mkdirSync(path, 0o755),
   rmdir: (path) => rmdirSync(path),
-  exists: (path) => existsSync(path),
+  exists: existsSync,
   children: (path) =>
     readdirSync(path, { withFileTypes: true })
       .filter((entry) => entry.isDirectory())

@@ -1,20 +1,16 @@
 import type { Manager } from "./systemdBus.ts";
 
 /**
- * One change to the machine that ffrtmp made for a job and can undo. The changes of a job are its journal: they are
- * recorded before they are made, listed in the order in which they are made, and undone in the reverse order.
+ * One change to the machine that ffrtmp made for a job and can undo. The changes of a job are its journal: they
+ * are recorded before they are made, in the same order, and undone in the reverse order.
  */
-export type Change =
-  | CgroupCreated
-  | ControllerEnabled
-  | FileWritten
-  | ProcessesMoved
-  | AttributeSet
-  | ScopeStarted;
+export type Change = CgroupChange | AttributeSet | ScopeStarted;
+
+/** A change of a cgroup tree. `hierarchy` is a `Hierarchy.key`. */
+export type CgroupChange = CgroupCreated | ControllerEnabled | FileWritten | ProcessesMoved;
 
 export interface CgroupCreated {
   kind: "cgroup-created";
-  /** `Hierarchy.key`. */
   hierarchy: string;
   path: string;
   role: CgroupRole;
@@ -28,7 +24,7 @@ export interface CgroupCreated {
  */
 export type CgroupRole = "job" | "tenant" | "wrapper-slot";
 
-/** v2: a controller was added to `cgroup.subtree_control` of the cgroup at `path`. Several jobs can share this change. */
+/** v2: a controller was added to `cgroup.subtree_control` at `path`, possibly for several jobs. */
 export interface ControllerEnabled {
   kind: "controller-enabled";
   hierarchy: string;
@@ -40,9 +36,8 @@ export interface ControllerEnabled {
 export interface FileWritten {
   kind: "file-written";
   hierarchy: string;
-  /** The whole path of the file. */
   path: string;
-  /** The trimmed text before the write. `null`: the cgroup is the job's own, and the file goes away with it. */
+  /** The trimmed text before the write. `null`: the cgroup is the job's own, and is removed with the file. */
   before: string | null;
   /** The trimmed text after it; `null` between the record and the write, and after a crash in between. */
   after: string | null;
@@ -56,7 +51,6 @@ export interface ProcessesMoved {
   to: string;
 }
 
-/** A value of one process or thread was changed. */
 export interface AttributeSet {
   kind: "attribute-set";
   attribute: "nice" | "ionice" | "oom_score_adj";
@@ -76,14 +70,11 @@ export interface ScopeStarted {
   unit: string;
 }
 
-/** A change of a cgroup tree. */
-export type CgroupChange = CgroupCreated | ControllerEnabled | FileWritten | ProcessesMoved;
-
 export function isCgroupChange(change: Change): change is CgroupChange {
   return change.kind !== "attribute-set" && change.kind !== "scope-started";
 }
 
-/** Identifies what a change applies to. Two changes with the same key are the same change with other values. */
+/** Identifies what a change applies to: changes with the same key differ only in their values. */
 export function changeKey(change: Change): string {
   switch (change.kind) {
     case "cgroup-created":

@@ -4,16 +4,12 @@ export interface FileWatch {
   close(): void;
 }
 
-/**
- * The runtime skips an event that equals the previous one, so every event is followed by a second call after
- * this time.
- */
+/** The runtime skips an event that equals the previous one, so a second call follows every event. */
 const SECOND_CALL_DELAY_MS = 50;
 
 /**
- * Calls `onWrite` soon after each write to a file, or to a file of a directory whose name `matches`:
- * inotify(7). It may be called more often than that. Returns `undefined` where a watch is not possible: the
- * inotify instances are used up, or the path does not exist.
+ * Calls `onWrite` soon after each write to a file, or to a file of a directory whose name `matches`, and
+ * possibly more often: inotify(7). `undefined` when the path does not exist or inotify instances are used up.
  */
 export function watchPath(
   path: string,

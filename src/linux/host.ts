@@ -19,32 +19,28 @@ export function realHost(): Host {
   return { procRoot: "/proc", cgroupFs: realCgroupFs, now: Date.now, ...(bus ? { bus } : {}) };
 }
 
-/**
- * Reads a file below procRoot. Returns `"gone"` when its process does not exist. Files under /proc have a
- * size of 0 and are read to their end. Throws other errors (EACCES, EPERM, EIO).
- */
+/** Reads a file below procRoot. `"gone"` when its process does not exist. Throws EACCES, EPERM, EIO. */
 export function readProcFile(host: Host, path: string): string | "gone" {
+  return unlessGone(() => readFileSync(`${host.procRoot}/${path}`, "utf8"));
+}
+
+/** Returns `"gone"` in place of an error that means an ended process. */
+export function unlessGone<Value>(act: () => Value): Value | "gone" {
   try {
-    return readFileSync(`${host.procRoot}/${path}`, "utf8");
+    return act();
   } catch (error) {
     if (isGone(error)) return "gone";
     throw error;
   }
 }
 
-/**
- * Returns whether an error means that a process has ended: ENOENT before the open, ESRCH between open and
- * read, ENOTDIR for a path that was reused.
- */
+/** Returns whether a process has ended: ENOENT at open, ESRCH at read, ENOTDIR for a reused path. */
 export function isGone(error: unknown): boolean {
   const code = errnoOf(error);
   return code === "ENOENT" || code === "ESRCH" || code === "ENOTDIR";
 }
 
-/**
- * Returns whether an error means that a process may not be read, as where procfs hides those of other users
- * (hidepid).
- */
+/** Returns whether a process may not be read, as where procfs hides those of other users (hidepid). */
 export function isForbidden(error: unknown): boolean {
   const code = errnoOf(error);
   return code === "EACCES" || code === "EPERM";

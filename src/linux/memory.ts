@@ -1,9 +1,6 @@
 import { type Host, readProcFile } from "./host.ts";
 
-/**
- * Reads the installed memory in bytes. Source: MemTotal of /proc/meminfo. `undefined` where it cannot be
- * read.
- */
+/** Reads the installed memory in bytes, MemTotal of /proc/meminfo. `undefined` where it cannot be read. */
 export function readMemoryTotalBytes(host: Host): number | undefined {
   const text = readProcFile(host, "meminfo");
   // MemTotal:       24660684 kB

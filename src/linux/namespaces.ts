@@ -9,14 +9,8 @@ const INITIAL = {
   cgroup: "cgroup:[4026531835]",
 } as const;
 
-export type NamespaceKind = keyof typeof INITIAL;
-
-/**
- * Returns whether this process is in another namespace than the initial one of the machine; false where
- * procfs does not show it.
- * Source: /proc/self/ns.
- */
-export function isOutsideInitialNamespace(host: Host, kind: NamespaceKind): boolean {
+/** Returns whether this process is in another namespace than the initial one; false where procfs hides it. */
+export function isOutsideInitialNamespace(host: Host, kind: keyof typeof INITIAL): boolean {
   try {
     return readlinkSync(`${host.procRoot}/self/ns/${kind}`) !== INITIAL[kind];
   } catch {

@@ -9,10 +9,7 @@ export type BusAnswer = { answer: string } | { reason: string };
 
 /** The D-Bus interface of systemd. It runs busctl(1): two methods do not justify a D-Bus library. */
 export interface Bus {
-  /**
-   * Calls a method of the manager object. `words` are the method, its signature and its arguments, as for
-   * busctl.
-   */
+  /** Calls a method of the manager object. `words`: the method, its signature and arguments, as for busctl. */
   callManager(manager: Manager, words: string[]): BusAnswer;
   /** Reads properties of a unit, one line each, as busctl prints them. */
   readProperties(manager: Manager, unit: string, type: string, names: string[]): BusAnswer;
@@ -31,20 +28,15 @@ export function findBus(): Bus | undefined {
 
 /** Returns a bus that runs `command` in place of busctl. */
 export function busctl(command: string[], timeoutMs: number): Bus {
-  const run = (manager: Manager, words: string[]): BusAnswer => {
+  const run = (manager: Manager, verb: string, path: string, type: string, words: string[]): BusAnswer => {
     const options = [...(manager === "user" ? ["--user"] : []), `--timeout=${timeoutMs / 1000}`];
-    return runClient([...command, ...options, ...words], environmentOf(manager), timeoutMs);
+    const cmd = [...command, ...options, verb, SERVICE, `${OBJECT}${path}`, `${SERVICE}.${type}`, ...words];
+    return runClient(cmd, environmentOf(manager), timeoutMs);
   };
   return {
-    callManager: (manager, words) => run(manager, ["call", SERVICE, OBJECT, `${SERVICE}.Manager`, ...words]),
+    callManager: (manager, words) => run(manager, "call", "", "Manager", words),
     readProperties: (manager, unit, type, names) =>
-      run(manager, [
-        "get-property",
-        SERVICE,
-        `${OBJECT}/unit/${escapeForBus(unit)}`,
-        `${SERVICE}.${type}`,
-        ...names,
-      ]),
+      run(manager, "get-property", `/unit/${escapeForBus(unit)}`, type, names),
   };
 }
 
@@ -52,27 +44,16 @@ function runClient(cmd: string[], env: Record<string, string | undefined>, timeo
   let child: Bun.SyncSubprocess<"pipe", "pipe">;
   try {
     // --timeout limits the answer of the bus; this timeout ends a client that hangs before that.
-    child = Bun.spawnSync({
-      cmd,
-      env,
-      stdin: "ignore",
-      stdout: "pipe",
-      stderr: "pipe",
-      timeout: timeoutMs + 1000,
-    });
+    child = Bun.spawnSync({ cmd, env, stdio: ["ignore", "pipe", "pipe"], timeout: timeoutMs + 1000 });
   } catch (error) {
     return { reason: `cannot run ${cmd[0]}: ${describeErrno(error)}` };
   }
-  if (child.exitedDueToTimeout) {
+  if (child.exitedDueToTimeout)
     return { reason: `systemd's bus did not answer within ${timeoutMs / 1000} s` };
-  }
-  if (child.exitCode !== 0) {
-    const message = child.stderr.toString().trim().split("\n").at(-1);
-    return {
-      reason: `systemd's bus: ${message || `${cmd[0]} exited with ${child.exitCode ?? child.signalCode}`}`,
-    };
-  }
-  return { answer: child.stdout.toString().trim() };
+  if (child.exitCode === 0) return { answer: child.stdout.toString().trim() };
+  const message = child.stderr.toString().trim().split("\n").at(-1);
+  const exit = `${cmd[0]} exited with ${child.exitCode ?? child.signalCode}`;
+  return { reason: `systemd's bus: ${message || exit}` };
 }
 
 /** Adds XDG_RUNTIME_DIR, which names the directory of the user's bus: `su` and cron do not set it. */
@@ -83,8 +64,5 @@ function environmentOf(manager: Manager): Record<string, string | undefined> {
 
 /** Encodes a unit name for an object path: `a-b.scope` → `a_2db_2escope`. Source: sd_bus_path_encode(3). */
 function escapeForBus(unit: string): string {
-  return unit.replace(
-    /[^A-Za-z0-9]|^[0-9]/g,
-    (character) => `_${character.charCodeAt(0).toString(16).padStart(2, "0")}`,
-  );
+  return unit.replace(/[^A-Za-z0-9]|^[0-9]/g, (character) => `_${Buffer.from(character).toString("hex")}`);
 }

@@ -1,3 +1,5 @@
+import { addressOf } from "./libc.ts";
+
 /**
  * A line of a classic BPF program, which the kernel runs as a socket filter (SO_ATTACH_FILTER) or for
  * seccomp. Jumps name labels; `assemble` turns the names into relative jumps.
@@ -5,7 +7,7 @@
  */
 export type BpfLine = { label: string } | BpfInstruction;
 
-export interface BpfInstruction {
+interface BpfInstruction {
   code: number;
   k: number;
   /** Labels to jump to when the comparison is true or false. Without a label the next line follows. */
@@ -13,56 +15,28 @@ export interface BpfInstruction {
   no?: string | undefined;
 }
 
-const LOAD_WORD = 0x20;
-const LOAD_X_FROM_SLOT = 0x61;
-const STORE_TO_SLOT = 0x02;
-const JUMP_EQUAL = 0x15;
-const JUMP_EQUAL_X = 0x1d;
-const JUMP_AT_LEAST = 0x35;
-const RETURN = 0x06;
-
 const INSTRUCTION_BYTES = 8;
 const MAX_JUMP_LENGTH = 255;
 
-export function label(name: string): BpfLine {
-  return { label: name };
-}
+export const label = (name: string): BpfLine => ({ label: name });
 
 /** Loads the 32-bit word at a byte offset: big-endian from a packet, native from seccomp_data. */
-export function load(offset: number): BpfLine {
-  return { code: LOAD_WORD, k: offset };
-}
+export const load = (offset: number): BpfLine => ({ code: 0x20, k: offset });
 
 /** Stores the loaded word in one of the 16 slots. */
-export function store(slot: number): BpfLine {
-  return { code: STORE_TO_SLOT, k: slot };
-}
+export const store = (slot: number): BpfLine => ({ code: 0x02, k: slot });
 
 /** Loads the word of a slot as the second operand of `ifEqualsX`. */
-export function loadX(slot: number): BpfLine {
-  return { code: LOAD_X_FROM_SLOT, k: slot };
-}
+export const loadX = (slot: number): BpfLine => ({ code: 0x61, k: slot });
 
-export function ifEquals(value: number, yes?: string, no?: string): BpfLine {
-  return { code: JUMP_EQUAL, k: value, yes, no };
-}
-
-export function ifEqualsX(yes?: string, no?: string): BpfLine {
-  return { code: JUMP_EQUAL_X, k: 0, yes, no };
-}
-
-export function ifAtLeast(value: number, yes?: string, no?: string): BpfLine {
-  return { code: JUMP_AT_LEAST, k: value, yes, no };
-}
+export const ifEquals = (k: number, yes?: string, no?: string): BpfLine => ({ code: 0x15, k, yes, no });
+export const ifEqualsX = (yes?: string, no?: string): BpfLine => ({ code: 0x1d, k: 0, yes, no });
+export const ifAtLeast = (k: number, yes?: string, no?: string): BpfLine => ({ code: 0x35, k, yes, no });
 
 /** Ends the program with a value. */
-export function returnValue(value: number): BpfLine {
-  return { code: RETURN, k: value };
-}
+export const returnValue = (value: number): BpfLine => ({ code: 0x06, k: value });
 
-/**
- * Returns the program as an array of struct sock_filter { u16 code; u8 jt; u8 jf; u32 k; }, little-endian.
- */
+/** Returns the program as an array of struct sock_filter { u16 code; u8 jt; u8 jf; u32 k; }, little-endian. */
 export function assemble(lines: readonly BpfLine[]): Uint8Array {
   const targets = new Map<string, number>();
   const instructions: BpfInstruction[] = [];
@@ -86,10 +60,14 @@ function jumpLength(targets: Map<string, number>, from: number, name: string | u
   const to = targets.get(name);
   if (to === undefined) throw new Error(`BPF jump to "${name}": the program has no such label`);
   const length = to - from - 1;
-  if (length < 0 || length > MAX_JUMP_LENGTH) {
-    throw new Error(
-      `BPF jump to "${name}" over ${length} instructions: the range is 0 to ${MAX_JUMP_LENGTH}`,
-    );
-  }
-  return length;
+  if (length >= 0 && length <= MAX_JUMP_LENGTH) return length;
+  throw new Error(`BPF jump to "${name}" over ${length} instructions: the range is 0 to ${MAX_JUMP_LENGTH}`);
+}
+
+/** Returns struct sock_fprog { u16 len; struct sock_filter *filter; }. Keep `program` referenced meanwhile. */
+export function encodeFprog(program: Uint8Array): DataView {
+  const fprog = new DataView(new ArrayBuffer(16));
+  fprog.setUint16(0, program.byteLength / INSTRUCTION_BYTES, true);
+  fprog.setBigUint64(8, BigInt(addressOf(program)), true);
+  return fprog;
 }

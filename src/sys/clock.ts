@@ -3,15 +3,12 @@ import { syscall } from "./libc.ts";
 const CLOCK_REALTIME = 0;
 const CLOCK_MONOTONIC = 1;
 
-/**
- * Returns the offset from CLOCK_MONOTONIC, the clock of kernel timestamps, to the wall clock, in µs. The
- * offset changes when the wall clock is set, so read it each time.
- */
+/** Returns the offset from CLOCK_MONOTONIC to the wall clock, in µs. It changes when the clock is set. */
 export function readMonotonicToWallUsec(): number {
   return readClockUsec(CLOCK_REALTIME) - readClockUsec(CLOCK_MONOTONIC);
 }
 
-/** Returns CLOCK_MONOTONIC in whole µs, which is the form that service managers compare. */
+/** Returns CLOCK_MONOTONIC in whole µs, as service managers compare it. */
 export function readMonotonicUsec(): number {
   return Math.floor(readClockUsec(CLOCK_MONOTONIC));
 }

@@ -1,6 +1,7 @@
+import { encodeFprog } from "./classicBpf.ts";
 import { closeFd } from "./descriptor.ts";
 import { errnoName } from "./errno.ts";
-import { addressOf, syscall } from "./libc.ts";
+import { syscall } from "./libc.ts";
 
 const AF_NETLINK = 16;
 const SOCK_DGRAM = 2;
@@ -19,25 +20,26 @@ const MEMINFO_DROPS = 8;
 const MSG_TRUNC = 0x20;
 const MSG_DONTWAIT = 0x40;
 
-// struct sockaddr_nl { u16 family; u16 pad; u32 port; u32 groups; }
 const ADDRESS_BYTES = 12;
-const BPF_INSTRUCTION_BYTES = 8;
-
-/** An open connector socket with the size of its receive buffer, or why it could not be opened. */
-export type ConnectorSocket = { fd: number; receiveBufferBytes: number } | { reason: string };
+/** Longer than every message of the process connector. */
+const MESSAGE_BYTES = 4096;
 
 /**
  * Opens a non-blocking socket of the kernel connector (netlink(7), Documentation/driver-api/connector.rst)
- * and joins one multicast group.
+ * and joins one multicast group. Returns its descriptor, or why it could not be opened.
  *
  * The filter is attached before the socket joins the group, so that unwanted messages never fill the buffer.
  * With CAP_NET_ADMIN the buffer may exceed net.core.rmem_max; otherwise that is its limit. The kernel doubles
  * the given size for its own bookkeeping.
  */
-export function openConnectorSocket(group: number, filter: Uint8Array, bufferBytes: number): ConnectorSocket {
+export function openConnectorSocket(
+  group: number,
+  filter: Uint8Array,
+  bufferBytes: number,
+): number | { reason: string } {
   const fd = syscall("socket", AF_NETLINK, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_CONNECTOR);
   if (fd < 0) return { reason: `socket(AF_NETLINK, NETLINK_CONNECTOR): ${errnoName(fd)}` };
-  const fail = (call: string, errno: number): ConnectorSocket => {
+  const fail = (call: string, errno: number) => {
     closeFd(fd);
     return { reason: `${call}: ${errnoName(errno)}` };
   };
@@ -45,33 +47,31 @@ export function openConnectorSocket(group: number, filter: Uint8Array, bufferByt
   const size = new Int32Array([bufferBytes]);
   if (setOption(fd, SO_RCVBUFFORCE, size) < 0) setOption(fd, SO_RCVBUF, size);
 
-  // struct sock_fprog { u16 len; struct sock_filter *filter; }
-  const program = new DataView(new ArrayBuffer(16));
-  program.setUint16(0, filter.byteLength / BPF_INSTRUCTION_BYTES, true);
-  program.setBigUint64(8, BigInt(addressOf(filter)), true);
-  const attached = setOption(fd, SO_ATTACH_FILTER, program);
+  const attached = setOption(fd, SO_ATTACH_FILTER, encodeFprog(filter));
   if (attached < 0) return fail("setsockopt(SO_ATTACH_FILTER)", attached);
 
+  const bound = syscall("bind", fd, encodeAddress(group), ADDRESS_BYTES);
+  return bound < 0 ? fail(`bind to netlink connector group ${group}`, bound) : fd;
+}
+
+/** Sends one message to the kernel, whose port is 0. Returns its length or −errno. */
+export function sendToKernel(fd: number, message: Uint8Array): number {
+  return syscall("sendto", fd, message, message.byteLength, 0, encodeAddress(0), ADDRESS_BYTES);
+}
+
+// struct sockaddr_nl { u16 family; u16 pad; u32 port; u32 groups; }
+function encodeAddress(groups: number): DataView {
   const address = new DataView(new ArrayBuffer(ADDRESS_BYTES));
   address.setUint16(0, AF_NETLINK, true);
-  address.setUint32(8, group, true);
-  const bound = syscall("bind", fd, address, ADDRESS_BYTES);
-  if (bound < 0) return fail(`bind to netlink connector group ${group}`, bound);
-
-  return { fd, receiveBufferBytes: readReceiveBufferBytes(fd) };
+  address.setUint32(8, groups, true);
+  return address;
 }
 
-/** Sends one message to the kernel. Returns its length or −errno. */
-export function sendToKernel(fd: number, message: Uint8Array): number {
-  const kernel = new DataView(new ArrayBuffer(ADDRESS_BYTES));
-  kernel.setUint16(0, AF_NETLINK, true);
-  return syscall("sendto", fd, message, message.byteLength, 0, kernel, ADDRESS_BYTES);
+function setOption(fd: number, option: number, value: DataView | Int32Array): number {
+  return syscall("setsockopt", fd, SOL_SOCKET, option, value, value.byteLength);
 }
 
-/**
- * Returns how many messages were lost since the socket was opened because its buffer was full (SO_MEMINFO,
- * Linux 4.12). `null` where that cannot be read.
- */
+/** Returns how many messages a full buffer has lost so far; `null` without SO_MEMINFO (Linux 4.12). */
 export function readDroppedMessages(fd: number): number | null {
   const words = new Uint32Array(MEMINFO_WORDS);
   const length = new Int32Array([words.byteLength]);
@@ -81,20 +81,16 @@ export function readDroppedMessages(fd: number): number | null {
 
 /** Receives netlink datagrams into one buffer that each call overwrites. */
 export class NetlinkReceiver {
-  readonly message: DataView;
+  readonly message = new DataView(new ArrayBuffer(MESSAGE_BYTES));
   readonly #fd: number;
   readonly #sender = new DataView(new ArrayBuffer(ADDRESS_BYTES));
   readonly #senderBytes = new Int32Array(1);
 
-  constructor(fd: number, bufferBytes = 4096) {
+  constructor(fd: number) {
     this.#fd = fd;
-    this.message = new DataView(new ArrayBuffer(bufferBytes));
   }
 
-  /**
-   * Receives one datagram without waiting. Returns its whole length, which exceeds that of `message` when the
-   * datagram did not fit, or −errno.
-   */
+  /** Receives one datagram without waiting. Returns its whole length, even if it did not fit, or −errno. */
   receive(): number {
     this.#senderBytes[0] = ADDRESS_BYTES;
     const flags = MSG_DONTWAIT | MSG_TRUNC;
@@ -102,22 +98,8 @@ export class NetlinkReceiver {
     return syscall("recvfrom", this.#fd, message, message.byteLength, flags, this.#sender, this.#senderBytes);
   }
 
-  /**
-   * Returns whether the last datagram came from the kernel. Any local process may send to a netlink port, but
-   * only the kernel sends from port 0.
-   */
+  /** Returns whether the kernel has sent the last datagram: any process may send, but not from port 0. */
   isFromKernel(): boolean {
     return this.#sender.getUint16(0, true) === AF_NETLINK && this.#sender.getUint32(4, true) === 0;
   }
-}
-
-function setOption(fd: number, option: number, value: DataView | Int32Array): number {
-  return syscall("setsockopt", fd, SOL_SOCKET, option, value, value.byteLength);
-}
-
-function readReceiveBufferBytes(fd: number): number {
-  const value = new Int32Array(1);
-  const length = new Int32Array([4]);
-  syscall("getsockopt", fd, SOL_SOCKET, SO_RCVBUF, value, length);
-  return value[0] ?? 0;
 }

@@ -10,9 +10,7 @@ export function closeOnExec(fd: number): number {
   return syscall("fcntl", fd, F_SETFD, FD_CLOEXEC);
 }
 
-/**
- * Returns a second descriptor of the same open file, close-on-exec (fcntl(2), F_DUPFD_CLOEXEC), or −errno.
- */
+/** Returns a second descriptor of the same open file, close-on-exec (F_DUPFD_CLOEXEC), or −errno. */
 export function duplicate(fd: number): number {
   return syscall("fcntl", fd, F_DUPFD_CLOEXEC, FIRST_AFTER_STDIO);
 }

@@ -19,7 +19,7 @@ test("a readable descriptor is reported under its key until it is removed", () =
     const waiter = new EpollWaiter(epoll, 8);
     expect(waiter.wait(0)).toBe(0);
     expect(signalEventfd(second)).toBe(8);
-    expect([waiter.wait(0), waiter.keyAt(0), waiter.eventsAt(0)]).toEqual([1, -2, EPOLLIN]);
+    expect([waiter.wait(0), waiter.keyAt(0)]).toEqual([1, -2]);
     signalEventfd(first);
     expect(waiter.wait(0)).toBe(2);
     expect([waiter.keyAt(0), waiter.keyAt(1)].sort()).toEqual([-2, 2 ** 40 + 1]);

@@ -1,7 +1,6 @@
 import { syscall } from "./libc.ts";
 
 export const EPOLLIN = 0x1;
-export const EPOLLERR = 0x8;
 /** Reports each change once, instead of as long as it lasts. */
 export const EPOLLET = 0x8000_0000;
 
@@ -14,18 +13,12 @@ const EINTR = 4;
 const DATA_OFFSET = process.arch === "x64" ? 4 : 8;
 const EVENT_BYTES = DATA_OFFSET + 8;
 
-/**
- * Creates an epoll set (epoll_create1(2)). A thread may add to it while another waits on it. Returns the
- * descriptor or −errno.
- */
+/** Creates an epoll set, which a thread may add to while another one waits on it. Returns it or −errno. */
 export function createEpoll(): number {
   return syscall("epoll_create1", CLOSE_ON_EXEC);
 }
 
-/**
- * Adds a descriptor. `EpollWaiter` returns its `key`, which the kernel does not interpret. Returns 0 or
- * −errno.
- */
+/** Adds a descriptor under a key, which the kernel does not interpret. Returns 0 or −errno. */
 export function addToEpoll(epollFd: number, fd: number, events: number, key: number): number {
   const event = new DataView(new ArrayBuffer(EVENT_BYTES));
   event.setUint32(0, events, true);
@@ -33,9 +26,7 @@ export function addToEpoll(epollFd: number, fd: number, events: number, key: num
   return syscall("epoll_ctl", epollFd, EPOLL_CTL_ADD, fd, event);
 }
 
-/**
- * Removes a descriptor. Call it before closing `fd`, whose number may then be reused. Returns 0 or −errno.
- */
+/** Removes a descriptor. Call it before closing `fd`, whose number may be reused. Returns 0 or −errno. */
 export function removeFromEpoll(epollFd: number, fd: number): number {
   return syscall("epoll_ctl", epollFd, EPOLL_CTL_DEL, fd, 0);
 }
@@ -52,10 +43,7 @@ export class EpollWaiter {
     this.#events = new DataView(new ArrayBuffer(EVENT_BYTES * capacity));
   }
 
-  /**
-   * Returns how many descriptors are ready, 0 after the timeout or a signal, or −errno. −1 ms waits without a
-   * timeout.
-   */
+  /** Returns how many descriptors are ready, 0 after the timeout (−1: none) or a signal, or −errno. */
   wait(timeoutMs: number): number {
     const ready = syscall("epoll_pwait", this.#epollFd, this.#events, this.#capacity, timeoutMs, 0, 0);
     return ready === -EINTR ? 0 : ready;
@@ -63,10 +51,6 @@ export class EpollWaiter {
 
   keyAt(index: number): number {
     return this.#events.getFloat64(index * EVENT_BYTES + DATA_OFFSET, true);
-  }
-
-  eventsAt(index: number): number {
-    return this.#events.getUint32(index * EVENT_BYTES, true);
   }
 }
 

@@ -6,21 +6,20 @@ import { syscall } from "./libc.ts";
 const LOCK_EX = 2;
 const LOCK_NB = 4;
 
-/**
- * Locks a file exclusively without waiting (flock(2)), and creates it first if it is missing. The kernel
- * releases the lock when the process ends, however it ends. Returns the descriptor of the lock, or `"locked"`
- * when another process has locked the file.
- */
-export function lockFile(path: string): number | "locked" | { reason: string } {
+/** The descriptor of the lock, or why there is none: `"locked"` when another process has locked the file. */
+type Lock = number | "locked" | { reason: string };
+
+/** Locks a file, created if missing, until this process ends: flock(2), exclusive, without waiting. */
+export function lockFile(path: string): Lock {
   return lock(path, constants.O_APPEND | constants.O_CREAT | constants.O_WRONLY);
 }
 
 /** Locks an existing directory in the same way. Its files stay unlocked. */
-export function lockDirectory(path: string): number | "locked" | { reason: string } {
+export function lockDirectory(path: string): Lock {
   return lock(path, constants.O_RDONLY | constants.O_DIRECTORY);
 }
 
-function lock(path: string, flags: number): number | "locked" | { reason: string } {
+function lock(path: string, flags: number): Lock {
   let fd: number;
   try {
     fd = openSync(path, flags, 0o644);

@@ -6,15 +6,13 @@ const CLASS_SHIFT = 13;
 const LEVEL_MASK = 0x7;
 const IOPRIO_WHO_PROCESS = 1;
 
-export type IoprioClass = (typeof CLASSES)[number];
-
 /** `level` is 0 (highest priority) to 7 (lowest); the classes none and idle ignore it. */
 export interface Ioprio {
-  class: IoprioClass;
+  class: (typeof CLASSES)[number];
   level: number;
 }
 
-/** Returns the raw io priority of one thread, for `setIoprio` (ioprio_get(2)), or −errno. */
+/** Returns the raw io priority of one thread (ioprio_get(2)), or −errno. */
 export function getIoprio(tid: number): number {
   return syscall("ioprio_get", IOPRIO_WHO_PROCESS, tid);
 }
@@ -28,10 +26,7 @@ export function encodeIoprio({ class: name, level }: Ioprio): number {
   return (CLASSES.indexOf(name) << CLASS_SHIFT) | (level & LEVEL_MASK);
 }
 
-/**
- * Decodes a raw io priority without its hints (Linux 6.5), so restore from the raw value. An unknown class is
- * "none".
- */
+/** Decodes a raw io priority without its hints (Linux 6.5), so restore from the raw value. */
 export function decodeIoprio(value: number): Ioprio {
   return { class: CLASSES[value >> CLASS_SHIFT] ?? "none", level: value & LEVEL_MASK };
 }

@@ -2,27 +2,15 @@ import { hostArch, type SyscallName, syscallNumber } from "./syscallNumbers.ts";
 
 type Ffi = typeof import("bun:ffi");
 type Word = number | bigint;
-
-/** A buffer is passed as the address of its first byte. */
-export type SyscallArgument = Word | NodeJS.TypedArray | DataView;
+type Bytes = NodeJS.TypedArray | DataView;
 
 /** glibc, then musl under the names that distributions use. */
 const LIBC_NAMES = ["libc.so.6", "libc.musl-x86_64.so.1", "libc.musl-aarch64.so.1", "libc.so"];
 
-interface Libc {
-  ffi: Ffi;
-  arch: "x86_64" | "aarch64";
-  call: (...words: [Word, Word, Word, Word, Word, Word, Word]) => Word;
-  errnoAddress: Parameters<Ffi["read"]["i32"]>[0];
-}
+let loadedLibc: ReturnType<typeof loadLibc> | undefined;
 
-let loadedLibc: Libc | undefined;
-
-/**
- * Loads bun:ffi and libc at the first system call, with `require` instead of an import: loading takes about
- * 0.5 ms, which a command without system calls must not pay.
- */
-function loadLibc(): Libc {
+/** Loads bun:ffi, which takes 0.5 ms, and libc at the first system call: not every command makes one. */
+function loadLibc() {
   const arch = hostArch();
   if (arch === undefined)
     throw new Error(
@@ -53,16 +41,16 @@ function openLibrary(ffi: Ffi) {
 }
 
 /**
- * Makes one system call through syscall(2) of libc. Returns its result, or −errno when it failed (−3 is
- * ESRCH). Only for calls whose result fits into 53 bits.
+ * Makes one system call through syscall(2) of libc; a buffer is passed as the address of its first byte.
+ * Returns the result, or −errno when it failed (−3 is ESRCH). Only for calls whose result fits into 53 bits.
  *
  * errno belongs to the calling thread and lasts until the next call into libc, those of the runtime included,
- * so it is read here at once. Only errnos such as EAGAIN, EINTR, ENOBUFS, ESRCH and EPERM deserve a branch.
+ * so it is read here at once.
  */
-export function syscall(name: SyscallName, ...args: SyscallArgument[]): number {
+export function syscall(name: SyscallName, ...args: (Word | Bytes)[]): number {
   loadedLibc ??= loadLibc();
   const { ffi, arch, call, errnoAddress } = loadedLibc;
-  const word = (argument: SyscallArgument = 0): Word =>
+  const word = (argument: Word | Bytes = 0): Word =>
     typeof argument === "object" ? ffi.ptr(argument) : argument;
   const [a, b, c, d, e, f] = args;
   const result = Number(
@@ -71,11 +59,8 @@ export function syscall(name: SyscallName, ...args: SyscallArgument[]): number {
   return result === -1 ? -ffi.read.i32(errnoAddress, 0) : result;
 }
 
-/**
- * Returns the address of the first byte of a buffer, for a pointer inside a structure. The caller must keep
- * the buffer referenced until the kernel no longer uses it.
- */
-export function addressOf(buffer: NodeJS.TypedArray | DataView): number {
+/** Returns the address of a buffer, which the caller must keep referenced while the kernel uses it. */
+export function addressOf(buffer: Bytes): number {
   loadedLibc ??= loadLibc();
   return loadedLibc.ffi.ptr(buffer);
 }

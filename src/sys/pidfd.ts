@@ -17,17 +17,13 @@ const ENOTTY = 25;
 
 /**
  * Opens a descriptor that refers to this process even after its pid is reused (pidfd_open(2), Linux 5.3; no
- * rights needed; close-on-exec). Returns the descriptor or −errno: −ESRCH when there is no such process,
- * −EINVAL when the pid is that of a thread and not of a process.
+ * rights needed; close-on-exec). Returns it or −errno: −ESRCH without a process, −EINVAL for a thread.
  */
 export function openPidfd(pid: number): number {
   return syscall("pidfd_open", pid, 0);
 }
 
-/**
- * Returns whether the whole process has ended: POLLIN from its end on, POLLHUP as well once its parent has
- * reaped it (Linux 6.9).
- */
+/** Returns whether the whole process has ended: POLLIN, with POLLHUP once it is reaped (Linux 6.9). */
 export function pidfdHasEnded(pidfd: number): boolean {
   const pollfd = new DataView(new ArrayBuffer(8));
   pollfd.setInt32(0, pidfd, true);

@@ -1,7 +1,6 @@
-import { assemble, type BpfLine, ifAtLeast, ifEquals, label, load, returnValue } from "./classicBpf.ts";
+import { assemble, encodeFprog, ifAtLeast, ifEquals, label, load, returnValue } from "./classicBpf.ts";
 import { errnoName } from "./errno.ts";
-import { tryForbiddenCalls } from "./forbiddenCalls.ts";
-import { addressOf, syscall } from "./libc.ts";
+import { syscall } from "./libc.ts";
 import { hostArch, type SyscallArch, type SyscallName, syscallNumber } from "./syscallNumbers.ts";
 
 // include/uapi/linux/seccomp.h, linux/audit.h, linux/prctl.h
@@ -14,7 +13,6 @@ const EPERM = 1;
 const AUDIT_ARCH: Record<SyscallArch, number> = { x86_64: 0xc000_003e, aarch64: 0xc000_00b7 };
 /** On x86_64, calls with this bit belong to the x32 ABI: the same calls under other numbers. */
 const X32_BIT = 0x4000_0000;
-const INSTRUCTION_BYTES = 8;
 
 // struct seccomp_data { int nr; u32 arch; u64 instruction_pointer; u64 args[6]; }. The kernel reads signals
 // and pids as int, so only the lower halves of the arguments matter.
@@ -22,14 +20,25 @@ const NR = 0;
 const ARCH = 4;
 const argument = (index: number) => 16 + index * 8;
 
-const SIGNAL_IS_SECOND: SyscallName[] = ["kill", "tkill", "rt_sigqueueinfo", "pidfd_send_signal"];
-const SIGNAL_IS_THIRD: SyscallName[] = ["rt_tgsigqueueinfo"];
-const FORBIDDEN: SyscallName[] = [
-  "ptrace",
-  "process_vm_readv",
-  "process_vm_writev",
-  "pidfd_getfd",
-  "process_madvise",
+// Targets that do not exist: PID_MAX_LIMIT is 2^22.
+const NO_PID = 2 ** 30;
+const NO_FD = -1;
+const SIGTERM = 15;
+const PTRACE_ATTACH = 16;
+
+/** The forbidden calls, each with arguments without effect. Those with SIGTERM are allowed with signal 0. */
+const FORBIDDEN: readonly [SyscallName, ...number[]][] = [
+  ["kill", NO_PID, SIGTERM],
+  ["tkill", NO_PID, SIGTERM],
+  ["tgkill", NO_PID, NO_PID, SIGTERM],
+  ["rt_sigqueueinfo", NO_PID, SIGTERM, 0],
+  ["rt_tgsigqueueinfo", NO_PID, NO_PID, SIGTERM, 0],
+  ["pidfd_send_signal", NO_FD, SIGTERM, 0, 0],
+  ["ptrace", PTRACE_ATTACH, NO_PID, 0, 0],
+  ["process_vm_readv", NO_PID, 0, 0, 0, 0, 0],
+  ["process_vm_writev", NO_PID, 0, 0, 0, 0, 0],
+  ["pidfd_getfd", NO_FD, 0, 0],
+  ["process_madvise", NO_FD, 0, 0, 0, 0],
 ];
 
 /**
@@ -41,25 +50,24 @@ const FORBIDDEN: SyscallName[] = [
  * garbage collection.
  */
 export function buildSignalFilter(arch: SyscallArch, ownPid: number): Uint8Array {
-  const toCalls = (names: SyscallName[], target: string): BpfLine[] =>
-    names.map((name) => ifEquals(syscallNumber(name, arch), target));
+  const checkOf = (name: SyscallName, signalIndex: number): string =>
+    signalIndex < 0 ? "deny" : name === "tgkill" ? "tgkill" : `signal is argument ${signalIndex}`;
   return assemble([
     load(ARCH),
     ifEquals(AUDIT_ARCH[arch], undefined, "deny"),
     load(NR),
     ...(arch === "x86_64" ? [ifAtLeast(X32_BIT, "deny")] : []),
-    ...toCalls(SIGNAL_IS_SECOND, "signal is second"),
-    ...toCalls(["tgkill"], "tgkill"),
-    ...toCalls(SIGNAL_IS_THIRD, "signal is third"),
-    ...toCalls(FORBIDDEN, "deny"),
+    ...FORBIDDEN.map(([name, ...args]) =>
+      ifEquals(syscallNumber(name, arch), checkOf(name, args.indexOf(SIGTERM))),
+    ),
     returnValue(SECCOMP_RET_ALLOW),
     label("tgkill"),
     load(argument(0)),
     ifEquals(ownPid, "allow"),
-    label("signal is third"),
+    label("signal is argument 2"),
     load(argument(2)),
     ifEquals(0, "allow", "deny"),
-    label("signal is second"),
+    label("signal is argument 1"),
     load(argument(1)),
     ifEquals(0, "allow", "deny"),
     label("allow"),
@@ -72,40 +80,36 @@ export function buildSignalFilter(arch: SyscallArch, ownPid: number): Uint8Array
 /** The outcome of installing the signal filter. */
 export type SignalFilterOutcome =
   | { outcome: "applied" }
-  | { outcome: "refused"; reason: string }
-  | { outcome: "unsupported"; reason: string };
+  | { outcome: "refused" | "unsupported"; reason: string };
 
 /**
- * Removes from this process, permanently, the ability to signal, trace and inspect other processes: in all
- * its present and future threads. See `buildSignalFilter`; seccomp(2), Linux 3.17.
+ * Removes from this process and all its threads, permanently, the ability to signal, trace and inspect other
+ * processes: see `buildSignalFilter`; seccomp(2), Linux 3.17. Children inherit the filter, so call this after
+ * starting the last one.
  *
  * Sets no_new_privs as well, as root too. Without it the call needs CAP_SYS_ADMIN. With it no program that is
- * executed later can gain rights. Children inherit the filter, so call this after starting the last one.
+ * executed later can gain rights.
  */
 export function installSignalFilter(): SignalFilterOutcome {
+  const unsupported = (reason: string): SignalFilterOutcome => ({ outcome: "unsupported", reason });
+  const refused = (reason: string): SignalFilterOutcome => ({ outcome: "refused", reason });
   const arch = hostArch();
-  if (arch === undefined)
-    return { outcome: "unsupported", reason: `there is no filter for the architecture ${process.arch}` };
+  if (arch === undefined) return unsupported(`there is no filter for the architecture ${process.arch}`);
   const noNewPrivs = syscall("prctl", PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-  if (noNewPrivs < 0) {
-    return { outcome: "unsupported", reason: `prctl(PR_SET_NO_NEW_PRIVS): ${errnoName(noNewPrivs)}` };
-  }
+  if (noNewPrivs < 0) return unsupported(`prctl(PR_SET_NO_NEW_PRIVS): ${errnoName(noNewPrivs)}`);
   const filter = buildSignalFilter(arch, process.pid);
-  // struct sock_fprog { u16 len; struct sock_filter *filter; }
-  const program = new DataView(new ArrayBuffer(16));
-  program.setUint16(0, filter.byteLength / INSTRUCTION_BYTES, true);
-  program.setBigUint64(8, BigInt(addressOf(filter)), true);
-  const installed = syscall("seccomp", SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, program);
-  if (installed < 0) return { outcome: "unsupported", reason: `seccomp: ${errnoName(installed)}` };
-  if (installed > 0) {
-    return { outcome: "refused", reason: `seccomp: thread ${installed} has another filter` };
-  }
-  return checkFilter();
-}
+  const fprog = encodeFprog(filter);
+  const installed = syscall("seccomp", SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, fprog);
+  if (installed < 0) return unsupported(`seccomp: ${errnoName(installed)}`);
+  if (installed > 0) return refused(`seccomp: thread ${installed} has another filter`);
 
-function checkFilter(): SignalFilterOutcome {
   const open = Object.entries(tryForbiddenCalls()).filter(([, result]) => result !== -EPERM);
   if (open.length === 0) return { outcome: "applied" };
   const results = open.map(([name, result]) => `${name} returns ${result < 0 ? errnoName(result) : result}`);
-  return { outcome: "refused", reason: `the filter is installed, but ${results.join(", ")}` };
+  return refused(`the filter is installed, but ${results.join(", ")}`);
+}
+
+/** Tries every forbidden call. Returns −1 (EPERM) for those that the filter forbids, else ESRCH, EBADF, … */
+export function tryForbiddenCalls(): Record<string, number> {
+  return Object.fromEntries(FORBIDDEN.map(([name, ...args]) => [name, syscall(name, ...args)]));
 }

@@ -1,11 +1,8 @@
-/** The architectures whose system call numbers are known. */
 export type SyscallArch = "x86_64" | "aarch64";
 
 /** Returns the architecture that this process runs on; `undefined` when the table below lacks it. */
 export function hostArch(arch: string = process.arch): SyscallArch | undefined {
-  if (arch === "x64") return "x86_64";
-  if (arch === "arm64") return "aarch64";
-  return undefined;
+  return arch === "x64" ? "x86_64" : arch === "arm64" ? "aarch64" : undefined;
 }
 
 // [x86_64, aarch64], from arch/x86/entry/syscalls/syscall_64.tbl and include/uapi/asm-generic/unistd.h

@@ -11,8 +11,7 @@ const SCM_RIGHTS = 1;
 // struct sockaddr_un { u16 family; char path[108]; }
 const FAMILY_BYTES = 2;
 const PATH_BYTES = 108;
-// struct msghdr { ptr name; u32 namelen; ptr iov; u64 iovlen; ptr control; u64 controllen; u32 flags; }, 64
-// bit
+// struct msghdr { ptr name; u32 namelen; ptr iov; u64 iovlen; ptr control; u64 controllen; u32 flags; }
 const MSGHDR_BYTES = 56;
 // struct cmsghdr { u64 len; s32 level; s32 type; }, then the descriptors, padded to 8
 const CMSGHDR_BYTES = 16;
@@ -28,15 +27,13 @@ export function openUnixDatagram(): number {
  * name and for one of more than 108 bytes.
  */
 export function encodeUnixAddress(name: string): Uint8Array | undefined {
-  if (!name.startsWith("/") && !name.startsWith("@")) return undefined;
-  const bytes = new TextEncoder().encode(name);
-  const isAbstract = name.startsWith("@");
+  if (!/^[/@]./s.test(name)) return undefined;
   // A path ends with a NUL byte. An abstract name starts with one and ends with the length of the address.
-  if (bytes.length < 2 || bytes.length + (isAbstract ? 0 : 1) > PATH_BYTES) return undefined;
-  const address = new Uint8Array(FAMILY_BYTES + bytes.length + (isAbstract ? 0 : 1));
+  const path = new TextEncoder().encode(name.startsWith("@") ? `\0${name.slice(1)}` : `${name}\0`);
+  if (path.length > PATH_BYTES) return undefined;
+  const address = new Uint8Array(FAMILY_BYTES + path.length);
   new DataView(address.buffer).setUint16(0, AF_UNIX, true);
-  address.set(bytes, FAMILY_BYTES);
-  if (isAbstract) address[FAMILY_BYTES] = 0;
+  address.set(path, FAMILY_BYTES);
   return address;
 }
 

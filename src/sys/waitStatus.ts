@@ -10,50 +10,16 @@ export function decodeWaitStatus(status: number): ProcessEnd {
   return signal === 0 ? { code: (status >> 8) & 0xff, signal: null } : { code: null, signal };
 }
 
-// include/uapi/asm-generic/signal.h, the same on x86_64 and aarch64. The number of a signal is its index + 1.
-const NAMES: readonly string[] = [
-  "SIGHUP",
-  "SIGINT",
-  "SIGQUIT",
-  "SIGILL",
-  "SIGTRAP",
-  "SIGABRT",
-  "SIGBUS",
-  "SIGFPE",
-  "SIGKILL",
-  "SIGUSR1",
-  "SIGSEGV",
-  "SIGUSR2",
-  "SIGPIPE",
-  "SIGALRM",
-  "SIGTERM",
-  "SIGSTKFLT",
-  "SIGCHLD",
-  "SIGCONT",
-  "SIGSTOP",
-  "SIGTSTP",
-  "SIGTTIN",
-  "SIGTTOU",
-  "SIGURG",
-  "SIGXCPU",
-  "SIGXFSZ",
-  "SIGVTALRM",
-  "SIGPROF",
-  "SIGWINCH",
-  "SIGIO",
-  "SIGPWR",
-  "SIGSYS",
-];
-
 const SIGRTMIN = 34;
 const SIGRTMAX = 64;
 
-/**
- * Returns "SIGSEGV" for 11, "SIGRTMIN+1" for 35 (like bash and kill -l), and "signal 99" for an invalid
- * number.
- */
+// Required at the first use, like bun:ffi in libc.ts, to keep node:os out of every start.
+const signals = (): [string, number][] =>
+  Object.entries((require("node:os") as typeof import("node:os")).constants.signals);
+
+/** Returns "SIGSEGV" for 11, "SIGRTMIN+1" for 35 (like kill -l), and "signal 99" for an invalid number. */
 export function signalName(signal: number): string {
-  const name = NAMES[signal - 1];
+  const name = signals().find(([, number]) => number === signal)?.[0];
   if (name !== undefined) return name;
   if (signal < SIGRTMIN || signal > SIGRTMAX) return `signal ${signal}`;
   return signal === SIGRTMIN ? "SIGRTMIN" : `SIGRTMIN+${signal - SIGRTMIN}`;
@@ -61,10 +27,8 @@ export function signalName(signal: number): string {
 
 /** Returns 11 for "SIGSEGV"; `undefined` for an unknown name. */
 export function signalNumber(name: string): number | undefined {
-  const index = NAMES.indexOf(name);
-  if (index >= 0) return index + 1;
   const realtime = /^SIGRTMIN(?:\+(\d{1,2}))?$/.exec(name);
-  if (realtime === null) return undefined;
+  if (realtime === null) return signals().find(([each]) => each === name)?.[1];
   const signal = SIGRTMIN + Number(realtime[1] ?? 0);
   return signal <= SIGRTMAX ? signal : undefined;
 }

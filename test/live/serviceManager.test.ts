@@ -1,6 +1,6 @@
 import { afterEach, expect, test } from "bun:test";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { pidfdsReportExitCodes } from "../../src/linux/events/exitEvents.ts";
+import { pidfdsReportExitCodes } from "../../src/linux/events/bestEvents.ts";
 import { closeFd } from "../../src/sys/descriptor.ts";
 import { openPidfd } from "../../src/sys/pidfd.ts";
 import { FFRTMP, isRunning, lacksRoot, testIf, until, useSandbox } from "../support/sandbox.ts";

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, setDefaultTimeout } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
-import { pidfdsReportExitCodes } from "../../src/linux/events/exitEvents.ts";
+import { pidfdsReportExitCodes } from "../../src/linux/events/bestEvents.ts";
 import { eventually, isRunning, until } from "../support/sandbox.ts";
 import { pidfdsKeepRecords, vmTest } from "../support/vm/insideVm.ts";
 import { statusField, WatchService, type Workload } from "../support/vm/watchService.ts";

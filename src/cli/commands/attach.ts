@@ -5,7 +5,7 @@ import { recordExit } from "../../jobs/exit/recordExit.ts";
 import { resultJson } from "../../jobs/json.ts";
 import type { Job } from "../../jobs/model/job.ts";
 import { summaryLine, survivorsLine } from "../../jobs/summary.ts";
-import { startExitEvents } from "../../linux/events/exitEvents.ts";
+import { startExitEvents } from "../../linux/events/bestEvents.ts";
 import type { ProcessEvents } from "../../linux/events/processEvents.ts";
 import { type JobFlags, jobSpecFromFlags } from "../options/jobOptions.ts";
 import { printErr, printJson, warn } from "../output/messages.ts";

@@ -1,6 +1,6 @@
 import { afterEach, expect, test } from "bun:test";
 import { someJob, someStartingJob } from "../../../test/support/jobs.ts";
-import { pidfdsReportExitCodes } from "../../linux/events/exitEvents.ts";
+import { pidfdsReportExitCodes } from "../../linux/events/bestEvents.ts";
 import { realHost } from "../../linux/host.ts";
 import { readBootId, readIdentity } from "../../linux/proc/identity.ts";
 import { closeFd } from "../../sys/descriptor.ts";

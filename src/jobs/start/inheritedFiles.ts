@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { type Host, readProcFile } from "../../linux/host.ts";
-import { setSoftFileLimit } from "../../sys/rlimit.ts";
+import { setSoftFileLimit } from "../../sys/ownProcess.ts";
 
 /** The `stdio` list of Bun.spawn: the entry at index N becomes descriptor N of the child. */
 export type StdioList = [Standard, Standard, Standard, ...(number | null)[]];

@@ -1,42 +1,66 @@
+import { closeFd } from "../../sys/descriptor.ts";
+import { openPidfd, readPidfdExit } from "../../sys/pidfd.ts";
 import type { Host } from "../host.ts";
 import { ConnectorEvents } from "./connectorEvents.ts";
 import { PidfdEvents } from "./pidfdEvents.ts";
 import { PollingEvents } from "./pollingEvents.ts";
-import type { ProcessEvent, ProcessEvents } from "./processEvents.ts";
+import type { OnEvents, ProcessEvents } from "./processEvents.ts";
 
 export interface StartedEvents {
   events: ProcessEvents;
-  /** Why each better source is not the one that was started. */
+  /** Why each better source did not start. */
   unavailable: string[];
 }
 
 /** `auto`: the best source that starts. `polling`: the source that works without events of the kernel. */
 export type EventChoice = "auto" | "polling";
 
-/**
- * Starts the best event source that this machine allows: the connector; else polling, with exits reported at
- * once by pidfds; else polling alone.
- */
+const EXIT_CHECK_INTERVAL_MS = 1000;
+
+/** Starts the connector; else polling, with exits reported at once by pidfds; else polling alone. */
 export async function startBestEvents(
   host: Host,
   intervalMs: number,
-  onEvents: (batch: ProcessEvent[]) => void,
+  onEvents: OnEvents,
   { choice = "auto", bufferBytes }: { choice?: EventChoice; bufferBytes?: number } = {},
 ): Promise<StartedEvents> {
+  const connector = () => new ConnectorEvents(host, { bufferBytes });
+  const withPidfds = () => new PollingEvents(host, { intervalMs, usesPidfds: true });
+  const alone = () => new PollingEvents(host, { intervalMs, usesPidfds: false });
+  return startFirst([...(choice === "auto" ? [connector] : []), withPidfds, alone], onEvents);
+}
+
+/**
+ * Starts the cheapest source for exits: pidfds where they report how a process ended; else the connector, which
+ * wakes us for every process of the machine; else pidfds without the status; else polling.
+ */
+export async function startExitEvents(host: Host, onEvents: OnEvents): Promise<ProcessEvents> {
+  const pidfds = () => new PidfdEvents(host);
+  const connector = () => new ConnectorEvents(host);
+  const polling = () => new PollingEvents(host, { intervalMs: EXIT_CHECK_INTERVAL_MS, usesPidfds: false });
+  const candidates = (await pidfdsReportExitCodes()) ? [pidfds, polling] : [connector, pidfds, polling];
+  return (await startFirst(candidates, onEvents)).events;
+}
+
+/** Starts the first candidate that this machine allows. The last one is polling, which works everywhere. */
+async function startFirst(candidates: (() => ProcessEvents)[], onEvents: OnEvents): Promise<StartedEvents> {
   const unavailable: string[] = [];
-  const candidates = [
-    ...(choice === "auto"
-      ? [() => new ConnectorEvents(host, bufferBytes === undefined ? {} : { bufferBytes })]
-      : []),
-    () => new PollingEvents(host, { intervalMs, exits: new PidfdEvents(host) }),
-  ];
   for (const create of candidates) {
     const events = create();
     const started = await events.start(onEvents);
     if (started.outcome === "started") return { events, unavailable };
     unavailable.push(started.reason);
   }
-  const events = new PollingEvents(host, { intervalMs });
-  await events.start(onEvents);
-  return { events, unavailable };
+  throw new Error(`no event source starts: ${unavailable.join("; ")}`);
+}
+
+/** Tests on a child whether pidfds report exit codes. Before Linux 6.15 they keep no exit record. */
+export async function pidfdsReportExitCodes(): Promise<boolean> {
+  const child = Bun.spawn({ cmd: ["/bin/true"], stdio: ["ignore", "ignore", "ignore"] });
+  const pidfd = openPidfd(child.pid);
+  await child.exited;
+  if (pidfd < 0) return false;
+  const exit = readPidfdExit(pidfd);
+  closeFd(pidfd);
+  return typeof exit === "object";
 }

@@ -28,19 +28,16 @@ export const OFFSET = {
   exitCode: NLMSGHDR_BYTES + CN_MSG_BYTES + PROC_EVENT_HEADER_BYTES + 8,
 } as const;
 
-// Bytes of the event data, the two pids included. After them, exit has u32 exit_code and u32 exit_signal
-// (from Linux 4.18 also the parent), comm has char[16].
-const BODY_BYTES: Readonly<Record<number, number>> = {
-  [PROC_EVENT_EXEC]: 8,
-  [PROC_EVENT_COMM]: 24,
-  [PROC_EVENT_EXIT]: 16,
-};
+// Bytes of the event data: two pids, then for exit u32 exit_code and u32 exit_signal (from Linux 4.18 also the
+// parent), for comm char[16].
+const BODY_BYTES = new Map([
+  [PROC_EVENT_EXEC, 8],
+  [PROC_EVENT_COMM, 24],
+  [PROC_EVENT_EXIT, 16],
+]);
 
 export interface RawEvent {
-  /**
-   * "thread-exit" is the end of a thread other than the first of its process; `pid` is still that of the
-   * process.
-   */
+  /** "thread-exit" is the end of another thread than the first. `pid` is that of the process all the same. */
   kind: "exec" | "comm" | "exit" | "thread-exit";
   pid: number;
   /** 0 for every kind but the two exits. */
@@ -67,19 +64,16 @@ export function decodeProcEvent(datagram: DataView, length: number): Decoded {
   if (seq !== datagram.getUint32(8, true)) return "malformed";
   if (dataBytes < PROC_EVENT_HEADER_BYTES || OFFSET.what + dataBytes > messageBytes) return "malformed";
   const what = datagram.getUint32(OFFSET.what, true);
-  const bodyBytes = BODY_BYTES[what];
+  const bodyBytes = BODY_BYTES.get(what);
   if (bodyBytes === undefined) return "other";
   // Only acknowledgements carry a number here; events do not.
   if (ack !== 0 || dataBytes < PROC_EVENT_HEADER_BYTES + bodyBytes) return "malformed";
-  return decodeBody(datagram, what);
-}
-
-function decodeBody(datagram: DataView, what: number): Decoded {
   const thread = datagram.getInt32(OFFSET.pid, true);
   const pid = datagram.getInt32(OFFSET.tgid, true);
   if (thread <= 0 || pid <= 0) return "malformed";
   const isFirstThread = thread === pid;
-  const atUsec = readUsec(datagram, OFFSET.what + 8);
+  const [low, high] = [datagram.getUint32(OFFSET.what + 8, true), datagram.getUint32(OFFSET.what + 12, true)];
+  const atUsec = Math.floor((high * 2 ** 32 + low) / 1000);
   if (what === PROC_EVENT_EXIT) {
     const waitStatus = datagram.getUint32(OFFSET.exitCode, true);
     return { kind: isFirstThread ? "exit" : "thread-exit", pid, waitStatus, atUsec };
@@ -88,30 +82,18 @@ function decodeBody(datagram: DataView, what: number): Decoded {
   return { kind: what === PROC_EVENT_EXEC ? "exec" : "comm", pid, waitStatus: 0, atUsec };
 }
 
-function readUsec(datagram: DataView, offset: number): number {
-  const nsec = datagram.getUint32(offset + 4, true) * 2 ** 32 + datagram.getUint32(offset, true);
-  return Math.floor(nsec / 1000);
-}
-
 /**
- * Returns the messages that turn the events on, in the order in which they must be sent.
- *
- * Every kernel understands the first one, which requests all events. The second one carries a mask of the
- * wanted events and is understood from Linux 6.6 on. Older kernels ignore it silently, so the kernel version
- * does not matter.
+ * Returns the messages that turn the events on, in the order in which they must be sent. Every kernel
+ * understands the first one, which requests all events. The second one carries a mask of the wanted events;
+ * kernels before 6.6 ignore it silently.
  */
 export function encodeListen(): Uint8Array[] {
   const mask = (PROC_EVENT_EXEC | PROC_EVENT_COMM | PROC_EVENT_EXIT) >>> 0;
   return [encodeControl([PROC_CN_MCAST_LISTEN]), encodeControl([PROC_CN_MCAST_LISTEN, mask])];
 }
 
-/**
- * Returns the message that turns the events off. Send it before closing the socket: kernels before 6.6 count
- * listeners and do not notice that one is gone.
- */
-export function encodeIgnore(): Uint8Array {
-  return encodeControl([PROC_CN_MCAST_IGNORE]);
-}
+/** Turns the events off. Send it before closing the socket, which kernels before 6.6 do not notice. */
+export const encodeIgnore = (): Uint8Array => encodeControl([PROC_CN_MCAST_IGNORE]);
 
 function encodeControl(words: number[]): Uint8Array {
   const dataBytes = words.length * 4;

@@ -1,30 +1,22 @@
 import { readMonotonicToWallUsec } from "../../sys/clock.ts";
-import { renameOwnThreadToItself } from "../../sys/threadName.ts";
+import { readDroppedMessages } from "../../sys/connectorSocket.ts";
+import { closeFd } from "../../sys/descriptor.ts";
+import { renameOwnThreadToItself } from "../../sys/ownProcess.ts";
 import type { Host } from "../host.ts";
-import { checkConnectorNamespaces } from "./connectorNamespaces.ts";
-import { EpollThread } from "./epollThread.ts";
-import type { EventRecord } from "./eventRecords.ts";
-import { ExitWatches } from "./exitWatches.ts";
+import { isOutsideInitialNamespace } from "../namespaces.ts";
+import { PidfdEvents } from "./pidfdEvents.ts";
 import { ProcConnector } from "./procConnector.ts";
-import {
-  type EventCounters,
-  type EventReports,
-  type ProcessEvent,
-  type ProcessEvents,
-  type StartOutcome,
-  type WatchedProcess,
-  zeroCounters,
-} from "./processEvents.ts";
+import type { EventCounters, EventReports, ProcessEvent } from "./processEvents.ts";
+import type { EventRecord } from "./workerProtocol.ts";
 
 const RECEIVE_BUFFER_BYTES = 8 * 1024 * 1024;
-const CHECK_INTERVAL_MS = 1000;
 const SELF_TEST_TRIES = 10;
 const SELF_TEST_TRY_MS = 50;
 const HEARTBEAT_INTERVAL_MS = 10_000;
 const MAX_MISSED_BEATS = 2;
 
-export interface ConnectorOptions {
-  bufferBytes?: number;
+interface ConnectorOptions {
+  bufferBytes?: number | undefined;
   heartbeatIntervalMs?: number;
   openConnector?: typeof ProcConnector.open;
 }
@@ -34,84 +26,54 @@ export interface ConnectorOptions {
  *
  * Needs CONFIG_PROC_EVENTS, the initial pid, user and network namespaces, and before Linux 6.6 CAP_NET_ADMIN.
  */
-export class ConnectorEvents implements ProcessEvents {
-  readonly source = "connector";
-  readonly reports: EventReports = { exec: "at once", comm: "at once", exit: "at once" };
-  readonly #host: Host;
+export class ConnectorEvents extends PidfdEvents {
+  override readonly source = "connector";
+  override readonly reports: EventReports = { exec: "at once", comm: "at once", exit: "at once" };
   readonly #options: ConnectorOptions;
-  readonly #thread: EpollThread;
-  readonly #watches: ExitWatches;
-  readonly #counters = zeroCounters();
   #connector: ProcConnector | undefined;
-  #onEvents: ((batch: ProcessEvent[]) => void) | undefined;
-  /** Collects the events of one array of records, so that they are reported in one batch. */
+  /** The events of the records that are being handled. */
   #batch: ProcessEvent[] | undefined;
   #heartbeat: ReturnType<typeof setInterval> | undefined;
   #missedBeats = 0;
   #onHeartbeat: (() => void) | undefined;
 
   constructor(host: Host, options: ConnectorOptions = {}) {
-    this.#host = host;
+    super(host);
     this.#options = options;
-    this.#thread = new EpollThread({
-      onRecords: (records) => this.#receive(records),
-      onFailure: (reason) => this.#fail(reason),
-    });
-    this.#watches = new ExitWatches({
-      host,
-      emit: (event) => this.#emit(event),
-      readySet: this.#thread,
-      checkIntervalMs: CHECK_INTERVAL_MS,
-    });
   }
 
-  async start(onEvents: (batch: ProcessEvent[]) => void): Promise<StartOutcome> {
-    const reason = checkConnectorNamespaces(this.#host) ?? (await this.#open());
-    if (reason !== undefined) {
-      await this.stop();
-      return { outcome: "unsupported", reason };
-    }
-    this.#onEvents = onEvents;
-    const { heartbeatIntervalMs = HEARTBEAT_INTERVAL_MS } = this.#options;
-    this.#heartbeat = setInterval(() => this.#checkHeartbeat(), heartbeatIntervalMs);
-    return { outcome: "started" };
+  override counters(): EventCounters {
+    return { ...this.counts, dropped: this.#connector ? readDroppedMessages(this.#connector.fd) : null };
   }
 
-  watchExit(process: WatchedProcess, pidfd: number | null): void {
-    this.#watches.add(process, pidfd);
-  }
-
-  unwatchExit(process: WatchedProcess): void {
-    this.#watches.remove(process);
-  }
-
-  counters(): EventCounters {
-    return { ...this.#counters, dropped: this.#connector?.dropped() ?? null };
-  }
-
-  async stop(): Promise<void> {
-    this.#onEvents = undefined;
+  override async stop(): Promise<void> {
     clearInterval(this.#heartbeat);
-    this.#watches.clear();
     const connector = this.#connector;
     this.#connector = undefined;
     connector?.stopListening();
-    await this.#thread.stop();
-    connector?.close();
+    await super.stop();
+    if (connector !== undefined) closeFd(connector.fd);
   }
 
-  /** Returns why the connector cannot be used, or `undefined` once an event has arrived. */
-  async #open(): Promise<string | undefined> {
+  protected override async open(): Promise<string | undefined> {
+    // The connector accepts requests from other namespaces without answering.
+    for (const kind of ["user", "pid"] as const) {
+      if (!isOutsideInitialNamespace(this.host, kind)) continue;
+      return `the process connector serves only the initial ${kind} namespace, and this process is in another one (a container?)`;
+    }
     const { openConnector = ProcConnector.open, bufferBytes = RECEIVE_BUFFER_BYTES } = this.#options;
     const connector = openConnector(bufferBytes);
     if ("reason" in connector) return connector.reason;
     this.#connector = connector;
-    return (await this.#thread.start(connector.fd)) ?? connector.listen() ?? (await this.#testItself());
+    const reason =
+      (await this.thread?.start(connector.fd)) ?? connector.listen() ?? (await this.#testItself());
+    if (reason !== undefined) return reason;
+    const { heartbeatIntervalMs = HEARTBEAT_INTERVAL_MS } = this.#options;
+    this.#heartbeat = setInterval(() => this.#checkHeartbeat(), heartbeatIntervalMs);
+    return undefined;
   }
 
-  /**
-   * The kernel may ignore a request to listen silently: only an event that arrives proves that events are on.
-   */
+  /** Waits for an event: the kernel may ignore a request to listen silently. */
   async #testItself(): Promise<string | undefined> {
     const received = new Promise<true>((resolve) => {
       this.#onHeartbeat = () => resolve(true);
@@ -132,7 +94,7 @@ export class ConnectorEvents implements ProcessEvents {
    */
   #checkHeartbeat(): void {
     if (this.#missedBeats >= MAX_MISSED_BEATS) {
-      this.#fail("the process connector stopped sending events");
+      this.fail("the process connector stopped sending events");
       return;
     }
     if (this.#missedBeats > 0) {
@@ -143,51 +105,48 @@ export class ConnectorEvents implements ProcessEvents {
     renameOwnThreadToItself();
   }
 
-  #fail(reason: string): void {
+  protected override fail(reason: string): void {
     clearInterval(this.#heartbeat);
-    this.#emit({ kind: "failed", reason });
+    super.fail(reason);
   }
 
-  #handleHeartbeat(): void {
-    this.#missedBeats = 0;
-    this.#onHeartbeat?.();
-  }
-
-  #receive(records: Iterable<EventRecord>): void {
+  protected override receive(records: Iterable<EventRecord>): void {
     const batch: ProcessEvent[] = [];
     this.#batch = batch;
     const toWallUsec = readMonotonicToWallUsec();
     for (const record of records) this.#handle(record, toWallUsec);
     this.#batch = undefined;
-    if (batch.length > 0) this.#onEvents?.(batch);
+    this.emitAll(batch);
   }
 
   #handle(record: EventRecord, toWallUsec: number): void {
-    if (record.kind === "ready") this.#watches.handleReady(record.key);
-    else if (record.kind === "malformed") this.#counters.malformed++;
+    if (record.kind === "ready") this.watches.handleReady(record.key);
+    else if (record.kind === "malformed") this.counts.malformed++;
     else if (record.kind === "overrun") {
-      this.#counters.overruns++;
+      this.counts.overruns++;
       this.#handleLoss("the kernel dropped process events: the receive buffer was full");
-    } else if (record.kind === "comm" && record.pid === process.pid) this.#handleHeartbeat();
-    else {
-      this.#counters.received++;
+    } else if (record.kind === "comm" && record.pid === process.pid) {
+      this.#missedBeats = 0;
+      this.#onHeartbeat?.();
+    } else {
+      this.counts.received++;
       const { kind, pid, waitStatus } = record;
-      if (kind === "exit") this.#watches.handleExit(pid, waitStatus);
-      else if (kind === "thread-exit") this.#watches.handleThreadExit(pid, waitStatus);
+      if (kind === "exit") this.watches.handleExit(pid, waitStatus);
+      else if (kind === "thread-exit") this.watches.handleThreadExit(pid, waitStatus);
       else {
-        if (kind === "exec") this.#watches.handleExec(pid);
-        this.#emit({ kind, pid, atMs: (record.atUsec + toWallUsec) / 1000 });
+        if (kind === "exec") this.watches.handleExec(pid);
+        this.emit({ kind, pid, atMs: (record.atUsec + toWallUsec) / 1000 });
       }
     }
   }
 
   #handleLoss(reason: string): void {
-    this.#watches.handleLoss();
-    this.#emit({ kind: "lost", reason });
+    this.watches.handleLoss();
+    this.emit({ kind: "lost", reason });
   }
 
-  #emit(event: ProcessEvent): void {
-    if (this.#batch !== undefined) this.#batch.push(event);
-    else this.#onEvents?.([event]);
+  protected override emit(event: ProcessEvent): void {
+    if (this.#batch === undefined) super.emit(event);
+    else this.#batch.push(event);
   }
 }

@@ -4,26 +4,20 @@ import { type Host, readProcFile } from "../host.ts";
 import { hasEnded, parseStat } from "../proc/stat.ts";
 import type { WatchedProcess } from "./processEvents.ts";
 
-/**
- * The state of a whole process. `"alive"` includes a process whose first thread has ended while others still
- * run: procfs shows it as a zombie. `"zombie"` has ended and is not yet reaped by its parent.
- */
-export type EndState = { state: "alive" } | { state: "zombie"; waitStatus: number } | { state: "gone" };
+/** The state of a whole process: a zombie has ended, threads included, and is not yet reaped by its parent. */
+type EndState = { state: "alive" | "gone" } | { state: "zombie"; waitStatus: number };
 
 // 812 (sh) Z 1 812 812 0 -1 4228108 … exit_code(52)
 export function parseEndState(text: string, startTicks: number): EndState {
   const stat = parseStat(text);
   if (stat === undefined || stat.startTicks !== startTicks) return { state: "gone" };
+  if (!hasEnded(stat)) return { state: "alive" };
   const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
   const waitStatus = Number(fields[52 - 3]);
-  if (!hasEnded(stat)) return { state: "alive" };
   return Number.isInteger(waitStatus) ? { state: "zombie", waitStatus } : { state: "gone" };
 }
 
-/**
- * Reads the state of a process from /proc/PID/stat, proc_pid_stat(5). A process that may not be read counts
- * as alive.
- */
+/** Reads /proc/PID/stat, proc_pid_stat(5). A process that may not be read counts as alive. */
 export function readEndState(host: Host, process: WatchedProcess): EndState {
   try {
     const text = readProcFile(host, `${process.pid}/stat`);
@@ -34,9 +28,9 @@ export function readEndState(host: Host, process: WatchedProcess): EndState {
 }
 
 /**
- * Returns the wait status of a zombie, or `null` when the process is not a zombie or procfs hides the status.
- * Without the rights of PTRACE_MODE_READ procfs shows 0. The link `exe` needs the same rights; with them,
- * reading that of a zombie fails with ENOENT, which proves that the status is the real one.
+ * Returns the wait status of a zombie, or `null` when the process is not a zombie or procfs hides the status:
+ * without the rights of PTRACE_MODE_READ it shows 0. The link `exe` needs the same rights; with them, reading
+ * that of a zombie fails with ENOENT, which proves that the status is the real one.
  */
 export function readZombieStatus(host: Host, process: WatchedProcess): number | null {
   try {
@@ -51,11 +45,10 @@ export function readZombieStatus(host: Host, process: WatchedProcess): number | 
 
 /**
  * Returns whether field 52 of /proc/PID/stat is the wait status of the whole process. Before Linux 5.17 it is
- * that of the first thread, which differs when that thread ended before the others.
+ * that of the first thread, which may have ended before the others.
  */
 export function showsStatusOfProcess(host: Host): boolean {
   const release = readProcFile(host, "sys/kernel/osrelease");
-  const [, major, minor] = /^(\d+)\.(\d+)/.exec(release) ?? [];
-  if (major === undefined || minor === undefined) return false;
-  return Number(major) > 5 || (Number(major) === 5 && Number(minor) >= 17);
+  const [major = 0, minor = 0] = release.split(".").map((part) => Number.parseInt(part, 10));
+  return major > 5 || (major === 5 && minor >= 17);
 }

@@ -3,15 +3,20 @@ import {
   addToEpoll,
   createEpoll,
   createEventfd,
-  EPOLLERR,
   EPOLLET,
   EPOLLIN,
   removeFromEpoll,
   signalEventfd,
 } from "../../sys/epoll.ts";
 import { errnoName } from "../../sys/errno.ts";
-import { type EventRecord, readEventRecords } from "./eventRecords.ts";
-import { CONNECTOR_KEY, type FromWorker, STOP_KEY, type ToWorker } from "./workerProtocol.ts";
+import {
+  CONNECTOR_KEY,
+  type EventRecord,
+  type FromWorker,
+  readEventRecords,
+  STOP_KEY,
+  type ToWorker,
+} from "./workerProtocol.ts";
 
 const START_TIMEOUT_MS = 5000;
 const STOP_TIMEOUT_MS = 2000;
@@ -21,27 +26,22 @@ const WORKER_URL = import.meta.url.startsWith("file:///$bunfs/")
   ? "file:///$bunfs/root/linux/events/epollWorker.ts"
   : new URL("./epollWorker.ts", import.meta.url).href;
 
-export interface EpollThreadHandlers {
-  onRecords: (records: Iterable<EventRecord>) => void;
-  onFailure: (reason: string) => void;
-}
-
 /**
- * A thread that sleeps in epoll_wait and reports to the main thread what woke it.
- *
- * The main thread adds and removes descriptors directly, without messages: the kernel allows it while the
- * other thread waits.
+ * A thread that sleeps in epoll_wait and reports to the main thread what woke it. The main thread adds and
+ * removes descriptors directly, which the kernel allows while the other thread waits.
  */
 export class EpollThread {
-  readonly #handlers: EpollThreadHandlers;
+  readonly #onRecords: (records: Iterable<EventRecord>) => void;
+  readonly #onFailure: (reason: string) => void;
   #epollFd = -1;
   #stopFd = -1;
   #worker: Worker | undefined;
-  #onReady: (reason: string | undefined) => void = () => {};
-  #onStopped: () => void = () => {};
+  /** Receives the state that the worker has reached, or why it has failed. */
+  #onState: (state: "ready" | "stopped" | { reason: string }) => void = () => {};
 
-  constructor(handlers: EpollThreadHandlers) {
-    this.#handlers = handlers;
+  constructor(onRecords: (records: Iterable<EventRecord>) => void, onFailure: (reason: string) => void) {
+    this.#onRecords = onRecords;
+    this.#onFailure = onFailure;
   }
 
   /** Starts the thread. Resolves to `undefined` once it waits for events, or to why it does not. */
@@ -51,26 +51,14 @@ export class EpollThread {
     this.#stopFd = createEventfd();
     if (this.#stopFd < 0) return `eventfd2: ${errnoName(this.#stopFd)}`;
     addToEpoll(this.#epollFd, this.#stopFd, EPOLLIN, STOP_KEY);
-    if (connectorFd !== null) addToEpoll(this.#epollFd, connectorFd, EPOLLIN | EPOLLERR, CONNECTOR_KEY);
+    if (connectorFd !== null) addToEpoll(this.#epollFd, connectorFd, EPOLLIN, CONNECTOR_KEY);
 
-    const ready = new Promise<string | undefined>((resolve) => {
-      this.#onReady = resolve;
-    });
     this.#worker = this.#createWorker();
     this.#worker.postMessage({ epollFd: this.#epollFd, connectorFd } satisfies ToWorker);
-    const timeout = setTimeout(
-      () => this.#onReady("the event thread did not start in time"),
-      START_TIMEOUT_MS,
-    );
-    const reason = await ready;
-    clearTimeout(timeout);
-    return reason;
+    return this.#waitFor("ready", START_TIMEOUT_MS);
   }
 
-  /**
-   * Adds a pidfd. It is edge-triggered: reported once when the process ends and once when it is reaped.
-   * Returns 0 or −errno.
-   */
+  /** Adds a pidfd, reported once when the process ends and once when it is reaped. Returns 0 or −errno. */
   add(pidfd: number, key: number): number {
     return addToEpoll(this.#epollFd, pidfd, EPOLLIN | EPOLLET, key);
   }
@@ -79,47 +67,46 @@ export class EpollThread {
     removeFromEpoll(this.#epollFd, pidfd);
   }
 
-  /**
-   * Stops the thread, then closes its descriptors. Closed earlier, their numbers could be reused while it
-   * waits.
-   */
+  /** Stops the thread, then closes its descriptors, whose numbers could be reused while the thread waits. */
   async stop(): Promise<void> {
     const [worker, epollFd, stopFd] = [this.#worker, this.#epollFd, this.#stopFd];
     this.#worker = undefined;
     this.#epollFd = -1;
     this.#stopFd = -1;
     if (worker !== undefined) {
-      const hasStopped = await this.#waitForStop(stopFd);
+      signalEventfd(stopFd);
+      const reason = await this.#waitFor("stopped", STOP_TIMEOUT_MS);
       worker.terminate();
-      if (!hasStopped) return;
+      if (reason !== undefined) return;
     }
     for (const fd of [stopFd, epollFd]) if (fd >= 0) closeFd(fd);
-  }
-
-  async #waitForStop(stopFd: number): Promise<boolean> {
-    const stopped = Promise.withResolvers<boolean>();
-    this.#onStopped = () => stopped.resolve(true);
-    const timeout = setTimeout(() => stopped.resolve(false), STOP_TIMEOUT_MS);
-    signalEventfd(stopFd);
-    const hasStopped = await stopped.promise;
-    clearTimeout(timeout);
-    return hasStopped;
   }
 
   #createWorker(): Worker {
     const worker = new Worker(WORKER_URL, { smol: true, name: "ffrtmp events" });
     worker.onmessage = ({ data }: { data: FromWorker }) => {
-      if (data.kind === "records") this.#handlers.onRecords(readEventRecords(data.numbers));
-      else if (data.kind === "ready") this.#onReady(undefined);
-      else this.#onStopped();
+      if (typeof data === "string") this.#onState(data);
+      else this.#onRecords(readEventRecords(data));
     };
-    worker.onerror = ({ message }) => this.#fail(`the event thread failed: ${message}`);
+    worker.onerror = ({ message }) => {
+      const reason = `the event thread failed: ${message}`;
+      this.#worker = undefined;
+      this.#onState({ reason });
+      this.#onFailure(reason);
+    };
     return worker;
   }
 
-  #fail(reason: string): void {
-    this.#worker = undefined;
-    this.#onReady(reason);
-    this.#handlers.onFailure(reason);
+  /** Resolves to `undefined` once the worker has reached a state, or to why it has not. */
+  async #waitFor(state: "ready" | "stopped", timeoutMs: number): Promise<string | undefined> {
+    const { promise, resolve } = Promise.withResolvers<string | undefined>();
+    this.#onState = (reached) => {
+      if (reached === state) resolve(undefined);
+      else if (typeof reached === "object") resolve(reached.reason);
+    };
+    const timeout = setTimeout(resolve, timeoutMs, "the event thread did not start in time");
+    const reason = await promise;
+    clearTimeout(timeout);
+    return reason;
   }
 }

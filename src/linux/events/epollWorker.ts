@@ -2,8 +2,14 @@ import { NetlinkReceiver } from "../../sys/connectorSocket.ts";
 import { EpollWaiter } from "../../sys/epoll.ts";
 import { errnoName } from "../../sys/errno.ts";
 import { decodeProcEvent } from "./cnProc.ts";
-import { type EventRecord, EventRecordWriter } from "./eventRecords.ts";
-import { CONNECTOR_KEY, type FromWorker, STOP_KEY, type ToWorker } from "./workerProtocol.ts";
+import {
+  CONNECTOR_KEY,
+  type EventRecord,
+  EventRecordWriter,
+  type FromWorker,
+  STOP_KEY,
+  type ToWorker,
+} from "./workerProtocol.ts";
 
 declare const self: {
   onmessage: (message: { data: ToWorker }) => void;
@@ -25,7 +31,7 @@ let oldestAtMs = 0;
 self.onmessage = ({ data: { epollFd, connectorFd } }) => {
   const epoll = new EpollWaiter(epollFd, MAX_EVENTS_PER_WAIT);
   const connector = connectorFd === null ? undefined : new NetlinkReceiver(connectorFd);
-  self.postMessage({ kind: "ready" });
+  self.postMessage("ready");
   for (let isStopping = false; !isStopping; ) {
     const ready = epoll.wait(records.count > 0 ? DEFER_MS : -1);
     if (ready < 0) throw new Error(`epoll_wait: ${errnoName(ready)}`);
@@ -37,13 +43,12 @@ self.onmessage = ({ data: { epollFd, connectorFd } }) => {
     }
     if (isUrgent || performance.now() - oldestAtMs >= DEFER_MS) post();
   }
-  self.postMessage({ kind: "stopped" });
+  self.postMessage("stopped");
 };
 
 /**
- * Reads until the socket is empty. After an overrun the kernel drops every event until the buffer is empty,
- * and reports that only once. A scan for the lost events must start after that, so the overrun record is
- * added last.
+ * Reads until the socket is empty. After an overrun the kernel drops every event until then, and reports that
+ * only once. A scan for the lost events must start after that, so the overrun record is added last.
  */
 function drain(connector: NetlinkReceiver): void {
   let hasOverrun = false;
@@ -52,21 +57,18 @@ function drain(connector: NetlinkReceiver): void {
     if (length === -EAGAIN) break;
     if (length === -ENOBUFS) hasOverrun = true;
     else if (length < 0) throw new Error(`recvfrom on the process connector: ${errnoName(length)}`);
-    else decode(connector, length);
+    else {
+      const event = connector.isFromKernel() ? decodeProcEvent(connector.message, length) : "malformed";
+      if (event !== "other") add(event === "malformed" ? { kind: event } : event);
+    }
     if (records.count >= MAX_RECORDS_PER_MESSAGE) post();
   }
   if (hasOverrun) add({ kind: "overrun" });
 }
 
-function decode(connector: NetlinkReceiver, length: number): void {
-  const event = connector.isFromKernel() ? decodeProcEvent(connector.message, length) : "malformed";
-  if (event === "malformed") add({ kind: "malformed" });
-  else if (event !== "other") add(event);
-}
-
 /**
- * Adds a record. Exits alone do not wake the main thread, which spares it most of a fork storm: most of them
- * belong to processes that are not watched, and the pidfd of a watched process reports by itself.
+ * Adds a record. Exits alone do not wake the main thread, which spares it most of a fork storm: most belong to
+ * processes that are not watched, and the pidfd of a watched process reports by itself.
  */
 function add(record: EventRecord): void {
   if (records.count === 0) oldestAtMs = performance.now();
@@ -78,5 +80,5 @@ function post(): void {
   isUrgent = false;
   if (records.count === 0) return;
   const numbers = records.flush();
-  self.postMessage({ kind: "records", numbers }, [numbers.buffer]);
+  self.postMessage(numbers, [numbers.buffer]);
 }

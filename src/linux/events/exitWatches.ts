@@ -1,14 +1,12 @@
 import { pidfdHasEnded, readPidfdExit } from "../../sys/pidfd.ts";
 import type { Host } from "../host.ts";
 import { readEndState, readZombieStatus, showsStatusOfProcess } from "./endState.ts";
+import type { EpollThread } from "./epollThread.ts";
 import { selectEvidence } from "./exitEvidence.ts";
 import type { ProcessEvent, WatchedProcess } from "./processEvents.ts";
 import { RecentExits, type ReportedExit } from "./recentExits.ts";
 
-/**
- * How long to wait for the parent to reap the process and for the exits of its other threads, which may
- * contradict.
- */
+/** Time for the parent to reap the process and for contradicting exits of its other threads. */
 const WAIT_FOR_EVIDENCE_MS = 100;
 
 interface Watch {
@@ -23,27 +21,18 @@ interface Watch {
   deadline: ReturnType<typeof setTimeout> | undefined;
 }
 
-/** The epoll set in which pidfds report that their process has ended. `add` returns 0 or −errno. */
-export interface ReadySet {
-  add(pidfd: number, key: number): number;
-  remove(pidfd: number): void;
-}
-
-export interface ExitWatchesOptions {
+interface ExitWatchesOptions {
   host: Host;
   emit: (event: ProcessEvent) => void;
-  /** Without it every watched process is polled. */
-  readySet?: ReadySet;
+  /** Reports that the process of a pidfd has ended. Without it every watched process is polled. */
+  readySet?: Pick<EpollThread, "add" | "remove"> | undefined;
   /** How often polled processes are checked. */
   checkIntervalMs: number;
   /** Reads the exit record behind a pidfd; tests replace it to simulate a kernel without such records. */
   readRecord?: typeof readPidfdExit;
 }
 
-/**
- * The watched processes of a source. The source passes signs of an end in any order to the `handle…` methods;
- * each process gets exactly one `exit` event.
- */
+/** The watched processes of a source, which passes it signs of an end in any order. One `exit` event each. */
 export class ExitWatches {
   readonly #options: ExitWatchesOptions;
   readonly #trustsZombieStatus: boolean;
@@ -66,7 +55,8 @@ export class ExitWatches {
       pidfd,
       key: ++this.#lastKey,
       isPolled: false,
-      reported: "none",
+      // The process may have ended between the decision to watch it and this call.
+      reported: this.#recentExits.of(process.pid),
       eventsLost: false,
       zombieStatus: null,
       deadline: undefined,
@@ -74,8 +64,9 @@ export class ExitWatches {
     this.#byIdentity.set(identityOf(process), watch);
     this.#byKey.set(watch.key, watch);
     this.#byPid.set(process.pid, watch);
-    if (pidfd === null || this.#options.readySet === undefined) this.#startPolling(watch);
-    else if (this.#options.readySet.add(pidfd, watch.key) < 0) this.#startPolling(watch);
+    const { readySet } = this.#options;
+    if (pidfd === null || readySet === undefined || readySet.add(pidfd, watch.key) < 0)
+      this.#startPolling(watch);
   }
 
   remove(process: WatchedProcess): void {
@@ -120,22 +111,18 @@ export class ExitWatches {
     for (const watch of this.#byKey.values()) {
       watch.reported = "none";
       watch.eventsLost = true;
-      if (watch.isPolled) this.#check(watch);
     }
+    this.#checkPolled();
   }
 
   #startPolling(watch: Watch): void {
     watch.isPolled = true;
-    this.#pollTimer ??= setInterval(() => this.#checkAll(), this.#options.checkIntervalMs);
+    this.#pollTimer ??= setInterval(() => this.#checkPolled(), this.#options.checkIntervalMs);
     setTimeout(() => this.#check(watch), 0);
   }
 
-  #checkAll(): void {
-    const watches = [...this.#byKey.values()].filter((watch) => watch.isPolled);
-    for (const watch of watches) this.#check(watch);
-    if (watches.length > 0) return;
-    clearInterval(this.#pollTimer);
-    this.#pollTimer = undefined;
+  #checkPolled(): void {
+    for (const watch of [...this.#byKey.values()]) if (watch.isPolled) this.#check(watch);
   }
 
   #check(watch: Watch): void {
@@ -154,8 +141,6 @@ export class ExitWatches {
     if (this.#trustsZombieStatus && typeof record !== "object") {
       watch.zombieStatus ??= readZombieStatus(host, watch.process);
     }
-    if (watch.reported === "none" && !watch.eventsLost)
-      watch.reported = this.#recentExits.of(watch.process.pid);
     const facts = selectEvidence({ ...watch, record }, waitIsOver);
     if (facts === "wait") {
       if (watch.deadline !== undefined) return;
@@ -173,7 +158,7 @@ export class ExitWatches {
     this.#byIdentity.delete(identityOf(watch.process));
     this.#byKey.delete(watch.key);
     if (this.#byPid.get(watch.process.pid) === watch) this.#byPid.delete(watch.process.pid);
-    if (this.#byKey.size > 0) return;
+    if (!watch.isPolled || this.#byKey.values().some(({ isPolled }) => isPolled)) return;
     clearInterval(this.#pollTimer);
     this.#pollTimer = undefined;
   }

@@ -5,26 +5,24 @@ const RESERVED_PIDS = 300;
 /** The smallest pid_max that the kernel accepts. */
 const MIN_PID_MAX = 301;
 
-/**
- * Reads how many processes and threads were created since boot, on the whole machine, whatever pid namespace
- * procfs shows. Source: the line "processes" of /proc/stat. `undefined` where there is none.
- */
-export function readForkCount(host: Host): number | undefined {
-  const text = readProcFile(host, "stat");
-  // processes 6895
-  const count = /^processes (\d+)$/m.exec(text)?.[1];
-  return count === undefined ? undefined : Number(count);
+/** The position of the pid allocation of the kernel at one moment, as far as procfs shows it. */
+export interface PidCursor {
+  /** Processes and threads created since boot, on the whole machine, whatever pid namespace procfs shows. */
+  forks: number | undefined;
+  /** The pid that was allocated last. */
+  lastPid: number | undefined;
 }
 
-/**
- * Reads the pid that was allocated last. Source: the last field of /proc/loadavg. `undefined` where there is
- * none.
- */
-export function readLastPid(host: Host): number | undefined {
-  const text = readProcFile(host, "loadavg");
+/** Source: the line "processes" of /proc/stat, and the last field of /proc/loadavg. */
+export function readPidCursor(host: Host): PidCursor {
+  const read = (path: string, pattern: RegExp): number | undefined => {
+    const text = pattern.exec(readProcFile(host, path))?.[1];
+    return text === undefined ? undefined : Number(text);
+  };
+  // processes 6895
+  const forks = read("stat", /^processes (\d+)$/m);
   // 0.35 0.20 0.11 2/214 6895
-  const pid = /\s(\d+)\s*$/.exec(text)?.[1];
-  return pid === undefined ? undefined : Number(pid);
+  return { forks, lastPid: read("loadavg", /\s(\d+)\s*$/) };
 }
 
 /** Reads one more than the highest pid. Source: /proc/sys/kernel/pid_max. */
@@ -33,16 +31,7 @@ export function readPidMax(host: Host): number {
   return Number.isInteger(pidMax) ? pidMax : MIN_PID_MAX;
 }
 
-/** The position of the pid allocation of the kernel at one moment. */
-export interface PidCursor {
-  forks: number | undefined;
-  lastPid: number | undefined;
-}
-
-/**
- * The pids after `after`, up to and including `upTo`, in the circular order in which the kernel allocates
- * them.
- */
+/** The pids after `after`, up to and including `upTo`, in the circular order of their allocation. */
 export class PidSpan {
   readonly #after: number;
   readonly #upTo: number;
@@ -75,13 +64,10 @@ export class PidSpan {
  * started a new round. A process with a chosen pid (clone3 set_tid, a write to ns_last_pid) is not covered.
  */
 export function allocatedBetween(before: PidCursor, after: PidCursor, pidMax: number): PidSpan {
-  const { forks: forksBefore, lastPid: from } = before;
-  const { forks: forksAfter, lastPid: to } = after;
-  const any = new PidSpan(0, pidMax, pidMax);
-  if (forksBefore === undefined || forksAfter === undefined || from === undefined || to === undefined) {
-    return any;
-  }
   // The kernel skips pids in use without a fork, so a round takes fewer forks than there are pids.
-  if (forksAfter - forksBefore >= (pidMax - RESERVED_PIDS) / 2) return any;
-  return new PidSpan(from, to, pidMax);
+  const mayBeNewRound =
+    (after.forks ?? Infinity) - (before.forks ?? -Infinity) >= (pidMax - RESERVED_PIDS) / 2;
+  if (mayBeNewRound || before.lastPid === undefined || after.lastPid === undefined)
+    return new PidSpan(0, pidMax, pidMax);
+  return new PidSpan(before.lastPid, after.lastPid, pidMax);
 }

@@ -1,77 +1,95 @@
 import type { Host } from "../host.ts";
 import { EpollThread } from "./epollThread.ts";
-import type { EventRecord } from "./eventRecords.ts";
 import { ExitWatches } from "./exitWatches.ts";
 import {
   type EventCounters,
   type EventReports,
+  type EventSource,
+  type OnEvents,
   type ProcessEvent,
   type ProcessEvents,
   type StartOutcome,
   type WatchedProcess,
   zeroCounters,
 } from "./processEvents.ts";
+import type { EventRecord } from "./workerProtocol.ts";
 
 const CHECK_INTERVAL_MS = 1000;
 
-/**
- * Reports the exits of watched processes through pidfds, which needs no rights. Knows nothing of other
- * processes.
- */
+/** Reports exits of watched processes through pidfds, without any rights. The other sources extend it. */
 export class PidfdEvents implements ProcessEvents {
-  readonly source = "pidfd";
+  readonly source: EventSource = "pidfd";
   readonly reports: EventReports = { exec: "never", comm: "never", exit: "at once" };
-  readonly #thread: EpollThread;
-  readonly #watches: ExitWatches;
-  readonly #counters = zeroCounters();
-  #onEvents: ((batch: ProcessEvent[]) => void) | undefined;
+  protected readonly host: Host;
+  protected readonly thread: EpollThread | undefined;
+  protected readonly watches: ExitWatches;
+  protected readonly counts = zeroCounters();
+  #onEvents: OnEvents | undefined;
 
-  constructor(host: Host) {
-    this.#thread = new EpollThread({
-      onRecords: (records) => this.#receive(records),
-      onFailure: (reason) => this.#onEvents?.([{ kind: "failed", reason }]),
-    });
-    this.#watches = new ExitWatches({
+  /** With `pollIntervalMs` no thread waits for pidfds: every watched process is polled. */
+  constructor(host: Host, pollIntervalMs?: number) {
+    this.host = host;
+    const onRecords = (records: Iterable<EventRecord>) => this.receive(records);
+    const onFailure = (reason: string) => this.fail(reason);
+    this.thread = pollIntervalMs === undefined ? new EpollThread(onRecords, onFailure) : undefined;
+    this.watches = new ExitWatches({
       host,
-      emit: (event) => this.#onEvents?.([event]),
-      readySet: this.#thread,
-      checkIntervalMs: CHECK_INTERVAL_MS,
+      emit: (event) => this.emit(event),
+      readySet: this.thread,
+      checkIntervalMs: pollIntervalMs ?? CHECK_INTERVAL_MS,
     });
   }
 
-  async start(onEvents: (batch: ProcessEvent[]) => void): Promise<StartOutcome> {
-    const reason = await this.#thread.start(null);
-    if (reason !== undefined) {
-      await this.#thread.stop();
-      return { outcome: "unsupported", reason };
+  async start(onEvents: OnEvents): Promise<StartOutcome> {
+    const reason = await this.open();
+    if (reason === undefined) {
+      this.#onEvents = onEvents;
+      return { outcome: "started" };
     }
-    this.#onEvents = onEvents;
-    return { outcome: "started" };
+    await this.stop();
+    return { outcome: "unsupported", reason };
   }
 
   watchExit(process: WatchedProcess, pidfd: number | null): void {
-    this.#watches.add(process, pidfd);
+    this.watches.add(process, pidfd);
   }
 
   unwatchExit(process: WatchedProcess): void {
-    this.#watches.remove(process);
+    this.watches.remove(process);
   }
 
   counters(): EventCounters {
-    return { ...this.#counters };
+    return { ...this.counts };
   }
 
   async stop(): Promise<void> {
     this.#onEvents = undefined;
-    this.#watches.clear();
-    await this.#thread.stop();
+    this.watches.clear();
+    await this.thread?.stop();
   }
 
-  #receive(records: Iterable<EventRecord>): void {
+  /** Resolves to why the source cannot be used, or to `undefined` once it listens. */
+  protected async open(): Promise<string | undefined> {
+    return this.thread?.start(null);
+  }
+
+  protected receive(records: Iterable<EventRecord>): void {
     for (const record of records) {
       if (record.kind !== "ready") continue;
-      this.#counters.received++;
-      this.#watches.handleReady(record.key);
+      this.counts.received++;
+      this.watches.handleReady(record.key);
     }
+  }
+
+  protected emit(event: ProcessEvent): void {
+    this.emitAll([event]);
+  }
+
+  protected emitAll(batch: ProcessEvent[]): void {
+    if (batch.length > 0) this.#onEvents?.(batch);
+  }
+
+  protected fail(reason: string): void {
+    this.emit({ kind: "failed", reason });
   }
 }

@@ -1,5 +1,4 @@
-import { openConnectorSocket, readDroppedMessages, sendToKernel } from "../../sys/connectorSocket.ts";
-import { closeFd } from "../../sys/descriptor.ts";
+import { openConnectorSocket, sendToKernel } from "../../sys/connectorSocket.ts";
 import { errnoName } from "../../sys/errno.ts";
 import { CN_IDX_PROC, encodeIgnore, encodeListen } from "./cnProc.ts";
 import { buildProcEventFilter } from "./socketFilter.ts";
@@ -16,13 +15,10 @@ export class ProcConnector {
 
   static open(bufferBytes: number): ProcConnector | { reason: string } {
     const opened = openConnectorSocket(CN_IDX_PROC, buildProcEventFilter(), bufferBytes);
-    return "reason" in opened ? opened : new ProcConnector(opened.fd);
+    return typeof opened === "number" ? new ProcConnector(opened) : opened;
   }
 
-  /**
-   * Requests the events; may be repeated. Returns why the request could not be sent. `undefined` does not
-   * prove that events will arrive: the kernel ignores some requests silently.
-   */
+  /** Requests the events; may be repeated. Returns why the request was not sent. It may still be ignored. */
   listen(): string | undefined {
     for (const message of encodeListen()) {
       const sent = sendToKernel(this.fd, message);
@@ -34,17 +30,8 @@ export class ProcConnector {
     return undefined;
   }
 
-  /** Turns the events off. Call it first, and `close` once no thread reads the socket any more. */
+  /** Turns the events off. Close the socket afterwards, once no thread reads it any more. */
   stopListening(): void {
     sendToKernel(this.fd, encodeIgnore());
-  }
-
-  close(): void {
-    closeFd(this.fd);
-  }
-
-  /** Returns how many events were lost since the socket was opened because its buffer was full. */
-  dropped(): number | null {
-    return readDroppedMessages(this.fd);
   }
 }

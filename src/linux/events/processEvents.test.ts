@@ -8,8 +8,8 @@ const host = realHost();
 
 await describeProcessEvents("connector", () => new ConnectorEvents(host));
 await describeProcessEvents("pidfd", () => new PidfdEvents(host));
-await describeProcessEvents("polling", () => new PollingEvents(host, { intervalMs: 20 }));
+await describeProcessEvents("polling", () => new PollingEvents(host, { intervalMs: 20, usesPidfds: false }));
 await describeProcessEvents(
   "polling with pidfds",
-  () => new PollingEvents(host, { intervalMs: 20, exits: new PidfdEvents(host) }),
+  () => new PollingEvents(host, { intervalMs: 20, usesPidfds: true }),
 );

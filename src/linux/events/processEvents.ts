@@ -1,18 +1,13 @@
-/**
- * A source of process events. Three classes implement it: the process connector of the kernel, pidfds, and
- * polling of procfs. `reports` describes the abilities of each; one contract suite runs against all of them.
- */
+/** A source of process events. One contract suite runs against all of them. */
 export interface ProcessEvents {
   readonly source: EventSource;
   readonly reports: EventReports;
 
   /**
    * Starts listening. Processes that already run are not reported: start first and scan afterwards, so that
-   * none is missed in between. Call it once, on the main thread.
-   *
-   * Batches arrive on the main thread, each in the order of its events.
+   * none is missed in between. Call it once, on the main thread, where the batches arrive too.
    */
-  start(onEvents: (batch: ProcessEvent[]) => void): Promise<StartOutcome>;
+  start(onEvents: OnEvents): Promise<StartOutcome>;
 
   /**
    * Reports the end of this process with exactly one `exit` event, at once when it has already ended.
@@ -32,66 +27,44 @@ export interface ProcessEvents {
   stop(): Promise<void>;
 }
 
+/** Receives events in their order. */
+export type OnEvents = (batch: ProcessEvent[]) => void;
+
 export type EventSource = "connector" | "pidfd" | "polling";
 
 /** When a source reports each kind of event. */
 export interface EventReports {
   /** `"by scan"` misses a process that lives shorter than the scan interval. */
   exec: "at once" | "by scan" | "never";
-  comm: "at once" | "by scan" | "never";
-  /** Every source reports the exits of watched processes. */
+  comm: EventReports["exec"];
   exit: "at once" | "by scan";
 }
 
 export type ProcessEvent =
-  | {
-      /**
-       * The process executed a program. From polling: the process is new, or its program changed between two
-       * scans.
-       */
-      kind: "exec";
-      pid: number;
-      /** Wall clock, ms since the epoch with a fraction. `null` when found by a scan. */
-      atMs: number | null;
-    }
-  | {
-      /** The first thread of the process has a new name. */
-      kind: "comm";
-      pid: number;
-      atMs: number | null;
-    }
-  | ({
-      /** A watched process has ended and its status is not known yet: `exit` follows. */
-      kind: "over";
-    } & WatchedProcess)
+  /**
+   * `exec`: the process executed a program. From polling: it is new, or its program changed between two scans.
+   * `comm`: its first thread has a new name. `atMs` is the wall clock, ms since the epoch with a fraction;
+   * `null` when found by a scan.
+   */
+  | { kind: "exec" | "comm"; pid: number; atMs: number | null }
+  /** A watched process has ended and its status is not known yet: `exit` follows. */
+  | ({ kind: "over" } & WatchedProcess)
   | ({ kind: "exit" } & WatchedProcess & ExitFacts)
-  | {
-      /**
-       * Events were dropped, and every event that was kept has been read: a scan that starts on receipt finds
-       * what the dropped ones would have reported. Exits of watched processes are still reported.
-       */
-      kind: "lost";
-      reason: string;
-    }
-  | {
-      /** The source has failed and reports nothing more, exits included. */
-      kind: "failed";
-      reason: string;
-    };
+  /**
+   * Events were dropped, and every event that was kept has been read: a scan that starts on receipt finds
+   * what the dropped ones would have reported. Exits of watched processes are still reported.
+   */
+  | { kind: "lost"; reason: string }
+  /** The source has failed and reports nothing more, exits included. */
+  | { kind: "failed"; reason: string };
 
-/**
- * Pid and start time (clock ticks since boot, /proc/PID/stat field 22), which together identify a process of
- * this boot.
- */
+/** Identifies a process of this boot. `startTicks` are clock ticks since boot, /proc/PID/stat field 22. */
 export interface WatchedProcess {
   pid: number;
   startTicks: number;
 }
 
-/**
- * The place where a wait status was read: PIDFD_GET_INFO (`pidfd`), the exit event of the connector
- * (`proc-event`), or field 52 of /proc/PID/stat of a zombie (`proc-stat`).
- */
+/** Where a wait status was read: PIDFD_GET_INFO, an event of the connector, /proc/PID/stat of a zombie. */
 export type ExitEvidence = "pidfd" | "proc-event" | "proc-stat";
 
 /** `waitStatus` is as in wait(2): see `decodeWaitStatus`. */
@@ -111,9 +84,8 @@ export interface EventCounters {
   dropped: number | null;
   /** Messages that could not be decoded or did not come from the kernel. They are ignored. */
   malformed: number;
-  /** Scans of all processes. */
   scans: number;
-  /** Scans that listed nothing, because no process was created since the last one or only a few. */
+  /** Scans that did not list all processes, because none was created since the last one or only a few. */
   scansSkipped: number;
 }
 

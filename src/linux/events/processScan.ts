@@ -1,15 +1,9 @@
-import { type Host, isForbidden, readProcFile } from "../host.ts";
-import { hasEnded, type ProcStat, readStat } from "../proc/stat.ts";
-import { isProcess, listPids } from "../proc/table.ts";
-import { type Appearance, readAppearance } from "./appearance.ts";
-import {
-  allocatedBetween,
-  type PidCursor,
-  type PidSpan,
-  readForkCount,
-  readLastPid,
-  readPidMax,
-} from "./pidCursor.ts";
+import { closeSync, openSync, readSync } from "node:fs";
+import { type Host, isForbidden, isGone, readProcFile } from "../host.ts";
+import { readUptimeTicks } from "../proc/age.ts";
+import { hasEnded, readStat } from "../proc/stat.ts";
+import { isProcess, listPids, readLink } from "../proc/table.ts";
+import { allocatedBetween, type PidCursor, type PidSpan, readPidCursor, readPidMax } from "./pidCursor.ts";
 import type { ProcessEvent } from "./processEvents.ts";
 
 /** Checking one pid takes about as long as listing this many. */
@@ -17,15 +11,13 @@ const PIDS_LISTED_PER_CHECK = 8;
 /** How often all processes are listed anyway, to forget ended ones and to find ones with a chosen pid. */
 const LIST_INTERVAL_MS = 60_000;
 
-/** A process that was first seen less than `recheckWindowMs` ago. */
-interface Young extends Appearance {
-  seenAtMs: number;
-}
+/** The arguments are compared by their start: a process may have megabytes of them. */
+const argumentBytes = Buffer.alloc(4096);
 
-export interface ScanResult {
-  events: ProcessEvent[];
-  /** False when no process was created since the last scan, or so few that only their pids were checked. */
-  wasListed: boolean;
+/** `program`: the executable and the start of the arguments. */
+interface Appearance {
+  program: string;
+  comm: string;
 }
 
 /**
@@ -43,12 +35,10 @@ export class ProcessScan {
   readonly #host: Host;
   readonly #recheckWindowMs: number;
   readonly #pidMax: number;
-  /**
-   * Known pids, with the time (clock ticks since boot) until which the pid is known to belong to the same
-   * process.
-   */
+  /** Known pids, with the time (clock ticks since boot) up to which each belongs to the same process. */
   readonly #known = new Map<number, number>();
-  readonly #young = new Map<number, Young>();
+  /** Processes that were first seen less than `recheckWindowMs` ago. */
+  readonly #young = new Map<number, Appearance & { seenAtMs: number }>();
   #cursor: PidCursor;
   #cursorBefore: PidCursor;
   #listedAtMs: number;
@@ -58,7 +48,7 @@ export class ProcessScan {
     this.#host = host;
     this.#recheckWindowMs = recheckWindowMs;
     this.#pidMax = readPidMax(host);
-    this.#cursor = readCursor(host);
+    this.#cursor = readPidCursor(host);
     this.#cursorBefore = this.#cursor;
     this.#listedAtMs = host.now();
     const pids = listPids(host);
@@ -66,29 +56,22 @@ export class ProcessScan {
     for (const pid of pids) this.#known.set(pid, nowTicks);
   }
 
-  scan(): ScanResult {
+  /** `wasListed` is false when no process was created since the last scan, or so few that each was checked. */
+  scan(): { events: ProcessEvent[]; wasListed: boolean } {
     const events = this.#recheckYoung();
     // Read first: a process that is created during this scan makes the next one read again.
-    const cursor = readCursor(this.#host);
-    if (cursor.forks !== undefined && cursor.forks === this.#cursor.forks) {
+    const cursor = readPidCursor(this.#host);
+    if (cursor.forks !== undefined && cursor.forks === this.#cursor.forks)
       return { events, wasListed: false };
-    }
-    // The span starts at the scan before the last one: the kernel allocates a pid a moment before procfs
-    // shows it.
+    // From the scan before the last one: the kernel allocates a pid a moment before procfs shows it.
     const before = this.#cursorBefore;
     this.#cursorBefore = this.#cursor;
     this.#cursor = cursor;
-    const span = allocatedBetween(before, readCursor(this.#host), this.#pidMax);
-    const mustList = this.#mustList(span, before, cursor);
-    if (mustList) events.push(...this.#list(span));
-    else
-      events.push(
-        ...this.#compare(
-          [...span].filter((pid) => isReadableProcess(this.#host, pid)),
-          span,
-        ),
-      );
-    return { events, wasListed: mustList };
+    const span = allocatedBetween(before, readPidCursor(this.#host), this.#pidMax);
+    const wasListed = this.#mustList(span, before, cursor);
+    const isThere = (pid: number) => ifReadable(() => isProcess(this.#host, pid)) === true;
+    events.push(...this.#compare(wasListed ? this.#list() : [...span].filter(isThere), span));
+    return { events, wasListed };
   }
 
   #mustList(span: PidSpan, before: PidCursor, now: PidCursor): boolean {
@@ -98,17 +81,17 @@ export class ProcessScan {
     return (now.forks ?? Infinity) - (before.forks ?? 0) > span.size;
   }
 
-  #list(span: PidSpan): ProcessEvent[] {
+  /** Lists all processes and forgets the ones that have ended. */
+  #list(): number[] {
     this.#listedAtMs = this.#host.now();
     const pids = listPids(this.#host);
-    const events = this.#compare(pids, span);
     const present = new Set(pids);
     for (const pid of this.#known.keys()) {
       if (present.has(pid)) continue;
       this.#known.delete(pid);
       this.#young.delete(pid);
     }
-    return events;
+    return pids;
   }
 
   #compare(pids: number[], span: PidSpan): ProcessEvent[] {
@@ -125,7 +108,7 @@ export class ProcessScan {
 
   /** Returns whether a process is new. Kernel threads and ended processes never are. */
   #isNew(pid: number, knownUntilTicks: number | undefined): boolean {
-    const stat = readStatIfAllowed(this.#host, pid);
+    const stat = ifReadable(() => readStat(this.#host, pid));
     if (stat === "gone" || stat.isKernelThread || hasEnded(stat)) return false;
     if (knownUntilTicks !== undefined && stat.startTicks <= knownUntilTicks) return false;
     const appearance = readAppearance(this.#host, pid);
@@ -149,34 +132,30 @@ export class ProcessScan {
   }
 }
 
-/** With hidepid=1 procfs lists the processes of other users but does not let them be read. */
-function readStatIfAllowed(host: Host, pid: number): ProcStat | "gone" {
+/** Source: /proc/PID/exe, cmdline and comm. */
+function readAppearance(host: Host, pid: number): Appearance | "gone" {
+  return ifReadable(() => {
+    const comm = readProcFile(host, `${pid}/comm`);
+    if (comm === "gone") return "gone";
+    return { program: `${readLink(host, `${pid}/exe`) ?? ""}\0${readArgumentsStart(host, pid)}`, comm };
+  });
+}
+
+function readArgumentsStart(host: Host, pid: number): string {
+  const fd = openSync(`${host.procRoot}/${pid}/cmdline`, "r");
   try {
-    return readStat(host, pid);
-  } catch (error) {
-    if (isForbidden(error)) return "gone";
-    throw error;
+    return argumentBytes.toString("latin1", 0, readSync(fd, argumentBytes));
+  } finally {
+    closeSync(fd);
   }
 }
 
-function isReadableProcess(host: Host, pid: number): boolean {
+/** Reads about a process. With hidepid=1 procfs lists processes of other users that may not be read. */
+function ifReadable<Value>(read: () => Value): Value | "gone" {
   try {
-    return isProcess(host, pid);
+    return read();
   } catch (error) {
-    if (isForbidden(error)) return false;
+    if (isGone(error) || isForbidden(error)) return "gone";
     throw error;
   }
-}
-
-function readCursor(host: Host): PidCursor {
-  return { forks: readForkCount(host), lastPid: readLastPid(host) };
-}
-
-/**
- * Reads the time since boot in clock ticks. Source: /proc/uptime, whose two decimals of a second are ticks.
- */
-function readUptimeTicks(host: Host): number {
-  const text = readProcFile(host, "uptime");
-  // 49721.43 95331.02
-  return Math.round(Number.parseFloat(text) * 100);
 }

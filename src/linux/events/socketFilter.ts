@@ -17,9 +17,8 @@ const NOTHING = 0;
  * Builds the socket filter of the process events. It accepts execs, renamings and exits of processes, and the
  * kernel drops the rest, most of all the events of threads.
  *
- * One thread event is accepted: an end with a status other than 0. A process whose first thread ended early
- * with 0 ends with the status of another thread and must not count as a success. Threads usually end with
- * status 0, so this costs almost nothing.
+ * One thread event is accepted: an end with a status other than 0, which is rare. A process whose first thread
+ * ended early with 0 ends with the status of another thread and must not count as a success.
  */
 export function buildProcEventFilter(): Uint8Array {
   return assemble([
@@ -45,12 +44,9 @@ export function buildProcEventFilter(): Uint8Array {
   ]);
 }
 
-/**
- * Returns a word as a socket filter loads it: as big-endian on every machine, while the messages are
- * little-endian.
- */
+/** Returns a word of a little-endian message as a socket filter loads it: always as big-endian. */
 function asLoaded(word: number): number {
   const bytes = new DataView(new ArrayBuffer(4));
   bytes.setUint32(0, word, true);
-  return bytes.getUint32(0, false);
+  return bytes.getUint32(0);
 }

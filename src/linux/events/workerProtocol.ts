@@ -1,13 +1,59 @@
+import type { RawEvent } from "./cnProc.ts";
+
 export interface ToWorker {
   epollFd: number;
   connectorFd: number | null;
 }
 
-export type FromWorker =
-  | { kind: "ready" }
-  | { kind: "records"; numbers: Float64Array<ArrayBuffer> }
-  | { kind: "stopped" };
+/** The array has event records, for `readEventRecords`: numbers are transferred without a copy. */
+export type FromWorker = "ready" | "stopped" | Float64Array<ArrayBuffer>;
 
 /** Keys in the epoll set. Watched pidfds have keys from 1 on. */
 export const STOP_KEY = -1;
 export const CONNECTOR_KEY = -2;
+
+export type EventRecord =
+  | RawEvent
+  /** The pidfd that was added under this key is ready. */
+  | { kind: "ready"; key: number }
+  /** The kernel has dropped events; every event that it kept has been read. */
+  | { kind: "overrun" }
+  /** A message that cannot be decoded or does not come from the kernel. */
+  | { kind: "malformed" };
+
+const KINDS = ["exec", "comm", "exit", "thread-exit", "ready", "overrun", "malformed"] as const;
+const NUMBERS_PER_RECORD = 4;
+
+/** Encodes each record as four doubles: kind · pid or key · wait status · µs. */
+export class EventRecordWriter {
+  #numbers: number[] = [];
+
+  get count(): number {
+    return this.#numbers.length / NUMBERS_PER_RECORD;
+  }
+
+  write(record: EventRecord): void {
+    const kind = KINDS.indexOf(record.kind);
+    if (record.kind === "ready") this.#numbers.push(kind, record.key, 0, 0);
+    else if ("pid" in record) this.#numbers.push(kind, record.pid, record.waitStatus, record.atUsec);
+    else this.#numbers.push(kind, 0, 0, 0);
+  }
+
+  /** Returns the records written so far and starts again with none. */
+  flush(): Float64Array<ArrayBuffer> {
+    const flushed = Float64Array.from(this.#numbers);
+    this.#numbers = [];
+    return flushed;
+  }
+}
+
+export function* readEventRecords(numbers: Float64Array): Generator<EventRecord> {
+  for (let at = 0; at < numbers.length; at += NUMBERS_PER_RECORD) {
+    const [kind = -1, subject = 0, waitStatus = 0, atUsec = 0] = numbers.subarray(at);
+    const name = KINDS[kind];
+    if (name === undefined) continue;
+    if (name === "ready") yield { kind: name, key: subject };
+    else if (name === "overrun" || name === "malformed") yield { kind: name };
+    else yield { kind: name, pid: subject, waitStatus, atUsec };
+  }
+}

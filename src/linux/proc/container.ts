@@ -2,10 +2,7 @@ const ID = /^(?:.*-)?([0-9a-f]{64})(?:\.scope)?$/;
 /** The monitor of a container runs outside of it, in a cgroup whose name contains the id of the container. */
 const MONITOR = /(?:^|-)conmon-/;
 
-/**
- * Returns the containers that a cgroup path passes through, outermost first: their ids, or their names where
- * the engine has no ids (LXC, systemd-nspawn).
- */
+/** Returns the containers that a cgroup path passes through, outermost first: ids, or names (LXC, nspawn). */
 // /system.slice/docker-9f2c….scope
 // /kubepods/burstable/pod3e61…/9f2c…
 // /machine.slice/libpod-9f2c….scope/container

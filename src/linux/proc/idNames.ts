@@ -2,10 +2,7 @@ import { readFileSync, statSync } from "node:fs";
 
 const CHECK_INTERVAL_MS = 1000;
 
-/**
- * The names of users or groups in /etc/passwd or /etc/group: name:password:id:… (passwd(5), group(5)). Names
- * of a directory service are not included. Changes of the file are noticed within a second.
- */
+/** The names of a passwd(5) or group(5) file, at most a second old. A directory service is not asked. */
 export class IdNames {
   readonly #path: string;
   #names = new Map<number, string>();

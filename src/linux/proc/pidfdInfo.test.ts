@@ -1,17 +1,18 @@
 import { expect, test } from "bun:test";
 import { openSync } from "node:fs";
+import { procTree } from "../../../test/support/procTree.ts";
 import { closeFd } from "../../sys/descriptor.ts";
 import { openPidfd } from "../../sys/pidfd.ts";
 import { realHost } from "../host.ts";
-import { parsePidfdInfo, readPidfdInfo } from "./pidfdInfo.ts";
+import { readPidfdInfo } from "./pidfdInfo.ts";
 
-test("parsePidfdInfo() returns the pid, gone or none", () => {
-  expect(parsePidfdInfo("pos:\t0\nflags:\t02000002\nmnt_id:\t15\nino:\t1\nPid:\t4026\nNSpid:\t4026\n")).toBe(
-    4026,
-  );
-  expect(parsePidfdInfo("pos:\t0\nPid:\t-1\nNSpid:\t-1\n")).toBe("gone");
-  expect(parsePidfdInfo("pos:\t0\nflags:\t02\n")).toBe("none");
-  expect(parsePidfdInfo("gone")).toBe("none");
+test("readPidfdInfo() returns the pid, gone or none", () => {
+  using proc = procTree({
+    "self/fdinfo/3": "pos:\t0\nflags:\t02000002\nmnt_id:\t15\nino:\t1\nPid:\t4026\nNSpid:\t4026\n",
+    "self/fdinfo/4": "pos:\t0\nPid:\t-1\nNSpid:\t-1\n",
+    "self/fdinfo/5": "pos:\t0\nflags:\t02\n",
+  });
+  expect([3, 4, 5, 6].map((fd) => readPidfdInfo(proc.host, fd))).toEqual([4026, "gone", "none", "none"]);
 });
 
 test("readPidfdInfo() reads the entries of the kernel", async () => {

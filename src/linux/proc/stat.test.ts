@@ -10,7 +10,6 @@ test("parseStat() returns the fields of a line", () => {
     comm: "ffmpeg",
     state: "R",
     ppid: 812,
-    pgrp: 4026,
     session: 4026,
     isKernelThread: false,
     nice: 0,

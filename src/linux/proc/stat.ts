@@ -8,16 +8,13 @@ export interface ProcStat {
   /** One letter: R, S, D, Z (ended, not yet reaped), X (being removed), … */
   state: string;
   ppid: number;
-  pgrp: number;
   session: number;
   isKernelThread: boolean;
   /** Nice value of the first thread: −20 (highest priority) to 19. */
   nice: number;
   /** Number of threads. An ended first thread counts until all have ended. */
   threads: number;
-  /**
-   * Start time in clock ticks since boot. Together with boot id and pid it identifies a process permanently.
-   */
+  /** Start time in clock ticks since boot. */
   startTicks: number;
 }
 
@@ -25,8 +22,7 @@ const PF_KTHREAD = 0x00200000;
 
 // state, ppid, pgrp, session, tty_nr, tpgid, flags, nine more, nice, num_threads, one more, starttime, and
 // the space after it, which shows that the number is complete
-const FIELDS_3_TO_22 =
-  /^ (\S) (\d+) (-?\d+) (-?\d+) -?\d+ -?\d+ (\d+)(?: -?\d+){9} (-?\d+) (\d+) -?\d+ (\d+) /;
+const FIELDS_3_TO_22 = /^ (\S) (\d+) -?\d+ (-?\d+) -?\d+ -?\d+ (\d+)(?: -?\d+){9} (-?\d+) (\d+) -?\d+ (\d+) /;
 
 // 4026 (ffmpeg) S 1 4026 4026 0 -1 4194560 …   ← comm may contain spaces and ')': split after the last ')'
 export function parseStat(text: string): ProcStat | undefined {
@@ -36,18 +32,17 @@ export function parseStat(text: string): ProcStat | undefined {
   const fields = FIELDS_3_TO_22.exec(text.slice(close + 1));
   if (!head || !fields) return undefined;
   const pid = Number(head[1]);
-  const startTicks = Number(fields[8]);
+  const startTicks = Number(fields[7]);
   if (!Number.isSafeInteger(pid) || !Number.isSafeInteger(startTicks)) return undefined;
   return {
     pid,
     comm: text.slice(open + 1, close),
     state: fields[1] as string,
     ppid: Number(fields[2]),
-    pgrp: Number(fields[3]),
-    session: Number(fields[4]),
-    isKernelThread: (Number(fields[5]) & PF_KTHREAD) !== 0,
-    nice: Number(fields[6]),
-    threads: Number(fields[7]),
+    session: Number(fields[3]),
+    isKernelThread: (Number(fields[4]) & PF_KTHREAD) !== 0,
+    nice: Number(fields[5]),
+    threads: Number(fields[6]),
     startTicks,
   };
 }
@@ -58,10 +53,7 @@ export function readStat(host: Host, pid: number): ProcStat | "gone" {
   return text === "gone" ? "gone" : (parseStat(text) ?? "gone");
 }
 
-/**
- * Returns whether a process has ended, reaped or not. A process whose first thread has ended is shown as a
- * zombie while other threads still run; it has not ended.
- */
+/** Returns whether a process has ended. With other threads, it is shown as a zombie before it has ended. */
 export function hasEnded({ state, threads }: ProcStat): boolean {
   return (state === "Z" || state === "X" || state === "x") && threads <= 1;
 }

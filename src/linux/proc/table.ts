@@ -1,5 +1,5 @@
-import { readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
-import { type Host, isGone, readProcFile } from "../host.ts";
+import { readdirSync, readlinkSync, statSync } from "node:fs";
+import { type Host, readProcFile, unlessGone } from "../host.ts";
 import { readStat } from "./stat.ts";
 
 /** Returns every pid that procfs lists, in no order. */
@@ -9,28 +9,20 @@ export function listPids(host: Host): number[] {
     .filter((pid) => Number.isInteger(pid) && pid > 0);
 }
 
-/**
- * Returns whether a pid is that of a process. procfs also has directories for other threads, without listing
- * them.
- */
+/** Returns whether a pid is that of a process: procfs also has unlisted directories of other threads. */
 export function isProcess(host: Host, pid: number): boolean {
   return /^Tgid:\s+(\d+)/m.exec(readProcFile(host, `${pid}/status`))?.[1] === String(pid);
 }
 
 /** Returns the thread ids of a process, including its pid. Empty when the process is gone. */
 export function listThreads(host: Host, pid: number): number[] {
-  try {
-    return readdirSync(`${host.procRoot}/${pid}/task`).map(Number);
-  } catch (error) {
-    if (isGone(error)) return [];
-    throw error;
-  }
+  const tids = unlessGone(() => readdirSync(`${host.procRoot}/${pid}/task`));
+  return tids === "gone" ? [] : tids.map(Number);
 }
 
 /**
- * Reads the arguments of a process, decoded as UTF-8 with replacement characters. Empty for kernel threads,
- * zombies and processes that erased them. The last argument ends at the last NUL.
- * Source: /proc/PID/cmdline.
+ * Reads /proc/PID/cmdline, decoded as UTF-8 with replacement characters. Empty for kernel threads, zombies and
+ * processes that erased their arguments. The last argument ends at the last NUL.
  */
 export function readArguments(host: Host, pid: number): string[] {
   const text = readProcFile(host, `${pid}/cmdline`);
@@ -38,15 +30,11 @@ export function readArguments(host: Host, pid: number): string[] {
   return (text.endsWith("\0") ? text.slice(0, -1) : text).split("\0");
 }
 
-/** Reads the path of /proc/PID/exe. `undefined` when there is none or it may not be read. */
 export function readExecutable(host: Host, pid: number): string | undefined {
   return readLink(host, `${pid}/exe`)?.replace(/ \(deleted\)$/, "");
 }
 
-/**
- * Returns whether two processes run the same executable file; false when one may not be read. Source:
- * /proc/PID/exe.
- */
+/** Returns whether two processes run the same executable file; false when one may not be read. */
 export function runsSameFile({ procRoot }: Host, pid: number, other: number | "self"): boolean {
   try {
     const [a, b] = [pid, other].map((each) => statSync(`${procRoot}/${each}/exe`));
@@ -62,12 +50,7 @@ export function readWorkingDirectory(host: Host, pid: number): string | undefine
 
 /** Reads the owner of a process: its effective uid, or 0 when the process is not dumpable (proc_pid(5)). */
 export function readOwner(host: Host, pid: number): number | undefined {
-  try {
-    return statSync(`${host.procRoot}/${pid}`).uid;
-  } catch (error) {
-    if (isGone(error)) return undefined;
-    throw error;
-  }
+  return statSync(`${host.procRoot}/${pid}`, { throwIfNoEntry: false })?.uid;
 }
 
 /** Returns a process and then its descendants, without those that were reparented when their parent ended. */
@@ -77,31 +60,23 @@ export function listTree(host: Host, root: number): number[] {
   return [...seen];
 }
 
-/**
- * Reads /proc/PID/task/TID/children (CONFIG_PROC_CHILDREN), or scans all processes where the kernel lacks it.
- */
+/** Source: /proc/PID/task/TID/children, or where the kernel lacks it (CONFIG_PROC_CHILDREN) all processes. */
 function listChildren(host: Host, pid: number): number[] {
   const children: number[] = [];
   for (const tid of listThreads(host, pid)) {
-    try {
-      const text = readFileSync(`${host.procRoot}/${pid}/task/${tid}/children`, "utf8");
-      children.push(...text.split(" ").filter(Boolean).map(Number));
-    } catch (error) {
-      if (!isGone(error)) throw error;
-      if (listThreads(host, pid).includes(tid)) return scanForChildren(host, pid);
-    }
+    const text = readProcFile(host, `${pid}/task/${tid}/children`);
+    if (text !== "gone") children.push(...text.split(" ").filter(Boolean).map(Number));
+    else if (listThreads(host, pid).includes(tid))
+      return listPids(host).filter((child) => {
+        const stat = readStat(host, child);
+        return stat !== "gone" && stat.ppid === pid;
+      });
   }
   return children;
 }
 
-function scanForChildren(host: Host, parent: number): number[] {
-  return listPids(host).filter((pid) => {
-    const stat = readStat(host, pid);
-    return stat !== "gone" && stat.ppid === parent;
-  });
-}
-
-function readLink(host: Host, path: string): string | undefined {
+/** `undefined` when there is no such link, as for kernel threads and zombies, or it may not be read. */
+export function readLink(host: Host, path: string): string | undefined {
   try {
     return readlinkSync(`${host.procRoot}/${path}`);
   } catch {

@@ -12,13 +12,13 @@ function process4026() {
     host: proc.host,
     read: () => Number(readFileSync(file, "utf8")),
     write: (value: number) => writeFileSync(file, `${value}\n`),
-    /** The pid is another process's from now on. */
+    /** Gives the pid to another process. */
     reuse: () => writeFileSync(`${proc.host.procRoot}/4026/stat`, statLine({ startTicks: 999 })),
     [Symbol.dispose]: () => proc[Symbol.dispose](),
   };
 }
 
-test("what is changed is on record with what was there, and goes back to it", () => {
+test("a change is planned with the earlier value, applied, and restored", () => {
   using task = process4026();
   const plan = planAttributes(task.host, [4026], LIMITS);
   expect(plan.changes).toMatchObject([{ pid: 4026, attribute: "oom_score_adj", before: 100, after: 500 }]);
@@ -30,7 +30,7 @@ test("what is changed is on record with what was there, and goes back to it", ()
   expect(task.read()).toBe(100);
 });
 
-test("neither a change nor its undoing reaches a process that has the pid of another one", () => {
+test("neither a change nor a restore reaches a process that has reused the pid", () => {
   using task = process4026();
   const plan = planAttributes(task.host, [4026], LIMITS);
   task.reuse();
@@ -41,7 +41,7 @@ test("neither a change nor its undoing reaches a process that has the pid of ano
   expect(task.read()).toBe(500);
 });
 
-test("a value that somebody else has set since is left as it is", () => {
+test("a value that another program has set since is not restored", () => {
   using task = process4026();
   const plan = planAttributes(task.host, [4026], LIMITS);
   changeAttributes(task.host, 4026, LIMITS, plan);

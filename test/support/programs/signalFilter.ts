@@ -8,9 +8,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { isMainThread, parentPort, Worker } from "node:worker_threads";
-import { tryForbiddenCalls } from "../../../src/sys/forbiddenCalls.ts";
 import { syscall } from "../../../src/sys/libc.ts";
-import { installSignalFilter } from "../../../src/sys/seccomp.ts";
+import { installSignalFilter, tryForbiddenCalls } from "../../../src/sys/seccomp.ts";
 
 const SIGKILL = 9;
 /** Ignored by default, so that the group is safe if the filter does not work. */

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { type EventRecord, EventRecordWriter, readEventRecords } from "./eventRecords.ts";
+import { type EventRecord, EventRecordWriter, readEventRecords } from "./workerProtocol.ts";
 
 test("records are read as they were written, in order and once", () => {
   const records: EventRecord[] = [

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
-import { setSoftFileLimit } from "./rlimit.ts";
+import { setSoftFileLimit } from "./ownProcess.ts";
 
 interface FileLimits {
   soft: number | "unlimited";

@@ -1,0 +1,52 @@
+import { syscall } from "./libc.ts";
+
+const SIGCHLD = 17;
+const SIG_IGN = 1n;
+/** Size of sigset_t in the kernel. */
+const SIGNAL_SET_BYTES = 8;
+
+const PR_SET_NAME = 15;
+const PR_GET_NAME = 16;
+const RLIMIT_NOFILE = 7;
+const OWN_PROCESS = 0;
+
+/**
+ * Ends this process at once with an exit code (_exit(2)). The teardown of the runtime is skipped: it costs
+ * milliseconds and would checkpoint the ledger with two disk syncs. Write all output before the call.
+ */
+export function exitNow(code: number): never {
+  syscall("exit_group", code & 0xff);
+  throw new Error("exit_group(2) returned");
+}
+
+/**
+ * Resets SIGCHLD to its default when the process that started us ignored it. An ignored SIGCHLD survives
+ * execve(2) and makes the kernel discard the exit codes of our children (wait(2), "NOTES"). Call this before
+ * starting the first child: the runtime starts children with every signal at its default.
+ */
+export function resetIgnoredSigchld(): void {
+  // struct sigaction of the kernel: { handler; u64 flags; restorer; u64 mask; }; handler 0 is SIG_DFL
+  const current = new BigUint64Array(4);
+  syscall("rt_sigaction", SIGCHLD, 0, current, SIGNAL_SET_BYTES);
+  if (current[0] === SIG_IGN) syscall("rt_sigaction", SIGCHLD, new BigUint64Array(4), 0, SIGNAL_SET_BYTES);
+}
+
+/** Renames this thread to its present name, which makes the kernel send an event. Returns 0 or −errno. */
+export function renameOwnThreadToItself(): number {
+  const name = new Uint8Array(16);
+  const read = syscall("prctl", PR_GET_NAME, name, 0, 0, 0);
+  return read < 0 ? read : syscall("prctl", PR_SET_NAME, name, 0, 0, 0);
+}
+
+/**
+ * Sets the soft limit on open descriptors of this process and its future children, and leaves the hard limit
+ * (prlimit(2), RLIMIT_NOFILE). Returns 0 or −errno: −EINVAL when `soft` is above the hard limit.
+ */
+export function setSoftFileLimit(soft: bigint | number): number {
+  // struct rlimit64 { u64 rlim_cur; u64 rlim_max; }
+  const limits = new BigUint64Array(2);
+  const read = syscall("prlimit64", OWN_PROCESS, RLIMIT_NOFILE, 0, limits);
+  if (read < 0) return read;
+  limits[0] = BigInt(soft);
+  return syscall("prlimit64", OWN_PROCESS, RLIMIT_NOFILE, limits, 0);
+}
