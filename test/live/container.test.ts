@@ -67,7 +67,7 @@ containerTest(
     const lines = output();
     expect(lines).toMatch(/^visible processes +NO +only the processes of a PID namespace.*--pid=host/m);
     expect(lines).toMatch(/^visible cgroups +NO +only the cgroups of a cgroup namespace.*--cgroupns=host/m);
-    expect(lines).toMatch(/^cgroup trees +NO +none is mounted/m);
+    expect(lines).toMatch(/^cgroup hierarchies +NO +none is mounted/m);
     expect(lines).toMatch(
       /^process connector +NO +the process connector serves only the initial pid namespace/m,
     );
