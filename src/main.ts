@@ -24,7 +24,7 @@ exitNow(confirmOutput(await runProgram(process.argv).catch(report)));
 function confirmOutput(exitCode: number): number {
   const fault = faultOfStdout();
   if (fault === undefined) return exitCode;
-  printError(`cannot write to stdout (${fault}): the output is incomplete`, undefined);
+  printError(`cannot write to stdout (${fault}): the output is incomplete`);
   if (exitCode !== 0) return exitCode;
   return isRun ? RUN_FAILED : OUTPUT_LOST;
 }

@@ -1,5 +1,4 @@
 import { openProcessHandle } from "../jobs/attach/processHandle.ts";
-import type { Context } from "../jobs/context.ts";
 import { JobObserver, type ObservedEnd } from "../jobs/exit/jobObserver.ts";
 import { recordExit } from "../jobs/exit/recordExit.ts";
 import { matchStoredPidfd } from "../jobs/exit/storedPidfd.ts";
@@ -19,9 +18,8 @@ import type { ProcessEvent, ProcessEvents } from "../linux/events/processEvents.
 import type { FileWatch } from "../linux/fileWatch.ts";
 import { isAlive } from "../linux/proc/identity.ts";
 import { closeFd } from "../sys/descriptor.ts";
-import type { DaemonEvents } from "./events.ts";
+import type { DaemonContext } from "./daemonContext.ts";
 import { LingeringJobs } from "./lingeringJobs.ts";
-import type { ServiceManager } from "./serviceManager.ts";
 
 /** How soon the jobs of an ffrtmp that died are taken over. No event reports its death, so we poll. */
 const TAKEOVER_INTERVAL_MS = 500;
@@ -31,9 +29,7 @@ const TAKEOVER_INTERVAL_MS = 500;
  * daemon's own or whose observer died, even together with its workload.
  */
 export class JobTracker {
-  readonly #context: Context;
-  readonly #service: ServiceManager;
-  readonly #bus: DaemonEvents;
+  readonly #context: DaemonContext;
   readonly #observer: JobObserver;
   readonly #lingeringJobs: LingeringJobs;
   readonly #ledgerWatch: FileWatch | undefined;
@@ -47,12 +43,10 @@ export class JobTracker {
   #jobsOfOthers = new Map<string, OpenJob>();
   #ledgerVersion: number | undefined;
 
-  constructor(context: Context, events: ProcessEvents, service: ServiceManager, bus: DaemonEvents) {
+  constructor(context: DaemonContext, events: ProcessEvents) {
     this.#context = context;
-    this.#service = service;
-    this.#bus = bus;
     this.#observer = new JobObserver(context, events, (end) => this.#postponeEnd(end));
-    this.#lingeringJobs = new LingeringJobs(context, bus);
+    this.#lingeringJobs = new LingeringJobs(context);
     this.#ledgerWatch = watchLedgerFile(context.ledger.path, () => this.#syncWithLedger());
   }
 
@@ -71,7 +65,7 @@ export class JobTracker {
 
   /** Closes `pidfd` when the job has ended or is forgotten. */
   observe(job: RunningJob, pidfd: number | undefined): void {
-    this.#service.storePidfd(job, pidfd);
+    this.#context.service.storePidfd(job, pidfd);
     this.#observer.observe(job, pidfd);
   }
 
@@ -84,16 +78,14 @@ export class JobTracker {
   ownJobs(): RunningJob[] {
     const { ledger, self } = this.#context;
     const observed = this.#observer.jobs();
-    return ledger
-      .openJobs()
-      .filter(isRunning)
-      .filter(({ key, observer }) => observed.has(key) && isSameProcess(observer, self));
+    const running = ledger.openJobs().filter(isRunning);
+    return running.filter(({ key, observer }) => observed.has(key) && isSameProcess(observer, self));
   }
 
   /** Stops observing a job that was released. */
   forget(job: Pick<Job, "key">): void {
     this.#observer.forget(job);
-    this.#service.dropPidfd(job);
+    this.#context.service.dropPidfd(job);
   }
 
   /**
@@ -124,17 +116,16 @@ export class JobTracker {
    * ended meanwhile. Call it before any repair, which closes jobs that seem to have no observer.
    */
   resumeStoredPidfds(): void {
-    const open = new Map(this.#context.ledger.openJobs().map((job) => [job.key, job]));
-    for (const { key, fd } of this.#service.receiveStoredPidfds()) {
-      const job = key === undefined ? undefined : open.get(key);
-      if (job !== undefined && this.#observer.jobs().has(job.key)) {
+    const { ledger, service } = this.#context;
+    const open = new Map(ledger.openJobs().map((job) => [job.key, job]));
+    for (const { key = "", fd } of service.receiveStoredPidfds()) {
+      const job = open.get(key);
+      const match = job === undefined ? "stranger" : matchStoredPidfd(this.#context, job, fd);
+      if (this.#observer.jobs().has(key)) {
         // A second descriptor under the same name. The manager drops by name, which would drop the first one too.
         closeFd(fd);
-        continue;
-      }
-      const match = job === undefined ? "stranger" : matchStoredPidfd(this.#context, job, fd);
-      if (job?.state !== "running" || match === "stranger") {
-        if (key !== undefined) this.#service.dropPidfd({ key });
+      } else if (job?.state !== "running" || match === "stranger") {
+        service.dropPidfd({ key });
         closeFd(fd);
       } else if (match === "there") {
         this.#observer.observe(job, fd);
@@ -182,7 +173,7 @@ export class JobTracker {
       this.#observer.forget(job);
       leaveScope(job);
     }
-    this.#service.dropAllExcept(open);
+    this.#context.service.dropAllExcept(open);
     this.#lingeringJobs.scheduleCleanUp();
     const observed = this.#observer.jobs();
     for (const job of open.values()) {
@@ -197,15 +188,12 @@ export class JobTracker {
     if (handle !== "gone") this.observe(job, handle.pidfd);
   }
 
-  #isAlive({ process }: OpenJob): boolean {
-    return process !== null && isAlive(this.#context.host, process);
-  }
-
   #takeOverIfUnobserved(seen: OpenJob): void {
     if (isObserved(this.#context, seen)) return;
     if (this.#endsOfOthers.has(seen.key) || this.#pendingEnds.has(seen.key)) return;
+    const hasProcess = seen.process !== null && isAlive(this.#context.host, seen.process);
     // The process has ended, and its exit event is about to arrive.
-    if (this.#observer.jobs().has(seen.key) && !this.#isAlive(seen)) return;
+    if (!hasProcess && this.#observer.jobs().has(seen.key)) return;
     if (repairJob(this.#context, seen) !== "unobserved") return;
     const current = this.#context.ledger.job(seen.key);
     if (current?.state !== "running") return;
@@ -215,14 +203,14 @@ export class JobTracker {
 
   /** Makes this daemon the observer of a job that has none. Returns `undefined` if another ffrtmp was faster. */
   #takeOver(seen: RunningJob): RunningJob | undefined {
-    const { ledger, host, self } = this.#context;
+    const { ledger, host, self, bus } = this.#context;
     const job = ledger.takeOver(seen, self);
     if (!job) return undefined;
     this.#observer.update(job);
     this.#jobsOfOthers.delete(job.key);
     takeOverScope(this.#context, job);
     ledger.addEvent(job, { atMs: host.now(), kind: "adopted", detail: { observer_pid: self.pid } });
-    this.#bus.emit({ kind: "job-taken-over", job });
+    bus.emit({ kind: "job-taken-over", job });
     return job;
   }
 
@@ -238,31 +226,31 @@ export class JobTracker {
 
   #finishEnd(key: string): void {
     const end = this.#pendingEnds.get(key);
-    if (!end) return;
     this.#pendingEnds.delete(key);
-    this.#recordEnd(end);
+    if (end) this.#recordEnd(end);
   }
 
   /** Records the end of a job, unless its own observer is alive: that one saw the end too, and may know more. */
   #recordEnd(end: ObservedEnd): void {
     const { job, ending, measured } = end;
-    const current = this.#context.ledger.job(job.key);
+    const { ledger, service, bus, self } = this.#context;
+    const current = ledger.job(job.key);
     if (!current || !isOpen(current)) {
-      this.#service.dropPidfd(job);
+      service.dropPidfd(job);
       leaveScope(job);
       return;
     }
-    if (!isSameProcess(current.observer, this.#context.self) && isObserved(this.#context, current)) {
+    if (!isSameProcess(current.observer, self) && isObserved(this.#context, current)) {
       this.#endsOfOthers.set(job.key, end);
       return;
     }
     this.#endsOfOthers.delete(job.key);
     const { result, isOurs, survivors } = recordExit(this.#context, current, ending, { atEnd: measured });
-    // Only now that the result is on record: if this daemon dies in between, the next one finds the end in the pidfd.
-    this.#service.dropPidfd(job);
-    if (isOurs) this.#bus.emit({ kind: "job-ended", job: current, result });
+    // Only now that the result is recorded: if this daemon dies in between, the next one finds the end in the pidfd.
+    service.dropPidfd(job);
+    if (isOurs) bus.emit({ kind: "job-ended", job: current, result });
     if (survivors.length === 0) return;
-    this.#bus.emit({ kind: "job-left-processes", job, pids: survivors });
+    bus.emit({ kind: "job-left-processes", job, pids: survivors });
     this.#lingeringJobs.scheduleCleanUp();
   }
 }

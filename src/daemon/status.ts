@@ -1,18 +1,10 @@
 import { isoTime } from "../jobs/json.ts";
 import type { Ledger } from "../ledger/ledger.ts";
-import type { EventSource } from "../linux/events/processEvents.ts";
+import type { EventCounters, EventSource } from "../linux/events/processEvents.ts";
 import type { ProcessIdentity } from "../linux/proc/identity.ts";
 
 /** The process events that a daemon has received and missed since its start. */
-export interface DaemonCounts {
-  /** Process events that the kernel reported or a scan found. */
-  received: number;
-  /** How many events the kernel dropped. `null` where it does not count them. */
-  dropped: number | null;
-  /** How often the kernel reported that it had dropped events. */
-  overruns: number;
-  /** Messages that could not be parsed, or did not come from the kernel. */
-  malformed: number;
+export interface DaemonCounts extends Pick<EventCounters, "received" | "dropped" | "overruns" | "malformed"> {
   /** Scans of all processes because events were lost. */
   rescans: number;
   /** Processes that were governed although no event had reported them. */

@@ -17,7 +17,7 @@ export function listenToWarnings(listen: ((message: string) => void) | undefined
 let listener: ((message: string) => void) | undefined;
 
 /** Prints a message and a hint, one line each, whatever process and file names they contain. */
-export function printError(message: string, hint: string | undefined): void {
+export function printError(message: string, hint?: string): void {
   printErr(`ffrtmp: ${oneLine(message)}${hint === undefined ? "" : `\n  try: ${oneLine(hint)}`}`);
 }
 
