@@ -14,8 +14,7 @@ import { requirePolicy, requirePolicyPath } from "../options/policy.ts";
 import { describeChange } from "../output/changes.ts";
 import { printJson, printOut } from "../output/messages.ts";
 import { nameOfOutcome } from "../output/outcomes.ts";
-import { type Pair, renderPairs } from "../output/pairs.ts";
-import { type Column, renderTable } from "../output/table.ts";
+import { type Column, type Pair, renderPairs, renderTable } from "../output/table.ts";
 import { openContext } from "../session.ts";
 
 interface ExplainFlags extends StateFlags {

@@ -1,3 +1,4 @@
+import type { Context } from "../../jobs/context.ts";
 import { formatDuration } from "../../jobs/duration.ts";
 import { jobJson } from "../../jobs/json.ts";
 import { isObserved } from "../../jobs/liveness.ts";
@@ -19,13 +20,7 @@ export function ps(flags: StateFlags & { json?: boolean; daemon?: boolean }): nu
   repairAll(context);
   const jobs = context.ledger.openJobs();
   if (flags.json) printJson(jobs.map(jobJson));
-  else
-    printOut(
-      renderTable(
-        columns(context.host.now(), (job) => isObserved(context, job)),
-        jobs,
-      ),
-    );
+  else printOut(renderTable(columns(context), jobs));
   warnOfInvalidPolicy(context);
   context.ledger.close();
   // With an unreadable ledger, the jobs that their cgroups reveal are shown before the failure.
@@ -33,20 +28,18 @@ export function ps(flags: StateFlags & { json?: boolean; daemon?: boolean }): nu
   return 0;
 }
 
-function columns(now: number, hasObserver: (job: OpenJob) => boolean): Column<OpenJob>[] {
+function columns(context: Context): Column<OpenJob>[] {
+  const now = context.host.now();
+  const since = (startedMs: number | null) => (startedMs === null ? "-" : formatDuration(now - startedMs));
   return [
     { heading: "JOB", text: ({ jobId }) => jobId },
     { heading: "PID", right: true, text: (job) => pidOf(job)?.toString() ?? "-" },
     { heading: "MODE", text: ({ mode }) => mode },
+    { heading: "SINCE", right: true, text: (job) => since(startedMsOf(job)) },
     {
-      heading: "SINCE",
-      right: true,
-      text: (job) => {
-        const startedMs = startedMsOf(job);
-        return startedMs === null ? "-" : formatDuration(now - startedMs);
-      },
+      heading: "OBSERVER",
+      text: (job) => (isObserved(context, job) ? `PID ${job.observer?.pid}` : "none"),
     },
-    { heading: "OBSERVER", text: (job) => (hasObserver(job) ? `PID ${job.observer?.pid}` : "none") },
     { heading: "LIMITS", text: limitsText },
     { heading: "COMMAND", text: ({ command }) => shorten(command.join(" ")) },
   ];

@@ -9,7 +9,7 @@ import { formatDuration } from "../../jobs/duration.ts";
 import { isoTime } from "../../jobs/json.ts";
 import { isAlive } from "../../linux/proc/identity.ts";
 import { printJson, printOut, warn } from "../output/messages.ts";
-import { type Pair, renderPairs } from "../output/pairs.ts";
+import { type Pair, renderPairs } from "../output/table.ts";
 
 /** Warns if the policy file of a running daemon has errors, so that an earlier policy is in force. */
 export function warnOfInvalidPolicy(context: Context): void {

@@ -44,6 +44,11 @@ export function addStateOption(command: Command): Command {
   );
 }
 
+/** Adds the argument and the option that name one recorded job. */
+export function addJobArgument(command: Command): Command {
+  return addStateOption(command).argument("<job>", "job id");
+}
+
 export function jobSpecFromFlags(flags: JobFlags, jobId: string): JobSpec {
   return {
     jobId: flags.jobId ?? jobId,
