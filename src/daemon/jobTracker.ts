@@ -35,11 +35,9 @@ export class JobTracker {
   readonly #ledgerWatch: FileWatch | undefined;
   /** Runs only while other ffrtmp processes observe jobs: waking up is most of the cost of an idle daemon. */
   #takeoverTimer: ReturnType<typeof setInterval> | undefined;
-  /** Ends that are not recorded yet, by the key of their jobs. */
-  readonly #pendingEnds = new Map<string, ObservedEnd>();
-  /** Ends of jobs whose own observer is alive and is about to record them, by the key of their jobs. */
-  readonly #endsOfOthers = new Map<string, ObservedEnd>();
-  /** Open jobs that this daemon does not observe, as of the last change that another process made in the ledger. */
+  /** Ends that are not recorded yet, by the key of their jobs: by this daemon, or by the observer of the job. */
+  readonly #ends = new Map<string, ObservedEnd>();
+  /** Open jobs whose observer is not this daemon, as of the last change that another process made in the ledger. */
   #jobsOfOthers = new Map<string, OpenJob>();
   #ledgerVersion: number | undefined;
 
@@ -93,16 +91,13 @@ export class JobTracker {
    * process of the PID gets a job of the same id.
    */
   finishPending(pid: number): void {
-    for (const [key, { job }] of this.#pendingEnds) if (job.process.pid === pid) this.#finishEnd(key);
+    for (const [key, { job }] of this.#ends) if (job.process.pid === pid) this.#recordEnd(key);
   }
 
   /** Takes over the jobs whose observer died, and records the ends that such an observer did not record. */
   checkObservers(): void {
     this.#syncWithLedger();
-    for (const [key, end] of this.#endsOfOthers) {
-      if (this.#jobsOfOthers.has(key)) this.#recordEnd(end);
-      else this.#endsOfOthers.delete(key);
-    }
+    for (const key of this.#ends.keys()) if (this.#jobsOfOthers.has(key)) this.#recordEnd(key);
     for (const job of this.#jobsOfOthers.values()) this.#takeOverIfUnobserved(job);
   }
 
@@ -132,7 +127,8 @@ export class JobTracker {
         if (!isObserved(this.#context, job)) this.#takeOver(job);
       } else {
         closeFd(fd);
-        this.#recordEnd({ job, ending: match, measured: {} });
+        this.#ends.set(key, { job, ending: match, measured: {} });
+        this.#recordEnd(key);
       }
     }
   }
@@ -142,7 +138,7 @@ export class JobTracker {
     clearInterval(this.#takeoverTimer);
     this.#ledgerWatch?.close();
     this.#lingeringJobs.stop();
-    for (const key of this.#pendingEnds.keys()) this.#finishEnd(key);
+    for (const key of this.#ends.keys()) this.#recordEnd(key);
     const { ledger, self, host } = this.#context;
     for (const job of this.#observer.jobs().values()) {
       if (!isSameProcess(job.observer, self)) continue;
@@ -168,16 +164,18 @@ export class JobTracker {
   #readLedger(): void {
     const { ledger, self } = this.#context;
     const open = new Map(ledger.openJobs().map((job) => [job.key, job]));
-    for (const job of this.#observer.jobs().values()) {
+    const ended = [...this.#ends.values()].map(({ job }) => job);
+    for (const job of [...this.#observer.jobs().values(), ...ended]) {
       if (open.has(job.key)) continue;
       this.#observer.forget(job);
+      this.#ends.delete(job.key);
       leaveScope(job);
     }
     this.#context.service.dropAllExcept(open);
     this.#lingeringJobs.scheduleCleanUp();
     const observed = this.#observer.jobs();
     for (const job of open.values()) {
-      if (!observed.has(job.key) && !this.#endsOfOthers.has(job.key)) this.#observeProcessOf(job);
+      if (!observed.has(job.key) && !this.#ends.has(job.key)) this.#observeProcessOf(job);
     }
     this.#jobsOfOthers = new Map([...open].filter(([, { observer }]) => !isSameProcess(observer, self)));
   }
@@ -189,8 +187,7 @@ export class JobTracker {
   }
 
   #takeOverIfUnobserved(seen: OpenJob): void {
-    if (isObserved(this.#context, seen)) return;
-    if (this.#endsOfOthers.has(seen.key) || this.#pendingEnds.has(seen.key)) return;
+    if (isObserved(this.#context, seen) || this.#ends.has(seen.key)) return;
     const hasProcess = seen.process !== null && isAlive(this.#context.host, seen.process);
     // The process has ended, and its exit event is about to arrive.
     if (!hasProcess && this.#observer.jobs().has(seen.key)) return;
@@ -220,31 +217,25 @@ export class JobTracker {
    */
   #postponeEnd(end: ObservedEnd): void {
     const { key } = end.job;
-    this.#pendingEnds.set(key, end);
-    setImmediate(() => this.#finishEnd(key));
-  }
-
-  #finishEnd(key: string): void {
-    const end = this.#pendingEnds.get(key);
-    this.#pendingEnds.delete(key);
-    if (end) this.#recordEnd(end);
+    this.#ends.set(key, end);
+    setImmediate(() => this.#recordEnd(key));
   }
 
   /** Records the end of a job, unless its own observer is alive: that one saw the end too, and may know more. */
-  #recordEnd(end: ObservedEnd): void {
+  #recordEnd(key: string): void {
+    const end = this.#ends.get(key);
+    if (!end) return;
     const { job, ending, measured } = end;
     const { ledger, service, bus, self } = this.#context;
-    const current = ledger.job(job.key);
+    const current = ledger.job(key);
     if (!current || !isOpen(current)) {
+      this.#ends.delete(key);
       service.dropPidfd(job);
       leaveScope(job);
       return;
     }
-    if (!isSameProcess(current.observer, self) && isObserved(this.#context, current)) {
-      this.#endsOfOthers.set(job.key, end);
-      return;
-    }
-    this.#endsOfOthers.delete(job.key);
+    if (!isSameProcess(current.observer, self) && isObserved(this.#context, current)) return;
+    this.#ends.delete(key);
     const { result, isOurs, survivors } = recordExit(this.#context, current, ending, { atEnd: measured });
     // Only now that the result is recorded: if this daemon dies in between, the next one finds the end in the pidfd.
     service.dropPidfd(job);
