@@ -7,9 +7,6 @@ import { addLimitOptions } from "./options/limitOptions.ts";
 import { optionValue, parseCommandName, parsePid, size, wholeNumber } from "./options/optionValue.ts";
 import { printErr, printOut } from "./output/messages.ts";
 
-const DEFAULT_EVENT_BUFFER_BYTES = 8 * 1024 * 1024;
-const MIN_EVENT_BUFFER_BYTES = 4096;
-
 // biome-ignore lint/suspicious/noExplicitAny: commander hands over arguments and options by position
 type Handler = (...args: any[]) => Promise<number> | number;
 
@@ -69,7 +66,7 @@ const COMMANDS: Record<string, CommandDefinition> = {
         .option(
           "--target <name>",
           "govern processes of this command; repeatable (default: ffmpeg, gst-launch-1.0)",
-          collectNames,
+          (text: string, earlier: string[] = []) => [...earlier, parseCommandName(text)],
         )
         .addOption(
           new Option(
@@ -81,8 +78,8 @@ const COMMANDS: Record<string, CommandDefinition> = {
         )
         .addOption(
           new Option("--event-buffer <size>", "set the size of the kernel's buffer for process events")
-            .argParser(size(MIN_EVENT_BUFFER_BYTES))
-            .default(DEFAULT_EVENT_BUFFER_BYTES, "8M"),
+            .argParser(size(4096))
+            .default(8 * 1024 ** 2, "8M"),
         )
         .option("--once", "scan once, govern what is found, and exit")
         .option("--dry-run", "print what would be governed, and change nothing")
@@ -232,8 +229,4 @@ function createProgram(): Command {
     })
     .enablePositionalOptions()
     .exitOverride();
-}
-
-function collectNames(text: string, earlier: string[] = []): string[] {
-  return [...earlier, parseCommandName(text)];
 }

@@ -67,7 +67,6 @@ export class JobTracker {
     this.#observer.observe(job, pidfd);
   }
 
-  /** Replaces the facts of an observed job with those that were recorded since. */
   update(job: RunningJob): void {
     this.#observer.update(job);
   }
@@ -80,7 +79,6 @@ export class JobTracker {
     return running.filter(({ key, observer }) => observed.has(key) && isSameProcess(observer, self));
   }
 
-  /** Stops observing a job that was released. */
   forget(job: Pick<Job, "key">): void {
     this.#observer.forget(job);
     this.#context.service.dropPidfd(job);

@@ -18,7 +18,6 @@ const MAX_LINKS = 40;
 export class PolicyStore {
   /** `undefined` for a policy without a file. */
   readonly path: string | undefined;
-  /** The policy in force. */
   policy: Policy;
   /** Likely mistakes in the policy in force. */
   warnings: readonly string[];

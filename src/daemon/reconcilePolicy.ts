@@ -41,7 +41,10 @@ export function reconcileJob(context: DaemonContext, job: RunningJob, occasion: 
       return changed && { kind: "job-changed-by-policy", job: changed };
     }
     if (occasion === "start" && decision.rule === undefined) return { kind: "job-kept-by-policy", job };
-    release(context, job, decision);
+    // Recorded first: without this event, a daemon that dies in between leaves a job that counts as detached by an operator.
+    const detail = { because: decision.because };
+    context.ledger.addEvent(job, { atMs: host.now(), kind: "released_by_policy", detail });
+    detach(context, job, jobCgroupOf(context, job));
     return { kind: "job-released-by-policy", job };
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
@@ -69,13 +72,6 @@ function change(
   }
   if (JSON.stringify(labels) === JSON.stringify(job.labels) && intent === job.intent) return undefined;
   return context.ledger.recordSpec(job, { labels, intent });
-}
-
-function release(context: Context, job: RunningJob, { because }: Decision & { govern: false }): void {
-  // Recorded first: without this event, a daemon that dies in between leaves a job that counts as detached by an operator.
-  const atMs = context.host.now();
-  context.ledger.addEvent(job, { atMs, kind: "released_by_policy", detail: { because } });
-  detach(context, job, jobCgroupOf(context, job));
 }
 
 /** The cgroups that the job's process was in before it was governed. */

@@ -103,7 +103,6 @@ export class ServiceManager {
     this.#send(dropFd(name));
   }
 
-  /** Drops the pidfds of all jobs except these. */
   dropAllExcept(open: ReadonlyMap<string, unknown>): void {
     for (const key of [...this.#storedNames.keys()]) if (!open.has(key)) this.dropPidfd({ key });
   }

@@ -57,7 +57,7 @@ export class DaemonStatistics {
     const atMs = host.now();
     this.#written = { atMs, losses: lossesIn(counts) };
     writeDaemonReport(ledger, {
-      daemon: self,
+      watch: self,
       sinceMs: this.#sinceMs,
       ...this.#source,
       targets: policy.targets.map(({ text }) => text),

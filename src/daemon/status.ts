@@ -13,7 +13,7 @@ export interface DaemonCounts extends Pick<EventCounters, "received" | "dropped"
 
 /** The state of a daemon as it wrote it to the ledger, where the report of the last daemon stays. */
 export interface DaemonReport {
-  daemon: ProcessIdentity;
+  watch: ProcessIdentity;
   sinceMs: number;
   /** When the counts were read. */
   atMs: number;
@@ -34,41 +34,31 @@ export interface DaemonReport {
   counts: DaemonCounts;
 }
 
-/** The report as JSON in the ledger: its keys stay, for older and newer daemons read it. */
-interface StoredReport extends Omit<DaemonReport, "daemon" | "counts"> {
-  watch: ProcessIdentity;
-  counts: Omit<DaemonCounts, "foundByScan"> & { foundByLooking: number };
-}
-
 const NOTE = "watch_report";
 
-export function writeDaemonReport(ledger: Ledger, { daemon, ...report }: DaemonReport): void {
-  const { foundByScan, ...counts } = report.counts;
-  const stored: StoredReport = {
-    watch: daemon,
-    ...report,
-    counts: { ...counts, foundByLooking: foundByScan },
-  };
-  ledger.setNote(NOTE, JSON.stringify(stored));
+/** The keys of the JSON stay, because older and newer daemons read it: `foundByScan` is `foundByLooking` there. */
+export function writeDaemonReport(ledger: Ledger, report: DaemonReport): void {
+  const { foundByScan: foundByLooking, ...counts } = report.counts;
+  ledger.setNote(NOTE, JSON.stringify({ ...report, counts: { ...counts, foundByLooking } }));
 }
 
 /** Returns `undefined` if no daemon has used this ledger. */
 export function readDaemonReport(ledger: Ledger): DaemonReport | undefined {
   const note = ledger.note(NOTE);
   if (note === undefined) return undefined;
-  const { watch, ...report } = JSON.parse(note) as StoredReport;
-  const { foundByLooking, ...counts } = report.counts;
-  return { daemon: watch, ...report, counts: { ...counts, foundByScan: foundByLooking } };
+  const report = JSON.parse(note);
+  const { foundByLooking: foundByScan, ...counts } = report.counts;
+  return { ...report, counts: { ...counts, foundByScan } };
 }
 
 /** `died`: the daemon is gone and had not stopped. */
 export type DaemonState = "running" | "stopped" | "died";
 
 export function daemonReportJson(report: DaemonReport, state: DaemonState): Record<string, unknown> {
-  const { daemon, counts } = report;
+  const { watch, counts } = report;
   return {
     state,
-    pid: daemon.pid,
+    pid: watch.pid,
     since: isoTime(report.sinceMs),
     counted_at: isoTime(report.atMs),
     stopped_at: isoTime(report.stoppedMs),

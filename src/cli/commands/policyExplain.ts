@@ -44,7 +44,7 @@ export async function explainPolicy(flags: ExplainFlags): Promise<number> {
   const context = openContext(flags);
   const reader = new FactReader(context.host);
   const pids = pid === undefined ? listPids(context.host).sort((a, b) => a - b) : [pid];
-  const explained = pids.flatMap((each) => explainProcess(context, policy, reader, each) ?? []);
+  const explained = pids.flatMap((each) => explainProcess(context, policy, reader, each));
   if (pid === undefined) {
     if (json) printJson(explained.map(explainedJson));
     else printOut(renderTable(COLUMNS, explained));
@@ -58,23 +58,18 @@ export async function explainPolicy(flags: ExplainFlags): Promise<number> {
   return 0;
 }
 
-/** Returns `undefined` for a process that is gone. */
-function explainProcess(
-  context: Context,
-  policy: Policy,
-  reader: FactReader,
-  pid: number,
-): Explained | undefined {
+/** Returns nothing for a process that is gone. */
+function explainProcess(context: Context, policy: Policy, reader: FactReader, pid: number): Explained[] {
   const stat = readStat(context.host, pid);
-  if (stat === "gone") return undefined;
+  if (stat === "gone") return [];
   const facts = reader.of(stat);
   const { decision, steps } = explain(policy, facts);
   const outcome = decideProcess(context, pid, () => decision);
   const explained = { pid, facts, decision, steps };
-  if (!outcome.govern) return { ...explained, plan: undefined, reason: outcome.reason };
+  if (!outcome.govern) return [{ ...explained, plan: undefined, reason: outcome.reason }];
   const spec = jobSpecOf(policy, outcome.decision, pid);
   const plan = { ...planDryRun(context, outcome.process, spec), jobId: spec.jobId };
-  return { ...explained, plan, reason: null };
+  return [{ ...explained, plan, reason: null }];
 }
 
 const COLUMNS: Column<Explained>[] = [
@@ -186,12 +181,6 @@ function planJson({ cgroups, outcomes, changes }: DryRun): Record<string, unknow
       .map(({ path, after }) => ({ path, data: after })),
     attributes: changes
       .filter((change) => change.kind === "attribute-set")
-      .map(({ attribute, pid, tid, before, after }) => ({
-        limit: attribute,
-        pid,
-        tid,
-        from: before,
-        to: after,
-      })),
+      .map(({ attribute: limit, pid, tid, before: from, after: to }) => ({ limit, pid, tid, from, to })),
   };
 }

@@ -1,22 +1,24 @@
+import {
+  type DaemonReport,
+  type DaemonState,
+  daemonReportJson,
+  readDaemonReport,
+} from "../../daemon/status.ts";
 import type { Context } from "../../jobs/context.ts";
 import { formatDuration } from "../../jobs/duration.ts";
-import { jobJson } from "../../jobs/json.ts";
+import { isoTime, jobJson } from "../../jobs/json.ts";
 import { isObserved } from "../../jobs/liveness.ts";
 import { type OpenJob, pidOf, startedMsOf } from "../../jobs/model/job.ts";
 import { repairAll } from "../../jobs/recovery/recover.ts";
+import { isAlive } from "../../linux/proc/identity.ts";
 import type { StateFlags } from "../options/jobOptions.ts";
-import { printJson, printOut } from "../output/messages.ts";
-import { type Column, renderTable } from "../output/table.ts";
+import { printJson, printOut, warn } from "../output/messages.ts";
+import { type Column, type Pair, renderPairs, renderTable } from "../output/table.ts";
 import { openContext, requireRecords } from "../session.ts";
-import { psDaemon, warnOfInvalidPolicy } from "./psDaemon.ts";
 
 export function ps(flags: StateFlags & { json?: boolean; daemon?: boolean }): number {
   const context = openContext(flags);
-  if (flags.daemon) {
-    requireRecords(context);
-    psDaemon(context, flags.json ?? false);
-    return 0;
-  }
+  if (flags.daemon) return psDaemon(context, flags.json ?? false);
   repairAll(context);
   const jobs = context.ledger.openJobs();
   if (flags.json) printJson(jobs.map(jobJson));
@@ -53,4 +55,52 @@ function limitsText({ outcomes }: OpenJob): string {
 
 function shorten(text: string): string {
   return text.length > 60 ? `${text.slice(0, 59)}…` : text;
+}
+
+/** Warns if the policy file of a running daemon has errors, so that an earlier policy is in force. */
+function warnOfInvalidPolicy(context: Context): void {
+  const report = readDaemonReport(context.ledger);
+  if (!report || report.policy.faults.length === 0 || stateOf(context, report) !== "running") return;
+  const { path, loadedMs, faults } = report.policy;
+  warn(
+    `${path} is NOT VALID, and the policy of ${isoTime(loadedMs)} stays in force: ${faults[0]}. See: ffrtmp policy check ${path}`,
+  );
+}
+
+/** Shows the report of the daemon: above all whether it missed process events. */
+function psDaemon(context: Context, asJson: boolean): number {
+  requireRecords(context);
+  const report = readDaemonReport(context.ledger);
+  const state = report && stateOf(context, report);
+  if (asJson) printJson(report && state ? daemonReportJson(report, state) : null);
+  else if (report && state) printOut(renderPairs(describe(report, state, context.host.now())));
+  else printOut(`no ffrtmp watch has used ${context.ledger.path}`);
+  return 0;
+}
+
+function stateOf({ host }: Context, { watch, stoppedMs }: DaemonReport): DaemonState {
+  if (stoppedMs !== null) return "stopped";
+  return isAlive(host, watch) ? "running" : "died";
+}
+
+function describe(report: DaemonReport, state: DaemonState, now: number): Pair[] {
+  const { watch, policy, counts, source, stoppedMs } = report;
+  const ended = { running: "", stopped: ` at ${isoTime(stoppedMs)}`, died: ", killed or crashed" }[state];
+  return [
+    ["watch", `${state}${ended}, PID ${watch.pid}, since ${isoTime(report.sinceMs)}`],
+    ["targets", report.targets.join(", ")],
+    ["policy", `${policy.path ?? "from the command line"}, read ${isoTime(policy.loadedMs)}`],
+    ...policy.faults.map((fault): Pair => ["NOT VALID", fault]),
+    ["events", `${source}, since ${isoTime(report.sourceSinceMs)}`],
+    ["received", String(counts.received)],
+    ["dropped", counts.dropped === null ? "not counted by the kernel" : String(counts.dropped)],
+    ["overruns", String(counts.overruns)],
+    ["malformed", String(counts.malformed)],
+    [
+      "rescans",
+      `${counts.rescans} after lost events, and one every ${formatDuration(report.scanIntervalMs)}`,
+    ],
+    ["found by scan", `${counts.foundByScan} processes whose exec event was missed`],
+    ["counted", `${formatDuration(now - report.atMs)} ago`],
+  ];
 }

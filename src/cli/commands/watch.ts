@@ -52,12 +52,13 @@ export async function watch(flags: WatchFlags): Promise<number> {
   // The executable starts with the JIT compiler turned down (scripts/build.ts); a daemon runs long enough to need it.
   Bun.unsafe.setJITPolicy(1);
 
-  const options = {
-    scanIntervalMs: flags.scanInterval,
-    eventChoice: flags.events,
-    eventBufferBytes: flags.eventBuffer,
-    placement: flags.placement,
-  };
+  const {
+    scanInterval: scanIntervalMs,
+    events: eventChoice,
+    eventBuffer: eventBufferBytes,
+    placement,
+  } = flags;
+  const options = { scanIntervalMs, eventChoice, eventBufferBytes, placement };
   const bus = new DaemonEvents();
   logEvents(bus, (line) => printErr(`${new Date().toISOString()} ${line}`));
   reportStatus(bus, service);

@@ -40,14 +40,14 @@ function withDisk(line: { device: string }): { device: string } {
 }
 
 export function limitsFrom(flags: LimitFlags): Limits {
-  const limits: Limits = {};
-  for (const limit of Object.values(LIMITS)) {
-    for (const option of optionsOf(limit)) {
-      const given: unknown = flags[option.attributeName() as keyof LimitFlags];
-      if (given !== undefined) Object.assign(limits, { [limit.field]: given });
-    }
-  }
-  return limits;
+  const given = new Map<string, unknown>(Object.entries(flags));
+  const fields = Object.values(LIMITS).flatMap(({ field, keys }) =>
+    Object.keys(keys).map((key) => [
+      field,
+      given.get(key.replace(/_(.)/g, (_, letter) => letter.toUpperCase())),
+    ]),
+  );
+  return Object.fromEntries(fields.filter(([, value]) => value !== undefined));
 }
 
 /** Explains the notations of the values that the command's options accept. */
