@@ -61,7 +61,7 @@ export class WatchDaemon {
     this.#statistics = new DaemonStatistics(context, events);
     this.#tracker = new JobTracker(context, events);
     this.#discovery = new Discovery(context, this.#tracker);
-    // Created before the first full scan, so that a process which appears during that scan is new to this one.
+    // Created before the first full scan, so that a process that appears during that scan is new to it.
     this.#scan = new ProcessScan(context.host, RECHECK_WINDOW_MS);
     this.#setReconcileTimer();
   }
@@ -114,7 +114,7 @@ export class WatchDaemon {
 
   #handle(batch: ProcessEvent[]): void {
     const { bus } = this.#context;
-    this.#tracker.handle(batch);
+    this.#tracker.observer.take(batch);
     for (const event of batch) {
       if (event.kind === "exec" || event.kind === "comm") this.#discovery.consider(event.pid);
       else if (event.kind === "lost") {
@@ -135,7 +135,7 @@ export class WatchDaemon {
     this.#events = events;
     this.#context.bus.emit({ kind: "event-source-changed", source: events.source, unavailable });
     this.#statistics.switchTo(events);
-    this.#tracker.switchTo(events);
+    this.#tracker.observer.switchTo(events);
     this.#isListening = true;
     this.#rescan();
   }
@@ -151,7 +151,7 @@ export class WatchDaemon {
     const { ledger, store } = this.#context;
     ledger.flush();
     this.#tracker.checkObservers();
-    this.#tracker.cleanUp();
+    this.#tracker.lingeringJobs.cleanUp();
     if (store.hasChanged()) this.reload("the file has changed");
     this.#enforceLimits();
     this.#statistics.writeIfDue();
@@ -167,7 +167,7 @@ export class WatchDaemon {
     for (const before of this.#tracker.ownJobs()) {
       const total = before.tenant === null ? undefined : totalOf(store.policy, before.tenant);
       const { job, repairs } = enforceLimits(this.#context, before, total);
-      this.#tracker.update(job);
+      this.#tracker.observer.update(job);
       for (const repair of repairs) bus.emit({ kind: "limit-repaired", job, repair });
     }
   }
@@ -178,7 +178,7 @@ export class WatchDaemon {
       if (job.mode !== "watch") continue;
       const event = reconcileJob(this.#context, job, occasion);
       if (event === undefined) continue;
-      if (event.kind === "job-changed-by-policy") this.#tracker.update(event.job);
+      if (event.kind === "job-changed-by-policy") this.#tracker.observer.update(event.job);
       if (event.kind === "job-released-by-policy") this.#tracker.forget(job);
       this.#context.bus.emit(event);
     }
@@ -187,7 +187,7 @@ export class WatchDaemon {
   #emitCounts(): void {
     this.#context.bus.emit({
       kind: "counted",
-      jobs: this.#tracker.size,
+      jobs: this.#tracker.observer.jobs().size,
       source: this.#events.source,
       isPolicyValid: this.#context.store.faults.length === 0,
       counts: this.#statistics.counts(),

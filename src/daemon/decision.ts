@@ -25,8 +25,8 @@ export type PolicyChoice = { govern: true; stat: ProcStat; decision: GovernDecis
 export type ProcessDecision = { govern: true; process: Eligible; decision: GovernDecision } | LeftAlone;
 
 /**
- * Screens a process and asks the policy about it. This is all that the daemon pays for most programs that start on the
- * machine; `attachDiscovered` checks the rest under the process's lock.
+ * Screens a process and asks the policy about it: all that the daemon does for most programs that start.
+ * `attachDiscovered` checks the rest under the process's lock.
  */
 export function chooseByPolicy(context: Context, pid: number, decide: Decide): PolicyChoice {
   const stat = screenProcess(context, pid);
@@ -47,7 +47,7 @@ export function decideProcess(context: Context, pid: number, decide: Decide): Pr
   return { govern: true, process, decision: choice.decision };
 }
 
-/** Everything that a decision asks for, with the total of its tenant. Its placement overrides the given one. */
+/** Returns what a decision asks for, with the total of its tenant. Its placement overrides the given one. */
 export function jobSpecOf(
   policy: Policy,
   { target, limits, tenant, labels, intent, placement }: GovernDecision,

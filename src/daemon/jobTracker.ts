@@ -14,7 +14,7 @@ import {
 import { leaveScope, takeOverScope } from "../jobs/placement/jobScope.ts";
 import { repairJob } from "../jobs/recovery/recover.ts";
 import { watchLedgerFile } from "../ledger/ledgerWatch.ts";
-import type { ProcessEvent, ProcessEvents } from "../linux/events/processEvents.ts";
+import type { ProcessEvents } from "../linux/events/processEvents.ts";
 import type { FileWatch } from "../linux/fileWatch.ts";
 import { isAlive } from "../linux/proc/identity.ts";
 import { closeFd } from "../sys/descriptor.ts";
@@ -25,69 +25,50 @@ import { LingeringJobs } from "./lingeringJobs.ts";
 const TAKEOVER_INTERVAL_MS = 500;
 
 /**
- * Observes the process of every open job in the ledger until it ends, and records the end of the jobs that are this
- * daemon's own or whose observer died, even together with its workload.
+ * Observes the process of every open job in the ledger until it ends, and records the ends of this daemon's
+ * own jobs and of those whose observer died, even together with its workload.
  */
 export class JobTracker {
   readonly #context: DaemonContext;
-  readonly #observer: JobObserver;
-  readonly #lingeringJobs: LingeringJobs;
+  /** Use `observe` and `forget` of the tracker, which store and drop the pidfd too. */
+  readonly observer: JobObserver;
+  readonly lingeringJobs: LingeringJobs;
   readonly #ledgerWatch: FileWatch | undefined;
   /** Runs only while other ffrtmp processes observe jobs: waking up is most of the cost of an idle daemon. */
   #takeoverTimer: ReturnType<typeof setInterval> | undefined;
-  /** Ends that are not recorded yet, by the key of their jobs: by this daemon, or by the observer of the job. */
+  /** Ends that this daemon or the observer of the job has not recorded yet, by the key of the job. */
   readonly #ends = new Map<string, ObservedEnd>();
-  /** Open jobs whose observer is not this daemon, as of the last change that another process made in the ledger. */
+  /** Open jobs whose observer is not this daemon, as of the last change of the ledger by another process. */
   #jobsOfOthers = new Map<string, OpenJob>();
   #ledgerVersion: number | undefined;
 
   constructor(context: DaemonContext, events: ProcessEvents) {
     this.#context = context;
-    this.#observer = new JobObserver(context, events, (end) => this.#postponeEnd(end));
-    this.#lingeringJobs = new LingeringJobs(context);
+    this.observer = new JobObserver(context, events, (end) => this.#postponeEnd(end));
+    this.lingeringJobs = new LingeringJobs(context);
     this.#ledgerWatch = watchLedgerFile(context.ledger.path, () => this.#syncWithLedger());
-  }
-
-  /** The number of processes that are observed. */
-  get size(): number {
-    return this.#observer.jobs().size;
-  }
-
-  handle(batch: ProcessEvent[]): void {
-    this.#observer.take(batch);
-  }
-
-  switchTo(events: ProcessEvents): void {
-    this.#observer.switchTo(events);
   }
 
   /** Closes `pidfd` when the job has ended or is forgotten. */
   observe(job: RunningJob, pidfd: number | undefined): void {
     this.#context.service.storePidfd(job, pidfd);
-    this.#observer.observe(job, pidfd);
-  }
-
-  update(job: RunningJob): void {
-    this.#observer.update(job);
+    this.observer.observe(job, pidfd);
   }
 
   /** Returns the running jobs whose observer is this daemon, as they are recorded. */
   ownJobs(): RunningJob[] {
     const { ledger, self } = this.#context;
-    const observed = this.#observer.jobs();
+    const observed = this.observer.jobs();
     const running = ledger.openJobs().filter(isRunning);
     return running.filter(({ key, observer }) => observed.has(key) && isSameProcess(observer, self));
   }
 
   forget(job: Pick<Job, "key">): void {
-    this.#observer.forget(job);
+    this.observer.forget(job);
     this.#context.service.dropPidfd(job);
   }
 
-  /**
-   * Records the end of the process that had this PID before, if that is pending. Its job must be closed before a new
-   * process of the PID gets a job of the same id.
-   */
+  /** Records a pending end of this PID. Its job must be closed before the PID gets a job of the same id. */
   finishPending(pid: number): void {
     for (const [key, { job }] of this.#ends) if (job.process.pid === pid) this.#recordEnd(key);
   }
@@ -99,14 +80,9 @@ export class JobTracker {
     for (const job of this.#jobsOfOthers.values()) this.#takeOverIfUnobserved(job);
   }
 
-  /** Removes the cgroups of ended jobs whose last process has ended since. */
-  cleanUp(): void {
-    this.#lingeringJobs.cleanUp();
-  }
-
   /**
-   * Observes the processes whose pidfds the service manager kept while no daemon ran, and records the ends of those that
-   * ended meanwhile. Call it before any repair, which closes jobs that seem to have no observer.
+   * Observes the processes whose pidfds the service manager kept while no daemon ran, or records their ends.
+   * Call it before any repair, which closes jobs that seem to have no observer.
    */
   resumeStoredPidfds(): void {
     const { ledger, service } = this.#context;
@@ -114,14 +90,14 @@ export class JobTracker {
     for (const { key = "", fd } of service.receiveStoredPidfds()) {
       const job = open.get(key);
       const match = job === undefined ? "stranger" : matchStoredPidfd(this.#context, job, fd);
-      if (this.#observer.jobs().has(key)) {
-        // A second descriptor under the same name. The manager drops by name, which would drop the first one too.
+      if (this.observer.jobs().has(key)) {
+        // A second descriptor under the same name: the manager drops by name, and so the first one too.
         closeFd(fd);
       } else if (job?.state !== "running" || match === "stranger") {
         service.dropPidfd({ key });
         closeFd(fd);
       } else if (match === "there") {
-        this.#observer.observe(job, fd);
+        this.observer.observe(job, fd);
         if (!isObserved(this.#context, job)) this.#takeOver(job);
       } else {
         closeFd(fd);
@@ -135,10 +111,10 @@ export class JobTracker {
   releaseAll(): void {
     clearInterval(this.#takeoverTimer);
     this.#ledgerWatch?.close();
-    this.#lingeringJobs.stop();
+    this.lingeringJobs.stop();
     for (const key of this.#ends.keys()) this.#recordEnd(key);
     const { ledger, self, host } = this.#context;
-    for (const job of this.#observer.jobs().values()) {
+    for (const job of this.observer.jobs().values()) {
       if (!isSameProcess(job.observer, self)) continue;
       ledger.takeOver(job, null);
       ledger.addEvent(job, { atMs: host.now(), kind: "observer_left", detail: {} });
@@ -163,15 +139,15 @@ export class JobTracker {
     const { ledger, self } = this.#context;
     const open = new Map(ledger.openJobs().map((job) => [job.key, job]));
     const ended = [...this.#ends.values()].map(({ job }) => job);
-    for (const job of [...this.#observer.jobs().values(), ...ended]) {
+    for (const job of [...this.observer.jobs().values(), ...ended]) {
       if (open.has(job.key)) continue;
-      this.#observer.forget(job);
+      this.observer.forget(job);
       this.#ends.delete(job.key);
       leaveScope(job);
     }
     this.#context.service.dropAllExcept(open);
-    this.#lingeringJobs.scheduleCleanUp();
-    const observed = this.#observer.jobs();
+    this.lingeringJobs.scheduleCleanUp();
+    const observed = this.observer.jobs();
     for (const job of open.values()) {
       if (!observed.has(job.key) && !this.#ends.has(job.key)) this.#observeProcessOf(job);
     }
@@ -188,20 +164,20 @@ export class JobTracker {
     if (isObserved(this.#context, seen) || this.#ends.has(seen.key)) return;
     const hasProcess = seen.process !== null && isAlive(this.#context.host, seen.process);
     // The process has ended, and its exit event is about to arrive.
-    if (!hasProcess && this.#observer.jobs().has(seen.key)) return;
+    if (!hasProcess && this.observer.jobs().has(seen.key)) return;
     if (repairJob(this.#context, seen) !== "unobserved") return;
     const current = this.#context.ledger.job(seen.key);
     if (current?.state !== "running") return;
     const job = this.#takeOver(current);
-    if (job && !this.#observer.jobs().has(job.key)) this.#observeProcessOf(job);
+    if (job && !this.observer.jobs().has(job.key)) this.#observeProcessOf(job);
   }
 
-  /** Makes this daemon the observer of a job that has none. Returns `undefined` if another ffrtmp was faster. */
+  /** Makes this daemon the observer of a job that has none, unless another ffrtmp was faster. */
   #takeOver(seen: RunningJob): RunningJob | undefined {
     const { ledger, host, self, bus } = this.#context;
     const job = ledger.takeOver(seen, self);
     if (!job) return undefined;
-    this.#observer.update(job);
+    this.observer.update(job);
     this.#jobsOfOthers.delete(job.key);
     takeOverScope(this.#context, job);
     ledger.addEvent(job, { atMs: host.now(), kind: "adopted", detail: { observer_pid: self.pid } });
@@ -210,8 +186,8 @@ export class JobTracker {
   }
 
   /**
-   * Recording an end takes milliseconds and can wait. A process that has just appeared cannot: it may end before it is
-   * governed. So ends are recorded one at a time, when no other event waits.
+   * Recording an end takes milliseconds and can wait. A process that has just appeared cannot: it may end
+   * before it is governed. So ends are recorded one at a time, when no other event waits.
    */
   #postponeEnd(end: ObservedEnd): void {
     const { key } = end.job;
@@ -219,7 +195,7 @@ export class JobTracker {
     setImmediate(() => this.#recordEnd(key));
   }
 
-  /** Records the end of a job, unless its own observer is alive: that one saw the end too, and may know more. */
+  /** Records the end of a job, unless its observer is alive: that one saw the end too, and may know more. */
   #recordEnd(key: string): void {
     const end = this.#ends.get(key);
     if (!end) return;
@@ -235,11 +211,11 @@ export class JobTracker {
     if (!isSameProcess(current.observer, self) && isObserved(this.#context, current)) return;
     this.#ends.delete(key);
     const { result, isOurs, survivors } = recordExit(this.#context, current, ending, { atEnd: measured });
-    // Only now that the result is recorded: if this daemon dies in between, the next one finds the end in the pidfd.
+    // After the result is recorded: if this daemon dies in between, the next one finds the end in the pidfd.
     service.dropPidfd(job);
     if (isOurs) bus.emit({ kind: "job-ended", job: current, result });
     if (survivors.length === 0) return;
     bus.emit({ kind: "job-left-processes", job, pids: survivors });
-    this.#lingeringJobs.scheduleCleanUp();
+    this.lingeringJobs.scheduleCleanUp();
   }
 }

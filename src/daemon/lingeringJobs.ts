@@ -9,8 +9,8 @@ import type { DaemonContext } from "./daemonContext.ts";
 const DEBOUNCE_MS = 250;
 
 /**
- * Ended jobs that left processes. Their cgroups, and so their limits, stay until the last process has ended: on cgroup v2
- * the kernel reports that (cgroup.events), on v1 `cleanUp` finds it.
+ * Ended jobs that left processes. Their cgroups, and so their limits, stay until the last process has ended:
+ * on cgroup v2 the kernel reports that (cgroup.events), on v1 `cleanUp` finds it.
  */
 export class LingeringJobs {
   readonly #context: DaemonContext;
@@ -22,7 +22,7 @@ export class LingeringJobs {
     this.#context = context;
   }
 
-  /** Cleans up in a moment if the ledger has ended jobs that are not watched yet. Call it when jobs may have ended. */
+  /** Cleans up in a moment if the ledger has ended jobs that are not watched yet. Call it after an end. */
   scheduleCleanUp(): void {
     const jobs = this.#context.ledger.endedJobsToCleanUp();
     if (jobs.every(({ key }) => this.#watches.has(key))) return;

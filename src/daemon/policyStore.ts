@@ -11,10 +11,7 @@ const DEBOUNCE_MS = 100;
 /** The kernel's own limit on chained symbolic links: path_resolution(7). */
 const MAX_LINKS = 40;
 
-/**
- * The policy in force. `watch` reports changes of its file, and `reload` reads the file again: a valid policy replaces
- * the one in force, and one with errors does not.
- */
+/** The policy in force, and the file that it comes from. A file with errors does not replace the policy. */
 export class PolicyStore {
   /** `undefined` for a policy without a file. */
   readonly path: string | undefined;
@@ -39,14 +36,11 @@ export class PolicyStore {
     this.#stamp = this.#readStamp();
   }
 
-  /**
-   * Calls back when the file has changed since it was read, wherever the symbolic links on its path lead. Poll `hasChanged`
-   * too, for the changes that inotify misses.
-   */
+  /** Calls back when the file or a link on its path changes. inotify can miss a change: poll `hasChanged`. */
   watch(onChange: () => void): void {
     this.#unwatch();
     if (this.path === undefined) return;
-    // A directory without a watch is gone, or no inotify instance is left. `hasChanged` finds the change later.
+    // A directory without a watch is gone, or no inotify instance is left: `hasChanged` finds the change.
     this.#watches = [...directoriesOnTheWay(this.path)].map((directory) =>
       watchPath(directory, () => this.#debounce(onChange)),
     );
@@ -100,7 +94,7 @@ export class PolicyStore {
   }
 }
 
-/** Lists every directory in which a change can make `path` lead to another file: its own, and those of the links on it. */
+/** Lists the directories where a change can lead `path` to another file: its own, and those of its links. */
 export function directoriesOnTheWay(path: string): Set<string> {
   const directories = new Set([dirname(path)]);
   let next = path;

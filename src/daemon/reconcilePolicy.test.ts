@@ -17,7 +17,7 @@ function governed(): FakeOwner & { job: RunningJob } {
   return { ...machine, job: machine.govern(4026, { pidsMax: 64 }) };
 }
 
-/** Reconciles the job, an ffmpeg that is a minute old. Returns the outcome, and the cgroups that the policy was given. */
+/** Reconciles the job, an ffmpeg that is a minute old. Returns the outcome and the cgroups that the policy got. */
 function reconcile(
   { context, job }: { context: FakeOwner["context"]; job: RunningJob },
   text: string,

@@ -25,9 +25,8 @@ export type Reconciliation =
   | undefined;
 
 /**
- * Applies the policy in force to a job that `watch` started under an earlier one. A job that the policy no longer asks
- * for is released; at the start of a daemon only if a rule says so, and kept otherwise: leaving out an option is not meant
- * to end what runs.
+ * Applies the policy in force to a job that `watch` started under an earlier one. Releases a job that the
+ * policy no longer asks for; when a daemon starts only if a rule says so: leaving out an option must not.
  */
 export function reconcileJob(context: DaemonContext, job: RunningJob, occasion: Occasion): Reconciliation {
   const { host, store, reader } = context;
@@ -41,7 +40,7 @@ export function reconcileJob(context: DaemonContext, job: RunningJob, occasion: 
       return changed && { kind: "job-changed-by-policy", job: changed };
     }
     if (occasion === "start" && decision.rule === undefined) return { kind: "job-kept-by-policy", job };
-    // Recorded first: without this event, a daemon that dies in between leaves a job that counts as detached by an operator.
+    // Recorded first: if the daemon dies in between, the job must not count as detached by an operator.
     const detail = { because: decision.because };
     context.ledger.addEvent(job, { atMs: host.now(), kind: "released_by_policy", detail });
     detach(context, job, jobCgroupOf(context, job));
@@ -52,7 +51,7 @@ export function reconcileJob(context: DaemonContext, job: RunningJob, occasion: 
   }
 }
 
-/** Returns the job as it is recorded after the change; `undefined` if it has already what the decision asks for. */
+/** Returns the changed job as it is recorded; `undefined` if it has what the decision asks for. */
 function change(
   context: DaemonContext,
   job: RunningJob,

@@ -25,8 +25,8 @@ interface Message {
 }
 
 /**
- * The service manager that started this daemon. Receives the state of the daemon, and keeps the pidfds of jobs after the
- * daemon has ended, whatever ended it. Without a manager every call does nothing, and no call ever waits for it.
+ * The service manager that started this daemon. Receives the state of the daemon, and keeps the pidfds of
+ * jobs after the daemon has ended for any reason. Without a manager every call does nothing. No call waits.
  */
 export class ServiceManager {
   readonly #socket: NotifySocket | undefined;
@@ -72,8 +72,8 @@ export class ServiceManager {
   }
 
   /**
-   * Resets the manager's watchdog twice in each of its intervals while `isAlive` returns true. Runs on the main loop, so
-   * that a hanging daemon stops resetting it. Returns a function that stops the resets.
+   * Resets the manager's watchdog twice in each of its intervals while `isAlive` returns true, on the main
+   * loop: a hanging daemon does not reset it. Returns a function that stops the resets.
    */
   startWatchdog(isAlive: () => boolean): () => void {
     if (this.#watchdogUsec === undefined || this.#socket === undefined) return () => {};
@@ -108,8 +108,8 @@ export class ServiceManager {
   }
 
   /**
-   * Returns the pidfds that the manager kept while no daemon ran, with the keys of their jobs; none at a second call. The
-   * key of a descriptor that no ffrtmp stored is `undefined`. The caller closes them. The manager keeps its copies.
+   * Returns the pidfds that the manager kept while no daemon ran; none at a second call. A descriptor that no
+   * ffrtmp stored has no key. The caller closes them. The manager keeps its copies.
    */
   receiveStoredPidfds(): { key: string | undefined; fd: number }[] {
     return this.#received.splice(0).map(({ name, fd }) => {

@@ -36,7 +36,7 @@ export interface DaemonReport {
 
 const NOTE = "watch_report";
 
-/** The keys of the JSON stay, because older and newer daemons read it: `foundByScan` is `foundByLooking` there. */
+/** Keeps the keys of the JSON, which other versions read: `foundByScan` is `foundByLooking` there. */
 export function writeDaemonReport(ledger: Ledger, report: DaemonReport): void {
   const { foundByScan: foundByLooking, ...counts } = report.counts;
   ledger.setNote(NOTE, JSON.stringify({ ...report, counts: { ...counts, foundByLooking } }));

@@ -31,7 +31,7 @@ function checkCgroups({ host, hierarchies }: Machine): Check {
   return fails(name, `only the cgroups below ${partial.mountRoot}, at ${partial.mountPoint}`, cost);
 }
 
-/** Checks the facts that the kernel shows only to tracers, about processes of other users or with more rights. */
+/** Checks the facts that only tracers can read: of processes of other users or with more rights. */
 function checkFacts({ host }: Machine): Check {
   const name = "facts of other users' processes";
   if (hasCapability(host, CAP_SYS_PTRACE) && !isOutsideInitialNamespace(host, "user"))

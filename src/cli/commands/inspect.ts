@@ -8,13 +8,13 @@ import { jobCgroupOf, usageOf } from "../../jobs/placement/jobCgroup.ts";
 import { exitText } from "../../jobs/summary.ts";
 import type { Usage } from "../../limits/usage.ts";
 import { listMembers } from "../../linux/cgroup/jobCgroup.ts";
-import type { StateFlags } from "../options/jobOptions.ts";
+import type { CommonFlags } from "../options/jobOptions.ts";
 import { printJson, printOut } from "../output/messages.ts";
 import { outcomePairs } from "../output/outcomes.ts";
 import { type Pair, renderPairs } from "../output/table.ts";
 import { findJob, openContext } from "../session.ts";
 
-export function inspect(jobId: string, flags: StateFlags & { json?: boolean }): number {
+export function inspect(jobId: string, flags: CommonFlags): number {
   const context = openContext(flags);
   const job = findJob(context, jobId);
   const result = context.ledger.result(job);

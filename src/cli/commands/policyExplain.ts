@@ -9,7 +9,7 @@ import { type Decision, type Explanation, explain, type Step } from "../../polic
 import type { ProcessFacts } from "../../policy/facts.ts";
 import type { Policy } from "../../policy/policy.ts";
 import { FactReader } from "../../policy/procFacts.ts";
-import type { StateFlags } from "../options/jobOptions.ts";
+import type { CommonFlags } from "../options/jobOptions.ts";
 import { requirePolicy, requirePolicyPath } from "../options/policy.ts";
 import { describeChange } from "../output/changes.ts";
 import { printJson, printOut } from "../output/messages.ts";
@@ -17,25 +17,20 @@ import { nameOfOutcome } from "../output/outcomes.ts";
 import { type Column, type Pair, renderPairs, renderTable } from "../output/table.ts";
 import { openContext } from "../session.ts";
 
-interface ExplainFlags extends StateFlags {
-  pid?: number;
-  all?: boolean;
-  watchConfig?: string;
-  json?: boolean;
-}
-
 /** One process: the decision of the policy, and what `watch` would do. */
 interface Explained extends Explanation {
   pid: number;
   facts: ProcessFacts;
-  /** The job that governing would create, and its changes; `undefined` for a process that `watch` leaves alone. */
+  /** The job that `watch` would create, and its changes; `undefined` for a process that it leaves alone. */
   plan: (DryRun & { jobId: string }) | undefined;
   /** Why `watch` leaves the process alone; `null` where it governs. */
   reason: string | null;
 }
 
 /** Shows how `watch` decides, by running the code of `watch`. Changes nothing. */
-export async function explainPolicy(flags: ExplainFlags): Promise<number> {
+export async function explainPolicy(
+  flags: CommonFlags & { pid?: number; all?: boolean; watchConfig?: string },
+): Promise<number> {
   const { pid, all, json } = flags;
   if (pid === undefined && !all) {
     throw new Refusal("no process given", "ffrtmp policy explain --pid N, or --all");
@@ -137,7 +132,7 @@ function outcomeText({ outcome, wanted, because }: LimitOutcome): string {
   return because === undefined ? word : `${word}; ${because}`;
 }
 
-/** Leaves out the environment, which may contain secrets; conditions on it show the values that they found. */
+/** Leaves out the environment, which may contain secrets; conditions on it show the values they found. */
 function explainedJson({ facts, steps, decision, plan, reason }: Explained): Record<string, unknown> {
   return {
     pid: facts.pid,

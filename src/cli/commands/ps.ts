@@ -11,12 +11,12 @@ import { isObserved } from "../../jobs/liveness.ts";
 import { type OpenJob, pidOf, startedMsOf } from "../../jobs/model/job.ts";
 import { repairAll } from "../../jobs/recovery/recover.ts";
 import { isAlive } from "../../linux/proc/identity.ts";
-import type { StateFlags } from "../options/jobOptions.ts";
+import type { CommonFlags } from "../options/jobOptions.ts";
 import { printJson, printOut, warn } from "../output/messages.ts";
 import { type Column, type Pair, renderPairs, renderTable } from "../output/table.ts";
 import { openContext, requireRecords } from "../session.ts";
 
-export function ps(flags: StateFlags & { json?: boolean; daemon?: boolean }): number {
+export function ps(flags: CommonFlags & { daemon?: boolean }): number {
   const context = openContext(flags);
   if (flags.daemon) return psDaemon(context, flags.json ?? false);
   repairAll(context);

@@ -17,7 +17,7 @@ import { type Decision, decide } from "../../policy/decide.ts";
 import type { Policy } from "../../policy/policy.ts";
 import { FactReader } from "../../policy/procFacts.ts";
 import { lockFile } from "../../sys/fileLock.ts";
-import type { StateFlags } from "../options/jobOptions.ts";
+import type { CommonFlags } from "../options/jobOptions.ts";
 import { type LimitFlags, limitsFrom } from "../options/limitOptions.ts";
 import { openPolicy, type PolicyFlags } from "../options/policy.ts";
 import { describeChange } from "../output/changes.ts";
@@ -26,7 +26,7 @@ import { warnOfLikelyMistakes } from "../output/outcomes.ts";
 import { openContext } from "../session.ts";
 import { denySignals, firstSignal } from "../signals.ts";
 
-export interface WatchFlags extends LimitFlags, StateFlags, PolicyFlags {
+export interface WatchFlags extends LimitFlags, CommonFlags, PolicyFlags {
   /** ms; `undefined`: the policy's, or 5 s. */
   scanInterval?: number;
   events: EventChoice;
@@ -49,7 +49,7 @@ export async function watch(flags: WatchFlags): Promise<number> {
   lockStateDirectory(context);
   let daemon: WatchDaemon | undefined;
   const signal = firstSignal(() => daemon?.reload("SIGHUP"));
-  // The executable starts with the JIT compiler turned down (scripts/build.ts); a daemon runs long enough to need it.
+  // The executable starts with the JIT compiler turned down (scripts/build.ts), which a daemon needs.
   Bun.unsafe.setJITPolicy(1);
 
   const {

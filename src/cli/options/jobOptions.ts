@@ -3,15 +3,15 @@ import { faultInJobId, type JobSpec } from "../../jobs/job.ts";
 import { PLACEMENTS, type Placement } from "../../linux/cgroup/placement.ts";
 import { addLimitOptions, type LimitFlags, limitsFrom } from "./limitOptions.ts";
 
-export interface StateFlags {
+export interface CommonFlags {
   statePath?: string;
+  json?: boolean;
 }
 
-export interface JobFlags extends LimitFlags, StateFlags {
+export interface JobFlags extends LimitFlags, CommonFlags {
   jobId?: string;
   slaEligible?: boolean;
   intent?: string;
-  json?: boolean;
   placement?: Placement;
 }
 

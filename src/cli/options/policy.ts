@@ -42,7 +42,7 @@ export async function openPolicy({ watchConfig, target }: PolicyFlags, limits: L
   return new PolicyStore(policy, undefined, () => ({ policy, warnings: [] }));
 }
 
-/** Reads a policy file and prints its warnings. Throws a Refusal with all errors of a file that cannot be used. */
+/** Reads a policy file and prints its warnings. Throws a Refusal with all errors of the file. */
 export async function requirePolicy(path: string): Promise<Policy> {
   const { policy, warnings } = await openFile(path, (unchanged) => unchanged);
   for (const warning of warnings) warn(warning);
