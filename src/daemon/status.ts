@@ -1,7 +1,8 @@
+import type { Context } from "../jobs/context.ts";
 import { isoTime } from "../jobs/json.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import type { EventCounters, EventSource } from "../linux/events/processEvents.ts";
-import type { ProcessIdentity } from "../linux/proc/identity.ts";
+import { isAlive, type ProcessIdentity } from "../linux/proc/identity.ts";
 
 /** The process events that a daemon has received and missed since its start. */
 export interface DaemonCounts extends Pick<EventCounters, "received" | "dropped" | "overruns" | "malformed"> {
@@ -42,22 +43,26 @@ export function writeDaemonReport(ledger: Ledger, report: DaemonReport): void {
   ledger.setNote(NOTE, JSON.stringify({ ...report, counts: { ...counts, foundByLooking } }));
 }
 
+/** A report that was read from the ledger. `died`: the daemon is gone and had not stopped. */
+export interface LastReport extends DaemonReport {
+  state: "running" | "stopped" | "died";
+}
+
 /** Returns `undefined` if no daemon has used this ledger. */
-export function readDaemonReport(ledger: Ledger): DaemonReport | undefined {
+export function readDaemonReport({ ledger, host }: Context): LastReport | undefined {
   const note = ledger.note(NOTE);
   if (note === undefined) return undefined;
   const report = JSON.parse(note);
   const { foundByLooking: foundByScan, ...counts } = report.counts;
-  return { ...report, counts: { ...counts, foundByScan } };
+  const unstopped = isAlive(host, report.watch) ? "running" : "died";
+  const state = report.stoppedMs === null ? unstopped : "stopped";
+  return { ...report, counts: { ...counts, foundByScan }, state };
 }
 
-/** `died`: the daemon is gone and had not stopped. */
-export type DaemonState = "running" | "stopped" | "died";
-
-export function daemonReportJson(report: DaemonReport, state: DaemonState): Record<string, unknown> {
+export function daemonReportJson(report: LastReport): Record<string, unknown> {
   const { watch, counts } = report;
   return {
-    state,
+    state: report.state,
     pid: watch.pid,
     since: isoTime(report.sinceMs),
     counted_at: isoTime(report.atMs),

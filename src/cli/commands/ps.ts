@@ -1,16 +1,10 @@
-import {
-  type DaemonReport,
-  type DaemonState,
-  daemonReportJson,
-  readDaemonReport,
-} from "../../daemon/status.ts";
+import { daemonReportJson, type LastReport, readDaemonReport } from "../../daemon/status.ts";
 import type { Context } from "../../jobs/context.ts";
 import { formatDuration } from "../../jobs/duration.ts";
 import { isoTime, jobJson } from "../../jobs/json.ts";
 import { isObserved } from "../../jobs/liveness.ts";
 import { type OpenJob, pidOf, startedMsOf } from "../../jobs/model/job.ts";
 import { repairAll } from "../../jobs/recovery/recover.ts";
-import { isAlive } from "../../linux/proc/identity.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
 import { printJson, printOut, warn } from "../output/messages.ts";
 import { type Column, type Pair, renderPairs, renderTable } from "../output/table.ts";
@@ -59,8 +53,8 @@ function shorten(text: string): string {
 
 /** Warns if the policy file of a running daemon has errors, so that an earlier policy is in force. */
 function warnOfInvalidPolicy(context: Context): void {
-  const report = readDaemonReport(context.ledger);
-  if (!report || report.policy.faults.length === 0 || stateOf(context, report) !== "running") return;
+  const report = readDaemonReport(context);
+  if (report?.state !== "running" || report.policy.faults.length === 0) return;
   const { path, loadedMs, faults } = report.policy;
   warn(
     `${path} is NOT VALID, and the policy of ${isoTime(loadedMs)} stays in force: ${faults[0]}. See: ffrtmp policy check ${path}`,
@@ -70,21 +64,15 @@ function warnOfInvalidPolicy(context: Context): void {
 /** Shows the report of the daemon: above all whether it missed process events. */
 function psDaemon(context: Context, asJson: boolean): number {
   requireRecords(context);
-  const report = readDaemonReport(context.ledger);
-  const state = report && stateOf(context, report);
-  if (asJson) printJson(report && state ? daemonReportJson(report, state) : null);
-  else if (report && state) printOut(renderPairs(describe(report, state, context.host.now())));
+  const report = readDaemonReport(context);
+  if (asJson) printJson(report ? daemonReportJson(report) : null);
+  else if (report) printOut(renderPairs(describe(report, context.host.now())));
   else printOut(`no ffrtmp watch has used ${context.ledger.path}`);
   return 0;
 }
 
-function stateOf({ host }: Context, { watch, stoppedMs }: DaemonReport): DaemonState {
-  if (stoppedMs !== null) return "stopped";
-  return isAlive(host, watch) ? "running" : "died";
-}
-
-function describe(report: DaemonReport, state: DaemonState, now: number): Pair[] {
-  const { watch, policy, counts, source, stoppedMs } = report;
+function describe(report: LastReport, now: number): Pair[] {
+  const { watch, state, policy, counts, source, stoppedMs } = report;
   const ended = { running: "", stopped: ` at ${isoTime(stoppedMs)}`, died: ", killed or crashed" }[state];
   return [
     ["watch", `${state}${ended}, PID ${watch.pid}, since ${isoTime(report.sinceMs)}`],
