@@ -25,8 +25,8 @@ export type Reconciliation =
   | undefined;
 
 /**
- * Applies the policy in force to a job that `watch` started under an earlier one. Releases a job that the
- * policy no longer asks for; when a daemon starts only if a rule says so: leaving out an option must not.
+ * Applies the policy in force to a job that `watch` started under an earlier one, or releases a job that it
+ * no longer asks for. When a daemon starts, only a rule releases jobs: a missing option does not.
  */
 export function reconcileJob(context: DaemonContext, job: RunningJob, occasion: Occasion): Reconciliation {
   const { host, store, reader } = context;
