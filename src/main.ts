@@ -10,8 +10,6 @@ const BAD_INPUT = 2;
 const INTERNAL_ERROR = 70;
 const OUTPUT_LOST = 1;
 
-const isRun = process.argv[2] === "run";
-
 // Without these, an exception in a timer or a callback makes the runtime print the minified source.
 process.on("uncaughtException", (error) => exitNow(report(error)));
 process.on("unhandledRejection", (error) => exitNow(report(error)));
@@ -23,27 +21,23 @@ exitNow(confirmOutput(await runProgram(process.argv).catch(report)));
 function confirmOutput(exitCode: number): number {
   const fault = faultOfStdout();
   if (fault === undefined) return exitCode;
-  printError(`cannot write to stdout (${fault}): the output is incomplete`, undefined);
-  if (exitCode !== 0) return exitCode;
-  return isRun ? RUN_FAILED : OUTPUT_LOST;
+  printError(`cannot write to stdout (${fault}): the output is incomplete`);
+  return exitCode || codeOf(OUTPUT_LOST);
 }
 
 function report(error: unknown): number {
-  if (error instanceof CommanderError) {
-    // --help and --version end this way too, with code 0. In every case commander has printed its text.
-    if (error.exitCode === 0) return 0;
-    return isRun ? RUN_FAILED : BAD_INPUT;
-  }
+  // --help and --version end this way too, with code 0. In every case commander has printed its text.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : codeOf(BAD_INPUT);
   if (error instanceof Refusal) {
     printError(error.message, error.hint);
-    if ("exitCode" in error && typeof error.exitCode === "number") return error.exitCode;
-    return isRun ? RUN_FAILED : BAD_INPUT;
+    return "exitCode" in error && typeof error.exitCode === "number" ? error.exitCode : codeOf(BAD_INPUT);
   }
-  printErr(`ffrtmp: internal error: ${describeError(error)}`);
+  const details = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  printErr(`ffrtmp: internal error: ${details}`);
   printErr("  try: report it with the command line and the output of: ffrtmp doctor");
-  return isRun ? RUN_FAILED : INTERNAL_ERROR;
+  return codeOf(INTERNAL_ERROR);
 }
 
-function describeError(error: unknown): string {
-  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+function codeOf(failure: number): number {
+  return process.argv[2] === "run" ? RUN_FAILED : failure;
 }

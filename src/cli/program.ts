@@ -2,13 +2,10 @@ import { Command, Option } from "commander";
 import { version } from "../../package.json";
 import type { EventChoice } from "../linux/events/bestEvents.ts";
 import { parseScanInterval, SCAN_INTERVAL } from "../policy/scanInterval.ts";
-import { addJobOptions, addPlacementOption, addStateOption } from "./options/jobOptions.ts";
+import { addJobArgument, addJobOptions, addPlacementOption, addStateOption } from "./options/jobOptions.ts";
 import { addLimitOptions } from "./options/limitOptions.ts";
 import { optionValue, parseCommandName, parsePid, size, wholeNumber } from "./options/optionValue.ts";
 import { printErr, printOut } from "./output/messages.ts";
-
-const DEFAULT_EVENT_BUFFER_BYTES = 8 * 1024 * 1024;
-const MIN_EVENT_BUFFER_BYTES = 4096;
 
 // biome-ignore lint/suspicious/noExplicitAny: commander hands over arguments and options by position
 type Handler = (...args: any[]) => Promise<number> | number;
@@ -50,18 +47,17 @@ const COMMANDS: Record<string, CommandDefinition> = {
   },
   detach: {
     description: "stop governing a job, and restore everything that was changed for it",
-    define: (command) => addStateOption(command).argument("<job>", "job id"),
+    define: addJobArgument,
     load: async () => (await import("./commands/detach.ts")).detach,
   },
   watch: {
     description: "find workloads, govern them and record how they end, until stopped",
     define: (command) =>
       addPlacementOption(addStateOption(addLimitOptions(command)))
-        .addOption(
-          new Option(
-            "--scan-interval <time>",
-            "set the interval between full process scans (default: from the policy, or 5s)",
-          ).argParser(optionValue(SCAN_INTERVAL, parseScanInterval)),
+        .option(
+          "--scan-interval <time>",
+          "set the interval between full process scans (default: from the policy, or 5s)",
+          optionValue(SCAN_INTERVAL, parseScanInterval),
         )
         .option(
           "--watch-config <file>",
@@ -70,7 +66,7 @@ const COMMANDS: Record<string, CommandDefinition> = {
         .option(
           "--target <name>",
           "govern processes of this command; repeatable (default: ffmpeg, gst-launch-1.0)",
-          collectNames,
+          (text: string, earlier: string[] = []) => [...earlier, parseCommandName(text)],
         )
         .addOption(
           new Option(
@@ -82,8 +78,8 @@ const COMMANDS: Record<string, CommandDefinition> = {
         )
         .addOption(
           new Option("--event-buffer <size>", "set the size of the kernel's buffer for process events")
-            .argParser(size(MIN_EVENT_BUFFER_BYTES))
-            .default(DEFAULT_EVENT_BUFFER_BYTES, "8M"),
+            .argParser(size(4096))
+            .default(8 * 1024 ** 2, "8M"),
         )
         .option("--once", "scan once, govern what is found, and exit")
         .option("--dry-run", "print what would be governed, and change nothing")
@@ -96,14 +92,12 @@ const COMMANDS: Record<string, CommandDefinition> = {
     subcommands: {
       set: {
         description: "set limits, which override the policy until they are reset",
-        define: (command) =>
-          addStateOption(addLimitOptions(command)).argument("<job>", "job id").option("--json", "print JSON"),
+        define: (command) => addJobArgument(addLimitOptions(command)).option("--json", "print JSON"),
         load: async () => (await import("./commands/limits.ts")).setLimits,
       },
       reset: {
         description: "remove all limits that were set by hand",
-        define: (command) =>
-          addStateOption(command).argument("<job>", "job id").option("--json", "print JSON"),
+        define: (command) => addJobArgument(command).option("--json", "print JSON"),
         load: async () => (await import("./commands/limits.ts")).resetLimits,
       },
     },
@@ -121,15 +115,12 @@ const COMMANDS: Record<string, CommandDefinition> = {
   },
   inspect: {
     description: "show all details of one job",
-    define: (command) => addStateOption(command).argument("<job>", "job id").option("--json", "print JSON"),
+    define: (command) => addJobArgument(command).option("--json", "print JSON"),
     load: async () => (await import("./commands/inspect.ts")).inspect,
   },
   logs: {
     description: "print the output of a job that was started with run --detach",
-    define: (command) =>
-      addStateOption(command)
-        .argument("<job>", "job id")
-        .option("-f, --follow", "keep printing until the job ends"),
+    define: (command) => addJobArgument(command).option("-f, --follow", "keep printing until the job ends"),
     load: async () => (await import("./commands/logs.ts")).logs,
   },
   history: {
@@ -180,6 +171,9 @@ const COMMANDS: Record<string, CommandDefinition> = {
 /** Parses the command line, runs the command and returns its exit code. Throws CommanderError and Refusal. */
 export async function runProgram(argv: string[]): Promise<number> {
   let exitCode = 0;
+  const onExit = (code: number) => {
+    exitCode = code;
+  };
   const program = createProgram();
   const named = argv[2] === "help" ? argv[3] : argv[2];
   // The other commands are needed only for the overview and for suggestions, so a call does not build them.
@@ -187,36 +181,39 @@ export async function runProgram(argv: string[]): Promise<number> {
   for (const [name, definition] of Object.entries(COMMANDS)) {
     if (isCall && name !== named) continue;
     const command = program.command(name).description(definition.description);
-    if (name !== named) continue;
-    defineCommand(command, name, definition, async (load, args) => {
-      const handler = await load();
-      exitCode = await handler(...args);
-    });
+    if (name === named) defineCommand(command, name, definition, onExit);
   }
   await program.parseAsync(argv);
   return exitCode;
-}
-
-type Run = (load: () => Promise<Handler>, args: unknown[]) => Promise<void>;
-
-/** Gives a command its arguments, options and subcommands. `path` is the full name of the command. */
-function defineCommand(command: Command, path: string, definition: CommandDefinition, run: Run): void {
-  command.showHelpAfterError(`  try: ffrtmp ${path} --help`);
-  if ("subcommands" in definition) {
-    for (const [name, each] of Object.entries(definition.subcommands)) {
-      defineCommand(command.command(name).description(each.description), `${path} ${name}`, each, run);
-    }
-  } else definition.define(command).action((...args: unknown[]) => run(definition.load, args));
 }
 
 /** Returns all commands with all their options, from which manuals and completions are generated. */
 export function describeProgram(): Command {
   const program = createProgram();
   for (const [name, definition] of Object.entries(COMMANDS)) {
-    const command = program.command(name).description(definition.description);
-    defineCommand(command, name, definition, async () => {});
+    defineCommand(program.command(name), name, definition, () => {});
   }
   return program;
+}
+
+/** Gives a command its arguments, options and subcommands. `path` is the full name of the command. */
+function defineCommand(
+  command: Command,
+  path: string,
+  definition: CommandDefinition,
+  onExit: (code: number) => void,
+): void {
+  command.description(definition.description).showHelpAfterError(`  try: ffrtmp ${path} --help`);
+  if ("subcommands" in definition) {
+    for (const [name, each] of Object.entries(definition.subcommands)) {
+      defineCommand(command.command(name), `${path} ${name}`, each, onExit);
+    }
+    return;
+  }
+  definition.define(command).action(async (...args: unknown[]) => {
+    const handler = await definition.load();
+    onExit(await handler(...args));
+  });
 }
 
 function createProgram(): Command {
@@ -232,8 +229,4 @@ function createProgram(): Command {
     })
     .enablePositionalOptions()
     .exitOverride();
-}
-
-function collectNames(text: string, earlier: string[] = []): string[] {
-  return [...earlier, parseCommandName(text)];
 }

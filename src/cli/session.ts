@@ -5,11 +5,11 @@ import { repairJob } from "../jobs/recovery/recover.ts";
 import { Ledger } from "../ledger/ledger.ts";
 import { locateState } from "../ledger/location.ts";
 import { realHost } from "../linux/host.ts";
-import type { StateFlags } from "./options/jobOptions.ts";
+import type { CommonFlags } from "./options/jobOptions.ts";
 import { warn } from "./output/messages.ts";
 
 /** Opens the ledger and reads the machine's cgroup hierarchies. Commands that use jobs call this first. */
-export function openContext(flags: StateFlags): Context {
+export function openContext(flags: CommonFlags): Context {
   const state = locateState(flags.statePath, process.env);
   const ledger = new Ledger(state.ledger, warn);
   return createContext(realHost(), ledger, state, warn);

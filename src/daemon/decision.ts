@@ -1,6 +1,7 @@
 import { checkScreened, type Eligible, screenProcess } from "../jobs/attach/eligibility.ts";
 import type { Context } from "../jobs/context.ts";
 import type { JobSpec } from "../jobs/job.ts";
+import type { Placement } from "../linux/cgroup/placement.ts";
 import type { ProcStat } from "../linux/proc/stat.ts";
 import type { Decision } from "../policy/decide.ts";
 import { type Policy, totalOf } from "../policy/policy.ts";
@@ -24,8 +25,8 @@ export type PolicyChoice = { govern: true; stat: ProcStat; decision: GovernDecis
 export type ProcessDecision = { govern: true; process: Eligible; decision: GovernDecision } | LeftAlone;
 
 /**
- * Screens a process and asks the policy about it. This is all that the daemon pays for most programs that start on the
- * machine; `attachDiscovered` checks the rest under the process's lock.
+ * Screens a process and asks the policy about it: all that the daemon does for most programs that start.
+ * `attachDiscovered` checks the rest under the process's lock.
  */
 export function chooseByPolicy(context: Context, pid: number, decide: Decide): PolicyChoice {
   const stat = screenProcess(context, pid);
@@ -46,22 +47,20 @@ export function decideProcess(context: Context, pid: number, decide: Decide): Pr
   return { govern: true, process, decision: choice.decision };
 }
 
-/** Everything that a decision asks for, with the total of its tenant. */
+/** Returns what a decision asks for, with the total of its tenant. Its placement overrides the given one. */
 export function jobSpecOf(
   policy: Policy,
-  { limits, tenant, labels, intent, placement }: GovernDecision,
-): Omit<JobSpec, "jobId"> {
+  { target, limits, tenant, labels, intent, placement }: GovernDecision,
+  pid: number,
+  otherwise: Placement = "auto",
+): JobSpec {
   return {
+    jobId: `auto-${target.replace(/[^A-Za-z0-9._-]/g, "_").slice(0, 80)}-${pid}`,
     limits,
     intent: intent ?? null,
     slaEligible: true,
     tenant: tenant === undefined ? null : { name: tenant, limits: totalOf(policy, tenant) ?? {} },
     labels: { ...labels },
-    ...(placement === undefined ? {} : { placement }),
+    placement: placement ?? otherwise,
   };
-}
-
-/** The id of the job that `watch` makes of a process. */
-export function autoJobId(target: string, pid: number): string {
-  return `auto-${target.replace(/[^A-Za-z0-9._-]/g, "_").slice(0, 80)}-${pid}`;
 }

@@ -1,60 +1,37 @@
 import { attachDiscovered } from "../jobs/attach/attach.ts";
-import type { Context } from "../jobs/context.ts";
 import { Refusal } from "../jobs/errors.ts";
 import { MoveLockThread } from "../linux/cgroup/moveLock/thread.ts";
-import type { Placement } from "../linux/cgroup/placement.ts";
 import { readStat } from "../linux/proc/stat.ts";
 import { listPids } from "../linux/proc/table.ts";
 import { decide } from "../policy/decide.ts";
-import type { Policy } from "../policy/policy.ts";
-import type { FactReader } from "../policy/procFacts.ts";
-import { autoJobId, chooseByPolicy, jobSpecOf, type PolicyChoice } from "./decision.ts";
-import type { DaemonEvents } from "./events.ts";
+import type { DaemonContext } from "./daemonContext.ts";
+import { chooseByPolicy, jobSpecOf, type PolicyChoice } from "./decision.ts";
 import type { JobTracker } from "./jobTracker.ts";
 
 /** Asks the policy about processes, and governs those that it chooses. */
 export class Discovery {
-  readonly #context: Context;
-  readonly #reader: FactReader;
+  readonly #context: DaemonContext;
   readonly #tracker: JobTracker;
-  readonly #bus: DaemonEvents;
   readonly #moveLock: MoveLockThread;
   /** Timers of processes that are only too young yet, by PID. */
   readonly #retries = new Map<number, ReturnType<typeof setTimeout>>();
-  readonly #placement: Placement;
-  #policy: Policy;
 
-  constructor(
-    context: Context,
-    reader: FactReader,
-    policy: Policy,
-    tracker: JobTracker,
-    bus: DaemonEvents,
-    placement: Placement = "auto",
-  ) {
-    this.#placement = placement;
+  constructor(context: DaemonContext, tracker: JobTracker) {
     this.#context = context;
-    this.#reader = reader;
-    this.#policy = policy;
     this.#tracker = tracker;
-    this.#bus = bus;
     this.#moveLock = new MoveLockThread(context.hierarchies);
-  }
-
-  /** Decides by another policy from now on. Call `scanAll` afterwards: the processes that were too young are forgotten. */
-  switchTo(policy: Policy): void {
-    this.#policy = policy;
-    this.#cancelRetries();
   }
 
   /** Considers every process, whatever its age. Returns those that were governed. */
   scanAll(): number[] {
+    this.#cancelRetries();
     return listPids(this.#context.host).filter((pid) => this.consider(pid));
   }
 
   /** Governs the process if the policy chooses it and it is eligible. Returns whether it was governed. */
   consider(pid: number): boolean {
-    const choice = chooseByPolicy(this.#context, pid, (stat) => decide(this.#policy, this.#reader.of(stat)));
+    const { store, reader } = this.#context;
+    const choice = chooseByPolicy(this.#context, pid, (stat) => decide(store.policy, reader.of(stat)));
     if (choice.govern) return this.#govern(choice);
     if (choice.retry) this.#retryLater(pid, choice.retry);
     return false;
@@ -83,22 +60,19 @@ export class Discovery {
   #govern({ stat, decision }: PolicyChoice & { govern: true }): boolean {
     const { target, rule } = decision;
     const { pid } = stat;
+    const { bus, store, options } = this.#context;
     this.#tracker.finishPending(pid);
     try {
-      const spec = {
-        jobId: autoJobId(target, pid),
-        placement: this.#placement,
-        ...jobSpecOf(this.#policy, decision),
-      };
+      const spec = jobSpecOf(store.policy, decision, pid, options.placement);
       const attached = attachDiscovered(this.#context, stat, spec, () => this.#moveLock.requestWarmUp());
       if ("eligible" in attached) return false;
       const { job, pidfd } = attached;
-      this.#bus.emit({ kind: "job-attached", job, target, rule });
+      bus.emit({ kind: "job-attached", job, target, rule });
       this.#tracker.observe(job, pidfd);
       return true;
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      this.#bus.emit({ kind: "attach-failed", pid, target, reason: error.message });
+      bus.emit({ kind: "attach-failed", pid, target, reason: error.message });
       return false;
     }
   }

@@ -1,5 +1,4 @@
 import { openProcessHandle } from "../jobs/attach/processHandle.ts";
-import type { Context } from "../jobs/context.ts";
 import { JobObserver, type ObservedEnd } from "../jobs/exit/jobObserver.ts";
 import { recordExit } from "../jobs/exit/recordExit.ts";
 import { matchStoredPidfd } from "../jobs/exit/storedPidfd.ts";
@@ -15,133 +14,95 @@ import {
 import { leaveScope, takeOverScope } from "../jobs/placement/jobScope.ts";
 import { repairJob } from "../jobs/recovery/recover.ts";
 import { watchLedgerFile } from "../ledger/ledgerWatch.ts";
-import type { ProcessEvent, ProcessEvents } from "../linux/events/processEvents.ts";
+import type { ProcessEvents } from "../linux/events/processEvents.ts";
 import type { FileWatch } from "../linux/fileWatch.ts";
 import { isAlive } from "../linux/proc/identity.ts";
 import { closeFd } from "../sys/descriptor.ts";
-import type { DaemonEvents } from "./events.ts";
+import type { DaemonContext } from "./daemonContext.ts";
 import { LingeringJobs } from "./lingeringJobs.ts";
-import type { ServiceManager } from "./serviceManager.ts";
 
 /** How soon the jobs of an ffrtmp that died are taken over. No event reports its death, so we poll. */
 const TAKEOVER_INTERVAL_MS = 500;
 
 /**
- * Observes the process of every open job in the ledger until it ends, and records the end of the jobs that are this
- * daemon's own or whose observer died, even together with its workload.
+ * Observes the process of every open job in the ledger until it ends, and records the ends of this daemon's
+ * own jobs and of those whose observer died, even together with its workload.
  */
 export class JobTracker {
-  readonly #context: Context;
-  readonly #service: ServiceManager;
-  readonly #bus: DaemonEvents;
-  readonly #observer: JobObserver;
-  readonly #lingeringJobs: LingeringJobs;
+  readonly #context: DaemonContext;
+  /** Use `observe` and `forget` of the tracker, which store and drop the pidfd too. */
+  readonly observer: JobObserver;
+  readonly lingeringJobs: LingeringJobs;
   readonly #ledgerWatch: FileWatch | undefined;
   /** Runs only while other ffrtmp processes observe jobs: waking up is most of the cost of an idle daemon. */
   #takeoverTimer: ReturnType<typeof setInterval> | undefined;
-  /** Ends that are not recorded yet, by the key of their jobs. */
-  readonly #pendingEnds = new Map<string, ObservedEnd>();
-  /** Ends of jobs whose own observer is alive and is about to record them, by the key of their jobs. */
-  readonly #endsOfOthers = new Map<string, ObservedEnd>();
-  /** Open jobs that this daemon does not observe, as of the last change that another process made in the ledger. */
+  /** Ends that this daemon or the observer of the job has not recorded yet, by the key of the job. */
+  readonly #ends = new Map<string, ObservedEnd>();
+  /** Open jobs whose observer is not this daemon, as of the last change of the ledger by another process. */
   #jobsOfOthers = new Map<string, OpenJob>();
   #ledgerVersion: number | undefined;
 
-  constructor(context: Context, events: ProcessEvents, service: ServiceManager, bus: DaemonEvents) {
+  constructor(context: DaemonContext, events: ProcessEvents) {
     this.#context = context;
-    this.#service = service;
-    this.#bus = bus;
-    this.#observer = new JobObserver(context, events, (end) => this.#postponeEnd(end));
-    this.#lingeringJobs = new LingeringJobs(context, bus);
+    this.observer = new JobObserver(context, events, (end) => this.#postponeEnd(end));
+    this.lingeringJobs = new LingeringJobs(context);
     this.#ledgerWatch = watchLedgerFile(context.ledger.path, () => this.#syncWithLedger());
-  }
-
-  /** The number of processes that are observed. */
-  get size(): number {
-    return this.#observer.jobs().size;
-  }
-
-  handle(batch: ProcessEvent[]): void {
-    this.#observer.take(batch);
-  }
-
-  switchTo(events: ProcessEvents): void {
-    this.#observer.switchTo(events);
   }
 
   /** Closes `pidfd` when the job has ended or is forgotten. */
   observe(job: RunningJob, pidfd: number | undefined): void {
-    this.#service.storePidfd(job, pidfd);
-    this.#observer.observe(job, pidfd);
-  }
-
-  /** Replaces the facts of an observed job with those that were recorded since. */
-  update(job: RunningJob): void {
-    this.#observer.update(job);
+    this.#context.service.storePidfd(job, pidfd);
+    this.observer.observe(job, pidfd);
   }
 
   /** Returns the running jobs whose observer is this daemon, as they are recorded. */
   ownJobs(): RunningJob[] {
     const { ledger, self } = this.#context;
-    const observed = this.#observer.jobs();
-    return ledger
-      .openJobs()
-      .filter(isRunning)
-      .filter(({ key, observer }) => observed.has(key) && isSameProcess(observer, self));
+    const observed = this.observer.jobs();
+    const running = ledger.openJobs().filter(isRunning);
+    return running.filter(({ key, observer }) => observed.has(key) && isSameProcess(observer, self));
   }
 
-  /** Stops observing a job that was released. */
   forget(job: Pick<Job, "key">): void {
-    this.#observer.forget(job);
-    this.#service.dropPidfd(job);
+    this.observer.forget(job);
+    this.#context.service.dropPidfd(job);
   }
 
-  /**
-   * Records the end of the process that had this PID before, if that is pending. Its job must be closed before a new
-   * process of the PID gets a job of the same id.
-   */
+  /** Records a pending end of this PID. Its job must be closed before the PID gets a job of the same id. */
   finishPending(pid: number): void {
-    for (const [key, { job }] of this.#pendingEnds) if (job.process.pid === pid) this.#finishEnd(key);
+    for (const [key, { job }] of this.#ends) if (job.process.pid === pid) this.#recordEnd(key);
   }
 
   /** Takes over the jobs whose observer died, and records the ends that such an observer did not record. */
   checkObservers(): void {
     this.#syncWithLedger();
-    for (const [key, end] of this.#endsOfOthers) {
-      if (this.#jobsOfOthers.has(key)) this.#recordEnd(end);
-      else this.#endsOfOthers.delete(key);
-    }
+    for (const key of this.#ends.keys()) if (this.#jobsOfOthers.has(key)) this.#recordEnd(key);
     for (const job of this.#jobsOfOthers.values()) this.#takeOverIfUnobserved(job);
   }
 
-  /** Removes the cgroups of ended jobs whose last process has ended since. */
-  cleanUp(): void {
-    this.#lingeringJobs.cleanUp();
-  }
-
   /**
-   * Observes the processes whose pidfds the service manager kept while no daemon ran, and records the ends of those that
-   * ended meanwhile. Call it before any repair, which closes jobs that seem to have no observer.
+   * Observes the processes whose pidfds the service manager kept while no daemon ran, or records their ends.
+   * Call it before any repair, which closes jobs that seem to have no observer.
    */
   resumeStoredPidfds(): void {
-    const open = new Map(this.#context.ledger.openJobs().map((job) => [job.key, job]));
-    for (const { key, fd } of this.#service.receiveStoredPidfds()) {
-      const job = key === undefined ? undefined : open.get(key);
-      if (job !== undefined && this.#observer.jobs().has(job.key)) {
-        // A second descriptor under the same name. The manager drops by name, which would drop the first one too.
-        closeFd(fd);
-        continue;
-      }
+    const { ledger, service } = this.#context;
+    const open = new Map(ledger.openJobs().map((job) => [job.key, job]));
+    for (const { key = "", fd } of service.receiveStoredPidfds()) {
+      const job = open.get(key);
       const match = job === undefined ? "stranger" : matchStoredPidfd(this.#context, job, fd);
-      if (job?.state !== "running" || match === "stranger") {
-        if (key !== undefined) this.#service.dropPidfd({ key });
+      if (this.observer.jobs().has(key)) {
+        // A second descriptor under the same name: the manager drops by name, and so the first one too.
+        closeFd(fd);
+      } else if (job?.state !== "running" || match === "stranger") {
+        service.dropPidfd({ key });
         closeFd(fd);
       } else if (match === "there") {
-        this.#observer.observe(job, fd);
+        this.observer.observe(job, fd);
         if (!isObserved(this.#context, job)) this.#takeOver(job);
       } else {
         closeFd(fd);
-        this.#recordEnd({ job, ending: match, measured: {} });
+        this.#ends.set(key, { job, ending: match, measured: {} });
+        this.#recordEnd(key);
       }
     }
   }
@@ -150,10 +111,10 @@ export class JobTracker {
   releaseAll(): void {
     clearInterval(this.#takeoverTimer);
     this.#ledgerWatch?.close();
-    this.#lingeringJobs.stop();
-    for (const key of this.#pendingEnds.keys()) this.#finishEnd(key);
+    this.lingeringJobs.stop();
+    for (const key of this.#ends.keys()) this.#recordEnd(key);
     const { ledger, self, host } = this.#context;
-    for (const job of this.#observer.jobs().values()) {
+    for (const job of this.observer.jobs().values()) {
       if (!isSameProcess(job.observer, self)) continue;
       ledger.takeOver(job, null);
       ledger.addEvent(job, { atMs: host.now(), kind: "observer_left", detail: {} });
@@ -177,16 +138,18 @@ export class JobTracker {
   #readLedger(): void {
     const { ledger, self } = this.#context;
     const open = new Map(ledger.openJobs().map((job) => [job.key, job]));
-    for (const job of this.#observer.jobs().values()) {
+    const ended = [...this.#ends.values()].map(({ job }) => job);
+    for (const job of [...this.observer.jobs().values(), ...ended]) {
       if (open.has(job.key)) continue;
-      this.#observer.forget(job);
+      this.observer.forget(job);
+      this.#ends.delete(job.key);
       leaveScope(job);
     }
-    this.#service.dropAllExcept(open);
-    this.#lingeringJobs.scheduleCleanUp();
-    const observed = this.#observer.jobs();
+    this.#context.service.dropAllExcept(open);
+    this.lingeringJobs.scheduleCleanUp();
+    const observed = this.observer.jobs();
     for (const job of open.values()) {
-      if (!observed.has(job.key) && !this.#endsOfOthers.has(job.key)) this.#observeProcessOf(job);
+      if (!observed.has(job.key) && !this.#ends.has(job.key)) this.#observeProcessOf(job);
     }
     this.#jobsOfOthers = new Map([...open].filter(([, { observer }]) => !isSameProcess(observer, self)));
   }
@@ -197,72 +160,62 @@ export class JobTracker {
     if (handle !== "gone") this.observe(job, handle.pidfd);
   }
 
-  #isAlive({ process }: OpenJob): boolean {
-    return process !== null && isAlive(this.#context.host, process);
-  }
-
   #takeOverIfUnobserved(seen: OpenJob): void {
-    if (isObserved(this.#context, seen)) return;
-    if (this.#endsOfOthers.has(seen.key) || this.#pendingEnds.has(seen.key)) return;
+    if (isObserved(this.#context, seen) || this.#ends.has(seen.key)) return;
+    const hasProcess = seen.process !== null && isAlive(this.#context.host, seen.process);
     // The process has ended, and its exit event is about to arrive.
-    if (this.#observer.jobs().has(seen.key) && !this.#isAlive(seen)) return;
+    if (!hasProcess && this.observer.jobs().has(seen.key)) return;
     if (repairJob(this.#context, seen) !== "unobserved") return;
     const current = this.#context.ledger.job(seen.key);
     if (current?.state !== "running") return;
     const job = this.#takeOver(current);
-    if (job && !this.#observer.jobs().has(job.key)) this.#observeProcessOf(job);
+    if (job && !this.observer.jobs().has(job.key)) this.#observeProcessOf(job);
   }
 
-  /** Makes this daemon the observer of a job that has none. Returns `undefined` if another ffrtmp was faster. */
+  /** Makes this daemon the observer of a job that has none, unless another ffrtmp was faster. */
   #takeOver(seen: RunningJob): RunningJob | undefined {
-    const { ledger, host, self } = this.#context;
+    const { ledger, host, self, bus } = this.#context;
     const job = ledger.takeOver(seen, self);
     if (!job) return undefined;
-    this.#observer.update(job);
+    this.observer.update(job);
     this.#jobsOfOthers.delete(job.key);
     takeOverScope(this.#context, job);
     ledger.addEvent(job, { atMs: host.now(), kind: "adopted", detail: { observer_pid: self.pid } });
-    this.#bus.emit({ kind: "job-taken-over", job });
+    bus.emit({ kind: "job-taken-over", job });
     return job;
   }
 
   /**
-   * Recording an end takes milliseconds and can wait. A process that has just appeared cannot: it may end before it is
-   * governed. So ends are recorded one at a time, when no other event waits.
+   * Recording an end takes milliseconds and can wait. A process that has just appeared cannot: it may end
+   * before it is governed. So ends are recorded one at a time, when no other event waits.
    */
   #postponeEnd(end: ObservedEnd): void {
     const { key } = end.job;
-    this.#pendingEnds.set(key, end);
-    setImmediate(() => this.#finishEnd(key));
+    this.#ends.set(key, end);
+    setImmediate(() => this.#recordEnd(key));
   }
 
-  #finishEnd(key: string): void {
-    const end = this.#pendingEnds.get(key);
+  /** Records the end of a job, unless its observer is alive: that one saw the end too, and may know more. */
+  #recordEnd(key: string): void {
+    const end = this.#ends.get(key);
     if (!end) return;
-    this.#pendingEnds.delete(key);
-    this.#recordEnd(end);
-  }
-
-  /** Records the end of a job, unless its own observer is alive: that one saw the end too, and may know more. */
-  #recordEnd(end: ObservedEnd): void {
     const { job, ending, measured } = end;
-    const current = this.#context.ledger.job(job.key);
+    const { ledger, service, bus, self } = this.#context;
+    const current = ledger.job(key);
     if (!current || !isOpen(current)) {
-      this.#service.dropPidfd(job);
+      this.#ends.delete(key);
+      service.dropPidfd(job);
       leaveScope(job);
       return;
     }
-    if (!isSameProcess(current.observer, this.#context.self) && isObserved(this.#context, current)) {
-      this.#endsOfOthers.set(job.key, end);
-      return;
-    }
-    this.#endsOfOthers.delete(job.key);
+    if (!isSameProcess(current.observer, self) && isObserved(this.#context, current)) return;
+    this.#ends.delete(key);
     const { result, isOurs, survivors } = recordExit(this.#context, current, ending, { atEnd: measured });
-    // Only now that the result is on record: if this daemon dies in between, the next one finds the end in the pidfd.
-    this.#service.dropPidfd(job);
-    if (isOurs) this.#bus.emit({ kind: "job-ended", job: current, result });
+    // After the result is recorded: if this daemon dies in between, the next one finds the end in the pidfd.
+    service.dropPidfd(job);
+    if (isOurs) bus.emit({ kind: "job-ended", job: current, result });
     if (survivors.length === 0) return;
-    this.#bus.emit({ kind: "job-left-processes", job, pids: survivors });
-    this.#lingeringJobs.scheduleCleanUp();
+    bus.emit({ kind: "job-left-processes", job, pids: survivors });
+    this.lingeringJobs.scheduleCleanUp();
   }
 }

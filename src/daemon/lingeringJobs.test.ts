@@ -14,11 +14,11 @@ import {
 import { fakeV1, fakeV2 } from "../../test/support/fakeCgroups.ts";
 import { SUCCESS, someJob } from "../../test/support/jobs.ts";
 import { until } from "../../test/support/sandbox.ts";
-import type { Context } from "../jobs/context.ts";
 import { recordExit } from "../jobs/exit/recordExit.ts";
 import type { Job, RunningJob } from "../jobs/model/job.ts";
 import { Ledger } from "../ledger/ledger.ts";
 import { storeJobCgroup } from "../linux/cgroup/jobCgroup.ts";
+import type { DaemonContext } from "./daemonContext.ts";
 import { DaemonEvents } from "./events.ts";
 import { LingeringJobs } from "./lingeringJobs.ts";
 
@@ -30,7 +30,7 @@ for (const choice of [FAKE_V2, REAL_V2]) {
     it("keep its cgroup until the last one ends, which the kernel reports", async (machine) => {
       const before = listAll(machine);
       const { context, job, pids } = closedJob(machine, 2);
-      const lingeringJobs = new LingeringJobs(context, new DaemonEvents());
+      const lingeringJobs = new LingeringJobs(context);
       lingeringJobs.cleanUp();
       const [first = 0, last = 0] = pids;
       await machine.end(first);
@@ -45,7 +45,7 @@ for (const choice of [FAKE_V2, REAL_V2]) {
 
     it("are not missed when they end just before they are watched", async (machine) => {
       const { context, job, pids } = closedJob(machine, 1);
-      const lingeringJobs = new LingeringJobs(context, new DaemonEvents());
+      const lingeringJobs = new LingeringJobs(context);
       lingeringJobs.scheduleCleanUp();
       await machine.end(pids[0] as number);
       await until("it is released", () => isCleanedUp(context.ledger.job(job.key)));
@@ -59,7 +59,7 @@ for (const choice of [FAKE_V1, REAL_V1]) {
     it("keep its cgroup until a clean-up after the last one ended, because no event reports it", async (machine) => {
       const before = listAll(machine);
       const { context, job, pids } = closedJob(machine, 1);
-      const lingeringJobs = new LingeringJobs(context, new DaemonEvents());
+      const lingeringJobs = new LingeringJobs(context);
       lingeringJobs.cleanUp();
       await machine.end(pids[0] as number);
       expect(isCleanedUp(context.ledger.job(job.key))).toBe(false);
@@ -89,7 +89,7 @@ for (const version of [1, 2]) {
     for (const { path } of job.cgroup)
       if (machine.fs.exists(`${path}/${file}`)) fake.set(`${path}/${file}`, text(10));
     await machine.end(pids[0] as number);
-    new LingeringJobs(context, new DaemonEvents()).cleanUp();
+    new LingeringJobs(context).cleanUp();
     expect(context.ledger.result(job)).toEqual(result as NonNullable<typeof result>);
     expect(context.ledger.events(job)).toMatchObject([
       { kind: "left_behind", detail: { pids } },
@@ -99,7 +99,7 @@ for (const version of [1, 2]) {
 }
 
 interface RecordedExit {
-  context: Context;
+  context: DaemonContext;
   job: RunningJob;
   pids: number[];
 }
@@ -113,7 +113,7 @@ function closedJob(
   const ledger = new Ledger(join(directory, `${Bun.randomUUIDv7()}.db`), console.log);
   const { fs, hierarchies } = machine;
   const host = { cgroupFs: fs, now: Date.now };
-  const context = { host, hierarchies, ledger } as unknown as Context;
+  const context = { host, hierarchies, ledger, bus: new DaemonEvents() } as unknown as DaemonContext;
   const cgroup = makeJob(machine, {}, "ffrtmp-1f3a9c-left");
   const paths = cgroup.directories.map(({ path }) => path);
   const pids = Array.from({ length: count }, () => machine.start(...paths));

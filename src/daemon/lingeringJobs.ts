@@ -1,31 +1,28 @@
-import type { Context } from "../jobs/context.ts";
 import type { EndedJob } from "../jobs/model/job.ts";
 import { jobCgroupOf } from "../jobs/placement/jobCgroup.ts";
 import { repairJob } from "../jobs/recovery/recover.ts";
 import { watchLastExit } from "../linux/cgroup/lastExit.ts";
 import type { FileWatch } from "../linux/fileWatch.ts";
-import type { DaemonEvents } from "./events.ts";
+import type { DaemonContext } from "./daemonContext.ts";
 
 /** The ffrtmp that records the end of a job removes its cgroup a moment later, and must not be disturbed. */
 const DEBOUNCE_MS = 250;
 
 /**
- * Ended jobs that left processes. Their cgroups, and so their limits, stay until the last process has ended: on cgroup v2
- * the kernel reports that (cgroup.events), on v1 `cleanUp` finds it.
+ * Ended jobs that left processes. Their cgroups, and so their limits, stay until the last process has ended:
+ * on cgroup v2 the kernel reports that (cgroup.events), on v1 `cleanUp` finds it.
  */
 export class LingeringJobs {
-  readonly #context: Context;
-  readonly #bus: DaemonEvents;
+  readonly #context: DaemonContext;
   /** By the key of the job; `undefined` where the kernel does not report the last exit. */
   readonly #watches = new Map<string, FileWatch | undefined>();
   #cleanUpTimer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(context: Context, bus: DaemonEvents) {
+  constructor(context: DaemonContext) {
     this.#context = context;
-    this.#bus = bus;
   }
 
-  /** Cleans up in a moment if the ledger has ended jobs that are not watched yet. Call it when jobs may have ended. */
+  /** Cleans up in a moment if the ledger has ended jobs that are not watched yet. Call it after an end. */
   scheduleCleanUp(): void {
     const jobs = this.#context.ledger.endedJobsToCleanUp();
     if (jobs.every(({ key }) => this.#watches.has(key))) return;
@@ -43,7 +40,10 @@ export class LingeringJobs {
     }
     for (const job of jobs) {
       // Watch first: the last process may end in between.
-      this.#watch(job);
+      if (!this.#watches.has(job.key)) {
+        const watch = watchLastExit(jobCgroupOf(this.#context, job), () => this.#tryToRemove(job));
+        this.#watches.set(job.key, watch);
+      }
       this.#tryToRemove(job);
     }
   }
@@ -53,16 +53,10 @@ export class LingeringJobs {
     for (const key of [...this.#watches.keys()]) this.#unwatch(key);
   }
 
-  #watch(job: EndedJob): void {
-    if (this.#watches.has(job.key)) return;
-    const watch = watchLastExit(jobCgroupOf(this.#context, job), () => this.#tryToRemove(job));
-    this.#watches.set(job.key, watch);
-  }
-
   #tryToRemove(job: EndedJob): void {
     if (!this.#watches.has(job.key) || repairJob(this.#context, job) !== "cleaned-up") return;
     this.#unwatch(job.key);
-    this.#bus.emit({ kind: "job-cleaned-up", job });
+    this.#context.bus.emit({ kind: "job-cleaned-up", job });
   }
 
   #unwatch(key: string): void {

@@ -2,8 +2,7 @@ import { expect, test } from "bun:test";
 import { someJob, someResult } from "../../test/support/jobs.ts";
 import { policyFromFlags } from "../policy/policyFromFlags.ts";
 import { type DaemonEvent, DaemonEvents } from "./events.ts";
-import { logEvents } from "./log.ts";
-import { reportStatus } from "./serviceStatus.ts";
+import { logEvents, reportStatus } from "./log.ts";
 
 const JOB = someJob({ jobId: "auto-ffmpeg-4026" });
 const COUNTS = { received: 9, dropped: null, overruns: 0, malformed: 0, rescans: 2, foundByScan: 1 };
@@ -82,20 +81,19 @@ test("a limit that another program changes is logged as restored, or as left alo
 });
 
 test("counts are for the status line alone, which names the event source and an invalid policy file", () => {
-  const counted = { kind: "counted", jobs: 1, counts: COUNTS } as const;
+  const counted = {
+    kind: "counted",
+    jobs: 1,
+    source: "connector",
+    isPolicyValid: true,
+    counts: COUNTS,
+  } as const;
   expect(log(counted)).toEqual([]);
-  const rejected = { kind: "policy-rejected", trigger: "SIGHUP", path: "/p.yaml", faults: ["a"] } as const;
-  const loaded = { kind: "policy-loaded", trigger: "SIGHUP", ...POLICY } as const;
-  const changed = { kind: "event-source-changed", source: "polling", unavailable: [] } as const;
-  const started = { ...STARTED, source: "connector", unavailable: [] } as const;
-  expect(
-    status(started, counted, changed, rejected, { ...counted, jobs: 2, counts: { ...COUNTS, dropped: 3 } }),
-  ).toEqual([
+  const counts = { ...COUNTS, dropped: 3 };
+  const rejected = { ...counted, jobs: 2, source: "polling", isPolicyValid: false, counts } as const;
+  expect(status(counted, rejected, { kind: "daemon-stopping", signal: "SIGTERM" })).toEqual([
     "Governing 1 job; events: connector, dropped: not counted",
     "Governing 2 jobs; events: polling, dropped: 3; POLICY FILE NOT VALID, the previous policy is in force",
-  ]);
-  expect(status(started, rejected, loaded, counted)).toEqual([
-    "Governing 1 job; events: connector, dropped: not counted",
   ]);
 });
 

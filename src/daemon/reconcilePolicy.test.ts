@@ -4,7 +4,7 @@ import { type FakeOwner, useGovernedFakes } from "../../test/support/governedFak
 import { changeLimits } from "../jobs/limits/changeLimits.ts";
 import type { RunningJob } from "../jobs/model/job.ts";
 import { loadPolicy } from "../policy/file/loadPolicy.ts";
-import type { FactReader } from "../policy/procFacts.ts";
+import type { DaemonContext } from "./daemonContext.ts";
 import { type Occasion, type Reconciliation, reconcileJob } from "./reconcilePolicy.ts";
 
 const { openOwner } = useGovernedFakes();
@@ -17,7 +17,7 @@ function governed(): FakeOwner & { job: RunningJob } {
   return { ...machine, job: machine.govern(4026, { pidsMax: 64 }) };
 }
 
-/** Reconciles the job, an ffmpeg that is a minute old. Returns the outcome, and the cgroups that the policy was given. */
+/** Reconciles the job, an ffmpeg that is a minute old. Returns the outcome and the cgroups that the policy got. */
 function reconcile(
   { context, job }: { context: FakeOwner["context"]; job: RunningJob },
   text: string,
@@ -31,17 +31,22 @@ function reconcile(
       cgroups = known.cgroups;
       return factsOf(known);
     },
-  } as unknown as FactReader;
-  return { result: reconcileJob(context, loaded.policy, reader, job, occasion), cgroups };
+  };
+  const daemon = { ...context, store: loaded, reader } as unknown as DaemonContext;
+  return { result: reconcileJob(daemon, job, occasion), cgroups };
 }
 
 const STILL = "default_limits: {pids_max: 64}";
 
 test("a job that the policy no longer asks for is released at a reload, and kept at the start of a daemon", () => {
   const machine = governed();
-  expect(reconcile(machine, "target_commands: [other]", "start").result).toEqual({ outcome: "kept" });
+  expect(reconcile(machine, "target_commands: [other]", "start").result).toMatchObject({
+    kind: "job-kept-by-policy",
+  });
   expect(machine.context.ledger.job(machine.job.key)?.state).toBe("running");
-  expect(reconcile(machine, "target_commands: [other]", "reload").result).toEqual({ outcome: "released" });
+  expect(reconcile(machine, "target_commands: [other]", "reload").result).toMatchObject({
+    kind: "job-released-by-policy",
+  });
   expect(machine.context.ledger.job(machine.job.key)?.state).toBe("ended");
   expect(machine.fake.membership(4026).get("")).toBe(OWNER);
 });
@@ -49,8 +54,8 @@ test("a job that the policy no longer asks for is released at a reload, and kept
 test("a job that a rule ignores is released at the start of a daemon too, and may be governed again", () => {
   const machine = governed();
   const { ledger, bootId } = machine.context;
-  expect(reconcile(machine, "rules: [{name: off, match: {}, ignore: true}]", "start").result).toEqual({
-    outcome: "released",
+  expect(reconcile(machine, "rules: [{name: off, match: {}, ignore: true}]", "start").result).toMatchObject({
+    kind: "job-released-by-policy",
   });
   expect(ledger.events(machine.job).map(({ kind }) => kind)).toContain("released_by_policy");
   expect(ledger.wasDetached({ bootId, pid: 4026, startTicks: 100 })).toBeFalse();
@@ -59,21 +64,21 @@ test("a job that a rule ignores is released at the start of a daemon too, and ma
 test("a job whose PID was reused is left to the observer that records its end", () => {
   const machine = governed();
   machine.reuse(4026);
-  expect(reconcile(machine, "target_commands: [other]", "reload").result).toEqual({ outcome: "unchanged" });
+  expect(reconcile(machine, "target_commands: [other]", "reload").result).toBeUndefined();
   expect(machine.context.ledger.job(machine.job.key)?.state).toBe("running");
 });
 
 test("a governed process is decided on by the cgroups that it came from, and at any age", () => {
   const machine = governed();
   const { result, cgroups } = reconcile(machine, `${STILL}\nfilters: {max_runtime: 1s}`, "reload");
-  expect({ result, cgroups }).toEqual({ result: { outcome: "unchanged" }, cgroups: [OWNER] });
+  expect({ result, cgroups }).toEqual({ result: undefined, cgroups: [OWNER] });
 });
 
 test("other limits are applied, and equal limits are not written again", () => {
   const machine = governed();
-  expect(reconcile(machine, STILL, "reload").result).toEqual({ outcome: "unchanged" });
+  expect(reconcile(machine, STILL, "reload").result).toBeUndefined();
   expect(reconcile(machine, "default_limits: {pids_max: 32}", "reload").result).toMatchObject({
-    outcome: "changed",
+    kind: "job-changed-by-policy",
     job: { outcomes: [{ limit: "pids.max", actual: "32" }] },
   });
 });
@@ -82,7 +87,7 @@ test("a reload loosens no limit that was set by hand", () => {
   const machine = governed();
   const job = changeLimits(machine.context, machine.job, { byHand: { pidsMax: 20 } }, "by hand");
   expect(reconcile({ ...machine, job }, "default_limits: {pids_max: 500}", "reload").result).toMatchObject({
-    outcome: "changed",
+    kind: "job-changed-by-policy",
     job: { outcomes: [{ limit: "pids.max", actual: "20" }] },
   });
 });

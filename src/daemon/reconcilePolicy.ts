@@ -1,82 +1,76 @@
 import { detach } from "../jobs/attach/detach.ts";
 import type { Context } from "../jobs/context.ts";
 import { Refusal } from "../jobs/errors.ts";
-import type { Tenant } from "../jobs/job.ts";
 import { changeLimits } from "../jobs/limits/changeLimits.ts";
 import type { Job, RunningJob } from "../jobs/model/job.ts";
 import { jobCgroupOf } from "../jobs/placement/jobCgroup.ts";
-import { formatLimit, type Limits } from "../limits/limits.ts";
+import { formatLimit } from "../limits/limits.ts";
 import { CGROUP_LIMITS, LIMIT_NAMES } from "../limits/table.ts";
 import { cgroupPathOf } from "../linux/cgroup/hierarchies.ts";
 import { originOf } from "../linux/cgroup/jobCgroup.ts";
 import { readStat } from "../linux/proc/stat.ts";
 import { type Decision, decide } from "../policy/decide.ts";
-import type { Policy } from "../policy/policy.ts";
-import type { FactReader } from "../policy/procFacts.ts";
+import type { DaemonContext } from "./daemonContext.ts";
 import { jobSpecOf } from "./decision.ts";
+import type { DaemonEvent } from "./events.ts";
 
 /** When jobs are reconciled with the policy: after it was loaded again, or at the start of a daemon. */
 export type Occasion = "reload" | "start";
 
-/** The outcome of reconciling one job with the policy. `job` is the job as it is recorded after the change. */
+/** The outcome of reconciling one job with the policy; `undefined`: nothing has changed. */
 export type Reconciliation =
-  | { outcome: "changed"; job: RunningJob }
-  | { outcome: "unchanged" | "released" | "kept" }
-  | { outcome: "failed"; reason: string };
+  | DaemonEvent<
+      "job-changed-by-policy" | "job-released-by-policy" | "job-kept-by-policy" | "job-reconcile-failed"
+    >
+  | undefined;
 
 /**
- * Applies the policy in force to a job that `watch` started under an earlier one. A job that the policy no longer asks
- * for is released; at the start of a daemon only if a rule says so, and kept otherwise: leaving out an option is not meant
- * to end what runs.
+ * Applies the policy in force to a job that `watch` started under an earlier one, or releases a job that it
+ * no longer asks for. When a daemon starts, only a rule releases jobs: a missing option does not.
  */
-export function reconcileJob(
-  context: Context,
-  policy: Policy,
-  reader: FactReader,
-  job: RunningJob,
-  occasion: Occasion,
-): Reconciliation {
-  const stat = readStat(context.host, job.process.pid);
-  if (stat === "gone" || stat.startTicks !== job.process.startTicks) return { outcome: "unchanged" };
+export function reconcileJob(context: DaemonContext, job: RunningJob, occasion: Occasion): Reconciliation {
+  const { host, store, reader } = context;
+  const stat = readStat(host, job.process.pid);
+  if (stat === "gone" || stat.startTicks !== job.process.startTicks) return undefined;
   const facts = reader.of(stat, { isGoverned: true, cgroups: originCgroups(context, job) });
-  const decision = decide(policy, facts);
+  const decision = decide(store.policy, facts);
   try {
-    if (decision.govern) return change(context, policy, job, decision);
-    if (occasion === "start" && decision.rule === undefined) return { outcome: "kept" };
-    release(context, job, decision);
-    return { outcome: "released" };
+    if (decision.govern) {
+      const changed = change(context, job, decision);
+      return changed && { kind: "job-changed-by-policy", job: changed };
+    }
+    if (occasion === "start" && decision.rule === undefined) return { kind: "job-kept-by-policy", job };
+    // Recorded first: if the daemon dies in between, the job must not count as detached by an operator.
+    const detail = { because: decision.because };
+    context.ledger.addEvent(job, { atMs: host.now(), kind: "released_by_policy", detail });
+    detach(context, job, jobCgroupOf(context, job));
+    return { kind: "job-released-by-policy", job };
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
-    return { outcome: "failed", reason: error.message };
+    return { kind: "job-reconcile-failed", job, reason: error.message };
   }
 }
 
+/** Returns the changed job as it is recorded; `undefined` if it has what the decision asks for. */
 function change(
-  context: Context,
-  policy: Policy,
+  context: DaemonContext,
   job: RunningJob,
   decision: Decision & { govern: true },
-): Reconciliation {
-  const { limits, tenant, labels, intent } = jobSpecOf(policy, decision);
+): RunningJob | undefined {
+  const { limits, tenant, labels, intent } = jobSpecOf(context.store.policy, decision, job.process.pid);
+  const recordedTotal = new Map(
+    job.outcomes.filter(({ of }) => of === "tenant").map(({ limit, wanted }) => [limit, wanted]),
+  );
   const isSame =
-    textOf(limits) === textOf(job.limits) &&
     (tenant?.name ?? null) === job.tenant &&
-    totalText(tenant) === recordedTotal(job);
+    LIMIT_NAMES.every((name) => formatLimit(limits, name) === formatLimit(job.limits, name)) &&
+    CGROUP_LIMITS.every((name) => formatLimit(tenant?.limits ?? {}, name) === recordedTotal.get(name));
   if (!isSame) {
     const because = decision.rule === undefined ? "the policy" : `the policy's rule ${decision.rule}`;
-    const changed = changeLimits(context, job, { limits, tenant, labels, intent }, because);
-    return { outcome: "changed", job: changed };
+    return changeLimits(context, job, { limits, tenant, labels, intent }, because);
   }
-  if (JSON.stringify(labels) === JSON.stringify(job.labels) && intent === job.intent)
-    return { outcome: "unchanged" };
-  return { outcome: "changed", job: context.ledger.recordSpec(job, { labels, intent }) };
-}
-
-function release(context: Context, job: RunningJob, { because }: Decision & { govern: false }): void {
-  // Recorded first: without this event, a daemon that dies in between leaves a job that counts as detached by an operator.
-  const atMs = context.host.now();
-  context.ledger.addEvent(job, { atMs, kind: "released_by_policy", detail: { because } });
-  detach(context, job, jobCgroupOf(context, job));
+  if (JSON.stringify(labels) === JSON.stringify(job.labels) && intent === job.intent) return undefined;
+  return context.ledger.recordSpec(job, { labels, intent });
 }
 
 /** The cgroups that the job's process was in before it was governed. */
@@ -85,19 +79,4 @@ function originCgroups({ hierarchies }: Context, job: Job): string[] {
     const hierarchy = hierarchies.find(({ key }) => key === location.hierarchy);
     return hierarchy ? [cgroupPathOf(hierarchy, originOf(job.changes, location))] : [];
   });
-}
-
-function textOf(limits: Limits): string {
-  return LIMIT_NAMES.map((name) => `${name}=${formatLimit(limits, name) ?? ""}`).join(" ");
-}
-
-function totalText(tenant: Tenant | null): string {
-  return CGROUP_LIMITS.map((name) => `${name}=${formatLimit(tenant?.limits ?? {}, name) ?? ""}`).join(" ");
-}
-
-function recordedTotal({ outcomes }: Job): string {
-  const total = outcomes.filter(({ of }) => of === "tenant");
-  return CGROUP_LIMITS.map(
-    (name) => `${name}=${total.find(({ limit }) => limit === name)?.wanted ?? ""}`,
-  ).join(" ");
 }

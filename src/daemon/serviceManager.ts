@@ -19,28 +19,18 @@ const MAX_RETRY_MS = 1000;
 /** Bounds the memory and descriptors for a manager that has stopped reading. */
 const MAX_UNSENT = 8192;
 
-type NamedJob = Pick<Job, "key" | "jobId">;
-
-/** A pidfd that the manager kept for a job while no daemon ran. */
-export interface StoredPidfd {
-  /** The job's key; `undefined` for a descriptor that no ffrtmp stored. */
-  key: string | undefined;
-  fd: number;
-}
-
 interface Message {
   state: NotifyState;
   fd: number | undefined;
 }
 
 /**
- * The service manager that started this daemon. Receives the state of the daemon, and keeps the pidfds of jobs after the
- * daemon has ended, whatever ended it. Without a manager every call does nothing, and no call ever waits for it.
+ * The service manager that started this daemon. Receives the state of the daemon, and keeps the pidfds of
+ * jobs after the daemon has ended for any reason. Without a manager every call does nothing. No call waits.
  */
 export class ServiceManager {
   readonly #socket: NotifySocket | undefined;
   readonly #watchdogUsec: number | undefined;
-  readonly #warn: (message: string) => void;
   /** The names of the stored pidfds, by the key of the job. */
   readonly #storedNames = new Map<string, string>();
   /** Descriptors that were passed to this daemon at its start, until `receiveStoredPidfds`. */
@@ -48,16 +38,17 @@ export class ServiceManager {
   /** Messages that a busy manager has not accepted yet, oldest first. */
   #unsent: Message[] = [];
   #status = "";
-  #hasWarned = false;
+  /** `undefined` after the first warning. */
+  #warn: ((message: string) => void) | undefined;
 
   constructor(variables: ServiceVariables, warn: (message: string) => void) {
     this.#warn = warn;
     this.#watchdogUsec = variables.watchdogUsec;
     this.#received = variables.storedFds;
-    if (variables.notifySocket === undefined) return;
-    const socket = NotifySocket.open(variables.notifySocket);
-    if ("reason" in socket) this.#warnOnce(socket.reason);
-    else this.#socket = socket;
+    const { notifySocket } = variables;
+    const socket = notifySocket === undefined ? undefined : NotifySocket.open(notifySocket);
+    if (socket instanceof NotifySocket) this.#socket = socket;
+    else if (socket !== undefined) this.#warnOnce(socket.reason);
   }
 
   /** Reports that the daemon works: after its start, and after each `reloading`. */
@@ -81,8 +72,8 @@ export class ServiceManager {
   }
 
   /**
-   * Resets the manager's watchdog twice in each of its intervals while `isAlive` returns true. Runs on the main loop, so
-   * that a hanging daemon stops resetting it. Returns a function that stops the resets.
+   * Resets the manager's watchdog twice in each of its intervals while `isAlive` returns true, on the main
+   * loop: a hanging daemon does not reset it. Returns a function that stops the resets.
    */
   startWatchdog(isAlive: () => boolean): () => void {
     if (this.#watchdogUsec === undefined || this.#socket === undefined) return () => {};
@@ -95,11 +86,12 @@ export class ServiceManager {
   }
 
   /** Stores a copy of a job's pidfd with the manager, once for each job. */
-  storePidfd(job: NamedJob, pidfd: number | undefined): void {
-    if (pidfd === undefined || this.#socket === undefined || this.#storedNames.has(job.key)) return;
-    const name = nameOf(job);
+  storePidfd({ key, jobId }: Pick<Job, "key" | "jobId">, pidfd: number | undefined): void {
+    if (pidfd === undefined || this.#socket === undefined || this.#storedNames.has(key)) return;
+    // Shown by `systemd-analyze fdstore`. A job id contains no `@`, and a key is never used again.
+    const name = `${jobId}@${key}`;
     if (!isFdName(name)) return;
-    this.#storedNames.set(job.key, name);
+    this.#storedNames.set(key, name);
     this.#send(storeFd(name), pidfd);
   }
 
@@ -111,19 +103,16 @@ export class ServiceManager {
     this.#send(dropFd(name));
   }
 
-  /** Drops the pidfds of all jobs except these. */
   dropAllExcept(open: ReadonlyMap<string, unknown>): void {
     for (const key of [...this.#storedNames.keys()]) if (!open.has(key)) this.dropPidfd({ key });
   }
 
   /**
-   * Returns the pidfds that the manager kept while no daemon ran; none at a second call. The caller closes them. The manager
-   * keeps its copies.
+   * Returns the pidfds that the manager kept while no daemon ran; none at a second call. A descriptor that no
+   * ffrtmp stored has no key. The caller closes them. The manager keeps its copies.
    */
-  receiveStoredPidfds(): StoredPidfd[] {
-    const received = this.#received;
-    this.#received = [];
-    return received.map(({ name, fd }) => {
+  receiveStoredPidfds(): { key: string | undefined; fd: number }[] {
+    return this.#received.splice(0).map(({ name, fd }) => {
       const key = name.includes("@") ? name.slice(name.lastIndexOf("@") + 1) : undefined;
       if (key === undefined) this.#send(dropFd(name));
       else this.#storedNames.set(key, name);
@@ -162,13 +151,7 @@ export class ServiceManager {
   }
 
   #warnOnce(reason: string): void {
-    if (this.#hasWarned) return;
-    this.#hasWarned = true;
-    this.#warn(`cannot reach the service manager (${reason}); governing continues without it`);
+    this.#warn?.(`cannot reach the service manager (${reason}); governing continues without it`);
+    this.#warn = undefined;
   }
-}
-
-/** Shown by `systemd-analyze fdstore`. A job id contains no `@`, and a key is never used again. */
-function nameOf({ jobId, key }: NamedJob): string {
-  return `${jobId}@${key}`;
 }

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
-import type { Context } from "../jobs/context.ts";
 import { type EventCounters, type ProcessEvents, zeroCounters } from "../linux/events/processEvents.ts";
 import { policyFromFlags } from "../policy/policyFromFlags.ts";
+import type { DaemonContext } from "./daemonContext.ts";
 import { DaemonStatistics } from "./statistics.ts";
 
 function play() {
@@ -13,7 +13,9 @@ function play() {
     ledger: { setNote: (_name: string, value: string) => notes.push(JSON.parse(value)) },
     bootId: "b",
     self: { pid: 812, startTicks: 7 },
-  } as unknown as Context;
+    store: { policy: policyFromFlags(["ffmpeg"], {}), path: undefined, loadedMs: 5, faults: [] },
+    options: { scanIntervalMs: 5000 },
+  } as unknown as DaemonContext;
   const source = (counters: EventCounters, name = "connector"): ProcessEvents =>
     ({ source: name, counters: () => ({ ...counters }) }) as unknown as ProcessEvents;
   const pass = (ms: number): void => {
@@ -22,12 +24,10 @@ function play() {
   return { context, source, notes, pass };
 }
 
-const store = { policy: policyFromFlags(["ffmpeg"], {}), path: undefined, loadedMs: 5, faults: [] };
-
 test("a loss is written at once, other counts once a minute", () => {
   const { context, source, notes, pass } = play();
   const counters = zeroCounters();
-  const statistics = new DaemonStatistics(context, source(counters), store, () => 5000);
+  const statistics = new DaemonStatistics(context, source(counters));
   statistics.writeIfDue();
   expect(notes).toHaveLength(1);
   counters.received = 500;
@@ -35,7 +35,7 @@ test("a loss is written at once, other counts once a minute", () => {
   statistics.writeIfDue();
   expect(notes).toHaveLength(1);
   counters.dropped = 3;
-  statistics.countRescan();
+  statistics.rescans++;
   statistics.writeIfDue();
   expect(notes).toHaveLength(2);
   expect(notes[1]?.counts).toMatchObject({ received: 500, dropped: 3, rescans: 1, foundByLooking: 0 });
@@ -47,12 +47,7 @@ test("a loss is written at once, other counts once a minute", () => {
 
 test("the counts of an event source that failed are kept, and counted once", () => {
   const { context, source } = play();
-  const statistics = new DaemonStatistics(
-    context,
-    source({ ...zeroCounters(), received: 10, dropped: 2 }),
-    store,
-    () => 5000,
-  );
+  const statistics = new DaemonStatistics(context, source({ ...zeroCounters(), received: 10, dropped: 2 }));
   statistics.closeSource();
   expect(statistics.counts()).toMatchObject({ received: 10, dropped: 2 });
   statistics.switchTo(source({ ...zeroCounters(), received: 5 }, "polling"));
@@ -61,12 +56,7 @@ test("the counts of an event source that failed are kept, and counted once", () 
 
 test("a count that one source does not have is unknown in the sum", () => {
   const { context, source } = play();
-  const statistics = new DaemonStatistics(
-    context,
-    source({ ...zeroCounters(), dropped: null }),
-    store,
-    () => 5000,
-  );
+  const statistics = new DaemonStatistics(context, source({ ...zeroCounters(), dropped: null }));
   statistics.closeSource();
   statistics.switchTo(source({ ...zeroCounters(), dropped: 4 }));
   expect(statistics.counts().dropped).toBeNull();
@@ -74,7 +64,7 @@ test("a count that one source does not have is unknown in the sum", () => {
 
 test("a daemon that stops writes when, and which event source it had last", () => {
   const { context, source, notes } = play();
-  const statistics = new DaemonStatistics(context, source(zeroCounters()), store, () => 5000);
+  const statistics = new DaemonStatistics(context, source(zeroCounters()));
   statistics.closeSource();
   statistics.switchTo(source(zeroCounters(), "polling"));
   statistics.write(2_000_000);

@@ -1,18 +1,11 @@
+import type { Context } from "../jobs/context.ts";
 import { isoTime } from "../jobs/json.ts";
 import type { Ledger } from "../ledger/ledger.ts";
-import type { EventSource } from "../linux/events/processEvents.ts";
-import type { ProcessIdentity } from "../linux/proc/identity.ts";
+import type { EventCounters, EventSource } from "../linux/events/processEvents.ts";
+import { isAlive, type ProcessIdentity } from "../linux/proc/identity.ts";
 
 /** The process events that a daemon has received and missed since its start. */
-export interface DaemonCounts {
-  /** Process events that the kernel reported or a scan found. */
-  received: number;
-  /** How many events the kernel dropped. `null` where it does not count them. */
-  dropped: number | null;
-  /** How often the kernel reported that it had dropped events. */
-  overruns: number;
-  /** Messages that could not be parsed, or did not come from the kernel. */
-  malformed: number;
+export interface DaemonCounts extends Pick<EventCounters, "received" | "dropped" | "overruns" | "malformed"> {
   /** Scans of all processes because events were lost. */
   rescans: number;
   /** Processes that were governed although no event had reported them. */
@@ -21,7 +14,7 @@ export interface DaemonCounts {
 
 /** The state of a daemon as it wrote it to the ledger, where the report of the last daemon stays. */
 export interface DaemonReport {
-  daemon: ProcessIdentity;
+  watch: ProcessIdentity;
   sinceMs: number;
   /** When the counts were read. */
   atMs: number;
@@ -42,41 +35,35 @@ export interface DaemonReport {
   counts: DaemonCounts;
 }
 
-/** The report as JSON in the ledger: its keys stay, for older and newer daemons read it. */
-interface StoredReport extends Omit<DaemonReport, "daemon" | "counts"> {
-  watch: ProcessIdentity;
-  counts: Omit<DaemonCounts, "foundByScan"> & { foundByLooking: number };
-}
-
 const NOTE = "watch_report";
 
-export function writeDaemonReport(ledger: Ledger, { daemon, ...report }: DaemonReport): void {
-  const { foundByScan, ...counts } = report.counts;
-  const stored: StoredReport = {
-    watch: daemon,
-    ...report,
-    counts: { ...counts, foundByLooking: foundByScan },
-  };
-  ledger.setNote(NOTE, JSON.stringify(stored));
+/** Keeps the keys of the JSON, which other versions read: `foundByScan` is `foundByLooking` there. */
+export function writeDaemonReport(ledger: Ledger, report: DaemonReport): void {
+  const { foundByScan: foundByLooking, ...counts } = report.counts;
+  ledger.setNote(NOTE, JSON.stringify({ ...report, counts: { ...counts, foundByLooking } }));
+}
+
+/** A report that was read from the ledger. `died`: the daemon is gone and had not stopped. */
+export interface LastReport extends DaemonReport {
+  state: "running" | "stopped" | "died";
 }
 
 /** Returns `undefined` if no daemon has used this ledger. */
-export function readDaemonReport(ledger: Ledger): DaemonReport | undefined {
+export function readDaemonReport({ ledger, host }: Context): LastReport | undefined {
   const note = ledger.note(NOTE);
   if (note === undefined) return undefined;
-  const { watch, ...report } = JSON.parse(note) as StoredReport;
-  const { foundByLooking, ...counts } = report.counts;
-  return { daemon: watch, ...report, counts: { ...counts, foundByScan: foundByLooking } };
+  const report = JSON.parse(note);
+  const { foundByLooking: foundByScan, ...counts } = report.counts;
+  const unstopped = isAlive(host, report.watch) ? "running" : "died";
+  const state = report.stoppedMs === null ? unstopped : "stopped";
+  return { ...report, counts: { ...counts, foundByScan }, state };
 }
 
-/** `died`: the daemon is gone and had not stopped. */
-export type DaemonState = "running" | "stopped" | "died";
-
-export function daemonReportJson(report: DaemonReport, state: DaemonState): Record<string, unknown> {
-  const { daemon, counts } = report;
+export function daemonReportJson(report: LastReport): Record<string, unknown> {
+  const { watch, counts } = report;
   return {
-    state,
-    pid: daemon.pid,
+    state: report.state,
+    pid: watch.pid,
     since: isoTime(report.sinceMs),
     counted_at: isoTime(report.atMs),
     stopped_at: isoTime(report.stoppedMs),

@@ -7,3 +7,11 @@ export interface Check {
   /** The consequence, where the feature does not work. */
   cost?: string;
 }
+
+export function works(name: string, found: string): Check {
+  return { name, works: true, found };
+}
+
+export function fails(name: string, found: string, cost: string): Check {
+  return { name, works: false, found, cost };
+}

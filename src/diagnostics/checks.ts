@@ -4,7 +4,7 @@ import { groupName } from "../jobs/job.ts";
 import { respectDisabled } from "../jobs/placement/disabledControllers.ts";
 import type { Limits } from "../limits/limits.ts";
 import type { LimitOutcome } from "../limits/outcome.ts";
-import { CGROUP_LIMITS, LIMITS, type LimitName } from "../limits/table.ts";
+import { CGROUP_LIMITS, LIMITS } from "../limits/table.ts";
 import { findWholeDisk } from "../linux/blockDevice.ts";
 import { createJobCgroup, removeJobCgroup } from "../linux/cgroup/cgroupChanges.ts";
 import { readMembership } from "../linux/cgroup/hierarchies.ts";
@@ -18,7 +18,7 @@ import { closeFd } from "../sys/descriptor.ts";
 import { errnoName } from "../sys/errno.ts";
 import { openPidfd } from "../sys/pidfd.ts";
 import { installSignalFilter } from "../sys/seccomp.ts";
-import type { Check } from "./check.ts";
+import { type Check, fails, works } from "./check.ts";
 import { checkVisibility } from "./visibility.ts";
 
 /** Tries every feature that governing can use on this machine with these rights, and undoes every change. */
@@ -26,7 +26,7 @@ export async function runChecks(context: Context): Promise<Check[]> {
   return [
     probeRights(context),
     ...checkVisibility(context),
-    ...probeHierarchies(context),
+    probeHierarchies(context),
     ...probeLimits(context),
     probePidfd(),
     await probeExitRecords(),
@@ -41,16 +41,18 @@ function probeRights({ host }: Context): Check {
   const uid = process.geteuid?.() ?? 0;
   const isInOwn = isOutsideInitialNamespace(host, "user");
   const found = `uid ${uid}${isInOwn ? " in a user namespace" : ""} on Linux ${release()}`;
-  if (uid === 0 && !isInOwn) return { name: "rights", works: true, found: `root, ${found}` };
-  const cost =
-    "only your own processes can be governed, and limits need a cgroup that is delegated to your user";
-  return { name: "rights", works: false, found, cost };
+  if (uid === 0 && !isInOwn) return works("rights", `root, ${found}`);
+  return fails(
+    "rights",
+    found,
+    "only your own processes can be governed, and limits need a cgroup that is delegated to your user",
+  );
 }
 
-function probeHierarchies({ hierarchies }: Context): Check[] {
+function probeHierarchies({ hierarchies }: Context): Check {
   const name = "cgroup hierarchies";
   const cost = "no limits and no measurements; jobs run and are recorded";
-  if (hierarchies.length === 0) return [{ name, works: false, found: "none is mounted", cost }];
+  if (hierarchies.length === 0) return fails(name, "none is mounted", cost);
   const usable = hierarchies.filter(({ controllers }) => controllers.length > 0);
   const found = usable
     .map(
@@ -58,9 +60,8 @@ function probeHierarchies({ hierarchies }: Context): Check[] {
         `v${version} ${controllers.join(",")} at ${mountPoint}${isReadOnly ? ", read-only" : ""}`,
     )
     .join("; ");
-  if (usable.length > 0 && usable.every(({ isReadOnly }) => isReadOnly))
-    return [{ name, works: false, found, cost }];
-  return [{ name, works: true, found }];
+  const isReadOnly = usable.length > 0 && usable.every((hierarchy) => hierarchy.isReadOnly);
+  return isReadOnly ? fails(name, found, cost) : works(name, found);
 }
 
 /** Writes every limit once, to an empty cgroup. */
@@ -91,77 +92,60 @@ function sampleLimits({ host, state }: Context): Limits {
   return Object.fromEntries(samples.filter(([, value]) => value !== undefined));
 }
 
-function costOf(limit: LimitName): string {
-  const options = Object.keys(LIMITS[limit].keys).map((key) => `--${key.replaceAll("_", "-")}`);
-  return `${options.join(" and ")} ${options.length === 1 ? "has" : "have"} no effect`;
-}
-
 function describeLimit({ limit, outcome, actual, because }: LimitOutcome): Check {
-  const works = outcome === "applied" || outcome === "partial";
-  if (!works) return { name: limit, works, found: because ?? outcome, cost: costOf(limit) };
-  return {
-    name: limit,
-    works,
-    found: because === undefined ? `read back as ${actual}` : `read back as ${actual}: ${because}`,
-  };
+  if (outcome === "applied" || outcome === "partial")
+    return works(limit, `read back as ${actual}${because === undefined ? "" : `: ${because}`}`);
+  const options = Object.keys(LIMITS[limit].keys).map((key) => `--${key.replaceAll("_", "-")}`);
+  const cost = `${options.join(" and ")} ${options.length === 1 ? "has" : "have"} no effect`;
+  return fails(limit, because, cost);
 }
 
 function probePidfd(): Check {
-  const name = "pidfd";
   const pidfd = openPidfd(process.pid);
-  if (pidfd < 0) {
-    const cost =
-      "processes are identified by their start time only, and their ends are noticed up to a second late";
-    return { name, works: false, found: `pidfd_open: ${errnoName(pidfd)}`, cost };
+  if (pidfd >= 0) {
+    closeFd(pidfd);
+    return works("pidfd", "processes are identified even when their PID is reused");
   }
-  closeFd(pidfd);
-  return { name, works: true, found: "processes are identified even when their PID is reused" };
+  return fails(
+    "pidfd",
+    `pidfd_open: ${errnoName(pidfd)}`,
+    "processes are identified by their start time only, and their ends are noticed up to a second late",
+  );
 }
 
 async function probeExitRecords(): Promise<Check> {
   const name = "pidfd exit codes";
   if (await pidfdsReportExitCodes())
-    return { name, works: true, found: "the exit codes of processes that ffrtmp did not start are known" };
-  const cost =
-    "the exit codes of processes that ffrtmp did not start come from the process connector, or are unknown";
-  return { name, works: false, found: "not supported by this kernel (needs Linux 6.15)", cost };
+    return works(name, "the exit codes of processes that ffrtmp did not start are known");
+  return fails(
+    name,
+    "not supported by this kernel (needs Linux 6.15)",
+    "the exit codes of processes that ffrtmp did not start come from the process connector, or are unknown",
+  );
 }
 
 async function probeConnector({ host }: Context): Promise<Check> {
   const name = "process connector";
   const events = new ConnectorEvents(host);
   const started = await events.start(() => {});
-  if (started.outcome === "unsupported") {
-    return {
-      name,
-      works: false,
-      found: started.reason,
-      cost: "watch finds processes by its scans only",
-    };
-  }
+  if (started.outcome === "unsupported")
+    return fails(name, started.reason, "watch finds processes by its scans only");
   await events.stop();
-  return { name, works: true, found: "the kernel reports every exec and exit immediately" };
+  return works(name, "the kernel reports every exec and exit immediately");
 }
 
 function probeSignalFilter(): Check {
   const name = "signal filter";
   const filter = installSignalFilter();
-  if (filter.outcome === "applied") {
-    return {
-      name,
-      works: true,
-      found: "attach and watch cannot signal, trace or inspect other processes (tried: EPERM)",
-    };
-  }
+  if (filter.outcome === "applied")
+    return works(name, "attach and watch cannot signal, trace or inspect other processes (tried: EPERM)");
   const cost = "attach and watch still send no signals, but the kernel does not enforce it";
-  return { name, works: false, found: filter.reason, cost };
+  return fails(name, filter.reason, cost);
 }
 
 function probeLedger({ ledger, host }: Context): Check {
-  const name = "ledger";
   ledger.setNote("doctor", new Date(host.now()).toISOString());
-  const waiting = ledger.flush();
-  if (waiting === 0) return { name, works: true, found: ledger.path };
+  if (ledger.flush() === 0) return works("ledger", ledger.path);
   const cost = "the results of jobs are lost when their ffrtmp process ends";
-  return { name, works: false, found: `${ledger.path} cannot be written`, cost };
+  return fails("ledger", `${ledger.path} cannot be written`, cost);
 }

@@ -5,6 +5,7 @@ import { realHost } from "../../src/linux/host.ts";
 import { readStat } from "../../src/linux/proc/stat.ts";
 import { listThreads } from "../../src/linux/proc/table.ts";
 import { expectMessage, PRIVATE_MOUNTS, runScript } from "../support/badInput.ts";
+import { parseDryRun } from "../support/dryRun.ts";
 import { lacksKernelThreads, startZombie } from "../support/processes.ts";
 import {
   FFRTMP,
@@ -109,7 +110,7 @@ testIf(lacksLimits())(
     expect(all.filter(({ govern }) => govern).map(({ pid }) => pid)).toEqual([ordinary.pid]);
 
     const dryRun = await outputOf(box, [own, "watch", "--dry-run", "--watch-config", policy]);
-    expect(dryRun).toBe(`would govern PID ${ordinary.pid} (${sleep.name}) by rule all\n`);
+    expect(parseDryRun(dryRun).decision).toBe(`would govern PID ${ordinary.pid} (${sleep.name}) by rule all`);
 
     // Only now, because these two would govern whatever the check lets through.
     for (const { pid, reason } of subjects) {

@@ -1,6 +1,7 @@
 import { expect } from "bun:test";
 import { readFileSync } from "node:fs";
 import { basename } from "node:path";
+import { parseDryRun } from "../support/dryRun.ts";
 import {
   groupOf,
   isGoverned,
@@ -343,9 +344,20 @@ rules: [{name: some, match: {command: ${basename(shell)}}, tenant: acme, limits:
   const calls = "trace=open,openat,creat,mkdir,mkdirat,rmdir,unlinkat,rename,renameat2,setpriority";
   const dryRun = [FFRTMP, "watch", "--watch-config", box.file, "--dry-run"];
   const traced = sandbox().spawn(["strace", "-f", "-o", output, "-e", calls, ...dryRun]);
-  expect(await new Response(traced.stdout as ReadableStream).text()).toBe(
-    `would govern PID ${pid} (${basename(shell)}) by rule some for tenant acme with cpu.max 50000 100000, nice 5\n`,
+  const { decision, changes } = parseDryRun(await new Response(traced.stdout as ReadableStream).text());
+  expect(decision).toBe(
+    `would govern PID ${pid} (${basename(shell)}) by rule some for tenant acme with cpu.max 50000 100000, nice 5`,
   );
+  const job = `/ffrtmp-[0-9a-f]{6}-@acme/ffrtmp-[0-9a-f]{6}-auto-${basename(shell)}-${pid}`;
+  for (const change of [
+    "create cgroup /.*/ffrtmp-[0-9a-f]{6}-@acme for the tenant, unless it exists",
+    `create cgroup /.*${job}`,
+    `write "50000( 100000)?" to /.*${job}/cpu\\.(max|cfs_quota_us)`,
+    `move its processes from /.* to /.*${job}`,
+    `set nice of PID ${pid}, thread ${pid}, from 0 to 5`,
+  ]) {
+    expect(changes).toContainEqual(expect.stringMatching(new RegExp(`^ {2}${change}$`)));
+  }
   expect(await traced.exited).toBe(0);
   const touched = readFileSync(output, "utf8")
     .split("\n")

@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import { openSync, readFileSync, writeFileSync } from "node:fs";
+import { parseDryRun } from "../support/dryRun.ts";
 import {
   isRunning,
   lacksCommand,
@@ -191,7 +192,9 @@ test("--dry-run names what would be governed and touches nothing", async () => {
   const output = sandbox().path("out");
   const args = ["watch", "--dry-run", "--target", name, "--cpu-quota", "50"];
   expect(await endOf(sandbox().start(args, { stdout: openSync(output, "w") }))).toBe(0);
-  expect(readFileSync(output, "utf8")).toBe(`would govern PID ${pid} (${name}) with cpu.max 50000 100000\n`);
+  expect(parseDryRun(readFileSync(output, "utf8")).decision).toBe(
+    `would govern PID ${pid} (${name}) with cpu.max 50000 100000`,
+  );
   expect(readFileSync(`/proc/${pid}/cgroup`, "utf8")).toBe(before);
   expect(await sandbox().json(["ps"])).toEqual([]);
 });

@@ -1,4 +1,4 @@
-import { type AttachedJob, attach as attachToProcess } from "../../jobs/attach/attach.ts";
+import { attach as attachToProcess } from "../../jobs/attach/attach.ts";
 import type { Context } from "../../jobs/context.ts";
 import { JobObserver, type ObservedEnd } from "../../jobs/exit/jobObserver.ts";
 import { recordExit } from "../../jobs/exit/recordExit.ts";
@@ -6,13 +6,11 @@ import { resultJson } from "../../jobs/json.ts";
 import type { Job } from "../../jobs/model/job.ts";
 import { summaryLine, survivorsLine } from "../../jobs/summary.ts";
 import { startExitEvents } from "../../linux/events/bestEvents.ts";
-import type { ProcessEvents } from "../../linux/events/processEvents.ts";
 import { type JobFlags, jobSpecFromFlags } from "../options/jobOptions.ts";
 import { printErr, printJson, warn } from "../output/messages.ts";
 import { warnOfLikelyMistakes, warnOfMissingLimits } from "../output/outcomes.ts";
 import { openContext } from "../session.ts";
-import { denySignals, firstSignal } from "../signals.ts";
-import { stopObserving } from "../stopObserving.ts";
+import { denySignals, firstSignal, stopObserving } from "../signals.ts";
 
 const DETACH_POLL_MS = 1000;
 
@@ -22,16 +20,18 @@ export async function attach(flags: JobFlags & { pid: number }): Promise<number>
   const spec = jobSpecFromFlags(flags, `pid-${flags.pid}-${Date.now().toString(36)}`);
   warnOfLikelyMistakes(context, spec.limits);
   const signal = firstSignal();
-  const attached = attachToProcess(context, flags.pid, spec);
-  const { job } = attached;
+  const { job, pidfd } = attachToProcess(context, flags.pid, spec);
   warn(`governing PID ${job.process.pid} (${job.command[0]}) as job ${job.jobId}`);
   warnOfMissingLimits(job);
 
-  const observation = await observe(context, attached);
+  const observed = Promise.withResolvers<ObservedEnd>();
+  const events = await startExitEvents(context.host, (batch) => observer.take(batch));
+  const observer = new JobObserver(context, events, observed.resolve);
+  observer.observe(job, pidfd);
   denySignals();
-  const end = await Promise.race([signal, observation.ending, detached(context, job)]);
+  const end = await Promise.race([signal, observed.promise, detached(context, job)]);
   // The kernel keeps counting a listener that exits without unregistering.
-  await observation.events.stop();
+  await events.stop();
   if (end === "detached") {
     warn(`job ${job.jobId} was detached; PID ${job.process.pid} keeps running`);
     return 0;
@@ -43,18 +43,6 @@ export async function attach(flags: JobFlags & { pid: number }): Promise<number>
   else if (isOurs) printErr(summaryLine(job, result));
   context.ledger.close();
   return 0;
-}
-
-/** Starts to listen for the end of the job. Settles when the listener runs; `ending` settles with the end. */
-async function observe(
-  context: Context,
-  { job, pidfd }: AttachedJob,
-): Promise<{ events: ProcessEvents; ending: Promise<ObservedEnd> }> {
-  const { promise, resolve } = Promise.withResolvers<ObservedEnd>();
-  const events = await startExitEvents(context.host, (batch) => observer.take(batch));
-  const observer = new JobObserver(context, events, resolve);
-  observer.observe(job, pidfd);
-  return { events, ending: promise };
 }
 
 /** Settles when another ffrtmp has detached the job, which only the ledger shows. */

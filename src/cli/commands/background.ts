@@ -1,5 +1,5 @@
 import { closeSync, mkdirSync, openSync, rmSync, writeSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { Context } from "../../jobs/context.ts";
 import { Refusal } from "../../jobs/errors.ts";
 import type { RunningJob } from "../../jobs/model/job.ts";
@@ -17,10 +17,8 @@ interface StartReport {
   warnings: string[];
   /** `null` where the job could not be started. */
   pid: number | null;
-  refusal?: { message: string; hint?: string; exitCode?: number };
+  refusal?: { message: string; hint: string | undefined; exitCode: number | undefined };
 }
-
-const USE_OTHER_DIRECTORY = "ffrtmp run --state-path DIR …, with a writable directory";
 
 /** The descriptor of the background copy's end of the pipe. */
 const REPORT_FD = 3;
@@ -30,8 +28,8 @@ const REPORT_FD = 3;
  * the copy has started the workload, or has failed to.
  */
 export async function runInBackground(jobId: string, flags: JobFlags): Promise<number> {
-  const state = locateState(flags.statePath, process.env);
-  const ownLog = openOwnLog(state.directory, state.ownLog);
+  const path = locateState(flags.statePath, process.env).ownLog;
+  const ownLog = openLog(path, "a", 0o755, `cannot write ${path}, which run --detach needs`);
   const child = Bun.spawn({
     cmd: backgroundCommand(jobId),
     detached: true,
@@ -42,10 +40,8 @@ export async function runInBackground(jobId: string, flags: JobFlags): Promise<n
   const pipe = child.stdio[REPORT_FD];
   const text = typeof pipe === "number" ? await Bun.file(pipe).text() : "";
   if (text === "") {
-    throw new Refusal(
-      `the background process of job ${jobId} died while it started the job`,
-      `tail ${state.ownLog}`,
-    );
+    const message = `the background process of job ${jobId} died while it started the job`;
+    throw new Refusal(message, `tail ${path}`);
   }
   const { warnings, pid, refusal } = JSON.parse(text) as StartReport;
   for (const warning of warnings) warn(warning);
@@ -69,12 +65,7 @@ export function startReporting<T extends { job: RunningJob }>(fd: number, start:
     if (error instanceof Refusal) {
       const { message, hint } = error;
       const exitCode = "exitCode" in error ? (error.exitCode as number) : undefined;
-      const refusal = {
-        message,
-        ...(hint === undefined ? {} : { hint }),
-        ...(exitCode === undefined ? {} : { exitCode }),
-      };
-      report(fd, { warnings, pid: null, refusal });
+      report(fd, { warnings, pid: null, refusal: { message, hint, exitCode } });
     }
     throw error;
   } finally {
@@ -97,17 +88,9 @@ export interface JobLog {
 }
 
 /** Creates the file for the output of a background job. Throws a Refusal where it cannot be created. */
-export function openJobLog(context: Context, jobId: string): JobLog {
-  const path = join(context.state.logs, `${jobId}-${context.host.now().toString(36)}.log`);
-  try {
-    mkdirSync(context.state.logs, { recursive: true, mode: 0o750 });
-    return { fd: openSync(path, "ax", 0o640), path };
-  } catch (error) {
-    throw new Refusal(
-      `cannot create ${path} for the job's output: ${describeErrno(error)}`,
-      USE_OTHER_DIRECTORY,
-    );
-  }
+export function openJobLog({ state, host }: Context, jobId: string): JobLog {
+  const path = join(state.logs, `${jobId}-${host.now().toString(36)}.log`);
+  return { fd: openLog(path, "ax", 0o750, `cannot create ${path} for the job's output`), path };
 }
 
 /** Removes the empty log of a job that could not be started. */
@@ -116,32 +99,23 @@ export function dropJobLog({ fd, path }: JobLog): void {
   rmSync(path, { force: true });
 }
 
-function openOwnLog(directory: string, path: string): number {
+function openLog(path: string, flags: "a" | "ax", directoryMode: number, failure: string): number {
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o755 });
-    return openSync(path, "a", 0o640);
+    mkdirSync(dirname(path), { recursive: true, mode: directoryMode });
+    return openSync(path, flags, 0o640);
   } catch (error) {
-    throw new Refusal(
-      `cannot write ${path}, which run --detach needs: ${describeErrno(error)}`,
-      USE_OTHER_DIRECTORY,
-    );
+    const hint = "ffrtmp run --state-path DIR …, with a writable directory";
+    throw new Refusal(`${failure}: ${describeErrno(error)}`, hint);
   }
 }
 
 function backgroundCommand(jobId: string): string[] {
-  const own = process.argv.slice(2);
-  const extra = ["--report-start", String(REPORT_FD), "--job-id", jobId];
-  const [subcommand = "", ...rest] = own;
-  const self = selfCommand();
-  if (!mayHaveLostBytes(own)) return [...self, subcommand, ...extra, ...rest];
-  const encoder = new TextEncoder();
-  const words = [...self.slice(1), subcommand, ...extra].map((word) => encoder.encode(word));
+  const [subcommand = "", ...rest] = process.argv.slice(2);
+  // The compiled executable, or the runtime with the main file.
+  const program = Bun.main.startsWith("/$bunfs/") ? [] : [Bun.main];
+  const words = [...program, subcommand, "--report-start", String(REPORT_FD), "--job-id", jobId];
+  if (!mayHaveLostBytes(rest)) return [process.execPath, ...words, ...rest];
+  const encoded = words.map((word) => new TextEncoder().encode(word));
   const bytes = readOwnArguments(realHost()).slice(-rest.length);
-  return viaShell(self[0] as string, [new Uint8Array(), ...words, ...bytes]);
-}
-
-/** Returns the command that starts this program: the executable, or the runtime with the main file. */
-function selfCommand(): string[] {
-  const isCompiled = Bun.main.startsWith("/$bunfs/");
-  return isCompiled ? [process.execPath] : [process.execPath, Bun.main];
+  return viaShell(process.execPath, [new Uint8Array(), ...encoded, ...bytes]);
 }

@@ -1,10 +1,10 @@
 import { detach as detachJob } from "../../jobs/attach/detach.ts";
 import { jobCgroupOf } from "../../jobs/placement/jobCgroup.ts";
-import type { StateFlags } from "../options/jobOptions.ts";
+import type { CommonFlags } from "../options/jobOptions.ts";
 import { printOut } from "../output/messages.ts";
 import { findRunningJob, openContext } from "../session.ts";
 
-export function detach(jobId: string, flags: StateFlags): number {
+export function detach(jobId: string, flags: CommonFlags): number {
   const context = openContext(flags);
   const job = findRunningJob(context, jobId);
   detachJob(context, job, jobCgroupOf(context, job));

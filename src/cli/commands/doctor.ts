@@ -1,12 +1,12 @@
 import type { Check } from "../../diagnostics/check.ts";
 import { runChecks } from "../../diagnostics/checks.ts";
-import type { StateFlags } from "../options/jobOptions.ts";
+import type { CommonFlags } from "../options/jobOptions.ts";
 import { printJson, printOut } from "../output/messages.ts";
 import { type Column, renderTable } from "../output/table.ts";
 import { openContext } from "../session.ts";
 
 /** Returns exit code 0 when everything works, 1 when something is missing. */
-export async function doctor(flags: StateFlags & { json?: boolean }): Promise<number> {
+export async function doctor(flags: CommonFlags): Promise<number> {
   const context = openContext(flags);
   const checks = await runChecks(context);
   if (flags.json) printJson(checks);

@@ -4,14 +4,14 @@ import { factsOfEnding, type JobResult } from "../../jobs/model/ending.ts";
 import { type EndedJob, pidOf } from "../../jobs/model/job.ts";
 import { repairAll } from "../../jobs/recovery/recover.ts";
 import { exitText } from "../../jobs/summary.ts";
-import type { StateFlags } from "../options/jobOptions.ts";
+import type { CommonFlags } from "../options/jobOptions.ts";
 import { printJson, printOut } from "../output/messages.ts";
 import { type Column, renderTable } from "../output/table.ts";
 import { openContext, requireRecords } from "../session.ts";
 
 type Ended = { job: EndedJob; result: JobResult };
 
-export function history(flags: StateFlags & { json?: boolean; limit: number }): number {
+export function history(flags: CommonFlags & { limit: number }): number {
   const context = openContext(flags);
   requireRecords(context);
   repairAll(context);

@@ -8,13 +8,13 @@ import { jobCgroupOf, usageOf } from "../../jobs/placement/jobCgroup.ts";
 import { exitText } from "../../jobs/summary.ts";
 import type { Usage } from "../../limits/usage.ts";
 import { listMembers } from "../../linux/cgroup/jobCgroup.ts";
-import type { StateFlags } from "../options/jobOptions.ts";
+import type { CommonFlags } from "../options/jobOptions.ts";
 import { printJson, printOut } from "../output/messages.ts";
-import { describeOutcome, nameOfOutcome } from "../output/outcomes.ts";
-import { type Pair, renderPairs } from "../output/pairs.ts";
+import { outcomePairs } from "../output/outcomes.ts";
+import { type Pair, renderPairs } from "../output/table.ts";
 import { findJob, openContext } from "../session.ts";
 
-export function inspect(jobId: string, flags: StateFlags & { json?: boolean }): number {
+export function inspect(jobId: string, flags: CommonFlags): number {
   const context = openContext(flags);
   const job = findJob(context, jobId);
   const result = context.ledger.result(job);
@@ -31,21 +31,24 @@ export function inspect(jobId: string, flags: StateFlags & { json?: boolean }): 
       events,
     });
   } else {
-    const rows = [
-      ...describeJob(context, job, processes),
-      ...(result ? describeResult(result) : []),
-      ...describeUsage(usage, job),
-    ];
-    printOut(renderPairs([...rows, ...events.map((event) => ["event", JSON.stringify(event)] as Pair)]));
+    printOut(
+      renderPairs([
+        ...describeJob(context, job, processes),
+        ...(result ? describeResult(result) : []),
+        ...describeUsage(usage, job),
+        ...events.map((event): Pair => ["event", JSON.stringify(event)]),
+      ]),
+    );
   }
   context.ledger.close();
   return 0;
 }
 
 function describeJob(context: Context, job: Job, processes: number[]): Pair[] {
+  const observer = isObserved(context, job) ? `observed by PID ${observerOf(job)?.pid}` : "not observed";
   const pairs: Pair[] = [
     ["job", job.jobId],
-    ["state", job.state === "running" ? `running, ${observerText(context, job)}` : job.state],
+    ["state", job.state === "running" ? `running, ${observer}` : job.state],
     ["mode", job.mode],
     ["pid", pidOf(job)?.toString() ?? "none yet"],
     ["command", job.command.join(" ")],
@@ -57,13 +60,9 @@ function describeJob(context: Context, job: Job, processes: number[]): Pair[] {
   pairs.push(...Object.entries(job.labels).map(([name, value]): Pair => ["label", `${name}=${value}`]));
   if (job.logPath !== null) pairs.push(["log", job.logPath]);
   if (processes.length > 0) pairs.push(["processes", processes.join(" ")]);
-  pairs.push(...job.outcomes.map((outcome): Pair => [nameOfOutcome(outcome), describeOutcome(outcome)]));
+  pairs.push(...outcomePairs(job));
   if (job.state !== "ended") pairs.push(...job.cgroup.map(({ path }): Pair => ["cgroup", path]));
   return pairs;
-}
-
-function observerText(context: Context, job: Job): string {
-  return isObserved(context, job) ? `observed by PID ${observerOf(job)?.pid}` : "not observed";
 }
 
 function describeResult(result: JobResult): Pair[] {

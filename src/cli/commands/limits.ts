@@ -4,21 +4,17 @@ import { jobJson } from "../../jobs/json.ts";
 import { changeLimits } from "../../jobs/limits/changeLimits.ts";
 import type { Job } from "../../jobs/model/job.ts";
 import type { Limits } from "../../limits/limits.ts";
-import type { StateFlags } from "../options/jobOptions.ts";
+import type { CommonFlags } from "../options/jobOptions.ts";
 import { type LimitFlags, limitsFrom } from "../options/limitOptions.ts";
 import { printJson, printOut } from "../output/messages.ts";
-import { describeOutcome, nameOfOutcome, warnOfLikelyMistakes } from "../output/outcomes.ts";
-import { type Pair, renderPairs } from "../output/pairs.ts";
+import { outcomePairs, warnOfLikelyMistakes } from "../output/outcomes.ts";
+import { renderPairs } from "../output/table.ts";
 import { findRunningJob, openContext } from "../session.ts";
 
-type Flags = StateFlags & { json?: boolean };
-
 /** Sets limits of a running job. They override those of its policy or its caller until they are reset. */
-export function setLimits(jobId: string, flags: Flags & LimitFlags): number {
+export function setLimits(jobId: string, flags: CommonFlags & LimitFlags): number {
   const limits = limitsFrom(flags);
-  if (Object.keys(limits).length === 0) {
-    throw new Refusal("no limit given", "ffrtmp limits set --help");
-  }
+  if (Object.keys(limits).length === 0) throw new Refusal("no limit given", "ffrtmp limits set --help");
   return change(jobId, flags, (context, job) => {
     warnOfLikelyMistakes(context, limits);
     return { ...job.byHand, ...limits };
@@ -26,21 +22,21 @@ export function setLimits(jobId: string, flags: Flags & LimitFlags): number {
 }
 
 /** Removes all limits that were set by hand. */
-export function resetLimits(jobId: string, flags: Flags): number {
+export function resetLimits(jobId: string, flags: CommonFlags): number {
   return change(jobId, flags, () => null);
 }
 
-function change(jobId: string, flags: Flags, byHand: (context: Context, job: Job) => Limits | null): number {
+function change(
+  jobId: string,
+  flags: CommonFlags,
+  byHand: (context: Context, job: Job) => Limits | null,
+): number {
   const context = openContext(flags);
   const job = findRunningJob(context, jobId);
   const changed = changeLimits(context, job, { byHand: byHand(context, job) }, "by hand");
   if (flags.json) printJson(jobJson(changed));
-  else printOut(describe(changed));
+  else if (changed.outcomes.length === 0) printOut(`job ${jobId} has no limits`);
+  else printOut(renderPairs(outcomePairs(changed)));
   context.ledger.close();
   return 0;
-}
-
-function describe({ jobId, outcomes }: Job): string {
-  if (outcomes.length === 0) return `job ${jobId} has no limits`;
-  return renderPairs(outcomes.map((outcome): Pair => [nameOfOutcome(outcome), describeOutcome(outcome)]));
 }

@@ -1,7 +1,7 @@
 import { closeSync, openSync, readSync } from "node:fs";
 import { Refusal } from "../../jobs/errors.ts";
 import { describeErrno } from "../../sys/errno.ts";
-import type { StateFlags } from "../options/jobOptions.ts";
+import type { CommonFlags } from "../options/jobOptions.ts";
 import { writeOut } from "../output/messages.ts";
 import { findJob, openContext } from "../session.ts";
 
@@ -9,7 +9,7 @@ const POLL_MS = 200;
 const CHUNK_BYTES = 64 * 1024;
 
 /** Prints the output of a background job, byte for byte. */
-export async function logs(jobId: string, flags: StateFlags & { follow?: boolean }): Promise<number> {
+export async function logs(jobId: string, flags: CommonFlags & { follow?: boolean }): Promise<number> {
   const context = openContext(flags);
   const { logPath, key } = findJob(context, jobId);
   if (logPath === null) {

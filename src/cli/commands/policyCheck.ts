@@ -1,6 +1,6 @@
 import { faultText, type PolicyFault } from "../../policy/file/fault.ts";
 import { loadPolicyFile } from "../../policy/file/loadPolicyFile.ts";
-import { faultJson, requirePolicyPath } from "../options/policyFile.ts";
+import { requirePolicyPath } from "../options/policy.ts";
 import { printErr, printError, printJson, printOut, warn } from "../output/messages.ts";
 import { oneLine } from "../output/table.ts";
 
@@ -23,16 +23,13 @@ export function checkPolicy(file: string | undefined, flags: { json?: boolean })
     });
     return isValid ? 0 : INVALID;
   }
-  if ("unreadable" in loaded) {
-    printError(`${path} ${loaded.unreadable}`, undefined);
-    return INVALID;
+  if ("unreadable" in loaded) printError(`${path} ${loaded.unreadable}`);
+  if ("faults" in loaded) printError(`${path} cannot be used: ${countOf(faults.length, "error")}`);
+  for (const fault of faults) {
+    printErr(oneLine(faultText(path, fault)));
+    printErr(`    expected: ${oneLine(fault.right)}`);
   }
-  if (!isValid) {
-    const count = countOf(faults.length, "error");
-    printError(`${path} cannot be used: ${count}`, undefined);
-    for (const fault of faults) printFault(path, fault);
-    return INVALID;
-  }
+  if (!isValid) return INVALID;
   for (const warning of warnings) {
     warn(faultText(path, warning));
     printErr(`    perhaps: ${oneLine(warning.right)}`);
@@ -42,9 +39,8 @@ export function checkPolicy(file: string | undefined, flags: { json?: boolean })
   return 0;
 }
 
-function printFault(path: string, fault: PolicyFault): void {
-  printErr(oneLine(faultText(path, fault)));
-  printErr(`    expected: ${oneLine(fault.right)}`);
+function faultJson({ line, column, key, text, message, right }: PolicyFault): Record<string, unknown> {
+  return { line, column, key, text, message, right };
 }
 
 function countOf(count: number, name: string): string {

@@ -1,115 +1,95 @@
-import { autoJobId, decideProcess, jobSpecOf, type ProcessDecision } from "../../daemon/decision.ts";
-import type { DryRun } from "../../jobs/attach/planAttach.ts";
-import { planDryRun } from "../../jobs/attach/planAttach.ts";
+import { decideProcess, jobSpecOf } from "../../daemon/decision.ts";
+import { type DryRun, planDryRun } from "../../jobs/attach/planAttach.ts";
 import type { Context } from "../../jobs/context.ts";
 import { Refusal } from "../../jobs/errors.ts";
 import type { LimitOutcome } from "../../limits/outcome.ts";
 import { readStat } from "../../linux/proc/stat.ts";
 import { listPids } from "../../linux/proc/table.ts";
-import { type Explanation, explain, type Step } from "../../policy/decide.ts";
+import { type Decision, type Explanation, explain, type Step } from "../../policy/decide.ts";
 import type { ProcessFacts } from "../../policy/facts.ts";
 import type { Policy } from "../../policy/policy.ts";
 import { FactReader } from "../../policy/procFacts.ts";
-import type { StateFlags } from "../options/jobOptions.ts";
-import { requirePolicy, requirePolicyPath } from "../options/policyFile.ts";
+import type { CommonFlags } from "../options/jobOptions.ts";
+import { requirePolicy, requirePolicyPath } from "../options/policy.ts";
 import { describeChange } from "../output/changes.ts";
 import { printJson, printOut } from "../output/messages.ts";
 import { nameOfOutcome } from "../output/outcomes.ts";
-import { type Pair, renderPairs } from "../output/pairs.ts";
-import { type Column, renderTable } from "../output/table.ts";
+import { type Column, type Pair, renderPairs, renderTable } from "../output/table.ts";
 import { openContext } from "../session.ts";
-
-interface ExplainFlags extends StateFlags {
-  pid?: number;
-  all?: boolean;
-  watchConfig?: string;
-  json?: boolean;
-}
 
 /** One process: the decision of the policy, and what `watch` would do. */
 interface Explained extends Explanation {
   pid: number;
   facts: ProcessFacts;
-  outcome: ProcessDecision;
-  /** The changes that governing would make; `undefined` for a process that `watch` leaves alone. */
-  dryRun: DryRun | undefined;
+  /** The job that `watch` would create, and its changes; `undefined` for a process that it leaves alone. */
+  plan: (DryRun & { jobId: string }) | undefined;
+  /** Why `watch` leaves the process alone; `null` where it governs. */
+  reason: string | null;
 }
 
 /** Shows how `watch` decides, by running the code of `watch`. Changes nothing. */
-export async function explainPolicy(flags: ExplainFlags): Promise<number> {
-  if (flags.pid === undefined && !flags.all) {
+export async function explainPolicy(
+  flags: CommonFlags & { pid?: number; all?: boolean; watchConfig?: string },
+): Promise<number> {
+  const { pid, all, json } = flags;
+  if (pid === undefined && !all) {
     throw new Refusal("no process given", "ffrtmp policy explain --pid N, or --all");
   }
   const policy = await requirePolicy(requirePolicyPath(flags.watchConfig));
   const context = openContext(flags);
   const reader = new FactReader(context.host);
-  if (flags.pid === undefined) explainAll(context, policy, reader, flags.json ?? false);
-  else explainOne(context, policy, reader, flags.pid, flags.json ?? false);
+  const pids = pid === undefined ? listPids(context.host).sort((a, b) => a - b) : [pid];
+  const explained = pids.flatMap((each) => explainProcess(context, policy, reader, each));
+  if (pid === undefined) {
+    if (json) printJson(explained.map(explainedJson));
+    else printOut(renderTable(COLUMNS, explained));
+  } else {
+    const [only] = explained;
+    if (only === undefined) throw new Refusal(`process ${pid} does not exist`, "see what runs: ps -e");
+    if (json) printJson(explainedJson(only));
+    else printOut(describe(only));
+  }
   context.ledger.close();
   return 0;
 }
 
-function explainOne(context: Context, policy: Policy, reader: FactReader, pid: number, json: boolean): void {
-  const explained = explainProcess(context, policy, reader, pid);
-  if (explained === "gone") throw new Refusal(`process ${pid} does not exist`, "see what runs: ps -e");
-  if (json) printJson(explainedJson(explained));
-  else printOut(describe(explained));
-}
-
-function explainAll(context: Context, policy: Policy, reader: FactReader, json: boolean): void {
-  const pids = listPids(context.host).sort((a, b) => a - b);
-  const all = pids.flatMap((pid) => {
-    const explained = explainProcess(context, policy, reader, pid);
-    return explained === "gone" ? [] : [explained];
-  });
-  if (json) printJson(all.map(explainedJson));
-  else printOut(renderTable(COLUMNS, all));
-}
-
-function explainProcess(
-  context: Context,
-  policy: Policy,
-  reader: FactReader,
-  pid: number,
-): Explained | "gone" {
+/** Returns nothing for a process that is gone. */
+function explainProcess(context: Context, policy: Policy, reader: FactReader, pid: number): Explained[] {
   const stat = readStat(context.host, pid);
-  if (stat === "gone") return "gone";
+  if (stat === "gone") return [];
   const facts = reader.of(stat);
   const { decision, steps } = explain(policy, facts);
   const outcome = decideProcess(context, pid, () => decision);
-  const dryRun = outcome.govern
-    ? planDryRun(context, outcome.process, {
-        jobId: autoJobId(outcome.decision.target, pid),
-        ...jobSpecOf(policy, outcome.decision),
-      })
-    : undefined;
-  return { pid, facts, decision, steps, outcome, dryRun };
+  const explained = { pid, facts, decision, steps };
+  if (!outcome.govern) return [{ ...explained, plan: undefined, reason: outcome.reason }];
+  const spec = jobSpecOf(policy, outcome.decision, pid);
+  const plan = { ...planDryRun(context, outcome.process, spec), jobId: spec.jobId };
+  return [{ ...explained, plan, reason: null }];
 }
 
 const COLUMNS: Column<Explained>[] = [
   { heading: "PID", right: true, text: ({ pid }) => String(pid) },
   { heading: "COMMAND", text: ({ facts }) => facts.names.comm },
-  { heading: "GOVERN", text: ({ outcome }) => (outcome.govern ? "yes" : "no") },
+  { heading: "GOVERN", text: ({ plan }) => (plan ? "yes" : "no") },
   { heading: "RULE", text: ({ decision }) => decision.rule ?? "-" },
-  { heading: "TENANT", text: ({ decision }) => (decision.govern ? (decision.tenant ?? "-") : "-") },
-  { heading: "WHY", text: ({ outcome }) => (outcome.govern ? "" : outcome.reason) },
+  { heading: "TENANT", text: ({ decision }) => tenantOf(decision) ?? "-" },
+  { heading: "WHY", text: ({ reason }) => reason ?? "" },
 ];
 
-function describe({ facts, steps, outcome, dryRun, decision }: Explained): string {
-  const verdict: Pair[] = outcome.govern
+function tenantOf(decision: Decision): string | undefined {
+  return decision.govern ? decision.tenant : undefined;
+}
+
+function describe({ facts, steps, plan, reason, decision }: Explained): string {
+  const verdict: Pair[] = plan
     ? [
-        ["verdict", `govern as ${autoJobId(outcome.decision.target, facts.pid)}`],
+        ["verdict", `govern as ${plan.jobId}`],
         ["decided by", decision.rule === undefined ? "target_commands" : `rule ${decision.rule}`],
-        ["tenant", outcome.decision.tenant ?? "none"],
+        ["tenant", tenantOf(decision) ?? "none"],
+        ...planPairs(plan),
       ]
-    : [["verdict", `leave alone: ${outcome.reason}`]];
-  return [
-    renderPairs(factPairs(facts)),
-    "",
-    renderTable(STEP_COLUMNS, steps),
-    "",
-    renderPairs([...verdict, ...(dryRun ? dryRunPairs(dryRun) : [])]),
-  ].join("\n");
+    : [["verdict", `leave alone: ${reason}`]];
+  return [renderPairs(factPairs(facts)), renderTable(STEP_COLUMNS, steps), renderPairs(verdict)].join("\n\n");
 }
 
 const UNKNOWN = "not readable";
@@ -139,7 +119,7 @@ const STEP_COLUMNS: Column<Step>[] = [
   },
 ];
 
-function dryRunPairs({ cgroups, outcomes, changes }: DryRun): Pair[] {
+function planPairs({ cgroups, outcomes, changes }: DryRun): Pair[] {
   return [
     ...cgroups.map((path): Pair => ["cgroup", path]),
     ...outcomes.map((outcome): Pair => [nameOfOutcome(outcome), outcomeText(outcome)]),
@@ -152,8 +132,8 @@ function outcomeText({ outcome, wanted, because }: LimitOutcome): string {
   return because === undefined ? word : `${word}; ${because}`;
 }
 
-/** Leaves out the environment, which may contain secrets; conditions on it show the values that they found. */
-function explainedJson({ facts, steps, decision, outcome, dryRun }: Explained): Record<string, unknown> {
+/** Leaves out the environment, which may contain secrets; conditions on it show the values they found. */
+function explainedJson({ facts, steps, decision, plan, reason }: Explained): Record<string, unknown> {
   return {
     pid: facts.pid,
     facts: {
@@ -179,25 +159,23 @@ function explainedJson({ facts, steps, decision, outcome, dryRun }: Explained): 
       failed: failed ?? null,
     })),
     decision,
-    govern: outcome.govern,
-    because: outcome.govern ? null : outcome.reason,
-    job_id: outcome.govern ? autoJobId(outcome.decision.target, facts.pid) : null,
-    would: dryRun ? dryRunJson(dryRun) : null,
+    govern: plan !== undefined,
+    because: reason,
+    job_id: plan?.jobId ?? null,
+    would: plan ? planJson(plan) : null,
   };
 }
 
-function dryRunJson({ cgroups, outcomes, changes }: DryRun): Record<string, unknown> {
+function planJson({ cgroups, outcomes, changes }: DryRun): Record<string, unknown> {
   return {
     cgroups,
     outcomes,
     changes,
-    writes: changes.flatMap((change) =>
-      change.kind === "file-written" ? [{ path: change.path, data: change.after }] : [],
-    ),
-    attributes: changes.flatMap((change) => {
-      if (change.kind !== "attribute-set") return [];
-      const { attribute: limit, pid, tid, before: from, after: to } = change;
-      return [{ limit, pid, tid, from, to }];
-    }),
+    writes: changes
+      .filter((change) => change.kind === "file-written")
+      .map(({ path, after }) => ({ path, data: after })),
+    attributes: changes
+      .filter((change) => change.kind === "attribute-set")
+      .map(({ attribute: limit, pid, tid, before: from, after: to }) => ({ limit, pid, tid, from, to })),
   };
 }

@@ -1,31 +1,22 @@
+import { daemonReportJson, type LastReport, readDaemonReport } from "../../daemon/status.ts";
+import type { Context } from "../../jobs/context.ts";
 import { formatDuration } from "../../jobs/duration.ts";
-import { jobJson } from "../../jobs/json.ts";
+import { isoTime, jobJson } from "../../jobs/json.ts";
 import { isObserved } from "../../jobs/liveness.ts";
 import { type OpenJob, pidOf, startedMsOf } from "../../jobs/model/job.ts";
 import { repairAll } from "../../jobs/recovery/recover.ts";
-import type { StateFlags } from "../options/jobOptions.ts";
-import { printJson, printOut } from "../output/messages.ts";
-import { type Column, renderTable } from "../output/table.ts";
+import type { CommonFlags } from "../options/jobOptions.ts";
+import { printJson, printOut, warn } from "../output/messages.ts";
+import { type Column, type Pair, renderPairs, renderTable } from "../output/table.ts";
 import { openContext, requireRecords } from "../session.ts";
-import { psDaemon, warnOfInvalidPolicy } from "./psDaemon.ts";
 
-export function ps(flags: StateFlags & { json?: boolean; daemon?: boolean }): number {
+export function ps(flags: CommonFlags & { daemon?: boolean }): number {
   const context = openContext(flags);
-  if (flags.daemon) {
-    requireRecords(context);
-    psDaemon(context, flags.json ?? false);
-    return 0;
-  }
+  if (flags.daemon) return psDaemon(context, flags.json ?? false);
   repairAll(context);
   const jobs = context.ledger.openJobs();
   if (flags.json) printJson(jobs.map(jobJson));
-  else
-    printOut(
-      renderTable(
-        columns(context.host.now(), (job) => isObserved(context, job)),
-        jobs,
-      ),
-    );
+  else printOut(renderTable(columns(context), jobs));
   warnOfInvalidPolicy(context);
   context.ledger.close();
   // With an unreadable ledger, the jobs that their cgroups reveal are shown before the failure.
@@ -33,20 +24,18 @@ export function ps(flags: StateFlags & { json?: boolean; daemon?: boolean }): nu
   return 0;
 }
 
-function columns(now: number, hasObserver: (job: OpenJob) => boolean): Column<OpenJob>[] {
+function columns(context: Context): Column<OpenJob>[] {
+  const now = context.host.now();
+  const since = (startedMs: number | null) => (startedMs === null ? "-" : formatDuration(now - startedMs));
   return [
     { heading: "JOB", text: ({ jobId }) => jobId },
     { heading: "PID", right: true, text: (job) => pidOf(job)?.toString() ?? "-" },
     { heading: "MODE", text: ({ mode }) => mode },
+    { heading: "SINCE", right: true, text: (job) => since(startedMsOf(job)) },
     {
-      heading: "SINCE",
-      right: true,
-      text: (job) => {
-        const startedMs = startedMsOf(job);
-        return startedMs === null ? "-" : formatDuration(now - startedMs);
-      },
+      heading: "OBSERVER",
+      text: (job) => (isObserved(context, job) ? `PID ${job.observer?.pid}` : "none"),
     },
-    { heading: "OBSERVER", text: (job) => (hasObserver(job) ? `PID ${job.observer?.pid}` : "none") },
     { heading: "LIMITS", text: limitsText },
     { heading: "COMMAND", text: ({ command }) => shorten(command.join(" ")) },
   ];
@@ -60,4 +49,46 @@ function limitsText({ outcomes }: OpenJob): string {
 
 function shorten(text: string): string {
   return text.length > 60 ? `${text.slice(0, 59)}…` : text;
+}
+
+/** Warns if the policy file of a running daemon has errors, so that an earlier policy is in force. */
+function warnOfInvalidPolicy(context: Context): void {
+  const report = readDaemonReport(context);
+  if (report?.state !== "running" || report.policy.faults.length === 0) return;
+  const { path, loadedMs, faults } = report.policy;
+  warn(
+    `${path} is NOT VALID, and the policy of ${isoTime(loadedMs)} stays in force: ${faults[0]}. See: ffrtmp policy check ${path}`,
+  );
+}
+
+/** Shows the report of the daemon: above all whether it missed process events. */
+function psDaemon(context: Context, asJson: boolean): number {
+  requireRecords(context);
+  const report = readDaemonReport(context);
+  if (asJson) printJson(report ? daemonReportJson(report) : null);
+  else if (report) printOut(renderPairs(describe(report, context.host.now())));
+  else printOut(`no ffrtmp watch has used ${context.ledger.path}`);
+  return 0;
+}
+
+function describe(report: LastReport, now: number): Pair[] {
+  const { watch, state, policy, counts, source, stoppedMs } = report;
+  const ended = { running: "", stopped: ` at ${isoTime(stoppedMs)}`, died: ", killed or crashed" }[state];
+  return [
+    ["watch", `${state}${ended}, PID ${watch.pid}, since ${isoTime(report.sinceMs)}`],
+    ["targets", report.targets.join(", ")],
+    ["policy", `${policy.path ?? "from the command line"}, read ${isoTime(policy.loadedMs)}`],
+    ...policy.faults.map((fault): Pair => ["NOT VALID", fault]),
+    ["events", `${source}, since ${isoTime(report.sourceSinceMs)}`],
+    ["received", String(counts.received)],
+    ["dropped", counts.dropped === null ? "not counted by the kernel" : String(counts.dropped)],
+    ["overruns", String(counts.overruns)],
+    ["malformed", String(counts.malformed)],
+    [
+      "rescans",
+      `${counts.rescans} after lost events, and one every ${formatDuration(report.scanIntervalMs)}`,
+    ],
+    ["found by scan", `${counts.foundByScan} processes whose exec event was missed`],
+    ["counted", `${formatDuration(now - report.atMs)} ago`],
+  ];
 }

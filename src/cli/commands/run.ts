@@ -3,14 +3,8 @@ import { Refusal } from "../../jobs/errors.ts";
 import { recordExit } from "../../jobs/exit/recordExit.ts";
 import { generateJobId, type JobSpec } from "../../jobs/job.ts";
 import { resultJson } from "../../jobs/json.ts";
-import { type Ending, factsOfEnding, type JobResult } from "../../jobs/model/ending.ts";
-import type { Job } from "../../jobs/model/job.ts";
-import {
-  isTerminal,
-  listInheritedFiles,
-  readOwnArguments,
-  type StdioList,
-} from "../../jobs/start/inheritedFiles.ts";
+import { type Ending, factsOfEnding } from "../../jobs/model/ending.ts";
+import { isTerminal, listInheritedFiles, readOwnArguments } from "../../jobs/start/inheritedFiles.ts";
 import { mayHaveLostBytes } from "../../jobs/start/rawArguments.ts";
 import { rejectNoOrphansFlag } from "../../jobs/start/runtimeFlags.ts";
 import { type StartedJob, startWorkload } from "../../jobs/start/startWorkload.ts";
@@ -22,8 +16,7 @@ import { checkWorkingDirectory } from "../options/workingDirectory.ts";
 import { printErr, warn } from "../output/messages.ts";
 import { warnOfLikelyMistakes, warnOfMissingLimits } from "../output/outcomes.ts";
 import { openContext } from "../session.ts";
-import { firstSignal } from "../signals.ts";
-import { stopObserving } from "../stopObserving.ts";
+import { firstSignal, stopObserving } from "../signals.ts";
 import { dropJobLog, openJobLog, runInBackground, startReporting } from "./background.ts";
 
 /** The exit code where that of the command is unknown. */
@@ -46,7 +39,7 @@ export async function run(command: string[], flags: RunFlags): Promise<number> {
 
   const start = () => startJob(command, flags, spec, workingDirectory, inherited);
   const started = flags.reportStart === undefined ? start() : startReporting(flags.reportStart, start);
-  return follow(started.context, started, flags);
+  return follow(started, flags.json ?? false);
 }
 
 interface FollowedJob extends StartedJob {
@@ -63,45 +56,35 @@ function startJob(
   const context = openContext(flags);
   warnOfLikelyMistakes(context, spec.limits);
   const log = flags.reportStart === undefined ? null : openJobLog(context, spec.jobId);
-  const standard: StdioList =
-    log === null
-      ? [isTerminal(realHost(), 0) ? "ignore" : "inherit", "inherit", "inherit"]
-      : ["ignore", log.fd, log.fd];
+  const stdin = isTerminal(realHost(), 0) ? "ignore" : "inherit";
   try {
     const launched = startWorkload(context, {
       ...spec,
       command,
       commandBytes: mayHaveLostBytes(command) ? readOwnArguments(context.host).slice(-command.length) : [],
       workingDirectory,
-      standard,
-      inherited: log === null ? inherited : [],
+      standard: log ? ["ignore", log.fd, log.fd] : [stdin, "inherit", "inherit"],
+      inherited: log ? [] : inherited,
       logPath: log?.path ?? null,
     });
     warnOfMissingLimits(launched.job);
     return { context, ...launched };
   } catch (error) {
-    if (log !== null && error instanceof Refusal) dropJobLog(log);
+    if (log && error instanceof Refusal) dropJobLog(log);
     throw error;
   }
 }
 
-async function follow(context: Context, { job, ended }: StartedJob, flags: RunFlags): Promise<number> {
-  const signal = await Promise.race([ended, firstSignal()]);
-  if (typeof signal === "string") return stopObserving(context, job, signal);
-  const { result, isOurs, survivors } = recordExit(context, job, signal.ending, {
-    byParent: signal.measured,
-  });
+async function follow({ context, job, ended }: FollowedJob, asJson: boolean): Promise<number> {
+  const end = await Promise.race([ended, firstSignal()]);
+  if (typeof end === "string") return stopObserving(context, job, end);
+  const { result, isOurs, survivors } = recordExit(context, job, end.ending, { byParent: end.measured });
   if (survivors.length > 0) warn(survivorsLine(job, survivors));
-  if (isOurs) report(job, result, flags.json ?? false);
+  if (isOurs) printErr(asJson ? JSON.stringify(resultJson(job, result)) : summaryLine(job, result));
   else
     warn(`job ${job.jobId} was already recorded as ${factsOfEnding(result.ending).ending} before it ended`);
   context.ledger.close();
-  return exitCodeOf(signal.ending);
-}
-
-function report(job: Job, result: JobResult, asJson: boolean): void {
-  const text = asJson ? JSON.stringify(resultJson(job, result)) : summaryLine(job, result);
-  printErr(text);
+  return exitCodeOf(end.ending);
 }
 
 /** Returns the exit code of a shell: 128 + n for signal n. */

@@ -1,10 +1,8 @@
 import { WatchDaemon } from "../../daemon/daemon.ts";
-import { autoJobId, decideProcess, jobSpecOf } from "../../daemon/decision.ts";
+import { decideProcess, jobSpecOf } from "../../daemon/decision.ts";
 import { DaemonEvents } from "../../daemon/events.ts";
-import { logEvents } from "../../daemon/log.ts";
-import type { PolicyStore } from "../../daemon/policyStore.ts";
+import { logEvents, reportStatus } from "../../daemon/log.ts";
 import { ServiceManager } from "../../daemon/serviceManager.ts";
-import { reportStatus } from "../../daemon/serviceStatus.ts";
 import { checkVisibility } from "../../diagnostics/visibility.ts";
 import { planDryRun } from "../../jobs/attach/planAttach.ts";
 import type { Context } from "../../jobs/context.ts";
@@ -16,18 +14,19 @@ import type { EventChoice } from "../../linux/events/bestEvents.ts";
 import { listPids } from "../../linux/proc/table.ts";
 import { takeServiceVariables } from "../../linux/systemd/serviceVariables.ts";
 import { type Decision, decide } from "../../policy/decide.ts";
+import type { Policy } from "../../policy/policy.ts";
 import { FactReader } from "../../policy/procFacts.ts";
 import { lockFile } from "../../sys/fileLock.ts";
-import type { StateFlags } from "../options/jobOptions.ts";
+import type { CommonFlags } from "../options/jobOptions.ts";
 import { type LimitFlags, limitsFrom } from "../options/limitOptions.ts";
-import { openPolicy, type PolicyFlags } from "../options/policySource.ts";
+import { openPolicy, type PolicyFlags } from "../options/policy.ts";
 import { describeChange } from "../output/changes.ts";
 import { printErr, printOut, warn } from "../output/messages.ts";
 import { warnOfLikelyMistakes } from "../output/outcomes.ts";
 import { openContext } from "../session.ts";
 import { denySignals, firstSignal } from "../signals.ts";
 
-export interface WatchFlags extends LimitFlags, StateFlags, PolicyFlags {
+export interface WatchFlags extends LimitFlags, CommonFlags, PolicyFlags {
   /** ms; `undefined`: the policy's, or 5 s. */
   scanInterval?: number;
   events: EventChoice;
@@ -45,26 +44,28 @@ export async function watch(flags: WatchFlags): Promise<number> {
   const limits = limitsFrom(flags);
   warnOfLikelyMistakes(context, limits);
   const store = await openPolicy(flags, limits);
-  if (flags.dryRun) return dryRun(context, store, flags.placement);
+  const reader = new FactReader(context.host);
+  if (flags.dryRun) return dryRun(context, store.policy, reader, flags.placement);
   lockStateDirectory(context);
   let daemon: WatchDaemon | undefined;
   const signal = firstSignal(() => daemon?.reload("SIGHUP"));
-  // The executable starts with the JIT compiler turned down (scripts/build.ts); a daemon runs long enough to need it.
+  // The executable starts with the JIT compiler turned down (scripts/build.ts), which a daemon needs.
   Bun.unsafe.setJITPolicy(1);
 
-  const options = {
-    scanIntervalMs: flags.scanInterval,
-    eventChoice: flags.events,
-    eventBufferBytes: flags.eventBuffer,
-    placement: flags.placement,
-  };
+  const {
+    scanInterval: scanIntervalMs,
+    events: eventChoice,
+    eventBuffer: eventBufferBytes,
+    placement,
+  } = flags;
+  const options = { scanIntervalMs, eventChoice, eventBufferBytes, placement };
   const bus = new DaemonEvents();
-  logEvents(bus, log);
+  logEvents(bus, (line) => printErr(`${new Date().toISOString()} ${line}`));
   reportStatus(bus, service);
   for (const check of checkVisibility(context)) {
     if (!check.works) bus.emit({ kind: "visibility-limited", found: check.found, consequence: check.cost });
   }
-  daemon = await WatchDaemon.start(context, options, store, service, bus);
+  daemon = await WatchDaemon.start({ ...context, options, store, reader, service, bus });
   denySignals();
   service.ready();
   if (!flags.once) bus.emit({ kind: "daemon-stopping", signal: await signal });
@@ -72,30 +73,24 @@ export async function watch(flags: WatchFlags): Promise<number> {
   return 0;
 }
 
-function dryRun(context: Context, { policy }: PolicyStore, placement: Placement): number {
-  const reader = new FactReader(context.host);
+function dryRun(context: Context, policy: Policy, reader: FactReader, placement: Placement): number {
   for (const pid of listPids(context.host)) {
     const outcome = decideProcess(context, pid, (stat) => decide(policy, reader.of(stat)));
     if (!outcome.govern) continue;
     const { decision, process } = outcome;
-    const jobId = autoJobId(decision.target, pid);
-    const { changes } = planDryRun(context, process, { jobId, placement, ...jobSpecOf(policy, decision) });
+    const { changes } = planDryRun(context, process, jobSpecOf(policy, decision, pid, placement));
     printOut([describe(pid, decision), ...changes.map((change) => `  ${describeChange(change)}`)].join("\n"));
   }
   return 0;
 }
 
 function describe(pid: number, { target, rule, tenant, limits }: Decision & { govern: true }): string {
-  const wanted = LIMIT_NAMES.flatMap((name) => {
-    const text = formatLimit(limits, name);
-    return text === undefined ? [] : [`${name} ${text}`];
-  });
-  const reasons = [
-    rule === undefined ? "" : ` by rule ${rule}`,
-    tenant === undefined ? "" : ` for tenant ${tenant}`,
-    wanted.length === 0 ? "" : ` with ${wanted.join(", ")}`,
-  ];
-  return `would govern PID ${pid} (${target})${reasons.join("")}`;
+  const named = LIMIT_NAMES.map((name) => [name, formatLimit(limits, name)]);
+  const wanted = named.filter(([, text]) => text !== undefined).map((words) => words.join(" "));
+  const byRule = rule === undefined ? "" : ` by rule ${rule}`;
+  const forTenant = tenant === undefined ? "" : ` for tenant ${tenant}`;
+  const withLimits = wanted.length === 0 ? "" : ` with ${wanted.join(", ")}`;
+  return `would govern PID ${pid} (${target})${byRule}${forTenant}${withLimits}`;
 }
 
 function lockStateDirectory({ state }: Context): void {
@@ -108,8 +103,4 @@ function lockStateDirectory({ state }: Context): void {
   }
   if (typeof lock === "object")
     warn(`cannot check whether another ffrtmp watch uses this directory: ${lock.reason}`);
-}
-
-function log(line: string): void {
-  printErr(`${new Date().toISOString()} ${line}`);
 }

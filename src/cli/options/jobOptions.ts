@@ -3,15 +3,15 @@ import { faultInJobId, type JobSpec } from "../../jobs/job.ts";
 import { PLACEMENTS, type Placement } from "../../linux/cgroup/placement.ts";
 import { addLimitOptions, type LimitFlags, limitsFrom } from "./limitOptions.ts";
 
-export interface StateFlags {
+export interface CommonFlags {
   statePath?: string;
+  json?: boolean;
 }
 
-export interface JobFlags extends LimitFlags, StateFlags {
+export interface JobFlags extends LimitFlags, CommonFlags {
   jobId?: string;
   slaEligible?: boolean;
   intent?: string;
-  json?: boolean;
   placement?: Placement;
 }
 
@@ -42,6 +42,11 @@ export function addStateOption(command: Command): Command {
     "--state-path <dir>",
     "set the state directory (default: FFRTMP_STATE, /var/lib/ffrtmp for root)",
   );
+}
+
+/** Adds the argument and the option that name one recorded job. */
+export function addJobArgument(command: Command): Command {
+  return addStateOption(command).argument("<job>", "job id");
 }
 
 export function jobSpecFromFlags(flags: JobFlags, jobId: string): JobSpec {

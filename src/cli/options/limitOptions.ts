@@ -3,7 +3,7 @@ import type { Limits } from "../../limits/limits.ts";
 import { spellingsOf } from "../../limits/spellings.ts";
 import { LIMITS, type Limit } from "../../limits/table.ts";
 import { findWholeDisk } from "../../linux/blockDevice.ts";
-import { type Pair, renderPairs } from "../output/pairs.ts";
+import { type Pair, renderPairs } from "../output/table.ts";
 import { optionValue } from "./optionValue.ts";
 
 /** The flags that commander collects for a command with limit options, under their names in camel case. */
@@ -26,33 +26,28 @@ function optionsOf({ keys, perDevice }: Limit): Option[] {
     const option = new Option(`--${key.replaceAll("_", "-")} <${placeholder}>`, help);
     const parseOne = optionValue<unknown>(expected, parse);
     if (!perDevice) return option.argParser(parseOne);
-    return option.argParser<DeviceLine[]>((text, earlier = []) => [
-      ...earlier,
-      ...(parseOne(text) as DeviceLine[]).map(withDisk),
-    ]);
+    return option.argParser<{ device: string }[]>((text, earlier = []) =>
+      earlier.concat((parseOne(text) as { device: string }[]).map(withDisk)),
+    );
   });
 }
 
-interface DeviceLine {
-  device: string;
-}
-
 /** Replaces a path by the number of the disk that it is on. */
-function withDisk(line: DeviceLine): DeviceLine {
+function withDisk(line: { device: string }): { device: string } {
   const found = findWholeDisk(line.device);
   if ("reason" in found) throw new InvalidArgumentError(`${found.reason}. To list disks: lsblk -d`);
   return { ...line, device: found.device };
 }
 
 export function limitsFrom(flags: LimitFlags): Limits {
-  const limits: Limits = {};
-  for (const limit of Object.values(LIMITS)) {
-    for (const option of optionsOf(limit)) {
-      const given: unknown = flags[option.attributeName() as keyof LimitFlags];
-      if (given !== undefined) Object.assign(limits, { [limit.field]: given });
-    }
-  }
-  return limits;
+  const given = new Map<string, unknown>(Object.entries(flags));
+  const fields = Object.values(LIMITS).flatMap(({ field, keys }) =>
+    Object.keys(keys).map((key) => [
+      field,
+      given.get(key.replace(/_(.)/g, (_, letter) => letter.toUpperCase())),
+    ]),
+  );
+  return Object.fromEntries(fields.filter(([, value]) => value !== undefined));
 }
 
 /** Explains the notations of the values that the command's options accept. */

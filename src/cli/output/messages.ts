@@ -17,17 +17,17 @@ export function listenToWarnings(listen: ((message: string) => void) | undefined
 let listener: ((message: string) => void) | undefined;
 
 /** Prints a message and a hint, one line each, whatever process and file names they contain. */
-export function printError(message: string, hint: string | undefined): void {
+export function printError(message: string, hint?: string): void {
   printErr(`ffrtmp: ${oneLine(message)}${hint === undefined ? "" : `\n  try: ${oneLine(hint)}`}`);
 }
 
 export function printErr(text: string): void {
   // A full disk or a closed pipe must not disturb governing.
-  writeWhole(STDERR, encodeLine(text));
+  writeWhole(STDERR, `${text}\n`);
 }
 
 export function printOut(text: string): void {
-  writeOut(encodeLine(text));
+  writeOut(`${text}\n`);
 }
 
 export function printJson(value: unknown): void {
@@ -35,8 +35,8 @@ export function printJson(value: unknown): void {
 }
 
 /** Returns true if stdout accepted everything; otherwise `faultOfStdout` returns the reason. */
-export function writeOut(bytes: Uint8Array): boolean {
-  const errno = writeWhole(STDOUT, bytes);
+export function writeOut(output: string | Uint8Array): boolean {
+  const errno = writeWhole(STDOUT, output);
   stdoutErrno ??= errno;
   return errno === undefined;
 }
@@ -55,7 +55,8 @@ const STDERR = 2;
  * Writes everything before it returns, without the runtime's streams: these cost milliseconds at start, and
  * exit would discard what they buffer. Returns the errno of a write that failed.
  */
-function writeWhole(fd: number, bytes: Uint8Array): string | undefined {
+function writeWhole(fd: number, output: string | Uint8Array): string | undefined {
+  const bytes = typeof output === "string" ? new TextEncoder().encode(output) : output;
   for (let written = 0; written < bytes.length; ) {
     try {
       written += writeSync(fd, bytes, written);
@@ -66,8 +67,4 @@ function writeWhole(fd: number, bytes: Uint8Array): string | undefined {
     }
   }
   return undefined;
-}
-
-function encodeLine(text: string): Uint8Array {
-  return new TextEncoder().encode(`${text}\n`);
 }

@@ -4,6 +4,7 @@ import type { Limits } from "../../limits/limits.ts";
 import type { LimitOutcome } from "../../limits/outcome.ts";
 import { readMemoryTotalBytes } from "../../linux/memory.ts";
 import { warn } from "./messages.ts";
+import type { Pair } from "./table.ts";
 
 /** Prints one warning for all requested limits that are not in force. The workload runs without them. */
 export function warnOfMissingLimits(job: Job): void {
@@ -31,8 +32,11 @@ export function nameOfOutcome({ limit, of }: LimitOutcome): string {
   return of === "tenant" ? `tenant's ${limit}` : limit;
 }
 
-/** Returns an outcome as text: `applied 50000 100000`, `refused: EACCES …`. */
-export function describeOutcome({ outcome, actual, because }: LimitOutcome): string {
-  const result = actual === undefined ? outcome : `${outcome} ${actual}`;
-  return because === undefined ? result : `${result}: ${because}`;
+/** Returns each outcome by the name of its limit, as text: `applied 50000 100000`, `refused: EACCES …`. */
+export function outcomePairs({ outcomes }: Pick<Job, "outcomes">): Pair[] {
+  return outcomes.map((each) => {
+    const { outcome, actual, because } = each;
+    const result = actual === undefined ? outcome : `${outcome} ${actual}`;
+    return [nameOfOutcome(each), because === undefined ? result : `${result}: ${because}`];
+  });
 }

@@ -5,25 +5,24 @@ export interface Column<T> {
   text(row: T): string;
 }
 
-/** Renders aligned columns, two spaces apart. The last column is not padded. */
+/** Renders aligned columns, two spaces apart. */
 export function renderTable<T>(columns: Column<T>[], rows: T[]): string {
-  const cells = rows.map((row) => columns.map((column) => oneLine(column.text(row))));
-  const widths = columns.map((column, index) =>
-    Math.max(width(column.heading), ...cells.map((line) => width(line[index] ?? ""))),
-  );
+  const cells = rows.map((row) => columns.map(({ text }) => oneLine(text(row))));
   const lines = [columns.map(({ heading }) => heading), ...cells];
-  return lines.map((line) => renderLine(line, columns, widths)).join("\n");
+  const widths = columns.map((_, index) => Math.max(...lines.map((line) => widthOf(line[index]))));
+  const align = (cell: string, index: number) => {
+    const padding = " ".repeat((widths[index] ?? 0) - widthOf(cell));
+    return columns[index]?.right ? padding + cell : cell + padding;
+  };
+  return lines.map((line) => line.map(align).join("  ").trimEnd()).join("\n");
 }
 
-function renderLine<T>(line: string[], columns: Column<T>[], widths: number[]): string {
-  return line
-    .map((cell, index) => {
-      const padding = " ".repeat((widths[index] ?? 0) - width(cell));
-      if (columns[index]?.right) return padding + cell;
-      return index === columns.length - 1 ? cell : cell + padding;
-    })
-    .join("  ")
-    .trimEnd();
+export type Pair = [label: string, text: string];
+
+/** Renders one line for each pair, with the texts aligned. */
+export function renderPairs(pairs: Pair[]): string {
+  const width = Math.max(...pairs.map(([label]) => label.length));
+  return pairs.map(([label, text]) => `${label.padEnd(width)}  ${oneLine(text)}`).join("\n");
 }
 
 /** Replaces control characters, which must not reach the terminal. A process name can contain any. */
@@ -32,6 +31,6 @@ export function oneLine(text: string): string {
   return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, "?");
 }
 
-function width(text: string): number {
+function widthOf(text = ""): number {
   return Bun.stringWidth(text);
 }

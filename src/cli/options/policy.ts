@@ -1,0 +1,64 @@
+import { existsSync } from "node:fs";
+import { type PolicyReading, PolicyStore } from "../../daemon/policyStore.ts";
+import { Refusal } from "../../jobs/errors.ts";
+import type { Limits } from "../../limits/limits.ts";
+import { faultText } from "../../policy/file/fault.ts";
+import type { Policy } from "../../policy/policy.ts";
+import { overrideByFlags, policyFromFlags } from "../../policy/policyFromFlags.ts";
+import { warn } from "../output/messages.ts";
+
+export interface PolicyFlags {
+  watchConfig?: string;
+  target?: string[];
+}
+
+const DEFAULT_POLICY_PATH = "/etc/ffrtmp/policy.yaml";
+
+function defaultPolicyPath(): string | undefined {
+  return existsSync(DEFAULT_POLICY_PATH) ? DEFAULT_POLICY_PATH : undefined;
+}
+
+/** Returns the given path, or that of the default policy file. Throws a Refusal where there is neither. */
+export function requirePolicyPath(given: string | undefined): string {
+  const path = given ?? defaultPolicyPath();
+  if (path !== undefined && path !== "") return path;
+  throw new Refusal(
+    `no policy file given, and ${DEFAULT_POLICY_PATH} does not exist`,
+    "give the path of a policy file",
+  );
+}
+
+/**
+ * Opens the policy of `watch`. In the policy of a file, `--target` and limit options replace the target
+ * commands and the default limits. Without a file, the options are the whole policy. The default file is read
+ * only if no option names a file, a target or a limit. Throws a Refusal with all errors of the file.
+ */
+export async function openPolicy({ watchConfig, target }: PolicyFlags, limits: Limits): Promise<PolicyStore> {
+  const hasOverrides = target !== undefined || Object.keys(limits).length > 0;
+  const path = watchConfig ?? (hasOverrides ? undefined : defaultPolicyPath());
+  if (path !== undefined) return openFile(path, (policy) => overrideByFlags(policy, target, limits));
+  const policy = policyFromFlags(target ?? USUAL_TARGETS, limits);
+  return new PolicyStore(policy, undefined, () => ({ policy, warnings: [] }));
+}
+
+/** Reads a policy file and prints its warnings. Throws a Refusal with all errors of the file. */
+export async function requirePolicy(path: string): Promise<Policy> {
+  const { policy, warnings } = await openFile(path, (unchanged) => unchanged);
+  for (const warning of warnings) warn(warning);
+  return policy;
+}
+
+async function openFile(path: string, override: (policy: Policy) => Policy): Promise<PolicyStore> {
+  // Other commands do without the parser and start faster.
+  const { loadPolicyFile } = await import("../../policy/file/loadPolicyFile.ts");
+  const load = (): PolicyReading => {
+    const loaded = loadPolicyFile(path);
+    if ("unreadable" in loaded) return { faults: [`${path} ${loaded.unreadable}`] };
+    if ("faults" in loaded) return { faults: loaded.faults.map((fault) => faultText(path, fault)) };
+    const warnings = loaded.warnings.map((each) => `${faultText(path, each)}; perhaps: ${each.right}`);
+    return { policy: override(loaded.policy), warnings };
+  };
+  const first = load();
+  if ("policy" in first) return new PolicyStore(first.policy, path, load, first.warnings);
+  throw new Refusal(`cannot use the policy: ${first.faults.join("; ")}`, `ffrtmp policy check ${path}`);
+}

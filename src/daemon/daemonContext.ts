@@ -1,0 +1,32 @@
+import type { Context } from "../jobs/context.ts";
+import type { Placement } from "../linux/cgroup/placement.ts";
+import type { EventChoice } from "../linux/events/bestEvents.ts";
+import type { FactReader } from "../policy/procFacts.ts";
+import type { DaemonEvents } from "./events.ts";
+import type { PolicyStore } from "./policyStore.ts";
+import type { ServiceManager } from "./serviceManager.ts";
+
+export interface WatchOptions {
+  /** Interval between full process scans; `undefined`: the policy's, or 5 s. */
+  scanIntervalMs: number | undefined;
+  eventChoice: EventChoice;
+  /** Size of the buffer for process events that wait to be read. */
+  eventBufferBytes: number;
+  /** Where to create the cgroups of discovered processes. */
+  placement: Placement;
+}
+
+/** The dependencies that the parts of a daemon share. */
+export interface DaemonContext extends Context {
+  options: WatchOptions;
+  store: PolicyStore;
+  reader: FactReader;
+  service: ServiceManager;
+  bus: DaemonEvents;
+}
+
+const DEFAULT_SCAN_INTERVAL_MS = 5000;
+
+export function scanIntervalOf({ options, store }: Pick<DaemonContext, "options" | "store">): number {
+  return options.scanIntervalMs ?? store.policy.scanIntervalMs ?? DEFAULT_SCAN_INTERVAL_MS;
+}
