@@ -4,6 +4,7 @@ import { Refusal } from "../../jobs/errors.ts";
 import type { Limits } from "../../limits/limits.ts";
 import { faultText } from "../../policy/file/fault.ts";
 import type { Policy } from "../../policy/policy.ts";
+import { DEFAULT_TARGETS } from "../../policy/policy.ts";
 import { overrideByFlags, policyFromFlags } from "../../policy/policyFromFlags.ts";
 import { warn } from "../output/messages.ts";
 
@@ -37,7 +38,7 @@ export async function openPolicy({ watchConfig, target }: PolicyFlags, limits: L
   const hasOverrides = target !== undefined || Object.keys(limits).length > 0;
   const path = watchConfig ?? (hasOverrides ? undefined : defaultPolicyPath());
   if (path !== undefined) return openFile(path, (policy) => overrideByFlags(policy, target, limits));
-  const policy = policyFromFlags(target ?? USUAL_TARGETS, limits);
+  const policy = policyFromFlags(target ?? DEFAULT_TARGETS, limits);
   return new PolicyStore(policy, undefined, () => ({ policy, warnings: [] }));
 }
 
