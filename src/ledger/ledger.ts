@@ -4,6 +4,7 @@ import {
   isEnded,
   isOpen,
   type Job,
+  type JobFields,
   type OpenJob,
   type RunningJob,
   type StartingJob,
@@ -19,7 +20,7 @@ import {
 } from "../jobs/model/jobEvent.ts";
 import type { ProcessIdentity } from "../linux/proc/identity.ts";
 import { isUniqueConflict } from "./database.ts";
-import { InconsistentRow, jobToRow, resultToRow, rowToJob, rowToResult } from "./rows.ts";
+import { InconsistentRow, jobToRow, resultToRow, rowToJob, rowToResult, toRow } from "./rows.ts";
 import { LedgerStore, type OnTrouble, type Row } from "./store.ts";
 
 /** Another open job has the same id, or governs the same process. */
@@ -28,11 +29,8 @@ export class JobConflict extends Error {}
 /** The fields of a job that the policy and the operator set. */
 export type SpecChange = Partial<Pick<Job, "limits" | "byHand" | "tenant" | "labels" | "intent">>;
 
-/** The facts that are known when a job's processes are governed. */
-export interface RunningFacts extends Pick<RunningJob, "process" | "startedMs" | "outcomes"> {
-  /** Absent: as it is recorded already. */
-  readonly journal?: Journal;
-}
+/** The facts that are known when a job's processes are governed. Without a journal, it stays as it is recorded. */
+type RunningFacts = Pick<RunningJob, "process" | "startedMs" | "outcomes"> & Partial<Journal>;
 
 type JobKey = Pick<Job, "key">;
 type Journal = Pick<Job, "cgroup" | "changes">;
@@ -68,53 +66,32 @@ export class Ledger {
   }
 
   /** Throws JobConflict, having written nothing, when another open job governs the process. */
-  recordRunning(job: StartingJob, { process, startedMs, outcomes, journal }: RunningFacts): RunningJob {
-    const columns: Row = {
-      state: "running",
-      pid: process.pid,
-      start_ticks: process.startTicks,
-      started_ms: startedMs,
-      outcomes: JSON.stringify(outcomes),
-    };
-    throwingConflicts(() => this.#update(job, { ...columns, ...(journal && journalColumns(journal)) }));
-    return { ...toRunning(job, { process, startedMs }), outcomes, ...journal };
+  recordRunning(job: StartingJob, { process, startedMs, ...facts }: RunningFacts): RunningJob {
+    const { pid, startTicks } = process;
+    const columns: Row = { state: "running", pid, start_ticks: startTicks, started_ms: startedMs };
+    throwingConflicts(() => this.#update(job, { ...columns, ...toRow(facts) }));
+    return { ...toRunning(job, { process, startedMs }), ...facts };
   }
 
   recordSpec<J extends OpenJob>(job: J, change: SpecChange): J {
-    const { limits, byHand, tenant, labels, intent } = change;
-    const columns: Row = {};
-    if (limits !== undefined) columns["limits"] = JSON.stringify(limits);
-    if (byHand !== undefined) columns["by_hand"] = byHand && JSON.stringify(byHand);
-    if (tenant !== undefined) columns["tenant"] = tenant;
-    if (labels !== undefined) columns["labels"] = JSON.stringify(labels);
-    if (intent !== undefined) columns["intent"] = intent;
-    this.#update(job, columns);
-    return { ...job, ...change };
+    return this.#record(job, change);
   }
 
   recordOutcomes<J extends OpenJob>(job: J, outcomes: Job["outcomes"]): J {
-    this.#update(job, { outcomes: JSON.stringify(outcomes) });
-    return { ...job, outcomes };
+    return this.#record(job, { outcomes });
   }
 
-  recordJournal<J extends OpenJob>(job: J, journal: Journal): J {
-    this.#update(job, journalColumns(journal));
-    return { ...job, ...journal };
+  recordJournal<J extends OpenJob>(job: J, { cgroup, changes }: Journal): J {
+    return this.#record(job, { cgroup, changes });
   }
 
   recordCarriedUsage<J extends OpenJob>(job: J, carriedUsage: Job["carriedUsage"]): J {
-    this.#update(job, { carried_usage: carriedUsage && JSON.stringify(carriedUsage) });
-    return { ...job, carriedUsage };
+    return this.#record(job, { carriedUsage });
   }
 
   /** Records both in one statement: usage that is carried without its cgroup's removal would count twice. */
   recordMigration<J extends OpenJob>(job: J, change: Journal & Pick<Job, "carriedUsage">): J {
-    const { carriedUsage } = change;
-    this.#update(job, {
-      ...journalColumns(change),
-      carried_usage: carriedUsage && JSON.stringify(carriedUsage),
-    });
-    return { ...job, ...change };
+    return this.#record(job, change);
   }
 
   /** Returns the keys of the changes that jobs share, of those that are not cleaned up, leaving out one of them. */
@@ -145,18 +122,12 @@ export class Ledger {
    * observer is no longer the one that `job` names.
    */
   takeOver(job: RunningJob, observer: ProcessIdentity | null): RunningJob | undefined {
-    const changes = this.#store.countChanges(
-      `UPDATE jobs SET observer_pid = $pid, observer_start_ticks = $startTicks
-       WHERE key = $key AND state <> 'ended' AND observer_pid IS $oldPid AND observer_start_ticks IS $oldStartTicks`,
-      {
-        key: job.key,
-        pid: observer?.pid ?? null,
-        startTicks: observer?.startTicks ?? null,
-        oldPid: job.observer?.pid ?? null,
-        oldStartTicks: job.observer?.startTicks ?? null,
-      },
-    );
-    return changes === 1 ? withObserver(job, observer) : undefined;
+    const sql = `UPDATE jobs SET observer_pid = $pid, observer_start_ticks = $startTicks
+      WHERE key = $key AND state <> 'ended' AND observer_pid IS $oldPid AND observer_start_ticks IS $oldStartTicks`;
+    const { pid = null, startTicks = null } = observer ?? {};
+    const { pid: oldPid = null, startTicks: oldStartTicks = null } = job.observer ?? {};
+    const parameters = { key: job.key, pid, startTicks, oldPid, oldStartTicks };
+    return this.#store.countChanges(sql, parameters) === 1 ? withObserver(job, observer) : undefined;
   }
 
   addEvent(job: JobKey, { atMs, kind, detail }: JobEvent): void {
@@ -278,6 +249,11 @@ export class Ledger {
     this.#store.close();
   }
 
+  #record<J extends OpenJob>(job: J, change: Partial<JobFields>): J {
+    this.#update(job, toRow(change));
+    return { ...job, ...change };
+  }
+
   #update({ key }: JobKey, columns: Row): void {
     const names = Object.keys(columns);
     if (names.length === 0) return;
@@ -301,21 +277,14 @@ export class Ledger {
         return [convert(row)];
       } catch (error) {
         if (!(error instanceof InconsistentRow)) throw error;
-        this.#reportOnce(error);
+        const { message } = error;
+        if (!this.#reported.has(message))
+          this.#onTrouble(`${message}. It is left out, and stays as it is in ${this.path}`);
+        this.#reported.add(message);
         return [];
       }
     });
   }
-
-  #reportOnce({ message }: InconsistentRow): void {
-    if (this.#reported.has(message)) return;
-    this.#reported.add(message);
-    this.#onTrouble(`${message}. It is left out, and stays as it is in ${this.path}`);
-  }
-}
-
-function journalColumns({ cgroup, changes }: Journal): Row {
-  return { cgroup: JSON.stringify(cgroup), changes: JSON.stringify(changes) };
 }
 
 function insertInto(table: string, row: Row): [string, Row] {

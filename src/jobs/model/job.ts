@@ -8,7 +8,8 @@ import type { ProcessIdentity } from "../../linux/proc/identity.ts";
 /** How a job came under governance. */
 export type JobMode = "run" | "attach" | "watch";
 
-interface JobFields {
+/** The fields that a job has in every state. */
+export interface JobFields {
   /** Identifies the job permanently; sorts by creation. A job id can be used again after its job has ended. */
   readonly key: string;
   readonly jobId: string;

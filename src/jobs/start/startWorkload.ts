@@ -108,7 +108,7 @@ export function startWorkload(context: Context, request: StartRequest): StartedJ
     },
     startedMs: context.host.now(),
     outcomes,
-    journal: withCgroup(job, cgroup),
+    ...withCgroup(job, cgroup),
   });
   return { job: running, ended: waitFor(child) };
 }
