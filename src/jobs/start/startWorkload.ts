@@ -74,7 +74,7 @@ export function startWorkload(context: Context, request: StartRequest): StartedJ
       `cannot run ${command || JSON.stringify(command)}: ${found.because}`,
     );
 
-  const scope = planOwnScope(context, request.jobId, request.limits);
+  const scope = planOwnScope(context, request);
   let cgroup = planCgroup(context, request, scope);
   let job = newJob(context, "run", request, {
     process: null,
