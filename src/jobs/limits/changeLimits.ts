@@ -5,7 +5,6 @@ import { CGROUP_LIMITS, type CgroupLimitName } from "../../limits/table.ts";
 import { tenantCgroupOf } from "../../linux/cgroup/jobCgroup.ts";
 import { liftCgroupLimits } from "../../linux/cgroup/jobLimits.ts";
 import type { Change } from "../../linux/change.ts";
-import { readStat } from "../../linux/proc/stat.ts";
 import { restoreAttributes } from "../../linux/proc/taskAttributes.ts";
 import { attributesOf } from "../changes.ts";
 import type { Context } from "../context.ts";
@@ -13,7 +12,7 @@ import { limitsInForce, type Tenant } from "../job.ts";
 import type { Job, RunningJob } from "../model/job.ts";
 import { migrateCgroup, removeFormerCgroup } from "../placement/migrateCgroup.ts";
 import { governTree } from "./applyToTree.ts";
-import { planWithNice } from "./planLimits.ts";
+import { planForProcess } from "./planLimits.ts";
 
 /** The new limits and labels of a running job. An absent field stays as it is. */
 export interface LimitChange extends Omit<SpecChange, "tenant"> {
@@ -42,10 +41,7 @@ export function changeLimits(
   const restored = restoreChanged(context, migrated.job);
   // Rates are kept per device: those of a device that is no longer named would stay.
   liftCgroupLimits(cgroup, ["io.max"]);
-  const stat = readStat(host, job.process.pid);
-  const limits = limitsInForce(restored);
-  const nice = limits.nice ?? (stat === "gone" ? 0 : stat.nice);
-  const planned = planWithNice(cgroup, limits, nice, tenant?.limits);
+  const planned = planForProcess(context, restored, cgroup, job.process.pid, tenant?.limits);
   const governed = governTree(context, restored, cgroup, job.process, planned, { isFirst: false });
   const totals = tenant === undefined ? before.filter(({ of }) => of === "tenant") : [];
   const outcomes = [...governed.outcomes, ...totals];

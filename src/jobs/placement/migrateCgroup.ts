@@ -6,15 +6,13 @@ import { cgroupPathOf, readMembership } from "../../linux/cgroup/hierarchies.ts"
 import type { JobCgroup, JobDirectory } from "../../linux/cgroup/jobCgroup.ts";
 import { readFormerUsage } from "../../linux/cgroup/jobUsage.ts";
 import { listOccupants } from "../../linux/cgroup/members.ts";
-import { planJobCgroup } from "../../linux/cgroup/planJobCgroup.ts";
 import { changeKey } from "../../linux/change.ts";
 import { recordCgroup, withCgroup } from "../changes.ts";
 import type { Context } from "../context.ts";
-import { groupName, limitsInForce, type Tenant } from "../job.ts";
+import { limitsInForce, type Tenant } from "../job.ts";
 import type { RunningJob } from "../model/job.ts";
 import { respectDisabled } from "./disabledControllers.ts";
-import { jobCgroupOf } from "./jobCgroup.ts";
-import { groupOf } from "./tenants.ts";
+import { jobCgroupOf, planCgroup } from "./jobCgroup.ts";
 
 /**
  * Creates the directories and enables the controllers that the limits and the tenant of a running job need and that it
@@ -90,18 +88,15 @@ export function removeFormerCgroup(
 
 /** Plans the job's cgroup again: below its origin where it has a directory, elsewhere below where its process is. */
 function planAgain(context: Context, job: RunningJob, current: JobCgroup, tenant: Tenant | null): JobCgroup {
-  const { host, hierarchies, state, ledger } = context;
-  const found = readMembership(host, job.process.pid);
+  const found = readMembership(context.host, job.process.pid);
   const membership = new Map(found === "gone" ? [] : found);
   for (const { hierarchy, origin } of current.directories) {
     membership.set(hierarchy.key, cgroupPathOf(hierarchy, origin));
   }
-  const cgroup = planJobCgroup(host.cgroupFs, hierarchies, membership, {
-    name: groupName(state.tag, job.jobId),
+  const cgroup = planCgroup(context, job.jobId, membership, {
     limits: limitsInForce(job),
-    tenant: groupOf(state.tag, tenant),
+    tenant,
     place: placeOf(current),
-    shared: () => ledger.sharedChanges(),
   });
   respectDisabled(context, cgroup);
   return cgroup;

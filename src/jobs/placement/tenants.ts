@@ -1,14 +1,7 @@
 import { type LimitOutcome, onlyPartly } from "../../limits/outcome.ts";
-import type { TenantGroup } from "../../linux/cgroup/backend.ts";
 import type { JobCgroup } from "../../linux/cgroup/jobCgroup.ts";
 import type { Context } from "../context.ts";
-import { type Tenant, tenantGroupName } from "../job.ts";
 import type { Job } from "../model/job.ts";
-
-/** Returns the cgroup that a tenant's jobs share; `undefined` without a tenant. */
-export function groupOf(tag: string, tenant: Tenant | null): TenantGroup | undefined {
-  return tenant === null ? undefined : { name: tenantGroupName(tag, tenant.name), limits: tenant.limits };
-}
 
 /**
  * Adds to the outcomes of a tenant's total where it does not reach. The tenant's cgroup is a child of the cgroup that the

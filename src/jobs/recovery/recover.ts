@@ -6,9 +6,8 @@ import { readStat } from "../../linux/proc/stat.ts";
 import { listPids, readArguments } from "../../linux/proc/table.ts";
 import type { Context } from "../context.ts";
 import { cleanUpEnded, recordExit } from "../exit/recordExit.ts";
-import { limitsInForce } from "../job.ts";
 import { governTree } from "../limits/applyToTree.ts";
-import { planWithNice } from "../limits/planLimits.ts";
+import { planForProcess } from "../limits/planLimits.ts";
 import { isObserved } from "../liveness.ts";
 import {
   bootIdOf,
@@ -95,10 +94,7 @@ function adoptHalfStarted(context: Context, job: StartingJob): OpenJob {
   const root = job.mode === "run" ? findLaunched(context, job) : job.process;
   if (!root || !isAlive(host, root)) return job;
   const cgroup = jobCgroupOf(context, job);
-  const limits = limitsInForce(job);
-  const stat = readStat(host, root.pid);
-  const nice = limits.nice ?? (stat === "gone" ? 0 : stat.nice);
-  const governed = governTree(context, job, cgroup, root, planWithNice(cgroup, limits, nice));
+  const governed = governTree(context, job, cgroup, root, planForProcess(context, job, cgroup, root.pid));
   const { outcomes } = governed;
   let running: RunningJob;
   try {

@@ -9,7 +9,6 @@ import { readMembership } from "../../linux/cgroup/hierarchies.ts";
 import type { JobCgroup } from "../../linux/cgroup/jobCgroup.ts";
 import { applyCgroupLimits, executeLimits } from "../../linux/cgroup/jobLimits.ts";
 import { joinThread, leaveThread } from "../../linux/cgroup/ownThread.ts";
-import { planJobCgroup } from "../../linux/cgroup/planJobCgroup.ts";
 import { freeWrapperSlot, limitWrapperSlot, moveToWrapperSlot } from "../../linux/cgroup/wrapperSlot.ts";
 import { readIdentity } from "../../linux/proc/identity.ts";
 import { takeOnAttributes } from "../../linux/proc/taskAttributes.ts";
@@ -20,11 +19,12 @@ import { journalOf, withCgroup } from "../changes.ts";
 import type { Context } from "../context.ts";
 import { Refusal } from "../errors.ts";
 import { recordExit } from "../exit/recordExit.ts";
-import { groupName, type JobSpec, newJob } from "../job.ts";
+import { type JobSpec, newJob } from "../job.ts";
 import { planWithNice } from "../limits/planLimits.ts";
 import { type Ending, endingOfStatus } from "../model/ending.ts";
 import type { Job, RunningJob, StartingJob } from "../model/job.ts";
 import { respectDisabled } from "../placement/disabledControllers.ts";
+import { planCgroup } from "../placement/jobCgroup.ts";
 import { enterOwnScope, planOwnScope } from "../placement/jobScope.ts";
 import { cgroupInUse, registerJob } from "../recovery/registerJob.ts";
 import { findCommand } from "./findCommand.ts";
@@ -75,7 +75,7 @@ export function startWorkload(context: Context, request: StartRequest): StartedJ
     );
 
   const scope = planOwnScope(context, request);
-  let cgroup = planCgroup(context, request, scope);
+  let cgroup = planOwnCgroup(context, request, scope);
   let job = newJob(context, "run", request, {
     process: null,
     command: request.command,
@@ -114,20 +114,11 @@ export function startWorkload(context: Context, request: StartRequest): StartedJ
 }
 
 /** Plans the job's cgroup as a child of the planned scope, or else of this process's cgroup. */
-function planCgroup(
-  { host, hierarchies, state, ledger }: Context,
-  { jobId, limits }: StartRequest,
-  scope: ScopePlan | undefined,
-): JobCgroup {
-  const found = readMembership(host, "self");
+function planOwnCgroup(context: Context, { jobId, limits }: StartRequest, scope?: ScopePlan): JobCgroup {
+  const found = readMembership(context.host, "self");
   const membership = new Map(found === "gone" ? [] : found);
   if (scope) membership.set("", scope.cgroupPath);
-  return planJobCgroup(host.cgroupFs, hierarchies, membership, {
-    name: groupName(state.tag, jobId),
-    limits,
-    hasWrapperSlot: true,
-    shared: () => ledger.sharedChanges(),
-  });
+  return planCgroup(context, jobId, membership, { limits, tenant: null, hasWrapperSlot: true });
 }
 
 /** Enters the job's scope. If that fails, the workload runs in a child of this process's cgroup. */
@@ -138,11 +129,11 @@ function enterScope(
   scope: ScopePlan,
 ): { job: StartingJob; cgroup: JobCgroup } {
   const refusal = enterOwnScope(context, scope, request.jobId);
-  if (refusal === undefined) return { job, cgroup: planCgroup(context, request, scope) };
+  if (refusal === undefined) return { job, cgroup: planOwnCgroup(context, request, scope) };
   context.warn(
     `job ${request.jobId} has no scope of its own, so it ends when the unit that started it is stopped: ${refusal}`,
   );
-  const cgroup = planCgroup(context, request, undefined);
+  const cgroup = planOwnCgroup(context, request);
   return { job: context.ledger.recordJournal(job, journalOf(cgroup)), cgroup };
 }
 
@@ -157,8 +148,7 @@ function spawnInside(
   // later move. The thread counts against the pids limit, which is one higher until the thread leaves.
   const firstLimits = withWrapperSlot(cgroup, limits);
   if (firstLimits.pidsMax !== undefined) limitWrapperSlot(cgroup, firstLimits.pidsMax);
-  const nice = limits.nice ?? getPriority();
-  const outcomes = executeLimits(cgroup, planWithNice(cgroup, firstLimits, nice));
+  const outcomes = executeLimits(cgroup, planWithNice(cgroup, firstLimits, getPriority()));
   restoreFileLimit(context.host);
   const attributes = takeOnAttributes(context.host, limits);
   const unavailable = joinThread(cgroup);
