@@ -1,6 +1,6 @@
 import type { Context } from "../jobs/context.ts";
 import { enforceLimits } from "../jobs/limits/enforceLimits.ts";
-import { recordActiveDaemon } from "../jobs/recovery/activeDaemon.ts";
+import { recordActiveDaemon } from "../jobs/liveness.ts";
 import { repairAll } from "../jobs/recovery/recover.ts";
 import type { Placement } from "../linux/cgroup/placement.ts";
 import { type EventChoice, type StartedEvents, startBestEvents } from "../linux/events/bestEvents.ts";
