@@ -35,7 +35,7 @@ export function recordCgroup<J extends OpenJob>({ ledger }: Context, job: J, cgr
   return isSame ? job : ledger.recordJournal(job, journal);
 }
 
-/** Returns whether another job needs a change too; then that job undoes it. */
+/** Returns a test of whether another job needs a change too; then that job undoes it. */
 export function sharedWithOthers({ ledger }: Context, job: Pick<Job, "key">): (change: Change) => boolean {
   let keys: ReadonlySet<string> | undefined;
   return (change) => {

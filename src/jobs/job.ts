@@ -3,7 +3,7 @@ import type { Limits } from "../limits/limits.ts";
 import type { Placement } from "../linux/cgroup/placement.ts";
 import { tenantPathName } from "../policy/tenant.ts";
 import type { Context } from "./context.ts";
-import { type Job, type JobMode, type NewJob, type StartingJob, startJob } from "./model/job.ts";
+import type { Job, JobMode, StartingJob } from "./model/job.ts";
 
 /** The properties of a job that its caller chooses. */
 export interface JobSpec {
@@ -52,9 +52,7 @@ export function generateJobId(command: string, now: number): string {
     .replace(/[^A-Za-z0-9._-]/g, "")
     .replace(/^[^A-Za-z0-9]+/, "")
     .slice(0, 40);
-  const random = Math.floor(Math.random() * 256)
-    .toString(16)
-    .padStart(2, "0");
+  const random = crypto.getRandomValues(new Uint8Array(1)).toHex();
   return `${name || "job"}-${now.toString(36)}-${random}`;
 }
 
@@ -90,20 +88,24 @@ export function isGovernedPath(cgroupPath: string): boolean {
 export function newJob(
   context: Context,
   mode: JobMode,
-  spec: JobSpec,
-  facts: Pick<NewJob, "command" | "cwd" | "uid" | "process" | "cgroup" | "changes" | "logPath">,
+  { jobId, intent, slaEligible, tenant, labels, limits }: JobSpec,
+  facts: Pick<StartingJob, "command" | "cwd" | "uid" | "process" | "cgroup" | "changes" | "logPath">,
 ): StartingJob {
-  return startJob({
+  return {
     ...facts,
+    state: "starting",
     key: Bun.randomUUIDv7(),
-    jobId: spec.jobId,
+    jobId,
     mode,
     createdMs: context.host.now(),
     observer: context.self,
-    intent: spec.intent,
-    slaEligible: spec.slaEligible,
-    tenant: spec.tenant?.name ?? null,
-    labels: spec.labels,
-    limits: spec.limits,
-  });
+    intent,
+    slaEligible,
+    tenant: tenant?.name ?? null,
+    labels,
+    limits,
+    byHand: null,
+    outcomes: [],
+    carriedUsage: null,
+  };
 }

@@ -69,13 +69,6 @@ export interface EndedJob extends JobFields {
 export type OpenJob = StartingJob | RunningJob;
 export type Job = OpenJob | EndedJob;
 
-/** The facts that are known when a job is created. */
-export type NewJob = Omit<StartingJob, "state" | "byHand" | "outcomes" | "carriedUsage">;
-
-export function startJob(facts: NewJob): StartingJob {
-  return { ...facts, state: "starting", byHand: null, outcomes: [], carriedUsage: null };
-}
-
 export function toRunning(
   job: StartingJob,
   { process, startedMs }: Pick<RunningJob, "process" | "startedMs">,
