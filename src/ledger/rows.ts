@@ -4,14 +4,14 @@ import { UNKNOWN_USAGE, type Usage } from "../limits/usage.ts";
 import type { ProcessIdentity } from "../linux/proc/identity.ts";
 import type { Row, Value } from "./store.ts";
 
-/** A row whose columns contradict each other, or that does not have the form of its table. */
+/** A row whose columns contradict each other, or that contains invalid JSON. */
 export class InconsistentRow extends Error {
   constructor({ key }: Row, reason: string) {
     super(`ledger row ${key} is inconsistent: ${reason}`);
   }
 }
 
-/** The column of one field. `read` throws InconsistentRow for a value of another type. */
+/** The column of one field. `read` throws InconsistentRow. */
 interface Column<T> {
   readonly name: string;
   read(row: Row): T;
@@ -19,40 +19,39 @@ interface Column<T> {
 
 type Columns<Fields> = { readonly [F in keyof Fields]: Column<Fields[F]> };
 
-/** The fields of a job that it has in every state, as the table `jobs` has them. */
 const JOB_COLUMNS: Columns<JobFields> = {
-  key: text("key"),
-  jobId: text("job_id"),
-  mode: oneOf("mode", "run", "attach", "watch"),
-  command: array("command"),
-  cwd: nullable(text("cwd")),
-  uid: nullable(integer("uid")),
-  createdMs: integer("created_ms"),
-  intent: nullable(text("intent")),
+  key: plain("key"),
+  jobId: plain("job_id"),
+  mode: plain("mode"),
+  command: json("command", "array"),
+  cwd: plain("cwd"),
+  uid: plain("uid"),
+  createdMs: plain("created_ms"),
+  intent: plain("intent"),
   slaEligible: boolean("sla_eligible"),
-  tenant: nullable(text("tenant")),
-  labels: object("labels"),
-  limits: object("limits"),
-  byHand: nullable(object("by_hand")),
-  outcomes: array("outcomes"),
-  cgroup: array("cgroup"),
-  changes: array("changes"),
-  carriedUsage: nullable(usage("carried_usage")),
-  logPath: nullable(text("log_path")),
+  tenant: plain("tenant"),
+  labels: json("labels", "object"),
+  limits: json("limits", "object"),
+  byHand: json("by_hand", "object"),
+  outcomes: json("outcomes", "array"),
+  cgroup: json("cgroup", "array"),
+  changes: json("changes", "array"),
+  carriedUsage: usage("carried_usage"),
+  logPath: plain("log_path"),
 };
 
 const RESULT_COLUMNS: Columns<Omit<JobResult, "ending"> & EndingFacts> = {
-  key: text("key"),
-  ending: oneOf("ending", "exited", "detached", "unobserved", "never_started"),
-  exitCode: nullable(integer("exit_code")),
-  signal: nullable(text("signal")),
-  exitEvidence: nullable(oneOf("exit_evidence", "parent", "pidfd", "proc-event", "proc-stat")),
-  exitUnknownBecause: nullable(text("exit_unknown_because")),
-  startMs: nullable(integer("start_ms")),
-  endMs: integer("end_ms"),
+  key: plain("key"),
+  ending: plain("ending"),
+  exitCode: plain("exit_code"),
+  signal: plain("signal"),
+  exitEvidence: plain("exit_evidence"),
+  exitUnknownBecause: plain("exit_unknown_because"),
+  startMs: plain("start_ms"),
+  endMs: plain("end_ms"),
   slaCompliant: boolean("sla_compliant"),
-  slaReason: text("sla_reason"),
-  outcomes: array("outcomes"),
+  slaReason: plain("sla_reason"),
+  outcomes: json("outcomes", "array"),
   usage: usage("usage"),
 };
 
@@ -71,13 +70,13 @@ export function jobToRow(job: OpenJob): Row {
 
 /** Throws InconsistentRow for a row that is none of a starting, a running and an ended job. */
 export function rowToJob(row: Row): Job {
-  const cleanedUp = boolean("released").read(row);
+  const cleanedUp = row["released"] === 1;
   // The row of a job that is cleaned up can have the form of ffrtmp 0.1.0, and nothing of it is undone any more.
   const fields = readColumns(cleanedUp ? { ...row, changes: "[]" } : row, JOB_COLUMNS);
-  const state = oneOf("state", "starting", "running", "ended").read(row);
+  const state = row["state"] as Job["state"];
   const process = readProcess(row, "pid", "start_ticks");
   const observer = readProcess(row, "observer_pid", "observer_start_ticks");
-  const startedMs = nullable(integer("started_ms")).read(row);
+  const startedMs = row["started_ms"] as number | null;
   if (state === "ended") {
     if (observer !== null) throw new InconsistentRow(row, "it has ended, but names an observer");
     return { ...fields, state, process, startedMs, cleanedUp };
@@ -95,14 +94,12 @@ export function rowToJob(row: Row): Job {
 }
 
 function readProcess(row: Row, pidColumn: string, startColumn: string): ProcessIdentity | null {
-  const pid = nullable(integer(pidColumn)).read(row);
-  const startTicks = nullable(integer(startColumn)).read(row);
-  if (pid === null && startTicks === null) return null;
-  if (pid === null)
-    throw new InconsistentRow(row, `${startColumn} is ${startTicks}, but ${pidColumn} is null`);
-  if (startTicks === null)
-    throw new InconsistentRow(row, `${pidColumn} is ${pid}, but ${startColumn} is null`);
-  return { bootId: text("boot_id").read(row), pid, startTicks };
+  const [pid, startTicks] = [row[pidColumn], row[startColumn]];
+  if (typeof pid === "number" && typeof startTicks === "number")
+    return { bootId: String(row["boot_id"]), pid, startTicks };
+  if (pid === startTicks) return null;
+  const [known, unknown] = pid === null ? [startColumn, pidColumn] : [pidColumn, startColumn];
+  throw new InconsistentRow(row, `${known} is ${row[known]}, but ${unknown} is null`);
 }
 
 export function resultToRow({ ending, ...result }: JobResult): Row {
@@ -134,45 +131,16 @@ function readColumns<Fields>(row: Row, columns: Columns<Fields>): Fields {
   return Object.fromEntries(entries.map(([field, { read }]) => [field, read(row)])) as Fields;
 }
 
-function text(name: string): Column<string> {
-  return column(name, (value) => typeof value === "string");
-}
-
-function integer(name: string): Column<number> {
-  return column(name, (value) => typeof value === "number");
-}
-
-function oneOf<T extends string>(name: string, ...values: T[]): Column<T> {
-  return column(name, (value): value is T => values.some((each) => each === value));
-}
-
-function column<T extends Value>(name: string, isOfType: (value: unknown) => value is T): Column<T> {
-  const read = (row: Row): T => {
-    const value = row[name];
-    if (!isOfType(value)) throw new InconsistentRow(row, `${name} is ${value}`);
-    return value;
-  };
-  return { name, read };
+/** A column whose type and values the schema checks: the tables are STRICT. */
+function plain<T extends Value>(name: string): Column<T> {
+  return { name, read: (row) => row[name] as T };
 }
 
 function boolean(name: string): Column<boolean> {
-  return { name, read: (row) => integer(name).read(row) === 1 };
+  return { name, read: (row) => row[name] === 1 };
 }
 
-function nullable<T>({ name, read }: Column<T>): Column<T | null> {
-  return { name, read: (row) => (row[name] === null ? null : read(row)) };
-}
-
-function array<T>(name: string): Column<T[]> {
-  return json(name, "array", Array.isArray);
-}
-
-function object<T extends object>(name: string): Column<T> {
-  const isObject = (value: unknown): boolean => typeof value === "object" && value !== null;
-  return json(name, "object", (value) => isObject(value) && !Array.isArray(value));
-}
-
-function json<T>(name: string, type: string, isOfType: (value: unknown) => boolean): Column<T> {
+function json<T>(name: string, type: "array" | "object"): Column<T> {
   const read = (row: Row): T => {
     let value: unknown;
     try {
@@ -180,14 +148,16 @@ function json<T>(name: string, type: string, isOfType: (value: unknown) => boole
     } catch {
       throw new InconsistentRow(row, `${name} is no JSON`);
     }
-    if (!isOfType(value)) throw new InconsistentRow(row, `${name} is no JSON ${type}`);
+    const isOfType =
+      type === "array" ? Array.isArray(value) : typeof value === "object" && !Array.isArray(value);
+    if (!isOfType && row[name] !== null) throw new InconsistentRow(row, `${name} is no JSON ${type}`);
     return value as T;
   };
   return { name, read };
 }
 
 /** Fields that an older ffrtmp did not measure are unknown. */
-function usage(name: string): Column<Usage> {
-  const { read } = object<Partial<Usage>>(name);
-  return { name, read: (row) => ({ ...UNKNOWN_USAGE, ...read(row) }) };
+function usage<T extends Usage | null>(name: string): Column<T> {
+  const { read } = json<T>(name, "object");
+  return { name, read: (row) => (row[name] === null ? read(row) : { ...UNKNOWN_USAGE, ...read(row) }) };
 }
