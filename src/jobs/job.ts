@@ -14,7 +14,7 @@ export interface JobSpec {
   /** The customer or account that the job belongs to. */
   tenant: Tenant | null;
   labels: Record<string, string>;
-  /** Where a process that already runs is governed on cgroup v2; absent: `auto`. */
+  /** The placement on cgroup v2 of a process that runs already; absent: `auto`. */
   placement?: Placement;
 }
 

@@ -147,16 +147,15 @@ export class LedgerStore {
 
   #openFile(): Database {
     this.#inode = inodeOf(this.path);
-    let db: Database;
     try {
-      db = openFile(this.path);
+      return openFile(this.path);
     } catch (error) {
       if (!isDamage(error)) throw error;
       this.#replaceDamaged(error);
-      db = openFile(this.path);
+      return openFile(this.path);
+    } finally {
+      this.#inode = inodeOf(this.path);
     }
-    this.#inode = inodeOf(this.path);
-    return db;
   }
 
   #replaceDamaged(error: unknown): void {

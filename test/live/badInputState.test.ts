@@ -42,7 +42,11 @@ for (const { name, make, stderr } of UNUSABLE) {
     make(sandbox());
     const ended = await sandbox().run(["run", "--", ...WORKLOAD]);
     expectRan(ended);
-    expectMessage(ended.stderr, [...stderr, /governing continues, what happens is kept in memory only/, LOST]);
+    expectMessage(ended.stderr, [
+      ...stderr,
+      /governing continues, what happens is kept in memory only/,
+      LOST,
+    ]);
     expectOnce(ended.stderr, "cannot write the ledger");
     expect(sandbox().cgroups()).toEqual([]);
   });

@@ -6,7 +6,7 @@ import { decodeWaitStatus, signalName } from "../../sys/waitStatus.ts";
 /** The source of an exit status: the parent's wait(2), or one of the ways that an observer has. */
 export type ExitEvidence = "parent" | ObserverEvidence;
 
-/** How a job ended. A code or a signal always has evidence; an unknown exit always has a reason. */
+/** The end of a job. A code or a signal always has evidence; an unknown exit always has a reason. */
 export type Ending =
   | { readonly kind: "exited"; readonly code: number; readonly evidence: ExitEvidence }
   /** `signal`: `SIGSEGV`, … */

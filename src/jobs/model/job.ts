@@ -5,7 +5,7 @@ import type { JobLocation } from "../../linux/cgroup/jobCgroup.ts";
 import type { Change } from "../../linux/change.ts";
 import type { ProcessIdentity } from "../../linux/proc/identity.ts";
 
-/** How a job came under governance. */
+/** The command that brought a job under governance. */
 export type JobMode = "run" | "attach" | "watch";
 
 /** The fields that a job has in every state. */
@@ -34,7 +34,7 @@ export interface JobFields {
   readonly changes: readonly Change[];
   /** Usage counted in the cgroups that the job was moved out of. `null`: it was never moved. */
   readonly carriedUsage: Usage | null;
-  /** Where `run --detach` writes the workload's output. */
+  /** The file with the workload's output under `run --detach`. */
   readonly logPath: string | null;
 }
 
@@ -50,7 +50,7 @@ export interface StartingJob extends JobFields {
 export interface RunningJob extends JobFields {
   readonly state: "running";
   readonly process: ProcessIdentity;
-  /** When governing started. */
+  /** The time when governing started. */
   readonly startedMs: number;
   /** The ffrtmp that will record the job's end. `null`: none. */
   readonly observer: ProcessIdentity | null;
