@@ -21,7 +21,7 @@ import {
 import type { ProcessIdentity } from "../linux/proc/identity.ts";
 import { isUniqueConflict } from "./database.ts";
 import { InconsistentRow, jobToRow, resultToRow, rowToJob, rowToResult, toRow } from "./rows.ts";
-import { LedgerStore, type OnTrouble, type Row } from "./store.ts";
+import { LedgerStore, type Row } from "./store.ts";
 
 /** Another open job has the same id, or governs the same process. */
 export class JobConflict extends Error {}
@@ -40,29 +40,13 @@ type Journal = Pick<Job, "cgroup" | "changes">;
  *
  * A method that records a change returns the changed job and leaves its argument as it is.
  */
-export class Ledger {
-  readonly #store: LedgerStore;
-  readonly #onTrouble: OnTrouble;
+export class Ledger extends LedgerStore {
   /** Messages about inconsistent rows that were reported. */
   readonly #reported = new Set<string>();
 
-  constructor(path: string, onTrouble: OnTrouble) {
-    this.#store = new LedgerStore(path, onTrouble);
-    this.#onTrouble = onTrouble;
-  }
-
-  get path(): string {
-    return this.#store.path;
-  }
-
-  /** Why the ledger cannot be read, so that changes are kept in memory only. `undefined`: it can. */
-  get unreadableBecause(): string | undefined {
-    return this.#store.unreadableBecause;
-  }
-
   /** Adds a new job. Throws JobConflict, having written nothing. */
   register(job: OpenJob): void {
-    throwingConflicts(() => this.#store.write(...insertInto("jobs", jobToRow(job))));
+    throwingConflicts(() => this.write(...insertInto("jobs", jobToRow(job))));
   }
 
   /** Throws JobConflict, having written nothing, when another open job governs the process. */
@@ -97,7 +81,7 @@ export class Ledger {
   /** Returns the keys of the changes that jobs share, of those that are not cleaned up, leaving out one of them. */
   sharedChanges({ except = "" } = {}): ReadonlySet<string> {
     const sql = "SELECT DISTINCT change FROM shared_changes WHERE job_key <> $except";
-    return new Set(this.#store.rows(sql, { except }).map(({ change }) => String(change)));
+    return new Set(this.rows(sql, { except }).map(({ change }) => String(change)));
   }
 
   /** Records that every change of an ended job is undone, which empties its journal. */
@@ -109,7 +93,7 @@ export class Ledger {
   /** Writes a job's one result, which ends the job. Writes nothing when the job has a result already. */
   recordResult(job: OpenJob, result: JobResult): EndedJob | "already ended" {
     try {
-      this.#store.write(...insertInto("results", resultToRow(result)));
+      this.write(...insertInto("results", resultToRow(result)));
     } catch (error) {
       if (isUniqueConflict(error)) return "already ended";
       throw error;
@@ -127,17 +111,17 @@ export class Ledger {
     const { pid = null, startTicks = null } = observer ?? {};
     const { pid: oldPid = null, startTicks: oldStartTicks = null } = job.observer ?? {};
     const parameters = { key: job.key, pid, startTicks, oldPid, oldStartTicks };
-    return this.#store.countChanges(sql, parameters) === 1 ? withObserver(job, observer) : undefined;
+    return this.countChanges(sql, parameters) === 1 ? withObserver(job, observer) : undefined;
   }
 
   addEvent(job: JobKey, { atMs, kind, detail }: JobEvent): void {
     const row = { key: job.key, at_ms: atMs, kind, detail: JSON.stringify(detail) };
-    this.#store.write(...insertInto("events", row));
+    this.write(...insertInto("events", row));
   }
 
   /** Returns a number that changes whenever another connection has written. Source: PRAGMA data_version. */
   versionOfOthers(): number {
-    return Number(this.#store.rows("PRAGMA data_version")[0]?.["data_version"]);
+    return Number(this.rows("PRAGMA data_version")[0]?.["data_version"]);
   }
 
   /** Returns the job as it is recorded now. */
@@ -198,7 +182,7 @@ export class Ledger {
     const sql = `SELECT 1 FROM jobs JOIN results USING (key)
       WHERE boot_id = $bootId AND pid = $pid AND start_ticks = $startTicks AND ending = 'detached'
         AND NOT EXISTS (SELECT 1 FROM events WHERE events.key = jobs.key AND kind = $kind) LIMIT 1`;
-    return this.#store.rows(sql, { bootId, pid, startTicks, kind }).length > 0;
+    return this.rows(sql, { bootId, pid, startTicks, kind }).length > 0;
   }
 
   result({ key }: JobKey): JobResult | undefined {
@@ -220,33 +204,23 @@ export class Ledger {
   }
 
   events(job: JobKey): RecordedEvent[] {
-    return this.#store
-      .rows("SELECT at_ms, kind, detail FROM events WHERE key = $key ORDER BY id", { key: job.key })
-      .map((row) =>
-        recordedEvent(Number(row["at_ms"]), String(row["kind"]), JSON.parse(String(row["detail"]))),
-      );
+    return this.rows("SELECT at_ms, kind, detail FROM events WHERE key = $key ORDER BY id", {
+      key: job.key,
+    }).map((row) =>
+      recordedEvent(Number(row["at_ms"]), String(row["kind"]), JSON.parse(String(row["detail"]))),
+    );
   }
 
   /** Returns a remark that the ledger keeps about itself. */
   note(name: string): string | undefined {
-    const value = this.#store.rows("SELECT value FROM notes WHERE name = $name", { name })[0]?.["value"];
+    const value = this.rows("SELECT value FROM notes WHERE name = $name", { name })[0]?.["value"];
     return value === undefined ? undefined : String(value);
   }
 
   setNote(name: string, value: string): void {
     const sql =
       "INSERT INTO notes VALUES ($name, $value) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
-    this.#store.write(sql, { name, value });
-  }
-
-  /** Tries again to write the changes that wait. Returns how many still wait. */
-  flush(): number {
-    return this.#store.flush();
-  }
-
-  /** Writes the changes that wait, and reports how many are lost where that fails. See LedgerStore. */
-  close(): void {
-    this.#store.close();
+    this.write(sql, { name, value });
   }
 
   #record<J extends OpenJob>(job: J, change: Partial<JobFields>): J {
@@ -258,15 +232,15 @@ export class Ledger {
     const names = Object.keys(columns);
     if (names.length === 0) return;
     const assignments = names.map((name) => `${name} = $${name}`).join();
-    this.#store.write(`UPDATE jobs SET ${assignments} WHERE key = $key`, { ...columns, key });
+    this.write(`UPDATE jobs SET ${assignments} WHERE key = $key`, { ...columns, key });
   }
 
   #jobs(where: string, parameters: Row = {}): Job[] {
-    return this.#consistent(this.#store.rows(`SELECT * FROM jobs WHERE ${where}`, parameters), rowToJob);
+    return this.#consistent(this.rows(`SELECT * FROM jobs WHERE ${where}`, parameters), rowToJob);
   }
 
   #results(where: string, parameters: Row): JobResult[] {
-    const rows = this.#store.rows(`SELECT * FROM results WHERE ${where}`, parameters);
+    const rows = this.rows(`SELECT * FROM results WHERE ${where}`, parameters);
     return this.#consistent(rows, rowToResult);
   }
 
@@ -279,7 +253,7 @@ export class Ledger {
         if (!(error instanceof InconsistentRow)) throw error;
         const { message } = error;
         if (!this.#reported.has(message))
-          this.#onTrouble(`${message}. It is left out, and stays as it is in ${this.path}`);
+          this.onTrouble(`${message}. It is left out, and stays as it is in ${this.path}`);
         this.#reported.add(message);
         return [];
       }

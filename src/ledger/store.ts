@@ -26,9 +26,9 @@ const FLUSH_INTERVAL_MS = 3000;
  * A SQLite file that governing never waits for. While it cannot be written, changes wait in memory and are tried again
  * with each later change and every FLUSH_INTERVAL_MS. A damaged file is renamed with a date, and a new one is created.
  */
-export class LedgerStore {
+export abstract class LedgerStore {
   readonly path: string;
-  readonly #onTrouble: OnTrouble;
+  protected readonly onTrouble: OnTrouble;
   #db: Database;
   #inode: number | undefined;
   /** Why the file could not be opened. Then all reads and writes are of a copy that ends with this process. */
@@ -39,7 +39,7 @@ export class LedgerStore {
 
   constructor(path: string, onTrouble: OnTrouble) {
     this.path = path;
-    this.#onTrouble = onTrouble;
+    this.onTrouble = onTrouble;
     try {
       this.#db = this.#openFile();
     } catch (error) {
@@ -55,17 +55,17 @@ export class LedgerStore {
     return this.#inMemoryBecause;
   }
 
-  rows(sql: string, parameters: Row = {}): Row[] {
+  protected rows(sql: string, parameters: Row = {}): Row[] {
     return this.#guard((db) => db.query<Row, Row>(sql).all(parameters));
   }
 
   /** Executes one statement now or throws, and returns the number of changed rows. */
-  countChanges(sql: string, parameters: Row): number {
+  protected countChanges(sql: string, parameters: Row): number {
     return this.#guard((db) => db.query<unknown, Row>(sql).run(parameters)).changes;
   }
 
   /** Throws constraint violations, having changed nothing. */
-  write(sql: string, parameters: Row): void {
+  protected write(sql: string, parameters: Row): void {
     if (this.#inMemoryBecause !== undefined) {
       this.countChanges(sql, parameters);
       this.#keep([sql, parameters]);
@@ -109,7 +109,7 @@ export class LedgerStore {
     const lost = this.#waiting.filter(([sql]) => !IS_REMARK.test(sql)).length;
     if (lost === 0) return;
     const text = lost === 1 ? "1 change is lost that" : `${lost} changes are lost that`;
-    this.#onTrouble(`${text} could not be written to the ledger ${this.path}`);
+    this.onTrouble(`${text} could not be written to the ledger ${this.path}`);
   }
 
   #keep(statement: Statement): void {
@@ -125,7 +125,7 @@ export class LedgerStore {
       } catch (error) {
         if (isMediumTrouble(error)) throw error;
         // Another ffrtmp ended the job meanwhile, or used its id: its record is kept.
-        this.#onTrouble(`a change that had to wait no longer fits the ledger ${this.path}: ${error}`);
+        this.onTrouble(`a change that had to wait no longer fits the ledger ${this.path}: ${error}`);
       }
       this.#waiting.shift();
     }
@@ -162,7 +162,7 @@ export class LedgerStore {
     const aside = setAside(this.path, this.#inode, new Date());
     this.#inode = undefined;
     if (aside === undefined) return;
-    this.#onTrouble(
+    this.onTrouble(
       `the ledger ${this.path} is damaged (${error}): it was set aside as ${aside} and a new one is created. ` +
         "Jobs that still run are recovered from their cgroups; earlier history is only in the old file",
     );
@@ -172,7 +172,7 @@ export class LedgerStore {
     if (this.#isReported) return;
     this.#isReported = true;
     const { reason, remedy } = describeTrouble(this.path, error);
-    this.#onTrouble(
+    this.onTrouble(
       `cannot write the ledger ${this.path} (${reason}): governing continues, what happens is kept in memory only. ${remedy}`,
     );
   }
