@@ -20,7 +20,6 @@ export interface JobSpec {
 
 /** A customer or account whose jobs can share limits. */
 export interface Tenant {
-  /** The name from the policy. */
   name: string;
   /** The limits of all the tenant's jobs together. Without any, the jobs are only counted together. */
   limits: Limits;
@@ -74,7 +73,6 @@ export function tenantGroupName(tag: string, tenant: string): string {
   return `${GROUP_PREFIX}${tag}-@${tenantPathName(tenant)}`;
 }
 
-/** Returns true for the name of a tenant's cgroup. */
 export function isTenantGroup(name: string): boolean {
   return /^ffrtmp-[0-9a-f]{6}-@./.test(name);
 }
@@ -84,7 +82,6 @@ export function isGovernedPath(cgroupPath: string): boolean {
   return cgroupPath.split("/").some((part) => /^ffrtmp-[0-9a-f]{6}-./.test(part));
 }
 
-/** Creates a job that this ffrtmp starts. */
 export function newJob(
   context: Context,
   mode: JobMode,

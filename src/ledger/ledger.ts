@@ -65,8 +65,9 @@ export class Ledger extends LedgerStore {
     return this.#record(job, { outcomes });
   }
 
-  recordJournal<J extends OpenJob>(job: J, { cgroup, changes }: Journal): J {
-    return this.#record(job, { cgroup, changes });
+  /** An absent half of the journal stays as it is. */
+  recordJournal<J extends OpenJob>(job: J, journal: Partial<Journal>): J {
+    return this.#record(job, journal);
   }
 
   recordCarriedUsage<J extends OpenJob>(job: J, carriedUsage: Job["carriedUsage"]): J {
@@ -124,7 +125,6 @@ export class Ledger extends LedgerStore {
     return Number(this.rows("PRAGMA data_version")[0]?.["data_version"]);
   }
 
-  /** Returns the job as it is recorded now. */
   job(key: string): Job | undefined {
     return this.#jobs("key = $key", { key })[0];
   }

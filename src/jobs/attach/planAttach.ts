@@ -14,20 +14,12 @@ import { planCgroup } from "../placement/jobCgroup.ts";
 import { planPlace } from "../placement/placement.ts";
 import type { Eligible } from "./eligibility.ts";
 
-/** Everything that governing a running process will change. */
-interface AttachPlan {
-  /** The scope unit that systemd is to start for the job. */
-  scope: ScopePlan | undefined;
-  cgroup: JobCgroup;
-  limits: PlannedLimit[];
-}
-
 /** Plans what `attach` executes. Reads only. Throws a Refusal for a placement that was asked for and is not possible. */
 export function planAttach(
   context: Context,
   { stat, membership }: Pick<Eligible, "stat" | "membership">,
   spec: JobSpec,
-): AttachPlan {
+): { scope: ScopePlan | undefined; cgroup: JobCgroup; limits: PlannedLimit[] } {
   const { place, scope } = planPlace(context, stat.pid, membership, spec);
   const { jobId, limits, tenant } = spec;
   const cgroup = planCgroup(context, jobId, membership, { limits, tenant, place });
@@ -41,7 +33,6 @@ export interface DryRun {
   cgroups: string[];
   /** The outcome of each limit, if the kernel accepts every write. */
   outcomes: LimitOutcome[];
-  /** The changes that `attach` would make, in their order. */
   changes: Change[];
 }
 

@@ -46,10 +46,8 @@ export function governTree<J extends OpenJob>(
   );
   const attributes = planAttributes(host, pids, limits);
   // Recorded first: a record of a change that was not made does no harm, a change without a record would.
-  if (attributes.changes.length > 0) {
-    const changes = [...job.changes, ...attributes.changes];
-    job = ledger.recordJournal(job, { cgroup: job.cgroup, changes });
-  }
+  if (attributes.changes.length > 0)
+    job = ledger.recordJournal(job, { changes: [...job.changes, ...attributes.changes] });
   return { job, outcomes: [...outcomes, ...changeAttributes(host, root.pid, limits, attributes)] };
 }
 

@@ -85,7 +85,7 @@ function restoreChanged({ host, ledger }: Context, job: RunningJob): RunningJob 
   if (changed.length === 0) return job;
   restoreAttributes(host, changed);
   const changes = job.changes.filter((change) => !changed.some((each) => each === change));
-  return ledger.recordJournal(job, { cgroup: job.cgroup, changes });
+  return ledger.recordJournal(job, { changes });
 }
 
 function shorten({ limit, of, outcome, wanted, actual }: LimitOutcome): string {

@@ -26,7 +26,6 @@ import { type LeftOutside, moveTreeIntoCgroup, withdrawFromOutsiders } from "../
 const MAX_REPAIRS_PER_HOUR = { reapplied: 3, given_again: 60, left_alone: 1 };
 const HOUR_MS = 3_600_000;
 
-/** A drift and the reaction to it. */
 export interface LimitRepair extends Drift {
   readonly did: DriftKind;
 }
