@@ -4,10 +4,10 @@ import type { ScopePlan } from "../linux/systemd/scope.ts";
 import type { Context } from "./context.ts";
 import type { Job, OpenJob } from "./model/job.ts";
 
-/** Where a job is, and its journal: every change that ffrtmp made for it and has to undo. */
+/** A job's cgroups and its journal: every change that ffrtmp made for it and has to undo. */
 export type Journal = Pick<Job, "cgroup" | "changes">;
 
-/** The journal of a job that is to get this cgroup, and this scope around it. */
+/** Returns the journal of a new job with this cgroup, and this scope around it. */
 export function journalOf(cgroup: JobCgroup, scope?: ScopePlan): Journal {
   const stored = storeJobCgroup(cgroup);
   return { cgroup: stored.cgroup, changes: [...scopeChanges(scope), ...stored.changes] };
@@ -17,7 +17,7 @@ export function scopeChanges(scope: ScopePlan | undefined): ScopeStarted[] {
   return scope === undefined ? [] : [{ kind: "scope-started", manager: scope.manager, unit: scope.unit }];
 }
 
-/** The journal of a job after its cgroup has changed. The scope stays first, attributes of processes stay last. */
+/** Returns the journal of a job after its cgroup has changed. The scope stays first, attributes of processes stay last. */
 export function withCgroup({ changes }: Pick<Job, "changes">, cgroup: JobCgroup): Journal {
   const stored = storeJobCgroup(cgroup);
   const scopes = changes.filter(({ kind }) => kind === "scope-started");
@@ -35,7 +35,7 @@ export function recordCgroup<J extends OpenJob>({ ledger }: Context, job: J, cgr
   return isSame ? job : ledger.recordJournal(job, journal);
 }
 
-/** Returns whether another job needs a change too; then that job undoes it. */
+/** Returns a test of whether another job needs a change too; then that job undoes it. */
 export function sharedWithOthers({ ledger }: Context, job: Pick<Job, "key">): (change: Change) => boolean {
   let keys: ReadonlySet<string> | undefined;
   return (change) => {

@@ -33,15 +33,7 @@ export function createContext(
       "mount procfs: mount -t proc proc /proc",
     );
   }
-  return {
-    host,
-    hierarchies: readHierarchies(host),
-    ledger,
-    state,
-    bootId: self.bootId,
-    self,
-    warn,
-  };
+  return { host, hierarchies: readHierarchies(host), ledger, state, bootId: self.bootId, self, warn };
 }
 
 /**
@@ -49,18 +41,15 @@ export function createContext(
  * another process here.
  */
 function rejectForeignProc({ procRoot }: Host): void {
-  const shown = ownPidIn(procRoot);
-  if (shown === undefined || shown === process.pid) return;
+  let shown: number;
+  try {
+    shown = Number(readlinkSync(`${procRoot}/self`));
+  } catch {
+    return;
+  }
+  if (shown === process.pid) return;
   throw new Refusal(
     `${procRoot} shows the processes of another pid namespace: this one is PID ${process.pid} here and PID ${shown} there`,
     "unshare --pid --fork --mount-proc …, or inside: mount -t proc proc /proc",
   );
-}
-
-function ownPidIn(procRoot: string): number | undefined {
-  try {
-    return Number(readlinkSync(`${procRoot}/self`));
-  } catch {
-    return undefined;
-  }
 }

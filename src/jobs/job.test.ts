@@ -73,7 +73,7 @@ describe("isGovernedPath()", () => {
     }
   });
 
-  it("does not take other names for ours", () => {
+  it("rejects names that are not of ffrtmp", () => {
     for (const path of [
       "/",
       "",

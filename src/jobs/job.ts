@@ -3,7 +3,7 @@ import type { Limits } from "../limits/limits.ts";
 import type { Placement } from "../linux/cgroup/placement.ts";
 import { tenantPathName } from "../policy/tenant.ts";
 import type { Context } from "./context.ts";
-import { type Job, type JobMode, type NewJob, type StartingJob, startJob } from "./model/job.ts";
+import type { Job, JobMode, StartingJob } from "./model/job.ts";
 
 /** The properties of a job that its caller chooses. */
 export interface JobSpec {
@@ -14,13 +14,12 @@ export interface JobSpec {
   /** The customer or account that the job belongs to. */
   tenant: Tenant | null;
   labels: Record<string, string>;
-  /** Where a process that already runs is governed on cgroup v2; absent: `auto`. */
+  /** The placement on cgroup v2 of a process that runs already; absent: `auto`. */
   placement?: Placement;
 }
 
 /** A customer or account whose jobs can share limits. */
 export interface Tenant {
-  /** The name from the policy. */
   name: string;
   /** The limits of all the tenant's jobs together. Without any, the jobs are only counted together. */
   limits: Limits;
@@ -52,9 +51,7 @@ export function generateJobId(command: string, now: number): string {
     .replace(/[^A-Za-z0-9._-]/g, "")
     .replace(/^[^A-Za-z0-9]+/, "")
     .slice(0, 40);
-  const random = Math.floor(Math.random() * 256)
-    .toString(16)
-    .padStart(2, "0");
+  const random = crypto.getRandomValues(new Uint8Array(1)).toHex();
   return `${name || "job"}-${now.toString(36)}-${random}`;
 }
 
@@ -76,7 +73,6 @@ export function tenantGroupName(tag: string, tenant: string): string {
   return `${GROUP_PREFIX}${tag}-@${tenantPathName(tenant)}`;
 }
 
-/** Returns true for the name of a tenant's cgroup. */
 export function isTenantGroup(name: string): boolean {
   return /^ffrtmp-[0-9a-f]{6}-@./.test(name);
 }
@@ -86,24 +82,27 @@ export function isGovernedPath(cgroupPath: string): boolean {
   return cgroupPath.split("/").some((part) => /^ffrtmp-[0-9a-f]{6}-./.test(part));
 }
 
-/** Creates a job that this ffrtmp starts. */
 export function newJob(
   context: Context,
   mode: JobMode,
-  spec: JobSpec,
-  facts: Pick<NewJob, "command" | "cwd" | "uid" | "process" | "cgroup" | "changes" | "logPath">,
+  { jobId, intent, slaEligible, tenant, labels, limits }: JobSpec,
+  facts: Pick<StartingJob, "command" | "cwd" | "uid" | "process" | "cgroup" | "changes" | "logPath">,
 ): StartingJob {
-  return startJob({
+  return {
     ...facts,
+    state: "starting",
     key: Bun.randomUUIDv7(),
-    jobId: spec.jobId,
+    jobId,
     mode,
     createdMs: context.host.now(),
     observer: context.self,
-    intent: spec.intent,
-    slaEligible: spec.slaEligible,
-    tenant: spec.tenant?.name ?? null,
-    labels: spec.labels,
-    limits: spec.limits,
-  });
+    intent,
+    slaEligible,
+    tenant: tenant?.name ?? null,
+    labels,
+    limits,
+    byHand: null,
+    outcomes: [],
+    carriedUsage: null,
+  };
 }

@@ -8,7 +8,7 @@ import { useLedgers } from "../../test/support/ledgers.ts";
 const { freshDirectory, open } = useLedgers();
 
 describe("a ledger file", () => {
-  it("that is damaged while it is open is set aside whole, and a new one is created", () => {
+  it("that is damaged while it is open is set aside completely, and a new one is created", () => {
     const { ledger, path, told } = open();
     ledger.register(someJob());
     for (const name of readdirSync(join(path, "..")))

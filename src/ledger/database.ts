@@ -2,26 +2,26 @@ import { Database, SQLiteError } from "bun:sqlite";
 import { accessSync, constants, existsSync, mkdirSync, renameSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { describeErrno } from "../sys/errno.ts";
-import { ForeignDatabase, isCurrent, migrate, NewerSchema, refuseOthers } from "./migrations.ts";
+import { isCurrent, migrate, rejectOtherSchemas, UnusableSchema } from "./migrations.ts";
 
-/** How long another ffrtmp's lock is waited for. */
+/** The longest wait for the lock of another ffrtmp. */
 const TIMEOUT_MS = 5000;
 const RETRY_MS = 2;
 
-/** Opens one ledger file, making it and its directory when they are not there. Throws what SQLite or the file system says. */
+/** Opens a ledger file, and creates it and its directory where they are missing. Throws errors of SQLite or the file system. */
 export function openFile(path: string): Database {
   mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
   const db = new Database(path, { create: true, readwrite: true, strict: true });
   try {
-    // The timeout first of all: whatever comes next may meet another ffrtmp's lock. NORMAL: a commit survives the
-    // death of every process; only power loss can take the last ones, and with them the jobs. A short log, because
-    // most ffrtmps leave without a checkpoint and the next one has to read it.
+    // The timeout is first: each later statement may meet the lock of another ffrtmp. NORMAL: a commit survives the
+    // death of every process; only power loss can undo the last ones, and it ends the jobs too. A short log, because
+    // most ffrtmps end without a checkpoint and the next one has to read the log.
     db.run(
       `PRAGMA busy_timeout = ${TIMEOUT_MS}; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 200`,
     );
     if (!isCurrent(db)) {
       // Before the mode, which is written into the file.
-      refuseOthers(db);
+      rejectOtherSchemas(db);
       writeAhead(db);
       migrate(db);
     }
@@ -33,8 +33,8 @@ export function openFile(path: string): Database {
 }
 
 /**
- * Two processes that make the same new ledger meet here, and for this one lock SQLite does not wait: it cannot tell
- * that the other is not waiting too. So we do.
+ * Two processes that create the same ledger meet at this lock. It is the one lock that SQLite does not wait for: SQLite
+ * cannot know that the other process does not wait too.
  */
 function writeAhead(db: Database): void {
   const start = performance.now();
@@ -49,54 +49,45 @@ function writeAhead(db: Database): void {
   }
 }
 
-/** A ledger that lives as long as this process, for when no file can be had. */
+/** Opens a ledger that ends with this process, for a path where no file can be opened. */
 export function openMemory(): Database {
   const db = new Database(":memory:", { strict: true });
   migrate(db);
   return db;
 }
 
-/** The file is no database, or its pages contradict each other. */
+/** Returns true when the file is no database, or its pages contradict each other. */
 export function isDamage(error: unknown): boolean {
   return isSqlite(error, "SQLITE_CORRUPT", "SQLITE_NOTADB");
 }
 
-/** The medium does not take our rows now: full, read-only, not ours, failing. */
+/** The disk is full, read-only or failing; or the file is locked, or belongs to another user or program. */
+const MEDIUM_CODES = ["FULL", "READONLY", "IOERR", "CANTOPEN", "PERM", "BUSY"].map(
+  (code) => `SQLITE_${code}`,
+);
+
+/** Returns true when the file cannot be written now, and may be later. */
 export function isMediumTrouble(error: unknown): boolean {
-  if (error instanceof NewerSchema || error instanceof ForeignDatabase) return true;
-  if (
-    isSqlite(
-      error,
-      "SQLITE_FULL",
-      "SQLITE_READONLY",
-      "SQLITE_IOERR",
-      "SQLITE_CANTOPEN",
-      "SQLITE_PERM",
-      "SQLITE_BUSY",
-    )
-  )
-    return true;
+  if (error instanceof UnusableSchema || isSqlite(error, ...MEDIUM_CODES)) return true;
   return error instanceof Error && "syscall" in error;
 }
 
-/** Why a ledger cannot be used, and what an operator can do about it. */
+/** Describes why a ledger cannot be used, and what an operator can do about it. */
 export function describeTrouble(path: string, error: unknown): { reason: string; remedy: string } {
   const elsewhere = "name another directory with FFRTMP_STATE or --state-path";
-  const message = error instanceof Error ? error.message : String(error);
-  if (error instanceof NewerSchema)
-    return { reason: message, remedy: `Use the newer ffrtmp that wrote it, or ${elsewhere}` };
-  if (error instanceof ForeignDatabase) return { reason: message, remedy: `To leave it alone, ${elsewhere}` };
-  if (isSqlite(error, "SQLITE_FULL")) return { reason: message, remedy: `Make room there, or ${elsewhere}` };
+  const reason = error instanceof Error ? error.message : String(error);
+  if (error instanceof UnusableSchema) return { reason, remedy: `${error.remedy} ${elsewhere}` };
+  if (isSqlite(error, "SQLITE_FULL")) return { reason, remedy: `Make room there, or ${elsewhere}` };
   if (isSqlite(error, "SQLITE_BUSY"))
-    return { reason: `${message}: another process holds it`, remedy: `See which: fuser ${path}` };
+    return { reason: `${reason}: another process holds it`, remedy: `See which: fuser ${path}` };
   if (isSqlite(error, "SQLITE_IOERR"))
-    return { reason: message, remedy: `See what the kernel says of that disk: dmesg` };
+    return { reason, remedy: "See the kernel's messages about that disk: dmesg" };
   const remedy = `Make it writable for uid ${process.geteuid?.()}, or ${elsewhere}`;
-  if (isSqlite(error)) return { reason: whyNotWritable(path) ?? message, remedy };
+  if (isSqlite(error)) return { reason: whyNotWritable(path) ?? reason, remedy };
   return { reason: describeErrno(error), remedy };
 }
 
-/** SQLite says of each of these only that it is "unable to open database file". */
+/** SQLite reports each of these only as "unable to open database file". */
 function whyNotWritable(path: string): string | undefined {
   if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return "it is a directory";
   for (const needed of [dirname(path), path]) {
@@ -118,10 +109,7 @@ function isSqlite(error: unknown, ...codes: string[]): boolean {
   return codes.length === 0 || codes.some((code) => error.code?.startsWith(code) ?? false);
 }
 
-/**
- * Moves a damaged ledger and its side files out of the way and returns the new name.
- * `undefined` when another process did so first.
- */
+/** Renames a damaged ledger and its side files. Returns the new name; `undefined` when another process did so first. */
 export function setAside(path: string, inode: number | undefined, now: Date): string | undefined {
   if (inode === undefined || inodeOf(path) !== inode) return undefined;
   const aside = `${path}.damaged-${now.toISOString().replace(/[:.]/g, "-")}`;

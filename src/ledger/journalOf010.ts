@@ -1,13 +1,10 @@
 import { basename, dirname } from "node:path";
 import type { JobLocation } from "../linux/cgroup/jobCgroup.ts";
-import type { AttributeSet, CgroupChange, Change } from "../linux/change.ts";
+import type { AttributeSet, CgroupChange, CgroupRole, Change } from "../linux/change.ts";
 
 /** One element of the column `cgroup` as ffrtmp 0.1.0 wrote it. */
-export interface Directory010 {
-  hierarchy: string;
-  path: string;
+export interface Directory010 extends JobLocation {
   origin: string;
-  placedAs?: "in-place" | "scope";
   tenant?: string;
   /** v1: the cgroup around `path` with a slot for the starting thread. */
   launchGroup?: string;
@@ -19,18 +16,11 @@ export interface Directory010 {
   enabledAbove?: { path: string; controllers: string[] }[];
   /** In place: the files that were written. */
   heldBefore?: { file: string; before: string; after: string | null }[];
-  countedBefore?: JobLocation["countedBefore"];
-  tenantCountedBefore?: JobLocation["tenantCountedBefore"];
 }
 
 /** One element of the column `touched` as ffrtmp 0.1.0 wrote it. */
-export interface Touched010 {
-  pid: number;
-  tid: number;
-  startTicks: number;
+export interface Touched010 extends Omit<AttributeSet, "kind" | "attribute"> {
   value: AttributeSet["attribute"];
-  before: number;
-  after: number;
 }
 
 /** Converts what ffrtmp 0.1.0 recorded about a job's cgroup and processes into locations and a journal. */
@@ -38,17 +28,14 @@ export function journalOf010(
   directories: readonly Directory010[],
   touched: readonly Touched010[],
 ): { cgroup: JobLocation[]; changes: Change[] } {
-  const cgroup = directories.map(({ hierarchy, path, placedAs, countedBefore, tenantCountedBefore }) => ({
-    hierarchy,
-    path,
-    ...(placedAs === undefined ? {} : { placedAs }),
-    ...(countedBefore === undefined ? {} : { countedBefore }),
-    ...(tenantCountedBefore === undefined ? {} : { tenantCountedBefore }),
-  }));
+  const converted = directories.map(convert);
   const attributes = touched.map(
     ({ value, ...change }): AttributeSet => ({ kind: "attribute-set", attribute: value, ...change }),
   );
-  return { cgroup, changes: [...scopeOf(directories), ...directories.flatMap(changesOf), ...attributes] };
+  return {
+    cgroup: converted.map(({ location }) => location),
+    changes: [...scopeOf(directories), ...converted.flatMap(({ changes }) => changes), ...attributes],
+  };
 }
 
 /** A scope was recorded only by the paths in it. */
@@ -57,46 +44,38 @@ function scopeOf(directories: readonly Directory010[]): Change[] {
     const scope = placedAs === "scope" ? dirname(path) : origin;
     const unit = basename(scope);
     if (!/^ffrtmp-[0-9a-f]{6}-.*\.scope$/.test(unit)) continue;
-    return [
-      { kind: "scope-started", manager: /\/user@\d+\.service\//.test(scope) ? "user" : "system", unit },
-    ];
+    const manager = /\/user@\d+\.service\//.test(scope) ? "user" : "system";
+    return [{ kind: "scope-started", manager, unit }];
   }
   return [];
 }
 
-function changesOf(directory: Directory010): CgroupChange[] {
-  const { hierarchy, path, origin, placedAs, tenant, launchGroup, formerly } = directory;
-  const { enabled, enabledAbove = [], heldBefore = [] } = directory;
+function convert(directory: Directory010): { location: JobLocation; changes: CgroupChange[] } {
+  const { origin, tenant, launchGroup, formerly, enabled, enabledAbove, heldBefore, ...location } = directory;
+  const { hierarchy, path, placedAs } = location;
   const base = placedAs === "scope" ? dirname(path) : origin;
-  const levels = [...enabledAbove, { path: base, controllers: enabled }];
-  const changes = levels.flatMap((level) =>
-    level.controllers.map(
-      (controller): CgroupChange => ({ kind: "controller-enabled", hierarchy, path: level.path, controller }),
-    ),
-  );
-  const written = heldBefore.map(
-    ({ file, before, after }): CgroupChange => ({
-      kind: "file-written",
-      hierarchy,
-      path: `${path}/${file}`,
-      before,
-      after,
-    }),
-  );
-  if (placedAs === "in-place") return [...changes, ...written];
-  const created = (role: "job" | "tenant" | "wrapper-slot", at: string): CgroupChange => ({
-    kind: "cgroup-created",
-    hierarchy,
-    path: at,
-    role,
-  });
-  const moved = (to: string): CgroupChange => ({ kind: "processes-moved", hierarchy, from: origin, to });
+  const changes: CgroupChange[] = [];
+  for (const level of [...(enabledAbove ?? []), { path: base, controllers: enabled }]) {
+    for (const controller of level.controllers)
+      changes.push({ kind: "controller-enabled", hierarchy, path: level.path, controller });
+  }
+  if (placedAs === "in-place") {
+    for (const { file, ...values } of heldBefore ?? [])
+      changes.push({ kind: "file-written", hierarchy, path: `${path}/${file}`, ...values });
+    return { location, changes };
+  }
+  const create = (role: CgroupRole, at: string) =>
+    changes.push({ kind: "cgroup-created", hierarchy, path: at, role });
+  const move = (to: string) => changes.push({ kind: "processes-moved", hierarchy, from: origin, to });
   if (formerly !== undefined) {
     const around = dirname(formerly);
-    if (around !== origin && around !== tenant) changes.push(created("tenant", around));
-    changes.push(created("job", formerly), moved(formerly));
+    if (around !== origin && around !== tenant) create("tenant", around);
+    create("job", formerly);
+    move(formerly);
   }
-  if (tenant !== undefined) changes.push(created("tenant", tenant));
-  if (launchGroup !== undefined) changes.push(created("wrapper-slot", launchGroup));
-  return [...changes, created("job", path), moved(path)];
+  if (tenant !== undefined) create("tenant", tenant);
+  if (launchGroup !== undefined) create("wrapper-slot", launchGroup);
+  create("job", path);
+  move(path);
+  return { location, changes };
 }

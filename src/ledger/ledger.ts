@@ -4,6 +4,7 @@ import {
   isEnded,
   isOpen,
   type Job,
+  type JobFields,
   type OpenJob,
   type RunningJob,
   type StartingJob,
@@ -19,8 +20,8 @@ import {
 } from "../jobs/model/jobEvent.ts";
 import type { ProcessIdentity } from "../linux/proc/identity.ts";
 import { isUniqueConflict } from "./database.ts";
-import { InconsistentRow, jobToRow, resultToRow, rowToJob, rowToResult } from "./rows.ts";
-import { LedgerStore, type OnTrouble, type Row } from "./store.ts";
+import { InconsistentRow, jobToRow, resultToRow, rowToJob, rowToResult, toRow } from "./rows.ts";
+import { LedgerStore, type Row } from "./store.ts";
 
 /** Another open job has the same id, or governs the same process. */
 export class JobConflict extends Error {}
@@ -28,11 +29,8 @@ export class JobConflict extends Error {}
 /** The fields of a job that the policy and the operator set. */
 export type SpecChange = Partial<Pick<Job, "limits" | "byHand" | "tenant" | "labels" | "intent">>;
 
-/** The facts that are known when a job's processes are governed. */
-export interface RunningFacts extends Pick<RunningJob, "process" | "startedMs" | "outcomes"> {
-  /** Absent: as it is recorded already. */
-  readonly journal?: Journal;
-}
+/** The facts that are known when a job's processes are governed. Without a journal, it stays as it is recorded. */
+type RunningFacts = Pick<RunningJob, "process" | "startedMs" | "outcomes"> & Partial<Journal>;
 
 type JobKey = Pick<Job, "key">;
 type Journal = Pick<Job, "cgroup" | "changes">;
@@ -42,85 +40,49 @@ type Journal = Pick<Job, "cgroup" | "changes">;
  *
  * A method that records a change returns the changed job and leaves its argument as it is.
  */
-export class Ledger {
-  readonly #store: LedgerStore;
-  readonly #onTrouble: OnTrouble;
+export class Ledger extends LedgerStore {
   /** Messages about inconsistent rows that were reported. */
   readonly #reported = new Set<string>();
 
-  constructor(path: string, onTrouble: OnTrouble) {
-    this.#store = new LedgerStore(path, onTrouble);
-    this.#onTrouble = onTrouble;
-  }
-
-  get path(): string {
-    return this.#store.path;
-  }
-
-  /** Why the ledger cannot be read, so that changes are kept in memory only. `undefined`: it can. */
-  get unreadableBecause(): string | undefined {
-    return this.#store.unreadableBecause;
-  }
-
   /** Adds a new job. Throws JobConflict, having written nothing. */
   register(job: OpenJob): void {
-    throwingConflicts(() => this.#store.write(...insertInto("jobs", jobToRow(job))));
+    throwingConflicts(() => this.write(...insertInto("jobs", jobToRow(job))));
   }
 
   /** Throws JobConflict, having written nothing, when another open job governs the process. */
-  recordRunning(job: StartingJob, { process, startedMs, outcomes, journal }: RunningFacts): RunningJob {
-    const columns: Row = {
-      state: "running",
-      pid: process.pid,
-      start_ticks: process.startTicks,
-      started_ms: startedMs,
-      outcomes: JSON.stringify(outcomes),
-    };
-    throwingConflicts(() => this.#update(job, { ...columns, ...(journal && journalColumns(journal)) }));
-    return { ...toRunning(job, { process, startedMs }), outcomes, ...journal };
+  recordRunning(job: StartingJob, { process, startedMs, ...facts }: RunningFacts): RunningJob {
+    const { pid, startTicks } = process;
+    const columns: Row = { state: "running", pid, start_ticks: startTicks, started_ms: startedMs };
+    throwingConflicts(() => this.#update(job, { ...columns, ...toRow(facts) }));
+    return { ...toRunning(job, { process, startedMs }), ...facts };
   }
 
   recordSpec<J extends OpenJob>(job: J, change: SpecChange): J {
-    const { limits, byHand, tenant, labels, intent } = change;
-    const columns: Row = {};
-    if (limits !== undefined) columns["limits"] = JSON.stringify(limits);
-    if (byHand !== undefined) columns["by_hand"] = byHand && JSON.stringify(byHand);
-    if (tenant !== undefined) columns["tenant"] = tenant;
-    if (labels !== undefined) columns["labels"] = JSON.stringify(labels);
-    if (intent !== undefined) columns["intent"] = intent;
-    this.#update(job, columns);
-    return { ...job, ...change };
+    return this.#record(job, change);
   }
 
   recordOutcomes<J extends OpenJob>(job: J, outcomes: Job["outcomes"]): J {
-    this.#update(job, { outcomes: JSON.stringify(outcomes) });
-    return { ...job, outcomes };
+    return this.#record(job, { outcomes });
   }
 
-  recordJournal<J extends OpenJob>(job: J, journal: Journal): J {
-    this.#update(job, journalColumns(journal));
-    return { ...job, ...journal };
+  /** An absent half of the journal stays as it is. */
+  recordJournal<J extends OpenJob>(job: J, journal: Partial<Journal>): J {
+    return this.#record(job, journal);
   }
 
   recordCarriedUsage<J extends OpenJob>(job: J, carriedUsage: Job["carriedUsage"]): J {
-    this.#update(job, { carried_usage: carriedUsage && JSON.stringify(carriedUsage) });
-    return { ...job, carriedUsage };
+    return this.#record(job, { carriedUsage });
   }
 
   /** Records both in one statement: usage that is carried without its cgroup's removal would count twice. */
   recordMigration<J extends OpenJob>(job: J, change: Journal & Pick<Job, "carriedUsage">): J {
-    const { carriedUsage } = change;
-    this.#update(job, {
-      ...journalColumns(change),
-      carried_usage: carriedUsage && JSON.stringify(carriedUsage),
-    });
-    return { ...job, ...change };
+    return this.#record(job, change);
   }
 
   /** Returns the keys of the changes that jobs share, of those that are not cleaned up, leaving out one of them. */
   sharedChanges({ except = "" } = {}): ReadonlySet<string> {
     const sql = "SELECT DISTINCT change FROM shared_changes WHERE job_key <> $except";
-    return new Set(this.#store.rows(sql, { except }).map(({ change }) => String(change)));
+    return new Set(this.rows(sql, { except }).map(({ change }) => String(change)));
   }
 
   /** Records that every change of an ended job is undone, which empties its journal. */
@@ -132,7 +94,7 @@ export class Ledger {
   /** Writes a job's one result, which ends the job. Writes nothing when the job has a result already. */
   recordResult(job: OpenJob, result: JobResult): EndedJob | "already ended" {
     try {
-      this.#store.write(...insertInto("results", resultToRow(result)));
+      this.write(...insertInto("results", resultToRow(result)));
     } catch (error) {
       if (isUniqueConflict(error)) return "already ended";
       throw error;
@@ -145,31 +107,24 @@ export class Ledger {
    * observer is no longer the one that `job` names.
    */
   takeOver(job: RunningJob, observer: ProcessIdentity | null): RunningJob | undefined {
-    const changes = this.#store.countChanges(
-      `UPDATE jobs SET observer_pid = $pid, observer_start_ticks = $startTicks
-       WHERE key = $key AND state <> 'ended' AND observer_pid IS $oldPid AND observer_start_ticks IS $oldStartTicks`,
-      {
-        key: job.key,
-        pid: observer?.pid ?? null,
-        startTicks: observer?.startTicks ?? null,
-        oldPid: job.observer?.pid ?? null,
-        oldStartTicks: job.observer?.startTicks ?? null,
-      },
-    );
-    return changes === 1 ? withObserver(job, observer) : undefined;
+    const sql = `UPDATE jobs SET observer_pid = $pid, observer_start_ticks = $startTicks
+      WHERE key = $key AND state <> 'ended' AND observer_pid IS $oldPid AND observer_start_ticks IS $oldStartTicks`;
+    const { pid = null, startTicks = null } = observer ?? {};
+    const { pid: oldPid = null, startTicks: oldStartTicks = null } = job.observer ?? {};
+    const parameters = { key: job.key, pid, startTicks, oldPid, oldStartTicks };
+    return this.countChanges(sql, parameters) === 1 ? withObserver(job, observer) : undefined;
   }
 
   addEvent(job: JobKey, { atMs, kind, detail }: JobEvent): void {
     const row = { key: job.key, at_ms: atMs, kind, detail: JSON.stringify(detail) };
-    this.#store.write(...insertInto("events", row));
+    this.write(...insertInto("events", row));
   }
 
   /** Returns a number that changes whenever another connection has written. Source: PRAGMA data_version. */
   versionOfOthers(): number {
-    return Number(this.#store.rows("PRAGMA data_version")[0]?.["data_version"]);
+    return Number(this.rows("PRAGMA data_version")[0]?.["data_version"]);
   }
 
-  /** Returns the job as it is recorded now. */
   job(key: string): Job | undefined {
     return this.#jobs("key = $key", { key })[0];
   }
@@ -227,7 +182,7 @@ export class Ledger {
     const sql = `SELECT 1 FROM jobs JOIN results USING (key)
       WHERE boot_id = $bootId AND pid = $pid AND start_ticks = $startTicks AND ending = 'detached'
         AND NOT EXISTS (SELECT 1 FROM events WHERE events.key = jobs.key AND kind = $kind) LIMIT 1`;
-    return this.#store.rows(sql, { bootId, pid, startTicks, kind }).length > 0;
+    return this.rows(sql, { bootId, pid, startTicks, kind }).length > 0;
   }
 
   result({ key }: JobKey): JobResult | undefined {
@@ -249,48 +204,43 @@ export class Ledger {
   }
 
   events(job: JobKey): RecordedEvent[] {
-    return this.#store
-      .rows("SELECT at_ms, kind, detail FROM events WHERE key = $key ORDER BY id", { key: job.key })
-      .map((row) =>
-        recordedEvent(Number(row["at_ms"]), String(row["kind"]), JSON.parse(String(row["detail"]))),
-      );
+    return this.rows("SELECT at_ms, kind, detail FROM events WHERE key = $key ORDER BY id", {
+      key: job.key,
+    }).map((row) =>
+      recordedEvent(Number(row["at_ms"]), String(row["kind"]), JSON.parse(String(row["detail"]))),
+    );
   }
 
   /** Returns a remark that the ledger keeps about itself. */
   note(name: string): string | undefined {
-    const value = this.#store.rows("SELECT value FROM notes WHERE name = $name", { name })[0]?.["value"];
+    const value = this.rows("SELECT value FROM notes WHERE name = $name", { name })[0]?.["value"];
     return value === undefined ? undefined : String(value);
   }
 
   setNote(name: string, value: string): void {
     const sql =
       "INSERT INTO notes VALUES ($name, $value) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
-    this.#store.write(sql, { name, value });
+    this.write(sql, { name, value });
   }
 
-  /** Tries again to write the changes that wait. Returns how many still wait. */
-  flush(): number {
-    return this.#store.flush();
-  }
-
-  /** Writes the changes that wait, and reports how many are lost where that fails. See LedgerStore. */
-  close(): void {
-    this.#store.close();
+  #record<J extends OpenJob>(job: J, change: Partial<JobFields>): J {
+    this.#update(job, toRow(change));
+    return { ...job, ...change };
   }
 
   #update({ key }: JobKey, columns: Row): void {
     const names = Object.keys(columns);
     if (names.length === 0) return;
     const assignments = names.map((name) => `${name} = $${name}`).join();
-    this.#store.write(`UPDATE jobs SET ${assignments} WHERE key = $key`, { ...columns, key });
+    this.write(`UPDATE jobs SET ${assignments} WHERE key = $key`, { ...columns, key });
   }
 
   #jobs(where: string, parameters: Row = {}): Job[] {
-    return this.#consistent(this.#store.rows(`SELECT * FROM jobs WHERE ${where}`, parameters), rowToJob);
+    return this.#consistent(this.rows(`SELECT * FROM jobs WHERE ${where}`, parameters), rowToJob);
   }
 
   #results(where: string, parameters: Row): JobResult[] {
-    const rows = this.#store.rows(`SELECT * FROM results WHERE ${where}`, parameters);
+    const rows = this.rows(`SELECT * FROM results WHERE ${where}`, parameters);
     return this.#consistent(rows, rowToResult);
   }
 
@@ -301,21 +251,14 @@ export class Ledger {
         return [convert(row)];
       } catch (error) {
         if (!(error instanceof InconsistentRow)) throw error;
-        this.#reportOnce(error);
+        const { message } = error;
+        if (!this.#reported.has(message))
+          this.onTrouble(`${message}. It is left out, and stays as it is in ${this.path}`);
+        this.#reported.add(message);
         return [];
       }
     });
   }
-
-  #reportOnce({ message }: InconsistentRow): void {
-    if (this.#reported.has(message)) return;
-    this.#reported.add(message);
-    this.#onTrouble(`${message}. It is left out, and stays as it is in ${this.path}`);
-  }
-}
-
-function journalColumns({ cgroup, changes }: Journal): Row {
-  return { cgroup: JSON.stringify(cgroup), changes: JSON.stringify(changes) };
 }
 
 function insertInto(table: string, row: Row): [string, Row] {

@@ -8,20 +8,20 @@ import { watchLedgerFile } from "./ledgerWatch.ts";
 const directory = mkdtempSync(join(tmpdir(), "ffrtmp-ledger-watch-"));
 afterAll(() => rmSync(directory, { recursive: true }));
 
-test("a write to the ledger is told, one to another file is not", async () => {
+test("a write to the ledger is reported, one to another file is not", async () => {
   const path = join(directory, "ledger.db");
   const ledger = new Ledger(path, () => {});
   let writes = 0;
-  const told = Promise.withResolvers<void>();
+  const reported = Promise.withResolvers<void>();
   const watch = watchLedgerFile(path, () => {
     writes++;
-    told.resolve();
+    reported.resolve();
   });
   writeFileSync(join(directory, "other"), "1");
   await Bun.sleep(100);
   expect(writes).toBe(0);
   ledger.setNote("name", "value");
-  await told.promise;
+  await reported.promise;
   watch?.close();
 });
 

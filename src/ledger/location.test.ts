@@ -14,7 +14,7 @@ describe("locateState()", () => {
     expect(locateState("", { FFRTMP_STATE: "/srv/b" }).directory).toBe("/srv/b");
   });
 
-  it("takes a file name, as an older --state-path gives it, for the directory that it lies in", () => {
+  it("takes the directory of a file name, as an older --state-path gives it", () => {
     for (const path of ["/srv/state/watch.json", "/srv/state/ledger.db", "/srv/state/"])
       expect(locateState(path, {}).directory).toBe("/srv/state");
   });

@@ -7,7 +7,7 @@ export interface StateFiles {
   ledger: string;
   /** Output of workloads started with `run --detach`. */
   logs: string;
-  /** What ffrtmp itself says while nobody's terminal is there. */
+  /** Messages of ffrtmp itself where it has no terminal. */
   ownLog: string;
   watchLock: string;
   /** Six hex digits that differ from one state directory to another; part of every cgroup name of its jobs. */
@@ -15,12 +15,12 @@ export interface StateFiles {
 }
 
 /**
- * Where the state is kept: the option, `FFRTMP_STATE`, `/var/lib/ffrtmp` for root, the XDG state directory otherwise.
- * A path that ends in .json or .db, as an older system's `--state-path` does, stands for the directory that it lies in.
+ * Returns the state directory: from the option, `FFRTMP_STATE`, `/var/lib/ffrtmp` for root, or the XDG state directory.
+ * A path that ends in .json or .db, as an older system's `--state-path` does, means the directory that it is in.
  */
 export function locateState(option: string | undefined, environment: NodeJS.ProcessEnv): StateFiles {
-  const asked = option || environment["FFRTMP_STATE"];
-  const directory = resolve(asked ? directoryFrom(asked) : defaultDirectory(environment));
+  const asked = option || environment["FFRTMP_STATE"] || defaultDirectory(environment);
+  const directory = resolve([".json", ".db"].includes(extname(asked)) ? dirname(asked) : asked);
   return {
     directory,
     ledger: join(directory, "ledger.db"),
@@ -29,10 +29,6 @@ export function locateState(option: string | undefined, environment: NodeJS.Proc
     watchLock: join(directory, "watch.lock"),
     tag: Bun.hash.crc32(directory).toString(16).padStart(8, "0").slice(0, 6),
   };
-}
-
-function directoryFrom(path: string): string {
-  return [".json", ".db"].includes(extname(path)) ? dirname(path) : path;
 }
 
 function defaultDirectory(environment: NodeJS.ProcessEnv): string {
@@ -44,7 +40,7 @@ function homeDirectory(environment: NodeJS.ProcessEnv): string {
   try {
     return environment["HOME"] || userInfo().homedir;
   } catch {
-    // A user that no user database knows, as containers have; their runtimes give such a user this home.
+    // A user without an entry in the user database, as in containers, whose runtimes set this home.
     return "/";
   }
 }

@@ -60,7 +60,7 @@ const MIGRATIONS: (string | ((db: Database) => void))[] = [
   CREATE TRIGGER results_are_kept BEFORE DELETE ON results
     BEGIN SELECT RAISE(ABORT, 'a result is never deleted'); END;
 
-  -- What an ended job of the same name left behind is the new one's from then on: nobody else may clear it away.
+  -- A new job takes over what an ended job of the same name left behind, so that only the new one removes it.
   CREATE TRIGGER jobs_pass_their_name_on AFTER INSERT ON jobs
     BEGIN UPDATE jobs SET released = 1 WHERE job_id = NEW.job_id AND state = 'ended' AND released = 0; END;
   CREATE TRIGGER results_end_their_job AFTER INSERT ON results
@@ -131,21 +131,18 @@ function convertJournals(db: Database): void {
 
 const SCHEMA_VERSION = MIGRATIONS.length;
 
-/** The ledger was written by a later ffrtmp; reading it with today's eyes could lose what it knows. */
-export class NewerSchema extends Error {
-  constructor(version: number) {
-    super(`its schema is version ${version}, and this ffrtmp knows versions up to ${SCHEMA_VERSION}`);
+/** The file is a sound database that this ffrtmp must not change. */
+export class UnusableSchema extends Error {
+  /** The first half of a sentence; the second is to use another state directory. */
+  readonly remedy: string;
+
+  constructor(reason: string, remedy: string) {
+    super(reason);
+    this.remedy = remedy;
   }
 }
 
-/** The file is a sound database, and was made by something else. */
-export class ForeignDatabase extends Error {
-  constructor() {
-    super("it is the database of something else");
-  }
-}
-
-/** Brings the schema up to date. Safe when several processes open a new ledger at the same time. */
+/** Updates the schema. Safe when several processes open a new ledger at the same time. */
 export function migrate(db: Database): void {
   db.transaction(() => {
     const version = readVersion(db);
@@ -161,22 +158,21 @@ export function isCurrent(db: Database): boolean {
   return readVersion(db) === SCHEMA_VERSION;
 }
 
-/** Throws NewerSchema or ForeignDatabase for a file that is not for us to change. */
-export function refuseOthers(db: Database): void {
-  // One transaction, that is one moment: another process may be making this ledger just now.
+/** Throws UnusableSchema for a ledger of a later ffrtmp, which could lose what it has, and for another program's file. */
+export function rejectOtherSchemas(db: Database): void {
+  // One transaction, for one state of the file: another process may be creating this ledger.
   db.transaction(() => {
-    const isEmpty = !hasTables(db);
+    const isEmpty = db.query("SELECT 1 FROM sqlite_schema LIMIT 1").get() === null;
     const version = readVersion(db);
-    if (version > SCHEMA_VERSION) throw new NewerSchema(version);
-    if (version === 0 && !isEmpty) throw new ForeignDatabase();
+    if (version > SCHEMA_VERSION) {
+      const reason = `its schema is version ${version}, and this ffrtmp knows versions up to ${SCHEMA_VERSION}`;
+      throw new UnusableSchema(reason, "Use the newer ffrtmp that wrote it, or");
+    }
+    if (version === 0 && !isEmpty)
+      throw new UnusableSchema("it is the database of something else", "To leave it alone,");
   })();
 }
 
-function hasTables(db: Database): boolean {
-  return db.query("SELECT 1 FROM sqlite_schema LIMIT 1").get() !== null;
-}
-
 function readVersion(db: Database): number {
-  const row = db.query<{ user_version: number }, []>("PRAGMA user_version").get();
-  return row?.user_version ?? 0;
+  return db.query<{ user_version: number }, []>("PRAGMA user_version").get()?.user_version ?? 0;
 }

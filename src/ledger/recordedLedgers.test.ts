@@ -22,7 +22,7 @@ function openRecorded(name: RecordedName): { ledger: Ledger; expected: Expected;
 }
 
 describe.each([...RECORDED_LEDGERS])("the recorded ledger %s", (name) => {
-  it("opens without a complaint", () => {
+  it("opens without a warning", () => {
     const { ledger, expected, messages } = openRecorded(name);
     expect(ledger.openJobs().length).toBeGreaterThan(3);
     expect(expected.recorded.schema_version).toBe(2);
@@ -104,7 +104,7 @@ function directoriesOf(row: SqlRow): Directory010[] {
   return JSON.parse(String(row["cgroup"]));
 }
 
-/** The keys of everything that a row of ffrtmp 0.1.0 says has to be undone. */
+/** Returns the keys of everything that must be undone according to a row of ffrtmp 0.1.0. */
 function keysToUndo(row: SqlRow): string[] {
   const touched: Touched010[] = JSON.parse(String(row["touched"]));
   const directories = directoriesOf(row).flatMap((directory) => {

@@ -1,227 +1,163 @@
-import {
-  type Ending,
-  type EndingFacts,
-  type ExitEvidence,
-  endingOfFacts,
-  factsOfEnding,
-  type JobResult,
-} from "../jobs/model/ending.ts";
-import { bootIdOf, type Job, type JobMode, type OpenJob, startedMsOf } from "../jobs/model/job.ts";
-import type { Usage } from "../limits/usage.ts";
-import { UNKNOWN_USAGE } from "../limits/usage.ts";
+import { type EndingFacts, endingOfFacts, factsOfEnding, type JobResult } from "../jobs/model/ending.ts";
+import { bootIdOf, type Job, type JobFields, type OpenJob, startedMsOf } from "../jobs/model/job.ts";
+import { UNKNOWN_USAGE, type Usage } from "../limits/usage.ts";
 import type { ProcessIdentity } from "../linux/proc/identity.ts";
-import type { Row } from "./store.ts";
+import type { Row, Value } from "./store.ts";
 
-/** A row whose columns contradict each other, or that does not have the form of its table. */
+/** A row whose columns contradict each other, or that contains invalid JSON. */
 export class InconsistentRow extends Error {
-  constructor(key: string, reason: string) {
+  constructor({ key }: Row, reason: string) {
     super(`ledger row ${key} is inconsistent: ${reason}`);
   }
 }
 
+/** The column of one field. `read` throws InconsistentRow. */
+interface Column<T> {
+  readonly name: string;
+  read(row: Row): T;
+}
+
+type Columns<Fields> = { readonly [F in keyof Fields]: Column<Fields[F]> };
+
+const JOB_COLUMNS: Columns<JobFields> = {
+  key: plain("key"),
+  jobId: plain("job_id"),
+  mode: plain("mode"),
+  command: json("command", "array"),
+  cwd: plain("cwd"),
+  uid: plain("uid"),
+  createdMs: plain("created_ms"),
+  intent: plain("intent"),
+  slaEligible: boolean("sla_eligible"),
+  tenant: plain("tenant"),
+  labels: json("labels", "object"),
+  limits: json("limits", "object"),
+  byHand: json("by_hand", "object"),
+  outcomes: json("outcomes", "array"),
+  cgroup: json("cgroup", "array"),
+  changes: json("changes", "array"),
+  carriedUsage: usage("carried_usage"),
+  logPath: plain("log_path"),
+};
+
+const RESULT_COLUMNS: Columns<Omit<JobResult, "ending"> & EndingFacts> = {
+  key: plain("key"),
+  ending: plain("ending"),
+  exitCode: plain("exit_code"),
+  signal: plain("signal"),
+  exitEvidence: plain("exit_evidence"),
+  exitUnknownBecause: plain("exit_unknown_because"),
+  startMs: plain("start_ms"),
+  endMs: plain("end_ms"),
+  slaCompliant: boolean("sla_compliant"),
+  slaReason: plain("sla_reason"),
+  outcomes: json("outcomes", "array"),
+  usage: usage("usage"),
+};
+
 export function jobToRow(job: OpenJob): Row {
   return {
-    key: job.key,
-    job_id: job.jobId,
-    mode: job.mode,
+    ...toRow(job),
     state: job.state,
     boot_id: bootIdOf(job),
     pid: job.process?.pid ?? null,
     start_ticks: job.process?.startTicks ?? null,
-    command: JSON.stringify(job.command),
-    cwd: job.cwd,
-    uid: job.uid,
-    created_ms: job.createdMs,
     started_ms: startedMsOf(job),
     observer_pid: job.observer?.pid ?? null,
     observer_start_ticks: job.observer?.startTicks ?? null,
-    intent: job.intent,
-    sla_eligible: Number(job.slaEligible),
-    tenant: job.tenant,
-    labels: JSON.stringify(job.labels),
-    limits: JSON.stringify(job.limits),
-    outcomes: JSON.stringify(job.outcomes),
-    cgroup: JSON.stringify(job.cgroup),
-    changes: JSON.stringify(job.changes),
-    log_path: job.logPath,
-    released: 0,
-    by_hand: job.byHand && JSON.stringify(job.byHand),
-    carried_usage: job.carriedUsage && JSON.stringify(job.carriedUsage),
   };
 }
 
 /** Throws InconsistentRow for a row that is none of a starting, a running and an ended job. */
 export function rowToJob(row: Row): Job {
-  const read = new RowReader(row);
-  const bootId = read.text("boot_id");
-  const process = read.process(bootId, "pid", "start_ticks");
-  const observer = read.process(bootId, "observer_pid", "observer_start_ticks");
-  const startedMs = read.optionalInteger("started_ms");
-  const cleanedUp = read.integer("released") === 1;
-  const fields = {
-    key: read.key,
-    jobId: read.text("job_id"),
-    mode: read.oneOf<JobMode>("mode", ["run", "attach", "watch"]),
-    command: read.array<string>("command"),
-    cwd: read.optionalText("cwd"),
-    uid: read.optionalInteger("uid"),
-    createdMs: read.integer("created_ms"),
-    intent: read.optionalText("intent"),
-    slaEligible: read.integer("sla_eligible") === 1,
-    tenant: read.optionalText("tenant"),
-    labels: read.object<Job["labels"]>("labels"),
-    limits: read.object<Job["limits"]>("limits"),
-    byHand: read.isNull("by_hand") ? null : read.object<Job["limits"]>("by_hand"),
-    outcomes: read.array<Job["outcomes"][number]>("outcomes"),
-    cgroup: read.array<Job["cgroup"][number]>("cgroup"),
-    // The row of a job that is cleaned up can have the form of ffrtmp 0.1.0, and nothing of it is undone any more.
-    changes: cleanedUp ? [] : read.array<Job["changes"][number]>("changes"),
-    carriedUsage: read.isNull("carried_usage") ? null : read.usage("carried_usage"),
-    logPath: read.optionalText("log_path"),
-  };
-  const state = read.oneOf<Job["state"]>("state", ["starting", "running", "ended"]);
+  const cleanedUp = row["released"] === 1;
+  // The row of a job that is cleaned up can have the form of ffrtmp 0.1.0, and nothing of it is undone any more.
+  const fields = readColumns(cleanedUp ? { ...row, changes: "[]" } : row, JOB_COLUMNS);
+  const state = row["state"] as Job["state"];
+  const process = readProcess(row, "pid", "start_ticks");
+  const observer = readProcess(row, "observer_pid", "observer_start_ticks");
+  const startedMs = row["started_ms"] as number | null;
   if (state === "ended") {
-    if (observer !== null) throw read.inconsistent("it has ended, but names an observer");
+    if (observer !== null) throw new InconsistentRow(row, "it has ended, but names an observer");
     return { ...fields, state, process, startedMs, cleanedUp };
   }
-  if (cleanedUp) throw read.inconsistent(`it is ${state}, but marked as cleaned up`);
+  if (cleanedUp) throw new InconsistentRow(row, `it is ${state}, but marked as cleaned up`);
   if (state === "starting") {
-    if (observer === null) throw read.inconsistent("it is starting, but names no ffrtmp that starts it");
-    if (startedMs !== null) throw read.inconsistent("it is starting, but has a start time");
+    if (observer === null)
+      throw new InconsistentRow(row, "it is starting, but names no ffrtmp that starts it");
+    if (startedMs !== null) throw new InconsistentRow(row, "it is starting, but has a start time");
     return { ...fields, state, process, observer };
   }
-  if (process === null) throw read.inconsistent("it is running, but names no process");
-  if (startedMs === null) throw read.inconsistent("it is running, but has no start time");
+  if (process === null) throw new InconsistentRow(row, "it is running, but names no process");
+  if (startedMs === null) throw new InconsistentRow(row, "it is running, but has no start time");
   return { ...fields, state, process, startedMs, observer };
 }
 
-export function resultToRow(result: JobResult): Row {
-  const facts = factsOfEnding(result.ending);
-  return {
-    key: result.key,
-    ending: facts.ending,
-    start_ms: result.startMs,
-    end_ms: result.endMs,
-    exit_code: facts.exitCode,
-    signal: facts.signal,
-    exit_evidence: facts.exitEvidence,
-    exit_unknown_because: facts.exitUnknownBecause,
-    sla_compliant: Number(result.slaCompliant),
-    sla_reason: result.slaReason,
-    outcomes: JSON.stringify(result.outcomes),
-    usage: JSON.stringify(result.usage),
-  };
+function readProcess(row: Row, pidColumn: string, startColumn: string): ProcessIdentity | null {
+  const [pid, startTicks] = [row[pidColumn], row[startColumn]];
+  if (typeof pid === "number" && typeof startTicks === "number")
+    return { bootId: String(row["boot_id"]), pid, startTicks };
+  if (pid === startTicks) return null;
+  const [known, unknown] = pid === null ? [startColumn, pidColumn] : [pidColumn, startColumn];
+  throw new InconsistentRow(row, `${known} is ${row[known]}, but ${unknown} is null`);
+}
+
+export function resultToRow({ ending, ...result }: JobResult): Row {
+  return toRow({ ...result, ...factsOfEnding(ending) }, RESULT_COLUMNS);
 }
 
 /** Throws InconsistentRow for a row that names no ending. */
 export function rowToResult(row: Row): JobResult {
-  const read = new RowReader(row);
-  return {
-    key: read.key,
-    ending: readEnding(read),
-    startMs: read.optionalInteger("start_ms"),
-    endMs: read.integer("end_ms"),
-    slaCompliant: read.integer("sla_compliant") === 1,
-    slaReason: read.text("sla_reason"),
-    outcomes: read.array<JobResult["outcomes"][number]>("outcomes"),
-    usage: read.usage("usage"),
-  };
+  const fields = readColumns(row, RESULT_COLUMNS);
+  const { key, startMs, endMs, slaCompliant, slaReason, outcomes, usage, ...facts } = fields;
+  const ending = endingOfFacts(facts);
+  if (!ending) throw new InconsistentRow(row, "the columns of its ending contradict each other");
+  return { key, ending, startMs, endMs, slaCompliant, slaReason, outcomes, usage };
 }
 
-function readEnding(read: RowReader): Ending {
-  const endings = ["exited", "detached", "unobserved", "never_started"] as const;
-  const evidence = ["parent", "pidfd", "proc-event", "proc-stat"] as const;
-  const ending = endingOfFacts({
-    ending: read.oneOf<EndingFacts["ending"]>("ending", endings),
-    exitCode: read.optionalInteger("exit_code"),
-    signal: read.optionalText("signal"),
-    exitEvidence: read.isNull("exit_evidence") ? null : read.oneOf<ExitEvidence>("exit_evidence", evidence),
-    exitUnknownBecause: read.optionalText("exit_unknown_because"),
-  });
-  if (ending === undefined) throw read.inconsistent("the columns of its ending contradict each other");
-  return ending;
+/** Returns the columns of those fields that are present and in the table. */
+export function toRow(fields: object, columns: Record<string, Column<unknown>> = JOB_COLUMNS): Row {
+  const values = Object.entries(fields).filter(([field, value]) => field in columns && value !== undefined);
+  return Object.fromEntries(values.map(([field, value]) => [columns[field]?.name, toValue(value)]));
 }
 
-/** Reads the columns of one row. Every method throws InconsistentRow for a value of another type. */
-class RowReader {
-  readonly #row: Row;
+function toValue(value: unknown): Value {
+  if (typeof value === "boolean") return Number(value);
+  return typeof value === "object" && value !== null ? JSON.stringify(value) : (value as Value);
+}
 
-  constructor(row: Row) {
-    this.#row = row;
-  }
+function readColumns<Fields>(row: Row, columns: Columns<Fields>): Fields {
+  const entries = Object.entries(columns as Record<string, Column<unknown>>);
+  return Object.fromEntries(entries.map(([field, { read }]) => [field, read(row)])) as Fields;
+}
 
-  get key(): string {
-    return String(this.#row["key"]);
-  }
+/** A column whose type and values the schema checks: the tables are STRICT. */
+function plain<T extends Value>(name: string): Column<T> {
+  return { name, read: (row) => row[name] as T };
+}
 
-  inconsistent(reason: string): InconsistentRow {
-    return new InconsistentRow(this.key, reason);
-  }
+function boolean(name: string): Column<boolean> {
+  return { name, read: (row) => row[name] === 1 };
+}
 
-  isNull(column: string): boolean {
-    return this.#row[column] === null;
-  }
-
-  text(column: string): string {
-    const value = this.#row[column];
-    if (typeof value !== "string") throw this.inconsistent(`${column} is ${value}`);
-    return value;
-  }
-
-  integer(column: string): number {
-    const value = this.#row[column];
-    if (typeof value !== "number") throw this.inconsistent(`${column} is ${value}`);
-    return value;
-  }
-
-  optionalText(column: string): string | null {
-    return this.isNull(column) ? null : this.text(column);
-  }
-
-  optionalInteger(column: string): number | null {
-    return this.isNull(column) ? null : this.integer(column);
-  }
-
-  oneOf<T extends string>(column: string, values: readonly T[]): T {
-    const value = this.#row[column];
-    const known = values.find((each) => each === value);
-    if (known === undefined) throw this.inconsistent(`${column} is ${value}`);
-    return known;
-  }
-
-  process(bootId: string, pidColumn: string, startColumn: string): ProcessIdentity | null {
-    const pid = this.optionalInteger(pidColumn);
-    const startTicks = this.optionalInteger(startColumn);
-    if (pid === null && startTicks === null) return null;
-    if (pid === null) throw this.inconsistent(`${startColumn} is ${startTicks}, but ${pidColumn} is null`);
-    if (startTicks === null) throw this.inconsistent(`${pidColumn} is ${pid}, but ${startColumn} is null`);
-    return { bootId, pid, startTicks };
-  }
-
-  array<T>(column: string): T[] {
-    const value = this.#json(column);
-    if (!Array.isArray(value)) throw this.inconsistent(`${column} is no JSON array`);
-    return value;
-  }
-
-  object<T extends object>(column: string): T {
-    const value = this.#json(column);
-    if (typeof value !== "object" || value === null || Array.isArray(value))
-      throw this.inconsistent(`${column} is no JSON object`);
-    return value as T;
-  }
-
-  /** Fields that an older ffrtmp did not measure are unknown. */
-  usage(column: string): Usage {
-    return { ...UNKNOWN_USAGE, ...this.object<Partial<Usage>>(column) };
-  }
-
-  #json(column: string): unknown {
-    const text = this.text(column);
+function json<T>(name: string, type: "array" | "object"): Column<T> {
+  const read = (row: Row): T => {
+    let value: unknown;
     try {
-      return JSON.parse(text);
+      value = JSON.parse(String(row[name]));
     } catch {
-      throw this.inconsistent(`${column} is no JSON`);
+      throw new InconsistentRow(row, `${name} is no JSON`);
     }
-  }
+    const isOfType =
+      type === "array" ? Array.isArray(value) : typeof value === "object" && !Array.isArray(value);
+    if (!isOfType && row[name] !== null) throw new InconsistentRow(row, `${name} is no JSON ${type}`);
+    return value as T;
+  };
+  return { name, read };
+}
+
+/** Fields that an older ffrtmp did not measure are unknown. */
+function usage<T extends Usage | null>(name: string): Column<T> {
+  const { read } = json<T>(name, "object");
+  return { name, read: (row) => (row[name] === null ? read(row) : { ...UNKNOWN_USAGE, ...read(row) }) };
 }

@@ -48,7 +48,7 @@ describe("a ledger that cannot be opened", () => {
   it("works in memory, and reports why recorded jobs cannot be read", () => {
     const { ledger, told } = unusable();
     expect(told[0]).toMatch(
-      /cannot write the ledger \S+ \(ENOTDIR .*governing goes on, what happens is kept in memory only/,
+      /cannot write the ledger \S+ \(ENOTDIR .*governing continues, what happens is kept in memory only/,
     );
     expect(ledger.unreadableBecause).toMatch(/^ENOTDIR/);
     const job = someJob();

@@ -13,59 +13,59 @@ export type Value = string | number | null;
 export type Row = Record<string, Value>;
 type Statement = [sql: string, parameters: Row];
 
-/** What the ledger notes about itself: nobody misses it. */
+/** A remark of the ledger about itself, which is no loss. */
 const IS_REMARK = /^INSERT INTO notes /;
 
-/** Told about what an operator has to know: the ledger cannot be written, or was damaged. */
+/** Reports to the operator that the ledger cannot be written, or was damaged. */
 export type OnTrouble = (message: string) => void;
 
-/** How soon changes that wait are tried again when no later one comes: a job may run for days. */
+/** The interval of retries while no later change causes one: a job may run for days. */
 const FLUSH_INTERVAL_MS = 3000;
 
 /**
- * A SQLite file that governing never has to wait for. While it cannot be written, changes wait in memory and are
- * tried again with each later one and from time to time; a damaged file is set aside under a dated name and a new one begun.
+ * A SQLite file that governing never waits for. While it cannot be written, changes wait in memory and are tried again
+ * with each later change and every FLUSH_INTERVAL_MS. A damaged file is renamed with a date, and a new one is created.
  */
-export class LedgerStore {
+export abstract class LedgerStore {
   readonly path: string;
-  readonly #onTrouble: OnTrouble;
+  protected readonly onTrouble: OnTrouble;
   #db: Database;
   #inode: number | undefined;
-  /** The file could not even be opened, for this reason: what is read comes from a copy that ends with this process. */
+  /** Why the file could not be opened. Then all reads and writes are of a copy that ends with this process. */
   #inMemoryBecause: string | undefined;
   #waiting: Statement[] = [];
-  #saidLoss = false;
+  #isReported = false;
   #flushing: ReturnType<typeof setInterval> | undefined;
 
   constructor(path: string, onTrouble: OnTrouble) {
     this.path = path;
-    this.#onTrouble = onTrouble;
+    this.onTrouble = onTrouble;
     try {
       this.#db = this.#openFile();
     } catch (error) {
       if (!isMediumTrouble(error)) throw error;
-      this.#sayLoss(error);
+      this.#reportOnce(error);
       this.#db = openMemory();
       this.#inMemoryBecause = describeTrouble(path, error).reason;
     }
   }
 
-  /** Why nothing of what is on record can be seen; `undefined` when it can. */
+  /** Why no recorded job can be read; `undefined` when they can. */
   get unreadableBecause(): string | undefined {
     return this.#inMemoryBecause;
   }
 
-  rows(sql: string, parameters: Row = {}): Row[] {
+  protected rows(sql: string, parameters: Row = {}): Row[] {
     return this.#guard((db) => db.query<Row, Row>(sql).all(parameters));
   }
 
-  /** Runs one statement at once, without waiting in memory: for changes whose success decides what is done next. */
-  countChanges(sql: string, parameters: Row): number {
+  /** Executes one statement now or throws, and returns the number of changed rows. */
+  protected countChanges(sql: string, parameters: Row): number {
     return this.#guard((db) => db.query<unknown, Row>(sql).run(parameters)).changes;
   }
 
   /** Throws constraint violations, having changed nothing. */
-  write(sql: string, parameters: Row): void {
+  protected write(sql: string, parameters: Row): void {
     if (this.#inMemoryBecause !== undefined) {
       this.countChanges(sql, parameters);
       this.#keep([sql, parameters]);
@@ -74,16 +74,15 @@ export class LedgerStore {
     try {
       this.#writeWaiting();
       this.countChanges(sql, parameters);
-      // All is written: trouble from now on is news again.
-      this.#saidLoss = false;
+      this.#isReported = false;
     } catch (error) {
       if (!isMediumTrouble(error)) throw error;
-      this.#sayLoss(error);
+      this.#reportOnce(error);
       this.#keep([sql, parameters]);
     }
   }
 
-  /** Tries once more to write what waits. Returns how many changes still do. */
+  /** Tries again to write the changes that wait. Returns how many still wait. */
   flush(): number {
     if (this.#waiting.length === 0) return 0;
     try {
@@ -94,7 +93,7 @@ export class LedgerStore {
         this.#inMemoryBecause = undefined;
       }
       this.#writeWaiting();
-      this.#saidLoss = false;
+      this.#isReported = false;
     } catch (error) {
       if (!isMediumTrouble(error)) throw error;
     }
@@ -102,15 +101,15 @@ export class LedgerStore {
   }
 
   /**
-   * Tries to write what waits and says what is lost. The database itself is left to the end of the process: closing
-   * it would write the log back to the file with two syncs of the disk, on the launch path of every short job.
+   * Tries to write the changes that wait and reports how many are lost. Leaves the database open until the process ends:
+   * closing it would write the log back to the file with two syncs of the disk, on the launch path of every short job.
    */
   close(): void {
     if (this.flush() === 0) return;
     const lost = this.#waiting.filter(([sql]) => !IS_REMARK.test(sql)).length;
     if (lost === 0) return;
     const text = lost === 1 ? "1 change is lost that" : `${lost} changes are lost that`;
-    this.#onTrouble(`${text} could not be written to the ledger ${this.path}`);
+    this.onTrouble(`${text} could not be written to the ledger ${this.path}`);
   }
 
   #keep(statement: Statement): void {
@@ -125,8 +124,8 @@ export class LedgerStore {
         this.countChanges(...next);
       } catch (error) {
         if (isMediumTrouble(error)) throw error;
-        // Another ffrtmp closed the job meanwhile, or took its id: theirs is on record, ours is not.
-        this.#onTrouble(`a change that had to wait no longer fits the ledger ${this.path}: ${error}`);
+        // Another ffrtmp ended the job meanwhile, or used its id: its record is kept.
+        this.onTrouble(`a change that had to wait no longer fits the ledger ${this.path}: ${error}`);
       }
       this.#waiting.shift();
     }
@@ -148,34 +147,33 @@ export class LedgerStore {
 
   #openFile(): Database {
     this.#inode = inodeOf(this.path);
-    let db: Database;
     try {
-      db = openFile(this.path);
+      return openFile(this.path);
     } catch (error) {
       if (!isDamage(error)) throw error;
       this.#replaceDamaged(error);
-      db = openFile(this.path);
+      return openFile(this.path);
+    } finally {
+      this.#inode = inodeOf(this.path);
     }
-    this.#inode = inodeOf(this.path);
-    return db;
   }
 
   #replaceDamaged(error: unknown): void {
     const aside = setAside(this.path, this.#inode, new Date());
     this.#inode = undefined;
     if (aside === undefined) return;
-    this.#onTrouble(
-      `the ledger ${this.path} is damaged (${error}): it was set aside as ${aside} and a new one is begun. ` +
-        "Jobs that still run are taken up again from their cgroups; the history before is only in the old file",
+    this.onTrouble(
+      `the ledger ${this.path} is damaged (${error}): it was set aside as ${aside} and a new one is created. ` +
+        "Jobs that still run are recovered from their cgroups; earlier history is only in the old file",
     );
   }
 
-  #sayLoss(error: unknown): void {
-    if (this.#saidLoss) return;
-    this.#saidLoss = true;
+  #reportOnce(error: unknown): void {
+    if (this.#isReported) return;
+    this.#isReported = true;
     const { reason, remedy } = describeTrouble(this.path, error);
-    this.#onTrouble(
-      `cannot write the ledger ${this.path} (${reason}): governing goes on, what happens is kept in memory only. ${remedy}`,
+    this.onTrouble(
+      `cannot write the ledger ${this.path} (${reason}): governing continues, what happens is kept in memory only. ${remedy}`,
     );
   }
 }

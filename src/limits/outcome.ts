@@ -18,6 +18,19 @@ export type LimitOutcome = Request &
     | { outcome: "unsupported"; actual?: never; because: string }
   );
 
+/** Returns true for a limit that the kernel has in force, at least in part. */
+export function isInForce(outcome: LimitOutcome): boolean {
+  return outcome.outcome === "applied" || outcome.outcome === "partial";
+}
+
+/** Adds a reason why a limit applies only in part. A limit that is not in force, or has that reason, stays as it is. */
+export function onlyPartly(outcome: LimitOutcome, reason: string): LimitOutcome {
+  if (outcome.outcome === "refused" || outcome.outcome === "unsupported") return outcome;
+  if (outcome.because?.includes(reason)) return outcome;
+  const because = [outcome.because, reason].filter(Boolean).join("; ");
+  return { ...outcome, outcome: "partial", because };
+}
+
 /** Returns the outcome of a limit that was written where it does not reach the workload. */
 export function refusedInstead(
   { limit, of, wanted }: LimitOutcome,

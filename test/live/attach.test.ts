@@ -41,9 +41,7 @@ limitsTest("attach reports that a memory limit governs new allocations only", as
   await attach(sandbox(), "grown", pid, ["--memory-max", "64M"]);
   const { limits } = await sandbox().json(["inspect", "grown"]);
   expect(limits[0]).toMatchObject({ limit: "memory.max", outcome: "partial" });
-  expect(limits[0].because).toMatch(
-    /^new allocations only: the [12]\d\d MB that it held before stay charged/,
-  );
+  expect(limits[0].because).toMatch(/^new allocations only: the [12]\d\d MB that it had before stay charged/);
   expect(isRunning(pid)).toBe(true);
 });
 

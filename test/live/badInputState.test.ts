@@ -42,7 +42,11 @@ for (const { name, make, stderr } of UNUSABLE) {
     make(sandbox());
     const ended = await sandbox().run(["run", "--", ...WORKLOAD]);
     expectRan(ended);
-    expectMessage(ended.stderr, [...stderr, /governing goes on, what happens is kept in memory only/, LOST]);
+    expectMessage(ended.stderr, [
+      ...stderr,
+      /governing continues, what happens is kept in memory only/,
+      LOST,
+    ]);
     expectOnce(ended.stderr, "cannot write the ledger");
     expect(sandbox().cgroups()).toEqual([]);
   });
@@ -159,7 +163,7 @@ testIf(lacksMounts)(
       stdout: "ran\n",
     });
     expectMessage(read("during.err"), [
-      /disk is full\): governing goes on/,
+      /disk is full\): governing continues/,
       /Make room there/,
       /^JOB during /m,
       LOST,

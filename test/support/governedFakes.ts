@@ -2,7 +2,7 @@ import { afterEach } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { governHeld } from "../../src/jobs/attach/attach.ts";
+import { governProcess } from "../../src/jobs/attach/attach.ts";
 import type { Context } from "../../src/jobs/context.ts";
 import type { JobSpec } from "../../src/jobs/job.ts";
 import type { RunningJob } from "../../src/jobs/model/job.ts";
@@ -75,7 +75,7 @@ export function useGovernedFakes(): { openOwner(unit?: string, bus?: Bus): FakeO
         const usual = { jobId: "kept", intent: null, slaEligible: true, tenant: null, labels: {} };
         const [stat, membership] = [readStat(host, pid), readMembership(host, pid)];
         if (stat === "gone" || membership === "gone") throw new Error(`${pid} was not started`);
-        return governHeld(context, { stat, membership }, "attach", { ...usual, limits, ...different });
+        return governProcess(context, { stat, membership }, "attach", { ...usual, limits, ...different });
       },
     };
   }

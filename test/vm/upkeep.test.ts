@@ -111,7 +111,7 @@ vmTest(
     ]);
     expect(await outcomeOf(inPlace, "memory.max")).toMatchObject({
       outcome: "refused",
-      because: `somebody else set it to ${theirs}; it was put back 3 times within an hour and is left alone for one now`,
+      because: `it was set to ${theirs} from outside; it was applied again 3 times within an hour and is left alone for an hour now`,
     });
     expect(readLimit(inPlace, "memory.max")).toBe(theirs);
     const given = await upkeepOf(nested, "cpu.max");

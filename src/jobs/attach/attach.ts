@@ -12,12 +12,12 @@ import { governTree } from "../limits/applyToTree.ts";
 import type { RunningJob } from "../model/job.ts";
 import { openScope } from "../placement/jobScope.ts";
 import { cgroupInUse, registerJob } from "../recovery/registerJob.ts";
-import { lockForAttach } from "./attachLock.ts";
+import { withAttachLock } from "./attachLock.ts";
 import { checkEligibility, checkScreened, type Eligible, type Ineligible } from "./eligibility.ts";
 import { planAttach } from "./planAttach.ts";
 import { openProcessHandle } from "./processHandle.ts";
 
-/** A running process under governance, held by a descriptor that no reuse of its pid can redirect. */
+/** A running process under governance, with a descriptor that names it however its pid is reused. */
 export interface AttachedJob {
   job: RunningJob;
   /** `undefined` on kernels without pidfds (before 5.3). */
@@ -25,24 +25,24 @@ export interface AttachedJob {
 }
 
 /**
- * Governs a running process that the operator named, and its descendants. Sends them nothing and stops them nowhere.
- * Throws Refusal, having changed nothing, when the process must not or cannot be governed.
+ * Governs a running process that the operator named, and its descendants. Sends them no signal and does not stop them.
+ * Throws a Refusal, having changed nothing, when the process must not or cannot be governed.
  */
 export function attach(context: Context, pid: number, spec: JobSpec): AttachedJob {
-  const unlock = lockForAttach(context.host, pid);
-  try {
+  return withAttachLock(context.host, pid, () => {
     const eligibility = checkEligibility(context, pid, "explicit");
-    if (!eligibility.eligible) throw refusalOf(pid, eligibility);
-    return attachEligible(context, eligibility, "attach", spec);
-  } finally {
-    unlock();
-  }
+    if (eligibility.eligible) return attachEligible(context, eligibility, "attach", spec);
+    const { code, process, reason, hint } = eligibility;
+    throw new Refusal(
+      code === "gone" ? `process ${pid} does not exist` : `cannot govern ${process}: ${reason}`,
+      hint,
+    );
+  });
 }
 
 /**
- * Does the same for a process that `screenProcess` passed and the policy chose. Returns why the process may not be
- * governed: that is an answer, for a daemon meets such processes again and again. `onEligible` is called before the
- * work begins.
+ * Governs a process that `screenProcess` passed and the policy chose. Returns an ineligible process instead of throwing,
+ * because a daemon meets many of them. `onEligible` is called before the first change.
  */
 export function attachDiscovered(
   context: Context,
@@ -50,15 +50,12 @@ export function attachDiscovered(
   spec: JobSpec,
   onEligible: () => void,
 ): AttachedJob | Ineligible {
-  const unlock = lockForAttach(context.host, stat.pid);
-  try {
+  return withAttachLock(context.host, stat.pid, () => {
     const eligibility = checkScreened(context, stat, "discovered");
     if (!eligibility.eligible) return eligibility;
     onEligible();
     return attachEligible(context, eligibility, "watch", spec);
-  } finally {
-    unlock();
-  }
+  });
 }
 
 function attachEligible(
@@ -68,45 +65,38 @@ function attachEligible(
   spec: JobSpec,
 ): AttachedJob {
   const { pid, startTicks } = process.stat;
-  const hold = openProcessHandle(context.host, { bootId: context.bootId, pid, startTicks });
-  if (hold === "gone") throw new Refusal(`process ${pid} does not exist`, "it ended just now");
-
+  const handle = openProcessHandle(context.host, { bootId: context.bootId, pid, startTicks });
+  if (handle === "gone") throw new Refusal(`process ${pid} does not exist`, "it has just ended");
   try {
-    return { job: governHeld(context, process, mode, spec), pidfd: hold.pidfd };
+    return { job: governProcess(context, process, mode, spec), pidfd: handle.pidfd };
   } catch (error) {
     // A daemon is refused many processes in its life, and must not keep a descriptor of each.
-    if (hold.pidfd !== undefined) closeFd(hold.pidfd);
+    if (handle.pidfd !== undefined) closeFd(handle.pidfd);
     throw error;
   }
 }
 
-function refusalOf(pid: number, { code, process, reason, hint }: Ineligible): Refusal {
-  if (code === "gone") return new Refusal(`process ${pid} does not exist`, hint);
-  return new Refusal(`cannot govern ${process}: ${reason}`, hint);
-}
-
-/** Does the same for a process whose identity the caller has checked and keeps checking. */
-export function governHeld(
+/** Governs a process that no other program can replace meanwhile: the caller has a handle of it. */
+export function governProcess(
   context: Context,
-  { stat, membership }: Pick<Eligible, "stat" | "membership">,
+  target: Pick<Eligible, "stat" | "membership">,
   mode: "attach" | "watch",
   spec: JobSpec,
 ): RunningJob {
   const { host, ledger, bootId } = context;
-  const { pid, startTicks } = stat;
+  const { pid, startTicks, comm } = target.stat;
   const process: ProcessIdentity = { bootId, pid, startTicks };
-  const { cgroup, scope, limits } = planAttach(context, { stat, membership }, spec);
+  const { cgroup, scope, limits } = planAttach(context, target, spec);
   const command = readArguments(host, pid);
   const job = newJob(context, mode, spec, {
     process,
-    command: command.length === 0 ? [stat.comm] : command,
+    command: command.length === 0 ? [comm] : command,
     cwd: readWorkingDirectory(host, pid) ?? null,
     uid: readOwner(host, pid) ?? null,
     ...journalOf(cgroup, scope),
     logPath: null,
   });
   registerJob(context, job);
-
   try {
     if (scope) openScope(context, job, scope);
     createJobCgroup(cgroup);
@@ -115,9 +105,6 @@ export function governHeld(
     throw error instanceof CgroupInUse ? cgroupInUse(job, error) : error;
   }
   const governed = governTree(context, job, cgroup, process, limits);
-  return ledger.recordRunning(governed.job, {
-    process,
-    startedMs: host.now(),
-    outcomes: governed.outcomes,
-  });
+  const { outcomes } = governed;
+  return ledger.recordRunning(governed.job, { process, startedMs: host.now(), outcomes });
 }

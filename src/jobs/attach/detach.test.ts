@@ -7,7 +7,7 @@ import { detach } from "./detach.ts";
 const { openOwner } = useGovernedFakes();
 const OWNER = "/system.slice/encoder.service";
 
-/** A job of one of a service's two processes: it lies in a child of the service's cgroup. */
+/** Governs one of a service's two processes, in a child of the service's cgroup. */
 function nested(): FakeOwner & { job: RunningJob; path: string } {
   const machine = openOwner();
   machine.start(4026, 1);
@@ -20,7 +20,7 @@ function release({ context, job }: { context: FakeOwner["context"]; job: Running
   detach(context, job, jobCgroupOf(context, job));
 }
 
-test("detach puts processes back and leaves no cgroup", () => {
+test("detach moves processes back and leaves no cgroup", () => {
   const machine = nested();
   release(machine);
   expect(machine.fake.membership(4026).get("")).toBe(OWNER);
@@ -28,19 +28,19 @@ test("detach puts processes back and leaves no cgroup", () => {
   expect(machine.context.ledger.job(machine.job.key)?.state).toBe("ended");
 });
 
-test("cgroups that a workload has made below ours keep it from being released: they could not go along", () => {
+test("a job whose workload has created cgroups below its own is not detached: those could not be moved", () => {
   const machine = nested();
   machine.fake.fs.mkdir(`${machine.path}/own`);
-  expect(() => release(machine)).toThrow("it has made cgroups of its own below ours");
+  expect(() => release(machine)).toThrow("it has created cgroups of its own below the job's");
   expect(machine.fake.membership(4026).get("")).not.toBe(OWNER);
   expect(machine.context.ledger.job(machine.job.key)?.state).toBe("running");
 });
 
-test("a job whose processes cannot go back is not on record as released", () => {
+test("a job whose processes cannot be moved back is not recorded as detached", () => {
   const machine = nested();
   machine.fake.setAccess("denied", machine.owner);
   machine.fake.setAccess("full", machine.path);
-  expect(() => release(machine)).toThrow("cannot release job kept whole: PID 4026: EACCES");
+  expect(() => release(machine)).toThrow("cannot detach job kept completely: PID 4026: EACCES");
   const { ledger } = machine.context;
   expect(ledger.job(machine.job.key)?.state).toBe("running");
   expect(ledger.result(machine.job)).toBeUndefined();

@@ -116,7 +116,7 @@ test("a child of a job that is governed in place is refused, although no path sh
   expectRefused(context, 4027, "governed", /it is governed already, as job kept$/);
 });
 
-test("a process that ffrtmp run is starting is refused, before its PID is on record", () => {
+test("a process that ffrtmp run is starting is refused, before its PID is recorded", () => {
   const context = makeGovernor();
   const starting = newJob(
     context,
@@ -149,7 +149,7 @@ test("a process that the operator detached is governed again only when the opera
   });
 });
 
-test("an ordinary process is eligible, and what was read of it is handed on", () => {
+test("an ordinary process is eligible, and the result has its stat and its cgroups", () => {
   const context = makeGovernor();
   const { pid } = spawn(["sleep", "600"]);
   const stat = readStat(context.host, pid);

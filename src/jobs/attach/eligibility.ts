@@ -84,7 +84,12 @@ export function checkScreened(context: Context, stat: ProcStat, intent: Intent):
     const membership = readMembership(host, pid);
     if (membership === "gone") return gone(context, pid);
     const path = [...membership.values()].find(isGovernedPath);
-    if (path !== undefined) return ofOwnJob(context, stat) ?? insideCgroup(stat, path);
+    if (path !== undefined) {
+      // The cgroup may belong to a job of another state directory, which our ledger does not know.
+      const reason = `it is governed already, inside ${path.split("/").findLast(isGovernedPath)}`;
+      const hint = "detach that job first: ffrtmp ps, ffrtmp detach JOB";
+      return ofOwnJob(context, stat) ?? ineligible(stat, "governed", reason, hint);
+    }
     // procfs answers for the ids of other threads, although it does not list them.
     if (!isProcess(host, pid)) {
       if (readStat(host, pid) === "gone") return gone(context, pid);
@@ -94,7 +99,7 @@ export function checkScreened(context: Context, stat: ProcStat, intent: Intent):
     // The ledger knows the ffrtmp processes that an upgrade left running: their executable is another file than ours.
     if (runsSameFile(host, pid, "self") || ledger.isObserver({ bootId, pid, startTicks }))
       return ineligible(stat, "ffrtmp", "it is an ffrtmp process", NAME_WORKLOAD);
-    const governed = ofOwnJob(context, stat) ?? ofJobInPlace(context, stat, membership);
+    const governed = ofOwnJob(context, stat) ?? governedAs(stat, jobAround(context, membership));
     if (governed) return governed;
     if (intent === "discovered" && ledger.wasDetached({ bootId, pid, startTicks })) {
       const hint = `to govern it again: ffrtmp attach --pid ${pid}`;
@@ -106,27 +111,19 @@ export function checkScreened(context: Context, stat: ProcStat, intent: Intent):
 
 /** The main process of a job, or a process that a launching ffrtmp has started and not yet recorded. */
 function ofOwnJob({ ledger, bootId }: Context, stat: ProcStat): Ineligible | undefined {
-  const job = ledger.openJobOfProcess({ bootId, pid: stat.pid, startTicks: stat.startTicks });
-  if (job) return governedAs(stat, job);
-  const starting = ledger.jobBeingStartedBy(bootId, stat.ppid);
-  if (!starting) return undefined;
-  const reason = `it is being started by ffrtmp run, as job ${starting.jobId}`;
-  return ineligible(stat, "starting", reason, `ffrtmp inspect ${starting.jobId}`);
+  const { pid, ppid, startTicks } = stat;
+  const governed = governedAs(stat, ledger.openJobOfProcess({ bootId, pid, startTicks }));
+  if (governed) return governed;
+  const jobId = ledger.jobBeingStartedBy(bootId, ppid)?.jobId;
+  if (jobId === undefined) return undefined;
+  const reason = `it is being started by ffrtmp run, as job ${jobId}`;
+  return ineligible(stat, "starting", reason, `ffrtmp inspect ${jobId}`);
 }
 
-function ofJobInPlace(context: Context, stat: ProcStat, membership: Membership): Ineligible | undefined {
-  const job = jobAround(context, membership);
-  return job && governedAs(stat, job);
-}
-
-function governedAs(stat: ProcStat, { jobId }: Job): Ineligible {
-  return ineligible(stat, "governed", `it is governed already, as job ${jobId}`, `ffrtmp inspect ${jobId}`);
-}
-
-/** The cgroup may belong to a job of another state directory, which our ledger does not know. */
-function insideCgroup(stat: ProcStat, path: string): Ineligible {
-  const reason = `it is governed already, inside ${path.split("/").findLast(isGovernedPath)}`;
-  return ineligible(stat, "governed", reason, "release that job first: ffrtmp ps, ffrtmp detach JOB");
+function governedAs(stat: ProcStat, job: Job | undefined): Ineligible | undefined {
+  if (!job) return undefined;
+  const reason = `it is governed already, as job ${job.jobId}`;
+  return ineligible(stat, "governed", reason, `ffrtmp inspect ${job.jobId}`);
 }
 
 const NAME_WORKLOAD = "name the workload's PID";
@@ -142,7 +139,7 @@ function gone({ host }: Context, pid: number): Ineligible {
   return { eligible: false, code: "gone", process: `process ${pid}`, reason: "it does not exist", hint };
 }
 
-/** With the mount option hidepid=1, procfs lists the processes of other users and lets no file of them be read. */
+/** With the mount option hidepid=1, procfs lists the processes of other users and hides their files. */
 function unlessHidden<T>(pid: number, check: () => T): T | Ineligible {
   try {
     return check();

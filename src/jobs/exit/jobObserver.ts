@@ -9,18 +9,18 @@ import { measureAtEnd } from "./recordExit.ts";
 interface Observed {
   job: RunningJob;
   pidfd: number | undefined;
-  /** What it had used when it was over; `undefined` before. */
+  /** The job's usage at its end; `undefined` before. */
   measured: Partial<Usage> | undefined;
 }
 
-/** What became of an observed job, and what it had used at the first sign of its end. */
+/** The end of an observed job, and its usage at the first sign of the end. */
 export interface ObservedEnd {
   job: RunningJob;
   ending: Ending;
   measured: Partial<Usage>;
 }
 
-/** Waits for the ends of jobs whose parent we are not. Sends them nothing. */
+/** Waits for the ends of jobs that are not children of this process. Sends them nothing. */
 export class JobObserver {
   readonly #context: Context;
   readonly #onEnd: (end: ObservedEnd) => void;
@@ -39,56 +39,47 @@ export class JobObserver {
     this.#events.watchExit(job.process, pidfd ?? null);
   }
 
-  /** Replaces what is known of an observed job. Does nothing for another job. */
+  /** Replaces the recorded state of an observed job. Does nothing for another job. */
   update(job: RunningJob): void {
     const observed = this.#observed.get(nameOf(job.process));
     if (observed?.job.key === job.key) observed.job = job;
   }
 
-  /** Goes on with another source of events, when the one before has broken. */
+  /** Uses another source of events after the one before has failed. */
   switchTo(events: ProcessEvents): void {
     this.#events = events;
     for (const { job, pidfd } of this.#observed.values()) events.watchExit(job.process, pidfd ?? null);
   }
 
-  /** The jobs that are observed now, by their key. */
+  /** Returns the jobs that are observed now, by their key. */
   jobs(): Map<string, RunningJob> {
     return new Map([...this.#observed.values()].map(({ job }) => [job.key, job]));
   }
 
-  /** Takes what the events brought; anything but the end of an observed process is none of its business. */
+  /** Handles the ends of observed processes, and ignores all other events. */
   take(batch: ProcessEvent[]): void {
     for (const event of batch) {
-      if (event.kind === "over") this.#measure(this.#observed.get(nameOf(event)));
-      else if (event.kind === "exit") this.#takeExit(event);
+      if (event.kind !== "over" && event.kind !== "exit") continue;
+      const observed = this.#observed.get(nameOf(event));
+      if (!observed) continue;
+      observed.measured ??= measureAtEnd(this.#context, observed.job);
+      if (event.kind === "over") continue;
+      this.#remove(observed);
+      const ending: Ending =
+        event.waitStatus === null
+          ? { kind: "exit-unknown", reason: event.reason }
+          : endingOfStatus(event.waitStatus, event.evidence);
+      this.#onEnd({ job: observed.job, ending, measured: observed.measured });
     }
   }
 
-  /** The job goes on, or has been closed by somebody else. */
-  forget(job: Pick<Job, "key">): void {
+  /** Stops observing a job that another ffrtmp has ended, or that continues without an observer. */
+  forget({ key }: Pick<Job, "key">): void {
     for (const observed of this.#observed.values()) {
-      if (observed.job.key !== job.key) continue;
+      if (observed.job.key !== key) continue;
       this.#events.unwatchExit(observed.job.process);
       this.#remove(observed);
     }
-  }
-
-  #takeExit(event: ProcessEvent & { kind: "exit" }): void {
-    const observed = this.#observed.get(nameOf(event));
-    if (!observed) return;
-    const measured = this.#measure(observed);
-    this.#remove(observed);
-    const ending: Ending =
-      event.waitStatus === null
-        ? { kind: "exit-unknown", reason: event.reason }
-        : endingOfStatus(event.waitStatus, event.evidence);
-    this.#onEnd({ job: observed.job, ending, measured });
-  }
-
-  #measure(observed: Observed | undefined): Partial<Usage> {
-    if (!observed) return {};
-    observed.measured ??= measureAtEnd(this.#context, observed.job);
-    return observed.measured;
   }
 
   #remove({ job, pidfd }: Observed): void {

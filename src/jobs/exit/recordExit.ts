@@ -10,22 +10,22 @@ import { evaluateSla } from "./sla.ts";
 import { undoForCgroup, undoLastShared } from "./undoChanges.ts";
 
 /**
- * What a job has used, to be read at the first sign of its end: a service's cgroup goes with the service, and the job's
- * in it, counters and all, while we still wait for how it ended. What `run` started lies in a place of its own.
+ * Reads the usage of a job at the first sign of its end: the cgroup of a service is removed with the service, and the job's
+ * cgroup in it, while ffrtmp still waits for the exit status. The cgroup of `run` is in no service.
  */
 export function measureAtEnd(context: Context, job: RunningJob): Partial<Usage> {
   return job.mode === "run" ? {} : knownOnly(usageOf(job, jobCgroupOf(context, job)));
 }
 
-/** What was known of a job's usage before it is closed. */
+/** Usage of a job that was measured before its exit is recorded. */
 export interface EarlierMeasures {
-  /** What wait told the parent; used where no cgroup measured. */
+  /** From wait(2); used where no cgroup measured. */
   byParent?: Partial<Usage>;
-  /** By `measureAtEnd`; goes before what is read later, when a service may have been started again in the same cgroup. */
+  /** From `measureAtEnd`; overrides a later reading, when a service may run again in the same cgroup. */
   atEnd?: Partial<Usage>;
 }
 
-export interface RecordedExit {
+interface RecordedExit {
   result: JobResult;
   /** False when another ffrtmp had recorded the exit already; `result` is then the recorded one. */
   isOurs: boolean;
@@ -34,9 +34,9 @@ export interface RecordedExit {
 }
 
 /**
- * Records a job's one result and removes its cgroup.
- * The counters are read first, because they go with the cgroup. The result is written before the cgroup is removed, so
- * that a death in between loses nothing: the ended job is not marked as cleaned up, and is found by that.
+ * Records a job's one result and removes its cgroup. The counters are read first, because they go with the cgroup. The
+ * result is written before the cgroup is removed, so that a death in between loses nothing: the ended job is not marked as
+ * cleaned up yet.
  */
 export function recordExit(
   context: Context,
@@ -49,12 +49,8 @@ export function recordExit(
   const job = ledger.refresh(seen);
   const cgroup = jobCgroupOf(context, job);
   const usage: Usage = { ...UNKNOWN_USAGE, ...byParent, ...knownOnly(usageOf(job, cgroup)), ...atEnd };
-  const verdict = evaluateSla(
-    ending,
-    job.outcomes,
-    usage,
-    readUsage(tenantCgroupOf(cgroup)).memoryMaxHits ?? 0,
-  );
+  const tenantHits = readUsage(tenantCgroupOf(cgroup)).memoryMaxHits ?? 0;
+  const verdict = evaluateSla(ending, job.outcomes, usage, tenantHits);
   const result: JobResult = {
     key: job.key,
     ending,

@@ -21,7 +21,7 @@ describe("evaluateSla() finds compliant", () => {
     });
   });
 
-  it("a job that failed by itself, was killed by somebody, or was released", () => {
+  it("a job that failed by itself, was killed by another program, or was released", () => {
     const reasons = [
       endingOfStatus(42 << 8, "pidfd"),
       endingOfStatus(9, "parent"),
@@ -46,7 +46,7 @@ describe("evaluateSla() finds compliant", () => {
     });
   });
 
-  it("a job killed at somebody else's cap, where ours was never in force or never asked for", () => {
+  it("a job killed at the memory limit of another cgroup, without a memory limit of its own in force", () => {
     expect(evaluateSla(endingOfStatus(9, "parent"), [], atOurCap).compliant).toBe(true);
     const missing: LimitOutcome = { ...applied, outcome: "refused", because: "EACCES" };
     expect(evaluateSla(endingOfStatus(9, "parent"), [missing], atOurCap).reason).toBe(
@@ -56,7 +56,7 @@ describe("evaluateSla() finds compliant", () => {
 });
 
 describe("evaluateSla() finds a violation", () => {
-  it("when nobody saw the end, or there was no beginning, or how it ended is not known", () => {
+  it("when no ffrtmp observed the end, or the job never started, or its exit status is unknown", () => {
     const endings: Ending[] = [
       { kind: "unobserved", reason: "no ffrtmp observed it" },
       { kind: "never-started", reason: "refused" },
@@ -69,7 +69,7 @@ describe("evaluateSla() finds a violation", () => {
     ]);
   });
 
-  it("when the kernel killed at the total of the job's tenant", () => {
+  it("when the kernel killed a process at the total memory limit of the job's tenant", () => {
     const total: LimitOutcome = { ...applied, of: "tenant" };
     const killed = { ...UNKNOWN_USAGE, oomKills: 1, memoryMaxHits: 0 };
     expect(evaluateSla(endingOfStatus(9, "pidfd"), [applied, total], killed, 3)).toEqual({
@@ -80,7 +80,7 @@ describe("evaluateSla() finds a violation", () => {
     expect(evaluateSla(endingOfStatus(9, "pidfd"), [total], atOurCap, 0).compliant).toBe(true);
   });
 
-  it("when the kernel killed at our hard cap, even if the main process came through", () => {
+  it("when the kernel killed a process at the job's hard memory limit, even if the main process survived", () => {
     for (const status of [9, 0, 137 << 8]) {
       expect(evaluateSla(endingOfStatus(status, "parent"), [applied, refused], atOurCap)).toEqual({
         compliant: false,

@@ -1,6 +1,8 @@
-import type { LimitOutcome } from "../../limits/outcome.ts";
+import { isInForce, type LimitOutcome } from "../../limits/outcome.ts";
 import type { Usage } from "../../limits/usage.ts";
 import type { Ending } from "../model/ending.ts";
+
+const COMPLIANT = ["completed_successfully", "ended_with_error", "ended_by_signal", "detached"];
 
 export interface Verdict {
   compliant: boolean;
@@ -9,47 +11,40 @@ export interface Verdict {
 }
 
 /**
- * Judges the platform, not the job: a job that fails by its own code was governed well.
- * Part of the job's immutable result, so that a later change of these rules changes no past verdict.
+ * Judges the platform, not the job: a job that fails by its own code was governed well. Part of the job's immutable
+ * result, so that a later change of these rules changes no past verdict. `tenantMemoryHits` counts how often the jobs of
+ * its tenant reached the hard memory limit of their total.
  */
 export function evaluateSla(
   ending: Ending,
   outcomes: readonly LimitOutcome[],
   usage: Usage,
-  /** How often the jobs of its tenant ran into the hard memory limit of their total. */
   tenantMemoryHits = 0,
 ): Verdict {
-  const failed = outcomes.filter(({ outcome }) => outcome === "refused" || outcome === "unsupported");
-  const oomKills = usage.oomKills ?? 0;
-  if (oomKills > 0 && hits(outcomes, undefined, usage.memoryMaxHits ?? 0)) {
-    return { compliant: false, reason: "killed_at_our_memory_cap" };
-  }
-  if (oomKills > 0 && hits(outcomes, "tenant", tenantMemoryHits)) {
-    return { compliant: false, reason: "killed_at_tenants_memory_cap" };
-  }
-  if (ending.kind === "unobserved") return { compliant: false, reason: "ended_unobserved" };
-  if (ending.kind === "never-started") return { compliant: false, reason: "never_started" };
-  if (failed.length > 0) {
-    return {
-      compliant: false,
-      reason: `limit_not_applied(${failed.map(({ of, limit }) => (of ? `${of}:${limit}` : limit)).join()})`,
-    };
-  }
-  switch (ending.kind) {
-    case "detached":
-      return { compliant: true, reason: "detached" };
-    case "signaled":
-      return { compliant: true, reason: "ended_by_signal" };
-    case "exit-unknown":
-      return { compliant: false, reason: "exit_unknown" };
-    case "exited":
-      return { compliant: true, reason: ending.code === 0 ? "completed_successfully" : "ended_with_error" };
-  }
+  const reason = reasonFor(ending, outcomes, usage, tenantMemoryHits);
+  return { compliant: COMPLIANT.includes(reason), reason };
 }
 
-/** It was our hard cap that an allocation ran into, and not one of somebody else's further up. */
-function hits(outcomes: readonly LimitOutcome[], of: LimitOutcome["of"], memoryHits: number): boolean {
-  const cap = outcomes.find((outcome) => outcome.limit === "memory.max" && outcome.of === of);
-  const isOurs = cap?.outcome === "applied" || cap?.outcome === "partial";
-  return isOurs && memoryHits > 0;
+function reasonFor(
+  ending: Ending,
+  outcomes: readonly LimitOutcome[],
+  { oomKills, memoryMaxHits }: Usage,
+  tenantMemoryHits: number,
+): string {
+  // An allocation reached our own hard limit, not one of another cgroup further up.
+  const isKilledAt = (hits: number | null, whose: LimitOutcome["of"]): boolean =>
+    (oomKills ?? 0) > 0 &&
+    (hits ?? 0) > 0 &&
+    outcomes.some((each) => each.limit === "memory.max" && each.of === whose && isInForce(each));
+  if (isKilledAt(memoryMaxHits, undefined)) return "killed_at_our_memory_cap";
+  if (isKilledAt(tenantMemoryHits, "tenant")) return "killed_at_tenants_memory_cap";
+  if (ending.kind === "unobserved") return "ended_unobserved";
+  if (ending.kind === "never-started") return "never_started";
+  const failed = outcomes.filter((outcome) => !isInForce(outcome));
+  if (failed.length > 0)
+    return `limit_not_applied(${failed.map(({ of, limit }) => (of ? `${of}:${limit}` : limit)).join()})`;
+  if (ending.kind === "detached") return "detached";
+  if (ending.kind === "signaled") return "ended_by_signal";
+  if (ending.kind !== "exited") return "exit_unknown";
+  return ending.code === 0 ? "completed_successfully" : "ended_with_error";
 }

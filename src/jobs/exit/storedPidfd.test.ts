@@ -15,7 +15,7 @@ afterEach(async () => {
   while (clean.length > 0) await clean.pop()?.();
 });
 
-/** A process with a pidfd of it, and a job that is on record as its own. */
+/** Starts a process, and returns its pidfd and a job that is recorded for it. */
 function started(cmd = ["sleep", "600"]) {
   const child = Bun.spawn(cmd, { stdio: ["ignore", "ignore", "ignore"] });
   const pidfd = openPidfd(child.pid);
@@ -29,12 +29,12 @@ function started(cmd = ["sleep", "600"]) {
   return { child, pidfd, job: someJob({ process: identity }) };
 }
 
-test("a pidfd that was kept for a job's process, which lives, is recognised", () => {
+test("a stored pidfd of a job's running process is recognized", () => {
   const { pidfd, job } = started();
   expect(matchStoredPidfd(context, job, pidfd)).toBe("there");
 });
 
-test("a pidfd is not a job's that holds another process, or one whose pid the job had before it", () => {
+test("a pidfd of another process is rejected, also if that process has the pid of the job's", () => {
   const { pidfd, job } = started();
   const other = started();
   expect(matchStoredPidfd(context, job, other.pidfd)).toBe("stranger");
@@ -42,7 +42,7 @@ test("a pidfd is not a job's that holds another process, or one whose pid the jo
   expect(matchStoredPidfd(context, earlier, pidfd)).toBe("stranger");
 });
 
-test("a pidfd is not a job's of another boot, nor one's that has no process yet", () => {
+test("a pidfd is rejected for a job of another boot, and for a job without a process", () => {
   const { pidfd, job } = started();
   expect(matchStoredPidfd(context, { ...job, process: { ...job.process, bootId: "another" } }, pidfd)).toBe(
     "stranger",
@@ -51,12 +51,12 @@ test("a pidfd is not a job's of another boot, nor one's that has no process yet"
   expect(matchStoredPidfd(context, someStartingJob({ process: job.process }), pidfd)).toBe("stranger");
 });
 
-test("a descriptor that is no pidfd is no job's", () => {
+test("a descriptor that is no pidfd is rejected", () => {
   const { job } = started();
   expect(matchStoredPidfd(context, job, 0)).toBe("stranger");
 });
 
-test("of a process that is gone the pidfd tells the exit code, or why it does not", async () => {
+test("the pidfd of a process that is gone gives the exit code, or the reason why it is unknown", async () => {
   const { child, pidfd, job } = started(["sh", "-c", "sleep 0.1; exit 7"]);
   await child.exited;
   const ending = matchStoredPidfd(context, job, pidfd);

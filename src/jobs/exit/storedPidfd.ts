@@ -6,23 +6,20 @@ import { type Ending, endingOfStatus } from "../model/ending.ts";
 import type { Job } from "../model/job.ts";
 
 /**
- * What a pidfd that was kept for a job while no ffrtmp looked tells of it.
+ * Compares a pidfd that a service manager kept for a job while no ffrtmp observed it. `"there"`: it is of the job's
+ * process, which is alive or a zombie. An ending: the process is gone. `"stranger"`: it is no pidfd, or of another process
+ * or another boot.
  *
- * `"there"`: it holds the job's own process, which lives, or has ended and was not reaped. An ending: the process is
- * gone. `"stranger"`: it is no pidfd, another process's, or of another boot.
- *
- * A pidfd of a process that is gone names no pid any more. That it is the job's then rests on who kept it: it was
- * given away under the job's key, which is used once, with its identity checked.
+ * A pidfd of a process that is gone has no pid any more. That it is the job's then depends on its name in the store: the
+ * job's key, which is used once, after the identity was checked.
  */
 export function matchStoredPidfd(context: Context, job: Job, pidfd: number): "there" | "stranger" | Ending {
   if (job.state !== "running" || job.process.bootId !== context.bootId) return "stranger";
   const { pid, startTicks } = job.process;
-  const heldPid = readPidfdInfo(context.host, pidfd);
-  if (heldPid === pid) {
-    const stat = readStat(context.host, pid);
-    if (stat !== "gone") return stat.startTicks === startTicks ? "there" : "stranger";
-    // It was reaped just now.
-  } else if (heldPid !== "gone") return "stranger";
+  const pidOfFd = readPidfdInfo(context.host, pidfd);
+  if (pidOfFd !== pid && pidOfFd !== "gone") return "stranger";
+  const stat = pidOfFd === pid ? readStat(context.host, pid) : "gone";
+  if (stat !== "gone") return stat.startTicks === startTicks ? "there" : "stranger";
   const record = readPidfdExit(pidfd);
   if (typeof record === "object") return endingOfStatus(record.status, "pidfd");
   const reason =

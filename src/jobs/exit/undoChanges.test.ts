@@ -17,7 +17,7 @@ afterAll(() => rmSync(directory, { recursive: true }));
 
 for (const choice of [FAKE_V2, REAL_V2]) {
   describeOn(choice, "of several jobs in one cgroup", (it) => {
-    it("the last one switches off what the first one switched on", (machine) => {
+    it("the last one disables the controllers that the first one enabled", (machine) => {
       const ledger = new Ledger(join(directory, `${Bun.randomUUIDv7()}.db`), console.log);
       const { fs, hierarchies } = machine;
       const context = { host: { cgroupFs: fs }, hierarchies, ledger } as unknown as Context;
@@ -45,7 +45,7 @@ for (const choice of [FAKE_V2, REAL_V2]) {
       expect(listAll(machine)).toEqual(before);
     });
 
-    it("one that is only measured keeps what it is measured by when another one goes", (machine) => {
+    it("one without limits keeps the controllers that measure it when another one ends", (machine) => {
       const { fs, hierarchies } = machine;
       const ledger = new Ledger(join(directory, `${Bun.randomUUIDv7()}.db`), console.log);
       const context = { host: { cgroupFs: fs }, hierarchies, ledger } as unknown as Context;

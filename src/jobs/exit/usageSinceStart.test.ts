@@ -28,7 +28,7 @@ afterAll(() => rmSync(directory, { recursive: true }));
 const MIB = 1024 ** 2;
 const LIMITS = { memoryMaxBytes: 128 * MIB };
 
-/** What the kernel has counted in a cgroup. */
+/** The counters of a cgroup. */
 interface Counts {
   cpuSeconds: number;
   throttledUsec: number;
@@ -49,7 +49,7 @@ const BEFORE: Counts = {
   pressureUsec: 700,
 };
 
-test("a job in its owner's cgroup has used what was counted since it began there", async () => {
+test("the usage of a job in its owner's cgroup is counted from the start of the job", async () => {
   await using owner = ownersCgroup();
   owner.count({
     ...BEFORE,
@@ -74,18 +74,18 @@ test("a job in its owner's cgroup has used what was counted since it began there
   });
 });
 
-test("a memory peak from before it began is not the job's, and its own is not known then", async () => {
+test("a memory peak from before the job started is not the job's, and the job's own peak is unknown", async () => {
   await using owner = ownersCgroup();
   expect(owner.usage().memoryPeakBytes).toBeNull();
 });
 
-test("a counter that has been begun anew meanwhile tells nothing", async () => {
+test("a counter that was reset during the job is unknown", async () => {
   await using owner = ownersCgroup();
   owner.count({ ...BEFORE, throttledUsec: 10 });
   expect(owner.usage()).toMatchObject({ throttledUsec: null, cpuUserUsec: 0 });
 });
 
-test("an OOM kill from before the job began is no violation of ours, one after that is", async () => {
+test("an OOM kill before the start of the job is no violation, one after it is", async () => {
   for (const [kills, reason] of [
     [BEFORE.kills, "ended_by_signal"],
     [BEFORE.kills + 1, "killed_at_our_memory_cap"],
@@ -97,7 +97,7 @@ test("an OOM kill from before the job began is no violation of ours, one after t
   }
 });
 
-test("what was read at the end counts, and not what a service counts that was started again in the same cgroup", async () => {
+test("the usage at the end of the job counts, not that of a service that was restarted in the same cgroup", async () => {
   await using owner = ownersCgroup();
   owner.count({ ...BEFORE, cpuSeconds: 130 });
   const atEnd = measureAtEnd(owner.context, { ...owner.job, mode: "attach" });
@@ -105,14 +105,14 @@ test("what was read at the end counts, and not what a service counts that was st
   expect(owner.close({ atEnd }).result.usage).toMatchObject({ cpuUserUsec: 30_000_000 });
 });
 
-test("of a job whose beginning nobody counted it is not known what it used", async () => {
+test("the usage of a job is unknown where the counters at its start were not recorded", async () => {
   await using owner = ownersCgroup();
   for (const stored of owner.job.cgroup) delete stored.countedBefore;
   expect(new Set(Object.values(owner.usage()))).toEqual(new Set([null]));
   expect(owner.close().result).toMatchObject({ slaReason: "ended_by_signal" });
 });
 
-test("what counts anew after its controller was switched off and on again is not known", async () => {
+test("a counter that was reset by disabling and enabling its controller is unknown", async () => {
   const fake = fakeV2();
   await using machine = fakeMachine(fake);
   const limits = { cpuMax: { quotaUsec: 50_000, periodUsec: 100_000 } };
@@ -137,7 +137,7 @@ test("what counts anew after its controller was switched off and on again is not
 });
 
 for (const hits of [4, 5]) {
-  test(`${hits - 4} hits of a tenant's total since a job began, of ${hits}, are what its verdict goes by`, async () => {
+  test(`${hits - 4} of ${hits} hits of a tenant's total, those since the start of a job, decide its verdict`, async () => {
     const fake = fakeV2();
     await using machine = fakeMachine(fake);
     const { fs, hierarchies } = machine;
@@ -169,7 +169,7 @@ function governorOf(cgroupFs: CgroupFs, hierarchies: Hierarchy[]): Context {
   return { host: { cgroupFs, now: Date.now }, hierarchies, ledger } as unknown as Context;
 }
 
-/** A cgroup that has counted, with a job that begins in it, as the next ffrtmp finds it on record. */
+/** Creates a cgroup with counters, and a job that starts in it, as the next ffrtmp reads it from the ledger. */
 function ownersCgroup() {
   const fake = fakeV2();
   const machine = fakeMachine(fake);

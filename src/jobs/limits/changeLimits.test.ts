@@ -22,7 +22,7 @@ const HALF_A_CORE: Limits = { cpuMax: { quotaUsec: 50_000, periodUsec: 100_000 }
 const { cgroupFs } = realHost();
 
 limitsTest(
-  "what is no longer asked for goes back to what a new cgroup has, what is asked for is applied",
+  "a limit that is no longer asked for returns to its default, and one that is asked for is applied",
   () => {
     let { context, job } = governSleeper({ ...HALF_A_CORE, pidsMax: 100 });
     job = changeLimits(context, job, { limits: { pidsMax: 50, memoryMaxBytes: 64 << 20 } }, "test");
@@ -30,8 +30,8 @@ limitsTest(
       { limit: "memory.max", actual: String(64 << 20) },
       { limit: "pids.max", outcome: "applied", actual: "50" },
     ]);
-    expect(held(job, ["cpu.cfs_quota_us", "cpu.max"])).toBeOneOf(["-1", "max 100000"]);
-    expect(held(job, ["pids.max"])).toBe("50");
+    expect(readFirst(job, ["cpu.cfs_quota_us", "cpu.max"])).toBeOneOf(["-1", "max 100000"]);
+    expect(readFirst(job, ["pids.max"])).toBe("50");
     expect(context.ledger.job(job.key)).toEqual(job);
     expect(context.ledger.events(job)).toMatchObject([
       {
@@ -47,34 +47,37 @@ limitsTest("a limit of a kind that was never asked for before gets its controlle
   const before = readFileSync(`/proc/${pid}/cgroup`, "utf8");
   job = changeLimits(context, job, { limits: { cpus: "0" } }, "test");
   expect(job.outcomes).toMatchObject([{ limit: "cpuset.cpus" }]);
-  expect(held(job, ["cpuset.cpus"])).toBe("0");
+  expect(readFirst(job, ["cpuset.cpus"])).toBe("0");
   expect(readFileSync(`/proc/${pid}/status`, "utf8")).toMatch(/^Cpus_allowed_list:\s0$/m);
   expect(readFileSync(`/proc/${pid}/cgroup`, "utf8")).not.toBe(before);
 });
 
-limitsTest("the nice value before us stays known through every change, and comes back at the end", () => {
-  const before = getPriority();
-  let { context, job, pid } = governSleeper({ nice: before + 3 });
-  job = changeLimits(context, job, { limits: { nice: before + 5 } }, "test");
-  expect(getPriority(pid)).toBe(before + 5);
-  expect(attributesOf(job)).toMatchObject([{ attribute: "nice", before, after: before + 5 }]);
-  job = changeLimits(context, job, { limits: {} }, "test");
-  expect(getPriority(pid)).toBe(before);
-  expect(attributesOf(job)).toEqual([]);
-});
+limitsTest(
+  "the nice value from before ffrtmp stays recorded through every change, and is restored at the end",
+  () => {
+    const before = getPriority();
+    let { context, job, pid } = governSleeper({ nice: before + 3 });
+    job = changeLimits(context, job, { limits: { nice: before + 5 } }, "test");
+    expect(getPriority(pid)).toBe(before + 5);
+    expect(attributesOf(job)).toMatchObject([{ attribute: "nice", before, after: before + 5 }]);
+    job = changeLimits(context, job, { limits: {} }, "test");
+    expect(getPriority(pid)).toBe(before);
+    expect(attributesOf(job)).toEqual([]);
+  },
+);
 
-limitsTest("what is set by hand goes before what is wanted otherwise, until it is taken back", () => {
+limitsTest("a limit set by hand overrides the other one until it is removed", () => {
   let { context, job } = governSleeper({ pidsMax: 100 });
   job = changeLimits(context, job, { byHand: { pidsMax: 20 } }, "by hand");
-  expect(held(job, ["pids.max"])).toBe("20");
+  expect(readFirst(job, ["pids.max"])).toBe("20");
   job = changeLimits(context, job, { limits: { pidsMax: 200 } }, "policy");
-  expect(held(job, ["pids.max"])).toBe("20");
+  expect(readFirst(job, ["pids.max"])).toBe("20");
   job = changeLimits(context, job, { byHand: null }, "by hand");
-  expect(held(job, ["pids.max"])).toBe("200");
+  expect(readFirst(job, ["pids.max"])).toBe("200");
 });
 
 limitsTest(
-  "a job that gets another tenant is moved to his group, and what it used is not forgotten",
+  "a job that gets another tenant is moved to the group of that tenant, and keeps its usage",
   async () => {
     const acme = { name: "acme", limits: { pidsMax: 60 } };
     const zeta = { name: "Zeta & Söhne", limits: { pidsMax: 70 } };
@@ -108,50 +111,44 @@ limitsTest(
   },
 );
 
-limitsTest(
-  "a governor that died while it moved a job to another tenant leaves what the next change finishes",
-  () => {
-    let { context, job, pid } = governSleeper(HALF_A_CORE, { tenant: { name: "acme", limits: {} } });
-    const { cgroup, changes } = job;
-    const toZeta = <T>(value: T): T => JSON.parse(JSON.stringify(value).replaceAll("@acme", "@zeta"));
-    for (const { path } of toZeta(cgroup)) for (const each of [dirname(path), path]) cgroupFs.mkdir(each);
-    const halfDone = {
-      cgroup: toZeta(cgroup),
-      changes: [
-        ...changes,
-        ...toZeta(changes).filter(({ kind }) => kind === "cgroup-created" || kind === "processes-moved"),
-      ],
-    };
-    job = context.ledger.recordSpec(context.ledger.recordJournal(job, halfDone), { tenant: "zeta" });
-    expect(directoriesOf(job)[0]).toMatchObject({ formerly: cgroup[0]?.path });
+limitsTest("the next change finishes the move to another tenant of an ffrtmp that died", () => {
+  let { context, job, pid } = governSleeper(HALF_A_CORE, { tenant: { name: "acme", limits: {} } });
+  const { cgroup, changes } = job;
+  const toZeta = <T>(value: T): T => JSON.parse(JSON.stringify(value).replaceAll("@acme", "@zeta"));
+  for (const { path } of toZeta(cgroup)) for (const each of [dirname(path), path]) cgroupFs.mkdir(each);
+  const halfDone = {
+    cgroup: toZeta(cgroup),
+    changes: [
+      ...changes,
+      ...toZeta(changes).filter(({ kind }) => kind === "cgroup-created" || kind === "processes-moved"),
+    ],
+  };
+  job = context.ledger.recordSpec(context.ledger.recordJournal(job, halfDone), { tenant: "zeta" });
+  expect(directoriesOf(job)[0]).toMatchObject({ formerly: cgroup[0]?.path });
 
-    job = changeLimits(context, job, { tenant: { name: "zeta", limits: {} } }, "start");
-    for (const { path, formerly } of directoriesOf(job)) {
-      expect(formerly).toBeUndefined();
-      expect(readFileSync(`${path}/cgroup.procs`, "utf8")).toBe(`${pid}\n`);
-    }
-    for (const { path } of cgroup) expect(cgroupFs.exists(path)).toBeFalse();
-  },
-);
+  job = changeLimits(context, job, { tenant: { name: "zeta", limits: {} } }, "start");
+  for (const { path, formerly } of directoriesOf(job)) {
+    expect(formerly).toBeUndefined();
+    expect(readFileSync(`${path}/cgroup.procs`, "utf8")).toBe(`${pid}\n`);
+  }
+  for (const { path } of cgroup) expect(cgroupFs.exists(path)).toBeFalse();
+});
 
-limitsTest(
-  "detach puts a job of a tenant back to where it came from, and the group goes with the last",
-  () => {
-    const context = makeGovernor();
-    const tenant = { name: "acme", limits: { pidsMax: 60 } };
-    const sleepers = ["one", "two"].map((jobId) => governSleeper({}, { jobId, tenant }, context));
-    const groups = sleepers.flatMap(({ job }) => directoriesOf(job).flatMap(({ tenant }) => tenant ?? []));
-    for (const { job, pid } of sleepers) {
-      expect(groups.every(cgroupFs.exists)).toBeTrue();
-      detach(context, job, jobCgroupOf(context, job));
-      expect(readFileSync(`/proc/${pid}/cgroup`, "utf8")).toBe(readFileSync("/proc/self/cgroup", "utf8"));
-    }
-    expect(groups.some(cgroupFs.exists)).toBeFalse();
-  },
-);
+limitsTest("detach moves a job of a tenant back to its origin, and the last job removes the group", () => {
+  const context = makeGovernor();
+  const tenant = { name: "acme", limits: { pidsMax: 60 } };
+  const sleepers = ["one", "two"].map((jobId) => governSleeper({}, { jobId, tenant }, context));
+  const groups = sleepers.flatMap(({ job }) => directoriesOf(job).flatMap(({ tenant }) => tenant ?? []));
+  for (const { job, pid } of sleepers) {
+    expect(groups.every(cgroupFs.exists)).toBeTrue();
+    detach(context, job, jobCgroupOf(context, job));
+    expect(readFileSync(`/proc/${pid}/cgroup`, "utf8")).toBe(readFileSync("/proc/self/cgroup", "utf8"));
+  }
+  expect(groups.some(cgroupFs.exists)).toBeFalse();
+});
 
-/** What the first of these files that the job has says. */
-function held({ cgroup }: Job, files: string[]): string | undefined {
+/** Reads the first of these files that the job's cgroup has. */
+function readFirst({ cgroup }: Job, files: string[]): string | undefined {
   for (const { path } of cgroup) {
     for (const file of files) {
       if (cgroupFs.exists(`${path}/${file}`)) return cgroupFs.read(`${path}/${file}`).trim();
@@ -160,7 +157,7 @@ function held({ cgroup }: Job, files: string[]): string | undefined {
   return undefined;
 }
 
-test("what is not written because something above is tighter by now does not stay as it was, either", () => {
+test("an old limit is removed where the new one is not written because a limit above is tighter", () => {
   const { fake, context, owner, start, govern } = openOwner();
   start(4026, 1);
   start(4027, 1);
@@ -171,7 +168,7 @@ test("what is not written because something above is tighter by now does not sta
   expect(fake.fs.read(`${fakeJob.cgroup[0]?.path}/pids.max`)).toBe("max\n");
 });
 
-test("rates of a disk that is no longer named go, and those that are named are there", () => {
+test("the rates of a disk that is no longer named are removed, and the others are applied", () => {
   const { fake, context, owner, start, govern } = openOwner();
   start(4026, 1);
   let fakeJob = govern(4026, { ioMax: [{ device: "8:0", rbps: 1_000_000 }] });

@@ -4,16 +4,14 @@ import type { LimitOutcome } from "../../limits/outcome.ts";
 import { CGROUP_LIMITS, type CgroupLimitName } from "../../limits/table.ts";
 import { tenantCgroupOf } from "../../linux/cgroup/jobCgroup.ts";
 import { liftCgroupLimits } from "../../linux/cgroup/jobLimits.ts";
-import type { Change } from "../../linux/change.ts";
-import { readStat } from "../../linux/proc/stat.ts";
 import { restoreAttributes } from "../../linux/proc/taskAttributes.ts";
 import { attributesOf } from "../changes.ts";
 import type { Context } from "../context.ts";
 import { limitsInForce, type Tenant } from "../job.ts";
-import type { Job, RunningJob } from "../model/job.ts";
+import type { RunningJob } from "../model/job.ts";
 import { migrateCgroup, removeFormerCgroup } from "../placement/migrateCgroup.ts";
 import { governTree } from "./applyToTree.ts";
-import { planWithNice } from "./planLimits.ts";
+import { planForProcess } from "./planLimits.ts";
 
 /** The new limits and labels of a running job. An absent field stays as it is. */
 export interface LimitChange extends Omit<SpecChange, "tenant"> {
@@ -32,20 +30,17 @@ export function changeLimits(
 ): RunningJob {
   const { host, ledger } = context;
   const before = job.outcomes;
-  // Recorded first: when this ffrtmp dies now, the next one carries out what is recorded.
-  const wanted = ledger.recordSpec(
-    job,
-    tenant === undefined ? change : { ...change, tenant: tenant?.name ?? null },
-  );
-  const migrated = migrateCgroup(context, wanted, tenant === undefined ? tenantOnRecord(wanted) : tenant);
+  const spec = tenant === undefined ? change : { ...change, tenant: tenant?.name ?? null };
+  // Recorded first: if this ffrtmp dies now, the next one applies what is recorded.
+  const wanted = ledger.recordSpec(job, spec);
+  // The total of a tenant that stays is the policy's, and is not changed here.
+  const recorded: Tenant | null = wanted.tenant === null ? null : { name: wanted.tenant, limits: {} };
+  const migrated = migrateCgroup(context, wanted, tenant === undefined ? recorded : tenant);
   const { cgroup } = migrated;
   const restored = restoreChanged(context, migrated.job);
   // Rates are kept per device: those of a device that is no longer named would stay.
   liftCgroupLimits(cgroup, ["io.max"]);
-  const stat = readStat(host, job.process.pid);
-  const limits = limitsInForce(restored);
-  const nice = limits.nice ?? (stat === "gone" ? 0 : stat.nice);
-  const planned = planWithNice(cgroup, limits, nice, tenant?.limits);
+  const planned = planForProcess(context, restored, cgroup, job.process.pid, tenant?.limits);
   const governed = governTree(context, restored, cgroup, job.process, planned, { isFirst: false });
   const totals = tenant === undefined ? before.filter(({ of }) => of === "tenant") : [];
   const outcomes = [...governed.outcomes, ...totals];
@@ -54,39 +49,33 @@ export function changeLimits(
     ...liftCgroupLimits(cgroup, staleLimits(before, outcomes, undefined)),
     ...liftCgroupLimits(tenantCgroupOf(cgroup), staleLimits(before, outcomes, "tenant")),
   ];
-  const changed = ledger.recordOutcomes(moved, outcomes);
   const detail = {
     because,
     before: before.map(shorten),
     now: outcomes.map(shorten),
     ...(failures.length === 0 ? {} : { failures }),
   };
+  const changed = ledger.recordOutcomes(moved, outcomes);
   ledger.addEvent(job, { atMs: host.now(), kind: "limits_changed", detail });
-  for (const failure of failures) context.warn(`job ${job.jobId}: a limit stays that should go: ${failure}`);
+  for (const failure of failures)
+    context.warn(`job ${job.jobId}: an old limit could not be removed and is still in force: ${failure}`);
   return changed;
 }
 
-/** With no total: that is the policy's, and stays as it is. */
-function tenantOnRecord({ tenant }: Job): Tenant | null {
-  return tenant === null ? null : { name: tenant, limits: {} };
-}
-
-/** What of ours stands in a file and must go: no longer asked for, or not written because something above is tighter. */
+/** Returns the limits that must be removed: no longer asked for, or not written because a limit above is tighter. */
 function staleLimits(
   before: readonly LimitOutcome[],
   now: readonly LimitOutcome[],
   of: LimitOutcome["of"],
 ): CgroupLimitName[] {
-  const isOurs = (outcome: LimitOutcome) => outcome.of === of;
-  const wereWritten = before.filter(isOurs).map(({ limit }) => limit);
   return CGROUP_LIMITS.filter((limit) => {
-    if (!wereWritten.includes(limit)) return false;
-    const outcome = now.filter(isOurs).find((candidate) => candidate.limit === limit);
-    return outcome === undefined || outcome.heldBy !== undefined;
+    const isOfLimit = (outcome: LimitOutcome): boolean => outcome.limit === limit && outcome.of === of;
+    const outcome = now.find(isOfLimit);
+    return before.some(isOfLimit) && (outcome === undefined || outcome.heldBy !== undefined);
   });
 }
 
-/** Restores the attributes that are to change, so that the values from before ffrtmp stay known. */
+/** Restores the attributes that will change, so that the journal keeps the values from before ffrtmp. */
 function restoreChanged({ host, ledger }: Context, job: RunningJob): RunningJob {
   const limits = limitsInForce(job);
   const changed = attributesOf(job).filter(
@@ -95,9 +84,8 @@ function restoreChanged({ host, ledger }: Context, job: RunningJob): RunningJob 
   );
   if (changed.length === 0) return job;
   restoreAttributes(host, changed);
-  const isChanged = new Set<Change>(changed);
-  const changes = job.changes.filter((change) => !isChanged.has(change));
-  return ledger.recordJournal(job, { cgroup: job.cgroup, changes });
+  const changes = job.changes.filter((change) => !changed.some((each) => each === change));
+  return ledger.recordJournal(job, { changes });
 }
 
 function shorten({ limit, of, outcome, wanted, actual }: LimitOutcome): string {

@@ -17,40 +17,43 @@ const { clean, governSleeper } = useGovernedSleepers();
 
 const limitsTest = testIf(lacksLimits());
 
-limitsTest("what nobody undid is left alone, and nothing is told", () => {
+limitsTest("a limit that was not changed is left alone, and nothing is reported", () => {
   const governed = governSleeper(HALF_A_CORE);
   const before = structuredClone(governed.job);
   expect(enforce(governed)).toEqual([]);
   expect(governed.job).toEqual(before);
 });
 
-limitsTest("a limit that somebody loosened is put back three times, each on record, and then left", () => {
-  const governed = governSleeper(HALF_A_CORE);
-  const { path, loose, tight } = quotaFile(governed.job);
-  for (let time = 1; time <= 3; time++) {
+limitsTest(
+  "a limit that was loosened is applied again three times, each time recorded, and then left alone",
+  () => {
+    const governed = governSleeper(HALF_A_CORE);
+    const { path, loose, tight } = quotaFile(governed.job);
+    for (let time = 1; time <= 3; time++) {
+      writeFileSync(path, loose);
+      expect(enforce(governed)).toEqual([
+        { what: "cpu.max", did: "reapplied", wanted: "50000 100000", found: "max" },
+      ]);
+      expect(readFileSync(path, "utf8").trim()).toBe(tight);
+      expect(governed.job.outcomes).toMatchObject([{ limit: "cpu.max", outcome: "applied" }]);
+    }
     writeFileSync(path, loose);
     expect(enforce(governed)).toEqual([
-      { what: "cpu.max", did: "reapplied", wanted: "50000 100000", found: "max" },
+      { what: "cpu.max", did: "left_alone", wanted: "50000 100000", found: "max" },
     ]);
-    expect(readFileSync(path, "utf8").trim()).toBe(tight);
-    expect(governed.job.outcomes).toMatchObject([{ limit: "cpu.max", outcome: "applied" }]);
-  }
-  writeFileSync(path, loose);
-  expect(enforce(governed)).toEqual([
-    { what: "cpu.max", did: "left_alone", wanted: "50000 100000", found: "max" },
-  ]);
-  expect(readFileSync(path, "utf8").trim()).toBe(loose);
-  expect(governed.job.outcomes).toMatchObject([{ limit: "cpu.max", outcome: "refused", actual: "max" }]);
-  expect(enforce(governed)).toEqual([]);
-  expect(governed.context.ledger.events(governed.job).map(({ kind }) => kind)).toEqual([
-    ...Array(3).fill("reapplied"),
-    "left_alone",
-  ]);
-  expect(governed.context.ledger.job(governed.job.key)?.outcomes).toEqual(governed.job.outcomes);
-});
+    expect(readFileSync(path, "utf8").trim()).toBe(loose);
+    expect(governed.job.outcomes).toMatchObject([{ limit: "cpu.max", outcome: "refused", actual: "max" }]);
+    expect(enforce(governed)).toEqual([]);
+    expect(governed.context.ledger.events(governed.job).map(({ kind }) => kind)).toEqual([
+      ...Array(3).fill("reapplied"),
+      "left_alone",
+    ]);
+    expect(governed.context.ledger.job(governed.job.key)?.outcomes).toEqual(governed.job.outcomes);
+  },
+);
 
 limitsTest(
-  "an hour later a limit that was left alone is put back again, and one undone now and then always is",
+  "a limit that was left alone is applied again an hour later, and one that is seldom undone always is",
   () => {
     const governed = governSleeper(HALF_A_CORE);
     const { path, loose, tight } = quotaFile(governed.job);
@@ -74,7 +77,7 @@ limitsTest(
   },
 );
 
-limitsTest("a limit that somebody tightened is theirs", () => {
+limitsTest("a limit that another program tightened stays as it is", () => {
   const governed = governSleeper(HALF_A_CORE);
   const { path, tighter } = quotaFile(governed.job);
   writeFileSync(path, tighter);
@@ -82,21 +85,24 @@ limitsTest("a limit that somebody tightened is theirs", () => {
   expect(readFileSync(path, "utf8").trim()).toBe(tighter);
 });
 
-limitsTest("a limit that cannot be put back is left at once, and not called put back", () => {
-  const governed = governSleeper(HALF_A_CORE);
-  const { path, loose } = quotaFile(governed.job);
-  writeFileSync(path, loose);
-  const write = () => {
-    throw Object.assign(new Error("EROFS"), { code: "EROFS" });
-  };
-  const host = { ...governed.context.host, cgroupFs: { ...governed.context.host.cgroupFs, write } };
-  const expected = { what: "cpu.max", did: "left_alone", wanted: "50000 100000", found: "max" } as const;
-  expect(enforce(governed, {}, { ...governed.context, host })).toEqual([expected]);
-  expect(governed.job.outcomes).toMatchObject([{ limit: "cpu.max", outcome: "refused" }]);
-  expect(governed.job.outcomes[0]?.because).toContain("EROFS (mounted read-only) writing");
-});
+limitsTest(
+  "a limit that cannot be applied again is left alone at once, and not recorded as applied again",
+  () => {
+    const governed = governSleeper(HALF_A_CORE);
+    const { path, loose } = quotaFile(governed.job);
+    writeFileSync(path, loose);
+    const write = () => {
+      throw Object.assign(new Error("EROFS"), { code: "EROFS" });
+    };
+    const host = { ...governed.context.host, cgroupFs: { ...governed.context.host.cgroupFs, write } };
+    const expected = { what: "cpu.max", did: "left_alone", wanted: "50000 100000", found: "max" } as const;
+    expect(enforce(governed, {}, { ...governed.context, host })).toEqual([expected]);
+    expect(governed.job.outcomes).toMatchObject([{ limit: "cpu.max", outcome: "refused" }]);
+    expect(governed.job.outcomes[0]?.because).toContain("EROFS (mounted read-only) writing");
+  },
+);
 
-limitsTest("a limit that was given up stays so when another one is put back", () => {
+limitsTest("a limit that was given up stays so when another one is applied again", () => {
   const governed = governSleeper({ ...HALF_A_CORE, pidsMax: 500 });
   const { path, loose } = quotaFile(governed.job);
   for (let time = 1; time <= 4; time++) {
@@ -113,7 +119,7 @@ limitsTest("a limit that was given up stays so when another one is put back", ()
   expect(governed.job.outcomes).toMatchObject([{ outcome: "refused" }, { outcome: "applied" }]);
 });
 
-limitsTest("another wish for the same limit is put back three times of its own", () => {
+limitsTest("another value of the same limit is applied again three times of its own", () => {
   const governed = governSleeper(HALF_A_CORE);
   const { path, loose } = quotaFile(governed.job);
   for (let time = 1; time <= 4; time++) {
@@ -128,7 +134,7 @@ limitsTest("another wish for the same limit is put back three times of its own",
   expect(enforce(governed)).toMatchObject([{ did: "reapplied", wanted: "40000 100000" }]);
 });
 
-limitsTest("a process that somebody moved to where it came from is taken in again", () => {
+limitsTest("a process that was moved back to its origin is moved in again", () => {
   const governed = governSleeper(HALF_A_CORE);
   const inside = readFileSync(`/proc/${governed.pid}/cgroup`, "utf8");
   for (const { origin } of directoriesOf(governed.job))
@@ -147,26 +153,29 @@ limitsTest("a process that somebody moved to where it came from is taken in agai
   expect(enforce(governed)).toEqual([]);
 });
 
-limitsTest("a process that somebody put elsewhere stays there, and its limit is not called in force", () => {
-  const governed = governSleeper(HALF_A_CORE);
-  const { directory, origin } = quotaFile(governed.job);
-  const elsewhere = `${origin}/ffrtmp-test-elsewhere-${process.pid}`;
-  mkdirSync(elsewhere);
-  clean.push(() => rmdirSync(elsewhere));
-  clean.push(() => writeFileSync(`${directory}/cgroup.procs`, String(governed.pid)));
-  writeFileSync(`${elsewhere}/cgroup.procs`, String(governed.pid));
+limitsTest(
+  "a process that was moved to another cgroup stays there, and its limit is not recorded as in force",
+  () => {
+    const governed = governSleeper(HALF_A_CORE);
+    const { directory, origin } = quotaFile(governed.job);
+    const elsewhere = `${origin}/ffrtmp-test-elsewhere-${process.pid}`;
+    mkdirSync(elsewhere);
+    clean.push(() => rmdirSync(elsewhere));
+    clean.push(() => writeFileSync(`${directory}/cgroup.procs`, String(governed.pid)));
+    writeFileSync(`${elsewhere}/cgroup.procs`, String(governed.pid));
 
-  expect(enforce(governed)).toEqual([]);
-  expect(readFileSync(`/proc/${governed.pid}/cgroup`, "utf8")).toContain("ffrtmp-test-elsewhere");
-  expect(governed.job.outcomes).toMatchObject([
-    { limit: "cpu.max", outcome: "refused", because: `it is in ${elsewhere}` },
-  ]);
-  const once = structuredClone(governed.job.outcomes);
-  enforce(governed);
-  expect(governed.job.outcomes).toEqual(once);
-});
+    expect(enforce(governed)).toEqual([]);
+    expect(readFileSync(`/proc/${governed.pid}/cgroup`, "utf8")).toContain("ffrtmp-test-elsewhere");
+    expect(governed.job.outcomes).toMatchObject([
+      { limit: "cpu.max", outcome: "refused", because: `it is in ${elsewhere}` },
+    ]);
+    const once = structuredClone(governed.job.outcomes);
+    enforce(governed);
+    expect(governed.job.outcomes).toEqual(once);
+  },
+);
 
-limitsTest("processes in cgroups that the workload made below ours count as inside", () => {
+limitsTest("processes in cgroups that the workload created below the job's count as inside", () => {
   const governed = governSleeper(HALF_A_CORE);
   const own = `${quotaFile(governed.job).directory}/own`;
   mkdirSync(own);
@@ -177,7 +186,7 @@ limitsTest("processes in cgroups that the workload made below ours count as insi
   expect(governed.job.outcomes).toMatchObject([{ limit: "cpu.max", outcome: "applied" }]);
 });
 
-limitsTest("a tenant's total that somebody loosened is put back, too", () => {
+limitsTest("a tenant's total that was loosened is applied again, too", () => {
   const tenant = { name: "acme", limits: HALF_A_CORE };
   const governed = governSleeper({}, { tenant });
   const group = directoriesOf(governed.job).flatMap(({ tenant }) => tenant ?? []);

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { weightOfNice } from "./planLimits.ts";
 
-test("weightOfNice() gives what the scheduler gives, in units of nice 0 = 100", () => {
+test("weightOfNice() returns the weights of the scheduler, in units of nice 0 = 100", () => {
   // sched_prio_to_weight: 88761 at −20, 1024 at 0, 110 at 10, 15 at 19
   expect(weightOfNice(-20)).toBe(8674);
   expect(weightOfNice(0)).toBe(100);

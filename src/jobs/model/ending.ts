@@ -6,27 +6,18 @@ import { decodeWaitStatus, signalName } from "../../sys/waitStatus.ts";
 /** The source of an exit status: the parent's wait(2), or one of the ways that an observer has. */
 export type ExitEvidence = "parent" | ObserverEvidence;
 
-/** How a job ended. A code or a signal always has evidence; an unknown exit always has a reason. */
+/** The end of a job. A code or a signal always has evidence; an unknown exit always has a reason. */
 export type Ending =
   | { readonly kind: "exited"; readonly code: number; readonly evidence: ExitEvidence }
-  | {
-      readonly kind: "signaled";
-      /** `SIGSEGV`, … */
-      readonly signal: string;
-      readonly evidence: ExitEvidence;
-    }
-  | {
-      /**
-       * `exit-unknown`: its end was observed, its exit status was not. `unobserved`: it ended while no ffrtmp
-       * observed it. `never-started`: there was no workload.
-       */
-      readonly kind: "exit-unknown" | "unobserved" | "never-started";
-      readonly reason: string;
-    }
-  | {
-      /** It was alive when it was released. */
-      readonly kind: "detached";
-    };
+  /** `signal`: `SIGSEGV`, … */
+  | { readonly kind: "signaled"; readonly signal: string; readonly evidence: ExitEvidence }
+  /**
+   * `exit-unknown`: its end was observed, its exit status was not. `unobserved`: it ended while no ffrtmp
+   * observed it. `never-started`: there was no workload.
+   */
+  | { readonly kind: "exit-unknown" | "unobserved" | "never-started"; readonly reason: string }
+  /** It was alive when it was released. */
+  | { readonly kind: "detached" };
 
 /** A job's result, which is written once and never changes. */
 export interface JobResult {
@@ -59,28 +50,25 @@ export interface EndingFacts {
   readonly exitUnknownBecause: string | null;
 }
 
-const NAMES = {
-  exited: "exited",
-  signaled: "exited",
+/** The stored names of the endings without evidence. */
+const STORED_AS = {
   "exit-unknown": "exited",
   unobserved: "unobserved",
   "never-started": "never_started",
-  detached: "detached",
-} as const satisfies Record<Ending["kind"], EndingFacts["ending"]>;
+} as const;
 
 export function factsOfEnding(ending: Ending): EndingFacts {
-  return {
-    ending: NAMES[ending.kind],
-    exitCode: ending.kind === "exited" ? ending.code : null,
-    signal: ending.kind === "signaled" ? ending.signal : null,
-    exitEvidence: "evidence" in ending ? ending.evidence : null,
-    exitUnknownBecause:
-      ending.kind === "detached"
-        ? "it was alive when it was released"
-        : "reason" in ending
-          ? ending.reason
-          : null,
-  };
+  const facts = { exitCode: null, signal: null, exitEvidence: null, exitUnknownBecause: null };
+  switch (ending.kind) {
+    case "exited":
+      return { ...facts, ending: "exited", exitCode: ending.code, exitEvidence: ending.evidence };
+    case "signaled":
+      return { ...facts, ending: "exited", signal: ending.signal, exitEvidence: ending.evidence };
+    case "detached":
+      return { ...facts, ending: "detached", exitUnknownBecause: "it was alive when it was released" };
+    default:
+      return { ...facts, ending: STORED_AS[ending.kind], exitUnknownBecause: ending.reason };
+  }
 }
 
 /** Returns `undefined` for facts that contradict each other. */
@@ -88,19 +76,11 @@ export function endingOfFacts(facts: EndingFacts): Ending | undefined {
   const { ending, exitCode: code, signal, exitEvidence: evidence, exitUnknownBecause: reason } = facts;
   if (evidence !== null) {
     if (ending !== "exited" || reason !== null) return undefined;
-    if (code !== null && signal === null) return { kind: "exited", code, evidence };
-    if (code === null && signal !== null) return { kind: "signaled", signal, evidence };
-    return undefined;
+    if (code !== null) return signal === null ? { kind: "exited", code, evidence } : undefined;
+    return signal === null ? undefined : { kind: "signaled", signal, evidence };
   }
   if (reason === null || code !== null || signal !== null) return undefined;
-  switch (ending) {
-    case "exited":
-      return { kind: "exit-unknown", reason };
-    case "unobserved":
-      return { kind: "unobserved", reason };
-    case "never_started":
-      return { kind: "never-started", reason };
-    case "detached":
-      return { kind: "detached" };
-  }
+  if (ending === "detached") return { kind: "detached" };
+  if (ending === "exited") return { kind: "exit-unknown", reason };
+  return { kind: ending === "unobserved" ? "unobserved" : "never-started", reason };
 }

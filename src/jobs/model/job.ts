@@ -5,10 +5,11 @@ import type { JobLocation } from "../../linux/cgroup/jobCgroup.ts";
 import type { Change } from "../../linux/change.ts";
 import type { ProcessIdentity } from "../../linux/proc/identity.ts";
 
-/** How a job came under governance. */
+/** The command that brought a job under governance. */
 export type JobMode = "run" | "attach" | "watch";
 
-interface JobFields {
+/** The fields that a job has in every state. */
+export interface JobFields {
   /** Identifies the job permanently; sorts by creation. A job id can be used again after its job has ended. */
   readonly key: string;
   readonly jobId: string;
@@ -33,7 +34,7 @@ interface JobFields {
   readonly changes: readonly Change[];
   /** Usage counted in the cgroups that the job was moved out of. `null`: it was never moved. */
   readonly carriedUsage: Usage | null;
-  /** Where `run --detach` writes the workload's output. */
+  /** The file with the workload's output under `run --detach`. */
   readonly logPath: string | null;
 }
 
@@ -49,7 +50,7 @@ export interface StartingJob extends JobFields {
 export interface RunningJob extends JobFields {
   readonly state: "running";
   readonly process: ProcessIdentity;
-  /** When governing started. */
+  /** The time when governing started. */
   readonly startedMs: number;
   /** The ffrtmp that will record the job's end. `null`: none. */
   readonly observer: ProcessIdentity | null;
@@ -67,13 +68,6 @@ export interface EndedJob extends JobFields {
 
 export type OpenJob = StartingJob | RunningJob;
 export type Job = OpenJob | EndedJob;
-
-/** The facts that are known when a job is created. */
-export type NewJob = Omit<StartingJob, "state" | "byHand" | "outcomes" | "carriedUsage">;
-
-export function startJob(facts: NewJob): StartingJob {
-  return { ...facts, state: "starting", byHand: null, outcomes: [], carriedUsage: null };
-}
 
 export function toRunning(
   job: StartingJob,

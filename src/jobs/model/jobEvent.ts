@@ -46,17 +46,10 @@ export type JobEvent = {
   [Kind in JobEventKind]: { readonly atMs: number; readonly kind: Kind; readonly detail: Details[Kind] };
 }[JobEventKind];
 
-/** An event that another version of ffrtmp wrote. */
-export interface OtherEvent {
-  readonly atMs: number;
-  readonly kind: "other";
-  /** The kind as the ledger has it. */
-  readonly name: string;
-  readonly detail: unknown;
-}
-
-/** An entry in a job's history, as it is read. */
-export type RecordedEvent = JobEvent | OtherEvent;
+/** An entry in a job's history, as it is read. `other`: another version of ffrtmp wrote it, with the kind `name`. */
+export type RecordedEvent =
+  | JobEvent
+  | { readonly atMs: number; readonly kind: "other"; readonly name: string; readonly detail: unknown };
 
 /** The fields of a detail that its readers depend on. */
 const REQUIRED: Record<JobEventKind, readonly string[]> = {
@@ -75,13 +68,8 @@ const REQUIRED: Record<JobEventKind, readonly string[]> = {
 
 /** Returns an event of a known kind only where its detail has what the kind needs. */
 export function recordedEvent(atMs: number, kind: string, detail: unknown): RecordedEvent {
-  if (isKnown(kind) && typeof detail === "object" && detail !== null) {
-    if (REQUIRED[kind].every((name) => Object.hasOwn(detail, name)))
-      return { atMs, kind, detail } as JobEvent;
-  }
-  return { atMs, kind: "other", name: kind, detail };
-}
-
-function isKnown(kind: string): kind is JobEventKind {
-  return Object.hasOwn(REQUIRED, kind);
+  const required = Object.hasOwn(REQUIRED, kind) ? REQUIRED[kind as JobEventKind] : undefined;
+  const isObject = typeof detail === "object" && detail !== null;
+  const isComplete = isObject && required?.every((name) => Object.hasOwn(detail, name));
+  return isComplete ? ({ atMs, kind, detail } as JobEvent) : { atMs, kind: "other", name: kind, detail };
 }

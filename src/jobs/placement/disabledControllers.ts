@@ -26,8 +26,7 @@ export function respectDisabled(context: Context, cgroup: JobCgroup): void {
 }
 
 function leaveOut(cgroup: JobCgroup, hierarchy: string, controller: string, slice: string): void {
-  const because = `${slice} keeps it from what lies in it (DisableControllers=)`;
-  cgroup.unavailable.push({ controller, because });
+  cgroup.unavailable.push({ controller, because: `${slice} disables it (DisableControllers=)` });
   cgroup.changes = cgroup.changes.filter(
     (change) => !(change.kind === "controller-enabled" && change.controller === controller),
   );
@@ -37,12 +36,11 @@ function leaveOut(cgroup: JobCgroup, hierarchy: string, controller: string, slic
   }
 }
 
-/** The slice of the machine's own manager that a cgroup path is; `undefined` for anything else. */
+/** Returns the slice of the machine's own manager at a cgroup path; `undefined` for any other cgroup. */
 // /system.slice
 function sliceOf(cgroupPath: string): string | undefined {
   const parts = cgroupPath.split("/").filter(Boolean);
-  if (!parts.every((part) => part.endsWith(".slice"))) return undefined;
-  return parts.at(-1) ?? "-.slice";
+  return parts.every((part) => part.endsWith(".slice")) ? (parts.at(-1) ?? "-.slice") : undefined;
 }
 
 // as 2 "cpu" "memory"

@@ -26,7 +26,7 @@ function release({ context }: FakeOwner, job: RunningJob): void {
   detach(context, job, jobCgroupOf(context, job));
 }
 
-test("a workload alone in its service is governed in place, and detach leaves what was there", () => {
+test("a workload alone in its service is governed in place, and detach restores the values from before", () => {
   const machine = ownerAlone();
   machine.write("pids.max", "200");
   const job = machine.govern(4026, { pidsMax: 64 });
@@ -36,7 +36,7 @@ test("a workload alone in its service is governed in place, and detach leaves wh
   expect(machine.read("pids.max")).toBe("200");
 });
 
-test("what the owner wrote over a limit goes back at detach, and not what he had before", () => {
+test("detach keeps a value that the owner wrote over a limit, instead of the value from before", () => {
   const machine = ownerAlone();
   machine.write("pids.max", "200");
   const job = machine.govern(4026, { pidsMax: 64 });
@@ -48,7 +48,7 @@ test("what the owner wrote over a limit goes back at detach, and not what he had
   expect(machine.read("pids.max")).toBe("500");
 });
 
-test("a tighter value that the owner wrote is his: neither upkeep nor another wish nor detach loosens it", () => {
+test("a tighter value of the owner stays: neither enforcing nor another limit nor detach loosens it", () => {
   const machine = ownerAlone();
   let job = machine.govern(4026, { pidsMax: 64 });
   machine.write("pids.max", "30");
@@ -59,7 +59,7 @@ test("a tighter value that the owner wrote is his: neither upkeep nor another wi
   expect(machine.read("pids.max")).toBe("30");
 });
 
-test("a limit that is no longer asked for goes back to the owner's at once", () => {
+test("a limit that is no longer asked for returns to the owner's value at once", () => {
   const machine = ownerAlone();
   machine.write("memory.max", "1073741824");
   let job = machine.govern(4026, { pidsMax: 64, memoryMaxBytes: 64 << 20 });
@@ -70,7 +70,7 @@ test("a limit that is no longer asked for goes back to the owner's at once", () 
   });
 });
 
-test("what stood there is on record before it is written over, and what was written afterwards", () => {
+test("the value from before is recorded before it is overwritten, and the written value after that", () => {
   const machine = ownerAlone();
   machine.write("pids.max", "200");
   const { context } = machine;
@@ -90,7 +90,7 @@ test("what stood there is on record before it is written over, and what was writ
   expect(atEachWrite).toMatchObject([[{ before: "200", after: null }], [{ before: "200", after: "64" }]]);
 });
 
-test("among its owner's other processes it is nested, and never limits them", () => {
+test("a workload beside other processes of its owner is nested, and never limits them", () => {
   const machine = ownerAlone();
   machine.start(4027, 1);
   const before = machine.read("pids.max");
@@ -105,7 +105,7 @@ test("among its owner's other processes it is nested, and never limits them", ()
   expect(machine.fake.membership(4027).get("")).toBe("/system.slice/encoder.service");
 });
 
-test("upkeep leaves a process alone that has the pid of the job's", () => {
+test("enforcing leaves another process with the pid of the job's alone", () => {
   const machine = ownerAlone();
   machine.start(4027, 1);
   const job = machine.govern(4026, { pidsMax: 64 });
@@ -115,7 +115,7 @@ test("upkeep leaves a process alone that has the pid of the job's", () => {
   expect(machine.fake.membership(4026).get("")).toBe("/system.slice/encoder.service");
 });
 
-test("of a job of another boot nothing is touched, though a process has its pid and its start time", () => {
+test("a job of another boot is left alone, although a process has its pid and its start time", () => {
   const machine = ownerAlone();
   machine.start(4027, 1);
   const job = machine.govern(4026, { pidsMax: 64 });
@@ -125,7 +125,7 @@ test("of a job of another boot nothing is touched, though a process has its pid 
   expect(machine.fake.membership(4026).get("")).toBe("/system.slice/encoder.service");
 });
 
-test("a governor that dies between its write and the note of it is no owner: his value is still what goes back", () => {
+test("an ffrtmp that dies between a write and its record is no owner: the value from before it is restored", () => {
   const machine = ownerAlone();
   machine.write("pids.max", "200");
   let job = machine.govern(4026, { pidsMax: 64 });
@@ -138,22 +138,25 @@ test("a governor that dies between its write and the note of it is no owner: his
   expect(machine.read("pids.max")).toBe("200");
 });
 
-// Before Linux 6.12 switching cpuset on would bind other processes again, and ffrtmp does not do it.
+// Before Linux 6.12 enabling cpuset would reset the affinity of other processes, and ffrtmp does not do it.
 const bindsOthers = Bun.semver.order(kernelRelease().replace(/[^\d.].*$/, ""), "6.12.0") < 0;
 const cpusetTest = testIf(bindsOthers ? "a cpuset that is switched on: needs Linux 6.12" : undefined);
 
-cpusetTest("a list of CPUs that is no longer asked for leaves all of them, where there was no list", () => {
-  const machine = ownerAlone();
-  machine.context.host.cgroupFs.write("/sys/fs/cgroup/system.slice/cgroup.subtree_control", "-cpuset");
-  let job = machine.govern(4026, { cpus: "0" });
-  expect(machine.read("cpuset.cpus.effective")).toBe("0");
-  job = changeLimits(machine.context, job, { limits: {} }, "test");
-  expect(machine.read("cpuset.cpus.effective")).toBe("0-3");
-  release(machine, job);
-  expect(machine.context.host.cgroupFs.exists(`${machine.owner}/cpuset.cpus`)).toBeFalse();
-});
+cpusetTest(
+  "a job whose list of CPUs is no longer asked for has all of them, where there was no list before",
+  () => {
+    const machine = ownerAlone();
+    machine.context.host.cgroupFs.write("/sys/fs/cgroup/system.slice/cgroup.subtree_control", "-cpuset");
+    let job = machine.govern(4026, { cpus: "0" });
+    expect(machine.read("cpuset.cpus.effective")).toBe("0");
+    job = changeLimits(machine.context, job, { limits: {} }, "test");
+    expect(machine.read("cpuset.cpus.effective")).toBe("0-3");
+    release(machine, job);
+    expect(machine.context.host.cgroupFs.exists(`${machine.owner}/cpuset.cpus`)).toBeFalse();
+  },
+);
 
-test("a controller that systemd has taken away is given again with its limit, as often as systemd takes it", () => {
+test("a controller that systemd disabled is enabled again with its limit, as often as systemd disables it", () => {
   const machine = ownerAlone();
   let job = machine.govern(4026, { pidsMax: 64 });
   const slice = "/sys/fs/cgroup/system.slice";
@@ -164,7 +167,7 @@ test("a controller that systemd has taken away is given again with its limit, as
     expect(enforced.repairs).toMatchObject([{ what: "pids.max", did: "given_again", found: "max" }]);
     expect(machine.read("pids.max")).toBe("64");
   }
-  // Of another value, which somebody has written, that counts nothing.
+  // Does not count for another value that an operator has written.
   machine.write("pids.max", "500");
   expect(enforceLimits(machine.context, job).repairs).toMatchObject([{ what: "pids.max", did: "reapplied" }]);
 });

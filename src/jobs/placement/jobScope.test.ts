@@ -7,8 +7,9 @@ import { enterOwnScope, planOwnScope } from "./jobScope.ts";
 
 const { openOwner } = useGovernedFakes();
 const rootTest = testIf(lacksRoot());
+const KEPT = { jobId: "kept", limits: {} };
 
-/** A manager that is asked for properties which nobody may see, and that makes no scope. */
+/** A manager that returns no properties and starts no scope. */
 function silentBus(): { bus: Bus; calls: string[][] } {
   const calls: string[][] = [];
   const bus: Bus = {
@@ -21,26 +22,26 @@ function silentBus(): { bus: Bus; calls: string[][] } {
   return { bus, calls };
 }
 
-/** This process, as its own governor sees it. */
+/** Writes the cgroup of this process, as ffrtmp reads it. */
 function standIn({ context }: FakeOwner, cgroupPath: string): void {
   mkdirSync(`${context.host.procRoot}/self`, { recursive: true });
   writeFileSync(`${context.host.procRoot}/self/cgroup`, `0::${cgroupPath}\n`);
 }
 
 rootTest(
-  "a workload that is started from a unit gets a scope of its own, and from outside of all units none",
+  "a workload that is started from a unit gets its own scope, and one from outside of all units gets none",
   () => {
     const machine = openOwner("cron.service", silentBus().bus);
     standIn(machine, "/system.slice/cron.service");
-    expect(planOwnScope(machine.context, "kept", {})).toMatchObject({ slice: "system.slice" });
+    expect(planOwnScope(machine.context, KEPT)).toMatchObject({ slice: "system.slice" });
     for (const path of ["/", "/system.slice"]) {
       standIn(machine, path);
-      expect(planOwnScope(machine.context, "kept", {})).toBeUndefined();
+      expect(planOwnScope(machine.context, KEPT)).toBeUndefined();
     }
   },
 );
 
-rootTest("a workload of a governed workload stays inside with it", () => {
+rootTest("a workload of a governed workload stays in the cgroup of that one", () => {
   const machine = openOwner("cron.service", silentBus().bus);
   const { tag } = machine.context.state;
   for (const path of [
@@ -49,23 +50,23 @@ rootTest("a workload of a governed workload stays inside with it", () => {
     `/user.slice/user-0.slice/user@0.service/ffrtmp-${tag}-outer`,
   ]) {
     standIn(machine, path);
-    expect(planOwnScope(machine.context, "kept", {})).toBeUndefined();
+    expect(planOwnScope(machine.context, KEPT)).toBeUndefined();
   }
 });
 
-test("without systemd there is no scope to be had", () => {
+test("without systemd a workload gets no scope", () => {
   const machine = openOwner();
   standIn(machine, "/system.slice/cron.service");
-  expect(planOwnScope(machine.context, "kept", {})).toBeUndefined();
+  expect(planOwnScope(machine.context, KEPT)).toBeUndefined();
 });
 
 rootTest(
-  "a unit of which it is not known what else it holds is not left, and nothing is asked of systemd",
+  "a workload does not leave a unit whose restrictions cannot be read, and systemd gets no request",
   () => {
     const { bus, calls } = silentBus();
     const machine = openOwner("cron.service", bus);
     standIn(machine, "/system.slice/cron.service");
-    const plan = planOwnScope(machine.context, "kept", {});
+    const plan = planOwnScope(machine.context, KEPT);
     if (!plan) throw new Error("there is a unit to leave");
     expect(enterOwnScope(machine.context, plan, "kept")).toContain(
       "the restrictions of cron.service cannot be read",

@@ -1,5 +1,4 @@
 import { basename, dirname } from "node:path";
-import type { Limits } from "../../limits/limits.ts";
 import { directoryOf, type Hierarchy, readMembership } from "../../linux/cgroup/hierarchies.ts";
 import type { Host } from "../../linux/host.ts";
 import { planScope } from "../../linux/systemd/planScope.ts";
@@ -9,68 +8,86 @@ import { parseUnitPlace } from "../../linux/systemd/unitPath.ts";
 import { describeErrno } from "../../sys/errno.ts";
 import type { Context } from "../context.ts";
 import { Refusal } from "../errors.ts";
-import { groupName, isGovernedPath } from "../job.ts";
+import { groupName, isGovernedPath, type JobSpec } from "../job.ts";
 import type { Job } from "../model/job.ts";
 import { dismissKeeper, KEEPERS_CGROUP, releaseKeeper, startKeeper } from "./scopeKeeper.ts";
 
-/** How long systemd may take to move a process after it has said that it will. */
+/** The longest wait for systemd to move a process after it has accepted the request. */
 const EFFECT_TIMEOUT_MS = 5000;
 const POLL_MS = 2;
 
-/** The tree whose cgroups systemd's units are; `undefined` where systemd does not run the machine on cgroup v2. */
+/** Returns the tree of systemd's units; `undefined` where systemd does not run the machine on cgroup v2. */
 export function unitsHierarchy({ host, hierarchies }: Context): Hierarchy | undefined {
   if (!host.bus) return undefined;
   return hierarchies.find(({ version, controllers }) => version === 2 && controllers.length > 0);
 }
 
-export function scopeName(tag: string, jobId: string): string {
-  return `${groupName(tag, jobId)}.scope`;
-}
-
-/** Whether a cgroup is a scope that was made for a job, by its name. */
+/** Returns true for the name of a scope that was created for a job. */
 export function isOwnScope(name: string): boolean {
   return isGovernedPath(name) && name.endsWith(".scope");
 }
 
+/** Plans the scope of a job beside the unit of a cgroup. Returns a string when a scope is not possible. */
+export function planJobScope(
+  { host, state }: Context,
+  hierarchy: Hierarchy,
+  cgroupPath: string,
+  { jobId, limits }: Pick<JobSpec, "jobId" | "limits">,
+): ScopePlan | string {
+  const name = `${groupName(state.tag, jobId)}.scope`;
+  return planScope(host.cgroupFs, hierarchy, cgroupPath, name, process.geteuid?.() ?? 0, limits);
+}
+
 /**
- * The scope in which a workload outlives whatever starts it: a service that is stopped, a session that ends.
- * `undefined` where it would be of no use or cannot be had; a workload of a governed workload stays inside with it.
+ * Plans the scope in which a workload outlives what starts it: a service that is stopped, a session that ends. Returns
+ * `undefined` where a scope would not help or is not possible. A workload of a governed workload stays in the cgroup of
+ * that one.
  */
-export function planOwnScope(context: Context, jobId: string, limits: Limits): ScopePlan | undefined {
-  const { host, state } = context;
+export function planOwnScope(
+  context: Context,
+  spec: Pick<JobSpec, "jobId" | "limits">,
+): ScopePlan | undefined {
   const hierarchy = unitsHierarchy(context);
-  const membership = readMembership(host, "self");
-  const own = hierarchy && membership !== "gone" ? membership.get(hierarchy.key) : undefined;
-  if (!hierarchy || own === undefined || isGovernedPath(own)) return undefined;
-  // In no unit, there is none whose stop it would have to outlive.
-  if (!parseUnitPlace(own)) return undefined;
-  const uid = process.geteuid?.() ?? 0;
-  const plan = planScope(host.cgroupFs, hierarchy, own, scopeName(state.tag, jobId), uid, limits);
+  const own = hierarchy && ownCgroupPath(context, hierarchy);
+  // A process in no unit does not end with one.
+  if (own === undefined || isGovernedPath(own) || !parseUnitPlace(own)) return undefined;
+  const plan = planJobScope(context, hierarchy as Hierarchy, own, spec);
   return typeof plan === "string" ? undefined : plan;
 }
 
 /**
- * Puts this process into a new scope, and within it beside the job that is to come: so the workload is born into the
- * scope, this process outlives what called it too, and the scope lasts until the job's counters were read.
- * Returns why it could not be; this process is where it was then, or will be moved later without harm.
+ * Moves this process into a new scope, beside the cgroup of the planned job. So the workload starts in the scope, this
+ * process outlives its caller too, and the scope lasts until the job's counters were read. Returns why that failed; then
+ * this process is where it was, or is moved later without harm.
  */
 export function enterOwnScope(context: Context, plan: ScopePlan, jobId: string): string | undefined {
+  const { bus } = context.host;
+  const hierarchy = unitsHierarchy(context);
+  const own = hierarchy && ownCgroupPath(context, hierarchy);
+  const filters = bus && own !== undefined ? findUnitFilters(bus, own) : undefined;
+  return filters ?? startScopeWith(context, plan, process.pid, jobId);
+}
+
+function ownCgroupPath({ host }: Context, { key }: Hierarchy): string | undefined {
+  const membership = readMembership(host, "self");
+  return membership === "gone" ? undefined : membership.get(key);
+}
+
+/** Starts a scope with a process in it, and moves the process beside the job's cgroup there. Returns why that failed. */
+function startScopeWith(context: Context, plan: ScopePlan, pid: number, jobId: string): string | undefined {
   const { host } = context;
   const hierarchy = unitsHierarchy(context);
   const directory = hierarchy && directoryOf(hierarchy, plan.cgroupPath);
   if (!host.bus || !hierarchy || directory === undefined) return "no systemd runs here";
-  const membership = readMembership(host, "self");
-  const own = membership === "gone" ? undefined : membership.get(hierarchy.key);
   return (
-    (own === undefined ? undefined : findUnitFilters(host.bus, own)) ??
-    startScope(host.bus, plan, process.pid, `ffrtmp job ${jobId}`) ??
-    awaitMove(host, process.pid, hierarchy, plan) ??
-    // Where no cgroup can be made for the job, it is in the scope itself.
-    (hierarchy.isReadOnly ? undefined : makeRoom(host, directory, process.pid))
+    startScope(host.bus, plan, pid, `ffrtmp job ${jobId}`) ??
+    awaitMove(host, pid, hierarchy, plan) ??
+    // Where no cgroup can be created for the job, it is in the scope itself.
+    (hierarchy.isReadOnly ? undefined : moveToKeepers(host, directory, pid))
   );
 }
 
-/** What the bus says is not yet so: the process's own file tells when it is. */
+/** Waits until the process is in the scope: the answer of the bus comes earlier. */
 function awaitMove(
   host: Host,
   pid: number,
@@ -84,55 +101,53 @@ function awaitMove(
     if (membership.get(key) === cgroupPath) return undefined;
     Bun.sleepSync(POLL_MS);
   }
-  return `systemd said that it starts ${unit}, but put nothing into ${cgroupPath} within ${EFFECT_TIMEOUT_MS / 1000} s`;
+  return `systemd accepted ${unit}, but moved nothing into ${cgroupPath} within ${EFFECT_TIMEOUT_MS / 1000} s`;
 }
 
-/** A cgroup that holds processes itself cannot give memory and io to others: who keeps the scope sits beside the job. */
-function makeRoom({ cgroupFs }: Host, scope: string, pid: number): string | undefined {
-  const keeper = `${scope}/${KEEPERS_CGROUP}`;
+/** A cgroup that contains processes cannot enable memory and io for others, so what keeps a scope is beside the job. */
+function moveToKeepers({ cgroupFs }: Host, scope: string, pid: number): string | undefined {
+  const keepers = `${scope}/${KEEPERS_CGROUP}`;
   try {
-    if (!cgroupFs.exists(keeper)) cgroupFs.mkdir(keeper);
-    cgroupFs.write(`${keeper}/cgroup.procs`, String(pid));
+    if (!cgroupFs.exists(keepers)) cgroupFs.mkdir(keepers);
+    cgroupFs.write(`${keepers}/cgroup.procs`, String(pid));
     return undefined;
   } catch (error) {
-    return `${describeErrno(error)} making room in ${scope}`;
+    return `${describeErrno(error)} moving PID ${pid} to ${keepers}`;
   }
 }
 
 /**
- * Makes the scope for a job whose process runs already, with a process in it that keeps it. Throws a Refusal, having left
- * nothing, when systemd does not make it.
+ * Starts the scope of a job whose process runs already, with a process that keeps the scope. Throws a Refusal, having
+ * left nothing, when systemd does not start it.
  */
 export function openScope(context: Context, job: Job, plan: ScopePlan): void {
-  const { host } = context;
-  const hierarchy = unitsHierarchy(context);
-  const directory = hierarchy && directoryOf(hierarchy, plan.cgroupPath);
-  if (!host.bus || !hierarchy || directory === undefined) throw new Refusal("no systemd runs here");
-  const keeper = startKeeper(job, `${directory}/${groupName(context.state.tag, job.jobId)}`);
-  const refusal =
-    startScope(host.bus, plan, keeper.pid, `ffrtmp job ${job.jobId}`) ??
-    awaitMove(host, keeper.pid, hierarchy, plan) ??
-    makeRoom(host, directory, keeper.pid);
+  const keeper = startKeeper(job, pathInScope(job) ?? "");
+  const refusal = startScopeWith(context, plan, keeper.pid, job.jobId);
   if (refusal === undefined) return;
   dismissKeeper(job);
   throw new Refusal(
-    `cannot make a scope for job ${job.jobId}: ${refusal}`,
+    `cannot start a scope for job ${job.jobId}: ${refusal}`,
     "--placement auto, in-place or nested need no systemd",
   );
 }
 
 /**
- * Keeps the scope of a job that this process has taken over from another, which kept it until then: `run` by being in it
- * itself. Where it cannot be done, the counters go with the job.
+ * Keeps the scope of a job that this process has taken over from another ffrtmp, which kept the scope until then: `run`
+ * keeps it by being in it. Where that fails, the counters are lost with the job.
  */
 export function takeOverScope({ host }: Context, job: Job): void {
-  const path = job.cgroup.map((each) => each.path).find((each) => isOwnScope(basename(dirname(each))));
+  const path = pathInScope(job);
   if (path === undefined) return;
   const keeper = startKeeper(job, path);
-  if (makeRoom(host, dirname(path), keeper.pid) !== undefined) dismissKeeper(job);
+  if (moveToKeepers(host, dirname(path), keeper.pid) !== undefined) dismissKeeper(job);
 }
 
-/** Nothing more is to be read in the scope of a job: it may go. */
+/** Ends the keeping of a job's scope. Call after the last read of its counters: systemd may remove the scope now. */
 export function leaveScope(job: Pick<Job, "key">): void {
   releaseKeeper(job);
+}
+
+/** Returns the job's cgroup where that is in a scope of its own. */
+function pathInScope({ cgroup }: Job): string | undefined {
+  return cgroup.map(({ path }) => path).find((path) => isOwnScope(basename(dirname(path))));
 }

@@ -6,20 +6,18 @@ import { cgroupPathOf, readMembership } from "../../linux/cgroup/hierarchies.ts"
 import type { JobCgroup, JobDirectory } from "../../linux/cgroup/jobCgroup.ts";
 import { readFormerUsage } from "../../linux/cgroup/jobUsage.ts";
 import { listOccupants } from "../../linux/cgroup/members.ts";
-import { planJobCgroup } from "../../linux/cgroup/planJobCgroup.ts";
-import { changeKey } from "../../linux/change.ts";
+import { type CgroupChange, changeKey } from "../../linux/change.ts";
 import { recordCgroup, withCgroup } from "../changes.ts";
 import type { Context } from "../context.ts";
-import { groupName, limitsInForce, type Tenant } from "../job.ts";
+import { limitsInForce, type Tenant } from "../job.ts";
 import type { RunningJob } from "../model/job.ts";
 import { respectDisabled } from "./disabledControllers.ts";
-import { jobCgroupOf } from "./jobCgroup.ts";
-import { groupOf } from "./tenants.ts";
+import { jobCgroupOf, planCgroup } from "./jobCgroup.ts";
 
 /**
  * Creates the directories and enables the controllers that the limits and the tenant of a running job need and that it
  * does not have yet. Its processes are moved later, after the limits are applied; then `removeFormerCgroup` is called.
- * The changes are recorded first: a migration that an ffrtmp leaves half done, the next one finishes.
+ * The changes are recorded first, so that the next ffrtmp finishes a migration whose ffrtmp died.
  */
 export function migrateCgroup(
   context: Context,
@@ -31,7 +29,8 @@ export function migrateCgroup(
   const planned = planAgain(context, job, current, tenant);
   const cgroup: JobCgroup = { ...current, unavailable: planned.unavailable };
   const known = new Set(current.changes.map(changeKey));
-  const lacking = planned.directories.flatMap((directory) => {
+  const added: CgroupChange[] = [];
+  const directories = planned.directories.flatMap((directory) => {
     const key = directory.hierarchy.key;
     const before = current.directories.find(({ hierarchy }) => hierarchy.key === key);
     // One migration at a time: the processes that the last one left behind are moved first.
@@ -42,23 +41,22 @@ export function migrateCgroup(
     );
     const drift = driftOf(cgroupFs, needed);
     const changes = needed.filter((change) => drift.includes(change) || !known.has(changeKey(change)));
-    return changes.length === 0 ? [] : [{ directory: succeed(directory, before, isSame), changes }];
+    added.push(...changes);
+    return changes.length === 0 ? [] : [succeed(directory, before, isSame)];
   });
-  if (lacking.length === 0) return { job, cgroup };
-  const replaced = new Set(lacking.map(({ directory }) => directory.hierarchy.key));
-  const directories = lacking.map(({ directory }) => directory);
-  const added = lacking.flatMap(({ changes }) => changes);
+  if (directories.length === 0) return { job, cgroup };
+  const replaced = new Set(directories.map(({ hierarchy }) => hierarchy.key));
   const isNew = new Set(added.map(changeKey));
   cgroup.directories = [
     ...current.directories.filter(({ hierarchy }) => !replaced.has(hierarchy.key)),
     ...directories,
   ];
   // Controllers first: they are disabled after the directories that need them are removed.
-  const controllers = added.filter(({ kind }) => kind === "controller-enabled");
+  const isController = ({ kind }: CgroupChange): boolean => kind === "controller-enabled";
   cgroup.changes = [
-    ...controllers,
+    ...added.filter(isController),
     ...current.changes.filter((change) => !isNew.has(changeKey(change))),
-    ...added.filter((change) => !controllers.includes(change)),
+    ...added.filter((change) => !isController(change)),
   ];
   const recorded = recordCgroup(context, job, cgroup);
   const made: JobCgroup = { ...cgroup, directories, unavailable: [] };
@@ -90,18 +88,15 @@ export function removeFormerCgroup(
 
 /** Plans the job's cgroup again: below its origin where it has a directory, elsewhere below where its process is. */
 function planAgain(context: Context, job: RunningJob, current: JobCgroup, tenant: Tenant | null): JobCgroup {
-  const { host, hierarchies, state, ledger } = context;
-  const found = readMembership(host, job.process.pid);
+  const found = readMembership(context.host, job.process.pid);
   const membership = new Map(found === "gone" ? [] : found);
   for (const { hierarchy, origin } of current.directories) {
     membership.set(hierarchy.key, cgroupPathOf(hierarchy, origin));
   }
-  const cgroup = planJobCgroup(host.cgroupFs, hierarchies, membership, {
-    name: groupName(state.tag, job.jobId),
+  const cgroup = planCgroup(context, job.jobId, membership, {
     limits: limitsInForce(job),
-    tenant: groupOf(state.tag, tenant),
+    tenant,
     place: placeOf(current),
-    shared: () => ledger.sharedChanges(),
   });
   respectDisabled(context, cgroup);
   return cgroup;
@@ -110,20 +105,14 @@ function planAgain(context: Context, job: RunningJob, current: JobCgroup, tenant
 /** A job stays where it was placed. */
 function placeOf({ directories }: JobCgroup): Place {
   const placed = directories.find(({ placedAs }) => placedAs !== "child");
-  if (!placed) return { placedAs: "child" };
-  return placed.placedAs === "in-place"
-    ? { placedAs: "in-place" }
-    : { placedAs: "scope", scope: dirname(placed.path) };
+  if (placed?.placedAs === "scope") return { placedAs: "scope", scope: dirname(placed.path) };
+  return { placedAs: placed ? "in-place" : "child" };
 }
 
-/** The planned directory with what is known of the one that it replaces. */
+/** Returns the planned directory with the recorded facts of the one that it replaces. */
 function succeed(planned: JobDirectory, before: JobDirectory | undefined, isSame: boolean): JobDirectory {
   if (before === undefined) return planned;
   if (isSame) return { ...before, controllers: planned.controllers };
-  const { countedBefore } = before;
-  return {
-    ...planned,
-    formerly: before.path,
-    ...(countedBefore === undefined ? {} : { countedBefore }),
-  };
+  const { path: formerly, countedBefore } = before;
+  return { ...planned, formerly, ...(countedBefore && { countedBefore }) };
 }

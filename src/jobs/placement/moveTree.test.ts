@@ -6,7 +6,7 @@ import { moveTreeIntoCgroup } from "./moveTree.ts";
 const { openOwner } = useGovernedFakes();
 const OWNER = "/system.slice/encoder.service";
 
-test("nobody is gathered who has the pid of a process that is gone", () => {
+test("a process with the reused pid of a process that is gone is not moved", () => {
   const { fake, context, owner, start, reuse, govern } = openOwner();
   start(4026, 1);
   start(4027, 1);
@@ -20,7 +20,7 @@ test("nobody is gathered who has the pid of a process that is gone", () => {
   expect(fake.membership(4026).get("")).toBe(OWNER);
 });
 
-test("a descendant that somebody has put elsewhere stays there, and is named", () => {
+test("a descendant that another program moved elsewhere stays there, and the outcome names it", () => {
   const { fake, context, start, govern } = openOwner();
   start(4026, 1);
   start(4027, 1);

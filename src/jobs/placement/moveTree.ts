@@ -1,6 +1,5 @@
-import { type LimitOutcome, refusedInstead } from "../../limits/outcome.ts";
-import type { JobCgroup } from "../../linux/cgroup/jobCgroup.ts";
-import { listMembers } from "../../linux/cgroup/jobCgroup.ts";
+import { type LimitOutcome, onlyPartly, refusedInstead } from "../../limits/outcome.ts";
+import { type JobCgroup, listMembers } from "../../linux/cgroup/jobCgroup.ts";
 import { listProcesses } from "../../linux/cgroup/members.ts";
 import { moveProcess } from "../../linux/cgroup/moveProcess.ts";
 import type { Host } from "../../linux/host.ts";
@@ -8,10 +7,10 @@ import type { ProcessIdentity } from "../../linux/proc/identity.ts";
 import { readStat } from "../../linux/proc/stat.ts";
 import { listTree } from "../../linux/proc/table.ts";
 
-/** Rounds after which a workload that forks faster than we move is left as it is; each round takes in all it saw. */
+/** The number of scans after which a workload that forks faster than processes are moved is left as it is. */
 const MAX_ROUNDS = 50;
 
-/** What stayed outside of one hierarchy's job directory, and why. */
+/** A process that is outside of the job's directory in one hierarchy, which these controllers belong to. */
 export interface LeftOutside {
   controllers: string[];
   pid: number;
@@ -19,9 +18,9 @@ export interface LeftOutside {
 }
 
 /**
- * Moves a process and all its descendants into the job's cgroup, and goes on until a look finds nobody outside:
- * a child forked by a process that was not moved yet is born outside, one forked later inside.
- * A descendant that somebody had put into another cgroup stays there: what limits it goes on doing so.
+ * Moves a process and all its descendants into the job's cgroup, and scans again until no process is outside: a child
+ * forked by a process that was not moved yet starts outside, one forked later inside. A descendant that another program
+ * had put into another cgroup stays there, under the limits of that cgroup.
  */
 export function moveTreeIntoCgroup(
   host: Host,
@@ -33,7 +32,11 @@ export function moveTreeIntoCgroup(
   const pids = new Set<number>();
   for (let round = 0; round < MAX_ROUNDS; round++) {
     let isStable = true;
-    for (const pid of new Set([...listTree(host, root.pid), ...listFormer(cgroup)])) {
+    // Every process in a directory that the job had before a migration is moved, a descendant of the root or not.
+    const former = cgroup.directories.flatMap(({ formerly }) =>
+      formerly === undefined ? [] : listProcesses(cgroup.fs, formerly),
+    );
+    for (const pid of new Set([...listTree(host, root.pid), ...former])) {
       const stat = readStat(host, pid);
       if (stat === "gone" || (pid === root.pid && stat.startTicks !== root.startTicks)) continue;
       pids.add(pid);
@@ -48,11 +51,6 @@ export function moveTreeIntoCgroup(
   return { pids: [...pids], leftOutside };
 }
 
-/** Who is in the directories that the job had before it was regrouped, descendants of the root or not. */
-function listFormer({ fs, directories }: JobCgroup): number[] {
-  return directories.flatMap(({ formerly }) => (formerly === undefined ? [] : listProcesses(fs, formerly)));
-}
-
 function moveIn(host: Host, cgroup: JobCgroup, pid: number, startTicks: number): LeftOutside[] {
   return cgroup.directories.flatMap(({ hierarchy, origin, formerly, path, controllers }) => {
     let outcome = moveProcess(host, pid, startTicks, { hierarchy, from: origin, to: path });
@@ -65,50 +63,44 @@ function moveIn(host: Host, cgroup: JobCgroup, pid: number, startTicks: number):
   });
 }
 
-/** Moves everything in the job's cgroup back to where it came from. Returns what could not be moved. */
+/** Moves every process in the job's cgroup back to where it came from. Returns a reason for each that could not be moved. */
 export function moveBackToOrigin(host: Host, job: JobCgroup): string[] {
   // In place nothing was moved.
-  const cgroup = { ...job, directories: job.directories.filter(({ placedAs }) => placedAs !== "in-place") };
+  const directories = job.directories.filter(({ placedAs }) => placedAs !== "in-place");
   for (let round = 0; round < MAX_ROUNDS; round++) {
-    const members = listMembers(cgroup);
+    const members = listMembers({ ...job, directories });
     if (members.length === 0) return [];
-    const failures = members.flatMap((pid) => moveOut(host, cgroup, pid));
+    const failures = members.flatMap((pid) => {
+      const stat = readStat(host, pid);
+      if (stat === "gone") return [];
+      return directories.flatMap(({ hierarchy, origin, path }) => {
+        const outcome = moveProcess(host, pid, stat.startTicks, { hierarchy, from: path, to: origin });
+        return typeof outcome === "object" && "reason" in outcome ? [`PID ${pid}: ${outcome.reason}`] : [];
+      });
+    });
     if (failures.length > 0) return failures;
   }
-  return [`processes go on appearing in ${cgroup.directories[0]?.path}`];
+  return [`new processes keep appearing in ${directories[0]?.path}`];
 }
 
-function moveOut(host: Host, cgroup: JobCgroup, pid: number): string[] {
-  const stat = readStat(host, pid);
-  if (stat === "gone") return [];
-  return cgroup.directories.flatMap(({ hierarchy, origin, path }) => {
-    const outcome = moveProcess(host, pid, stat.startTicks, { hierarchy, from: path, to: origin });
-    return typeof outcome === "object" && "reason" in outcome ? [`PID ${pid}: ${outcome.reason}`] : [];
-  });
-}
-
-/** Corrects what was applied to a cgroup by who is really in it. */
+/** Corrects the outcomes of limits that do not reach every process of a job. */
 export function withdrawFromOutsiders(
   outcomes: readonly LimitOutcome[],
-  cgroup: JobCgroup,
+  { directories }: JobCgroup,
   root: number,
-  leftOutside: LeftOutside[],
+  leftOutside: readonly LeftOutside[],
 ): LimitOutcome[] {
   return outcomes.map((outcome) => {
-    const controller = cgroup.directories
+    const controller = directories
       .flatMap(({ controllers }) => controllers)
       .find(({ plan }) => outcome.limit in plan)?.name;
-    const outsiders = leftOutside.filter(
-      ({ controllers }) => controller !== undefined && controllers.includes(controller),
+    const outsiders = leftOutside.filter(({ controllers }) =>
+      controllers.some((name) => name === controller),
     );
     const rootOutside = outsiders.find(({ pid }) => pid === root);
     if (rootOutside) return refusedInstead(outcome, rootOutside.because);
-    if (outsiders.length === 0 || outcome.outcome === "refused" || outcome.outcome === "unsupported")
-      return outcome;
-    const said = outcome.because === undefined ? [] : [outcome.because];
-    const news = outsiders
+    return outsiders
       .map(({ pid, because }) => `PID ${pid} stays outside: ${because}`)
-      .filter((text) => !said.some((earlier) => earlier.includes(text)));
-    return { ...outcome, outcome: "partial", because: [...said, ...news].join("; ") };
+      .reduce(onlyPartly, outcome);
   });
 }

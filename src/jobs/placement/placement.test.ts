@@ -26,25 +26,25 @@ function place({ fake, context }: FakeOwner, placement: Placement, pid = 4026): 
   return planPlace(context, pid, fake.membership(pid), { jobId: "kept", limits: {}, placement });
 }
 
-test("what a cgroup holds beside the workload keeps it from being governed in place, and is named", () => {
+test("other processes in its cgroup keep a workload from being governed in place, and the message names them", () => {
   const machine = openOwner();
   machine.start(4026, 1);
   machine.start(4027, 4026);
   expect(place(machine, "auto")).toEqual({ place: { placedAs: "in-place" } });
   machine.start(4028, 1);
   expect(place(machine, "auto")).toEqual({ place: { placedAs: "child" } });
-  expect(() => place(machine, "in-place")).toThrow("holds others too: PID 4028");
+  expect(() => place(machine, "in-place")).toThrow("contains other processes: PID 4028");
 });
 
-test("what lies below a cgroup counts as being there", () => {
+test("processes in child cgroups count as being in a cgroup", () => {
   const machine = openOwner();
   machine.start(4026, 1);
   machine.context.host.cgroupFs.mkdir(`${machine.owner}/own`);
   machine.fake.addProcess(4028, "/system.slice/encoder.service/own");
-  expect(() => place(machine, "in-place")).toThrow("holds others too: PID 4028");
+  expect(() => place(machine, "in-place")).toThrow("contains other processes: PID 4028");
 });
 
-test("a cgroup of threads is not taken for the workload's own: memory and io are shared with others", () => {
+test("a cgroup of threads is not governed in place: it shares memory and io with others", () => {
   const machine = openOwner();
   machine.start(4026, 1);
   const { cgroupFs } = machine.context.host;
@@ -54,7 +54,7 @@ test("a cgroup of threads is not taken for the workload's own: memory and io are
   expect(() => place(machine, "in-place")).toThrow("is domain threaded, and shares its memory");
 });
 
-test("the root of all cgroups has no limits to tighten, and nothing leaves it for a scope", () => {
+test("a process in the root of all cgroups is not governed in place, and is not moved to a scope", () => {
   const machine = openOwner();
   machine.fake.addProcess(4026, "/");
   expect(place(machine, "auto")).toEqual({ place: { placedAs: "child" } });
@@ -70,7 +70,7 @@ test("without systemd a scope is a cgroup beside the process's own", () => {
   });
 });
 
-rootTest("a scope lies in the unit's slice, and carries what the unit held", () => {
+rootTest("a scope is in the slice of the unit, and carries the limits of the unit", () => {
   const machine = openOwner("encoder.service", busOf({ answer: "b false" }));
   machine.start(4026, 1);
   machine.context.host.cgroupFs.write(`${machine.owner}/memory.max`, "1073741824");
@@ -78,7 +78,7 @@ rootTest("a scope lies in the unit's slice, and carries what the unit held", () 
   expect(scope).toMatchObject({ slice: "system.slice", carried: { memoryMaxBytes: 1_073_741_824 } });
 });
 
-rootTest("nobody is moved to a scope out of a unit that is delegated, or may be", () => {
+rootTest("no process is moved to a scope out of a unit that is delegated, or may be", () => {
   for (const answer of [{ answer: "b true" }, { reason: "no answer" }, { answer: "" }]) {
     const machine = openOwner("encoder.service", busOf(answer));
     machine.start(4026, 1);
@@ -91,24 +91,27 @@ rootTest("nobody is moved to a scope out of a unit that is delegated, or may be"
   expect(() => place(machine, "scope")).toThrow("encoder.service is delegated");
 });
 
-rootTest("the last process of a scope does not leave it: systemd would clear it away", () => {
+rootTest("the last process of a scope does not leave it: systemd would remove the scope", () => {
   const machine = openOwner("session-3.scope", busOf({ answer: "b false" }));
   machine.start(4026, 1);
-  expect(() => place(machine, "scope")).toThrow("clears session-3.scope away when its last process leaves");
+  expect(() => place(machine, "scope")).toThrow("removes session-3.scope when its last process leaves");
   machine.start(4027, 1);
   expect(place(machine, "scope").place).toMatchObject({ placedAs: "scope" });
 });
 
-rootTest("nobody leaves a unit that restricts devices or addresses, or of which that is not known", () => {
-  const restricted = { answer: UNRESTRICTED.replace('s "auto"', 's "closed"') };
-  for (const filters of [restricted, { reason: "no answer" }]) {
-    const machine = openOwner("encoder.service", busOf({ answer: "b false" }, filters));
-    machine.start(4026, 1);
-    expect(() => place(machine, "scope")).toThrow("cannot move process 4026 to a scope");
-  }
-});
+rootTest(
+  "no process leaves a unit that restricts devices or addresses, or whose restrictions cannot be read",
+  () => {
+    const restricted = { answer: UNRESTRICTED.replace('s "auto"', 's "closed"') };
+    for (const filters of [restricted, { reason: "no answer" }]) {
+      const machine = openOwner("encoder.service", busOf({ answer: "b false" }, filters));
+      machine.start(4026, 1);
+      expect(() => place(machine, "scope")).toThrow("cannot move process 4026 to a scope");
+    }
+  },
+);
 
-test("nobody is moved to a scope out of a container", () => {
+test("no process is moved to a scope out of a container", () => {
   for (const kind of ["pid", "cgroup"]) {
     const machine = openOwner();
     machine.start(4026, 1);

@@ -6,7 +6,6 @@ import { listOccupants } from "../../linux/cgroup/members.ts";
 import { readType } from "../../linux/cgroup/v2/subtreeControl.ts";
 import type { Host } from "../../linux/host.ts";
 import { listTree } from "../../linux/proc/table.ts";
-import { planScope } from "../../linux/systemd/planScope.ts";
 import type { ScopePlan } from "../../linux/systemd/scope.ts";
 import { findUnitFilters } from "../../linux/systemd/unitFilters.ts";
 import { parseUnitPlace } from "../../linux/systemd/unitPath.ts";
@@ -14,9 +13,9 @@ import type { Context } from "../context.ts";
 import { Refusal } from "../errors.ts";
 import type { JobSpec } from "../job.ts";
 import type { OpenJob } from "../model/job.ts";
-import { scopeName, unitsHierarchy } from "./jobScope.ts";
+import { planJobScope, unitsHierarchy } from "./jobScope.ts";
 
-/** Where the cgroup of a running process is to be, and the scope that is to be made for it. */
+/** The place of a running process's cgroup, and the scope that is started for it. */
 export interface PlannedPlace {
   place: Place;
   scope?: ScopePlan;
@@ -25,8 +24,8 @@ export interface PlannedPlace {
 const CHILD: PlannedPlace = { place: { placedAs: "child" } };
 
 /**
- * Decides where to govern a running process. It belongs to somebody: to a service whose stop must still find it, to a
- * container whose limits must still hold. Throws a Refusal for a placement that was asked for and would break that.
+ * Decides where to govern a running process. Its cgroup has an owner: a service, whose stop must still find the process,
+ * or a container, whose limits must still apply. Throws a Refusal for a placement that was asked for and would break that.
  */
 export function planPlace(
   context: Context,
@@ -34,22 +33,17 @@ export function planPlace(
   membership: Membership,
   { jobId, limits, placement = "auto" }: Pick<JobSpec, "jobId" | "limits" | "placement">,
 ): PlannedPlace {
-  const { host, hierarchies } = context;
-  const hierarchy = hierarchies.find(({ version, controllers }) => version === 2 && controllers.length > 0);
+  const hierarchy = context.hierarchies.find(
+    ({ version, controllers }) => version === 2 && controllers.length > 0,
+  );
+  if (hierarchy === undefined && (placement === "scope" || placement === "in-place"))
+    context.warn(`--placement ${placement}: on cgroup v1 every placement is a child of the process's cgroup`);
   const cgroupPath = hierarchy && membership.get(hierarchy.key);
   const owner = cgroupPath === undefined ? undefined : directoryOf(hierarchy as Hierarchy, cgroupPath);
-  if (!hierarchy || cgroupPath === undefined || owner === undefined) {
-    if (hierarchy === undefined && placement !== "auto" && placement !== "nested") {
-      context.warn(
-        `--placement ${placement}: on cgroup v1 every placement is a child of the process's cgroup`,
-      );
-    }
-    return CHILD;
-  }
+  if (!hierarchy || cgroupPath === undefined || owner === undefined || placement === "nested") return CHILD;
   if (placement === "scope")
     return planScopeFor(context, pid, hierarchy, cgroupPath, owner, { jobId, limits });
-  if (placement === "nested") return CHILD;
-  const obstacle = whyNotInPlace(host, owner, pid);
+  const obstacle = whyNotInPlace(context.host, owner, pid);
   if (obstacle === undefined) return { place: { placedAs: "in-place" } };
   if (placement === "auto") return CHILD;
   throw new Refusal(
@@ -58,7 +52,7 @@ export function planPlace(
   );
 }
 
-/** The job in whose cgroup, governed in place, a process is: nothing in the path tells. */
+/** Returns the job that governs, in place, the cgroup that a process is in. The cgroup's path does not name the job. */
 export function jobAround(context: Context, membership: Membership): OpenJob | undefined {
   return context.ledger.openJobs().find(({ cgroup }) =>
     cgroup.some(({ hierarchy: key, path, placedAs }) => {
@@ -70,17 +64,16 @@ export function jobAround(context: Context, membership: Membership): OpenJob | u
   );
 }
 
-/** A limit in place holds for all who are there: it must be the workload alone. */
+/** A limit in place applies to every process in the cgroup: all must be of the workload. */
 function whyNotInPlace(host: Host, owner: string, pid: number): string | undefined {
-  const { cgroupFs } = host;
-  const type = readType(cgroupFs, owner);
+  const type = readType(host.cgroupFs, owner);
   if (type === undefined) return `${owner} is the root of all cgroups, which has no limits`;
   if (type !== "domain") return `${owner} is ${type}, and shares its memory and io limits with others`;
   const tree = new Set(listTree(host, pid));
-  const others = listOccupants(cgroupFs, owner).filter((occupant) => !tree.has(occupant));
+  const others = listOccupants(host.cgroupFs, owner).filter((occupant) => !tree.has(occupant));
   if (others.length === 0) return undefined;
   const shown = others.slice(0, 5).map((other) => (other === 0 ? "one that is not visible here" : other));
-  return `${owner} holds others too: PID ${shown.join(", ")}${others.length > 5 ? ", …" : ""}`;
+  return `${owner} contains other processes: PID ${shown.join(", ")}${others.length > 5 ? ", …" : ""}`;
 }
 
 function planScopeFor(
@@ -89,38 +82,33 @@ function planScopeFor(
   hierarchy: Hierarchy,
   cgroupPath: string,
   owner: string,
-  { jobId, limits }: Pick<JobSpec, "jobId" | "limits">,
+  spec: Pick<JobSpec, "jobId" | "limits">,
 ): PlannedPlace {
-  const { host, state } = context;
+  const { host } = context;
   const refuse = (because: string): Refusal =>
     new Refusal(`cannot move process ${pid} to a scope: ${because}`, "--placement auto, in-place or nested");
   const namespace = foreignNamespace(host, pid);
-  if (namespace !== undefined) {
+  if (namespace !== undefined)
     throw refuse(`it is in a container (its ${namespace} namespace is another), and would leave its limits`);
-  }
   if (hierarchy.isReadOnly) throw refuse(`${hierarchy.mountPoint} is mounted read-only here`);
   if (readType(host.cgroupFs, owner) === undefined) throw refuse(`${owner} is the root of all cgroups`);
-  if (!unitsHierarchy(context)) {
-    return { place: { placedAs: "scope", scope: dirname(owner) } };
-  }
+  if (!unitsHierarchy(context)) return { place: { placedAs: "scope", scope: dirname(owner) } };
   const unit = parseUnitPlace(cgroupPath);
-  const uid = process.geteuid?.() ?? 0;
-  if (uid === 0 && unit && (unit.below.length > 0 || isDelegated(host, unit.unit))) {
-    throw refuse(`${unit.unit} is delegated, to a container or another manager, and it would leave that`);
-  }
-  if (unit?.unit.endsWith(".scope") && whyNotInPlace(host, owner, pid) === undefined) {
-    throw refuse(`systemd clears ${unit.unit} away when its last process leaves, and it could not come back`);
-  }
-  const scope = planScope(host.cgroupFs, hierarchy, cgroupPath, scopeName(state.tag, jobId), uid, limits);
+  const isRoot = (process.geteuid?.() ?? 0) === 0;
+  if (isRoot && unit && (unit.below.length > 0 || isDelegated(host, unit.unit)))
+    throw refuse(`${unit.unit} is delegated to a container or another manager, and it would leave that`);
+  if (unit?.unit.endsWith(".scope") && whyNotInPlace(host, owner, pid) === undefined)
+    throw refuse(`systemd removes ${unit.unit} when its last process leaves, and it could not be moved back`);
+  const scope = planJobScope(context, hierarchy, cgroupPath, spec);
   if (typeof scope === "string") throw refuse(scope);
-  const held = host.bus && findUnitFilters(host.bus, cgroupPath);
-  if (held !== undefined) throw refuse(held);
+  const filters = host.bus && findUnitFilters(host.bus, cgroupPath);
+  if (filters !== undefined) throw refuse(filters);
   const directory = directoryOf(hierarchy, scope.cgroupPath);
   if (directory === undefined) throw refuse(`${scope.cgroupPath} is not visible here`);
   return { place: { placedAs: "scope", scope: directory }, scope };
 }
 
-/** What cannot be asked counts as delegated. */
+/** A unit that systemd gives no answer about counts as delegated. */
 function isDelegated({ bus }: Host, unit: string): boolean {
   const type = unit.endsWith(".scope") ? "Scope" : "Service";
   const answer = bus?.readProperties("system", unit, type, ["Delegate"]);
@@ -133,7 +121,7 @@ function foreignNamespace({ procRoot }: Host, pid: number): string | undefined {
       const read = (of: number | "self"): string => readlinkSync(`${procRoot}/${of}/ns/${kind}`);
       return read(pid) !== read("self");
     } catch {
-      // Not for us to read, and then moving it is not for us either; or it is gone.
+      // It is gone, or this user may not read the link, and then may not move the process either.
       return false;
     }
   });

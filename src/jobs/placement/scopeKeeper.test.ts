@@ -9,35 +9,35 @@ afterEach(() => {
   while (clean.length > 0) clean.pop()?.();
 });
 
-/** A directory that reads like a scope with a job, and its keeper, who looks often. */
-function keptScope(patienceSeconds = 1000) {
+/** Creates a directory with the files of a scope that contains a job, and starts a keeper with a short interval. */
+function keptScope(timeoutSeconds = 1000) {
   const scope = mkdtempSync(join(tmpdir(), "ffrtmp-test-"));
   clean.push(() => rmSync(scope, { recursive: true, force: true }));
   const job = join(scope, "job");
   const procs = join(scope, KEEPERS_CGROUP, "cgroup.procs");
   mkdirSync(job);
   mkdirSync(join(scope, KEEPERS_CGROUP));
-  const tell = (populated: 0 | 1): void =>
+  const setPopulated = (populated: 0 | 1): void =>
     writeFileSync(join(job, "cgroup.events"), `populated ${populated}\nfrozen 0\n`);
-  tell(1);
-  const keeper = spawnKeeper(job, { lookSeconds: 0.05, patienceSeconds });
+  setPopulated(1);
+  const keeper = spawnKeeper(job, { intervalSeconds: 0.05, timeoutSeconds });
   clean.push(() => keeper.kill("SIGKILL"));
   writeFileSync(procs, `${keeper.pid}\n`);
   return {
     keeper,
-    tell,
+    setPopulated,
     remove: () => rmSync(job, { recursive: true }),
     follow: () => writeFileSync(procs, `${keeper.pid}\n${process.pid}\n`),
   };
 }
 
-/** Long enough for several looks. */
+/** Waits for several intervals of the keeper. */
 async function expectToStay(keeper: { exitCode: number | null }): Promise<void> {
   await Bun.sleep(400);
   expect(keeper.exitCode).toBeNull();
 }
 
-test("it goes at once when it is not needed", async () => {
+test("the keeper exits at once when it is not needed", async () => {
   const { keeper } = keptScope();
   await expectToStay(keeper);
   keeper.stdin.write("\n");
@@ -45,7 +45,7 @@ test("it goes at once when it is not needed", async () => {
   await keeper.exited;
 });
 
-test("it goes at once when the job was read before its observer ended", async () => {
+test("the keeper exits at once when the job was read before its observer ended", async () => {
   const { keeper, remove } = keptScope();
   remove();
   await expectToStay(keeper);
@@ -53,25 +53,25 @@ test("it goes at once when the job was read before its observer ended", async ()
   await keeper.exited;
 });
 
-test("it outlives its observer until the job has ended and somebody has read what it used", async () => {
-  const { keeper, tell, remove } = keptScope();
+test("the keeper outlives its observer until the job has ended and its usage was read", async () => {
+  const { keeper, setPopulated, remove } = keptScope();
   await keeper.stdin.end();
   await expectToStay(keeper);
-  tell(0);
+  setPopulated(0);
   await expectToStay(keeper);
   remove();
   await keeper.exited;
 });
 
-test("it goes when nobody comes to read, and not while the job lives", async () => {
-  const { keeper, tell } = keptScope(0.1);
+test("the keeper exits when no ffrtmp reads an ended job in time, and not while the job runs", async () => {
+  const { keeper, setPopulated } = keptScope(0.1);
   await keeper.stdin.end();
   await expectToStay(keeper);
-  tell(0);
+  setPopulated(0);
   await keeper.exited;
 });
 
-test("it goes when another observer keeps the scope", async () => {
+test("the keeper exits when another observer keeps the scope", async () => {
   const { keeper, follow } = keptScope();
   await keeper.stdin.end();
   await expectToStay(keeper);
@@ -79,7 +79,7 @@ test("it goes when another observer keeps the scope", async () => {
   await keeper.exited;
 });
 
-test("it is in no session or process group that a terminal's signals reach", () => {
+test("the keeper is in no session or process group that a terminal's signals reach", () => {
   const { keeper } = keptScope();
   // 4026 (sh) S 1 4026 4026 …   ← parent, process group, session
   const [, , group, session] =

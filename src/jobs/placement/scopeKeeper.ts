@@ -1,20 +1,20 @@
 import type { Job } from "../model/job.ts";
 
-/** The cgroup of who keeps a scope, beside the job's: what is in the same cgroup as processes could not be limited in all. */
+/** The cgroup of the processes that keep a scope, beside the job's: a limit on that cgroup must not apply to them. */
 export const KEEPERS_CGROUP = "observer";
 
-/** How often a keeper without an observer looks, in seconds. A job that is released must not wait long for it. */
-const LOOK_SECONDS = 1;
-/** How long it waits for somebody who reads the counters of a job that has ended, in seconds. */
-const PATIENCE_SECONDS = 300;
+/** How often a keeper without an observer reads the job's state. A job that is detached must not wait long for it. */
+const INTERVAL_SECONDS = 1;
+/** The longest wait for an ffrtmp that reads the counters of an ended job. */
+const TIMEOUT_SECONDS = 300;
 
 /**
- * Sits in a scope, which systemd clears away, counters and all, the moment its last process has ended. `$1` is the job's
- * cgroup there; it is removed when it was read.
+ * Keeps a scope, which systemd removes with its counters when its last process has ended. `$1` is the job's cgroup there,
+ * which is removed after its counters were read.
  *
- * While its observer lives, the shell waits for a line or the end of its input. A line says that it is not needed. When the
- * observer has ended, the shell stays until another keeps the scope, or the job has ended and its cgroup was read, or
- * nobody has come to read it for a time: nothing is left for ever.
+ * While the observer lives, the shell waits for a line or the end of its input. A line means that it is not needed. When
+ * the observer has ended, the shell stays until another process keeps the scope, or the job has ended and its cgroup was
+ * read, or the timeout is over, so that nothing stays for ever.
  */
 const SCRIPT = `
 isPopulated() {
@@ -40,25 +40,25 @@ done
 
 type Keeper = Bun.Subprocess<"pipe", "ignore", "ignore">;
 
-/** Those whose input ends with this process, by the key of their job. */
+/** The keepers whose input ends with this process, by the key of their job. */
 const keepers = new Map<string, Keeper>();
 
-/** Starts the keeper of a job's scope, which has to be put there. In a session of its own: no terminal's Ctrl-C ends it. */
-export function startKeeper({ key }: Pick<Job, "key">, jobCgroup: string): { pid: number } {
+/** Starts the keeper of a job's scope. The caller moves it there. */
+export function startKeeper({ key }: Pick<Job, "key">, jobCgroup: string): Keeper {
   const keeper = spawnKeeper(jobCgroup);
   keepers.set(key, keeper);
   return keeper;
 }
 
-/** With other times for tests. */
+/** Starts a keeper in its own session, so that no terminal's Ctrl-C ends it. Tests use shorter times. */
 export function spawnKeeper(
   jobCgroup: string,
-  { lookSeconds = LOOK_SECONDS, patienceSeconds = PATIENCE_SECONDS } = {},
+  { intervalSeconds = INTERVAL_SECONDS, timeoutSeconds = TIMEOUT_SECONDS } = {},
 ): Keeper {
-  const words = [jobCgroup, lookSeconds, Math.ceil(patienceSeconds / lookSeconds)].map(String);
+  const words = [jobCgroup, intervalSeconds, Math.ceil(timeoutSeconds / intervalSeconds)].map(String);
   const keeper = Bun.spawn(["sh", "-c", SCRIPT, "ffrtmp-keeper", ...words], {
     stdio: ["pipe", "ignore", "ignore"],
-    // It may outlive us by days, and must hold no directory, nor speak for us to a service manager.
+    // It can outlive this process by days, and must keep no directory busy and not notify a service manager as ffrtmp.
     cwd: "/",
     env: { PATH: process.env["PATH"] ?? "/usr/bin:/bin" },
     detached: true,
@@ -67,14 +67,14 @@ export function spawnKeeper(
   return keeper;
 }
 
-/** The counters were read, and the cgroup is gone: the keeper sees that when its input ends. */
+/** Ends the input of a keeper, which then exits as soon as the job's cgroup is gone. */
 export function releaseKeeper({ key }: Pick<Job, "key">): void {
   void keepers.get(key)?.stdin.end();
   keepers.delete(key);
 }
 
-/** There is nothing to keep. */
-export function dismissKeeper({ key }: Pick<Job, "key">): void {
-  keepers.get(key)?.stdin.write("\n");
-  releaseKeeper({ key });
+/** Ends a keeper whose scope was not started. */
+export function dismissKeeper(job: Pick<Job, "key">): void {
+  keepers.get(job.key)?.stdin.write("\n");
+  releaseKeeper(job);
 }

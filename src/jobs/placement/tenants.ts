@@ -1,14 +1,7 @@
-import type { LimitOutcome } from "../../limits/outcome.ts";
-import type { TenantGroup } from "../../linux/cgroup/backend.ts";
+import { type LimitOutcome, onlyPartly } from "../../limits/outcome.ts";
 import type { JobCgroup } from "../../linux/cgroup/jobCgroup.ts";
 import type { Context } from "../context.ts";
-import { type Tenant, tenantGroupName } from "../job.ts";
 import type { Job } from "../model/job.ts";
-
-/** Where a tenant's jobs are to lie, as planning takes it. */
-export function groupOf(tag: string, tenant: Tenant | null): TenantGroup | undefined {
-  return tenant === null ? undefined : { name: tenantGroupName(tag, tenant.name), limits: tenant.limits };
-}
 
 /**
  * Adds to the outcomes of a tenant's total where it does not reach. The tenant's cgroup is a child of the cgroup that the
@@ -25,32 +18,20 @@ export function qualifyTotals(
   const elsewhere = otherPlaces(context, job, cgroup);
   if (elsewhere.length === 0) return outcomes;
   const because = `for its jobs in one place only: others of ${job.tenant} are in ${elsewhere.join(", ")}`;
-  return outcomes.map((outcome) => {
-    if (outcome.of !== "tenant") return outcome;
-    if (outcome.outcome !== "applied" && outcome.outcome !== "partial") return outcome;
-    return { ...outcome, outcome: "partial", because: [outcome.because, because].filter(Boolean).join("; ") };
-  });
+  return outcomes.map((outcome) => (outcome.of === "tenant" ? onlyPartly(outcome, because) : outcome));
 }
 
-/** The other cgroups of the tenant, in the first hierarchy where both have one. */
-function otherPlaces({ ledger }: Context, job: Job, cgroup: JobCgroup): string[] {
-  const places = ledger
-    .openJobs()
-    .filter(({ key, tenant }) => tenant === job.tenant && key !== job.key)
-    .flatMap((other) => {
-      for (const { hierarchy, tenant } of cgroup.directories) {
-        const theirs = tenantPathOf(other, hierarchy.key);
-        if (theirs !== undefined) return theirs === tenant ? [] : [theirs];
+/** Lists the other cgroups of the tenant, in the first hierarchy where both have one. */
+function otherPlaces({ ledger }: Context, { key, tenant }: Job, { directories }: JobCgroup): string[] {
+  const others = ledger.openJobs().filter((other) => other.tenant === tenant && other.key !== key);
+  const places = others.flatMap(({ changes }) => {
+    for (const { hierarchy, tenant: ours } of directories) {
+      for (const change of changes) {
+        if (change.kind !== "cgroup-created" || change.role !== "tenant") continue;
+        if (change.hierarchy === hierarchy.key) return change.path === ours ? [] : [change.path];
       }
-      return [];
-    });
+    }
+    return [];
+  });
   return [...new Set(places)];
-}
-
-function tenantPathOf({ changes }: Job, hierarchy: string): string | undefined {
-  const created = changes.find(
-    (change) =>
-      change.kind === "cgroup-created" && change.role === "tenant" && change.hierarchy === hierarchy,
-  );
-  return created?.kind === "cgroup-created" ? created.path : undefined;
 }

@@ -2,26 +2,25 @@ import { basename, dirname } from "node:path";
 import { removeJobCgroup } from "../../linux/cgroup/cgroupChanges.ts";
 import { findJobCgroup } from "../../linux/cgroup/findJobCgroup.ts";
 import { type JobLocation, listMembers } from "../../linux/cgroup/jobCgroup.ts";
+import type { CgroupFs } from "../../linux/cgroupFs.ts";
 import type { Change } from "../../linux/change.ts";
 import { readArguments } from "../../linux/proc/table.ts";
 import { journalOf } from "../changes.ts";
 import type { Context } from "../context.ts";
 import { groupName, isTenantGroup, newJob } from "../job.ts";
 import { toRunning, withObserver } from "../model/job.ts";
-import { isOwnScope } from "../placement/jobScope.ts";
 import { findMainProcess } from "./mainProcess.ts";
 
-const SCOPE = ".scope";
 const SCANNED = "orphan_groups_scanned";
 
 /**
- * Looks once in the life of a ledger for cgroups of its jobs that it does not know: a ledger that was set aside
- * damaged, or deleted, knew them. What lives in them is taken on record again, empty ones are removed.
+ * Scans once for each ledger for cgroups of its jobs that are not in it: an earlier ledger, which was set aside as damaged
+ * or deleted, had those jobs. Records a job for a cgroup with processes, and removes an empty one.
  */
 export function adoptOrphanGroups(context: Context): void {
-  const { ledger, host, state } = context;
+  const { ledger, host } = context;
   if (ledger.note(SCANNED) !== undefined) return;
-  const groups = findGroups(context, groupName(state.tag, ""));
+  const groups = findGroups(context);
   const known = new Set(ledger.jobsToCleanUp().map(({ jobId }) => jobId));
   for (const [jobId, found] of groups) {
     if (!known.has(jobId)) adoptGroup(context, jobId, found);
@@ -34,7 +33,7 @@ function adoptGroup(context: Context, jobId: string, found: FoundCgroup): void {
   const cgroup = findJobCgroup(host.cgroupFs, context.hierarchies, found);
   const root = findMainProcess(context, listMembers(cgroup));
   if (!root) {
-    // Without the record it may as well be a job that another ffrtmp is starting just now.
+    // While the ledger cannot be read, the cgroup may be of a job that another ffrtmp is starting.
     if (ledger.unreadableBecause === undefined) removeJobCgroup(cgroup);
     return;
   }
@@ -59,57 +58,44 @@ interface FoundCgroup {
   changes: Change[];
 }
 
-function findGroups(context: Context, prefix: string): Map<string, FoundCgroup> {
+function findGroups({ host: { cgroupFs }, hierarchies, state }: Context): Map<string, FoundCgroup> {
+  const prefix = groupName(state.tag, "");
   const groups = new Map<string, FoundCgroup>();
-  for (const hierarchy of context.hierarchies) {
-    for (const { parent, name } of walk(context, hierarchy.mountPoint)) {
+  for (const { key, mountPoint } of hierarchies) {
+    for (const path of listCgroups(cgroupFs, mountPoint)) {
+      const name = basename(path);
       if (!name.startsWith(prefix) || isTenantGroup(name)) continue;
-      // The job's own cgroup lies in its scope, and has its name without the ending.
-      if (
-        isOwnScope(name) &&
-        context.host.cgroupFs.exists(`${parent}/${name}/${name.slice(0, -SCOPE.length)}`)
-      )
-        continue;
-      // So it does in the group that it was launched in, which has the same name.
-      if (context.host.cgroupFs.exists(`${parent}/${name}/${name}`)) continue;
+      // The job's own cgroup is in the wrapper's, which has the same name, or in its scope.
+      const inner = [name, name.replace(/\.scope$/, "")];
+      if (inner.some((each) => cgroupFs.exists(`${path}/${each}`))) continue;
       const jobId = name.slice(prefix.length);
       const found = groups.get(jobId) ?? { cgroup: [], changes: [] };
-      found.cgroup.push({ hierarchy: hierarchy.key, path: `${parent}/${name}` });
-      found.changes.push(...changesBehind(hierarchy.key, parent, name));
+      found.cgroup.push({ hierarchy: key, path });
+      found.changes.push(...changesBehind(key, path));
       groups.set(jobId, found);
     }
   }
   return groups;
 }
 
-/** The changes that created a cgroup, by its name and the names of those around it. */
-function changesBehind(hierarchy: string, parent: string, name: string): Change[] {
-  const path = `${parent}/${name}`;
-  const around = isTenantGroup(basename(parent))
-    ? "tenant"
-    : basename(parent) === name
-      ? "wrapper-slot"
-      : undefined;
-  const from = around === undefined ? parent : dirname(parent);
+/** Returns the changes that created a cgroup, by its name and the name of its parent. */
+function changesBehind(hierarchy: string, path: string): Change[] {
+  const parent = dirname(path);
+  const isWrapperSlot = basename(parent) === basename(path);
+  const role = isTenantGroup(basename(parent)) ? "tenant" : isWrapperSlot ? "wrapper-slot" : undefined;
   return [
-    ...(around === undefined
-      ? []
-      : [{ kind: "cgroup-created", hierarchy, path: parent, role: around } as const]),
+    ...(role ? [{ kind: "cgroup-created", hierarchy, path: parent, role } as const] : []),
     { kind: "cgroup-created", hierarchy, path, role: "job" },
-    { kind: "processes-moved", hierarchy, from, to: path },
+    { kind: "processes-moved", hierarchy, from: role ? dirname(parent) : parent, to: path },
   ];
 }
 
-function* walk(context: Context, parent: string): Generator<{ parent: string; name: string }> {
-  let names: string[];
+/** Lists all cgroups below one, leaving out those that are removed meanwhile or that this user may not read. */
+function listCgroups(fs: CgroupFs, parent: string): string[] {
   try {
-    names = context.host.cgroupFs.children(parent);
+    const paths = fs.children(parent).map((name) => `${parent}/${name}`);
+    return paths.flatMap((path) => [path, ...listCgroups(fs, path)]);
   } catch {
-    // Removed while we looked, or not for us to read.
-    return;
-  }
-  for (const name of names) {
-    yield { parent, name };
-    yield* walk(context, `${parent}/${name}`);
+    return [];
   }
 }

@@ -2,10 +2,13 @@ import { accessSync, closeSync, constants, openSync, readSync, type Stats, statS
 import { resolve } from "node:path";
 
 /** The reason why a command cannot be started, with the exit code that shells use. */
-export interface CommandFault {
+interface CommandFault {
   exitCode: 126 | 127;
   because: string;
 }
+
+const MISSING = "does not exist";
+const NOT_EXECUTABLE = "is not executable";
 
 /**
  * Finds the file of a command as execvp(3) does: in PATH, unless the command contains a slash.
@@ -18,53 +21,53 @@ export function findCommand(
 ): { path: string } | CommandFault {
   if (command === "")
     return { exitCode: 127, because: "the command is empty, most often because a variable is not set" };
-  if (command.includes("/")) {
-    const path = resolve(workingDirectory, command);
-    const fault = faultIn(path, command, workingDirectory);
-    return fault ?? { path };
-  }
+  const isPath = command.includes("/");
   let fault: CommandFault = {
     exitCode: 127,
-    because: `${command} is not in PATH (${searchPath ?? "which is not set"})`,
+    because: isPath
+      ? `${command} ${MISSING}`
+      : `${command} is not in PATH (${searchPath ?? "which is not set"})`,
   };
-  for (const directory of (searchPath ?? "/usr/local/bin:/usr/bin:/bin").split(":")) {
+  const directories = isPath ? [""] : (searchPath ?? "/usr/local/bin:/usr/bin:/bin").split(":");
+  for (const directory of directories) {
     const path = resolve(workingDirectory, directory, command);
-    const faultHere = faultIn(path, path, workingDirectory);
-    if (!faultHere) return { path };
-    if (faultHere.exitCode === 126 && fault.exitCode === 127) fault = faultHere;
+    const because = faultIn(path, isPath ? command : path, workingDirectory);
+    if (because === undefined) return { path };
+    if (because !== MISSING && fault.exitCode === 127) fault = { exitCode: 126, because };
   }
   return fault;
 }
 
-function faultIn(path: string, shown: string, workingDirectory: string): CommandFault | undefined {
-  const stat = statOf(path);
-  if (stat === undefined) return { exitCode: 127, because: `${shown} does not exist` };
-  if (stat.isDirectory()) return { exitCode: 126, because: `${shown} is a directory` };
-  if (!stat.isFile()) return { exitCode: 126, because: `${shown} is not a regular file` };
-  try {
-    accessSync(path, constants.X_OK);
-  } catch {
-    return { exitCode: 126, because: `${shown} is not executable: chmod +x it, or name its interpreter` };
-  }
+function faultIn(path: string, shown: string, workingDirectory: string): string | undefined {
+  const fault = faultInFile(path);
+  if (fault === MISSING) return MISSING;
+  if (fault === NOT_EXECUTABLE) return `${shown} ${fault}: chmod +x it, or name its interpreter`;
+  if (fault !== undefined) return `${shown} ${fault}`;
+  // Checked separately: for a missing interpreter the kernel returns the errno of a missing script.
   const interpreter = readInterpreter(path);
-  const because =
-    interpreter && faultInInterpreter(interpreter, resolve(workingDirectory, interpreter), shown);
-  return because ? { exitCode: 126, because } : undefined;
+  const itsFault = interpreter && faultInFile(resolve(workingDirectory, interpreter));
+  if (!interpreter || !itsFault) return undefined;
+  const named = `the first line of ${shown} names the interpreter ${JSON.stringify(interpreter)}`;
+  return itsFault === MISSING && interpreter.endsWith("\r")
+    ? `${named}: the script has Windows line ends, and the CR is part of the name (to fix it: sed -i 's/\\r$//' ${shown})`
+    : `${named}, which ${itsFault}`;
 }
 
-/** Checks the interpreter separately: for a missing one the kernel returns the errno of a missing script. */
-function faultInInterpreter(interpreter: string, path: string, script: string): string | undefined {
-  const named = `the first line of ${script} names the interpreter ${JSON.stringify(interpreter)}`;
-  const stat = statOf(path);
-  if (stat === undefined && interpreter.endsWith("\r"))
-    return `${named}: the script has Windows line ends, and the CR is part of the name (to fix it: sed -i 's/\\r$//' ${script})`;
-  if (stat === undefined) return `${named}, which does not exist`;
-  if (stat.isDirectory()) return `${named}, which is a directory`;
+function faultInFile(path: string): string | undefined {
+  let stat: Stats | undefined;
+  try {
+    stat = statSync(path, { throwIfNoEntry: false });
+  } catch {
+    // ENOTDIR or EACCES on the way: treated as missing, as by execvp(3).
+  }
+  if (stat === undefined) return MISSING;
+  if (stat.isDirectory()) return "is a directory";
+  if (!stat.isFile()) return "is not a regular file";
   try {
     accessSync(path, constants.X_OK);
     return undefined;
   } catch {
-    return `${named}, which is not executable`;
+    return NOT_EXECUTABLE;
   }
 }
 
@@ -86,13 +89,4 @@ function readInterpreter(path: string): string | undefined {
     return undefined;
   }
   return /^#![ \t]*([^ \t\n\0]+)/.exec(head.toString())?.[1];
-}
-
-function statOf(path: string): Stats | undefined {
-  try {
-    return statSync(path, { throwIfNoEntry: false });
-  } catch {
-    // ENOTDIR or EACCES on the way: treated as missing, as by execvp(3).
-    return undefined;
-  }
 }

@@ -12,13 +12,11 @@ type Standard = "inherit" | "ignore" | number;
  */
 export function listInheritedFiles(host: Host): number[] {
   const directory = `${host.procRoot}/self/fd`;
-  return readdirSync(directory)
-    .map(Number)
-    .filter((fd) => {
-      if (fd < 3) return false;
-      const target = linkOf(`${directory}/${fd}`);
-      return target !== undefined && !/^anon_inode:\[(eventpoll|eventfd|timerfd|io_uring)\]$/.test(target);
-    });
+  const fds = readdirSync(directory).map(Number);
+  return fds.filter((fd) => {
+    const target = fd < 3 ? undefined : linkOf(`${directory}/${fd}`);
+    return target !== undefined && !/^anon_inode:\[(eventpoll|eventfd|timerfd|io_uring)\]$/.test(target);
+  });
 }
 
 /** Returns true if a descriptor of this process is a terminal. Loading node:tty for this would take 3 ms. */
@@ -60,14 +58,8 @@ function readFileLimits(host: Host, pid: number | "self"): { soft: string; hard:
  * would lose bytes. Source: /proc/self/cmdline.
  */
 export function readOwnArguments(host: Host): Uint8Array[] {
-  const bytes = readFileSync(`${host.procRoot}/self/cmdline`);
-  const words: Uint8Array[] = [];
-  for (let start = 0; start < bytes.length; ) {
-    const end = bytes.indexOf(0, start);
-    words.push(bytes.subarray(start, end < 0 ? bytes.length : end));
-    start = end < 0 ? bytes.length : end + 1;
-  }
-  return words;
+  const words = readFileSync(`${host.procRoot}/self/cmdline`, "latin1").replace(/\0$/, "").split("\0");
+  return words.map((word) => Buffer.from(word, "latin1"));
 }
 
 function linkOf(path: string): string | undefined {

@@ -1,15 +1,12 @@
 import { getPriority } from "node:os";
-import type { Limits } from "../../limits/limits.ts";
-import { type LimitOutcome, refusedInstead } from "../../limits/outcome.ts";
+import type { LimitOutcome } from "../../limits/outcome.ts";
 import type { Usage } from "../../limits/usage.ts";
 import { backendOf } from "../../linux/cgroup/backends.ts";
 import { CgroupInUse, createJobCgroup } from "../../linux/cgroup/cgroupChanges.ts";
-import type { Unavailable } from "../../linux/cgroup/controller.ts";
 import { readMembership } from "../../linux/cgroup/hierarchies.ts";
 import type { JobCgroup } from "../../linux/cgroup/jobCgroup.ts";
 import { applyCgroupLimits, executeLimits } from "../../linux/cgroup/jobLimits.ts";
 import { joinThread, leaveThread } from "../../linux/cgroup/ownThread.ts";
-import { planJobCgroup } from "../../linux/cgroup/planJobCgroup.ts";
 import { freeWrapperSlot, limitWrapperSlot, moveToWrapperSlot } from "../../linux/cgroup/wrapperSlot.ts";
 import { readIdentity } from "../../linux/proc/identity.ts";
 import { takeOnAttributes } from "../../linux/proc/taskAttributes.ts";
@@ -20,12 +17,14 @@ import { journalOf, withCgroup } from "../changes.ts";
 import type { Context } from "../context.ts";
 import { Refusal } from "../errors.ts";
 import { recordExit } from "../exit/recordExit.ts";
-import { groupName, type JobSpec, newJob } from "../job.ts";
+import { type JobSpec, newJob } from "../job.ts";
 import { planWithNice } from "../limits/planLimits.ts";
 import { type Ending, endingOfStatus } from "../model/ending.ts";
-import type { Job, RunningJob, StartingJob } from "../model/job.ts";
+import type { Job, RunningJob } from "../model/job.ts";
 import { respectDisabled } from "../placement/disabledControllers.ts";
+import { planCgroup } from "../placement/jobCgroup.ts";
 import { enterOwnScope, planOwnScope } from "../placement/jobScope.ts";
+import { withdrawFromOutsiders } from "../placement/moveTree.ts";
 import { cgroupInUse, registerJob } from "../recovery/registerJob.ts";
 import { findCommand } from "./findCommand.ts";
 import { restoreFileLimit, type StdioList, withInheritedFiles } from "./inheritedFiles.ts";
@@ -49,16 +48,6 @@ export interface StartedJob {
   ended: Promise<{ ending: Ending; measured: Partial<Usage> }>;
 }
 
-/** The command could not be started. The exit codes are those of shells. */
-class CannotExecute extends Refusal {
-  readonly exitCode: 126 | 127;
-
-  constructor(exitCode: 126 | 127, message: string) {
-    super(message);
-    this.exitCode = exitCode;
-  }
-}
-
 /**
  * Starts a workload in its own session and process group, inside its cgroup from its first instruction.
  *
@@ -68,14 +57,10 @@ class CannotExecute extends Refusal {
 export function startWorkload(context: Context, request: StartRequest): StartedJob {
   const [command = ""] = request.command;
   const found = findCommand(command, request.workingDirectory, process.env["PATH"]);
-  if ("because" in found)
-    throw new CannotExecute(
-      found.exitCode,
-      `cannot run ${command || JSON.stringify(command)}: ${found.because}`,
-    );
+  if ("because" in found) throw cannotRun(command || JSON.stringify(command), found.because, found.exitCode);
 
-  const scope = planOwnScope(context, request.jobId, request.limits);
-  let cgroup = planCgroup(context, request, scope);
+  const scope = planOwnScope(context, request);
+  let cgroup = planOwnCgroup(context, request, scope);
   let job = newJob(context, "run", request, {
     process: null,
     command: request.command,
@@ -89,7 +74,14 @@ export function startWorkload(context: Context, request: StartRequest): StartedJ
   let outcomes: LimitOutcome[];
   let child: Bun.Subprocess;
   try {
-    if (scope) ({ job, cgroup } = enterScope(context, job, request, scope));
+    const refusal = scope && enterOwnScope(context, scope, request.jobId);
+    if (scope) cgroup = planOwnCgroup(context, request, refusal === undefined ? scope : undefined);
+    if (refusal !== undefined) {
+      context.warn(
+        `job ${request.jobId} has no scope of its own, so it ends when the unit that started it is stopped: ${refusal}`,
+      );
+      job = context.ledger.recordJournal(job, journalOf(cgroup));
+    }
     respectDisabled(context, cgroup);
     createJobCgroup(cgroup);
     ({ child, outcomes } = spawnInside(context, cgroup, request, found.path));
@@ -108,42 +100,17 @@ export function startWorkload(context: Context, request: StartRequest): StartedJ
     },
     startedMs: context.host.now(),
     outcomes,
-    journal: withCgroup(job, cgroup),
+    ...withCgroup(job, cgroup),
   });
   return { job: running, ended: waitFor(child) };
 }
 
 /** Plans the job's cgroup as a child of the planned scope, or else of this process's cgroup. */
-function planCgroup(
-  { host, hierarchies, state, ledger }: Context,
-  { jobId, limits }: StartRequest,
-  scope: ScopePlan | undefined,
-): JobCgroup {
-  const found = readMembership(host, "self");
+function planOwnCgroup(context: Context, { jobId, limits }: StartRequest, scope?: ScopePlan): JobCgroup {
+  const found = readMembership(context.host, "self");
   const membership = new Map(found === "gone" ? [] : found);
   if (scope) membership.set("", scope.cgroupPath);
-  return planJobCgroup(host.cgroupFs, hierarchies, membership, {
-    name: groupName(state.tag, jobId),
-    limits,
-    hasWrapperSlot: true,
-    shared: () => ledger.sharedChanges(),
-  });
-}
-
-/** Enters the job's scope. If that fails, the workload runs in a child of this process's cgroup. */
-function enterScope(
-  context: Context,
-  job: StartingJob,
-  request: StartRequest,
-  scope: ScopePlan,
-): { job: StartingJob; cgroup: JobCgroup } {
-  const refusal = enterOwnScope(context, scope, request.jobId);
-  if (refusal === undefined) return { job, cgroup: planCgroup(context, request, scope) };
-  context.warn(
-    `job ${request.jobId} has no scope of its own, so it ends when the unit that started it is stopped: ${refusal}`,
-  );
-  const cgroup = planCgroup(context, request, undefined);
-  return { job: context.ledger.recordJournal(job, journalOf(cgroup)), cgroup };
+  return planCgroup(context, jobId, membership, { limits, tenant: null, hasWrapperSlot: true });
 }
 
 function spawnInside(
@@ -153,21 +120,28 @@ function spawnInside(
   path: string,
 ): { child: Bun.Subprocess; outcomes: LimitOutcome[] } {
   const { limits } = request;
+  const { pidsMax } = limits;
   // v1: this thread joins the cgroup, so that its child is created there, without a shell in between or a
   // later move. The thread counts against the pids limit, which is one higher until the thread leaves.
-  const firstLimits = withWrapperSlot(cgroup, limits);
-  if (firstLimits.pidsMax !== undefined) limitWrapperSlot(cgroup, firstLimits.pidsMax);
-  const nice = limits.nice ?? getPriority();
-  const outcomes = executeLimits(cgroup, planWithNice(cgroup, firstLimits, nice));
+  const takesSlot =
+    pidsMax !== undefined &&
+    cgroup.directories.some(
+      ({ hierarchy, controllers }) =>
+        !backendOf(hierarchy).clonesIntoCgroup && controllers.some(({ plan }) => plan["pids.max"]),
+    );
+  if (takesSlot) limitWrapperSlot(cgroup, pidsMax + 1);
+  const firstLimits = takesSlot ? { ...limits, pidsMax: pidsMax + 1 } : limits;
+  let outcomes = executeLimits(cgroup, planWithNice(cgroup, firstLimits, getPriority()));
   restoreFileLimit(context.host);
   const attributes = takeOnAttributes(context.host, limits);
   const unavailable = joinThread(cgroup);
   let child: Bun.Subprocess;
   try {
     child = spawn(cgroup, request, path);
-    if (firstLimits !== limits) {
+    if (takesSlot) {
       moveToWrapperSlot(cgroup);
-      replaceOutcome(outcomes, applyCgroupLimits(cgroup, { pidsMax: limits.pidsMax as number }));
+      const [own] = applyCgroupLimits(cgroup, { pidsMax });
+      outcomes = outcomes.map((outcome) => (own && outcome.limit === own.limit ? own : outcome));
     }
   } finally {
     for (const { because } of leaveThread(cgroup)) {
@@ -178,7 +152,12 @@ function spawnInside(
     freeWrapperSlot(cgroup);
     attributes.undo();
   }
-  return { child, outcomes: [...withdrawHindered(outcomes, cgroup, unavailable), ...attributes.outcomes] };
+  const { pid } = child;
+  const outside = unavailable.map(({ controller, because }) => ({ controllers: [controller], pid, because }));
+  return {
+    child,
+    outcomes: [...withdrawFromOutsiders(outcomes, cgroup, pid, outside), ...attributes.outcomes],
+  };
 }
 
 function spawn(cgroup: JobCgroup, request: StartRequest, path: string): Bun.Subprocess {
@@ -195,53 +174,15 @@ function spawn(cgroup: JobCgroup, request: StartRequest, path: string): Bun.Subp
   });
 }
 
-/** Adds one slot of pids.max for this thread, where it joins the job's cgroup before the workload is started. */
-function withWrapperSlot({ directories }: JobCgroup, limits: Limits): Limits {
-  const isEntered = directories.some(
-    ({ hierarchy, controllers }) =>
-      !backendOf(hierarchy).clonesIntoCgroup && controllers.some(({ plan }) => plan["pids.max"]),
-  );
-  if (!isEntered || limits.pidsMax === undefined) return limits;
-  return { ...limits, pidsMax: limits.pidsMax + 1 };
-}
-
-function replaceOutcome(outcomes: LimitOutcome[], replacements: LimitOutcome[]): void {
-  for (const replacement of replacements) {
-    const index = outcomes.findIndex(({ limit }) => limit === replacement.limit);
-    outcomes.splice(index, 1, replacement);
-  }
-}
-
-/** Reports limits in cgroups that the workload could not join as refused. */
-function withdrawHindered(
-  outcomes: LimitOutcome[],
-  cgroup: JobCgroup,
-  unavailable: Unavailable[],
-): LimitOutcome[] {
-  return outcomes.map((outcome) => {
-    const missing = unavailable.find(({ controller }) =>
-      cgroup.directories.some((directory) =>
-        directory.controllers.some(
-          ({ name, plan }) => name === controller && plan[outcome.limit as keyof typeof plan],
-        ),
-      ),
-    );
-    if (!missing) return outcome;
-    return refusedInstead(outcome, missing.because);
-  });
-}
-
 async function waitFor(child: Bun.Subprocess): Promise<{ ending: Ending; measured: Partial<Usage> }> {
   await child.exited;
   const usage = child.resourceUsage();
-  const measured: Partial<Usage> = usage
-    ? {
-        cpuUserUsec: Number(usage.cpuTime.user),
-        cpuSystemUsec: Number(usage.cpuTime.system),
-        memoryPeakBytes: usage.maxRSS,
-      }
-    : {};
-  return { ending: endingOf(child), measured };
+  const measured = usage && {
+    cpuUserUsec: Number(usage.cpuTime.user),
+    cpuSystemUsec: Number(usage.cpuTime.system),
+    memoryPeakBytes: usage.maxRSS,
+  };
+  return { ending: endingOf(child), measured: measured ?? {} };
 }
 
 function endingOf({ exitCode, signalCode }: Bun.Subprocess): Ending {
@@ -256,8 +197,12 @@ function endingOf({ exitCode, signalCode }: Bun.Subprocess): Ending {
 
 function asRefusal(error: unknown, job: Job): Refusal {
   if (error instanceof CgroupInUse) return cgroupInUse(job, error);
-  const meaning = EXEC_ERRORS[errnoOf(error) ?? ""] ?? messageOf(error);
-  return new CannotExecute(126, `cannot run ${job.command[0]}: ${meaning}`);
+  return cannotRun(job.command[0] ?? "", EXEC_ERRORS[errnoOf(error) ?? ""] ?? messageOf(error), 126);
+}
+
+/** The exit codes are those of shells. */
+function cannotRun(command: string, because: string, exitCode: 126 | 127): Refusal {
+  return Object.assign(new Refusal(`cannot run ${command}: ${because}`), { exitCode });
 }
 
 const EXEC_ERRORS: Record<string, string> = {
