@@ -97,7 +97,7 @@ export function withdrawFromOutsiders(
   return outcomes.map((outcome) => {
     const controller = cgroup.directories
       .flatMap(({ controllers }) => controllers)
-      .find(({ plan }) => outcome.limit in plan)?.name;
+      .find(({ limits }) => outcome.limit in limits)?.name;
     const outsiders = leftOutside.filter(
       ({ controllers }) => controller !== undefined && controllers.includes(controller),
     );

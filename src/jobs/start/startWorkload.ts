@@ -199,7 +199,8 @@ function spawn(cgroup: JobCgroup, request: StartRequest, path: string): Bun.Subp
 function withWrapperSlot({ directories }: JobCgroup, limits: Limits): Limits {
   const isEntered = directories.some(
     ({ hierarchy, controllers }) =>
-      !backendOf(hierarchy).clonesIntoCgroup && controllers.some(({ plan }) => plan["pids.max"]),
+      !backendOf(hierarchy).clonesIntoCgroup &&
+      controllers.some((controller) => controller.limits["pids.max"]),
   );
   if (!isEntered || limits.pidsMax === undefined) return limits;
   return { ...limits, pidsMax: limits.pidsMax + 1 };
@@ -221,9 +222,7 @@ function withdrawHindered(
   return outcomes.map((outcome) => {
     const missing = unavailable.find(({ controller }) =>
       cgroup.directories.some((directory) =>
-        directory.controllers.some(
-          ({ name, plan }) => name === controller && plan[outcome.limit as keyof typeof plan],
-        ),
+        directory.controllers.some(({ name, limits }) => name === controller && outcome.limit in limits),
       ),
     );
     if (!missing) return outcome;

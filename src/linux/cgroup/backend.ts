@@ -76,5 +76,5 @@ export interface CgroupBackend {
 
 /** Whether one of the limits belongs to a controller. */
 export function isAskedFor(controller: CgroupController, limits: Limits): boolean {
-  return CGROUP_LIMITS.some((limit) => controller.plan[limit] && formatLimit(limits, limit) !== undefined);
+  return CGROUP_LIMITS.some((limit) => controller.limits[limit] && formatLimit(limits, limit) !== undefined);
 }

@@ -1,33 +1,39 @@
 import type { CpuMax } from "../../limits/grammar.ts";
-import { formatLimit } from "../../limits/limits.ts";
 import { limitedByAncestor, tightestAbove } from "./constraints.ts";
 import type { CgroupDirectory, WriteResult } from "./file.ts";
-import { compareReadBack, type FileWrite, type PlanLimit } from "./limitPlan.ts";
+import type { LimitFiles } from "./limitFiles.ts";
+import { compareReadBack, type FileWrite } from "./limitWrites.ts";
 
-/** How one cgroup version keeps a CPU quota. */
+/** The period of a new cgroup: sched-bwc.rst. */
+const DEFAULT_PERIOD_USEC = 100_000;
+
+/** The files in which one cgroup version keeps a CPU quota. */
 interface QuotaFiles {
-  /** The cores that a cgroup's quota allows; `undefined` without a quota. */
-  readCores(directory: CgroupDirectory): number | undefined;
+  /** Returns `undefined` without a quota. */
+  read(directory: CgroupDirectory): CpuMax | undefined;
   writes(directory: CgroupDirectory, max: CpuMax): FileWrite[];
-  /** As `QUOTA PERIOD`. */
+  /** Reads `QUOTA PERIOD`. */
   readBack(directory: CgroupDirectory): WriteResult;
 }
 
-/** Plans a CPU quota, which v1 and v2 keep in different files. */
-export function planCpuMax({ readCores, writes, readBack }: QuotaFiles): PlanLimit {
-  return (directory, { cpuMax }) => {
-    const max = cpuMax as CpuMax;
-    const wanted = formatLimit({ cpuMax: max }, "cpu.max") as string;
-    const cores = max.quotaUsec === "max" ? Number.POSITIVE_INFINITY : max.quotaUsec / max.periodUsec;
-    // On v1 the kernel answers EINVAL to a quota above the parent's.
-    const above = tightestAbove(directory, readCores);
-    if (above && above.value <= cores) {
-      return limitedByAncestor("cpu.max", wanted, { text: `${above.value} cores`, path: above.path });
-    }
-    return {
-      writes: writes(directory, max),
-      isAtomic: true,
-      verify: (written) => compareReadBack("cpu.max", wanted, readBack(written), (text) => text === wanted),
-    };
+export function cpuMaxFiles({ read, writes, readBack }: QuotaFiles): LimitFiles<CpuMax> {
+  return {
+    plan(directory, max, wanted) {
+      // On v1 the kernel answers EINVAL to a quota above the parent's.
+      const above = tightestAbove(directory, "cpu.max", (cgroup) => coresOf(read(cgroup)));
+      if (above && above.value <= (coresOf(max) ?? Number.POSITIVE_INFINITY))
+        return limitedByAncestor("cpu.max", wanted, `${above.value} cores`, above.path);
+      return {
+        writes: writes(directory, max),
+        isAtomic: true,
+        verify: (written) => compareReadBack("cpu.max", wanted, readBack(written), (text) => text === wanted),
+      };
+    },
+    lift: (directory) => writes(directory, { quotaUsec: "max", periodUsec: DEFAULT_PERIOD_USEC }),
+    read,
   };
+}
+
+function coresOf(max: CpuMax | undefined): number | undefined {
+  return max === undefined || max.quotaUsec === "max" ? undefined : max.quotaUsec / max.periodUsec;
 }

@@ -3,7 +3,7 @@ import { tightestAbove } from "./constraints.ts";
 import type { CgroupDirectory } from "./file.ts";
 import { readBack, readCgroupFile, readCounters, readNumber, writeCgroupFile } from "./file.ts";
 import type { Hierarchy } from "./hierarchies.ts";
-import { compareReadBack } from "./limitPlan.ts";
+import { compareReadBack } from "./limitWrites.ts";
 
 const HIERARCHY: Hierarchy = { key: "", version: 2, controllers: [], mountPoint: "/cg", mountRoot: "/" };
 
@@ -68,10 +68,12 @@ test("the tightest value above is found with the cgroup that sets it, the own on
     "/cg/a/b/pids.max": "max",
     "/cg/a/b/c/pids.max": "5",
   };
-  const above = tightestAbove(directory(files, "/cg/a/b/c"), (ancestor) => readNumber(ancestor, "pids.max"));
+  const above = tightestAbove(directory(files, "/cg/a/b/c"), "pids.max", (ancestor) =>
+    readNumber(ancestor, "pids.max"),
+  );
   expect(above).toEqual({ value: 20, path: "/cg/a" });
   expect(
-    tightestAbove(directory({}, "/cg/a"), (ancestor) => readNumber(ancestor, "pids.max")),
+    tightestAbove(directory({}, "/cg/a"), "pids.max", (ancestor) => readNumber(ancestor, "pids.max")),
   ).toBeUndefined();
 });
 

@@ -53,7 +53,7 @@ function readUsageOf(job: JobCgroup, directories: JobDirectory[]): Usage {
 function readCounted(job: JobCgroup, directory: JobDirectory): Partial<Usage> {
   const counted: Partial<Usage> = {};
   const readers = new Set([...backendOf(directory.hierarchy).alwaysMeasures, ...directory.controllers]);
-  for (const reader of readers) Object.assign(counted, reader.usage(asDirectory(job, directory)));
+  for (const reader of readers) Object.assign(counted, reader.usage?.(asDirectory(job, directory)));
   return counted;
 }
 

@@ -22,7 +22,7 @@ export function planJobCgroup(
     const known = controllersOf(hierarchy);
     const controllers = known.filter(
       (controller) =>
-        controller.measures ||
+        !controller.isOnDemand ||
         isAskedFor(controller, limits) ||
         (tenant !== undefined && isAskedFor(controller, tenant.limits)),
     );

@@ -1,11 +1,11 @@
 import type { CgroupChange } from "../../change.ts";
 import type { CgroupBackend } from "../backend.ts";
+import { cpusetV1 as cpuset } from "../cpuset.ts";
 import type { JobDirectory } from "../jobCgroup.ts";
 import { pids } from "../pids.ts";
 import { blkio } from "./blkio.ts";
 import { cpu } from "./cpu.ts";
 import { cpuacct } from "./cpuacct.ts";
-import { cpuset } from "./cpuset.ts";
 import { memory } from "./memory.ts";
 
 const CONTROLLERS = [cpu, cpuacct, memory, blkio, pids, cpuset];

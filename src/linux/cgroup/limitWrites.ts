@@ -1,7 +1,6 @@
-import type { Limits } from "../../limits/limits.ts";
 import type { LimitOutcome } from "../../limits/outcome.ts";
-import type { CgroupLimitName, LimitName } from "../../limits/table.ts";
-import { type CgroupDirectory, readBack, readCgroupFile, type WriteResult, writeCgroupFile } from "./file.ts";
+import type { LimitName } from "../../limits/table.ts";
+import { type CgroupDirectory, readCgroupFile, type WriteResult, writeCgroupFile } from "./file.ts";
 
 /** One write(2) to a file of a cgroup. */
 export interface FileWrite {
@@ -11,7 +10,7 @@ export interface FileWrite {
   otherwise?: string;
 }
 
-/** What is written for one limit, and how to tell afterwards what the kernel holds. */
+/** The writes for one limit, and how to check afterwards what the kernel has. */
 export interface LimitWrites {
   writes: readonly FileWrite[];
   /** All or nothing: after a refusal the files written before get their earlier values back. */
@@ -19,23 +18,7 @@ export interface LimitWrites {
   verify(directory: CgroupDirectory): LimitOutcome;
 }
 
-/** Decides how one limit is set in a cgroup; reads only. An outcome means that nothing has to be written, or can be. */
-export type PlanLimit = (directory: CgroupDirectory, limits: Limits) => LimitWrites | LimitOutcome;
-
-/** A limit that is one value in one file. `isSame` says whether the kernel's text means what was asked for. */
-export function planFile(
-  limit: CgroupLimitName,
-  file: string,
-  data: string,
-  { wanted = data, isSame = (text: string) => text === data } = {},
-): LimitWrites {
-  return {
-    writes: [{ file, data }],
-    verify: (directory) => compareReadBack(limit, wanted, readBack(directory, file), isSame),
-  };
-}
-
-/** Writes and reads back. */
+/** Writes a limit and reads it back. */
 export function applyWrites(
   limit: LimitName,
   wanted: string,
@@ -72,7 +55,7 @@ export function executeWrites(
   return refusals;
 }
 
-/** The outcome of a write by what was read back. */
+/** Returns the outcome of a write by the file's content after it. */
 export function compareReadBack(
   limit: LimitName,
   wanted: string,

@@ -1,8 +1,8 @@
 import { expect } from "bun:test";
-import { describeOn, limitFiles, makeJob } from "../../../../test/support/cgroupJobs.ts";
-import { directoryIn, FAKE_V2, REAL_V2 } from "../../../../test/support/cgroupMachines.ts";
-import type { Hierarchy } from "../hierarchies.ts";
-import { applyCgroupLimits, liftCgroupLimits } from "../jobLimits.ts";
+import { describeOn, limitFiles, makeJob } from "../../../test/support/cgroupJobs.ts";
+import { directoryIn, FAKE_V2, REAL_V2 } from "../../../test/support/cgroupMachines.ts";
+import type { Hierarchy } from "./hierarchies.ts";
+import { applyCgroupLimits, liftCgroupLimits } from "./jobLimits.ts";
 
 for (const choice of [FAKE_V2, REAL_V2]) {
   describeOn(choice, "cpuset.cpus", (it) => {
