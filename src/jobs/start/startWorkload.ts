@@ -8,9 +8,14 @@ import type { Unavailable } from "../../linux/cgroup/controller.ts";
 import { readMembership } from "../../linux/cgroup/hierarchies.ts";
 import type { JobCgroup } from "../../linux/cgroup/jobCgroup.ts";
 import { applyCgroupLimits, executeLimits } from "../../linux/cgroup/jobLimits.ts";
-import { joinThread, leaveThread } from "../../linux/cgroup/ownThread.ts";
 import { planJobCgroup } from "../../linux/cgroup/planJobCgroup.ts";
-import { freeWrapperSlot, limitWrapperSlot, moveToWrapperSlot } from "../../linux/cgroup/wrapperSlot.ts";
+import {
+  freeWrapperSlot,
+  joinThread,
+  leaveThread,
+  limitWrapperSlot,
+  moveToWrapperSlot,
+} from "../../linux/cgroup/startingThread.ts";
 import { readIdentity } from "../../linux/proc/identity.ts";
 import { takeOnAttributes } from "../../linux/proc/taskAttributes.ts";
 import type { ScopePlan } from "../../linux/systemd/scope.ts";

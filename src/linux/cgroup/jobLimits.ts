@@ -9,7 +9,7 @@ import { asDirectory, type JobCgroup, type JobDirectory, tenantCgroupOf, written
 import type { LimitFiles } from "./limitFiles.ts";
 import { applyWrites, executeWrites, type LimitWrites } from "./limitWrites.ts";
 import { restoreFile } from "./ownerFiles.ts";
-import { PlannedFs } from "./plannedFs.ts";
+import { plannedFs } from "./plannedFs.ts";
 
 /** One limit of a job or of its tenant: the writes that set it, or the outcome where nothing is written. */
 export type PlannedLimit = { limit: CgroupLimitName; wanted: string; of?: "tenant" } & (
@@ -28,7 +28,7 @@ export type PlannedLimit = { limit: CgroupLimitName; wanted: string; of?: "tenan
  * is not written. Reads only.
  */
 export function planLimits(job: JobCgroup, limits: Limits, total: Limits = {}): PlannedLimit[] {
-  const fs = new PlannedFs(job.fs);
+  const fs = plannedFs(job.fs);
   const totals = planAll({ ...job, fs }, total, "tenant");
   for (const planned of totals) {
     if ("outcome" in planned) continue;
@@ -115,7 +115,7 @@ export function changesOf(job: JobCgroup, planned: readonly PlannedLimit[]): Fil
 
 /** Returns the outcomes to expect if the kernel accepts every planned write. */
 export function expectedOutcomes(job: JobCgroup, planned: readonly PlannedLimit[]): LimitOutcome[] {
-  return executeLimits({ ...job, fs: new PlannedFs(job.fs) }, planned);
+  return executeLimits({ ...job, fs: plannedFs(job.fs) }, planned);
 }
 
 /** Removes limits of ours, so that only the limits above apply. Returns what the kernel refused. */

@@ -80,7 +80,9 @@ for (const choice of [FAKE_V2, REAL_V2]) {
       expect(machine.fs.read(`${origin}/cgroup.threads`)).toBe(`${owner}\n`);
 
       const found = findJobCgroup(machine.fs, machine.hierarchies, storeJobCgroup(job));
-      expect(found.directories).toMatchObject([{ threaded: true }]);
+      const created = found.changes.filter(({ kind }) => kind === "cgroup-created");
+      expect(created).toMatchObject([{ path: pathOf(job), threaded: true }]);
+      expect(machine.fs.read(`${pathOf(job)}/cgroup.type`)).toBe("threaded\n");
       expect(listMembers(found)).toEqual([pid]);
       expect(readUsage(found)).toMatchObject({
         cpuUserUsec: expect.any(Number),

@@ -17,19 +17,15 @@ export function planJobCgroup(
   request: CgroupRequest,
 ): JobCgroup {
   const job: JobCgroup = { fs, directories: [], changes: [], unavailable: listNotGiven(fs, hierarchies) };
-  const { limits, tenant } = request;
   for (const hierarchy of hierarchies) {
-    const known = controllersOf(hierarchy);
-    const controllers = known.filter(
+    const controllers = controllersOf(hierarchy).filter(
       (controller) =>
-        !controller.isOnDemand ||
-        isAskedFor(controller, limits) ||
-        (tenant !== undefined && isAskedFor(controller, tenant.limits)),
+        !controller.isOnDemand || isAskedFor(controller, request.limits, request.tenant?.limits),
     );
     if (controllers.length === 0) continue;
     const origin = findOrigin(fs, hierarchy, membership);
     if ("because" in origin) {
-      job.unavailable.push(...controllers.map(({ name }) => ({ controller: name, because: origin.because })));
+      job.unavailable.push(...controllers.map(({ name }) => ({ controller: name, ...origin })));
       continue;
     }
     const planned = backendOf(hierarchy).plan({ fs, hierarchy, origin: origin.path, controllers }, request);
@@ -57,18 +53,15 @@ function findOrigin(
   return { path };
 }
 
-/** The controllers that a v2 tree was not given, where it begins below the root of all cgroups, as in containers. */
+/** Returns the controllers that a v2 tree was not given, where it begins below the root of all cgroups, as in containers. */
 function listNotGiven(fs: CgroupFs, hierarchies: readonly Hierarchy[]): Unavailable[] {
   const unified = unifiedHierarchy(hierarchies);
   // Only the root of all cgroups has no type.
   if (!unified || readText(fs, `${unified.mountPoint}/cgroup.type`) === undefined) return [];
-  const { mountPoint, controllers } = unified;
+  const because = `it is not among the controllers of ${unified.mountPoint} (cgroup.controllers): the cgroup above does not give it`;
   return backendOf(unified)
-    .controllers.filter(({ name }) => !controllers.includes(name))
-    .map(({ name }) => ({
-      controller: name,
-      because: `it is not among the controllers of ${mountPoint} (cgroup.controllers): the cgroup above does not give it`,
-    }));
+    .controllers.filter(({ name }) => !unified.controllers.includes(name))
+    .map(({ name }) => ({ controller: name, because }));
 }
 
 function whyNotVisible({ key, mountPoint, mountRoot }: Hierarchy, cgroupPath: string | undefined): string {
@@ -76,6 +69,6 @@ function whyNotVisible({ key, mountPoint, mountRoot }: Hierarchy, cgroupPath: st
   const name = `its ${key || "v2"} cgroup ${cgroupPath}`;
   if (mountRoot.startsWith("/.."))
     return `${name} cannot be found below ${mountPoint}, which was mounted outside of this cgroup namespace`;
-  if (cgroupPath.startsWith("/..")) return `${name} lies outside of this cgroup namespace`;
+  if (cgroupPath.startsWith("/..")) return `${name} is outside of this cgroup namespace`;
   return `${name} is not visible below ${mountPoint}`;
 }

@@ -7,9 +7,14 @@ import { createJobCgroup, removeJobCgroup } from "./cgroupChanges.ts";
 import { findJobCgroup } from "./findJobCgroup.ts";
 import { type JobCgroup, storeJobCgroup } from "./jobCgroup.ts";
 import { applyCgroupLimits } from "./jobLimits.ts";
-import { joinThread, leaveThread } from "./ownThread.ts";
 import { planJobCgroup } from "./planJobCgroup.ts";
-import { freeWrapperSlot, limitWrapperSlot, moveToWrapperSlot } from "./wrapperSlot.ts";
+import {
+  freeWrapperSlot,
+  joinThread,
+  leaveThread,
+  limitWrapperSlot,
+  moveToWrapperSlot,
+} from "./startingThread.ts";
 
 const PLACES = 3;
 
