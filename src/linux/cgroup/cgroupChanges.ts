@@ -3,6 +3,7 @@ import { describeErrno, errnoOf } from "../../sys/errno.ts";
 import type { CgroupFs } from "../cgroupFs.ts";
 import type { CgroupChange, CgroupCreated } from "../change.ts";
 import { backendOf, controllersOf } from "./backends.ts";
+import { writeCgroupFile } from "./file.ts";
 import type { JobCgroup, JobDirectory } from "./jobCgroup.ts";
 import { formerPaths } from "./jobCgroup.ts";
 import { listOccupants } from "./members.ts";
@@ -233,13 +234,10 @@ function removeTree(fs: CgroupFs, path: string): void {
  * Lets processes return to the cgroup above a job's. A cgroup takes none while it gives memory or io to others. The job's
  * limits go away with the controllers.
  */
-export function openOrigin({ fs, changes }: JobCgroup, { origin }: JobDirectory): void {
+export function openOrigin({ fs, changes }: JobCgroup, { origin: path }: JobDirectory): void {
   for (const change of changes) {
-    if (change.kind !== "controller-enabled" || change.path !== origin) continue;
-    try {
-      fs.write(`${origin}/cgroup.subtree_control`, `-${change.controller}`);
-    } catch {
-      // The move will report it.
-    }
+    // The move will report a refusal.
+    if (change.kind === "controller-enabled" && change.path === path)
+      writeCgroupFile({ fs, path }, "cgroup.subtree_control", `-${change.controller}`);
   }
 }

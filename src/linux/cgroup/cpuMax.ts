@@ -1,8 +1,7 @@
 import type { CpuMax } from "../../limits/grammar.ts";
 import { limitedByAncestor, tightestAbove } from "./constraints.ts";
 import type { CgroupDirectory, WriteResult } from "./file.ts";
-import type { LimitFiles } from "./limitFiles.ts";
-import { compareReadBack, type FileWrite } from "./limitWrites.ts";
+import { compareReadBack, type FileWrite, type LimitFiles } from "./limitFiles.ts";
 
 /** The period of a new cgroup: sched-bwc.rst. */
 const DEFAULT_PERIOD_USEC = 100_000;

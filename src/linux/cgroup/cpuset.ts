@@ -3,8 +3,7 @@ import { parseCpuList } from "../../limits/cpuList.ts";
 import { constrainingCgroups, limitedByAncestor } from "./constraints.ts";
 import type { CgroupController } from "./controller.ts";
 import { type CgroupDirectory, readBack, readCgroupFile } from "./file.ts";
-import type { LimitFiles } from "./limitFiles.ts";
-import { compareReadBack, type LimitWrites } from "./limitWrites.ts";
+import { compareReadBack, type LimitFiles, type LimitWrites } from "./limitFiles.ts";
 
 const FILE = "cpuset.cpus";
 

@@ -3,7 +3,7 @@ import { tightestAbove } from "./constraints.ts";
 import type { CgroupDirectory } from "./file.ts";
 import { readBack, readCgroupFile, readCounters, readNumber, writeCgroupFile } from "./file.ts";
 import type { Hierarchy } from "./hierarchies.ts";
-import { compareReadBack } from "./limitWrites.ts";
+import { compareReadBack } from "./limitFiles.ts";
 
 const HIERARCHY: Hierarchy = { key: "", version: 2, controllers: [], mountPoint: "/cg", mountRoot: "/" };
 

@@ -2,8 +2,7 @@ import { formatIoMax, IO_RATES, type IoMax } from "../../limits/grammar.ts";
 import type { Usage } from "../../limits/usage.ts";
 import { tightestAbove } from "./constraints.ts";
 import { type CgroupDirectory, readCgroupFile } from "./file.ts";
-import type { LimitFiles } from "./limitFiles.ts";
-import { compareReadBack, type FileWrite } from "./limitWrites.ts";
+import { compareReadBack, type FileWrite, type LimitFiles } from "./limitFiles.ts";
 
 export const UNLIMITED_RATES = { rbps: "max", wbps: "max", riops: "max", wiops: "max" } as const;
 

@@ -4,10 +4,9 @@ import type { LimitOutcome } from "../../limits/outcome.ts";
 import { CGROUP_LIMITS, type CgroupLimitName, isInherited, isWeight, LIMITS } from "../../limits/table.ts";
 import type { FileWritten } from "../change.ts";
 import type { CgroupController } from "./controller.ts";
-import { readText } from "./file.ts";
+import { type CgroupDirectory, readCgroupFile, readText, writeCgroupFile } from "./file.ts";
 import { asDirectory, type JobCgroup, type JobDirectory, tenantCgroupOf, writtenIn } from "./jobCgroup.ts";
-import type { LimitFiles } from "./limitFiles.ts";
-import { applyWrites, executeWrites, type LimitWrites } from "./limitWrites.ts";
+import type { FileWrite, LimitFiles, LimitWrites } from "./limitFiles.ts";
 import { restoreFile } from "./ownerFiles.ts";
 import { plannedFs } from "./plannedFs.ts";
 
@@ -85,7 +84,35 @@ function executeLimit(job: JobCgroup, planned: PlannedLimit): LimitOutcome {
   // A controller can turn out to be unavailable when the directories are made.
   const isUsable = directory?.controllers.some(({ name }) => name === controller);
   if (!directory || !isUsable) return unsupported(job, limit, wanted);
-  return applyWrites(limit, wanted, asDirectory(job, directory), writes);
+  const target = asDirectory(job, directory);
+  const refusals = executeWrites(target, writes.writes, writes.isAtomic);
+  if (refusals.length > 0) return { limit, outcome: "refused", wanted, because: refusals.join("; ") };
+  return writes.verify(target);
+}
+
+/** Returns what the kernel refused. */
+export function executeWrites(
+  directory: CgroupDirectory,
+  writes: readonly FileWrite[],
+  isAtomic = false,
+): string[] {
+  const refusals: string[] = [];
+  const undo: FileWrite[] = [];
+  for (const { file, data, otherwise } of writes) {
+    const before = isAtomic ? readCgroupFile(directory, file) : undefined;
+    let refusal = writeCgroupFile(directory, file, data);
+    if (refusal !== undefined && otherwise !== undefined)
+      refusal = writeCgroupFile(directory, file, otherwise);
+    if (refusal === undefined) {
+      if (before !== undefined) undo.unshift({ file, data: before });
+      continue;
+    }
+    refusals.push(refusal);
+    if (!isAtomic) continue;
+    for (const each of undo) writeCgroupFile(directory, each.file, each.data);
+    break;
+  }
+  return refusals;
 }
 
 /** Plans and executes the job's own limits. */

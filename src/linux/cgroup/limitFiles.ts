@@ -1,8 +1,7 @@
 import type { LimitOutcome } from "../../limits/outcome.ts";
 import { type CgroupLimitName, LIMITS, type LimitName, type ValueOf } from "../../limits/table.ts";
 import { limitedByAncestor, tightestAbove } from "./constraints.ts";
-import { type CgroupDirectory, readBack, readNumber } from "./file.ts";
-import { compareReadBack, type FileWrite, type LimitWrites } from "./limitWrites.ts";
+import { type CgroupDirectory, readBack, readNumber, type WriteResult } from "./file.ts";
 
 /** The files in which one cgroup version keeps one limit. */
 export interface LimitFiles<T = ValueOf<LimitName>> {
@@ -15,6 +14,22 @@ export interface LimitFiles<T = ValueOf<LimitName>> {
   lift(directory: CgroupDirectory): FileWrite[];
   /** Reads the limit that the cgroup itself sets; `undefined` where it sets none or its controller is off. */
   read(directory: CgroupDirectory): T | undefined;
+}
+
+/** One write(2) to a file of a cgroup. */
+export interface FileWrite {
+  file: string;
+  data: string;
+  /** Written instead when the kernel refuses `data`. */
+  otherwise?: string;
+}
+
+/** The writes for one limit, and how to check afterwards what the kernel has. */
+export interface LimitWrites {
+  writes: readonly FileWrite[];
+  /** All or nothing: after a refusal the files written before get their earlier values back. */
+  isAtomic?: true;
+  verify(directory: CgroupDirectory): LimitOutcome;
 }
 
 interface NumberFile {
@@ -60,4 +75,17 @@ export function numberFile(limit: CgroupLimitName, options: NumberFile = {}): Li
     lift: () => [{ file, data: untouched }],
     read,
   };
+}
+
+/** Returns the outcome of a write by the file's content after it. */
+export function compareReadBack(
+  limit: LimitName,
+  wanted: string,
+  result: WriteResult,
+  isSame: (readBack: string) => boolean,
+): LimitOutcome {
+  if ("refusal" in result) return { limit, outcome: "refused", wanted, because: result.refusal };
+  const actual = result.readBack;
+  if (isSame(actual)) return { limit, outcome: "applied", wanted, actual };
+  return { limit, outcome: "partial", wanted, actual, because: `the kernel holds ${actual}` };
 }

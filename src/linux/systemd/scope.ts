@@ -120,7 +120,7 @@ function readCarried(
     const value = carried[field];
     if (value !== undefined && compare.isAtMost?.(undefined, value)) delete carried[field];
   }
-  const swaps = left.flatMap((path) => readNumber({ fs, hierarchy, path }, "memory.swap.max") ?? []);
+  const swaps = left.flatMap((path) => readNumber({ fs, path }, "memory.swap.max") ?? []);
   return { carried, carriedSwapBytes: swaps.length === 0 ? undefined : Math.min(...swaps) };
 }
 

@@ -2,7 +2,7 @@ import { IO_RATES, type IoMax } from "../../../limits/grammar.ts";
 import type { CgroupController } from "../controller.ts";
 import { type CgroupDirectory, readCgroupFile } from "../file.ts";
 import { ioMaxFiles, readIoBytes, UNLIMITED_RATES } from "../ioMax.ts";
-import type { FileWrite } from "../limitWrites.ts";
+import type { FileWrite } from "../limitFiles.ts";
 
 const FILES = {
   rbps: "blkio.throttle.read_bps_device",

@@ -2,8 +2,7 @@ import type { CpuMax } from "../../../limits/grammar.ts";
 import type { CgroupController } from "../controller.ts";
 import { cpuMaxFiles } from "../cpuMax.ts";
 import { type CgroupDirectory, readBack, readCgroupFile, readCounters, readNumber } from "../file.ts";
-import { numberFile } from "../limitFiles.ts";
-import type { FileWrite } from "../limitWrites.ts";
+import { type FileWrite, numberFile } from "../limitFiles.ts";
 
 const QUOTA = "cpu.cfs_quota_us";
 const PERIOD = "cpu.cfs_period_us";

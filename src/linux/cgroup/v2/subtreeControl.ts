@@ -2,16 +2,13 @@ import { release } from "node:os";
 import { CGROUP_LIMITS, LIMITS } from "../../../limits/table.ts";
 import { describeErrno, errnoOf } from "../../../sys/errno.ts";
 import type { CgroupFs } from "../../cgroupFs.ts";
-import type { ControllerEnabled } from "../../change.ts";
-import { changeKey } from "../../change.ts";
-import { readText, readWords } from "../file.ts";
+import { type ControllerEnabled, changeKey } from "../../change.ts";
+import { readText, readWords, writeCgroupFile } from "../file.ts";
 
-/**
- * cgroup v2: the controllers that a cgroup gives to its children, and the types that children can have.
- * Source: "Organizing Processes and Threads" of Documentation/admin-guide/cgroup-v2.rst.
- */
+// The controllers that a cgroup gives to its children, and the types that children can have.
+// Source: "Organizing Processes and Threads" of Documentation/admin-guide/cgroup-v2.rst.
 
-/** `domain`, `domain threaded`, `domain invalid` or `threaded`; `undefined` for the root of all cgroups. */
+/** Reads `domain`, `domain threaded`, `domain invalid` or `threaded`; `undefined` for the root of all cgroups. */
 export function readType(fs: CgroupFs, path: string): string | undefined {
   return readText(fs, `${path}/cgroup.type`);
 }
@@ -90,12 +87,9 @@ export function isPopulated(fs: CgroupFs, path: string): boolean {
  * kernel's defaults. `own` is the job's cgroup, whose values do not count.
  */
 export function disableController(fs: CgroupFs, path: string, controller: string, own?: string): void {
-  if (isUsedBelow(fs, path, controller, own)) return;
-  try {
-    fs.write(`${path}/cgroup.subtree_control`, `-${controller}`);
-  } catch {
-    // The cgroup is gone with its owner, or the controller is in use after all.
-  }
+  // The kernel refuses it where the cgroup is gone with its owner, or the controller is in use after all.
+  if (!isUsedBelow(fs, path, controller, own))
+    writeCgroupFile({ fs, path }, "cgroup.subtree_control", `-${controller}`);
 }
 
 /** The text of untouched files that are not limits of ours. Source: "Interface Files" of cgroup-v2.rst. */
