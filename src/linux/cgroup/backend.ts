@@ -30,15 +30,8 @@ export interface CgroupRequest {
   shared?: () => ReadonlySet<string>;
 }
 
-/** One hierarchy in which a job gets a directory. */
-export interface CgroupSite {
-  fs: CgroupFs;
-  hierarchy: Hierarchy;
-  /** The directory that the processes of the job are in without it. */
-  origin: string;
-  /** The controllers that are to limit or to measure there. */
-  controllers: CgroupController[];
-}
+/** One hierarchy in which a job gets a directory, with the controllers that are to limit or to measure there. */
+export type CgroupSite = Pick<JobDirectory, "hierarchy" | "origin" | "controllers"> & { fs: CgroupFs };
 
 /** A job's directory with the changes that make it, in their order. */
 export interface DirectoryPlan {

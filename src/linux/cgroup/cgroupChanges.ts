@@ -4,8 +4,7 @@ import type { CgroupFs } from "../cgroupFs.ts";
 import type { CgroupChange, CgroupCreated } from "../change.ts";
 import { backendOf, controllersOf } from "./backends.ts";
 import { writeCgroupFile } from "./file.ts";
-import type { JobCgroup, JobDirectory } from "./jobCgroup.ts";
-import { formerPaths } from "./jobCgroup.ts";
+import { formerPaths, type JobCgroup, type JobDirectory } from "./jobCgroup.ts";
 import { listOccupants } from "./members.ts";
 import { restoreFile } from "./ownerFiles.ts";
 import { childrenOf, disableController, enableController, listDisabled } from "./v2/subtreeControl.ts";
@@ -35,41 +34,29 @@ export function createJobCgroup(job: JobCgroup, changes: readonly CgroupChange[]
   const made: CgroupChange[] = [];
   job.directories = job.directories.filter((directory) => {
     const own = changes.filter(({ hierarchy }) => hierarchy === directory.hierarchy.key);
-    const madeBefore = made.length;
-    if (makeDirectory(job, directory, own, made)) return true;
-    undoAll(fs, made.splice(madeBefore));
+    const before = { made: made.length, unavailable: job.unavailable.length };
+    try {
+      for (const change of own) {
+        if (execute(job, directory, change)) made.push(change);
+        else job.changes = job.changes.filter((each) => each !== change);
+      }
+      if (backendOf(directory.hierarchy).complete(job, directory)) return true;
+    } catch (error) {
+      if (error instanceof CgroupInUse) {
+        undoAll(fs, made);
+        throw error;
+      }
+      const because = `${describeErrno(error)} making ${directory.path}`;
+      // Without the directory, it does not matter which controllers were refused.
+      job.unavailable.splice(before.unavailable);
+      job.unavailable.push(...directory.controllers.map(({ name }) => ({ controller: name, because })));
+    }
+    undoAll(fs, made.splice(before.made));
     job.changes = job.changes.filter((change) => !own.includes(change));
     return false;
   });
   for (const { hierarchy, path, controllers } of job.directories) {
     for (const controller of controllers) controller.settle?.({ fs, hierarchy, path });
-  }
-}
-
-/** Adds the changes that it makes to `made`. Returns whether processes can join the directory. */
-function makeDirectory(
-  job: JobCgroup,
-  directory: JobDirectory,
-  own: readonly CgroupChange[],
-  made: CgroupChange[],
-): boolean {
-  const unavailableBefore = job.unavailable.length;
-  try {
-    for (const change of own) {
-      if (execute(job, directory, change)) made.push(change);
-      else job.changes = job.changes.filter((each) => each !== change);
-    }
-    return backendOf(directory.hierarchy).complete(job, directory);
-  } catch (error) {
-    if (error instanceof CgroupInUse) {
-      undoAll(job.fs, made);
-      throw error;
-    }
-    const because = `${describeErrno(error)} making ${directory.path}`;
-    // Without the directory, it does not matter which controllers were refused.
-    job.unavailable.splice(unavailableBefore);
-    job.unavailable.push(...directory.controllers.map(({ name }) => ({ controller: name, because })));
-    return false;
   }
 }
 

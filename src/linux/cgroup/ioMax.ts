@@ -42,29 +42,25 @@ export function ioMaxFiles({ read, writes }: RateFiles): LimitFiles<IoMax[]> {
   };
 }
 
-/** One device's rates: those to write, and those that a cgroup above limits already. */
-interface RatePlan {
-  write: IoMax;
-  above: IoMax;
-  because: string[];
-}
-
-function planRates(directory: CgroupDirectory, max: IoMax, read: RateFiles["read"]): RatePlan {
+/** Separates the rates of one device that are to be written from those that a cgroup above limits already. */
+function planRates(directory: CgroupDirectory, max: IoMax, read: RateFiles["read"]) {
   const { device } = max;
-  const plan: RatePlan = { write: { device }, above: { device }, because: [] };
+  const write: IoMax = { device };
+  const above: IoMax = { device };
+  const because: string[] = [];
   for (const rate of IO_RATES) {
     const value = max[rate];
     if (value === undefined) continue;
-    const above = tightestAbove(directory, "io.max", (ancestor) => {
+    const tightest = tightestAbove(directory, "io.max", (ancestor) => {
       const held = pickRates(read(ancestor), max)[rate];
       return held === "max" ? undefined : held;
     });
-    if (above && (value === "max" || above.value <= value)) {
-      plan.above[rate] = above.value;
-      plan.because.push(`not written: ${above.path} already holds ${device} to ${rate}=${above.value}`);
-    } else plan.write[rate] = value;
+    if (tightest && (value === "max" || tightest.value <= value)) {
+      above[rate] = tightest.value;
+      because.push(`not written: ${tightest.path} already holds ${device} to ${rate}=${tightest.value}`);
+    } else write[rate] = value;
   }
-  return plan;
+  return { write, above, because };
 }
 
 /** Returns the rates of a device that `asked` names. */

@@ -1,6 +1,14 @@
 import type { Host } from "../../host.ts";
 import { directoryOf, type Hierarchy, readMembership } from "../hierarchies.ts";
 
+export interface ToMoveLockWorker {
+  /** One number: the count of warm-up requests, or STOP. */
+  requests: Int32Array<SharedArrayBuffer>;
+  hierarchies: readonly Hierarchy[];
+}
+
+export const STOP = -1;
+
 /**
  * Takes the kernel's lock for moves between cgroups once, without moving a process. This may take 20 ms,
  * during which the kernel creates and removes no cgroups. For about as long afterwards, moves do not wait.
