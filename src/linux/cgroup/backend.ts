@@ -17,7 +17,6 @@ export interface TenantGroup {
   limits: Limits;
 }
 
-/** The input of a plan for a job's cgroup. */
 export interface CgroupRequest {
   /** The name of the job's directories. */
   name: string;
@@ -42,7 +41,6 @@ export interface DirectoryPlan {
 
 /** The differences between cgroup v1 and v2. `backendOf` chooses one for each hierarchy. */
 export interface CgroupBackend {
-  /** Every controller of this version that ffrtmp knows. */
   readonly controllers: readonly CgroupController[];
   /** Readers of `usage` that work in every cgroup, whatever controllers it has. */
   readonly alwaysMeasures: readonly Pick<CgroupController, "usage">[];
@@ -50,7 +48,6 @@ export interface CgroupBackend {
   readonly clonesIntoCgroup: boolean;
   /** Plans a job's directory. Writes nothing. */
   plan(site: CgroupSite, request: CgroupRequest): DirectoryPlan;
-  /** Returns the controllers that an existing directory can use. */
   usableControllers(fs: CgroupFs, hierarchy: Hierarchy, path: string): CgroupController[];
   /** Completes a directory whose changes were made. Returns false when no process could join it. */
   complete(job: JobCgroup, directory: JobDirectory): boolean;

@@ -12,7 +12,6 @@ import { childrenOf, disableController, enableController, listDisabled } from ".
 /** Every cgroup of an ffrtmp job has a name with this prefix, whatever its state directory is. */
 const CGROUP_PREFIX = "ffrtmp-";
 
-/** A cgroup of the wanted name exists and processes live in it. */
 export class CgroupInUse extends Error {
   readonly path: string;
   readonly pids: number[];

@@ -23,7 +23,6 @@ export interface CgroupController {
   settle?(directory: CgroupDirectory): void;
 }
 
-/** Why a controller cannot be used for a job. */
 export interface Unavailable {
   controller: string;
   because: string;

@@ -1,21 +1,27 @@
 import type { CpuMax } from "../../limits/grammar.ts";
 import { limitedByAncestor, tightestAbove } from "./constraints.ts";
-import type { CgroupDirectory, WriteResult } from "./file.ts";
+import { type CgroupDirectory, readBack, type WriteResult } from "./file.ts";
 import { compareReadBack, type FileWrite, type LimitFiles } from "./limitFiles.ts";
 
 /** The period of a new cgroup: sched-bwc.rst. */
 const DEFAULT_PERIOD_USEC = 100_000;
 
-/** The files in which one cgroup version keeps a CPU quota. */
-interface QuotaFiles {
-  /** Returns `undefined` without a quota. */
-  read(directory: CgroupDirectory): CpuMax | undefined;
-  writes(directory: CgroupDirectory, max: CpuMax): FileWrite[];
-  /** Reads `QUOTA PERIOD`. */
-  readBack(directory: CgroupDirectory): WriteResult;
-}
-
-export function cpuMaxFiles({ read, writes, readBack }: QuotaFiles): LimitFiles<CpuMax> {
+/** A CPU quota. `files` contain together the quota and the period: v1 has a file for each. */
+export function cpuMaxFiles(
+  files: readonly string[],
+  writes: (max: CpuMax, directory: CgroupDirectory) => FileWrite[],
+): LimitFiles<CpuMax> {
+  // 50000 100000
+  // max 100000     v1: -1 100000
+  const readQuota = (directory: CgroupDirectory): WriteResult => {
+    const result = readBack(directory, ...files);
+    return "refusal" in result ? result : { readBack: result.readBack.replace(/^-1 /, "max ") };
+  };
+  const read = (directory: CgroupDirectory): CpuMax | undefined => {
+    const result = readQuota(directory);
+    const [quotaUsec, periodUsec] = "refusal" in result ? [] : result.readBack.split(" ").map(Number);
+    return quotaUsec && periodUsec ? { quotaUsec, periodUsec } : undefined;
+  };
   return {
     plan(directory, max, wanted) {
       // On v1 the kernel answers EINVAL to a quota above the parent's.
@@ -23,12 +29,13 @@ export function cpuMaxFiles({ read, writes, readBack }: QuotaFiles): LimitFiles<
       if (above && above.value <= (coresOf(max) ?? Number.POSITIVE_INFINITY))
         return limitedByAncestor("cpu.max", wanted, `${above.value} cores`, above.path);
       return {
-        writes: writes(directory, max),
+        writes: writes(max, directory),
         isAtomic: true,
-        verify: (written) => compareReadBack("cpu.max", wanted, readBack(written), (text) => text === wanted),
+        verify: (written) =>
+          compareReadBack("cpu.max", wanted, readQuota(written), (text) => text === wanted),
       };
     },
-    lift: (directory) => writes(directory, { quotaUsec: "max", periodUsec: DEFAULT_PERIOD_USEC }),
+    lift: (directory) => writes({ quotaUsec: "max", periodUsec: DEFAULT_PERIOD_USEC }, directory),
     read,
   };
 }

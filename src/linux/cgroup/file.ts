@@ -3,7 +3,6 @@ import type { CgroupFs } from "../cgroupFs.ts";
 import type { FileWritten } from "../change.ts";
 import type { Hierarchy } from "./hierarchies.ts";
 
-/** One cgroup directory, with what is needed to read and write it. */
 export interface CgroupDirectory {
   fs: CgroupFs;
   hierarchy: Hierarchy;
@@ -28,14 +27,18 @@ export function writeCgroupFile(directory: Location, file: string, data: string)
   }
 }
 
-/** Reads a file that was written just now. */
-export function readBack(directory: Location, file: string): WriteResult {
-  const path = `${directory.path}/${file}`;
-  try {
-    return { readBack: directory.fs.read(path).trim() };
-  } catch (error) {
-    return { refusal: `${describeErrno(error)} reading ${path} back` };
+/** Reads files that were written just now, with a space between their texts. */
+export function readBack(directory: Location, ...files: string[]): WriteResult {
+  const texts: string[] = [];
+  for (const file of files) {
+    const path = `${directory.path}/${file}`;
+    try {
+      texts.push(directory.fs.read(path).trim());
+    } catch (error) {
+      return { refusal: `${describeErrno(error)} reading ${path} back` };
+    }
   }
+  return { readBack: texts.join(" ") };
 }
 
 /** Reads the trimmed text of a cgroup file; `undefined` where there is no such file, or it cannot be read. */
@@ -43,7 +46,6 @@ export function readCgroupFile({ fs, path }: Location, file: string): string | u
   return readText(fs, `${path}/${file}`);
 }
 
-/** Reads the same for a whole path. */
 export function readText(fs: CgroupFs, path: string): string | undefined {
   try {
     return fs.read(path).trim();

@@ -74,7 +74,6 @@ function isBetter(a: Hierarchy, b: Hierarchy): boolean {
 
 interface Mount {
   id: string;
-  /** Id of the parent mount. */
   parent: string;
   mountRoot: string;
   mountPoint: string;
@@ -83,7 +82,6 @@ interface Mount {
   superOptions: string;
 }
 
-/** Returns all mounts by id. */
 function parseMounts(mountinfo: string): Map<string, Mount> {
   const mounts = new Map<string, Mount>();
   for (const line of mountinfo.split("\n")) {
@@ -165,7 +163,6 @@ export function ancestorsOf(hierarchy: Hierarchy, directory: string): string[] {
   return ancestors;
 }
 
-/** The v2 tree, whatever controllers it has; `undefined` where none is mounted. */
 export function unifiedHierarchy(hierarchies: readonly Hierarchy[]): Hierarchy | undefined {
   return hierarchies.find(({ version }) => version === 2);
 }

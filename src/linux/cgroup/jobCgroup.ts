@@ -28,7 +28,6 @@ export interface JobDirectory extends CountedBefore {
   wrapperSlot?: string | undefined;
   /** The job's cgroup before it was migrated to this one, as long as it may not be empty. */
   formerly?: string | undefined;
-  /** The controllers that work in this directory. */
   controllers: CgroupController[];
 }
 
@@ -49,21 +48,19 @@ export interface JobLocation extends CountedBefore {
   placedAs?: Exclude<PlacedAs, "child"> | undefined;
 }
 
-export function storeJobCgroup({ directories, changes }: JobCgroup): {
-  cgroup: JobLocation[];
-  changes: CgroupChange[];
-} {
-  const cgroup = directories.map(({ hierarchy, path, placedAs, countedBefore, tenantCountedBefore }) => ({
-    hierarchy: hierarchy.key,
-    path,
-    placedAs: placedAs === "child" ? undefined : placedAs,
-    countedBefore,
-    tenantCountedBefore,
-  }));
+export function storeJobCgroup({ directories, changes }: JobCgroup) {
+  const cgroup = directories.map(
+    ({ hierarchy, path, placedAs, countedBefore, tenantCountedBefore }): JobLocation => ({
+      hierarchy: hierarchy.key,
+      path,
+      placedAs: placedAs === "child" ? undefined : placedAs,
+      countedBefore,
+      tenantCountedBefore,
+    }),
+  );
   return { cgroup, changes: structuredClone(changes) };
 }
 
-/** Returns the cgroups of one role that a journal creates in a hierarchy. */
 export function createdPaths(changes: readonly Change[], hierarchy: string, role: CgroupRole): string[] {
   return changes.flatMap((change) =>
     change.kind === "cgroup-created" && change.role === role && change.hierarchy === hierarchy
@@ -86,10 +83,8 @@ export function originOf(changes: readonly Change[], { path }: JobLocation): str
 }
 
 /** Returns the directory as a controller takes it: in place, with the owner's values that ffrtmp replaced. */
-export function asDirectory(
-  { fs, changes }: Pick<JobCgroup, "fs" | "changes">,
-  { hierarchy, path, placedAs }: JobDirectory,
-): CgroupDirectory {
+export function asDirectory({ fs, changes }: JobCgroup, directory: JobDirectory): CgroupDirectory {
+  const { hierarchy, path, placedAs } = directory;
   if (placedAs !== "in-place") return { fs, hierarchy, path };
   return { fs, hierarchy, path, replaced: writtenIn(changes, path) };
 }

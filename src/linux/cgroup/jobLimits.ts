@@ -3,10 +3,9 @@ import { formatLimit } from "../../limits/limits.ts";
 import type { LimitOutcome } from "../../limits/outcome.ts";
 import { CGROUP_LIMITS, type CgroupLimitName, isInherited, isWeight, LIMITS } from "../../limits/table.ts";
 import type { FileWritten } from "../change.ts";
-import type { CgroupController } from "./controller.ts";
 import { type CgroupDirectory, readCgroupFile, readText, writeCgroupFile } from "./file.ts";
 import { asDirectory, type JobCgroup, type JobDirectory, tenantCgroupOf, writtenIn } from "./jobCgroup.ts";
-import type { FileWrite, LimitFiles, LimitWrites } from "./limitFiles.ts";
+import type { FileWrite, LimitWrites } from "./limitFiles.ts";
 import { restoreFile } from "./ownerFiles.ts";
 import { plannedFs } from "./plannedFs.ts";
 
@@ -115,17 +114,14 @@ export function executeWrites(
   return refusals;
 }
 
-/** Plans and executes the job's own limits. */
 export function applyCgroupLimits(job: JobCgroup, limits: Limits): LimitOutcome[] {
   return executeLimits(job, planAll(job, limits));
 }
 
-/** Plans and executes the total of a tenant's jobs. */
 export function applyTenantLimits(job: JobCgroup, limits: Limits): LimitOutcome[] {
   return executeLimits(job, planAll(job, limits, "tenant"));
 }
 
-/** Returns the writes of planned limits as changes. */
 export function changesOf(job: JobCgroup, planned: readonly PlannedLimit[]): FileWritten[] {
   const directories = [...job.directories, ...tenantCgroupOf(job).directories];
   return planned.flatMap((each) => {
@@ -160,13 +156,7 @@ export function liftCgroupLimits(job: JobCgroup, limits: readonly CgroupLimitNam
   });
 }
 
-interface LimitPlace {
-  directory: JobDirectory;
-  controller: CgroupController;
-  files: LimitFiles;
-}
-
-function findPlace({ directories }: JobCgroup, limit: CgroupLimitName): LimitPlace | undefined {
+function findPlace({ directories }: JobCgroup, limit: CgroupLimitName) {
   for (const directory of directories) {
     for (const controller of directory.controllers) {
       const files = controller.limits[limit];

@@ -15,7 +15,6 @@ export function recordCounters(job: JobCgroup, { isFirst = true } = {}): void {
   }
 }
 
-/** Reads the usage of a job since it began. */
 export function readUsage(job: JobCgroup): Usage {
   const usage = readUsageOf(job, job.directories);
   const former = readFormerUsage(job);

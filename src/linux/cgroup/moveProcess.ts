@@ -4,7 +4,6 @@ import { readStat } from "../proc/stat.ts";
 import { listThreads } from "../proc/table.ts";
 import { directoryOf, type Hierarchy, readMembership } from "./hierarchies.ts";
 
-/** A move of a process in one hierarchy. */
 export interface Move {
   hierarchy: Hierarchy;
   /** The directory that the process must be in; it is not moved from any other one. */

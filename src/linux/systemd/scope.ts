@@ -52,15 +52,13 @@ export function planScope(
   const place = uid === 0 ? placeForRoot(cgroupPath) : placeForUser(cgroupPath, uid);
   if (typeof place === "string") return place;
   const scopePath = `${place.slicePath}/${unit}`;
+  const hasCpuset = wanted.cpus !== undefined && !cpusetResetsAffinity();
   return {
     manager: uid === 0 ? "system" : "user",
     unit,
     slice: place.slice,
     cgroupPath: scopePath,
-    controllers:
-      wanted.cpus === undefined || cpusetResetsAffinity()
-        ? DEFAULT_CONTROLLERS
-        : [...DEFAULT_CONTROLLERS, "cpuset"],
+    controllers: [...DEFAULT_CONTROLLERS, ...(hasCpuset ? ["cpuset"] : [])],
     ...readCarried(fs, hierarchy, cgroupPath, scopePath),
   };
 }
@@ -99,12 +97,7 @@ function foreign(cgroupPath: string): string {
 }
 
 /** Reads the limits of the cgroups that the process leaves for the scope. */
-function readCarried(
-  fs: CgroupFs,
-  hierarchy: Hierarchy,
-  cgroupPath: string,
-  scopePath: string,
-): Pick<ScopePlan, "carried" | "carriedSwapBytes"> {
+function readCarried(fs: CgroupFs, hierarchy: Hierarchy, cgroupPath: string, scopePath: string) {
   const from = directoryOf(hierarchy, cgroupPath);
   const to = directoryOf(hierarchy, scopePath);
   if (from === undefined || to === undefined) return { carried: {}, carriedSwapBytes: undefined };

@@ -24,7 +24,6 @@ export class MoveLockThread {
     this.#hierarchies = hierarchies;
   }
 
-  /** Requests a warm-up and returns at once. */
   requestWarmUp(): void {
     if (this.#worker === undefined) {
       this.#creating ??= setImmediate(() => this.#create());

@@ -1,7 +1,7 @@
 import type { CpuMax } from "../../../limits/grammar.ts";
 import type { CgroupController } from "../controller.ts";
 import { cpuMaxFiles } from "../cpuMax.ts";
-import { type CgroupDirectory, readBack, readCgroupFile, readCounters, readNumber } from "../file.ts";
+import { type CgroupDirectory, readCgroupFile, readCounters } from "../file.ts";
 import { type FileWrite, numberFile } from "../limitFiles.ts";
 
 const QUOTA = "cpu.cfs_quota_us";
@@ -11,21 +11,7 @@ const PERIOD = "cpu.cfs_period_us";
 export const cpu: CgroupController = {
   name: "cpu",
   limits: {
-    "cpu.max": cpuMaxFiles({
-      read(directory) {
-        const quotaUsec = readNumber(directory, QUOTA);
-        const periodUsec = readNumber(directory, PERIOD);
-        return quotaUsec === undefined || !periodUsec ? undefined : { quotaUsec, periodUsec };
-      },
-      writes: quotaWrites,
-      readBack(directory) {
-        const quota = readBack(directory, QUOTA);
-        const period = readBack(directory, PERIOD);
-        if ("refusal" in quota) return quota;
-        if ("refusal" in period) return period;
-        return { readBack: `${quota.readBack === "-1" ? "max" : quota.readBack} ${period.readBack}` };
-      },
-    }),
+    "cpu.max": cpuMaxFiles([QUOTA, PERIOD], quotaWrites),
     "cpu.weight": numberFile("cpu.weight", {
       file: "cpu.shares",
       untouched: "1024",
@@ -47,7 +33,7 @@ export const cpu: CgroupController = {
  * A longer period is written before the quota, a shorter one after it. Between the two writes the limit is tighter than
  * before and after, so that nothing is loosened and no parent's quota is exceeded.
  */
-function quotaWrites(directory: CgroupDirectory, max: CpuMax): FileWrite[] {
+function quotaWrites(max: CpuMax, directory: CgroupDirectory): FileWrite[] {
   const period = { file: PERIOD, data: String(max.periodUsec) };
   const quota = { file: QUOTA, data: max.quotaUsec === "max" ? "-1" : String(max.quotaUsec) };
   const isLonger = max.periodUsec >= Number(readCgroupFile(directory, PERIOD) ?? 0);

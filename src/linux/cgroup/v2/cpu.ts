@@ -1,23 +1,14 @@
 import { formatCpuMax } from "../../../limits/grammar.ts";
 import type { CgroupController } from "../controller.ts";
 import { cpuMaxFiles } from "../cpuMax.ts";
-import { readBack, readCgroupFile, readCounters } from "../file.ts";
+import { readCounters } from "../file.ts";
 import { numberFile } from "../limitFiles.ts";
 
 /** cgroup v2 `cpu`: Documentation/admin-guide/cgroup-v2.rst. */
 export const cpu: CgroupController = {
   name: "cpu",
   limits: {
-    "cpu.max": cpuMaxFiles({
-      // 50000 100000
-      // max 100000
-      read(directory) {
-        const [quotaUsec, periodUsec] = readCgroupFile(directory, "cpu.max")?.split(" ").map(Number) ?? [];
-        return quotaUsec && periodUsec ? { quotaUsec, periodUsec } : undefined;
-      },
-      writes: (_directory, max) => [{ file: "cpu.max", data: formatCpuMax(max) }],
-      readBack: (directory) => readBack(directory, "cpu.max"),
-    }),
+    "cpu.max": cpuMaxFiles(["cpu.max"], (max) => [{ file: "cpu.max", data: formatCpuMax(max) }]),
     "cpu.weight": numberFile("cpu.weight"),
   },
   resets: ["throttledUsec"],
