@@ -3,7 +3,7 @@ import { CGROUP_LIMITS } from "../../limits/table.ts";
 import type { Usage } from "../../limits/usage.ts";
 import type { CgroupFs } from "../cgroupFs.ts";
 import type { CgroupChange, CgroupRole } from "../change.ts";
-import type { CgroupController, Unavailable } from "./controller.ts";
+import type { CgroupController } from "./controller.ts";
 import type { Hierarchy } from "./hierarchies.ts";
 import type { JobCgroup, JobDirectory } from "./jobCgroup.ts";
 
@@ -32,12 +32,8 @@ export interface CgroupRequest {
 /** One hierarchy in which a job gets a directory, with the controllers that are to limit or to measure there. */
 export type CgroupSite = Pick<JobDirectory, "hierarchy" | "origin" | "controllers"> & { fs: CgroupFs };
 
-/** A job's directory with the changes that make it, in their order. */
-export interface DirectoryPlan {
-  directory: JobDirectory;
-  changes: CgroupChange[];
-  unavailable: Unavailable[];
-}
+/** The part of a job's cgroup in one hierarchy. */
+export type DirectoryPlan = Omit<JobCgroup, "fs">;
 
 /** The differences between cgroup v1 and v2. `backendOf` chooses one for each hierarchy. */
 export interface CgroupBackend {
@@ -60,17 +56,14 @@ export interface CgroupBackend {
 
 /** Returns whether a limit among these belongs to a controller. */
 export function isAskedFor(controller: CgroupController, ...limits: (Limits | undefined)[]): boolean {
-  return CGROUP_LIMITS.some(
-    (limit) =>
-      controller.limits[limit] && limits.some((each) => each && formatLimit(each, limit) !== undefined),
-  );
+  const own = CGROUP_LIMITS.filter((limit) => controller.limits[limit]);
+  return limits.some((each = {}) => own.some((limit) => formatLimit(each, limit) !== undefined));
 }
 
 /** Plans new directories: the job's own, and around it that of its tenant and the wrapper slot if it has them. */
 export function planDirectory(
   { hierarchy, origin, controllers }: CgroupSite,
-  parts: Pick<JobDirectory, "path" | "placedAs" | "tenant" | "wrapperSlot">,
-  { threaded = false } = {},
+  { threaded, ...parts }: Omit<JobDirectory, keyof CgroupSite> & { threaded?: boolean },
 ): DirectoryPlan {
   const { key } = hierarchy;
   const { path, tenant, wrapperSlot } = parts;
@@ -79,7 +72,7 @@ export function planDirectory(
       ? []
       : [{ kind: "cgroup-created", hierarchy: key, path: at, role, ...(threaded ? { threaded } : {}) }];
   return {
-    directory: { hierarchy, origin, controllers, ...parts },
+    directories: [{ hierarchy, origin, controllers, ...parts }],
     changes: [
       ...create("tenant", tenant),
       ...create("wrapper-slot", wrapperSlot),

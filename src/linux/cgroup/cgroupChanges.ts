@@ -109,9 +109,7 @@ function createCgroup(job: JobCgroup, { hierarchy }: JobDirectory, created: Cgro
   try {
     if (threaded) fs.write(`${path}/cgroup.type`, "threaded");
     // All controllers, requested or not: a cpuset that shares the hierarchy lets no process in until it is prepared.
-    for (const controller of controllersOf(hierarchy)) {
-      controller.prepare?.({ fs, hierarchy, path }, { fs, hierarchy, path: dirname(path) });
-    }
+    for (const controller of controllersOf(hierarchy)) controller.prepare?.({ fs, hierarchy, path });
   } catch (error) {
     fs.rmdir(path);
     throw error;
@@ -122,9 +120,8 @@ function createCgroup(job: JobCgroup, { hierarchy }: JobDirectory, created: Cgro
 export function driftOf(fs: CgroupFs, changes: readonly CgroupChange[]): CgroupChange[] {
   return changes.filter((change) => {
     if (change.kind === "cgroup-created") return !fs.exists(change.path);
-    return (
-      change.kind === "controller-enabled" && listDisabled(fs, change.path, [change.controller]).length > 0
-    );
+    if (change.kind !== "controller-enabled") return false;
+    return listDisabled(fs, change.path, [change.controller]).length > 0;
   });
 }
 

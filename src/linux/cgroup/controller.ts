@@ -18,7 +18,7 @@ export interface CgroupController {
   /** Returns why a process of `origin` must not be put into a child of it: the process would lose a limit. */
   unavailable?(origin: CgroupDirectory): string | undefined;
   /** v1: prepares a new directory before anything joins it. Throws the kernel's error. */
-  prepare?(directory: CgroupDirectory, parent: CgroupDirectory): void;
+  prepare?(directory: CgroupDirectory): void;
   /** v2: prepares a new directory that has the controller, before anything joins it. */
   settle?(directory: CgroupDirectory): void;
 }

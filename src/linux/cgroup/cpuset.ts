@@ -68,11 +68,10 @@ export const cpusetV1: CgroupController = {
       lift: ({ fs, path }) => [{ file: FILE, data: readCgroupFile({ fs, path: dirname(path) }, FILE) ?? "" }],
     },
   },
-  prepare(directory, parent) {
+  prepare({ fs, path }) {
     // A new v1 cpuset is empty, and no process can join it until it has both.
-    for (const file of ["cpuset.mems", FILE]) {
-      directory.fs.write(`${directory.path}/${file}`, directory.fs.read(`${parent.path}/${file}`).trim());
-    }
+    for (const file of ["cpuset.mems", FILE])
+      fs.write(`${path}/${file}`, fs.read(`${dirname(path)}/${file}`).trim());
   },
 };
 

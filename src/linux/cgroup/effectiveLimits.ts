@@ -1,5 +1,4 @@
-import type { Limits } from "../../limits/limits.ts";
-import { formatLimit, isAsTight, tightest } from "../../limits/limits.ts";
+import { formatLimit, isAsTight, type Limits, tightest } from "../../limits/limits.ts";
 import { CGROUP_LIMITS, type CgroupLimitName, isInherited, LIMITS } from "../../limits/table.ts";
 import type { CgroupController } from "./controller.ts";
 import type { CgroupDirectory } from "./file.ts";
@@ -30,16 +29,15 @@ export function readEffectiveLimits(
   directory: CgroupDirectory,
   names: readonly CgroupLimitName[] = CGROUP_LIMITS,
 ): Limits {
-  const { hierarchy, path: own } = directory;
+  const { hierarchy } = directory;
   const inherited = names.filter((name) => isInherited(name, hierarchy.version));
-  return ancestorsOf(hierarchy, own).reduce(
-    (effective, path) => {
-      const ancestor = { ...directory, path };
-      const binding = controllers.filter((controller) => controller.bindsChildren?.(ancestor) ?? true);
-      return tightest(effective, readOwnLimits(binding, ancestor, inherited));
-    },
-    readOwnLimits(controllers, directory, names),
-  );
+  let effective = readOwnLimits(controllers, directory, names);
+  for (const path of ancestorsOf(hierarchy, directory.path)) {
+    const ancestor = { ...directory, path };
+    const binding = controllers.filter((controller) => controller.bindsChildren?.(ancestor) ?? true);
+    effective = tightest(effective, readOwnLimits(binding, ancestor, inherited));
+  }
+  return effective;
 }
 
 /** A limit that was applied and does not apply any more. */
@@ -56,12 +54,7 @@ export interface LimitDrift {
 export function listLimitDrift({ fs, directories }: JobCgroup, wanted: Limits): LimitDrift[] {
   const isInPlace = directories.some(({ placedAs }) => placedAs === "in-place");
   const readAll = (read: typeof readOwnLimits, names: readonly CgroupLimitName[]): Limits =>
-    Object.assign(
-      {},
-      ...directories.map(({ hierarchy, path, controllers }) =>
-        read(controllers, { fs, hierarchy, path }, names),
-      ),
-    );
+    Object.assign({}, ...directories.map((each) => read(each.controllers, { ...each, fs }, names)));
   const isLooser = (found: Limits, limit: CgroupLimitName): boolean => {
     const { field, compare } = LIMITS[limit];
     const value = wanted[field];
@@ -81,8 +74,6 @@ export function listLimitDrift({ fs, directories }: JobCgroup, wanted: Limits): 
       limit,
       wanted: formatLimit(wanted, limit) as string,
       found: formatLimit(effective, limit) ?? "max",
-      isControllerGone: !directories.some(({ controllers }) =>
-        controllers.some(({ limits }) => limits[limit]),
-      ),
+      isControllerGone: !directories.some((each) => each.controllers.some(({ limits }) => limits[limit])),
     }));
 }

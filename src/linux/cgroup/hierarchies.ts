@@ -163,10 +163,6 @@ export function ancestorsOf(hierarchy: Hierarchy, directory: string): string[] {
   return ancestors;
 }
 
-export function unifiedHierarchy(hierarchies: readonly Hierarchy[]): Hierarchy | undefined {
-  return hierarchies.find(({ version }) => version === 2);
-}
-
 function unescapeMountPath(path: string): string {
   return path.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
 }

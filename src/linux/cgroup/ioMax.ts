@@ -1,5 +1,4 @@
 import { formatIoMax, IO_RATES, type IoMax } from "../../limits/grammar.ts";
-import type { Usage } from "../../limits/usage.ts";
 import { tightestAbove } from "./constraints.ts";
 import { type CgroupDirectory, readCgroupFile } from "./file.ts";
 import { compareReadBack, type FileWrite, type LimitFiles } from "./limitFiles.ts";
@@ -75,11 +74,7 @@ function textOf(ioMax: readonly IoMax[]): string {
 }
 
 /** Sums the bytes of all devices in a file. The group of each pattern is a number of bytes. */
-export function readIoBytes(
-  directory: CgroupDirectory,
-  file: string,
-  { read, written }: { read: RegExp; written: RegExp },
-): Pick<Usage, "ioReadBytes" | "ioWriteBytes"> {
+export function readIoBytes(directory: CgroupDirectory, file: string, read: RegExp, written: RegExp) {
   const text = readCgroupFile(directory, file);
   const sum = (pattern: RegExp): number | null =>
     text === undefined

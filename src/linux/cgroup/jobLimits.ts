@@ -4,7 +4,7 @@ import type { LimitOutcome } from "../../limits/outcome.ts";
 import { CGROUP_LIMITS, type CgroupLimitName, isInherited, isWeight, LIMITS } from "../../limits/table.ts";
 import type { FileWritten } from "../change.ts";
 import { type CgroupDirectory, readCgroupFile, readText, writeCgroupFile } from "./file.ts";
-import { asDirectory, type JobCgroup, type JobDirectory, tenantCgroupOf, writtenIn } from "./jobCgroup.ts";
+import { asDirectory, type JobCgroup, tenantCgroupOf, writtenIn } from "./jobCgroup.ts";
 import type { FileWrite, LimitWrites } from "./limitFiles.ts";
 import { restoreFile } from "./ownerFiles.ts";
 import { plannedFs } from "./plannedFs.ts";
@@ -43,7 +43,7 @@ function planAll(job: JobCgroup, limits: Limits, of?: "tenant"): PlannedLimit[] 
     if (value === undefined || wanted === undefined) return [];
     const request = { limit, wanted, ...(of && { of }) };
     const place = findPlace(target, limit);
-    const because = of && whyNotSummed(target, limit, place?.directory);
+    const because = of && whyNotSummed(target, limit, place?.directory.hierarchy.version);
     if (!place || because !== undefined)
       return [{ ...request, outcome: unsupported(target, limit, wanted, because) }];
     const { directory, controller, files } = place;
@@ -53,14 +53,9 @@ function planAll(job: JobCgroup, limits: Limits, of?: "tenant"): PlannedLimit[] 
   });
 }
 
-function whyNotSummed(
-  { directories }: JobCgroup,
-  limit: CgroupLimitName,
-  directory: JobDirectory | undefined,
-): string | undefined {
-  if (directories.length === 0)
+function whyNotSummed(group: JobCgroup, limit: CgroupLimitName, version?: 1 | 2): string | undefined {
+  if (group.directories.length === 0)
     return "its cgroup was not placed in a group of its tenant: it is its owner's own, or a scope";
-  const version = directory?.hierarchy.version;
   // A weight needs no inheriting: the tenant's cgroup competes with it as one.
   if (version === undefined || isWeight(limit) || isInherited(limit, version)) return undefined;
   return `cgroup v${version} does not add up ${limit} of several cgroups`;
@@ -166,17 +161,12 @@ function findPlace({ directories }: JobCgroup, limit: CgroupLimitName) {
   return undefined;
 }
 
-function unsupported(
-  { unavailable }: JobCgroup,
-  limit: CgroupLimitName,
-  wanted: string,
-  reason?: string,
-): LimitOutcome {
+function unsupported(job: JobCgroup, limit: CgroupLimitName, wanted: string, reason?: string): LimitOutcome {
   const { v1, v2 } = LIMITS[limit];
   const names = [...new Set([v2.controller, v1.controller])];
   const because =
     reason ??
-    unavailable.find(({ controller }) => names.includes(controller))?.because ??
+    job.unavailable.find(({ controller }) => names.includes(controller))?.because ??
     `no cgroup controller for it is mounted (${names.join(" or ")})`;
   return { limit, outcome: "unsupported", wanted, because };
 }

@@ -50,12 +50,8 @@ export function moveProcess(host: Host, pid: number, startTicks: number, move: M
   };
 }
 
-/** Returns the cgroup directory of a process in one hierarchy; `undefined` when it is outside of the mount. */
-export function directoryOfProcess(
-  host: Host,
-  pid: number,
-  hierarchy: Hierarchy,
-): string | undefined | "gone" {
+/** Returns the cgroup directory of a process, or "gone"; `undefined` when the cgroup is outside of the mount. */
+export function directoryOfProcess(host: Host, pid: number, hierarchy: Hierarchy): string | undefined {
   const membership = readMembership(host, pid);
   return membership === "gone" ? "gone" : directoryOf(hierarchy, membership.get(hierarchy.key) ?? "");
 }

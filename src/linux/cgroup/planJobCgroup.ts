@@ -3,7 +3,7 @@ import { type CgroupRequest, isAskedFor } from "./backend.ts";
 import { backendOf, controllersOf } from "./backends.ts";
 import type { Unavailable } from "./controller.ts";
 import { readText } from "./file.ts";
-import { directoryOf, type Hierarchy, type Membership, unifiedHierarchy } from "./hierarchies.ts";
+import { directoryOf, type Hierarchy, type Membership } from "./hierarchies.ts";
 import type { JobCgroup } from "./jobCgroup.ts";
 
 /**
@@ -30,17 +30,15 @@ export function planJobCgroup(
     }
     const planned = backendOf(hierarchy).plan({ fs, hierarchy, origin: origin.path, controllers }, request);
     job.unavailable.push(...planned.unavailable);
-    job.directories.push(planned.directory);
+    job.directories.push(...planned.directories);
     job.changes.push(...planned.changes);
   }
   return job;
 }
 
-function findOrigin(
-  fs: CgroupFs,
-  hierarchy: Hierarchy,
-  membership: Membership,
-): { path: string } | { because: string } {
+type Origin = { path: string } | { because: string };
+
+function findOrigin(fs: CgroupFs, hierarchy: Hierarchy, membership: Membership): Origin {
   const cgroupPath = membership.get(hierarchy.key);
   const path = cgroupPath === undefined ? undefined : directoryOf(hierarchy, cgroupPath);
   if (hierarchy.isReadOnly) return { because: `${hierarchy.mountPoint} is mounted read-only here` };
@@ -55,7 +53,7 @@ function findOrigin(
 
 /** Returns the controllers that a v2 tree was not given, where it begins below the root of all cgroups, as in containers. */
 function listNotGiven(fs: CgroupFs, hierarchies: readonly Hierarchy[]): Unavailable[] {
-  const unified = unifiedHierarchy(hierarchies);
+  const unified = hierarchies.find(({ version }) => version === 2);
   // Only the root of all cgroups has no type.
   if (!unified || readText(fs, `${unified.mountPoint}/cgroup.type`) === undefined) return [];
   const because = `it is not among the controllers of ${unified.mountPoint} (cgroup.controllers): the cgroup above does not give it`;

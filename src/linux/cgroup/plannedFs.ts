@@ -1,10 +1,8 @@
+import { basename, dirname } from "node:path";
 import type { CgroupFs } from "../cgroupFs.ts";
 
-/** Files of a new cgroup whose content follows from another file. */
-const FOLLOWS: Record<string, string> = {
-  "cpuset.effective_cpus": "cpuset.cpus",
-  "cpuset.cpus.effective": "cpuset.cpus",
-};
+/** Files of a new cgroup whose content follows from its cpuset.cpus. */
+const EFFECTIVE_CPUS = ["cpuset.effective_cpus", "cpuset.cpus.effective"];
 
 /**
  * Returns cgroup files as they will be after planned writes, which are recorded and not executed. A plan is made over it,
@@ -14,9 +12,8 @@ export function plannedFs(real: CgroupFs): CgroupFs {
   const written = new Map<string, string>();
   return {
     read(path) {
-      const at = path.lastIndexOf("/") + 1;
-      const source = FOLLOWS[path.slice(at)];
-      const follows = source === undefined ? undefined : written.get(path.slice(0, at) + source);
+      const isEffective = EFFECTIVE_CPUS.includes(basename(path));
+      const follows = isEffective ? written.get(`${dirname(path)}/cpuset.cpus`) : undefined;
       return written.get(path) ?? follows ?? real.read(path);
     },
     write: (path, data) => void written.set(path, data),

@@ -11,20 +11,18 @@ const FILES = {
   wiops: "blkio.throttle.write_iops_device",
 } as const;
 
+const SERVICED = "blkio.throttle.io_service_bytes_recursive";
+
 const MAX_OPERATIONS = 2 ** 32 - 1;
 
 /** cgroup v1 `blkio`: Documentation/admin-guide/cgroup-v1/blkio-controller.rst. */
 export const blkio: CgroupController = {
   name: "blkio",
   limits: { "io.max": ioMaxFiles({ read: readRates, writes: rateWrites }) },
-  usage: (directory) =>
-    // 254:0 Read 1024
-    // 254:0 Write 0
-    // Total 1024
-    readIoBytes(directory, "blkio.throttle.io_service_bytes_recursive", {
-      read: /^\S+ Read (\d+)$/gm,
-      written: /^\S+ Write (\d+)$/gm,
-    }),
+  // 254:0 Read 1024
+  // 254:0 Write 0
+  // Total 1024
+  usage: (directory) => readIoBytes(directory, SERVICED, /^\S+ Read (\d+)$/gm, /^\S+ Write (\d+)$/gm),
   unavailable(origin) {
     const held = Object.values(FILES).find((file) => readCgroupFile(origin, file));
     return held && `${origin.path}/${held} throttles it, and on cgroup v1 a child would escape that`;
@@ -46,13 +44,10 @@ function rateWrites(max: IoMax): FileWrite[] {
 function readRates(directory: CgroupDirectory): Required<IoMax>[] {
   const byDevice = new Map<string, Required<IoMax>>();
   for (const rate of IO_RATES) {
-    for (const [, device = "", value] of (readCgroupFile(directory, FILES[rate]) ?? "").matchAll(
-      /^(\S+) (\d+)$/gm,
-    )) {
-      byDevice.set(device, {
-        ...(byDevice.get(device) ?? { device, ...UNLIMITED_RATES }),
-        [rate]: Number(value),
-      });
+    const lines = (readCgroupFile(directory, FILES[rate]) ?? "").matchAll(/^(\S+) (\d+)$/gm);
+    for (const [, device = "", value] of lines) {
+      const known = byDevice.get(device) ?? { device, ...UNLIMITED_RATES };
+      byDevice.set(device, { ...known, [rate]: Number(value) });
     }
   }
   return [...byDevice.values()];

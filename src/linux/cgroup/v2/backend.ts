@@ -50,14 +50,11 @@ export const backendV2: CgroupBackend = {
     const above = placedAs === "scope" ? [] : ancestorsOf(hierarchy, base).reverse();
     const enable = (level: string, names: string[]): CgroupChange[] =>
       planControllers(fs, hierarchy.key, level, names, shared);
-    const { directory, changes } = planDirectory(
-      { ...site, controllers: usable },
-      { path, placedAs, tenant },
-      { threaded },
-    );
+    const parts = { path, placedAs, tenant, threaded };
+    const { directories, changes } = planDirectory({ ...site, controllers: usable }, parts);
     const because = `${origin} holds processes, and among them cgroup v2 can limit cpu, cpuset and pids only`;
     return {
-      directory,
+      directories,
       changes: [
         ...above.flatMap((level) => enable(level, namesOf(asked))),
         ...(isInPlace ? [] : [...enable(base, namesOf(usable)), ...changes]),
