@@ -54,7 +54,6 @@ export interface CgroupBackend {
   restoreControllers(job: JobCgroup, directory: JobDirectory, limits: Limits): (keyof Usage)[];
 }
 
-/** Returns whether a limit among these belongs to a controller. */
 export function isAskedFor(controller: CgroupController, ...limits: (Limits | undefined)[]): boolean {
   const own = CGROUP_LIMITS.filter((limit) => controller.limits[limit]);
   return limits.some((each = {}) => own.some((limit) => formatLimit(each, limit) !== undefined));

@@ -64,14 +64,13 @@ const MAX_TENANT_TRIES = 10;
 
 /** Returns false for a change that the kernel refuses and that the job can do without. */
 function execute(job: JobCgroup, directory: JobDirectory, change: CgroupChange): boolean {
-  const { fs, unavailable } = job;
   if (change.kind === "controller-enabled") {
     const { controller, path } = change;
     // After a refusal further up, no level below can have the controller.
-    if (unavailable.some((each) => each.controller === controller)) return false;
-    const because = enableController(fs, path, controller);
-    if (because !== undefined) unavailable.push({ controller, because });
-    return because === undefined;
+    return (
+      !job.unavailable.some((each) => each.controller === controller) &&
+      enableController(job, path, controller)
+    );
   }
   if (change.kind !== "cgroup-created") return true;
   for (let tries = 1; ; tries++) {
@@ -80,7 +79,7 @@ function execute(job: JobCgroup, directory: JobDirectory, change: CgroupChange):
       return true;
     } catch (error) {
       const { tenant, origin } = directory;
-      const isTenantGone = errnoOf(error) === "ENOENT" && fs.exists(origin);
+      const isTenantGone = errnoOf(error) === "ENOENT" && job.fs.exists(origin);
       if (!isTenantGone || tenant === undefined || change.path === tenant || tries === MAX_TENANT_TRIES)
         throw error;
       createCgroup(job, directory, { ...change, path: tenant, role: "tenant" });

@@ -62,11 +62,8 @@ export function storeJobCgroup({ directories, changes }: JobCgroup) {
 }
 
 export function createdPaths(changes: readonly Change[], hierarchy: string, role: CgroupRole): string[] {
-  return changes.flatMap((change) =>
-    change.kind === "cgroup-created" && change.role === role && change.hierarchy === hierarchy
-      ? [change.path]
-      : [],
-  );
+  const created = changes.filter((change) => change.kind === "cgroup-created");
+  return created.filter((each) => each.role === role && each.hierarchy === hierarchy).map(({ path }) => path);
 }
 
 /** Returns the cgroups that a job had in a hierarchy before the one at `path`. */

@@ -1,5 +1,4 @@
-import type { Limits } from "../../limits/limits.ts";
-import { formatLimit } from "../../limits/limits.ts";
+import { formatLimit, type Limits } from "../../limits/limits.ts";
 import type { LimitOutcome } from "../../limits/outcome.ts";
 import { CGROUP_LIMITS, type CgroupLimitName, isInherited, isWeight, LIMITS } from "../../limits/table.ts";
 import type { FileWritten } from "../change.ts";
@@ -79,16 +78,15 @@ function executeLimit(job: JobCgroup, planned: PlannedLimit): LimitOutcome {
   const isUsable = directory?.controllers.some(({ name }) => name === controller);
   if (!directory || !isUsable) return unsupported(job, limit, wanted);
   const target = asDirectory(job, directory);
-  const refusals = executeWrites(target, writes.writes, writes.isAtomic);
+  const refusals = executeWrites(target, writes);
   if (refusals.length > 0) return { limit, outcome: "refused", wanted, because: refusals.join("; ") };
   return writes.verify(target);
 }
 
 /** Returns what the kernel refused. */
-export function executeWrites(
+function executeWrites(
   directory: CgroupDirectory,
-  writes: readonly FileWrite[],
-  isAtomic = false,
+  { writes, isAtomic }: Omit<LimitWrites, "verify">,
 ): string[] {
   const refusals: string[] = [];
   const undo: FileWrite[] = [];
@@ -147,7 +145,7 @@ export function liftCgroupLimits(job: JobCgroup, limits: readonly CgroupLimitNam
       return written.flatMap((change) => restoreFile(job.fs, change) ?? []);
     }
     const target = asDirectory(job, directory);
-    return executeWrites(target, files.lift(target), true);
+    return executeWrites(target, { writes: files.lift(target), isAtomic: true });
   });
 }
 

@@ -33,9 +33,8 @@ export function moveProcess(host: Host, pid: number, startTicks: number, move: M
   if (current !== from) return { foundIn: current ?? "a cgroup that is not visible here" };
   const scattered = findThreadElsewhere(host, pid, hierarchy, current);
   if (scattered !== undefined) {
-    return {
-      reason: `its thread ${scattered} is in another cgroup than its main thread, which could not be restored`,
-    };
+    const reason = `its thread ${scattered} is in another cgroup than its main thread, which could not be restored`;
+    return { reason };
   }
   const refused = writePid(host, pid, to);
   if (refused !== undefined) return refused;
@@ -45,9 +44,8 @@ export function moveProcess(host: Host, pid: number, startTicks: number, move: M
   const parents = directoryOfProcess(host, after.ppid, hierarchy);
   const stranded = writePid(host, pid, parents === undefined || parents === "gone" ? from : parents);
   if (stranded === undefined || stranded === "gone") return "gone";
-  return {
-    reason: `its pid went to another process during the move, which could not be moved back: ${stranded.reason}`,
-  };
+  const what = "its pid went to another process during the move, which could not be moved back";
+  return { reason: `${what}: ${stranded.reason}` };
 }
 
 /** Returns the cgroup directory of a process, or "gone"; `undefined` when the cgroup is outside of the mount. */

@@ -23,7 +23,6 @@ export function storeFd(name: string): NotifyState {
   return { FDSTORE: 1, FDPOLL: 0, FDNAME: name };
 }
 
-/** Asks the manager to close a stored descriptor. */
 export function dropFd(name: string): NotifyState {
   return { FDSTOREREMOVE: 1, FDNAME: name };
 }

@@ -20,7 +20,6 @@ const USER_SLICE = "app.slice";
  */
 const DEFAULT_CONTROLLERS = ["cpu", "io", "memory", "pids"];
 
-/** The plan of a scope: its manager, its place and the limits that it carries. */
 export interface ScopePlan {
   manager: Manager;
   /** `ffrtmp-1f3a9c-transcode-001.scope` */

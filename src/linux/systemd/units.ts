@@ -1,6 +1,5 @@
 import type { Bus } from "../systemdBus.ts";
 
-/** The systemd unit that a cgroup path belongs to. */
 export interface UnitPlace {
   /** The cgroup path of the slice of the unit; `/` without a slice. */
   slicePath: string;

@@ -12,13 +12,7 @@ import { cpu } from "./cpu.ts";
 import { io } from "./io.ts";
 import { memory } from "./memory.ts";
 import { readPressure } from "./pressure.ts";
-import {
-  enableController,
-  isAmongProcesses,
-  listDisabled,
-  planControllers,
-  readType,
-} from "./subtreeControl.ts";
+import { enableController, isAmongProcesses, planControllers, readType } from "./subtreeControl.ts";
 
 const CONTROLLERS = [cpu, memory, io, pids, cpusetV2];
 
@@ -77,10 +71,7 @@ export const backendV2: CgroupBackend = {
     if (tenant !== undefined) {
       const given = readWords(fs, `${tenant}/cgroup.controllers`);
       const names = namesOf(directory.controllers).filter((name) => given.includes(name));
-      for (const controller of listDisabled(fs, tenant, names)) {
-        const because = enableController(fs, tenant, controller);
-        if (because !== undefined) unavailable.push({ controller, because });
-      }
+      for (const controller of names) enableController(job, tenant, controller);
     }
     const given = readWords(fs, `${path}/cgroup.controllers`);
     directory.controllers = directory.controllers.filter(({ name }) => given.includes(name));
@@ -99,10 +90,9 @@ export const backendV2: CgroupBackend = {
     const added: CgroupChange[] = [];
     for (const level of ancestorsOf(hierarchy, path).reverse()) {
       for (const change of planControllers(job.fs, hierarchy.key, level, asked, () => NOTHING_SHARED)) {
-        const because = enableController(job.fs, level, change.controller);
-        if (because !== undefined) job.unavailable.push({ controller: change.controller, because });
+        const isOn = enableController(job, level, change.controller);
         // The tenant's cgroup goes away as a whole.
-        else if (level !== tenant && !known.has(changeKey(change))) added.push(change);
+        if (isOn && level !== tenant && !known.has(changeKey(change))) added.push(change);
       }
     }
     // Before the creations, as when a job is planned.

@@ -4,6 +4,7 @@ import { describeErrno, errnoOf } from "../../../sys/errno.ts";
 import type { CgroupFs } from "../../cgroupFs.ts";
 import { type ControllerEnabled, changeKey } from "../../change.ts";
 import { readText, readWords, writeCgroupFile } from "../file.ts";
+import type { JobCgroup } from "../jobCgroup.ts";
 
 // The controllers that a cgroup gives to its children, and the types that children can have.
 // Source: "Organizing Processes and Threads" of Documentation/admin-guide/cgroup-v2.rst.
@@ -44,22 +45,30 @@ export function planControllers(
     .filter((change) => disabled.includes(change.controller) || shared().has(changeKey(change)));
 }
 
-/** Enables a controller unless it is on. Returns why it could not be enabled. */
-export function enableController(fs: CgroupFs, path: string, controller: string): string | undefined {
-  if (listDisabled(fs, path, [controller]).length === 0) return undefined;
+/** Enables a controller unless it is on. Returns whether it is on now; a refusal makes it unavailable for the job. */
+export function enableController({ fs, unavailable }: JobCgroup, path: string, controller: string): boolean {
+  if (listDisabled(fs, path, [controller]).length === 0) return true;
+  const refuse = (because: string): false => {
+    unavailable.push({ controller, because });
+    return false;
+  };
   const file = `${path}/cgroup.subtree_control`;
   const children = controller === "cpuset" && cpusetResetsAffinity() ? childrenOf(fs, path) : [];
   const harmed = children.find((child) => isPopulated(fs, `${path}/${child}`));
   if (harmed !== undefined) {
-    return `switching cpuset on in ${path} would let the processes in ${path}/${harmed} run on all CPUs again, whatever they were bound to (kernels before 6.12)`;
+    return refuse(
+      `switching cpuset on in ${path} would let the processes in ${path}/${harmed} run on all CPUs again, whatever they were bound to (kernels before 6.12)`,
+    );
   }
   try {
     fs.write(file, `+${controller}`);
-    return undefined;
+    return true;
   } catch (error) {
-    return errnoOf(error) === "ENOENT"
-      ? `${controller} is not among the controllers of ${path} (cgroup.controllers): the cgroup above does not give it`
-      : `${describeErrno(error)} writing "+${controller}" to ${file}`;
+    return refuse(
+      errnoOf(error) === "ENOENT"
+        ? `${controller} is not among the controllers of ${path} (cgroup.controllers): the cgroup above does not give it`
+        : `${describeErrno(error)} writing "+${controller}" to ${file}`,
+    );
   }
 }
 
