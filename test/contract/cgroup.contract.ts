@@ -8,8 +8,8 @@ import type { Hierarchy, Membership } from "../../src/linux/cgroup/hierarchies.t
 import { type JobCgroup, listMembers, storeJobCgroup } from "../../src/linux/cgroup/jobCgroup.ts";
 import { applyCgroupLimits } from "../../src/linux/cgroup/jobLimits.ts";
 import { readUsage } from "../../src/linux/cgroup/jobUsage.ts";
-import { joinThread, leaveThread } from "../../src/linux/cgroup/ownThread.ts";
 import { planJobCgroup } from "../../src/linux/cgroup/planJobCgroup.ts";
+import { joinThread, leaveThread } from "../../src/linux/cgroup/startingThread.ts";
 import {
   describeOn,
   JOB_NAME,

@@ -77,7 +77,7 @@ $ffrtmp doctor | grep max || :`,
     ]);
   // A process outside is observed, and the warning says why it has no limits.
   expect(stderr).toMatch(
-    /job beyond runs without cpu.max, pids.max \(its v2 cgroup \/\.\.\/\S+ lies outside of this cgroup namespace\)/,
+    /job beyond runs without cpu.max, pids.max \(its v2 cgroup \/\.\.\/\S+ is outside of this cgroup namespace\)/,
   );
   expect(await differencesFrom(before, [])).toEqual({});
 });

@@ -1,10 +1,8 @@
 import { basename, dirname } from "node:path";
 import { directoryOf, type Hierarchy, readMembership } from "../../linux/cgroup/hierarchies.ts";
 import type { Host } from "../../linux/host.ts";
-import { planScope } from "../../linux/systemd/planScope.ts";
-import { type ScopePlan, startScope } from "../../linux/systemd/scope.ts";
-import { findUnitFilters } from "../../linux/systemd/unitFilters.ts";
-import { parseUnitPlace } from "../../linux/systemd/unitPath.ts";
+import { planScope, type ScopePlan, startScope } from "../../linux/systemd/scope.ts";
+import { findUnitFilters, parseUnitPlace } from "../../linux/systemd/units.ts";
 import { describeErrno } from "../../sys/errno.ts";
 import type { Context } from "../context.ts";
 import { Refusal } from "../errors.ts";

@@ -93,7 +93,7 @@ export function withdrawFromOutsiders(
   return outcomes.map((outcome) => {
     const controller = directories
       .flatMap(({ controllers }) => controllers)
-      .find(({ plan }) => outcome.limit in plan)?.name;
+      .find(({ limits }) => outcome.limit in limits)?.name;
     const outsiders = leftOutside.filter(({ controllers }) =>
       controllers.some((name) => name === controller),
     );

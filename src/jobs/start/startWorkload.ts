@@ -6,8 +6,13 @@ import { CgroupInUse, createJobCgroup } from "../../linux/cgroup/cgroupChanges.t
 import { readMembership } from "../../linux/cgroup/hierarchies.ts";
 import type { JobCgroup } from "../../linux/cgroup/jobCgroup.ts";
 import { applyCgroupLimits, executeLimits } from "../../linux/cgroup/jobLimits.ts";
-import { joinThread, leaveThread } from "../../linux/cgroup/ownThread.ts";
-import { freeWrapperSlot, limitWrapperSlot, moveToWrapperSlot } from "../../linux/cgroup/wrapperSlot.ts";
+import {
+  freeWrapperSlot,
+  joinThread,
+  leaveThread,
+  limitWrapperSlot,
+  moveToWrapperSlot,
+} from "../../linux/cgroup/startingThread.ts";
 import { readIdentity } from "../../linux/proc/identity.ts";
 import { takeOnAttributes } from "../../linux/proc/taskAttributes.ts";
 import type { ScopePlan } from "../../linux/systemd/scope.ts";
@@ -127,7 +132,8 @@ function spawnInside(
     pidsMax !== undefined &&
     cgroup.directories.some(
       ({ hierarchy, controllers }) =>
-        !backendOf(hierarchy).clonesIntoCgroup && controllers.some(({ plan }) => plan["pids.max"]),
+        !backendOf(hierarchy).clonesIntoCgroup &&
+        controllers.some((controller) => controller.limits["pids.max"]),
     );
   if (takesSlot) limitWrapperSlot(cgroup, pidsMax + 1);
   const firstLimits = takesSlot ? { ...limits, pidsMax: pidsMax + 1 } : limits;

@@ -3,8 +3,8 @@ import { describeErrno, errnoOf } from "../../sys/errno.ts";
 import type { CgroupFs } from "../cgroupFs.ts";
 import type { CgroupChange, CgroupCreated } from "../change.ts";
 import { backendOf, controllersOf } from "./backends.ts";
-import type { JobCgroup, JobDirectory } from "./jobCgroup.ts";
-import { formerPaths } from "./jobCgroup.ts";
+import { writeCgroupFile } from "./file.ts";
+import { formerPaths, type JobCgroup, type JobDirectory } from "./jobCgroup.ts";
 import { listOccupants } from "./members.ts";
 import { restoreFile } from "./ownerFiles.ts";
 import { childrenOf, disableController, enableController, listDisabled } from "./v2/subtreeControl.ts";
@@ -12,7 +12,6 @@ import { childrenOf, disableController, enableController, listDisabled } from ".
 /** Every cgroup of an ffrtmp job has a name with this prefix, whatever its state directory is. */
 const CGROUP_PREFIX = "ffrtmp-";
 
-/** A cgroup of the wanted name exists and processes live in it. */
 export class CgroupInUse extends Error {
   readonly path: string;
   readonly pids: number[];
@@ -30,142 +29,98 @@ export class CgroupInUse extends Error {
  * Throws only a `CgroupInUse`, when a cgroup of that name contains processes; every change is undone then.
  */
 export function createJobCgroup(job: JobCgroup, changes: readonly CgroupChange[] = job.changes): void {
+  const { fs } = job;
   const made: CgroupChange[] = [];
-  const usable = job.directories.filter((directory) => {
+  job.directories = job.directories.filter((directory) => {
     const own = changes.filter(({ hierarchy }) => hierarchy === directory.hierarchy.key);
-    const begun = made.length;
-    const before = job.unavailable.length;
+    const before = { made: made.length, unavailable: job.unavailable.length };
     try {
       for (const change of own) {
         if (execute(job, directory, change)) made.push(change);
         else job.changes = job.changes.filter((each) => each !== change);
       }
+      if (backendOf(directory.hierarchy).complete(job, directory)) return true;
     } catch (error) {
       if (error instanceof CgroupInUse) {
-        undoAll(job.fs, made);
+        undoAll(fs, made);
         throw error;
       }
       const because = `${describeErrno(error)} making ${directory.path}`;
       // Without the directory, it does not matter which controllers were refused.
-      job.unavailable.splice(before);
+      job.unavailable.splice(before.unavailable);
       job.unavailable.push(...directory.controllers.map(({ name }) => ({ controller: name, because })));
-      return giveUp(job, own, made.splice(begun));
     }
-    return backendOf(directory.hierarchy).complete(job, directory) || giveUp(job, own, made.splice(begun));
+    undoAll(fs, made.splice(before.made));
+    job.changes = job.changes.filter((change) => !own.includes(change));
+    return false;
   });
-  job.directories = usable;
-  for (const { hierarchy, path, controllers } of usable) {
-    for (const controller of controllers) controller.settle?.({ fs: job.fs, hierarchy, path });
+  for (const { hierarchy, path, controllers } of job.directories) {
+    for (const controller of controllers) controller.settle?.({ fs, hierarchy, path });
   }
-}
-
-function giveUp(job: JobCgroup, own: readonly CgroupChange[], made: readonly CgroupChange[]): false {
-  undoAll(job.fs, made);
-  job.changes = job.changes.filter((change) => !own.includes(change));
-  return false;
-}
-
-/** Returns false for a change that the kernel refuses and that the job can do without. */
-function execute(job: JobCgroup, directory: JobDirectory, change: CgroupChange): boolean {
-  const { fs } = job;
-  if (change.kind === "controller-enabled") {
-    const { controller, path } = change;
-    // After a refusal further up, no level below can have the controller.
-    const isRefused = job.unavailable.some((each) => each.controller === controller);
-    const because = isRefused ? undefined : enableController(fs, path, controller);
-    if (because !== undefined) job.unavailable.push({ controller, because });
-    return !isRefused && because === undefined;
-  }
-  if (change.kind !== "cgroup-created") return true;
-  const { tenant } = directory;
-  if (change.role === "tenant") createTenant(fs, directory, change);
-  else if (change.role === "wrapper-slot") createEmpty(job, change.path);
-  else if (tenant === undefined) createEmpty(job, change.path);
-  else createInTenant(job, directory, change, tenant);
-  if (change.role === "job") prepare(fs, directory, change, tenant ?? directory.origin);
-  return true;
 }
 
 /** How often a tenant's cgroup is created again that the end of the tenant's last job removed before ours was in it. */
 const MAX_TENANT_TRIES = 10;
 
-function createInTenant(
-  job: JobCgroup,
-  directory: JobDirectory,
-  { path, threaded }: CgroupCreated,
-  tenant: string,
-): void {
+/** Returns false for a change that the kernel refuses and that the job can do without. */
+function execute(job: JobCgroup, directory: JobDirectory, change: CgroupChange): boolean {
+  if (change.kind === "controller-enabled") {
+    const { controller, path } = change;
+    // After a refusal further up, no level below can have the controller.
+    return (
+      !job.unavailable.some((each) => each.controller === controller) &&
+      enableController(job, path, controller)
+    );
+  }
+  if (change.kind !== "cgroup-created") return true;
   for (let tries = 1; ; tries++) {
     try {
-      createEmpty(job, path);
-      return;
+      createCgroup(job, directory, change);
+      return true;
     } catch (error) {
-      const isGone = errnoOf(error) === "ENOENT" && job.fs.exists(directory.origin);
-      if (!isGone || tries === MAX_TENANT_TRIES) throw error;
-      createTenant(job.fs, directory, { path: tenant, threaded });
+      const { tenant, origin } = directory;
+      const isTenantGone = errnoOf(error) === "ENOENT" && job.fs.exists(origin);
+      if (!isTenantGone || tenant === undefined || change.path === tenant || tries === MAX_TENANT_TRIES)
+        throw error;
+      createCgroup(job, directory, { ...change, path: tenant, role: "tenant" });
     }
   }
 }
 
-function createTenant(
-  fs: CgroupFs,
-  directory: JobDirectory,
-  change: { path: string; threaded?: true | undefined },
-): void {
-  if (createIfMissing(fs, change.path)) prepare(fs, directory, change, directory.origin);
-}
-
-function createIfMissing(fs: CgroupFs, path: string): boolean {
+function createCgroup(job: JobCgroup, { hierarchy }: JobDirectory, created: CgroupCreated): void {
+  const { fs } = job;
+  const { path, role, threaded } = created;
   try {
     fs.mkdir(path);
-    return true;
   } catch (error) {
-    if (errnoOf(error) === "EEXIST") return false;
-    throw error;
+    if (errnoOf(error) !== "EEXIST") throw error;
+    if (role === "tenant") return;
+    // Left by an ffrtmp that died before its workload joined. The directory is replaced, so that no old limit stays in it;
+    // but first every hierarchy is checked: the workload may have joined another one.
+    for (const each of job.directories) {
+      const occupied = each.wrapperSlot ?? each.path;
+      const occupants = each.placedAs === "in-place" ? [] : listOccupants(fs, occupied);
+      if (occupants.length > 0) throw new CgroupInUse(occupied, occupants);
+    }
+    removeTree(fs, path);
+    fs.mkdir(path);
   }
-}
-
-function createEmpty({ fs, directories }: JobCgroup, path: string): void {
-  if (createIfMissing(fs, path)) return;
-  // Left by an ffrtmp that died before its workload joined. The directory is replaced, so that no old limit stays in it;
-  // but first every hierarchy is checked: the workload may have joined another one.
-  for (const each of directories) {
-    if (each.placedAs !== "in-place") refuseOccupied(fs, each.wrapperSlot ?? each.path);
-  }
-  removeTree(fs, path);
-  fs.mkdir(path);
-}
-
-function prepare(
-  fs: CgroupFs,
-  { hierarchy }: JobDirectory,
-  { path, threaded }: { path: string; threaded?: true | undefined },
-  parent: string,
-): void {
   try {
     if (threaded) fs.write(`${path}/cgroup.type`, "threaded");
     // All controllers, requested or not: a cpuset that shares the hierarchy lets no process in until it is prepared.
-    for (const controller of controllersOf(hierarchy)) {
-      controller.prepare?.({ fs, hierarchy, path }, { fs, hierarchy, path: parent });
-    }
+    for (const controller of controllersOf(hierarchy)) controller.prepare?.({ fs, hierarchy, path });
   } catch (error) {
     fs.rmdir(path);
     throw error;
   }
 }
 
-function refuseOccupied(fs: CgroupFs, path: string): void {
-  const occupants = listOccupants(fs, path);
-  if (occupants.length > 0) throw new CgroupInUse(path, occupants);
-}
-
-/** The changes whose effect the machine does not show now. */
+/** Returns the changes whose effect the machine does not show now. */
 export function driftOf(fs: CgroupFs, changes: readonly CgroupChange[]): CgroupChange[] {
   return changes.filter((change) => {
     if (change.kind === "cgroup-created") return !fs.exists(change.path);
-    if (change.kind === "controller-enabled")
-      return listDisabled(fs, change.path, [change.controller]).length > 0;
-    return false;
+    if (change.kind !== "controller-enabled") return false;
+    return listDisabled(fs, change.path, [change.controller]).length > 0;
   });
 }
 
@@ -175,89 +130,55 @@ export function driftOf(fs: CgroupFs, changes: readonly CgroupChange[]): CgroupC
  * need them. Returns the paths that still contain processes or a value of ours; those hierarchies stay as they are.
  */
 export function removeJobCgroup(
-  job: JobCgroup,
+  { fs, changes, directories }: JobCgroup,
   isShared: (change: CgroupChange) => boolean = () => false,
 ): string[] {
-  const keys = new Set(job.changes.map(({ hierarchy }) => hierarchy));
-  return [...keys].flatMap((key) => {
-    const changes = job.changes.filter(({ hierarchy }) => hierarchy === key);
-    const own = job.directories.find(({ hierarchy }) => hierarchy.key === key)?.path;
-    if (own !== undefined) {
-      // The earlier cgroup of a job that was migrated goes first: its processes are the job's too.
-      const inUse = formerPaths(changes, key, own).find((path) => !removeDirectory(job.fs, path));
-      if (inUse !== undefined) return [inUse];
-    }
-    return (
-      undoAll(
-        job.fs,
-        changes.filter((change) => !isShared(change)),
-        own,
-      ) ?? []
-    );
+  const byHierarchy = Map.groupBy(changes, ({ hierarchy }) => hierarchy);
+  return [...byHierarchy].flatMap(([key, ofHierarchy]) => {
+    const own = directories.find(({ hierarchy }) => hierarchy.key === key)?.path;
+    // The earlier cgroup of a job that was migrated goes first: its processes are the job's too.
+    const former = own === undefined ? [] : formerPaths(ofHierarchy, key, own);
+    const toUndo = ofHierarchy.filter((change) => !isShared(change));
+    return former.find((path) => !removeDirectory(fs, path)) ?? undoAll(fs, toUndo, own) ?? [];
   });
 }
 
 /** Undoes changes in the reverse order. Stops at the first that cannot be undone and returns its cgroup. */
 function undoAll(fs: CgroupFs, changes: readonly CgroupChange[], own?: string): string | undefined {
-  const base = changes.find(({ kind }) => kind === "cgroup-created");
-  const beside = base?.kind === "cgroup-created" ? dirname(base.path) : undefined;
+  const outermost = changes.find(({ kind }) => kind === "cgroup-created");
+  const parent = outermost?.kind === "cgroup-created" ? dirname(outermost.path) : undefined;
   for (const change of changes.toReversed()) {
-    const left = undo(fs, change, own, beside);
-    if (left !== undefined) return left;
+    if (change.kind === "cgroup-created") {
+      if (change.role === "tenant") removeIfEmpty(fs, change.path);
+      else if (!removeDirectory(fs, change.path)) return change.path;
+    } else if (change.kind === "controller-enabled") {
+      // Jobs of other state directories rely on it too, and only their names show that they are jobs.
+      const siblings = change.path === parent ? childrenOf(fs, parent) : [];
+      const isNeeded = siblings.some((name) => name.startsWith(CGROUP_PREFIX));
+      if (!isNeeded) disableController(fs, change.path, change.controller, own);
+    } else if (change.kind === "file-written" && restoreFile(fs, change) !== undefined) {
+      return dirname(change.path);
+    }
   }
   return undefined;
 }
 
-/** `beside`: the directory that the job's cgroup was in. Returns the cgroup that could not be restored. */
-function undo(
-  fs: CgroupFs,
-  change: CgroupChange,
-  own: string | undefined,
-  beside: string | undefined,
-): string | undefined {
-  switch (change.kind) {
-    case "cgroup-created":
-      if (change.role === "tenant") removeIfEmpty(fs, change.path);
-      else if (!removeDirectory(fs, change.path)) return change.path;
-      return undefined;
-    case "controller-enabled":
-      // Jobs of other state directories rely on it too, and only their names show that they are jobs.
-      if (change.path === beside && childrenOf(fs, beside).some((child) => child.startsWith(CGROUP_PREFIX)))
-        return undefined;
-      disableController(fs, change.path, change.controller, own);
-      return undefined;
-    case "file-written":
-      return restoreFile(fs, change) === undefined ? undefined : dirname(change.path);
-    case "processes-moved":
-      return undefined;
-  }
-}
-
-/** Removes the cgroups that a job had before it was migrated, once they are empty. Returns whether all are gone. */
-export function removeFormerDirectories(job: JobCgroup): boolean {
+/** Removes the cgroups that a job had before it was migrated, once they are empty. */
+export function removeFormerDirectories(job: JobCgroup): void {
   for (const directory of job.directories) {
-    const { formerly, hierarchy } = directory;
+    const { formerly, hierarchy, tenant, origin } = directory;
     if (formerly === undefined) continue;
-    if (!removeDirectory(job.fs, formerly)) return false;
-    if (dirname(formerly) !== directory.origin) removeIfEmpty(job.fs, dirname(formerly));
+    if (!removeDirectory(job.fs, formerly)) return;
+    const around = dirname(formerly);
+    if (around !== origin) removeIfEmpty(job.fs, around);
     delete directory.formerly;
-    job.changes = job.changes.filter(
-      (change) => !isOfFormer(change, hierarchy.key, formerly, directory.tenant),
-    );
+    job.changes = job.changes.filter((change) => {
+      if (change.hierarchy !== hierarchy.key) return true;
+      if (change.kind === "processes-moved") return change.to !== formerly;
+      if (change.kind !== "cgroup-created" || change.path === tenant) return true;
+      return change.path !== formerly && change.path !== around;
+    });
   }
-  return true;
-}
-
-function isOfFormer(
-  change: CgroupChange,
-  hierarchy: string,
-  formerly: string,
-  tenant: string | undefined,
-): boolean {
-  if (change.hierarchy !== hierarchy) return false;
-  if (change.kind === "processes-moved") return change.to === formerly;
-  if (change.kind !== "cgroup-created") return false;
-  return change.path === formerly || (change.path === dirname(formerly) && change.path !== tenant);
 }
 
 /** Only the last job of a tenant removes the tenant's cgroup: the kernel refuses while another job is there. */
@@ -276,9 +197,9 @@ function removeDirectory(fs: CgroupFs, path: string): boolean {
   } catch (error) {
     if (errnoOf(error) === "ENOENT") return true;
   }
-  // Read before anything below is removed: a living workload keeps the empty cgroups that it made for itself.
-  if (isOccupied(fs, path)) return false;
   try {
+    // Read before anything below is removed: a living workload keeps the empty cgroups that it made for itself.
+    if (listOccupants(fs, path).length > 0) return false;
     removeTree(fs, path);
     return true;
   } catch (error) {
@@ -291,26 +212,14 @@ function removeTree(fs: CgroupFs, path: string): void {
   fs.rmdir(path);
 }
 
-/** A cgroup that cannot be read counts as occupied. */
-function isOccupied(fs: CgroupFs, path: string): boolean {
-  try {
-    return listOccupants(fs, path).length > 0;
-  } catch {
-    return true;
-  }
-}
-
 /**
  * Lets processes return to the cgroup above a job's. A cgroup takes none while it gives memory or io to others. The job's
  * limits go away with the controllers.
  */
-export function openOrigin({ fs, changes }: JobCgroup, { origin }: JobDirectory): void {
+export function openOrigin({ fs, changes }: JobCgroup, { origin: path }: JobDirectory): void {
   for (const change of changes) {
-    if (change.kind !== "controller-enabled" || change.path !== origin) continue;
-    try {
-      fs.write(`${origin}/cgroup.subtree_control`, `-${change.controller}`);
-    } catch {
-      // The move will report it.
-    }
+    // The move will report a refusal.
+    if (change.kind === "controller-enabled" && change.path === path)
+      writeCgroupFile({ fs, path }, "cgroup.subtree_control", `-${change.controller}`);
   }
 }

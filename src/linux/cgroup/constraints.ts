@@ -1,15 +1,17 @@
 import type { LimitOutcome } from "../../limits/outcome.ts";
-import type { LimitName } from "../../limits/table.ts";
+import { type CgroupLimitName, isInherited } from "../../limits/table.ts";
 import { type CgroupDirectory, readText } from "./file.ts";
 import { ancestorsOf } from "./hierarchies.ts";
 
 /**
- * The cgroups whose limits apply to a cgroup already, nearest first: its ancestors, and before them the cgroup itself
- * where it is its owner's, with the owner's values in place of those that ffrtmp wrote.
+ * Returns the cgroups whose value of a limit applies to a cgroup already, nearest first: its ancestors for an inherited
+ * limit, and before them the cgroup itself where it is its owner's, with the owner's values in place of those that ffrtmp
+ * wrote.
  */
-export function constrainingCgroups(directory: CgroupDirectory): CgroupDirectory[] {
-  const above = ancestorsOf(directory.hierarchy, directory.path).map((path) => ({ ...directory, path }));
-  const { replaced, fs } = directory;
+export function constrainingCgroups(directory: CgroupDirectory, limit: CgroupLimitName): CgroupDirectory[] {
+  const { replaced, fs, hierarchy } = directory;
+  const ancestors = isInherited(limit, hierarchy.version) ? ancestorsOf(hierarchy, directory.path) : [];
+  const above = ancestors.map((path) => ({ ...directory, path }));
   if (!replaced) return above;
   const read = (path: string): string => {
     const written = replaced.find((each) => each.path === path);
@@ -22,15 +24,16 @@ export function constrainingCgroups(directory: CgroupDirectory): CgroupDirectory
 }
 
 /**
- * The tightest value that applies already, up to the mount point.
- * `read` gives the value of one cgroup, or `undefined` where it sets no limit.
+ * Returns the tightest value that applies already, up to the mount point. `read` returns the value of one cgroup, or
+ * `undefined` where it sets no limit.
  */
 export function tightestAbove(
   directory: CgroupDirectory,
-  read: (ancestor: CgroupDirectory) => number | undefined,
+  limit: CgroupLimitName,
+  read: (cgroup: CgroupDirectory) => number | undefined,
 ): { value: number; path: string } | undefined {
   let tightest: { value: number; path: string } | undefined;
-  for (const cgroup of constrainingCgroups(directory)) {
+  for (const cgroup of constrainingCgroups(directory, limit)) {
     const value = read(cgroup);
     if (value !== undefined && (!tightest || value < tightest.value)) tightest = { value, path: cgroup.path };
   }
@@ -39,16 +42,11 @@ export function tightestAbove(
 
 /** Applied without a write: a limit above is as tight or tighter, so ours would change nothing. */
 export function limitedByAncestor(
-  limit: LimitName,
+  limit: CgroupLimitName,
   wanted: string,
-  ancestor: { text: string; path: string },
+  actual: string,
+  heldBy: string,
 ): LimitOutcome {
-  return {
-    limit,
-    outcome: "applied",
-    wanted,
-    actual: ancestor.text,
-    because: `not written: ${ancestor.path} already holds it to ${ancestor.text}`,
-    heldBy: ancestor.path,
-  };
+  const because = `not written: ${heldBy} already holds it to ${actual}`;
+  return { limit, outcome: "applied", wanted, actual, because, heldBy };
 }

@@ -1,33 +1,45 @@
 import type { CpuMax } from "../../limits/grammar.ts";
-import { formatLimit } from "../../limits/limits.ts";
 import { limitedByAncestor, tightestAbove } from "./constraints.ts";
-import type { CgroupDirectory, WriteResult } from "./file.ts";
-import { compareReadBack, type FileWrite, type PlanLimit } from "./limitPlan.ts";
+import { type CgroupDirectory, readBack, type WriteResult } from "./file.ts";
+import { compareReadBack, type FileWrite, type LimitFiles } from "./limitFiles.ts";
 
-/** How one cgroup version keeps a CPU quota. */
-interface QuotaFiles {
-  /** The cores that a cgroup's quota allows; `undefined` without a quota. */
-  readCores(directory: CgroupDirectory): number | undefined;
-  writes(directory: CgroupDirectory, max: CpuMax): FileWrite[];
-  /** As `QUOTA PERIOD`. */
-  readBack(directory: CgroupDirectory): WriteResult;
+/** The period of a new cgroup: sched-bwc.rst. */
+const DEFAULT_PERIOD_USEC = 100_000;
+
+/** A CPU quota. `files` contain together the quota and the period: v1 has a file for each. */
+export function cpuMaxFiles(
+  files: readonly string[],
+  writes: (max: CpuMax, directory: CgroupDirectory) => FileWrite[],
+): LimitFiles<CpuMax> {
+  // 50000 100000
+  // max 100000     v1: -1 100000
+  const readQuota = (directory: CgroupDirectory): WriteResult => {
+    const result = readBack(directory, ...files);
+    return "refusal" in result ? result : { readBack: result.readBack.replace(/^-1 /, "max ") };
+  };
+  const read = (directory: CgroupDirectory): CpuMax | undefined => {
+    const result = readQuota(directory);
+    const [quotaUsec, periodUsec] = "refusal" in result ? [] : result.readBack.split(" ").map(Number);
+    return quotaUsec && periodUsec ? { quotaUsec, periodUsec } : undefined;
+  };
+  return {
+    plan(directory, max, wanted) {
+      // On v1 the kernel answers EINVAL to a quota above the parent's.
+      const above = tightestAbove(directory, "cpu.max", (cgroup) => coresOf(read(cgroup)));
+      if (above && above.value <= (coresOf(max) ?? Number.POSITIVE_INFINITY))
+        return limitedByAncestor("cpu.max", wanted, `${above.value} cores`, above.path);
+      return {
+        writes: writes(max, directory),
+        isAtomic: true,
+        verify: (written) =>
+          compareReadBack("cpu.max", wanted, readQuota(written), (text) => text === wanted),
+      };
+    },
+    lift: (directory) => writes({ quotaUsec: "max", periodUsec: DEFAULT_PERIOD_USEC }, directory),
+    read,
+  };
 }
 
-/** Plans a CPU quota, which v1 and v2 keep in different files. */
-export function planCpuMax({ readCores, writes, readBack }: QuotaFiles): PlanLimit {
-  return (directory, { cpuMax }) => {
-    const max = cpuMax as CpuMax;
-    const wanted = formatLimit({ cpuMax: max }, "cpu.max") as string;
-    const cores = max.quotaUsec === "max" ? Number.POSITIVE_INFINITY : max.quotaUsec / max.periodUsec;
-    // On v1 the kernel answers EINVAL to a quota above the parent's.
-    const above = tightestAbove(directory, readCores);
-    if (above && above.value <= cores) {
-      return limitedByAncestor("cpu.max", wanted, { text: `${above.value} cores`, path: above.path });
-    }
-    return {
-      writes: writes(directory, max),
-      isAtomic: true,
-      verify: (written) => compareReadBack("cpu.max", wanted, readBack(written), (text) => text === wanted),
-    };
-  };
+function coresOf(max: CpuMax | undefined): number | undefined {
+  return max === undefined || max.quotaUsec === "max" ? undefined : max.quotaUsec / max.periodUsec;
 }

@@ -17,15 +17,15 @@ const LOOSER: Limits = {
 };
 
 for (const choice of MACHINES) {
-  describeOn(choice, "what holds a job", (it, itWithDisk) => {
-    it("is what was applied to it, and nothing of that has lapsed", (machine) => {
+  describeOn(choice, "the drift of a job's limits", (it, itWithDisk) => {
+    it("is empty after they were applied", (machine) => {
       const job = makeJob(machine, LIMITS);
       applyCgroupLimits(job, LIMITS);
       expect(listLimitDrift(job, LIMITS)).toEqual([]);
       expect(listLimitDrift(job, LOOSER).map(({ limit }) => limit)).toEqual(["cpu.weight"]);
     });
 
-    it("has lapsed where somebody loosened it, each limit by itself", (machine) => {
+    it("contains each limit that was loosened, separately", (machine) => {
       const job = makeJob(machine, LIMITS);
       applyCgroupLimits(job, LOOSER);
       expect(listLimitDrift(job, LIMITS)).toMatchObject([
@@ -38,7 +38,7 @@ for (const choice of MACHINES) {
       ]);
     });
 
-    it("has lapsed where a limit was lifted, and says max", (machine) => {
+    it("contains a limit that was lifted, with max as its value", (machine) => {
       const job = makeJob(machine, LIMITS);
       const wanted: Limits = { cpuMax: LIMITS.cpuMax as NonNullable<Limits["cpuMax"]>, pidsMax: 64 };
       expect(listLimitDrift(job, wanted)).toEqual([
@@ -47,7 +47,7 @@ for (const choice of MACHINES) {
       ]);
     });
 
-    it("holds by what is above it too", (machine) => {
+    it("is empty where a cgroup above limits as much", (machine) => {
       const above: Limits = {
         cpuMax: { quotaUsec: 100_000, periodUsec: 200_000 },
         memoryMaxBytes: 128 * MIB,
@@ -61,7 +61,7 @@ for (const choice of MACHINES) {
       ]);
     });
 
-    itWithDisk("counts each rate of each disk", (machine, disk) => {
+    itWithDisk("considers each rate of each disk", (machine, disk) => {
       const limits: Limits = { ioMax: [{ device: disk, rbps: MIB, wiops: 100 }] };
       const job = makeJob(machine, limits);
       applyCgroupLimits(job, limits);

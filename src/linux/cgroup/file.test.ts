@@ -3,11 +3,11 @@ import { tightestAbove } from "./constraints.ts";
 import type { CgroupDirectory } from "./file.ts";
 import { readBack, readCgroupFile, readCounters, readNumber, writeCgroupFile } from "./file.ts";
 import type { Hierarchy } from "./hierarchies.ts";
-import { compareReadBack } from "./limitPlan.ts";
+import { compareReadBack } from "./limitFiles.ts";
 
 const HIERARCHY: Hierarchy = { key: "", version: 2, controllers: [], mountPoint: "/cg", mountRoot: "/" };
 
-/** A directory whose files hold these texts; a text that is an Error is thrown. */
+/** A directory whose files contain these texts; a text that is an Error is thrown. */
 function directory(files: Record<string, string | Error>, path = "/cg/a"): CgroupDirectory {
   const read = (file: string): string => {
     const text = files[file] ?? Object.assign(new Error("ENOENT"), { code: "ENOENT" });
@@ -22,13 +22,13 @@ function directory(files: Record<string, string | Error>, path = "/cg/a"): Cgrou
   return { fs, hierarchy: HIERARCHY, path };
 }
 
-test("a written file is read back", () => {
+test("readBack() returns the trimmed text of a file", () => {
   const target = directory({ "/cg/a/pids.max": "64\n" });
   expect(writeCgroupFile(target, "pids.max", "65")).toBeUndefined();
   expect(readBack(target, "pids.max")).toEqual({ readBack: "64" });
 });
 
-test("a refused write says errno, data and path", () => {
+test("a refused write is reported with errno, data and path", () => {
   const error = Object.assign(new Error(), { code: "EPERM" });
   expect(writeCgroupFile(directory({ "/cg/a/pids.max": error }), "pids.max", "65")).toBe(
     'EPERM (operation not permitted) writing "65" to /cg/a/pids.max',
@@ -47,13 +47,13 @@ test.each([
   expect(readNumber(directory({ "/cg/a/file": text }), "file")).toBe(number as number);
 });
 
-test("a file that is not there is unknown, not 0", () => {
+test("a missing file is undefined, not 0", () => {
   expect(readCgroupFile(directory({}), "file")).toBeUndefined();
   expect(readNumber(directory({}), "file")).toBeUndefined();
   expect([...readCounters(directory({}), "file")]).toEqual([]);
 });
 
-test("counters are read by name, and what is no counter is passed over", () => {
+test("readCounters() reads counters by name and ignores other lines", () => {
   const text = "usage_usec 12\nbad\nnegative -1\nword max\n\nthrottled_usec 5000000\n";
   expect([...readCounters(directory({ "/cg/a/cpu.stat": text }), "cpu.stat")]).toEqual([
     ["usage_usec", 12],
@@ -61,21 +61,23 @@ test("counters are read by name, and what is no counter is passed over", () => {
   ]);
 });
 
-test("the tightest value above is found with the cgroup that sets it, the own one left out", () => {
+test("tightestAbove() returns the tightest value of the cgroups above, and its cgroup", () => {
   const files = {
     "/cg/pids.max": "30",
     "/cg/a/pids.max": "20",
     "/cg/a/b/pids.max": "max",
     "/cg/a/b/c/pids.max": "5",
   };
-  const above = tightestAbove(directory(files, "/cg/a/b/c"), (ancestor) => readNumber(ancestor, "pids.max"));
+  const above = tightestAbove(directory(files, "/cg/a/b/c"), "pids.max", (ancestor) =>
+    readNumber(ancestor, "pids.max"),
+  );
   expect(above).toEqual({ value: 20, path: "/cg/a" });
   expect(
-    tightestAbove(directory({}, "/cg/a"), (ancestor) => readNumber(ancestor, "pids.max")),
+    tightestAbove(directory({}, "/cg/a"), "pids.max", (ancestor) => readNumber(ancestor, "pids.max")),
   ).toBeUndefined();
 });
 
-test("a value that the kernel took otherwise is partial, and says what it holds", () => {
+test("an outcome is partial when the kernel has another value, which it reports", () => {
   expect(compareReadBack("pids.max", "65", { readBack: "64" }, (text) => text === "65")).toEqual({
     limit: "pids.max",
     outcome: "partial",

@@ -3,7 +3,6 @@ import type { CgroupFs } from "../cgroupFs.ts";
 import type { FileWritten } from "../change.ts";
 import type { Hierarchy } from "./hierarchies.ts";
 
-/** One cgroup directory, with what is needed to read and write it. */
 export interface CgroupDirectory {
   fs: CgroupFs;
   hierarchy: Hierarchy;
@@ -12,11 +11,13 @@ export interface CgroupDirectory {
   replaced?: readonly FileWritten[];
 }
 
+type Location = Pick<CgroupDirectory, "fs" | "path">;
+
 /** The content of a file after a write, or why it could not be written or read back. */
 export type WriteResult = { readBack: string } | { refusal: string };
 
 /** Writes one cgroup file. Returns `undefined`, or the refusal with the data and the path. */
-export function writeCgroupFile(directory: CgroupDirectory, file: string, data: string): string | undefined {
+export function writeCgroupFile(directory: Location, file: string, data: string): string | undefined {
   const path = `${directory.path}/${file}`;
   try {
     directory.fs.write(path, data);
@@ -26,25 +27,25 @@ export function writeCgroupFile(directory: CgroupDirectory, file: string, data: 
   }
 }
 
-/** Reads a file that was written just now. */
-export function readBack(directory: CgroupDirectory, file: string): WriteResult {
-  const path = `${directory.path}/${file}`;
-  try {
-    return { readBack: directory.fs.read(path).trim() };
-  } catch (error) {
-    return { refusal: `${describeErrno(error)} reading ${path} back` };
+/** Reads files that were written just now, with a space between their texts. */
+export function readBack(directory: Location, ...files: string[]): WriteResult {
+  const texts: string[] = [];
+  for (const file of files) {
+    const path = `${directory.path}/${file}`;
+    try {
+      texts.push(directory.fs.read(path).trim());
+    } catch (error) {
+      return { refusal: `${describeErrno(error)} reading ${path} back` };
+    }
   }
+  return { readBack: texts.join(" ") };
 }
 
-/** The trimmed text of a cgroup file; `undefined` where the kernel or the controller has no such file, or it cannot be read. */
-export function readCgroupFile(
-  { fs, path }: Pick<CgroupDirectory, "fs" | "path">,
-  file: string,
-): string | undefined {
+/** Reads the trimmed text of a cgroup file; `undefined` where there is no such file, or it cannot be read. */
+export function readCgroupFile({ fs, path }: Location, file: string): string | undefined {
   return readText(fs, `${path}/${file}`);
 }
 
-/** The same for a whole path. */
 export function readText(fs: CgroupFs, path: string): string | undefined {
   try {
     return fs.read(path).trim();
@@ -53,24 +54,20 @@ export function readText(fs: CgroupFs, path: string): string | undefined {
   }
 }
 
-/** The words of a file; empty where there is no such file. */
+/** Reads the words of a file; empty where there is no such file. */
 export function readWords(fs: CgroupFs, path: string): string[] {
   return (readText(fs, path) ?? "").split(/\s+/).filter(Boolean);
 }
 
-/** A whole number from a one-number file. `"max"` and anything else that is not a number become `undefined`. */
-export function readNumber(directory: CgroupDirectory, file: string): number | undefined {
+/** Reads a whole number from a one-number file. `"max"` and anything else that is not a number become `undefined`. */
+export function readNumber(directory: Location, file: string): number | undefined {
   const text = readCgroupFile(directory, file);
   return text !== undefined && /^\d+$/.test(text) ? Number(text) : undefined;
 }
 
 // nr_throttled 12
 // throttled_usec 5000000
-export function readCounters(directory: CgroupDirectory, file: string): ReadonlyMap<string, number> {
-  const counters = new Map<string, number>();
-  for (const line of (readCgroupFile(directory, file) ?? "").split("\n")) {
-    const [name, value] = line.split(" ");
-    if (name && value && /^\d+$/.test(value)) counters.set(name, Number(value));
-  }
-  return counters;
+export function readCounters(directory: Location, file: string): ReadonlyMap<string, number> {
+  const lines = (readCgroupFile(directory, file) ?? "").matchAll(/^(\S+) (\d+)$/gm);
+  return new Map([...lines].map(([, name = "", value]) => [name, Number(value)]));
 }

@@ -3,7 +3,14 @@ import type { CgroupFs } from "../cgroupFs.ts";
 import { type CgroupRole, type Change, isCgroupChange } from "../change.ts";
 import { backendOf } from "./backends.ts";
 import type { Hierarchy } from "./hierarchies.ts";
-import { formerPaths, type JobCgroup, type JobDirectory, type JobLocation, originOf } from "./jobCgroup.ts";
+import {
+  createdPaths,
+  formerPaths,
+  type JobCgroup,
+  type JobDirectory,
+  type JobLocation,
+  originOf,
+} from "./jobCgroup.ts";
 
 /** Finds the cgroup of a job by its record. Directories that are gone or no longer mounted are left out. */
 export function findJobCgroup(
@@ -13,37 +20,16 @@ export function findJobCgroup(
 ): JobCgroup {
   const changes = structuredClone(record.changes.filter(isCgroupChange));
   const directories = record.cgroup.flatMap((stored): JobDirectory[] => {
-    const { hierarchy: key, placedAs = "child", ...location } = stored;
+    const { hierarchy: key, placedAs = "child", path, ...counted } = stored;
     const hierarchy = hierarchies.find((candidate) => candidate.key === key);
     if (!hierarchy) return [];
-    const { path } = location;
     const around = (role: CgroupRole): string | undefined =>
-      changes.some(
-        (change) => change.kind === "cgroup-created" && change.role === role && change.path === dirname(path),
-      )
-        ? dirname(path)
-        : undefined;
-    const tenant = around("tenant");
-    const wrapperSlot = around("wrapper-slot");
+      createdPaths(changes, key, role).find((created) => created === dirname(path));
     const [formerly] = formerPaths(changes, key, path);
-    const isLeft = [path, tenant, wrapperSlot, formerly].some(
-      (each) => each !== undefined && fs.exists(each),
-    );
-    if (!isLeft) return [];
-    const backend = backendOf(hierarchy);
-    return [
-      {
-        ...location,
-        hierarchy,
-        placedAs,
-        origin: originOf(changes, stored),
-        threaded: placedAs === "child" && backend.isThreaded(fs, path),
-        controllers: backend.usableControllers(fs, hierarchy, path),
-        ...(tenant === undefined ? {} : { tenant }),
-        ...(wrapperSlot === undefined ? {} : { wrapperSlot }),
-        ...(formerly === undefined ? {} : { formerly }),
-      },
-    ];
+    const found = { path, tenant: around("tenant"), wrapperSlot: around("wrapper-slot"), formerly };
+    if (!Object.values(found).some((each) => each !== undefined && fs.exists(each))) return [];
+    const controllers = backendOf(hierarchy).usableControllers(fs, hierarchy, path);
+    return [{ ...counted, ...found, hierarchy, placedAs, origin: originOf(changes, stored), controllers }];
   });
   return { fs, directories, changes, unavailable: [] };
 }

@@ -11,7 +11,6 @@ import {
   parseMembership,
   readHierarchies,
   readMembership,
-  readThreadMembership,
 } from "./hierarchies.ts";
 
 function brief(mountinfo: string): Record<string, string> {
@@ -166,9 +165,9 @@ test("parseMembership() ignores malformed lines", () => {
 test("the membership of a process that does not exist is gone", () => {
   using proc = procTree({ "7/cgroup": "0::/a\n", "7/task/8/cgroup": "0::/b\n" });
   expect(readMembership(proc.host, 7)).toEqual(new Map([["", "/a"]]));
-  expect(readThreadMembership(proc.host, 7, 8)).toEqual(new Map([["", "/b"]]));
+  expect(readMembership(proc.host, 7, 8)).toEqual(new Map([["", "/b"]]));
   expect(readMembership(proc.host, 9)).toBe("gone");
-  expect(readThreadMembership(proc.host, 7, 9)).toBe("gone");
+  expect(readMembership(proc.host, 7, 9)).toBe("gone");
 });
 
 test.each([

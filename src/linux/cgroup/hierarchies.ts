@@ -1,15 +1,11 @@
 import { type Host, readProcFile } from "../host.ts";
 
-/**
- * A mounted cgroup hierarchy. cgroup v1 has several, with one or more controllers each; v2 has one for all.
- */
+/** A mounted cgroup hierarchy. cgroup v1 has several, with one or more controllers each; v2 has one for all. */
 export interface Hierarchy {
   /** The name in /proc/PID/cgroup: `cpu,cpuacct`, `name=systemd`, or "" for v2. */
   key: string;
   version: 1 | 2;
-  /**
-   * v1: the mounted controllers. v2: cgroup.controllers of the root, which may be empty on a hybrid machine.
-   */
+  /** v1: the mounted controllers. v2: cgroup.controllers of the root, which may be empty on a hybrid machine. */
   controllers: string[];
   mountPoint: string;
   /** The cgroup at the mount point: `/`, or a deeper one in the bind mount of a container. */
@@ -18,9 +14,7 @@ export interface Hierarchy {
   isReadOnly?: boolean;
 }
 
-/**
- * The controllers of cgroup v1. Other mount options are no controllers: `xattr`, `seclabel`, `context="…"`.
- */
+/** The controllers of cgroup v1. Other mount options are no controllers: `xattr`, `seclabel`, `context="…"`. */
 const V1_CONTROLLERS = new Set([
   ...["cpuset", "cpu", "cpuacct", "blkio", "memory", "devices", "freezer", "net_cls", "perf_event"],
   ...["net_prio", "hugetlb", "pids", "rdma", "misc", "dmem", "debug"],
@@ -38,9 +32,9 @@ export function readHierarchies(host: Host): Hierarchy[] {
   );
 }
 
-function rootControllers(host: Host, hierarchy: Hierarchy): string[] {
+function rootControllers({ cgroupFs }: Host, { mountPoint }: Hierarchy): string[] {
   try {
-    return words(host.cgroupFs.read(`${hierarchy.mountPoint}/cgroup.controllers`));
+    return cgroupFs.read(`${mountPoint}/cgroup.controllers`).split(/\s+/).filter(Boolean);
   } catch {
     return [];
   }
@@ -48,25 +42,26 @@ function rootControllers(host: Host, hierarchy: Hierarchy): string[] {
 
 // 33 28 0:29 / /sys/fs/cgroup/cpu rw,relatime shared:9 - cgroup cgroup rw,cpu,cpuacct
 export function parseHierarchies(mountinfo: string): Hierarchy[] {
-  const isOfKey = (word: string): boolean => V1_CONTROLLERS.has(word) || word.startsWith("name=");
   const byKey = new Map<string, Hierarchy>();
   const mounts = parseMounts(mountinfo);
   for (const mount of mounts.values()) {
-    const { mountRoot, mountPoint, type, isReadOnly, superOptions } = mount;
-    if (type !== "cgroup" && type !== "cgroup2") continue;
-    if (isCovered(mounts, mount)) continue;
-    const options = superOptions.split(",").filter(isOfKey);
+    const { type, isReadOnly, superOptions } = mount;
+    const isV2 = type === "cgroup2";
+    if ((type !== "cgroup" && !isV2) || isCovered(mounts, mount)) continue;
+    const isName = (word: string): boolean => V1_CONTROLLERS.has(word) || word.startsWith("name=");
+    const names = isV2 ? [] : superOptions.split(",").filter(isName);
+    const key = names.join(",");
+    if (!isV2 && key === "") continue;
     const hierarchy: Hierarchy = {
-      key: type === "cgroup2" ? "" : options.join(","),
-      version: type === "cgroup2" ? 2 : 1,
-      controllers: type === "cgroup2" ? [] : options.filter((word) => !word.startsWith("name=")),
-      mountPoint: unescapeMountPath(mountPoint),
-      mountRoot: unescapeMountPath(mountRoot),
+      key,
+      version: isV2 ? 2 : 1,
+      controllers: names.filter((name) => V1_CONTROLLERS.has(name)),
+      mountPoint: unescapeMountPath(mount.mountPoint),
+      mountRoot: unescapeMountPath(mount.mountRoot),
       ...(isReadOnly ? { isReadOnly } : {}),
     };
-    if (hierarchy.version === 1 && hierarchy.key === "") continue;
-    const known = byKey.get(hierarchy.key);
-    if (!known || isBetter(hierarchy, known)) byKey.set(hierarchy.key, hierarchy);
+    const known = byKey.get(key);
+    if (!known || isBetter(hierarchy, known)) byKey.set(key, hierarchy);
   }
   return [...byKey.values()];
 }
@@ -79,7 +74,6 @@ function isBetter(a: Hierarchy, b: Hierarchy): boolean {
 
 interface Mount {
   id: string;
-  /** Id of the parent mount. */
   parent: string;
   mountRoot: string;
   mountPoint: string;
@@ -88,7 +82,6 @@ interface Mount {
   superOptions: string;
 }
 
-/** Returns all mounts by id. */
 function parseMounts(mountinfo: string): Map<string, Mount> {
   const mounts = new Map<string, Mount>();
   for (const line of mountinfo.split("\n")) {
@@ -103,9 +96,8 @@ function parseMounts(mountinfo: string): Map<string, Mount> {
 }
 
 /**
- * Returns whether another mount covers a mount point or one of the directories above it, so that its path
- * leads to another file system. A container, or the sandbox of a service, may mount its own /sys/fs/cgroup
- * over that of the machine.
+ * Returns whether another mount covers a mount point or a directory above it, so that its path leads to another file system.
+ * A container, or the sandbox of a service, may mount its own /sys/fs/cgroup over that of the machine.
  */
 function isCovered(mounts: ReadonlyMap<string, Mount>, mount: Mount): boolean {
   const others = [...mounts.values()];
@@ -136,14 +128,9 @@ export function parseMembership(text: string): Membership {
   return membership;
 }
 
-export function readMembership(host: Host, pid: number | "self"): Membership | "gone" {
-  const text = readProcFile(host, `${pid}/cgroup`);
-  return text === "gone" ? "gone" : parseMembership(text);
-}
-
-/** Reads the cgroups of one thread: on v1 the threads of a process may be in different cgroups. */
-export function readThreadMembership(host: Host, pid: number, tid: number): Membership | "gone" {
-  const text = readProcFile(host, `${pid}/task/${tid}/cgroup`);
+/** Reads the cgroups of a process, or of one of its threads: on v1 the threads may be in different cgroups. */
+export function readMembership(host: Host, pid: number | "self", tid?: number): Membership | "gone" {
+  const text = readProcFile(host, tid === undefined ? `${pid}/cgroup` : `${pid}/task/${tid}/cgroup`);
   return text === "gone" ? "gone" : parseMembership(text);
 }
 
@@ -165,10 +152,7 @@ export function cgroupPathOf({ mountRoot, mountPoint }: Hierarchy, directory: st
   return `${root}${directory.slice(mountPoint.length)}` || "/";
 }
 
-/**
- * Returns the directories above a directory, nearest first, up to the mount point. Empty for the mount point
- * itself.
- */
+/** Returns the directories above a directory, nearest first, up to the mount point. Empty for the mount point itself. */
 export function ancestorsOf(hierarchy: Hierarchy, directory: string): string[] {
   const ancestors: string[] = [];
   let current = directory;
@@ -177,15 +161,6 @@ export function ancestorsOf(hierarchy: Hierarchy, directory: string): string[] {
     ancestors.push(current);
   }
   return ancestors;
-}
-
-/** The v2 tree, whatever controllers it has; `undefined` where none is mounted. */
-export function unifiedHierarchy(hierarchies: readonly Hierarchy[]): Hierarchy | undefined {
-  return hierarchies.find(({ version }) => version === 2);
-}
-
-function words(text: string): string[] {
-  return text.split(/\s+/).filter(Boolean);
 }
 
 function unescapeMountPath(path: string): string {

@@ -22,12 +22,12 @@ const LIMITS: Limits = {
   cpus: "0",
 };
 
-/** Before 6.12 switching cpuset on would bind everybody in the children anew, and is not done. */
-const BINDS_ANEW = Bun.semver.order(release().replace(/[^\d.].*$/, ""), "6.12.0") < 0;
+/** Before 6.12, enabling cpuset would reset the CPU affinity of every process in the children, so it is refused. */
+const RESETS_AFFINITY = Bun.semver.order(release().replace(/[^\d.].*$/, ""), "6.12.0") < 0;
 
 for (const choice of [FAKE_V2, REAL_V2]) {
   describeOn(choice, "a job in its owner's own cgroup", (it, itWithDisk) => {
-    it("tightens the owner's limits, makes nothing, and puts back every byte", (machine) => {
+    it("tightens the owner's limits, creates no cgroup, and restores every byte", (machine) => {
       machine.start(ownerOf(machine));
       machine.fs.write(`${baseOf(machine)}/cgroup.subtree_control`, "-cpuset");
       const before = readAll(machine);
@@ -36,12 +36,12 @@ for (const choice of [FAKE_V2, REAL_V2]) {
         "cpu.max applied",
         "memory.max applied",
         "pids.max applied",
-        `cpuset.cpus ${BINDS_ANEW ? "unsupported" : "applied"}`,
+        `cpuset.cpus ${RESETS_AFFINITY ? "unsupported" : "applied"}`,
       ]);
       expect(readAll(machine)).toMatchObject({
         "cpu.max": "50000 100000",
         "pids.max": "64",
-        ...(BINDS_ANEW ? {} : { "cpuset.cpus": "0" }),
+        ...(RESETS_AFFINITY ? {} : { "cpuset.cpus": "0" }),
       });
       const found = findJobCgroup(machine.fs, machine.hierarchies, storeJobCgroup(job));
       expect(removeJobCgroup(found)).toEqual([]);
@@ -49,13 +49,13 @@ for (const choice of [FAKE_V2, REAL_V2]) {
       expect(machine.fs.children(ownerOf(machine))).toEqual([]);
     });
 
-    it("sets no list of CPUs that it could not take back", (machine) => {
+    it("sets no list of CPUs that it could not restore", (machine) => {
       const { outcomes } = governInPlace(machine, { cpus: "0" });
       expect(outcomes).toMatchObject([{ limit: "cpuset.cpus", outcome: "unsupported" }]);
       expect(outcomes[0]?.because).toContain("is empty, and the kernel empties it no more");
     });
 
-    it("does not write a limit looser than the owner's own, and says so", (machine) => {
+    it("does not write a limit looser than the owner's own, and reports that", (machine) => {
       limitFromOutside(machine, machine.origin, {
         cpuMax: { quotaUsec: 20_000, periodUsec: 50_000 },
         memoryMaxBytes: 100 * MIB,
@@ -78,7 +78,7 @@ for (const choice of [FAKE_V2, REAL_V2]) {
       }
     });
 
-    it("leaves of a list of CPUs what the owner has of it, and none when that is nothing", (machine) => {
+    it("gets the CPUs of a list that the owner has too, and is refused when there are none", (machine) => {
       machine.start(ownerOf(machine));
       limitFromOutside(machine, machine.origin, { cpus: "0" });
       const { job, outcomes } = governInPlace(machine, { cpus: "0-1" });
@@ -87,7 +87,7 @@ for (const choice of [FAKE_V2, REAL_V2]) {
       expect(readAll(machine)["cpuset.cpus"]).toBe("0");
     });
 
-    it("counts a weight of the owner's as in force as long as it is no higher", (machine) => {
+    it("accepts the owner's weight as applied while it is not higher", (machine) => {
       limitFromOutside(machine, machine.origin, { cpuWeight: 20 });
       const { job } = governInPlace(machine, { cpuWeight: 200 });
       expect(listLimitDrift(job, { cpuWeight: 200 })).toEqual([]);
@@ -98,7 +98,7 @@ for (const choice of [FAKE_V2, REAL_V2]) {
       expect(listLimitDrift(job, { cpuWeight: 50 })).toMatchObject([{ limit: "cpu.weight" }]);
     });
 
-    it("compares a later wish with the owner's values, and not with its own earlier ones", (machine) => {
+    it("compares a later limit with the owner's values, not with its own earlier ones", (machine) => {
       limitFromOutside(machine, machine.origin, { pidsMax: 50 });
       const { job } = governInPlace(machine, { pidsMax: 10 });
       expect(applyCgroupLimits(job, { pidsMax: 20 })).toMatchObject([{ outcome: "applied", actual: "20" }]);
@@ -109,7 +109,7 @@ for (const choice of [FAKE_V2, REAL_V2]) {
       expect(readAll(machine)["pids.max"]).toBe("50");
     });
 
-    it("leaves what the owner has changed since, and never loosens that either", (machine) => {
+    it("keeps what the owner has changed since, and never loosens that either", (machine) => {
       const { job } = governInPlace(machine, { pidsMax: 100, memoryMaxBytes: 128 * MIB });
       machine.fs.write(`${ownerOf(machine)}/pids.max`, "30");
       expect(applyCgroupLimits(job, { pidsMax: 100 })).toMatchObject([{ outcome: "applied", actual: "30" }]);
@@ -118,7 +118,7 @@ for (const choice of [FAKE_V2, REAL_V2]) {
     });
 
     itWithDisk(
-      "puts back the limits of each disk, and lifts those that there were none of",
+      "restores the limits of each disk, and lifts those of a disk that had none",
       (machine, disk) => {
         for (const earlier of ["", `${disk} rbps=9000000`]) {
           if (earlier !== "") machine.fs.write(`${ownerOf(machine)}/io.max`, earlier);
@@ -133,7 +133,7 @@ for (const choice of [FAKE_V2, REAL_V2]) {
       },
     );
 
-    it("is given controllers from above, which go with it", (machine) => {
+    it("gets controllers from above, which are disabled with it", (machine) => {
       const base = baseOf(machine);
       machine.fs.write(`${base}/cgroup.subtree_control`, "-cpu");
       const { job, outcomes } = governInPlace(machine, {

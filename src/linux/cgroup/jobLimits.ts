@@ -1,14 +1,12 @@
-import type { Limits } from "../../limits/limits.ts";
-import { formatLimit } from "../../limits/limits.ts";
+import { formatLimit, type Limits } from "../../limits/limits.ts";
 import type { LimitOutcome } from "../../limits/outcome.ts";
 import { CGROUP_LIMITS, type CgroupLimitName, isInherited, isWeight, LIMITS } from "../../limits/table.ts";
 import type { FileWritten } from "../change.ts";
-import type { CgroupController } from "./controller.ts";
-import { readText } from "./file.ts";
-import { asDirectory, type JobCgroup, type JobDirectory, tenantCgroupOf, writtenIn } from "./jobCgroup.ts";
-import { applyWrites, executeWrites, type LimitWrites } from "./limitPlan.ts";
+import { type CgroupDirectory, readCgroupFile, readText, writeCgroupFile } from "./file.ts";
+import { asDirectory, type JobCgroup, tenantCgroupOf, writtenIn } from "./jobCgroup.ts";
+import type { FileWrite, LimitWrites } from "./limitFiles.ts";
 import { restoreFile } from "./ownerFiles.ts";
-import { PlannedFs } from "./plannedFs.ts";
+import { plannedFs } from "./plannedFs.ts";
 
 /** One limit of a job or of its tenant: the writes that set it, or the outcome where nothing is written. */
 export type PlannedLimit = { limit: CgroupLimitName; wanted: string; of?: "tenant" } & (
@@ -27,59 +25,46 @@ export type PlannedLimit = { limit: CgroupLimitName; wanted: string; of?: "tenan
  * is not written. Reads only.
  */
 export function planLimits(job: JobCgroup, limits: Limits, total: Limits = {}): PlannedLimit[] {
-  const fs = new PlannedFs(job.fs);
-  const totals = planTotal({ ...job, fs }, total);
+  const fs = plannedFs(job.fs);
+  const totals = planAll({ ...job, fs }, total, "tenant");
   for (const planned of totals) {
     if ("outcome" in planned) continue;
     for (const { file, data } of planned.writes.writes) fs.write(`${planned.path}/${file}`, data);
   }
-  return [...totals, ...planOwn({ ...job, fs }, limits)];
+  return [...totals, ...planAll({ ...job, fs }, limits)];
 }
 
-function planOwn(job: JobCgroup, limits: Limits): PlannedLimit[] {
+function planAll(job: JobCgroup, limits: Limits, of?: "tenant"): PlannedLimit[] {
+  const target = of === undefined ? job : tenantCgroupOf(job);
   return CGROUP_LIMITS.flatMap((limit): PlannedLimit[] => {
+    const value = limits[LIMITS[limit].field];
     const wanted = formatLimit(limits, limit);
-    return wanted === undefined ? [] : [planOne(job, limits, limit, wanted)];
+    if (value === undefined || wanted === undefined) return [];
+    const request = { limit, wanted, ...(of && { of }) };
+    const place = findPlace(target, limit);
+    const because = of && whyNotSummed(target, limit, place?.directory.hierarchy.version);
+    if (!place || because !== undefined)
+      return [{ ...request, outcome: unsupported(target, limit, wanted, because) }];
+    const { directory, controller, files } = place;
+    const plan = files.plan(asDirectory(target, directory), value, wanted);
+    if ("outcome" in plan) return [{ ...request, outcome: plan }];
+    return [{ ...request, controller: controller.name, path: directory.path, writes: plan }];
   });
 }
 
-function planTotal(job: JobCgroup, limits: Limits): PlannedLimit[] {
-  const group = tenantCgroupOf(job);
-  return CGROUP_LIMITS.flatMap((limit): PlannedLimit[] => {
-    const wanted = formatLimit(limits, limit);
-    if (wanted === undefined) return [];
-    const of = "tenant";
-    const because = group.directories.length === 0 ? NO_GROUP : whyNotSummed(group, limit);
-    if (because !== undefined) {
-      return [{ limit, wanted, of, outcome: { limit, of, outcome: "unsupported", wanted, because } }];
-    }
-    const planned = planOne(group, limits, limit, wanted);
-    if (!("outcome" in planned)) return [{ ...planned, of }];
-    return [{ ...planned, of, outcome: { ...planned.outcome, of } }];
-  });
-}
-
-const NO_GROUP = "its cgroup was not placed in a group of its tenant: it is its owner's own, or a scope";
-
-function whyNotSummed(group: JobCgroup, limit: CgroupLimitName): string | undefined {
-  const version = findPlace(group, limit)?.directory.hierarchy.version;
+function whyNotSummed(group: JobCgroup, limit: CgroupLimitName, version?: 1 | 2): string | undefined {
+  if (group.directories.length === 0)
+    return "its cgroup was not placed in a group of its tenant: it is its owner's own, or a scope";
   // A weight needs no inheriting: the tenant's cgroup competes with it as one.
   if (version === undefined || isWeight(limit) || isInherited(limit, version)) return undefined;
   return `cgroup v${version} does not add up ${limit} of several cgroups`;
 }
 
-function planOne(job: JobCgroup, limits: Limits, limit: CgroupLimitName, wanted: string): PlannedLimit {
-  const place = findPlace(job, limit);
-  const plan = place?.controller.plan[limit]?.(asDirectory(job, place.directory), limits);
-  if (!place || !plan) return { limit, wanted, outcome: unsupported(job, limit, wanted) };
-  if ("outcome" in plan) return { limit, wanted, outcome: plan };
-  return { limit, wanted, controller: place.controller.name, path: place.directory.path, writes: plan };
-}
-
 /** Executes planned limits. The outcomes are in the order of CGROUP_LIMITS, the job's own before its tenant's. */
 export function executeLimits(job: JobCgroup, planned: readonly PlannedLimit[]): LimitOutcome[] {
-  const outcomes = planned.flatMap((each) => {
-    const outcome = executeLimit(each.of === undefined ? job : tenantCgroupOf(job), each);
+  const outcomes = planned.flatMap((each): LimitOutcome[] => {
+    if (each.of !== undefined) return [{ ...executeLimit(tenantCgroupOf(job), each), of: each.of }];
+    const outcome = executeLimit(job, each);
     return "isImplied" in each ? [] : [outcome];
   });
   return [...outcomes.filter(({ of }) => of === undefined), ...outcomes.filter(({ of }) => of !== undefined)];
@@ -87,51 +72,66 @@ export function executeLimits(job: JobCgroup, planned: readonly PlannedLimit[]):
 
 function executeLimit(job: JobCgroup, planned: PlannedLimit): LimitOutcome {
   if ("outcome" in planned) return planned.outcome;
-  const { limit, wanted, of, path, controller, writes } = planned;
+  const { limit, wanted, path, controller, writes } = planned;
   const directory = job.directories.find((each) => each.path === path);
   // A controller can turn out to be unavailable when the directories are made.
   const isUsable = directory?.controllers.some(({ name }) => name === controller);
-  const outcome =
-    directory && isUsable
-      ? applyWrites(limit, wanted, asDirectory(job, directory), writes)
-      : unsupported(job, limit, wanted);
-  return of === undefined ? outcome : { ...outcome, of };
+  if (!directory || !isUsable) return unsupported(job, limit, wanted);
+  const target = asDirectory(job, directory);
+  const refusals = executeWrites(target, writes);
+  if (refusals.length > 0) return { limit, outcome: "refused", wanted, because: refusals.join("; ") };
+  return writes.verify(target);
 }
 
-/** Plans and executes the job's own limits. */
+/** Returns what the kernel refused. */
+function executeWrites(
+  directory: CgroupDirectory,
+  { writes, isAtomic }: Omit<LimitWrites, "verify">,
+): string[] {
+  const refusals: string[] = [];
+  const undo: FileWrite[] = [];
+  for (const { file, data, otherwise } of writes) {
+    const before = isAtomic ? readCgroupFile(directory, file) : undefined;
+    let refusal = writeCgroupFile(directory, file, data);
+    if (refusal !== undefined && otherwise !== undefined)
+      refusal = writeCgroupFile(directory, file, otherwise);
+    if (refusal === undefined) {
+      if (before !== undefined) undo.unshift({ file, data: before });
+      continue;
+    }
+    refusals.push(refusal);
+    if (!isAtomic) continue;
+    for (const each of undo) writeCgroupFile(directory, each.file, each.data);
+    break;
+  }
+  return refusals;
+}
+
 export function applyCgroupLimits(job: JobCgroup, limits: Limits): LimitOutcome[] {
-  return executeLimits(job, planOwn(job, limits));
+  return executeLimits(job, planAll(job, limits));
 }
 
-/** Plans and executes the total of a tenant's jobs. */
 export function applyTenantLimits(job: JobCgroup, limits: Limits): LimitOutcome[] {
-  return executeLimits(job, planTotal(job, limits));
+  return executeLimits(job, planAll(job, limits, "tenant"));
 }
 
-/** The writes of planned limits as changes. */
 export function changesOf(job: JobCgroup, planned: readonly PlannedLimit[]): FileWritten[] {
+  const directories = [...job.directories, ...tenantCgroupOf(job).directories];
   return planned.flatMap((each) => {
     if ("outcome" in each) return [];
-    const directory = [...job.directories, ...tenantCgroupOf(job).directories].find(
-      ({ path }) => path === each.path,
-    );
+    const directory = directories.find(({ path }) => path === each.path);
     return each.writes.writes.map(({ file, data }): FileWritten => {
       const path = `${each.path}/${file}`;
       const before = directory?.placedAs === "in-place" ? (readText(job.fs, path) ?? null) : null;
-      return {
-        kind: "file-written",
-        hierarchy: directory?.hierarchy.key ?? "",
-        path,
-        before,
-        after: data,
-      };
+      const hierarchy = directory?.hierarchy.key ?? "";
+      return { kind: "file-written", hierarchy, path, before, after: data };
     });
   });
 }
 
-/** The outcomes to expect if the kernel takes every planned write. */
+/** Returns the outcomes to expect if the kernel accepts every planned write. */
 export function expectedOutcomes(job: JobCgroup, planned: readonly PlannedLimit[]): LimitOutcome[] {
-  return executeLimits({ ...job, fs: new PlannedFs(job.fs) }, planned);
+  return executeLimits({ ...job, fs: plannedFs(job.fs) }, planned);
 }
 
 /** Removes limits of ours, so that only the limits above apply. Returns what the kernel refused. */
@@ -139,32 +139,32 @@ export function liftCgroupLimits(job: JobCgroup, limits: readonly CgroupLimitNam
   return limits.flatMap((limit) => {
     const place = findPlace(job, limit);
     if (!place) return [];
-    const { directory, controller } = place;
+    const { directory, files } = place;
     if (directory.placedAs === "in-place") {
       const written = writtenIn(job.changes, directory.path).filter(({ path }) => path.endsWith(`/${limit}`));
       return written.flatMap((change) => restoreFile(job.fs, change) ?? []);
     }
     const target = asDirectory(job, directory);
-    return executeWrites(target, controller.lift[limit]?.(target) ?? [], true);
+    return executeWrites(target, { writes: files.lift(target), isAtomic: true });
   });
 }
 
-function findPlace(
-  { directories }: JobCgroup,
-  limit: CgroupLimitName,
-): { directory: JobDirectory; controller: CgroupController } | undefined {
+function findPlace({ directories }: JobCgroup, limit: CgroupLimitName) {
   for (const directory of directories) {
-    const controller = directory.controllers.find(({ plan }) => plan[limit]);
-    if (controller) return { directory, controller };
+    for (const controller of directory.controllers) {
+      const files = controller.limits[limit];
+      if (files) return { directory, controller, files };
+    }
   }
   return undefined;
 }
 
-function unsupported({ unavailable }: JobCgroup, limit: CgroupLimitName, wanted: string): LimitOutcome {
+function unsupported(job: JobCgroup, limit: CgroupLimitName, wanted: string, reason?: string): LimitOutcome {
   const { v1, v2 } = LIMITS[limit];
   const names = [...new Set([v2.controller, v1.controller])];
   const because =
-    unavailable.find(({ controller }) => names.includes(controller))?.because ??
+    reason ??
+    job.unavailable.find(({ controller }) => names.includes(controller))?.because ??
     `no cgroup controller for it is mounted (${names.join(" or ")})`;
   return { limit, outcome: "unsupported", wanted, because };
 }

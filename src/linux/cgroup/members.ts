@@ -2,29 +2,38 @@ import { errnoOf } from "../../sys/errno.ts";
 import type { CgroupFs } from "../cgroupFs.ts";
 
 /**
- * Returns the processes in a cgroup and below it, each once, ascending. Empty for a cgroup that is gone.
- * Processes of a pid namespace that is not visible from ours have no pid and are left out.
+ * Returns the processes in a cgroup and below it, each once, ascending. Empty for a cgroup that is gone. Processes of a pid
+ * namespace that is not visible from ours have no pid and are left out.
  */
 export function listProcesses(fs: CgroupFs, path: string): number[] {
-  const pids = walk(
-    fs,
-    path,
-    (directory) => readProcesses(fs, directory) ?? processesOfThreads(fs, directory),
-  );
+  const pids = walk(fs, path, (threaded) => processesOfThreads(fs, threaded));
   return [...new Set(pids)].filter((pid) => pid > 0).sort((a, b) => a - b);
 }
 
 /**
- * Returns what keeps a cgroup or one below it in use: pids, or thread ids in a threaded cgroup; 0 for a
+ * Returns the pids in a cgroup and below it, and thread ids of threaded cgroups: each keeps the cgroup in use. 0 is a
  * process of a pid namespace that is not visible from ours.
  */
 export function listOccupants(fs: CgroupFs, path: string): number[] {
-  return walk(fs, path, (directory) => readProcesses(fs, directory) ?? readThreads(fs, directory));
+  return walk(fs, path, (threaded) => readNumbers(fs, `${threaded}/cgroup.threads`));
+}
+
+/** Reads a cgroup and all below it. An open file of a removed cgroup returns ENODEV. */
+function walk(fs: CgroupFs, path: string, readThreaded: (path: string) => number[]): number[] {
+  try {
+    // The cgroup before its children: a process that moves down meanwhile is seen.
+    const own = readProcesses(fs, path) ?? readThreaded(path);
+    return [...own, ...fs.children(path).flatMap((child) => walk(fs, `${path}/${child}`, readThreaded))];
+  } catch (error) {
+    const errno = errnoOf(error);
+    if (errno === "ENOENT" || errno === "ENODEV") return [];
+    throw error;
+  }
 }
 
 /**
- * Reads cgroup.procs. `undefined` for a threaded cgroup (v2, from 4.14), which lists only threads: they
- * belong to processes of a cgroup above.
+ * Reads cgroup.procs. `undefined` for a threaded cgroup (v2, from 4.14), which lists only threads: they belong to processes
+ * of a cgroup above.
  */
 function readProcesses(fs: CgroupFs, path: string): number[] | undefined {
   try {
@@ -36,31 +45,16 @@ function readProcesses(fs: CgroupFs, path: string): number[] | undefined {
 }
 
 /**
- * Returns the processes whose first thread is in a threaded cgroup. The nearest cgroup above that is not
- * threaded lists which thread ids are pids.
+ * Returns the processes whose first thread is in a threaded cgroup. The nearest cgroup above that is not threaded lists
+ * which thread ids are pids.
  */
 function processesOfThreads(fs: CgroupFs, path: string): number[] {
-  const threads = new Set(readThreads(fs, path));
+  const threads = new Set(readNumbers(fs, `${path}/cgroup.threads`));
   let processes: number[] | undefined;
   for (let above = path; !processes; processes = readProcesses(fs, above)) {
     above = above.slice(0, above.lastIndexOf("/"));
   }
   return processes.filter((pid) => threads.has(pid));
-}
-
-function readThreads(fs: CgroupFs, path: string): number[] {
-  return readNumbers(fs, `${path}/cgroup.threads`);
-}
-
-/** Reads a cgroup and all below it. An open file of a removed cgroup returns ENODEV. */
-function walk(fs: CgroupFs, path: string, read: (directory: string) => number[]): number[] {
-  try {
-    return [...read(path), ...fs.children(path).flatMap((child) => walk(fs, `${path}/${child}`, read))];
-  } catch (error) {
-    const errno = errnoOf(error);
-    if (errno === "ENOENT" || errno === "ENODEV") return [];
-    throw error;
-  }
 }
 
 function readNumbers(fs: CgroupFs, path: string): number[] {

@@ -46,7 +46,7 @@ function pathOf(job: JobCgroup): string {
 
 for (const choice of [FAKE_V2, REAL_V2]) {
   describeOn(choice, "a job among its owner's processes", (it) => {
-    it("is limited in what threads can share, and says what cannot be limited there", (machine) => {
+    it("gets the limits that threads can share, and reports those that are not possible there", (machine) => {
       const origin = originOf(machine);
       machine.start(origin);
       const job = makeJob(machine, LIMITS);
@@ -68,7 +68,7 @@ for (const choice of [FAKE_V2, REAL_V2]) {
       });
     });
 
-    it("takes a process in and lets it back, and names it as its member", (machine) => {
+    it("takes a process in, lists it as its member, and lets it return", (machine) => {
       const origin = originOf(machine);
       const owner = machine.start(origin);
       const pid = machine.start(origin);
@@ -80,7 +80,9 @@ for (const choice of [FAKE_V2, REAL_V2]) {
       expect(machine.fs.read(`${origin}/cgroup.threads`)).toBe(`${owner}\n`);
 
       const found = findJobCgroup(machine.fs, machine.hierarchies, storeJobCgroup(job));
-      expect(found.directories).toMatchObject([{ threaded: true }]);
+      const created = found.changes.filter(({ kind }) => kind === "cgroup-created");
+      expect(created).toMatchObject([{ path: pathOf(job), threaded: true }]);
+      expect(machine.fs.read(`${pathOf(job)}/cgroup.type`)).toBe("threaded\n");
       expect(listMembers(found)).toEqual([pid]);
       expect(readUsage(found)).toMatchObject({
         cpuUserUsec: expect.any(Number),
@@ -95,7 +97,7 @@ for (const choice of [FAKE_V2, REAL_V2]) {
       expect(machine.fs.read(`${origin}/cgroup.type`)).toBe("domain\n");
     });
 
-    it("is made anew over what a dead governor left, and not over one that holds a process", (machine) => {
+    it("replaces the cgroup of an ffrtmp that was killed, but not one that has a process", (machine) => {
       machine.start(originOf(machine));
       const left = makeJob(machine, LIMITS);
       applyCgroupLimits(left, LIMITS);
@@ -106,7 +108,7 @@ for (const choice of [FAKE_V2, REAL_V2]) {
       expect(() => makeJob(machine, LIMITS)).toThrow(`${pathOf(job)} holds processes already: ${pid}`);
     });
 
-    it("has room among the threads that its owner has set apart", (machine) => {
+    it("is possible in a cgroup with a threaded cgroup of the owner", (machine) => {
       const origin = originOf(machine);
       const before = listAll(machine);
       machine.fs.mkdir(`${origin}/workers`);
@@ -129,7 +131,7 @@ for (const choice of [FAKE_V2, REAL_V2]) {
       expect(listAll(machine)).toEqual(before);
     });
 
-    it("leaves the owner's limits in force", (machine) => {
+    it("keeps the owner's limits in force", (machine) => {
       machine.start(originOf(machine));
       limitFromOutside(machine, machine.origin, { pidsMax: 10 });
       const job = makeJob(machine, { pidsMax: 64 });
@@ -142,7 +144,7 @@ for (const choice of [FAKE_V2, REAL_V2]) {
       ]);
     });
 
-    it("has room beside another, and the one that ends takes nothing from the other", async (machine) => {
+    it("is possible beside another job, and the end of one changes nothing for the other", async (machine) => {
       const origin = originOf(machine);
       machine.start(origin);
       const first = makeJob(machine, LIMITS, "ffrtmp-test-first");
@@ -154,7 +156,7 @@ for (const choice of [FAKE_V2, REAL_V2]) {
       expect(listMembers(second)).toEqual([pid]);
     });
 
-    it("is not begun where the owner has cgroups of processes below it, and nothing is left of the try", (machine) => {
+    it("is not created where the owner has cgroups with processes below, and leaves nothing behind", (machine) => {
       const origin = originOf(machine);
       machine.start(origin);
       machine.fs.mkdir(`${origin}/own`);
@@ -169,7 +171,7 @@ for (const choice of [FAKE_V2, REAL_V2]) {
       expect(listAll(machine)).toEqual(before);
     });
 
-    it("is not begun when the owner gets processes while it is made, and nothing is left of the try", (machine) => {
+    it("is not created when the owner gets processes meanwhile, and leaves nothing behind", (machine) => {
       const origin = originOf(machine);
       const before = listAll(machine);
       const job = planJobCgroup(machine.fs, machine.hierarchies, machine.origin, {
@@ -193,8 +195,8 @@ for (const choice of [FAKE_V2, REAL_V2]) {
 }
 
 for (const choice of [FAKE_V2, REAL_V2]) {
-  describeOn(choice, "a job below a cgroup that has not all controllers", (it) => {
-    it("is given those that its limits need, from the top down, and nobody keeps them after it", (machine) => {
+  describeOn(choice, "a job below a cgroup without all controllers", (it) => {
+    it("gets those that its limits need, from the top down, and disables them at its end", (machine) => {
       machine.fs.write(`${baseOf(machine)}/cgroup.subtree_control`, "-memory -cpuset -io");
       const before = listAll(machine);
       const job = makeJob(machine, LIMITS);
@@ -204,14 +206,14 @@ for (const choice of [FAKE_V2, REAL_V2]) {
         "pids.max applied",
         "cpuset.cpus applied",
       ]);
-      // Nothing was asked of io: only to measure, the levels above are not changed.
+      // No limit of io was asked for: the levels above are not changed only to measure.
       expect(machine.fs.read(`${baseOf(machine)}/cgroup.subtree_control`)).not.toContain("io");
       const found = findJobCgroup(machine.fs, machine.hierarchies, storeJobCgroup(job));
       expect(removeJobCgroup(found)).toEqual([]);
       expect(listAll(machine)).toEqual(before);
     });
 
-    it("leaves on above it what somebody else has come to use", (machine) => {
+    it("keeps a controller above it enabled that another cgroup uses now", (machine) => {
       machine.fs.write(`${baseOf(machine)}/cgroup.subtree_control`, "-memory -cpuset");
       const job = makeJob(machine, LIMITS);
       machine.fs.write(`${directoryIn(machine.hierarchies[0] as Hierarchy, machine.home)}/memory.high`, "1G");
@@ -221,7 +223,7 @@ for (const choice of [FAKE_V2, REAL_V2]) {
       expect(gives).not.toContain("cpuset");
     });
 
-    it("has the limits of those that there are, and says who does not give the others", (machine) => {
+    it("gets the limits of the controllers that exist, and reports which cgroup does not give the others", (machine) => {
       const base = baseOf(machine);
       machine.fs.write(`${base}/cgroup.subtree_control`, "-memory -cpuset");
       const before = listAll(machine);
@@ -252,7 +254,7 @@ for (const choice of [FAKE_V2, REAL_V2]) {
 
 describeOn(REAL_V2, "a workload", (it) => {
   for (const where of ["of its own", "among its owner's processes"]) {
-    it(`is born into a cgroup ${where}`, async (machine) => {
+    it(`starts inside a cgroup ${where}`, async (machine) => {
       if (where !== "of its own") machine.start(originOf(machine));
       const job = makeJob(machine, LIMITS);
       const child = Bun.spawn(["cat", "/proc/self/cgroup"], { cgroup: pathOf(job), stdout: "pipe" });
@@ -274,7 +276,7 @@ test("a process with many threads is one member", async () => {
   expect(listMembers(job)).toEqual([pid]);
 });
 
-test("a cgroup that holds only threads of others has no members, and is not removed under them", async () => {
+test("a cgroup with only threads of other processes has no members, and is not removed", async () => {
   const fake = fakeV2();
   await using machine = fakeMachine(fake);
   const owner = machine.start(originOf(machine));
@@ -287,7 +289,7 @@ test("a cgroup that holds only threads of others has no members, and is not remo
   expect(machine.fs.children(pathOf(job))).toEqual(["own"]);
 });
 
-test("members in threaded cgroups that the workload made in its own are named once", async () => {
+test("members in threaded cgroups that the workload made are listed once", async () => {
   const fake = fakeV2();
   await using machine = fakeMachine(fake);
   const job = makeJob(machine, {});
@@ -300,7 +302,7 @@ test("members in threaded cgroups that the workload made in its own are named on
   expect(removeJobCgroup(job)).toEqual([pathOf(job)]);
 });
 
-test("at the top of all cgroups, which may hold processes and divide everything, a job has all limits", async () => {
+test("a job at the root of all cgroups, which may have processes and all controllers, gets all limits", async () => {
   const fake = fakeV2();
   await using machine = fakeMachine(fake);
   const job = makeJob(machine, LIMITS, "ffrtmp-test-top", new Map([["", "/"]]));
@@ -308,7 +310,7 @@ test("at the top of all cgroups, which may hold processes and divide everything,
   expect(removeJobCgroup(job)).toEqual([]);
 });
 
-test("processes that cannot be seen from here are no members, and still keep the cgroup", async () => {
+test("processes of a pid namespace that is not visible are no members, but keep the cgroup in use", async () => {
   await using machine = fakeMachine(fakeV2());
   const job = makeJob(machine, {});
   const fs = {

@@ -1,68 +1,53 @@
-import { dirname } from "node:path";
-import type { Limits } from "../../limits/limits.ts";
-import { formatLimit } from "../../limits/limits.ts";
+import { basename, dirname } from "node:path";
+import { formatLimit, type Limits } from "../../limits/limits.ts";
 import { CGROUP_LIMITS } from "../../limits/table.ts";
 import type { CgroupFs } from "../cgroupFs.ts";
-import type { CgroupChange, FileWritten } from "../change.ts";
+import type { FileWritten } from "../change.ts";
 import { readText } from "./file.ts";
-import { type JobCgroup, writtenIn } from "./jobCgroup.ts";
+import type { JobCgroup } from "./jobCgroup.ts";
 
-/** The files of limits in a cgroup v2: each is in the file of its name. */
+/** Returns the files of limits in a cgroup v2: each is in the file of its name. */
 function limitFilesOf(limits: Limits): string[] {
   return CGROUP_LIMITS.filter((name) => formatLimit(limits, name) !== undefined);
 }
 
 /**
- * Adds to the journal what the files of the owner's cgroup contain that a job is placed in, before these limits are
- * written. A value that the owner wrote over ours since becomes the one to restore. Returns whether the journal changed.
+ * Adds to the journal the values in the owner's cgroup that a job is placed in, before these limits are written. A value
+ * that the owner wrote over ours since becomes the one to restore. Returns whether the journal changed.
  */
 export function recordOwnersValues(job: JobCgroup, limits: Limits): boolean {
-  let isChanged = false;
-  for (const { hierarchy, path, placedAs } of job.directories) {
-    if (placedAs !== "in-place") continue;
-    const known = writtenIn(job.changes, path);
-    for (const written of known) {
-      const current = readText(job.fs, written.path);
-      // Where the write was not recorded, the value can be ours.
-      if (written.after === null || current === undefined || current === written.after) continue;
-      replace(job, written, { ...written, before: current, after: null });
-      isChanged = true;
-    }
-    for (const file of limitFilesOf(limits)) {
-      const limitFile = `${path}/${file}`;
-      const before = readText(job.fs, limitFile);
-      if (before === undefined || known.some((each) => each.path === limitFile)) continue;
-      job.changes.push({
-        kind: "file-written",
-        hierarchy: hierarchy.key,
-        path: limitFile,
-        before,
-        after: null,
-      });
-      isChanged = true;
-    }
-  }
-  return isChanged;
+  const { fs, changes, directories } = job;
+  const updated = changes.map((change) => {
+    if (change.kind !== "file-written") return change;
+    const before = readText(fs, change.path);
+    // Where the write was not recorded, the value can be ours.
+    if (change.after === null || before === undefined || before === change.after) return change;
+    return { ...change, before, after: null };
+  });
+  const added = directories.flatMap(({ hierarchy, path: cgroup, placedAs }) =>
+    limitFilesOf(placedAs === "in-place" ? limits : {}).flatMap((file): FileWritten[] => {
+      const path = `${cgroup}/${file}`;
+      const before = readText(fs, path);
+      const isKnown = changes.some((change) => change.kind === "file-written" && change.path === path);
+      if (before === undefined || isKnown) return [];
+      return [{ kind: "file-written", hierarchy: hierarchy.key, path, before, after: null }];
+    }),
+  );
+  job.changes = [...updated, ...added];
+  return added.length > 0 || updated.some((change, index) => change !== changes[index]);
 }
 
 /**
- * Records what the files contain after the writes, so that a later read can tell our value from the owner's. `limits`
- * restricts it to the files of these limits, and to writes that are not recorded yet.
+ * Records the content of the owner's files after the writes, so that a later read can distinguish our value from the
+ * owner's. `limits` restricts it to the files of these limits, and to writes that are not recorded yet.
  */
 export function recordWritten(job: JobCgroup, limits?: Limits): void {
-  const files = limits === undefined ? undefined : limitFilesOf(limits);
-  for (const { path, placedAs } of job.directories) {
-    if (placedAs !== "in-place") continue;
-    for (const written of writtenIn(job.changes, path)) {
-      const isMeant =
-        !files || written.after === null || files.some((file) => written.path === `${path}/${file}`);
-      if (isMeant) replace(job, written, { ...written, after: readText(job.fs, written.path) ?? null });
-    }
-  }
-}
-
-function replace(job: JobCgroup, old: CgroupChange, change: CgroupChange): void {
-  job.changes = job.changes.map((each) => (each === old ? change : each));
+  const files = limits && limitFilesOf(limits);
+  job.changes = job.changes.map((change) => {
+    if (change.kind !== "file-written") return change;
+    const isMeant = !files || change.after === null || files.includes(basename(change.path));
+    return isMeant ? { ...change, after: readText(job.fs, change.path) ?? null } : change;
+  });
 }
 
 /** Restores a file, unless its owner has changed it since. Returns why it could not be restored. */

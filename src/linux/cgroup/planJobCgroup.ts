@@ -3,7 +3,7 @@ import { type CgroupRequest, isAskedFor } from "./backend.ts";
 import { backendOf, controllersOf } from "./backends.ts";
 import type { Unavailable } from "./controller.ts";
 import { readText } from "./file.ts";
-import { directoryOf, type Hierarchy, type Membership, unifiedHierarchy } from "./hierarchies.ts";
+import { directoryOf, type Hierarchy, type Membership } from "./hierarchies.ts";
 import type { JobCgroup } from "./jobCgroup.ts";
 
 /**
@@ -17,34 +17,28 @@ export function planJobCgroup(
   request: CgroupRequest,
 ): JobCgroup {
   const job: JobCgroup = { fs, directories: [], changes: [], unavailable: listNotGiven(fs, hierarchies) };
-  const { limits, tenant } = request;
   for (const hierarchy of hierarchies) {
-    const known = controllersOf(hierarchy);
-    const controllers = known.filter(
+    const controllers = controllersOf(hierarchy).filter(
       (controller) =>
-        controller.measures ||
-        isAskedFor(controller, limits) ||
-        (tenant !== undefined && isAskedFor(controller, tenant.limits)),
+        !controller.isOnDemand || isAskedFor(controller, request.limits, request.tenant?.limits),
     );
     if (controllers.length === 0) continue;
     const origin = findOrigin(fs, hierarchy, membership);
     if ("because" in origin) {
-      job.unavailable.push(...controllers.map(({ name }) => ({ controller: name, because: origin.because })));
+      job.unavailable.push(...controllers.map(({ name }) => ({ controller: name, ...origin })));
       continue;
     }
     const planned = backendOf(hierarchy).plan({ fs, hierarchy, origin: origin.path, controllers }, request);
     job.unavailable.push(...planned.unavailable);
-    job.directories.push(planned.directory);
+    job.directories.push(...planned.directories);
     job.changes.push(...planned.changes);
   }
   return job;
 }
 
-function findOrigin(
-  fs: CgroupFs,
-  hierarchy: Hierarchy,
-  membership: Membership,
-): { path: string } | { because: string } {
+type Origin = { path: string } | { because: string };
+
+function findOrigin(fs: CgroupFs, hierarchy: Hierarchy, membership: Membership): Origin {
   const cgroupPath = membership.get(hierarchy.key);
   const path = cgroupPath === undefined ? undefined : directoryOf(hierarchy, cgroupPath);
   if (hierarchy.isReadOnly) return { because: `${hierarchy.mountPoint} is mounted read-only here` };
@@ -57,18 +51,15 @@ function findOrigin(
   return { path };
 }
 
-/** The controllers that a v2 tree was not given, where it begins below the root of all cgroups, as in containers. */
+/** Returns the controllers that a v2 tree was not given, where it begins below the root of all cgroups, as in containers. */
 function listNotGiven(fs: CgroupFs, hierarchies: readonly Hierarchy[]): Unavailable[] {
-  const unified = unifiedHierarchy(hierarchies);
+  const unified = hierarchies.find(({ version }) => version === 2);
   // Only the root of all cgroups has no type.
   if (!unified || readText(fs, `${unified.mountPoint}/cgroup.type`) === undefined) return [];
-  const { mountPoint, controllers } = unified;
+  const because = `it is not among the controllers of ${unified.mountPoint} (cgroup.controllers): the cgroup above does not give it`;
   return backendOf(unified)
-    .controllers.filter(({ name }) => !controllers.includes(name))
-    .map(({ name }) => ({
-      controller: name,
-      because: `it is not among the controllers of ${mountPoint} (cgroup.controllers): the cgroup above does not give it`,
-    }));
+    .controllers.filter(({ name }) => !unified.controllers.includes(name))
+    .map(({ name }) => ({ controller: name, because }));
 }
 
 function whyNotVisible({ key, mountPoint, mountRoot }: Hierarchy, cgroupPath: string | undefined): string {
@@ -76,6 +67,6 @@ function whyNotVisible({ key, mountPoint, mountRoot }: Hierarchy, cgroupPath: st
   const name = `its ${key || "v2"} cgroup ${cgroupPath}`;
   if (mountRoot.startsWith("/.."))
     return `${name} cannot be found below ${mountPoint}, which was mounted outside of this cgroup namespace`;
-  if (cgroupPath.startsWith("/..")) return `${name} lies outside of this cgroup namespace`;
+  if (cgroupPath.startsWith("/..")) return `${name} is outside of this cgroup namespace`;
   return `${name} is not visible below ${mountPoint}`;
 }

@@ -5,7 +5,7 @@ import type { LimitOutcome } from "../../limits/outcome.ts";
 import type { Usage } from "../../limits/usage.ts";
 
 interface Tried {
-  /** Directories that could be made. */
+  /** The directories that were created. */
   made: number;
   outcomes: LimitOutcome[];
   joined: unknown[];
@@ -15,7 +15,7 @@ interface Tried {
 
 /**
  * Makes a job's cgroup, applies limits and removes it, in a process of its own that is started by this shell command.
- * On v2 that process is at the top of all cgroups, where nothing but the means would be missing.
+ * On v2 that process is at the top of all cgroups, so that nothing else is missing.
  */
 async function tryUnder({ hierarchies, version }: CgroupMachine, shell: string): Promise<Tried> {
   const program = `${import.meta.dir}/../../../test/support/programs/tryCgroupLimits.ts`;
@@ -36,8 +36,8 @@ function inMountNamespace(machine: CgroupMachine, change: string): string {
 }
 
 for (const choice of [REAL_V1, REAL_V2]) {
-  describeOn(choice, "governing without the means", (it) => {
-    it("does nothing in a cgroup tree that is mounted read-only, and names it", async (machine) => {
+  describeOn(choice, "governing without the rights or cgroups that it needs", (it) => {
+    it("changes nothing in a cgroup tree that is mounted read-only, and names the tree", async (machine) => {
       const tried = await tryUnder(machine, inMountNamespace(machine, "mount -o remount,ro,bind"));
       expect(tried).toMatchObject({ made: 0, joined: [], left: [] });
       expect(tried.outcomes).toHaveLength(5);
@@ -47,7 +47,7 @@ for (const choice of [REAL_V1, REAL_V2]) {
       }
     });
 
-    it("does nothing for a user who may not make cgroups, and names each path", async (machine) => {
+    it("changes nothing for a user without the right to create cgroups, and names each path", async (machine) => {
       const tried = await tryUnder(machine, 'exec setpriv --reuid 65534 --regid 65534 --clear-groups "$@"');
       expect(tried).toMatchObject({ made: 0, joined: [], left: [] });
       expect(tried.outcomes).toHaveLength(5);
@@ -57,7 +57,7 @@ for (const choice of [REAL_V1, REAL_V2]) {
       }
     });
 
-    it("does nothing where no cgroups are mounted, and names what is missing", async (machine) => {
+    it("changes nothing where no cgroups are mounted, and names what is missing", async (machine) => {
       const tried = await tryUnder(machine, inMountNamespace(machine, "umount -l"));
       expect(tried).toMatchObject({ made: 0, joined: [], left: [] });
       expect(tried.outcomes.map(({ because }) => because)).toEqual([

@@ -46,7 +46,7 @@ function tenantDirectories(machine: CgroupMachine): string[] {
 
 for (const choice of [FAKE_V1, REAL_V1, FAKE_V2, REAL_V2]) {
   describeOn(choice, "the jobs of a tenant", (it) => {
-    it("lie in one group, which holds their total", (machine) => {
+    it("are in one cgroup, which has their total", (machine) => {
       const jobs = [makeTenantJob(machine, "one"), makeTenantJob(machine, "two")];
       const outcomes = jobs.map((job) => applyTenantLimits(job, TOTAL));
       for (const each of outcomes) {
@@ -64,7 +64,7 @@ for (const choice of [FAKE_V1, REAL_V1, FAKE_V2, REAL_V2]) {
       );
     });
 
-    it("are not given a looser limit than their total, and say what holds", (machine) => {
+    it("get no looser limit than their total, which the outcome reports", (machine) => {
       const limits: Limits = { cpuMax: { quotaUsec: 200_000, periodUsec: 100_000 }, pidsMax: 50 };
       const job = makeTenantJob(machine, "one", limits);
       applyTenantLimits(job, TOTAL);
@@ -78,7 +78,7 @@ for (const choice of [FAKE_V1, REAL_V1, FAKE_V2, REAL_V2]) {
       });
     });
 
-    it("leave their group to the others, and the last one takes it along", (machine) => {
+    it("keep the tenant's cgroup for each other, and the last one removes it", (machine) => {
       const before = listAll(machine);
       const one = makeTenantJob(machine, "one");
       const two = makeTenantJob(machine, "two");
@@ -89,7 +89,7 @@ for (const choice of [FAKE_V1, REAL_V1, FAKE_V2, REAL_V2]) {
       expect(listAll(machine)).toEqual(before);
     });
 
-    it("take a process in whatever limits they share", (machine) => {
+    it("take a process in, whatever limits they share", (machine) => {
       const job = makeTenantJob(machine, "one", { cpus: "0" });
       applyTenantLimits(job, TOTAL);
       const pid = machine.start();
@@ -99,7 +99,7 @@ for (const choice of [FAKE_V1, REAL_V1, FAKE_V2, REAL_V2]) {
       ).toBeTrue();
     });
 
-    it("have no total left when it is lifted, and still what holds above", (machine) => {
+    it("have no total after it is lifted, but still the limits above", (machine) => {
       limitFromOutside(machine, machine.origin, { pidsMax: 80 });
       const job = makeTenantJob(machine, "one", { pidsMax: 20 });
       expect(outcomeOf(applyTenantLimits(job, TOTAL), "pids.max").heldBy).toEndWith("origin");
@@ -137,11 +137,11 @@ for (const choice of [FAKE_V1, REAL_V1, FAKE_V2, REAL_V2]) {
       expect(content()).toEqual(before);
     };
 
-    it("leaves a cgroup as it was made, whatever the limit", (machine) => {
+    it("leaves a cgroup as it was created, whatever the limit", (machine) => {
       expectAsMade(machine, { ...TOTAL, cpuWeight: 50, memoryHighBytes: 64 * MIB, cpus: "0" });
     });
 
-    itWithDisk("leaves a cgroup as it was made when it was a limit of a disk", (machine, disk) => {
+    itWithDisk("leaves a cgroup as it was created when it was a limit of a disk", (machine, disk) => {
       expectAsMade(machine, { ioMax: [{ device: disk, rbps: MIB, wiops: 100 }] });
     });
   });
@@ -154,7 +154,7 @@ const LIMIT_FILES = [
   ...["read_bps", "write_bps", "read_iops", "write_iops"].map((rate) => `blkio.throttle.${rate}_device`),
 ];
 
-test("a total of io is unsupported on cgroup v1, which looks at single cgroups only", async () => {
+test("a total of io is unsupported on cgroup v1, which throttles each cgroup separately", async () => {
   await using machine = fakeMachine(fakeV1());
   const job = makeTenantJob(machine, "one");
   expect(applyTenantLimits(job, { ioMax: [{ device: "8:0", rbps: MIB }] })).toEqual([

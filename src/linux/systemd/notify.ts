@@ -10,23 +10,19 @@ export const READY: NotifyState = { READY: 1 };
 export const STOPPING: NotifyState = { STOPPING: 1 };
 export const WATCHDOG: NotifyState = { WATCHDOG: 1 };
 
-/**
- * The time lets the manager distinguish this reload from an earlier one (systemd 253); other managers ignore
- * it.
- */
+/** The time lets the manager distinguish this reload from an earlier one (systemd 253); other managers ignore it. */
 export function reloading(): NotifyState {
   return { RELOADING: 1, MONOTONIC_USEC: readMonotonicUsec() };
 }
 
 /**
- * Asks the manager to store the descriptor of the message under a name. FDPOLL=0 (systemd 246) keeps it after
- * a hang-up: a pidfd reports one when its process is reaped, which is just when its exit record is needed.
+ * Asks the manager to store the descriptor of the message under a name. FDPOLL=0 (systemd 246) keeps it after a hang-up: a
+ * pidfd reports one when its process is reaped, which is just when its exit record is needed.
  */
 export function storeFd(name: string): NotifyState {
   return { FDSTORE: 1, FDPOLL: 0, FDNAME: name };
 }
 
-/** Asks the manager to close a stored descriptor. */
 export function dropFd(name: string): NotifyState {
   return { FDSTOREREMOVE: 1, FDNAME: name };
 }
@@ -36,9 +32,7 @@ export function isFdName(name: string): boolean {
   return /^[!-9;-~]{1,255}$/.test(name);
 }
 
-/**
- * Writes one assignment per line. Line breaks in values are replaced: they would start another assignment.
- */
+/** Writes one assignment per line. Line breaks in values are replaced: they would start another assignment. */
 export function formatNotifyState(state: NotifyState): string {
   return Object.entries(state)
     .map(([name, value]) => `${name}=${String(value).replace(/[\r\n]+/g, " ")}`)

@@ -29,11 +29,10 @@ const NAMES = [
 ] as const;
 
 /**
- * Reads the variables of a service manager and removes them from an environment, so that a program that is
- * started with this environment does not take itself for the service. (A program that is started without an
- * explicit environment gets that of our own start, which still has them.) Variables that name another
- * process, such as a parent that is the service, are removed and ignored. Sets close-on-exec on the stored
- * descriptors.
+ * Reads the variables of a service manager and removes them from an environment, so that a program that is started with
+ * this environment does not take itself for the service. (A program that is started without an explicit environment gets
+ * that of our own start, which still has them.) Variables that name another process, such as a parent that is the service,
+ * are removed and ignored. Sets close-on-exec on the stored descriptors.
  */
 export function takeServiceVariables(environment: NodeJS.ProcessEnv, pid: number): ServiceVariables {
   const variables = parseServiceVariables(environment, pid);
@@ -57,7 +56,6 @@ export function parseServiceVariables(environment: NodeJS.ProcessEnv, pid: numbe
   };
 }
 
-/** Parses a positive whole number. */
 function parseCount(text: string | undefined): number | undefined {
   return text !== undefined && /^[1-9]\d{0,14}$/.test(text) ? Number(text) : undefined;
 }

@@ -6,8 +6,8 @@ import { createJobCgroup, removeJobCgroup } from "../../../src/linux/cgroup/cgro
 import { readHierarchies, readMembership } from "../../../src/linux/cgroup/hierarchies.ts";
 import { applyCgroupLimits } from "../../../src/linux/cgroup/jobLimits.ts";
 import { readUsage } from "../../../src/linux/cgroup/jobUsage.ts";
-import { joinThread, leaveThread } from "../../../src/linux/cgroup/ownThread.ts";
 import { planJobCgroup } from "../../../src/linux/cgroup/planJobCgroup.ts";
+import { joinThread, leaveThread } from "../../../src/linux/cgroup/startingThread.ts";
 import { realHost } from "../../../src/linux/host.ts";
 
 const limits: Limits = {

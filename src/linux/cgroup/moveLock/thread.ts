@@ -1,5 +1,5 @@
 import type { Hierarchy } from "../hierarchies.ts";
-import { STOP, type ToMoveLockWorker } from "./protocol.ts";
+import { STOP, type ToMoveLockWorker } from "./warmUp.ts";
 
 /** In the single-file executable, module paths are relative to the common root of its entry points, src/. */
 const WORKER_URL = import.meta.url.startsWith("file:///$bunfs/")
@@ -7,12 +7,12 @@ const WORKER_URL = import.meta.url.startsWith("file:///$bunfs/")
   : new URL("./worker.ts", import.meta.url).href;
 
 /**
- * A thread that warms up the kernel's lock for moves (`warmUpMoveLock`) while the main thread still plans and
- * records a move. Each request slows forks and execs on the whole machine for some milliseconds, as each move
- * does: request one only when a move is sure to follow.
+ * A thread that warms up the kernel's lock for moves (`warmUpMoveLock`) while the main thread still plans and records a
+ * move. Each request slows forks and execs on the whole machine for some milliseconds, as each move does: request one only
+ * when a move is sure to follow.
  *
- * The first request only creates the thread, which takes 1.9 MB. A daemon that never finds a target needs no
- * thread, and the first target does not wait for the start of one.
+ * The first request only creates the thread, which takes 1.9 MB. A daemon that never finds a target needs no thread, and
+ * the first target does not wait for the start of one.
  */
 export class MoveLockThread {
   readonly #requests = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
@@ -24,7 +24,6 @@ export class MoveLockThread {
     this.#hierarchies = hierarchies;
   }
 
-  /** Requests a warm-up and returns at once. */
   requestWarmUp(): void {
     if (this.#worker === undefined) {
       this.#creating ??= setImmediate(() => this.#create());

@@ -1,7 +1,6 @@
 import { errnoOf } from "../../../sys/errno.ts";
 import { realHost } from "../../host.ts";
-import { STOP, type ToMoveLockWorker } from "./protocol.ts";
-import { warmUpMoveLock } from "./warmUp.ts";
+import { STOP, type ToMoveLockWorker, warmUpMoveLock } from "./warmUp.ts";
 
 declare const self: {
   onmessage: (message: { data: ToMoveLockWorker }) => void;

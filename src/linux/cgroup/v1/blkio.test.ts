@@ -13,7 +13,7 @@ const LIMITS = { ioMax: [{ device: "8:0", rbps: 1_048_576 }], memoryMaxBytes: 12
 for (const choice of [FAKE_V1, REAL_V1]) {
   describeOn(choice, "blkio", (_it, itWithDisk) => {
     itWithDisk(
-      "is left alone where the process's own cgroup is throttled, because a child would escape that",
+      "is not used where the process's own cgroup is throttled, because a child would escape that",
       (machine, disk) => {
         const origin = directoryIn(
           machine.hierarchies.find(({ controllers }) => controllers.includes("blkio")) as Hierarchy,
@@ -52,7 +52,7 @@ for (const choice of [FAKE_V1, REAL_V1]) {
   });
 }
 
-test("what shares its hierarchy with a throttled blkio is left alone too, and says why", async () => {
+test("a controller that shares its hierarchy with a throttled blkio is not used either, and the outcome says why", async () => {
   await using machine = fakeMachine(fakeV1({ together: ["memory,blkio"] }));
   const [shared] = machine.hierarchies as [Hierarchy];
   machine.fs.write(`${directoryIn(shared, machine.origin)}/blkio.throttle.read_bps_device`, "8:0 1000");
@@ -71,7 +71,7 @@ test("what shares its hierarchy with a throttled blkio is left alone too, and sa
   expect(limitFiles(machine, job)["memory.limit_in_bytes"]).toBeUndefined();
 });
 
-test("bytes of all disks are summed, read and written apart", async () => {
+test("bytes of all disks are summed, separately for reads and writes", async () => {
   const fake = fakeV1();
   await using machine = fakeMachine(fake);
   const job = makeJob(machine, {});

@@ -1,9 +1,8 @@
-import type { IoMax } from "../../../limits/grammar.ts";
-import { formatIoMax, IO_RATES } from "../../../limits/grammar.ts";
-import { formatLimit } from "../../../limits/limits.ts";
+import { IO_RATES, type IoMax } from "../../../limits/grammar.ts";
 import type { CgroupController } from "../controller.ts";
 import { type CgroupDirectory, readCgroupFile } from "../file.ts";
-import { compareReadBack, type FileWrite } from "../limitPlan.ts";
+import { ioMaxFiles, readIoBytes, UNLIMITED_RATES } from "../ioMax.ts";
+import type { FileWrite } from "../limitFiles.ts";
 
 const FILES = {
   rbps: "blkio.throttle.read_bps_device",
@@ -12,42 +11,18 @@ const FILES = {
   wiops: "blkio.throttle.write_iops_device",
 } as const;
 
+const SERVICED = "blkio.throttle.io_service_bytes_recursive";
+
 const MAX_OPERATIONS = 2 ** 32 - 1;
 
 /** cgroup v1 `blkio`: Documentation/admin-guide/cgroup-v1/blkio-controller.rst. */
 export const blkio: CgroupController = {
   name: "blkio",
-  measures: true,
-  plan: {
-    "io.max"(_directory, { ioMax = [] }) {
-      const wanted = formatLimit({ ioMax }, "io.max") as string;
-      return {
-        writes: ioMax.flatMap(rateWrites),
-        verify(directory) {
-          const actual = ioMax.map((max) => formatIoMax(readRates(directory, max))).join(", ");
-          return compareReadBack("io.max", wanted, { readBack: actual }, (text) => text === wanted);
-        },
-      };
-    },
-  },
-  lift: {
-    "io.max": (directory) =>
-      Object.values(FILES).flatMap((file) =>
-        readLines(directory, file).map(([device]): FileWrite => ({ file, data: `${device} 0` })),
-      ),
-  },
-  read(directory) {
-    const devices = Object.values(FILES).flatMap((file) =>
-      readLines(directory, file).flatMap(([device]) => device ?? []),
-    );
-    const ioMax = [...new Set(devices)].map((device) =>
-      readRates(directory, { device, rbps: "max", wbps: "max", riops: "max", wiops: "max" }),
-    );
-    return ioMax.length === 0 ? {} : { ioMax };
-  },
-  usage(directory) {
-    return readIoBytes(readCgroupFile(directory, "blkio.throttle.io_service_bytes_recursive"));
-  },
+  limits: { "io.max": ioMaxFiles({ read: readRates, writes: rateWrites }) },
+  // 254:0 Read 1024
+  // 254:0 Write 0
+  // Total 1024
+  usage: (directory) => readIoBytes(directory, SERVICED, /^\S+ Read (\d+)$/gm, /^\S+ Write (\d+)$/gm),
   unavailable(origin) {
     const held = Object.values(FILES).find((file) => readCgroupFile(origin, file));
     return held && `${origin.path}/${held} throttles it, and on cgroup v1 a child would escape that`;
@@ -66,33 +41,14 @@ function rateWrites(max: IoMax): FileWrite[] {
 }
 
 // 254:0 1048576
-function readRates(directory: CgroupDirectory, max: IoMax): IoMax {
-  const actual: IoMax = { device: max.device };
+function readRates(directory: CgroupDirectory): Required<IoMax>[] {
+  const byDevice = new Map<string, Required<IoMax>>();
   for (const rate of IO_RATES) {
-    if (max[rate] === undefined) continue;
-    const value = readLines(directory, FILES[rate]).find(([device]) => device === max.device)?.[1];
-    actual[rate] = value === undefined ? "max" : Number(value);
+    const lines = (readCgroupFile(directory, FILES[rate]) ?? "").matchAll(/^(\S+) (\d+)$/gm);
+    for (const [, device = "", value] of lines) {
+      const known = byDevice.get(device) ?? { device, ...UNLIMITED_RATES };
+      byDevice.set(device, { ...known, [rate]: Number(value) });
+    }
   }
-  return actual;
-}
-
-function readLines(directory: CgroupDirectory, file: string): string[][] {
-  return (readCgroupFile(directory, file) ?? "")
-    .split("\n")
-    .filter(Boolean)
-    .map((line) => line.split(" "));
-}
-
-// 254:0 Read 1024
-// 254:0 Write 0
-// Total 1024
-function readIoBytes(text: string | undefined): { ioReadBytes: number | null; ioWriteBytes: number | null } {
-  if (text === undefined) return { ioReadBytes: null, ioWriteBytes: null };
-  const sum = (operation: string): number =>
-    text
-      .split("\n")
-      .map((line) => line.split(" "))
-      .filter(([, name]) => name === operation)
-      .reduce((total, [, , bytes]) => total + Number(bytes), 0);
-  return { ioReadBytes: sum("Read"), ioWriteBytes: sum("Write") };
+  return [...byDevice.values()];
 }

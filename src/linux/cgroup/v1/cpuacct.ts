@@ -1,19 +1,17 @@
 import type { CgroupController } from "../controller.ts";
-import { readNumber } from "../file.ts";
+import { type CgroupDirectory, readNumber } from "../file.ts";
 
 /** cgroup v1 `cpuacct`, which only measures: Documentation/admin-guide/cgroup-v1/cpuacct.rst. */
 export const cpuacct: CgroupController = {
   name: "cpuacct",
-  measures: true,
-  plan: {},
-  lift: {},
-  read: () => ({}),
-  usage(directory) {
-    const userNsec = readNumber(directory, "cpuacct.usage_user");
-    const systemNsec = readNumber(directory, "cpuacct.usage_sys");
-    return {
-      cpuUserUsec: userNsec === undefined ? null : Math.round(userNsec / 1000),
-      cpuSystemUsec: systemNsec === undefined ? null : Math.round(systemNsec / 1000),
-    };
-  },
+  limits: {},
+  usage: (directory) => ({
+    cpuUserUsec: readUsec(directory, "cpuacct.usage_user"),
+    cpuSystemUsec: readUsec(directory, "cpuacct.usage_sys"),
+  }),
 };
+
+function readUsec(directory: CgroupDirectory, file: string): number | null {
+  const nsec = readNumber(directory, file);
+  return nsec === undefined ? null : Math.round(nsec / 1000);
+}

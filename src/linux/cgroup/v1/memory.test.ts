@@ -8,7 +8,7 @@ import { readUsage } from "../jobUsage.ts";
 
 const MIB = 1024 * 1024;
 
-test("a group that does not count for its children is not left for a child (before kernel 5.11)", async () => {
+test("a process stays in a cgroup whose memory limit a child would escape (before kernel 5.11)", async () => {
   await using machine = fakeMachine(fakeV1({ flatMemory: true }));
   limitFromOutside(machine, machine.origin, { memoryMaxBytes: 100 * MIB });
   const job = makeJob(machine, { memoryMaxBytes: 50 * MIB });
@@ -25,13 +25,13 @@ test("a group that does not count for its children is not left for a child (befo
   ]);
 });
 
-test("a group without a limit of its own loses nothing by a child (before kernel 5.11)", async () => {
+test("a process may leave a cgroup without a memory limit for a child (before kernel 5.11)", async () => {
   await using machine = fakeMachine(fakeV1({ flatMemory: true }));
   const limits = { memoryMaxBytes: 50 * MIB };
   expect(applyCgroupLimits(makeJob(machine, limits), limits)).toMatchObject([{ outcome: "applied" }]);
 });
 
-test("a limit further up that does not count for its children is not taken for one that holds (before kernel 5.11)", async () => {
+test("a limit further up that does not apply to children does not count as in force (before kernel 5.11)", async () => {
   await using machine = fakeMachine(fakeV1({ flatMemory: true }));
   limitFromOutside(machine, machine.base, { memoryMaxBytes: 100 * MIB });
   const limits = { memoryMaxBytes: 200 * MIB };
@@ -42,7 +42,7 @@ test("a limit further up that does not count for its children is not taken for o
 
 for (const choice of [FAKE_V1, REAL_V1]) {
   describeOn(choice, "a soft memory limit", (it) => {
-    it("is partial, because cgroup v1 slows nothing before the whole machine is short", (machine) => {
+    it("is partial, because cgroup v1 slows nothing until the whole machine is short of memory", (machine) => {
       const limits = { memoryHighBytes: 64 * MIB };
       expect(applyCgroupLimits(makeJob(machine, limits), limits)).toEqual([
         {
@@ -57,7 +57,7 @@ for (const choice of [FAKE_V1, REAL_V1]) {
   });
 }
 
-test("memory that was used before is not squeezed out: the kernel's refusal is told", async () => {
+test("a hard limit below the memory in use is refused, with the kernel's reason", async () => {
   const fake = fakeV1();
   await using machine = fakeMachine(fake);
   const job = makeJob(machine, {});
@@ -73,7 +73,7 @@ test("memory that was used before is not squeezed out: the kernel's refusal is t
   ]);
 });
 
-test("peak, hits of the limit and kills are the kernel's own counts", async () => {
+test("peak, limit hits and kills are the kernel's own counts", async () => {
   const fake = fakeV1();
   await using machine = fakeMachine(fake);
   const job = makeJob(machine, {});

@@ -9,7 +9,7 @@ import { readUsage } from "../jobUsage.ts";
 for (const choice of [FAKE_V2, REAL_V2]) {
   describeOn(choice, "io.max", (_it, itWithDisk) => {
     itWithDisk(
-      "is written for those rates only that are not held tighter above, and says which are",
+      "is written only for the rates that no cgroup above limits more, and reports the others",
       (machine, disk) => {
         const [hierarchy] = machine.hierarchies as [Hierarchy];
         const base = directoryIn(hierarchy, machine.base);
@@ -32,7 +32,7 @@ for (const choice of [FAKE_V2, REAL_V2]) {
     );
 
     itWithDisk(
-      "is not written at all when everything is held above, and a lifted rate is not lifted then",
+      "is not written when cgroups above limit every rate, not even a rate that is lifted",
       (machine, disk) => {
         const origin = directoryIn(machine.hierarchies[0] as Hierarchy, machine.origin);
         machine.fs.write(`${origin}/io.max`, `${disk} rbps=1000000 wiops=50`);
@@ -53,7 +53,7 @@ for (const choice of [FAKE_V2, REAL_V2]) {
   });
 }
 
-test("what is held above for one disk does not hold for another", async () => {
+test("a limit above for one disk does not count for another", async () => {
   await using machine = fakeMachine(fakeV2());
   const origin = directoryIn(machine.hierarchies[0] as Hierarchy, machine.origin);
   machine.fs.write(`${origin}/io.max`, "8:0 rbps=1000000");
@@ -73,7 +73,7 @@ test("what is held above for one disk does not hold for another", async () => {
   ]);
 });
 
-test("bytes of all disks are summed, read and written apart", async () => {
+test("bytes of all disks are summed, separately for reads and writes", async () => {
   const fake = fakeV2();
   await using machine = fakeMachine(fake);
   const job = makeJob(machine, {});

@@ -14,7 +14,7 @@ function pathOf(job: JobCgroup): string {
 
 for (const choice of [FAKE_V2, REAL_V2]) {
   describeOn(choice, "a hard memory limit", (it) => {
-    it("ends one process at a time, and nothing is added to its outcome", (machine) => {
+    it("kills one process at a time, and its outcome adds nothing", (machine) => {
       const job = makeJob(machine, LIMITS);
       expect(machine.fs.read(`${pathOf(job)}/memory.oom.group`)).toBe("0\n");
       expect(applyCgroupLimits(job, LIMITS)).toEqual([
@@ -22,7 +22,7 @@ for (const choice of [FAKE_V2, REAL_V2]) {
       ]);
     });
 
-    it("says where somebody has decided that it ends all of them, and leaves that so", (machine) => {
+    it("reports and keeps the owner's choice to kill all processes at once", (machine) => {
       const job = makeJob(machine, LIMITS);
       machine.fs.write(`${pathOf(job)}/memory.oom.group`, "1");
       expect(applyCgroupLimits(job, LIMITS)).toMatchObject([
@@ -36,7 +36,7 @@ for (const choice of [FAKE_V2, REAL_V2]) {
   });
 }
 
-test("a limit that the workload set below its own cgroup, and ran into, is no hit of ours", async () => {
+test("a limit that the workload set below its own cgroup, and reached, is no hit of the job's limit", async () => {
   const fake = fakeV2();
   await using machine = fakeMachine(fake);
   const job = makeJob(machine, LIMITS);
@@ -44,7 +44,7 @@ test("a limit that the workload set below its own cgroup, and ran into, is no hi
   expect(readUsage(job)).toMatchObject({ oomKills: 1, memoryMaxHits: 0 });
 });
 
-test("pressure is the time in which some thread waited, and unknown where the kernel does not tell it", async () => {
+test("pressure is the time in which some thread waited, and unknown where the kernel does not report it", async () => {
   const fake = fakeV2();
   await using machine = fakeMachine(fake);
   const job = makeJob(machine, {});

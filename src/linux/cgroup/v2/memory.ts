@@ -1,33 +1,18 @@
-import type { CgroupLimitName } from "../../../limits/table.ts";
+import type { LimitOutcome } from "../../../limits/outcome.ts";
 import { PAGE_BYTES } from "../../memory.ts";
-import { limitedByAncestor, tightestAbove } from "../constraints.ts";
 import type { CgroupController } from "../controller.ts";
 import { type CgroupDirectory, readCounters, readNumber, writeCgroupFile } from "../file.ts";
-import { type LimitWrites, type PlanLimit, planFile } from "../limitPlan.ts";
+import { numberFile } from "../limitFiles.ts";
+
+/** From 4.19. */
+const OOM_GROUP = "memory.oom.group";
 
 /** cgroup v2 `memory`: Documentation/admin-guide/cgroup-v2.rst. */
 export const memory: CgroupController = {
   name: "memory",
-  measures: true,
-  plan: {
-    "memory.high": (directory, { memoryHighBytes }) =>
-      planBytes(directory, "memory.high", memoryHighBytes as number),
-    "memory.max"(directory, { memoryMaxBytes }) {
-      const plan = planBytes(directory, "memory.max", memoryMaxBytes as number);
-      return "outcome" in plan ? mentionOomGroup(directory, plan) : withOomGroup(plan);
-    },
-  },
-  lift: {
-    "memory.high": () => [{ file: "memory.high", data: "max" }],
-    "memory.max": () => [{ file: "memory.max", data: "max" }],
-  },
-  read(directory) {
-    const memoryHighBytes = readNumber(directory, "memory.high");
-    const memoryMaxBytes = readNumber(directory, "memory.max");
-    return {
-      ...(memoryHighBytes === undefined ? {} : { memoryHighBytes }),
-      ...(memoryMaxBytes === undefined ? {} : { memoryMaxBytes }),
-    };
+  limits: {
+    "memory.high": numberFile("memory.high", { multipleOf: PAGE_BYTES }),
+    "memory.max": numberFile("memory.max", { multipleOf: PAGE_BYTES, qualify: mentionOomGroup }),
   },
   resets: ["memoryPeakBytes", "memoryMaxHits", "oomKills"],
   usage(directory) {
@@ -49,33 +34,9 @@ export const memory: CgroupController = {
   },
 };
 
-/** From 4.19. */
-const OOM_GROUP = "memory.oom.group";
-
-function withOomGroup(plan: LimitWrites): LimitWrites {
-  return { ...plan, verify: (directory) => mentionOomGroup(directory, plan.verify(directory)) };
-}
-
 /** The cgroup can be its owner's, whose choice stays; the outcome mentions what it means for the workload. */
-function mentionOomGroup(
-  directory: CgroupDirectory,
-  outcome: ReturnType<LimitWrites["verify"]>,
-): typeof outcome {
+function mentionOomGroup(outcome: LimitOutcome, directory: CgroupDirectory): LimitOutcome {
   if (outcome.outcome !== "applied" || readNumber(directory, OOM_GROUP) !== 1) return outcome;
   const because = `at it the kernel ends all processes of the cgroup at once (${OOM_GROUP} is 1)`;
   return { ...outcome, because: [outcome.because, because].filter(Boolean).join("; ") };
-}
-
-function planBytes(directory: CgroupDirectory, file: CgroupLimitName, bytes: number): ReturnType<PlanLimit> {
-  const wanted = String(bytes);
-  const above = tightestAbove(directory, (ancestor) => readNumber(ancestor, file));
-  if (above && above.value <= bytes)
-    return limitedByAncestor(file, wanted, { text: String(above.value), path: above.path });
-  return planFile(file, file, wanted, {
-    isSame(readBack) {
-      // The kernel keeps memory limits in whole pages, rounded down.
-      const difference = bytes - Number(readBack);
-      return difference >= 0 && difference < PAGE_BYTES;
-    },
-  });
 }

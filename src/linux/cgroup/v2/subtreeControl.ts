@@ -2,37 +2,35 @@ import { release } from "node:os";
 import { CGROUP_LIMITS, LIMITS } from "../../../limits/table.ts";
 import { describeErrno, errnoOf } from "../../../sys/errno.ts";
 import type { CgroupFs } from "../../cgroupFs.ts";
-import type { ControllerEnabled } from "../../change.ts";
-import { changeKey } from "../../change.ts";
-import { readText, readWords } from "../file.ts";
+import { type ControllerEnabled, changeKey } from "../../change.ts";
+import { readText, readWords, writeCgroupFile } from "../file.ts";
+import type { JobCgroup } from "../jobCgroup.ts";
 
-/**
- * cgroup v2: the controllers that a cgroup gives to its children, and the types that children can have.
- * Source: "Organizing Processes and Threads" of Documentation/admin-guide/cgroup-v2.rst.
- */
+// The controllers that a cgroup gives to its children, and the types that children can have.
+// Source: "Organizing Processes and Threads" of Documentation/admin-guide/cgroup-v2.rst.
 
-/** `domain`, `domain threaded`, `domain invalid` or `threaded`; `undefined` for the root of all cgroups. */
+/** Reads `domain`, `domain threaded`, `domain invalid` or `threaded`; `undefined` for the root of all cgroups. */
 export function readType(fs: CgroupFs, path: string): string | undefined {
   return readText(fs, `${path}/cgroup.type`);
 }
 
-/** Whether a child can only be a threaded cgroup. The root of all cgroups, which has no type, is exempt from that rule. */
+/** Returns whether a child can only be a threaded cgroup. The root of all cgroups, which has no type, is exempt from that. */
 export function isAmongProcesses(fs: CgroupFs, origin: string): boolean {
   const type = readType(fs, origin);
   if (type === undefined) return false;
   return type !== "domain" || (readText(fs, `${origin}/cgroup.procs`) ?? "") !== "";
 }
 
-/** The controllers of these that children of `path` do not have now. */
+/** Returns the controllers that children of `path` do not have now. */
 export function listDisabled(fs: CgroupFs, path: string, controllers: readonly string[]): string[] {
   const enabled = readWords(fs, `${path}/cgroup.subtree_control`);
   return controllers.filter((name) => !enabled.includes(name));
 }
 
 /**
- * The changes after which the children of `path` have these controllers for as long as the job needs them: those that are
- * off, and those that are on only because other jobs of ours need them. `shared` returns the keys of the changes that
- * other jobs need; it is read after the file, so that a change recorded meanwhile is seen.
+ * Plans that the children of `path` have controllers for as long as the job needs them: enables those that are off, and
+ * shares those that are on only because other jobs of ours need them. `shared` returns the keys of the changes that other
+ * jobs need; it is read after the file, so that a change recorded meanwhile is seen.
  */
 export function planControllers(
   fs: CgroupFs,
@@ -47,42 +45,43 @@ export function planControllers(
     .filter((change) => disabled.includes(change.controller) || shared().has(changeKey(change)));
 }
 
-/** Enables a controller unless it is on. Returns why it could not be enabled. */
-export function enableController(fs: CgroupFs, path: string, controller: string): string | undefined {
-  if (listDisabled(fs, path, [controller]).length === 0) return undefined;
+/** Enables a controller unless it is on. Returns whether it is on now; a refusal makes it unavailable for the job. */
+export function enableController({ fs, unavailable }: JobCgroup, path: string, controller: string): boolean {
+  if (listDisabled(fs, path, [controller]).length === 0) return true;
+  const refuse = (because: string): false => {
+    unavailable.push({ controller, because });
+    return false;
+  };
   const file = `${path}/cgroup.subtree_control`;
-  const harmed = controller === "cpuset" ? findBoundProcesses(fs, path) : undefined;
+  const children = controller === "cpuset" && cpusetResetsAffinity() ? childrenOf(fs, path) : [];
+  const harmed = children.find((child) => isPopulated(fs, `${path}/${child}`));
   if (harmed !== undefined) {
-    return `switching cpuset on in ${path} would let the processes in ${harmed} run on all CPUs again, whatever they were bound to (kernels before 6.12)`;
+    return refuse(
+      `switching cpuset on in ${path} would let the processes in ${path}/${harmed} run on all CPUs again, whatever they were bound to (kernels before 6.12)`,
+    );
   }
   try {
     fs.write(file, `+${controller}`);
-    return undefined;
+    return true;
   } catch (error) {
-    return errnoOf(error) === "ENOENT"
-      ? `${controller} is not among the controllers of ${path} (cgroup.controllers): the cgroup above does not give it`
-      : `${describeErrno(error)} writing "+${controller}" to ${file}`;
+    return refuse(
+      errnoOf(error) === "ENOENT"
+        ? `${controller} is not among the controllers of ${path} (cgroup.controllers): the cgroup above does not give it`
+        : `${describeErrno(error)} writing "+${controller}" to ${file}`,
+    );
   }
 }
 
 /**
- * The child whose processes would lose the CPU affinity that they were given (taskset, CPUAffinity=): kernel 6.1 resets it
- * for every process that gets a cpuset, 6.12 does not. `undefined` where there is none.
+ * Returns whether this kernel resets the CPU affinity (taskset, CPUAffinity=) of every process that gets a cpuset: 6.1
+ * does, 6.12 does not.
  */
-function findBoundProcesses(fs: CgroupFs, path: string): string | undefined {
-  if (!cpusetResetsAffinity()) return undefined;
-  return childrenOf(fs, path)
-    .map((child) => `${path}/${child}`)
-    .find((child) => isPopulated(fs, child));
-}
-
-/** Whether this kernel resets the CPU affinity of every process that gets a cpuset: Linux before 6.12. */
 export function cpusetResetsAffinity(): boolean {
   const [major = 0, minor = 0] = release().split(".").map(Number);
   return major < 6 || (major === 6 && minor < 12);
 }
 
-/** Whether processes are in a cgroup or below it. A cgroup that cannot be read counts as populated. */
+/** Returns whether processes are in a cgroup or below it. A cgroup that cannot be read counts as populated. */
 export function isPopulated(fs: CgroupFs, path: string): boolean {
   try {
     // populated 1
@@ -93,16 +92,13 @@ export function isPopulated(fs: CgroupFs, path: string): boolean {
 }
 
 /**
- * Disables a controller, unless others have come to use it: another cgroup there gives the controller on, or has values
- * other than the kernel's defaults with it. `own` is the job's cgroup, whose values do not count.
+ * Disables a controller, unless another cgroup uses it: one there gives it to its children, or has values other than the
+ * kernel's defaults. `own` is the job's cgroup, whose values do not count.
  */
 export function disableController(fs: CgroupFs, path: string, controller: string, own?: string): void {
-  if (isUsedBelow(fs, path, controller, own)) return;
-  try {
-    fs.write(`${path}/cgroup.subtree_control`, `-${controller}`);
-  } catch {
-    // The cgroup is gone with its owner, or the controller is in use after all.
-  }
+  // The kernel refuses it where the cgroup is gone with its owner, or the controller is in use after all.
+  if (!isUsedBelow(fs, path, controller, own))
+    writeCgroupFile({ fs, path }, "cgroup.subtree_control", `-${controller}`);
 }
 
 /** The text of untouched files that are not limits of ours. Source: "Interface Files" of cgroup-v2.rst. */

@@ -7,36 +7,41 @@ import { createJobCgroup, removeJobCgroup } from "./cgroupChanges.ts";
 import { findJobCgroup } from "./findJobCgroup.ts";
 import { type JobCgroup, storeJobCgroup } from "./jobCgroup.ts";
 import { applyCgroupLimits } from "./jobLimits.ts";
-import { joinThread, leaveThread } from "./ownThread.ts";
 import { planJobCgroup } from "./planJobCgroup.ts";
-import { freeWrapperSlot, limitWrapperSlot, moveToWrapperSlot } from "./wrapperSlot.ts";
+import {
+  freeWrapperSlot,
+  joinThread,
+  leaveThread,
+  limitWrapperSlot,
+  moveToWrapperSlot,
+} from "./startingThread.ts";
 
-const PLACES = 3;
+const SLOTS = 3;
 
 for (const choice of [FAKE_V1, REAL_V1]) {
   describeOn(choice, "a workload that is started", (it) => {
-    it("has all its places and no more at every instant, whoever starts it", (machine) => {
+    it("has all its slots and no more at every instant, while the starting thread leaves", (machine) => {
       const { job, pids } = makeLaunched(machine);
-      limitWrapperSlot(job, PLACES + 1);
-      applyCgroupLimits(job, { pidsMax: PLACES + 1 });
+      limitWrapperSlot(job, SLOTS + 1);
+      applyCgroupLimits(job, { pidsMax: SLOTS + 1 });
       expect(joinThread(job)).toEqual([]);
       const workload = machine.start(...job.directories.map(({ path }) => path));
       const seen: number[] = [];
-      const look = (): void => void seen.push(placesOf(machine.fs, pids, workload));
-      const watched = { ...job, fs: lookingAfterWrites(machine.fs, look) };
-      look();
+      const sample = (): void => void seen.push(slotsOf(machine.fs, pids, workload));
+      const watched = { ...job, fs: samplingAfterWrites(machine.fs, sample) };
+      sample();
       moveToWrapperSlot(watched);
-      expect(applyCgroupLimits(watched, { pidsMax: PLACES })).toMatchObject([{ outcome: "applied" }]);
+      expect(applyCgroupLimits(watched, { pidsMax: SLOTS })).toMatchObject([{ outcome: "applied" }]);
       expect(leaveThread(watched)).toEqual([]);
       freeWrapperSlot(watched);
       expect(seen.length).toBeGreaterThan(4);
-      expect(new Set(seen)).toEqual(new Set([PLACES]));
+      expect(new Set(seen)).toEqual(new Set([SLOTS]));
     });
 
-    it("leaves no limit behind that a later one would meet, and no directory", async (machine) => {
+    it("has no limit left over that a later one would be compared with, and no directory", async (machine) => {
       const before = listAll(machine);
       const { job } = makeLaunched(machine);
-      limitWrapperSlot(job, PLACES + 1);
+      limitWrapperSlot(job, SLOTS + 1);
       freeWrapperSlot(job);
       expect(applyCgroupLimits(job, { pidsMax: 100 })).toMatchObject([{ outcome: "applied", actual: "100" }]);
       const found = findJobCgroup(machine.fs, machine.hierarchies, storeJobCgroup(job));
@@ -44,7 +49,7 @@ for (const choice of [FAKE_V1, REAL_V1]) {
       expect(listAll(machine)).toEqual(before);
     });
 
-    it("is found by what stands on record when only the outer group was made", (machine) => {
+    it("is found by its record when only the wrapper slot was created", (machine) => {
       const before = listAll(machine);
       const { job, pids } = makeLaunched(machine);
       machine.fs.rmdir(pids.path);
@@ -55,10 +60,10 @@ for (const choice of [FAKE_V1, REAL_V1]) {
   });
 }
 
-test("no group is put around a hierarchy that counts more than processes, nor on cgroup v2, nor without a limit", async () => {
+test("there is no wrapper slot in a hierarchy with other controllers, on cgroup v2, or without a limit", async () => {
   for (const [fake, limits] of [
-    [fakeV1({ together: ["memory,pids"] }), { pidsMax: PLACES }],
-    [fakeV2(), { pidsMax: PLACES }],
+    [fakeV1({ together: ["memory,pids"] }), { pidsMax: SLOTS }],
+    [fakeV2(), { pidsMax: SLOTS }],
     [fakeV1(), {}],
   ] as const) {
     await using machine = fakeMachine(fake);
@@ -74,8 +79,8 @@ interface PidsGroups {
 }
 
 function makeLaunched(machine: CgroupMachine): { job: JobCgroup; pids: PidsGroups } {
-  const limits = { pidsMax: PLACES };
-  // The thread goes back to where it is.
+  const limits = { pidsMax: SLOTS };
+  // The thread returns to its own cgroup.
   const origin = machine.ownMembership();
   const request = { name: JOB_NAME, limits, hasWrapperSlot: true };
   const job = planJobCgroup(machine.fs, machine.hierarchies, machine.origin, request);
@@ -90,8 +95,8 @@ function makeLaunched(machine: CgroupMachine): { job: JobCgroup; pids: PidsGroup
   return { job, pids: { path, group } };
 }
 
-/** How many processes the workload may have: the tightest of what its groups hold, without the places of others. */
-function placesOf(fs: CgroupFs, { path, group }: PidsGroups, workload: number): number {
+/** The number of processes that the workload may have: the tightest of its cgroups, without the slots of others. */
+function slotsOf(fs: CgroupFs, { path, group }: PidsGroups, workload: number): number {
   const tasks = (directory: string): number[] =>
     fs.read(`${directory}/tasks`).split("\n").filter(Boolean).map(Number);
   const max = (directory: string): number => {
@@ -102,12 +107,12 @@ function placesOf(fs: CgroupFs, { path, group }: PidsGroups, workload: number): 
   return Math.min(max(path) - inside, max(group) - inside - tasks(group).length);
 }
 
-function lookingAfterWrites(fs: CgroupFs, look: () => void): CgroupFs {
+function samplingAfterWrites(fs: CgroupFs, sample: () => void): CgroupFs {
   return {
     ...fs,
     write(path, data) {
       fs.write(path, data);
-      look();
+      sample();
     },
   };
 }

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import type { Bus, BusAnswer } from "../systemdBus.ts";
-import { findUnitFilters } from "./unitFilters.ts";
+import { findUnitFilters } from "./units.ts";
 
 // The answer of systemd 252 for a service that sets none of them.
 const UNSET = [

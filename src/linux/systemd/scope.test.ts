@@ -3,8 +3,7 @@ import { fakeV2 } from "../../../test/support/fakeCgroups.ts";
 import type { Limits } from "../../limits/limits.ts";
 import type { Hierarchy } from "../cgroup/hierarchies.ts";
 import type { Bus } from "../systemdBus.ts";
-import { planScope } from "./planScope.ts";
-import { startScope } from "./scope.ts";
+import { planScope, startScope } from "./scope.ts";
 
 const UNIT = "ffrtmp-1f3a9c-job.scope";
 

@@ -1,0 +1,84 @@
+import { formatIoMax, IO_RATES, type IoMax } from "../../limits/grammar.ts";
+import { tightestAbove } from "./constraints.ts";
+import { type CgroupDirectory, readCgroupFile } from "./file.ts";
+import { compareReadBack, type FileWrite, type LimitFiles } from "./limitFiles.ts";
+
+export const UNLIMITED_RATES = { rbps: "max", wbps: "max", riops: "max", wiops: "max" } as const;
+
+/** The files in which one cgroup version keeps rates of disks. */
+interface RateFiles {
+  /** Reads the devices that have a limited rate, with all four rates of each. */
+  read(directory: CgroupDirectory): Required<IoMax>[];
+  writes(max: IoMax): FileWrite[];
+}
+
+export function ioMaxFiles({ read, writes }: RateFiles): LimitFiles<IoMax[]> {
+  return {
+    plan(directory, ioMax, wanted) {
+      const plans = ioMax.map((max) => planRates(directory, max, read));
+      const reasons = plans.flatMap(({ because }) => because);
+      return {
+        writes: plans.flatMap(({ write }) => (Object.keys(write).length > 1 ? writes(write) : [])),
+        verify(written) {
+          const rates = read(written);
+          const asked = textOf(plans.map(({ write, above }) => ({ ...above, ...write })));
+          const actual = textOf(plans.map(({ write, above }) => ({ ...above, ...pickRates(rates, write) })));
+          const outcome = compareReadBack("io.max", wanted, { readBack: actual }, (text) => text === asked);
+          if (reasons.length === 0) return outcome;
+          return { ...outcome, because: [outcome.because ?? [], reasons].flat().join("; ") };
+        },
+      };
+    },
+    lift: (directory) =>
+      read(directory).flatMap(({ device, ...rates }) => {
+        const limited = IO_RATES.filter((rate) => rates[rate] !== "max");
+        return writes({ device, ...Object.fromEntries(limited.map((rate) => [rate, "max"])) });
+      }),
+    read(directory) {
+      const ioMax = read(directory);
+      return ioMax.length === 0 ? undefined : ioMax;
+    },
+  };
+}
+
+/** Separates the rates of one device that are to be written from those that a cgroup above limits already. */
+function planRates(directory: CgroupDirectory, max: IoMax, read: RateFiles["read"]) {
+  const { device } = max;
+  const write: IoMax = { device };
+  const above: IoMax = { device };
+  const because: string[] = [];
+  for (const rate of IO_RATES) {
+    const value = max[rate];
+    if (value === undefined) continue;
+    const tightest = tightestAbove(directory, "io.max", (ancestor) => {
+      const held = pickRates(read(ancestor), max)[rate];
+      return held === "max" ? undefined : held;
+    });
+    if (tightest && (value === "max" || tightest.value <= value)) {
+      above[rate] = tightest.value;
+      because.push(`not written: ${tightest.path} already holds ${device} to ${rate}=${tightest.value}`);
+    } else write[rate] = value;
+  }
+  return { write, above, because };
+}
+
+/** Returns the rates of a device that `asked` names. */
+function pickRates(ioMax: readonly Required<IoMax>[], asked: IoMax): IoMax {
+  const rates = ioMax.find(({ device }) => device === asked.device) ?? UNLIMITED_RATES;
+  const names = IO_RATES.filter((rate) => asked[rate] !== undefined);
+  return { device: asked.device, ...Object.fromEntries(names.map((rate) => [rate, rates[rate]])) };
+}
+
+function textOf(ioMax: readonly IoMax[]): string {
+  return ioMax.map(formatIoMax).join(", ");
+}
+
+/** Sums the bytes of all devices in a file. The group of each pattern is a number of bytes. */
+export function readIoBytes(directory: CgroupDirectory, file: string, read: RegExp, written: RegExp) {
+  const text = readCgroupFile(directory, file);
+  const sum = (pattern: RegExp): number | null =>
+    text === undefined
+      ? null
+      : [...text.matchAll(pattern)].reduce((total, [, bytes]) => total + Number(bytes), 0);
+  return { ioReadBytes: sum(read), ioWriteBytes: sum(written) };
+}
