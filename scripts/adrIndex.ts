@@ -95,10 +95,6 @@ function checkFile({ name, number, title, status, date, sections }: AdrFile): vo
   const code = sections.get("Code and tests") ?? "";
   for (const [, path = ""] of code.matchAll(/`((?:src|test|scripts|packaging|bench)\/[^`\s]+)`/g))
     if (!existsSync(resolve(ROOT, path))) fault(`Code and tests names ${path}, which does not exist`);
-  for (const text of sections.values())
-    for (const [, target = ""] of text.matchAll(/\]\(([^)\s#]+)\)/g))
-      if (!/^https?:/.test(target) && !existsSync(resolve(FOLDER, target)))
-        fault(`links to ${target}, which does not exist`);
 }
 
 function checkStatus(number: string, status: string, fault: (text: string) => void): void {
