@@ -24,7 +24,7 @@ export function requirePolicyPath(given: string | undefined): string {
 
 /** Returns a function that reads a policy file. Other commands do without the parser and start faster. */
 export async function policyReader(path: string): Promise<() => PolicyReading> {
-  const { loadPolicyFile } = await import("../../policy/file/loadPolicyFile.ts");
+  const { loadPolicyFile } = await import("../../policy/file/loadPolicy.ts");
   return () => {
     const loaded = loadPolicyFile(path);
     if ("unreadable" in loaded) return { faults: [`${path} ${loaded.unreadable}`] };

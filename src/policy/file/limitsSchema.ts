@@ -54,7 +54,9 @@ export const limitsSection = z.strictObject(shape).nullish();
 /** The limits of a tenant's cgroup: attributes of threads and processes have no total. */
 export const totalsSection = z.strictObject(Object.fromEntries(totals)).nullish();
 
-export function toLayer(words: z.infer<typeof limitsSection>): LimitLayer {
+export type LimitWords = z.infer<typeof limitsSection>;
+
+export function toLayer(words: LimitWords): LimitLayer {
   const set: Limits = {};
   const lifted: (keyof Limits)[] = [];
   for (const { field, keys, perDevice } of Object.values(LIMITS)) {

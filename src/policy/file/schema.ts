@@ -113,4 +113,3 @@ export const policySchema = z.strictObject({
 });
 
 export type PolicyWords = z.output<typeof policySchema>;
-export type RuleWords = NonNullable<PolicyWords["rules"]>[number];
