@@ -16,8 +16,6 @@ export interface Policy {
   isTarget: Condition;
   /** The first rule that matches decides. */
   rules: readonly Rule[];
-  /** The number of conditions that several rules share. */
-  sharedConditions: number;
   defaults: LimitLayer;
   /** Limits and filters of single commands. */
   commands: readonly CommandEntry[];
@@ -60,19 +58,17 @@ export interface LimitLayer {
 /** The commands that `watch` governs when the operator names none. */
 export const DEFAULT_TARGETS: readonly string[] = ["ffmpeg", "gst-launch-1.0"];
 
-export const NO_LIMITS: LimitLayer = { set: {}, lifted: [] };
-
 /** Returns the total limits of a tenant; `undefined` when it has none. */
 export function totalOf(policy: Policy, tenant: string): Limits | undefined {
   return policy.tenants.get(tenant) ?? policy.otherTenants;
 }
 
 /** Returns the limits of several sections, of which the most specific is last. */
-export function mergeLayers(layers: readonly LimitLayer[]): Limits {
+export function mergeLayers(layers: readonly (LimitLayer | undefined)[]): Limits {
   const limits: Limits = {};
-  for (const { set, lifted } of layers) {
-    for (const name of lifted) delete limits[name];
-    Object.assign(limits, set);
+  for (const layer of layers) {
+    for (const name of layer?.lifted ?? []) delete limits[name];
+    Object.assign(limits, layer?.set);
   }
   return limits;
 }

@@ -12,7 +12,6 @@ export function policyFromFlags(targets: readonly string[], limits: Limits): Pol
     targets: patterns,
     isTarget: commandIs("target_commands", patterns),
     rules: [],
-    sharedConditions: 0,
     defaults: { set: limits, lifted: [] },
     commands: [],
     filters: [],

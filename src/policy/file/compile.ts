@@ -69,13 +69,13 @@ export function compilePolicy(
   );
   const otherTenants = tenants.get("*");
   tenants.delete("*");
+  shareConditions(rules);
   const policy: Policy = {
     path,
     scanIntervalMs: words.scan_interval,
     targets,
     isTarget,
     rules,
-    sharedConditions: shareConditions(rules),
     defaults: layerOf(words.default_limits, "default_limits"),
     commands,
     filters: compileFilters(filters, {}, "filters"),
@@ -87,15 +87,14 @@ export function compilePolicy(
   return policy;
 }
 
-/** Gives an index to each condition that several rules share, and returns their number. */
-function shareConditions(rules: readonly Rule[]): number {
+/** Gives an index to each condition that several rules share. */
+function shareConditions(rules: readonly Rule[]): void {
   const seen = new Set<Condition>();
   let count = 0;
   for (const condition of rules.flatMap((rule) => rule.conditions)) {
     if (seen.has(condition)) condition.shared ??= count++;
     seen.add(condition);
   }
-  return count;
 }
 
 function warnOfTenants({ rules, tenants, otherTenants }: Policy, warn: Warn): void {
