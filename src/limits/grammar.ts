@@ -50,19 +50,19 @@ export function parseCpus(text: string): string {
   return text;
 }
 
+/** Bytes per second, and operations per second. */
+export const IO_RATES = ["rbps", "wbps", "riops", "wiops"] as const;
+type IoRate = (typeof IO_RATES)[number];
+
 /** Rates for one block device. An absent rate was not asked for. */
-export interface IoMax {
+export interface IoMax extends Partial<Record<IoRate, number | "max">> {
   /** `major:minor` of a whole disk. */
   device: string;
-  /** Bytes per second. */
-  rbps?: number | "max";
-  wbps?: number | "max";
-  /** Operations per second. */
-  riops?: number | "max";
-  wiops?: number | "max";
 }
 
-export const IO_RATES = ["rbps", "wbps", "riops", "wiops"] as const;
+export function unitOf(rate: IoRate): "bytes" | "operations" {
+  return rate.endsWith("bps") ? "bytes" : "operations";
+}
 
 /** Parses `DEVICE rbps=… wiops=…`. The device may be missing on this machine. */
 export function parseIoMax(text: string): IoMax {
@@ -80,9 +80,9 @@ export function parseIoMax(text: string): IoMax {
   return max;
 }
 
-function parseNamedRate(name: (typeof IO_RATES)[number], text: string): number | "max" {
+function parseNamedRate(name: IoRate, text: string): number | "max" {
   try {
-    return parseRate(text, name.endsWith("bps") ? "bytes" : "operations");
+    return parseRate(text, unitOf(name));
   } catch (error) {
     if (!(error instanceof ValueFault)) throw error;
     throw new ValueFault(`has ${JSON.stringify(`${name}=${text}`)}, whose rate ${error.message}`);

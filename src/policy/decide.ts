@@ -67,7 +67,7 @@ export function decide(policy: Policy, facts: ProcessFacts, steps?: Step[]): Dec
     govern: true,
     target,
     rule: rule?.name,
-    limits: mergeLayers([policy.defaults, command?.limits, rule?.limits]),
+    limits: mergeLayers(policy.defaults, command?.limits, rule?.limits),
     tenant: tenant && "name" in tenant ? tenant.name : undefined,
     labels: rule?.labels ?? {},
     intent: rule?.intent,

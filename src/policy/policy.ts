@@ -7,9 +7,9 @@ import type { TenantTemplate } from "./tenant.ts";
 /** A policy, compiled from a policy file or from the options of `watch`. Immutable. */
 export interface Policy {
   /** The path of the file; `undefined` for a policy from the command line. */
-  path: string | undefined;
+  path?: string;
   /** ms; `undefined` when the file leaves it to the command line. */
-  scanIntervalMs: number | undefined;
+  scanIntervalMs?: number | undefined;
   /** Commands that are governed where no rule matches, and that rules without a command apply to. */
   targets: readonly NamePattern[];
   /** The target commands as a condition. */
@@ -24,7 +24,7 @@ export interface Policy {
   /** The total limits of all jobs of a tenant, by tenant. */
   tenants: ReadonlyMap<string, Limits>;
   /** The total limits of each tenant that is not in `tenants`. */
-  otherTenants: Limits | undefined;
+  otherTenants?: Limits | undefined;
 }
 
 export interface Rule {
@@ -48,12 +48,11 @@ export interface CommandEntry {
   filters: readonly Condition[] | undefined;
 }
 
-/** The limits of one section. A more specific section overrides a more general one, limit by limit. */
-export interface LimitLayer {
-  set: Limits;
-  /** Limits that are `max` here, which cancels them in more general sections. */
-  lifted: readonly (keyof Limits)[];
-}
+/**
+ * The limits of one section. A more specific section overrides a more general one, limit by limit: `max`
+ * cancels the limit.
+ */
+export type LimitLayer = { readonly [F in keyof Limits]: Limits[F] | "max" };
 
 /** The commands that `watch` governs when the operator names none. */
 export const DEFAULT_TARGETS: readonly string[] = ["ffmpeg", "gst-launch-1.0"];
@@ -64,11 +63,7 @@ export function totalOf(policy: Policy, tenant: string): Limits | undefined {
 }
 
 /** Returns the limits of several sections, of which the most specific is last. */
-export function mergeLayers(layers: readonly (LimitLayer | undefined)[]): Limits {
-  const limits: Limits = {};
-  for (const layer of layers) {
-    for (const name of layer?.lifted ?? []) delete limits[name];
-    Object.assign(limits, layer?.set);
-  }
-  return limits;
+export function mergeLayers(...layers: readonly (LimitLayer | undefined)[]): Limits {
+  const merged: LimitLayer = Object.assign({}, ...layers);
+  return Object.fromEntries(Object.entries(merged).filter(([, value]) => value !== "max"));
 }

@@ -7,16 +7,13 @@ import type { Policy } from "./policy.ts";
 export function policyFromFlags(targets: readonly string[], limits: Limits): Policy {
   const patterns = targets.map(exactName);
   return {
-    path: undefined,
-    scanIntervalMs: undefined,
     targets: patterns,
     isTarget: commandIs("target_commands", patterns),
     rules: [],
-    defaults: { set: limits, lifted: [] },
+    defaults: limits,
     commands: [],
     filters: [],
     tenants: new Map(),
-    otherTenants: undefined,
   };
 }
 
@@ -26,8 +23,7 @@ export function overrideByFlags(
   targets: readonly string[] | undefined,
   limits: Limits,
 ): Policy {
-  const { set, lifted } = policy.defaults;
-  const defaults = { set: { ...set, ...limits }, lifted };
+  const defaults = { ...policy.defaults, ...limits };
   if (targets === undefined) return { ...policy, defaults };
   const given = policyFromFlags(targets, limits);
   // Rules that name no command apply to the targets.

@@ -63,11 +63,8 @@ export class FactReader {
       this.#resolved.clear();
       this.#resolvedSinceMs = nowMs;
     }
-    let resolved = this.#resolved.get(path);
-    if (resolved === undefined) {
-      resolved = followLinks(path);
-      this.#resolved.set(path, resolved);
-    }
+    const resolved = this.#resolved.get(path) ?? followLinks(path);
+    this.#resolved.set(path, resolved);
     return resolved;
   }
 }

@@ -1,7 +1,14 @@
 import type { findWholeDisk } from "../../linux/blockDevice.ts";
-import { type Condition, commandIs, tenantIsKnown } from "../conditions.ts";
+import { commandIs, tenantIsKnown } from "../conditions.ts";
 import { exactName, namesOf } from "../namePattern.ts";
-import { type CommandEntry, DEFAULT_TARGETS, type LimitLayer, type Policy, type Rule } from "../policy.ts";
+import {
+  type CommandEntry,
+  DEFAULT_TARGETS,
+  type LimitLayer,
+  mergeLayers,
+  type Policy,
+  type Rule,
+} from "../policy.ts";
 import { type Compiled, compileFilters, compileMatch } from "./conditionKeys.ts";
 import { type LimitWords, toLayer } from "./limitsSchema.ts";
 import { nearest } from "./nearest.ts";
@@ -23,15 +30,16 @@ export function compilePolicy(
 
   /** Warns of a missing disk: where a mount failed, the other limits apply, and the outcome reports it. */
   function layerOf(section: LimitWords, ...at: PropertyKey[]): LimitLayer {
-    const { set, lifted } = toLayer(section);
-    const ioMax = set.ioMax?.map((max) => {
+    const layer = toLayer(section);
+    if (layer.ioMax === undefined || layer.ioMax === "max") return layer;
+    const ioMax = layer.ioMax.map((max) => {
       const found = findDisk(max.device);
       if ("device" in found) return { ...max, device: found.device };
       const message = `will be refused on this machine: ${found.reason}`;
       warn([...at, "io_max"], message, "a disk that lsblk -d lists, or a path on one");
       return max;
     });
-    return { set: ioMax ? { ...set, ioMax } : set, lifted };
+    return { ...layer, ioMax };
   }
 
   const commands = Object.entries(words.commands ?? {}).map(
@@ -65,7 +73,10 @@ export function compilePolicy(
     },
   );
   const tenants = new Map(
-    Object.entries(words.tenants ?? {}).map(([name, totals]) => [name, layerOf(totals, "tenants", name).set]),
+    Object.entries(words.tenants ?? {}).map(([name, totals]) => [
+      name,
+      mergeLayers(layerOf(totals, "tenants", name)),
+    ]),
   );
   const otherTenants = tenants.get("*");
   tenants.delete("*");
@@ -89,12 +100,10 @@ export function compilePolicy(
 
 /** Gives an index to each condition that several rules share. */
 function shareConditions(rules: readonly Rule[]): void {
-  const seen = new Set<Condition>();
-  let count = 0;
-  for (const condition of rules.flatMap((rule) => rule.conditions)) {
-    if (seen.has(condition)) condition.shared ??= count++;
-    seen.add(condition);
-  }
+  const conditions = rules.flatMap((rule) => rule.conditions);
+  const uses = Map.groupBy(conditions, (condition) => condition);
+  const shared = [...uses].filter(([, { length }]) => length > 1);
+  for (const [index, [condition]] of shared.entries()) condition.shared = index;
 }
 
 function warnOfTenants({ rules, tenants, otherTenants }: Policy, warn: Warn): void {

@@ -14,11 +14,7 @@ type Compile<T> = (key: string, values: T) => Compiled;
 const COMPILERS = new Map<z.ZodType, Compile<never>>();
 
 /** Returns the schema of a key that `compile` makes a condition of. */
-function key<S extends z.ZodType>(
-  values: S,
-  meaning: string,
-  compile: Compile<NonNullable<z.output<S>>>,
-): z.ZodOptional<S> {
+function key<S extends z.ZodType>(values: S, meaning: string, compile: Compile<NonNullable<z.output<S>>>) {
   const schema = values.optional().describe(meaning);
   COMPILERS.set(schema, compile);
   return schema;

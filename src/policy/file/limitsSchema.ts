@@ -1,6 +1,5 @@
 import { z } from "zod";
-import { type CpuMax, IO_RATES } from "../../limits/grammar.ts";
-import type { Limits } from "../../limits/limits.ts";
+import { type CpuMax, IO_RATES, unitOf } from "../../limits/grammar.ts";
 import { LIMITS, type Limit, type LimitKey, TASK_LIMITS } from "../../limits/table.ts";
 import { parseRate } from "../../limits/units.ts";
 import type { LimitLayer } from "../policy.ts";
@@ -27,10 +26,7 @@ function deviceLines({ expected, parse }: LimitKey<unknown>) {
         text(right, parse),
         z.strictObject({
           device: text("a device such as 8:0, or a path on it", (input) => input.trim()),
-          rbps: rate("bytes"),
-          wbps: rate("bytes"),
-          riops: rate("operations"),
-          wiops: rate("operations"),
+          ...Object.fromEntries(IO_RATES.map((name) => [name, rate(unitOf(name))])),
         }),
       ],
       { error: right },
@@ -57,17 +53,15 @@ export const totalsSection = z.strictObject(Object.fromEntries(totals)).nullish(
 export type LimitWords = z.infer<typeof limitsSection>;
 
 export function toLayer(words: LimitWords): LimitLayer {
-  const set: Limits = {};
-  const lifted: (keyof Limits)[] = [];
-  for (const { field, keys, perDevice } of Object.values(LIMITS)) {
+  const layer: Record<string, unknown> = {};
+  for (const { field, keys } of Object.values(LIMITS)) {
     for (const key of Object.keys(keys)) {
       const given = words?.[key];
       if (given === undefined) continue;
-      if (given === "max" || isUnlimited(given)) lifted.push(field);
-      else Object.assign(set, { [field]: perDevice ? (given as unknown[]).flat() : given });
+      layer[field] = isUnlimited(given) ? "max" : Array.isArray(given) ? given.flat() : given;
     }
   }
-  return { set, lifted };
+  return layer;
 }
 
 /** `cpu_max: "max 100000"` means the same as `max`. */

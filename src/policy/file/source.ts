@@ -33,7 +33,7 @@ export class Source {
   readonly #lines = new yaml.LineCounter();
   /** `undefined` while the value of the anchor is being converted, where an alias to it would never end. */
   readonly #anchors = new Map<string, Place | undefined>();
-  readonly #root: Place = emptyPlace(undefined);
+  readonly #root: Place = emptyPlace();
 
   /** Reports every fault in `faults`; never throws. */
   constructor(text: string) {
@@ -90,7 +90,7 @@ export class Source {
     if (yaml.isAlias(node)) return this.#followAlias(node.source, range, path);
     const place = emptyPlace(range);
     if (!yaml.isScalar(node) && !yaml.isMap(node) && !yaml.isSeq(node))
-      return { ...emptyPlace(undefined), value: null };
+      return { ...emptyPlace(), value: null };
     if (node.anchor) this.#anchors.set(node.anchor, undefined);
     if (yaml.isScalar(node)) place.value = node.value;
     else if (path.length > MAX_DEPTH) this.#report(range, path, ...TOO_DEEP);
@@ -152,7 +152,7 @@ export class Source {
   }
 }
 
-function emptyPlace(range: Range | undefined): Place {
+function emptyPlace(range?: Range): Place {
   return { value: undefined, range, inside: new Map(), size: 1 };
 }
 
