@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import type { Context } from "../jobs/context.ts";
 import { type EventCounters, type ProcessEvents, zeroCounters } from "../linux/events/processEvents.ts";
-import { policyFromFlags } from "../policy/policyFromFlags.ts";
+import { policyFromFlags } from "../policy/policy.ts";
 import { DaemonStatistics } from "./statistics.ts";
 
 function play() {

@@ -1,4 +1,3 @@
-import { parseCpuList } from "./cpuList.ts";
 import { parseRate, ValueFault } from "./units.ts";
 
 /** The values of limits that are more than a number, and how each is written. Parsers throw ValueFault. */
@@ -42,6 +41,24 @@ export function parseCpuMax(text: string): CpuMax {
 
 export function formatCpuMax({ quotaUsec, periodUsec }: CpuMax): string {
   return `${quotaUsec} ${periodUsec}`;
+}
+
+/** The largest CPU number that a list may contain. Kernels are built for fewer (CONFIG_NR_CPUS). */
+const MAX_CPU = 8191;
+
+// 0-3,8
+/** Returns the CPU numbers of a list, ascending; `undefined` where the kernel would reject the list. */
+export function parseCpuList(text: string): number[] | undefined {
+  const cpus = new Set<number>();
+  for (const part of text.split(",")) {
+    const match = /^(\d{1,4})(?:-(\d{1,4}))?$/.exec(part.trim());
+    if (!match) return undefined;
+    const first = Number(match[1]);
+    const last = Number(match[2] ?? match[1]);
+    if (last < first || last > MAX_CPU) return undefined;
+    for (let cpu = first; cpu <= last; cpu++) cpus.add(cpu);
+  }
+  return [...cpus].sort((a, b) => a - b);
 }
 
 /** Returns the text of a list as in cpuset.cpus: `0-3,8`. */

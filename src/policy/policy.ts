@@ -1,7 +1,7 @@
 import type { Limits } from "../limits/limits.ts";
 import type { Placement } from "../linux/cgroup/placement.ts";
-import type { Condition } from "./conditions.ts";
-import type { NamePattern } from "./namePattern.ts";
+import { type Condition, commandIs } from "./conditions.ts";
+import { exactName, type NamePattern } from "./namePattern.ts";
 import type { TenantTemplate } from "./tenant.ts";
 
 /** A policy, compiled from a policy file or from the options of `watch`. Immutable. */
@@ -35,10 +35,10 @@ export interface Rule {
   commands: readonly NamePattern[];
   ignore: boolean;
   limits: LimitLayer;
-  tenant: TenantTemplate | undefined;
+  tenant?: TenantTemplate | undefined;
   labels: Readonly<Record<string, string>>;
-  intent: string | undefined;
-  placement: Placement | undefined;
+  intent?: string | undefined;
+  placement?: Placement | undefined;
 }
 
 export interface CommandEntry {
@@ -66,4 +66,36 @@ export function totalOf(policy: Policy, tenant: string): Limits | undefined {
 export function mergeLayers(...layers: readonly (LimitLayer | undefined)[]): Limits {
   const merged: LimitLayer = Object.assign({}, ...layers);
   return Object.fromEntries(Object.entries(merged).filter(([, value]) => value !== "max"));
+}
+
+/** Returns the policy that the options of `watch` describe: the same limits for every target. */
+export function policyFromFlags(targets: readonly string[], limits: Limits): Policy {
+  const patterns = targets.map(exactName);
+  return {
+    targets: patterns,
+    isTarget: commandIs("target_commands", patterns),
+    rules: [],
+    defaults: limits,
+    commands: [],
+    filters: [],
+    tenants: new Map(),
+  };
+}
+
+/** Returns a policy with its target commands and default limits replaced by the options of `watch`. */
+export function overrideByFlags(
+  policy: Policy,
+  targets: readonly string[] | undefined,
+  limits: Limits,
+): Policy {
+  const defaults = { ...policy.defaults, ...limits };
+  if (targets === undefined) return { ...policy, defaults };
+  const given = policyFromFlags(targets, limits);
+  // Rules that name no command apply to the targets.
+  const rules = policy.rules.map((rule) => ({
+    ...rule,
+    commands: rule.commands === policy.targets ? given.targets : rule.commands,
+    conditions: rule.conditions.map((each) => (each === policy.isTarget ? given.isTarget : each)),
+  }));
+  return { ...policy, targets: given.targets, isTarget: given.isTarget, rules, defaults };
 }

@@ -1,7 +1,6 @@
 import { type PolicyReading, PolicyStore } from "../../daemon/policyStore.ts";
 import type { Limits } from "../../limits/limits.ts";
-import { DEFAULT_TARGETS } from "../../policy/policy.ts";
-import { overrideByFlags, policyFromFlags } from "../../policy/policyFromFlags.ts";
+import { DEFAULT_TARGETS, overrideByFlags, policyFromFlags } from "../../policy/policy.ts";
 import { defaultPolicyPath, policyReader, requireValid } from "./policyFile.ts";
 
 export interface PolicyFlags {

@@ -1,4 +1,4 @@
-import { parseCpuList } from "../../limits/cpuList.ts";
+import { parseCpuList } from "../../limits/grammar.ts";
 import type { Limits } from "../../limits/limits.ts";
 import type { LimitOutcome } from "../../limits/outcome.ts";
 import { constrainingCgroups, limitedByAncestor } from "./constraints.ts";

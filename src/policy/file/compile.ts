@@ -52,26 +52,21 @@ export function compilePolicy(
     }),
   );
   const matches = new Map<string, Compiled>();
-  const rules = (words.rules ?? []).map(
-    ({ name, match, ignore = false, tenant, labels, intent, placement, limits }, index): Rule => {
-      const isForTargets = match.command === undefined && match.exe === undefined;
-      const conditions = compileMatch(match, matches);
-      // A rule about a user is about the user's targets, not about the user's shell.
-      if (isForTargets) conditions.unshift(isTarget);
-      if (tenant) conditions.push(tenantIsKnown("tenant", tenant));
-      return {
-        name,
-        conditions,
-        commands: match.command ?? (isForTargets ? targets : []),
-        ignore,
-        limits: layerOf(limits, "rules", index, "limits"),
-        tenant,
-        labels: labels ?? {},
-        intent,
-        placement,
-      };
-    },
-  );
+  const rules = (words.rules ?? []).map(({ match, ignore = false, labels, limits, ...rule }, index): Rule => {
+    const isForTargets = match.command === undefined && match.exe === undefined;
+    const conditions = compileMatch(match, matches);
+    // A rule about a user is about the user's targets, not about the user's shell.
+    if (isForTargets) conditions.unshift(isTarget);
+    if (rule.tenant) conditions.push(tenantIsKnown("tenant", rule.tenant));
+    return {
+      ...rule,
+      conditions,
+      commands: match.command ?? (isForTargets ? targets : []),
+      ignore,
+      limits: layerOf(limits, "rules", index, "limits"),
+      labels: labels ?? {},
+    };
+  });
   const tenants = new Map(
     Object.entries(words.tenants ?? {}).map(([name, totals]) => [
       name,
