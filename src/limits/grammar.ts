@@ -119,10 +119,10 @@ export interface IoPriority {
 }
 
 export function parseIonice(text: string): IoPriority {
-  const match = /^(idle)$|^(realtime|best-effort):([0-7])$/.exec(text);
+  if (text === "idle") return { class: "idle", level: 0 };
+  const match = /^(realtime|best-effort):([0-7])$/.exec(text);
   if (!match) throw new ValueFault("is not a disk priority class");
-  if (match[1]) return { class: "idle", level: 0 };
-  return { class: match[2] as IoPriority["class"], level: Number(match[3]) };
+  return { class: match[1] as IoPriority["class"], level: Number(match[2]) };
 }
 
 export function formatIonice(priority: IoPriority): string {

@@ -79,7 +79,7 @@ function commandLine({ argv }: ProcessFacts): string {
   return lastLine.line;
 }
 
-/** Match the effective user and group, by name or by number. */
+/** Conditions on the effective user and group, by name or by number. */
 export const userIs = principalIs("uid", "user");
 export const groupIs = principalIs("gid", "group");
 

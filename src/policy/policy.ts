@@ -48,10 +48,7 @@ export interface CommandEntry {
   filters: readonly Condition[] | undefined;
 }
 
-/**
- * The limits of one section. A more specific section overrides a more general one, limit by limit: `max`
- * cancels the limit.
- */
+/** The limits of one section, which override those of more general ones, limit by limit. `max` cancels one. */
 export type LimitLayer = { readonly [F in keyof Limits]: Limits[F] | "max" };
 
 /** The commands that `watch` governs when the operator names none. */

@@ -20,18 +20,11 @@ function singleValue({ expected, parse, zeroIsNone }: LimitKey<unknown>) {
 
 function deviceLines({ expected, parse }: LimitKey<unknown>) {
   const right = `${expected}, or the keys device, ${IO_RATES.join(", ")}`;
-  const line = z
-    .union(
-      [
-        text(right, parse),
-        z.strictObject({
-          device: text("a device such as 8:0, or a path on it", (input) => input.trim()),
-          ...Object.fromEntries(IO_RATES.map((name) => [name, rate(unitOf(name))])),
-        }),
-      ],
-      { error: right },
-    )
-    .meta({ description: right });
+  const byKey = z.strictObject({
+    device: text("a device such as 8:0, or a path on it", (input) => input.trim()),
+    ...Object.fromEntries(IO_RATES.map((name) => [name, rate(unitOf(name))])),
+  });
+  const line = z.union([text(right, parse), byKey], { error: right }).meta({ description: right });
   return z.union([z.literal("max"), oneOrMore(line)]);
 }
 

@@ -46,7 +46,7 @@ function readOpened(fd: number): PolicyText {
 function decode(bytes: Buffer): PolicyText {
   // This also removes a byte order mark.
   if (isUtf8(bytes)) return { text: new TextDecoder().decode(bytes) };
-  // No character other than a line break has its byte.
+  // In UTF-8, the byte of a line break is part of no other character.
   const lines = bytes.toString("latin1").split("\n");
   const line = 1 + lines.findIndex((text) => !isUtf8(Buffer.from(text, "latin1")));
   return { unreadable: `is not UTF-8 text: line ${line} is not valid` };

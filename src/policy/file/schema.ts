@@ -70,18 +70,15 @@ const command = z.strictObject({
 });
 
 function checkCommands(section: object, report: Report): void {
-  for (const name of Object.keys(section)) {
-    if (name !== "" && !name.includes("/")) continue;
-    const right = "the name of a command without its directory, such as ffmpeg";
-    report([name], "is not the name of a command", right);
-  }
+  const right = "the name of a command without its directory, such as ffmpeg";
+  for (const name of Object.keys(section))
+    if (name === "" || name.includes("/")) report([name], "is not the name of a command", right);
 }
 
 function checkTenants(section: object, report: Report): void {
   for (const name of Object.keys(section)) {
     const reason = faultInTenant(name);
-    if (reason === undefined) continue;
-    report([name], `is not the name of a tenant: ${reason}`, "a name, or * for all others");
+    if (reason) report([name], `is not the name of a tenant: ${reason}`, "a name, or * for all others");
   }
 }
 

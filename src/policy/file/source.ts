@@ -28,6 +28,7 @@ interface Place {
 
 /** A YAML 1.2 text: its value, its faults, and the position of each value for further faults. */
 export class Source {
+  readonly value: unknown;
   readonly faults: PolicyFault[] = [];
   readonly #text: string;
   readonly #lines = new yaml.LineCounter();
@@ -45,15 +46,12 @@ export class Source {
       for (const error of [...errors, ...warnings].slice(0, MAX_SYNTAX_FAULTS))
         this.#report(rangeOfError(error), [], ...explainSyntax(error));
       this.#root = this.#place(contents, []);
+      this.value = this.#root.value;
     } catch (error) {
       // The parser is recursive.
       if (!(error instanceof RangeError)) throw error;
       this.#report(undefined, [], ...TOO_DEEP);
     }
-  }
-
-  get value(): unknown {
-    return this.#root.value;
   }
 
   /** Describes a fault at a path, or at the nearest place around it that is in the text. */
