@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { someJob, someResult } from "../../test/support/jobs.ts";
-import { policyFromFlags } from "../policy/policyFromFlags.ts";
+import { policyFromFlags } from "../policy/policy.ts";
 import { type DaemonEvent, DaemonEvents } from "./events.ts";
 import { logEvents, reportStatus } from "./log.ts";
 

@@ -11,7 +11,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { until } from "../../test/support/sandbox.ts";
-import { policyFromFlags } from "../policy/policyFromFlags.ts";
+import { policyFromFlags } from "../policy/policy.ts";
 import { directoriesOnTheWay, type PolicyReading, PolicyStore } from "./policyStore.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "ffrtmp-test-"));

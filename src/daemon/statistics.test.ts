@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { type EventCounters, type ProcessEvents, zeroCounters } from "../linux/events/processEvents.ts";
-import { policyFromFlags } from "../policy/policyFromFlags.ts";
+import { policyFromFlags } from "../policy/policy.ts";
 import type { DaemonContext } from "./daemonContext.ts";
 import { DaemonStatistics } from "./statistics.ts";
 

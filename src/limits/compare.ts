@@ -1,5 +1,4 @@
-import { parseCpuList } from "./cpuList.ts";
-import { type CpuMax, IO_RATES, type IoMax } from "./grammar.ts";
+import { type CpuMax, IO_RATES, type IoMax, parseCpuList } from "./grammar.ts";
 
 /** Compares two values of one limit. An absent value is no limit. */
 export interface Comparison<T> {

@@ -1,4 +1,3 @@
-import { parseCpuList } from "./cpuList.ts";
 import { parseRate, ValueFault } from "./units.ts";
 
 /** The values of limits that are more than a number, and how each is written. Parsers throw ValueFault. */
@@ -44,25 +43,43 @@ export function formatCpuMax({ quotaUsec, periodUsec }: CpuMax): string {
   return `${quotaUsec} ${periodUsec}`;
 }
 
+/** The largest CPU number that a list may contain. Kernels are built for fewer (CONFIG_NR_CPUS). */
+const MAX_CPU = 8191;
+
+// 0-3,8
+/** Returns the CPU numbers of a list, ascending; `undefined` where the kernel would reject the list. */
+export function parseCpuList(text: string): number[] | undefined {
+  const cpus = new Set<number>();
+  for (const part of text.split(",")) {
+    const match = /^(\d{1,4})(?:-(\d{1,4}))?$/.exec(part.trim());
+    if (!match) return undefined;
+    const first = Number(match[1]);
+    const last = Number(match[2] ?? match[1]);
+    if (last < first || last > MAX_CPU) return undefined;
+    for (let cpu = first; cpu <= last; cpu++) cpus.add(cpu);
+  }
+  return [...cpus].sort((a, b) => a - b);
+}
+
 /** Returns the text of a list as in cpuset.cpus: `0-3,8`. */
 export function parseCpus(text: string): string {
   if (parseCpuList(text) === undefined) throw new ValueFault("is not a list of CPU numbers");
   return text;
 }
 
+/** Bytes per second, and operations per second. */
+export const IO_RATES = ["rbps", "wbps", "riops", "wiops"] as const;
+type IoRate = (typeof IO_RATES)[number];
+
 /** Rates for one block device. An absent rate was not asked for. */
-export interface IoMax {
+export interface IoMax extends Partial<Record<IoRate, number | "max">> {
   /** `major:minor` of a whole disk. */
   device: string;
-  /** Bytes per second. */
-  rbps?: number | "max";
-  wbps?: number | "max";
-  /** Operations per second. */
-  riops?: number | "max";
-  wiops?: number | "max";
 }
 
-export const IO_RATES = ["rbps", "wbps", "riops", "wiops"] as const;
+export function unitOf(rate: IoRate): "bytes" | "operations" {
+  return rate.endsWith("bps") ? "bytes" : "operations";
+}
 
 /** Parses `DEVICE rbps=… wiops=…`. The device may be missing on this machine. */
 export function parseIoMax(text: string): IoMax {
@@ -80,9 +97,9 @@ export function parseIoMax(text: string): IoMax {
   return max;
 }
 
-function parseNamedRate(name: (typeof IO_RATES)[number], text: string): number | "max" {
+function parseNamedRate(name: IoRate, text: string): number | "max" {
   try {
-    return parseRate(text, name.endsWith("bps") ? "bytes" : "operations");
+    return parseRate(text, unitOf(name));
   } catch (error) {
     if (!(error instanceof ValueFault)) throw error;
     throw new ValueFault(`has ${JSON.stringify(`${name}=${text}`)}, whose rate ${error.message}`);
@@ -102,10 +119,10 @@ export interface IoPriority {
 }
 
 export function parseIonice(text: string): IoPriority {
-  const match = /^(idle)$|^(realtime|best-effort):([0-7])$/.exec(text);
+  if (text === "idle") return { class: "idle", level: 0 };
+  const match = /^(realtime|best-effort):([0-7])$/.exec(text);
   if (!match) throw new ValueFault("is not a disk priority class");
-  if (match[1]) return { class: "idle", level: 0 };
-  return { class: match[2] as IoPriority["class"], level: Number(match[3]) };
+  return { class: match[1] as IoPriority["class"], level: Number(match[2]) };
 }
 
 export function formatIonice(priority: IoPriority): string {

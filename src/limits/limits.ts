@@ -1,12 +1,6 @@
 import type { Property } from "./systemdProperties.ts";
-import {
-  CGROUP_LIMITS,
-  type CgroupLimitName,
-  type FieldOf,
-  LIMITS,
-  type LimitName,
-  type ValueOf,
-} from "./table.ts";
+import type { CgroupLimitName, FieldOf, LimitName, ValueOf } from "./table.ts";
+import { CGROUP_LIMITS, LIMITS } from "./table.ts";
 
 /** The limits of one workload, by the fields of the table. An absent field was not asked for. */
 export type Limits = { [N in LimitName as FieldOf<N>]?: ValueOf<N> };

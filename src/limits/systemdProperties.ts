@@ -1,5 +1,4 @@
-import { parseCpuList } from "./cpuList.ts";
-import type { CpuMax, IoMax } from "./grammar.ts";
+import { type CpuMax, type IoMax, parseCpuList } from "./grammar.ts";
 
 /**
  * Limits as unit properties, each as the words that busctl takes: name, type, value. The names and types are

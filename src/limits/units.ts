@@ -3,7 +3,6 @@
 /** An invalid value. The message continues a sentence that begins with the value. */
 export class ValueFault extends Error {}
 
-const FACTORS: Record<string, number> = { k: 1, m: 2, g: 3, t: 4 };
 export const MEBIBYTE = 1024 ** 2;
 /** No program can start in less, and the kernel would kill it. */
 const MIN_MEMORY_BYTES = MEBIBYTE;
@@ -13,12 +12,10 @@ const MIN_MEMORY_BYTES = MEBIBYTE;
  * of 1000. A number without a unit counts in `unitBytes`.
  */
 export function parseBytes(text: string, unitBytes: number): number {
-  const match = /^(\d+(?:\.\d+)?) ?(?:B|([KMGTkmgt])(iB|B)?)?$/.exec(text);
-  if (!match) throw new ValueFault("is not a size");
-  const [, number, letter, suffix] = match as unknown as [string, string, string?, string?];
-  const base = suffix === "B" ? 1000 : 1024;
-  const isBare = letter === undefined && !text.endsWith("B");
-  const factor = isBare ? unitBytes : base ** (FACTORS[letter?.toLowerCase() ?? ""] ?? 0);
+  const [, number, unit, letter, suffix] = /^(\d+(?:\.\d+)?) ?(B|([KMGTkmgt])(iB|B)?)?$/.exec(text) ?? [];
+  if (number === undefined) throw new ValueFault("is not a size");
+  const power = letter === undefined ? 0 : "kmgt".indexOf(letter.toLowerCase()) + 1;
+  const factor = unit === undefined ? unitBytes : (suffix === "B" ? 1000 : 1024) ** power;
   const bytes = Math.round(Number(number) * factor);
   if (!Number.isSafeInteger(bytes)) throw new ValueFault("is too large");
   return bytes;

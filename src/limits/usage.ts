@@ -1,5 +1,5 @@
 /** The resources that a job has used, or a cgroup has counted. `null` is unknown. */
-export type Usage = { [Field in keyof typeof NOTHING_KNOWN]: number | null };
+export type Usage = Record<keyof typeof NOTHING_KNOWN, number | null>;
 
 const NOTHING_KNOWN = {
   cpuUserUsec: null,
@@ -25,12 +25,11 @@ export const UNKNOWN_USAGE: Usage = NOTHING_KNOWN;
 
 /** Adds the usage of two cgroups that a workload was in, one after the other. A field unknown in one is unknown in the sum. */
 export function addUsage(a: Usage, b: Usage): Usage {
-  const sum = (field: keyof Usage): number | null => {
+  return mapFields((field) => {
     const [x, y] = [a[field], b[field]];
     if (x === null || y === null) return null;
     return field === "memoryPeakBytes" ? Math.max(x, y) : x + y;
-  };
-  return mapFields(sum);
+  });
 }
 
 /** Returns the sum so far, with these fields unknown. */
@@ -44,13 +43,12 @@ export function withUnknown(usage: Usage | null, fields: readonly (keyof Usage)[
  * otherwise it is from before the first reading.
  */
 export function usageSince(before: Usage, now: Usage): Usage {
-  const difference = (field: keyof Usage): number | null => {
+  return mapFields((field) => {
     const [earlier, later] = [before[field], now[field]];
     if (earlier === null || later === null) return later;
     if (field === "memoryPeakBytes") return later > earlier ? later : null;
     return later >= earlier ? later - earlier : null;
-  };
-  return mapFields(difference);
+  });
 }
 
 function mapFields(toValue: (field: keyof Usage) => number | null): Usage {

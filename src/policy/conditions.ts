@@ -1,4 +1,4 @@
-import type { ProcessFacts, ProcessNames } from "./facts.ts";
+import type { ProcessFacts } from "./facts.ts";
 import type { NamePattern } from "./namePattern.ts";
 import { isWithin, type Pattern } from "./pattern.ts";
 import type { TenantTemplate } from "./tenant.ts";
@@ -18,62 +18,55 @@ export interface Condition {
   retryInMs?(facts: ProcessFacts): number;
 }
 
+/** Makes the condition of a key in the file from its values. */
+type ConditionOf<V> = (key: string, values: readonly V[]) => Condition;
+
 const UNKNOWN = "unknown";
 
-export function commandIs(key: string, patterns: readonly NamePattern[]): Condition {
-  return {
+/** Makes conditions that match when one of their values does. */
+function anyOf<V extends number | { readonly text: string }>(
+  matchesValue: (facts: ProcessFacts, value: V) => boolean,
+  found: (facts: ProcessFacts) => string,
+): ConditionOf<V> {
+  return (key, values) => ({
     key,
-    wanted: anyOf(patterns),
-    matches: ({ names }) => findsAny(patterns, names),
-    found: ({ names: { executable, argv0, comm } }) =>
-      [...new Set([executable, argv0, comm])].filter(Boolean).join(", ") || UNKNOWN,
-  };
+    wanted: values.map((value) => (typeof value === "number" ? value : value.text)).join(" or "),
+    matches: (facts) => values.some((value) => matchesValue(facts, value)),
+    found,
+  });
 }
 
-function findsAny(patterns: readonly NamePattern[], names: ProcessNames): boolean {
-  return patterns.some((pattern) => pattern.find(names) !== undefined);
-}
+export const commandIs = anyOf<NamePattern>(
+  ({ names }, pattern) => pattern.find(names) !== undefined,
+  ({ names: { executable, argv0, comm } }) =>
+    [...new Set([executable, argv0, comm])].filter(Boolean).join(", ") || UNKNOWN,
+);
 
 /** Matches the path of the executable. A path without special characters may be a symbolic link to it. */
-export function executableIs(key: string, patterns: readonly Pattern[]): Condition {
-  return pathIs(key, patterns, "executable", (path, resolved) => path === resolved);
-}
+export const executableIs = pathIs("executable", (path, resolved) => path === resolved);
 
 /** Matches a working directory that is one of these or below one. Symbolic links are followed. */
-export function directoryIs(key: string, patterns: readonly Pattern[]): Condition {
-  return pathIs(key, patterns, "cwd", isWithin);
-}
+export const directoryIs = pathIs("cwd", isWithin);
 
 function pathIs(
-  key: string,
-  patterns: readonly Pattern[],
   fact: "executable" | "cwd",
   isAt: (path: string, resolved: string) => boolean,
-): Condition {
-  return {
-    key,
-    wanted: anyOf(patterns),
-    matches(facts) {
+): ConditionOf<Pattern> {
+  return anyOf(
+    (facts, { literal, matches }) => {
       const path = facts[fact];
       if (path === undefined) return false;
-      return patterns.some(
-        ({ literal, matches }) =>
-          matches(path) || (literal !== undefined && isAt(path, facts.resolve(literal))),
-      );
+      return matches(path) || (literal !== undefined && isAt(path, facts.resolve(literal)));
     },
-    found: (facts) => facts[fact] ?? UNKNOWN,
-  };
+    (facts) => facts[fact] ?? UNKNOWN,
+  );
 }
 
 /** Matches the arguments joined by spaces, argv[0] first. */
-export function argumentsMatch(key: string, patterns: readonly Pattern[]): Condition {
-  return {
-    key,
-    wanted: anyOf(patterns),
-    matches: (facts) => patterns.some(({ matches }) => matches(commandLine(facts))),
-    found: (facts) => commandLine(facts) || UNKNOWN,
-  };
-}
+export const argumentsMatch = anyOf<Pattern>(
+  (facts, { matches }) => matches(commandLine(facts)),
+  (facts) => commandLine(facts) || UNKNOWN,
+);
 
 /** A process chooses its arguments, and every rule would read all of them, up to 2 MB. */
 const MAX_COMMAND_LINE_LENGTH = 32_768;
@@ -86,35 +79,15 @@ function commandLine({ argv }: ProcessFacts): string {
   return lastLine.line;
 }
 
-/** A user or a group, by name or by number. */
-type Principal = number | Pattern;
+/** Conditions on the effective user and group, by name or by number. */
+export const userIs = principalIs("uid", "user");
+export const groupIs = principalIs("gid", "group");
 
-export function userIs(key: string, principals: readonly Principal[]): Condition {
-  return principalIs(key, principals, "uid", "user");
-}
-
-export function groupIs(key: string, principals: readonly Principal[]): Condition {
-  return principalIs(key, principals, "gid", "group");
-}
-
-function principalIs(
-  key: string,
-  principals: readonly Principal[],
-  id: "uid" | "gid",
-  name: "user" | "group",
-): Condition {
-  return {
-    key,
-    wanted: anyOf(principals),
-    matches: (facts) =>
-      principals.some((each) =>
-        typeof each === "number" ? each === facts[id] : matchesKnown(each, facts[name]),
-      ),
-    found(facts) {
-      const number = facts[id];
-      return number === undefined ? UNKNOWN : `${facts[name] ?? "no name"} (${number})`;
-    },
-  };
+function principalIs(id: "uid" | "gid", name: "user" | "group"): ConditionOf<number | Pattern> {
+  return anyOf(
+    (facts, value) => (typeof value === "number" ? value === facts[id] : matchesKnown(value, facts[name])),
+    (facts) => (facts[id] === undefined ? UNKNOWN : `${facts[name] ?? "no name"} (${facts[id]})`),
+  );
 }
 
 function matchesKnown({ matches }: Pattern, text: string | undefined): boolean {
@@ -122,73 +95,59 @@ function matchesKnown({ matches }: Pattern, text: string | undefined): boolean {
 }
 
 /** Matches a process with a cgroup that is one of these or below one. */
-export function cgroupIs(key: string, patterns: readonly Pattern[]): Condition {
-  return {
-    key,
-    wanted: anyOf(patterns),
-    matches: ({ cgroups }) => cgroups.some((path) => patterns.some(({ matches }) => matches(path))),
-    found: ({ cgroups }) => [...new Set(cgroups)].join(", ") || UNKNOWN,
-  };
-}
+export const cgroupIs = anyOf<Pattern>(
+  ({ cgroups }, { matches }) => cgroups.some(matches),
+  ({ cgroups }) => [...new Set(cgroups)].join(", ") || UNKNOWN,
+);
+
+const isInContainer = anyOf<Pattern>(
+  ({ container }, pattern) => matchesKnown(pattern, container),
+  ({ container }) => container ?? "none",
+);
 
 /** Matches a process in one of these containers. `true` matches any container, `false` the host. */
 export function containerIs(key: string, wanted: boolean | readonly Pattern[]): Condition {
+  if (typeof wanted !== "boolean") return isInContainer(key, wanted);
   return {
-    key,
-    wanted: typeof wanted === "boolean" ? (wanted ? "any" : "none") : anyOf(wanted),
-    matches: ({ container }) =>
-      typeof wanted === "boolean"
-        ? wanted === (container !== undefined)
-        : wanted.some((pattern) => matchesKnown(pattern, container)),
-    found: ({ container }) => container ?? "none",
+    ...isInContainer(key, []),
+    wanted: wanted ? "any" : "none",
+    matches: ({ container }) => wanted === (container !== undefined),
   };
 }
 
 /** Matches a process that one of these commands started, directly or through others. */
-export function startedBy(key: string, patterns: readonly NamePattern[]): Condition {
-  return {
-    key,
-    wanted: anyOf(patterns),
-    matches: ({ ancestors }) => ancestors.some((names) => findsAny(patterns, names)),
-    found: ancestorText,
-  };
+export const startedBy = anyOf(hasAncestor, ancestorText);
+
+/** Matches a process with a parent of one of these PIDs or an ancestor of one of these names. */
+export const parentAllowed = anyOf<number | NamePattern>(
+  (facts, parent) => (typeof parent === "number" ? parent === facts.ppid : hasAncestor(facts, parent)),
+  (facts) => `${ancestorText(facts)} (parent ${facts.ppid})`,
+);
+
+function hasAncestor({ ancestors }: ProcessFacts, pattern: NamePattern): boolean {
+  return ancestors.some((names) => pattern.find(names) !== undefined);
 }
 
 function ancestorText({ ancestors }: ProcessFacts): string {
   return ancestors.map(({ comm }) => comm).join(" < ") || "none";
 }
 
-/** Matches a process with a parent of one of these PIDs or an ancestor of one of these names. */
-export function parentAllowed(key: string, parents: readonly (number | NamePattern)[]): Condition {
-  return {
-    key,
-    wanted: anyOf(parents),
-    matches: ({ ppid, ancestors }) =>
-      parents.some((parent) =>
-        typeof parent === "number"
-          ? parent === ppid
-          : ancestors.some((names) => parent.find(names) !== undefined),
-      ),
-    found: (facts) => `${ancestorText(facts)} (parent ${facts.ppid})`,
-  };
+/** Matches a process whose environment variable `name` has one of these values. */
+export function variableMatches(name: string): ConditionOf<Pattern> {
+  return anyOf(
+    ({ environment }, pattern) => matchesKnown(pattern, environment?.get(name)),
+    ({ environment }) => (environment ? (environment.get(name) ?? "not set") : UNKNOWN),
+  );
 }
 
-export function variableMatches(key: string, name: string, patterns: readonly Pattern[]): Condition {
-  return {
-    key,
-    wanted: anyOf(patterns),
-    matches: ({ environment }) => patterns.some((pattern) => matchesKnown(pattern, environment?.get(name))),
-    found: ({ environment }) => (environment ? (environment.get(name) ?? "not set") : UNKNOWN),
-  };
-}
-
-/** Returns the opposite of a condition. A process whose fact is unknown fails both. */
-export function blocked(condition: Condition, isKnown: (facts: ProcessFacts) => boolean): Condition {
-  return {
-    key: condition.key,
-    wanted: `not ${condition.wanted}`,
-    matches: (facts) => isKnown(facts) && !condition.matches(facts),
-    found: condition.found,
+/** Negates conditions, which then fail where the fact is unknown. */
+export function not<V>(
+  conditionOf: ConditionOf<V>,
+  isKnown: (facts: ProcessFacts) => boolean = () => true,
+): ConditionOf<V> {
+  return (key, values) => {
+    const { wanted, matches, found } = conditionOf(key, values);
+    return { key, wanted: `not ${wanted}`, matches: (facts) => isKnown(facts) && !matches(facts), found };
   };
 }
 
@@ -205,31 +164,27 @@ export function tenantIsKnown(key: string, tenant: TenantTemplate): Condition {
   };
 }
 
+/** A process age as the file has it. */
+export interface Age {
+  ms: number;
+  text: string;
+}
+
+export function olderThan(key: string, { ms, text }: Age): Condition {
+  const condition = ageIs(key, `at least ${text}`, (ageMs) => ageMs >= ms);
+  return { ...condition, retryInMs: ({ ageMs }) => ms - ageMs };
+}
+
+export function youngerThan(key: string, { ms, text }: Age): Condition {
+  return ageIs(key, `at most ${text}`, (ageMs) => ageMs <= ms);
+}
+
 /** Matches jobs of any age: runtimes decide when a process becomes a job, and never end a job. */
-export function olderThan(key: string, minMs: number, wanted: string): Condition {
+function ageIs(key: string, wanted: string, isRight: (ageMs: number) => boolean): Condition {
   return {
     key,
     wanted,
-    matches: ({ isGoverned, ageMs }) => isGoverned || ageMs >= minMs,
-    found: ageText,
-    retryInMs: ({ ageMs }) => minMs - ageMs,
+    matches: ({ isGoverned, ageMs }) => isGoverned || isRight(ageMs),
+    found: ({ ageMs }) => `${(ageMs / 1000).toFixed(ageMs < 10_000 ? 1 : 0)}s`,
   };
-}
-
-/** Matches jobs of any age, as `olderThan` does. */
-export function youngerThan(key: string, maxMs: number, wanted: string): Condition {
-  return {
-    key,
-    wanted,
-    matches: ({ isGoverned, ageMs }) => isGoverned || ageMs <= maxMs,
-    found: ageText,
-  };
-}
-
-function ageText({ ageMs }: ProcessFacts): string {
-  return `${(ageMs / 1000).toFixed(ageMs < 10_000 ? 1 : 0)}s`;
-}
-
-function anyOf(items: readonly (number | { readonly text: string })[]): string {
-  return items.map((item) => (typeof item === "number" ? item : item.text)).join(" or ");
 }

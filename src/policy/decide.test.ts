@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { factsOf } from "../../test/support/facts.ts";
 import { decide, explain } from "./decide.ts";
 import { loadPolicy } from "./file/loadPolicy.ts";
-import { overrideByFlags, policyFromFlags } from "./policyFromFlags.ts";
+import { overrideByFlags, policyFromFlags } from "./policy.ts";
 
 test("the options of watch are a policy: its targets, under the given limits", () => {
   const policy = policyFromFlags(["ffmpeg", "x264"], { cpuWeight: 50 });

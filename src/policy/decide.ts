@@ -3,7 +3,7 @@ import type { Placement } from "../linux/cgroup/placement.ts";
 import type { Condition } from "./conditions.ts";
 import type { ProcessFacts } from "./facts.ts";
 import { bestName, type NamePattern } from "./namePattern.ts";
-import { mergeLayers, NO_LIMITS, type Policy, type Rule } from "./policy.ts";
+import { mergeLayers, type Policy, type Rule } from "./policy.ts";
 
 /** The decision of a policy about one process. */
 export type Decision =
@@ -33,17 +33,10 @@ export interface Step {
   /** A rule's name, `target_commands` or `filters`. */
   subject: string;
   kind: "rule" | "targets" | "filters";
-  /** The first condition that does not match. */
-  failed: FailedCondition | undefined;
+  /** The first condition that does not match. Its key is the one in the file. */
+  failed: { key: string; wanted: string; found: string } | undefined;
   /** The step matches, but an earlier one has decided. */
   isTooLate: boolean;
-}
-
-export interface FailedCondition {
-  /** The key in the file. */
-  key: string;
-  wanted: string;
-  found: string;
 }
 
 export interface Explanation {
@@ -51,17 +44,13 @@ export interface Explanation {
   steps: Step[];
 }
 
-export function decide(policy: Policy, facts: ProcessFacts): Decision {
-  return decideInSteps(policy, facts, undefined);
-}
-
-/** Makes the same decision and records each step, also of the rules after the one that decides. */
+/** Makes the same decision as decide() and records each step, also of the rules after the one that decides. */
 export function explain(policy: Policy, facts: ProcessFacts): Explanation {
   const steps: Step[] = [];
-  return { decision: decideInSteps(policy, facts, steps), steps };
+  return { decision: decide(policy, facts, steps), steps };
 }
 
-function decideInSteps(policy: Policy, facts: ProcessFacts, steps: Step[] | undefined): Decision {
+export function decide(policy: Policy, facts: ProcessFacts, steps?: Step[]): Decision {
   const choice = choose(policy, facts, steps);
   if (choice === undefined) return refuse("no rule matches, and the command is not a target command");
   const { rule, target } = choice;
@@ -78,7 +67,7 @@ function decideInSteps(policy: Policy, facts: ProcessFacts, steps: Step[] | unde
     govern: true,
     target,
     rule: rule?.name,
-    limits: mergeLayers([policy.defaults, command?.limits ?? NO_LIMITS, rule?.limits ?? NO_LIMITS]),
+    limits: mergeLayers(policy.defaults, command?.limits, rule?.limits),
     tenant: tenant && "name" in tenant ? tenant.name : undefined,
     labels: rule?.labels ?? {},
     intent: rule?.intent,
@@ -98,16 +87,12 @@ interface Choice {
 /** Returns the first rule that matches; without one, the target commands. */
 function choose(policy: Policy, facts: ProcessFacts, steps: Step[] | undefined): Choice | undefined {
   let choice: Choice | undefined;
-  const answers = new Uint8Array(policy.sharedConditions);
+  const answers: boolean[] = [];
   for (const rule of policy.rules) {
-    const failed = firstFailing(rule.conditions, facts, answers);
-    steps?.push({
-      subject: rule.name,
-      kind: "rule",
-      failed: describe(failed, facts),
-      isTooLate: failed === undefined && choice !== undefined,
-    });
-    if (failed !== undefined || choice !== undefined) continue;
+    const failing = firstFailing(rule.conditions, facts, answers);
+    const isTooLate = failing === undefined && choice !== undefined;
+    steps?.push({ subject: rule.name, kind: "rule", failed: describe(failing, facts), isTooLate });
+    if (failing !== undefined || choice !== undefined) continue;
     choice = { rule, target: findName(rule.commands, facts) ?? bestName(facts.names) };
     if (steps === undefined) return choice;
   }
@@ -129,27 +114,21 @@ function findName(patterns: readonly NamePattern[], { names }: ProcessFacts): st
   return undefined;
 }
 
-const MATCHES = 1;
-const FAILS = 2;
-
-/** Keeps the results of shared conditions in `answers` for the next rules. 0 there means not yet checked. */
+/** Keeps the results of conditions that several rules share in `answers`. */
 function firstFailing(
   conditions: readonly Condition[],
   facts: ProcessFacts,
-  answers?: Uint8Array,
+  answers: boolean[] = [],
 ): Condition | undefined {
   for (const condition of conditions) {
     const { shared } = condition;
-    if (answers === undefined || shared === undefined) {
-      if (!condition.matches(facts)) return condition;
-      continue;
-    }
-    if (answers[shared] === 0) answers[shared] = condition.matches(facts) ? MATCHES : FAILS;
-    if (answers[shared] === FAILS) return condition;
+    const isMet = (shared === undefined ? undefined : answers[shared]) ?? condition.matches(facts);
+    if (shared !== undefined) answers[shared] = isMet;
+    if (!isMet) return condition;
   }
   return undefined;
 }
 
-function describe(condition: Condition | undefined, facts: ProcessFacts): FailedCondition | undefined {
+function describe(condition: Condition | undefined, facts: ProcessFacts): Step["failed"] {
   return condition && { key: condition.key, wanted: condition.wanted, found: condition.found(facts) };
 }

@@ -1,6 +1,6 @@
 import { basename } from "node:path";
 import type { ProcessNames } from "./facts.ts";
-import { compilePattern, type Pattern } from "./pattern.ts";
+import { compilePattern } from "./pattern.ts";
 
 /** The kernel cuts names to this many bytes (TASK_COMM_LEN − 1). */
 const COMM_BYTES = 15;
@@ -8,39 +8,28 @@ const COMM_BYTES = 15;
 /** A pattern of the name of a command, which each of the three names of a process can match. */
 export interface NamePattern {
   readonly text: string;
-  /** The only name that the pattern matches; `undefined` when it has a special character. */
-  readonly literal: string | undefined;
   /** Returns the name that matched, in full where the kernel has cut it; `undefined` when none did. */
   find(names: ProcessNames): string | undefined;
 }
 
 /** Throws ValueFault. */
 export function compileNamePattern(text: string): NamePattern {
-  return toNamePattern(compilePattern(text));
+  const { literal, matches } = compilePattern(text);
+  if (literal !== undefined) return { ...exactName(literal), text };
+  return {
+    text,
+    find: ({ executable, argv0, comm }) =>
+      [executable, argv0, comm].find((name) => name !== "" && matches(name)),
+  };
 }
 
 /** Returns a pattern that matches one name, in which no character is special. */
 export function exactName(name: string): NamePattern {
-  return toNamePattern({ text: name, literal: name, matches: (candidate) => candidate === name });
-}
-
-function toNamePattern({ text, literal, matches }: Pattern): NamePattern {
-  if (literal === undefined) {
-    return {
-      text,
-      literal,
-      find: ({ executable, argv0, comm }) =>
-        [executable, argv0, comm].find((name) => name !== "" && matches(name)),
-    };
-  }
-  const comm = Buffer.from(literal).subarray(0, COMM_BYTES).toString();
+  const cut = Buffer.from(name).subarray(0, COMM_BYTES).toString();
   return {
-    text,
-    literal,
-    find: (names) =>
-      literal !== "" && (names.comm === comm || names.executable === literal || names.argv0 === literal)
-        ? literal
-        : undefined,
+    text: name,
+    find: ({ comm, executable, argv0 }) =>
+      name !== "" && (comm === cut || executable === name || argv0 === name) ? name : undefined,
   };
 }
 
@@ -49,10 +38,6 @@ export function bestName({ executable, argv0, comm }: ProcessNames): string {
   return executable || argv0 || comm;
 }
 
-export function namesOf(
-  comm: string,
-  argv0: string | undefined,
-  executable: string | undefined,
-): ProcessNames {
-  return { comm, argv0: basename(argv0 ?? ""), executable: basename(executable ?? "") };
+export function namesOf(comm: string, argv0 = "", executable = ""): ProcessNames {
+  return { comm, argv0: basename(argv0), executable: basename(executable) };
 }

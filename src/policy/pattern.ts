@@ -68,6 +68,9 @@ interface Run {
   source: string;
 }
 
+/** A class, which may start with "]"; a character whose special meaning `\` removes; any other character. */
+const TOKEN = /\[(!|(?!!))(.[^\]]*)\]|\\(.)|./gsu;
+
 function parseRuns(text: string): Run[] {
   const runs: Run[] = [{ text: "", source: "" }];
   const append = (source: string, literal?: string): void => {
@@ -75,22 +78,13 @@ function parseRuns(text: string): Run[] {
     run.source += source;
     run.text = literal === undefined || run.text === undefined ? undefined : run.text + literal;
   };
-  const characters = [...text];
-  for (let at = 0; at < characters.length; at++) {
-    const character = characters[at] as string;
-    if (character === "*") runs.push({ text: "", source: "" });
-    else if (character === "?") append(".");
-    else if (character === "[") {
-      const start = characters[at + 1] === "!" ? at + 2 : at + 1;
-      const end = characters.indexOf("]", start + 1);
-      if (end < 0) throw invalid('"[" has no "]"; a literal "[" is written "\\["');
-      append(classSource(start > at + 1, characters.slice(start, end).join("")));
-      at = end;
-    } else {
-      const literal = character === "\\" ? characters[++at] : character;
-      if (literal === undefined) throw invalid('it ends in "\\"; a literal "\\" is written "\\\\"');
-      append(literal.replace(/[\\^$.*+?()[\]{}|/]/, "\\$&"), literal);
-    }
+  for (const [token, negation, members, escaped] of text.matchAll(TOKEN)) {
+    if (token === "*") runs.push({ text: "", source: "" });
+    else if (token === "?") append(".");
+    else if (members !== undefined) append(classSource(negation === "!", members));
+    else if (token === "[") throw invalid('"[" has no "]"; a literal "[" is written "\\["');
+    else if (token === "\\") throw invalid('it ends in "\\"; a literal "\\" is written "\\\\"');
+    else append((escaped ?? token).replace(/[\\^$.*+?()[\]{}|/]/, "\\$&"), escaped ?? token);
   }
   return runs;
 }

@@ -1,23 +1,21 @@
 import type { Limits } from "../limits/limits.ts";
 import type { Placement } from "../linux/cgroup/placement.ts";
-import type { Condition } from "./conditions.ts";
-import type { NamePattern } from "./namePattern.ts";
+import { type Condition, commandIs } from "./conditions.ts";
+import { exactName, type NamePattern } from "./namePattern.ts";
 import type { TenantTemplate } from "./tenant.ts";
 
 /** A policy, compiled from a policy file or from the options of `watch`. Immutable. */
 export interface Policy {
   /** The path of the file; `undefined` for a policy from the command line. */
-  path: string | undefined;
+  path?: string;
   /** ms; `undefined` when the file leaves it to the command line. */
-  scanIntervalMs: number | undefined;
+  scanIntervalMs?: number | undefined;
   /** Commands that are governed where no rule matches, and that rules without a command apply to. */
   targets: readonly NamePattern[];
   /** The target commands as a condition. */
   isTarget: Condition;
   /** The first rule that matches decides. */
   rules: readonly Rule[];
-  /** The number of conditions that several rules share. */
-  sharedConditions: number;
   defaults: LimitLayer;
   /** Limits and filters of single commands. */
   commands: readonly CommandEntry[];
@@ -26,7 +24,7 @@ export interface Policy {
   /** The total limits of all jobs of a tenant, by tenant. */
   tenants: ReadonlyMap<string, Limits>;
   /** The total limits of each tenant that is not in `tenants`. */
-  otherTenants: Limits | undefined;
+  otherTenants?: Limits | undefined;
 }
 
 export interface Rule {
@@ -37,10 +35,10 @@ export interface Rule {
   commands: readonly NamePattern[];
   ignore: boolean;
   limits: LimitLayer;
-  tenant: TenantTemplate | undefined;
+  tenant?: TenantTemplate | undefined;
   labels: Readonly<Record<string, string>>;
-  intent: string | undefined;
-  placement: Placement | undefined;
+  intent?: string | undefined;
+  placement?: Placement | undefined;
 }
 
 export interface CommandEntry {
@@ -50,17 +48,11 @@ export interface CommandEntry {
   filters: readonly Condition[] | undefined;
 }
 
-/** The limits of one section. A more specific section overrides a more general one, limit by limit. */
-export interface LimitLayer {
-  set: Limits;
-  /** Limits that are `max` here, which cancels them in more general sections. */
-  lifted: readonly (keyof Limits)[];
-}
+/** The limits of one section, which override those of more general ones, limit by limit. `max` cancels one. */
+export type LimitLayer = { readonly [F in keyof Limits]: Limits[F] | "max" };
 
 /** The commands that `watch` governs when the operator names none. */
 export const DEFAULT_TARGETS: readonly string[] = ["ffmpeg", "gst-launch-1.0"];
-
-export const NO_LIMITS: LimitLayer = { set: {}, lifted: [] };
 
 /** Returns the total limits of a tenant; `undefined` when it has none. */
 export function totalOf(policy: Policy, tenant: string): Limits | undefined {
@@ -68,11 +60,39 @@ export function totalOf(policy: Policy, tenant: string): Limits | undefined {
 }
 
 /** Returns the limits of several sections, of which the most specific is last. */
-export function mergeLayers(layers: readonly LimitLayer[]): Limits {
-  const limits: Limits = {};
-  for (const { set, lifted } of layers) {
-    for (const name of lifted) delete limits[name];
-    Object.assign(limits, set);
-  }
-  return limits;
+export function mergeLayers(...layers: readonly (LimitLayer | undefined)[]): Limits {
+  const merged: LimitLayer = Object.assign({}, ...layers);
+  return Object.fromEntries(Object.entries(merged).filter(([, value]) => value !== "max"));
+}
+
+/** Returns the policy that the options of `watch` describe: the same limits for every target. */
+export function policyFromFlags(targets: readonly string[], limits: Limits): Policy {
+  const patterns = targets.map(exactName);
+  return {
+    targets: patterns,
+    isTarget: commandIs("target_commands", patterns),
+    rules: [],
+    defaults: limits,
+    commands: [],
+    filters: [],
+    tenants: new Map(),
+  };
+}
+
+/** Returns a policy with its target commands and default limits replaced by the options of `watch`. */
+export function overrideByFlags(
+  policy: Policy,
+  targets: readonly string[] | undefined,
+  limits: Limits,
+): Policy {
+  const defaults = { ...policy.defaults, ...limits };
+  if (targets === undefined) return { ...policy, defaults };
+  const given = policyFromFlags(targets, limits);
+  // Rules that name no command apply to the targets.
+  const rules = policy.rules.map((rule) => ({
+    ...rule,
+    commands: rule.commands === policy.targets ? given.targets : rule.commands,
+    conditions: rule.conditions.map((each) => (each === policy.isTarget ? given.isTarget : each)),
+  }));
+  return { ...policy, targets: given.targets, isTarget: given.isTarget, rules, defaults };
 }

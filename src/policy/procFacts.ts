@@ -35,14 +35,21 @@ export class FactReader {
     this.host = host;
     this.users = new IdNames(users);
     this.groups = new IdNames(groups);
-    const membership = readMembership(host, "self");
-    const paths = membership === "gone" ? [] : [...membership.values()];
-    this.#ownContainers = new Set(paths.flatMap(parseContainers));
+    this.#ownContainers = new Set(readCgroups(host, "self").flatMap(parseContainers));
   }
 
   /** Returns the facts of a process whose stat was just read. Every other fact is read when first used. */
   of(stat: ProcStat, job?: FactsOfJob): ProcessFacts {
-    return new LiveFacts(this, stat, job);
+    const facts = {
+      __proto__: UNREAD,
+      reader: this,
+      stat,
+      job,
+      pid: stat.pid,
+      ppid: stat.ppid,
+      isGoverned: job?.isGoverned ?? false,
+    };
+    return facts as unknown as Subject;
   }
 
   container(cgroups: readonly string[]): string | undefined {
@@ -56,121 +63,65 @@ export class FactReader {
       this.#resolved.clear();
       this.#resolvedSinceMs = nowMs;
     }
-    let resolved = this.#resolved.get(path);
-    if (resolved === undefined) {
-      resolved = followLinks(path);
-      this.#resolved.set(path, resolved);
-    }
+    const resolved = this.#resolved.get(path) ?? followLinks(path);
+    this.#resolved.set(path, resolved);
     return resolved;
   }
 }
 
-class LiveFacts implements ProcessFacts {
-  readonly pid: number;
-  readonly ppid: number;
-  readonly isGoverned: boolean;
-  readonly #reader: FactReader;
-  readonly #stat: ProcStat;
-  readonly #job: FactsOfJob | undefined;
+/** A process as the readers of its facts see it. */
+interface Subject extends ProcessFacts {
+  reader: FactReader;
+  stat: ProcStat;
+  job: FactsOfJob | undefined;
+  ids: Partial<Credentials>;
+}
 
-  constructor(reader: FactReader, stat: ProcStat, job: FactsOfJob | undefined) {
-    this.#reader = reader;
-    this.#stat = stat;
-    this.#job = job;
-    this.pid = stat.pid;
-    this.ppid = stat.ppid;
-    this.isGoverned = job?.isGoverned ?? false;
-  }
+type UnreadFact = Exclude<
+  keyof Subject,
+  "reader" | "stat" | "job" | "pid" | "ppid" | "isGoverned" | "resolve"
+>;
 
-  get argv(): readonly string[] {
-    return this.#keep("argv", visible(() => readArguments(this.#reader.host, this.pid)) ?? []);
-  }
+/** Each reads one fact. `undefined` is a fact that the kernel does not let us read. */
+const READERS: { [F in UnreadFact]: (facts: Subject, reader: FactReader) => Subject[F] } = {
+  argv: ({ pid }, { host }) => visible(() => readArguments(host, pid)) ?? [],
+  executable: ({ pid }, { host }) => readExecutable(host, pid),
+  names: ({ stat, argv, executable }) => namesOf(stat.comm, argv[0], executable),
+  ids: ({ pid }, { host }) => visible(() => readCredentials(host, pid)) ?? {},
+  uid: ({ ids }) => ids.uid,
+  gid: ({ ids }) => ids.gid,
+  user: ({ uid }, { users, host }) => (uid === undefined ? undefined : users.nameOf(uid, host.now())),
+  group: ({ gid }, { groups, host }) => (gid === undefined ? undefined : groups.nameOf(gid, host.now())),
+  cwd: ({ pid }, { host }) => readWorkingDirectory(host, pid)?.replace(/ \(deleted\)$/, ""),
+  ancestors: ({ ppid }, { host }) => readAncestors(host, ppid),
+  cgroups: ({ pid, job }, { host }) => job?.cgroups ?? readCgroups(host, pid),
+  container: ({ cgroups }, reader) => reader.container(cgroups),
+  ageMs: ({ stat }, { host }) => readAgeMs(host, stat.startTicks),
+  environment: ({ pid }, { host }) => visible(() => readEnvironment(host, pid)),
+};
 
-  get executable(): string | undefined {
-    return this.#keep("executable", readExecutable(this.#reader.host, this.pid));
-  }
-
-  get names(): ProcessNames {
-    return this.#keep("names", namesOf(this.#stat.comm, this.argv[0], this.executable));
-  }
-
-  get uid(): number | undefined {
-    return this.#readIds().uid;
-  }
-
-  get gid(): number | undefined {
-    return this.#readIds().gid;
-  }
-
-  get user(): string | undefined {
-    const { uid } = this;
-    const { users, host } = this.#reader;
-    return this.#keep("user", uid === undefined ? undefined : users.nameOf(uid, host.now()));
-  }
-
-  get group(): string | undefined {
-    const { gid } = this;
-    const { groups, host } = this.#reader;
-    return this.#keep("group", gid === undefined ? undefined : groups.nameOf(gid, host.now()));
-  }
-
-  get cwd(): string | undefined {
-    const path = readWorkingDirectory(this.#reader.host, this.pid);
-    return this.#keep("cwd", path?.replace(/ \(deleted\)$/, ""));
-  }
-
-  get ancestors(): readonly ProcessNames[] {
-    return this.#keep("ancestors", readAncestors(this.#reader.host, this.ppid));
-  }
-
-  get cgroups(): readonly string[] {
-    return this.#keep("cgroups", this.#job?.cgroups ?? this.#readCgroups());
-  }
-
-  get container(): string | undefined {
-    return this.#keep("container", this.#reader.container(this.cgroups));
-  }
-
-  get ageMs(): number {
-    return this.#keep("ageMs", readAgeMs(this.#reader.host, this.#stat.startTicks));
-  }
-
-  get environment(): ReadonlyMap<string, string> | undefined {
-    return this.#keep(
-      "environment",
-      visible(() => readEnvironment(this.#reader.host, this.pid)),
-    );
-  }
-
-  resolve(path: string): string {
-    return this.#reader.resolve(path);
-  }
-
-  /** Replaces the getter of a fact by its value, so that the fact is read once. */
-  #keep<K extends keyof ProcessFacts>(name: K, value: ProcessFacts[K]): ProcessFacts[K] {
-    Object.defineProperty(this, name, { value });
-    return value;
-  }
-
-  #readIds(): Partial<Credentials> {
-    const credentials = visible(() => readCredentials(this.#reader.host, this.pid)) ?? "gone";
-    const ids: Partial<Credentials> = credentials === "gone" ? {} : credentials;
-    this.#keep("uid", ids.uid);
-    this.#keep("gid", ids.gid);
-    return ids;
-  }
-
-  #readCgroups(): readonly string[] {
-    const membership = visible(() => readMembership(this.#reader.host, this.pid)) ?? "gone";
-    return membership === "gone" ? [] : [...membership.values()];
-  }
+/** The prototype of facts that are not read yet. */
+const UNREAD = {
+  resolve(this: Subject, path: string): string {
+    return this.reader.resolve(path);
+  },
+};
+for (const [fact, read] of Object.entries(READERS)) {
+  Object.defineProperty(UNREAD, fact, {
+    get(this: Subject) {
+      const value = read(this, this.reader);
+      // Hides this getter, so that the fact is read once.
+      Object.defineProperty(this, fact, { value });
+      return value;
+    },
+  });
 }
 
 function readAncestors(host: Host, parent: number): ProcessNames[] {
   const ancestors: ProcessNames[] = [];
   for (let pid = parent; pid > 0 && ancestors.length < MAX_ANCESTORS; ) {
-    const stat = visible(() => readStat(host, pid)) ?? "gone";
-    if (stat === "gone") break;
+    const stat = visible(() => readStat(host, pid));
+    if (stat === undefined) break;
     const argv = visible(() => readArguments(host, stat.pid)) ?? [];
     ancestors.push(namesOf(stat.comm, argv[0], readExecutable(host, stat.pid)));
     pid = stat.ppid;
@@ -178,10 +129,14 @@ function readAncestors(host: Host, parent: number): ProcessNames[] {
   return ancestors;
 }
 
+function readCgroups(host: Host, pid: number | "self"): string[] {
+  return [...(visible(() => readMembership(host, pid))?.values() ?? [])];
+}
+
 /** `PATH=/usr/bin\0TIER=gold\0`. The first value of a repeated variable counts, as for getenv(3). */
-function readEnvironment(host: Host, pid: number): ReadonlyMap<string, string> | undefined {
+function readEnvironment(host: Host, pid: number): ReadonlyMap<string, string> | "gone" {
   const text = readProcFile(host, `${pid}/environ`);
-  if (text === "gone") return undefined;
+  if (text === "gone") return "gone";
   const variables = new Map<string, string>();
   for (const entry of text.split("\0")) {
     const at = entry.indexOf("=");
@@ -190,10 +145,11 @@ function readEnvironment(host: Host, pid: number): ReadonlyMap<string, string> |
   return variables;
 }
 
-/** Returns `undefined` for a fact that the kernel does not let us read. */
-function visible<T>(read: () => T): T | undefined {
+/** Returns `undefined` for a process that is gone, and for a fact that the kernel does not let us read. */
+function visible<T>(read: () => T | "gone"): T | undefined {
   try {
-    return read();
+    const fact = read();
+    return fact === "gone" ? undefined : fact;
   } catch (error) {
     if (isForbidden(error)) return undefined;
     throw error;

@@ -12,17 +12,14 @@ export interface TenantTemplate {
   name(facts: ProcessFacts): { name: string } | { missing: string };
 }
 
-type Part = string | { source: string; read(facts: ProcessFacts): string | undefined };
+type Fact = (facts: ProcessFacts) => string | undefined;
+type Part = string | { source: string; read: Fact };
 
 /** Throws ValueFault. */
 export function compileTenant(text: string): TenantTemplate {
   const parts = parseParts(text);
-  if (parts.every((part) => typeof part === "string")) {
-    const name = parts.join("");
-    const fault = faultInTenant(name);
-    if (fault !== undefined) throw invalid(fault);
-    return { text, name: () => ({ name }) };
-  }
+  const fault = parts.every((part) => typeof part === "string") ? faultInTenant(text) : undefined;
+  if (fault !== undefined) throw invalid(fault);
   // A fact contains no "/" after name() has escaped it, so a "/" keeps two facts apart.
   let isSeparated = true;
   for (const part of parts) {
@@ -57,8 +54,7 @@ function invalid(reason: string): ValueFault {
 /** Returns why a text cannot be a tenant's name; `undefined` when it can. */
 export function faultInTenant(name: string): string | undefined {
   if (name === "") return "it is empty";
-  if (!isExact(name)) return "it contains a character that is not valid";
-  return undefined;
+  return isExact(name) ? undefined : "it contains a character that is not valid";
 }
 
 /** Returns false for text that was not valid UTF-8: two such names can be equal once they are decoded. */
@@ -66,35 +62,21 @@ function isExact(text: string): boolean {
   return text.isWellFormed() && !text.includes("\ufffd");
 }
 
-const SOURCES = "{user}, {group}, {container}, {cwd:N}, {env:NAME}";
-
 function parseParts(text: string): Part[] {
-  return text
-    .split(/(\{[^{}]*\})/)
-    .filter((piece) => piece !== "")
-    .map((piece): Part => {
-      if (!/[{}]/.test(piece)) return piece;
-      const [, source = "", , argument] = /^\{([a-z]+)(:(.+))?\}$/.exec(piece) ?? [];
-      const read = readerOf(source, argument);
-      if (!read) throw invalid(`${piece} is none of ${SOURCES}`);
-      return { source: piece, read };
-    });
+  const pieces = text.split(/(\{[^{}]*\})/).filter((piece) => piece !== "");
+  return pieces.map((piece) => (/[{}]/.test(piece) ? { source: piece, read: parseFact(piece) } : piece));
 }
 
-function readerOf(
-  source: string,
-  argument: string | undefined,
-): ((facts: ProcessFacts) => string | undefined) | undefined {
-  if (source === "cwd" && argument !== undefined && /^[1-9]\d?$/.test(argument)) {
-    return ({ cwd }) => cwd?.split("/").filter(Boolean)[Number(argument) - 1];
-  }
-  if (source === "env" && argument !== undefined) return ({ environment }) => environment?.get(argument);
-  if (argument !== undefined) return undefined;
+function parseFact(source: string): Fact {
+  const [, plain, component, variable] =
+    /^\{(?:(user|group|container)|cwd:([1-9]\d?)|env:(.+))\}$/.exec(source) ?? [];
   // No name of a user or a group contains a colon, so a number cannot be taken for a name of digits.
-  if (source === "user") return ({ user, uid }) => user ?? (uid === undefined ? undefined : `uid:${uid}`);
-  if (source === "group") return ({ group, gid }) => group ?? (gid === undefined ? undefined : `gid:${gid}`);
-  if (source === "container") return ({ container }) => container;
-  return undefined;
+  if (plain === "user") return ({ user, uid }) => user ?? (uid === undefined ? undefined : `uid:${uid}`);
+  if (plain === "group") return ({ group, gid }) => group ?? (gid === undefined ? undefined : `gid:${gid}`);
+  if (plain) return ({ container }) => container;
+  if (component) return ({ cwd }) => cwd?.split("/").filter(Boolean)[Number(component) - 1];
+  if (variable) return ({ environment }) => environment?.get(variable);
+  throw invalid(`${source} is none of {user}, {group}, {container}, {cwd:N}, {env:NAME}`);
 }
 
 /** A file name has 255 bytes; the others are for the prefixes and suffixes of cgroup names. */
@@ -107,13 +89,9 @@ const MAX_PATH_NAME_LENGTH = 160;
  * `..` or hidden.
  */
 export function tenantPathName(name: string): string {
-  const escaped = [...new TextEncoder().encode(name)]
-    .map((byte, index) => {
-      const character = String.fromCharCode(byte);
-      const isSafe = /[A-Za-z0-9_-]/.test(character) || (character === "." && index > 0);
-      return isSafe ? character : `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
-    })
-    .join("");
+  const escaped = Buffer.from(name)
+    .toString("latin1")
+    .replace(/^\.|[^\w.-]/g, (byte) => `%${byte.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`);
   if (escaped.length <= MAX_PATH_NAME_LENGTH) return escaped;
   // Not node:crypto, which takes time to load at the start of each command.
   const digest = new Bun.CryptoHasher("sha256").update(name).digest("hex");

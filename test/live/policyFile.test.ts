@@ -46,6 +46,11 @@ const BAD_FILES: [name: string, text: string | Uint8Array, ...stderr: RegExp[]][
     /expected: target_commands/,
   ],
   ["no UTF-8", new Uint8Array([0x61, 0x3a, 0x0a, 0xff, 0xfe]), /is not UTF-8 text: line 2 is not valid/],
+  [
+    "no UTF-8 after a byte order mark",
+    new Uint8Array([0xef, 0xbb, 0xbf, 0x61, 0x3a, 0x0a, 0xff]),
+    /line 2 is not valid/,
+  ],
   ["UTF-16", new Uint8Array([0xff, 0xfe, 0x61, 0, 0x3a, 0]), /is not UTF-8 text/],
   ["depth", "[".repeat(5000), /cannot be used: \d+ errors/],
   ["zeros", new Uint8Array(100), /cannot be used/],

@@ -1,5 +1,5 @@
 import { faultText, type PolicyFault } from "../../policy/file/fault.ts";
-import { loadPolicyFile } from "../../policy/file/loadPolicyFile.ts";
+import { loadPolicyFile } from "../../policy/file/loadPolicy.ts";
 import { requirePolicyPath } from "../options/policy.ts";
 import { printErr, printError, printJson, printOut, warn } from "../output/messages.ts";
 import { oneLine } from "../output/table.ts";

@@ -5,6 +5,7 @@ import type { Limits } from "../../limits/limits.ts";
 import { SPELLINGS, type Spelling } from "../../limits/spellings.ts";
 import { LIMITS } from "../../limits/table.ts";
 import { loadPolicy } from "../../policy/file/loadPolicy.ts";
+import { mergeLayers } from "../../policy/policy.ts";
 import { addLimitOptions, limitsFrom } from "./limitOptions.ts";
 
 function limitsOf(...args: string[]): Limits {
@@ -120,7 +121,7 @@ describe("limit options", () => {
 function policyLimits(key: string, text: string): Limits {
   const loaded = loadPolicy(`default_limits: {${key}: ${JSON.stringify(text)}}`, "policy.yaml");
   if ("faults" in loaded) throw new Error(JSON.stringify(loaded.faults));
-  return loaded.policy.defaults.set;
+  return mergeLayers(loaded.policy.defaults);
 }
 
 describe("limit options and policy files", () => {

@@ -4,8 +4,7 @@ import { Refusal } from "../../jobs/errors.ts";
 import type { Limits } from "../../limits/limits.ts";
 import { faultText } from "../../policy/file/fault.ts";
 import type { Policy } from "../../policy/policy.ts";
-import { DEFAULT_TARGETS } from "../../policy/policy.ts";
-import { overrideByFlags, policyFromFlags } from "../../policy/policyFromFlags.ts";
+import { DEFAULT_TARGETS, overrideByFlags, policyFromFlags } from "../../policy/policy.ts";
 import { warn } from "../output/messages.ts";
 
 export interface PolicyFlags {
@@ -51,7 +50,7 @@ export async function requirePolicy(path: string): Promise<Policy> {
 
 async function openFile(path: string, override: (policy: Policy) => Policy): Promise<PolicyStore> {
   // Other commands do without the parser and start faster.
-  const { loadPolicyFile } = await import("../../policy/file/loadPolicyFile.ts");
+  const { loadPolicyFile } = await import("../../policy/file/loadPolicy.ts");
   const load = (): PolicyReading => {
     const loaded = loadPolicyFile(path);
     if ("unreadable" in loaded) return { faults: [`${path} ${loaded.unreadable}`] };

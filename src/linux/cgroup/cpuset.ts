@@ -1,5 +1,5 @@
 import { dirname } from "node:path";
-import { parseCpuList } from "../../limits/cpuList.ts";
+import { parseCpuList } from "../../limits/grammar.ts";
 import { constrainingCgroups, limitedByAncestor } from "./constraints.ts";
 import type { CgroupController } from "./controller.ts";
 import { type CgroupDirectory, readBack, readCgroupFile } from "./file.ts";

@@ -1,148 +1,123 @@
-import type { Limits } from "../../limits/limits.ts";
 import type { findWholeDisk } from "../../linux/blockDevice.ts";
-import { type Condition, commandIs, tenantIsKnown } from "../conditions.ts";
-import { exactName, type NamePattern, namesOf } from "../namePattern.ts";
-import { type CommandEntry, DEFAULT_TARGETS, type LimitLayer, type Policy, type Rule } from "../policy.ts";
+import { commandIs, tenantIsKnown } from "../conditions.ts";
+import { exactName, namesOf } from "../namePattern.ts";
+import {
+  type CommandEntry,
+  DEFAULT_TARGETS,
+  type LimitLayer,
+  mergeLayers,
+  type Policy,
+  type Rule,
+} from "../policy.ts";
 import { type Compiled, compileFilters, compileMatch } from "./conditionKeys.ts";
-import type { PolicyFault } from "./fault.ts";
-import { toLayer } from "./limitsSchema.ts";
+import { type LimitWords, toLayer } from "./limitsSchema.ts";
 import { nearest } from "./nearest.ts";
-import type { PolicyWords, RuleWords } from "./schema.ts";
-import type { Source } from "./source.ts";
+import type { PolicyWords } from "./schema.ts";
 
-type Path = readonly PropertyKey[];
+/** Reports a value that is valid but most likely a mistake. */
+type Warn = (at: PropertyKey[], message: string, right: string) => void;
 
-/** Compiles a valid policy file, and warns of values that are valid but most likely a mistake. */
-export class PolicyCompiler {
-  readonly warnings: PolicyFault[] = [];
-  readonly #source: Source;
-  readonly #findDisk: typeof findWholeDisk;
-  readonly #matches = new Map<string, Compiled>();
+/** Compiles a valid policy file. `path` is the path of the file. */
+export function compilePolicy(
+  words: PolicyWords,
+  path: string,
+  findDisk: typeof findWholeDisk,
+  warn: Warn,
+): Policy {
+  const targets = words.target_commands?.length ? words.target_commands : DEFAULT_TARGETS.map(exactName);
+  const isTarget = commandIs("target_commands", targets);
+  const filters = words.filters ?? {};
 
-  constructor(source: Source, findDisk: typeof findWholeDisk) {
-    this.#source = source;
-    this.#findDisk = findDisk;
+  /** Warns of a missing disk: where a mount failed, the other limits apply, and the outcome reports it. */
+  function layerOf(section: LimitWords, ...at: PropertyKey[]): LimitLayer {
+    const layer = toLayer(section);
+    if (layer.ioMax === undefined || layer.ioMax === "max") return layer;
+    const ioMax = layer.ioMax.map((max) => {
+      const found = findDisk(max.device);
+      if ("device" in found) return { ...max, device: found.device };
+      const message = `will be refused on this machine: ${found.reason}`;
+      warn([...at, "io_max"], message, "a disk that lsblk -d lists, or a path on one");
+      return max;
+    });
+    return { ...layer, ioMax };
   }
 
-  compile(words: PolicyWords, path: string): Policy {
-    const named = words.target_commands ?? [];
-    const targets: readonly NamePattern[] = named.length > 0 ? named : DEFAULT_TARGETS.map(exactName);
-    const isTarget = commandIs("target_commands", targets);
-    const filters = words.filters ?? {};
-    const commands = Object.entries(words.commands ?? {}).map(
-      ([name, command]): CommandEntry => ({
-        name: exactName(name),
-        limits: this.#layer(command?.limits, ["commands", name, "limits"]),
-        filters: command?.filters
-          ? compileFilters(filters, command.filters, `commands.${name}.filters`)
-          : undefined,
-      }),
-    );
-    const rules = (words.rules ?? []).map((rule, index) => this.#rule(rule, index, targets, isTarget));
-    const tenants = new Map(
-      Object.entries(words.tenants ?? {}).map(([name, totals]) => [
-        name,
-        this.#layer(totals, ["tenants", name]).set,
-      ]),
-    );
-    const otherTenants = tenants.get("*");
-    tenants.delete("*");
-    this.#warnOfTenants(rules, tenants, otherTenants);
-    this.#warnOfCommands(commands, targets, rules);
-    return {
-      path,
-      scanIntervalMs: words.scan_interval,
-      targets,
-      isTarget,
-      rules,
-      sharedConditions: shareConditions(rules),
-      defaults: this.#layer(words.default_limits, ["default_limits"]),
-      commands,
-      filters: compileFilters(filters, {}, "filters"),
-      tenants,
-      otherTenants,
-    };
-  }
-
-  #warn(at: Path, message: string, right: string): void {
-    this.warnings.push(this.#source.fault(at, "value", message, right));
-  }
-
-  #rule(
-    { name, match, ignore = false, tenant, labels, intent, placement, limits }: RuleWords,
-    index: number,
-    targets: readonly NamePattern[],
-    isTarget: Condition,
-  ): Rule {
+  const commands = Object.entries(words.commands ?? {}).map(
+    ([name, command]): CommandEntry => ({
+      name: exactName(name),
+      limits: layerOf(command?.limits, "commands", name, "limits"),
+      filters: command?.filters
+        ? compileFilters(filters, command.filters, `commands.${name}.filters`)
+        : undefined,
+    }),
+  );
+  const matches = new Map<string, Compiled>();
+  const rules = (words.rules ?? []).map(({ match, ignore = false, labels, limits, ...rule }, index): Rule => {
     const isForTargets = match.command === undefined && match.exe === undefined;
-    const conditions = compileMatch(match, this.#matches);
+    const conditions = compileMatch(match, matches);
     // A rule about a user is about the user's targets, not about the user's shell.
     if (isForTargets) conditions.unshift(isTarget);
-    if (tenant) conditions.push(tenantIsKnown("tenant", tenant));
+    if (rule.tenant) conditions.push(tenantIsKnown("tenant", rule.tenant));
     return {
-      name,
+      ...rule,
       conditions,
       commands: match.command ?? (isForTargets ? targets : []),
       ignore,
-      limits: this.#layer(limits, ["rules", index, "limits"]),
-      tenant,
+      limits: layerOf(limits, "rules", index, "limits"),
       labels: labels ?? {},
-      intent,
-      placement,
     };
-  }
+  });
+  const tenants = new Map(
+    Object.entries(words.tenants ?? {}).map(([name, totals]) => [
+      name,
+      mergeLayers(layerOf(totals, "tenants", name)),
+    ]),
+  );
+  const otherTenants = tenants.get("*");
+  tenants.delete("*");
+  shareConditions(rules);
+  const policy: Policy = {
+    path,
+    scanIntervalMs: words.scan_interval,
+    targets,
+    isTarget,
+    rules,
+    defaults: layerOf(words.default_limits, "default_limits"),
+    commands,
+    filters: compileFilters(filters, {}, "filters"),
+    tenants,
+    otherTenants,
+  };
+  warnOfTenants(policy, warn);
+  warnOfCommands(policy, warn);
+  return policy;
+}
 
-  /** Warns of a missing disk: where a mount failed, the other limits apply, and the outcome reports it. */
-  #layer(section: Parameters<typeof toLayer>[0], at: Path): LimitLayer {
-    const { set, lifted } = toLayer(section);
-    if (set.ioMax === undefined) return { set, lifted };
-    const ioMax = set.ioMax.map((max) => {
-      const found = this.#findDisk(max.device);
-      if ("device" in found) return { ...max, device: found.device };
-      const message = `will be refused on this machine: ${found.reason}`;
-      this.#warn([...at, "io_max"], message, "a disk that lsblk -d lists, or a path on one");
-      return max;
-    });
-    return { set: { ...set, ioMax }, lifted };
-  }
+/** Gives an index to each condition that several rules share. */
+function shareConditions(rules: readonly Rule[]): void {
+  const conditions = rules.flatMap((rule) => rule.conditions);
+  const uses = Map.groupBy(conditions, (condition) => condition);
+  const shared = [...uses].filter(([, { length }]) => length > 1);
+  for (const [index, [condition]] of shared.entries()) condition.shared = index;
+}
 
-  #warnOfTenants(
-    rules: readonly Rule[],
-    tenants: ReadonlyMap<string, Limits>,
-    others: Limits | undefined,
-  ): void {
-    if (tenants.size === 0 || others !== undefined) return;
-    for (const [index, { tenant }] of rules.entries()) {
-      if (tenant === undefined || tenant.text.includes("{") || tenants.has(tenant.text)) continue;
-      const near = nearest(tenant.text, tenants.keys()) ?? [...tenants.keys()].join(", ");
-      this.#warn(["rules", index, "tenant"], "has no total: tenants does not list it", near);
-    }
-  }
-
-  #warnOfCommands(
-    commands: readonly CommandEntry[],
-    targets: readonly NamePattern[],
-    rules: readonly Rule[],
-  ): void {
-    // A rule about executables may apply to any command.
-    if (rules.some((rule) => rule.commands.length === 0)) return;
-    const patterns = [...targets, ...rules.flatMap((rule) => rule.commands)];
-    for (const { name } of commands) {
-      const names = namesOf(name.text.slice(0, 15), name.text, name.text);
-      if (patterns.some((pattern) => pattern.find(names) !== undefined)) continue;
-      const message = "has no effect: it is not a target command, and no rule names it";
-      this.#warn(["commands", name.text], message, `add ${name.text} to target_commands`);
-    }
+function warnOfTenants({ rules, tenants, otherTenants }: Policy, warn: Warn): void {
+  if (tenants.size === 0 || otherTenants !== undefined) return;
+  for (const [index, { tenant }] of rules.entries()) {
+    if (tenant === undefined || tenant.text.includes("{") || tenants.has(tenant.text)) continue;
+    const near = nearest(tenant.text, tenants.keys()) ?? [...tenants.keys()].join(", ");
+    warn(["rules", index, "tenant"], "has no total: tenants does not list it", near);
   }
 }
 
-/** Gives an index to each condition that several rules share, and returns their number. */
-function shareConditions(rules: readonly Rule[]): number {
-  const seen = new Set<Condition>();
-  let count = 0;
-  for (const condition of rules.flatMap((rule) => rule.conditions)) {
-    if (seen.has(condition)) condition.shared ??= count++;
-    seen.add(condition);
+function warnOfCommands({ commands, targets, rules }: Policy, warn: Warn): void {
+  // A rule about executables may apply to any command.
+  if (rules.some((rule) => rule.commands.length === 0)) return;
+  const patterns = [...targets, ...rules.flatMap((rule) => rule.commands)];
+  for (const { text } of commands.map(({ name }) => name)) {
+    const names = namesOf(text.slice(0, 15), text, text);
+    if (patterns.some((pattern) => pattern.find(names) !== undefined)) continue;
+    const message = "has no effect: it is not a target command, and no rule names it";
+    warn(["commands", text], message, `add ${text} to target_commands`);
   }
-  return count;
 }

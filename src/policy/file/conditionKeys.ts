@@ -1,7 +1,6 @@
 import { z } from "zod";
 import { parseDuration, ValueFault } from "../../limits/units.ts";
 import * as conditions from "../conditions.ts";
-import type { ProcessFacts } from "../facts.ts";
 import { compileNamePattern } from "../namePattern.ts";
 import { compileDirectoryPattern, compilePathPattern, compilePattern } from "../pattern.ts";
 import { anyNumber, number, oneOrMore, text, value, yesOrNo } from "./leaves.ts";
@@ -15,23 +14,19 @@ type Compile<T> = (key: string, values: T) => Compiled;
 const COMPILERS = new Map<z.ZodType, Compile<never>>();
 
 /** Returns the schema of a key that `compile` makes a condition of. */
-function key<S extends z.ZodType>(
-  values: S,
-  meaning: string,
-  compile: Compile<NonNullable<z.output<S>>>,
-): z.ZodOptional<S> {
+function key<S extends z.ZodType>(values: S, meaning: string, compile: Compile<NonNullable<z.output<S>>>) {
   const schema = values.optional().describe(meaning);
   COMPILERS.set(schema, compile);
   return schema;
 }
 
 const COMMAND = "the name of a command without its directory, such as ffmpeg, or a pattern such as ffmpeg*";
-export const commandPattern = text(COMMAND, (name) => compileNamePattern(withoutDirectory(name)));
+export const commandPattern = text(COMMAND, compileCommand);
 
-function withoutDirectory(name: string): string {
+function compileCommand(name: string) {
   if (name === "") throw new ValueFault("is empty");
   if (name.includes("/")) throw new ValueFault("contains a directory: to match a whole path, use exe");
-  return name;
+  return compileNamePattern(name);
 }
 
 const anyPattern = text("a name, or a pattern such as cust-*", compilePattern);
@@ -47,16 +42,15 @@ const directoryPattern = text(DIRECTORY, compileDirectoryPattern);
 const CGROUP = "the path of a cgroup as in /proc/PID/cgroup, such as /system.slice/nginx.service";
 const cgroupPattern = text(CGROUP, compileDirectoryPattern);
 
-const PRINCIPAL = "a name, a pattern such as cust-*, or a number";
-const principal = value(PRINCIPAL, (input) =>
-  typeof input === "number" ? wholeId(input) : compilePattern(input),
-);
+const principal = value("a name, a pattern such as cust-*, or a number", numberOr(compilePattern));
 const id = number("a whole number, such as 1001", "a user id", wholeId);
 
 const PARENT = "the command of an ancestor, such as nginx, or the PID of the parent";
-const parent = value(PARENT, (input) =>
-  typeof input === "number" ? wholeId(input) : compileNamePattern(withoutDirectory(input)),
-);
+const parent = value(PARENT, numberOr(compileCommand));
+
+function numberOr<T>(compile: (text: string) => T) {
+  return (input: number | string) => (typeof input === "number" ? wholeId(input) : compile(input));
+}
 
 function wholeId(input: number): number {
   if (!Number.isSafeInteger(input) || input < 0) throw new ValueFault("is not an id");
@@ -66,7 +60,7 @@ function wholeId(input: number): number {
 /** A process age. Empty, null and 0 mean none, because older policies are written so. */
 const age = z.union([z.null(), value("a time such as 5s, 1m30s or 24h", toAge)]);
 
-function toAge(input: string | number): { ms: number; text: string } | null {
+function toAge(input: string | number): conditions.Age | null {
   const ms = input === "" ? 0 : parseDuration(String(input).trim());
   return ms === 0 ? null : { ms, text: String(input) };
 }
@@ -76,15 +70,8 @@ const uids = anyNumber(id, "a list of user ids");
 const directories = anyNumber(directoryPattern, "a list of directories");
 const parents = anyNumber(parent, "a list of commands or PIDs");
 
-/** Negates a condition, which then fails where the fact is unknown. */
-function not<T>(compile: (key: string, values: T) => Condition, isKnown: (facts: ProcessFacts) => boolean) {
-  return (key: string, values: T): Condition => conditions.blocked(compile(key, values), isKnown);
-}
-
-const { directoryIs, olderThan, parentAllowed, userIs, youngerThan } = conditions;
+const { directoryIs, not, parentAllowed, userIs } = conditions;
 const userIsNot = not(userIs, ({ uid }) => uid !== undefined);
-const directoryIsNot = not(directoryIs, ({ cwd }) => cwd !== undefined);
-const parentIsNot = not(parentAllowed, () => true);
 
 /** In the order in which they are checked. Age is last: it is the only one that waiting helps against. */
 const filters = z.strictObject({
@@ -100,7 +87,7 @@ const filters = z.strictObject({
   blocked_dirs: key(
     directories,
     "never govern processes whose working directory is under one of these",
-    directoryIsNot,
+    not(directoryIs, ({ cwd }) => cwd !== undefined),
   ),
   allowed_parents: key(
     parents,
@@ -108,13 +95,13 @@ const filters = z.strictObject({
       "a number is the PID of the parent, a name the command of any ancestor",
     parentAllowed,
   ),
-  blocked_parents: key(parents, "never govern processes started by one of these", parentIsNot),
-  max_runtime: key(age, "start to govern a process only while it is at most this old", (key, { ms, text }) =>
-    youngerThan(key, ms, `at most ${text}`),
+  blocked_parents: key(parents, "never govern processes started by one of these", not(parentAllowed)),
+  max_runtime: key(
+    age,
+    "start to govern a process only while it is at most this old",
+    conditions.youngerThan,
   ),
-  min_runtime: key(age, "govern a process only when it is at least this old", (key, { ms, text }) =>
-    olderThan(key, ms, `at least ${text}`),
-  ),
+  min_runtime: key(age, "govern a process only when it is at least this old", conditions.olderThan),
 });
 
 /** In the order in which they are checked: the facts that cost least first. */
@@ -149,8 +136,8 @@ export const matchSection = z.strictObject(
       z.record(z.string(), oneOrMore(variablePattern)),
       "environment variables, where they can be read: {TIER: gold}",
       (key, variables) =>
-        Object.entries(variables).map(([name, patterns]) =>
-          conditions.variableMatches(`${key}.${name}`, name, patterns),
+        Object.entries(variables).map(([name, values]) =>
+          conditions.variableMatches(name)(`${key}.${name}`, values),
         ),
     ),
   },
@@ -183,6 +170,5 @@ export function compileMatch(words: Words, known: Map<string, Compiled>): Condit
 }
 
 function compile(schema: z.ZodType, key: string, values: unknown): Compiled {
-  const compiler = COMPILERS.get(schema) as Compile<never>;
-  return compiler(key, values as never);
+  return (COMPILERS.get(schema) as Compile<unknown>)(key, values);
 }

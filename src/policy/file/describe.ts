@@ -44,25 +44,23 @@ function describeValues(schema: z.core.$ZodType): string[] {
   );
 }
 
-function shapesAt(path: readonly PropertyKey[]): z.core.$ZodShape[] {
-  let schemas = unwrap(policySchema);
-  for (const part of path) schemas = schemas.flatMap((schema) => childrenOf(schema, part)).flatMap(unwrap);
-  return schemas.flatMap((schema) => (schema instanceof z.ZodObject ? [schema.shape] : []));
+/** Returns the shapes of the mappings that are valid at a path in a schema. */
+function shapesAt(path: readonly PropertyKey[], schema: z.core.$ZodType = policySchema): z.core.$ZodShape[] {
+  const inner = innerOf(schema);
+  if (inner.length > 0) return inner.flatMap((each) => shapesAt(path, each));
+  const [part, ...rest] = path;
+  if (part === undefined) return schema instanceof z.ZodObject ? [schema.shape] : [];
+  const child = childOf(schema, part);
+  return child === undefined ? [] : shapesAt(rest, child);
 }
 
-function childrenOf(schema: z.core.$ZodType, part: PropertyKey): z.core.$ZodType[] {
-  if (schema instanceof z.ZodObject) return schema.shape[String(part)] ? [schema.shape[String(part)]] : [];
-  if (schema instanceof z.ZodArray) return [schema.element];
-  if (schema instanceof z.ZodRecord) return [schema.valueType];
-  return [];
+function childOf(schema: z.core.$ZodType, part: PropertyKey): z.core.$ZodType | undefined {
+  if (schema instanceof z.ZodObject) return schema.shape[String(part)];
+  if (schema instanceof z.ZodArray) return schema.element;
+  return schema instanceof z.ZodRecord ? schema.valueType : undefined;
 }
 
 /** Returns the schemas inside `optional`, `nullable`, unions and transformations. */
-function unwrap(schema: z.core.$ZodType): z.core.$ZodType[] {
-  const inner = innerOf(schema);
-  return inner.length === 0 ? [schema] : inner.flatMap(unwrap);
-}
-
 function innerOf(schema: z.core.$ZodType): readonly z.core.$ZodType[] {
   if (schema instanceof z.ZodOptional || schema instanceof z.ZodNullable) return [schema.unwrap()];
   if (schema instanceof z.ZodUnion) return schema.options;

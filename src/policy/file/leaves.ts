@@ -37,11 +37,7 @@ function leaf<I, T>(schema: z.ZodType<I>, right: string, parse: (value: I) => T)
       return parse(input);
     } catch (error) {
       if (!(error instanceof ValueFault)) throw error;
-      context.addIssue({
-        code: "custom",
-        message: error.message,
-        params: { right } satisfies FaultParams,
-      });
+      context.addIssue({ code: "custom", message: error.message, params: { right } satisfies FaultParams });
       return z.NEVER;
     }
   });

@@ -1,6 +1,5 @@
 import { z } from "zod";
-import { type CpuMax, IO_RATES } from "../../limits/grammar.ts";
-import type { Limits } from "../../limits/limits.ts";
+import { type CpuMax, IO_RATES, unitOf } from "../../limits/grammar.ts";
 import { LIMITS, type Limit, type LimitKey, TASK_LIMITS } from "../../limits/table.ts";
 import { parseRate } from "../../limits/units.ts";
 import type { LimitLayer } from "../policy.ts";
@@ -21,21 +20,11 @@ function singleValue({ expected, parse, zeroIsNone }: LimitKey<unknown>) {
 
 function deviceLines({ expected, parse }: LimitKey<unknown>) {
   const right = `${expected}, or the keys device, ${IO_RATES.join(", ")}`;
-  const line = z
-    .union(
-      [
-        text(right, parse),
-        z.strictObject({
-          device: text("a device such as 8:0, or a path on it", (input) => input.trim()),
-          rbps: rate("bytes"),
-          wbps: rate("bytes"),
-          riops: rate("operations"),
-          wiops: rate("operations"),
-        }),
-      ],
-      { error: right },
-    )
-    .meta({ description: right });
+  const byKey = z.strictObject({
+    device: text("a device such as 8:0, or a path on it", (input) => input.trim()),
+    ...Object.fromEntries(IO_RATES.map((name) => [name, rate(unitOf(name))])),
+  });
+  const line = z.union([text(right, parse), byKey], { error: right }).meta({ description: right });
   return z.union([z.literal("max"), oneOrMore(line)]);
 }
 
@@ -54,18 +43,18 @@ export const limitsSection = z.strictObject(shape).nullish();
 /** The limits of a tenant's cgroup: attributes of threads and processes have no total. */
 export const totalsSection = z.strictObject(Object.fromEntries(totals)).nullish();
 
-export function toLayer(words: z.infer<typeof limitsSection>): LimitLayer {
-  const set: Limits = {};
-  const lifted: (keyof Limits)[] = [];
-  for (const { field, keys, perDevice } of Object.values(LIMITS)) {
+export type LimitWords = z.infer<typeof limitsSection>;
+
+export function toLayer(words: LimitWords): LimitLayer {
+  const layer: Record<string, unknown> = {};
+  for (const { field, keys } of Object.values(LIMITS)) {
     for (const key of Object.keys(keys)) {
       const given = words?.[key];
       if (given === undefined) continue;
-      if (given === "max" || isUnlimited(given)) lifted.push(field);
-      else Object.assign(set, { [field]: perDevice ? (given as unknown[]).flat() : given });
+      layer[field] = isUnlimited(given) ? "max" : Array.isArray(given) ? given.flat() : given;
     }
   }
-  return { set, lifted };
+  return layer;
 }
 
 /** `cpu_max: "max 100000"` means the same as `max`. */

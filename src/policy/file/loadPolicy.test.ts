@@ -166,7 +166,7 @@ describe("loadPolicy()", () => {
       "default_limits: &d {nice: 3, pids_max: 9}\ncommands: {ffmpeg: {limits: {<<: *d, nice: 4}}, x: {limits: *d}}";
     const loaded = loadPolicy(text, "p");
     expect(loaded).toMatchObject({
-      policy: { commands: [{ limits: { set: { nice: 4, pidsMax: 9 } } }, { limits: { set: { nice: 3 } } }] },
+      policy: { commands: [{ limits: { nice: 4, pidsMax: 9 } }, { limits: { nice: 3 } }] },
     });
   });
 

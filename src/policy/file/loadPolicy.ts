@@ -1,37 +1,42 @@
 import type { z } from "zod";
 import { findWholeDisk } from "../../linux/blockDevice.ts";
 import type { Policy } from "../policy.ts";
-import { PolicyCompiler } from "./compile.ts";
+import { compilePolicy } from "./compile.ts";
 import { knownKeys } from "./describe.ts";
 import type { PolicyFault } from "./fault.ts";
 import type { FaultParams } from "./leaves.ts";
 import { nearest } from "./nearest.ts";
+import { readPolicyFile } from "./read.ts";
 import { policySchema } from "./schema.ts";
 import { Source } from "./source.ts";
 
 /** A policy with warnings about likely mistakes, or all faults of a file that is not valid. */
 export type LoadedPolicy = { policy: Policy; warnings: PolicyFault[] } | { faults: PolicyFault[] };
 
+/** Reads and compiles a policy file. `unreadable` continues a sentence that begins with the path. */
+export function loadPolicyFile(path: string): LoadedPolicy | { unreadable: string } {
+  const read = readPolicyFile(path);
+  return "unreadable" in read ? read : loadPolicy(read.text, path);
+}
+
 /** Compiles the text of a policy file. `path` names it in messages; only `findDisk` reads anything. */
 export function loadPolicy(text: string, path: string, findDisk = findWholeDisk): LoadedPolicy {
   const source = new Source(text);
-  const { faults } = source;
-  if (source.value === null || source.value === undefined) {
-    if (faults.length === 0) faults.push(emptyFault(source));
+  const { faults, value } = source;
+  if (value === null || value === undefined) {
+    // An empty file was most likely cut off. As a policy without limits, it would release every job.
+    const right = "a policy; {} governs the default commands without limits";
+    if (faults.length === 0) faults.push(source.fault([], "value", "the file contains no policy", right));
     return { faults };
   }
-  const parsed = policySchema.safeParse(source.value, { reportInput: true });
+  const parsed = policySchema.safeParse(value, { reportInput: true });
   if (!parsed.success) faults.push(...parsed.error.issues.flatMap((issue) => faultsOf(source, issue)));
   if (!parsed.success || faults.length > 0) return { faults: inOrder(faults) };
-  const compiler = new PolicyCompiler(source, findDisk);
-  const policy = compiler.compile(parsed.data, path);
-  return { policy, warnings: inOrder(compiler.warnings) };
-}
-
-/** An empty file was most likely cut off. As a policy without limits, it would release every job. */
-function emptyFault(source: Source): PolicyFault {
-  const right = "a policy; {} governs the default commands without limits";
-  return source.fault([], "value", "the file contains no policy", right);
+  const warnings: PolicyFault[] = [];
+  const policy = compilePolicy(parsed.data, path, findDisk, (at, message, right) =>
+    warnings.push(source.fault(at, "value", message, right)),
+  );
+  return { policy, warnings: inOrder(warnings) };
 }
 
 function faultsOf(source: Source, issue: z.core.$ZodIssue): PolicyFault[] {
@@ -47,14 +52,12 @@ function faultsOf(source: Source, issue: z.core.$ZodIssue): PolicyFault[] {
       return source.fault([...path, key], "key", "is not a known key", right);
     });
   }
+  const isGeneric = message.startsWith(GENERIC);
   if (code === "invalid_union") {
-    const branch = issue.errors.find(isEntered) ?? (message === GENERIC ? issue.errors.at(-1) : undefined);
+    const branch = issue.errors.find(isEntered) ?? (isGeneric ? issue.errors.at(-1) : undefined);
     if (branch) return branch.flatMap((one) => faultsOf(source, { ...one, path: [...path, ...one.path] }));
   }
-  const right =
-    code === "invalid_type" && message.startsWith(GENERIC)
-      ? (TYPES[issue.expected] ?? issue.expected)
-      : message;
+  const right = code === "invalid_type" && isGeneric ? (TYPES[issue.expected] ?? issue.expected) : message;
   if (issue.input === undefined) return [{ ...source.fault(path, "key", "is missing", right), text: "" }];
   return [source.fault(path, "value", "is not valid", right)];
 }

@@ -20,19 +20,17 @@ function normalise(word: string): string {
 
 /** Counts the letters to insert, remove or replace. A swap of two neighbours counts once. */
 function editDistance(a: string, b: string): number {
-  let before: number[] = [];
-  let above = Array.from({ length: b.length + 1 }, (_, index) => index);
+  const rows: number[][] = [];
+  const cost = (i: number, j: number): number => (i === 0 || j === 0 ? i + j : (rows[i]?.[j] ?? 0));
   for (let i = 1; i <= a.length; i++) {
-    const row = [i];
+    const row: number[] = [];
+    rows[i] = row;
     for (let j = 1; j <= b.length; j++) {
-      const same = a[i - 1] === b[j - 1];
-      let cost = Math.min((above[j] ?? 0) + 1, (row[j - 1] ?? 0) + 1, (above[j - 1] ?? 0) + (same ? 0 : 1));
+      const replaced = cost(i - 1, j - 1) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      row[j] = Math.min(cost(i - 1, j) + 1, cost(i, j - 1) + 1, replaced);
       const isSwap = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
-      if (isSwap) cost = Math.min(cost, (before[j - 2] ?? 0) + 1);
-      row.push(cost);
+      if (isSwap) row[j] = Math.min(row[j] ?? 0, cost(i - 2, j - 2) + 1);
     }
-    before = above;
-    above = row;
   }
-  return above[b.length] ?? 0;
+  return cost(a.length, b.length);
 }

@@ -47,8 +47,6 @@ const rule = z.strictObject({
     .describe("where to create the job's cgroup, as for ffrtmp attach"),
 });
 
-const rules = anyNumber(rule, "a list; each item starts with - name:");
-
 function checkRules(section: object, report: Report): void {
   if (!Array.isArray(section)) return;
   const names = new Map<unknown, number>();
@@ -66,30 +64,21 @@ function checkRules(section: object, report: Report): void {
   }
 }
 
-const commandSection = z
-  .strictObject({
-    limits: limits.describe("limits that override those of default_limits"),
-    filters: filtersSection.describe("filters, each in place of the global one of the same name"),
-  })
-  .nullish();
-
-const commands = z.record(z.string(), commandSection).nullish();
+const command = z.strictObject({
+  limits: limits.describe("limits that override those of default_limits"),
+  filters: filtersSection.describe("filters, each in place of the global one of the same name"),
+});
 
 function checkCommands(section: object, report: Report): void {
-  for (const name of Object.keys(section)) {
-    if (name !== "" && !name.includes("/")) continue;
-    const right = "the name of a command without its directory, such as ffmpeg";
-    report([name], "is not the name of a command", right);
-  }
+  const right = "the name of a command without its directory, such as ffmpeg";
+  for (const name of Object.keys(section))
+    if (name === "" || name.includes("/")) report([name], "is not the name of a command", right);
 }
-
-const tenants = z.record(z.string(), totals).nullish();
 
 function checkTenants(section: object, report: Report): void {
   for (const name of Object.keys(section)) {
     const reason = faultInTenant(name);
-    if (reason === undefined) continue;
-    report([name], `is not the name of a tenant: ${reason}`, "a name, or * for all others");
+    if (reason) report([name], `is not the name of a tenant: ${reason}`, "a name, or * for all others");
   }
 }
 
@@ -103,14 +92,15 @@ export const policySchema = z.strictObject({
   ),
   default_limits: limits.describe("limits of every job"),
   filters: filtersSection.describe("conditions for governing a process, whichever rule matches"),
-  commands: checked(commands, checkCommands).describe("limits and filters of single commands"),
-  rules: checked(rules, checkRules).describe(
+  commands: checked(z.record(z.string(), command.nullish()).nullish(), checkCommands).describe(
+    "limits and filters of single commands",
+  ),
+  rules: checked(anyNumber(rule, "a list; each item starts with - name:"), checkRules).describe(
     "decisions for matching processes; the first rule that matches decides",
   ),
-  tenants: checked(tenants, checkTenants).describe(
+  tenants: checked(z.record(z.string(), totals).nullish(), checkTenants).describe(
     'total limits by tenant; "*" is the total of each tenant that is not listed',
   ),
 });
 
 export type PolicyWords = z.output<typeof policySchema>;
-export type RuleWords = NonNullable<PolicyWords["rules"]>[number];

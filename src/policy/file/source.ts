@@ -1,4 +1,4 @@
-import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, type YAMLError } from "yaml";
+import * as yaml from "yaml";
 import type { PolicyFault } from "./fault.ts";
 import { explainSyntax } from "./yamlFaults.ts";
 
@@ -12,12 +12,14 @@ const MAX_EXCERPT_LENGTH = 60;
 /** One slip in the syntax can cause thousands of faults. */
 const MAX_SYNTAX_FAULTS = 20;
 
-type Range = readonly [start: number, end: number];
+const TOO_DEEP = ["is nested too deeply", "a policy needs only a few levels"] as const;
+
+type Range = readonly [start: number, end: number, ...unknown[]];
 
 /** A value of the text and its position, with the values inside it by key or index. */
 interface Place {
   value: unknown;
-  key: Range | undefined;
+  key?: Range | undefined;
   range: Range | undefined;
   inside: Map<PropertyKey, Place>;
   /** The number of values that this one consists of, with aliases expanded. */
@@ -26,21 +28,30 @@ interface Place {
 
 /** A YAML 1.2 text: its value, its faults, and the position of each value for further faults. */
 export class Source {
+  readonly value: unknown;
   readonly faults: PolicyFault[] = [];
   readonly #text: string;
-  readonly #lines = new LineCounter();
+  readonly #lines = new yaml.LineCounter();
   /** `undefined` while the value of the anchor is being converted, where an alias to it would never end. */
   readonly #anchors = new Map<string, Place | undefined>();
-  readonly #root: Place;
+  readonly #root: Place = emptyPlace();
 
   /** Reports every fault in `faults`; never throws. */
   constructor(text: string) {
     this.#text = text;
-    this.#root = this.#read();
-  }
-
-  get value(): unknown {
-    return this.#root.value;
+    // The parser's own check for repeated keys compares each with each: a minute for a megabyte of keys.
+    const options = { lineCounter: this.#lines, uniqueKeys: false, prettyErrors: false } as const;
+    try {
+      const { contents, errors, warnings } = yaml.parseDocument(text, options);
+      for (const error of [...errors, ...warnings].slice(0, MAX_SYNTAX_FAULTS))
+        this.#report(rangeOfError(error), [], ...explainSyntax(error));
+      this.#root = this.#place(contents, []);
+      this.value = this.#root.value;
+    } catch (error) {
+      // The parser is recursive.
+      if (!(error instanceof RangeError)) throw error;
+      this.#report(undefined, [], ...TOO_DEEP);
+    }
   }
 
   /** Describes a fault at a path, or at the nearest place around it that is in the text. */
@@ -72,52 +83,38 @@ export class Source {
     this.faults.push(this.#describe(range, path, message, right));
   }
 
-  #read(): Place {
-    try {
-      // The parser's own check for repeated keys compares each with each: a minute for a megabyte of keys.
-      const options = { lineCounter: this.#lines, uniqueKeys: false, prettyErrors: false } as const;
-      const document = parseDocument(this.#text, options);
-      for (const error of [...document.errors, ...document.warnings].slice(0, MAX_SYNTAX_FAULTS)) {
-        this.#report(rangeOfError(error), [], ...explainSyntax(error));
-      }
-      return this.#place(document.contents, []);
-    } catch (error) {
-      // The parser is recursive.
-      if (!(error instanceof RangeError)) throw error;
-      this.#report(undefined, [], "is nested too deeply", "a policy needs only a few levels");
-      return emptyPlace(undefined);
-    }
-  }
-
   #place(node: unknown, path: Path): Place {
-    if (isAlias(node)) return this.#followAlias(node.source, rangeOf(node), path);
-    const place = emptyPlace(rangeOf(node));
-    if (!isScalar(node) && !isMap(node) && !isSeq(node)) return { ...place, value: null, range: undefined };
+    const range = rangeOf(node);
+    if (yaml.isAlias(node)) return this.#followAlias(node.source, range, path);
+    const place = emptyPlace(range);
+    if (!yaml.isScalar(node) && !yaml.isMap(node) && !yaml.isSeq(node))
+      return { ...emptyPlace(), value: null };
     if (node.anchor) this.#anchors.set(node.anchor, undefined);
-    if (isScalar(node)) place.value = node.value;
-    else if (path.length > MAX_DEPTH)
-      this.#report(place.range, path, "is nested too deeply", "a policy needs only a few levels");
-    else if (isSeq(node)) this.#fillList(place, node.items, path);
-    else this.#fillMapping(place, node.items, path);
+    if (yaml.isScalar(node)) place.value = node.value;
+    else if (path.length > MAX_DEPTH) this.#report(range, path, ...TOO_DEEP);
+    else if (yaml.isMap(node)) this.#fillMapping(place, node.items, path);
+    else place.value = node.items.map((item, index) => this.#add(place, index, item, path).value);
     if (place.size > MAX_VALUES) {
       const right = "aliases (*name) are for a few repeated lines";
-      this.#report(place.range, path, `expands to more than ${MAX_VALUES} values`, right);
-      Object.assign(place, emptyPlace(place.range));
+      this.#report(range, path, `expands to more than ${MAX_VALUES} values`, right);
+      Object.assign(place, emptyPlace(range));
     }
     if (node.anchor) this.#anchors.set(node.anchor, place);
     return place;
   }
 
-  #fillList(place: Place, items: readonly unknown[], path: Path): void {
-    place.value = items.map((item, index) => this.#add(place, index, item, path).value);
+  #add(place: Place, part: PropertyKey, node: unknown, path: Path): Place {
+    const inner = this.#place(node, [...path, part]);
+    place.inside.set(part, inner);
+    place.size += inner.size;
+    return inner;
   }
 
-  #fillMapping(place: Place, pairs: readonly { key: unknown; value: unknown }[], path: Path): void {
-    const own: [key: string, value: unknown][] = [];
+  #fillMapping(place: Place, pairs: readonly yaml.Pair[], path: Path): void {
     const merged: Record<string, unknown>[] = [];
     for (const { key, value } of pairs) {
       const range = rangeOf(key);
-      if (!isScalar(key) || key.value === null || typeof key.value === "object") {
+      if (!yaml.isScalar(key) || key.value === null || typeof key.value === "object") {
         this.#report(range, path, "is not a key", "a word followed by a colon");
         continue;
       }
@@ -128,20 +125,10 @@ export class Source {
       else if (earlier) {
         const { line } = this.#lines.linePos(earlier.key?.[0] ?? 0);
         this.#report(range, [...path, name], `is a repeated key, first on line ${line}`, "each key once");
-      } else {
-        const inner = this.#add(place, name, value, path);
-        inner.key = range;
-        own.push([name, inner.value]);
-      }
+      } else this.#add(place, name, value, path).key = range;
     }
-    place.value = Object.assign({}, ...merged.reverse(), Object.fromEntries(own));
-  }
-
-  #add(place: Place, part: PropertyKey, node: unknown, path: Path): Place {
-    const inner = this.#place(node, [...path, part]);
-    place.inside.set(part, inner);
-    place.size += inner.size;
-    return inner;
+    const own = Object.fromEntries(Array.from(place.inside, ([name, inner]) => [name, inner.value]));
+    place.value = Object.assign({}, ...merged.reverse(), own);
   }
 
   /** Returns the mappings that `<<` merges: one, or a list of which the first one wins. */
@@ -163,17 +150,16 @@ export class Source {
   }
 }
 
-function emptyPlace(range: Range | undefined): Place {
-  return { value: undefined, key: undefined, range, inside: new Map(), size: 1 };
+function emptyPlace(range?: Range): Place {
+  return { value: undefined, range, inside: new Map(), size: 1 };
 }
 
 function rangeOf(node: unknown): Range | undefined {
-  const range = (node as Node | null)?.range;
-  return range ? [range[0], range[1]] : undefined;
+  return (node as yaml.Node | null)?.range ?? undefined;
 }
 
 /** Returns at least one character, but not a tab, which is invisible between quotes. */
-function rangeOfError({ code, pos: [start, end] }: YAMLError): Range {
+function rangeOfError({ code, pos: [start, end] }: yaml.YAMLError): Range {
   return code === "TAB_AS_INDENT" ? [start, start] : [start, Math.max(end, start + 1)];
 }
 
