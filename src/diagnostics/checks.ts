@@ -41,12 +41,9 @@ function probeRights({ host }: Context): Check {
   const uid = process.geteuid?.() ?? 0;
   const isInOwn = isOutsideInitialNamespace(host, "user");
   const found = `uid ${uid}${isInOwn ? " in a user namespace" : ""} on Linux ${release()}`;
-  if (uid === 0 && !isInOwn) return works("rights", `root, ${found}`);
-  return fails(
-    "rights",
-    found,
-    "only your own processes can be governed, and limits need a cgroup that is delegated to your user",
-  );
+  const cost =
+    "only your own processes can be governed, and limits need a cgroup that is delegated to your user";
+  return uid === 0 && !isInOwn ? works("rights", `root, ${found}`) : fails("rights", found, cost);
 }
 
 function probeHierarchies({ hierarchies }: Context): Check {
@@ -54,14 +51,13 @@ function probeHierarchies({ hierarchies }: Context): Check {
   const cost = "no limits and no measurements; jobs run and are recorded";
   if (hierarchies.length === 0) return fails(name, "none is mounted", cost);
   const usable = hierarchies.filter(({ controllers }) => controllers.length > 0);
-  const found = usable
-    .map(
-      ({ version, controllers, mountPoint, isReadOnly }) =>
-        `v${version} ${controllers.join(",")} at ${mountPoint}${isReadOnly ? ", read-only" : ""}`,
-    )
-    .join("; ");
-  const isReadOnly = usable.length > 0 && usable.every((hierarchy) => hierarchy.isReadOnly);
-  return isReadOnly ? fails(name, found, cost) : works(name, found);
+  const texts = usable.map(
+    ({ version, controllers, mountPoint, isReadOnly }) =>
+      `v${version} ${controllers.join(",")} at ${mountPoint}${isReadOnly ? ", read-only" : ""}`,
+  );
+  const found = texts.join("; ");
+  const isWritable = usable.length === 0 || usable.some(({ isReadOnly }) => !isReadOnly);
+  return isWritable ? works(name, found) : fails(name, found, cost);
 }
 
 /** Writes every limit once, to an empty cgroup. */
@@ -102,26 +98,20 @@ function describeLimit({ limit, outcome, actual, because }: LimitOutcome): Check
 
 function probePidfd(): Check {
   const pidfd = openPidfd(process.pid);
-  if (pidfd >= 0) {
-    closeFd(pidfd);
-    return works("pidfd", "processes are identified even when their PID is reused");
-  }
-  return fails(
-    "pidfd",
-    `pidfd_open: ${errnoName(pidfd)}`,
-    "processes are identified by their start time only, and their ends are noticed up to a second late",
-  );
+  const cost =
+    "processes are identified by their start time only, and their ends are noticed up to a second late";
+  if (pidfd < 0) return fails("pidfd", `pidfd_open: ${errnoName(pidfd)}`, cost);
+  closeFd(pidfd);
+  return works("pidfd", "processes are identified even when their PID is reused");
 }
 
 async function probeExitRecords(): Promise<Check> {
   const name = "pidfd exit codes";
   if (await pidfdsReportExitCodes())
     return works(name, "the exit codes of processes that ffrtmp did not start are known");
-  return fails(
-    name,
-    "not supported by this kernel (needs Linux 6.15)",
-    "the exit codes of processes that ffrtmp did not start come from the process connector, or are unknown",
-  );
+  const cost =
+    "the exit codes of processes that ffrtmp did not start come from the process connector, or are unknown";
+  return fails(name, "not supported by this kernel (needs Linux 6.15)", cost);
 }
 
 async function probeConnector({ host }: Context): Promise<Check> {

@@ -12,12 +12,10 @@ export function checkVisibility(machine: Machine): Check[] {
 
 function checkProcesses({ host }: Machine): Check {
   const name = "visible processes";
+  const cost =
+    "other processes are not found or governed; to include them, start the container with --pid=host (in Kubernetes: hostPID: true)";
   if (!isOutsideInitialNamespace(host, "pid")) return works(name, "all processes of the machine");
-  return fails(
-    name,
-    "only the processes of a PID namespace, such as that of a container",
-    "other processes are not found or governed; to include them, start the container with --pid=host (in Kubernetes: hostPID: true)",
-  );
+  return fails(name, "only the processes of a PID namespace, such as that of a container", cost);
 }
 
 function checkCgroups({ host, hierarchies }: Machine): Check {

@@ -13,12 +13,6 @@ export type Value = string | number | null;
 export type Row = Record<string, Value>;
 type Statement = [sql: string, parameters: Row];
 
-/** A remark of the ledger about itself, which is no loss. */
-const IS_REMARK = /^INSERT INTO notes /;
-
-/** Reports to the operator that the ledger cannot be written, or was damaged. */
-export type OnTrouble = (message: string) => void;
-
 /** The interval of retries while no later change causes one: a job may run for days. */
 const FLUSH_INTERVAL_MS = 3000;
 
@@ -28,7 +22,8 @@ const FLUSH_INTERVAL_MS = 3000;
  */
 export abstract class LedgerStore {
   readonly path: string;
-  protected readonly onTrouble: OnTrouble;
+  /** Reports to the operator that the ledger cannot be written, or was damaged. */
+  protected readonly onTrouble: (message: string) => void;
   #db: Database;
   #inode: number | undefined;
   /** Why the file could not be opened. Then all reads and writes are of a copy that ends with this process. */
@@ -37,7 +32,7 @@ export abstract class LedgerStore {
   #isReported = false;
   #flushing: ReturnType<typeof setInterval> | undefined;
 
-  constructor(path: string, onTrouble: OnTrouble) {
+  constructor(path: string, onTrouble: (message: string) => void) {
     this.path = path;
     this.onTrouble = onTrouble;
     try {
@@ -106,10 +101,10 @@ export abstract class LedgerStore {
    */
   close(): void {
     if (this.flush() === 0) return;
-    const lost = this.#waiting.filter(([sql]) => !IS_REMARK.test(sql)).length;
-    if (lost === 0) return;
+    // A note of the ledger about itself is no loss.
+    const lost = this.#waiting.filter(([sql]) => !sql.startsWith("INSERT INTO notes ")).length;
     const text = lost === 1 ? "1 change is lost that" : `${lost} changes are lost that`;
-    this.onTrouble(`${text} could not be written to the ledger ${this.path}`);
+    if (lost > 0) this.onTrouble(`${text} could not be written to the ledger ${this.path}`);
   }
 
   #keep(statement: Statement): void {
@@ -172,8 +167,7 @@ export abstract class LedgerStore {
     if (this.#isReported) return;
     this.#isReported = true;
     const { reason, remedy } = describeTrouble(this.path, error);
-    this.onTrouble(
-      `cannot write the ledger ${this.path} (${reason}): governing continues, what happens is kept in memory only. ${remedy}`,
-    );
+    const consequence = "governing continues, what happens is kept in memory only";
+    this.onTrouble(`cannot write the ledger ${this.path} (${reason}): ${consequence}. ${remedy}`);
   }
 }
