@@ -1,5 +1,5 @@
 import { WatchDaemon } from "../../daemon/daemon.ts";
-import { decideProcess, jobSpecOf } from "../../daemon/decision.ts";
+import { decideProcess, type GovernDecision, jobSpecOf } from "../../daemon/decision.ts";
 import { DaemonEvents } from "../../daemon/events.ts";
 import { logEvents, reportStatus } from "../../daemon/log.ts";
 import { ServiceManager } from "../../daemon/serviceManager.ts";
@@ -13,7 +13,7 @@ import type { Placement } from "../../linux/cgroup/placement.ts";
 import type { EventChoice } from "../../linux/events/bestEvents.ts";
 import { listPids } from "../../linux/proc/table.ts";
 import { takeServiceVariables } from "../../linux/systemd/serviceVariables.ts";
-import { type Decision, decide } from "../../policy/decide.ts";
+import { decide } from "../../policy/decide.ts";
 import type { Policy } from "../../policy/policy.ts";
 import { FactReader } from "../../policy/procFacts.ts";
 import { lockFile } from "../../sys/fileLock.ts";
@@ -52,13 +52,12 @@ export async function watch(flags: WatchFlags): Promise<number> {
   // The executable starts with the JIT compiler turned down (scripts/build.ts), which a daemon needs.
   Bun.unsafe.setJITPolicy(1);
 
-  const {
-    scanInterval: scanIntervalMs,
-    events: eventChoice,
-    eventBuffer: eventBufferBytes,
-    placement,
-  } = flags;
-  const options = { scanIntervalMs, eventChoice, eventBufferBytes, placement };
+  const options = {
+    scanIntervalMs: flags.scanInterval,
+    eventChoice: flags.events,
+    eventBufferBytes: flags.eventBuffer,
+    placement: flags.placement,
+  };
   const bus = new DaemonEvents();
   logEvents(bus, (line) => printErr(`${new Date().toISOString()} ${line}`));
   reportStatus(bus, service);
@@ -84,7 +83,7 @@ function dryRun(context: Context, policy: Policy, reader: FactReader, placement:
   return 0;
 }
 
-function describe(pid: number, { target, rule, tenant, limits }: Decision & { govern: true }): string {
+function describe(pid: number, { target, rule, tenant, limits }: GovernDecision): string {
   const named = LIMIT_NAMES.map((name) => [name, formatLimit(limits, name)]);
   const wanted = named.filter(([, text]) => text !== undefined).map((words) => words.join(" "));
   const byRule = rule === undefined ? "" : ` by rule ${rule}`;
