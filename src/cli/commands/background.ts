@@ -39,15 +39,11 @@ export async function runInBackground(jobId: string, flags: JobFlags): Promise<n
   closeSync(ownLog);
   const pipe = child.stdio[REPORT_FD];
   const text = typeof pipe === "number" ? await Bun.file(pipe).text() : "";
-  if (text === "") {
-    const message = `the background process of job ${jobId} died while it started the job`;
-    throw new Refusal(message, `tail ${path}`);
-  }
+  const death = `the background process of job ${jobId} died while it started the job`;
+  if (text === "") throw new Refusal(death, `tail ${path}`);
   const { warnings, pid, refusal } = JSON.parse(text) as StartReport;
   for (const warning of warnings) warn(warning);
-  if (refusal) {
-    throw Object.assign(new Refusal(refusal.message, refusal.hint), { exitCode: refusal.exitCode });
-  }
+  if (refusal) throw Object.assign(new Refusal(refusal.message, refusal.hint), refusal);
   if (flags.json) printJson({ job_id: jobId, pid });
   else printOut(jobId);
   return 0;
@@ -63,8 +59,7 @@ export function startReporting<T extends { job: RunningJob }>(fd: number, start:
     return started;
   } catch (error) {
     if (error instanceof Refusal) {
-      const { message, hint } = error;
-      const exitCode = "exitCode" in error ? (error.exitCode as number) : undefined;
+      const { message, hint, exitCode }: Refusal & { exitCode?: number } = error;
       report(fd, { warnings, pid: null, refusal: { message, hint, exitCode } });
     }
     throw error;
@@ -82,10 +77,7 @@ function report(fd: number, result: StartReport): void {
   }
 }
 
-export interface JobLog {
-  fd: number;
-  path: string;
-}
+type JobLog = { fd: number; path: string };
 
 /** Creates the file for the output of a background job. Throws a Refusal where it cannot be created. */
 export function openJobLog({ state, host }: Context, jobId: string): JobLog {

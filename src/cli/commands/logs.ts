@@ -12,12 +12,8 @@ const CHUNK_BYTES = 64 * 1024;
 export async function logs(jobId: string, flags: CommonFlags & { follow?: boolean }): Promise<number> {
   const context = openContext(flags);
   const { logPath, key } = findJob(context, jobId);
-  if (logPath === null) {
-    throw new Refusal(
-      `job ${jobId} has no log: only run --detach captures output`,
-      "start the job with: ffrtmp run --detach",
-    );
-  }
+  const noLog = `job ${jobId} has no log: only run --detach captures output`;
+  if (logPath === null) throw new Refusal(noLog, "start the job with: ffrtmp run --detach");
   const fd = open(logPath);
   for (;;) {
     // Read the state before copying, so that everything written before the end is copied.

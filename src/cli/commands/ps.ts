@@ -32,10 +32,7 @@ function columns(context: Context): Column<OpenJob>[] {
     { heading: "PID", right: true, text: (job) => pidOf(job)?.toString() ?? "-" },
     { heading: "MODE", text: ({ mode }) => mode },
     { heading: "SINCE", right: true, text: (job) => since(startedMsOf(job)) },
-    {
-      heading: "OBSERVER",
-      text: (job) => (isObserved(context, job) ? `PID ${job.observer?.pid}` : "none"),
-    },
+    { heading: "OBSERVER", text: (job) => (isObserved(context, job) ? `PID ${job.observer?.pid}` : "none") },
     { heading: "LIMITS", text: limitsText },
     { heading: "COMMAND", text: ({ command }) => shorten(command.join(" ")) },
   ];
@@ -56,12 +53,10 @@ function warnOfInvalidPolicy(context: Context): void {
   const report = readDaemonReport(context);
   if (report?.state !== "running" || report.policy.faults.length === 0) return;
   const { path, loadedMs, faults } = report.policy;
-  warn(
-    `${path} is NOT VALID, and the policy of ${isoTime(loadedMs)} stays in force: ${faults[0]}. See: ffrtmp policy check ${path}`,
-  );
+  const consequence = `the policy of ${isoTime(loadedMs)} stays in force`;
+  warn(`${path} is NOT VALID, and ${consequence}: ${faults[0]}. See: ffrtmp policy check ${path}`);
 }
 
-/** Shows the report of the daemon: above all whether it missed process events. */
 function psDaemon(context: Context, asJson: boolean): number {
   requireRecords(context);
   const report = readDaemonReport(context);
