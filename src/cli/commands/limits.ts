@@ -5,14 +5,14 @@ import { changeLimits } from "../../jobs/limits/changeLimits.ts";
 import type { Job } from "../../jobs/model/job.ts";
 import type { Limits } from "../../limits/limits.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
-import { type LimitFlags, limitsFrom } from "../options/limitOptions.ts";
+import { limitsFrom } from "../options/limitOptions.ts";
 import { printJson, printOut } from "../output/messages.ts";
 import { outcomePairs, warnOfLikelyMistakes } from "../output/outcomes.ts";
 import { renderPairs } from "../output/table.ts";
 import { findRunningJob, openContext } from "../session.ts";
 
 /** Sets limits of a running job. They override those of its policy or its caller until they are reset. */
-export function setLimits(jobId: string, flags: CommonFlags & LimitFlags): number {
+export function setLimits(jobId: string, flags: CommonFlags): number {
   const limits = limitsFrom(flags);
   if (Object.keys(limits).length === 0) throw new Refusal("no limit given", "ffrtmp limits set --help");
   return change(jobId, flags, (context, job) => {

@@ -18,7 +18,7 @@ import type { Policy } from "../../policy/policy.ts";
 import { FactReader } from "../../policy/procFacts.ts";
 import { lockFile } from "../../sys/fileLock.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
-import { type LimitFlags, limitsFrom } from "../options/limitOptions.ts";
+import { limitsFrom } from "../options/limitOptions.ts";
 import { openPolicy, type PolicyFlags } from "../options/policy.ts";
 import { describeChange } from "../output/changes.ts";
 import { printErr, printOut, warn } from "../output/messages.ts";
@@ -26,7 +26,7 @@ import { warnOfLikelyMistakes } from "../output/outcomes.ts";
 import { openContext } from "../session.ts";
 import { denySignals, firstSignal } from "../signals.ts";
 
-export interface WatchFlags extends LimitFlags, CommonFlags, PolicyFlags {
+export interface WatchFlags extends CommonFlags, PolicyFlags {
   /** ms; `undefined`: the policy's, or 5 s. */
   scanInterval?: number;
   events: EventChoice;
@@ -94,12 +94,8 @@ function describe(pid: number, { target, rule, tenant, limits }: GovernDecision)
 
 function lockStateDirectory({ state }: Context): void {
   const lock = lockFile(state.watchLock);
-  if (lock === "locked") {
-    throw new Refusal(
-      `another ffrtmp watch uses ${state.directory}`,
-      "one watch is enough for a machine; for a second one, name another directory: --state-path",
-    );
-  }
+  const hint = "one watch is enough for a machine; for a second one, name another directory: --state-path";
+  if (lock === "locked") throw new Refusal(`another ffrtmp watch uses ${state.directory}`, hint);
   if (typeof lock === "object")
     warn(`cannot check whether another ffrtmp watch uses this directory: ${lock.reason}`);
 }
