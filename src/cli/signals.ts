@@ -30,13 +30,13 @@ export function denySignals(): void {
   warn(`cannot install the signal filter (${filter.reason}); ffrtmp still sends no signals to workloads`);
 }
 
-/** Stops observing a job, which keeps running. Returns the exit code of a shell for this signal. */
+/** Stops observing a job. Returns the exit code of a shell for this signal. */
 export function stopObserving(context: Context, job: RunningJob, signal: string): number {
   context.ledger.takeOver(job, null);
   context.ledger.addEvent(job, { atMs: context.host.now(), kind: "observer_left", detail: { signal } });
   context.ledger.close();
-  warn(
-    `${signal}: no longer observing job ${job.jobId}, which keeps running as PID ${job.process.pid} under its limits. To follow it: ffrtmp inspect ${job.jobId}`,
-  );
+  const { jobId, process } = job;
+  const continues = `job ${jobId}, which keeps running as PID ${process.pid} under its limits`;
+  warn(`${signal}: no longer observing ${continues}. To follow it: ffrtmp inspect ${jobId}`);
   return 128 + (signalNumber(signal) ?? 0);
 }

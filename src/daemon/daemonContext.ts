@@ -9,9 +9,8 @@ import type { ServiceManager } from "./serviceManager.ts";
 export interface WatchOptions {
   /** Interval between full process scans; `undefined`: the policy's, or 5 s. */
   scanIntervalMs: number | undefined;
-  eventChoice: EventChoice;
-  /** Size of the buffer for process events that wait to be read. */
-  eventBufferBytes: number;
+  /** `bufferBytes`: the size of the buffer for process events that wait to be read. */
+  events: { choice: EventChoice; bufferBytes: number };
   /** Where to create the cgroups of discovered processes. */
   placement: Placement;
 }

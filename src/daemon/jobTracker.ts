@@ -3,14 +3,7 @@ import { JobObserver, type ObservedEnd } from "../jobs/exit/jobObserver.ts";
 import { recordExit } from "../jobs/exit/recordExit.ts";
 import { matchStoredPidfd } from "../jobs/exit/storedPidfd.ts";
 import { isObserved } from "../jobs/liveness.ts";
-import {
-  isOpen,
-  isRunning,
-  isSameProcess,
-  type Job,
-  type OpenJob,
-  type RunningJob,
-} from "../jobs/model/job.ts";
+import { isOpen, isRunning, isSameProcess, type OpenJob, type RunningJob } from "../jobs/model/job.ts";
 import { leaveScope, takeOverScope } from "../jobs/placement/jobScope.ts";
 import { repairJob } from "../jobs/recovery/recover.ts";
 import { watchLedgerFile } from "../ledger/ledgerWatch.ts";
@@ -63,7 +56,7 @@ export class JobTracker {
     return running.filter(({ key, observer }) => observed.has(key) && isSameProcess(observer, self));
   }
 
-  forget(job: Pick<Job, "key">): void {
+  forget(job: RunningJob): void {
     this.observer.forget(job);
     this.#context.service.dropPidfd(job);
   }

@@ -21,7 +21,6 @@ export function setLimits(jobId: string, flags: CommonFlags): number {
   });
 }
 
-/** Removes all limits that were set by hand. */
 export function resetLimits(jobId: string, flags: CommonFlags): number {
   return change(jobId, flags, () => null);
 }

@@ -51,7 +51,6 @@ export async function explainPolicy(
   return 0;
 }
 
-/** Returns nothing for a process that is gone. */
 function explainProcess(context: Context, policy: Policy, reader: FactReader, pid: number): Explained[] {
   const stat = readStat(context.host, pid);
   if (stat === "gone") return [];

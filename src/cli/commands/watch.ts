@@ -27,10 +27,10 @@ import { openContext } from "../session.ts";
 import { denySignals, firstSignal } from "../signals.ts";
 
 export interface WatchFlags extends CommonFlags, PolicyFlags {
-  /** ms; `undefined`: the policy's, or 5 s. */
+  /** In ms. */
   scanInterval?: number;
   events: EventChoice;
-  /** Bytes. */
+  /** In bytes. */
   eventBuffer: number;
   placement: Placement;
   once?: boolean;
@@ -54,8 +54,7 @@ export async function watch(flags: WatchFlags): Promise<number> {
 
   const options = {
     scanIntervalMs: flags.scanInterval,
-    eventChoice: flags.events,
-    eventBufferBytes: flags.eventBuffer,
+    events: { choice: flags.events, bufferBytes: flags.eventBuffer },
     placement: flags.placement,
   };
   const bus = new DaemonEvents();

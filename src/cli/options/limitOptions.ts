@@ -6,7 +6,6 @@ import { findWholeDisk } from "../../linux/blockDevice.ts";
 import { type Pair, renderPairs } from "../output/table.ts";
 import { optionValue } from "./optionValue.ts";
 
-/** Adds an option for each key of each limit. */
 export function addLimitOptions(command: Command): Command {
   for (const limit of Object.values(LIMITS)) {
     const options = optionsOf(limit);
