@@ -12,7 +12,6 @@ type Handler = (...args: any[]) => Promise<number> | number;
 
 type CommandDefinition = { description: string } & (
   | {
-      /** Adds arguments and options. */
       define(command: Command): Command;
       /** Loads the command's code, and no other command's: the start of `run` delays its workload. */
       load(): Promise<Handler>;

@@ -29,12 +29,10 @@ export class Discovery {
     return listPids(this.#context.host).filter((pid) => this.consider(pid));
   }
 
-  /**
-   * Governs the process if the policy chooses it and it is eligible. Returns whether it was governed. Screens it
-   * first, which is cheap; `attachDiscovered` checks the rest under the process's lock.
-   */
+  /** Governs the process if the policy chooses it and it is eligible. Returns whether it was governed. */
   consider(pid: number): boolean {
     const { store, reader } = this.#context;
+    // Only what is cheap: `attachDiscovered` checks the rest under the process's lock.
     const stat = screenProcess(this.#context, pid);
     if ("eligible" in stat) return false;
     const decision = decide(store.policy, reader.of(stat));

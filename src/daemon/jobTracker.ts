@@ -52,8 +52,8 @@ export class JobTracker {
   ownJobs(): RunningJob[] {
     const { ledger, self } = this.#context;
     const observed = this.observer.jobs();
-    const running = ledger.openJobs().filter(isRunning);
-    return running.filter(({ key, observer }) => observed.has(key) && isSameProcess(observer, self));
+    const isOwn = ({ key, observer }: RunningJob) => observed.has(key) && isSameProcess(observer, self);
+    return ledger.openJobs().filter(isRunning).filter(isOwn);
   }
 
   forget(job: RunningJob): void {

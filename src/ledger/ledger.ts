@@ -162,7 +162,6 @@ export class Ledger extends LedgerStore {
     return this.#jobs(where, { bootId, launcherPid }).find((job) => job.state === "starting");
   }
 
-  /** Returns true when the process is an ffrtmp that observes a job. */
   isObserver({ bootId, pid, startTicks }: ProcessIdentity): boolean {
     const where =
       "state <> 'ended' AND boot_id = $bootId AND observer_pid = $pid AND observer_start_ticks = $startTicks";

@@ -1,13 +1,5 @@
 import type { Database } from "bun:sqlite";
-import {
-  describeTrouble,
-  inodeOf,
-  isDamage,
-  isMediumTrouble,
-  openFile,
-  openMemory,
-  setAside,
-} from "./database.ts";
+import * as database from "./database.ts";
 
 export type Value = string | number | null;
 export type Row = Record<string, Value>;
@@ -38,10 +30,10 @@ export abstract class LedgerStore {
     try {
       this.#db = this.#openFile();
     } catch (error) {
-      if (!isMediumTrouble(error)) throw error;
+      if (!database.isMediumTrouble(error)) throw error;
       this.#reportOnce(error);
-      this.#db = openMemory();
-      this.#inMemoryBecause = describeTrouble(path, error).reason;
+      this.#db = database.openMemory();
+      this.#inMemoryBecause = database.describeTrouble(path, error).reason;
     }
   }
 
@@ -71,7 +63,7 @@ export abstract class LedgerStore {
       this.countChanges(sql, parameters);
       this.#isReported = false;
     } catch (error) {
-      if (!isMediumTrouble(error)) throw error;
+      if (!database.isMediumTrouble(error)) throw error;
       this.#reportOnce(error);
       this.#keep([sql, parameters]);
     }
@@ -90,7 +82,7 @@ export abstract class LedgerStore {
       this.#writeWaiting();
       this.#isReported = false;
     } catch (error) {
-      if (!isMediumTrouble(error)) throw error;
+      if (!database.isMediumTrouble(error)) throw error;
     }
     return this.#waiting.length;
   }
@@ -118,7 +110,7 @@ export abstract class LedgerStore {
       try {
         this.countChanges(...next);
       } catch (error) {
-        if (isMediumTrouble(error)) throw error;
+        if (database.isMediumTrouble(error)) throw error;
         // Another ffrtmp ended the job meanwhile, or used its id: its record is kept.
         this.onTrouble(`a change that had to wait no longer fits the ledger ${this.path}: ${error}`);
       }
@@ -132,7 +124,7 @@ export abstract class LedgerStore {
     try {
       return action(this.#db);
     } catch (error) {
-      if (!isDamage(error) || this.#inMemoryBecause !== undefined) throw error;
+      if (!database.isDamage(error) || this.#inMemoryBecause !== undefined) throw error;
       this.#db.close();
       this.#replaceDamaged(error);
       this.#db = this.#openFile();
@@ -141,20 +133,20 @@ export abstract class LedgerStore {
   }
 
   #openFile(): Database {
-    this.#inode = inodeOf(this.path);
+    this.#inode = database.inodeOf(this.path);
     try {
-      return openFile(this.path);
+      return database.openFile(this.path);
     } catch (error) {
-      if (!isDamage(error)) throw error;
+      if (!database.isDamage(error)) throw error;
       this.#replaceDamaged(error);
-      return openFile(this.path);
+      return database.openFile(this.path);
     } finally {
-      this.#inode = inodeOf(this.path);
+      this.#inode = database.inodeOf(this.path);
     }
   }
 
   #replaceDamaged(error: unknown): void {
-    const aside = setAside(this.path, this.#inode, new Date());
+    const aside = database.setAside(this.path, this.#inode, new Date());
     this.#inode = undefined;
     if (aside === undefined) return;
     this.onTrouble(
@@ -166,7 +158,7 @@ export abstract class LedgerStore {
   #reportOnce(error: unknown): void {
     if (this.#isReported) return;
     this.#isReported = true;
-    const { reason, remedy } = describeTrouble(this.path, error);
+    const { reason, remedy } = database.describeTrouble(this.path, error);
     const consequence = "governing continues, what happens is kept in memory only";
     this.onTrouble(`cannot write the ledger ${this.path} (${reason}): ${consequence}. ${remedy}`);
   }

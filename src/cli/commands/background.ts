@@ -23,10 +23,7 @@ interface StartReport {
 /** The descriptor of the background copy's end of the pipe. */
 const REPORT_FD = 3;
 
-/**
- * Starts a copy of this process in the background, because only a parent receives an exit code. Returns when
- * the copy has started the workload, or has failed to.
- */
+/** Starts a background copy, as only a parent receives an exit code. Returns when the copy has reported. */
 export async function runInBackground(jobId: string, flags: JobFlags): Promise<number> {
   const path = locateState(flags.statePath, process.env).ownLog;
   const ownLog = openLog(path, "a", 0o755, `cannot write ${path}, which run --detach needs`);

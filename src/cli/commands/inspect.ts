@@ -82,10 +82,7 @@ function describeUsage(usage: Usage, job: Job): Pair[] {
   ];
 }
 
-/**
- * Explains a missing peak. In place, the kernel reports the peak since the cgroup was created, which is the
- * job's own only if it has risen since the job started.
- */
+/** In place, the kernel's peak is since the cgroup was created: the job's own only if it has risen since. */
 function memoryPeakText({ memoryPeakBytes, oomKills }: Usage, { cgroup }: Job): string {
   const before = cgroup.find(({ countedBefore }) => countedBefore)?.countedBefore?.memoryPeakBytes ?? null;
   // Without `oomKills` the memory counters could not be read at all.

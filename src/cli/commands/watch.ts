@@ -3,7 +3,7 @@ import { decideProcess, type GovernDecision, jobSpecOf } from "../../daemon/deci
 import { DaemonEvents } from "../../daemon/events.ts";
 import { logEvents, reportStatus } from "../../daemon/log.ts";
 import { ServiceManager } from "../../daemon/serviceManager.ts";
-import { checkVisibility } from "../../diagnostics/visibility.ts";
+import { checkVisibility } from "../../diagnostics/checks.ts";
 import { planDryRun } from "../../jobs/attach/planAttach.ts";
 import type { Context } from "../../jobs/context.ts";
 import { Refusal } from "../../jobs/errors.ts";
