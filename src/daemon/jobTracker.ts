@@ -6,7 +6,7 @@ import { isObserved } from "../jobs/liveness.ts";
 import { isOpen, isRunning, isSameProcess, type OpenJob, type RunningJob } from "../jobs/model/job.ts";
 import { leaveScope, takeOverScope } from "../jobs/placement/jobScope.ts";
 import { repairJob } from "../jobs/recovery/recover.ts";
-import { watchLedgerFile } from "../ledger/ledgerWatch.ts";
+import { watchLedgerFile } from "../ledger/database.ts";
 import type { ProcessEvents } from "../linux/events/processEvents.ts";
 import type { FileWatch } from "../linux/fileWatch.ts";
 import { isAlive } from "../linux/proc/identity.ts";

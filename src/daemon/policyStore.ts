@@ -52,7 +52,6 @@ export class PolicyStore {
     this.#watches = [...directoriesOnTheWay(this.path)].map((directory) => watchPath(directory, debounced));
   }
 
-  /** Reports whether the file differs from the one that was read last. */
   hasChanged(): boolean {
     return this.#readStamp() !== this.#stamp;
   }

@@ -1,6 +1,7 @@
 import { Database, SQLiteError } from "bun:sqlite";
 import { accessSync, constants, existsSync, mkdirSync, renameSync, statSync } from "node:fs";
-import { dirname } from "node:path";
+import { basename, dirname } from "node:path";
+import { type FileWatch, watchPath } from "../linux/fileWatch.ts";
 import { describeErrno } from "../sys/errno.ts";
 import { isCurrent, migrate, rejectOtherSchemas, UnusableSchema } from "./migrations.ts";
 
@@ -103,6 +104,15 @@ export function isUniqueConflict(error: unknown): boolean {
 /** Returns true for an error with one of these codes, as SQLITE_BUSY or SQLITE_BUSY_SNAPSHOT has `BUSY`. */
 function isSqlite(error: unknown, ...codes: string[]): boolean {
   return error instanceof SQLiteError && codes.some((code) => error.code?.startsWith(`SQLITE_${code}`));
+}
+
+/**
+ * Calls back soon after any process, this one included, has written to a ledger file. Returns `undefined` where the
+ * kernel cannot report it (no inotify instance is left, the directory cannot be read); then the ledger must be polled.
+ */
+export function watchLedgerFile(path: string, onWrite: () => void): FileWatch | undefined {
+  // Watches the directory: writes go to the log beside the file, and a damaged file is replaced by a new one.
+  return watchPath(dirname(path), onWrite, (name) => name.startsWith(basename(path)));
 }
 
 /** Renames a damaged ledger and its side files. Returns the new name; `undefined` when another process did so first. */

@@ -123,14 +123,13 @@ export class Ledger extends LedgerStore {
   }
 
   /**
-   * Adds to a job what others have recorded for it since: its limits and their outcomes. Where the last change of
-   * this process still waits to be written, the job is newer than the ledger and is returned unchanged.
+   * Adds to a job what others have recorded for it since, but not its observer. Where the last change of this process
+   * still waits to be written, the job is newer than the ledger and is returned unchanged.
    */
   refresh<J extends OpenJob>(job: J): J {
     const current = job.state === "running" ? this.job(job.key) : undefined;
     if (current?.state !== "running") return job;
-    const { limits, byHand, outcomes, cgroup, changes, carriedUsage, tenant, labels, intent } = current;
-    return { ...job, limits, byHand, outcomes, cgroup, changes, carriedUsage, tenant, labels, intent };
+    return { ...job, ...current, observer: job.observer };
   }
 
   openJobs(): OpenJob[] {

@@ -19,7 +19,7 @@ export abstract class LedgerStore {
   #db: Database;
   #inode: number | undefined;
   /** Why the file could not be opened. Then all reads and writes are of a copy that ends with this process. */
-  #inMemoryBecause: string | undefined;
+  unreadableBecause: string | undefined;
   #waiting: Statement[] = [];
   #isReported = false;
   #flushing: ReturnType<typeof setInterval> | undefined;
@@ -33,13 +33,8 @@ export abstract class LedgerStore {
       if (!database.isMediumTrouble(error)) throw error;
       this.#reportOnce(error);
       this.#db = database.openMemory();
-      this.#inMemoryBecause = database.describeTrouble(path, error).reason;
+      this.unreadableBecause = database.describeTrouble(path, error).reason;
     }
-  }
-
-  /** Why no recorded job can be read; `undefined` when they can. */
-  get unreadableBecause(): string | undefined {
-    return this.#inMemoryBecause;
   }
 
   protected rows(sql: string, parameters: Row = {}): Row[] {
@@ -53,7 +48,7 @@ export abstract class LedgerStore {
 
   /** Throws constraint violations, having changed nothing. */
   protected write(sql: string, parameters: Row): void {
-    if (this.#inMemoryBecause !== undefined) {
+    if (this.unreadableBecause !== undefined) {
       this.countChanges(sql, parameters);
       this.#keep([sql, parameters]);
       return;
@@ -73,11 +68,11 @@ export abstract class LedgerStore {
   flush(): number {
     if (this.#waiting.length === 0) return 0;
     try {
-      if (this.#inMemoryBecause !== undefined) {
+      if (this.unreadableBecause !== undefined) {
         const file = this.#openFile();
         this.#db.close();
         this.#db = file;
-        this.#inMemoryBecause = undefined;
+        this.unreadableBecause = undefined;
       }
       this.#writeWaiting();
       this.#isReported = false;
@@ -124,7 +119,7 @@ export abstract class LedgerStore {
     try {
       return action(this.#db);
     } catch (error) {
-      if (!database.isDamage(error) || this.#inMemoryBecause !== undefined) throw error;
+      if (!database.isDamage(error) || this.unreadableBecause !== undefined) throw error;
       this.#db.close();
       this.#replaceDamaged(error);
       this.#db = this.#openFile();
