@@ -4,16 +4,13 @@ import { installSignalFilter } from "../sys/seccomp.ts";
 import { signalNumber } from "../sys/waitStatus.ts";
 import { warn } from "./output/messages.ts";
 
-/** The signals that stop an observer. They never stop a workload. */
-const ENDING_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
-
 /**
- * Settles with the name of the first of these signals that arrives. From the call on they no longer end the
- * process. With `onHangUp`, SIGHUP calls that function instead, as is usual for daemons.
+ * Settles with the name of the first signal that stops an observer, and never a workload. From the call on, these
+ * signals do not end the process. With `onHangUp`, SIGHUP calls that function instead, as is usual for daemons.
  */
 export function firstSignal(onHangUp?: () => void): Promise<string> {
   return new Promise((resolve) => {
-    for (const signal of ENDING_SIGNALS) {
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
       const isRequest = signal === "SIGHUP" && onHangUp !== undefined;
       process.on(signal, isRequest ? onHangUp : () => resolve(signal));
     }

@@ -5,7 +5,7 @@ import { Refusal } from "../../jobs/errors.ts";
 import type { LimitOutcome } from "../../limits/outcome.ts";
 import { readStat } from "../../linux/proc/stat.ts";
 import { listPids } from "../../linux/proc/table.ts";
-import { type Decision, type Explanation, explain, type Step } from "../../policy/decide.ts";
+import { type Explanation, explain, type Step } from "../../policy/decide.ts";
 import type { ProcessFacts } from "../../policy/facts.ts";
 import type { Policy } from "../../policy/policy.ts";
 import { FactReader } from "../../policy/procFacts.ts";
@@ -68,20 +68,16 @@ const COLUMNS: Column<Explained>[] = [
   { heading: "COMMAND", text: ({ facts }) => facts.names.comm },
   { heading: "GOVERN", text: ({ plan }) => (plan ? "yes" : "no") },
   { heading: "RULE", text: ({ decision }) => decision.rule ?? "-" },
-  { heading: "TENANT", text: ({ decision }) => tenantOf(decision) ?? "-" },
+  { heading: "TENANT", text: ({ decision }) => (decision.govern ? decision.tenant : undefined) ?? "-" },
   { heading: "WHY", text: ({ reason }) => reason ?? "" },
 ];
-
-function tenantOf(decision: Decision): string | undefined {
-  return decision.govern ? decision.tenant : undefined;
-}
 
 function describe({ facts, steps, plan, reason, decision }: Explained): string {
   const verdict: Pair[] = plan
     ? [
         ["verdict", `govern as ${plan.jobId}`],
         ["decided by", decision.rule === undefined ? "target_commands" : `rule ${decision.rule}`],
-        ["tenant", tenantOf(decision) ?? "none"],
+        ["tenant", (decision.govern ? decision.tenant : undefined) ?? "none"],
         ...plan.cgroups.map((path): Pair => ["cgroup", path]),
         ...plan.outcomes.map((outcome): Pair => [nameOfOutcome(outcome), outcomeText(outcome)]),
         ...plan.changes.map((change): Pair => ["would", describeChange(change)]),

@@ -68,6 +68,7 @@ function psDaemon(context: Context, asJson: boolean): number {
 
 function describe(report: LastReport, now: number): Pair[] {
   const { watch, state, policy, counts, source, stoppedMs } = report;
+  const interval = formatDuration(report.scanIntervalMs);
   const ended = { running: "", stopped: ` at ${isoTime(stoppedMs)}`, died: ", killed or crashed" }[state];
   return [
     ["watch", `${state}${ended}, PID ${watch.pid}, since ${isoTime(report.sinceMs)}`],
@@ -79,10 +80,7 @@ function describe(report: LastReport, now: number): Pair[] {
     ["dropped", counts.dropped === null ? "not counted by the kernel" : String(counts.dropped)],
     ["overruns", String(counts.overruns)],
     ["malformed", String(counts.malformed)],
-    [
-      "rescans",
-      `${counts.rescans} after lost events, and one every ${formatDuration(report.scanIntervalMs)}`,
-    ],
+    ["rescans", `${counts.rescans} after lost events, and one every ${interval}`],
     ["found by scan", `${counts.foundByScan} processes whose exec event was missed`],
     ["counted", `${formatDuration(now - report.atMs)} ago`],
   ];

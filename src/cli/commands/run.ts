@@ -19,9 +19,6 @@ import { openContext } from "../session.ts";
 import { firstSignal, stopObserving } from "../signals.ts";
 import { dropJobLog, openJobLog, runInBackground, startReporting } from "./background.ts";
 
-/** The exit code where that of the command is unknown. */
-const EXIT_UNKNOWN = 125;
-
 export interface RunFlags extends JobFlags {
   workdir?: string;
   detach?: boolean;
@@ -76,8 +73,8 @@ function startJob(
   }
 }
 
-/** Returns the exit code of a shell: 128 + n for signal n. */
+/** Returns the exit code of a shell: 128 + n for signal n; 125 where the end of the command is unknown. */
 function exitCodeOf(ending: Ending): number {
   if (ending.kind === "exited") return ending.code;
-  return ending.kind === "signaled" ? 128 + (signalNumber(ending.signal) ?? 0) : EXIT_UNKNOWN;
+  return ending.kind === "signaled" ? 128 + (signalNumber(ending.signal) ?? 0) : 125;
 }

@@ -48,11 +48,9 @@ export function limitsFrom(flags: object): Limits {
 /** Explains the notations of the values that the command's options accept. */
 function spellings(command: Command): string {
   const used = spellingsOf(command.options.map(({ flags }) => flags.replace(/>$/, "")));
-  const pairs = used.map(
-    ({ value, examples, meaning }, index): Pair => [
-      value === used[index - 1]?.value ? "" : value,
-      `${examples.join(", ")}: ${meaning}`,
-    ],
-  );
+  const pairs = used.map(({ value, examples, meaning }, index): Pair => {
+    const label = value === used[index - 1]?.value ? "" : value;
+    return [label, `${examples.join(", ")}: ${meaning}`];
+  });
   return renderPairs(pairs).replaceAll(/^/gm, "  ");
 }
