@@ -5,8 +5,8 @@ import { signalNumber } from "../sys/waitStatus.ts";
 import { warn } from "./output/messages.ts";
 
 /**
- * Settles with the name of the first signal that stops an observer, and never a workload. From the call on, these
- * signals do not end the process. With `onHangUp`, SIGHUP calls that function instead, as is usual for daemons.
+ * Settles with the name of the first signal that stops an observer, never a workload. From the call on, these
+ * signals do not end the process. With `onHangUp`, SIGHUP calls that function instead, as usual for daemons.
  */
 export function firstSignal(onHangUp?: () => void): Promise<string> {
   return new Promise((resolve) => {

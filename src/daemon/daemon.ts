@@ -1,7 +1,7 @@
 import { enforceLimits } from "../jobs/limits/enforceLimits.ts";
 import { recordActiveDaemon } from "../jobs/liveness.ts";
 import { repairAll } from "../jobs/recovery/recover.ts";
-import { startBestEvents } from "../linux/events/bestEvents.ts";
+import { type StartedEvents, startBestEvents } from "../linux/events/bestEvents.ts";
 import type { OnEvents, ProcessEvent, ProcessEvents } from "../linux/events/processEvents.ts";
 import { ProcessScan } from "../linux/events/processScan.ts";
 import { totalOf } from "../policy/policy.ts";
@@ -200,6 +200,6 @@ export class WatchDaemon {
   }
 }
 
-function startEvents(context: DaemonContext, onEvents: OnEvents): ReturnType<typeof startBestEvents> {
+function startEvents(context: DaemonContext, onEvents: OnEvents): Promise<StartedEvents> {
   return startBestEvents(context.host, scanIntervalOf(context), onEvents, context.options.events);
 }

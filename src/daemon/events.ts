@@ -1,17 +1,14 @@
 import type { LimitRepair } from "../jobs/limits/enforceLimits.ts";
 import type { JobResult } from "../jobs/model/ending.ts";
 import type { EndedJob, OpenJob, RunningJob } from "../jobs/model/job.ts";
+import type { StartedEvents } from "../linux/events/bestEvents.ts";
 import type { EventSource } from "../linux/events/processEvents.ts";
 import type { PolicyStore } from "./policyStore.ts";
 import type { DaemonCounts } from "./status.ts";
 
 export type LoadedPolicy = Pick<PolicyStore, "policy" | "path" | "warnings">;
 
-interface StartedSource {
-  source: EventSource;
-  /** Why each better event source cannot be used. */
-  unavailable: readonly string[];
-}
+type StartedSource = { source: EventSource } & Pick<StartedEvents, "unavailable">;
 
 /** The facts of each kind of event that a daemon reports while it works. */
 interface EventFacts {

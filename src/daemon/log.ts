@@ -74,7 +74,7 @@ const LINES: { [Kind in EventKind]: (event: DaemonEvent<Kind>) => string | strin
   counted: () => [],
 };
 
-function unavailableLines({ unavailable }: { unavailable: readonly string[] }): string[] {
+function unavailableLines({ unavailable }: { unavailable: string[] }): string[] {
   return unavailable.map((reason) => `Event source unavailable, falling back: ${reason}`);
 }
 

@@ -9,10 +9,7 @@ const MAX_RETRY_MS = 1000;
 /** Bounds the memory and descriptors for a manager that has stopped reading. */
 const MAX_UNSENT = 8192;
 
-interface Message {
-  state: notify.NotifyState;
-  fd: number | undefined;
-}
+type Message = { state: notify.NotifyState; fd: number | undefined };
 
 /**
  * The service manager that started this daemon. Receives the state of the daemon, and keeps the pidfds of

@@ -62,8 +62,8 @@ export function isDamage(error: unknown): boolean {
 }
 
 /**
- * Returns true when the file cannot be written now, and may be later: the disk is full, read-only or failing; or the
- * file is locked, or belongs to another user or program.
+ * Returns true when the file cannot be written now, and may be later: the disk is full, read-only or failing;
+ * or the file is locked, or belongs to another user or program.
  */
 export function isMediumTrouble(error: unknown): boolean {
   if (error instanceof UnusableSchema || (error instanceof Error && "syscall" in error)) return true;
@@ -107,8 +107,8 @@ function isSqlite(error: unknown, ...codes: string[]): boolean {
 }
 
 /**
- * Calls back soon after any process, this one included, has written to a ledger file. Returns `undefined` where the
- * kernel cannot report it (no inotify instance is left, the directory cannot be read); then the ledger must be polled.
+ * Calls back soon after any process, this one included, has written to a ledger file. Returns `undefined` if
+ * the ledger must be polled: no inotify instance is left, or the directory cannot be read.
  */
 export function watchLedgerFile(path: string, onWrite: () => void): FileWatch | undefined {
   // Watches the directory: writes go to the log beside the file, and a damaged file is replaced by a new one.

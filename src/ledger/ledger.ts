@@ -123,8 +123,8 @@ export class Ledger extends LedgerStore {
   }
 
   /**
-   * Adds to a job what others have recorded for it since, but not its observer. Where the last change of this process
-   * still waits to be written, the job is newer than the ledger and is returned unchanged.
+   * Adds to a job what others have recorded for it since, but not its observer. Where the last change of this
+   * process still waits to be written, the job is newer than the ledger and is returned unchanged.
    */
   refresh<J extends OpenJob>(job: J): J {
     const current = job.state === "running" ? this.job(job.key) : undefined;

@@ -19,7 +19,7 @@ export function locateState(option: string | undefined, environment: NodeJS.Proc
     /** Messages of ffrtmp itself where it has no terminal. */
     ownLog: join(directory, "ffrtmp.log"),
     watchLock: join(directory, "watch.lock"),
-    /** Six hex digits that differ from one state directory to another; part of every cgroup name of its jobs. */
+    /** Six hex digits that differ between state directories; part of every cgroup name of its jobs. */
     tag: Bun.hash.crc32(directory).toString(16).padStart(8, "0").slice(0, 6),
   };
 }

@@ -157,7 +157,7 @@ export function isCurrent(db: Database): boolean {
   return readVersion(db) === SCHEMA_VERSION;
 }
 
-/** Throws UnusableSchema for a ledger of a later ffrtmp, which could lose data, and for another program's file. */
+/** Throws UnusableSchema for another program's file and for that of a later ffrtmp, which could lose data. */
 export function rejectOtherSchemas(db: Database): void {
   // One transaction, for one state of the file: another process may be creating this ledger.
   db.transaction(() => {

@@ -1,7 +1,7 @@
 import { InvalidArgumentError } from "commander";
 import { parseBytes, parseWhole, ValueFault } from "../../limits/units.ts";
 
-/** Makes an option's parser from one of src/limits. Commander shows its fault with the option and the text. */
+/** Makes an option's parser from one of src/limits. Commander shows its fault with the option and text. */
 export function optionValue<T>(expected: string, parse: (text: string) => T): (text: string) => T {
   return (text) => {
     try {
