@@ -32,7 +32,7 @@ export class Discovery {
   /** Governs the process if the policy chooses it and it is eligible. Returns whether it was governed. */
   consider(pid: number): boolean {
     const { store, reader } = this.#context;
-    // Only what is cheap: `attachDiscovered` checks the rest under the process's lock.
+    // Reads only the process's stat: `attachDiscovered` checks the rest under the lock of the process.
     const stat = screenProcess(this.#context, pid);
     if ("eligible" in stat) return false;
     const decision = decide(store.policy, reader.of(stat));
