@@ -12,7 +12,6 @@ type Handler = (...args: any[]) => Promise<number> | number;
 
 type CommandDefinition = { description: string } & (
   | {
-      /** Adds arguments and options. */
       define(command: Command): Command;
       /** Loads the command's code, and no other command's: the start of `run` delays its workload. */
       load(): Promise<Handler>;
@@ -171,9 +170,6 @@ const COMMANDS: Record<string, CommandDefinition> = {
 /** Parses the command line, runs the command and returns its exit code. Throws CommanderError and Refusal. */
 export async function runProgram(argv: string[]): Promise<number> {
   let exitCode = 0;
-  const onExit = (code: number) => {
-    exitCode = code;
-  };
   const program = createProgram();
   const named = argv[2] === "help" ? argv[3] : argv[2];
   // The other commands are needed only for the overview and for suggestions, so a call does not build them.
@@ -181,7 +177,10 @@ export async function runProgram(argv: string[]): Promise<number> {
   for (const [name, definition] of Object.entries(COMMANDS)) {
     if (isCall && name !== named) continue;
     const command = program.command(name).description(definition.description);
-    if (name === named) defineCommand(command, name, definition, onExit);
+    if (name !== named) continue;
+    defineCommand(command, name, definition, (code) => {
+      exitCode = code;
+    });
   }
   await program.parseAsync(argv);
   return exitCode;
@@ -191,7 +190,7 @@ export async function runProgram(argv: string[]): Promise<number> {
 export function describeProgram(): Command {
   const program = createProgram();
   for (const [name, definition] of Object.entries(COMMANDS)) {
-    defineCommand(program.command(name), name, definition, () => {});
+    defineCommand(program.command(name), name, definition);
   }
   return program;
 }
@@ -201,7 +200,7 @@ function defineCommand(
   command: Command,
   path: string,
   definition: CommandDefinition,
-  onExit: (code: number) => void,
+  onExit: (code: number) => void = () => {},
 ): void {
   command.description(definition.description).showHelpAfterError(`  try: ffrtmp ${path} --help`);
   if ("subcommands" in definition) {

@@ -26,17 +26,13 @@ export function findJob(context: Context, jobId: string): Job {
   requireRecords(context);
   const named = context.ledger.jobsNamed(jobId);
   const job = named.find(isOpen) ?? named[0];
-  if (!job) {
-    throw new Refusal(
-      `there is no job ${jobId || JSON.stringify(jobId)} in ${context.state.ledger}`,
-      "ffrtmp ps, ffrtmp history; add --state-path DIR for another state directory",
-    );
-  }
+  const none = `there is no job ${jobId || JSON.stringify(jobId)} in ${context.state.ledger}`;
+  const hint = "ffrtmp ps, ffrtmp history; add --state-path DIR for another state directory";
+  if (!job) throw new Refusal(none, hint);
   repairJob(context, job);
   return context.ledger.job(job.key) ?? job;
 }
 
-/** Returns the running job with this id. Throws a Refusal for a job that is starting or has ended. */
 export function findRunningJob(context: Context, jobId: string): RunningJob {
   const job = findJob(context, jobId);
   if (job.state === "ended") throw new Refusal(`job ${jobId} has already ended`, `ffrtmp inspect ${jobId}`);

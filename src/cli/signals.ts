@@ -4,16 +4,13 @@ import { installSignalFilter } from "../sys/seccomp.ts";
 import { signalNumber } from "../sys/waitStatus.ts";
 import { warn } from "./output/messages.ts";
 
-/** The signals that stop an observer. They never stop a workload. */
-const ENDING_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
-
 /**
- * Settles with the name of the first of these signals that arrives. From the call on they no longer end the
- * process. With `onHangUp`, SIGHUP calls that function instead, as is usual for daemons.
+ * Settles with the name of the first signal that stops an observer, never a workload. From the call on, these
+ * signals do not end the process. With `onHangUp`, SIGHUP calls that function instead, as usual for daemons.
  */
 export function firstSignal(onHangUp?: () => void): Promise<string> {
   return new Promise((resolve) => {
-    for (const signal of ENDING_SIGNALS) {
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
       const isRequest = signal === "SIGHUP" && onHangUp !== undefined;
       process.on(signal, isRequest ? onHangUp : () => resolve(signal));
     }
@@ -30,13 +27,13 @@ export function denySignals(): void {
   warn(`cannot install the signal filter (${filter.reason}); ffrtmp still sends no signals to workloads`);
 }
 
-/** Stops observing a job, which keeps running. Returns the exit code of a shell for this signal. */
+/** Stops observing a job. Returns the exit code of a shell for this signal. */
 export function stopObserving(context: Context, job: RunningJob, signal: string): number {
   context.ledger.takeOver(job, null);
   context.ledger.addEvent(job, { atMs: context.host.now(), kind: "observer_left", detail: { signal } });
   context.ledger.close();
-  warn(
-    `${signal}: no longer observing job ${job.jobId}, which keeps running as PID ${job.process.pid} under its limits. To follow it: ffrtmp inspect ${job.jobId}`,
-  );
+  const { jobId, process } = job;
+  const continues = `job ${jobId}, which keeps running as PID ${process.pid} under its limits`;
+  warn(`${signal}: no longer observing ${continues}. To follow it: ffrtmp inspect ${jobId}`);
   return 128 + (signalNumber(signal) ?? 0);
 }

@@ -2,7 +2,7 @@ import { enforceLimits } from "../jobs/limits/enforceLimits.ts";
 import { recordActiveDaemon } from "../jobs/liveness.ts";
 import { repairAll } from "../jobs/recovery/recover.ts";
 import { type StartedEvents, startBestEvents } from "../linux/events/bestEvents.ts";
-import type { ProcessEvent, ProcessEvents } from "../linux/events/processEvents.ts";
+import type { OnEvents, ProcessEvent, ProcessEvents } from "../linux/events/processEvents.ts";
 import { ProcessScan } from "../linux/events/processScan.ts";
 import { totalOf } from "../policy/policy.ts";
 import { type DaemonContext, scanIntervalOf } from "./daemonContext.ts";
@@ -36,10 +36,10 @@ export class WatchDaemon {
       if (daemon) daemon.#handle(batch);
       else queued.push(...batch);
     });
-    const { policy, path, warnings } = context.store;
-    const { source } = events;
-    const ledgerPath = context.ledger.path;
-    context.bus.emit({ kind: "daemon-started", policy, path, warnings, source, unavailable, ledgerPath });
+    const { store, bus, ledger } = context;
+    const { policy, path, warnings } = store;
+    const started = { policy, path, warnings, source: events.source, unavailable, ledgerPath: ledger.path };
+    bus.emit({ kind: "daemon-started", ...started });
     daemon = new WatchDaemon(context, events);
     recordActiveDaemon(context);
     daemon.#tracker.resumeStoredPidfds();
@@ -50,7 +50,7 @@ export class WatchDaemon {
     daemon.#handle(queued);
     daemon.#statistics.write();
     daemon.#emitCounts();
-    context.store.watch(() => daemon.reload("the file has changed"));
+    store.watch(() => daemon.reload("the file has changed"));
     return daemon;
   }
 
@@ -161,7 +161,6 @@ export class WatchDaemon {
     this.#reportFound(pids.filter((pid) => this.#discovery.consider(pid)));
   }
 
-  /** Restores the limits that another program undid. */
   #enforceLimits(): void {
     const { store, bus } = this.#context;
     for (const before of this.#tracker.ownJobs()) {
@@ -177,10 +176,9 @@ export class WatchDaemon {
     for (const job of this.#tracker.ownJobs()) {
       if (job.mode !== "watch") continue;
       const event = reconcileJob(this.#context, job, occasion);
-      if (event === undefined) continue;
-      if (event.kind === "job-changed-by-policy") this.#tracker.observer.update(event.job);
-      if (event.kind === "job-released-by-policy") this.#tracker.forget(job);
-      this.#context.bus.emit(event);
+      if (event?.kind === "job-changed-by-policy") this.#tracker.observer.update(event.job);
+      if (event?.kind === "job-released-by-policy") this.#tracker.forget(job);
+      if (event) this.#context.bus.emit(event);
     }
   }
 
@@ -202,10 +200,6 @@ export class WatchDaemon {
   }
 }
 
-function startEvents(
-  context: DaemonContext,
-  onEvents: (batch: ProcessEvent[]) => void,
-): Promise<StartedEvents> {
-  const { eventChoice: choice, eventBufferBytes: bufferBytes } = context.options;
-  return startBestEvents(context.host, scanIntervalOf(context), onEvents, { choice, bufferBytes });
+function startEvents(context: DaemonContext, onEvents: OnEvents): Promise<StartedEvents> {
+  return startBestEvents(context.host, scanIntervalOf(context), onEvents, context.options.events);
 }

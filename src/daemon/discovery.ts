@@ -1,11 +1,12 @@
 import { attachDiscovered } from "../jobs/attach/attach.ts";
+import { screenProcess } from "../jobs/attach/eligibility.ts";
 import { Refusal } from "../jobs/errors.ts";
 import { MoveLockThread } from "../linux/cgroup/moveLock/thread.ts";
-import { readStat } from "../linux/proc/stat.ts";
+import { type ProcStat, readStat } from "../linux/proc/stat.ts";
 import { listPids } from "../linux/proc/table.ts";
 import { decide } from "../policy/decide.ts";
 import type { DaemonContext } from "./daemonContext.ts";
-import { chooseByPolicy, jobSpecOf, type PolicyChoice } from "./decision.ts";
+import { type GovernDecision, jobSpecOf } from "./decision.ts";
 import type { JobTracker } from "./jobTracker.ts";
 
 /** Asks the policy about processes, and governs those that it chooses. */
@@ -31,9 +32,12 @@ export class Discovery {
   /** Governs the process if the policy chooses it and it is eligible. Returns whether it was governed. */
   consider(pid: number): boolean {
     const { store, reader } = this.#context;
-    const choice = chooseByPolicy(this.#context, pid, (stat) => decide(store.policy, reader.of(stat)));
-    if (choice.govern) return this.#govern(choice);
-    if (choice.retry) this.#retryLater(pid, choice.retry);
+    // Reads only the process's stat: `attachDiscovered` checks the rest under the lock of the process.
+    const stat = screenProcess(this.#context, pid);
+    if ("eligible" in stat) return false;
+    const decision = decide(store.policy, reader.of(stat));
+    if (decision.govern) return this.#govern(stat, decision);
+    if (decision.retryInMs !== undefined) this.#retryLater(stat, decision.retryInMs);
     return false;
   }
 
@@ -47,19 +51,19 @@ export class Discovery {
     this.#retries.clear();
   }
 
-  #retryLater(pid: number, { inMs, startTicks }: { inMs: number; startTicks: number }): void {
+  #retryLater({ pid, startTicks }: ProcStat, delayMs: number): void {
     clearTimeout(this.#retries.get(pid));
     const timer = setTimeout(() => {
       this.#retries.delete(pid);
       const stat = readStat(this.#context.host, pid);
       if (stat !== "gone" && stat.startTicks === startTicks) this.consider(pid);
-    }, inMs);
+    }, delayMs);
     this.#retries.set(pid, timer);
   }
 
-  #govern({ stat, decision }: PolicyChoice & { govern: true }): boolean {
-    const { target, rule } = decision;
+  #govern(stat: ProcStat, decision: GovernDecision): boolean {
     const { pid } = stat;
+    const { target, rule } = decision;
     const { bus, store, options } = this.#context;
     this.#tracker.finishPending(pid);
     try {

@@ -1,25 +1,21 @@
 import type { LimitRepair } from "../jobs/limits/enforceLimits.ts";
 import type { JobResult } from "../jobs/model/ending.ts";
 import type { EndedJob, OpenJob, RunningJob } from "../jobs/model/job.ts";
+import type { StartedEvents } from "../linux/events/bestEvents.ts";
 import type { EventSource } from "../linux/events/processEvents.ts";
 import type { PolicyStore } from "./policyStore.ts";
 import type { DaemonCounts } from "./status.ts";
 
 export type LoadedPolicy = Pick<PolicyStore, "policy" | "path" | "warnings">;
 
-interface StartedSource {
-  source: EventSource;
-  /** Why each better event source cannot be used. */
-  unavailable: readonly string[];
-}
+type StartedSource = { source: EventSource } & Pick<StartedEvents, "unavailable">;
 
-/** Everything that a daemon reports of its work, while it works: the facts of each kind of event. */
+/** The facts of each kind of event that a daemon reports while it works. */
 interface EventFacts {
   /** Process events arrive from now on. */
   "daemon-started": LoadedPolicy & StartedSource & { ledgerPath: string };
   "daemon-stopping": { signal: string };
   "daemon-stopped": { counts: DaemonCounts };
-  /** A part of the machine that this daemon cannot see. */
   "visibility-limited": { found: string; consequence: string | undefined };
   "event-source-changed": StartedSource;
   "event-source-failed": { source: EventSource; reason: string };
@@ -30,18 +26,15 @@ interface EventFacts {
   "policy-rejected": { trigger: string; path: string | undefined; faults: readonly string[] };
   /** A scan found a process that the policy chose, and no event had reported it. */
   "process-found-by-scan": { pid: number };
-  /** The policy chose an eligible process, and governing it failed. */
   "attach-failed": { pid: number; target: string; reason: string };
   /** `target` is the command that the process was recognized as; without a `rule`, as a target command. */
   "job-attached": { job: RunningJob; target: string; rule: string | undefined };
-  /** The observer of a job is gone, and this daemon is its observer now. */
   "job-taken-over": { job: RunningJob };
   "job-changed-by-policy": { job: RunningJob };
   "job-released-by-policy": { job: RunningJob };
   /** The policy no longer asks for the job, and a daemon that starts leaves it as it is. */
   "job-kept-by-policy": { job: RunningJob };
   "job-reconcile-failed": { job: RunningJob; reason: string };
-  /** Another program undid a limit of a job. */
   "limit-repaired": { job: RunningJob; repair: LimitRepair };
   "job-ended": { job: OpenJob; result: JobResult };
   /** A job ended, and processes that it started run on in its cgroup. */

@@ -3,17 +3,10 @@ import { JobObserver, type ObservedEnd } from "../jobs/exit/jobObserver.ts";
 import { recordExit } from "../jobs/exit/recordExit.ts";
 import { matchStoredPidfd } from "../jobs/exit/storedPidfd.ts";
 import { isObserved } from "../jobs/liveness.ts";
-import {
-  isOpen,
-  isRunning,
-  isSameProcess,
-  type Job,
-  type OpenJob,
-  type RunningJob,
-} from "../jobs/model/job.ts";
+import { isOpen, isRunning, isSameProcess, type OpenJob, type RunningJob } from "../jobs/model/job.ts";
 import { leaveScope, takeOverScope } from "../jobs/placement/jobScope.ts";
 import { repairJob } from "../jobs/recovery/recover.ts";
-import { watchLedgerFile } from "../ledger/ledgerWatch.ts";
+import { watchLedgerFile } from "../ledger/database.ts";
 import type { ProcessEvents } from "../linux/events/processEvents.ts";
 import type { FileWatch } from "../linux/fileWatch.ts";
 import { isAlive } from "../linux/proc/identity.ts";
@@ -59,11 +52,11 @@ export class JobTracker {
   ownJobs(): RunningJob[] {
     const { ledger, self } = this.#context;
     const observed = this.observer.jobs();
-    const running = ledger.openJobs().filter(isRunning);
-    return running.filter(({ key, observer }) => observed.has(key) && isSameProcess(observer, self));
+    const isOwn = ({ key, observer }: RunningJob) => observed.has(key) && isSameProcess(observer, self);
+    return ledger.openJobs().filter(isRunning).filter(isOwn);
   }
 
-  forget(job: Pick<Job, "key">): void {
+  forget(job: RunningJob): void {
     this.observer.forget(job);
     this.#context.service.dropPidfd(job);
   }

@@ -14,10 +14,10 @@ export function reportStatus(events: DaemonEvents, service: { status(text: strin
   events.subscribe((event) => {
     if (event.kind !== "counted") return;
     const { jobs, source, counts, isPolicyValid } = event;
+    const dropped = counts.dropped ?? "not counted";
     const policy = isPolicyValid ? "" : "; POLICY FILE NOT VALID, the previous policy is in force";
-    service.status(
-      `Governing ${jobs} ${jobs === 1 ? "job" : "jobs"}; events: ${source}, dropped: ${counts.dropped ?? "not counted"}${policy}`,
-    );
+    const governing = `Governing ${jobs} ${jobs === 1 ? "job" : "jobs"}`;
+    service.status(`${governing}; events: ${source}, dropped: ${dropped}${policy}`);
   });
 }
 
@@ -25,24 +25,21 @@ export function reportStatus(events: DaemonEvents, service: { status(text: strin
 const LINES: { [Kind in EventKind]: (event: DaemonEvent<Kind>) => string | string[] } = {
   "daemon-started": (event) => [
     `Watching for ${policyText(event)} (PID ${process.pid}); events: ${event.source}, ledger: ${event.ledgerPath}`,
-    ...event.unavailable.map(unavailableLine),
-    ...event.warnings.map(warningLine),
+    ...unavailableLines(event),
+    ...warningLines(event),
   ],
   "daemon-stopping": ({ signal }) => `${signal}: stopping; jobs keep running under their limits`,
   "daemon-stopped": ({ counts: { received, dropped, rescans, foundByScan } }) =>
     `Events received: ${received}, dropped: ${dropped ?? "not counted"}; rescans: ${rescans}; processes found by scan only: ${foundByScan}`,
   "visibility-limited": ({ found, consequence }) =>
     `Limited view of the machine: ${found}${consequence === undefined ? "" : `. Consequence: ${consequence}`}`,
-  "event-source-changed": ({ source, unavailable }) => [
-    `Event source: ${source}`,
-    ...unavailable.map(unavailableLine),
-  ],
+  "event-source-changed": (event) => [`Event source: ${event.source}`, ...unavailableLines(event)],
   "event-source-failed": ({ source, reason }) => `Event source failed (${source}): ${reason}`,
   "events-lost": ({ reason, dropped }) =>
     `Process events were lost: ${reason}${dropped === null ? "" : ` (${dropped} so far)`}; scanning all processes`,
   "policy-loaded": (event) => [
     `Policy loaded (${event.trigger}): ${policyText(event)}`,
-    ...event.warnings.map(warningLine),
+    ...warningLines(event),
   ],
   "policy-rejected": ({ trigger, path, faults }) => [
     `POLICY REJECTED (${trigger}); the previous one stays in force. Errors in ${path}:`,
@@ -53,12 +50,12 @@ const LINES: { [Kind in EventKind]: (event: DaemonEvent<Kind>) => string | strin
   "job-attached": ({ job: { jobId, process, tenant, outcomes }, target, rule }) => {
     const reasons = [rule && `rule ${rule}`, tenant && `tenant ${tenant}`].filter(Boolean).join(", ");
     const missing = outcomes.filter(({ outcome }) => outcome !== "applied");
+    const lines = missing.map(
+      ({ limit, of, outcome, because }) => `${of ? `${of}'s ` : ""}${limit} is ${outcome}: ${because}`,
+    );
     return [
       `Attaching to PID ${process.pid} (${target}) as job ${jobId}${reasons && ` (${reasons})`}`,
-      ...missing.map(
-        ({ limit, of, outcome, because }) =>
-          `Job ${jobId}: ${of ? `${of}'s ` : ""}${limit} is ${outcome}: ${because}`,
-      ),
+      ...lines.map((line) => `Job ${jobId}: ${line}`),
     ];
   },
   "job-taken-over": ({ job: { jobId, process } }) =>
@@ -77,12 +74,12 @@ const LINES: { [Kind in EventKind]: (event: DaemonEvent<Kind>) => string | strin
   counted: () => [],
 };
 
-function unavailableLine(reason: string): string {
-  return `Event source unavailable, falling back: ${reason}`;
+function unavailableLines({ unavailable }: { unavailable: string[] }): string[] {
+  return unavailable.map((reason) => `Event source unavailable, falling back: ${reason}`);
 }
 
-function warningLine(warning: string): string {
-  return `Policy warning: ${warning}`;
+function warningLines({ warnings }: LoadedPolicy): string[] {
+  return warnings.map((warning) => `Policy warning: ${warning}`);
 }
 
 function policyText({ policy, path }: LoadedPolicy): string {

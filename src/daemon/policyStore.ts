@@ -40,13 +40,18 @@ export class PolicyStore {
   watch(onChange: () => void): void {
     this.#unwatch();
     if (this.path === undefined) return;
+    const debounced = () => {
+      clearTimeout(this.#debounceTimer);
+      this.#debounceTimer = setTimeout(() => {
+        // A link that was replaced may lead through other directories.
+        this.watch(onChange);
+        if (this.hasChanged()) onChange();
+      }, DEBOUNCE_MS);
+    };
     // A directory without a watch is gone, or no inotify instance is left: `hasChanged` finds the change.
-    this.#watches = [...directoriesOnTheWay(this.path)].map((directory) =>
-      watchPath(directory, () => this.#debounce(onChange)),
-    );
+    this.#watches = [...directoriesOnTheWay(this.path)].map((directory) => watchPath(directory, debounced));
   }
 
-  /** Reports whether the file differs from the one that was read last. */
   hasChanged(): boolean {
     return this.#readStamp() !== this.#stamp;
   }
@@ -67,15 +72,6 @@ export class PolicyStore {
   stop(): void {
     clearTimeout(this.#debounceTimer);
     this.#unwatch();
-  }
-
-  #debounce(onChange: () => void): void {
-    clearTimeout(this.#debounceTimer);
-    this.#debounceTimer = setTimeout(() => {
-      // A link that was replaced may lead through other directories.
-      this.watch(onChange);
-      if (this.hasChanged()) onChange();
-    }, DEBOUNCE_MS);
   }
 
   #unwatch(): void {

@@ -9,9 +9,9 @@ import { CGROUP_LIMITS, LIMIT_NAMES } from "../limits/table.ts";
 import { cgroupPathOf } from "../linux/cgroup/hierarchies.ts";
 import { originOf } from "../linux/cgroup/jobCgroup.ts";
 import { readStat } from "../linux/proc/stat.ts";
-import { type Decision, decide } from "../policy/decide.ts";
+import { decide } from "../policy/decide.ts";
 import type { DaemonContext } from "./daemonContext.ts";
-import { jobSpecOf } from "./decision.ts";
+import { type GovernDecision, jobSpecOf } from "./decision.ts";
 import type { DaemonEvent } from "./events.ts";
 
 /** When jobs are reconciled with the policy: after it was loaded again, or at the start of a daemon. */
@@ -52,15 +52,10 @@ export function reconcileJob(context: DaemonContext, job: RunningJob, occasion: 
 }
 
 /** Returns the changed job as it is recorded; `undefined` if it has what the decision asks for. */
-function change(
-  context: DaemonContext,
-  job: RunningJob,
-  decision: Decision & { govern: true },
-): RunningJob | undefined {
+function change(context: DaemonContext, job: RunningJob, decision: GovernDecision): RunningJob | undefined {
   const { limits, tenant, labels, intent } = jobSpecOf(context.store.policy, decision, job.process.pid);
-  const recordedTotal = new Map(
-    job.outcomes.filter(({ of }) => of === "tenant").map(({ limit, wanted }) => [limit, wanted]),
-  );
+  const ofTenant = job.outcomes.filter(({ of }) => of === "tenant");
+  const recordedTotal = new Map(ofTenant.map(({ limit, wanted }) => [limit, wanted]));
   const isSame =
     (tenant?.name ?? null) === job.tenant &&
     LIMIT_NAMES.every((name) => formatLimit(limits, name) === formatLimit(job.limits, name)) &&

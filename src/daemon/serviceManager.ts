@@ -1,15 +1,5 @@
 import type { Job } from "../jobs/model/job.ts";
-import {
-  dropFd,
-  isFdName,
-  NotifySocket,
-  type NotifyState,
-  READY,
-  reloading,
-  STOPPING,
-  storeFd,
-  WATCHDOG,
-} from "../linux/systemd/notify.ts";
+import * as notify from "../linux/systemd/notify.ts";
 import type { ServiceVariables } from "../linux/systemd/serviceVariables.ts";
 import { closeFd, duplicate } from "../sys/descriptor.ts";
 
@@ -19,17 +9,14 @@ const MAX_RETRY_MS = 1000;
 /** Bounds the memory and descriptors for a manager that has stopped reading. */
 const MAX_UNSENT = 8192;
 
-interface Message {
-  state: NotifyState;
-  fd: number | undefined;
-}
+type Message = { state: notify.NotifyState; fd: number | undefined };
 
 /**
  * The service manager that started this daemon. Receives the state of the daemon, and keeps the pidfds of
  * jobs after the daemon has ended for any reason. Without a manager every call does nothing. No call waits.
  */
 export class ServiceManager {
-  readonly #socket: NotifySocket | undefined;
+  readonly #socket: notify.NotifySocket | undefined;
   readonly #watchdogUsec: number | undefined;
   /** The names of the stored pidfds, by the key of the job. */
   readonly #storedNames = new Map<string, string>();
@@ -46,22 +33,22 @@ export class ServiceManager {
     this.#watchdogUsec = variables.watchdogUsec;
     this.#received = variables.storedFds;
     const { notifySocket } = variables;
-    const socket = notifySocket === undefined ? undefined : NotifySocket.open(notifySocket);
-    if (socket instanceof NotifySocket) this.#socket = socket;
+    const socket = notifySocket === undefined ? undefined : notify.NotifySocket.open(notifySocket);
+    if (socket instanceof notify.NotifySocket) this.#socket = socket;
     else if (socket !== undefined) this.#warnOnce(socket.reason);
   }
 
   /** Reports that the daemon works: after its start, and after each `reloading`. */
   ready(): void {
-    this.#send(READY);
+    this.#send(notify.READY);
   }
 
   reloading(): void {
-    this.#send(reloading());
+    this.#send(notify.reloading());
   }
 
   stopping(): void {
-    this.#send(STOPPING);
+    this.#send(notify.STOPPING);
   }
 
   /** Sets the line that `systemctl status` shows. */
@@ -78,7 +65,7 @@ export class ServiceManager {
   startWatchdog(isAlive: () => boolean): () => void {
     if (this.#watchdogUsec === undefined || this.#socket === undefined) return () => {};
     const reset = () => {
-      if (isAlive()) this.#send(WATCHDOG);
+      if (isAlive()) this.#send(notify.WATCHDOG);
     };
     reset();
     const timer = setInterval(reset, this.#watchdogUsec / 2000);
@@ -90,9 +77,9 @@ export class ServiceManager {
     if (pidfd === undefined || this.#socket === undefined || this.#storedNames.has(key)) return;
     // Shown by `systemd-analyze fdstore`. A job id contains no `@`, and a key is never used again.
     const name = `${jobId}@${key}`;
-    if (!isFdName(name)) return;
+    if (!notify.isFdName(name)) return;
     this.#storedNames.set(key, name);
-    this.#send(storeFd(name), pidfd);
+    this.#send(notify.storeFd(name), pidfd);
   }
 
   /** Drops the pidfd of a job whose result is recorded, or which was released. */
@@ -100,7 +87,7 @@ export class ServiceManager {
     const name = this.#storedNames.get(key);
     if (name === undefined) return;
     this.#storedNames.delete(key);
-    this.#send(dropFd(name));
+    this.#send(notify.dropFd(name));
   }
 
   dropAllExcept(open: ReadonlyMap<string, unknown>): void {
@@ -114,13 +101,13 @@ export class ServiceManager {
   receiveStoredPidfds(): { key: string | undefined; fd: number }[] {
     return this.#received.splice(0).map(({ name, fd }) => {
       const key = name.includes("@") ? name.slice(name.lastIndexOf("@") + 1) : undefined;
-      if (key === undefined) this.#send(dropFd(name));
+      if (key === undefined) this.#send(notify.dropFd(name));
       else this.#storedNames.set(key, name);
       return { key, fd };
     });
   }
 
-  #send(state: NotifyState, fd?: number): void {
+  #send(state: notify.NotifyState, fd?: number): void {
     if (this.#socket === undefined) return;
     if (this.#unsent.length === 0 && this.#trySending({ state, fd })) return;
     if (this.#unsent.length >= MAX_UNSENT) return;

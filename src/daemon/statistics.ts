@@ -1,11 +1,9 @@
-import type { ProcessEvents } from "../linux/events/processEvents.ts";
+import { type ProcessEvents, zeroCounters } from "../linux/events/processEvents.ts";
 import { type DaemonContext, scanIntervalOf } from "./daemonContext.ts";
 import { type DaemonCounts, type DaemonReport, writeDaemonReport } from "./status.ts";
 
 /** How often counts that only grow are written to the ledger. A loss is written at once. */
 const WRITE_INTERVAL_MS = 60_000;
-
-type EventCounts = Omit<DaemonCounts, "rescans" | "foundByScan">;
 
 /** Counts the process events that a daemon received and missed, and writes the counts to the ledger. */
 export class DaemonStatistics {
@@ -17,7 +15,7 @@ export class DaemonStatistics {
   /** `undefined` between two event sources. */
   #events: ProcessEvents | undefined;
   /** The counts of the event sources that were stopped. */
-  #earlier: EventCounts = { received: 0, dropped: 0, overruns: 0, malformed: 0 };
+  #earlier: Omit<DaemonCounts, "rescans" | "foundByScan"> = zeroCounters();
   #written = { atMs: 0, losses: "" };
 
   constructor(context: DaemonContext, events: ProcessEvents) {
@@ -28,13 +26,22 @@ export class DaemonStatistics {
   }
 
   counts(): DaemonCounts {
-    const { rescans, foundByScan } = this;
-    return { ...this.#eventCounts(), rescans, foundByScan };
+    const earlier = this.#earlier;
+    const { received, dropped, overruns, malformed } = this.#events?.counters() ?? zeroCounters();
+    return {
+      received: earlier.received + received,
+      // A count that one of the sources does not have is unknown in the sum.
+      dropped: earlier.dropped === null || dropped === null ? null : earlier.dropped + dropped,
+      overruns: earlier.overruns + overruns,
+      malformed: earlier.malformed + malformed,
+      rescans: this.rescans,
+      foundByScan: this.foundByScan,
+    };
   }
 
   /** Adds up the counts of the event source. Call it before the source is stopped, which may reset them. */
   closeSource(): void {
-    this.#earlier = this.#eventCounts();
+    this.#earlier = this.counts();
     this.#events = undefined;
   }
 
@@ -67,19 +74,6 @@ export class DaemonStatistics {
       stoppedMs,
       counts,
     });
-  }
-
-  /** A count that one of the sources does not have is unknown in the sum. */
-  #eventCounts(): EventCounts {
-    const earlier = this.#earlier;
-    if (this.#events === undefined) return earlier;
-    const { received, dropped, overruns, malformed } = this.#events.counters();
-    return {
-      received: earlier.received + received,
-      dropped: earlier.dropped === null || dropped === null ? null : earlier.dropped + dropped,
-      overruns: earlier.overruns + overruns,
-      malformed: earlier.malformed + malformed,
-    };
   }
 }
 

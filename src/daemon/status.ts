@@ -44,9 +44,7 @@ export function writeDaemonReport(ledger: Ledger, report: DaemonReport): void {
 }
 
 /** A report that was read from the ledger. `died`: the daemon is gone and had not stopped. */
-export interface LastReport extends DaemonReport {
-  state: "running" | "stopped" | "died";
-}
+export type LastReport = DaemonReport & { state: "running" | "stopped" | "died" };
 
 /** Returns `undefined` if no daemon has used this ledger. */
 export function readDaemonReport({ ledger, host }: Context): LastReport | undefined {
@@ -59,11 +57,10 @@ export function readDaemonReport({ ledger, host }: Context): LastReport | undefi
   return { ...report, counts: { ...counts, foundByScan }, state };
 }
 
-export function daemonReportJson(report: LastReport): Record<string, unknown> {
-  const { watch, counts } = report;
+export function daemonReportJson({ counts, ...report }: LastReport): Record<string, unknown> {
   return {
     state: report.state,
-    pid: watch.pid,
+    pid: report.watch.pid,
     since: isoTime(report.sinceMs),
     counted_at: isoTime(report.atMs),
     stopped_at: isoTime(report.stoppedMs),

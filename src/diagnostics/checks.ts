@@ -14,12 +14,21 @@ import { pidfdsReportExitCodes } from "../linux/events/bestEvents.ts";
 import { ConnectorEvents } from "../linux/events/connectorEvents.ts";
 import { readProcFile } from "../linux/host.ts";
 import { isOutsideInitialNamespace } from "../linux/namespaces.ts";
+import { CAP_SYS_PTRACE, hasCapability } from "../linux/proc/status.ts";
 import { closeFd } from "../sys/descriptor.ts";
 import { errnoName } from "../sys/errno.ts";
 import { openPidfd } from "../sys/pidfd.ts";
 import { installSignalFilter } from "../sys/seccomp.ts";
-import { type Check, fails, works } from "./check.ts";
-import { checkVisibility } from "./visibility.ts";
+
+/** The result of trying one feature that governing can use. */
+export interface Check {
+  name: string;
+  works: boolean;
+  /** A version, a path, or the reason why the feature does not work. */
+  found: string;
+  /** The consequence, where the feature does not work. */
+  cost?: string;
+}
 
 /** Tries every feature that governing can use on this machine with these rights, and undoes every change. */
 export async function runChecks(context: Context): Promise<Check[]> {
@@ -41,11 +50,44 @@ function probeRights({ host }: Context): Check {
   const uid = process.geteuid?.() ?? 0;
   const isInOwn = isOutsideInitialNamespace(host, "user");
   const found = `uid ${uid}${isInOwn ? " in a user namespace" : ""} on Linux ${release()}`;
-  if (uid === 0 && !isInOwn) return works("rights", `root, ${found}`);
+  const cost =
+    "only your own processes can be governed, and limits need a cgroup that is delegated to your user";
+  return uid === 0 && !isInOwn ? works("rights", `root, ${found}`) : fails("rights", found, cost);
+}
+
+/** Checks which parts of the machine are visible. By default, a container shows only its own part. */
+export function checkVisibility(context: Context): Check[] {
+  return [checkProcesses(context), checkCgroups(context), checkFacts(context)];
+}
+
+function checkProcesses({ host }: Context): Check {
+  const name = "visible processes";
+  const cost =
+    "other processes are not found or governed; to include them, start the container with --pid=host (in Kubernetes: hostPID: true)";
+  if (!isOutsideInitialNamespace(host, "pid")) return works(name, "all processes of the machine");
+  return fails(name, "only the processes of a PID namespace, such as that of a container", cost);
+}
+
+function checkCgroups({ host, hierarchies }: Context): Check {
+  const name = "visible cgroups";
+  const cost =
+    "processes in other cgroups get no limits; to include them, start the container with --cgroupns=host and the machine's /sys/fs/cgroup mounted (in Kubernetes: privileged: true)";
+  if (isOutsideInitialNamespace(host, "cgroup"))
+    return fails(name, "only the cgroups of a cgroup namespace, such as that of a container", cost);
+  const partial = hierarchies.find(({ mountRoot }) => mountRoot !== "/");
+  if (partial === undefined) return works(name, "all cgroups of the machine");
+  return fails(name, `only the cgroups below ${partial.mountRoot}, at ${partial.mountPoint}`, cost);
+}
+
+/** Checks the facts that only tracers can read: of processes of other users or with more rights. */
+function checkFacts({ host }: Context): Check {
+  const name = "facts of other users' processes";
+  if (hasCapability(host, CAP_SYS_PTRACE) && !isOutsideInitialNamespace(host, "user"))
+    return works(name, "executables, working directories and environments can be read");
   return fails(
-    "rights",
-    found,
-    "only your own processes can be governed, and limits need a cgroup that is delegated to your user",
+    name,
+    "only names, arguments and users of processes of other users or with more rights (CAP_SYS_PTRACE is missing)",
+    "rules on their executable, working directory or environment do not match",
   );
 }
 
@@ -54,14 +96,13 @@ function probeHierarchies({ hierarchies }: Context): Check {
   const cost = "no limits and no measurements; jobs run and are recorded";
   if (hierarchies.length === 0) return fails(name, "none is mounted", cost);
   const usable = hierarchies.filter(({ controllers }) => controllers.length > 0);
-  const found = usable
-    .map(
-      ({ version, controllers, mountPoint, isReadOnly }) =>
-        `v${version} ${controllers.join(",")} at ${mountPoint}${isReadOnly ? ", read-only" : ""}`,
-    )
-    .join("; ");
-  const isReadOnly = usable.length > 0 && usable.every((hierarchy) => hierarchy.isReadOnly);
-  return isReadOnly ? fails(name, found, cost) : works(name, found);
+  const texts = usable.map(
+    ({ version, controllers, mountPoint, isReadOnly }) =>
+      `v${version} ${controllers.join(",")} at ${mountPoint}${isReadOnly ? ", read-only" : ""}`,
+  );
+  const found = texts.join("; ");
+  const isWritable = usable.length === 0 || usable.some(({ isReadOnly }) => !isReadOnly);
+  return isWritable ? works(name, found) : fails(name, found, cost);
 }
 
 /** Writes every limit once, to an empty cgroup. */
@@ -102,26 +143,20 @@ function describeLimit({ limit, outcome, actual, because }: LimitOutcome): Check
 
 function probePidfd(): Check {
   const pidfd = openPidfd(process.pid);
-  if (pidfd >= 0) {
-    closeFd(pidfd);
-    return works("pidfd", "processes are identified even when their PID is reused");
-  }
-  return fails(
-    "pidfd",
-    `pidfd_open: ${errnoName(pidfd)}`,
-    "processes are identified by their start time only, and their ends are noticed up to a second late",
-  );
+  const cost =
+    "processes are identified by their start time only, and their ends are noticed up to a second late";
+  if (pidfd < 0) return fails("pidfd", `pidfd_open: ${errnoName(pidfd)}`, cost);
+  closeFd(pidfd);
+  return works("pidfd", "processes are identified even when their PID is reused");
 }
 
 async function probeExitRecords(): Promise<Check> {
   const name = "pidfd exit codes";
   if (await pidfdsReportExitCodes())
     return works(name, "the exit codes of processes that ffrtmp did not start are known");
-  return fails(
-    name,
-    "not supported by this kernel (needs Linux 6.15)",
-    "the exit codes of processes that ffrtmp did not start come from the process connector, or are unknown",
-  );
+  const cost =
+    "the exit codes of processes that ffrtmp did not start come from the process connector, or are unknown";
+  return fails(name, "not supported by this kernel (needs Linux 6.15)", cost);
 }
 
 async function probeConnector({ host }: Context): Promise<Check> {
@@ -148,4 +183,12 @@ function probeLedger({ ledger, host }: Context): Check {
   if (ledger.flush() === 0) return works("ledger", ledger.path);
   const cost = "the results of jobs are lost when their ffrtmp process ends";
   return fails("ledger", `${ledger.path} cannot be written`, cost);
+}
+
+function works(name: string, found: string): Check {
+  return { name, works: true, found };
+}
+
+function fails(name: string, found: string, cost: string): Check {
+  return { name, works: false, found, cost };
 }

@@ -1,6 +1,7 @@
 import { Database, SQLiteError } from "bun:sqlite";
 import { accessSync, constants, existsSync, mkdirSync, renameSync, statSync } from "node:fs";
-import { dirname } from "node:path";
+import { basename, dirname } from "node:path";
+import { type FileWatch, watchPath } from "../linux/fileWatch.ts";
 import { describeErrno } from "../sys/errno.ts";
 import { isCurrent, migrate, rejectOtherSchemas, UnusableSchema } from "./migrations.ts";
 
@@ -16,9 +17,8 @@ export function openFile(path: string): Database {
     // The timeout is first: each later statement may meet the lock of another ffrtmp. NORMAL: a commit survives the
     // death of every process; only power loss can undo the last ones, and it ends the jobs too. A short log, because
     // most ffrtmps end without a checkpoint and the next one has to read the log.
-    db.run(
-      `PRAGMA busy_timeout = ${TIMEOUT_MS}; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 200`,
-    );
+    db.run(`PRAGMA busy_timeout = ${TIMEOUT_MS}`);
+    db.run("PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 200");
     if (!isCurrent(db)) {
       // Before the mode, which is written into the file.
       rejectOtherSchemas(db);
@@ -43,7 +43,7 @@ function writeAhead(db: Database): void {
       db.run("PRAGMA journal_mode = WAL");
       return;
     } catch (error) {
-      if (!isSqlite(error, "SQLITE_BUSY") || performance.now() - start > TIMEOUT_MS) throw error;
+      if (!isSqlite(error, "BUSY") || performance.now() - start > TIMEOUT_MS) throw error;
       Bun.sleepSync(RETRY_MS);
     }
   }
@@ -58,18 +58,16 @@ export function openMemory(): Database {
 
 /** Returns true when the file is no database, or its pages contradict each other. */
 export function isDamage(error: unknown): boolean {
-  return isSqlite(error, "SQLITE_CORRUPT", "SQLITE_NOTADB");
+  return isSqlite(error, "CORRUPT", "NOTADB");
 }
 
-/** The disk is full, read-only or failing; or the file is locked, or belongs to another user or program. */
-const MEDIUM_CODES = ["FULL", "READONLY", "IOERR", "CANTOPEN", "PERM", "BUSY"].map(
-  (code) => `SQLITE_${code}`,
-);
-
-/** Returns true when the file cannot be written now, and may be later. */
+/**
+ * Returns true when the file cannot be written now, and may be later: the disk is full, read-only or failing;
+ * or the file is locked, or belongs to another user or program.
+ */
 export function isMediumTrouble(error: unknown): boolean {
-  if (error instanceof UnusableSchema || isSqlite(error, ...MEDIUM_CODES)) return true;
-  return error instanceof Error && "syscall" in error;
+  if (error instanceof UnusableSchema || (error instanceof Error && "syscall" in error)) return true;
+  return isSqlite(error, "FULL", "READONLY", "IOERR", "CANTOPEN", "PERM", "BUSY");
 }
 
 /** Describes why a ledger cannot be used, and what an operator can do about it. */
@@ -77,13 +75,12 @@ export function describeTrouble(path: string, error: unknown): { reason: string;
   const elsewhere = "name another directory with FFRTMP_STATE or --state-path";
   const reason = error instanceof Error ? error.message : String(error);
   if (error instanceof UnusableSchema) return { reason, remedy: `${error.remedy} ${elsewhere}` };
-  if (isSqlite(error, "SQLITE_FULL")) return { reason, remedy: `Make room there, or ${elsewhere}` };
-  if (isSqlite(error, "SQLITE_BUSY"))
+  if (isSqlite(error, "FULL")) return { reason, remedy: `Make room there, or ${elsewhere}` };
+  if (isSqlite(error, "BUSY"))
     return { reason: `${reason}: another process holds it`, remedy: `See which: fuser ${path}` };
-  if (isSqlite(error, "SQLITE_IOERR"))
-    return { reason, remedy: "See the kernel's messages about that disk: dmesg" };
+  if (isSqlite(error, "IOERR")) return { reason, remedy: "See the kernel's messages about that disk: dmesg" };
   const remedy = `Make it writable for uid ${process.geteuid?.()}, or ${elsewhere}`;
-  if (isSqlite(error)) return { reason: whyNotWritable(path) ?? reason, remedy };
+  if (error instanceof SQLiteError) return { reason: whyNotWritable(path) ?? reason, remedy };
   return { reason: describeErrno(error), remedy };
 }
 
@@ -101,12 +98,21 @@ function whyNotWritable(path: string): string | undefined {
 }
 
 export function isUniqueConflict(error: unknown): boolean {
-  return isSqlite(error, "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY");
+  return isSqlite(error, "CONSTRAINT_UNIQUE", "CONSTRAINT_PRIMARYKEY");
 }
 
+/** Returns true for an error with one of these codes, as SQLITE_BUSY or SQLITE_BUSY_SNAPSHOT has `BUSY`. */
 function isSqlite(error: unknown, ...codes: string[]): boolean {
-  if (!(error instanceof SQLiteError)) return false;
-  return codes.length === 0 || codes.some((code) => error.code?.startsWith(code) ?? false);
+  return error instanceof SQLiteError && codes.some((code) => error.code?.startsWith(`SQLITE_${code}`));
+}
+
+/**
+ * Calls back soon after any process, this one included, has written to a ledger file. Returns `undefined` if
+ * the ledger must be polled: no inotify instance is left, or the directory cannot be read.
+ */
+export function watchLedgerFile(path: string, onWrite: () => void): FileWatch | undefined {
+  // Watches the directory: writes go to the log beside the file, and a damaged file is replaced by a new one.
+  return watchPath(dirname(path), onWrite, (name) => name.startsWith(basename(path)));
 }
 
 /** Renames a damaged ledger and its side files. Returns the new name; `undefined` when another process did so first. */

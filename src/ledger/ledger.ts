@@ -12,12 +12,7 @@ import {
   toRunning,
   withObserver,
 } from "../jobs/model/job.ts";
-import {
-  type JobEvent,
-  type JobEventKind,
-  type RecordedEvent,
-  recordedEvent,
-} from "../jobs/model/jobEvent.ts";
+import { type JobEvent, type RecordedEvent, recordedEvent } from "../jobs/model/jobEvent.ts";
 import type { ProcessIdentity } from "../linux/proc/identity.ts";
 import { isUniqueConflict } from "./database.ts";
 import { InconsistentRow, jobToRow, resultToRow, rowToJob, rowToResult, toRow } from "./rows.ts";
@@ -37,7 +32,6 @@ type Journal = Pick<Job, "cgroup" | "changes">;
 
 /**
  * The record of all jobs of one state directory, shared by every ffrtmp that uses it.
- *
  * A method that records a change returns the changed job and leaves its argument as it is.
  */
 export class Ledger extends LedgerStore {
@@ -115,9 +109,8 @@ export class Ledger extends LedgerStore {
     return this.countChanges(sql, parameters) === 1 ? withObserver(job, observer) : undefined;
   }
 
-  addEvent(job: JobKey, { atMs, kind, detail }: JobEvent): void {
-    const row = { key: job.key, at_ms: atMs, kind, detail: JSON.stringify(detail) };
-    this.write(...insertInto("events", row));
+  addEvent({ key }: JobKey, { atMs, kind, detail }: JobEvent): void {
+    this.write(...insertInto("events", { key, at_ms: atMs, kind, detail: JSON.stringify(detail) }));
   }
 
   /** Returns a number that changes whenever another connection has written. Source: PRAGMA data_version. */
@@ -130,14 +123,13 @@ export class Ledger extends LedgerStore {
   }
 
   /**
-   * Adds to a job what others have recorded for it since: its limits and their outcomes. Where the last change of
-   * this process still waits to be written, the job is newer than the ledger and is returned unchanged.
+   * Adds to a job what others have recorded for it since, but not its observer. Where the last change of this
+   * process still waits to be written, the job is newer than the ledger and is returned unchanged.
    */
   refresh<J extends OpenJob>(job: J): J {
     const current = job.state === "running" ? this.job(job.key) : undefined;
     if (current?.state !== "running") return job;
-    const { limits, byHand, outcomes, cgroup, changes, carriedUsage, tenant, labels, intent } = current;
-    return { ...job, limits, byHand, outcomes, cgroup, changes, carriedUsage, tenant, labels, intent };
+    return { ...job, ...current, observer: job.observer };
   }
 
   openJobs(): OpenJob[] {
@@ -169,7 +161,6 @@ export class Ledger extends LedgerStore {
     return this.#jobs(where, { bootId, launcherPid }).find((job) => job.state === "starting");
   }
 
-  /** Returns true when the process is an ffrtmp that observes a job. */
   isObserver({ bootId, pid, startTicks }: ProcessIdentity): boolean {
     const where =
       "state <> 'ended' AND boot_id = $bootId AND observer_pid = $pid AND observer_start_ticks = $startTicks";
@@ -178,7 +169,7 @@ export class Ledger extends LedgerStore {
 
   /** Returns true when an operator released the process by `detach`, so that only an operator may govern it again. */
   wasDetached({ bootId, pid, startTicks }: ProcessIdentity): boolean {
-    const kind: JobEventKind = "released_by_policy";
+    const kind: JobEvent["kind"] = "released_by_policy";
     const sql = `SELECT 1 FROM jobs JOIN results USING (key)
       WHERE boot_id = $bootId AND pid = $pid AND start_ticks = $startTicks AND ending = 'detached'
         AND NOT EXISTS (SELECT 1 FROM events WHERE events.key = jobs.key AND kind = $kind) LIMIT 1`;
@@ -191,23 +182,19 @@ export class Ledger extends LedgerStore {
 
   /** Returns ended jobs with their results, the latest first. */
   history(limit: number): { job: EndedJob; result: JobResult }[] {
-    const latest = "SELECT key FROM results ORDER BY end_ms DESC, key DESC LIMIT $limit";
-    const jobs = new Map(
-      this.#jobs(`key IN (${latest})`, { limit })
-        .filter(isEnded)
-        .map((job) => [job.key, job]),
-    );
-    return this.#results("TRUE ORDER BY end_ms DESC, key DESC LIMIT $limit", { limit }).flatMap((result) => {
-      const job = jobs.get(result.key);
+    const latest = "ORDER BY end_ms DESC, key DESC LIMIT $limit";
+    const jobs = this.#jobs(`key IN (SELECT key FROM results ${latest})`, { limit }).filter(isEnded);
+    const byKey = new Map(jobs.map((job) => [job.key, job]));
+    return this.#results(`TRUE ${latest}`, { limit }).flatMap((result) => {
+      const job = byKey.get(result.key);
       return job ? [{ job, result }] : [];
     });
   }
 
-  events(job: JobKey): RecordedEvent[] {
-    return this.rows("SELECT at_ms, kind, detail FROM events WHERE key = $key ORDER BY id", {
-      key: job.key,
-    }).map((row) =>
-      recordedEvent(Number(row["at_ms"]), String(row["kind"]), JSON.parse(String(row["detail"]))),
+  events({ key }: JobKey): RecordedEvent[] {
+    const rows = this.rows("SELECT at_ms, kind, detail FROM events WHERE key = $key ORDER BY id", { key });
+    return rows.map(({ at_ms: atMs, kind, detail }) =>
+      recordedEvent(Number(atMs), String(kind), JSON.parse(String(detail))),
     );
   }
 
@@ -240,8 +227,7 @@ export class Ledger extends LedgerStore {
   }
 
   #results(where: string, parameters: Row): JobResult[] {
-    const rows = this.rows(`SELECT * FROM results WHERE ${where}`, parameters);
-    return this.#consistent(rows, rowToResult);
+    return this.#consistent(this.rows(`SELECT * FROM results WHERE ${where}`, parameters), rowToResult);
   }
 
   /** Leaves out inconsistent rows and reports each of them once. They stay in the file for the operator to see. */

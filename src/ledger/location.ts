@@ -2,31 +2,24 @@ import { userInfo } from "node:os";
 import { dirname, extname, join, resolve } from "node:path";
 
 /** The files of one state directory. */
-export interface StateFiles {
-  directory: string;
-  ledger: string;
-  /** Output of workloads started with `run --detach`. */
-  logs: string;
-  /** Messages of ffrtmp itself where it has no terminal. */
-  ownLog: string;
-  watchLock: string;
-  /** Six hex digits that differ from one state directory to another; part of every cgroup name of its jobs. */
-  tag: string;
-}
+export type StateFiles = ReturnType<typeof locateState>;
 
 /**
  * Returns the state directory: from the option, `FFRTMP_STATE`, `/var/lib/ffrtmp` for root, or the XDG state directory.
  * A path that ends in .json or .db, as an older system's `--state-path` does, means the directory that it is in.
  */
-export function locateState(option: string | undefined, environment: NodeJS.ProcessEnv): StateFiles {
+export function locateState(option: string | undefined, environment: NodeJS.ProcessEnv) {
   const asked = option || environment["FFRTMP_STATE"] || defaultDirectory(environment);
   const directory = resolve([".json", ".db"].includes(extname(asked)) ? dirname(asked) : asked);
   return {
     directory,
     ledger: join(directory, "ledger.db"),
+    /** Output of workloads started with `run --detach`. */
     logs: join(directory, "logs"),
+    /** Messages of ffrtmp itself where it has no terminal. */
     ownLog: join(directory, "ffrtmp.log"),
     watchLock: join(directory, "watch.lock"),
+    /** Six hex digits that differ between state directories; part of every cgroup name of its jobs. */
     tag: Bun.hash.crc32(directory).toString(16).padStart(8, "0").slice(0, 6),
   };
 }

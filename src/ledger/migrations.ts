@@ -145,8 +145,7 @@ export class UnusableSchema extends Error {
 /** Updates the schema. Safe when several processes open a new ledger at the same time. */
 export function migrate(db: Database): void {
   db.transaction(() => {
-    const version = readVersion(db);
-    for (const step of MIGRATIONS.slice(version)) {
+    for (const step of MIGRATIONS.slice(readVersion(db))) {
       if (typeof step === "string") db.run(step);
       else step(db);
     }
@@ -158,16 +157,14 @@ export function isCurrent(db: Database): boolean {
   return readVersion(db) === SCHEMA_VERSION;
 }
 
-/** Throws UnusableSchema for a ledger of a later ffrtmp, which could lose what it has, and for another program's file. */
+/** Throws UnusableSchema for another program's file and for that of a later ffrtmp, which could lose data. */
 export function rejectOtherSchemas(db: Database): void {
   // One transaction, for one state of the file: another process may be creating this ledger.
   db.transaction(() => {
     const isEmpty = db.query("SELECT 1 FROM sqlite_schema LIMIT 1").get() === null;
     const version = readVersion(db);
-    if (version > SCHEMA_VERSION) {
-      const reason = `its schema is version ${version}, and this ffrtmp knows versions up to ${SCHEMA_VERSION}`;
-      throw new UnusableSchema(reason, "Use the newer ffrtmp that wrote it, or");
-    }
+    const reason = `its schema is version ${version}, and this ffrtmp knows versions up to ${SCHEMA_VERSION}`;
+    if (version > SCHEMA_VERSION) throw new UnusableSchema(reason, "Use the newer ffrtmp that wrote it, or");
     if (version === 0 && !isEmpty)
       throw new UnusableSchema("it is the database of something else", "To leave it alone,");
   })();

@@ -148,9 +148,8 @@ function json<T>(name: string, type: "array" | "object"): Column<T> {
     } catch {
       throw new InconsistentRow(row, `${name} is no JSON`);
     }
-    const isOfType =
-      type === "array" ? Array.isArray(value) : typeof value === "object" && !Array.isArray(value);
-    if (!isOfType && row[name] !== null) throw new InconsistentRow(row, `${name} is no JSON ${type}`);
+    const found = Array.isArray(value) ? "array" : typeof value;
+    if (found !== type && row[name] !== null) throw new InconsistentRow(row, `${name} is no JSON ${type}`);
     return value as T;
   };
   return { name, read };

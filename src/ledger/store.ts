@@ -1,23 +1,9 @@
 import type { Database } from "bun:sqlite";
-import {
-  describeTrouble,
-  inodeOf,
-  isDamage,
-  isMediumTrouble,
-  openFile,
-  openMemory,
-  setAside,
-} from "./database.ts";
+import * as database from "./database.ts";
 
 export type Value = string | number | null;
 export type Row = Record<string, Value>;
 type Statement = [sql: string, parameters: Row];
-
-/** A remark of the ledger about itself, which is no loss. */
-const IS_REMARK = /^INSERT INTO notes /;
-
-/** Reports to the operator that the ledger cannot be written, or was damaged. */
-export type OnTrouble = (message: string) => void;
 
 /** The interval of retries while no later change causes one: a job may run for days. */
 const FLUSH_INTERVAL_MS = 3000;
@@ -28,31 +14,27 @@ const FLUSH_INTERVAL_MS = 3000;
  */
 export abstract class LedgerStore {
   readonly path: string;
-  protected readonly onTrouble: OnTrouble;
+  /** Reports to the operator that the ledger cannot be written, or was damaged. */
+  protected readonly onTrouble: (message: string) => void;
   #db: Database;
   #inode: number | undefined;
   /** Why the file could not be opened. Then all reads and writes are of a copy that ends with this process. */
-  #inMemoryBecause: string | undefined;
+  unreadableBecause: string | undefined;
   #waiting: Statement[] = [];
   #isReported = false;
   #flushing: ReturnType<typeof setInterval> | undefined;
 
-  constructor(path: string, onTrouble: OnTrouble) {
+  constructor(path: string, onTrouble: (message: string) => void) {
     this.path = path;
     this.onTrouble = onTrouble;
     try {
       this.#db = this.#openFile();
     } catch (error) {
-      if (!isMediumTrouble(error)) throw error;
+      if (!database.isMediumTrouble(error)) throw error;
       this.#reportOnce(error);
-      this.#db = openMemory();
-      this.#inMemoryBecause = describeTrouble(path, error).reason;
+      this.#db = database.openMemory();
+      this.unreadableBecause = database.describeTrouble(path, error).reason;
     }
-  }
-
-  /** Why no recorded job can be read; `undefined` when they can. */
-  get unreadableBecause(): string | undefined {
-    return this.#inMemoryBecause;
   }
 
   protected rows(sql: string, parameters: Row = {}): Row[] {
@@ -66,7 +48,7 @@ export abstract class LedgerStore {
 
   /** Throws constraint violations, having changed nothing. */
   protected write(sql: string, parameters: Row): void {
-    if (this.#inMemoryBecause !== undefined) {
+    if (this.unreadableBecause !== undefined) {
       this.countChanges(sql, parameters);
       this.#keep([sql, parameters]);
       return;
@@ -76,7 +58,7 @@ export abstract class LedgerStore {
       this.countChanges(sql, parameters);
       this.#isReported = false;
     } catch (error) {
-      if (!isMediumTrouble(error)) throw error;
+      if (!database.isMediumTrouble(error)) throw error;
       this.#reportOnce(error);
       this.#keep([sql, parameters]);
     }
@@ -86,16 +68,16 @@ export abstract class LedgerStore {
   flush(): number {
     if (this.#waiting.length === 0) return 0;
     try {
-      if (this.#inMemoryBecause !== undefined) {
+      if (this.unreadableBecause !== undefined) {
         const file = this.#openFile();
         this.#db.close();
         this.#db = file;
-        this.#inMemoryBecause = undefined;
+        this.unreadableBecause = undefined;
       }
       this.#writeWaiting();
       this.#isReported = false;
     } catch (error) {
-      if (!isMediumTrouble(error)) throw error;
+      if (!database.isMediumTrouble(error)) throw error;
     }
     return this.#waiting.length;
   }
@@ -106,10 +88,10 @@ export abstract class LedgerStore {
    */
   close(): void {
     if (this.flush() === 0) return;
-    const lost = this.#waiting.filter(([sql]) => !IS_REMARK.test(sql)).length;
-    if (lost === 0) return;
+    // A note of the ledger about itself is no loss.
+    const lost = this.#waiting.filter(([sql]) => !sql.startsWith("INSERT INTO notes ")).length;
     const text = lost === 1 ? "1 change is lost that" : `${lost} changes are lost that`;
-    this.onTrouble(`${text} could not be written to the ledger ${this.path}`);
+    if (lost > 0) this.onTrouble(`${text} could not be written to the ledger ${this.path}`);
   }
 
   #keep(statement: Statement): void {
@@ -123,7 +105,7 @@ export abstract class LedgerStore {
       try {
         this.countChanges(...next);
       } catch (error) {
-        if (isMediumTrouble(error)) throw error;
+        if (database.isMediumTrouble(error)) throw error;
         // Another ffrtmp ended the job meanwhile, or used its id: its record is kept.
         this.onTrouble(`a change that had to wait no longer fits the ledger ${this.path}: ${error}`);
       }
@@ -137,7 +119,7 @@ export abstract class LedgerStore {
     try {
       return action(this.#db);
     } catch (error) {
-      if (!isDamage(error) || this.#inMemoryBecause !== undefined) throw error;
+      if (!database.isDamage(error) || this.unreadableBecause !== undefined) throw error;
       this.#db.close();
       this.#replaceDamaged(error);
       this.#db = this.#openFile();
@@ -146,20 +128,20 @@ export abstract class LedgerStore {
   }
 
   #openFile(): Database {
-    this.#inode = inodeOf(this.path);
+    this.#inode = database.inodeOf(this.path);
     try {
-      return openFile(this.path);
+      return database.openFile(this.path);
     } catch (error) {
-      if (!isDamage(error)) throw error;
+      if (!database.isDamage(error)) throw error;
       this.#replaceDamaged(error);
-      return openFile(this.path);
+      return database.openFile(this.path);
     } finally {
-      this.#inode = inodeOf(this.path);
+      this.#inode = database.inodeOf(this.path);
     }
   }
 
   #replaceDamaged(error: unknown): void {
-    const aside = setAside(this.path, this.#inode, new Date());
+    const aside = database.setAside(this.path, this.#inode, new Date());
     this.#inode = undefined;
     if (aside === undefined) return;
     this.onTrouble(
@@ -171,9 +153,8 @@ export abstract class LedgerStore {
   #reportOnce(error: unknown): void {
     if (this.#isReported) return;
     this.#isReported = true;
-    const { reason, remedy } = describeTrouble(this.path, error);
-    this.onTrouble(
-      `cannot write the ledger ${this.path} (${reason}): governing continues, what happens is kept in memory only. ${remedy}`,
-    );
+    const { reason, remedy } = database.describeTrouble(this.path, error);
+    const consequence = "governing continues, what happens is kept in memory only";
+    this.onTrouble(`cannot write the ledger ${this.path} (${reason}): ${consequence}. ${remedy}`);
   }
 }

@@ -23,10 +23,7 @@ interface StartReport {
 /** The descriptor of the background copy's end of the pipe. */
 const REPORT_FD = 3;
 
-/**
- * Starts a copy of this process in the background, because only a parent receives an exit code. Returns when
- * the copy has started the workload, or has failed to.
- */
+/** Starts a background copy, as only a parent receives an exit code. Returns when the copy has reported. */
 export async function runInBackground(jobId: string, flags: JobFlags): Promise<number> {
   const path = locateState(flags.statePath, process.env).ownLog;
   const ownLog = openLog(path, "a", 0o755, `cannot write ${path}, which run --detach needs`);
@@ -39,15 +36,11 @@ export async function runInBackground(jobId: string, flags: JobFlags): Promise<n
   closeSync(ownLog);
   const pipe = child.stdio[REPORT_FD];
   const text = typeof pipe === "number" ? await Bun.file(pipe).text() : "";
-  if (text === "") {
-    const message = `the background process of job ${jobId} died while it started the job`;
-    throw new Refusal(message, `tail ${path}`);
-  }
+  const death = `the background process of job ${jobId} died while it started the job`;
+  if (text === "") throw new Refusal(death, `tail ${path}`);
   const { warnings, pid, refusal } = JSON.parse(text) as StartReport;
   for (const warning of warnings) warn(warning);
-  if (refusal) {
-    throw Object.assign(new Refusal(refusal.message, refusal.hint), { exitCode: refusal.exitCode });
-  }
+  if (refusal) throw Object.assign(new Refusal(refusal.message, refusal.hint), refusal);
   if (flags.json) printJson({ job_id: jobId, pid });
   else printOut(jobId);
   return 0;
@@ -63,8 +56,7 @@ export function startReporting<T extends { job: RunningJob }>(fd: number, start:
     return started;
   } catch (error) {
     if (error instanceof Refusal) {
-      const { message, hint } = error;
-      const exitCode = "exitCode" in error ? (error.exitCode as number) : undefined;
+      const { message, hint, exitCode }: Refusal & { exitCode?: number } = error;
       report(fd, { warnings, pid: null, refusal: { message, hint, exitCode } });
     }
     throw error;
@@ -82,10 +74,7 @@ function report(fd: number, result: StartReport): void {
   }
 }
 
-export interface JobLog {
-  fd: number;
-  path: string;
-}
+type JobLog = { fd: number; path: string };
 
 /** Creates the file for the output of a background job. Throws a Refusal where it cannot be created. */
 export function openJobLog({ state, host }: Context, jobId: string): JobLog {

@@ -9,8 +9,6 @@ import { printJson, printOut } from "../output/messages.ts";
 import { type Column, renderTable } from "../output/table.ts";
 import { openContext, requireRecords } from "../session.ts";
 
-type Ended = { job: EndedJob; result: JobResult };
-
 export function history(flags: CommonFlags & { limit: number }): number {
   const context = openContext(flags);
   requireRecords(context);
@@ -22,7 +20,7 @@ export function history(flags: CommonFlags & { limit: number }): number {
   return 0;
 }
 
-const COLUMNS: Column<Ended>[] = [
+const COLUMNS: Column<{ job: EndedJob; result: JobResult }>[] = [
   { heading: "ENDED", text: ({ result }) => (isoTime(result.endMs) ?? "").slice(0, 19).replace("T", " ") },
   { heading: "JOB", text: ({ job }) => job.jobId },
   { heading: "PID", right: true, text: ({ job }) => pidOf(job)?.toString() ?? "-" },

@@ -23,22 +23,13 @@ export function inspect(jobId: string, flags: CommonFlags): number {
   const processes = listMembers(cgroup);
   const events = context.ledger.events(job).map(eventJson);
   if (flags.json) {
-    printJson({
-      ...jobJson(job),
-      processes,
-      usage: usageJson(usage),
-      result: result ? resultJson(job, result) : null,
-      events,
-    });
+    const ended = result ? resultJson(job, result) : null;
+    printJson({ ...jobJson(job), processes, usage: usageJson(usage), result: ended, events });
   } else {
-    printOut(
-      renderPairs([
-        ...describeJob(context, job, processes),
-        ...(result ? describeResult(result) : []),
-        ...describeUsage(usage, job),
-        ...events.map((event): Pair => ["event", JSON.stringify(event)]),
-      ]),
-    );
+    const eventPairs = events.map((event): Pair => ["event", JSON.stringify(event)]);
+    const resultPairs = result ? describeResult(result) : [];
+    const pairs = [...describeJob(context, job, processes), ...resultPairs, ...describeUsage(usage, job)];
+    printOut(renderPairs([...pairs, ...eventPairs]));
   }
   context.ledger.close();
   return 0;
@@ -77,40 +68,32 @@ function describeResult(result: JobResult): Pair[] {
 }
 
 function describeUsage(usage: Usage, job: Job): Pair[] {
-  const entries: [string, number | null, (value: number) => string][] = [
-    ["cpu user", usage.cpuUserUsec, secondsText],
-    ["cpu system", usage.cpuSystemUsec, secondsText],
-    ["throttled", usage.throttledUsec, secondsText],
-    ["memory peak", usage.memoryPeakBytes, megabytesText],
-    ["oom kills", usage.oomKills, String],
-    ["read", usage.ioReadBytes, megabytesText],
-    ["written", usage.ioWriteBytes, megabytesText],
-    ["cpu pressure", usage.cpuPressureUsec, secondsText],
-    ["memory pressure", usage.memoryPressureUsec, secondsText],
-    ["io pressure", usage.ioPressureUsec, secondsText],
+  return [
+    ["cpu user", secondsText(usage.cpuUserUsec)],
+    ["cpu system", secondsText(usage.cpuSystemUsec)],
+    ["throttled", secondsText(usage.throttledUsec)],
+    ["memory peak", memoryPeakText(usage, job)],
+    ["oom kills", usage.oomKills?.toString() ?? "unknown"],
+    ["read", megabytesText(usage.ioReadBytes)],
+    ["written", megabytesText(usage.ioWriteBytes)],
+    ["cpu pressure", secondsText(usage.cpuPressureUsec)],
+    ["memory pressure", secondsText(usage.memoryPressureUsec)],
+    ["io pressure", secondsText(usage.ioPressureUsec)],
   ];
-  return entries.map(([label, value, text]) => {
-    if (value !== null) return [label, text(value)];
-    return [label, label === "memory peak" ? describeUnknownPeak(usage, job) : "unknown"];
-  });
 }
 
-/**
- * Explains a missing peak. In place, the kernel reports the peak since the cgroup was created, which is the
- * job's own only if it has risen since the job started.
- */
-function describeUnknownPeak({ oomKills }: Usage, { cgroup }: Job): string {
+/** In place, the kernel's peak is since the cgroup was created: the job's own only if it has risen since. */
+function memoryPeakText({ memoryPeakBytes, oomKills }: Usage, { cgroup }: Job): string {
   const before = cgroup.find(({ countedBefore }) => countedBefore)?.countedBefore?.memoryPeakBytes ?? null;
   // Without `oomKills` the memory counters could not be read at all.
-  return before === null || oomKills === null
-    ? "unknown"
-    : `unknown: at most ${megabytesText(before)}, the peak from before the job was governed`;
+  if (memoryPeakBytes !== null || before === null || oomKills === null) return megabytesText(memoryPeakBytes);
+  return `unknown: at most ${megabytesText(before)}, the peak from before the job was governed`;
 }
 
-function secondsText(usec: number): string {
-  return `${(usec / 1e6).toFixed(2)} s`;
+function secondsText(usec: number | null): string {
+  return usec === null ? "unknown" : `${(usec / 1e6).toFixed(2)} s`;
 }
 
-function megabytesText(bytes: number): string {
-  return `${(bytes / 1e6).toFixed(1)} MB`;
+function megabytesText(bytes: number | null): string {
+  return bytes === null ? "unknown" : `${(bytes / 1e6).toFixed(1)} MB`;
 }

@@ -6,18 +6,13 @@ import { writeOut } from "../output/messages.ts";
 import { findJob, openContext } from "../session.ts";
 
 const POLL_MS = 200;
-const CHUNK_BYTES = 64 * 1024;
 
 /** Prints the output of a background job, byte for byte. */
 export async function logs(jobId: string, flags: CommonFlags & { follow?: boolean }): Promise<number> {
   const context = openContext(flags);
   const { logPath, key } = findJob(context, jobId);
-  if (logPath === null) {
-    throw new Refusal(
-      `job ${jobId} has no log: only run --detach captures output`,
-      "start the job with: ffrtmp run --detach",
-    );
-  }
+  const noLog = `job ${jobId} has no log: only run --detach captures output`;
+  if (logPath === null) throw new Refusal(noLog, "start the job with: ffrtmp run --detach");
   const fd = open(logPath);
   for (;;) {
     // Read the state before copying, so that everything written before the end is copied.
@@ -40,10 +35,9 @@ function open(path: string): number {
 
 /** Returns false when stdout accepts no more. */
 function copyToStdout(fd: number): boolean {
-  const buffer = new Uint8Array(CHUNK_BYTES);
-  for (;;) {
-    const length = readSync(fd, buffer);
-    if (length === 0) return true;
+  const buffer = new Uint8Array(64 * 1024);
+  for (let length = readSync(fd, buffer); length > 0; length = readSync(fd, buffer)) {
     if (!writeOut(buffer.subarray(0, length))) return false;
   }
+  return true;
 }

@@ -5,7 +5,7 @@ import { Refusal } from "../../jobs/errors.ts";
 import type { LimitOutcome } from "../../limits/outcome.ts";
 import { readStat } from "../../linux/proc/stat.ts";
 import { listPids } from "../../linux/proc/table.ts";
-import { type Decision, type Explanation, explain, type Step } from "../../policy/decide.ts";
+import { type Explanation, explain, type Step } from "../../policy/decide.ts";
 import type { ProcessFacts } from "../../policy/facts.ts";
 import type { Policy } from "../../policy/policy.ts";
 import { FactReader } from "../../policy/procFacts.ts";
@@ -19,7 +19,6 @@ import { openContext } from "../session.ts";
 
 /** One process: the decision of the policy, and what `watch` would do. */
 interface Explained extends Explanation {
-  pid: number;
   facts: ProcessFacts;
   /** The job that `watch` would create, and its changes; `undefined` for a process that it leaves alone. */
   plan: (DryRun & { jobId: string }) | undefined;
@@ -32,9 +31,8 @@ export async function explainPolicy(
   flags: CommonFlags & { pid?: number; all?: boolean; watchConfig?: string },
 ): Promise<number> {
   const { pid, all, json } = flags;
-  if (pid === undefined && !all) {
+  if (pid === undefined && !all)
     throw new Refusal("no process given", "ffrtmp policy explain --pid N, or --all");
-  }
   const policy = await requirePolicy(requirePolicyPath(flags.watchConfig));
   const context = openContext(flags);
   const reader = new FactReader(context.host);
@@ -53,14 +51,12 @@ export async function explainPolicy(
   return 0;
 }
 
-/** Returns nothing for a process that is gone. */
 function explainProcess(context: Context, policy: Policy, reader: FactReader, pid: number): Explained[] {
   const stat = readStat(context.host, pid);
   if (stat === "gone") return [];
   const facts = reader.of(stat);
-  const { decision, steps } = explain(policy, facts);
-  const outcome = decideProcess(context, pid, () => decision);
-  const explained = { pid, facts, decision, steps };
+  const explained = { facts, ...explain(policy, facts) };
+  const outcome = decideProcess(context, pid, () => explained.decision);
   if (!outcome.govern) return [{ ...explained, plan: undefined, reason: outcome.reason }];
   const spec = jobSpecOf(policy, outcome.decision, pid);
   const plan = { ...planDryRun(context, outcome.process, spec), jobId: spec.jobId };
@@ -68,25 +64,23 @@ function explainProcess(context: Context, policy: Policy, reader: FactReader, pi
 }
 
 const COLUMNS: Column<Explained>[] = [
-  { heading: "PID", right: true, text: ({ pid }) => String(pid) },
+  { heading: "PID", right: true, text: ({ facts }) => String(facts.pid) },
   { heading: "COMMAND", text: ({ facts }) => facts.names.comm },
   { heading: "GOVERN", text: ({ plan }) => (plan ? "yes" : "no") },
   { heading: "RULE", text: ({ decision }) => decision.rule ?? "-" },
-  { heading: "TENANT", text: ({ decision }) => tenantOf(decision) ?? "-" },
+  { heading: "TENANT", text: ({ decision }) => (decision.govern ? decision.tenant : undefined) ?? "-" },
   { heading: "WHY", text: ({ reason }) => reason ?? "" },
 ];
-
-function tenantOf(decision: Decision): string | undefined {
-  return decision.govern ? decision.tenant : undefined;
-}
 
 function describe({ facts, steps, plan, reason, decision }: Explained): string {
   const verdict: Pair[] = plan
     ? [
         ["verdict", `govern as ${plan.jobId}`],
         ["decided by", decision.rule === undefined ? "target_commands" : `rule ${decision.rule}`],
-        ["tenant", tenantOf(decision) ?? "none"],
-        ...planPairs(plan),
+        ["tenant", (decision.govern ? decision.tenant : undefined) ?? "none"],
+        ...plan.cgroups.map((path): Pair => ["cgroup", path]),
+        ...plan.outcomes.map((outcome): Pair => [nameOfOutcome(outcome), outcomeText(outcome)]),
+        ...plan.changes.map((change): Pair => ["would", describeChange(change)]),
       ]
     : [["verdict", `leave alone: ${reason}`]];
   return [renderPairs(factPairs(facts)), renderTable(STEP_COLUMNS, steps), renderPairs(verdict)].join("\n\n");
@@ -118,14 +112,6 @@ const STEP_COLUMNS: Column<Step>[] = [
     text: ({ failed }) => (failed ? `${failed.key}: wants ${failed.wanted}, and it is ${failed.found}` : ""),
   },
 ];
-
-function planPairs({ cgroups, outcomes, changes }: DryRun): Pair[] {
-  return [
-    ...cgroups.map((path): Pair => ["cgroup", path]),
-    ...outcomes.map((outcome): Pair => [nameOfOutcome(outcome), outcomeText(outcome)]),
-    ...changes.map((change): Pair => ["would", describeChange(change)]),
-  ];
-}
 
 function outcomeText({ outcome, wanted, because }: LimitOutcome): string {
   const word = outcome === "applied" || outcome === "partial" ? wanted : `${wanted} would be ${outcome}`;

@@ -32,10 +32,7 @@ function columns(context: Context): Column<OpenJob>[] {
     { heading: "PID", right: true, text: (job) => pidOf(job)?.toString() ?? "-" },
     { heading: "MODE", text: ({ mode }) => mode },
     { heading: "SINCE", right: true, text: (job) => since(startedMsOf(job)) },
-    {
-      heading: "OBSERVER",
-      text: (job) => (isObserved(context, job) ? `PID ${job.observer?.pid}` : "none"),
-    },
+    { heading: "OBSERVER", text: (job) => (isObserved(context, job) ? `PID ${job.observer?.pid}` : "none") },
     { heading: "LIMITS", text: limitsText },
     { heading: "COMMAND", text: ({ command }) => shorten(command.join(" ")) },
   ];
@@ -56,12 +53,10 @@ function warnOfInvalidPolicy(context: Context): void {
   const report = readDaemonReport(context);
   if (report?.state !== "running" || report.policy.faults.length === 0) return;
   const { path, loadedMs, faults } = report.policy;
-  warn(
-    `${path} is NOT VALID, and the policy of ${isoTime(loadedMs)} stays in force: ${faults[0]}. See: ffrtmp policy check ${path}`,
-  );
+  const consequence = `the policy of ${isoTime(loadedMs)} stays in force`;
+  warn(`${path} is NOT VALID, and ${consequence}: ${faults[0]}. See: ffrtmp policy check ${path}`);
 }
 
-/** Shows the report of the daemon: above all whether it missed process events. */
 function psDaemon(context: Context, asJson: boolean): number {
   requireRecords(context);
   const report = readDaemonReport(context);
@@ -73,6 +68,7 @@ function psDaemon(context: Context, asJson: boolean): number {
 
 function describe(report: LastReport, now: number): Pair[] {
   const { watch, state, policy, counts, source, stoppedMs } = report;
+  const interval = formatDuration(report.scanIntervalMs);
   const ended = { running: "", stopped: ` at ${isoTime(stoppedMs)}`, died: ", killed or crashed" }[state];
   return [
     ["watch", `${state}${ended}, PID ${watch.pid}, since ${isoTime(report.sinceMs)}`],
@@ -84,10 +80,7 @@ function describe(report: LastReport, now: number): Pair[] {
     ["dropped", counts.dropped === null ? "not counted by the kernel" : String(counts.dropped)],
     ["overruns", String(counts.overruns)],
     ["malformed", String(counts.malformed)],
-    [
-      "rescans",
-      `${counts.rescans} after lost events, and one every ${formatDuration(report.scanIntervalMs)}`,
-    ],
+    ["rescans", `${counts.rescans} after lost events, and one every ${interval}`],
     ["found by scan", `${counts.foundByScan} processes whose exec event was missed`],
     ["counted", `${formatDuration(now - report.atMs)} ago`],
   ];

@@ -1,13 +1,13 @@
 import type { Context } from "../../jobs/context.ts";
 import { Refusal } from "../../jobs/errors.ts";
 import { recordExit } from "../../jobs/exit/recordExit.ts";
-import { generateJobId, type JobSpec } from "../../jobs/job.ts";
+import { generateJobId } from "../../jobs/job.ts";
 import { resultJson } from "../../jobs/json.ts";
 import { type Ending, factsOfEnding } from "../../jobs/model/ending.ts";
 import { isTerminal, listInheritedFiles, readOwnArguments } from "../../jobs/start/inheritedFiles.ts";
 import { mayHaveLostBytes } from "../../jobs/start/rawArguments.ts";
 import { rejectNoOrphansFlag } from "../../jobs/start/runtimeFlags.ts";
-import { type StartedJob, startWorkload } from "../../jobs/start/startWorkload.ts";
+import { type StartedJob, type StartRequest, startWorkload } from "../../jobs/start/startWorkload.ts";
 import { summaryLine, survivorsLine } from "../../jobs/summary.ts";
 import { realHost } from "../../linux/host.ts";
 import { signalNumber } from "../../sys/waitStatus.ts";
@@ -18,9 +18,6 @@ import { warnOfLikelyMistakes, warnOfMissingLimits } from "../output/outcomes.ts
 import { openContext } from "../session.ts";
 import { firstSignal, stopObserving } from "../signals.ts";
 import { dropJobLog, openJobLog, runInBackground, startReporting } from "./background.ts";
-
-/** The exit code where that of the command is unknown. */
-const EXIT_UNKNOWN = 125;
 
 export interface RunFlags extends JobFlags {
   workdir?: string;
@@ -34,61 +31,50 @@ export async function run(command: string[], flags: RunFlags): Promise<number> {
   const inherited = listInheritedFiles(realHost());
   rejectNoOrphansFlag(process.env);
   const workingDirectory = checkWorkingDirectory(flags.workdir);
+  const { reportStart } = flags;
   const spec = jobSpecFromFlags(flags, generateJobId(command[0] as string, Date.now()));
-  if (flags.detach && flags.reportStart === undefined) return runInBackground(spec.jobId, flags);
+  if (flags.detach && reportStart === undefined) return runInBackground(spec.jobId, flags);
 
-  const start = () => startJob(command, flags, spec, workingDirectory, inherited);
-  const started = flags.reportStart === undefined ? start() : startReporting(flags.reportStart, start);
-  return follow(started, flags.json ?? false);
-}
-
-interface FollowedJob extends StartedJob {
-  context: Context;
-}
-
-function startJob(
-  command: string[],
-  flags: RunFlags,
-  spec: JobSpec,
-  workingDirectory: string,
-  inherited: number[],
-): FollowedJob {
-  const context = openContext(flags);
-  warnOfLikelyMistakes(context, spec.limits);
-  const log = flags.reportStart === undefined ? null : openJobLog(context, spec.jobId);
-  const stdin = isTerminal(realHost(), 0) ? "ignore" : "inherit";
-  try {
-    const launched = startWorkload(context, {
-      ...spec,
-      command,
-      commandBytes: mayHaveLostBytes(command) ? readOwnArguments(context.host).slice(-command.length) : [],
-      workingDirectory,
-      standard: log ? ["ignore", log.fd, log.fd] : [stdin, "inherit", "inherit"],
-      inherited: log ? [] : inherited,
-      logPath: log?.path ?? null,
-    });
-    warnOfMissingLimits(launched.job);
-    return { context, ...launched };
-  } catch (error) {
-    if (log && error instanceof Refusal) dropJobLog(log);
-    throw error;
-  }
-}
-
-async function follow({ context, job, ended }: FollowedJob, asJson: boolean): Promise<number> {
+  const start = () => startJob({ ...spec, command, workingDirectory, inherited }, flags);
+  const { context, job, ended } = reportStart === undefined ? start() : startReporting(reportStart, start);
   const end = await Promise.race([ended, firstSignal()]);
   if (typeof end === "string") return stopObserving(context, job, end);
   const { result, isOurs, survivors } = recordExit(context, job, end.ending, { byParent: end.measured });
   if (survivors.length > 0) warn(survivorsLine(job, survivors));
-  if (isOurs) printErr(asJson ? JSON.stringify(resultJson(job, result)) : summaryLine(job, result));
+  if (isOurs) printErr(flags.json ? JSON.stringify(resultJson(job, result)) : summaryLine(job, result));
   else
     warn(`job ${job.jobId} was already recorded as ${factsOfEnding(result.ending).ending} before it ended`);
   context.ledger.close();
   return exitCodeOf(end.ending);
 }
 
-/** Returns the exit code of a shell: 128 + n for signal n. */
+function startJob(
+  request: Omit<StartRequest, "commandBytes" | "standard" | "logPath">,
+  flags: RunFlags,
+): StartedJob & { context: Context } {
+  const context = openContext(flags);
+  const { command, inherited, jobId, limits } = request;
+  warnOfLikelyMistakes(context, limits);
+  const log = flags.reportStart === undefined ? null : openJobLog(context, jobId);
+  const stdin = isTerminal(realHost(), 0) ? "ignore" : "inherit";
+  try {
+    const started = startWorkload(context, {
+      ...request,
+      commandBytes: mayHaveLostBytes(command) ? readOwnArguments(context.host).slice(-command.length) : [],
+      standard: log ? ["ignore", log.fd, log.fd] : [stdin, "inherit", "inherit"],
+      inherited: log ? [] : inherited,
+      logPath: log?.path ?? null,
+    });
+    warnOfMissingLimits(started.job);
+    return { context, ...started };
+  } catch (error) {
+    if (log && error instanceof Refusal) dropJobLog(log);
+    throw error;
+  }
+}
+
+/** Returns the exit code of a shell: 128 + n for signal n; 125 where the end of the command is unknown. */
 function exitCodeOf(ending: Ending): number {
   if (ending.kind === "exited") return ending.code;
-  return ending.kind === "signaled" ? 128 + (signalNumber(ending.signal) ?? 0) : EXIT_UNKNOWN;
+  return ending.kind === "signaled" ? 128 + (signalNumber(ending.signal) ?? 0) : 125;
 }

@@ -1,9 +1,9 @@
 import { WatchDaemon } from "../../daemon/daemon.ts";
-import { decideProcess, jobSpecOf } from "../../daemon/decision.ts";
+import { decideProcess, type GovernDecision, jobSpecOf } from "../../daemon/decision.ts";
 import { DaemonEvents } from "../../daemon/events.ts";
 import { logEvents, reportStatus } from "../../daemon/log.ts";
 import { ServiceManager } from "../../daemon/serviceManager.ts";
-import { checkVisibility } from "../../diagnostics/visibility.ts";
+import { checkVisibility } from "../../diagnostics/checks.ts";
 import { planDryRun } from "../../jobs/attach/planAttach.ts";
 import type { Context } from "../../jobs/context.ts";
 import { Refusal } from "../../jobs/errors.ts";
@@ -13,12 +13,12 @@ import type { Placement } from "../../linux/cgroup/placement.ts";
 import type { EventChoice } from "../../linux/events/bestEvents.ts";
 import { listPids } from "../../linux/proc/table.ts";
 import { takeServiceVariables } from "../../linux/systemd/serviceVariables.ts";
-import { type Decision, decide } from "../../policy/decide.ts";
+import { decide } from "../../policy/decide.ts";
 import type { Policy } from "../../policy/policy.ts";
 import { FactReader } from "../../policy/procFacts.ts";
 import { lockFile } from "../../sys/fileLock.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
-import { type LimitFlags, limitsFrom } from "../options/limitOptions.ts";
+import { limitsFrom } from "../options/limitOptions.ts";
 import { openPolicy, type PolicyFlags } from "../options/policy.ts";
 import { describeChange } from "../output/changes.ts";
 import { printErr, printOut, warn } from "../output/messages.ts";
@@ -26,11 +26,11 @@ import { warnOfLikelyMistakes } from "../output/outcomes.ts";
 import { openContext } from "../session.ts";
 import { denySignals, firstSignal } from "../signals.ts";
 
-export interface WatchFlags extends LimitFlags, CommonFlags, PolicyFlags {
-  /** ms; `undefined`: the policy's, or 5 s. */
+export interface WatchFlags extends CommonFlags, PolicyFlags {
+  /** In ms. */
   scanInterval?: number;
   events: EventChoice;
-  /** Bytes. */
+  /** In bytes. */
   eventBuffer: number;
   placement: Placement;
   once?: boolean;
@@ -52,13 +52,11 @@ export async function watch(flags: WatchFlags): Promise<number> {
   // The executable starts with the JIT compiler turned down (scripts/build.ts), which a daemon needs.
   Bun.unsafe.setJITPolicy(1);
 
-  const {
-    scanInterval: scanIntervalMs,
-    events: eventChoice,
-    eventBuffer: eventBufferBytes,
-    placement,
-  } = flags;
-  const options = { scanIntervalMs, eventChoice, eventBufferBytes, placement };
+  const options = {
+    scanIntervalMs: flags.scanInterval,
+    events: { choice: flags.events, bufferBytes: flags.eventBuffer },
+    placement: flags.placement,
+  };
   const bus = new DaemonEvents();
   logEvents(bus, (line) => printErr(`${new Date().toISOString()} ${line}`));
   reportStatus(bus, service);
@@ -84,7 +82,7 @@ function dryRun(context: Context, policy: Policy, reader: FactReader, placement:
   return 0;
 }
 
-function describe(pid: number, { target, rule, tenant, limits }: Decision & { govern: true }): string {
+function describe(pid: number, { target, rule, tenant, limits }: GovernDecision): string {
   const named = LIMIT_NAMES.map((name) => [name, formatLimit(limits, name)]);
   const wanted = named.filter(([, text]) => text !== undefined).map((words) => words.join(" "));
   const byRule = rule === undefined ? "" : ` by rule ${rule}`;
@@ -95,12 +93,8 @@ function describe(pid: number, { target, rule, tenant, limits }: Decision & { go
 
 function lockStateDirectory({ state }: Context): void {
   const lock = lockFile(state.watchLock);
-  if (lock === "locked") {
-    throw new Refusal(
-      `another ffrtmp watch uses ${state.directory}`,
-      "one watch is enough for a machine; for a second one, name another directory: --state-path",
-    );
-  }
+  const hint = "one watch is enough for a machine; for a second one, name another directory: --state-path";
+  if (lock === "locked") throw new Refusal(`another ffrtmp watch uses ${state.directory}`, hint);
   if (typeof lock === "object")
     warn(`cannot check whether another ffrtmp watch uses this directory: ${lock.reason}`);
 }

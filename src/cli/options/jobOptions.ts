@@ -1,14 +1,14 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { faultInJobId, type JobSpec } from "../../jobs/job.ts";
 import { PLACEMENTS, type Placement } from "../../linux/cgroup/placement.ts";
-import { addLimitOptions, type LimitFlags, limitsFrom } from "./limitOptions.ts";
+import { addLimitOptions, limitsFrom } from "./limitOptions.ts";
 
 export interface CommonFlags {
   statePath?: string;
   json?: boolean;
 }
 
-export interface JobFlags extends LimitFlags, CommonFlags {
+export interface JobFlags extends CommonFlags {
   jobId?: string;
   slaEligible?: boolean;
   intent?: string;

@@ -6,10 +6,6 @@ import { findWholeDisk } from "../../linux/blockDevice.ts";
 import { type Pair, renderPairs } from "../output/table.ts";
 import { optionValue } from "./optionValue.ts";
 
-/** The flags that commander collects for a command with limit options, under their names in camel case. */
-export type LimitFlags = object;
-
-/** Adds an option for each key of each limit. */
 export function addLimitOptions(command: Command): Command {
   for (const limit of Object.values(LIMITS)) {
     const options = optionsOf(limit);
@@ -39,13 +35,12 @@ function withDisk(line: { device: string }): { device: string } {
   return { ...line, device: found.device };
 }
 
-export function limitsFrom(flags: LimitFlags): Limits {
+/** Returns the limits among the flags of a command, which commander names in camel case. */
+export function limitsFrom(flags: object): Limits {
   const given = new Map<string, unknown>(Object.entries(flags));
+  const nameOf = (key: string) => key.replace(/_(.)/g, (_, letter) => letter.toUpperCase());
   const fields = Object.values(LIMITS).flatMap(({ field, keys }) =>
-    Object.keys(keys).map((key) => [
-      field,
-      given.get(key.replace(/_(.)/g, (_, letter) => letter.toUpperCase())),
-    ]),
+    Object.keys(keys).map((key) => [field, given.get(nameOf(key))]),
   );
   return Object.fromEntries(fields.filter(([, value]) => value !== undefined));
 }
@@ -53,11 +48,9 @@ export function limitsFrom(flags: LimitFlags): Limits {
 /** Explains the notations of the values that the command's options accept. */
 function spellings(command: Command): string {
   const used = spellingsOf(command.options.map(({ flags }) => flags.replace(/>$/, "")));
-  const pairs = used.map(
-    ({ value, examples, meaning }, index): Pair => [
-      value === used[index - 1]?.value ? "" : value,
-      `${examples.join(", ")}: ${meaning}`,
-    ],
-  );
+  const pairs = used.map(({ value, examples, meaning }, index): Pair => {
+    const label = value === used[index - 1]?.value ? "" : value;
+    return [label, `${examples.join(", ")}: ${meaning}`];
+  });
   return renderPairs(pairs).replaceAll(/^/gm, "  ");
 }

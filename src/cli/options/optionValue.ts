@@ -1,9 +1,7 @@
 import { InvalidArgumentError } from "commander";
 import { parseBytes, parseWhole, ValueFault } from "../../limits/units.ts";
 
-/** Parsers of single option values. Commander shows what they throw together with the option and the text. */
-
-/** Makes the parser of an option from one of src/limits. `expected` describes a valid value. */
+/** Makes an option's parser from one of src/limits. Commander shows its fault with the option and text. */
 export function optionValue<T>(expected: string, parse: (text: string) => T): (text: string) => T {
   return (text) => {
     try {
@@ -19,7 +17,6 @@ export function wholeNumber(min: number, max: number): (text: string) => number 
   return optionValue(`a whole number from ${min} to ${max}`, (text) => parseWhole(text, min, max));
 }
 
-/** Returns a parser of sizes, in bytes. */
 export function size(minBytes: number): (text: string) => number {
   return optionValue(`a size of at least ${minBytes} bytes, such as 512K or 8MiB`, (text) => {
     const bytes = parseBytes(text, 1);

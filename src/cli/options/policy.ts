@@ -3,8 +3,7 @@ import { type PolicyReading, PolicyStore } from "../../daemon/policyStore.ts";
 import { Refusal } from "../../jobs/errors.ts";
 import type { Limits } from "../../limits/limits.ts";
 import { faultText } from "../../policy/file/fault.ts";
-import type { Policy } from "../../policy/policy.ts";
-import { DEFAULT_TARGETS, overrideByFlags, policyFromFlags } from "../../policy/policy.ts";
+import { DEFAULT_TARGETS, overrideByFlags, type Policy, policyFromFlags } from "../../policy/policy.ts";
 import { warn } from "../output/messages.ts";
 
 export interface PolicyFlags {
@@ -21,11 +20,9 @@ function defaultPolicyPath(): string | undefined {
 /** Returns the given path, or that of the default policy file. Throws a Refusal where there is neither. */
 export function requirePolicyPath(given: string | undefined): string {
   const path = given ?? defaultPolicyPath();
-  if (path !== undefined && path !== "") return path;
-  throw new Refusal(
-    `no policy file given, and ${DEFAULT_POLICY_PATH} does not exist`,
-    "give the path of a policy file",
-  );
+  if (path) return path;
+  const none = `no policy file given, and ${DEFAULT_POLICY_PATH} does not exist`;
+  throw new Refusal(none, "give the path of a policy file");
 }
 
 /**

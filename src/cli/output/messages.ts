@@ -9,12 +9,12 @@ export function warn(message: string): void {
   printErr(`ffrtmp: ${oneLine(message)}`);
 }
 
+let listener: ((message: string) => void) | undefined;
+
 /** Passes each later warning to `listen` too. */
-export function listenToWarnings(listen: ((message: string) => void) | undefined): void {
+export function listenToWarnings(listen: typeof listener): void {
   listener = listen;
 }
-
-let listener: ((message: string) => void) | undefined;
 
 /** Prints a message and a hint, one line each, whatever process and file names they contain. */
 export function printError(message: string, hint?: string): void {
@@ -23,7 +23,7 @@ export function printError(message: string, hint?: string): void {
 
 export function printErr(text: string): void {
   // A full disk or a closed pipe must not disturb governing.
-  writeWhole(STDERR, `${text}\n`);
+  writeWhole(2, `${text}\n`);
 }
 
 export function printOut(text: string): void {
@@ -36,7 +36,7 @@ export function printJson(value: unknown): void {
 
 /** Returns true if stdout accepted everything; otherwise `faultOfStdout` returns the reason. */
 export function writeOut(output: string | Uint8Array): boolean {
-  const errno = writeWhole(STDOUT, output);
+  const errno = writeWhole(1, output);
   stdoutErrno ??= errno;
   return errno === undefined;
 }
@@ -47,9 +47,6 @@ export function faultOfStdout(): string | undefined {
 }
 
 let stdoutErrno: string | undefined;
-
-const STDOUT = 1;
-const STDERR = 2;
 
 /**
  * Writes everything before it returns, without the runtime's streams: these cost milliseconds at start, and

@@ -35,8 +35,7 @@ export function nameOfOutcome({ limit, of }: LimitOutcome): string {
 /** Returns each outcome by the name of its limit, as text: `applied 50000 100000`, `refused: EACCES …`. */
 export function outcomePairs({ outcomes }: Pick<Job, "outcomes">): Pair[] {
   return outcomes.map((each) => {
-    const { outcome, actual, because } = each;
-    const result = actual === undefined ? outcome : `${outcome} ${actual}`;
-    return [nameOfOutcome(each), because === undefined ? result : `${result}: ${because}`];
+    const result = each.actual === undefined ? each.outcome : `${each.outcome} ${each.actual}`;
+    return [nameOfOutcome(each), each.because === undefined ? result : `${result}: ${each.because}`];
   });
 }

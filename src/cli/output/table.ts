@@ -9,9 +9,11 @@ export interface Column<T> {
 export function renderTable<T>(columns: Column<T>[], rows: T[]): string {
   const cells = rows.map((row) => columns.map(({ text }) => oneLine(text(row))));
   const lines = [columns.map(({ heading }) => heading), ...cells];
-  const widths = columns.map((_, index) => Math.max(...lines.map((line) => widthOf(line[index]))));
+  const widths = columns.map((_, index) =>
+    Math.max(...lines.map((line) => Bun.stringWidth(line[index] ?? ""))),
+  );
   const align = (cell: string, index: number) => {
-    const padding = " ".repeat((widths[index] ?? 0) - widthOf(cell));
+    const padding = " ".repeat((widths[index] ?? 0) - Bun.stringWidth(cell));
     return columns[index]?.right ? padding + cell : cell + padding;
   };
   return lines.map((line) => line.map(align).join("  ").trimEnd()).join("\n");
@@ -29,8 +31,4 @@ export function renderPairs(pairs: Pair[]): string {
 export function oneLine(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters to replace
   return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, "?");
-}
-
-function widthOf(text = ""): number {
-  return Bun.stringWidth(text);
 }

@@ -2,8 +2,8 @@ import { afterAll, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { watchLedgerFile } from "./database.ts";
 import { Ledger } from "./ledger.ts";
-import { watchLedgerFile } from "./ledgerWatch.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "ffrtmp-ledger-watch-"));
 afterAll(() => rmSync(directory, { recursive: true }));
