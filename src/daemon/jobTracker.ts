@@ -11,7 +11,8 @@ import {
   type OpenJob,
   type RunningJob,
 } from "../jobs/model/job.ts";
-import { leaveScope, takeOverScope } from "../jobs/placement/jobScope.ts";
+import { takeOverScope } from "../jobs/placement/jobScope.ts";
+import { releaseKeeper } from "../jobs/placement/scopeKeeper.ts";
 import { repairJob } from "../jobs/recovery/recover.ts";
 import { watchLedgerFile } from "../ledger/ledgerWatch.ts";
 import type { ProcessEvents } from "../linux/events/processEvents.ts";
@@ -143,7 +144,7 @@ export class JobTracker {
       if (open.has(job.key)) continue;
       this.observer.forget(job);
       this.#ends.delete(job.key);
-      leaveScope(job);
+      releaseKeeper(job);
     }
     this.#context.service.dropAllExcept(open);
     this.lingeringJobs.scheduleCleanUp();
@@ -205,7 +206,7 @@ export class JobTracker {
     if (!current || !isOpen(current)) {
       this.#ends.delete(key);
       service.dropPidfd(job);
-      leaveScope(job);
+      releaseKeeper(job);
       return;
     }
     if (!isSameProcess(current.observer, self) && isObserved(this.#context, current)) return;

@@ -1,16 +1,25 @@
+import { basename } from "node:path";
+import { openOrigin } from "../../linux/cgroup/cgroupChanges.ts";
 import type { JobCgroup } from "../../linux/cgroup/jobCgroup.ts";
 import type { Host } from "../../linux/host.ts";
+import { restoreAttributes } from "../../linux/proc/taskAttributes.ts";
+import { attributesOf } from "../changes.ts";
 import type { Context } from "../context.ts";
 import { Refusal } from "../errors.ts";
-import { recordExit } from "../exit/recordExit.ts";
-import { undoForCgroup, undoForProcesses } from "../exit/undoChanges.ts";
+import { recordExit, undoForCgroup } from "../exit/recordExit.ts";
 import type { Job, RunningJob } from "../model/job.ts";
+import { isOwnScope } from "../placement/jobScope.ts";
+import { moveBackToOrigin } from "../placement/moveTree.ts";
 
 /** Releases a running job: undoes every change that was made for it, and leaves nothing behind. */
 export function detach(context: Context, job: RunningJob, cgroup: JobCgroup): void {
   const { host, ledger } = context;
   rejectOwnCgroups(host, cgroup, job);
-  const failures = undoForProcesses(context, job, cgroup);
+  const failures = restoreAttributes(host, attributesOf(job));
+  for (const directory of cgroup.directories) {
+    if (isOwnScope(basename(directory.origin))) openOrigin(cgroup, directory);
+  }
+  failures.push(...moveBackToOrigin(host, cgroup));
   const left = failures.length > 0 ? [] : undoForCgroup(context, job, cgroup);
   if (failures.length > 0 || left.length > 0) {
     ledger.addEvent(job, { atMs: host.now(), kind: "detach_failed", detail: { failures, left } });

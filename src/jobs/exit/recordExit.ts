@@ -1,13 +1,21 @@
 import { UNKNOWN_USAGE, type Usage } from "../../limits/usage.ts";
+import { removeJobCgroup } from "../../linux/cgroup/cgroupChanges.ts";
 import { type JobCgroup, listMembers, tenantCgroupOf } from "../../linux/cgroup/jobCgroup.ts";
 import { readUsage } from "../../linux/cgroup/jobUsage.ts";
+import { sharedWithOthers } from "../changes.ts";
 import type { Context } from "../context.ts";
 import type { Ending, JobResult } from "../model/ending.ts";
-import { type EndedJob, type OpenJob, type RunningJob, startedMsOf, toEnded } from "../model/job.ts";
+import {
+  type EndedJob,
+  type Job,
+  type OpenJob,
+  type RunningJob,
+  startedMsOf,
+  toEnded,
+} from "../model/job.ts";
 import { jobCgroupOf, usageOf } from "../placement/jobCgroup.ts";
-import { leaveScope } from "../placement/jobScope.ts";
+import { releaseKeeper } from "../placement/scopeKeeper.ts";
 import { evaluateSla } from "./sla.ts";
-import { undoForCgroup, undoLastShared } from "./undoChanges.ts";
 
 /**
  * Reads the usage of a job at the first sign of its end: the cgroup of a service is removed with the service, and the job's
@@ -73,10 +81,20 @@ export function recordExit(
 /** Removes what an ended job left in the system. Returns the processes that are still in its cgroup. */
 export function cleanUpEnded(context: Context, job: EndedJob, cgroup: JobCgroup): number[] {
   if (undoForCgroup(context, job, cgroup).length > 0) return listMembers(cgroup);
-  leaveScope(job);
+  releaseKeeper(job);
   context.ledger.markCleanedUp(job);
-  undoLastShared(context, job, cgroup);
+  // Two jobs that end at the same time each leave a controller to the other: the last one recorded here disables it.
+  const controllers = cgroup.changes.filter(({ kind }) => kind === "controller-enabled");
+  undoForCgroup(context, job, { ...cgroup, changes: controllers });
   return [];
+}
+
+/**
+ * Undoes the changes to cgroups of a job that has no process in its cgroup: after a failed start, a detach or an exit.
+ * A controller that another job needs stays enabled. Returns the cgroups with processes or a limit of the job in them.
+ */
+export function undoForCgroup(context: Context, job: Job, cgroup: JobCgroup): string[] {
+  return removeJobCgroup(cgroup, sharedWithOthers(context, job));
 }
 
 function knownOnly(usage: Usage): Partial<Usage> {

@@ -10,7 +10,7 @@ import type { Context } from "../context.ts";
 import { Refusal } from "../errors.ts";
 import { groupName, isGovernedPath, type JobSpec } from "../job.ts";
 import type { Job } from "../model/job.ts";
-import { dismissKeeper, KEEPERS_CGROUP, releaseKeeper, startKeeper } from "./scopeKeeper.ts";
+import { dismissKeeper, KEEPERS_CGROUP, startKeeper } from "./scopeKeeper.ts";
 
 /** The longest wait for systemd to move a process after it has accepted the request. */
 const EFFECT_TIMEOUT_MS = 5000;
@@ -140,11 +140,6 @@ export function takeOverScope({ host }: Context, job: Job): void {
   if (path === undefined) return;
   const keeper = startKeeper(job, path);
   if (moveToKeepers(host, dirname(path), keeper.pid) !== undefined) dismissKeeper(job);
-}
-
-/** Ends the keeping of a job's scope. Call after the last read of its counters: systemd may remove the scope now. */
-export function leaveScope(job: Pick<Job, "key">): void {
-  releaseKeeper(job);
 }
 
 /** Returns the job's cgroup where that is in a scope of its own. */
