@@ -1,4 +1,4 @@
-import { openProcessHandle } from "../jobs/attach/processHandle.ts";
+import { openProcessHandle } from "../jobs/attach/attach.ts";
 import { JobObserver, type ObservedEnd } from "../jobs/exit/jobObserver.ts";
 import { recordExit } from "../jobs/exit/recordExit.ts";
 import { matchStoredPidfd } from "../jobs/exit/storedPidfd.ts";
@@ -157,8 +157,8 @@ export class JobTracker {
 
   #observeProcessOf(job: OpenJob): void {
     if (job.state !== "running") return;
-    const handle = openProcessHandle(this.#context.host, job.process);
-    if (handle !== "gone") this.observe(job, handle.pidfd);
+    const pidfd = openProcessHandle(this.#context.host, job.process);
+    if (pidfd !== "gone") this.observe(job, pidfd);
   }
 
   #takeOverIfUnobserved(seen: OpenJob): void {
