@@ -9,8 +9,7 @@ export type Journal = Pick<Job, "cgroup" | "changes">;
 
 /** Returns the journal of a new job with this cgroup, and this scope around it. */
 export function journalOf(cgroup: JobCgroup, scope?: ScopePlan): Journal {
-  const stored = storeJobCgroup(cgroup);
-  return { cgroup: stored.cgroup, changes: [...scopeChanges(scope), ...stored.changes] };
+  return withCgroup({ changes: scopeChanges(scope) }, cgroup);
 }
 
 export function scopeChanges(scope: ScopePlan | undefined): ScopeStarted[] {

@@ -2,7 +2,7 @@ import { formatLimit, type Limits } from "../limits/limits.ts";
 import { LIMIT_NAMES, type LimitName } from "../limits/table.ts";
 import type { Usage } from "../limits/usage.ts";
 import { factsOfEnding, type JobResult } from "./model/ending.ts";
-import { type Job, observerOf, pidOf, startedMsOf } from "./model/job.ts";
+import { type Job, observerOf, startedMsOf } from "./model/job.ts";
 import type { RecordedEvent } from "./model/jobEvent.ts";
 
 /** The objects that `--json` prints. Keys are stable; times are ISO 8601 in UTC; `null` is unknown. */
@@ -12,7 +12,7 @@ export function jobJson(job: Job): Record<string, unknown> {
     job_id: job.jobId,
     state: job.state,
     mode: job.mode,
-    pid: pidOf(job),
+    pid: job.process?.pid ?? null,
     command: job.command,
     cwd: job.cwd,
     uid: job.uid,
@@ -33,7 +33,7 @@ export function resultJson(job: Job, result: JobResult): Record<string, unknown>
   const facts = factsOfEnding(result.ending);
   return {
     job_id: job.jobId,
-    pid: pidOf(job),
+    pid: job.process?.pid ?? null,
     mode: job.mode,
     command: job.command,
     ending: facts.ending,

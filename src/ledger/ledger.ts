@@ -10,7 +10,6 @@ import {
   type StartingJob,
   toEnded,
   toRunning,
-  withObserver,
 } from "../jobs/model/job.ts";
 import {
   type JobEvent,
@@ -112,7 +111,7 @@ export class Ledger extends LedgerStore {
     const { pid = null, startTicks = null } = observer ?? {};
     const { pid: oldPid = null, startTicks: oldStartTicks = null } = job.observer ?? {};
     const parameters = { key: job.key, pid, startTicks, oldPid, oldStartTicks };
-    return this.countChanges(sql, parameters) === 1 ? withObserver(job, observer) : undefined;
+    return this.countChanges(sql, parameters) === 1 ? { ...job, observer } : undefined;
   }
 
   addEvent(job: JobKey, { atMs, kind, detail }: JobEvent): void {

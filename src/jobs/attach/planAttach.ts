@@ -9,8 +9,7 @@ import { scopeChanges } from "../changes.ts";
 import type { Context } from "../context.ts";
 import type { JobSpec } from "../job.ts";
 import { planWithNice } from "../limits/planLimits.ts";
-import { respectDisabled } from "../placement/disabledControllers.ts";
-import { planCgroup } from "../placement/jobCgroup.ts";
+import { planCgroup, respectDisabled } from "../placement/jobCgroup.ts";
 import { planPlace } from "../placement/placement.ts";
 import type { Eligible } from "./eligibility.ts";
 

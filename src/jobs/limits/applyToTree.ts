@@ -12,7 +12,6 @@ import type { Context } from "../context.ts";
 import { limitsInForce } from "../job.ts";
 import type { OpenJob } from "../model/job.ts";
 import { moveTreeIntoCgroup, withdrawFromOutsiders } from "../placement/moveTree.ts";
-import { qualifyTotals } from "../placement/tenants.ts";
 
 /**
  * Executes the planned limits of a job and then moves its processes: a process is limited from the instant it is inside.
@@ -83,4 +82,37 @@ function readResidentBytes(host: Host, pid: number): number {
     if (errnoOf(error) === undefined) throw error;
     return 0;
   }
+}
+
+/**
+ * Adds to the outcomes of a tenant's total where it does not reach. The tenant's cgroup is a child of the cgroup that the
+ * job's processes come from, because there the limits from before still apply. A tenant with processes in several cgroups
+ * has a cgroup in each, and the total applies to each of them separately.
+ */
+function qualifyTotals(
+  context: Context,
+  job: OpenJob,
+  cgroup: JobCgroup,
+  outcomes: readonly LimitOutcome[],
+): readonly LimitOutcome[] {
+  if (!outcomes.some(({ of }) => of === "tenant")) return outcomes;
+  const elsewhere = otherPlaces(context, job, cgroup);
+  if (elsewhere.length === 0) return outcomes;
+  const because = `for its jobs in one place only: others of ${job.tenant} are in ${elsewhere.join(", ")}`;
+  return outcomes.map((outcome) => (outcome.of === "tenant" ? onlyPartly(outcome, because) : outcome));
+}
+
+/** Lists the other cgroups of the tenant, in the first hierarchy where both have one. */
+function otherPlaces({ ledger }: Context, { key, tenant }: OpenJob, { directories }: JobCgroup): string[] {
+  const others = ledger.openJobs().filter((other) => other.tenant === tenant && other.key !== key);
+  const places = others.flatMap(({ changes }) => {
+    for (const { hierarchy, tenant: ours } of directories) {
+      for (const change of changes) {
+        if (change.kind !== "cgroup-created" || change.role !== "tenant") continue;
+        if (change.hierarchy === hierarchy.key) return change.path === ours ? [] : [change.path];
+      }
+    }
+    return [];
+  });
+  return [...new Set(places)];
 }

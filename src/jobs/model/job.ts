@@ -69,20 +69,13 @@ export interface EndedJob extends JobFields {
 export type OpenJob = StartingJob | RunningJob;
 export type Job = OpenJob | EndedJob;
 
-export function toRunning(
-  job: StartingJob,
-  { process, startedMs }: Pick<RunningJob, "process" | "startedMs">,
-): RunningJob {
-  return { ...job, state: "running", process, startedMs };
+export function toRunning(job: StartingJob, start: Pick<RunningJob, "process" | "startedMs">): RunningJob {
+  return { ...job, state: "running", ...start };
 }
 
 export function toEnded(job: OpenJob): EndedJob {
   const { observer: _, ...rest } = job;
   return { ...rest, state: "ended", startedMs: startedMsOf(job), cleanedUp: false };
-}
-
-export function withObserver(job: RunningJob, observer: ProcessIdentity | null): RunningJob {
-  return { ...job, observer };
 }
 
 export function isOpen(job: Job): job is OpenJob {
@@ -100,10 +93,6 @@ export function isEnded(job: Job): job is EndedJob {
 /** Returns the boot that the job belongs to: that of its process, or of the ffrtmp that starts it. */
 export function bootIdOf(job: OpenJob): string {
   return job.state === "running" ? job.process.bootId : (job.process ?? job.observer).bootId;
-}
-
-export function pidOf(job: Job): number | null {
-  return job.process?.pid ?? null;
 }
 
 export function observerOf(job: Job): ProcessIdentity | null {

@@ -11,8 +11,7 @@ import { recordCgroup, withCgroup } from "../changes.ts";
 import type { Context } from "../context.ts";
 import { limitsInForce, type Tenant } from "../job.ts";
 import type { RunningJob } from "../model/job.ts";
-import { respectDisabled } from "./disabledControllers.ts";
-import { jobCgroupOf, planCgroup } from "./jobCgroup.ts";
+import { jobCgroupOf, planCgroup, respectDisabled } from "./jobCgroup.ts";
 
 /**
  * Creates the directories and enables the controllers that the limits and the tenant of a running job need and that it

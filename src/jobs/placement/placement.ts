@@ -13,7 +13,7 @@ import type { Context } from "../context.ts";
 import { Refusal } from "../errors.ts";
 import type { JobSpec } from "../job.ts";
 import type { OpenJob } from "../model/job.ts";
-import { planJobScope, unitsHierarchy } from "./jobScope.ts";
+import { planJobScope, type ScopeSpec, unifiedHierarchy } from "./jobScope.ts";
 
 /** The place of a running process's cgroup, and the scope that is started for it. */
 export interface PlannedPlace {
@@ -31,18 +31,16 @@ export function planPlace(
   context: Context,
   pid: number,
   membership: Membership,
-  { jobId, limits, placement = "auto" }: Pick<JobSpec, "jobId" | "limits" | "placement">,
+  { placement = "auto", ...spec }: ScopeSpec & Pick<JobSpec, "placement">,
 ): PlannedPlace {
-  const hierarchy = context.hierarchies.find(
-    ({ version, controllers }) => version === 2 && controllers.length > 0,
-  );
+  const hierarchy = unifiedHierarchy(context);
   if (hierarchy === undefined && (placement === "scope" || placement === "in-place"))
     context.warn(`--placement ${placement}: on cgroup v1 every placement is a child of the process's cgroup`);
   const cgroupPath = hierarchy && membership.get(hierarchy.key);
-  const owner = cgroupPath === undefined ? undefined : directoryOf(hierarchy as Hierarchy, cgroupPath);
-  if (!hierarchy || cgroupPath === undefined || owner === undefined || placement === "nested") return CHILD;
-  if (placement === "scope")
-    return planScopeFor(context, pid, hierarchy, cgroupPath, owner, { jobId, limits });
+  if (!hierarchy || cgroupPath === undefined || placement === "nested") return CHILD;
+  const owner = directoryOf(hierarchy, cgroupPath);
+  if (owner === undefined) return CHILD;
+  if (placement === "scope") return planScopeFor(context, pid, hierarchy, cgroupPath, owner, spec);
   const obstacle = whyNotInPlace(context.host, owner, pid);
   if (obstacle === undefined) return { place: { placedAs: "in-place" } };
   if (placement === "auto") return CHILD;
@@ -82,7 +80,7 @@ function planScopeFor(
   hierarchy: Hierarchy,
   cgroupPath: string,
   owner: string,
-  spec: Pick<JobSpec, "jobId" | "limits">,
+  spec: ScopeSpec,
 ): PlannedPlace {
   const { host } = context;
   const refuse = (because: string): Refusal =>
@@ -92,16 +90,16 @@ function planScopeFor(
     throw refuse(`it is in a container (its ${namespace} namespace is another), and would leave its limits`);
   if (hierarchy.isReadOnly) throw refuse(`${hierarchy.mountPoint} is mounted read-only here`);
   if (readType(host.cgroupFs, owner) === undefined) throw refuse(`${owner} is the root of all cgroups`);
-  if (!unitsHierarchy(context)) return { place: { placedAs: "scope", scope: dirname(owner) } };
+  if (!host.bus) return { place: { placedAs: "scope", scope: dirname(owner) } };
   const unit = parseUnitPlace(cgroupPath);
   const isRoot = (process.geteuid?.() ?? 0) === 0;
   if (isRoot && unit && (unit.below.length > 0 || isDelegated(host, unit.unit)))
     throw refuse(`${unit.unit} is delegated to a container or another manager, and it would leave that`);
   if (unit?.unit.endsWith(".scope") && whyNotInPlace(host, owner, pid) === undefined)
     throw refuse(`systemd removes ${unit.unit} when its last process leaves, and it could not be moved back`);
-  const scope = planJobScope(context, hierarchy, cgroupPath, spec);
+  const scope = planJobScope(context, cgroupPath, spec);
   if (typeof scope === "string") throw refuse(scope);
-  const filters = host.bus && findUnitFilters(host.bus, cgroupPath);
+  const filters = findUnitFilters(host.bus, cgroupPath);
   if (filters !== undefined) throw refuse(filters);
   const directory = directoryOf(hierarchy, scope.cgroupPath);
   if (directory === undefined) throw refuse(`${scope.cgroupPath} is not visible here`);

@@ -11,8 +11,7 @@ import { planForProcess } from "../limits/planLimits.ts";
 import { isDaemonRunning, isObserved } from "../liveness.ts";
 import { bootIdOf, type EndedJob, type Job, type OpenJob, type StartingJob } from "../model/job.ts";
 import { jobCgroupOf, usageOf } from "../placement/jobCgroup.ts";
-import { findMainProcess } from "./mainProcess.ts";
-import { adoptOrphanGroups } from "./orphanCgroups.ts";
+import { adoptOrphanGroups, findMainProcess } from "./orphanCgroups.ts";
 
 /**
  * The result of repairing one job. `left`: another ffrtmp is about to record its exit, or its cgroup is in use.
