@@ -15,8 +15,7 @@ import { moveTreeIntoCgroup, withdrawFromOutsiders } from "../placement/moveTree
 
 /**
  * Executes the planned limits of a job and then moves its processes: a process is limited from the instant it is inside.
- * Also finishes what an ffrtmp that died has started. Returns the job as it is recorded then, and the outcomes, which the
- * caller records.
+ * Also finishes what an ffrtmp that died has started. The caller records the outcomes.
  */
 export function governTree<J extends OpenJob>(
   context: Context,
@@ -90,22 +89,15 @@ function readResidentBytes(host: Host, pid: number): number {
  * has a cgroup in each, and the total applies to each of them separately.
  */
 function qualifyTotals(
-  context: Context,
-  job: OpenJob,
-  cgroup: JobCgroup,
+  { ledger }: Context,
+  { key, tenant }: OpenJob,
+  { directories }: JobCgroup,
   outcomes: readonly LimitOutcome[],
 ): readonly LimitOutcome[] {
   if (!outcomes.some(({ of }) => of === "tenant")) return outcomes;
-  const elsewhere = otherPlaces(context, job, cgroup);
-  if (elsewhere.length === 0) return outcomes;
-  const because = `for its jobs in one place only: others of ${job.tenant} are in ${elsewhere.join(", ")}`;
-  return outcomes.map((outcome) => (outcome.of === "tenant" ? onlyPartly(outcome, because) : outcome));
-}
-
-/** Lists the other cgroups of the tenant, in the first hierarchy where both have one. */
-function otherPlaces({ ledger }: Context, { key, tenant }: OpenJob, { directories }: JobCgroup): string[] {
   const others = ledger.openJobs().filter((other) => other.tenant === tenant && other.key !== key);
-  const places = others.flatMap(({ changes }) => {
+  // The other cgroups of the tenant, in the first hierarchy where both jobs have one.
+  const elsewhere = others.flatMap(({ changes }) => {
     for (const { hierarchy, tenant: ours } of directories) {
       for (const change of changes) {
         if (change.kind !== "cgroup-created" || change.role !== "tenant") continue;
@@ -114,5 +106,8 @@ function otherPlaces({ ledger }: Context, { key, tenant }: OpenJob, { directorie
     }
     return [];
   });
-  return [...new Set(places)];
+  if (elsewhere.length === 0) return outcomes;
+  const places = [...new Set(elsewhere)].join(", ");
+  const because = `for its jobs in one place only: others of ${tenant} are in ${places}`;
+  return outcomes.map((outcome) => (outcome.of === "tenant" ? onlyPartly(outcome, because) : outcome));
 }

@@ -13,19 +13,14 @@ import { migrateCgroup, removeFormerCgroup } from "../placement/migrateCgroup.ts
 import { governTree } from "./applyToTree.ts";
 import { planForProcess } from "./planLimits.ts";
 
-/** The new limits and labels of a running job. An absent field stays as it is. */
-export interface LimitChange extends Omit<SpecChange, "tenant"> {
-  tenant?: Tenant | null;
-}
-
 /**
- * Changes the limits of a running job. A limit that is no longer asked for returns to the value from before ffrtmp, and
- * never beyond: to that of the cgroups above and to the values that the processes had.
+ * Changes the limits and labels of a running job; an absent field stays as it is. A limit that is no longer asked for
+ * returns to the value from before ffrtmp, and never beyond: to that of the cgroups above and of the processes.
  */
 export function changeLimits(
   context: Context,
   job: RunningJob,
-  { tenant, ...change }: LimitChange,
+  { tenant, ...change }: Omit<SpecChange, "tenant"> & { tenant?: Tenant | null },
   because: string,
 ): RunningJob {
   const { host, ledger } = context;
@@ -35,9 +30,8 @@ export function changeLimits(
   const wanted = ledger.recordSpec(job, spec);
   // The total of a tenant that stays is the policy's, and is not changed here.
   const recorded: Tenant | null = wanted.tenant === null ? null : { name: wanted.tenant, limits: {} };
-  const migrated = migrateCgroup(context, wanted, tenant === undefined ? recorded : tenant);
-  const { cgroup } = migrated;
-  const restored = restoreChanged(context, migrated.job);
+  const { job: migrated, cgroup } = migrateCgroup(context, wanted, tenant === undefined ? recorded : tenant);
+  const restored = restoreChanged(context, migrated);
   // Rates are kept per device: those of a device that is no longer named would stay.
   liftCgroupLimits(cgroup, ["io.max"]);
   const planned = planForProcess(context, restored, cgroup, job.process.pid, tenant?.limits);
@@ -78,10 +72,10 @@ function staleLimits(
 /** Restores the attributes that will change, so that the journal keeps the values from before ffrtmp. */
 function restoreChanged({ host, ledger }: Context, job: RunningJob): RunningJob {
   const limits = limitsInForce(job);
-  const changed = attributesOf(job).filter(
-    ({ attribute }) =>
-      formatLimit(limits, attribute) !== job.outcomes.find(({ limit }) => limit === attribute)?.wanted,
-  );
+  const changed = attributesOf(job).filter(({ attribute }) => {
+    const outcome = job.outcomes.find(({ limit }) => limit === attribute);
+    return formatLimit(limits, attribute) !== outcome?.wanted;
+  });
   if (changed.length === 0) return job;
   restoreAttributes(host, changed);
   const changes = job.changes.filter((change) => !changed.some((each) => each === change));

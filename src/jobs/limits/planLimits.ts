@@ -6,15 +6,10 @@ import type { Context } from "../context.ts";
 import { limitsInForce } from "../job.ts";
 import type { Job } from "../model/job.ts";
 
-/** The weight factor between neighbouring nice levels. Source: sched_prio_to_weight, kernel/sched/core.c. */
-const WEIGHT_STEP = 1.25;
-const DEFAULT_WEIGHT = 100;
-
 /**
- * Plans the limits of a job, with the weight that its nice value means.
- *
- * In a cgroup of its own a process competes with the weight of the cgroup, and its nice value no longer counts against
- * processes outside: governing would favour a workload with a positive nice value. In place it competes as before.
+ * Plans the limits of a job, with the weight that its nice value means. In a cgroup of its own a process competes with the
+ * weight of the cgroup, and its nice value no longer counts against processes outside: governing would favour a workload
+ * with a positive nice value. In place it competes as before.
  */
 export function planWithNice(
   job: JobCgroup,
@@ -42,7 +37,10 @@ export function planForProcess(
   return planWithNice(cgroup, limitsInForce(job), stat === "gone" ? 0 : stat.nice, total);
 }
 
-/** Returns the cgroup weight of a nice value: 100 for nice 0, 1 for nice 19. */
+/**
+ * Returns the cgroup weight of a nice value: 100 for nice 0, 1 for nice 19. Neighbouring nice levels differ by a factor of
+ * 1.25. Source: sched_prio_to_weight, kernel/sched/core.c.
+ */
 export function weightOfNice(nice: number): number {
-  return Math.min(10_000, Math.max(1, Math.round(DEFAULT_WEIGHT * WEIGHT_STEP ** -nice)));
+  return Math.min(10_000, Math.max(1, Math.round(100 * 1.25 ** -nice)));
 }
