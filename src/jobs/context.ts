@@ -19,12 +19,8 @@ export interface Context {
   warn(message: string): void;
 }
 
-export function createContext(
-  host: Host,
-  ledger: Ledger,
-  state: StateFiles,
-  warn: (message: string) => void,
-): Context {
+export function createContext(given: Pick<Context, "host" | "ledger" | "state" | "warn">): Context {
+  const { host } = given;
   rejectForeignProc(host);
   const self = readIdentity(host, process.pid);
   if (self === "gone") {
@@ -33,13 +29,10 @@ export function createContext(
       "mount procfs: mount -t proc proc /proc",
     );
   }
-  return { host, hierarchies: readHierarchies(host), ledger, state, bootId: self.bootId, self, warn };
+  return { ...given, hierarchies: readHierarchies(host), bootId: self.bootId, self };
 }
 
-/**
- * Throws a Refusal in a new pid namespace that still has the procfs of its parent: every pid there belongs to
- * another process here.
- */
+/** Throws a Refusal in a new pid namespace with the procfs of its parent, which shows other processes under the pids. */
 function rejectForeignProc({ procRoot }: Host): void {
   let shown: number;
   try {

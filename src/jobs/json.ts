@@ -83,8 +83,8 @@ export function usageJson(usage: Usage): Record<string, number | null> {
 export function eventJson(event: RecordedEvent): Record<string, unknown> {
   const time = isoTime(event.atMs);
   if (event.kind === "other") return { time, kind: event.name, detail: event.detail };
-  if (event.kind !== "last_gone") return { time, kind: event.kind, detail: event.detail };
-  return { time, kind: event.kind, detail: { usage: usageJson(event.detail.usage) } };
+  const { kind, detail } = event;
+  return { time, kind, detail: kind === "last_gone" ? { usage: usageJson(detail.usage) } : detail };
 }
 
 export function isoTime(ms: number | null): string | null {

@@ -28,24 +28,22 @@ interface AttachedJob {
 }
 
 /**
- * Governs a running process that the operator named, and its descendants. Sends them no signal and does not stop them.
- * Throws a Refusal, having changed nothing, when the process must not or cannot be governed.
+ * Governs a running process that the operator named, and its descendants. Sends them no signal. Throws a Refusal, having
+ * changed nothing, when the process must not or cannot be governed.
  */
 export function attach(context: Context, pid: number, spec: JobSpec): AttachedJob {
   return withAttachLock(context.host, pid, () => {
     const eligibility = checkEligibility(context, pid, "explicit");
     if (eligibility.eligible) return attachEligible(context, eligibility, "attach", spec);
     const { code, process, reason, hint } = eligibility;
-    throw new Refusal(
-      code === "gone" ? `process ${pid} does not exist` : `cannot govern ${process}: ${reason}`,
-      hint,
-    );
+    const message = code === "gone" ? `${process} does not exist` : `cannot govern ${process}: ${reason}`;
+    throw new Refusal(message, hint);
   });
 }
 
 /**
- * Governs a process that `screenProcess` passed and the policy chose. Returns an ineligible process instead of throwing,
- * because a daemon meets many of them. `onEligible` is called before the first change.
+ * Governs a process that `screenProcess` passed and the policy chose. Returns an ineligible process, because a daemon
+ * meets many of them. `onEligible` is called before the first change.
  */
 export function attachDiscovered(
   context: Context,
@@ -102,10 +100,10 @@ export function governProcess(
   const { pid, startTicks, comm } = target.stat;
   const process: ProcessIdentity = { bootId, pid, startTicks };
   const { cgroup, scope, limits } = planAttach(context, target, spec);
-  const command = readArguments(host, pid);
+  const [name = comm, ...words] = readArguments(host, pid);
   const job = newJob(context, mode, spec, {
     process,
-    command: command.length === 0 ? [comm] : command,
+    command: [name, ...words],
     cwd: readWorkingDirectory(host, pid) ?? null,
     uid: readOwner(host, pid) ?? null,
     ...journalOf(cgroup, scope),
@@ -120,8 +118,7 @@ export function governProcess(
     throw error instanceof CgroupInUse ? cgroupInUse(job, error) : error;
   }
   const governed = governTree(context, job, cgroup, process, limits);
-  const { outcomes } = governed;
-  return ledger.recordRunning(governed.job, { process, startedMs: host.now(), outcomes });
+  return ledger.recordRunning(governed.job, { process, startedMs: host.now(), outcomes: governed.outcomes });
 }
 
 /**

@@ -21,9 +21,9 @@ export function detach(context: Context, job: RunningJob, cgroup: JobCgroup): vo
   }
   failures.push(...moveBackToOrigin(host, cgroup));
   const left = failures.length > 0 ? [] : undoForCgroup(context, job, cgroup);
-  if (failures.length > 0 || left.length > 0) {
+  const reasons = [...failures, ...left.map((path) => `${path} is in use`)];
+  if (reasons.length > 0) {
     ledger.addEvent(job, { atMs: host.now(), kind: "detach_failed", detail: { failures, left } });
-    const reasons = [...failures, ...left.map((path) => `${path} is in use`)];
     throw new Refusal(
       `cannot detach job ${job.jobId} completely: ${reasons.join("; ")}`,
       "everything else was restored; remove the cause and run the same command again",

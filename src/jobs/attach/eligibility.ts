@@ -34,7 +34,7 @@ export type IneligibleCode =
   | "governed"
   | "detached";
 
-/** A process that must not be governed, and why. */
+/** A process that must not be governed. */
 export interface Ineligible {
   eligible: false;
   code: IneligibleCode;
@@ -72,8 +72,8 @@ export function screenProcess(context: Context, pid: number): ProcStat | Ineligi
 }
 
 /**
- * The rest of the check, for a process that was screened. Reads its cgroups first: after the start of a daemon, or after
- * events were lost, most of the processes that the policy chooses are governed already.
+ * The rest of the check, for a screened process. Reads its cgroups first: after the start of a daemon, or after events
+ * were lost, most of the processes that the policy chooses are governed already.
  */
 export function checkScreened(context: Context, stat: ProcStat, intent: Intent): Eligible | Ineligible {
   return unlessHidden(stat.pid, () => {

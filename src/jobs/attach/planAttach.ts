@@ -26,11 +26,10 @@ export function planAttach(
   return { scope, cgroup, limits: planWithNice(cgroup, limits, stat.nice, tenant?.limits) };
 }
 
-/** The result of `attach` as far as it is known without executing it. */
+/** The result of `attach`, if the kernel accepts every write. */
 export interface DryRun {
   /** The directories that the job's processes would be in. */
   cgroups: string[];
-  /** The outcome of each limit, if the kernel accepts every write. */
   outcomes: LimitOutcome[];
   changes: Change[];
 }

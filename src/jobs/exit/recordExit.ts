@@ -18,8 +18,8 @@ import { releaseKeeper } from "../placement/scopeKeeper.ts";
 import { evaluateSla } from "./sla.ts";
 
 /**
- * Reads the usage of a job at the first sign of its end: the cgroup of a service is removed with the service, and the job's
- * cgroup in it, while ffrtmp still waits for the exit status. The cgroup of `run` is in no service.
+ * Reads the usage of a job at the first sign of its end: a service's cgroup is removed with the service, and the job's
+ * in it, while ffrtmp still waits for the exit status. The cgroup of `run` is in no service.
  */
 export function measureAtEnd(context: Context, job: RunningJob): Partial<Usage> {
   return job.mode === "run" ? {} : knownOnly(usageOf(job, jobCgroupOf(context, job)));
@@ -43,8 +43,7 @@ interface RecordedExit {
 
 /**
  * Records a job's one result and removes its cgroup. The counters are read first, because they go with the cgroup. The
- * result is written before the cgroup is removed, so that a death in between loses nothing: the ended job is not marked as
- * cleaned up yet.
+ * result is written before that, so that a death in between loses nothing: the job is not marked as cleaned up yet.
  */
 export function recordExit(
   context: Context,
@@ -58,17 +57,11 @@ export function recordExit(
   const cgroup = jobCgroupOf(context, job);
   const usage: Usage = { ...UNKNOWN_USAGE, ...byParent, ...knownOnly(usageOf(job, cgroup)), ...atEnd };
   const tenantHits = readUsage(tenantCgroupOf(cgroup)).memoryMaxHits ?? 0;
-  const verdict = evaluateSla(ending, job.outcomes, usage, tenantHits);
-  const result: JobResult = {
-    key: job.key,
-    ending,
-    startMs: startedMsOf(job),
-    endMs: host.now(),
-    slaCompliant: verdict.compliant,
-    slaReason: verdict.reason,
-    outcomes: job.outcomes,
-    usage,
-  };
+  const { key, outcomes } = job;
+  const { compliant: slaCompliant, reason: slaReason } = evaluateSla(ending, outcomes, usage, tenantHits);
+  const startMs = startedMsOf(job);
+  const endMs = host.now();
+  const result: JobResult = { key, ending, startMs, endMs, slaCompliant, slaReason, outcomes, usage };
   const recorded = ledger.recordResult(job, result);
   const isOurs = recorded !== "already ended";
   const survivors = cleanUpEnded(context, isOurs ? recorded : toEnded(job), cgroup);

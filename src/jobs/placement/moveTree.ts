@@ -7,7 +7,7 @@ import type { ProcessIdentity } from "../../linux/proc/identity.ts";
 import { readStat } from "../../linux/proc/stat.ts";
 import { listTree } from "../../linux/proc/table.ts";
 
-/** The number of scans after which a workload that forks faster than processes are moved is left as it is. */
+/** After this many scans, a workload that forks faster than it is moved is left as it is. */
 const MAX_ROUNDS = 50;
 
 /** A process that is outside of the job's directory in one hierarchy, which these controllers belong to. */
@@ -31,7 +31,7 @@ export function moveTreeIntoCgroup(
   const leftOutside: LeftOutside[] = [];
   const pids = new Set<number>();
   for (let round = 0; round < MAX_ROUNDS; round++) {
-    let isStable = true;
+    const before = settled.size;
     // Every process in a directory that the job had before a migration is moved, a descendant of the root or not.
     const former = cgroup.directories.flatMap(({ formerly }) =>
       formerly === undefined ? [] : listProcesses(cgroup.fs, formerly),
@@ -42,11 +42,10 @@ export function moveTreeIntoCgroup(
       pids.add(pid);
       const name = `${pid} ${stat.startTicks}`;
       if (settled.has(name)) continue;
-      isStable = false;
       settled.add(name);
       leftOutside.push(...moveIn(host, cgroup, pid, stat.startTicks));
     }
-    if (isStable) break;
+    if (settled.size === before) break;
   }
   return { pids: [...pids], leftOutside };
 }
@@ -90,13 +89,10 @@ export function withdrawFromOutsiders(
   root: number,
   leftOutside: readonly LeftOutside[],
 ): LimitOutcome[] {
+  const all = directories.flatMap(({ controllers }) => controllers);
   return outcomes.map((outcome) => {
-    const controller = directories
-      .flatMap(({ controllers }) => controllers)
-      .find(({ plan }) => outcome.limit in plan)?.name;
-    const outsiders = leftOutside.filter(({ controllers }) =>
-      controllers.some((name) => name === controller),
-    );
+    const controller = all.find(({ plan }) => outcome.limit in plan)?.name ?? "";
+    const outsiders = leftOutside.filter(({ controllers }) => controllers.includes(controller));
     const rootOutside = outsiders.find(({ pid }) => pid === root);
     if (rootOutside) return refusedInstead(outcome, rootOutside.because);
     return outsiders

@@ -78,24 +78,23 @@ function adoptHalfStarted(context: Context, job: StartingJob): OpenJob {
   const root = job.mode === "run" ? findLaunched(context, job) : job.process;
   if (!root || !isAlive(host, root)) return job;
   const cgroup = jobCgroupOf(context, job);
-  const governed = governTree(context, job, cgroup, root, planForProcess(context, job, cgroup, root.pid));
-  const { outcomes } = governed;
+  const limits = planForProcess(context, job, cgroup, root.pid);
+  const { job: governed, outcomes } = governTree(context, job, cgroup, root, limits);
   try {
-    const running = ledger.recordRunning(governed.job, { process: root, startedMs: host.now(), outcomes });
+    const running = ledger.recordRunning(governed, { process: root, startedMs: host.now(), outcomes });
     const detail = { because: "its ffrtmp died while it was being started" };
     ledger.addEvent(running, { atMs: host.now(), kind: "adopted", detail });
     return running;
   } catch (error) {
     // Another job governs that process.
-    if (error instanceof JobConflict) return { ...governed.job, outcomes };
+    if (error instanceof JobConflict) return { ...governed, outcomes };
     throw error;
   }
 }
 
 /**
- * Finds the workload of a launcher that died before it could record the pid: the session leader in the job's cgroup. For
- * a job without a cgroup it is the one session leader of the right age with the right command line, and `undefined` when
- * there are two.
+ * Finds the workload of a launcher that died before it could record the pid: the session leader in the job's cgroup. For a
+ * job without a cgroup it is the only session leader of the right age with the right command line.
  */
 function findLaunched(context: Context, job: StartingJob): ProcessIdentity | undefined {
   const { host, ledger, bootId } = context;
@@ -116,7 +115,7 @@ function findLaunched(context: Context, job: StartingJob): ProcessIdentity | und
 
 function whyUnknown(context: Context, job: OpenJob): string {
   if (bootIdOf(job) !== context.bootId) return "the machine was restarted while it was governed";
-  if (job.state === "starting")
-    return "its ffrtmp died while starting it; whether it ran at all is not known";
-  return "it ended while no ffrtmp observed it";
+  return job.state === "starting"
+    ? "its ffrtmp died while starting it; whether it ran at all is not known"
+    : "it ended while no ffrtmp observed it";
 }

@@ -7,8 +7,8 @@ export type StdioList = [Standard, Standard, Standard, ...(number | null)[]];
 type Standard = "inherit" | "ignore" | number;
 
 /**
- * Lists the descriptors above 2 that the caller opened, which the workload inherits (`ffmpeg -i pipe:3`).
- * Call this before ffrtmp opens any file. The runtime's own descriptors are recognized by their type.
+ * Lists the descriptors above 2 that the caller opened, which the workload inherits (`ffmpeg -i pipe:3`). Call this before
+ * ffrtmp opens any file. The runtime's own descriptors are recognized by their type.
  */
 export function listInheritedFiles(host: Host): number[] {
   const directory = `${host.procRoot}/self/fd`;
@@ -39,24 +39,21 @@ export function withInheritedFiles(standard: StdioList, inherited: number[]): St
  * inherits it. The earlier value is read from the parent process, if that has the same hard limit.
  */
 export function restoreFileLimit(host: Host): void {
-  const parent = readFileLimits(host, process.ppid);
-  const own = readFileLimits(host, "self");
-  if (!parent || !own || parent.hard !== own.hard || parent.soft === own.soft || parent.soft === "unlimited")
+  const [parentSoft, parentHard] = readFileLimits(host, process.ppid);
+  const [soft, hard] = readFileLimits(host, "self");
+  if (parentSoft === undefined || parentHard !== hard || parentSoft === soft || parentSoft === "unlimited")
     return;
-  setSoftFileLimit(BigInt(parent.soft));
+  setSoftFileLimit(BigInt(parentSoft));
 }
 
+/** Returns the soft and the hard limit. */
 // Max open files            1024                 524288               files
-function readFileLimits(host: Host, pid: number | "self"): { soft: string; hard: string } | undefined {
+function readFileLimits(host: Host, pid: number | "self"): string[] {
   const text = readProcFile(host, `${pid}/limits`);
-  const match = /^Max open files\s+(\S+)\s+(\S+)/m.exec(text);
-  return match ? { soft: match[1] as string, hard: match[2] as string } : undefined;
+  return /^Max open files\s+(\S+)\s+(\S+)/m.exec(text)?.slice(1) ?? [];
 }
 
-/**
- * Returns the words of this process's command line as bytes. A file name need not be UTF-8, and decoding
- * would lose bytes. Source: /proc/self/cmdline.
- */
+/** Returns the words of /proc/self/cmdline as bytes: a file name need not be UTF-8, and decoding would lose bytes. */
 export function readOwnArguments(host: Host): Uint8Array[] {
   const words = readFileSync(`${host.procRoot}/self/cmdline`, "latin1").replace(/\0$/, "").split("\0");
   return words.map((word) => Buffer.from(word, "latin1"));

@@ -1,14 +1,12 @@
-const REPLACEMENT = "\u{fffd}";
-
-/** Returns true if decoding may have lost bytes of these words. */
+/** Returns true if decoding may have lost bytes of these words: it puts U+FFFD in their place. */
 export function mayHaveLostBytes(words: string[]): boolean {
-  return words.some((word) => word.includes(REPLACEMENT));
+  return words.some((word) => word.includes("\u{fffd}"));
 }
 
 /**
- * Returns a command line that passes on words byte for byte, also if they are not UTF-8: Bun.spawn accepts
- * only strings, so a shell makes the bytes from octal escapes and then executes the command. Use it for such
- * words only, because a shell takes time, and some shells add to the environment.
+ * Returns a command line that passes on words byte for byte, also if they are not UTF-8: Bun.spawn accepts only strings,
+ * so a shell makes the bytes from octal escapes and then executes the command. Use it for such words only, because a shell
+ * takes time, and some shells add to the environment.
  */
 export function viaShell(path: string, argv: Uint8Array[]): string[] {
   // The trailing letter protects newlines at the end of a word, which $(…) would remove.

@@ -4,9 +4,8 @@ const FLAG = "BUN_FEATURE_FLAG_NO_ORPHANS";
 const OPTIONS = "BUN_OPTIONS";
 
 /**
- * Throws a Refusal if the environment makes the runtime, Bun, end its children when it ends. Bun reads these
- * variables before any code of ffrtmp runs and offers no way to change the setting later, so a workload would
- * not survive ffrtmp.
+ * Throws a Refusal if the environment makes the runtime, Bun, end its children when it ends. Bun reads these variables
+ * before any code of ffrtmp runs and offers no way to change the setting later.
  */
 export function rejectNoOrphansFlag(environment: NodeJS.ProcessEnv): void {
   const isOptionSet = /(^|\s)--no-orphans(\s|$)/.test(environment[OPTIONS] ?? "");

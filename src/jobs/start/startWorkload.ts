@@ -8,7 +8,7 @@ import type { JobCgroup } from "../../linux/cgroup/jobCgroup.ts";
 import { applyCgroupLimits, executeLimits } from "../../linux/cgroup/jobLimits.ts";
 import { joinThread, leaveThread } from "../../linux/cgroup/ownThread.ts";
 import { freeWrapperSlot, limitWrapperSlot, moveToWrapperSlot } from "../../linux/cgroup/wrapperSlot.ts";
-import { readIdentity } from "../../linux/proc/identity.ts";
+import { readStat } from "../../linux/proc/stat.ts";
 import { takeOnAttributes } from "../../linux/proc/taskAttributes.ts";
 import type { ScopePlan } from "../../linux/systemd/scope.ts";
 import { errnoOf } from "../../sys/errno.ts";
@@ -48,12 +48,12 @@ export interface StartedJob {
 }
 
 /**
- * Starts a workload in its own session and process group, inside its cgroup from its first instruction.
- *
- * The job is recorded before the workload exists, with the name of its cgroup: whenever this process dies,
- * the next ffrtmp finds what was started. Throws a Refusal after it has undone everything.
+ * Starts a workload in its own session and process group, inside its cgroup from its first instruction. The job is recorded
+ * before the workload exists, with the name of its cgroup: whenever this process dies, the next ffrtmp finds what was
+ * started. Throws a Refusal after it has undone everything.
  */
 export function startWorkload(context: Context, request: StartRequest): StartedJob {
+  const { host, ledger, bootId } = context;
   const [command = ""] = request.command;
   const found = findCommand(command, request.workingDirectory, process.env["PATH"]);
   if ("because" in found) throw cannotRun(command || JSON.stringify(command), found.because, found.exitCode);
@@ -76,10 +76,9 @@ export function startWorkload(context: Context, request: StartRequest): StartedJ
     const refusal = scope && enterOwnScope(context, scope, request.jobId);
     if (scope) cgroup = planOwnCgroup(context, request, refusal === undefined ? scope : undefined);
     if (refusal !== undefined) {
-      context.warn(
-        `job ${request.jobId} has no scope of its own, so it ends when the unit that started it is stopped: ${refusal}`,
-      );
-      job = context.ledger.recordJournal(job, journalOf(cgroup));
+      const effect = "has no scope of its own, so it ends when the unit that started it is stopped";
+      context.warn(`job ${request.jobId} ${effect}: ${refusal}`);
+      job = ledger.recordJournal(job, journalOf(cgroup));
     }
     respectDisabled(context, cgroup);
     createJobCgroup(cgroup);
@@ -89,15 +88,11 @@ export function startWorkload(context: Context, request: StartRequest): StartedJ
     throw asRefusal(error, job);
   }
 
-  const identity = readIdentity(context.host, child.pid);
-  const running = context.ledger.recordRunning(job, {
-    process: {
-      bootId: context.bootId,
-      pid: child.pid,
-      // A child keeps its entry in /proc until its parent has waited for it.
-      startTicks: identity === "gone" ? 0 : identity.startTicks,
-    },
-    startedMs: context.host.now(),
+  // A child keeps its entry in /proc until its parent has waited for it.
+  const stat = readStat(host, child.pid);
+  const running = ledger.recordRunning(job, {
+    process: { bootId, pid: child.pid, startTicks: stat === "gone" ? 0 : stat.startTicks },
+    startedMs: host.now(),
     outcomes,
     ...withCgroup(job, cgroup),
   });
@@ -143,11 +138,8 @@ function spawnInside(
       outcomes = outcomes.map((outcome) => (own && outcome.limit === own.limit ? own : outcome));
     }
   } finally {
-    for (const { because } of leaveThread(cgroup)) {
-      context.warn(
-        `this ffrtmp process stays in the cgroup of job ${request.jobId}, under its limits: ${because}`,
-      );
-    }
+    const effect = `this ffrtmp process stays in the cgroup of job ${request.jobId}, under its limits`;
+    for (const { because } of leaveThread(cgroup)) context.warn(`${effect}: ${because}`);
     freeWrapperSlot(cgroup);
     attributes.undo();
   }
@@ -173,7 +165,7 @@ function spawn(cgroup: JobCgroup, request: StartRequest, path: string): Bun.Subp
   });
 }
 
-async function waitFor(child: Bun.Subprocess): Promise<{ ending: Ending; measured: Partial<Usage> }> {
+async function waitFor(child: Bun.Subprocess): StartedJob["ended"] {
   await child.exited;
   const usage = child.resourceUsage();
   const measured = usage && {
@@ -188,10 +180,8 @@ function endingOf({ exitCode, signalCode }: Bun.Subprocess): Ending {
   if (signalCode === null && exitCode !== null) return endingOfStatus(exitCode << 8, "parent");
   const signal = typeof signalCode === "string" ? signalNumber(signalCode) : signalCode;
   if (signal) return endingOfStatus(signal, "parent");
-  return {
-    kind: "exit-unknown",
-    reason: `the runtime reported neither an exit code nor a known signal (${signalCode})`,
-  };
+  const reason = `the runtime reported neither an exit code nor a known signal (${signalCode})`;
+  return { kind: "exit-unknown", reason };
 }
 
 function asRefusal(error: unknown, job: Job): Refusal {
