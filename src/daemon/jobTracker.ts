@@ -3,14 +3,7 @@ import { JobObserver, type ObservedEnd } from "../jobs/exit/jobObserver.ts";
 import { recordExit } from "../jobs/exit/recordExit.ts";
 import { matchStoredPidfd } from "../jobs/exit/storedPidfd.ts";
 import { isObserved } from "../jobs/liveness.ts";
-import {
-  isOpen,
-  isRunning,
-  isSameProcess,
-  type Job,
-  type OpenJob,
-  type RunningJob,
-} from "../jobs/model/job.ts";
+import { isOpen, isSameProcess, type Job, type OpenJob, type RunningJob } from "../jobs/model/job.ts";
 import { takeOverScope } from "../jobs/placement/jobScope.ts";
 import { releaseKeeper } from "../jobs/placement/scopeKeeper.ts";
 import { repairJob } from "../jobs/recovery/recover.ts";
@@ -60,7 +53,7 @@ export class JobTracker {
   ownJobs(): RunningJob[] {
     const { ledger, self } = this.#context;
     const observed = this.observer.jobs();
-    const running = ledger.openJobs().filter(isRunning);
+    const running = ledger.openJobs().filter((job) => job.state === "running");
     return running.filter(({ key, observer }) => observed.has(key) && isSameProcess(observer, self));
   }
 

@@ -1,5 +1,5 @@
 import { type JobCgroup, storeJobCgroup } from "../linux/cgroup/jobCgroup.ts";
-import { type AttributeSet, type Change, changeKey, type ScopeStarted } from "../linux/change.ts";
+import type { AttributeSet, ScopeStarted } from "../linux/change.ts";
 import type { ScopePlan } from "../linux/systemd/scope.ts";
 import type { Context } from "./context.ts";
 import type { Job, OpenJob } from "./model/job.ts";
@@ -32,14 +32,4 @@ export function recordCgroup<J extends OpenJob>({ ledger }: Context, job: J, cgr
   const journal = withCgroup(job, cgroup);
   const isSame = JSON.stringify(journal) === JSON.stringify({ cgroup: job.cgroup, changes: job.changes });
   return isSame ? job : ledger.recordJournal(job, journal);
-}
-
-/** Returns a test of whether another job needs a change too; then that job undoes it. */
-export function sharedWithOthers({ ledger }: Context, job: Pick<Job, "key">): (change: Change) => boolean {
-  let keys: ReadonlySet<string> | undefined;
-  return (change) => {
-    if (change.kind !== "controller-enabled") return false;
-    keys ??= ledger.sharedChanges({ except: job.key });
-    return keys.has(changeKey(change));
-  };
 }

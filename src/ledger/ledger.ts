@@ -1,7 +1,6 @@
 import type { JobResult } from "../jobs/model/ending.ts";
 import {
   type EndedJob,
-  isEnded,
   isOpen,
   type Job,
   type JobFields,
@@ -149,7 +148,7 @@ export class Ledger extends LedgerStore {
   }
 
   endedJobsToCleanUp(): EndedJob[] {
-    return this.#jobs("released = 0 AND state = 'ended' ORDER BY key").filter(isEnded);
+    return this.#jobs("released = 0 AND state = 'ended' ORDER BY key").filter((job) => job.state === "ended");
   }
 
   /** Returns every job that used an id, the latest first. */
@@ -193,7 +192,7 @@ export class Ledger extends LedgerStore {
     const latest = "SELECT key FROM results ORDER BY end_ms DESC, key DESC LIMIT $limit";
     const jobs = new Map(
       this.#jobs(`key IN (${latest})`, { limit })
-        .filter(isEnded)
+        .filter((job) => job.state === "ended")
         .map((job) => [job.key, job]),
     );
     return this.#results("TRUE ORDER BY end_ms DESC, key DESC LIMIT $limit", { limit }).flatMap((result) => {

@@ -82,14 +82,6 @@ export function isOpen(job: Job): job is OpenJob {
   return job.state !== "ended";
 }
 
-export function isRunning(job: Job): job is RunningJob {
-  return job.state === "running";
-}
-
-export function isEnded(job: Job): job is EndedJob {
-  return job.state === "ended";
-}
-
 /** Returns the boot that the job belongs to: that of its process, or of the ffrtmp that starts it. */
 export function bootIdOf(job: OpenJob): string {
   return job.state === "running" ? job.process.bootId : (job.process ?? job.observer).bootId;

@@ -40,8 +40,8 @@ export function usageOf({ carriedUsage }: Job, cgroup: JobCgroup): Usage {
 /**
  * Removes from a plan the controllers that an operator has disabled for everything in a slice (DisableControllers=, see
  * systemd.resource-control(5)). The kernel would let ffrtmp enable them; systemd would disable them again, with the limits.
- * Call before the plan is executed. Asks systemd only about slices whose controllers the plan would enable. A slice that
- * systemd gives no answer about counts as one without the setting, which is rare.
+ * Call before the plan is executed. Asks systemd only about slices whose controllers the plan would enable. A slice without
+ * an answer counts as one without the setting, which is rare.
  */
 export function respectDisabled(context: Context, cgroup: JobCgroup): void {
   const { bus } = context.host;
@@ -54,18 +54,16 @@ export function respectDisabled(context: Context, cgroup: JobCgroup): void {
     if (slice === undefined) continue;
     const names = disabled.get(slice) ?? readDisabled(bus, slice);
     disabled.set(slice, names);
-    if (names.includes(change.controller)) leaveOut(cgroup, hierarchy.key, change.controller, slice);
-  }
-}
-
-function leaveOut(cgroup: JobCgroup, hierarchy: string, controller: string, slice: string): void {
-  cgroup.unavailable.push({ controller, because: `${slice} disables it (DisableControllers=)` });
-  cgroup.changes = cgroup.changes.filter(
-    (change) => change.kind !== "controller-enabled" || change.controller !== controller,
-  );
-  for (const directory of cgroup.directories) {
-    if (directory.hierarchy.key !== hierarchy) continue;
-    directory.controllers = directory.controllers.filter(({ name }) => name !== controller);
+    const { controller } = change;
+    if (!names.includes(controller)) continue;
+    cgroup.unavailable.push({ controller, because: `${slice} disables it (DisableControllers=)` });
+    cgroup.changes = cgroup.changes.filter(
+      (each) => each.kind !== "controller-enabled" || each.controller !== controller,
+    );
+    for (const directory of cgroup.directories) {
+      if (directory.hierarchy.key !== hierarchy.key) continue;
+      directory.controllers = directory.controllers.filter(({ name }) => name !== controller);
+    }
   }
 }
 
