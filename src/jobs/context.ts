@@ -1,9 +1,9 @@
-import { readlinkSync } from "node:fs";
 import type { Ledger } from "../ledger/ledger.ts";
 import type { StateFiles } from "../ledger/location.ts";
 import { type Hierarchy, readHierarchies } from "../linux/cgroup/hierarchies.ts";
 import type { Host } from "../linux/host.ts";
 import { type ProcessIdentity, readIdentity } from "../linux/proc/identity.ts";
+import { readLink } from "../linux/proc/table.ts";
 import { Refusal } from "./errors.ts";
 
 /** The dependencies of everything that governs a process. */
@@ -33,16 +33,11 @@ export function createContext(given: Pick<Context, "host" | "ledger" | "state" |
 }
 
 /** Throws a Refusal in a new pid namespace with the procfs of its parent, which shows other processes under the pids. */
-function rejectForeignProc({ procRoot }: Host): void {
-  let shown: number;
-  try {
-    shown = Number(readlinkSync(`${procRoot}/self`));
-  } catch {
-    return;
-  }
-  if (shown === process.pid) return;
+function rejectForeignProc(host: Host): void {
+  const shown = readLink(host, "self");
+  if (shown === undefined || Number(shown) === process.pid) return;
   throw new Refusal(
-    `${procRoot} shows the processes of another pid namespace: this one is PID ${process.pid} here and PID ${shown} there`,
+    `${host.procRoot} shows the processes of another pid namespace: this one is PID ${process.pid} here and PID ${shown} there`,
     "unshare --pid --fork --mount-proc …, or inside: mount -t proc proc /proc",
   );
 }

@@ -3,17 +3,11 @@ import type { Limits } from "../limits/limits.ts";
 import type { Placement } from "../linux/cgroup/placement.ts";
 import { tenantPathName } from "../policy/tenant.ts";
 import type { Context } from "./context.ts";
-import type { Job, JobMode, StartingJob } from "./model/job.ts";
+import type { Job, JobFields, JobMode, StartingJob } from "./model/job.ts";
 
 /** The properties of a job that its caller chooses. */
-export interface JobSpec {
-  jobId: string;
-  limits: Limits;
-  intent: string | null;
-  slaEligible: boolean;
-  /** The customer or account that the job belongs to. */
+export interface JobSpec extends Pick<JobFields, "jobId" | "limits" | "intent" | "slaEligible" | "labels"> {
   tenant: Tenant | null;
-  labels: Record<string, string>;
   /** The placement on cgroup v2 of a process that runs already; absent: `auto`. */
   placement?: Placement;
 }

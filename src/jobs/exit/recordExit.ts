@@ -25,14 +25,6 @@ export function measureAtEnd(context: Context, job: RunningJob): Partial<Usage> 
   return job.mode === "run" ? {} : knownOnly(usageOf(job, jobCgroupOf(context, job)));
 }
 
-/** Usage of a job that was measured before its exit is recorded. */
-export interface EarlierMeasures {
-  /** From wait(2); used where no cgroup measured. */
-  byParent?: Partial<Usage>;
-  /** From `measureAtEnd`; overrides a later reading, when a service may run again in the same cgroup. */
-  atEnd?: Partial<Usage>;
-}
-
 interface RecordedExit {
   result: JobResult;
   /** False when another ffrtmp had recorded the exit already; `result` is then the recorded one. */
@@ -44,12 +36,14 @@ interface RecordedExit {
 /**
  * Records a job's one result and removes its cgroup. The counters are read first, because they go with the cgroup. The
  * result is written before that, so that a death in between loses nothing: the job is not marked as cleaned up yet.
+ * `byParent` is from wait(2), for what no cgroup measured. `atEnd` is from `measureAtEnd`, and overrides the counters now,
+ * when a service may run again in the same cgroup.
  */
 export function recordExit(
   context: Context,
   seen: OpenJob,
   ending: Ending,
-  { byParent = {}, atEnd = {} }: EarlierMeasures = {},
+  { byParent = {}, atEnd = {} }: { byParent?: Partial<Usage>; atEnd?: Partial<Usage> } = {},
 ): RecordedExit {
   const { ledger, host } = context;
   // Another ffrtmp may have changed the job's limits since this one started to wait.

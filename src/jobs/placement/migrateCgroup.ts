@@ -83,20 +83,19 @@ function planAgain(context: Context, job: RunningJob, current: JobCgroup, tenant
   for (const { hierarchy, origin } of current.directories) {
     membership.set(hierarchy.key, cgroupPathOf(hierarchy, origin));
   }
+  // A job stays where it was placed.
+  const placed = current.directories.find(({ placedAs }) => placedAs !== "child");
+  const place: Place =
+    placed?.placedAs === "scope"
+      ? { placedAs: "scope", scope: dirname(placed.path) }
+      : { placedAs: placed?.placedAs ?? "child" };
   const cgroup = planCgroup(context, job.jobId, membership, {
     limits: limitsInForce(job),
     tenant,
-    place: placeOf(current),
+    place,
   });
   respectDisabled(context, cgroup);
   return cgroup;
-}
-
-/** A job stays where it was placed. */
-function placeOf({ directories }: JobCgroup): Place {
-  const placed = directories.find(({ placedAs }) => placedAs !== "child");
-  if (placed?.placedAs === "scope") return { placedAs: "scope", scope: dirname(placed.path) };
-  return { placedAs: placed ? "in-place" : "child" };
 }
 
 /** Returns the planned directory with the recorded facts of the one that it replaces. */

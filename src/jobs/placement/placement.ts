@@ -1,11 +1,10 @@
-import { readlinkSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Place } from "../../linux/cgroup/backend.ts";
 import { directoryOf, type Hierarchy, type Membership } from "../../linux/cgroup/hierarchies.ts";
 import { listOccupants } from "../../linux/cgroup/members.ts";
 import { readType } from "../../linux/cgroup/v2/subtreeControl.ts";
 import type { Host } from "../../linux/host.ts";
-import { listTree } from "../../linux/proc/table.ts";
+import { listTree, readLink } from "../../linux/proc/table.ts";
 import type { ScopePlan } from "../../linux/systemd/scope.ts";
 import { findUnitFilters } from "../../linux/systemd/unitFilters.ts";
 import { parseUnitPlace } from "../../linux/systemd/unitPath.ts";
@@ -113,14 +112,10 @@ function isDelegated({ bus }: Host, unit: string): boolean {
   return !answer || "reason" in answer || answer.answer !== "b false";
 }
 
-function foreignNamespace({ procRoot }: Host, pid: number): string | undefined {
+/** A user who may not read the namespaces of a process may not move it either. */
+function foreignNamespace(host: Host, pid: number): string | undefined {
   return ["pid", "cgroup"].find((kind) => {
-    try {
-      const read = (of: number | "self"): string => readlinkSync(`${procRoot}/${of}/ns/${kind}`);
-      return read(pid) !== read("self");
-    } catch {
-      // It is gone, or this user may not read the link, and then may not move the process either.
-      return false;
-    }
+    const [its, own] = [pid, "self"].map((each) => readLink(host, `${each}/ns/${kind}`));
+    return its !== undefined && own !== undefined && its !== own;
   });
 }

@@ -1,5 +1,6 @@
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { type Host, readProcFile } from "../../linux/host.ts";
+import { readLink } from "../../linux/proc/table.ts";
 import { setSoftFileLimit } from "../../sys/ownProcess.ts";
 
 /** The `stdio` list of Bun.spawn: the entry at index N becomes descriptor N of the child. */
@@ -11,17 +12,16 @@ type Standard = "inherit" | "ignore" | number;
  * ffrtmp opens any file. The runtime's own descriptors are recognized by their type.
  */
 export function listInheritedFiles(host: Host): number[] {
-  const directory = `${host.procRoot}/self/fd`;
-  const fds = readdirSync(directory).map(Number);
+  const fds = readdirSync(`${host.procRoot}/self/fd`).map(Number);
   return fds.filter((fd) => {
-    const target = fd < 3 ? undefined : linkOf(`${directory}/${fd}`);
+    const target = fd < 3 ? undefined : readLink(host, `self/fd/${fd}`);
     return target !== undefined && !/^anon_inode:\[(eventpoll|eventfd|timerfd|io_uring)\]$/.test(target);
   });
 }
 
 /** Returns true if a descriptor of this process is a terminal. Loading node:tty for this would take 3 ms. */
 export function isTerminal(host: Host, fd: number): boolean {
-  return /^\/dev\/(pts\/|tty|console)/.test(linkOf(`${host.procRoot}/self/fd/${fd}`) ?? "");
+  return /^\/dev\/(pts\/|tty|console)/.test(readLink(host, `self/fd/${fd}`) ?? "");
 }
 
 /** Adds each inherited descriptor at its own number, after the three standard ones. */
@@ -57,12 +57,4 @@ function readFileLimits(host: Host, pid: number | "self"): string[] {
 export function readOwnArguments(host: Host): Uint8Array[] {
   const words = readFileSync(`${host.procRoot}/self/cmdline`, "latin1").replace(/\0$/, "").split("\0");
   return words.map((word) => Buffer.from(word, "latin1"));
-}
-
-function linkOf(path: string): string | undefined {
-  try {
-    return readlinkSync(path);
-  } catch {
-    return undefined;
-  }
 }

@@ -9,14 +9,11 @@ export function mayHaveLostBytes(words: string[]): boolean {
  * takes time, and some shells add to the environment.
  */
 export function viaShell(path: string, argv: Uint8Array[]): string[] {
-  // The trailing letter protects newlines at the end of a word, which $(…) would remove.
-  const assignments = argv
-    .slice(1)
-    .map((word, index) => `a${index}=$(printf '${octal(word)}x'); a${index}=\${a${index}%x}`);
-  const words = argv.slice(1).map((_, index) => `"$a${index}"`);
+  const assignments = argv.slice(1).map((word, index) => {
+    const octal = [...word].map((byte) => `\\${byte.toString(8).padStart(3, "0")}`).join("");
+    // The trailing letter protects newlines at the end of a word, which $(…) would remove.
+    return `a${index}=$(printf '${octal}x'); a${index}=\${a${index}%x}`;
+  });
+  const words = assignments.map((_, index) => `"$a${index}"`);
   return ["/bin/sh", "-c", [...assignments, `exec "$0" ${words.join(" ")}`].join("\n"), path];
-}
-
-function octal(word: Uint8Array): string {
-  return [...word].map((byte) => `\\${byte.toString(8).padStart(3, "0")}`).join("");
 }
