@@ -1,5 +1,5 @@
-import { formatLimit, type Limits } from "../limits/limits.ts";
-import { LIMIT_NAMES, type LimitName } from "../limits/table.ts";
+import { formatLimit } from "../limits/limits.ts";
+import { LIMIT_NAMES } from "../limits/table.ts";
 import type { Usage } from "../limits/usage.ts";
 import { factsOfEnding, type JobResult } from "./model/ending.ts";
 import { type Job, observerOf, startedMsOf } from "./model/job.ts";
@@ -8,6 +8,7 @@ import type { RecordedEvent } from "./model/jobEvent.ts";
 /** The objects that `--json` prints. Keys are stable; times are ISO 8601 in UTC; `null` is unknown. */
 
 export function jobJson(job: Job): Record<string, unknown> {
+  const byHand = LIMIT_NAMES.map((limit) => ({ limit, wanted: formatLimit(job.byHand ?? {}, limit) }));
   return {
     job_id: job.jobId,
     state: job.state,
@@ -23,7 +24,7 @@ export function jobJson(job: Job): Record<string, unknown> {
     tenant: job.tenant,
     labels: job.labels,
     limits: job.outcomes,
-    limits_by_hand: job.byHand === null ? [] : limitsJson(job.byHand),
+    limits_by_hand: byHand.filter(({ wanted }) => wanted !== undefined),
     cgroups: job.cgroup.map(({ path }) => path),
     log: job.logPath,
   };
@@ -54,14 +55,6 @@ export function resultJson(job: Job, result: JobResult): Record<string, unknown>
     usage: usageJson(result.usage),
     log: job.logPath,
   };
-}
-
-/** Returns limits as they are written in options: `{ limit, wanted }`. */
-function limitsJson(limits: Limits): { limit: LimitName; wanted: string }[] {
-  return LIMIT_NAMES.flatMap((limit) => {
-    const wanted = formatLimit(limits, limit);
-    return wanted === undefined ? [] : [{ limit, wanted }];
-  });
 }
 
 export function usageJson(usage: Usage): Record<string, number | null> {

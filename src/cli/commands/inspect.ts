@@ -1,10 +1,10 @@
 import type { Context } from "../../jobs/context.ts";
 import { formatDuration } from "../../jobs/duration.ts";
 import { eventJson, isoTime, jobJson, resultJson, usageJson } from "../../jobs/json.ts";
-import { isObserved } from "../../jobs/liveness.ts";
 import { factsOfEnding, type JobResult } from "../../jobs/model/ending.ts";
 import { type Job, observerOf, startedMsOf } from "../../jobs/model/job.ts";
 import { jobCgroupOf, usageOf } from "../../jobs/placement/jobCgroup.ts";
+import { isObserved } from "../../jobs/recovery/recover.ts";
 import { exitText } from "../../jobs/summary.ts";
 import type { Usage } from "../../limits/usage.ts";
 import { listMembers } from "../../linux/cgroup/jobCgroup.ts";

@@ -2,9 +2,8 @@ import { daemonReportJson, type LastReport, readDaemonReport } from "../../daemo
 import type { Context } from "../../jobs/context.ts";
 import { formatDuration } from "../../jobs/duration.ts";
 import { isoTime, jobJson } from "../../jobs/json.ts";
-import { isObserved } from "../../jobs/liveness.ts";
 import { type OpenJob, startedMsOf } from "../../jobs/model/job.ts";
-import { repairAll } from "../../jobs/recovery/recover.ts";
+import { isObserved, repairAll } from "../../jobs/recovery/recover.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
 import { printJson, printOut, warn } from "../output/messages.ts";
 import { type Column, type Pair, renderPairs, renderTable } from "../output/table.ts";

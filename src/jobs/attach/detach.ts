@@ -1,20 +1,27 @@
 import { basename } from "node:path";
 import { openOrigin } from "../../linux/cgroup/cgroupChanges.ts";
 import type { JobCgroup } from "../../linux/cgroup/jobCgroup.ts";
-import type { Host } from "../../linux/host.ts";
 import { restoreAttributes } from "../../linux/proc/taskAttributes.ts";
 import { attributesOf } from "../changes.ts";
 import type { Context } from "../context.ts";
 import { Refusal } from "../errors.ts";
 import { recordExit, undoForCgroup } from "../exit/recordExit.ts";
-import type { Job, RunningJob } from "../model/job.ts";
+import type { RunningJob } from "../model/job.ts";
 import { isOwnScope } from "../placement/jobScope.ts";
 import { moveBackToOrigin } from "../placement/moveTree.ts";
 
 /** Releases a running job: undoes every change that was made for it, and leaves nothing behind. */
 export function detach(context: Context, job: RunningJob, cgroup: JobCgroup): void {
   const { host, ledger } = context;
-  rejectOwnCgroups(host, cgroup, job);
+  for (const { path, placedAs } of cgroup.directories) {
+    const [child] = placedAs === "in-place" ? [] : host.cgroupFs.children(path);
+    if (child === undefined) continue;
+    // It could not be moved, and its processes would lose the limits there.
+    throw new Refusal(
+      `cannot detach job ${job.jobId}: it has created cgroups of its own below the job's (${path}/${child})`,
+      "wait for it to end, or remove those cgroups first",
+    );
+  }
   const failures = restoreAttributes(host, attributesOf(job));
   for (const directory of cgroup.directories) {
     if (isOwnScope(basename(directory.origin))) openOrigin(cgroup, directory);
@@ -30,16 +37,4 @@ export function detach(context: Context, job: RunningJob, cgroup: JobCgroup): vo
     );
   }
   recordExit(context, job, { kind: "detached" });
-}
-
-/** Cgroups that the workload created below the job's could not be moved: their processes would lose the limits there. */
-function rejectOwnCgroups({ cgroupFs }: Host, { directories }: JobCgroup, { jobId }: Job): void {
-  for (const { path, placedAs } of directories) {
-    const [child] = placedAs === "in-place" ? [] : cgroupFs.children(path);
-    if (child === undefined) continue;
-    throw new Refusal(
-      `cannot detach job ${jobId}: it has created cgroups of its own below the job's (${path}/${child})`,
-      "wait for it to end, or remove those cgroups first",
-    );
-  }
 }

@@ -35,7 +35,7 @@ interface RecordedExit {
 
 /**
  * Records a job's one result and removes its cgroup. The counters are read first, because they go with the cgroup. The
- * result is written before that, so that a death in between loses nothing: the job is not marked as cleaned up yet.
+ * result is written before the removal, so that a death in between loses nothing: the job is not cleaned up yet then.
  * `byParent` is from wait(2), for what no cgroup measured. `atEnd` is from `measureAtEnd`, and overrides the counters now,
  * when a service may run again in the same cgroup.
  */

@@ -71,19 +71,16 @@ export function findMainProcess({ host, bootId }: Context, pids: number[]): Proc
 /** Finds the cgroups of each job by its id. */
 function findGroups({ host: { cgroupFs }, hierarchies, state }: Context): Map<string, JobLocation[]> {
   const prefix = groupName(state.tag, "");
-  const groups = new Map<string, JobLocation[]>();
-  for (const { key, mountPoint } of hierarchies) {
-    for (const path of listCgroups(cgroupFs, mountPoint)) {
-      const name = basename(path);
-      if (!name.startsWith(prefix) || isTenantGroup(name)) continue;
-      // The job's own cgroup is in the wrapper's, which has the same name, or in its scope.
-      const inner = [name, name.replace(/\.scope$/, "")];
-      if (inner.some((each) => cgroupFs.exists(`${path}/${each}`))) continue;
-      const jobId = name.slice(prefix.length);
-      groups.set(jobId, [...(groups.get(jobId) ?? []), { hierarchy: key, path }]);
-    }
-  }
-  return groups;
+  const all = hierarchies.flatMap(({ key: hierarchy, mountPoint }) =>
+    listCgroups(cgroupFs, mountPoint).map((path) => ({ hierarchy, path })),
+  );
+  const own = all.filter(({ path }) => {
+    const name = basename(path);
+    if (!name.startsWith(prefix) || isTenantGroup(name)) return false;
+    // The job's own cgroup is in the wrapper's, which has the same name, or in its scope.
+    return ![name, name.replace(/\.scope$/, "")].some((inner) => cgroupFs.exists(`${path}/${inner}`));
+  });
+  return Map.groupBy(own, ({ path }) => basename(path).slice(prefix.length));
 }
 
 /** Returns the changes that created a cgroup, by its name and the name of its parent. */

@@ -8,10 +8,18 @@ import type { Context } from "../context.ts";
 import { cleanUpEnded, recordExit } from "../exit/recordExit.ts";
 import { governTree } from "../limits/applyToTree.ts";
 import { planForProcess } from "../limits/planLimits.ts";
-import { isDaemonRunning, isObserved } from "../liveness.ts";
-import { bootIdOf, type EndedJob, type Job, type OpenJob, type StartingJob } from "../model/job.ts";
+import {
+  bootIdOf,
+  type EndedJob,
+  type Job,
+  type OpenJob,
+  observerOf,
+  type StartingJob,
+} from "../model/job.ts";
 import { jobCgroupOf, usageOf } from "../placement/jobCgroup.ts";
 import { adoptOrphanGroups, findMainProcess } from "./orphanCgroups.ts";
+
+const ACTIVE_DAEMON = "watch";
 
 /**
  * The result of repairing one job. `left`: another ffrtmp is about to record its exit, or its cgroup is in use.
@@ -47,9 +55,32 @@ export function repairJob(context: Context, seen: Job): Repair {
   return recordUnobservedExit(context, job);
 }
 
+/** Returns true while the ffrtmp that will record the job's end is alive. */
+export function isObserved({ host }: Context, job: Job): boolean {
+  const observer = observerOf(job);
+  return observer !== null && isAlive(host, observer);
+}
+
+/** Records this process as the active daemon of the ledger. */
+export function recordActiveDaemon({ ledger, self }: Context): void {
+  ledger.setNote(ACTIVE_DAEMON, JSON.stringify(self));
+}
+
+/** Returns true while another process is the active daemon: it has a pidfd of every job, and may know how one has ended. */
+function isDaemonRunning({ ledger, host, self }: Context): boolean {
+  const daemon: ProcessIdentity | null = JSON.parse(ledger.note(ACTIVE_DAEMON) ?? "null");
+  return daemon !== null && daemon.pid !== self.pid && isAlive(host, daemon);
+}
+
 /** Records the exit of a job whose main process has ended with no ffrtmp that observed it. */
 export function recordUnobservedExit(context: Context, job: OpenJob): Repair {
-  recordExit(context, job, { kind: "unobserved", reason: whyUnknown(context, job) });
+  const reason =
+    bootIdOf(job) !== context.bootId
+      ? "the machine was restarted while it was governed"
+      : job.state === "starting"
+        ? "its ffrtmp died while starting it; whether it ran at all is not known"
+        : "it ended while no ffrtmp observed it";
+  recordExit(context, job, { kind: "unobserved", reason });
   return "closed";
 }
 
@@ -111,11 +142,4 @@ function findLaunched(context: Context, job: StartingJob): ProcessIdentity | und
     );
   });
   return candidates.length === 1 ? findMainProcess(context, candidates) : undefined;
-}
-
-function whyUnknown(context: Context, job: OpenJob): string {
-  if (bootIdOf(job) !== context.bootId) return "the machine was restarted while it was governed";
-  return job.state === "starting"
-    ? "its ffrtmp died while starting it; whether it ran at all is not known"
-    : "it ended while no ffrtmp observed it";
 }

@@ -20,7 +20,7 @@ import { recordExit } from "../exit/recordExit.ts";
 import { type JobSpec, newJob } from "../job.ts";
 import { planWithNice } from "../limits/planLimits.ts";
 import { type Ending, endingOfStatus } from "../model/ending.ts";
-import type { Job, RunningJob } from "../model/job.ts";
+import type { RunningJob } from "../model/job.ts";
 import { planCgroup, respectDisabled } from "../placement/jobCgroup.ts";
 import { enterOwnScope, planOwnScope } from "../placement/jobScope.ts";
 import { withdrawFromOutsiders } from "../placement/moveTree.ts";
@@ -84,8 +84,10 @@ export function startWorkload(context: Context, request: StartRequest): StartedJ
     createJobCgroup(cgroup);
     ({ child, outcomes } = spawnInside(context, cgroup, request, found.path));
   } catch (error) {
-    recordExit(context, job, { kind: "never-started", reason: messageOf(error) });
-    throw asRefusal(error, job);
+    const reason = error instanceof Error ? error.message : String(error);
+    recordExit(context, job, { kind: "never-started", reason });
+    if (error instanceof CgroupInUse) throw cgroupInUse(job, error);
+    throw cannotRun(command, EXEC_ERRORS[errnoOf(error) ?? ""] ?? reason, 126);
   }
 
   // A child keeps its entry in /proc until its parent has waited for it.
@@ -184,11 +186,6 @@ function endingOf({ exitCode, signalCode }: Bun.Subprocess): Ending {
   return { kind: "exit-unknown", reason };
 }
 
-function asRefusal(error: unknown, job: Job): Refusal {
-  if (error instanceof CgroupInUse) return cgroupInUse(job, error);
-  return cannotRun(job.command[0] ?? "", EXEC_ERRORS[errnoOf(error) ?? ""] ?? messageOf(error), 126);
-}
-
 /** The exit codes are those of shells. */
 function cannotRun(command: string, because: string, exitCode: 126 | 127): Refusal {
   return Object.assign(new Refusal(`cannot run ${command}: ${because}`), { exitCode });
@@ -203,7 +200,3 @@ const EXEC_ERRORS: Record<string, string> = {
   EAGAIN: "no further process is allowed: a pids limit or ulimit -u is reached",
   ENOMEM: "the kernel has no memory for a new process",
 };
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}
