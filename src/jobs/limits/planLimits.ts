@@ -1,10 +1,8 @@
 import type { Limits } from "../../limits/limits.ts";
 import type { JobCgroup } from "../../linux/cgroup/jobCgroup.ts";
 import { type PlannedLimit, planLimits } from "../../linux/cgroup/jobLimits.ts";
+import type { Host } from "../../linux/host.ts";
 import { readStat } from "../../linux/proc/stat.ts";
-import type { Context } from "../context.ts";
-import { limitsInForce } from "../job.ts";
-import type { Job } from "../model/job.ts";
 
 /**
  * Plans the limits of a job, with the weight that its nice value means. In a cgroup of its own a process competes with the
@@ -25,16 +23,10 @@ export function planWithNice(
   return weight === undefined || "outcome" in weight ? planned : [...planned, { ...weight, isImplied: true }];
 }
 
-/** Plans the limits of a job whose process runs. */
-export function planForProcess(
-  { host }: Context,
-  job: Job,
-  cgroup: JobCgroup,
-  pid: number,
-  total?: Limits,
-): PlannedLimit[] {
+/** Returns the nice value of a process; 0 when it is gone. */
+export function readNice(host: Host, pid: number): number {
   const stat = readStat(host, pid);
-  return planWithNice(cgroup, limitsInForce(job), stat === "gone" ? 0 : stat.nice, total);
+  return stat === "gone" ? 0 : stat.nice;
 }
 
 /**

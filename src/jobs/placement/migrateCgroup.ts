@@ -89,11 +89,7 @@ function planAgain(context: Context, job: RunningJob, current: JobCgroup, tenant
     placed?.placedAs === "scope"
       ? { placedAs: "scope", scope: dirname(placed.path) }
       : { placedAs: placed?.placedAs ?? "child" };
-  const cgroup = planCgroup(context, job.jobId, membership, {
-    limits: limitsInForce(job),
-    tenant,
-    place,
-  });
+  const cgroup = planCgroup(context, job.jobId, membership, { limits: limitsInForce(job), tenant, place });
   respectDisabled(context, cgroup);
   return cgroup;
 }

@@ -6,8 +6,9 @@ import { readStat } from "../../linux/proc/stat.ts";
 import { listPids, readArguments } from "../../linux/proc/table.ts";
 import type { Context } from "../context.ts";
 import { cleanUpEnded, recordExit } from "../exit/recordExit.ts";
+import { limitsInForce } from "../job.ts";
 import { governTree } from "../limits/applyToTree.ts";
-import { planForProcess } from "../limits/planLimits.ts";
+import { planWithNice, readNice } from "../limits/planLimits.ts";
 import {
   bootIdOf,
   type EndedJob,
@@ -109,7 +110,7 @@ function adoptHalfStarted(context: Context, job: StartingJob): OpenJob {
   const root = job.mode === "run" ? findLaunched(context, job) : job.process;
   if (!root || !isAlive(host, root)) return job;
   const cgroup = jobCgroupOf(context, job);
-  const limits = planForProcess(context, job, cgroup, root.pid);
+  const limits = planWithNice(cgroup, limitsInForce(job), readNice(host, root.pid));
   const { job: governed, outcomes } = governTree(context, job, cgroup, root, limits);
   try {
     const running = ledger.recordRunning(governed, { process: root, startedMs: host.now(), outcomes });
