@@ -27,9 +27,7 @@ import { type LeftOutside, moveTreeIntoCgroup, withdrawFromOutsiders } from "../
 const MAX_REPAIRS_PER_HOUR = { reapplied: 3, given_again: 60, left_alone: 1 };
 const HOUR_MS = 3_600_000;
 
-export interface LimitRepair extends Drift {
-  readonly did: DriftKind;
-}
+export type LimitRepair = Drift & { readonly did: DriftKind };
 
 /** The job as it is recorded after its limits were enforced, and the repairs that are worth a log line. */
 export interface Enforcement {
@@ -188,9 +186,7 @@ class Enforcer {
 }
 
 /** A process of the job that is not in its cgroup in one hierarchy, nor in one that the workload made below it. */
-interface Stray extends LeftOutside {
-  isAtOrigin: boolean;
-}
+type Stray = LeftOutside & { isAtOrigin: boolean };
 
 function listStrays(host: Context["host"], cgroup: JobCgroup, root: ProcessIdentity): Stray[] {
   return listTree(host, root.pid).flatMap((pid) => {

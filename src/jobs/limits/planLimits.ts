@@ -5,21 +5,16 @@ import type { Host } from "../../linux/host.ts";
 import { readStat } from "../../linux/proc/stat.ts";
 
 /**
- * Plans the limits of a job, with the weight that its nice value means. In a cgroup of its own a process competes with the
- * weight of the cgroup, and its nice value no longer counts against processes outside: governing would favour a workload
- * with a positive nice value. In place it competes as before.
+ * Plans the limits of a job, with the weight that its nice value means; `nice` is the one of its process now. In a cgroup
+ * of its own a process competes with the weight of the cgroup, and its nice value no longer counts against processes
+ * outside: governing would favour a workload with a positive nice value. In place it competes as before.
  */
-export function planWithNice(
-  job: JobCgroup,
-  limits: Limits,
-  currentNice: number,
-  total: Limits = {},
-): PlannedLimit[] {
-  const nice = limits.nice ?? currentNice;
+export function planWithNice(job: JobCgroup, limits: Limits, nice: number, total?: Limits): PlannedLimit[] {
+  const wantedNice = limits.nice ?? nice;
   const planned = planLimits(job, limits, total);
-  if (limits.cpuWeight !== undefined || nice === 0) return planned;
+  if (limits.cpuWeight !== undefined || wantedNice === 0) return planned;
   const directories = job.directories.filter(({ placedAs }) => placedAs !== "in-place");
-  const [weight] = planLimits({ ...job, directories }, { cpuWeight: weightOfNice(nice) });
+  const [weight] = planLimits({ ...job, directories }, { cpuWeight: weightOfNice(wantedNice) });
   return weight === undefined || "outcome" in weight ? planned : [...planned, { ...weight, isImplied: true }];
 }
 

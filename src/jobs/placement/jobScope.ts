@@ -46,8 +46,7 @@ export function planJobScope(context: Context, cgroupPath: string, spec: ScopeSp
 
 /**
  * Plans the scope in which a workload outlives what starts it: a service that is stopped, a session that ends. Returns
- * `undefined` where a scope would not help or is not possible. A workload of a governed workload stays in the cgroup of
- * that one.
+ * `undefined` where a scope would not help or is not possible. A workload of a governed workload stays in its cgroup.
  */
 export function planOwnScope(context: Context, spec: ScopeSpec): ScopePlan | undefined {
   const own = ownCgroupPath(context);

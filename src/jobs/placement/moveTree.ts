@@ -27,9 +27,9 @@ export function moveTreeIntoCgroup(
   cgroup: JobCgroup,
   root: ProcessIdentity,
 ): { pids: number[]; leftOutside: LeftOutside[] } {
-  const settled = new Set<string>();
+  /** The pid of each process that was seen, by its pid and start time. */
+  const settled = new Map<string, number>();
   const leftOutside: LeftOutside[] = [];
-  const pids = new Set<number>();
   for (let round = 0; round < MAX_ROUNDS; round++) {
     const before = settled.size;
     // Every process in a directory that the job had before a migration is moved, a descendant of the root or not.
@@ -39,15 +39,14 @@ export function moveTreeIntoCgroup(
     for (const pid of new Set([...listTree(host, root.pid), ...former])) {
       const stat = readStat(host, pid);
       if (stat === "gone" || (pid === root.pid && stat.startTicks !== root.startTicks)) continue;
-      pids.add(pid);
       const name = `${pid} ${stat.startTicks}`;
       if (settled.has(name)) continue;
-      settled.add(name);
+      settled.set(name, pid);
       leftOutside.push(...moveIn(host, cgroup, pid, stat.startTicks));
     }
     if (settled.size === before) break;
   }
-  return { pids: [...pids], leftOutside };
+  return { pids: [...new Set(settled.values())], leftOutside };
 }
 
 function moveIn(host: Host, cgroup: JobCgroup, pid: number, startTicks: number): LeftOutside[] {
