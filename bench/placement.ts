@@ -58,7 +58,12 @@ function measureBareMoves(rounds: number): number[] {
 function measure(way: Placement, rounds: number): number[] {
   const directory = mkdtempSync(join(tmpdir(), "ffrtmp-bench-"));
   const state = locateState(directory, {});
-  const context = createContext(realHost(), new Ledger(state.ledger, console.error), state, () => {});
+  const context = createContext({
+    host: realHost(),
+    ledger: new Ledger(state.ledger, console.error),
+    state,
+    warn() {},
+  });
   try {
     return Array.from({ length: rounds }, (_, round) =>
       withUnit((pid) => {

@@ -12,7 +12,7 @@ import { warn } from "./output/messages.ts";
 export function openContext(flags: CommonFlags): Context {
   const state = locateState(flags.statePath, process.env);
   const ledger = new Ledger(state.ledger, warn);
-  return createContext(realHost(), ledger, state, warn);
+  return createContext({ host: realHost(), ledger, state, warn });
 }
 
 /** Throws a Refusal if the ledger cannot be read, for commands whose empty answer would be wrong. */

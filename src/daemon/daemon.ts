@@ -1,6 +1,5 @@
 import { enforceLimits } from "../jobs/limits/enforceLimits.ts";
-import { recordActiveDaemon } from "../jobs/liveness.ts";
-import { repairAll } from "../jobs/recovery/recover.ts";
+import { recordActiveDaemon, repairAll } from "../jobs/recovery/recover.ts";
 import { type StartedEvents, startBestEvents } from "../linux/events/bestEvents.ts";
 import type { OnEvents, ProcessEvent, ProcessEvents } from "../linux/events/processEvents.ts";
 import { ProcessScan } from "../linux/events/processScan.ts";

@@ -1,11 +1,11 @@
-import { openProcessHandle } from "../jobs/attach/processHandle.ts";
+import { openProcessHandle } from "../jobs/attach/attach.ts";
 import { JobObserver, type ObservedEnd } from "../jobs/exit/jobObserver.ts";
 import { recordExit } from "../jobs/exit/recordExit.ts";
 import { matchStoredPidfd } from "../jobs/exit/storedPidfd.ts";
-import { isObserved } from "../jobs/liveness.ts";
-import { isOpen, isRunning, isSameProcess, type OpenJob, type RunningJob } from "../jobs/model/job.ts";
-import { leaveScope, takeOverScope } from "../jobs/placement/jobScope.ts";
-import { repairJob } from "../jobs/recovery/recover.ts";
+import { isOpen, isSameProcess, type OpenJob, type RunningJob } from "../jobs/model/job.ts";
+import { takeOverScope } from "../jobs/placement/jobScope.ts";
+import { releaseKeeper } from "../jobs/placement/scopeKeeper.ts";
+import { isObserved, repairJob } from "../jobs/recovery/recover.ts";
 import { watchLedgerFile } from "../ledger/database.ts";
 import type { ProcessEvents } from "../linux/events/processEvents.ts";
 import type { FileWatch } from "../linux/fileWatch.ts";
@@ -52,8 +52,8 @@ export class JobTracker {
   ownJobs(): RunningJob[] {
     const { ledger, self } = this.#context;
     const observed = this.observer.jobs();
-    const isOwn = ({ key, observer }: RunningJob) => observed.has(key) && isSameProcess(observer, self);
-    return ledger.openJobs().filter(isRunning).filter(isOwn);
+    const running = ledger.openJobs().filter((job) => job.state === "running");
+    return running.filter(({ key, observer }) => observed.has(key) && isSameProcess(observer, self));
   }
 
   forget(job: RunningJob): void {
@@ -136,7 +136,7 @@ export class JobTracker {
       if (open.has(job.key)) continue;
       this.observer.forget(job);
       this.#ends.delete(job.key);
-      leaveScope(job);
+      releaseKeeper(job);
     }
     this.#context.service.dropAllExcept(open);
     this.lingeringJobs.scheduleCleanUp();
@@ -149,8 +149,8 @@ export class JobTracker {
 
   #observeProcessOf(job: OpenJob): void {
     if (job.state !== "running") return;
-    const handle = openProcessHandle(this.#context.host, job.process);
-    if (handle !== "gone") this.observe(job, handle.pidfd);
+    const pidfd = openProcessHandle(this.#context.host, job.process);
+    if (pidfd !== "gone") this.observe(job, pidfd);
   }
 
   #takeOverIfUnobserved(seen: OpenJob): void {
@@ -198,7 +198,7 @@ export class JobTracker {
     if (!current || !isOpen(current)) {
       this.#ends.delete(key);
       service.dropPidfd(job);
-      leaveScope(job);
+      releaseKeeper(job);
       return;
     }
     if (!isSameProcess(current.observer, self) && isObserved(this.#context, current)) return;

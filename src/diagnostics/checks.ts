@@ -1,7 +1,7 @@
 import { release } from "node:os";
 import type { Context } from "../jobs/context.ts";
 import { groupName } from "../jobs/job.ts";
-import { respectDisabled } from "../jobs/placement/disabledControllers.ts";
+import { respectDisabled } from "../jobs/placement/jobCgroup.ts";
 import type { Limits } from "../limits/limits.ts";
 import type { LimitOutcome } from "../limits/outcome.ts";
 import { CGROUP_LIMITS, LIMITS } from "../limits/table.ts";

@@ -1,5 +1,5 @@
 import { type JobCgroup, storeJobCgroup } from "../linux/cgroup/jobCgroup.ts";
-import { type AttributeSet, type Change, changeKey, type ScopeStarted } from "../linux/change.ts";
+import type { AttributeSet, ScopeStarted } from "../linux/change.ts";
 import type { ScopePlan } from "../linux/systemd/scope.ts";
 import type { Context } from "./context.ts";
 import type { Job, OpenJob } from "./model/job.ts";
@@ -9,8 +9,7 @@ export type Journal = Pick<Job, "cgroup" | "changes">;
 
 /** Returns the journal of a new job with this cgroup, and this scope around it. */
 export function journalOf(cgroup: JobCgroup, scope?: ScopePlan): Journal {
-  const stored = storeJobCgroup(cgroup);
-  return { cgroup: stored.cgroup, changes: [...scopeChanges(scope), ...stored.changes] };
+  return withCgroup({ changes: scopeChanges(scope) }, cgroup);
 }
 
 export function scopeChanges(scope: ScopePlan | undefined): ScopeStarted[] {
@@ -33,14 +32,4 @@ export function recordCgroup<J extends OpenJob>({ ledger }: Context, job: J, cgr
   const journal = withCgroup(job, cgroup);
   const isSame = JSON.stringify(journal) === JSON.stringify({ cgroup: job.cgroup, changes: job.changes });
   return isSame ? job : ledger.recordJournal(job, journal);
-}
-
-/** Returns a test of whether another job needs a change too; then that job undoes it. */
-export function sharedWithOthers({ ledger }: Context, job: Pick<Job, "key">): (change: Change) => boolean {
-  let keys: ReadonlySet<string> | undefined;
-  return (change) => {
-    if (change.kind !== "controller-enabled") return false;
-    keys ??= ledger.sharedChanges({ except: job.key });
-    return keys.has(changeKey(change));
-  };
 }

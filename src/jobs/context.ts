@@ -1,9 +1,9 @@
-import { readlinkSync } from "node:fs";
 import type { Ledger } from "../ledger/ledger.ts";
 import type { StateFiles } from "../ledger/location.ts";
 import { type Hierarchy, readHierarchies } from "../linux/cgroup/hierarchies.ts";
 import type { Host } from "../linux/host.ts";
 import { type ProcessIdentity, readIdentity } from "../linux/proc/identity.ts";
+import { readLink } from "../linux/proc/table.ts";
 import { Refusal } from "./errors.ts";
 
 /** The dependencies of everything that governs a process. */
@@ -19,12 +19,8 @@ export interface Context {
   warn(message: string): void;
 }
 
-export function createContext(
-  host: Host,
-  ledger: Ledger,
-  state: StateFiles,
-  warn: (message: string) => void,
-): Context {
+export function createContext(given: Pick<Context, "host" | "ledger" | "state" | "warn">): Context {
+  const { host } = given;
   rejectForeignProc(host);
   const self = readIdentity(host, process.pid);
   if (self === "gone") {
@@ -33,23 +29,15 @@ export function createContext(
       "mount procfs: mount -t proc proc /proc",
     );
   }
-  return { host, hierarchies: readHierarchies(host), ledger, state, bootId: self.bootId, self, warn };
+  return { ...given, hierarchies: readHierarchies(host), bootId: self.bootId, self };
 }
 
-/**
- * Throws a Refusal in a new pid namespace that still has the procfs of its parent: every pid there belongs to
- * another process here.
- */
-function rejectForeignProc({ procRoot }: Host): void {
-  let shown: number;
-  try {
-    shown = Number(readlinkSync(`${procRoot}/self`));
-  } catch {
-    return;
-  }
-  if (shown === process.pid) return;
+/** Throws a Refusal in a new pid namespace with the procfs of its parent, which shows other processes under the pids. */
+function rejectForeignProc(host: Host): void {
+  const shown = readLink(host, "self");
+  if (shown === undefined || Number(shown) === process.pid) return;
   throw new Refusal(
-    `${procRoot} shows the processes of another pid namespace: this one is PID ${process.pid} here and PID ${shown} there`,
+    `${host.procRoot} shows the processes of another pid namespace: this one is PID ${process.pid} here and PID ${shown} there`,
     "unshare --pid --fork --mount-proc …, or inside: mount -t proc proc /proc",
   );
 }

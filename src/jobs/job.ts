@@ -3,17 +3,11 @@ import type { Limits } from "../limits/limits.ts";
 import type { Placement } from "../linux/cgroup/placement.ts";
 import { tenantPathName } from "../policy/tenant.ts";
 import type { Context } from "./context.ts";
-import type { Job, JobMode, StartingJob } from "./model/job.ts";
+import type { Job, JobFields, JobMode, StartingJob } from "./model/job.ts";
 
 /** The properties of a job that its caller chooses. */
-export interface JobSpec {
-  jobId: string;
-  limits: Limits;
-  intent: string | null;
-  slaEligible: boolean;
-  /** The customer or account that the job belongs to. */
+export interface JobSpec extends Pick<JobFields, "jobId" | "limits" | "intent" | "slaEligible" | "labels"> {
   tenant: Tenant | null;
-  labels: Record<string, string>;
   /** The placement on cgroup v2 of a process that runs already; absent: `auto`. */
   placement?: Placement;
 }
@@ -28,10 +22,7 @@ export interface Tenant {
 /** Leaves room in a file name (255 bytes) for the prefix and suffix that ffrtmp adds. */
 const MAX_JOB_ID = 128;
 
-/**
- * Returns what is wrong with a job id, or `undefined`. Job ids are part of file, cgroup and unit names: they
- * consist of ASCII letters, digits, `.`, `_` and `-`, and start with a letter or digit.
- */
+/** Returns what is wrong with a job id, or `undefined`. Job ids are part of file, cgroup and unit names. */
 export function faultInJobId(jobId: string): string | undefined {
   if (jobId === "") return "it is empty";
   if (jobId.length > MAX_JOB_ID)
@@ -41,8 +32,7 @@ export function faultInJobId(jobId: string): string | undefined {
     const character = String.fromCodePoint(jobId.codePointAt(position) as number);
     return `character ${position + 1} is ${JSON.stringify(character)}; letters, digits, ".", "_" and "-" are allowed`;
   }
-  if (!/^[A-Za-z0-9]/.test(jobId)) return "it does not start with a letter or a digit";
-  return undefined;
+  return /^[A-Za-z0-9]/.test(jobId) ? undefined : "it does not start with a letter or a digit";
 }
 
 /** Returns a job id from the command, the time and two random digits: `ffmpeg-1j8k2m0q-4f`. */
@@ -60,17 +50,14 @@ export function limitsInForce({ limits, byHand }: Pick<Job, "limits" | "byHand">
   return { ...limits, ...byHand };
 }
 
-/** The prefix of all ffrtmp cgroups, of any state directory. */
-const GROUP_PREFIX = "ffrtmp-";
-
 /** Returns the name of a job's cgroup directories. The tag distinguishes state directories. */
 export function groupName(tag: string, jobId: string): string {
-  return `${GROUP_PREFIX}${tag}-${jobId}`;
+  return `ffrtmp-${tag}-${jobId}`;
 }
 
 /** Returns the name of a tenant's cgroup, unique for each tenant. No job id contains the @. */
 export function tenantGroupName(tag: string, tenant: string): string {
-  return `${GROUP_PREFIX}${tag}-@${tenantPathName(tenant)}`;
+  return groupName(tag, `@${tenantPathName(tenant)}`);
 }
 
 export function isTenantGroup(name: string): boolean {

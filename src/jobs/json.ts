@@ -1,18 +1,19 @@
-import { formatLimit, type Limits } from "../limits/limits.ts";
-import { LIMIT_NAMES, type LimitName } from "../limits/table.ts";
+import { formatLimit } from "../limits/limits.ts";
+import { LIMIT_NAMES } from "../limits/table.ts";
 import type { Usage } from "../limits/usage.ts";
 import { factsOfEnding, type JobResult } from "./model/ending.ts";
-import { type Job, observerOf, pidOf, startedMsOf } from "./model/job.ts";
+import { type Job, observerOf, startedMsOf } from "./model/job.ts";
 import type { RecordedEvent } from "./model/jobEvent.ts";
 
 /** The objects that `--json` prints. Keys are stable; times are ISO 8601 in UTC; `null` is unknown. */
 
 export function jobJson(job: Job): Record<string, unknown> {
+  const byHand = LIMIT_NAMES.map((limit) => ({ limit, wanted: formatLimit(job.byHand ?? {}, limit) }));
   return {
     job_id: job.jobId,
     state: job.state,
     mode: job.mode,
-    pid: pidOf(job),
+    pid: job.process?.pid ?? null,
     command: job.command,
     cwd: job.cwd,
     uid: job.uid,
@@ -23,7 +24,7 @@ export function jobJson(job: Job): Record<string, unknown> {
     tenant: job.tenant,
     labels: job.labels,
     limits: job.outcomes,
-    limits_by_hand: job.byHand === null ? [] : limitsJson(job.byHand),
+    limits_by_hand: byHand.filter(({ wanted }) => wanted !== undefined),
     cgroups: job.cgroup.map(({ path }) => path),
     log: job.logPath,
   };
@@ -33,7 +34,7 @@ export function resultJson(job: Job, result: JobResult): Record<string, unknown>
   const facts = factsOfEnding(result.ending);
   return {
     job_id: job.jobId,
-    pid: pidOf(job),
+    pid: job.process?.pid ?? null,
     mode: job.mode,
     command: job.command,
     ending: facts.ending,
@@ -56,14 +57,6 @@ export function resultJson(job: Job, result: JobResult): Record<string, unknown>
   };
 }
 
-/** Returns limits as they are written in options: `{ limit, wanted }`. */
-function limitsJson(limits: Limits): { limit: LimitName; wanted: string }[] {
-  return LIMIT_NAMES.flatMap((limit) => {
-    const wanted = formatLimit(limits, limit);
-    return wanted === undefined ? [] : [{ limit, wanted }];
-  });
-}
-
 export function usageJson(usage: Usage): Record<string, number | null> {
   return {
     cpu_user_seconds: seconds(usage.cpuUserUsec),
@@ -83,8 +76,8 @@ export function usageJson(usage: Usage): Record<string, number | null> {
 export function eventJson(event: RecordedEvent): Record<string, unknown> {
   const time = isoTime(event.atMs);
   if (event.kind === "other") return { time, kind: event.name, detail: event.detail };
-  if (event.kind !== "last_gone") return { time, kind: event.kind, detail: event.detail };
-  return { time, kind: event.kind, detail: { usage: usageJson(event.detail.usage) } };
+  const { kind, detail } = event;
+  return { time, kind, detail: kind === "last_gone" ? { usage: usageJson(detail.usage) } : detail };
 }
 
 export function isoTime(ms: number | null): string | null {

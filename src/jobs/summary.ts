@@ -1,5 +1,5 @@
 import { factsOfEnding, type JobResult } from "./model/ending.ts";
-import { type Job, pidOf } from "./model/job.ts";
+import type { Job } from "./model/job.ts";
 
 /**
  * Returns the line that operators search for when a job ends.
@@ -12,7 +12,7 @@ export function summaryLine(job: Job, result: JobResult): string {
     `reason=${result.slaReason}`,
     `runtime=${formatSeconds(result)}`,
     `exit=${exitText(result)}`,
-    `pid=${pidOf(job) ?? "none"}`,
+    `pid=${job.process?.pid ?? "none"}`,
   ].join(" | ");
 }
 

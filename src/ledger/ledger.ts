@@ -1,7 +1,6 @@
 import type { JobResult } from "../jobs/model/ending.ts";
 import {
   type EndedJob,
-  isEnded,
   isOpen,
   type Job,
   type JobFields,
@@ -10,7 +9,6 @@ import {
   type StartingJob,
   toEnded,
   toRunning,
-  withObserver,
 } from "../jobs/model/job.ts";
 import { type JobEvent, type RecordedEvent, recordedEvent } from "../jobs/model/jobEvent.ts";
 import type { ProcessIdentity } from "../linux/proc/identity.ts";
@@ -106,7 +104,7 @@ export class Ledger extends LedgerStore {
     const { pid = null, startTicks = null } = observer ?? {};
     const { pid: oldPid = null, startTicks: oldStartTicks = null } = job.observer ?? {};
     const parameters = { key: job.key, pid, startTicks, oldPid, oldStartTicks };
-    return this.countChanges(sql, parameters) === 1 ? withObserver(job, observer) : undefined;
+    return this.countChanges(sql, parameters) === 1 ? { ...job, observer } : undefined;
   }
 
   addEvent({ key }: JobKey, { atMs, kind, detail }: JobEvent): void {
@@ -142,7 +140,7 @@ export class Ledger extends LedgerStore {
   }
 
   endedJobsToCleanUp(): EndedJob[] {
-    return this.#jobs("released = 0 AND state = 'ended' ORDER BY key").filter(isEnded);
+    return this.#jobs("released = 0 AND state = 'ended' ORDER BY key").filter((job) => job.state === "ended");
   }
 
   /** Returns every job that used an id, the latest first. */
@@ -183,7 +181,9 @@ export class Ledger extends LedgerStore {
   /** Returns ended jobs with their results, the latest first. */
   history(limit: number): { job: EndedJob; result: JobResult }[] {
     const latest = "ORDER BY end_ms DESC, key DESC LIMIT $limit";
-    const jobs = this.#jobs(`key IN (SELECT key FROM results ${latest})`, { limit }).filter(isEnded);
+    const jobs = this.#jobs(`key IN (SELECT key FROM results ${latest})`, { limit }).filter(
+      (job) => job.state === "ended",
+    );
     const byKey = new Map(jobs.map((job) => [job.key, job]));
     return this.#results(`TRUE ${latest}`, { limit }).flatMap((result) => {
       const job = byKey.get(result.key);

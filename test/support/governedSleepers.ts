@@ -38,7 +38,12 @@ export function useGovernedSleepers(): {
     const directory = mkdtempSync(join(tmpdir(), "ffrtmp-test-"));
     clean.push(() => rmSync(directory, { recursive: true }));
     const state = locateState(directory, {});
-    return createContext(realHost(), new Ledger(state.ledger, console.log), state, console.log);
+    return createContext({
+      host: realHost(),
+      ledger: new Ledger(state.ledger, console.log),
+      state,
+      warn: console.log,
+    });
   }
 
   function governSleeper(

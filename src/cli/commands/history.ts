@@ -1,7 +1,7 @@
 import { formatDuration } from "../../jobs/duration.ts";
 import { isoTime, resultJson } from "../../jobs/json.ts";
 import { factsOfEnding, type JobResult } from "../../jobs/model/ending.ts";
-import { type EndedJob, pidOf } from "../../jobs/model/job.ts";
+import type { EndedJob } from "../../jobs/model/job.ts";
 import { repairAll } from "../../jobs/recovery/recover.ts";
 import { exitText } from "../../jobs/summary.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
@@ -23,7 +23,7 @@ export function history(flags: CommonFlags & { limit: number }): number {
 const COLUMNS: Column<{ job: EndedJob; result: JobResult }>[] = [
   { heading: "ENDED", text: ({ result }) => (isoTime(result.endMs) ?? "").slice(0, 19).replace("T", " ") },
   { heading: "JOB", text: ({ job }) => job.jobId },
-  { heading: "PID", right: true, text: ({ job }) => pidOf(job)?.toString() ?? "-" },
+  { heading: "PID", right: true, text: ({ job }) => job.process?.pid.toString() ?? "-" },
   { heading: "MODE", text: ({ job }) => job.mode },
   { heading: "RUNTIME", right: true, text: ({ result }) => runtimeText(result) },
   { heading: "EXIT", text: ({ result }) => (result.ending.kind === "detached" ? "-" : exitText(result)) },

@@ -1,10 +1,10 @@
 import type { Context } from "../../jobs/context.ts";
 import { formatDuration } from "../../jobs/duration.ts";
 import { eventJson, isoTime, jobJson, resultJson, usageJson } from "../../jobs/json.ts";
-import { isObserved } from "../../jobs/liveness.ts";
 import { factsOfEnding, type JobResult } from "../../jobs/model/ending.ts";
-import { type Job, observerOf, pidOf, startedMsOf } from "../../jobs/model/job.ts";
+import { type Job, observerOf, startedMsOf } from "../../jobs/model/job.ts";
 import { jobCgroupOf, usageOf } from "../../jobs/placement/jobCgroup.ts";
+import { isObserved } from "../../jobs/recovery/recover.ts";
 import { exitText } from "../../jobs/summary.ts";
 import type { Usage } from "../../limits/usage.ts";
 import { listMembers } from "../../linux/cgroup/jobCgroup.ts";
@@ -41,7 +41,7 @@ function describeJob(context: Context, job: Job, processes: number[]): Pair[] {
     ["job", job.jobId],
     ["state", job.state === "running" ? `running, ${observer}` : job.state],
     ["mode", job.mode],
-    ["pid", pidOf(job)?.toString() ?? "none yet"],
+    ["pid", job.process?.pid.toString() ?? "none yet"],
     ["command", job.command.join(" ")],
     ["directory", job.cwd ?? "unknown"],
     ["governed since", isoTime(startedMsOf(job)) ?? "not yet"],

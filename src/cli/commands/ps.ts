@@ -2,9 +2,8 @@ import { daemonReportJson, type LastReport, readDaemonReport } from "../../daemo
 import type { Context } from "../../jobs/context.ts";
 import { formatDuration } from "../../jobs/duration.ts";
 import { isoTime, jobJson } from "../../jobs/json.ts";
-import { isObserved } from "../../jobs/liveness.ts";
-import { type OpenJob, pidOf, startedMsOf } from "../../jobs/model/job.ts";
-import { repairAll } from "../../jobs/recovery/recover.ts";
+import { type OpenJob, startedMsOf } from "../../jobs/model/job.ts";
+import { isObserved, repairAll } from "../../jobs/recovery/recover.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
 import { printJson, printOut, warn } from "../output/messages.ts";
 import { type Column, type Pair, renderPairs, renderTable } from "../output/table.ts";
@@ -29,7 +28,7 @@ function columns(context: Context): Column<OpenJob>[] {
   const since = (startedMs: number | null) => (startedMs === null ? "-" : formatDuration(now - startedMs));
   return [
     { heading: "JOB", text: ({ jobId }) => jobId },
-    { heading: "PID", right: true, text: (job) => pidOf(job)?.toString() ?? "-" },
+    { heading: "PID", right: true, text: (job) => job.process?.pid.toString() ?? "-" },
     { heading: "MODE", text: ({ mode }) => mode },
     { heading: "SINCE", right: true, text: (job) => since(startedMsOf(job)) },
     { heading: "OBSERVER", text: (job) => (isObserved(context, job) ? `PID ${job.observer?.pid}` : "none") },

@@ -1,8 +1,11 @@
 import { CgroupInUse, createJobCgroup } from "../../linux/cgroup/cgroupChanges.ts";
-import type { ProcessIdentity } from "../../linux/proc/identity.ts";
+import type { Host } from "../../linux/host.ts";
+import { isAlive, type ProcessIdentity } from "../../linux/proc/identity.ts";
 import type { ProcStat } from "../../linux/proc/stat.ts";
 import { readArguments, readOwner, readWorkingDirectory } from "../../linux/proc/table.ts";
 import { closeFd } from "../../sys/descriptor.ts";
+import { lockDirectory } from "../../sys/fileLock.ts";
+import { openPidfd } from "../../sys/pidfd.ts";
 import { journalOf } from "../changes.ts";
 import type { Context } from "../context.ts";
 import { Refusal } from "../errors.ts";
@@ -12,37 +15,35 @@ import { governTree } from "../limits/applyToTree.ts";
 import type { RunningJob } from "../model/job.ts";
 import { openScope } from "../placement/jobScope.ts";
 import { cgroupInUse, registerJob } from "../recovery/registerJob.ts";
-import { withAttachLock } from "./attachLock.ts";
 import { checkEligibility, checkScreened, type Eligible, type Ineligible } from "./eligibility.ts";
 import { planAttach } from "./planAttach.ts";
-import { openProcessHandle } from "./processHandle.ts";
 
-/** A running process under governance, with a descriptor that names it however its pid is reused. */
-export interface AttachedJob {
+/** Attaching takes some milliseconds, a few tens on a busy machine. */
+const LOCK_TIMEOUT_MS = 200;
+
+/** A job whose process runs, with the handle of that process. */
+interface AttachedJob {
   job: RunningJob;
-  /** `undefined` on kernels without pidfds (before 5.3). */
   pidfd: number | undefined;
 }
 
 /**
- * Governs a running process that the operator named, and its descendants. Sends them no signal and does not stop them.
- * Throws a Refusal, having changed nothing, when the process must not or cannot be governed.
+ * Governs a running process that the operator named, and its descendants. Sends them no signal. Throws a Refusal, having
+ * changed nothing, when the process must not or cannot be governed.
  */
 export function attach(context: Context, pid: number, spec: JobSpec): AttachedJob {
   return withAttachLock(context.host, pid, () => {
     const eligibility = checkEligibility(context, pid, "explicit");
     if (eligibility.eligible) return attachEligible(context, eligibility, "attach", spec);
     const { code, process, reason, hint } = eligibility;
-    throw new Refusal(
-      code === "gone" ? `process ${pid} does not exist` : `cannot govern ${process}: ${reason}`,
-      hint,
-    );
+    const message = code === "gone" ? `${process} does not exist` : `cannot govern ${process}: ${reason}`;
+    throw new Refusal(message, hint);
   });
 }
 
 /**
- * Governs a process that `screenProcess` passed and the policy chose. Returns an ineligible process instead of throwing,
- * because a daemon meets many of them. `onEligible` is called before the first change.
+ * Governs a process that `screenProcess` passed and the policy chose. Returns an ineligible process, because a daemon
+ * meets many of them. `onEligible` is called before the first change.
  */
 export function attachDiscovered(
   context: Context,
@@ -65,15 +66,27 @@ function attachEligible(
   spec: JobSpec,
 ): AttachedJob {
   const { pid, startTicks } = process.stat;
-  const handle = openProcessHandle(context.host, { bootId: context.bootId, pid, startTicks });
-  if (handle === "gone") throw new Refusal(`process ${pid} does not exist`, "it has just ended");
+  const pidfd = openProcessHandle(context.host, { bootId: context.bootId, pid, startTicks });
+  if (pidfd === "gone") throw new Refusal(`process ${pid} does not exist`, "it has just ended");
   try {
-    return { job: governProcess(context, process, mode, spec), pidfd: handle.pidfd };
+    return { job: governProcess(context, process, mode, spec), pidfd };
   } catch (error) {
     // A daemon is refused many processes in its life, and must not keep a descriptor of each.
-    if (handle.pidfd !== undefined) closeFd(handle.pidfd);
+    if (pidfd !== undefined) closeFd(pidfd);
     throw error;
   }
+}
+
+/**
+ * Opens a pidfd, which names one process however its pid is reused. It is opened before the identity is checked: from then
+ * on it can only name that process. Returns `undefined` on a kernel before 5.3, under a container's seccomp filter and with
+ * too many open files; then only the start time identifies the process.
+ */
+export function openProcessHandle(host: Host, identity: ProcessIdentity): number | undefined | "gone" {
+  const pidfd = openPidfd(identity.pid);
+  if (isAlive(host, identity)) return pidfd < 0 ? undefined : pidfd;
+  if (pidfd >= 0) closeFd(pidfd);
+  return "gone";
 }
 
 /** Governs a process that no other program can replace meanwhile: the caller has a handle of it. */
@@ -87,10 +100,10 @@ export function governProcess(
   const { pid, startTicks, comm } = target.stat;
   const process: ProcessIdentity = { bootId, pid, startTicks };
   const { cgroup, scope, limits } = planAttach(context, target, spec);
-  const command = readArguments(host, pid);
+  const [name = comm, ...words] = readArguments(host, pid);
   const job = newJob(context, mode, spec, {
     process,
-    command: command.length === 0 ? [comm] : command,
+    command: [name, ...words],
     cwd: readWorkingDirectory(host, pid) ?? null,
     uid: readOwner(host, pid) ?? null,
     ...journalOf(cgroup, scope),
@@ -105,6 +118,26 @@ export function governProcess(
     throw error instanceof CgroupInUse ? cgroupInUse(job, error) : error;
   }
   const governed = governTree(context, job, cgroup, process, limits);
-  const { outcomes } = governed;
-  return ledger.recordRunning(governed.job, { process, startedMs: host.now(), outcomes });
+  return ledger.recordRunning(governed.job, { process, startedMs: host.now(), outcomes: governed.outcomes });
+}
+
+/**
+ * Runs an action while no other ffrtmp attaches to the same process. The ledger decides between those that share one; two
+ * with different state directories would both find the process ungoverned, and both move it. The lock is on the process's
+ * directory in procfs: every ffrtmp sees that, the lock leaves nothing behind, and the process has no part in it.
+ *
+ * Any process that can open the directory can lock it for long, so the action runs without the lock after the timeout.
+ */
+function withAttachLock<T>({ procRoot }: Host, pid: number, action: () => T): T {
+  const start = performance.now();
+  let lock = lockDirectory(`${procRoot}/${pid}`);
+  while (lock === "locked" && performance.now() - start < LOCK_TIMEOUT_MS) {
+    Bun.sleepSync(1);
+    lock = lockDirectory(`${procRoot}/${pid}`);
+  }
+  try {
+    return action();
+  } finally {
+    if (typeof lock === "number") closeFd(lock);
+  }
 }

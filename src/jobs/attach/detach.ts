@@ -1,36 +1,40 @@
+import { basename } from "node:path";
+import { openOrigin } from "../../linux/cgroup/cgroupChanges.ts";
 import type { JobCgroup } from "../../linux/cgroup/jobCgroup.ts";
-import type { Host } from "../../linux/host.ts";
+import { restoreAttributes } from "../../linux/proc/taskAttributes.ts";
+import { attributesOf } from "../changes.ts";
 import type { Context } from "../context.ts";
 import { Refusal } from "../errors.ts";
-import { recordExit } from "../exit/recordExit.ts";
-import { undoForCgroup, undoForProcesses } from "../exit/undoChanges.ts";
-import type { Job, RunningJob } from "../model/job.ts";
+import { recordExit, undoForCgroup } from "../exit/recordExit.ts";
+import type { RunningJob } from "../model/job.ts";
+import { isOwnScope } from "../placement/jobScope.ts";
+import { moveBackToOrigin } from "../placement/moveTree.ts";
 
 /** Releases a running job: undoes every change that was made for it, and leaves nothing behind. */
 export function detach(context: Context, job: RunningJob, cgroup: JobCgroup): void {
   const { host, ledger } = context;
-  rejectOwnCgroups(host, cgroup, job);
-  const failures = undoForProcesses(context, job, cgroup);
+  for (const { path, placedAs } of cgroup.directories) {
+    const [child] = placedAs === "in-place" ? [] : host.cgroupFs.children(path);
+    if (child === undefined) continue;
+    // It could not be moved, and its processes would lose the limits there.
+    throw new Refusal(
+      `cannot detach job ${job.jobId}: it has created cgroups of its own below the job's (${path}/${child})`,
+      "wait for it to end, or remove those cgroups first",
+    );
+  }
+  const failures = restoreAttributes(host, attributesOf(job));
+  for (const directory of cgroup.directories) {
+    if (isOwnScope(basename(directory.origin))) openOrigin(cgroup, directory);
+  }
+  failures.push(...moveBackToOrigin(host, cgroup));
   const left = failures.length > 0 ? [] : undoForCgroup(context, job, cgroup);
-  if (failures.length > 0 || left.length > 0) {
+  const reasons = [...failures, ...left.map((path) => `${path} is in use`)];
+  if (reasons.length > 0) {
     ledger.addEvent(job, { atMs: host.now(), kind: "detach_failed", detail: { failures, left } });
-    const reasons = [...failures, ...left.map((path) => `${path} is in use`)];
     throw new Refusal(
       `cannot detach job ${job.jobId} completely: ${reasons.join("; ")}`,
       "everything else was restored; remove the cause and run the same command again",
     );
   }
   recordExit(context, job, { kind: "detached" });
-}
-
-/** Cgroups that the workload created below the job's could not be moved: their processes would lose the limits there. */
-function rejectOwnCgroups({ cgroupFs }: Host, { directories }: JobCgroup, { jobId }: Job): void {
-  for (const { path, placedAs } of directories) {
-    const [child] = placedAs === "in-place" ? [] : cgroupFs.children(path);
-    if (child === undefined) continue;
-    throw new Refusal(
-      `cannot detach job ${jobId}: it has created cgroups of its own below the job's (${path}/${child})`,
-      "wait for it to end, or remove those cgroups first",
-    );
-  }
 }

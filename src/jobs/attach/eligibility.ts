@@ -12,7 +12,7 @@ import { jobAround } from "../placement/placement.ts";
  * `explicit`: the operator named the process. `discovered`: the policy chose it. The answers differ in one case: a
  * process that the operator detached is governed again only when the operator names it.
  */
-export type Intent = "explicit" | "discovered";
+type Intent = "explicit" | "discovered";
 
 /** A process that may be governed, with what was read to find that out. */
 export interface Eligible {
@@ -34,7 +34,7 @@ export type IneligibleCode =
   | "governed"
   | "detached";
 
-/** A process that must not be governed, and why. */
+/** A process that must not be governed. */
 export interface Ineligible {
   eligible: false;
   code: IneligibleCode;
@@ -46,17 +46,15 @@ export interface Ineligible {
   hint: string | undefined;
 }
 
-export type Eligibility = Eligible | Ineligible;
-
 /** Checks whether a process may be governed. Changes nothing; attach, watch and their dry runs share it. */
-export function checkEligibility(context: Context, pid: number, intent: Intent): Eligibility {
+export function checkEligibility(context: Context, pid: number, intent: Intent): Eligible | Ineligible {
   const screened = screenProcess(context, pid);
   return "eligible" in screened ? screened : checkScreened(context, screened, intent);
 }
 
 /**
  * The part of the check that reads only /proc/PID/stat, and returns that. The daemon screens every process that runs a
- * program on the machine, and asks the policy about it before it pays for `checkScreened`.
+ * program, and asks the policy about it before it pays for `checkScreened`.
  */
 export function screenProcess(context: Context, pid: number): ProcStat | Ineligible {
   return unlessHidden(pid, () => {
@@ -74,10 +72,10 @@ export function screenProcess(context: Context, pid: number): ProcStat | Ineligi
 }
 
 /**
- * The rest of the check, for a process that was screened. Reads its cgroups first: after the start of a daemon, or after
- * events were lost, most of the processes that the policy chooses are governed already.
+ * The rest of the check, for a screened process. Reads its cgroups first: after the start of a daemon, or after events
+ * were lost, most of the processes that the policy chooses are governed already.
  */
-export function checkScreened(context: Context, stat: ProcStat, intent: Intent): Eligibility {
+export function checkScreened(context: Context, stat: ProcStat, intent: Intent): Eligible | Ineligible {
   return unlessHidden(stat.pid, () => {
     const { host, ledger, bootId } = context;
     const { pid, startTicks } = stat;
@@ -113,9 +111,8 @@ export function checkScreened(context: Context, stat: ProcStat, intent: Intent):
 function ofOwnJob({ ledger, bootId }: Context, stat: ProcStat): Ineligible | undefined {
   const { pid, ppid, startTicks } = stat;
   const governed = governedAs(stat, ledger.openJobOfProcess({ bootId, pid, startTicks }));
-  if (governed) return governed;
-  const jobId = ledger.jobBeingStartedBy(bootId, ppid)?.jobId;
-  if (jobId === undefined) return undefined;
+  const jobId = governed ? undefined : ledger.jobBeingStartedBy(bootId, ppid)?.jobId;
+  if (jobId === undefined) return governed;
   const reason = `it is being started by ffrtmp run, as job ${jobId}`;
   return ineligible(stat, "starting", reason, `ffrtmp inspect ${jobId}`);
 }
@@ -128,15 +125,22 @@ function governedAs(stat: ProcStat, job: Job | undefined): Ineligible | undefine
 
 const NAME_WORKLOAD = "name the workload's PID";
 
-function ineligible(stat: ProcStat, code: IneligibleCode, reason: string, hint?: string): Ineligible {
-  return { eligible: false, code, process: `process ${stat.pid} (${stat.comm})`, reason, hint };
+/** `comm` is absent where /proc/PID/stat could not be read. */
+function ineligible(
+  { pid, comm }: Pick<ProcStat, "pid"> & Partial<ProcStat>,
+  code: IneligibleCode,
+  reason: string,
+  hint?: string,
+): Ineligible {
+  const process = comm === undefined ? `process ${pid}` : `process ${pid} (${comm})`;
+  return { eligible: false, code, process, reason, hint };
 }
 
 function gone({ host }: Context, pid: number): Ineligible {
   const hint = isOutsideInitialNamespace(host, "pid")
     ? "a pid namespace of its own, as containers have, shows its own processes only, under PIDs of its own: ps -e"
     : "see what runs: ps -e";
-  return { eligible: false, code: "gone", process: `process ${pid}`, reason: "it does not exist", hint };
+  return ineligible({ pid }, "gone", "it does not exist", hint);
 }
 
 /** With the mount option hidepid=1, procfs lists the processes of other users and hides their files. */
@@ -145,12 +149,7 @@ function unlessHidden<T>(pid: number, check: () => T): T | Ineligible {
     return check();
   } catch (error) {
     if (!isForbidden(error)) throw error;
-    return {
-      eligible: false,
-      code: "hidden",
-      process: `process ${pid}`,
-      reason: "procfs hides it from this user",
-      hint: "run ffrtmp as root, or as the user of the process",
-    };
+    const hint = "run ffrtmp as root, or as the user of the process";
+    return ineligible({ pid }, "hidden", "procfs hides it from this user", hint);
   }
 }

@@ -9,8 +9,7 @@ import { scopeChanges } from "../changes.ts";
 import type { Context } from "../context.ts";
 import type { JobSpec } from "../job.ts";
 import { planWithNice } from "../limits/planLimits.ts";
-import { respectDisabled } from "../placement/disabledControllers.ts";
-import { planCgroup } from "../placement/jobCgroup.ts";
+import { planCgroup, respectDisabled } from "../placement/jobCgroup.ts";
 import { planPlace } from "../placement/placement.ts";
 import type { Eligible } from "./eligibility.ts";
 
@@ -27,11 +26,10 @@ export function planAttach(
   return { scope, cgroup, limits: planWithNice(cgroup, limits, stat.nice, tenant?.limits) };
 }
 
-/** The result of `attach` as far as it is known without executing it. */
+/** The result of `attach`, if the kernel accepts every write. */
 export interface DryRun {
   /** The directories that the job's processes would be in. */
   cgroups: string[];
-  /** The outcome of each limit, if the kernel accepts every write. */
   outcomes: LimitOutcome[];
   changes: Change[];
 }

@@ -1,28 +1,28 @@
 import { UNKNOWN_USAGE, type Usage } from "../../limits/usage.ts";
+import { removeJobCgroup } from "../../linux/cgroup/cgroupChanges.ts";
 import { type JobCgroup, listMembers, tenantCgroupOf } from "../../linux/cgroup/jobCgroup.ts";
 import { readUsage } from "../../linux/cgroup/jobUsage.ts";
+import { changeKey } from "../../linux/change.ts";
 import type { Context } from "../context.ts";
 import type { Ending, JobResult } from "../model/ending.ts";
-import { type EndedJob, type OpenJob, type RunningJob, startedMsOf, toEnded } from "../model/job.ts";
+import {
+  type EndedJob,
+  type Job,
+  type OpenJob,
+  type RunningJob,
+  startedMsOf,
+  toEnded,
+} from "../model/job.ts";
 import { jobCgroupOf, usageOf } from "../placement/jobCgroup.ts";
-import { leaveScope } from "../placement/jobScope.ts";
+import { releaseKeeper } from "../placement/scopeKeeper.ts";
 import { evaluateSla } from "./sla.ts";
-import { undoForCgroup, undoLastShared } from "./undoChanges.ts";
 
 /**
- * Reads the usage of a job at the first sign of its end: the cgroup of a service is removed with the service, and the job's
- * cgroup in it, while ffrtmp still waits for the exit status. The cgroup of `run` is in no service.
+ * Reads the usage of a job at the first sign of its end: a service's cgroup is removed with the service, and the job's
+ * in it, while ffrtmp still waits for the exit status. The cgroup of `run` is in no service.
  */
 export function measureAtEnd(context: Context, job: RunningJob): Partial<Usage> {
   return job.mode === "run" ? {} : knownOnly(usageOf(job, jobCgroupOf(context, job)));
-}
-
-/** Usage of a job that was measured before its exit is recorded. */
-export interface EarlierMeasures {
-  /** From wait(2); used where no cgroup measured. */
-  byParent?: Partial<Usage>;
-  /** From `measureAtEnd`; overrides a later reading, when a service may run again in the same cgroup. */
-  atEnd?: Partial<Usage>;
 }
 
 interface RecordedExit {
@@ -35,14 +35,15 @@ interface RecordedExit {
 
 /**
  * Records a job's one result and removes its cgroup. The counters are read first, because they go with the cgroup. The
- * result is written before the cgroup is removed, so that a death in between loses nothing: the ended job is not marked as
- * cleaned up yet.
+ * result is written before the removal, so that a death in between loses nothing: the job is not cleaned up yet then.
+ * `byParent` is from wait(2), for what no cgroup measured. `atEnd` is from `measureAtEnd`, and overrides the counters now,
+ * when a service may run again in the same cgroup.
  */
 export function recordExit(
   context: Context,
   seen: OpenJob,
   ending: Ending,
-  { byParent = {}, atEnd = {} }: EarlierMeasures = {},
+  { byParent = {}, atEnd = {} }: { byParent?: Partial<Usage>; atEnd?: Partial<Usage> } = {},
 ): RecordedExit {
   const { ledger, host } = context;
   // Another ffrtmp may have changed the job's limits since this one started to wait.
@@ -50,17 +51,11 @@ export function recordExit(
   const cgroup = jobCgroupOf(context, job);
   const usage: Usage = { ...UNKNOWN_USAGE, ...byParent, ...knownOnly(usageOf(job, cgroup)), ...atEnd };
   const tenantHits = readUsage(tenantCgroupOf(cgroup)).memoryMaxHits ?? 0;
-  const verdict = evaluateSla(ending, job.outcomes, usage, tenantHits);
-  const result: JobResult = {
-    key: job.key,
-    ending,
-    startMs: startedMsOf(job),
-    endMs: host.now(),
-    slaCompliant: verdict.compliant,
-    slaReason: verdict.reason,
-    outcomes: job.outcomes,
-    usage,
-  };
+  const { key, outcomes } = job;
+  const { compliant: slaCompliant, reason: slaReason } = evaluateSla(ending, outcomes, usage, tenantHits);
+  const startMs = startedMsOf(job);
+  const endMs = host.now();
+  const result: JobResult = { key, ending, startMs, endMs, slaCompliant, slaReason, outcomes, usage };
   const recorded = ledger.recordResult(job, result);
   const isOurs = recorded !== "already ended";
   const survivors = cleanUpEnded(context, isOurs ? recorded : toEnded(job), cgroup);
@@ -73,10 +68,25 @@ export function recordExit(
 /** Removes what an ended job left in the system. Returns the processes that are still in its cgroup. */
 export function cleanUpEnded(context: Context, job: EndedJob, cgroup: JobCgroup): number[] {
   if (undoForCgroup(context, job, cgroup).length > 0) return listMembers(cgroup);
-  leaveScope(job);
+  releaseKeeper(job);
   context.ledger.markCleanedUp(job);
-  undoLastShared(context, job, cgroup);
+  // Two jobs that end at the same time each leave a controller to the other: the last one recorded here disables it.
+  const controllers = cgroup.changes.filter(({ kind }) => kind === "controller-enabled");
+  undoForCgroup(context, job, { ...cgroup, changes: controllers });
   return [];
+}
+
+/**
+ * Undoes the changes to cgroups of a job that has no process in its cgroup: after a failed start, a detach or an exit.
+ * A controller that another job needs stays enabled. Returns the cgroups with processes or a limit of the job in them.
+ */
+export function undoForCgroup({ ledger }: Context, job: Job, cgroup: JobCgroup): string[] {
+  let shared: ReadonlySet<string> | undefined;
+  return removeJobCgroup(cgroup, (change) => {
+    if (change.kind !== "controller-enabled") return false;
+    shared ??= ledger.sharedChanges({ except: job.key });
+    return shared.has(changeKey(change));
+  });
 }
 
 function knownOnly(usage: Usage): Partial<Usage> {

@@ -4,23 +4,17 @@ import type { Ending } from "../model/ending.ts";
 
 const COMPLIANT = ["completed_successfully", "ended_with_error", "ended_by_signal", "detached"];
 
-export interface Verdict {
-  compliant: boolean;
-  /** One word for a log line; details in parentheses where there are any. */
-  reason: string;
-}
-
 /**
  * Judges the platform, not the job: a job that fails by its own code was governed well. Part of the job's immutable
  * result, so that a later change of these rules changes no past verdict. `tenantMemoryHits` counts how often the jobs of
- * its tenant reached the hard memory limit of their total.
+ * its tenant reached the hard memory limit of their total. `reason` is one word, with details in parentheses if any.
  */
 export function evaluateSla(
   ending: Ending,
   outcomes: readonly LimitOutcome[],
   usage: Usage,
   tenantMemoryHits = 0,
-): Verdict {
+): { compliant: boolean; reason: string } {
   const reason = reasonFor(ending, outcomes, usage, tenantMemoryHits);
   return { compliant: COMPLIANT.includes(reason), reason };
 }

@@ -8,10 +8,8 @@ import type { Job } from "../model/job.ts";
 /**
  * Compares a pidfd that a service manager kept for a job while no ffrtmp observed it. `"there"`: it is of the job's
  * process, which is alive or a zombie. An ending: the process is gone. `"stranger"`: it is no pidfd, or of another process
- * or another boot.
- *
- * A pidfd of a process that is gone has no pid any more. That it is the job's then depends on its name in the store: the
- * job's key, which is used once, after the identity was checked.
+ * or another boot. A pidfd of a process that is gone has no pid any more. That it is the job's then depends on its name in
+ * the store: the job's key, which is used once, after the identity was checked.
  */
 export function matchStoredPidfd(context: Context, job: Job, pidfd: number): "there" | "stranger" | Ending {
   if (job.state !== "running" || job.process.bootId !== context.bootId) return "stranger";

@@ -20,7 +20,7 @@ import type { CgroupFs } from "../../linux/cgroupFs.ts";
 import type { Context } from "../context.ts";
 import { endingOfStatus } from "../model/ending.ts";
 import { usageOf } from "../placement/jobCgroup.ts";
-import { type EarlierMeasures, measureAtEnd, recordExit } from "./recordExit.ts";
+import { measureAtEnd, recordExit } from "./recordExit.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "ffrtmp-test-"));
 afterAll(() => rmSync(directory, { recursive: true }));
@@ -207,7 +207,7 @@ function ownersCgroup() {
     count,
     usage: () => usageOf(job, findJobCgroup(fs, hierarchies, job)),
     context,
-    close: (measures?: EarlierMeasures) => {
+    close: (measures?: Parameters<typeof recordExit>[3]) => {
       return recordExit(context, ledger.recordJournal(job, job), endingOfStatus(9, "parent"), measures);
     },
     [Symbol.asyncDispose]: () => machine[Symbol.asyncDispose](),

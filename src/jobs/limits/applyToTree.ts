@@ -12,12 +12,10 @@ import type { Context } from "../context.ts";
 import { limitsInForce } from "../job.ts";
 import type { OpenJob } from "../model/job.ts";
 import { moveTreeIntoCgroup, withdrawFromOutsiders } from "../placement/moveTree.ts";
-import { qualifyTotals } from "../placement/tenants.ts";
 
 /**
  * Executes the planned limits of a job and then moves its processes: a process is limited from the instant it is inside.
- * Also finishes what an ffrtmp that died has started. Returns the job as it is recorded then, and the outcomes, which the
- * caller records.
+ * Also finishes what an ffrtmp that died has started. The caller records the outcomes.
  */
 export function governTree<J extends OpenJob>(
   context: Context,
@@ -83,4 +81,33 @@ function readResidentBytes(host: Host, pid: number): number {
     if (errnoOf(error) === undefined) throw error;
     return 0;
   }
+}
+
+/**
+ * Adds to the outcomes of a tenant's total where it does not reach. The tenant's cgroup is a child of the cgroup that the
+ * job's processes come from, because there the limits from before still apply. A tenant with processes in several cgroups
+ * has a cgroup in each, and the total applies to each of them separately.
+ */
+function qualifyTotals(
+  { ledger }: Context,
+  { key, tenant }: OpenJob,
+  { directories }: JobCgroup,
+  outcomes: readonly LimitOutcome[],
+): readonly LimitOutcome[] {
+  if (!outcomes.some(({ of }) => of === "tenant")) return outcomes;
+  const others = ledger.openJobs().filter((other) => other.tenant === tenant && other.key !== key);
+  // The other cgroups of the tenant, in the first hierarchy where both jobs have one.
+  const elsewhere = others.flatMap(({ changes }) => {
+    for (const { hierarchy, tenant: ours } of directories) {
+      for (const change of changes) {
+        if (change.kind !== "cgroup-created" || change.role !== "tenant") continue;
+        if (change.hierarchy === hierarchy.key) return change.path === ours ? [] : [change.path];
+      }
+    }
+    return [];
+  });
+  if (elsewhere.length === 0) return outcomes;
+  const places = [...new Set(elsewhere)].join(", ");
+  const because = `for its jobs in one place only: others of ${tenant} are in ${places}`;
+  return outcomes.map((outcome) => (outcome.of === "tenant" ? onlyPartly(outcome, because) : outcome));
 }

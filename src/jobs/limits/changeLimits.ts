@@ -11,21 +11,16 @@ import { limitsInForce, type Tenant } from "../job.ts";
 import type { RunningJob } from "../model/job.ts";
 import { migrateCgroup, removeFormerCgroup } from "../placement/migrateCgroup.ts";
 import { governTree } from "./applyToTree.ts";
-import { planForProcess } from "./planLimits.ts";
-
-/** The new limits and labels of a running job. An absent field stays as it is. */
-export interface LimitChange extends Omit<SpecChange, "tenant"> {
-  tenant?: Tenant | null;
-}
+import { planWithNice, readNice } from "./planLimits.ts";
 
 /**
- * Changes the limits of a running job. A limit that is no longer asked for returns to the value from before ffrtmp, and
- * never beyond: to that of the cgroups above and to the values that the processes had.
+ * Changes the limits and labels of a running job; an absent field stays as it is. A limit that is no longer asked for
+ * returns to the value from before ffrtmp, and never beyond: to that of the cgroups above and of the processes.
  */
 export function changeLimits(
   context: Context,
   job: RunningJob,
-  { tenant, ...change }: LimitChange,
+  { tenant, ...change }: Omit<SpecChange, "tenant"> & { tenant?: Tenant | null },
   because: string,
 ): RunningJob {
   const { host, ledger } = context;
@@ -35,12 +30,12 @@ export function changeLimits(
   const wanted = ledger.recordSpec(job, spec);
   // The total of a tenant that stays is the policy's, and is not changed here.
   const recorded: Tenant | null = wanted.tenant === null ? null : { name: wanted.tenant, limits: {} };
-  const migrated = migrateCgroup(context, wanted, tenant === undefined ? recorded : tenant);
-  const { cgroup } = migrated;
-  const restored = restoreChanged(context, migrated.job);
+  const { job: migrated, cgroup } = migrateCgroup(context, wanted, tenant === undefined ? recorded : tenant);
+  const restored = restoreChanged(context, migrated);
   // Rates are kept per device: those of a device that is no longer named would stay.
   liftCgroupLimits(cgroup, ["io.max"]);
-  const planned = planForProcess(context, restored, cgroup, job.process.pid, tenant?.limits);
+  const nice = readNice(host, job.process.pid);
+  const planned = planWithNice(cgroup, limitsInForce(restored), nice, tenant?.limits);
   const governed = governTree(context, restored, cgroup, job.process, planned, { isFirst: false });
   const totals = tenant === undefined ? before.filter(({ of }) => of === "tenant") : [];
   const outcomes = [...governed.outcomes, ...totals];
@@ -78,10 +73,10 @@ function staleLimits(
 /** Restores the attributes that will change, so that the journal keeps the values from before ffrtmp. */
 function restoreChanged({ host, ledger }: Context, job: RunningJob): RunningJob {
   const limits = limitsInForce(job);
-  const changed = attributesOf(job).filter(
-    ({ attribute }) =>
-      formatLimit(limits, attribute) !== job.outcomes.find(({ limit }) => limit === attribute)?.wanted,
-  );
+  const changed = attributesOf(job).filter(({ attribute }) => {
+    const outcome = job.outcomes.find(({ limit }) => limit === attribute);
+    return formatLimit(limits, attribute) !== outcome?.wanted;
+  });
   if (changed.length === 0) return job;
   restoreAttributes(host, changed);
   const changes = job.changes.filter((change) => !changed.some((each) => each === change));

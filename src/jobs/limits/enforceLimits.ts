@@ -1,5 +1,6 @@
 import { type Limits, pickLimits } from "../../limits/limits.ts";
 import { isInForce, type LimitOutcome, refusedInstead } from "../../limits/outcome.ts";
+import type { LimitName } from "../../limits/table.ts";
 import { type Usage, withUnknown } from "../../limits/usage.ts";
 import { backendOf } from "../../linux/cgroup/backends.ts";
 import { listLimitDrift } from "../../linux/cgroup/effectiveLimits.ts";
@@ -26,9 +27,7 @@ import { type LeftOutside, moveTreeIntoCgroup, withdrawFromOutsiders } from "../
 const MAX_REPAIRS_PER_HOUR = { reapplied: 3, given_again: 60, left_alone: 1 };
 const HOUR_MS = 3_600_000;
 
-export interface LimitRepair extends Drift {
-  readonly did: DriftKind;
-}
+export type LimitRepair = Drift & { readonly did: DriftKind };
 
 /** The job as it is recorded after its limits were enforced, and the repairs that are worth a log line. */
 export interface Enforcement {
@@ -37,12 +36,10 @@ export interface Enforcement {
 }
 
 /**
- * Compares the recorded limits of a job with those that the kernel has now, and applies again what was changed from
- * outside: by an operator who wrote to the job's cgroup, by systemd that disabled a controller, by a move of a process.
- * Each time is an event. A limit that changes more often than MAX_REPAIRS_PER_HOUR is left alone for an hour; its outcome
- * says so, and it is reported once.
- *
- * `total` is the limits of the job's tenant. Safe to call at any time.
+ * Compares the recorded limits of a job, and the `total` of its tenant, with those that the kernel has now. Applies again
+ * what was changed from outside: by an operator, by systemd that disabled a controller, by a move of a process. Each time
+ * is an event. A limit that changes more often than MAX_REPAIRS_PER_HOUR is left alone for an hour; its outcome says so,
+ * and it is reported once. Safe to call at any time.
  */
 export function enforceLimits(context: Context, job: RunningJob, total: Limits = {}): Enforcement {
   return job.cgroup.length === 0 ? { job, repairs: [] } : new Enforcer(context, job).enforce(total);
@@ -82,21 +79,20 @@ class Enforcer {
 
   /** `of`: the limits are those of the job's own cgroup, or the total of its tenant. */
   #enforceLimits(limits: Limits, of: LimitOutcome["of"]): void {
-    const drifts = listLimitDrift(of === "tenant" ? tenantCgroupOf(this.#cgroup) : this.#cgroup, limits)
-      .map(({ limit, wanted, found, isControllerGone }) => {
-        const did: DriftKind = isControllerGone ? "given_again" : "reapplied";
-        const what: Drift["what"] = of === "tenant" ? `tenant's ${limit}` : limit;
-        return { limit, repair: { what, did, wanted, found } };
-      })
-      .filter(({ limit, repair }) => {
-        const outcome = this.#outcomes.find((each) => each.of === of && each.limit === limit);
-        return outcome && (isInForce(outcome) || this.#isForgiven(repair));
-      });
+    const isTenant = of === "tenant";
+    const drifts = new Map<LimitName, LimitRepair>();
+    for (const drift of listLimitDrift(isTenant ? tenantCgroupOf(this.#cgroup) : this.#cgroup, limits)) {
+      const { limit, wanted, found } = drift;
+      const did = drift.isControllerGone ? "given_again" : "reapplied";
+      const repair: LimitRepair = { what: isTenant ? `tenant's ${limit}` : limit, did, wanted, found };
+      const outcome = this.#outcomes.find((each) => each.of === of && each.limit === limit);
+      if (outcome && (isInForce(outcome) || this.#isForgiven(repair))) drifts.set(limit, repair);
+    }
     // Only these: a limit that was given up stays so when another one is applied again.
-    const repairable = drifts.filter(({ repair }) => !this.#isGivenUp(repair)).map(({ limit }) => limit);
+    const repairable = [...drifts].filter(([, repair]) => !this.#isGivenUp(repair)).map(([limit]) => limit);
     const renewed = repairable.length === 0 ? [] : this.#applyAgain(pickLimits(limits, repairable), of);
     this.#outcomes = this.#outcomes.map((outcome) => {
-      const repair = drifts.find(({ limit }) => outcome.of === of && limit === outcome.limit)?.repair;
+      const repair = outcome.of === of ? drifts.get(outcome.limit) : undefined;
       if (!repair) return outcome;
       const now = renewed.find(({ limit }) => limit === outcome.limit);
       if (!now) return this.#leaveAlone(outcome, repair);
@@ -160,13 +156,12 @@ class Enforcer {
   }
 
   #isGivenUp(repair: LimitRepair): boolean {
-    return this.#isOverLimit(repair) || this.#isOverLimit({ ...repair, did: "left_alone" });
+    return this.#isOverLimit(repair) || this.#isOverLimit(repair, "left_alone");
   }
 
-  /** Returns whether it was given up more than an hour ago, so that it is worth another try. */
+  /** It was given up more than an hour ago, and is worth another try. */
   #isForgiven(repair: LimitRepair): boolean {
-    const leftAlone: LimitRepair = { ...repair, did: "left_alone" };
-    return this.#isOverLimit(leftAlone, Number.POSITIVE_INFINITY) && !this.#isOverLimit(leftAlone);
+    return this.#isOverLimit(repair, "left_alone", Infinity) && !this.#isOverLimit(repair, "left_alone");
   }
 
   #record(repair: LimitRepair): void {
@@ -178,25 +173,20 @@ class Enforcer {
   }
 
   /** Counts for each wanted value separately. */
-  #isOverLimit({ what, did, wanted }: LimitRepair, withinMs = HOUR_MS): boolean {
+  #isOverLimit({ what, wanted, ...repair }: LimitRepair, did = repair.did, withinMs = HOUR_MS): boolean {
     // Read only once a drift is found, which is seldom.
     this.#events ??= this.#context.ledger.events(this.#job);
     const sinceMs = this.#context.host.now() - withinMs;
     const earlier = this.#events.filter(
-      (event) =>
-        event.kind === did &&
-        event.detail.what === what &&
-        event.detail.wanted === wanted &&
-        event.atMs > sinceMs,
+      ({ atMs, kind, detail }) =>
+        atMs > sinceMs && kind === did && detail.what === what && detail.wanted === wanted,
     );
     return earlier.length >= MAX_REPAIRS_PER_HOUR[did];
   }
 }
 
 /** A process of the job that is not in its cgroup in one hierarchy, nor in one that the workload made below it. */
-interface Stray extends LeftOutside {
-  isAtOrigin: boolean;
-}
+type Stray = LeftOutside & { isAtOrigin: boolean };
 
 function listStrays(host: Context["host"], cgroup: JobCgroup, root: ProcessIdentity): Stray[] {
   return listTree(host, root.pid).flatMap((pid) => {

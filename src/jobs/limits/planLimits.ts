@@ -1,48 +1,33 @@
 import type { Limits } from "../../limits/limits.ts";
 import type { JobCgroup } from "../../linux/cgroup/jobCgroup.ts";
 import { type PlannedLimit, planLimits } from "../../linux/cgroup/jobLimits.ts";
+import type { Host } from "../../linux/host.ts";
 import { readStat } from "../../linux/proc/stat.ts";
-import type { Context } from "../context.ts";
-import { limitsInForce } from "../job.ts";
-import type { Job } from "../model/job.ts";
-
-/** The weight factor between neighbouring nice levels. Source: sched_prio_to_weight, kernel/sched/core.c. */
-const WEIGHT_STEP = 1.25;
-const DEFAULT_WEIGHT = 100;
 
 /**
- * Plans the limits of a job, with the weight that its nice value means.
- *
- * In a cgroup of its own a process competes with the weight of the cgroup, and its nice value no longer counts against
- * processes outside: governing would favour a workload with a positive nice value. In place it competes as before.
+ * Plans the limits of a job, with the weight that its nice value means; `nice` is the one of its process now. In a cgroup
+ * of its own a process competes with the weight of the cgroup, and its nice value no longer counts against processes
+ * outside: governing would favour a workload with a positive nice value. In place it competes as before.
  */
-export function planWithNice(
-  job: JobCgroup,
-  limits: Limits,
-  currentNice: number,
-  total: Limits = {},
-): PlannedLimit[] {
-  const nice = limits.nice ?? currentNice;
+export function planWithNice(job: JobCgroup, limits: Limits, nice: number, total?: Limits): PlannedLimit[] {
+  const wantedNice = limits.nice ?? nice;
   const planned = planLimits(job, limits, total);
-  if (limits.cpuWeight !== undefined || nice === 0) return planned;
+  if (limits.cpuWeight !== undefined || wantedNice === 0) return planned;
   const directories = job.directories.filter(({ placedAs }) => placedAs !== "in-place");
-  const [weight] = planLimits({ ...job, directories }, { cpuWeight: weightOfNice(nice) });
+  const [weight] = planLimits({ ...job, directories }, { cpuWeight: weightOfNice(wantedNice) });
   return weight === undefined || "outcome" in weight ? planned : [...planned, { ...weight, isImplied: true }];
 }
 
-/** Plans the limits of a job whose process runs. */
-export function planForProcess(
-  { host }: Context,
-  job: Job,
-  cgroup: JobCgroup,
-  pid: number,
-  total?: Limits,
-): PlannedLimit[] {
+/** Returns the nice value of a process; 0 when it is gone. */
+export function readNice(host: Host, pid: number): number {
   const stat = readStat(host, pid);
-  return planWithNice(cgroup, limitsInForce(job), stat === "gone" ? 0 : stat.nice, total);
+  return stat === "gone" ? 0 : stat.nice;
 }
 
-/** Returns the cgroup weight of a nice value: 100 for nice 0, 1 for nice 19. */
+/**
+ * Returns the cgroup weight of a nice value: 100 for nice 0, 1 for nice 19. Neighbouring nice levels differ by a factor of
+ * 1.25. Source: sched_prio_to_weight, kernel/sched/core.c.
+ */
 export function weightOfNice(nice: number): number {
-  return Math.min(10_000, Math.max(1, Math.round(DEFAULT_WEIGHT * WEIGHT_STEP ** -nice)));
+  return Math.min(10_000, Math.max(1, Math.round(100 * 1.25 ** -nice)));
 }

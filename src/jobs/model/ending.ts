@@ -50,13 +50,6 @@ export interface EndingFacts {
   readonly exitUnknownBecause: string | null;
 }
 
-/** The stored names of the endings without evidence. */
-const STORED_AS = {
-  "exit-unknown": "exited",
-  unobserved: "unobserved",
-  "never-started": "never_started",
-} as const;
-
 export function factsOfEnding(ending: Ending): EndingFacts {
   const facts = { exitCode: null, signal: null, exitEvidence: null, exitUnknownBecause: null };
   switch (ending.kind) {
@@ -66,8 +59,12 @@ export function factsOfEnding(ending: Ending): EndingFacts {
       return { ...facts, ending: "exited", signal: ending.signal, exitEvidence: ending.evidence };
     case "detached":
       return { ...facts, ending: "detached", exitUnknownBecause: "it was alive when it was released" };
-    default:
-      return { ...facts, ending: STORED_AS[ending.kind], exitUnknownBecause: ending.reason };
+    case "exit-unknown":
+      return { ...facts, ending: "exited", exitUnknownBecause: ending.reason };
+    case "unobserved":
+      return { ...facts, ending: "unobserved", exitUnknownBecause: ending.reason };
+    case "never-started":
+      return { ...facts, ending: "never_started", exitUnknownBecause: ending.reason };
   }
 }
 

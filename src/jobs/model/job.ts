@@ -69,11 +69,8 @@ export interface EndedJob extends JobFields {
 export type OpenJob = StartingJob | RunningJob;
 export type Job = OpenJob | EndedJob;
 
-export function toRunning(
-  job: StartingJob,
-  { process, startedMs }: Pick<RunningJob, "process" | "startedMs">,
-): RunningJob {
-  return { ...job, state: "running", process, startedMs };
+export function toRunning(job: StartingJob, start: Pick<RunningJob, "process" | "startedMs">): RunningJob {
+  return { ...job, state: "running", ...start };
 }
 
 export function toEnded(job: OpenJob): EndedJob {
@@ -81,29 +78,13 @@ export function toEnded(job: OpenJob): EndedJob {
   return { ...rest, state: "ended", startedMs: startedMsOf(job), cleanedUp: false };
 }
 
-export function withObserver(job: RunningJob, observer: ProcessIdentity | null): RunningJob {
-  return { ...job, observer };
-}
-
 export function isOpen(job: Job): job is OpenJob {
   return job.state !== "ended";
-}
-
-export function isRunning(job: Job): job is RunningJob {
-  return job.state === "running";
-}
-
-export function isEnded(job: Job): job is EndedJob {
-  return job.state === "ended";
 }
 
 /** Returns the boot that the job belongs to: that of its process, or of the ffrtmp that starts it. */
 export function bootIdOf(job: OpenJob): string {
   return job.state === "running" ? job.process.bootId : (job.process ?? job.observer).bootId;
-}
-
-export function pidOf(job: Job): number | null {
-  return job.process?.pid ?? null;
 }
 
 export function observerOf(job: Job): ProcessIdentity | null {

@@ -1,13 +1,15 @@
 import { addUsage, type Usage } from "../../limits/usage.ts";
 import type { CgroupRequest } from "../../linux/cgroup/backend.ts";
 import { findJobCgroup } from "../../linux/cgroup/findJobCgroup.ts";
-import type { Membership } from "../../linux/cgroup/hierarchies.ts";
+import { cgroupPathOf, type Membership } from "../../linux/cgroup/hierarchies.ts";
 import type { JobCgroup } from "../../linux/cgroup/jobCgroup.ts";
 import { readUsage } from "../../linux/cgroup/jobUsage.ts";
 import { planJobCgroup } from "../../linux/cgroup/planJobCgroup.ts";
+import type { Bus } from "../../linux/systemdBus.ts";
 import type { Context } from "../context.ts";
 import { groupName, type Tenant, tenantGroupName } from "../job.ts";
 import type { Job } from "../model/job.ts";
+import { unitsHierarchy } from "./jobScope.ts";
 
 /** Finds the job's cgroup as it is in the system now. */
 export function jobCgroupOf(context: Context, job: Job): JobCgroup {
@@ -33,4 +35,46 @@ export function planCgroup(
 export function usageOf({ carriedUsage }: Job, cgroup: JobCgroup): Usage {
   const usage = readUsage(cgroup);
   return carriedUsage === null ? usage : addUsage(carriedUsage, usage);
+}
+
+/**
+ * Removes from a plan the controllers that an operator has disabled for everything in a slice (DisableControllers=, see
+ * systemd.resource-control(5)). The kernel would let ffrtmp enable them; systemd would disable them again, with the limits.
+ * Call before the plan is executed. Asks systemd only about slices whose controllers the plan would enable. A slice without
+ * an answer counts as one without the setting, which is rare.
+ */
+export function respectDisabled(context: Context, cgroup: JobCgroup): void {
+  const { bus } = context.host;
+  const hierarchy = unitsHierarchy(context);
+  if (!bus || !hierarchy) return;
+  const disabled = new Map<string, string[]>();
+  for (const change of cgroup.changes) {
+    if (change.kind !== "controller-enabled" || change.hierarchy !== hierarchy.key) continue;
+    const slice = sliceOf(cgroupPathOf(hierarchy, change.path));
+    if (slice === undefined) continue;
+    const names = disabled.get(slice) ?? readDisabled(bus, slice);
+    disabled.set(slice, names);
+    const { controller } = change;
+    if (!names.includes(controller)) continue;
+    cgroup.unavailable.push({ controller, because: `${slice} disables it (DisableControllers=)` });
+    cgroup.changes = cgroup.changes.filter(
+      (each) => each.kind !== "controller-enabled" || each.controller !== controller,
+    );
+    for (const directory of cgroup.directories) {
+      if (directory.hierarchy.key !== hierarchy.key) continue;
+      directory.controllers = directory.controllers.filter(({ name }) => name !== controller);
+    }
+  }
+}
+
+// /system.slice/system-getty.slice   ← of the machine's own manager; `undefined` for any other cgroup
+function sliceOf(cgroupPath: string): string | undefined {
+  const parts = cgroupPath.split("/").filter(Boolean);
+  return parts.every((part) => part.endsWith(".slice")) ? (parts.at(-1) ?? "-.slice") : undefined;
+}
+
+// as 2 "cpu" "memory"
+function readDisabled(bus: Bus, slice: string): string[] {
+  const read = bus.readProperties("system", slice, "Slice", ["DisableControllers"]);
+  return "reason" in read ? [] : [...read.answer.matchAll(/"(\w+)"/g)].map(([, name]) => name as string);
 }

@@ -8,15 +8,20 @@ import type { Context } from "../context.ts";
 import { Refusal } from "../errors.ts";
 import { groupName, isGovernedPath, type JobSpec } from "../job.ts";
 import type { Job } from "../model/job.ts";
-import { dismissKeeper, KEEPERS_CGROUP, releaseKeeper, startKeeper } from "./scopeKeeper.ts";
+import { dismissKeeper, KEEPERS_CGROUP, startKeeper } from "./scopeKeeper.ts";
 
 /** The longest wait for systemd to move a process after it has accepted the request. */
 const EFFECT_TIMEOUT_MS = 5000;
 const POLL_MS = 2;
+const NO_SYSTEMD = "no systemd runs here";
 
 /** Returns the tree of systemd's units; `undefined` where systemd does not run the machine on cgroup v2. */
-export function unitsHierarchy({ host, hierarchies }: Context): Hierarchy | undefined {
-  if (!host.bus) return undefined;
+export function unitsHierarchy(context: Context): Hierarchy | undefined {
+  return context.host.bus && unifiedHierarchy(context);
+}
+
+/** Returns the hierarchy of cgroup v2; `undefined` where v1 has all controllers. */
+export function unifiedHierarchy({ hierarchies }: Context): Hierarchy | undefined {
   return hierarchies.find(({ version, controllers }) => version === 2 && controllers.length > 0);
 }
 
@@ -25,31 +30,27 @@ export function isOwnScope(name: string): boolean {
   return isGovernedPath(name) && name.endsWith(".scope");
 }
 
+/** The part of a job's specification that its scope depends on. */
+export type ScopeSpec = Pick<JobSpec, "jobId" | "limits">;
+
 /** Plans the scope of a job beside the unit of a cgroup. Returns a string when a scope is not possible. */
-export function planJobScope(
-  { host, state }: Context,
-  hierarchy: Hierarchy,
-  cgroupPath: string,
-  { jobId, limits }: Pick<JobSpec, "jobId" | "limits">,
-): ScopePlan | string {
-  const name = `${groupName(state.tag, jobId)}.scope`;
-  return planScope(host.cgroupFs, hierarchy, cgroupPath, name, process.geteuid?.() ?? 0, limits);
+export function planJobScope(context: Context, cgroupPath: string, spec: ScopeSpec): ScopePlan | string {
+  const hierarchy = unitsHierarchy(context);
+  if (!hierarchy) return NO_SYSTEMD;
+  const { host, state } = context;
+  const name = `${groupName(state.tag, spec.jobId)}.scope`;
+  return planScope(host.cgroupFs, hierarchy, cgroupPath, name, process.geteuid?.() ?? 0, spec.limits);
 }
 
 /**
  * Plans the scope in which a workload outlives what starts it: a service that is stopped, a session that ends. Returns
- * `undefined` where a scope would not help or is not possible. A workload of a governed workload stays in the cgroup of
- * that one.
+ * `undefined` where a scope would not help or is not possible. A workload of a governed workload stays in its cgroup.
  */
-export function planOwnScope(
-  context: Context,
-  spec: Pick<JobSpec, "jobId" | "limits">,
-): ScopePlan | undefined {
-  const hierarchy = unitsHierarchy(context);
-  const own = hierarchy && ownCgroupPath(context, hierarchy);
+export function planOwnScope(context: Context, spec: ScopeSpec): ScopePlan | undefined {
+  const own = ownCgroupPath(context);
   // A process in no unit does not end with one.
   if (own === undefined || isGovernedPath(own) || !parseUnitPlace(own)) return undefined;
-  const plan = planJobScope(context, hierarchy as Hierarchy, own, spec);
+  const plan = planJobScope(context, own, spec);
   return typeof plan === "string" ? undefined : plan;
 }
 
@@ -60,15 +61,16 @@ export function planOwnScope(
  */
 export function enterOwnScope(context: Context, plan: ScopePlan, jobId: string): string | undefined {
   const { bus } = context.host;
-  const hierarchy = unitsHierarchy(context);
-  const own = hierarchy && ownCgroupPath(context, hierarchy);
+  const own = ownCgroupPath(context);
   const filters = bus && own !== undefined ? findUnitFilters(bus, own) : undefined;
   return filters ?? startScopeWith(context, plan, process.pid, jobId);
 }
 
-function ownCgroupPath({ host }: Context, { key }: Hierarchy): string | undefined {
-  const membership = readMembership(host, "self");
-  return membership === "gone" ? undefined : membership.get(key);
+/** Returns the cgroup of this process in the tree of systemd's units. */
+function ownCgroupPath(context: Context): string | undefined {
+  const hierarchy = unitsHierarchy(context);
+  const membership = hierarchy ? readMembership(context.host, "self") : "gone";
+  return hierarchy && membership !== "gone" ? membership.get(hierarchy.key) : undefined;
 }
 
 /** Starts a scope with a process in it, and moves the process beside the job's cgroup there. Returns why that failed. */
@@ -76,22 +78,18 @@ function startScopeWith(context: Context, plan: ScopePlan, pid: number, jobId: s
   const { host } = context;
   const hierarchy = unitsHierarchy(context);
   const directory = hierarchy && directoryOf(hierarchy, plan.cgroupPath);
-  if (!host.bus || !hierarchy || directory === undefined) return "no systemd runs here";
+  if (!host.bus || !hierarchy || directory === undefined) return NO_SYSTEMD;
   return (
     startScope(host.bus, plan, pid, `ffrtmp job ${jobId}`) ??
-    awaitMove(host, pid, hierarchy, plan) ??
+    awaitMove(host, pid, hierarchy.key, plan) ??
     // Where no cgroup can be created for the job, it is in the scope itself.
     (hierarchy.isReadOnly ? undefined : moveToKeepers(host, directory, pid))
   );
 }
 
 /** Waits until the process is in the scope: the answer of the bus comes earlier. */
-function awaitMove(
-  host: Host,
-  pid: number,
-  { key }: Hierarchy,
-  { unit, cgroupPath }: ScopePlan,
-): string | undefined {
+function awaitMove(host: Host, pid: number, key: string, plan: ScopePlan): string | undefined {
+  const { unit, cgroupPath } = plan;
   const deadline = performance.now() + EFFECT_TIMEOUT_MS;
   while (performance.now() < deadline) {
     const membership = readMembership(host, pid);
@@ -138,11 +136,6 @@ export function takeOverScope({ host }: Context, job: Job): void {
   if (path === undefined) return;
   const keeper = startKeeper(job, path);
   if (moveToKeepers(host, dirname(path), keeper.pid) !== undefined) dismissKeeper(job);
-}
-
-/** Ends the keeping of a job's scope. Call after the last read of its counters: systemd may remove the scope now. */
-export function leaveScope(job: Pick<Job, "key">): void {
-  releaseKeeper(job);
 }
 
 /** Returns the job's cgroup where that is in a scope of its own. */

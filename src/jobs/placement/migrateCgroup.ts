@@ -11,20 +11,18 @@ import { recordCgroup, withCgroup } from "../changes.ts";
 import type { Context } from "../context.ts";
 import { limitsInForce, type Tenant } from "../job.ts";
 import type { RunningJob } from "../model/job.ts";
-import { respectDisabled } from "./disabledControllers.ts";
-import { jobCgroupOf, planCgroup } from "./jobCgroup.ts";
+import { jobCgroupOf, planCgroup, respectDisabled } from "./jobCgroup.ts";
 
 /**
- * Creates the directories and enables the controllers that the limits and the tenant of a running job need and that it
- * does not have yet. Its processes are moved later, after the limits are applied; then `removeFormerCgroup` is called.
- * The changes are recorded first, so that the next ffrtmp finishes a migration whose ffrtmp died.
+ * Creates the directories and enables the controllers that a running job needs for its limits and tenant and does not have
+ * yet. The caller then applies the limits, moves the processes and calls `removeFormerCgroup`. The changes are recorded
+ * first, so that the next ffrtmp finishes a migration whose ffrtmp died.
  */
 export function migrateCgroup(
   context: Context,
   job: RunningJob,
   tenant: Tenant | null,
 ): { job: RunningJob; cgroup: JobCgroup } {
-  const { cgroupFs } = context.host;
   const current = jobCgroupOf(context, job);
   const planned = planAgain(context, job, current, tenant);
   const cgroup: JobCgroup = { ...current, unavailable: planned.unavailable };
@@ -39,7 +37,7 @@ export function migrateCgroup(
     const needed = planned.changes.filter(
       (change) => change.hierarchy === key && (!isSame || change.kind === "controller-enabled"),
     );
-    const drift = driftOf(cgroupFs, needed);
+    const drift = driftOf(current.fs, needed);
     const changes = needed.filter((change) => drift.includes(change) || !known.has(changeKey(change)));
     added.push(...changes);
     return changes.length === 0 ? [] : [succeed(directory, before, isSame)];
@@ -47,10 +45,8 @@ export function migrateCgroup(
   if (directories.length === 0) return { job, cgroup };
   const replaced = new Set(directories.map(({ hierarchy }) => hierarchy.key));
   const isNew = new Set(added.map(changeKey));
-  cgroup.directories = [
-    ...current.directories.filter(({ hierarchy }) => !replaced.has(hierarchy.key)),
-    ...directories,
-  ];
+  const kept = current.directories.filter(({ hierarchy }) => !replaced.has(hierarchy.key));
+  cgroup.directories = [...kept, ...directories];
   // Controllers first: they are disabled after the directories that need them are removed.
   const isController = ({ kind }: CgroupChange): boolean => kind === "controller-enabled";
   cgroup.changes = [
@@ -63,9 +59,7 @@ export function migrateCgroup(
   createJobCgroup(made, added);
   cgroup.changes = made.changes;
   cgroup.unavailable.push(...made.unavailable);
-  cgroup.directories = cgroup.directories.filter(
-    (directory) => !directories.includes(directory) || made.directories.includes(directory),
-  );
+  cgroup.directories = [...kept, ...made.directories];
   return { job: recorded, cgroup };
 }
 
@@ -73,14 +67,10 @@ export function migrateCgroup(
  * Removes the directories that a migrated job has left, and carries their counters. Does nothing while one of them
  * contains processes: the next call for the job moves them.
  */
-export function removeFormerCgroup(
-  { host, ledger }: Context,
-  job: RunningJob,
-  cgroup: JobCgroup,
-): RunningJob {
+export function removeFormerCgroup({ ledger }: Context, job: RunningJob, cgroup: JobCgroup): RunningJob {
   const former = cgroup.directories.flatMap(({ formerly }) => formerly ?? []);
   const usage = readFormerUsage(cgroup);
-  if (usage === undefined || former.some((path) => listOccupants(host.cgroupFs, path).length > 0)) return job;
+  if (usage === undefined || former.some((path) => listOccupants(cgroup.fs, path).length > 0)) return job;
   removeFormerDirectories(cgroup);
   const carriedUsage = job.carriedUsage === null ? usage : addUsage(job.carriedUsage, usage);
   return ledger.recordMigration(job, { carriedUsage, ...withCgroup(job, cgroup) });
@@ -93,20 +83,15 @@ function planAgain(context: Context, job: RunningJob, current: JobCgroup, tenant
   for (const { hierarchy, origin } of current.directories) {
     membership.set(hierarchy.key, cgroupPathOf(hierarchy, origin));
   }
-  const cgroup = planCgroup(context, job.jobId, membership, {
-    limits: limitsInForce(job),
-    tenant,
-    place: placeOf(current),
-  });
+  // A job stays where it was placed.
+  const placed = current.directories.find(({ placedAs }) => placedAs !== "child");
+  const place: Place =
+    placed?.placedAs === "scope"
+      ? { placedAs: "scope", scope: dirname(placed.path) }
+      : { placedAs: placed?.placedAs ?? "child" };
+  const cgroup = planCgroup(context, job.jobId, membership, { limits: limitsInForce(job), tenant, place });
   respectDisabled(context, cgroup);
   return cgroup;
-}
-
-/** A job stays where it was placed. */
-function placeOf({ directories }: JobCgroup): Place {
-  const placed = directories.find(({ placedAs }) => placedAs !== "child");
-  if (placed?.placedAs === "scope") return { placedAs: "scope", scope: dirname(placed.path) };
-  return { placedAs: placed ? "in-place" : "child" };
 }
 
 /** Returns the planned directory with the recorded facts of the one that it replaces. */

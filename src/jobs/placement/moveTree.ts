@@ -7,7 +7,7 @@ import type { ProcessIdentity } from "../../linux/proc/identity.ts";
 import { readStat } from "../../linux/proc/stat.ts";
 import { listTree } from "../../linux/proc/table.ts";
 
-/** The number of scans after which a workload that forks faster than processes are moved is left as it is. */
+/** After this many scans, a workload that forks faster than it is moved is left as it is. */
 const MAX_ROUNDS = 50;
 
 /** A process that is outside of the job's directory in one hierarchy, which these controllers belong to. */
@@ -27,11 +27,11 @@ export function moveTreeIntoCgroup(
   cgroup: JobCgroup,
   root: ProcessIdentity,
 ): { pids: number[]; leftOutside: LeftOutside[] } {
-  const settled = new Set<string>();
+  /** The pid of each process that was seen, by its pid and start time. */
+  const settled = new Map<string, number>();
   const leftOutside: LeftOutside[] = [];
-  const pids = new Set<number>();
   for (let round = 0; round < MAX_ROUNDS; round++) {
-    let isStable = true;
+    const before = settled.size;
     // Every process in a directory that the job had before a migration is moved, a descendant of the root or not.
     const former = cgroup.directories.flatMap(({ formerly }) =>
       formerly === undefined ? [] : listProcesses(cgroup.fs, formerly),
@@ -39,16 +39,14 @@ export function moveTreeIntoCgroup(
     for (const pid of new Set([...listTree(host, root.pid), ...former])) {
       const stat = readStat(host, pid);
       if (stat === "gone" || (pid === root.pid && stat.startTicks !== root.startTicks)) continue;
-      pids.add(pid);
       const name = `${pid} ${stat.startTicks}`;
       if (settled.has(name)) continue;
-      isStable = false;
-      settled.add(name);
+      settled.set(name, pid);
       leftOutside.push(...moveIn(host, cgroup, pid, stat.startTicks));
     }
-    if (isStable) break;
+    if (settled.size === before) break;
   }
-  return { pids: [...pids], leftOutside };
+  return { pids: [...new Set(settled.values())], leftOutside };
 }
 
 function moveIn(host: Host, cgroup: JobCgroup, pid: number, startTicks: number): LeftOutside[] {
@@ -90,13 +88,10 @@ export function withdrawFromOutsiders(
   root: number,
   leftOutside: readonly LeftOutside[],
 ): LimitOutcome[] {
+  const all = directories.flatMap(({ controllers }) => controllers);
   return outcomes.map((outcome) => {
-    const controller = directories
-      .flatMap(({ controllers }) => controllers)
-      .find(({ limits }) => outcome.limit in limits)?.name;
-    const outsiders = leftOutside.filter(({ controllers }) =>
-      controllers.some((name) => name === controller),
-    );
+    const controller = all.find(({ limits }) => outcome.limit in limits)?.name ?? "";
+    const outsiders = leftOutside.filter(({ controllers }) => controllers.includes(controller));
     const rootOutside = outsiders.find(({ pid }) => pid === root);
     if (rootOutside) return refusedInstead(outcome, rootOutside.because);
     return outsiders

@@ -1,18 +1,17 @@
-import { readlinkSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Place } from "../../linux/cgroup/backend.ts";
 import { directoryOf, type Hierarchy, type Membership } from "../../linux/cgroup/hierarchies.ts";
 import { listOccupants } from "../../linux/cgroup/members.ts";
 import { readType } from "../../linux/cgroup/v2/subtreeControl.ts";
 import type { Host } from "../../linux/host.ts";
-import { listTree } from "../../linux/proc/table.ts";
+import { listTree, readLink } from "../../linux/proc/table.ts";
 import type { ScopePlan } from "../../linux/systemd/scope.ts";
 import { findUnitFilters, parseUnitPlace } from "../../linux/systemd/units.ts";
 import type { Context } from "../context.ts";
 import { Refusal } from "../errors.ts";
 import type { JobSpec } from "../job.ts";
 import type { OpenJob } from "../model/job.ts";
-import { planJobScope, unitsHierarchy } from "./jobScope.ts";
+import { planJobScope, type ScopeSpec, unifiedHierarchy } from "./jobScope.ts";
 
 /** The place of a running process's cgroup, and the scope that is started for it. */
 export interface PlannedPlace {
@@ -30,18 +29,16 @@ export function planPlace(
   context: Context,
   pid: number,
   membership: Membership,
-  { jobId, limits, placement = "auto" }: Pick<JobSpec, "jobId" | "limits" | "placement">,
+  { placement = "auto", ...spec }: ScopeSpec & Pick<JobSpec, "placement">,
 ): PlannedPlace {
-  const hierarchy = context.hierarchies.find(
-    ({ version, controllers }) => version === 2 && controllers.length > 0,
-  );
+  const hierarchy = unifiedHierarchy(context);
   if (hierarchy === undefined && (placement === "scope" || placement === "in-place"))
     context.warn(`--placement ${placement}: on cgroup v1 every placement is a child of the process's cgroup`);
   const cgroupPath = hierarchy && membership.get(hierarchy.key);
-  const owner = cgroupPath === undefined ? undefined : directoryOf(hierarchy as Hierarchy, cgroupPath);
-  if (!hierarchy || cgroupPath === undefined || owner === undefined || placement === "nested") return CHILD;
-  if (placement === "scope")
-    return planScopeFor(context, pid, hierarchy, cgroupPath, owner, { jobId, limits });
+  if (!hierarchy || cgroupPath === undefined || placement === "nested") return CHILD;
+  const owner = directoryOf(hierarchy, cgroupPath);
+  if (owner === undefined) return CHILD;
+  if (placement === "scope") return planScopeFor(context, pid, hierarchy, cgroupPath, owner, spec);
   const obstacle = whyNotInPlace(context.host, owner, pid);
   if (obstacle === undefined) return { place: { placedAs: "in-place" } };
   if (placement === "auto") return CHILD;
@@ -81,7 +78,7 @@ function planScopeFor(
   hierarchy: Hierarchy,
   cgroupPath: string,
   owner: string,
-  spec: Pick<JobSpec, "jobId" | "limits">,
+  spec: ScopeSpec,
 ): PlannedPlace {
   const { host } = context;
   const refuse = (because: string): Refusal =>
@@ -91,16 +88,16 @@ function planScopeFor(
     throw refuse(`it is in a container (its ${namespace} namespace is another), and would leave its limits`);
   if (hierarchy.isReadOnly) throw refuse(`${hierarchy.mountPoint} is mounted read-only here`);
   if (readType(host.cgroupFs, owner) === undefined) throw refuse(`${owner} is the root of all cgroups`);
-  if (!unitsHierarchy(context)) return { place: { placedAs: "scope", scope: dirname(owner) } };
+  if (!host.bus) return { place: { placedAs: "scope", scope: dirname(owner) } };
   const unit = parseUnitPlace(cgroupPath);
   const isRoot = (process.geteuid?.() ?? 0) === 0;
   if (isRoot && unit && (unit.below.length > 0 || isDelegated(host, unit.unit)))
     throw refuse(`${unit.unit} is delegated to a container or another manager, and it would leave that`);
   if (unit?.unit.endsWith(".scope") && whyNotInPlace(host, owner, pid) === undefined)
     throw refuse(`systemd removes ${unit.unit} when its last process leaves, and it could not be moved back`);
-  const scope = planJobScope(context, hierarchy, cgroupPath, spec);
+  const scope = planJobScope(context, cgroupPath, spec);
   if (typeof scope === "string") throw refuse(scope);
-  const filters = host.bus && findUnitFilters(host.bus, cgroupPath);
+  const filters = findUnitFilters(host.bus, cgroupPath);
   if (filters !== undefined) throw refuse(filters);
   const directory = directoryOf(hierarchy, scope.cgroupPath);
   if (directory === undefined) throw refuse(`${scope.cgroupPath} is not visible here`);
@@ -114,14 +111,10 @@ function isDelegated({ bus }: Host, unit: string): boolean {
   return !answer || "reason" in answer || answer.answer !== "b false";
 }
 
-function foreignNamespace({ procRoot }: Host, pid: number): string | undefined {
+/** A user who may not read the namespaces of a process may not move it either. */
+function foreignNamespace(host: Host, pid: number): string | undefined {
   return ["pid", "cgroup"].find((kind) => {
-    try {
-      const read = (of: number | "self"): string => readlinkSync(`${procRoot}/${of}/ns/${kind}`);
-      return read(pid) !== read("self");
-    } catch {
-      // It is gone, or this user may not read the link, and then may not move the process either.
-      return false;
-    }
+    const [its, own] = [pid, "self"].map((each) => readLink(host, `${each}/ns/${kind}`));
+    return its !== undefined && own !== undefined && its !== own;
   });
 }

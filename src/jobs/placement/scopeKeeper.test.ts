@@ -2,7 +2,7 @@ import { afterEach, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { KEEPERS_CGROUP, spawnKeeper } from "./scopeKeeper.ts";
+import { KEEPERS_CGROUP, startKeeper } from "./scopeKeeper.ts";
 
 const clean: (() => unknown)[] = [];
 afterEach(() => {
@@ -20,7 +20,7 @@ function keptScope(timeoutSeconds = 1000) {
   const setPopulated = (populated: 0 | 1): void =>
     writeFileSync(join(job, "cgroup.events"), `populated ${populated}\nfrozen 0\n`);
   setPopulated(1);
-  const keeper = spawnKeeper(job, { intervalSeconds: 0.05, timeoutSeconds });
+  const keeper = startKeeper({ key: scope }, job, { intervalSeconds: 0.05, timeoutSeconds });
   clean.push(() => keeper.kill("SIGKILL"));
   writeFileSync(procs, `${keeper.pid}\n`);
   return {

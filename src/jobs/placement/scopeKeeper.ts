@@ -43,15 +43,9 @@ type Keeper = Bun.Subprocess<"pipe", "ignore", "ignore">;
 /** The keepers whose input ends with this process, by the key of their job. */
 const keepers = new Map<string, Keeper>();
 
-/** Starts the keeper of a job's scope. The caller moves it there. */
-export function startKeeper({ key }: Pick<Job, "key">, jobCgroup: string): Keeper {
-  const keeper = spawnKeeper(jobCgroup);
-  keepers.set(key, keeper);
-  return keeper;
-}
-
-/** Starts a keeper in its own session, so that no terminal's Ctrl-C ends it. Tests use shorter times. */
-export function spawnKeeper(
+/** Starts the keeper of a job's scope, which the caller moves there. Tests use shorter times. */
+export function startKeeper(
+  { key }: Pick<Job, "key">,
   jobCgroup: string,
   { intervalSeconds = INTERVAL_SECONDS, timeoutSeconds = TIMEOUT_SECONDS } = {},
 ): Keeper {
@@ -61,13 +55,18 @@ export function spawnKeeper(
     // It can outlive this process by days, and must keep no directory busy and not notify a service manager as ffrtmp.
     cwd: "/",
     env: { PATH: process.env["PATH"] ?? "/usr/bin:/bin" },
+    // Its own session: no terminal's Ctrl-C ends it.
     detached: true,
   });
   keeper.unref();
+  keepers.set(key, keeper);
   return keeper;
 }
 
-/** Ends the input of a keeper, which then exits as soon as the job's cgroup is gone. */
+/**
+ * Ends the input of a keeper, which then exits as soon as the job's cgroup is gone. Call after the last read of the job's
+ * counters: systemd may remove the scope then.
+ */
 export function releaseKeeper({ key }: Pick<Job, "key">): void {
   void keepers.get(key)?.stdin.end();
   keepers.delete(key);

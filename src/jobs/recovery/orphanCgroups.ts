@@ -4,12 +4,13 @@ import { findJobCgroup } from "../../linux/cgroup/findJobCgroup.ts";
 import { type JobLocation, listMembers } from "../../linux/cgroup/jobCgroup.ts";
 import type { CgroupFs } from "../../linux/cgroupFs.ts";
 import type { Change } from "../../linux/change.ts";
+import type { ProcessIdentity } from "../../linux/proc/identity.ts";
+import { hasEnded, readStat } from "../../linux/proc/stat.ts";
 import { readArguments } from "../../linux/proc/table.ts";
 import { journalOf } from "../changes.ts";
 import type { Context } from "../context.ts";
 import { groupName, isTenantGroup, newJob } from "../job.ts";
-import { toRunning, withObserver } from "../model/job.ts";
-import { findMainProcess } from "./mainProcess.ts";
+import { toRunning } from "../model/job.ts";
 
 const SCANNED = "orphan_groups_scanned";
 
@@ -28,9 +29,10 @@ export function adoptOrphanGroups(context: Context): void {
   ledger.setNote(SCANNED, new Date(host.now()).toISOString());
 }
 
-function adoptGroup(context: Context, jobId: string, found: FoundCgroup): void {
+function adoptGroup(context: Context, jobId: string, found: JobLocation[]): void {
   const { host, ledger } = context;
-  const cgroup = findJobCgroup(host.cgroupFs, context.hierarchies, found);
+  const changes = found.flatMap(changesBehind);
+  const cgroup = findJobCgroup(host.cgroupFs, context.hierarchies, { cgroup: found, changes });
   const root = findMainProcess(context, listMembers(cgroup));
   if (!root) {
     // While the ledger cannot be read, the cgroup may be of a job that another ffrtmp is starting.
@@ -46,40 +48,43 @@ function adoptGroup(context: Context, jobId: string, found: FoundCgroup): void {
     ...journalOf(cgroup),
     logPath: null,
   });
-  const job = withObserver(toRunning(starting, { process: root, startedMs: host.now() }), null);
+  const job = { ...toRunning(starting, { process: root, startedMs: host.now() }), observer: null };
   ledger.register(job);
   const detail = { because: "its cgroup was found, and the ledger did not know it" };
   ledger.addEvent(job, { atMs: host.now(), kind: "adopted", detail });
 }
 
-/** The cgroups of one job, and the changes that created them. */
-interface FoundCgroup {
-  cgroup: JobLocation[];
-  changes: Change[];
+/**
+ * Returns the first session leader among processes: `run` starts each workload in its own session. Returns the first
+ * process where the leader has ended.
+ */
+export function findMainProcess({ host, bootId }: Context, pids: number[]): ProcessIdentity | undefined {
+  const stats = pids
+    .map((pid) => readStat(host, pid))
+    .filter((stat) => stat !== "gone")
+    .filter((stat) => !hasEnded(stat))
+    .sort((a, b) => a.startTicks - b.startTicks || a.pid - b.pid);
+  const main = stats.find(({ pid, session }) => session === pid) ?? stats[0];
+  return main && { bootId, pid: main.pid, startTicks: main.startTicks };
 }
 
-function findGroups({ host: { cgroupFs }, hierarchies, state }: Context): Map<string, FoundCgroup> {
+/** Finds the cgroups of each job by its id. */
+function findGroups({ host: { cgroupFs }, hierarchies, state }: Context): Map<string, JobLocation[]> {
   const prefix = groupName(state.tag, "");
-  const groups = new Map<string, FoundCgroup>();
-  for (const { key, mountPoint } of hierarchies) {
-    for (const path of listCgroups(cgroupFs, mountPoint)) {
-      const name = basename(path);
-      if (!name.startsWith(prefix) || isTenantGroup(name)) continue;
-      // The job's own cgroup is in the wrapper's, which has the same name, or in its scope.
-      const inner = [name, name.replace(/\.scope$/, "")];
-      if (inner.some((each) => cgroupFs.exists(`${path}/${each}`))) continue;
-      const jobId = name.slice(prefix.length);
-      const found = groups.get(jobId) ?? { cgroup: [], changes: [] };
-      found.cgroup.push({ hierarchy: key, path });
-      found.changes.push(...changesBehind(key, path));
-      groups.set(jobId, found);
-    }
-  }
-  return groups;
+  const all = hierarchies.flatMap(({ key: hierarchy, mountPoint }) =>
+    listCgroups(cgroupFs, mountPoint).map((path) => ({ hierarchy, path })),
+  );
+  const own = all.filter(({ path }) => {
+    const name = basename(path);
+    if (!name.startsWith(prefix) || isTenantGroup(name)) return false;
+    // The job's own cgroup is in the wrapper's, which has the same name, or in its scope.
+    return ![name, name.replace(/\.scope$/, "")].some((inner) => cgroupFs.exists(`${path}/${inner}`));
+  });
+  return Map.groupBy(own, ({ path }) => basename(path).slice(prefix.length));
 }
 
 /** Returns the changes that created a cgroup, by its name and the name of its parent. */
-function changesBehind(hierarchy: string, path: string): Change[] {
+function changesBehind({ hierarchy, path }: JobLocation): Change[] {
   const parent = dirname(path);
   const isWrapperSlot = basename(parent) === basename(path);
   const role = isTenantGroup(basename(parent)) ? "tenant" : isWrapperSlot ? "wrapper-slot" : undefined;

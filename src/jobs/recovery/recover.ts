@@ -6,13 +6,21 @@ import { readStat } from "../../linux/proc/stat.ts";
 import { listPids, readArguments } from "../../linux/proc/table.ts";
 import type { Context } from "../context.ts";
 import { cleanUpEnded, recordExit } from "../exit/recordExit.ts";
+import { limitsInForce } from "../job.ts";
 import { governTree } from "../limits/applyToTree.ts";
-import { planForProcess } from "../limits/planLimits.ts";
-import { isDaemonRunning, isObserved } from "../liveness.ts";
-import { bootIdOf, type EndedJob, type Job, type OpenJob, type StartingJob } from "../model/job.ts";
+import { planWithNice, readNice } from "../limits/planLimits.ts";
+import {
+  bootIdOf,
+  type EndedJob,
+  type Job,
+  type OpenJob,
+  observerOf,
+  type StartingJob,
+} from "../model/job.ts";
 import { jobCgroupOf, usageOf } from "../placement/jobCgroup.ts";
-import { findMainProcess } from "./mainProcess.ts";
-import { adoptOrphanGroups } from "./orphanCgroups.ts";
+import { adoptOrphanGroups, findMainProcess } from "./orphanCgroups.ts";
+
+const ACTIVE_DAEMON = "watch";
 
 /**
  * The result of repairing one job. `left`: another ffrtmp is about to record its exit, or its cgroup is in use.
@@ -48,9 +56,32 @@ export function repairJob(context: Context, seen: Job): Repair {
   return recordUnobservedExit(context, job);
 }
 
+/** Returns true while the ffrtmp that will record the job's end is alive. */
+export function isObserved({ host }: Context, job: Job): boolean {
+  const observer = observerOf(job);
+  return observer !== null && isAlive(host, observer);
+}
+
+/** Records this process as the active daemon of the ledger. */
+export function recordActiveDaemon({ ledger, self }: Context): void {
+  ledger.setNote(ACTIVE_DAEMON, JSON.stringify(self));
+}
+
+/** Returns true while another process is the active daemon: it has a pidfd of every job, and may know how one has ended. */
+function isDaemonRunning({ ledger, host, self }: Context): boolean {
+  const daemon: ProcessIdentity | null = JSON.parse(ledger.note(ACTIVE_DAEMON) ?? "null");
+  return daemon !== null && daemon.pid !== self.pid && isAlive(host, daemon);
+}
+
 /** Records the exit of a job whose main process has ended with no ffrtmp that observed it. */
 export function recordUnobservedExit(context: Context, job: OpenJob): Repair {
-  recordExit(context, job, { kind: "unobserved", reason: whyUnknown(context, job) });
+  const reason =
+    bootIdOf(job) !== context.bootId
+      ? "the machine was restarted while it was governed"
+      : job.state === "starting"
+        ? "its ffrtmp died while starting it; whether it ran at all is not known"
+        : "it ended while no ffrtmp observed it";
+  recordExit(context, job, { kind: "unobserved", reason });
   return "closed";
 }
 
@@ -79,24 +110,23 @@ function adoptHalfStarted(context: Context, job: StartingJob): OpenJob {
   const root = job.mode === "run" ? findLaunched(context, job) : job.process;
   if (!root || !isAlive(host, root)) return job;
   const cgroup = jobCgroupOf(context, job);
-  const governed = governTree(context, job, cgroup, root, planForProcess(context, job, cgroup, root.pid));
-  const { outcomes } = governed;
+  const limits = planWithNice(cgroup, limitsInForce(job), readNice(host, root.pid));
+  const { job: governed, outcomes } = governTree(context, job, cgroup, root, limits);
   try {
-    const running = ledger.recordRunning(governed.job, { process: root, startedMs: host.now(), outcomes });
+    const running = ledger.recordRunning(governed, { process: root, startedMs: host.now(), outcomes });
     const detail = { because: "its ffrtmp died while it was being started" };
     ledger.addEvent(running, { atMs: host.now(), kind: "adopted", detail });
     return running;
   } catch (error) {
     // Another job governs that process.
-    if (error instanceof JobConflict) return { ...governed.job, outcomes };
+    if (error instanceof JobConflict) return { ...governed, outcomes };
     throw error;
   }
 }
 
 /**
- * Finds the workload of a launcher that died before it could record the pid: the session leader in the job's cgroup. For
- * a job without a cgroup it is the one session leader of the right age with the right command line, and `undefined` when
- * there are two.
+ * Finds the workload of a launcher that died before it could record the pid: the session leader in the job's cgroup. For a
+ * job without a cgroup it is the only session leader of the right age with the right command line.
  */
 function findLaunched(context: Context, job: StartingJob): ProcessIdentity | undefined {
   const { host, ledger, bootId } = context;
@@ -113,11 +143,4 @@ function findLaunched(context: Context, job: StartingJob): ProcessIdentity | und
     );
   });
   return candidates.length === 1 ? findMainProcess(context, candidates) : undefined;
-}
-
-function whyUnknown(context: Context, job: OpenJob): string {
-  if (bootIdOf(job) !== context.bootId) return "the machine was restarted while it was governed";
-  if (job.state === "starting")
-    return "its ffrtmp died while starting it; whether it ran at all is not known";
-  return "it ended while no ffrtmp observed it";
 }

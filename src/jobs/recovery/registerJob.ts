@@ -19,11 +19,11 @@ export function registerJob(context: Context, job: StartingJob): void {
     if (isOpen(holder) && repairJob(context, holder) === "left") recordUnobservedExit(context, holder);
   }
   if (tryToRegister(ledger, job)) return;
-  const governing = process && ledger.openJobOfProcess(process);
-  if (governing)
+  const other = process && ledger.openJobOfProcess(process)?.jobId;
+  if (other)
     throw new Refusal(
-      `process ${process.pid} is governed already, as job ${governing.jobId}`,
-      `ffrtmp inspect ${governing.jobId}`,
+      `process ${process.pid} is governed already, as job ${other}`,
+      `ffrtmp inspect ${other}`,
     );
   const pid = ledger.jobsNamed(jobId)[0]?.process?.pid;
   throw new Refusal(

@@ -1,41 +1,32 @@
 import { accessSync, closeSync, constants, openSync, readSync, type Stats, statSync } from "node:fs";
 import { resolve } from "node:path";
 
-/** The reason why a command cannot be started, with the exit code that shells use. */
-interface CommandFault {
-  exitCode: 126 | 127;
-  because: string;
-}
-
 const MISSING = "does not exist";
 const NOT_EXECUTABLE = "is not executable";
 
 /**
- * Finds the file of a command as execvp(3) does: in PATH, unless the command contains a slash.
- * Called before anything else is started, so that a missing command leaves no trace.
+ * Finds the file of a command as execvp(3) does: in PATH, unless the command contains a slash. Called before anything else
+ * is started, so that a missing command leaves no trace. Returns a fault with the exit code that shells use for it.
  */
 export function findCommand(
   command: string,
   workingDirectory: string,
   searchPath: string | undefined,
-): { path: string } | CommandFault {
+): { path: string } | { exitCode: 126 | 127; because: string } {
   if (command === "")
     return { exitCode: 127, because: "the command is empty, most often because a variable is not set" };
   const isPath = command.includes("/");
-  let fault: CommandFault = {
-    exitCode: 127,
-    because: isPath
-      ? `${command} ${MISSING}`
-      : `${command} is not in PATH (${searchPath ?? "which is not set"})`,
-  };
+  let fault: string | undefined;
   const directories = isPath ? [""] : (searchPath ?? "/usr/local/bin:/usr/bin:/bin").split(":");
   for (const directory of directories) {
     const path = resolve(workingDirectory, directory, command);
     const because = faultIn(path, isPath ? command : path, workingDirectory);
     if (because === undefined) return { path };
-    if (because !== MISSING && fault.exitCode === 127) fault = { exitCode: 126, because };
+    if (because !== MISSING) fault ??= because;
   }
-  return fault;
+  if (fault !== undefined) return { exitCode: 126, because: fault };
+  const reason = isPath ? MISSING : `is not in PATH (${searchPath ?? "which is not set"})`;
+  return { exitCode: 127, because: `${command} ${reason}` };
 }
 
 function faultIn(path: string, shown: string, workingDirectory: string): string | undefined {
@@ -71,12 +62,10 @@ function faultInFile(path: string): string | undefined {
   }
 }
 
-/** The kernel searches this many bytes of a file for its interpreter: BINPRM_BUF_SIZE. */
-const HEAD_BYTES = 256;
-
 // #!/usr/bin/env bash
 function readInterpreter(path: string): string | undefined {
-  const head = Buffer.alloc(HEAD_BYTES);
+  // The kernel searches this many bytes of a file for its interpreter: BINPRM_BUF_SIZE.
+  const head = Buffer.alloc(256);
   try {
     const fd = openSync(path, "r");
     try {

@@ -1,5 +1,6 @@
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { type Host, readProcFile } from "../../linux/host.ts";
+import { readLink } from "../../linux/proc/table.ts";
 import { setSoftFileLimit } from "../../sys/ownProcess.ts";
 
 /** The `stdio` list of Bun.spawn: the entry at index N becomes descriptor N of the child. */
@@ -7,21 +8,20 @@ export type StdioList = [Standard, Standard, Standard, ...(number | null)[]];
 type Standard = "inherit" | "ignore" | number;
 
 /**
- * Lists the descriptors above 2 that the caller opened, which the workload inherits (`ffmpeg -i pipe:3`).
- * Call this before ffrtmp opens any file. The runtime's own descriptors are recognized by their type.
+ * Lists the descriptors above 2 that the caller opened, which the workload inherits (`ffmpeg -i pipe:3`). Call this before
+ * ffrtmp opens any file. The runtime's own descriptors are recognized by their type.
  */
 export function listInheritedFiles(host: Host): number[] {
-  const directory = `${host.procRoot}/self/fd`;
-  const fds = readdirSync(directory).map(Number);
+  const fds = readdirSync(`${host.procRoot}/self/fd`).map(Number);
   return fds.filter((fd) => {
-    const target = fd < 3 ? undefined : linkOf(`${directory}/${fd}`);
+    const target = fd < 3 ? undefined : readLink(host, `self/fd/${fd}`);
     return target !== undefined && !/^anon_inode:\[(eventpoll|eventfd|timerfd|io_uring)\]$/.test(target);
   });
 }
 
 /** Returns true if a descriptor of this process is a terminal. Loading node:tty for this would take 3 ms. */
 export function isTerminal(host: Host, fd: number): boolean {
-  return /^\/dev\/(pts\/|tty|console)/.test(linkOf(`${host.procRoot}/self/fd/${fd}`) ?? "");
+  return /^\/dev\/(pts\/|tty|console)/.test(readLink(host, `self/fd/${fd}`) ?? "");
 }
 
 /** Adds each inherited descriptor at its own number, after the three standard ones. */
@@ -39,33 +39,22 @@ export function withInheritedFiles(standard: StdioList, inherited: number[]): St
  * inherits it. The earlier value is read from the parent process, if that has the same hard limit.
  */
 export function restoreFileLimit(host: Host): void {
-  const parent = readFileLimits(host, process.ppid);
-  const own = readFileLimits(host, "self");
-  if (!parent || !own || parent.hard !== own.hard || parent.soft === own.soft || parent.soft === "unlimited")
+  const [parentSoft, parentHard] = readFileLimits(host, process.ppid);
+  const [soft, hard] = readFileLimits(host, "self");
+  if (parentSoft === undefined || parentHard !== hard || parentSoft === soft || parentSoft === "unlimited")
     return;
-  setSoftFileLimit(BigInt(parent.soft));
+  setSoftFileLimit(BigInt(parentSoft));
 }
 
+/** Returns the soft and the hard limit. */
 // Max open files            1024                 524288               files
-function readFileLimits(host: Host, pid: number | "self"): { soft: string; hard: string } | undefined {
+function readFileLimits(host: Host, pid: number | "self"): string[] {
   const text = readProcFile(host, `${pid}/limits`);
-  const match = /^Max open files\s+(\S+)\s+(\S+)/m.exec(text);
-  return match ? { soft: match[1] as string, hard: match[2] as string } : undefined;
+  return /^Max open files\s+(\S+)\s+(\S+)/m.exec(text)?.slice(1) ?? [];
 }
 
-/**
- * Returns the words of this process's command line as bytes. A file name need not be UTF-8, and decoding
- * would lose bytes. Source: /proc/self/cmdline.
- */
+/** Returns the words of /proc/self/cmdline as bytes: a file name need not be UTF-8, and decoding would lose bytes. */
 export function readOwnArguments(host: Host): Uint8Array[] {
   const words = readFileSync(`${host.procRoot}/self/cmdline`, "latin1").replace(/\0$/, "").split("\0");
   return words.map((word) => Buffer.from(word, "latin1"));
-}
-
-function linkOf(path: string): string | undefined {
-  try {
-    return readlinkSync(path);
-  } catch {
-    return undefined;
-  }
 }

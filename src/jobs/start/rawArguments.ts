@@ -1,24 +1,19 @@
-const REPLACEMENT = "\u{fffd}";
-
-/** Returns true if decoding may have lost bytes of these words. */
+/** Returns true if decoding may have lost bytes of these words: it puts U+FFFD in their place. */
 export function mayHaveLostBytes(words: string[]): boolean {
-  return words.some((word) => word.includes(REPLACEMENT));
+  return words.some((word) => word.includes("\u{fffd}"));
 }
 
 /**
- * Returns a command line that passes on words byte for byte, also if they are not UTF-8: Bun.spawn accepts
- * only strings, so a shell makes the bytes from octal escapes and then executes the command. Use it for such
- * words only, because a shell takes time, and some shells add to the environment.
+ * Returns a command line that passes on words byte for byte, also if they are not UTF-8: Bun.spawn accepts only strings,
+ * so a shell makes the bytes from octal escapes and then executes the command. Use it for such words only, because a shell
+ * takes time, and some shells add to the environment.
  */
 export function viaShell(path: string, argv: Uint8Array[]): string[] {
-  // The trailing letter protects newlines at the end of a word, which $(…) would remove.
-  const assignments = argv
-    .slice(1)
-    .map((word, index) => `a${index}=$(printf '${octal(word)}x'); a${index}=\${a${index}%x}`);
-  const words = argv.slice(1).map((_, index) => `"$a${index}"`);
+  const assignments = argv.slice(1).map((word, index) => {
+    const octal = [...word].map((byte) => `\\${byte.toString(8).padStart(3, "0")}`).join("");
+    // The trailing letter protects newlines at the end of a word, which $(…) would remove.
+    return `a${index}=$(printf '${octal}x'); a${index}=\${a${index}%x}`;
+  });
+  const words = assignments.map((_, index) => `"$a${index}"`);
   return ["/bin/sh", "-c", [...assignments, `exec "$0" ${words.join(" ")}`].join("\n"), path];
-}
-
-function octal(word: Uint8Array): string {
-  return [...word].map((byte) => `\\${byte.toString(8).padStart(3, "0")}`).join("");
 }

@@ -13,7 +13,7 @@ import {
   limitWrapperSlot,
   moveToWrapperSlot,
 } from "../../linux/cgroup/startingThread.ts";
-import { readIdentity } from "../../linux/proc/identity.ts";
+import { readStat } from "../../linux/proc/stat.ts";
 import { takeOnAttributes } from "../../linux/proc/taskAttributes.ts";
 import type { ScopePlan } from "../../linux/systemd/scope.ts";
 import { errnoOf } from "../../sys/errno.ts";
@@ -25,9 +25,8 @@ import { recordExit } from "../exit/recordExit.ts";
 import { type JobSpec, newJob } from "../job.ts";
 import { planWithNice } from "../limits/planLimits.ts";
 import { type Ending, endingOfStatus } from "../model/ending.ts";
-import type { Job, RunningJob } from "../model/job.ts";
-import { respectDisabled } from "../placement/disabledControllers.ts";
-import { planCgroup } from "../placement/jobCgroup.ts";
+import type { RunningJob } from "../model/job.ts";
+import { planCgroup, respectDisabled } from "../placement/jobCgroup.ts";
 import { enterOwnScope, planOwnScope } from "../placement/jobScope.ts";
 import { withdrawFromOutsiders } from "../placement/moveTree.ts";
 import { cgroupInUse, registerJob } from "../recovery/registerJob.ts";
@@ -54,12 +53,12 @@ export interface StartedJob {
 }
 
 /**
- * Starts a workload in its own session and process group, inside its cgroup from its first instruction.
- *
- * The job is recorded before the workload exists, with the name of its cgroup: whenever this process dies,
- * the next ffrtmp finds what was started. Throws a Refusal after it has undone everything.
+ * Starts a workload in its own session and process group, inside its cgroup from its first instruction. The job is recorded
+ * before the workload exists, with the name of its cgroup: whenever this process dies, the next ffrtmp finds what was
+ * started. Throws a Refusal after it has undone everything.
  */
 export function startWorkload(context: Context, request: StartRequest): StartedJob {
+  const { host, ledger, bootId } = context;
   const [command = ""] = request.command;
   const found = findCommand(command, request.workingDirectory, process.env["PATH"]);
   if ("because" in found) throw cannotRun(command || JSON.stringify(command), found.because, found.exitCode);
@@ -82,28 +81,25 @@ export function startWorkload(context: Context, request: StartRequest): StartedJ
     const refusal = scope && enterOwnScope(context, scope, request.jobId);
     if (scope) cgroup = planOwnCgroup(context, request, refusal === undefined ? scope : undefined);
     if (refusal !== undefined) {
-      context.warn(
-        `job ${request.jobId} has no scope of its own, so it ends when the unit that started it is stopped: ${refusal}`,
-      );
-      job = context.ledger.recordJournal(job, journalOf(cgroup));
+      const effect = "has no scope of its own, so it ends when the unit that started it is stopped";
+      context.warn(`job ${request.jobId} ${effect}: ${refusal}`);
+      job = ledger.recordJournal(job, journalOf(cgroup));
     }
     respectDisabled(context, cgroup);
     createJobCgroup(cgroup);
     ({ child, outcomes } = spawnInside(context, cgroup, request, found.path));
   } catch (error) {
-    recordExit(context, job, { kind: "never-started", reason: messageOf(error) });
-    throw asRefusal(error, job);
+    const reason = error instanceof Error ? error.message : String(error);
+    recordExit(context, job, { kind: "never-started", reason });
+    if (error instanceof CgroupInUse) throw cgroupInUse(job, error);
+    throw cannotRun(command, EXEC_ERRORS[errnoOf(error) ?? ""] ?? reason, 126);
   }
 
-  const identity = readIdentity(context.host, child.pid);
-  const running = context.ledger.recordRunning(job, {
-    process: {
-      bootId: context.bootId,
-      pid: child.pid,
-      // A child keeps its entry in /proc until its parent has waited for it.
-      startTicks: identity === "gone" ? 0 : identity.startTicks,
-    },
-    startedMs: context.host.now(),
+  // A child keeps its entry in /proc until its parent has waited for it.
+  const stat = readStat(host, child.pid);
+  const running = ledger.recordRunning(job, {
+    process: { bootId, pid: child.pid, startTicks: stat === "gone" ? 0 : stat.startTicks },
+    startedMs: host.now(),
     outcomes,
     ...withCgroup(job, cgroup),
   });
@@ -150,11 +146,8 @@ function spawnInside(
       outcomes = outcomes.map((outcome) => (own && outcome.limit === own.limit ? own : outcome));
     }
   } finally {
-    for (const { because } of leaveThread(cgroup)) {
-      context.warn(
-        `this ffrtmp process stays in the cgroup of job ${request.jobId}, under its limits: ${because}`,
-      );
-    }
+    const effect = `this ffrtmp process stays in the cgroup of job ${request.jobId}, under its limits`;
+    for (const { because } of leaveThread(cgroup)) context.warn(`${effect}: ${because}`);
     freeWrapperSlot(cgroup);
     attributes.undo();
   }
@@ -180,7 +173,7 @@ function spawn(cgroup: JobCgroup, request: StartRequest, path: string): Bun.Subp
   });
 }
 
-async function waitFor(child: Bun.Subprocess): Promise<{ ending: Ending; measured: Partial<Usage> }> {
+async function waitFor(child: Bun.Subprocess): StartedJob["ended"] {
   await child.exited;
   const usage = child.resourceUsage();
   const measured = usage && {
@@ -195,15 +188,8 @@ function endingOf({ exitCode, signalCode }: Bun.Subprocess): Ending {
   if (signalCode === null && exitCode !== null) return endingOfStatus(exitCode << 8, "parent");
   const signal = typeof signalCode === "string" ? signalNumber(signalCode) : signalCode;
   if (signal) return endingOfStatus(signal, "parent");
-  return {
-    kind: "exit-unknown",
-    reason: `the runtime reported neither an exit code nor a known signal (${signalCode})`,
-  };
-}
-
-function asRefusal(error: unknown, job: Job): Refusal {
-  if (error instanceof CgroupInUse) return cgroupInUse(job, error);
-  return cannotRun(job.command[0] ?? "", EXEC_ERRORS[errnoOf(error) ?? ""] ?? messageOf(error), 126);
+  const reason = `the runtime reported neither an exit code nor a known signal (${signalCode})`;
+  return { kind: "exit-unknown", reason };
 }
 
 /** The exit codes are those of shells. */
@@ -220,7 +206,3 @@ const EXEC_ERRORS: Record<string, string> = {
   EAGAIN: "no further process is allowed: a pids limit or ulimit -u is reached",
   ENOMEM: "the kernel has no memory for a new process",
 };
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}

@@ -8,9 +8,9 @@ import { someJob, someProcess, someResult } from "../../../test/support/jobs.ts"
 import { Ledger } from "../../ledger/ledger.ts";
 import { storeJobCgroup } from "../../linux/cgroup/jobCgroup.ts";
 import type { Context } from "../context.ts";
-import { cleanUpEnded } from "../exit/recordExit.ts";
 import type { EndedJob, RunningJob } from "../model/job.ts";
 import { jobCgroupOf, usageOf } from "../placement/jobCgroup.ts";
+import { cleanUpEnded } from "./recordExit.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "ffrtmp-test-"));
 afterAll(() => rmSync(directory, { recursive: true }));
