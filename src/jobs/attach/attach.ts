@@ -99,7 +99,7 @@ export function governProcess(
   const { host, ledger, bootId } = context;
   const { pid, startTicks, comm } = target.stat;
   const process: ProcessIdentity = { bootId, pid, startTicks };
-  const { cgroup, scope, limits } = planAttach(context, target, spec);
+  const { cgroup, scope } = planAttach(context, target, spec);
   const [name = comm, ...words] = readArguments(host, pid);
   const job = newJob(context, mode, spec, {
     process,
@@ -117,7 +117,7 @@ export function governProcess(
     recordExit(context, job, { kind: "never-started", reason: String(error) });
     throw error instanceof CgroupInUse ? cgroupInUse(job, error) : error;
   }
-  const governed = governTree(context, job, cgroup, process, limits);
+  const governed = governTree(context, job, cgroup, process, { total: spec.tenant?.limits });
   return ledger.recordRunning(governed.job, { process, startedMs: host.now(), outcomes: governed.outcomes });
 }
 

@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { dirname } from "node:path";
 import { type FakeOwner, useGovernedFakes } from "../../../test/support/governedFakes.ts";
 import { useGovernedSleepers } from "../../../test/support/governedSleepers.ts";
 import { lacksLimits, testIf } from "../../../test/support/sandbox.ts";
@@ -94,6 +95,17 @@ test("in place, attach executes the changes that a dry run prints, and no others
   const { plan, executed } = compareOnFake(owner, LIMITS);
   expect(executed).toEqual(plan);
   expect(plan).toContain(`file-written ${owner.owner}/pids.max 64`);
+});
+
+test("in place, the weight that an owner gets with its controller is not raised", () => {
+  const owner = openOwner();
+  owner.fake.fs.write(`${dirname(owner.owner)}/cgroup.subtree_control`, "-cpu");
+  owner.start(4026, 1);
+  const { plan, executed } = compareOnFake(owner, { ...LIMITS, cpuWeight: 500 });
+  expect(executed).toEqual(plan);
+  expect(plan).toContain(`controller-enabled ${dirname(owner.owner)} cpu`);
+  expect(plan).not.toContain(`file-written ${owner.owner}/cpu.weight 500`);
+  expect(owner.fake.fs.read(`${owner.owner}/cpu.weight`).trim()).toBe("100");
 });
 
 test("among its owner's processes too, where controllers have to be enabled first", () => {

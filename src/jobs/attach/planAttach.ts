@@ -1,6 +1,6 @@
 import type { LimitOutcome } from "../../limits/outcome.ts";
 import type { JobCgroup } from "../../linux/cgroup/jobCgroup.ts";
-import { changesOf, expectedOutcomes, type PlannedLimit } from "../../linux/cgroup/jobLimits.ts";
+import { changesOf, expectedOutcomes } from "../../linux/cgroup/jobLimits.ts";
 import type { Change } from "../../linux/change.ts";
 import { listTree } from "../../linux/proc/table.ts";
 import { planAttributes } from "../../linux/proc/taskAttributes.ts";
@@ -13,17 +13,17 @@ import { planCgroup, respectDisabled } from "../placement/jobCgroup.ts";
 import { planPlace } from "../placement/placement.ts";
 import type { Eligible } from "./eligibility.ts";
 
-/** Plans what `attach` executes. Reads only. Throws a Refusal for a placement that was asked for and is not possible. */
+/** Plans the cgroup that `attach` creates. Reads only. Throws a Refusal for a placement that was asked for and is not possible. */
 export function planAttach(
   context: Context,
   { stat, membership }: Pick<Eligible, "stat" | "membership">,
   spec: JobSpec,
-): { scope: ScopePlan | undefined; cgroup: JobCgroup; limits: PlannedLimit[] } {
+): { scope: ScopePlan | undefined; cgroup: JobCgroup } {
   const { place, scope } = planPlace(context, stat.pid, membership, spec);
   const { jobId, limits, tenant } = spec;
   const cgroup = planCgroup(context, jobId, membership, { limits, tenant, place });
   respectDisabled(context, cgroup);
-  return { scope, cgroup, limits: planWithNice(cgroup, limits, stat.nice, tenant?.limits) };
+  return { scope, cgroup };
 }
 
 /** The result of `attach`, if the kernel accepts every write. */
@@ -36,7 +36,8 @@ export interface DryRun {
 
 /** Plans as `attach` does, with the same code, and executes nothing. */
 export function planDryRun(context: Context, eligible: Eligible, spec: JobSpec): DryRun {
-  const { scope, cgroup, limits } = planAttach(context, eligible, spec);
+  const { scope, cgroup } = planAttach(context, eligible, spec);
+  const limits = planWithNice(cgroup, spec.limits, eligible.stat.nice, spec.tenant?.limits);
   const { host } = context;
   const attributes = planAttributes(host, listTree(host, eligible.stat.pid), spec.limits);
   const moves = cgroup.changes.filter(({ kind }) => kind === "processes-moved");

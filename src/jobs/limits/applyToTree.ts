@@ -1,6 +1,7 @@
+import type { Limits } from "../../limits/limits.ts";
 import { type LimitOutcome, onlyPartly } from "../../limits/outcome.ts";
 import type { JobCgroup } from "../../linux/cgroup/jobCgroup.ts";
-import { executeLimits, type PlannedLimit } from "../../linux/cgroup/jobLimits.ts";
+import { executeLimits } from "../../linux/cgroup/jobLimits.ts";
 import { recordCounters } from "../../linux/cgroup/jobUsage.ts";
 import { recordOwnersValues, recordWritten } from "../../linux/cgroup/ownerFiles.ts";
 import { type Host, readProcFile } from "../../linux/host.ts";
@@ -12,18 +13,19 @@ import type { Context } from "../context.ts";
 import { limitsInForce } from "../job.ts";
 import type { OpenJob } from "../model/job.ts";
 import { moveTreeIntoCgroup, withdrawFromOutsiders } from "../placement/moveTree.ts";
+import { planWithNice, readNice } from "./planLimits.ts";
 
 /**
- * Executes the planned limits of a job and then moves its processes: a process is limited from the instant it is inside.
- * Also finishes what an ffrtmp that died has started. The caller records the outcomes.
+ * Applies the limits of a job to its cgroup, which exists, and then moves its processes: a process is limited from the
+ * instant it is inside. Also finishes what an ffrtmp that died has started. The caller records the outcomes. The limits are
+ * planned here, because an owner may have tightened its own since `planAttach`. `total` is the total of the job's tenant.
  */
 export function governTree<J extends OpenJob>(
   context: Context,
   seen: J,
   cgroup: JobCgroup,
   root: ProcessIdentity,
-  planned: readonly PlannedLimit[],
-  { isFirst = true } = {},
+  { total, isFirst = true }: { total?: Limits | undefined; isFirst?: boolean } = {},
 ): { job: J; outcomes: LimitOutcome[] } {
   const { host, ledger } = context;
   const limits = limitsInForce(seen);
@@ -31,7 +33,8 @@ export function governTree<J extends OpenJob>(
   recordCounters(cgroup, { isFirst });
   recordOwnersValues(cgroup, limits);
   let job = recordCgroup(context, seen, cgroup);
-  const applied = executeLimits(cgroup, planned);
+  const nice = readNice(host, root.pid);
+  const applied = executeLimits(cgroup, planWithNice(cgroup, limits, nice, total));
   recordWritten(cgroup);
   job = recordCgroup(context, job, cgroup);
   const charged = chargedElsewhere(context, job, cgroup, root.pid, isFirst);

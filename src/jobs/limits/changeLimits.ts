@@ -11,7 +11,6 @@ import { limitsInForce, type Tenant } from "../job.ts";
 import type { RunningJob } from "../model/job.ts";
 import { migrateCgroup, removeFormerCgroup } from "../placement/migrateCgroup.ts";
 import { governTree } from "./applyToTree.ts";
-import { planWithNice, readNice } from "./planLimits.ts";
 
 /**
  * Changes the limits and labels of a running job; an absent field stays as it is. A limit that is no longer asked for
@@ -34,9 +33,8 @@ export function changeLimits(
   const restored = restoreChanged(context, migrated);
   // Rates are kept per device: those of a device that is no longer named would stay.
   liftCgroupLimits(cgroup, ["io.max"]);
-  const nice = readNice(host, job.process.pid);
-  const planned = planWithNice(cgroup, limitsInForce(restored), nice, tenant?.limits);
-  const governed = governTree(context, restored, cgroup, job.process, planned, { isFirst: false });
+  const options = { total: tenant?.limits, isFirst: false };
+  const governed = governTree(context, restored, cgroup, job.process, options);
   const totals = tenant === undefined ? before.filter(({ of }) => of === "tenant") : [];
   const outcomes = [...governed.outcomes, ...totals];
   const moved = removeFormerCgroup(context, governed.job, cgroup);

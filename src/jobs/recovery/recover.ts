@@ -6,9 +6,7 @@ import { readStat } from "../../linux/proc/stat.ts";
 import { listPids, readArguments } from "../../linux/proc/table.ts";
 import type { Context } from "../context.ts";
 import { cleanUpEnded, recordExit } from "../exit/recordExit.ts";
-import { limitsInForce } from "../job.ts";
 import { governTree } from "../limits/applyToTree.ts";
-import { planWithNice, readNice } from "../limits/planLimits.ts";
 import {
   bootIdOf,
   type EndedJob,
@@ -110,8 +108,7 @@ function adoptHalfStarted(context: Context, job: StartingJob): OpenJob {
   const root = job.mode === "run" ? findLaunched(context, job) : job.process;
   if (!root || !isAlive(host, root)) return job;
   const cgroup = jobCgroupOf(context, job);
-  const limits = planWithNice(cgroup, limitsInForce(job), readNice(host, root.pid));
-  const { job: governed, outcomes } = governTree(context, job, cgroup, root, limits);
+  const { job: governed, outcomes } = governTree(context, job, cgroup, root);
   try {
     const running = ledger.recordRunning(governed, { process: root, startedMs: host.now(), outcomes });
     const detail = { because: "its ffrtmp died while it was being started" };

@@ -25,7 +25,7 @@ export type PlannedLimit = { limit: CgroupLimitName; wanted: string; of?: "tenan
  * is not written. Reads only.
  */
 export function planLimits(job: JobCgroup, limits: Limits, total: Limits = {}): PlannedLimit[] {
-  const fs = plannedFs(job.fs);
+  const fs = plannedFs(job.fs, job.changes);
   const totals = planAll({ ...job, fs }, total, "tenant");
   for (const planned of totals) {
     if ("outcome" in planned) continue;
@@ -116,13 +116,14 @@ export function applyTenantLimits(job: JobCgroup, limits: Limits): LimitOutcome[
 }
 
 export function changesOf(job: JobCgroup, planned: readonly PlannedLimit[]): FileWritten[] {
+  const fs = plannedFs(job.fs, job.changes);
   const directories = [...job.directories, ...tenantCgroupOf(job).directories];
   return planned.flatMap((each) => {
     if ("outcome" in each) return [];
     const directory = directories.find(({ path }) => path === each.path);
     return each.writes.writes.map(({ file, data }): FileWritten => {
       const path = `${each.path}/${file}`;
-      const before = directory?.placedAs === "in-place" ? (readText(job.fs, path) ?? null) : null;
+      const before = directory?.placedAs === "in-place" ? (readText(fs, path) ?? null) : null;
       const hierarchy = directory?.hierarchy.key ?? "";
       return { kind: "file-written", hierarchy, path, before, after: data };
     });
@@ -131,7 +132,7 @@ export function changesOf(job: JobCgroup, planned: readonly PlannedLimit[]): Fil
 
 /** Returns the outcomes to expect if the kernel accepts every planned write. */
 export function expectedOutcomes(job: JobCgroup, planned: readonly PlannedLimit[]): LimitOutcome[] {
-  return executeLimits({ ...job, fs: plannedFs(job.fs) }, planned);
+  return executeLimits({ ...job, fs: plannedFs(job.fs, job.changes) }, planned);
 }
 
 /** Removes limits of ours, so that only the limits above apply. Returns what the kernel refused. */
