@@ -6,7 +6,7 @@ import type { Host } from "../host.ts";
 import { isOutsideInitialNamespace } from "../namespaces.ts";
 import { PidfdEvents } from "./pidfdEvents.ts";
 import { ProcConnector } from "./procConnector.ts";
-import type { EventCounters, EventReports, ProcessEvent } from "./processEvents.ts";
+import type { EventCounters, EventReports } from "./processEvents.ts";
 import type { EventRecord } from "./workerProtocol.ts";
 
 const RECEIVE_BUFFER_BYTES = 8 * 1024 * 1024;
@@ -28,11 +28,10 @@ interface ConnectorOptions {
  */
 export class ConnectorEvents extends PidfdEvents {
   override readonly source = "connector";
-  override readonly reports: EventReports = { exec: "at once", comm: "at once", exit: "at once" };
+  override readonly reports: EventReports = { exec: "at once", exit: "at once" };
   readonly #options: ConnectorOptions;
   #connector: ProcConnector | undefined;
-  /** The events of the records that are being handled. */
-  #batch: ProcessEvent[] | undefined;
+  #toWallUsec = 0;
   #heartbeat: ReturnType<typeof setInterval> | undefined;
   #missedBeats = 0;
   #onHeartbeat: (() => void) | undefined;
@@ -75,9 +74,8 @@ export class ConnectorEvents extends PidfdEvents {
 
   /** Waits for an event: the kernel may ignore a request to listen silently. */
   async #testItself(): Promise<string | undefined> {
-    const received = new Promise<true>((resolve) => {
-      this.#onHeartbeat = () => resolve(true);
-    });
+    const { promise: received, resolve } = Promise.withResolvers<true>();
+    this.#onHeartbeat = () => resolve(true);
     for (let tries = 0; tries < SELF_TEST_TRIES; tries++) {
       renameOwnThreadToItself();
       if (await Promise.race([received, Bun.sleep(SELF_TEST_TRY_MS)])) return undefined;
@@ -111,15 +109,11 @@ export class ConnectorEvents extends PidfdEvents {
   }
 
   protected override receive(records: Iterable<EventRecord>): void {
-    const batch: ProcessEvent[] = [];
-    this.#batch = batch;
-    const toWallUsec = readMonotonicToWallUsec();
-    for (const record of records) this.#handle(record, toWallUsec);
-    this.#batch = undefined;
-    this.emitAll(batch);
+    this.#toWallUsec = readMonotonicToWallUsec();
+    super.receive(records);
   }
 
-  #handle(record: EventRecord, toWallUsec: number): void {
+  protected override handle(record: EventRecord): void {
     if (record.kind === "ready") this.watches.handleReady(record.key);
     else if (record.kind === "malformed") this.counts.malformed++;
     else if (record.kind === "overrun") {
@@ -135,7 +129,7 @@ export class ConnectorEvents extends PidfdEvents {
       else if (kind === "thread-exit") this.watches.handleThreadExit(pid, waitStatus);
       else {
         if (kind === "exec") this.watches.handleExec(pid);
-        this.emit({ kind, pid, atMs: (record.atUsec + toWallUsec) / 1000 });
+        this.emit({ kind, pid, atMs: (record.atUsec + this.#toWallUsec) / 1000 });
       }
     }
   }
@@ -143,10 +137,5 @@ export class ConnectorEvents extends PidfdEvents {
   #handleLoss(reason: string): void {
     this.watches.handleLoss();
     this.emit({ kind: "lost", reason });
-  }
-
-  protected override emit(event: ProcessEvent): void {
-    if (this.#batch === undefined) super.emit(event);
-    else this.#batch.push(event);
   }
 }

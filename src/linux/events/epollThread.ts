@@ -53,8 +53,19 @@ export class EpollThread {
     addToEpoll(this.#epollFd, this.#stopFd, EPOLLIN, STOP_KEY);
     if (connectorFd !== null) addToEpoll(this.#epollFd, connectorFd, EPOLLIN, CONNECTOR_KEY);
 
-    this.#worker = this.#createWorker();
-    this.#worker.postMessage({ epollFd: this.#epollFd, connectorFd } satisfies ToWorker);
+    const worker = new Worker(WORKER_URL, { smol: true, name: "ffrtmp events" });
+    this.#worker = worker;
+    worker.onmessage = ({ data }: { data: FromWorker }) => {
+      if (typeof data === "string") this.#onState(data);
+      else this.#onRecords(readEventRecords(data));
+    };
+    worker.onerror = ({ message }) => {
+      const reason = `the event thread failed: ${message}`;
+      this.#worker = undefined;
+      this.#onState({ reason });
+      this.#onFailure(reason);
+    };
+    worker.postMessage({ epollFd: this.#epollFd, connectorFd } satisfies ToWorker);
     return this.#waitFor("ready", START_TIMEOUT_MS);
   }
 
@@ -80,21 +91,6 @@ export class EpollThread {
       if (reason !== undefined) return;
     }
     for (const fd of [stopFd, epollFd]) if (fd >= 0) closeFd(fd);
-  }
-
-  #createWorker(): Worker {
-    const worker = new Worker(WORKER_URL, { smol: true, name: "ffrtmp events" });
-    worker.onmessage = ({ data }: { data: FromWorker }) => {
-      if (typeof data === "string") this.#onState(data);
-      else this.#onRecords(readEventRecords(data));
-    };
-    worker.onerror = ({ message }) => {
-      const reason = `the event thread failed: ${message}`;
-      this.#worker = undefined;
-      this.#onState({ reason });
-      this.#onFailure(reason);
-    };
-    return worker;
   }
 
   /** Resolves to `undefined` once the worker has reached a state, or to why it has not. */

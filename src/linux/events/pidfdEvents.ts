@@ -19,12 +19,14 @@ const CHECK_INTERVAL_MS = 1000;
 /** Reports exits of watched processes through pidfds, without any rights. The other sources extend it. */
 export class PidfdEvents implements ProcessEvents {
   readonly source: EventSource = "pidfd";
-  readonly reports: EventReports = { exec: "never", comm: "never", exit: "at once" };
+  readonly reports: EventReports = { exec: "never", exit: "at once" };
   protected readonly host: Host;
   protected readonly thread: EpollThread | undefined;
   protected readonly watches: ExitWatches;
   protected readonly counts = zeroCounters();
   #onEvents: OnEvents | undefined;
+  /** The events of the records that are being handled. */
+  #batch: ProcessEvent[] | undefined;
 
   /** With `pollIntervalMs` no thread waits for pidfds: every watched process is polled. */
   constructor(host: Host, pollIntervalMs?: number) {
@@ -74,15 +76,22 @@ export class PidfdEvents implements ProcessEvents {
   }
 
   protected receive(records: Iterable<EventRecord>): void {
-    for (const record of records) {
-      if (record.kind !== "ready") continue;
-      this.counts.received++;
-      this.watches.handleReady(record.key);
-    }
+    const batch: ProcessEvent[] = [];
+    this.#batch = batch;
+    for (const record of records) this.handle(record);
+    this.#batch = undefined;
+    this.emitAll(batch);
+  }
+
+  protected handle(record: EventRecord): void {
+    if (record.kind !== "ready") return;
+    this.counts.received++;
+    this.watches.handleReady(record.key);
   }
 
   protected emit(event: ProcessEvent): void {
-    this.emitAll([event]);
+    if (this.#batch === undefined) this.emitAll([event]);
+    else this.#batch.push(event);
   }
 
   protected emitAll(batch: ProcessEvent[]): void {

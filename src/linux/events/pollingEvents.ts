@@ -16,7 +16,7 @@ export class PollingEvents extends PidfdEvents {
   /** Without pidfds, which report an exit at once, the watched processes are polled too. */
   constructor(host: Host, { intervalMs, usesPidfds }: { intervalMs: number; usesPidfds: boolean }) {
     super(host, usesPidfds ? undefined : intervalMs);
-    this.reports = { exec: "by scan", comm: "by scan", exit: usesPidfds ? "at once" : "by scan" };
+    this.reports = { exec: "by scan", exit: usesPidfds ? "at once" : "by scan" };
     this.#intervalMs = intervalMs;
   }
 

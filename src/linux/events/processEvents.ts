@@ -32,11 +32,10 @@ export type OnEvents = (batch: ProcessEvent[]) => void;
 
 export type EventSource = "connector" | "pidfd" | "polling";
 
-/** When a source reports each kind of event. */
+/** When a source reports each kind of event; renamings are reported as execs are. */
 export interface EventReports {
   /** `"by scan"` misses a process that lives shorter than the scan interval. */
   exec: "at once" | "by scan" | "never";
-  comm: EventReports["exec"];
   exit: "at once" | "by scan";
 }
 
