@@ -6,7 +6,7 @@ import type { Host } from "../host.ts";
 import { isOutsideInitialNamespace } from "../namespaces.ts";
 import { PidfdEvents } from "./pidfdEvents.ts";
 import { ProcConnector } from "./procConnector.ts";
-import type { EventCounters, EventReports } from "./processEvents.ts";
+import type { EventCounters } from "./processEvents.ts";
 import type { EventRecord } from "./workerProtocol.ts";
 
 const RECEIVE_BUFFER_BYTES = 8 * 1024 * 1024;
@@ -28,7 +28,6 @@ interface ConnectorOptions {
  */
 export class ConnectorEvents extends PidfdEvents {
   override readonly source = "connector";
-  override readonly reports: EventReports = { exec: "at once", exit: "at once" };
   readonly #options: ConnectorOptions;
   #connector: ProcConnector | undefined;
   #toWallUsec = 0;

@@ -33,25 +33,19 @@ export function readPidMax(host: Host): number {
 
 /** The pids after `after`, up to and including `upTo`, in the circular order of their allocation. */
 export class PidSpan {
+  readonly size: number;
   readonly #after: number;
-  readonly #upTo: number;
   readonly #pidMax: number;
 
   constructor(after: number, upTo: number, pidMax: number) {
+    this.size = upTo >= after ? upTo - after : upTo - after + pidMax;
     this.#after = after;
-    this.#upTo = upTo;
     this.#pidMax = pidMax;
   }
 
-  get size(): number {
-    const distance = this.#upTo - this.#after;
-    return distance >= 0 ? distance : distance + this.#pidMax;
-  }
-
   has(pid: number): boolean {
-    return this.#after <= this.#upTo
-      ? pid > this.#after && pid <= this.#upTo
-      : pid > this.#after || pid <= this.#upTo;
+    const distance = pid > this.#after ? pid - this.#after : pid - this.#after + this.#pidMax;
+    return distance <= this.size;
   }
 
   *[Symbol.iterator](): Generator<number> {

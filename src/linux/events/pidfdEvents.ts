@@ -3,7 +3,6 @@ import { EpollThread } from "./epollThread.ts";
 import { ExitWatches } from "./exitWatches.ts";
 import {
   type EventCounters,
-  type EventReports,
   type EventSource,
   type OnEvents,
   type ProcessEvent,
@@ -19,7 +18,6 @@ const CHECK_INTERVAL_MS = 1000;
 /** Reports exits of watched processes through pidfds, without any rights. The other sources extend it. */
 export class PidfdEvents implements ProcessEvents {
   readonly source: EventSource = "pidfd";
-  readonly reports: EventReports = { exec: "never", exit: "at once" };
   protected readonly host: Host;
   protected readonly thread: EpollThread | undefined;
   protected readonly watches: ExitWatches;

@@ -1,7 +1,6 @@
 /** A source of process events. One contract suite runs against all of them. */
 export interface ProcessEvents {
   readonly source: EventSource;
-  readonly reports: EventReports;
 
   /**
    * Starts listening. Processes that already run are not reported: start first and scan afterwards, so that
@@ -30,14 +29,11 @@ export interface ProcessEvents {
 /** Receives events in their order. */
 export type OnEvents = (batch: ProcessEvent[]) => void;
 
+/**
+ * All report the exits of watched processes. Execs and renamings are reported by the connector at once, and by
+ * polling after a scan, which misses a process that lives shorter than the scan interval.
+ */
 export type EventSource = "connector" | "pidfd" | "polling";
-
-/** When a source reports each kind of event; renamings are reported as execs are. */
-export interface EventReports {
-  /** `"by scan"` misses a process that lives shorter than the scan interval. */
-  exec: "at once" | "by scan" | "never";
-  exit: "at once" | "by scan";
-}
 
 export type ProcessEvent =
   /**

@@ -1,7 +1,6 @@
 import { closeSync, openSync, readSync } from "node:fs";
 import { type Host, isForbidden, isGone, readProcFile } from "../host.ts";
-import { readUptimeTicks } from "../proc/age.ts";
-import { hasEnded, readStat } from "../proc/stat.ts";
+import { hasEnded, readStat, readUptimeTicks } from "../proc/stat.ts";
 import { isProcess, listPids, readLink } from "../proc/table.ts";
 import { allocatedBetween, type PidCursor, type PidSpan, readPidCursor, readPidMax } from "./pidCursor.ts";
 import type { ProcessEvent } from "./processEvents.ts";
