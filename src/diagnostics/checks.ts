@@ -127,9 +127,8 @@ async function probeExitRecords(): Promise<Check> {
 async function probeConnector({ host }: Context): Promise<Check> {
   const name = "process connector";
   const events = new ConnectorEvents(host);
-  const started = await events.start(() => {});
-  if (started.outcome === "unsupported")
-    return fails(name, started.reason, "watch finds processes by its scans only");
+  const reason = await events.start(() => {});
+  if (reason !== undefined) return fails(name, reason, "watch finds processes by its scans only");
   await events.stop();
   return works(name, "the kernel reports every exec and exit immediately");
 }

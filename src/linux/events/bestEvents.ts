@@ -47,9 +47,9 @@ async function startFirst(candidates: (() => ProcessEvents)[], onEvents: OnEvent
   const unavailable: string[] = [];
   for (const create of candidates) {
     const events = create();
-    const started = await events.start(onEvents);
-    if (started.outcome === "started") return { events, unavailable };
-    unavailable.push(started.reason);
+    const reason = await events.start(onEvents);
+    if (reason === undefined) return { events, unavailable };
+    unavailable.push(reason);
   }
   throw new Error(`no event source starts: ${unavailable.join("; ")}`);
 }

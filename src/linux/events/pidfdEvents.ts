@@ -7,7 +7,6 @@ import {
   type OnEvents,
   type ProcessEvent,
   type ProcessEvents,
-  type StartOutcome,
   type WatchedProcess,
   zeroCounters,
 } from "./processEvents.ts";
@@ -40,14 +39,11 @@ export class PidfdEvents implements ProcessEvents {
     });
   }
 
-  async start(onEvents: OnEvents): Promise<StartOutcome> {
+  async start(onEvents: OnEvents): Promise<string | undefined> {
     const reason = await this.open();
-    if (reason === undefined) {
-      this.#onEvents = onEvents;
-      return { outcome: "started" };
-    }
-    await this.stop();
-    return { outcome: "unsupported", reason };
+    if (reason === undefined) this.#onEvents = onEvents;
+    else await this.stop();
+    return reason;
   }
 
   watchExit(process: WatchedProcess, pidfd: number | null): void {
@@ -68,7 +64,6 @@ export class PidfdEvents implements ProcessEvents {
     await this.thread?.stop();
   }
 
-  /** Resolves to why the source cannot be used, or to `undefined` once it listens. */
   protected async open(): Promise<string | undefined> {
     return this.thread?.start(null);
   }

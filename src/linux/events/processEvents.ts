@@ -4,9 +4,10 @@ export interface ProcessEvents {
 
   /**
    * Starts listening. Processes that already run are not reported: start first and scan afterwards, so that
-   * none is missed in between. Call it once, on the main thread, where the batches arrive too.
+   * none is missed in between. Call it once, on the main thread, where the batches arrive too. Resolves to why
+   * the source cannot be used, or to `undefined` once it listens.
    */
-  start(onEvents: OnEvents): Promise<StartOutcome>;
+  start(onEvents: OnEvents): Promise<string | undefined>;
 
   /**
    * Reports the end of this process with exactly one `exit` event, at once when it has already ended.
@@ -66,8 +67,6 @@ export type ExitEvidence = "pidfd" | "proc-event" | "proc-stat";
 export type ExitFacts =
   | { waitStatus: number; evidence: ExitEvidence }
   | { waitStatus: null; evidence: null; reason: string };
-
-export type StartOutcome = { outcome: "started" } | { outcome: "unsupported"; reason: string };
 
 /** Counts since `start`. */
 export interface EventCounters {

@@ -36,9 +36,8 @@ export class IdNames {
 // www-data:x:33:33:www-data:/var/www:/usr/sbin/nologin
 function parseIdNames(text: string): Map<number, string> {
   const names = new Map<number, string>();
-  for (const line of text.split("\n")) {
-    const [name, , id] = line.split(":");
-    if (name && id && /^\d+$/.test(id) && !names.has(Number(id))) names.set(Number(id), name);
+  for (const [, name = "", id] of text.matchAll(/^([^:\n]+):[^:\n]*:(\d+)(?=:|$)/gm)) {
+    if (!names.has(Number(id))) names.set(Number(id), name);
   }
   return names;
 }
