@@ -31,27 +31,17 @@ export function removeFromEpoll(epollFd: number, fd: number): number {
   return syscall("epoll_ctl", epollFd, EPOLL_CTL_DEL, fd, 0);
 }
 
-/** Waits on an epoll set with one reused buffer. Blocks the whole thread. */
-export class EpollWaiter {
-  readonly #epollFd: number;
-  readonly #capacity: number;
-  readonly #events: DataView;
-
-  constructor(epollFd: number, capacity: number) {
-    this.#epollFd = epollFd;
-    this.#capacity = capacity;
-    this.#events = new DataView(new ArrayBuffer(EVENT_BYTES * capacity));
-  }
-
-  /** Returns how many descriptors are ready, 0 after the timeout (−1: none) or a signal, or −errno. */
-  wait(timeoutMs: number): number {
-    const ready = syscall("epoll_pwait", this.#epollFd, this.#events, this.#capacity, timeoutMs, 0, 0);
-    return ready === -EINTR ? 0 : ready;
-  }
-
-  keyAt(index: number): number {
-    return this.#events.getFloat64(index * EVENT_BYTES + DATA_OFFSET, true);
-  }
+/** Waits on an epoll set with one reused buffer for `capacity` events. */
+export function epollWaiter(epollFd: number, capacity: number) {
+  const events = new DataView(new ArrayBuffer(EVENT_BYTES * capacity));
+  return {
+    /** Blocks the thread. Returns how many descriptors are ready, 0 after the timeout (−1: none) or a signal, or −errno. */
+    wait(timeoutMs: number): number {
+      const ready = syscall("epoll_pwait", epollFd, events, capacity, timeoutMs, 0, 0);
+      return ready === -EINTR ? 0 : ready;
+    },
+    keyAt: (index: number): number => events.getFloat64(index * EVENT_BYTES + DATA_OFFSET, true),
+  };
 }
 
 /** Returns a descriptor that becomes readable through `signalEventfd` (eventfd(2)), or −errno. */

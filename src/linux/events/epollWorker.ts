@@ -1,5 +1,5 @@
 import { NetlinkReceiver } from "../../sys/connectorSocket.ts";
-import { EpollWaiter } from "../../sys/epoll.ts";
+import { epollWaiter } from "../../sys/epoll.ts";
 import { errnoName } from "../../sys/errno.ts";
 import { decodeProcEvent } from "./cnProc.ts";
 import {
@@ -31,7 +31,7 @@ let isUrgent = false;
 let oldestAtMs = 0;
 
 self.onmessage = ({ data: { epollFd, connectorFd } }) => {
-  const epoll = new EpollWaiter(epollFd, MAX_EVENTS_PER_WAIT);
+  const epoll = epollWaiter(epollFd, MAX_EVENTS_PER_WAIT);
   const connector = connectorFd === null ? undefined : new NetlinkReceiver(connectorFd);
   self.postMessage("ready");
   for (let isStopping = false; !isStopping; ) {

@@ -69,7 +69,7 @@ export class ProcessScan {
     const span = allocatedBetween(before, readPidCursor(this.#host), this.#pidMax);
     const wasListed = this.#mustList(span, before, cursor);
     const isThere = (pid: number) => ifReadable(() => isProcess(this.#host, pid)) === true;
-    events.push(...this.#compare(wasListed ? this.#list() : [...span].filter(isThere), span));
+    events.push(...this.#compare(wasListed ? this.#list() : span.pids().filter(isThere), span));
     return { events, wasListed };
   }
 
