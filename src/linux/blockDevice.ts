@@ -3,8 +3,7 @@ import { dirname } from "node:path";
 
 /**
  * Returns the whole disk of `8:1`, of a device file, or of any path on a disk, from /sys/dev/block, as
- * `major:minor`, or why there is none. Throttling works on whole disks, so the number of a partition is replaced
- * by that of its disk.
+ * `major:minor`, or why there is none. Throttling works on whole disks: a partition is replaced by its disk.
  */
 export function findWholeDisk(target: string): { device: string } | { reason: string } {
   const numbers = /^\d+:\d+$/.test(target) ? target : deviceOfPath(target);

@@ -31,11 +31,11 @@ export function removeFromEpoll(epollFd: number, fd: number): number {
   return syscall("epoll_ctl", epollFd, EPOLL_CTL_DEL, fd, 0);
 }
 
-/** Waits on an epoll set with one reused buffer for `capacity` events. */
+/** Waits on an epoll set, with one reused buffer. Blocks the whole thread. */
 export function epollWaiter(epollFd: number, capacity: number) {
   const events = new DataView(new ArrayBuffer(EVENT_BYTES * capacity));
   return {
-    /** Blocks the thread. Returns how many descriptors are ready, 0 after the timeout (−1: none) or a signal, or −errno. */
+    /** Returns how many descriptors are ready, 0 after the timeout (−1: none) or a signal, or −errno. */
     wait(timeoutMs: number): number {
       const ready = syscall("epoll_pwait", epollFd, events, capacity, timeoutMs, 0, 0);
       return ready === -EINTR ? 0 : ready;

@@ -4,7 +4,7 @@ import { realHost } from "../host.ts";
 import { readStat } from "../proc/stat.ts";
 import { encodeListen } from "./cnProc.ts";
 import { ConnectorEvents } from "./connectorEvents.ts";
-import { ProcConnector } from "./procConnector.ts";
+import { openProcConnector, type ProcConnector } from "./procConnector.ts";
 import type { ProcessEvent } from "./processEvents.ts";
 
 const host = realHost();
@@ -115,7 +115,7 @@ describe.skipIf(unsupported !== undefined)("the connector", () => {
   async function startOnSilenceableSocket(received: ProcessEvent[]): Promise<ProcConnector> {
     let opened: ProcConnector | undefined;
     const openConnector = (bufferBytes: number) => {
-      const connector = ProcConnector.open(bufferBytes);
+      const connector = openProcConnector(bufferBytes);
       if (!("reason" in connector)) opened = connector;
       return connector;
     };
@@ -149,7 +149,7 @@ describe.skipIf(unsupported !== undefined)("the connector", () => {
   test("works without a mask in the request, which kernels before 6.6 do not know", async () => {
     const received: ProcessEvent[] = [];
     const openConnector = (bufferBytes: number) => {
-      const connector = ProcConnector.open(bufferBytes);
+      const connector = openProcConnector(bufferBytes);
       if ("reason" in connector) return connector;
       connector.listen = () => {
         for (const message of encodeListen().slice(0, 1)) sendToKernel(connector.fd, message);

@@ -5,7 +5,7 @@ import { renameOwnThreadToItself } from "../../sys/ownProcess.ts";
 import type { Host } from "../host.ts";
 import { isOutsideInitialNamespace } from "../namespaces.ts";
 import { PidfdEvents } from "./pidfdEvents.ts";
-import { ProcConnector } from "./procConnector.ts";
+import { openProcConnector, type ProcConnector } from "./procConnector.ts";
 import type { EventCounters } from "./processEvents.ts";
 import type { EventRecord } from "./workerProtocol.ts";
 
@@ -18,7 +18,7 @@ const MAX_MISSED_BEATS = 2;
 interface ConnectorOptions {
   bufferBytes?: number | undefined;
   heartbeatIntervalMs?: number;
-  openConnector?: typeof ProcConnector.open;
+  openConnector?: typeof openProcConnector;
 }
 
 /**
@@ -59,7 +59,7 @@ export class ConnectorEvents extends PidfdEvents {
       if (!isOutsideInitialNamespace(this.host, kind)) continue;
       return `the process connector serves only the initial ${kind} namespace, and this process is in another one (a container?)`;
     }
-    const { openConnector = ProcConnector.open, bufferBytes = RECEIVE_BUFFER_BYTES } = this.#options;
+    const { openConnector = openProcConnector, bufferBytes = RECEIVE_BUFFER_BYTES } = this.#options;
     const connector = openConnector(bufferBytes);
     if ("reason" in connector) return connector.reason;
     this.#connector = connector;

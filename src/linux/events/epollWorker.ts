@@ -1,4 +1,4 @@
-import { NetlinkReceiver } from "../../sys/connectorSocket.ts";
+import { netlinkReceiver } from "../../sys/connectorSocket.ts";
 import { epollWaiter } from "../../sys/epoll.ts";
 import { errnoName } from "../../sys/errno.ts";
 import { decodeProcEvent } from "./cnProc.ts";
@@ -32,7 +32,7 @@ let oldestAtMs = 0;
 
 self.onmessage = ({ data: { epollFd, connectorFd } }) => {
   const epoll = epollWaiter(epollFd, MAX_EVENTS_PER_WAIT);
-  const connector = connectorFd === null ? undefined : new NetlinkReceiver(connectorFd);
+  const connector = connectorFd === null ? undefined : netlinkReceiver(connectorFd);
   self.postMessage("ready");
   for (let isStopping = false; !isStopping; ) {
     const ready = epoll.wait(numbers.length > 0 ? DEFER_MS : -1);
@@ -52,7 +52,7 @@ self.onmessage = ({ data: { epollFd, connectorFd } }) => {
  * Reads until the socket is empty. After an overrun the kernel drops every event until then, and reports that
  * only once. A scan for the lost events must start after that, so the overrun record is added last.
  */
-function drain(connector: NetlinkReceiver): void {
+function drain(connector: ReturnType<typeof netlinkReceiver>): void {
   let hasOverrun = false;
   for (;;) {
     const length = connector.receive();

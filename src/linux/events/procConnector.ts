@@ -15,35 +15,28 @@ const ECONNREFUSED = 111;
 const WHOLE_MESSAGE = 0xffff_ffff;
 const NOTHING = 0;
 
-/** The netlink socket of the process connector, with the filter of the wanted events installed. */
-export class ProcConnector {
-  readonly fd: number;
+export type ProcConnector = Exclude<ReturnType<typeof openProcConnector>, { reason: string }>;
 
-  private constructor(fd: number) {
-    this.fd = fd;
-  }
-
-  static open(bufferBytes: number): ProcConnector | { reason: string } {
-    const opened = openConnectorSocket(CN_IDX_PROC, buildProcEventFilter(), bufferBytes);
-    return typeof opened === "number" ? new ProcConnector(opened) : opened;
-  }
-
-  /** Requests the events; may be repeated. Returns why the request was not sent. It may still be ignored. */
-  listen(): string | undefined {
-    for (const message of encodeListen()) {
-      const sent = sendToKernel(this.fd, message);
-      if (sent === -ECONNREFUSED) {
-        return "the process connector does not answer (ECONNREFUSED): it exists only in the initial network namespace, in kernels with CONFIG_PROC_EVENTS";
+/** Opens the netlink socket of the process connector, with the filter of the wanted events installed. */
+export function openProcConnector(bufferBytes: number) {
+  const fd = openConnectorSocket(CN_IDX_PROC, buildProcEventFilter(), bufferBytes);
+  if (typeof fd !== "number") return fd;
+  return {
+    fd,
+    /** Requests the events; may be repeated. Returns why the request was not sent. It may still be ignored. */
+    listen(): string | undefined {
+      for (const message of encodeListen()) {
+        const sent = sendToKernel(fd, message);
+        if (sent === -ECONNREFUSED) {
+          return "the process connector does not answer (ECONNREFUSED): it exists only in the initial network namespace, in kernels with CONFIG_PROC_EVENTS";
+        }
+        if (sent < 0) return `send to the process connector: ${errnoName(sent)}`;
       }
-      if (sent < 0) return `send to the process connector: ${errnoName(sent)}`;
-    }
-    return undefined;
-  }
-
-  /** Turns the events off. Close the socket afterwards, once no thread reads it any more. */
-  stopListening(): void {
-    sendToKernel(this.fd, encodeIgnore());
-  }
+      return undefined;
+    },
+    /** Turns the events off. Close the socket afterwards, once no thread reads it any more. */
+    stopListening: () => sendToKernel(fd, encodeIgnore()),
+  };
 }
 
 /**
