@@ -13,7 +13,7 @@ import { planJobCgroup } from "../linux/cgroup/planJobCgroup.ts";
 import { pidfdsReportExitCodes } from "../linux/events/bestEvents.ts";
 import { ConnectorEvents } from "../linux/events/connectorEvents.ts";
 import { readProcFile } from "../linux/host.ts";
-import { isOutsideInitialNamespace } from "../linux/namespaces.ts";
+import { isOutsideInitialNamespace } from "../linux/proc/namespaces.ts";
 import { closeFd } from "../sys/descriptor.ts";
 import { errnoName } from "../sys/errno.ts";
 import { openPidfd } from "../sys/pidfd.ts";

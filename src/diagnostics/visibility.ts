@@ -1,5 +1,5 @@
 import type { Context } from "../jobs/context.ts";
-import { isOutsideInitialNamespace } from "../linux/namespaces.ts";
+import { isOutsideInitialNamespace } from "../linux/proc/namespaces.ts";
 import { CAP_SYS_PTRACE, hasCapability } from "../linux/proc/status.ts";
 import { type Check, fails, works } from "./check.ts";
 

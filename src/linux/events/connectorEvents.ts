@@ -3,7 +3,7 @@ import { readDroppedMessages } from "../../sys/connectorSocket.ts";
 import { closeFd } from "../../sys/descriptor.ts";
 import { renameOwnThreadToItself } from "../../sys/ownProcess.ts";
 import type { Host } from "../host.ts";
-import { isOutsideInitialNamespace } from "../namespaces.ts";
+import { isOutsideInitialNamespace } from "../proc/namespaces.ts";
 import { PidfdEvents } from "./pidfdEvents.ts";
 import { openProcConnector, type ProcConnector } from "./procConnector.ts";
 import type { EventCounters } from "./processEvents.ts";

@@ -1,5 +1,5 @@
-import type { Host } from "./host.ts";
-import { readLink } from "./proc/table.ts";
+import type { Host } from "../host.ts";
+import { readLink } from "./table.ts";
 
 // The inode numbers of the initial namespaces, fixed since Linux 3.8 (cgroup: 4.6):
 // include/uapi/linux/nsfs.h, before that include/linux/proc_ns.h
