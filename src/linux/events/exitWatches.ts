@@ -69,8 +69,10 @@ export class ExitWatches {
     this.#byKey.set(watch.key, watch);
     this.#byPid.set(process.pid, watch);
     const { readySet } = this.#options;
-    if (pidfd === null || readySet === undefined || readySet.add(pidfd, watch.key) < 0)
-      this.#startPolling(watch);
+    if (pidfd !== null && readySet !== undefined && readySet.add(pidfd, watch.key) >= 0) return;
+    watch.isPolled = true;
+    this.#pollTimer ??= setInterval(() => this.#checkPolled(), this.#options.checkIntervalMs);
+    setTimeout(() => this.#check(watch), 0);
   }
 
   remove(process: WatchedProcess): void {
@@ -92,11 +94,12 @@ export class ExitWatches {
   handleExit(pid: number, waitStatus: number): void {
     this.#reported.delete(pid);
     this.#reported.set(pid, waitStatus);
+    if (this.#reported.size > MAX_UNWATCHED_EXITS + this.#byPid.size) {
+      const oldest = this.#reported.keys().find((each) => !this.#byPid.has(each));
+      if (oldest !== undefined) this.#reported.delete(oldest);
+    }
     const watch = this.#byPid.get(pid);
     if (watch?.isPolled) this.#check(watch);
-    if (this.#reported.size <= MAX_UNWATCHED_EXITS + this.#byPid.size) return;
-    const oldest = this.#reported.keys().find((each) => !this.#byPid.has(each));
-    if (oldest !== undefined) this.#reported.delete(oldest);
   }
 
   handleThreadExit(pid: number, waitStatus: number): void {
@@ -113,12 +116,6 @@ export class ExitWatches {
     this.#reported.clear();
     for (const watch of this.#byKey.values()) watch.eventsLost = true;
     this.#checkPolled();
-  }
-
-  #startPolling(watch: Watch): void {
-    watch.isPolled = true;
-    this.#pollTimer ??= setInterval(() => this.#checkPolled(), this.#options.checkIntervalMs);
-    setTimeout(() => this.#check(watch), 0);
   }
 
   #checkPolled(): void {
