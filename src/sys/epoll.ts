@@ -1,9 +1,7 @@
 import { syscall } from "./libc.ts";
 
-export const EPOLLIN = 0x1;
-/** Reports each change once, instead of as long as it lasts. */
-export const EPOLLET = 0x8000_0000;
-
+const EPOLLIN = 0x1;
+const EPOLLET = 0x8000_0000;
 const EPOLL_CTL_ADD = 1;
 const EPOLL_CTL_DEL = 2;
 const CLOSE_ON_EXEC = 0x80000;
@@ -18,10 +16,13 @@ export function createEpoll(): number {
   return syscall("epoll_create1", CLOSE_ON_EXEC);
 }
 
-/** Adds a descriptor under a key, which the kernel does not interpret. Returns 0 or −errno. */
-export function addToEpoll(epollFd: number, fd: number, events: number, key: number): number {
+/**
+ * Adds a descriptor, to be reported under the caller's key when it is readable: with `"edge"` once for each
+ * change, with `"level"` as long as it lasts. Returns 0 or −errno.
+ */
+export function addToEpoll(epollFd: number, fd: number, trigger: "edge" | "level", key: number): number {
   const event = new DataView(new ArrayBuffer(EVENT_BYTES));
-  event.setUint32(0, events, true);
+  event.setUint32(0, trigger === "edge" ? EPOLLIN | EPOLLET : EPOLLIN, true);
   event.setFloat64(DATA_OFFSET, key, true);
   return syscall("epoll_ctl", epollFd, EPOLL_CTL_ADD, fd, event);
 }

@@ -1,13 +1,5 @@
 import { closeFd } from "../../sys/descriptor.ts";
-import {
-  addToEpoll,
-  createEpoll,
-  createEventfd,
-  EPOLLET,
-  EPOLLIN,
-  removeFromEpoll,
-  signalEventfd,
-} from "../../sys/epoll.ts";
+import { addToEpoll, createEpoll, createEventfd, removeFromEpoll, signalEventfd } from "../../sys/epoll.ts";
 import { errnoName } from "../../sys/errno.ts";
 import {
   CONNECTOR_KEY,
@@ -50,8 +42,8 @@ export class EpollThread {
     if (this.#epollFd < 0) return `epoll_create1: ${errnoName(this.#epollFd)}`;
     this.#stopFd = createEventfd();
     if (this.#stopFd < 0) return `eventfd2: ${errnoName(this.#stopFd)}`;
-    addToEpoll(this.#epollFd, this.#stopFd, EPOLLIN, STOP_KEY);
-    if (connectorFd !== null) addToEpoll(this.#epollFd, connectorFd, EPOLLIN, CONNECTOR_KEY);
+    addToEpoll(this.#epollFd, this.#stopFd, "level", STOP_KEY);
+    if (connectorFd !== null) addToEpoll(this.#epollFd, connectorFd, "level", CONNECTOR_KEY);
 
     const worker = new Worker(WORKER_URL, { smol: true, name: "ffrtmp events" });
     this.#worker = worker;
@@ -71,7 +63,7 @@ export class EpollThread {
 
   /** Adds a pidfd, reported once when the process ends and once when it is reaped. Returns 0 or −errno. */
   add(pidfd: number, key: number): number {
-    return addToEpoll(this.#epollFd, pidfd, EPOLLIN | EPOLLET, key);
+    return addToEpoll(this.#epollFd, pidfd, "edge", key);
   }
 
   remove(pidfd: number): void {

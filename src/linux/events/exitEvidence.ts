@@ -18,13 +18,11 @@ export interface ExitObservations {
   record: PidfdExit | "none";
   /** Status in procfs while the process was a zombie; `null` when it was not seen as one. */
   zombieStatus: number | null;
-  reported: ReportedExit;
+  /** The wait status of the first thread, or `"conflicting"` when threads ended with different statuses. */
+  reported: number | "none" | "conflicting";
   /** Events of the connector may have been lost. */
   eventsLost: boolean;
 }
-
-/** The wait status of the first thread, or `"conflicting"` when threads ended with different statuses. */
-export type ReportedExit = number | "none" | "conflicting";
 
 /**
  * Returns the status with the best evidence, or `"wait"` while better evidence may still arrive. The record

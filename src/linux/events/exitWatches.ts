@@ -1,13 +1,7 @@
 import { pidfdHasEnded, readPidfdExit } from "../../sys/pidfd.ts";
 import type { Host } from "../host.ts";
 import type { EpollThread } from "./epollThread.ts";
-import {
-  type ReportedExit,
-  readEndState,
-  readZombieStatus,
-  selectEvidence,
-  showsStatusOfProcess,
-} from "./exitEvidence.ts";
+import { readEndState, readZombieStatus, selectEvidence, showsStatusOfProcess } from "./exitEvidence.ts";
 import type { ProcessEvent, WatchedProcess } from "./processEvents.ts";
 
 /** Time for the parent to reap the process and for contradicting exits of its other threads. */
@@ -45,7 +39,7 @@ export class ExitWatches {
   readonly #byKey = new Map<number, Watch>();
   readonly #byPid = new Map<number, Watch>();
   /** By pid, oldest first: what the connector reported of watched processes, and the last others. */
-  readonly #reported = new Map<number, ReportedExit>();
+  readonly #reported = new Map<number, number | "conflicting">();
   #lastKey = 0;
   #pollTimer: ReturnType<typeof setInterval> | undefined;
 
