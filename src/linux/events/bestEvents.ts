@@ -24,10 +24,9 @@ export async function startBestEvents(
   onEvents: OnEvents,
   { choice = "auto", bufferBytes }: { choice?: EventChoice; bufferBytes?: number } = {},
 ): Promise<StartedEvents> {
+  const polling = (usesPidfds: boolean) => () => new PollingEvents(host, { intervalMs, usesPidfds });
   const connector = () => new ConnectorEvents(host, { bufferBytes });
-  const withPidfds = () => new PollingEvents(host, { intervalMs, usesPidfds: true });
-  const alone = () => new PollingEvents(host, { intervalMs, usesPidfds: false });
-  return startFirst([...(choice === "auto" ? [connector] : []), withPidfds, alone], onEvents);
+  return startFirst([...(choice === "auto" ? [connector] : []), polling(true), polling(false)], onEvents);
 }
 
 /**

@@ -33,7 +33,7 @@ export class ConnectorEvents extends PidfdEvents {
   #toWallUsec = 0;
   #heartbeat: ReturnType<typeof setInterval> | undefined;
   #missedBeats = 0;
-  #onHeartbeat: (() => void) | undefined;
+  #onHeartbeat = () => {};
 
   constructor(host: Host, options: ConnectorOptions = {}) {
     super(host);
@@ -120,7 +120,7 @@ export class ConnectorEvents extends PidfdEvents {
       this.#handleLoss("the kernel dropped process events: the receive buffer was full");
     } else if (record.kind === "comm" && record.pid === process.pid) {
       this.#missedBeats = 0;
-      this.#onHeartbeat?.();
+      this.#onHeartbeat();
     } else {
       this.counts.received++;
       const { kind, pid, waitStatus } = record;
