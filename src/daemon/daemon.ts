@@ -108,7 +108,7 @@ export class WatchDaemon {
   }
 
   #isPolling(): boolean {
-    return this.#events.reports.exec === "by scan";
+    return this.#events.source === "polling";
   }
 
   #handle(batch: ProcessEvent[]): void {

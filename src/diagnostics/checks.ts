@@ -13,7 +13,7 @@ import { planJobCgroup } from "../linux/cgroup/planJobCgroup.ts";
 import { pidfdsReportExitCodes } from "../linux/events/bestEvents.ts";
 import { ConnectorEvents } from "../linux/events/connectorEvents.ts";
 import { readProcFile } from "../linux/host.ts";
-import { isOutsideInitialNamespace } from "../linux/namespaces.ts";
+import { isOutsideInitialNamespace } from "../linux/proc/namespaces.ts";
 import { CAP_SYS_PTRACE, hasCapability } from "../linux/proc/status.ts";
 import { closeFd } from "../sys/descriptor.ts";
 import { errnoName } from "../sys/errno.ts";
@@ -162,9 +162,8 @@ async function probeExitRecords(): Promise<Check> {
 async function probeConnector({ host }: Context): Promise<Check> {
   const name = "process connector";
   const events = new ConnectorEvents(host);
-  const started = await events.start(() => {});
-  if (started.outcome === "unsupported")
-    return fails(name, started.reason, "watch finds processes by its scans only");
+  const reason = await events.start(() => {});
+  if (reason !== undefined) return fails(name, reason, "watch finds processes by its scans only");
   await events.stop();
   return works(name, "the kernel reports every exec and exit immediately");
 }

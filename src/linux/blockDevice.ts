@@ -1,14 +1,11 @@
 import { existsSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 
-/** A block device as `major:minor`, the form of the io controllers, or why there is none. */
-type BlockDevice = { device: string } | { reason: string };
-
 /**
- * Returns the whole disk of `8:1`, of a device file, or of any path on a disk, from /sys/dev/block. Throttling
- * works on whole disks, so the number of a partition is replaced by that of its disk.
+ * Returns the whole disk of `8:1`, of a device file, or of any path on a disk, from /sys/dev/block, as
+ * `major:minor`, or why there is none. Throttling works on whole disks: a partition is replaced by its disk.
  */
-export function findWholeDisk(target: string): BlockDevice {
+export function findWholeDisk(target: string): { device: string } | { reason: string } {
   const numbers = /^\d+:\d+$/.test(target) ? target : deviceOfPath(target);
   if (typeof numbers !== "string") return numbers;
   const entry = `/sys/dev/block/${numbers}`;

@@ -1,14 +1,4 @@
-import {
-  closeSync,
-  constants,
-  existsSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  rmdirSync,
-  writeSync,
-} from "node:fs";
+import * as fs from "node:fs";
 import { type FileWatch, watchPath } from "./fileWatch.ts";
 
 /**
@@ -29,22 +19,23 @@ export interface CgroupFs {
 }
 
 export const realCgroupFs: CgroupFs = {
-  read: (path) => readFileSync(path, "utf8"),
+  read: (path) => fs.readFileSync(path, "utf8"),
   write(path, data) {
     // Without O_CREAT a missing file fails with ENOENT; with it cgroupfs returns EACCES.
-    const fd = openSync(path, constants.O_WRONLY);
+    const fd = fs.openSync(path, fs.constants.O_WRONLY);
     try {
-      writeSync(fd, data);
+      fs.writeSync(fd, data);
     } finally {
-      closeSync(fd);
+      fs.closeSync(fd);
     }
   },
-  mkdir: (path) => mkdirSync(path, 0o755),
-  rmdir: (path) => rmdirSync(path),
-  exists: existsSync,
+  mkdir: (path) => fs.mkdirSync(path, 0o755),
+  rmdir: (path) => fs.rmdirSync(path),
+  exists: fs.existsSync,
   children: (path) =>
-    readdirSync(path, { withFileTypes: true })
+    fs
+      .readdirSync(path, { withFileTypes: true })
       .filter((entry) => entry.isDirectory())
       .map((entry) => entry.name),
-  watch: (path, onChange) => watchPath(path, onChange),
+  watch: watchPath,
 };

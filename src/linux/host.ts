@@ -36,12 +36,10 @@ export function unlessGone<Value>(act: () => Value): Value | "gone" {
 
 /** Returns whether a process has ended: ENOENT at open, ESRCH at read, ENOTDIR for a reused path. */
 export function isGone(error: unknown): boolean {
-  const code = errnoOf(error);
-  return code === "ENOENT" || code === "ESRCH" || code === "ENOTDIR";
+  return ["ENOENT", "ESRCH", "ENOTDIR"].includes(errnoOf(error) ?? "");
 }
 
 /** Returns whether a process may not be read, as where procfs hides those of other users (hidepid). */
 export function isForbidden(error: unknown): boolean {
-  const code = errnoOf(error);
-  return code === "EACCES" || code === "EPERM";
+  return ["EACCES", "EPERM"].includes(errnoOf(error) ?? "");
 }

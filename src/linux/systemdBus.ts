@@ -31,29 +31,26 @@ export function busctl(command: string[], timeoutMs: number): Bus {
   const run = (manager: Manager, verb: string, path: string, type: string, words: string[]): BusAnswer => {
     const options = [...(manager === "user" ? ["--user"] : []), `--timeout=${timeoutMs / 1000}`];
     const cmd = [...command, ...options, verb, SERVICE, `${OBJECT}${path}`, `${SERVICE}.${type}`, ...words];
-    return runClient(cmd, environmentOf(manager), timeoutMs);
+    const env = environmentOf(manager);
+    let child: Bun.SyncSubprocess<"pipe", "pipe">;
+    try {
+      // --timeout limits the answer of the bus; this timeout ends a client that hangs before that.
+      child = Bun.spawnSync({ cmd, env, stdio: ["ignore", "pipe", "pipe"], timeout: timeoutMs + 1000 });
+    } catch (error) {
+      return { reason: `cannot run ${cmd[0]}: ${describeErrno(error)}` };
+    }
+    if (child.exitedDueToTimeout)
+      return { reason: `systemd's bus did not answer within ${timeoutMs / 1000} s` };
+    if (child.exitCode === 0) return { answer: child.stdout.toString().trim() };
+    const message = child.stderr.toString().trim().split("\n").at(-1);
+    const exit = `${cmd[0]} exited with ${child.exitCode ?? child.signalCode}`;
+    return { reason: `systemd's bus: ${message || exit}` };
   };
   return {
     callManager: (manager, words) => run(manager, "call", "", "Manager", words),
     readProperties: (manager, unit, type, names) =>
       run(manager, "get-property", `/unit/${escapeForBus(unit)}`, type, names),
   };
-}
-
-function runClient(cmd: string[], env: Record<string, string | undefined>, timeoutMs: number): BusAnswer {
-  let child: Bun.SyncSubprocess<"pipe", "pipe">;
-  try {
-    // --timeout limits the answer of the bus; this timeout ends a client that hangs before that.
-    child = Bun.spawnSync({ cmd, env, stdio: ["ignore", "pipe", "pipe"], timeout: timeoutMs + 1000 });
-  } catch (error) {
-    return { reason: `cannot run ${cmd[0]}: ${describeErrno(error)}` };
-  }
-  if (child.exitedDueToTimeout)
-    return { reason: `systemd's bus did not answer within ${timeoutMs / 1000} s` };
-  if (child.exitCode === 0) return { answer: child.stdout.toString().trim() };
-  const message = child.stderr.toString().trim().split("\n").at(-1);
-  const exit = `${cmd[0]} exited with ${child.exitCode ?? child.signalCode}`;
-  return { reason: `systemd's bus: ${message || exit}` };
 }
 
 /** Adds XDG_RUNTIME_DIR, which names the directory of the user's bus: `su` and cron do not set it. */

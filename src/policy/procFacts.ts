@@ -1,10 +1,9 @@
 import { realpathSync } from "node:fs";
 import { readMembership } from "../linux/cgroup/hierarchies.ts";
 import { type Host, isForbidden, readProcFile } from "../linux/host.ts";
-import { readAgeMs } from "../linux/proc/age.ts";
 import { parseContainers } from "../linux/proc/container.ts";
 import { IdNames } from "../linux/proc/idNames.ts";
-import { type ProcStat, readStat } from "../linux/proc/stat.ts";
+import { type ProcStat, readAgeMs, readStat } from "../linux/proc/stat.ts";
 import { type Credentials, readCredentials } from "../linux/proc/status.ts";
 import { readArguments, readExecutable, readWorkingDirectory } from "../linux/proc/table.ts";
 import type { ProcessFacts, ProcessNames } from "./facts.ts";

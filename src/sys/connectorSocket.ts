@@ -80,26 +80,19 @@ export function readDroppedMessages(fd: number): number | null {
 }
 
 /** Receives netlink datagrams into one buffer that each call overwrites. */
-export class NetlinkReceiver {
-  readonly message = new DataView(new ArrayBuffer(MESSAGE_BYTES));
-  readonly #fd: number;
-  readonly #sender = new DataView(new ArrayBuffer(ADDRESS_BYTES));
-  readonly #senderBytes = new Int32Array(1);
-
-  constructor(fd: number) {
-    this.#fd = fd;
-  }
-
-  /** Receives one datagram without waiting. Returns its whole length, even if it did not fit, or −errno. */
-  receive(): number {
-    this.#senderBytes[0] = ADDRESS_BYTES;
-    const flags = MSG_DONTWAIT | MSG_TRUNC;
-    const { message } = this;
-    return syscall("recvfrom", this.#fd, message, message.byteLength, flags, this.#sender, this.#senderBytes);
-  }
-
-  /** Returns whether the kernel has sent the last datagram: any process may send, but not from port 0. */
-  isFromKernel(): boolean {
-    return this.#sender.getUint16(0, true) === AF_NETLINK && this.#sender.getUint32(4, true) === 0;
-  }
+export function netlinkReceiver(fd: number) {
+  const message = new DataView(new ArrayBuffer(MESSAGE_BYTES));
+  const sender = new DataView(new ArrayBuffer(ADDRESS_BYTES));
+  const senderBytes = new Int32Array(1);
+  const flags = MSG_DONTWAIT | MSG_TRUNC;
+  return {
+    message,
+    /** Receives one datagram without waiting. Returns its whole length, even if it did not fit, or −errno. */
+    receive(): number {
+      senderBytes[0] = ADDRESS_BYTES;
+      return syscall("recvfrom", fd, message, message.byteLength, flags, sender, senderBytes);
+    },
+    /** Returns whether the kernel has sent the last datagram: any process may send, but not from port 0. */
+    isFromKernel: () => sender.getUint16(0, true) === AF_NETLINK && sender.getUint32(4, true) === 0,
+  };
 }

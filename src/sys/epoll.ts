@@ -1,9 +1,7 @@
 import { syscall } from "./libc.ts";
 
-export const EPOLLIN = 0x1;
-/** Reports each change once, instead of as long as it lasts. */
-export const EPOLLET = 0x8000_0000;
-
+const EPOLLIN = 0x1;
+const EPOLLET = 0x8000_0000;
 const EPOLL_CTL_ADD = 1;
 const EPOLL_CTL_DEL = 2;
 const CLOSE_ON_EXEC = 0x80000;
@@ -18,10 +16,13 @@ export function createEpoll(): number {
   return syscall("epoll_create1", CLOSE_ON_EXEC);
 }
 
-/** Adds a descriptor under a key, which the kernel does not interpret. Returns 0 or −errno. */
-export function addToEpoll(epollFd: number, fd: number, events: number, key: number): number {
+/**
+ * Adds a descriptor, to be reported under the caller's key when it is readable: with `"edge"` once for each
+ * change, with `"level"` as long as it lasts. Returns 0 or −errno.
+ */
+export function addToEpoll(epollFd: number, fd: number, trigger: "edge" | "level", key: number): number {
   const event = new DataView(new ArrayBuffer(EVENT_BYTES));
-  event.setUint32(0, events, true);
+  event.setUint32(0, trigger === "edge" ? EPOLLIN | EPOLLET : EPOLLIN, true);
   event.setFloat64(DATA_OFFSET, key, true);
   return syscall("epoll_ctl", epollFd, EPOLL_CTL_ADD, fd, event);
 }
@@ -31,27 +32,17 @@ export function removeFromEpoll(epollFd: number, fd: number): number {
   return syscall("epoll_ctl", epollFd, EPOLL_CTL_DEL, fd, 0);
 }
 
-/** Waits on an epoll set with one reused buffer. Blocks the whole thread. */
-export class EpollWaiter {
-  readonly #epollFd: number;
-  readonly #capacity: number;
-  readonly #events: DataView;
-
-  constructor(epollFd: number, capacity: number) {
-    this.#epollFd = epollFd;
-    this.#capacity = capacity;
-    this.#events = new DataView(new ArrayBuffer(EVENT_BYTES * capacity));
-  }
-
-  /** Returns how many descriptors are ready, 0 after the timeout (−1: none) or a signal, or −errno. */
-  wait(timeoutMs: number): number {
-    const ready = syscall("epoll_pwait", this.#epollFd, this.#events, this.#capacity, timeoutMs, 0, 0);
-    return ready === -EINTR ? 0 : ready;
-  }
-
-  keyAt(index: number): number {
-    return this.#events.getFloat64(index * EVENT_BYTES + DATA_OFFSET, true);
-  }
+/** Waits on an epoll set, with one reused buffer. Blocks the whole thread. */
+export function epollWaiter(epollFd: number, capacity: number) {
+  const events = new DataView(new ArrayBuffer(EVENT_BYTES * capacity));
+  return {
+    /** Returns how many descriptors are ready, 0 after the timeout (−1: none) or a signal, or −errno. */
+    wait(timeoutMs: number): number {
+      const ready = syscall("epoll_pwait", epollFd, events, capacity, timeoutMs, 0, 0);
+      return ready === -EINTR ? 0 : ready;
+    },
+    keyAt: (index: number): number => events.getFloat64(index * EVENT_BYTES + DATA_OFFSET, true),
+  };
 }
 
 /** Returns a descriptor that becomes readable through `signalEventfd` (eventfd(2)), or −errno. */

@@ -1,6 +1,5 @@
 import { hostArch, type SyscallName, syscallNumber } from "./syscallNumbers.ts";
 
-type Ffi = typeof import("bun:ffi");
 type Word = number | bigint;
 type Bytes = NodeJS.TypedArray | DataView;
 
@@ -16,14 +15,7 @@ function loadLibc() {
     throw new Error(
       `unsupported architecture ${process.arch}: system call numbers are known for x64 and arm64`,
     );
-  const ffi = require("bun:ffi") as Ffi;
-  const { syscall, __errno_location } = openLibrary(ffi).symbols;
-  const errnoAddress = __errno_location();
-  if (errnoAddress === null) throw new Error("__errno_location() of libc returned NULL");
-  return { ffi, arch, call: syscall, errnoAddress };
-}
-
-function openLibrary(ffi: Ffi) {
+  const ffi = require("bun:ffi") as typeof import("bun:ffi");
   const word = ffi.FFIType.i64_fast;
   const symbols = {
     syscall: { args: [word, word, word, word, word, word, word], returns: word },
@@ -32,7 +24,10 @@ function openLibrary(ffi: Ffi) {
   const failures: string[] = [];
   for (const name of LIBC_NAMES) {
     try {
-      return ffi.dlopen(name, symbols);
+      const { syscall, __errno_location } = ffi.dlopen(name, symbols).symbols;
+      const errnoAddress = __errno_location();
+      if (errnoAddress === null) throw new Error("__errno_location() returned NULL");
+      return { ffi, arch, call: syscall, errnoAddress };
     } catch (error) {
       failures.push(`${name}: ${error instanceof Error ? error.message : String(error)}`);
     }

@@ -35,10 +35,8 @@ export function pidfdHasEnded(pidfd: number): boolean {
   return ready > 0 && (pollfd.getInt16(6, true) & (POLLIN | POLLHUP)) !== 0;
 }
 
-/** The exit record of a process. `status` is a wait status as in wait(2): see `decodeWaitStatus`. */
-export interface PidfdExit {
-  status: number;
-}
+/** `status` is a wait status as in wait(2): see `decodeWaitStatus`. */
+export type PidfdExit = { status: number } | "running" | "unsupported" | "unknown";
 
 /**
  * Reads how the process ended (PIDFD_GET_INFO, Linux 6.15). Works without rights and for any process.
@@ -49,7 +47,7 @@ export interface PidfdExit {
  * - `"unknown"`: the process is gone and the kernel kept no exit record (Linux 6.13 and 6.14 have the call
  *   without the record), or it belongs to a pid namespace that is not visible from ours.
  */
-export function readPidfdExit(pidfd: number): PidfdExit | "running" | "unsupported" | "unknown" {
+export function readPidfdExit(pidfd: number): PidfdExit {
   const info = new DataView(new ArrayBuffer(INFO_BYTES));
   info.setBigUint64(0, PIDFD_INFO_EXIT, true);
   const result = syscall("ioctl", pidfd, PIDFD_GET_INFO, info);

@@ -18,7 +18,7 @@ const BUSES: Record<string, { script: string; says: string }> = {
 *get-property*) printf '%s\\n' 's "auto"' 'a(ss) 0' 'a(iayu) 0' 'a(iayu) 0' 'as 0' 'as 0' '(bas) false 0' 'a(iiqq) 0' 'a(iiqq) 0' 'a(ss) 0' ;;
 *) echo 'o "/org/freedesktop/systemd1/job/1"' ;;
 esac`,
-    says: "put nothing into",
+    says: "moved nothing into",
   },
   "that knows the unit already": {
     script: "echo 'Call failed: Unit x.scope was already loaded' >&2; exit 1",

@@ -1,6 +1,6 @@
 import { type Membership, readMembership } from "../../linux/cgroup/hierarchies.ts";
 import { isForbidden } from "../../linux/host.ts";
-import { isOutsideInitialNamespace } from "../../linux/namespaces.ts";
+import { isOutsideInitialNamespace } from "../../linux/proc/namespaces.ts";
 import { hasEnded, type ProcStat, readStat } from "../../linux/proc/stat.ts";
 import { isProcess, runsSameFile } from "../../linux/proc/table.ts";
 import type { Context } from "../context.ts";

@@ -1,4 +1,4 @@
-import { readPidfdInfo } from "../../linux/proc/pidfdInfo.ts";
+import { readPidfdInfo } from "../../linux/proc/identity.ts";
 import { readStat } from "../../linux/proc/stat.ts";
 import { readPidfdExit } from "../../sys/pidfd.ts";
 import type { Context } from "../context.ts";

@@ -24,10 +24,9 @@ export async function startBestEvents(
   onEvents: OnEvents,
   { choice = "auto", bufferBytes }: { choice?: EventChoice; bufferBytes?: number } = {},
 ): Promise<StartedEvents> {
+  const polling = (usesPidfds: boolean) => () => new PollingEvents(host, { intervalMs, usesPidfds });
   const connector = () => new ConnectorEvents(host, { bufferBytes });
-  const withPidfds = () => new PollingEvents(host, { intervalMs, usesPidfds: true });
-  const alone = () => new PollingEvents(host, { intervalMs, usesPidfds: false });
-  return startFirst([...(choice === "auto" ? [connector] : []), withPidfds, alone], onEvents);
+  return startFirst([...(choice === "auto" ? [connector] : []), polling(true), polling(false)], onEvents);
 }
 
 /**
@@ -47,9 +46,9 @@ async function startFirst(candidates: (() => ProcessEvents)[], onEvents: OnEvent
   const unavailable: string[] = [];
   for (const create of candidates) {
     const events = create();
-    const started = await events.start(onEvents);
-    if (started.outcome === "started") return { events, unavailable };
-    unavailable.push(started.reason);
+    const reason = await events.start(onEvents);
+    if (reason === undefined) return { events, unavailable };
+    unavailable.push(reason);
   }
   throw new Error(`no event source starts: ${unavailable.join("; ")}`);
 }

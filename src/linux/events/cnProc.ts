@@ -46,11 +46,11 @@ export interface RawEvent {
   atUsec: number;
 }
 
-/** `"other"` is a well-formed message of another kind: an acknowledgement, a fork, another connector. */
-export type Decoded = RawEvent | "other" | "malformed";
-
-/** Decodes one datagram of `length` bytes; the kernel puts exactly one message into each. */
-export function decodeProcEvent(datagram: DataView, length: number): Decoded {
+/**
+ * Decodes one datagram of `length` bytes; the kernel puts exactly one message into each. `"other"` is a
+ * well-formed message of another kind: an acknowledgement, a fork, another connector.
+ */
+export function decodeProcEvent(datagram: DataView, length: number): RawEvent | "other" | "malformed" {
   if (length > datagram.byteLength || length < NLMSGHDR_BYTES) return "malformed";
   const messageBytes = datagram.getUint32(0, true);
   if (messageBytes < NLMSGHDR_BYTES || messageBytes > length) return "malformed";

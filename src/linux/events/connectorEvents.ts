@@ -3,10 +3,10 @@ import { readDroppedMessages } from "../../sys/connectorSocket.ts";
 import { closeFd } from "../../sys/descriptor.ts";
 import { renameOwnThreadToItself } from "../../sys/ownProcess.ts";
 import type { Host } from "../host.ts";
-import { isOutsideInitialNamespace } from "../namespaces.ts";
+import { isOutsideInitialNamespace } from "../proc/namespaces.ts";
 import { PidfdEvents } from "./pidfdEvents.ts";
-import { ProcConnector } from "./procConnector.ts";
-import type { EventCounters, EventReports, ProcessEvent } from "./processEvents.ts";
+import { openProcConnector, type ProcConnector } from "./procConnector.ts";
+import type { EventCounters } from "./processEvents.ts";
 import type { EventRecord } from "./workerProtocol.ts";
 
 const RECEIVE_BUFFER_BYTES = 8 * 1024 * 1024;
@@ -18,7 +18,7 @@ const MAX_MISSED_BEATS = 2;
 interface ConnectorOptions {
   bufferBytes?: number | undefined;
   heartbeatIntervalMs?: number;
-  openConnector?: typeof ProcConnector.open;
+  openConnector?: typeof openProcConnector;
 }
 
 /**
@@ -28,14 +28,12 @@ interface ConnectorOptions {
  */
 export class ConnectorEvents extends PidfdEvents {
   override readonly source = "connector";
-  override readonly reports: EventReports = { exec: "at once", comm: "at once", exit: "at once" };
   readonly #options: ConnectorOptions;
   #connector: ProcConnector | undefined;
-  /** The events of the records that are being handled. */
-  #batch: ProcessEvent[] | undefined;
+  #toWallUsec = 0;
   #heartbeat: ReturnType<typeof setInterval> | undefined;
   #missedBeats = 0;
-  #onHeartbeat: (() => void) | undefined;
+  #onHeartbeat = () => {};
 
   constructor(host: Host, options: ConnectorOptions = {}) {
     super(host);
@@ -61,7 +59,7 @@ export class ConnectorEvents extends PidfdEvents {
       if (!isOutsideInitialNamespace(this.host, kind)) continue;
       return `the process connector serves only the initial ${kind} namespace, and this process is in another one (a container?)`;
     }
-    const { openConnector = ProcConnector.open, bufferBytes = RECEIVE_BUFFER_BYTES } = this.#options;
+    const { openConnector = openProcConnector, bufferBytes = RECEIVE_BUFFER_BYTES } = this.#options;
     const connector = openConnector(bufferBytes);
     if ("reason" in connector) return connector.reason;
     this.#connector = connector;
@@ -75,9 +73,8 @@ export class ConnectorEvents extends PidfdEvents {
 
   /** Waits for an event: the kernel may ignore a request to listen silently. */
   async #testItself(): Promise<string | undefined> {
-    const received = new Promise<true>((resolve) => {
-      this.#onHeartbeat = () => resolve(true);
-    });
+    const { promise: received, resolve } = Promise.withResolvers<true>();
+    this.#onHeartbeat = () => resolve(true);
     for (let tries = 0; tries < SELF_TEST_TRIES; tries++) {
       renameOwnThreadToItself();
       if (await Promise.race([received, Bun.sleep(SELF_TEST_TRY_MS)])) return undefined;
@@ -111,15 +108,11 @@ export class ConnectorEvents extends PidfdEvents {
   }
 
   protected override receive(records: Iterable<EventRecord>): void {
-    const batch: ProcessEvent[] = [];
-    this.#batch = batch;
-    const toWallUsec = readMonotonicToWallUsec();
-    for (const record of records) this.#handle(record, toWallUsec);
-    this.#batch = undefined;
-    this.emitAll(batch);
+    this.#toWallUsec = readMonotonicToWallUsec();
+    super.receive(records);
   }
 
-  #handle(record: EventRecord, toWallUsec: number): void {
+  protected override handle(record: EventRecord): void {
     if (record.kind === "ready") this.watches.handleReady(record.key);
     else if (record.kind === "malformed") this.counts.malformed++;
     else if (record.kind === "overrun") {
@@ -127,7 +120,7 @@ export class ConnectorEvents extends PidfdEvents {
       this.#handleLoss("the kernel dropped process events: the receive buffer was full");
     } else if (record.kind === "comm" && record.pid === process.pid) {
       this.#missedBeats = 0;
-      this.#onHeartbeat?.();
+      this.#onHeartbeat();
     } else {
       this.counts.received++;
       const { kind, pid, waitStatus } = record;
@@ -135,7 +128,7 @@ export class ConnectorEvents extends PidfdEvents {
       else if (kind === "thread-exit") this.watches.handleThreadExit(pid, waitStatus);
       else {
         if (kind === "exec") this.watches.handleExec(pid);
-        this.emit({ kind, pid, atMs: (record.atUsec + toWallUsec) / 1000 });
+        this.emit({ kind, pid, atMs: (record.atUsec + this.#toWallUsec) / 1000 });
       }
     }
   }
@@ -143,10 +136,5 @@ export class ConnectorEvents extends PidfdEvents {
   #handleLoss(reason: string): void {
     this.watches.handleLoss();
     this.emit({ kind: "lost", reason });
-  }
-
-  protected override emit(event: ProcessEvent): void {
-    if (this.#batch === undefined) super.emit(event);
-    else this.#batch.push(event);
   }
 }

@@ -1,13 +1,5 @@
 import { closeFd } from "../../sys/descriptor.ts";
-import {
-  addToEpoll,
-  createEpoll,
-  createEventfd,
-  EPOLLET,
-  EPOLLIN,
-  removeFromEpoll,
-  signalEventfd,
-} from "../../sys/epoll.ts";
+import { addToEpoll, createEpoll, createEventfd, removeFromEpoll, signalEventfd } from "../../sys/epoll.ts";
 import { errnoName } from "../../sys/errno.ts";
 import {
   CONNECTOR_KEY,
@@ -50,17 +42,28 @@ export class EpollThread {
     if (this.#epollFd < 0) return `epoll_create1: ${errnoName(this.#epollFd)}`;
     this.#stopFd = createEventfd();
     if (this.#stopFd < 0) return `eventfd2: ${errnoName(this.#stopFd)}`;
-    addToEpoll(this.#epollFd, this.#stopFd, EPOLLIN, STOP_KEY);
-    if (connectorFd !== null) addToEpoll(this.#epollFd, connectorFd, EPOLLIN, CONNECTOR_KEY);
+    addToEpoll(this.#epollFd, this.#stopFd, "level", STOP_KEY);
+    if (connectorFd !== null) addToEpoll(this.#epollFd, connectorFd, "level", CONNECTOR_KEY);
 
-    this.#worker = this.#createWorker();
-    this.#worker.postMessage({ epollFd: this.#epollFd, connectorFd } satisfies ToWorker);
+    const worker = new Worker(WORKER_URL, { smol: true, name: "ffrtmp events" });
+    this.#worker = worker;
+    worker.onmessage = ({ data }: { data: FromWorker }) => {
+      if (typeof data === "string") this.#onState(data);
+      else this.#onRecords(readEventRecords(data));
+    };
+    worker.onerror = ({ message }) => {
+      const reason = `the event thread failed: ${message}`;
+      this.#worker = undefined;
+      this.#onState({ reason });
+      this.#onFailure(reason);
+    };
+    worker.postMessage({ epollFd: this.#epollFd, connectorFd } satisfies ToWorker);
     return this.#waitFor("ready", START_TIMEOUT_MS);
   }
 
   /** Adds a pidfd, reported once when the process ends and once when it is reaped. Returns 0 or −errno. */
   add(pidfd: number, key: number): number {
-    return addToEpoll(this.#epollFd, pidfd, EPOLLIN | EPOLLET, key);
+    return addToEpoll(this.#epollFd, pidfd, "edge", key);
   }
 
   remove(pidfd: number): void {
@@ -80,21 +83,6 @@ export class EpollThread {
       if (reason !== undefined) return;
     }
     for (const fd of [stopFd, epollFd]) if (fd >= 0) closeFd(fd);
-  }
-
-  #createWorker(): Worker {
-    const worker = new Worker(WORKER_URL, { smol: true, name: "ffrtmp events" });
-    worker.onmessage = ({ data }: { data: FromWorker }) => {
-      if (typeof data === "string") this.#onState(data);
-      else this.#onRecords(readEventRecords(data));
-    };
-    worker.onerror = ({ message }) => {
-      const reason = `the event thread failed: ${message}`;
-      this.#worker = undefined;
-      this.#onState({ reason });
-      this.#onFailure(reason);
-    };
-    return worker;
   }
 
   /** Resolves to `undefined` once the worker has reached a state, or to why it has not. */

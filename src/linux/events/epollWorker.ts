@@ -1,12 +1,13 @@
-import { NetlinkReceiver } from "../../sys/connectorSocket.ts";
-import { EpollWaiter } from "../../sys/epoll.ts";
+import { netlinkReceiver } from "../../sys/connectorSocket.ts";
+import { epollWaiter } from "../../sys/epoll.ts";
 import { errnoName } from "../../sys/errno.ts";
 import { decodeProcEvent } from "./cnProc.ts";
 import {
+  appendEventRecord,
   CONNECTOR_KEY,
   type EventRecord,
-  EventRecordWriter,
   type FromWorker,
+  NUMBERS_PER_RECORD,
   STOP_KEY,
   type ToWorker,
 } from "./workerProtocol.ts";
@@ -19,21 +20,22 @@ declare const self: {
 const EAGAIN = 11;
 const ENOBUFS = 105;
 const MAX_EVENTS_PER_WAIT = 64;
-const MAX_RECORDS_PER_MESSAGE = 1024;
+const MAX_NUMBERS_PER_MESSAGE = 1024 * NUMBERS_PER_RECORD;
 
 /** How long exits may wait for an urgent record to be sent with. */
 const DEFER_MS = 50;
 
-const records = new EventRecordWriter();
+/** The records that are not sent yet. */
+let numbers: number[] = [];
 let isUrgent = false;
 let oldestAtMs = 0;
 
 self.onmessage = ({ data: { epollFd, connectorFd } }) => {
-  const epoll = new EpollWaiter(epollFd, MAX_EVENTS_PER_WAIT);
-  const connector = connectorFd === null ? undefined : new NetlinkReceiver(connectorFd);
+  const epoll = epollWaiter(epollFd, MAX_EVENTS_PER_WAIT);
+  const connector = connectorFd === null ? undefined : netlinkReceiver(connectorFd);
   self.postMessage("ready");
   for (let isStopping = false; !isStopping; ) {
-    const ready = epoll.wait(records.count > 0 ? DEFER_MS : -1);
+    const ready = epoll.wait(numbers.length > 0 ? DEFER_MS : -1);
     if (ready < 0) throw new Error(`epoll_wait: ${errnoName(ready)}`);
     for (let index = 0; index < ready; index++) {
       const key = epoll.keyAt(index);
@@ -50,7 +52,7 @@ self.onmessage = ({ data: { epollFd, connectorFd } }) => {
  * Reads until the socket is empty. After an overrun the kernel drops every event until then, and reports that
  * only once. A scan for the lost events must start after that, so the overrun record is added last.
  */
-function drain(connector: NetlinkReceiver): void {
+function drain(connector: ReturnType<typeof netlinkReceiver>): void {
   let hasOverrun = false;
   for (;;) {
     const length = connector.receive();
@@ -61,7 +63,7 @@ function drain(connector: NetlinkReceiver): void {
       const event = connector.isFromKernel() ? decodeProcEvent(connector.message, length) : "malformed";
       if (event !== "other") add(event === "malformed" ? { kind: event } : event);
     }
-    if (records.count >= MAX_RECORDS_PER_MESSAGE) post();
+    if (numbers.length >= MAX_NUMBERS_PER_MESSAGE) post();
   }
   if (hasOverrun) add({ kind: "overrun" });
 }
@@ -71,14 +73,15 @@ function drain(connector: NetlinkReceiver): void {
  * processes that are not watched, and the pidfd of a watched process reports by itself.
  */
 function add(record: EventRecord): void {
-  if (records.count === 0) oldestAtMs = performance.now();
+  if (numbers.length === 0) oldestAtMs = performance.now();
   if (record.kind !== "exit" && record.kind !== "thread-exit") isUrgent = true;
-  records.write(record);
+  appendEventRecord(numbers, record);
 }
 
 function post(): void {
   isUrgent = false;
-  if (records.count === 0) return;
-  const numbers = records.flush();
-  self.postMessage(numbers, [numbers.buffer]);
+  if (numbers.length === 0) return;
+  const message = Float64Array.from(numbers);
+  numbers = [];
+  self.postMessage(message, [message.buffer]);
 }

@@ -1,6 +1,9 @@
+import { readlinkSync } from "node:fs";
+import { errnoOf } from "../../sys/errno.ts";
 import type { PidfdExit } from "../../sys/pidfd.ts";
-import type { ExitFacts } from "./processEvents.ts";
-import type { ReportedExit } from "./recentExits.ts";
+import { type Host, readProcFile } from "../host.ts";
+import { hasEnded, parseStat } from "../proc/stat.ts";
+import type { ExitFacts, WatchedProcess } from "./processEvents.ts";
 
 const NO_RECORD = {
   none: "the process has no pidfd",
@@ -12,10 +15,11 @@ const NO_RECORD = {
 /** Everything that was observed about the end of a process. */
 export interface ExitObservations {
   /** The answer of PIDFD_GET_INFO; `"none"` when there is no pidfd. */
-  record: PidfdExit | "running" | "unsupported" | "unknown" | "none";
+  record: PidfdExit | "none";
   /** Status in procfs while the process was a zombie; `null` when it was not seen as one. */
   zombieStatus: number | null;
-  reported: ReportedExit;
+  /** The wait status of the first thread, or `"conflicting"` when threads ended with different statuses. */
+  reported: number | "none" | "conflicting";
   /** Events of the connector may have been lost. */
   eventsLost: boolean;
 }
@@ -37,4 +41,51 @@ export function selectEvidence(
   const noEvent = eventsLost ? "the kernel dropped its exit event" : "no exit event arrived";
   const noStatus = reported === "conflicting" ? "its threads ended with different statuses" : noEvent;
   return { waitStatus: null, evidence: null, reason: `${NO_RECORD[record]}, and ${noStatus}` };
+}
+
+/** The state of a whole process: a zombie has ended, threads included, and is not yet reaped by its parent. */
+type EndState = "alive" | "gone" | { zombieStatus: number };
+
+// 812 (sh) Z 1 812 812 0 -1 4228108 … exit_code(52)
+export function parseEndState(text: string, startTicks: number): EndState {
+  const stat = parseStat(text);
+  if (stat?.startTicks !== startTicks) return "gone";
+  if (!hasEnded(stat)) return "alive";
+  const zombieStatus = Number(text.slice(text.lastIndexOf(")") + 2).split(" ")[52 - 3]);
+  return Number.isInteger(zombieStatus) ? { zombieStatus } : "gone";
+}
+
+/** Reads /proc/PID/stat, proc_pid_stat(5). A process that may not be read counts as alive. */
+export function readEndState(host: Host, { pid, startTicks }: WatchedProcess): EndState {
+  try {
+    return parseEndState(readProcFile(host, `${pid}/stat`), startTicks);
+  } catch {
+    return "alive";
+  }
+}
+
+/**
+ * Returns the wait status of a zombie, or `null` when the process is not a zombie or procfs hides the status:
+ * without the rights of PTRACE_MODE_READ it shows 0. The link `exe` needs the same rights; with them, reading
+ * that of a zombie fails with ENOENT, which proves that the status is the real one.
+ */
+export function readZombieStatus(host: Host, process: WatchedProcess): number | null {
+  try {
+    readlinkSync(`${host.procRoot}/${process.pid}/exe`);
+    return null;
+  } catch (error) {
+    if (errnoOf(error) !== "ENOENT") return null;
+  }
+  const end = readEndState(host, process);
+  return typeof end === "object" ? end.zombieStatus : null;
+}
+
+/**
+ * Returns whether field 52 of /proc/PID/stat is the wait status of the whole process. Before Linux 5.17 it is
+ * that of the first thread, which may have ended before the others.
+ */
+export function showsStatusOfProcess(host: Host): boolean {
+  const release = readProcFile(host, "sys/kernel/osrelease");
+  const [major = 0, minor = 0] = release.split(".").map((part) => Number.parseInt(part, 10));
+  return major > 5 || (major === 5 && minor >= 17);
 }

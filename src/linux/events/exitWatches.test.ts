@@ -67,6 +67,55 @@ test("the status of the connector counts when it was reported before the watch",
   expect(await exitOf(received)).toMatchObject({ waitStatus: 0x300, evidence: "proc-event" });
 });
 
+test("the last 256 exits of processes that are not watched are kept", async () => {
+  const { identity, pidfd } = await endedProcess();
+  for (const [others, found] of [
+    [255, { waitStatus: 0x300, evidence: "proc-event" }],
+    [256, { waitStatus: null }],
+  ] as const) {
+    const { received, watches } = oldKernel();
+    watches.handleExit(identity.pid, 0x300);
+    for (let pid = 1; pid <= others; pid++) watches.handleExit(10_000_000 + pid, 0);
+    watches.add(identity, pidfd);
+    watches.handleReady(1);
+    expect(await exitOf(received)).toMatchObject(found);
+  }
+});
+
+test("exits of other processes do not displace that of a watched one", async () => {
+  const { received, watches } = oldKernel();
+  const { identity, pidfd } = await endedProcess();
+  watches.add(identity, pidfd);
+  watches.handleExit(identity.pid, 0x300);
+  for (let pid = 1; pid <= 300; pid++) watches.handleExit(10_000_000 + pid, 0);
+  watches.handleReady(1);
+  expect(await exitOf(received)).toMatchObject({ waitStatus: 0x300, evidence: "proc-event" });
+});
+
+test.each([
+  ["another thread ended with the same status", { waitStatus: 0x300 }, 0x300],
+  ["another thread ended with a different status", { waitStatus: null }, 0x500],
+  ["the process executed another program", { waitStatus: null }, "exec"],
+] as const)("an exit that was reported before the watch, and then %s", async (_then, found, event) => {
+  const { received, watches } = oldKernel();
+  const { identity, pidfd } = await endedProcess();
+  watches.handleExit(identity.pid, 0x300);
+  if (event === "exec") watches.handleExec(identity.pid);
+  else watches.handleThreadExit(identity.pid, event);
+  watches.add(identity, pidfd);
+  watches.handleReady(1);
+  expect(await exitOf(received)).toMatchObject(found);
+});
+
+test("the exit of a thread alone is no status of its process", async () => {
+  const { received, watches } = oldKernel();
+  const { identity, pidfd } = await endedProcess();
+  watches.handleThreadExit(identity.pid, 0x500);
+  watches.add(identity, pidfd);
+  watches.handleReady(1);
+  expect(await exitOf(received)).toMatchObject({ waitStatus: null });
+});
+
 test("the status of the first thread does not count when another thread ended with a different one", async () => {
   const { received, watches } = oldKernel();
   const { identity, pidfd } = await endedProcess();

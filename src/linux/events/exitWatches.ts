@@ -1,13 +1,13 @@
 import { pidfdHasEnded, readPidfdExit } from "../../sys/pidfd.ts";
 import type { Host } from "../host.ts";
-import { readEndState, readZombieStatus, showsStatusOfProcess } from "./endState.ts";
 import type { EpollThread } from "./epollThread.ts";
-import { selectEvidence } from "./exitEvidence.ts";
+import { readEndState, readZombieStatus, selectEvidence, showsStatusOfProcess } from "./exitEvidence.ts";
 import type { ProcessEvent, WatchedProcess } from "./processEvents.ts";
-import { RecentExits, type ReportedExit } from "./recentExits.ts";
 
 /** Time for the parent to reap the process and for contradicting exits of its other threads. */
 const WAIT_FOR_EVIDENCE_MS = 100;
+/** A process may end between the decision to watch it and the watch. */
+const MAX_UNWATCHED_EXITS = 256;
 
 interface Watch {
   readonly process: WatchedProcess;
@@ -15,7 +15,6 @@ interface Watch {
   /** Names this watch in the epoll set. Numbers of descriptors and processes may be reused; keys are not. */
   readonly key: number;
   isPolled: boolean;
-  reported: ReportedExit;
   eventsLost: boolean;
   zombieStatus: number | null;
   deadline: ReturnType<typeof setTimeout> | undefined;
@@ -39,7 +38,8 @@ export class ExitWatches {
   readonly #byIdentity = new Map<string, Watch>();
   readonly #byKey = new Map<number, Watch>();
   readonly #byPid = new Map<number, Watch>();
-  readonly #recentExits = new RecentExits();
+  /** By pid, oldest first: what the connector reported of watched processes, and the last others. */
+  readonly #reported = new Map<number, number | "conflicting">();
   #lastKey = 0;
   #pollTimer: ReturnType<typeof setInterval> | undefined;
 
@@ -55,8 +55,6 @@ export class ExitWatches {
       pidfd,
       key: ++this.#lastKey,
       isPolled: false,
-      // The process may have ended between the decision to watch it and this call.
-      reported: this.#recentExits.of(process.pid),
       eventsLost: false,
       zombieStatus: null,
       deadline: undefined,
@@ -65,8 +63,10 @@ export class ExitWatches {
     this.#byKey.set(watch.key, watch);
     this.#byPid.set(process.pid, watch);
     const { readySet } = this.#options;
-    if (pidfd === null || readySet === undefined || readySet.add(pidfd, watch.key) < 0)
-      this.#startPolling(watch);
+    if (pidfd !== null && readySet !== undefined && readySet.add(pidfd, watch.key) >= 0) return;
+    watch.isPolled = true;
+    this.#pollTimer ??= setInterval(() => this.#checkPolled(), this.#options.checkIntervalMs);
+    setTimeout(() => this.#check(watch), 0);
   }
 
   remove(process: WatchedProcess): void {
@@ -86,39 +86,30 @@ export class ExitWatches {
 
   /** Handles the end of a first thread. The process may continue without it or execute another program. */
   handleExit(pid: number, waitStatus: number): void {
-    this.#recentExits.record(pid, waitStatus);
+    this.#reported.delete(pid);
+    this.#reported.set(pid, waitStatus);
+    if (this.#reported.size > MAX_UNWATCHED_EXITS + this.#byPid.size) {
+      const oldest = this.#reported.keys().find((each) => !this.#byPid.has(each));
+      if (oldest !== undefined) this.#reported.delete(oldest);
+    }
     const watch = this.#byPid.get(pid);
-    if (watch === undefined) return;
-    watch.reported = waitStatus;
-    if (watch.isPolled) this.#check(watch);
+    if (watch?.isPolled) this.#check(watch);
   }
 
   handleThreadExit(pid: number, waitStatus: number): void {
-    this.#recentExits.recordThread(pid, waitStatus);
-    const watch = this.#byPid.get(pid);
-    if (typeof watch?.reported === "number" && watch.reported !== waitStatus) watch.reported = "conflicting";
+    const reported = this.#reported.get(pid);
+    if (typeof reported === "number" && reported !== waitStatus) this.#reported.set(pid, "conflicting");
   }
 
   handleExec(pid: number): void {
-    this.#recentExits.forget(pid);
-    const watch = this.#byPid.get(pid);
-    if (watch !== undefined) watch.reported = "none";
+    this.#reported.delete(pid);
   }
 
   /** Handles lost events: one of them may have contradicted an exit that was reported before. */
   handleLoss(): void {
-    this.#recentExits.clear();
-    for (const watch of this.#byKey.values()) {
-      watch.reported = "none";
-      watch.eventsLost = true;
-    }
+    this.#reported.clear();
+    for (const watch of this.#byKey.values()) watch.eventsLost = true;
     this.#checkPolled();
-  }
-
-  #startPolling(watch: Watch): void {
-    watch.isPolled = true;
-    this.#pollTimer ??= setInterval(() => this.#checkPolled(), this.#options.checkIntervalMs);
-    setTimeout(() => this.#check(watch), 0);
   }
 
   #checkPolled(): void {
@@ -129,7 +120,7 @@ export class ExitWatches {
     if (!this.#byKey.has(watch.key)) return;
     const hasEnded =
       watch.pidfd === null
-        ? readEndState(this.#options.host, watch.process).state !== "alive"
+        ? readEndState(this.#options.host, watch.process) !== "alive"
         : pidfdHasEnded(watch.pidfd);
     if (hasEnded) this.#settle(watch);
   }
@@ -141,7 +132,8 @@ export class ExitWatches {
     if (this.#trustsZombieStatus && typeof record !== "object") {
       watch.zombieStatus ??= readZombieStatus(host, watch.process);
     }
-    const facts = selectEvidence({ ...watch, record }, waitIsOver);
+    const reported = this.#reported.get(watch.process.pid) ?? "none";
+    const facts = selectEvidence({ ...watch, record, reported }, waitIsOver);
     if (facts === "wait") {
       if (watch.deadline !== undefined) return;
       watch.deadline = setTimeout(() => this.#settle(watch, true), WAIT_FOR_EVIDENCE_MS);

@@ -31,43 +31,28 @@ export function readPidMax(host: Host): number {
   return Number.isInteger(pidMax) ? pidMax : MIN_PID_MAX;
 }
 
-/** The pids after `after`, up to and including `upTo`, in the circular order of their allocation. */
-export class PidSpan {
-  readonly #after: number;
-  readonly #upTo: number;
-  readonly #pidMax: number;
-
-  constructor(after: number, upTo: number, pidMax: number) {
-    this.#after = after;
-    this.#upTo = upTo;
-    this.#pidMax = pidMax;
-  }
-
-  get size(): number {
-    const distance = this.#upTo - this.#after;
-    return distance >= 0 ? distance : distance + this.#pidMax;
-  }
-
-  has(pid: number): boolean {
-    return this.#after <= this.#upTo
-      ? pid > this.#after && pid <= this.#upTo
-      : pid > this.#after || pid <= this.#upTo;
-  }
-
-  *[Symbol.iterator](): Generator<number> {
-    for (let step = 1; step <= this.size; step++) yield (this.#after + step) % this.#pidMax;
-  }
-}
-
 /**
  * Returns the pids that the kernel may have allocated between two cursors, or all pids when it may have
  * started a new round. A process with a chosen pid (clone3 set_tid, a write to ns_last_pid) is not covered.
  */
-export function allocatedBetween(before: PidCursor, after: PidCursor, pidMax: number): PidSpan {
+export function allocatedBetween(before: PidCursor, after: PidCursor, pidMax: number) {
   // The kernel skips pids in use without a fork, so a round takes fewer forks than there are pids.
   const mayBeNewRound =
     (after.forks ?? Infinity) - (before.forks ?? -Infinity) >= (pidMax - RESERVED_PIDS) / 2;
   if (mayBeNewRound || before.lastPid === undefined || after.lastPid === undefined)
-    return new PidSpan(0, pidMax, pidMax);
-  return new PidSpan(before.lastPid, after.lastPid, pidMax);
+    return spanOf(0, pidMax, pidMax);
+  return spanOf(before.lastPid, after.lastPid, pidMax);
+}
+
+export type PidSpan = ReturnType<typeof spanOf>;
+
+/** Returns the pids after `after`, up to and including `upTo`, in the circular order of their allocation. */
+function spanOf(after: number, upTo: number, pidMax: number) {
+  const distanceTo = (pid: number) => (pid > after ? pid - after : pid - after + pidMax);
+  const size = upTo === after ? 0 : distanceTo(upTo);
+  return {
+    size,
+    has: (pid: number) => distanceTo(pid) <= size,
+    pids: () => Array.from({ length: size }, (_, index) => (after + 1 + index) % pidMax),
+  };
 }

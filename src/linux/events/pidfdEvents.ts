@@ -3,12 +3,10 @@ import { EpollThread } from "./epollThread.ts";
 import { ExitWatches } from "./exitWatches.ts";
 import {
   type EventCounters,
-  type EventReports,
   type EventSource,
   type OnEvents,
   type ProcessEvent,
   type ProcessEvents,
-  type StartOutcome,
   type WatchedProcess,
   zeroCounters,
 } from "./processEvents.ts";
@@ -19,12 +17,13 @@ const CHECK_INTERVAL_MS = 1000;
 /** Reports exits of watched processes through pidfds, without any rights. The other sources extend it. */
 export class PidfdEvents implements ProcessEvents {
   readonly source: EventSource = "pidfd";
-  readonly reports: EventReports = { exec: "never", comm: "never", exit: "at once" };
   protected readonly host: Host;
   protected readonly thread: EpollThread | undefined;
   protected readonly watches: ExitWatches;
   protected readonly counts = zeroCounters();
   #onEvents: OnEvents | undefined;
+  /** The events of the records that are being handled. */
+  #batch: ProcessEvent[] | undefined;
 
   /** With `pollIntervalMs` no thread waits for pidfds: every watched process is polled. */
   constructor(host: Host, pollIntervalMs?: number) {
@@ -40,14 +39,11 @@ export class PidfdEvents implements ProcessEvents {
     });
   }
 
-  async start(onEvents: OnEvents): Promise<StartOutcome> {
+  async start(onEvents: OnEvents): Promise<string | undefined> {
     const reason = await this.open();
-    if (reason === undefined) {
-      this.#onEvents = onEvents;
-      return { outcome: "started" };
-    }
-    await this.stop();
-    return { outcome: "unsupported", reason };
+    if (reason === undefined) this.#onEvents = onEvents;
+    else await this.stop();
+    return reason;
   }
 
   watchExit(process: WatchedProcess, pidfd: number | null): void {
@@ -68,21 +64,27 @@ export class PidfdEvents implements ProcessEvents {
     await this.thread?.stop();
   }
 
-  /** Resolves to why the source cannot be used, or to `undefined` once it listens. */
   protected async open(): Promise<string | undefined> {
     return this.thread?.start(null);
   }
 
   protected receive(records: Iterable<EventRecord>): void {
-    for (const record of records) {
-      if (record.kind !== "ready") continue;
-      this.counts.received++;
-      this.watches.handleReady(record.key);
-    }
+    const batch: ProcessEvent[] = [];
+    this.#batch = batch;
+    for (const record of records) this.handle(record);
+    this.#batch = undefined;
+    this.emitAll(batch);
+  }
+
+  protected handle(record: EventRecord): void {
+    if (record.kind !== "ready") return;
+    this.counts.received++;
+    this.watches.handleReady(record.key);
   }
 
   protected emit(event: ProcessEvent): void {
-    this.emitAll([event]);
+    if (this.#batch === undefined) this.emitAll([event]);
+    else this.#batch.push(event);
   }
 
   protected emitAll(batch: ProcessEvent[]): void {

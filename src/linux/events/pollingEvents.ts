@@ -1,7 +1,6 @@
 import { errnoOf } from "../../sys/errno.ts";
 import type { Host } from "../host.ts";
 import { PidfdEvents } from "./pidfdEvents.ts";
-import type { EventReports } from "./processEvents.ts";
 import { ProcessScan } from "./processScan.ts";
 
 const RECHECK_WINDOW_MS = 5000;
@@ -9,14 +8,12 @@ const RECHECK_WINDOW_MS = 5000;
 /** Scans procfs at an interval. Works everywhere; misses processes that live shorter than the interval. */
 export class PollingEvents extends PidfdEvents {
   override readonly source = "polling";
-  override readonly reports: EventReports;
   readonly #intervalMs: number;
   #timer: ReturnType<typeof setInterval> | undefined;
 
   /** Without pidfds, which report an exit at once, the watched processes are polled too. */
   constructor(host: Host, { intervalMs, usesPidfds }: { intervalMs: number; usesPidfds: boolean }) {
     super(host, usesPidfds ? undefined : intervalMs);
-    this.reports = { exec: "by scan", comm: "by scan", exit: usesPidfds ? "at once" : "by scan" };
     this.#intervalMs = intervalMs;
   }
 

@@ -1,13 +1,13 @@
 /** A source of process events. One contract suite runs against all of them. */
 export interface ProcessEvents {
   readonly source: EventSource;
-  readonly reports: EventReports;
 
   /**
    * Starts listening. Processes that already run are not reported: start first and scan afterwards, so that
-   * none is missed in between. Call it once, on the main thread, where the batches arrive too.
+   * none is missed in between. Call it once, on the main thread, where the batches arrive too. Resolves to why
+   * the source cannot be used, or to `undefined` once it listens.
    */
-  start(onEvents: OnEvents): Promise<StartOutcome>;
+  start(onEvents: OnEvents): Promise<string | undefined>;
 
   /**
    * Reports the end of this process with exactly one `exit` event, at once when it has already ended.
@@ -30,15 +30,11 @@ export interface ProcessEvents {
 /** Receives events in their order. */
 export type OnEvents = (batch: ProcessEvent[]) => void;
 
+/**
+ * All report the exits of watched processes. Execs and renamings are reported by the connector at once, and by
+ * polling after a scan, which misses a process that lives shorter than the scan interval.
+ */
 export type EventSource = "connector" | "pidfd" | "polling";
-
-/** When a source reports each kind of event. */
-export interface EventReports {
-  /** `"by scan"` misses a process that lives shorter than the scan interval. */
-  exec: "at once" | "by scan" | "never";
-  comm: EventReports["exec"];
-  exit: "at once" | "by scan";
-}
 
 export type ProcessEvent =
   /**
@@ -71,8 +67,6 @@ export type ExitEvidence = "pidfd" | "proc-event" | "proc-stat";
 export type ExitFacts =
   | { waitStatus: number; evidence: ExitEvidence }
   | { waitStatus: null; evidence: null; reason: string };
-
-export type StartOutcome = { outcome: "started" } | { outcome: "unsupported"; reason: string };
 
 /** Counts since `start`. */
 export interface EventCounters {

@@ -1,7 +1,6 @@
 import { closeSync, openSync, readSync } from "node:fs";
-import { type Host, isForbidden, isGone, readProcFile } from "../host.ts";
-import { readUptimeTicks } from "../proc/age.ts";
-import { hasEnded, readStat } from "../proc/stat.ts";
+import { type Host, isForbidden, readProcFile, unlessGone } from "../host.ts";
+import { hasEnded, readStat, readUptimeTicks } from "../proc/stat.ts";
 import { isProcess, listPids, readLink } from "../proc/table.ts";
 import { allocatedBetween, type PidCursor, type PidSpan, readPidCursor, readPidMax } from "./pidCursor.ts";
 import type { ProcessEvent } from "./processEvents.ts";
@@ -70,7 +69,10 @@ export class ProcessScan {
     const span = allocatedBetween(before, readPidCursor(this.#host), this.#pidMax);
     const wasListed = this.#mustList(span, before, cursor);
     const isThere = (pid: number) => ifReadable(() => isProcess(this.#host, pid)) === true;
-    events.push(...this.#compare(wasListed ? this.#list() : [...span].filter(isThere), span));
+    const pids = wasListed ? this.#list() : span.pids().filter(isThere);
+    const nowTicks = readUptimeTicks(this.#host);
+    for (const pid of pids)
+      if (this.#isNew(pid, span, nowTicks)) events.push({ kind: "exec", pid, atMs: null });
     return { events, wasListed };
   }
 
@@ -94,20 +96,11 @@ export class ProcessScan {
     return pids;
   }
 
-  #compare(pids: number[], span: PidSpan): ProcessEvent[] {
-    const nowTicks = readUptimeTicks(this.#host);
-    const events: ProcessEvent[] = [];
-    for (const pid of pids) {
-      const knownUntilTicks = this.#known.get(pid);
-      if (knownUntilTicks !== undefined && !span.has(pid)) continue;
-      this.#known.set(pid, nowTicks);
-      if (this.#isNew(pid, knownUntilTicks)) events.push({ kind: "exec", pid, atMs: null });
-    }
-    return events;
-  }
-
   /** Returns whether a process is new. Kernel threads and ended processes never are. */
-  #isNew(pid: number, knownUntilTicks: number | undefined): boolean {
+  #isNew(pid: number, span: PidSpan, nowTicks: number): boolean {
+    const knownUntilTicks = this.#known.get(pid);
+    if (knownUntilTicks !== undefined && !span.has(pid)) return false;
+    this.#known.set(pid, nowTicks);
     const stat = ifReadable(() => readStat(this.#host, pid));
     if (stat === "gone" || stat.isKernelThread || hasEnded(stat)) return false;
     if (knownUntilTicks !== undefined && stat.startTicks <= knownUntilTicks) return false;
@@ -153,9 +146,9 @@ function readArgumentsStart(host: Host, pid: number): string {
 /** Reads about a process. With hidepid=1 procfs lists processes of other users that may not be read. */
 function ifReadable<Value>(read: () => Value): Value | "gone" {
   try {
-    return read();
+    return unlessGone(read);
   } catch (error) {
-    if (isGone(error) || isForbidden(error)) return "gone";
+    if (isForbidden(error)) return "gone";
     throw error;
   }
 }

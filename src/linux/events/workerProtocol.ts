@@ -22,29 +22,14 @@ export type EventRecord =
   | { kind: "malformed" };
 
 const KINDS = ["exec", "comm", "exit", "thread-exit", "ready", "overrun", "malformed"] as const;
-const NUMBERS_PER_RECORD = 4;
+export const NUMBERS_PER_RECORD = 4;
 
-/** Encodes each record as four doubles: kind · pid or key · wait status · µs. */
-export class EventRecordWriter {
-  #numbers: number[] = [];
-
-  get count(): number {
-    return this.#numbers.length / NUMBERS_PER_RECORD;
-  }
-
-  write(record: EventRecord): void {
-    const kind = KINDS.indexOf(record.kind);
-    if (record.kind === "ready") this.#numbers.push(kind, record.key, 0, 0);
-    else if ("pid" in record) this.#numbers.push(kind, record.pid, record.waitStatus, record.atUsec);
-    else this.#numbers.push(kind, 0, 0, 0);
-  }
-
-  /** Returns the records written so far and starts again with none. */
-  flush(): Float64Array<ArrayBuffer> {
-    const flushed = Float64Array.from(this.#numbers);
-    this.#numbers = [];
-    return flushed;
-  }
+/** Appends a record as four doubles: kind · pid or key · wait status · µs. */
+export function appendEventRecord(numbers: number[], record: EventRecord): void {
+  const kind = KINDS.indexOf(record.kind);
+  if (record.kind === "ready") numbers.push(kind, record.key, 0, 0);
+  else if ("pid" in record) numbers.push(kind, record.pid, record.waitStatus, record.atUsec);
+  else numbers.push(kind, 0, 0, 0);
 }
 
 export function* readEventRecords(numbers: Float64Array): Generator<EventRecord> {

@@ -25,20 +25,14 @@ export class IdNames {
       const { ino, size, mtimeMs } = statSync(this.#path);
       const version = `${ino} ${size} ${mtimeMs}`;
       if (version === this.#version) return;
-      this.#names = parseIdNames(readFileSync(this.#path, "utf8"));
+      // www-data:x:33:33:www-data:/var/www:/usr/sbin/nologin
+      const entries = readFileSync(this.#path, "utf8").matchAll(/^([^:\n]+):[^:\n]*:(\d+)(?=:|$)/gm);
+      const byId = [...entries].map(([, name = "", id]) => [Number(id), name] as const);
+      // The first name of an id counts: of equal keys, a map keeps the last one.
+      this.#names = new Map(byId.toReversed());
       this.#version = version;
     } catch {
       // The file is missing or being replaced: keep the names that are known.
     }
   }
-}
-
-// www-data:x:33:33:www-data:/var/www:/usr/sbin/nologin
-function parseIdNames(text: string): Map<number, string> {
-  const names = new Map<number, string>();
-  for (const line of text.split("\n")) {
-    const [name, , id] = line.split(":");
-    if (name && id && /^\d+$/.test(id) && !names.has(Number(id))) names.set(Number(id), name);
-  }
-  return names;
 }

@@ -19,6 +19,8 @@ export interface ProcStat {
 }
 
 const PF_KTHREAD = 0x00200000;
+/** USER_HZ is 100 on all supported architectures. */
+const TICKS_PER_SECOND = 100;
 
 // state, ppid, pgrp, session, tty_nr, tpgid, flags, nine more, nice, num_threads, one more, starttime, and
 // the space after it, which shows that the number is complete
@@ -56,4 +58,16 @@ export function readStat(host: Host, pid: number): ProcStat | "gone" {
 /** Returns whether a process has ended. With other threads, it is shown as a zombie before it has ended. */
 export function hasEnded({ state, threads }: ProcStat): boolean {
   return (state === "Z" || state === "X" || state === "x") && threads <= 1;
+}
+
+/** Reads the clock ticks since boot: the two decimals of a second in /proc/uptime. NaN where it is hidden. */
+export function readUptimeTicks(host: Host): number {
+  // 350735.47 234388.90     ← proc_uptime(5)
+  return Math.round(Number.parseFloat(readProcFile(host, "uptime")) * TICKS_PER_SECOND);
+}
+
+/** Returns how long a process has been running, in ms; 0 where /proc/uptime cannot be read. */
+export function readAgeMs(host: Host, startTicks: number): number {
+  const ageTicks = readUptimeTicks(host) - startTicks;
+  return ageTicks > 0 ? (ageTicks * 1000) / TICKS_PER_SECOND : 0;
 }

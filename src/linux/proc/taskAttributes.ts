@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { getPriority, setPriority } from "node:os";
 import { formatIonice } from "../../limits/grammar.ts";
-import { formatLimit, type Limits } from "../../limits/limits.ts";
+import type { Limits } from "../../limits/limits.ts";
 import type { LimitOutcome } from "../../limits/outcome.ts";
 import { LIMITS, TASK_LIMITS, type TaskLimitName } from "../../limits/table.ts";
 import { describeErrno, errnoName } from "../../sys/errno.ts";
@@ -79,7 +79,7 @@ export function takeOnAttributes(host: Host, limits: Limits): { outcomes: LimitO
   return { outcomes, undo };
 }
 
-/** The changes of running processes, and the limits that are refused because changing back would need root. */
+/** `refusals`: a value could not be read, or changing it back would need root. */
 export interface AttributePlan {
   changes: AttributeSet[];
   refusals: LimitOutcome[];
@@ -165,8 +165,7 @@ function wantedValues(limits: Limits) {
   return TASK_LIMITS.flatMap((limit) => {
     const attribute = ATTRIBUTES[limit];
     const value = attribute.wanted(limits);
-    const wanted = formatLimit(limits, limit);
-    return value === undefined || wanted === undefined ? [] : [{ limit, attribute, wanted, value }];
+    return value === undefined ? [] : [{ limit, attribute, wanted: attribute.text(value), value }];
   });
 }
 

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { runBpf } from "../../../test/support/bpfInterpreter.ts";
 import { type MessageParts, procMessage } from "../../../test/support/procMessage.ts";
 import { decodeProcEvent, PROC_EVENT_COMM, PROC_EVENT_EXEC, PROC_EVENT_EXIT } from "./cnProc.ts";
-import { buildProcEventFilter } from "./socketFilter.ts";
+import { buildProcEventFilter } from "./procConnector.ts";
 
 const filter = buildProcEventFilter();
 

@@ -1,5 +1,5 @@
-import { readlinkSync } from "node:fs";
-import type { Host } from "./host.ts";
+import type { Host } from "../host.ts";
+import { readLink } from "./table.ts";
 
 // The inode numbers of the initial namespaces, fixed since Linux 3.8 (cgroup: 4.6):
 // include/uapi/linux/nsfs.h, before that include/linux/proc_ns.h
@@ -11,9 +11,6 @@ const INITIAL = {
 
 /** Returns whether this process is in another namespace than the initial one; false where procfs hides it. */
 export function isOutsideInitialNamespace(host: Host, kind: keyof typeof INITIAL): boolean {
-  try {
-    return readlinkSync(`${host.procRoot}/self/ns/${kind}`) !== INITIAL[kind];
-  } catch {
-    return false;
-  }
+  const link = readLink(host, `self/ns/${kind}`);
+  return link !== undefined && link !== INITIAL[kind];
 }
