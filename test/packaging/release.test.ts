@@ -37,7 +37,11 @@ lintianTest("lintian finds no error in the Debian package", () => {
 releaseTest("the same sources give the same package, byte for byte", () => {
   const [first, second] = [1, 2].map((attempt) => {
     const directory = sandbox().path(`repeated-${attempt}`);
-    const script = `                        console.log(packLauncher(readRelease(), { stage: ${JSON.stringify(`${directory}/stage`)}, directory: ${JSON.stringify(directory)} }));
+    const script = `import { packLauncher } from "./scripts/release/npmPackages.ts";
+      import { readRelease } from "./scripts/release/version.ts";
+      import { writeSbom } from "./scripts/release/sbom.ts";
+      import { PLATFORMS } from "./scripts/release/platform.ts";
+      console.log(packLauncher(readRelease(), { stage: ${JSON.stringify(`${directory}/stage`)}, directory: ${JSON.stringify(directory)} }));
       console.log(await writeSbom(readRelease(), PLATFORMS, ${JSON.stringify(directory)}));`;
     const made = Bun.spawnSync([process.execPath, "-e", script]);
     expect(made.stderr.toString()).toBe("");
