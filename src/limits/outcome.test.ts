@@ -7,7 +7,7 @@ const partial: LimitOutcome = {
   outcome: "partial",
   wanted: "64",
   actual: "60",
-  because: "the kernel holds 60",
+  because: "the kernel has 60",
 };
 
 test("a limit that is refused instead keeps its name, and neither value nor reason", () => {

@@ -187,7 +187,7 @@ export function describeJobCgroup(choice: MachineChoice): void {
           const outcome = outcomeOf(outcomes, limit);
           expect(outcome).toMatchObject({ outcome: "applied", actual });
           expect(outcome.because).toMatch(
-            new RegExp(`^not written: /.*/ffrtmp-test-.* already holds it to ${actual}$`),
+            new RegExp(`^not written: /.*/ffrtmp-test-.* already limits it to ${actual}$`),
           );
         }
       });

@@ -17,7 +17,7 @@ export class CgroupInUse extends Error {
   readonly pids: number[];
 
   constructor(path: string, pids: number[]) {
-    super(`${path} holds processes already: ${pids.join(", ")}`);
+    super(`${path} contains processes already: ${pids.join(", ")}`);
     this.path = path;
     this.pids = pids;
   }

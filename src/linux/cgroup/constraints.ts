@@ -47,6 +47,6 @@ export function limitedByAncestor(
   actual: string,
   heldBy: string,
 ): LimitOutcome {
-  const because = `not written: ${heldBy} already holds it to ${actual}`;
+  const because = `not written: ${heldBy} already limits it to ${actual}`;
   return { limit, outcome: "applied", wanted, actual, because, heldBy };
 }

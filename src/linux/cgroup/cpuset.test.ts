@@ -15,7 +15,7 @@ for (const choice of [FAKE_V2, REAL_V2]) {
           outcome: "partial",
           wanted: "1",
           actual: "0",
-          because: "the kernel holds 0",
+          because: "the kernel has 0",
         },
       ]);
       expect(limitFiles(machine, job)["cpuset.cpus"]).toBe("1");

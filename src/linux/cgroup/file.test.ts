@@ -83,6 +83,6 @@ test("an outcome is partial when the kernel has another value, which it reports"
     outcome: "partial",
     wanted: "65",
     actual: "64",
-    because: "the kernel holds 64",
+    because: "the kernel has 64",
   });
 });

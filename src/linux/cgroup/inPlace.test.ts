@@ -73,7 +73,7 @@ for (const choice of [FAKE_V2, REAL_V2]) {
       ] as const) {
         expect(outcomeOf(outcomes, limit)).toMatchObject({ outcome: "applied", actual });
         expect(outcomeOf(outcomes, limit).because).toBe(
-          `not written: ${ownerOf(machine)} already holds it to ${actual}`,
+          `not written: ${ownerOf(machine)} already limits it to ${actual}`,
         );
       }
     });

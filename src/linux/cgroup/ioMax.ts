@@ -56,7 +56,7 @@ function planRates(directory: CgroupDirectory, max: IoMax, read: RateFiles["read
     });
     if (tightest && (value === "max" || tightest.value <= value)) {
       above[rate] = tightest.value;
-      because.push(`not written: ${tightest.path} already holds ${device} to ${rate}=${tightest.value}`);
+      because.push(`not written: ${tightest.path} already limits ${device} to ${rate}=${tightest.value}`);
     } else write[rate] = value;
   }
   return { write, above, because };

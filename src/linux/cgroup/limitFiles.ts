@@ -87,5 +87,5 @@ export function compareReadBack(
   if ("refusal" in result) return { limit, outcome: "refused", wanted, because: result.refusal };
   const actual = result.readBack;
   if (isSame(actual)) return { limit, outcome: "applied", wanted, actual };
-  return { limit, outcome: "partial", wanted, actual, because: `the kernel holds ${actual}` };
+  return { limit, outcome: "partial", wanted, actual, because: `the kernel has ${actual}` };
 }

@@ -58,7 +58,7 @@ for (const choice of [FAKE_V2, REAL_V2]) {
         "cpuset.cpus applied",
       ]);
       expect(outcomeOf(outcomes, "memory.max").because).toBe(
-        `${origin} holds processes, and among them cgroup v2 can limit cpu, cpuset and pids only`,
+        `${origin} has processes, and among them cgroup v2 can limit cpu, cpuset and pids only`,
       );
       expect(limitFiles(machine, job)).toEqual({
         "cpu.max": "50000 100000",
@@ -105,7 +105,7 @@ for (const choice of [FAKE_V2, REAL_V2]) {
       expect(job.directories).toHaveLength(1);
       expect(limitFiles(machine, job)).toMatchObject({ "cpu.max": "max 100000", "pids.max": "max" });
       const pid = machine.start(pathOf(job));
-      expect(() => makeJob(machine, LIMITS)).toThrow(`${pathOf(job)} holds processes already: ${pid}`);
+      expect(() => makeJob(machine, LIMITS)).toThrow(`${pathOf(job)} contains processes already: ${pid}`);
     });
 
     it("is possible in a cgroup with a threaded cgroup of the owner", (machine) => {
@@ -139,7 +139,7 @@ for (const choice of [FAKE_V2, REAL_V2]) {
         {
           outcome: "applied",
           actual: "10",
-          because: `not written: ${originOf(machine)} already holds it to 10`,
+          because: `not written: ${originOf(machine)} already limits it to 10`,
         },
       ]);
     });

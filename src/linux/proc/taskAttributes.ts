@@ -178,7 +178,7 @@ function tryTo(
     const readBack = change();
     const actual = attribute.text(readBack);
     if (readBack === value) return { limit, outcome: "applied", wanted, actual };
-    return { limit, outcome: "partial", wanted, actual, because: `the kernel holds ${actual}` };
+    return { limit, outcome: "partial", wanted, actual, because: `the kernel has ${actual}` };
   } catch (error) {
     return refused(limit, wanted, error);
   }

@@ -46,7 +46,7 @@ export const backendV2: CgroupBackend = {
       planControllers(fs, hierarchy.key, level, names, shared);
     const parts = { path, placedAs, tenant, threaded };
     const { directories, changes } = planDirectory({ ...site, controllers: usable }, parts);
-    const because = `${origin} holds processes, and among them cgroup v2 can limit cpu, cpuset and pids only`;
+    const because = `${origin} has processes, and among them cgroup v2 can limit cpu, cpuset and pids only`;
     return {
       directories,
       changes: [

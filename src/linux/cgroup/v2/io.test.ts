@@ -24,7 +24,7 @@ for (const choice of [FAKE_V2, REAL_V2]) {
             outcome: "applied",
             wanted: `${disk} rbps=2000000 wbps=1000000`,
             actual: `${disk} rbps=1000000 wbps=1000000`,
-            because: `not written: ${base} already holds ${disk} to rbps=1000000`,
+            because: `not written: ${base} already limits ${disk} to rbps=1000000`,
           },
         ]);
         expect(limitFiles(machine, job)["io.max"]).toBe(`${disk} rbps=max wbps=1000000 riops=max wiops=max`);
@@ -44,7 +44,7 @@ for (const choice of [FAKE_V2, REAL_V2]) {
             outcome: "applied",
             wanted: `${disk} rbps=max wiops=50`,
             actual: `${disk} rbps=1000000 wiops=50`,
-            because: `not written: ${origin} already holds ${disk} to rbps=1000000; not written: ${origin} already holds ${disk} to wiops=50`,
+            because: `not written: ${origin} already limits ${disk} to rbps=1000000; not written: ${origin} already limits ${disk} to wiops=50`,
           },
         ]);
         expect(limitFiles(machine, job)["io.max"]).toBe("");
