@@ -19,15 +19,15 @@ import { markdownTable, ms, target } from "./lib/table.ts";
 const LIFE_MS = 50;
 const GROUP = "ffrtmp-bench-rules";
 const FLOOR_GROUP = "ffrtmp-bench-floor";
-/** How long a process that stays may take to be found before it counts as missed. */
+/** How long the discovery of a process that stays may take before the process counts as missed. */
 const PATIENCE_MS = 10_000;
 const LOOK_EVERY_MS = 0.2;
 
-/** One who brings processes of a certain name into a cgroup with a limit. */
+/** A program that moves processes of a certain name into a cgroup with a limit. */
 interface Governor {
   name: string;
   processName: string;
-  /** What the process's cgroup is called when it is governed. */
+  /** The name of the cgroup that a governed process is in. */
   groupPrefix: string;
   stay: number;
   short: number;
@@ -40,7 +40,7 @@ interface Sample {
   missed: number;
 }
 
-/** From the exec of a process until it is in its governing cgroup in every hierarchy, with its limit written. */
+/** Measures the time from an exec until the process is in its cgroup in every hierarchy, with its limit written. */
 export const discovery: Benchmark = {
   title: "Discovery: from exec to inside the governing cgroup",
   needs: { cgrulesengd: "cgroup-tools", "stress-ng": "stress-ng", unshare: "util-linux" },
@@ -133,7 +133,7 @@ interface Pending {
   execMs: number;
 }
 
-/** Starts processes at irregular times and looks at each until it is governed, or has had its time. */
+/** Starts processes at irregular times and polls each until it is governed or its time is over. */
 async function observe(
   governor: Governor,
   hierarchies: Mounted[],
@@ -149,7 +149,7 @@ async function observe(
   for (let started = 0; started < count || pending.length > 0; ) {
     if (started < count && performance.now() >= nextMs) {
       const child = Bun.spawn({ cmd, stdio: ["ignore", "ignore", "ignore"] });
-      // Spawning returns when the child has executed its program: the kernel tells of the exec at the same moment.
+      // Spawning returns when the child has executed its program: the kernel reports the exec at the same moment.
       pending.push({ child, execMs: performance.now() });
       started++;
       const [least, most] = governor.gapMs;
@@ -170,7 +170,7 @@ async function observe(
   return sample;
 }
 
-/** For waiting less than a millisecond: nobody ever wakes it. */
+/** For waits of less than a millisecond: it is never notified. */
 const clock = new Int32Array(new SharedArrayBuffer(4));
 
 // 4:cpu:/ffrtmp-3f00aa-auto-ffb-watch-4026
@@ -188,7 +188,7 @@ function isIn(pid: number, groupPrefix: string, hierarchies: Mounted[]): boolean
   return cpu !== undefined && Number(readKnob(cpu, name, "cpu.cfs_quota_us")) > 0;
 }
 
-/** What one write of a pid to a cgroup.procs file takes after a pause: nobody who moves a process can be faster. */
+/** Measures one write of a pid to a cgroup.procs file after a pause: no program can move a process faster. */
 async function measureFloor(hierarchies: Mounted[], count: number): Promise<number[]> {
   const times: number[] = [];
   const cpu = hierarchies.find(({ controllers }) => controllers.includes("cpu")) as Mounted;

@@ -9,7 +9,7 @@ const MANY = 50;
 const SETTLING_MS = 3000;
 const MOST_PRIVATE_KB = 6 * 1024;
 
-/** What a waiting `ffrtmp run` holds in memory while its workload runs. */
+/** Measures the memory of an `ffrtmp run` that waits for its workload. */
 export const footprint: Benchmark = {
   title: "Footprint: memory of a wrapper that waits for its workload",
   needs: {},
@@ -34,7 +34,7 @@ export const footprint: Benchmark = {
   },
 };
 
-/** The median of so many wrappers at once, each waiting for a `sleep` of its own. */
+/** Returns the median of `count` wrappers at once, each with a `sleep` of its own. */
 async function measure(count: number): Promise<MemoryKb> {
   using ffrtmp = new FfrtmpUnderTest();
   await using processes = new Processes();
@@ -52,7 +52,7 @@ async function measure(count: number): Promise<MemoryKb> {
     const of = (field: keyof MemoryKb): number => median(all.map((memory) => memory[field]));
     return { proportional: of("proportional"), privateDirty: of("privateDirty") };
   } finally {
-    // The workloads are ours too; each wrapper then ends by itself and clears up.
+    // Each wrapper ends by itself after its workload and cleans up.
     for (const pid of workloads) process.kill(pid, "SIGKILL");
     await Promise.all(wrappers.map(({ exited }) => exited));
     removeGroups(governedHierarchies(), ffrtmp.cgroupPrefix);

@@ -20,11 +20,11 @@ const NOBODY = "no-such-workload";
 interface Daemon {
   name: string;
   child: Bun.Subprocess;
-  /** What it is asked for while it stands by, as its users do. */
+  /** A request that operators make while the daemon is idle. */
   ask?: () => Promise<void>;
 }
 
-/** What the daemons cost while nothing happens that concerns them. */
+/** Measures the cost of daemons while nothing happens that concerns them. */
 export const idle: Benchmark = {
   title: "Idle: standing by among processes that are no targets, and in a fork storm",
   needs: {
@@ -55,7 +55,7 @@ export const idle: Benchmark = {
       const cpu = new Map<Daemon, number[]>(daemons.map((daemon) => [daemon, []]));
       let growthKb = 0;
       for (const count of [0, 1000, 5000]) {
-        // The last one stays long enough to show what grows.
+        // The last one runs long enough to show growth.
         const seconds = quick ? 10 : count === 5000 ? 600 : 60;
         progress(`${count} idle processes for ${seconds} s`);
         await crowd.grow(count);
@@ -137,7 +137,7 @@ async function cpuPerMinute(daemons: Daemon[], seconds: number): Promise<Map<Dae
   const before = new Map(daemons.map((daemon) => [daemon, readCpuSeconds(daemon.child.pid)]));
   const from = performance.now();
   const asked = 60 / SCRAPES_PER_MINUTE;
-  // At least one question in a short window, and the share of a minute that it stands for.
+  // At least one request in a short window, and the share of a minute that it represents.
   const questions = Math.max(1, Math.round(seconds / asked));
   for (let question = 0; question < questions; question++) {
     for (const { ask } of daemons) await ask?.();

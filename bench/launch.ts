@@ -4,7 +4,7 @@ import { FfrtmpUnderTest } from "./lib/ffrtmp.ts";
 import { median, quantile, shuffled } from "./lib/statistics.ts";
 import { markdownTable, ms, target } from "./lib/table.ts";
 
-/** Starts back to back come in blocks of one kind: what another kind does in between changes what the kernel has to wait for. */
+/** Consecutive starts are in blocks of one kind, because a start of another kind changes the kernel's waiting times. */
 const BLOCK = 6;
 const BLOCKS = 8;
 const SPACED_ROUNDS = 40;
@@ -13,11 +13,11 @@ const GROUP = "ffrtmp-bench-launch";
 
 interface Way {
   name: string;
-  /** Programs run one after the other: what an operator's script would do. */
+  /** Programs that run one after the other, as in an operator's script. */
   commands(number: number): string[][];
 }
 
-/** Starting `true` under a CPU limit, waiting for it and clearing up. */
+/** Measures a start of `true` under a CPU limit, with the wait for its end and the removal of its cgroup. */
 export const launch: Benchmark = {
   title: "Launch: start a command under a CPU limit, wait, clear up",
   needs: { cgcreate: "cgroup-tools" },
@@ -59,7 +59,7 @@ export const launch: Benchmark = {
       const together = timesOf(ways);
       for (let block = 0; block < (quick ? 3 : BLOCKS); block++) {
         for (const way of shuffled(ways)) {
-          // The first of a block pays for what the block before has left in the kernel.
+          // The first of a block includes the kernel's work that the block before has left.
           time(way);
           for (let run = 0; run < BLOCK; run++) together.get(way)?.push(time(way));
         }

@@ -17,7 +17,7 @@ import { markdownTable, ms } from "./lib/table.ts";
 const WAYS = ["in-place", "nested", "scope"] as const satisfies Placement[];
 const UNIT = "ffrtmp-bench.service";
 
-/** What taking a process under governance costs where, against the one write that moves it. Needs systemd and cgroup v2. */
+/** Compares `attach` in each placement with the one write that moves a process. Needs systemd and cgroup v2. */
 export const placement: Benchmark = {
   title: "Placing a running process",
   needs: {},
@@ -89,7 +89,7 @@ function measure(way: Placement, rounds: number): number[] {
   }
 }
 
-/** A service of one process, which ends with the round. */
+/** Starts a service of one process, which ends with the round. */
 function withUnit(act: (pid: number, home: string) => number): number {
   const words = ["--quiet", "--collect", "--service-type=exec", "--unit", UNIT, "sleep", "600"];
   const started = Bun.spawnSync(["systemd-run", ...words]);

@@ -11,7 +11,7 @@ const RULES = 1000;
 const PROCESSES = 5000;
 const LEAST_PER_SECOND = 1000;
 
-/** What it costs to decide about every process of a large machine under a long policy. */
+/** Measures the decisions about all processes of a large machine under a long policy. */
 export const policy: Benchmark = {
   title: `Policy: ${RULES} rules, ${PROCESSES} processes`,
   needs: {},
@@ -56,7 +56,7 @@ export const policy: Benchmark = {
   },
 };
 
-/** Policies of as many rules each, of which a process has to pass all those of other customers. */
+/** Policies with the same number of rules. A process has to pass all rules of other customers. */
 function policies(): Record<string, string> {
   const rules = (match: (index: number) => string): string =>
     `rules:\n${Array.from(

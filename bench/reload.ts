@@ -9,7 +9,7 @@ import { markdownTable, ms } from "./lib/table.ts";
 const PATIENCE_MS = 120_000;
 const QUOTAS = { first: 50, other: 40 } as const;
 
-/** What a change of the policy costs that concerns every job. */
+/** Measures a change of the policy that concerns every job. */
 export const reload: Benchmark = {
   title: "Reload: a policy that changes while jobs run",
   needs: {},
@@ -33,13 +33,13 @@ export const reload: Benchmark = {
       const flags = ["watch", "--watch-config", policy, "--scan-interval", "1h"];
       const options = { env: ffrtmp.environment, stderr: openSync(log, "a") };
       const daemon = processes.start([ffrtmp.executable, ...flags], options);
-      const told = (text: string): number => readFileSync(log, "utf8").split(text).length - 1;
-      await eventually("ffrtmp watch is ready", () => (told("Watching for") > 0 ? true : undefined));
+      const logged = (text: string): number => readFileSync(log, "utf8").split(text).length - 1;
+      await eventually("ffrtmp watch is ready", () => (logged("Watching for") > 0 ? true : undefined));
       progress(`${count} jobs`);
       for (let started = 0; started < count; started++) processes.start([workload, "600"]);
       await eventually(
         "all are governed",
-        () => (told("Attaching to") === count ? true : undefined),
+        () => (logged("Attaching to") === count ? true : undefined),
         PATIENCE_MS,
       );
       await Bun.sleep(1000);
@@ -47,10 +47,10 @@ export const reload: Benchmark = {
       const rows: string[][] = [];
       const measure = async (name: string, limits: string, line: string): Promise<void> => {
         progress(name);
-        const before = { changed: told(line), cpu: readCpuSeconds(daemon.pid) };
+        const before = { changed: logged(line), cpu: readCpuSeconds(daemon.pid) };
         const start = performance.now();
         write(rule(limits));
-        const isDone = () => (told(line) - before.changed >= count ? true : undefined);
+        const isDone = () => (logged(line) - before.changed >= count ? true : undefined);
         await eventually(name, isDone, PATIENCE_MS);
         const elapsedMs = performance.now() - start;
         const cpuMs = (readCpuSeconds(daemon.pid) - before.cpu) * 1000;

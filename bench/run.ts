@@ -56,7 +56,7 @@ for (const name of names) {
 }
 process.exit(0);
 
-/** Daemons lie where an ordinary user's PATH does not lead. */
+/** Looks up a program, also in the directories of daemons that an ordinary user's PATH does not contain. */
 function findProgram(program: string): string | null {
   return Bun.which(program, { PATH: `${process.env["PATH"]}:/usr/sbin:/sbin` });
 }

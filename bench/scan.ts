@@ -14,7 +14,7 @@ import { markdownTable, target } from "./lib/table.ts";
 
 const MOST_MS_PER_100 = 1;
 
-/** What a look at all processes costs, with the code of `watch` in this very process. */
+/** Measures a scan of all processes, with the code of `watch` in this process. */
 export const scan: Benchmark = {
   title: "Scan: a look at all processes",
   needs: {},
@@ -30,7 +30,7 @@ export const scan: Benchmark = {
       await crowd.grow(count);
       const host = realHost();
       const scan = new ProcessScan(host, 0);
-      // Everything is listed once a minute: one whose clock runs ahead does so each time.
+      // A scan lists everything once a minute; with a clock that runs ahead, each scan does.
       let minutes = 0;
       const impatient = new ProcessScan({ ...host, now: () => ++minutes * 60_000 }, 0);
       const policy = policyFromFlags(DEFAULT_TARGETS, {});

@@ -1,11 +1,11 @@
 export interface BenchmarkOptions {
-  /** Fewer rounds: for a first look, not for figures to keep. */
+  /** Fewer rounds: for a first impression, not for recorded figures. */
   quick: boolean;
 }
 
 export interface Benchmark {
   title: string;
-  /** Programs that it needs, with the Debian package that has each. */
+  /** The programs that it needs, each with its Debian package. */
   needs: Record<string, string>;
   /** Returns Markdown. */
   run(options: BenchmarkOptions): Promise<string>;

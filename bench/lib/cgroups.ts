@@ -5,15 +5,15 @@ import { realHost } from "../../src/linux/host.ts";
 const GOVERNED = ["cpu", "cpuacct", "memory", "blkio", "pids"];
 
 export interface Mounted {
-  /** As cgroup-tools name it in `-g CONTROLLERS:PATH`. */
+  /** The controllers as in `-g CONTROLLERS:PATH` of cgroup-tools. */
   controllers: string[];
-  /** Our own cgroup in it: what a benchmark makes lies below. */
+  /** The cgroup of this process. Benchmarks create theirs below it. */
   directory: string;
-  /** The same as cgroup-tools name it: relative to the mount point. */
+  /** The same cgroup for cgroup-tools: relative to the mount point. */
   path: string;
 }
 
-/** The v1 hierarchies in which ffrtmp gives a job a cgroup; the baselines are given the same. */
+/** Returns the v1 hierarchies in which a job of ffrtmp has a cgroup. The baselines use the same. */
 export function governedHierarchies(): Mounted[] {
   const host = realHost();
   const membership = readMembership(host, "self");
@@ -27,7 +27,7 @@ export function governedHierarchies(): Mounted[] {
   });
 }
 
-/** `-g` arguments of cgcreate, cgexec, cgdelete for a group of this name below our own cgroups. */
+/** Returns `-g` arguments of cgcreate, cgexec and cgdelete for a group of this name below the cgroups of this process. */
 export function toolArguments(hierarchies: Mounted[], name: string): string[] {
   const byPath = Map.groupBy(hierarchies, ({ path }) => path.replace(/^\//, ""));
   return [...byPath].flatMap(([path, mounted]) => [
@@ -40,7 +40,7 @@ export function makeGroup(hierarchies: Mounted[], name: string): void {
   for (const { directory } of hierarchies) mkdirSync(`${directory}/${name}`, { recursive: true });
 }
 
-/** Removes groups of this name prefix that hold nothing any more; those of other names are never touched. */
+/** Removes empty groups with this name prefix, and no others. */
 export function removeGroups(hierarchies: Mounted[], prefix: string): void {
   for (const { directory } of hierarchies) {
     for (const name of readdirSync(directory))
@@ -56,7 +56,7 @@ function removeTree(directory: string): void {
   try {
     rmdirSync(directory);
   } catch {
-    // Something still lives in it, and it is not for us to end.
+    // A process is still in it, which is not ours to end.
   }
 }
 

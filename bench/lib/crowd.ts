@@ -1,6 +1,6 @@
 import { readdirSync } from "node:fs";
 
-/** So many idle processes, ended by their PIDs when they are no longer needed. */
+/** Starts idle processes, which are ended by their PIDs when they are no longer needed. */
 export class Crowd implements AsyncDisposable {
   readonly #sleepers: Bun.Subprocess[] = [];
 

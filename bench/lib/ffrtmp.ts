@@ -9,10 +9,10 @@ export class FfrtmpUnderTest implements Disposable {
   readonly executable = join(this.directory, "ffrtmp");
   readonly state = join(this.directory, "state");
 
-  /** `FFRTMP_BENCH_EXECUTABLE` names another one than dist/ffrtmp. */
+  /** `FFRTMP_BENCH_EXECUTABLE` selects another executable than dist/ffrtmp. */
   constructor() {
     const built = resolve(import.meta.dir, "../..", process.env["FFRTMP_BENCH_EXECUTABLE"] ?? "dist/ffrtmp");
-    // Copied in one go, so that it lies in the page cache as an installed one does: how an executable got there makes
+    // Copied in one go, so that it is in the page cache like an installed one: the way it got there makes a difference of
     // up to 1 ms of a start. Written back, because pages that wait to be written count as dirty.
     cpSync(built, this.executable);
     Bun.spawnSync(["sync", this.executable]);
@@ -22,7 +22,7 @@ export class FfrtmpUnderTest implements Disposable {
     return { FFRTMP_STATE: this.state };
   }
 
-  /** The names of its jobs' cgroups begin so. */
+  /** The prefix of the names of its jobs' cgroups. */
   get cgroupPrefix(): string {
     return `ffrtmp-${locateState(this.state, {}).tag}-`;
   }

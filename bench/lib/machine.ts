@@ -1,6 +1,6 @@
 import { cpus, release } from "node:os";
 
-/** What the figures hang on, in one line. */
+/** Describes in one line the machine that the figures depend on. */
 export function describeMachine(): string {
   const models = cpus();
   const model = models[0]?.model.replace(/\s+/g, " ").trim() ?? "unknown CPU";

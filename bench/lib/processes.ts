@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 
-/** Processes that a benchmark has started, each ended by its own PID when the benchmark is over. */
+/** Processes that a benchmark has started. Each is ended by its PID when the benchmark is over. */
 export class Processes implements AsyncDisposable {
   readonly #children: Bun.Subprocess[] = [];
 
@@ -26,7 +26,7 @@ export class Processes implements AsyncDisposable {
   }
 }
 
-/** CPU time that a process has used in all of its threads, in seconds. Source: /proc/PID/task/TID/schedstat, ns. */
+/** Returns the CPU time of a process in all of its threads, in seconds. Source: /proc/PID/task/TID/schedstat, ns. */
 export function readCpuSeconds(pid: number): number {
   // Not /proc/PID/stat, whose ticks of 10 ms are too coarse for a daemon that sleeps.
   let nanoseconds = 0;
@@ -37,9 +37,9 @@ export function readCpuSeconds(pid: number): number {
 }
 
 export interface MemoryKb {
-  /** Its share of what it has mapped. */
+  /** Proportional set size: its share of the pages that it has mapped. */
   proportional: number;
-  /** What it has written itself: what would be free if it went. */
+  /** Private dirty pages: the memory that its end would free. */
   privateDirty: number;
 }
 
@@ -53,7 +53,7 @@ export function readMemory(pid: number): MemoryKb {
   };
 }
 
-/** Looks again until something is there; throws, naming it, when it has not come in time. */
+/** Polls until a value is there. Throws with its name when it is not there in time. */
 export async function eventually<T>(
   what: string,
   look: () => T | undefined,

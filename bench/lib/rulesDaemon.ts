@@ -7,8 +7,8 @@ import { eventually, type Processes } from "./processes.ts";
 const SOCKET = "/var/run/cgred.socket";
 
 /**
- * Starts cgrulesengd with a rule of ours: processes of this name go into this group. It reads /etc/cgrules.conf and no
- * other file, so it is given an /etc of its own, in a mount namespace of its own.
+ * Starts cgrulesengd with one rule: processes of this name go into this group. It reads /etc/cgrules.conf and no other
+ * file, so it runs in a mount namespace with an /etc of its own.
  */
 export async function startRulesDaemon(
   processes: Processes,
@@ -18,7 +18,7 @@ export async function startRulesDaemon(
 ): Promise<{ child: Bun.Subprocess; cleanUp: () => void }> {
   if (existsSync(SOCKET)) throw new Error(`${SOCKET} exists: a cgrulesengd runs already, stop it first`);
   const directory = mkdtempSync(join(tmpdir(), "ffrtmp-bench-rules-"));
-  // It insists on the files of its fellow cgconfigparser too.
+  // It requires the files of cgconfigparser too.
   for (const name of ["etc/cgconfig.d", "etc/cgrules.d", "work"])
     mkdirSync(join(directory, name), { recursive: true });
   writeFileSync(join(directory, "etc/cgconfig.conf"), "");

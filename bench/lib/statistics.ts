@@ -1,4 +1,4 @@
-/** The value below which `share` of the sample lies (0.5: the median). `NaN` for an empty sample. */
+/** Returns the value with `share` of the sample below it (0.5: the median). `NaN` for an empty sample. */
 export function quantile(sample: readonly number[], share: number): number {
   const sorted = [...sample].sort((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? Number.NaN;

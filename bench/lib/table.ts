@@ -1,4 +1,4 @@
-/** A Markdown table, its columns aligned: the first to the left, the others to the right. */
+/** Formats a Markdown table with the first column aligned to the left and the others to the right. */
 export function markdownTable(headings: string[], rows: (string | number)[][]): string {
   const lines = [headings, ...rows.map((row) => row.map(String))];
   const widths = headings.map((_, column) =>
@@ -14,7 +14,7 @@ function pad(cell: string, width: number, column: number): string {
   return column === 0 ? cell.padEnd(width) : cell.padStart(width);
 }
 
-/** One line under a table: what was to be reached, what was, and whether. */
+/** Formats a line under a table: the target, the result, and whether the result reaches the target. */
 export function target(text: string, reached: boolean): string {
   return `- ${reached ? "reached" : "**not reached**"}: ${text}`;
 }
