@@ -2,8 +2,8 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 
 /**
- * Writes docs/adr/README.md, the index of the architecture decision records. With --check it writes nothing and fails
- * when the index is stale or a record is not as the index describes one.
+ * Writes docs/adr/README.md, the index of the architecture decision records. With --check, writes nothing and
+ * fails if the index is out of date or a record does not have the form that the index describes.
  */
 const ROOT = resolve(import.meta.dir, "..");
 const FOLDER = resolve(ROOT, "docs/adr");

@@ -1,16 +1,18 @@
 import type { BunPlugin } from "bun";
 
 /**
- * Builds dist/ffrtmp, one executable file: `node_modules/.bin/bun scripts/build.ts [outfile [target runtime]]`.
- * For another platform: what the bundler calls it (bun-linux-arm64), and the executable of the runtime for it.
- * Needs what `npm install` installs, and nothing else.
+ * Builds dist/ffrtmp, one executable file:
+ * `node_modules/.bin/bun scripts/build.ts [outfile [target runtime]]`. For another platform, pass the
+ * bundler's name for it (bun-linux-arm64) and the executable of its runtime. Needs only the packages that
+ * `npm install` installs.
  */
 const [outfile = "dist/ffrtmp", target, runtime] = process.argv.slice(2);
 
 /**
- * The CLI parser imports these for things that we never ask of it (starting subcommands as programs of their own) or
- * that the runtime has at hand anyway. Loading them takes 4 ms of each start, most of what `run` adds to a launch.
- * Replaced in the parser's text: the bundler asks no resolver about modules of the runtime.
+ * Imports that the CLI parser needs only for features that ffrtmp does not use (subcommands as separate
+ * programs), or for which the runtime has a global. Loading them takes 4 ms of each start, most of the time
+ * that `run` adds to a launch. They are replaced in the parser's source, because the bundler asks no resolver
+ * about modules of the runtime.
  */
 const PARSER_IMPORTS: Record<string, string> = {
   "import childProcess from 'node:child_process';": "const childProcess = {};",
@@ -45,12 +47,12 @@ await Bun.build({
   minify: true,
   bytecode: true,
   splitting: true,
-  // A root daemon must not read settings from the directory that it happens to be started in.
+  // A root daemon must not read settings from the directory in which it is started.
   compile: {
     outfile,
     autoloadDotenv: false,
     autoloadBunfig: false,
-    // Most of a start is code that runs once: compiling it costs more than it saves. `watch` goes back to 1.
+    // Most code of a start runs once, and compiling it costs more than it saves. `watch` resets this to 1.
     jitPolicy: 20,
     ...(target === undefined ? {} : { target: target as Bun.Build.CompileTarget }),
     ...(runtime === undefined ? {} : { executablePath: runtime }),

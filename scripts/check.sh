@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every check that needs no running workload. Each failure says what to do.
+# Runs every check that needs no running workload. Each failure prints what to do.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 failed=0

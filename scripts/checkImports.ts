@@ -2,8 +2,9 @@ import { readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 
 /**
- * The rooms of src/, from top to bottom. A file imports from its own room and from rooms further down. A file belongs to
- * the longest entry that its path starts with, so `jobs` itself holds only what lies directly in that folder.
+ * The rooms of src/, from top to bottom. A file imports from its own room and from rooms further down. A file
+ * belongs to the longest entry that its path starts with, so `jobs` itself contains only the files directly
+ * in that folder.
  */
 const ROOMS = [
   "main.ts",

@@ -2,9 +2,10 @@ import { existsSync, readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 
 /**
- * Fails when a document names a file of the project that does not exist, or a function or a test that a linked file
- * does not have. Prints file, line and reason of each. Recognised are links, "[text](path) → `name`", "[text](path):
- * "test name"" and paths such as `src/main.ts`. A decision record may name what existed when it was written.
+ * Fails if a document names a file of the project that does not exist, or a function or a test that a linked
+ * file does not have. Prints file, line and reason of each. Recognizes links, "[text](path) → `name`",
+ * "[text](path): "test name"" and paths such as `src/main.ts`. A decision record may name files that existed
+ * when it was written.
  */
 const ROOT = resolve(import.meta.dir, "..");
 const documents = ["*.md", "docs/**/*.md"].flatMap((pattern) => [...new Bun.Glob(pattern).scanSync(ROOT)]);

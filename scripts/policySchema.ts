@@ -3,8 +3,8 @@ import { resolve } from "node:path";
 import { toJsonSchema } from "../src/policy/file/describe.ts";
 
 /**
- * Writes packaging/policy.schema.json, with which editors complete and check policy files, from the schema of
- * `policy check`. With --check it writes nothing and fails when the file differs.
+ * Writes packaging/policy.schema.json, from the schema of `policy check`. Editors complete and check policy
+ * files with it. With --check, writes nothing and fails if the file differs.
  */
 const FILE = resolve(import.meta.dir, "../packaging/policy.schema.json");
 const text = `${JSON.stringify(toJsonSchema(), undefined, 2)}\n`;

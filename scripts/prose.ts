@@ -2,8 +2,8 @@ import { relative, resolve } from "node:path";
 import { GROUPS, type Group, measure } from "./prose/measure.ts";
 import type { Hit } from "./prose/words.ts";
 
-// Counts words that plain technical English avoids, in comments, documents and messages, and fails where there are too
-// many of them. Usage: prose.ts [--list] [PATH…]
+// Counts words that plain technical English avoids, in comments, documents and messages, and fails if there
+// are too many of them. Usage: prose.ts [--list] [PATH…]
 const MAX_PERSONS_PER_1000 = 0.5;
 const MAX_VERBS_PER_1000 = 2;
 /** The share of doc comments in src/ that may start with What, Whether, Of, Those, Who or Whose. */
@@ -54,9 +54,9 @@ console.log(
 for (const { text } of faults) console.error(text);
 process.exit(faults.length === 0 ? 0 : 1);
 
-function check(kind: Hit["kind"], group: Group | "total", figure: number, max: number, what: string): void {
+function check(kind: Hit["kind"], group: Group | "total", figure: number, max: number, label: string): void {
   if (figure > max)
-    faults.push({ kind, group, text: `${group}: ${figure.toFixed(2)} ${what}; at most ${max}` });
+    faults.push({ kind, group, text: `${group}: ${figure.toFixed(2)} ${label}; at most ${max}` });
 }
 
 function share(part: number, whole: number): number {

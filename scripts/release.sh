@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes a release in dist/release: a .deb, a tarball and an npm package for each platform, an SBOM, checksums.
-# `scripts/release.sh amd64` makes it for one platform alone.
+# Builds a release in dist/release: a .deb, a tarball and an npm package for each platform, an SBOM,
+# checksums. `scripts/release.sh amd64` builds it for one platform alone.
 set -u
 . "$(dirname "$0")/setup.sh"
 

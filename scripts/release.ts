@@ -8,8 +8,8 @@ import { buildTarball } from "./release/tarball.ts";
 import { readRelease } from "./release/version.ts";
 
 /**
- * Builds everything that a release consists of: `node_modules/.bin/bun scripts/release.ts [--out DIR] [amd64|arm64...]`.
- * All of it in dist/release when nothing is named. scripts/release.sh installs first what this needs.
+ * Builds a release: `node_modules/.bin/bun scripts/release.ts [--out DIR] [amd64|arm64...]`. The default is
+ * all platforms, in dist/release. scripts/release.sh installs the programs that this needs, and then runs it.
  */
 const { directory, platforms } = readArguments(process.argv.slice(2));
 const release = readRelease();
@@ -32,7 +32,7 @@ rmSync(join(directory, "executables"), { recursive: true });
 
 for (const file of files) console.log(`${(statSync(file).size / 1e6).toFixed(1).padStart(6)} MB  ${file}`);
 
-/** SHA256SUMS, for `sha256sum --check`. */
+/** Writes SHA256SUMS, for `sha256sum --check`. */
 function writeChecksums(files: string[]): string {
   const path = join(directory, "SHA256SUMS");
   const lines = files.map((file) => {

@@ -16,7 +16,7 @@ const SOME_OF_EACH = `
   test("e fails", () => { expect("</testcase><skipped />").toBe(""); });
 `;
 
-/** Runs a test file with these tests and leaves its report; returns the exit code. */
+/** Runs a test file with these tests, keeps its report, and returns the exit code. */
 function runTests(source: string, ...args: string[]): string {
   rmSync(report, { force: true });
   writeFileSync(

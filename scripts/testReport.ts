@@ -15,8 +15,8 @@ interface TestCase {
  *   testReport.ts counts REPORT STATUS [ARG…]   prints the numbers of passed, failed and skipped tests
  *   testReport.ts failed REPORT                 prints the files with failed tests
  *
- * STATUS is the exit code of `bun test`, and the ARGs are those that it was given: the report shows a test
- * that `-t` leaves out as skipped. A run without a report counts as one failure, and so does an exit code
+ * STATUS is the exit code of `bun test`, and the ARGs are its arguments: the report shows a test that `-t`
+ * excludes as skipped. A run without a report counts as one failure, and so does an exit code
  * other than 0 without a failed test: the report has no entry for an error outside of every test.
  */
 const { positionals, values } = parseArgs({
@@ -43,7 +43,7 @@ if (command === "counts" && status !== undefined) {
   process.exit(2);
 }
 
-/** `undefined` without a whole report: Bun writes it at its end. */
+/** Returns `undefined` if the report is missing or incomplete: Bun writes the report at its end. */
 function readReport(path: string): TestCase[] | undefined {
   let text: string;
   try {

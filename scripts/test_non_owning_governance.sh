@@ -67,8 +67,8 @@ cgroups_of() { cat "/proc/$1/cgroup" 2>/dev/null; }
 in_job_cgroup() { cgroups_of "$1" | grep -q 'ffrtmp-'; }
 is_root() { [ "$(id -u)" -eq 0 ]; }
 
-# A workload counts until its file NAME.go appears. It ends by itself after two minutes, should this script be
-# killed.
+# A workload counts until its file NAME.go appears. It ends by itself after two minutes, even if this script
+# is killed.
 await='tries=0; until [ -e "$0.go" ] || [ $tries -ge 1200 ]; do echo $tries; tries=$((tries + 1)); sleep 0.1; done'
 let_end() { : >"$1.go"; }
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Executes the ffrtmp of this machine's package in its own place. No Node process stays in between, so
+# Replaces itself with the ffrtmp of the package for this machine. No Node process stays in between, so
 # signals, standard streams and the exit code are those of ffrtmp.
 here=$(dirname "$(readlink -f "$0")")
 case $(uname -m) in
@@ -7,7 +7,7 @@ x86_64) arch=x64 ;;
 aarch64) arch=arm64 ;;
 *) arch=$(uname -m) ;;
 esac
-# npm installs the package beside this one or inside it.
+# npm installs the package next to this one or inside it.
 for package in "$here/../../ffrtmp-linux-$arch" "$here/../node_modules/ffrtmp-linux-$arch"; do
   [ -x "$package/bin/ffrtmp" ] && exec "$package/bin/ffrtmp" "$@"
 done

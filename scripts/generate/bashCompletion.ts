@@ -11,7 +11,7 @@ const LISTS: Record<Exclude<Candidates["kind"], "words">, string> = {
   nothing: "",
 };
 
-/** For bash 4.4 and later, with or without the bash-completion package. */
+/** Returns a script for bash 4.4 and later, with or without the bash-completion package. */
 export function bashCompletion(program: CommandNode): string {
   const commands = flatten(program);
   return `# bash completion for ffrtmp, made from its command definitions

@@ -3,10 +3,10 @@ import type { CommandNode, Value } from "./commandTree.ts";
 /** The words that one position of the command line accepts. Each shell lists them in its own way. */
 export type Candidates =
   | { kind: "words"; words: string[] }
-  /** `jobs` are the running ones, `allJobs` includes the ended ones on record. */
+  /** `jobs` are the running jobs, and `allJobs` includes the recorded jobs that ended. */
   | { kind: "directories" | "files" | "pids" | "jobs" | "allJobs" | "commandNames" | "nothing" };
 
-/** These commands act on running jobs. All others with a job argument accept ended jobs too. */
+/** Commands that act on running jobs. All others with a job argument accept ended jobs too. */
 const ACT_ON_OPEN_JOBS = ["ffrtmp detach", "ffrtmp limits set", "ffrtmp limits reset"];
 
 /** Derives the candidates from the placeholder, so that a new option needs no entry here. */

@@ -5,7 +5,7 @@ import { describeProgram } from "../../src/cli/program.ts";
 export interface Value {
   /** The placeholder without its brackets: `pid`, `dir`, `quota period`. */
   name: string;
-  /** The only words that are accepted; empty where any word is. */
+  /** The accepted words. Empty if any word is accepted. */
   choices: string[];
   required: boolean;
 }

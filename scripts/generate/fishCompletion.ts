@@ -12,7 +12,7 @@ const LISTS: Record<Exclude<Candidates["kind"], "words">, string> = {
   nothing: "-x",
 };
 
-/** For fish 3.0 and later. */
+/** Returns a script for fish 3.0 and later. */
 export function fishCompletion(program: CommandNode): string {
   return `# fish completion for ffrtmp, made from its command definitions
 

@@ -6,7 +6,7 @@ export interface ManText {
   examples: [text: string, line: string][];
 }
 
-/** Texts by command. A command without one is described by its definition alone. */
+/** Texts by command. The page of a command without a text has its definition alone. */
 export const MAN_TEXTS: Record<string, ManText> = {
   ffrtmp: {
     description: [

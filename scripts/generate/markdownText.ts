@@ -1,6 +1,6 @@
 import { bold, example, prose, tagged } from "./roff.ts";
 
-/** Returns the section of a document in docs/ below a heading. Throws where the heading is missing. */
+/** Returns the section of a document in docs/ below a heading. Throws if the heading is missing. */
 export function sectionOf(document: string, heading: string): string {
   const [, section] = document.split(`\n## ${heading}\n`);
   if (section === undefined)

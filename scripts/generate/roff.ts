@@ -11,7 +11,7 @@ export function page(
   return `.\\" Generated from the definitions of ffrtmp.\n${[`.TH ${title.join(" ")}`, ...body].join("\n")}\n`;
 }
 
-/** Preformatted text, indented. */
+/** Returns preformatted text, indented. */
 export function example(text: string): string[] {
   return [".PP", ".RS 4", ".EX", ...text.split("\n").map(literal), ".EE", ".RE"];
 }
@@ -24,7 +24,7 @@ export function paragraph(text: string): string[] {
   return [".PP", prose(text)];
 }
 
-/** A heading starts a paragraph itself, and groff warns of a second one. */
+/** Removes a leading `.PP`. A heading starts a paragraph itself, and groff warns about a second one. */
 function withoutLeadingBreak(lines: string[]): string[] {
   return lines[0] === ".PP" ? lines.slice(1) : lines;
 }

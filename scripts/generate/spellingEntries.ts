@@ -1,7 +1,7 @@
 import { type Spelling, spellingsOf } from "../../src/limits/spellings.ts";
 import { bold, prose, tagged } from "./roff.ts";
 
-/** Explains the notations of the values with these placeholders; empty where none has several. */
+/** Explains the notations of the values with these placeholders. Returns nothing if no value has several. */
 export function spellingEntries(placeholders: readonly string[]): string[] {
   const kinds = Map.groupBy(spellingsOf(placeholders), ({ value }) => value);
   return [...kinds].flatMap(([value, spellings]) =>

@@ -1,8 +1,9 @@
 import { blank, blankCode, lineAt, type Passage } from "./passage.ts";
 
 /**
- * The places at which a number sign starts a comment: in "shell" the start of a word outside quotes and here-documents,
- * in "yaml" the same outside quoted values, in "lines" (unit files, Debian's control files) the start of a line.
+ * The syntax by which a number sign starts a comment: in "shell" the start of a word outside quotes and
+ * here-documents, in "yaml" the same outside quoted values, in "lines" (unit files, Debian's control files)
+ * the start of a line.
  */
 export type HashSyntax = "shell" | "yaml" | "lines";
 
@@ -51,7 +52,7 @@ function findInShell(source: string): Range[] {
     if (match[0] !== "\n") continue;
     for (const end of delimiters.splice(0)) {
       const close = new RegExp(`^[ \\t]*${end}$`, "m").exec(source.slice(part.lastIndex));
-      // A shift to the left, `$((1 << bits))`, looks the same and has no closing line.
+      // A left shift, `$((1 << bits))`, looks the same and has no closing line.
       if (close !== null) part.lastIndex += close.index + close[0].length;
     }
   }

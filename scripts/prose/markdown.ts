@@ -2,7 +2,7 @@ import { blank, blankCode, lineAt, type Passage } from "./passage.ts";
 
 const FENCE = /^[ \t>]*(?:[-*+]|\d+[.)])?[ \t]*(`{3,}(?!.*`)|~{3,})/;
 const LIST_ITEM = /^[ \t>]*(?:[-*+]|\d+[.)])[ \t]/;
-/** Lines that are a passage alone. */
+/** Lines that are a passage on their own. */
 const SINGLE = /^[ \t>]*(?:#{1,6}[ \t]|\|)/;
 const INDENTED = /^(?: {4}|\t)/;
 /** Marks of quoted lines, targets and definitions of links, tags. */

@@ -23,10 +23,10 @@ export interface Counts {
 }
 
 export interface Measurement {
-  /** How many files were read. */
+  /** The number of files read. */
   files: number;
   counts: Record<Group | "total", Counts>;
-  /** How many doc comments there are in src/. */
+  /** The number of doc comments in src/. */
   docComments: number;
   /** Each hit, in the order of files and lines. */
   places: Place[];
@@ -34,7 +34,10 @@ export interface Measurement {
 
 const FILES = ["*.md", "docs/**/*.md", "{src,test,bench,scripts}/**/*.{ts,sh,pl}", "packaging/**/*"] as const;
 
-/** Measures the files and directories in `paths`, which are relative to the working directory; all files if it is empty. */
+/**
+ * Measures the files and directories in `paths`, which are relative to the working directory; all files if it
+ * is empty.
+ */
 export function measure(paths: readonly string[]): Measurement {
   const newCounts = (): Counts => ({ words: 0, persons: 0, verbs: 0 });
   const counts = {
@@ -90,7 +93,7 @@ function readPassages(file: string, source: string): (Passage & { group: Group; 
   return syntax === undefined ? [] : readHashComments(source, syntax).map(inGroup("comments"));
 }
 
-/** Manual pages and shell completions are made from literals in scripts/generate. */
+/** Includes scripts/generate: its literals become manual pages and shell completions. */
 function hasMessages(file: string): boolean {
   return /^(?:src|scripts\/generate)\//.test(file) && !/\.test\.ts$|\/fixtures\//.test(file);
 }

@@ -2,15 +2,15 @@ export interface Token {
   kind: "line-comment" | "block-comment" | "string" | "template";
   start: number;
   end: number;
-  /** Each `${…}` of a template, from the dollar sign to behind the brace. Tokens inside are listed as well. */
+  /** Each `${…}` of a template, from the dollar sign to after the brace. Tokens inside are listed as well. */
   holes: readonly { start: number; end: number }[];
 }
 
-/** After these words a slash starts a regular expression; after any other word it divides. */
+/** Words after which a slash starts a regular expression. After any other word it divides. */
 const OPERATORS = new Set(
   "await case delete do else extends in instanceof new of return throw typeof void yield".split(" "),
 );
-/** After the parentheses of these a statement starts, and a slash there starts a regular expression. */
+/** Words whose parentheses a statement follows: a slash there starts a regular expression. */
 const CONDITIONS = new Set(["if", "while", "for", "with"]);
 
 const WORD = /[\p{ID_Start}$_#\d][\p{ID_Continue}$]*/uy;
@@ -20,12 +20,13 @@ const LINE_COMMENT = /\/\/.*/y;
 const BLOCK_COMMENT = /\/\*[\s\S]*?(?:\*\/|$)/y;
 
 /**
- * Lists the comments and literals of a TypeScript file without JSX, in the order of their start. The scanner of the
- * typescript package is no help: it needs a parser to recognize a regular expression and the rest of a template.
+ * Lists the comments and literals of a TypeScript file without JSX, in the order of their start. The scanner
+ * of the typescript package is not enough: it needs a parser to recognize a regular expression and the rest
+ * of a template.
  */
 export function tokenize(source: string): Token[] {
   const tokens: Token[] = [];
-  /** The last word or sign, with the dot before it where it names a property; empty at the start. */
+  /** The last word or sign, with the dot before it if it names a property; empty at the start. */
   let previous = "";
   /** The word before each open parenthesis. */
   const parentheses: string[] = [];
@@ -34,7 +35,7 @@ export function tokenize(source: string): Token[] {
   if (position >= 0) scanCode(false);
   return tokens.sort((a, b) => a.start - b.start);
 
-  /** Reads to the end of the file, or to behind the brace that closes a template's `${`. */
+  /** Reads to the end of the file, or past the brace that closes a template's `${`. */
   function scanCode(inTemplate: boolean): void {
     let depth = 0;
     while (position < source.length) {

@@ -8,7 +8,7 @@ const ESCAPE = /\\(?:u\{[\da-f]*\}|u[\da-f]{4}|x[\da-f]{2}|[\s\S])/gi;
 const URL_OR_PATH = /(?<!\S)(?:[a-z][a-z\d+.-]*:\/)?\/\S+/gi;
 const COMMENT_MARKS = /^[ \t]*(?:\/\/+|\/\*+|\*+(?!\/))|\*+\/$/gm;
 
-/** Reads the comments of a TypeScript file; `isDoc` are those that start with two stars. */
+/** Reads the comments of a TypeScript file; `isDoc` is true if a comment starts with two stars. */
 export function readComments(source: string): (Passage & { isDoc: boolean })[] {
   const blocks: { start: number; end: number; kind: Token["kind"] }[] = [];
   const statements: Passage[] = [];
@@ -35,8 +35,8 @@ export function readComments(source: string): (Passage & { isDoc: boolean })[] {
 }
 
 /**
- * Reads the string and template literals that are prose: at least three words, two of them outside `${…}`, and no SQL.
- * Literals that a plus sign joins are one passage.
+ * Reads the string and template literals that are prose: at least three words, two of them outside `${…}`,
+ * and no SQL. Literals that a plus sign joins are one passage.
  */
 export function readMessages(source: string): Passage[] {
   const passages: { start: number; end: number; text: string; holes: number }[] = [];
@@ -72,7 +72,7 @@ function literalText(source: string, { start, end, holes }: Token): string {
   return blank(` ${text.slice(1, -1)} `, ESCAPE);
 }
 
-/** Comments inside an SQL statement that a literal holds. */
+/** Returns the comments inside an SQL statement in a literal. */
 function sqlComments(source: string, token: Token): Passage[] {
   const text = literalText(source, token);
   if (!SQL.test(text)) return [];

@@ -7,9 +7,9 @@ export interface Component {
   name: string;
   version: string;
   license: string;
-  /** Of the npm package's archive, as package-lock.json has it: `sha512-…` in base64. */
+  /** The checksum of the npm package's archive, as in package-lock.json: `sha512-…` in base64. */
   integrity: string;
-  /** Where npm installs it. */
+  /** The directory in which npm installs the package. */
   path: string;
 }
 
@@ -21,7 +21,7 @@ interface LockedPackage {
   optional?: boolean;
 }
 
-/** Compiled in by the bundler: everything that is no dependency of development. */
+/** Returns the packages that the bundler compiles in: all but development and optional dependencies. */
 export function bundledComponents(): Component[] {
   const packages = Object.entries(lock.packages as unknown as Record<string, LockedPackage>);
   return packages
@@ -29,7 +29,7 @@ export function bundledComponents(): Component[] {
     .map(([path, locked]) => componentOf(path, locked));
 }
 
-/** The runtime, by the path of its npm package for one platform. */
+/** Returns the runtime, given the path of its npm package for one platform. */
 export function runtimeComponent(path: string): Component {
   return componentOf(
     path,
@@ -37,13 +37,13 @@ export function runtimeComponent(path: string): Component {
   );
 }
 
-/** The whole text of a component's licence; throws where its package holds none. */
+/** Returns the complete licence text of a component. Throws if its package has none. */
 export function licenseText({ name, path }: Component): string {
   for (const file of ["LICENSE", "LICENSE.md", "LICENSE.txt", "LICENCE"]) {
     try {
       return readFileSync(join(path, file), "utf8");
     } catch {
-      // Under another name.
+      // The licence may have another of these names.
     }
   }
   throw new Error(`${name} has no licence file in ${path}: its text has to be in every package of a release`);

@@ -3,8 +3,8 @@ import lock from "../../package-lock.json";
 import { bundledComponents, licenseText } from "./contents.ts";
 
 /**
- * Whose work is in a package and under which licences, in the form of Debian's copyright files. The texts are those
- * that the npm packages carry, so a new dependency is in here without a word about it.
+ * Returns the copyright holders and licences of a package, in the format of Debian's copyright files. The
+ * texts come from the npm packages, so a new dependency needs no change here.
  */
 export function copyrightText(): string {
   const bundled = bundledComponents().map((component) => {
@@ -52,14 +52,14 @@ License: LGPL-2.1
 
 const RUNTIME_HOLDERS = ["Oven and the authors of Bun", "Apple Inc. and the authors of WebKit"];
 
-/** The lines that begin with "Copyright" and hold a year, without that word. */
+/** Returns the lines that begin with "Copyright" and contain a year, without that word. */
 function holdersIn(text: string): string[] {
   return [...text.matchAll(/^\s*Copyright (?:\(c\) )?(.*\d{4}.*)$/gim)].map(([, holder = ""]) =>
     holder.trim(),
   );
 }
 
-/** A text as the lines of a field: each begins with a space, an empty one is a dot. */
+/** Formats a text as the lines of a field: each begins with a space, and a dot replaces an empty line. */
 function field(text: string): string {
   return text
     .trim()

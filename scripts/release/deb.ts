@@ -23,18 +23,18 @@ const SCRIPTS = ["postinst", "prerm", "postrm"];
 
 export interface DebOptions {
   executable: string;
-  /** Debian's part of the version. */
+  /** The Debian revision in the version. */
   revision?: string;
-  /** "none" for tests: packing takes most of the time. */
+  /** The compression: "none" in tests, because compression takes most of the time. */
   compression?: "xz" | "none";
-  /** Where it is put together; removed afterwards. */
+  /** The directory in which the package is assembled. It is removed afterwards. */
   stage: string;
   directory: string;
 }
 
 /**
- * Builds ffrtmp_VERSION_ARCHITECTURE.deb with dpkg-deb alone and returns its path. debhelper would strip the executable,
- * which has to stay whole, and nothing is compiled here that it could help with.
+ * Builds ffrtmp_VERSION_ARCHITECTURE.deb with dpkg-deb alone and returns its path. debhelper would strip the
+ * executable, which must stay complete, and would not help otherwise, because nothing is compiled here.
  */
 export function buildDeb(release: Release, platform: Platform, options: DebOptions): string {
   const { executable, revision = "1", compression = "xz", stage, directory } = options;
@@ -70,7 +70,8 @@ export function buildDeb(release: Release, platform: Platform, options: DebOptio
   for (const name of SCRIPTS) chmodSync(join(stage, "DEBIAN", name), 0o755);
   const deb = join(directory, `ffrtmp_${version}_${platform.debian}.deb`);
   mkdirSync(directory, { recursive: true });
-  // Level 1 packs in a tenth of the time of the usual level, into an eighth more: what is released is what was tested.
+  // Level 1 takes a tenth of the default level's time, and the package is an eighth larger. The released
+  // package is the tested one.
   run(["dpkg-deb", "--root-owner-group", `-Z${compression}`, "-z1", "--build", stage, deb], {
     env: { SOURCE_DATE_EPOCH: String(release.epochSec) },
   });
@@ -78,7 +79,7 @@ export function buildDeb(release: Release, platform: Platform, options: DebOptio
   return deb;
 }
 
-/** `@NAME@` becomes its value; throws for a name that has none. */
+/** Replaces each `@NAME@` with its value. Throws for a name without a value. */
 function fillIn(text: string, values: Record<string, string>): string {
   return text.replaceAll(/@([A-Z_]+)@/g, (_, name: string) => {
     const value = values[name];
@@ -89,7 +90,7 @@ function fillIn(text: string, values: Record<string, string>): string {
 }
 
 function changelog({ version, maintainer, epochSec }: Release, debianVersion: string): string {
-  // Debian's form is that of RFC 2822 with the zone in digits.
+  // Debian uses the date format of RFC 2822, with the zone in digits.
   const date = new Date(epochSec * 1000).toUTCString().replace("GMT", "+0000");
   return `ffrtmp (${debianVersion}) stable; urgency=medium
 
@@ -99,7 +100,7 @@ function changelog({ version, maintainer, epochSec }: Release, debianVersion: st
 `;
 }
 
-/** The newest version of glibc whose symbols the executable names: `2.17`. */
+/** Returns the newest version of glibc whose symbols the executable names: `2.17`. */
 function neededLibc(executable: string): string {
   const names = readFileSync(executable)
     .toString("latin1")

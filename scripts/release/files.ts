@@ -17,33 +17,33 @@ import { zshCompletion } from "../generate/zshCompletion.ts";
 import { copyrightText } from "./copyright.ts";
 import type { Release } from "./version.ts";
 
-/** Where each kind of file lies, relative to the root of what is packed. */
+/** The directory of each kind of file, relative to the root of the package. */
 export interface Layout {
   executables: string;
-  /** With a directory below it for each section. */
+  /** The parent of one directory for each manual section. */
   manuals: string;
   bash: string;
   zsh: string;
   fish: string;
   units: string;
   documents: string;
-  /** Of the program, for other programs to read. */
+  /** The directory of files that other programs read. */
   shared: string;
 }
 
-/** Path to content: a Buffer is the content itself, a string names a file to copy. */
+/** Content by path: a Buffer is the content itself, a string names a file to copy. */
 export type Tree = Map<string, Buffer | string>;
 
 export function listUnits(): string[] {
   return [...new Bun.Glob("*").scanSync("packaging/systemd")].sort();
 }
 
-/** What every package of the system's kind holds, wherever it puts it. */
+/** Returns the files that the .deb and the tarball have in common, at the paths of the layout. */
 export function commonFiles(release: Release, layout: Layout, executable: string): Tree {
   const program = readCommandTree();
   const tree: Tree = new Map<string, Buffer | string>([
     [join(layout.executables, "ffrtmp"), executable],
-    // Editors complete the policy by it: docs/policy.md.
+    // Editors complete policy files with it: see docs/policy.md.
     [join(layout.shared, "policy.schema.json"), "packaging/policy.schema.json"],
     [join(layout.documents, "policy.md"), "docs/policy.md"],
     [join(layout.documents, "operating.md"), "docs/operating.md"],
@@ -58,12 +58,15 @@ export function commonFiles(release: Release, layout: Layout, executable: string
   return tree;
 }
 
-/** Without a name and a time in it: the same text gives the same bytes. */
+/** Compresses without a file name and a time, so that the same text gives the same bytes. */
 export function compress(text: string | Buffer): Buffer {
   return gzipSync(text, { level: 9 });
 }
 
-/** Writes the tree below a directory, everything of it with the release's time. Executables are told by their directory. */
+/**
+ * Writes the tree below a directory. All files and directories get the release's time, and files in a
+ * directory named bin become executable.
+ */
 export function writeTree(tree: Tree, directory: string, { epochSec }: Release): void {
   for (const [path, content] of tree) {
     const file = join(directory, path);

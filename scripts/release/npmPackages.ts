@@ -9,7 +9,7 @@ import { PLATFORMS, type Platform } from "./platform.ts";
 import { run } from "./run.ts";
 import type { Release } from "./version.ts";
 
-/** The package with one platform's executable; npm installs it on machines of that kind alone. */
+/** Packs the executable of one platform. npm installs this package only on machines of that platform. */
 export function packPlatform(
   release: Release,
   platform: Platform,
@@ -26,7 +26,7 @@ export function packPlatform(
   return pack(release, manifest, new Map([["bin/ffrtmp", options.executable]]), options);
 }
 
-/** The package that people name. It holds no executable and asks for the platform's. */
+/** Packs the package that users install. It has no executable, and depends on the platform packages. */
 export function packLauncher(release: Release, options: { stage: string; directory: string }): string {
   const manuals = manPages(readCommandTree(), release);
   const manifest = {
@@ -68,7 +68,7 @@ function pack(
   tree.set("LICENSE", Buffer.from(copyrightText()));
   writeTree(tree, stage, release);
   mkdirSync(directory, { recursive: true });
-  const told = run(["npm", "pack", stage, "--json", "--pack-destination", directory]);
+  const output = run(["npm", "pack", stage, "--json", "--pack-destination", directory]);
   rmSync(stage, { recursive: true });
-  return join(directory, JSON.parse(told)[0].filename);
+  return join(directory, JSON.parse(output)[0].filename);
 }

@@ -1,4 +1,4 @@
-/** Runs a program to its end and returns what it wrote to stdout. Throws with all that it said where it fails. */
+/** Runs a program to its end and returns its stdout. Throws with all its output if the program fails. */
 export function run(cmd: string[], options: { cwd?: string; env?: Record<string, string> } = {}): string {
   const { cwd = ".", env = {} } = options;
   const { success, exitCode, stdout, stderr } = Bun.spawnSync(cmd, { cwd, env: { ...process.env, ...env } });

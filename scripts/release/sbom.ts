@@ -17,8 +17,8 @@ interface Sbom {
 }
 
 /**
- * Writes ffrtmp-VERSION.cdx.json, CycloneDX: npm's own list of the bundled packages, and what npm counts among the
- * tools of development but the executables contain, the runtime for each platform.
+ * Writes ffrtmp-VERSION.cdx.json in the CycloneDX format: npm's own list of the bundled packages, and the
+ * runtime of each platform. npm considers the runtimes development tools, but the executables contain them.
  */
 export async function writeSbom(release: Release, platforms: Platform[], directory: string): Promise<string> {
   const sbom = JSON.parse(
@@ -42,7 +42,7 @@ export async function writeSbom(release: Release, platforms: Platform[], directo
   return file;
 }
 
-/** npm's own --omit=dev leaves out what a tool of development happens to use too. */
+/** Removes all other components. npm's own --omit=dev also omits what a development tool uses too. */
 function keepOnly(sbom: Sbom, refs: string[]): void {
   const listed = sbom.components.map((component) => component["bom-ref"]);
   const missing = refs.filter((ref) => !listed.includes(ref));
@@ -73,7 +73,7 @@ function refOf({ name, version }: Component): string {
   return `${name}@${version}`;
 }
 
-/** The same content has the same number, and other content another: RFC 9562, version 8. */
+/** Returns a UUID that depends on the content alone: RFC 9562, version 8. */
 function uuidOf(text: string): string {
   const hex = new Bun.CryptoHasher("sha256").update(text).digest("hex");
   const variant = ((Number.parseInt(hex[16] as string, 16) & 0x3) | 0x8).toString(16);

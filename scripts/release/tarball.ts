@@ -5,7 +5,7 @@ import type { Platform } from "./platform.ts";
 import { run } from "./run.ts";
 import type { Release } from "./version.ts";
 
-/** For /usr/local, where shells, man and systemd look too. */
+/** The layout of /usr/local, which shells, man and systemd search too. */
 const LAYOUT: Layout = {
   executables: "bin",
   manuals: "share/man",
@@ -17,7 +17,10 @@ const LAYOUT: Layout = {
   shared: "share/ffrtmp",
 };
 
-/** Builds ffrtmp-VERSION-linux-ARCHITECTURE.tar.gz, whose one folder is laid over /usr/local, and returns its path. */
+/**
+ * Builds ffrtmp-VERSION-linux-ARCHITECTURE.tar.gz and returns its path. The content of its one directory
+ * belongs in /usr/local.
+ */
 export function buildTarball(
   release: Release,
   platform: Platform,

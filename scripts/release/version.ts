@@ -4,15 +4,15 @@ export interface Release {
   /** `0.1.0` */
   version: string;
   license: string;
-  /** Who answers for a build: `Name <address>`. */
+  /** The maintainer of the build: `Name <address>`. */
   maintainer: string;
-  /** Time that every file in it carries, in s since 1970: the same sources give the same bytes. */
+  /** The time of every file in the release, in s since 1970: the same sources give the same bytes. */
   epochSec: number;
   /** `2026-11-24` */
   date: string;
 }
 
-/** Dated by SOURCE_DATE_EPOCH, or else by the last commit, unless a date is given. */
+/** Returns the release. Its date is the given one, else SOURCE_DATE_EPOCH, else that of the last commit. */
 export function readRelease(epochSec = Number(process.env["SOURCE_DATE_EPOCH"] ?? dateOfCommit())): Release {
   if (!Number.isSafeInteger(epochSec) || epochSec <= 0)
     throw new Error(

@@ -5,8 +5,8 @@ import { PLATFORMS, type Platform } from "../release/platform.ts";
 import { readRelease } from "../release/version.ts";
 
 /**
- * `bun scripts/vm/debs.ts DIRECTORY` packs dist/ffrtmp twice, as the revisions 1.deb and 2.deb of one
- * package.
+ * Packs dist/ffrtmp twice, as the revisions 1.deb and 2.deb of one package:
+ * `bun scripts/vm/debs.ts DIRECTORY`.
  */
 const [directory] = process.argv.slice(2);
 if (directory === undefined) throw new Error("usage: bun scripts/vm/debs.ts DIRECTORY");

@@ -11,7 +11,7 @@ machine_directory() {
   echo "$cache/run/$worktree-$1"
 }
 
-# Prints the PID of the machine's qemu. Fails when the PID belongs to another process by now.
+# Prints the PID of the machine's qemu. Fails if the PID now belongs to another process.
 machine_pid() {
   local directory pid
   directory=$(machine_directory "$1")
@@ -26,8 +26,8 @@ need_qemu() {
   command -v ssh >/dev/null || { echo "a virtual machine needs ssh"; return 1; }
 }
 
-# Prints kvm or tcg. On some machines /dev/kvm exists but hangs, so a kernel has to boot in it. Tried once per
-# boot.
+# Prints kvm or tcg. On some machines /dev/kvm exists but hangs, so this boots a kernel in it, once per boot
+# of the host.
 find_accelerator() {
   local image=$1 answer lock
   answer=$cache/accelerator-$(cat /proc/sys/kernel/random/boot_id)

@@ -15,9 +15,9 @@ push_worktree() {
     ssh_machine "$kernel" root "rm -rf /work/src /work/test && tar -C /work -x --no-same-owner && mkdir -p /work/node_modules/.bin && ln -sf /usr/local/bin/bun /work/node_modules/.bin/bun"
 }
 
-# default_tests KERNEL: prints the arguments for `bun test`. On the newest kernel only those tests run that
-# differ there, because its pidfds keep the exit codes of processes that nothing observed, and the tests that
-# prepare them.
+# default_tests KERNEL: prints the arguments for `bun test`. The newest kernel runs only the tests that differ
+# there, because its pidfds keep the exit codes of processes that nothing observed, and the tests that prepare
+# for them.
 default_tests() {
   case $1 in
     6.17) echo -t 'the.service.starts|transcodes.of.two|while.the.daemon.is.down|unprivileged.user' test/vm/service.test.ts test/vm/rootless.test.ts ;;
@@ -57,7 +57,7 @@ test_kernel() {
   read -r passed failed skipped < <(node_modules/.bin/bun scripts/testReport.ts counts "$report" "$status" "$@")
   again=$(node_modules/.bin/bun scripts/testReport.ts failed "$report")
   if [ -n "$again" ]; then
-    # A test can fail under emulation only: systemd has time limits, and some races show nowhere else. The
+    # A test can fail under emulation only: systemd has time limits, and some races appear nowhere else. The
     # files with failed tests run once more, in a new machine.
     echo "running again in a new machine, because $failed failed: $(paste -s -d ' ' <<<"$again")"
     # shellcheck disable=SC2086 # words
