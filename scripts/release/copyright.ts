@@ -32,7 +32,7 @@ Comment:
  WebKit, which are under the GNU Library General Public License, version 2,
  TinyCC, under the GNU Lesser General Public License, version 2.1, and further
  libraries under licences that ask for no more than their notice. Bun's own
- documents list them, and say how to link it anew:
+ documents list them, and say how to relink it:
  https://bun.com/docs/project/license
  .
  What Bun links can be exchanged in ffrtmp: scripts/build.ts in its sources
