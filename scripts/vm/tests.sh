@@ -76,7 +76,7 @@ run_tests() {
   stop_machine "$kernel"
   rm -f "$report"
   if start_machine "$kernel" && push_worktree "$kernel"; then
-    exec_machine "$kernel" root env FFRTMP_VM="$kernel" timeout --kill-after=10 "${FFRTMP_VM_TEST_LIMIT_S:-1200}" \
+    exec_machine "$kernel" root env FFRTMP_VM="$kernel" timeout --kill-after=10 "${FFRTMP_VM_TEST_LIMIT_S:-2400}" \
       bun test --timeout 300000 --reporter=junit --reporter-outfile=/work/report.xml "$@"
     status=$?
     if machine_pid "$kernel" >/dev/null; then
