@@ -6,14 +6,12 @@ import type { DaemonEvents } from "./events.ts";
 import type { PolicyStore } from "./policyStore.ts";
 import type { ServiceManager } from "./serviceManager.ts";
 
-/** The dependencies that the parts of a daemon share. */
 export interface DaemonContext extends Context {
   options: {
     /** Interval between full process scans; `undefined`: the policy's, or 5 s. */
     scanIntervalMs: number | undefined;
     /** `bufferBytes`: the size of the buffer for process events that wait to be read. */
     events: { choice: EventChoice; bufferBytes: number };
-    /** Where to create the cgroups of discovered processes. */
     placement: Placement;
   };
   store: PolicyStore;

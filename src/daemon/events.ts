@@ -10,7 +10,6 @@ export type LoadedPolicy = Pick<PolicyStore, "policy" | "path" | "warnings">;
 
 type StartedSource = { source: EventSource } & Pick<StartedEvents, "unavailable">;
 
-/** The facts of each kind of event that a daemon reports while it works. */
 interface EventFacts {
   /** Process events arrive from now on. */
   "daemon-started": LoadedPolicy & StartedSource & { ledgerPath: string };

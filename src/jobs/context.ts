@@ -13,7 +13,6 @@ export interface Context {
   ledger: Ledger;
   state: StateFiles;
   bootId: string;
-  /** This ffrtmp process. */
   self: ProcessIdentity;
   /** Reports to the operator a problem that does not stop the command. */
   warn(message: string): void;

@@ -12,7 +12,6 @@ import { MEBIBYTE, parseMemory, parseWhole } from "./units.ts";
 export interface LimitKey<T> {
   /** The option's placeholder, which also selects the notations that help texts explain. */
   placeholder: string;
-  /** A help line. */
   help: string;
   /** Describes a valid value, for faults, editors and the manual. */
   expected: string;
@@ -23,7 +22,6 @@ export interface LimitKey<T> {
 }
 
 interface Row<F extends string, T> {
-  /** The field of `Limits`. */
   field: F;
   keys: Record<string, LimitKey<T>>;
   /** Returns the value as a person writes it. Absent: its string. */
@@ -32,7 +30,6 @@ interface Row<F extends string, T> {
   perDevice?: true;
 }
 
-/** A limit that is a file of a cgroup. */
 interface CgroupRow<F extends string, T> extends Row<F, T> {
   v1: OnVersion;
   /** `untouched` is the file's text in a new cgroup. Source: "Interface Files" of cgroup-v2.rst. */
@@ -49,7 +46,6 @@ interface OnVersion {
   inherited: boolean;
 }
 
-/** A limit that is an attribute of each thread or process. */
 interface TaskRow<F extends string, T> extends Row<F, T> {
   attributeOf: "thread" | "process";
 }

@@ -32,7 +32,6 @@ export interface ControllerEnabled {
   controller: string;
 }
 
-/** A limit was written to a file. */
 export interface FileWritten {
   kind: "file-written";
   hierarchy: string;

@@ -18,7 +18,6 @@ export interface Condition {
   retryInMs?(facts: ProcessFacts): number;
 }
 
-/** Makes the condition of a key in the file from its values. */
 type ConditionOf<V> = (key: string, values: readonly V[]) => Condition;
 
 const UNKNOWN = "unknown";

@@ -5,7 +5,6 @@ import type { ProcessFacts } from "./facts.ts";
 import { bestName, type NamePattern } from "./namePattern.ts";
 import { mergeLayers, type Policy, type Rule } from "./policy.ts";
 
-/** The decision of a policy about one process. */
 export type Decision =
   | {
       govern: true;

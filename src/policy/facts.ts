@@ -1,4 +1,3 @@
-/** The names of a process. */
 export interface ProcessNames {
   /** At most 15 bytes. */
   comm: string;

@@ -21,7 +21,6 @@ import { planAttach } from "./planAttach.ts";
 /** Attaching takes some milliseconds, a few tens on a busy machine. */
 const LOCK_TIMEOUT_MS = 200;
 
-/** A job whose process runs, with the handle of that process. */
 interface AttachedJob {
   job: RunningJob;
   pidfd: number | undefined;

@@ -45,7 +45,6 @@ export function enforceLimits(context: Context, job: RunningJob, total: Limits =
   return job.cgroup.length === 0 ? { job, repairs: [] } : new Enforcer(context, job).enforce(total);
 }
 
-/** One scan of one job. */
 class Enforcer {
   readonly #context: Context;
   readonly #job: RunningJob;

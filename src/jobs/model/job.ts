@@ -8,7 +8,6 @@ import type { ProcessIdentity } from "../../linux/proc/identity.ts";
 /** The command that brought a job under governance. */
 export type JobMode = "run" | "attach" | "watch";
 
-/** The fields that a job has in every state. */
 export interface JobFields {
   /** Identifies the job permanently; sorts by creation. A job id can be used again after its job has ended. */
   readonly key: string;
@@ -56,7 +55,6 @@ export interface RunningJob extends JobFields {
   readonly observer: ProcessIdentity | null;
 }
 
-/** A job that has a result. */
 export interface EndedJob extends JobFields {
   readonly state: "ended";
   /** `null` for a job that never had a process. */

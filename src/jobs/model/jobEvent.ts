@@ -41,7 +41,6 @@ interface Details {
 
 export type JobEventKind = keyof Details;
 
-/** An entry in a job's history, as it is written. */
 export type JobEvent = {
   [Kind in JobEventKind]: { readonly atMs: number; readonly kind: Kind; readonly detail: Details[Kind] };
 }[JobEventKind];

@@ -60,7 +60,6 @@ export function isObserved({ host }: Context, job: Job): boolean {
   return observer !== null && isAlive(host, observer);
 }
 
-/** Records this process as the active daemon of the ledger. */
 export function recordActiveDaemon({ ledger, self }: Context): void {
   ledger.setNote(ACTIVE_DAEMON, JSON.stringify(self));
 }

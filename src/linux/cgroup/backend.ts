@@ -12,13 +12,11 @@ export type Place = { placedAs: "child" } | { placedAs: "in-place" } | { placedA
 
 /** The cgroup that contains all jobs of one tenant which come from the same cgroup, and their total there. */
 export interface TenantGroup {
-  /** The name of its directory. */
   name: string;
   limits: Limits;
 }
 
 export interface CgroupRequest {
-  /** The name of the job's directories. */
   name: string;
   limits: Limits;
   tenant?: TenantGroup | undefined;

@@ -12,7 +12,6 @@ const NO_RECORD = {
   running: "its parent has not reaped it",
 };
 
-/** Everything that was observed about the end of a process. */
 export interface ExitObservations {
   /** The answer of PIDFD_GET_INFO; `"none"` when there is no pidfd. */
   record: PidfdExit | "none";

@@ -138,7 +138,6 @@ export function restoreAttributes(host: Host, changes: readonly AttributeSet[]):
   });
 }
 
-/** Formats a value of an attribute as a person writes it. */
 export function formatAttribute(name: TaskLimitName, value: number): string {
   return ATTRIBUTES[name].text(value);
 }

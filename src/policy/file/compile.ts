@@ -17,7 +17,6 @@ import type { PolicyWords } from "./schema.ts";
 /** Reports a value that is valid but most likely a mistake. */
 type Warn = (at: PropertyKey[], message: string, right: string) => void;
 
-/** Compiles a valid policy file. `path` is the path of the file. */
 export function compilePolicy(
   words: PolicyWords,
   path: string,

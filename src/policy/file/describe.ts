@@ -11,7 +11,6 @@ export function knownKeys(path: readonly PropertyKey[]): string[] {
   return shapesAt(path).flatMap((shape) => Object.keys(shape));
 }
 
-/** One key, described for people. */
 export interface DescribedKey {
   key: string;
   /** The purpose of the key; `undefined` where the value explains it. */

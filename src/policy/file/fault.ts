@@ -1,4 +1,3 @@
-/** One fault in a policy file, and its place. */
 export interface PolicyFault {
   /** From 1. */
   line: number;
