@@ -77,7 +77,7 @@ export function describeTrouble(path: string, error: unknown): { reason: string;
   if (error instanceof UnusableSchema) return { reason, remedy: `${error.remedy} ${elsewhere}` };
   if (isSqlite(error, "FULL")) return { reason, remedy: `Make room there, or ${elsewhere}` };
   if (isSqlite(error, "BUSY"))
-    return { reason: `${reason}: another process has locked it`, remedy: `See which: fuser ${path}` };
+    return { reason: `${reason}: another process uses it`, remedy: `See which: fuser ${path}` };
   if (isSqlite(error, "IOERR")) return { reason, remedy: "See the kernel's messages about that disk: dmesg" };
   const remedy = `Make it writable for uid ${process.geteuid?.()}, or ${elsewhere}`;
   if (error instanceof SQLiteError) return { reason: whyNotWritable(path) ?? reason, remedy };

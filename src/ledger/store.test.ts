@@ -23,7 +23,7 @@ describe("a ledger that cannot be written", () => {
     const holder = locked(path);
     ledger.addEvent(job, { atMs: 1, kind: "observer_died", detail: {} });
     expect(told).toHaveLength(1);
-    expect(told[0]).toMatch(/cannot write the ledger .* \(database is locked: another process has locked it\)/);
+    expect(told[0]).toMatch(/cannot write the ledger .* \(database is locked: another process uses it\)/);
     holder.run("ROLLBACK");
     holder.close();
     ledger.addEvent(job, { atMs: 2, kind: "observer_left", detail: {} });
