@@ -68,7 +68,6 @@ export class FactReader {
   }
 }
 
-/** A process as the readers of its facts see it. */
 interface Subject extends ProcessFacts {
   reader: FactReader;
   stat: ProcStat;

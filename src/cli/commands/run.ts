@@ -1,4 +1,8 @@
 import type { Context } from "../../jobs/context.ts";
+
+/** When the memory of the start is returned to the kernel, 0.7 MB: a wrapper may wait for days. */
+const SHRINK_AFTER_MS = 500;
+
 import { Refusal } from "../../jobs/errors.ts";
 import { recordExit } from "../../jobs/exit/recordExit.ts";
 import { generateJobId } from "../../jobs/job.ts";
@@ -37,6 +41,7 @@ export async function run(command: string[], flags: RunFlags): Promise<number> {
 
   const start = () => startJob({ ...spec, command, workingDirectory, inherited }, flags);
   const { context, job, ended } = reportStart === undefined ? start() : startReporting(reportStart, start);
+  setTimeout(() => Bun.shrink(), SHRINK_AFTER_MS).unref();
   const end = await Promise.race([ended, firstSignal()]);
   if (typeof end === "string") return stopObserving(context, job, end);
   const { result, isOurs, survivors } = recordExit(context, job, end.ending, { byParent: end.measured });

@@ -30,7 +30,6 @@ export function isOwnScope(name: string): boolean {
   return isGovernedPath(name) && name.endsWith(".scope");
 }
 
-/** The part of a job's specification that its scope depends on. */
 export type ScopeSpec = Pick<JobSpec, "jobId" | "limits">;
 
 /** Plans the scope of a job beside the unit of a cgroup. Returns a string when a scope is not possible. */

@@ -44,7 +44,6 @@ function readUsageOf(job: JobCgroup, directories: readonly JobDirectory[]): Usag
   return usage;
 }
 
-/** Reads everything that a cgroup has counted since it was created. */
 function readCounted(job: JobCgroup, directory: JobDirectory): Partial<Usage> {
   const readers = new Set([...backendOf(directory.hierarchy).alwaysMeasures, ...directory.controllers]);
   const counted = [...readers].map((reader) => reader.usage?.(asDirectory(job, directory)));

@@ -3,7 +3,6 @@ import { ValueFault } from "../../limits/units.ts";
 
 /** Builders of the values of a policy file. Each has a description for faults, editors and the manual. */
 
-/** The parameters of a fault that a parser or a check reports. */
 export interface FaultParams {
   /** Describes a valid value. */
   right: string;
