@@ -87,6 +87,7 @@ export abstract class LedgerStore {
    * closing it would write the log back to the file with two syncs of the disk, on the launch path of every short job.
    */
   close(): void {
+    clearInterval(this.#flushing);
     if (this.flush() === 0) return;
     // A note of the ledger about itself is no loss.
     const lost = this.#waiting.filter(([sql]) => !sql.startsWith("INSERT INTO notes ")).length;
