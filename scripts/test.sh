@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs missing programs, builds ffrtmp, and runs all checks and tests, also in virtual machines. The last
-# line counts them: "N passed, N failed, N skipped". Lines that begin with "not tried" say what was skipped,
-# and why.
+# line counts them: "N passed, N failed, N skipped". The lines before it name what was skipped and why ("not
+# tried"), and every test that failed.
 #
 #   test.sh [--no-vm]   --no-vm runs no virtual machine
 set -u
@@ -22,8 +22,13 @@ need_programs lintian=lintian groff=groff mandoc=mandoc man=man-db zsh=zsh fish=
   /usr/aarch64-linux-gnu/lib/ld-linux-aarch64.so.1=libc6-arm64-cross
 build
 
-passed=0 failed=0 skipped=0
-if scripts/check.sh; then passed=1; else failed=1; fi
+passed=0 failed=0 skipped=0 failures=""
+if scripts/check.sh; then
+  passed=1
+else
+  failed=1
+  failures="(fail) scripts/check.sh"
+fi
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -43,6 +48,7 @@ status=${PIPESTATUS[0]}
 # shellcheck disable=SC2046 # three numbers
 add_counts $(node_modules/.bin/bun scripts/testReport.ts counts "$work/report.xml" "$status")
 not_tried=$(grep '^not tried' "$output" | sort -u)
+failures+=$'\n'$(grep '^(fail)' "$output")
 
 if $with_vm; then
   FFRTMP_VM_COUNTS=$work/counts scripts/vm.sh test 2>&1 | tee "$output"
@@ -59,11 +65,14 @@ if $with_vm; then
     # vm.sh can also fail before or between the tests.
     if [ "$status" -ne 0 ] && [ "$failed" -eq "$before" ]; then failed=$((failed + 1)); fi
     not_tried+=$'\n'$(grep '^kernel [^:]*: not tried' "$output" | sort -u)
+    # Also those that passed when they ran again.
+    failures+=$'\n'$(grep '^kernel [^:]*: \((fail)\|running again\)' "$output")
   fi
 else
   not_tried+=$'\n'"not tried: tests in virtual machines: --no-vm"
 fi
 
-echo "$not_tried"
+# Last, so that a log whose start is cut off still names them.
+printf '%s\n' "$not_tried" "$failures" | grep .
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]
