@@ -41,7 +41,10 @@ export function generateJobId(command: string, now: number): string {
     .replace(/[^A-Za-z0-9._-]/g, "")
     .replace(/^[^A-Za-z0-9]+/, "")
     .slice(0, 40);
-  const random = crypto.getRandomValues(new Uint8Array(1)).toHex();
+  // Not by `crypto`, which takes 0.3 ms to load.
+  const random = Math.floor(256 * Math.random())
+    .toString(16)
+    .padStart(2, "0");
   return `${name || "job"}-${now.toString(36)}-${random}`;
 }
 

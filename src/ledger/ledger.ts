@@ -11,9 +11,18 @@ import {
   toRunning,
 } from "../jobs/model/job.ts";
 import { type JobEvent, type RecordedEvent, recordedEvent } from "../jobs/model/jobEvent.ts";
+import { changeKey } from "../linux/change.ts";
 import type { ProcessIdentity } from "../linux/proc/identity.ts";
 import { isUniqueConflict } from "./database.ts";
-import { InconsistentRow, jobToRow, resultToRow, rowToJob, rowToResult, toRow } from "./rows.ts";
+import {
+  InconsistentRow,
+  jobToRow,
+  resultToRow,
+  rowToChanges,
+  rowToJob,
+  rowToResult,
+  toRow,
+} from "./rows.ts";
 import { LedgerStore, type Row } from "./store.ts";
 
 /** Another open job has the same id, or governs the same process. */
@@ -73,8 +82,10 @@ export class Ledger extends LedgerStore {
 
   /** Returns the keys of the changes that jobs share, of those that are not cleaned up, leaving out one of them. */
   sharedChanges({ except = "" } = {}): ReadonlySet<string> {
-    const sql = "SELECT DISTINCT change FROM shared_changes WHERE job_key <> $except";
-    return new Set(this.rows(sql, { except }).map(({ change }) => String(change)));
+    const sql = `SELECT key, changes FROM jobs
+      WHERE released = 0 AND key <> $except AND changes LIKE '%controller-enabled%'`;
+    const changes = this.#consistent(this.rows(sql, { except }), rowToChanges).flat();
+    return new Set(changes.filter(({ kind }) => kind === "controller-enabled").map(changeKey));
   }
 
   /** Records that every change of an ended job is undone, which empties its journal. */

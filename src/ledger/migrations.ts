@@ -81,34 +81,7 @@ const MIGRATIONS: (string | ((db: Database) => void))[] = [
   ALTER TABLE jobs ADD COLUMN by_hand TEXT;
   ALTER TABLE jobs ADD COLUMN carried_usage TEXT;
   `,
-  `
-  ALTER TABLE jobs RENAME COLUMN touched TO changes;
-
-  -- The changes that several jobs can need. The last of these jobs that is cleaned up undoes the change.
-  CREATE TABLE shared_changes (
-    change TEXT NOT NULL,
-    job_key TEXT NOT NULL,
-    PRIMARY KEY (change, job_key)
-  ) STRICT, WITHOUT ROWID;
-  CREATE INDEX shared_changes_by_job ON shared_changes (job_key);
-  CREATE VIEW controllers_enabled AS
-    SELECT jobs.key AS job_key, released,
-      'controller-enabled ' || (value ->> 'path') || ' ' || (value ->> 'controller') AS change
-    FROM jobs, json_each(jobs.changes)
-    WHERE value ->> 'kind' = 'controller-enabled';
-  CREATE TRIGGER jobs_share_changes AFTER INSERT ON jobs WHEN NEW.changes LIKE '%controller-enabled%'
-    BEGIN
-      INSERT OR IGNORE INTO shared_changes
-        SELECT change, job_key FROM controllers_enabled WHERE job_key = NEW.key AND released = 0;
-    END;
-  CREATE TRIGGER jobs_share_new_changes AFTER UPDATE OF changes, released ON jobs
-    WHEN OLD.changes LIKE '%controller-enabled%' OR NEW.changes LIKE '%controller-enabled%'
-    BEGIN
-      DELETE FROM shared_changes WHERE job_key = NEW.key;
-      INSERT OR IGNORE INTO shared_changes
-        SELECT change, job_key FROM controllers_enabled WHERE job_key = NEW.key AND released = 0;
-    END;
-  `,
+  "ALTER TABLE jobs RENAME COLUMN touched TO changes",
   convertJournals,
 ];
 

@@ -93,6 +93,9 @@ export function rowToJob(row: Row): Job {
   return { ...fields, state, process, startedMs, observer };
 }
 
+/** Reads only the journal of a row. Throws InconsistentRow. */
+export const rowToChanges = JOB_COLUMNS.changes.read;
+
 function readProcess(row: Row, pidColumn: string, startColumn: string): ProcessIdentity | null {
   const [pid, startTicks] = [row[pidColumn], row[startColumn]];
   if (typeof pid === "number" && typeof startTicks === "number")
@@ -117,8 +120,12 @@ export function rowToResult(row: Row): JobResult {
 
 /** Returns the columns of those fields that are present and in the table. */
 export function toRow(fields: object, columns: Record<string, Column<unknown>> = JOB_COLUMNS): Row {
-  const values = Object.entries(fields).filter(([field, value]) => field in columns && value !== undefined);
-  return Object.fromEntries(values.map(([field, value]) => [columns[field]?.name, toValue(value)]));
+  const row: Row = {};
+  for (const [field, value] of Object.entries(fields)) {
+    const column = columns[field];
+    if (column && value !== undefined) row[column.name] = toValue(value);
+  }
+  return row;
 }
 
 function toValue(value: unknown): Value {

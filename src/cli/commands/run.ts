@@ -1,8 +1,4 @@
 import type { Context } from "../../jobs/context.ts";
-
-/** When the memory of the start is returned to the kernel, 0.7 MB: a wrapper may wait for days. */
-const SHRINK_AFTER_MS = 500;
-
 import { Refusal } from "../../jobs/errors.ts";
 import { recordExit } from "../../jobs/exit/recordExit.ts";
 import { generateJobId } from "../../jobs/job.ts";
@@ -22,6 +18,9 @@ import { warnOfLikelyMistakes, warnOfMissingLimits } from "../output/outcomes.ts
 import { openContext } from "../session.ts";
 import { firstSignal, stopObserving } from "../signals.ts";
 import { dropJobLog, openJobLog, runInBackground, startReporting } from "./background.ts";
+
+/** When the memory of the start is returned to the kernel, 0.7 MB: a wrapper may wait for days. */
+const SHRINK_AFTER_MS = 500;
 
 export interface RunFlags extends JobFlags {
   workdir?: string;

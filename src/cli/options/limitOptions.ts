@@ -11,7 +11,8 @@ export function addLimitOptions(command: Command): Command {
     const options = optionsOf(limit);
     for (const option of options) {
       const others = options.filter((other) => other !== option);
-      command.addOption(option.conflicts(others.map((other) => other.attributeName())));
+      if (others.length > 0) option.conflicts(others.map((other) => other.attributeName()));
+      command.addOption(option);
     }
   }
   return command.addHelpText("after", () => `\nValues:\n${spellings(command)}`);
@@ -37,12 +38,13 @@ function withDisk(line: { device: string }): { device: string } {
 
 /** Returns the limits among the flags of a command, which commander names in camel case. */
 export function limitsFrom(flags: object): Limits {
-  const given = new Map<string, unknown>(Object.entries(flags));
-  const nameOf = (key: string) => key.replace(/_(.)/g, (_, letter) => letter.toUpperCase());
-  const fields = Object.values(LIMITS).flatMap(({ field, keys }) =>
-    Object.keys(keys).map((key) => [field, given.get(nameOf(key))]),
-  );
-  return Object.fromEntries(fields.filter(([, value]) => value !== undefined));
+  const limits: Record<string, unknown> = {};
+  for (const [flag, value] of Object.entries(flags)) {
+    const key = flag.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+    const limit = Object.values(LIMITS).find(({ keys }) => key in keys);
+    if (limit) limits[limit.field] = value;
+  }
+  return limits;
 }
 
 /** Explains the notations of the values that the command's options accept. */

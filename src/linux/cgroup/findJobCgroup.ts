@@ -18,7 +18,7 @@ export function findJobCgroup(
   hierarchies: readonly Hierarchy[],
   record: { cgroup: readonly JobLocation[]; changes: readonly Change[] },
 ): JobCgroup {
-  const changes = structuredClone(record.changes.filter(isCgroupChange));
+  const changes = record.changes.filter(isCgroupChange).map((change) => ({ ...change }));
   const directories = record.cgroup.flatMap((stored): JobDirectory[] => {
     const { hierarchy: key, placedAs = "child", path, ...counted } = stored;
     const hierarchy = hierarchies.find((candidate) => candidate.key === key);

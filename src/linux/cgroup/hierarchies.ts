@@ -44,10 +44,12 @@ function rootControllers({ cgroupFs }: Host, { mountPoint }: Hierarchy): string[
 export function parseHierarchies(mountinfo: string): Hierarchy[] {
   const byKey = new Map<string, Hierarchy>();
   const mounts = parseMounts(mountinfo);
+  const byParent = Map.groupBy(mounts.values(), ({ parent }) => parent);
   for (const mount of mounts.values()) {
-    const { type, isReadOnly, superOptions } = mount;
+    const { type, options, superOptions } = mount;
     const isV2 = type === "cgroup2";
-    if ((type !== "cgroup" && !isV2) || isCovered(mounts, mount)) continue;
+    if ((type !== "cgroup" && !isV2) || isCovered(mounts, byParent, mount)) continue;
+    const isReadOnly = [options, superOptions].some((each) => each.split(",").includes("ro"));
     const isName = (word: string): boolean => V1_CONTROLLERS.has(word) || word.startsWith("name=");
     const names = isV2 ? [] : superOptions.split(",").filter(isName);
     const key = names.join(",");
@@ -78,7 +80,7 @@ interface Mount {
   mountRoot: string;
   mountPoint: string;
   type: string;
-  isReadOnly: boolean;
+  options: string;
   superOptions: string;
 }
 
@@ -89,8 +91,7 @@ function parseMounts(mountinfo: string): Map<string, Mount> {
     const [id, parent, , mountRoot, mountPoint, options = ""] = mount?.split(" ") ?? [];
     const [type, , superOptions = ""] = source?.split(" ") ?? [];
     if (!id || !parent || !type || !mountRoot?.startsWith("/") || !mountPoint?.startsWith("/")) continue;
-    const isReadOnly = [options, superOptions].some((each) => each.split(",").includes("ro"));
-    mounts.set(id, { id, parent, mountRoot, mountPoint, type, isReadOnly, superOptions });
+    mounts.set(id, { id, parent, mountRoot, mountPoint, type, options, superOptions });
   }
   return mounts;
 }
@@ -99,17 +100,19 @@ function parseMounts(mountinfo: string): Map<string, Mount> {
  * Returns whether another mount covers a mount point or a directory above it, so that its path leads to another file system.
  * A container, or the sandbox of a service, may mount its own /sys/fs/cgroup over that of the machine.
  */
-function isCovered(mounts: ReadonlyMap<string, Mount>, mount: Mount): boolean {
-  const others = [...mounts.values()];
-  if (others.some((other) => other.parent === mount.id && other.mountPoint === mount.mountPoint)) return true;
+function isCovered(
+  mounts: ReadonlyMap<string, Mount>,
+  byParent: ReadonlyMap<string, Mount[]>,
+  mount: Mount,
+): boolean {
+  if (byParent.get(mount.id)?.some(({ mountPoint }) => mountPoint === mount.mountPoint)) return true;
   const seen = new Set<Mount>();
   for (let step: Mount | undefined = mount; step && !seen.has(step); step = mounts.get(step.parent)) {
     seen.add(step);
-    const { parent, mountPoint } = step;
-    const coversPath = (other: Mount): boolean =>
-      other.parent === parent && mountPoint.startsWith(other.mountPoint.replace(/\/?$/, "/"));
-    if (others.some((other) => other !== step && other.mountPoint !== mountPoint && coversPath(other)))
-      return true;
+    const { parent, mountPoint: path } = step;
+    const isAbove = ({ mountPoint }: Mount): boolean =>
+      path !== mountPoint && path.startsWith(mountPoint === "/" ? "/" : `${mountPoint}/`);
+    if (byParent.get(parent)?.some(isAbove)) return true;
   }
   return false;
 }

@@ -58,7 +58,7 @@ export function storeJobCgroup({ directories, changes }: JobCgroup) {
       tenantCountedBefore,
     }),
   );
-  return { cgroup, changes: structuredClone(changes) };
+  return { cgroup, changes: changes.map((change) => ({ ...change })) };
 }
 
 export function createdPaths(changes: readonly Change[], hierarchy: string, role: CgroupRole): string[] {

@@ -1,4 +1,4 @@
-import { formatLimit, type Limits } from "../../limits/limits.ts";
+import type { Limits } from "../../limits/limits.ts";
 import type { LimitOutcome } from "../../limits/outcome.ts";
 import { CGROUP_LIMITS, type CgroupLimitName, isInherited, isWeight, LIMITS } from "../../limits/table.ts";
 import type { FileWritten } from "../change.ts";
@@ -24,8 +24,9 @@ export type PlannedLimit = { limit: CgroupLimitName; wanted: string; of?: "tenan
  * Plans the limits of a job's cgroup, and before them the total of its tenant: a limit that is not tighter than the total
  * is not written. Reads only.
  */
-export function planLimits(job: JobCgroup, limits: Limits, total: Limits = {}): PlannedLimit[] {
+export function planLimits(job: JobCgroup, limits: Limits, total?: Limits): PlannedLimit[] {
   const fs = plannedFs(job.fs, job.changes);
+  if (total === undefined) return planAll({ ...job, fs }, limits);
   const totals = planAll({ ...job, fs }, total, "tenant");
   for (const planned of totals) {
     if ("outcome" in planned) continue;
@@ -37,9 +38,10 @@ export function planLimits(job: JobCgroup, limits: Limits, total: Limits = {}): 
 function planAll(job: JobCgroup, limits: Limits, of?: "tenant"): PlannedLimit[] {
   const target = of === undefined ? job : tenantCgroupOf(job);
   return CGROUP_LIMITS.flatMap((limit): PlannedLimit[] => {
-    const value = limits[LIMITS[limit].field];
-    const wanted = formatLimit(limits, limit);
-    if (value === undefined || wanted === undefined) return [];
+    const { field, format = String } = LIMITS[limit];
+    const value = limits[field];
+    if (value === undefined) return [];
+    const wanted = format(value);
     const request = { limit, wanted, ...(of && { of }) };
     const place = findPlace(target, limit);
     const because = of && whyNotSummed(target, limit, place?.directory.hierarchy.version);
