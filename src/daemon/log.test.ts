@@ -71,13 +71,17 @@ test("a rejected policy is logged with every fault", () => {
   ]);
 });
 
-test("a limit that another program changes is logged as restored, or as left alone", () => {
+test("a limit that another program changes is logged as restored, refused, or left alone", () => {
   const change = { what: "pids.max", wanted: "50", found: "max" } as const;
-  const lines = (["reapplied", "left_alone"] as const).flatMap((did) =>
+  const lines = (["reapplied", "repair_refused", "left_alone"] as const).flatMap((did) =>
     log({ kind: "limit-repaired", job: JOB, repair: { ...change, did } }),
   );
   const changed = "Job auto-ffmpeg-4026: pids.max was changed from outside (wanted 50, found max)";
-  expect(lines).toEqual([`${changed}: restored`, `${changed}: left alone for an hour`]);
+  expect(lines).toEqual([
+    `${changed}: restored`,
+    `${changed}: the kernel refuses to restore it, trying again`,
+    `${changed}: left alone for an hour`,
+  ]);
 });
 
 test("counts are for the status line alone, which names the event source and an invalid policy file", () => {

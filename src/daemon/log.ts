@@ -1,3 +1,4 @@
+import type { DriftKind } from "../jobs/model/jobEvent.ts";
 import { summaryLine, survivorsLine } from "../jobs/summary.ts";
 import type { DaemonEvent, DaemonEvents, EventKind, LoadedPolicy } from "./events.ts";
 
@@ -66,12 +67,19 @@ const LINES: { [Kind in EventKind]: (event: DaemonEvent<Kind>) => string | strin
     `Job ${job.jobId} keeps its limits, although the policy no longer asks for it`,
   "job-reconcile-failed": ({ job, reason }) => `Job ${job.jobId} cannot follow the policy: ${reason}`,
   "limit-repaired": ({ job, repair: { what, did, wanted, found } }) =>
-    `Job ${job.jobId}: ${what} was changed from outside (wanted ${wanted}, found ${found}): ${did === "left_alone" ? "left alone for an hour" : "restored"}`,
+    `Job ${job.jobId}: ${what} was changed from outside (wanted ${wanted}, found ${found}): ${REACTIONS[did]}`,
   "job-ended": ({ job, result }) => summaryLine(job, result),
   "job-left-processes": ({ job, pids }) => survivorsLine(job, pids),
   "job-cleaned-up": ({ job }) =>
     `Job ${job.jobId}: the last process that it left has ended; its cgroup is removed`,
   counted: () => [],
+};
+
+const REACTIONS: Record<DriftKind, string> = {
+  reapplied: "restored",
+  given_again: "restored",
+  repair_refused: "the kernel refuses to restore it, trying again",
+  left_alone: "left alone for an hour",
 };
 
 function unavailableLines({ unavailable }: { unavailable: string[] }): string[] {

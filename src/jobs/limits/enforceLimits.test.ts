@@ -86,19 +86,42 @@ limitsTest("a limit that another program tightened stays as it is", () => {
 });
 
 limitsTest(
-  "a limit that cannot be applied again is left alone at once, and not recorded as applied again",
+  "a repair that the kernel refuses is reported once, and tried again after a wait that doubles",
   () => {
     const governed = governSleeper(HALF_A_CORE);
-    const { path, loose } = quotaFile(governed.job);
+    const { path, loose, tight } = quotaFile(governed.job);
     writeFileSync(path, loose);
+    let nowMs = governed.context.host.now();
+    let tries = 0;
     const write = () => {
+      tries++;
       throw Object.assign(new Error("EROFS"), { code: "EROFS" });
     };
-    const host = { ...governed.context.host, cgroupFs: { ...governed.context.host.cgroupFs, write } };
-    const expected = { what: "cpu.max", did: "left_alone", wanted: "50000 100000", found: "max" } as const;
-    expect(enforce(governed, {}, { ...governed.context, host })).toEqual([expected]);
+    const host = { ...governed.context.host, now: () => nowMs };
+    const readOnly = { ...host, cgroupFs: { ...host.cgroupFs, write } };
+    const triesAfter = (ms: number): number => {
+      nowMs += ms;
+      tries = 0;
+      repairs = enforce(governed, {}, { ...governed.context, host: readOnly });
+      return tries;
+    };
+    let repairs: LimitRepair[] = [];
+    const perTry = triesAfter(0);
+    const drift = { what: "cpu.max", wanted: "50000 100000", found: "max" } as const;
+    expect(repairs).toEqual([{ ...drift, did: "repair_refused" }]);
     expect(governed.job.outcomes).toMatchObject([{ limit: "cpu.max", outcome: "refused" }]);
     expect(governed.job.outcomes[0]?.because).toContain("EROFS (mounted read-only) writing");
+    for (let wait = 1000; wait < 2 * HOUR_MS; wait *= 2) {
+      const longest = Math.min(wait, HOUR_MS);
+      expect([triesAfter(longest - 1), triesAfter(1), repairs]).toEqual([0, perTry, []]);
+    }
+    nowMs += HOUR_MS;
+    expect(enforce(governed, {}, { ...governed.context, host })).toEqual([{ ...drift, did: "reapplied" }]);
+    expect(readFileSync(path, "utf8").trim()).toBe(tight);
+    expect(governed.job.outcomes).toMatchObject([{ limit: "cpu.max", outcome: "applied" }]);
+    writeFileSync(path, loose);
+    triesAfter(0);
+    expect(repairs).toEqual([{ ...drift, did: "repair_refused" }]);
   },
 );
 

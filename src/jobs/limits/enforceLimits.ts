@@ -15,7 +15,7 @@ import { recordCgroup } from "../changes.ts";
 import type { Context } from "../context.ts";
 import { limitsInForce } from "../job.ts";
 import type { RunningJob } from "../model/job.ts";
-import type { Drift, DriftKind, RecordedEvent } from "../model/jobEvent.ts";
+import { type Drift, type DriftEvent, type DriftKind, isDriftEvent } from "../model/jobEvent.ts";
 import { jobCgroupOf } from "../placement/jobCgroup.ts";
 import { type LeftOutside, moveTreeIntoCgroup, withdrawFromOutsiders } from "../placement/moveTree.ts";
 
@@ -24,8 +24,14 @@ import { type LeftOutside, moveTreeIntoCgroup, withdrawFromOutsiders } from "../
  * value means it, and ffrtmp does not fight over it. A controller that is gone with its limit says nothing about the
  * limit: systemd disables it for every unit of a slice when a unit there ends that needed it.
  */
-const MAX_REPAIRS_PER_HOUR = { reapplied: 3, given_again: 60, left_alone: 1 };
+const MAX_REPAIRS_PER_HOUR = { reapplied: 3, given_again: 60, repair_refused: Infinity, left_alone: 1 };
 const HOUR_MS = 3_600_000;
+
+/**
+ * The first wait after the kernel refused a repair; each further wait is twice as long, up to an hour. A refusal can last
+ * for an instant, while systemd disables and enables controllers, or for as long as a mount is read-only.
+ */
+const MIN_RETRY_MS = 1000;
 
 export type LimitRepair = Drift & { readonly did: DriftKind };
 
@@ -39,7 +45,7 @@ export interface Enforcement {
  * Compares the recorded limits of a job, and the `total` of its tenant, with those that the kernel has now. Applies again
  * what was changed from outside: by an operator, by systemd that disabled a controller, by a move of a process. Each time
  * is an event. A limit that changes more often than MAX_REPAIRS_PER_HOUR is left alone for an hour; its outcome says so,
- * and it is reported once. Safe to call at any time.
+ * and it is reported once. So is a repair that the kernel refuses, which is tried again. Safe to call at any time.
  */
 export function enforceLimits(context: Context, job: RunningJob, total: Limits = {}): Enforcement {
   return job.cgroup.length === 0 ? { job, repairs: [] } : new Enforcer(context, job).enforce(total);
@@ -53,7 +59,7 @@ class Enforcer {
   /** The counters that restarted at 0 with their controllers, so that their earlier values are lost. */
   readonly #resetCounters: (keyof Usage)[] = [];
   #outcomes: readonly LimitOutcome[];
-  #events: RecordedEvent[] | undefined;
+  #events: DriftEvent[] | undefined;
 
   constructor(context: Context, job: RunningJob) {
     this.#context = context;
@@ -85,7 +91,8 @@ class Enforcer {
       const did = drift.isControllerGone ? "given_again" : "reapplied";
       const repair: LimitRepair = { what: isTenant ? `tenant's ${limit}` : limit, did, wanted, found };
       const outcome = this.#outcomes.find((each) => each.of === of && each.limit === limit);
-      if (outcome && (isInForce(outcome) || this.#isForgiven(repair))) drifts.set(limit, repair);
+      const isDue = this.#isForgiven(repair) || this.#countRefusals(repair) > 0;
+      if (outcome && (isInForce(outcome) || isDue) && !this.#isWaiting(repair)) drifts.set(limit, repair);
     }
     // Only these: a limit that was given up stays so when another one is applied again.
     const repairable = [...drifts].filter(([, repair]) => !this.#isGivenUp(repair)).map(([limit]) => limit);
@@ -97,8 +104,7 @@ class Enforcer {
       if (!now) return this.#leaveAlone(outcome, repair);
       // The kernel has the same value as after the first write: it never took more, and nothing was changed from outside.
       if (now.outcome === "partial" && now.actual === outcome.actual) return outcome;
-      // A limit that is refused now is not tried for a while.
-      this.#record(isInForce(now) ? repair : { ...repair, did: "left_alone" });
+      this.#record(isInForce(now) ? repair : { ...repair, did: "repair_refused" });
       return now.outcome === "applied" && outcome.outcome === "partial"
         ? { ...outcome, ...now, outcome: "partial", because: outcome.because }
         : now;
@@ -167,20 +173,35 @@ class Enforcer {
     if (repair.did === "left_alone" && this.#isOverLimit(repair)) return;
     const { did: kind, ...detail } = repair;
     const { host, ledger } = this.#context;
+    if (kind !== "repair_refused" || this.#countRefusals(repair) === 0) this.#repairs.push(repair);
     ledger.addEvent(this.#job, { atMs: host.now(), kind, detail });
-    this.#repairs.push(repair);
+  }
+
+  /** Returns true until a repair that the kernel refused is tried again. */
+  #isWaiting(repair: LimitRepair): boolean {
+    const refusals = this.#countRefusals(repair);
+    const waitMs = Math.min(HOUR_MS, MIN_RETRY_MS * 2 ** (refusals - 1));
+    return refusals > 0 && this.#context.host.now() < (this.#eventsAbout(repair).at(-1)?.atMs ?? 0) + waitMs;
+  }
+
+  /** Counts the refusals since the last repair that succeeded. */
+  #countRefusals(repair: LimitRepair): number {
+    const events = this.#eventsAbout(repair);
+    return events.length - 1 - events.findLastIndex(({ kind }) => kind !== "repair_refused");
   }
 
   /** Counts for each wanted value separately. */
-  #isOverLimit({ what, wanted, ...repair }: LimitRepair, did = repair.did, withinMs = HOUR_MS): boolean {
-    // Read only once a drift is found, which is seldom.
-    this.#events ??= this.#context.ledger.events(this.#job);
+  #isOverLimit(repair: LimitRepair, did = repair.did, withinMs = HOUR_MS): boolean {
     const sinceMs = this.#context.host.now() - withinMs;
-    const earlier = this.#events.filter(
-      ({ atMs, kind, detail }) =>
-        atMs > sinceMs && kind === did && detail.what === what && detail.wanted === wanted,
-    );
+    const earlier = this.#eventsAbout(repair).filter(({ atMs, kind }) => atMs > sinceMs && kind === did);
     return earlier.length >= MAX_REPAIRS_PER_HOUR[did];
+  }
+
+  /** Returns the earlier repairs of the same limit to the same value, the latest last. */
+  #eventsAbout({ what, wanted }: LimitRepair): DriftEvent[] {
+    // Read only once a drift is found, which is seldom.
+    this.#events ??= this.#context.ledger.events(this.#job).filter(isDriftEvent);
+    return this.#events.filter(({ detail }) => detail.what === what && detail.wanted === wanted);
   }
 }
 

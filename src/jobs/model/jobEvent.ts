@@ -10,8 +10,8 @@ export interface Drift {
   readonly found: string;
 }
 
-/** The reaction to a drift: written again, written again with its controller enabled again, or not corrected. */
-export type DriftKind = "reapplied" | "given_again" | "left_alone";
+/** The reaction to a drift: written again, written again with its controller enabled again, refused, or not corrected. */
+export type DriftKind = "reapplied" | "given_again" | "repair_refused" | "left_alone";
 
 /** Kinds and details as the ledger stores them and `--json` prints them, hence the underscores. */
 interface Details {
@@ -32,6 +32,7 @@ interface Details {
   };
   reapplied: Drift;
   given_again: Drift;
+  repair_refused: Drift;
   left_alone: Drift;
   /** The job ended and processes stayed in its cgroup. */
   left_behind: { readonly pids: readonly number[] };
@@ -60,10 +61,17 @@ const REQUIRED: Record<JobEventKind, readonly string[]> = {
   limits_changed: [],
   reapplied: ["what", "wanted", "found"],
   given_again: ["what", "wanted", "found"],
+  repair_refused: ["what", "wanted", "found"],
   left_alone: ["what", "wanted", "found"],
   left_behind: ["pids"],
   last_gone: ["usage"],
 };
+
+export type DriftEvent = Extract<JobEvent, { kind: DriftKind }>;
+
+export function isDriftEvent(event: RecordedEvent): event is DriftEvent {
+  return event.kind !== "other" && REQUIRED[event.kind].includes("wanted");
+}
 
 /** Returns an event of a known kind only where its detail has what the kind needs. */
 export function recordedEvent(atMs: number, kind: string, detail: unknown): RecordedEvent {
