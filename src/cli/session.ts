@@ -15,6 +15,15 @@ export function openContext(flags: CommonFlags): Context {
   return createContext({ host: realHost(), ledger, state, warn });
 }
 
+/** Closes the ledger. Throws a Refusal if a change of the job was made and is not recorded. */
+export function closeAfterChange({ ledger }: Context, { jobId }: Job): void {
+  if (ledger.close() === 0) return;
+  throw new Refusal(
+    `job ${jobId} is changed, but the change is not recorded`,
+    "make the ledger writable, and run the same command again",
+  );
+}
+
 /** Throws a Refusal if the ledger cannot be read, for commands whose empty answer would be wrong. */
 export function requireRecords({ ledger }: Context): void {
   if (ledger.unreadableBecause === undefined) return;

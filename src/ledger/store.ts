@@ -83,16 +83,17 @@ export abstract class LedgerStore {
   }
 
   /**
-   * Tries to write the changes that wait and reports how many are lost. Leaves the database open until the process ends:
+   * Tries to write the changes that wait, reports and returns how many are lost. Leaves the database open until the process ends:
    * closing it would write the log back to the file with two syncs of the disk, on the launch path of every short job.
    */
-  close(): void {
+  close(): number {
     clearInterval(this.#flushing);
-    if (this.flush() === 0) return;
+    if (this.flush() === 0) return 0;
     // A note of the ledger about itself is no loss.
     const lost = this.#waiting.filter(([sql]) => !sql.startsWith("INSERT INTO notes ")).length;
     const text = lost === 1 ? "1 change is lost that" : `${lost} changes are lost that`;
     if (lost > 0) this.onTrouble(`${text} could not be written to the ledger ${this.path}`);
+    return lost;
   }
 
   #keep(statement: Statement): void {

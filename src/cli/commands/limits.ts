@@ -7,7 +7,7 @@ import { limitsFrom } from "../options/limitOptions.ts";
 import { printJson, printOut } from "../output/messages.ts";
 import { outcomePairs, warnOfLikelyMistakes } from "../output/outcomes.ts";
 import { renderPairs } from "../output/table.ts";
-import { findRunningJob, openContext } from "../session.ts";
+import { closeAfterChange, findRunningJob, openContext } from "../session.ts";
 
 /** Sets limits of a running job. They override those of its policy or its caller until they are reset. */
 export function setLimits(jobId: string, flags: CommonFlags): number {
@@ -30,6 +30,6 @@ function change(jobId: string, flags: CommonFlags, limits: Limits | null): numbe
   if (flags.json) printJson(jobJson(changed));
   else if (changed.outcomes.length === 0) printOut(`job ${jobId} has no limits`);
   else printOut(renderPairs(outcomePairs(changed)));
-  context.ledger.close();
+  closeAfterChange(context, job);
   return 0;
 }
