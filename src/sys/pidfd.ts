@@ -2,7 +2,7 @@ import { syscall } from "./libc.ts";
 
 // struct pidfd_info, include/uapi/linux/pidfd.h; only the first published version is asked for, 64 bytes:
 // u64 mask · u64 cgroupid · u32 pid, tgid, ppid · u32 × 8 ids · s32 exit_code
-const PIDFD_GET_INFO = 0xc040ff0b;
+export const PIDFD_GET_INFO = 0xc040ff0b;
 const PIDFD_INFO_EXIT = 1n << 3n;
 const INFO_BYTES = 64;
 const EXIT_CODE_OFFSET = 60;
