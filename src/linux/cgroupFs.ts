@@ -1,5 +1,29 @@
 import * as fs from "node:fs";
+import { basename } from "node:path";
 import { type FileWatch, watchPath } from "./fileWatch.ts";
+
+/**
+ * The only cgroup files that ffrtmp writes: who is where, and limits. No process is stopped or killed by a
+ * number in one of them, unlike cgroup.kill, cgroup.freeze, freezer.state, memory.force_empty and others. The
+ * seccomp filter cannot tell files apart, so this list can.
+ */
+export const WRITABLE_FILES: ReadonlySet<string> = new Set([
+  ...["cgroup.procs", "cgroup.threads", "tasks", "cgroup.type", "cgroup.subtree_control"],
+  ...[
+    "cpu.max",
+    "cpu.weight",
+    "memory.high",
+    "memory.max",
+    "io.max",
+    "pids.max",
+    "cpuset.cpus",
+    "cpuset.mems",
+  ],
+  ...["cpu.shares", "cpu.cfs_quota_us", "cpu.cfs_period_us"],
+  ...["memory.soft_limit_in_bytes", "memory.limit_in_bytes"],
+  ...["blkio.throttle.read_bps_device", "blkio.throttle.write_bps_device"],
+  ...["blkio.throttle.read_iops_device", "blkio.throttle.write_iops_device"],
+]);
 
 /**
  * The only access to cgroup files. It is synchronous: the order of writes keeps a workload safe, and cgroupfs
@@ -7,7 +31,10 @@ import { type FileWatch, watchPath } from "./fileWatch.ts";
  */
 export interface CgroupFs {
   read(path: string): string;
-  /** Writes the whole text with one write(2): the kernel parses each write by itself. */
+  /**
+   * Writes the whole text with one write(2): the kernel parses each write by itself. Fails with EPERM for a
+   * file that is not in WRITABLE_FILES.
+   */
   write(path: string, data: string): void;
   mkdir(path: string): void;
   rmdir(path: string): void;
@@ -21,6 +48,8 @@ export interface CgroupFs {
 export const realCgroupFs: CgroupFs = {
   read: (path) => fs.readFileSync(path, "utf8"),
   write(path, data) {
+    if (!WRITABLE_FILES.has(basename(path)))
+      throw Object.assign(new Error(`EPERM: ffrtmp never writes ${path}`), { code: "EPERM", path });
     // Without O_CREAT a missing file fails with ENOENT; with it cgroupfs returns EACCES.
     const fd = fs.openSync(path, fs.constants.O_WRONLY);
     try {
