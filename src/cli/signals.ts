@@ -1,6 +1,5 @@
 import type { Context } from "../jobs/context.ts";
 import type { RunningJob } from "../jobs/model/job.ts";
-import { installSignalFilter } from "../sys/seccomp.ts";
 import { signalNumber } from "../sys/waitStatus.ts";
 import { warn } from "./output/messages.ts";
 
@@ -15,16 +14,6 @@ export function firstSignal(onHangUp?: () => void): Promise<string> {
       process.on(signal, isRequest ? onHangUp : () => resolve(signal));
     }
   });
-}
-
-/**
- * Makes the kernel refuse every attempt of this process to signal, trace or inspect another one, and warns if
- * that fails. Not for a process that will start a workload, which would inherit the filter.
- */
-export function denySignals(): void {
-  const filter = installSignalFilter();
-  if (filter.outcome === "applied") return;
-  warn(`cannot install the signal filter (${filter.reason}); ffrtmp still sends no signals to workloads`);
 }
 
 /** Stops observing a job. Returns the exit code of a shell for this signal. */

@@ -1,4 +1,4 @@
-import { syscall } from "./libc.ts";
+import { addressOf, syscall } from "./libc.ts";
 
 const SIGCHLD = 17;
 const SIG_IGN = 1n;
@@ -49,4 +49,26 @@ export function setSoftFileLimit(soft: bigint | number): number {
   if (read < 0) return read;
   limits[0] = BigInt(soft);
   return syscall("prlimit64", OWN_PROCESS, RLIMIT_NOFILE, limits, 0);
+}
+
+/**
+ * Replaces this process with a new start of the same program: the same PID, descriptors that are not
+ * close-on-exec, and ignored signals; execve(2). The words need not be UTF-8. Returns −errno if that failed.
+ */
+export function executeAgain(argv: Uint8Array[], environment: Uint8Array[]): number {
+  const path = terminated(new TextEncoder().encode(process.execPath));
+  const words = argv.map(terminated);
+  const variables = environment.map(terminated);
+  // The three lists are referenced until the call returns, which it does only on failure.
+  return syscall("execve", path, pointersTo(words), pointersTo(variables));
+}
+
+function terminated(bytes: Uint8Array): Uint8Array {
+  const text = new Uint8Array(bytes.byteLength + 1);
+  text.set(bytes);
+  return text;
+}
+
+function pointersTo(texts: Uint8Array[]): BigUint64Array {
+  return BigUint64Array.from([...texts.map((text) => BigInt(addressOf(text))), 0n]);
 }

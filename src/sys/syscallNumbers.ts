@@ -10,6 +10,7 @@ const NUMBERS = {
   add_key: [248, 217],
   bind: [49, 200],
   bpf: [321, 280],
+  capget: [125, 90],
   capset: [126, 91],
   clock_gettime: [228, 113],
   close: [3, 57],

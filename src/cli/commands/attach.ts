@@ -6,16 +6,18 @@ import { resultJson } from "../../jobs/json.ts";
 import type { Job } from "../../jobs/model/job.ts";
 import { summaryLine, survivorsLine } from "../../jobs/summary.ts";
 import { startExitEvents } from "../../linux/events/bestEvents.ts";
+import { denySignals, restartWithFewerRights } from "../giveUp.ts";
 import { type JobFlags, jobSpecFromFlags } from "../options/jobOptions.ts";
 import { printErr, printJson, warn } from "../output/messages.ts";
 import { warnOfLikelyMistakes, warnOfMissingLimits } from "../output/outcomes.ts";
 import { openContext } from "../session.ts";
-import { denySignals, firstSignal, stopObserving } from "../signals.ts";
+import { firstSignal, stopObserving } from "../signals.ts";
 
 const DETACH_POLL_MS = 1000;
 
 /** Governs a running process until it ends, and reports how it ended. The exit code is only about ffrtmp. */
 export async function attach(flags: JobFlags & { pid: number }): Promise<number> {
+  restartWithFewerRights();
   const context = openContext(flags);
   const spec = jobSpecFromFlags(flags, `pid-${flags.pid}-${Date.now().toString(36)}`);
   warnOfLikelyMistakes(context, spec.limits);

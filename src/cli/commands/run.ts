@@ -19,8 +19,8 @@ import { openContext } from "../session.ts";
 import { firstSignal, stopObserving } from "../signals.ts";
 import { dropJobLog, openJobLog, runInBackground, startReporting } from "./background.ts";
 
-/** When the memory of the start is returned to the kernel, 0.7 MB: a wrapper may wait for days. */
-const SHRINK_AFTER_MS = 500;
+/** When a wrapper, which may wait for days, gives up what only the start needed. */
+const SETTLE_AFTER_MS = 500;
 
 export interface RunFlags extends JobFlags {
   workdir?: string;
@@ -40,7 +40,7 @@ export async function run(command: string[], flags: RunFlags): Promise<number> {
 
   const start = () => startJob({ ...spec, command, workingDirectory, inherited }, flags);
   const { context, job, ended } = reportStart === undefined ? start() : startReporting(reportStart, start);
-  setTimeout(() => Bun.shrink(), SHRINK_AFTER_MS).unref();
+  setTimeout(settle, SETTLE_AFTER_MS).unref();
   const end = await Promise.race([ended, firstSignal()]);
   if (typeof end === "string") return stopObserving(context, job, end);
   const { result, isOurs, survivors } = recordExit(context, job, end.ending, { byParent: end.measured });
@@ -50,6 +50,16 @@ export async function run(command: string[], flags: RunFlags): Promise<number> {
     warn(`job ${job.jobId} was already recorded as ${factsOfEnding(result.ending).ending} before it ended`);
   context.ledger.close();
   return exitCodeOf(end.ending);
+}
+
+/**
+ * Returns the memory of the start to the kernel, 0.7 MB, and installs the signal filter. Before the spawn, the
+ * workload would inherit the filter; now it is a process of its own, and the filter concerns the wrapper alone.
+ */
+async function settle(): Promise<void> {
+  const { denySignals } = await import("../giveUp.ts");
+  denySignals();
+  Bun.shrink();
 }
 
 function startJob(

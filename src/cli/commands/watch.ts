@@ -17,6 +17,7 @@ import { decide } from "../../policy/decide.ts";
 import type { Policy } from "../../policy/policy.ts";
 import { FactReader } from "../../policy/procFacts.ts";
 import { lockFile } from "../../sys/fileLock.ts";
+import { denySignals, restartWithFewerRights } from "../giveUp.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
 import { limitsFrom } from "../options/limitOptions.ts";
 import { openPolicy, type PolicyFlags } from "../options/policy.ts";
@@ -24,7 +25,7 @@ import { describeChange } from "../output/changes.ts";
 import { printErr, printOut, warn } from "../output/messages.ts";
 import { warnOfLikelyMistakes } from "../output/outcomes.ts";
 import { openContext } from "../session.ts";
-import { denySignals, firstSignal } from "../signals.ts";
+import { firstSignal } from "../signals.ts";
 
 export interface WatchFlags extends CommonFlags, PolicyFlags {
   /** In ms. */
@@ -39,6 +40,7 @@ export interface WatchFlags extends CommonFlags, PolicyFlags {
 
 /** Governs the processes that the policy chooses, until a signal ends the command. */
 export async function watch(flags: WatchFlags): Promise<number> {
+  restartWithFewerRights();
   const service = new ServiceManager(takeServiceVariables(process.env, process.pid), warn);
   const context = openContext(flags);
   const limits = limitsFrom(flags);

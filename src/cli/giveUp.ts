@@ -1,0 +1,57 @@
+import { readFileSync } from "node:fs";
+import { dropCapabilities, findUnneededCapabilities } from "../sys/capabilities.ts";
+import { errnoName } from "../sys/errno.ts";
+import { executeAgain } from "../sys/ownProcess.ts";
+import { installSignalFilter } from "../sys/seccomp.ts";
+import { warn } from "./output/messages.ts";
+
+/** Present in the environment of the second start only, so that there is no third. */
+const RESTARTED = "FFRTMP_RESTARTED";
+
+/** Variables that change what the runtime, its allocator or the dynamic linker does, and no feature of ffrtmp. */
+const RUNTIME_VARIABLE = /^(BUN|JSC|NODE|MIMALLOC|MALLOC|LD)_|^GLIBC_TUNABLES=/;
+
+/**
+ * Starts this program again, under the same PID, if it has rights that observing does not need, or variables of
+ * the runtime. Call this before anything is opened. Capabilities belong to threads, and the runtime has started
+ * several before any code of ffrtmp runs: only execve(2) takes them from all.
+ *
+ * Not for a process that will start a workload: it would inherit the rights and the environment.
+ */
+export function restartWithFewerRights(): void {
+  const isSecondStart = process.env[RESTARTED] !== undefined;
+  delete process.env[RESTARTED];
+  const variables = readWords("/proc/self/environ");
+  const needed = variables.filter((variable) => !RUNTIME_VARIABLE.test(variable));
+  const hasRights = findUnneededCapabilities() !== 0n;
+  if (isSecondStart) {
+    if (hasRights) warnOfRights("it has them again after a new start");
+    return;
+  }
+  const failure = hasRights ? dropCapabilities() : undefined;
+  if (failure !== undefined) warnOfRights(failure);
+  const keepsRights = !hasRights || failure !== undefined;
+  if (keepsRights && needed.length === variables.length) return;
+  const bytes = (words: string[]) => words.map((word) => Buffer.from(word, "latin1"));
+  const result = executeAgain(bytes(readWords("/proc/self/cmdline")), bytes([...needed, `${RESTARTED}=1`]));
+  warnOfRights(`cannot execute ${process.execPath}: ${errnoName(result)}`);
+}
+
+function warnOfRights(reason: string): void {
+  warn(`cannot give up the capabilities that ffrtmp does not need (${reason})`);
+}
+
+/** Returns the words of a file whose words end with NUL. In latin1, every byte is a character. */
+function readWords(path: string): string[] {
+  return readFileSync(path, "latin1").split("\0").slice(0, -1);
+}
+
+/**
+ * Makes the kernel refuse every attempt of this process to signal, trace or inspect another one, and warns if
+ * that fails. Not for a process that will start a workload, which would inherit the filter.
+ */
+export function denySignals(): void {
+  const filter = installSignalFilter();
+  if (filter.outcome === "applied") return;
+  warn(`cannot install the signal filter (${filter.reason}); ffrtmp still sends no signals to workloads`);
+}

@@ -1,0 +1,79 @@
+import { errnoName } from "./errno.ts";
+import { syscall } from "./libc.ts";
+
+const PR_SET_NO_NEW_PRIVS = 38;
+/** _LINUX_CAPABILITY_VERSION_3, include/uapi/linux/capability.h */
+const VERSION = 0x2008_0522;
+const OWN_THREAD = 0;
+
+/** The capabilities that observing and governing need, by name and bit, capabilities(7). */
+export const KEPT_CAPABILITIES = {
+  /** Delegated cgroups and oom_score_adj belong to the user of the process. */
+  CAP_DAC_OVERRIDE: 1,
+  /** Events of all processes before Linux 6.6, and a large buffer for them. */
+  CAP_NET_ADMIN: 12,
+  /** The executable, working directory and environment of processes of other users. */
+  CAP_SYS_PTRACE: 19,
+  /** nice, I/O priority and cpusets of processes of other users. */
+  CAP_SYS_NICE: 23,
+  /** Lowering an oom_score_adj. */
+  CAP_SYS_RESOURCE: 24,
+} as const;
+
+const KEPT_MASK = Object.values(KEPT_CAPABILITIES).reduce((mask, bit) => mask | (1n << BigInt(bit)), 0n);
+
+/** The sets of the calling thread; capget(2). Inherited ones are set to nothing. */
+interface CapabilitySets {
+  effective: bigint;
+  permitted: bigint;
+}
+
+/** Returns the capabilities of the calling thread that governing does not need, as a bit set. */
+export function findUnneededCapabilities(): bigint {
+  return (readCapabilities()?.permitted ?? 0n) & ~KEPT_MASK;
+}
+
+/** Returns the names of the kept capabilities that the calling thread has. */
+export function listKeptCapabilities(): string[] {
+  const permitted = readCapabilities()?.permitted ?? 0n;
+  const has = (bit: number) => ((permitted >> BigInt(bit)) & 1n) === 1n;
+  return Object.entries(KEPT_CAPABILITIES).flatMap(([name, bit]) => (has(bit) ? [name] : []));
+}
+
+/**
+ * Removes all capabilities but the kept ones from the calling thread, for good. Capabilities belong to threads,
+ * and the runtime has several: only executing a program again afterwards removes them from the whole process.
+ * With no_new_privs, execve(2) gives root nothing that the thread did not have.
+ *
+ * Returns why that failed.
+ */
+export function dropCapabilities(): string | undefined {
+  const noNewPrivs = syscall("prctl", PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+  if (noNewPrivs < 0) return `prctl(PR_SET_NO_NEW_PRIVS): ${errnoName(noNewPrivs)}`;
+  const current = readCapabilities();
+  if (current === undefined) return "capget failed";
+  const sets = { effective: current.effective & KEPT_MASK, permitted: current.permitted & KEPT_MASK };
+  const result = syscall("capset", header(), encodeSets(sets));
+  if (result < 0) return `capset: ${errnoName(result)}`;
+  return findUnneededCapabilities() === 0n ? undefined : "capset had no effect";
+}
+
+function readCapabilities(): CapabilitySets | undefined {
+  const data = new Uint32Array(6);
+  if (syscall("capget", header(), data) < 0) return undefined;
+  const [low, lowPermitted, , high, highPermitted] = data as unknown as number[];
+  const join = (upper = 0, lower = 0) => (BigInt(upper) << 32n) | BigInt(lower);
+  return { effective: join(high, low), permitted: join(highPermitted, lowPermitted) };
+}
+
+/** struct __user_cap_header_struct { u32 version; int pid; } */
+function header(): Uint32Array {
+  return Uint32Array.of(VERSION, OWN_THREAD);
+}
+
+/** struct __user_cap_data_struct { u32 effective, permitted, inheritable; } data[2], the lower halves first. */
+function encodeSets({ effective, permitted }: CapabilitySets): Uint32Array {
+  const lower = (set: bigint) => Number(set & 0xffff_ffffn);
+  const upper = (set: bigint) => Number(set >> 32n);
+  return Uint32Array.of(lower(effective), lower(permitted), 0, upper(effective), upper(permitted), 0);
+}
