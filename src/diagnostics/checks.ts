@@ -15,10 +15,11 @@ import { ConnectorEvents } from "../linux/events/connectorEvents.ts";
 import { readProcFile } from "../linux/host.ts";
 import { isOutsideInitialNamespace } from "../linux/proc/namespaces.ts";
 import { CAP_SYS_PTRACE, hasCapability } from "../linux/proc/status.ts";
+import { dropCapabilities, findUnneededCapabilities, listKeptCapabilities } from "../sys/capabilities.ts";
 import { closeFd } from "../sys/descriptor.ts";
 import { errnoName } from "../sys/errno.ts";
 import { openPidfd } from "../sys/pidfd.ts";
-import { installSignalFilter } from "../sys/seccomp.ts";
+import { GIVEN_UP, installSignalFilter } from "../sys/seccomp.ts";
 
 /** The result of trying one feature that governing can use. */
 export interface Check {
@@ -43,6 +44,7 @@ export async function runChecks(context: Context): Promise<Check[]> {
     probeLedger(context),
     // The last one: afterwards this process can no longer do what the other checks do.
     probeSignalFilter(),
+    probeCapabilities(),
   ];
 }
 
@@ -171,10 +173,22 @@ async function probeConnector({ host }: Context): Promise<Check> {
 function probeSignalFilter(): Check {
   const name = "signal filter";
   const filter = installSignalFilter();
+  const list = Object.values(GIVEN_UP).join("; ");
   if (filter.outcome === "applied")
-    return works(name, "attach and watch cannot signal, trace or inspect other processes (tried: EPERM)");
-  const cost = "attach and watch still send no signals, but the kernel does not enforce it";
-  return fails(name, filter.reason, cost);
+    return works(name, `attach, watch and a waiting run cannot: ${list} (tried: EPERM)`);
+  const cost = "they still send no signals, but the kernel does not enforce it";
+  return fails(name, `attach, watch and a waiting run can: ${list} (${filter.reason})`, cost);
+}
+
+function probeCapabilities(): Check {
+  const name = "capabilities";
+  const unneeded = findUnneededCapabilities();
+  const failure = unneeded === 0n ? undefined : dropCapabilities();
+  if (failure !== undefined)
+    return fails(name, failure, "attach and watch keep all rights of root, also those that they do not need");
+  const kept = listKeptCapabilities().join(", ") || "none";
+  const count = unneeded.toString(2).replaceAll("0", "").length;
+  return works(name, `attach and watch keep ${kept}${count === 0 ? "" : `, and give up ${count} others`}`);
 }
 
 function probeLedger({ ledger, host }: Context): Check {

@@ -3,8 +3,11 @@ import { hostArch, type SyscallName, syscallNumber } from "./syscallNumbers.ts";
 type Word = number | bigint;
 type Bytes = NodeJS.TypedArray | DataView;
 
-/** glibc, then musl under the names that distributions use. */
-const LIBC_NAMES = ["libc.so.6", "libc.musl-x86_64.so.1", "libc.musl-aarch64.so.1", "libc.so"];
+/**
+ * glibc, which musl also answers to, then musl by its path. The runtime searches the working directory for
+ * another name without a path, where any user may have put a library.
+ */
+const LIBC_NAMES = ["libc.so.6", "/lib/ld-musl-x86_64.so.1", "/lib/ld-musl-aarch64.so.1"];
 
 let loadedLibc: ReturnType<typeof loadLibc> | undefined;
 
@@ -32,7 +35,9 @@ function loadLibc() {
       failures.push(`${name}: ${error instanceof Error ? error.message : String(error)}`);
     }
   }
-  throw new Error(`cannot load the C library: ${failures.join("; ")}`);
+  const settings = Object.keys(process.env).filter((name) => name.startsWith("BUN_JSC_"));
+  const cause = settings.length === 0 ? "" : `; the environment sets ${settings.join(", ")}`;
+  throw new Error(`cannot load the C library: ${failures.join("; ")}${cause}`);
 }
 
 /**

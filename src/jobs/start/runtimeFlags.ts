@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+import type { Host } from "../../linux/host.ts";
 import { Refusal } from "../errors.ts";
 
 /**
@@ -14,4 +16,16 @@ export function rejectNoOrphansFlag(environment: NodeJS.ProcessEnv): void {
     `${name}=${environment[name]} in the environment would end the workload when this ffrtmp ends`,
     `env -u ${name} ffrtmp run …; or, for a workload that needs it: ffrtmp run -- env ${name}=… CMD`,
   );
+}
+
+/**
+ * Returns the environment for a workload if the runtime has changed that of this process, else `undefined`. Where a
+ * Node.js program has started ffrtmp with a channel for messages, the runtime takes the variables that name the channel's
+ * descriptor, as if the messages were for ffrtmp.
+ */
+export function callersEnvironment({ procRoot }: Host): NodeJS.ProcessEnv | undefined {
+  if (!process.connected) return undefined;
+  const variables = readFileSync(`${procRoot}/self/environ`, "utf8").split("\0");
+  const taken = variables.filter((variable) => variable.startsWith("NODE_CHANNEL_"));
+  return { ...process.env, ...Object.fromEntries(taken.map((variable) => variable.split("="))) };
 }

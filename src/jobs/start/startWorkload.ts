@@ -33,6 +33,7 @@ import { cgroupInUse, registerJob } from "../recovery/registerJob.ts";
 import { findCommand } from "./findCommand.ts";
 import { restoreFileLimit, type StdioList, withInheritedFiles } from "./inheritedFiles.ts";
 import { mayHaveLostBytes, viaShell } from "./rawArguments.ts";
+import { callersEnvironment } from "./runtimeFlags.ts";
 
 export interface StartRequest extends JobSpec {
   command: string[];
@@ -139,7 +140,7 @@ function spawnInside(
   const unavailable = joinThread(cgroup);
   let child: Bun.Subprocess;
   try {
-    child = spawn(cgroup, request, path);
+    child = spawn(context, cgroup, request, path);
     if (takesSlot) {
       moveToWrapperSlot(cgroup);
       const [own] = applyCgroupLimits(cgroup, { pidsMax });
@@ -159,14 +160,16 @@ function spawnInside(
   };
 }
 
-function spawn(cgroup: JobCgroup, request: StartRequest, path: string): Bun.Subprocess {
+function spawn({ host }: Context, cgroup: JobCgroup, request: StartRequest, path: string): Bun.Subprocess {
   const entered = cgroup.directories.find(({ hierarchy }) => backendOf(hierarchy).clonesIntoCgroup);
   const isRaw = mayHaveLostBytes(request.command);
+  const env = callersEnvironment(host);
   return Bun.spawn({
     cmd: isRaw ? viaShell(path, request.commandBytes) : [path, ...request.command.slice(1)],
     ...(isRaw ? {} : { argv0: request.command[0] as string }),
     // Left out for the current directory: that may be inherited although it could not be entered again.
     ...(request.workingDirectory === process.cwd() ? {} : { cwd: request.workingDirectory }),
+    ...(env ? { env } : {}),
     detached: true,
     stdio: withInheritedFiles(request.standard, request.inherited),
     ...(entered ? { cgroup: entered.path } : {}),

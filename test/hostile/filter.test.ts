@@ -1,0 +1,128 @@
+import { expect } from "bun:test";
+import { readdirSync, readFileSync } from "node:fs";
+import { FFRTMP, lacksRoot, type Sandbox, testIf, until, useSandbox } from "../support/sandbox.ts";
+
+const sandbox = useSandbox();
+const test = testIf(undefined);
+const rootTest = testIf(lacksRoot());
+
+const DAC_OVERRIDE = 1;
+const KILL = 5;
+const NET_ADMIN = 12;
+const SYS_PTRACE = 19;
+const SYS_NICE = 23;
+const SYS_RESOURCE = 24;
+const KEPT = [DAC_OVERRIDE, NET_ADMIN, SYS_PTRACE, SYS_NICE, SYS_RESOURCE];
+
+interface Rights {
+  seccomp: string;
+  noNewPrivs: string;
+  permitted: string;
+  effective: string;
+}
+
+/** Reads the rights of every thread. */
+function rightsOf(pid: number): Rights[] {
+  return readdirSync(`/proc/${pid}/task`).flatMap((tid) => {
+    try {
+      return [parseRights(readFileSync(`/proc/${pid}/task/${tid}/status`, "utf8"))];
+    } catch {
+      return [];
+    }
+  });
+}
+
+function parseRights(status: string): Rights {
+  const field = (name: string) => new RegExp(`^${name}:\\s+(\\S+)$`, "m").exec(status)?.[1] ?? "";
+  return {
+    seccomp: field("Seccomp"),
+    noNewPrivs: field("NoNewPrivs"),
+    permitted: field("CapPrm"),
+    effective: field("CapEff"),
+  };
+}
+
+function bits(set: string): number[] {
+  return Array.from({ length: 64 }, (_, bit) => bit).filter(
+    (bit) => (BigInt(`0x${set}`) >> BigInt(bit)) & 1n,
+  );
+}
+
+/** Waits until every thread has the filter. A thread can start or end meanwhile. */
+async function untilFiltered(pid: number): Promise<Rights[]> {
+  const hasFilter = () => rightsOf(pid).length > 1 && rightsOf(pid).every(({ seccomp }) => seccomp === "2");
+  await until(`every thread of ${pid} has the filter`, hasFilter);
+  return rightsOf(pid);
+}
+
+function startSleeper(box: Sandbox, ...wrapper: string[]): number {
+  return box.spawn([...wrapper, "sleep", "600"], { stdout: "ignore", stderr: "ignore" }).pid;
+}
+
+const own = parseRights(readFileSync("/proc/self/status", "utf8"));
+const keptHere = bits(own.permitted).filter((bit) => KEPT.includes(bit));
+
+rootTest("the daemon has the filter in every thread, and only the capabilities that it needs", async () => {
+  const box = sandbox();
+  expect(bits(own.permitted)).toContain(KILL);
+  const { pid } = box.start(["watch", "--target", `none-${box.tag}`], { stdout: "ignore", stderr: "ignore" });
+  for (const { seccomp, noNewPrivs, permitted, effective } of await untilFiltered(pid)) {
+    expect([seccomp, noNewPrivs]).toEqual(["2", "1"]);
+    expect(bits(permitted)).toEqual(keptHere);
+    expect(bits(effective)).toEqual(keptHere);
+  }
+});
+
+rootTest("attach has both too, and still governs a process of another user", async () => {
+  const box = sandbox();
+  const other = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"];
+  const victim = startSleeper(box, ...other);
+  await until("the process sleeps", () => readFileSync(`/proc/${victim}/comm`, "utf8") === "sleep\n");
+  const flags = ["--cpu-quota", "50", "--nice", "3", "--ionice", "idle", "--oom-score-adj", "300"];
+  const args = ["attach", "--pid", String(victim), "--job-id", "other", ...flags];
+  const { pid } = box.start(args, { stdout: "ignore", stderr: "ignore" });
+  for (const { noNewPrivs, permitted } of await untilFiltered(pid)) {
+    expect(noNewPrivs).toBe("1");
+    expect(bits(permitted)).toEqual(keptHere);
+  }
+  const { limits } = await box.json(["inspect", "other"]);
+  const outcomes = Object.fromEntries(
+    limits.map(({ limit, outcome }: { limit: string; outcome: string }) => [limit, outcome]),
+  );
+  expect(outcomes).toMatchObject({ nice: "applied", ionice: "applied", oom_score_adj: "applied" });
+  expect(readFileSync(`/proc/${victim}/oom_score_adj`, "utf8")).toBe("300\n");
+});
+
+test("run installs the filter after the spawn, and its workload has neither filter nor fewer rights", async () => {
+  const box = sandbox();
+  const { wrapper, pid } = await box.startJob("filtered", [], ["sleep", "600"]);
+  for (const { noNewPrivs } of await untilFiltered(wrapper.pid)) expect(noNewPrivs).toBe("1");
+  expect(rightsOf(pid)).toEqual([own]);
+  // A process that the workload starts later is free too.
+  expect(parseRights(readFileSync(`/proc/${pid}/status`, "utf8"))).toEqual(own);
+});
+
+test("a second start that has all rights again is reported, and is the last one", async () => {
+  const box = sandbox();
+  const env = { FFRTMP_RESTARTED: "1" };
+  const { code, stderr } = await box.run(["watch", "--once", "--target", `none-${box.tag}`], { env });
+  expect(code).toBe(0);
+  const reported = stderr.includes("cannot give up the capabilities that ffrtmp does not need");
+  expect(reported).toBe(bits(own.permitted).some((bit) => !KEPT.includes(bit)));
+});
+
+rootTest("doctor says what attach and watch give up, and without rights that there is nothing", async () => {
+  const box = sandbox();
+  const checks: { name: string; works: boolean; found: string }[] = await box.json(["doctor"]);
+  const found = (name: string) => checks.find((check) => check.name === name);
+  expect(found("signal filter")?.found).toContain("signal other processes");
+  expect(found("capabilities")).toMatchObject({ works: true });
+  expect(found("capabilities")?.found).toContain("CAP_DAC_OVERRIDE");
+  const unprivileged = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"];
+  const state = "/tmp/ffrtmp-filter-test-none";
+  const { stdout } = Bun.spawnSync([...unprivileged, FFRTMP, "doctor", "--json", "--state-path", state]);
+  const without = JSON.parse(stdout.toString()).find(
+    (check: { name: string }) => check.name === "capabilities",
+  );
+  expect(without).toMatchObject({ works: true, found: expect.stringContaining("none") });
+});
