@@ -1,6 +1,8 @@
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { KEPT_CAPABILITIES } from "../../src/sys/capabilities.ts";
+import { tryForbiddenCalls } from "../../src/sys/seccomp.ts";
 import { lacksCommand, testIf } from "../support/sandbox.ts";
 
 const UNIT = join(import.meta.dir, "../../packaging/systemd/ffrtmp-watch.service");
@@ -68,6 +70,27 @@ test("the unit explains each of its capabilities, and has none to send signals o
   }
 });
 
+test("the unit keeps the capabilities that the daemon keeps, except CAP_SYS_PTRACE", () => {
+  const kept =
+    readComments()
+      .find(({ setting }) => setting === "CapabilityBoundingSet")
+      ?.value.split(" ") ?? [];
+  expect([...kept, "CAP_SYS_PTRACE"].sort()).toEqual(Object.keys(KEPT_CAPABILITIES).sort());
+});
+
+test("the unit removes the variables that replace the daemon's code", () => {
+  const removed = readComments()
+    .filter(({ setting }) => setting === "UnsetEnvironment")
+    .flatMap(({ value }) => value.split(" "));
+  for (const name of ["BUN_BE_BUN", "BUN_OPTIONS", "LD_PRELOAD", "LD_AUDIT", "LD_LIBRARY_PATH"])
+    expect(removed).toContain(name);
+});
+
+const BY_ARGUMENTS = [
+  ...["tgkill", "fcntl", "ioctl", "prlimit64", "prctl", "setpriority", "ioprio_set"],
+  ...["sched_setaffinity", "sched_setscheduler", "sched_setparam", "sched_setattr"],
+];
+
 test("the unit denies system calls that signal, trace or access other processes, except tgkill", () => {
   const denied = readComments()
     .filter(({ setting, value }) => setting === "SystemCallFilter" && value.startsWith("~"))
@@ -78,6 +101,10 @@ test("the unit denies system calls that signal, trace or access other processes,
   ]) {
     expect(denied).toContain(call);
   }
+  // The daemon's own filter decides about the others by their arguments.
+  const own = Object.keys(tryForbiddenCalls()).filter((call) => !BY_ARGUMENTS.includes(call));
+  expect(own.filter((call) => !denied.includes(call))).toEqual([]);
+  for (const call of BY_ARGUMENTS) expect(denied).not.toContain(call);
   // Bun suspends its own threads with tgkill.
   expect(denied).not.toContain("tgkill");
 });
