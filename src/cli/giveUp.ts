@@ -1,5 +1,10 @@
 import { readFileSync } from "node:fs";
+import { listInheritedFiles } from "../jobs/start/inheritedFiles.ts";
+import { realHost } from "../linux/host.ts";
+import { readLink } from "../linux/proc/table.ts";
+import { parseServiceVariables } from "../linux/systemd/serviceVariables.ts";
 import { dropCapabilities, findUnneededCapabilities } from "../sys/capabilities.ts";
+import { keepOnExec } from "../sys/descriptor.ts";
 import { errnoName } from "../sys/errno.ts";
 import { executeAgain } from "../sys/ownProcess.ts";
 import { installSignalFilter } from "../sys/seccomp.ts";
@@ -32,9 +37,21 @@ export function restartWithFewerRights(): void {
   if (failure !== undefined) warnOfRights(failure);
   const keepsRights = !hasRights || failure !== undefined;
   if (keepsRights && needed.length === variables.length) return;
+  for (const fd of listKeptDescriptors()) keepOnExec(fd);
   const bytes = (words: string[]) => words.map((word) => Buffer.from(word, "latin1"));
   const result = executeAgain(bytes(readWords("/proc/self/cmdline")), bytes([...needed, `${RESTARTED}=1`]));
   warnOfRights(`cannot execute ${process.execPath}: ${errnoName(result)}`);
+}
+
+/**
+ * Lists the descriptors that the service manager stored, and the caller's others, such as a lock. The runtime has
+ * set close-on-exec on all of them. A socket that is not stored can be that of the runtime's debugger.
+ */
+function listKeptDescriptors(): number[] {
+  const host = realHost();
+  const isSocket = (fd: number) => readLink(host, `self/fd/${fd}`)?.startsWith("socket:");
+  const stored = parseServiceVariables(process.env, process.pid).storedFds.map(({ fd }) => fd);
+  return [...stored, ...listInheritedFiles(host).filter((fd) => !isSocket(fd))];
 }
 
 function warnOfRights(reason: string): void {

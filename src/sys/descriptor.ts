@@ -10,6 +10,11 @@ export function closeOnExec(fd: number): number {
   return syscall("fcntl", fd, F_SETFD, FD_CLOEXEC);
 }
 
+/** Leaves a descriptor open for a program that this process executes. Returns 0 or −errno. */
+export function keepOnExec(fd: number): number {
+  return syscall("fcntl", fd, F_SETFD, 0);
+}
+
 /** Returns a second descriptor of the same open file, close-on-exec (F_DUPFD_CLOEXEC), or −errno. */
 export function duplicate(fd: number): number {
   return syscall("fcntl", fd, F_DUPFD_CLOEXEC, FIRST_AFTER_STDIO);

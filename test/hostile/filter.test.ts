@@ -1,5 +1,5 @@
 import { expect } from "bun:test";
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
 import { FFRTMP, lacksRoot, type Sandbox, testIf, until, useSandbox } from "../support/sandbox.ts";
 
 const sandbox = useSandbox();
@@ -100,6 +100,29 @@ test("run installs the filter after the spawn, and its workload has neither filt
   expect(rightsOf(pid)).toEqual([own]);
   // A process that the workload starts later is free too.
   expect(parseRights(readFileSync(`/proc/${pid}/status`, "utf8"))).toEqual(own);
+});
+
+rootTest("the second start has the descriptors of the first, and no others", async () => {
+  const box = sandbox();
+  writeFileSync(box.path("lock"), "");
+  const script = `exec 3<'${box.path("lock")}' 7<'${box.path("lock")}' 12<'${box.path("lock")}'; exec "$@"`;
+  const command = [FFRTMP, "watch", "--target", `none-${box.tag}`];
+  const { pid } = box.spawn(["bash", "-c", script, "bash", ...command], {
+    stdout: "ignore",
+    stderr: "ignore",
+  });
+  await untilFiltered(pid);
+  for (const fd of [3, 7, 12]) expect(readlinkSync(`/proc/${pid}/fd/${fd}`)).toBe(box.path("lock"));
+  // One epoll set and one eventfd of each event loop, as without a second start.
+  const targets = readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
+    try {
+      return [readlinkSync(`/proc/${pid}/fd/${fd}`)];
+    } catch {
+      return [];
+    }
+  });
+  const loops = targets.filter((target) => target === "anon_inode:[eventpoll]").length;
+  expect(loops).toBeLessThanOrEqual(3);
 });
 
 test("a second start that has all rights again is reported, and is the last one", async () => {
