@@ -22,10 +22,11 @@ export const KEPT_CAPABILITIES = {
 
 const KEPT_MASK = Object.values(KEPT_CAPABILITIES).reduce((mask, bit) => mask | (1n << BigInt(bit)), 0n);
 
-/** The sets of the calling thread; capget(2). Inherited ones are set to nothing. */
+/** The sets of the calling thread; capget(2). Ambient ones, of a user other than root, need the inheritable set. */
 interface CapabilitySets {
   effective: bigint;
   permitted: bigint;
+  inheritable: bigint;
 }
 
 /** Returns the capabilities of the calling thread that governing does not need, as a bit set. */
@@ -52,8 +53,9 @@ export function dropCapabilities(): string | undefined {
   if (noNewPrivs < 0) return `prctl(PR_SET_NO_NEW_PRIVS): ${errnoName(noNewPrivs)}`;
   const current = readCapabilities();
   if (current === undefined) return "capget failed";
-  const sets = { effective: current.effective & KEPT_MASK, permitted: current.permitted & KEPT_MASK };
-  const result = syscall("capset", header(), encodeSets(sets));
+  const { effective, permitted, inheritable } = current;
+  const kept = [effective, permitted, inheritable].map((set) => set & KEPT_MASK);
+  const result = syscall("capset", header(), encodeSets(kept));
   if (result < 0) return `capset: ${errnoName(result)}`;
   return findUnneededCapabilities() === 0n ? undefined : "capset had no effect";
 }
@@ -61,9 +63,8 @@ export function dropCapabilities(): string | undefined {
 function readCapabilities(): CapabilitySets | undefined {
   const data = new Uint32Array(6);
   if (syscall("capget", header(), data) < 0) return undefined;
-  const [low, lowPermitted, , high, highPermitted] = data as unknown as number[];
-  const join = (upper = 0, lower = 0) => (BigInt(upper) << 32n) | BigInt(lower);
-  return { effective: join(high, low), permitted: join(highPermitted, lowPermitted) };
+  const set = (index: number) => (BigInt(data[index + 3] ?? 0) << 32n) | BigInt(data[index] ?? 0);
+  return { effective: set(0), permitted: set(1), inheritable: set(2) };
 }
 
 /** struct __user_cap_header_struct { u32 version; int pid; } */
@@ -72,8 +73,8 @@ function header(): Uint32Array {
 }
 
 /** struct __user_cap_data_struct { u32 effective, permitted, inheritable; } data[2], the lower halves first. */
-function encodeSets({ effective, permitted }: CapabilitySets): Uint32Array {
-  const lower = (set: bigint) => Number(set & 0xffff_ffffn);
-  const upper = (set: bigint) => Number(set >> 32n);
-  return Uint32Array.of(lower(effective), lower(permitted), 0, upper(effective), upper(permitted), 0);
+function encodeSets(sets: bigint[]): Uint32Array {
+  const lower = sets.map((set) => Number(set & 0xffff_ffffn));
+  const upper = sets.map((set) => Number(set >> 32n));
+  return Uint32Array.from([...lower, ...upper]);
 }

@@ -1,6 +1,14 @@
 import { expect } from "bun:test";
-import { readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
-import { FFRTMP, lacksRoot, type Sandbox, testIf, until, useSandbox } from "../support/sandbox.ts";
+import {
+  chmodSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { FFRTMP, isRunning, lacksRoot, type Sandbox, testIf, until, useSandbox } from "../support/sandbox.ts";
 
 const sandbox = useSandbox();
 const test = testIf(undefined);
@@ -73,6 +81,28 @@ rootTest("the daemon has the filter in every thread, and only the capabilities t
   }
 });
 
+rootTest(
+  "a daemon of another user keeps the capabilities that its unit gave it, as far as it needs them",
+  async () => {
+    const box = sandbox();
+    const state = mkdtempSync("/tmp/ffrtmp-test-");
+    chmodSync(state, 0o777);
+    const capabilities = "+sys_nice,+kill,+dac_override";
+    const user = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"];
+    const rights = ["--inh-caps", capabilities, "--ambient-caps", capabilities];
+    const command = [FFRTMP, "watch", "--target", `none-${box.tag}`, "--state-path", `${state}/state`];
+    try {
+      const { pid } = box.spawn([...user, ...rights, ...command], { stdout: "ignore", stderr: "ignore" });
+      for (const { effective } of await untilFiltered(pid))
+        expect(bits(effective)).toEqual([DAC_OVERRIDE, SYS_NICE]);
+      process.kill(pid, "SIGTERM");
+      await until("the daemon has ended", () => !isRunning(pid));
+    } finally {
+      rmSync(state, { recursive: true, force: true });
+    }
+  },
+);
+
 rootTest("attach has both too, and still governs a process of another user", async () => {
   const box = sandbox();
   const other = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"];
@@ -142,10 +172,15 @@ rootTest("doctor says what attach and watch give up, and without rights that the
   expect(found("capabilities")).toMatchObject({ works: true });
   expect(found("capabilities")?.found).toContain("CAP_DAC_OVERRIDE");
   const unprivileged = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"];
-  const state = "/tmp/ffrtmp-filter-test-none";
-  const { stdout } = Bun.spawnSync([...unprivileged, FFRTMP, "doctor", "--json", "--state-path", state]);
-  const without = JSON.parse(stdout.toString()).find(
-    (check: { name: string }) => check.name === "capabilities",
-  );
-  expect(without).toMatchObject({ works: true, found: expect.stringContaining("none") });
+  const state = mkdtempSync("/tmp/ffrtmp-test-");
+  chmodSync(state, 0o777);
+  try {
+    const { stdout } = Bun.spawnSync([...unprivileged, FFRTMP, "doctor", "--json", "--state-path", state]);
+    const without = JSON.parse(stdout.toString()).find(
+      (check: { name: string }) => check.name === "capabilities",
+    );
+    expect(without).toMatchObject({ works: true, found: "attach and watch keep none" });
+  } finally {
+    rmSync(state, { recursive: true, force: true });
+  }
 });
