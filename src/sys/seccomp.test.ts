@@ -237,6 +237,7 @@ describe.each([
     expect(report.churned).toEqual([400_000, 400_000, 400_000, 400_000]);
     expect(report.churnedHere).toBe(400_000);
     expect(report.work).toEqual({ file: "text", rows: { count: 2 } });
+    expect(report.childUnderFilter).toBe("sh\n");
   });
 
   test.skipIf(skipped)("can install the filter again", () => {

@@ -1,6 +1,7 @@
 import { expect } from "bun:test";
 import {
   chmodSync,
+  copyFileSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -153,6 +154,19 @@ rootTest("the second start has the descriptors of the first, and no others", asy
   });
   const loops = targets.filter((target) => target === "anon_inode:[eventpoll]").length;
   expect(loops).toBeLessThanOrEqual(3);
+});
+
+rootTest("a daemon whose executable was removed reports that it keeps its rights, and works on", async () => {
+  const box = sandbox();
+  const copy = box.path("ffrtmp");
+  copyFileSync(FFRTMP, copy);
+  const script = `exec 9<'${copy}'; rm '${copy}'; exec /proc/self/fd/9 "$@"`;
+  const args = ["watch", "--once", "--target", `none-${box.tag}`];
+  const child = box.spawn(["sh", "-c", script, "sh", ...args], { stdout: "ignore" });
+  const stderr = await new Response(child.stderr as ReadableStream).text();
+  expect(await child.exited).toBe(0);
+  expect(stderr).toContain("cannot give up the capabilities that ffrtmp does not need (cannot execute");
+  expect(stderr).toContain("Watching for");
 });
 
 test("a second start that has all rights again is reported, and is the last one", async () => {

@@ -69,6 +69,7 @@ async function runFirstThread() {
     churned: await Promise.all([...earlier, later].map((thread) => request(thread, "churn"))),
     churnedHere: churn(),
     work: await workOn(),
+    childUnderFilter: runChild(),
     installedAgain: installSignalFilter(),
   };
   process.stdout.write(JSON.stringify(report));
@@ -127,6 +128,13 @@ function tryToKill(kill: () => unknown): string {
   } catch (error) {
     return String(error);
   }
+}
+
+/** Runs the programs that keep a scope, as an observer does after the filter is installed. */
+function runChild(): string {
+  const script = 'read -r name < /proc/self/comm; sleep 0.01; echo "$name" | cat';
+  const { stdout } = Bun.spawnSync(["sh", "-c", script], { stdio: ["ignore", "pipe", "inherit"] });
+  return stdout.toString();
 }
 
 async function workOn() {
