@@ -9,11 +9,24 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { FFRTMP, isRunning, lacksRoot, type Sandbox, testIf, until, useSandbox } from "../support/sandbox.ts";
+import { basename } from "node:path";
+import { WRITABLE_FILES } from "../../src/linux/cgroupFs.ts";
+import {
+  FFRTMP,
+  isRunning,
+  lacksCommand,
+  lacksLimits,
+  lacksRoot,
+  type Sandbox,
+  testIf,
+  until,
+  useSandbox,
+} from "../support/sandbox.ts";
 
 const sandbox = useSandbox();
 const test = testIf(undefined);
 const rootTest = testIf(lacksRoot());
+const straceTest = testIf(lacksCommand("strace") ?? lacksLimits());
 
 const DAC_OVERRIDE = 1;
 const KILL = 5;
@@ -132,6 +145,39 @@ test("run installs the filter after the spawn, and its workload has neither filt
   // A process that the workload starts later is free too.
   expect(parseRights(readFileSync(`/proc/${pid}/status`, "utf8"))).toEqual(own);
 });
+
+straceTest(
+  "attach opens nothing for writing but its ledger, memberships, limits and OOM scores",
+  async () => {
+    const box = sandbox();
+    const victim = startSleeper(box);
+    const output = box.path("trace");
+    const flags = ["--cpu-quota", "50", "--memory-max", "100M", "--pids-max", "10", "--oom-score-adj", "200"];
+    const args = [FFRTMP, "attach", "--pid", String(victim), "--job-id", "traced", ...flags];
+    const calls = "trace=open,openat,openat2,creat";
+    const traced = box.spawn(["strace", "-f", "-qq", "-e", calls, "-o", output, ...args], {
+      stderr: "ignore",
+    });
+    await until("the process is governed", async () =>
+      (await box.run(["inspect", "traced"])).stdout.includes("running"),
+    );
+    process.kill(victim, "SIGKILL");
+    expect(await traced.exited).toBe(0);
+    const opened = readFileSync(output, "utf8")
+      .split("\n")
+      .filter((line) => /O_WRONLY|O_RDWR|creat\(/.test(line))
+      .map((line) => /"([^"]*)"/.exec(line)?.[1] ?? line);
+    const isExpected = (path: string) =>
+      path === "/dev/null" ||
+      path.startsWith(`${box.state}/`) ||
+      path === `/proc/${victim}/oom_score_adj` ||
+      (path.startsWith("/sys/fs/cgroup/") && WRITABLE_FILES.has(basename(path)));
+    expect(
+      opened.some((path) => path.endsWith("/memory.limit_in_bytes") || path.endsWith("/memory.max")),
+    ).toBe(true);
+    expect(opened.filter((path) => !isExpected(path))).toEqual([]);
+  },
+);
 
 rootTest("the second start has the descriptors of the first, and no others", async () => {
   const box = sandbox();
