@@ -34,6 +34,14 @@ export type SpecChange = Partial<Pick<Job, "limits" | "byHand" | "tenant" | "lab
 /** The facts that are known when a job's processes are governed. Without a journal, it stays as it is recorded. */
 type RunningFacts = Pick<RunningJob, "process" | "startedMs" | "outcomes"> & Partial<Journal>;
 
+/**
+ * Sorts by key, which is the order of creation. Without the plus sign SQLite reads all jobs ever recorded through the
+ * primary key to save the sort, instead of the few in a partial index. Source: https://sqlite.org/optoverview.html, 2.
+ */
+const BY_KEY = "ORDER BY +key";
+/** An id can be used a hundred thousand times, and operators ask for the last few. */
+const MAX_NAMED = 100;
+
 type JobKey = Pick<Job, "key">;
 type Journal = Pick<Job, "cgroup" | "changes">;
 
@@ -142,21 +150,27 @@ export class Ledger extends LedgerStore {
   }
 
   openJobs(): OpenJob[] {
-    return this.#jobs("state <> 'ended' ORDER BY key").filter(isOpen);
+    return this.#jobs(`state <> 'ended' ${BY_KEY}`).filter(isOpen);
   }
 
   /** Returns the jobs that may have left something in the system, the open ones among them. */
   jobsToCleanUp(): Job[] {
-    return this.#jobs("released = 0 ORDER BY key");
+    return this.#jobs(`released = 0 ${BY_KEY}`);
   }
 
   endedJobsToCleanUp(): EndedJob[] {
-    return this.#jobs("released = 0 AND state = 'ended' ORDER BY key").filter((job) => job.state === "ended");
+    const where = `released = 0 AND state = 'ended' ${BY_KEY}`;
+    return this.#jobs(where).filter((job) => job.state === "ended");
   }
 
-  /** Returns every job that used an id, the latest first. */
+  /** Returns the open job that has an id, and the latest ones that had it, the latest first. */
   jobsNamed(jobId: string): Job[] {
-    return this.#jobs("job_id = $jobId ORDER BY created_ms DESC, key DESC", { jobId });
+    const latest = "ORDER BY created_ms DESC, key DESC";
+    // A job can be open and not the latest: the clock was set back meanwhile.
+    const where = `key IN (
+      SELECT key FROM jobs WHERE job_id = $jobId AND state <> 'ended'
+      UNION SELECT key FROM (SELECT key FROM jobs WHERE job_id = $jobId ${latest} LIMIT ${MAX_NAMED}))`;
+    return this.#jobs(`${where} ${latest}`, { jobId });
   }
 
   openJobOfProcess({ bootId, pid, startTicks }: ProcessIdentity): OpenJob | undefined {
@@ -166,7 +180,9 @@ export class Ledger extends LedgerStore {
 
   /** Returns the job whose workload this ffrtmp is starting, without a recorded pid yet. */
   jobBeingStartedBy(bootId: string, launcherPid: number): StartingJob | undefined {
-    const where = "state = 'starting' AND mode = 'run' AND boot_id = $bootId AND observer_pid = $launcherPid";
+    // Names the condition of the partial indexes, which SQLite does not deduce from the other one.
+    const where = `state <> 'ended' AND state = 'starting' AND mode = 'run'
+      AND boot_id = $bootId AND observer_pid = $launcherPid`;
     return this.#jobs(where, { bootId, launcherPid }).find((job) => job.state === "starting");
   }
 

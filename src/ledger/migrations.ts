@@ -83,6 +83,11 @@ const MIGRATIONS: (string | ((db: Database) => void))[] = [
   `,
   "ALTER TABLE jobs RENAME COLUMN touched TO changes",
   convertJournals,
+  // By id, for the trigger jobs_pass_their_name_on: an id can be that of a hundred thousand ended jobs.
+  `
+  CREATE INDEX jobs_not_cleaned_up ON jobs (job_id) WHERE released = 0;
+  DROP INDEX jobs_unreleased;
+  `,
 ];
 
 /** Converts the jobs that have something left to undo. Those that are cleaned up stay as 0.1.0 wrote them. */

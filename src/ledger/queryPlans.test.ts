@@ -1,0 +1,101 @@
+import { Database } from "bun:sqlite";
+import { expect, spyOn, test } from "bun:test";
+import { someJob, someProcess, someResult, someStartingJob } from "../../test/support/jobs.ts";
+import { useLedgers } from "../../test/support/ledgers.ts";
+import type { EndedJob } from "../jobs/model/job.ts";
+import { Ledger } from "./ledger.ts";
+
+const { open } = useLedgers();
+
+/** Indexes that grow with the open jobs, or with those that are not cleaned up, and so may be read whole. */
+const SMALL_INDEXES = ["jobs_open_id", "jobs_open_process", "jobs_not_cleaned_up"];
+/** `history` reads the first rows of this index, in its order. */
+const LIMITED = /^SCAN results USING INDEX results_by_end$/;
+
+const process = someProcess();
+
+/** A call of each method that executes statements. */
+const CALLS: Record<string, (ledger: Ledger) => unknown> = {
+  register: (ledger) => ledger.register(someJob()),
+  recordRunning: (ledger) =>
+    ledger.recordRunning(someStartingJob(), { process, startedMs: 1, outcomes: [], cgroup: [], changes: [] }),
+  recordSpec: (ledger) => ledger.recordSpec(someJob(), { limits: {}, labels: {}, intent: "live" }),
+  recordOutcomes: (ledger) => ledger.recordOutcomes(someJob(), []),
+  recordJournal: (ledger) => ledger.recordJournal(someJob(), { cgroup: [], changes: [] }),
+  recordCarriedUsage: (ledger) => ledger.recordCarriedUsage(someJob(), null),
+  recordMigration: (ledger) =>
+    ledger.recordMigration(someJob(), { cgroup: [], changes: [], carriedUsage: null }),
+  sharedChanges: (ledger) => ledger.sharedChanges({ except: "key" }),
+  markCleanedUp: (ledger) => ledger.markCleanedUp({ ...someJob(), state: "ended" } as unknown as EndedJob),
+  recordResult: (ledger) => ledger.recordResult(someJob(), someResult(someJob())),
+  takeOver: (ledger) => ledger.takeOver(someJob(), process),
+  addEvent: (ledger) => ledger.addEvent(someJob(), { atMs: 1, kind: "observer_died", detail: {} }),
+  versionOfOthers: (ledger) => ledger.versionOfOthers(),
+  job: (ledger) => ledger.job("key"),
+  refresh: (ledger) => ledger.refresh(someJob()),
+  openJobs: (ledger) => ledger.openJobs(),
+  jobsToCleanUp: (ledger) => ledger.jobsToCleanUp(),
+  endedJobsToCleanUp: (ledger) => ledger.endedJobsToCleanUp(),
+  jobsNamed: (ledger) => ledger.jobsNamed("transcode-001"),
+  openJobOfProcess: (ledger) => ledger.openJobOfProcess(process),
+  jobBeingStartedBy: (ledger) => ledger.jobBeingStartedBy("boot", 1),
+  isObserver: (ledger) => ledger.isObserver(process),
+  wasDetached: (ledger) => ledger.wasDetached(process),
+  result: (ledger) => ledger.result(someJob()),
+  history: (ledger) => ledger.history(50),
+  events: (ledger) => ledger.events(someJob()),
+  note: (ledger) => ledger.note("name"),
+  setNote: (ledger) => ledger.setNote("name", "value"),
+};
+
+test("every method of the ledger has a call here", () => {
+  const methods = Object.getOwnPropertyNames(Ledger.prototype).filter((name) => name !== "constructor");
+  expect(Object.keys(CALLS).sort()).toEqual(methods.sort());
+});
+
+test.each(Object.entries(CALLS))("%s reads no table as a whole", (_name, call) => {
+  const { ledger, path } = open();
+  const statements = statementsOf(() => call(ledger));
+  expect(statements).not.toEqual([]);
+  expect(statements.flatMap((sql) => stepsOf(path, sql)).filter(readsAll)).toEqual([]);
+});
+
+test("the triggers read no table as a whole, and find few jobs of an id that many jobs had", () => {
+  const { path } = open();
+  const db = new Database(path);
+  const triggers = db
+    .query<{ sql: string }, []>("SELECT sql FROM sqlite_schema WHERE type = 'trigger'")
+    .all();
+  db.close();
+  const statements = triggers.flatMap(({ sql }) =>
+    (sql.split(/\bBEGIN\b/)[1] ?? "").split(";").filter((text) => /^\s*(UPDATE|DELETE|INSERT)\b/.test(text)),
+  );
+  const plans = statements.map((text) => stepsOf(path, text.replace(/\b(NEW|OLD)\.\w+/g, "?")));
+  expect(plans).toContainEqual(["SEARCH jobs USING INDEX jobs_not_cleaned_up (job_id=?)"]);
+  expect(plans.flat().filter(readsAll)).toEqual([]);
+});
+
+function statementsOf(action: () => unknown): string[] {
+  const query = spyOn(Database.prototype, "query");
+  try {
+    action();
+    return query.mock.calls.map(([sql]) => sql);
+  } finally {
+    query.mockRestore();
+  }
+}
+
+/** Returns the steps of SQLite's plan of a statement. */
+function stepsOf(path: string, sql: string): string[] {
+  const db = new Database(path);
+  const steps = db.query<{ detail: string }, []>(`EXPLAIN QUERY PLAN ${sql}`).all();
+  db.close();
+  return steps.map(({ detail }) => detail);
+}
+
+/** Returns true for a step that reads a whole table, or a whole index that grows with the history. */
+function readsAll(step: string): boolean {
+  // The rows of a subquery come from steps of their own.
+  if (!step.startsWith("SCAN ") || step.startsWith("SCAN (") || LIMITED.test(step)) return false;
+  return !SMALL_INDEXES.some((name) => step.endsWith(` USING INDEX ${name}`));
+}
