@@ -22,6 +22,8 @@ export function openFile(path: string): Database {
     if (!isCurrent(db)) {
       // Before the mode, which is written into the file.
       rejectOtherSchemas(db);
+      // Applies only to a file that is still empty. It lets `prune` return pages to the file system in small steps.
+      db.run("PRAGMA auto_vacuum = INCREMENTAL");
       writeAhead(db);
       migrate(db);
     }
@@ -95,6 +97,11 @@ function whyNotWritable(path: string): string | undefined {
     }
   }
   return undefined;
+}
+
+/** Returns true when another process has locked the file. */
+export function isBusy(error: unknown): boolean {
+  return isSqlite(error, "BUSY");
 }
 
 export function isUniqueConflict(error: unknown): boolean {

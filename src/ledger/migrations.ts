@@ -83,10 +83,32 @@ const MIGRATIONS: (string | ((db: Database) => void))[] = [
   `,
   "ALTER TABLE jobs RENAME COLUMN touched TO changes",
   convertJournals,
-  // By id, for the trigger jobs_pass_their_name_on: an id can be that of a hundred thousand ended jobs.
   `
+  -- By id, for the trigger jobs_pass_their_name_on: an id can be that of a hundred thousand ended jobs.
   CREATE INDEX jobs_not_cleaned_up ON jobs (job_id) WHERE released = 0;
   DROP INDEX jobs_unreleased;
+  CREATE INDEX jobs_with_log ON jobs (log_path) WHERE log_path IS NOT NULL;
+
+  -- An inserted key deletes its job with all that belongs to it, in one statement. So the table is always empty, and a
+  -- DELETE that names another table is refused.
+  CREATE TABLE pruning (key TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+  CREATE TRIGGER pruning_is_of_the_past BEFORE INSERT ON pruning
+    WHEN NOT EXISTS (SELECT 1 FROM jobs WHERE key = NEW.key AND state = 'ended' AND released = 1)
+    BEGIN SELECT RAISE(ABORT, 'a job that is open or not cleaned up is never deleted'); END;
+  CREATE TRIGGER pruning_deletes AFTER INSERT ON pruning
+    BEGIN
+      DELETE FROM results WHERE key = NEW.key;
+      DELETE FROM events WHERE key = NEW.key;
+      DELETE FROM jobs WHERE key = NEW.key;
+      DELETE FROM pruning WHERE key = NEW.key;
+    END;
+  DROP TRIGGER results_are_kept;
+  CREATE TRIGGER results_are_kept BEFORE DELETE ON results
+    WHEN NOT EXISTS (SELECT 1 FROM pruning WHERE key = OLD.key)
+    BEGIN SELECT RAISE(ABORT, 'a result is never deleted, except by ffrtmp prune'); END;
+  CREATE TRIGGER jobs_are_kept BEFORE DELETE ON jobs
+    WHEN NOT EXISTS (SELECT 1 FROM pruning WHERE key = OLD.key)
+    BEGIN SELECT RAISE(ABORT, 'a job is never deleted, except by ffrtmp prune'); END;
   `,
 ];
 
