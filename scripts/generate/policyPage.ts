@@ -20,6 +20,7 @@ const SECTIONS: [heading: string, path: PropertyKey[], text: string][] = [
   ["COMMANDS", ["commands", ""], "In commands, below the name of a command."],
   ["RULES", ["rules", 0], "In each item of the list rules."],
   ["MATCHES", ["rules", 0, "match"], "In a rule's match. A list matches when one of its items does."],
+  ["RETENTION", ["retention"], "In retention."],
   [
     "LIMITS",
     ["default_limits"],

@@ -1,6 +1,7 @@
 import { Command, Option } from "commander";
 import { version } from "../../package.json";
 import type { EventChoice } from "../linux/events/bestEvents.ts";
+import { MAX_AGE, MAX_SIZE, parseMaxAge, parseMaxSize } from "../policy/retentionValues.ts";
 import { parseScanInterval, SCAN_INTERVAL } from "../policy/scanInterval.ts";
 import { addJobArgument, addJobOptions, addPlacementOption, addStateOption } from "./options/jobOptions.ts";
 import { addLimitOptions } from "./options/limitOptions.ts";
@@ -80,6 +81,16 @@ const COMMANDS: Record<string, CommandDefinition> = {
             .argParser(size(4096))
             .default(8 * 1024 ** 2, "8M"),
         )
+        .option(
+          "--retention-max-age <time>",
+          "delete jobs that ended longer ago (default: from the policy, or 90d)",
+          optionValue(MAX_AGE, (text) => parseMaxAge(text)),
+        )
+        .option(
+          "--retention-max-size <size>",
+          "delete the oldest jobs while the ledger and the logs take more (default: from the policy, or 1GiB)",
+          optionValue(MAX_SIZE, (text) => parseMaxSize(text)),
+        )
         .option("--once", "scan once, govern what is found, and exit")
         .option("--dry-run", "print what would be governed, and change nothing")
         .addOption(new Option("--enable-state", "always on; accepted for compatibility").hideHelp())
@@ -129,6 +140,28 @@ const COMMANDS: Record<string, CommandDefinition> = {
         .option("-n, --limit <n>", "show at most this many jobs, latest first", wholeNumber(1, 1_000_000), 50)
         .option("--json", "print JSON"),
     load: async () => (await import("./commands/history.ts")).history,
+  },
+  prune: {
+    description: "delete old history: jobs that ended, with their results, events and logs",
+    define: (command) =>
+      addStateOption(command)
+        .option(
+          "--older-than <time>",
+          "delete jobs that ended longer ago (default: as ffrtmp watch does, or 90d)",
+          optionValue("a time such as 30d, or unlimited", (text) => parseMaxAge(text, 0)),
+        )
+        .option(
+          "--max-size <size>",
+          "delete the oldest jobs while the ledger and the logs take more (default: as ffrtmp watch does, or 1GiB)",
+          optionValue("a size such as 500MiB, or unlimited", (text) => parseMaxSize(text, 0)),
+        )
+        .option("--dry-run", "print what would be deleted, and change nothing")
+        .option(
+          "--compact",
+          "return all free space to the file system; other ffrtmp processes wait, 10 ms for each MiB in use",
+        )
+        .option("--json", "print JSON"),
+    load: async () => (await import("./commands/prune.ts")).pruneHistory,
   },
   policy: {
     description: "check a policy file, or explain its decision about a process",

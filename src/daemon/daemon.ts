@@ -6,6 +6,7 @@ import { ProcessScan } from "../linux/events/processScan.ts";
 import { totalOf } from "../policy/policy.ts";
 import { type DaemonContext, scanIntervalOf } from "./daemonContext.ts";
 import { Discovery } from "./discovery.ts";
+import { HistoryPruner } from "./historyPruner.ts";
 import { JobTracker } from "./jobTracker.ts";
 import { type Occasion, reconcileJob } from "./reconcilePolicy.ts";
 import { DaemonStatistics } from "./statistics.ts";
@@ -20,6 +21,7 @@ export class WatchDaemon {
   readonly #statistics: DaemonStatistics;
   readonly #tracker: JobTracker;
   readonly #discovery: Discovery;
+  readonly #pruner: HistoryPruner;
   readonly #stopWatchdog: () => void;
   #reconcileTimer: ReturnType<typeof setInterval> | undefined;
   #events: ProcessEvents;
@@ -60,6 +62,7 @@ export class WatchDaemon {
     this.#statistics = new DaemonStatistics(context, events);
     this.#tracker = new JobTracker(context, events);
     this.#discovery = new Discovery(context, this.#tracker);
+    this.#pruner = new HistoryPruner(context);
     // Created before the first full scan, so that a process that appears during that scan is new to it.
     this.#scan = new ProcessScan(context.host, RECHECK_WINDOW_MS);
     this.#setReconcileTimer();
@@ -81,6 +84,7 @@ export class WatchDaemon {
       }
       this.#reconcileJobs("reload");
       this.#discovery.scanAll();
+      this.#pruner.recordRetention();
     }
     this.#statistics.write();
     this.#emitCounts();
@@ -95,6 +99,7 @@ export class WatchDaemon {
     clearInterval(this.#reconcileTimer);
     store.stop();
     this.#discovery.stop();
+    this.#pruner.stop();
     this.#tracker.releaseAll();
     this.#statistics.write(host.now());
     bus.emit({ kind: "daemon-stopped", counts: this.#statistics.counts() });

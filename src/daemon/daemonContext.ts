@@ -1,4 +1,5 @@
 import type { Context } from "../jobs/context.ts";
+import type { Retention } from "../ledger/retention.ts";
 import type { Placement } from "../linux/cgroup/placement.ts";
 import type { EventChoice } from "../linux/events/bestEvents.ts";
 import type { FactReader } from "../policy/procFacts.ts";
@@ -13,6 +14,8 @@ export interface DaemonContext extends Context {
     /** `bufferBytes`: the size of the buffer for process events that wait to be read. */
     events: { choice: EventChoice; bufferBytes: number };
     placement: Placement;
+    /** `undefined`: the policy's, or the default. */
+    retention: { [F in keyof Retention]: Retention[F] | undefined };
   };
   store: PolicyStore;
   reader: FactReader;

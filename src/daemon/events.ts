@@ -1,6 +1,7 @@
 import type { LimitRepair } from "../jobs/limits/enforceLimits.ts";
 import type { JobResult } from "../jobs/model/ending.ts";
 import type { EndedJob, OpenJob, RunningJob } from "../jobs/model/job.ts";
+import type { Pruned } from "../ledger/prune.ts";
 import type { StartedEvents } from "../linux/events/bestEvents.ts";
 import type { EventSource } from "../linux/events/processEvents.ts";
 import type { PolicyStore } from "./policyStore.ts";
@@ -40,6 +41,8 @@ interface EventFacts {
   "job-left-processes": { job: OpenJob; pids: number[] };
   /** The last process that an ended job had left is gone, and so is the job's cgroup. */
   "job-cleaned-up": { job: EndedJob };
+  "history-pruned": { pruned: Pruned };
+  "history-prune-failed": { reason: string };
   /** The state of the daemon after it started, reloaded its policy or reconciled. `jobs` are observed. */
   counted: { jobs: number; source: EventSource; isPolicyValid: boolean; counts: DaemonCounts };
 }

@@ -72,6 +72,11 @@ const LINES: { [Kind in EventKind]: (event: DaemonEvent<Kind>) => string | strin
   "job-left-processes": ({ job, pids }) => survivorsLine(job, pids),
   "job-cleaned-up": ({ job }) =>
     `Job ${job.jobId}: the last process that it left has ended; its cgroup is removed`,
+  "history-pruned": ({ pruned: { jobs, logs, faults } }) => [
+    ...(jobs === 0 ? [] : [`History: deleted ${jobs} ended jobs and ${logs} logs, as the retention asks`]),
+    ...faults.map((fault) => `History: ${fault}`),
+  ],
+  "history-prune-failed": ({ reason }) => `History: cannot delete old jobs: ${reason}`,
   counted: () => [],
 };
 

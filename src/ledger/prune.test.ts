@@ -9,7 +9,7 @@ import { type EndedJob, toEnded } from "../jobs/model/job.ts";
 import { realHost } from "../linux/host.ts";
 import { readIdentity } from "../linux/proc/identity.ts";
 import { locateState } from "./location.ts";
-import { compact, type Pruned, type PruneOptions, prune } from "./prune.ts";
+import { abandon, compact, type Pruned, type PruneOptions, prune } from "./prune.ts";
 import { DEFAULT_RETENTION, type Retention } from "./retention.ts";
 
 const { open } = useLedgers();
@@ -269,8 +269,8 @@ describe("a pass", () => {
     const opened = open();
     for (let age = 450; age > 0; age--) recordEnded(opened, age);
     const pass = prune(optionsOf(opened, { maxAgeMs: 0 }));
-    let steps = 0;
-    for (const _ of pass) if (++steps === 3) break;
+    for (let step = 0; step < 3; step++) pass.next();
+    abandon(pass);
     const count = (table: string) =>
       connect(opened).query(`SELECT count(DISTINCT key) FROM ${table}`).values()[0]?.[0];
     expect(count("jobs")).toBeLessThan(450);

@@ -44,6 +44,9 @@ export interface Pruned {
 /** `busy`: another process is writing, and nothing was done. */
 type Step = "done" | "busy";
 
+/** A run of `prune`, which deletes nothing until its next step is taken. */
+export type PrunePass = Generator<Step, Pruned>;
+
 interface Candidate {
   key: string;
   end_ms: number;
@@ -59,7 +62,7 @@ interface Candidate {
  * a job that is open, not cleaned up, or detached while its process runs. Each step of the iteration takes a few
  * milliseconds and waits for no other process; the caller pauses in between. Throws errors of SQLite.
  */
-export function* prune(options: PruneOptions): Generator<Step, Pruned> {
+export function* prune(options: PruneOptions): PrunePass {
   const db = openFile(options.state.ledger);
   try {
     db.run("PRAGMA busy_timeout = 0");
@@ -67,6 +70,11 @@ export function* prune(options: PruneOptions): Generator<Step, Pruned> {
   } finally {
     db.close();
   }
+}
+
+/** Closes the file of a pass that is not complete. What is left is for the next pass. */
+export function abandon(pass: PrunePass): void {
+  pass.return(undefined as never);
 }
 
 /**

@@ -1,3 +1,4 @@
+import type { Retention } from "../ledger/retention.ts";
 import type { Limits } from "../limits/limits.ts";
 import type { Placement } from "../linux/cgroup/placement.ts";
 import { type Condition, commandIs } from "./conditions.ts";
@@ -10,6 +11,8 @@ export interface Policy {
   path?: string;
   /** ms; `undefined` when the file leaves it to the command line. */
   scanIntervalMs?: number | undefined;
+  /** The limits of history; `undefined` where the file leaves one to the command line. */
+  retention?: { [F in keyof Retention]: Retention[F] | undefined };
   /** Commands that are governed where no rule matches, and that rules without a command apply to. */
   targets: readonly NamePattern[];
   /** The target commands as a condition. */

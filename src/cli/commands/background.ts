@@ -1,4 +1,14 @@
-import { closeSync, mkdirSync, openSync, rmSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import type { Context } from "../../jobs/context.ts";
 import { Refusal } from "../../jobs/errors.ts";
@@ -7,7 +17,9 @@ import { readOwnArguments } from "../../jobs/start/inheritedFiles.ts";
 import { mayHaveLostBytes, viaShell } from "../../jobs/start/rawArguments.ts";
 import { locateState } from "../../ledger/location.ts";
 import { realHost } from "../../linux/host.ts";
+import { closeFd } from "../../sys/descriptor.ts";
 import { describeErrno } from "../../sys/errno.ts";
+import { lockFile } from "../../sys/fileLock.ts";
 import type { JobFlags } from "../options/jobOptions.ts";
 import { listenToWarnings, printJson, printOut, warn } from "../output/messages.ts";
 
@@ -23,10 +35,15 @@ interface StartReport {
 /** The descriptor of the background copy's end of the pipe. */
 const REPORT_FD = 3;
 
+/** Each background job writes a line of 120 bytes to the log of ffrtmp itself. */
+const MAX_OWN_LOG_BYTES = 8 * 1024 ** 2;
+/** Earlier logs that are kept, as ffrtmp.log.1 and so on. */
+const KEPT_OWN_LOGS = 2;
+
 /** Starts a background copy, as only a parent receives an exit code. Returns when the copy has reported. */
 export async function runInBackground(jobId: string, flags: JobFlags): Promise<number> {
   const path = locateState(flags.statePath, process.env).ownLog;
-  const ownLog = openLog(path, "a", 0o755, `cannot write ${path}, which run --detach needs`);
+  const ownLog = openOwnLog(path);
   const child = Bun.spawn({
     cmd: backgroundCommand(jobId),
     detached: true,
@@ -71,6 +88,35 @@ function report(fd: number, result: StartReport): void {
     closeSync(fd);
   } catch {
     // The waiting process is gone. The job still needs its observer.
+  }
+}
+
+/** Opens the log of ffrtmp itself for appending, and begins a new one when it has become long. */
+function openOwnLog(path: string): number {
+  const open = () => openLog(path, "a", 0o755, `cannot write ${path}, which run --detach needs`);
+  const fd = open();
+  if (fstatSync(fd).size < MAX_OWN_LOG_BYTES) return fd;
+  rotateOwnLog(path);
+  closeSync(fd);
+  return open();
+}
+
+/** Renames the log. Processes that have it open continue to write to it under its new name. */
+function rotateOwnLog(path: string): void {
+  const lock = lockFile(path);
+  // Another ffrtmp renames it.
+  if (typeof lock !== "number") return;
+  try {
+    const isCurrent = statSync(path).ino === fstatSync(lock).ino;
+    if (!isCurrent || fstatSync(lock).size < MAX_OWN_LOG_BYTES) return;
+    const names = [path, ...Array.from({ length: KEPT_OWN_LOGS }, (_, index) => `${path}.${index + 1}`)];
+    for (const [index, name] of names.slice(0, -1).reverse().entries()) {
+      if (existsSync(name)) renameSync(name, names[KEPT_OWN_LOGS - index] as string);
+    }
+  } catch (error) {
+    warn(`cannot rename ${path}, which has become long: ${describeErrno(error)}`);
+  } finally {
+    closeFd(lock);
   }
 }
 

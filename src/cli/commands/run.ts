@@ -9,6 +9,7 @@ import { mayHaveLostBytes } from "../../jobs/start/rawArguments.ts";
 import { rejectNoOrphansFlag } from "../../jobs/start/runtimeFlags.ts";
 import { type StartedJob, type StartRequest, startWorkload } from "../../jobs/start/startWorkload.ts";
 import { summaryLine, survivorsLine } from "../../jobs/summary.ts";
+import { isPruningDue } from "../../ledger/retention.ts";
 import { realHost } from "../../linux/host.ts";
 import { signalNumber } from "../../sys/waitStatus.ts";
 import { type JobFlags, jobSpecFromFlags } from "../options/jobOptions.ts";
@@ -48,6 +49,7 @@ export async function run(command: string[], flags: RunFlags): Promise<number> {
   if (isOurs) printErr(flags.json ? JSON.stringify(resultJson(job, result)) : summaryLine(job, result));
   else
     warn(`job ${job.jobId} was already recorded as ${factsOfEnding(result.ending).ending} before it ended`);
+  await pruneIfDue(context);
   context.ledger.close();
   return exitCodeOf(end.ending);
 }
@@ -60,6 +62,18 @@ async function settle(): Promise<void> {
   const { denySignals } = await import("../giveUp.ts");
   denySignals();
   Bun.shrink();
+}
+
+/** Deletes old history after the first `run` of a day, where no daemon does. The exit code never waits for a lock. */
+async function pruneIfDue(context: Context): Promise<void> {
+  const { ledger, host } = context;
+  try {
+    if (ledger.flush() > 0 || !isPruningDue(ledger, host.now())) return;
+    const { pruneBriefly } = await import("./pruneAfterRun.ts");
+    pruneBriefly(context);
+  } catch (error) {
+    warn(`cannot delete old history: ${error instanceof Error ? error.message : error}`);
+  }
 }
 
 function startJob(

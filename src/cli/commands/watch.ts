@@ -34,6 +34,10 @@ export interface WatchFlags extends CommonFlags, PolicyFlags {
   /** In bytes. */
   eventBuffer: number;
   placement: Placement;
+  /** ms. */
+  retentionMaxAge?: number;
+  /** bytes. */
+  retentionMaxSize?: number;
   once?: boolean;
   dryRun?: boolean;
 }
@@ -58,6 +62,7 @@ export async function watch(flags: WatchFlags): Promise<number> {
     scanIntervalMs: flags.scanInterval,
     events: { choice: flags.events, bufferBytes: flags.eventBuffer },
     placement: flags.placement,
+    retention: { maxAgeMs: flags.retentionMaxAge, maxBytes: flags.retentionMaxSize },
   };
   const bus = new DaemonEvents();
   logEvents(bus, (line) => printErr(`${new Date().toISOString()} ${line}`));

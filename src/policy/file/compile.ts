@@ -78,6 +78,7 @@ export function compilePolicy(
   const policy: Policy = {
     path,
     scanIntervalMs: words.scan_interval,
+    retention: { maxAgeMs: words.retention?.max_age, maxBytes: words.retention?.max_size },
     targets,
     isTarget,
     rules,

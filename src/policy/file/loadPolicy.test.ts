@@ -13,6 +13,23 @@ function faultsOf(text: string): PolicyFault[] {
 const shown = (text: string): string[] =>
   faultsOf(text).map((f) => `${f.line}:${f.column} ${f.key} | ${f.text} | ${f.message} | ${f.right}`);
 
+test("a retention has an age and a size, each of which can be left out or unlimited", () => {
+  const retentionOf = (text: string) => {
+    const loaded = loadPolicy(text, "policy.yaml");
+    return "policy" in loaded ? loaded.policy.retention : loaded.faults;
+  };
+  const GIB = 1024 ** 3;
+  expect(retentionOf("retention: {max_age: 30d, max_size: 2GiB}")).toEqual({
+    maxAgeMs: 2_592e6,
+    maxBytes: 2 * GIB,
+  });
+  expect(retentionOf("retention: {max_age: unlimited}")).toEqual({
+    maxAgeMs: Number.POSITIVE_INFINITY,
+    maxBytes: undefined,
+  });
+  expect(retentionOf("scan_interval: 5s")).toEqual({ maxAgeMs: undefined, maxBytes: undefined });
+});
+
 describe("loadPolicy()", () => {
   it.each([
     ["rulez: []", '1:1 rulez | "rulez" | is not a known key | rules'],
@@ -31,6 +48,14 @@ describe("loadPolicy()", () => {
     [
       "scan_interval: 10ms",
       '1:16 scan_interval | "10ms" | is not between 100ms and 24h | a time from 100ms to 24h, such as 10s',
+    ],
+    [
+      "retention: {max_age: 30m}",
+      '1:22 retention.max_age | "30m" | is less than 1h | a time of at least 1h, such as 90d, or unlimited',
+    ],
+    [
+      "retention: {max_size: 5MiB}",
+      '1:23 retention.max_size | "5MiB" | is less than 10MiB | a size of at least 10MiB, such as 1GiB, or unlimited',
     ],
     [
       "default_limits:\n  cpu_quota: -5",

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { LIMITS } from "../../limits/table.ts";
 import { ValueFault } from "../../limits/units.ts";
 import { PLACEMENTS } from "../../linux/cgroup/placement.ts";
+import { MAX_AGE, MAX_SIZE, parseMaxAge, parseMaxSize } from "../retentionValues.ts";
 import { parseScanInterval, SCAN_INTERVAL } from "../scanInterval.ts";
 import { compileTenant, faultInTenant } from "../tenant.ts";
 import { commandPattern, filtersSection, matchSection } from "./conditionKeys.ts";
@@ -82,6 +83,15 @@ function checkTenants(section: object, report: Report): void {
   }
 }
 
+const retention = z.strictObject({
+  max_age: value(MAX_AGE, (input) => parseMaxAge(String(input).trim()))
+    .optional()
+    .describe("delete jobs that ended longer ago; 90d when left out"),
+  max_size: value(MAX_SIZE, (input) => parseMaxSize(String(input).trim()))
+    .optional()
+    .describe("delete the oldest jobs while the ledger and the logs take more; 1GiB when left out"),
+});
+
 /** The whole file: the one definition for validation, faults, the JSON Schema and the manual. */
 export const policySchema = z.strictObject({
   scan_interval: value(SCAN_INTERVAL, (input) => parseScanInterval(String(input).trim()))
@@ -98,6 +108,7 @@ export const policySchema = z.strictObject({
   rules: checked(anyNumber(rule, "a list; each item starts with - name:"), checkRules).describe(
     "decisions for matching processes; the first rule that matches decides",
   ),
+  retention: retention.nullish().describe("how much history is kept"),
   tenants: checked(z.record(z.string(), totals).nullish(), checkTenants).describe(
     'total limits by tenant; "*" is the total of each tenant that is not listed',
   ),
