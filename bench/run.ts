@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { discovery } from "./discovery.ts";
+import { endurance } from "./endurance.ts";
 import { footprint } from "./footprint.ts";
 import { idle } from "./idle.ts";
 import { launch } from "./launch.ts";
@@ -21,6 +22,7 @@ const BENCHMARKS: Record<string, Benchmark> = {
   policy,
   reload,
   placement,
+  endurance,
 };
 const DOCUMENT = resolve(import.meta.dir, "../docs/benchmarks.md");
 
