@@ -41,7 +41,7 @@ export const endurance: Benchmark = {
   async run({ quick }) {
     using ffrtmp = new FfrtmpUnderTest();
     await using processes = new Processes();
-    const rounds = quick ? 30 : 150;
+    const rounds = quick ? 30 : 100;
     const subjects: Subject[] = [];
     for (const rows of quick ? ROWS.slice(0, 2) : ROWS) {
       progress(`a ledger with ${rows} ended jobs`);

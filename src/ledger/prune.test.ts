@@ -265,6 +265,54 @@ describe("a pass", () => {
     expect(keptIds(opened)).toEqual([]);
   });
 
+  it("deletes only as many jobs in one transaction as take a few milliseconds", () => {
+    const opened = open();
+    for (let age = 20; age > 0; age--) recordEnded(opened, age);
+    const pass = prune(optionsOf(opened, { maxAgeMs: 0 }, { countLogs: false }));
+    let nowMs = 0;
+    const clock = spyOn(performance, "now").mockImplementation(() => {
+      nowMs += 2;
+      return nowMs;
+    });
+    try {
+      pass.next();
+    } finally {
+      clock.mockRestore();
+    }
+    expect(keptIds(opened)).toHaveLength(19);
+    abandon(pass);
+  });
+
+  it("continues when another one deletes the same jobs", () => {
+    const opened = open();
+    for (let age = 250; age > 0; age--) recordEnded(opened, age);
+    const passes = [0, 1].map(() => prune(optionsOf(opened, { maxAgeMs: 0 }, { countLogs: false })));
+    const deleted = [0, 0];
+    for (let running = 2; running > 0; ) {
+      running = 0;
+      for (const [index, pass] of passes.entries()) {
+        const step = pass.next();
+        if (!step.done) running++;
+        else if (step.value) deleted[index] = step.value.jobs;
+      }
+    }
+    expect(keptIds(opened)).toEqual([]);
+    expect(deleted[0]).toBeGreaterThan(0);
+    expect((deleted[0] ?? 0) + (deleted[1] ?? 0)).toBe(250);
+  });
+
+  it("deletes a job with thousands of events", () => {
+    const opened = open();
+    const job = recordEnded(opened, 1);
+    const db = connect(opened);
+    const numbers = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)";
+    db.run(`${numbers} INSERT INTO events (key, at_ms, kind, detail) SELECT ?, i, 'adopted', '{}' FROM n`, [
+      job.key,
+    ]);
+    expect(pruneAll(opened, { maxAgeMs: 0 })).toMatchObject({ jobs: 1 });
+    expect(db.query("SELECT count(*) FROM events").values()).toEqual([[0]]);
+  });
+
   it("that is abandoned leaves whole jobs only", () => {
     const opened = open();
     for (let age = 450; age > 0; age--) recordEnded(opened, age);

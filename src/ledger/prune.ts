@@ -11,6 +11,7 @@ import type { Retention } from "./retention.ts";
 /** How long one step deletes before its commit, which takes as long again with the write of the log to the file. */
 const STEP_MS = 3;
 const MAX_JOBS_PER_STEP = 100;
+const MAX_EVENTS_AT_ONCE = 200;
 const MAX_LOGS_PER_STEP = 200;
 /** Each page that is returned to the file system costs a move of the last page of the file. */
 const MAX_PAGES_PER_STEP = 64;
@@ -120,9 +121,11 @@ class Pruning {
       if (end === undefined) break;
       last = { endMs: end.end_ms, key: end.key };
       const deletable = found.filter((job) => !this.#isDetachedAndAlive(job) && this.#deleteLog(job));
-      if (!dryRun) yield* this.#delete(deletable.map(({ key }) => key));
-      this.#pruned.jobs += deletable.length;
-      this.#pruned.newestEndMs = deletable.at(-1)?.end_ms ?? this.#pruned.newestEndMs;
+      if (!dryRun) yield* this.#delete(deletable);
+      else {
+        this.#pruned.jobs += deletable.length;
+        this.#pruned.newestEndMs = deletable.at(-1)?.end_ms ?? this.#pruned.newestEndMs;
+      }
       yield "done";
     }
     if (!dryRun) yield* this.#returnPages();
@@ -132,14 +135,16 @@ class Pruning {
   }
 
   *#measureLogs(): Generator<Step, void> {
-    const openLogs = this.#db.query("SELECT log_path FROM jobs WHERE state <> 'ended'").values().flat();
+    const openLogs = new Set(
+      this.#db.query("SELECT log_path FROM jobs WHERE state <> 'ended'").values().flat(),
+    );
     const sql = "SELECT log_path FROM jobs WHERE log_path > $after ORDER BY log_path LIMIT $limit";
     const query = this.#db.query<{ log_path: string }, { after: string; limit: number }>(sql);
     for (let after: string | undefined = ""; after !== undefined; ) {
       const paths: string[] = query.all({ after, limit: MAX_LOGS_PER_STEP }).map((row) => row.log_path);
       for (const path of paths) {
         // The log of an open job grows, whatever is deleted.
-        if (!openLogs.includes(path)) this.#logBytesLeft += sizeOf(this.#logFile(path));
+        if (!openLogs.has(path)) this.#logBytesLeft += sizeOf(this.#logFile(path));
       }
       after = paths.at(-1);
       yield "done";
@@ -190,26 +195,35 @@ class Pruning {
     return join(this.#options.state.logs, basename(path));
   }
 
-  *#delete(keys: string[]): Generator<Step, void> {
-    const insert = this.#db.query("INSERT INTO pruning VALUES (?)");
-    while (keys.length > 0) {
-      const count = this.#transaction(() => {
-        const start = performance.now();
-        let deleted = 0;
-        for (const key of keys) {
-          insert.run(key);
-          deleted++;
-          if (performance.now() - start > STEP_MS) break;
-        }
-        return deleted;
-      });
-      if (count === "busy") {
-        yield "busy";
-        continue;
-      }
-      keys = keys.slice(count);
-      if (keys.length > 0) yield "done";
+  *#delete(jobs: Candidate[]): Generator<Step, void> {
+    for (let next = 0; next < jobs.length; ) {
+      const count = this.#transaction(() => this.#deleteForAMoment(jobs.slice(next)));
+      if (count !== "busy") next += count;
+      if (next < jobs.length) yield count === "busy" ? "busy" : "done";
     }
+  }
+
+  /** Returns how many of the jobs are done. Call it in a transaction, which it keeps short. */
+  #deleteForAMoment(jobs: Candidate[]): number {
+    const sql = "DELETE FROM events WHERE id IN (SELECT id FROM events WHERE key = ? LIMIT ?)";
+    const deleteEvents = this.#db.query<unknown, [string, number]>(sql);
+    // Another process may have deleted it meanwhile.
+    const deleteJob = this.#db.query<unknown, [string]>(
+      "INSERT INTO pruning SELECT key FROM jobs WHERE key = ? AND state = 'ended' AND released = 1",
+    );
+    const start = performance.now();
+    let done = 0;
+    while (done < jobs.length && performance.now() - start <= STEP_MS) {
+      const { key, end_ms: endMs } = jobs[done] as Candidate;
+      // A job that was governed for years can have a hundred thousand.
+      if (deleteEvents.run(key, MAX_EVENTS_AT_ONCE).changes >= MAX_EVENTS_AT_ONCE) continue;
+      if (deleteJob.run(key).changes > 0) {
+        this.#pruned.jobs++;
+        this.#pruned.newestEndMs = endMs;
+      }
+      done++;
+    }
+    return done;
   }
 
   *#returnPages(): Generator<Step, void> {

@@ -1,8 +1,16 @@
 import { Database } from "bun:sqlite";
 import { expect, test } from "bun:test";
-import { existsSync, openSync, readFileSync, statSync, truncateSync } from "node:fs";
+import { chmodSync, copyFileSync, existsSync, openSync, readFileSync, statSync, truncateSync } from "node:fs";
 import { locateState } from "../../src/ledger/location.ts";
-import { type Sandbox, until, useSandbox } from "../support/sandbox.ts";
+import {
+  FFRTMP,
+  lacksCommand,
+  lacksRoot,
+  type Sandbox,
+  testIf,
+  until,
+  useSandbox,
+} from "../support/sandbox.ts";
 
 const sandbox = useSandbox();
 const DAY_MS = 86_400_000;
@@ -101,6 +109,21 @@ test("prune fails while another process keeps the ledger locked, and names a rem
   } finally {
     db.close();
   }
+  expect(recordedIds(box)).toEqual(["done"]);
+});
+
+testIf(lacksRoot() ?? lacksCommand("setpriv"))("prune by a user who may not write says so", async () => {
+  const box = sandbox();
+  await box.run(["run", "--job-id", "done", "--", "true"]);
+  chmodSync(box.directory, 0o755);
+  const own = box.path("ffrtmp");
+  copyFileSync(FFRTMP, own);
+  const asNobody = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"];
+  const child = box.spawn([...asNobody, own, "prune", "--older-than", "0s"]);
+  const stderr = await new Response(child.stderr as ReadableStream).text();
+  expect(await child.exited).toBe(2);
+  expect(stderr).toContain("ffrtmp: cannot ");
+  expect(stderr).not.toContain("internal error");
   expect(recordedIds(box)).toEqual(["done"]);
 });
 

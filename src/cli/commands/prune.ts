@@ -1,5 +1,6 @@
 import { Refusal } from "../../jobs/errors.ts";
 import { isoTime } from "../../jobs/json.ts";
+import { describeTrouble, isMediumTrouble } from "../../ledger/database.ts";
 import { abandon, compact, type Pruned, type PrunePass, prune } from "../../ledger/prune.ts";
 import { type Retention, recordedRetention } from "../../ledger/retention.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
@@ -28,12 +29,14 @@ export async function pruneHistory(flags: PruneFlags): Promise<number> {
   const { olderThan = recorded.maxAgeMs, maxSize = recorded.maxBytes, dryRun = false } = flags;
   const retention: Retention = { maxAgeMs: olderThan, maxBytes: maxSize };
   const { host, state } = context;
-  const pruned = await toTheEnd(
-    prune({ host, state, retention, nowMs: host.now(), countLogs: true, dryRun }),
-    state.ledger,
-  );
+  const pass = prune({ host, state, retention, nowMs: host.now(), countLogs: true, dryRun });
+  const pruned = await toTheEnd(pass, state.ledger).catch((error) => refuse(state.ledger, error));
   if (flags.compact && !dryRun) {
-    compact(state);
+    try {
+      compact(state);
+    } catch (error) {
+      refuse(state.ledger, error);
+    }
     pruned.freeBytes = 0;
   }
   for (const fault of pruned.faults) warn(fault);
@@ -55,6 +58,13 @@ async function toTheEnd(pass: PrunePass, path: string): Promise<Pruned> {
     }
     await Bun.sleep(PAUSE_MS);
   }
+}
+
+/** Throws a Refusal for a file that cannot be written now. */
+function refuse(path: string, error: unknown): never {
+  if (!isMediumTrouble(error)) throw error;
+  const { reason, remedy } = describeTrouble(path, error);
+  throw new Refusal(`cannot prune ${path}: ${reason}`, remedy);
 }
 
 function describe(
