@@ -26,13 +26,13 @@ function retentionOf({ options, store }: Pick<DaemonContext, "options" | "store"
 /** Deletes old history every hour, a few milliseconds at a time. */
 export class HistoryPruner {
   readonly #context: DaemonContext;
-  #timer: ReturnType<typeof setTimeout>;
+  #timer: ReturnType<typeof setTimeout> | undefined;
   #pass: PrunePass | undefined;
 
   constructor(context: DaemonContext) {
     this.#context = context;
     this.recordRetention();
-    this.#timer = setTimeout(() => this.#startPass(), FIRST_PASS_MS);
+    this.#later(FIRST_PASS_MS, () => this.#startPass());
   }
 
   /** Records the retention in force for `run` and `prune`. Call it after each change of the policy. */
@@ -42,40 +42,47 @@ export class HistoryPruner {
 
   stop(): void {
     clearTimeout(this.#timer);
-    if (this.#pass) abandon(this.#pass);
+    this.#endPass();
   }
 
   #startPass(): void {
     const { host, ledger, state } = this.#context;
-    if (ledger.unreadableBecause !== undefined) {
-      this.#timer = setTimeout(() => this.#startPass(), INTERVAL_MS);
-      return;
-    }
+    if (ledger.unreadableBecause !== undefined) throw new Error(ledger.unreadableBecause);
     const atMs = host.now();
     const clockMs = retentionClock(ledger, atMs, INTERVAL_MS);
     const retention = retentionOf(this.#context);
     const pass = prune({ host, state, retention, nowMs: clockMs, countLogs: true });
     this.#pass = pass;
-    this.#continuePass(pass, { atMs, clockMs });
+    this.#continuePass(pass, () => recordPass(ledger, { atMs, clockMs }));
   }
 
-  #continuePass(pass: PrunePass, times: Parameters<typeof recordPass>[1]): void {
-    const { ledger, bus } = this.#context;
-    try {
-      const step = pass.next();
-      if (!step.done) {
-        this.#timer = setTimeout(() => this.#continuePass(pass, times), PAUSE_MS);
-        return;
-      }
-      bus.emit({ kind: "history-pruned", pruned: step.value });
-      recordPass(ledger, times);
-    } catch (error) {
-      bus.emit({
-        kind: "history-prune-failed",
-        reason: error instanceof Error ? error.message : String(error),
-      });
+  #continuePass(pass: PrunePass, onEnd: () => void): void {
+    const step = pass.next();
+    if (!step.done) {
+      this.#later(PAUSE_MS, () => this.#continuePass(pass, onEnd));
+      return;
     }
+    onEnd();
+    this.#context.bus.emit({ kind: "history-pruned", pruned: step.value });
+    this.#later(INTERVAL_MS, () => this.#startPass());
+  }
+
+  /** A failure ends the pass, and never the daemon. */
+  #later(delayMs: number, action: () => void): void {
+    this.#timer = setTimeout(() => {
+      try {
+        action();
+      } catch (error) {
+        this.#endPass();
+        const reason = error instanceof Error ? error.message : String(error);
+        this.#context.bus.emit({ kind: "history-prune-failed", reason });
+        this.#later(INTERVAL_MS, () => this.#startPass());
+      }
+    }, delayMs);
+  }
+
+  #endPass(): void {
+    if (this.#pass) abandon(this.#pass);
     this.#pass = undefined;
-    this.#timer = setTimeout(() => this.#startPass(), INTERVAL_MS);
   }
 }

@@ -1,6 +1,15 @@
 import { Database } from "bun:sqlite";
 import { afterEach, describe, expect, it, spyOn } from "bun:test";
-import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { someJob, someProcess, someResult } from "../../test/support/jobs.ts";
 import { type Opened, useLedgers } from "../../test/support/ledgers.ts";
@@ -214,6 +223,30 @@ describe("pruning by size", () => {
     expect(statSync(opened.path).size).toBeLessThan(200_000);
     recordEnded(opened, 1);
     expect(keptIds(opened)).toHaveLength(1);
+  });
+});
+
+describe("a large log", () => {
+  it("is deleted in parts, and what a link points to is not touched", () => {
+    const opened = open();
+    const large = recordEnded(opened, 2, { logBytes: 1 });
+    truncateSync(String(large.logPath), 1024 ** 3);
+    const linked = recordEnded(opened, 1, { logBytes: 1 });
+    const outside = join(opened.directory, "outside");
+    writeFileSync(outside, "x");
+    truncateSync(outside, 1024 ** 3);
+    rmSync(String(linked.logPath));
+    symlinkSync(outside, String(linked.logPath));
+    const pass = prune(optionsOf(opened, { maxAgeMs: 0 }, { countLogs: false }));
+    const sizes: number[] = [];
+    while (!pass.next().done) {
+      if (existsSync(String(large.logPath))) sizes.push(statSync(String(large.logPath)).size);
+    }
+    expect(sizes.length).toBeGreaterThan(10);
+    expect(sizes).toEqual(sizes.toSorted((a, b) => b - a));
+    expect(keptIds(opened)).toEqual([]);
+    expect(readdirSync(dirname(String(large.logPath)))).toEqual([]);
+    expect(statSync(outside).size).toBe(1024 ** 3);
   });
 });
 

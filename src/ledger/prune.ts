@@ -1,5 +1,5 @@
 import type { Database } from "bun:sqlite";
-import { statSync, unlinkSync } from "node:fs";
+import { lstatSync, truncateSync, unlinkSync } from "node:fs";
 import { basename, join } from "node:path";
 import type { Host } from "../linux/host.ts";
 import { isAlive } from "../linux/proc/identity.ts";
@@ -13,6 +13,7 @@ const STEP_MS = 3;
 const MAX_JOBS_PER_STEP = 100;
 const MAX_EVENTS_AT_ONCE = 200;
 const MAX_LOGS_PER_STEP = 200;
+const MAX_BYTES_AT_ONCE = 64 * 1024 ** 2;
 /** Each page that is returned to the file system costs a move of the last page of the file. */
 const MAX_PAGES_PER_STEP = 64;
 const OLDEST = { endMs: Number.MIN_SAFE_INTEGER, key: "" };
@@ -120,7 +121,7 @@ class Pruning {
       const end = found.at(-1);
       if (end === undefined) break;
       last = { endMs: end.end_ms, key: end.key };
-      const deletable = found.filter((job) => !this.#isDetachedAndAlive(job) && this.#deleteLog(job));
+      const deletable = yield* this.#deleteLogs(found.filter((job) => !this.#isDetachedAndAlive(job)));
       if (!dryRun) yield* this.#delete(deletable);
       else {
         this.#pruned.jobs += deletable.length;
@@ -172,13 +173,28 @@ class Pruning {
     return isAlive(this.#options.host, { bootId, pid, startTicks });
   }
 
-  /** Deletes the log first: with the job, the path would be lost. Returns false if the log is still there. */
-  #deleteLog({ log_path: path }: Candidate): boolean {
-    if (path === null) return true;
-    const file = this.#logFile(path);
+  /** Deletes the logs first: with a job, the path of its log would be lost. Returns the jobs without a log now. */
+  *#deleteLogs(jobs: Candidate[]): Generator<Step, Candidate[]> {
+    const withoutLog: Candidate[] = [];
+    for (const job of jobs) {
+      if (job.log_path === null || (yield* this.#deleteLog(this.#logFile(job.log_path))))
+        withoutLog.push(job);
+    }
+    return withoutLog;
+  }
+
+  /** Returns false if the file is still there. */
+  *#deleteLog(file: string): Generator<Step, boolean> {
     const size = sizeOf(file);
     try {
-      if (!this.#options.dryRun) unlinkSync(file);
+      if (!this.#options.dryRun) {
+        // ext4 takes 250 ms to unlink a file of 3 GB at once.
+        for (let left = size - MAX_BYTES_AT_ONCE; left > 0; left -= MAX_BYTES_AT_ONCE) {
+          truncateSync(file, left);
+          yield "done";
+        }
+        unlinkSync(file);
+      }
     } catch (error) {
       if (errnoOf(error) === "ENOENT") return true;
       this.#pruned.faults.push(`cannot delete ${file}: ${describeErrno(error)}`);
@@ -266,6 +282,8 @@ class Pruning {
   }
 }
 
+/** Returns the size of a regular file; 0 for anything else. */
 function sizeOf(path: string): number {
-  return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  return stat?.isFile() ? stat.size : 0;
 }

@@ -30,7 +30,7 @@ export async function pruneHistory(flags: PruneFlags): Promise<number> {
   const retention: Retention = { maxAgeMs: olderThan, maxBytes: maxSize };
   const { host, state } = context;
   const pass = prune({ host, state, retention, nowMs: host.now(), countLogs: true, dryRun });
-  const pruned = await toTheEnd(pass, state.ledger).catch((error) => refuse(state.ledger, error));
+  const pruned = await toTheEnd(pass, state.ledger, !dryRun).catch((error) => refuse(state.ledger, error));
   if (flags.compact && !dryRun) {
     try {
       compact(state);
@@ -46,7 +46,7 @@ export async function pruneHistory(flags: PruneFlags): Promise<number> {
   return 0;
 }
 
-async function toTheEnd(pass: PrunePass, path: string): Promise<Pruned> {
+async function toTheEnd(pass: PrunePass, path: string, mustPause: boolean): Promise<Pruned> {
   let busyMs = 0;
   for (;;) {
     const step = pass.next();
@@ -56,7 +56,7 @@ async function toTheEnd(pass: PrunePass, path: string): Promise<Pruned> {
       abandon(pass);
       throw new Refusal(`cannot prune ${path}: another process has locked it`, `fuser ${path}`);
     }
-    await Bun.sleep(PAUSE_MS);
+    if (mustPause) await Bun.sleep(PAUSE_MS);
   }
 }
 

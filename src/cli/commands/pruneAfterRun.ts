@@ -8,7 +8,7 @@ import {
 } from "../../ledger/retention.ts";
 
 /** When the last step begins; it takes a few milliseconds more. */
-const BUDGET_MS = 10;
+const BUDGET_MS = 6;
 
 /**
  * Deletes history for a few milliseconds. What is left is for the next `run`: only a pass that finds nothing more to
