@@ -53,16 +53,17 @@ export class HistoryPruner {
     const retention = retentionOf(this.#context);
     const pass = prune({ host, state, retention, nowMs: clockMs, countLogs: true });
     this.#pass = pass;
-    this.#continuePass(pass, () => recordPass(ledger, { atMs, clockMs }));
+    // Recorded at the start: `run` leaves a long pass to the daemon.
+    recordPass(ledger, { atMs, clockMs });
+    this.#continuePass(pass);
   }
 
-  #continuePass(pass: PrunePass, onEnd: () => void): void {
+  #continuePass(pass: PrunePass): void {
     const step = pass.next();
     if (!step.done) {
-      this.#later(PAUSE_MS, () => this.#continuePass(pass, onEnd));
+      this.#later(PAUSE_MS, () => this.#continuePass(pass));
       return;
     }
-    onEnd();
     this.#context.bus.emit({ kind: "history-pruned", pruned: step.value });
     this.#later(INTERVAL_MS, () => this.#startPass());
   }

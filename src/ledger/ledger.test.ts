@@ -97,6 +97,23 @@ describe("a recorded job", () => {
     ).toEqual(["ended", "running"]);
   });
 
+  it("is found by its id among a hundred later ones that have ended, after the clock was set back", () => {
+    const { ledger } = open();
+    for (let pid = 1; pid <= 150; pid++) {
+      const job = someJob({ process: someProcess({ pid }), createdMs: 1000 + pid });
+      ledger.register(job);
+      ledger.recordResult(job, someResult(job));
+    }
+    const current = someJob({ process: someProcess({ pid: 151 }), createdMs: 5 });
+    ledger.register(current);
+    const named = ledger.jobsNamed(current.jobId);
+    expect(named.map(({ createdMs }) => createdMs)).toEqual([
+      ...Array.from({ length: 100 }, (_, index) => 1150 - index),
+      5,
+    ]);
+    expect(named.at(-1)).toEqual(current);
+  });
+
   it("keeps its process from other jobs while it runs", () => {
     const { ledger } = open();
     ledger.register(someJob());

@@ -10,8 +10,11 @@ import {
 } from "../../test/support/recordedLedgers.ts";
 import { eventJson, jobJson, resultJson } from "../jobs/json.ts";
 import { changeKey } from "../linux/change.ts";
+import { realHost } from "../linux/host.ts";
 import type { Directory010, Touched010 } from "./journalOf010.ts";
 import { Ledger } from "./ledger.ts";
+import { locateState } from "./location.ts";
+import { compact, prune } from "./prune.ts";
 
 const { freshDirectory } = useLedgers();
 
@@ -28,6 +31,19 @@ describe.each([...RECORDED_LEDGERS])("the recorded ledger %s", (name) => {
     expect(expected.recorded.schema_version).toBe(2);
     expect(ledger.unreadableBecause).toBeUndefined();
     expect(messages).toEqual([]);
+  });
+
+  it("can be pruned and compacted, and keeps the jobs that are open or not cleaned up", () => {
+    const { ledger } = openRecorded(name);
+    const before = ledger.jobsToCleanUp();
+    const state = locateState(ledger.path, {});
+    const retention = { maxAgeMs: 0, maxBytes: Number.POSITIVE_INFINITY };
+    const pass = prune({ host: realHost(), state, retention, nowMs: Date.now(), countLogs: true });
+    while (!pass.next().done);
+    compact(state);
+    expect(ledger.jobsToCleanUp()).toEqual(before);
+    const left = new Set(before.map(({ key }) => key));
+    expect(ledger.history(1000).filter(({ job }) => !left.has(job.key))).toEqual([]);
   });
 
   it("has the open jobs that `ps` listed", () => {

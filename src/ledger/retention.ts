@@ -26,7 +26,7 @@ const MAX_CATCH_UP = 10;
 const RETENTION = "retention";
 const PASS = "retention_pass";
 
-/** The last completed pass of automatic pruning. */
+/** The last pass of automatic pruning: of a daemon its start, of `run` its end. */
 interface Pass {
   atMs: number;
   /** The time by which it computed ages. */
@@ -51,7 +51,7 @@ export function recordedRetention(ledger: Notes): Retention {
   };
 }
 
-/** Returns true if no automatic pruning was completed in the interval before `nowMs`. */
+/** Returns true if there was no pass of automatic pruning in the interval before `nowMs`. */
 export function isPruningDue(ledger: Notes, nowMs: number): boolean {
   const pass = lastPass(ledger);
   return pass === undefined || Math.abs(nowMs - pass.atMs) >= RUN_PRUNE_INTERVAL_MS;
