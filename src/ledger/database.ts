@@ -3,7 +3,7 @@ import { accessSync, constants, existsSync, mkdirSync, renameSync, statSync } fr
 import { basename, dirname } from "node:path";
 import { type FileWatch, watchPath } from "../linux/fileWatch.ts";
 import { describeErrno } from "../sys/errno.ts";
-import { isCurrent, migrate, rejectOtherSchemas, UnusableSchema } from "./migrations.ts";
+import { isCurrent, migrate, rejectOtherSchemas, returnPagesInSteps, UnusableSchema } from "./migrations.ts";
 
 /** The longest wait for the lock of another ffrtmp. */
 const TIMEOUT_MS = 5000;
@@ -22,8 +22,7 @@ export function openFile(path: string): Database {
     if (!isCurrent(db)) {
       // Before the mode, which is written into the file.
       rejectOtherSchemas(db);
-      // Applies only to a file that is still empty. It lets `prune` return pages to the file system in small steps.
-      db.run("PRAGMA auto_vacuum = INCREMENTAL");
+      returnPagesInSteps(db);
       writeAhead(db);
       migrate(db);
     }

@@ -144,6 +144,7 @@ export class UnusableSchema extends Error {
 
 /** Updates the schema. Safe when several processes open a new ledger at the same time. */
 export function migrate(db: Database): void {
+  returnPagesInSteps(db);
   db.transaction(() => {
     for (const step of MIGRATIONS.slice(readVersion(db))) {
       if (typeof step === "string") db.run(step);
@@ -151,6 +152,14 @@ export function migrate(db: Database): void {
     }
     db.run(`PRAGMA user_version = ${SCHEMA_VERSION}`);
   }).immediate();
+}
+
+/**
+ * Lets `prune` return free pages to the file system in small steps. Has an effect only before anything is written to the
+ * file, the mode of its journal included. Source: https://sqlite.org/pragma.html#pragma_auto_vacuum
+ */
+export function returnPagesInSteps(db: Database): void {
+  db.run("PRAGMA auto_vacuum = INCREMENTAL");
 }
 
 export function isCurrent(db: Database): boolean {

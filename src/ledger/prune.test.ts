@@ -17,6 +17,7 @@ import type { Ending } from "../jobs/model/ending.ts";
 import { type EndedJob, toEnded } from "../jobs/model/job.ts";
 import { realHost } from "../linux/host.ts";
 import { readIdentity } from "../linux/proc/identity.ts";
+import { openMemory } from "./database.ts";
 import { locateState } from "./location.ts";
 import { abandon, compact, type Pruned, type PruneOptions, prune } from "./prune.ts";
 import { DEFAULT_RETENTION, type Retention } from "./retention.ts";
@@ -209,6 +210,15 @@ describe("pruning by size", () => {
     expect(pruneAll(opened, { maxAgeMs: 10 * DAY_MS })).toMatchObject({ freeBytes: 0 });
     db.query("PRAGMA wal_checkpoint(TRUNCATE)").all();
     expect(statSync(opened.path).size).toBeLessThan(before / 2);
+  });
+
+  it("can return pages of each new ledger, however its file is created", () => {
+    const modeOf = (db: Database) => db.query("PRAGMA auto_vacuum").values();
+    const memory = openMemory();
+    const copy = Database.deserialize(memory.serialize());
+    others.push(memory, copy);
+    const INCREMENTAL = [[2]];
+    expect([connect(open()), memory, copy].map(modeOf)).toEqual([INCREMENTAL, INCREMENTAL, INCREMENTAL]);
   });
 
   it("returns the pages of a file from before there was pruning only when it is compacted", () => {

@@ -6,6 +6,7 @@ import { isAlive } from "../linux/proc/identity.ts";
 import { describeErrno, errnoOf } from "../sys/errno.ts";
 import { isBusy, openFile } from "./database.ts";
 import type { StateFiles } from "./location.ts";
+import { returnPagesInSteps } from "./migrations.ts";
 import type { Retention } from "./retention.ts";
 
 /** How long one step deletes before its commit, which takes as long again with the write of the log to the file. */
@@ -86,7 +87,7 @@ export function abandon(pass: PrunePass): void {
 export function compact({ ledger }: StateFiles): void {
   const db = openFile(ledger);
   try {
-    db.run("PRAGMA auto_vacuum = INCREMENTAL");
+    returnPagesInSteps(db);
     db.run("VACUUM");
     db.query("PRAGMA wal_checkpoint(TRUNCATE)").all();
   } finally {
