@@ -44,6 +44,12 @@ type Journal = Pick<Job, "cgroup" | "changes">;
 export class Ledger extends LedgerStore {
   /** Messages about inconsistent rows that were reported. */
   readonly #reported = new Set<string>();
+  #faultOf: (job: Job) => string | undefined = () => undefined;
+
+  /** Leaves out, as inconsistent, each job with something left to undo for which `faultOf` returns a reason. */
+  checkJobs(faultOf: (job: Job) => string | undefined): void {
+    this.#faultOf = faultOf;
+  }
 
   /** Adds a new job. Throws JobConflict, having written nothing. */
   register(job: OpenJob): void {
@@ -205,7 +211,7 @@ export class Ledger extends LedgerStore {
   events({ key }: JobKey): RecordedEvent[] {
     const rows = this.rows("SELECT at_ms, kind, detail FROM events WHERE key = $key ORDER BY id", { key });
     return rows.map(({ at_ms: atMs, kind, detail }) =>
-      recordedEvent(Number(atMs), String(kind), JSON.parse(String(detail))),
+      recordedEvent(Number(atMs), String(kind), parseJson(String(detail))),
     );
   }
 
@@ -234,7 +240,12 @@ export class Ledger extends LedgerStore {
   }
 
   #jobs(where: string, parameters: Row = {}): Job[] {
-    return this.#consistent(this.rows(`SELECT * FROM jobs WHERE ${where}`, parameters), rowToJob);
+    return this.#consistent(this.rows(`SELECT * FROM jobs WHERE ${where}`, parameters), (row) => {
+      const job = rowToJob(row);
+      const fault = isOpen(job) || !job.cleanedUp ? this.#faultOf(job) : undefined;
+      if (fault !== undefined) throw new InconsistentRow(row, fault);
+      return job;
+    });
   }
 
   #results(where: string, parameters: Row): JobResult[] {
@@ -255,6 +266,15 @@ export class Ledger extends LedgerStore {
         return [];
       }
     });
+  }
+}
+
+/** Returns `undefined` for text that is no JSON. */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
   }
 }
 
