@@ -132,11 +132,11 @@ export abstract class LedgerStore {
   #openFile(): Database {
     this.#inode = database.inodeOf(this.path);
     try {
-      return database.openFile(this.path);
+      return database.openFile(this.path, this.onTrouble);
     } catch (error) {
       if (!database.isDamage(error)) throw error;
       this.#replaceDamaged(error);
-      return database.openFile(this.path);
+      return database.openFile(this.path, this.onTrouble);
     } finally {
       this.#inode = database.inodeOf(this.path);
     }
@@ -147,7 +147,7 @@ export abstract class LedgerStore {
     this.#inode = undefined;
     if (aside === undefined) return;
     this.onTrouble(
-      `the ledger ${this.path} is damaged (${error}): it was set aside as ${aside} and a new one is created. ` +
+      `the ledger ${this.path} is damaged (${error instanceof Error ? error.message : error}): it was set aside as ${aside} and a new one is created. ` +
         "Jobs that still run are recovered from their cgroups; earlier history is only in the old file",
     );
   }
