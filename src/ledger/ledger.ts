@@ -13,7 +13,7 @@ import {
 import { type JobEvent, type RecordedEvent, recordedEvent } from "../jobs/model/jobEvent.ts";
 import { changeKey } from "../linux/change.ts";
 import type { ProcessIdentity } from "../linux/proc/identity.ts";
-import { isUniqueConflict } from "./database.ts";
+import { isUniqueConflict, type Row } from "./database.ts";
 import {
   InconsistentRow,
   jobToRow,
@@ -23,7 +23,7 @@ import {
   rowToResult,
   toRow,
 } from "./rows.ts";
-import { LedgerStore, type Row } from "./store.ts";
+import { LedgerStore } from "./store.ts";
 
 /** Another open job has the same id, or governs the same process. */
 export class JobConflict extends Error {}
@@ -130,7 +130,7 @@ export class Ledger extends LedgerStore {
 
   /** Returns a number that changes whenever another connection has written. Source: PRAGMA data_version. */
   versionOfOthers(): number {
-    return Number(this.rows("PRAGMA data_version")[0]?.["data_version"]);
+    return Number(this.fileRows("PRAGMA data_version")[0]?.["data_version"] ?? 0);
   }
 
   job(key: string): Job | undefined {
@@ -202,7 +202,10 @@ export class Ledger extends LedgerStore {
       (job) => job.state === "ended",
     );
     const byKey = new Map(jobs.map((job) => [job.key, job]));
-    return this.#results(`TRUE ${latest}`, { limit }).flatMap((result) => {
+    const results = this.#results(`TRUE ${latest}`, { limit });
+    // While changes wait, they are read beside the file.
+    results.sort((a, b) => b.endMs - a.endMs || (a.key < b.key ? 1 : -1));
+    return results.slice(0, limit).flatMap((result) => {
       const job = byKey.get(result.key);
       return job ? [{ job, result }] : [];
     });

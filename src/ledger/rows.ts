@@ -5,7 +5,7 @@ import { LIMIT_NAMES, TASK_LIMITS } from "../limits/table.ts";
 import { UNKNOWN_USAGE, type Usage } from "../limits/usage.ts";
 import type { Change } from "../linux/change.ts";
 import type { ProcessIdentity } from "../linux/proc/identity.ts";
-import type { Row, Value } from "./store.ts";
+import type { Row, Value } from "./database.ts";
 
 /** A row whose columns contradict each other, or that contains invalid JSON. */
 export class InconsistentRow extends Error {
