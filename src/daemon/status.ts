@@ -1,6 +1,6 @@
 import type { Context } from "../jobs/context.ts";
 import { isoTime } from "../jobs/json.ts";
-import type { Ledger } from "../ledger/ledger.ts";
+import { type Ledger, parseJson } from "../ledger/ledger.ts";
 import type { EventCounters, EventSource } from "../linux/events/processEvents.ts";
 import { isAlive, type ProcessIdentity } from "../linux/proc/identity.ts";
 
@@ -50,7 +50,10 @@ export type LastReport = DaemonReport & { state: "running" | "stopped" | "died" 
 export function readDaemonReport({ ledger, host }: Context): LastReport | undefined {
   const note = ledger.note(NOTE);
   if (note === undefined) return undefined;
-  const report = JSON.parse(note);
+  // biome-ignore lint/suspicious/noExplicitAny: other versions wrote it
+  const report = parseJson(note) as any;
+  if (typeof report?.watch?.pid !== "number" || !report.counts || !report.policy?.faults || !report.targets)
+    return undefined;
   const { foundByLooking: foundByScan, ...counts } = report.counts;
   const unstopped = isAlive(host, report.watch) ? "running" : "died";
   const state = report.stoppedMs === null ? unstopped : "stopped";

@@ -1,5 +1,6 @@
 import type { Ledger } from "../ledger/ledger.ts";
 import type { StateFiles } from "../ledger/location.ts";
+import { whyUnusable } from "../linux/cgroup/findJobCgroup.ts";
 import { type Hierarchy, readHierarchies } from "../linux/cgroup/hierarchies.ts";
 import type { Host } from "../linux/host.ts";
 import { type ProcessIdentity, readIdentity } from "../linux/proc/identity.ts";
@@ -28,7 +29,9 @@ export function createContext(given: Pick<Context, "host" | "ledger" | "state" |
       "mount procfs: mount -t proc proc /proc",
     );
   }
-  return { ...given, hierarchies: readHierarchies(host), bootId: self.bootId, self };
+  const hierarchies = readHierarchies(host);
+  given.ledger.checkJobs((job) => whyUnusable(hierarchies, job));
+  return { ...given, hierarchies, bootId: self.bootId, self };
 }
 
 /** Throws a Refusal in a new pid namespace with the procfs of its parent, which shows other processes under the pids. */

@@ -1,36 +1,72 @@
 import { Database, SQLiteError } from "bun:sqlite";
-import { accessSync, constants, existsSync, mkdirSync, renameSync, statSync } from "node:fs";
+import { accessSync, constants, existsSync, renameSync, statSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { type FileWatch, watchPath } from "../linux/fileWatch.ts";
 import { describeErrno } from "../sys/errno.ts";
+import { NotRegular } from "../sys/regularFile.ts";
 import { isCurrent, migrate, rejectOtherSchemas, returnPagesInSteps, UnusableSchema } from "./migrations.ts";
+import { closeToOthers, LostContent, prepareLedger, UntrustedState } from "./stateFiles.ts";
 
-/** The longest wait for the lock of another ffrtmp. */
-const TIMEOUT_MS = 5000;
+export type Value = string | number | null;
+export type Row = Record<string, Value>;
+export type Statement = [sql: string, parameters: Row];
+
+/**
+ * The longest wait for the lock of another process. The transactions of ffrtmp take less than a millisecond; a longer one is
+ * not waited for, and the change waits in memory instead.
+ */
+const LOCK_TIMEOUT_MS = 200;
+/** The same while the schema is created or updated. */
+const MIGRATION_TIMEOUT_MS = 1000;
 const RETRY_MS = 2;
 
-/** Opens a ledger file, and creates it and its directory where they are missing. Throws errors of SQLite or the file system. */
-export function openFile(path: string): Database {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+/**
+ * Opens a ledger file, and creates it and its directory where they are missing. Throws errors of SQLite or the file system,
+ * and those of `prepareLedger`.
+ */
+export function openFile(
+  path: string,
+  report: (text: string) => void = () => {},
+  lockTimeoutMs = LOCK_TIMEOUT_MS,
+): Database {
+  const isOpenToOthers = prepareLedger(path, newLedger);
   const db = new Database(path, { create: true, readwrite: true, strict: true });
   try {
     // The timeout is first: each later statement may meet the lock of another ffrtmp. NORMAL: a commit survives the
     // death of every process; only power loss can undo the last ones, and it ends the jobs too. A short log, because
     // most ffrtmps end without a checkpoint and the next one has to read the log.
-    db.run(`PRAGMA busy_timeout = ${TIMEOUT_MS}`);
+    waitForLocks(db, lockTimeoutMs);
     db.run("PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 200");
     if (!isCurrent(db)) {
       // Before the mode, which is written into the file.
       rejectOtherSchemas(db);
       returnPagesInSteps(db);
+      waitForLocks(db, MIGRATION_TIMEOUT_MS);
       writeAhead(db);
       migrate(db);
+      waitForLocks(db, lockTimeoutMs);
     }
+    if (isOpenToOthers) closeToOthers(dirname(path), report);
     return db;
   } catch (error) {
     db.close();
     throw error;
   }
+}
+
+/** Sets how long a statement waits for the lock of another process. */
+export function waitForLocks(db: Database, timeoutMs = LOCK_TIMEOUT_MS): void {
+  db.run(`PRAGMA busy_timeout = ${timeoutMs}`);
+}
+
+/** Returns the content of a new ledger file. */
+function newLedger(): Uint8Array {
+  const db = openMemory();
+  const content = db.serialize();
+  db.close();
+  // The mode is WAL from the first open on. Source: "File format version numbers" of fileformat2.html.
+  content[18] = content[19] = 2;
+  return content;
 }
 
 /**
@@ -44,7 +80,7 @@ function writeAhead(db: Database): void {
       db.run("PRAGMA journal_mode = WAL");
       return;
     } catch (error) {
-      if (!isSqlite(error, "BUSY") || performance.now() - start > TIMEOUT_MS) throw error;
+      if (!isSqlite(error, "BUSY") || performance.now() - start > MIGRATION_TIMEOUT_MS) throw error;
       Bun.sleepSync(RETRY_MS);
     }
   }
@@ -59,7 +95,7 @@ export function openMemory(): Database {
 
 /** Returns true when the file is no database, or its pages contradict each other. */
 export function isDamage(error: unknown): boolean {
-  return isSqlite(error, "CORRUPT", "NOTADB");
+  return error instanceof LostContent || isSqlite(error, "CORRUPT", "NOTADB");
 }
 
 /**
@@ -67,8 +103,19 @@ export function isDamage(error: unknown): boolean {
  * or the file is locked, or belongs to another user or program.
  */
 export function isMediumTrouble(error: unknown): boolean {
-  if (error instanceof UnusableSchema || (error instanceof Error && "syscall" in error)) return true;
-  return isSqlite(error, "FULL", "READONLY", "IOERR", "CANTOPEN", "PERM", "BUSY");
+  if ([UnusableSchema, UntrustedState, NotRegular].some((kind) => error instanceof kind)) return true;
+  if (error instanceof Error && "syscall" in error) return true;
+  return isLocked(error) || isSqlite(error, "FULL", "READONLY", "IOERR", "CANTOPEN", "PERM");
+}
+
+/** Returns true when the lock of another process was in the way. */
+function isLocked(error: unknown): boolean {
+  return isStuck(error) || isSqlite(error, "BUSY");
+}
+
+/** Returns true when SQLite gave up its own wait of 10 s for a place in the index of the log, `ledger.db-shm`. */
+export function isStuck(error: unknown): boolean {
+  return isSqlite(error, "PROTOCOL");
 }
 
 /** Describes why a ledger cannot be used, and what an operator can do about it. */
@@ -76,18 +123,23 @@ export function describeTrouble(path: string, error: unknown): { reason: string;
   const elsewhere = "name another directory with FFRTMP_STATE or --state-path";
   const reason = error instanceof Error ? error.message : String(error);
   if (error instanceof UnusableSchema) return { reason, remedy: `${error.remedy} ${elsewhere}` };
+  if (error instanceof NotRegular) return { reason, remedy: `Remove it, or ${elsewhere}` };
+  if (error instanceof UntrustedState)
+    return {
+      reason,
+      remedy: `Run ffrtmp as the user whose state it is, make it root's alone, or ${elsewhere}`,
+    };
   if (isSqlite(error, "FULL")) return { reason, remedy: `Make room there, or ${elsewhere}` };
-  if (isSqlite(error, "BUSY"))
+  if (isLocked(error))
     return { reason: `${reason}: another process uses it`, remedy: `See which: fuser ${path}` };
   if (isSqlite(error, "IOERR")) return { reason, remedy: "See the kernel's messages about that disk: dmesg" };
   const remedy = `Make it writable for uid ${process.geteuid?.()}, or ${elsewhere}`;
-  if (error instanceof SQLiteError) return { reason: whyNotWritable(path) ?? reason, remedy };
-  return { reason: describeErrno(error), remedy };
+  const errno = error instanceof SQLiteError ? reason : describeErrno(error);
+  return { reason: whyNotWritable(path) ?? errno, remedy };
 }
 
-/** SQLite reports each of these only as "unable to open database file". */
+/** SQLite reports each of these only as "unable to open database file", and the file system without the path. */
 function whyNotWritable(path: string): string | undefined {
-  if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return "it is a directory";
   for (const needed of [dirname(path), path]) {
     try {
       accessSync(needed, constants.W_OK);
@@ -123,10 +175,9 @@ export function watchLedgerFile(path: string, onWrite: () => void): FileWatch | 
 
 /** Renames a damaged ledger and its side files. Returns the new name; `undefined` when another process did so first. */
 export function setAside(path: string, inode: number | undefined, now: Date): string | undefined {
-  if (inode === undefined || inodeOf(path) !== inode) return undefined;
+  if (inodeOf(path) !== inode) return undefined;
   const aside = `${path}.damaged-${now.toISOString().replace(/[:.]/g, "-")}`;
-  renameSync(path, aside);
-  for (const suffix of ["-wal", "-shm"]) {
+  for (const suffix of ["", "-wal", "-shm"]) {
     if (existsSync(path + suffix)) renameSync(path + suffix, aside + suffix);
   }
   return aside;

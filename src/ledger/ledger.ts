@@ -13,7 +13,7 @@ import {
 import { type JobEvent, type RecordedEvent, recordedEvent } from "../jobs/model/jobEvent.ts";
 import { changeKey } from "../linux/change.ts";
 import type { ProcessIdentity } from "../linux/proc/identity.ts";
-import { isUniqueConflict } from "./database.ts";
+import { isUniqueConflict, type Row } from "./database.ts";
 import {
   InconsistentRow,
   jobToRow,
@@ -23,7 +23,7 @@ import {
   rowToResult,
   toRow,
 } from "./rows.ts";
-import { LedgerStore, type Row } from "./store.ts";
+import { LedgerStore } from "./store.ts";
 
 /** Another open job has the same id, or governs the same process. */
 export class JobConflict extends Error {}
@@ -52,6 +52,12 @@ type Journal = Pick<Job, "cgroup" | "changes">;
 export class Ledger extends LedgerStore {
   /** Messages about inconsistent rows that were reported. */
   readonly #reported = new Set<string>();
+  #faultOf: (job: Job) => string | undefined = () => undefined;
+
+  /** Leaves out, as inconsistent, each job with something left to undo for which `faultOf` returns a reason. */
+  checkJobs(faultOf: (job: Job) => string | undefined): void {
+    this.#faultOf = faultOf;
+  }
 
   /** Adds a new job. Throws JobConflict, having written nothing. */
   register(job: OpenJob): void {
@@ -132,7 +138,7 @@ export class Ledger extends LedgerStore {
 
   /** Returns a number that changes whenever another connection has written. Source: PRAGMA data_version. */
   versionOfOthers(): number {
-    return Number(this.rows("PRAGMA data_version")[0]?.["data_version"]);
+    return Number(this.fileRows("PRAGMA data_version")[0]?.["data_version"] ?? 0);
   }
 
   job(key: string): Job | undefined {
@@ -212,7 +218,10 @@ export class Ledger extends LedgerStore {
       (job) => job.state === "ended",
     );
     const byKey = new Map(jobs.map((job) => [job.key, job]));
-    return this.#results(`TRUE ${latest}`, { limit }).flatMap((result) => {
+    const results = this.#results(`TRUE ${latest}`, { limit });
+    // While changes wait, they are read beside the file.
+    results.sort((a, b) => b.endMs - a.endMs || (a.key < b.key ? 1 : -1));
+    return results.slice(0, limit).flatMap((result) => {
       const job = byKey.get(result.key);
       return job ? [{ job, result }] : [];
     });
@@ -221,7 +230,7 @@ export class Ledger extends LedgerStore {
   events({ key }: JobKey): RecordedEvent[] {
     const rows = this.rows("SELECT at_ms, kind, detail FROM events WHERE key = $key ORDER BY id", { key });
     return rows.map(({ at_ms: atMs, kind, detail }) =>
-      recordedEvent(Number(atMs), String(kind), JSON.parse(String(detail))),
+      recordedEvent(Number(atMs), String(kind), parseJson(String(detail))),
     );
   }
 
@@ -250,7 +259,12 @@ export class Ledger extends LedgerStore {
   }
 
   #jobs(where: string, parameters: Row = {}): Job[] {
-    return this.#consistent(this.rows(`SELECT * FROM jobs WHERE ${where}`, parameters), rowToJob);
+    return this.#consistent(this.rows(`SELECT * FROM jobs WHERE ${where}`, parameters), (row) => {
+      const job = rowToJob(row);
+      const fault = isOpen(job) || !job.cleanedUp ? this.#faultOf(job) : undefined;
+      if (fault !== undefined) throw new InconsistentRow(row, fault);
+      return job;
+    });
   }
 
   #results(where: string, parameters: Row): JobResult[] {
@@ -271,6 +285,15 @@ export class Ledger extends LedgerStore {
         return [];
       }
     });
+  }
+}
+
+/** Returns `undefined` for text that is no JSON. */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
   }
 }
 

@@ -4,7 +4,7 @@ import { basename, join } from "node:path";
 import type { Host } from "../linux/host.ts";
 import { isAlive } from "../linux/proc/identity.ts";
 import { describeErrno, errnoOf } from "../sys/errno.ts";
-import { isBusy, openFile } from "./database.ts";
+import { isBusy, openFile, waitForLocks } from "./database.ts";
 import type { StateFiles } from "./location.ts";
 import { returnPagesInSteps } from "./migrations.ts";
 import type { Retention } from "./retention.ts";
@@ -80,6 +80,9 @@ export function abandon(pass: PrunePass): void {
   pass.return(undefined as never);
 }
 
+/** The longest wait for the lock of another ffrtmp before the file is written again. */
+const COMPACT_TIMEOUT_MS = 5000;
+
 /**
  * Writes the ledger's file again without free pages, and lets later pruning return pages in small steps. Other processes
  * cannot write to the ledger meanwhile: 10 ms for each MiB in use.
@@ -87,6 +90,7 @@ export function abandon(pass: PrunePass): void {
 export function compact({ ledger }: StateFiles): void {
   const db = openFile(ledger);
   try {
+    waitForLocks(db, COMPACT_TIMEOUT_MS);
     returnPagesInSteps(db);
     db.run("VACUUM");
     db.query("PRAGMA wal_checkpoint(TRUNCATE)").all();

@@ -49,7 +49,10 @@ const CALLS: Record<string, (ledger: Ledger) => unknown> = {
 };
 
 test("every method of the ledger has a call here", () => {
-  const methods = Object.getOwnPropertyNames(Ledger.prototype).filter((name) => name !== "constructor");
+  const executesNothing = ["constructor", "checkJobs"];
+  const methods = Object.getOwnPropertyNames(Ledger.prototype).filter(
+    (name) => !executesNothing.includes(name),
+  );
   expect(Object.keys(CALLS).sort()).toEqual(methods.sort());
 });
 

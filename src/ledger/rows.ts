@@ -1,8 +1,11 @@
 import { type EndingFacts, endingOfFacts, factsOfEnding, type JobResult } from "../jobs/model/ending.ts";
 import { bootIdOf, type Job, type JobFields, type OpenJob, startedMsOf } from "../jobs/model/job.ts";
+import { formatLimit, type Limits } from "../limits/limits.ts";
+import { LIMIT_NAMES, TASK_LIMITS } from "../limits/table.ts";
 import { UNKNOWN_USAGE, type Usage } from "../limits/usage.ts";
+import type { Change } from "../linux/change.ts";
 import type { ProcessIdentity } from "../linux/proc/identity.ts";
-import type { Row, Value } from "./store.ts";
+import type { Row, Value } from "./database.ts";
 
 /** A row whose columns contradict each other, or that contains invalid JSON. */
 export class InconsistentRow extends Error {
@@ -23,19 +26,19 @@ const JOB_COLUMNS: Columns<JobFields> = {
   key: plain("key"),
   jobId: plain("job_id"),
   mode: plain("mode"),
-  command: json("command", "array"),
+  command: list("command", (word) => typeof word === "string"),
   cwd: plain("cwd"),
   uid: plain("uid"),
   createdMs: plain("created_ms"),
   intent: plain("intent"),
   slaEligible: boolean("sla_eligible"),
   tenant: plain("tenant"),
-  labels: json("labels", "object"),
-  limits: json("limits", "object"),
-  byHand: json("by_hand", "object"),
-  outcomes: json("outcomes", "array"),
-  cgroup: json("cgroup", "array"),
-  changes: json("changes", "array"),
+  labels: object("labels", (labels) => Object.values(labels).every((value) => typeof value === "string")),
+  limits: object("limits", isLimits),
+  byHand: object("by_hand", isLimits),
+  outcomes: list("outcomes", isOutcome),
+  cgroup: list("cgroup", isLocation),
+  changes: list("changes", isChange),
   carriedUsage: usage("carried_usage"),
   logPath: plain("log_path"),
 };
@@ -51,7 +54,7 @@ const RESULT_COLUMNS: Columns<Omit<JobResult, "ending"> & EndingFacts> = {
   endMs: plain("end_ms"),
   slaCompliant: boolean("sla_compliant"),
   slaReason: plain("sla_reason"),
-  outcomes: json("outcomes", "array"),
+  outcomes: list("outcomes", isOutcome),
   usage: usage("usage"),
 };
 
@@ -160,6 +163,82 @@ function json<T>(name: string, type: "array" | "object"): Column<T> {
     return value as T;
   };
   return { name, read };
+}
+
+function list<T>(name: string, isElement: (value: unknown) => boolean): Column<T[]> {
+  const { read } = json<T[]>(name, "array");
+  return checked(name, read, (values) => values.every(isElement));
+}
+
+function object<T extends object | null>(name: string, isValid: (value: Fields) => boolean): Column<T> {
+  return checked(name, json<T>(name, "object").read, (value) => isValid(value as unknown as Fields));
+}
+
+function checked<T>(
+  name: string,
+  read: (row: Row) => T,
+  isValid: (value: NonNullable<T>) => boolean,
+): Column<T> {
+  return {
+    name,
+    read(row) {
+      const value = read(row);
+      if (value !== null && !isValid(value as NonNullable<T>))
+        throw new InconsistentRow(row, `${name} does not have the form that ffrtmp writes`);
+      return value;
+    },
+  };
+}
+
+type Fields = Record<string, unknown>;
+
+function isFields(value: unknown): value is Fields {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** Returns whether each limit has a value that can be written out. */
+function isLimits(limits: Fields): boolean {
+  try {
+    return LIMIT_NAMES.every((name) => formatLimit(limits as Limits, name) !== null);
+  } catch {
+    return false;
+  }
+}
+
+function isOutcome(value: unknown): boolean {
+  return isFields(value) && areStrings(value["limit"], value["outcome"], value["wanted"]);
+}
+
+function isLocation(value: unknown): boolean {
+  if (!isFields(value)) return false;
+  const before = [value["countedBefore"], value["tenantCountedBefore"]];
+  return (
+    areStrings(value["hierarchy"], value["path"], value["placedAs"] ?? "") &&
+    before.every((each) => each === undefined || isFields(each))
+  );
+}
+
+/** The fields that each kind of change has, beside its kind. The paths are checked where they are used. */
+const CHANGES: { [Kind in Change["kind"]]: (change: Fields) => boolean } = {
+  "cgroup-created": ({ hierarchy, path, role }) => areStrings(hierarchy, path, role),
+  "controller-enabled": ({ hierarchy, path, controller }) => areStrings(hierarchy, path, controller),
+  "file-written": ({ hierarchy, path, before, after }) =>
+    areStrings(hierarchy, path, before ?? "", after ?? ""),
+  "processes-moved": ({ hierarchy, from, to }) => areStrings(hierarchy, from, to),
+  "attribute-set": ({ attribute, pid, tid, startTicks, before, after }) =>
+    TASK_LIMITS.some((name) => name === attribute) &&
+    [pid, tid, startTicks, before, after].every(Number.isSafeInteger),
+  "scope-started": ({ manager, unit }) => areStrings(manager, unit),
+};
+
+function isChange(value: unknown): boolean {
+  if (!isFields(value)) return false;
+  const { kind } = value;
+  return typeof kind === "string" && Object.hasOwn(CHANGES, kind) && CHANGES[kind as Change["kind"]](value);
+}
+
+function areStrings(...values: unknown[]): boolean {
+  return values.every((value) => typeof value === "string");
 }
 
 /** Fields that an older ffrtmp did not measure are unknown. */

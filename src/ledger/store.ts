@@ -1,12 +1,20 @@
 import type { Database } from "bun:sqlite";
 import * as database from "./database.ts";
+import { Overlay } from "./overlay.ts";
 
-export type Value = string | number | null;
-export type Row = Record<string, Value>;
-type Statement = [sql: string, parameters: Row];
+type Row = database.Row;
+type Statement = database.Statement;
 
 /** The interval of retries while no later change causes one: a job may run for days. */
 const FLUSH_INTERVAL_MS = 3000;
+/** The pause between two parts of a long queue, for events of processes that appear meanwhile. */
+const NEXT_PART_MS = 10;
+/** The changes that are written in one transaction: some milliseconds. */
+const PART = 500;
+/** The pause after a lock that SQLite waits for whatever its timeout is, 10 s: only the owner of the ledger can set it. */
+const STUCK_PAUSE_MS = 300_000;
+/** The longest wait for a lock at the end of this process, when the changes would be lost. */
+const LAST_WAIT_MS = 2000;
 
 /**
  * A SQLite file that governing never waits for. While it cannot be written, changes wait in memory and are tried again
@@ -16,127 +24,174 @@ export abstract class LedgerStore {
   readonly path: string;
   /** Reports to the operator that the ledger cannot be written, or was damaged. */
   protected readonly onTrouble: (message: string) => void;
-  #db: Database;
+  /** `undefined` while the file cannot be opened. */
+  #file: Database | undefined;
   #inode: number | undefined;
-  /** Why the file could not be opened. Then all reads and writes are of a copy that ends with this process. */
-  unreadableBecause: string | undefined;
-  #waiting: Statement[] = [];
+  /** The changes that wait, from the first one that could not be written until the last one is. */
+  #overlay: Overlay | undefined;
+  #fault: string | undefined;
   #isReported = false;
-  #flushing: ReturnType<typeof setInterval> | undefined;
+  #notBeforeMs = 0;
+  #flushing: ReturnType<typeof setTimeout> | undefined;
 
   constructor(path: string, onTrouble: (message: string) => void) {
     this.path = path;
     this.onTrouble = onTrouble;
     try {
-      this.#db = this.#openFile();
+      this.#file = this.#openFile();
     } catch (error) {
       if (!database.isMediumTrouble(error)) throw error;
       this.#reportOnce(error);
-      this.#db = database.openMemory();
-      this.unreadableBecause = database.describeTrouble(path, error).reason;
+      this.#overlay = new Overlay();
+      this.#fault = database.describeTrouble(path, error).reason;
     }
   }
 
-  protected rows(sql: string, parameters: Row = {}): Row[] {
-    return this.#guard((db) => db.query<Row, Row>(sql).all(parameters));
+  /** Why the file could not be opened. Then only what this process has recorded can be read. */
+  get unreadableBecause(): string | undefined {
+    return this.#fault;
   }
 
-  /** Executes one statement now or throws, and returns the number of changed rows. */
+  protected rows(sql: string, parameters: Row = {}): Row[] {
+    const recorded = (): Row[] => this.#guard((db) => db.query<Row, Row>(sql).all(parameters));
+    return this.#overlay === undefined
+      ? recorded()
+      : this.#overlay.rows(sql, parameters, this.#file && recorded);
+  }
+
+  /** Reads what only the file has: pragmas. */
+  protected fileRows(sql: string): Row[] {
+    return this.#file === undefined ? [] : this.#guard((db) => db.query<Row, Row>(sql).all({}));
+  }
+
+  /** Executes one statement, and returns the number of changed rows. */
   protected countChanges(sql: string, parameters: Row): number {
-    return this.#guard((db) => db.query<unknown, Row>(sql).run(parameters)).changes;
+    return this.#execute([sql, parameters]);
   }
 
   /** Throws constraint violations, having changed nothing. */
   protected write(sql: string, parameters: Row): void {
-    if (this.unreadableBecause !== undefined) {
-      this.countChanges(sql, parameters);
-      this.#keep([sql, parameters]);
-      return;
-    }
-    try {
-      this.#writeWaiting();
-      this.countChanges(sql, parameters);
-      this.#isReported = false;
-    } catch (error) {
-      if (!database.isMediumTrouble(error)) throw error;
-      this.#reportOnce(error);
-      this.#keep([sql, parameters]);
-    }
+    this.#execute([sql, parameters]);
   }
 
   /** Tries again to write the changes that wait. Returns how many still wait. */
   flush(): number {
-    if (this.#waiting.length === 0) return 0;
+    if (this.#overlay === undefined) return 0;
+    if (performance.now() < this.#notBeforeMs) return this.#overlay.waiting.length;
     try {
-      if (this.unreadableBecause !== undefined) {
-        const file = this.#openFile();
-        this.#db.close();
-        this.#db = file;
-        this.unreadableBecause = undefined;
+      if (this.#file === undefined) {
+        this.#file = this.#openFile(0);
+        this.#fault = undefined;
       }
-      this.#writeWaiting();
-      this.#isReported = false;
+      this.#writePart(this.#overlay);
     } catch (error) {
       if (!database.isMediumTrouble(error)) throw error;
+      this.#pauseIfStuck(error);
     }
-    return this.#waiting.length;
+    return this.#overlay?.waiting.length ?? 0;
   }
 
   /**
-   * Tries to write the changes that wait, reports and returns how many are lost. Leaves the database open until the process ends:
+   * Writes the changes that wait, reports and returns how many are lost. Leaves the database open until the process ends:
    * closing it would write the log back to the file with two syncs of the disk, on the launch path of every short job.
    */
   close(): number {
-    clearInterval(this.#flushing);
-    if (this.flush() === 0) return 0;
-    // A note of the ledger about itself is no loss.
-    const lost = this.#waiting.filter(([sql]) => !sql.startsWith("INSERT INTO notes ")).length;
-    const text = lost === 1 ? "1 change is lost that" : `${lost} changes are lost that`;
-    if (lost > 0) this.onTrouble(`${text} could not be written to the ledger ${this.path}`);
-    return lost;
-  }
-
-  #keep(statement: Statement): void {
-    this.#waiting.push(statement);
-    this.#flushing ??= setInterval(() => this.flush(), FLUSH_INTERVAL_MS);
-    this.#flushing.unref();
-  }
-
-  #writeWaiting(): void {
-    for (let next = this.#waiting[0]; next; next = this.#waiting[0]) {
-      try {
-        this.countChanges(...next);
-      } catch (error) {
-        if (database.isMediumTrouble(error)) throw error;
-        // Another ffrtmp ended the job meanwhile, or used its id: its record is kept.
-        this.onTrouble(`a change that had to wait no longer fits the ledger ${this.path}: ${error}`);
-      }
-      this.#waiting.shift();
-    }
-    clearInterval(this.#flushing);
+    clearTimeout(this.#flushing);
     this.#flushing = undefined;
+    if (this.#overlay === undefined) return 0;
+    if (this.#file !== undefined) database.waitForLocks(this.#file, LAST_WAIT_MS);
+    let before = this.#overlay.waiting.length;
+    for (let left = this.flush(); left > 0 && left < before; left = this.flush()) before = left;
+    if (this.#overlay === undefined) return 0;
+    if (this.#file !== undefined) database.waitForLocks(this.#file, 0);
+    return this.#reportLoss(this.#overlay);
+  }
+
+  #execute(statement: Statement): number {
+    const isClosed = this.#file === undefined;
+    if (this.#overlay !== undefined && (isClosed || this.flush() > 0))
+      return this.#keep(this.#overlay, statement);
+    try {
+      return this.#guard((db) => db.query<unknown, Row>(statement[0]).run(statement[1])).changes;
+    } catch (error) {
+      if (!database.isMediumTrouble(error)) throw error;
+      this.#reportOnce(error);
+      // From now on without a wait, until a change was written again.
+      if (this.#file !== undefined) database.waitForLocks(this.#file, 0);
+      this.#overlay ??= new Overlay();
+      return this.#keep(this.#overlay, statement);
+    }
+  }
+
+  #keep(overlay: Overlay, statement: Statement): number {
+    const changes = overlay.apply(statement, this.#file);
+    if (!overlay.keep(statement)) {
+      const bound = `more than ${overlay.waiting.length} changes wait for the ledger ${this.path}`;
+      if (overlay.isFirstLoss) this.onTrouble(`${bound}: jobs that start from now on are not recorded`);
+    }
+    this.#scheduleFlush(FLUSH_INTERVAL_MS);
+    return changes;
+  }
+
+  #scheduleFlush(delayMs: number): void {
+    this.#flushing ??= setTimeout(() => {
+      this.#flushing = undefined;
+      const before = this.#overlay?.waiting.length ?? 0;
+      const left = this.flush();
+      if (left > 0) this.#scheduleFlush(left < before ? NEXT_PART_MS : FLUSH_INTERVAL_MS);
+    }, delayMs).unref();
+  }
+
+  #writePart(overlay: Overlay): void {
+    const part = overlay.waiting.slice(0, PART);
+    this.#guard((db) => {
+      const misfits: string[] = [];
+      db.transaction(() => {
+        for (const [sql, parameters] of part) {
+          try {
+            db.query<unknown, Row>(sql).run(parameters);
+          } catch (error) {
+            if (database.isMediumTrouble(error) || database.isDamage(error)) throw error;
+            // Another ffrtmp ended the job meanwhile, or used its id: its record is kept.
+            misfits.push(`a change that had to wait no longer fits the ledger ${this.path}: ${error}`);
+          }
+        }
+      }).immediate();
+      for (const misfit of misfits) this.onTrouble(misfit);
+    });
+    overlay.waiting.splice(0, part.length);
+    if (overlay.waiting.length > 0) return;
+    this.#reportLoss(overlay);
+    this.#overlay = undefined;
+    this.#isReported = false;
+    clearTimeout(this.#flushing);
+    this.#flushing = undefined;
+    if (this.#file !== undefined) database.waitForLocks(this.#file);
   }
 
   #guard<T>(action: (db: Database) => T): T {
+    const file = this.#file;
+    // It was open when the caller asked, or it would not be here.
+    if (file === undefined) throw new Error(`the ledger ${this.path} is not open`);
     try {
-      return action(this.#db);
+      return action(file);
     } catch (error) {
-      if (!database.isDamage(error) || this.unreadableBecause !== undefined) throw error;
-      this.#db.close();
+      if (!database.isDamage(error)) throw error;
+      file.close();
       this.#replaceDamaged(error);
-      this.#db = this.#openFile();
-      return action(this.#db);
+      this.#file = this.#openFile();
+      return action(this.#file);
     }
   }
 
-  #openFile(): Database {
+  #openFile(lockTimeoutMs?: number): Database {
     this.#inode = database.inodeOf(this.path);
     try {
-      return database.openFile(this.path);
+      return database.openFile(this.path, this.onTrouble, lockTimeoutMs);
     } catch (error) {
       if (!database.isDamage(error)) throw error;
       this.#replaceDamaged(error);
-      return database.openFile(this.path);
+      return database.openFile(this.path, this.onTrouble, lockTimeoutMs);
     } finally {
       this.#inode = database.inodeOf(this.path);
     }
@@ -146,13 +201,26 @@ export abstract class LedgerStore {
     const aside = database.setAside(this.path, this.#inode, new Date());
     this.#inode = undefined;
     if (aside === undefined) return;
+    const reason = error instanceof Error ? error.message : String(error);
     this.onTrouble(
-      `the ledger ${this.path} is damaged (${error}): it was set aside as ${aside} and a new one is created. ` +
+      `the ledger ${this.path} is damaged (${reason}): it was set aside as ${aside} and a new one is created. ` +
         "Jobs that still run are recovered from their cgroups; earlier history is only in the old file",
     );
   }
 
+  #reportLoss(overlay: Overlay): number {
+    const lost = overlay.countLost();
+    const text = lost === 1 ? "1 change is lost that" : `${lost} changes are lost that`;
+    if (lost > 0) this.onTrouble(`${text} could not be written to the ledger ${this.path}`);
+    return lost;
+  }
+
+  #pauseIfStuck(error: unknown): void {
+    if (database.isStuck(error)) this.#notBeforeMs = performance.now() + STUCK_PAUSE_MS;
+  }
+
   #reportOnce(error: unknown): void {
+    this.#pauseIfStuck(error);
     if (this.#isReported) return;
     this.#isReported = true;
     const { reason, remedy } = database.describeTrouble(this.path, error);

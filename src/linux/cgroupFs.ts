@@ -39,6 +39,8 @@ export interface CgroupFs {
   mkdir(path: string): void;
   rmdir(path: string): void;
   exists(path: string): boolean;
+  /** Returns the path without symbolic links. */
+  realPath(path: string): string;
   /** Returns the names of the child cgroups. */
   children(path: string): string[];
   /** Watches as `watchPath` does. The kernel reports changes of a few files, such as cgroup.events (v2). */
@@ -61,6 +63,7 @@ export const realCgroupFs: CgroupFs = {
   mkdir: (path) => fs.mkdirSync(path, 0o755),
   rmdir: (path) => fs.rmdirSync(path),
   exists: fs.existsSync,
+  realPath: (path) => fs.realpathSync(path),
   children: (path) =>
     fs
       .readdirSync(path, { withFileTypes: true })

@@ -2,6 +2,7 @@ import { constants, openSync } from "node:fs";
 import { closeFd } from "./descriptor.ts";
 import { describeErrno, errnoName } from "./errno.ts";
 import { syscall } from "./libc.ts";
+import { NotRegular, openRegular } from "./regularFile.ts";
 
 const LOCK_EX = 2;
 const LOCK_NB = 4;
@@ -9,21 +10,26 @@ const LOCK_NB = 4;
 /** The descriptor of the lock, or why there is none: `"locked"` when another process has locked the file. */
 type Lock = number | "locked" | { reason: string };
 
-/** Locks a file, created if missing, until this process ends: flock(2), exclusive, without waiting. */
+/**
+ * Locks a file, created if missing, until this process ends: flock(2), exclusive, without waiting. Only its owner can open
+ * it, because each process that can open a file can lock it.
+ */
 export function lockFile(path: string): Lock {
-  return lock(path, constants.O_APPEND | constants.O_CREAT | constants.O_WRONLY);
+  const flags = constants.O_APPEND | constants.O_CREAT | constants.O_WRONLY;
+  return lock(path, () => openRegular(path, flags, 0o600));
 }
 
 /** Locks an existing directory in the same way. Its files stay unlocked. */
 export function lockDirectory(path: string): Lock {
-  return lock(path, constants.O_RDONLY | constants.O_DIRECTORY);
+  return lock(path, () => openSync(path, constants.O_RDONLY | constants.O_DIRECTORY));
 }
 
-function lock(path: string, flags: number): Lock {
+function lock(path: string, open: () => number): Lock {
   let fd: number;
   try {
-    fd = openSync(path, flags, 0o644);
+    fd = open();
   } catch (error) {
+    if (error instanceof NotRegular) return { reason: error.message.replace(/^it/, path) };
     return { reason: `${describeErrno(error)} opening ${path}` };
   }
   const result = syscall("flock", fd, LOCK_EX | LOCK_NB);

@@ -1,6 +1,14 @@
 import { Database } from "bun:sqlite";
 import { expect, test } from "bun:test";
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+} from "node:fs";
 import { expectMessage, PRIVATE_MOUNTS, processesOf, runScript } from "../support/badInput.ts";
 import { type Ended, lacksCommand, lacksRoot, type Sandbox, testIf, useSandbox } from "../support/sandbox.ts";
 
@@ -123,7 +131,7 @@ testIf(lacksMounts)(
   async () => {
     const ended = await runScript(
       sandbox(),
-      `mkdir state && mount -t tmpfs -o ro none state && exec "$F" run -- sh -c 'echo ran; exit 3'`,
+      `mkdir state && mount -t tmpfs -o ro,mode=750 none state && exec "$F" run -- sh -c 'echo ran; exit 3'`,
       {},
       PRIVATE_MOUNTS,
     );
@@ -142,7 +150,7 @@ testIf(lacksMounts)(
   async () => {
     const ended = await runScript(
       sandbox(),
-      `mkdir state && mount -t tmpfs -o size=1m none state || exit 99
+      `mkdir state && mount -t tmpfs -o size=1m,mode=750 none state || exit 99
     "$F" run --job-id before -- true 2> before.err
     dd if=/dev/zero of=state/filler bs=1k count=2048 2> /dev/null
     "$F" run --job-id during -- sh -c 'echo ran; exit 3' > during.out 2> during.err
@@ -181,12 +189,19 @@ testIf(lacksMounts)(
 );
 
 testIf(lacksRoot() ?? lacksCommand("setpriv"))(
-  "an unprivileged user can read root's records, and run without writing there",
+  "a member of the group of root's state can read its records, and run without writing there",
   async () => {
+    const group = 54321;
+    mkdirSync(sandbox().state);
+    chownSync(sandbox().state, 0, group);
+    chmodSync(sandbox().state, 0o2750);
     await sandbox().run(["run", "--job-id", "roots", "--", "true"]);
     chmodSync(sandbox().directory, 0o755);
-    const asUser = (args: string) =>
-      runScript(sandbox(), `exec setpriv --reuid 65534 --regid 65534 --clear-groups "$F" ${args}`);
+    const asUser = (args: string, groups = `--groups ${group}`) =>
+      runScript(sandbox(), `exec setpriv --reuid 65534 --regid 65534 ${groups} "$F" ${args}`);
+    const refused = await asUser("history", "--clear-groups");
+    expect(refused.code).toBe(2);
+    expectMessage(refused.stderr, [/cannot read the ledger \S+: EACCES/]);
     const history = await asUser("history");
     expect(history.code).toBe(0);
     expect(history.stdout).toContain("roots");

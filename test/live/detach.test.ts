@@ -79,7 +79,9 @@ userTest("an unprivileged user's attach refuses to set a value that detach could
   await until("the process is governed", () =>
     readFileSync(output, "utf8").includes(`governing PID ${pid} `),
   );
-  const { limits } = JSON.parse((await box.run(["inspect", "users", "--json"], options)).stdout);
+  // Root uses no state of another user.
+  const inspected = box.spawn([...asUser, FFRTMP, "inspect", "users", "--json"], options);
+  const { limits } = JSON.parse(await new Response(inspected.stdout as ReadableStream).text());
   expect(limits).toMatchObject([
     { limit: "nice", outcome: "refused", because: expect.stringContaining("needs root, so it is not done") },
     { limit: "oom_score_adj", outcome: "applied" },

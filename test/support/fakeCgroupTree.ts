@@ -185,6 +185,7 @@ export function fakeCgroupFs(trees: Tree[], accessOf: (path: string) => Access):
       if (!group.parent || group.children.size > 0 || threadsIn(tree, group).length > 0) refuse("EBUSY");
       group.parent.children.delete(group.name);
     }),
+    realPath: (path) => path,
     exists(path) {
       try {
         find(path);

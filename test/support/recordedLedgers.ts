@@ -1,4 +1,4 @@
-import { copyFileSync, mkdirSync, readFileSync } from "node:fs";
+import { chmodSync, copyFileSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
 /** The names of the recorded ledgers, which are directories of test/fixtures/ledgers. */
@@ -65,7 +65,8 @@ export function copyRecordedLedger(
 ): { path: string; expected: Expected } {
   const fixture = join(import.meta.dir, "../fixtures/ledgers", name);
   const path = join(stateDirectory, "ledger.db");
-  mkdirSync(stateDirectory, { recursive: true });
+  mkdirSync(stateDirectory, { recursive: true, mode: 0o750 });
   copyFileSync(join(fixture, "ledger.db"), path);
+  chmodSync(path, 0o640);
   return { path, expected: JSON.parse(readFileSync(join(fixture, "expected.json"), "utf8")) as Expected };
 }

@@ -1,9 +1,9 @@
 import {
   closeSync,
+  constants,
   existsSync,
   fstatSync,
   mkdirSync,
-  openSync,
   renameSync,
   rmSync,
   statSync,
@@ -16,12 +16,16 @@ import type { RunningJob } from "../../jobs/model/job.ts";
 import { readOwnArguments } from "../../jobs/start/inheritedFiles.ts";
 import { mayHaveLostBytes, viaShell } from "../../jobs/start/rawArguments.ts";
 import { locateState } from "../../ledger/location.ts";
+import { createStateDirectory, rejectStrangers } from "../../ledger/stateFiles.ts";
 import { realHost } from "../../linux/host.ts";
 import { closeFd } from "../../sys/descriptor.ts";
 import { describeErrno } from "../../sys/errno.ts";
 import { lockFile } from "../../sys/fileLock.ts";
+import { openRegular } from "../../sys/regularFile.ts";
 import type { JobFlags } from "../options/jobOptions.ts";
 import { listenToWarnings, printJson, printOut, warn } from "../output/messages.ts";
+
+const { O_APPEND, O_CREAT, O_EXCL, O_WRONLY } = constants;
 
 /** The result of a start, which the background copy sends to the process that the user waits for. */
 interface StartReport {
@@ -42,8 +46,8 @@ const KEPT_OWN_LOGS = 2;
 
 /** Starts a background copy, as only a parent receives an exit code. Returns when the copy has reported. */
 export async function runInBackground(jobId: string, flags: JobFlags): Promise<number> {
-  const path = locateState(flags.statePath, process.env).ownLog;
-  const ownLog = openOwnLog(path);
+  const { ownLog: path, directory } = locateState(flags.statePath, process.env);
+  const ownLog = openOwnLog(path, directory);
   const child = Bun.spawn({
     cmd: backgroundCommand(jobId),
     detached: true,
@@ -92,8 +96,9 @@ function report(fd: number, result: StartReport): void {
 }
 
 /** Opens the log of ffrtmp itself for appending, and begins a new one when it has become long. */
-function openOwnLog(path: string): number {
-  const open = () => openLog(path, "a", 0o755, `cannot write ${path}, which run --detach needs`);
+function openOwnLog(path: string, directory: string): number {
+  const failure = `cannot write ${path}, which run --detach needs`;
+  const open = () => openLog(path, directory, O_APPEND, failure);
   const fd = open();
   if (fstatSync(fd).size < MAX_OWN_LOG_BYTES) return fd;
   rotateOwnLog(path);
@@ -125,7 +130,10 @@ type JobLog = { fd: number; path: string };
 /** Creates the file for the output of a background job. Throws a Refusal where it cannot be created. */
 export function openJobLog({ state, host }: Context, jobId: string): JobLog {
   const path = join(state.logs, `${jobId}-${host.now().toString(36)}.log`);
-  return { fd: openLog(path, "ax", 0o750, `cannot create ${path} for the job's output`), path };
+  return {
+    fd: openLog(path, state.directory, O_EXCL | O_APPEND, `cannot create ${path} for the job's output`),
+    path,
+  };
 }
 
 /** Removes the empty log of a job that could not be started. */
@@ -134,10 +142,12 @@ export function dropJobLog({ fd, path }: JobLog): void {
   rmSync(path, { force: true });
 }
 
-function openLog(path: string, flags: "a" | "ax", directoryMode: number, failure: string): number {
+function openLog(path: string, stateDirectory: string, flags: number, failure: string): number {
   try {
-    mkdirSync(dirname(path), { recursive: true, mode: directoryMode });
-    return openSync(path, flags, 0o640);
+    rejectStrangers(path);
+    createStateDirectory(stateDirectory);
+    mkdirSync(dirname(path), { recursive: true, mode: 0o750 });
+    return openRegular(path, flags | O_CREAT | O_WRONLY, 0o640);
   } catch (error) {
     const hint = "ffrtmp run --state-path DIR …, with a writable directory";
     throw new Refusal(`${failure}: ${describeErrno(error)}`, hint);

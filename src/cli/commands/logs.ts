@@ -1,6 +1,7 @@
-import { closeSync, openSync, readSync } from "node:fs";
+import { closeSync, constants, readSync } from "node:fs";
 import { Refusal } from "../../jobs/errors.ts";
 import { describeErrno } from "../../sys/errno.ts";
+import { openRegular } from "../../sys/regularFile.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
 import { writeOut } from "../output/messages.ts";
 import { findJob, openContext } from "../session.ts";
@@ -27,7 +28,7 @@ export async function logs(jobId: string, flags: CommonFlags & { follow?: boolea
 
 function open(path: string): number {
   try {
-    return openSync(path, "r");
+    return openRegular(path, constants.O_RDONLY);
   } catch (error) {
     throw new Refusal(`cannot read the log ${path}: ${describeErrno(error)}`);
   }

@@ -7,6 +7,7 @@ import { checkVisibility } from "../../diagnostics/checks.ts";
 import { planDryRun } from "../../jobs/attach/planAttach.ts";
 import type { Context } from "../../jobs/context.ts";
 import { Refusal } from "../../jobs/errors.ts";
+import { rejectStrangers } from "../../ledger/stateFiles.ts";
 import { formatLimit } from "../../limits/limits.ts";
 import { LIMIT_NAMES } from "../../limits/table.ts";
 import type { Placement } from "../../linux/cgroup/placement.ts";
@@ -16,6 +17,7 @@ import { takeServiceVariables } from "../../linux/systemd/serviceVariables.ts";
 import { decide } from "../../policy/decide.ts";
 import type { Policy } from "../../policy/policy.ts";
 import { FactReader } from "../../policy/procFacts.ts";
+import { describeErrno } from "../../sys/errno.ts";
 import { lockFile } from "../../sys/fileLock.ts";
 import { denySignals, restartWithFewerRights } from "../giveUp.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
@@ -99,9 +101,19 @@ function describe(pid: number, { target, rule, tenant, limits }: GovernDecision)
 }
 
 function lockStateDirectory({ state }: Context): void {
-  const lock = lockFile(state.watchLock);
+  const lock = lockUnlessForeign(state);
   const hint = "one watch is enough for a machine; for a second one, name another directory: --state-path";
   if (lock === "locked") throw new Refusal(`another ffrtmp watch uses ${state.directory}`, hint);
   if (typeof lock === "object")
     warn(`cannot check whether another ffrtmp watch uses this directory: ${lock.reason}`);
+}
+
+/** Root creates no file where another user can have put a link. */
+function lockUnlessForeign({ watchLock }: Context["state"]): ReturnType<typeof lockFile> {
+  try {
+    rejectStrangers(watchLock);
+  } catch (error) {
+    return { reason: describeErrno(error) };
+  }
+  return lockFile(watchLock);
 }

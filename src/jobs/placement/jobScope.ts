@@ -116,7 +116,7 @@ function moveToKeepers({ cgroupFs }: Host, scope: string, pid: number): string |
  * left nothing, when systemd does not start it.
  */
 export function openScope(context: Context, job: Job, plan: ScopePlan): void {
-  const keeper = startKeeper(job, pathInScope(job) ?? "");
+  const keeper = startKeeper(job, pathInScope(context, job) ?? "");
   const refusal = startScopeWith(context, plan, keeper.pid, job.jobId);
   if (refusal === undefined) return;
   dismissKeeper(job);
@@ -130,14 +130,15 @@ export function openScope(context: Context, job: Job, plan: ScopePlan): void {
  * Keeps the scope of a job that this process has taken over from another ffrtmp, which kept the scope until then: `run`
  * keeps it by being in it. Where that fails, the counters are lost with the job.
  */
-export function takeOverScope({ host }: Context, job: Job): void {
-  const path = pathInScope(job);
+export function takeOverScope(context: Context, job: Job): void {
+  const path = pathInScope(context, job);
   if (path === undefined) return;
   const keeper = startKeeper(job, path);
-  if (moveToKeepers(host, dirname(path), keeper.pid) !== undefined) dismissKeeper(job);
+  if (moveToKeepers(context.host, dirname(path), keeper.pid) !== undefined) dismissKeeper(job);
 }
 
 /** Returns the job's cgroup where that is in a scope of its own. */
-function pathInScope({ cgroup }: Job): string | undefined {
-  return cgroup.map(({ path }) => path).find((path) => isOwnScope(basename(dirname(path))));
+function pathInScope({ hierarchies }: Context, { cgroup }: Job): string | undefined {
+  const mounted = cgroup.filter((each) => hierarchies.some(({ key }) => key === each.hierarchy));
+  return mounted.map(({ path }) => path).find((path) => isOwnScope(basename(dirname(path))));
 }

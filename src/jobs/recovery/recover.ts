@@ -1,4 +1,4 @@
-import { JobConflict } from "../../ledger/ledger.ts";
+import { JobConflict, parseJson } from "../../ledger/ledger.ts";
 import { usageSince } from "../../limits/usage.ts";
 import { listMembers } from "../../linux/cgroup/jobCgroup.ts";
 import { isAlive, type ProcessIdentity } from "../../linux/proc/identity.ts";
@@ -66,8 +66,8 @@ export function recordActiveDaemon({ ledger, self }: Context): void {
 
 /** Returns true while another process is the active daemon: it has a pidfd of every job, and may know how one has ended. */
 function isDaemonRunning({ ledger, host, self }: Context): boolean {
-  const daemon: ProcessIdentity | null = JSON.parse(ledger.note(ACTIVE_DAEMON) ?? "null");
-  return daemon !== null && daemon.pid !== self.pid && isAlive(host, daemon);
+  const daemon = parseJson(ledger.note(ACTIVE_DAEMON) ?? "null") as ProcessIdentity | null | undefined;
+  return typeof daemon?.pid === "number" && daemon.pid !== self.pid && isAlive(host, daemon);
 }
 
 /** Records the exit of a job whose main process has ended with no ffrtmp that observed it. */

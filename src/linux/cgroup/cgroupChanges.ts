@@ -10,7 +10,7 @@ import { restoreFile } from "./ownerFiles.ts";
 import { childrenOf, disableController, enableController, listDisabled } from "./v2/subtreeControl.ts";
 
 /** Every cgroup of an ffrtmp job has a name with this prefix, whatever its state directory is. */
-const CGROUP_PREFIX = "ffrtmp-";
+export const CGROUP_PREFIX = "ffrtmp-";
 
 export class CgroupInUse extends Error {
   readonly path: string;

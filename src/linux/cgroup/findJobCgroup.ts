@@ -1,7 +1,9 @@
-import { dirname } from "node:path";
+import { basename, dirname } from "node:path";
+import { CGROUP_LIMITS } from "../../limits/table.ts";
 import type { CgroupFs } from "../cgroupFs.ts";
-import { type CgroupRole, type Change, isCgroupChange } from "../change.ts";
+import { type CgroupChange, type CgroupRole, type Change, isCgroupChange } from "../change.ts";
 import { backendOf } from "./backends.ts";
+import { CGROUP_PREFIX } from "./cgroupChanges.ts";
 import type { Hierarchy } from "./hierarchies.ts";
 import {
   createdPaths,
@@ -12,16 +14,31 @@ import {
   originOf,
 } from "./jobCgroup.ts";
 
-/** Finds the cgroup of a job by its record. Directories that are gone or no longer mounted are left out. */
+/** The part of a job's record that names cgroups. */
+interface CgroupRecord {
+  cgroup: readonly JobLocation[];
+  changes: readonly Change[];
+}
+
+/**
+ * Finds the cgroup of a job by its record. Directories that are gone or no longer mounted are left out, and so is all of a
+ * record that is not usable.
+ */
 export function findJobCgroup(
   fs: CgroupFs,
   hierarchies: readonly Hierarchy[],
-  record: { cgroup: readonly JobLocation[]; changes: readonly Change[] },
+  record: CgroupRecord,
 ): JobCgroup {
-  const changes = record.changes.filter(isCgroupChange).map((change) => ({ ...change }));
+  const none: JobCgroup = { fs, directories: [], changes: [], unavailable: [] };
+  if (whyUnusable(hierarchies, record) !== undefined) return none;
+  const hierarchyOf = ({ hierarchy: key }: { hierarchy: string }) =>
+    hierarchies.find((candidate) => candidate.key === key);
+  const changes = record.changes.filter(isCgroupChange).filter(hierarchyOf);
+  const paths = [...record.cgroup, ...changes].flatMap((each) => Object.values(pathsOf(each)).flat());
+  if ([...new Set(paths)].some((path) => leadsElsewhere(fs, path))) return none;
   const directories = record.cgroup.flatMap((stored): JobDirectory[] => {
     const { hierarchy: key, placedAs = "child", path, ...counted } = stored;
-    const hierarchy = hierarchies.find((candidate) => candidate.key === key);
+    const hierarchy = hierarchyOf(stored);
     if (!hierarchy) return [];
     const around = (role: CgroupRole): string | undefined =>
       createdPaths(changes, key, role).find((created) => created === dirname(path));
@@ -31,5 +48,70 @@ export function findJobCgroup(
     const controllers = backendOf(hierarchy).usableControllers(fs, hierarchy, path);
     return [{ ...counted, ...found, hierarchy, placedAs, origin: originOf(changes, stored), controllers }];
   });
-  return { fs, directories, changes, unavailable: [] };
+  return { ...none, directories, changes: changes.map((change) => ({ ...change })) };
+}
+
+/**
+ * Returns why a recorded cgroup must not be acted on; `undefined` for a usable record. The record is a file, and what it
+ * names is written to, removed and created with the rights of this process. So each path must be a cgroup below the mount
+ * point of its hierarchy, a cgroup that ffrtmp created has a name of ffrtmp, and a file is one of the limit table. A
+ * hierarchy that is not mounted has no cgroups to act on.
+ */
+export function whyUnusable(
+  hierarchies: readonly Hierarchy[],
+  { cgroup, changes }: CgroupRecord,
+): string | undefined {
+  for (const each of [...cgroup, ...changes.filter(isCgroupChange)]) {
+    const hierarchy = hierarchies.find(({ key }) => key === each.hierarchy);
+    if (hierarchy === undefined) continue;
+    const { mountPoint } = hierarchy;
+    const { below, above } = pathsOf(each);
+    const outside =
+      below.find((path) => !isBelow(mountPoint, path)) ??
+      above.find((path) => path !== mountPoint && !isBelow(mountPoint, path));
+    if (outside !== undefined) return `${outside} is no cgroup below ${mountPoint}`;
+    const strange = "kind" in each ? strangeName(each) : undefined;
+    if (strange !== undefined) return strange;
+  }
+  return undefined;
+}
+
+/** `above`: paths that can also be the mount point. */
+function pathsOf(record: JobLocation | CgroupChange): { below: string[]; above: string[] } {
+  if (!("kind" in record)) return { below: [record.path], above: [] };
+  if (record.kind === "processes-moved") return { below: [record.to], above: [record.from] };
+  return record.kind === "controller-enabled"
+    ? { below: [], above: [record.path] }
+    : { below: [record.path], above: [] };
+}
+
+function strangeName(change: CgroupChange): string | undefined {
+  if (change.kind === "processes-moved") return undefined;
+  const name = basename(change.path);
+  if (change.kind === "cgroup-created" && !name.startsWith(CGROUP_PREFIX))
+    return `${change.path} has no name that ffrtmp gives to a cgroup`;
+  if (change.kind === "file-written" && !CGROUP_LIMITS.some((limit) => limit === name))
+    return `${change.path} is no file of a limit`;
+  if (change.kind === "controller-enabled" && !/^[a-z_]+$/.test(change.controller))
+    return `${JSON.stringify(change.controller)} is no controller`;
+  return undefined;
+}
+
+/** Returns whether a path is inside of a mount point, without detours. */
+function isBelow(mountPoint: string, path: string): boolean {
+  if (!path.startsWith(`${mountPoint}/`) || path.includes("\0")) return false;
+  const parts = path.slice(mountPoint.length + 1).split("/");
+  return !parts.some((part) => part === "" || part === "." || part === "..");
+}
+
+/** Returns whether a path leads through a symbolic link. The kernel lets no program make one in a cgroup tree. */
+function leadsElsewhere(fs: CgroupFs, path: string): boolean {
+  for (let existing = path; existing !== "/"; existing = dirname(existing)) {
+    try {
+      return fs.realPath(existing) !== existing;
+    } catch {
+      // It is gone: the cgroup above decides.
+    }
+  }
+  return false;
 }

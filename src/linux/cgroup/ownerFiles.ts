@@ -52,6 +52,8 @@ export function recordWritten(job: JobCgroup, limits?: Limits): void {
 
 /** Restores a file, unless its owner has changed it since. Returns why it could not be restored. */
 export function restoreFile(fs: CgroupFs, { path, before, after }: FileWritten): string | undefined {
+  // The path is from a record: see whyUnusable.
+  if (!CGROUP_LIMITS.some((name) => name === basename(path))) return `${path} is no file of a limit`;
   const current = readText(fs, path);
   // A file that is gone went away with its controller or its cgroup, and the value with it.
   if (before === null || current === undefined || current === before) return undefined;

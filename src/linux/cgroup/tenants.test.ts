@@ -32,7 +32,8 @@ const TOTAL: Limits = {
 };
 const ACME = { name: "ffrtmp-1f3a9c-@acme", limits: TOTAL };
 
-function makeTenantJob(machine: CgroupMachine, name: string, limits: Limits = {}): JobCgroup {
+function makeTenantJob(machine: CgroupMachine, jobId: string, limits: Limits = {}): JobCgroup {
+  const name = `ffrtmp-1f3a9c-${jobId}`;
   const job = planJobCgroup(machine.fs, machine.hierarchies, machine.origin, { name, limits, tenant: ACME });
   createJobCgroup(job);
   return job;

@@ -1,0 +1,234 @@
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  fsyncSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  type Stats,
+  statSync,
+  writeSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
+import { describeErrno, errnoOf } from "../sys/errno.ts";
+import { kindOf, NotRegular } from "../sys/regularFile.ts";
+
+// The directory of a ledger: who may use it, and who can.
+
+/** Others may neither write to a directory nor see it; its group may read. */
+const NOT_IN_DIRECTORIES = 0o027;
+/** The same for files, which nobody executes. */
+const NOT_IN_FILES = 0o137;
+const FILE_MODE = 0o640;
+
+/** The group whose members may read the state of root. */
+const GROUP = "ffrtmp";
+
+/** The names of ffrtmp in a state directory. `uninstall`: between the removal and the purge of the package. */
+const OWN_NAMES = /^(ledger\.db.*|ffrtmp\.log(\.\d+)?|watch\.lock|logs|uninstall)$/;
+
+/** Another user can change the files, so that root must not use them. */
+export class UntrustedState extends Error {}
+
+/** The file has lost what it contained. */
+export class LostContent extends Error {}
+
+/**
+ * Checks the ledger file and its directory before SQLite opens them, and creates what is missing. Returns true where other
+ * users can read what an earlier ffrtmp left open: see `closeToOthers`. Throws UntrustedState, NotRegular, LostContent and
+ * errors of the file system.
+ */
+export function prepareLedger(path: string, newContent: () => Uint8Array): boolean {
+  const directory = dirname(path);
+  rejectStrangers(path);
+  let folder = statSync(directory, { throwIfNoEntry: false });
+  if (folder === undefined) {
+    createStateDirectory(directory);
+    // Another user may have been faster.
+    rejectStrangers(path);
+    folder = statSync(directory);
+  }
+  const file = statSync(path, { throwIfNoEntry: false });
+  if (file !== undefined && !file.isFile()) throw new NotRegular(kindOf(file));
+  const loss = file?.size ? undefined : findLoss(path, file);
+  if (loss !== undefined) throw new LostContent(loss);
+  const mine = process.geteuid?.();
+  const isFolderOpen = folder.uid === mine && (folder.mode & NOT_IN_DIRECTORIES) !== 0;
+  const isOpen = isFolderOpen && hasOnlyOwnFiles(directory);
+  // The owner of a link decides about the file elsewhere that it leads to.
+  const isFileOpen =
+    file !== undefined &&
+    file.uid === mine &&
+    (file.mode & NOT_IN_FILES) !== 0 &&
+    !lstatSync(path).isSymbolicLink();
+  if (file?.size) return isOpen || isFileOpen;
+  if (isOpen || isFileOpen) closeToOthers(directory);
+  if (file === undefined) createLedger(path, newContent());
+  return false;
+}
+
+export function createStateDirectory(directory: string): void {
+  const isRoot = process.geteuid?.() === 0;
+  // The primary group of an ordinary user may be that of all users.
+  if (mkdirSync(directory, { recursive: true, mode: isRoot ? 0o750 : 0o700 }) === undefined || !isRoot)
+    return;
+  const gid = findGroup();
+  if (gid === undefined) return;
+  giveToGroup(directory, gid);
+  // With the set-group-ID bit, the files in it get its group: inode(7).
+  chmodSync(directory, 0o2750);
+}
+
+function giveToGroup(path: string, gid: number): void {
+  try {
+    chownSync(path, 0, gid);
+  } catch {
+    // Without CAP_CHOWN it stays closed to that group.
+  }
+}
+
+/**
+ * Throws UntrustedState where root would use a file in a state directory that another user can change: a part of its path
+ * belongs to another user or can be written by others. A sticky directory, such as /tmp, may be above the state directory,
+ * because only their owner replaces the files in it. Other users get only what they may access themselves. Parts that are
+ * missing are no fault.
+ */
+export function rejectStrangers(path: string): void {
+  if (process.geteuid?.() !== 0) return;
+  const reason = findStranger(path);
+  if (reason === undefined) return;
+  throw new UntrustedState(`${reason}, and root uses no files that another user can change`);
+}
+
+/** As path_resolution(7) does: each link and each directory on the way counts. */
+function findStranger(path: string): string | undefined {
+  const rest = path.split("/").filter(Boolean);
+  let current = "";
+  for (let links = 0; ; ) {
+    const stat = lstatSync(current || "/", { throwIfNoEntry: false });
+    if (stat === undefined) return undefined;
+    if (stat.uid !== 0 && !(rest.length > 1 && isUnmapped(stat.uid)))
+      return `${current || "/"} belongs to uid ${stat.uid}`;
+    if (stat.isSymbolicLink()) {
+      if (++links > 40) return undefined;
+      const target = readlinkSync(current);
+      current = target.startsWith("/") ? "" : dirname(current);
+      if (current === "/") current = "";
+      rest.unshift(...target.split("/").filter(Boolean));
+    } else if (isWritableForOthers(stat) && !(stat.isDirectory() && stat.mode & 0o1000 && rest.length > 1)) {
+      return `${current || "/"} can be changed by other users (mode ${(stat.mode & 0o7777).toString(8)})`;
+    }
+    const next = rest.shift();
+    // Below a file there is nothing.
+    if (next === undefined || stat.isFile()) return undefined;
+    current =
+      next === ".." ? dirname(current).replace(/^\/$/, "") : next === "." ? current : `${current}/${next}`;
+  }
+}
+
+/** The group of root is root. */
+function isWritableForOthers({ mode, gid }: Stats): boolean {
+  return (mode & 0o002) !== 0 || ((mode & 0o020) !== 0 && gid !== 0);
+}
+
+/** In a user namespace, files of the root outside of it have the overflow uid: user_namespaces(7). */
+function isUnmapped(uid: number): boolean {
+  return uid === 65534 && !/^\s*0\s+0\s+4294967295\s*$/.test(readFileSync("/proc/self/uid_map", "utf8"));
+}
+
+/** Returns why a ledger without content is a damaged one and not a new one. */
+function findLoss(path: string, file: Stats | undefined): string | undefined {
+  const hasLog = (statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0;
+  if (file === undefined) return hasLog ? "it is missing, and the log of its changes is not" : undefined;
+  if (hasLog) return "it is empty, and the log of its changes is not";
+  // The output of a job is created after the ledger knows the job.
+  return isEmpty(join(dirname(path), "logs"))
+    ? undefined
+    : "it is empty, and there is output of earlier jobs";
+}
+
+function isEmpty(directory: string): boolean {
+  try {
+    return readdirSync(directory).length === 0;
+  } catch {
+    return true;
+  }
+}
+
+/** Creates the file with its whole content, so that no process finds an empty one. Another process may be faster. */
+function createLedger(path: string, content: Uint8Array): void {
+  const draft = `${path}.new-${process.pid}`;
+  rmSync(draft, { force: true });
+  const fd = openSync(draft, "wx", FILE_MODE);
+  try {
+    writeSync(fd, content);
+    // Without it, a power failure can leave the name without the content.
+    fsyncSync(fd);
+    linkSync(draft, path);
+  } catch (error) {
+    const errno = errnoOf(error) ?? "";
+    // Some file systems have no hard links.
+    if (["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK"].includes(errno)) renameSync(draft, path);
+    else if (errno !== "EEXIST") throw error;
+  } finally {
+    closeSync(fd);
+    rmSync(draft, { force: true });
+  }
+}
+
+function hasOnlyOwnFiles(directory: string): boolean {
+  return readdirSync(directory).every((name) => OWN_NAMES.test(name));
+}
+
+/** Removes the rights of other users to the files of ffrtmp in a directory, and to the directory if it has no others. */
+export function closeToOthers(named: string, report: (text: string) => void = () => {}): void {
+  const directory = realpathSync(named);
+  const names = readdirSync(directory).filter((name) => OWN_NAMES.test(name));
+  const logs = names.includes("logs")
+    ? readdirSync(join(directory, "logs")).map((name) => `logs/${name}`)
+    : [];
+  const isWhole = hasOnlyOwnFiles(directory);
+  const uid = process.geteuid?.();
+  const gid = uid === 0 ? findGroup() : undefined;
+  const surplusOf = (path: string, stat: Stats): number => {
+    if (path === directory && uid !== 0) return 0o077;
+    if (stat.isDirectory()) return NOT_IN_DIRECTORIES;
+    return path.endsWith("/watch.lock") ? 0o177 : NOT_IN_FILES;
+  };
+  try {
+    for (const path of [
+      ...(isWhole ? [directory] : []),
+      ...[...names, ...logs].map((name) => join(directory, name)),
+    ]) {
+      const stat = lstatSync(path, { throwIfNoEntry: false });
+      if (!stat || stat.uid !== uid || !(stat.isFile() || stat.isDirectory())) continue;
+      if (gid !== undefined && stat.gid !== gid) giveToGroup(path, gid);
+      const mode = stat.mode & 0o7777;
+      const closed = mode & ~surplusOf(path, stat);
+      if (mode === closed) continue;
+      chmodSync(path, closed);
+      if ((lstatSync(path).mode & 0o7777) === mode) throw new Error("its file system keeps no modes");
+    }
+    report(`other users could read ${directory}: it is closed to them now (directory 750, files 640)`);
+  } catch (error) {
+    report(`other users can read ${directory}, and it cannot be closed to them: ${describeErrno(error)}`);
+  }
+}
+
+// ffrtmp:x:998:ann,bob
+function findGroup(): number | undefined {
+  try {
+    const line = readFileSync("/etc/group", "utf8").match(new RegExp(`^${GROUP}:[^:]*:(\\d+):`, "m"));
+    return line ? Number(line[1]) : undefined;
+  } catch {
+    return undefined;
+  }
+}
