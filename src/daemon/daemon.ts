@@ -3,16 +3,20 @@ import { recordActiveDaemon, repairAll } from "../jobs/recovery/recover.ts";
 import { type StartedEvents, startBestEvents } from "../linux/events/bestEvents.ts";
 import type { OnEvents, ProcessEvent, ProcessEvents } from "../linux/events/processEvents.ts";
 import { ProcessScan } from "../linux/events/processScan.ts";
+import { listPids } from "../linux/proc/table.ts";
 import { totalOf } from "../policy/policy.ts";
 import { type DaemonContext, scanIntervalOf } from "./daemonContext.ts";
 import { Discovery } from "./discovery.ts";
 import { HistoryPruner } from "./historyPruner.ts";
 import { JobTracker } from "./jobTracker.ts";
 import { type Occasion, reconcileJob } from "./reconcilePolicy.ts";
+import { Rescans } from "./rescans.ts";
 import { DaemonStatistics } from "./statistics.ts";
 
 /** How long a process that a scan found is checked again, because it may not have its name yet. */
 const RECHECK_WINDOW_MS = 5000;
+/** A loss is reported at most this often. */
+const LOSS_LOG_INTERVAL_MS = 60_000;
 
 /** Discovers processes, decides, governs and observes them until it is stopped. */
 export class WatchDaemon {
@@ -22,9 +26,11 @@ export class WatchDaemon {
   readonly #tracker: JobTracker;
   readonly #discovery: Discovery;
   readonly #pruner: HistoryPruner;
+  readonly #rescans: Rescans;
   readonly #stopWatchdog: () => void;
   #reconcileTimer: ReturnType<typeof setInterval> | undefined;
   #events: ProcessEvents;
+  #lossLoggedMs = -Infinity;
   /** False from the failure of an event source until the next one has started. */
   #isListening = true;
 
@@ -63,6 +69,15 @@ export class WatchDaemon {
     this.#tracker = new JobTracker(context, events);
     this.#discovery = new Discovery(context, this.#tracker);
     this.#pruner = new HistoryPruner(context);
+    this.#rescans = new Rescans({
+      listPids: () => listPids(context.host),
+      consider: (pid) => this.#discovery.consider(pid),
+      onFound: (pid) => this.#reportFound([pid]),
+      onDone: () => {
+        this.#statistics.rescans++;
+        this.#statistics.writeIfDue();
+      },
+    });
     // Created before the first full scan, so that a process that appears during that scan is new to it.
     this.#scan = new ProcessScan(context.host, RECHECK_WINDOW_MS);
     this.#setReconcileTimer();
@@ -98,6 +113,7 @@ export class WatchDaemon {
     this.#stopWatchdog();
     clearInterval(this.#reconcileTimer);
     store.stop();
+    this.#rescans.stop();
     this.#discovery.stop();
     this.#pruner.stop();
     this.#tracker.releaseAll();
@@ -122,8 +138,8 @@ export class WatchDaemon {
     for (const event of batch) {
       if (event.kind === "exec" || event.kind === "comm") this.#discovery.consider(event.pid);
       else if (event.kind === "lost") {
-        bus.emit({ kind: "events-lost", reason: event.reason, dropped: this.#statistics.counts().dropped });
-        this.#rescan();
+        this.#reportLoss(event.reason);
+        this.#rescans.request();
       } else if (event.kind === "failed") {
         bus.emit({ kind: "event-source-failed", source: this.#events.source, reason: event.reason });
         void this.#restartEvents();
@@ -141,13 +157,15 @@ export class WatchDaemon {
     this.#statistics.switchTo(events);
     this.#tracker.observer.switchTo(events);
     this.#isListening = true;
-    this.#rescan();
+    this.#rescans.request();
   }
 
-  #rescan(): void {
-    this.#statistics.rescans++;
-    this.#reportFound(this.#discovery.scanAll());
-    this.#statistics.writeIfDue();
+  /** A flood of events must not become a flood of log lines: the counts show the later losses. */
+  #reportLoss(reason: string): void {
+    const nowMs = performance.now();
+    if (nowMs - this.#lossLoggedMs < LOSS_LOG_INTERVAL_MS) return;
+    this.#lossLoggedMs = nowMs;
+    this.#context.bus.emit({ kind: "events-lost", reason, dropped: this.#statistics.counts().dropped });
   }
 
   /** Catches up on everything that no event reports. With polling, the events themselves come from scans. */

@@ -5,7 +5,8 @@ import type { EventCounters, EventSource } from "../linux/events/processEvents.t
 import { isAlive, type ProcessIdentity } from "../linux/proc/identity.ts";
 
 /** The process events that a daemon has received and missed since its start. */
-export interface DaemonCounts extends Pick<EventCounters, "received" | "dropped" | "overruns" | "malformed"> {
+export interface DaemonCounts
+  extends Pick<EventCounters, "received" | "dropped" | "droppedRenames" | "overruns" | "malformed"> {
   /** Scans of all processes because events were lost. */
   rescans: number;
   /** Processes that were governed although no event had reported them. */
@@ -73,6 +74,7 @@ export function daemonReportJson({ counts, ...report }: LastReport): Record<stri
     event_source_since: isoTime(report.sourceSinceMs),
     events_received: counts.received,
     events_dropped: counts.dropped,
+    renames_dropped: counts.droppedRenames ?? null,
     overruns: counts.overruns,
     malformed: counts.malformed,
     rescans: counts.rescans,
