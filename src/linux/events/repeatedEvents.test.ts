@@ -45,3 +45,17 @@ test("every exit passes, and an exec after it is not merged with those before", 
   expect(repeated.passes(event("exec", 7, 3))).toBe(true);
   expect(repeated.startWindowIfDue(20)).toEqual([]);
 });
+
+test("ends of threads with the same status pass once until the first thread has ended", () => {
+  const repeated = new RepeatedEvents();
+  const threadExit = (pid: number, waitStatus: number) => ({ ...event("thread-exit", pid), waitStatus });
+  repeated.startWindowIfDue(0);
+  expect(repeated.passes(threadExit(7, 256))).toBe(true);
+  expect(repeated.passes(threadExit(7, 256))).toBe(false);
+  expect(repeated.passes(threadExit(8, 256))).toBe(true);
+  expect(repeated.passes(threadExit(7, 512))).toBe(true);
+  expect(repeated.passes(event("exit", 7))).toBe(true);
+  expect(repeated.passes(threadExit(7, 512))).toBe(true);
+  repeated.startWindowIfDue(20);
+  expect(repeated.passes(threadExit(7, 512))).toBe(true);
+});

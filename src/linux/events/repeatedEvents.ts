@@ -5,18 +5,26 @@ const WINDOW_MS = 20;
 
 /**
  * Merges the events of a process that come in quick succession. The first exec or renaming in a window passes
- * at once; of the later ones the last passes when the window is over.
+ * at once; of the later ones the last passes when the window is over. Ends of threads with one status pass once.
  */
 export class RepeatedEvents {
   readonly #passed = new Set<number>();
   readonly #waiting = new Map<number, RawEvent>();
+  /** The last status with which another thread than the first ended, by pid. */
+  readonly #threadStatuses = new Map<number, number>();
   #windowEndsMs = 0;
 
   /** Returns whether this event passes now. Call `startWindowIfDue` first. */
   passes(event: RawEvent): boolean {
-    const { kind, pid } = event;
-    if (kind === "thread-exit") return true;
+    const { kind, pid, waitStatus } = event;
+    if (kind === "thread-exit") {
+      // A status contradicts an exit of the first thread once. A process can end 50,000 threads a second.
+      if (this.#threadStatuses.get(pid) === waitStatus) return false;
+      this.#threadStatuses.set(pid, waitStatus);
+      return true;
+    }
     if (kind === "exit") {
+      this.#threadStatuses.delete(pid);
       // Its first thread has ended: a later exec under this pid must not be merged with one before.
       this.#passed.delete(pid);
       this.#waiting.delete(pid);
@@ -35,6 +43,7 @@ export class RepeatedEvents {
     const due = [...this.#waiting.values()];
     this.#waiting.clear();
     this.#passed.clear();
+    this.#threadStatuses.clear();
     for (const { pid } of due) this.#passed.add(pid);
     return due;
   }
