@@ -9,6 +9,7 @@ import { type DaemonContext, scanIntervalOf } from "./daemonContext.ts";
 import { Discovery } from "./discovery.ts";
 import { HistoryPruner } from "./historyPruner.ts";
 import { JobTracker } from "./jobTracker.ts";
+import { PostponedWork } from "./postponedWork.ts";
 import { type Occasion, reconcileJob } from "./reconcilePolicy.ts";
 import { Rescans } from "./rescans.ts";
 import { DaemonStatistics } from "./statistics.ts";
@@ -31,11 +32,20 @@ export class WatchDaemon {
   #reconcileTimer: ReturnType<typeof setInterval> | undefined;
   #events: ProcessEvents;
   #lossLoggedMs = -Infinity;
+  /** Ends of processes whose handling is postponed. */
+  #postponedEnds: ProcessEvent[] = [];
+  /** Why the policy must be read again; `undefined` when no reload is postponed. */
+  #postponedReload: string | undefined;
   /** False from the failure of an event source until the next one has started. */
   #isListening = true;
 
   /** Takes over the jobs of an earlier ffrtmp, then scans all processes. */
-  static async start(context: DaemonContext): Promise<WatchDaemon> {
+  static async start(given: Omit<DaemonContext, "postponed">): Promise<WatchDaemon> {
+    const postponed = new PostponedWork({
+      retry: () => daemon?.retryPostponed(),
+      report: (reason) => given.bus.emit({ kind: "work-postponed", reason }),
+    });
+    const context = { ...given, postponed };
     // Listen before the first scan and queue events until then, so that no exec is missed.
     const queued: ProcessEvent[] = [];
     let daemon: WatchDaemon | undefined;
@@ -70,8 +80,8 @@ export class WatchDaemon {
     this.#discovery = new Discovery(context, this.#tracker);
     this.#pruner = new HistoryPruner(context);
     this.#rescans = new Rescans({
-      listPids: () => listPids(context.host),
-      consider: (pid) => this.#discovery.consider(pid),
+      listPids: () => context.postponed.attempt(() => listPids(context.host)) ?? [],
+      consider: (pid) => this.#consider(pid),
       onFound: (pid) => this.#reportFound([pid]),
       onDone: () => {
         this.#statistics.rescans++;
@@ -85,6 +95,11 @@ export class WatchDaemon {
 
   /** Reads the policy again and applies it to all jobs. A policy with errors changes nothing. */
   reload(trigger: string): void {
+    this.#postponedReload = trigger;
+    this.#context.postponed.attempt(() => this.#reload(trigger));
+  }
+
+  #reload(trigger: string): void {
     const { store, service, bus } = this.#context;
     service.reloading();
     const before = store.reload();
@@ -104,6 +119,17 @@ export class WatchDaemon {
     this.#statistics.write();
     this.#emitCounts();
     service.ready();
+    this.#postponedReload = undefined;
+  }
+
+  /** Does what was postponed because there were too few file descriptors. */
+  retryPostponed(): void {
+    const ends = this.#postponedEnds.splice(0);
+    if (ends.length > 0) this.#handle(ends);
+    if (this.#postponedReload !== undefined) this.reload(this.#postponedReload);
+    this.#context.postponed.attempt(() => this.#tracker.checkObservers());
+    // Execs that were not considered, and processes that a rule with an age passed over.
+    this.#rescans.request();
   }
 
   /** Stops observing. The jobs keep running under their limits. */
@@ -113,6 +139,7 @@ export class WatchDaemon {
     this.#stopWatchdog();
     clearInterval(this.#reconcileTimer);
     store.stop();
+    this.#context.postponed.stop();
     this.#rescans.stop();
     this.#discovery.stop();
     this.#pruner.stop();
@@ -125,7 +152,8 @@ export class WatchDaemon {
 
   #setReconcileTimer(): void {
     clearInterval(this.#reconcileTimer);
-    this.#reconcileTimer = setInterval(() => this.#reconcile(), scanIntervalOf(this.#context));
+    const reconcile = () => this.#context.postponed.attempt(() => this.#reconcile());
+    this.#reconcileTimer = setInterval(reconcile, scanIntervalOf(this.#context));
   }
 
   #isPolling(): boolean {
@@ -134,9 +162,16 @@ export class WatchDaemon {
 
   #handle(batch: ProcessEvent[]): void {
     const { bus } = this.#context;
-    this.#tracker.observer.take(batch);
+    const ends = batch.filter(({ kind }) => kind === "over" || kind === "exit");
+    if (ends.length > 0) {
+      const isDone = this.#context.postponed.attempt(() => {
+        this.#tracker.observer.take(ends);
+        return true;
+      });
+      if (!isDone) this.#postponedEnds.push(...ends);
+    }
     for (const event of batch) {
-      if (event.kind === "exec" || event.kind === "comm") this.#discovery.consider(event.pid);
+      if (event.kind === "exec" || event.kind === "comm") this.#consider(event.pid);
       else if (event.kind === "lost") {
         this.#reportLoss(event.reason);
         this.#rescans.request();
@@ -145,6 +180,10 @@ export class WatchDaemon {
         void this.#restartEvents();
       }
     }
+  }
+
+  #consider(pid: number): boolean {
+    return this.#context.postponed.attempt(() => this.#discovery.consider(pid)) ?? false;
   }
 
   async #restartEvents(): Promise<void> {
@@ -180,7 +219,7 @@ export class WatchDaemon {
     this.#emitCounts();
     if (this.#isPolling()) return;
     const pids = this.#scan.scan().events.flatMap((event) => ("pid" in event ? [event.pid] : []));
-    this.#reportFound(pids.filter((pid) => this.#discovery.consider(pid)));
+    this.#reportFound(pids.filter((pid) => this.#consider(pid)));
   }
 
   #enforceLimits(): void {

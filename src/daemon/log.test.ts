@@ -11,6 +11,7 @@ const COUNTS = {
   droppedRenames: null,
   overruns: 0,
   malformed: 0,
+  postponed: 0,
   rescans: 2,
   foundByScan: 1,
 };

@@ -15,7 +15,7 @@ export class DaemonStatistics {
   /** `undefined` between two event sources. */
   #events: ProcessEvents | undefined;
   /** The counts of the event sources that were stopped. */
-  #earlier: Omit<DaemonCounts, "rescans" | "foundByScan"> = zeroCounters();
+  #earlier: Omit<DaemonCounts, "postponed" | "rescans" | "foundByScan"> = zeroCounters();
   #written = { atMs: 0, losses: "" };
 
   constructor(context: DaemonContext, events: ProcessEvents) {
@@ -35,6 +35,7 @@ export class DaemonStatistics {
       droppedRenames: sumOf(earlier.droppedRenames, droppedRenames),
       overruns: earlier.overruns + overruns,
       malformed: earlier.malformed + malformed,
+      postponed: this.#context.postponed.count,
       rescans: this.rescans,
       foundByScan: this.foundByScan,
     };

@@ -7,6 +7,8 @@ import { isAlive, type ProcessIdentity } from "../linux/proc/identity.ts";
 /** The process events that a daemon has received and missed since its start. */
 export interface DaemonCounts
   extends Pick<EventCounters, "received" | "dropped" | "droppedRenames" | "overruns" | "malformed"> {
+  /** How often work had to wait because there were too few file descriptors. */
+  postponed: number;
   /** Scans of all processes because events were lost. */
   rescans: number;
   /** Processes that were governed although no event had reported them. */
@@ -77,6 +79,7 @@ export function daemonReportJson({ counts, ...report }: LastReport): Record<stri
     renames_dropped: counts.droppedRenames ?? null,
     overruns: counts.overruns,
     malformed: counts.malformed,
+    work_postponed: counts.postponed ?? 0,
     rescans: counts.rescans,
     found_by_looking: counts.foundByScan,
   };

@@ -80,6 +80,7 @@ function describe(report: LastReport, now: number): Pair[] {
     ["renames dropped", droppedText(counts.droppedRenames ?? null)],
     ["overruns", String(counts.overruns)],
     ["malformed", String(counts.malformed)],
+    ["postponed", `${counts.postponed ?? 0} times, for lack of file descriptors`],
     ["rescans", `${counts.rescans} after lost events, and one every ${interval}`],
     ["found by scan", `${counts.foundByScan} processes whose exec event was missed`],
     ["counted", `${formatDuration(now - report.atMs)} ago`],
