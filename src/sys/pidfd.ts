@@ -1,5 +1,5 @@
 import { closeFd } from "./descriptor.ts";
-import { readSoftFileLimit } from "./fileLimit.ts";
+import { RESERVED_DESCRIPTORS, readSoftFileLimit } from "./fileLimit.ts";
 import { syscall } from "./libc.ts";
 
 // struct pidfd_info, include/uapi/linux/pidfd.h; only the first published version is asked for, 64 bytes:
@@ -12,9 +12,6 @@ const EXIT_CODE_OFFSET = 60;
 // struct pollfd { int fd; short events; short revents; }
 const POLLIN = 1;
 const POLLHUP = 16;
-
-/** Descriptors that pidfds leave free: every other operation opens its files for a moment only. */
-const RESERVED_DESCRIPTORS = 64;
 
 const EINTR = 4;
 const EMFILE = 24;

@@ -45,7 +45,7 @@ async function watchLimited(box: Sandbox, limit: string): Promise<LimitedWatch> 
   const args = ["watch", "--target", name, "--scan-interval", "24h"];
   const daemon = startLimited(box, limit, args, { stdout: "ignore", stderr: openSync(file, "a") });
   const log = () => readFileSync(file, "utf8");
-  await until("the daemon watches", () => log().includes("Watching for"));
+  await until("the daemon watches", async () => (await box.json(["ps", "--daemon"]))?.pid === daemon.pid);
   return { daemon, log, target: [path, "-e", "sleep 1 until -e $ARGV[0]; exit 7", box.path("go")] };
 }
 
