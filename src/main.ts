@@ -2,6 +2,8 @@ import { CommanderError } from "commander";
 import { faultOfStdout, printErr, printError } from "./cli/output/messages.ts";
 import { runProgram } from "./cli/program.ts";
 import { Refusal } from "./jobs/errors.ts";
+import { errnoOf } from "./sys/errno.ts";
+import { NoCompiledCode } from "./sys/libc.ts";
 import { exitNow, resetIgnoredSigchld } from "./sys/ownProcess.ts";
 
 /** `run` returns the code of its command, so a failure of ffrtmp has a code that commands do not use. */
@@ -31,6 +33,21 @@ function report(error: unknown): number {
   if (error instanceof Refusal) {
     printError(error.message, error.hint);
     return "exitCode" in error && typeof error.exitCode === "number" ? error.exitCode : codeOf(BAD_INPUT);
+  }
+  if (error instanceof NoCompiledCode) {
+    printError(
+      `cannot start: ${error.message}`,
+      "raise the limit on address space or data: ulimit -v, ulimit -d",
+    );
+    return codeOf(INTERNAL_ERROR);
+  }
+  const errno = errnoOf(error);
+  if (errno === "EMFILE" || errno === "ENFILE") {
+    printError(
+      `too few file descriptors: ${(error as Error).message}`,
+      "raise the limit on open files: ulimit -n",
+    );
+    return codeOf(INTERNAL_ERROR);
   }
   const details = error instanceof Error ? (error.stack ?? error.message) : String(error);
   printErr(`ffrtmp: internal error: ${details}`);

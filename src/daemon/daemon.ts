@@ -3,16 +3,21 @@ import { recordActiveDaemon, repairAll } from "../jobs/recovery/recover.ts";
 import { type StartedEvents, startBestEvents } from "../linux/events/bestEvents.ts";
 import type { OnEvents, ProcessEvent, ProcessEvents } from "../linux/events/processEvents.ts";
 import { ProcessScan } from "../linux/events/processScan.ts";
+import { listPids } from "../linux/proc/table.ts";
 import { totalOf } from "../policy/policy.ts";
 import { type DaemonContext, scanIntervalOf } from "./daemonContext.ts";
 import { Discovery } from "./discovery.ts";
 import { HistoryPruner } from "./historyPruner.ts";
 import { JobTracker } from "./jobTracker.ts";
+import { PostponedWork } from "./postponedWork.ts";
 import { type Occasion, reconcileJob } from "./reconcilePolicy.ts";
+import { Rescans } from "./rescans.ts";
 import { DaemonStatistics } from "./statistics.ts";
 
 /** How long a process that a scan found is checked again, because it may not have its name yet. */
 const RECHECK_WINDOW_MS = 5000;
+/** A loss is reported at most this often. */
+const LOSS_LOG_INTERVAL_MS = 60_000;
 
 /** Discovers processes, decides, governs and observes them until it is stopped. */
 export class WatchDaemon {
@@ -22,14 +27,25 @@ export class WatchDaemon {
   readonly #tracker: JobTracker;
   readonly #discovery: Discovery;
   readonly #pruner: HistoryPruner;
+  readonly #rescans: Rescans;
   readonly #stopWatchdog: () => void;
   #reconcileTimer: ReturnType<typeof setInterval> | undefined;
   #events: ProcessEvents;
+  #lossLoggedMs = -Infinity;
+  /** Ends of processes whose handling is postponed. */
+  #postponedEnds: ProcessEvent[] = [];
+  /** Why the policy must be read again; `undefined` when no reload is postponed. */
+  #postponedReload: string | undefined;
   /** False from the failure of an event source until the next one has started. */
   #isListening = true;
 
   /** Takes over the jobs of an earlier ffrtmp, then scans all processes. */
-  static async start(context: DaemonContext): Promise<WatchDaemon> {
+  static async start(given: Omit<DaemonContext, "postponed">): Promise<WatchDaemon> {
+    const postponed = new PostponedWork({
+      retry: () => daemon?.retryPostponed(),
+      report: (reason) => given.bus.emit({ kind: "work-postponed", reason }),
+    });
+    const context = { ...given, postponed };
     // Listen before the first scan and queue events until then, so that no exec is missed.
     const queued: ProcessEvent[] = [];
     let daemon: WatchDaemon | undefined;
@@ -63,6 +79,15 @@ export class WatchDaemon {
     this.#tracker = new JobTracker(context, events);
     this.#discovery = new Discovery(context, this.#tracker);
     this.#pruner = new HistoryPruner(context);
+    this.#rescans = new Rescans({
+      listPids: () => context.postponed.attempt(() => listPids(context.host)) ?? [],
+      consider: (pid) => this.#consider(pid),
+      onFound: (pid) => this.#reportFound([pid]),
+      onDone: () => {
+        this.#statistics.rescans++;
+        this.#statistics.writeIfDue();
+      },
+    });
     // Created before the first full scan, so that a process that appears during that scan is new to it.
     this.#scan = new ProcessScan(context.host, RECHECK_WINDOW_MS);
     this.#setReconcileTimer();
@@ -70,6 +95,11 @@ export class WatchDaemon {
 
   /** Reads the policy again and applies it to all jobs. A policy with errors changes nothing. */
   reload(trigger: string): void {
+    this.#postponedReload = trigger;
+    this.#context.postponed.attempt(() => this.#reload(trigger));
+  }
+
+  #reload(trigger: string): void {
     const { store, service, bus } = this.#context;
     service.reloading();
     const before = store.reload();
@@ -89,6 +119,17 @@ export class WatchDaemon {
     this.#statistics.write();
     this.#emitCounts();
     service.ready();
+    this.#postponedReload = undefined;
+  }
+
+  /** Does what was postponed because there were too few file descriptors. */
+  retryPostponed(): void {
+    const ends = this.#postponedEnds.splice(0);
+    if (ends.length > 0) this.#handle(ends);
+    if (this.#postponedReload !== undefined) this.reload(this.#postponedReload);
+    this.#context.postponed.attempt(() => this.#tracker.checkObservers());
+    // Execs that were not considered, and processes that a rule with an age passed over.
+    this.#rescans.request();
   }
 
   /** Stops observing. The jobs keep running under their limits. */
@@ -98,6 +139,8 @@ export class WatchDaemon {
     this.#stopWatchdog();
     clearInterval(this.#reconcileTimer);
     store.stop();
+    this.#context.postponed.stop();
+    this.#rescans.stop();
     this.#discovery.stop();
     this.#pruner.stop();
     this.#tracker.releaseAll();
@@ -109,7 +152,8 @@ export class WatchDaemon {
 
   #setReconcileTimer(): void {
     clearInterval(this.#reconcileTimer);
-    this.#reconcileTimer = setInterval(() => this.#reconcile(), scanIntervalOf(this.#context));
+    const reconcile = () => this.#context.postponed.attempt(() => this.#reconcile());
+    this.#reconcileTimer = setInterval(reconcile, scanIntervalOf(this.#context));
   }
 
   #isPolling(): boolean {
@@ -118,17 +162,28 @@ export class WatchDaemon {
 
   #handle(batch: ProcessEvent[]): void {
     const { bus } = this.#context;
-    this.#tracker.observer.take(batch);
+    const ends = batch.filter(({ kind }) => kind === "over" || kind === "exit");
+    if (ends.length > 0) {
+      const isDone = this.#context.postponed.attempt(() => {
+        this.#tracker.observer.take(ends);
+        return true;
+      });
+      if (!isDone) this.#postponedEnds.push(...ends);
+    }
     for (const event of batch) {
-      if (event.kind === "exec" || event.kind === "comm") this.#discovery.consider(event.pid);
+      if (event.kind === "exec" || event.kind === "comm") this.#consider(event.pid);
       else if (event.kind === "lost") {
-        bus.emit({ kind: "events-lost", reason: event.reason, dropped: this.#statistics.counts().dropped });
-        this.#rescan();
+        this.#reportLoss(event.reason);
+        this.#rescans.request();
       } else if (event.kind === "failed") {
         bus.emit({ kind: "event-source-failed", source: this.#events.source, reason: event.reason });
         void this.#restartEvents();
       }
     }
+  }
+
+  #consider(pid: number): boolean {
+    return this.#context.postponed.attempt(() => this.#discovery.consider(pid)) ?? false;
   }
 
   async #restartEvents(): Promise<void> {
@@ -141,13 +196,15 @@ export class WatchDaemon {
     this.#statistics.switchTo(events);
     this.#tracker.observer.switchTo(events);
     this.#isListening = true;
-    this.#rescan();
+    this.#rescans.request();
   }
 
-  #rescan(): void {
-    this.#statistics.rescans++;
-    this.#reportFound(this.#discovery.scanAll());
-    this.#statistics.writeIfDue();
+  /** A flood of events must not become a flood of log lines: the counts show the later losses. */
+  #reportLoss(reason: string): void {
+    const nowMs = performance.now();
+    if (nowMs - this.#lossLoggedMs < LOSS_LOG_INTERVAL_MS) return;
+    this.#lossLoggedMs = nowMs;
+    this.#context.bus.emit({ kind: "events-lost", reason, dropped: this.#statistics.counts().dropped });
   }
 
   /** Catches up on everything that no event reports. With polling, the events themselves come from scans. */
@@ -162,7 +219,7 @@ export class WatchDaemon {
     this.#emitCounts();
     if (this.#isPolling()) return;
     const pids = this.#scan.scan().events.flatMap((event) => ("pid" in event ? [event.pid] : []));
-    this.#reportFound(pids.filter((pid) => this.#discovery.consider(pid)));
+    this.#reportFound(pids.filter((pid) => this.#consider(pid)));
   }
 
   #enforceLimits(): void {

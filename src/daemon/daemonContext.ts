@@ -5,6 +5,7 @@ import type { EventChoice } from "../linux/events/bestEvents.ts";
 import type { FactReader } from "../policy/procFacts.ts";
 import type { DaemonEvents } from "./events.ts";
 import type { PolicyStore } from "./policyStore.ts";
+import type { PostponedWork } from "./postponedWork.ts";
 import type { ServiceManager } from "./serviceManager.ts";
 
 export interface DaemonContext extends Context {
@@ -21,6 +22,7 @@ export interface DaemonContext extends Context {
   reader: FactReader;
   service: ServiceManager;
   bus: DaemonEvents;
+  postponed: PostponedWork;
 }
 
 const DEFAULT_SCAN_INTERVAL_MS = 5000;

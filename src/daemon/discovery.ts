@@ -53,11 +53,12 @@ export class Discovery {
 
   #retryLater({ pid, startTicks }: ProcStat, delayMs: number): void {
     clearTimeout(this.#retries.get(pid));
-    const timer = setTimeout(() => {
+    const retry = () => {
       this.#retries.delete(pid);
       const stat = readStat(this.#context.host, pid);
       if (stat !== "gone" && stat.startTicks === startTicks) this.consider(pid);
-    }, delayMs);
+    };
+    const timer = setTimeout(() => this.#context.postponed.attempt(retry), delayMs);
     this.#retries.set(pid, timer);
   }
 

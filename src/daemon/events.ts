@@ -21,6 +21,8 @@ interface EventFacts {
   "event-source-failed": { source: EventSource; reason: string };
   /** The kernel dropped process events; a scan of all processes follows. `dropped` counts since the start. */
   "events-lost": { reason: string; dropped: DaemonCounts["dropped"] };
+  /** There are too few file descriptors; `reason` is the errno. What was postponed is tried again. */
+  "work-postponed": { reason: string };
   "policy-loaded": LoadedPolicy & { trigger: string };
   /** The policy file has errors, and the previous policy stays in force. */
   "policy-rejected": { trigger: string; path: string | undefined; faults: readonly string[] };

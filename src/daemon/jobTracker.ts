@@ -39,7 +39,9 @@ export class JobTracker {
     this.#context = context;
     this.observer = new JobObserver(context, events, (end) => this.#postponeEnd(end));
     this.lingeringJobs = new LingeringJobs(context);
-    this.#ledgerWatch = watchLedgerFile(context.ledger.path, () => this.#syncWithLedger());
+    this.#ledgerWatch = watchLedgerFile(context.ledger.path, () =>
+      context.postponed.attempt(() => this.#syncWithLedger()),
+    );
   }
 
   /** Closes `pidfd` when the job has ended or is forgotten. */
@@ -69,7 +71,7 @@ export class JobTracker {
   /** Takes over the jobs whose observer died, and records the ends that such an observer did not record. */
   checkObservers(): void {
     this.#syncWithLedger();
-    for (const key of this.#ends.keys()) if (this.#jobsOfOthers.has(key)) this.#recordEnd(key);
+    for (const key of this.#ends.keys()) this.#recordEnd(key);
     for (const job of this.#jobsOfOthers.values()) this.#takeOverIfUnobserved(job);
   }
 
@@ -120,7 +122,8 @@ export class JobTracker {
     if (version !== this.#ledgerVersion) this.#readLedger();
     this.#ledgerVersion = version;
     const mustPoll = this.#jobsOfOthers.size > 0 || this.#ledgerWatch === undefined;
-    if (mustPoll) this.#takeoverTimer ??= setInterval(() => this.checkObservers(), TAKEOVER_INTERVAL_MS);
+    const check = () => this.#context.postponed.attempt(() => this.checkObservers());
+    if (mustPoll) this.#takeoverTimer ??= setInterval(check, TAKEOVER_INTERVAL_MS);
     else {
       clearInterval(this.#takeoverTimer);
       this.#takeoverTimer = undefined;
@@ -185,7 +188,7 @@ export class JobTracker {
   #postponeEnd(end: ObservedEnd): void {
     const { key } = end.job;
     this.#ends.set(key, end);
-    setImmediate(() => this.#recordEnd(key));
+    setImmediate(() => this.#context.postponed.attempt(() => this.#recordEnd(key)));
   }
 
   /** Records the end of a job, unless its observer is alive: that one saw the end too, and may know more. */
@@ -202,8 +205,8 @@ export class JobTracker {
       return;
     }
     if (!isSameProcess(current.observer, self) && isObserved(this.#context, current)) return;
-    this.#ends.delete(key);
     const { result, isOurs, survivors } = recordExit(this.#context, current, ending, { atEnd: measured });
+    this.#ends.delete(key);
     // After the result is recorded: if this daemon dies in between, the next one finds the end in the pidfd.
     service.dropPidfd(job);
     if (isOurs) bus.emit({ kind: "job-ended", job: current, result });

@@ -113,7 +113,9 @@ function closedJob(
   const ledger = new Ledger(join(directory, `${Bun.randomUUIDv7()}.db`), console.log);
   const { fs, hierarchies } = machine;
   const host = { cgroupFs: fs, now: Date.now };
-  const context = { host, hierarchies, ledger, bus: new DaemonEvents() } as unknown as DaemonContext;
+  const postponed = { attempt: (work: () => void) => work() };
+  const bus = new DaemonEvents();
+  const context = { host, hierarchies, ledger, bus, postponed } as unknown as DaemonContext;
   const cgroup = makeJob(machine, {}, "ffrtmp-1f3a9c-left");
   const paths = cgroup.directories.map(({ path }) => path);
   const pids = Array.from({ length: count }, () => machine.start(...paths));

@@ -28,7 +28,7 @@ export class LingeringJobs {
     if (jobs.every(({ key }) => this.#watches.has(key))) return;
     this.#cleanUpTimer ??= setTimeout(() => {
       this.#cleanUpTimer = undefined;
-      this.cleanUp();
+      this.#context.postponed.attempt(() => this.cleanUp());
     }, DEBOUNCE_MS);
   }
 
@@ -41,7 +41,9 @@ export class LingeringJobs {
     for (const job of jobs) {
       // Watch first: the last process may end in between.
       if (!this.#watches.has(job.key)) {
-        const watch = watchLastExit(jobCgroupOf(this.#context, job), () => this.#tryToRemove(job));
+        const watch = watchLastExit(jobCgroupOf(this.#context, job), () =>
+          this.#context.postponed.attempt(() => this.#tryToRemove(job)),
+        );
         this.#watches.set(job.key, watch);
       }
       this.#tryToRemove(job);

@@ -38,6 +38,8 @@ const LINES: { [Kind in EventKind]: (event: DaemonEvent<Kind>) => string | strin
   "event-source-failed": ({ source, reason }) => `Event source failed (${source}): ${reason}`,
   "events-lost": ({ reason, dropped }) =>
     `Process events were lost: ${reason}${dropped === null ? "" : ` (${dropped} so far)`}; scanning all processes`,
+  "work-postponed": ({ reason }) =>
+    `Too few file descriptors (${reason}): work is postponed until there are more. Raise the limit of this process (LimitNOFILE=, ulimit -n)${reason === "ENFILE" ? " or of the machine (sysctl fs.file-max)" : ""}`,
   "policy-loaded": (event) => [
     `Policy loaded (${event.trigger}): ${policyText(event)}`,
     ...warningLines(event),

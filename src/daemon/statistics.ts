@@ -15,7 +15,7 @@ export class DaemonStatistics {
   /** `undefined` between two event sources. */
   #events: ProcessEvents | undefined;
   /** The counts of the event sources that were stopped. */
-  #earlier: Omit<DaemonCounts, "rescans" | "foundByScan"> = zeroCounters();
+  #earlier: Omit<DaemonCounts, "postponed" | "rescans" | "foundByScan"> = zeroCounters();
   #written = { atMs: 0, losses: "" };
 
   constructor(context: DaemonContext, events: ProcessEvents) {
@@ -27,13 +27,15 @@ export class DaemonStatistics {
 
   counts(): DaemonCounts {
     const earlier = this.#earlier;
-    const { received, dropped, overruns, malformed } = this.#events?.counters() ?? zeroCounters();
+    const { received, dropped, droppedRenames, overruns, malformed } =
+      this.#events?.counters() ?? zeroCounters();
     return {
       received: earlier.received + received,
-      // A count that one of the sources does not have is unknown in the sum.
-      dropped: earlier.dropped === null || dropped === null ? null : earlier.dropped + dropped,
+      dropped: sumOf(earlier.dropped, dropped),
+      droppedRenames: sumOf(earlier.droppedRenames, droppedRenames),
       overruns: earlier.overruns + overruns,
       malformed: earlier.malformed + malformed,
+      postponed: this.#context.postponed.count,
       rescans: this.rescans,
       foundByScan: this.foundByScan,
     };
@@ -75,6 +77,11 @@ export class DaemonStatistics {
       counts,
     });
   }
+}
+
+/** A count that one of the sources does not have is unknown in the sum. */
+function sumOf(earlier: number | null, later: number | null): number | null {
+  return earlier === null || later === null ? null : earlier + later;
 }
 
 function lossesIn({ received: _, ...losses }: DaemonCounts): string {

@@ -5,7 +5,10 @@ import type { EventCounters, EventSource } from "../linux/events/processEvents.t
 import { isAlive, type ProcessIdentity } from "../linux/proc/identity.ts";
 
 /** The process events that a daemon has received and missed since its start. */
-export interface DaemonCounts extends Pick<EventCounters, "received" | "dropped" | "overruns" | "malformed"> {
+export interface DaemonCounts
+  extends Pick<EventCounters, "received" | "dropped" | "droppedRenames" | "overruns" | "malformed"> {
+  /** How often work had to wait because there were too few file descriptors. */
+  postponed: number;
   /** Scans of all processes because events were lost. */
   rescans: number;
   /** Processes that were governed although no event had reported them. */
@@ -76,8 +79,10 @@ export function daemonReportJson({ counts, ...report }: LastReport): Record<stri
     event_source_since: isoTime(report.sourceSinceMs),
     events_received: counts.received,
     events_dropped: counts.dropped,
+    renames_dropped: counts.droppedRenames ?? null,
     overruns: counts.overruns,
     malformed: counts.malformed,
+    work_postponed: counts.postponed ?? 0,
     rescans: counts.rescans,
     found_by_looking: counts.foundByScan,
   };

@@ -9,6 +9,9 @@ type Bytes = NodeJS.TypedArray | DataView;
  */
 const LIBC_NAMES = ["libc.so.6", "/lib/ld-musl-x86_64.so.1", "/lib/ld-musl-aarch64.so.1"];
 
+/** The runtime lacks memory for compiled code, which calls into the C library need. */
+export class NoCompiledCode extends Error {}
+
 let loadedLibc: ReturnType<typeof loadLibc> | undefined;
 
 /** Loads bun:ffi, which takes 0.5 ms, and libc at the first system call: not every command makes one. */
@@ -36,6 +39,8 @@ function loadLibc() {
     }
   }
   const settings = Object.keys(process.env).filter((name) => name.startsWith("BUN_JSC_"));
+  if (settings.length === 0 && failures[0]?.includes("JIT"))
+    throw new NoCompiledCode("there is no address space for compiled code, which the runtime needs");
   const cause = settings.length === 0 ? "" : `; the environment sets ${settings.join(", ")}`;
   throw new Error(`cannot load the C library: ${failures.join("; ")}${cause}`);
 }

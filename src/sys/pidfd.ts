@@ -1,3 +1,5 @@
+import { closeFd } from "./descriptor.ts";
+import { RESERVED_DESCRIPTORS, readSoftFileLimit } from "./fileLimit.ts";
 import { syscall } from "./libc.ts";
 
 // struct pidfd_info, include/uapi/linux/pidfd.h; only the first published version is asked for, 64 bytes:
@@ -12,15 +14,21 @@ const POLLIN = 1;
 const POLLHUP = 16;
 
 const EINTR = 4;
+const EMFILE = 24;
 const EINVAL = 22;
 const ENOTTY = 25;
 
 /**
  * Opens a descriptor that refers to this process even after its pid is reused (pidfd_open(2), Linux 5.3; no
- * rights needed; close-on-exec). Returns it or −errno: −ESRCH without a process, −EINVAL for a thread.
+ * rights needed; close-on-exec). Returns it or −errno: −ESRCH without a process, −EINVAL for a thread, −EMFILE
+ * also when it would be one of the last RESERVED_DESCRIPTORS. A daemon keeps one for each job, and must still be
+ * able to read and write files.
  */
 export function openPidfd(pid: number): number {
-  return syscall("pidfd_open", pid, 0);
+  const pidfd = syscall("pidfd_open", pid, 0);
+  if (pidfd < 0 || pidfd < readSoftFileLimit() - RESERVED_DESCRIPTORS) return pidfd;
+  closeFd(pidfd);
+  return -EMFILE;
 }
 
 /** Returns whether the whole process has ended: POLLIN, with POLLHUP once it is reaped (Linux 6.9). */

@@ -76,11 +76,17 @@ function describe(report: LastReport, now: number): Pair[] {
     ...policy.faults.map((fault): Pair => ["NOT VALID", fault]),
     ["events", `${source}, since ${isoTime(report.sourceSinceMs)}`],
     ["received", String(counts.received)],
-    ["dropped", counts.dropped === null ? "not counted by the kernel" : String(counts.dropped)],
+    ["dropped", droppedText(counts.dropped)],
+    ["renames dropped", droppedText(counts.droppedRenames ?? null)],
     ["overruns", String(counts.overruns)],
     ["malformed", String(counts.malformed)],
+    ["postponed", `${counts.postponed ?? 0} times, for lack of file descriptors`],
     ["rescans", `${counts.rescans} after lost events, and one every ${interval}`],
     ["found by scan", `${counts.foundByScan} processes whose exec event was missed`],
     ["counted", `${formatDuration(now - report.atMs)} ago`],
   ];
+}
+
+function droppedText(count: number | null): string {
+  return count === null ? "not counted by the kernel" : String(count);
 }

@@ -82,13 +82,14 @@ export function decodeProcEvent(datagram: DataView, length: number): RawEvent | 
   return { kind: what === PROC_EVENT_EXEC ? "exec" : "comm", pid, waitStatus: 0, atUsec };
 }
 
+const ALL_EVENTS = (PROC_EVENT_EXEC | PROC_EVENT_COMM | PROC_EVENT_EXIT) >>> 0;
+
 /**
  * Returns the messages that turn the events on, in the order in which they must be sent. Every kernel
  * understands the first one, which requests all events. The second one carries a mask of the wanted events;
  * kernels before 6.6 ignore it silently.
  */
-export function encodeListen(): Uint8Array[] {
-  const mask = (PROC_EVENT_EXEC | PROC_EVENT_COMM | PROC_EVENT_EXIT) >>> 0;
+export function encodeListen(mask = ALL_EVENTS): Uint8Array[] {
   return [encodeControl([PROC_CN_MCAST_LISTEN]), encodeControl([PROC_CN_MCAST_LISTEN, mask])];
 }
 

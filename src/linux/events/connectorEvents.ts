@@ -1,6 +1,4 @@
 import { readMonotonicToWallUsec } from "../../sys/clock.ts";
-import { readDroppedMessages } from "../../sys/connectorSocket.ts";
-import { closeFd } from "../../sys/descriptor.ts";
 import { renameOwnThreadToItself } from "../../sys/ownProcess.ts";
 import type { Host } from "../host.ts";
 import { isOutsideInitialNamespace } from "../proc/namespaces.ts";
@@ -41,7 +39,8 @@ export class ConnectorEvents extends PidfdEvents {
   }
 
   override counters(): EventCounters {
-    return { ...this.counts, dropped: this.#connector ? readDroppedMessages(this.#connector.fd) : null };
+    const dropped = this.#connector?.dropped() ?? null;
+    return { ...this.counts, dropped, droppedRenames: this.#connector?.droppedRenames() ?? null };
   }
 
   override async stop(): Promise<void> {
@@ -50,7 +49,7 @@ export class ConnectorEvents extends PidfdEvents {
     this.#connector = undefined;
     connector?.stopListening();
     await super.stop();
-    if (connector !== undefined) closeFd(connector.fd);
+    connector?.close();
   }
 
   protected override async open(): Promise<string | undefined> {
@@ -63,8 +62,7 @@ export class ConnectorEvents extends PidfdEvents {
     const connector = openConnector(bufferBytes);
     if ("reason" in connector) return connector.reason;
     this.#connector = connector;
-    const reason =
-      (await this.thread?.start(connector.fd)) ?? connector.listen() ?? (await this.#testItself());
+    const reason = (await this.thread?.start(connector)) ?? connector.listen() ?? (await this.#testItself());
     if (reason !== undefined) return reason;
     const { heartbeatIntervalMs = HEARTBEAT_INTERVAL_MS } = this.#options;
     this.#heartbeat = setInterval(() => this.#checkHeartbeat(), heartbeatIntervalMs);
@@ -118,6 +116,9 @@ export class ConnectorEvents extends PidfdEvents {
     else if (record.kind === "overrun") {
       this.counts.overruns++;
       this.#handleLoss("the kernel dropped process events: the receive buffer was full");
+    } else if (record.kind === "renames-overrun") {
+      const reason = "the kernel dropped renamings of processes, which are too many to read";
+      this.emit({ kind: "lost", reason });
     } else if (record.kind === "comm" && record.pid === process.pid) {
       this.#missedBeats = 0;
       this.#onHeartbeat();

@@ -3,8 +3,11 @@ import { addToEpoll, createEpoll, createEventfd, removeFromEpoll, signalEventfd 
 import { errnoName } from "../../sys/errno.ts";
 import {
   CONNECTOR_KEY,
+  type ConnectorSockets,
   type EventRecord,
   type FromWorker,
+  NUMBERS_PER_RECORD,
+  RENAMES_KEY,
   readEventRecords,
   STOP_KEY,
   type ToWorker,
@@ -37,19 +40,25 @@ export class EpollThread {
   }
 
   /** Starts the thread. Resolves to `undefined` once it waits for events, or to why it does not. */
-  async start(connectorFd: number | null): Promise<string | undefined> {
+  async start(connector: ConnectorSockets | null): Promise<string | undefined> {
     this.#epollFd = createEpoll();
     if (this.#epollFd < 0) return `epoll_create1: ${errnoName(this.#epollFd)}`;
     this.#stopFd = createEventfd();
     if (this.#stopFd < 0) return `eventfd2: ${errnoName(this.#stopFd)}`;
     addToEpoll(this.#epollFd, this.#stopFd, "level", STOP_KEY);
-    if (connectorFd !== null) addToEpoll(this.#epollFd, connectorFd, "level", CONNECTOR_KEY);
+    if (connector !== null) {
+      addToEpoll(this.#epollFd, connector.fd, "level", CONNECTOR_KEY);
+      addToEpoll(this.#epollFd, connector.renamesFd, "level", RENAMES_KEY);
+    }
 
+    const handled = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
     const worker = new Worker(WORKER_URL, { smol: true, name: "ffrtmp events" });
     this.#worker = worker;
     worker.onmessage = ({ data }: { data: FromWorker }) => {
-      if (typeof data === "string") this.#onState(data);
-      else this.#onRecords(readEventRecords(data));
+      if (typeof data === "string") return this.#onState(data);
+      this.#onRecords(readEventRecords(data));
+      Atomics.add(handled, 0, data.length / NUMBERS_PER_RECORD);
+      Atomics.notify(handled, 0);
     };
     worker.onerror = ({ message }) => {
       const reason = `the event thread failed: ${message}`;
@@ -57,7 +66,8 @@ export class EpollThread {
       this.#onState({ reason });
       this.#onFailure(reason);
     };
-    worker.postMessage({ epollFd: this.#epollFd, connectorFd } satisfies ToWorker);
+    const sockets = connector && { fd: connector.fd, renamesFd: connector.renamesFd };
+    worker.postMessage({ epollFd: this.#epollFd, connector: sockets, handled } satisfies ToWorker);
     return this.#waitFor("ready", START_TIMEOUT_MS);
   }
 

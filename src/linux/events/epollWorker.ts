@@ -1,13 +1,15 @@
 import { netlinkReceiver } from "../../sys/connectorSocket.ts";
-import { epollWaiter } from "../../sys/epoll.ts";
+import { addToEpoll, epollWaiter, removeFromEpoll } from "../../sys/epoll.ts";
 import { errnoName } from "../../sys/errno.ts";
 import { decodeProcEvent } from "./cnProc.ts";
+import { RepeatedEvents } from "./repeatedEvents.ts";
 import {
   appendEventRecord,
   CONNECTOR_KEY,
   type EventRecord,
   type FromWorker,
   NUMBERS_PER_RECORD,
+  RENAMES_KEY,
   STOP_KEY,
   type ToWorker,
 } from "./workerProtocol.ts";
@@ -25,47 +27,132 @@ const MAX_NUMBERS_PER_MESSAGE = 1024 * NUMBERS_PER_RECORD;
 /** How long exits may wait for an urgent record to be sent with. */
 const DEFER_MS = 50;
 
+/**
+ * Messages that are read from one socket before the other descriptors have their turn. It ends an overrun only
+ * where the socket is empty.
+ */
+const MAX_READS = 4096;
+
+/** The records that the main thread may have before it. The others wait in the kernel, where room is limited. */
+const MAX_UNHANDLED = 4096;
+const UNHANDLED_CHECK_MS = 20;
+
+/** Renamings are read in turns, so that a flood of them costs little and leaves the main thread its time. */
+const RENAMES_TURN_MS = 20;
+const MAX_RENAMES_READ_PER_TURN = 256;
+const MAX_RENAMES_PASSED_PER_TURN = 32;
+
 /** The records that are not sent yet. */
 let numbers: number[] = [];
 let isUrgent = false;
 let oldestAtMs = 0;
+/** How many records were sent; overflows as `handled` does. */
+let sent = 0;
 
-self.onmessage = ({ data: { epollFd, connectorFd } }) => {
+const repeated = new RepeatedEvents();
+
+/** A socket of the process connector, and whether it has dropped events since it was empty. */
+interface Source {
+  receiver: ReturnType<typeof netlinkReceiver>;
+  hasOverrun: boolean;
+  overrun: "overrun" | "renames-overrun";
+}
+
+self.onmessage = ({ data: { epollFd, connector, handled } }) => {
   const epoll = epollWaiter(epollFd, MAX_EVENTS_PER_WAIT);
-  const connector = connectorFd === null ? undefined : netlinkReceiver(connectorFd);
+  const main = connector && sourceOf(connector.fd, "overrun");
+  const renames = connector && sourceOf(connector.renamesFd, "renames-overrun");
+  /** When renamings are read again; `undefined` while their socket is in the epoll set. */
+  let renamesDueMs: number | undefined;
   self.postMessage("ready");
   for (let isStopping = false; !isStopping; ) {
-    const ready = epoll.wait(numbers.length > 0 ? DEFER_MS : -1);
+    waitWhileUnhandled(handled);
+    const ready = epoll.wait(timeoutMs(renamesDueMs));
     if (ready < 0) throw new Error(`epoll_wait: ${errnoName(ready)}`);
+    const nowMs = performance.now();
+    for (const event of repeated.startWindowIfDue(nowMs)) add(event);
+    let hasRenames = false;
     for (let index = 0; index < ready; index++) {
       const key = epoll.keyAt(index);
       if (key === STOP_KEY) isStopping = true;
-      else if (key === CONNECTOR_KEY && connector !== undefined) drain(connector);
+      else if (key === CONNECTOR_KEY && main) read(main, MAX_READS, MAX_READS);
+      else if (key === RENAMES_KEY) hasRenames = true;
       else add({ kind: "ready", key });
+    }
+    if (connector && renamesDueMs !== undefined && nowMs >= renamesDueMs) {
+      addToEpoll(epollFd, connector.renamesFd, "level", RENAMES_KEY);
+      renamesDueMs = undefined;
+      hasRenames = true;
+    }
+    // After the execs and exits, which come first.
+    const hasMore =
+      hasRenames && renames && !read(renames, MAX_RENAMES_READ_PER_TURN, MAX_RENAMES_PASSED_PER_TURN);
+    if (hasMore && connector) {
+      removeFromEpoll(epollFd, connector.renamesFd);
+      renamesDueMs = nowMs + RENAMES_TURN_MS;
     }
     if (isUrgent || performance.now() - oldestAtMs >= DEFER_MS) post();
   }
   self.postMessage("stopped");
 };
 
-/**
- * Reads until the socket is empty. After an overrun the kernel drops every event until then, and reports that
- * only once. A scan for the lost events must start after that, so the overrun record is added last.
- */
-function drain(connector: ReturnType<typeof netlinkReceiver>): void {
-  let hasOverrun = false;
+function sourceOf(fd: number, overrun: Source["overrun"]): Source {
+  return { receiver: netlinkReceiver(fd), hasOverrun: false, overrun };
+}
+
+/** Waits until the main thread has caught up: without a bound, a flood of events would fill the memory. */
+function waitWhileUnhandled(handled: Int32Array<SharedArrayBuffer>): void {
   for (;;) {
-    const length = connector.receive();
-    if (length === -EAGAIN) break;
-    if (length === -ENOBUFS) hasOverrun = true;
-    else if (length < 0) throw new Error(`recvfrom on the process connector: ${errnoName(length)}`);
-    else {
-      const event = connector.isFromKernel() ? decodeProcEvent(connector.message, length) : "malformed";
-      if (event !== "other") add(event === "malformed" ? { kind: event } : event);
+    const seen = Atomics.load(handled, 0);
+    if (((sent - seen) | 0) < MAX_UNHANDLED) return;
+    Atomics.wait(handled, 0, seen, UNHANDLED_CHECK_MS);
+  }
+}
+
+/** Returns how long to sleep at most: −1 without a limit. */
+function timeoutMs(renamesDueMs: number | undefined): number {
+  const nowMs = performance.now();
+  const deadlines = [
+    numbers.length > 0 ? DEFER_MS : Infinity,
+    repeated.dueInMs(nowMs) ?? Infinity,
+    renamesDueMs === undefined ? Infinity : renamesDueMs - nowMs,
+  ];
+  const firstMs = Math.min(...deadlines);
+  return firstMs === Infinity ? -1 : Math.max(0, Math.ceil(firstMs));
+}
+
+/**
+ * Reads until the socket is empty or the limits are reached. Returns whether it is empty. After an overrun the
+ * kernel drops every event until then, and reports that only once. A scan for the lost events must start after
+ * that, so the overrun record is added last.
+ */
+function read(source: Source, maxReads: number, maxPassed: number): boolean {
+  const { receiver } = source;
+  let passed = 0;
+  for (let reads = 0; reads < maxReads && passed < maxPassed; reads++) {
+    const length = receiver.receive();
+    if (length === -EAGAIN) {
+      if (source.hasOverrun) add({ kind: source.overrun });
+      source.hasOverrun = false;
+      return true;
     }
+    if (length === -ENOBUFS) source.hasOverrun = true;
+    else if (length < 0) throw new Error(`recvfrom on the process connector: ${errnoName(length)}`);
+    else if (receive(receiver, length)) passed++;
     if (numbers.length >= MAX_NUMBERS_PER_MESSAGE) post();
   }
-  if (hasOverrun) add({ kind: "overrun" });
+  return false;
+}
+
+/** Adds the record of one datagram. Returns whether there is one. */
+function receive(receiver: Source["receiver"], length: number): boolean {
+  const event = receiver.isFromKernel() ? decodeProcEvent(receiver.message, length) : "malformed";
+  if (event === "other") return false;
+  if (event === "malformed") add({ kind: event });
+  // The heartbeat is one renaming of this process, and is never merged.
+  else if (event.pid === process.pid || repeated.passes(event)) add(event);
+  else return false;
+  return true;
 }
 
 /**
@@ -82,6 +169,7 @@ function post(): void {
   isUrgent = false;
   if (numbers.length === 0) return;
   const message = Float64Array.from(numbers);
+  sent = (sent + numbers.length / NUMBERS_PER_RECORD) | 0;
   numbers = [];
   self.postMessage(message, [message.buffer]);
 }

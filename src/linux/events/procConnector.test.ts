@@ -3,14 +3,23 @@ import fc from "fast-check";
 import { runBpf } from "../../../test/support/bpfInterpreter.ts";
 import { type MessageParts, procMessage } from "../../../test/support/procMessage.ts";
 import { decodeProcEvent, PROC_EVENT_COMM, PROC_EVENT_EXEC, PROC_EVENT_EXIT } from "./cnProc.ts";
-import { buildProcEventFilter } from "./procConnector.ts";
+import { buildProcEventFilter, buildRenamesFilter } from "./procConnector.ts";
 
-const filter = buildProcEventFilter();
+const OWN_PID = 77;
+const filter = buildProcEventFilter(OWN_PID);
+const renamesFilter = buildRenamesFilter(OWN_PID);
 
-function isAccepted(message: DataView): boolean {
+function passes(program: Uint8Array, message: DataView): boolean {
   const loadBigEndian = (offset: number) =>
     offset + 4 <= message.byteLength ? message.getUint32(offset, false) : undefined;
-  return runBpf(filter, loadBigEndian) !== 0;
+  return runBpf(program, loadBigEndian) !== 0;
+}
+
+/** Returns whether a message is accepted by one of the two sockets. */
+function isAccepted(message: DataView): boolean {
+  const [isMain, isRename] = [passes(filter, message), passes(renamesFilter, message)];
+  expect(isMain && isRename).toBe(false);
+  return isMain || isRename;
 }
 
 const PROC_EVENT_FORK = 1;
@@ -20,6 +29,17 @@ test("execs, renamings and exits of processes are accepted", () => {
     expect(isAccepted(procMessage({ what, pid: 70_000, tgid: 70_000 }))).toBe(true);
   }
   expect(isAccepted(procMessage({ what: PROC_EVENT_EXIT, pid: 5, tgid: 5, exitCode: 9 }))).toBe(true);
+});
+
+test("renamings have a socket of their own, except those of this process, its heartbeat", () => {
+  const renaming = (pid: number, tgid = pid) => procMessage({ what: PROC_EVENT_COMM, pid, tgid });
+  expect(passes(filter, renaming(70_000))).toBe(false);
+  expect(passes(renamesFilter, renaming(70_000))).toBe(true);
+  expect(passes(filter, renaming(OWN_PID))).toBe(true);
+  expect(passes(renamesFilter, renaming(OWN_PID))).toBe(false);
+  expect(isAccepted(renaming(78, OWN_PID))).toBe(false);
+  for (const what of [PROC_EVENT_EXEC, PROC_EVENT_EXIT])
+    expect(passes(renamesFilter, procMessage({ what, pid: 5, tgid: 5 }))).toBe(false);
 });
 
 test("events of threads are dropped, except an exit with a status other than 0", () => {

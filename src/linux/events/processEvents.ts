@@ -76,6 +76,8 @@ export interface EventCounters {
   overruns: number;
   /** Dropped events. `null` where the kernel does not count them. */
   dropped: number | null;
+  /** Dropped renamings, which are counted apart: a single process can cause millions. */
+  droppedRenames: number | null;
   /** Messages that could not be decoded or did not come from the kernel. They are ignored. */
   malformed: number;
   scans: number;
@@ -84,5 +86,5 @@ export interface EventCounters {
 }
 
 export function zeroCounters(): EventCounters {
-  return { received: 0, overruns: 0, dropped: 0, malformed: 0, scans: 0, scansSkipped: 0 };
+  return { received: 0, overruns: 0, dropped: 0, droppedRenames: 0, malformed: 0, scans: 0, scansSkipped: 0 };
 }

@@ -2,7 +2,15 @@ import type { RawEvent } from "./cnProc.ts";
 
 export interface ToWorker {
   epollFd: number;
-  connectorFd: number | null;
+  connector: ConnectorSockets | null;
+  /** One number: how many records the main thread has handled. It overflows. */
+  handled: Int32Array<SharedArrayBuffer>;
+}
+
+export interface ConnectorSockets {
+  /** The socket of execs and exits. */
+  fd: number;
+  renamesFd: number;
 }
 
 /** The array has event records, for `readEventRecords`: numbers are transferred without a copy. */
@@ -11,6 +19,7 @@ export type FromWorker = "ready" | "stopped" | Float64Array<ArrayBuffer>;
 /** Keys in the epoll set. Watched pidfds have keys from 1 on. */
 export const STOP_KEY = -1;
 export const CONNECTOR_KEY = -2;
+export const RENAMES_KEY = -3;
 
 export type EventRecord =
   | RawEvent
@@ -18,10 +27,21 @@ export type EventRecord =
   | { kind: "ready"; key: number }
   /** The kernel has dropped events; every event that it kept has been read. */
   | { kind: "overrun" }
+  /** The kernel has dropped renamings. */
+  | { kind: "renames-overrun" }
   /** A message that cannot be decoded or does not come from the kernel. */
   | { kind: "malformed" };
 
-const KINDS = ["exec", "comm", "exit", "thread-exit", "ready", "overrun", "malformed"] as const;
+const KINDS = [
+  "exec",
+  "comm",
+  "exit",
+  "thread-exit",
+  "ready",
+  "overrun",
+  "renames-overrun",
+  "malformed",
+] as const;
 export const NUMBERS_PER_RECORD = 4;
 
 /** Appends a record as four doubles: kind · pid or key · wait status · µs. */
@@ -38,7 +58,7 @@ export function* readEventRecords(numbers: Float64Array): Generator<EventRecord>
     const name = KINDS[kind];
     if (name === undefined) continue;
     if (name === "ready") yield { kind: name, key: subject };
-    else if (name === "overrun" || name === "malformed") yield { kind: name };
+    else if (name === "overrun" || name === "renames-overrun" || name === "malformed") yield { kind: name };
     else yield { kind: name, pid: subject, waitStatus, atUsec };
   }
 }

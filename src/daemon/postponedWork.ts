@@ -1,0 +1,61 @@
+import { errnoOf } from "../sys/errno.ts";
+import { missingDescriptors } from "../sys/fileLimit.ts";
+
+/** Descriptors that one piece of work uses at once, with some to spare. */
+const NEEDED_DESCRIPTORS = 8;
+const RETRY_MS = 1000;
+/** A shortage is reported at most this often; the count shows each one. */
+const REPORT_INTERVAL_MS = 3_600_000;
+
+interface PostponedWorkOptions {
+  /** Does what was postponed. */
+  retry(): void;
+  report(reason: string): void;
+  /** Returns the errno of a shortage; tests replace it. */
+  findShortage?: (needed: number) => string | undefined;
+}
+
+/** Postpones work of the daemon while there are too few file descriptors for it (EMFILE, ENFILE). */
+export class PostponedWork {
+  /** How often work was postponed since the start. */
+  count = 0;
+  readonly #options: PostponedWorkOptions;
+  #reportedMs = -Infinity;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(options: PostponedWorkOptions) {
+    this.#options = options;
+  }
+
+  /** Does the work now and returns its result, or returns `undefined` and has it done by `retry`. */
+  attempt<Result>(work: () => Result): Result | undefined {
+    const { findShortage = missingDescriptors } = this.#options;
+    // Checked before the work, which then cannot fail halfway.
+    const shortage = findShortage(NEEDED_DESCRIPTORS);
+    if (shortage !== undefined) return this.#postpone(shortage);
+    try {
+      return work();
+    } catch (error) {
+      // The limit of the whole machine (ENFILE) can be reached at any call.
+      const errno = errnoOf(error);
+      if (errno !== "EMFILE" && errno !== "ENFILE") throw error;
+      return this.#postpone(errno);
+    }
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+  }
+
+  #postpone(errno: string): undefined {
+    this.count++;
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      this.#options.retry();
+    }, RETRY_MS);
+    const nowMs = performance.now();
+    if (nowMs - this.#reportedMs < REPORT_INTERVAL_MS) return;
+    this.#reportedMs = nowMs;
+    this.#options.report(errno);
+  }
+}
