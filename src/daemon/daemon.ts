@@ -204,7 +204,9 @@ export class WatchDaemon {
     const nowMs = performance.now();
     if (nowMs - this.#lossLoggedMs < LOSS_LOG_INTERVAL_MS) return;
     this.#lossLoggedMs = nowMs;
-    this.#context.bus.emit({ kind: "events-lost", reason, dropped: this.#statistics.counts().dropped });
+    const { dropped, droppedRenames } = this.#statistics.counts();
+    const all = dropped === null || droppedRenames === null ? null : dropped + droppedRenames;
+    this.#context.bus.emit({ kind: "events-lost", reason, dropped: all });
   }
 
   /** Catches up on everything that no event reports. With polling, the events themselves come from scans. */
