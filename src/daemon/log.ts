@@ -1,12 +1,13 @@
 import type { DriftKind } from "../jobs/model/jobEvent.ts";
 import { summaryLine, survivorsLine } from "../jobs/summary.ts";
+import { oneLine } from "../sys/visibleText.ts";
 import type { DaemonEvent, DaemonEvents, EventKind, LoadedPolicy } from "./events.ts";
 
-/** Writes a line, or several, for every event that operators read about. */
+/** Writes a line, or several, for every event that operators read about. Names in them cannot forge another line. */
 export function logEvents(events: DaemonEvents, write: (line: string) => void): void {
   events.subscribe((event) => {
     const format = LINES[event.kind] as (event: DaemonEvent) => string | string[];
-    for (const line of [format(event)].flat()) write(line);
+    for (const line of [format(event)].flat()) write(oneLine(line));
   });
 }
 
