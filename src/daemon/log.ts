@@ -48,7 +48,8 @@ const LINES: { [Kind in EventKind]: (event: DaemonEvent<Kind>) => string | strin
     ...faults.map((fault) => `  ${fault}`),
   ],
   "process-found-by-scan": ({ pid }) => `PID ${pid} found by scan (its exec event was missed)`,
-  "attach-failed": ({ pid, target, reason }) => `Not governing PID ${pid} (${target}): ${reason}`,
+  "not-governed": ({ pid, target, reason }) => `not governed: PID ${pid} (${target}): ${reason}`,
+  "tenant-refused": ({ pid, comm, reason }) => `no tenant for PID ${pid} (${comm}): ${reason} is refused`,
   "job-attached": ({ job: { jobId, process, tenant, outcomes }, target, rule }) => {
     const reasons = [rule && `rule ${rule}`, tenant && `tenant ${tenant}`].filter(Boolean).join(", ");
     const missing = outcomes.filter(({ outcome }) => outcome !== "applied");

@@ -10,6 +10,10 @@ export interface DaemonCounts extends Pick<EventCounters, "received" | "dropped"
   rescans: number;
   /** Processes that were governed although no event had reported them. */
   foundByScan: number;
+  /** Processes that the policy chose and that could not or must not be governed. */
+  notGoverned: number;
+  /** Processes with a fact that cannot be part of a tenant's name. */
+  tenantsRefused: number;
 }
 
 /** The state of a daemon as it wrote it to the ledger, where the report of the last daemon stays. */
@@ -54,7 +58,9 @@ export function readDaemonReport({ ledger, host }: Context): LastReport | undefi
   const { foundByLooking: foundByScan, ...counts } = report.counts;
   const unstopped = isAlive(host, report.watch) ? "running" : "died";
   const state = report.stoppedMs === null ? unstopped : "stopped";
-  return { ...report, counts: { ...counts, foundByScan }, state };
+  // A daemon of an earlier version did not count all of these.
+  const later = { notGoverned: 0, tenantsRefused: 0 };
+  return { ...report, counts: { ...later, ...counts, foundByScan }, state };
 }
 
 export function daemonReportJson({ counts, ...report }: LastReport): Record<string, unknown> {
@@ -77,5 +83,7 @@ export function daemonReportJson({ counts, ...report }: LastReport): Record<stri
     malformed: counts.malformed,
     rescans: counts.rescans,
     found_by_looking: counts.foundByScan,
+    not_governed: counts.notGoverned,
+    tenants_refused: counts.tenantsRefused,
   };
 }

@@ -24,6 +24,7 @@ const JOB_COLUMNS: Columns<JobFields> = {
   jobId: plain("job_id"),
   mode: plain("mode"),
   command: json("command", "array"),
+  commandCut: boolean("command_cut"),
   cwd: plain("cwd"),
   uid: plain("uid"),
   createdMs: plain("created_ms"),

@@ -39,6 +39,8 @@ export interface CgroupFs {
   mkdir(path: string): void;
   rmdir(path: string): void;
   exists(path: string): boolean;
+  /** Returns the uid that owns a cgroup's directory; `undefined` when there is none, or it cannot be read. */
+  owner(path: string): number | undefined;
   /** Returns the names of the child cgroups. */
   children(path: string): string[];
   /** Watches as `watchPath` does. The kernel reports changes of a few files, such as cgroup.events (v2). */
@@ -61,6 +63,13 @@ export const realCgroupFs: CgroupFs = {
   mkdir: (path) => fs.mkdirSync(path, 0o755),
   rmdir: (path) => fs.rmdirSync(path),
   exists: fs.existsSync,
+  owner(path) {
+    try {
+      return fs.statSync(path).uid;
+    } catch {
+      return undefined;
+    }
+  },
   children: (path) =>
     fs
       .readdirSync(path, { withFileTypes: true })

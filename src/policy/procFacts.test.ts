@@ -82,9 +82,10 @@ test("a fact that is missing is unknown, and nothing is thrown", () => {
 
 test("the cgroups of a job are those that it came from", () => {
   using proc = procTree(FILES);
-  const job = { isGoverned: true, cgroups: ["/system.slice/a.service"] };
+  const cgroups = ["/system.slice/a.service"];
+  const job = { isGoverned: true, membership: new Map([["", cgroups[0] as string]]) };
   const facts = new FactReader(proc.host).of(statOf(proc.host, 4026), job);
-  expect(facts).toMatchObject(job);
+  expect(facts).toMatchObject({ isGoverned: true, cgroups });
 });
 
 test("users come from the current file", () => {

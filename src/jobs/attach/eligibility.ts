@@ -4,9 +4,9 @@ import { isOutsideInitialNamespace } from "../../linux/proc/namespaces.ts";
 import { hasEnded, type ProcStat, readStat } from "../../linux/proc/stat.ts";
 import { isProcess, runsSameFile } from "../../linux/proc/table.ts";
 import type { Context } from "../context.ts";
-import { isGovernedPath } from "../job.ts";
 import type { Job } from "../model/job.ts";
 import { jobAround } from "../placement/placement.ts";
+import { findGovernedCgroup } from "./governedCgroup.ts";
 
 /**
  * `explicit`: the operator named the process. `discovered`: the policy chose it. The answers differ in one case: a
@@ -44,6 +44,8 @@ export interface Ineligible {
   reason: string;
   /** The next step for the operator. */
   hint: string | undefined;
+  /** An ffrtmp with another state directory governs the process, as far as can be seen. */
+  byAnother?: boolean;
 }
 
 /** Checks whether a process may be governed. Changes nothing; attach, watch and their dry runs share it. */
@@ -81,12 +83,13 @@ export function checkScreened(context: Context, stat: ProcStat, intent: Intent):
     const { pid, startTicks } = stat;
     const membership = readMembership(host, pid);
     if (membership === "gone") return gone(context, pid);
-    const path = [...membership.values()].find(isGovernedPath);
-    if (path !== undefined) {
+    const cgroup = findGovernedCgroup(context, membership);
+    if (cgroup !== undefined) {
       // The cgroup may belong to a job of another state directory, which our ledger does not know.
-      const reason = `it is governed already, inside ${path.split("/").findLast(isGovernedPath)}`;
+      const reason = `it is governed already, inside ${cgroup.name}`;
       const hint = "detach that job first: ffrtmp ps, ffrtmp detach JOB";
-      return ofOwnJob(context, stat) ?? ineligible(stat, "governed", reason, hint);
+      const governed = ineligible(stat, "governed", reason, hint);
+      return ofOwnJob(context, stat) ?? (cgroup.byAnother ? { ...governed, byAnother: true } : governed);
     }
     // procfs answers for the ids of other threads, although it does not list them.
     if (!isProcess(host, pid)) {

@@ -18,7 +18,16 @@ function directory(files: Record<string, string | Error>, path = "/cg/a"): Cgrou
     throw new Error("not here");
   };
   const write = (file: string): void => void read(file);
-  const fs = { read, write, mkdir: unused, rmdir: unused, exists: unused, children: unused, watch: unused };
+  const fs = {
+    read,
+    write,
+    mkdir: unused,
+    rmdir: unused,
+    exists: unused,
+    owner: unused,
+    children: unused,
+    watch: unused,
+  };
   return { fs, hierarchy: HIERARCHY, path };
 }
 
