@@ -74,7 +74,7 @@ function decideBy(
   const filter = firstFailing(command?.filters ?? policy.filters, facts);
   steps?.push({ subject: "filters", kind: "filters", failed: describe(filter, facts), isTooLate: false });
   if (filter !== undefined) {
-    const because = `${filter.key}: expected ${filter.wanted}, found ${filter.found(facts)}`;
+    const because = `${filter.key}: expected ${filter.wanted}, found ${foundBy(filter, facts)}`;
     return refuse(because, rule, filter.retryInMs?.(facts));
   }
   const tenant = rule?.tenant?.name(facts);
@@ -155,5 +155,14 @@ function firstFailing(
 }
 
 function describe(condition: Condition | undefined, facts: ProcessFacts): Step["failed"] {
-  return condition && { key: condition.key, wanted: condition.wanted, found: condition.found(facts) };
+  return condition && { key: condition.key, wanted: condition.wanted, found: foundBy(condition, facts) };
+}
+
+/** Reasons are recorded and logged, and a process chooses how long its arguments and variables are. */
+const MAX_FOUND_LENGTH = 500;
+
+function foundBy(condition: Condition, facts: ProcessFacts): string {
+  const found = condition.found(facts);
+  if (found.length <= MAX_FOUND_LENGTH) return found;
+  return `${found.slice(0, MAX_FOUND_LENGTH)}… (${found.length} characters)`;
 }

@@ -28,8 +28,10 @@ export interface ProcessFacts {
   readonly pid: number;
   readonly ppid: number;
   readonly names: ProcessNames;
-  /** Empty when the process shows none. Only the start of a long command line. */
+  /** Empty when the process shows none. */
   readonly argv: readonly string[];
+  /** The command line is longer than `argv`, which is the part that is read (`MAX_ARGUMENT_BYTES`). */
+  readonly isArgvCut: boolean;
   /** Path of the executable; `undefined` where it cannot be read. */
   readonly executable: string | undefined;
   /** The effective uid, which the kernel checks permissions by. `undefined` where it is hidden. */

@@ -11,7 +11,13 @@ import { findContainers, parseContainers } from "../linux/proc/container.ts";
 import { IdNames } from "../linux/proc/idNames.ts";
 import { type ProcStat, readAgeMs, readStat } from "../linux/proc/stat.ts";
 import { type Credentials, readCredentials } from "../linux/proc/status.ts";
-import { readArguments, readExecutable, readWorkingDirectory } from "../linux/proc/table.ts";
+import {
+  type CommandLine,
+  readArguments,
+  readCommandLine,
+  readExecutable,
+  readWorkingDirectory,
+} from "../linux/proc/table.ts";
 import { MAX_ENVIRONMENT_BYTES, type ProcessFacts, type ProcessNames } from "./facts.ts";
 import { namesOf } from "./namePattern.ts";
 
@@ -92,6 +98,7 @@ interface Subject extends ProcessFacts {
   stat: ProcStat;
   job: FactsOfJob | undefined;
   ids: Partial<Credentials>;
+  commandLine: CommandLine;
   environ: Environ | undefined;
   membership: Membership;
 }
@@ -108,7 +115,10 @@ type UnreadFact = Exclude<
 
 /** Each reads one fact. `undefined` is a fact that the kernel does not let us read. */
 const READERS: { [F in UnreadFact]: (facts: Subject, reader: FactReader) => Subject[F] } = {
-  argv: ({ pid }, { host }) => visible(() => readArguments(host, pid)) ?? [],
+  commandLine: ({ pid }, { host }) =>
+    visible(() => readCommandLine(host, pid)) ?? { words: [], isCut: false },
+  argv: ({ commandLine }) => commandLine.words,
+  isArgvCut: ({ commandLine }) => commandLine.isCut,
   executable: ({ pid }, { host }) => readExecutable(host, pid),
   names: ({ stat, argv, executable }) => namesOf(stat.comm, argv[0], executable),
   ids: ({ pid }, { host }) => visible(() => readCredentials(host, pid)) ?? {},

@@ -108,7 +108,7 @@ testIf(unless)("a user's own ffrtmp exempts nothing, and both limits apply", asy
   const state = sandbox().path("strangers");
   mkdirSync(state);
   chownSync(state, STRANGER, STRANGER);
-  const run = `${DelegatedCgroup.enter(delegated.paths)} exec '${ffrtmp}' run --state-path '${state}' --job-id own --pids-max 20 --json -- '${path}' -c 'until [ -e ${sandbox().path("go")} ]; do sleep 0.1; done; exit 7'`;
+  const run = `${DelegatedCgroup.enter(delegated.paths)} exec '${ffrtmp}' run --state-path '${state}' --job-id own --pids-max 50 --json -- '${path}' -c 'until [ -e ${sandbox().path("go")} ]; do sleep 0.1; done; exit 7'`;
   const wrapper = sandbox().spawn([...AS_STRANGER, "sh", "-c", run]);
   const asStranger = async (
     args: string[],
@@ -124,14 +124,14 @@ testIf(unless)("a user's own ffrtmp exempts nothing, and both limits apply", asy
   const own = groupOf(pid, "pids");
   expect(basename(own)).toMatch(/^ffrtmp-[0-9a-f]{6}-own$/);
   await box.start();
-  // A limit that is looser than the one in force is not written.
   const { tag } = sandbox();
   await until("root governs it", () => basename(groupOf(pid, "pids")).startsWith(`ffrtmp-${tag}-`));
   await until("it is recorded", async () =>
     (await sandbox().json(["ps"])).some((job: { state: string }) => job.state === "running"),
   );
   expect(groupOf(pid, "pids")).toStartWith(`${own}/`);
-  expect(readFileSync(`${own}/pids.max`, "utf8").trim()).toBe("20");
+  expect(readFileSync(`${own}/pids.max`, "utf8").trim()).toBe("50");
+  expect(readLimitFile(pid, "pids", "pids.max")).toBe("30");
   writeFileSync(sandbox().path("go"), "");
   expect(await wrapper.exited).toBe(7);
   const { job_id } = await eventually(

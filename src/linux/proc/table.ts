@@ -27,15 +27,17 @@ export function listThreads(host: Host, pid: number): number[] {
  */
 export const MAX_ARGUMENT_BYTES = 32 * 1024;
 
+/** `isCut`: the command line is longer than these words, of which the last one may be cut. */
+export interface CommandLine {
+  words: string[];
+  isCut: boolean;
+}
+
 /**
  * Reads the start of /proc/PID/cmdline, decoded as UTF-8 with replacement characters. Empty for kernel threads, zombies and
- * processes that erased their arguments. The last argument ends at the last NUL. `isCut`: there is more.
+ * processes that erased their arguments. The last argument ends at the last NUL.
  */
-export function readCommandLine(
-  host: Host,
-  pid: number,
-  maxBytes = MAX_ARGUMENT_BYTES,
-): { words: string[]; isCut: boolean } {
+export function readCommandLine(host: Host, pid: number, maxBytes = MAX_ARGUMENT_BYTES): CommandLine {
   const read = readProcStart(host, `${pid}/cmdline`, maxBytes);
   if (read === "gone" || read.text === "") return { words: [], isCut: false };
   const { text, isCut } = read;
