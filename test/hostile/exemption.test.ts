@@ -234,3 +234,24 @@ testIf(unless)("a tenant's directory of another user is not used, and the outcom
     expect.objectContaining({ limit: "pids.max", of: "tenant", outcome: "unsupported" }),
   );
 });
+
+testIf(unless ?? lacksCommand("perl"))(
+  "another user's code in the executable of ffrtmp is governed",
+  async () => {
+    const { box, name } = target();
+    const ffrtmp = sandbox().path("ffrtmp");
+    copyFileSync(FFRTMP, ffrtmp);
+    chmodSync(ffrtmp, 0o755);
+    // The runtime that is compiled into the executable runs any program with this variable.
+    const script = `exec { "${ffrtmp}" } "${name}", "-e", "setInterval(() => {}, 1e6)" or die $!`;
+    const output = { stdout: "ignore", stderr: "ignore" } as const;
+    const { pid } = sandbox().spawn([...AS_STRANGER, "perl", "-e", script], {
+      env: { BUN_BE_BUN: "1" },
+      ...output,
+    });
+    await until("it runs", () => readFileSync(`/proc/${pid}/comm`, "utf8") === "ffrtmp\n");
+    sandbox().spawn([ffrtmp, "watch", "--watch-config", box.file], output);
+    await box.governed(pid);
+    expect(readLimitFile(pid, "pids", "pids.max")).toBe("30");
+  },
+);

@@ -2,6 +2,7 @@ import { type Membership, readMembership } from "../../linux/cgroup/hierarchies.
 import { isForbidden } from "../../linux/host.ts";
 import { isOutsideInitialNamespace } from "../../linux/proc/namespaces.ts";
 import { hasEnded, type ProcStat, readStat } from "../../linux/proc/stat.ts";
+import { readCredentials } from "../../linux/proc/status.ts";
 import { isProcess, runsSameFile } from "../../linux/proc/table.ts";
 import type { Context } from "../context.ts";
 import type { Job } from "../model/job.ts";
@@ -98,7 +99,7 @@ export function checkScreened(context: Context, stat: ProcStat, intent: Intent):
       return ineligible(stat, "thread", "it is a thread, not a process", hint);
     }
     // The ledger knows the ffrtmp processes that an upgrade left running: their executable is another file than ours.
-    if (runsSameFile(host, pid, "self") || ledger.isObserver({ bootId, pid, startTicks }))
+    if (runsOurFile(context, pid) || ledger.isObserver({ bootId, pid, startTicks }))
       return ineligible(stat, "ffrtmp", "it is an ffrtmp process", NAME_WORKLOAD);
     const governed = ofOwnJob(context, stat) ?? governedAs(stat, jobAround(context, membership));
     if (governed) return governed;
@@ -108,6 +109,16 @@ export function checkScreened(context: Context, stat: ProcStat, intent: Intent):
     }
     return { eligible: true, stat, membership };
   });
+}
+
+/**
+ * Only root and the user of this process run ffrtmp in it for sure: with BUN_BE_BUN=1 in its environment, the runtime that is
+ * compiled into the file runs any program. Not by the owner of /proc/PID, which is root for a process that is not dumpable.
+ */
+function runsOurFile({ host }: Context, pid: number): boolean {
+  if (!runsSameFile(host, pid, "self")) return false;
+  const credentials = readCredentials(host, pid);
+  return credentials !== "gone" && [0, process.geteuid?.()].includes(credentials.uid);
 }
 
 /** The main process of a job, or a process that a launching ffrtmp has started and not yet recorded. */
