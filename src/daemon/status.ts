@@ -11,9 +11,9 @@ export interface DaemonCounts extends Pick<EventCounters, "received" | "dropped"
   /** Processes that were governed although no event had reported them. */
   foundByScan: number;
   /** Processes that the policy chose and that could not or must not be governed. */
-  notGoverned: number;
+  notGoverned: number | null;
   /** Processes with a fact that cannot be part of a tenant's name. */
-  tenantsRefused: number;
+  tenantsRefused: number | null;
 }
 
 /** The state of a daemon as it wrote it to the ledger, where the report of the last daemon stays. */
@@ -58,8 +58,8 @@ export function readDaemonReport({ ledger, host }: Context): LastReport | undefi
   const { foundByLooking: foundByScan, ...counts } = report.counts;
   const unstopped = isAlive(host, report.watch) ? "running" : "died";
   const state = report.stoppedMs === null ? unstopped : "stopped";
-  // A daemon of an earlier version did not count all of these.
-  const later = { notGoverned: 0, tenantsRefused: 0 };
+  // A daemon of an earlier version did not count these.
+  const later = { notGoverned: null, tenantsRefused: null };
   return { ...report, counts: { ...later, ...counts, foundByScan }, state };
 }
 

@@ -37,7 +37,8 @@ export function readProcStart(
   return unlessGone(() => {
     const fd = openSync(`${host.procRoot}/${path}`, "r");
     try {
-      const bytes = new Uint8Array(maxBytes + 1);
+      if (buffer.length <= maxBytes) buffer = new Uint8Array(maxBytes + 1);
+      const bytes = buffer.subarray(0, maxBytes + 1);
       const length = readSync(fd, bytes);
       if (length <= maxBytes) return { text: UTF8.decode(bytes.subarray(0, length)), isCut: false };
       return { text: UTF8.decode(bytes.subarray(0, wholeCharacters(bytes, maxBytes))), isCut: true };
@@ -46,6 +47,9 @@ export function readProcStart(
     }
   });
 }
+
+/** Kept between reads: the daemon reads a command line for each program that starts on the machine. */
+let buffer = new Uint8Array(0);
 
 const UTF8 = new TextDecoder("utf-8", { ignoreBOM: true });
 

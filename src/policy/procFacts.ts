@@ -13,7 +13,6 @@ import { type ProcStat, readAgeMs, readStat } from "../linux/proc/stat.ts";
 import { type Credentials, readCredentials } from "../linux/proc/status.ts";
 import {
   type CommandLine,
-  readArguments,
   readCommandLine,
   readExecutable,
   readWorkingDirectory,
@@ -24,6 +23,8 @@ import { namesOf } from "./namePattern.ts";
 const RESOLVE_INTERVAL_MS = 1000;
 /** PIDs can be reused while we walk up, and form a circle. */
 const MAX_ANCESTORS = 256;
+/** PATH_MAX: of an ancestor, only the name in its first argument counts. */
+const MAX_PATH_BYTES = 4096;
 
 /** Facts of a job that /proc does not show. */
 export interface FactsOfJob {
@@ -159,8 +160,8 @@ function readAncestors(host: Host, parent: number): ProcessNames[] {
   for (let pid = parent; pid > 0 && ancestors.length < MAX_ANCESTORS; ) {
     const stat = visible(() => readStat(host, pid));
     if (stat === undefined) break;
-    const argv = visible(() => readArguments(host, stat.pid)) ?? [];
-    ancestors.push(namesOf(stat.comm, argv[0], readExecutable(host, stat.pid)));
+    const line = visible(() => readCommandLine(host, stat.pid, MAX_PATH_BYTES));
+    ancestors.push(namesOf(stat.comm, line?.words[0], readExecutable(host, stat.pid)));
     pid = stat.ppid;
   }
   return ancestors;

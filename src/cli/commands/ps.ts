@@ -83,8 +83,11 @@ function describe(report: LastReport, now: number): Pair[] {
     ["malformed", String(counts.malformed)],
     ["rescans", `${counts.rescans} after lost events, and one every ${interval}`],
     ["found by scan", `${counts.foundByScan} processes whose exec event was missed`],
-    ["not governed", `${counts.notGoverned} processes that the policy chose`],
-    ["no tenant", `${counts.tenantsRefused} processes whose fact cannot name a tenant`],
+    ["not governed", `${counts.notGoverned ?? "unknown number of"} processes that the policy chose`],
+    [
+      "no tenant",
+      `${counts.tenantsRefused ?? "unknown number of"} processes whose fact cannot name a tenant`,
+    ],
     ["counted", `${formatDuration(now - report.atMs)} ago`],
   ];
 }
