@@ -95,6 +95,21 @@ testIf(unless)("a directory that another user made where the job's would be exem
   const pid = await startIn(delegated.paths, path);
   const taken = delegated.makeBelow(`ffrtmp-${sandbox().tag}-auto-${name}-${pid}`);
   await startIn(taken, "/bin/sh");
+  const named = await startIn(delegated.paths, "/bin/sh");
+  delegated.makeBelow(`ffrtmp-${sandbox().tag}-named`);
+  const refused = await sandbox().run([
+    "attach",
+    "--pid",
+    `${named}`,
+    "--job-id",
+    "named",
+    "--pids-max",
+    "9",
+  ]);
+  expect(refused).toMatchObject({ code: 2, stdout: "" });
+  expect(refused.stderr).toMatch(
+    /another user has made the cgroup \S+-named\n {2}try: choose another --job-id/,
+  );
   await box.start();
   await expectGovernedBelow(box, pid, pids);
   expect(groupOf(pid, "pids")).toMatch(new RegExp(`/ffrtmp-${sandbox().tag}-auto-${name}-${pid}-[0-9a-f]+$`));
