@@ -4,22 +4,27 @@ import { Refusal } from "../jobs/errors.ts";
 import { MoveLockThread } from "../linux/cgroup/moveLock/thread.ts";
 import { type ProcStat, readStat } from "../linux/proc/stat.ts";
 import { listPids } from "../linux/proc/table.ts";
-import { decide } from "../policy/decide.ts";
+import { type Decision, decide } from "../policy/decide.ts";
 import type { DaemonContext } from "./daemonContext.ts";
 import { type GovernDecision, jobSpecOf } from "./decision.ts";
 import type { JobTracker } from "./jobTracker.ts";
+import { OnceForEach } from "./onceForEach.ts";
 
 /** Asks the policy about processes, and governs those that it chooses. */
 export class Discovery {
   readonly #context: DaemonContext;
   readonly #tracker: JobTracker;
   readonly #moveLock: MoveLockThread;
+  readonly #notGoverned: OnceForEach;
+  readonly #withoutTenant: OnceForEach;
   /** Timers of processes that are only too young yet, by PID. */
   readonly #retries = new Map<number, ReturnType<typeof setTimeout>>();
 
   constructor(context: DaemonContext, tracker: JobTracker) {
     this.#context = context;
     this.#tracker = tracker;
+    this.#notGoverned = new OnceForEach(context.host);
+    this.#withoutTenant = new OnceForEach(context.host);
     this.#moveLock = new MoveLockThread(context.hierarchies);
   }
 
@@ -36,6 +41,7 @@ export class Discovery {
     const stat = screenProcess(this.#context, pid);
     if ("eligible" in stat) return false;
     const decision = decide(store.policy, reader.of(stat));
+    this.#reportTenant(stat, decision);
     if (decision.govern) return this.#govern(stat, decision);
     if (decision.retryInMs !== undefined) this.#retryLater(stat, decision.retryInMs);
     return false;
@@ -62,6 +68,17 @@ export class Discovery {
     this.#retries.set(pid, timer);
   }
 
+  #reportTenant(stat: ProcStat, { tenantRefused: reason }: Decision): void {
+    if (reason === undefined || !this.#withoutTenant.isFirst(stat)) return;
+    const { pid, comm } = stat;
+    this.#context.bus.emit({ kind: "tenant-refused", pid, comm, reason });
+  }
+
+  #reportNotGoverned(stat: ProcStat, target: string, reason: string): void {
+    if (!this.#notGoverned.isFirst(stat)) return;
+    this.#context.bus.emit({ kind: "not-governed", pid: stat.pid, target, reason });
+  }
+
   #govern(stat: ProcStat, decision: GovernDecision): boolean {
     const { pid } = stat;
     const { target, rule } = decision;
@@ -70,14 +87,19 @@ export class Discovery {
     try {
       const spec = jobSpecOf(store.policy, decision, pid, options.placement);
       const attached = attachDiscovered(this.#context, stat, spec, () => this.#moveLock.requestWarmUp());
-      if ("eligible" in attached) return false;
+      if ("eligible" in attached) {
+        // The others are gone, or are governed or left alone as the operator wants it.
+        if (attached.code === "hidden" || attached.byAnother)
+          this.#reportNotGoverned(stat, target, attached.reason);
+        return false;
+      }
       const { job, pidfd } = attached;
       bus.emit({ kind: "job-attached", job, target, rule });
       this.#tracker.observe(job, pidfd);
       return true;
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      bus.emit({ kind: "attach-failed", pid, target, reason: error.message });
+      this.#reportNotGoverned(stat, target, error.message);
       return false;
     }
   }

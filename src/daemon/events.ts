@@ -28,7 +28,10 @@ interface EventFacts {
   "policy-rejected": { trigger: string; path: string | undefined; faults: readonly string[] };
   /** A scan found a process that the policy chose, and no event had reported it. */
   "process-found-by-scan": { pid: number };
-  "attach-failed": { pid: number; target: string; reason: string };
+  /** The policy chose a process, and it is not governed. Once for each process. */
+  "not-governed": { pid: number; target: string; reason: string };
+  /** A fact of a process cannot be part of a tenant's name. Another rule decided, without this tenant. Once for each process. */
+  "tenant-refused": { pid: number; comm: string; reason: string };
   /** `target` is the command that the process was recognized as; without a `rule`, as a target command. */
   "job-attached": { job: RunningJob; target: string; rule: string | undefined };
   "job-taken-over": { job: RunningJob };

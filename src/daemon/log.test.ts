@@ -14,6 +14,8 @@ const COUNTS = {
   postponed: 0,
   rescans: 2,
   foundByScan: 1,
+  notGoverned: 0,
+  tenantsRefused: 0,
 };
 const NO_SOURCE = "connector: not permitted";
 const POLICY = { policy: policyFromFlags(["ffmpeg", "gst-launch-1.0"], {}), path: undefined, warnings: [] };
@@ -40,6 +42,17 @@ test("the line of an attached process names its command, its job, its rule and i
   expect(log(attached)).toEqual(["Attaching to PID 4026 (ffmpeg) as job auto-ffmpeg-4026"]);
   expect(log({ ...attached, job: { ...JOB, tenant: "acme" }, rule: "live" })).toEqual([
     "Attaching to PID 4026 (ffmpeg) as job auto-ffmpeg-4026 (rule live, tenant acme)",
+  ]);
+});
+
+test("names in a line cannot start another line or change a terminal", () => {
+  const reason = "a\nJOB forged | sla=COMPLIANT\u001b[2J\u202e\u2028";
+  const shown = "a\\u000aJOB forged | sla=COMPLIANT\\u001b[2J\\u202e\\u2028";
+  expect(log({ kind: "not-governed", pid: 7, target: "x\n", reason })).toEqual([
+    `not governed: PID 7 (x\\u000a): ${shown}`,
+  ]);
+  expect(log({ kind: "tenant-refused", pid: 7, comm: "\u0007", reason })).toEqual([
+    `no tenant for PID 7 (\\u0007): ${shown} is refused`,
   ]);
 });
 

@@ -1,12 +1,13 @@
 import type { DriftKind } from "../jobs/model/jobEvent.ts";
 import { summaryLine, survivorsLine } from "../jobs/summary.ts";
+import { oneLine } from "../sys/visibleText.ts";
 import type { DaemonEvent, DaemonEvents, EventKind, LoadedPolicy } from "./events.ts";
 
-/** Writes a line, or several, for every event that operators read about. */
+/** Writes a line, or several, for every event that operators read about. Names in them cannot forge another line. */
 export function logEvents(events: DaemonEvents, write: (line: string) => void): void {
   events.subscribe((event) => {
     const format = LINES[event.kind] as (event: DaemonEvent) => string | string[];
-    for (const line of [format(event)].flat()) write(line);
+    for (const line of [format(event)].flat()) write(oneLine(line));
   });
 }
 
@@ -49,7 +50,8 @@ const LINES: { [Kind in EventKind]: (event: DaemonEvent<Kind>) => string | strin
     ...faults.map((fault) => `  ${fault}`),
   ],
   "process-found-by-scan": ({ pid }) => `PID ${pid} found by scan (its exec event was missed)`,
-  "attach-failed": ({ pid, target, reason }) => `Not governing PID ${pid} (${target}): ${reason}`,
+  "not-governed": ({ pid, target, reason }) => `not governed: PID ${pid} (${target}): ${reason}`,
+  "tenant-refused": ({ pid, comm, reason }) => `no tenant for PID ${pid} (${comm}): ${reason} is refused`,
   "job-attached": ({ job: { jobId, process, tenant, outcomes }, target, rule }) => {
     const reasons = [rule && `rule ${rule}`, tenant && `tenant ${tenant}`].filter(Boolean).join(", ");
     const missing = outcomes.filter(({ outcome }) => outcome !== "applied");

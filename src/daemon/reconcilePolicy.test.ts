@@ -4,6 +4,7 @@ import { type FakeOwner, useGovernedFakes } from "../../test/support/governedFak
 import { changeLimits } from "../jobs/limits/changeLimits.ts";
 import type { RunningJob } from "../jobs/model/job.ts";
 import { loadPolicy } from "../policy/file/loadPolicy.ts";
+import type { FactsOfJob } from "../policy/procFacts.ts";
 import type { DaemonContext } from "./daemonContext.ts";
 import { type Occasion, type Reconciliation, reconcileJob } from "./reconcilePolicy.ts";
 
@@ -27,9 +28,9 @@ function reconcile(
   if ("faults" in loaded) throw new Error(JSON.stringify(loaded.faults));
   let cgroups: readonly string[] = [];
   const reader = {
-    of(_stat: unknown, known: { isGoverned: boolean; cgroups: string[] }) {
-      cgroups = known.cgroups;
-      return factsOf(known);
+    of(_stat: unknown, known: FactsOfJob) {
+      cgroups = [...known.membership.values()];
+      return factsOf({ isGoverned: known.isGoverned, cgroups: [...cgroups] });
     },
   };
   const daemon = { ...context, store: loaded, reader } as unknown as DaemonContext;

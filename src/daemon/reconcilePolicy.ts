@@ -6,7 +6,7 @@ import type { Job, RunningJob } from "../jobs/model/job.ts";
 import { jobCgroupOf } from "../jobs/placement/jobCgroup.ts";
 import { formatLimit } from "../limits/limits.ts";
 import { CGROUP_LIMITS, LIMIT_NAMES } from "../limits/table.ts";
-import { cgroupPathOf } from "../linux/cgroup/hierarchies.ts";
+import { cgroupPathOf, type Membership } from "../linux/cgroup/hierarchies.ts";
 import { originOf } from "../linux/cgroup/jobCgroup.ts";
 import { readStat } from "../linux/proc/stat.ts";
 import { decide } from "../policy/decide.ts";
@@ -32,7 +32,7 @@ export function reconcileJob(context: DaemonContext, job: RunningJob, occasion: 
   const { host, store, reader } = context;
   const stat = readStat(host, job.process.pid);
   if (stat === "gone" || stat.startTicks !== job.process.startTicks) return undefined;
-  const facts = reader.of(stat, { isGoverned: true, cgroups: originCgroups(context, job) });
+  const facts = reader.of(stat, { isGoverned: true, membership: originMembership(context, job) });
   const decision = decide(store.policy, facts);
   try {
     if (decision.govern) {
@@ -69,9 +69,10 @@ function change(context: DaemonContext, job: RunningJob, decision: GovernDecisio
 }
 
 /** The cgroups that the job's process was in before it was governed. */
-function originCgroups({ hierarchies }: Context, job: Job): string[] {
-  return job.cgroup.flatMap((location) => {
+function originMembership({ hierarchies }: Context, job: Job): Membership {
+  const entries = job.cgroup.flatMap((location): [string, string][] => {
     const hierarchy = hierarchies.find(({ key }) => key === location.hierarchy);
-    return hierarchy ? [cgroupPathOf(hierarchy, originOf(job.changes, location))] : [];
+    return hierarchy ? [[hierarchy.key, cgroupPathOf(hierarchy, originOf(job.changes, location))]] : [];
   });
+  return new Map(entries);
 }

@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import { type EventCounters, type ProcessEvents, zeroCounters } from "../linux/events/processEvents.ts";
 import { policyFromFlags } from "../policy/policy.ts";
 import type { DaemonContext } from "./daemonContext.ts";
+import { DaemonEvents } from "./events.ts";
 import { DaemonStatistics } from "./statistics.ts";
 
 function play() {
@@ -16,6 +17,7 @@ function play() {
     store: { policy: policyFromFlags(["ffmpeg"], {}), path: undefined, loadedMs: 5, faults: [] },
     options: { scanIntervalMs: 5000 },
     postponed: { count: 0 },
+    bus: new DaemonEvents(),
   } as unknown as DaemonContext;
   const source = (counters: EventCounters, name = "connector"): ProcessEvents =>
     ({ source: name, counters: () => ({ ...counters }) }) as unknown as ProcessEvents;
@@ -24,6 +26,15 @@ function play() {
   };
   return { context, source, notes, pass };
 }
+
+test("processes that are not governed, and tenants that are refused, are counted", () => {
+  const { context, source } = play();
+  const statistics = new DaemonStatistics(context, source(zeroCounters()));
+  context.bus.emit({ kind: "not-governed", pid: 7, target: "ffmpeg", reason: "x" });
+  context.bus.emit({ kind: "tenant-refused", pid: 7, comm: "ffmpeg", reason: "x" });
+  context.bus.emit({ kind: "tenant-refused", pid: 8, comm: "ffmpeg", reason: "x" });
+  expect(statistics.counts()).toMatchObject({ notGoverned: 1, tenantsRefused: 2 });
+});
 
 test("a loss is written at once, other counts once a minute", () => {
   const { context, source, notes, pass } = play();

@@ -9,13 +9,16 @@ const WRITE_INTERVAL_MS = 60_000;
 export class DaemonStatistics {
   rescans = 0;
   foundByScan = 0;
+  notGoverned = 0;
+  tenantsRefused = 0;
   readonly #context: DaemonContext;
   readonly #sinceMs: number;
   #source: Pick<DaemonReport, "source" | "sourceSinceMs">;
   /** `undefined` between two event sources. */
   #events: ProcessEvents | undefined;
   /** The counts of the event sources that were stopped. */
-  #earlier: Omit<DaemonCounts, "postponed" | "rescans" | "foundByScan"> = zeroCounters();
+  #earlier: Pick<DaemonCounts, "received" | "dropped" | "droppedRenames" | "overruns" | "malformed"> =
+    zeroCounters();
   #written = { atMs: 0, losses: "" };
 
   constructor(context: DaemonContext, events: ProcessEvents) {
@@ -23,6 +26,10 @@ export class DaemonStatistics {
     this.#sinceMs = context.host.now();
     this.#events = events;
     this.#source = { source: events.source, sourceSinceMs: this.#sinceMs };
+    context.bus.subscribe(({ kind }) => {
+      if (kind === "not-governed") this.notGoverned++;
+      if (kind === "tenant-refused") this.tenantsRefused++;
+    });
   }
 
   counts(): DaemonCounts {
@@ -38,6 +45,8 @@ export class DaemonStatistics {
       postponed: this.#context.postponed.count,
       rescans: this.rescans,
       foundByScan: this.foundByScan,
+      notGoverned: this.notGoverned,
+      tenantsRefused: this.tenantsRefused,
     };
   }
 

@@ -13,6 +13,10 @@ export interface DaemonCounts
   rescans: number;
   /** Processes that were governed although no event had reported them. */
   foundByScan: number;
+  /** Processes that the policy chose and that could not or must not be governed. */
+  notGoverned: number | null;
+  /** Processes with a fact that cannot be part of a tenant's name. */
+  tenantsRefused: number | null;
 }
 
 /** The state of a daemon as it wrote it to the ledger, where the report of the last daemon stays. */
@@ -60,7 +64,9 @@ export function readDaemonReport({ ledger, host }: Context): LastReport | undefi
   const { foundByLooking: foundByScan, ...counts } = report.counts;
   const unstopped = isAlive(host, report.watch) ? "running" : "died";
   const state = report.stoppedMs === null ? unstopped : "stopped";
-  return { ...report, counts: { ...counts, foundByScan }, state };
+  // A daemon of an earlier version did not count these.
+  const later = { notGoverned: null, tenantsRefused: null };
+  return { ...report, counts: { ...later, ...counts, foundByScan }, state };
 }
 
 export function daemonReportJson({ counts, ...report }: LastReport): Record<string, unknown> {
@@ -85,5 +91,7 @@ export function daemonReportJson({ counts, ...report }: LastReport): Record<stri
     work_postponed: counts.postponed ?? 0,
     rescans: counts.rescans,
     found_by_looking: counts.foundByScan,
+    not_governed: counts.notGoverned,
+    tenants_refused: counts.tenantsRefused,
   };
 }

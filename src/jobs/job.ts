@@ -3,6 +3,7 @@ import type { Limits } from "../limits/limits.ts";
 import type { Placement } from "../linux/cgroup/placement.ts";
 import { tenantPathName } from "../policy/tenant.ts";
 import type { Context } from "./context.ts";
+import { recordedCommand } from "./model/command.ts";
 import type { Job, JobFields, JobMode, StartingJob } from "./model/job.ts";
 
 /** The properties of a job that its caller chooses. */
@@ -69,17 +70,24 @@ export function isTenantGroup(name: string): boolean {
 
 /** Returns true for a path that leads through a cgroup of any ffrtmp job or tenant. */
 export function isGovernedPath(cgroupPath: string): boolean {
-  return cgroupPath.split("/").some((part) => /^ffrtmp-[0-9a-f]{6}-./.test(part));
+  return cgroupPath.split("/").some(isGroupName);
+}
+
+/** Returns true for the name of a cgroup of any ffrtmp job, of its scope or of a tenant. */
+export function isGroupName(name: string): boolean {
+  return /^ffrtmp-[0-9a-f]{6}-[\w.%~@-]+$/.test(name);
 }
 
 export function newJob(
   context: Context,
   mode: JobMode,
   { jobId, intent, slaEligible, tenant, labels, limits }: JobSpec,
-  facts: Pick<StartingJob, "command" | "cwd" | "uid" | "process" | "cgroup" | "changes" | "logPath">,
+  facts: Pick<StartingJob, "command" | "cwd" | "uid" | "process" | "cgroup" | "changes" | "logPath"> &
+    Partial<Pick<StartingJob, "commandCut">>,
 ): StartingJob {
   return {
     ...facts,
+    ...recordedCommand(facts.command, facts.commandCut),
     state: "starting",
     key: Bun.randomUUIDv7(),
     jobId,

@@ -11,6 +11,7 @@ describe("resultJson()", () => {
       pid: 4026,
       mode: "run",
       command: ["ffmpeg", "-i", "in put.mkv"],
+      command_cut: false,
       ending: "exited",
       start_time: "2023-11-14T22:13:20.010Z",
       end_time: "2023-11-14T22:13:32.010Z",

@@ -1,3 +1,4 @@
+import { oneLine } from "../sys/visibleText.ts";
 import { factsOfEnding, type JobResult } from "./model/ending.ts";
 import type { Job } from "./model/job.ts";
 
@@ -6,14 +7,16 @@ import type { Job } from "./model/job.ts";
  * `JOB transcode-001 | sla=COMPLIANT | reason=completed_successfully | runtime=12s | exit=0 | pid=4026`
  */
 export function summaryLine(job: Job, result: JobResult): string {
-  return [
+  const parts = [
     `JOB ${job.jobId}`,
     `sla=${result.slaCompliant ? "COMPLIANT" : "VIOLATION"}`,
     `reason=${result.slaReason}`,
     `runtime=${formatSeconds(result)}`,
     `exit=${exitText(result)}`,
     `pid=${job.process?.pid ?? "none"}`,
-  ].join(" | ");
+  ];
+  // The id of a job whose cgroup was found comes from the name of a directory.
+  return parts.map(oneLine).join(" | ");
 }
 
 /** Returns a warning about processes that outlive their job, and keep its cgroup and limits. */

@@ -110,6 +110,7 @@ const MIGRATIONS: (string | ((db: Database) => void))[] = [
     WHEN NOT EXISTS (SELECT 1 FROM pruning WHERE key = OLD.key)
     BEGIN SELECT RAISE(ABORT, 'a job is never deleted, except by ffrtmp prune'); END;
   `,
+  "ALTER TABLE jobs ADD COLUMN command_cut INTEGER NOT NULL DEFAULT 0",
 ];
 
 /** Converts the jobs that have something left to undo. Those that are cleaned up stay as 0.1.0 wrote them. */

@@ -48,12 +48,13 @@ describe.each([...RECORDED_LEDGERS])("the recorded ledger %s", (name) => {
 
   it("has the open jobs that `ps` listed", () => {
     const { ledger, expected } = openRecorded(name);
-    expect(ledger.openJobs().map(jobJson)).toEqual(expected.ps);
+    expect(ledger.openJobs().map(jobJson)).toEqual(expected.ps.map(withNewKeys));
   });
 
   it("has the results that `history` listed, in the same order", () => {
     const { ledger, expected } = openRecorded(name);
-    expect(ledger.history(50).map(({ job, result }) => resultJson(job, result))).toEqual(expected.history);
+    const found = ledger.history(50).map(({ job, result }) => resultJson(job, result));
+    expect(found).toEqual(expected.history.map(withNewKeys));
   });
 
   it("has the job, the result and the events that `inspect` printed for each job id", () => {
@@ -66,7 +67,7 @@ describe.each([...RECORDED_LEDGERS])("the recorded ledger %s", (name) => {
         ...jobJson(found),
         result: foundResult ? resultJson(found, foundResult) : null,
         events: ledger.events(found).map(eventJson),
-      }).toEqual({ ...job, result, events });
+      }).toEqual({ ...withNewKeys(job), result: result && withNewKeys(result), events });
     }
   });
 
@@ -94,6 +95,11 @@ describe.each([...RECORDED_LEDGERS])("the recorded ledger %s", (name) => {
     expect(new Ledger(ledger.path, console.log).jobsToCleanUp()).toEqual(ledger.jobsToCleanUp());
   });
 });
+
+/** Adds the keys that ffrtmp 0.1.0 did not print. It recorded every command whole. */
+function withNewKeys(printed: Record<string, unknown>): Record<string, unknown> {
+  return { ...printed, command_cut: false };
+}
 
 /** Reads the columns themselves, so that the test does not compare the reading code with itself. */
 function storedFields(row: SqlRow): Record<string, unknown> {

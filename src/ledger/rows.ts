@@ -27,6 +27,7 @@ const JOB_COLUMNS: Columns<JobFields> = {
   jobId: plain("job_id"),
   mode: plain("mode"),
   command: list("command", (word) => typeof word === "string"),
+  commandCut: boolean("command_cut"),
   cwd: plain("cwd"),
   uid: plain("uid"),
   createdMs: plain("created_ms"),

@@ -41,6 +41,8 @@ export interface CgroupFs {
   exists(path: string): boolean;
   /** Returns the path without symbolic links. */
   realPath(path: string): string;
+  /** Returns the uid that owns a cgroup's directory; `undefined` when there is none, or it cannot be read. */
+  owner(path: string): number | undefined;
   /** Returns the names of the child cgroups. */
   children(path: string): string[];
   /** Watches as `watchPath` does. The kernel reports changes of a few files, such as cgroup.events (v2). */
@@ -64,6 +66,13 @@ export const realCgroupFs: CgroupFs = {
   rmdir: (path) => fs.rmdirSync(path),
   exists: fs.existsSync,
   realPath: (path) => fs.realpathSync(path),
+  owner(path) {
+    try {
+      return fs.statSync(path).uid;
+    } catch {
+      return undefined;
+    }
+  },
   children: (path) =>
     fs
       .readdirSync(path, { withFileTypes: true })

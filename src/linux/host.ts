@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { closeSync, openSync, readFileSync, readSync } from "node:fs";
 import { errnoOf } from "../sys/errno.ts";
 import { type CgroupFs, realCgroupFs } from "./cgroupFs.ts";
 import { type Bus, findBus } from "./systemdBus.ts";
@@ -24,6 +24,44 @@ export function readProcFile(host: Host, path: string): string | "gone" {
   return unlessGone(() => readFileSync(`${host.procRoot}/${path}`, "utf8"));
 }
 
+/**
+ * Reads at most the first `maxBytes` of a file below procRoot, with one read(2), decoded as UTF-8. For files whose length
+ * another user chooses. `isCut`: the file may be longer; then the text ends at the last whole character.
+ * `"gone"` when its process does not exist. Throws EACCES, EPERM, EIO.
+ */
+export function readProcStart(
+  host: Host,
+  path: string,
+  maxBytes: number,
+): { text: string; isCut: boolean } | "gone" {
+  return unlessGone(() => {
+    const fd = openSync(`${host.procRoot}/${path}`, "r");
+    try {
+      if (buffer.length <= maxBytes) buffer = new Uint8Array(maxBytes + 1);
+      const bytes = buffer.subarray(0, maxBytes + 1);
+      const length = readSync(fd, bytes);
+      if (length <= maxBytes) return { text: UTF8.decode(bytes.subarray(0, length)), isCut: false };
+      return { text: UTF8.decode(bytes.subarray(0, wholeCharacters(bytes, maxBytes))), isCut: true };
+    } finally {
+      closeSync(fd);
+    }
+  });
+}
+
+/** Kept between reads: the daemon reads a command line for each program that starts on the machine. */
+let buffer = new Uint8Array(0);
+
+const UTF8 = new TextDecoder("utf-8", { ignoreBOM: true });
+
+/** Returns the largest length up to `length` at which UTF-8 text can be cut: not before a continuation byte (10xxxxxx). */
+function wholeCharacters(bytes: Uint8Array, length: number): number {
+  for (let end = length; end > length - 4 && end > 0; end--) {
+    if (((bytes[end] ?? 0) & 0xc0) !== 0x80) return end;
+  }
+  // More continuation bytes than a character has: the text is no UTF-8, and any cut is as good.
+  return length;
+}
+
 /** Returns `"gone"` in place of an error that means an ended process. */
 export function unlessGone<Value>(act: () => Value): Value | "gone" {
   try {
@@ -39,7 +77,10 @@ export function isGone(error: unknown): boolean {
   return ["ENOENT", "ESRCH", "ENOTDIR"].includes(errnoOf(error) ?? "");
 }
 
-/** Returns whether a process may not be read, as where procfs hides those of other users (hidepid). */
+/**
+ * Returns whether a process may not be read, as where procfs hides those of other users (hidepid), or cannot: kernels refuse
+ * with ENAMETOOLONG to show the path of a cgroup of more than 4096 bytes, which the owner of a subtree can make.
+ */
 export function isForbidden(error: unknown): boolean {
-  return ["EACCES", "EPERM"].includes(errnoOf(error) ?? "");
+  return ["EACCES", "EPERM", "ENAMETOOLONG"].includes(errnoOf(error) ?? "");
 }

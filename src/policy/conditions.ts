@@ -1,4 +1,5 @@
-import type { ProcessFacts } from "./facts.ts";
+import { MAX_ARGUMENT_BYTES } from "../linux/proc/table.ts";
+import { type ProcessFacts, searchedPart } from "./facts.ts";
 import type { NamePattern } from "./namePattern.ts";
 import { isWithin, type Pattern } from "./pattern.ts";
 import type { TenantTemplate } from "./tenant.ts";
@@ -14,6 +15,8 @@ export interface Condition {
   found(facts: ProcessFacts): string;
   /** The index among the conditions that several rules share, which are checked once for each process. */
   shared?: number;
+  /** Returns why a fact cannot be used, for a process that fails only for that and that should be reported. */
+  refusal?(facts: ProcessFacts): string | undefined;
   /** Returns the ms after which a process that fails may match; absent where waiting does not help. */
   retryInMs?(facts: ProcessFacts): number;
 }
@@ -67,14 +70,11 @@ export const argumentsMatch = anyOf<Pattern>(
   (facts) => commandLine(facts) || UNKNOWN,
 );
 
-/** A process chooses its arguments, and every rule would read all of them, up to 2 MB. */
-const MAX_COMMAND_LINE_LENGTH = 32_768;
-
 let lastLine: { argv: readonly string[]; line: string } = { argv: [], line: "" };
 
 /** Keeps its last result, as many patterns are compared with one process. */
 function commandLine({ argv }: ProcessFacts): string {
-  if (argv !== lastLine.argv) lastLine = { argv, line: argv.join(" ").slice(0, MAX_COMMAND_LINE_LENGTH) };
+  if (argv !== lastLine.argv) lastLine = { argv, line: argv.join(" ").slice(0, MAX_ARGUMENT_BYTES) };
   return lastLine.line;
 }
 
@@ -135,7 +135,8 @@ function ancestorText({ ancestors }: ProcessFacts): string {
 export function variableMatches(name: string): ConditionOf<Pattern> {
   return anyOf(
     ({ environment }, pattern) => matchesKnown(pattern, environment?.get(name)),
-    ({ environment }) => (environment ? (environment.get(name) ?? "not set") : UNKNOWN),
+    (facts) =>
+      facts.environment?.get(name) ?? (facts.environment ? `not set${searchedPart(facts)}` : UNKNOWN),
   );
 }
 
@@ -159,6 +160,10 @@ export function tenantIsKnown(key: string, tenant: TenantTemplate): Condition {
     found(facts) {
       const found = tenant.name(facts);
       return "name" in found ? found.name : found.missing;
+    },
+    refusal(facts) {
+      const found = tenant.name(facts);
+      return "missing" in found && found.isRefused ? found.missing : undefined;
     },
   };
 }

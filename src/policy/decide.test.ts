@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { load } from "../../test/support/decisions.ts";
 import { factsOf } from "../../test/support/facts.ts";
 import { decide, explain } from "./decide.ts";
 import { loadPolicy } from "./file/loadPolicy.ts";
@@ -41,4 +42,29 @@ test("targets and limits of the command line replace those of the file, also in 
   const x264 = factsOf({ argv: ["x264"], executable: "/usr/bin/x264" });
   expect(decide(policy, x264)).toMatchObject({ rule: "a", target: "x264", limits: { nice: 2, pidsMax: 9 } });
   expect(decide(overrideByFlags(loaded.policy, undefined, {}), factsOf())).toMatchObject({ rule: "a" });
+});
+
+test("a rule whose tenant is refused does not match, and the decision says why", () => {
+  const policy = load(`
+target_commands: [ffmpeg]
+rules:
+  - {name: by-variable, match: {user: live}, tenant: "{env:T}"}
+  - {name: others, match: {user: root}, tenant: "{env:T}"}
+`);
+  const forged = factsOf({ environment: { T: "acme\nJOB x | sla=COMPLIANT" } });
+  const tenantRefused = "{env:T} that contains a control character";
+  expect(decide(policy, forged)).toMatchObject({ govern: true, rule: undefined, tenantRefused });
+  expect(explain(policy, forged).decision).toEqual(decide(policy, forged));
+  // A process without the variable, and one that fails for another reason, are not reported.
+  expect(decide(policy, factsOf())).not.toHaveProperty("tenantRefused");
+  expect(decide(policy, factsOf({ user: "other", environment: { T: "\n" } }))).not.toHaveProperty(
+    "tenantRefused",
+  );
+});
+
+test("a reason contains only the start of a long fact", () => {
+  const policy = load("rules: [{name: a, match: {command: '*', argv: x}}]");
+  const argv = ["ffmpeg", "y".repeat(20_000)];
+  const [step] = explain(policy, factsOf({ argv })).steps;
+  expect(step?.failed?.found).toMatch(/^ffmpeg y{493}… \(20007 characters\)$/);
 });

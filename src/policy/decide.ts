@@ -17,6 +17,7 @@ export type Decision =
       labels: Readonly<Record<string, string>>;
       intent: string | undefined;
       placement: Placement | undefined;
+      tenantRefused?: string | undefined;
     }
   | {
       govern: false;
@@ -25,6 +26,11 @@ export type Decision =
       rule: string | undefined;
       /** The ms after which to decide again, when only the age of the process is against governing it. */
       retryInMs: number | undefined;
+      /**
+       * A rule would have matched if a fact of the process could be part of a tenant's name: the fact, and why it cannot.
+       * A later rule or the target commands decided.
+       */
+      tenantRefused?: string | undefined;
     };
 
 /** The result of one rule, of the target commands or of the filters. */
@@ -50,7 +56,17 @@ export function explain(policy: Policy, facts: ProcessFacts): Explanation {
 }
 
 export function decide(policy: Policy, facts: ProcessFacts, steps?: Step[]): Decision {
-  const choice = choose(policy, facts, steps);
+  const refused: string[] = [];
+  const decision = decideBy(choose(policy, facts, steps, refused), policy, facts, steps);
+  return refused.length === 0 ? decision : { ...decision, tenantRefused: refused[0] };
+}
+
+function decideBy(
+  choice: Choice | undefined,
+  policy: Policy,
+  facts: ProcessFacts,
+  steps: Step[] | undefined,
+): Decision {
   if (choice === undefined) return refuse("no rule matches, and the command is not a target command");
   const { rule, target } = choice;
   if (rule?.ignore) return refuse(`rule ${rule.name} ignores the process`, rule);
@@ -58,7 +74,7 @@ export function decide(policy: Policy, facts: ProcessFacts, steps?: Step[]): Dec
   const filter = firstFailing(command?.filters ?? policy.filters, facts);
   steps?.push({ subject: "filters", kind: "filters", failed: describe(filter, facts), isTooLate: false });
   if (filter !== undefined) {
-    const because = `${filter.key}: expected ${filter.wanted}, found ${filter.found(facts)}`;
+    const because = `${filter.key}: expected ${filter.wanted}, found ${foundBy(filter, facts)}`;
     return refuse(because, rule, filter.retryInMs?.(facts));
   }
   const tenant = rule?.tenant?.name(facts);
@@ -83,14 +99,24 @@ interface Choice {
   target: string;
 }
 
-/** Returns the first rule that matches; without one, the target commands. */
-function choose(policy: Policy, facts: ProcessFacts, steps: Step[] | undefined): Choice | undefined {
+/**
+ * Returns the first rule that matches; without one, the target commands. Adds to `refused` why the tenants of earlier rules
+ * were refused.
+ */
+function choose(
+  policy: Policy,
+  facts: ProcessFacts,
+  steps: Step[] | undefined,
+  refused: string[],
+): Choice | undefined {
   let choice: Choice | undefined;
   const answers: boolean[] = [];
   for (const rule of policy.rules) {
     const failing = firstFailing(rule.conditions, facts, answers);
     const isTooLate = failing === undefined && choice !== undefined;
     steps?.push({ subject: rule.name, kind: "rule", failed: describe(failing, facts), isTooLate });
+    const refusal = choice === undefined ? failing?.refusal?.(facts) : undefined;
+    if (refusal !== undefined) refused.push(refusal);
     if (failing !== undefined || choice !== undefined) continue;
     choice = { rule, target: findName(rule.commands, facts) ?? bestName(facts.names) };
     if (steps === undefined) return choice;
@@ -129,5 +155,14 @@ function firstFailing(
 }
 
 function describe(condition: Condition | undefined, facts: ProcessFacts): Step["failed"] {
-  return condition && { key: condition.key, wanted: condition.wanted, found: condition.found(facts) };
+  return condition && { key: condition.key, wanted: condition.wanted, found: foundBy(condition, facts) };
+}
+
+/** Reasons are recorded and logged, and a process chooses how long its arguments and variables are. */
+const MAX_FOUND_LENGTH = 500;
+
+function foundBy(condition: Condition, facts: ProcessFacts): string {
+  const found = condition.found(facts);
+  if (found.length <= MAX_FOUND_LENGTH) return found;
+  return `${found.slice(0, MAX_FOUND_LENGTH)}… (${found.length} characters)`;
 }

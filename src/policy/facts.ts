@@ -1,3 +1,15 @@
+/**
+ * The part of an environment that is searched for a variable: as much as one argument or variable can be long
+ * (MAX_ARG_STRLEN, execve(2)). A whole environment can have 6 MB.
+ */
+export const MAX_ENVIRONMENT_BYTES = 128 * 1024;
+const SEARCHED = `the first ${MAX_ENVIRONMENT_BYTES / 1024} KiB of the environment`;
+
+/** Returns where a variable was not found: `" in the first 128 KiB of the environment"`, or "" for all of it. */
+export function searchedPart({ isEnvironmentCut }: Pick<ProcessFacts, "isEnvironmentCut">): string {
+  return isEnvironmentCut ? ` in ${SEARCHED}` : "";
+}
+
 export interface ProcessNames {
   /** At most 15 bytes. */
   comm: string;
@@ -18,6 +30,8 @@ export interface ProcessFacts {
   readonly names: ProcessNames;
   /** Empty when the process shows none. */
   readonly argv: readonly string[];
+  /** The command line is longer than `argv`, which is the part that is read (`MAX_ARGUMENT_BYTES`). */
+  readonly isArgvCut: boolean;
   /** Path of the executable; `undefined` where it cannot be read. */
   readonly executable: string | undefined;
   /** The effective uid, which the kernel checks permissions by. `undefined` where it is hidden. */
@@ -37,6 +51,8 @@ export interface ProcessFacts {
   readonly ageMs: number;
   /** `undefined` where it cannot be read. */
   readonly environment: ReadonlyMap<string, string> | undefined;
+  /** The environment is longer than the part that is searched (`MAX_ENVIRONMENT_BYTES`). */
+  readonly isEnvironmentCut: boolean;
   /** The process is a job, and is decided again because the policy has changed. */
   readonly isGoverned: boolean;
   /** Returns a path with all symbolic links followed; the path itself where nothing exists there. */

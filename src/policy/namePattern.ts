@@ -38,6 +38,9 @@ export function bestName({ executable, argv0, comm }: ProcessNames): string {
   return executable || argv0 || comm;
 }
 
+/** The first argument is any text, and may end up in messages: its name is as long as that of a file can be. */
+const MAX_NAME_LENGTH = 255;
+
 export function namesOf(comm: string, argv0 = "", executable = ""): ProcessNames {
-  return { comm, argv0: basename(argv0), executable: basename(executable) };
+  return { comm, argv0: basename(argv0).slice(0, MAX_NAME_LENGTH), executable: basename(executable) };
 }

@@ -62,6 +62,38 @@ test("the container of ffrtmp itself counts as the host", () => {
   expect(reader.of(statOf(proc.host, 812)).container).toBeUndefined();
 });
 
+test("a container counts in the hierarchy where root made its cgroup, and where it is not visible", () => {
+  const other = "7e8d".repeat(16);
+  using proc = procTree({
+    ...FILES,
+    "self/mountinfo": "33 28 0:29 / /cg/memory rw shared:9 - cgroup cgroup rw,memory\n",
+    "4026/cgroup": `4:memory:/u/docker-${ID}.scope\n3:pids:/u/docker-${other}.scope\n`,
+  });
+  const containerWith = (owners: Record<string, number>): string | undefined => {
+    const cgroupFs = { ...proc.host.cgroupFs, owner: (path: string) => owners[path] };
+    const host = { ...proc.host, cgroupFs };
+    return new FactReader(host).of(statOf(host, 4026)).container;
+  };
+  const directory = `/cg/memory/u/docker-${ID}.scope`;
+  expect(containerWith({ [directory]: 0, "/cg/memory/u": 0 })).toBe(ID);
+  // The hierarchy of pids is not mounted here.
+  expect(containerWith({ [directory]: 0, "/cg/memory/u": 1001 })).toBe(other);
+  expect(containerWith({ [directory]: 1001, "/cg/memory/u": 0 })).toBe(other);
+});
+
+test("a long command line and a long environment are read in part", () => {
+  using proc = procTree({
+    ...FILES,
+    "4026/cmdline": `ffmpeg\0${"x".repeat(40_000)}\0`,
+    "4026/environ": `A=1\0PAD=${"x".repeat(131_072)}\0LATE=1\0`,
+  });
+  const facts = new FactReader(proc.host).of(statOf(proc.host, 4026));
+  expect(facts).toMatchObject({ isArgvCut: true, isEnvironmentCut: true });
+  expect(facts.argv.join(" ")).toHaveLength(32_768);
+  // The value of PAD goes on where reading stops.
+  expect(facts.environment).toEqual(new Map([["A", "1"]]));
+});
+
 test("a fact that is missing is unknown, and nothing is thrown", () => {
   using proc = procTree({ "4026/stat": FILES["4026/stat"] });
   const facts = new FactReader(proc.host).of(statOf(proc.host, 4026));
@@ -82,9 +114,10 @@ test("a fact that is missing is unknown, and nothing is thrown", () => {
 
 test("the cgroups of a job are those that it came from", () => {
   using proc = procTree(FILES);
-  const job = { isGoverned: true, cgroups: ["/system.slice/a.service"] };
+  const cgroups = ["/system.slice/a.service"];
+  const job = { isGoverned: true, membership: new Map([["", cgroups[0] as string]]) };
   const facts = new FactReader(proc.host).of(statOf(proc.host, 4026), job);
-  expect(facts).toMatchObject(job);
+  expect(facts).toMatchObject({ isGoverned: true, cgroups });
 });
 
 test("users come from the current file", () => {

@@ -1,23 +1,36 @@
 import { realpathSync } from "node:fs";
-import { readMembership } from "../linux/cgroup/hierarchies.ts";
-import { type Host, isForbidden, readProcFile } from "../linux/host.ts";
-import { parseContainers } from "../linux/proc/container.ts";
+import {
+  type Hierarchy,
+  type Membership,
+  readHierarchies,
+  readMembership,
+} from "../linux/cgroup/hierarchies.ts";
+import { isMadeByUs } from "../linux/cgroup/trust.ts";
+import { type Host, isForbidden, readProcStart } from "../linux/host.ts";
+import { findContainers, parseContainers } from "../linux/proc/container.ts";
 import { IdNames } from "../linux/proc/idNames.ts";
 import { type ProcStat, readAgeMs, readStat } from "../linux/proc/stat.ts";
 import { type Credentials, readCredentials } from "../linux/proc/status.ts";
-import { readArguments, readExecutable, readWorkingDirectory } from "../linux/proc/table.ts";
-import type { ProcessFacts, ProcessNames } from "./facts.ts";
+import {
+  type CommandLine,
+  readCommandLine,
+  readExecutable,
+  readWorkingDirectory,
+} from "../linux/proc/table.ts";
+import { MAX_ENVIRONMENT_BYTES, type ProcessFacts, type ProcessNames } from "./facts.ts";
 import { namesOf } from "./namePattern.ts";
 
 const RESOLVE_INTERVAL_MS = 1000;
 /** PIDs can be reused while we walk up, and form a circle. */
 const MAX_ANCESTORS = 256;
+/** PATH_MAX: of an ancestor, only the name in its first argument counts. */
+const MAX_PATH_BYTES = 4096;
 
 /** Facts of a job that /proc does not show. */
 export interface FactsOfJob {
   isGoverned: boolean;
   /** The cgroups that the process would be in if it were no job. */
-  cgroups: readonly string[];
+  membership: Membership;
 }
 
 /** Reads the facts that policies ask for; one for all processes of a host. */
@@ -27,6 +40,7 @@ export class FactReader {
   readonly groups: IdNames;
   /** The containers that ffrtmp itself is in. A process in them alone is a process of the host. */
   readonly #ownContainers: ReadonlySet<string>;
+  readonly #hierarchies: readonly Hierarchy[];
   #resolved = new Map<string, string>();
   #resolvedSinceMs = 0;
 
@@ -34,7 +48,8 @@ export class FactReader {
     this.host = host;
     this.users = new IdNames(users);
     this.groups = new IdNames(groups);
-    this.#ownContainers = new Set(readCgroups(host, "self").flatMap(parseContainers));
+    this.#hierarchies = readHierarchies(host);
+    this.#ownContainers = new Set([...readCgroups(host, "self").values()].flatMap(parseContainers));
   }
 
   /** Returns the facts of a process whose stat was just read. Every other fact is read when first used. */
@@ -51,8 +66,19 @@ export class FactReader {
     return facts as unknown as Subject;
   }
 
-  container(cgroups: readonly string[]): string | undefined {
-    return cgroups.flatMap(parseContainers).find((id) => !this.#ownContainers.has(id));
+  /**
+   * Returns the container of a process: of the cgroups with the name of one, the first that root made. The owner of a
+   * delegated subtree can give any name to a cgroup. The name counts where the cgroup is not visible here.
+   */
+  container(membership: Membership): string | undefined {
+    for (const [key, path] of membership) {
+      for (const { name, cgroupPath } of findContainers(path)) {
+        if (this.#ownContainers.has(name)) continue;
+        const hierarchy = this.#hierarchies.find((candidate) => candidate.key === key);
+        if (isMadeByUs(this.host.cgroupFs, hierarchy, cgroupPath) ?? true) return name;
+      }
+    }
+    return undefined;
   }
 
   /** Keeps results for a second: every process is compared with the same few paths. */
@@ -73,6 +99,14 @@ interface Subject extends ProcessFacts {
   stat: ProcStat;
   job: FactsOfJob | undefined;
   ids: Partial<Credentials>;
+  commandLine: CommandLine;
+  environ: Environ | undefined;
+  membership: Membership;
+}
+
+interface Environ {
+  variables: ReadonlyMap<string, string>;
+  isCut: boolean;
 }
 
 type UnreadFact = Exclude<
@@ -82,7 +116,10 @@ type UnreadFact = Exclude<
 
 /** Each reads one fact. `undefined` is a fact that the kernel does not let us read. */
 const READERS: { [F in UnreadFact]: (facts: Subject, reader: FactReader) => Subject[F] } = {
-  argv: ({ pid }, { host }) => visible(() => readArguments(host, pid)) ?? [],
+  commandLine: ({ pid }, { host }) =>
+    visible(() => readCommandLine(host, pid)) ?? { words: [], isCut: false },
+  argv: ({ commandLine }) => commandLine.words,
+  isArgvCut: ({ commandLine }) => commandLine.isCut,
   executable: ({ pid }, { host }) => readExecutable(host, pid),
   names: ({ stat, argv, executable }) => namesOf(stat.comm, argv[0], executable),
   ids: ({ pid }, { host }) => visible(() => readCredentials(host, pid)) ?? {},
@@ -92,10 +129,13 @@ const READERS: { [F in UnreadFact]: (facts: Subject, reader: FactReader) => Subj
   group: ({ gid }, { groups, host }) => (gid === undefined ? undefined : groups.nameOf(gid, host.now())),
   cwd: ({ pid }, { host }) => readWorkingDirectory(host, pid)?.replace(/ \(deleted\)$/, ""),
   ancestors: ({ ppid }, { host }) => readAncestors(host, ppid),
-  cgroups: ({ pid, job }, { host }) => job?.cgroups ?? readCgroups(host, pid),
-  container: ({ cgroups }, reader) => reader.container(cgroups),
+  membership: ({ pid, job }, { host }) => job?.membership ?? readCgroups(host, pid),
+  cgroups: ({ membership }) => [...membership.values()],
+  container: ({ membership }, reader) => reader.container(membership),
   ageMs: ({ stat }, { host }) => readAgeMs(host, stat.startTicks),
-  environment: ({ pid }, { host }) => visible(() => readEnvironment(host, pid)),
+  environ: ({ pid }, { host }) => visible(() => readEnvironment(host, pid)),
+  environment: ({ environ }) => environ?.variables,
+  isEnvironmentCut: ({ environ }) => environ?.isCut ?? false,
 };
 
 /** The prototype of facts that are not read yet. */
@@ -120,27 +160,30 @@ function readAncestors(host: Host, parent: number): ProcessNames[] {
   for (let pid = parent; pid > 0 && ancestors.length < MAX_ANCESTORS; ) {
     const stat = visible(() => readStat(host, pid));
     if (stat === undefined) break;
-    const argv = visible(() => readArguments(host, stat.pid)) ?? [];
-    ancestors.push(namesOf(stat.comm, argv[0], readExecutable(host, stat.pid)));
+    const line = visible(() => readCommandLine(host, stat.pid, MAX_PATH_BYTES));
+    ancestors.push(namesOf(stat.comm, line?.words[0], readExecutable(host, stat.pid)));
     pid = stat.ppid;
   }
   return ancestors;
 }
 
-function readCgroups(host: Host, pid: number | "self"): string[] {
-  return [...(visible(() => readMembership(host, pid))?.values() ?? [])];
+function readCgroups(host: Host, pid: number | "self"): Membership {
+  return visible(() => readMembership(host, pid)) ?? new Map();
 }
 
 /** `PATH=/usr/bin\0TIER=gold\0`. The first value of a repeated variable counts, as for getenv(3). */
-function readEnvironment(host: Host, pid: number): ReadonlyMap<string, string> | "gone" {
-  const text = readProcFile(host, `${pid}/environ`);
-  if (text === "gone") return "gone";
+function readEnvironment(host: Host, pid: number): Environ | "gone" {
+  const read = readProcStart(host, `${pid}/environ`, MAX_ENVIRONMENT_BYTES);
+  if (read === "gone") return "gone";
+  const entries = read.text.split("\0");
+  // The value of the last one may go on.
+  if (read.isCut) entries.pop();
   const variables = new Map<string, string>();
-  for (const entry of text.split("\0")) {
+  for (const entry of entries) {
     const at = entry.indexOf("=");
     if (at > 0 && !variables.has(entry.slice(0, at))) variables.set(entry.slice(0, at), entry.slice(at + 1));
   }
-  return variables;
+  return { variables, isCut: read.isCut };
 }
 
 /** Returns `undefined` for a process that is gone, and for a fact that the kernel does not let us read. */

@@ -32,7 +32,27 @@ describe("compileTenant()", () => {
     expect(compileTenant("{env:T}").name(factsOf({ environment: { T: "" } }))).toHaveProperty("missing");
     expect(compileTenant("{cwd:1}").name(factsOf({ cwd: "/a\ufffd" }))).toEqual({
       missing: "{cwd:1} that is not valid UTF-8",
+      isRefused: true,
     });
+  });
+
+  it.each(["a\nb", "\u001b[2J", "\u009b", "\u202ea", "a\u2028", "\u007f", "x".repeat(256)])(
+    "refuses the fact %j, and says so",
+    (value) => {
+      const missing = expect.stringMatching(
+        /^\{env:T\} that (contains a control character|is longer than 255 bytes)$/,
+      );
+      const facts = factsOf({ environment: { T: value } });
+      expect(compileTenant("{env:T}").name(facts)).toEqual({ missing, isRefused: true });
+    },
+  );
+
+  it("names the part of a long environment in which it searched", () => {
+    const facts = { ...factsOf(), isEnvironmentCut: true };
+    expect(compileTenant("{env:T}").name(facts)).toEqual({
+      missing: "no {env:T} in the first 128 KiB of the environment",
+    });
+    expect(compileTenant("{container}").name(facts)).toEqual({ missing: "no {container}" });
   });
 
   it.each([
@@ -43,6 +63,7 @@ describe("compileTenant()", () => {
     ["{user", /none of/],
     ["{user}-{group}", /need a "\/"/],
     ["\ud800", /not valid/],
+    ["a\nb", /contains a control character/],
   ])("rejects %p", (text, message) => {
     expect(() => compileTenant(text)).toThrow(ValueFault);
     expect(() => compileTenant(text)).toThrow(message);

@@ -1,5 +1,6 @@
 import { ValueFault } from "../limits/units.ts";
-import type { ProcessFacts } from "./facts.ts";
+import { hasInvisible } from "../sys/visibleText.ts";
+import { type ProcessFacts, searchedPart } from "./facts.ts";
 
 /**
  * The tenant of a rule: a name, or a template that takes it from the process. `{user}`, `{group}`,
@@ -8,12 +9,15 @@ import type { ProcessFacts } from "./facts.ts";
  */
 export interface TenantTemplate {
   readonly text: string;
-  /** Returns the name, or a description of the missing fact. */
-  name(facts: ProcessFacts): { name: string } | { missing: string };
+  /** Returns the name, or a description of the missing fact. `isRefused`: the process has the fact, and it is no name. */
+  name(facts: ProcessFacts): { name: string } | { missing: string; isRefused?: true };
 }
 
 type Fact = (facts: ProcessFacts) => string | undefined;
-type Part = string | { source: string; read: Fact };
+type Part = string | { source: string; read: Fact; where(facts: ProcessFacts): string };
+
+/** As long as the name of a file or a directory can be. Tenants are in log lines and in every record of a job. */
+const MAX_FACT_BYTES = 255;
 
 /** Throws ValueFault. */
 export function compileTenant(text: string): TenantTemplate {
@@ -38,8 +42,9 @@ export function compileTenant(text: string): TenantTemplate {
           continue;
         }
         const value = part.read(facts);
-        if (value === undefined || value === "") return { missing: `no ${part.source}` };
-        if (!isExact(value)) return { missing: `${part.source} that is not valid UTF-8` };
+        if (value === undefined || value === "") return { missing: `no ${part.source}${part.where(facts)}` };
+        const fault = faultInFact(value);
+        if (fault !== undefined) return { missing: `${part.source} that ${fault}`, isRefused: true };
         name += value.replaceAll("%", "%25").replaceAll("/", "%2F");
       }
       return { name };
@@ -54,7 +59,15 @@ function invalid(reason: string): ValueFault {
 /** Returns why a text cannot be a tenant's name; `undefined` when it can. */
 export function faultInTenant(name: string): string | undefined {
   if (name === "") return "it is empty";
-  return isExact(name) ? undefined : "it contains a character that is not valid";
+  if (!isExact(name)) return "it contains a character that is not valid";
+  return hasInvisible(name) ? "it contains a control character" : undefined;
+}
+
+/** Returns why a fact that a process chose cannot be part of a tenant's name; `undefined` when it can. */
+function faultInFact(value: string): string | undefined {
+  if (!isExact(value)) return "is not valid UTF-8";
+  if (hasInvisible(value)) return "contains a control character";
+  return Buffer.byteLength(value) > MAX_FACT_BYTES ? `is longer than ${MAX_FACT_BYTES} bytes` : undefined;
 }
 
 /** Returns false for text that was not valid UTF-8: two such names can be equal once they are decoded. */
@@ -64,10 +77,15 @@ function isExact(text: string): boolean {
 
 function parseParts(text: string): Part[] {
   const pieces = text.split(/(\{[^{}]*\})/).filter((piece) => piece !== "");
-  return pieces.map((piece) => (/[{}]/.test(piece) ? { source: piece, read: parseFact(piece) } : piece));
+  return pieces.map((piece) => (/[{}]/.test(piece) ? parseFact(piece) : piece));
 }
 
-function parseFact(source: string): Fact {
+function parseFact(source: string): Part {
+  const where = source.startsWith("{env:") ? searchedPart : () => "";
+  return { source, read: factReader(source), where };
+}
+
+function factReader(source: string): Fact {
   const [, plain, component, variable] =
     /^\{(?:(user|group|container)|cwd:([1-9]\d?)|env:(.+))\}$/.exec(source) ?? [];
   // No name of a user or a group contains a colon, so a number cannot be taken for a name of digits.

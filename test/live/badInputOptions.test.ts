@@ -133,7 +133,7 @@ testMisuses(
     {
       name: `${command} does not print the control characters of a job id`,
       args: [command, "\u001b[31mred"],
-      stderr: [/there is no job \?\[31mred in /],
+      stderr: [/there is no job \\u001b\[31mred in /],
     },
   ]),
 );

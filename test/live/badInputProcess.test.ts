@@ -109,7 +109,7 @@ testIf(lacksCommand("perl"))(
     await sandbox().pidOf("named");
     const { stderr } = await sandbox().run(["attach", "--pid", String(pid)]);
     expectMessage(stderr, [
-      /cannot govern process \d+ \(a\?\[2J\?JOB b\): it is governed already, as job named/,
+      /cannot govern process \d+ \(a\\u001b\[2J\\u000aJOB b\): it is governed already, as job named/,
     ]);
     const { stdout } = await sandbox().run(["ps"]);
     expect(stdout.split("\n")).toHaveLength(3);

@@ -194,6 +194,7 @@ export function fakeCgroupFs(trees: Tree[], accessOf: (path: string) => Access):
         return false;
       }
     },
+    owner: () => process.geteuid?.(),
     children: named("scandir", (path) => [...findDirectory(path).group.children.keys()]),
     watch(path, onChange) {
       const text = textOf(path);

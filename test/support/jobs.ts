@@ -25,6 +25,7 @@ export function someJob(different: Partial<RunningJob> = {}): RunningJob {
     state: "running",
     process: someProcess(),
     command: ["ffmpeg", "-i", "in put.mkv"],
+    commandCut: false,
     cwd: "/srv",
     uid: 1000,
     createdMs: 1_700_000_000_000,

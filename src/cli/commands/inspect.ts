@@ -1,6 +1,7 @@
 import type { Context } from "../../jobs/context.ts";
 import { formatDuration } from "../../jobs/duration.ts";
 import { eventJson, isoTime, jobJson, resultJson, usageJson } from "../../jobs/json.ts";
+import { MAX_COMMAND_BYTES } from "../../jobs/model/command.ts";
 import { factsOfEnding, type JobResult } from "../../jobs/model/ending.ts";
 import { type Job, observerOf, startedMsOf } from "../../jobs/model/job.ts";
 import { jobCgroupOf, usageOf } from "../../jobs/placement/jobCgroup.ts";
@@ -43,6 +44,7 @@ function describeJob(context: Context, job: Job, processes: number[]): Pair[] {
     ["mode", job.mode],
     ["pid", job.process?.pid.toString() ?? "none yet"],
     ["command", job.command.join(" ")],
+    ...commandCutPairs(job),
     ["directory", job.cwd ?? "unknown"],
     ["governed since", isoTime(startedMsOf(job)) ?? "not yet"],
   ];
@@ -54,6 +56,13 @@ function describeJob(context: Context, job: Job, processes: number[]): Pair[] {
   pairs.push(...outcomePairs(job));
   if (job.state !== "ended") pairs.push(...job.cgroup.map(({ path }): Pair => ["cgroup", path]));
   return pairs;
+}
+
+/** A line of its own: text at the end of the command could be an argument. */
+function commandCutPairs({ commandCut }: Job): Pair[] {
+  return commandCut
+    ? [["command cut", `only the first ${MAX_COMMAND_BYTES} bytes of the command are recorded`]]
+    : [];
 }
 
 function describeResult(result: JobResult): Pair[] {

@@ -1,8 +1,8 @@
 import { faultText, type PolicyFault } from "../../policy/file/fault.ts";
 import { loadPolicyFile } from "../../policy/file/loadPolicy.ts";
+import { oneLine } from "../../sys/visibleText.ts";
 import { requirePolicyPath } from "../options/policy.ts";
 import { printErr, printError, printJson, printOut, warn } from "../output/messages.ts";
-import { oneLine } from "../output/table.ts";
 
 const INVALID = 2;
 
@@ -35,7 +35,7 @@ export function checkPolicy(file: string | undefined, flags: { json?: boolean })
     printErr(`    perhaps: ${oneLine(warning.right)}`);
   }
   const { rules, tenants } = loaded.policy;
-  printOut(`${path} is valid: ${countOf(rules.length, "rule")}, ${countOf(tenants.size, "tenant")}`);
+  printOut(`${oneLine(path)} is valid: ${countOf(rules.length, "rule")}, ${countOf(tenants.size, "tenant")}`);
   return 0;
 }
 

@@ -4,7 +4,7 @@ import type { Context } from "../../jobs/context.ts";
 import { Refusal } from "../../jobs/errors.ts";
 import type { LimitOutcome } from "../../limits/outcome.ts";
 import { readStat } from "../../linux/proc/stat.ts";
-import { listPids } from "../../linux/proc/table.ts";
+import { listPids, MAX_ARGUMENT_BYTES } from "../../linux/proc/table.ts";
 import { type Explanation, explain, type Step } from "../../policy/decide.ts";
 import type { ProcessFacts } from "../../policy/facts.ts";
 import type { Policy } from "../../policy/policy.ts";
@@ -87,6 +87,7 @@ function describe({ facts, steps, plan, reason, decision }: Explained): string {
 }
 
 const UNKNOWN = "not readable";
+const ARGUMENTS_CUT: Pair = ["arguments cut", `only the first ${MAX_ARGUMENT_BYTES} bytes are read`];
 
 function factPairs(facts: ProcessFacts): Pair[] {
   return [
@@ -94,6 +95,7 @@ function factPairs(facts: ProcessFacts): Pair[] {
     ["name", facts.names.comm],
     ["executable", facts.executable ?? UNKNOWN],
     ["arguments", facts.argv.join(" ") || UNKNOWN],
+    ...(facts.isArgvCut ? [ARGUMENTS_CUT] : []),
     ["user", `${facts.user ?? "unnamed"} (${facts.uid ?? UNKNOWN})`],
     ["group", `${facts.group ?? "unnamed"} (${facts.gid ?? UNKNOWN})`],
     ["directory", facts.cwd ?? UNKNOWN],
@@ -127,6 +129,7 @@ function explainedJson({ facts, steps, decision, plan, reason }: Explained): Rec
       comm: facts.names.comm,
       executable: facts.executable ?? null,
       argv: facts.argv,
+      argv_cut: facts.isArgvCut,
       uid: facts.uid ?? null,
       user: facts.user ?? null,
       gid: facts.gid ?? null,

@@ -4,6 +4,7 @@ import { formatDuration } from "../../jobs/duration.ts";
 import { isoTime, jobJson } from "../../jobs/json.ts";
 import { type OpenJob, startedMsOf } from "../../jobs/model/job.ts";
 import { isObserved, repairAll } from "../../jobs/recovery/recover.ts";
+import { oneLine } from "../../sys/visibleText.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
 import { printJson, printOut, warn } from "../output/messages.ts";
 import { type Column, type Pair, renderPairs, renderTable } from "../output/table.ts";
@@ -44,7 +45,8 @@ function limitsText({ outcomes }: OpenJob): string {
 }
 
 function shorten(text: string): string {
-  return text.length > 60 ? `${text.slice(0, 59)}…` : text;
+  // A character of two code units must not be cut in half.
+  return text.length > 60 ? `${text.slice(0, 59).replace(/[\ud800-\udbff]$/, "")}…` : text;
 }
 
 /** Warns if the policy file of a running daemon has errors, so that an earlier policy is in force. */
@@ -61,7 +63,7 @@ function psDaemon(context: Context, asJson: boolean): number {
   const report = readDaemonReport(context);
   if (asJson) printJson(report ? daemonReportJson(report) : null);
   else if (report) printOut(renderPairs(describe(report, context.host.now())));
-  else printOut(`no ffrtmp watch has used ${context.ledger.path}`);
+  else printOut(oneLine(`no ffrtmp watch has used ${context.ledger.path}`));
   return 0;
 }
 
@@ -83,6 +85,11 @@ function describe(report: LastReport, now: number): Pair[] {
     ["postponed", `${counts.postponed ?? 0} times, for lack of file descriptors`],
     ["rescans", `${counts.rescans} after lost events, and one every ${interval}`],
     ["found by scan", `${counts.foundByScan} processes whose exec event was missed`],
+    ["not governed", `${counts.notGoverned ?? "unknown number of"} processes that the policy chose`],
+    [
+      "no tenant",
+      `${counts.tenantsRefused ?? "unknown number of"} processes whose fact cannot name a tenant`,
+    ],
     ["counted", `${formatDuration(now - report.atMs)} ago`],
   ];
 }

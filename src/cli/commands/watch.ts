@@ -19,6 +19,7 @@ import type { Policy } from "../../policy/policy.ts";
 import { FactReader } from "../../policy/procFacts.ts";
 import { describeErrno } from "../../sys/errno.ts";
 import { lockFile } from "../../sys/fileLock.ts";
+import { oneLine } from "../../sys/visibleText.ts";
 import { denySignals, restartWithFewerRights } from "../giveUp.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
 import { limitsFrom } from "../options/limitOptions.ts";
@@ -86,7 +87,8 @@ function dryRun(context: Context, policy: Policy, reader: FactReader, placement:
     if (!outcome.govern) continue;
     const { decision, process } = outcome;
     const { changes } = planDryRun(context, process, jobSpecOf(policy, decision, pid, placement));
-    printOut([describe(pid, decision), ...changes.map((change) => `  ${describeChange(change)}`)].join("\n"));
+    const lines = [describe(pid, decision), ...changes.map((change) => `  ${describeChange(change)}`)];
+    printOut(lines.map(oneLine).join("\n"));
   }
   return 0;
 }

@@ -1,7 +1,10 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { faultInJobId, type JobSpec } from "../../jobs/job.ts";
 import { PLACEMENTS, type Placement } from "../../linux/cgroup/placement.ts";
+import { hasInvisible } from "../../sys/visibleText.ts";
 import { addLimitOptions, limitsFrom } from "./limitOptions.ts";
+
+const MAX_INTENT_LENGTH = 128;
 
 export interface CommonFlags {
   statePath?: string;
@@ -20,7 +23,7 @@ export function addJobOptions(command: Command): Command {
   addLimitOptions(command)
     .option("--job-id <id>", "set the id of the job (default: generated)", parseJobId)
     .option("--sla-eligible", "count this job in SLA figures")
-    .option("--intent <word>", "record the purpose of the job with its result")
+    .option("--intent <word>", "record the purpose of the job with its result", parseIntent)
     .option("--json", "print the result as JSON when the job ends");
   return addStateOption(command);
 }
@@ -59,6 +62,12 @@ export function jobSpecFromFlags(flags: JobFlags, jobId: string): JobSpec {
     labels: {},
     ...(flags.placement === undefined ? {} : { placement: flags.placement }),
   };
+}
+
+/** The same as in a policy, and empty for none. */
+function parseIntent(text: string): string {
+  if (text.length <= MAX_INTENT_LENGTH && !hasInvisible(text)) return text;
+  throw new InvalidArgumentError(`It must be text of at most ${MAX_INTENT_LENGTH} characters on one line.`);
 }
 
 function parseJobId(text: string): string {

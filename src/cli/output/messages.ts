@@ -1,6 +1,6 @@
 import { writeSync } from "node:fs";
 import { errnoOf } from "../../sys/errno.ts";
-import { oneLine } from "./table.ts";
+import { escapeLines, oneLine } from "../../sys/visibleText.ts";
 
 /** Messages of ffrtmp go to stderr. stdout is for results and, with `run`, for the workload. */
 
@@ -21,13 +21,15 @@ export function printError(message: string, hint?: string): void {
   printErr(`ffrtmp: ${oneLine(message)}${hint === undefined ? "" : `\n  try: ${oneLine(hint)}`}`);
 }
 
+/** Prints lines. The caller keeps the newlines of what others have named out of them: see `oneLine`. */
 export function printErr(text: string): void {
   // A full disk or a closed pipe must not disturb governing.
-  writeWhole(2, `${text}\n`);
+  writeWhole(2, `${escapeLines(text)}\n`);
 }
 
+/** Prints lines, as `printErr` does. */
 export function printOut(text: string): void {
-  writeOut(`${text}\n`);
+  writeOut(`${escapeLines(text)}\n`);
 }
 
 export function printJson(value: unknown): void {

@@ -1,3 +1,5 @@
+import { oneLine } from "../../sys/visibleText.ts";
+
 /** A column of a table. `right` aligns it to the right, for numbers. */
 export interface Column<T> {
   heading: string;
@@ -25,10 +27,4 @@ export type Pair = [label: string, text: string];
 export function renderPairs(pairs: Pair[]): string {
   const width = Math.max(...pairs.map(([label]) => label.length));
   return pairs.map(([label, text]) => `${label.padEnd(width)}  ${oneLine(text)}`).join("\n");
-}
-
-/** Replaces control characters, which must not reach the terminal. A process name can contain any. */
-export function oneLine(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters to replace
-  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, "?");
 }

@@ -2,7 +2,7 @@ import { CgroupInUse, createJobCgroup } from "../../linux/cgroup/cgroupChanges.t
 import type { Host } from "../../linux/host.ts";
 import { isAlive, type ProcessIdentity } from "../../linux/proc/identity.ts";
 import type { ProcStat } from "../../linux/proc/stat.ts";
-import { readArguments, readOwner, readWorkingDirectory } from "../../linux/proc/table.ts";
+import { readCommandLine, readOwner, readWorkingDirectory } from "../../linux/proc/table.ts";
 import { closeFd } from "../../sys/descriptor.ts";
 import { lockDirectory } from "../../sys/fileLock.ts";
 import { openPidfd } from "../../sys/pidfd.ts";
@@ -12,9 +12,10 @@ import { Refusal } from "../errors.ts";
 import { recordExit } from "../exit/recordExit.ts";
 import { type JobSpec, newJob } from "../job.ts";
 import { governTree } from "../limits/applyToTree.ts";
+import { MAX_COMMAND_BYTES } from "../model/command.ts";
 import type { RunningJob } from "../model/job.ts";
 import { openScope } from "../placement/jobScope.ts";
-import { cgroupInUse, registerJob } from "../recovery/registerJob.ts";
+import { CgroupNameTaken, cgroupInUse, registerJob } from "../recovery/registerJob.ts";
 import { checkEligibility, checkScreened, type Eligible, type Ineligible } from "./eligibility.ts";
 import { planAttach } from "./planAttach.ts";
 
@@ -54,7 +55,14 @@ export function attachDiscovered(
     const eligibility = checkScreened(context, stat, "discovered");
     if (!eligibility.eligible) return eligibility;
     onEligible();
-    return attachEligible(context, eligibility, "watch", spec);
+    try {
+      return attachEligible(context, eligibility, "watch", spec);
+    } catch (error) {
+      if (!(error instanceof CgroupNameTaken)) throw error;
+      // The id contains the PID: a process could make a cgroup of that name first, to be left alone. It cannot guess this.
+      const jobId = `${spec.jobId}-${Math.floor(2 ** 32 * Math.random()).toString(16)}`;
+      return attachEligible(context, eligibility, "watch", { ...spec, jobId });
+    }
   });
 }
 
@@ -99,10 +107,11 @@ export function governProcess(
   const { pid, startTicks, comm } = target.stat;
   const process: ProcessIdentity = { bootId, pid, startTicks };
   const { cgroup, scope } = planAttach(context, target, spec);
-  const [name = comm, ...words] = readArguments(host, pid);
+  const { words, isCut } = readCommandLine(host, pid, MAX_COMMAND_BYTES);
   const job = newJob(context, mode, spec, {
     process,
-    command: [name, ...words],
+    command: words.length === 0 ? [comm] : words,
+    commandCut: isCut,
     cwd: readWorkingDirectory(host, pid) ?? null,
     uid: readOwner(host, pid) ?? null,
     ...journalOf(cgroup, scope),

@@ -2,11 +2,12 @@ import { type Membership, readMembership } from "../../linux/cgroup/hierarchies.
 import { isForbidden } from "../../linux/host.ts";
 import { isOutsideInitialNamespace } from "../../linux/proc/namespaces.ts";
 import { hasEnded, type ProcStat, readStat } from "../../linux/proc/stat.ts";
+import { readCredentials } from "../../linux/proc/status.ts";
 import { isProcess, runsSameFile } from "../../linux/proc/table.ts";
 import type { Context } from "../context.ts";
-import { isGovernedPath } from "../job.ts";
 import type { Job } from "../model/job.ts";
 import { jobAround } from "../placement/placement.ts";
+import { findGovernedCgroup } from "./governedCgroup.ts";
 
 /**
  * `explicit`: the operator named the process. `discovered`: the policy chose it. The answers differ in one case: a
@@ -44,6 +45,8 @@ export interface Ineligible {
   reason: string;
   /** The next step for the operator. */
   hint: string | undefined;
+  /** An ffrtmp with another state directory governs the process, as far as can be seen. */
+  byAnother?: boolean;
 }
 
 /** Checks whether a process may be governed. Changes nothing; attach, watch and their dry runs share it. */
@@ -81,12 +84,13 @@ export function checkScreened(context: Context, stat: ProcStat, intent: Intent):
     const { pid, startTicks } = stat;
     const membership = readMembership(host, pid);
     if (membership === "gone") return gone(context, pid);
-    const path = [...membership.values()].find(isGovernedPath);
-    if (path !== undefined) {
+    const cgroup = findGovernedCgroup(context, membership);
+    if (cgroup !== undefined) {
       // The cgroup may belong to a job of another state directory, which our ledger does not know.
-      const reason = `it is governed already, inside ${path.split("/").findLast(isGovernedPath)}`;
+      const reason = `it is governed already, inside ${cgroup.name}`;
       const hint = "detach that job first: ffrtmp ps, ffrtmp detach JOB";
-      return ofOwnJob(context, stat) ?? ineligible(stat, "governed", reason, hint);
+      const governed = ineligible(stat, "governed", reason, hint);
+      return ofOwnJob(context, stat) ?? (cgroup.byAnother ? { ...governed, byAnother: true } : governed);
     }
     // procfs answers for the ids of other threads, although it does not list them.
     if (!isProcess(host, pid)) {
@@ -95,7 +99,7 @@ export function checkScreened(context: Context, stat: ProcStat, intent: Intent):
       return ineligible(stat, "thread", "it is a thread, not a process", hint);
     }
     // The ledger knows the ffrtmp processes that an upgrade left running: their executable is another file than ours.
-    if (runsSameFile(host, pid, "self") || ledger.isObserver({ bootId, pid, startTicks }))
+    if (runsOurFile(context, pid) || ledger.isObserver({ bootId, pid, startTicks }))
       return ineligible(stat, "ffrtmp", "it is an ffrtmp process", NAME_WORKLOAD);
     const governed = ofOwnJob(context, stat) ?? governedAs(stat, jobAround(context, membership));
     if (governed) return governed;
@@ -105,6 +109,16 @@ export function checkScreened(context: Context, stat: ProcStat, intent: Intent):
     }
     return { eligible: true, stat, membership };
   });
+}
+
+/**
+ * Only root and the user of this process run ffrtmp in it for sure: with BUN_BE_BUN=1 in its environment, the runtime that is
+ * compiled into the file runs any program. Not by the owner of /proc/PID, which is root for a process that is not dumpable.
+ */
+function runsOurFile({ host }: Context, pid: number): boolean {
+  if (!runsSameFile(host, pid, "self")) return false;
+  const credentials = readCredentials(host, pid);
+  return credentials !== "gone" && [0, process.geteuid?.()].includes(credentials.uid);
 }
 
 /** The main process of a job, or a process that a launching ffrtmp has started and not yet recorded. */

@@ -14,6 +14,8 @@ export interface JobFields {
   readonly jobId: string;
   readonly mode: JobMode;
   readonly command: readonly string[];
+  /** The command has more words than `command`, or its last word is longer. */
+  readonly commandCut: boolean;
   readonly cwd: string | null;
   readonly uid: number | null;
   readonly createdMs: number;

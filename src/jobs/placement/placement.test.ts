@@ -36,6 +36,14 @@ test("other processes in its cgroup keep a workload from being governed in place
   expect(() => place(machine, "in-place")).toThrow("contains other processes: PID 4028");
 });
 
+test("a process in the job of another user's ffrtmp is governed below that job, not in place", () => {
+  const machine = openOwner();
+  machine.context.host.cgroupFs.mkdir(`${machine.owner}/ffrtmp-000000-theirs`);
+  machine.fake.addProcess(4026, "/system.slice/encoder.service/ffrtmp-000000-theirs");
+  expect(place(machine, "auto")).toEqual({ place: { placedAs: "child" } });
+  expect(place(machine, "in-place")).toEqual({ place: { placedAs: "in-place" } });
+});
+
 test("processes in child cgroups count as being in a cgroup", () => {
   const machine = openOwner();
   machine.start(4026, 1);

@@ -9,7 +9,7 @@ import type { ScopePlan } from "../../linux/systemd/scope.ts";
 import { findUnitFilters, parseUnitPlace } from "../../linux/systemd/units.ts";
 import type { Context } from "../context.ts";
 import { Refusal } from "../errors.ts";
-import type { JobSpec } from "../job.ts";
+import { isGovernedPath, type JobSpec } from "../job.ts";
 import type { OpenJob } from "../model/job.ts";
 import { planJobScope, type ScopeSpec, unifiedHierarchy } from "./jobScope.ts";
 
@@ -39,6 +39,8 @@ export function planPlace(
   const owner = directoryOf(hierarchy, cgroupPath);
   if (owner === undefined) return CHILD;
   if (placement === "scope") return planScopeFor(context, pid, hierarchy, cgroupPath, owner, spec);
+  // Only the job of another user's ffrtmp: in place, the two would overwrite each other's limits.
+  if (placement === "auto" && isGovernedPath(cgroupPath)) return CHILD;
   const obstacle = whyNotInPlace(context.host, owner, pid);
   if (obstacle === undefined) return { place: { placedAs: "in-place" } };
   if (placement === "auto") return CHILD;

@@ -2,14 +2,16 @@ import { basename, dirname } from "node:path";
 import { removeJobCgroup } from "../../linux/cgroup/cgroupChanges.ts";
 import { findJobCgroup } from "../../linux/cgroup/findJobCgroup.ts";
 import { type JobLocation, listMembers } from "../../linux/cgroup/jobCgroup.ts";
+import { isOwnedByUs } from "../../linux/cgroup/trust.ts";
 import type { CgroupFs } from "../../linux/cgroupFs.ts";
 import type { Change } from "../../linux/change.ts";
 import type { ProcessIdentity } from "../../linux/proc/identity.ts";
 import { hasEnded, readStat } from "../../linux/proc/stat.ts";
-import { readArguments } from "../../linux/proc/table.ts";
+import { readCommandLine } from "../../linux/proc/table.ts";
 import { journalOf } from "../changes.ts";
 import type { Context } from "../context.ts";
 import { groupName, isTenantGroup, newJob } from "../job.ts";
+import { MAX_COMMAND_BYTES } from "../model/command.ts";
 import { toRunning } from "../model/job.ts";
 
 const SCANNED = "orphan_groups_scanned";
@@ -39,10 +41,12 @@ function adoptGroup(context: Context, jobId: string, found: JobLocation[]): void
     if (ledger.unreadableBecause === undefined) removeJobCgroup(cgroup);
     return;
   }
+  const { words, isCut } = readCommandLine(host, root.pid, MAX_COMMAND_BYTES);
   const spec = { jobId, limits: {}, intent: null, slaEligible: false, tenant: null, labels: {} };
   const starting = newJob(context, "run", spec, {
     process: null,
-    command: readArguments(host, root.pid),
+    command: words,
+    commandCut: isCut,
     cwd: null,
     uid: null,
     ...journalOf(cgroup),
@@ -77,6 +81,8 @@ function findGroups({ host: { cgroupFs }, hierarchies, state }: Context): Map<st
   const own = all.filter(({ path }) => {
     const name = basename(path);
     if (!name.startsWith(prefix) || isTenantGroup(name)) return false;
+    // Another user can make a cgroup of this name in a subtree that is delegated to him.
+    if (!isOwnedByUs(cgroupFs, path)) return false;
     // The job's own cgroup is in the wrapper's, which has the same name, or in its scope.
     return ![name, name.replace(/\.scope$/, "")].some((inner) => cgroupFs.exists(`${path}/${inner}`));
   });

@@ -7,6 +7,7 @@ import { listPids, readArguments } from "../../linux/proc/table.ts";
 import type { Context } from "../context.ts";
 import { cleanUpEnded, recordExit } from "../exit/recordExit.ts";
 import { governTree } from "../limits/applyToTree.ts";
+import { recordedCommand } from "../model/command.ts";
 import {
   bootIdOf,
   type EndedJob,
@@ -134,7 +135,7 @@ function findLaunched(context: Context, job: StartingJob): ProcessIdentity | und
       stat !== "gone" &&
       stat.session === pid &&
       stat.startTicks >= job.observer.startTicks &&
-      Bun.deepEquals(readArguments(host, pid), job.command) &&
+      Bun.deepEquals(recordedCommand(readArguments(host, pid)).command, job.command) &&
       ledger.openJobOfProcess({ bootId, pid, startTicks: stat.startTicks }) === undefined
     );
   });

@@ -42,9 +42,14 @@ function tryToRegister(ledger: Ledger, job: StartingJob): boolean {
   }
 }
 
+/** The cgroup of a job's name contains processes of an earlier job, or another user made it first. */
+export class CgroupNameTaken extends Refusal {}
+
 /** Describes a cgroup with processes that an ended job of the same name left behind. */
-export function cgroupInUse({ jobId }: Job, { path, pids }: CgroupInUse): Refusal {
-  return new Refusal(
+export function cgroupInUse({ jobId }: Job, { path, pids }: CgroupInUse): CgroupNameTaken {
+  if (pids.length === 0)
+    return new CgroupNameTaken(`another user has made the cgroup ${path}`, "choose another --job-id");
+  return new CgroupNameTaken(
     `an earlier job ${jobId} left processes behind that still run in its cgroup ${path}: PID ${pids.join(", ")}`,
     "choose another --job-id, or wait for them to end",
   );

@@ -7,6 +7,7 @@ import { writeCgroupFile } from "./file.ts";
 import { formerPaths, type JobCgroup, type JobDirectory } from "./jobCgroup.ts";
 import { listOccupants } from "./members.ts";
 import { restoreFile } from "./ownerFiles.ts";
+import { isForeign } from "./trust.ts";
 import { childrenOf, disableController, enableController, listDisabled } from "./v2/subtreeControl.ts";
 
 /** Every cgroup of an ffrtmp job has a name with this prefix, whatever its state directory is. */
@@ -94,6 +95,8 @@ function createCgroup(job: JobCgroup, { hierarchy }: JobDirectory, created: Cgro
     fs.mkdir(path);
   } catch (error) {
     if (errnoOf(error) !== "EEXIST") throw error;
+    // Another user who made it first, in a subtree that is delegated to him, could change the limits in it.
+    if (isForeign(fs, path)) throw new CgroupInUse(path, []);
     if (role === "tenant") return;
     // Left by an ffrtmp that died before its workload joined. The directory is replaced, so that no old limit stays in it;
     // but first every hierarchy is checked: the workload may have joined another one.

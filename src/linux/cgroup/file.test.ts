@@ -25,6 +25,7 @@ function directory(files: Record<string, string | Error>, path = "/cg/a"): Cgrou
     rmdir: unused,
     exists: unused,
     realPath: unused,
+    owner: unused,
     children: unused,
     watch: unused,
   };

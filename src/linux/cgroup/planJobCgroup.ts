@@ -5,6 +5,7 @@ import type { Unavailable } from "./controller.ts";
 import { readText } from "./file.ts";
 import { directoryOf, type Hierarchy, type Membership } from "./hierarchies.ts";
 import type { JobCgroup } from "./jobCgroup.ts";
+import { isForeign } from "./trust.ts";
 
 /**
  * Plans a job's cgroup: in each hierarchy a child of the cgroup that `membership` names, so that every limit above still
@@ -28,12 +29,23 @@ export function planJobCgroup(
       job.unavailable.push(...controllers.map(({ name }) => ({ controller: name, ...origin })));
       continue;
     }
-    const planned = backendOf(hierarchy).plan({ fs, hierarchy, origin: origin.path, controllers }, request);
+    const site = { fs, hierarchy, origin: origin.path, controllers };
+    const planned = backendOf(hierarchy).plan(site, withOwnTenant(fs, origin.path, request));
     job.unavailable.push(...planned.unavailable);
     job.directories.push(...planned.directories);
     job.changes.push(...planned.changes);
   }
   return job;
+}
+
+/**
+ * Leaves out the tenant's cgroup where another user has made one of that name, in a subtree that is delegated to him: he
+ * could change its limits. The job's own limits apply there, and the outcome of the total says that it does not.
+ */
+function withOwnTenant(fs: CgroupFs, origin: string, request: CgroupRequest): CgroupRequest {
+  const { tenant } = request;
+  if (tenant === undefined || !isForeign(fs, `${origin}/${tenant.name}`)) return request;
+  return { ...request, tenant: undefined };
 }
 
 type Origin = { path: string } | { because: string };

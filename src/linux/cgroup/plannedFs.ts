@@ -29,6 +29,7 @@ export function plannedFs(real: CgroupFs, changes: readonly CgroupChange[]): Cgr
     rmdir() {},
     exists: (path) => written.has(path) || real.exists(path),
     realPath: (path) => real.realPath(path),
+    owner: (path) => real.owner(path),
     children: (path) => real.children(path),
     watch: () => undefined,
   };

@@ -9,6 +9,11 @@ const MONITOR = /(?:^|-)conmon-/;
 // /lxc.payload.web/…   /lxc/web
 // /machine.slice/machine-web.scope/payload   /machine.slice/systemd-nspawn@web.service/payload
 export function parseContainers(cgroupPath: string): string[] {
+  return findContainers(cgroupPath).map(({ name }) => name);
+}
+
+/** Returns the containers of `parseContainers`, each with the cgroup whose name says so. */
+export function findContainers(cgroupPath: string): { name: string; cgroupPath: string }[] {
   const parts = cgroupPath.split("/");
   return parts.flatMap((part, index) => {
     const id = MONITOR.test(part) ? undefined : ID.exec(part)?.[1];
@@ -18,6 +23,6 @@ export function parseContainers(cgroupPath: string): string[] {
       (parts[index - 1] === "lxc" || parts[index - 1] === "lxc.payload" ? part : undefined) ??
       /^machine-(.+)\.scope$/.exec(part)?.[1] ??
       /^systemd-nspawn@(.+)\.service$/.exec(part)?.[1];
-    return name ? [name] : [];
+    return name ? [{ name, cgroupPath: parts.slice(0, index + 1).join("/") }] : [];
   });
 }

@@ -1,7 +1,16 @@
-import { type Host, readProcFile } from "../host.ts";
+import { type Host, readProcFile, readProcStart } from "../host.ts";
 
 // include/uapi/linux/capability.h
 export const CAP_SYS_PTRACE = 19;
+
+/** Everything before the line `Groups:`, which a process with 65536 groups makes 700 KB long. Name, the longest, has 64. */
+const STATUS_START_BYTES = 2048;
+
+/** Reads the start of /proc/PID/status: Name to Gid. `"gone"` when there is no such process. */
+export function readStatusStart(host: Host, pid: number): string {
+  const read = readProcStart(host, `${pid}/status`, STATUS_START_BYTES);
+  return read === "gone" ? read : read.text;
+}
 
 /** The effective user and group of a process. */
 export interface Credentials {
@@ -11,7 +20,7 @@ export interface Credentials {
 
 /** Source: /proc/PID/status, proc_pid_status(5). */
 export function readCredentials(host: Host, pid: number): Credentials | "gone" {
-  const text = readProcFile(host, `${pid}/status`);
+  const text = readStatusStart(host, pid);
   // Uid:	1000	1000	1000	1000     ← real, effective, saved, file system
   // Gid:	1000	1000	1000	1000
   const uid = /^Uid:\s+\d+\s+(\d+)/m.exec(text)?.[1];

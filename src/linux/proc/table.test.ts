@@ -3,11 +3,14 @@ import { realpathSync } from "node:fs";
 import { procTree, statLine } from "../../../test/support/procTree.ts";
 import { realHost } from "../host.ts";
 import { readStat } from "./stat.ts";
+import { readCredentials, readStatusStart } from "./status.ts";
 import {
+  isProcess,
   listPids,
   listThreads,
   listTree,
   readArguments,
+  readCommandLine,
   readExecutable,
   readOwner,
   readWorkingDirectory,
@@ -160,4 +163,22 @@ test("the readers return the properties of a real process", async () => {
     sleeper.kill("SIGKILL");
     await sleeper.exited;
   }
+});
+
+test("readCommandLine() reads no more than the limit, and cuts between two characters", () => {
+  using proc = procTree({ "10/cmdline": `sleep\0${"é".repeat(40)}\0`, "11/cmdline": "sleep\x00600\0" });
+  expect(readCommandLine(proc.host, 10, 9)).toEqual({ words: ["sleep", "é"], isCut: true });
+  expect(readCommandLine(proc.host, 10, 10)).toEqual({ words: ["sleep", "éé"], isCut: true });
+  expect(readCommandLine(proc.host, 10, 6)).toEqual({ words: ["sleep"], isCut: true });
+  expect(readCommandLine(proc.host, 11, 10)).toEqual({ words: ["sleep", "600"], isCut: false });
+  expect(readCommandLine(proc.host, 11, 9)).toEqual({ words: ["sleep", "600"], isCut: true });
+});
+
+test("a process with 65536 groups has a status of 700 KB, of which the start is read", () => {
+  const groups = Array.from({ length: 65536 }, (_, each) => 1_000_000_000 + each).join(" ");
+  const ids = "Uid:\t7\t1001\t7\t7\nGid:\t7\t1002\t7\t7\n";
+  using proc = procTree({ "10/status": `Name:\tx\nTgid:\t10\n${ids}Groups:\t${groups}\nVmRSS:\t7 kB\n` });
+  expect(readStatusStart(proc.host, 10).length).toBeLessThanOrEqual(2048);
+  expect(isProcess(proc.host, 10)).toBeTrue();
+  expect(readCredentials(proc.host, 10)).toEqual({ uid: 1001, gid: 1002 });
 });

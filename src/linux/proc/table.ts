@@ -1,6 +1,7 @@
 import { readdirSync, readlinkSync, statSync } from "node:fs";
-import { type Host, readProcFile, unlessGone } from "../host.ts";
+import { type Host, readProcFile, readProcStart, unlessGone } from "../host.ts";
 import { readStat } from "./stat.ts";
+import { readStatusStart } from "./status.ts";
 
 /** Returns every pid that procfs lists, in no order. */
 export function listPids(host: Host): number[] {
@@ -11,7 +12,7 @@ export function listPids(host: Host): number[] {
 
 /** Returns whether a pid is that of a process: procfs also has unlisted directories of other threads. */
 export function isProcess(host: Host, pid: number): boolean {
-  return /^Tgid:\s+(\d+)/m.exec(readProcFile(host, `${pid}/status`))?.[1] === String(pid);
+  return /^Tgid:\s+(\d+)/m.exec(readStatusStart(host, pid))?.[1] === String(pid);
 }
 
 /** Returns the thread ids of a process, including its pid. Empty when the process is gone. */
@@ -21,13 +22,31 @@ export function listThreads(host: Host, pid: number): number[] {
 }
 
 /**
- * Reads /proc/PID/cmdline, decoded as UTF-8 with replacement characters. Empty for kernel threads, zombies and
+ * The part of a command line that is read: as much as policies compare. A process can have 6 MB of arguments, and the
+ * kernel reads them from its memory, page by page.
+ */
+export const MAX_ARGUMENT_BYTES = 32 * 1024;
+
+/** `isCut`: the command line is longer than these words, of which the last one may be cut. */
+export interface CommandLine {
+  words: string[];
+  isCut: boolean;
+}
+
+/**
+ * Reads the start of /proc/PID/cmdline, decoded as UTF-8 with replacement characters. Empty for kernel threads, zombies and
  * processes that erased their arguments. The last argument ends at the last NUL.
  */
+export function readCommandLine(host: Host, pid: number, maxBytes = MAX_ARGUMENT_BYTES): CommandLine {
+  const read = readProcStart(host, `${pid}/cmdline`, maxBytes);
+  if (read === "gone" || read.text === "") return { words: [], isCut: false };
+  const { text, isCut } = read;
+  return { words: (text.endsWith("\0") ? text.slice(0, -1) : text).split("\0"), isCut };
+}
+
+/** Reads the arguments of a process as far as policies compare them. */
 export function readArguments(host: Host, pid: number): string[] {
-  const text = readProcFile(host, `${pid}/cmdline`);
-  if (text === "gone" || text === "") return [];
-  return (text.endsWith("\0") ? text.slice(0, -1) : text).split("\0");
+  return readCommandLine(host, pid).words;
 }
 
 export function readExecutable(host: Host, pid: number): string | undefined {

@@ -114,7 +114,7 @@ export const matchSection = z.strictObject(
     ),
     argv: key(
       oneOrMore(argumentPattern),
-      "the whole command line, its arguments joined by spaces (the first 32,768 characters)",
+      "the whole command line, its arguments joined by spaces (the first 32,768 bytes)",
       conditions.argumentsMatch,
     ),
     exe: key(oneOrMore(pathPattern), "the path of the executable", conditions.executableIs),

@@ -1,0 +1,31 @@
+/**
+ * Characters that a terminal obeys or that are invisible: control characters (C0, DEL, C1), format characters such as the
+ * bidirectional controls and zero-width joiners, line and paragraph separators, and lone surrogates, which have no UTF-8.
+ */
+const INVISIBLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
+const INVISIBLE_BUT_NEWLINE = /(?!\n)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
+
+/**
+ * Returns a text with every character escaped that could forge another line or change a terminal: `\u001b`, as in JSON.
+ * A process chooses its own name, arguments and environment, and a user the names of files.
+ */
+export function oneLine(text: string): string {
+  return text.replace(INVISIBLE, escapeUnits);
+}
+
+/** Does the same for a text of several lines, or of JSON, whose newlines separate lines that are safe themselves. */
+export function escapeLines(text: string): string {
+  return text.replace(INVISIBLE_BUT_NEWLINE, escapeUnits);
+}
+
+export function hasInvisible(text: string): boolean {
+  return text.search(INVISIBLE) >= 0;
+}
+
+/** Escapes each UTF-16 code unit, which is what JSON takes too: U+E0001 becomes `\udb40\udc01`. */
+function escapeUnits(character: string): string {
+  return character
+    .split("")
+    .map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`)
+    .join("");
+}
