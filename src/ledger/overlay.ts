@@ -21,7 +21,7 @@ export class Overlay {
 
   constructor() {
     // Only what the file contains is permanent.
-    this.#db.run("DROP TRIGGER results_are_kept");
+    this.#db.run("DROP TRIGGER results_are_kept; DROP TRIGGER jobs_are_kept");
   }
 
   /** True right after the first change that had no room. */

@@ -9,13 +9,13 @@ import { JobConflict } from "./ledger.ts";
 
 const { freshDirectory, open } = useLedgers();
 
-describe("a ledger that cannot be written", () => {
-  const locked = (path: string): Database => {
-    const db = new Database(path);
-    db.run("BEGIN IMMEDIATE");
-    return db;
-  };
+function locked(path: string): Database {
+  const db = new Database(path);
+  db.run("BEGIN IMMEDIATE");
+  return db;
+}
 
+describe("a ledger that cannot be written", () => {
   it("keeps changes in their order until it can be, and reports it once", () => {
     const { ledger, path, told, directory } = open();
     const job = someJob();
@@ -36,6 +36,62 @@ describe("a ledger that cannot be written", () => {
     ledger.close();
     expect(told).toHaveLength(1);
   }, 60_000);
+});
+
+describe("a ledger that stays locked", () => {
+  it("keeps 10,000 changes, reports the first loss, and still records the results of earlier jobs", () => {
+    const { ledger, path, told, directory } = open();
+    const early = someJob({ jobId: "early" });
+    ledger.register(early);
+    const holder = locked(path);
+    for (let atMs = 0; atMs < 10_000; atMs++)
+      ledger.addEvent(early, { atMs, kind: "observer_died", detail: {} });
+    expect(told).toHaveLength(1);
+    // Enough to be forgotten, and each one is complete while it lasts.
+    for (let pid = 1; pid <= 600; pid++) {
+      const late = someJob({ jobId: `late-${pid}`, process: someProcess({ pid }) });
+      ledger.register(late);
+      expect(ledger.job(late.key)?.jobId).toBe(late.jobId);
+      const ended = ledger.recordResult(late, someResult(late));
+      if (ended === "already ended") throw new Error("it has no result yet");
+      ledger.markCleanedUp(ended);
+    }
+    expect(told).toHaveLength(2);
+    expect(told[1]).toMatch(/more than 10000 changes wait .*: jobs that start from now on are not recorded/);
+    ledger.recordResult(early, someResult(early));
+    holder.run("ROLLBACK");
+    holder.close();
+    ledger.close();
+    expect(told[2]).toMatch(/^1800 changes are lost that could not be written/);
+    const { ledger: next } = open(directory);
+    expect(next.history(5).map(({ job }) => job.jobId)).toEqual(["early"]);
+    expect(next.events(early)).toHaveLength(10_000);
+  }, 60_000);
+
+  it("shows its own changes beside the recorded jobs", () => {
+    const { ledger, path } = open();
+    const [one, two] = [1, 2].map((pid) => someJob({ jobId: `job-${pid}`, process: someProcess({ pid }) }));
+    if (!one || !two) throw new Error("there are two jobs");
+    ledger.register(one);
+    ledger.register(two);
+    const holder = locked(path);
+    ledger.recordResult(one, someResult(one));
+    const three = someJob({ jobId: "job-3", process: someProcess({ pid: 3 }) });
+    ledger.register(three);
+    expect(ledger.openJobs().map(({ jobId }) => jobId)).toEqual(expect.arrayContaining(["job-2", "job-3"]));
+    expect(ledger.openJobs()).toHaveLength(2);
+    expect(() => ledger.register(someJob({ jobId: "job-2", process: someProcess({ pid: 4 }) }))).toThrow(
+      JobConflict,
+    );
+    expect(() => ledger.register(someJob({ jobId: "other", process: someProcess({ pid: 2 }) }))).toThrow(
+      JobConflict,
+    );
+    expect(ledger.history(5)).toHaveLength(1);
+    holder.run("ROLLBACK");
+    holder.close();
+    expect(ledger.flush()).toBe(0);
+    expect(ledger.openJobs()).toHaveLength(2);
+  });
 });
 
 describe("a ledger that cannot be opened", () => {

@@ -143,6 +143,8 @@ export class Sandbox {
   sql(statement: string, ...values: (string | number | null)[]): void {
     const db = new Database(locateState(this.state, {}).ledger);
     try {
+      // A daemon may write at the same time.
+      db.run("PRAGMA busy_timeout = 5000");
       db.run(statement, values);
     } finally {
       db.close();
