@@ -24,7 +24,7 @@ import type { CommonFlags } from "../options/jobOptions.ts";
 import { limitsFrom } from "../options/limitOptions.ts";
 import { openPolicy, type PolicyFlags } from "../options/policy.ts";
 import { describeChange } from "../output/changes.ts";
-import { printErr, printOut, warn } from "../output/messages.ts";
+import { neverWaitForStderr, printErr, printOut, warn } from "../output/messages.ts";
 import { warnOfLikelyMistakes } from "../output/outcomes.ts";
 import { openContext } from "../session.ts";
 import { firstSignal } from "../signals.ts";
@@ -55,6 +55,7 @@ export async function watch(flags: WatchFlags): Promise<number> {
   const reader = new FactReader(context.host);
   if (flags.dryRun) return dryRun(context, store.policy, reader, flags.placement);
   lockStateDirectory(context);
+  neverWaitForStderr();
   let daemon: WatchDaemon | undefined;
   const signal = firstSignal(() => daemon?.reload("SIGHUP"));
   // The executable starts with the JIT compiler turned down (scripts/build.ts), which a daemon needs.
