@@ -8,7 +8,7 @@ import { type DaemonContext, scanIntervalOf } from "./daemonContext.ts";
 import { Discovery } from "./discovery.ts";
 import { HistoryPruner } from "./historyPruner.ts";
 import { JobTracker } from "./jobTracker.ts";
-import { type Occasion, reconcileJob } from "./reconcilePolicy.ts";
+import { decideAgain, type Occasion, reconcileJob } from "./reconcilePolicy.ts";
 import { DaemonStatistics } from "./statistics.ts";
 
 /** How long a process that a scan found is checked again, because it may not have its name yet. */
@@ -27,6 +27,7 @@ export class WatchDaemon {
   #events: ProcessEvents;
   /** False from the failure of an event source until the next one has started. */
   #isListening = true;
+  #isStopped = false;
 
   /** Takes over the jobs of an earlier ffrtmp, then scans all processes. */
   static async start(context: DaemonContext): Promise<WatchDaemon> {
@@ -46,9 +47,11 @@ export class WatchDaemon {
     daemon.#tracker.resumeStoredPidfds();
     repairAll(context);
     daemon.#tracker.checkObservers();
-    daemon.#reconcileJobs("start");
-    daemon.#discovery.scanAll();
+    const reconciled = daemon.#reconcileJobs("start");
+    // Before any event that arrives while this waits.
     daemon.#handle(queued);
+    await reconciled;
+    await daemon.#discovery.scanAll();
     daemon.#statistics.write();
     daemon.#emitCounts();
     store.watch(() => daemon.reload("the file has changed"));
@@ -82,24 +85,37 @@ export class WatchDaemon {
         // Polling has a timer of its own.
         if (this.#isPolling()) void this.#restartEvents();
       }
-      this.#reconcileJobs("reload");
-      this.#discovery.scanAll();
-      this.#pruner.recordRetention();
+      void this.#applyPolicy();
+      return;
     }
+    this.#finishReload();
+  }
+
+  async #applyPolicy(): Promise<void> {
+    await this.#reconcileJobs("reload");
+    await this.#discovery.scanAll();
+    if (this.#isStopped) return;
+    this.#pruner.recordRetention();
+    this.#finishReload();
+  }
+
+  #finishReload(): void {
     this.#statistics.write();
     this.#emitCounts();
-    service.ready();
+    this.#context.service.ready();
   }
 
   /** Stops observing. The jobs keep running under their limits. */
   async stop(): Promise<void> {
     const { ledger, host, store, service, bus } = this.#context;
     service.stopping();
+    this.#isStopped = true;
     this.#stopWatchdog();
     clearInterval(this.#reconcileTimer);
     store.stop();
     this.#discovery.stop();
     this.#pruner.stop();
+    this.#context.slowReader.stop();
     this.#tracker.releaseAll();
     this.#statistics.write(host.now());
     bus.emit({ kind: "daemon-stopped", counts: this.#statistics.counts() });
@@ -120,10 +136,10 @@ export class WatchDaemon {
     const { bus } = this.#context;
     this.#tracker.observer.take(batch);
     for (const event of batch) {
-      if (event.kind === "exec" || event.kind === "comm") this.#discovery.consider(event.pid);
+      if (event.kind === "exec" || event.kind === "comm") void this.#discovery.consider(event.pid);
       else if (event.kind === "lost") {
         bus.emit({ kind: "events-lost", reason: event.reason, dropped: this.#statistics.counts().dropped });
-        this.#rescan();
+        void this.#rescan();
       } else if (event.kind === "failed") {
         bus.emit({ kind: "event-source-failed", source: this.#events.source, reason: event.reason });
         void this.#restartEvents();
@@ -141,13 +157,13 @@ export class WatchDaemon {
     this.#statistics.switchTo(events);
     this.#tracker.observer.switchTo(events);
     this.#isListening = true;
-    this.#rescan();
+    void this.#rescan();
   }
 
-  #rescan(): void {
+  async #rescan(): Promise<void> {
     this.#statistics.rescans++;
-    this.#reportFound(this.#discovery.scanAll());
-    this.#statistics.writeIfDue();
+    this.#reportFound(await this.#discovery.scanAll());
+    if (!this.#isStopped) this.#statistics.writeIfDue();
   }
 
   /** Catches up on everything that no event reports. With polling, the events themselves come from scans. */
@@ -160,9 +176,14 @@ export class WatchDaemon {
     this.#enforceLimits();
     this.#statistics.writeIfDue();
     this.#emitCounts();
-    if (this.#isPolling()) return;
+    if (this.#isPolling()) {
+      void this.#discovery.considerAll(this.#discovery.takeUnread());
+      return;
+    }
     const pids = this.#scan.scan().events.flatMap((event) => ("pid" in event ? [event.pid] : []));
-    this.#reportFound(pids.filter((pid) => this.#discovery.consider(pid)));
+    void this.#discovery
+      .considerAll([...this.#discovery.takeUnread(), ...pids])
+      .then((found) => this.#reportFound(found));
   }
 
   #enforceLimits(): void {
@@ -176,10 +197,17 @@ export class WatchDaemon {
   }
 
   /** Applies the policy in force to the jobs that a `watch` started. */
-  #reconcileJobs(occasion: Occasion): void {
+  async #reconcileJobs(occasion: Occasion): Promise<void> {
+    const jobs = this.#tracker.ownJobs().filter(({ mode }) => mode === "watch");
+    const { policy } = this.#context.store;
+    const asked = jobs.map(async (job) => [job.key, await decideAgain(this.#context, job)] as const);
+    const decisions = new Map(await Promise.all(asked));
+    if (this.#isStopped || this.#context.store.policy !== policy) return;
+    // A job may have ended or changed meanwhile.
     for (const job of this.#tracker.ownJobs()) {
-      if (job.mode !== "watch") continue;
-      const event = reconcileJob(this.#context, job, occasion);
+      const decision = decisions.get(job.key);
+      if (decision === undefined) continue;
+      const event = reconcileJob(this.#context, job, occasion, decision);
       if (event?.kind === "job-changed-by-policy") this.#tracker.observer.update(event.job);
       if (event?.kind === "job-released-by-policy") this.#tracker.forget(job);
       if (event) this.#context.bus.emit(event);

@@ -26,6 +26,8 @@ interface EventFacts {
   "policy-rejected": { trigger: string; path: string | undefined; faults: readonly string[] };
   /** A scan found a process that the policy chose, and no event had reported it. */
   "process-found-by-scan": { pid: number };
+  /** A fact of a process could not be read in time, and the policy decides without it. */
+  "facts-late": { pid: number };
   "attach-failed": { pid: number; target: string; reason: string };
   /** `target` is the command that the process was recognized as; without a `rule`, as a target command. */
   "job-attached": { job: RunningJob; target: string; rule: string | undefined };

@@ -47,6 +47,8 @@ const LINES: { [Kind in EventKind]: (event: DaemonEvent<Kind>) => string | strin
     ...faults.map((fault) => `  ${fault}`),
   ],
   "process-found-by-scan": ({ pid }) => `PID ${pid} found by scan (its exec event was missed)`,
+  "facts-late": ({ pid }) =>
+    `PID ${pid} does not let its arguments or environment be read; the policy decides without them`,
   "attach-failed": ({ pid, target, reason }) => `Not governing PID ${pid} (${target}): ${reason}`,
   "job-attached": ({ job: { jobId, process, tenant, outcomes }, target, rule }) => {
     const reasons = [rule && `rule ${rule}`, tenant && `tenant ${tenant}`].filter(Boolean).join(", ");

@@ -1,11 +1,11 @@
-import { realpathSync } from "node:fs";
 import { readMembership } from "../linux/cgroup/hierarchies.ts";
-import { type Host, isForbidden, readProcFile } from "../linux/host.ts";
+import type { Host } from "../linux/host.ts";
 import { parseContainers } from "../linux/proc/container.ts";
 import { IdNames } from "../linux/proc/idNames.ts";
+import { directSlowFacts, type SlowFacts } from "../linux/proc/slowFacts/slowFacts.ts";
 import { type ProcStat, readAgeMs, readStat } from "../linux/proc/stat.ts";
 import { type Credentials, readCredentials } from "../linux/proc/status.ts";
-import { readArguments, readExecutable, readWorkingDirectory } from "../linux/proc/table.ts";
+import { readExecutable, readWorkingDirectory, visible } from "../linux/proc/table.ts";
 import type { ProcessFacts, ProcessNames } from "./facts.ts";
 import { namesOf } from "./namePattern.ts";
 
@@ -37,13 +37,17 @@ export class FactReader {
     this.#ownContainers = new Set(readCgroups(host, "self").flatMap(parseContainers));
   }
 
-  /** Returns the facts of a process whose stat was just read. Every other fact is read when first used. */
-  of(stat: ProcStat, job?: FactsOfJob): ProcessFacts {
+  /**
+   * Returns the facts of a process whose stat was just read. Every other fact is read when first used; the slow ones are
+   * taken from `slow`, by default in the calling thread.
+   */
+  of(stat: ProcStat, job?: FactsOfJob, slow: SlowFacts = directSlowFacts(this.host)): ProcessFacts {
     const facts = {
       __proto__: UNREAD,
       reader: this,
       stat,
       job,
+      slow,
       pid: stat.pid,
       ppid: stat.ppid,
       isGoverned: job?.isGoverned ?? false,
@@ -56,15 +60,17 @@ export class FactReader {
   }
 
   /** Keeps results for a second: every process is compared with the same few paths. */
-  resolve(path: string): string {
+  resolve(path: string, slow: SlowFacts = directSlowFacts(this.host)): string {
     const nowMs = this.host.now();
     if (Math.abs(nowMs - this.#resolvedSinceMs) >= RESOLVE_INTERVAL_MS) {
       this.#resolved.clear();
       this.#resolvedSinceMs = nowMs;
     }
-    const resolved = this.#resolved.get(path) ?? followLinks(path);
-    this.#resolved.set(path, resolved);
-    return resolved;
+    const known = this.#resolved.get(path);
+    if (known !== undefined) return known;
+    const resolved = slow.resolve(path);
+    if (resolved !== undefined) this.#resolved.set(path, resolved);
+    return resolved ?? path;
   }
 }
 
@@ -72,17 +78,18 @@ interface Subject extends ProcessFacts {
   reader: FactReader;
   stat: ProcStat;
   job: FactsOfJob | undefined;
+  slow: SlowFacts;
   ids: Partial<Credentials>;
 }
 
 type UnreadFact = Exclude<
   keyof Subject,
-  "reader" | "stat" | "job" | "pid" | "ppid" | "isGoverned" | "resolve"
+  "reader" | "stat" | "job" | "slow" | "pid" | "ppid" | "isGoverned" | "resolve"
 >;
 
 /** Each reads one fact. `undefined` is a fact that the kernel does not let us read. */
 const READERS: { [F in UnreadFact]: (facts: Subject, reader: FactReader) => Subject[F] } = {
-  argv: ({ pid }, { host }) => visible(() => readArguments(host, pid)) ?? [],
+  argv: ({ stat, slow }) => slow.argv(stat),
   executable: ({ pid }, { host }) => readExecutable(host, pid),
   names: ({ stat, argv, executable }) => namesOf(stat.comm, argv[0], executable),
   ids: ({ pid }, { host }) => visible(() => readCredentials(host, pid)) ?? {},
@@ -91,17 +98,17 @@ const READERS: { [F in UnreadFact]: (facts: Subject, reader: FactReader) => Subj
   user: ({ uid }, { users, host }) => (uid === undefined ? undefined : users.nameOf(uid, host.now())),
   group: ({ gid }, { groups, host }) => (gid === undefined ? undefined : groups.nameOf(gid, host.now())),
   cwd: ({ pid }, { host }) => readWorkingDirectory(host, pid)?.replace(/ \(deleted\)$/, ""),
-  ancestors: ({ ppid }, { host }) => readAncestors(host, ppid),
+  ancestors: ({ ppid, slow }, { host }) => readAncestors(host, ppid, slow),
   cgroups: ({ pid, job }, { host }) => job?.cgroups ?? readCgroups(host, pid),
   container: ({ cgroups }, reader) => reader.container(cgroups),
   ageMs: ({ stat }, { host }) => readAgeMs(host, stat.startTicks),
-  environment: ({ pid }, { host }) => visible(() => readEnvironment(host, pid)),
+  environment: ({ stat, slow }) => slow.environment(stat),
 };
 
 /** The prototype of facts that are not read yet. */
 const UNREAD = {
   resolve(this: Subject, path: string): string {
-    return this.reader.resolve(path);
+    return this.reader.resolve(path, this.slow);
   },
 };
 for (const [fact, read] of Object.entries(READERS)) {
@@ -115,13 +122,12 @@ for (const [fact, read] of Object.entries(READERS)) {
   });
 }
 
-function readAncestors(host: Host, parent: number): ProcessNames[] {
+function readAncestors(host: Host, parent: number, slow: SlowFacts): ProcessNames[] {
   const ancestors: ProcessNames[] = [];
   for (let pid = parent; pid > 0 && ancestors.length < MAX_ANCESTORS; ) {
     const stat = visible(() => readStat(host, pid));
     if (stat === undefined) break;
-    const argv = visible(() => readArguments(host, stat.pid)) ?? [];
-    ancestors.push(namesOf(stat.comm, argv[0], readExecutable(host, stat.pid)));
+    ancestors.push(namesOf(stat.comm, slow.argv(stat)[0], readExecutable(host, stat.pid)));
     pid = stat.ppid;
   }
   return ancestors;
@@ -129,35 +135,4 @@ function readAncestors(host: Host, parent: number): ProcessNames[] {
 
 function readCgroups(host: Host, pid: number | "self"): string[] {
   return [...(visible(() => readMembership(host, pid))?.values() ?? [])];
-}
-
-/** `PATH=/usr/bin\0TIER=gold\0`. The first value of a repeated variable counts, as for getenv(3). */
-function readEnvironment(host: Host, pid: number): ReadonlyMap<string, string> | "gone" {
-  const text = readProcFile(host, `${pid}/environ`);
-  if (text === "gone") return "gone";
-  const variables = new Map<string, string>();
-  for (const entry of text.split("\0")) {
-    const at = entry.indexOf("=");
-    if (at > 0 && !variables.has(entry.slice(0, at))) variables.set(entry.slice(0, at), entry.slice(at + 1));
-  }
-  return variables;
-}
-
-/** Returns `undefined` for a process that is gone, and for a fact that the kernel does not let us read. */
-function visible<T>(read: () => T | "gone"): T | undefined {
-  try {
-    const fact = read();
-    return fact === "gone" ? undefined : fact;
-  } catch (error) {
-    if (isForbidden(error)) return undefined;
-    throw error;
-  }
-}
-
-function followLinks(path: string): string {
-  try {
-    return realpathSync(path);
-  } catch {
-    return path;
-  }
 }

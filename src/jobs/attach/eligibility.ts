@@ -1,8 +1,9 @@
 import { type Membership, readMembership } from "../../linux/cgroup/hierarchies.ts";
 import { isForbidden } from "../../linux/host.ts";
 import { isOutsideInitialNamespace } from "../../linux/proc/namespaces.ts";
+import { directSlowFacts, type SlowFacts } from "../../linux/proc/slowFacts/slowFacts.ts";
 import { hasEnded, type ProcStat, readStat } from "../../linux/proc/stat.ts";
-import { isProcess, runsSameFile } from "../../linux/proc/table.ts";
+import { isProcess } from "../../linux/proc/table.ts";
 import type { Context } from "../context.ts";
 import { isGovernedPath } from "../job.ts";
 import type { Job } from "../model/job.ts";
@@ -47,9 +48,14 @@ export interface Ineligible {
 }
 
 /** Checks whether a process may be governed. Changes nothing; attach, watch and their dry runs share it. */
-export function checkEligibility(context: Context, pid: number, intent: Intent): Eligible | Ineligible {
+export function checkEligibility(
+  context: Context,
+  pid: number,
+  intent: Intent,
+  slow?: SlowFacts,
+): Eligible | Ineligible {
   const screened = screenProcess(context, pid);
-  return "eligible" in screened ? screened : checkScreened(context, screened, intent);
+  return "eligible" in screened ? screened : checkScreened(context, screened, intent, slow);
 }
 
 /**
@@ -75,7 +81,12 @@ export function screenProcess(context: Context, pid: number): ProcStat | Ineligi
  * The rest of the check, for a screened process. Reads its cgroups first: after the start of a daemon, or after events
  * were lost, most of the processes that the policy chooses are governed already.
  */
-export function checkScreened(context: Context, stat: ProcStat, intent: Intent): Eligible | Ineligible {
+export function checkScreened(
+  context: Context,
+  stat: ProcStat,
+  intent: Intent,
+  slow: SlowFacts = directSlowFacts(context.host),
+): Eligible | Ineligible {
   return unlessHidden(stat.pid, () => {
     const { host, ledger, bootId } = context;
     const { pid, startTicks } = stat;
@@ -95,7 +106,7 @@ export function checkScreened(context: Context, stat: ProcStat, intent: Intent):
       return ineligible(stat, "thread", "it is a thread, not a process", hint);
     }
     // The ledger knows the ffrtmp processes that an upgrade left running: their executable is another file than ours.
-    if (runsSameFile(host, pid, "self") || ledger.isObserver({ bootId, pid, startTicks }))
+    if (slow.runsOurFile(stat) || ledger.isObserver({ bootId, pid, startTicks }))
       return ineligible(stat, "ffrtmp", "it is an ffrtmp process", NAME_WORKLOAD);
     const governed = ofOwnJob(context, stat) ?? governedAs(stat, jobAround(context, membership));
     if (governed) return governed;

@@ -1,5 +1,6 @@
 import { readdirSync, readlinkSync, statSync } from "node:fs";
-import { type Host, readProcFile, unlessGone } from "../host.ts";
+import { readFileIdentity } from "../../sys/statx.ts";
+import { type Host, isForbidden, readProcFile, unlessGone } from "../host.ts";
 import { readStat } from "./stat.ts";
 
 /** Returns every pid that procfs lists, in no order. */
@@ -34,14 +35,22 @@ export function readExecutable(host: Host, pid: number): string | undefined {
   return readLink(host, `${pid}/exe`)?.replace(/ \(deleted\)$/, "");
 }
 
+/** Reads /proc/PID/environ: `PATH=/usr/bin\0TIER=gold\0`. The first value of a variable counts, as for getenv(3). */
+export function readEnvironment(host: Host, pid: number): ReadonlyMap<string, string> | "gone" {
+  const text = readProcFile(host, `${pid}/environ`);
+  if (text === "gone") return "gone";
+  const variables = new Map<string, string>();
+  for (const entry of text.split("\0")) {
+    const at = entry.indexOf("=");
+    if (at > 0 && !variables.has(entry.slice(0, at))) variables.set(entry.slice(0, at), entry.slice(at + 1));
+  }
+  return variables;
+}
+
 /** Returns whether two processes run the same executable file; false when one may not be read. */
 export function runsSameFile({ procRoot }: Host, pid: number, other: number | "self"): boolean {
-  try {
-    const [a, b] = [pid, other].map((each) => statSync(`${procRoot}/${each}/exe`));
-    return a?.dev === b?.dev && a?.ino === b?.ino;
-  } catch {
-    return false;
-  }
+  const [a, b] = [pid, other].map((each) => readFileIdentity(`${procRoot}/${each}/exe`));
+  return a !== undefined && a === b;
 }
 
 export function readWorkingDirectory(host: Host, pid: number): string | undefined {
@@ -81,5 +90,16 @@ export function readLink(host: Host, path: string): string | undefined {
     return readlinkSync(`${host.procRoot}/${path}`);
   } catch {
     return undefined;
+  }
+}
+
+/** Returns `undefined` for a process that is gone, and for a fact that the kernel does not let us read. */
+export function visible<T>(read: () => T | "gone"): T | undefined {
+  try {
+    const fact = read();
+    return fact === "gone" ? undefined : fact;
+  } catch (error) {
+    if (isForbidden(error)) return undefined;
+    throw error;
   }
 }
