@@ -5,7 +5,16 @@ import { type DaemonEvent, DaemonEvents } from "./events.ts";
 import { logEvents, reportStatus } from "./log.ts";
 
 const JOB = someJob({ jobId: "auto-ffmpeg-4026" });
-const COUNTS = { received: 9, dropped: null, overruns: 0, malformed: 0, rescans: 2, foundByScan: 1 };
+const COUNTS = {
+  received: 9,
+  dropped: null,
+  overruns: 0,
+  malformed: 0,
+  rescans: 2,
+  foundByScan: 1,
+  lateReads: 0,
+  skippedReads: 0,
+};
 const NO_SOURCE = "connector: not permitted";
 const POLICY = { policy: policyFromFlags(["ffmpeg", "gst-launch-1.0"], {}), path: undefined, warnings: [] };
 const STARTED = { kind: "daemon-started", ...POLICY, ledgerPath: "/l.db" } as const;

@@ -15,6 +15,7 @@ function play() {
     self: { pid: 812, startTicks: 7 },
     store: { policy: policyFromFlags(["ffmpeg"], {}), path: undefined, loadedMs: 5, faults: [] },
     options: { scanIntervalMs: 5000 },
+    slowReader: { counts: { late: 0, skipped: 0 } },
   } as unknown as DaemonContext;
   const source = (counters: EventCounters, name = "connector"): ProcessEvents =>
     ({ source: name, counters: () => ({ ...counters }) }) as unknown as ProcessEvents;

@@ -15,7 +15,7 @@ export class DaemonStatistics {
   /** `undefined` between two event sources. */
   #events: ProcessEvents | undefined;
   /** The counts of the event sources that were stopped. */
-  #earlier: Omit<DaemonCounts, "rescans" | "foundByScan"> = zeroCounters();
+  #earlier: Omit<DaemonCounts, "rescans" | "foundByScan" | "lateReads" | "skippedReads"> = zeroCounters();
   #written = { atMs: 0, losses: "" };
 
   constructor(context: DaemonContext, events: ProcessEvents) {
@@ -27,6 +27,7 @@ export class DaemonStatistics {
 
   counts(): DaemonCounts {
     const earlier = this.#earlier;
+    const { late, skipped } = this.#context.slowReader.counts;
     const { received, dropped, overruns, malformed } = this.#events?.counters() ?? zeroCounters();
     return {
       received: earlier.received + received,
@@ -36,6 +37,8 @@ export class DaemonStatistics {
       malformed: earlier.malformed + malformed,
       rescans: this.rescans,
       foundByScan: this.foundByScan,
+      lateReads: late,
+      skippedReads: skipped,
     };
   }
 

@@ -10,6 +10,10 @@ export interface DaemonCounts extends Pick<EventCounters, "received" | "dropped"
   rescans: number;
   /** Processes that were governed although no event had reported them. */
   foundByScan: number;
+  /** Facts that processes did not let be read in time. */
+  lateReads: number;
+  /** Facts that were not read, because too many threads were blocked. */
+  skippedReads: number;
 }
 
 /** The state of a daemon as it wrote it to the ledger, where the report of the last daemon stays. */
@@ -57,7 +61,8 @@ export function readDaemonReport({ ledger, host }: Context): LastReport | undefi
   const { foundByLooking: foundByScan, ...counts } = report.counts;
   const unstopped = isAlive(host, report.watch) ? "running" : "died";
   const state = report.stoppedMs === null ? unstopped : "stopped";
-  return { ...report, counts: { ...counts, foundByScan }, state };
+  // A report of version 0.1.0 has no counts of reads.
+  return { ...report, counts: { lateReads: 0, skippedReads: 0, ...counts, foundByScan }, state };
 }
 
 export function daemonReportJson({ counts, ...report }: LastReport): Record<string, unknown> {
@@ -80,5 +85,7 @@ export function daemonReportJson({ counts, ...report }: LastReport): Record<stri
     malformed: counts.malformed,
     rescans: counts.rescans,
     found_by_looking: counts.foundByScan,
+    late_reads: counts.lateReads,
+    skipped_reads: counts.skippedReads,
   };
 }

@@ -73,6 +73,7 @@ fuseTest("watch governs and stops while processes keep their own mmap lock", asy
   // No event reports a fork: the daemon finds this process by a scan.
   const late = await startStall(["perl", STALL, "lock", mount("late"), sleep.path]);
   await watch.attachesTo(late);
+  await until("the late reads are counted", async () => (await box.json(["ps", "--daemon"])).late_reads > 0);
   expect(watch.log()).toContain(`PID ${early} does not let its arguments or environment be read`);
   await watch.stops();
 });

@@ -81,6 +81,7 @@ function describe(report: LastReport, now: number): Pair[] {
     ["malformed", String(counts.malformed)],
     ["rescans", `${counts.rescans} after lost events, and one every ${interval}`],
     ["found by scan", `${counts.foundByScan} processes whose exec event was missed`],
+    ["late facts", `${counts.lateReads} not read in time, ${counts.skippedReads} not tried`],
     ["counted", `${formatDuration(now - report.atMs)} ago`],
   ];
 }

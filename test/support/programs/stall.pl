@@ -19,7 +19,7 @@ my ($PROT_READ, $MAP_PRIVATE) = (1, 2);
 my ($FOPEN_DIRECT_IO, $FOPEN_KEEP_CACHE) = (1, 2);
 my $NOBODY = 65534;
 
-alarm 60;
+alarm 75;
 $| = 1;
 my $size = -s $file;
 open my $content, "<:raw", $file or die "$file: $!";
