@@ -11,6 +11,8 @@ import {
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
+import { realHost } from "../../src/linux/host.ts";
+import { readStat } from "../../src/linux/proc/stat.ts";
 import { lacksCommand, lacksLimits, testIf, until, useSandbox } from "../support/sandbox.ts";
 
 const STALL = join(import.meta.dir, "../support/programs/stall.pl");
@@ -151,7 +153,8 @@ function readLines(child: Bun.Subprocess): () => Promise<string> {
 
 /** Returns whether a process sleeps where no signal wakes it. */
 function isAsleepForGood(pid: number): boolean {
-  return readFileSync(`/proc/${pid}/wchan`, "utf8").includes("folio_lock");
+  const stat = readStat(realHost(), pid);
+  return stat !== "gone" && stat.state === "D";
 }
 
 function startWatch(targets: string[]) {

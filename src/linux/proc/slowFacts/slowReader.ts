@@ -7,7 +7,9 @@ import { type Answer, keyOf, type SlowRead } from "./slowFacts.ts";
 const BLOCKED_AFTER_MS = 20;
 /** When a read counts as impossible. A process with much memory that forks locks it for tens of ms. */
 const LATE_AFTER_MS = 200;
-/** A thread has 2 MB. The file of a stuck file system and a stuck process each block one. */
+/** A thread that is in no read for this long has not started, or has failed without saying so. */
+const FAILED_AFTER_MS = 2000;
+/** A thread has 3 MB. The file of a stuck file system and a stuck process each block one. */
 const MAX_THREADS = 8;
 /** So that one user cannot block all threads. */
 const MAX_BLOCKED_PER_USER = 2;
@@ -137,11 +139,7 @@ export class SlowReader {
     const thread: Thread = { worker, shared, batch: [], seen, blockedBy: undefined };
     worker.onmessage = ({ data }: { data: FromReader }) => this.#receive(thread, data);
     // Without the thread its facts are unknown, and a later read tries to start another one.
-    worker.onerror = () => {
-      this.#threads.delete(thread);
-      for (const pending of thread.batch) pending?.settle("late");
-      this.#schedule();
-    };
+    worker.onerror = () => this.#drop(thread);
     this.#threads.add(thread);
     return thread;
   }
@@ -157,7 +155,13 @@ export class SlowReader {
     this.#schedule();
   }
 
-  /** Replaces a thread that is blocked, and gives late reads up. */
+  #drop(thread: Thread): void {
+    this.#threads.delete(thread);
+    for (const pending of thread.batch) pending?.settle("late");
+    this.#schedule();
+  }
+
+  /** Replaces a thread that is blocked, and gives late reads up: every read is answered in time. */
   #check(): void {
     this.#timer = undefined;
     const nowMs = performance.now();
@@ -177,7 +181,8 @@ export class SlowReader {
         pending.settle("late");
         this.#onLate(pending.read);
       }
-      if (pending === undefined || !pending.isSettled) mustCheckAgain = true;
+      if (pending === undefined && waitedMs >= FAILED_AFTER_MS) this.#drop(thread);
+      else if (pending === undefined || !pending.isSettled) mustCheckAgain = true;
     }
     if (mustCheckAgain) this.#timer ??= setTimeout(() => this.#check(), BLOCKED_AFTER_MS);
   }
