@@ -41,7 +41,12 @@ const smallerParser: BunPlugin = {
 };
 
 await Bun.build({
-  entrypoints: ["src/main.ts", "src/linux/events/epollWorker.ts", "src/linux/cgroup/moveLock/worker.ts"],
+  entrypoints: [
+    "src/main.ts",
+    "src/linux/events/epollWorker.ts",
+    "src/linux/cgroup/moveLock/worker.ts",
+    "src/linux/proc/slowFacts/worker.ts",
+  ],
   plugins: [smallerParser],
   format: "esm",
   minify: true,

@@ -10,7 +10,7 @@ import { Discovery } from "./discovery.ts";
 import { HistoryPruner } from "./historyPruner.ts";
 import { JobTracker } from "./jobTracker.ts";
 import { PostponedWork } from "./postponedWork.ts";
-import { type Occasion, reconcileJob } from "./reconcilePolicy.ts";
+import { decideAgain, type Occasion, reconcileJob } from "./reconcilePolicy.ts";
 import { Rescans } from "./rescans.ts";
 import { DaemonStatistics } from "./statistics.ts";
 
@@ -38,6 +38,7 @@ export class WatchDaemon {
   #postponedReload: string | undefined;
   /** False from the failure of an event source until the next one has started. */
   #isListening = true;
+  #isStopped = false;
 
   /** Takes over the jobs of an earlier ffrtmp, then scans all processes. */
   static async start(given: Omit<DaemonContext, "postponed">): Promise<WatchDaemon> {
@@ -62,9 +63,11 @@ export class WatchDaemon {
     daemon.#tracker.resumeStoredPidfds();
     repairAll(context);
     daemon.#tracker.checkObservers();
-    daemon.#reconcileJobs("start");
-    daemon.#discovery.scanAll();
+    const reconciled = daemon.#reconcileJobs("start");
+    // Before any event that arrives while this waits.
     daemon.#handle(queued);
+    await reconciled;
+    await daemon.#discovery.scanAll();
     daemon.#statistics.write();
     daemon.#emitCounts();
     store.watch(() => daemon.reload("the file has changed"));
@@ -81,7 +84,7 @@ export class WatchDaemon {
     this.#pruner = new HistoryPruner(context);
     this.#rescans = new Rescans({
       listPids: () => context.postponed.attempt(() => listPids(context.host)) ?? [],
-      consider: (pid) => this.#consider(pid),
+      consider: (pid) => this.#discovery.consider(pid),
       onFound: (pid) => this.#reportFound([pid]),
       onDone: () => {
         this.#statistics.rescans++;
@@ -112,13 +115,24 @@ export class WatchDaemon {
         // Polling has a timer of its own.
         if (this.#isPolling()) void this.#restartEvents();
       }
-      this.#reconcileJobs("reload");
-      this.#discovery.scanAll();
-      this.#pruner.recordRetention();
+      void this.#context.postponed.attemptAsync(() => this.#applyPolicy());
+      return;
     }
+    this.#finishReload();
+  }
+
+  async #applyPolicy(): Promise<void> {
+    await this.#reconcileJobs("reload");
+    await this.#discovery.scanAll();
+    if (this.#isStopped) return;
+    this.#pruner.recordRetention();
+    this.#finishReload();
+  }
+
+  #finishReload(): void {
     this.#statistics.write();
     this.#emitCounts();
-    service.ready();
+    this.#context.service.ready();
     this.#postponedReload = undefined;
   }
 
@@ -136,6 +150,7 @@ export class WatchDaemon {
   async stop(): Promise<void> {
     const { ledger, host, store, service, bus } = this.#context;
     service.stopping();
+    this.#isStopped = true;
     this.#stopWatchdog();
     clearInterval(this.#reconcileTimer);
     store.stop();
@@ -143,6 +158,7 @@ export class WatchDaemon {
     this.#rescans.stop();
     this.#discovery.stop();
     this.#pruner.stop();
+    this.#context.slowReader.stop();
     this.#tracker.releaseAll();
     this.#statistics.write(host.now());
     bus.emit({ kind: "daemon-stopped", counts: this.#statistics.counts() });
@@ -171,7 +187,7 @@ export class WatchDaemon {
       if (!isDone) this.#postponedEnds.push(...ends);
     }
     for (const event of batch) {
-      if (event.kind === "exec" || event.kind === "comm") this.#consider(event.pid);
+      if (event.kind === "exec" || event.kind === "comm") void this.#discovery.consider(event.pid);
       else if (event.kind === "lost") {
         this.#reportLoss(event.reason);
         this.#rescans.request();
@@ -180,10 +196,6 @@ export class WatchDaemon {
         void this.#restartEvents();
       }
     }
-  }
-
-  #consider(pid: number): boolean {
-    return this.#context.postponed.attempt(() => this.#discovery.consider(pid)) ?? false;
   }
 
   async #restartEvents(): Promise<void> {
@@ -219,9 +231,14 @@ export class WatchDaemon {
     this.#enforceLimits();
     this.#statistics.writeIfDue();
     this.#emitCounts();
-    if (this.#isPolling()) return;
+    if (this.#isPolling()) {
+      void this.#discovery.considerAll(this.#discovery.takeUnread());
+      return;
+    }
     const pids = this.#scan.scan().events.flatMap((event) => ("pid" in event ? [event.pid] : []));
-    this.#reportFound(pids.filter((pid) => this.#consider(pid)));
+    void this.#discovery
+      .considerAll([...this.#discovery.takeUnread(), ...pids])
+      .then((found) => this.#reportFound(found));
   }
 
   #enforceLimits(): void {
@@ -235,10 +252,17 @@ export class WatchDaemon {
   }
 
   /** Applies the policy in force to the jobs that a `watch` started. */
-  #reconcileJobs(occasion: Occasion): void {
+  async #reconcileJobs(occasion: Occasion): Promise<void> {
+    const jobs = this.#tracker.ownJobs().filter(({ mode }) => mode === "watch");
+    const { policy } = this.#context.store;
+    const asked = jobs.map(async (job) => [job.key, await decideAgain(this.#context, job)] as const);
+    const decisions = new Map(await Promise.all(asked));
+    if (this.#isStopped || this.#context.store.policy !== policy) return;
+    // A job may have ended or changed meanwhile.
     for (const job of this.#tracker.ownJobs()) {
-      if (job.mode !== "watch") continue;
-      const event = reconcileJob(this.#context, job, occasion);
+      const decision = decisions.get(job.key);
+      if (decision === undefined) continue;
+      const event = reconcileJob(this.#context, job, occasion, decision);
       if (event?.kind === "job-changed-by-policy") this.#tracker.observer.update(event.job);
       if (event?.kind === "job-released-by-policy") this.#tracker.forget(job);
       if (event) this.#context.bus.emit(event);

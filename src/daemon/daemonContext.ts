@@ -2,6 +2,7 @@ import type { Context } from "../jobs/context.ts";
 import type { Retention } from "../ledger/retention.ts";
 import type { Placement } from "../linux/cgroup/placement.ts";
 import type { EventChoice } from "../linux/events/bestEvents.ts";
+import type { SlowReader } from "../linux/proc/slowFacts/slowReader.ts";
 import type { FactReader } from "../policy/procFacts.ts";
 import type { DaemonEvents } from "./events.ts";
 import type { PolicyStore } from "./policyStore.ts";
@@ -20,6 +21,7 @@ export interface DaemonContext extends Context {
   };
   store: PolicyStore;
   reader: FactReader;
+  slowReader: SlowReader;
   service: ServiceManager;
   bus: DaemonEvents;
   postponed: PostponedWork;

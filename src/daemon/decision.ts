@@ -2,6 +2,7 @@ import { checkScreened, type Eligible, screenProcess } from "../jobs/attach/elig
 import type { Context } from "../jobs/context.ts";
 import type { JobSpec } from "../jobs/job.ts";
 import type { Placement } from "../linux/cgroup/placement.ts";
+import type { SlowFacts } from "../linux/proc/slowFacts/slowFacts.ts";
 import type { ProcStat } from "../linux/proc/stat.ts";
 import type { Decision } from "../policy/decide.ts";
 import { type Policy, totalOf } from "../policy/policy.ts";
@@ -18,12 +19,13 @@ export function decideProcess(
   context: Context,
   pid: number,
   decide: (stat: ProcStat) => Decision,
+  slow?: SlowFacts,
 ): ProcessDecision {
   const stat = screenProcess(context, pid);
   if ("eligible" in stat) return { govern: false, reason: stat.reason };
   const decision = decide(stat);
   if (!decision.govern) return { govern: false, reason: decision.because };
-  const process = checkScreened(context, stat, "discovered");
+  const process = checkScreened(context, stat, "discovered", slow);
   if (!process.eligible) return { govern: false, reason: process.reason };
   return { govern: true, process, decision };
 }

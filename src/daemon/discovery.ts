@@ -1,10 +1,13 @@
-import { attachDiscovered } from "../jobs/attach/attach.ts";
+import { attachDiscovered, withAttachLock } from "../jobs/attach/attach.ts";
 import { screenProcess } from "../jobs/attach/eligibility.ts";
 import { Refusal } from "../jobs/errors.ts";
 import { MoveLockThread } from "../linux/cgroup/moveLock/thread.ts";
+import type { SlowFacts } from "../linux/proc/slowFacts/slowFacts.ts";
 import { type ProcStat, readStat } from "../linux/proc/stat.ts";
 import { listPids } from "../linux/proc/table.ts";
+import { askWithFacts } from "../policy/collectFacts.ts";
 import { type Decision, decide } from "../policy/decide.ts";
+import type { Policy } from "../policy/policy.ts";
 import type { DaemonContext } from "./daemonContext.ts";
 import { type GovernDecision, jobSpecOf } from "./decision.ts";
 import type { JobTracker } from "./jobTracker.ts";
@@ -19,6 +22,11 @@ export class Discovery {
   readonly #withoutTenant: OnceForEach;
   /** Timers of processes that are only too young yet, by PID. */
   readonly #retries = new Map<number, ReturnType<typeof setTimeout>>();
+  /** The processes that are being considered, by PID, and whether to consider them again afterwards. */
+  readonly #considered = new Map<number, { again: boolean }>();
+  /** PIDs of processes that were decided about without facts that they did not let be read in time. */
+  #unread = new Set<number>();
+  #isStopped = false;
 
   constructor(context: DaemonContext, tracker: JobTracker) {
     this.#context = context;
@@ -28,28 +36,67 @@ export class Discovery {
     this.#moveLock = new MoveLockThread(context.hierarchies);
   }
 
-  /** Considers every process, whatever its age. Returns those that were governed. */
-  scanAll(): number[] {
+  /** Considers every process, whatever its age. Resolves to those that were governed. */
+  async scanAll(): Promise<number[]> {
     this.#cancelRetries();
-    return listPids(this.#context.host).filter((pid) => this.consider(pid));
+    for (const each of this.#considered.values()) each.again = true;
+    return this.considerAll(listPids(this.#context.host));
   }
 
-  /** Governs the process if the policy chooses it and it is eligible. Returns whether it was governed. */
-  consider(pid: number): boolean {
-    const { store, reader } = this.#context;
-    // Reads only the process's stat: `attachDiscovered` checks the rest under the lock of the process.
-    const stat = screenProcess(this.#context, pid);
-    if ("eligible" in stat) return false;
-    const decision = decide(store.policy, reader.of(stat));
-    this.#reportTenant(stat, decision);
-    if (decision.govern) return this.#govern(stat, decision);
-    if (decision.retryInMs !== undefined) this.#retryLater(stat, decision.retryInMs);
-    return false;
+  /** Considers some processes. Resolves to those that were governed. */
+  async considerAll(pids: readonly number[]): Promise<number[]> {
+    const areGoverned = await Promise.all(pids.map((pid) => this.consider(pid)));
+    return pids.filter((_, index) => areGoverned[index]);
+  }
+
+  /**
+   * Governs the process if the policy chooses it and it is eligible. Resolves to whether it was governed. A process that
+   * delays its facts delays only this. Without file descriptors, the work is postponed.
+   */
+  async consider(pid: number): Promise<boolean> {
+    const earlier = this.#considered.get(pid);
+    if (earlier !== undefined) {
+      earlier.again = true;
+      return false;
+    }
+    const considered = { again: true };
+    this.#considered.set(pid, considered);
+    try {
+      let isGoverned = false;
+      while (considered.again && !isGoverned && !this.#isStopped) {
+        considered.again = false;
+        isGoverned = (await this.#context.postponed.attemptAsync(() => this.#decide(pid))) ?? false;
+      }
+      return isGoverned;
+    } finally {
+      this.#considered.delete(pid);
+    }
+  }
+
+  /** Returns the processes whose facts were late, to consider them again: they may be readable by now. */
+  takeUnread(): number[] {
+    const pids = [...this.#unread];
+    this.#unread.clear();
+    return pids;
   }
 
   stop(): void {
+    this.#isStopped = true;
     this.#cancelRetries();
     this.#moveLock.stop();
+  }
+
+  async #decide(pid: number): Promise<boolean> {
+    // Reads only the process's stat: `attachDiscovered` checks the rest under the lock of the process.
+    const stat = screenProcess(this.#context, pid);
+    if ("eligible" in stat) return false;
+    const { policy } = this.#context.store;
+    const { answer, slow } = await askWithFacts(this.#context, stat, (facts) => decide(policy, facts));
+    if (slow.isLate) this.#unread.add(pid);
+    this.#reportTenant(stat, answer);
+    if (answer.govern) return this.#govern(stat, policy, answer, slow);
+    if (answer.retryInMs !== undefined && !this.#isStopped) this.#retryLater(stat, answer.retryInMs);
+    return false;
   }
 
   #cancelRetries(): void {
@@ -62,7 +109,7 @@ export class Discovery {
     const retry = () => {
       this.#retries.delete(pid);
       const stat = readStat(this.#context.host, pid);
-      if (stat !== "gone" && stat.startTicks === startTicks) this.consider(pid);
+      if (stat !== "gone" && stat.startTicks === startTicks) void this.consider(pid);
     };
     const timer = setTimeout(() => this.#context.postponed.attempt(retry), delayMs);
     this.#retries.set(pid, timer);
@@ -79,24 +126,29 @@ export class Discovery {
     this.#context.bus.emit({ kind: "not-governed", pid: stat.pid, target, reason });
   }
 
-  #govern(stat: ProcStat, decision: GovernDecision): boolean {
+  async #govern(stat: ProcStat, policy: Policy, decision: GovernDecision, slow: SlowFacts): Promise<boolean> {
     const { pid } = stat;
     const { target, rule } = decision;
-    const { bus, store, options } = this.#context;
-    this.#tracker.finishPending(pid);
+    const { bus, store, options, host } = this.#context;
+    const spec = jobSpecOf(policy, decision, pid, options.placement);
     try {
-      const spec = jobSpecOf(store.policy, decision, pid, options.placement);
-      const attached = attachDiscovered(this.#context, stat, spec, () => this.#moveLock.requestWarmUp());
-      if ("eligible" in attached) {
-        // The others are gone, or are governed or left alone as the operator wants it.
-        if (attached.code === "hidden" || attached.byAnother)
-          this.#reportNotGoverned(stat, target, attached.reason);
-        return false;
-      }
-      const { job, pidfd } = attached;
-      bus.emit({ kind: "job-attached", job, target, rule });
-      this.#tracker.observe(job, pidfd);
-      return true;
+      return await withAttachLock(host, pid, () => {
+        // A scan follows the reload of a policy, and considers the process again.
+        if (this.#isStopped || store.policy !== policy) return false;
+        this.#tracker.finishPending(pid);
+        const warmUp = () => this.#moveLock.requestWarmUp();
+        const attached = attachDiscovered(this.#context, stat, spec, slow, warmUp);
+        if ("eligible" in attached) {
+          // The others are gone, or are governed or left alone as the operator wants it.
+          if (attached.code === "hidden" || attached.byAnother)
+            this.#reportNotGoverned(stat, target, attached.reason);
+          return false;
+        }
+        const { job, pidfd } = attached;
+        bus.emit({ kind: "job-attached", job, target, rule });
+        this.#tracker.observe(job, pidfd);
+        return true;
+      });
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       this.#reportNotGoverned(stat, target, error.message);

@@ -32,6 +32,8 @@ interface EventFacts {
   "not-governed": { pid: number; target: string; reason: string };
   /** A fact of a process cannot be part of a tenant's name. Another rule decided, without this tenant. Once for each process. */
   "tenant-refused": { pid: number; comm: string; reason: string };
+  /** A fact of a process could not be read in time, and the policy decides without it. */
+  "facts-late": { pid: number };
   /** `target` is the command that the process was recognized as; without a `rule`, as a target command. */
   "job-attached": { job: RunningJob; target: string; rule: string | undefined };
   "job-taken-over": { job: RunningJob };

@@ -16,6 +16,8 @@ const COUNTS = {
   foundByScan: 1,
   notGoverned: 0,
   tenantsRefused: 0,
+  lateReads: 0,
+  skippedReads: 0,
 };
 const NO_SOURCE = "connector: not permitted";
 const POLICY = { policy: policyFromFlags(["ffmpeg", "gst-launch-1.0"], {}), path: undefined, warnings: [] };

@@ -52,6 +52,8 @@ const LINES: { [Kind in EventKind]: (event: DaemonEvent<Kind>) => string | strin
   "process-found-by-scan": ({ pid }) => `PID ${pid} found by scan (its exec event was missed)`,
   "not-governed": ({ pid, target, reason }) => `not governed: PID ${pid} (${target}): ${reason}`,
   "tenant-refused": ({ pid, comm, reason }) => `no tenant for PID ${pid} (${comm}): ${reason} is refused`,
+  "facts-late": ({ pid }) =>
+    `PID ${pid} does not let its arguments or environment be read; the policy decides without them`,
   "job-attached": ({ job: { jobId, process, tenant, outcomes }, target, rule }) => {
     const reasons = [rule && `rule ${rule}`, tenant && `tenant ${tenant}`].filter(Boolean).join(", ");
     const missing = outcomes.filter(({ outcome }) => outcome !== "applied");

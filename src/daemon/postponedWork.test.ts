@@ -37,7 +37,7 @@ test("without descriptors no work starts; it is counted, reported once and retri
   expect(postponed.attempt(() => "done")).toBe("done");
 });
 
-test("work that meets the limit is postponed, and every other error is thrown", () => {
+test("work that meets the limit is postponed, and every other error is thrown", async () => {
   const reports: string[] = [];
   postponed = new PostponedWork({ retry: () => {}, report: (reason) => reports.push(reason) });
   const failing = (code: string) => () => {
@@ -48,4 +48,11 @@ test("work that meets the limit is postponed, and every other error is thrown", 
   expect(postponed.count).toBe(2);
   expect(reports).toEqual(["ENFILE"]);
   expect(() => postponed?.attempt(failing("EACCES"))).toThrow("EACCES");
+  const failingLater = (code: string) => async () => {
+    await Bun.sleep(0);
+    throw errorOf(code);
+  };
+  expect(await postponed.attemptAsync(failingLater("EMFILE"))).toBeUndefined();
+  expect(postponed.count).toBe(3);
+  expect(postponed.attemptAsync(failingLater("EACCES"))).rejects.toThrow("EACCES");
 });

@@ -29,25 +29,44 @@ export class PostponedWork {
 
   /** Does the work now and returns its result, or returns `undefined` and has it done by `retry`. */
   attempt<Result>(work: () => Result): Result | undefined {
-    const { findShortage = missingDescriptors } = this.#options;
-    // Checked before the work, which then cannot fail halfway.
-    const shortage = findShortage(NEEDED_DESCRIPTORS);
-    if (shortage !== undefined) return this.#postpone(shortage);
+    if (this.#isShort()) return undefined;
     try {
       return work();
     } catch (error) {
-      // The limit of the whole machine (ENFILE) can be reached at any call.
-      const errno = errnoOf(error);
-      if (errno !== "EMFILE" && errno !== "ENFILE") throw error;
-      return this.#postpone(errno);
+      return this.#postponeIfShort(error);
     }
+  }
+
+  /** Does work that waits, and else the same. */
+  async attemptAsync<Result>(work: () => Promise<Result>): Promise<Result | undefined> {
+    if (this.#isShort()) return undefined;
+    try {
+      return await work();
+    } catch (error) {
+      return this.#postponeIfShort(error);
+    }
+  }
+
+  /** Checked before the work, which then cannot fail halfway. */
+  #isShort(): boolean {
+    const { findShortage = missingDescriptors } = this.#options;
+    const shortage = findShortage(NEEDED_DESCRIPTORS);
+    if (shortage !== undefined) this.#postpone(shortage);
+    return shortage !== undefined;
+  }
+
+  /** The limit of the whole machine (ENFILE) can be reached at any call. Throws every other error. */
+  #postponeIfShort(error: unknown): undefined {
+    const errno = errnoOf(error);
+    if (errno !== "EMFILE" && errno !== "ENFILE") throw error;
+    this.#postpone(errno);
   }
 
   stop(): void {
     clearTimeout(this.#timer);
   }
 
-  #postpone(errno: string): undefined {
+  #postpone(errno: string): void {
     this.count++;
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined;

@@ -8,8 +8,11 @@ import { formatLimit } from "../limits/limits.ts";
 import { CGROUP_LIMITS, LIMIT_NAMES } from "../limits/table.ts";
 import { cgroupPathOf, type Membership } from "../linux/cgroup/hierarchies.ts";
 import { originOf } from "../linux/cgroup/jobCgroup.ts";
-import { readStat } from "../linux/proc/stat.ts";
-import { decide } from "../policy/decide.ts";
+import { type ProcStat, readStat } from "../linux/proc/stat.ts";
+import { askWithFacts } from "../policy/collectFacts.ts";
+import { type Decision, decide } from "../policy/decide.ts";
+import type { ProcessFacts } from "../policy/facts.ts";
+import type { FactsOfJob } from "../policy/procFacts.ts";
 import type { DaemonContext } from "./daemonContext.ts";
 import { type GovernDecision, jobSpecOf } from "./decision.ts";
 import type { DaemonEvent } from "./events.ts";
@@ -25,15 +28,30 @@ export type Reconciliation =
   | undefined;
 
 /**
+ * Decides about a job again, with facts that are read in threads. `undefined` when the process is gone or does not let them
+ * be read: such a job must not be released because of a fact that is unknown for a while.
+ */
+export async function decideAgain(context: DaemonContext, job: RunningJob): Promise<Decision | undefined> {
+  const stat = readStatOf(context, job);
+  if (stat === undefined) return undefined;
+  const { policy } = context.store;
+  const ask = (facts: ProcessFacts) => decide(policy, facts);
+  const { answer, slow } = await askWithFacts(context, stat, ask, factsOfJob(context, job));
+  return slow.isLate ? undefined : answer;
+}
+
+/**
  * Applies the policy in force to a job that `watch` started under an earlier one, or releases a job that it
  * no longer asks for. When a daemon starts, only a rule releases jobs: a missing option does not.
  */
-export function reconcileJob(context: DaemonContext, job: RunningJob, occasion: Occasion): Reconciliation {
-  const { host, store, reader } = context;
-  const stat = readStat(host, job.process.pid);
-  if (stat === "gone" || stat.startTicks !== job.process.startTicks) return undefined;
-  const facts = reader.of(stat, { isGoverned: true, membership: originMembership(context, job) });
-  const decision = decide(store.policy, facts);
+export function reconcileJob(
+  context: DaemonContext,
+  job: RunningJob,
+  occasion: Occasion,
+  decision: Decision,
+): Reconciliation {
+  const { host } = context;
+  if (readStatOf(context, job) === undefined) return undefined;
   try {
     if (decision.govern) {
       const changed = change(context, job, decision);
@@ -66,6 +84,15 @@ function change(context: DaemonContext, job: RunningJob, decision: GovernDecisio
   }
   if (JSON.stringify(labels) === JSON.stringify(job.labels) && intent === job.intent) return undefined;
   return context.ledger.recordSpec(job, { labels, intent });
+}
+
+function readStatOf({ host }: DaemonContext, { process }: RunningJob): ProcStat | undefined {
+  const stat = readStat(host, process.pid);
+  return stat === "gone" || stat.startTicks !== process.startTicks ? undefined : stat;
+}
+
+function factsOfJob(context: DaemonContext, job: RunningJob): FactsOfJob {
+  return { isGoverned: true, membership: originMembership(context, job) };
 }
 
 /** The cgroups that the job's process was in before it was governed. */

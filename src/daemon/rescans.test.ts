@@ -14,7 +14,7 @@ function play(pids: number[], consider: (pid: number) => boolean = () => false) 
       scans.push([]);
       return [...pids];
     },
-    consider(pid) {
+    async consider(pid) {
       scans.at(-1)?.push(pid);
       return consider(pid);
     },
@@ -26,10 +26,13 @@ function play(pids: number[], consider: (pid: number) => boolean = () => false) 
   return { rescans, scans, found, second };
 }
 
-test("the first scan runs at once, newest pids first, and reports what it found", () => {
+const MANY = Array.from({ length: 100 }, (_, index) => index + 1);
+
+test("the first scan runs at once, newest pids first, and reports what it found", async () => {
   const { rescans, scans, found } = play([1, 20, 300], (pid) => pid === 20);
   rescans.request();
   expect(scans).toEqual([[300, 20, 1]]);
+  await Bun.sleep(0);
   expect(found).toEqual([20]);
 });
 
@@ -42,23 +45,16 @@ test("any number of requests after a scan lead to one further scan, which is not
 });
 
 test("a scan lets other work run, and a request meanwhile leads to a scan of its own", async () => {
-  const pids = Array.from({ length: 10 }, (_, index) => index + 1);
-  const { rescans, scans, second } = play(pids, () => {
-    Bun.sleepSync(2);
-    return false;
-  });
+  const { rescans, scans, second } = play(MANY);
   rescans.request();
-  expect(scans[0]?.length).toBeLessThan(pids.length);
+  expect(scans[0]?.length).toBeLessThan(MANY.length);
   rescans.request();
   await second;
-  expect(scans).toEqual([pids.toReversed(), pids.toReversed()]);
+  expect(scans).toEqual([MANY.toReversed(), MANY.toReversed()]);
 });
 
 test("a stopped scan considers nothing more", async () => {
-  const { rescans, scans } = play([1, 2, 3, 4, 5, 6], () => {
-    Bun.sleepSync(2);
-    return false;
-  });
+  const { rescans, scans } = play(MANY);
   rescans.request();
   const considered = scans[0]?.length;
   rescans.stop();

@@ -2,13 +2,13 @@
 const MIN_GAP_MS = 1000;
 /** Scans take at most this part of the time of the main thread. */
 const MAX_SHARE = 0.1;
-/** How long a scan runs before events that have arrived meanwhile are handled. */
-const SLICE_MS = 5;
+/** The processes that a scan considers before events that have arrived meanwhile are handled: a few ms. */
+const SLICE = 32;
 
 interface RescansOptions {
   listPids(): number[];
-  /** Governs a process if the policy chooses it. Returns whether it was governed. */
-  consider(pid: number): boolean;
+  /** Governs a process if the policy chooses it. Resolves to whether it was governed. */
+  consider(pid: number): Promise<boolean>;
   onFound(pid: number): void;
   onDone(): void;
 }
@@ -49,23 +49,24 @@ export class Rescans {
     this.#busyMs = 0;
     // procfs lists the lowest pids first, and new processes mostly have the highest.
     this.#remaining = this.#options.listPids();
-    this.#continue();
+    void this.#continue();
   }
 
-  #continue(): void {
+  async #continue(): Promise<void> {
     this.#next = undefined;
     const { consider, onFound, onDone } = this.#options;
     const startMs = performance.now();
-    let nowMs = startMs;
-    for (let pid = this.#remaining?.pop(); pid !== undefined; pid = this.#remaining?.pop()) {
-      if (consider(pid)) onFound(pid);
-      nowMs = performance.now();
-      if (nowMs - startMs >= SLICE_MS) break;
-    }
+    const pids = this.#remaining?.splice(-SLICE).reverse() ?? [];
+    await Promise.all(
+      pids.map(async (pid) => {
+        if (await consider(pid)) onFound(pid);
+      }),
+    );
+    const nowMs = performance.now();
     this.#busyMs += nowMs - startMs;
     if (this.#remaining === undefined) return;
     if (this.#remaining.length > 0) {
-      this.#next = setTimeout(() => this.#continue(), 0);
+      this.#next = setTimeout(() => void this.#continue(), 0);
       return;
     }
     this.#remaining = undefined;

@@ -18,6 +18,7 @@ function play() {
     options: { scanIntervalMs: 5000 },
     postponed: { count: 0 },
     bus: new DaemonEvents(),
+    slowReader: { counts: { late: 0, skipped: 0 } },
   } as unknown as DaemonContext;
   const source = (counters: EventCounters, name = "connector"): ProcessEvents =>
     ({ source: name, counters: () => ({ ...counters }) }) as unknown as ProcessEvents;

@@ -34,6 +34,7 @@ export class DaemonStatistics {
 
   counts(): DaemonCounts {
     const earlier = this.#earlier;
+    const { late, skipped } = this.#context.slowReader.counts;
     const { received, dropped, droppedRenames, overruns, malformed } =
       this.#events?.counters() ?? zeroCounters();
     return {
@@ -47,6 +48,8 @@ export class DaemonStatistics {
       foundByScan: this.foundByScan,
       notGoverned: this.notGoverned,
       tenantsRefused: this.tenantsRefused,
+      lateReads: late,
+      skippedReads: skipped,
     };
   }
 

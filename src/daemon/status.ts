@@ -17,6 +17,10 @@ export interface DaemonCounts
   notGoverned: number | null;
   /** Processes with a fact that cannot be part of a tenant's name. */
   tenantsRefused: number | null;
+  /** Facts that processes did not let be read in time. */
+  lateReads: number;
+  /** Facts that were not read, because too many threads were blocked. */
+  skippedReads: number;
 }
 
 /** The state of a daemon as it wrote it to the ledger, where the report of the last daemon stays. */
@@ -65,7 +69,7 @@ export function readDaemonReport({ ledger, host }: Context): LastReport | undefi
   const unstopped = isAlive(host, report.watch) ? "running" : "died";
   const state = report.stoppedMs === null ? unstopped : "stopped";
   // A daemon of an earlier version did not count these.
-  const later = { notGoverned: null, tenantsRefused: null };
+  const later = { notGoverned: null, tenantsRefused: null, lateReads: 0, skippedReads: 0 };
   return { ...report, counts: { ...later, ...counts, foundByScan }, state };
 }
 
@@ -93,5 +97,7 @@ export function daemonReportJson({ counts, ...report }: LastReport): Record<stri
     found_by_looking: counts.foundByScan,
     not_governed: counts.notGoverned,
     tenants_refused: counts.tenantsRefused,
+    late_reads: counts.lateReads,
+    skipped_reads: counts.skippedReads,
   };
 }

@@ -1,8 +1,5 @@
-/**
- * The part of an environment that is searched for a variable: as much as one argument or variable can be long
- * (MAX_ARG_STRLEN, execve(2)). A whole environment can have 6 MB.
- */
-export const MAX_ENVIRONMENT_BYTES = 128 * 1024;
+import { MAX_ENVIRONMENT_BYTES } from "../linux/proc/table.ts";
+
 const SEARCHED = `the first ${MAX_ENVIRONMENT_BYTES / 1024} KiB of the environment`;
 
 /** Returns where a variable was not found: `" in the first 128 KiB of the environment"`, or "" for all of it. */

@@ -1,4 +1,3 @@
-import { realpathSync } from "node:fs";
 import {
   type Hierarchy,
   type Membership,
@@ -6,25 +5,25 @@ import {
   readMembership,
 } from "../linux/cgroup/hierarchies.ts";
 import { isMadeByUs } from "../linux/cgroup/trust.ts";
-import { type Host, isForbidden, readProcStart } from "../linux/host.ts";
+import type { Host } from "../linux/host.ts";
 import { findContainers, parseContainers } from "../linux/proc/container.ts";
 import { IdNames } from "../linux/proc/idNames.ts";
+import { directSlowFacts, type SlowFacts } from "../linux/proc/slowFacts/slowFacts.ts";
 import { type ProcStat, readAgeMs, readStat } from "../linux/proc/stat.ts";
 import { type Credentials, readCredentials } from "../linux/proc/status.ts";
 import {
   type CommandLine,
-  readCommandLine,
+  type Environment,
   readExecutable,
   readWorkingDirectory,
+  visible,
 } from "../linux/proc/table.ts";
-import { MAX_ENVIRONMENT_BYTES, type ProcessFacts, type ProcessNames } from "./facts.ts";
+import type { ProcessFacts, ProcessNames } from "./facts.ts";
 import { namesOf } from "./namePattern.ts";
 
 const RESOLVE_INTERVAL_MS = 1000;
 /** PIDs can be reused while we walk up, and form a circle. */
 const MAX_ANCESTORS = 256;
-/** PATH_MAX: of an ancestor, only the name in its first argument counts. */
-const MAX_PATH_BYTES = 4096;
 
 /** Facts of a job that /proc does not show. */
 export interface FactsOfJob {
@@ -52,13 +51,17 @@ export class FactReader {
     this.#ownContainers = new Set([...readCgroups(host, "self").values()].flatMap(parseContainers));
   }
 
-  /** Returns the facts of a process whose stat was just read. Every other fact is read when first used. */
-  of(stat: ProcStat, job?: FactsOfJob): ProcessFacts {
+  /**
+   * Returns the facts of a process whose stat was just read. Every other fact is read when first used; the slow ones are
+   * taken from `slow`, by default in the calling thread.
+   */
+  of(stat: ProcStat, job?: FactsOfJob, slow: SlowFacts = directSlowFacts(this.host)): ProcessFacts {
     const facts = {
       __proto__: UNREAD,
       reader: this,
       stat,
       job,
+      slow,
       pid: stat.pid,
       ppid: stat.ppid,
       isGoverned: job?.isGoverned ?? false,
@@ -82,15 +85,17 @@ export class FactReader {
   }
 
   /** Keeps results for a second: every process is compared with the same few paths. */
-  resolve(path: string): string {
+  resolve(path: string, slow: SlowFacts = directSlowFacts(this.host)): string {
     const nowMs = this.host.now();
     if (Math.abs(nowMs - this.#resolvedSinceMs) >= RESOLVE_INTERVAL_MS) {
       this.#resolved.clear();
       this.#resolvedSinceMs = nowMs;
     }
-    const resolved = this.#resolved.get(path) ?? followLinks(path);
-    this.#resolved.set(path, resolved);
-    return resolved;
+    const known = this.#resolved.get(path);
+    if (known !== undefined) return known;
+    const resolved = slow.resolve(path);
+    if (resolved !== undefined) this.#resolved.set(path, resolved);
+    return resolved ?? path;
   }
 }
 
@@ -98,26 +103,21 @@ interface Subject extends ProcessFacts {
   reader: FactReader;
   stat: ProcStat;
   job: FactsOfJob | undefined;
+  slow: SlowFacts;
   ids: Partial<Credentials>;
   commandLine: CommandLine;
-  environ: Environ | undefined;
+  environ: Environment | undefined;
   membership: Membership;
-}
-
-interface Environ {
-  variables: ReadonlyMap<string, string>;
-  isCut: boolean;
 }
 
 type UnreadFact = Exclude<
   keyof Subject,
-  "reader" | "stat" | "job" | "pid" | "ppid" | "isGoverned" | "resolve"
+  "reader" | "stat" | "job" | "slow" | "pid" | "ppid" | "isGoverned" | "resolve"
 >;
 
 /** Each reads one fact. `undefined` is a fact that the kernel does not let us read. */
 const READERS: { [F in UnreadFact]: (facts: Subject, reader: FactReader) => Subject[F] } = {
-  commandLine: ({ pid }, { host }) =>
-    visible(() => readCommandLine(host, pid)) ?? { words: [], isCut: false },
+  commandLine: ({ stat, slow }) => slow.commandLine(stat),
   argv: ({ commandLine }) => commandLine.words,
   isArgvCut: ({ commandLine }) => commandLine.isCut,
   executable: ({ pid }, { host }) => readExecutable(host, pid),
@@ -128,12 +128,12 @@ const READERS: { [F in UnreadFact]: (facts: Subject, reader: FactReader) => Subj
   user: ({ uid }, { users, host }) => (uid === undefined ? undefined : users.nameOf(uid, host.now())),
   group: ({ gid }, { groups, host }) => (gid === undefined ? undefined : groups.nameOf(gid, host.now())),
   cwd: ({ pid }, { host }) => readWorkingDirectory(host, pid)?.replace(/ \(deleted\)$/, ""),
-  ancestors: ({ ppid }, { host }) => readAncestors(host, ppid),
+  ancestors: ({ ppid, slow }, { host }) => readAncestors(host, ppid, slow),
   membership: ({ pid, job }, { host }) => job?.membership ?? readCgroups(host, pid),
   cgroups: ({ membership }) => [...membership.values()],
   container: ({ membership }, reader) => reader.container(membership),
   ageMs: ({ stat }, { host }) => readAgeMs(host, stat.startTicks),
-  environ: ({ pid }, { host }) => visible(() => readEnvironment(host, pid)),
+  environ: ({ stat, slow }) => slow.environment(stat),
   environment: ({ environ }) => environ?.variables,
   isEnvironmentCut: ({ environ }) => environ?.isCut ?? false,
 };
@@ -141,7 +141,7 @@ const READERS: { [F in UnreadFact]: (facts: Subject, reader: FactReader) => Subj
 /** The prototype of facts that are not read yet. */
 const UNREAD = {
   resolve(this: Subject, path: string): string {
-    return this.reader.resolve(path);
+    return this.reader.resolve(path, this.slow);
   },
 };
 for (const [fact, read] of Object.entries(READERS)) {
@@ -155,13 +155,13 @@ for (const [fact, read] of Object.entries(READERS)) {
   });
 }
 
-function readAncestors(host: Host, parent: number): ProcessNames[] {
+function readAncestors(host: Host, parent: number, slow: SlowFacts): ProcessNames[] {
   const ancestors: ProcessNames[] = [];
   for (let pid = parent; pid > 0 && ancestors.length < MAX_ANCESTORS; ) {
     const stat = visible(() => readStat(host, pid));
     if (stat === undefined) break;
-    const line = visible(() => readCommandLine(host, stat.pid, MAX_PATH_BYTES));
-    ancestors.push(namesOf(stat.comm, line?.words[0], readExecutable(host, stat.pid)));
+    const [argv0] = slow.commandLine(stat).words;
+    ancestors.push(namesOf(stat.comm, argv0, readExecutable(host, stat.pid)));
     pid = stat.ppid;
   }
   return ancestors;
@@ -169,38 +169,4 @@ function readAncestors(host: Host, parent: number): ProcessNames[] {
 
 function readCgroups(host: Host, pid: number | "self"): Membership {
   return visible(() => readMembership(host, pid)) ?? new Map();
-}
-
-/** `PATH=/usr/bin\0TIER=gold\0`. The first value of a repeated variable counts, as for getenv(3). */
-function readEnvironment(host: Host, pid: number): Environ | "gone" {
-  const read = readProcStart(host, `${pid}/environ`, MAX_ENVIRONMENT_BYTES);
-  if (read === "gone") return "gone";
-  const entries = read.text.split("\0");
-  // The value of the last one may go on.
-  if (read.isCut) entries.pop();
-  const variables = new Map<string, string>();
-  for (const entry of entries) {
-    const at = entry.indexOf("=");
-    if (at > 0 && !variables.has(entry.slice(0, at))) variables.set(entry.slice(0, at), entry.slice(at + 1));
-  }
-  return { variables, isCut: read.isCut };
-}
-
-/** Returns `undefined` for a process that is gone, and for a fact that the kernel does not let us read. */
-function visible<T>(read: () => T | "gone"): T | undefined {
-  try {
-    const fact = read();
-    return fact === "gone" ? undefined : fact;
-  } catch (error) {
-    if (isForbidden(error)) return undefined;
-    throw error;
-  }
-}
-
-function followLinks(path: string): string {
-  try {
-    return realpathSync(path);
-  } catch {
-    return path;
-  }
 }

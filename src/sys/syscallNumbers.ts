@@ -96,6 +96,7 @@ const NUMBERS = {
   shmctl: [31, 195],
   shmget: [29, 194],
   socket: [41, 198],
+  statx: [332, 291],
   swapoff: [168, 225],
   tgkill: [234, 131],
   tkill: [200, 130],

@@ -1,4 +1,4 @@
-import { attach as attachToProcess } from "../../jobs/attach/attach.ts";
+import { attach as attachToProcess, withAttachLock } from "../../jobs/attach/attach.ts";
 import type { Context } from "../../jobs/context.ts";
 import { JobObserver, type ObservedEnd } from "../../jobs/exit/jobObserver.ts";
 import { recordExit } from "../../jobs/exit/recordExit.ts";
@@ -6,6 +6,11 @@ import { resultJson } from "../../jobs/json.ts";
 import type { Job } from "../../jobs/model/job.ts";
 import { summaryLine, survivorsLine } from "../../jobs/summary.ts";
 import { startExitEvents } from "../../linux/events/bestEvents.ts";
+import type { Host } from "../../linux/host.ts";
+import { CollectedSlowFacts, type SlowFacts } from "../../linux/proc/slowFacts/slowFacts.ts";
+import { SlowReader } from "../../linux/proc/slowFacts/slowReader.ts";
+import { readStat } from "../../linux/proc/stat.ts";
+import { visible } from "../../linux/proc/table.ts";
 import { denySignals, restartWithFewerRights } from "../giveUp.ts";
 import { type JobFlags, jobSpecFromFlags } from "../options/jobOptions.ts";
 import { printErr, printJson, warn } from "../output/messages.ts";
@@ -22,7 +27,10 @@ export async function attach(flags: JobFlags & { pid: number }): Promise<number>
   const spec = jobSpecFromFlags(flags, `pid-${flags.pid}-${Date.now().toString(36)}`);
   warnOfLikelyMistakes(context, spec.limits);
   const signal = firstSignal();
-  const { job, pidfd } = attachToProcess(context, flags.pid, spec);
+  const slow = await readSlowFacts(context.host, flags.pid);
+  const { job, pidfd } = await withAttachLock(context.host, flags.pid, () =>
+    attachToProcess(context, flags.pid, spec, slow),
+  );
   warn(`governing PID ${job.process.pid} (${job.command[0]}) as job ${job.jobId}`);
   warnOfMissingLimits(job);
 
@@ -45,6 +53,18 @@ export async function attach(flags: JobFlags & { pid: number }): Promise<number>
   else if (isOurs) printErr(summaryLine(job, result));
   context.ledger.close();
   return 0;
+}
+
+/** Reads what the ledger keeps of a process, which can delay that without end, within a time limit. */
+async function readSlowFacts(host: Host, pid: number): Promise<SlowFacts> {
+  const slow = new CollectedSlowFacts();
+  const stat = visible(() => readStat(host, pid));
+  if (stat === undefined) return slow;
+  const reader = new SlowReader(host);
+  const read = { kind: "arguments", pid, startTicks: stat.startTicks } as const;
+  slow.add(read, await reader.read(read));
+  reader.stop();
+  return slow;
 }
 
 /** Settles when another ffrtmp has detached the job, which only the ledger shows. */

@@ -3,8 +3,10 @@ import { type DryRun, planDryRun } from "../../jobs/attach/planAttach.ts";
 import type { Context } from "../../jobs/context.ts";
 import { Refusal } from "../../jobs/errors.ts";
 import type { LimitOutcome } from "../../limits/outcome.ts";
+import { SlowReader } from "../../linux/proc/slowFacts/slowReader.ts";
 import { readStat } from "../../linux/proc/stat.ts";
 import { listPids, MAX_ARGUMENT_BYTES } from "../../linux/proc/table.ts";
+import { askWithFacts } from "../../policy/collectFacts.ts";
 import { type Explanation, explain, type Step } from "../../policy/decide.ts";
 import type { ProcessFacts } from "../../policy/facts.ts";
 import type { Policy } from "../../policy/policy.ts";
@@ -37,7 +39,10 @@ export async function explainPolicy(
   const context = openContext(flags);
   const reader = new FactReader(context.host);
   const pids = pid === undefined ? listPids(context.host).sort((a, b) => a - b) : [pid];
-  const explained = pids.flatMap((each) => explainProcess(context, policy, reader, each));
+  const readers = { reader, slowReader: new SlowReader(context.host) };
+  const explained = (
+    await Promise.all(pids.map((each) => explainProcess(context, policy, readers, each)))
+  ).flat();
   if (pid === undefined) {
     if (json) printJson(explained.map(explainedJson));
     else printOut(renderTable(COLUMNS, explained));
@@ -51,12 +56,17 @@ export async function explainPolicy(
   return 0;
 }
 
-function explainProcess(context: Context, policy: Policy, reader: FactReader, pid: number): Explained[] {
+async function explainProcess(
+  context: Context,
+  policy: Policy,
+  readers: { reader: FactReader; slowReader: SlowReader },
+  pid: number,
+): Promise<Explained[]> {
   const stat = readStat(context.host, pid);
   if (stat === "gone") return [];
-  const facts = reader.of(stat);
-  const explained = { facts, ...explain(policy, facts) };
-  const outcome = decideProcess(context, pid, () => explained.decision);
+  const { answer, facts, slow } = await askWithFacts(readers, stat, (each) => explain(policy, each));
+  const explained = { facts, ...answer };
+  const outcome = decideProcess(context, pid, () => explained.decision, slow);
   if (!outcome.govern) return [{ ...explained, plan: undefined, reason: outcome.reason }];
   const spec = jobSpecOf(policy, outcome.decision, pid);
   const plan = { ...planDryRun(context, outcome.process, spec), jobId: spec.jobId };

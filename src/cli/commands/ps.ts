@@ -90,6 +90,7 @@ function describe(report: LastReport, now: number): Pair[] {
       "no tenant",
       `${counts.tenantsRefused ?? "unknown number of"} processes whose fact cannot name a tenant`,
     ],
+    ["late facts", `${counts.lateReads} not read in time, ${counts.skippedReads} not tried`],
     ["counted", `${formatDuration(now - report.atMs)} ago`],
   ];
 }

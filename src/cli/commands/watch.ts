@@ -4,6 +4,7 @@ import { DaemonEvents } from "../../daemon/events.ts";
 import { logEvents, reportStatus } from "../../daemon/log.ts";
 import { ServiceManager } from "../../daemon/serviceManager.ts";
 import { checkVisibility } from "../../diagnostics/checks.ts";
+import { screenProcess } from "../../jobs/attach/eligibility.ts";
 import { planDryRun } from "../../jobs/attach/planAttach.ts";
 import type { Context } from "../../jobs/context.ts";
 import { Refusal } from "../../jobs/errors.ts";
@@ -12,8 +13,10 @@ import { formatLimit } from "../../limits/limits.ts";
 import { LIMIT_NAMES } from "../../limits/table.ts";
 import type { Placement } from "../../linux/cgroup/placement.ts";
 import type { EventChoice } from "../../linux/events/bestEvents.ts";
+import { SlowReader } from "../../linux/proc/slowFacts/slowReader.ts";
 import { listPids } from "../../linux/proc/table.ts";
 import { takeServiceVariables } from "../../linux/systemd/serviceVariables.ts";
+import { askWithFacts } from "../../policy/collectFacts.ts";
 import { decide } from "../../policy/decide.ts";
 import type { Policy } from "../../policy/policy.ts";
 import { FactReader } from "../../policy/procFacts.ts";
@@ -25,10 +28,13 @@ import type { CommonFlags } from "../options/jobOptions.ts";
 import { limitsFrom } from "../options/limitOptions.ts";
 import { openPolicy, type PolicyFlags } from "../options/policy.ts";
 import { describeChange } from "../output/changes.ts";
-import { printErr, printOut, warn } from "../output/messages.ts";
+import { neverWaitForStderr, printErr, printOut, warn } from "../output/messages.ts";
 import { warnOfLikelyMistakes } from "../output/outcomes.ts";
 import { openContext } from "../session.ts";
 import { firstSignal } from "../signals.ts";
+
+/** Bounds the memory for the processes whose late facts were reported. */
+const MAX_REPORTED = 1024;
 
 export interface WatchFlags extends CommonFlags, PolicyFlags {
   /** In ms. */
@@ -54,8 +60,9 @@ export async function watch(flags: WatchFlags): Promise<number> {
   warnOfLikelyMistakes(context, limits);
   const store = await openPolicy(flags, limits);
   const reader = new FactReader(context.host);
-  if (flags.dryRun) return dryRun(context, store.policy, reader, flags.placement);
+  if (flags.dryRun) return await dryRun(context, store.policy, reader, flags.placement);
   lockStateDirectory(context);
+  neverWaitForStderr();
   let daemon: WatchDaemon | undefined;
   const signal = firstSignal(() => daemon?.reload("SIGHUP"));
   // The executable starts with the JIT compiler turned down (scripts/build.ts), which a daemon needs.
@@ -73,7 +80,16 @@ export async function watch(flags: WatchFlags): Promise<number> {
   for (const check of checkVisibility(context)) {
     if (!check.works) bus.emit({ kind: "visibility-limited", found: check.found, consequence: check.cost });
   }
-  daemon = await WatchDaemon.start({ ...context, options, store, reader, service, bus });
+  const reported = new Set<string>();
+  const slowReader = new SlowReader(context.host, (read) => {
+    if (read.kind === "path") return;
+    const process = `${read.pid} ${read.startTicks}`;
+    if (reported.has(process)) return;
+    if (reported.size >= MAX_REPORTED) reported.clear();
+    reported.add(process);
+    bus.emit({ kind: "facts-late", pid: read.pid });
+  });
+  daemon = await WatchDaemon.start({ ...context, options, store, reader, slowReader, service, bus });
   denySignals();
   service.ready();
   if (!flags.once) bus.emit({ kind: "daemon-stopping", signal: await signal });
@@ -81,9 +97,18 @@ export async function watch(flags: WatchFlags): Promise<number> {
   return 0;
 }
 
-function dryRun(context: Context, policy: Policy, reader: FactReader, placement: Placement): number {
+async function dryRun(
+  context: Context,
+  policy: Policy,
+  reader: FactReader,
+  placement: Placement,
+): Promise<number> {
+  const readers = { reader, slowReader: new SlowReader(context.host) };
   for (const pid of listPids(context.host)) {
-    const outcome = decideProcess(context, pid, (stat) => decide(policy, reader.of(stat)));
+    const stat = screenProcess(context, pid);
+    if ("eligible" in stat) continue;
+    const { answer, slow } = await askWithFacts(readers, stat, (facts) => decide(policy, facts));
+    const outcome = decideProcess(context, pid, () => answer, slow);
     if (!outcome.govern) continue;
     const { decision, process } = outcome;
     const { changes } = planDryRun(context, process, jobSpecOf(policy, decision, pid, placement));

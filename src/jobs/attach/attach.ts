@@ -1,8 +1,9 @@
 import { CgroupInUse, createJobCgroup } from "../../linux/cgroup/cgroupChanges.ts";
 import type { Host } from "../../linux/host.ts";
 import { isAlive, type ProcessIdentity } from "../../linux/proc/identity.ts";
+import { directSlowFacts, type SlowFacts } from "../../linux/proc/slowFacts/slowFacts.ts";
 import type { ProcStat } from "../../linux/proc/stat.ts";
-import { readCommandLine, readOwner, readWorkingDirectory } from "../../linux/proc/table.ts";
+import { readOwner, readWorkingDirectory } from "../../linux/proc/table.ts";
 import { closeFd } from "../../sys/descriptor.ts";
 import { lockDirectory } from "../../sys/fileLock.ts";
 import { openPidfd } from "../../sys/pidfd.ts";
@@ -12,15 +13,14 @@ import { Refusal } from "../errors.ts";
 import { recordExit } from "../exit/recordExit.ts";
 import { type JobSpec, newJob } from "../job.ts";
 import { governTree } from "../limits/applyToTree.ts";
-import { MAX_COMMAND_BYTES } from "../model/command.ts";
 import type { RunningJob } from "../model/job.ts";
 import { openScope } from "../placement/jobScope.ts";
 import { CgroupNameTaken, cgroupInUse, registerJob } from "../recovery/registerJob.ts";
 import { checkEligibility, checkScreened, type Eligible, type Ineligible } from "./eligibility.ts";
 import { planAttach } from "./planAttach.ts";
 
-/** Attaching takes some milliseconds, a few tens on a busy machine. */
-const LOCK_TIMEOUT_MS = 200;
+/** The longest pause before the lock is tried again. Attaching takes some ms, a few tens on a busy machine. */
+const MAX_LOCK_RETRY_MS = 128;
 
 interface AttachedJob {
   job: RunningJob;
@@ -29,41 +29,38 @@ interface AttachedJob {
 
 /**
  * Governs a running process that the operator named, and its descendants. Sends them no signal. Throws a Refusal, having
- * changed nothing, when the process must not or cannot be governed.
+ * changed nothing, when the process must not or cannot be governed. Call it in `withAttachLock`.
  */
-export function attach(context: Context, pid: number, spec: JobSpec): AttachedJob {
-  return withAttachLock(context.host, pid, () => {
-    const eligibility = checkEligibility(context, pid, "explicit");
-    if (eligibility.eligible) return attachEligible(context, eligibility, "attach", spec);
-    const { code, process, reason, hint } = eligibility;
-    const message = code === "gone" ? `${process} does not exist` : `cannot govern ${process}: ${reason}`;
-    throw new Refusal(message, hint);
-  });
+export function attach(context: Context, pid: number, spec: JobSpec, slow?: SlowFacts): AttachedJob {
+  const eligibility = checkEligibility(context, pid, "explicit", slow);
+  if (eligibility.eligible) return attachEligible(context, eligibility, "attach", spec, slow);
+  const { code, process, reason, hint } = eligibility;
+  const message = code === "gone" ? `${process} does not exist` : `cannot govern ${process}: ${reason}`;
+  throw new Refusal(message, hint);
 }
 
 /**
  * Governs a process that `screenProcess` passed and the policy chose. Returns an ineligible process, because a daemon
- * meets many of them. `onEligible` is called before the first change.
+ * meets many of them. `onEligible` is called before the first change. Call it in `withAttachLock`.
  */
 export function attachDiscovered(
   context: Context,
   stat: ProcStat,
   spec: JobSpec,
+  slow: SlowFacts,
   onEligible: () => void,
 ): AttachedJob | Ineligible {
-  return withAttachLock(context.host, stat.pid, () => {
-    const eligibility = checkScreened(context, stat, "discovered");
-    if (!eligibility.eligible) return eligibility;
-    onEligible();
-    try {
-      return attachEligible(context, eligibility, "watch", spec);
-    } catch (error) {
-      if (!(error instanceof CgroupNameTaken)) throw error;
-      // The id contains the PID: a process could make a cgroup of that name first, to be left alone. It cannot guess this.
-      const jobId = `${spec.jobId}-${Math.floor(2 ** 32 * Math.random()).toString(16)}`;
-      return attachEligible(context, eligibility, "watch", { ...spec, jobId });
-    }
-  });
+  const eligibility = checkScreened(context, stat, "discovered", slow);
+  if (!eligibility.eligible) return eligibility;
+  onEligible();
+  try {
+    return attachEligible(context, eligibility, "watch", spec, slow);
+  } catch (error) {
+    if (!(error instanceof CgroupNameTaken)) throw error;
+    // The id contains the PID: a process could make a cgroup of that name first, to be left alone. It cannot guess this.
+    const jobId = `${spec.jobId}-${Math.floor(2 ** 32 * Math.random()).toString(16)}`;
+    return attachEligible(context, eligibility, "watch", { ...spec, jobId }, slow);
+  }
 }
 
 function attachEligible(
@@ -71,12 +68,13 @@ function attachEligible(
   process: Eligible,
   mode: "attach" | "watch",
   spec: JobSpec,
+  slow?: SlowFacts,
 ): AttachedJob {
   const { pid, startTicks } = process.stat;
   const pidfd = openProcessHandle(context.host, { bootId: context.bootId, pid, startTicks });
   if (pidfd === "gone") throw new Refusal(`process ${pid} does not exist`, "it has just ended");
   try {
-    return { job: governProcess(context, process, mode, spec), pidfd };
+    return { job: governProcess(context, process, mode, spec, slow), pidfd };
   } catch (error) {
     // A daemon is refused many processes in its life, and must not keep a descriptor of each.
     if (pidfd !== undefined) closeFd(pidfd);
@@ -102,12 +100,13 @@ export function governProcess(
   target: Pick<Eligible, "stat" | "membership">,
   mode: "attach" | "watch",
   spec: JobSpec,
+  slow: SlowFacts = directSlowFacts(context.host),
 ): RunningJob {
   const { host, ledger, bootId } = context;
   const { pid, startTicks, comm } = target.stat;
   const process: ProcessIdentity = { bootId, pid, startTicks };
   const { cgroup, scope } = planAttach(context, target, spec);
-  const { words, isCut } = readCommandLine(host, pid, MAX_COMMAND_BYTES);
+  const { words, isCut } = slow.commandLine(target.stat);
   const job = newJob(context, mode, spec, {
     process,
     command: words.length === 0 ? [comm] : words,
@@ -134,13 +133,13 @@ export function governProcess(
  * with different state directories would both find the process ungoverned, and both move it. The lock is on the process's
  * directory in procfs: every ffrtmp sees that, the lock leaves nothing behind, and the process has no part in it.
  *
- * Any process that can open the directory can lock it for long, so the action runs without the lock after the timeout.
+ * Any process that can open the directory can lock it for long, so after a quarter of a second the action runs without the
+ * lock. Only this process waits for that: a timer tries the lock again.
  */
-function withAttachLock<T>({ procRoot }: Host, pid: number, action: () => T): T {
-  const start = performance.now();
+export async function withAttachLock<T>({ procRoot }: Host, pid: number, action: () => T): Promise<T> {
   let lock = lockDirectory(`${procRoot}/${pid}`);
-  while (lock === "locked" && performance.now() - start < LOCK_TIMEOUT_MS) {
-    Bun.sleepSync(1);
+  for (let delayMs = 1; lock === "locked" && delayMs <= MAX_LOCK_RETRY_MS; delayMs *= 2) {
+    await Bun.sleep(delayMs);
     lock = lockDirectory(`${procRoot}/${pid}`);
   }
   try {

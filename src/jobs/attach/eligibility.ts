@@ -1,9 +1,10 @@
 import { type Membership, readMembership } from "../../linux/cgroup/hierarchies.ts";
 import { isForbidden } from "../../linux/host.ts";
 import { isOutsideInitialNamespace } from "../../linux/proc/namespaces.ts";
+import { directSlowFacts, type SlowFacts } from "../../linux/proc/slowFacts/slowFacts.ts";
 import { hasEnded, type ProcStat, readStat } from "../../linux/proc/stat.ts";
 import { readCredentials } from "../../linux/proc/status.ts";
-import { isProcess, runsSameFile } from "../../linux/proc/table.ts";
+import { isProcess } from "../../linux/proc/table.ts";
 import type { Context } from "../context.ts";
 import type { Job } from "../model/job.ts";
 import { jobAround } from "../placement/placement.ts";
@@ -50,9 +51,14 @@ export interface Ineligible {
 }
 
 /** Checks whether a process may be governed. Changes nothing; attach, watch and their dry runs share it. */
-export function checkEligibility(context: Context, pid: number, intent: Intent): Eligible | Ineligible {
+export function checkEligibility(
+  context: Context,
+  pid: number,
+  intent: Intent,
+  slow?: SlowFacts,
+): Eligible | Ineligible {
   const screened = screenProcess(context, pid);
-  return "eligible" in screened ? screened : checkScreened(context, screened, intent);
+  return "eligible" in screened ? screened : checkScreened(context, screened, intent, slow);
 }
 
 /**
@@ -78,7 +84,12 @@ export function screenProcess(context: Context, pid: number): ProcStat | Ineligi
  * The rest of the check, for a screened process. Reads its cgroups first: after the start of a daemon, or after events
  * were lost, most of the processes that the policy chooses are governed already.
  */
-export function checkScreened(context: Context, stat: ProcStat, intent: Intent): Eligible | Ineligible {
+export function checkScreened(
+  context: Context,
+  stat: ProcStat,
+  intent: Intent,
+  slow: SlowFacts = directSlowFacts(context.host),
+): Eligible | Ineligible {
   return unlessHidden(stat.pid, () => {
     const { host, ledger, bootId } = context;
     const { pid, startTicks } = stat;
@@ -99,7 +110,7 @@ export function checkScreened(context: Context, stat: ProcStat, intent: Intent):
       return ineligible(stat, "thread", "it is a thread, not a process", hint);
     }
     // The ledger knows the ffrtmp processes that an upgrade left running: their executable is another file than ours.
-    if (runsOurFile(context, pid) || ledger.isObserver({ bootId, pid, startTicks }))
+    if (runsOurFile(context, stat, slow) || ledger.isObserver({ bootId, pid, startTicks }))
       return ineligible(stat, "ffrtmp", "it is an ffrtmp process", NAME_WORKLOAD);
     const governed = ofOwnJob(context, stat) ?? governedAs(stat, jobAround(context, membership));
     if (governed) return governed;
@@ -115,9 +126,9 @@ export function checkScreened(context: Context, stat: ProcStat, intent: Intent):
  * Only root and the user of this process run ffrtmp in it for sure: with BUN_BE_BUN=1 in its environment, the runtime that is
  * compiled into the file runs any program. Not by the owner of /proc/PID, which is root for a process that is not dumpable.
  */
-function runsOurFile({ host }: Context, pid: number): boolean {
-  if (!runsSameFile(host, pid, "self")) return false;
-  const credentials = readCredentials(host, pid);
+function runsOurFile({ host }: Context, stat: ProcStat, slow: SlowFacts): boolean {
+  if (!slow.runsOurFile(stat)) return false;
+  const credentials = readCredentials(host, stat.pid);
   return credentials !== "gone" && [0, process.geteuid?.()].includes(credentials.uid);
 }
 

@@ -3,7 +3,7 @@ import { usageSince } from "../../limits/usage.ts";
 import { listMembers } from "../../linux/cgroup/jobCgroup.ts";
 import { isAlive, type ProcessIdentity } from "../../linux/proc/identity.ts";
 import { readStat } from "../../linux/proc/stat.ts";
-import { listPids, readArguments } from "../../linux/proc/table.ts";
+import { listPids, readArguments, readOwner } from "../../linux/proc/table.ts";
 import type { Context } from "../context.ts";
 import { cleanUpEnded, recordExit } from "../exit/recordExit.ts";
 import { governTree } from "../limits/applyToTree.ts";
@@ -135,6 +135,8 @@ function findLaunched(context: Context, job: StartingJob): ProcessIdentity | und
       stat !== "gone" &&
       stat.session === pid &&
       stat.startTicks >= job.observer.startTicks &&
+      // A process of another user could delay the next read without end, and is not the workload.
+      readOwner(host, pid) === process.geteuid?.() &&
       Bun.deepEquals(recordedCommand(readArguments(host, pid)).command, job.command) &&
       ledger.openJobOfProcess({ bootId, pid, startTicks: stat.startTicks }) === undefined
     );

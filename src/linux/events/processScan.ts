@@ -1,4 +1,3 @@
-import { closeSync, openSync, readSync } from "node:fs";
 import { type Host, isForbidden, readProcFile, unlessGone } from "../host.ts";
 import { hasEnded, readStat, readUptimeTicks } from "../proc/stat.ts";
 import { isProcess, listPids, readLink } from "../proc/table.ts";
@@ -10,10 +9,10 @@ const PIDS_LISTED_PER_CHECK = 8;
 /** How often all processes are listed anyway, to forget ended ones and to find ones with a chosen pid. */
 const LIST_INTERVAL_MS = 60_000;
 
-/** The arguments are compared by their start: a process may have megabytes of them. */
-const argumentBytes = Buffer.alloc(4096);
+/** "forked but didn't exec", include/linux/sched.h */
+const PF_FORKNOEXEC = 0x40;
 
-/** `program`: the executable and the start of the arguments. */
+/** `program`: the executable, and what changes when another program is executed. */
 interface Appearance {
   program: string;
   comm: string;
@@ -125,22 +124,22 @@ export class ProcessScan {
   }
 }
 
-/** Source: /proc/PID/exe, cmdline and comm. */
+/**
+ * Source: /proc/PID/exe, stat and comm. Not cmdline: reading it waits for the mmap lock of the process, which can keep that
+ * lock. Each execve(2) places the stack and the arguments at other addresses, which stat shows to a reader with the rights
+ * of PTRACE_MODE_READ; to others it shows only whether the process has executed a program since its fork.
+ */
 function readAppearance(host: Host, pid: number): Appearance | "gone" {
   return ifReadable(() => {
     const comm = readProcFile(host, `${pid}/comm`);
-    if (comm === "gone") return "gone";
-    return { program: `${readLink(host, `${pid}/exe`) ?? ""}\0${readArgumentsStart(host, pid)}`, comm };
+    const stat = readProcFile(host, `${pid}/stat`);
+    if (comm === "gone" || stat === "gone") return "gone";
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    const field = (number: number) => fields[number - 3] ?? "";
+    const hasExecuted = (Number(field(9)) & PF_FORKNOEXEC) === 0;
+    const addresses = [28, 48, 49].map(field);
+    return { program: [readLink(host, `${pid}/exe`), hasExecuted, ...addresses].join("\0"), comm };
   });
-}
-
-function readArgumentsStart(host: Host, pid: number): string {
-  const fd = openSync(`${host.procRoot}/${pid}/cmdline`, "r");
-  try {
-    return argumentBytes.toString("latin1", 0, readSync(fd, argumentBytes));
-  } finally {
-    closeSync(fd);
-  }
 }
 
 /** Reads about a process. With hidepid=1 procfs lists processes of other users that may not be read. */

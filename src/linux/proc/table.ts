@@ -1,5 +1,6 @@
 import { readdirSync, readlinkSync, statSync } from "node:fs";
-import { type Host, readProcFile, readProcStart, unlessGone } from "../host.ts";
+import { readFileIdentity } from "../../sys/statx.ts";
+import { type Host, isForbidden, readProcFile, readProcStart, unlessGone } from "../host.ts";
 import { readStat } from "./stat.ts";
 import { readStatusStart } from "./status.ts";
 
@@ -53,14 +54,37 @@ export function readExecutable(host: Host, pid: number): string | undefined {
   return readLink(host, `${pid}/exe`)?.replace(/ \(deleted\)$/, "");
 }
 
+/**
+ * The part of an environment that is searched for a variable: as much as one argument or variable can be long
+ * (MAX_ARG_STRLEN, execve(2)). A whole environment can have 6 MB.
+ */
+export const MAX_ENVIRONMENT_BYTES = 128 * 1024;
+
+/** `isCut`: the environment is longer than the part with these variables. */
+export interface Environment {
+  variables: ReadonlyMap<string, string>;
+  isCut: boolean;
+}
+
+/** Reads /proc/PID/environ: `PATH=/usr/bin\0TIER=gold\0`. The first value of a variable counts, as for getenv(3). */
+export function readEnvironment(host: Host, pid: number): Environment | "gone" {
+  const read = readProcStart(host, `${pid}/environ`, MAX_ENVIRONMENT_BYTES);
+  if (read === "gone") return "gone";
+  const entries = read.text.split("\0");
+  // The value of the last one may go on.
+  if (read.isCut) entries.pop();
+  const variables = new Map<string, string>();
+  for (const entry of entries) {
+    const at = entry.indexOf("=");
+    if (at > 0 && !variables.has(entry.slice(0, at))) variables.set(entry.slice(0, at), entry.slice(at + 1));
+  }
+  return { variables, isCut: read.isCut };
+}
+
 /** Returns whether two processes run the same executable file; false when one may not be read. */
 export function runsSameFile({ procRoot }: Host, pid: number, other: number | "self"): boolean {
-  try {
-    const [a, b] = [pid, other].map((each) => statSync(`${procRoot}/${each}/exe`));
-    return a?.dev === b?.dev && a?.ino === b?.ino;
-  } catch {
-    return false;
-  }
+  const [a, b] = [pid, other].map((each) => readFileIdentity(`${procRoot}/${each}/exe`));
+  return a !== undefined && a === b;
 }
 
 export function readWorkingDirectory(host: Host, pid: number): string | undefined {
@@ -100,5 +124,16 @@ export function readLink(host: Host, path: string): string | undefined {
     return readlinkSync(`${host.procRoot}/${path}`);
   } catch {
     return undefined;
+  }
+}
+
+/** Returns `undefined` for a process that is gone, and for a fact that the kernel does not let us read. */
+export function visible<T>(read: () => T | "gone"): T | undefined {
+  try {
+    const fact = read();
+    return fact === "gone" ? undefined : fact;
+  } catch (error) {
+    if (isForbidden(error)) return undefined;
+    throw error;
   }
 }

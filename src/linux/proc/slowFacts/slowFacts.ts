@@ -1,0 +1,123 @@
+import { realpathSync } from "node:fs";
+import type { Host } from "../../host.ts";
+import { readStat } from "../stat.ts";
+import {
+  type CommandLine,
+  type Environment,
+  readCommandLine,
+  readEnvironment,
+  runsSameFile,
+  visible,
+} from "../table.ts";
+
+/** A process as /proc/PID/stat names it. */
+export interface ReadProcess {
+  pid: number;
+  startTicks: number;
+}
+
+/**
+ * The facts whose reading can wait without end. `cmdline` and `environ` are read under the mmap lock of the process, which
+ * it can lock for as long as it likes, and one in a page fault on a dead NFS server does. The file system of an executable
+ * or of a path may not answer. Other files of /proc/PID, and the text of its links, need neither.
+ */
+export interface SlowFacts {
+  /** No words when the process shows none. */
+  commandLine(process: ReadProcess): CommandLine;
+  environment(process: ReadProcess): Environment | undefined;
+  /** Returns whether the process runs the same file as this process. */
+  runsOurFile(process: ReadProcess): boolean;
+  /** Returns a path with all symbolic links followed; the path itself where nothing exists there. */
+  resolve(path: string): string | undefined;
+}
+
+/** One read; the answer to `arguments` includes `runsOurFile`. */
+export type SlowRead = ({ kind: "arguments" | "environment" } & ReadProcess) | { kind: "path"; path: string };
+
+const NO_WORDS: CommandLine = { words: [], isCut: false };
+
+interface Answers {
+  arguments: { line: CommandLine; runsOurFile: boolean };
+  environment: Environment;
+  path: { resolved: string };
+}
+export type Answer = Answers[SlowRead["kind"]];
+
+/** Reads in the calling thread, which may wait. `undefined`: the process is gone, or the fact is hidden. */
+export function performRead(host: Host, read: SlowRead): Answer | undefined {
+  if (read.kind === "path") return { resolved: followLinks(read.path) };
+  const { pid, startTicks } = read;
+  const answer =
+    read.kind === "environment"
+      ? visible(() => readEnvironment(host, pid))
+      : {
+          line: visible(() => readCommandLine(host, pid)) ?? NO_WORDS,
+          runsOurFile: runsSameFile(host, pid, "self"),
+        };
+  // Read last: if the process still has the pid, it had it before.
+  const stat = visible(() => readStat(host, pid));
+  return stat?.startTicks === startTicks ? answer : undefined;
+}
+
+/** Reads each fact when it is asked for, in the calling thread: not for a daemon, which must not wait. */
+export function directSlowFacts(host: Host): SlowFacts {
+  return {
+    commandLine: ({ pid }) => visible(() => readCommandLine(host, pid)) ?? NO_WORDS,
+    environment: ({ pid }) => visible(() => readEnvironment(host, pid)),
+    runsOurFile: ({ pid }) => runsSameFile(host, pid, "self"),
+    resolve: followLinks,
+  };
+}
+
+/** Facts that were read before they are asked for, or that are missing. */
+export class CollectedSlowFacts implements SlowFacts {
+  readonly #answers = new Map<string, Answer | undefined>();
+  /** The reads whose answers were asked for and not there, by key. */
+  readonly missing = new Map<string, SlowRead>();
+  /** A fact could not be read in time, and counts as one that cannot be read. */
+  isLate = false;
+
+  commandLine(process: ReadProcess): CommandLine {
+    return this.#arguments(process)?.line ?? NO_WORDS;
+  }
+
+  environment({ pid, startTicks }: ReadProcess): Environment | undefined {
+    return this.#answer<"environment">({ kind: "environment", pid, startTicks });
+  }
+
+  runsOurFile(process: ReadProcess): boolean {
+    return this.#arguments(process)?.runsOurFile ?? false;
+  }
+
+  resolve(path: string): string | undefined {
+    return this.#answer<"path">({ kind: "path", path })?.resolved;
+  }
+
+  add(read: SlowRead, answer: Answer | "late" | undefined): void {
+    if (answer === "late") this.isLate = true;
+    this.#answers.set(keyOf(read), answer === "late" ? undefined : answer);
+    this.missing.delete(keyOf(read));
+  }
+
+  #arguments({ pid, startTicks }: ReadProcess): Answers["arguments"] | undefined {
+    return this.#answer<"arguments">({ kind: "arguments", pid, startTicks });
+  }
+
+  #answer<Kind extends SlowRead["kind"]>(read: SlowRead & { kind: Kind }): Answers[Kind] | undefined {
+    const key = keyOf(read);
+    if (!this.#answers.has(key)) this.missing.set(key, read);
+    return this.#answers.get(key) as Answers[Kind] | undefined;
+  }
+}
+
+export function keyOf(read: SlowRead): string {
+  return read.kind === "path" ? read.path : `${read.kind} ${read.pid} ${read.startTicks}`;
+}
+
+function followLinks(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return path;
+  }
+}
