@@ -1,5 +1,6 @@
 import { writeSync } from "node:fs";
 import { errnoOf } from "../../sys/errno.ts";
+import { NoCompiledCode } from "../../sys/libc.ts";
 import { writeIfRoom } from "../../sys/output.ts";
 import { escapeLines, oneLine } from "../../sys/visibleText.ts";
 
@@ -58,7 +59,7 @@ let rest = new Uint8Array();
 /** Returns how many bytes were written. A full disk or a closed pipe must not disturb governing: it gets all. */
 function writeToStderr(bytes: Uint8Array): number {
   for (let written = 0; written < bytes.length; ) {
-    const result = writeIfRoom(2, bytes.subarray(written), isStalled ? 0 : waitMs);
+    const result = tryToWrite(bytes.subarray(written));
     if (result === -EINTR) continue;
     isStalled = result === -EAGAIN;
     if (isStalled) return written;
@@ -66,6 +67,16 @@ function writeToStderr(bytes: Uint8Array): number {
     written += result;
   }
   return bytes.length;
+}
+
+function tryToWrite(bytes: Uint8Array): number {
+  try {
+    return writeIfRoom(2, bytes, isStalled ? 0 : waitMs);
+  } catch (error) {
+    if (!(error instanceof NoCompiledCode)) throw error;
+    // ffrtmp ends with the message that says so, which may wait.
+    return writeSync(2, bytes);
+  }
 }
 
 /** Prints lines, as `printErr` does. */
