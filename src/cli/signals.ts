@@ -19,7 +19,8 @@ export function firstSignal(onHangUp?: () => void): Promise<string> {
 /** Stops observing a job. Returns the exit code of a shell for this signal. */
 export function stopObserving(context: Context, job: RunningJob, signal: string): number {
   context.ledger.takeOver(job, null);
-  context.ledger.addEvent(job, { atMs: context.host.now(), kind: "observer_left", detail: { signal } });
+  const times = { atMs: context.host.now(), atBootMs: context.host.bootNow() };
+  context.ledger.addEvent(job, { ...times, kind: "observer_left", detail: { signal } });
   context.ledger.close();
   const { jobId, process } = job;
   const continues = `job ${jobId}, which keeps running as PID ${process.pid} under its limits`;

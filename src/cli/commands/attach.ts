@@ -39,7 +39,10 @@ export async function attach(flags: JobFlags & { pid: number }): Promise<number>
     return 0;
   }
   if (typeof end === "string") return stopObserving(context, job, end);
-  const { result, isOurs, survivors } = recordExit(context, job, end.ending, { atEnd: end.measured });
+  const { result, isOurs, survivors } = recordExit(context, job, end.ending, {
+    atEnd: end.measured,
+    time: end.time,
+  });
   if (survivors.length > 0) warn(survivorsLine(job, survivors));
   if (isOurs && flags.json) printJson(resultJson(job, result));
   else if (isOurs) printErr(summaryLine(job, result));

@@ -66,6 +66,11 @@ export function readUptimeTicks(host: Host): number {
   return Math.round(Number.parseFloat(readProcFile(host, "uptime")) * TICKS_PER_SECOND);
 }
 
+/** Returns CLOCK_BOOTTIME at a start time of /proc/PID/stat, in ms: up to 10 ms before the start. */
+export function bootMsOf(startTicks: number): number {
+  return (startTicks * 1000) / TICKS_PER_SECOND;
+}
+
 /** Returns how long a process has been running, in ms; 0 where /proc/uptime cannot be read. */
 export function readAgeMs(host: Host, startTicks: number): number {
   const ageTicks = readUptimeTicks(host) - startTicks;
