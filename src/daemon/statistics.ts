@@ -19,7 +19,7 @@ export class DaemonStatistics {
   /** The counts of the event sources that were stopped. */
   #earlier: Pick<DaemonCounts, "received" | "dropped" | "droppedRenames" | "overruns" | "malformed"> =
     zeroCounters();
-  #written = { atMs: 0, losses: "" };
+  #written = { atBootMs: 0, losses: "" };
 
   constructor(context: DaemonContext, events: ProcessEvents) {
     this.#context = context;
@@ -63,17 +63,17 @@ export class DaemonStatistics {
 
   /** Writes the counts if one of them has changed that shows a loss, or if they were written a minute ago. */
   writeIfDue(): void {
-    const { atMs, losses } = this.#written;
-    if (lossesIn(this.counts()) !== losses || this.#context.host.now() - atMs >= WRITE_INTERVAL_MS)
-      this.write();
+    const { atBootMs, losses } = this.#written;
+    const isDue = this.#context.host.bootNow() - atBootMs >= WRITE_INTERVAL_MS;
+    if (isDue || lossesIn(this.counts()) !== losses) this.write();
   }
 
   write(stoppedMs: number | null = null): void {
     const { host, ledger, self, store } = this.#context;
     const { policy, path = null, loadedMs, faults } = store;
     const counts = this.counts();
-    const atMs = host.now();
-    this.#written = { atMs, losses: lossesIn(counts) };
+    const atBootMs = host.bootNow();
+    this.#written = { atBootMs, losses: lossesIn(counts) };
     writeDaemonReport(ledger, {
       watch: self,
       sinceMs: this.#sinceMs,
@@ -81,7 +81,8 @@ export class DaemonStatistics {
       targets: policy.targets.map(({ text }) => text),
       policy: { path, loadedMs, faults },
       scanIntervalMs: scanIntervalOf(this.#context),
-      atMs,
+      atMs: host.now(),
+      atBootMs,
       stoppedMs,
       counts,
     });

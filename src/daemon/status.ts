@@ -25,6 +25,8 @@ export interface DaemonReport {
   sinceMs: number;
   /** When the counts were read. */
   atMs: number;
+  /** CLOCK_BOOTTIME at `atMs`. Absent in the report of an earlier release. */
+  atBootMs?: number;
   /** `null` while the daemon runs, and if it died. */
   stoppedMs: number | null;
   targets: readonly string[];
