@@ -16,6 +16,7 @@ const COUNTS = {
   foundByScan: 1,
   notGoverned: 0,
   tenantsRefused: 0,
+  endedBeforeLimits: 0,
 };
 const NO_SOURCE = "connector: not permitted";
 const POLICY = { policy: policyFromFlags(["ffmpeg", "gst-launch-1.0"], {}), path: undefined, warnings: [] };

@@ -11,6 +11,7 @@ export class DaemonStatistics {
   foundByScan = 0;
   notGoverned = 0;
   tenantsRefused = 0;
+  endedBeforeLimits = 0;
   readonly #context: DaemonContext;
   readonly #sinceMs: number;
   #source: Pick<DaemonReport, "source" | "sourceSinceMs">;
@@ -47,6 +48,7 @@ export class DaemonStatistics {
       foundByScan: this.foundByScan,
       notGoverned: this.notGoverned,
       tenantsRefused: this.tenantsRefused,
+      endedBeforeLimits: this.endedBeforeLimits,
     };
   }
 
@@ -94,6 +96,6 @@ function sumOf(earlier: number | null, later: number | null): number | null {
   return earlier === null || later === null ? null : earlier + later;
 }
 
-function lossesIn({ received: _, ...losses }: DaemonCounts): string {
+function lossesIn({ received: _, endedBeforeLimits: __, ...losses }: DaemonCounts): string {
   return JSON.stringify(losses);
 }

@@ -17,6 +17,8 @@ export interface DaemonCounts
   notGoverned: number | null;
   /** Processes with a fact that cannot be part of a tenant's name. */
   tenantsRefused: number | null;
+  /** Jobs whose process ended before its limits could be applied. `null`: an earlier release did not count them. */
+  endedBeforeLimits: number | null;
 }
 
 /** The state of a daemon as it wrote it to the ledger, where the report of the last daemon stays. */
@@ -67,7 +69,7 @@ export function readDaemonReport({ ledger, host }: Context): LastReport | undefi
   const unstopped = isAlive(host, report.watch) ? "running" : "died";
   const state = report.stoppedMs === null ? unstopped : "stopped";
   // A daemon of an earlier version did not count these.
-  const later = { notGoverned: null, tenantsRefused: null };
+  const later = { notGoverned: null, tenantsRefused: null, endedBeforeLimits: null };
   return { ...report, counts: { ...later, ...counts, foundByScan }, state };
 }
 
@@ -95,5 +97,6 @@ export function daemonReportJson({ counts, ...report }: LastReport): Record<stri
     found_by_looking: counts.foundByScan,
     not_governed: counts.notGoverned,
     tenants_refused: counts.tenantsRefused,
+    ended_before_limits: counts.endedBeforeLimits,
   };
 }

@@ -9,7 +9,9 @@ const clockTest = testIf(lacksCommand("cc"));
 const DAY_S = 86_400;
 
 /** Returns the environment of an ffrtmp whose wall clock `set` moves by seconds, by a preloaded library. */
-async function steppedClock(box: Sandbox): Promise<{ env: Record<string, string>; set(seconds: number): void }> {
+async function steppedClock(
+  box: Sandbox,
+): Promise<{ env: Record<string, string>; set(seconds: number): void }> {
   const [library, file] = [box.path("stepClock.so"), box.path("clock-step")];
   const source = join(import.meta.dir, "../support/programs/stepClock.c");
   const compiler = box.spawn(["cc", "-shared", "-fPIC", "-o", library, source, "-ldl"]);
@@ -26,7 +28,8 @@ for (const seconds of [-DAY_S, DAY_S]) {
     const { wrapper } = await sandbox().startJob("stepped", [], ["head", "-n", "1"], pipes);
     set(seconds);
     const input = wrapper.stdin;
-    if (typeof input !== "object" || input === null || !("write" in input)) throw new Error("stdin is a pipe");
+    if (typeof input !== "object" || input === null || !("write" in input))
+      throw new Error("stdin is a pipe");
     input.write("\n");
     await input.end();
     expect(await wrapper.exited).toBe(0);

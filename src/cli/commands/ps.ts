@@ -72,6 +72,11 @@ function psDaemon(context: Context, asJson: boolean): number {
   return 0;
 }
 
+function endedEarlyText({ endedBeforeLimits }: LastReport["counts"]): string {
+  if (endedBeforeLimits === null) return "not counted";
+  return `${endedBeforeLimits} processes that ended before their limits could be applied`;
+}
+
 function describe(report: LastReport, { host, bootId }: Context): Pair[] {
   const { watch, state, policy, counts, source, stoppedMs } = report;
   const { atMs, atBootMs } = report;
@@ -98,6 +103,7 @@ function describe(report: LastReport, { host, bootId }: Context): Pair[] {
       "no tenant",
       `${counts.tenantsRefused ?? "unknown number of"} processes whose fact cannot name a tenant`,
     ],
+    ["ended early", endedEarlyText(counts)],
     ["counted", `${formatDuration(countedMs)} ago`],
   ];
 }
