@@ -1,4 +1,5 @@
 import type { Context } from "../jobs/context.ts";
+import { WATCH_REPORT } from "../jobs/exit/lastSeen.ts";
 import { isoTime } from "../jobs/json.ts";
 import { type Ledger, parseJson } from "../ledger/ledger.ts";
 import type { EventCounters, EventSource } from "../linux/events/processEvents.ts";
@@ -46,12 +47,10 @@ export interface DaemonReport {
   counts: DaemonCounts;
 }
 
-const NOTE = "watch_report";
-
 /** Keeps the keys of the JSON, which other versions read: `foundByScan` is `foundByLooking` there. */
 export function writeDaemonReport(ledger: Ledger, report: DaemonReport): void {
   const { foundByScan: foundByLooking, ...counts } = report.counts;
-  ledger.setNote(NOTE, JSON.stringify({ ...report, counts: { ...counts, foundByLooking } }));
+  ledger.setNote(WATCH_REPORT, JSON.stringify({ ...report, counts: { ...counts, foundByLooking } }));
 }
 
 /** A report that was read from the ledger. `died`: the daemon is gone and had not stopped. */
@@ -59,7 +58,7 @@ export type LastReport = DaemonReport & { state: "running" | "stopped" | "died" 
 
 /** Returns `undefined` if no daemon has used this ledger. */
 export function readDaemonReport({ ledger, host }: Context): LastReport | undefined {
-  const note = ledger.note(NOTE);
+  const note = ledger.note(WATCH_REPORT);
   if (note === undefined) return undefined;
   // biome-ignore lint/suspicious/noExplicitAny: other versions wrote it
   const report = parseJson(note) as any;

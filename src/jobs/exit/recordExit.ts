@@ -16,6 +16,7 @@ import {
 } from "../model/job.ts";
 import { jobCgroupOf, usageOf } from "../placement/jobCgroup.ts";
 import { releaseKeeper } from "../placement/scopeKeeper.ts";
+import { lastSeenMs } from "./lastSeen.ts";
 import { evaluateSla } from "./sla.ts";
 
 /**
@@ -92,7 +93,7 @@ function timesOf(context: Context, job: OpenJob, time: EndTime | undefined): Tim
   const isThisBoot = bootIdOf(job) === bootId;
   // A job of an earlier boot ended before this one started.
   const endedBeforeMs = isThisBoot ? now.wallMs : now.wallMs - now.bootMs;
-  const seenMs = lastSeen(context, job, now, isThisBoot);
+  const seenMs = job.state === "running" ? lastSeenMs(context, job, isThisBoot ? now : undefined) : null;
   return {
     startMs,
     startBootMs,
@@ -102,24 +103,6 @@ function timesOf(context: Context, job: OpenJob, time: EndTime | undefined): Tim
     lastSeenMs: seenMs !== null && seenMs <= endedBeforeMs ? seenMs : null,
     endedBeforeMs,
   };
-}
-
-/**
- * Returns the wall clock at the latest recorded sign of a job's life, as far as the clock was not set since: events are
- * recorded only while its process runs. `null` for a job that was never seen running.
- */
-function lastSeen(
-  { ledger }: Context,
-  job: OpenJob,
-  now: Exclude<EndTime, "unseen">,
-  isThisBoot: boolean,
-): number | null {
-  if (job.state !== "running") return null;
-  const start = { atMs: job.startedMs, atBootMs: job.startedBootMs ?? undefined };
-  const times = [start, ...ledger.events(job)].map(({ atMs, atBootMs }) =>
-    isThisBoot && atBootMs !== undefined ? now.wallMs - (now.bootMs - atBootMs) : atMs,
-  );
-  return Math.max(...times);
 }
 
 /** Removes what an ended job left in the system. Returns the processes that are still in its cgroup. */

@@ -114,6 +114,25 @@ describe("the result of a job", () => {
     });
   });
 
+  it("was last seen when the daemon that observed it wrote its last report", () => {
+    const { context, job, clock } = governed();
+    clock.pass(60_000);
+    const report = { watch: context.self, atMs: clock.wallMs, atBootMs: clock.bootMs };
+    context.ledger.setNote("watch_report", JSON.stringify(report));
+    clock.pass(7000);
+    recordUnobservedExit(context, job);
+    expect(context.ledger.result(job)?.lastSeenMs).toBe(clock.wallMs - 7000);
+  });
+
+  it("was not seen by a daemon that did not observe it", () => {
+    const { context, job, clock } = governed();
+    clock.pass(60_000);
+    const watch = { ...context.self, startTicks: 999 };
+    context.ledger.setNote("watch_report", JSON.stringify({ watch, atMs: clock.wallMs, atBootMs: 65_000 }));
+    recordUnobservedExit(context, job);
+    expect(context.ledger.result(job)?.lastSeenMs).toBe(NOON_MS);
+  });
+
   it("ended before the present boot started, for a job of an earlier boot", () => {
     const { context, job, clock } = governed();
     clock.pass(HOURS_MS);
