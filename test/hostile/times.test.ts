@@ -1,7 +1,15 @@
 import { expect, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { isRunning, lacksCommand, type Sandbox, testIf, until, useSandbox } from "../support/sandbox.ts";
+import {
+  isRunning,
+  lacksCommand,
+  readProc,
+  type Sandbox,
+  testIf,
+  until,
+  useSandbox,
+} from "../support/sandbox.ts";
 
 const sandbox = useSandbox();
 const clockTest = testIf(lacksCommand("cc"));
@@ -81,3 +89,31 @@ test("the runtime of an attached process is its own, from its start", async () =
   expect(result.runtime_seconds).toBeGreaterThanOrEqual(0.3);
   expect(result.processing_seconds).toBeLessThan(result.runtime_seconds);
 });
+
+for (const command of ["run", "attach"]) {
+  test(`the end of a job while its ${command} is stopped, as by Ctrl-Z, has bounds and an exit code`, async () => {
+    const sleeper = command === "run" ? undefined : sandbox().spawn(["sleep", "600"]);
+    const target = sleeper ? ["--pid", String(sleeper.pid)] : ["--", "sleep", "600"];
+    const observer = sandbox().start([command, "--job-id", "stopped", ...target]);
+    const pid = await sandbox().pidOf("stopped");
+    sandbox().adopt(pid);
+    // SIGCONT is signal 18: bit 17 of the mask.
+    await until("the observer listens to SIGCONT", () => (caughtSignals(observer.pid) & (1n << 17n)) !== 0n);
+    process.kill(observer.pid, "SIGSTOP");
+    await until("it is stopped", () => /^State:\tT/m.test(readProc(observer.pid, "status")));
+    process.kill(pid, "SIGKILL");
+    await until("the workload has ended", () => !isRunning(pid));
+    process.kill(observer.pid, "SIGCONT");
+    await observer.exited;
+    expect(await sandbox().resultOf("stopped")).toMatchObject({
+      signal: "SIGKILL",
+      end_time: null,
+      runtime_seconds: null,
+      ended_before: expect.any(String),
+    });
+  });
+}
+
+function caughtSignals(pid: number): bigint {
+  return BigInt(`0x${/^SigCgt:\t([0-9a-f]+)$/m.exec(readProc(pid, "status"))?.[1]}`);
+}
