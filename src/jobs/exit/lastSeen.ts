@@ -1,3 +1,4 @@
+import { parseJson } from "../../ledger/ledger.ts";
 import type { Context } from "../context.ts";
 import { isSameProcess, type RunningJob } from "../model/job.ts";
 
@@ -30,8 +31,9 @@ export function lastSeenMs(
 
 /** Returns when a daemon last wrote its report, if it observed the job: it records an end that it sees at once. */
 function reportOf({ ledger }: Context, { observer }: RunningJob): Sighting[] {
-  const note = ledger.note(WATCH_REPORT);
-  if (note === undefined || observer === null) return [];
-  const { watch, atMs, atBootMs } = JSON.parse(note);
-  return isSameProcess(observer, watch) ? [{ atMs, atBootMs }] : [];
+  // biome-ignore lint/suspicious/noExplicitAny: other versions wrote it
+  const report = parseJson(ledger.note(WATCH_REPORT) ?? "null") as any;
+  if (!report?.watch || typeof report.atMs !== "number" || !isSameProcess(observer, report.watch)) return [];
+  const { atMs, atBootMs } = report;
+  return [{ atMs, atBootMs: typeof atBootMs === "number" ? atBootMs : undefined }];
 }
