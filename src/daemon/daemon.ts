@@ -1,3 +1,4 @@
+import { ENDED_BEFORE_LIMITS } from "../jobs/exit/sla.ts";
 import { enforceLimits } from "../jobs/limits/enforceLimits.ts";
 import { recordActiveDaemon, repairAll } from "../jobs/recovery/recover.ts";
 import { type StartedEvents, startBestEvents } from "../linux/events/bestEvents.ts";
@@ -80,6 +81,10 @@ export class WatchDaemon {
     this.#events = events;
     this.#statistics = new DaemonStatistics(context, events);
     this.#tracker = new JobTracker(context, events);
+    context.bus.subscribe((event) => {
+      if (event.kind === "job-ended" && event.result.slaReason === ENDED_BEFORE_LIMITS)
+        this.#statistics.endedBeforeLimits++;
+    });
     this.#discovery = new Discovery(context, this.#tracker);
     this.#pruner = new HistoryPruner(context);
     this.#rescans = new Rescans({

@@ -92,11 +92,11 @@ export class JobTracker {
         service.dropPidfd({ key });
         closeFd(fd);
       } else if (match === "there") {
-        this.observer.observe(job, fd);
+        this.observer.observe(job, fd, { wasAlive: isAlive(this.#context.host, job.process) });
         if (!isObserved(this.#context, job)) this.#takeOver(job);
       } else {
         closeFd(fd);
-        this.#ends.set(key, { job, ending: match, measured: {} });
+        this.#ends.set(key, { job, ending: match, time: "unseen", measured: {} });
         this.#recordEnd(key);
       }
     }
@@ -112,7 +112,7 @@ export class JobTracker {
     for (const job of this.observer.jobs().values()) {
       if (!isSameProcess(job.observer, self)) continue;
       ledger.takeOver(job, null);
-      ledger.addEvent(job, { atMs: host.now(), kind: "observer_left", detail: {} });
+      ledger.addEvent(job, { atMs: host.now(), atBootMs: host.bootNow(), kind: "observer_left", detail: {} });
     }
   }
 
@@ -176,7 +176,8 @@ export class JobTracker {
     this.observer.update(job);
     this.#jobsOfOthers.delete(job.key);
     takeOverScope(this.#context, job);
-    ledger.addEvent(job, { atMs: host.now(), kind: "adopted", detail: { observer_pid: self.pid } });
+    const times = { atMs: host.now(), atBootMs: host.bootNow() };
+    ledger.addEvent(job, { ...times, kind: "adopted", detail: { observer_pid: self.pid } });
     bus.emit({ kind: "job-taken-over", job });
     return job;
   }
@@ -195,7 +196,7 @@ export class JobTracker {
   #recordEnd(key: string): void {
     const end = this.#ends.get(key);
     if (!end) return;
-    const { job, ending, measured } = end;
+    const { job, ending, time, measured } = end;
     const { ledger, service, bus, self } = this.#context;
     const current = ledger.job(key);
     if (!current || !isOpen(current)) {
@@ -205,7 +206,10 @@ export class JobTracker {
       return;
     }
     if (!isSameProcess(current.observer, self) && isObserved(this.#context, current)) return;
-    const { result, isOurs, survivors } = recordExit(this.#context, current, ending, { atEnd: measured });
+    const { result, isOurs, survivors } = recordExit(this.#context, current, ending, {
+      atEnd: measured,
+      time,
+    });
     this.#ends.delete(key);
     // After the result is recorded: if this daemon dies in between, the next one finds the end in the pidfd.
     service.dropPidfd(job);

@@ -112,7 +112,7 @@ function closedJob(
 ): RecordedExit {
   const ledger = new Ledger(join(directory, `${Bun.randomUUIDv7()}.db`), console.log);
   const { fs, hierarchies } = machine;
-  const host = { cgroupFs: fs, now: Date.now };
+  const host = { cgroupFs: fs, now: Date.now, bootNow: Date.now };
   const postponed = { attempt: (work: () => void) => work() };
   const bus = new DaemonEvents();
   const context = { host, hierarchies, ledger, bus, postponed } as unknown as DaemonContext;

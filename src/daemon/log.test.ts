@@ -18,6 +18,7 @@ const COUNTS = {
   tenantsRefused: 0,
   lateReads: 0,
   skippedReads: 0,
+  endedBeforeLimits: 0,
 };
 const NO_SOURCE = "connector: not permitted";
 const POLICY = { policy: policyFromFlags(["ffmpeg", "gst-launch-1.0"], {}), path: undefined, warnings: [] };

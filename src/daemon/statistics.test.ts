@@ -7,10 +7,11 @@ import { DaemonStatistics } from "./statistics.ts";
 
 function play() {
   let now = 1_000_000;
+  let setMs = 0;
   // biome-ignore lint/suspicious/noExplicitAny: the stored JSON
   const notes: any[] = [];
   const context = {
-    host: { now: () => now },
+    host: { now: () => now + setMs, bootNow: () => now },
     ledger: { setNote: (_name: string, value: string) => notes.push(JSON.parse(value)) },
     bootId: "b",
     self: { pid: 812, startTicks: 7 },
@@ -25,7 +26,10 @@ function play() {
   const pass = (ms: number): void => {
     now += ms;
   };
-  return { context, source, notes, pass };
+  const setWallClock = (byMs: number): void => {
+    setMs += byMs;
+  };
+  return { context, source, notes, pass, setWallClock };
 }
 
 test("processes that are not governed, and tenants that are refused, are counted", () => {
@@ -56,6 +60,16 @@ test("a loss is written at once, other counts once a minute", () => {
   pass(60_000);
   statistics.writeIfDue();
   expect(notes[2]).toMatchObject({ counts: { received: 900 }, sinceMs: 1_000_000, atMs: 1_065_000 });
+});
+
+test("the counts are written after a minute also when the wall clock is set back by hours", () => {
+  const { context, source, notes, pass, setWallClock } = play();
+  const statistics = new DaemonStatistics(context, source(zeroCounters()));
+  statistics.write();
+  setWallClock(-7_200_000);
+  pass(60_000);
+  statistics.writeIfDue();
+  expect(notes[1]).toMatchObject({ atMs: 1_060_000 - 7_200_000, atBootMs: 1_060_000 });
 });
 
 test("the counts of an event source that failed are kept, and counted once", () => {

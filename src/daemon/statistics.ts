@@ -11,6 +11,7 @@ export class DaemonStatistics {
   foundByScan = 0;
   notGoverned = 0;
   tenantsRefused = 0;
+  endedBeforeLimits = 0;
   readonly #context: DaemonContext;
   readonly #sinceMs: number;
   #source: Pick<DaemonReport, "source" | "sourceSinceMs">;
@@ -19,7 +20,7 @@ export class DaemonStatistics {
   /** The counts of the event sources that were stopped. */
   #earlier: Pick<DaemonCounts, "received" | "dropped" | "droppedRenames" | "overruns" | "malformed"> =
     zeroCounters();
-  #written = { atMs: 0, losses: "" };
+  #written = { atBootMs: 0, losses: "" };
 
   constructor(context: DaemonContext, events: ProcessEvents) {
     this.#context = context;
@@ -50,6 +51,7 @@ export class DaemonStatistics {
       tenantsRefused: this.tenantsRefused,
       lateReads: late,
       skippedReads: skipped,
+      endedBeforeLimits: this.endedBeforeLimits,
     };
   }
 
@@ -66,17 +68,17 @@ export class DaemonStatistics {
 
   /** Writes the counts if one of them has changed that shows a loss, or if they were written a minute ago. */
   writeIfDue(): void {
-    const { atMs, losses } = this.#written;
-    if (lossesIn(this.counts()) !== losses || this.#context.host.now() - atMs >= WRITE_INTERVAL_MS)
-      this.write();
+    const { atBootMs, losses } = this.#written;
+    const isDue = this.#context.host.bootNow() - atBootMs >= WRITE_INTERVAL_MS;
+    if (isDue || lossesIn(this.counts()) !== losses) this.write();
   }
 
   write(stoppedMs: number | null = null): void {
     const { host, ledger, self, store } = this.#context;
     const { policy, path = null, loadedMs, faults } = store;
     const counts = this.counts();
-    const atMs = host.now();
-    this.#written = { atMs, losses: lossesIn(counts) };
+    const atBootMs = host.bootNow();
+    this.#written = { atBootMs, losses: lossesIn(counts) };
     writeDaemonReport(ledger, {
       watch: self,
       sinceMs: this.#sinceMs,
@@ -84,7 +86,8 @@ export class DaemonStatistics {
       targets: policy.targets.map(({ text }) => text),
       policy: { path, loadedMs, faults },
       scanIntervalMs: scanIntervalOf(this.#context),
-      atMs,
+      atMs: host.now(),
+      atBootMs,
       stoppedMs,
       counts,
     });
@@ -96,6 +99,6 @@ function sumOf(earlier: number | null, later: number | null): number | null {
   return earlier === null || later === null ? null : earlier + later;
 }
 
-function lossesIn({ received: _, ...losses }: DaemonCounts): string {
+function lossesIn({ received: _, endedBeforeLimits: __, ...losses }: DaemonCounts): string {
   return JSON.stringify(losses);
 }

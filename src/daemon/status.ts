@@ -1,4 +1,5 @@
 import type { Context } from "../jobs/context.ts";
+import { WATCH_REPORT } from "../jobs/exit/lastSeen.ts";
 import { isoTime } from "../jobs/json.ts";
 import { type Ledger, parseJson } from "../ledger/ledger.ts";
 import type { EventCounters, EventSource } from "../linux/events/processEvents.ts";
@@ -8,7 +9,7 @@ import { isAlive, type ProcessIdentity } from "../linux/proc/identity.ts";
 export interface DaemonCounts
   extends Pick<EventCounters, "received" | "dropped" | "droppedRenames" | "overruns" | "malformed"> {
   /** How often work had to wait because there were too few file descriptors. */
-  postponed: number;
+  postponed: number | null;
   /** Scans of all processes because events were lost. */
   rescans: number;
   /** Processes that were governed although no event had reported them. */
@@ -18,9 +19,11 @@ export interface DaemonCounts
   /** Processes with a fact that cannot be part of a tenant's name. */
   tenantsRefused: number | null;
   /** Facts that processes did not let be read in time. */
-  lateReads: number;
+  lateReads: number | null;
   /** Facts that were not read, because too many threads were blocked. */
-  skippedReads: number;
+  skippedReads: number | null;
+  /** Jobs whose process ended before its limits could be applied. `null`: an earlier release did not count them. */
+  endedBeforeLimits: number | null;
 }
 
 /** The state of a daemon as it wrote it to the ledger, where the report of the last daemon stays. */
@@ -29,6 +32,8 @@ export interface DaemonReport {
   sinceMs: number;
   /** When the counts were read. */
   atMs: number;
+  /** CLOCK_BOOTTIME at `atMs`. Absent in the report of an earlier release. */
+  atBootMs?: number;
   /** `null` while the daemon runs, and if it died. */
   stoppedMs: number | null;
   targets: readonly string[];
@@ -46,12 +51,10 @@ export interface DaemonReport {
   counts: DaemonCounts;
 }
 
-const NOTE = "watch_report";
-
 /** Keeps the keys of the JSON, which other versions read: `foundByScan` is `foundByLooking` there. */
 export function writeDaemonReport(ledger: Ledger, report: DaemonReport): void {
   const { foundByScan: foundByLooking, ...counts } = report.counts;
-  ledger.setNote(NOTE, JSON.stringify({ ...report, counts: { ...counts, foundByLooking } }));
+  ledger.setNote(WATCH_REPORT, JSON.stringify({ ...report, counts: { ...counts, foundByLooking } }));
 }
 
 /** A report that was read from the ledger. `died`: the daemon is gone and had not stopped. */
@@ -59,7 +62,7 @@ export type LastReport = DaemonReport & { state: "running" | "stopped" | "died" 
 
 /** Returns `undefined` if no daemon has used this ledger. */
 export function readDaemonReport({ ledger, host }: Context): LastReport | undefined {
-  const note = ledger.note(NOTE);
+  const note = ledger.note(WATCH_REPORT);
   if (note === undefined) return undefined;
   // biome-ignore lint/suspicious/noExplicitAny: other versions wrote it
   const report = parseJson(note) as any;
@@ -69,7 +72,15 @@ export function readDaemonReport({ ledger, host }: Context): LastReport | undefi
   const unstopped = isAlive(host, report.watch) ? "running" : "died";
   const state = report.stoppedMs === null ? unstopped : "stopped";
   // A daemon of an earlier version did not count these.
-  const later = { notGoverned: null, tenantsRefused: null, lateReads: 0, skippedReads: 0 };
+  const later = {
+    droppedRenames: null,
+    postponed: null,
+    notGoverned: null,
+    tenantsRefused: null,
+    lateReads: null,
+    skippedReads: null,
+    endedBeforeLimits: null,
+  };
   return { ...report, counts: { ...later, ...counts, foundByScan }, state };
 }
 
@@ -89,15 +100,16 @@ export function daemonReportJson({ counts, ...report }: LastReport): Record<stri
     event_source_since: isoTime(report.sourceSinceMs),
     events_received: counts.received,
     events_dropped: counts.dropped,
-    renames_dropped: counts.droppedRenames ?? null,
+    renames_dropped: counts.droppedRenames,
     overruns: counts.overruns,
     malformed: counts.malformed,
-    work_postponed: counts.postponed ?? 0,
+    work_postponed: counts.postponed,
     rescans: counts.rescans,
     found_by_looking: counts.foundByScan,
     not_governed: counts.notGoverned,
     tenants_refused: counts.tenantsRefused,
     late_reads: counts.lateReads,
     skipped_reads: counts.skippedReads,
+    ended_before_limits: counts.endedBeforeLimits,
   };
 }

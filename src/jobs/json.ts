@@ -4,6 +4,7 @@ import type { Usage } from "../limits/usage.ts";
 import { factsOfEnding, type JobResult } from "./model/ending.ts";
 import { type Job, observerOf, startedMsOf } from "./model/job.ts";
 import type { RecordedEvent } from "./model/jobEvent.ts";
+import { governedTimeOf, runtimeOf } from "./model/runtime.ts";
 
 /** The objects that `--json` prints. Keys are stable; times are ISO 8601 in UTC; `null` is unknown. */
 
@@ -33,6 +34,10 @@ export function jobJson(job: Job): Record<string, unknown> {
 
 export function resultJson(job: Job, result: JobResult): Record<string, unknown> {
   const facts = factsOfEnding(result.ending);
+  const isSeen = result.endedBeforeMs === null;
+  const governedTime = governedTimeOf(result);
+  const runtime = runtimeOf(job, result);
+  const clocks = [governedTime, runtime].flatMap((each) => each?.clock ?? []);
   return {
     job_id: job.jobId,
     pid: job.process?.pid ?? null,
@@ -41,8 +46,13 @@ export function resultJson(job: Job, result: JobResult): Record<string, unknown>
     command_cut: job.commandCut,
     ending: facts.ending,
     start_time: isoTime(result.startMs),
-    end_time: isoTime(result.endMs),
-    processing_seconds: result.startMs === null ? null : (result.endMs - result.startMs) / 1000,
+    end_time: isoTime(isSeen ? result.endMs : null),
+    last_seen: isoTime(result.lastSeenMs),
+    ended_before: isoTime(result.endedBeforeMs),
+    processing_seconds: isSeen && governedTime ? governedTime.ms / 1000 : null,
+    runtime_seconds: isSeen && runtime ? runtime.ms / 1000 : null,
+    runtime_at_most_seconds: runtime ? runtime.ms / 1000 : null,
+    duration_clock: clocks.includes("wall") ? "wall" : (clocks[0] ?? null),
     exit_code: facts.exitCode,
     signal: facts.signal,
     exit_evidence: facts.exitEvidence,

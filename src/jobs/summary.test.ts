@@ -14,6 +14,7 @@ describe("summaryLine()", () => {
   it("names a violation, a signal and short times", () => {
     const result = someResult(job, {
       endMs: 1_700_000_000_460,
+      endBootMs: 1_235_010,
       ending: { kind: "signaled", signal: "SIGKILL", evidence: "pidfd" },
       slaCompliant: false,
       slaReason: "killed_at_our_memory_cap",

@@ -1,6 +1,7 @@
 import { oneLine } from "../sys/visibleText.ts";
 import { factsOfEnding, type JobResult } from "./model/ending.ts";
 import type { Job } from "./model/job.ts";
+import { type Duration, runtimeOf } from "./model/runtime.ts";
 
 /**
  * Returns the line that operators search for when a job ends.
@@ -11,7 +12,7 @@ export function summaryLine(job: Job, result: JobResult): string {
     `JOB ${job.jobId}`,
     `sla=${result.slaCompliant ? "COMPLIANT" : "VIOLATION"}`,
     `reason=${result.slaReason}`,
-    `runtime=${formatSeconds(result)}`,
+    `runtime=${summaryRuntime(job, result)}`,
     `exit=${exitText(result)}`,
     `pid=${job.process?.pid ?? "none"}`,
   ];
@@ -30,9 +31,17 @@ export function exitText({ ending }: JobResult): string {
   return signal ?? exitCode?.toString() ?? "unknown";
 }
 
+/** Returns the mark before a duration: `≤` for a longest possible one, `~` for one that the wall clock measured. */
+export function markOf({ isUpperBound, clock }: Duration): "" | "≤" | "~" | "≤~" {
+  const bound = isUpperBound ? "≤" : "";
+  return clock === "wall" ? `${bound}~` : bound;
+}
+
 /** Returns whole seconds, as scripts for the older system expect, with one decimal below ten. */
-function formatSeconds({ startMs, endMs }: JobResult): string {
-  if (startMs === null) return "0s";
-  const seconds = (endMs - startMs) / 1000;
-  return seconds < 10 ? `${seconds.toFixed(1)}s` : `${Math.round(seconds)}s`;
+function summaryRuntime(job: Job, result: JobResult): string {
+  if (result.ending.kind === "never-started") return "0s";
+  const runtime = runtimeOf(job, result);
+  if (runtime === undefined) return "unknown";
+  const seconds = runtime.ms / 1000;
+  return `${markOf(runtime)}${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)}s`;
 }

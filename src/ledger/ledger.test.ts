@@ -51,7 +51,12 @@ describe("a recorded job", () => {
     const job = someStartingJob();
     const before = structuredClone(job);
     ledger.register(job);
-    const facts = { process: someProcess({ pid: 7, startTicks: 8 }), startedMs: 9, outcomes: [] };
+    const facts = {
+      process: someProcess({ pid: 7, startTicks: 8 }),
+      startedMs: 9,
+      startedBootMs: 10,
+      outcomes: [],
+    };
     const running = ledger.recordRunning(job, facts);
     expect(running).toMatchObject({ state: "running", process: { pid: 7, startTicks: 8 }, startedMs: 9 });
     expect(job).toEqual(before);
@@ -119,7 +124,7 @@ describe("a recorded job", () => {
     ledger.register(someJob());
     const other = someStartingJob({ jobId: "other" });
     ledger.register(other);
-    const facts = { process: someProcess(), startedMs: 1, outcomes: [] };
+    const facts = { process: someProcess(), startedMs: 1, startedBootMs: 1, outcomes: [] };
     expect(() => ledger.recordRunning(other, facts)).toThrow(JobConflict);
     expect(ledger.job(other.key)).toEqual(other);
     ledger.recordRunning(other, { ...facts, process: someProcess({ startTicks: 999 }) });

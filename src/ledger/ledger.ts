@@ -32,7 +32,8 @@ export class JobConflict extends Error {}
 export type SpecChange = Partial<Pick<Job, "limits" | "byHand" | "tenant" | "labels" | "intent">>;
 
 /** The facts that are known when a job's processes are governed. Without a journal, it stays as it is recorded. */
-type RunningFacts = Pick<RunningJob, "process" | "startedMs" | "outcomes"> & Partial<Journal>;
+type RunningFacts = Pick<RunningJob, "process" | "startedMs" | "startedBootMs" | "outcomes"> &
+  Partial<Journal>;
 
 /**
  * Sorts by key, which is the order of creation. Without the plus sign SQLite reads all jobs ever recorded through the
@@ -65,11 +66,12 @@ export class Ledger extends LedgerStore {
   }
 
   /** Throws JobConflict, having written nothing, when another open job governs the process. */
-  recordRunning(job: StartingJob, { process, startedMs, ...facts }: RunningFacts): RunningJob {
+  recordRunning(job: StartingJob, { process, startedMs, startedBootMs, ...facts }: RunningFacts): RunningJob {
     const { pid, startTicks } = process;
-    const columns: Row = { state: "running", pid, start_ticks: startTicks, started_ms: startedMs };
+    const started = { started_ms: startedMs, started_boot_ms: startedBootMs };
+    const columns: Row = { state: "running", pid, start_ticks: startTicks, ...started };
     throwingConflicts(() => this.#update(job, { ...columns, ...toRow(facts) }));
-    return { ...toRunning(job, { process, startedMs }), ...facts };
+    return { ...toRunning(job, { process, startedMs, startedBootMs }), ...facts };
   }
 
   recordSpec<J extends OpenJob>(job: J, change: SpecChange): J {
@@ -132,8 +134,9 @@ export class Ledger extends LedgerStore {
     return this.countChanges(sql, parameters) === 1 ? { ...job, observer } : undefined;
   }
 
-  addEvent({ key }: JobKey, { atMs, kind, detail }: JobEvent): void {
-    this.write(...insertInto("events", { key, at_ms: atMs, kind, detail: JSON.stringify(detail) }));
+  addEvent({ key }: JobKey, { atMs, atBootMs, kind, detail }: JobEvent): void {
+    const row = { key, at_ms: atMs, at_boot_ms: atBootMs ?? null, kind, detail: JSON.stringify(detail) };
+    this.write(...insertInto("events", row));
   }
 
   /** Returns a number that changes whenever another connection has written. Source: PRAGMA data_version. */
@@ -228,10 +231,12 @@ export class Ledger extends LedgerStore {
   }
 
   events({ key }: JobKey): RecordedEvent[] {
-    const rows = this.rows("SELECT at_ms, kind, detail FROM events WHERE key = $key ORDER BY id", { key });
-    return rows.map(({ at_ms: atMs, kind, detail }) =>
-      recordedEvent(Number(atMs), String(kind), parseJson(String(detail))),
-    );
+    const columns = "at_ms, at_boot_ms, kind, detail";
+    const rows = this.rows(`SELECT ${columns} FROM events WHERE key = $key ORDER BY id`, { key });
+    return rows.map(({ at_ms: atMs, at_boot_ms: boot, kind, detail }) => {
+      const times = { atMs: Number(atMs), ...(boot === null ? {} : { atBootMs: Number(boot) }) };
+      return recordedEvent(times, String(kind), parseJson(String(detail)));
+    });
   }
 
   /** Returns a remark that the ledger keeps about itself. */

@@ -111,6 +111,15 @@ const MIGRATIONS: (string | ((db: Database) => void))[] = [
     BEGIN SELECT RAISE(ABORT, 'a job is never deleted, except by ffrtmp prune'); END;
   `,
   "ALTER TABLE jobs ADD COLUMN command_cut INTEGER NOT NULL DEFAULT 0",
+  // Rows of earlier releases have no time of CLOCK_BOOTTIME.
+  `
+  ALTER TABLE jobs ADD COLUMN started_boot_ms INTEGER;
+  ALTER TABLE results ADD COLUMN start_boot_ms INTEGER;
+  ALTER TABLE results ADD COLUMN end_boot_ms INTEGER;
+  ALTER TABLE results ADD COLUMN last_seen_ms INTEGER;
+  ALTER TABLE results ADD COLUMN ended_before_ms INTEGER;
+  ALTER TABLE events ADD COLUMN at_boot_ms INTEGER;
+  `,
 ];
 
 /** Converts the jobs that have something left to undo. Those that are cleaned up stay as 0.1.0 wrote them. */

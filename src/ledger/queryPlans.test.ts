@@ -18,7 +18,14 @@ const process = someProcess();
 const CALLS: Record<string, (ledger: Ledger) => unknown> = {
   register: (ledger) => ledger.register(someJob()),
   recordRunning: (ledger) =>
-    ledger.recordRunning(someStartingJob(), { process, startedMs: 1, outcomes: [], cgroup: [], changes: [] }),
+    ledger.recordRunning(someStartingJob(), {
+      process,
+      startedMs: 1,
+      startedBootMs: 1,
+      outcomes: [],
+      cgroup: [],
+      changes: [],
+    }),
   recordSpec: (ledger) => ledger.recordSpec(someJob(), { limits: {}, labels: {}, intent: "live" }),
   recordOutcomes: (ledger) => ledger.recordOutcomes(someJob(), []),
   recordJournal: (ledger) => ledger.recordJournal(someJob(), { cgroup: [], changes: [] }),

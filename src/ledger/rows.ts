@@ -52,7 +52,11 @@ const RESULT_COLUMNS: Columns<Omit<JobResult, "ending"> & EndingFacts> = {
   exitEvidence: plain("exit_evidence"),
   exitUnknownBecause: plain("exit_unknown_because"),
   startMs: plain("start_ms"),
+  startBootMs: plain("start_boot_ms"),
   endMs: plain("end_ms"),
+  endBootMs: plain("end_boot_ms"),
+  lastSeenMs: plain("last_seen_ms"),
+  endedBeforeMs: plain("ended_before_ms"),
   slaCompliant: boolean("sla_compliant"),
   slaReason: plain("sla_reason"),
   outcomes: list("outcomes", isOutcome),
@@ -67,6 +71,7 @@ export function jobToRow(job: OpenJob): Row {
     pid: job.process?.pid ?? null,
     start_ticks: job.process?.startTicks ?? null,
     started_ms: startedMsOf(job),
+    started_boot_ms: job.state === "running" ? job.startedBootMs : null,
     observer_pid: job.observer?.pid ?? null,
     observer_start_ticks: job.observer?.startTicks ?? null,
   };
@@ -81,9 +86,10 @@ export function rowToJob(row: Row): Job {
   const process = readProcess(row, "pid", "start_ticks");
   const observer = readProcess(row, "observer_pid", "observer_start_ticks");
   const startedMs = row["started_ms"] as number | null;
+  const startedBootMs = row["started_boot_ms"] as number | null;
   if (state === "ended") {
     if (observer !== null) throw new InconsistentRow(row, "it has ended, but names an observer");
-    return { ...fields, state, process, startedMs, cleanedUp };
+    return { ...fields, state, process, startedMs, startedBootMs, cleanedUp };
   }
   if (cleanedUp) throw new InconsistentRow(row, `it is ${state}, but marked as cleaned up`);
   if (state === "starting") {
@@ -94,7 +100,7 @@ export function rowToJob(row: Row): Job {
   }
   if (process === null) throw new InconsistentRow(row, "it is running, but names no process");
   if (startedMs === null) throw new InconsistentRow(row, "it is running, but has no start time");
-  return { ...fields, state, process, startedMs, observer };
+  return { ...fields, state, process, startedMs, startedBootMs, observer };
 }
 
 /** Reads only the journal of a row. Throws InconsistentRow. */
@@ -116,10 +122,12 @@ export function resultToRow({ ending, ...result }: JobResult): Row {
 /** Throws InconsistentRow for a row that names no ending. */
 export function rowToResult(row: Row): JobResult {
   const fields = readColumns(row, RESULT_COLUMNS);
-  const { key, startMs, endMs, slaCompliant, slaReason, outcomes, usage, ...facts } = fields;
-  const ending = endingOfFacts(facts);
+  const { ending: _, exitCode, signal, exitEvidence, exitUnknownBecause, ...rest } = fields;
+  const ending = endingOfFacts({ ending: fields.ending, exitCode, signal, exitEvidence, exitUnknownBecause });
   if (!ending) throw new InconsistentRow(row, "the columns of its ending contradict each other");
-  return { key, ending, startMs, endMs, slaCompliant, slaReason, outcomes, usage };
+  // Earlier releases recorded an unobserved end with the time when they noticed it.
+  const unseen = ending.kind === "unobserved" && rest.endBootMs === null ? rest.endMs : null;
+  return { ...rest, ending, endedBeforeMs: rest.endedBeforeMs ?? unseen };
 }
 
 /** Returns the columns of those fields that are present and in the table. */

@@ -14,7 +14,8 @@ export type LimitOutcome = Request &
   (
     | { outcome: "applied"; actual: string; because?: string }
     | { outcome: "partial"; actual: string; because: string }
-    | { outcome: "refused"; actual?: string; because: string }
+    /** `processHadEnded`: the process had ended before the limit could be applied to it. */
+    | { outcome: "refused"; actual?: string; because: string; processHadEnded?: true }
     | { outcome: "unsupported"; actual?: never; because: string }
   );
 
@@ -29,6 +30,11 @@ export function onlyPartly(outcome: LimitOutcome, reason: string): LimitOutcome 
   if (outcome.because?.includes(reason)) return outcome;
   const because = [outcome.because, reason].filter(Boolean).join("; ");
   return { ...outcome, outcome: "partial", because };
+}
+
+/** Returns true for a limit that could not be applied because the process had ended by itself. */
+export function cameTooLate(outcome: LimitOutcome): boolean {
+  return outcome.outcome === "refused" && outcome.processHadEnded === true;
 }
 
 /** Returns the outcome of a limit that was written where it does not reach the workload. */

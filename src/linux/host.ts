@@ -1,4 +1,5 @@
 import { closeSync, openSync, readFileSync, readSync } from "node:fs";
+import { readBootMs } from "../sys/clock.ts";
 import { errnoOf } from "../sys/errno.ts";
 import { type CgroupFs, realCgroupFs } from "./cgroupFs.ts";
 import { type Bus, findBus } from "./systemdBus.ts";
@@ -10,13 +11,21 @@ export interface Host {
   readonly cgroupFs: CgroupFs;
   /** The D-Bus interface of the systemd managers; absent where systemd does not run the machine. */
   readonly bus?: Bus;
-  /** Wall clock, ms since the epoch. */
+  /** Wall clock, ms since the epoch. For display: it can be set at any time, so no duration is computed from it. */
   now(): number;
+  /** CLOCK_BOOTTIME, ms since the start of this boot. Never set and never stopped. */
+  bootNow(): number;
 }
 
 export function realHost(): Host {
   const bus = findBus();
-  return { procRoot: "/proc", cgroupFs: realCgroupFs, now: Date.now, ...(bus ? { bus } : {}) };
+  return {
+    procRoot: "/proc",
+    cgroupFs: realCgroupFs,
+    now: Date.now,
+    bootNow: readBootMs,
+    ...(bus ? { bus } : {}),
+  };
 }
 
 /** Reads a file below procRoot. `"gone"` when its process does not exist. Throws EACCES, EPERM, EIO. */

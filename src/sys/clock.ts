@@ -2,6 +2,7 @@ import { syscall } from "./libc.ts";
 
 const CLOCK_REALTIME = 0;
 const CLOCK_MONOTONIC = 1;
+const CLOCK_BOOTTIME = 7;
 
 /** Returns the offset from CLOCK_MONOTONIC to the wall clock, in µs. It changes when the clock is set. */
 export function readMonotonicToWallUsec(): number {
@@ -11,6 +12,11 @@ export function readMonotonicToWallUsec(): number {
 /** Returns CLOCK_MONOTONIC in whole µs, as service managers compare it. */
 export function readMonotonicUsec(): number {
   return Math.floor(readClockUsec(CLOCK_MONOTONIC));
+}
+
+/** Returns CLOCK_BOOTTIME in whole ms: the clock of /proc/PID/stat, which also counts while the machine is suspended. */
+export function readBootMs(): number {
+  return Math.floor(readClockUsec(CLOCK_BOOTTIME) / 1000);
 }
 
 // struct timespec { i64 tv_sec; i64 tv_nsec; }

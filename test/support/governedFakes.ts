@@ -13,6 +13,7 @@ import { readMembership } from "../../src/linux/cgroup/hierarchies.ts";
 import type { Host } from "../../src/linux/host.ts";
 import { readStat } from "../../src/linux/proc/stat.ts";
 import type { Bus } from "../../src/linux/systemdBus.ts";
+import { readBootMs } from "../../src/sys/clock.ts";
 import { type FakeCgroups, fakeV2 } from "./fakeCgroups.ts";
 import { procTree, statLine } from "./procTree.ts";
 
@@ -119,5 +120,5 @@ function hostOf(
     fake.fs.write(path, data);
     sync();
   };
-  return { host: { procRoot, cgroupFs: { ...fake.fs, write }, now: Date.now }, sync };
+  return { host: { procRoot, cgroupFs: { ...fake.fs, write }, now: Date.now, bootNow: readBootMs }, sync };
 }

@@ -30,6 +30,7 @@ export function someJob(different: Partial<RunningJob> = {}): RunningJob {
     uid: 1000,
     createdMs: 1_700_000_000_000,
     startedMs: 1_700_000_000_010,
+    startedBootMs: 1_234_560,
     observer: someProcess({ pid: 4025, startTicks: 123_450 }),
     intent: null,
     slaEligible: false,
@@ -48,7 +49,7 @@ export function someJob(different: Partial<RunningJob> = {}): RunningJob {
 
 /** A job of `run` whose workload was not spawned yet. */
 export function someStartingJob(different: Partial<StartingJob> = {}): StartingJob {
-  const { startedMs: _, ...rest } = someJob();
+  const { startedMs: _, startedBootMs: __, ...rest } = someJob();
   const observer = someProcess({ pid: 4025, startTicks: 123_450 });
   return { ...rest, state: "starting", process: null, observer, ...different };
 }
@@ -65,7 +66,11 @@ export function someResult({ key }: Pick<RunningJob, "key">, different: Partial<
     key,
     ending: SUCCESS,
     startMs: 1_700_000_000_010,
+    startBootMs: 1_234_560,
     endMs: 1_700_000_012_010,
+    endBootMs: 1_246_560,
+    lastSeenMs: null,
+    endedBeforeMs: null,
     slaCompliant: true,
     slaReason: "completed_successfully",
     outcomes: [],

@@ -16,7 +16,7 @@ import { type JobFlags, jobSpecFromFlags } from "../options/jobOptions.ts";
 import { printErr, printJson, warn } from "../output/messages.ts";
 import { warnOfLikelyMistakes, warnOfMissingLimits } from "../output/outcomes.ts";
 import { openContext } from "../session.ts";
-import { firstSignal, stopObserving } from "../signals.ts";
+import { firstSignal, stopObserving, watchContinuations } from "../signals.ts";
 
 const DETACH_POLL_MS = 1000;
 
@@ -39,6 +39,7 @@ export async function attach(flags: JobFlags & { pid: number }): Promise<number>
   const observer = new JobObserver(context, events, observed.resolve);
   observer.observe(job, pidfd);
   denySignals();
+  const hasContinued = watchContinuations(context.host);
   const end = await Promise.race([signal, observed.promise, detached(context, job)]);
   // The kernel keeps counting a listener that exits without unregistering.
   await events.stop();
@@ -47,7 +48,10 @@ export async function attach(flags: JobFlags & { pid: number }): Promise<number>
     return 0;
   }
   if (typeof end === "string") return stopObserving(context, job, end);
-  const { result, isOurs, survivors } = recordExit(context, job, end.ending, { atEnd: end.measured });
+  const { result, isOurs, survivors } = recordExit(context, job, end.ending, {
+    atEnd: end.measured,
+    time: (await hasContinued()) ? "unseen" : end.time,
+  });
   if (survivors.length > 0) warn(survivorsLine(job, survivors));
   if (isOurs && flags.json) printJson(resultJson(job, result));
   else if (isOurs) printErr(summaryLine(job, result));

@@ -2,8 +2,9 @@ import { formatDuration } from "../../jobs/duration.ts";
 import { isoTime, resultJson } from "../../jobs/json.ts";
 import { factsOfEnding, type JobResult } from "../../jobs/model/ending.ts";
 import type { EndedJob } from "../../jobs/model/job.ts";
+import { runtimeOf } from "../../jobs/model/runtime.ts";
 import { repairAll } from "../../jobs/recovery/recover.ts";
-import { exitText } from "../../jobs/summary.ts";
+import { exitText, markOf } from "../../jobs/summary.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
 import { printJson, printOut } from "../output/messages.ts";
 import { type Column, renderTable } from "../output/table.ts";
@@ -21,17 +22,23 @@ export function history(flags: CommonFlags & { limit: number }): number {
 }
 
 const COLUMNS: Column<{ job: EndedJob; result: JobResult }>[] = [
-  { heading: "ENDED", text: ({ result }) => (isoTime(result.endMs) ?? "").slice(0, 19).replace("T", " ") },
+  { heading: "ENDED", text: ({ result }) => endText(result) },
   { heading: "JOB", text: ({ job }) => job.jobId },
   { heading: "PID", right: true, text: ({ job }) => job.process?.pid.toString() ?? "-" },
   { heading: "MODE", text: ({ job }) => job.mode },
-  { heading: "RUNTIME", right: true, text: ({ result }) => runtimeText(result) },
+  { heading: "RUNTIME", right: true, text: ({ job, result }) => runtimeText(job, result) },
   { heading: "EXIT", text: ({ result }) => (result.ending.kind === "detached" ? "-" : exitText(result)) },
   { heading: "EVIDENCE", text: ({ result }) => factsOfEnding(result.ending).exitEvidence ?? "none" },
   { heading: "SLA", text: ({ result }) => (result.slaCompliant ? "compliant" : "violation") },
   { heading: "REASON", text: ({ result }) => result.slaReason },
 ];
 
-function runtimeText({ startMs, endMs }: JobResult): string {
-  return startMs === null ? "-" : formatDuration(endMs - startMs);
+function endText({ endMs, endedBeforeMs }: JobResult): string {
+  const text = (isoTime(endedBeforeMs ?? endMs) ?? "").slice(0, 19).replace("T", " ");
+  return endedBeforeMs === null ? text : `≤ ${text}`;
+}
+
+function runtimeText(job: EndedJob, result: JobResult): string {
+  const runtime = runtimeOf(job, result);
+  return runtime ? [markOf(runtime), formatDuration(runtime.ms)].filter(Boolean).join(" ") : "-";
 }

@@ -4,9 +4,10 @@ import { eventJson, isoTime, jobJson, resultJson, usageJson } from "../../jobs/j
 import { MAX_COMMAND_BYTES } from "../../jobs/model/command.ts";
 import { factsOfEnding, type JobResult } from "../../jobs/model/ending.ts";
 import { type Job, observerOf, startedMsOf } from "../../jobs/model/job.ts";
+import { governedTimeOf, runtimeOf } from "../../jobs/model/runtime.ts";
 import { jobCgroupOf, usageOf } from "../../jobs/placement/jobCgroup.ts";
 import { isObserved } from "../../jobs/recovery/recover.ts";
-import { exitText } from "../../jobs/summary.ts";
+import { exitText, markOf } from "../../jobs/summary.ts";
 import type { Usage } from "../../limits/usage.ts";
 import { listMembers } from "../../linux/cgroup/jobCgroup.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
@@ -28,7 +29,7 @@ export function inspect(jobId: string, flags: CommonFlags): number {
     printJson({ ...jobJson(job), processes, usage: usageJson(usage), result: ended, events });
   } else {
     const eventPairs = events.map((event): Pair => ["event", JSON.stringify(event)]);
-    const resultPairs = result ? describeResult(result) : [];
+    const resultPairs = result ? describeResult(job, result) : [];
     const pairs = [...describeJob(context, job, processes), ...resultPairs, ...describeUsage(usage, job)];
     printOut(renderPairs([...pairs, ...eventPairs]));
   }
@@ -65,15 +66,32 @@ function commandCutPairs({ commandCut }: Job): Pair[] {
     : [];
 }
 
-function describeResult(result: JobResult): Pair[] {
+function describeResult(job: Job, result: JobResult): Pair[] {
   const { ending, exitEvidence, exitUnknownBecause } = factsOfEnding(result.ending);
   const evidence = exitEvidence ? `evidence: ${exitEvidence}` : exitUnknownBecause;
   return [
-    ["ended", `${isoTime(result.endMs)}, ${ending}`],
-    ["runtime", result.startMs === null ? "unknown" : formatDuration(result.endMs - result.startMs)],
+    ["ended", `${endText(result)}, ${ending}`],
+    ["runtime", runtimeText(job, result)],
     ["exit", `${exitText(result)}, ${evidence}`],
     ["sla", `${result.slaCompliant ? "compliant" : "violation"}, ${result.slaReason}`],
   ];
+}
+
+function endText({ endMs, lastSeenMs, endedBeforeMs }: JobResult): string {
+  if (endedBeforeMs === null) return `${isoTime(endMs)}`;
+  return lastSeenMs === null
+    ? `before ${isoTime(endedBeforeMs)}`
+    : `between ${isoTime(lastSeenMs)}, when it was last seen, and ${isoTime(endedBeforeMs)}`;
+}
+
+function runtimeText(job: Job, result: JobResult): string {
+  const [runtime, governedTime] = [runtimeOf(job, result), governedTimeOf(result)];
+  if (runtime === undefined) return "unknown";
+  const [text, governed = text] = [runtime, governedTime].map(
+    (each) => each && [markOf(each), formatDuration(each.ms)].filter(Boolean).join(" "),
+  );
+  const ofWhich = governed === text ? "" : `, governed for ${governed}`;
+  return `${text}${ofWhich}${runtime.clock === "wall" ? ", by the wall clock" : ""}`;
 }
 
 function describeUsage(usage: Usage, job: Job): Pair[] {

@@ -2,7 +2,7 @@ import { daemonReportJson, type LastReport, readDaemonReport } from "../../daemo
 import type { Context } from "../../jobs/context.ts";
 import { formatDuration } from "../../jobs/duration.ts";
 import { isoTime, jobJson } from "../../jobs/json.ts";
-import { type OpenJob, startedMsOf } from "../../jobs/model/job.ts";
+import type { OpenJob } from "../../jobs/model/job.ts";
 import { isObserved, repairAll } from "../../jobs/recovery/recover.ts";
 import { oneLine } from "../../sys/visibleText.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
@@ -25,17 +25,22 @@ export function ps(flags: CommonFlags & { daemon?: boolean }): number {
 }
 
 function columns(context: Context): Column<OpenJob>[] {
-  const now = context.host.now();
-  const since = (startedMs: number | null) => (startedMs === null ? "-" : formatDuration(now - startedMs));
   return [
     { heading: "JOB", text: ({ jobId }) => jobId },
     { heading: "PID", right: true, text: (job) => job.process?.pid.toString() ?? "-" },
     { heading: "MODE", text: ({ mode }) => mode },
-    { heading: "SINCE", right: true, text: (job) => since(startedMsOf(job)) },
+    { heading: "SINCE", right: true, text: (job) => governedForText(context, job) },
     { heading: "OBSERVER", text: (job) => (isObserved(context, job) ? `PID ${job.observer?.pid}` : "none") },
     { heading: "LIMITS", text: limitsText },
     { heading: "COMMAND", text: ({ command }) => shorten(command.join(" ")) },
   ];
+}
+
+function governedForText({ host, bootId }: Context, job: OpenJob): string {
+  if (job.state === "starting") return "-";
+  const { startedMs, startedBootMs, process } = job;
+  const isExact = startedBootMs !== null && process.bootId === bootId;
+  return formatDuration(isExact ? host.bootNow() - startedBootMs : host.now() - startedMs);
 }
 
 function limitsText({ outcomes }: OpenJob): string {
@@ -62,13 +67,21 @@ function psDaemon(context: Context, asJson: boolean): number {
   requireRecords(context);
   const report = readDaemonReport(context);
   if (asJson) printJson(report ? daemonReportJson(report) : null);
-  else if (report) printOut(renderPairs(describe(report, context.host.now())));
+  else if (report) printOut(renderPairs(describe(report, context)));
   else printOut(oneLine(`no ffrtmp watch has used ${context.ledger.path}`));
   return 0;
 }
 
-function describe(report: LastReport, now: number): Pair[] {
+/** `null`: a daemon of an earlier release did not count it. */
+function countText(count: number | null, meaning: string): string {
+  return count === null ? "not counted" : `${count} ${meaning}`;
+}
+
+function describe(report: LastReport, { host, bootId }: Context): Pair[] {
   const { watch, state, policy, counts, source, stoppedMs } = report;
+  const { atMs, atBootMs } = report;
+  const isExact = atBootMs !== undefined && watch.bootId === bootId;
+  const countedMs = isExact ? host.bootNow() - atBootMs : host.now() - atMs;
   const interval = formatDuration(report.scanIntervalMs);
   const ended = { running: "", stopped: ` at ${isoTime(stoppedMs)}`, died: ", killed or crashed" }[state];
   return [
@@ -79,19 +92,20 @@ function describe(report: LastReport, now: number): Pair[] {
     ["events", `${source}, since ${isoTime(report.sourceSinceMs)}`],
     ["received", String(counts.received)],
     ["dropped", droppedText(counts.dropped)],
-    ["renames dropped", droppedText(counts.droppedRenames ?? null)],
+    ["renames dropped", droppedText(counts.droppedRenames)],
     ["overruns", String(counts.overruns)],
     ["malformed", String(counts.malformed)],
-    ["postponed", `${counts.postponed ?? 0} times, for lack of file descriptors`],
+    ["postponed", countText(counts.postponed, "times, for lack of file descriptors")],
     ["rescans", `${counts.rescans} after lost events, and one every ${interval}`],
     ["found by scan", `${counts.foundByScan} processes whose exec event was missed`],
-    ["not governed", `${counts.notGoverned ?? "unknown number of"} processes that the policy chose`],
+    ["not governed", countText(counts.notGoverned, "processes that the policy chose")],
+    ["no tenant", countText(counts.tenantsRefused, "processes whose fact cannot name a tenant")],
+    ["late facts", countText(counts.lateReads, `not read in time, ${counts.skippedReads} not tried`)],
     [
-      "no tenant",
-      `${counts.tenantsRefused ?? "unknown number of"} processes whose fact cannot name a tenant`,
+      "ended early",
+      countText(counts.endedBeforeLimits, "processes that ended before their limits could be applied"),
     ],
-    ["late facts", `${counts.lateReads} not read in time, ${counts.skippedReads} not tried`],
-    ["counted", `${formatDuration(now - report.atMs)} ago`],
+    ["counted", `${formatDuration(countedMs)} ago`],
   ];
 }
 

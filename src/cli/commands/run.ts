@@ -17,10 +17,10 @@ import { checkWorkingDirectory } from "../options/workingDirectory.ts";
 import { printErr, warn } from "../output/messages.ts";
 import { warnOfLikelyMistakes, warnOfMissingLimits } from "../output/outcomes.ts";
 import { openContext } from "../session.ts";
-import { firstSignal, stopObserving } from "../signals.ts";
+import { firstSignal, stopObserving, watchContinuations } from "../signals.ts";
 import { dropJobLog, openJobLog, runInBackground, startReporting } from "./background.ts";
 
-/** When a wrapper, which may wait for days, gives up what only the start needed. */
+/** When a wrapper, which may wait for days, gives up what only the start needed, and notices its own stops. */
 const SETTLE_AFTER_MS = 500;
 
 export interface RunFlags extends JobFlags {
@@ -41,10 +41,17 @@ export async function run(command: string[], flags: RunFlags): Promise<number> {
 
   const start = () => startJob({ ...spec, command, workingDirectory, inherited }, flags);
   const { context, job, ended } = reportStart === undefined ? start() : startReporting(reportStart, start);
-  setTimeout(settle, SETTLE_AFTER_MS).unref();
+  let hasContinued: (() => Promise<boolean>) | undefined;
+  setTimeout(() => {
+    hasContinued = watchContinuations(context.host);
+    void settle();
+  }, SETTLE_AFTER_MS).unref();
   const end = await Promise.race([ended, firstSignal()]);
   if (typeof end === "string") return stopObserving(context, job, end);
-  const { result, isOurs, survivors } = recordExit(context, job, end.ending, { byParent: end.measured });
+  const { result, isOurs, survivors } = recordExit(context, job, end.ending, {
+    byParent: end.measured,
+    ...((await hasContinued?.()) ? { time: "unseen" } : {}),
+  });
   if (survivors.length > 0) warn(survivorsLine(job, survivors));
   if (isOurs) printErr(flags.json ? JSON.stringify(resultJson(job, result)) : summaryLine(job, result));
   else

@@ -1,14 +1,14 @@
 import type { Context } from "../../jobs/context.ts";
 import type { Job } from "../../jobs/model/job.ts";
 import type { Limits } from "../../limits/limits.ts";
-import type { LimitOutcome } from "../../limits/outcome.ts";
+import { cameTooLate, isInForce, type LimitOutcome } from "../../limits/outcome.ts";
 import { readMemoryTotalBytes } from "../../linux/memory.ts";
 import { warn } from "./messages.ts";
 import type { Pair } from "./table.ts";
 
 /** Prints one warning for all requested limits that are not in force. The workload runs without them. */
 export function warnOfMissingLimits(job: Job): void {
-  const missing = job.outcomes.filter(({ outcome }) => outcome === "refused" || outcome === "unsupported");
+  const missing = job.outcomes.filter((outcome) => !isInForce(outcome) && !cameTooLate(outcome));
   if (missing.length === 0) return;
   const reasons = Map.groupBy(missing, ({ because }) => because ?? "no reason given");
   const parts = [...reasons].map(

@@ -125,7 +125,8 @@ export function governProcess(
     throw error instanceof CgroupInUse ? cgroupInUse(job, error) : error;
   }
   const governed = governTree(context, job, cgroup, process, { total: spec.tenant?.limits });
-  return ledger.recordRunning(governed.job, { process, startedMs: host.now(), outcomes: governed.outcomes });
+  const started = { startedMs: host.now(), startedBootMs: host.bootNow() };
+  return ledger.recordRunning(governed.job, { process, ...started, outcomes: governed.outcomes });
 }
 
 /**

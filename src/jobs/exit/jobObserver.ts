@@ -4,19 +4,22 @@ import { closeFd } from "../../sys/descriptor.ts";
 import type { Context } from "../context.ts";
 import { type Ending, endingOfStatus } from "../model/ending.ts";
 import type { Job, RunningJob } from "../model/job.ts";
-import { measureAtEnd } from "./recordExit.ts";
+import { type EndTime, measureAtEnd } from "./recordExit.ts";
 
 interface Observed {
   job: RunningJob;
   pidfd: number | undefined;
-  /** The job's usage at its end; `undefined` before. */
-  measured: Partial<Usage> | undefined;
+  /** The process had not ended before it was observed. */
+  wasAlive: boolean;
+  /** The time of the job's end and its usage then; `undefined` before. */
+  end: Pick<ObservedEnd, "time" | "measured"> | undefined;
 }
 
-/** The end of an observed job, and its usage at the first sign of the end. */
+/** The end of an observed job, with the time and its usage at the first sign of the end. */
 export interface ObservedEnd {
   job: RunningJob;
   ending: Ending;
+  time: EndTime;
   measured: Partial<Usage>;
 }
 
@@ -33,9 +36,9 @@ export class JobObserver {
     this.#onEnd = onEnd;
   }
 
-  /** Waits for the job's end. Closes `pidfd` when it is no longer needed. */
-  observe(job: RunningJob, pidfd: number | undefined): void {
-    this.#observed.set(nameOf(job.process), { job, pidfd, measured: undefined });
+  /** Waits for the job's end. Closes `pidfd` when it is no longer needed. Without `wasAlive` its process may have ended. */
+  observe(job: RunningJob, pidfd: number | undefined, { wasAlive = true } = {}): void {
+    this.#observed.set(nameOf(job.process), { job, pidfd, wasAlive, end: undefined });
     this.#events.watchExit(job.process, pidfd ?? null);
   }
 
@@ -62,14 +65,14 @@ export class JobObserver {
       if (event.kind !== "over" && event.kind !== "exit") continue;
       const observed = this.#observed.get(nameOf(event));
       if (!observed) continue;
-      observed.measured ??= measureAtEnd(this.#context, observed.job);
+      observed.end ??= this.#measure(observed);
       if (event.kind === "over") continue;
       this.#remove(observed);
       const ending: Ending =
         event.waitStatus === null
           ? { kind: "exit-unknown", reason: event.reason }
           : endingOfStatus(event.waitStatus, event.evidence);
-      this.#onEnd({ job: observed.job, ending, measured: observed.measured });
+      this.#onEnd({ job: observed.job, ending, ...observed.end });
     }
   }
 
@@ -80,6 +83,12 @@ export class JobObserver {
       this.#events.unwatchExit(observed.job.process);
       this.#remove(observed);
     }
+  }
+
+  #measure({ job, wasAlive }: Observed): Pick<ObservedEnd, "time" | "measured"> {
+    const { host } = this.#context;
+    const time = wasAlive ? { wallMs: host.now(), bootMs: host.bootNow() } : "unseen";
+    return { time, measured: measureAtEnd(this.#context, job) };
   }
 
   #remove({ job, pidfd }: Observed): void {

@@ -6,6 +6,7 @@ import { changeKey } from "../../linux/change.ts";
 import type { Context } from "../context.ts";
 import type { Ending, JobResult } from "../model/ending.ts";
 import {
+  bootIdOf,
   type EndedJob,
   type Job,
   type OpenJob,
@@ -15,6 +16,7 @@ import {
 } from "../model/job.ts";
 import { jobCgroupOf, usageOf } from "../placement/jobCgroup.ts";
 import { releaseKeeper } from "../placement/scopeKeeper.ts";
+import { lastSeenMs } from "./lastSeen.ts";
 import { evaluateSla } from "./sla.ts";
 
 /**
@@ -23,6 +25,15 @@ import { evaluateSla } from "./sla.ts";
  */
 export function measureAtEnd(context: Context, job: RunningJob): Partial<Usage> {
   return job.mode === "run" ? {} : knownOnly(usageOf(job, jobCgroupOf(context, job)));
+}
+
+/** When a job ended: at the time when an observer saw its end, or at an unknown time before now. */
+export type EndTime = { readonly wallMs: number; readonly bootMs: number } | "unseen";
+
+interface EndFacts {
+  byParent?: Partial<Usage>;
+  atEnd?: Partial<Usage>;
+  time?: EndTime;
 }
 
 interface RecordedExit {
@@ -37,13 +48,13 @@ interface RecordedExit {
  * Records a job's one result and removes its cgroup. The counters are read first, because they go with the cgroup. The
  * result is written before the removal, so that a death in between loses nothing: the job is not cleaned up yet then.
  * `byParent` is from wait(2), for what no cgroup measured. `atEnd` is from `measureAtEnd`, and overrides the counters now,
- * when a service may run again in the same cgroup.
+ * when a service may run again in the same cgroup. `time` is absent for an end that the caller has just observed.
  */
 export function recordExit(
   context: Context,
   seen: OpenJob,
   ending: Ending,
-  { byParent = {}, atEnd = {} }: { byParent?: Partial<Usage>; atEnd?: Partial<Usage> } = {},
+  { byParent = {}, atEnd = {}, time }: EndFacts = {},
 ): RecordedExit {
   const { ledger, host } = context;
   // Another ffrtmp may have changed the job's limits since this one started to wait.
@@ -53,9 +64,8 @@ export function recordExit(
   const tenantHits = readUsage(tenantCgroupOf(cgroup)).memoryMaxHits ?? 0;
   const { key, outcomes } = job;
   const { compliant: slaCompliant, reason: slaReason } = evaluateSla(ending, outcomes, usage, tenantHits);
-  const startMs = startedMsOf(job);
-  const endMs = host.now();
-  const result: JobResult = { key, ending, startMs, endMs, slaCompliant, slaReason, outcomes, usage };
+  const times = timesOf(context, job, ending.kind === "unobserved" ? "unseen" : time);
+  const result: JobResult = { key, ending, ...times, slaCompliant, slaReason, outcomes, usage };
   const recorded = ledger.recordResult(job, result);
   const isOurs = recorded !== "already ended";
   const survivors = cleanUpEnded(context, isOurs ? recorded : toEnded(job), cgroup);
@@ -63,6 +73,36 @@ export function recordExit(
     ledger.addEvent(job, { atMs: host.now(), kind: "left_behind", detail: { pids: survivors } });
   }
   return { result: isOurs ? result : (ledger.result(job) ?? result), isOurs, survivors };
+}
+
+type Times = Pick<
+  JobResult,
+  "startMs" | "startBootMs" | "endMs" | "endBootMs" | "lastSeenMs" | "endedBeforeMs"
+>;
+
+/** Returns the times of a result. An end that no observer saw is between two times. */
+function timesOf(context: Context, job: OpenJob, time: EndTime | undefined): Times {
+  const { host, bootId } = context;
+  const startMs = startedMsOf(job);
+  const startBootMs = job.state === "running" ? job.startedBootMs : null;
+  const now = { wallMs: host.now(), bootMs: host.bootNow() };
+  if (time !== "unseen") {
+    const { wallMs: endMs, bootMs: endBootMs } = time ?? now;
+    return { startMs, startBootMs, endMs, endBootMs, lastSeenMs: null, endedBeforeMs: null };
+  }
+  const isThisBoot = bootIdOf(job) === bootId;
+  // A job of an earlier boot ended before this one started.
+  const endedBeforeMs = isThisBoot ? now.wallMs : now.wallMs - now.bootMs;
+  const seenMs = job.state === "running" ? lastSeenMs(context, job, isThisBoot ? now : undefined) : null;
+  return {
+    startMs,
+    startBootMs,
+    endMs: now.wallMs,
+    endBootMs: isThisBoot ? now.bootMs : null,
+    // After the clock was set back, a time that it showed before can be later than the end.
+    lastSeenMs: seenMs !== null && seenMs <= endedBeforeMs ? seenMs : null,
+    endedBeforeMs,
+  };
 }
 
 /** Removes what an ended job left in the system. Returns the processes that are still in its cgroup. */

@@ -34,6 +34,20 @@ describe("evaluateSla() finds compliant", () => {
     ]);
   });
 
+  it("a job whose process ended before its limits could be applied", () => {
+    const late: LimitOutcome = { ...refused, because: "it had ended", processHadEnded: true };
+    for (const ending of [
+      endingOfStatus(0, "pidfd"),
+      endingOfStatus(3 << 8, "pidfd"),
+      endingOfStatus(9, "pidfd"),
+    ]) {
+      expect(evaluateSla(ending, [applied, late], UNKNOWN_USAGE)).toEqual({
+        compliant: true,
+        reason: "ended_before_limits",
+      });
+    }
+  });
+
   it("a limit that is in force in part", () => {
     const partial: LimitOutcome = { ...applied, outcome: "partial", because: "new allocations only" };
     expect(evaluateSla(endingOfStatus(0, "parent"), [partial], UNKNOWN_USAGE).compliant).toBe(true);
@@ -87,6 +101,23 @@ describe("evaluateSla() finds a violation", () => {
         reason: "killed_at_our_memory_cap",
       });
     }
+  });
+
+  it("when a limit failed for another reason, although the process ended before others were applied", () => {
+    const late: LimitOutcome = {
+      ...applied,
+      outcome: "refused",
+      because: "it had ended",
+      processHadEnded: true,
+    };
+    expect(evaluateSla(endingOfStatus(0, "pidfd"), [late, refused], UNKNOWN_USAGE)).toEqual({
+      compliant: false,
+      reason: "limit_not_applied(cpu.max)",
+    });
+    const unknown: Ending = { kind: "exit-unknown", reason: "x" };
+    expect(evaluateSla(unknown, [late], UNKNOWN_USAGE).reason).toBe("exit_unknown");
+    const unseen: Ending = { kind: "unobserved", reason: "x" };
+    expect(evaluateSla(unseen, [late], UNKNOWN_USAGE).reason).toBe("ended_unobserved");
   });
 
   it("when limits were not applied, and names them", () => {

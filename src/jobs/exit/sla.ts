@@ -1,8 +1,17 @@
-import { isInForce, type LimitOutcome } from "../../limits/outcome.ts";
+import { cameTooLate, isInForce, type LimitOutcome } from "../../limits/outcome.ts";
 import type { Usage } from "../../limits/usage.ts";
 import type { Ending } from "../model/ending.ts";
 
-const COMPLIANT = ["completed_successfully", "ended_with_error", "ended_by_signal", "detached"];
+/** The process ended by itself while its limits were being applied: there was nothing left to limit. */
+export const ENDED_BEFORE_LIMITS = "ended_before_limits";
+
+const COMPLIANT = [
+  "completed_successfully",
+  "ended_with_error",
+  "ended_by_signal",
+  ENDED_BEFORE_LIMITS,
+  "detached",
+];
 
 /**
  * Judges the platform, not the job: a job that fails by its own code was governed well. Part of the job's immutable
@@ -34,11 +43,13 @@ function reasonFor(
   if (isKilledAt(tenantMemoryHits, "tenant")) return "killed_at_tenants_memory_cap";
   if (ending.kind === "unobserved") return "ended_unobserved";
   if (ending.kind === "never-started") return "never_started";
-  const failed = outcomes.filter((outcome) => !isInForce(outcome));
+  const isLate = outcomes.some(cameTooLate);
+  const failed = outcomes.filter((outcome) => !isInForce(outcome) && !cameTooLate(outcome));
   if (failed.length > 0)
     return `limit_not_applied(${failed.map(({ of, limit }) => (of ? `${of}:${limit}` : limit)).join()})`;
   if (ending.kind === "detached") return "detached";
+  if (ending.kind !== "exited" && ending.kind !== "signaled") return "exit_unknown";
+  if (isLate) return ENDED_BEFORE_LIMITS;
   if (ending.kind === "signaled") return "ended_by_signal";
-  if (ending.kind !== "exited") return "exit_unknown";
   return ending.code === 0 ? "completed_successfully" : "ended_with_error";
 }

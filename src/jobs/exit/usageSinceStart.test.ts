@@ -166,7 +166,7 @@ for (const hits of [4, 5]) {
 
 function governorOf(cgroupFs: CgroupFs, hierarchies: Hierarchy[]): Context {
   const ledger = new Ledger(join(directory, `${Bun.randomUUIDv7()}.db`), console.log);
-  return { host: { cgroupFs, now: Date.now }, hierarchies, ledger } as unknown as Context;
+  return { host: { cgroupFs, now: Date.now, bootNow: Date.now }, hierarchies, ledger } as unknown as Context;
 }
 
 /** Creates a cgroup with counters, and a job that starts in it, as the next ffrtmp reads it from the ledger. */

@@ -57,8 +57,8 @@ limitsTest(
   () => {
     const governed = governSleeper(HALF_A_CORE);
     const { path, loose, tight } = quotaFile(governed.job);
-    let nowMs = governed.context.host.now();
-    const later = { ...governed.context, host: { ...governed.context.host, now: () => nowMs } };
+    let nowMs = governed.context.host.bootNow();
+    const later = { ...governed.context, host: { ...governed.context.host, bootNow: () => nowMs } };
     const undo = () => {
       writeFileSync(path, loose);
       return enforce(governed, {}, later).map(({ did }) => did);
@@ -77,6 +77,27 @@ limitsTest(
   },
 );
 
+limitsTest("the hour of a limit that was left alone does not change when the wall clock is set back", () => {
+  const governed = governSleeper(HALF_A_CORE);
+  const { path, loose } = quotaFile(governed.job);
+  const { host } = governed.context;
+  const undo = (now: () => number, bootNow: () => number) => {
+    writeFileSync(path, loose);
+    const context = { ...governed.context, host: { ...host, now, bootNow } };
+    return enforce(governed, {}, context).map(({ did }) => did);
+  };
+  const dids = [1, 2, 3, 4].flatMap(() => undo(host.now, host.bootNow));
+  expect(dids).toEqual([...Array(3).fill("reapplied"), "left_alone"]);
+  const nowMs = host.now() - 24 * HOUR_MS;
+  const bootMs = host.bootNow() + HOUR_MS;
+  expect(
+    undo(
+      () => nowMs,
+      () => bootMs,
+    ),
+  ).toEqual(["reapplied"]);
+});
+
 limitsTest("a limit that another program tightened stays as it is", () => {
   const governed = governSleeper(HALF_A_CORE);
   const { path, tighter } = quotaFile(governed.job);
@@ -91,13 +112,13 @@ limitsTest(
     const governed = governSleeper(HALF_A_CORE);
     const { path, loose, tight } = quotaFile(governed.job);
     writeFileSync(path, loose);
-    let nowMs = governed.context.host.now();
+    let nowMs = governed.context.host.bootNow();
     let tries = 0;
     const write = () => {
       tries++;
       throw Object.assign(new Error("EROFS"), { code: "EROFS" });
     };
-    const host = { ...governed.context.host, now: () => nowMs };
+    const host = { ...governed.context.host, bootNow: () => nowMs };
     const readOnly = { ...host, cgroupFs: { ...host.cgroupFs, write } };
     const triesAfter = (ms: number): number => {
       nowMs += ms;

@@ -174,14 +174,15 @@ class Enforcer {
     const { did: kind, ...detail } = repair;
     const { host, ledger } = this.#context;
     if (kind !== "repair_refused" || this.#countRefusals(repair) === 0) this.#repairs.push(repair);
-    ledger.addEvent(this.#job, { atMs: host.now(), kind, detail });
+    ledger.addEvent(this.#job, { atMs: host.now(), atBootMs: host.bootNow(), kind, detail });
   }
 
   /** Returns true until a repair that the kernel refused is tried again. */
   #isWaiting(repair: LimitRepair): boolean {
     const refusals = this.#countRefusals(repair);
     const waitMs = Math.min(HOUR_MS, MIN_RETRY_MS * 2 ** (refusals - 1));
-    return refusals > 0 && this.#context.host.now() < (this.#eventsAbout(repair).at(-1)?.atMs ?? 0) + waitMs;
+    const last = this.#eventsAbout(repair).at(-1);
+    return refusals > 0 && last !== undefined && this.#msSince(last) < waitMs;
   }
 
   /** Counts the refusals since the last repair that succeeded. */
@@ -192,9 +193,18 @@ class Enforcer {
 
   /** Counts for each wanted value separately. */
   #isOverLimit(repair: LimitRepair, did = repair.did, withinMs = HOUR_MS): boolean {
-    const sinceMs = this.#context.host.now() - withinMs;
-    const earlier = this.#eventsAbout(repair).filter(({ atMs, kind }) => atMs > sinceMs && kind === did);
+    const earlier = this.#eventsAbout(repair).filter(
+      (event) => event.kind === did && this.#msSince(event) < withinMs,
+    );
     return earlier.length >= MAX_REPAIRS_PER_HOUR[did];
+  }
+
+  #msSince({ atMs, atBootMs }: DriftEvent): number {
+    const { host } = this.#context;
+    if (atBootMs !== undefined) return host.bootNow() - atBootMs;
+    // An earlier release recorded the wall clock only. An event after the present is before a change of that clock.
+    const elapsedMs = host.now() - atMs;
+    return elapsedMs < 0 ? HOUR_MS : elapsedMs;
   }
 
   /** Returns the earlier repairs of the same limit to the same value, the latest last. */

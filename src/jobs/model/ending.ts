@@ -25,7 +25,16 @@ export interface JobResult {
   readonly ending: Ending;
   /** `null` for a job that never ran. */
   readonly startMs: number | null;
+  /** CLOCK_BOOTTIME at `startMs`. `null`: unknown, as in the rows of earlier releases. */
+  readonly startBootMs: number | null;
+  /** When the end was observed. With `endedBeforeMs`: when the result was recorded. */
   readonly endMs: number;
+  /** CLOCK_BOOTTIME at `endMs`. `null`: unknown, or of a later boot than the job's. */
+  readonly endBootMs: number | null;
+  /** The last time when the job was known to run, where its end was not observed. `null`: unknown. */
+  readonly lastSeenMs: number | null;
+  /** A time at which the job had ended, where its end was not observed. `null`: it was observed at `endMs`. */
+  readonly endedBeforeMs: number | null;
   readonly slaCompliant: boolean;
   readonly slaReason: string;
   readonly outcomes: readonly LimitOutcome[];

@@ -53,6 +53,8 @@ export interface RunningJob extends JobFields {
   readonly process: ProcessIdentity;
   /** The time when governing started. */
   readonly startedMs: number;
+  /** CLOCK_BOOTTIME at `startedMs`. `null`: an earlier release recorded the start. */
+  readonly startedBootMs: number | null;
   /** The ffrtmp that will record the job's end. `null`: none. */
   readonly observer: ProcessIdentity | null;
 }
@@ -62,6 +64,7 @@ export interface EndedJob extends JobFields {
   /** `null` for a job that never had a process. */
   readonly process: ProcessIdentity | null;
   readonly startedMs: number | null;
+  readonly startedBootMs: number | null;
   /** The job has left nothing in the system that ffrtmp must still remove. */
   readonly cleanedUp: boolean;
 }
@@ -69,13 +72,17 @@ export interface EndedJob extends JobFields {
 export type OpenJob = StartingJob | RunningJob;
 export type Job = OpenJob | EndedJob;
 
-export function toRunning(job: StartingJob, start: Pick<RunningJob, "process" | "startedMs">): RunningJob {
+export function toRunning(
+  job: StartingJob,
+  start: Pick<RunningJob, "process" | "startedMs" | "startedBootMs">,
+): RunningJob {
   return { ...job, state: "running", ...start };
 }
 
 export function toEnded(job: OpenJob): EndedJob {
   const { observer: _, ...rest } = job;
-  return { ...rest, state: "ended", startedMs: startedMsOf(job), cleanedUp: false };
+  const startedBootMs = job.state === "running" ? job.startedBootMs : null;
+  return { ...rest, state: "ended", startedMs: startedMsOf(job), startedBootMs, cleanedUp: false };
 }
 
 export function isOpen(job: Job): job is OpenJob {

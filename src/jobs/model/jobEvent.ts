@@ -42,14 +42,20 @@ interface Details {
 
 export type JobEventKind = keyof Details;
 
+interface EventTimes {
+  readonly atMs: number;
+  /** CLOCK_BOOTTIME of the boot in which the job runs. Absent where only the wall clock was recorded. */
+  readonly atBootMs?: number;
+}
+
 export type JobEvent = {
-  [Kind in JobEventKind]: { readonly atMs: number; readonly kind: Kind; readonly detail: Details[Kind] };
+  [Kind in JobEventKind]: EventTimes & { readonly kind: Kind; readonly detail: Details[Kind] };
 }[JobEventKind];
 
 /** An entry in a job's history, as it is read. `other`: another version of ffrtmp wrote it, with the kind `name`. */
 export type RecordedEvent =
   | JobEvent
-  | { readonly atMs: number; readonly kind: "other"; readonly name: string; readonly detail: unknown };
+  | (EventTimes & { readonly kind: "other"; readonly name: string; readonly detail: unknown });
 
 /** The fields of a detail that its readers depend on. */
 const REQUIRED: Record<JobEventKind, readonly string[]> = {
@@ -74,9 +80,11 @@ export function isDriftEvent(event: RecordedEvent): event is DriftEvent {
 }
 
 /** Returns an event of a known kind only where its detail has what the kind needs. */
-export function recordedEvent(atMs: number, kind: string, detail: unknown): RecordedEvent {
+export function recordedEvent(times: EventTimes, kind: string, detail: unknown): RecordedEvent {
   const required = Object.hasOwn(REQUIRED, kind) ? REQUIRED[kind as JobEventKind] : undefined;
   const isObject = typeof detail === "object" && detail !== null;
   const isComplete = isObject && required?.every((name) => Object.hasOwn(detail, name));
-  return isComplete ? ({ atMs, kind, detail } as JobEvent) : { atMs, kind: "other", name: kind, detail };
+  return isComplete
+    ? ({ ...times, kind, detail } as JobEvent)
+    : { ...times, kind: "other", name: kind, detail };
 }

@@ -15,7 +15,11 @@ const result: JobResult = {
   key: "k",
   ending: { kind: "detached" },
   startMs: 1,
+  startBootMs: 1,
   endMs: 2,
+  endBootMs: 2,
+  lastSeenMs: null,
+  endedBeforeMs: null,
   slaCompliant: true,
   slaReason: "detached",
   outcomes: [],
@@ -63,12 +67,12 @@ test("the state decides which fields a job has", () => {
 test("only a starting job starts to run, with the identity of its process", () => {
   const transitions: (() => RunningJob)[] = [
     // @ts-expect-error An ended job does not start again.
-    () => toRunning(ended, { process, startedMs: 1 }),
+    () => toRunning(ended, { process, startedMs: 1, startedBootMs: 1 }),
     // @ts-expect-error A pid does not identify a process.
-    () => toRunning(starting, { process: 4026, startedMs: 1 }),
+    () => toRunning(starting, { process: 4026, startedMs: 1, startedBootMs: 1 }),
     // @ts-expect-error A running job has a start time.
-    () => toRunning(starting, { process }),
-    () => toRunning(starting, { process, startedMs: 1 }),
+    () => toRunning(starting, { process, startedBootMs: 1 }),
+    () => toRunning(starting, { process, startedMs: 1, startedBootMs: 1 }),
   ];
   expect(transitions).toBeArray();
 });

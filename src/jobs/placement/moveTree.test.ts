@@ -15,7 +15,14 @@ test("a process with the reused pid of a process that is gone is not moved", () 
   reuse(4026);
   expect(moveTreeIntoCgroup(context.host, jobCgroupOf(context, job), job.process)).toEqual({
     pids: [],
-    leftOutside: [],
+    leftOutside: [
+      {
+        pid: 4026,
+        controllers: ["cpu", "pids"],
+        because: expect.stringContaining("had ended"),
+        hasEnded: true,
+      },
+    ],
   });
   expect(fake.membership(4026).get("")).toBe(OWNER);
 });

@@ -1,4 +1,4 @@
-import { type LimitOutcome, onlyPartly, refusedInstead } from "../../limits/outcome.ts";
+import { isInForce, type LimitOutcome, onlyPartly, refusedInstead } from "../../limits/outcome.ts";
 import { type JobCgroup, listMembers } from "../../linux/cgroup/jobCgroup.ts";
 import { listProcesses } from "../../linux/cgroup/members.ts";
 import { moveProcess } from "../../linux/cgroup/moveProcess.ts";
@@ -15,6 +15,8 @@ export interface LeftOutside {
   controllers: string[];
   pid: number;
   because: string;
+  /** It could not be moved because it had ended. */
+  hasEnded?: true;
 }
 
 /**
@@ -42,23 +44,38 @@ export function moveTreeIntoCgroup(
       const name = `${pid} ${stat.startTicks}`;
       if (settled.has(name)) continue;
       settled.set(name, pid);
-      leftOutside.push(...moveIn(host, cgroup, pid, stat.startTicks));
+      leftOutside.push(...moveIn(host, cgroup, pid, stat.startTicks, pid === root.pid));
     }
     if (settled.size === before) break;
   }
+  if (!settled.has(`${root.pid} ${root.startTicks}`))
+    leftOutside.push(...cgroup.directories.map((each) => endedBefore(each, root.pid)));
   return { pids: [...new Set(settled.values())], leftOutside };
 }
 
-function moveIn(host: Host, cgroup: JobCgroup, pid: number, startTicks: number): LeftOutside[] {
-  return cgroup.directories.flatMap(({ hierarchy, origin, formerly, path, controllers }) => {
+function moveIn(
+  host: Host,
+  cgroup: JobCgroup,
+  pid: number,
+  startTicks: number,
+  isRoot: boolean,
+): LeftOutside[] {
+  return cgroup.directories.flatMap((directory) => {
+    const { hierarchy, origin, formerly, path, controllers } = directory;
     let outcome = moveProcess(host, pid, startTicks, { hierarchy, from: origin, to: path });
     if (formerly !== undefined && typeof outcome === "object" && "foundIn" in outcome) {
       outcome = moveProcess(host, pid, startTicks, { hierarchy, from: formerly, to: path });
     }
+    if (outcome === "gone" && isRoot) return [endedBefore(directory, pid)];
     if (typeof outcome === "string") return [];
     const because = "foundIn" in outcome ? `it is in ${outcome.foundIn}` : outcome.reason;
     return [{ controllers: controllers.map(({ name }) => name), pid, because }];
   });
+}
+
+function endedBefore({ controllers }: JobCgroup["directories"][number], pid: number): LeftOutside {
+  const because = "the process had ended before it could be moved into the job's cgroup";
+  return { controllers: controllers.map(({ name }) => name), pid, because, hasEnded: true };
 }
 
 /** Moves every process in the job's cgroup back to where it came from. Returns a reason for each that could not be moved. */
@@ -93,6 +110,8 @@ export function withdrawFromOutsiders(
     const controller = all.find(({ limits }) => outcome.limit in limits)?.name ?? "";
     const outsiders = leftOutside.filter(({ controllers }) => controllers.includes(controller));
     const rootOutside = outsiders.find(({ pid }) => pid === root);
+    if (rootOutside?.hasEnded && isInForce(outcome))
+      return { ...refusedInstead(outcome, rootOutside.because), processHadEnded: true };
     if (rootOutside) return refusedInstead(outcome, rootOutside.because);
     return outsiders
       .map(({ pid, because }) => `PID ${pid} stays outside: ${because}`)

@@ -41,7 +41,7 @@ const hierarchies: Hierarchy[] = [
 const state = locateState(join(directory, "state"), {});
 const ledger = new Ledger(state.ledger, () => {});
 const context: Context = {
-  host: { procRoot: proc.host.procRoot, cgroupFs: realCgroupFs, now: Date.now },
+  host: { procRoot: proc.host.procRoot, cgroupFs: realCgroupFs, now: Date.now, bootNow: Date.now },
   hierarchies,
   ledger,
   state,

@@ -52,7 +52,8 @@ function adoptGroup(context: Context, jobId: string, found: JobLocation[]): void
     ...journalOf(cgroup),
     logPath: null,
   });
-  const job = { ...toRunning(starting, { process: root, startedMs: host.now() }), observer: null };
+  const started = { startedMs: host.now(), startedBootMs: host.bootNow() };
+  const job = { ...toRunning(starting, { process: root, ...started }), observer: null };
   ledger.register(job);
   const detail = { because: "its cgroup was found, and the ledger did not know it" };
   ledger.addEvent(job, { atMs: host.now(), kind: "adopted", detail });

@@ -2,7 +2,7 @@ import { JobConflict, parseJson } from "../../ledger/ledger.ts";
 import { usageSince } from "../../limits/usage.ts";
 import { listMembers } from "../../linux/cgroup/jobCgroup.ts";
 import { isAlive, type ProcessIdentity } from "../../linux/proc/identity.ts";
-import { readStat } from "../../linux/proc/stat.ts";
+import { bootMsOf, readStat } from "../../linux/proc/stat.ts";
 import { listPids, readArguments, readOwner } from "../../linux/proc/table.ts";
 import type { Context } from "../context.ts";
 import { cleanUpEnded, recordExit } from "../exit/recordExit.ts";
@@ -14,6 +14,7 @@ import {
   type Job,
   type OpenJob,
   observerOf,
+  type RunningJob,
   type StartingJob,
 } from "../model/job.ts";
 import { jobCgroupOf, usageOf } from "../placement/jobCgroup.ts";
@@ -47,7 +48,12 @@ export function repairJob(context: Context, seen: Job): Repair {
   if (job.state === "running") {
     if (isAlive(host, job.process)) {
       if (job.observer !== null && ledger.takeOver(job, null))
-        ledger.addEvent(job, { atMs: host.now(), kind: "observer_died", detail: {} });
+        ledger.addEvent(job, {
+          atMs: host.now(),
+          atBootMs: host.bootNow(),
+          kind: "observer_died",
+          detail: {},
+        });
       return "unobserved";
     }
     if (isDaemonRunning(context)) return "left";
@@ -110,15 +116,30 @@ function adoptHalfStarted(context: Context, job: StartingJob): OpenJob {
   const cgroup = jobCgroupOf(context, job);
   const { job: governed, outcomes } = governTree(context, job, cgroup, root);
   try {
-    const running = ledger.recordRunning(governed, { process: root, startedMs: host.now(), outcomes });
+    const running = ledger.recordRunning(governed, {
+      process: root,
+      ...startOf(context, job, root),
+      outcomes,
+    });
     const detail = { because: "its ffrtmp died while it was being started" };
-    ledger.addEvent(running, { atMs: host.now(), kind: "adopted", detail });
+    ledger.addEvent(running, { atMs: host.now(), atBootMs: host.bootNow(), kind: "adopted", detail });
     return running;
   } catch (error) {
     // Another job governs that process.
     if (error instanceof JobConflict) return { ...governed, outcomes };
     throw error;
   }
+}
+
+/** Returns when a job started that is recorded as running only now: `run` governs its process from the first instruction. */
+function startOf(
+  { host }: Context,
+  { mode }: StartingJob,
+  { startTicks }: ProcessIdentity,
+): Pick<RunningJob, "startedMs" | "startedBootMs"> {
+  const bootNow = host.bootNow();
+  const startedBootMs = mode === "run" ? bootMsOf(startTicks) : bootNow;
+  return { startedMs: host.now() - (bootNow - startedBootMs), startedBootMs };
 }
 
 /**

@@ -13,7 +13,7 @@ import {
   limitWrapperSlot,
   moveToWrapperSlot,
 } from "../../linux/cgroup/startingThread.ts";
-import { readStat } from "../../linux/proc/stat.ts";
+import { bootMsOf, readStat } from "../../linux/proc/stat.ts";
 import { takeOnAttributes } from "../../linux/proc/taskAttributes.ts";
 import type { ScopePlan } from "../../linux/systemd/scope.ts";
 import { errnoOf } from "../../sys/errno.ts";
@@ -101,6 +101,7 @@ export function startWorkload(context: Context, request: StartRequest): StartedJ
   const running = ledger.recordRunning(job, {
     process: { bootId, pid: child.pid, startTicks: stat === "gone" ? 0 : stat.startTicks },
     startedMs: host.now(),
+    startedBootMs: stat === "gone" ? null : bootMsOf(stat.startTicks),
     outcomes,
     ...withCgroup(job, cgroup),
   });

@@ -1,6 +1,7 @@
 import { describeErrno, errnoOf } from "../../sys/errno.ts";
 import type { Host } from "../host.ts";
-import { readStat } from "../proc/stat.ts";
+import { isEnding } from "../proc/identity.ts";
+import { hasEnded, type ProcStat, readStat } from "../proc/stat.ts";
 import { listThreads } from "../proc/table.ts";
 import { directoryOf, type Hierarchy, readMembership } from "./hierarchies.ts";
 
@@ -12,7 +13,7 @@ export interface Move {
 }
 
 /**
- * The outcome of a move. `there`: the process is at the target already. `gone`: it has ended. `foundIn`: it is in another
+ * The outcome of a move. `there`: the process is at the target already. `gone`: it has ended or is ending. `foundIn`: it is in another
  * cgroup than `from`.
  */
 export type MoveOutcome = "moved" | "there" | "gone" | { foundIn: string } | { reason: string };
@@ -30,6 +31,8 @@ export function moveProcess(host: Host, pid: number, startTicks: number, move: M
   const before = readStat(host, pid);
   if (current === "gone" || before === "gone" || before.startTicks !== startTicks) return "gone";
   if (current === to) return "there";
+  // The kernel shows an ending process of cgroup v1 in the root cgroup, and accepts a move of one without moving it.
+  if (isOver(host, before)) return "gone";
   if (current !== from) return { foundIn: current ?? "a cgroup that is not visible here" };
   const scattered = findThreadElsewhere(host, pid, hierarchy, current);
   if (scattered !== undefined) {
@@ -37,15 +40,20 @@ export function moveProcess(host: Host, pid: number, startTicks: number, move: M
     return { reason };
   }
   const refused = writePid(host, pid, to);
-  if (refused !== undefined) return refused;
+  if (refused !== undefined) return isEnding(host, pid, startTicks) ? "gone" : refused;
   const after = readStat(host, pid);
   if (after === "gone") return "gone";
-  if (after.startTicks === startTicks) return "moved";
+  if (after.startTicks === startTicks) return isOver(host, after) ? "gone" : "moved";
   const parents = directoryOfProcess(host, after.ppid, hierarchy);
   const stranded = writePid(host, pid, parents === undefined || parents === "gone" ? from : parents);
   if (stranded === undefined || stranded === "gone") return "gone";
   const what = "its pid went to another process during the move, which could not be moved back";
   return { reason: `${what}: ${stranded.reason}` };
+}
+
+/** Returns whether a process has ended or is ending, reading more than its stat only where that leaves it open. */
+function isOver(host: Host, stat: ProcStat): boolean {
+  return hasEnded(stat) || (stat.isExiting && isEnding(host, stat.pid, stat.startTicks));
 }
 
 /** Returns the cgroup directory of a process, or "gone"; `undefined` when the cgroup is outside of the mount. */

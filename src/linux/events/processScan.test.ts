@@ -19,7 +19,7 @@ class FakeProc {
   forks = 100;
   lastPid = 400;
   uptimeTicks = 50_000;
-  readonly host: Host = { ...realHost(), procRoot: this.root, now: () => this.nowMs };
+  readonly host: Host = { ...realHost(), procRoot: this.root, bootNow: () => this.nowMs };
 
   constructor() {
     trees.push(this.root);

@@ -48,7 +48,7 @@ export class ProcessScan {
     this.#pidMax = readPidMax(host);
     this.#cursor = readPidCursor(host);
     this.#cursorBefore = this.#cursor;
-    this.#listedAtMs = host.now();
+    this.#listedAtMs = host.bootNow();
     const pids = listPids(host);
     const nowTicks = readUptimeTicks(host);
     for (const pid of pids) this.#known.set(pid, nowTicks);
@@ -76,7 +76,7 @@ export class ProcessScan {
   }
 
   #mustList(span: PidSpan, before: PidCursor, now: PidCursor): boolean {
-    if (this.#host.now() - this.#listedAtMs >= LIST_INTERVAL_MS) return true;
+    if (this.#host.bootNow() - this.#listedAtMs >= LIST_INTERVAL_MS) return true;
     if (span.size * PIDS_LISTED_PER_CHECK > this.#known.size) return true;
     // More forks than pids in the span: some pids were chosen, or procfs shows a child pid namespace.
     return (now.forks ?? Infinity) - (before.forks ?? 0) > span.size;
@@ -84,7 +84,7 @@ export class ProcessScan {
 
   /** Lists all processes and forgets the ones that have ended. */
   #list(): number[] {
-    this.#listedAtMs = this.#host.now();
+    this.#listedAtMs = this.#host.bootNow();
     const pids = listPids(this.#host);
     const present = new Set(pids);
     for (const pid of this.#known.keys()) {
@@ -105,14 +105,14 @@ export class ProcessScan {
     if (knownUntilTicks !== undefined && stat.startTicks <= knownUntilTicks) return false;
     const appearance = readAppearance(this.#host, pid);
     if (appearance === "gone") return false;
-    this.#young.set(pid, { ...appearance, seenAtMs: this.#host.now() });
+    this.#young.set(pid, { ...appearance, seenAtMs: this.#host.bootNow() });
     return true;
   }
 
   #recheckYoung(): ProcessEvent[] {
     const events: ProcessEvent[] = [];
     for (const [pid, former] of this.#young) {
-      const isOld = this.#host.now() - former.seenAtMs >= this.#recheckWindowMs;
+      const isOld = this.#host.bootNow() - former.seenAtMs >= this.#recheckWindowMs;
       const appearance = readAppearance(this.#host, pid);
       if (isOld || appearance === "gone") this.#young.delete(pid);
       if (appearance === "gone") continue;

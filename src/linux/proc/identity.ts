@@ -1,5 +1,6 @@
 import { type Host, readProcFile } from "../host.ts";
-import { hasEnded, readStat } from "./stat.ts";
+import { hasEnded, parseStat, readStat } from "./stat.ts";
+import { listThreads } from "./table.ts";
 
 /** Identifies one process permanently: a pid is reused, but not together with boot id and start time. */
 export interface ProcessIdentity {
@@ -26,6 +27,27 @@ export function isAlive(host: Host, identity: ProcessIdentity): boolean {
   const stat = readStat(host, identity.pid);
   if (stat === "gone" || hasEnded(stat)) return false;
   return stat.startTicks === identity.startTicks && readBootId(host) === identity.bootId;
+}
+
+const SIGKILL_MASK = 1n << 8n;
+
+/**
+ * Returns whether a process has ended or is ending: the kernel runs no more instructions of its program. An exit can last,
+ * for as long as the kernel frees memory; meanwhile the process is neither a zombie nor moved to another cgroup.
+ */
+export function isEnding(host: Host, pid: number, startTicks: number): boolean {
+  const stat = readStat(host, pid);
+  if (stat === "gone" || stat.startTicks !== startTicks || hasEnded(stat)) return true;
+  // The first thread can exit alone. The others continue then, unless the kernel has killed them: exit_group(2).
+  return stat.isExiting && listThreads(host, pid).every((tid) => isThreadEnding(host, `${pid}/task/${tid}`));
+}
+
+function isThreadEnding(host: Host, directory: string): boolean {
+  const text = readProcFile(host, `${directory}/stat`);
+  if (text === "gone" || parseStat(text)?.isExiting) return true;
+  // SigPnd:	0000000000000100
+  const pending = /^SigPnd:\s+([0-9a-f]+)$/m.exec(readProcFile(host, `${directory}/status`))?.[1];
+  return pending !== undefined && (BigInt(`0x${pending}`) & SIGKILL_MASK) !== 0n;
 }
 
 /**

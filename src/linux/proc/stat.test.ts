@@ -12,6 +12,7 @@ test("parseStat() returns the fields of a line", () => {
     ppid: 812,
     session: 4026,
     isKernelThread: false,
+    isExiting: false,
     nice: 0,
     threads: 1,
     startTicks: 99,

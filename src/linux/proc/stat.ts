@@ -10,6 +10,8 @@ export interface ProcStat {
   ppid: number;
   session: number;
   isKernelThread: boolean;
+  /** The first thread has started to exit and runs no more instructions of its program. */
+  isExiting: boolean;
   /** Nice value of the first thread: −20 (highest priority) to 19. */
   nice: number;
   /** Number of threads. An ended first thread counts until all have ended. */
@@ -18,6 +20,8 @@ export interface ProcStat {
   startTicks: number;
 }
 
+// include/linux/sched.h
+const PF_EXITING = 0x00000004;
 const PF_KTHREAD = 0x00200000;
 /** USER_HZ is 100 on all supported architectures. */
 const TICKS_PER_SECOND = 100;
@@ -42,6 +46,7 @@ export function parseStat(text: string): ProcStat | undefined {
     state: fields[1] as string,
     ppid: Number(fields[2]),
     session: Number(fields[3]),
+    isExiting: (Number(fields[4]) & PF_EXITING) !== 0,
     isKernelThread: (Number(fields[4]) & PF_KTHREAD) !== 0,
     nice: Number(fields[5]),
     threads: Number(fields[6]),
@@ -64,6 +69,11 @@ export function hasEnded({ state, threads }: ProcStat): boolean {
 export function readUptimeTicks(host: Host): number {
   // 350735.47 234388.90     ← proc_uptime(5)
   return Math.round(Number.parseFloat(readProcFile(host, "uptime")) * TICKS_PER_SECOND);
+}
+
+/** Returns CLOCK_BOOTTIME at a start time of /proc/PID/stat, in ms: up to 10 ms before the start. */
+export function bootMsOf(startTicks: number): number {
+  return (startTicks * 1000) / TICKS_PER_SECOND;
 }
 
 /** Returns how long a process has been running, in ms; 0 where /proc/uptime cannot be read. */

@@ -185,7 +185,7 @@ function tryTo(
 
 function refused(limit: TaskLimitName, wanted: string, error: unknown): LimitOutcome {
   const because = `${describeErrno(error)} setting ${limit} to ${wanted}`;
-  return { limit, outcome: "refused", wanted, because };
+  return { limit, outcome: "refused", wanted, because, ...(isGone(error) ? { processHadEnded: true } : {}) };
 }
 
 function valueOrThrow(call: string, result: number): number {
