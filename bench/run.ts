@@ -11,6 +11,7 @@ import { placement } from "./placement.ts";
 import { policy } from "./policy.ts";
 import { reload } from "./reload.ts";
 import { scan } from "./scan.ts";
+import { soak } from "./soak.ts";
 
 /** `node_modules/.bin/bun bench/run.ts NAME… [--quick] [--write]`; --write puts the tables into docs/benchmarks.md. */
 const BENCHMARKS: Record<string, Benchmark> = {
@@ -23,6 +24,7 @@ const BENCHMARKS: Record<string, Benchmark> = {
   reload,
   placement,
   endurance,
+  soak,
 };
 const DOCUMENT = resolve(import.meta.dir, "../docs/benchmarks.md");
 

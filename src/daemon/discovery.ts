@@ -3,7 +3,7 @@ import { screenProcess } from "../jobs/attach/eligibility.ts";
 import { Refusal } from "../jobs/errors.ts";
 import { MoveLockThread } from "../linux/cgroup/moveLock/thread.ts";
 import type { SlowFacts } from "../linux/proc/slowFacts/slowFacts.ts";
-import { type ProcStat, readStat } from "../linux/proc/stat.ts";
+import { type ProcStat, readProgram, readStat } from "../linux/proc/stat.ts";
 import { listPids } from "../linux/proc/table.ts";
 import { askWithFacts } from "../policy/collectFacts.ts";
 import { type Decision, decide } from "../policy/decide.ts";
@@ -12,6 +12,15 @@ import type { DaemonContext } from "./daemonContext.ts";
 import { type GovernDecision, jobSpecOf } from "./decision.ts";
 import type { JobTracker } from "./jobTracker.ts";
 import { OnceForEach } from "./onceForEach.ts";
+
+/** How often a process is decided about again because it executed another program meanwhile. Then it is governed as it is. */
+const MAX_CHANGES = 3;
+
+/** `again`: an event about the process has arrived since its facts were read. */
+interface Considered {
+  again: boolean;
+  changes: number;
+}
 
 /** Asks the policy about processes, and governs those that it chooses. */
 export class Discovery {
@@ -23,7 +32,7 @@ export class Discovery {
   /** Timers of processes that are only too young yet, by PID. */
   readonly #retries = new Map<number, ReturnType<typeof setTimeout>>();
   /** The processes that are being considered, by PID, and whether to consider them again afterwards. */
-  readonly #considered = new Map<number, { again: boolean }>();
+  readonly #considered = new Map<number, Considered>();
   /** PIDs of processes that were decided about without facts that they did not let be read in time. */
   #unread = new Set<number>();
   #isStopped = false;
@@ -59,13 +68,14 @@ export class Discovery {
       earlier.again = true;
       return false;
     }
-    const considered = { again: true };
+    const considered = { again: true, changes: 0 };
     this.#considered.set(pid, considered);
     try {
       let isGoverned = false;
       while (considered.again && !isGoverned && !this.#isStopped) {
         considered.again = false;
-        isGoverned = (await this.#context.postponed.attemptAsync(() => this.#decide(pid))) ?? false;
+        isGoverned =
+          (await this.#context.postponed.attemptAsync(() => this.#decide(pid, considered))) ?? false;
       }
       return isGoverned;
     } finally {
@@ -86,15 +96,22 @@ export class Discovery {
     this.#moveLock.stop();
   }
 
-  async #decide(pid: number): Promise<boolean> {
+  async #decide(pid: number, considered: Considered): Promise<boolean> {
     // Reads only the process's stat: `attachDiscovered` checks the rest under the lock of the process.
     const stat = screenProcess(this.#context, pid);
     if ("eligible" in stat) return false;
-    const { policy } = this.#context.store;
+    const { host, store } = this.#context;
+    const { policy } = store;
     const { answer, slow } = await askWithFacts(this.#context, stat, (facts) => decide(policy, facts));
     if (slow.isLate) this.#unread.add(pid);
     this.#reportTenant(stat, answer);
-    if (answer.govern) return this.#govern(stat, policy, answer, slow);
+    if (answer.govern) {
+      // The arguments are of an earlier program than the name, or will be of an earlier one than the job.
+      const isOutdated = considered.again || (!slow.isLate && slow.program(stat) !== readProgram(host, pid));
+      if (!isOutdated || considered.changes++ >= MAX_CHANGES) return this.#govern(stat, policy, answer, slow);
+      considered.again = true;
+      return false;
+    }
     if (answer.retryInMs !== undefined && !this.#isStopped) this.#retryLater(stat, answer.retryInMs);
     return false;
   }

@@ -158,10 +158,8 @@ export class JobTracker {
 
   #takeOverIfUnobserved(seen: OpenJob): void {
     if (isObserved(this.#context, seen) || this.#ends.has(seen.key)) return;
-    const hasProcess = seen.process !== null && isAlive(this.#context.host, seen.process);
-    // The process has ended, and its exit event is about to arrive.
-    if (!hasProcess && this.observer.jobs().has(seen.key)) return;
-    if (repairJob(this.#context, seen) !== "unobserved") return;
+    const isWatched = this.observer.jobs().has(seen.key);
+    if (repairJob(this.#context, seen, isWatched) !== "unobserved") return;
     const current = this.#context.ledger.job(seen.key);
     if (current?.state !== "running") return;
     const job = this.#takeOver(current);

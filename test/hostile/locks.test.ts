@@ -20,6 +20,7 @@ const lockTest = testIf(lacksLimits() ?? lacksCommand("setpriv") ?? lacksCommand
 /** Locks the ledger for writing, as `BEGIN IMMEDIATE` in a sqlite3 of root does. Returns the release. */
 function lockAsRoot(box: Sandbox): () => void {
   const db = new Database(`${box.state}/ledger.db`);
+  db.run("PRAGMA busy_timeout = 10000");
   db.run("BEGIN IMMEDIATE");
   return () => {
     db.run("ROLLBACK");

@@ -8,7 +8,7 @@ import {
 import { type CgroupFs, realCgroupFs } from "../../src/linux/cgroupFs.ts";
 import { type FakeCgroups, fakeV1, fakeV2 } from "./fakeCgroups.ts";
 import type { Access } from "./fakeCgroupTree.ts";
-import { findDisk, findRealCgroups, type RealCgroups } from "./realCgroups.ts";
+import { findDisk, findRealCgroups, type RealCgroups, writeToKernel } from "./realCgroups.ts";
 
 /**
  * A machine for tests of cgroups: a fake one, or this one. Disposing of it removes its processes and cgroups.
@@ -80,6 +80,12 @@ function realMachine(real: RealCgroups): CgroupMachine {
     ownMembership: () => parseMembership(readFileSync("/proc/thread-self/cgroup", "utf8")),
   };
   return buildMachine(real.version, realCgroupFs, real.hierarchies, real.membership, processes);
+}
+
+/** Writes to any file of a machine's cgroups, as an operator does. */
+export function writeAsOperator({ fs }: CgroupMachine, path: string, data: string): void {
+  if (fs === realCgroupFs) writeToKernel(path, data);
+  else fs.write(path, data);
 }
 
 export interface MachineChoice {

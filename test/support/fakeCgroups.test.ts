@@ -3,7 +3,7 @@ import { directoryOf } from "../../src/linux/cgroup/hierarchies.ts";
 import { realCgroupFs } from "../../src/linux/cgroupFs.ts";
 import { type Facts, type Trial, tryFacts, V1_FACTS, V2_FACTS } from "./cgroupFacts.ts";
 import { fakeV1, fakeV2 } from "./fakeCgroups.ts";
-import { countCpus, findDisk, findRealCgroups, type RealCgroups } from "./realCgroups.ts";
+import { countCpus, findDisk, findRealCgroups, type RealCgroups, writeToKernel } from "./realCgroups.ts";
 
 /** Runs the acts on this machine, each series in a new cgroup. */
 function tryOnKernel(real: RealCgroups, facts: Facts, disk: string): string[] {
@@ -18,7 +18,8 @@ function tryOnKernel(real: RealCgroups, facts: Facts, disk: string): string[] {
     for (const { home } of homes) realCgroupFs.write(`${home}/cgroup.procs`, String(sleeper.pid));
   };
   const trial: Trial = {
-    fs: realCgroupFs,
+    // The fake is to answer as the kernel does, not as the list of files that ffrtmp writes.
+    fs: { ...realCgroupFs, write: writeToKernel },
     disk,
     pid: sleeper.pid,
     directory(controller) {

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { closeSync, constants, existsSync, openSync, readdirSync, readFileSync, writeSync } from "node:fs";
 import {
   directoryOf,
   type Hierarchy,
@@ -63,4 +63,14 @@ export function findDisk(): string | undefined {
 export function countCpus(): number {
   const text = readFileSync("/sys/devices/system/cpu/possible", "utf8").trim();
   return Number(text.split("-").at(-1)) + 1;
+}
+
+/** Writes to any file of a real cgroup, as an operator does. ffrtmp writes only the files of its list. */
+export function writeToKernel(path: string, data: string): void {
+  const fd = openSync(path, constants.O_WRONLY);
+  try {
+    writeSync(fd, data);
+  } finally {
+    closeSync(fd);
+  }
 }

@@ -112,12 +112,12 @@ export class Sandbox {
     return { jobId, wrapper, pid };
   }
 
-  /** Waits until the workload's pid is recorded, and returns it. */
+  /** Waits until the workload is recorded as started, and returns its pid. */
   async pidOf(jobId: string): Promise<number> {
     return eventually(`job ${jobId} runs`, async () => {
       const { code, stdout } = await this.run(["inspect", jobId, "--json"]);
-      const pid = code === 0 ? JSON.parse(stdout).pid : null;
-      return pid === null ? undefined : (pid as number);
+      const { pid, state } = code === 0 ? JSON.parse(stdout) : { pid: null, state: "starting" };
+      return pid === null || state === "starting" ? undefined : (pid as number);
     });
   }
 

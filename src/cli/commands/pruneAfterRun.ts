@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import type { Context } from "../../jobs/context.ts";
 import { abandon, prune } from "../../ledger/prune.ts";
 import {
@@ -15,6 +16,8 @@ const BUDGET_MS = 6;
  * delete is recorded. Leaves out the sizes of logs, which take too long to read.
  */
 export function pruneBriefly({ host, ledger, state }: Context): void {
+  // Deleted while this process waited, most often with the package: it is not created again.
+  if (!existsSync(state.ledger)) return;
   const end = performance.now() + BUDGET_MS;
   const nowMs = host.now();
   const clockMs = retentionClock(ledger, nowMs, RUN_PRUNE_INTERVAL_MS);

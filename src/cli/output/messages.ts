@@ -1,6 +1,5 @@
 import { writeSync } from "node:fs";
 import { errnoOf } from "../../sys/errno.ts";
-import { NoCompiledCode } from "../../sys/libc.ts";
 import { writeIfRoom } from "../../sys/output.ts";
 import { escapeLines, oneLine } from "../../sys/visibleText.ts";
 
@@ -72,9 +71,8 @@ function writeToStderr(bytes: Uint8Array): number {
 function tryToWrite(bytes: Uint8Array): number {
   try {
     return writeIfRoom(2, bytes, isStalled ? 0 : waitMs);
-  } catch (error) {
-    if (!(error instanceof NoCompiledCode)) throw error;
-    // ffrtmp ends with the message that says so, which may wait.
+  } catch {
+    // Without the C library, ffrtmp ends with the message that says so. That one may wait.
     return writeSync(2, bytes);
   }
 }

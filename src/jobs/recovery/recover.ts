@@ -37,7 +37,8 @@ export function repairAll(context: Context): void {
   for (const job of context.ledger.jobsToCleanUp()) repairJob(context, job);
 }
 
-export function repairJob(context: Context, seen: Job): Repair {
+/** `isWatched`: this process observes the job's process too. If it has ended, its exit event is about to arrive. */
+export function repairJob(context: Context, seen: Job, isWatched = false): Repair {
   const { host, ledger } = context;
   if (isObserved(context, seen)) return "observed";
   // The observer is dead, so the recorded job does not change any more; an earlier reading may be outdated.
@@ -56,7 +57,7 @@ export function repairJob(context: Context, seen: Job): Repair {
         });
       return "unobserved";
     }
-    if (isDaemonRunning(context)) return "left";
+    if (isWatched || isDaemonRunning(context)) return "left";
   }
   return recordUnobservedExit(context, job);
 }

@@ -1,5 +1,5 @@
 import { type Host, isForbidden, readProcFile, unlessGone } from "../host.ts";
-import { hasEnded, readStat, readUptimeTicks } from "../proc/stat.ts";
+import { hasEnded, readProgram, readStat, readUptimeTicks } from "../proc/stat.ts";
 import { isProcess, listPids, readLink } from "../proc/table.ts";
 import { allocatedBetween, type PidCursor, type PidSpan, readPidCursor, readPidMax } from "./pidCursor.ts";
 import type { ProcessEvent } from "./processEvents.ts";
@@ -10,7 +10,6 @@ const PIDS_LISTED_PER_CHECK = 8;
 const LIST_INTERVAL_MS = 60_000;
 
 /** "forked but didn't exec", include/linux/sched.h */
-const PF_FORKNOEXEC = 0x40;
 
 /** `program`: the executable, and what changes when another program is executed. */
 interface Appearance {
@@ -126,19 +125,14 @@ export class ProcessScan {
 
 /**
  * Source: /proc/PID/exe, stat and comm. Not cmdline: reading it waits for the mmap lock of the process, which can keep that
- * lock. Each execve(2) places the stack and the arguments at other addresses, which stat shows to a reader with the rights
- * of PTRACE_MODE_READ; to others it shows only whether the process has executed a program since its fork.
+ * lock.
  */
 function readAppearance(host: Host, pid: number): Appearance | "gone" {
   return ifReadable(() => {
     const comm = readProcFile(host, `${pid}/comm`);
-    const stat = readProcFile(host, `${pid}/stat`);
-    if (comm === "gone" || stat === "gone") return "gone";
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    const field = (number: number) => fields[number - 3] ?? "";
-    const hasExecuted = (Number(field(9)) & PF_FORKNOEXEC) === 0;
-    const addresses = [28, 48, 49].map(field);
-    return { program: [readLink(host, `${pid}/exe`), hasExecuted, ...addresses].join("\0"), comm };
+    const program = readProgram(host, pid);
+    if (comm === "gone" || program === "gone") return "gone";
+    return { program: `${readLink(host, `${pid}/exe`)}\0${program}`, comm };
   });
 }
 

@@ -60,6 +60,21 @@ export function readStat(host: Host, pid: number): ProcStat | "gone" {
   return text === "gone" ? "gone" : (parseStat(text) ?? "gone");
 }
 
+const PF_FORKNOEXEC = 0x00000040;
+
+/**
+ * Returns a text that changes whenever a process executes a program: each execve(2) places the stack and the arguments at
+ * other addresses. A reader without the rights of PTRACE_MODE_READ sees only whether it has executed one since its fork.
+ */
+export function readProgram(host: Host, pid: number): string | "gone" {
+  const text = readProcFile(host, `${pid}/stat`);
+  if (text === "gone") return "gone";
+  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+  const field = (number: number) => fields[number - 3] ?? "";
+  const hasExecuted = (Number(field(9)) & PF_FORKNOEXEC) === 0;
+  return [hasExecuted, ...[28, 48, 49].map(field)].join(" ");
+}
+
 /** Returns whether a process has ended. With other threads, it is shown as a zombie before it has ended. */
 export function hasEnded({ state, threads }: ProcStat): boolean {
   return (state === "Z" || state === "X" || state === "x") && threads <= 1;

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { describeOn, makeJob } from "../../../../test/support/cgroupJobs.ts";
-import { FAKE_V2, fakeMachine, REAL_V2 } from "../../../../test/support/cgroupMachines.ts";
+import { FAKE_V2, fakeMachine, REAL_V2, writeAsOperator } from "../../../../test/support/cgroupMachines.ts";
 import { fakeV2 } from "../../../../test/support/fakeCgroups.ts";
 import type { JobCgroup } from "../jobCgroup.ts";
 import { applyCgroupLimits } from "../jobLimits.ts";
@@ -24,7 +24,7 @@ for (const choice of [FAKE_V2, REAL_V2]) {
 
     it("reports and keeps the owner's choice to kill all processes at once", (machine) => {
       const job = makeJob(machine, LIMITS);
-      machine.fs.write(`${pathOf(job)}/memory.oom.group`, "1");
+      writeAsOperator(machine, `${pathOf(job)}/memory.oom.group`, "1");
       expect(applyCgroupLimits(job, LIMITS)).toMatchObject([
         {
           outcome: "applied",

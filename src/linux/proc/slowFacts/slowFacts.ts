@@ -1,6 +1,6 @@
 import { realpathSync } from "node:fs";
 import type { Host } from "../../host.ts";
-import { readStat } from "../stat.ts";
+import { readProgram, readStat } from "../stat.ts";
 import {
   type CommandLine,
   type Environment,
@@ -37,7 +37,8 @@ export type SlowRead = ({ kind: "arguments" | "environment" } & ReadProcess) | {
 const NO_WORDS: CommandLine = { words: [], isCut: false };
 
 interface Answers {
-  arguments: { line: CommandLine; runsOurFile: boolean };
+  /** `program`: see `readProgram`. Read before the rest: an equal text afterwards means that all is of this program. */
+  arguments: { program: string | undefined; line: CommandLine; runsOurFile: boolean };
   environment: Environment;
   path: { resolved: string };
 }
@@ -51,6 +52,7 @@ export function performRead(host: Host, read: SlowRead): Answer | undefined {
     read.kind === "environment"
       ? visible(() => readEnvironment(host, pid))
       : {
+          program: visible(() => readProgram(host, pid)),
           line: visible(() => readCommandLine(host, pid)) ?? NO_WORDS,
           runsOurFile: runsSameFile(host, pid, "self"),
         };
@@ -79,6 +81,11 @@ export class CollectedSlowFacts implements SlowFacts {
 
   commandLine(process: ReadProcess): CommandLine {
     return this.#arguments(process)?.line ?? NO_WORDS;
+  }
+
+  /** Returns the program that the arguments are of; `undefined` where they could not be read. See `readProgram`. */
+  program(process: ReadProcess): string | undefined {
+    return this.#arguments(process)?.program;
   }
 
   environment({ pid, startTicks }: ReadProcess): Environment | undefined {

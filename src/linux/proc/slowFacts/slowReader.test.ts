@@ -44,7 +44,11 @@ function block({ procRoot }: Host, pid: number): () => void {
   return release;
 }
 
-const KNOWN = { line: { words: ["ffmpeg", "word"], isCut: false }, runsOurFile: false };
+const KNOWN = {
+  program: "true 0 0 0",
+  line: { words: ["ffmpeg", "word"], isCut: false },
+  runsOurFile: false,
+};
 
 test("reads arguments, environment and paths", async () => {
   const { reader, host } = open([10]);
