@@ -3,7 +3,7 @@ import { describe, expect, it } from "bun:test";
 import { someJob, someProcess, someResult, someStartingJob } from "../../test/support/jobs.ts";
 import { useLedgers } from "../../test/support/ledgers.ts";
 import { type RunningJob, toEnded } from "../jobs/model/job.ts";
-import { JobConflict } from "./ledger.ts";
+import { JobConflict, Ledger } from "./ledger.ts";
 
 const { open } = useLedgers();
 
@@ -226,10 +226,11 @@ describe("events and notes", () => {
   });
 
   it("add the changes of others to a job, and leave a job that only waits to be written", () => {
-    const { ledger } = open();
+    const { ledger, path } = open();
     const job = someJob();
     ledger.register(job);
-    const changed = ledger.recordSpec(job, { byHand: { pidsMax: 5 }, tenant: "acme" });
+    expect(ledger.refresh(job)).toBe(job);
+    const changed = new Ledger(path, console.log).recordSpec(job, { byHand: { pidsMax: 5 }, tenant: "acme" });
     expect(ledger.refresh(job)).toEqual(changed);
     const unwritten = someJob({ key: "unwritten", tenant: "acme" });
     expect(ledger.refresh(unwritten)).toEqual(unwritten);
