@@ -103,7 +103,7 @@ class Pruning {
   readonly #db: Database;
   readonly #options: PruneOptions;
   readonly #pruned: Pruned;
-  /** What a job takes on average, from which a dry run estimates. */
+  /** The average size of a job, from which a dry run estimates. */
   readonly #bytesPerJob: number;
   #logBytesLeft = 0;
 

@@ -25,7 +25,7 @@ import { kindOf, NotRegular } from "../sys/regularFile.ts";
 
 /** Others may neither write to a directory nor see it; its group may read. */
 const NOT_IN_DIRECTORIES = 0o027;
-/** The same for files, which nobody executes. */
+/** The same for files, which are not executed. */
 const NOT_IN_FILES = 0o137;
 const FILE_MODE = 0o640;
 

@@ -90,7 +90,7 @@ test("a long command line and a long environment are read in part", () => {
   const facts = new FactReader(proc.host).of(statOf(proc.host, 4026));
   expect(facts).toMatchObject({ isArgvCut: true, isEnvironmentCut: true });
   expect(facts.argv.join(" ")).toHaveLength(32_768);
-  // The value of PAD goes on where reading stops.
+  // The value of PAD is longer than the part that is read.
   expect(facts.environment).toEqual(new Map([["A", "1"]]));
 });
 

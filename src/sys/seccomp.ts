@@ -182,7 +182,7 @@ function rulesFor(ownPid: number): Record<GivenUp, Rule[]> {
   };
 }
 
-/** What the filter takes away, each with the calls that would do it. */
+/** The abilities that the filter takes away, each with the calls that would use it. */
 export const GIVEN_UP = {
   signal: "signal other processes",
   trace: "trace and inspect them",

@@ -2,7 +2,7 @@ import { describe, expect, it } from "bun:test";
 import fc from "fast-check";
 import { escapeLines, hasInvisible, oneLine } from "./visibleText.ts";
 
-/** What no output of ffrtmp may contain, written independently of the code. */
+/** The characters that no output of ffrtmp may contain, written independently of the code. */
 function isDangerous(codePoint: number): boolean {
   if (codePoint < 0x20 || (codePoint >= 0x7f && codePoint <= 0x9f)) return true;
   if (codePoint === 0x061c || codePoint === 0x200e || codePoint === 0x200f) return true;

@@ -71,7 +71,7 @@ export function readEnvironment(host: Host, pid: number): Environment | "gone" {
   const read = readProcStart(host, `${pid}/environ`, MAX_ENVIRONMENT_BYTES);
   if (read === "gone") return "gone";
   const entries = read.text.split("\0");
-  // The value of the last one may go on.
+  // The value of the last one may be cut.
   if (read.isCut) entries.pop();
   const variables = new Map<string, string>();
   for (const entry of entries) {
