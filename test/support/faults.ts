@@ -6,8 +6,10 @@ import { FFRTMP, type Sandbox } from "./sandbox.ts";
 /** The system calls that change the ledger or a cgroup, with the errors that the kernel can return for them. */
 const ERRORS: Readonly<Record<string, readonly string[]>> = {
   openat: ["EMFILE"],
-  write: ["EIO", "EINTR"],
+  write: ["EIO", "EINTR", "ENOMEM"],
   pwrite64: ["ENOSPC", "EIO"],
+  fdatasync: ["EIO"],
+  fsync: ["EIO"],
   ftruncate: ["EIO"],
   mkdir: ["ENOMEM"],
   rmdir: ["EBUSY"],
