@@ -48,7 +48,7 @@ status=${PIPESTATUS[0]}
 # shellcheck disable=SC2046 # three numbers
 add_counts $(node_modules/.bin/bun scripts/testReport.ts counts "$work/report.xml" "$status")
 not_tried=$(grep '^not tried' "$output" | sort -u)
-failures+=$'\n'$(grep '^(fail)' "$output")
+failures+=$'\n'$(grep '^(fail)' "$output" | sort -u)
 
 if $with_vm; then
   FFRTMP_VM_COUNTS=$work/counts scripts/vm.sh test 2>&1 | tee "$output"
@@ -66,7 +66,7 @@ if $with_vm; then
     if [ "$status" -ne 0 ] && [ "$failed" -eq "$before" ]; then failed=$((failed + 1)); fi
     not_tried+=$'\n'$(grep '^kernel [^:]*: not tried' "$output" | sort -u)
     # Also those that passed when they ran again.
-    failures+=$'\n'$(grep '^kernel [^:]*: \((fail)\|running again\)' "$output")
+    failures+=$'\n'$(grep '^kernel [^:]*: \((fail)\|running again\)' "$output" | sort -u)
   fi
 else
   not_tried+=$'\n'"not tried: tests in virtual machines: --no-vm"

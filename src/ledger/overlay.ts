@@ -17,6 +17,8 @@ export class Overlay {
   readonly #db = openMemory();
   /** The keys of the jobs in `#db`. */
   readonly #keys = new Set<string>();
+  /** The keys of jobs whose registration was lost. */
+  readonly #unrecorded = new Set<string>();
   #lost = 0;
 
   constructor() {
@@ -71,9 +73,6 @@ export class Overlay {
     if (this.#lost % PRUNE_INTERVAL === 0) this.#prune();
     return false;
   }
-
-  /** The keys of jobs whose registration was lost. */
-  readonly #unrecorded = new Set<string>();
 
   #isWaitingOrRecorded([, { key }]: Statement): boolean {
     return !this.#unrecorded.has(String(key));

@@ -5,8 +5,9 @@ import { escapeLines, oneLine } from "../../sys/visibleText.ts";
 
 /** Messages of ffrtmp go to stderr. stdout is for results and, with `run`, for the workload. */
 
-const EAGAIN = 11;
 const EINTR = 4;
+const EIO = 5;
+const EAGAIN = 11;
 /** A reader that is alive makes room sooner. A caller of `run` must not wait longer for the exit code. */
 const DEFAULT_WAIT_MS = 100;
 
@@ -73,7 +74,15 @@ function tryToWrite(bytes: Uint8Array): number {
     return writeIfRoom(2, bytes, isStalled ? 0 : waitMs);
   } catch {
     // Without the C library, ffrtmp ends with the message that says so. That one may wait.
+    return writeDirectly(bytes);
+  }
+}
+
+function writeDirectly(bytes: Uint8Array): number {
+  try {
     return writeSync(2, bytes);
+  } catch {
+    return -EIO;
   }
 }
 

@@ -1,0 +1,75 @@
+import { expect } from "bun:test";
+import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
+import { useGovernedSleepers } from "../../test/support/governedSleepers.ts";
+import { lacksLimits, testIf, until } from "../../test/support/sandbox.ts";
+import { detach } from "../jobs/attach/detach.ts";
+import type { RunningJob } from "../jobs/model/job.ts";
+import { jobCgroupOf } from "../jobs/placement/jobCgroup.ts";
+import { type Answer, performRead, type SlowRead } from "../linux/proc/slowFacts/slowFacts.ts";
+import { readArguments } from "../linux/proc/table.ts";
+import { policyFromFlags } from "../policy/policy.ts";
+import { FactReader } from "../policy/procFacts.ts";
+import { closeFd } from "../sys/descriptor.ts";
+import type { DaemonContext } from "./daemonContext.ts";
+import { Discovery } from "./discovery.ts";
+import { DaemonEvents } from "./events.ts";
+import type { JobTracker } from "./jobTracker.ts";
+import { PostponedWork } from "./postponedWork.ts";
+
+const { clean, makeGovernor } = useGovernedSleepers();
+const limitsTest = testIf(lacksLimits());
+
+/** Starts a process and a discovery that chooses it. The first `outdated` reads are of an earlier program of it. */
+async function play(outdated: number) {
+  const governor = makeGovernor();
+  const directory = mkdtempSync(join(tmpdir(), "ffrtmp-test-"));
+  const program = join(directory, `fft-${basename(directory).slice(-6)}`);
+  copyFileSync(Bun.which("sleep") as string, program);
+  const child = Bun.spawn([program, "600"], { stdio: ["ignore", "ignore", "ignore"] });
+  clean.push(async () => {
+    child.kill("SIGKILL");
+    await child.exited;
+    rmSync(directory, { recursive: true });
+  });
+  await until("the process runs its program", () => readArguments(governor.host, child.pid)[0] === program);
+  let reads = 0;
+  const read = async (read: SlowRead): Promise<Answer | undefined> => {
+    const answer = performRead(governor.host, read) as Answer & { program: string };
+    if (read.kind !== "arguments" || ++reads > outdated) return answer;
+    return { ...answer, program: "earlier", line: { words: [program, "earlier"], isCut: false } } as Answer;
+  };
+  const context = {
+    ...governor,
+    options: { placement: "auto" },
+    store: { policy: policyFromFlags([basename(program)], {}) },
+    reader: new FactReader(governor.host),
+    slowReader: { read },
+    bus: new DaemonEvents(),
+    postponed: new PostponedWork({ retry() {}, report() {} }),
+  } as unknown as DaemonContext;
+  const jobs: RunningJob[] = [];
+  const tracker = {
+    finishPending() {},
+    observe(job: RunningJob, pidfd: number | undefined) {
+      jobs.push(job);
+      if (pidfd !== undefined) closeFd(pidfd);
+    },
+  } as unknown as JobTracker;
+  const discovery = new Discovery(context, tracker);
+  clean.push(() => discovery.stop());
+  expect(await discovery.consider(child.pid)).toBe(true);
+  for (const job of jobs) clean.push(() => detach(governor, job, jobCgroupOf(governor, job)));
+  return { commands: jobs.map(({ command }) => command), program };
+}
+
+limitsTest("a process is recorded with the arguments of the program that it runs now", async () => {
+  const { commands, program } = await play(2);
+  expect(commands).toEqual([[program, "600"]]);
+});
+
+limitsTest("a process that executes programs without end is governed all the same", async () => {
+  const { commands, program } = await play(Number.POSITIVE_INFINITY);
+  expect(commands).toEqual([[program, "earlier"]]);
+});
