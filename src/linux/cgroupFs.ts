@@ -39,6 +39,8 @@ export interface CgroupFs {
   mkdir(path: string): void;
   rmdir(path: string): void;
   exists(path: string): boolean;
+  /** Returns whether there is a file at a path, which is no cgroup. */
+  isFile(path: string): boolean;
   /** Returns the path without symbolic links. */
   realPath(path: string): string;
   /** Returns the uid that owns a cgroup's directory; `undefined` when there is none, or it cannot be read. */
@@ -65,6 +67,13 @@ export const realCgroupFs: CgroupFs = {
   mkdir: (path) => fs.mkdirSync(path, 0o755),
   rmdir: (path) => fs.rmdirSync(path),
   exists: fs.existsSync,
+  isFile(path) {
+    try {
+      return fs.statSync(path).isFile();
+    } catch {
+      return false;
+    }
+  },
   realPath: (path) => fs.realpathSync(path),
   owner(path) {
     try {

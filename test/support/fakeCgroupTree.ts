@@ -194,6 +194,13 @@ export function fakeCgroupFs(trees: Tree[], accessOf: (path: string) => Access):
         return false;
       }
     },
+    isFile(path) {
+      try {
+        return find(path).file !== undefined;
+      } catch {
+        return false;
+      }
+    },
     owner: () => process.geteuid?.(),
     children: named("scandir", (path) => [...findDirectory(path).group.children.keys()]),
     watch(path, onChange) {

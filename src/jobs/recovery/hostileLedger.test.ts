@@ -72,7 +72,10 @@ function makeTrees(): void {
   }
 }
 
-beforeEach(makeTrees);
+beforeEach(() => {
+  makeTrees();
+  clearLedger();
+});
 
 const path = fc
   .tuple(
@@ -157,6 +160,10 @@ function insert({ state, cgroup, changes, limits, outcomes }: HostileRow, index:
   );
 }
 
+function clearLedger(): void {
+  db.run("DELETE FROM results; DELETE FROM events; DELETE FROM jobs; DELETE FROM notes");
+}
+
 /** Runs what an ffrtmp does by itself and what an operator can ask for. */
 function useLedger(): void {
   const jobs = ledger.jobsToCleanUp();
@@ -176,7 +183,7 @@ test("nothing outside of the cgroup trees changes, whatever a ledger says", () =
   const before = snapshot(outside);
   fc.assert(
     fc.property(fc.array(row, { minLength: 1, maxLength: 3 }), (rows) => {
-      db.run("DELETE FROM results; DELETE FROM events; DELETE FROM jobs; DELETE FROM notes");
+      clearLedger();
       rows.forEach(insert);
       useLedger();
       expect(snapshot(outside)).toEqual(before);
@@ -191,4 +198,16 @@ test("a usable record is acted on, so that the property above means something", 
   insert({ state: "ended", cgroup: [{ hierarchy: "cpu", path }], changes, limits: {}, outcomes: [] }, 9);
   useLedger();
   expect(Object.keys(snapshot(mounts.v1))).not.toContain(path);
+});
+
+test("a record whose cgroup is a file of a cgroup has no cgroup", () => {
+  const files = [
+    { hierarchy: "cpu", path: `${mounts.v1}/cpu.max` },
+    { hierarchy: "", path: `${mounts.v2}/a/cgroup.procs` },
+  ];
+  files.forEach((location, index) => {
+    insert({ state: "starting", cgroup: [location], changes: [], limits: {}, outcomes: [] }, index);
+  });
+  useLedger();
+  expect(ledger.jobsToCleanUp()).toEqual([]);
 });

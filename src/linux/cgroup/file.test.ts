@@ -24,6 +24,7 @@ function directory(files: Record<string, string | Error>, path = "/cg/a"): Cgrou
     mkdir: unused,
     rmdir: unused,
     exists: unused,
+    isFile: unused,
     realPath: unused,
     owner: unused,
     children: unused,

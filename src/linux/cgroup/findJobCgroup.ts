@@ -34,8 +34,13 @@ export function findJobCgroup(
   const hierarchyOf = ({ hierarchy: key }: { hierarchy: string }) =>
     hierarchies.find((candidate) => candidate.key === key);
   const changes = record.changes.filter(isCgroupChange).filter(hierarchyOf);
-  const paths = [...record.cgroup, ...changes].flatMap((each) => Object.values(pathsOf(each)).flat());
-  if ([...new Set(paths)].some((path) => leadsElsewhere(fs, path))) return none;
+  const isFile = (each: JobLocation | CgroupChange): boolean =>
+    "kind" in each && each.kind === "file-written";
+  const pathsIn = (records: readonly (JobLocation | CgroupChange)[]): string[] =>
+    records.flatMap((each) => Object.values(pathsOf(each)).flat());
+  const all = [...record.cgroup, ...changes];
+  if ([...new Set(pathsIn(all))].some((path) => leadsElsewhere(fs, path))) return none;
+  if (pathsIn(all.filter((each) => !isFile(each))).some((path) => fs.isFile(path))) return none;
   const directories = record.cgroup.flatMap((stored): JobDirectory[] => {
     const { hierarchy: key, placedAs = "child", path, ...counted } = stored;
     const hierarchy = hierarchyOf(stored);

@@ -28,6 +28,7 @@ export function plannedFs(real: CgroupFs, changes: readonly CgroupChange[]): Cgr
     mkdir() {},
     rmdir() {},
     exists: (path) => written.has(path) || real.exists(path),
+    isFile: (path) => real.isFile(path),
     realPath: (path) => real.realPath(path),
     owner: (path) => real.owner(path),
     children: (path) => real.children(path),
