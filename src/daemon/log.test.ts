@@ -74,7 +74,7 @@ test("each limit that was not applied gets a line of its own", () => {
 
 test("the line of an ended job is the one that operators search for", () => {
   expect(log({ kind: "job-ended", job: JOB, result: someResult(JOB) })).toEqual([
-    "JOB auto-ffmpeg-4026 | sla=COMPLIANT | reason=completed_successfully | runtime=12s | exit=0 | pid=4026",
+    "JOB auto-ffmpeg-4026 | outcome=succeeded | sla=COMPLIANT | reason=completed_successfully | runtime=12s | exit=0 | pid=4026",
   ]);
 });
 

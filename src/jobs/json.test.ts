@@ -12,6 +12,7 @@ describe("resultJson()", () => {
       mode: "run",
       command: ["ffmpeg", "-i", "in put.mkv"],
       command_cut: false,
+      outcome: "succeeded",
       ending: "exited",
       start_time: "2023-11-14T22:13:20.010Z",
       end_time: "2023-11-14T22:13:32.010Z",
@@ -20,6 +21,7 @@ describe("resultJson()", () => {
       processing_seconds: 12,
       runtime_seconds: 12,
       runtime_at_most_seconds: 12,
+      runtime_at_least_seconds: 12,
       duration_clock: "boot",
       exit_code: 0,
       signal: null,
@@ -34,6 +36,27 @@ describe("resultJson()", () => {
       limits: [],
       usage: usageJson(UNKNOWN_USAGE),
       log: null,
+    });
+  });
+
+  it("gives bounds, and no runtime, where the end of the process is not known", () => {
+    const job = someJob();
+    const [unseen, detached] = [
+      someResult(job, { ending: { kind: "unobserved", reason: "x" }, endedBeforeMs: 1_700_000_012_010 }),
+      someResult(job, { ending: { kind: "detached" } }),
+    ].map((result) => resultJson(job, result));
+    expect(unseen).toMatchObject({
+      outcome: "unknown",
+      runtime_seconds: null,
+      runtime_at_most_seconds: 12,
+      runtime_at_least_seconds: null,
+    });
+    expect(detached).toMatchObject({
+      outcome: "unknown",
+      runtime_seconds: null,
+      runtime_at_most_seconds: null,
+      runtime_at_least_seconds: 12,
+      processing_seconds: 12,
     });
   });
 

@@ -4,6 +4,7 @@ import type { Usage } from "../limits/usage.ts";
 import { factsOfEnding, type JobResult } from "./model/ending.ts";
 import { type Job, observerOf, startedMsOf } from "./model/job.ts";
 import type { RecordedEvent } from "./model/jobEvent.ts";
+import { outcomeOf } from "./model/outcome.ts";
 import { governedTimeOf, runtimeOf } from "./model/runtime.ts";
 
 /** The objects that `--json` prints. Keys are stable; times are ISO 8601 in UTC; `null` is unknown. */
@@ -37,6 +38,7 @@ export function resultJson(job: Job, result: JobResult): Record<string, unknown>
   const isSeen = result.endedBeforeMs === null;
   const governedTime = governedTimeOf(result);
   const runtime = runtimeOf(job, result);
+  const runtimeSeconds = runtime ? runtime.ms / 1000 : null;
   const clocks = [governedTime, runtime].flatMap((each) => each?.clock ?? []);
   return {
     job_id: job.jobId,
@@ -44,14 +46,16 @@ export function resultJson(job: Job, result: JobResult): Record<string, unknown>
     mode: job.mode,
     command: job.command,
     command_cut: job.commandCut,
+    outcome: outcomeOf(result.ending),
     ending: facts.ending,
     start_time: isoTime(result.startMs),
     end_time: isoTime(isSeen ? result.endMs : null),
     last_seen: isoTime(result.lastSeenMs),
     ended_before: isoTime(result.endedBeforeMs),
     processing_seconds: isSeen && governedTime ? governedTime.ms / 1000 : null,
-    runtime_seconds: isSeen && runtime ? runtime.ms / 1000 : null,
-    runtime_at_most_seconds: runtime ? runtime.ms / 1000 : null,
+    runtime_seconds: runtime?.bound === "exact" ? runtimeSeconds : null,
+    runtime_at_most_seconds: runtime?.bound === "at-least" ? null : runtimeSeconds,
+    runtime_at_least_seconds: runtime?.bound === "at-most" ? null : runtimeSeconds,
     duration_clock: clocks.includes("wall") ? "wall" : (clocks[0] ?? null),
     exit_code: facts.exitCode,
     signal: facts.signal,

@@ -7,7 +7,7 @@ const job = someJob();
 describe("summaryLine()", () => {
   it("is the line that operators grep for", () => {
     expect(summaryLine(job, someResult(job))).toBe(
-      "JOB transcode-001 | sla=COMPLIANT | reason=completed_successfully | runtime=12s | exit=0 | pid=4026",
+      "JOB transcode-001 | outcome=succeeded | sla=COMPLIANT | reason=completed_successfully | runtime=12s | exit=0 | pid=4026",
     );
   });
 
@@ -20,7 +20,23 @@ describe("summaryLine()", () => {
       slaReason: "killed_at_our_memory_cap",
     });
     expect(summaryLine(job, result)).toBe(
-      "JOB transcode-001 | sla=VIOLATION | reason=killed_at_our_memory_cap | runtime=0.5s | exit=SIGKILL | pid=4026",
+      "JOB transcode-001 | outcome=killed | sla=VIOLATION | reason=killed_at_our_memory_cap | runtime=0.5s | exit=SIGKILL | pid=4026",
+    );
+  });
+
+  it("says that a workload failed, although the platform did its part", () => {
+    const result = someResult(job, {
+      ending: { kind: "exited", code: 1, evidence: "parent" },
+      slaReason: "ended_with_error",
+    });
+    expect(summaryLine(job, result)).toStartWith(
+      "JOB transcode-001 | outcome=failed | sla=COMPLIANT | reason=ended_with_error | ",
+    );
+  });
+
+  it("shows the runtime of a process that was alive when it was detached as a lower bound", () => {
+    expect(summaryLine(job, someResult(job, { ending: { kind: "detached" } }))).toContain(
+      "| outcome=unknown | sla=COMPLIANT | reason=completed_successfully | runtime=≥12s |",
     );
   });
 

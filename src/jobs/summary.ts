@@ -1,15 +1,18 @@
 import { oneLine } from "../sys/visibleText.ts";
 import { factsOfEnding, type JobResult } from "./model/ending.ts";
 import type { Job } from "./model/job.ts";
+import { outcomeOf } from "./model/outcome.ts";
 import { type Duration, runtimeOf } from "./model/runtime.ts";
 
 /**
  * Returns the line that operators search for when a job ends.
- * `JOB transcode-001 | sla=COMPLIANT | reason=completed_successfully | runtime=12s | exit=0 | pid=4026`
+ * `JOB transcode-001 | outcome=succeeded | sla=COMPLIANT | reason=completed_successfully | runtime=12s | exit=0 | pid=4026`
+ * `outcome` is about the workload, `sla` and its `reason` are about the platform.
  */
 export function summaryLine(job: Job, result: JobResult): string {
   const parts = [
     `JOB ${job.jobId}`,
+    `outcome=${outcomeOf(result.ending)}`,
     `sla=${result.slaCompliant ? "COMPLIANT" : "VIOLATION"}`,
     `reason=${result.slaReason}`,
     `runtime=${summaryRuntime(job, result)}`,
@@ -31,10 +34,10 @@ export function exitText({ ending }: JobResult): string {
   return signal ?? exitCode?.toString() ?? "unknown";
 }
 
-/** Returns the mark before a duration: `≤` for a longest possible one, `~` for one that the wall clock measured. */
-export function markOf({ isUpperBound, clock }: Duration): "" | "≤" | "~" | "≤~" {
-  const bound = isUpperBound ? "≤" : "";
-  return clock === "wall" ? `${bound}~` : bound;
+/** Returns the mark before a duration: `≤` and `≥` for a bound, `~` for one that the wall clock measured. */
+export function markOf({ bound, clock }: Duration): string {
+  const mark = { exact: "", "at-most": "≤", "at-least": "≥" }[bound];
+  return clock === "wall" ? `${mark}~` : mark;
 }
 
 /** Returns whole seconds, as scripts for the older system expect, with one decimal below ten. */

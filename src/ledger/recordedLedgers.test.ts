@@ -106,14 +106,17 @@ function withNewKeys(printed: Record<string, unknown>): Record<string, unknown> 
 function asPrintedNow(result: Json): Json {
   const { ending, end_time: recorded, processing_seconds: seconds } = result;
   const isSeen = ending !== "unobserved";
+  const isDetached = ending === "detached";
   return {
     ...withNewKeys(result),
+    outcome: outcomeOfKeys(result),
     end_time: isSeen ? recorded : null,
     last_seen: null,
     ended_before: isSeen ? null : recorded,
     processing_seconds: isSeen ? seconds : null,
-    runtime_seconds: isSeen ? seconds : null,
-    runtime_at_most_seconds: seconds,
+    runtime_seconds: isSeen && !isDetached ? seconds : null,
+    runtime_at_most_seconds: isDetached ? null : seconds,
+    runtime_at_least_seconds: isSeen ? seconds : null,
     duration_clock: seconds === null ? null : "wall",
   };
 }
@@ -168,4 +171,11 @@ function keysToUndo(row: SqlRow): string[] {
     ...directories,
     ...touched.map(({ value, tid, startTicks }) => `attribute-set ${value} ${tid} ${startTicks}`),
   ];
+}
+
+function outcomeOfKeys({ ending, exit_code: code, signal }: Json): string {
+  if (ending === "never_started") return "failed";
+  if (signal !== null) return "killed";
+  if (code === null) return "unknown";
+  return code === 0 ? "succeeded" : "failed";
 }

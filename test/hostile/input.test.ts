@@ -123,7 +123,7 @@ rules:
   daemon.kill();
   await daemon.exited;
   expectClean("the log", box.log());
-  expect(box.log().match(/ JOB auto-\S+ \| sla=/g)).toHaveLength(pids.length);
+  expect(box.log().match(/ JOB auto-\S+ \| outcome=killed \| sla=/g)).toHaveLength(pids.length);
   // The two tenants are refused, said once each, and counted.
   expect(
     box

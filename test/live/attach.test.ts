@@ -87,7 +87,11 @@ for (const [how, command, result, shown] of [
     writeFileSync(gate, "");
     expect(await observer.exited).toBe(0);
     expect(readFileSync(output, "utf8")).toContain(
-      `JOB watched | sla=COMPLIANT | reason=${result.signal ? "ended_by_signal" : result.exit_code === 0 ? "completed_successfully" : "ended_with_error"}`,
+      result.signal
+        ? "JOB watched | outcome=killed | sla=COMPLIANT | reason=ended_by_signal |"
+        : result.exit_code === 0
+          ? "JOB watched | outcome=succeeded | sla=COMPLIANT | reason=completed_successfully |"
+          : "JOB watched | outcome=failed | sla=COMPLIANT | reason=ended_with_error |",
     );
     expect(readFileSync(output, "utf8")).toContain(`| exit=${shown} | pid=${pid}`);
     const { result: recorded } = await sandbox().json(["inspect", "watched"]);

@@ -54,7 +54,7 @@ for (const { name, prepare, because } of GOVERN_LITTLE) {
       expectMessage(stderr, [
         because,
         /job bare runs without .*memory\.max \(.*To see what this machine allows: ffrtmp doctor/,
-        /^JOB bare \| sla=VIOLATION \| reason=limit_not_applied\(cpu\.max,memory\.max\) .* \| exit=3 /m,
+        /^JOB bare \| outcome=failed \| sla=VIOLATION \| reason=limit_not_applied\(cpu\.max,memory\.max\) .* \| exit=3 /m,
       ]);
       expect(stderr.split("runs without")).toHaveLength(2);
       expect((await sandbox().json(["inspect", "bare"])).result.limits).toMatchObject([
@@ -68,7 +68,7 @@ for (const { name, prepare, because } of GOVERN_LITTLE) {
   testIf(lacksMounts)(`with ${name} and without limits run prints no warning`, async () => {
     const ended = await runScript(sandbox(), `${prepare} exec "$F" run -- true`, {}, PRIVATE_MOUNTS);
     expect(ended.code).toBe(0);
-    expect(ended.stderr).toMatch(/^JOB \S+ \| sla=COMPLIANT .*\n$/);
+    expect(ended.stderr).toMatch(/^JOB \S+ \| outcome=succeeded \| sla=COMPLIANT .*\n$/);
   });
 
   testIf(lacksMounts)(`with ${name} run --detach starts the job and reports what it lacks`, async () => {
@@ -99,7 +99,10 @@ for (const { name, prepare, because } of GOVERN_LITTLE) {
       workload.kill("SIGKILL");
       const { code, stdout, stderr } = await attaching;
       expect({ code, stdout }).toEqual({ code: 0, stdout: "" });
-      expectMessage(stderr, [because, /^JOB bare \| sla=VIOLATION \| reason=limit_not_applied\(cpu\.max\)/m]);
+      expectMessage(stderr, [
+        because,
+        /^JOB bare \| outcome=killed \| sla=VIOLATION \| reason=limit_not_applied\(cpu\.max\)/m,
+      ]);
     },
   );
 
@@ -134,7 +137,7 @@ testIf(lacksUsers)(
     expect({ code, stdout }).toEqual({ code: 3, stdout: "65534\n" });
     expectMessage(stderr, [
       /job users runs without cpu\.max \(.*\); nice \((EACCES \(permission denied\)|EPERM \(operation not permitted\)) setting nice to -5\)/,
-      /^JOB users \| sla=VIOLATION \| reason=limit_not_applied\(cpu\.max,nice\)/m,
+      /^JOB users \| outcome=failed \| sla=VIOLATION \| reason=limit_not_applied\(cpu\.max,nice\)/m,
     ]);
     expect(stderr.split("runs without")).toHaveLength(2);
     // Root uses no state of another user.

@@ -165,7 +165,7 @@ testIf(lacksMounts)(
       PRIVATE_MOUNTS,
     );
     const read = (name: string) => readFileSync(sandbox().path(name), "utf8");
-    expect(read("before.err")).toMatch(/^JOB before \| sla=COMPLIANT/);
+    expect(read("before.err")).toMatch(/^JOB before \| outcome=succeeded \| sla=COMPLIANT/);
     expect({ code: read("during.code"), stdout: read("during.out") }).toEqual({
       code: "3\n",
       stdout: "ran\n",
@@ -181,7 +181,7 @@ testIf(lacksMounts)(
     expect(read("full.out")).toContain("before");
     expect(read("behind.out")).toBe("behind\n");
     expect(read("behind.err")).toMatch(/disk is full/);
-    expect(read("after.err")).toMatch(/^JOB after \| sla=COMPLIANT/);
+    expect(read("after.err")).toMatch(/^JOB after \| outcome=succeeded \| sla=COMPLIANT/);
     expect(ended.code).toBe(0);
     expect(JSON.parse(ended.stdout).map((result: { job_id: string }) => result.job_id)).toContain("after");
     expect(sandbox().cgroups()).toEqual([]);

@@ -71,7 +71,7 @@ memoryTest("the kernel kills a workload above --memory-max, and the result names
   expect(code).toBe(137);
   expect(stdout).toBe("");
   expect(stderr).toMatch(
-    /^JOB greedy \| sla=VIOLATION \| reason=killed_at_our_memory_cap \| .*exit=SIGKILL/m,
+    /^JOB greedy \| outcome=killed \| sla=VIOLATION \| reason=killed_at_our_memory_cap \| .*exit=SIGKILL/m,
   );
   const { result } = await sandbox().json(["inspect", "greedy"]);
   expect(result).toMatchObject({

@@ -198,7 +198,7 @@ vmTest("the kernel kills a workload above memory.max, and the result names the l
   );
   expect(code).toBe(137);
   expect(stderr).toMatch(
-    /^JOB greedy \| sla=VIOLATION \| reason=killed_at_our_memory_cap \| .*exit=SIGKILL/m,
+    /^JOB greedy \| outcome=killed \| sla=VIOLATION \| reason=killed_at_our_memory_cap \| .*exit=SIGKILL/m,
   );
   const { result } = await sandbox().json(["inspect", "greedy"]);
   expect(result.usage.oom_kills).toBe(1);
@@ -232,7 +232,7 @@ vmTest(
       ["sh", "-c", script.replace(" && echo $?", "; echo $?")],
     );
     expect(stdout).toBe("137\n");
-    expect(stderr).toMatch(/^JOB inner \| sla=COMPLIANT/m);
+    expect(stderr).toMatch(/^JOB inner \| outcome=succeeded \| sla=COMPLIANT/m);
     const { result } = await sandbox().json(["inspect", "inner"]);
     expect(result.usage).toMatchObject({ oom_kills: 1, memory_max_hits: 0 });
   },

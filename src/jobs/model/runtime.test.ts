@@ -9,8 +9,8 @@ describe("runtimeOf()", () => {
   it("does not change when the wall clock is set", () => {
     for (const stepMs of [-2 * HOURS_MS, 2 * HOURS_MS]) {
       const result = someResult(job, { endMs: 1_700_000_012_010 + stepMs });
-      expect(runtimeOf(job, result)).toEqual({ ms: 12_000, clock: "boot", isUpperBound: false });
-      expect(governedTimeOf(result)).toEqual({ ms: 12_000, clock: "boot", isUpperBound: false });
+      expect(runtimeOf(job, result)).toEqual({ ms: 12_000, clock: "boot", bound: "exact" });
+      expect(governedTimeOf(result)).toEqual({ ms: 12_000, clock: "boot", bound: "exact" });
     }
   });
 
@@ -23,7 +23,7 @@ describe("runtimeOf()", () => {
 
   it("says that only the wall clock measured it, for a result of an earlier release", () => {
     const result = someResult(job, { startBootMs: null, endBootMs: null });
-    expect(runtimeOf(job, result)).toEqual({ ms: 12_000, clock: "wall", isUpperBound: false });
+    expect(runtimeOf(job, result)).toEqual({ ms: 12_000, clock: "wall", bound: "exact" });
   });
 
   it("is unknown where the wall clock would make it negative", () => {
@@ -34,9 +34,15 @@ describe("runtimeOf()", () => {
   it("is a bound where the end was not observed, by the wall clock across boots", () => {
     const bound = { endMs: 1_700_000_090_010, endedBeforeMs: 1_700_000_050_010 };
     const unseen = someResult(job, { ...bound, endBootMs: 1_264_560 });
-    expect(runtimeOf(job, unseen)).toEqual({ ms: 30_000, clock: "boot", isUpperBound: true });
+    expect(runtimeOf(job, unseen)).toEqual({ ms: 30_000, clock: "boot", bound: "at-most" });
     const rebooted = someResult(job, { ...bound, endBootMs: null });
-    expect(runtimeOf(job, rebooted)).toEqual({ ms: 50_000, clock: "wall", isUpperBound: true });
+    expect(runtimeOf(job, rebooted)).toEqual({ ms: 50_000, clock: "wall", bound: "at-most" });
+  });
+
+  it("is a lower bound where the process was alive when it was detached, and the governed time is exact", () => {
+    const detached = someResult(job, { ending: { kind: "detached" } });
+    expect(runtimeOf(job, detached)).toEqual({ ms: 12_000, clock: "boot", bound: "at-least" });
+    expect(governedTimeOf(detached)).toEqual({ ms: 12_000, clock: "boot", bound: "exact" });
   });
 
   it("is unknown for a job that never started", () => {
