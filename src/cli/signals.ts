@@ -1,4 +1,5 @@
 import type { Context } from "../jobs/context.ts";
+import { detailOfLeaving } from "../jobs/exit/observerLeft.ts";
 import type { RunningJob } from "../jobs/model/job.ts";
 import type { Host } from "../linux/host.ts";
 import { signalNumber } from "../sys/waitStatus.ts";
@@ -41,7 +42,7 @@ export function watchContinuations({ bootNow }: Host): () => Promise<boolean> {
 export function stopObserving(context: Context, job: RunningJob, signal: string): number {
   context.ledger.takeOver(job, null);
   const times = { atMs: context.host.now(), atBootMs: context.host.bootNow() };
-  context.ledger.addEvent(job, { ...times, kind: "observer_left", detail: { signal } });
+  context.ledger.addEvent(job, { ...times, kind: "observer_left", detail: detailOfLeaving(signal) });
   context.ledger.close();
   const { jobId, process } = job;
   const continues = `job ${jobId}, which keeps running as PID ${process.pid} under its limits`;

@@ -151,8 +151,8 @@ export class WatchDaemon {
     this.#rescans.request();
   }
 
-  /** Stops observing. The jobs keep running under their limits. */
-  async stop(): Promise<void> {
+  /** Stops observing. The jobs keep running under their limits. `cause`: a signal, or `--once`. */
+  async stop(cause: string): Promise<void> {
     const { ledger, host, store, service, bus } = this.#context;
     service.stopping();
     this.#isStopped = true;
@@ -164,7 +164,7 @@ export class WatchDaemon {
     this.#discovery.stop();
     this.#pruner.stop();
     this.#context.slowReader.stop();
-    this.#tracker.releaseAll();
+    this.#tracker.releaseAll(cause);
     this.#statistics.write(host.now());
     bus.emit({ kind: "daemon-stopped", counts: this.#statistics.counts() });
     ledger.close();

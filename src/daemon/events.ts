@@ -14,6 +14,7 @@ type StartedSource = { source: EventSource } & Pick<StartedEvents, "unavailable"
 interface EventFacts {
   /** Process events arrive from now on. */
   "daemon-started": LoadedPolicy & StartedSource & { ledgerPath: string };
+  /** `signal`: its name, or `--once`. */
   "daemon-stopping": { signal: string };
   "daemon-stopped": { counts: DaemonCounts };
   "visibility-limited": { found: string; consequence: string | undefined };

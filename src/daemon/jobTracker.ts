@@ -1,5 +1,6 @@
 import { openProcessHandle } from "../jobs/attach/attach.ts";
 import { JobObserver, type ObservedEnd } from "../jobs/exit/jobObserver.ts";
+import { detailOfLeaving } from "../jobs/exit/observerLeft.ts";
 import { recordExit } from "../jobs/exit/recordExit.ts";
 import { matchStoredPidfd } from "../jobs/exit/storedPidfd.ts";
 import { isOpen, isSameProcess, type OpenJob, type RunningJob } from "../jobs/model/job.ts";
@@ -102,8 +103,8 @@ export class JobTracker {
     }
   }
 
-  /** Leaves every job without an observer. The jobs keep running under their limits. */
-  releaseAll(): void {
+  /** Leaves every job without an observer. The jobs keep running under their limits. `cause`: a signal, or `--once`. */
+  releaseAll(cause: string): void {
     clearInterval(this.#takeoverTimer);
     this.#ledgerWatch?.close();
     this.lingeringJobs.stop();
@@ -112,7 +113,8 @@ export class JobTracker {
     for (const job of this.observer.jobs().values()) {
       if (!isSameProcess(job.observer, self)) continue;
       ledger.takeOver(job, null);
-      ledger.addEvent(job, { atMs: host.now(), atBootMs: host.bootNow(), kind: "observer_left", detail: {} });
+      const times = { atMs: host.now(), atBootMs: host.bootNow() };
+      ledger.addEvent(job, { ...times, kind: "observer_left", detail: detailOfLeaving(cause) });
     }
   }
 

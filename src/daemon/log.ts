@@ -1,3 +1,4 @@
+import { ONCE } from "../jobs/exit/observerLeft.ts";
 import type { DriftKind } from "../jobs/model/jobEvent.ts";
 import { summaryLine, survivorsLine } from "../jobs/summary.ts";
 import { oneLine } from "../sys/visibleText.ts";
@@ -30,7 +31,8 @@ const LINES: { [Kind in EventKind]: (event: DaemonEvent<Kind>) => string | strin
     ...unavailableLines(event),
     ...warningLines(event),
   ],
-  "daemon-stopping": ({ signal }) => `${signal}: stopping; jobs keep running under their limits`,
+  "daemon-stopping": ({ signal }) =>
+    `${signal}: stopping; jobs keep running under their limits${signal === ONCE ? ", and no ffrtmp observes how they end" : ""}`,
   "daemon-stopped": ({ counts: { received, dropped, rescans, foundByScan } }) =>
     `Events received: ${received}, dropped: ${dropped ?? "not counted"}; rescans: ${rescans}; processes found by scan only: ${foundByScan}`,
   "visibility-limited": ({ found, consequence }) =>

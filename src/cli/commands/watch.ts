@@ -8,6 +8,7 @@ import { screenProcess } from "../../jobs/attach/eligibility.ts";
 import { planDryRun } from "../../jobs/attach/planAttach.ts";
 import type { Context } from "../../jobs/context.ts";
 import { Refusal } from "../../jobs/errors.ts";
+import { ONCE } from "../../jobs/exit/observerLeft.ts";
 import { rejectStrangers } from "../../ledger/stateFiles.ts";
 import { formatLimit } from "../../limits/limits.ts";
 import { LIMIT_NAMES } from "../../limits/table.ts";
@@ -92,8 +93,9 @@ export async function watch(flags: WatchFlags): Promise<number> {
   daemon = await WatchDaemon.start({ ...context, options, store, reader, slowReader, service, bus });
   denySignals();
   service.ready();
-  if (!flags.once) bus.emit({ kind: "daemon-stopping", signal: await signal });
-  await daemon.stop();
+  const cause = flags.once ? ONCE : await signal;
+  bus.emit({ kind: "daemon-stopping", signal: cause });
+  await daemon.stop(cause);
   return 0;
 }
 

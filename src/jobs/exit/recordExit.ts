@@ -17,6 +17,7 @@ import {
 import { jobCgroupOf, usageOf } from "../placement/jobCgroup.ts";
 import { releaseKeeper } from "../placement/scopeKeeper.ts";
 import { lastSeenMs } from "./lastSeen.ts";
+import { isLeftByChoice } from "./observerLeft.ts";
 import { evaluateSla } from "./sla.ts";
 
 /**
@@ -61,9 +62,12 @@ export function recordExit(
   const job = ledger.refresh(seen);
   const cgroup = jobCgroupOf(context, job);
   const usage: Usage = { ...UNKNOWN_USAGE, ...byParent, ...knownOnly(usageOf(job, cgroup)), ...atEnd };
-  const tenantHits = readUsage(tenantCgroupOf(cgroup)).memoryMaxHits ?? 0;
+  const tenantMemoryHits = readUsage(tenantCgroupOf(cgroup)).memoryMaxHits ?? 0;
   const { key, outcomes } = job;
-  const { compliant: slaCompliant, reason: slaReason } = evaluateSla(ending, outcomes, usage, tenantHits);
+  const { compliant: slaCompliant, reason: slaReason } = evaluateSla(ending, outcomes, usage, {
+    tenantMemoryHits,
+    isLeftByChoice: ending.kind === "unobserved" && isLeftByChoice(ledger.events(job)),
+  });
   const times = timesOf(context, job, ending.kind === "unobserved" ? "unseen" : time);
   const result: JobResult = { key, ending, ...times, slaCompliant, slaReason, outcomes, usage };
   const recorded = ledger.recordResult(job, result);

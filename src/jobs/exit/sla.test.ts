@@ -48,6 +48,14 @@ describe("evaluateSla() finds compliant", () => {
     }
   });
 
+  it("an end that no ffrtmp observed because the operator chose so", () => {
+    const unseen: Ending = { kind: "unobserved", reason: "x" };
+    expect(evaluateSla(unseen, [applied], UNKNOWN_USAGE, { isLeftByChoice: true })).toEqual({
+      compliant: true,
+      reason: "unobserved_by_choice",
+    });
+  });
+
   it("a limit that is in force in part", () => {
     const partial: LimitOutcome = { ...applied, outcome: "partial", because: "new allocations only" };
     expect(evaluateSla(endingOfStatus(0, "parent"), [partial], UNKNOWN_USAGE).compliant).toBe(true);
@@ -70,6 +78,19 @@ describe("evaluateSla() finds compliant", () => {
 });
 
 describe("evaluateSla() finds a violation", () => {
+  it("in an unobserved end for another reason, although the operator chose that no ffrtmp observes it", () => {
+    const unseen: Ending = { kind: "unobserved", reason: "x" };
+    const isLeftByChoice = true;
+    expect(evaluateSla(unseen, [applied, refused], UNKNOWN_USAGE, { isLeftByChoice }).reason).toBe(
+      "limit_not_applied(cpu.max)",
+    );
+    expect(evaluateSla(unseen, [applied], atOurCap, { isLeftByChoice }).reason).toBe(
+      "killed_at_our_memory_cap",
+    );
+    const lost: Ending = { kind: "exit-unknown", reason: "x" };
+    expect(evaluateSla(lost, [applied], UNKNOWN_USAGE, { isLeftByChoice }).compliant).toBe(false);
+  });
+
   it("when no ffrtmp observed the end, or the job never started, or its exit status is unknown", () => {
     const endings: Ending[] = [
       { kind: "unobserved", reason: "no ffrtmp observed it" },
@@ -86,12 +107,18 @@ describe("evaluateSla() finds a violation", () => {
   it("when the kernel killed a process at the total memory limit of the job's tenant", () => {
     const total: LimitOutcome = { ...applied, of: "tenant" };
     const killed = { ...UNKNOWN_USAGE, oomKills: 1, memoryMaxHits: 0 };
-    expect(evaluateSla(endingOfStatus(9, "pidfd"), [applied, total], killed, 3)).toEqual({
+    expect(
+      evaluateSla(endingOfStatus(9, "pidfd"), [applied, total], killed, { tenantMemoryHits: 3 }),
+    ).toEqual({
       compliant: false,
       reason: "killed_at_tenants_memory_cap",
     });
-    expect(evaluateSla(endingOfStatus(9, "pidfd"), [applied], killed, 3).compliant).toBe(true);
-    expect(evaluateSla(endingOfStatus(9, "pidfd"), [total], atOurCap, 0).compliant).toBe(true);
+    expect(
+      evaluateSla(endingOfStatus(9, "pidfd"), [applied], killed, { tenantMemoryHits: 3 }).compliant,
+    ).toBe(true);
+    expect(
+      evaluateSla(endingOfStatus(9, "pidfd"), [total], atOurCap, { tenantMemoryHits: 0 }).compliant,
+    ).toBe(true);
   });
 
   it("when the kernel killed a process at the job's hard memory limit, even if the main process survived", () => {

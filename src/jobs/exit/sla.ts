@@ -5,26 +5,36 @@ import type { Ending } from "../model/ending.ts";
 /** The process ended by itself while its limits were being applied: there was nothing left to limit. */
 export const ENDED_BEFORE_LIMITS = "ended_before_limits";
 
+/** The operator had chosen that no ffrtmp observes the end. */
+const UNOBSERVED_BY_CHOICE = "unobserved_by_choice";
+
 const COMPLIANT = [
   "completed_successfully",
   "ended_with_error",
   "ended_by_signal",
   ENDED_BEFORE_LIMITS,
   "detached",
+  UNOBSERVED_BY_CHOICE,
 ];
+
+interface Circumstances {
+  /** How often the jobs of its tenant reached the hard memory limit of their total. */
+  readonly tenantMemoryHits?: number;
+  /** The last observer left by the operator's choice, and none has followed. */
+  readonly isLeftByChoice?: boolean;
+}
 
 /**
  * Judges the platform, not the job: a job that fails by its own code was governed well. Part of the job's immutable
- * result, so that a later change of these rules changes no past verdict. `tenantMemoryHits` counts how often the jobs of
- * its tenant reached the hard memory limit of their total. `reason` is one word, with details in parentheses if any.
+ * result, so that a later change of these rules changes no past verdict. `reason` is one word, with details in parentheses if any.
  */
 export function evaluateSla(
   ending: Ending,
   outcomes: readonly LimitOutcome[],
   usage: Usage,
-  tenantMemoryHits = 0,
+  circumstances: Circumstances = {},
 ): { compliant: boolean; reason: string } {
-  const reason = reasonFor(ending, outcomes, usage, tenantMemoryHits);
+  const reason = reasonFor(ending, outcomes, usage, circumstances);
   return { compliant: COMPLIANT.includes(reason), reason };
 }
 
@@ -32,7 +42,7 @@ function reasonFor(
   ending: Ending,
   outcomes: readonly LimitOutcome[],
   { oomKills, memoryMaxHits }: Usage,
-  tenantMemoryHits: number,
+  { tenantMemoryHits = 0, isLeftByChoice = false }: Circumstances,
 ): string {
   // An allocation reached our own hard limit, not one of another cgroup further up.
   const isKilledAt = (hits: number | null, whose: LimitOutcome["of"]): boolean =>
@@ -41,12 +51,13 @@ function reasonFor(
     outcomes.some((each) => each.limit === "memory.max" && each.of === whose && isInForce(each));
   if (isKilledAt(memoryMaxHits, undefined)) return "killed_at_our_memory_cap";
   if (isKilledAt(tenantMemoryHits, "tenant")) return "killed_at_tenants_memory_cap";
-  if (ending.kind === "unobserved") return "ended_unobserved";
+  if (ending.kind === "unobserved" && !isLeftByChoice) return "ended_unobserved";
   if (ending.kind === "never-started") return "never_started";
   const isLate = outcomes.some(cameTooLate);
   const failed = outcomes.filter((outcome) => !isInForce(outcome) && !cameTooLate(outcome));
   if (failed.length > 0)
     return `limit_not_applied(${failed.map(({ of, limit }) => (of ? `${of}:${limit}` : limit)).join()})`;
+  if (ending.kind === "unobserved") return UNOBSERVED_BY_CHOICE;
   if (ending.kind === "detached") return "detached";
   if (ending.kind !== "exited" && ending.kind !== "signaled") return "exit_unknown";
   if (isLate) return ENDED_BEFORE_LIMITS;

@@ -18,8 +18,11 @@ interface Details {
   /** Another ffrtmp took over the job, or a job was recovered. */
   adopted: { readonly because: string } | { readonly observer_pid: number };
   observer_died: Record<string, never>;
-  /** The observer stopped and the job continues. `signal`: it was stopped by this signal. */
-  observer_left: { readonly signal?: string };
+  /**
+   * The observer stopped and the job continues. `signal`: it was stopped by this signal. `by_choice`: the operator chose
+   * that no ffrtmp observes the end.
+   */
+  observer_left: { readonly signal?: string; readonly by_choice?: true };
   /** The policy no longer asks for the job. It is governed again when the policy asks for it again. */
   released_by_policy: { readonly because: string };
   detach_failed: { readonly failures: readonly string[]; readonly left: readonly string[] };
