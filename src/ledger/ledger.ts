@@ -43,6 +43,26 @@ const BY_KEY = "ORDER BY +key";
 /** An id can be used a hundred thousand times, and operators ask for the last few. */
 const MAX_NAMED = 100;
 
+/** The ended jobs that a reader asks for. An absent field filters nothing. */
+export interface HistoryFilter {
+  readonly jobId?: string | undefined;
+  readonly tenant?: string | undefined;
+  /** Ended at this time or later. An end that was not observed counts at the time when it was recorded. */
+  readonly sinceMs?: number | undefined;
+  /** Ended before this time. */
+  readonly untilMs?: number | undefined;
+  /** The workload failed or was killed. */
+  readonly onlyFailed?: boolean | undefined;
+  readonly onlyViolations?: boolean | undefined;
+}
+
+interface Verdict {
+  readonly tenant: string | null;
+  readonly isEligible: boolean;
+  readonly isCompliant: boolean;
+  readonly reason: string;
+}
+
 type JobKey = Pick<Job, "key">;
 type Journal = Pick<Job, "cgroup" | "changes">;
 
@@ -217,20 +237,39 @@ export class Ledger extends LedgerStore {
     return this.#results("key = $key", { key })[0];
   }
 
-  /** Returns ended jobs with their results, the latest first. */
-  history(limit: number): { job: EndedJob; result: JobResult }[] {
-    const latest = "ORDER BY end_ms DESC, key DESC LIMIT $limit";
-    const jobs = this.#jobs(`key IN (SELECT key FROM results ${latest})`, { limit }).filter(
-      (job) => job.state === "ended",
-    );
+  /** Returns the latest ended jobs that pass the filter, with their results, the latest first. */
+  history(limit: number, filter: HistoryFilter = {}): { job: EndedJob; result: JobResult }[] {
+    const { from, parameters } = endedJobs(filter);
+    const latest = `key IN (SELECT key FROM ${from} ORDER BY end_ms DESC, key DESC LIMIT $limit)`;
+    const jobs = this.#jobs(latest, { ...parameters, limit }).filter((job) => job.state === "ended");
     const byKey = new Map(jobs.map((job) => [job.key, job]));
-    const results = this.#results(`TRUE ${latest}`, { limit });
+    const results = this.#results(latest, { ...parameters, limit });
     // While changes wait, they are read beside the file.
     results.sort((a, b) => b.endMs - a.endMs || (a.key < b.key ? 1 : -1));
     return results.slice(0, limit).flatMap((result) => {
       const job = byKey.get(result.key);
       return job ? [{ job, result }] : [];
     });
+  }
+
+  /** Returns how many ended jobs pass the filter and have an exit that is unknown, those that were detached left out. */
+  countUnknownExits(filter: HistoryFilter): number {
+    const { from, parameters } = endedJobs(filter);
+    const unknown = `exit_code IS NOT 0 AND exit_evidence IS NULL AND ending IN ('exited', 'unobserved')`;
+    return this.rows(`SELECT key FROM ${from} AND ${unknown}`, parameters).length;
+  }
+
+  /** Returns the verdicts about the ended jobs that pass the filter. */
+  verdicts(filter: HistoryFilter): Verdict[] {
+    const { from, parameters } = endedJobs(filter, "with their jobs");
+    // One row for each job, because rows of the overlay and of the file are told apart by their key.
+    const columns = "key, tenant, sla_eligible, sla_compliant, sla_reason";
+    return this.rows(`SELECT ${columns} FROM ${from}`, parameters).map((row) => ({
+      tenant: row["tenant"] as string | null,
+      isEligible: row["sla_eligible"] === 1,
+      isCompliant: row["sla_compliant"] === 1,
+      reason: String(row["sla_reason"]),
+    }));
   }
 
   events({ key }: JobKey): RecordedEvent[] {
@@ -303,6 +342,36 @@ export function parseJson(text: string): unknown {
   } catch {
     return undefined;
   }
+}
+
+/** The outcomes `failed` and `killed`. The first term is that of the index results_not_succeeded. */
+const FAILED =
+  "exit_code IS NOT 0 AND (exit_code IS NOT NULL OR signal IS NOT NULL OR ending = 'never_started')";
+
+/** Returns the tables and conditions of a SELECT of ended jobs. */
+function endedJobs(filter: HistoryFilter, what?: "with their jobs"): { from: string; parameters: Row } {
+  const { jobId, tenant, sinceMs, untilMs, onlyFailed, onlyViolations } = filter;
+  const parameters: Row = {};
+  const conditions: string[] = [];
+  const compare = (condition: string, parameter: string, value: string | number | undefined): void => {
+    if (value === undefined) return;
+    conditions.push(`${condition} $${parameter}`);
+    parameters[parameter] = value;
+  };
+  compare("job_id =", "jobId", jobId);
+  compare("tenant =", "tenant", tenant);
+  compare("end_ms >=", "sinceMs", sinceMs);
+  compare("end_ms <", "untilMs", untilMs);
+  if (onlyFailed) conditions.push(FAILED);
+  if (onlyViolations) conditions.push("sla_compliant = 0");
+  // SQLite reads the first table of a CROSS JOIN in the outer loop: here the one whose index finds fewer rows.
+  const hasFewJobs = jobId !== undefined || (tenant !== undefined && sinceMs === undefined);
+  const both = hasFewJobs ? "jobs CROSS JOIN results USING (key)" : "results CROSS JOIN jobs USING (key)";
+  const mustJoin = what !== undefined || jobId !== undefined || tenant !== undefined;
+  return {
+    from: `${mustJoin ? both : "results"} WHERE ${["TRUE", ...conditions].join(" AND ")}`,
+    parameters,
+  };
 }
 
 function insertInto(table: string, row: Row): [string, Row] {

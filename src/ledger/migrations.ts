@@ -120,6 +120,12 @@ const MIGRATIONS: (string | ((db: Database) => void))[] = [
   ALTER TABLE results ADD COLUMN ended_before_ms INTEGER;
   ALTER TABLE events ADD COLUMN at_boot_ms INTEGER;
   `,
+  // For the filters of `history`. None of them grows with jobs that have no tenant, succeed and violate nothing.
+  `
+  CREATE INDEX results_not_succeeded ON results (end_ms) WHERE exit_code IS NOT 0;
+  CREATE INDEX results_violating ON results (end_ms) WHERE sla_compliant = 0;
+  CREATE INDEX jobs_by_tenant ON jobs (tenant, key) WHERE tenant IS NOT NULL;
+  `,
 ];
 
 /** Converts the jobs that have something left to undo. Those that are cleaned up stay as 0.1.0 wrote them. */

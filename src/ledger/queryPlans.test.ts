@@ -3,14 +3,38 @@ import { expect, spyOn, test } from "bun:test";
 import { someJob, someProcess, someResult, someStartingJob } from "../../test/support/jobs.ts";
 import { useLedgers } from "../../test/support/ledgers.ts";
 import type { EndedJob } from "../jobs/model/job.ts";
-import { Ledger } from "./ledger.ts";
+import { type HistoryFilter, Ledger } from "./ledger.ts";
 
 const { open } = useLedgers();
 
 /** Indexes that grow with the open jobs, or with those that are not cleaned up, and so may be read whole. */
 const SMALL_INDEXES = ["jobs_open_id", "jobs_open_process", "jobs_not_cleaned_up"];
-/** `history` reads the first rows of this index, in its order. */
-const LIMITED = /^SCAN results USING INDEX results_by_end$/;
+/** `history` reads the first rows of these indexes, in their order. */
+const LIMITED = /^SCAN results USING INDEX results_(by_end|not_succeeded|violating)$/;
+
+const PERIOD = { sinceMs: 1, untilMs: 2 };
+/** The filters of `history`, with the index that finds the jobs. */
+const FILTERS: [filter: HistoryFilter, step: string][] = [
+  [{}, "SCAN results USING INDEX results_by_end"],
+  [PERIOD, "SEARCH results USING INDEX results_by_end (end_ms>? AND end_ms<?)"],
+  [{ onlyFailed: true }, "SCAN results USING INDEX results_not_succeeded"],
+  [
+    { ...PERIOD, onlyFailed: true },
+    "SEARCH results USING INDEX results_not_succeeded (end_ms>? AND end_ms<?)",
+  ],
+  [{ onlyViolations: true }, "SCAN results USING INDEX results_violating"],
+  [
+    { ...PERIOD, onlyViolations: true },
+    "SEARCH results USING INDEX results_violating (end_ms>? AND end_ms<?)",
+  ],
+  [{ tenant: "acme" }, "SEARCH jobs USING COVERING INDEX jobs_by_tenant (tenant=?)"],
+  [{ ...PERIOD, tenant: "acme" }, "SEARCH results USING INDEX results_by_end (end_ms>? AND end_ms<?)"],
+  [{ jobId: "transcode-001" }, "SEARCH jobs USING INDEX jobs_by_id (job_id=?)"],
+  [
+    { ...PERIOD, jobId: "x", tenant: "y", onlyFailed: true, onlyViolations: true },
+    "SEARCH jobs USING INDEX jobs_by_id (job_id=?)",
+  ],
+];
 
 const process = someProcess();
 
@@ -49,7 +73,9 @@ const CALLS: Record<string, (ledger: Ledger) => unknown> = {
   isObserver: (ledger) => ledger.isObserver(process),
   wasDetached: (ledger) => ledger.wasDetached(process),
   result: (ledger) => ledger.result(someJob()),
-  history: (ledger) => ledger.history(50),
+  history: (ledger) => FILTERS.map(([filter]) => ledger.history(50, filter)),
+  countUnknownExits: (ledger) => ledger.countUnknownExits(PERIOD),
+  verdicts: (ledger) => [{}, { tenant: "acme" }].map((each) => ledger.verdicts({ ...PERIOD, ...each })),
   events: (ledger) => ledger.events(someJob()),
   note: (ledger) => ledger.note("name"),
   setNote: (ledger) => ledger.setNote("name", "value"),
@@ -68,6 +94,12 @@ test.each(Object.entries(CALLS))("%s reads no table as a whole", (_name, call) =
   const statements = statementsOf(() => call(ledger));
   expect(statements).not.toEqual([]);
   expect(statements.flatMap((sql) => stepsOf(path, sql)).filter(readsAll)).toEqual([]);
+});
+
+test.each(FILTERS)("history finds the jobs of %j by an index", (filter, step) => {
+  const { ledger, path } = open();
+  for (const sql of statementsOf(() => ledger.history(50, filter)))
+    expect(stepsOf(path, sql)).toContain(step);
 });
 
 test("the triggers read no table as a whole, and find few jobs of an id that many jobs had", () => {
