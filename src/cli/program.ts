@@ -3,7 +3,13 @@ import { version } from "../../package.json";
 import type { EventChoice } from "../linux/events/bestEvents.ts";
 import { MAX_AGE, MAX_SIZE, parseMaxAge, parseMaxSize } from "../policy/retentionValues.ts";
 import { parseScanInterval, SCAN_INTERVAL } from "../policy/scanInterval.ts";
-import { addJobArgument, addJobOptions, addPlacementOption, addStateOption } from "./options/jobOptions.ts";
+import {
+  addJobArgument,
+  addJobOptions,
+  addPlacementOption,
+  addStateOption,
+  addTimeOptions,
+} from "./options/jobOptions.ts";
 import { addLimitOptions } from "./options/limitOptions.ts";
 import { optionValue, parseCommandName, parsePid, size, wholeNumber } from "./options/optionValue.ts";
 import { printErr, printOut } from "./output/messages.ts";
@@ -125,7 +131,10 @@ const COMMANDS: Record<string, CommandDefinition> = {
   },
   inspect: {
     description: "show all details of one job",
-    define: (command) => addJobArgument(command).option("--json", "print JSON"),
+    define: (command) =>
+      addJobArgument(command)
+        .option("--utc", "show times in UTC instead of local time")
+        .option("--json", "print JSON"),
     load: async () => (await import("./commands/inspect.ts")).inspect,
   },
   logs: {
@@ -136,8 +145,27 @@ const COMMANDS: Record<string, CommandDefinition> = {
   history: {
     description: "list finished jobs",
     define: (command) =>
-      addStateOption(command)
+      addTimeOptions(addStateOption(command))
+        .argument("[job]", "show only the jobs that had this id")
+        .option(
+          "--since <time>",
+          "show only jobs that ended then or later: a local time, or how long ago, such as 2h",
+        )
+        .option("--until <time>", "show only jobs that ended earlier")
+        .option("--failed", "show only jobs whose outcome is failed or killed, and not unknown")
+        .addOption(
+          new Option("--violations", "show only jobs for which the platform did not do its part").conflicts(
+            "sla",
+          ),
+        )
+        .option("--tenant <name>", "show only jobs of this tenant")
         .option("-n, --limit <n>", "show at most this many jobs, latest first", wholeNumber(1, 1_000_000), 50)
+        .addOption(
+          new Option(
+            "--sla",
+            "show instead how many of the jobs with --sla-eligible were compliant, overall and for each tenant (default: in the last 24 hours)",
+          ).conflicts(["failed", "limit"]),
+        )
         .option("--json", "print JSON"),
     load: async () => (await import("./commands/history.ts")).history,
   },

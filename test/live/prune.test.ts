@@ -75,7 +75,7 @@ test("prune deletes the jobs that are older, with their logs, and no open one", 
 
   const { code, stdout, stderr } = await box.run(["prune"]);
   expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
-  expect(stdout).toStartWith("deleted 1 job, the newest ended at ");
+  expect(stdout).toStartWith("deleted 1 job, the newest ended by ");
   expect(recordedIds(box)).toEqual(["done", "open"]);
   expect(existsSync(log)).toBe(true);
 

@@ -1,41 +1,132 @@
+import type { Context } from "../../jobs/context.ts";
 import { formatDuration } from "../../jobs/duration.ts";
-import { isoTime, resultJson } from "../../jobs/json.ts";
+import { Refusal } from "../../jobs/errors.ts";
+import { slaRates, slaRatesJson } from "../../jobs/exit/slaRates.ts";
+import { resultJson } from "../../jobs/json.ts";
 import { factsOfEnding, type JobResult } from "../../jobs/model/ending.ts";
 import type { EndedJob } from "../../jobs/model/job.ts";
+import { outcomeOf } from "../../jobs/model/outcome.ts";
 import { runtimeOf } from "../../jobs/model/runtime.ts";
 import { repairAll } from "../../jobs/recovery/recover.ts";
 import { exitText, markOf } from "../../jobs/summary.ts";
+import type { HistoryFilter } from "../../ledger/ledger.ts";
+import { ValueFault } from "../../limits/units.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
-import { printJson, printOut } from "../output/messages.ts";
+import { type Edge, parseTimePoint, TIME_POINT } from "../options/timePoint.ts";
+import { printJson, printOut, warn } from "../output/messages.ts";
+import { slaTable } from "../output/slaFigures.ts";
 import { type Column, renderTable } from "../output/table.ts";
+import { formatTime, formatTimeOfDay, type TimeFlags, type TimeStyle, tableTimes } from "../output/times.ts";
 import { openContext, requireRecords } from "../session.ts";
 
-export function history(flags: CommonFlags & { limit: number }): number {
+const DAY_MS = 86_400_000;
+
+interface HistoryFlags extends CommonFlags, TimeFlags {
+  limit: number;
+  since?: string;
+  until?: string;
+  failed?: boolean;
+  violations?: boolean;
+  tenant?: string;
+  sla?: boolean;
+}
+
+interface Ended {
+  job: EndedJob;
+  result: JobResult;
+}
+
+export function history(jobId: string | undefined, flags: HistoryFlags): number {
+  const nowMs = Date.now();
+  const { tenant, failed, violations } = flags;
+  const { sinceMs, untilMs } = periodOf(flags, nowMs);
   const context = openContext(flags);
   requireRecords(context);
   repairAll(context);
-  const ended = context.ledger.history(flags.limit);
-  if (flags.json) printJson(ended.map(({ job, result }) => resultJson(job, result)));
-  else printOut(renderTable(COLUMNS, ended));
+  if (jobId !== undefined && context.ledger.jobsNamed(jobId).length === 0) rejectUnknownJob(context, jobId);
+  const filter = { jobId, tenant, sinceMs, untilMs, onlyFailed: failed, onlyViolations: violations };
+  if (flags.sla) printSla(context, filter, flags, nowMs);
+  else printHistory(context, filter, flags, nowMs);
   context.ledger.close();
   return 0;
 }
 
-const COLUMNS: Column<{ job: EndedJob; result: JobResult }>[] = [
-  { heading: "ENDED", text: ({ result }) => endText(result) },
-  { heading: "JOB", text: ({ job }) => job.jobId },
-  { heading: "PID", right: true, text: ({ job }) => job.process?.pid.toString() ?? "-" },
-  { heading: "MODE", text: ({ job }) => job.mode },
-  { heading: "RUNTIME", right: true, text: ({ job, result }) => runtimeText(job, result) },
-  { heading: "EXIT", text: ({ result }) => (result.ending.kind === "detached" ? "-" : exitText(result)) },
-  { heading: "EVIDENCE", text: ({ result }) => factsOfEnding(result.ending).exitEvidence ?? "none" },
-  { heading: "SLA", text: ({ result }) => (result.slaCompliant ? "compliant" : "violation") },
-  { heading: "REASON", text: ({ result }) => result.slaReason },
-];
+function printHistory({ ledger }: Context, filter: HistoryFilter, flags: HistoryFlags, nowMs: number): void {
+  const ended = ledger.history(flags.limit + 1, filter);
+  const shown = ended.slice(0, flags.limit);
+  if (flags.json) {
+    printJson(shown.map(({ job, result }) => resultJson(job, result)));
+    return;
+  }
+  printOut(renderTable(columns(tableTimes(flags), nowMs), shown));
+  if (ended.length > shown.length)
+    warn(`only the latest ${flags.limit} are shown. For more: ffrtmp history --limit N`);
+  const unknown = filter.onlyFailed ? ledger.countUnknownExits({ ...filter, onlyFailed: false }) : 0;
+  if (unknown > 0)
+    warn(
+      `${unknown === 1 ? "1 more job has" : `${unknown} more jobs have`} an unknown outcome, and may have failed. ` +
+        "To see all jobs, leave out --failed",
+    );
+}
 
-function endText({ endMs, endedBeforeMs }: JobResult): string {
-  const text = (isoTime(endedBeforeMs ?? endMs) ?? "").slice(0, 19).replace("T", " ");
-  return endedBeforeMs === null ? text : `≤ ${text}`;
+function printSla(
+  { ledger }: Context,
+  { jobId, tenant, sinceMs, untilMs }: HistoryFilter,
+  flags: HistoryFlags,
+  nowMs: number,
+): void {
+  // A period that includes a job that was just recorded.
+  const until = untilMs ?? nowMs + 1;
+  const rates = slaRates(ledger, sinceMs ?? until - DAY_MS, until, { jobId, tenant });
+  if (flags.json) printJson(slaRatesJson(rates));
+  else printOut(slaTable(rates, flags.utc ? "utc" : "local"));
+}
+
+function periodOf({ since, until }: HistoryFlags, nowMs: number): { sinceMs?: number; untilMs?: number } {
+  const sinceMs = since === undefined ? undefined : parseOption("--since", since, nowMs, "start");
+  const untilMs = until === undefined ? undefined : parseOption("--until", until, nowMs, "end");
+  if (sinceMs !== undefined && sinceMs > nowMs)
+    throw new Refusal(`--since ${since} is in the future: ${formatTimeOfDay(sinceMs, "local")}`);
+  if (sinceMs !== undefined && untilMs !== undefined && sinceMs >= untilMs) {
+    const [start, end] = [sinceMs, untilMs].map((ms) => formatTimeOfDay(ms, "local"));
+    throw new Refusal(`--until ${until} is not later than --since ${since}: ${end} and ${start}`);
+  }
+  return { ...(sinceMs === undefined ? {} : { sinceMs }), ...(untilMs === undefined ? {} : { untilMs }) };
+}
+
+/** In the words of the parser of options, which would load this code for every command. */
+function parseOption(option: string, text: string, nowMs: number, edge: Edge): number {
+  try {
+    return parseTimePoint(text, nowMs, edge);
+  } catch (error) {
+    if (!(error instanceof ValueFault)) throw error;
+    const fault = `option '${option} <time>' argument '${text}' is invalid. It ${error.message}. Expected: ${TIME_POINT}.`;
+    throw new Refusal(fault, "ffrtmp history --help");
+  }
+}
+
+function rejectUnknownJob({ state }: Context, jobId: string): never {
+  const hint = "ffrtmp history; add --state-path DIR for another state directory";
+  throw new Refusal(`there is no job ${jobId || JSON.stringify(jobId)} in ${state.ledger}`, hint);
+}
+
+function columns(style: TimeStyle, nowMs: number): Column<Ended>[] {
+  return [
+    { heading: "OUTCOME", text: ({ result }) => outcomeOf(result.ending) },
+    { heading: "ENDED", text: ({ result }) => endText(result, style, nowMs) },
+    { heading: "JOB", text: ({ job }) => job.jobId },
+    { heading: "EXIT", text: ({ result }) => (result.ending.kind === "detached" ? "-" : exitText(result)) },
+    { heading: "RUNTIME", right: true, text: ({ job, result }) => runtimeText(job, result) },
+    { heading: "SLA", text: ({ result }) => (result.slaCompliant ? "compliant" : "violation") },
+    { heading: "REASON", text: ({ result }) => result.slaReason },
+    { heading: "MODE", text: ({ job }) => job.mode },
+    { heading: "PID", right: true, text: ({ job }) => job.process?.pid.toString() ?? "-" },
+    { heading: "EVIDENCE", text: ({ result }) => factsOfEnding(result.ending).exitEvidence ?? "none" },
+  ];
+}
+
+function endText({ endMs, endedBeforeMs }: JobResult, style: TimeStyle, nowMs: number): string {
+  return formatTime(endedBeforeMs ?? endMs, style, nowMs, endedBeforeMs !== null);
 }
 
 function runtimeText(job: EndedJob, result: JobResult): string {

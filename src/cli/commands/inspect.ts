@@ -1,9 +1,11 @@
 import type { Context } from "../../jobs/context.ts";
 import { formatDuration } from "../../jobs/duration.ts";
-import { eventJson, isoTime, jobJson, resultJson, usageJson } from "../../jobs/json.ts";
+import { eventJson, jobJson, resultJson, usageJson } from "../../jobs/json.ts";
 import { MAX_COMMAND_BYTES } from "../../jobs/model/command.ts";
 import { factsOfEnding, type JobResult } from "../../jobs/model/ending.ts";
 import { type Job, observerOf, startedMsOf } from "../../jobs/model/job.ts";
+import type { RecordedEvent } from "../../jobs/model/jobEvent.ts";
+import { outcomeOf } from "../../jobs/model/outcome.ts";
 import { governedTimeOf, runtimeOf } from "../../jobs/model/runtime.ts";
 import { jobCgroupOf, usageOf } from "../../jobs/placement/jobCgroup.ts";
 import { isObserved } from "../../jobs/recovery/recover.ts";
@@ -14,30 +16,52 @@ import type { CommonFlags } from "../options/jobOptions.ts";
 import { printJson, printOut } from "../output/messages.ts";
 import { outcomePairs } from "../output/outcomes.ts";
 import { type Pair, renderPairs } from "../output/table.ts";
+import { formatTimeOfDay } from "../output/times.ts";
 import { findJob, openContext } from "../session.ts";
 
-export function inspect(jobId: string, flags: CommonFlags): number {
+interface InspectFlags extends CommonFlags {
+  utc?: boolean;
+}
+
+export function inspect(jobId: string, flags: InspectFlags): number {
   const context = openContext(flags);
   const job = findJob(context, jobId);
   const result = context.ledger.result(job);
   const cgroup = jobCgroupOf(context, job);
   const usage = result?.usage ?? usageOf(job, cgroup);
   const processes = listMembers(cgroup);
-  const events = context.ledger.events(job).map(eventJson);
+  const events = context.ledger.events(job);
   if (flags.json) {
     const ended = result ? resultJson(job, result) : null;
-    printJson({ ...jobJson(job), processes, usage: usageJson(usage), result: ended, events });
+    printJson({
+      ...jobJson(job),
+      processes,
+      usage: usageJson(usage),
+      result: ended,
+      events: events.map(eventJson),
+    });
   } else {
-    const eventPairs = events.map((event): Pair => ["event", JSON.stringify(event)]);
-    const resultPairs = result ? describeResult(job, result) : [];
-    const pairs = [...describeJob(context, job, processes), ...resultPairs, ...describeUsage(usage, job)];
+    const time = (ms: number) => formatTimeOfDay(ms, flags.utc ? "utc" : "local", 3);
+    const eventPairs = events.map((event): Pair => ["event", eventText(event, time)]);
+    const resultPairs = result ? describeResult(job, result, time) : [];
+    const jobPairs = describeJob(context, job, processes, time);
+    const pairs = [...jobPairs, ...resultPairs, ...describeUsage(usage, job)];
     printOut(renderPairs([...pairs, ...eventPairs]));
   }
   context.ledger.close();
   return 0;
 }
 
-function describeJob(context: Context, job: Job, processes: number[]): Pair[] {
+/** Formats a time of day, in ms. */
+type FormatTime = (ms: number) => string;
+
+function eventText(event: RecordedEvent, time: FormatTime): string {
+  const { kind, detail } = eventJson(event);
+  return `${time(event.atMs)} ${kind} ${JSON.stringify(detail)}`;
+}
+
+function describeJob(context: Context, job: Job, processes: number[], time: FormatTime): Pair[] {
+  const startedMs = startedMsOf(job);
   const observer = isObserved(context, job) ? `observed by PID ${observerOf(job)?.pid}` : "not observed";
   const pairs: Pair[] = [
     ["job", job.jobId],
@@ -47,7 +71,7 @@ function describeJob(context: Context, job: Job, processes: number[]): Pair[] {
     ["command", job.command.join(" ")],
     ...commandCutPairs(job),
     ["directory", job.cwd ?? "unknown"],
-    ["governed since", isoTime(startedMsOf(job)) ?? "not yet"],
+    ["governed since", startedMs === null ? "not yet" : time(startedMs)],
   ];
   if (job.intent !== null) pairs.push(["intent", job.intent]);
   if (job.tenant !== null) pairs.push(["tenant", job.tenant]);
@@ -66,22 +90,23 @@ function commandCutPairs({ commandCut }: Job): Pair[] {
     : [];
 }
 
-function describeResult(job: Job, result: JobResult): Pair[] {
+function describeResult(job: Job, result: JobResult, time: FormatTime): Pair[] {
   const { ending, exitEvidence, exitUnknownBecause } = factsOfEnding(result.ending);
   const evidence = exitEvidence ? `evidence: ${exitEvidence}` : exitUnknownBecause;
   return [
-    ["ended", `${endText(result)}, ${ending}`],
+    ["outcome", outcomeOf(result.ending)],
+    ["ended", `${endText(result, time)}, ${ending}`],
     ["runtime", runtimeText(job, result)],
     ["exit", `${exitText(result)}, ${evidence}`],
     ["sla", `${result.slaCompliant ? "compliant" : "violation"}, ${result.slaReason}`],
   ];
 }
 
-function endText({ endMs, lastSeenMs, endedBeforeMs }: JobResult): string {
-  if (endedBeforeMs === null) return `${isoTime(endMs)}`;
+function endText({ endMs, lastSeenMs, endedBeforeMs }: JobResult, time: FormatTime): string {
+  if (endedBeforeMs === null) return time(endMs);
   return lastSeenMs === null
-    ? `before ${isoTime(endedBeforeMs)}`
-    : `between ${isoTime(lastSeenMs)}, when it was last seen, and ${isoTime(endedBeforeMs)}`;
+    ? `before ${time(endedBeforeMs)}`
+    : `between ${time(lastSeenMs)}, when it was last seen, and ${time(endedBeforeMs)}`;
 }
 
 function runtimeText(job: Job, result: JobResult): string {

@@ -5,6 +5,7 @@ import { abandon, compact, type Pruned, type PrunePass, prune } from "../../ledg
 import { type Retention, recordedRetention } from "../../ledger/retention.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
 import { printJson, printOut, warn } from "../output/messages.ts";
+import { formatTimeOfDay } from "../output/times.ts";
 import { openContext, requireRecords } from "../session.ts";
 
 /** The pause after each step, in which other processes write. */
@@ -72,7 +73,7 @@ function describe(
   dryRun: boolean,
 ): string {
   const count = jobs === 1 ? "1 job" : `${jobs} jobs`;
-  const until = newestEndMs === null ? "" : `, the newest ended at ${isoTime(newestEndMs)}`;
+  const until = newestEndMs === null ? "" : `, the newest ended by ${formatTimeOfDay(newestEndMs, "local")}`;
   const withLogs =
     logs === 0 ? "" : `, and ${logs === 1 ? "1 log" : `${logs} logs`} (${mebibytes(logBytes)})`;
   const action = dryRun ? "would delete" : "deleted";

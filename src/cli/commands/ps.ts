@@ -1,12 +1,14 @@
 import { daemonReportJson, type LastReport, readDaemonReport } from "../../daemon/status.ts";
 import type { Context } from "../../jobs/context.ts";
 import { formatDuration } from "../../jobs/duration.ts";
+import { slaRatesJson } from "../../jobs/exit/slaRates.ts";
 import { isoTime, jobJson } from "../../jobs/json.ts";
 import type { OpenJob } from "../../jobs/model/job.ts";
 import { isObserved, repairAll } from "../../jobs/recovery/recover.ts";
 import { oneLine } from "../../sys/visibleText.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
 import { printJson, printOut, warn } from "../output/messages.ts";
+import { slaOfLastDay, slaPairs } from "../output/slaFigures.ts";
 import { type Column, type Pair, renderPairs, renderTable } from "../output/table.ts";
 import { openContext, requireRecords } from "../session.ts";
 
@@ -66,8 +68,15 @@ function warnOfInvalidPolicy(context: Context): void {
 function psDaemon(context: Context, asJson: boolean): number {
   requireRecords(context);
   const report = readDaemonReport(context);
-  if (asJson) printJson(report ? daemonReportJson(report) : null);
-  else if (report) printOut(renderPairs(describe(report, context)));
+  const nowMs = context.host.now();
+  if (asJson)
+    printJson(
+      report && {
+        ...daemonReportJson(report),
+        sla_last_24h: slaRatesJson(slaOfLastDay(context.ledger, nowMs)),
+      },
+    );
+  else if (report) printOut(renderPairs([...describe(report, context), ...slaPairs(context.ledger, nowMs)]));
   else printOut(oneLine(`no ffrtmp watch has used ${context.ledger.path}`));
   return 0;
 }

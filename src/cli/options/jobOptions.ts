@@ -22,7 +22,7 @@ export interface JobFlags extends CommonFlags {
 export function addJobOptions(command: Command): Command {
   addLimitOptions(command)
     .option("--job-id <id>", "set the id of the job (default: generated)", parseJobId)
-    .option("--sla-eligible", "count this job in SLA figures")
+    .option("--sla-eligible", "count this job in SLA figures (see: ffrtmp history --sla)")
     .option("--intent <word>", "record the purpose of the job with its result", parseIntent)
     .option("--json", "print the result as JSON when the job ends");
   return addStateOption(command);
@@ -45,6 +45,18 @@ export function addStateOption(command: Command): Command {
     "--state-path <dir>",
     "set the state directory (default: FFRTMP_STATE, /var/lib/ffrtmp for root)",
   );
+}
+
+/** Adds the options that select how times are shown in text. */
+export function addTimeOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option(
+        "--time <form>",
+        "show how long ago, or the local time (default: relative on a terminal, else absolute)",
+      ).choices(["relative", "absolute"]),
+    )
+    .addOption(new Option("--utc", "show times in UTC").conflicts("time"));
 }
 
 /** Adds the argument and the option that name one recorded job. */

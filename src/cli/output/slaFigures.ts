@@ -1,0 +1,68 @@
+import { percentOf, type SlaRate, type SlaRates, slaRates } from "../../jobs/exit/slaRates.ts";
+import type { Ledger } from "../../ledger/ledger.ts";
+import { type Column, type Pair, renderTable } from "./table.ts";
+import { formatTimeOfDay } from "./times.ts";
+
+const DAY_MS = 86_400_000;
+/** A machine can have thousands of tenants. */
+const MAX_TENANT_PAIRS = 5;
+/** A name of a tenant has no parentheses around it. */
+const [ALL, WITHOUT_TENANT] = ["(all)", "(no tenant)"];
+
+type Row = [name: string, rate: SlaRate];
+
+/** Returns the table of `history --sla`, or a sentence where no eligible job ended. */
+export function slaTable(rates: SlaRates, style: "local" | "utc"): string {
+  const { sinceMs, untilMs, overall, tenants, notEligible } = rates;
+  const [since, until] = [sinceMs, untilMs].map((ms) => formatTimeOfDay(ms, style));
+  const others = notEligible === 0 ? "" : `; ${jobsText(notEligible, "other job")} not --sla-eligible`;
+  if (overall.eligible === 0)
+    return `No job that is --sla-eligible ended from ${since} to ${until}${others.replace("; ", ": ")}`;
+  const named = [...tenants].map(([tenant, rate]): Row => [tenant ?? WITHOUT_TENANT, rate]);
+  const hasTenants = [...tenants.keys()].some((tenant) => tenant !== null);
+  const rows: Row[] = [[ALL, overall], ...(hasTenants ? named : [])];
+  const title = `Jobs that are --sla-eligible and ended from ${since} to ${until}${others}`;
+  return `${title}\n\n${renderTable(COLUMNS, rows)}`;
+}
+
+const COLUMNS: Column<Row>[] = [
+  { heading: "TENANT", text: ([name]) => name },
+  { heading: "JOBS", right: true, text: ([, { eligible }]) => String(eligible) },
+  { heading: "COMPLIANT", right: true, text: ([, { compliant }]) => String(compliant) },
+  { heading: "VIOLATIONS", right: true, text: ([, { violations }]) => String(violations) },
+  { heading: "RATE", right: true, text: ([, rate]) => percentText(rate) },
+  {
+    heading: "REASONS",
+    text: ([, { reasons }]) => [...reasons].map(([reason, jobs]) => `${reason}: ${jobs}`).join(", "),
+  },
+];
+
+/** Returns the rates of the last 24 hours, overall and of the tenants with the lowest rates, for `ps --daemon`. */
+export function slaPairs(ledger: Ledger, nowMs: number): Pair[] {
+  const { overall, tenants } = slaOfLastDay(ledger, nowMs);
+  if (overall.eligible === 0) return [["sla, last 24 h", "no job that is --sla-eligible ended"]];
+  const named = [...tenants].filter(([tenant]) => tenant !== null);
+  const hidden = named.slice(MAX_TENANT_PAIRS).length;
+  return [
+    ["sla, last 24 h", rateText(overall)],
+    ...named.slice(0, MAX_TENANT_PAIRS).map(([tenant, rate]): Pair => ["", `${tenant}: ${rateText(rate)}`]),
+    ...(hidden > 0 ? [["", `${hidden} more tenants: ffrtmp history --sla`] satisfies Pair] : []),
+  ];
+}
+
+export function slaOfLastDay(ledger: Ledger, nowMs: number): SlaRates {
+  return slaRates(ledger, nowMs - DAY_MS, nowMs);
+}
+
+function rateText(rate: SlaRate): string {
+  const violations = rate.violations === 1 ? "1 violation" : `${rate.violations} violations`;
+  return `${percentText(rate)} of ${jobsText(rate.eligible, "job")}, ${violations}`;
+}
+
+function percentText(rate: SlaRate): string {
+  return `${percentOf(rate)?.toFixed(2)} %`;
+}
+
+function jobsText(count: number, noun: string): string {
+  return count === 1 ? `1 ${noun}` : `${count} ${noun}s`;
+}
