@@ -51,7 +51,6 @@ export function resultJson(job: Job, result: JobResult): ResultJson {
     mode: job.mode,
     command: [...job.command],
     command_cut: job.commandCut,
-    outcome: outcomeOf(result.ending),
     ending: facts.ending,
     start_time: isoTime(result.startMs),
     end_time: isoTime(isSeen ? result.endMs : null),

@@ -110,9 +110,14 @@ export const resultSchema = z
       "where the end was not observed: a time at which it had ended; `null`: it was observed",
     ),
     processing_seconds: seconds("how long the job was governed; `null` where the end was not observed"),
-    runtime_seconds: seconds("how long the process ran; `null` where the end was not observed"),
+    runtime_seconds: seconds(
+      "how long the process ran; `null` where its end was not observed or the job was detached",
+    ),
     runtime_at_most_seconds: seconds(
       "how long the process can have run; equal to `runtime_seconds` where that is known",
+    ),
+    runtime_at_least_seconds: seconds(
+      "how long the process ran until it was detached; equal to `runtime_seconds` where that is known",
     ),
     duration_clock: described(
       z.enum(["boot", "wall"]).nullable(),
@@ -165,8 +170,8 @@ export const EVENT_DETAILS: Record<JobEventKind, z.ZodType> = {
   ),
   observer_died: described(z.strictObject({}), "the ffrtmp that observed the job was killed, or crashed"),
   observer_left: described(
-    z.strictObject({ signal: z.string().optional() }),
-    "the ffrtmp that observed the job stopped, and the job continues. `signal`: the signal that stopped it",
+    z.strictObject({ signal: z.string().optional(), by_choice: z.literal(true).optional() }),
+    "the ffrtmp that observed the job stopped, and the job continues. `signal`: the signal that stopped it. `by_choice`: the operator chose that no ffrtmp observes the end, by Ctrl-C or `watch --once`",
   ),
   released_by_policy: described(
     z.strictObject({ because: z.string() }),

@@ -109,7 +109,6 @@ function asPrintedNow(result: Json): Json {
   const isDetached = ending === "detached";
   return {
     ...withNewKeys(result),
-    outcome: outcomeOfKeys(result),
     end_time: isSeen ? recorded : null,
     last_seen: null,
     ended_before: isSeen ? null : recorded,
@@ -178,11 +177,4 @@ function keysToUndo(row: SqlRow): string[] {
     ...directories,
     ...touched.map(({ value, tid, startTicks }) => `attribute-set ${value} ${tid} ${startTicks}`),
   ];
-}
-
-function outcomeOfKeys({ ending, exit_code: code, signal }: Json): string {
-  if (ending === "never_started") return "failed";
-  if (signal !== null) return "killed";
-  if (code === null) return "unknown";
-  return code === 0 ? "succeeded" : "failed";
 }

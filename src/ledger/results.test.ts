@@ -4,6 +4,8 @@ import { someJob, someProcess, someResult } from "../../test/support/jobs.ts";
 import { useLedgers } from "../../test/support/ledgers.ts";
 import type { Ending } from "../jobs/model/ending.ts";
 import { toEnded } from "../jobs/model/job.ts";
+import { outcomeOf } from "../jobs/model/outcome.ts";
+import type { HistoryFilter } from "./ledger.ts";
 
 const { open } = useLedgers();
 
@@ -107,5 +109,45 @@ describe("a result", () => {
     ledger.register(someJob({ jobId: "still running" }));
     expect(ledger.history(50).map(({ job }) => job.jobId)).toEqual(["b", "c", "a"]);
     expect(ledger.history(1).map(({ job }) => job.jobId)).toEqual(["b"]);
+  });
+});
+
+describe("history()", () => {
+  it("counts a workload as failed where its outcome is failed or killed, and its exit as unknown otherwise", () => {
+    const endings: Ending[] = [
+      { kind: "exited", code: 0, evidence: "parent" },
+      { kind: "exited", code: 255, evidence: "pidfd" },
+      { kind: "signaled", signal: "SIGSEGV", evidence: "pidfd" },
+      { kind: "never-started", reason: "x" },
+      { kind: "unobserved", reason: "x" },
+      { kind: "exit-unknown", reason: "x" },
+      { kind: "detached" },
+    ];
+    const { ledger } = open();
+    for (const [index, ending] of endings.entries()) {
+      const job = someJob({ jobId: ending.kind + index, process: someProcess({ pid: index + 1 }) });
+      ledger.register(job);
+      ledger.recordResult(job, someResult(job, { ending }));
+    }
+    const failed = ledger.history(50, { onlyFailed: true }).map(({ result }) => outcomeOf(result.ending));
+    expect(failed.toSorted()).toEqual(["failed", "failed", "killed"]);
+    expect(ledger.countUnknownExits({})).toBe(2);
+    expect(ledger.countUnknownExits({ untilMs: 1 })).toBe(0);
+  });
+
+  it("has the latest end first, and stops at the limit of jobs that pass the filter", () => {
+    const { ledger } = open();
+    for (let index = 0; index < 20; index++) {
+      const tenant = index % 2 === 0 ? "even" : null;
+      const job = someJob({ jobId: `job-${index}`, tenant, process: someProcess({ pid: index + 1 }) });
+      ledger.register(job);
+      ledger.recordResult(job, someResult(job, { endMs: 1000 + index }));
+    }
+    const ids = (limit: number, filter: HistoryFilter) =>
+      ledger.history(limit, filter).map(({ job }) => job.jobId);
+    expect(ids(2, { tenant: "even" })).toEqual(["job-18", "job-16"]);
+    expect(ids(2, { tenant: "even", sinceMs: 0, untilMs: 1016 })).toEqual(["job-14", "job-12"]);
+    expect(ids(50, { sinceMs: 1018 })).toEqual(["job-19", "job-18"]);
+    expect(ids(50, { jobId: "job-3" })).toEqual(["job-3"]);
   });
 });

@@ -71,9 +71,9 @@ test("an end that no ffrtmp observed has bounds, and no runtime", async () => {
   expect(result.runtime_at_most_seconds).toBeGreaterThanOrEqual(1);
   expect(Date.parse(result.last_seen)).toBeLessThan(Date.parse(result.ended_before));
   const { stdout: history } = await sandbox().run(["history"]);
-  expect(history).toMatch(/^≤ \d{4}-\d\d-\d\d \d\d:\d\d:\d\d +unseen +\d+ +run +≤ \d+(\.\d)?s +unknown/m);
+  expect(history).toMatch(/^unknown +≤ \d{4}-\d\d-\d\d \S+ +unseen +unknown +≤ \d+(\.\d)?s +violation/m);
   const { stdout: inspected } = await sandbox().run(["inspect", jobId]);
-  expect(inspected).toMatch(/^ended +between \S+, when it was last seen, and \S+, unobserved$/m);
+  expect(inspected).toMatch(/^ended +between \S+ \S+, when it was last seen, and \S+ \S+, unobserved$/m);
   expect(inspected).toMatch(/^runtime +≤ \d+(\.\d)?s$/m);
 });
 

@@ -31,6 +31,33 @@ const started = z
   })
   .meta({ id: "StartedJob", description: "A job that was started in the background." });
 
+const rate = z.strictObject({
+  eligible: described(z.number(), "jobs with `--sla-eligible` that ended in the period"),
+  compliant: described(z.number(), "the eligible jobs for which the platform did its part"),
+  violations: described(z.number(), "the other eligible jobs"),
+  rate_percent: described(
+    z.number().nullable(),
+    "the share of the compliant jobs, in percent, rounded down to 0.01; `null`: no eligible job ended",
+  ),
+  reasons: described(
+    z.array(z.strictObject({ reason: z.string(), jobs: z.number() })),
+    "the violations by their `platform_sla_reason`, the most frequent first",
+  ),
+});
+
+const slaRates = z
+  .strictObject({
+    since: time("the start of the period"),
+    until: time("the end of the period, which is not in it"),
+    overall: described(rate, "the jobs of all tenants, and those without one"),
+    tenants: described(
+      z.array(rate.extend({ tenant: text("the tenant; `null`: jobs without one") })),
+      "the jobs of each tenant, the lowest rate first",
+    ),
+    not_eligible: described(z.number(), "jobs that ended in the period and are not eligible"),
+  })
+  .meta({ id: "SlaRates", description: "How often the platform did its part in a period." });
+
 const daemon = z
   .strictObject({
     state: described(
@@ -64,6 +91,7 @@ const daemon = z
     late_reads: count("facts that processes did not let be read in time"),
     skipped_reads: count("facts that were not read, because too many threads were blocked"),
     ended_before_limits: count("processes that ended before their limits could be applied"),
+    sla_last_24h: described(slaRates, "the rates of the last 24 hours, of all jobs of this ledger"),
   })
   .meta({ id: "Daemon", description: "The state of `ffrtmp watch`." });
 
@@ -214,6 +242,7 @@ export const JSON_DOCUMENTS: readonly JsonDocument[] = [
   { command: "ps", option: "--daemon", form: "document", schema: daemon.nullable() },
   { command: "ps", form: "document", schema: z.array(job) },
   { command: "inspect", form: "document", schema: inspected },
+  { command: "history", option: "--sla", form: "document", schema: slaRates },
   { command: "history", form: "document", schema: z.array(resultSchema) },
   { command: "limits set", form: "document", schema: job },
   { command: "limits reset", form: "document", schema: job },
