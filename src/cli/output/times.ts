@@ -33,7 +33,7 @@ export function formatTimeOfDay(ms: number, style: "local" | "utc", digits: 0 | 
 }
 
 /** Returns `3 min ago`, rounded down. A time in the future, after the clock was set back, is a time of day. */
-export function formatAge(ms: number, nowMs: number): string {
+function formatAge(ms: number, nowMs: number): string {
   if (ms > nowMs) return formatTimeOfDay(ms, "local");
   const seconds = Math.floor((nowMs - ms) / 1000);
   if (seconds < MINUTE_S) return `${seconds} s ago`;
