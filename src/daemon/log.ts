@@ -32,7 +32,7 @@ const LINES: { [Kind in EventKind]: (event: DaemonEvent<Kind>) => string | strin
     ...warningLines(event),
   ],
   "daemon-stopping": ({ signal }) =>
-    `${signal}: stopping; jobs keep running under their limits${signal === ONCE ? ", and no ffrtmp observes how they end" : ""}`,
+    `${signal}: stopping; jobs keep running under their limits${signal === ONCE ? ", and this watch does not observe how they end" : ""}`,
   "daemon-stopped": ({ counts: { received, dropped, rescans, foundByScan } }) =>
     `Events received: ${received}, dropped: ${dropped ?? "not counted"}; rescans: ${rescans}; processes found by scan only: ${foundByScan}`,
   "visibility-limited": ({ found, consequence }) =>

@@ -61,7 +61,9 @@ test("history filters by job, time, outcome, verdict and tenant, and all at once
   expect(await idsOf("--tenant", "none")).toEqual([]);
   expect(await idsOf("again", "--failed", "--since", "1d", "--until", "now")).toEqual(["again"]);
   const { stderr } = await sandbox().run(["history", "--limit", "2"]);
-  expect(stderr).toBe("ffrtmp: only the latest 2 are shown. For more: ffrtmp history --limit N\n");
+  expect(stderr).toBe(
+    "ffrtmp: only the latest 2 of the jobs are shown. For more: ffrtmp history --limit N\n",
+  );
 });
 
 test("history --failed says how many jobs it leaves out because their outcome is unknown", async () => {
@@ -181,7 +183,7 @@ test("history --sla counts the eligible jobs of a period, overall and for each t
   const now = Date.now();
   await sandbox().run(["run", "--job-id", "not-eligible", "--", "false"]);
   expect((await sandbox().run(["history", "--sla"])).stdout).toMatch(
-    /^No job that is --sla-eligible ended from \S+ \S+ to \S+ \S+: 1 other job not --sla-eligible\n$/,
+    /^No --sla-eligible job ended from \S+ \S+ to \S+ \S+\n1 other job ended that is not --sla-eligible\n$/,
   );
   expect(await sandbox().json(["history", "--sla"])).toMatchObject({
     overall: { eligible: 0, rate_percent: null, reasons: [] },

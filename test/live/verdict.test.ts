@@ -85,7 +85,7 @@ test("watch --once is the choice that no ffrtmp observes the ends: they are unkn
   const once = await sandbox().run(["watch", "--once", "--target", name]);
   expect(once.code).toBe(0);
   expect(once.stderr).toContain(
-    "--once: stopping; jobs keep running under their limits, and no ffrtmp observes",
+    "--once: stopping; jobs keep running under their limits, and this watch does not observe",
   );
   const jobId = `auto-${name}-${pid}`;
   const { events, observer_pid } = await sandbox().json(["inspect", jobId]);

@@ -60,7 +60,7 @@ function printHistory({ ledger }: Context, filter: HistoryFilter, flags: History
   }
   printOut(renderTable(columns(tableTimes(flags), nowMs), shown));
   if (ended.length > shown.length)
-    warn(`only the latest ${flags.limit} are shown. For more: ffrtmp history --limit N`);
+    warn(`only the latest ${flags.limit} of the jobs are shown. For more: ffrtmp history --limit N`);
   const unknown = filter.onlyFailed ? ledger.countUnknownExits({ ...filter, onlyFailed: false }) : 0;
   if (unknown > 0)
     warn(

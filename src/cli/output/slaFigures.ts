@@ -15,14 +15,15 @@ type Row = [name: string, rate: SlaRate];
 export function slaTable(rates: SlaRates, style: "local" | "utc"): string {
   const { sinceMs, untilMs, overall, tenants, notEligible } = rates;
   const [since, until] = [sinceMs, untilMs].map((ms) => formatTimeOfDay(ms, style));
-  const others = notEligible === 0 ? "" : `; ${jobsText(notEligible, "other job")} not --sla-eligible`;
-  if (overall.eligible === 0)
-    return `No job that is --sla-eligible ended from ${since} to ${until}${others.replace("; ", ": ")}`;
+  const others =
+    notEligible === 0
+      ? ""
+      : `\n${jobsText(notEligible, "other job")} ended that ${notEligible === 1 ? "is" : "are"} not --sla-eligible`;
+  if (overall.eligible === 0) return `No --sla-eligible job ended from ${since} to ${until}${others}`;
   const named = [...tenants].map(([tenant, rate]): Row => [tenant ?? WITHOUT_TENANT, rate]);
   const hasTenants = [...tenants.keys()].some((tenant) => tenant !== null);
   const rows: Row[] = [[ALL, overall], ...(hasTenants ? named : [])];
-  const title = `Jobs that are --sla-eligible and ended from ${since} to ${until}${others}`;
-  return `${title}\n\n${renderTable(COLUMNS, rows)}`;
+  return `SLA from ${since} to ${until}\n\n${renderTable(COLUMNS, rows)}${others && `\n${others}`}`;
 }
 
 const COLUMNS: Column<Row>[] = [
@@ -40,7 +41,7 @@ const COLUMNS: Column<Row>[] = [
 /** Returns the rates of the last 24 hours, overall and of the tenants with the lowest rates, for `ps --daemon`. */
 export function slaPairs(ledger: Ledger, nowMs: number): Pair[] {
   const { overall, tenants } = slaOfLastDay(ledger, nowMs);
-  if (overall.eligible === 0) return [["sla, last 24 h", "no job that is --sla-eligible ended"]];
+  if (overall.eligible === 0) return [["sla, last 24 h", "no --sla-eligible job ended"]];
   const named = [...tenants].filter(([tenant]) => tenant !== null);
   const hidden = named.slice(MAX_TENANT_PAIRS).length;
   return [
