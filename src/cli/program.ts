@@ -159,7 +159,11 @@ const COMMANDS: Record<string, CommandDefinition> = {
           ),
         )
         .option("--tenant <name>", "show only jobs of this tenant")
-        .option("-n, --limit <n>", "show at most this many jobs, latest first", wholeNumber(1, 1_000_000), 50)
+        .option(
+          "-n, --limit <n>",
+          "show at most this many jobs, latest first (default: 50)",
+          wholeNumber(1, 1_000_000),
+        )
         .addOption(
           new Option(
             "--sla",

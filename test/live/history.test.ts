@@ -60,9 +60,19 @@ test("history filters by job, time, outcome, verdict and tenant, and all at once
   expect(await idsOf("--tenant", "acme", "--since", "2h")).toEqual(["good"]);
   expect(await idsOf("--tenant", "none")).toEqual([]);
   expect(await idsOf("again", "--failed", "--since", "1d", "--until", "now")).toEqual(["again"]);
-  const { stderr } = await sandbox().run(["history", "--limit", "2"]);
+  const limited = await sandbox().run(["history", "--limit", "2"]);
+  expect(limited.stdout.trimEnd().split("\n")).toHaveLength(3);
+  expect(limited.stderr).toBe("");
+});
+
+test("history without --limit shows the latest 50 jobs, and says that there are more", async () => {
+  for (let index = 0; index < 51; index++)
+    await sandbox().run(["run", "--job-id", `j${index}`, "--", "true"]);
+  const { stdout, stderr } = await sandbox().run(["history"]);
+  expect(stdout.trimEnd().split("\n")).toHaveLength(51);
+  expect(stdout).not.toContain(" j0 ");
   expect(stderr).toBe(
-    "ffrtmp: only the latest 2 of the jobs are shown. For more: ffrtmp history --limit N\n",
+    "ffrtmp: only the latest 50 of the jobs are shown. For more: ffrtmp history --limit N\n",
   );
 });
 

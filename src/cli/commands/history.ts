@@ -20,9 +20,10 @@ import { formatTime, formatTimeOfDay, type TimeFlags, type TimeStyle, tableTimes
 import { openContext, requireRecords } from "../session.ts";
 
 const DAY_MS = 86_400_000;
+const DEFAULT_LIMIT = 50;
 
 interface HistoryFlags extends CommonFlags, TimeFlags {
-  limit: number;
+  limit?: number;
   since?: string;
   until?: string;
   failed?: boolean;
@@ -37,14 +38,15 @@ interface Ended {
 }
 
 export function history(jobId: string | undefined, flags: HistoryFlags): number {
-  const nowMs = Date.now();
   const { tenant, failed, violations } = flags;
-  const { sinceMs, untilMs } = periodOf(flags, nowMs);
+  const { sinceMs, untilMs } = periodOf(flags, Date.now());
   const context = openContext(flags);
   requireRecords(context);
   repairAll(context);
   if (jobId !== undefined && context.ledger.jobsNamed(jobId).length === 0) rejectUnknownJob(context, jobId);
   const filter = { jobId, tenant, sinceMs, untilMs, onlyFailed: failed, onlyViolations: violations };
+  // After the ends that were just recorded.
+  const nowMs = Date.now();
   if (flags.sla) printSla(context, filter, flags, nowMs);
   else printHistory(context, filter, flags, nowMs);
   context.ledger.close();
@@ -52,15 +54,16 @@ export function history(jobId: string | undefined, flags: HistoryFlags): number 
 }
 
 function printHistory({ ledger }: Context, filter: HistoryFilter, flags: HistoryFlags, nowMs: number): void {
-  const ended = ledger.history(flags.limit + 1, filter);
-  const shown = ended.slice(0, flags.limit);
+  const limit = flags.limit ?? DEFAULT_LIMIT;
+  const ended = ledger.history(limit + 1, filter);
+  const shown = ended.slice(0, limit);
   if (flags.json) {
     printJson(shown.map(({ job, result }) => resultJson(job, result)));
     return;
   }
   printOut(renderTable(columns(tableTimes(flags), nowMs), shown));
-  if (ended.length > shown.length)
-    warn(`only the latest ${flags.limit} of the jobs are shown. For more: ffrtmp history --limit N`);
+  if (ended.length > shown.length && flags.limit === undefined)
+    warn(`only the latest ${limit} of the jobs are shown. For more: ffrtmp history --limit N`);
   const unknown = filter.onlyFailed ? ledger.countUnknownExits({ ...filter, onlyFailed: false }) : 0;
   if (unknown > 0)
     warn(
@@ -75,7 +78,7 @@ function printSla(
   flags: HistoryFlags,
   nowMs: number,
 ): void {
-  // A period that includes a job that was just recorded.
+  // The end does not belong to the period.
   const until = untilMs ?? nowMs + 1;
   const rates = slaRates(ledger, sinceMs ?? until - DAY_MS, until, { jobId, tenant });
   if (flags.json) printJson(slaRatesJson(rates));
