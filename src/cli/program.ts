@@ -145,32 +145,34 @@ const COMMANDS: Record<string, CommandDefinition> = {
   history: {
     description: "list finished jobs",
     define: (command) =>
-      addTimeOptions(addStateOption(command))
-        .argument("[job]", "show only the jobs that had this id")
-        .option(
-          "--since <time>",
-          "show only jobs that ended then or later: a local time, or how long ago, such as 2h",
-        )
-        .option("--until <time>", "show only jobs that ended earlier")
-        .option("--failed", "show only jobs whose outcome is failed or killed, and not unknown")
-        .addOption(
-          new Option("--violations", "show only jobs for which the platform did not do its part").conflicts(
-            "sla",
-          ),
-        )
-        .option("--tenant <name>", "show only jobs of this tenant")
-        .option(
-          "-n, --limit <n>",
-          "show at most this many jobs, latest first (default: 50)",
-          wholeNumber(1, 1_000_000),
-        )
-        .addOption(
-          new Option(
-            "--sla",
-            "show instead how many of the jobs with --sla-eligible were compliant, overall and for each tenant (default: in the last 24 hours)",
-          ).conflicts(["failed", "limit"]),
-        )
-        .option("--json", "print JSON"),
+      addTimeOptions(
+        addStateOption(command)
+          .argument("[job]", "show only the jobs that had this id")
+          .option(
+            "--since <time>",
+            "show only jobs that ended then or later: a local time, or how long ago, such as 2h",
+          )
+          .option("--until <time>", "show only jobs that ended earlier")
+          .option("--failed", "show only jobs whose outcome is failed or killed, and not unknown")
+          .addOption(
+            new Option("--violations", "show only jobs for which the platform did not do its part").conflicts(
+              "sla",
+            ),
+          )
+          .option("--tenant <name>", "show only jobs of this tenant")
+          .option(
+            "-n, --limit <n>",
+            "show at most this many jobs, latest first (default: 50)",
+            wholeNumber(1, 1_000_000),
+          )
+          .addOption(
+            new Option(
+              "--sla",
+              "show instead how many of the jobs with --sla-eligible were compliant, overall and for each tenant (default: in the last 24 hours)",
+            ).conflicts(["failed", "limit"]),
+          )
+          .option("--json", "print JSON"),
+      ),
     load: async () => (await import("./commands/history.ts")).history,
   },
   prune: {
