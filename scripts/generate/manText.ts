@@ -61,6 +61,47 @@ export const MAN_TEXTS: Record<string, ManText> = {
       ],
     ],
   },
+  "ffrtmp history": {
+    description: [
+      "Outcome and SLA are two verdicts. The outcome is about the workload. The SLA is about the platform: whether limits were applied, the end was observed, and ffrtmp's own memory limit killed nothing. A workload that fails under its limits is compliant.",
+      'A time is local: 14:00 (the last time that the clock showed it), 2026-11-26 (its 00:00), "2026-11-26 14:00", today, yesterday or now. 90m, 2h, 7d and "2 hours ago" are before now. 2026-11-26T14:00Z, "2026-11-26 14:00+01:00" and @1700000000 name a time in any zone. --since belongs to the period, --until does not. An end that was not observed counts at the time when it was recorded.',
+      "On a terminal, a table shows how long ago jobs ended; in a pipe, the local time with its offset. JSON is in UTC.",
+    ],
+    columns: [
+      [
+        "OUTCOME",
+        "succeeded: exit code 0. failed: another exit code, or it could not be started. killed: ended by a signal. unknown: not observed, or detached.",
+      ],
+      ["ENDED", "≤ a time, and ≥ an age: the end was not observed, and was then or earlier."],
+      [
+        "RUNTIME",
+        "≤: the end was not observed. ≥: the process was alive when its job was detached. ~: measured by the wall clock.",
+      ],
+      ["SLA, REASON", "the verdict about the platform, and why."],
+      ["EVIDENCE", "the source of the exit code in the kernel."],
+    ],
+    reasons: [
+      [
+        "completed_successfully, ended_with_error, ended_by_signal",
+        "compliant: the workload ended by itself or by another process.",
+      ],
+      ["detached", "compliant: an operator or the policy released the process."],
+      ["ended_before_limits", "compliant: the process ended while its limits were being applied."],
+      ["unobserved_by_choice", "compliant: watch --once or Ctrl-C ended the observing."],
+      ["ended_unobserved", "violation: no ffrtmp observed the end."],
+      ["exit_unknown", "violation: the end was observed, and its exit status was not."],
+      ["limit_not_applied(LIMITS)", "violation: these limits were refused or are not supported."],
+      [
+        "killed_at_our_memory_cap, killed_at_tenants_memory_cap",
+        "violation: the kernel killed a process at --memory-max, or at the total of the tenant.",
+      ],
+      ["never_started", "violation: the command could not be started."],
+    ],
+    examples: [
+      ["List what failed since yesterday evening:", "ffrtmp history --failed --since 22:00"],
+      ["Show how often the platform did its part in the last week:", "ffrtmp history --sla --since 7d"],
+    ],
+  },
 };
 
 /** Exit codes of run, and of all other commands. */
