@@ -6,7 +6,7 @@ import { decodeProcEvent, PROC_EVENT_COMM, PROC_EVENT_EXEC, PROC_EVENT_EXIT } fr
 import { buildProcEventFilter, buildRenamesFilter } from "./procConnector.ts";
 
 const OWN_PID = 77;
-const filter = buildProcEventFilter(OWN_PID);
+const filter = buildProcEventFilter(OWN_PID, true);
 const renamesFilter = buildRenamesFilter(OWN_PID);
 
 function passes(program: Uint8Array, message: DataView): boolean {
@@ -46,6 +46,21 @@ test("events of threads are dropped, except an exit with a status other than 0",
   expect(isAccepted(procMessage({ what: PROC_EVENT_COMM, pid: 6, tgid: 5 }))).toBe(false);
   expect(isAccepted(procMessage({ what: PROC_EVENT_EXIT, pid: 6, tgid: 5 }))).toBe(false);
   expect(isAccepted(procMessage({ what: PROC_EVENT_EXIT, pid: 6, tgid: 5, exitCode: 0x500 }))).toBe(true);
+});
+
+test("without exits, those of processes and of threads are dropped, and all else is as before", () => {
+  const withoutExits = buildProcEventFilter(OWN_PID, false);
+  for (const what of [PROC_EVENT_EXEC, PROC_EVENT_COMM, PROC_EVENT_EXIT, PROC_EVENT_FORK]) {
+    for (const parts of [
+      { pid: 5, tgid: 5 },
+      { pid: 6, tgid: 5 },
+      { pid: OWN_PID, tgid: OWN_PID },
+      { pid: 6, tgid: 5, exitCode: 0x500 },
+    ]) {
+      const message = procMessage({ what, ...parts });
+      expect(passes(withoutExits, message)).toBe(what !== PROC_EVENT_EXIT && passes(filter, message));
+    }
+  }
 });
 
 test("forks, acknowledgements and other connectors are dropped", () => {

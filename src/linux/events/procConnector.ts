@@ -1,5 +1,10 @@
 import * as bpf from "../../sys/classicBpf.ts";
-import { openConnectorSocket, readDroppedMessages, sendToKernel } from "../../sys/connectorSocket.ts";
+import {
+  attachFilter,
+  openConnectorSocket,
+  readDroppedMessages,
+  sendToKernel,
+} from "../../sys/connectorSocket.ts";
 import { closeFd } from "../../sys/descriptor.ts";
 import { errnoName } from "../../sys/errno.ts";
 import {
@@ -24,10 +29,11 @@ export type ProcConnector = Exclude<ReturnType<typeof openProcConnector>, { reas
 /**
  * Opens two netlink sockets of the process connector, with the filters of the wanted events installed. The
  * renamings have a socket of their own: a process can rename itself a million times a second, and a full buffer
- * must not cost an exec or an exit.
+ * must not cost an exec or an exit. Without `hasExits`, exits are dropped until `includeExits` is called.
  */
-export function openProcConnector(bufferBytes: number) {
-  const fd = openConnectorSocket(CN_IDX_PROC, buildProcEventFilter(process.pid), bufferBytes);
+export function openProcConnector(bufferBytes: number, hasExits = true) {
+  const filter = buildProcEventFilter(process.pid, hasExits);
+  const fd = openConnectorSocket(CN_IDX_PROC, filter, bufferBytes);
   if (typeof fd !== "number") return fd;
   const renamesBytes = Math.min(bufferBytes, MAX_RENAMES_BUFFER_BYTES);
   const renamesFd = openConnectorSocket(CN_IDX_PROC, buildRenamesFilter(process.pid), renamesBytes);
@@ -44,6 +50,8 @@ export function openProcConnector(bufferBytes: number) {
     droppedRenames,
     /** Requests the events; may be repeated. Returns why the request was not sent. It may still be ignored. */
     listen: () => sendAll(fd, encodeListen()) ?? sendAll(renamesFd, encodeListen(PROC_EVENT_COMM)),
+    /** Reports exits from now on. Returns 0 or −errno. */
+    includeExits: () => attachFilter(fd, buildProcEventFilter(process.pid, true)),
     /** Turns the events off. Close the sockets afterwards, once no thread reads them any more. */
     stopListening() {
       for (const each of [fd, renamesFd]) sendToKernel(each, encodeIgnore());
@@ -88,11 +96,13 @@ function countDrops(fd: number): () => number | null {
  * ended early with 0 ends with the status of another thread and must not count as a success.
  *
  * One renaming is accepted: the heartbeat of this process, which a flood of renamings must not delay.
+ *
+ * Without `hasExits` it drops all exits, which wake the reader for each process of the machine.
  */
-export function buildProcEventFilter(ownPid: number): Uint8Array {
+export function buildProcEventFilter(ownPid: number, hasExits: boolean): Uint8Array {
   return bpf.assemble([
     ...LOAD_EVENT,
-    bpf.ifEquals(asLoaded(PROC_EVENT_EXIT), "an exit"),
+    bpf.ifEquals(asLoaded(PROC_EVENT_EXIT), hasExits ? "an exit" : "drop"),
     bpf.ifEquals(asLoaded(PROC_EVENT_EXEC), "of a process"),
     bpf.ifEquals(asLoaded(PROC_EVENT_COMM), undefined, "drop"),
     bpf.load(OFFSET.pid),
