@@ -68,6 +68,26 @@ describe.skipIf(unsupported !== undefined)("the connector", () => {
     expect(exit()).toMatchObject({ pid: child.pid, waitStatus: 0x700 });
   });
 
+  test("with names, reports renamings to one of them and drops the others in the kernel", async () => {
+    events = new ConnectorEvents(host);
+    const received: ProcessEvent[] = [];
+    await events.start((batch) => received.push(...batch));
+    const rename = async (name: string): Promise<number> => {
+      const child = Bun.spawn(["sh", "-c", `printf ${name} > /proc/$$/comm`]);
+      await child.exited;
+      return child.pid;
+    };
+    const isRenamed = (pid: number) => received.some((event) => event.kind === "comm" && event.pid === pid);
+    events.setNames(["ffrtmp-wanted"]);
+    const other = await rename("ffrtmp-other");
+    const wanted = await rename("ffrtmp-wanted");
+    while (!isRenamed(wanted)) await Bun.sleep(5);
+    expect(isRenamed(other)).toBe(false);
+    events.setNames(undefined);
+    const any = await rename("ffrtmp-other");
+    while (!isRenamed(any)) await Bun.sleep(5);
+  });
+
   test("continues after a loss", async () => {
     events = new ConnectorEvents(host, { bufferBytes: 1 });
     const received: ProcessEvent[] = [];

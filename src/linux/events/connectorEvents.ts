@@ -55,6 +55,10 @@ export class ConnectorEvents extends PidfdEvents {
     super.watchExit(process, pidfd);
   }
 
+  override setNames(names: readonly string[] | undefined): void {
+    this.#connector?.filterRenames(names);
+  }
+
   override async stop(): Promise<void> {
     clearInterval(this.#heartbeat);
     const connector = this.#connector;

@@ -61,6 +61,8 @@ export class PidfdEvents implements ProcessEvents {
     this.watches.remove(process);
   }
 
+  setNames(_names: readonly string[] | undefined): void {}
+
   counters(): EventCounters {
     return { ...this.counts };
   }

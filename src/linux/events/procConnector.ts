@@ -21,6 +21,11 @@ const ECONNREFUSED = 111;
 const WHOLE_MESSAGE = 0xffff_ffff;
 const NOTHING = 0;
 
+/** TASK_COMM_LEN, with a NUL byte at its end. */
+const COMM_BYTES = 16;
+/** The kernel allows 4096 instructions, and each name takes nine, which run for each renaming. */
+const MAX_FILTERED_NAMES = 200;
+
 /** The kernel doubles this, and a renaming takes 832 bytes: room for 2500 of them. */
 const MAX_RENAMES_BUFFER_BYTES = 1024 * 1024;
 
@@ -52,6 +57,9 @@ export function openProcConnector(bufferBytes: number, hasExits = true) {
     listen: () => sendAll(fd, encodeListen()) ?? sendAll(renamesFd, encodeListen(PROC_EVENT_COMM)),
     /** Reports exits from now on. Returns 0 or −errno. */
     includeExits: () => attachFilter(fd, buildProcEventFilter(process.pid, true)),
+    /** Reports only renamings to one of these names from now on; `undefined`: all. Returns 0 or −errno. */
+    filterRenames: (names: readonly string[] | undefined) =>
+      attachFilter(renamesFd, buildRenamesFilter(process.pid, names)),
     /** Turns the events off. Close the sockets afterwards, once no thread reads them any more. */
     stopListening() {
       for (const each of [fd, renamesFd]) sendToKernel(each, encodeIgnore());
@@ -114,15 +122,41 @@ export function buildProcEventFilter(ownPid: number, hasExits: boolean): Uint8Ar
   ]);
 }
 
-/** Builds the socket filter of the renamings: those of first threads, except of this process. */
-export function buildRenamesFilter(ownPid: number): Uint8Array {
-  return bpf.assemble([
+/**
+ * Builds the socket filter of the renamings: those of first threads, except of this process. With `names`, only those to
+ * one of these, of at most 15 bytes each.
+ */
+export function buildRenamesFilter(ownPid: number, names?: readonly string[]): Uint8Array {
+  const start = [
     ...LOAD_EVENT,
     bpf.ifEquals(asLoaded(PROC_EVENT_COMM), undefined, "drop"),
     bpf.load(OFFSET.pid),
     bpf.ifEquals(asLoaded(ownPid), "drop"),
-    ...OF_A_PROCESS,
+  ];
+  if (names === undefined || names.length > MAX_FILTERED_NAMES)
+    return bpf.assemble([...start, ...OF_A_PROCESS]);
+  return bpf.assemble([
+    ...start,
+    bpf.load(OFFSET.tgid),
+    bpf.ifEqualsX("of a process"),
+    bpf.label("drop"),
+    bpf.returnValue(NOTHING),
+    bpf.label("of a process"),
+    ...names.flatMap(acceptName),
+    bpf.returnValue(NOTHING),
   ]);
+}
+
+/** A name that differs leads to the next line; jumps to a common end would be too long for the kernel. */
+function acceptName(name: string, index: number): bpf.BpfLine[] {
+  const bytes = new DataView(new ArrayBuffer(COMM_BYTES));
+  new TextEncoder().encodeInto(name, new Uint8Array(bytes.buffer, 0, COMM_BYTES - 1));
+  const next = `not name ${index}`;
+  const words = [0, 4, 8, 12].flatMap((at) => [
+    bpf.load(OFFSET.comm + at),
+    bpf.ifEquals(bytes.getUint32(at), undefined, next),
+  ]);
+  return [...words, bpf.returnValue(WHOLE_MESSAGE), bpf.label(next)];
 }
 
 /** Checks that the message is of the process connector, and loads the kind of its event. */
