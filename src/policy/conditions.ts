@@ -1,3 +1,4 @@
+import { maskSecrets, maskText, maskVariable } from "../jobs/model/secrets.ts";
 import { MAX_ARGUMENT_BYTES } from "../linux/proc/table.ts";
 import { type ProcessFacts, searchedPart } from "./facts.ts";
 import type { NamePattern } from "./namePattern.ts";
@@ -11,7 +12,7 @@ export interface Condition {
   /** The values as the file has them. */
   readonly wanted: string;
   matches(facts: ProcessFacts): boolean;
-  /** Returns the fact that the values are compared with, for people. */
+  /** Returns the fact that the values are compared with, for people: secrets in it are masked. */
   found(facts: ProcessFacts): string;
   /** The index among the conditions that several rules share, which are checked once for each process. */
   shared?: number;
@@ -41,7 +42,7 @@ function anyOf<V extends number | { readonly text: string }>(
 export const commandIs = anyOf<NamePattern>(
   ({ names }, pattern) => pattern.find(names) !== undefined,
   ({ names: { executable, argv0, comm } }) =>
-    [...new Set([executable, argv0, comm])].filter(Boolean).join(", ") || UNKNOWN,
+    [...new Set([executable, argv0, comm].map(maskText))].filter(Boolean).join(", ") || UNKNOWN,
 );
 
 /** Matches the path of the executable. A path without special characters may be a symbolic link to it. */
@@ -60,14 +61,14 @@ function pathIs(
       if (path === undefined) return false;
       return matches(path) || (literal !== undefined && isAt(path, facts.resolve(literal)));
     },
-    (facts) => facts[fact] ?? UNKNOWN,
+    (facts) => maskText(facts[fact] ?? UNKNOWN),
   );
 }
 
 /** Matches the arguments joined by spaces, argv[0] first. */
 export const argumentsMatch = anyOf<Pattern>(
   (facts, { matches }) => matches(commandLine(facts)),
-  (facts) => commandLine(facts) || UNKNOWN,
+  ({ argv }) => maskSecrets(argv).join(" ") || UNKNOWN,
 );
 
 let lastLine: { argv: readonly string[]; line: string } = { argv: [], line: "" };
@@ -128,15 +129,18 @@ function hasAncestor({ ancestors }: ProcessFacts, pattern: NamePattern): boolean
 }
 
 function ancestorText({ ancestors }: ProcessFacts): string {
-  return ancestors.map(({ comm }) => comm).join(" < ") || "none";
+  return ancestors.map(({ comm }) => maskText(comm)).join(" < ") || "none";
 }
 
 /** Matches a process whose environment variable `name` has one of these values. */
 export function variableMatches(name: string): ConditionOf<Pattern> {
   return anyOf(
     ({ environment }, pattern) => matchesKnown(pattern, environment?.get(name)),
-    (facts) =>
-      facts.environment?.get(name) ?? (facts.environment ? `not set${searchedPart(facts)}` : UNKNOWN),
+    (facts) => {
+      const value = facts.environment?.get(name);
+      if (value !== undefined) return maskVariable(name, value);
+      return facts.environment ? `not set${searchedPart(facts)}` : UNKNOWN;
+    },
   );
 }
 
