@@ -2,7 +2,7 @@
 
 /** Endings of a name without its separators: `X-Auth-Token`, `rtmp_playpath`, `PGPASSWORD`, `wsSecret`. */
 const ENDINGS = [
-  ...["password", "passwd", "passphrase", "passcode", "secret", "secrets", "token", "tokens", "tokenhash"],
+  ...["password", "passwd", "passphrase", "passcode", "secret", "token", "tokenhash"],
   ...["apikey", "accesskey", "accesskeyid", "secretkey", "streamkey", "authkey", "privatekey", "sessionkey"],
   ...[
     "encryptionkey",

@@ -65,9 +65,13 @@ export function trueCommand({ command, cwd }: Pick<JobFields, "command" | "cwd">
   return { command, cwd, isMasked: false };
 }
 
+/** The characters without which a word has no secret that its place in the command does not show. */
+const SUSPICIOUS = /[\0- "'`%:=@]/;
+
 function maskArgument(word: string, words: Words, depth: number): string {
   const from = words.secretFrom(word);
   if (from !== undefined) return maskFrom(word, from);
+  if (!SUSPICIOUS.test(word)) return word;
   return withPlainSlashes(word, (plain) => new Script(depth).mask(plain));
 }
 
@@ -88,7 +92,7 @@ const SEPARATORS = new Set(["|", "||", "&&", ";", "!"]);
 const NAME = /^[\w.%$-]+$/;
 
 function isSecretOption(word: string): boolean {
-  if (word.toLowerCase() === "bearer") return true;
+  if (word[0] !== "-") return word.length === 6 && word.toLowerCase() === "bearer";
   // FFmpeg appends the stream to the name: -decryption_key:v
   const [name = ""] = word.split(":", 1);
   return /^--?[A-Za-z][\w.-]*$/.test(name) && isSecretName(name);
@@ -109,7 +113,7 @@ class Words {
     else if (SEPARATORS.has(word)) this.#options = undefined;
     const attached = this.#options?.exec(word)?.[0].length;
     this.#isValue = (attached === word.length && !word.endsWith("=")) || isSecretOption(word);
-    this.#isScript = /^-[a-z]{0,8}c$/.test(word);
+    this.#isScript = word[0] === "-" && /^-[a-z]{0,8}c$/.test(word);
     // The value of an option can itself be the name of one: two options without a value, or a missing value.
     if (isValue) return 0;
     if (attached !== undefined) return attached;
@@ -240,6 +244,8 @@ function hasQuote(text: string): boolean {
   return /["'`]/.test(text);
 }
 
+const PLAIN = /[^\0- "'`\\]+/y;
+
 function tokensOf(text: string): Token[] {
   const tokens: Token[] = [];
   /** Quotes that have no partner in the rest of the text, so that none is searched twice. */
@@ -251,6 +257,9 @@ function tokensOf(text: string): Token[] {
     from = end;
   };
   while (index < text.length) {
+    PLAIN.lastIndex = index;
+    if (PLAIN.test(text)) index = PLAIN.lastIndex;
+    if (index === text.length) break;
     const quote = quoteAt(text, index);
     if (isSpace(text, index)) {
       push("text", index);
@@ -318,10 +327,10 @@ function maskWord(word: string, depth: number): { text: string; expected: Expect
     shown += maskEscaped(word.slice(from, end), depth);
     from = end;
   };
-  for (let index = 0; index < word.length; index++) {
+  for (let index = nextMark(word, 0); index < word.length; index = nextMark(word, index + 1)) {
     const character = word[index] as string;
     if ("/|[]()".includes(character)) loginColon = -1;
-    if (character === ":" && word.startsWith("//", index + 1)) {
+    else if (character === ":" && word.startsWith("//", index + 1)) {
       const start = schemeStart(word, index, from);
       if (start === index) continue;
       const end = urlEnd(word, start, index + 3);
@@ -359,6 +368,14 @@ function maskWord(word: string, depth: number): { text: string; expected: Expect
   }
   showTo(word.length);
   return { text: shown, expected: "nothing", hasMask: false };
+}
+
+const MARK = /[:=@/|[\]()]/g;
+
+/** Returns the index of the next character that can separate a secret from its name, or that of the end. */
+function nextMark(word: string, from: number): number {
+  MARK.lastIndex = from;
+  return MARK.test(word) ? MARK.lastIndex - 1 : word.length;
 }
 
 /** Returns the index where the scheme of a URL starts, whose colon is at `colon`. */
