@@ -56,6 +56,7 @@ const SHAPES: ((key: string) => string[])[] = [
   (key) => [`rtmp://h/app/${key}`],
   (key) => [`RTMPS://h:443/app/${key}`],
   (key) => [`rtmp://h/${key}`],
+  (key) => [`/srv/rtmp:/h/app/${key}`],
   (key) => [`rtmp://h/app/${key}/`],
   (key) => [`rtmp://h/app/instance/${key}`],
   (key) => [`rtmp://h/app/mp4:${key}/${key}`],
@@ -305,6 +306,8 @@ describe("the masks of any text", () => {
       "{'key': ",
       "a.b-c_",
       "%",
+      "\\rcookie=x",
+      "user:",
     ],
   ])("take time in proportion to its length: %j", (part) => {
     const text = part.repeat(500_000 / part.length);

@@ -330,10 +330,9 @@ function maskWord(word: string, depth: number): { text: string; expected: Expect
   for (let index = nextMark(word, 0); index < word.length; index = nextMark(word, index + 1)) {
     const character = word[index] as string;
     if ("/|[]()".includes(character)) loginColon = -1;
-    else if (character === ":" && word.startsWith("//", index + 1)) {
+    else if (character === ":" && isUrlAt(word, index, from)) {
       const start = schemeStart(word, index, from);
-      if (start === index) continue;
-      const end = urlEnd(word, start, index + 3);
+      const end = urlEnd(word, start, indexAfterSlashes(word, index));
       showTo(start);
       shown += maskUrl(word.slice(start, end), index - start, depth);
       from = end;
@@ -376,6 +375,17 @@ const MARK = /[:=@/|[\]()]/g;
 function nextMark(word: string, from: number): number {
   MARK.lastIndex = from;
   return MARK.test(word) ? MARK.lastIndex - 1 : word.length;
+}
+
+/** Returns true for the colon of a URL. One slash: the URL was taken for a path, from which `//` is removed. */
+function isUrlAt(word: string, colon: number, from: number): boolean {
+  if (word[colon + 1] !== "/") return false;
+  const scheme = word.slice(schemeStart(word, colon, from), colon);
+  return word[colon + 2] === "/" ? scheme !== "" : IS_STREAM.test(scheme);
+}
+
+function indexAfterSlashes(word: string, colon: number): number {
+  return colon + (word[colon + 2] === "/" ? 3 : 2);
 }
 
 /** Returns the index where the scheme of a URL starts, whose colon is at `colon`. */
@@ -453,7 +463,7 @@ function indexOfAny(text: string, characters: string, from: number): number {
 
 /** Masks the login, the stream key and the secret parameters of a URL, whose first colon is at `colon`. */
 function maskUrl(url: string, colon: number, depth: number): string {
-  const start = colon + 3;
+  const start = indexAfterSlashes(url, colon);
   let end = indexOfAny(url, "/?#", start);
   let login = url.slice(start, end).lastIndexOf("@");
   let host = url.slice(start + login + 1, end);
