@@ -1,4 +1,6 @@
 import { describe, expect, it } from "bun:test";
+import { readFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import fc from "fast-check";
 import { maskSecrets, maskText, maskVariable, shownCommand, trueCommand } from "./secrets.ts";
 
@@ -313,6 +315,23 @@ describe("the masks of any text", () => {
     const text = part.repeat(500_000 / part.length);
     expect(maskText(text).length).toBeLessThanOrEqual(text.length * 4);
     expect(maskSecrets([text, text])).toHaveLength(2);
+  });
+});
+
+describe("the launch path of `run`", () => {
+  it("does not load the mask, which would delay the workload", () => {
+    const loaded = new Set<string>();
+    const load = (file: string): void => {
+      if (loaded.has(file)) return;
+      loaded.add(file);
+      for (const { kind, path } of new Bun.Transpiler({ loader: "ts" }).scanImports(readFileSync(file)))
+        if (kind === "import-statement" && path.startsWith(".") && path.endsWith(".ts"))
+          load(join(dirname(file), path));
+    };
+    for (const file of ["main.ts", "cli/commands/run.ts"]) load(join(import.meta.dir, "../..", file));
+    const names = [...loaded].map((file) => basename(file));
+    expect(names).toContain("startWorkload.ts");
+    expect(names).not.toContain("secrets.ts");
   });
 });
 
