@@ -21,7 +21,7 @@ const ENDINGS = [
 ];
 
 /** Last words of a name, which are part of harmless words too: `hls_enc_key`, and not `chromakey` or `keyint`. */
-const LAST_WORDS = ["key", "pw", "pwd", "psk", "auth", "bearer", "sig", "jwt", "sas", "conn", "jtv"];
+const LAST_WORDS = ["key", "pw", "pwd", "psk", "auth", "bearer", "sig", "sign", "jwt", "sas", "conn", "jtv"];
 
 /** Names in which a last word is harmless: an amount, the key of a database, of a message broker or for the public. */
 const HARMLESS = ["public", "pub", "max", "min", "num", "primary", "partition", "routing", "sort", "foreign"];
@@ -45,6 +45,8 @@ export const PROGRAM_OPTIONS: Readonly<Record<string, RegExp>> = {
   sshpass: /^-p/,
   rtmpdump: /^-[CTdjuwy]/,
   "yt-dlp": /^-p/,
+  mysql: /^-p(?=.)/,
+  mysqldump: /^-p(?=.)/,
   openssl: /^-(?:[Kk]|pass|passin|passout)$/,
   rtmp2sink: /^stream=/,
   rtmp2src: /^stream=/,
@@ -60,6 +62,8 @@ const PART =
 export function isSecretName(name: string): boolean {
   const end = name.slice(-MAX_NAME_LENGTH);
   if (!PART.test(end)) return false;
+  // A variable. In lower case it is the number of a pass: -pass 1, pass=2.
+  if (/(?:^|_)PASS$/.test(end)) return true;
   const words = wordsOf(end);
   const last = words.at(-1) ?? "";
   if (words.length > 1 && words.some((word) => HARMLESS.includes(word))) return false;

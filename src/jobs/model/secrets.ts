@@ -98,10 +98,15 @@ function isSecretOption(word: string): boolean {
   return /^--?[A-Za-z][\w.-]*$/.test(name) && isSecretName(name);
 }
 
+/** curl -H "X-Any: x", yt-dlp --add-header X-Any:x, streamlink --http-header X-Any=x */
+const HEADER_OPTION = /^(?:-H|--(?:add-|http-)?header)$/;
+const HEADER_NAME = /^[A-Za-z][\w-]*\s*[:=]\s*/;
+
 /** Reads the words of a command one after the other, as the value of an option can be the next word. */
 class Words {
   #options: RegExp | undefined;
   #isValue = false;
+  #isHeader = false;
   #isScript = false;
 
   /** Returns the index at which the secret in a word starts; `undefined` where the word as a whole has none. */
@@ -112,11 +117,13 @@ class Words {
     if (Object.hasOwn(PROGRAM_OPTIONS, program)) this.#options = PROGRAM_OPTIONS[program];
     else if (SEPARATORS.has(word)) this.#options = undefined;
     const attached = this.#options?.exec(word)?.[0].length;
+    const header = this.#isHeader ? HEADER_NAME.exec(word)?.[0].length : undefined;
+    this.#isHeader = word[0] === "-" && HEADER_OPTION.test(word);
     this.#isValue = (attached === word.length && !word.endsWith("=")) || isSecretOption(word);
     this.#isScript = word[0] === "-" && /^-[a-z]{0,8}c$/.test(word);
     // The value of an option can itself be the name of one: two options without a value, or a missing value.
     if (isValue) return 0;
-    if (attached !== undefined) return attached;
+    if (attached !== undefined || header !== undefined) return attached ?? header;
     const equals = word.indexOf("=");
     const name = word.slice(0, equals);
     return equals > 0 && !isScript && NAME.test(name) && isSecretName(name) ? equals + 1 : undefined;
@@ -132,10 +139,10 @@ interface Token {
 
 /**
  * The part of a text that is secret, seen from the end of a token. `named`: the next value, if a colon or an equals sign
- * comes first. `value`: the next value. `adjacent`: the next token, unless it is a space. `word`, `line` and `all`:
- * everything up to the end of these.
+ * comes first. `value`: the next value. `adjacent`: the next token, unless it is a space. `tail`: the rest of the word,
+ * unless a separator comes first. `word`, `line` and `all`: everything up to the end of these.
  */
-type Expected = "nothing" | "named" | "value" | "adjacent" | "word" | "line" | "all";
+type Expected = "nothing" | "named" | "value" | "adjacent" | "tail" | "word" | "line" | "all";
 
 /** Masks a text with spaces or quotes: a shell script, JSON, headers, the properties of an RTMP library. */
 class Script {
@@ -177,19 +184,26 @@ class Script {
       return;
     }
     const inner = text.slice(quote.length, text.length - quote.length);
-    const isSecret = this.#expected === "value" || this.#expected === "adjacent";
+    const isTail = this.#expected === "tail";
+    const isSecret = isTail || this.#expected === "value" || this.#expected === "adjacent";
     const from = this.#isWordStart ? this.#words.secretFrom(inner) : undefined;
+    const script = new Script(this.#depth + 1);
     const masked =
-      isSecret || from !== undefined
-        ? maskFrom(inner, isSecret ? 0 : (from ?? 0))
-        : new Script(this.#depth + 1).mask(inner);
+      isSecret || from !== undefined ? maskFrom(inner, isSecret ? 0 : (from ?? 0)) : script.mask(inner);
     this.#shown += quote + masked + quote;
-    if (from === 0) this.#expect("word", true);
+    if (isTail || from === 0) this.#expect("word", true);
     else if (isSecretOption(inner)) this.#expect("value");
-    else this.#expect(NAME.test(inner) && isSecretName(inner) ? "named" : "nothing");
+    else if (NAME.test(inner) && isSecretName(inner)) this.#expect("named");
+    else this.#expect(script.#isOpen() ? "tail" : "nothing", script.#hasMask);
+  }
+
+  /** Returns true for a text whose last secret can continue after its closing quote: "rtmp://host/app/"key */
+  #isOpen(): boolean {
+    return this.#isInSecret() || this.#expected === "tail" || this.#expected === "adjacent";
   }
 
   #addText(text: string): void {
+    if (this.#expected === "tail" && !/^[,:;)\]}|&>]/.test(text)) this.#expect("word", this.#hasMask);
     if (this.#isInSecret()) this.#addSecret(text);
     else if (this.#expected === "value" || (this.#expected === "named" && /^[:=]/.test(text)))
       this.#addValue(text);
@@ -318,11 +332,19 @@ const ENDS_OF_VALUE: Readonly<Record<string, string>> = {
   "~": "~/&",
 };
 
+/** A word with masks. `expected`: the part of the text after it that is secret. `hasMask`: its mask is written. */
+interface MaskedWord {
+  text: string;
+  expected: Expected;
+  hasMask: boolean;
+}
+
 /** Masks a word: URLs, pairs such as `passphrase=x`, the start of a header, `user:password@host`. */
-function maskWord(word: string, depth: number): { text: string; expected: Expected; hasMask: boolean } {
+function maskWord(word: string, depth: number): MaskedWord {
   let shown = "";
   let from = 0;
   let loginColon = -1;
+  let tail: Pick<MaskedWord, "expected" | "hasMask"> = { expected: "nothing", hasMask: false };
   const showTo = (end: number) => {
     shown += maskEscaped(word.slice(from, end), depth);
     from = end;
@@ -334,7 +356,9 @@ function maskWord(word: string, depth: number): { text: string; expected: Expect
       const start = schemeStart(word, index, from);
       const end = urlEnd(word, start, indexAfterSlashes(word, index));
       showTo(start);
-      shown += maskUrl(word.slice(start, end), index - start, depth);
+      const url = maskUrl(word.slice(start, end), index - start, depth);
+      shown += url;
+      if (isUrlOpen(word, start, end)) tail = { expected: "tail", hasMask: url.endsWith(MASK) };
       from = end;
       index = end - 1;
       loginColon = -1;
@@ -366,7 +390,15 @@ function maskWord(word: string, depth: number): { text: string; expected: Expect
     }
   }
   showTo(word.length);
-  return { text: shown, expected: "nothing", hasMask: false };
+  return { text: shown, ...tail };
+}
+
+/** Returns true for a URL that ends with its word, and whose secret can continue in quotes: rtmp://host/app/"key" */
+function isUrlOpen(word: string, start: number, end: number): boolean {
+  if (word.slice(end) === ":") return true;
+  if (end < word.length) return false;
+  const name = word[end - 1] === "=" ? word.slice(nameStart(word, end - 1, start), end - 1) : "";
+  return IS_STREAM.test(word.slice(start, word.indexOf(":", start))) || isSecretParameter(name);
 }
 
 const MARK = /[:=@/|[\]()]/g;
@@ -440,6 +472,8 @@ function urlEnd(word: string, start: number, from: number): number {
   const separators = IS_STREAM.test(word.slice(start, from)) ? ",;|=&?[]" : ",;|=&?[]/";
   let end = from;
   for (; end < word.length && !"<>|\"'`".includes(word[end] as string); end++) {
+    // The tee muxer of FFmpeg separates outputs by a bar, and escapes one in a URL.
+    if (word[end] === "\\" && word[end + 1] === "|") end++;
     if (word[end] !== ":" || !word.startsWith("//", end + 1)) continue;
     const next = schemeStart(word, end, from);
     const before = word[next - 1] as string;
