@@ -1,4 +1,4 @@
-import { maskSecrets, maskText, maskVariable } from "../jobs/model/secrets.ts";
+import { maskSecrets, maskVariable } from "../jobs/model/secrets.ts";
 import { MAX_ARGUMENT_BYTES } from "../linux/proc/table.ts";
 import { type ProcessFacts, searchedPart } from "./facts.ts";
 import type { NamePattern } from "./namePattern.ts";
@@ -12,7 +12,10 @@ export interface Condition {
   /** The values as the file has them. */
   readonly wanted: string;
   matches(facts: ProcessFacts): boolean;
-  /** Returns the fact that the values are compared with, for people: secrets in it are masked. */
+  /**
+   * Returns the fact that the values are compared with, for people. A secret is masked here if only its name or the
+   * words before it show that it is one.
+   */
   found(facts: ProcessFacts): string;
   /** The index among the conditions that several rules share, which are checked once for each process. */
   shared?: number;
@@ -42,7 +45,7 @@ function anyOf<V extends number | { readonly text: string }>(
 export const commandIs = anyOf<NamePattern>(
   ({ names }, pattern) => pattern.find(names) !== undefined,
   ({ names: { executable, argv0, comm } }) =>
-    [...new Set([executable, argv0, comm].map(maskText))].filter(Boolean).join(", ") || UNKNOWN,
+    [...new Set([executable, argv0, comm])].filter(Boolean).join(", ") || UNKNOWN,
 );
 
 /** Matches the path of the executable. A path without special characters may be a symbolic link to it. */
@@ -61,7 +64,7 @@ function pathIs(
       if (path === undefined) return false;
       return matches(path) || (literal !== undefined && isAt(path, facts.resolve(literal)));
     },
-    (facts) => maskText(facts[fact] ?? UNKNOWN),
+    (facts) => facts[fact] ?? UNKNOWN,
   );
 }
 
@@ -129,7 +132,7 @@ function hasAncestor({ ancestors }: ProcessFacts, pattern: NamePattern): boolean
 }
 
 function ancestorText({ ancestors }: ProcessFacts): string {
-  return ancestors.map(({ comm }) => maskText(comm)).join(" < ") || "none";
+  return ancestors.map(({ comm }) => comm).join(" < ") || "none";
 }
 
 /** Matches a process whose environment variable `name` has one of these values. */

@@ -164,6 +164,7 @@ const MAX_FOUND_LENGTH = 500;
 
 function foundBy(condition: Condition, facts: ProcessFacts): string {
   const found = condition.found(facts);
-  if (found.length <= MAX_FOUND_LENGTH) return found;
-  return `${found.slice(0, MAX_FOUND_LENGTH)}… (${found.length} characters)`;
+  // Cut first: the daemon describes each process that a filter refuses.
+  const shown = maskText(found.slice(0, MAX_FOUND_LENGTH));
+  return found.length <= MAX_FOUND_LENGTH ? shown : `${shown}… (${found.length} characters)`;
 }

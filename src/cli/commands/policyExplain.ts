@@ -100,6 +100,7 @@ function describe({ facts, steps, plan, reason, decision }: Explained): string {
 
 const UNKNOWN = "not readable";
 const ARGUMENTS_CUT: Pair = ["arguments cut", `only the first ${MAX_ARGUMENT_BYTES} bytes are read`];
+const ARGUMENTS_MASKED: Pair = ["secrets", "masked as ***; the policy compares the true arguments"];
 
 function factPairs(facts: ProcessFacts): Pair[] {
   const shown = shownFacts(facts);
@@ -109,6 +110,7 @@ function factPairs(facts: ProcessFacts): Pair[] {
     ["executable", shown.executable ?? UNKNOWN],
     ["arguments", shown.argv.join(" ") || UNKNOWN],
     ...(facts.isArgvCut ? [ARGUMENTS_CUT] : []),
+    ...(isMasked(facts, shown) ? [ARGUMENTS_MASKED] : []),
     ["user", `${facts.user ?? "unnamed"} (${facts.uid ?? UNKNOWN})`],
     ["group", `${facts.group ?? "unnamed"} (${facts.gid ?? UNKNOWN})`],
     ["directory", shown.cwd ?? UNKNOWN],
@@ -144,6 +146,10 @@ function shownFacts({ names, executable, argv, cwd, ancestors }: ProcessFacts) {
   };
 }
 
+function isMasked({ argv }: ProcessFacts, shown: Pick<ProcessFacts, "argv">): boolean {
+  return !Bun.deepEquals(shown.argv, argv);
+}
+
 /** Leaves out the environment; conditions on it show the values they found, with secrets masked. */
 function explainedJson({ facts, steps, decision, plan, reason }: Explained): Record<string, unknown> {
   const shown = shownFacts(facts);
@@ -155,7 +161,7 @@ function explainedJson({ facts, steps, decision, plan, reason }: Explained): Rec
       executable: shown.executable ?? null,
       argv: shown.argv,
       argv_cut: facts.isArgvCut,
-      argv_masked: !Bun.deepEquals(shown.argv, facts.argv),
+      argv_masked: isMasked(facts, shown),
       uid: facts.uid ?? null,
       user: facts.user ?? null,
       gid: facts.gid ?? null,
