@@ -323,11 +323,30 @@ describe("the masks of any text", () => {
       "%",
       "\\rcookie=x",
       "user:",
+      "*a://",
+      "=a://",
+      "a://b?c=d*",
+      "*a://?x=",
     ],
   ])("take time in proportion to its length: %j", (part) => {
     const text = part.repeat(500_000 / part.length);
     expect(maskText(text).length).toBeLessThanOrEqual(text.length * 4);
     expect(maskSecrets([text, text])).toHaveLength(2);
+  });
+});
+
+describe("a text that repeats itself", () => {
+  it("ends, and neither throws nor leaves a secret, whatever it repeats", () => {
+    const part = fc.array(fc.constantFrom(...FRAGMENTS), { minLength: 1, maxLength: 6 });
+    fc.assert(
+      fc.property(fc.constantFrom(...FRAGMENTS, ""), part, (start, fragments) => {
+        const repeated = fragments.join("");
+        const text = start + repeated.repeat(20_000 / repeated.length);
+        const shown = maskSecrets([text, "-passphrase", "Zk3yS3cretV4lue", "rtmp://h/app/Zk3yS3cretV4lue"]);
+        expect(shown.join(" ")).not.toContain("Zk3y");
+      }),
+      { numRuns: 300 },
+    );
   });
 });
 

@@ -498,6 +498,7 @@ function indexOfAny(text: string, characters: string, from: number): number {
 /** Masks the login, the stream key and the secret parameters of a URL, whose first colon is at `colon`. */
 function maskUrl(url: string, colon: number, depth: number): string {
   const start = indexAfterSlashes(url, colon);
+  if (depth > MAX_DEPTH) return url.slice(0, start) + MASK;
   let end = indexOfAny(url, "/?#", start);
   let login = url.slice(start, end).lastIndexOf("@");
   let host = url.slice(start + login + 1, end);
@@ -514,8 +515,8 @@ function maskUrl(url: string, colon: number, depth: number): string {
   const query = indexOfAny(url, "?#", end);
   const isStream = IS_STREAM.test(url.slice(0, colon));
   const path = url.slice(end, query);
-  const shownPath = isStream ? maskStreamPath(path, query < url.length) : maskWord(path, depth).text;
-  const shownQuery = maskQuery(url.slice(query), isStream, depth);
+  const shownPath = isStream ? maskStreamPath(path, query < url.length) : maskWord(path, depth + 1).text;
+  const shownQuery = maskQuery(url.slice(query), isStream, depth + 1);
   return url.slice(0, start) + shownLogin + host + shownPath + shownQuery;
 }
 
