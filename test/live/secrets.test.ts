@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { chmodSync, chownSync, existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { describeProgram } from "../../src/cli/program.ts";
 import { PolicyBox } from "../support/policyBox.ts";
 import {
   FFRTMP,
@@ -65,11 +66,31 @@ function leakIn(output: string): string | undefined {
   return output.split("\n").find((line) => PLANTED.test(line));
 }
 
+/** The commands that read jobs or the daemon, each with its arguments for one job. */
+const READERS: Record<string, (jobId: string) => string[]> = {
+  ps: () => [],
+  history: () => [],
+  inspect: (jobId) => [jobId],
+  logs: (jobId) => [jobId],
+  stats: () => ["--once"],
+  events: () => [],
+  health: () => [],
+};
+/** The others, which tests of this file try one by one. */
+const WRITERS = ["run", "attach", "detach", "watch", "limits", "prune", "policy", "doctor", "wait"];
+
+const COMMANDS = describeProgram().commands.map((command) => command.name());
+
+test("this file tries every command", () => {
+  expect(COMMANDS.filter((name) => READERS[name] === undefined && !WRITERS.includes(name))).toEqual([]);
+});
+
 /** Expects that each command that can show a job shows it without a key. */
 async function expectJobMasked(box: Sandbox, jobId: string): Promise<void> {
-  for (const args of [["ps"], ["history"], ["inspect", jobId], ["logs", jobId]]) {
+  for (const name of COMMANDS.filter((each) => READERS[each] !== undefined)) {
+    const args = [name, ...(READERS[name]?.(jobId) ?? [])];
     await expectMasked(box, args);
-    if (args[0] !== "logs") await expectMasked(box, [...args, "--json"]);
+    if (name !== "logs") await expectMasked(box, [...args, "--json"]);
   }
   const { output } = await expectMasked(box, ["inspect", jobId]);
   expect(output).toMatch(/^command .*rtmp:\/\/live\.example\.com\/app\/\*\*\*$/m);
@@ -107,6 +128,7 @@ test("run and run -d show no secret of their command, in no output and no log", 
     await sandbox().resultOf(jobId);
     await expectJobMasked(sandbox(), jobId);
     await expectTrueCommand(sandbox(), jobId, argv);
+    if (COMMANDS.includes("wait")) await expectMasked(sandbox(), ["wait", jobId, "--json"]);
   }
   const log = () => readFileSync(join(sandbox().state, "ffrtmp.log"), "utf8");
   await until("both jobs are in the log", () => /JOB bg /.test(log()) && log().includes('"job_id":"bgjson"'));
