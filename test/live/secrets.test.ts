@@ -169,7 +169,7 @@ limitsTest("attach shows no secret of a process, nor of the title that it gave i
   const argv = secretArguments(keys);
   const script = `$0 = "worker rtmp://live.example.com/app/${keys.next()}"; sleep 600`;
   const titled = sandbox().spawn(["perl", "-e", script], { stdout: "ignore", stderr: "ignore" });
-  const plain = sandbox().spawn(["sh", "-c", "sleep 600; :", ...argv], {
+  const plain = sandbox().spawn(["perl", "-e", "sleep 600", "--", ...argv], {
     stdout: "ignore",
     stderr: "ignore",
   });
@@ -199,7 +199,7 @@ limitsTest("watch, its dry run and policy explain compare the true text and show
   const keys = new Keys();
   const argv = secretArguments(keys);
   const box = new PolicyBox(sandbox());
-  const { name, path } = sandbox().program("sh");
+  const { name, path } = sandbox().program("perl");
   const titled = `titled-${sandbox().tag}`;
   const marker = keys.next();
   const variable = keys.next();
@@ -224,14 +224,14 @@ filters:
   const output = { stdout: "ignore", stderr: "ignore" } as const;
   const env = { UPLOAD_TOKEN: variable };
   const secret = `rtmp://live.example.com/app/${marker}`;
-  const plain = sandbox().spawn([path, "-c", "sleep 600; :", secret, ...argv], { ...output, env });
+  const plain = sandbox().spawn([path, "-e", "sleep 600", "--", secret, ...argv], { ...output, env });
   const script = `$0 = "${titled} --token=${keys.next()}"; sleep 600`;
   const other = sandbox().spawn(["perl", "-e", script], { ...output, env });
   const url = `$0 = "worker rtmp://live.example.com/app/${keys.next()}"; sleep 600`;
   const third = sandbox().spawn(["perl", "-e", url], { ...output, env });
   for (const { pid } of [other, third])
     await until("it has its title", () => !readProc(pid, "cmdline").startsWith("perl"));
-  await until("the shell runs", () => readProc(plain.pid, "comm").startsWith("sh-"));
+  await until("the program runs", () => readProc(plain.pid, "comm").startsWith("perl-"));
 
   const config = ["--watch-config", box.file];
   const dryRun = await expectMasked(sandbox(), ["watch", "--dry-run", ...config]);
@@ -283,10 +283,10 @@ limitsTest("inspect --show-secrets is for root and for the job's user", async ()
   const key = new Keys().next();
   const url = `rtmp://live.example.com/app/${key}`;
   const { state, directory } = sandbox();
-  const command = ["sh", "-c", "sleep 600; :", url];
+  const command = ["perl", "-e", "sleep 600", "--", url];
   const output = { stdout: "ignore", stderr: "ignore" } as const;
   const own = sandbox().spawn(asStranger(command), output);
-  await until("the other user's shell runs", () => readProc(own.pid, "comm") === "sh\n");
+  await until("the other user's program runs", () => readProc(own.pid, "comm") === "perl\n");
   sandbox().start(["attach", "--pid", `${own.pid}`, "--job-id", "theirs"], output);
   await sandbox().startJob("roots", [], command);
   await sandbox().pidOf("theirs");
