@@ -1,5 +1,6 @@
 import type { Context } from "../../jobs/context.ts";
 import { formatDuration } from "../../jobs/duration.ts";
+import { Refusal } from "../../jobs/errors.ts";
 import { eventJson, jobJson, resultJson, usageJson } from "../../jobs/json.ts";
 import { MAX_COMMAND_BYTES } from "../../jobs/model/command.ts";
 import { factsOfEnding, type JobResult } from "../../jobs/model/ending.ts";
@@ -7,6 +8,7 @@ import { type Job, observerOf, startedMsOf } from "../../jobs/model/job.ts";
 import type { RecordedEvent } from "../../jobs/model/jobEvent.ts";
 import { outcomeOf } from "../../jobs/model/outcome.ts";
 import { governedTimeOf, runtimeOf } from "../../jobs/model/runtime.ts";
+import { type ShownCommand, shownCommand, trueCommand } from "../../jobs/model/secrets.ts";
 import { jobCgroupOf, usageOf } from "../../jobs/placement/jobCgroup.ts";
 import { isObserved } from "../../jobs/recovery/recover.ts";
 import { exitText, markOf } from "../../jobs/summary.ts";
@@ -21,20 +23,23 @@ import { findJob, openContext } from "../session.ts";
 
 interface InspectFlags extends CommonFlags {
   utc?: boolean;
+  showSecrets?: boolean;
 }
 
 export function inspect(jobId: string, flags: InspectFlags): number {
   const context = openContext(flags);
   const job = findJob(context, jobId);
+  if (flags.showSecrets) requireOwner(job);
+  const shown = flags.showSecrets ? trueCommand(job) : shownCommand(job);
   const result = context.ledger.result(job);
   const cgroup = jobCgroupOf(context, job);
   const usage = result?.usage ?? usageOf(job, cgroup);
   const processes = listMembers(cgroup);
   const events = context.ledger.events(job);
   if (flags.json) {
-    const ended = result ? resultJson(job, result) : null;
+    const ended = result ? resultJson(job, result, shown) : null;
     printJson({
-      ...jobJson(job),
+      ...jobJson(job, shown),
       processes,
       usage: usageJson(usage),
       result: ended,
@@ -44,7 +49,7 @@ export function inspect(jobId: string, flags: InspectFlags): number {
     const time = (ms: number) => formatTimeOfDay(ms, flags.utc ? "utc" : "local", 3);
     const eventPairs = events.map((event): Pair => ["event", eventText(event, time)]);
     const resultPairs = result ? describeResult(job, result, time) : [];
-    const jobPairs = describeJob(context, job, processes, time);
+    const jobPairs = describeJob(context, job, shown, processes, time);
     const pairs = [...jobPairs, ...resultPairs, ...describeUsage(usage, job)];
     printOut(renderPairs([...pairs, ...eventPairs]));
   }
@@ -60,7 +65,24 @@ function eventText(event: RecordedEvent, time: FormatTime): string {
   return `${time(event.atMs)} ${kind} ${JSON.stringify(detail)}`;
 }
 
-function describeJob(context: Context, job: Job, processes: number[], time: FormatTime): Pair[] {
+/** Throws a Refusal for a user who is neither root nor the user of the job's process. */
+function requireOwner({ jobId, uid }: Job): void {
+  const self = process.geteuid?.();
+  if (self === 0 || (uid !== null && self === uid)) return;
+  const owner = uid === null || uid === 0 ? "root" : `root and uid ${uid}`;
+  throw new Refusal(
+    `only ${owner} may see the secrets of job ${jobId}, and this is uid ${self}`,
+    `without secrets: ffrtmp inspect ${jobId}`,
+  );
+}
+
+function describeJob(
+  context: Context,
+  job: Job,
+  shown: ShownCommand,
+  processes: number[],
+  time: FormatTime,
+): Pair[] {
   const startedMs = startedMsOf(job);
   const observer = isObserved(context, job) ? `observed by PID ${observerOf(job)?.pid}` : "not observed";
   const pairs: Pair[] = [
@@ -68,9 +90,10 @@ function describeJob(context: Context, job: Job, processes: number[], time: Form
     ["state", job.state === "running" ? `running, ${observer}` : job.state],
     ["mode", job.mode],
     ["pid", job.process?.pid.toString() ?? "none yet"],
-    ["command", job.command.join(" ")],
+    ["command", shown.command.join(" ")],
     ...commandCutPairs(job),
-    ["directory", job.cwd ?? "unknown"],
+    ...(shown.isMasked ? [SECRETS_MASKED] : []),
+    ["directory", shown.cwd ?? "unknown"],
     ["governed since", startedMs === null ? "not yet" : time(startedMs)],
   ];
   if (job.intent !== null) pairs.push(["intent", job.intent]);
@@ -82,6 +105,11 @@ function describeJob(context: Context, job: Job, processes: number[], time: Form
   if (job.state !== "ended") pairs.push(...job.cgroup.map(({ path }): Pair => ["cgroup", path]));
   return pairs;
 }
+
+const SECRETS_MASKED: Pair = [
+  "secrets",
+  "masked as ***; --show-secrets shows them to root and to the job's user",
+];
 
 /** A line of its own: text at the end of the command could be an argument. */
 function commandCutPairs({ commandCut }: Job): Pair[] {
