@@ -3,7 +3,13 @@ import { version } from "../../package.json";
 import type { EventChoice } from "../linux/events/bestEvents.ts";
 import { MAX_AGE, MAX_SIZE, parseMaxAge, parseMaxSize } from "../policy/retentionValues.ts";
 import { parseScanInterval, SCAN_INTERVAL } from "../policy/scanInterval.ts";
-import { addJobArgument, addJobOptions, addPlacementOption, addStateOption } from "./options/jobOptions.ts";
+import {
+  addJobArgument,
+  addJobOptions,
+  addJobsArgument,
+  addPlacementOption,
+  addStateOption,
+} from "./options/jobOptions.ts";
 import { addLimitOptions } from "./options/limitOptions.ts";
 import { optionValue, parseCommandName, parsePid, size, wholeNumber } from "./options/optionValue.ts";
 import { printErr, printOut } from "./output/messages.ts";
@@ -47,7 +53,7 @@ const COMMANDS: Record<string, CommandDefinition> = {
   },
   detach: {
     description: "stop governing a job, and restore everything that was changed for it",
-    define: addJobArgument,
+    define: (command) => addJobArgument(command).option("--json", "print the result of the job as JSON"),
     load: async () => (await import("./commands/detach.ts")).detach,
   },
   watch: {
@@ -98,16 +104,17 @@ const COMMANDS: Record<string, CommandDefinition> = {
     load: async () => (await import("./commands/watch.ts")).watch,
   },
   limits: {
-    description: "set limits of a running job by hand, or reset them",
+    description: "set limits of running jobs by hand, or reset them",
     subcommands: {
       set: {
         description: "set limits, which override the policy until they are reset",
-        define: (command) => addJobArgument(addLimitOptions(command)).option("--json", "print JSON"),
+        define: (command) =>
+          addJobsArgument(addLimitOptions(command, { lifts: true })).option("--json", "print JSON"),
         load: async () => (await import("./commands/limits.ts")).setLimits,
       },
       reset: {
         description: "remove all limits that were set by hand",
-        define: (command) => addJobArgument(command).option("--json", "print JSON"),
+        define: (command) => addJobsArgument(command).option("--json", "print JSON"),
         load: async () => (await import("./commands/limits.ts")).resetLimits,
       },
     },

@@ -1,4 +1,4 @@
-import { formatLimit } from "../limits/limits.ts";
+import { formatChange } from "../limits/limits.ts";
 import { LIMIT_NAMES } from "../limits/table.ts";
 import type { Usage } from "../limits/usage.ts";
 import { factsOfEnding, type JobResult } from "./model/ending.ts";
@@ -9,7 +9,7 @@ import { governedTimeOf, runtimeOf } from "./model/runtime.ts";
 /** The objects that `--json` prints. Keys are stable; times are ISO 8601 in UTC; `null` is unknown. */
 
 export function jobJson(job: Job): Record<string, unknown> {
-  const byHand = LIMIT_NAMES.map((limit) => ({ limit, wanted: formatLimit(job.byHand ?? {}, limit) }));
+  const byHand = LIMIT_NAMES.map((limit) => ({ limit, wanted: formatChange(job.byHand ?? {}, limit) }));
   return {
     job_id: job.jobId,
     state: job.state,

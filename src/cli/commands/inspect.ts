@@ -16,9 +16,9 @@ import { outcomePairs } from "../output/outcomes.ts";
 import { type Pair, renderPairs } from "../output/table.ts";
 import { findJob, openContext } from "../session.ts";
 
-export function inspect(jobId: string, flags: CommonFlags): number {
+export function inspect(name: string, flags: CommonFlags): number {
   const context = openContext(flags);
-  const job = findJob(context, jobId);
+  const job = findJob(context, name);
   const result = context.ledger.result(job);
   const cgroup = jobCgroupOf(context, job);
   const usage = result?.usage ?? usageOf(job, cgroup);

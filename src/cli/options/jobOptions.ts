@@ -49,7 +49,13 @@ export function addStateOption(command: Command): Command {
 
 /** Adds the argument and the option that name one recorded job. */
 export function addJobArgument(command: Command): Command {
-  return addStateOption(command).argument("<job>", "job id");
+  return addStateOption(command).argument("<job>", "job id, or the PID of a process that the job governs");
+}
+
+/** Adds the argument and the option that name several running jobs. */
+export function addJobsArgument(command: Command): Command {
+  const argument = "job ids, PIDs of their processes, or quoted patterns of ids such as 'batch-*'";
+  return addStateOption(command).argument("<job...>", argument);
 }
 
 export function jobSpecFromFlags(flags: JobFlags, jobId: string): JobSpec {
