@@ -10,6 +10,7 @@ import { CGROUP_LIMITS, type LimitName } from "../../limits/table.ts";
 import { readLimitsOn } from "../../linux/cgroup/effectiveLimits.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
 import { limitLayerFrom } from "../options/limitOptions.ts";
+import type { ChangedLimitsJson, UnchangedLimitsJson } from "../output/jsonSchemas.ts";
 import { printError, printJson, printOut } from "../output/messages.ts";
 import { outcomePairs, warnOfLikelyMistakes } from "../output/outcomes.ts";
 import { type Pair, renderPairs } from "../output/table.ts";
@@ -98,7 +99,7 @@ function listLifted(context: Context, job: RunningJob, limits: LimitLayer): Lift
   return names.map((limit) => ({ limit, inForce: formatLimit(inForce, limit) }));
 }
 
-function changeJson(change: Change): Record<string, unknown> {
+function changeJson(change: Change): ChangedLimitsJson | UnchangedLimitsJson {
   if ("refusal" in change) return { job_id: change.name, error: change.refusal.message };
   const lifted = change.lifted.map(({ limit, inForce = null }) => ({ limit, in_force: inForce }));
   return { ...jobJson(change.job), lifted };
