@@ -26,6 +26,10 @@ type CommandDefinition = { description: string } & (
   | { subcommands: Record<string, CommandDefinition> }
 );
 
+const RUN_NOTE = `
+Ctrl-C, SIGTERM and SIGHUP end the wait, never CMD, which keeps running under its limits. CMD has its own process
+group: kill -- -PID stops it. After the end of the wait: ffrtmp attach --job JOB`;
+
 const COMMANDS: Record<string, CommandDefinition> = {
   run: {
     description: "start CMD in its own session and cgroup, wait for it, and pass its exit code on",
@@ -38,17 +42,23 @@ const COMMANDS: Record<string, CommandDefinition> = {
           "run in the background: print the job id, write the output to a file (see: ffrtmp logs)",
         )
         .addOption(new Option("--report-start <fd>").hideHelp().argParser(wholeNumber(3, 1023)))
+        .addHelpText("after", RUN_NOTE)
         .passThroughOptions(),
     load: async () => (await import("./commands/run.ts")).run,
   },
   attach: {
     description: "govern a running process and its descendants, and wait until it ends",
     define: (command) =>
-      addPlacementOption(addJobOptions(command)).requiredOption(
-        "-p, --pid <pid>",
-        "govern the process with this PID",
-        parsePid,
-      ),
+      addPlacementOption(addJobOptions(command))
+        .addOption(
+          new Option(
+            "-p, --pid <pid>",
+            "govern the process with this PID; a job whose observer is gone is taken over",
+          )
+            .argParser(parsePid)
+            .conflicts("job"),
+        )
+        .option("--job <job>", "take over a job whose observer is gone, under its own id and limits"),
     load: async () => (await import("./commands/attach.ts")).attach,
   },
   detach: {

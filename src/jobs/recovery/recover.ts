@@ -73,9 +73,15 @@ export function recordActiveDaemon({ ledger, self }: Context): void {
 }
 
 /** Returns true while another process is the active daemon: it has a pidfd of every job, and may know how one has ended. */
-function isDaemonRunning({ ledger, host, self }: Context): boolean {
+function isDaemonRunning(context: Context): boolean {
+  const daemon = findActiveDaemon(context);
+  return daemon !== undefined && daemon.pid !== context.self.pid;
+}
+
+/** Returns the `watch` of this state directory that runs. */
+export function findActiveDaemon({ ledger, host }: Context): ProcessIdentity | undefined {
   const daemon = parseJson(ledger.note(ACTIVE_DAEMON) ?? "null") as ProcessIdentity | null | undefined;
-  return typeof daemon?.pid === "number" && daemon.pid !== self.pid && isAlive(host, daemon);
+  return typeof daemon?.pid === "number" && isAlive(host, daemon) ? daemon : undefined;
 }
 
 /** Records the exit of a job whose main process has ended with no ffrtmp that observed it. */
