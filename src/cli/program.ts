@@ -41,6 +41,10 @@ const COMMANDS: Record<string, CommandDefinition> = {
           "-d, --detach",
           "run in the background: print the job id, write the output to a file (see: ffrtmp logs)",
         )
+        .option(
+          "--result-file <path>",
+          "write the result as JSON to this file when the job ends, also if CMD cannot be started",
+        )
         .addOption(new Option("--report-start <fd>").hideHelp().argParser(wholeNumber(3, 1023)))
         .addHelpText("after", RUN_NOTE)
         .passThroughOptions(),

@@ -21,6 +21,7 @@ import { denySignals, restartWithFewerRights } from "../giveUp.ts";
 import { type JobFlags, jobSpecFromFlags } from "../options/jobOptions.ts";
 import { printErr, printJson, warn } from "../output/messages.ts";
 import { warnOfLikelyMistakes, warnOfMissingLimits } from "../output/outcomes.ts";
+import { warnOfMissingTotal } from "../output/tenantTotals.ts";
 import { findRunningJob, openContext } from "../session.ts";
 import { firstSignal, stopObserving, watchContinuations } from "../signals.ts";
 
@@ -91,6 +92,7 @@ async function govern(context: Context, flags: AttachFlags): Promise<Governed> {
       : `job ${job.jobId} had no observer, and this process observes it from now on: ${process}`,
   );
   warnOfMissingLimits(job);
+  if (isNew && job.tenant !== null) warnOfMissingTotal(context, job);
   return { job, pidfd };
 }
 
@@ -116,7 +118,7 @@ function takeOverAgain(context: Context, orphan: RunningJob, flags: AttachFlags)
  * same options, which ask for nothing new.
  */
 function listDifferences(job: RunningJob, flags: AttachFlags): string[] {
-  const { jobId, intent, slaEligible, limits } = jobSpecFromFlags(flags, job.jobId);
+  const { jobId, intent, slaEligible, limits, tenant, labels } = jobSpecFromFlags(flags, job.jobId);
   const inForce = limitsInForce(job);
   const isOther = (name: LimitName) => {
     const wanted = formatLimit(limits, name);
@@ -126,6 +128,8 @@ function listDifferences(job: RunningJob, flags: AttachFlags): string[] {
     ...(jobId === job.jobId ? [] : ["--job-id"]),
     ...(intent === null || intent === job.intent ? [] : ["--intent"]),
     ...(slaEligible && !job.slaEligible ? ["--sla-eligible"] : []),
+    ...(tenant === null || tenant.name === job.tenant ? [] : ["--tenant"]),
+    ...(Object.entries(labels).every(([name, value]) => job.labels[name] === value) ? [] : ["--label"]),
     ...LIMIT_NAMES.filter(isOther),
   ];
 }
