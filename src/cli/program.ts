@@ -45,7 +45,7 @@ const COMMANDS: Record<string, CommandDefinition> = {
           "--result-file <path>",
           "write the result as JSON to this file when the job ends, also if CMD cannot be started",
         )
-        .addOption(new Option("--report-start <fd>").hideHelp().argParser(wholeNumber(3, 1023)))
+        .addOption(reportStartOption())
         .addHelpText("after", RUN_NOTE)
         .passThroughOptions(),
     load: async () => (await import("./commands/run.ts")).run,
@@ -62,7 +62,9 @@ const COMMANDS: Record<string, CommandDefinition> = {
             .argParser(parsePid)
             .conflicts("job"),
         )
-        .option("--job <job>", "take over a job whose observer is gone, under its own id and limits"),
+        .option("--job <job>", "take over a job whose observer is gone, under its own id and limits")
+        .option("-d, --detach", "govern in the background: print the job id and return")
+        .addOption(reportStartOption()),
     load: async () => (await import("./commands/attach.ts")).attach,
   },
   detach: {
@@ -220,6 +222,11 @@ const COMMANDS: Record<string, CommandDefinition> = {
     load: async () => (await import("./commands/doctor.ts")).doctor,
   },
 };
+
+/** The descriptor to which a copy in the background reports its start. */
+function reportStartOption(): Option {
+  return new Option("--report-start <fd>").hideHelp().argParser(wholeNumber(3, 1023));
+}
 
 /** Parses the command line, runs the command and returns its exit code. Throws CommanderError and Refusal. */
 export async function runProgram(argv: string[]): Promise<number> {

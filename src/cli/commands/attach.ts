@@ -17,6 +17,7 @@ import { CollectedSlowFacts, type SlowFacts } from "../../linux/proc/slowFacts/s
 import { SlowReader } from "../../linux/proc/slowFacts/slowReader.ts";
 import { readStat } from "../../linux/proc/stat.ts";
 import { visible } from "../../linux/proc/table.ts";
+import { closeOnExec } from "../../sys/descriptor.ts";
 import { denySignals, restartWithFewerRights } from "../giveUp.ts";
 import { type JobFlags, jobSpecFromFlags } from "../options/jobOptions.ts";
 import { printErr, printJson, warn } from "../output/messages.ts";
@@ -24,6 +25,7 @@ import { warnOfLikelyMistakes, warnOfMissingLimits } from "../output/outcomes.ts
 import { warnOfMissingTotal } from "../output/tenantTotals.ts";
 import { findRunningJob, openContext } from "../session.ts";
 import { firstSignal, stopObserving, watchContinuations } from "../signals.ts";
+import { attachReporting, runInBackground } from "./background.ts";
 
 const DETACH_POLL_MS = 1000;
 
@@ -31,6 +33,9 @@ export interface AttachFlags extends JobFlags {
   pid?: number;
   /** The id of a job, or the PID of one of its processes. */
   job?: string;
+  detach?: boolean;
+  /** The descriptor to which the background copy of `--detach` reports the start. Only that copy has it. */
+  reportStart?: number;
 }
 
 /** Governs a running process until it ends, and reports how it ended. The exit code is only about ffrtmp. */
@@ -40,10 +45,14 @@ export async function attach(flags: AttachFlags): Promise<number> {
       "no process given",
       "ffrtmp attach --pid N, or --job JOB for a job without an observer",
     );
-  restartWithFewerRights();
+  const { reportStart } = flags;
+  if (flags.detach && reportStart === undefined) return runInBackground(flags);
+  restartWithFewerRights(reportStart);
+  if (reportStart !== undefined) closeOnExec(reportStart);
   const context = openContext(flags);
   const signal = firstSignal();
-  const { job, pidfd } = await govern(context, flags);
+  const start = () => govern(context, flags);
+  const { job, pidfd } = await (reportStart === undefined ? start() : attachReporting(reportStart, start));
 
   const observed = Promise.withResolvers<ObservedEnd>();
   const events = await startExitEvents(context.host, (batch) => observer.take(batch));
@@ -86,11 +95,11 @@ async function govern(context: Context, flags: AttachFlags): Promise<Governed> {
     return { ...attachToProcess(context, pid, spec, slow), isNew: true };
   });
   const process = `PID ${job.process.pid} (${job.command[0]})`;
-  warn(
-    isNew
-      ? `governing ${process} as job ${job.jobId}`
-      : `job ${job.jobId} had no observer, and this process observes it from now on: ${process}`,
-  );
+  const message = isNew
+    ? `governing ${process} as job ${job.jobId}`
+    : `job ${job.jobId} had no observer, and this process observes it from now on: ${process}`;
+  // With --detach, the output is the id of the job.
+  if (flags.reportStart === undefined) warn(message);
   warnOfMissingLimits(job);
   if (isNew && job.tenant !== null) warnOfMissingTotal(context, job);
   return { job, pidfd };

@@ -61,7 +61,7 @@ async function runJob(
   rejectNoOrphansFlag(process.env);
   const workingDirectory = checkWorkingDirectory(flags.workdir);
   const { reportStart } = flags;
-  if (flags.detach && reportStart === undefined) return runInBackground(spec.jobId, flags);
+  if (flags.detach && reportStart === undefined) return runInBackground(flags, ["--job-id", spec.jobId]);
 
   const start = () => startJob({ ...spec, command, workingDirectory, inherited }, flags);
   const { context, job, ended } = reportStart === undefined ? start() : startReporting(reportStart, start);

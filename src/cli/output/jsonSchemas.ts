@@ -53,7 +53,7 @@ const started = z
     job_id: described(z.string(), "the job's id"),
     pid: count("the workload's process"),
   })
-  .meta({ id: "StartedJob", description: "A job that was started in the background." });
+  .meta({ id: "StartedJob", description: "A job that was started, or that is observed, in the background." });
 
 const daemon = z
   .strictObject({
@@ -234,6 +234,7 @@ export interface JsonDocument {
 export const JSON_DOCUMENTS: readonly JsonDocument[] = [
   { command: "run", option: "--detach", form: "document", schema: started },
   { command: "run", form: "document", schema: resultSchema },
+  { command: "attach", option: "--detach", form: "document", schema: started },
   { command: "attach", form: "document", schema: resultSchema },
   { command: "ps", option: "--daemon", form: "document", schema: daemon.nullable() },
   { command: "ps", form: "document", schema: z.array(job) },
