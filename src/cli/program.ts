@@ -64,6 +64,7 @@ const COMMANDS: Record<string, CommandDefinition> = {
         )
         .option("--job <job>", "take over a job whose observer is gone, under its own id and limits")
         .option("-d, --detach", "govern in the background: print the job id and return")
+        .option("--policy", "let the policy decide again about a process that was detached by hand")
         .addOption(reportStartOption()),
     load: async () => (await import("./commands/attach.ts")).attach,
   },

@@ -34,12 +34,14 @@ export interface AttachFlags extends JobFlags {
   /** The id of a job, or the PID of one of its processes. */
   job?: string;
   detach?: boolean;
+  policy?: boolean;
   /** The descriptor to which the background copy of `--detach` reports the start. Only that copy has it. */
   reportStart?: number;
 }
 
 /** Governs a running process until it ends, and reports how it ended. The exit code is only about ffrtmp. */
 export async function attach(flags: AttachFlags): Promise<number> {
+  if (flags.policy) return (await import("./attachByPolicy.ts")).attachByPolicy(flags);
   if (flags.pid === undefined && flags.job === undefined)
     throw new Refusal(
       "no process given",

@@ -55,6 +55,14 @@ const started = z
   })
   .meta({ id: "StartedJob", description: "A job that was started, or that is observed, in the background." });
 
+const returned = z
+  .strictObject({
+    pid: described(z.number(), "the process"),
+    was_detached: described(z.boolean(), "it was detached by hand until now, and left alone"),
+    job_id: text("the job as which `ffrtmp watch` governs it now; `null`: none yet"),
+  })
+  .meta({ id: "ReturnedProcess", description: "A process that is given back to the policy." });
+
 const daemon = z
   .strictObject({
     state: described(
@@ -234,6 +242,7 @@ export interface JsonDocument {
 export const JSON_DOCUMENTS: readonly JsonDocument[] = [
   { command: "run", option: "--detach", form: "document", schema: started },
   { command: "run", form: "document", schema: resultSchema },
+  { command: "attach", option: "--policy", form: "document", schema: returned },
   { command: "attach", option: "--detach", form: "document", schema: started },
   { command: "attach", form: "document", schema: resultSchema },
   { command: "ps", option: "--daemon", form: "document", schema: daemon.nullable() },
@@ -252,3 +261,4 @@ export const JSON_DOCUMENTS: readonly JsonDocument[] = [
 
 export type ChangedLimitsJson = z.input<typeof changedLimits>;
 export type UnchangedLimitsJson = z.input<typeof unchangedLimits>;
+export type ReturnedJson = z.input<typeof returned>;
