@@ -27,8 +27,9 @@ type CommandDefinition = { description: string } & (
 );
 
 const RUN_NOTE = `
-Ctrl-C, SIGTERM and SIGHUP end the wait, never CMD, which keeps running under its limits. CMD has its own process
-group: kill -- -PID stops it. After the end of the wait: ffrtmp attach --job JOB`;
+Ctrl-C, SIGTERM and SIGHUP end the wait, never CMD, which keeps running under
+its limits. To wait again: ffrtmp attach --job JOB. CMD has a process group of
+its own, so this stops all of it: kill -- -PID`;
 
 const COMMANDS: Record<string, CommandDefinition> = {
   run: {
