@@ -75,6 +75,9 @@ limitsTest(
       });
       expect(await quota(jobId)).toBe("-1");
     }
+    expect((await sandbox().run(["inspect", jobId])).stdout).toMatch(
+      /^set by hand +cpu.max max, pids.max 30$/m,
+    );
     const lifted = await sandbox().json(["limits", "set", jobId, "--pids-max", "max"]);
     expect(lifted.lifted).toEqual([{ limit: "pids.max", in_force: null }]);
     expect(lifted.limits_by_hand).toEqual([

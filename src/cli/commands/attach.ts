@@ -75,7 +75,8 @@ export async function attach(flags: AttachFlags): Promise<number> {
     time: (await hasContinued()) ? "unseen" : end.time,
   });
   if (survivors.length > 0) warn(survivorsLine(job, survivors));
-  if (isOurs && flags.json) printJson(resultJson(job, result));
+  // The output of a background copy is a log.
+  if (isOurs && flags.json && reportStart === undefined) printJson(resultJson(job, result));
   else if (isOurs) printErr(summaryLine(job, result));
   context.ledger.close();
   return 0;

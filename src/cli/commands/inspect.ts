@@ -8,6 +8,8 @@ import { governedTimeOf, runtimeOf } from "../../jobs/model/runtime.ts";
 import { jobCgroupOf, usageOf } from "../../jobs/placement/jobCgroup.ts";
 import { isObserved } from "../../jobs/recovery/recover.ts";
 import { exitText, markOf } from "../../jobs/summary.ts";
+import { formatChange } from "../../limits/limits.ts";
+import { LIMIT_NAMES } from "../../limits/table.ts";
 import type { Usage } from "../../limits/usage.ts";
 import { listMembers } from "../../linux/cgroup/jobCgroup.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
@@ -54,9 +56,16 @@ function describeJob(context: Context, job: Job, processes: number[]): Pair[] {
   pairs.push(...Object.entries(job.labels).map(([name, value]): Pair => ["label", `${name}=${value}`]));
   if (job.logPath !== null) pairs.push(["log", job.logPath]);
   if (processes.length > 0) pairs.push(["processes", processes.join(" ")]);
-  pairs.push(...outcomePairs(job));
+  pairs.push(...outcomePairs(job), ...byHandPairs(job));
   if (job.state !== "ended") pairs.push(...job.cgroup.map(({ path }): Pair => ["cgroup", path]));
   return pairs;
+}
+
+/** Limits that were cancelled by hand have no outcome: without this, they would be missing without a reason. */
+function byHandPairs({ byHand }: Job): Pair[] {
+  const names = LIMIT_NAMES.filter((name) => formatChange(byHand ?? {}, name) !== undefined);
+  const changes = names.map((name) => `${name} ${formatChange(byHand ?? {}, name)}`);
+  return changes.length === 0 ? [] : [["set by hand", changes.join(", ")]];
 }
 
 /** A line of its own: text at the end of the command could be an argument. */

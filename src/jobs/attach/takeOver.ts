@@ -41,8 +41,10 @@ export function takeOver(context: Context, seen: RunningJob): TakenOver {
       `it has just ended: ffrtmp inspect ${seen.jobId}`,
     );
   try {
-    const job = ledger.takeOver(seen, self);
-    if (job === undefined) throw lostRace(context, seen);
+    const taken = ledger.takeOver(seen, self);
+    // Its limits may have been changed since it was read.
+    const job = taken && ledger.job(taken.key);
+    if (job?.state !== "running") throw lostRace(context, seen);
     takeOverScope(context, job);
     const times = { atMs: host.now(), atBootMs: host.bootNow() };
     ledger.addEvent(job, { ...times, kind: "adopted", detail: { observer_pid: self.pid } });
