@@ -61,7 +61,7 @@ test("one of several takers at once observes the job, and the others name it", a
   for (const taker of takers.filter((each) => each !== winner)) {
     expect(taker.exitCode).toBe(2);
     expect(await new Response(taker.stderr as ReadableStream).text()).toContain(
-      `as job wanted, which is observed by PID ${winner?.pid}`,
+      `as job wanted, observed by PID ${winner?.pid}`,
     );
   }
   expect(await sandbox().json(["ps"])).toMatchObject([{ observer_pid: winner?.pid as number }]);
@@ -77,7 +77,7 @@ test("a job with an observer is not taken over, and the observer is named", asyn
     const { code, stderr } = await sandbox().run(args);
     expect({ args, code }).toEqual({ args, code: 2 });
     expect(stderr).toBe(
-      `ffrtmp: process ${pid} is governed already, as job kept, which is observed by PID ${wrapper.pid}\n  try: ffrtmp inspect kept\n`,
+      `ffrtmp: cannot govern process ${pid} (sleep): it is governed already, as job kept, observed by PID ${wrapper.pid}\n  try: ffrtmp inspect kept\n`,
     );
   }
 });
@@ -92,7 +92,7 @@ test("a job of the daemon is not taken over, and the daemon is named", async () 
   await sandbox().pidOf(jobId);
   const { code, stderr } = await sandbox().run(["attach", "--job", jobId]);
   expect(code).toBe(2);
-  expect(stderr).toContain(`as job ${jobId}, which is observed by ffrtmp watch, PID ${daemon.pid}`);
+  expect(stderr).toContain(`as job ${jobId}, observed by ffrtmp watch, PID ${daemon.pid}`);
 });
 
 limitsTest("the options of the first start are accepted again, and others are refused", async () => {

@@ -62,10 +62,12 @@ function rejectObserved(context: Context, { jobId, process, observer }: RunningJ
 
 function observedBy(context: Context, jobId: string, pid: number, observer: ProcessIdentity): Refusal {
   const daemon = findActiveDaemon(context);
+  const stat = visible(() => readStat(context.host, pid));
+  const name = stat === undefined ? `process ${pid}` : `process ${pid} (${stat.comm})`;
   const by =
     daemon && isSameProcess(observer, daemon) ? `ffrtmp watch, PID ${observer.pid}` : `PID ${observer.pid}`;
   return new Refusal(
-    `process ${pid} is governed already, as job ${jobId}, which is observed by ${by}`,
+    `cannot govern ${name}: it is governed already, as job ${jobId}, observed by ${by}`,
     `ffrtmp inspect ${jobId}`,
   );
 }

@@ -41,10 +41,11 @@ export function repairAll(context: Context): void {
 export function repairJob(context: Context, seen: Job, isWatched = false): Repair {
   const { host, ledger } = context;
   if (isObserved(context, seen)) return "observed";
-  // The observer is dead, so the recorded job does not change any more; an earlier reading may be outdated.
+  // An earlier reading may be outdated: its dead observer has recorded more, or another ffrtmp has taken the job over.
   const current = ledger.job(seen.key);
   if (!current) return "cleaned-up";
   if (current.state === "ended") return current.cleanedUp ? "cleaned-up" : cleanUp(context, current);
+  if (isObserved(context, current)) return "observed";
   const job = current.state === "starting" ? adoptHalfStarted(context, current) : current;
   if (job.state === "running") {
     if (isAlive(host, job.process)) {
