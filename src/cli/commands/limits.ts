@@ -3,6 +3,7 @@ import { Refusal } from "../../jobs/errors.ts";
 import { jobJson } from "../../jobs/json.ts";
 import { changeLimits } from "../../jobs/limits/changeLimits.ts";
 import type { RunningJob } from "../../jobs/model/job.ts";
+import { maskText } from "../../jobs/model/secrets.ts";
 import { jobCgroupOf } from "../../jobs/placement/jobCgroup.ts";
 import { cancelledBy, formatChange, formatLimit, type LimitLayer, mergeLayers } from "../../limits/limits.ts";
 import { isInForce } from "../../limits/outcome.ts";
@@ -54,7 +55,7 @@ function changeAll(names: string[], flags: CommonFlags, limits: LimitLayer | nul
     "refusal" in found ? found : { name: found.name, ...change(context, found.job, limits) },
   );
   const isOne = names.length === 1 && !isPattern(names[0] as string);
-  for (const each of changes) if ("refusal" in each) printError(each.refusal.message, each.refusal.hint);
+  for (const each of changes) if ("refusal" in each) printRefusal(each.refusal);
   const changed = changes.flatMap((each) => ("job" in each ? [each] : []));
   if (flags.json && isOne) changed.forEach((each) => void printJson(changeJson(each)));
   else if (flags.json) printJson(changes.map(changeJson));
@@ -62,6 +63,11 @@ function changeAll(names: string[], flags: CommonFlags, limits: LimitLayer | nul
   else if (changed.length > 0) printOut(renderPairs(changed.map(describeLine)));
   for (const { job } of changed) closeAfterChange(context, job);
   return changes.some((each) => "refusal" in each || each.isRefused) ? REFUSED : 0;
+}
+
+/** Refusals repeat arguments. */
+function printRefusal({ message, hint }: Refusal): void {
+  printError(maskText(message), hint && maskText(hint));
 }
 
 function change(
@@ -100,7 +106,7 @@ function listLifted(context: Context, job: RunningJob, limits: LimitLayer): Lift
 }
 
 function changeJson(change: Change): ChangedLimitsJson | UnchangedLimitsJson {
-  if ("refusal" in change) return { job_id: change.name, error: change.refusal.message };
+  if ("refusal" in change) return { job_id: maskText(change.name), error: maskText(change.refusal.message) };
   const lifted = change.lifted.map(({ limit, inForce = null }) => ({ limit, in_force: inForce }));
   return { ...jobJson(change.job), lifted };
 }
