@@ -38,7 +38,7 @@ for (const named of ["--pid", "--job"] as const) {
       );
       expect(stderr).toMatch(
         new RegExp(
-          `^JOB left \\| sla=COMPLIANT \\| reason=ended_with_error .*\\| exit=3 \\| pid=${pid}`,
+          `^JOB left \\| outcome=failed \\| sla=COMPLIANT \\| reason=ended_with_error .*\\| exit=3 \\| pid=${pid}`,
           "m",
         ),
       );
