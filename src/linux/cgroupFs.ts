@@ -14,6 +14,7 @@ export const WRITABLE_FILES: ReadonlySet<string> = new Set([
     "cpu.weight",
     "memory.high",
     "memory.max",
+    "memory.swap.max",
     "io.max",
     "pids.max",
     "cpuset.cpus",
@@ -47,6 +48,8 @@ export interface CgroupFs {
   owner(path: string): number | undefined;
   /** Returns the names of the child cgroups. */
   children(path: string): string[];
+  /** Returns the names of the control files of a cgroup. */
+  files(path: string): string[];
   /** Watches as `watchPath` does. The kernel reports changes of a few files, such as cgroup.events (v2). */
   watch(path: string, onChange: () => void): FileWatch | undefined;
 }
@@ -86,6 +89,11 @@ export const realCgroupFs: CgroupFs = {
     fs
       .readdirSync(path, { withFileTypes: true })
       .filter((entry) => entry.isDirectory())
+      .map((entry) => entry.name),
+  files: (path) =>
+    fs
+      .readdirSync(path, { withFileTypes: true })
+      .filter((entry) => entry.isFile())
       .map((entry) => entry.name),
   watch: watchPath,
 };

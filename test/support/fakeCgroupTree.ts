@@ -203,6 +203,10 @@ export function fakeCgroupFs(trees: Tree[], accessOf: (path: string) => Access):
     },
     owner: () => process.geteuid?.(),
     children: named("scandir", (path) => [...findDirectory(path).group.children.keys()]),
+    files: named("scandir", (path) => {
+      const { tree, group } = findDirectory(path);
+      return [...tree.rules.filesOf(group).keys()];
+    }),
     watch(path, onChange) {
       const text = textOf(path);
       if (text === undefined) return undefined;

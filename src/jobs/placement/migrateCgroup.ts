@@ -33,7 +33,7 @@ export function migrateCgroup(
     const before = current.directories.find(({ hierarchy }) => hierarchy.key === key);
     // One migration at a time: the processes that the last one left behind are moved first.
     if (before?.formerly !== undefined) return [];
-    const isSame = before?.path === directory.path || before?.wrapperSlot === directory.path;
+    const isSame = [before?.path, before?.wrapperSlot, before?.carrier].includes(directory.path);
     const needed = planned.changes.filter(
       (change) => change.hierarchy === key && (!isSame || change.kind === "controller-enabled"),
     );
@@ -85,13 +85,18 @@ function planAgain(context: Context, job: RunningJob, current: JobCgroup, tenant
   }
   // A job stays where it was placed.
   const placed = current.directories.find(({ placedAs }) => placedAs !== "child");
-  const place: Place =
-    placed?.placedAs === "scope"
-      ? { placedAs: "scope", scope: dirname(placed.path) }
-      : { placedAs: placed?.placedAs ?? "child" };
+  const place = placed === undefined ? ({ placedAs: "child" } as const) : placeOf(current, placed);
   const cgroup = planCgroup(context, job.jobId, membership, { limits: limitsInForce(job), tenant, place });
   respectDisabled(context, cgroup);
   return cgroup;
+}
+
+function placeOf({ changes }: JobCgroup, { placedAs, path, carrier }: JobDirectory): Place {
+  if (placedAs === "scope") return { placedAs, scope: dirname(path) };
+  if (placedAs !== "beside") return { placedAs };
+  const made = changes.find((change) => change.kind === "cgroup-created" && change.path === carrier);
+  const carried = made?.kind === "cgroup-created" ? made.carried : undefined;
+  return { placedAs, parent: dirname(carrier ?? path), carried: carried ?? {} };
 }
 
 /** Returns the planned directory with the recorded facts of the one that it replaces. */

@@ -28,6 +28,7 @@ function directory(files: Record<string, string | Error>, path = "/cg/a"): Cgrou
     realPath: unused,
     owner: unused,
     children: unused,
+    files: unused,
     watch: unused,
   };
   return { fs, hierarchy: HIERARCHY, path };

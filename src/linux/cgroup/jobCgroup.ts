@@ -26,6 +26,8 @@ export interface JobDirectory extends CountedBefore {
   tenant?: string | undefined;
   /** v1: the cgroup around `path` that counts the thread which starts the workload too. */
   wrapperSlot?: string | undefined;
+  /** v2: the cgroup around `path` with the limits of `origin`, where `path` is not below `origin`. */
+  carrier?: string | undefined;
   /** The job's cgroup before it was migrated to this one, as long as it may not be empty. */
   formerly?: string | undefined;
   controllers: CgroupController[];
