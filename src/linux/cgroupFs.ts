@@ -1,5 +1,6 @@
 import * as fs from "node:fs";
 import { basename } from "node:path";
+import { hasCgroupPrograms } from "../sys/cgroupPrograms.ts";
 import { type FileWatch, watchPath } from "./fileWatch.ts";
 
 /**
@@ -42,6 +43,8 @@ export interface CgroupFs {
   exists(path: string): boolean;
   /** Returns whether there is a file at a path, which is no cgroup. */
   isFile(path: string): boolean;
+  /** Returns whether this process may write to a file, or make a cgroup in a directory: access(2). */
+  isWritable(path: string): boolean;
   /** Returns the path without symbolic links. */
   realPath(path: string): string;
   /** Returns the uid that owns a cgroup's directory; `undefined` when there is none, or it cannot be read. */
@@ -50,6 +53,8 @@ export interface CgroupFs {
   children(path: string): string[];
   /** Returns the names of the control files of a cgroup. */
   files(path: string): string[];
+  /** Returns whether BPF programs restrict a cgroup, which no file of it shows. */
+  hasPrograms(path: string): boolean;
   /** Watches as `watchPath` does. The kernel reports changes of a few files, such as cgroup.events (v2). */
   watch(path: string, onChange: () => void): FileWatch | undefined;
 }
@@ -77,6 +82,14 @@ export const realCgroupFs: CgroupFs = {
       return false;
     }
   },
+  isWritable(path) {
+    try {
+      fs.accessSync(path, fs.constants.W_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  },
   realPath: (path) => fs.realpathSync(path),
   owner(path) {
     try {
@@ -95,5 +108,6 @@ export const realCgroupFs: CgroupFs = {
       .readdirSync(path, { withFileTypes: true })
       .filter((entry) => entry.isFile())
       .map((entry) => entry.name),
+  hasPrograms: hasCgroupPrograms,
   watch: watchPath,
 };

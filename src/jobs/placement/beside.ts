@@ -7,7 +7,7 @@ import {
   type Membership,
 } from "../../linux/cgroup/hierarchies.ts";
 import { readCarried } from "../../linux/cgroup/v2/carried.ts";
-import { isAmongProcesses, readType } from "../../linux/cgroup/v2/subtreeControl.ts";
+import { isAmongProcesses } from "../../linux/cgroup/v2/subtreeControl.ts";
 import type { Host } from "../../linux/host.ts";
 import { parseContainers } from "../../linux/proc/container.ts";
 import { isOutsideInitialNamespace } from "../../linux/proc/namespaces.ts";
@@ -25,9 +25,12 @@ type Beside = Extract<Place, { placedAs: "beside" }>;
 export function planOwnPlace(context: Context, membership: Membership): Place {
   const hierarchy = unifiedHierarchy(context);
   const cgroupPath = hierarchy && membership.get(hierarchy.key);
+  if (!hierarchy || hierarchy.isReadOnly || cgroupPath === undefined) return { placedAs: "child" };
   // With systemd a scope is the place beside the caller. A workload of a governed workload stays in its cgroup.
-  if (!hierarchy || cgroupPath === undefined || context.host.bus || isGovernedPath(cgroupPath))
-    return { placedAs: "child" };
+  if (context.host.bus || isGovernedPath(cgroupPath)) return { placedAs: "child" };
+  // The kernel lets the root of all cgroups have processes and children with all controllers.
+  const own = directoryOf(hierarchy, cgroupPath);
+  if (own !== undefined && !isAmongProcesses(context.host.cgroupFs, own)) return { placedAs: "child" };
   const place = planBeside(context.host, hierarchy, cgroupPath);
   return typeof place === "string" ? { placedAs: "child", insteadOf: place } : place;
 }
@@ -37,14 +40,9 @@ export function planOwnPlace(context: Context, membership: Membership): Place {
  * possible, or would free them of a limit. For machines without systemd, which is the only writer of its own tree.
  */
 export function planBeside(host: Host, hierarchy: Hierarchy, cgroupPath: string): Beside | string {
-  const { cgroupFs: fs } = host;
   const left = directoryOf(hierarchy, cgroupPath);
-  if (hierarchy.isReadOnly) return `${hierarchy.mountPoint} is mounted read-only here`;
   if (left === undefined) return `${cgroupPath} is not visible below ${hierarchy.mountPoint}`;
-  if (left === hierarchy.mountPoint)
-    return readType(fs, left) === undefined
-      ? `${left} is the root of all cgroups`
-      : `${left} is the outermost cgroup that is visible here`;
+  if (left === hierarchy.mountPoint) return `${left} is the outermost cgroup that is visible here`;
   const parent = dirname(left);
   return (
     whyNotOurs(host, hierarchy, cgroupPath, parent) ?? whyNotParent(host, parent) ?? carryLimits(host, left)
@@ -77,8 +75,8 @@ function whyNotParent({ cgroupFs: fs }: Host, parent: string): string | undefine
   if (isAmongProcesses(fs, parent))
     return `${parent} has processes of its own or is a cgroup of threads, and gives no controllers to a cgroup in it`;
   // The kernel asks for the right to write cgroup.procs of the common ancestor: "Delegation Containment" of cgroup-v2.rst.
-  const isOwn = [parent, `${parent}/cgroup.procs`].every((path) => fs.owner(path) === process.geteuid?.());
-  return isOwn ? undefined : `${parent} belongs to another user`;
+  const denied = [parent, `${parent}/cgroup.procs`].find((path) => !fs.isWritable(path));
+  return denied === undefined ? undefined : `this user may not write to ${denied}`;
 }
 
 function carryLimits({ cgroupFs: fs }: Host, left: string): Beside | string {

@@ -29,9 +29,11 @@ export function plannedFs(real: CgroupFs, changes: readonly CgroupChange[]): Cgr
     rmdir() {},
     exists: (path) => written.has(path) || real.exists(path),
     isFile: (path) => real.isFile(path),
+    isWritable: (path) => real.isWritable(path),
     realPath: (path) => real.realPath(path),
     owner: (path) => real.owner(path),
     children: (path) => real.children(path),
+    hasPrograms: (path) => real.hasPrograms(path),
     files: (path) => real.files(path),
     watch: () => undefined,
   };

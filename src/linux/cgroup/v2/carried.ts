@@ -1,4 +1,4 @@
-import { LIMITS } from "../../../limits/table.ts";
+import { CGROUP_LIMITS, LIMITS } from "../../../limits/table.ts";
 import type { CgroupFs } from "../../cgroupFs.ts";
 import type { CarriedFiles } from "../backend.ts";
 import { readText } from "../file.ts";
@@ -6,7 +6,7 @@ import { readText } from "../file.ts";
 /** The weight of an untouched cgroup: "Weights" of Documentation/admin-guide/cgroup-v2.rst. */
 const DEFAULT_WEIGHT = 100;
 
-/** Files of other limits than those of ours, which are set as they are. A weight is one that is below the default. */
+/** Files that are carried by a condition of their own, or are no limit that a job can ask for. */
 const CARRIED: Readonly<Record<string, (text: string) => boolean>> = {
   "cpu.max": (text) => !text.startsWith("max "),
   "cpu.weight": (text) => Number(text) < DEFAULT_WEIGHT,
@@ -32,26 +32,34 @@ const NEUTRAL: Readonly<Record<string, string>> = {
 export function readCarried(fs: CgroupFs, path: string): CarriedFiles | string {
   const carried: Record<string, string> = {};
   for (const file of fs.files(path)) {
-    const text = readText(fs, `${path}/${file}`);
-    // Files that are only written, such as cgroup.kill.
-    if (text === undefined) continue;
-    const untouched = Object.hasOwn(LIMITS, file) ? LIMITS[file as "cpu.max"].v2.untouched : undefined;
-    const isCarried = CARRIED[file] ?? (untouched === undefined ? undefined : () => text !== untouched);
-    if (isCarried?.(text)) carried[file] = text;
-    else if (isCarried === undefined && isForeignLimit(file, text))
+    const kind = kindOf(file);
+    const text = kind && readText(fs, `${path}/${file}`);
+    if (!kind || text === undefined || !kind.limits(text)) continue;
+    if (!kind.canBeSet)
       return `a cgroup beside ${path} would not have its ${file} (${text.split("\n").join("; ")})`;
+    carried[file] = text;
   }
+  if (fs.hasPrograms(path)) return `a cgroup beside ${path} would not have its BPF programs`;
   return carried;
 }
 
-function isForeignLimit(file: string, text: string): boolean {
+/** Tells how to read a file that can limit the processes of a cgroup; `undefined` for any other file. */
+function kindOf(file: string): { canBeSet: boolean; limits(text: string): boolean } | undefined {
+  const special = CARRIED[file];
+  if (special !== undefined) return { canBeSet: true, limits: special };
+  const own = CGROUP_LIMITS.find((name) => name === file);
+  if (own !== undefined) return { canBeSet: true, limits: (text) => text !== LIMITS[own].v2.untouched };
   const neutral = NEUTRAL[file];
-  if (neutral !== undefined) return text !== neutral;
-  // default 100
-  // 8:0 50
-  if (/^io(\.bfq)?\.weight$/.test(file))
-    return [...text.matchAll(/ (\d+)$/gm)].some(([, weight]) => Number(weight) < DEFAULT_WEIGHT);
-  return /\.(max|high)$/.test(file) && isLimit(text);
+  if (neutral !== undefined) return { canBeSet: false, limits: (text) => text !== neutral };
+  if (/^io(\.bfq)?\.weight$/.test(file)) return { canBeSet: false, limits: isLowWeight };
+  // Of every controller, also those that ffrtmp does not know.
+  return /\.(max|high)$/.test(file) ? { canBeSet: false, limits: isLimit } : undefined;
+}
+
+// default 100
+// 8:0 50
+function isLowWeight(text: string): boolean {
+  return [...text.matchAll(/ (\d+)$/gm)].some(([, weight]) => Number(weight) < DEFAULT_WEIGHT);
 }
 
 // max
