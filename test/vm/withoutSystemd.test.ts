@@ -171,6 +171,12 @@ vmTest("a controller that the cgroup above lacks is enabled there for as long as
   expect(cgroups.children()).toEqual(["caller"]);
 });
 
+/** As a container: its own cgroup is the outermost one that it sees. */
+const NAMESPACE: PlainOptions = {
+  unshare: ["--cgroup"],
+  before: "umount /sys/fs/cgroup && mount -t cgroup2 cgroup2 /sys/fs/cgroup",
+};
+
 /** Situations in which the job is below its caller's cgroup, and a part of the reason in the outcome. */
 const BELOW: Record<
   string,
@@ -190,10 +196,7 @@ const BELOW: Record<
     because: "no cgroup beside it: EAGAIN",
   },
   "that is the root of a cgroup namespace": {
-    options: {
-      unshare: ["--cgroup"],
-      before: "umount /sys/fs/cgroup && mount -t cgroup2 cgroup2 /sys/fs/cgroup",
-    },
+    options: NAMESPACE,
     because: "is the outermost cgroup that is visible here",
   },
   "whose parent has processes": {
@@ -228,6 +231,18 @@ for (const [kind, { prepare, options = {}, because }] of Object.entries(BELOW)) 
     expect(cgroups.read(`${cgroups.caller}/cgroup.type`)).toBe("domain");
   });
 }
+
+vmTest("a container whose processes are in a child of its outermost cgroup has all limits", async () => {
+  const cgroups = plain();
+  const script = `mkdir /sys/fs/cgroup/init
+xargs -rn1 </sys/fs/cgroup/cgroup.procs >/sys/fs/cgroup/init/cgroup.procs || :
+$ffrtmp run --job-id inside ${ALL} -- cat /proc/self/cgroup
+cat /sys/fs/cgroup/cgroup.subtree_control`;
+  const { stdout } = await runPlain(sandbox(), cgroups.caller, script, NAMESPACE);
+  expect(stdout).toMatch(/^0::\/ffrtmp-[0-9a-f]{6}-inside\n\s*$/);
+  expect(await outcomesOf("inside")).toEqual(ALL_APPLIED);
+  expect(cgroups.children()).toEqual(["caller"]);
+});
 
 vmTest(
   "with a read-only cgroup mount a job has no limits, and the caller's cgroup is unchanged",
