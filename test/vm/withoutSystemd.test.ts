@@ -118,6 +118,7 @@ vmTest("the limits of the caller's cgroup stay in force beside it, whatever is a
   const carrier = dirname(directory);
   expect(dirname(carrier)).toBe(cgroups.parent);
   for (const [file, text] of Object.entries(carried)) expect(read(`${carrier}/${file}`)).toBe(text);
+  expect((await sandbox().json(["inspect", "tight"])).carried_limits).toEqual(carried);
   const limits = await limitsOf("tight");
   expect(limits.map(({ limit, outcome }) => `${limit} ${outcome}`)).toEqual([
     "cpu.max applied",

@@ -1,3 +1,4 @@
+import { carriedOf } from "../../jobs/changes.ts";
 import type { Context } from "../../jobs/context.ts";
 import { formatDuration } from "../../jobs/duration.ts";
 import { eventJson, isoTime, jobJson, resultJson, usageJson } from "../../jobs/json.ts";
@@ -26,7 +27,14 @@ export function inspect(jobId: string, flags: CommonFlags): number {
   const events = context.ledger.events(job).map(eventJson);
   if (flags.json) {
     const ended = result ? resultJson(job, result) : null;
-    printJson({ ...jobJson(job), processes, usage: usageJson(usage), result: ended, events });
+    printJson({
+      ...jobJson(job),
+      carried_limits: carriedOf(job),
+      processes,
+      usage: usageJson(usage),
+      result: ended,
+      events,
+    });
   } else {
     const eventPairs = events.map((event): Pair => ["event", JSON.stringify(event)]);
     const resultPairs = result ? describeResult(job, result) : [];
@@ -56,6 +64,8 @@ function describeJob(context: Context, job: Job, processes: number[]): Pair[] {
   if (processes.length > 0) pairs.push(["processes", processes.join(" ")]);
   pairs.push(...outcomePairs(job));
   if (job.state !== "ended") pairs.push(...job.cgroup.map(({ path }): Pair => ["cgroup", path]));
+  const carried = Object.entries(carriedOf(job)).map(([file, text]) => `${file} ${text}`);
+  if (carried.length > 0) pairs.push(["carried limits", carried.join(", ")]);
   return pairs;
 }
 

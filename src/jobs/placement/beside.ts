@@ -49,7 +49,7 @@ export function planBeside(host: Host, hierarchy: Hierarchy, cgroupPath: string)
   );
 }
 
-/** The cgroup of a unit or of a container is its owner's, and whoever stops that expects the processes in it. */
+/** The cgroup of a unit or of a container is its owner's, and what stops that expects the processes in it. */
 function whyNotOurs(
   host: Host,
   hierarchy: Hierarchy,

@@ -7,7 +7,8 @@ import type { JobCgroup, JobDirectory } from "../../linux/cgroup/jobCgroup.ts";
 import { readFormerUsage } from "../../linux/cgroup/jobUsage.ts";
 import { listOccupants } from "../../linux/cgroup/members.ts";
 import { type CgroupChange, changeKey } from "../../linux/change.ts";
-import { recordCgroup, withCgroup } from "../changes.ts";
+import { readStat } from "../../linux/proc/stat.ts";
+import { carriedOf, recordCgroup, withCgroup } from "../changes.ts";
 import type { Context } from "../context.ts";
 import { limitsInForce, type Tenant } from "../job.ts";
 import type { RunningJob } from "../model/job.ts";
@@ -86,17 +87,21 @@ function planAgain(context: Context, job: RunningJob, current: JobCgroup, tenant
   // A job stays where it was placed.
   const placed = current.directories.find(({ placedAs }) => placedAs !== "child");
   const place = placed === undefined ? ({ placedAs: "child" } as const) : placeOf(current, placed);
-  const cgroup = planCgroup(context, job.jobId, membership, { limits: limitsInForce(job), tenant, place });
+  const stat = readStat(context.host, job.process.pid);
+  const cgroup = planCgroup(context, job.jobId, membership, {
+    limits: limitsInForce(job),
+    tenant,
+    place,
+    ...(stat !== "gone" && { nice: stat.nice }),
+  });
   respectDisabled(context, cgroup);
   return cgroup;
 }
 
-function placeOf({ changes }: JobCgroup, { placedAs, path, carrier }: JobDirectory): Place {
+function placeOf(job: JobCgroup, { placedAs, path, carrier }: JobDirectory): Place {
   if (placedAs === "scope") return { placedAs, scope: dirname(path) };
   if (placedAs !== "beside") return { placedAs };
-  const made = changes.find((change) => change.kind === "cgroup-created" && change.path === carrier);
-  const carried = made?.kind === "cgroup-created" ? made.carried : undefined;
-  return { placedAs, parent: dirname(carrier ?? path), carried: carried ?? {} };
+  return { placedAs, parent: dirname(carrier ?? path), carried: carriedOf(job) };
 }
 
 /** Returns the planned directory with the recorded facts of the one that it replaces. */

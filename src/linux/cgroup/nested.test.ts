@@ -144,6 +144,19 @@ for (const choice of [FAKE_V2, REAL_V2]) {
       ]);
     });
 
+    it("enables only the controllers that its limits need, and cpu for a weight in place of a nice value", (machine) => {
+      machine.start(originOf(machine));
+      const enabledFor = (limits: Limits, nice: number): string[] => {
+        const request = { name: "ffrtmp-test-job", limits, nice };
+        const { changes } = planJobCgroup(machine.fs, machine.hierarchies, machine.origin, request);
+        return changes.flatMap((change) => (change.kind === "controller-enabled" ? change.controller : []));
+      };
+      expect(enabledFor({}, 0)).toEqual([]);
+      expect(enabledFor({}, 10)).toEqual(["cpu"]);
+      expect(enabledFor({ pidsMax: 10 }, 0)).toEqual(["pids"]);
+      expect(enabledFor({ pidsMax: 10 }, 10)).toEqual(["cpu", "pids"]);
+    });
+
     it("is possible beside another job, and the end of one changes nothing for the other", async (machine) => {
       const origin = originOf(machine);
       machine.start(origin);
