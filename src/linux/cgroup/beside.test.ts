@@ -49,10 +49,11 @@ function carriedFrom(machine: CgroupMachine): CarriedFiles {
   return carried;
 }
 
-function planBeside(machine: CgroupMachine, limits: Limits): JobCgroup {
+function planBeside(machine: CgroupMachine, limits: Limits, nice = 0): JobCgroup {
   return planJobCgroup(machine.fs, machine.hierarchies, machine.origin, {
     name: JOB_NAME,
     limits,
+    nice,
     place: { placedAs: "beside", parent: parentOf(machine), carried: carriedFrom(machine) },
   });
 }
@@ -270,12 +271,18 @@ test.each([
   expect(readCarried(fs, "/sys/fs/cgroup/a")).toEqual(limitsNothing ? {} : because);
 });
 
-test("a job without limits beside another cgroup changes no controller", async () => {
+test("a job without limits beside another cgroup, or in the root of all, changes no controller to measure", async () => {
   await using machine = fakeMachine(fakeV2());
   machine.start(originOf(machine));
   machine.fs.write(`${parentOf(machine)}/cgroup.subtree_control`, "-memory -io -cpu -pids -cpuset");
-  expect(planBeside(machine, {}).changes.map(({ kind }) => kind)).toEqual([
-    "cgroup-created",
-    "processes-moved",
-  ]);
+  const enabledBy = ({ changes }: JobCgroup): string[] =>
+    changes.flatMap((change) => (change.kind === "controller-enabled" ? change.controller : []));
+  expect(enabledBy(planBeside(machine, {}))).toEqual([]);
+  // The weight of the job's cgroup stands for the nice value.
+  expect(enabledBy(planBeside(machine, {}, 10))).toEqual(["cpu"]);
+  const fake = fakeV2();
+  const planAtRoot = (limits: Limits): JobCgroup =>
+    planJobCgroup(fake.fs, fake.hierarchies, new Map([["", "/"]]), { name: JOB_NAME, limits, nice: 0 });
+  expect(enabledBy(planAtRoot({}))).toEqual([]);
+  expect(enabledBy(planAtRoot({ memoryMaxBytes: MIB }))).toEqual(["memory"]);
 });

@@ -56,7 +56,7 @@ function planAll(job: JobCgroup, limits: Limits, of?: "tenant"): PlannedLimit[] 
 
 function whyNotSummed(group: JobCgroup, limit: CgroupLimitName, version?: 1 | 2): string | undefined {
   if (group.directories.length === 0)
-    return "its cgroup was not placed in a group of its tenant: it is its owner's own, or a scope";
+    return "its cgroup was not placed in a group of its tenant: it is its owner's own, a scope, or beside its caller's";
   // A weight needs no inheriting: the tenant's cgroup competes with it as one.
   if (version === undefined || isWeight(limit) || isInherited(limit, version)) return undefined;
   return `cgroup v${version} does not add up ${limit} of several cgroups`;

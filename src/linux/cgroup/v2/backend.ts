@@ -48,11 +48,12 @@ export const backendV2: CgroupBackend = {
     const above = placedAs === "scope" ? [] : ancestorsOf(hierarchy, base).reverse();
     const enable = (level: string, names: string[]): CgroupChange[] =>
       planControllers(fs, hierarchy.key, level, names, shared);
-    // A controller that only measures is enabled where no other cgroup gets it too. Beside the owner's processes a workload
-    // with a nice value needs cpu: its weight stands for the nice value as soon as another job there has the controller.
-    const neededFor = (names: CgroupController[]): CgroupController[] =>
-      threaded && nice !== 0 ? [...new Set([...usable.filter((each) => each === cpu), ...names])] : names;
-    const given = placedAs === "beside" || threaded ? neededFor(asked) : usable;
+    // Where other cgroups or processes are beside the job's, no controller is enabled only to measure. A workload with a
+    // nice value needs cpu there: its weight stands for the nice value as soon as another program enables the controller.
+    const isShared = placedAs === "beside" || threaded || readType(fs, base) === undefined;
+    const isNeeded = (controller: CgroupController): boolean =>
+      asked.includes(controller) || (controller === cpu && nice !== 0);
+    const given = isShared ? usable.filter(isNeeded) : usable;
     const parts = { path, placedAs, tenant, threaded, carrier, carried };
     const { directories, changes } = planDirectory({ ...site, controllers: usable }, parts);
     const limited = `${origin} has processes, and among them cgroup v2 can limit cpu, cpuset and pids only`;
