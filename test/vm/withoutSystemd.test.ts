@@ -172,6 +172,43 @@ vmTest("a controller that the cgroup above lacks is enabled there for as long as
   expect(cgroups.children()).toEqual(["caller"]);
 });
 
+vmTest(
+  "a limit that is set later gets its controller from the cgroup above, and the job stays in its place",
+  async () => {
+    const cgroups = plain(["cpu", "pids"]);
+    cgroups.write(`${cgroups.caller}/pids.max`, "60");
+    const { wrapper, pid, directory } = await startJob(cgroups, "later", "");
+    const { code } = await sandbox().run([
+      "limits",
+      "set",
+      "later",
+      "--memory-max",
+      "64M",
+      "--pids-max",
+      "90",
+    ]);
+    expect(code).toBe(0);
+    expect(directoryOf(pid)).toBe(directory);
+    expect(cgroups.read(`${directory}/memory.max`)).toBe(String(64 * MIB));
+    expect(cgroups.read(`${dirname(directory)}/pids.max`)).toBe("60");
+    process.kill(pid, "SIGTERM");
+    await wrapper.exited;
+    expect(cgroups.read(`${cgroups.parent}/cgroup.subtree_control`)).toBe("cpu pids");
+    expect(cgroups.children()).toEqual(["caller"]);
+  },
+);
+
+vmTest("detach returns a job to its caller's cgroup, and leaves nothing beside it", async () => {
+  const cgroups = plain();
+  cgroups.write(`${cgroups.caller}/pids.max`, "60");
+  const before = filesOf(cgroups);
+  const { pid } = await startJob(cgroups, "returned", "--memory-max 128M");
+  expect(await sandbox().run(["detach", "returned"])).toMatchObject({ code: 0 });
+  expect(directoryOf(pid)).toBe(cgroups.caller);
+  expect(cgroups.children()).toEqual(["caller"]);
+  expect(filesOf(cgroups)).toEqual(before);
+});
+
 /** As a container: its own cgroup is the outermost one that it sees. */
 const NAMESPACE: PlainOptions = {
   unshare: ["--cgroup"],

@@ -34,7 +34,7 @@ export interface CgroupRequest {
   place?: Place;
   /** v1: this process will start the workload from inside of the job's cgroup, and needs a slot of pids.max there. */
   hasWrapperSlot?: boolean;
-  /** The nice value of the workload, where it is known: without one, no weight has to stand for it. */
+  /** The nice value that the workload has without the limits; absent: unknown. */
   nice?: number;
   /** Returns the keys of the changes that other jobs share. */
   shared?: () => ReadonlySet<string>;

@@ -153,6 +153,7 @@ for (const choice of [FAKE_V2, REAL_V2]) {
       };
       expect(enabledFor({}, 0)).toEqual([]);
       expect(enabledFor({}, 10)).toEqual(["cpu"]);
+      expect(enabledFor({ nice: 10 }, 0)).toEqual(["cpu"]);
       expect(enabledFor({ pidsMax: 10 }, 0)).toEqual(["pids"]);
       expect(enabledFor({ pidsMax: 10 }, 10)).toEqual(["cpu", "pids"]);
     });

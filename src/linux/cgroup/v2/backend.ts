@@ -52,7 +52,7 @@ export const backendV2: CgroupBackend = {
     // nice value needs cpu there: its weight stands for the nice value as soon as another program enables the controller.
     const isShared = placedAs === "beside" || threaded || readType(fs, base) === undefined;
     const isNeeded = (controller: CgroupController): boolean =>
-      asked.includes(controller) || (controller === cpu && nice !== 0);
+      asked.includes(controller) || (controller === cpu && (limits.nice ?? nice) !== 0);
     const given = isShared ? usable.filter(isNeeded) : usable;
     const parts = { path, placedAs, tenant, threaded, carrier, carried };
     const { directories, changes } = planDirectory({ ...site, controllers: usable }, parts);

@@ -43,7 +43,7 @@ export function readCarried(fs: CgroupFs, path: string): CarriedFiles | string {
   return carried;
 }
 
-/** Tells how to read a file that can limit the processes of a cgroup; `undefined` for any other file. */
+/** Returns how to read a file that can limit the processes of a cgroup; `undefined` for any other file. */
 function kindOf(file: string): { canBeSet: boolean; limits(text: string): boolean } | undefined {
   const special = CARRIED[file];
   if (special !== undefined) return { canBeSet: true, limits: special };
