@@ -1,6 +1,5 @@
-import type { CarriedFiles } from "../linux/cgroup/backend.ts";
 import { type JobCgroup, storeJobCgroup } from "../linux/cgroup/jobCgroup.ts";
-import type { AttributeSet, Change, ScopeStarted } from "../linux/change.ts";
+import type { AttributeSet, CarriedFiles, Change, ScopeStarted } from "../linux/change.ts";
 import type { ScopePlan } from "../linux/systemd/scope.ts";
 import type { Context } from "./context.ts";
 import type { Job, OpenJob } from "./model/job.ts";

@@ -14,11 +14,14 @@ export interface CgroupCreated {
   hierarchy: string;
   path: string;
   role: CgroupRole;
-  /** Of a `carrier`: the texts of the limit files that it gets, by the file's name. */
-  carried?: Readonly<Record<string, string>>;
+  /** The limits that a `carrier` gets. */
+  carried?: CarriedFiles;
   /** v2: it is a cgroup of threads, among the processes of the cgroup above. */
   threaded?: true;
 }
+
+/** The texts of limit files, by the name of the file. */
+export type CarriedFiles = Readonly<Record<string, string>>;
 
 /**
  * `job`: the job's own. `tenant`: the one that all jobs of a tenant share, which the last job removes.

@@ -113,7 +113,7 @@ vmTest("the limits of the caller's cgroup stay in force beside it, whatever is a
   const { wrapper, pid, directory } = await startJob(
     cgroups,
     "tight",
-    "--cpu-quota 100 --memory-limit 500 --memory-max 1G --pids-max 500",
+    "--cpu-quota 100 --cpu-weight 200 --memory-limit 500 --memory-max 1G --pids-max 500",
   );
   const carrier = dirname(directory);
   expect(dirname(carrier)).toBe(cgroups.parent);
@@ -122,6 +122,7 @@ vmTest("the limits of the caller's cgroup stay in force beside it, whatever is a
   const limits = await limitsOf("tight");
   expect(limits.map(({ limit, outcome }) => `${limit} ${outcome}`)).toEqual([
     "cpu.max applied",
+    "cpu.weight applied",
     "memory.high applied",
     "memory.max applied",
     "pids.max applied",

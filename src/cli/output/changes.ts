@@ -1,4 +1,4 @@
-import type { Change } from "../../linux/change.ts";
+import type { CarriedFiles, Change } from "../../linux/change.ts";
 import { formatAttribute } from "../../linux/proc/taskAttributes.ts";
 
 /** Describes a planned change to the machine as an imperative phrase. */
@@ -30,7 +30,7 @@ const ROLES = {
 } as const;
 
 // : memory.max "1073741824", pids.max "100"
-function describeCarried(carried: Readonly<Record<string, string>> = {}): string {
+function describeCarried(carried: CarriedFiles = {}): string {
   const texts = Object.entries(carried).map(([file, text]) => `${file} "${text.replaceAll("\n", "; ")}"`);
   return texts.length === 0 ? "" : `: ${texts.join(", ")}`;
 }

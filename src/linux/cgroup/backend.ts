@@ -2,7 +2,7 @@ import { formatLimit, type Limits } from "../../limits/limits.ts";
 import { CGROUP_LIMITS } from "../../limits/table.ts";
 import type { Usage } from "../../limits/usage.ts";
 import type { CgroupFs } from "../cgroupFs.ts";
-import type { CgroupChange, CgroupRole } from "../change.ts";
+import type { CarriedFiles, CgroupChange, CgroupRole } from "../change.ts";
 import type { CgroupController } from "./controller.ts";
 import type { Hierarchy } from "./hierarchies.ts";
 import type { JobCgroup, JobDirectory } from "./jobCgroup.ts";
@@ -17,9 +17,6 @@ export type Place =
   | { placedAs: "in-place" }
   | { placedAs: "scope"; scope: string }
   | { placedAs: "beside"; parent: string; carried: CarriedFiles };
-
-/** The texts of limit files, by the name of the file. */
-export type CarriedFiles = Readonly<Record<string, string>>;
 
 /** The cgroup that contains all jobs of one tenant which come from the same cgroup, and their total there. */
 export interface TenantGroup {

@@ -17,12 +17,13 @@ import {
 } from "../../../test/support/cgroupMachines.ts";
 import { fakeV2 } from "../../../test/support/fakeCgroups.ts";
 import type { Limits } from "../../limits/limits.ts";
-import type { CarriedFiles } from "./backend.ts";
+import type { CarriedFiles } from "../change.ts";
 import { createJobCgroup, removeJobCgroup } from "./cgroupChanges.ts";
+import { listLimitDrift } from "./effectiveLimits.ts";
 import { findJobCgroup } from "./findJobCgroup.ts";
 import type { Hierarchy } from "./hierarchies.ts";
 import { type JobCgroup, storeJobCgroup } from "./jobCgroup.ts";
-import { applyCgroupLimits, expectedOutcomes, planLimits } from "./jobLimits.ts";
+import { applyCgroupLimits, expectedOutcomes, liftCgroupLimits, planLimits } from "./jobLimits.ts";
 import { planJobCgroup } from "./planJobCgroup.ts";
 import { readCarried } from "./v2/carried.ts";
 
@@ -125,7 +126,7 @@ for (const choice of [FAKE_V2, REAL_V2]) {
       const because = (actual: string): string => `not written: ${carrier} already limits it to ${actual}`;
       expect(applyCgroupLimits(job, wanted)).toMatchObject([
         { limit: "cpu.max", outcome: "applied", actual: "0.4 cores", because: because("0.4 cores") },
-        { limit: "cpu.weight", outcome: "applied", actual: "500" },
+        { limit: "cpu.weight", outcome: "applied", actual: "20", because: because("20") },
         { limit: "memory.max", outcome: "applied", actual: String(100 * MIB) },
         { limit: "pids.max", outcome: "applied", actual: "50", because: because("50") },
       ]);
@@ -139,10 +140,46 @@ for (const choice of [FAKE_V2, REAL_V2]) {
       expect(machine.fs.read(`${parentOf(machine)}/${JOB_NAME}/pids.max`)).toBe("50\n");
     });
 
+    it("has its weight among the cgroups beside it, and never more than the one that its processes left", (machine) => {
+      limitFromOutside(machine, machine.origin, { cpuWeight: 40, pidsMax: 50 });
+      const job = makeBeside(machine, { cpuWeight: 20 });
+      const weight = (): string => machine.fs.read(`${parentOf(machine)}/${JOB_NAME}/cpu.weight`).trim();
+      for (const [cpuWeight, actual] of [
+        [20, "20"],
+        [30, "30"],
+      ] as const) {
+        expect(applyCgroupLimits(job, { cpuWeight })).toMatchObject([{ outcome: "applied", actual }]);
+        expect(weight()).toBe(actual);
+        expect(listLimitDrift(job, { cpuWeight })).toEqual([]);
+      }
+      expect(applyCgroupLimits(job, { cpuWeight: 500 })).toMatchObject([
+        { outcome: "applied", actual: "40" },
+      ]);
+      expect(listLimitDrift(job, { cpuWeight: 500 })).toEqual([]);
+      // As when a limit is changed or removed.
+      expect(liftCgroupLimits(job, ["cpu.weight"])).toEqual([]);
+      expect(weight()).toBe("40");
+      writeAsOperator(machine, `${parentOf(machine)}/${JOB_NAME}/cpu.weight`, "100");
+      expect(listLimitDrift(job, { cpuWeight: 20 })).toMatchObject([{ limit: "cpu.weight", found: "100" }]);
+    });
+
+    it("has its weight on the carrier where none is carried, which goes back to the default", (machine) => {
+      limitFromOutside(machine, machine.origin, { pidsMax: 50 });
+      const job = makeBeside(machine, { cpuWeight: 200 });
+      const found = findJobCgroup(machine.fs, machine.hierarchies, storeJobCgroup(job));
+      expect(applyCgroupLimits(found, { cpuWeight: 200 })).toMatchObject([
+        { outcome: "applied", actual: "200" },
+      ]);
+      const carrier = `${parentOf(machine)}/${JOB_NAME}`;
+      expect(machine.fs.read(`${carrier}/cpu.weight`)).toBe("200\n");
+      expect(liftCgroupLimits(found, ["cpu.weight"])).toEqual([]);
+      expect(machine.fs.read(`${carrier}/cpu.weight`)).toBe("100\n");
+    });
+
     it("is planned without a write, with the outcomes that it then has", (machine) => {
       limitFromOutside(machine, machine.origin, { memoryMaxBytes: 100 * MIB });
       const before = listAll(machine);
-      const limits = { memoryMaxBytes: 200 * MIB, pidsMax: 20 };
+      const limits = { cpuWeight: 50, memoryMaxBytes: 200 * MIB, pidsMax: 20 };
       const planned = planBeside(machine, limits);
       const expected = expectedOutcomes(planned, planLimits(planned, limits));
       expect(listAll(machine)).toEqual(before);

@@ -1,6 +1,6 @@
 import { CGROUP_LIMITS, LIMITS } from "../../../limits/table.ts";
 import type { CgroupFs } from "../../cgroupFs.ts";
-import type { CarriedFiles } from "../backend.ts";
+import type { CarriedFiles } from "../../change.ts";
 import { readText } from "../file.ts";
 
 /** The weight of an untouched cgroup: "Weights" of Documentation/admin-guide/cgroup-v2.rst. */
