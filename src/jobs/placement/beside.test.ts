@@ -68,12 +68,21 @@ test("a container that sees the cgroups of the machine is not left", () => {
 
 test("a caller in the root of all cgroups, in a job, or with systemd needs no place beside it", () => {
   const bus: Bus = {
-    callManager: () => ({ reason: "not asked" }),
+    startTransientUnit: () => "not asked",
     readProperties: () => ({ reason: "not asked" }),
   };
   expect(callerIn("/").planned()).toEqual({ placedAs: "child" });
   expect(callerIn("/media/ffrtmp-1f3a9c-outer").planned()).toEqual({ placedAs: "child" });
   expect(callerIn("/media/encoder", bus).planned()).toEqual({ placedAs: "child" });
+});
+
+test("a job on a machine whose controllers of limits are on cgroup v1 needs no place beside its caller", () => {
+  const machine = callerIn("/media/encoder");
+  machine.context.hierarchies = machine.context.hierarchies.map((hierarchy) => ({
+    ...hierarchy,
+    controllers: ["hugetlb"],
+  }));
+  expect(machine.planned()).toEqual({ placedAs: "child" });
 });
 
 test("a job is not in a cgroup that this user may not write to, or may put no process into", () => {

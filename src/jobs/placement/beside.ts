@@ -1,5 +1,6 @@
 import { dirname } from "node:path";
 import type { Place } from "../../linux/cgroup/backend.ts";
+import { controllersOf } from "../../linux/cgroup/backends.ts";
 import {
   cgroupPathOf,
   directoryOf,
@@ -26,6 +27,8 @@ export function planOwnPlace(context: Context, membership: Membership): Place {
   const hierarchy = unifiedHierarchy(context);
   const cgroupPath = hierarchy && membership.get(hierarchy.key);
   if (!hierarchy || hierarchy.isReadOnly || cgroupPath === undefined) return { placedAs: "child" };
+  // On a hybrid machine the controllers of limits can all be on v1.
+  if (controllersOf(hierarchy).length === 0) return { placedAs: "child" };
   // With systemd a scope is the place beside the caller. A workload of a governed workload stays in its cgroup.
   if (context.host.bus || isGovernedPath(cgroupPath)) return { placedAs: "child" };
   // The kernel lets the root of all cgroups have processes and children with all controllers.
