@@ -227,6 +227,23 @@ for (const choice of [FAKE_V2, REAL_V2]) {
       expect(listAll(machine)).toEqual(before);
     });
 
+    it("disables each controller once, however often its changes are undone", (machine) => {
+      machine.fs.write(`${baseOf(machine)}/cgroup.subtree_control`, "-memory -cpuset -io");
+      const writes: string[] = [];
+      const fs: CgroupFs = {
+        ...machine.fs,
+        write(path, data) {
+          if (path.endsWith("/cgroup.subtree_control")) writes.push(data);
+          machine.fs.write(path, data);
+        },
+      };
+      const job = makeJob({ ...machine, fs }, { memoryMaxBytes: 1 << 20 });
+      for (let n = 0; n < 2; n++) expect(removeJobCgroup(job)).toEqual([]);
+      const ofMemory = writes.filter((data) => data.endsWith("memory"));
+      // In the cgroup above, and in the one that the job is in.
+      expect(ofMemory).toEqual(["+memory", "+memory", "-memory", "-memory"]);
+    });
+
     it("keeps a controller above it enabled that another cgroup uses now", (machine) => {
       machine.fs.write(`${baseOf(machine)}/cgroup.subtree_control`, "-memory -cpuset");
       const job = makeJob(machine, LIMITS);
