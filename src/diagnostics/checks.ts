@@ -123,8 +123,7 @@ function checkPlace(context: Context): Check[] {
     return [works(name, `beside the caller's cgroup, in ${place.parent}${carried}`)];
   }
   if (place.placedAs !== "child" || place.insteadOf === undefined) return [];
-  const cost =
-    "among the caller's processes --memory-limit, --memory-max and --io-max have no effect; to include them, run ffrtmp in a child of a cgroup that is yours and has no processes of its own";
+  const cost = "among the caller's processes --memory-limit, --memory-max and --io-max have no effect";
   return [fails(name, `below the caller's, because none can be beside it: ${place.insteadOf}`, cost)];
 }
 

@@ -248,11 +248,11 @@ const BELOW: Record<
   },
   "with a BPF program that restricts its devices": {
     prepare: ({ caller }) => attachDeviceProgram(caller),
-    because: "would not have its BPF programs",
+    because: "has BPF programs, which cannot be carried",
   },
   "with a limit that cannot be carried": {
     prepare: ({ caller, write }) => write(`${caller}/cgroup.max.depth`, "3"),
-    because: "would not have its cgroup.max.depth (3)",
+    because: "has cgroup.max.depth 3, which cannot be carried",
   },
 };
 for (const [kind, { prepare, options = {}, because }] of Object.entries(BELOW)) {

@@ -94,7 +94,7 @@ test("without systemd no process is moved out of a frozen cgroup, where it would
   for (const path of ["media", "media/encoder"]) cgroupFs.mkdir(`/sys/fs/cgroup/${path}`);
   machine.fake.addProcess(4026, "/media/encoder");
   machine.fake.set("/sys/fs/cgroup/media/encoder/cgroup.freeze", "1");
-  expect(() => place(machine, "scope")).toThrow("would not have its cgroup.freeze (1)");
+  expect(() => place(machine, "scope")).toThrow("has cgroup.freeze 1, which cannot be carried");
 });
 
 rootTest("a scope is in the slice of the unit, and carries the limits of the unit", () => {

@@ -271,7 +271,7 @@ describeOn(REAL_V2, "a limit that a cgroup beside its own would not have", (it) 
   for (const [file, text] of Object.entries({ "cpu.idle": "1", "cgroup.max.depth": "5" })) {
     it(`keeps the workload in its cgroup: ${file}`, (machine) => {
       writeAsOperator(machine, `${originOf(machine)}/${file}`, text);
-      const because = `a cgroup beside ${originOf(machine)} would not have its ${file} (${text})`;
+      const because = `${originOf(machine)} has ${file} ${text}, which cannot be carried to another cgroup`;
       expect(readCarried(machine.fs, originOf(machine))).toBe(because);
     });
   }
@@ -304,7 +304,7 @@ test.each([
   ["cgroup.freeze", "1", false],
 ])("%s with %j keeps a workload in its cgroup, unless it limits nothing", (file, text, limitsNothing) => {
   const fs = { ...fakeV2().fs, files: () => [file], read: () => `${text}\n` };
-  const because = `a cgroup beside /sys/fs/cgroup/a would not have its ${file} (${text.replace("\n", "; ")})`;
+  const because = `/sys/fs/cgroup/a has ${file} ${text.replace("\n", "; ")}, which cannot be carried to another cgroup`;
   expect(readCarried(fs, "/sys/fs/cgroup/a")).toEqual(limitsNothing ? {} : because);
 });
 

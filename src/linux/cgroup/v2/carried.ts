@@ -35,12 +35,15 @@ export function readCarried(fs: CgroupFs, path: string): CarriedFiles | string {
     const kind = kindOf(file);
     const text = kind && readText(fs, `${path}/${file}`);
     if (!kind || text === undefined || !kind.limits(text)) continue;
-    if (!kind.canBeSet)
-      return `a cgroup beside ${path} would not have its ${file} (${text.split("\n").join("; ")})`;
+    if (!kind.canBeSet) return notCarried(path, `${file} ${text.split("\n").join("; ")}`);
     carried[file] = text;
   }
-  if (fs.hasPrograms(path)) return `a cgroup beside ${path} would not have its BPF programs`;
+  if (fs.hasPrograms(path)) return notCarried(path, "BPF programs");
   return carried;
+}
+
+function notCarried(path: string, what: string): string {
+  return `${path} has ${what}, which cannot be carried to another cgroup`;
 }
 
 /** Returns how to read a file that can limit the processes of a cgroup; `undefined` for any other file. */
