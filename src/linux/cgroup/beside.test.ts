@@ -315,7 +315,7 @@ test("a job without limits beside another cgroup, or in the root of all, changes
   const enabledBy = ({ changes }: JobCgroup): string[] =>
     changes.flatMap((change) => (change.kind === "controller-enabled" ? change.controller : []));
   expect(enabledBy(planBeside(machine, {}))).toEqual([]);
-  // The weight of the job's cgroup stands for the nice value.
+  // The weight of the job's cgroup represents the nice value.
   expect(enabledBy(planBeside(machine, {}, 10))).toEqual(["cpu"]);
   const fake = fakeV2();
   const planAtRoot = (limits: Limits): JobCgroup =>

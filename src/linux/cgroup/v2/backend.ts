@@ -49,7 +49,7 @@ export const backendV2: CgroupBackend = {
     const enable = (level: string, names: string[]): CgroupChange[] =>
       planControllers(fs, hierarchy.key, level, names, shared);
     // Where other cgroups or processes are beside the job's, no controller is enabled only to measure. A workload with a
-    // nice value needs cpu there: its weight stands for the nice value as soon as another program enables the controller.
+    // nice value needs cpu there: its weight represents the nice value as soon as another program enables the controller.
     const isShared = placedAs === "beside" || threaded || readType(fs, base) === undefined;
     const isNeeded = (controller: CgroupController): boolean =>
       asked.includes(controller) || (controller === cpu && (limits.nice ?? nice) !== 0);
