@@ -1,3 +1,4 @@
+import { carriedOf } from "../../jobs/changes.ts";
 import type { Context } from "../../jobs/context.ts";
 import { formatDuration } from "../../jobs/duration.ts";
 import { Refusal } from "../../jobs/errors.ts";
@@ -42,6 +43,7 @@ export function inspect(name: string, flags: InspectFlags): number {
     const ended = result ? resultJson(job, result, shown) : null;
     printJson({
       ...jobJson(job, shown),
+      carried_limits: carriedOf(job),
       processes,
       usage: usageJson(usage),
       result: ended,
@@ -105,6 +107,8 @@ function describeJob(
   if (processes.length > 0) pairs.push(["processes", processes.join(" ")]);
   pairs.push(...outcomePairs(job), ...byHandPairs(job));
   if (job.state !== "ended") pairs.push(...job.cgroup.map(({ path }): Pair => ["cgroup", path]));
+  const carried = Object.entries(carriedOf(job)).map(([file, text]) => `${file} ${text}`);
+  if (carried.length > 0) pairs.push(["carried limits", carried.join(", ")]);
   return pairs;
 }
 

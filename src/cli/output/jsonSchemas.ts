@@ -17,6 +17,10 @@ const job = jobSchema.meta({ id: "Job", description: "A job as it is recorded." 
 
 const inspected = jobSchema
   .extend({
+    carried_limits: described(
+      z.record(z.string(), z.string()),
+      "limits of the cgroup that the processes left for one beside it, which stay in force: content of each file",
+    ),
     processes: described(z.array(z.number()), "the processes in the job's cgroups"),
     usage: described(usageSchema, "what the job has used until now, or had used at its end"),
     result: described(resultSchema.nullable(), "the end of the job; `null`: it has not ended"),

@@ -33,7 +33,7 @@ export function adoptOrphanGroups(context: Context): void {
 
 function adoptGroup(context: Context, jobId: string, found: JobLocation[]): void {
   const { host, ledger } = context;
-  const changes = found.flatMap(changesBehind);
+  const changes = found.flatMap((location) => changesBehind(context, location));
   const cgroup = findJobCgroup(host.cgroupFs, context.hierarchies, { cgroup: found, changes });
   const root = findMainProcess(context, listMembers(cgroup));
   if (!root) {
@@ -84,17 +84,18 @@ function findGroups({ host: { cgroupFs }, hierarchies, state }: Context): Map<st
     if (!name.startsWith(prefix) || isTenantGroup(name)) return false;
     // Another user can make a cgroup of this name in a subtree that is delegated to him.
     if (!isOwnedByUs(cgroupFs, path)) return false;
-    // The job's own cgroup is in the wrapper's, which has the same name, or in its scope.
+    // The job's own cgroup is in the wrapper's or the carrier, which have the same name, or in its scope.
     return ![name, name.replace(/\.scope$/, "")].some((inner) => cgroupFs.exists(`${path}/${inner}`));
   });
   return Map.groupBy(own, ({ path }) => basename(path).slice(prefix.length));
 }
 
 /** Returns the changes that created a cgroup, by its name and the name of its parent. */
-function changesBehind({ hierarchy, path }: JobLocation): Change[] {
+function changesBehind({ hierarchies }: Context, { hierarchy, path }: JobLocation): Change[] {
   const parent = dirname(path);
-  const isWrapperSlot = basename(parent) === basename(path);
-  const role = isTenantGroup(basename(parent)) ? "tenant" : isWrapperSlot ? "wrapper-slot" : undefined;
+  const isUnified = hierarchies.some(({ key, version }) => key === hierarchy && version === 2);
+  const around = basename(parent) === basename(path) ? (isUnified ? "carrier" : "wrapper-slot") : undefined;
+  const role = isTenantGroup(basename(parent)) ? "tenant" : around;
   return [
     ...(role ? [{ kind: "cgroup-created", hierarchy, path: parent, role } as const] : []),
     { kind: "cgroup-created", hierarchy, path, role: "job" },
