@@ -6,6 +6,7 @@ import { parseScanInterval, SCAN_INTERVAL } from "../policy/scanInterval.ts";
 import { addJobArgument, addJobOptions, addPlacementOption, addStateOption } from "./options/jobOptions.ts";
 import { addLimitOptions } from "./options/limitOptions.ts";
 import { optionValue, parseCommandName, parsePid, size, wholeNumber } from "./options/optionValue.ts";
+import { parseSince, parseWaitTime, SINCE, WAIT_TIME } from "./options/times.ts";
 import { printErr, printOut } from "./output/messages.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: commander hands over arguments and options by position
@@ -133,6 +134,35 @@ const COMMANDS: Record<string, CommandDefinition> = {
     define: (command) => addJobArgument(command).option("-f, --follow", "keep printing until the job ends"),
     load: async () => (await import("./commands/logs.ts")).logs,
   },
+  wait: {
+    description: "wait until jobs have ended, and exit with the code of the last one that is named",
+    define: (command) =>
+      addStateOption(command)
+        .argument("<job...>", "job ids")
+        .option("--any", "wait for the first of the jobs, and exit with its code")
+        .option(
+          "--timeout <time>",
+          "stop waiting after this time, and exit with 124",
+          optionValue(WAIT_TIME, parseWaitTime),
+        )
+        .option("-q, --quiet", "print nothing when a job ends")
+        .option("--json", "print the result of each job as JSON, one line each"),
+    load: async () => (await import("./commands/wait.ts")).wait,
+  },
+  events: {
+    description: "list what happened to jobs and to ffrtmp watch, one line for each event, oldest first",
+    define: (command) =>
+      addStateOption(command)
+        .option(
+          "--since <time>",
+          "start at this time: 2h for two hours ago, or 2026-11-26T21:00 (default: 24h; with --follow: now)",
+          optionValue(SINCE, (text) => parseSince(text, Date.now())),
+        )
+        .option("-f, --follow", "keep printing new events until interrupted")
+        .option("--job <id>", "only the events of jobs with this id, from the first one on")
+        .option("--json", "print JSON, one line for each event"),
+    load: async () => (await import("./commands/events.ts")).events,
+  },
   history: {
     description: "list finished jobs",
     define: (command) =>
@@ -244,8 +274,17 @@ function defineCommand(
   }
   definition.define(command).action(async (...args: unknown[]) => {
     const handler = await definition.load();
-    onExit(await handler(...args));
+    try {
+      onExit(await handler(...args));
+    } catch (error) {
+      throw isExplained(error) ? await error.explain() : error;
+    }
   });
+}
+
+/** Returns true for a failure that is explained by code which is loaded for it alone. */
+function isExplained(error: unknown): error is { explain(): Promise<Error> } {
+  return error instanceof Error && "explain" in error && typeof error.explain === "function";
 }
 
 function createProgram(): Command {

@@ -4,15 +4,26 @@ import { isOpen, type Job, type RunningJob } from "../jobs/model/job.ts";
 import { repairJob } from "../jobs/recovery/recover.ts";
 import { Ledger } from "../ledger/ledger.ts";
 import { locateState } from "../ledger/location.ts";
+import type { LedgerAccess } from "../ledger/store.ts";
 import { realHost } from "../linux/host.ts";
 import type { CommonFlags } from "./options/jobOptions.ts";
 import { warn } from "./output/messages.ts";
 
-/** Opens the ledger and reads the machine's cgroup hierarchies. Commands that use jobs call this first. */
-export function openContext(flags: CommonFlags): Context {
+/** Opens the ledger and reads the machine's cgroup hierarchies. Commands that govern call this first. */
+export function openContext(flags: CommonFlags, access?: LedgerAccess): Context {
   const state = locateState(flags.statePath, process.env);
-  const ledger = new Ledger(state.ledger, warn);
+  const ledger = new Ledger(state.ledger, warn, access);
   return createContext({ host: realHost(), ledger, state, warn });
+}
+
+/** Does the same for commands that read: no file and no directory is created where there is none. */
+export function openToRead(flags: CommonFlags): Context {
+  return openContext(flags, "read");
+}
+
+/** Does the same for commands that change recorded jobs, and so have nothing to do where none is recorded. */
+export function openToChange(flags: CommonFlags): Context {
+  return openContext(flags, "change");
 }
 
 /** Closes the ledger. Throws a Refusal if a change of the job was made and is not recorded. */
@@ -26,8 +37,22 @@ export function closeAfterChange({ ledger }: Context, { jobId }: Job): void {
 
 /** Throws a Refusal if the ledger cannot be read, for commands whose empty answer would be wrong. */
 export function requireRecords({ ledger }: Context): void {
-  if (ledger.unreadableBecause === undefined) return;
-  throw new Refusal(`cannot read the ledger ${ledger.path}: ${ledger.unreadableBecause}`);
+  const { unreadableBecause, remedy, path } = ledger;
+  if (unreadableBecause === undefined) return;
+  throw new Refusal(`cannot read the ledger ${path}: ${unreadableBecause}`, remedy);
+}
+
+/** No job with this id is recorded. `explain` finds out where one may be, with code that only this failure needs. */
+class UnknownJob extends Refusal {
+  readonly explain: () => Promise<Refusal>;
+
+  constructor(context: Context, jobId: string) {
+    super(
+      `there is no job ${jobId || JSON.stringify(jobId)} in ${context.state.ledger}`,
+      "ffrtmp ps, ffrtmp history; add --state-path DIR for another state directory",
+    );
+    this.explain = async () => (await import("./otherStates.ts")).explainUnknownJob(context, jobId, this);
+  }
 }
 
 /** Returns the job with this id, brought up to date: the open one, or else the last one that ended. */
@@ -35,9 +60,7 @@ export function findJob(context: Context, jobId: string): Job {
   requireRecords(context);
   const named = context.ledger.jobsNamed(jobId);
   const job = named.find(isOpen) ?? named[0];
-  const none = `there is no job ${jobId || JSON.stringify(jobId)} in ${context.state.ledger}`;
-  const hint = "ffrtmp ps, ffrtmp history; add --state-path DIR for another state directory";
-  if (!job) throw new Refusal(none, hint);
+  if (!job) throw new UnknownJob(context, jobId);
   repairJob(context, job);
   return context.ledger.job(job.key) ?? job;
 }

@@ -1,4 +1,4 @@
-import { attach as attachToProcess, withAttachLock } from "../../jobs/attach/attach.ts";
+import { attach as attachToProcess, GovernedElsewhere, withAttachLock } from "../../jobs/attach/attach.ts";
 import type { Context } from "../../jobs/context.ts";
 import { JobObserver, type ObservedEnd } from "../../jobs/exit/jobObserver.ts";
 import { recordExit } from "../../jobs/exit/recordExit.ts";
@@ -30,7 +30,7 @@ export async function attach(flags: JobFlags & { pid: number }): Promise<number>
   const slow = await readSlowFacts(context.host, flags.pid);
   const { job, pidfd } = await withAttachLock(context.host, flags.pid, () =>
     attachToProcess(context, flags.pid, spec, slow),
-  );
+  ).catch((error) => explainGovernor(context, error));
   warn(`governing PID ${job.process.pid} (${job.command[0]}) as job ${job.jobId}`);
   warnOfMissingLimits(job);
 
@@ -57,6 +57,13 @@ export async function attach(flags: JobFlags & { pid: number }): Promise<number>
   else if (isOurs) printErr(summaryLine(job, result));
   context.ledger.close();
   return 0;
+}
+
+/** Names the state directory whose ffrtmp governs the process already. */
+async function explainGovernor(context: Context, error: unknown): Promise<never> {
+  if (!(error instanceof GovernedElsewhere)) throw error;
+  const { describeGovernor } = await import("../otherStates.ts");
+  throw describeGovernor(context, error);
 }
 
 /** Reads what the ledger keeps of a process, which can delay that without end, within a time limit. */

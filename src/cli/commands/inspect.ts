@@ -14,10 +14,10 @@ import type { CommonFlags } from "../options/jobOptions.ts";
 import { printJson, printOut } from "../output/messages.ts";
 import { outcomePairs } from "../output/outcomes.ts";
 import { type Pair, renderPairs } from "../output/table.ts";
-import { findJob, openContext } from "../session.ts";
+import { findJob, openToRead } from "../session.ts";
 
 export function inspect(jobId: string, flags: CommonFlags): number {
-  const context = openContext(flags);
+  const context = openToRead(flags);
   const job = findJob(context, jobId);
   const result = context.ledger.result(job);
   const cgroup = jobCgroupOf(context, job);

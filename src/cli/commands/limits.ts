@@ -7,7 +7,7 @@ import { limitsFrom } from "../options/limitOptions.ts";
 import { printJson, printOut } from "../output/messages.ts";
 import { outcomePairs, warnOfLikelyMistakes } from "../output/outcomes.ts";
 import { renderPairs } from "../output/table.ts";
-import { closeAfterChange, findRunningJob, openContext } from "../session.ts";
+import { closeAfterChange, findRunningJob, openToChange } from "../session.ts";
 
 /** Sets limits of a running job. They override those of its policy or its caller until they are reset. */
 export function setLimits(jobId: string, flags: CommonFlags): number {
@@ -22,7 +22,7 @@ export function resetLimits(jobId: string, flags: CommonFlags): number {
 
 /** Adds to the limits that were set by hand. `null` removes all of these. */
 function change(jobId: string, flags: CommonFlags, limits: Limits | null): number {
-  const context = openContext(flags);
+  const context = openToChange(flags);
   const job = findRunningJob(context, jobId);
   if (limits) warnOfLikelyMistakes(context, limits);
   const byHand = limits && { ...job.byHand, ...limits };

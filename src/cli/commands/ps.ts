@@ -6,18 +6,21 @@ import type { OpenJob } from "../../jobs/model/job.ts";
 import { isObserved, repairAll } from "../../jobs/recovery/recover.ts";
 import { oneLine } from "../../sys/visibleText.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
+import { explainNoneOpen, explainNoRecords, noteForeignJobs } from "../output/emptyState.ts";
 import { printJson, printOut, warn } from "../output/messages.ts";
 import { type Column, type Pair, renderPairs, renderTable } from "../output/table.ts";
-import { openContext, requireRecords } from "../session.ts";
+import { openToRead, requireRecords } from "../session.ts";
 
 export function ps(flags: CommonFlags & { daemon?: boolean }): number {
-  const context = openContext(flags);
+  const context = openToRead(flags);
   if (flags.daemon) return psDaemon(context, flags.json ?? false);
   repairAll(context);
   const jobs = context.ledger.openJobs();
   if (flags.json) printJson(jobs.map(jobJson));
   else printOut(renderTable(columns(context), jobs));
   warnOfInvalidPolicy(context);
+  if (jobs.length === 0) explainNoneOpen(context);
+  noteForeignJobs(context);
   context.ledger.close();
   // With an unreadable ledger, the jobs that their cgroups reveal are shown before the failure.
   requireRecords(context);
@@ -69,6 +72,7 @@ function psDaemon(context: Context, asJson: boolean): number {
   if (asJson) printJson(report ? daemonReportJson(report) : null);
   else if (report) printOut(renderPairs(describe(report, context)));
   else printOut(oneLine(`no ffrtmp watch has used ${context.ledger.path}`));
+  if (!report && context.ledger.isMissing) explainNoRecords(context, "ps --daemon");
   return 0;
 }
 

@@ -73,7 +73,7 @@ export function recordActiveDaemon({ ledger, self }: Context): void {
 }
 
 /** Returns true while another process is the active daemon: it has a pidfd of every job, and may know how one has ended. */
-function isDaemonRunning({ ledger, host, self }: Context): boolean {
+export function isDaemonRunning({ ledger, host, self }: Context): boolean {
   const daemon = parseJson(ledger.note(ACTIVE_DAEMON) ?? "null") as ProcessIdentity | null | undefined;
   return typeof daemon?.pid === "number" && daemon.pid !== self.pid && isAlive(host, daemon);
 }
