@@ -36,23 +36,34 @@ export function closeAfterChange({ ledger }: Context, { jobId }: Job): void {
 }
 
 /** Throws a Refusal if the ledger cannot be read, for commands whose empty answer would be wrong. */
-export function requireRecords({ ledger }: Context): void {
-  const { unreadableBecause, remedy, path } = ledger;
+export function requireRecords(context: Context): void {
+  const { unreadableBecause, remedy, path } = context.ledger;
   if (unreadableBecause === undefined) return;
-  throw new Refusal(`cannot read the ledger ${path}: ${unreadableBecause}`, remedy);
+  throw new Explained(`cannot read the ledger ${path}: ${unreadableBecause}`, remedy, async (plain) =>
+    (await import("./otherStates.ts")).explainUnreadable(context, plain),
+  );
 }
 
-/** No job with this id is recorded. `explain` finds out where one may be, with code that only this failure needs. */
-class UnknownJob extends Refusal {
+/** A refusal that `explain` completes, with code that only this failure needs. */
+class Explained extends Refusal {
   readonly explain: () => Promise<Refusal>;
 
-  constructor(context: Context, jobId: string) {
-    super(
-      `there is no job ${jobId || JSON.stringify(jobId)} in ${context.state.ledger}`,
-      "ffrtmp ps, ffrtmp history; add --state-path DIR for another state directory",
-    );
-    this.explain = async () => (await import("./otherStates.ts")).explainUnknownJob(context, jobId, this);
+  constructor(
+    message: string,
+    hint: string | undefined,
+    explain: (plain: Refusal) => Refusal | Promise<Refusal>,
+  ) {
+    super(message, hint);
+    this.explain = async () => explain(this);
   }
+}
+
+function unknownJob(context: Context, jobId: string): Refusal {
+  return new Explained(
+    `there is no job ${jobId || JSON.stringify(jobId)} in ${context.state.ledger}`,
+    "ffrtmp ps, ffrtmp history; add --state-path DIR for another state directory",
+    async (plain) => (await import("./otherStates.ts")).explainUnknownJob(context, jobId, plain),
+  );
 }
 
 /** Returns the job with this id, brought up to date: the open one, or else the last one that ended. */
@@ -60,7 +71,7 @@ export function findJob(context: Context, jobId: string): Job {
   requireRecords(context);
   const named = context.ledger.jobsNamed(jobId);
   const job = named.find(isOpen) ?? named[0];
-  if (!job) throw new UnknownJob(context, jobId);
+  if (!job) throw unknownJob(context, jobId);
   repairJob(context, job);
   return context.ledger.job(job.key) ?? job;
 }

@@ -119,7 +119,8 @@ function describeForeign(jobs: ForeignJob[]): { message: string; hint: string | 
   };
 }
 
-function ownerText({ uid }: Place): string {
+/** Returns the owner of a place: `which belongs to ann (uid 1000)`. */
+export function ownerText({ uid }: Place): string {
   return uid === undefined ? "whose owner is not known" : `which belongs to ${userName(uid)} (uid ${uid})`;
 }
 
