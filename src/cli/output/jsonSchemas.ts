@@ -201,7 +201,9 @@ const logLine = z
   .strictObject({
     time: time("when it happened"),
     kind: described(z.string(), "the kind of the event; a later release can add kinds"),
-    job_id: text("the job's id; `null`: the event is about `ffrtmp watch`, or its job is not recorded any more"),
+    job_id: text(
+      "the job's id; `null`: the event is about `ffrtmp watch`, or its job is not recorded any more",
+    ),
     detail: described(z.unknown(), "more, depending on the kind"),
   })
   .meta({ id: "LogLine", description: "An event of a job or of the daemon." });
