@@ -33,7 +33,7 @@ export function describeGovernor(context: Context, { message, hint, cgroup }: Go
 }
 
 /** Returns the refusal for a ledger that this user may not read: whose it is, and by which command that user reads it. */
-export function explainUnreadable({ state }: Context, plain: Refusal): Refusal {
+export function explainUnreadable({ state }: Pick<Context, "state">, plain: Refusal): Refusal {
   const place = describePlace(state.directory);
   const isRefused = place.kind === "hidden" || place.kind === "unreadable";
   if (!isRefused || place.uid === undefined || place.uid === process.geteuid?.()) return plain;

@@ -159,7 +159,7 @@ const COMMANDS: Record<string, CommandDefinition> = {
           optionValue(SINCE, (text) => parseSince(text, Date.now())),
         )
         .option("-f, --follow", "keep printing new events until interrupted")
-        .option("--job <id>", "only the events of jobs with this id, from the first one on")
+        .option("--job <job>", "only the events of jobs with this id, from the first one on")
         .option("--json", "print JSON, one line for each event"),
     load: async () => (await import("./commands/events.ts")).events,
   },

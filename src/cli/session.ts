@@ -4,7 +4,7 @@ import { isOpen, type Job, type RunningJob } from "../jobs/model/job.ts";
 import { repairJob } from "../jobs/recovery/recover.ts";
 import { Ledger } from "../ledger/ledger.ts";
 import { locateState } from "../ledger/location.ts";
-import type { LedgerAccess } from "../ledger/store.ts";
+import type { LedgerAccess, LedgerStore } from "../ledger/store.ts";
 import { realHost } from "../linux/host.ts";
 import type { CommonFlags } from "./options/jobOptions.ts";
 import { warn } from "./output/messages.ts";
@@ -36,13 +36,16 @@ export function closeAfterChange({ ledger }: Context, { jobId }: Job): void {
 }
 
 /** Throws a Refusal if the ledger cannot be read, for commands whose empty answer would be wrong. */
-export function requireRecords(context: Context): void {
+export function requireRecords(context: ReadState): void {
   const { unreadableBecause, remedy, path } = context.ledger;
   if (unreadableBecause === undefined) return;
   throw new Explained(`cannot read the ledger ${path}: ${unreadableBecause}`, remedy, async (plain) =>
     (await import("./otherStates.ts")).explainUnreadable(context, plain),
   );
 }
+
+/** A state directory and a reader of its ledger. */
+type ReadState = Pick<Context, "state"> & { ledger: LedgerStore };
 
 /** A refusal that `explain` completes, with code that only this failure needs. */
 class Explained extends Refusal {

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
-import { runScript } from "../support/badInput.ts";
+import { PRIVATE_MOUNTS, runScript } from "../support/badInput.ts";
 import {
   lacksCommand,
   lacksLimits,
@@ -141,6 +141,18 @@ strangerTest("root is told whose an empty state directory is", async () => {
   );
 });
 
+strangerTest("root by sudo reads about the state of the user who called it", async () => {
+  const script = `printf 'root:x:0:0::/root:/bin/sh\nann:x:1234:1234::%s/ann:/bin/sh\n' "$PWD" > passwd
+    mkdir -p ann/.local/state/ffrtmp && touch ann/.local/state/ffrtmp/ledger.db && chown -R 1234 ann
+    mount --bind passwd /etc/passwd && SUDO_UID=1234 exec "$F" ps`;
+  const { code, stderr } = await runScript(sandbox(), script, {}, PRIVATE_MOUNTS);
+  expect(code).toBe(0);
+  const theirs = `${sandbox().directory}/ann/.local/state/ffrtmp`;
+  expect(stderr).toContain(
+    `ann's state is ${theirs}, not readable for you; try: sudo -u ann ffrtmp ps --state-path ${theirs}\n`,
+  );
+});
+
 limitsTest("a job of another state directory is named with that directory", async () => {
   const { pid, wrapper } = await sandbox().startJob("far", [], ["sleep", "1000"]);
   const other = ["--state-path", sandbox().path("other")];
@@ -174,9 +186,10 @@ limitsTest("jobs without a ledger are shown from their cgroups, and no ledger is
   await wrapper.exited;
   const { state } = sandbox();
   const script = `rm -r ${state}; exec "$F" ps --json`;
-  const { code, stdout } = await runScript(sandbox(), script);
+  const { code, stdout, stderr } = await runScript(sandbox(), script);
   expect(code).toBe(0);
   expect(JSON.parse(stdout)).toMatchObject([{ job_id: "kept", pid }]);
+  expect(stderr).toContain(`there is no ledger ${state}/ledger.db: these jobs are known from their cgroups`);
   expect(existsSync(state)).toBe(false);
   expect(sandbox().cgroups()).not.toEqual([]);
   // For the end of the test, which needs the ledger again.

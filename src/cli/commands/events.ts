@@ -39,6 +39,7 @@ export async function events(flags: EventsFlags): Promise<number> {
   }
   const sinceMs = flags.since ?? firstMs(flags, nowMs);
   const reader = new LedgerReader(path, warn, "read");
+  requireRecords({ ...context, ledger: reader });
   const end = reader.position();
   const entries = reader.since(sinceMs, end, flags.job);
   if (entries.length === 0 && !flags.follow) explainNone(flags);

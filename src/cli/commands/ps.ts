@@ -20,6 +20,8 @@ export function ps(flags: CommonFlags & { daemon?: boolean }): number {
   else printOut(renderTable(columns(context), jobs));
   warnOfInvalidPolicy(context);
   if (jobs.length === 0) explainNoneOpen(context);
+  else if (context.ledger.isMissing)
+    warn(`there is no ledger ${context.ledger.path}: these jobs are known from their cgroups alone`);
   noteForeignJobs(context);
   context.ledger.close();
   // With an unreadable ledger, the jobs that their cgroups reveal are shown before the failure.

@@ -11,6 +11,8 @@ const MAX_NAMED = 5;
 
 /** Says on stderr why there is no open job. */
 export function explainNoneOpen(context: Context): void {
+  // A failure follows, which says why.
+  if (context.ledger.unreadableBecause !== undefined) return;
   const { open, ended } = countJobs(context);
   // The jobs are there, and the operator's options leave them out.
   if (open > 0) return;
@@ -37,7 +39,7 @@ function commandHere({ state }: Context, command: string): string {
 }
 
 function countJobs({ ledger }: Context): { open: number; ended: number } {
-  if (ledger.isMissing || ledger.unreadableBecause !== undefined) return { open: 0, ended: 0 };
+  if (ledger.isMissing) return { open: 0, ended: 0 };
   return new LedgerReader(ledger.path, () => {}, "read").countJobs();
 }
 
