@@ -149,7 +149,7 @@ strangerTest("root by sudo reads about the state of the user who called it", asy
   expect(code).toBe(0);
   const theirs = `${sandbox().directory}/ann/.local/state/ffrtmp`;
   expect(stderr).toContain(
-    `ann's state is ${theirs}, not readable for you; try: sudo -u ann ffrtmp ps --state-path ${theirs}\n`,
+    `ann's state is ${theirs}, which root does not read; try: sudo -u ann ffrtmp ps --state-path ${theirs}\n`,
   );
 });
 

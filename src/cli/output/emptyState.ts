@@ -89,7 +89,8 @@ export function describeOthers(directory: string, command: string): OtherPlace[]
       case "empty":
         return { text: `${whose} is ${owner.directory}, where no job is recorded`, command: undefined };
       default: {
-        const right = place.kind === "readable" ? "" : ", not readable for you";
+        const refused = process.geteuid?.() === 0 ? ", which root does not read" : ", not readable for you";
+        const right = place.kind === "readable" ? "" : refused;
         const text = `${whose} is ${owner.directory}${right}`;
         return { text, command: commandFor(owner.directory, command, place) };
       }
