@@ -56,7 +56,8 @@ export abstract class LedgerStore {
       this.#file = this.#openFile();
     } catch (error) {
       if (!database.isMediumTrouble(error)) throw error;
-      this.#reportOnce(error);
+      // A command that needs the records fails with the reason.
+      if (access === "create") this.#reportOnce(error);
       this.#overlay = new Overlay();
       this.#fault = this.#describe(error);
     }

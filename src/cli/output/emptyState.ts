@@ -45,7 +45,10 @@ function countJobs({ ledger }: Context): { open: number; ended: number } {
 
 /** Names on stderr the jobs that run under other state directories. */
 export function noteForeignJobs(context: Context): void {
-  for (const jobs of Map.groupBy(findForeignJobs(context), ({ directory }) => directory).values()) {
+  for (const jobs of Map.groupBy(
+    findForeignJobs(context),
+    ({ directory, tag }) => directory ?? tag,
+  ).values()) {
     const { message, hint } = describeForeign(jobs);
     printError(message, hint);
   }

@@ -13,6 +13,8 @@ import { listJobCgroups } from "./orphanCgroups.ts";
 /** A job that an ffrtmp with another state directory governs, as its cgroup shows. */
 export interface ForeignJob {
   jobId: string;
+  /** The checksum of the state directory. */
+  tag: string;
   /** One of its cgroups. */
   path: string;
   pids: number[];
@@ -36,7 +38,7 @@ export function findForeignJobs(context: Machine): ForeignJob[] {
     const pids = processesIn(context, path);
     if (pids.length === 0 || jobs.has(`${tag} ${jobId}`)) continue;
     const directory = directories.find(tag, cgroupFs.owner(path));
-    jobs.set(`${tag} ${jobId}`, { jobId, path, pids, directory });
+    jobs.set(`${tag} ${jobId}`, { jobId, tag, path, pids, directory });
   }
   const orderOf = ({ directory = "", jobId }: ForeignJob) => `${directory} ${jobId}`;
   return [...jobs.values()].sort((a, b) => (orderOf(a) < orderOf(b) ? -1 : 1));
