@@ -57,8 +57,8 @@ export const MAN_TEXTS: Record<string, ManText> = {
     ],
     examples: [
       [
-        "Start two jobs, and continue when both have ended:",
-        "ffrtmp run -d --job-id a -- ./encode a; ffrtmp run -d --job-id b -- ./encode b; ffrtmp wait a b",
+        "Continue when two jobs have ended that run in the background:",
+        "ffrtmp wait transcode-001 transcode-002",
       ],
     ],
   },
