@@ -6,7 +6,6 @@ import { parseScanInterval, SCAN_INTERVAL } from "../policy/scanInterval.ts";
 import { addJobArgument, addJobOptions, addPlacementOption, addStateOption } from "./options/jobOptions.ts";
 import { addLimitOptions } from "./options/limitOptions.ts";
 import { optionValue, parseCommandName, parsePid, size, wholeNumber } from "./options/optionValue.ts";
-import { parseSince, parseWaitTime, SINCE, WAIT_TIME } from "./options/times.ts";
 import { printErr, printOut } from "./output/messages.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: commander hands over arguments and options by position
@@ -140,11 +139,7 @@ const COMMANDS: Record<string, CommandDefinition> = {
       addStateOption(command)
         .argument("<job...>", "job ids")
         .option("--any", "wait for the first of the jobs, and exit with its code")
-        .option(
-          "--timeout <time>",
-          "stop waiting after this time, and exit with 124",
-          optionValue(WAIT_TIME, parseWaitTime),
-        )
+        .option("--timeout <time>", "stop waiting after this time, and exit with 124")
         .option("-q, --quiet", "print nothing when a job ends")
         .option("--json", "print the result of each job as JSON, one line each"),
     load: async () => (await import("./commands/wait.ts")).wait,
@@ -156,7 +151,6 @@ const COMMANDS: Record<string, CommandDefinition> = {
         .option(
           "--since <time>",
           "start at this time: 2h for two hours ago, or 2026-11-26T21:00 (default: 24h; with --follow: now)",
-          optionValue(SINCE, (text) => parseSince(text, Date.now())),
         )
         .option("-f, --follow", "keep printing new events until interrupted")
         .option("--job <job>", "only the events of jobs with this id, from the first one on")

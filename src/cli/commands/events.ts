@@ -4,6 +4,7 @@ import { inodeOf, isMissing, watchLedgerFile } from "../../ledger/database.ts";
 import { LedgerReader, type LogEntry, type LogPosition } from "../../ledger/reader.ts";
 import { escapeLines } from "../../sys/visibleText.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
+import { timeOptions } from "../options/times.ts";
 import { explainNoRecords } from "../output/emptyState.ts";
 import { logLineJson, logLineText } from "../output/logLines.ts";
 import { warn, writeOut } from "../output/messages.ts";
@@ -16,19 +17,19 @@ const POLL_INTERVAL_MS = 1000;
 const CHECK_INTERVAL_MS = 10_000;
 
 interface EventsFlags extends CommonFlags {
-  /** ms since the epoch. */
-  since?: number;
+  since?: string;
   follow?: boolean;
   job?: string;
 }
 
 /** Prints what is recorded about jobs and the daemon, one line for each event, the oldest first. */
 export async function events(flags: EventsFlags): Promise<number> {
+  const nowMs = Date.now();
+  const sinceMs = flags.since === undefined ? firstMs(flags, nowMs) : timeOptions.since(flags.since, nowMs);
   const context = openToRead(flags);
   requireRecords(context);
-  const { ledger, host } = context;
+  const { ledger } = context;
   const { path, isMissing: wasMissing } = ledger;
-  const nowMs = host.now();
   if (!wasMissing) repairAll(context);
   ledger.close();
   if (wasMissing) {
@@ -37,12 +38,11 @@ export async function events(flags: EventsFlags): Promise<number> {
     warn(`waiting until there is a ledger: ${path}`);
     while (isMissing(path)) await Bun.sleep(POLL_INTERVAL_MS);
   }
-  const sinceMs = flags.since ?? firstMs(flags, nowMs);
   const reader = new LedgerReader(path, warn, "read");
   requireRecords({ ...context, ledger: reader });
   const end = reader.position();
   const entries = reader.since(sinceMs, end, flags.job);
-  if (entries.length === 0 && !flags.follow) explainNone(flags);
+  if (entries.length === 0 && !flags.follow) explainNone(flags, sinceMs);
   if (!print(entries, flags) || !flags.follow) return 0;
   await follow(reader, end, Math.max(sinceMs, ...entries.map(({ atMs }) => atMs)), flags);
   return 0;
@@ -54,10 +54,10 @@ function firstMs({ follow, job }: EventsFlags, nowMs: number): number {
   return follow ? nowMs : nowMs - DAY_MS;
 }
 
-function explainNone({ since, job }: EventsFlags): void {
+function explainNone({ since, job }: EventsFlags, sinceMs: number): void {
   if (job !== undefined)
     warn(`no event of a job ${job} is recorded${since === undefined ? "" : " since then"}`);
-  else if (since !== undefined) warn(`no event is recorded since ${isoTime(since)}`);
+  else if (since !== undefined) warn(`no event is recorded since ${isoTime(sinceMs)}`);
   else warn("no event is recorded in the last 24 hours; for earlier ones: ffrtmp events --since 30d");
 }
 

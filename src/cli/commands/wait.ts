@@ -5,6 +5,7 @@ import { summaryLine } from "../../jobs/summary.ts";
 import { signalNumber } from "../../sys/waitStatus.ts";
 import { denySignals } from "../giveUp.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
+import { timeOptions } from "../options/times.ts";
 import { printOut, warn } from "../output/messages.ts";
 import { findJob, openToRead } from "../session.ts";
 import { firstSignal } from "../signals.ts";
@@ -15,13 +16,13 @@ const TIMED_OUT = 124;
 
 export interface WaitFlags extends CommonFlags {
   any?: boolean;
-  /** ms. */
-  timeout?: number;
+  timeout?: string;
   quiet?: boolean;
 }
 
 /** Waits until jobs have ended, prints the line of each, and returns the exit code of the last one that was named. */
 export async function wait(jobIds: string[], flags: WaitFlags): Promise<number> {
+  const timeoutMs = flags.timeout === undefined ? undefined : timeOptions.timeout(flags.timeout);
   const context = openToRead(flags);
   const jobs = jobIds.map((jobId) => findJob(context, jobId));
   const interrupted = firstSignal();
@@ -36,8 +37,7 @@ export async function wait(jobIds: string[], flags: WaitFlags): Promise<number> 
   });
   denySignals();
   const timeout = Promise.withResolvers<"timeout">();
-  const timer =
-    flags.timeout === undefined ? undefined : setTimeout(() => timeout.resolve("timeout"), flags.timeout);
+  const timer = timeoutMs === undefined ? undefined : setTimeout(() => timeout.resolve("timeout"), timeoutMs);
   const outcome = await Promise.race([all.promise, interrupted, timeout.promise]);
   clearTimeout(timer);
   await waiter.stop();
@@ -47,7 +47,7 @@ export async function wait(jobIds: string[], flags: WaitFlags): Promise<number> 
   const left = jobs.filter(({ key }) => !ends.has(key)).map(({ jobId }) => jobId);
   const rest = `not ended yet: ${[...new Set(left)].join(", ")}`;
   if (outcome === "timeout") {
-    warn(`no longer waiting after ${formatDuration(flags.timeout ?? 0)}; ${rest}`);
+    warn(`no longer waiting after ${formatDuration(timeoutMs ?? 0)}; ${rest}`);
     return TIMED_OUT;
   }
   warn(`${outcome}: no longer waiting; ${rest}`);
