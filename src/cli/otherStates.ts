@@ -6,12 +6,15 @@ import { describePlace } from "../ledger/places.ts";
 import { commandFor, describeMissing, describeOthers, ownerText } from "./output/emptyState.ts";
 
 /** Returns the refusal for a job that is not recorded: where it runs, or why nothing is recorded here. */
-export function explainUnknownJob(context: Context, jobId: string, plain: Refusal): Refusal {
-  const elsewhere = findForeignJobs(context).find((job) => job.jobId === jobId);
+export function explainUnknownJob(context: Context, name: string, plain: Refusal): Refusal {
+  const elsewhere = findForeignJobs(context).find(
+    (job) => job.jobId === name || job.pids.includes(Number(name)),
+  );
   if (elsewhere !== undefined) {
-    const { directory, path } = elsewhere;
+    const { jobId, directory, path } = elsewhere;
     const place = directory ?? `whose place is not known: its cgroup is ${path}`;
-    const message = `${plain.message}. A job with that id is governed by another state directory, ${place}`;
+    const found = jobId === name ? "A job with that id is" : `It is in job ${jobId}, which is`;
+    const message = `${plain.message}. ${found} governed by another state directory, ${place}`;
     return new Refusal(message, directory ? commandFor(directory, `inspect ${jobId}`) : plain.hint);
   }
   if (!context.ledger.isMissing) return plain;
