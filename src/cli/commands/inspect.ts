@@ -19,10 +19,10 @@ import type { CommonFlags } from "../options/jobOptions.ts";
 import { printJson, printOut } from "../output/messages.ts";
 import { outcomePairs } from "../output/outcomes.ts";
 import { type Pair, renderPairs } from "../output/table.ts";
-import { findJob, openContext } from "../session.ts";
+import { findJob, openToRead } from "../session.ts";
 
 export function inspect(name: string, flags: CommonFlags & { showSecrets?: boolean }): number {
-  const context = openContext(flags);
+  const context = openToRead(flags);
   const job = findJob(context, name);
   if (flags.showSecrets) requireOwner(job);
   const shown = flags.showSecrets ? trueCommand(job) : shownCommand(job);
