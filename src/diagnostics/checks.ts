@@ -4,6 +4,7 @@ import { groupName } from "../jobs/job.ts";
 import { planOwnPlace } from "../jobs/placement/beside.ts";
 import { respectDisabled } from "../jobs/placement/jobCgroup.ts";
 import { isObserved } from "../jobs/recovery/recover.ts";
+import { nearestExisting, whyNoLedger } from "../ledger/places.ts";
 import type { Limits } from "../limits/limits.ts";
 import type { LimitOutcome } from "../limits/outcome.ts";
 import { CGROUP_LIMITS, LIMITS } from "../limits/table.ts";
@@ -153,7 +154,7 @@ function probeLimits(context: Context): Check[] {
 
 function sampleLimits({ host, state }: Context): Limits {
   const status = readProcFile(host, "self/status");
-  const disk = findWholeDisk(state.directory);
+  const disk = findWholeDisk(nearestExisting(state.directory));
   const device = "device" in disk ? disk.device : undefined;
   // Cpus_allowed_list:	0-1
   const cpu = /^Cpus_allowed_list:\s+(\d+)/m.exec(status)?.[1] ?? "0";
@@ -218,10 +219,15 @@ function probeCapabilities(): Check {
 }
 
 function probeLedger({ ledger, host }: Context): Check {
+  const lost = "the results of jobs are lost when their ffrtmp process ends";
+  if (ledger.isMissing) {
+    const reason = whyNoLedger(ledger.path);
+    if (reason === undefined) return works("ledger", `${ledger.path}, which the first job creates`);
+    return fails("ledger", `${ledger.path} cannot be created: ${reason}`, lost);
+  }
   ledger.setNote("doctor", new Date(host.now()).toISOString());
   if (ledger.flush() === 0) return works("ledger", ledger.path);
-  const cost = "the results of jobs are lost when their ffrtmp process ends";
-  return fails("ledger", `${ledger.path} cannot be written`, cost);
+  return fails("ledger", `${ledger.path} cannot be written`, lost);
 }
 
 /** Answers what an upgrade, restart or crash of ffrtmp means for the jobs of now. It never fails. */

@@ -63,6 +63,9 @@ interface Verdict {
   readonly reason: string;
 }
 
+/** The key of the events that belong to no job. */
+export const DAEMON_KEY = "";
+
 type JobKey = Pick<Job, "key">;
 type Journal = Pick<Job, "cgroup" | "changes">;
 
@@ -157,6 +160,12 @@ export class Ledger extends LedgerStore {
 
   addEvent({ key }: JobKey, { atMs, atBootMs, kind, detail }: JobEvent): void {
     const row = { key, at_ms: atMs, at_boot_ms: atBootMs ?? null, kind, detail: JSON.stringify(detail) };
+    this.write(...insertInto("events", row));
+  }
+
+  /** Adds an event of `ffrtmp watch` that belongs to no job. */
+  addDaemonEvent(kind: string, detail: object, atMs: number): void {
+    const row = { key: DAEMON_KEY, at_ms: atMs, at_boot_ms: null, kind, detail: JSON.stringify(detail) };
     this.write(...insertInto("events", row));
   }
 

@@ -10,14 +10,14 @@ import { runtimeOf } from "../../jobs/model/runtime.ts";
 import { repairAll } from "../../jobs/recovery/recover.ts";
 import { exitText, markOf } from "../../jobs/summary.ts";
 import type { HistoryFilter } from "../../ledger/ledger.ts";
-import { ValueFault } from "../../limits/units.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
-import { type Edge, parseTimePoint, TIME_POINT } from "../options/timePoint.ts";
+import { timeOptions } from "../options/times.ts";
+import { explainNoneEnded } from "../output/emptyState.ts";
 import { printJson, printOut, warn } from "../output/messages.ts";
 import { slaTable } from "../output/slaFigures.ts";
 import { type Column, renderTable } from "../output/table.ts";
 import { formatTime, formatTimeOfDay, type TimeFlags, type TimeStyle, tableTimes } from "../output/times.ts";
-import { openContext, requireRecords } from "../session.ts";
+import { openToRead, requireRecords } from "../session.ts";
 
 const DAY_MS = 86_400_000;
 const DEFAULT_LIMIT = 50;
@@ -40,7 +40,7 @@ interface Ended {
 export function history(jobId: string | undefined, flags: HistoryFlags): number {
   const { tenant, failed, violations } = flags;
   const { sinceMs, untilMs } = periodOf(flags, Date.now());
-  const context = openContext(flags);
+  const context = openToRead(flags);
   requireRecords(context);
   repairAll(context);
   if (jobId !== undefined && context.ledger.jobsNamed(jobId).length === 0) rejectUnknownJob(context, jobId);
@@ -53,10 +53,12 @@ export function history(jobId: string | undefined, flags: HistoryFlags): number 
   return 0;
 }
 
-function printHistory({ ledger }: Context, filter: HistoryFilter, flags: HistoryFlags, nowMs: number): void {
+function printHistory(context: Context, filter: HistoryFilter, flags: HistoryFlags, nowMs: number): void {
+  const { ledger } = context;
   const limit = flags.limit ?? DEFAULT_LIMIT;
   const ended = ledger.history(limit + 1, filter);
   const shown = ended.slice(0, limit);
+  if (ended.length === 0) explainNoneEnded(context);
   if (flags.json) {
     printJson(shown.map(({ job, result }) => resultJson(job, result)));
     return;
@@ -86,8 +88,8 @@ function printSla(
 }
 
 function periodOf({ since, until }: HistoryFlags, nowMs: number): { sinceMs?: number; untilMs?: number } {
-  const sinceMs = since === undefined ? undefined : parseOption("--since", since, nowMs, "start");
-  const untilMs = until === undefined ? undefined : parseOption("--until", until, nowMs, "end");
+  const sinceMs = since === undefined ? undefined : timeOptions.since(since, nowMs);
+  const untilMs = until === undefined ? undefined : timeOptions.until(until, nowMs);
   if (sinceMs !== undefined && sinceMs > nowMs)
     throw new Refusal(`--since ${since} is in the future: ${formatTimeOfDay(sinceMs, "local")}`);
   if (sinceMs !== undefined && untilMs !== undefined && sinceMs >= untilMs) {
@@ -95,17 +97,6 @@ function periodOf({ since, until }: HistoryFlags, nowMs: number): { sinceMs?: nu
     throw new Refusal(`--until ${until} is not later than --since ${since}: ${end} and ${start}`);
   }
   return { ...(sinceMs === undefined ? {} : { sinceMs }), ...(untilMs === undefined ? {} : { untilMs }) };
-}
-
-/** In the words of the parser of options, which would load this code for every command. */
-function parseOption(option: string, text: string, nowMs: number, edge: Edge): number {
-  try {
-    return parseTimePoint(text, nowMs, edge);
-  } catch (error) {
-    if (!(error instanceof ValueFault)) throw error;
-    const fault = `option '${option} <time>' argument '${text}' is invalid. It ${error.message}. Expected: ${TIME_POINT}.`;
-    throw new Refusal(fault, "ffrtmp history --help");
-  }
 }
 
 function rejectUnknownJob({ state }: Context, jobId: string): never {

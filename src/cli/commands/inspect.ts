@@ -22,7 +22,7 @@ import { printJson, printOut } from "../output/messages.ts";
 import { outcomePairs } from "../output/outcomes.ts";
 import { type Pair, renderPairs } from "../output/table.ts";
 import { formatTimeOfDay } from "../output/times.ts";
-import { findJob, openContext } from "../session.ts";
+import { findJob, openToRead } from "../session.ts";
 
 interface InspectFlags extends CommonFlags {
   utc?: boolean;
@@ -30,7 +30,7 @@ interface InspectFlags extends CommonFlags {
 }
 
 export function inspect(name: string, flags: InspectFlags): number {
-  const context = openContext(flags);
+  const context = openToRead(flags);
   const job = findJob(context, name);
   if (flags.showSecrets) requireOwner(job);
   const shown = flags.showSecrets ? trueCommand(job) : shownCommand(job);

@@ -8,19 +8,24 @@ import { shownCommand } from "../../jobs/model/secrets.ts";
 import { isObserved, repairAll } from "../../jobs/recovery/recover.ts";
 import { oneLine } from "../../sys/visibleText.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
+import { explainNoneOpen, explainNoRecords, noteForeignJobs } from "../output/emptyState.ts";
 import { printJson, printOut, warn } from "../output/messages.ts";
 import { slaOfLastDay, slaPairs } from "../output/slaFigures.ts";
 import { type Column, type Pair, renderPairs, renderTable } from "../output/table.ts";
-import { openContext, requireRecords } from "../session.ts";
+import { openToRead, requireRecords } from "../session.ts";
 
 export function ps(flags: CommonFlags & { daemon?: boolean }): number {
-  const context = openContext(flags);
+  const context = openToRead(flags);
   if (flags.daemon) return psDaemon(context, flags.json ?? false);
   repairAll(context);
   const jobs = context.ledger.openJobs();
   if (flags.json) printJson(jobs.map((job) => jobJson(job)));
   else printOut(renderTable(columns(context), jobs));
   warnOfInvalidPolicy(context);
+  if (jobs.length === 0) explainNoneOpen(context);
+  else if (context.ledger.isMissing)
+    warn(`there is no ledger ${context.ledger.path}: these jobs are known from their cgroups alone`);
+  noteForeignJobs(context);
   context.ledger.close();
   // With an unreadable ledger, the jobs that their cgroups reveal are shown before the failure.
   requireRecords(context);
@@ -79,6 +84,7 @@ function psDaemon(context: Context, asJson: boolean): number {
     );
   else if (report) printOut(renderPairs([...describe(report, context), ...slaPairs(context.ledger, nowMs)]));
   else printOut(oneLine(`no ffrtmp watch has used ${context.ledger.path}`));
+  if (!report && context.ledger.isMissing) explainNoRecords(context, "ps --daemon");
   return 0;
 }
 

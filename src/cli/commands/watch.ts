@@ -2,6 +2,7 @@ import { WatchDaemon } from "../../daemon/daemon.ts";
 import { decideProcess, type GovernDecision, jobSpecOf } from "../../daemon/decision.ts";
 import { DaemonEvents } from "../../daemon/events.ts";
 import { logEvents, reportStatus } from "../../daemon/log.ts";
+import { recordEvents } from "../../daemon/recordEvents.ts";
 import { ServiceManager } from "../../daemon/serviceManager.ts";
 import { checkVisibility } from "../../diagnostics/checks.ts";
 import { screenProcess } from "../../jobs/attach/eligibility.ts";
@@ -31,7 +32,7 @@ import { openPolicy, type PolicyFlags } from "../options/policy.ts";
 import { describeChange } from "../output/changes.ts";
 import { neverWaitForStderr, printErr, printOut, warn } from "../output/messages.ts";
 import { warnOfLikelyMistakes } from "../output/outcomes.ts";
-import { openContext } from "../session.ts";
+import { openContext, openToRead } from "../session.ts";
 import { firstSignal } from "../signals.ts";
 
 /** Bounds the memory for the processes whose late facts were reported. */
@@ -56,7 +57,7 @@ export interface WatchFlags extends CommonFlags, PolicyFlags {
 export async function watch(flags: WatchFlags): Promise<number> {
   restartWithFewerRights();
   const service = new ServiceManager(takeServiceVariables(process.env, process.pid), warn);
-  const context = openContext(flags);
+  const context = flags.dryRun ? openToRead(flags) : openContext(flags);
   const limits = limitsFrom(flags);
   warnOfLikelyMistakes(context, limits);
   const store = await openPolicy(flags, limits);
@@ -78,6 +79,7 @@ export async function watch(flags: WatchFlags): Promise<number> {
   const bus = new DaemonEvents();
   logEvents(bus, (line) => printErr(`${new Date().toISOString()} ${line}`));
   reportStatus(bus, service);
+  recordEvents(bus, context);
   for (const check of checkVisibility(context)) {
     if (!check.works) bus.emit({ kind: "visibility-limited", found: check.found, consequence: check.cost });
   }

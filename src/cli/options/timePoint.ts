@@ -12,8 +12,8 @@ const UNITS: [name: RegExp, ms: number][] = [
   [/^(d|days?)$/, DAY_MS],
   [/^(w|weeks?)$/, 7 * DAY_MS],
 ];
-const AGE_PART = /(\d+)\s*([a-z]+)\s*/g;
-const AGE = /^-?(?:\d+\s*[a-z]+\s*)+?(?:ago)?$/;
+const AGE_PART = /(\d+(?:\.\d+)?)\s*([a-z]+)\s*/g;
+const AGE = /^-?(?:\d+(?:\.\d+)?\s*[a-z]+\s*)+?(?:ago)?$/;
 const TIME = String.raw`(\d\d?):(\d\d)(?::(\d\d)(\.\d+)?)?`;
 const CLOCK_TIME = new RegExp(`^${TIME}$`);
 const DATE_TIME = new RegExp(
@@ -22,7 +22,7 @@ const DATE_TIME = new RegExp(
 );
 
 /** The end of a period that a time is. An hour that the local clock shows twice is inside of the period twice. */
-export type Edge = "start" | "end";
+type Edge = "start" | "end";
 
 /** Returns the time that an operator names, in ms. Without a zone it is local. Throws ValueFault. */
 export function parseTimePoint(text: string, nowMs: number, edge: Edge): number {

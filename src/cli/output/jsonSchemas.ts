@@ -265,6 +265,17 @@ const pruned = z
   })
   .meta({ id: "Pruned", description: "The history that was deleted." });
 
+const logLine = z
+  .strictObject({
+    time: time("when it happened"),
+    kind: described(z.string(), "the kind of the event; a later release can add kinds"),
+    job_id: text(
+      "the job's id; `null`: the event is about `ffrtmp watch`, or its job is not recorded any more",
+    ),
+    detail: described(z.unknown(), "more, depending on the kind"),
+  })
+  .meta({ id: "LogLine", description: "An event of a job or of the daemon." });
+
 export interface JsonDocument {
   /** The command with `--json`, and the option that selects this document, if any. */
   command: string;
@@ -285,6 +296,8 @@ export const JSON_DOCUMENTS: readonly JsonDocument[] = [
   { command: "ps", form: "document", schema: z.array(job) },
   { command: "inspect", form: "document", schema: inspected },
   { command: "history", option: "--sla", form: "document", schema: slaRates },
+  { command: "wait", form: "lines", schema: resultSchema },
+  { command: "events", form: "lines", schema: logLine },
   { command: "history", form: "document", schema: z.array(resultSchema) },
   { command: "detach", form: "document", schema: resultSchema },
   { command: "limits set", form: "document", schema: limitChanges },
