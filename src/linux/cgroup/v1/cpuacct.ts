@@ -9,6 +9,8 @@ export const cpuacct: CgroupController = {
     cpuUserUsec: readUsec(directory, "cpuacct.usage_user"),
     cpuSystemUsec: readUsec(directory, "cpuacct.usage_sys"),
   }),
+  // Exact; the two files above count whole ticks of the timer (kernel/sched/cpuacct.c).
+  counters: (directory) => ({ cpuUsec: readUsec(directory, "cpuacct.usage") }),
 };
 
 function readUsec(directory: CgroupDirectory, file: string): number | null {

@@ -1,0 +1,40 @@
+import type { Context } from "../jobs/context.ts";
+import type { OpenJob } from "../jobs/model/job.ts";
+import { type JobReading, readJob } from "./jobReading.ts";
+import { type Rates, ratesBetween } from "./rates.ts";
+
+/** The present use of resources by one job. */
+export interface JobSample extends Pick<JobReading, "memory" | "processes"> {
+  readonly job: OpenJob;
+  /** Since the reading before. `null`: this is the first one. */
+  readonly rates: Rates | null;
+  /** The time between the two readings, in ms. */
+  readonly intervalMs: number | null;
+  readonly before: JobReading | null;
+  readonly now: JobReading;
+}
+
+/** Reads jobs again and again, and returns what they used since the reading before. */
+export class JobSampler {
+  readonly #context: Context;
+  #last: ReadonlyMap<string, JobReading> = new Map();
+
+  constructor(context: Context) {
+    this.#context = context;
+  }
+
+  /** Reads these jobs. Forgets the readings of all others. */
+  sample(jobs: readonly OpenJob[]): JobSample[] {
+    const readings = new Map(jobs.map((job) => [job.key, readJob(this.#context, job)]));
+    const samples = jobs.map((job): JobSample => {
+      const now = readings.get(job.key) as JobReading;
+      const before = this.#last.get(job.key) ?? null;
+      const { memory, processes } = now;
+      const rates = before && ratesBetween(before, now);
+      const intervalMs = before && now.atBootMs - before.atBootMs;
+      return { job, rates, intervalMs, memory, processes, before, now };
+    });
+    this.#last = readings;
+    return samples;
+  }
+}
