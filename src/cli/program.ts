@@ -6,6 +6,7 @@ import { parseScanInterval, SCAN_INTERVAL } from "../policy/scanInterval.ts";
 import { addJobArgument, addJobOptions, addPlacementOption, addStateOption } from "./options/jobOptions.ts";
 import { addLimitOptions } from "./options/limitOptions.ts";
 import { optionValue, parseCommandName, parsePid, size, wholeNumber } from "./options/optionValue.ts";
+import type { JobOrder } from "./output/jobTable.ts";
 import { printErr, printOut } from "./output/messages.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: commander hands over arguments and options by position
@@ -113,9 +114,29 @@ const COMMANDS: Record<string, CommandDefinition> = {
     },
   },
   ps: {
-    description: "list governed jobs",
+    description: "list governed jobs, with the CPU and memory that they use now",
     define: (command) =>
       addStateOption(command)
+        .option("-a, --all", "list ended jobs too, with their outcome")
+        .option(
+          "-n, --limit <n>",
+          "list at most this many ended jobs, latest first",
+          wholeNumber(1, 1_000_000),
+          20,
+        )
+        .option(
+          "-f, --filter <key=value>",
+          "list only jobs with this state, tenant, user, mode, command or outcome; repeatable, and all must match",
+          (text: string, earlier: string[] = []) => [...earlier, text],
+        )
+        .addOption(
+          new Option(
+            "--sort <order>",
+            "sort by cpu, memory or since, largest first, or by job, tenant or user",
+          ).choices(["cpu", "memory", "since", "job", "tenant", "user"] satisfies JobOrder[]),
+        )
+        .addOption(new Option("-q, --quiet", "print job ids only").conflicts("json"))
+        .option("--no-trunc", "on a terminal, show all columns and the whole command")
         .option(
           "--daemon",
           "show the state of ffrtmp watch instead: events received and lost, errors in its policy",

@@ -233,6 +233,13 @@ export class Ledger extends LedgerStore {
     });
   }
 
+  /** Returns the number of jobs that have ended. */
+  countEnded(): number {
+    // While changes wait, they are counted beside the file.
+    const counts = this.rows("SELECT count(*) AS ended FROM results");
+    return counts.reduce((sum, { ended }) => sum + Number(ended), 0);
+  }
+
   events({ key }: JobKey): RecordedEvent[] {
     const columns = "at_ms, at_boot_ms, kind, detail";
     const rows = this.rows(`SELECT ${columns} FROM events WHERE key = $key ORDER BY id`, { key });

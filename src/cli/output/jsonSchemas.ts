@@ -15,6 +15,36 @@ import { LIMIT_NAMES } from "../../limits/table.ts";
 
 const job = jobSchema.meta({ id: "Job", description: "A job as it is recorded." });
 
+/** The keys of the present use of resources by one job. */
+const present = {
+  cpu_percent: described(z.number().nullable(), "the CPU use; 100 is one core"),
+  memory_bytes: bytes("the memory in use, as `memory_source` says"),
+  memory_source: described(
+    z.enum(["cgroup", "rss"]).nullable(),
+    "`cgroup`: charged to the job's cgroup, without page cache that was not used lately. `rss`: the resident memory of its processes, where the cgroup does not have all of the job's memory",
+  ),
+  memory_charged_bytes: bytes("all that is charged to the job's cgroup, as its limits count it"),
+  memory_rss_bytes: bytes(
+    "the resident memory of its processes; a page that several of them share counts in each",
+  ),
+  process_count: count("the number of its processes"),
+};
+
+const listed = jobSchema
+  .extend({
+    user: text("the name of the user, or its uid where /etc/passwd has no name for it"),
+    outcome: described(
+      resultSchema.shape.outcome.nullable(),
+      "as in the result; `null`: the job has not ended",
+    ),
+    ...present,
+    result: described(resultSchema.nullable(), "the end of the job; `null`: it has not ended"),
+  })
+  .meta({
+    id: "ListedJob",
+    description: "A job with what it uses now. What it uses is `null` for a job that has ended.",
+  });
+
 const inspected = jobSchema
   .extend({
     processes: described(z.array(z.number()), "the processes in the job's cgroups"),
@@ -212,7 +242,7 @@ export const JSON_DOCUMENTS: readonly JsonDocument[] = [
   { command: "run", form: "document", schema: resultSchema },
   { command: "attach", form: "document", schema: resultSchema },
   { command: "ps", option: "--daemon", form: "document", schema: daemon.nullable() },
-  { command: "ps", form: "document", schema: z.array(job) },
+  { command: "ps", form: "document", schema: z.array(listed) },
   { command: "inspect", form: "document", schema: inspected },
   { command: "history", form: "document", schema: z.array(resultSchema) },
   { command: "limits set", form: "document", schema: job },

@@ -15,7 +15,7 @@ export interface Column<T> {
 }
 
 /** A flexible column narrower than this shows too little: other columns yield first. */
-const MIN_FLEXIBLE_WIDTH = 16;
+const MIN_FLEXIBLE_WIDTH = 12;
 const GAP = "  ";
 
 /**
