@@ -5,7 +5,14 @@ import { MAX_AGE, MAX_SIZE, parseMaxAge, parseMaxSize } from "../policy/retentio
 import { parseScanInterval, SCAN_INTERVAL } from "../policy/scanInterval.ts";
 import { addJobArgument, addJobOptions, addPlacementOption, addStateOption } from "./options/jobOptions.ts";
 import { addLimitOptions } from "./options/limitOptions.ts";
-import { optionValue, parseCommandName, parsePid, size, wholeNumber } from "./options/optionValue.ts";
+import {
+  optionValue,
+  parseCommandName,
+  parsePid,
+  parseStatsInterval,
+  size,
+  wholeNumber,
+} from "./options/optionValue.ts";
 import type { JobOrder } from "./output/jobTable.ts";
 import { printErr, printOut } from "./output/messages.ts";
 
@@ -129,12 +136,7 @@ const COMMANDS: Record<string, CommandDefinition> = {
           "list only jobs with this state, tenant, user, mode, command or outcome; repeatable, and all must match",
           (text: string, earlier: string[] = []) => [...earlier, text],
         )
-        .addOption(
-          new Option(
-            "--sort <order>",
-            "sort by cpu, memory or since, largest first, or by job, tenant or user",
-          ).choices(["cpu", "memory", "since", "job", "tenant", "user"] satisfies JobOrder[]),
-        )
+        .addOption(sortOption())
         .addOption(new Option("-q, --quiet", "print job ids only").conflicts("json"))
         .option("--no-trunc", "on a terminal, show all columns and the whole command")
         .option(
@@ -143,6 +145,22 @@ const COMMANDS: Record<string, CommandDefinition> = {
         )
         .option("--json", "print JSON"),
     load: async () => (await import("./commands/ps.ts")).ps,
+  },
+  stats: {
+    description: "show what jobs and tenants use now: CPU, memory, throttling, disks and processes",
+    define: (command) =>
+      addStateOption(command)
+        .argument("[job...]", "job ids (default: all running jobs)")
+        .option("--once", "print one table, as in a pipe without --interval, and exit")
+        .option(
+          "--interval <time>",
+          "set the time between two tables, over which the rates are measured (default: 1s)",
+          parseStatsInterval,
+        )
+        .addOption(sortOption())
+        .option("--no-trunc", "on a terminal, show all columns and the whole command")
+        .option("--json", "print a JSON line for each job and tenant, again after each interval"),
+    load: async () => (await import("./commands/stats.ts")).stats,
   },
   inspect: {
     description: "show all details of one job",
@@ -220,6 +238,12 @@ const COMMANDS: Record<string, CommandDefinition> = {
     load: async () => (await import("./commands/doctor.ts")).doctor,
   },
 };
+
+function sortOption(): Option {
+  const help = "sort by cpu, memory or since, largest first, or by job, tenant or user";
+  const orders = ["cpu", "memory", "since", "job", "tenant", "user"] satisfies JobOrder[];
+  return new Option("--sort <order>", help).choices(orders);
+}
 
 /** Parses the command line, runs the command and returns its exit code. Throws CommanderError and Refusal. */
 export async function runProgram(argv: string[]): Promise<number> {

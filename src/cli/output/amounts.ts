@@ -18,6 +18,11 @@ export function percentText(percent: number | null): string {
   return percent === null ? "-" : percent.toFixed(1);
 }
 
+/** Returns a part of a whole: `90 %`, or `-`. */
+export function shareText(percent: number | null): string {
+  return percent === null ? "-" : `${percent.toFixed(0)} %`;
+}
+
 function scaled(amount: number, base: number, units: readonly string[]): string {
   let value = amount;
   let unit = 0;

@@ -5,6 +5,7 @@ import type { JobResult } from "../../jobs/model/ending.ts";
 import type { Job } from "../../jobs/model/job.ts";
 import { outcomeOf } from "../../jobs/model/outcome.ts";
 import { isObserved } from "../../jobs/recovery/recover.ts";
+import type { JobMemory } from "../../metrics/jobReading.ts";
 import type { JobSample } from "../../metrics/sampler.ts";
 import type { RecordedJob } from "../options/jobFilter.ts";
 import { memoryText, percentText } from "./amounts.ts";
@@ -115,14 +116,19 @@ export function listedJobJson({ job, result, sample }: ListedJob) {
 
 /** Returns the keys of the present use of resources. All are `null` for a job that has ended. */
 export function useJson(sample: Pick<JobSample, "rates" | "memory" | "processes"> | undefined) {
-  const { rates, memory } = sample ?? {};
   return {
-    cpu_percent: rounded(rates?.cpuPercent),
+    cpu_percent: rounded(sample?.rates?.cpuPercent),
+    ...memoryJson(sample?.memory),
+    process_count: sample?.processes ?? null,
+  };
+}
+
+export function memoryJson(memory: JobMemory | undefined) {
+  return {
     memory_bytes: memory?.bytes ?? null,
     memory_source: memory?.source ?? null,
     memory_charged_bytes: memory?.chargedBytes ?? null,
     memory_rss_bytes: memory?.rssBytes ?? null,
-    process_count: sample?.processes ?? null,
   };
 }
 

@@ -5,19 +5,18 @@ import {
   described,
   eventSchema,
   jobSchema,
+  jobUsageSchema,
   limitSchema,
   resultSchema,
   text,
   time,
-  usageSchema,
 } from "../../jobs/jsonSchemas.ts";
 import { LIMIT_NAMES } from "../../limits/table.ts";
 
 const job = jobSchema.meta({ id: "Job", description: "A job as it is recorded." });
 
-/** The keys of the present use of resources by one job. */
-const present = {
-  cpu_percent: described(z.number().nullable(), "the CPU use; 100 is one core"),
+/** The keys of the present memory of one job. */
+const presentMemory = {
   memory_bytes: bytes("the memory in use, as `memory_source` says"),
   memory_source: described(
     z.enum(["cgroup", "rss"]).nullable(),
@@ -27,6 +26,12 @@ const present = {
   memory_rss_bytes: bytes(
     "the resident memory of its processes; a page that several of them share counts in each",
   ),
+};
+
+/** The keys of the present use of resources by one job. */
+const present = {
+  cpu_percent: described(z.number().nullable(), "the CPU use; 100 is one core"),
+  ...presentMemory,
   process_count: count("the number of its processes"),
 };
 
@@ -45,10 +50,54 @@ const listed = jobSchema
     description: "A job with what it uses now. What it uses is `null` for a job that has ended.",
   });
 
+const rates = {
+  throttled_percent: described(
+    z.number().nullable(),
+    "the part of the CPU quota's periods in which the quota stopped the job, 0 to 100; 0 without a quota. Of a tenant: by the quota of its total",
+  ),
+  io_read_bytes_per_second: described(z.number().nullable(), "data read from disks"),
+  io_write_bytes_per_second: described(z.number().nullable(), "data written to disks"),
+};
+
+const jobUse = z
+  .strictObject({
+    time: described(z.iso.datetime(), "when it was measured; ISO 8601 in UTC"),
+    kind: described(z.literal("job"), "a job's own use"),
+    job_id: jobSchema.shape.job_id,
+    pid: jobSchema.shape.pid,
+    user: listed.shape.user,
+    tenant: jobSchema.shape.tenant,
+    interval_seconds: described(
+      z.number().nullable(),
+      "the time over which the rates were measured; `null`: the job is new, and they are not known yet",
+    ),
+    ...present,
+    ...rates,
+  })
+  .meta({ id: "JobUse", description: "What a job uses now." });
+
+const tenantUse = z
+  .strictObject({
+    time: jobUse.shape.time,
+    kind: described(z.literal("tenant"), "the use of all jobs of a tenant; only when no jobs are named"),
+    tenant: described(z.string(), "the name of the tenant"),
+    job_count: described(z.number().int(), "the number of its running jobs"),
+    cpu_percent: present.cpu_percent,
+    memory_bytes: bytes("the sum of its jobs"),
+    memory_rss_bytes: bytes("the sum of its jobs"),
+    process_count: count("the sum of its jobs"),
+    ...rates,
+  })
+  .meta({
+    id: "TenantUse",
+    description: "What the jobs of a tenant use now. A sum is `null` if one job's is.",
+  });
+
 const inspected = jobSchema
   .extend({
     processes: described(z.array(z.number()), "the processes in the job's cgroups"),
-    usage: described(usageSchema, "what the job has used until now, or had used at its end"),
+    ...presentMemory,
+    usage: described(jobUsageSchema, "what the job has used until now, or had used at its end"),
     result: described(resultSchema.nullable(), "the end of the job; `null`: it has not ended"),
     events: described(z.array(eventSchema), "the job's history, oldest first"),
   })
@@ -243,6 +292,7 @@ export const JSON_DOCUMENTS: readonly JsonDocument[] = [
   { command: "attach", form: "document", schema: resultSchema },
   { command: "ps", option: "--daemon", form: "document", schema: daemon.nullable() },
   { command: "ps", form: "document", schema: z.array(listed) },
+  { command: "stats", form: "lines", schema: z.union([jobUse, tenantUse]) },
   { command: "inspect", form: "document", schema: inspected },
   { command: "history", form: "document", schema: z.array(resultSchema) },
   { command: "limits set", form: "document", schema: job },
