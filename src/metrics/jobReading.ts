@@ -1,7 +1,6 @@
 import type { Context } from "../jobs/context.ts";
 import type { OpenJob } from "../jobs/model/job.ts";
 import { whyMemoryIsPartial } from "../jobs/model/memoryCharge.ts";
-import { jobCgroupOf } from "../jobs/placement/jobCgroup.ts";
 import type { Counters } from "../limits/counters.ts";
 import { type JobCgroup, listMembers, tenantCgroupOf } from "../linux/cgroup/jobCgroup.ts";
 import { readJobCounters } from "../linux/cgroup/jobCounters.ts";
@@ -34,9 +33,7 @@ export interface JobReading extends Reading {
 }
 
 /** Reads the present counters and the memory of a job. Changes nothing. */
-export function readJob(context: Context, job: OpenJob): JobReading {
-  const { host } = context;
-  const cgroup = jobCgroupOf(context, job);
+export function readJob({ host }: Context, job: OpenJob, cgroup: JobCgroup): JobReading {
   const pids = listProcessesOf(host, job, cgroup);
   // The time first: reading many processes takes some ms.
   const atBootMs = host.bootNow();

@@ -27,7 +27,7 @@ export function inspect(jobId: string, flags: CommonFlags): number {
   const cgroup = jobCgroupOf(context, job);
   const usage = result?.usage ?? usageOf(job, cgroup);
   const processes = listMembers(cgroup);
-  const memory = isOpen(job) ? readJob(context, job).memory : undefined;
+  const memory = isOpen(job) ? readJob(context, job, cgroup).memory : undefined;
   const events = context.ledger.events(job).map(eventJson);
   if (flags.json) {
     const ended = result ? resultJson(job, result) : null;

@@ -77,9 +77,11 @@ async function measure(context: Context, jobs: readonly OpenJob[], flags: PsFlag
   if (jobs.length === 0 || (quiet && sort !== "cpu" && sort !== "memory"))
     return jobs.map((job) => ({ job }));
   const sampler = new JobSampler(context);
+  const startMs = performance.now();
   const first = sampler.sample(jobs);
   if (quiet && sort === "memory") return first.map((sample) => ({ job: sample.job, sample }));
-  await Bun.sleep(SAMPLE_MS);
+  // Each job is read again SAMPLE_MS after its own first reading.
+  await Bun.sleep(Math.max(0, startMs + SAMPLE_MS - performance.now()));
   return sampler.sample(jobs).map((sample) => ({ job: sample.job, sample }));
 }
 
