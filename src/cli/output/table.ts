@@ -28,7 +28,7 @@ export function renderTable<T>(
   maxWidth = Number.POSITIVE_INFINITY,
 ): string {
   let shown = columns.map((column) => fill(column, rows, column.text));
-  if (widthOf(shown) > maxWidth)
+  if (widthOf(shown, ({ width }) => width) > maxWidth)
     shown = shown.filter(({ column, cells }) => column.yields === undefined || !cells.every(isNothing));
   for (const yieldOne of stepsOf(columns, rows)) {
     if (widthOf(shown) <= maxWidth) break;
