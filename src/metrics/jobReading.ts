@@ -6,7 +6,7 @@ import { type JobCgroup, listMembers, tenantCgroupOf } from "../linux/cgroup/job
 import { readJobCounters } from "../linux/cgroup/jobCounters.ts";
 import type { Host } from "../linux/host.ts";
 import { isAlive } from "../linux/proc/identity.ts";
-import { readProcessCpu, readResidentBytes } from "../linux/proc/resources.ts";
+import { type ProcessCpu, readProcessCpu, readResidentBytes } from "../linux/proc/resources.ts";
 import { listTree, visible } from "../linux/proc/table.ts";
 import type { Reading } from "./rates.ts";
 
@@ -27,7 +27,7 @@ export interface JobMemory {
 export interface JobReading extends Reading {
   readonly memory: JobMemory;
   /** The number of its processes. `null`: it has not started, or they are not visible. */
-  readonly processes: number | null;
+  readonly processCount: number | null;
   /** The counters of its tenant's cgroups, by their path in the first hierarchy. Empty without such a cgroup. */
   readonly tenantCounters: ReadonlyMap<string, Counters>;
 }
@@ -43,9 +43,9 @@ export function readJob({ host }: Context, job: OpenJob, cgroup: JobCgroup): Job
   return {
     atBootMs,
     counters,
-    ...(counters.cpuUsec === null ? { cpuUsecByProcess: readCpuByProcess(host, pids) } : {}),
+    ...(counters.cpuUsec === null ? { processes: readCpuOf(host, pids) } : {}),
     memory: memoryOf(job, counters, readRss(host, pids)),
-    processes: pids.length === 0 ? null : pids.length,
+    processCount: pids.length === 0 ? null : pids.length,
     tenantCounters: new Map(tenantPath === undefined ? [] : [[tenantPath, readJobCounters(tenantCgroup)]]),
   };
 }
@@ -72,7 +72,6 @@ function readRss(host: Host, pids: readonly number[]): number | null {
   return sizes.length === 0 ? null : sizes.reduce((sum, bytes) => sum + bytes);
 }
 
-function readCpuByProcess(host: Host, pids: readonly number[]): ReadonlyMap<string, number> {
-  const read = pids.flatMap((pid) => visible(() => readProcessCpu(host, pid)) ?? []);
-  return new Map(read.map(({ process, cpuUsec }) => [process, cpuUsec]));
+function readCpuOf(host: Host, pids: readonly number[]): ProcessCpu[] {
+  return pids.flatMap((pid) => visible(() => readProcessCpu(host, pid)) ?? []);
 }

@@ -1,12 +1,13 @@
 import { describe, expect, it } from "bun:test";
 import { type Counters, UNKNOWN_COUNTERS } from "../limits/counters.ts";
+import type { ProcessCpu } from "../linux/proc/resources.ts";
 import { type Reading, ratesBetween, sumKnown, sumRates } from "./rates.ts";
 
-function reading(atBootMs: number, counters: Partial<Counters>, byProcess?: [string, number][]): Reading {
+function reading(atBootMs: number, counters: Partial<Counters>, processes?: ProcessCpu[]): Reading {
   return {
     atBootMs,
     counters: { ...UNKNOWN_COUNTERS, ...counters },
-    ...(byProcess ? { cpuUsecByProcess: new Map(byProcess) } : {}),
+    ...(processes ? { processes } : {}),
   };
 }
 
@@ -47,17 +48,21 @@ describe("ratesBetween()", () => {
   });
 
   it("adds up processes where no cgroup counts them: those that stay, and all of the new ones", () => {
-    const before = reading(0, {}, [
-      ["7:100", 500_000],
-      ["8:100", 900_000],
-    ]);
-    const now = reading(1000, {}, [
-      ["7:100", 700_000],
+    const process = (name: string, startBootMs: number, cpuUsec: number) => ({
+      process: name,
+      startBootMs,
+      cpuUsec,
+    });
+    const before = reading(2000, {}, [process("7:100", 1000, 500_000), process("8:100", 1000, 900_000)]);
+    const now = reading(3000, {}, [
+      process("7:100", 1000, 700_000),
       // The pid of an ended process, which another one has now.
-      ["8:250", 100_000],
+      process("8:250", 2500, 100_000),
+      // It ran before, and joined the job.
+      process("9:50", 500, 9_000_000),
     ]);
     expect(ratesBetween(before, now).cpuPercent).toBeCloseTo(30);
-    expect(ratesBetween(before, reading(1000, {})).cpuPercent).toBeNull();
+    expect(ratesBetween(before, reading(3000, {})).cpuPercent).toBeNull();
   });
 });
 

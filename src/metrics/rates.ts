@@ -1,12 +1,13 @@
 import type { Counters } from "../limits/counters.ts";
+import type { ProcessCpu } from "../linux/proc/resources.ts";
 
 /** The counters of a job at one time. */
 export interface Reading {
   /** CLOCK_BOOTTIME, ms. */
   readonly atBootMs: number;
   readonly counters: Counters;
-  /** The CPU time of each process, in µs, where no cgroup counts it: a process that ends takes its time with it. */
-  readonly cpuUsecByProcess?: ReadonlyMap<string, number>;
+  /** The CPU time of each process, where no cgroup counts it: a process that ends takes its time with it. */
+  readonly processes?: readonly ProcessCpu[];
 }
 
 /** The use of resources between two readings. `null` is unknown. */
@@ -28,7 +29,7 @@ export function ratesBetween(before: Reading, now: Reading): Rates {
   const perSecond = (amount: number | null): number | null =>
     amount === null || seconds <= 0 ? null : amount / seconds;
   const increase = (counter: keyof Counters) => increaseOf(before.counters[counter], now.counters[counter]);
-  const cpuUsec = increase("cpuUsec") ?? increaseByProcess(before.cpuUsecByProcess, now.cpuUsecByProcess);
+  const cpuUsec = increase("cpuUsec") ?? increaseByProcess(before, now);
   const cores = perSecond(cpuUsec === null ? null : cpuUsec / 1e6);
   return {
     cpuPercent: cores === null ? null : 100 * cores,
@@ -58,15 +59,17 @@ function increaseOf(before: number | null, now: number | null): number | null {
   return before === null || now === null || now < before ? null : now - before;
 }
 
-/** Adds the CPU time of the processes that are in both readings, and all of those that started in between. */
-function increaseByProcess(
-  before: Reading["cpuUsecByProcess"],
-  now: Reading["cpuUsecByProcess"],
-): number | null {
-  if (before === undefined || now === undefined) return null;
-  let sum = 0;
-  for (const [process, cpuUsec] of now) sum += cpuUsec - (before.get(process) ?? 0);
-  return sum;
+/**
+ * Adds the CPU time of the processes that are in both readings, and all of those that started in between. A process that
+ * joined the job in between counts from the next reading on.
+ */
+function increaseByProcess(before: Reading, now: Reading): number | null {
+  if (before.processes === undefined || now.processes === undefined) return null;
+  const earlier = new Map(before.processes.map(({ process, cpuUsec }) => [process, cpuUsec]));
+  return now.processes.reduce((sum, { process, startBootMs, cpuUsec }) => {
+    const isNew = startBootMs >= before.atBootMs;
+    return sum + cpuUsec - (earlier.get(process) ?? (isNew ? 0 : cpuUsec));
+  }, 0);
 }
 
 function share(part: number | null, whole: number | null): number | null {

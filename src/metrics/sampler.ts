@@ -6,7 +6,7 @@ import { type JobReading, readJob } from "./jobReading.ts";
 import { type Rates, ratesBetween } from "./rates.ts";
 
 /** The present use of resources by one job. */
-export interface JobSample extends Pick<JobReading, "memory" | "processes"> {
+export interface JobSample extends Pick<JobReading, "memory" | "processCount"> {
   readonly job: OpenJob;
   /** Since the reading before. `null`: this is the first one. */
   readonly rates: Rates | null;
@@ -33,10 +33,10 @@ export class JobSampler {
     const samples = jobs.map((job): JobSample => {
       const now = readings.get(job.key) as JobReading;
       const before = this.#last.get(job.key) ?? null;
-      const { memory, processes } = now;
+      const { memory, processCount } = now;
       const rates = before && ratesBetween(before, now);
       const intervalMs = before && now.atBootMs - before.atBootMs;
-      return { job, rates, intervalMs, memory, processes, before, now };
+      return { job, rates, intervalMs, memory, processCount, before, now };
     });
     this.#last = readings;
     return samples;

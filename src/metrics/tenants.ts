@@ -9,7 +9,7 @@ export interface TenantTotal {
   readonly rates: Rates | null;
   readonly memoryBytes: number | null;
   readonly rssBytes: number | null;
-  readonly processes: number | null;
+  readonly processCount: number | null;
 }
 
 /** Returns the totals of the tenants of these jobs, by name. A value that is unknown for one job is unknown for its tenant. */
@@ -26,7 +26,7 @@ export function tenantTotals(samples: readonly JobSample[]): TenantTotal[] {
         rates: rates.length === 0 ? null : { ...sumRates(rates), throttledPercent: throttledPercentOf(of) },
         memoryBytes: sumKnown(of.map(({ memory }) => memory.bytes)),
         rssBytes: sumKnown(of.map(({ memory }) => memory.rssBytes)),
-        processes: sumKnown(of.map(({ processes }) => processes)),
+        processCount: sumKnown(of.map(({ processCount }) => processCount)),
       },
     ];
   });

@@ -115,11 +115,11 @@ export function listedJobJson({ job, result, sample }: ListedJob) {
 }
 
 /** Returns the keys of the present use of resources. All are `null` for a job that has ended. */
-export function useJson(sample: Pick<JobSample, "rates" | "memory" | "processes"> | undefined) {
+export function useJson(sample: Pick<JobSample, "rates" | "memory" | "processCount"> | undefined) {
   return {
     cpu_percent: rounded(sample?.rates?.cpuPercent),
     ...memoryJson(sample?.memory),
-    process_count: sample?.processes ?? null,
+    process_count: sample?.processCount ?? null,
   };
 }
 

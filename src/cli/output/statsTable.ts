@@ -9,7 +9,7 @@ import { userNameOf } from "./userNames.ts";
 /** A row of either table. */
 interface Measured {
   rates: Rates | null;
-  processes: number | null;
+  processCount: number | null;
 }
 
 const cpu: Column<Measured> = {
@@ -37,7 +37,7 @@ const others: Column<Measured>[] = [
     yields: 4,
     text: ({ rates }) => rateText(rates?.writeBytesPerSecond ?? null),
   },
-  { heading: "PROCS", right: true, yields: 2, text: ({ processes }) => processes?.toString() ?? "-" },
+  { heading: "PROCS", right: true, yields: 2, text: ({ processCount }) => processCount?.toString() ?? "-" },
 ];
 
 export const STATS_COLUMNS: Column<JobSample>[] = [
@@ -76,7 +76,7 @@ export function jobUseJson(sample: JobSample) {
   };
 }
 
-export function tenantUseJson({ tenant, jobs, rates, memoryBytes, rssBytes, processes }: TenantTotal) {
+export function tenantUseJson({ tenant, jobs, rates, memoryBytes, rssBytes, processCount }: TenantTotal) {
   return {
     kind: "tenant" as const,
     tenant,
@@ -84,7 +84,7 @@ export function tenantUseJson({ tenant, jobs, rates, memoryBytes, rssBytes, proc
     cpu_percent: rounded(rates?.cpuPercent),
     memory_bytes: memoryBytes,
     memory_rss_bytes: rssBytes,
-    process_count: processes,
+    process_count: processCount,
     ...ratesJson(rates),
   };
 }

@@ -1,12 +1,16 @@
 import { type Host, readProcFile } from "../host.ts";
 import { PAGE_BYTES } from "../memory.ts";
+import { bootMsOf } from "./stat.ts";
 
 /** CPU time is counted in clock ticks of 10 ms there: USER_HZ is 100 on all supported architectures. */
 const USEC_PER_TICK = 10_000;
 
-/** The CPU time of one process. `process` names it as long as the machine runs: its pid can be reused. */
+/** The CPU time of one process. */
 export interface ProcessCpu {
+  /** Names the process as long as the machine runs: a pid can be reused. */
   process: string;
+  /** CLOCK_BOOTTIME at its start. */
+  startBootMs: number;
   cpuUsec: number;
 }
 
@@ -18,7 +22,11 @@ export function readProcessCpu(host: Host, pid: number): ProcessCpu | "gone" {
   const field = (number: number) => Number(fields[number - 3]);
   const [userTicks, systemTicks, startTicks] = [14, 15, 22].map(field) as [number, number, number];
   if (!Number.isSafeInteger(userTicks + systemTicks + startTicks)) return "gone";
-  return { process: `${pid}:${startTicks}`, cpuUsec: (userTicks + systemTicks) * USEC_PER_TICK };
+  return {
+    process: `${pid}:${startTicks}`,
+    startBootMs: bootMsOf(startTicks),
+    cpuUsec: (userTicks + systemTicks) * USEC_PER_TICK,
+  };
 }
 
 // 127077 39997 10415 43 0 68735 0     ← total, resident, shared, … in pages: proc_pid_statm(5)
