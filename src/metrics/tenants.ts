@@ -12,7 +12,7 @@ export interface TenantTotal {
   readonly processCount: number | null;
 }
 
-/** Returns the totals of the tenants of these jobs, by name. A value that is unknown for one job is unknown for its tenant. */
+/** Returns the totals of the tenants of these jobs, the largest CPU use first. A value that is unknown for one job is unknown for its tenant. */
 export function tenantTotals(samples: readonly JobSample[]): TenantTotal[] {
   const byTenant = Map.groupBy(samples, ({ job }) => job.tenant);
   const totals = [...byTenant].flatMap(([tenant, of]): TenantTotal[] => {
@@ -30,7 +30,8 @@ export function tenantTotals(samples: readonly JobSample[]): TenantTotal[] {
       },
     ];
   });
-  return totals.sort((a, b) => a.tenant.localeCompare(b.tenant));
+  const use = ({ rates }: TenantTotal) => rates?.cpuPercent ?? -1;
+  return totals.sort((a, b) => use(b) - use(a) || a.tenant.localeCompare(b.tenant));
 }
 
 /** A tenant whose jobs come from several cgroups has a cgroup in each: the one that is throttled most counts. */
