@@ -125,7 +125,7 @@ userTest("ps filters by state, tenant, user, mode, command and outcome, and sort
   const few = await sandbox().run(["ps", "-aq", "-n", "1"]);
   expect(few.stdout.trim().split("\n")).toEqual(["zeta", "alpha", "bad"]);
   expect(few.stderr).toMatch(
-    /^ffrtmp: not listed: 1 more\. To list more ended jobs: -n, or ffrtmp history\n$/,
+    /^ffrtmp: 1 more ended jobs are not listed\. To list more: -n, or ffrtmp history\n$/,
   );
 });
 

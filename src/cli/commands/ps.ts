@@ -59,15 +59,13 @@ function listEnded(
 ): ListedJob[] {
   const searched = ledger.history(isListed ? MAX_SEARCHED : limit);
   const found = isListed ? searched.filter(isListed) : searched;
-  const unseen = ledger.countEnded() - searched.length;
+  const older = ledger.countEnded() - searched.length;
+  const more = isListed ? found.length - limit : older;
   const parts = [
-    ...(found.length > limit ? [`${found.length - limit} more that match`] : []),
-    ...(unseen > 0
-      ? [isListed ? `the ${unseen} that ended before them, which were not searched` : `${unseen} more`]
-      : []),
+    ...(more > 0 ? [`${more} more ended jobs ${isListed ? "match" : "are not listed"}`] : []),
+    ...(isListed && older > 0 ? [`${older} older ones were not compared with the filter`] : []),
   ];
-  if (parts.length > 0)
-    warn(`not listed: ${parts.join(", and ")}. To list more ended jobs: -n, or ffrtmp history`);
+  if (parts.length > 0) warn(`${parts.join("; ")}. To list more: -n, or ffrtmp history`);
   return found.slice(0, limit);
 }
 
