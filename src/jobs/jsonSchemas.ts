@@ -21,7 +21,7 @@ export const bytes = (description: string) =>
 export const count = (description: string) => described(z.number().int().nullable(), description);
 export const text = (description: string) => described(z.string().nullable(), description);
 
-export const usageSchema = z
+const usageSchema = z
   .strictObject({
     cpu_user_seconds: seconds("CPU time in user mode"),
     cpu_system_seconds: seconds("CPU time in the kernel"),

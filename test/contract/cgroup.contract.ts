@@ -6,8 +6,8 @@ import { CgroupInUse, createJobCgroup, removeJobCgroup } from "../../src/linux/c
 import { findJobCgroup } from "../../src/linux/cgroup/findJobCgroup.ts";
 import type { Hierarchy, Membership } from "../../src/linux/cgroup/hierarchies.ts";
 import { type JobCgroup, listMembers, storeJobCgroup } from "../../src/linux/cgroup/jobCgroup.ts";
-import { applyCgroupLimits } from "../../src/linux/cgroup/jobLimits.ts";
 import { readJobCounters } from "../../src/linux/cgroup/jobCounters.ts";
+import { applyCgroupLimits } from "../../src/linux/cgroup/jobLimits.ts";
 import { readUsage } from "../../src/linux/cgroup/jobUsage.ts";
 import { planJobCgroup } from "../../src/linux/cgroup/planJobCgroup.ts";
 import { joinThread, leaveThread } from "../../src/linux/cgroup/startingThread.ts";
