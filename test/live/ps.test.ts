@@ -113,13 +113,13 @@ userTest("ps filters by state, tenant, user, mode, command and outcome, and sort
     expect({ filters, found: await ids(options) }).toEqual({ filters, found: expected });
   }
   const { stdout } = await sandbox().run(["ps", "-a"]);
-  const rows = stdout.split("\n").map((line) => line.split(/ {2,}/).slice(0, 2));
+  const rows = stdout.split("\n").map((line) => line.split(/ {2,}/).slice(0, 3));
   expect(rows).toEqual([
-    ["OUTCOME", "JOB"],
-    ["running", "zeta"],
-    ["running", "alpha"],
-    ["failed", "bad"],
-    ["succeeded", "good"],
+    ["OUTCOME", "EXIT", "JOB"],
+    ["running", "-", "zeta"],
+    ["running", "-", "alpha"],
+    ["failed", "1", "bad"],
+    ["succeeded", "0", "good"],
     [""],
   ]);
   const few = await sandbox().run(["ps", "-aq", "-n", "1"]);

@@ -47,12 +47,13 @@ export async function stats(jobIds: string[], flags: StatsFlags): Promise<number
   for (let waitMs = isLive ? Math.min(FIRST_INTERVAL_MS, intervalMs) : intervalMs; ; waitMs = intervalMs) {
     await Bun.sleep(waitMs);
     const jobs = listJobs();
+    // The last table stays.
+    if (isRepeated && jobIds.length > 0 && jobs.length === 0) break;
     const samples = sampler.sample(jobs);
     if (flags.sort) samples.sort(compareJobs(context, flags.sort));
     // The total of a tenant is that of all its jobs.
     const isRead = print({ samples, totals: jobIds.length === 0 ? tenantTotals(samples) : [] });
-    const isOver = jobIds.length > 0 && jobs.length === 0;
-    if (!isRepeated || !isRead || isOver) break;
+    if (!isRepeated || !isRead) break;
   }
   context.ledger.close();
   return 0;

@@ -5,6 +5,7 @@ import type { JobResult } from "../../jobs/model/ending.ts";
 import type { Job } from "../../jobs/model/job.ts";
 import { outcomeOf } from "../../jobs/model/outcome.ts";
 import { isObserved } from "../../jobs/recovery/recover.ts";
+import { exitText } from "../../jobs/summary.ts";
 import type { JobMemory } from "../../metrics/jobReading.ts";
 import type { JobSample } from "../../metrics/sampler.ts";
 import type { RecordedJob } from "../options/jobFilter.ts";
@@ -28,8 +29,13 @@ export function jobColumns(context: Context, { all = false }): Column<ListedJob>
     heading: "OUTCOME",
     text: ({ job, result }) => (result ? outcomeOf(result.ending) : job.state),
   };
+  const exit: Column<ListedJob> = {
+    heading: "EXIT",
+    yields: 2,
+    text: ({ result }) => (result && result.ending.kind !== "detached" ? exitText(result) : "-"),
+  };
   return [
-    ...(all ? [outcome] : []),
+    ...(all ? [outcome, exit] : []),
     { heading: "JOB", text: ({ job }) => job.jobId },
     { heading: "PID", right: true, text: ({ job }) => job.process?.pid.toString() ?? "-" },
     { heading: "USER", yields: 4, text: ({ job }) => userNameOf(job.uid) ?? "-" },
