@@ -240,7 +240,7 @@ const COMMANDS: Record<string, CommandDefinition> = {
 };
 
 function sortOption(): Option {
-  const help = "sort by cpu, memory or since, largest first, or by job, tenant or user";
+  const help = "sort amounts from the largest, and names from a to z";
   const orders = ["cpu", "memory", "since", "job", "tenant", "user"] satisfies JobOrder[];
   return new Option("--sort <order>", help).choices(orders);
 }

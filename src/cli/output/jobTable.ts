@@ -31,17 +31,17 @@ export function jobColumns(context: Context, { all = false }): Column<ListedJob>
   };
   const exit: Column<ListedJob> = {
     heading: "EXIT",
-    yields: 2,
+    yields: 4,
     text: ({ result }) => (result && result.ending.kind !== "detached" ? exitText(result) : "-"),
   };
   return [
     ...(all ? [outcome, exit] : []),
     { heading: "JOB", text: ({ job }) => job.jobId },
     { heading: "PID", right: true, text: ({ job }) => job.process?.pid.toString() ?? "-" },
-    { heading: "USER", yields: 4, text: ({ job }) => userNameOf(job.uid) ?? "-" },
-    { heading: "TENANT", yields: 7, text: ({ job }) => job.tenant ?? "-" },
+    { heading: "USER", yields: 5, text: ({ job }) => userNameOf(job.uid) ?? "-" },
+    { heading: "TENANT", yields: 8, text: ({ job }) => job.tenant ?? "-" },
     { heading: "MODE", yields: 2, text: ({ job }) => job.mode },
-    { heading: "SINCE", right: true, yields: 8, text: (listed) => sinceText(context, listed) },
+    { heading: "SINCE", right: true, yields: 9, text: (listed) => sinceText(context, listed) },
     {
       heading: "CPU %",
       right: true,
@@ -51,11 +51,11 @@ export function jobColumns(context: Context, { all = false }): Column<ListedJob>
       heading: "MEMORY",
       right: true,
       text: ({ sample }) => memoryUseText(sample),
-      short: { yields: 5, text: ({ sample }) => memoryText(sample?.memory.bytes ?? null) },
+      short: { yields: 6, text: ({ sample }) => memoryText(sample?.memory.bytes ?? null) },
     },
     {
       heading: "LIMITS",
-      yields: 6,
+      yields: 7,
       text: ({ job }) => limitsText(job.outcomes),
       short: { yields: 3, text: ({ job }) => limitCountText(job.outcomes) },
     },
