@@ -139,7 +139,8 @@ limitsTest(
     const cases: [string[], RegExp][] = [
       [["short"], /job short has already ended/],
       [["none"], /there is no job none/],
-      [["--interval", "5ms"], /It is too short\. Expected: a time of at least 100ms/],
+      [["--interval", "5ms"], /It is too short\. Expected: a time from 100ms to 24h/],
+      [["--interval", "25h"], /It is too long\. Expected: a time from 100ms to 24h/],
     ];
     for (const [args, message] of cases) {
       const refused = await sandbox().run(["stats", ...args]);

@@ -38,7 +38,8 @@ export async function stats(jobIds: string[], flags: StatsFlags): Promise<number
   const context = openContext(flags);
   requireRecords(context);
   const listJobs = jobLister(context, jobIds);
-  const isLive = isStdoutTerminal() && !flags.json && !flags.once;
+  // A terminal of this type understands no movement of the cursor.
+  const isLive = isStdoutTerminal() && process.env["TERM"] !== "dumb" && !flags.json && !flags.once;
   const isRepeated = !flags.once && (isLive || flags.json || flags.interval !== undefined);
   const print = flags.json ? printLines : isLive ? livePrinter(flags) : tablePrinter(flags);
   const intervalMs = flags.interval ?? DEFAULT_INTERVAL_MS;

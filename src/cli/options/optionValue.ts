@@ -34,10 +34,12 @@ export function parseCommandName(text: string): string {
 
 /** A shorter time than a period of a CPU quota measures a part of the period. */
 const MIN_STATS_INTERVAL_MS = 100;
+const MAX_STATS_INTERVAL_MS = 24 * 3_600_000;
 
-export const parseStatsInterval = optionValue("a time of at least 100ms, such as 5s", (text) => {
+export const parseStatsInterval = optionValue("a time from 100ms to 24h, such as 5s", (text) => {
   const ms = parseDuration(text);
   if (ms < MIN_STATS_INTERVAL_MS) throw new ValueFault("is too short");
+  if (ms > MAX_STATS_INTERVAL_MS) throw new ValueFault("is too long");
   return ms;
 });
 
