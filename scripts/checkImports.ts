@@ -30,6 +30,7 @@ const ROOMS = [
   "linux/cgroup",
   "linux/proc",
   "linux",
+  "linux/dbus",
   "limits",
   "sys",
 ];
