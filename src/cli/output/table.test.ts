@@ -27,6 +27,11 @@ describe("renderTable()", () => {
     expect(renderTable(COLUMNS, [])).toBe("NAME  PID  AGAIN");
   });
 
+  it("renders as many rows as a history can have", () => {
+    const rows = Array.from({ length: 1_000_000 }, (_, pid) => ({ name: "ffmpeg", pid }));
+    expect(renderTable(COLUMNS, rows)).toEndWith("\nffmpeg  999999  ffmpeg");
+  });
+
   it("measures the width of characters, not their bytes", () => {
     const lines = renderTable(COLUMNS, [
       { name: "視頻", pid: 1 },

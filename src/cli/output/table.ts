@@ -58,11 +58,9 @@ interface Filled<T> {
 
 function fill<T>(column: Column<T>, rows: readonly T[], toText: (row: T) => string): Filled<T> {
   const cells = rows.map((row) => oneLine(toText(row)));
-  return {
-    column,
-    cells,
-    width: Math.max(...[column.heading, ...cells].map((cell) => Bun.stringWidth(cell))),
-  };
+  // Not by Math.max(...): a history can have more rows than a call can have arguments.
+  const widest = (width: number, cell: string) => Math.max(width, Bun.stringWidth(cell));
+  return { column, cells, width: cells.reduce(widest, Bun.stringWidth(column.heading)) };
 }
 
 function isNothing(cell: string): boolean {
