@@ -164,7 +164,13 @@ const COMMANDS: Record<string, CommandDefinition> = {
   },
   inspect: {
     description: "show all details of one job",
-    define: (command) => addJobArgument(command).option("--json", "print JSON"),
+    define: (command) =>
+      addJobArgument(command)
+        .option(
+          "--show-secrets",
+          "show secrets in the command, to root and to the job's user (default: as ***)",
+        )
+        .option("--json", "print JSON"),
     load: async () => (await import("./commands/inspect.ts")).inspect,
   },
   logs: {
@@ -248,7 +254,8 @@ function sortOption(): Option {
 /** Parses the command line, runs the command and returns its exit code. Throws CommanderError and Refusal. */
 export async function runProgram(argv: string[]): Promise<number> {
   let exitCode = 0;
-  const program = createProgram();
+  const faults: string[] = [];
+  const program = createProgram(faults);
   const named = argv[2] === "help" ? argv[3] : argv[2];
   // The other commands are needed only for the overview and for suggestions, so a call does not build them.
   const isCall = argv[2] !== undefined && Object.hasOwn(COMMANDS, argv[2]);
@@ -260,7 +267,13 @@ export async function runProgram(argv: string[]): Promise<number> {
       exitCode = code;
     });
   }
-  await program.parseAsync(argv);
+  try {
+    await program.parseAsync(argv);
+  } finally {
+    // A fault repeats arguments. The module is loaded for faults only: it would delay the workloads of `run`.
+    if (faults.length > 0)
+      printErr((await import("../jobs/model/secrets.ts")).maskText(faults.join("").trimEnd()));
+  }
   return exitCode;
 }
 
@@ -293,16 +306,20 @@ function defineCommand(
   });
 }
 
-function createProgram(): Command {
+/** Collects the lines of a fault in `faults`, for the caller to print. */
+function createProgram(faults: string[] = []): Command {
   return new Command("ffrtmp")
     .description("Limit, measure and record FFmpeg and other long-running processes without owning them.")
     .version(version, "-V, --version", "print the version")
     .showHelpAfterError("  try: ffrtmp --help")
     .configureOutput({
       writeOut: (text) => printOut(text.trimEnd()),
-      writeErr: (text) => printErr(text.trimEnd()),
+      writeErr(text) {
+        if (faults.length === 0) printErr(text.trimEnd());
+        else faults.push(text);
+      },
       // The workload of `run` writes to the same stderr, so every message names its author.
-      outputError: (text, write) => write(text.replace(/^error: /, "ffrtmp: ")),
+      outputError: (text) => void faults.push(text.replace(/^error: /, "ffrtmp: ")),
     })
     .enablePositionalOptions()
     .exitOverride();

@@ -38,7 +38,8 @@ export function faultInJobId(jobId: string): string | undefined {
 
 /** Returns a job id from the command, the time and two random digits: `ffmpeg-1j8k2m0q-4f`. */
 export function generateJobId(command: string, now: number): string {
-  const name = basename(command)
+  // The last part of a URL, which is no command, may be a stream key.
+  const name = (command.includes("://") ? "" : basename(command))
     .replace(/[^A-Za-z0-9._-]/g, "")
     .replace(/^[^A-Za-z0-9]+/, "")
     .slice(0, 40);

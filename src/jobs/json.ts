@@ -9,10 +9,11 @@ import type { RecordedEvent } from "./model/jobEvent.ts";
 import { whyMemoryIsPartial } from "./model/memoryCharge.ts";
 import { outcomeOf } from "./model/outcome.ts";
 import { governedTimeOf, runtimeOf } from "./model/runtime.ts";
+import { type ShownCommand, shownCommand } from "./model/secrets.ts";
 
 /** The objects that `--json` prints, as jsonSchemas.ts describes them. */
 
-export function jobJson(job: Job): JobJson {
+export function jobJson(job: Job, shown: ShownCommand = shownCommand(job)): JobJson {
   const byHand = LIMIT_NAMES.flatMap((limit) => {
     const wanted = formatLimit(job.byHand ?? {}, limit);
     return wanted === undefined ? [] : [{ limit, wanted }];
@@ -22,9 +23,10 @@ export function jobJson(job: Job): JobJson {
     state: job.state,
     mode: job.mode,
     pid: job.process?.pid ?? null,
-    command: [...job.command],
+    command: [...shown.command],
     command_cut: job.commandCut,
-    cwd: job.cwd,
+    command_masked: shown.isMasked,
+    cwd: shown.cwd,
     uid: job.uid,
     start_time: isoTime(startedMsOf(job)),
     observer_pid: observerOf(job)?.pid ?? null,
@@ -39,7 +41,7 @@ export function jobJson(job: Job): JobJson {
   };
 }
 
-export function resultJson(job: Job, result: JobResult): ResultJson {
+export function resultJson(job: Job, result: JobResult, shown: ShownCommand = shownCommand(job)): ResultJson {
   const facts = factsOfEnding(result.ending);
   const isSeen = result.endedBeforeMs === null;
   const governedTime = governedTimeOf(result);
@@ -49,8 +51,9 @@ export function resultJson(job: Job, result: JobResult): ResultJson {
     job_id: job.jobId,
     pid: job.process?.pid ?? null,
     mode: job.mode,
-    command: [...job.command],
+    command: [...shown.command],
     command_cut: job.commandCut,
+    command_masked: shown.isMasked,
     ending: facts.ending,
     start_time: isoTime(result.startMs),
     end_time: isoTime(isSeen ? result.endMs : null),

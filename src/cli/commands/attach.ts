@@ -4,6 +4,7 @@ import { JobObserver, type ObservedEnd } from "../../jobs/exit/jobObserver.ts";
 import { recordExit } from "../../jobs/exit/recordExit.ts";
 import { resultJson } from "../../jobs/json.ts";
 import type { Job } from "../../jobs/model/job.ts";
+import { shownCommand } from "../../jobs/model/secrets.ts";
 import { summaryLine, survivorsLine } from "../../jobs/summary.ts";
 import { startExitEvents } from "../../linux/events/bestEvents.ts";
 import type { Host } from "../../linux/host.ts";
@@ -31,7 +32,7 @@ export async function attach(flags: JobFlags & { pid: number }): Promise<number>
   const { job, pidfd } = await withAttachLock(context.host, flags.pid, () =>
     attachToProcess(context, flags.pid, spec, slow),
   );
-  warn(`governing PID ${job.process.pid} (${job.command[0]}) as job ${job.jobId}`);
+  warn(`governing PID ${job.process.pid} (${shownCommand(job).command[0]}) as job ${job.jobId}`);
   warnOfMissingLimits(job);
 
   const observed = Promise.withResolvers<ObservedEnd>();

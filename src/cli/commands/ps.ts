@@ -28,6 +28,8 @@ export interface PsFlags extends CommonFlags {
 const SAMPLE_MS = 200;
 /** Filters are compared with at most this many ended jobs, the latest ones. */
 const MAX_SEARCHED = 10_000;
+/** The number of further ended jobs that is counted. */
+const MAX_COUNTED = 10_000;
 
 export async function ps(flags: PsFlags): Promise<number> {
   const filters = (flags.filter ?? []).map(parseJobFilter);
@@ -59,14 +61,18 @@ function listEnded(
 ): ListedJob[] {
   const searched = ledger.history(isListed ? MAX_SEARCHED : limit);
   const found = isListed ? searched.filter(isListed) : searched;
-  const older = ledger.countEnded() - searched.length;
+  const older = ledger.countEnded(searched.length + MAX_COUNTED) - searched.length;
   const more = isListed ? found.length - limit : older;
   const parts = [
-    ...(more > 0 ? [`${more} more ended jobs ${isListed ? "match" : "are not listed"}`] : []),
-    ...(isListed && older > 0 ? [`${older} older ones were not compared with the filter`] : []),
+    ...(more > 0 ? [`${atLeast(more)} more ended jobs ${isListed ? "match" : "are not listed"}`] : []),
+    ...(isListed && older > 0 ? [`${atLeast(older)} older ones were not compared with the filter`] : []),
   ];
   if (parts.length > 0) warn(`${parts.join("; ")}. To list more: -n, or ffrtmp history`);
   return found.slice(0, limit);
+}
+
+function atLeast(count: number): string {
+  return count === MAX_COUNTED ? `at least ${count}` : String(count);
 }
 
 /** Reads what these jobs use, twice if the CPU use is wanted. Ids alone need no reading, and no wait. */

@@ -2,7 +2,6 @@ import type { Context } from "../../jobs/context.ts";
 import { Refusal } from "../../jobs/errors.ts";
 import { recordExit } from "../../jobs/exit/recordExit.ts";
 import { generateJobId } from "../../jobs/job.ts";
-import { resultJson } from "../../jobs/json.ts";
 import { type Ending, factsOfEnding } from "../../jobs/model/ending.ts";
 import { isTerminal, listInheritedFiles, readOwnArguments } from "../../jobs/start/inheritedFiles.ts";
 import { mayHaveLostBytes } from "../../jobs/start/rawArguments.ts";
@@ -53,7 +52,10 @@ export async function run(command: string[], flags: RunFlags): Promise<number> {
     ...((await hasContinued?.()) ? { time: "unseen" } : {}),
   });
   if (survivors.length > 0) warn(survivorsLine(job, survivors));
-  if (isOurs) printErr(flags.json ? JSON.stringify(resultJson(job, result)) : summaryLine(job, result));
+  if (isOurs && flags.json) {
+    const { resultJson } = await import("../../jobs/json.ts");
+    printErr(JSON.stringify(resultJson(job, result)));
+  } else if (isOurs) printErr(summaryLine(job, result));
   else
     warn(`job ${job.jobId} was already recorded as ${factsOfEnding(result.ending).ending} before it ended`);
   await pruneIfDue(context);

@@ -4,6 +4,7 @@ import { jobJson, resultJson } from "../../jobs/json.ts";
 import type { JobResult } from "../../jobs/model/ending.ts";
 import type { Job } from "../../jobs/model/job.ts";
 import { outcomeOf } from "../../jobs/model/outcome.ts";
+import { shownCommand } from "../../jobs/model/secrets.ts";
 import { isObserved } from "../../jobs/recovery/recover.ts";
 import { exitText } from "../../jobs/summary.ts";
 import type { JobMemory } from "../../metrics/jobReading.ts";
@@ -60,7 +61,7 @@ export function jobColumns(context: Context, { all = false }): Column<ListedJob>
       short: { yields: 3, text: ({ job }) => limitCountText(job.outcomes) },
     },
     { heading: "OBSERVER", yields: 1, text: ({ job }) => observerText(context, job) },
-    { heading: "COMMAND", flexible: true, text: ({ job }) => job.command.join(" ") },
+    { heading: "COMMAND", flexible: true, text: ({ job }) => shownCommand(job).command.join(" ") },
   ];
 }
 

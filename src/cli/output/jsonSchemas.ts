@@ -172,8 +172,12 @@ const facts = z
     parent_pid: z.number(),
     comm: described(z.string(), "the name of the process, at most 15 bytes"),
     executable: text("the path of the executable"),
-    argv: described(z.array(z.string()), "the arguments; empty where they cannot be read"),
+    argv: described(
+      z.array(z.string()),
+      "the arguments, with secrets as `***`; empty where they cannot be read",
+    ),
     argv_cut: described(z.boolean(), "the command line is longer than `argv`"),
+    argv_masked: described(z.boolean(), "`argv` has a secret masked"),
     uid: count("the effective user"),
     user: text("the name of the user; `null` where it has none"),
     gid: count("the effective group"),

@@ -1,3 +1,4 @@
+import { shownCommand } from "../../jobs/model/secrets.ts";
 import type { Rates } from "../../metrics/rates.ts";
 import type { JobSample } from "../../metrics/sampler.ts";
 import type { TenantTotal } from "../../metrics/tenants.ts";
@@ -51,7 +52,7 @@ export const STATS_COLUMNS: Column<JobSample>[] = [
     short: { yields: 1, text: ({ memory }) => memoryText(memory.bytes) },
   },
   ...others,
-  { heading: "COMMAND", flexible: true, yields: 1, text: ({ job }) => job.command.join(" ") },
+  { heading: "COMMAND", flexible: true, yields: 1, text: ({ job }) => shownCommand(job).command.join(" ") },
 ];
 
 export const TENANT_COLUMNS: Column<TenantTotal>[] = [
