@@ -3,7 +3,13 @@ import { version } from "../../package.json";
 import type { EventChoice } from "../linux/events/bestEvents.ts";
 import { MAX_AGE, MAX_SIZE, parseMaxAge, parseMaxSize } from "../policy/retentionValues.ts";
 import { parseScanInterval, SCAN_INTERVAL } from "../policy/scanInterval.ts";
-import { addJobArgument, addJobOptions, addPlacementOption, addStateOption } from "./options/jobOptions.ts";
+import {
+  addJobArgument,
+  addJobOptions,
+  addJobsArgument,
+  addPlacementOption,
+  addStateOption,
+} from "./options/jobOptions.ts";
 import { addLimitOptions } from "./options/limitOptions.ts";
 import {
   optionValue,
@@ -28,6 +34,11 @@ type CommandDefinition = { description: string } & (
   | { subcommands: Record<string, CommandDefinition> }
 );
 
+const RUN_NOTE = `
+Ctrl-C, SIGTERM and SIGHUP end the wait, never CMD, which keeps running under
+its limits. To wait again: ffrtmp attach --job JOB. CMD has a process group of
+its own, so this stops all of it: kill -- -PID`;
+
 const COMMANDS: Record<string, CommandDefinition> = {
   run: {
     description: "start CMD in its own session and cgroup, wait for it, and pass its exit code on",
@@ -39,23 +50,36 @@ const COMMANDS: Record<string, CommandDefinition> = {
           "-d, --detach",
           "run in the background: print the job id, write the output to a file (see: ffrtmp logs)",
         )
-        .addOption(new Option("--report-start <fd>").hideHelp().argParser(wholeNumber(3, 1023)))
+        .option(
+          "--result-file <path>",
+          "write the result as JSON to this file when the job ends, also if CMD cannot be started",
+        )
+        .addOption(reportStartOption())
+        .addHelpText("after", RUN_NOTE)
         .passThroughOptions(),
     load: async () => (await import("./commands/run.ts")).run,
   },
   attach: {
     description: "govern a running process and its descendants, and wait until it ends",
     define: (command) =>
-      addPlacementOption(addJobOptions(command)).requiredOption(
-        "-p, --pid <pid>",
-        "govern the process with this PID",
-        parsePid,
-      ),
+      addPlacementOption(addJobOptions(command))
+        .addOption(
+          new Option(
+            "-p, --pid <pid>",
+            "govern the process with this PID; a job whose observer is gone is taken over",
+          )
+            .argParser(parsePid)
+            .conflicts("job"),
+        )
+        .option("--job <job>", "take over a job whose observer is gone, under its own id and limits")
+        .option("-d, --detach", "govern in the background: print the job id and return")
+        .option("--policy", "let the policy decide again about a process that was detached by hand")
+        .addOption(reportStartOption()),
     load: async () => (await import("./commands/attach.ts")).attach,
   },
   detach: {
     description: "stop governing a job, and restore everything that was changed for it",
-    define: addJobArgument,
+    define: (command) => addJobArgument(command).option("--json", "print the result of the job as JSON"),
     load: async () => (await import("./commands/detach.ts")).detach,
   },
   watch: {
@@ -106,16 +130,17 @@ const COMMANDS: Record<string, CommandDefinition> = {
     load: async () => (await import("./commands/watch.ts")).watch,
   },
   limits: {
-    description: "set limits of a running job by hand, or reset them",
+    description: "set limits of running jobs by hand, or reset them",
     subcommands: {
       set: {
         description: "set limits, which override the policy until they are reset",
-        define: (command) => addJobArgument(addLimitOptions(command)).option("--json", "print JSON"),
+        define: (command) =>
+          addJobsArgument(addLimitOptions(command, { lifts: true })).option("--json", "print JSON"),
         load: async () => (await import("./commands/limits.ts")).setLimits,
       },
       reset: {
         description: "remove all limits that were set by hand",
-        define: (command) => addJobArgument(command).option("--json", "print JSON"),
+        define: (command) => addJobsArgument(command).option("--json", "print JSON"),
         load: async () => (await import("./commands/limits.ts")).resetLimits,
       },
     },
@@ -150,7 +175,7 @@ const COMMANDS: Record<string, CommandDefinition> = {
     description: "show what jobs and tenants use now: CPU, memory, throttling, disks and processes",
     define: (command) =>
       addStateOption(command)
-        .argument("[job...]", "job ids (default: all running jobs)")
+        .argument("[job...]", "job ids, PIDs or patterns of ids (default: all running jobs)")
         .option("--once", "print one table, as in a pipe without --interval, and exit")
         .option(
           "--interval <time>",
@@ -249,6 +274,11 @@ function sortOption(): Option {
   const help = "sort amounts from the largest, and names from a to z";
   const orders = ["cpu", "memory", "since", "job", "tenant", "user"] satisfies JobOrder[];
   return new Option("--sort <order>", help).choices(orders);
+}
+
+/** The descriptor to which a copy in the background reports its start. */
+function reportStartOption(): Option {
+  return new Option("--report-start <fd>").hideHelp().argParser(wholeNumber(3, 1023));
 }
 
 /** Parses the command line, runs the command and returns its exit code. Throws CommanderError and Refusal. */

@@ -1,5 +1,5 @@
 import { basename } from "node:path";
-import type { Limits } from "../limits/limits.ts";
+import { type Limits, mergeLayers } from "../limits/limits.ts";
 import type { Placement } from "../linux/cgroup/placement.ts";
 import { tenantPathName } from "../policy/tenant.ts";
 import type { Context } from "./context.ts";
@@ -52,7 +52,7 @@ export function generateJobId(command: string, now: number): string {
 
 /** Returns the limits to apply to a job: those set by hand override those of its caller or policy. */
 export function limitsInForce({ limits, byHand }: Pick<Job, "limits" | "byHand">): Limits {
-  return { ...limits, ...byHand };
+  return mergeLayers(limits, byHand);
 }
 
 /** Returns the name of a job's cgroup directories. The tag distinguishes state directories. */

@@ -1,4 +1,4 @@
-import { formatLimit } from "../limits/limits.ts";
+import { formatChange } from "../limits/limits.ts";
 import type { LimitOutcome } from "../limits/outcome.ts";
 import { LIMIT_NAMES } from "../limits/table.ts";
 import type { Usage } from "../limits/usage.ts";
@@ -15,7 +15,7 @@ import { type ShownCommand, shownCommand } from "./model/secrets.ts";
 
 export function jobJson(job: Job, shown: ShownCommand = shownCommand(job)): JobJson {
   const byHand = LIMIT_NAMES.flatMap((limit) => {
-    const wanted = formatLimit(job.byHand ?? {}, limit);
+    const wanted = formatChange(job.byHand ?? {}, limit);
     return wanted === undefined ? [] : [{ limit, wanted }];
   });
   return {

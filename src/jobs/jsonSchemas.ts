@@ -187,6 +187,10 @@ export const EVENT_DETAILS: Record<JobEventKind, z.ZodType> = {
     z.strictObject({ because: z.string() }),
     "the policy no longer asks for the job, which was detached",
   ),
+  returned_to_policy: described(
+    z.strictObject({}),
+    "`attach --policy`: the policy decides again about the process, which was detached by hand",
+  ),
   detach_failed: described(
     z.strictObject({ failures: strings, left: strings }),
     "`detach` could not undo everything. `left`: the cgroups that still exist",

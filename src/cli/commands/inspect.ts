@@ -11,6 +11,8 @@ import { type ShownCommand, shownCommand, trueCommand } from "../../jobs/model/s
 import { jobCgroupOf, usageOf } from "../../jobs/placement/jobCgroup.ts";
 import { isObserved } from "../../jobs/recovery/recover.ts";
 import { exitText, markOf } from "../../jobs/summary.ts";
+import { formatChange } from "../../limits/limits.ts";
+import { LIMIT_NAMES } from "../../limits/table.ts";
 import type { Usage } from "../../limits/usage.ts";
 import { listMembers } from "../../linux/cgroup/jobCgroup.ts";
 import { type JobMemory, readJob } from "../../metrics/jobReading.ts";
@@ -22,9 +24,9 @@ import { outcomePairs } from "../output/outcomes.ts";
 import { type Pair, renderPairs } from "../output/table.ts";
 import { findJob, openContext } from "../session.ts";
 
-export function inspect(jobId: string, flags: CommonFlags & { showSecrets?: boolean }): number {
+export function inspect(name: string, flags: CommonFlags & { showSecrets?: boolean }): number {
   const context = openContext(flags);
-  const job = findJob(context, jobId);
+  const job = findJob(context, name);
   if (flags.showSecrets) requireOwner(job);
   const shown = flags.showSecrets ? trueCommand(job) : shownCommand(job);
   const result = context.ledger.result(job);
@@ -77,7 +79,7 @@ function describeJob(context: Context, job: Job, shown: ShownCommand, processes:
   pairs.push(...Object.entries(job.labels).map(([name, value]): Pair => ["label", `${name}=${value}`]));
   if (job.logPath !== null) pairs.push(["log", job.logPath]);
   if (processes.length > 0) pairs.push(["processes", processes.join(" ")]);
-  pairs.push(...outcomePairs(job));
+  pairs.push(...outcomePairs(job), ...byHandPairs(job));
   if (job.state !== "ended") pairs.push(...job.cgroup.map(({ path }): Pair => ["cgroup", path]));
   return pairs;
 }
@@ -86,6 +88,12 @@ const SECRETS_MASKED: Pair = [
   "secrets",
   "masked as ***; --show-secrets shows them to root and to the job's user",
 ];
+/** Limits that were cancelled by hand have no outcome: without this, they would be missing without a reason. */
+function byHandPairs({ byHand }: Job): Pair[] {
+  const names = LIMIT_NAMES.filter((name) => formatChange(byHand ?? {}, name) !== undefined);
+  const changes = names.map((name) => `${name} ${formatChange(byHand ?? {}, name)}`);
+  return changes.length === 0 ? [] : [["set by hand", changes.join(", ")]];
+}
 
 /** A line of its own: text at the end of the command could be an argument. */
 function commandCutPairs({ commandCut }: Job): Pair[] {

@@ -11,7 +11,7 @@ import { printOut, writeOut } from "../output/messages.ts";
 import { jobUseJson, STATS_COLUMNS, TENANT_COLUMNS, tenantUseJson } from "../output/statsTable.ts";
 import { renderTable } from "../output/table.ts";
 import { isStdoutTerminal, tableWidth } from "../output/terminal.ts";
-import { findRunningJob, openContext, requireRecords } from "../session.ts";
+import { findRunningJobs, openContext, requireRecords } from "../session.ts";
 
 export interface StatsFlags extends CommonFlags {
   once?: boolean;
@@ -34,10 +34,10 @@ interface Measured {
  * Shows what jobs and tenants use, again after each interval. Only a terminal, a reader of JSON lines and a caller that
  * gives an interval get more than one table: the end of a pipe waits for the end of its input.
  */
-export async function stats(jobIds: string[], flags: StatsFlags): Promise<number> {
+export async function stats(names: string[], flags: StatsFlags): Promise<number> {
   const context = openContext(flags);
   requireRecords(context);
-  const listJobs = jobLister(context, jobIds);
+  const listJobs = jobLister(context, names);
   // A terminal of this type understands no movement of the cursor.
   const isLive = isStdoutTerminal() && process.env["TERM"] !== "dumb" && !flags.json && !flags.once;
   const isRepeated = !flags.once && (isLive || flags.json || flags.interval !== undefined);
@@ -49,11 +49,11 @@ export async function stats(jobIds: string[], flags: StatsFlags): Promise<number
     await Bun.sleep(waitMs);
     const jobs = listJobs();
     // The last table stays.
-    if (isRepeated && jobIds.length > 0 && jobs.length === 0) break;
+    if (isRepeated && names.length > 0 && jobs.length === 0) break;
     const samples = sampler.sample(jobs);
     if (flags.sort) samples.sort(compareJobs(context, flags.sort));
     // The total of a tenant is that of all its jobs.
-    const isRead = print({ samples, totals: jobIds.length === 0 ? tenantTotals(samples) : [] });
+    const isRead = print({ samples, totals: names.length === 0 ? tenantTotals(samples) : [] });
     if (!isRepeated || !isRead) break;
   }
   context.ledger.close();
@@ -61,10 +61,12 @@ export async function stats(jobIds: string[], flags: StatsFlags): Promise<number
 }
 
 /** Returns a function that lists the jobs which run now: the named ones, or all. */
-function jobLister(context: Context, jobIds: readonly string[]): () => OpenJob[] {
+function jobLister(context: Context, names: readonly string[]): () => OpenJob[] {
   const { ledger, host } = context;
-  const keys = jobIds.map((jobId) => findRunningJob(context, jobId).key);
-  const named = [...new Set(keys)];
+  const named = findRunningJobs(context, names).map((found) => {
+    if ("refusal" in found) throw found.refusal;
+    return found.job.key;
+  });
   return () => {
     const open = ledger.openJobs().filter(({ key }) => named.length === 0 || named.includes(key));
     // The observer of a job records its end a moment later.

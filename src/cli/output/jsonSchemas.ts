@@ -13,8 +13,6 @@ import {
 } from "../../jobs/jsonSchemas.ts";
 import { LIMIT_NAMES } from "../../limits/table.ts";
 
-const job = jobSchema.meta({ id: "Job", description: "A job as it is recorded." });
-
 /** The keys of the present memory of one job. */
 const presentMemory = {
   memory_bytes: bytes("the memory in use, as `memory_source` says"),
@@ -103,12 +101,44 @@ const inspected = jobSchema
   })
   .meta({ id: "InspectedJob", description: "A job with all that is known about it." });
 
+const changedLimits = jobSchema
+  .extend({
+    lifted: described(
+      z.array(
+        z.strictObject({
+          limit: described(z.enum(LIMIT_NAMES), "the limit"),
+          in_force: text("the value that applies now, of a cgroup above; `null`: none"),
+        }),
+      ),
+      "limits that this call lifted: ffrtmp sets none any more",
+    ),
+  })
+  .meta({ id: "ChangedLimits", description: "A job after a change of its limits by hand." });
+
+const unchangedLimits = z
+  .strictObject({
+    job_id: described(z.string(), "the argument that names no job whose limits can be changed"),
+    error: described(z.string(), "why not"),
+  })
+  .meta({ id: "UnchangedLimits", description: "An argument whose limits were not changed." });
+
+/** One document for one id or PID, a list for several arguments or a pattern. */
+const limitChanges = z.union([changedLimits, z.array(z.union([changedLimits, unchangedLimits]))]);
+
 const started = z
   .strictObject({
     job_id: described(z.string(), "the job's id"),
     pid: count("the workload's process"),
   })
-  .meta({ id: "StartedJob", description: "A job that was started in the background." });
+  .meta({ id: "StartedJob", description: "A job that was started, or that is observed, in the background." });
+
+const returned = z
+  .strictObject({
+    pid: described(z.number(), "the process"),
+    was_detached: described(z.boolean(), "it was detached by hand until now, and left alone"),
+    job_id: text("the job as which `ffrtmp watch` governs it now; `null`: none yet"),
+  })
+  .meta({ id: "ReturnedProcess", description: "A process that is given back to the policy." });
 
 const daemon = z
   .strictObject({
@@ -293,17 +323,24 @@ export interface JsonDocument {
 export const JSON_DOCUMENTS: readonly JsonDocument[] = [
   { command: "run", option: "--detach", form: "document", schema: started },
   { command: "run", form: "document", schema: resultSchema },
+  { command: "attach", option: "--policy", form: "document", schema: returned },
+  { command: "attach", option: "--detach", form: "document", schema: started },
   { command: "attach", form: "document", schema: resultSchema },
   { command: "ps", option: "--daemon", form: "document", schema: daemon.nullable() },
   { command: "ps", form: "document", schema: z.array(listed) },
   { command: "stats", form: "lines", schema: z.union([jobUse, tenantUse]) },
   { command: "inspect", form: "document", schema: inspected },
   { command: "history", form: "document", schema: z.array(resultSchema) },
-  { command: "limits set", form: "document", schema: job },
-  { command: "limits reset", form: "document", schema: job },
+  { command: "detach", form: "document", schema: resultSchema },
+  { command: "limits set", form: "document", schema: limitChanges },
+  { command: "limits reset", form: "document", schema: limitChanges },
   { command: "prune", form: "document", schema: pruned },
   { command: "policy check", form: "document", schema: policyCheck },
   { command: "policy explain", option: "--all", form: "document", schema: z.array(explained) },
   { command: "policy explain", form: "document", schema: explained },
   { command: "doctor", form: "document", schema: z.array(check) },
 ];
+
+export type ChangedLimitsJson = z.input<typeof changedLimits>;
+export type UnchangedLimitsJson = z.input<typeof unchangedLimits>;
+export type ReturnedJson = z.input<typeof returned>;

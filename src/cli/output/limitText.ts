@@ -41,7 +41,8 @@ export function wantedText(limit: LimitName, wanted: string): string {
     case "cpu.max": {
       const [quotaUsec, periodUsec] = wanted.split(" ").map(Number);
       // 150000 100000     ← the quota can be "max"
-      return quotaUsec && periodUsec ? `${Number(((100 * quotaUsec) / periodUsec).toFixed(1))} %` : wanted;
+      const percent = quotaUsec && periodUsec ? (100 * quotaUsec) / periodUsec : undefined;
+      return percent === undefined ? wanted.replace(/^max .*/, "max") : `${Number(percent.toFixed(1))} %`;
     }
     case "memory.high":
     case "memory.max":
