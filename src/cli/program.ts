@@ -12,7 +12,15 @@ import {
   addTimeOptions,
 } from "./options/jobOptions.ts";
 import { addLimitOptions } from "./options/limitOptions.ts";
-import { optionValue, parseCommandName, parsePid, size, wholeNumber } from "./options/optionValue.ts";
+import {
+  optionValue,
+  parseCommandName,
+  parsePid,
+  parseStatsInterval,
+  size,
+  wholeNumber,
+} from "./options/optionValue.ts";
+import type { JobOrder } from "./output/jobTable.ts";
 import { printErr, printOut } from "./output/messages.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: commander hands over arguments and options by position
@@ -139,15 +147,46 @@ const COMMANDS: Record<string, CommandDefinition> = {
     },
   },
   ps: {
-    description: "list governed jobs",
+    description: "list governed jobs, with the CPU and memory that they use now",
     define: (command) =>
       addStateOption(command)
+        .option("-a, --all", "list ended jobs too, with their outcome")
+        .option(
+          "-n, --limit <n>",
+          "list at most this many ended jobs, latest first",
+          wholeNumber(1, 1_000_000),
+          20,
+        )
+        .option(
+          "-f, --filter <key=value>",
+          "list only jobs with this state, tenant, user, mode, command or outcome; repeatable, and all must match",
+          (text: string, earlier: string[] = []) => [...earlier, text],
+        )
+        .addOption(sortOption())
+        .addOption(new Option("-q, --quiet", "print job ids only").conflicts("json"))
+        .option("--no-trunc", "on a terminal, show all columns and the whole command")
         .option(
           "--daemon",
           "show the state of ffrtmp watch instead: events received and lost, errors in its policy",
         )
         .option("--json", "print JSON"),
     load: async () => (await import("./commands/ps.ts")).ps,
+  },
+  stats: {
+    description: "show what jobs and tenants use now: CPU, memory, throttling, disks and processes",
+    define: (command) =>
+      addStateOption(command)
+        .argument("[job...]", "job ids, PIDs or patterns of ids (default: all running jobs)")
+        .option("--once", "print one table, as in a pipe without --interval, and exit")
+        .option(
+          "--interval <time>",
+          "set the time between two tables, over which the rates are measured (default: 1s)",
+          parseStatsInterval,
+        )
+        .addOption(sortOption())
+        .option("--no-trunc", "on a terminal, show all columns and the whole command")
+        .option("--json", "print a JSON line for each job and tenant, again after each interval"),
+    load: async () => (await import("./commands/stats.ts")).stats,
   },
   inspect: {
     description: "show all details of one job",
@@ -219,6 +258,7 @@ const COMMANDS: Record<string, CommandDefinition> = {
               "show instead how many of the jobs with --sla-eligible were compliant, overall and for each tenant (default: in the last 24 hours)",
             ).conflicts(["failed", "limit"]),
           )
+          .option("--no-trunc", "on a terminal, show all columns and whole reasons")
           .option("--json", "print JSON"),
       ),
     load: async () => (await import("./commands/history.ts")).history,
@@ -281,6 +321,12 @@ const COMMANDS: Record<string, CommandDefinition> = {
     load: async () => (await import("./commands/doctor.ts")).doctor,
   },
 };
+
+function sortOption(): Option {
+  const help = "sort amounts from the largest, and names from a to z";
+  const orders = ["cpu", "memory", "since", "job", "tenant", "user"] satisfies JobOrder[];
+  return new Option("--sort <order>", help).choices(orders);
+}
 
 /** The descriptor to which a copy in the background reports its start. */
 function reportStartOption(): Option {

@@ -303,6 +303,15 @@ export class Ledger extends LedgerStore {
     }));
   }
 
+  /** Returns the number of jobs that have ended, or `max` for more than that: a whole history is long to count. */
+  countEnded(max: number): number {
+    // While changes wait, they are counted beside the file.
+    const latest = "SELECT 1 FROM results ORDER BY end_ms DESC, key DESC LIMIT $max";
+    const counts = this.rows(`SELECT count(*) AS ended FROM (${latest})`, { max });
+    const sum = counts.reduce((total, { ended }) => total + Number(ended), 0);
+    return Math.min(sum, max);
+  }
+
   events({ key }: JobKey): RecordedEvent[] {
     const columns = "at_ms, at_boot_ms, kind, detail";
     const rows = this.rows(`SELECT ${columns} FROM events WHERE key = $key ORDER BY id`, { key });

@@ -9,8 +9,8 @@ const { open } = useLedgers();
 
 /** Indexes that grow with the open jobs, or with those that are not cleaned up, and so may be read whole. */
 const SMALL_INDEXES = ["jobs_open_id", "jobs_open_process", "jobs_not_cleaned_up"];
-/** `history` reads the first rows of these indexes, in their order. */
-const LIMITED = /^SCAN results USING INDEX results_(by_end|not_succeeded|violating)$/;
+/** `history` reads the first rows of these indexes, in their order, and `countEnded` counts them. */
+const LIMITED = /^SCAN results USING (?:COVERING )?INDEX results_(by_end|not_succeeded|violating)$/;
 
 const PERIOD = { sinceMs: 1, untilMs: 2 };
 /** The filters of `history`, with the index that finds the jobs. */
@@ -79,6 +79,7 @@ const CALLS: Record<string, (ledger: Ledger) => unknown> = {
   history: (ledger) => FILTERS.map(([filter]) => ledger.history(50, filter)),
   countUnknownExits: (ledger) => ledger.countUnknownExits(PERIOD),
   verdicts: (ledger) => [{}, { tenant: "acme" }].map((each) => ledger.verdicts({ ...PERIOD, ...each })),
+  countEnded: (ledger) => ledger.countEnded(50),
   events: (ledger) => ledger.events(someJob()),
   note: (ledger) => ledger.note("name"),
   setNote: (ledger) => ledger.setNote("name", "value"),

@@ -171,12 +171,15 @@ localtimeTest("without TZ the zone is that of /etc/localtime", async () => {
 
 terminalTest("a terminal gets how long ago, and an option overrides it", async () => {
   await runEnded("ended", "exit 0", Date.now() - 3 * 60_000 - 1000);
-  const onTerminal = async (args: string): Promise<string> => {
-    const command = `stty cols 200; '${FFRTMP}' history ${args}`;
+  const onTerminal = async (args: string, width = 200): Promise<string> => {
+    const command = `stty cols ${width}; '${FFRTMP}' history ${args}`;
     const child = sandbox().spawn(["script", "-qec", command, "/dev/null"]);
     return new Response(child.stdout as ReadableStream).text();
   };
   expect(await onTerminal("")).toMatch(/succeeded +3 min ago +ended /);
+  const narrow = (await onTerminal("", 80)).trimEnd().split(/\r?\n/);
+  expect(narrow[0]).toMatch(/^OUTCOME +ENDED +JOB +EXIT /);
+  expect(narrow.filter((line) => line.length > 80)).toEqual([]);
   expect(await onTerminal("--time absolute")).toMatch(/succeeded +\d{4}-\d\d-\d\d \S+[+-]\d\d:\d\d +ended /);
   expect(await onTerminal("--utc")).toMatch(/succeeded +\d{4}-\d\d-\d\d [\d:]+Z +ended /);
 });

@@ -16,6 +16,7 @@ import { explainNoneEnded } from "../output/emptyState.ts";
 import { printJson, printOut, warn } from "../output/messages.ts";
 import { slaTable } from "../output/slaFigures.ts";
 import { type Column, renderTable } from "../output/table.ts";
+import { tableWidth } from "../output/terminal.ts";
 import { formatTime, formatTimeOfDay, type TimeFlags, type TimeStyle, tableTimes } from "../output/times.ts";
 import { openToRead, requireRecords } from "../session.ts";
 
@@ -30,6 +31,7 @@ interface HistoryFlags extends CommonFlags, TimeFlags {
   violations?: boolean;
   tenant?: string;
   sla?: boolean;
+  trunc?: boolean;
 }
 
 interface Ended {
@@ -63,7 +65,7 @@ function printHistory(context: Context, filter: HistoryFilter, flags: HistoryFla
     printJson(shown.map(({ job, result }) => resultJson(job, result)));
     return;
   }
-  printOut(renderTable(columns(tableTimes(flags), nowMs), shown));
+  printOut(renderTable(columns(tableTimes(flags), nowMs), shown, tableWidth(flags)));
   if (ended.length > shown.length && flags.limit === undefined)
     warn(`only the latest ${limit} of the jobs are shown. For more: ffrtmp history --limit N`);
   const unknown = filter.onlyFailed ? ledger.countUnknownExits({ ...filter, onlyFailed: false }) : 0;
@@ -110,12 +112,16 @@ function columns(style: TimeStyle, nowMs: number): Column<Ended>[] {
     { heading: "ENDED", text: ({ result }) => endText(result, style, nowMs) },
     { heading: "JOB", text: ({ job }) => job.jobId },
     { heading: "EXIT", text: ({ result }) => (result.ending.kind === "detached" ? "-" : exitText(result)) },
-    { heading: "RUNTIME", right: true, text: ({ job, result }) => runtimeText(job, result) },
+    { heading: "RUNTIME", right: true, yields: 4, text: ({ job, result }) => runtimeText(job, result) },
     { heading: "SLA", text: ({ result }) => (result.slaCompliant ? "compliant" : "violation") },
-    { heading: "REASON", text: ({ result }) => result.slaReason },
-    { heading: "MODE", text: ({ job }) => job.mode },
-    { heading: "PID", right: true, text: ({ job }) => job.process?.pid.toString() ?? "-" },
-    { heading: "EVIDENCE", text: ({ result }) => factsOfEnding(result.ending).exitEvidence ?? "none" },
+    { heading: "REASON", flexible: true, text: ({ result }) => result.slaReason },
+    { heading: "MODE", yields: 2, text: ({ job }) => job.mode },
+    { heading: "PID", right: true, yields: 3, text: ({ job }) => job.process?.pid.toString() ?? "-" },
+    {
+      heading: "EVIDENCE",
+      yields: 1,
+      text: ({ result }) => factsOfEnding(result.ending).exitEvidence ?? "none",
+    },
   ];
 }
 

@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from "commander";
-import { parseBytes, parseWhole, ValueFault } from "../../limits/units.ts";
+import { parseBytes, parseDuration, parseWhole, ValueFault } from "../../limits/units.ts";
 
 /** Makes an option's parser from one of src/limits. Commander shows its fault with the option and text. */
 export function optionValue<T>(expected: string, parse: (text: string) => T): (text: string) => T {
@@ -31,5 +31,16 @@ export function parseCommandName(text: string): string {
     throw new InvalidArgumentError("It must be the name of a command without its directory, such as ffmpeg.");
   return text;
 }
+
+/** A shorter time than a period of a CPU quota measures a part of the period. */
+const MIN_STATS_INTERVAL_MS = 100;
+const MAX_STATS_INTERVAL_MS = 24 * 3_600_000;
+
+export const parseStatsInterval = optionValue("a time from 100ms to 24h, such as 5s", (text) => {
+  const ms = parseDuration(text);
+  if (ms < MIN_STATS_INTERVAL_MS) throw new ValueFault("is too short");
+  if (ms > MAX_STATS_INTERVAL_MS) throw new ValueFault("is too long");
+  return ms;
+});
 
 export const parsePid = wholeNumber(1, 4_194_304);

@@ -6,15 +6,24 @@ import { readMemoryTotalBytes } from "../../linux/memory.ts";
 import { warn } from "./messages.ts";
 import type { Pair } from "./table.ts";
 
-/** Prints one warning for all requested limits that are not in force. The workload runs without them. */
-export function warnOfMissingLimits(job: Job): void {
-  const missing = job.outcomes.filter((outcome) => !isInForce(outcome) && !cameTooLate(outcome));
-  if (missing.length === 0) return;
-  const reasons = Map.groupBy(missing, ({ because }) => because ?? "no reason given");
-  const parts = [...reasons].map(
-    ([because, limits]) => `${limits.map(nameOfOutcome).join(", ")} (${because})`,
-  );
-  warn(`job ${job.jobId} runs without ${parts.join("; ")}. To see what this machine allows: ffrtmp doctor`);
+/**
+ * Prints one warning for all requested limits that are not in force, and one for those that are only in part. The workload
+ * runs all the same.
+ */
+export function warnOfMissingLimits({ jobId, outcomes }: Job): void {
+  const missing = outcomes.filter((outcome) => !isInForce(outcome) && !cameTooLate(outcome));
+  const partial = outcomes.filter(({ outcome }) => outcome === "partial");
+  if (missing.length > 0)
+    warn(`job ${jobId} runs without ${reasonsOf(missing)}. To see what this machine allows: ffrtmp doctor`);
+  if (partial.length > 0) warn(`job ${jobId} runs with only part of ${reasonsOf(partial)}`);
+}
+
+/** Returns the names of limits with the reason that they share: `cpu.max, pids.max (no cgroup); nice (EACCES)`. */
+function reasonsOf(outcomes: readonly LimitOutcome[]): string {
+  const reasons = Map.groupBy(outcomes, ({ because }) => because ?? "no reason given");
+  return [...reasons]
+    .map(([because, limits]) => `${limits.map(nameOfOutcome).join(", ")} (${because})`)
+    .join("; ");
 }
 
 /** Warns of limits that this machine can never reach: valid, but usually a wrong unit. */

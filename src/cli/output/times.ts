@@ -1,4 +1,4 @@
-import { isatty } from "node:tty";
+import { isStdoutTerminal } from "./terminal.ts";
 
 /** `relative`: how long ago. `local`, `utc`: the time of day, with its zone. */
 export type TimeStyle = "relative" | "local" | "utc";
@@ -15,7 +15,7 @@ const DAY_S = 86_400;
 /**
  * Returns how a table shows times. A pipe or a file gets times of day, because its reader may read it at any later time.
  */
-export function tableTimes({ time, utc }: TimeFlags, isTerminal = isatty(1)): TimeStyle {
+export function tableTimes({ time, utc }: TimeFlags, isTerminal = isStdoutTerminal()): TimeStyle {
   if (utc) return "utc";
   if (time !== undefined) return time === "relative" ? "relative" : "local";
   return isTerminal ? "relative" : "local";
