@@ -5,7 +5,7 @@ import { MAX_AGE, MAX_SIZE, parseMaxAge, parseMaxSize } from "../policy/retentio
 import { parseScanInterval, SCAN_INTERVAL } from "../policy/scanInterval.ts";
 import { addJobArgument, addJobOptions, addPlacementOption, addStateOption } from "./options/jobOptions.ts";
 import { addLimitOptions } from "./options/limitOptions.ts";
-import { optionValue, parseCommandName, parsePid, size, wholeNumber } from "./options/optionValue.ts";
+import { optionValue, parseCommandNames, parsePid, size, wholeNumber } from "./options/optionValue.ts";
 import { printErr, printOut } from "./output/messages.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: commander hands over arguments and options by position
@@ -65,8 +65,8 @@ const COMMANDS: Record<string, CommandDefinition> = {
         )
         .option(
           "--target <name>",
-          "govern processes of this command; repeatable (default: ffmpeg, gst-launch-1.0)",
-          (text: string, earlier: string[] = []) => [...earlier, parseCommandName(text)],
+          "govern processes of this command; repeatable, or several with commas (default: ffmpeg, gst-launch-1.0)",
+          (text: string, earlier: string[] = []) => [...earlier, ...parseCommandNames(text)],
         )
         .addOption(
           new Option(
@@ -93,8 +93,10 @@ const COMMANDS: Record<string, CommandDefinition> = {
         )
         .option("--once", "scan once, govern what is found, and exit")
         .option("--dry-run", "print what would be governed, and change nothing")
-        .addOption(new Option("--enable-state", "always on; accepted for compatibility").hideHelp())
-        .addOption(new Option("--enable-retry", "always on; accepted for compatibility").hideHelp()),
+        .addOption(withoutEffect("--enable-state [bool]", "state is always kept"))
+        .addOption(withoutEffect("--state-flush-interval <time>", "each change is written at once"))
+        .addOption(withoutEffect("--enable-retry [bool]", "processes are always tried again"))
+        .addOption(withoutEffect("--max-retry-attempts <n>", "the number of attempts has no limit")),
     load: async () => (await import("./commands/watch.ts")).watch,
   },
   limits: {
@@ -200,6 +202,44 @@ const COMMANDS: Record<string, CommandDefinition> = {
   },
 };
 
+/** An option of the older tool, for command lines and units that name it. */
+function withoutEffect(flags: string, because: string): Option {
+  return new Option(flags, because).helpGroup("Accepted for compatibility, without effect:");
+}
+
+/** The options here for those of Docker and systemd-run, which people write out of habit. */
+const OTHER_TOOLS: Record<string, string> = {
+  "--memory":
+    "--memory-limit 2GiB, which slows the job above it, or --memory-max 2GiB, where the kernel may kill",
+  "--memory-reservation": "--memory-limit 2GiB",
+  "--cpuset-cpus": "--cpus 0-3",
+  "--cpu-shares": "--cpu-weight 100; 1024 shares are a weight of 100",
+  "--cpu-period": '--cpu-max "150000 100000", a quota and its period in µs',
+  "--pids-limit": "--pids-max 100",
+  "--device-read-bps": '--io-max "/dev/sda rbps=10MB/s"',
+  "--device-write-bps": '--io-max "/dev/sda wbps=10MB/s"',
+  "--device-read-iops": '--io-max "/dev/sda riops=500"',
+  "--device-write-iops": '--io-max "/dev/sda wiops=500"',
+  "--property": "--cpu-quota 150 for CPUQuota=150%, --memory-max 2GiB for MemoryMax=2G",
+  "--name": "--job-id NAME",
+  "--unit": "--job-id NAME",
+  "-m": "--memory-limit 2GiB, which slows the job above it, or --memory-max 2GiB, where the kernel may kill",
+  "-c": "--cpu-weight 100; 1024 shares are a weight of 100",
+  "-n": "--nice 10",
+};
+const COMMANDS_WITH_LIMITS = ["run", "attach", "watch", "limits"];
+
+/** Names the option that does here what an unknown one does in another tool. */
+function explainError(text: string): string {
+  const message = text.replace(/^error: /, "ffrtmp: ");
+  const flag = /^error: unknown option '([^'=]+)/.exec(text)?.[1] ?? "";
+  const isExplained =
+    Object.hasOwn(OTHER_TOOLS, flag) && COMMANDS_WITH_LIMITS.includes(process.argv[2] ?? "");
+  if (!isExplained) return message;
+  const [first = ""] = message.split("\n");
+  return `${first}\n  try: ${OTHER_TOOLS[flag]}\n`;
+}
+
 /** Parses the command line, runs the command and returns its exit code. Throws CommanderError and Refusal. */
 export async function runProgram(argv: string[]): Promise<number> {
   let exitCode = 0;
@@ -257,7 +297,7 @@ function createProgram(): Command {
       writeOut: (text) => printOut(text.trimEnd()),
       writeErr: (text) => printErr(text.trimEnd()),
       // The workload of `run` writes to the same stderr, so every message names its author.
-      outputError: (text, write) => write(text.replace(/^error: /, "ffrtmp: ")),
+      outputError: (text, write) => write(explainError(text)),
     })
     .enablePositionalOptions()
     .exitOverride();

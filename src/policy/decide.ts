@@ -1,9 +1,9 @@
-import type { Limits } from "../limits/limits.ts";
+import { type Limits, mergeLayers } from "../limits/limits.ts";
 import type { Placement } from "../linux/cgroup/placement.ts";
 import type { Condition } from "./conditions.ts";
 import type { ProcessFacts } from "./facts.ts";
 import { bestName, type NamePattern } from "./namePattern.ts";
-import { mergeLayers, type Policy, type Rule } from "./policy.ts";
+import type { Policy, Rule } from "./policy.ts";
 
 export type Decision =
   | {

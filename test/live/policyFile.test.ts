@@ -241,7 +241,7 @@ test("policy explain requires a process, and reports when it does not exist", as
     [["--watch-config", file], /no process given/, /try: ffrtmp policy explain --pid N, or --all/],
     [["--watch-config", file, "--pid", "4194304"], /process 4194304 does not exist/],
     [["--watch-config", sandbox().path("none"), "--all"], /cannot use the policy: .*none does not exist/],
-    [["--watch-config", file, "--pid", "0"], /argument '0' is invalid/],
+    [["--watch-config", file, "--pid", "0"], /process 0 does not exist/],
   ] as [string[], ...RegExp[]][]) {
     const ended = await sandbox().run(["policy", "explain", ...args]);
     expect({ ...ended, stderr: "" }).toEqual({ code: 2, stdout: "", stderr: "" });

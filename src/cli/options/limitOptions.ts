@@ -1,7 +1,7 @@
-import { type Command, InvalidArgumentError, Option } from "commander";
-import type { Limits } from "../../limits/limits.ts";
+import { type Command, Option } from "commander";
+import { type LimitLayer, type Limits, mergeLayers } from "../../limits/limits.ts";
 import { spellingsOf } from "../../limits/spellings.ts";
-import { LIMITS, type Limit } from "../../limits/table.ts";
+import { LIMITS, type Limit, parseLimit } from "../../limits/table.ts";
 import { findWholeDisk } from "../../linux/blockDevice.ts";
 import { type Pair, renderPairs } from "../output/table.ts";
 import { optionValue } from "./optionValue.ts";
@@ -19,25 +19,48 @@ export function addLimitOptions(command: Command): Command {
 }
 
 function optionsOf({ keys, perDevice }: Limit): Option[] {
-  return Object.entries(keys).map(([key, { placeholder, help, expected, parse }]) => {
-    const option = new Option(`--${key.replaceAll("_", "-")} <${placeholder}>`, help);
-    const parseOne = optionValue<unknown>(expected, parse);
+  return Object.entries(keys).map(([key, info]) => {
+    const name = `--${key.replaceAll("_", "-")}`;
+    const option = new Option(`${name} <${info.placeholder}>`, info.help);
+    const parse = optionValue<unknown>(info.expected, (text) => parseLimit(info, text));
+    const parseOne = (text: string): unknown => {
+      const value = parse(text);
+      const mistake = info.mistakeIn?.(text);
+      if (mistake) likelyMistakes.push(`${name} ${text} ${mistake.message}; perhaps: ${mistake.right}`);
+      return value ?? "max";
+    };
     if (!perDevice) return option.argParser(parseOne);
-    return option.argParser<{ device: string }[]>((text, earlier = []) =>
-      earlier.concat((parseOne(text) as { device: string }[]).map(withDisk)),
-    );
+    return option.argParser<Line[] | "max">((text, earlier) => {
+      const lines = parseOne(text) as Line[] | "max";
+      if (lines === "max") return lines;
+      return (Array.isArray(earlier) ? earlier : []).concat(lines.map(withDisk));
+    });
   });
 }
 
-/** Replaces a path by the number of the disk that it is on. */
-function withDisk(line: { device: string }): { device: string } {
+type Line = { device: string };
+
+/** Found while the command line is parsed. A command prints them once it knows that it is the one to do so. */
+const likelyMistakes: string[] = [];
+
+/** Returns the likely mistakes in the values of limit options, each only once. */
+export function takeLikelyMistakes(): string[] {
+  return likelyMistakes.splice(0);
+}
+
+/** Replaces a path by the number of the disk that it is on. A disk that is missing becomes a limit that is refused. */
+function withDisk(line: Line): Line {
   const found = findWholeDisk(line.device);
-  if ("reason" in found) throw new InvalidArgumentError(`${found.reason}. To list disks: lsblk -d`);
-  return { ...line, device: found.device };
+  return "reason" in found ? line : { ...line, device: found.device };
 }
 
 /** Returns the limits among the flags of a command, which commander names in camel case. */
 export function limitsFrom(flags: object): Limits {
+  return mergeLayers(limitLayerFrom(flags));
+}
+
+/** Returns the limits among the flags, and `max` for those that are asked to be none. */
+export function limitLayerFrom(flags: object): LimitLayer {
   const limits: Record<string, unknown> = {};
   for (const [flag, value] of Object.entries(flags)) {
     const key = flag.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
