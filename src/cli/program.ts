@@ -93,6 +93,7 @@ const COMMANDS: Record<string, CommandDefinition> = {
         )
         .option("--once", "scan once, govern what is found, and exit")
         .option("--dry-run", "print what would be governed, and change nothing")
+        .option("--json", "with --dry-run: print JSON")
         .addOption(withoutEffect("--enable-state [bool]", "state is always kept"))
         .addOption(withoutEffect("--state-flush-interval <time>", "each change is written at once"))
         .addOption(withoutEffect("--enable-retry [bool]", "processes are always tried again"))
@@ -169,10 +170,11 @@ const COMMANDS: Record<string, CommandDefinition> = {
     description: "check a policy file, or explain its decision about a process",
     subcommands: {
       check: {
-        description: "list all errors in a policy file, each with the expected value",
+        description: "list all errors and likely mistakes in a policy file, each with the expected value",
         define: (command) =>
           command
             .argument("[file]", "policy file (default: /etc/ffrtmp/policy.yaml)")
+            .option("--strict", "exit with 2 for a valid file with warnings too")
             .option("--json", "print JSON"),
         load: async () => (await import("./commands/policyCheck.ts")).checkPolicy,
       },
@@ -186,10 +188,13 @@ const COMMANDS: Record<string, CommandDefinition> = {
                 .conflicts("all"),
             )
             .option("--all", "list the decisions about all processes, one line each")
-            .option(
-              "--watch-config <file>",
-              "read the policy from this file (default: /etc/ffrtmp/policy.yaml)",
+            .addOption(
+              new Option(
+                "--file <file>",
+                "read the policy from this file (default: /etc/ffrtmp/policy.yaml)",
+              ).conflicts("watchConfig"),
             )
+            .option("--watch-config <file>", "the same as --file, as for ffrtmp watch")
             .option("--json", "print JSON"),
         load: async () => (await import("./commands/policyExplain.ts")).explainPolicy,
       },

@@ -86,6 +86,9 @@ const LINES: { [Kind in EventKind]: (event: DaemonEvent<Kind>) => string | strin
   counted: () => [],
 };
 
+/** Warnings about a policy, and changes of it, in the log. */
+const MAX_LISTED = 20;
+
 const REACTIONS: Record<DriftKind, string> = {
   reapplied: "restored",
   given_again: "restored",
@@ -97,8 +100,12 @@ function unavailableLines({ unavailable }: { unavailable: string[] }): string[] 
   return unavailable.map((reason) => `Event source unavailable, falling back: ${reason}`);
 }
 
-function warningLines({ warnings }: LoadedPolicy): string[] {
-  return warnings.map((warning) => `Policy warning: ${warning}`);
+function warningLines({ warnings, path }: LoadedPolicy): string[] {
+  const lines = warnings.slice(0, MAX_LISTED).map((warning) => `Policy warning: ${warning}`);
+  const others = warnings.length - lines.length;
+  return others === 0
+    ? lines
+    : [...lines, `Policy warning: ${others} more; to list all: ffrtmp policy check ${path}`];
 }
 
 function policyText({ policy, path }: LoadedPolicy): string {

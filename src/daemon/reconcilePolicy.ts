@@ -91,7 +91,8 @@ function readStatOf({ host }: DaemonContext, { process }: RunningJob): ProcStat 
   return stat === "gone" || stat.startTicks !== process.startTicks ? undefined : stat;
 }
 
-function factsOfJob(context: DaemonContext, job: RunningJob): FactsOfJob {
+/** Returns the facts of a job's process as a reload of the policy uses them. */
+export function factsOfJob(context: Context, job: Job): FactsOfJob {
   return { isGoverned: true, membership: originMembership(context, job) };
 }
 

@@ -78,6 +78,11 @@ export function isGroupName(name: string): boolean {
   return /^ffrtmp-[0-9a-f]{6}-[\w.%~@-]+$/.test(name);
 }
 
+/** Returns the job that has this name of a cgroup or a scope; `undefined` for that of a tenant. */
+export function jobIdOfGroup(name: string): string | undefined {
+  return /^ffrtmp-[0-9a-f]{6}-([\w.-]+?)(?:\.scope)?$/.exec(name)?.[1];
+}
+
 export function newJob(
   context: Context,
   mode: JobMode,

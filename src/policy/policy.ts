@@ -60,7 +60,7 @@ export function totalOf(policy: Policy, tenant: string): Limits | undefined {
 }
 
 /** Returns the policy that the options of `watch` describe: the same limits for every target. */
-export function policyFromFlags(targets: readonly string[], limits: Limits): Policy {
+export function policyFromFlags(targets: readonly string[], limits: LimitLayer): Policy {
   const patterns = targets.map(exactName);
   return {
     targets: patterns,
@@ -77,7 +77,7 @@ export function policyFromFlags(targets: readonly string[], limits: Limits): Pol
 export function overrideByFlags(
   policy: Policy,
   targets: readonly string[] | undefined,
-  limits: Limits,
+  limits: LimitLayer,
 ): Policy {
   const defaults = { ...policy.defaults, ...limits };
   if (targets === undefined) return { ...policy, defaults };

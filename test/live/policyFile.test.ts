@@ -231,7 +231,7 @@ testIf(lacksLimits())("policy explain predicts the writes of watch", async () =>
     const { wanted, actual } = printed.get(`${outcome.of} ${outcome.limit}`) as typeof outcome;
     expect([outcome.limit, wanted, actual]).toEqual([outcome.limit, outcome.wanted, outcome.actual]);
   }
-  expect((await sandbox().run(explain)).stdout).toMatch(/leave alone: it is governed already/);
+  expect((await sandbox().run(explain)).stdout).toMatch(/verdict +already governed as \S+ \(state directory \/.*\)/);
 });
 
 test("policy explain requires a process, and reports when it does not exist", async () => {

@@ -72,9 +72,12 @@ function warnOfNames(words: PolicyWords, { programs, users, groups }: Machine, w
     { at: ["target_commands"], patterns: words.target_commands },
     ...rules.map(({ at, match }) => ({ at: [...at, "command"], patterns: match.command })),
   ];
+  const checked = new Set<string>();
   for (const { at, patterns } of commands) {
     for (const [index, { literal }] of (patterns ?? []).entries()) {
-      const mistake = literal === undefined ? undefined : mistakeInCommand(literal, programs);
+      if (literal === undefined || checked.has(literal)) continue;
+      checked.add(literal);
+      const mistake = mistakeInCommand(literal, programs);
       if (mistake) warn([...at, index], ...mistake);
     }
   }
