@@ -3,6 +3,7 @@ import { factsOfJob } from "../../daemon/reconcilePolicy.ts";
 import { type DryRun, planDryRun } from "../../jobs/attach/planAttach.ts";
 import type { Context } from "../../jobs/context.ts";
 import { Refusal } from "../../jobs/errors.ts";
+import { limitJson } from "../../jobs/json.ts";
 import type { JobMode } from "../../jobs/model/job.ts";
 import type { LimitOutcome } from "../../limits/outcome.ts";
 import { SlowReader } from "../../linux/proc/slowFacts/slowReader.ts";
@@ -217,7 +218,7 @@ function explainedJson({
 export function planJson({ cgroups, outcomes, changes }: DryRun): Record<string, unknown> {
   return {
     cgroups,
-    outcomes,
+    outcomes: outcomes.map(limitJson),
     changes,
     writes: changes
       .filter((change) => change.kind === "file-written")
