@@ -6,6 +6,7 @@ import type { OnEvents, ProcessEvent, ProcessEvents } from "../linux/events/proc
 import { ProcessScan } from "../linux/events/processScan.ts";
 import { listPids } from "../linux/proc/table.ts";
 import { totalOf } from "../policy/policy.ts";
+import { listPolicyChanges } from "../policy/policyChanges.ts";
 import { type DaemonContext, scanIntervalOf } from "./daemonContext.ts";
 import { Discovery } from "./discovery.ts";
 import { HistoryPruner } from "./historyPruner.ts";
@@ -114,7 +115,8 @@ export class WatchDaemon {
     const { policy, path, warnings, faults } = store;
     if (before === undefined) bus.emit({ kind: "policy-rejected", trigger, path, faults });
     else {
-      bus.emit({ kind: "policy-loaded", trigger, policy, path, warnings });
+      const changes = listPolicyChanges(before.written ?? new Map(), policy.written ?? new Map());
+      bus.emit({ kind: "policy-loaded", trigger, policy, path, warnings, changes });
       if (policy.scanIntervalMs !== before.scanIntervalMs) {
         this.#setReconcileTimer();
         // Polling has a timer of its own.

@@ -9,6 +9,7 @@ import type { Job, JobFields, JobMode, StartingJob } from "./model/job.ts";
 /** The properties of a job that its caller chooses. */
 export interface JobSpec extends Pick<JobFields, "jobId" | "limits" | "intent" | "slaEligible" | "labels"> {
   tenant: Tenant | null;
+  decidedBy?: JobFields["decidedBy"];
   /** The placement on cgroup v2 of a process that runs already; absent: `auto`. */
   placement?: Placement;
 }
@@ -86,7 +87,7 @@ export function jobIdOfGroup(name: string): string | undefined {
 export function newJob(
   context: Context,
   mode: JobMode,
-  { jobId, intent, slaEligible, tenant, labels, limits }: JobSpec,
+  { jobId, intent, slaEligible, tenant, labels, limits, decidedBy = null }: JobSpec,
   facts: Pick<StartingJob, "command" | "cwd" | "uid" | "process" | "cgroup" | "changes" | "logPath"> &
     Partial<Pick<StartingJob, "commandCut">>,
 ): StartingJob {
@@ -107,5 +108,6 @@ export function newJob(
     byHand: null,
     outcomes: [],
     carriedUsage: null,
+    decidedBy,
   };
 }

@@ -3,6 +3,7 @@ import type { LimitLayer, Limits } from "../limits/limits.ts";
 import type { Placement } from "../linux/cgroup/placement.ts";
 import { type Condition, commandIs } from "./conditions.ts";
 import { exactName, type NamePattern } from "./namePattern.ts";
+import type { WrittenPolicy } from "./policyChanges.ts";
 import type { TenantTemplate } from "./tenant.ts";
 
 /** A policy, compiled from a policy file or from the options of `watch`. Immutable. */
@@ -28,6 +29,8 @@ export interface Policy {
   tenants: ReadonlyMap<string, Limits>;
   /** The total limits of each tenant that is not in `tenants`. */
   otherTenants?: Limits | undefined;
+  /** The file as it is written, to show what a reload changes; absent for a policy from the command line. */
+  written?: WrittenPolicy;
 }
 
 export interface Rule {

@@ -116,7 +116,7 @@ function describe({ facts, steps, plan, reason, decision, governed }: Explained)
   const verdict: Pair[] = plan
     ? [
         ["verdict", `govern as ${plan.jobId}`],
-        ["decided by", decision.rule === undefined ? "target_commands" : `rule ${decision.rule}`],
+        ["decided by", decisionText(decision)],
         ["tenant", (decision.govern ? decision.tenant : undefined) ?? "none"],
         ...plan.cgroups.map((path): Pair => ["cgroup", path]),
         ...plan.outcomes.map((outcome): Pair => [nameOfOutcome(outcome), outcomeText(outcome)]),
@@ -134,8 +134,14 @@ function governedPairs({ jobId, directory, mode }: GovernedAs, decision: Decisio
   const verdict: Pair = ["verdict", `already governed as ${jobId} (${where})`];
   // A reload changes and releases the jobs of `watch` alone.
   if (mode !== "watch") return [verdict];
-  const keeps = `keeps it, by ${decision.rule === undefined ? "target_commands" : `rule ${decision.rule}`}`;
-  return [verdict, ["this policy", decision.govern ? keeps : `releases it: ${decision.because}`]];
+  const outcome = decision.govern
+    ? `keeps it, by ${decisionText(decision)}`
+    : `releases it: ${decision.because}`;
+  return [verdict, ["this policy", outcome]];
+}
+
+function decisionText({ rule }: Decision): string {
+  return rule === undefined ? "target_commands" : `rule ${rule}`;
 }
 
 const UNKNOWN = "not readable";

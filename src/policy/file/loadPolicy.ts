@@ -1,5 +1,6 @@
 import type { z } from "zod";
 import type { Policy } from "../policy.ts";
+import { toWrittenPolicy } from "../policyChanges.ts";
 import { compilePolicy, type Warn } from "./compile.ts";
 import { knownKeys } from "./describe.ts";
 import type { PolicyFault } from "./fault.ts";
@@ -35,7 +36,8 @@ export function loadPolicy(text: string, path: string, machine: Machine = thisMa
   if (!parsed.success || faults.length > 0) return { faults: inOrder(faults) };
   const warnings: PolicyFault[] = [];
   const warn: Warn = (at, message, right) => warnings.push(source.fault(at, "value", message, right));
-  const policy = compilePolicy(parsed.data, path, machine, warn);
+  const compiled = compilePolicy(parsed.data, path, machine, warn);
+  const policy = { ...compiled, written: toWrittenPolicy(value) };
   warnOfMistakes(parsed.data, value, policy, machine, warn);
   return { policy, warnings: inOrder(warnings) };
 }
