@@ -89,17 +89,8 @@ limitsTest(
       ["--cpus", `${beyond}-${beyond}`, /^this machine has CPUs [\d,-]+ only$/],
     ];
     for (const [option, value, because] of refusals) {
-      const ended = await sandbox().run([
-        "run",
-        "--json",
-        option,
-        value,
-        "--",
-        "sh",
-        "-c",
-        "echo ran; exit 3",
-      ]);
-      expect({ code: ended.code, stdout: ended.stdout }).toEqual({ code: 3, stdout: "ran\n" });
+      const ended = await sandbox().run(["run", "--json", option, value, "--", "sh", "-c", "exit 3"]);
+      expect(ended.code).toBe(3);
       const [warning = "", ...json] = ended.stderr.split("\n");
       expect(warning).toMatch(/^ffrtmp: job \S+ runs without (?:io\.max|cpuset\.cpus) \(/);
       expect(JSON.parse(json.join("\n")).limits).toMatchObject([

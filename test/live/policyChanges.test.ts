@@ -106,9 +106,12 @@ limitsTest("policy explain names the job of a process, and what this policy woul
   expect(await explain()).toMatch(/^this policy +keeps it, by rule mine$/m);
   expect(JSON.parse(await explain("--json"))).toMatchObject({
     govern: false,
-    because: `already governed as ${jobId}`,
+    because: `it is governed already, as job ${jobId}`,
     governed_as: { job_id: jobId, state_directory: state },
   });
+  expect((await sandbox().run(["policy", "explain", "--file", box.file, "--all"])).stdout).toMatch(
+    new RegExp(`^ *${pid} .* already governed as ${jobId}$`, "m"),
+  );
   box.write(`${rule.slice(0, -2).replace("limits: {nice: 7}", "ignore: true")}]\n`);
   const elsewhere = ["policy", "explain", "--file", box.file, "--pid", String(pid)];
   const other = await sandbox().run([...elsewhere, "--state-path", sandbox().path("other")]);

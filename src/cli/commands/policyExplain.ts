@@ -60,7 +60,7 @@ export async function explainPolicy(
     if (json) printJson(explained.map(explainedJson));
     else printOut(renderTable(COLUMNS, explained));
     const left = all.length - pids.length;
-    if (left > 0) printErr(`${left} kernel threads are left out: they are never governed`);
+    if (left > 0 && !json) printErr(`${left} kernel threads are left out: they are never governed`);
   } else {
     const [only] = explained;
     if (only === undefined) throw new Refusal(`process ${pid} does not exist`, "see what runs: ps -e");
@@ -95,7 +95,7 @@ async function explainProcess(
   if (jobId === undefined) return [{ ...explained, plan: undefined, reason: outcome.reason }];
   const directory = byAnother ? null : state.directory;
   const governed = { jobId, directory, mode: job?.jobId === jobId ? job.mode : null };
-  return [{ ...explained, plan: undefined, reason: `already governed as ${jobId}`, governed }];
+  return [{ ...explained, plan: undefined, reason: outcome.reason, governed }];
 }
 
 function isKernelThread({ host }: Context, pid: number): boolean {
@@ -109,7 +109,10 @@ const COLUMNS: Column<Explained>[] = [
   { heading: "GOVERN", text: ({ plan }) => (plan ? "yes" : "no") },
   { heading: "RULE", text: ({ decision }) => decision.rule ?? "-" },
   { heading: "TENANT", text: ({ decision }) => (decision.govern ? decision.tenant : undefined) ?? "-" },
-  { heading: "WHY", text: ({ reason }) => reason ?? "" },
+  {
+    heading: "WHY",
+    text: ({ reason, governed }) => (governed ? `already governed as ${governed.jobId}` : (reason ?? "")),
+  },
 ];
 
 function describe({ facts, steps, plan, reason, decision, governed }: Explained): string {
