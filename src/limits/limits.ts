@@ -5,11 +5,11 @@ import { CGROUP_LIMITS, LIMITS } from "./table.ts";
 /** The limits of one workload, by the fields of the table. An absent field was not asked for. */
 export type Limits = { [N in LimitName as FieldOf<N>]?: ValueOf<N> };
 
-/** The limits of one place, which override those of more general places, limit by limit. `max` cancels one. */
+/** The limits of one source, which override those of a more general one, limit by limit. `max` cancels one. */
 export type LimitLayer = { readonly [F in keyof Limits]: Limits[F] | "max" };
 
-/** Returns the limits of several places, of which the most specific is last. */
-export function mergeLayers(...layers: readonly (LimitLayer | undefined)[]): Limits {
+/** Returns the limits of several sources, of which the most specific is last. */
+export function mergeLayers(...layers: readonly (LimitLayer | null | undefined)[]): Limits {
   const merged: LimitLayer = Object.assign({}, ...layers);
   return Object.fromEntries(Object.entries(merged).filter(([, value]) => value !== "max"));
 }

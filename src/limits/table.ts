@@ -23,12 +23,6 @@ export interface LimitKey<T> {
   mistakeIn?(text: string): LikelyMistake | undefined;
 }
 
-/** Parses the value of a limit. `max` asks for no limit; 0 does where `zeroIsNone`, and gives `null`. Throws ValueFault. */
-export function parseLimit<T>({ parse, zeroIsNone }: LimitKey<T>, text: string): T | "max" | null {
-  if (text === "max") return text;
-  return text === "0" && zeroIsNone ? null : parse(text);
-}
-
 interface Row<F extends string, T> {
   field: F;
   keys: Record<string, LimitKey<T>>;

@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import { availableParallelism } from "node:os";
+import { listDisks } from "../../src/linux/blockDevice.ts";
 import { expectMessage, type Misuse, testMisuses } from "../support/badInput.ts";
 import { lacksLimits, testIf, useSandbox } from "../support/sandbox.ts";
 
@@ -127,4 +128,20 @@ test("watch splits --target at commas, and accepts the options of the older tool
   expect(stdout).toMatch(
     /Accepted for compatibility, without effect:\n +--enable-state .*\n +--state-flush-int/,
   );
+});
+
+limitsTest("CPUs and disks of which the machine has only some are used, with a warning", async () => {
+  const [disk] = listDisks();
+  const rates = disk === undefined ? [] : [`${disk.split(" ")[0]} rbps=1M`, "/nowhere rbps=1M"];
+  const flags = ["--cpus", "0,600-601", ...rates.flatMap((rate) => ["--io-max", rate])];
+  const { code, stderr } = await sandbox().run(["run", "--job-id", "some", ...flags, "--", "true"]);
+  expect(code).toBe(0);
+  expectMessage(stderr, [/job some has cpuset\.cpus only in part \(.*this machine has CPUs [\d,-]+ only\)/]);
+  if (disk === undefined) return console.log("not tried: --io-max on two disks (this machine shows none)");
+  expectMessage(stderr, [/job some has io\.max only in part \(.*\/nowhere does not exist/]);
+  const { limits } = await sandbox().json(["inspect", "some"]);
+  expect(limits).toMatchObject([
+    { limit: "io.max", outcome: "partial" },
+    { limit: "cpuset.cpus", outcome: "partial", actual: "0" },
+  ]);
 });

@@ -1,7 +1,8 @@
 import { type Command, Option } from "commander";
 import { type LimitLayer, type Limits, mergeLayers } from "../../limits/limits.ts";
+import { parseOrNone } from "../../limits/noLimit.ts";
 import { spellingsOf } from "../../limits/spellings.ts";
-import { LIMITS, type Limit, parseLimit } from "../../limits/table.ts";
+import { LIMITS, type Limit } from "../../limits/table.ts";
 import { findWholeDisk } from "../../linux/blockDevice.ts";
 import { type Pair, renderPairs } from "../output/table.ts";
 import { optionValue } from "./optionValue.ts";
@@ -22,12 +23,12 @@ function optionsOf({ keys, perDevice }: Limit): Option[] {
   return Object.entries(keys).map(([key, info]) => {
     const name = `--${key.replaceAll("_", "-")}`;
     const option = new Option(`${name} <${info.placeholder}>`, info.help);
-    const parse = optionValue<unknown>(info.expected, (text) => parseLimit(info, text));
+    const parse = optionValue<unknown>(info.expected, (text) => parseOrNone(info, text));
     const parseOne = (text: string): unknown => {
       const value = parse(text);
       const mistake = info.mistakeIn?.(text);
       if (mistake) likelyMistakes.push(`${name} ${text} ${mistake.message}; perhaps: ${mistake.right}`);
-      return value ?? "max";
+      return value;
     };
     if (!perDevice) return option.argParser(parseOne);
     return option.argParser<Line[] | "max">((text, earlier) => {

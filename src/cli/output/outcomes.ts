@@ -3,6 +3,7 @@ import type { Context } from "../../jobs/context.ts";
 import type { Job } from "../../jobs/model/job.ts";
 import type { Limits } from "../../limits/limits.ts";
 import { cameTooLate, isInForce, type LimitOutcome } from "../../limits/outcome.ts";
+import type { LimitName } from "../../limits/table.ts";
 import { readMemoryTotalBytes } from "../../linux/memory.ts";
 import { takeLikelyMistakes } from "../options/limitOptions.ts";
 import { warn } from "./messages.ts";
@@ -11,8 +12,16 @@ import type { Pair } from "./table.ts";
 /** A quota of as many cores is more often a number of µs, as in Docker's --cpu-quota. */
 const MANY_CORES = 100;
 
+/** The limits whose values name parts of the machine, of which some can be missing. */
+const NAMES_OF_THE_MACHINE: readonly LimitName[] = ["io.max", "cpuset.cpus"];
+
 /** Prints one warning for all requested limits that are not in force. The workload runs without them. */
 export function warnOfMissingLimits(job: Job): void {
+  for (const { limit, outcome, because } of job.outcomes) {
+    // The other limits apply in part as a matter of course: memory, for what is allocated from now on.
+    if (outcome === "partial" && NAMES_OF_THE_MACHINE.includes(limit))
+      warn(`job ${job.jobId} has ${limit} only in part (${because})`);
+  }
   const missing = job.outcomes.filter((outcome) => !isInForce(outcome) && !cameTooLate(outcome));
   if (missing.length === 0) return;
   const reasons = Map.groupBy(missing, ({ because }) => because ?? "no reason given");

@@ -1,7 +1,8 @@
 import { z } from "zod";
 import { type CpuMax, IO_RATES, unitOf } from "../../limits/grammar.ts";
 import type { LimitLayer } from "../../limits/limits.ts";
-import { LIMITS, type Limit, type LimitKey, parseLimit, TASK_LIMITS } from "../../limits/table.ts";
+import { isZero, parseOrNone } from "../../limits/noLimit.ts";
+import { LIMITS, type Limit, type LimitKey, TASK_LIMITS } from "../../limits/table.ts";
 import { parseRate } from "../../limits/units.ts";
 import { oneOrMore, text, value } from "./leaves.ts";
 
@@ -13,8 +14,9 @@ function shapeOf({ keys, perDevice }: Limit): Record<string, z.ZodType> {
 /** `max` cancels the limit of a more general section. */
 function singleValue(key: LimitKey<unknown>) {
   return value(`${key.expected}; max for none`, (input) => {
+    const text = String(input).trim();
     // Older policies write 0 where they ask for nothing, and the limit of a more general section applies.
-    return parseLimit(key, String(input).trim()) ?? undefined;
+    return isZero(key, text) ? undefined : parseOrNone(key, text);
   });
 }
 

@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { findWholeDisk } from "../../linux/blockDevice.ts";
 import { realHost } from "../../linux/host.ts";
-import { InstalledPrograms } from "../../linux/installedPrograms.ts";
 import { GROUPS_FILE, readNames, USERS_FILE } from "../../linux/proc/idNames.ts";
+import { InstalledPrograms } from "../../linux/proc/installedPrograms.ts";
 
 /** What a policy names of the machine. A policy stays valid where something is missing: it may be shared, or come later. */
 export interface Machine {

@@ -1,6 +1,6 @@
 import { accessSync, constants, readdirSync, readFileSync, statSync } from "node:fs";
-import type { Host } from "./host.ts";
-import { listPids } from "./proc/table.ts";
+import type { Host } from "../host.ts";
+import { listPids } from "./table.ts";
 
 /** Where programs are in a login shell: the PATH of a service can be shorter. */
 const USUAL_DIRECTORIES = [
