@@ -51,19 +51,19 @@ describe("a policy file with likely mistakes", () => {
     [
       "filters: {blocked_users: [root, alcie]}",
       [
-        '1:33 filters.blocked_users[1] "alcie" is not a user in /etc/passwd, so no process is of it now | alice',
+        '1:33 filters.blocked_users[1] "alcie" is not a user in /etc/passwd, and matches no process now | alice',
       ],
     ],
     [
       "commands: {ffmpeg: {filters: {allowed_users: ['1000']}}}",
       [
-        "1:47 commands.ffmpeg.filters.allowed_users[0] '1000' is not a user in /etc/passwd, so no process is of it now | 1000 without quotes, for the id",
+        "1:47 commands.ffmpeg.filters.allowed_users[0] '1000' is not a user in /etc/passwd, and matches no process now | 1000 without quotes, for the id",
       ],
     ],
     [
       rules("{group: vidoe}"),
       [
-        '3:31 rules[0].match.group[0] "vidoe" is not a group in /etc/group, so no process is of it now | video',
+        '3:31 rules[0].match.group[0] "vidoe" is not a group in /etc/group, and matches no process now | video',
       ],
     ],
     [
@@ -86,6 +86,13 @@ describe("a policy file with likely mistakes", () => {
     ],
   ])("%s", (text, warnings) => {
     expect(warningsOf(text)).toEqual(warnings);
+  });
+
+  it("searches similar names for the first few of many that do not exist", () => {
+    const names = Array.from({ length: 3000 }, (_, index) => `ffmpge${index}`);
+    const warnings = warningsOf(`target_commands: [${names.join(", ")}]\nfilters: {blocked_users: [alcie]}`);
+    expect(warnings).toHaveLength(3001);
+    expect(warnings.at(-1)).toEndWith("| a name in that file, or an id");
   });
 
   it("has no warning for what is meant", () => {

@@ -60,6 +60,8 @@ function valueAt(value: unknown, path: Path): unknown {
 
 /** Warns of commands, users and groups that do not exist here. They may come later, or exist on another machine. */
 function warnOfNames(words: PolicyWords, { programs, users, groups }: Machine, warn: Warn): void {
+  let searches = 0;
+  const searched = <T>(names: Iterable<T>): Iterable<T> => (searches++ < MAX_SEARCHES ? names : []);
   const filters: [Path, NonNullable<PolicyWords["filters"]>][] = [
     [["filters"], words.filters ?? {}],
     ...Object.entries(words.commands ?? {}).map(([name, command]): [Path, typeof words.filters & {}] => [
@@ -77,7 +79,10 @@ function warnOfNames(words: PolicyWords, { programs, users, groups }: Machine, w
     for (const [index, { literal }] of (patterns ?? []).entries()) {
       if (literal === undefined || checked.has(literal)) continue;
       checked.add(literal);
-      const mistake = mistakeInCommand(literal, programs);
+      const mistake = mistakeInCommand(literal, {
+        has: (name) => programs.has(name),
+        list: () => searched(programs.list()),
+      });
       if (mistake) warn([...at, index], ...mistake);
     }
   }
@@ -105,10 +110,13 @@ function warnOfNames(words: PolicyWords, { programs, users, groups }: Machine, w
     if (names === undefined || names.has(name)) continue;
     const right = /^\d+$/.test(name)
       ? `${name} without quotes, for the id`
-      : (nearest(name, names) ?? "a name in that file, or an id");
-    warn(at, `is not a ${kind}, so no process is of it now`, right);
+      : (nearest(name, searched(names)) ?? "a name in that file, or an id");
+    warn(at, `is not a ${kind}, and matches no process now`, right);
   }
 }
+
+/** A similar name is searched among all that exist, which takes milliseconds, for so many names at most. */
+const MAX_SEARCHES = 10;
 
 const USER = "user in /etc/passwd";
 const GROUP = "group in /etc/group";
@@ -116,7 +124,7 @@ const GROUP = "group in /etc/group";
 /** Returns the message and the right values about a name that no program has. */
 export function mistakeInCommand(
   name: string,
-  programs: Machine["programs"],
+  programs: { has(name: string): boolean; list(): Iterable<string> },
 ): [message: string, right: string] | undefined {
   // These are spelled right, and a policy for many machines lists both.
   if (DEFAULT_TARGETS.includes(name) || programs.has(name)) return undefined;
