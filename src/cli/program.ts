@@ -232,17 +232,18 @@ const OTHER_TOOLS: Record<string, string> = {
   "-c": "--cpu-weight 100; 1024 shares are a weight of 100",
   "-n": "--nice 10",
 };
-const COMMANDS_WITH_LIMITS = ["run", "attach", "watch", "limits"];
+const COMMANDS_WITH_ID = ["run", "attach"];
+const COMMANDS_WITH_LIMITS = [...COMMANDS_WITH_ID, "watch", "limits"];
 
 /** Names the option that does here what an unknown one does in another tool. */
 function explainError(text: string): string {
   const message = text.replace(/^error: /, "ffrtmp: ");
   const flag = /^error: unknown option '([^'=]+)/.exec(text)?.[1] ?? "";
-  const isExplained =
-    Object.hasOwn(OTHER_TOOLS, flag) && COMMANDS_WITH_LIMITS.includes(process.argv[2] ?? "");
-  if (!isExplained) return message;
+  const own = Object.hasOwn(OTHER_TOOLS, flag) ? OTHER_TOOLS[flag] : undefined;
+  const commands = own?.startsWith("--job-id") ? COMMANDS_WITH_ID : COMMANDS_WITH_LIMITS;
+  if (own === undefined || !commands.includes(process.argv[2] ?? "")) return message;
   const [first = ""] = message.split("\n");
-  return `${first}\n  try: ${OTHER_TOOLS[flag]}\n`;
+  return `${first}\n  try: ${own}\n`;
 }
 
 /** Parses the command line, runs the command and returns its exit code. Throws CommanderError and Refusal. */

@@ -25,6 +25,11 @@ testMisuses(sandbox, [
   foreignOption("--name x", /try: --job-id NAME/),
   foreignOption("--unit=x", /try: --job-id NAME/),
   {
+    name: "watch has no option for the name of a container, and names none",
+    args: ["watch", "--name", "x"],
+    stderr: [/unknown option '--name'\n {2}try: ffrtmp watch --help/],
+  },
+  {
     name: "run explains that --cpus 1.5 is no list, and names the quota",
     args: ["run", "--cpus", "1.5", "--", "true"],
     stderr: [/a quota of 150 \(--cpu-quota, cpu_quota\) gives 1\.5 cores of CPU time/],

@@ -68,7 +68,7 @@ rules:
   for (const warning of [
     /Policy warning: \S+policy\.yaml:3:\d+: rules\[0\]\.limits\.cpu_quota: "1\.5" is 1\.5 % of one core; perhaps: 150 for 1\.5/,
     /Policy warning: .*: rules\[0\]\.limits\.io_max: .* will be refused on this machine: \/nowhere does not exist/,
-    /Policy warning: .*: rules\[1\]\.match\.user\[0\]: "no-such-user" is not a user in \/etc\/passwd/,
+    /Policy warning: .*: rules\[1\]\.match\.user: "no-such-user" is not a user in \/etc\/passwd/,
     /Policy warning: .*: rules\[1\]\.name: "dead" never decides: rule mine matches every process/,
   ])
     expect(box.log()).toMatch(warning);

@@ -33,11 +33,11 @@ export function compilePolicy(
       warn([...at, "cpus"], message, `CPUs of ${online}`);
     }
     if (layer.ioMax === undefined || layer.ioMax === "max") return layer;
-    const ioMax = layer.ioMax.map((max) => {
+    const ioMax = layer.ioMax.map((max, index) => {
       const found = machine.findDisk(max.device);
       if ("device" in found) return { ...max, device: found.device };
       const message = `will be refused on this machine: ${found.reason}`;
-      warn([...at, "io_max"], message, "a disk that lsblk -d lists, or a path on one");
+      warn([...at, "io_max", index], message, "a disk that lsblk -d lists, or a path on one");
       return max;
     });
     return { ...layer, ioMax };

@@ -62,14 +62,12 @@ describe("a policy file with likely mistakes", () => {
     ],
     [
       rules("{group: vidoe}"),
-      [
-        '3:31 rules[0].match.group[0] "vidoe" is not a group in /etc/group, and matches no process now | video',
-      ],
+      ['3:31 rules[0].match.group "vidoe" is not a group in /etc/group, and matches no process now | video'],
     ],
     [
       rules("{argv: rtmp://}"),
       [
-        '3:30 rules[0].match.argv[0] "rtmp://" is compared with the whole command line, which begins with the name of the program | "*rtmp://*"',
+        '3:30 rules[0].match.argv "rtmp://" is compared with the whole command line, which begins with the name of the program | "*rtmp://*"',
       ],
     ],
     [
@@ -81,7 +79,7 @@ describe("a policy file with likely mistakes", () => {
     [
       rules("{argv: 1920x1080}"),
       [
-        '3:30 rules[0].match.argv[0] "1920x1080" is compared with the whole command line, and matches no longer one without * | "*1920x1080*"',
+        '3:30 rules[0].match.argv "1920x1080" is compared with the whole command line, and matches no longer one without * | "*1920x1080*"',
       ],
     ],
   ])("%s", (text, warnings) => {
