@@ -27,7 +27,7 @@ testMisuses(sandbox, [
   {
     name: "watch has no option for the name of a container, and names none",
     args: ["watch", "--name", "x"],
-    stderr: [/unknown option '--name'\n {2}try: ffrtmp watch --help/],
+    stderr: [/unknown option '--name'\n(?:\(Did you mean --nice\?\)\n)? {2}try: ffrtmp watch --help/],
   },
   {
     name: "run explains that --cpus 1.5 is no list, and names the quota",
