@@ -5,6 +5,7 @@ import { type StartedEvents, startBestEvents } from "../linux/events/bestEvents.
 import type { OnEvents, ProcessEvent, ProcessEvents } from "../linux/events/processEvents.ts";
 import { ProcessScan } from "../linux/events/processScan.ts";
 import { listPids } from "../linux/proc/table.ts";
+import { commNamesOf } from "../policy/commNames.ts";
 import { totalOf } from "../policy/policy.ts";
 import { listPolicyChanges } from "../policy/policyChanges.ts";
 import { type DaemonContext, scanIntervalOf } from "./daemonContext.ts";
@@ -117,6 +118,8 @@ export class WatchDaemon {
     else {
       const changes = listPolicyChanges(before.written ?? new Map(), policy.written ?? new Map());
       bus.emit({ kind: "policy-loaded", trigger, policy, path, warnings, changes });
+      // Before the scan, which finds the processes that took a name of the new policy earlier.
+      this.#events.setNames(commNamesOf(policy));
       if (policy.scanIntervalMs !== before.scanIntervalMs) {
         this.#setReconcileTimer();
         // Polling has a timer of its own.
@@ -294,6 +297,9 @@ export class WatchDaemon {
   }
 }
 
-function startEvents(context: DaemonContext, onEvents: OnEvents): Promise<StartedEvents> {
-  return startBestEvents(context.host, scanIntervalOf(context), onEvents, context.options.events);
+async function startEvents(context: DaemonContext, onEvents: OnEvents): Promise<StartedEvents> {
+  const { host, options, store } = context;
+  const started = await startBestEvents(host, scanIntervalOf(context), onEvents, options.events);
+  started.events.setNames(commNamesOf(store.policy));
+  return started;
 }

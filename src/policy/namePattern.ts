@@ -10,6 +10,8 @@ export interface NamePattern {
   readonly text: string;
   /** The only name that the pattern matches; `undefined` when it has a special character. */
   readonly literal: string | undefined;
+  /** The name that the kernel has for a process of this command; `undefined` for a pattern of several commands. */
+  readonly comm: string | undefined;
   /** Returns the name that matched, in full where the kernel has cut it; `undefined` when none did. */
   find(names: ProcessNames): string | undefined;
 }
@@ -21,6 +23,7 @@ export function compileNamePattern(text: string): NamePattern {
   return {
     text,
     literal,
+    comm: undefined,
     find: ({ executable, argv0, comm }) =>
       [executable, argv0, comm].find((name) => name !== "" && matches(name)),
   };
@@ -32,6 +35,7 @@ export function exactName(name: string): NamePattern {
   return {
     text: name,
     literal: name,
+    comm: cut,
     find: ({ comm, executable, argv0 }) =>
       name !== "" && (comm === cut || executable === name || argv0 === name) ? name : undefined,
   };
