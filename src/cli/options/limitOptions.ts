@@ -7,23 +7,26 @@ import { findWholeDisk } from "../../linux/blockDevice.ts";
 import { type Pair, renderPairs } from "../output/table.ts";
 import { optionValue } from "./optionValue.ts";
 
-export function addLimitOptions(command: Command): Command {
+/** `lifts`: the command changes limits that are in force, and its options accept `max` for none. */
+export function addLimitOptions(command: Command, { lifts = false } = {}): Command {
   for (const limit of Object.values(LIMITS)) {
-    const options = optionsOf(limit);
+    const options = optionsOf(limit, lifts);
     for (const option of options) {
       const others = options.filter((other) => other !== option);
       if (others.length > 0) option.conflicts(others.map((other) => other.attributeName()));
       command.addOption(option);
     }
   }
-  return command.addHelpText("after", () => `\nValues:\n${spellings(command)}`);
+  return command.addHelpText("after", () => `\nValues:\n${spellings(command, lifts)}`);
 }
 
-function optionsOf({ keys, perDevice }: Limit): Option[] {
+function optionsOf({ keys, perDevice }: Limit, lifts: boolean): Option[] {
   return Object.entries(keys).map(([key, info]) => {
     const name = `--${key.replaceAll("_", "-")}`;
     const option = new Option(`${name} <${info.placeholder}>`, info.help);
-    const parse = optionValue<unknown>(info.expected, (text) => parseOrNone(info, text));
+    const parse = optionValue<unknown>(`${info.expected}${lifts ? "; or max for none" : ""}`, (text) =>
+      parseOrNone(info, text),
+    );
     const parseOne = (text: string): unknown => {
       const value = parse(text);
       const mistake = info.mistakeIn?.(text);
@@ -55,12 +58,12 @@ function withDisk(line: Line): Line {
   return "reason" in found ? line : { ...line, device: found.device };
 }
 
-/** Returns the limits among the flags of a command, which commander names in camel case. */
+/** Returns the limits among the flags of a command. */
 export function limitsFrom(flags: object): Limits {
   return mergeLayers(limitLayerFrom(flags));
 }
 
-/** Returns the limits among the flags, and `max` for those that are asked to be none. */
+/** Returns the limits among the flags of a command, which commander names in camel case, and the cancelled ones. */
 export function limitLayerFrom(flags: object): LimitLayer {
   const limits: Record<string, unknown> = {};
   for (const [flag, value] of Object.entries(flags)) {
@@ -72,11 +75,13 @@ export function limitLayerFrom(flags: object): LimitLayer {
 }
 
 /** Explains the notations of the values that the command's options accept. */
-function spellings(command: Command): string {
+function spellings(command: Command, lifts: boolean): string {
   const used = spellingsOf(command.options.map(({ flags }) => flags.replace(/>$/, "")));
   const pairs = used.map(({ value, examples, meaning }, index): Pair => {
     const label = value === used[index - 1]?.value ? "" : value;
     return [label, `${examples.join(", ")}: ${meaning}`];
   });
+  if (lifts)
+    pairs.push(["any", "max, unlimited: no limit by ffrtmp; the one from before the job applies again"]);
   return renderPairs(pairs).replaceAll(/^/gm, "  ");
 }
