@@ -43,6 +43,13 @@ test.each<[string, string, string[]]>([
   expect(changes(RULES, RULES.replace(from, to))).toEqual(expected);
 });
 
+test("a stream key in a pattern is not shown", () => {
+  const rules = (key: string) => `rules: [{name: a, match: {argv: "*rtmp://host/live/${key}*"}}]`;
+  const [change = ""] = changes(rules("secretkey1"), rules("secretkey2"));
+  expect(change).toStartWith("rule a: match.argv *rtmp://host/live/");
+  expect(change).not.toContain("secret");
+});
+
 test("another order of the rules is a change", () => {
   const rules = (...names: string[]) => `rules: [${names.map((name) => `{name: ${name}, match: {}}`)}]`;
   expect(changes(rules("a", "b"), rules("b", "a"))).toEqual([

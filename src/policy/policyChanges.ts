@@ -1,3 +1,5 @@
+import { maskText } from "../jobs/model/secrets.ts";
+
 /**
  * The values of a policy file as they are written, by key, for each section: `""` for the whole policy, `rule NAME`,
  * `command NAME`, `tenant NAME`.
@@ -74,6 +76,8 @@ function textOf(value: unknown): string {
 }
 
 /** Two long values can differ at their ends alone. Then both are shown alike, and the line still names the key. */
-function shorten(text: string): string {
+function shorten(value: string): string {
+  // A pattern of arguments or of a variable can contain a stream key.
+  const text = maskText(value);
   return text.length <= MAX_VALUE_LENGTH ? text : `${text.slice(0, MAX_VALUE_LENGTH)}…`;
 }
