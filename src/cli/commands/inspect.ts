@@ -82,6 +82,7 @@ function describeJob(context: Context, job: Job, shown: ShownCommand, processes:
     ["directory", shown.cwd ?? "unknown"],
     ["governed since", isoTime(startedMsOf(job)) ?? "not yet"],
   ];
+  if (job.decidedBy !== null) pairs.push(["decided by", job.decidedBy]);
   if (job.intent !== null) pairs.push(["intent", job.intent]);
   if (job.tenant !== null) pairs.push(["tenant", job.tenant]);
   pairs.push(...Object.entries(job.labels).map(([name, value]): Pair => ["label", `${name}=${value}`]));
