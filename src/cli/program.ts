@@ -14,7 +14,7 @@ import {
 import { addLimitOptions } from "./options/limitOptions.ts";
 import {
   optionValue,
-  parseCommandName,
+  parseCommandNames,
   parsePid,
   parseStatsInterval,
   size,
@@ -98,8 +98,8 @@ const COMMANDS: Record<string, CommandDefinition> = {
         )
         .option(
           "--target <name>",
-          "govern processes of this command; repeatable (default: ffmpeg, gst-launch-1.0)",
-          (text: string, earlier: string[] = []) => [...earlier, parseCommandName(text)],
+          "govern processes of this command; repeatable, or several with commas (default: ffmpeg, gst-launch-1.0)",
+          (text: string, earlier: string[] = []) => [...earlier, ...parseCommandNames(text)],
         )
         .addOption(
           new Option(
@@ -126,8 +126,11 @@ const COMMANDS: Record<string, CommandDefinition> = {
         )
         .option("--once", "scan once, govern what is found, and exit")
         .option("--dry-run", "print what would be governed, and change nothing")
-        .addOption(new Option("--enable-state", "always on; accepted for compatibility").hideHelp())
-        .addOption(new Option("--enable-retry", "always on; accepted for compatibility").hideHelp()),
+        .option("--json", "with --dry-run: print JSON")
+        .addOption(withoutEffect("--enable-state [bool]", "state is always kept"))
+        .addOption(withoutEffect("--state-flush-interval <time>", "each change is written at once"))
+        .addOption(withoutEffect("--enable-retry [bool]", "processes are always tried again"))
+        .addOption(withoutEffect("--max-retry-attempts <n>", "the number of attempts has no limit")),
     load: async () => (await import("./commands/watch.ts")).watch,
   },
   limits: {
@@ -289,10 +292,11 @@ const COMMANDS: Record<string, CommandDefinition> = {
     description: "check a policy file, or explain its decision about a process",
     subcommands: {
       check: {
-        description: "list all errors in a policy file, each with the expected value",
+        description: "list all errors and likely mistakes in a policy file, each with the expected value",
         define: (command) =>
           command
             .argument("[file]", "policy file (default: /etc/ffrtmp/policy.yaml)")
+            .option("--strict", "exit with 2 for a valid file with warnings too")
             .option("--json", "print JSON"),
         load: async () => (await import("./commands/policyCheck.ts")).checkPolicy,
       },
@@ -306,10 +310,13 @@ const COMMANDS: Record<string, CommandDefinition> = {
                 .conflicts("all"),
             )
             .option("--all", "list the decisions about all processes, one line each")
-            .option(
-              "--watch-config <file>",
-              "read the policy from this file (default: /etc/ffrtmp/policy.yaml)",
+            .addOption(
+              new Option(
+                "--file <file>",
+                "read the policy from this file (default: /etc/ffrtmp/policy.yaml)",
+              ).conflicts("watchConfig"),
             )
+            .option("--watch-config <file>", "the same as --file, as for ffrtmp watch")
             .option("--json", "print JSON"),
         load: async () => (await import("./commands/policyExplain.ts")).explainPolicy,
       },
@@ -326,6 +333,11 @@ function sortOption(): Option {
   const help = "sort amounts from the largest, and names from a to z";
   const orders = ["cpu", "memory", "since", "job", "tenant", "user"] satisfies JobOrder[];
   return new Option("--sort <order>", help).choices(orders);
+}
+
+/** An option of the older tool, for command lines and units that name it. */
+function withoutEffect(flags: string, because: string): Option {
+  return new Option(flags, because).helpGroup("Accepted for compatibility, without effect:");
 }
 
 /** The descriptor to which a copy in the background reports its start. */
@@ -352,11 +364,18 @@ export async function runProgram(argv: string[]): Promise<number> {
   try {
     await program.parseAsync(argv);
   } finally {
-    // A fault repeats arguments. The module is loaded for faults only: it would delay the workloads of `run`.
-    if (faults.length > 0)
-      printErr((await import("../jobs/model/secrets.ts")).maskText(faults.join("").trimEnd()));
+    if (faults.length > 0) await printFaults(faults);
   }
   return exitCode;
+}
+
+/** Loads what only faults need: it would delay the workloads of `run`. A fault repeats arguments. */
+async function printFaults(faults: readonly string[]): Promise<void> {
+  const [{ explainFault }, { maskText }] = await Promise.all([
+    import("./options/otherTools.ts"),
+    import("../jobs/model/secrets.ts"),
+  ]);
+  printErr(maskText(faults.map(explainFault).join("").trimEnd()));
 }
 
 /** Returns all commands with all their options, from which manuals and completions are generated. */

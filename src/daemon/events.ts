@@ -24,7 +24,8 @@ interface EventFacts {
   "events-lost": { reason: string; dropped: DaemonCounts["dropped"] };
   /** There are too few file descriptors; `reason` is the errno. What was postponed is tried again. */
   "work-postponed": { reason: string };
-  "policy-loaded": LoadedPolicy & { trigger: string };
+  /** `changes`: the differences from the policy before, each a line of text. */
+  "policy-loaded": LoadedPolicy & { trigger: string; changes: readonly string[] };
   /** The policy file has errors, and the previous policy stays in force. */
   "policy-rejected": { trigger: string; path: string | undefined; faults: readonly string[] };
   /** A scan found a process that the policy chose, and no event had reported it. */
@@ -38,7 +39,8 @@ interface EventFacts {
   /** `target` is the command that the process was recognized as; without a `rule`, as a target command. */
   "job-attached": { job: RunningJob; target: string; rule: string | undefined };
   "job-taken-over": { job: RunningJob };
-  "job-changed-by-policy": { job: RunningJob };
+  /** `isChosenOnly`: another part of the policy chooses the process, and asks for the same. */
+  "job-changed-by-policy": { job: RunningJob; isChosenOnly: boolean };
   "job-released-by-policy": { job: RunningJob };
   /** The policy no longer asks for the job, and a daemon that starts leaves it as it is. */
   "job-kept-by-policy": { job: RunningJob };

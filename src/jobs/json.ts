@@ -38,7 +38,14 @@ export function jobJson(job: Job, shown: ShownCommand = shownCommand(job)): JobJ
     limits_by_hand: byHand,
     cgroups: job.cgroup.map(({ path }) => path),
     log: job.logPath,
+    ...decidedByJson(job),
   };
+}
+
+function decidedByJson({ decidedBy }: Job): Pick<JobJson, "decided_by" | "rule"> {
+  if (decidedBy === null) return { decided_by: null, rule: null };
+  if (!decidedBy.startsWith("rule ")) return { decided_by: "target_commands", rule: null };
+  return { decided_by: "rule", rule: decidedBy.slice("rule ".length) };
 }
 
 export function resultJson(job: Job, result: JobResult, shown: ShownCommand = shownCommand(job)): ResultJson {

@@ -104,6 +104,11 @@ export const jobSchema = z.strictObject({
   ),
   cgroups: described(z.array(z.string()), "directories of the job's cgroups"),
   log: text("the file with the output of a job of `run --detach`; `null`: none"),
+  decided_by: described(
+    z.enum(["rule", "target_commands"]).nullable(),
+    "the part of the policy that chose the process; `null`: no policy did, or an earlier release",
+  ),
+  rule: text("the name of the rule that chose the process; `null`: no rule"),
 });
 
 export const resultSchema = z

@@ -29,7 +29,9 @@ import { LedgerStore } from "./store.ts";
 export class JobConflict extends Error {}
 
 /** The fields of a job that the policy and the operator set. */
-export type SpecChange = Partial<Pick<Job, "limits" | "byHand" | "tenant" | "labels" | "intent">>;
+export type SpecChange = Partial<
+  Pick<Job, "limits" | "byHand" | "tenant" | "labels" | "intent" | "decidedBy">
+>;
 
 /** The facts that are known when a job's processes are governed. Without a journal, it stays as it is recorded. */
 type RunningFacts = Pick<RunningJob, "process" | "startedMs" | "startedBootMs" | "outcomes"> &

@@ -120,6 +120,7 @@ const MIGRATIONS: (string | ((db: Database) => void))[] = [
   ALTER TABLE results ADD COLUMN ended_before_ms INTEGER;
   ALTER TABLE events ADD COLUMN at_boot_ms INTEGER;
   `,
+  "ALTER TABLE jobs ADD COLUMN decided_by TEXT",
   // For the filters of `history`. None of them grows with jobs that have no tenant, succeed and violate nothing.
   `
   CREATE INDEX results_not_succeeded ON results (end_ms) WHERE exit_code IS NOT 0;

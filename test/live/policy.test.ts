@@ -367,7 +367,7 @@ rules: [{name: some, match: {command: ${basename(shell)}}, tenant: acme, limits:
     `create cgroup /.*${job}`,
     `write "50000( 100000)?" to /.*${job}/cpu\\.(max|cfs_quota_us)`,
     `move its processes from /.* to /.*${job}`,
-    `set nice of PID ${pid}, thread ${pid}, from 0 to 5`,
+    `set nice of PID ${pid} from 0 to 5`,
   ]) {
     expect(changes).toContainEqual(expect.stringMatching(new RegExp(`^ {2}${change}$`)));
   }

@@ -106,6 +106,7 @@ function describeJob(
     ["directory", shown.cwd ?? "unknown"],
     ["governed since", startedMs === null ? "not yet" : time(startedMs)],
   ];
+  if (job.decidedBy !== null) pairs.push(["decided by", job.decidedBy]);
   if (job.intent !== null) pairs.push(["intent", job.intent]);
   if (job.tenant !== null) pairs.push(["tenant", job.tenant]);
   pairs.push(...Object.entries(job.labels).map(([name, value]): Pair => ["label", `${name}=${value}`]));

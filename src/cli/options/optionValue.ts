@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from "commander";
+import { Refusal } from "../../jobs/errors.ts";
 import { parseBytes, parseDuration, parseWhole, ValueFault } from "../../limits/units.ts";
 
 /** Makes an option's parser from one of src/limits. Commander shows its fault with the option and text. */
@@ -25,11 +26,12 @@ export function size(minBytes: number): (text: string) => number {
   });
 }
 
-/** Parses the name of a command, as a process shows it. */
-export function parseCommandName(text: string): string {
-  if (text === "" || text.includes("/"))
+/** Parses names of commands, as processes show them, with commas between them. */
+export function parseCommandNames(text: string): string[] {
+  const names = text.split(",").map((name) => name.trim());
+  if (names.some((name) => name === "" || name.includes("/")))
     throw new InvalidArgumentError("It must be the name of a command without its directory, such as ffmpeg.");
-  return text;
+  return names;
 }
 
 /** A shorter time than a period of a CPU quota measures a part of the period. */
@@ -43,4 +45,14 @@ export const parseStatsInterval = optionValue("a time from 100ms to 24h, such as
   return ms;
 });
 
-export const parsePid = wholeNumber(1, 4_194_304);
+/** The largest pid_max of the kernel: proc(5). */
+const MAX_PID = 4_194_304;
+
+/** Throws a Refusal for the number of a process that cannot exist, as for one that does not. */
+export function parsePid(text: string): number {
+  const pid = optionValue("the number of a process, such as 4026", (given) =>
+    parseWhole(given, -Infinity, Infinity),
+  )(text);
+  if (pid >= 1 && pid <= MAX_PID) return pid;
+  throw new Refusal(`process ${text} does not exist`, "see what runs: ps -e");
+}

@@ -281,6 +281,30 @@ const step = z
   })
   .meta({ id: "Step", description: "The result of one rule, of the target commands or of the filters." });
 
+const plan = z
+  .strictObject({
+    cgroups: described(z.array(z.string()), "the cgroups that the process would be in"),
+    outcomes: described(z.array(limitSchema), "the expected results of the limits"),
+    changes: described(z.array(change), "the changes that would be made, in order"),
+    writes: described(
+      z.array(z.strictObject({ path: z.string(), data: z.string().nullable() })),
+      "the changes of the kind `file-written`",
+    ),
+    attributes: described(
+      z.array(
+        z.strictObject({
+          limit: z.enum(LIMIT_NAMES),
+          pid: z.number(),
+          tid: z.number(),
+          from: z.number(),
+          to: z.number(),
+        }),
+      ),
+      "the changes of the kind `attribute-set`",
+    ),
+  })
+  .meta({ id: "Plan", description: "What would be changed for a process." });
+
 const explained = z
   .strictObject({
     pid: z.number(),
@@ -289,35 +313,28 @@ const explained = z
     decision: described(z.looseObject({ govern: z.boolean() }), "the decision of the policy alone"),
     govern: described(z.boolean(), "`ffrtmp watch` governs the process"),
     because: text("why it leaves the process alone; `null`: it governs"),
-    job_id: text("the id that the job would have; `null`: there would be none"),
-    would: described(
+    governed_as: described(
       z
         .strictObject({
-          cgroups: described(z.array(z.string()), "the cgroups that the process would be in"),
-          outcomes: described(z.array(limitSchema), "the expected results of the limits"),
-          changes: described(z.array(change), "the changes that would be made, in order"),
-          writes: described(
-            z.array(z.strictObject({ path: z.string(), data: z.string().nullable() })),
-            "the changes of the kind `file-written`",
-          ),
-          attributes: described(
-            z.array(
-              z.strictObject({
-                limit: z.enum(LIMIT_NAMES),
-                pid: z.number(),
-                tid: z.number(),
-                from: z.number(),
-                to: z.number(),
-              }),
-            ),
-            "the changes of the kind `attribute-set`",
-          ),
+          job_id: z.string(),
+          state_directory: text("its state directory; `null`: it is of an ffrtmp with another one"),
         })
         .nullable(),
-      "the planned changes; `null`: none",
+      "the job that the process belongs to; `null`: none",
     ),
+    job_id: text("the id that the job would have; `null`: there would be none"),
+    would: described(plan.nullable(), "the planned changes; `null`: none"),
   })
   .meta({ id: "ExplainedProcess", description: "A policy's decision about one process." });
+
+const planned = z
+  .strictObject({
+    pid: z.number(),
+    job_id: described(z.string(), "the id that the job would have"),
+    decision: described(z.looseObject({ govern: z.boolean() }), "the decision of the policy"),
+    would: described(plan, "the planned changes"),
+  })
+  .meta({ id: "PlannedJob", description: "A process that would be governed." });
 
 const check = z
   .strictObject({
@@ -377,6 +394,7 @@ export const JSON_DOCUMENTS: readonly JsonDocument[] = [
   { command: "wait", form: "lines", schema: resultSchema },
   { command: "events", form: "lines", schema: logLine },
   { command: "history", form: "document", schema: z.array(resultSchema) },
+  { command: "watch", option: "--dry-run", form: "document", schema: z.array(planned) },
   { command: "detach", form: "document", schema: resultSchema },
   { command: "limits set", form: "document", schema: limitChanges },
   { command: "limits reset", form: "document", schema: limitChanges },

@@ -1,10 +1,15 @@
+import { availableParallelism } from "node:os";
 import type { Context } from "../../jobs/context.ts";
 import type { Job } from "../../jobs/model/job.ts";
 import type { Limits } from "../../limits/limits.ts";
 import { cameTooLate, isInForce, type LimitOutcome } from "../../limits/outcome.ts";
 import { readMemoryTotalBytes } from "../../linux/memory.ts";
+import { takeLikelyMistakes } from "../options/limitOptions.ts";
 import { warn } from "./messages.ts";
 import type { Pair } from "./table.ts";
+
+/** A quota of as many cores is more often a number of µs, as in Docker's --cpu-quota. */
+const MANY_CORES = 100;
 
 /**
  * Prints one warning for all requested limits that are not in force, and one for those that are only in part. The workload
@@ -26,9 +31,16 @@ function reasonsOf(outcomes: readonly LimitOutcome[]): string {
     .join("; ");
 }
 
-/** Warns of limits that this machine can never reach: valid, but usually a wrong unit. */
+/** Warns of values that are valid, but usually meant as something else, or a limit that this machine can never reach. */
 export function warnOfLikelyMistakes(context: Context, limits: Limits): void {
-  const { memoryHighBytes = 0, memoryMaxBytes = 0 } = limits;
+  for (const mistake of takeLikelyMistakes()) warn(mistake);
+  const { cpuMax, memoryHighBytes = 0, memoryMaxBytes = 0 } = limits;
+  const cores = typeof cpuMax?.quotaUsec === "number" ? cpuMax.quotaUsec / cpuMax.periodUsec : 0;
+  const cpus = cores < MANY_CORES ? cores : availableParallelism();
+  if (cores > cpus)
+    warn(
+      `a CPU quota of ${cores} cores is more than the ${cpus} CPUs of this machine and has no effect; 100 is one core`,
+    );
   if (memoryHighBytes === 0 && memoryMaxBytes === 0) return;
   const totalBytes = readMemoryTotalBytes(context.host) ?? Number.POSITIVE_INFINITY;
   const machine = `more than the ${Math.floor(totalBytes / 1024 ** 2)} MiB of this machine and has no effect`;

@@ -1,6 +1,20 @@
 import { readFileSync, statSync } from "node:fs";
 
+export const USERS_FILE = "/etc/passwd";
+export const GROUPS_FILE = "/etc/group";
+
 const CHECK_INTERVAL_MS = 1000;
+// www-data:x:33:33:www-data:/var/www:/usr/sbin/nologin
+const ENTRY = /^([^:\n]+):[^:\n]*:(\d+)(?=:|$)/gm;
+
+/** Returns all names of a passwd(5) or group(5) file; `undefined` where it cannot be read. */
+export function readNames(path: string): Set<string> | undefined {
+  try {
+    return new Set(Array.from(readFileSync(path, "utf8").matchAll(ENTRY), ([, name = ""]) => name));
+  } catch {
+    return undefined;
+  }
+}
 
 /** The names of a passwd(5) or group(5) file, at most a second old. A directory service is not asked. */
 export class IdNames {
@@ -33,8 +47,7 @@ export class IdNames {
       const { ino, size, mtimeMs } = statSync(this.#path);
       const version = `${ino} ${size} ${mtimeMs}`;
       if (version === this.#version) return;
-      // www-data:x:33:33:www-data:/var/www:/usr/sbin/nologin
-      const lines = readFileSync(this.#path, "utf8").matchAll(/^([^:\n]+):[^:\n]*:(\d+)(?=:|$)/gm);
+      const lines = readFileSync(this.#path, "utf8").matchAll(ENTRY);
       const entries = [...lines].map(([, name = "", id]) => ({ name, id: Number(id) })).toReversed();
       // The first name of an id counts: of equal keys, a map keeps the last one.
       this.#names = new Map(entries.map(({ name, id }) => [id, name]));

@@ -1,10 +1,12 @@
 import type { z } from "zod";
-import { findWholeDisk } from "../../linux/blockDevice.ts";
 import type { Policy } from "../policy.ts";
-import { compilePolicy } from "./compile.ts";
+import { toWrittenPolicy } from "../policyChanges.ts";
+import { compilePolicy, type Warn } from "./compile.ts";
 import { knownKeys } from "./describe.ts";
 import type { PolicyFault } from "./fault.ts";
 import type { FaultParams } from "./leaves.ts";
+import { type Machine, thisMachine } from "./machine.ts";
+import { warnOfMistakes } from "./mistakes.ts";
 import { nearest } from "./nearest.ts";
 import { readPolicyFile } from "./read.ts";
 import { policySchema } from "./schema.ts";
@@ -19,8 +21,8 @@ export function loadPolicyFile(path: string): LoadedPolicy | { unreadable: strin
   return "unreadable" in read ? read : loadPolicy(read.text, path);
 }
 
-/** Compiles the text of a policy file. `path` names it in messages; only `findDisk` reads anything. */
-export function loadPolicy(text: string, path: string, findDisk = findWholeDisk): LoadedPolicy {
+/** Compiles the text of a policy file. `path` names it in messages; only `machine` reads anything. */
+export function loadPolicy(text: string, path: string, machine: Machine = thisMachine()): LoadedPolicy {
   const source = new Source(text);
   const { faults, value } = source;
   if (value === null || value === undefined) {
@@ -33,9 +35,10 @@ export function loadPolicy(text: string, path: string, findDisk = findWholeDisk)
   if (!parsed.success) faults.push(...parsed.error.issues.flatMap((issue) => faultsOf(source, issue)));
   if (!parsed.success || faults.length > 0) return { faults: inOrder(faults) };
   const warnings: PolicyFault[] = [];
-  const policy = compilePolicy(parsed.data, path, findDisk, (at, message, right) =>
-    warnings.push(source.fault(at, "value", message, right)),
-  );
+  const warn: Warn = (at, message, right) => warnings.push(source.fault(at, "value", message, right));
+  const compiled = compilePolicy(parsed.data, path, machine, warn);
+  const policy = { ...compiled, written: toWrittenPolicy(value) };
+  warnOfMistakes(parsed.data, value, policy, machine, warn);
   return { policy, warnings: inOrder(warnings) };
 }
 
