@@ -104,7 +104,7 @@ export type FoundJob = { name: string; job: RunningJob } | { name: string; refus
  */
 export function findRunningJobs(context: Context, names: readonly string[]): FoundJob[] {
   requireRecords(context);
-  if (context.ledger.isMissing) throw unknownJob(context, names.join(" "));
+  if (names.length > 0 && context.ledger.isMissing) throw unknownJob(context, names.join(" "));
   const found = names.flatMap((name) => {
     const jobIds = isPattern(name) ? matchJobIds(context, name) : [name];
     return "refusal" in jobIds ? [{ name, ...jobIds }] : jobIds.map((each) => tryToFind(context, each));

@@ -73,21 +73,26 @@ for (const choice of [FAKE_V1, REAL_V1]) {
 }
 
 for (const version of [1, 2]) {
-  const file = version === 1 ? "cpuacct.usage_user" : "cpu.stat";
+  const files = version === 1 ? ["cpuacct.usage", "cpuacct.usage_user"] : ["cpu.stat"];
   const text = (seconds: number): string =>
     version === 1 ? `${seconds}000000000` : `user_usec ${seconds}000000\nsystem_usec 0`;
 
   test(`their usage after the result is recorded as an event, and not in the result (cgroup v${version})`, async () => {
     const fake = version === 1 ? fakeV1() : fakeV2();
     await using machine = fakeMachine(fake);
-    const { context, job, pids } = closedJob(machine, 1, (paths) => {
-      for (const path of paths)
-        if (machine.fs.exists(`${path}/${file}`)) fake.set(`${path}/${file}`, text(3));
-    });
+    const setUsage = (paths: readonly string[], seconds: number): void => {
+      const existing = paths
+        .flatMap((path) => files.map((file) => `${path}/${file}`))
+        .filter(machine.fs.exists);
+      for (const file of existing) fake.set(file, text(seconds));
+    };
+    const { context, job, pids } = closedJob(machine, 1, (paths) => setUsage(paths, 3));
     const result = context.ledger.result(job);
     expect(result?.usage.cpuUserUsec).toBe(3_000_000);
-    for (const { path } of job.cgroup)
-      if (machine.fs.exists(`${path}/${file}`)) fake.set(`${path}/${file}`, text(10));
+    setUsage(
+      job.cgroup.map(({ path }) => path),
+      10,
+    );
     await machine.end(pids[0] as number);
     new LingeringJobs(context).cleanUp();
     expect(context.ledger.result(job)).toEqual(result as NonNullable<typeof result>);

@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import {
+  callsInSection,
   manualExamples,
   prepareExamples,
   runExample,
@@ -20,6 +21,36 @@ testExample.each(manualExamples())("the example of %s works: %s", async (_, line
   expect({ isExpected, code, output }).toEqual({ isExpected: true, code, output });
   expect(output).not.toMatch(/error|unknown option/i);
 });
+
+testExample.each(callsInSection("docs/operating.md", "Daily questions"))(
+  "the answer to a daily question works: %s",
+  async (line) => {
+    const box = sandbox();
+    const place = prepareExamples(box);
+    // A state with everything that is asked for: jobs that run, one that failed, and a daemon.
+    const daemon = box.start(["watch", "--target", box.program("sleep").name], { stdout: "ignore" });
+    await (daemon.stderr as ReadableStream).getReader().read();
+    await box.startJob("asked", ["--tenant", "acme", "--cpu-quota", "50"], ["sleep", "1000"]);
+    await box.run(["run", "--job-id", "failed", "--sla-eligible", "--", "false"]);
+    const { isExpected, code, output } = await runExample(box, place, line);
+    expect({ isExpected, code, output }).toEqual({ isExpected: true, code, output });
+    expect(output).toMatch(
+      ANSWERS[line.split(" ").slice(1, 3).join(" ")] ?? ANSWERS[line.split(" ")[1] as string] ?? /^$/,
+    );
+  },
+);
+
+/** A part of each answer. */
+const ANSWERS: Record<string, RegExp> = {
+  ps: /JOB.*\n(.*\n)*.*asked/,
+  stats: /asked(.*\n)+.*acme/,
+  "history --failed": /failed +.* failed/,
+  "history --sla": /\(all\) +1 +1/,
+  events: /started +asked/,
+  "policy explain": /verdict +already governed as/,
+  health: /healthy|degraded|warning/i,
+  doctor: /upgrade of ffrtmp +yes +/,
+};
 
 test("there are examples of the commands that are used most", () => {
   const pages = new Set(manualExamples().map(([page]) => page));

@@ -96,7 +96,10 @@ export async function runExample(
   }
   const { name, path } = box.program("sleep");
   const target = box.spawn([path, "1000"]);
-  const own = line.replaceAll(EXAMPLE_PID, `${target.pid}`).replaceAll("--target ffmpeg", `--target ${name}`);
+  const own = line
+    .replace("policy explain", "policy explain --file policy.yaml")
+    .replaceAll(EXAMPLE_PID, `${target.pid}`)
+    .replaceAll("--target ffmpeg", `--target ${name}`);
   const isEndless = ENDLESS.test(line) && !ENDING.test(line.split(" -- ")[0] as string);
   const command = isEndless ? ["timeout", "--signal=INT", `${STOPPED_AFTER_S}`] : [];
   const child = box.spawn([...command, "sh", "-c", isEndless ? `exec ${own}` : own], { cwd, env });
