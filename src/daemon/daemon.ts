@@ -1,11 +1,13 @@
 import { ENDED_BEFORE_LIMITS } from "../jobs/exit/sla.ts";
 import { enforceLimits } from "../jobs/limits/enforceLimits.ts";
 import { recordActiveDaemon, repairAll } from "../jobs/recovery/recover.ts";
-import { type StartedEvents, startBestEvents } from "../linux/events/bestEvents.ts";
+import { pidfdsReportExitCodes, type StartedEvents, startBestEvents } from "../linux/events/bestEvents.ts";
 import type { OnEvents, ProcessEvent, ProcessEvents } from "../linux/events/processEvents.ts";
 import { ProcessScan } from "../linux/events/processScan.ts";
 import { listPids } from "../linux/proc/table.ts";
 import { totalOf } from "../policy/policy.ts";
+import type { Peer } from "../sys/unixSocket.ts";
+import { type ControlAnswer, type ControlRequest, ControlSocket } from "./controlSocket.ts";
 import { type DaemonContext, scanIntervalOf } from "./daemonContext.ts";
 import { Discovery } from "./discovery.ts";
 import { HistoryPruner } from "./historyPruner.ts";
@@ -31,6 +33,9 @@ export class WatchDaemon {
   readonly #rescans: Rescans;
   readonly #stopWatchdog: () => void;
   #reconcileTimer: ReturnType<typeof setInterval> | undefined;
+  #controlSocket: ControlSocket | undefined;
+  /** Tested when it is first needed. */
+  #pidfdsReportExitCodes: Promise<boolean> | undefined;
   #events: ProcessEvents;
   #lossLoggedMs = -Infinity;
   /** Ends of processes whose handling is postponed. */
@@ -64,6 +69,7 @@ export class WatchDaemon {
     daemon.#tracker.resumeStoredPidfds();
     repairAll(context);
     daemon.#tracker.checkObservers();
+    daemon.#openControlSocket();
     const reconciled = daemon.#reconcileJobs("start");
     // Before any event that arrives while this waits.
     daemon.#handle(queued);
@@ -156,6 +162,8 @@ export class WatchDaemon {
     const { ledger, host, store, service, bus } = this.#context;
     service.stopping();
     this.#isStopped = true;
+    // Before the jobs are released: a job that is handed over now would have no observer.
+    this.#controlSocket?.stop();
     this.#stopWatchdog();
     clearInterval(this.#reconcileTimer);
     store.stop();
@@ -169,6 +177,28 @@ export class WatchDaemon {
     bus.emit({ kind: "daemon-stopped", counts: this.#statistics.counts() });
     ledger.close();
     await this.#events.stop();
+  }
+
+  #openControlSocket(): void {
+    const { options, state, bus } = this.#context;
+    if (!options.answersRequests) return;
+    const socket = ControlSocket.open(state, {
+      observe: (request, peer) => this.#observeForPeer(request, peer),
+    });
+    if (socket instanceof ControlSocket) this.#controlSocket = socket;
+    else bus.emit({ kind: "control-socket-failed", reason: socket.reason });
+  }
+
+  /** Takes over the job of a process that started it in the background, if this daemon will know how it ends. */
+  async #observeForPeer({ job: key }: ControlRequest, { pid }: Peer): Promise<ControlAnswer> {
+    if (typeof key !== "string") return { ok: false, error: "job is missing: the key of a job" };
+    this.#pidfdsReportExitCodes ??= pidfdsReportExitCodes().catch(() => false);
+    const hasRecords = await this.#pidfdsReportExitCodes;
+    if (this.#isStopped) return { ok: false, error: "this ffrtmp watch is stopping" };
+    if (!hasRecords && this.#events.source !== "connector")
+      return { ok: false, error: "this machine does not show exit codes to ffrtmp watch" };
+    const error = this.#tracker.takeOverFrom(pid, key);
+    return error === undefined ? { ok: true } : { ok: false, error };
   }
 
   #setReconcileTimer(): void {

@@ -16,6 +16,8 @@ export interface DaemonContext extends Context {
     /** `bufferBytes`: the size of the buffer for process events that wait to be read. */
     events: { choice: EventChoice; bufferBytes: number };
     placement: Placement;
+    /** This daemon has locked the state directory, and answers on its control socket. */
+    answersRequests: boolean;
     /** `undefined`: the policy's, or the default. */
     retention: { [F in keyof Retention]: Retention[F] | undefined };
   };

@@ -23,6 +23,8 @@ interface EventFacts {
   "events-lost": { reason: string; dropped: DaemonCounts["dropped"] };
   /** There are too few file descriptors; `reason` is the errno. What was postponed is tried again. */
   "work-postponed": { reason: string };
+  /** Other ffrtmp processes cannot reach this daemon. */
+  "control-socket-failed": { reason: string };
   "policy-loaded": LoadedPolicy & { trigger: string };
   /** The policy file has errors, and the previous policy stays in force. */
   "policy-rejected": { trigger: string; path: string | undefined; faults: readonly string[] };
@@ -37,6 +39,8 @@ interface EventFacts {
   /** `target` is the command that the process was recognized as; without a `rule`, as a target command. */
   "job-attached": { job: RunningJob; target: string; rule: string | undefined };
   "job-taken-over": { job: RunningJob };
+  /** The observer of the job asked this daemon to observe it, and leaves. */
+  "job-handed-over": { job: RunningJob };
   "job-changed-by-policy": { job: RunningJob };
   "job-released-by-policy": { job: RunningJob };
   /** The policy no longer asks for the job, and a daemon that starts leaves it as it is. */

@@ -102,6 +102,23 @@ export class JobTracker {
     }
   }
 
+  /**
+   * Takes over a job from its living observer, which is the process that asks and leaves after that. Returns why not:
+   * then that process must stay. A pidfd is open before the ledger names this daemon as the observer, so that the end
+   * of the job has an observer at every instant.
+   */
+  takeOverFrom(observerPid: number, key: string): string | undefined {
+    this.#syncWithLedger();
+    const seen = this.#context.ledger.job(key);
+    if (seen?.state !== "running") return "the job is not running";
+    if (seen.observer?.pid !== observerPid) return "another process observes the job";
+    if (!this.observer.hasPidfd(key)) return "the job's process has ended, or no pidfd of it can be opened";
+    const job = this.#changeObserver(seen);
+    if (job === undefined) return "the job has ended, or the ledger cannot be written";
+    this.#context.bus.emit({ kind: "job-handed-over", job });
+    return undefined;
+  }
+
   /** Leaves every job without an observer. The jobs keep running under their limits. */
   releaseAll(): void {
     clearInterval(this.#takeoverTimer);
@@ -168,7 +185,13 @@ export class JobTracker {
 
   /** Makes this daemon the observer of a job that has none, unless another ffrtmp was faster. */
   #takeOver(seen: RunningJob): RunningJob | undefined {
-    const { ledger, host, self, bus } = this.#context;
+    const job = this.#changeObserver(seen);
+    if (job) this.#context.bus.emit({ kind: "job-taken-over", job });
+    return job;
+  }
+
+  #changeObserver(seen: RunningJob): RunningJob | undefined {
+    const { ledger, host, self } = this.#context;
     const job = ledger.takeOver(seen, self);
     if (!job) return undefined;
     this.observer.update(job);
@@ -176,7 +199,6 @@ export class JobTracker {
     takeOverScope(this.#context, job);
     const times = { atMs: host.now(), atBootMs: host.bootNow() };
     ledger.addEvent(job, { ...times, kind: "adopted", detail: { observer_pid: self.pid } });
-    bus.emit({ kind: "job-taken-over", job });
     return job;
   }
 

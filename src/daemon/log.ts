@@ -41,6 +41,8 @@ const LINES: { [Kind in EventKind]: (event: DaemonEvent<Kind>) => string | strin
     `Process events were lost: ${reason}${dropped === null ? "" : ` (${dropped} so far)`}; scanning all processes`,
   "work-postponed": ({ reason }) =>
     `Too few file descriptors (${reason}): work is postponed until there are more. Raise the limit of this process (LimitNOFILE=, ulimit -n)${reason === "ENFILE" ? " or of the machine (sysctl fs.file-max)" : ""}`,
+  "control-socket-failed": ({ reason }) =>
+    `Cannot open the control socket (${reason}): ps --daemon, health and run --detach work without this daemon`,
   "policy-loaded": (event) => [
     `Policy loaded (${event.trigger}): ${policyText(event)}`,
     ...warningLines(event),
@@ -67,6 +69,8 @@ const LINES: { [Kind in EventKind]: (event: DaemonEvent<Kind>) => string | strin
   },
   "job-taken-over": ({ job: { jobId, process } }) =>
     `Taking over job ${jobId} (PID ${process.pid}): its observer is gone`,
+  "job-handed-over": ({ job: { jobId, process } }) =>
+    `Observing job ${jobId} (PID ${process.pid}), which was started in the background`,
   "job-changed-by-policy": ({ job }) => `Job ${job.jobId} has new limits or labels from the policy`,
   "job-released-by-policy": ({ job }) => `Job ${job.jobId} is released: the policy no longer asks for it`,
   "job-kept-by-policy": ({ job }) =>

@@ -19,6 +19,8 @@ export function locateState(option: string | undefined, environment: NodeJS.Proc
     /** Messages of ffrtmp itself where it has no terminal. */
     ownLog: join(directory, "ffrtmp.log"),
     watchLock: join(directory, "watch.lock"),
+    /** Where `ffrtmp watch` answers requests; in `directory`. */
+    controlSocket: "watch.sock",
     /** Six hex digits that differ between state directories; part of every cgroup name of its jobs. */
     tag: Bun.hash.crc32(directory).toString(16).padStart(8, "0").slice(0, 6),
   };

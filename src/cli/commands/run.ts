@@ -46,7 +46,12 @@ export async function run(command: string[], flags: RunFlags): Promise<number> {
     hasContinued = watchContinuations(context.host);
     void settle();
   }, SETTLE_AFTER_MS).unref();
-  const end = await Promise.race([ended, firstSignal()]);
+  const first = Promise.race([ended, firstSignal()]);
+  if (reportStart !== undefined) {
+    const { handOver } = await import("./handOver.ts");
+    if (await handOver(context, job)) return 0;
+  }
+  const end = await first;
   if (typeof end === "string") return stopObserving(context, job, end);
   const { result, isOurs, survivors } = recordExit(context, job, end.ending, {
     byParent: end.measured,

@@ -61,7 +61,7 @@ export async function watch(flags: WatchFlags): Promise<number> {
   const store = await openPolicy(flags, limits);
   const reader = new FactReader(context.host);
   if (flags.dryRun) return await dryRun(context, store.policy, reader, flags.placement);
-  lockStateDirectory(context);
+  const isLocked = lockStateDirectory(context);
   neverWaitForStderr();
   let daemon: WatchDaemon | undefined;
   const signal = firstSignal(() => daemon?.reload("SIGHUP"));
@@ -72,6 +72,7 @@ export async function watch(flags: WatchFlags): Promise<number> {
     scanIntervalMs: flags.scanInterval,
     events: { choice: flags.events, bufferBytes: flags.eventBuffer },
     placement: flags.placement,
+    answersRequests: isLocked && !flags.once,
     retention: { maxAgeMs: flags.retentionMaxAge, maxBytes: flags.retentionMaxSize },
   };
   const bus = new DaemonEvents();
@@ -127,12 +128,14 @@ function describe(pid: number, { target, rule, tenant, limits }: GovernDecision)
   return `would govern PID ${pid} (${target})${byRule}${forTenant}${withLimits}`;
 }
 
-function lockStateDirectory({ state }: Context): void {
+/** Returns whether it is locked. Throws a Refusal where another watch has locked it. */
+function lockStateDirectory({ state }: Context): boolean {
   const lock = lockUnlessForeign(state);
   const hint = "one watch is enough for a machine; for a second one, name another directory: --state-path";
   if (lock === "locked") throw new Refusal(`another ffrtmp watch uses ${state.directory}`, hint);
   if (typeof lock === "object")
     warn(`cannot check whether another ffrtmp watch uses this directory: ${lock.reason}`);
+  return typeof lock === "number";
 }
 
 /** Root creates no file where another user can have put a link. */
