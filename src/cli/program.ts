@@ -118,10 +118,16 @@ const COMMANDS: Record<string, CommandDefinition> = {
       addStateOption(command)
         .option(
           "--daemon",
-          "show the state of ffrtmp watch instead: events received and lost, errors in its policy",
+          "ask ffrtmp watch for its state instead: events received and lost, errors in its policy",
         )
         .option("--json", "print JSON"),
     load: async () => (await import("./commands/ps.ts")).ps,
+  },
+  health: {
+    description:
+      "check ffrtmp watch for a monitoring system: exit code 0 healthy, 1 degraded, 2 unhealthy, 3 unknown",
+    define: (command) => addStateOption(command).option("--json", "print JSON"),
+    load: async () => (await import("./commands/health.ts")).health,
   },
   inspect: {
     description: "show all details of one job",

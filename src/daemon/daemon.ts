@@ -10,12 +10,14 @@ import type { Peer } from "../sys/unixSocket.ts";
 import { type ControlAnswer, type ControlRequest, ControlSocket } from "./controlSocket.ts";
 import { type DaemonContext, scanIntervalOf } from "./daemonContext.ts";
 import { Discovery } from "./discovery.ts";
+import { Health } from "./health.ts";
 import { HistoryPruner } from "./historyPruner.ts";
 import { JobTracker } from "./jobTracker.ts";
 import { PostponedWork } from "./postponedWork.ts";
 import { decideAgain, type Occasion, reconcileJob } from "./reconcilePolicy.ts";
 import { Rescans } from "./rescans.ts";
 import { DaemonStatistics } from "./statistics.ts";
+import { daemonReportJson, type LiveStatus } from "./status.ts";
 
 /** How long a process that a scan found is checked again, because it may not have its name yet. */
 const RECHECK_WINDOW_MS = 5000;
@@ -27,6 +29,7 @@ export class WatchDaemon {
   readonly #context: DaemonContext;
   readonly #scan: ProcessScan;
   readonly #statistics: DaemonStatistics;
+  readonly #health: Health;
   readonly #tracker: JobTracker;
   readonly #discovery: Discovery;
   readonly #pruner: HistoryPruner;
@@ -63,12 +66,13 @@ export class WatchDaemon {
     const { store, bus, ledger } = context;
     const { policy, path, warnings } = store;
     const started = { policy, path, warnings, source: events.source, unavailable, ledgerPath: ledger.path };
+    const health = new Health(context);
     bus.emit({ kind: "daemon-started", ...started });
-    daemon = new WatchDaemon(context, events);
+    daemon = new WatchDaemon(context, events, health);
     recordActiveDaemon(context);
     daemon.#tracker.resumeStoredPidfds();
     repairAll(context);
-    daemon.#tracker.checkObservers();
+    daemon.#checkObservers();
     daemon.#openControlSocket();
     const reconciled = daemon.#reconcileJobs("start");
     // Before any event that arrives while this waits.
@@ -81,8 +85,9 @@ export class WatchDaemon {
     return daemon;
   }
 
-  private constructor(context: DaemonContext, events: ProcessEvents) {
+  private constructor(context: DaemonContext, events: ProcessEvents, health: Health) {
     this.#context = context;
+    this.#health = health;
     this.#stopWatchdog = context.service.startWatchdog(() => this.#isListening);
     this.#events = events;
     this.#statistics = new DaemonStatistics(context, events);
@@ -183,10 +188,17 @@ export class WatchDaemon {
     const { options, state, bus } = this.#context;
     if (!options.answersRequests) return;
     const socket = ControlSocket.open(state, {
+      status: () => ({ ok: true, status: this.#status() }),
       observe: (request, peer) => this.#observeForPeer(request, peer),
     });
     if (socket instanceof ControlSocket) this.#controlSocket = socket;
     else bus.emit({ kind: "control-socket-failed", reason: socket.reason });
+  }
+
+  #status(): LiveStatus {
+    const problems = this.#health.problems(this.#events.source);
+    const jobs = this.#tracker.observer.jobs().size;
+    return { ...daemonReportJson({ ...this.#statistics.report(), state: "running" }), jobs, problems };
   }
 
   /** Takes over the job of a process that started it in the background, if this daemon will know how it ends. */
@@ -260,7 +272,7 @@ export class WatchDaemon {
   #reconcile(): void {
     const { ledger, store } = this.#context;
     ledger.flush();
-    this.#tracker.checkObservers();
+    this.#checkObservers();
     this.#tracker.lingeringJobs.cleanUp();
     if (store.hasChanged()) this.reload("the file has changed");
     this.#enforceLimits();
@@ -274,6 +286,11 @@ export class WatchDaemon {
     void this.#discovery
       .considerAll([...this.#discovery.takeUnread(), ...pids])
       .then((found) => this.#reportFound(found));
+  }
+
+  #checkObservers(): void {
+    this.#tracker.checkObservers();
+    this.#health.countUnobserved();
   }
 
   #enforceLimits(): void {
