@@ -11,7 +11,7 @@ import { printErr, printOut } from "./output/messages.ts";
 // biome-ignore lint/suspicious/noExplicitAny: commander hands over arguments and options by position
 type Handler = (...args: any[]) => Promise<number> | number;
 
-type CommandDefinition = { description: string } & (
+type CommandDefinition = { description: string; isHidden?: boolean } & (
   | {
       define(command: Command): Command;
       /** Loads the command's code, and no other command's: the start of `run` delays its workload. */
@@ -199,6 +199,12 @@ const COMMANDS: Record<string, CommandDefinition> = {
       },
     },
   },
+  "run-hooks": {
+    description: "run the commands of on_end, for ffrtmp watch",
+    isHidden: true,
+    define: (command) => command.argument("<tag>"),
+    load: async () => (await import("../daemon/hookRunner.ts")).runHooks,
+  },
   doctor: {
     description: "test what this machine allows, and show the consequence of each missing feature",
     define: (command) => addStateOption(command).option("--json", "print JSON"),
@@ -214,7 +220,7 @@ export async function runProgram(argv: string[]): Promise<number> {
   // The other commands are needed only for the overview and for suggestions, so a call does not build them.
   const isCall = argv[2] !== undefined && Object.hasOwn(COMMANDS, argv[2]);
   for (const [name, definition] of Object.entries(COMMANDS)) {
-    if (isCall && name !== named) continue;
+    if (name !== named && (isCall || definition.isHidden)) continue;
     const command = program.command(name).description(definition.description);
     if (name !== named) continue;
     defineCommand(command, name, definition, (code) => {
@@ -229,6 +235,7 @@ export async function runProgram(argv: string[]): Promise<number> {
 export function describeProgram(): Command {
   const program = createProgram();
   for (const [name, definition] of Object.entries(COMMANDS)) {
+    if (definition.isHidden) continue;
     defineCommand(program.command(name), name, definition);
   }
   return program;

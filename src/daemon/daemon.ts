@@ -1,5 +1,7 @@
 import { ENDED_BEFORE_LIMITS } from "../jobs/exit/sla.ts";
 import { enforceLimits } from "../jobs/limits/enforceLimits.ts";
+import type { JobResult } from "../jobs/model/ending.ts";
+import type { OpenJob } from "../jobs/model/job.ts";
 import { recordActiveDaemon, repairAll } from "../jobs/recovery/recover.ts";
 import { pidfdsReportExitCodes, type StartedEvents, startBestEvents } from "../linux/events/bestEvents.ts";
 import type { OnEvents, ProcessEvent, ProcessEvents } from "../linux/events/processEvents.ts";
@@ -55,7 +57,9 @@ export class WatchDaemon {
       retry: () => daemon?.retryPostponed(),
       report: (reason) => given.bus.emit({ kind: "work-postponed", reason }),
     });
-    const context = { ...given, postponed };
+    const onUnobservedEnd = (job: OpenJob, result: JobResult) =>
+      given.bus.emit({ kind: "job-ended", job, result });
+    const context = { ...given, postponed, onUnobservedEnd, hookRunner: () => given.endHook.runnerPid };
     // Listen before the first scan and queue events until then, so that no exec is missed.
     const queued: ProcessEvent[] = [];
     let daemon: WatchDaemon | undefined;
@@ -177,6 +181,7 @@ export class WatchDaemon {
     this.#discovery.stop();
     this.#pruner.stop();
     this.#context.slowReader.stop();
+    this.#context.endHook.stop();
     this.#tracker.releaseAll();
     this.#statistics.write(host.now());
     bus.emit({ kind: "daemon-stopped", counts: this.#statistics.counts() });
@@ -190,6 +195,7 @@ export class WatchDaemon {
     const socket = ControlSocket.open(state, {
       status: () => ({ ok: true, status: this.#status() }),
       observe: (request, peer) => this.#observeForPeer(request, peer),
+      recorded: ({ job }) => this.#tracker.reportRecorded(String(job)),
     });
     if (socket instanceof ControlSocket) this.#controlSocket = socket;
     else bus.emit({ kind: "control-socket-failed", reason: socket.reason });
@@ -198,7 +204,14 @@ export class WatchDaemon {
   #status(): LiveStatus {
     const problems = this.#health.problems(this.#events.source);
     const jobs = this.#tracker.observer.jobs().size;
-    return { ...daemonReportJson({ ...this.#statistics.report(), state: "running" }), jobs, problems };
+    const { run, failed, dropped } = this.#context.endHook.counts;
+    const hooks = { on_end_run: run, on_end_failed: failed, on_end_dropped: dropped };
+    return {
+      ...daemonReportJson({ ...this.#statistics.report(), state: "running" }),
+      jobs,
+      ...hooks,
+      problems,
+    };
   }
 
   /** Takes over the job of a process that started it in the background, if this daemon will know how it ends. */

@@ -1,6 +1,6 @@
 import type { LimitRepair } from "../jobs/limits/enforceLimits.ts";
 import type { JobResult } from "../jobs/model/ending.ts";
-import type { EndedJob, OpenJob, RunningJob } from "../jobs/model/job.ts";
+import type { EndedJob, Job, OpenJob, RunningJob } from "../jobs/model/job.ts";
 import type { Pruned } from "../ledger/prune.ts";
 import type { StartedEvents } from "../linux/events/bestEvents.ts";
 import type { EventSource } from "../linux/events/processEvents.ts";
@@ -47,11 +47,17 @@ interface EventFacts {
   "job-kept-by-policy": { job: RunningJob };
   "job-reconcile-failed": { job: RunningJob; reason: string };
   "limit-repaired": { job: RunningJob; repair: LimitRepair };
-  "job-ended": { job: OpenJob; result: JobResult };
+  "job-ended": { job: Job; result: JobResult };
   /** A job ended, and processes that it started run on in its cgroup. */
   "job-left-processes": { job: OpenJob; pids: number[] };
   /** The last process that an ended job had left is gone, and so is the job's cgroup. */
   "job-cleaned-up": { job: EndedJob };
+  /** The command of `on_end` has ended after the end of a job. `failure`: it did not exit with code 0. */
+  "hook-ended": { jobId: string; failure: string | null; output: string };
+  /** The command of `on_end` was not run for a job. `dropped` counts since the start. */
+  "hook-dropped": { jobId: string; reason: string; dropped: number };
+  /** The command of `on_end` cannot be run any more, or not yet. */
+  "hook-unavailable": { reason: string };
   "history-pruned": { pruned: Pruned };
   "history-prune-failed": { reason: string };
   /** The state of the daemon after it started, reloaded its policy or reconciled. `jobs` are observed. */

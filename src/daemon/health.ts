@@ -17,6 +17,7 @@ export class Health {
   readonly #last = new Map<string, { atMs: number; text: string }>();
   /** Open jobs without an observer after this daemon tried to take them over. */
   #unobserved = 0;
+  #unavailableHook: string | undefined;
 
   constructor(context: DaemonContext) {
     this.#context = context;
@@ -29,6 +30,10 @@ export class Health {
         if (refused) this.#record("limits-refused", `${refused.limit} of job ${event.job.jobId}`);
       } else if (event.kind === "limit-repaired" && event.repair.did === "repair_refused")
         this.#record("limits-refused", `${event.repair.what} of job ${event.job.jobId}`);
+      else if (event.kind === "hook-ended" && event.failure !== null)
+        this.#record("on-end-failed", `the command ${event.failure}`);
+      else if (event.kind === "hook-dropped") this.#record("on-end-failed", event.reason);
+      else if (event.kind === "hook-unavailable") this.#unavailableHook = event.reason;
       else if (event.kind === "history-prune-failed") this.#record("history-not-pruned", event.reason);
     });
   }
@@ -60,6 +65,13 @@ export class Health {
     }
     this.#addRecent(add, "events-lost", (text) => `process events were lost ${RECENTLY}: ${text}`);
     this.#addRecent(add, "limits-refused", (text) => `limits were refused ${RECENTLY}, such as ${text}`);
+    if (this.#unavailableHook !== undefined && store.policy.onEnd !== undefined)
+      add(
+        "warning",
+        "on-end-unavailable",
+        `on_end cannot run: ${this.#unavailableHook}; restart ffrtmp watch`,
+      );
+    this.#addRecent(add, "on-end-failed", (text) => `on_end failed ${RECENTLY}: ${text}`);
     this.#addRecent(add, "history-not-pruned", (text) => `old history cannot be deleted: ${text}`);
     return problems;
   }

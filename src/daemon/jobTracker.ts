@@ -11,11 +11,13 @@ import type { ProcessEvents } from "../linux/events/processEvents.ts";
 import type { FileWatch } from "../linux/fileWatch.ts";
 import { isAlive } from "../linux/proc/identity.ts";
 import { closeFd } from "../sys/descriptor.ts";
+import type { ControlAnswer } from "./controlSocket.ts";
 import type { DaemonContext } from "./daemonContext.ts";
 import { LingeringJobs } from "./lingeringJobs.ts";
 
 /** How soon the jobs of an ffrtmp that died are taken over. No event reports its death, so we poll. */
 const TAKEOVER_INTERVAL_MS = 500;
+const MAX_REPORTED = 1024;
 
 /**
  * Observes the process of every open job in the ledger until it ends, and records the ends of this daemon's
@@ -34,6 +36,8 @@ export class JobTracker {
   /** Open jobs whose observer is not this daemon, as of the last change of the ledger by another process. */
   #jobsOfOthers = new Map<string, OpenJob>();
   #ledgerVersion: number | undefined;
+  /** The keys of the last jobs whose ends others have recorded and this daemon has reported. */
+  readonly #reported = new Set<string>();
 
   constructor(context: DaemonContext, events: ProcessEvents) {
     this.#context = context;
@@ -117,6 +121,21 @@ export class JobTracker {
     if (job === undefined) return "the job has ended, or the ledger cannot be written";
     this.#context.bus.emit({ kind: "job-handed-over", job });
     return undefined;
+  }
+
+  /**
+   * Reports the end of a job that ended before its handover, as if this daemon had recorded it. The process that recorded it
+   * sends this once.
+   */
+  reportRecorded(key: string): ControlAnswer {
+    const job = this.#context.ledger.job(key);
+    const result = job?.state === "ended" ? this.#context.ledger.result(job) : undefined;
+    if (job === undefined || result === undefined) return { ok: false, error: "the job has no result" };
+    if (this.#reported.has(key)) return { ok: false, error: "the end of the job was reported already" };
+    if (this.#reported.size >= MAX_REPORTED) this.#reported.clear();
+    this.#reported.add(key);
+    this.#context.bus.emit({ kind: "job-ended", job, result });
+    return { ok: true };
   }
 
   /** Leaves every job without an observer. The jobs keep running under their limits. */

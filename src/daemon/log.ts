@@ -82,6 +82,15 @@ const LINES: { [Kind in EventKind]: (event: DaemonEvent<Kind>) => string | strin
   "job-left-processes": ({ job, pids }) => survivorsLine(job, pids),
   "job-cleaned-up": ({ job }) =>
     `Job ${job.jobId}: the last process that it left has ended; its cgroup is removed`,
+  "hook-ended": ({ jobId, failure, output }) => {
+    const words = output === "" ? "" : `: ${output}`;
+    if (failure !== null) return `on_end FAILED for job ${jobId}: the command ${failure}${words}`;
+    return words === "" ? [] : `on_end for job ${jobId}${words}`;
+  },
+  "hook-dropped": ({ jobId, reason, dropped }) =>
+    `on_end NOT RUN for job ${jobId}: ${reason} (${dropped} so far)`,
+  "hook-unavailable": ({ reason }) =>
+    `on_end CANNOT RUN: ${reason}. Restart ffrtmp watch; no job is affected by that`,
   "history-pruned": ({ pruned: { jobs, logs, faults } }) => [
     ...(jobs === 0 ? [] : [`History: deleted ${jobs} ended jobs and ${logs} logs, as the retention asks`]),
     ...faults.map((fault) => `History: ${fault}`),

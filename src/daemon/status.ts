@@ -99,6 +99,10 @@ export interface HealthProblem {
 export type LiveStatus = DaemonStatus & {
   /** How many jobs it observes. */
   jobs: number;
+  /** Calls of the command of `on_end` since the start. */
+  on_end_run: number;
+  on_end_failed: number;
+  on_end_dropped: number;
   problems: HealthProblem[];
 };
 

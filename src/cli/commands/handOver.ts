@@ -27,6 +27,12 @@ export async function handOver(context: Context, job: RunningJob): Promise<boole
   return false;
 }
 
+/** Tells the daemon about a result that this process has recorded, because the job ended before it was handed over. */
+export async function reportRecorded({ state }: Context, { key }: RunningJob): Promise<boolean> {
+  const answer = await askDaemon(state, { request: "recorded", job: key });
+  return typeof answer === "object" && answer.ok;
+}
+
 /** Returns whether the job's cgroup measures what wait(2) would report to its parent, and only to that. */
 function isMeasured(context: Context, job: RunningJob): boolean {
   const { cpuUserUsec, memoryPeakBytes } = usageOf(job, jobCgroupOf(context, job));

@@ -57,6 +57,10 @@ export async function run(command: string[], flags: RunFlags): Promise<number> {
     byParent: end.measured,
     ...((await hasContinued?.()) ? { time: "unseen" } : {}),
   });
+  if (isOurs && reportStart !== undefined) {
+    const { reportRecorded } = await import("./handOver.ts");
+    await reportRecorded(context, job);
+  }
   if (survivors.length > 0) warn(survivorsLine(job, survivors));
   if (isOurs) printErr(flags.json ? JSON.stringify(resultJson(job, result)) : summaryLine(job, result));
   else

@@ -1,5 +1,6 @@
 import { WatchDaemon } from "../../daemon/daemon.ts";
 import { decideProcess, type GovernDecision, jobSpecOf } from "../../daemon/decision.ts";
+import { EndHook } from "../../daemon/endHook.ts";
 import { DaemonEvents } from "../../daemon/events.ts";
 import { logEvents, reportStatus } from "../../daemon/log.ts";
 import { ServiceManager } from "../../daemon/serviceManager.ts";
@@ -30,6 +31,7 @@ import { openPolicy, type PolicyFlags } from "../options/policy.ts";
 import { describeChange } from "../output/changes.ts";
 import { neverWaitForStderr, printErr, printOut, warn } from "../output/messages.ts";
 import { warnOfLikelyMistakes } from "../output/outcomes.ts";
+import { ownCommand } from "../ownCommand.ts";
 import { openContext } from "../session.ts";
 import { firstSignal } from "../signals.ts";
 
@@ -81,6 +83,11 @@ export async function watch(flags: WatchFlags): Promise<number> {
   for (const check of checkVisibility(context)) {
     if (!check.works) bus.emit({ kind: "visibility-limited", found: check.found, consequence: check.cost });
   }
+  const endHook = new EndHook({
+    bus,
+    command: () => (flags.once ? undefined : store.policy.onEnd),
+    runner: ownCommand("run-hooks", context.state.tag),
+  });
   const reported = new Set<string>();
   const slowReader = new SlowReader(context.host, (read) => {
     if (read.kind === "path") return;
@@ -90,7 +97,7 @@ export async function watch(flags: WatchFlags): Promise<number> {
     reported.add(process);
     bus.emit({ kind: "facts-late", pid: read.pid });
   });
-  daemon = await WatchDaemon.start({ ...context, options, store, reader, slowReader, service, bus });
+  daemon = await WatchDaemon.start({ ...context, options, store, reader, slowReader, service, bus, endHook });
   denySignals();
   service.ready();
   if (!flags.once) bus.emit({ kind: "daemon-stopping", signal: await signal });

@@ -1,5 +1,6 @@
 import type { findWholeDisk } from "../../linux/blockDevice.ts";
 import { commandIs, tenantIsKnown } from "../conditions.ts";
+import { DEFAULT_HOOK_TIMEOUT_MS } from "../endHook.ts";
 import { exactName, namesOf } from "../namePattern.ts";
 import {
   type CommandEntry,
@@ -79,6 +80,10 @@ export function compilePolicy(
     path,
     scanIntervalMs: words.scan_interval,
     retention: { maxAgeMs: words.retention?.max_age, maxBytes: words.retention?.max_size },
+    onEnd: words.on_end && {
+      command: words.on_end,
+      timeoutMs: words.on_end_timeout ?? DEFAULT_HOOK_TIMEOUT_MS,
+    },
     targets,
     isTarget,
     rules,

@@ -1,9 +1,11 @@
 import type { z } from "zod";
 import { findWholeDisk } from "../../linux/blockDevice.ts";
+import { HOOK_FILE } from "../endHook.ts";
 import type { Policy } from "../policy.ts";
 import { compilePolicy } from "./compile.ts";
 import { knownKeys } from "./describe.ts";
 import type { PolicyFault } from "./fault.ts";
+import { faultInHookFile, whyUntrusted } from "./hookFile.ts";
 import type { FaultParams } from "./leaves.ts";
 import { nearest } from "./nearest.ts";
 import { readPolicyFile } from "./read.ts";
@@ -16,11 +18,33 @@ export type LoadedPolicy = { policy: Policy; warnings: PolicyFault[] } | { fault
 /** Reads and compiles a policy file. `unreadable` continues a sentence that begins with the path. */
 export function loadPolicyFile(path: string): LoadedPolicy | { unreadable: string } {
   const read = readPolicyFile(path);
-  return "unreadable" in read ? read : loadPolicy(read.text, path);
+  if ("unreadable" in read) return read;
+  return withTrustedHook(loadPolicy(read.text, path, findWholeDisk, faultInHookFile), path);
 }
 
-/** Compiles the text of a policy file. `path` names it in messages; only `findDisk` reads anything. */
-export function loadPolicy(text: string, path: string, findDisk = findWholeDisk): LoadedPolicy {
+/** Without `on_end` where another user can change what it executes. The rest of the policy is in force. */
+function withTrustedHook(loaded: LoadedPolicy & { source?: Source }, path: string): LoadedPolicy {
+  const { source, ...rest } = loaded;
+  if ("faults" in rest || source === undefined) return rest;
+  const { onEnd, ...policy } = rest.policy;
+  if (onEnd === undefined) return rest;
+  const reason = whyUntrusted(path) ?? whyUntrusted(onEnd.command[0] ?? "");
+  if (reason === undefined) return rest;
+  const right = "a policy file and an executable that only root can change, or the user of ffrtmp watch";
+  const warning = source.fault(["on_end"], "key", `is ignored: ${reason}`, right);
+  return { policy, warnings: inOrder([...rest.warnings, warning]) };
+}
+
+/**
+ * Compiles the text of a policy file. `path` names it in messages; only `findDisk` and `findHookFault` read anything. The
+ * latter returns why a file cannot be executed.
+ */
+export function loadPolicy(
+  text: string,
+  path: string,
+  findDisk = findWholeDisk,
+  findHookFault: (file: string) => string | undefined = () => undefined,
+): LoadedPolicy & { source?: Source } {
   const source = new Source(text);
   const { faults, value } = source;
   if (value === null || value === undefined) {
@@ -32,11 +56,16 @@ export function loadPolicy(text: string, path: string, findDisk = findWholeDisk)
   const parsed = policySchema.safeParse(value, { reportInput: true });
   if (!parsed.success) faults.push(...parsed.error.issues.flatMap((issue) => faultsOf(source, issue)));
   if (!parsed.success || faults.length > 0) return { faults: inOrder(faults) };
+  const hookFault = parsed.data.on_end && findHookFault(parsed.data.on_end[0]);
+  if (hookFault) {
+    const isList = Array.isArray((value as Record<string, unknown>)["on_end"]);
+    return { faults: [source.fault(isList ? ["on_end", 0] : ["on_end"], "value", hookFault, HOOK_FILE)] };
+  }
   const warnings: PolicyFault[] = [];
   const policy = compilePolicy(parsed.data, path, findDisk, (at, message, right) =>
     warnings.push(source.fault(at, "value", message, right)),
   );
-  return { policy, warnings: inOrder(warnings) };
+  return { policy, warnings: inOrder(warnings), source };
 }
 
 function faultsOf(source: Source, issue: z.core.$ZodIssue): PolicyFault[] {
