@@ -1,5 +1,6 @@
 import { Command, Option } from "commander";
 import { version } from "../../package.json";
+import type { LogLevel } from "../daemon/logLevel.ts";
 import type { EventChoice } from "../linux/events/bestEvents.ts";
 import { MAX_AGE, MAX_SIZE, parseMaxAge, parseMaxSize } from "../policy/retentionValues.ts";
 import { parseScanInterval, SCAN_INTERVAL } from "../policy/scanInterval.ts";
@@ -91,6 +92,13 @@ const COMMANDS: Record<string, CommandDefinition> = {
           "delete the oldest jobs while the ledger and the logs take more (default: from the policy, or 1GiB)",
           optionValue(MAX_SIZE, (text) => parseMaxSize(text)),
         )
+        .addOption(
+          new Option("--log-level <level>", "log events up to this level")
+            .choices(["error", "warn", "info", "debug"] satisfies LogLevel[])
+            .default("info" satisfies LogLevel)
+            .env("FFRTMP_LOG_LEVEL"),
+        )
+        .option("--json", "log events as JSON, one object on each line of stdout")
         .option("--once", "scan once, govern what is found, and exit")
         .option("--dry-run", "print what would be governed, and change nothing")
         .addOption(new Option("--enable-state", "always on; accepted for compatibility").hideHelp())

@@ -2,13 +2,28 @@ import type { DriftKind } from "../jobs/model/jobEvent.ts";
 import { summaryLine, survivorsLine } from "../jobs/summary.ts";
 import { oneLine } from "../sys/visibleText.ts";
 import type { DaemonEvent, DaemonEvents, EventKind, LoadedPolicy } from "./events.ts";
+import { isLogged, type LogLevel, levelOf } from "./logLevel.ts";
 
-/** Writes a line, or several, for every event that operators read about. Names in them cannot forge another line. */
-export function logEvents(events: DaemonEvents, write: (line: string) => void): void {
+/**
+ * Writes a line, or several, for every event up to a level that operators read about. Names in them cannot forge another
+ * line.
+ */
+export function logEvents(
+  events: DaemonEvents,
+  write: (line: string, level: LogLevel) => void,
+  most: LogLevel = "info",
+): void {
   events.subscribe((event) => {
-    const format = LINES[event.kind] as (event: DaemonEvent) => string | string[];
-    for (const line of [format(event)].flat()) write(oneLine(line));
+    const level = levelOf(event);
+    if (!isLogged(level, most)) return;
+    for (const line of linesOf(event)) write(oneLine(line), level);
   });
+}
+
+/** Returns the log lines of an event; none for one that has nothing to say. */
+export function linesOf(event: DaemonEvent): string[] {
+  const format = LINES[event.kind] as (event: DaemonEvent) => string | string[];
+  return [format(event)].flat();
 }
 
 /** Keeps the status line current that `systemctl status` shows. */
@@ -23,7 +38,7 @@ export function reportStatus(events: DaemonEvents, service: { status(text: strin
   });
 }
 
-/** The log lines of each kind of event; none for events that only other subscribers need. */
+/** The log lines of each kind of event. */
 const LINES: { [Kind in EventKind]: (event: DaemonEvent<Kind>) => string | string[] } = {
   "daemon-started": (event) => [
     `Watching for ${policyText(event)} (PID ${process.pid}); events: ${event.source}, ledger: ${event.ledgerPath}`,
@@ -96,7 +111,8 @@ const LINES: { [Kind in EventKind]: (event: DaemonEvent<Kind>) => string | strin
     ...faults.map((fault) => `History: ${fault}`),
   ],
   "history-prune-failed": ({ reason }) => `History: cannot delete old jobs: ${reason}`,
-  counted: () => [],
+  counted: ({ jobs, source, counts: { received, dropped } }) =>
+    `Observing ${jobs} jobs; events: ${source}, received: ${received}, dropped: ${dropped ?? "not counted"}`,
 };
 
 const REACTIONS: Record<DriftKind, string> = {

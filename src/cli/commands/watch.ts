@@ -2,7 +2,8 @@ import { WatchDaemon } from "../../daemon/daemon.ts";
 import { decideProcess, type GovernDecision, jobSpecOf } from "../../daemon/decision.ts";
 import { EndHook } from "../../daemon/endHook.ts";
 import { DaemonEvents } from "../../daemon/events.ts";
-import { logEvents, reportStatus } from "../../daemon/log.ts";
+import { reportStatus } from "../../daemon/log.ts";
+import type { LogLevel } from "../../daemon/logLevel.ts";
 import { ServiceManager } from "../../daemon/serviceManager.ts";
 import { checkVisibility } from "../../diagnostics/checks.ts";
 import { screenProcess } from "../../jobs/attach/eligibility.ts";
@@ -29,7 +30,8 @@ import type { CommonFlags } from "../options/jobOptions.ts";
 import { limitsFrom } from "../options/limitOptions.ts";
 import { openPolicy, type PolicyFlags } from "../options/policy.ts";
 import { describeChange } from "../output/changes.ts";
-import { neverWaitForStderr, printErr, printOut, warn } from "../output/messages.ts";
+import { startLog } from "../output/daemonLog.ts";
+import { neverWaitForStderr, printOut, warn } from "../output/messages.ts";
 import { warnOfLikelyMistakes } from "../output/outcomes.ts";
 import { ownCommand } from "../ownCommand.ts";
 import { openContext } from "../session.ts";
@@ -49,6 +51,7 @@ export interface WatchFlags extends CommonFlags, PolicyFlags {
   retentionMaxAge?: number;
   /** bytes. */
   retentionMaxSize?: number;
+  logLevel: LogLevel;
   once?: boolean;
   dryRun?: boolean;
 }
@@ -56,6 +59,8 @@ export interface WatchFlags extends CommonFlags, PolicyFlags {
 /** Governs the processes that the policy chooses, until a signal ends the command. */
 export async function watch(flags: WatchFlags): Promise<number> {
   restartWithFewerRights();
+  const bus = new DaemonEvents();
+  if (!flags.dryRun) startLog(bus, { level: flags.logLevel, json: flags.json ?? false });
   const service = new ServiceManager(takeServiceVariables(process.env, process.pid), warn);
   const context = openContext(flags);
   const limits = limitsFrom(flags);
@@ -77,8 +82,6 @@ export async function watch(flags: WatchFlags): Promise<number> {
     answersRequests: isLocked && !flags.once,
     retention: { maxAgeMs: flags.retentionMaxAge, maxBytes: flags.retentionMaxSize },
   };
-  const bus = new DaemonEvents();
-  logEvents(bus, (line) => printErr(`${new Date().toISOString()} ${line}`));
   reportStatus(bus, service);
   for (const check of checkVisibility(context)) {
     if (!check.works) bus.emit({ kind: "visibility-limited", found: check.found, consequence: check.cost });
