@@ -1,6 +1,9 @@
 import { type ArgumentNode, type CommandNode, flatten, type OptionNode } from "./commandTree.ts";
+import { jsonManPage } from "./jsonManPage.ts";
+import { documentTexts, objectTexts } from "./jsonModel.ts";
 import type { ManRelease } from "./manRelease.ts";
 import { ENVIRONMENT, EXIT_CODES, FILES, MAN_TEXTS } from "./manText.ts";
+import { inline } from "./markdownText.ts";
 import { policyPage } from "./policyPage.ts";
 import { bold, example, italic, page, paragraph, prose, quoted, tagged } from "./roff.ts";
 import { spellingEntries } from "./spellingEntries.ts";
@@ -12,7 +15,7 @@ export interface ManPage {
   text: string;
 }
 
-/** Returns one page for each command, and one for the policy file. */
+/** Returns one page for each command, one for the JSON documents, and one for the policy file. */
 export function manPages(program: CommandNode, release: ManRelease): ManPage[] {
   const commands = flatten(program);
   const unknown = Object.keys(MAN_TEXTS).filter(
@@ -26,12 +29,17 @@ export function manPages(program: CommandNode, release: ManRelease): ManPage[] {
       text: manPage(command, program, release),
     }),
   );
-  return [...pages, { name: "ffrtmp-policy.5", section: "5", text: policyPage(release) }];
+  return [
+    ...pages,
+    { name: "ffrtmp-json.5", section: "5", text: jsonManPage(release) },
+    { name: "ffrtmp-policy.5", section: "5", text: policyPage(release) },
+  ];
 }
 
 function manPage(command: CommandNode, program: CommandNode, { version, date }: ManRelease): string {
   const isProgram = command === program;
-  const { description, examples } = MAN_TEXTS[command.words.join(" ")] ?? { description: [], examples: [] };
+  const text = MAN_TEXTS[command.words.join(" ")] ?? { description: [], examples: [] };
+  const { description, columns = [], reasons = [], examples } = text;
   const sections: [string, string[]][] = [
     ["NAME", [`${prose(pageName(command))} \\- ${prose(command.text.replace(/\.$/, ""))}`]],
     ["SYNOPSIS", synopsis(command)],
@@ -43,6 +51,9 @@ function manPage(command: CommandNode, program: CommandNode, { version, date }: 
     ["ARGUMENTS", command.arguments.flatMap(argumentEntry)],
     ["OPTIONS", command.options.flatMap(optionEntry)],
     ["VALUES", spellingEntries(command.options.map(({ value }) => value?.name ?? ""))],
+    ["COLUMNS", columns.flatMap(namedEntry)],
+    ["REASONS", reasons.flatMap(namedEntry)],
+    ["JSON", jsonEntries(command)],
     ["EXIT STATUS", exitStatus(command)],
     ["ENVIRONMENT", isProgram ? ENVIRONMENT.flatMap(namedEntry) : []],
     ["FILES", isProgram ? FILES.flatMap(namedEntry) : []],
@@ -86,10 +97,29 @@ function exitStatus(command: CommandNode): string[] {
   return codes.flatMap(namedEntry);
 }
 
+/** Names the documents that the command prints, with the keys of each. */
+function jsonEntries({ words }: CommandNode): string[] {
+  const objects = objectTexts((name) => name);
+  return documentTexts((name) => name)
+    .filter(({ command }) => command === words.slice(1).join(" "))
+    .flatMap(({ commandLine, type }) => {
+      const named = objects.filter(({ name }) => type.split(" ").includes(name));
+      const keys = named.flatMap((object) =>
+        object.keys.map(({ key }) => key).filter((key) => !key.includes(".")),
+      );
+      return tagged(
+        bold(commandLine),
+        inline(
+          `Prints ${type}, which ffrtmp-json(5) describes: ${keys.map((key) => `\`${key}\``).join(", ")}.`,
+        ),
+      );
+    });
+}
+
 function seeAlso(command: CommandNode, program: CommandNode): string[] {
   const family = command === program ? [] : flatten(program).filter((other) => other !== command);
   const pages: [name: string, section: string][] = family.map((other) => [pageName(other), "1"]);
-  pages.push(["ffrtmp-policy", "5"], ["cgroups", "7"]);
+  pages.push(["ffrtmp-json", "5"], ["ffrtmp-policy", "5"], ["cgroups", "7"]);
   return pages.map(([name, section], index) => {
     const comma = index === pages.length - 1 ? "" : ",";
     return `.BR ${quoted(name)} (${section})${comma}`;

@@ -2,6 +2,10 @@
 export interface ManText {
   /** Paragraphs. */
   description: string[];
+  /** The columns of its table, in order. */
+  columns?: [heading: string, meaning: string][];
+  /** The words in its column REASON. */
+  reasons?: [reason: string, meaning: string][];
   /** A sentence, and the command line that it describes. */
   examples: [text: string, line: string][];
 }

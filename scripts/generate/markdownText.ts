@@ -25,7 +25,8 @@ function blockLines(block: string): string[] {
   return items.slice(1).flatMap((item, index) => tagged(`${index + 1}.`, inline(item)));
 }
 
-function inline(text: string): string {
+/** Converts text of one paragraph, with code in backquotes. */
+export function inline(text: string): string {
   const parts = text
     .trim()
     .replaceAll(/\s*\n\s*/g, " ")

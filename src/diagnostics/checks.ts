@@ -2,6 +2,7 @@ import { release } from "node:os";
 import type { Context } from "../jobs/context.ts";
 import { groupName } from "../jobs/job.ts";
 import { respectDisabled } from "../jobs/placement/jobCgroup.ts";
+import { isObserved } from "../jobs/recovery/recover.ts";
 import type { Limits } from "../limits/limits.ts";
 import type { LimitOutcome } from "../limits/outcome.ts";
 import { CGROUP_LIMITS, LIMITS } from "../limits/table.ts";
@@ -13,6 +14,7 @@ import { planJobCgroup } from "../linux/cgroup/planJobCgroup.ts";
 import { pidfdsReportExitCodes } from "../linux/events/bestEvents.ts";
 import { ConnectorEvents } from "../linux/events/connectorEvents.ts";
 import { readProcFile } from "../linux/host.ts";
+import { isAlive } from "../linux/proc/identity.ts";
 import { isOutsideInitialNamespace } from "../linux/proc/namespaces.ts";
 import { CAP_SYS_PTRACE, hasCapability } from "../linux/proc/status.ts";
 import { dropCapabilities, findUnneededCapabilities, listKeptCapabilities } from "../sys/capabilities.ts";
@@ -33,15 +35,17 @@ export interface Check {
 
 /** Tries every feature that governing can use on this machine with these rights, and undoes every change. */
 export async function runChecks(context: Context): Promise<Check[]> {
+  const exitRecords = await probeExitRecords();
   return [
     probeRights(context),
     ...checkVisibility(context),
     probeHierarchies(context),
     ...probeLimits(context),
     probePidfd(),
-    await probeExitRecords(),
+    exitRecords,
     await probeConnector(context),
     probeLedger(context),
+    describeUpgrade(context, exitRecords.works),
     // The last one: afterwards this process can no longer do what the other checks do.
     probeSignalFilter(),
     probeCapabilities(),
@@ -196,6 +200,21 @@ function probeLedger({ ledger, host }: Context): Check {
   if (ledger.flush() === 0) return works("ledger", ledger.path);
   const cost = "the results of jobs are lost when their ffrtmp process ends";
   return fails("ledger", `${ledger.path} cannot be written`, cost);
+}
+
+/** Answers what an upgrade, restart or crash of ffrtmp means for the jobs of now. It never fails. */
+function describeUpgrade(context: Context, hasExitRecords: boolean): Check {
+  const name = "upgrade of ffrtmp";
+  const open = context.ledger.openJobs();
+  const jobs = open.filter((job) => job.state === "starting" || isAlive(context.host, job.process));
+  if (jobs.length === 0) return works(name, "no job is governed now; a job would continue under its limits");
+  const byDaemon = jobs.filter((job) => !isObserved(context, job) || job.mode === "watch").length;
+  const kept = `${jobs.length === 1 ? "the job continues" : `all ${jobs.length} jobs continue`} under the same limits`;
+  if (byDaemon === 0) return works(name, `${kept}, and the ffrtmp that waits for each records its end`);
+  const code = hasExitRecords
+    ? "its exit code is recorded where systemd runs ffrtmp-watch.service, and is unknown elsewhere"
+    : "its exit code is unknown";
+  return works(name, `${kept}; the next watch takes ${byDaemon} over; if one ends before that, ${code}`);
 }
 
 function works(name: string, found: string): Check {

@@ -25,6 +25,7 @@ describe("resultJson()", () => {
       signal: null,
       exit_evidence: "parent",
       exit_unknown_because: null,
+      outcome: "succeeded",
       platform_sla_compliant: true,
       platform_sla_reason: "completed_successfully",
       sla_eligible: true,

@@ -1,21 +1,27 @@
 import { formatLimit } from "../limits/limits.ts";
+import type { LimitOutcome } from "../limits/outcome.ts";
 import { LIMIT_NAMES } from "../limits/table.ts";
 import type { Usage } from "../limits/usage.ts";
+import type { EventJson, JobJson, LimitJson, ResultJson, UsageJson } from "./jsonSchemas.ts";
 import { factsOfEnding, type JobResult } from "./model/ending.ts";
 import { type Job, observerOf, startedMsOf } from "./model/job.ts";
 import type { RecordedEvent } from "./model/jobEvent.ts";
+import { outcomeOf } from "./model/outcome.ts";
 import { governedTimeOf, runtimeOf } from "./model/runtime.ts";
 
-/** The objects that `--json` prints. Keys are stable; times are ISO 8601 in UTC; `null` is unknown. */
+/** The objects that `--json` prints, as jsonSchemas.ts describes them. */
 
-export function jobJson(job: Job): Record<string, unknown> {
-  const byHand = LIMIT_NAMES.map((limit) => ({ limit, wanted: formatLimit(job.byHand ?? {}, limit) }));
+export function jobJson(job: Job): JobJson {
+  const byHand = LIMIT_NAMES.flatMap((limit) => {
+    const wanted = formatLimit(job.byHand ?? {}, limit);
+    return wanted === undefined ? [] : [{ limit, wanted }];
+  });
   return {
     job_id: job.jobId,
     state: job.state,
     mode: job.mode,
     pid: job.process?.pid ?? null,
-    command: job.command,
+    command: [...job.command],
     command_cut: job.commandCut,
     cwd: job.cwd,
     uid: job.uid,
@@ -25,14 +31,14 @@ export function jobJson(job: Job): Record<string, unknown> {
     sla_eligible: job.slaEligible,
     tenant: job.tenant,
     labels: job.labels,
-    limits: job.outcomes,
-    limits_by_hand: byHand.filter(({ wanted }) => wanted !== undefined),
+    limits: job.outcomes.map(limitJson),
+    limits_by_hand: byHand,
     cgroups: job.cgroup.map(({ path }) => path),
     log: job.logPath,
   };
 }
 
-export function resultJson(job: Job, result: JobResult): Record<string, unknown> {
+export function resultJson(job: Job, result: JobResult): ResultJson {
   const facts = factsOfEnding(result.ending);
   const isSeen = result.endedBeforeMs === null;
   const governedTime = governedTimeOf(result);
@@ -42,7 +48,7 @@ export function resultJson(job: Job, result: JobResult): Record<string, unknown>
     job_id: job.jobId,
     pid: job.process?.pid ?? null,
     mode: job.mode,
-    command: job.command,
+    command: [...job.command],
     command_cut: job.commandCut,
     ending: facts.ending,
     start_time: isoTime(result.startMs),
@@ -57,19 +63,33 @@ export function resultJson(job: Job, result: JobResult): Record<string, unknown>
     signal: facts.signal,
     exit_evidence: facts.exitEvidence,
     exit_unknown_because: facts.exitUnknownBecause,
+    outcome: outcomeOf(result.ending),
     platform_sla_compliant: result.slaCompliant,
     platform_sla_reason: result.slaReason,
     sla_eligible: job.slaEligible,
     intent: job.intent,
     tenant: job.tenant,
     labels: job.labels,
-    limits: result.outcomes,
+    limits: result.outcomes.map(limitJson),
     usage: usageJson(result.usage),
     log: job.logPath,
   };
 }
 
-export function usageJson(usage: Usage): Record<string, number | null> {
+/** Absent keys stay absent. */
+export function limitJson({
+  heldBy,
+  processHadEnded,
+  ...outcome
+}: LimitOutcome & { processHadEnded?: true }): LimitJson {
+  return {
+    ...outcome,
+    ...(heldBy === undefined ? {} : { held_by: heldBy }),
+    ...(processHadEnded ? { process_had_ended: true } : {}),
+  };
+}
+
+export function usageJson(usage: Usage): UsageJson {
   return {
     cpu_user_seconds: seconds(usage.cpuUserUsec),
     cpu_system_seconds: seconds(usage.cpuSystemUsec),
@@ -85,8 +105,8 @@ export function usageJson(usage: Usage): Record<string, number | null> {
   };
 }
 
-export function eventJson(event: RecordedEvent): Record<string, unknown> {
-  const time = isoTime(event.atMs);
+export function eventJson(event: RecordedEvent): EventJson {
+  const time = new Date(event.atMs).toISOString();
   if (event.kind === "other") return { time, kind: event.name, detail: event.detail };
   const { kind, detail } = event;
   return { time, kind, detail: kind === "last_gone" ? { usage: usageJson(detail.usage) } : detail };

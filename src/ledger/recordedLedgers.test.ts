@@ -49,13 +49,13 @@ describe.each([...RECORDED_LEDGERS])("the recorded ledger %s", (name) => {
 
   it("has the open jobs that `ps` listed", () => {
     const { ledger, expected } = openRecorded(name);
-    expect(ledger.openJobs().map(jobJson)).toEqual(expected.ps.map(withNewKeys));
+    expect<unknown>(ledger.openJobs().map(jobJson)).toEqual(expected.ps.map(withNewKeys));
   });
 
   it("has the results that `history` listed, in the same order", () => {
     const { ledger, expected } = openRecorded(name);
     const found = ledger.history(50).map(({ job, result }) => resultJson(job, result));
-    expect(found).toEqual(expected.history.map(asPrintedNow));
+    expect<unknown>(found).toEqual(expected.history.map(asPrintedNow));
   });
 
   it("has the job, the result and the events that `inspect` printed for each job id", () => {
@@ -64,7 +64,7 @@ describe.each([...RECORDED_LEDGERS])("the recorded ledger %s", (name) => {
       const [found] = ledger.jobsNamed(jobId);
       if (!found) throw new Error(`no job ${jobId}`);
       const foundResult = ledger.result(found);
-      expect({
+      expect<unknown>({
         ...jobJson(found),
         result: foundResult ? resultJson(found, foundResult) : null,
         events: ledger.events(found).map(eventJson),
@@ -115,7 +115,14 @@ function asPrintedNow(result: Json): Json {
     runtime_seconds: isSeen ? seconds : null,
     runtime_at_most_seconds: seconds,
     duration_clock: seconds === null ? null : "wall",
+    outcome: outcomeOf(result),
   };
+}
+
+function outcomeOf({ ending, exit_code: code, signal }: Json): string {
+  if (signal !== null) return "killed";
+  if (code !== null) return code === 0 ? "succeeded" : "failed";
+  return ending === "never_started" ? "failed" : "unknown";
 }
 
 /** Reads the columns themselves, so that the test does not compare the reading code with itself. */

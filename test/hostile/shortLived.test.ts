@@ -25,7 +25,7 @@ const FLOOD = `
 interface Result {
   platform_sla_compliant: boolean;
   platform_sla_reason: string;
-  limits: { outcome: string; because?: string; processHadEnded?: true }[];
+  limits: { outcome: string; because?: string; process_had_ended?: true }[];
 }
 
 for (const nice of [[], ["--nice", "5"]]) {
@@ -59,10 +59,10 @@ for (const nice of [[], ["--nice", "5"]]) {
       );
       expect((await sandbox().json(["ps", "--daemon"])).ended_before_limits).toBe(early.length);
       for (const { limits } of early) {
-        expect(limits.some(({ processHadEnded }) => processHadEnded)).toBe(true);
+        expect(limits.some(({ process_had_ended }) => process_had_ended)).toBe(true);
       }
       // A limit without that mark is in force.
-      const others = results.flatMap(({ limits }) => limits).filter((limit) => !limit.processHadEnded);
+      const others = results.flatMap(({ limits }) => limits).filter((limit) => !limit.process_had_ended);
       expect(others.filter(({ outcome }) => outcome !== "applied" && outcome !== "partial")).toEqual([]);
     },
   );

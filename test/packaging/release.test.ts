@@ -138,6 +138,7 @@ releaseTest("the tarball can be extracted over /usr/local", () => {
   const paths = [...new Bun.Glob("**").scanSync(root)];
   for (const path of [
     "share/man/man1/ffrtmp.1.gz",
+    "share/man/man5/ffrtmp-json.5.gz",
     "share/man/man5/ffrtmp-policy.5.gz",
     "share/doc/ffrtmp/policy.yaml",
     "share/doc/ffrtmp/policy.md",

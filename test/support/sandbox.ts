@@ -7,6 +7,7 @@ import { locateState } from "../../src/ledger/location.ts";
 import { type Hierarchy, readHierarchies } from "../../src/linux/cgroup/hierarchies.ts";
 import { realHost } from "../../src/linux/host.ts";
 import { hasEnded, readStat } from "../../src/linux/proc/stat.ts";
+import { checkJsonContract } from "./jsonContract.ts";
 
 /** The compiled executable, which users run too. `FFRTMP_TEST_EXECUTABLE` names another one. */
 export const FFRTMP = resolve(
@@ -65,10 +66,11 @@ export class Sandbox {
     return { ...(process.env as Record<string, string>), FFRTMP_STATE: this.state };
   }
 
-  /** Runs ffrtmp to its end. */
+  /** Runs ffrtmp to its end. Each JSON output is checked against its description. */
   async run(args: string[], options: SpawnOptions = {}): Promise<Ended> {
     const child = this.start(args, options);
     const [stdout, stderr] = await Promise.all([textOf(child.stdout), textOf(child.stderr)]);
+    checkJsonContract(args, stdout);
     return { code: await child.exited, stdout, stderr };
   }
 

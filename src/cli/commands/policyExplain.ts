@@ -2,6 +2,7 @@ import { decideProcess, jobSpecOf } from "../../daemon/decision.ts";
 import { type DryRun, planDryRun } from "../../jobs/attach/planAttach.ts";
 import type { Context } from "../../jobs/context.ts";
 import { Refusal } from "../../jobs/errors.ts";
+import { limitJson } from "../../jobs/json.ts";
 import type { LimitOutcome } from "../../limits/outcome.ts";
 import { SlowReader } from "../../linux/proc/slowFacts/slowReader.ts";
 import { readStat } from "../../linux/proc/stat.ts";
@@ -168,7 +169,7 @@ function explainedJson({ facts, steps, decision, plan, reason }: Explained): Rec
 function planJson({ cgroups, outcomes, changes }: DryRun): Record<string, unknown> {
   return {
     cgroups,
-    outcomes,
+    outcomes: outcomes.map(limitJson),
     changes,
     writes: changes
       .filter((change) => change.kind === "file-written")

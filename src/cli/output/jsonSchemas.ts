@@ -1,0 +1,225 @@
+import { z } from "zod";
+import {
+  bytes,
+  count,
+  described,
+  eventSchema,
+  jobSchema,
+  limitSchema,
+  resultSchema,
+  text,
+  time,
+  usageSchema,
+} from "../../jobs/jsonSchemas.ts";
+import { LIMIT_NAMES } from "../../limits/table.ts";
+
+const job = jobSchema.meta({ id: "Job", description: "A job as it is recorded." });
+
+const inspected = jobSchema
+  .extend({
+    processes: described(z.array(z.number()), "the processes in the job's cgroups"),
+    usage: described(usageSchema, "what the job has used until now, or had used at its end"),
+    result: described(resultSchema.nullable(), "the end of the job; `null`: it has not ended"),
+    events: described(z.array(eventSchema), "the job's history, oldest first"),
+  })
+  .meta({ id: "InspectedJob", description: "A job with all that is known about it." });
+
+const started = z
+  .strictObject({
+    job_id: described(z.string(), "the job's id"),
+    pid: count("the workload's process"),
+  })
+  .meta({ id: "StartedJob", description: "A job that was started in the background." });
+
+const daemon = z
+  .strictObject({
+    state: described(
+      z.enum(["running", "stopped", "died"]),
+      "`died`: it was killed or crashed, and its jobs continue",
+    ),
+    pid: described(z.number(), "the daemon's process"),
+    since: time("when the daemon started"),
+    counted_at: time("when the counts were read"),
+    stopped_at: time("when the daemon stopped; `null`: it runs, or it died"),
+    targets: described(z.array(z.string()), "the commands that it governs"),
+    policy: text("the policy file; `null`: the policy comes from the command line"),
+    policy_loaded_at: time("when the policy in force was read"),
+    policy_faults: described(
+      z.array(z.string()),
+      "errors in the file as it is now. If there are any, an earlier policy is in force",
+    ),
+    scan_interval_seconds: described(z.number(), "the interval between full process scans, in seconds"),
+    event_source: described(z.string(), "how the daemon notices new processes"),
+    event_source_since: time("since when it uses this source"),
+    events_received: count("process events received"),
+    events_dropped: count("process events that the kernel dropped; `null`: the kernel does not count them"),
+    renames_dropped: count("events of renamed processes that the kernel dropped; `null`: not counted"),
+    overruns: count("how often the kernel's buffer for events was full"),
+    malformed: count("messages from the kernel that could not be read"),
+    work_postponed: count("how often work had to wait for lack of file descriptors"),
+    rescans: count("scans of all processes because events were lost"),
+    found_by_looking: count("processes that a scan found, because their event was missed"),
+    not_governed: count("processes that the policy chose and that could not be governed"),
+    tenants_refused: count("processes with a fact that cannot be part of a tenant's name"),
+    late_reads: count("facts that processes did not let be read in time"),
+    skipped_reads: count("facts that were not read, because too many threads were blocked"),
+    ended_before_limits: count("processes that ended before their limits could be applied"),
+  })
+  .meta({ id: "Daemon", description: "The state of `ffrtmp watch`." });
+
+const fault = z
+  .strictObject({
+    line: described(z.number(), "from 1"),
+    column: described(z.number(), "in characters, from 1"),
+    key: described(z.string(), "the key with the keys around it; empty for the file as a whole"),
+    text: described(z.string(), "the text at this place; empty when something is missing"),
+    message: described(z.string(), "continues a sentence that begins with the text"),
+    right: described(z.string(), "a valid value"),
+  })
+  .meta({ id: "PolicyFault", description: "An error, or a likely mistake, in a policy file." });
+
+const policyCheck = z
+  .strictObject({
+    path: described(z.string(), "the policy file"),
+    valid: described(z.boolean(), "the file can be used"),
+    unreadable: text("why the file cannot be read; `null`: it can"),
+    faults: described(z.array(fault), "errors"),
+    warnings: described(z.array(fault), "likely mistakes in a valid file"),
+  })
+  .meta({ id: "PolicyCheck", description: "The errors in a policy file." });
+
+const facts = z
+  .strictObject({
+    parent_pid: z.number(),
+    comm: described(z.string(), "the name of the process, at most 15 bytes"),
+    executable: text("the path of the executable"),
+    argv: described(z.array(z.string()), "the arguments; empty where they cannot be read"),
+    argv_cut: described(z.boolean(), "the command line is longer than `argv`"),
+    uid: count("the effective user"),
+    user: text("the name of the user; `null` where it has none"),
+    gid: count("the effective group"),
+    group: text("the name of the group; `null` where it has none"),
+    cwd: text("the working directory"),
+    ancestors: described(z.array(z.string()), "the names of the parent, of its parent, and so on"),
+    cgroups: described(z.array(z.string()), "the cgroup in each hierarchy"),
+    container: text("the id or name of its container; `null`: a process of the host"),
+    age_seconds: described(z.number(), "the time since its start, in seconds"),
+  })
+  .meta({ id: "ProcessFacts", description: "The facts of a process that a policy can ask for." });
+
+const change = z
+  .looseObject({
+    kind: described(
+      z.enum([
+        "cgroup-created",
+        "controller-enabled",
+        "file-written",
+        "processes-moved",
+        "attribute-set",
+        "scope-started",
+      ]),
+      "the kind of the change",
+    ),
+  })
+  .meta({ id: "Change", description: "A change to the machine, with more keys for each kind." });
+
+const step = z
+  .strictObject({
+    subject: described(z.string(), "the name of the rule, `target_commands` or `filters`"),
+    kind: z.enum(["rule", "targets", "filters"]),
+    matches: described(z.boolean(), "all conditions match"),
+    too_late: described(z.boolean(), "an earlier step had decided"),
+    failed: described(
+      z.strictObject({ key: z.string(), wanted: z.string(), found: z.string() }).nullable(),
+      "the first condition that does not match; `null`: all match",
+    ),
+  })
+  .meta({ id: "Step", description: "The result of one rule, of the target commands or of the filters." });
+
+const explained = z
+  .strictObject({
+    pid: z.number(),
+    facts,
+    steps: described(z.array(step), "each step of the decision, in order"),
+    decision: described(z.looseObject({ govern: z.boolean() }), "the decision of the policy alone"),
+    govern: described(z.boolean(), "`ffrtmp watch` governs the process"),
+    because: text("why it leaves the process alone; `null`: it governs"),
+    job_id: text("the id that the job would have; `null`: there would be none"),
+    would: described(
+      z
+        .strictObject({
+          cgroups: described(z.array(z.string()), "the cgroups that the process would be in"),
+          outcomes: described(z.array(limitSchema), "the expected results of the limits"),
+          changes: described(z.array(change), "the changes that would be made, in order"),
+          writes: described(
+            z.array(z.strictObject({ path: z.string(), data: z.string().nullable() })),
+            "the changes of the kind `file-written`",
+          ),
+          attributes: described(
+            z.array(
+              z.strictObject({
+                limit: z.enum(LIMIT_NAMES),
+                pid: z.number(),
+                tid: z.number(),
+                from: z.number(),
+                to: z.number(),
+              }),
+            ),
+            "the changes of the kind `attribute-set`",
+          ),
+        })
+        .nullable(),
+      "the planned changes; `null`: none",
+    ),
+  })
+  .meta({ id: "ExplainedProcess", description: "A policy's decision about one process." });
+
+const check = z
+  .strictObject({
+    name: described(z.string(), "the feature"),
+    works: described(z.boolean(), "the feature works on this machine with these rights"),
+    found: described(z.string(), "a version, a path, or the reason why it does not work"),
+    cost: described(z.string().optional(), "the consequence; absent where the feature works"),
+  })
+  .meta({ id: "Check", description: "The result of trying one feature." });
+
+const pruned = z
+  .strictObject({
+    dry_run: described(z.boolean(), "nothing was deleted"),
+    jobs: described(z.number(), "jobs deleted"),
+    newest_end: time("the latest end among them; `null`: no job was deleted"),
+    logs: described(z.number(), "log files deleted"),
+    log_bytes: bytes("the size of these log files"),
+    ledger_bytes_before: bytes("the part of the ledger that was in use before"),
+    ledger_bytes_after: bytes("the part of the ledger that is in use afterwards"),
+    ledger_bytes_free: bytes("the part of the ledger's file that is free for new jobs"),
+    faults: described(z.array(z.string()), "what could not be deleted, with the reason"),
+  })
+  .meta({ id: "Pruned", description: "The history that was deleted." });
+
+export interface JsonDocument {
+  /** The command with `--json`, and the option that selects this document, if any. */
+  command: string;
+  option?: string;
+  /** `lines`: one object a line, while the command runs. */
+  form: "document" | "lines";
+  schema: z.ZodType;
+}
+
+/** All documents that commands print. The first one that fits a command line is the one it prints. */
+export const JSON_DOCUMENTS: readonly JsonDocument[] = [
+  { command: "run", option: "--detach", form: "document", schema: started },
+  { command: "run", form: "document", schema: resultSchema },
+  { command: "attach", form: "document", schema: resultSchema },
+  { command: "ps", option: "--daemon", form: "document", schema: daemon.nullable() },
+  { command: "ps", form: "document", schema: z.array(job) },
+  { command: "inspect", form: "document", schema: inspected },
+  { command: "history", form: "document", schema: z.array(resultSchema) },
+  { command: "limits set", form: "document", schema: job },
+  { command: "limits reset", form: "document", schema: job },
+  { command: "prune", form: "document", schema: pruned },
+  { command: "policy check", form: "document", schema: policyCheck },
+  { command: "policy explain", option: "--all", form: "document", schema: z.array(explained) },
+  { command: "policy explain", form: "document", schema: explained },
+  { command: "doctor", form: "document", schema: z.array(check) },
+];
