@@ -181,8 +181,9 @@ export class WatchDaemon {
     this.#discovery.stop();
     this.#pruner.stop();
     this.#context.slowReader.stop();
-    this.#context.endHook.stop();
     this.#tracker.releaseAll();
+    // After the last ends are recorded, for which it runs too.
+    await this.#context.endHook.stop();
     this.#statistics.write(host.now());
     bus.emit({ kind: "daemon-stopped", counts: this.#statistics.counts() });
     ledger.close();

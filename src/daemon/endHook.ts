@@ -11,6 +11,8 @@ import type { HookReport, HookRequest } from "./hookProtocol.ts";
 const MAX_PENDING = 256;
 const MAX_PENDING_BYTES = 4 * 1024 ** 2;
 
+const STOP_TIMEOUT_MS = 1000;
+
 const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /** The counts of `on_end` since the start of the daemon. */
@@ -57,10 +59,13 @@ export class EndHook {
   }
 
   /** Leaves the calls that wait to the runner, which ends after the last one. */
-  stop(): void {
+  async stop(): Promise<void> {
     this.#isStopped = true;
-    void this.#runner?.stdin.end();
-    this.#runner?.unref();
+    const runner = this.#runner;
+    if (runner === undefined) return;
+    runner.unref();
+    // The runner reads at once. One that was stopped must not keep the daemon.
+    await Promise.race([runner.stdin.end(), Bun.sleep(STOP_TIMEOUT_MS)]);
   }
 
   #start(): void {

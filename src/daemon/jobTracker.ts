@@ -18,6 +18,8 @@ import { LingeringJobs } from "./lingeringJobs.ts";
 /** How soon the jobs of an ffrtmp that died are taken over. No event reports its death, so we poll. */
 const TAKEOVER_INTERVAL_MS = 500;
 const MAX_REPORTED = 1024;
+/** A process reports an end at once. An earlier daemon may have reported an older one. */
+const REPORT_WINDOW_MS = 60_000;
 
 /**
  * Observes the process of every open job in the ledger until it ends, and records the ends of this daemon's
@@ -131,7 +133,9 @@ export class JobTracker {
     const job = this.#context.ledger.job(key);
     const result = job?.state === "ended" ? this.#context.ledger.result(job) : undefined;
     if (job === undefined || result === undefined) return { ok: false, error: "the job has no result" };
-    if (this.#reported.has(key)) return { ok: false, error: "the end of the job was reported already" };
+    const isRecent = this.#context.host.now() - result.endMs < REPORT_WINDOW_MS;
+    if (!isRecent || this.#reported.has(key))
+      return { ok: false, error: "the end of the job was reported already, or long ago" };
     if (this.#reported.size >= MAX_REPORTED) this.#reported.clear();
     this.#reported.add(key);
     this.#context.bus.emit({ kind: "job-ended", job, result });

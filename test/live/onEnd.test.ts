@@ -112,6 +112,8 @@ hookTest("a command that exceeds its time is ended with the processes that it st
       .log()
       .includes("on_end FAILED for job slow: the command was ended after 1 s: waiting"),
   );
+  // The daemon still denies itself every signal.
+  expect(readFileSync(`/proc/${daemon?.process.pid}/status`, "utf8")).toMatch(/^Seccomp:\s2$/m);
   const [pid] = linesOf(out);
   await until("its child has ended", () => !isRunning(Number(pid)));
   const { code, stdout } = await sandbox().run(["health"]);
