@@ -119,7 +119,7 @@ export class JobTracker {
     if (seen?.state !== "running") return "the job is not running";
     if (seen.observer?.pid !== observerPid) return "another process observes the job";
     if (!this.observer.hasPidfd(key)) return "the job's process has ended, or no pidfd of it can be opened";
-    const job = this.#changeObserver(seen);
+    const job = this.#changeObserver(seen, "handed_over");
     if (job === undefined) return "the job has ended, or the ledger cannot be written";
     this.#context.bus.emit({ kind: "job-handed-over", job });
     return undefined;
@@ -208,12 +208,12 @@ export class JobTracker {
 
   /** Makes this daemon the observer of a job that has none, unless another ffrtmp was faster. */
   #takeOver(seen: RunningJob): RunningJob | undefined {
-    const job = this.#changeObserver(seen);
+    const job = this.#changeObserver(seen, "adopted");
     if (job) this.#context.bus.emit({ kind: "job-taken-over", job });
     return job;
   }
 
-  #changeObserver(seen: RunningJob): RunningJob | undefined {
+  #changeObserver(seen: RunningJob, kind: "adopted" | "handed_over"): RunningJob | undefined {
     const { ledger, host, self } = this.#context;
     const job = ledger.takeOver(seen, self);
     if (!job) return undefined;
@@ -221,7 +221,7 @@ export class JobTracker {
     this.#jobsOfOthers.delete(job.key);
     takeOverScope(this.#context, job);
     const times = { atMs: host.now(), atBootMs: host.bootNow() };
-    ledger.addEvent(job, { ...times, kind: "adopted", detail: { observer_pid: self.pid } });
+    ledger.addEvent(job, { ...times, kind, detail: { observer_pid: self.pid } });
     return job;
   }
 

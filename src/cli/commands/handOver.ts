@@ -14,7 +14,7 @@ const ANSWER_TIMEOUT_MS = 10_000;
  * ledger names a process that lives and observes the job, or one that is dead, whose jobs the next ffrtmp takes over.
  */
 export async function handOver(context: Context, job: RunningJob): Promise<boolean> {
-  const { ledger, state, self } = context;
+  const { ledger, state, self, host } = context;
   if (!isMeasured(context, job) || ledger.flush() > 0) return false;
   const answer = await askDaemon(state, { request: "observe", job: job.key }, ANSWER_TIMEOUT_MS);
   if (answer === "absent" || answer === "forbidden") return false;
@@ -23,7 +23,10 @@ export async function handOver(context: Context, job: RunningJob): Promise<boole
   if (isSameProcess(current.observer, self)) return false;
   if (isObserved(context, current)) return true;
   // The daemon died after it had taken the job over.
-  ledger.takeOver(current, self);
+  if (ledger.takeOver(current, self)) {
+    const times = { atMs: host.now(), atBootMs: host.bootNow() };
+    ledger.addEvent(job, { ...times, kind: "adopted", detail: { observer_pid: self.pid } });
+  }
   return false;
 }
 
