@@ -29,6 +29,7 @@ const ROOMS = [
   "linux/cgroup",
   "linux/proc",
   "linux",
+  "linux/dbus",
   "limits",
   "sys",
 ];

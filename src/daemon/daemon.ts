@@ -7,6 +7,7 @@ import { pidfdsReportExitCodes, type StartedEvents, startBestEvents } from "../l
 import type { OnEvents, ProcessEvent, ProcessEvents } from "../linux/events/processEvents.ts";
 import { ProcessScan } from "../linux/events/processScan.ts";
 import { listPids } from "../linux/proc/table.ts";
+import { commNamesOf } from "../policy/commNames.ts";
 import { totalOf } from "../policy/policy.ts";
 import type { Peer } from "../sys/unixSocket.ts";
 import { type ControlAnswer, type ControlRequest, ControlSocket } from "./controlSocket.ts";
@@ -130,6 +131,8 @@ export class WatchDaemon {
     if (before === undefined) bus.emit({ kind: "policy-rejected", trigger, path, faults });
     else {
       bus.emit({ kind: "policy-loaded", trigger, policy, path, warnings });
+      // Before the scan, which finds the processes that took a name of the new policy earlier.
+      this.#events.setNames(commNamesOf(policy));
       if (policy.scanIntervalMs !== before.scanIntervalMs) {
         this.#setReconcileTimer();
         // Polling has a timer of its own.
@@ -353,6 +356,9 @@ export class WatchDaemon {
   }
 }
 
-function startEvents(context: DaemonContext, onEvents: OnEvents): Promise<StartedEvents> {
-  return startBestEvents(context.host, scanIntervalOf(context), onEvents, context.options.events);
+async function startEvents(context: DaemonContext, onEvents: OnEvents): Promise<StartedEvents> {
+  const { host, options, store } = context;
+  const started = await startBestEvents(host, scanIntervalOf(context), onEvents, options.events);
+  started.events.setNames(commNamesOf(store.policy));
+  return started;
 }

@@ -1,20 +1,24 @@
 import { type CpuMax, type IoMax, parseCpuList } from "./grammar.ts";
 
 /**
- * Limits as unit properties, each as the words that busctl takes: name, type, value. The names and types are
- * those of systemd.resource-control(5) on the bus: org.freedesktop.systemd1(5).
+ * Limits as unit properties. The names and D-Bus types are those of systemd.resource-control(5) on the bus:
+ * org.freedesktop.systemd1(5).
  */
-export type Property = [name: string, type: string, ...value: string[]];
+export type Property = readonly [
+  name: string,
+  signature: string,
+  value: number | number[] | [string, number][],
+];
 
 export function numberProperty(name: string): (value: number) => Property[] {
-  return (value) => [[name, "t", String(value)]];
+  return (value) => [[name, "t", value]];
 }
 
 export function quotaProperties({ quotaUsec, periodUsec }: CpuMax): Property[] {
   if (quotaUsec === "max") return [];
   return [
-    ["CPUQuotaPerSecUSec", "t", String(Math.floor((quotaUsec * 1e6) / periodUsec))],
-    ["CPUQuotaPeriodUSec", "t", String(periodUsec)],
+    ["CPUQuotaPerSecUSec", "t", Math.floor((quotaUsec * 1e6) / periodUsec)],
+    ["CPUQuotaPeriodUSec", "t", periodUsec],
   ];
 }
 
@@ -23,7 +27,7 @@ export function cpuMaskProperty(list: string): Property[] {
   const cpus = parseCpuList(list) ?? [];
   const mask = new Array<number>(Math.floor((cpus.at(-1) ?? 0) / 8) + 1).fill(0);
   for (const cpu of cpus) mask[cpu >> 3] = (mask[cpu >> 3] ?? 0) | (1 << (cpu & 7));
-  return [["AllowedCPUs", "ay", String(mask.length), ...mask.map(String)]];
+  return [["AllowedCPUs", "ay", mask]];
 }
 
 const IO_PROPERTIES = [
@@ -36,7 +40,7 @@ const IO_PROPERTIES = [
 export function rateProperties(ioMax: IoMax[]): Property[] {
   return IO_PROPERTIES.flatMap(([rate, name]): Property[] => {
     const limited = ioMax.filter((max) => typeof max[rate] === "number");
-    const words = limited.flatMap((max) => [`/dev/block/${max.device}`, String(max[rate])]);
-    return limited.length === 0 ? [] : [[name, "a(st)", String(limited.length), ...words]];
+    const rates = limited.map((max): [string, number] => [`/dev/block/${max.device}`, max[rate] as number]);
+    return limited.length === 0 ? [] : [[name, "a(st)", rates]];
   });
 }

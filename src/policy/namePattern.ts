@@ -8,6 +8,8 @@ const COMM_BYTES = 15;
 /** A pattern of the name of a command, which each of the three names of a process can match. */
 export interface NamePattern {
   readonly text: string;
+  /** The name that the kernel has for a process of this command; `undefined` for a pattern of several commands. */
+  readonly comm: string | undefined;
   /** Returns the name that matched, in full where the kernel has cut it; `undefined` when none did. */
   find(names: ProcessNames): string | undefined;
 }
@@ -18,6 +20,7 @@ export function compileNamePattern(text: string): NamePattern {
   if (literal !== undefined) return { ...exactName(literal), text };
   return {
     text,
+    comm: undefined,
     find: ({ executable, argv0, comm }) =>
       [executable, argv0, comm].find((name) => name !== "" && matches(name)),
   };
@@ -28,6 +31,7 @@ export function exactName(name: string): NamePattern {
   const cut = Buffer.from(name).subarray(0, COMM_BYTES).toString();
   return {
     text: name,
+    comm: cut,
     find: ({ comm, executable, argv0 }) =>
       name !== "" && (comm === cut || executable === name || argv0 === name) ? name : undefined,
   };

@@ -47,11 +47,16 @@ export function openConnectorSocket(
   const size = new Int32Array([bufferBytes]);
   if (setOption(fd, SO_RCVBUFFORCE, size) < 0) setOption(fd, SO_RCVBUF, size);
 
-  const attached = setOption(fd, SO_ATTACH_FILTER, encodeFprog(filter));
+  const attached = attachFilter(fd, filter);
   if (attached < 0) return fail("setsockopt(SO_ATTACH_FILTER)", attached);
 
   const bound = syscall("bind", fd, encodeAddress(group), ADDRESS_BYTES);
   return bound < 0 ? fail(`bind to netlink connector group ${group}`, bound) : fd;
+}
+
+/** Attaches a filter in place of an earlier one, between two messages: none is lost. Returns 0 or −errno. */
+export function attachFilter(fd: number, filter: Uint8Array): number {
+  return setOption(fd, SO_ATTACH_FILTER, encodeFprog(filter));
 }
 
 /** Sends one message to the kernel, whose port is 0. Returns its length or −errno. */

@@ -14,6 +14,7 @@ const NUMBERS = {
   capset: [126, 91],
   clock_gettime: [228, 113],
   close: [3, 57],
+  connect: [42, 203],
   delete_module: [176, 106],
   epoll_create1: [291, 20],
   epoll_ctl: [233, 21],

@@ -1,5 +1,5 @@
 import { expect } from "bun:test";
-import { openSync, readFileSync } from "node:fs";
+import { openSync, readFileSync, writeFileSync } from "node:fs";
 import {
   eventually,
   lacksCommand,
@@ -31,8 +31,10 @@ interface Flooded {
 /** Starts `watch`, which makes no scan of its own, and a flood of process events by user 65534. */
 async function watchFlooded(box: Sandbox, target: string, kind: string): Promise<Flooded> {
   const path = box.path("watch.log");
+  const policy = box.path("policy.yaml");
+  writeFileSync(policy, `target_commands: ["${target}"]\n`);
   const startedMs = performance.now();
-  const daemon = box.start(["watch", "--target", target, "--scan-interval", "24h"], {
+  const daemon = box.start(["watch", "--watch-config", policy, "--scan-interval", "24h"], {
     stdout: "ignore",
     stderr: openSync(path, "a"),
   });
@@ -74,7 +76,8 @@ testIf(missing)(
   async () => {
     const box = sandbox();
     const name = `late-${box.tag}`;
-    const flooded = await watchFlooded(box, name, "renames");
+    // Any name can match a pattern, so the kernel passes all renamings on.
+    const flooded = await watchFlooded(box, `${name}*`, "renames");
     await until("renamings are dropped", () => flooded.log().includes("were lost"));
     const rename = `sleep 1; $0 = '${name}'; sleep 600`;
     const { pid } = box.spawn(["perl", "-e", rename]);
@@ -92,3 +95,13 @@ testIf(missing)(
     expect(flooded.log().match(/were lost/g)?.length).toBeLessThanOrEqual(1 + seconds / 60);
   },
 );
+
+testIf(missing)("a flood of renamings to names that no policy has does not reach the daemon", async () => {
+  const box = sandbox();
+  const name = `late-${box.tag}`;
+  const flooded = await watchFlooded(box, name, "renames");
+  const { pid } = box.spawn(["perl", "-e", `sleep 1; $0 = '${name}'; sleep 600`]);
+  await until("the process is governed", () => flooded.log().includes(`Attaching to PID ${pid} `));
+  const counts = await countsAfter(box, flooded);
+  expect(counts).toMatchObject({ renames_dropped: 0, events_dropped: 0, found_by_looking: 0, rescans: 0 });
+});

@@ -73,8 +73,7 @@ function sliceOf(cgroupPath: string): string | undefined {
   return parts.every((part) => part.endsWith(".slice")) ? (parts.at(-1) ?? "-.slice") : undefined;
 }
 
-// as 2 "cpu" "memory"
 function readDisabled(bus: Bus, slice: string): string[] {
   const read = bus.readProperties("system", slice, "Slice", ["DisableControllers"]);
-  return "reason" in read ? [] : [...read.answer.matchAll(/"(\w+)"/g)].map(([, name]) => name as string);
+  return "reason" in read ? [] : (read.values[0] as string[]);
 }

@@ -10,16 +10,16 @@ const rootTest = testIf(lacksRoot());
 const KEPT = { jobId: "kept", limits: {} };
 
 /** A manager that returns no properties and starts no scope. */
-function silentBus(): { bus: Bus; calls: string[][] } {
-  const calls: string[][] = [];
+function silentBus(): { bus: Bus; started: string[] } {
+  const started: string[] = [];
   const bus: Bus = {
-    callManager(_manager, words) {
-      calls.push(words);
-      return { reason: "no scope" };
+    startTransientUnit(_manager, unit) {
+      started.push(unit);
+      return "no scope";
     },
     readProperties: () => ({ reason: "no answer" }),
   };
-  return { bus, calls };
+  return { bus, started };
 }
 
 /** Writes the cgroup of this process, as ffrtmp reads it. */
@@ -63,7 +63,7 @@ test("without systemd a workload gets no scope", () => {
 rootTest(
   "a workload does not leave a unit whose restrictions cannot be read, and systemd gets no request",
   () => {
-    const { bus, calls } = silentBus();
+    const { bus, started } = silentBus();
     const machine = openOwner("cron.service", bus);
     standIn(machine, "/system.slice/cron.service");
     const plan = planOwnScope(machine.context, KEPT);
@@ -71,6 +71,6 @@ rootTest(
     expect(enterOwnScope(machine.context, plan, "kept")).toContain(
       "the restrictions of cron.service cannot be read",
     );
-    expect(calls).toEqual([]);
+    expect(started).toEqual([]);
   },
 );

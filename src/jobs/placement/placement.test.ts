@@ -3,21 +3,20 @@ import { mkdirSync, symlinkSync } from "node:fs";
 import { type FakeOwner, useGovernedFakes } from "../../../test/support/governedFakes.ts";
 import { lacksRoot, testIf } from "../../../test/support/sandbox.ts";
 import type { Placement } from "../../linux/cgroup/placement.ts";
-import type { Bus, BusAnswer } from "../../linux/systemdBus.ts";
+import type { BusValue } from "../../linux/dbus/wire.ts";
+import type { Bus, PropertyAnswer } from "../../linux/systemdBus.ts";
 import { type PlannedPlace, planPlace } from "./placement.ts";
 
 const { openOwner } = useGovernedFakes();
 const rootTest = testIf(lacksRoot());
 
 // As systemd 252 answers for a unit that restricts neither devices nor addresses.
-const UNRESTRICTED = [
-  ...['s "auto"', "a(ss) 0", "a(iayu) 0", "a(iayu) 0", "as 0", "as 0"],
-  ...["(bas) false 0", "a(iiqq) 0", "a(iiqq) 0", "a(ss) 0"],
-].join("\n");
+const UNRESTRICTED: BusValue[] = ["auto", [], [], [], [], [], [false, []], [], [], []];
+const NOT_DELEGATED: PropertyAnswer = { values: [false] };
 
-function busOf(delegate: BusAnswer, filters: BusAnswer = { answer: UNRESTRICTED }): Bus {
+function busOf(delegate: PropertyAnswer, filters: PropertyAnswer = { values: UNRESTRICTED }): Bus {
   return {
-    callManager: () => ({ reason: "not asked" }),
+    startTransientUnit: () => "not asked",
     readProperties: (_manager, _unit, _type, names) => (names[0] === "Delegate" ? delegate : filters),
   };
 }
@@ -79,7 +78,7 @@ test("without systemd a scope is a cgroup beside the process's own", () => {
 });
 
 rootTest("a scope is in the slice of the unit, and carries the limits of the unit", () => {
-  const machine = openOwner("encoder.service", busOf({ answer: "b false" }));
+  const machine = openOwner("encoder.service", busOf(NOT_DELEGATED));
   machine.start(4026, 1);
   machine.context.host.cgroupFs.write(`${machine.owner}/memory.max`, "1073741824");
   const { scope } = place(machine, "scope");
@@ -87,12 +86,12 @@ rootTest("a scope is in the slice of the unit, and carries the limits of the uni
 });
 
 rootTest("no process is moved to a scope out of a unit that is delegated, or may be", () => {
-  for (const answer of [{ answer: "b true" }, { reason: "no answer" }, { answer: "" }]) {
+  for (const answer of [{ values: [true] }, { reason: "no answer" }, { values: [] }]) {
     const machine = openOwner("encoder.service", busOf(answer));
     machine.start(4026, 1);
     expect(() => place(machine, "scope")).toThrow("encoder.service is delegated");
   }
-  const machine = openOwner("encoder.service", busOf({ answer: "b false" }));
+  const machine = openOwner("encoder.service", busOf(NOT_DELEGATED));
   const { cgroupFs } = machine.context.host;
   cgroupFs.mkdir(`${machine.owner}/inner`);
   machine.fake.addProcess(4026, "/system.slice/encoder.service/inner");
@@ -100,7 +99,7 @@ rootTest("no process is moved to a scope out of a unit that is delegated, or may
 });
 
 rootTest("the last process of a scope does not leave it: systemd would remove the scope", () => {
-  const machine = openOwner("session-3.scope", busOf({ answer: "b false" }));
+  const machine = openOwner("session-3.scope", busOf(NOT_DELEGATED));
   machine.start(4026, 1);
   expect(() => place(machine, "scope")).toThrow("removes session-3.scope when its last process leaves");
   machine.start(4027, 1);
@@ -110,9 +109,9 @@ rootTest("the last process of a scope does not leave it: systemd would remove th
 rootTest(
   "no process leaves a unit that restricts devices or addresses, or whose restrictions cannot be read",
   () => {
-    const restricted = { answer: UNRESTRICTED.replace('s "auto"', 's "closed"') };
+    const restricted = { values: UNRESTRICTED.with(0, "closed") };
     for (const filters of [restricted, { reason: "no answer" }]) {
-      const machine = openOwner("encoder.service", busOf({ answer: "b false" }, filters));
+      const machine = openOwner("encoder.service", busOf(NOT_DELEGATED, filters));
       machine.start(4026, 1);
       expect(() => place(machine, "scope")).toThrow("cannot move process 4026 to a scope");
     }

@@ -110,7 +110,7 @@ function planScopeFor(
 function isDelegated({ bus }: Host, unit: string): boolean {
   const type = unit.endsWith(".scope") ? "Scope" : "Service";
   const answer = bus?.readProperties("system", unit, type, ["Delegate"]);
-  return !answer || "reason" in answer || answer.answer !== "b false";
+  return !answer || "reason" in answer || answer.values[0] !== false;
 }
 
 /** A user who may not read the namespaces of a process may not move it either. */

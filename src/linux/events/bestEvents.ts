@@ -25,7 +25,8 @@ export async function startBestEvents(
   { choice = "auto", bufferBytes }: { choice?: EventChoice; bufferBytes?: number } = {},
 ): Promise<StartedEvents> {
   const polling = (usesPidfds: boolean) => () => new PollingEvents(host, { intervalMs, usesPidfds });
-  const connector = () => new ConnectorEvents(host, { bufferBytes });
+  const hasExits = choice === "auto" && !(await pidfdsReportExitCodes());
+  const connector = () => new ConnectorEvents(host, { bufferBytes, hasExits });
   return startFirst([...(choice === "auto" ? [connector] : []), polling(true), polling(false)], onEvents);
 }
 

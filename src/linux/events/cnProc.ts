@@ -26,6 +26,7 @@ export const OFFSET = {
   pid: NLMSGHDR_BYTES + CN_MSG_BYTES + PROC_EVENT_HEADER_BYTES,
   tgid: NLMSGHDR_BYTES + CN_MSG_BYTES + PROC_EVENT_HEADER_BYTES + 4,
   exitCode: NLMSGHDR_BYTES + CN_MSG_BYTES + PROC_EVENT_HEADER_BYTES + 8,
+  comm: NLMSGHDR_BYTES + CN_MSG_BYTES + PROC_EVENT_HEADER_BYTES + 8,
 } as const;
 
 // Bytes of the event data: two pids, then for exit u32 exit_code and u32 exit_signal (from Linux 4.18 also the

@@ -43,6 +43,51 @@ describe.skipIf(unsupported !== undefined)("the connector", () => {
     expect(dropped ?? overruns).toBeGreaterThanOrEqual(overruns);
   });
 
+  test("without exits, turns them on for a process without a pidfd", async () => {
+    let turnedOn = 0;
+    const openConnector: typeof openProcConnector = (bufferBytes, hasExits) => {
+      const connector = openProcConnector(bufferBytes, hasExits);
+      if ("reason" in connector) return connector;
+      const includeExits = (): number => {
+        turnedOn++;
+        return connector.includeExits();
+      };
+      return { ...connector, includeExits };
+    };
+    events = new ConnectorEvents(host, { hasExits: false, openConnector });
+    const received: ProcessEvent[] = [];
+    await events.start((batch) => received.push(...batch));
+    const child = Bun.spawn(["sh", "-c", "read line; exit 7"], { stdin: "pipe" });
+    const stat = readStat(host, child.pid);
+    if (stat === "gone") throw new Error("the process is gone");
+    events.watchExit({ pid: child.pid, startTicks: stat.startTicks }, null);
+    expect(turnedOn).toBe(1);
+    child.stdin.end();
+    const exit = () => received.find((event) => event.kind === "exit");
+    while (exit() === undefined) await Bun.sleep(5);
+    expect(exit()).toMatchObject({ pid: child.pid, waitStatus: 0x700 });
+  });
+
+  test("with names, reports renamings to one of them and drops the others in the kernel", async () => {
+    events = new ConnectorEvents(host);
+    const received: ProcessEvent[] = [];
+    await events.start((batch) => received.push(...batch));
+    const rename = async (name: string): Promise<number> => {
+      const child = Bun.spawn(["sh", "-c", `printf ${name} > /proc/$$/comm`]);
+      await child.exited;
+      return child.pid;
+    };
+    const isRenamed = (pid: number) => received.some((event) => event.kind === "comm" && event.pid === pid);
+    events.setNames(["ffrtmp-wanted"]);
+    const other = await rename("ffrtmp-other");
+    const wanted = await rename("ffrtmp-wanted");
+    while (!isRenamed(wanted)) await Bun.sleep(5);
+    expect(isRenamed(other)).toBe(false);
+    events.setNames(undefined);
+    const any = await rename("ffrtmp-other");
+    while (!isRenamed(any)) await Bun.sleep(5);
+  });
+
   test("continues after a loss", async () => {
     events = new ConnectorEvents(host, { bufferBytes: 1 });
     const received: ProcessEvent[] = [];

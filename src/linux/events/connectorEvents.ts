@@ -4,7 +4,7 @@ import type { Host } from "../host.ts";
 import { isOutsideInitialNamespace } from "../proc/namespaces.ts";
 import { PidfdEvents } from "./pidfdEvents.ts";
 import { openProcConnector, type ProcConnector } from "./procConnector.ts";
-import type { EventCounters } from "./processEvents.ts";
+import type { EventCounters, WatchedProcess } from "./processEvents.ts";
 import type { EventRecord } from "./workerProtocol.ts";
 
 const RECEIVE_BUFFER_BYTES = 8 * 1024 * 1024;
@@ -15,6 +15,11 @@ const MAX_MISSED_BEATS = 2;
 
 interface ConnectorOptions {
   bufferBytes?: number | undefined;
+  /**
+   * The kernel reports the exits of all processes. Without, a watched process needs a pidfd whose exit record tells how it
+   * ended (Linux 6.15); a watch without a pidfd turns the exits on.
+   */
+  hasExits?: boolean;
   heartbeatIntervalMs?: number;
   openConnector?: typeof openProcConnector;
 }
@@ -28,19 +33,30 @@ export class ConnectorEvents extends PidfdEvents {
   override readonly source = "connector";
   readonly #options: ConnectorOptions;
   #connector: ProcConnector | undefined;
+  #hasExits: boolean;
   #toWallUsec = 0;
   #heartbeat: ReturnType<typeof setInterval> | undefined;
   #missedBeats = 0;
   #onHeartbeat = () => {};
 
   constructor(host: Host, options: ConnectorOptions = {}) {
-    super(host);
+    super(host, { readsUntilReaped: options.hasExits === false });
     this.#options = options;
+    this.#hasExits = options.hasExits ?? true;
   }
 
   override counters(): EventCounters {
     const dropped = this.#connector?.dropped() ?? null;
     return { ...this.counts, dropped, droppedRenames: this.#connector?.droppedRenames() ?? null };
+  }
+
+  override watchExit(process: WatchedProcess, pidfd: number | null): void {
+    if (pidfd === null && !this.#hasExits) this.#hasExits = this.#connector?.includeExits() === 0;
+    super.watchExit(process, pidfd);
+  }
+
+  override setNames(names: readonly string[] | undefined): void {
+    this.#connector?.filterRenames(names);
   }
 
   override async stop(): Promise<void> {
@@ -59,7 +75,7 @@ export class ConnectorEvents extends PidfdEvents {
       return `the process connector serves only the initial ${kind} namespace, and this process is in another one (a container?)`;
     }
     const { openConnector = openProcConnector, bufferBytes = RECEIVE_BUFFER_BYTES } = this.#options;
-    const connector = openConnector(bufferBytes);
+    const connector = openConnector(bufferBytes, this.#hasExits);
     if ("reason" in connector) return connector.reason;
     this.#connector = connector;
     const reason = (await this.thread?.start(connector)) ?? connector.listen() ?? (await this.#testItself());

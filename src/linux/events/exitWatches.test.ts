@@ -200,3 +200,22 @@ test("a process is polled when its pidfd cannot be added", async () => {
   expect(received).toEqual([]);
   expect(await exitOf(received)).toMatchObject(identity);
 });
+
+test("without exit events, the exit record is read until the parent has reaped the process", async () => {
+  const received: ProcessEvent[] = [];
+  const records: ReturnType<typeof readPidfdExit>[] = ["running", "running", "running", { status: 0x700 }];
+  const watches = new ExitWatches({
+    host,
+    emit: (event) => received.push(event),
+    readySet: { add: () => 0, remove: () => {} },
+    checkIntervalMs: 1000,
+    readsUntilReaped: true,
+    readRecord: () => records.shift() ?? "unknown",
+  });
+  cleanups.push(() => watches.clear());
+  const { identity, pidfd } = await endedProcess();
+  watches.add(identity, pidfd);
+  watches.handleReady(1);
+  expect(await exitOf(received)).toMatchObject({ waitStatus: 0x700, evidence: "pidfd" });
+  expect(records).toEqual([]);
+});

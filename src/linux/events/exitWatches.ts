@@ -6,6 +6,9 @@ import type { ProcessEvent, WatchedProcess } from "./processEvents.ts";
 
 /** Time for the parent to reap the process and for contradicting exits of its other threads. */
 const WAIT_FOR_EVIDENCE_MS = 100;
+/** Time for the parent to reap the process where only the exit record will tell how it ended. */
+const MAX_WAIT_FOR_REAPING_MS = 60_000;
+const REAPING_CHECK_MS = 500;
 /** A process may end between the decision to watch it and the watch. */
 const MAX_UNWATCHED_EXITS = 256;
 
@@ -18,6 +21,8 @@ interface Watch {
   eventsLost: boolean;
   zombieStatus: number | null;
   deadline: ReturnType<typeof setTimeout> | undefined;
+  /** How long the end is known, in ms. */
+  waitedMs: number;
 }
 
 interface ExitWatchesOptions {
@@ -27,6 +32,11 @@ interface ExitWatchesOptions {
   readySet?: Pick<EpollThread, "add" | "remove"> | undefined;
   /** How often polled processes are checked. */
   checkIntervalMs: number;
+  /**
+   * No exit event will arrive: the exit record is read again until the parent has reaped the process, for a minute at
+   * most.
+   */
+  readsUntilReaped?: boolean | undefined;
   /** Reads the exit record behind a pidfd; tests replace it to simulate a kernel without such records. */
   readRecord?: typeof readPidfdExit;
 }
@@ -58,6 +68,7 @@ export class ExitWatches {
       eventsLost: false,
       zombieStatus: null,
       deadline: undefined,
+      waitedMs: 0,
     };
     this.#byIdentity.set(identityOf(process), watch);
     this.#byKey.set(watch.key, watch);
@@ -127,7 +138,7 @@ export class ExitWatches {
 
   /** Emits the exit of a process, or waits for better evidence. Call it only for a process that has ended. */
   #settle(watch: Watch, waitIsOver = false): void {
-    const { host, emit, readRecord = readPidfdExit } = this.#options;
+    const { host, emit, readsUntilReaped, readRecord = readPidfdExit } = this.#options;
     const record = watch.pidfd === null ? "none" : readRecord(watch.pidfd);
     if (this.#trustsZombieStatus && typeof record !== "object") {
       watch.zombieStatus ??= readZombieStatus(host, watch.process);
@@ -136,12 +147,22 @@ export class ExitWatches {
     const facts = selectEvidence({ ...watch, record, reported }, waitIsOver);
     if (facts === "wait") {
       if (watch.deadline !== undefined) return;
-      watch.deadline = setTimeout(() => this.#settle(watch, true), WAIT_FOR_EVIDENCE_MS);
+      this.#settleLater(watch, WAIT_FOR_EVIDENCE_MS);
       emit({ kind: "over", ...watch.process });
+      return;
+    }
+    const mayStillBeReaped = record === "running" && watch.waitedMs < MAX_WAIT_FOR_REAPING_MS;
+    if (facts.waitStatus === null && readsUntilReaped && mayStillBeReaped) {
+      this.#settleLater(watch, REAPING_CHECK_MS);
       return;
     }
     this.#forget(watch);
     emit({ kind: "exit", ...watch.process, ...facts });
+  }
+
+  #settleLater(watch: Watch, delayMs: number): void {
+    watch.waitedMs += delayMs;
+    watch.deadline = setTimeout(() => this.#settle(watch, true), delayMs);
   }
 
   #forget(watch: Watch): void {

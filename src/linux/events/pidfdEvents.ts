@@ -25,8 +25,14 @@ export class PidfdEvents implements ProcessEvents {
   /** The events of the records that are being handled. */
   #batch: ProcessEvent[] | undefined;
 
-  /** With `pollIntervalMs` no thread waits for pidfds: every watched process is polled. */
-  constructor(host: Host, pollIntervalMs?: number) {
+  /**
+   * With `pollIntervalMs` no thread waits for pidfds: every watched process is polled. `readsUntilReaped`: see
+   * `ExitWatches`.
+   */
+  constructor(
+    host: Host,
+    { pollIntervalMs, readsUntilReaped }: { pollIntervalMs?: number; readsUntilReaped?: boolean } = {},
+  ) {
     this.host = host;
     const onRecords = (records: Iterable<EventRecord>) => this.receive(records);
     const onFailure = (reason: string) => this.fail(reason);
@@ -36,6 +42,7 @@ export class PidfdEvents implements ProcessEvents {
       emit: (event) => this.emit(event),
       readySet: this.thread,
       checkIntervalMs: pollIntervalMs ?? CHECK_INTERVAL_MS,
+      readsUntilReaped,
     });
   }
 
@@ -53,6 +60,8 @@ export class PidfdEvents implements ProcessEvents {
   unwatchExit(process: WatchedProcess): void {
     this.watches.remove(process);
   }
+
+  setNames(_names: readonly string[] | undefined): void {}
 
   counters(): EventCounters {
     return { ...this.counts };

@@ -13,7 +13,7 @@ export class PollingEvents extends PidfdEvents {
 
   /** Without pidfds, which report an exit at once, the watched processes are polled too. */
   constructor(host: Host, { intervalMs, usesPidfds }: { intervalMs: number; usesPidfds: boolean }) {
-    super(host, usesPidfds ? undefined : intervalMs);
+    super(host, usesPidfds ? {} : { pollIntervalMs: intervalMs });
     this.#intervalMs = intervalMs;
   }
 

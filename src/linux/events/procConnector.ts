@@ -1,5 +1,10 @@
 import * as bpf from "../../sys/classicBpf.ts";
-import { openConnectorSocket, readDroppedMessages, sendToKernel } from "../../sys/connectorSocket.ts";
+import {
+  attachFilter,
+  openConnectorSocket,
+  readDroppedMessages,
+  sendToKernel,
+} from "../../sys/connectorSocket.ts";
 import { closeFd } from "../../sys/descriptor.ts";
 import { errnoName } from "../../sys/errno.ts";
 import {
@@ -16,6 +21,11 @@ const ECONNREFUSED = 111;
 const WHOLE_MESSAGE = 0xffff_ffff;
 const NOTHING = 0;
 
+/** TASK_COMM_LEN, with a NUL byte at its end. */
+const COMM_BYTES = 16;
+/** The kernel allows 4096 instructions, and each name takes nine, which run for each renaming. */
+const MAX_FILTERED_NAMES = 200;
+
 /** The kernel doubles this, and a renaming takes 832 bytes: room for 2500 of them. */
 const MAX_RENAMES_BUFFER_BYTES = 1024 * 1024;
 
@@ -24,10 +34,11 @@ export type ProcConnector = Exclude<ReturnType<typeof openProcConnector>, { reas
 /**
  * Opens two netlink sockets of the process connector, with the filters of the wanted events installed. The
  * renamings have a socket of their own: a process can rename itself a million times a second, and a full buffer
- * must not cost an exec or an exit.
+ * must not cost an exec or an exit. Without `hasExits`, exits are dropped until `includeExits` is called.
  */
-export function openProcConnector(bufferBytes: number) {
-  const fd = openConnectorSocket(CN_IDX_PROC, buildProcEventFilter(process.pid), bufferBytes);
+export function openProcConnector(bufferBytes: number, hasExits = true) {
+  const filter = buildProcEventFilter(process.pid, hasExits);
+  const fd = openConnectorSocket(CN_IDX_PROC, filter, bufferBytes);
   if (typeof fd !== "number") return fd;
   const renamesBytes = Math.min(bufferBytes, MAX_RENAMES_BUFFER_BYTES);
   const renamesFd = openConnectorSocket(CN_IDX_PROC, buildRenamesFilter(process.pid), renamesBytes);
@@ -44,6 +55,11 @@ export function openProcConnector(bufferBytes: number) {
     droppedRenames,
     /** Requests the events; may be repeated. Returns why the request was not sent. It may still be ignored. */
     listen: () => sendAll(fd, encodeListen()) ?? sendAll(renamesFd, encodeListen(PROC_EVENT_COMM)),
+    /** Reports exits from now on. Returns 0 or −errno. */
+    includeExits: () => attachFilter(fd, buildProcEventFilter(process.pid, true)),
+    /** Reports only renamings to one of these names from now on; `undefined`: all. Returns 0 or −errno. */
+    filterRenames: (names: readonly string[] | undefined) =>
+      attachFilter(renamesFd, buildRenamesFilter(process.pid, names)),
     /** Turns the events off. Close the sockets afterwards, once no thread reads them any more. */
     stopListening() {
       for (const each of [fd, renamesFd]) sendToKernel(each, encodeIgnore());
@@ -88,11 +104,13 @@ function countDrops(fd: number): () => number | null {
  * ended early with 0 ends with the status of another thread and must not count as a success.
  *
  * One renaming is accepted: the heartbeat of this process, which a flood of renamings must not delay.
+ *
+ * Without `hasExits` it drops all exits, which wake the reader for each process of the machine.
  */
-export function buildProcEventFilter(ownPid: number): Uint8Array {
+export function buildProcEventFilter(ownPid: number, hasExits: boolean): Uint8Array {
   return bpf.assemble([
     ...LOAD_EVENT,
-    bpf.ifEquals(asLoaded(PROC_EVENT_EXIT), "an exit"),
+    bpf.ifEquals(asLoaded(PROC_EVENT_EXIT), hasExits ? "an exit" : "drop"),
     bpf.ifEquals(asLoaded(PROC_EVENT_EXEC), "of a process"),
     bpf.ifEquals(asLoaded(PROC_EVENT_COMM), undefined, "drop"),
     bpf.load(OFFSET.pid),
@@ -104,15 +122,41 @@ export function buildProcEventFilter(ownPid: number): Uint8Array {
   ]);
 }
 
-/** Builds the socket filter of the renamings: those of first threads, except of this process. */
-export function buildRenamesFilter(ownPid: number): Uint8Array {
-  return bpf.assemble([
+/**
+ * Builds the socket filter of the renamings: those of first threads, except of this process. With `names`, only those to
+ * one of these, of at most 15 bytes each.
+ */
+export function buildRenamesFilter(ownPid: number, names?: readonly string[]): Uint8Array {
+  const start = [
     ...LOAD_EVENT,
     bpf.ifEquals(asLoaded(PROC_EVENT_COMM), undefined, "drop"),
     bpf.load(OFFSET.pid),
     bpf.ifEquals(asLoaded(ownPid), "drop"),
-    ...OF_A_PROCESS,
+  ];
+  if (names === undefined || names.length > MAX_FILTERED_NAMES)
+    return bpf.assemble([...start, ...OF_A_PROCESS]);
+  return bpf.assemble([
+    ...start,
+    bpf.load(OFFSET.tgid),
+    bpf.ifEqualsX("of a process"),
+    bpf.label("drop"),
+    bpf.returnValue(NOTHING),
+    bpf.label("of a process"),
+    ...names.flatMap(acceptName),
+    bpf.returnValue(NOTHING),
   ]);
+}
+
+/** A name that differs leads to the next line; jumps to a common end would be too long for the kernel. */
+function acceptName(name: string, index: number): bpf.BpfLine[] {
+  const bytes = new DataView(new ArrayBuffer(COMM_BYTES));
+  new TextEncoder().encodeInto(name, new Uint8Array(bytes.buffer, 0, COMM_BYTES - 1));
+  const next = `not name ${index}`;
+  const words = [0, 4, 8, 12].flatMap((at) => [
+    bpf.load(OFFSET.comm + at),
+    bpf.ifEquals(bytes.getUint32(at), undefined, next),
+  ]);
+  return [...words, bpf.returnValue(WHOLE_MESSAGE), bpf.label(next)];
 }
 
 /** Checks that the message is of the process connector, and loads the kind of its event. */

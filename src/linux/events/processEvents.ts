@@ -21,6 +21,13 @@ export interface ProcessEvents {
   /** Ends the watch: no exit event follows. Does nothing for a process that is not watched. */
   unwatchExit(process: WatchedProcess): void;
 
+  /**
+   * Names the processes whose renamings concern the caller: those that take one of these names, of at most 15 bytes.
+   * `undefined`: all, as before the first call. Others may be reported too. Scan after the call, because a renaming before
+   * it may have been dropped.
+   */
+  setNames(names: readonly string[] | undefined): void;
+
   counters(): EventCounters;
 
   /** Stops listening. No event arrives after the call, even while the promise is pending. */

@@ -7,7 +7,7 @@ import { readNumber } from "../cgroup/file.ts";
 import { ancestorsOf, directoryOf, type Hierarchy } from "../cgroup/hierarchies.ts";
 import { cpusetResetsAffinity } from "../cgroup/v2/subtreeControl.ts";
 import type { CgroupFs } from "../cgroupFs.ts";
-import type { Bus, Manager } from "../systemdBus.ts";
+import type { Bus, BusProperty, Manager } from "../systemdBus.ts";
 import { parseUnitPlace, type UnitPlace, userOfManager } from "./units.ts";
 
 /** The slice for processes that are in none. */
@@ -123,18 +123,14 @@ function readCarried(fs: CgroupFs, hierarchy: Hierarchy, cgroupPath: string, sco
  * progress.
  */
 export function startScope(bus: Bus, plan: ScopePlan, pid: number, description: string): string | undefined {
-  const properties = [
-    ["PIDs", "au", "1", String(pid)],
+  const properties: BusProperty[] = [
+    ["PIDs", "au", [pid]],
     ["Slice", "s", plan.slice],
     ["Description", "s", description],
-    ["DelegateControllers", "as", String(plan.controllers.length), ...plan.controllers],
+    ["DelegateControllers", "as", plan.controllers],
     ["CollectMode", "s", "inactive-or-failed"],
     ...propertiesOf(plan.carried),
     ...(plan.carriedSwapBytes === undefined ? [] : numberProperty("MemorySwapMax")(plan.carriedSwapBytes)),
   ];
-  const answer = bus.callManager(plan.manager, [
-    ...["StartTransientUnit", "ssa(sv)a(sa(sv))", plan.unit, "fail"],
-    ...[String(properties.length), ...properties.flat(), "0"],
-  ]);
-  return "reason" in answer ? answer.reason : undefined;
+  return bus.startTransientUnit(plan.manager, plan.unit, properties);
 }

@@ -1,3 +1,4 @@
+import type { BusValue } from "../dbus/wire.ts";
 import type { Bus } from "../systemdBus.ts";
 
 export interface UnitPlace {
@@ -41,10 +42,13 @@ const FILTERS = [
   ...["SocketBindAllow", "SocketBindDeny", "BPFProgram"],
 ] as const;
 
-// s "auto"
-// a(iayu) 0
-// (bas) false 0
-const IS_UNSET = /^(s "auto"|as 0|a\([a-z]+\) 0|\(bas\) (true|false) 0)$/;
+/** `"auto"`, an empty list, or an empty list behind a switch: the type `(bas)`. */
+function isUnset(value: BusValue | undefined): boolean {
+  if (value === "auto") return true;
+  if (!Array.isArray(value)) return false;
+  const list = typeof value[0] === "boolean" ? value[1] : value;
+  return Array.isArray(list) && list.length === 0;
+}
 
 /**
  * Returns why a process must not leave the unit of a cgroup: the unit restricts devices or addresses, and a scope would
@@ -58,8 +62,7 @@ export function findUnitFilters(bus: Bus, cgroupPath: string): string | undefine
   const type = unit.endsWith(".scope") ? "Scope" : "Service";
   const answer = bus.readProperties("system", unit, type, [...FILTERS]);
   if ("reason" in answer) return `the restrictions of ${unit} cannot be read: ${answer.reason}`;
-  const lines = answer.answer.split("\n");
-  const set = FILTERS.filter((_, index) => !IS_UNSET.test(lines[index] ?? ""));
+  const set = FILTERS.filter((_, index) => !isUnset(answer.values[index]));
   if (set.length === 0) return undefined;
   return `${unit} sets ${set.join(", ")}, which a scope would not enforce`;
 }
