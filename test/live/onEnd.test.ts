@@ -194,6 +194,24 @@ hookTest(
   },
 );
 
+test("on_end that is added while the daemon runs takes effect at its next start, and the daemon says so", async () => {
+  const box = sandbox();
+  writeScript("hook", "exit 0");
+  const policy = box.path("policy.yaml");
+  writeFileSync(policy, `target_commands: [none-${box.tag}]\n`, { mode: 0o644 });
+  daemon = await startDaemon(box, ["--watch-config", policy, "--events", "polling"]);
+  writeFileSync(policy, `target_commands: [none-${box.tag}]\non_end: ${box.path("hook")}\n`);
+  const words = "on_end CANNOT RUN: the policy had none when ffrtmp watch started";
+  await until("the log says so", () => (daemon as WatchDaemon).log().includes(words));
+  const { problems } = await box.json(["health"]);
+  expect(problems).toMatchObject([{ severity: "warning", kind: "on-end-unavailable" }]);
+  daemon.process.kill("SIGTERM");
+  await daemon.process.exited;
+  leftover = `ffrtmp.hooks-${box.tag}`;
+  daemon = await startDaemon(box, ["--watch-config", policy, "--events", "polling"]);
+  expect((await box.run(["health"])).code).toBe(0);
+});
+
 rootTest("on_end of a file that another user can change is ignored, and policy check says so", async () => {
   const box = sandbox();
   writeScript("hook", "exit 0");
