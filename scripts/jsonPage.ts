@@ -32,7 +32,6 @@ const text = [
     eventKindTexts().map(({ kind, meaning, detail }) => [`\`${kind}\``, meaning, detail]),
   ),
 ].join("\n");
-
 if (!process.argv.includes("--check")) writeFileSync(FILE, text);
 else if (readFileSync(FILE, "utf8") !== text) {
   console.error(`${FILE} differs from the schemas: run scripts/jsonPage.ts`);

@@ -15,8 +15,8 @@ const INTERNAL_ERROR = 70;
 const OUTPUT_LOST = 1;
 
 // Without these, an exception in a timer or a callback makes the runtime print the minified source.
-process.on("uncaughtException", (error) => exitNow(report(error)));
-process.on("unhandledRejection", (error) => exitNow(report(error)));
+process.on("uncaughtException", (error) => void report(error).then(exitNow));
+process.on("unhandledRejection", (error) => void report(error).then(exitNow));
 
 resetIgnoredSigchld();
 exitNow(confirmOutput(await runProgram(process.argv).catch(report)));
@@ -29,11 +29,11 @@ function confirmOutput(exitCode: number): number {
   return exitCode || codeOf(OUTPUT_LOST);
 }
 
-function report(error: unknown): number {
+async function report(error: unknown): Promise<number> {
   // --help and --version end this way too, with code 0. In every case commander has printed its text.
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : codeOf(BAD_INPUT);
   if (error instanceof Refusal) {
-    printError(error.message, error.hint);
+    printError(await withoutSecrets(error.message), error.hint && (await withoutSecrets(error.hint)));
     return "exitCode" in error && typeof error.exitCode === "number" ? error.exitCode : codeOf(BAD_INPUT);
   }
   if (error instanceof NoCompiledCode) {
@@ -52,9 +52,14 @@ function report(error: unknown): number {
     return codeOf(INTERNAL_ERROR);
   }
   const details = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  printErr(`ffrtmp: internal error: ${details}`);
+  printErr(`ffrtmp: internal error: ${await withoutSecrets(details)}`);
   printErr("  try: report it with the command line and the output of: ffrtmp doctor");
   return codeOf(INTERNAL_ERROR);
+}
+
+/** Errors repeat arguments. The module is loaded for errors only: it would delay the workloads of `run`. */
+async function withoutSecrets(text: string): Promise<string> {
+  return (await import("./jobs/model/secrets.ts")).maskText(text);
 }
 
 function codeOf(failure: number): number {

@@ -10,7 +10,7 @@ export const JSON_RULES = [
   "Keys and their meanings stay from release to release. New keys can be added, so ignore the ones that you do not know.",
   "`null` means that the value is not known, unless the description gives another meaning. A value is never invented.",
   "Times are ISO 8601 in UTC with milliseconds. Durations are in seconds, sizes in bytes; the key ends with the unit.",
-  "Exit codes are the same as without `--json`. A command that fails prints no document.",
+  "Exit codes are the same as without `--json`. A command that fails prints no document; `limits set` and `limits reset` print what they changed where they exit with 2 because a part was refused.",
 ];
 
 export interface DocumentText {

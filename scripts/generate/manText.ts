@@ -29,7 +29,7 @@ export const MAN_TEXTS: Record<string, ManText> = {
   "ffrtmp run": {
     description: [
       "The command runs in its own session and process group, in its cgroup from the first instruction, with the standard output and error of the caller. A terminal as standard input is replaced by /dev/null.",
-      "SIGINT, SIGTERM and SIGHUP to ffrtmp end the waiting and not the command: the command continues under its limits, and ffrtmp prints how to follow it.",
+      "SIGINT, SIGTERM and SIGHUP to ffrtmp end the waiting and not the command: the command continues under its limits, and ffrtmp prints how to follow and how to stop it. The process ID of the command is also that of its process group: kill -- -PID stops all of it.",
     ],
     examples: [
       [
@@ -41,12 +41,14 @@ export const MAN_TEXTS: Record<string, ManText> = {
   "ffrtmp attach": {
     description: [
       "The process and its descendants are moved into a child of their current cgroup, so that every existing limit still applies. Ctrl-C stops the observation; the limits stay and the process continues.",
+      "A job whose observer was killed is taken over, by --pid or --job: it keeps its id and its limits, which are applied again where they were changed, and its end is recorded. A job with an observer is refused. Options that the job was started with are accepted, others are refused: ffrtmp limits set changes limits.",
+      "After ffrtmp detach, watch leaves a process alone until it ends, or until ffrtmp attach --policy --pid PID.",
     ],
     examples: [["Limit a process to half a core:", "ffrtmp attach --pid 4026 --cpu-quota 50"]],
   },
   "ffrtmp detach": {
     description: [
-      "Cgroup membership, nice and every other changed value is restored. The processes continue.",
+      "Cgroup membership, nice and every other changed value is restored. The processes continue. watch leaves them alone from then on; ffrtmp attach --policy --pid PID undoes that.",
     ],
     examples: [],
   },

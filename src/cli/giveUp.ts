@@ -21,9 +21,10 @@ const RUNTIME_VARIABLE = /^(BUN|JSC|NODE|MIMALLOC|MALLOC|LD)_|^GLIBC_TUNABLES=/;
  * the runtime. Call this before anything is opened. Capabilities belong to threads, and the runtime has started
  * several before any code of ffrtmp runs: only execve(2) takes them from all.
  *
- * Not for a process that will start a workload: it would inherit the rights and the environment.
+ * Not for a process that will start a workload: it would inherit the rights and the environment. `keptFd`: a socket that
+ * stays open.
  */
-export function restartWithFewerRights(): void {
+export function restartWithFewerRights(keptFd?: number): void {
   const isSecondStart = process.env[RESTARTED] !== undefined;
   delete process.env[RESTARTED];
   const variables = readWords("/proc/self/environ");
@@ -37,7 +38,7 @@ export function restartWithFewerRights(): void {
   if (failure !== undefined) warnOfRights(failure);
   const keepsRights = !hasRights || failure !== undefined;
   if (keepsRights && needed.length === variables.length) return;
-  for (const fd of listKeptDescriptors()) keepOnExec(fd);
+  for (const fd of [...listKeptDescriptors(), ...(keptFd === undefined ? [] : [keptFd])]) keepOnExec(fd);
   const bytes = (words: string[]) => words.map((word) => Buffer.from(word, "latin1"));
   const result = executeAgain(bytes(readWords("/proc/self/cmdline")), bytes([...needed, `${RESTARTED}=1`]));
   warnOfRights(`cannot execute ${process.execPath}: ${errnoName(result)}`);

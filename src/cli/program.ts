@@ -4,7 +4,13 @@ import type { LogLevel } from "../daemon/logLevel.ts";
 import type { EventChoice } from "../linux/events/bestEvents.ts";
 import { MAX_AGE, MAX_SIZE, parseMaxAge, parseMaxSize } from "../policy/retentionValues.ts";
 import { parseScanInterval, SCAN_INTERVAL } from "../policy/scanInterval.ts";
-import { addJobArgument, addJobOptions, addPlacementOption, addStateOption } from "./options/jobOptions.ts";
+import {
+  addJobArgument,
+  addJobOptions,
+  addJobsArgument,
+  addPlacementOption,
+  addStateOption,
+} from "./options/jobOptions.ts";
 import { addLimitOptions } from "./options/limitOptions.ts";
 import { optionValue, parseCommandName, parsePid, size, wholeNumber } from "./options/optionValue.ts";
 import { printErr, printOut } from "./output/messages.ts";
@@ -21,6 +27,11 @@ type CommandDefinition = { description: string; isHidden?: boolean } & (
   | { subcommands: Record<string, CommandDefinition> }
 );
 
+const RUN_NOTE = `
+Ctrl-C, SIGTERM and SIGHUP end the wait, never CMD, which keeps running under
+its limits. To wait again: ffrtmp attach --job JOB. CMD has a process group of
+its own, so this stops all of it: kill -- -PID`;
+
 const COMMANDS: Record<string, CommandDefinition> = {
   run: {
     description: "start CMD in its own session and cgroup, wait for it, and pass its exit code on",
@@ -32,23 +43,36 @@ const COMMANDS: Record<string, CommandDefinition> = {
           "-d, --detach",
           "run in the background: print the job id, write the output to a file (see: ffrtmp logs)",
         )
-        .addOption(new Option("--report-start <fd>").hideHelp().argParser(wholeNumber(3, 1023)))
+        .option(
+          "--result-file <path>",
+          "write the result as JSON to this file when the job ends, also if CMD cannot be started",
+        )
+        .addOption(reportStartOption())
+        .addHelpText("after", RUN_NOTE)
         .passThroughOptions(),
     load: async () => (await import("./commands/run.ts")).run,
   },
   attach: {
     description: "govern a running process and its descendants, and wait until it ends",
     define: (command) =>
-      addPlacementOption(addJobOptions(command)).requiredOption(
-        "-p, --pid <pid>",
-        "govern the process with this PID",
-        parsePid,
-      ),
+      addPlacementOption(addJobOptions(command))
+        .addOption(
+          new Option(
+            "-p, --pid <pid>",
+            "govern the process with this PID; a job whose observer is gone is taken over",
+          )
+            .argParser(parsePid)
+            .conflicts("job"),
+        )
+        .option("--job <job>", "take over a job whose observer is gone, under its own id and limits")
+        .option("-d, --detach", "govern in the background: print the job id and return")
+        .option("--policy", "let the policy decide again about a process that was detached by hand")
+        .addOption(reportStartOption()),
     load: async () => (await import("./commands/attach.ts")).attach,
   },
   detach: {
     description: "stop governing a job, and restore everything that was changed for it",
-    define: addJobArgument,
+    define: (command) => addJobArgument(command).option("--json", "print the result of the job as JSON"),
     load: async () => (await import("./commands/detach.ts")).detach,
   },
   watch: {
@@ -106,16 +130,17 @@ const COMMANDS: Record<string, CommandDefinition> = {
     load: async () => (await import("./commands/watch.ts")).watch,
   },
   limits: {
-    description: "set limits of a running job by hand, or reset them",
+    description: "set limits of running jobs by hand, or reset them",
     subcommands: {
       set: {
         description: "set limits, which override the policy until they are reset",
-        define: (command) => addJobArgument(addLimitOptions(command)).option("--json", "print JSON"),
+        define: (command) =>
+          addJobsArgument(addLimitOptions(command, { lifts: true })).option("--json", "print JSON"),
         load: async () => (await import("./commands/limits.ts")).setLimits,
       },
       reset: {
         description: "remove all limits that were set by hand",
-        define: (command) => addJobArgument(command).option("--json", "print JSON"),
+        define: (command) => addJobsArgument(command).option("--json", "print JSON"),
         load: async () => (await import("./commands/limits.ts")).resetLimits,
       },
     },
@@ -139,7 +164,13 @@ const COMMANDS: Record<string, CommandDefinition> = {
   },
   inspect: {
     description: "show all details of one job",
-    define: (command) => addJobArgument(command).option("--json", "print JSON"),
+    define: (command) =>
+      addJobArgument(command)
+        .option(
+          "--show-secrets",
+          "show secrets in the command, to root and to the job's user (default: as ***)",
+        )
+        .option("--json", "print JSON"),
     load: async () => (await import("./commands/inspect.ts")).inspect,
   },
   logs: {
@@ -220,10 +251,16 @@ const COMMANDS: Record<string, CommandDefinition> = {
   },
 };
 
+/** The descriptor to which a copy in the background reports its start. */
+function reportStartOption(): Option {
+  return new Option("--report-start <fd>").hideHelp().argParser(wholeNumber(3, 1023));
+}
+
 /** Parses the command line, runs the command and returns its exit code. Throws CommanderError and Refusal. */
 export async function runProgram(argv: string[]): Promise<number> {
   let exitCode = 0;
-  const program = createProgram();
+  const faults: string[] = [];
+  const program = createProgram(faults);
   const named = argv[2] === "help" ? argv[3] : argv[2];
   // The other commands are needed only for the overview and for suggestions, so a call does not build them.
   const isCall = argv[2] !== undefined && Object.hasOwn(COMMANDS, argv[2]);
@@ -235,7 +272,13 @@ export async function runProgram(argv: string[]): Promise<number> {
       exitCode = code;
     });
   }
-  await program.parseAsync(argv);
+  try {
+    await program.parseAsync(argv);
+  } finally {
+    // A fault repeats arguments. The module is loaded for faults only: it would delay the workloads of `run`.
+    if (faults.length > 0)
+      printErr((await import("../jobs/model/secrets.ts")).maskText(faults.join("").trimEnd()));
+  }
   return exitCode;
 }
 
@@ -269,16 +312,20 @@ function defineCommand(
   });
 }
 
-function createProgram(): Command {
+/** Collects the lines of a fault in `faults`, for the caller to print. */
+function createProgram(faults: string[] = []): Command {
   return new Command("ffrtmp")
     .description("Limit, measure and record FFmpeg and other long-running processes without owning them.")
     .version(version, "-V, --version", "print the version")
     .showHelpAfterError("  try: ffrtmp --help")
     .configureOutput({
       writeOut: (text) => printOut(text.trimEnd()),
-      writeErr: (text) => printErr(text.trimEnd()),
+      writeErr(text) {
+        if (faults.length === 0) printErr(text.trimEnd());
+        else faults.push(text);
+      },
       // The workload of `run` writes to the same stderr, so every message names its author.
-      outputError: (text, write) => write(text.replace(/^error: /, "ffrtmp: ")),
+      outputError: (text) => void faults.push(text.replace(/^error: /, "ffrtmp: ")),
     })
     .enablePositionalOptions()
     .exitOverride();

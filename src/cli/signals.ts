@@ -1,8 +1,10 @@
 import type { Context } from "../jobs/context.ts";
 import type { RunningJob } from "../jobs/model/job.ts";
+import { findActiveDaemon } from "../jobs/recovery/recover.ts";
 import type { Host } from "../linux/host.ts";
+import { oneLine } from "../sys/visibleText.ts";
 import { signalNumber } from "../sys/waitStatus.ts";
-import { warn } from "./output/messages.ts";
+import { printErr, warn } from "./output/messages.ts";
 
 /**
  * Settles with the name of the first signal that stops an observer, never a workload. From the call on, these
@@ -42,9 +44,14 @@ export function stopObserving(context: Context, job: RunningJob, signal: string)
   context.ledger.takeOver(job, null);
   const times = { atMs: context.host.now(), atBootMs: context.host.bootNow() };
   context.ledger.addEvent(job, { ...times, kind: "observer_left", detail: { signal } });
+  const hasDaemon = findActiveDaemon(context) !== undefined;
   context.ledger.close();
-  const { jobId, process } = job;
-  const continues = `job ${jobId}, which keeps running as PID ${process.pid} under its limits`;
-  warn(`${signal}: no longer observing ${continues}. To follow it: ffrtmp inspect ${jobId}`);
+  const { jobId, process, mode } = job;
+  // `run` starts its workload in a process group of its own.
+  const group = mode === "run" ? `-- -${process.pid}` : `${process.pid}`;
+  warn(`${signal}: stopped waiting; job ${jobId} keeps running under its limits (PID ${process.pid})`);
+  // A daemon observes the job from now on. Without one, its exit code is lost unless an attach observes it.
+  printErr(`  follow it: ffrtmp ${hasDaemon ? "inspect" : "attach --job"} ${oneLine(jobId)}`);
+  printErr(`  stop it:   kill ${group}`);
   return 128 + (signalNumber(signal) ?? 0);
 }

@@ -96,7 +96,7 @@ export class WatchDaemon {
     this.#stopWatchdog = context.service.startWatchdog(() => this.#isListening);
     this.#events = events;
     this.#statistics = new DaemonStatistics(context, events);
-    this.#tracker = new JobTracker(context, events);
+    this.#tracker = new JobTracker(context, events, (pid) => void this.#discovery.consider(pid));
     context.bus.subscribe((event) => {
       if (event.kind === "job-ended" && event.result.slaReason === ENDED_BEFORE_LIMITS)
         this.#statistics.endedBeforeLimits++;

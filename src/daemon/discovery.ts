@@ -1,6 +1,7 @@
 import { attachDiscovered, withAttachLock } from "../jobs/attach/attach.ts";
 import { screenProcess } from "../jobs/attach/eligibility.ts";
 import { Refusal } from "../jobs/errors.ts";
+import { maskText } from "../jobs/model/secrets.ts";
 import { MoveLockThread } from "../linux/cgroup/moveLock/thread.ts";
 import type { SlowFacts } from "../linux/proc/slowFacts/slowFacts.ts";
 import { type ProcStat, readProgram, readStat } from "../linux/proc/stat.ts";
@@ -135,7 +136,7 @@ export class Discovery {
   #reportTenant(stat: ProcStat, { tenantRefused: reason }: Decision): void {
     if (reason === undefined || !this.#withoutTenant.isFirst(stat)) return;
     const { pid, comm } = stat;
-    this.#context.bus.emit({ kind: "tenant-refused", pid, comm, reason });
+    this.#context.bus.emit({ kind: "tenant-refused", pid, comm: maskText(comm), reason });
   }
 
   #reportNotGoverned(stat: ProcStat, target: string, reason: string): void {

@@ -40,9 +40,15 @@ export class JobTracker {
   #ledgerVersion: number | undefined;
   /** The keys of the last jobs whose ends others have recorded and this daemon has reported. */
   readonly #reported = new Set<string>();
+  /** Gets processes that an operator has returned to the policy. */
+  readonly #considerAgain: (pid: number) => void;
+  #lastEventId: number;
 
-  constructor(context: DaemonContext, events: ProcessEvents) {
+  constructor(context: DaemonContext, events: ProcessEvents, considerAgain: (pid: number) => void) {
     this.#context = context;
+    this.#considerAgain = considerAgain;
+    // The scan at the start considers the processes that were returned before.
+    this.#lastEventId = context.ledger.returnedAfter(0).last;
     this.observer = new JobObserver(context, events, (end) => this.#postponeEnd(end));
     this.lingeringJobs = new LingeringJobs(context);
     this.#ledgerWatch = watchLedgerFile(context.ledger.path, () =>
@@ -159,7 +165,10 @@ export class JobTracker {
   /** Reads the ledger again if another process has written to it. */
   #syncWithLedger(): void {
     const version = this.#context.ledger.versionOfOthers();
-    if (version !== this.#ledgerVersion) this.#readLedger();
+    if (version !== this.#ledgerVersion) {
+      this.#readLedger();
+      this.#considerReturned();
+    }
     this.#ledgerVersion = version;
     const mustPoll = this.#jobsOfOthers.size > 0 || this.#ledgerWatch === undefined;
     const check = () => this.#context.postponed.attempt(() => this.checkObservers());
@@ -188,6 +197,12 @@ export class JobTracker {
       if (!observed.has(job.key) && !this.#ends.has(job.key)) this.#observeProcessOf(job);
     }
     this.#jobsOfOthers = new Map([...open].filter(([, { observer }]) => !isSameProcess(observer, self)));
+  }
+
+  #considerReturned(): void {
+    const { pids, last } = this.#context.ledger.returnedAfter(this.#lastEventId);
+    this.#lastEventId = last;
+    for (const pid of pids) this.#considerAgain(pid);
   }
 
   #observeProcessOf(job: OpenJob): void {

@@ -1,5 +1,5 @@
 import { basename } from "node:path";
-import type { Limits } from "../limits/limits.ts";
+import { type Limits, mergeLayers } from "../limits/limits.ts";
 import type { Placement } from "../linux/cgroup/placement.ts";
 import { tenantPathName } from "../policy/tenant.ts";
 import type { Context } from "./context.ts";
@@ -38,7 +38,8 @@ export function faultInJobId(jobId: string): string | undefined {
 
 /** Returns a job id from the command, the time and two random digits: `ffmpeg-1j8k2m0q-4f`. */
 export function generateJobId(command: string, now: number): string {
-  const name = basename(command)
+  // The last part of a URL, which is no command, may be a stream key.
+  const name = (command.includes("://") ? "" : basename(command))
     .replace(/[^A-Za-z0-9._-]/g, "")
     .replace(/^[^A-Za-z0-9]+/, "")
     .slice(0, 40);
@@ -51,7 +52,7 @@ export function generateJobId(command: string, now: number): string {
 
 /** Returns the limits to apply to a job: those set by hand override those of its caller or policy. */
 export function limitsInForce({ limits, byHand }: Pick<Job, "limits" | "byHand">): Limits {
-  return { ...limits, ...byHand };
+  return mergeLayers(limits, byHand);
 }
 
 /** Returns the name of a job's cgroup directories. The tag distinguishes state directories. */

@@ -12,6 +12,7 @@ describe("resultJson()", () => {
       mode: "run",
       command: ["ffmpeg", "-i", "in put.mkv"],
       command_cut: false,
+      command_masked: false,
       ending: "exited",
       start_time: "2023-11-14T22:13:20.010Z",
       end_time: "2023-11-14T22:13:32.010Z",

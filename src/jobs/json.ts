@@ -1,4 +1,4 @@
-import { formatLimit } from "../limits/limits.ts";
+import { formatChange } from "../limits/limits.ts";
 import type { LimitOutcome } from "../limits/outcome.ts";
 import { LIMIT_NAMES } from "../limits/table.ts";
 import type { Usage } from "../limits/usage.ts";
@@ -8,12 +8,13 @@ import { type Job, observerOf, startedMsOf } from "./model/job.ts";
 import type { RecordedEvent } from "./model/jobEvent.ts";
 import { outcomeOf } from "./model/outcome.ts";
 import { governedTimeOf, runtimeOf } from "./model/runtime.ts";
+import { type ShownCommand, shownCommand } from "./model/secrets.ts";
 
 /** The objects that `--json` prints, as jsonSchemas.ts describes them. */
 
-export function jobJson(job: Job): JobJson {
+export function jobJson(job: Job, shown: ShownCommand = shownCommand(job)): JobJson {
   const byHand = LIMIT_NAMES.flatMap((limit) => {
-    const wanted = formatLimit(job.byHand ?? {}, limit);
+    const wanted = formatChange(job.byHand ?? {}, limit);
     return wanted === undefined ? [] : [{ limit, wanted }];
   });
   return {
@@ -21,9 +22,10 @@ export function jobJson(job: Job): JobJson {
     state: job.state,
     mode: job.mode,
     pid: job.process?.pid ?? null,
-    command: [...job.command],
+    command: [...shown.command],
     command_cut: job.commandCut,
-    cwd: job.cwd,
+    command_masked: shown.isMasked,
+    cwd: shown.cwd,
     uid: job.uid,
     start_time: isoTime(startedMsOf(job)),
     observer_pid: observerOf(job)?.pid ?? null,
@@ -38,7 +40,7 @@ export function jobJson(job: Job): JobJson {
   };
 }
 
-export function resultJson(job: Job, result: JobResult): ResultJson {
+export function resultJson(job: Job, result: JobResult, shown: ShownCommand = shownCommand(job)): ResultJson {
   const facts = factsOfEnding(result.ending);
   const isSeen = result.endedBeforeMs === null;
   const governedTime = governedTimeOf(result);
@@ -48,8 +50,9 @@ export function resultJson(job: Job, result: JobResult): ResultJson {
     job_id: job.jobId,
     pid: job.process?.pid ?? null,
     mode: job.mode,
-    command: [...job.command],
+    command: [...shown.command],
     command_cut: job.commandCut,
+    command_masked: shown.isMasked,
     ending: facts.ending,
     start_time: isoTime(result.startMs),
     end_time: isoTime(isSeen ? result.endMs : null),

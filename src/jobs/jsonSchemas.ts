@@ -73,8 +73,12 @@ export const jobSchema = z.strictObject({
   ),
   mode: described(z.enum(["run", "attach", "watch"]), "the command that governs the job"),
   pid: count("the workload's process; `null`: not started yet"),
-  command: described(z.array(z.string()), "the command and its arguments"),
+  command: described(z.array(z.string()), "the command and its arguments, with secrets as `***`"),
   command_cut: described(z.boolean(), "the command is longer than what is recorded"),
+  command_masked: described(
+    z.boolean(),
+    "`command` or `cwd` has a secret masked; `ffrtmp inspect --show-secrets` shows it",
+  ),
   cwd: text("the working directory of the process when it was first governed"),
   uid: count("the user of the process when it was first governed"),
   start_time: time("when governing started; `null`: not yet"),
@@ -99,6 +103,7 @@ export const resultSchema = z
     mode: jobSchema.shape.mode,
     command: jobSchema.shape.command,
     command_cut: jobSchema.shape.command_cut,
+    command_masked: jobSchema.shape.command_masked,
     ending: described(
       z.enum(["exited", "detached", "unobserved", "never_started"]),
       "`exited`: the process ended, by itself or by a signal. `detached`: it was alive when governing stopped. `unobserved`: it ended while no ffrtmp observed it. `never_started`: it could not be started",
@@ -175,6 +180,10 @@ export const EVENT_DETAILS: Record<JobEventKind, z.ZodType> = {
   released_by_policy: described(
     z.strictObject({ because: z.string() }),
     "the policy no longer asks for the job, which was detached",
+  ),
+  returned_to_policy: described(
+    z.strictObject({}),
+    "`attach --policy`: the policy decides again about the process, which was detached by hand",
   ),
   detach_failed: described(
     z.strictObject({ failures: strings, left: strings }),

@@ -225,6 +225,19 @@ describe("events and notes", () => {
     expect(ledger.wasDetached(someProcess())).toBe(false);
   });
 
+  it("record that an operator returned a released process to the policy", () => {
+    const { ledger } = open();
+    const job = someJob();
+    ledger.register(job);
+    ledger.recordResult(job, someResult(job, { ending: { kind: "detached" } }));
+    const { last } = ledger.returnedAfter(0);
+    expect(ledger.returnToPolicy(someProcess(), { atMs: 6 })).toBe(true);
+    expect(ledger.wasDetached(someProcess())).toBe(false);
+    expect(ledger.returnToPolicy(someProcess(), { atMs: 6 })).toBe(false);
+    expect(ledger.returnedAfter(last)).toEqual({ pids: [someProcess().pid], last: last + 1 });
+    expect(ledger.returnedAfter(last + 1).pids).toEqual([]);
+  });
+
   it("add the changes of others to a job, and leave a job that only waits to be written", () => {
     const { ledger, path } = open();
     const job = someJob();

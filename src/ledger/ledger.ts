@@ -205,12 +205,34 @@ export class Ledger extends LedgerStore {
   }
 
   /** Returns true when an operator released the process by `detach`, so that only an operator may govern it again. */
-  wasDetached({ bootId, pid, startTicks }: ProcessIdentity): boolean {
-    const kind: JobEvent["kind"] = "released_by_policy";
-    const sql = `SELECT 1 FROM jobs JOIN results USING (key)
+  wasDetached(process: ProcessIdentity): boolean {
+    return this.#detachedKeys(process).length > 0;
+  }
+
+  /** Lets the policy decide about a process again that an operator has detached. Returns whether one has. */
+  returnToPolicy(process: ProcessIdentity, times: Pick<JobEvent, "atMs" | "atBootMs">): boolean {
+    const keys = this.#detachedKeys(process);
+    for (const key of keys) this.addEvent({ key }, { ...times, kind: "returned_to_policy", detail: {} });
+    return keys.length > 0;
+  }
+
+  #detachedKeys({ bootId, pid, startTicks }: ProcessIdentity): string[] {
+    const [released, returned]: JobEvent["kind"][] = ["released_by_policy", "returned_to_policy"];
+    const sql = `SELECT key FROM jobs JOIN results USING (key)
       WHERE boot_id = $bootId AND pid = $pid AND start_ticks = $startTicks AND ending = 'detached'
-        AND NOT EXISTS (SELECT 1 FROM events WHERE events.key = jobs.key AND kind = $kind) LIMIT 1`;
-    return this.rows(sql, { bootId, pid, startTicks, kind }).length > 0;
+        AND NOT EXISTS (SELECT 1 FROM events WHERE events.key = jobs.key AND kind IN ($released, $returned))`;
+    return this.rows(sql, { bootId, pid, startTicks, released, returned } as Row).map(({ key }) =>
+      String(key),
+    );
+  }
+
+  /** Returns the PIDs of processes that were returned to the policy after an event, and the last event now. */
+  returnedAfter(eventId: number): { pids: number[]; last: number } {
+    const kind: JobEvent["kind"] = "returned_to_policy";
+    const last = Number(this.fileRows("SELECT max(id) AS last FROM events")[0]?.["last"] ?? 0);
+    const sql = `SELECT pid FROM events JOIN jobs USING (key) WHERE events.id > $eventId AND kind = $kind`;
+    const pids = last > eventId ? this.rows(sql, { eventId, kind }).map(({ pid }) => Number(pid)) : [];
+    return { pids, last };
   }
 
   result({ key }: JobKey): JobResult | undefined {

@@ -48,6 +48,8 @@ const CALLS: Record<string, (ledger: Ledger) => unknown> = {
   jobBeingStartedBy: (ledger) => ledger.jobBeingStartedBy("boot", 1),
   isObserver: (ledger) => ledger.isObserver(process),
   wasDetached: (ledger) => ledger.wasDetached(process),
+  returnToPolicy: (ledger) => ledger.returnToPolicy(process, { atMs: 1 }),
+  returnedAfter: (ledger) => ledger.returnedAfter(-1),
   result: (ledger) => ledger.result(someJob()),
   history: (ledger) => ledger.history(50),
   events: (ledger) => ledger.events(someJob()),

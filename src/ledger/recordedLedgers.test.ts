@@ -49,7 +49,7 @@ describe.each([...RECORDED_LEDGERS])("the recorded ledger %s", (name) => {
 
   it("has the open jobs that `ps` listed", () => {
     const { ledger, expected } = openRecorded(name);
-    expect<unknown>(ledger.openJobs().map(jobJson)).toEqual(expected.ps.map(withNewKeys));
+    expect<unknown>(ledger.openJobs().map((job) => jobJson(job))).toEqual(expected.ps.map(withNewKeys));
   });
 
   it("has the results that `history` listed, in the same order", () => {
@@ -99,7 +99,7 @@ describe.each([...RECORDED_LEDGERS])("the recorded ledger %s", (name) => {
 
 /** Adds the keys that ffrtmp 0.1.0 did not print. It recorded every command whole. */
 function withNewKeys(printed: Record<string, unknown>): Record<string, unknown> {
-  return { ...printed, command_cut: false };
+  return { ...printed, command_cut: false, command_masked: false };
 }
 
 /** Adds what is printed since 0.1.0, which measured by the wall clock and took the time of the record for that of an unobserved end. */

@@ -1,6 +1,6 @@
 import { type EndingFacts, endingOfFacts, factsOfEnding, type JobResult } from "../jobs/model/ending.ts";
 import { bootIdOf, type Job, type JobFields, type OpenJob, startedMsOf } from "../jobs/model/job.ts";
-import { formatLimit, type Limits } from "../limits/limits.ts";
+import { formatLimit, type LimitLayer, type Limits, mergeLayers } from "../limits/limits.ts";
 import { LIMIT_NAMES, TASK_LIMITS } from "../limits/table.ts";
 import { UNKNOWN_USAGE, type Usage } from "../limits/usage.ts";
 import type { Change } from "../linux/change.ts";
@@ -36,7 +36,7 @@ const JOB_COLUMNS: Columns<JobFields> = {
   tenant: plain("tenant"),
   labels: object("labels", (labels) => Object.values(labels).every((value) => typeof value === "string")),
   limits: object("limits", isLimits),
-  byHand: object("by_hand", isLimits),
+  byHand: object("by_hand", isLayer),
   outcomes: list("outcomes", isOutcome),
   cgroup: list("cgroup", isLocation),
   changes: list("changes", isChange),
@@ -212,6 +212,10 @@ function isLimits(limits: Fields): boolean {
   } catch {
     return false;
   }
+}
+
+function isLayer(layer: Fields): boolean {
+  return isLimits(mergeLayers(layer as LimitLayer) as Fields);
 }
 
 function isOutcome(value: unknown): boolean {

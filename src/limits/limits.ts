@@ -1,15 +1,34 @@
 import type { Property } from "./systemdProperties.ts";
 import type { CgroupLimitName, FieldOf, LimitName, ValueOf } from "./table.ts";
-import { CGROUP_LIMITS, LIMITS } from "./table.ts";
+import { CGROUP_LIMITS, LIMIT_NAMES, LIMITS } from "./table.ts";
 
 /** The limits of one workload, by the fields of the table. An absent field was not asked for. */
 export type Limits = { [N in LimitName as FieldOf<N>]?: ValueOf<N> };
+
+/** The limits of one source, which override those of a more general one, limit by limit. `max` cancels one. */
+export type LimitLayer = { readonly [F in keyof Limits]: Limits[F] | "max" };
+
+/** Returns the limits of several sources, of which the most specific is last. */
+export function mergeLayers(...layers: readonly (LimitLayer | null | undefined)[]): Limits {
+  const merged: LimitLayer = Object.assign({}, ...layers);
+  return Object.fromEntries(Object.entries(merged).filter(([, value]) => value !== "max"));
+}
+
+/** Returns the limits that a layer cancels. */
+export function cancelledBy(layer: LimitLayer): LimitName[] {
+  return LIMIT_NAMES.filter((name) => layer[LIMITS[name].field] === "max");
+}
 
 /** Returns the value of one limit as a person writes it; `undefined` when it was not asked for. */
 export function formatLimit(limits: Limits, name: LimitName): string | undefined {
   const { field, format = String } = LIMITS[name];
   const value = limits[field];
   return value === undefined ? undefined : format(value);
+}
+
+/** The same for a layer: `max` where it cancels the limit. */
+export function formatChange(layer: LimitLayer, name: LimitName): string | undefined {
+  return layer[LIMITS[name].field] === "max" ? "max" : formatLimit(mergeLayers(layer), name);
 }
 
 export function pickLimits(limits: Limits, names: readonly LimitName[]): Limits {

@@ -1,3 +1,4 @@
+import { maskSecrets, maskVariable } from "../jobs/model/secrets.ts";
 import { MAX_ARGUMENT_BYTES } from "../linux/proc/table.ts";
 import { type ProcessFacts, searchedPart } from "./facts.ts";
 import type { NamePattern } from "./namePattern.ts";
@@ -11,7 +12,10 @@ export interface Condition {
   /** The values as the file has them. */
   readonly wanted: string;
   matches(facts: ProcessFacts): boolean;
-  /** Returns the fact that the values are compared with, for people. */
+  /**
+   * Returns the fact that the values are compared with, for people. A secret is masked here if only its name or the
+   * words before it show that it is one.
+   */
   found(facts: ProcessFacts): string;
   /** The index among the conditions that several rules share, which are checked once for each process. */
   shared?: number;
@@ -67,7 +71,7 @@ function pathIs(
 /** Matches the arguments joined by spaces, argv[0] first. */
 export const argumentsMatch = anyOf<Pattern>(
   (facts, { matches }) => matches(commandLine(facts)),
-  (facts) => commandLine(facts) || UNKNOWN,
+  ({ argv }) => maskSecrets(argv).join(" ") || UNKNOWN,
 );
 
 let lastLine: { argv: readonly string[]; line: string } = { argv: [], line: "" };
@@ -135,8 +139,11 @@ function ancestorText({ ancestors }: ProcessFacts): string {
 export function variableMatches(name: string): ConditionOf<Pattern> {
   return anyOf(
     ({ environment }, pattern) => matchesKnown(pattern, environment?.get(name)),
-    (facts) =>
-      facts.environment?.get(name) ?? (facts.environment ? `not set${searchedPart(facts)}` : UNKNOWN),
+    (facts) => {
+      const value = facts.environment?.get(name);
+      if (value !== undefined) return maskVariable(name, value);
+      return facts.environment ? `not set${searchedPart(facts)}` : UNKNOWN;
+    },
   );
 }
 

@@ -1,14 +1,15 @@
-import type { Limits } from "../limits/limits.ts";
+import { maskText } from "../jobs/model/secrets.ts";
+import { type Limits, mergeLayers } from "../limits/limits.ts";
 import type { Placement } from "../linux/cgroup/placement.ts";
 import type { Condition } from "./conditions.ts";
 import type { ProcessFacts } from "./facts.ts";
 import { bestName, type NamePattern } from "./namePattern.ts";
-import { mergeLayers, type Policy, type Rule } from "./policy.ts";
+import type { Policy, Rule } from "./policy.ts";
 
 export type Decision =
   | {
       govern: true;
-      /** The command that the process was recognised as. */
+      /** The command that the process was recognised as, for messages and the job id. */
       target: string;
       /** `undefined` when no rule matches and the process is governed as one of the target commands. */
       rule: string | undefined;
@@ -118,7 +119,7 @@ function choose(
     const refusal = choice === undefined ? failing?.refusal?.(facts) : undefined;
     if (refusal !== undefined) refused.push(refusal);
     if (failing !== undefined || choice !== undefined) continue;
-    choice = { rule, target: findName(rule.commands, facts) ?? bestName(facts.names) };
+    choice = { rule, target: maskText(findName(rule.commands, facts) ?? bestName(facts.names)) };
     if (steps === undefined) return choice;
   }
   const target = findName(policy.targets, facts);
@@ -128,7 +129,7 @@ function choose(
     failed: target === undefined ? describe(policy.isTarget, facts) : undefined,
     isTooLate: target !== undefined && choice !== undefined,
   });
-  return choice ?? (target === undefined ? undefined : { rule: undefined, target });
+  return choice ?? (target === undefined ? undefined : { rule: undefined, target: maskText(target) });
 }
 
 function findName(patterns: readonly NamePattern[], { names }: ProcessFacts): string | undefined {
@@ -163,6 +164,7 @@ const MAX_FOUND_LENGTH = 500;
 
 function foundBy(condition: Condition, facts: ProcessFacts): string {
   const found = condition.found(facts);
-  if (found.length <= MAX_FOUND_LENGTH) return found;
-  return `${found.slice(0, MAX_FOUND_LENGTH)}… (${found.length} characters)`;
+  // Cut first: the daemon describes each process that a filter refuses.
+  const shown = maskText(found.slice(0, MAX_FOUND_LENGTH));
+  return found.length <= MAX_FOUND_LENGTH ? shown : `${shown}… (${found.length} characters)`;
 }

@@ -46,5 +46,7 @@ export function bestName({ executable, argv0, comm }: ProcessNames): string {
 const MAX_NAME_LENGTH = 255;
 
 export function namesOf(comm: string, argv0 = "", executable = ""): ProcessNames {
-  return { comm, argv0: basename(argv0).slice(0, MAX_NAME_LENGTH), executable: basename(executable) };
+  // The last part of a URL is no name of a program, and it may be a stream key, which no message must show.
+  const name = argv0.includes("://") ? "" : basename(argv0).slice(0, MAX_NAME_LENGTH);
+  return { comm, argv0: name, executable: basename(executable) };
 }

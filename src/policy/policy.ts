@@ -1,5 +1,5 @@
 import type { Retention } from "../ledger/retention.ts";
-import type { Limits } from "../limits/limits.ts";
+import type { LimitLayer, Limits } from "../limits/limits.ts";
 import type { Placement } from "../linux/cgroup/placement.ts";
 import { type Condition, commandIs } from "./conditions.ts";
 import { exactName, type NamePattern } from "./namePattern.ts";
@@ -60,21 +60,12 @@ export interface CommandEntry {
   filters: readonly Condition[] | undefined;
 }
 
-/** The limits of one section, which override those of more general ones, limit by limit. `max` cancels one. */
-export type LimitLayer = { readonly [F in keyof Limits]: Limits[F] | "max" };
-
 /** The commands that `watch` governs when the operator names none. */
 export const DEFAULT_TARGETS: readonly string[] = ["ffmpeg", "gst-launch-1.0"];
 
 /** Returns the total limits of a tenant; `undefined` when it has none. */
 export function totalOf(policy: Policy, tenant: string): Limits | undefined {
   return policy.tenants.get(tenant) ?? policy.otherTenants;
-}
-
-/** Returns the limits of several sections, of which the most specific is last. */
-export function mergeLayers(...layers: readonly (LimitLayer | undefined)[]): Limits {
-  const merged: LimitLayer = Object.assign({}, ...layers);
-  return Object.fromEntries(Object.entries(merged).filter(([, value]) => value !== "max"));
 }
 
 /** Returns the policy that the options of `watch` describe: the same limits for every target. */

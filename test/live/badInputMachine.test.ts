@@ -186,7 +186,7 @@ testIf(lacksUsers)("an unprivileged user's attach changes nothing about another 
   const stderr = await new Response(attaching.stderr as ReadableStream).text();
   expectMessage(stderr, [
     /job other runs without cpu\.max \(.*nice \(/,
-    /SIGTERM: no longer observing job other/,
+    /SIGTERM: stopped waiting; job other keeps running/,
   ]);
   expect([readProc(workload.pid, "cgroup"), readProc(workload.pid, "stat").split(" ")[18]]).toEqual(before);
   expect(isRunning(workload.pid)).toBe(true);

@@ -94,7 +94,11 @@ testMisuses(sandbox, [
   { name: "ffrtmp refuses an unknown option", args: ["--job"], stderr: [/unknown option '--job'/] },
   { name: "ps refuses arguments", args: ["ps", "job"], stderr: [/too many arguments for 'ps'/] },
   { name: "inspect asks for a job", args: ["inspect"], stderr: [/missing required argument 'job'/] },
-  { name: "attach asks for a pid", args: ["attach"], stderr: [/required option '-p, --pid <pid>'/] },
+  {
+    name: "attach asks for a pid",
+    args: ["attach"],
+    stderr: [/no process given\n {2}try: ffrtmp attach --pid N, or --job JOB/],
+  },
   {
     name: "history refuses to show nothing",
     args: ["history", "--limit", "0"],

@@ -1,6 +1,16 @@
 import { expect, test } from "bun:test";
-import { existsSync, readFileSync } from "node:fs";
-import { lacksLimits, testIf, useSandbox } from "../support/sandbox.ts";
+import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { directoryOf, readMembership } from "../../src/linux/cgroup/hierarchies.ts";
+import { realHost } from "../../src/linux/host.ts";
+import {
+  findDirectories,
+  hierarchyOf,
+  isRunning,
+  lacksLimits,
+  testIf,
+  until,
+  useSandbox,
+} from "../support/sandbox.ts";
 
 const sandbox = useSandbox();
 const limitsTest = testIf(lacksLimits());
@@ -49,6 +59,123 @@ limitsTest("limits set adds a limit that the job did not have, and limits reset 
   await sandbox().run(["limits", "reset", jobId]);
   expect(allowedCpus(pid)).toBe(before);
   expect((await sandbox().json(["inspect", jobId])).limits).toEqual([]);
+});
+
+limitsTest(
+  "limits set lifts a limit of the caller until it is reset, and shows what is in force",
+  async () => {
+    const { jobId } = await sandbox().startJob("freed", ["--cpu-quota", "50"], ["sleep", "600"]);
+    await sandbox().run(["limits", "set", jobId, "--cpu-quota", "20", "--pids-max", "30"]);
+    for (const none of ["max", "unlimited", "0"]) {
+      const { code, stdout } = await sandbox().run(["limits", "set", jobId, "--cpu-quota", none]);
+      expect({ none, code, stdout }).toEqual({
+        none,
+        code: 0,
+        stdout: "pids.max  applied 30\ncpu.max   no limit by ffrtmp\n",
+      });
+      expect(await quota(jobId)).toBe("-1");
+    }
+    expect((await sandbox().run(["inspect", jobId])).stdout).toMatch(
+      /^set by hand +cpu.max max, pids.max 30$/m,
+    );
+    const lifted = await sandbox().json(["limits", "set", jobId, "--pids-max", "max"]);
+    expect(lifted.lifted).toEqual([{ limit: "pids.max", in_force: null }]);
+    expect(lifted.limits_by_hand).toEqual([
+      { limit: "cpu.max", wanted: "max" },
+      { limit: "pids.max", wanted: "max" },
+    ]);
+    await sandbox().run(["limits", "reset", jobId]);
+    expect(await quota(jobId)).toBe("50000");
+  },
+);
+
+limitsTest("a lifted limit leaves that of a cgroup above in force, and shows it", async () => {
+  const membership = readMembership(realHost(), "self");
+  const cpu = hierarchyOf("cpu");
+  const own = membership === "gone" ? undefined : directoryOf(cpu, membership.get(cpu.key) ?? "");
+  const outer = `${own}/test-${sandbox().tag}`;
+  mkdirSync(outer);
+  const { pid } = sandbox().spawn(["sleep", "600"]);
+  try {
+    writeFileSync(`${outer}/cpu.cfs_quota_us`, "20000");
+    writeFileSync(`${outer}/cgroup.procs`, String(pid));
+    const observer = sandbox().start([
+      "attach",
+      "--pid",
+      String(pid),
+      "--job-id",
+      "within",
+      "--cpu-quota",
+      "10",
+    ]);
+    await sandbox().pidOf("within");
+    expect(await sandbox().run(["limits", "set", "within", "--cpu-quota", "max"])).toMatchObject({
+      code: 0,
+      stdout: "cpu.max  no limit by ffrtmp; in force: 20000 100000\n",
+    });
+    process.kill(pid, "SIGKILL");
+    await observer.exited;
+  } finally {
+    if (isRunning(pid)) process.kill(pid, "SIGKILL");
+    await until("the cgroup of the test is removed", () => {
+      for (const path of [...findDirectories(outer, "ffrtmp-"), outer]) rmdirSync(path);
+      return true;
+    });
+  }
+});
+
+limitsTest("limits set and reset change several jobs, by id, PID and pattern, each once", async () => {
+  const [first, second] = [
+    await sandbox().startJob("batch-1", [], ["sleep", "600"]),
+    await sandbox().startJob("batch-2", [], ["sleep", "600"]),
+  ];
+  await sandbox().startJob("other", [], ["sleep", "600"]);
+  const names = ["batch-*", String(second?.pid), "batch-1"];
+  expect(await sandbox().run(["limits", "set", ...names, "--cpu-quota", "30"])).toEqual({
+    code: 0,
+    stdout: "batch-1  cpu.max applied 30000 100000\nbatch-2  cpu.max applied 30000 100000\n",
+    stderr: "",
+  });
+  expect(await quota("other")).toBe("-1");
+  expect(first && (await quota(first.jobId))).toBe("30000");
+  const changed = await sandbox().json(["limits", "reset", "batch-?"]);
+  expect(changed).toMatchObject([
+    { job_id: "batch-1", limits: [] },
+    { job_id: "batch-2", limits: [] },
+  ]);
+});
+
+limitsTest("limits set changes the other jobs when it cannot change one, and exits with 2", async () => {
+  await sandbox().startJob("there", [], ["sleep", "600"]);
+  const { code, stdout, stderr } = await sandbox().run([
+    ...["limits", "set", "missing", "there", "no-*", "--pids-max", "30"],
+  ]);
+  expect({ code, stdout }).toEqual({ code: 2, stdout: "there  pids.max applied 30\n" });
+  expect(stderr).toContain("there is no job missing in ");
+  expect(stderr).toContain("no open job matches no-*");
+  const entries = await sandbox().json(["limits", "set", "missing", "there", "--pids-max", "40"]);
+  expect(entries).toMatchObject([
+    { job_id: "missing", error: expect.stringContaining("there is no job missing") },
+    { job_id: "there", limits: [{ limit: "pids.max", outcome: "applied", actual: "40" }] },
+  ]);
+});
+
+limitsTest("limits set exits with 2 when the kernel refuses a limit, and still sets the others", async () => {
+  const { jobId } = await sandbox().startJob("partly", [], ["sleep", "600"]);
+  const { code, stdout } = await sandbox().run([
+    "limits",
+    "set",
+    jobId,
+    "--cpus",
+    "4000",
+    "--pids-max",
+    "30",
+  ]);
+  expect(code).toBe(2);
+  expect(stdout).toMatch(/^pids\.max +applied 30$/m);
+  expect(stdout).toMatch(/^cpuset\.cpus +(refused|unsupported)/m);
+  // An earlier refusal does not count against a later request.
+  expect((await sandbox().run(["limits", "set", jobId, "--pids-max", "31"])).code).toBe(0);
 });
 
 test("limits set reports what it cannot change, and changes nothing", async () => {

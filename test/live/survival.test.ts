@@ -54,7 +54,8 @@ for (const [signal, code] of [
     const stderr = readFileSync(path, "utf8");
     expect(stderr).toContain(signal);
     expect(stderr).toContain(`PID ${pid}`);
-    expect(stderr).toContain(`ffrtmp inspect ${jobId}`);
+    expect(stderr).toContain(`ffrtmp attach --job ${jobId}`);
+    expect(stderr).toContain(`kill -- -${pid}`);
     expect(isRunning(pid)).toBe(true);
     expect(await sandbox().json(["ps"])).toMatchObject([{ job_id: jobId, pid, observer_pid: null }]);
   });

@@ -1,38 +1,61 @@
 import { attach as attachToProcess, withAttachLock } from "../../jobs/attach/attach.ts";
+import { findRunningJobOf, takeOver } from "../../jobs/attach/takeOver.ts";
 import type { Context } from "../../jobs/context.ts";
+import { Refusal } from "../../jobs/errors.ts";
 import { JobObserver, type ObservedEnd } from "../../jobs/exit/jobObserver.ts";
 import { recordExit } from "../../jobs/exit/recordExit.ts";
+import { limitsInForce } from "../../jobs/job.ts";
 import { resultJson } from "../../jobs/json.ts";
-import type { Job } from "../../jobs/model/job.ts";
+import type { Job, RunningJob } from "../../jobs/model/job.ts";
+import { shownCommand } from "../../jobs/model/secrets.ts";
+import { isObserved } from "../../jobs/recovery/recover.ts";
 import { summaryLine, survivorsLine } from "../../jobs/summary.ts";
+import { formatLimit } from "../../limits/limits.ts";
+import { LIMIT_NAMES, type LimitName } from "../../limits/table.ts";
 import { startExitEvents } from "../../linux/events/bestEvents.ts";
 import type { Host } from "../../linux/host.ts";
 import { CollectedSlowFacts, type SlowFacts } from "../../linux/proc/slowFacts/slowFacts.ts";
 import { SlowReader } from "../../linux/proc/slowFacts/slowReader.ts";
 import { readStat } from "../../linux/proc/stat.ts";
 import { visible } from "../../linux/proc/table.ts";
+import { closeOnExec } from "../../sys/descriptor.ts";
 import { denySignals, restartWithFewerRights } from "../giveUp.ts";
 import { type JobFlags, jobSpecFromFlags } from "../options/jobOptions.ts";
 import { printErr, printJson, warn } from "../output/messages.ts";
 import { warnOfLikelyMistakes, warnOfMissingLimits } from "../output/outcomes.ts";
-import { openContext } from "../session.ts";
+import { warnOfMissingTotal } from "../output/tenantTotals.ts";
+import { findRunningJob, openContext } from "../session.ts";
 import { firstSignal, stopObserving, watchContinuations } from "../signals.ts";
+import { attachReporting, runInBackground } from "./background.ts";
 
 const DETACH_POLL_MS = 1000;
 
+export interface AttachFlags extends JobFlags {
+  pid?: number;
+  /** The id of a job, or the PID of one of its processes. */
+  job?: string;
+  detach?: boolean;
+  policy?: boolean;
+  /** The descriptor to which the background copy of `--detach` reports the start. Only that copy has it. */
+  reportStart?: number;
+}
+
 /** Governs a running process until it ends, and reports how it ended. The exit code is only about ffrtmp. */
-export async function attach(flags: JobFlags & { pid: number }): Promise<number> {
-  restartWithFewerRights();
+export async function attach(flags: AttachFlags): Promise<number> {
+  if (flags.policy) return (await import("./attachByPolicy.ts")).attachByPolicy(flags);
+  if (flags.pid === undefined && flags.job === undefined)
+    throw new Refusal(
+      "no process given",
+      "ffrtmp attach --pid N, or --job JOB for a job without an observer",
+    );
+  const { reportStart } = flags;
+  if (flags.detach && reportStart === undefined) return runInBackground(flags);
+  restartWithFewerRights(reportStart);
+  if (reportStart !== undefined) closeOnExec(reportStart);
   const context = openContext(flags);
-  const spec = jobSpecFromFlags(flags, `pid-${flags.pid}-${Date.now().toString(36)}`);
-  warnOfLikelyMistakes(context, spec.limits);
   const signal = firstSignal();
-  const slow = await readSlowFacts(context.host, flags.pid);
-  const { job, pidfd } = await withAttachLock(context.host, flags.pid, () =>
-    attachToProcess(context, flags.pid, spec, slow),
-  );
-  warn(`governing PID ${job.process.pid} (${job.command[0]}) as job ${job.jobId}`);
-  warnOfMissingLimits(job);
+  const start = () => govern(context, flags);
+  const { job, pidfd } = await (reportStart === undefined ? start() : attachReporting(reportStart, start));
 
   const observed = Promise.withResolvers<ObservedEnd>();
   const events = await startExitEvents(context.host, (batch) => observer.take(batch));
@@ -53,10 +76,75 @@ export async function attach(flags: JobFlags & { pid: number }): Promise<number>
     time: (await hasContinued()) ? "unseen" : end.time,
   });
   if (survivors.length > 0) warn(survivorsLine(job, survivors));
-  if (isOurs && flags.json) printJson(resultJson(job, result));
+  // The output of a background copy is a log.
+  if (isOurs && flags.json && reportStart === undefined) printJson(resultJson(job, result));
   else if (isOurs) printErr(summaryLine(job, result));
   context.ledger.close();
   return 0;
+}
+
+type Governed = { job: RunningJob; pidfd: number | undefined };
+
+/** Takes over the job of the process that is named, if a job governs it, and governs the process otherwise. */
+async function govern(context: Context, flags: AttachFlags): Promise<Governed> {
+  const { host } = context;
+  const named = flags.job === undefined ? undefined : findRunningJob(context, flags.job);
+  const pid = named?.process.pid ?? (flags.pid as number);
+  const slow = named ? undefined : await readSlowFacts(host, pid);
+  const { job, pidfd, isNew } = await withAttachLock(host, pid, () => {
+    const orphan = named ?? findRunningJobOf(context, pid);
+    if (orphan) return { ...takeOverAgain(context, orphan, flags), isNew: false };
+    const spec = jobSpecFromFlags(flags, `pid-${pid}-${Date.now().toString(36)}`);
+    warnOfLikelyMistakes(context, spec.limits);
+    return { ...attachToProcess(context, pid, spec, slow), isNew: true };
+  });
+  const process = `PID ${job.process.pid} (${shownCommand(job).command[0]})`;
+  const message = isNew
+    ? `governing ${process} as job ${job.jobId}`
+    : `job ${job.jobId} had no observer, and this process observes it from now on: ${process}`;
+  // With --detach, the output is the id of the job.
+  if (flags.reportStart === undefined) warn(message);
+  warnOfMissingLimits(job);
+  if (isNew && job.tenant !== null) warnOfMissingTotal(context, job);
+  return { job, pidfd };
+}
+
+function takeOverAgain(context: Context, orphan: RunningJob, flags: AttachFlags): Governed {
+  const different = listDifferences(orphan, flags);
+  const hint = `ffrtmp attach --job ${orphan.jobId}, and for limits: ffrtmp limits set ${orphan.jobId} …`;
+  if (different.length > 0 && !isObserved(context, orphan))
+    throw new Refusal(
+      `job ${orphan.jobId} governs process ${orphan.process.pid} and is taken over as it is: it has another ${different.join(", ")}`,
+      hint,
+    );
+  const { job, pidfd, repairs } = takeOver(context, orphan);
+  for (const { what, wanted, found, did } of repairs) {
+    const result =
+      did === "reapplied" || did === "given_again" ? "it is applied again" : did.replace("_", " ");
+    warn(`job ${job.jobId}: ${what} was ${found} instead of ${wanted}: ${result}`);
+  }
+  return { job, pidfd };
+}
+
+/**
+ * Lists the options that ask for something else than the job has. A supervisor that starts a wrapper again gives it the
+ * same options, which ask for nothing new.
+ */
+function listDifferences(job: RunningJob, flags: AttachFlags): string[] {
+  const { jobId, intent, slaEligible, limits, tenant, labels } = jobSpecFromFlags(flags, job.jobId);
+  const inForce = limitsInForce(job);
+  const isOther = (name: LimitName) => {
+    const wanted = formatLimit(limits, name);
+    return wanted !== undefined && ![job.limits, inForce].some((each) => formatLimit(each, name) === wanted);
+  };
+  return [
+    ...(jobId === job.jobId ? [] : ["--job-id"]),
+    ...(intent === null || intent === job.intent ? [] : ["--intent"]),
+    ...(slaEligible && !job.slaEligible ? ["--sla-eligible"] : []),
+    ...(tenant === null || tenant.name === job.tenant ? [] : ["--tenant"]),
+    ...(Object.entries(labels).every(([name, value]) => job.labels[name] === value) ? [] : ["--label"]),
+    ...LIMIT_NAMES.filter(isOther),
+  ];
 }
 
 /** Reads what the ledger keeps of a process, which can delay that without end, within a time limit. */

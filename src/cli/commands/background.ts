@@ -32,7 +32,7 @@ interface StartReport {
   /** Warnings for the user, which would otherwise reach only the log of ffrtmp. */
   warnings: string[];
   /** `null` where the job could not be started. */
-  pid: number | null;
+  job: { jobId: string; pid: number } | null;
   refusal?: { message: string; hint: string | undefined; exitCode: number | undefined };
 }
 
@@ -44,12 +44,15 @@ const MAX_OWN_LOG_BYTES = 8 * 1024 ** 2;
 /** Earlier logs that are kept, as ffrtmp.log.1 and so on. */
 const KEPT_OWN_LOGS = 2;
 
-/** Starts a background copy, as only a parent receives an exit code. Returns when the copy has reported. */
-export async function runInBackground(jobId: string, flags: JobFlags): Promise<number> {
+/**
+ * Starts a copy of this command in the background, as only a parent receives an exit code. Returns when the copy has
+ * reported. `options`: more options for the copy.
+ */
+export async function runInBackground(flags: JobFlags, options: string[] = []): Promise<number> {
   const { ownLog: path, directory } = locateState(flags.statePath, process.env);
   const ownLog = openOwnLog(path, directory);
   const child = Bun.spawn({
-    cmd: backgroundCommand(jobId),
+    cmd: backgroundCommand(options),
     detached: true,
     stdio: ["ignore", ownLog, ownLog, "pipe"],
   });
@@ -57,13 +60,13 @@ export async function runInBackground(jobId: string, flags: JobFlags): Promise<n
   closeSync(ownLog);
   const pipe = child.stdio[REPORT_FD];
   const text = typeof pipe === "number" ? await Bun.file(pipe).text() : "";
-  const death = `the background process of job ${jobId} died while it started the job`;
-  if (text === "") throw new Refusal(death, `tail ${path}`);
-  const { warnings, pid, refusal } = JSON.parse(text) as StartReport;
+  if (text === "") throw new Refusal("the background process died while it started the job", `tail ${path}`);
+  const { warnings, job, refusal } = JSON.parse(text) as StartReport;
   for (const warning of warnings) warn(warning);
   if (refusal) throw Object.assign(new Refusal(refusal.message, refusal.hint), refusal);
-  if (flags.json) printJson({ job_id: jobId, pid });
-  else printOut(jobId);
+  if (job === null) throw new Error("the background process reported no job");
+  if (flags.json) printJson({ job_id: job.jobId, pid: job.pid });
+  else printOut(job.jobId);
   return 0;
 }
 
@@ -73,17 +76,43 @@ export function startReporting<T extends { job: RunningJob }>(fd: number, start:
   listenToWarnings((message) => warnings.push(message));
   try {
     const started = start();
-    report(fd, { warnings, pid: started.job.process.pid });
+    reportStarted(fd, warnings, started.job);
     return started;
   } catch (error) {
-    if (error instanceof Refusal) {
-      const { message, hint, exitCode }: Refusal & { exitCode?: number } = error;
-      report(fd, { warnings, pid: null, refusal: { message, hint, exitCode } });
-    }
+    reportRefusal(fd, warnings, error);
     throw error;
   } finally {
     listenToWarnings(undefined);
   }
+}
+
+/** The same for `attach`, which waits while it governs a process. */
+export async function attachReporting<T extends { job: RunningJob }>(
+  fd: number,
+  attach: () => Promise<T>,
+): Promise<T> {
+  const warnings: string[] = [];
+  listenToWarnings((message) => warnings.push(message));
+  try {
+    const attached = await attach();
+    reportStarted(fd, warnings, attached.job);
+    return attached;
+  } catch (error) {
+    reportRefusal(fd, warnings, error);
+    throw error;
+  } finally {
+    listenToWarnings(undefined);
+  }
+}
+
+function reportStarted(fd: number, warnings: string[], { jobId, process }: RunningJob): void {
+  report(fd, { warnings, job: { jobId, pid: process.pid } });
+}
+
+function reportRefusal(fd: number, warnings: string[], error: unknown): void {
+  if (!(error instanceof Refusal)) return;
+  const { message, hint, exitCode }: Refusal & { exitCode?: number } = error;
+  report(fd, { warnings, job: null, refusal: { message, hint, exitCode } });
 }
 
 function report(fd: number, result: StartReport): void {
@@ -154,11 +183,11 @@ function openLog(path: string, stateDirectory: string, flags: number, failure: s
   }
 }
 
-function backgroundCommand(jobId: string): string[] {
+function backgroundCommand(options: string[]): string[] {
   const [subcommand = "", ...rest] = process.argv.slice(2);
   // The compiled executable, or the runtime with the main file.
   const program = Bun.main.startsWith("/$bunfs/") ? [] : [Bun.main];
-  const words = [...program, subcommand, "--report-start", String(REPORT_FD), "--job-id", jobId];
+  const words = [...program, subcommand, "--report-start", String(REPORT_FD), ...options];
   if (!mayHaveLostBytes(rest)) return [process.execPath, ...words, ...rest];
   const encoded = words.map((word) => new TextEncoder().encode(word));
   const bytes = readOwnArguments(realHost()).slice(-rest.length);

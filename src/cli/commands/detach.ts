@@ -1,14 +1,26 @@
 import { detach as detachJob } from "../../jobs/attach/detach.ts";
+import { resultJson } from "../../jobs/json.ts";
 import { jobCgroupOf } from "../../jobs/placement/jobCgroup.ts";
+import { findActiveDaemon } from "../../jobs/recovery/recover.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
-import { printOut } from "../output/messages.ts";
+import { printJson, printOut } from "../output/messages.ts";
 import { closeAfterChange, findRunningJob, openContext } from "../session.ts";
 
-export function detach(jobId: string, flags: CommonFlags): number {
+export function detach(name: string, flags: CommonFlags): number {
   const context = openContext(flags);
-  const job = findRunningJob(context, jobId);
+  const job = findRunningJob(context, name);
+  const { jobId, process } = job;
   detachJob(context, job, jobCgroupOf(context, job));
+  const result = context.ledger.result(job);
+  const hasDaemon = findActiveDaemon(context) !== undefined;
   closeAfterChange(context, job);
-  printOut(`job ${jobId} is detached: everything is restored, and PID ${job.process.pid} keeps running`);
+  if (flags.json && result) printJson(resultJson(job, result));
+  else {
+    printOut(`job ${jobId} is detached: everything is restored, and PID ${process.pid} keeps running`);
+    if (job.mode === "watch" || hasDaemon)
+      printOut(
+        `ffrtmp watch leaves it alone from now on. To undo that: ffrtmp attach --policy --pid ${process.pid}`,
+      );
+  }
   return 0;
 }

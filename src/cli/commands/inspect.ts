@@ -1,13 +1,17 @@
 import type { Context } from "../../jobs/context.ts";
 import { formatDuration } from "../../jobs/duration.ts";
+import { Refusal } from "../../jobs/errors.ts";
 import { eventJson, isoTime, jobJson, resultJson, usageJson } from "../../jobs/json.ts";
 import { MAX_COMMAND_BYTES } from "../../jobs/model/command.ts";
 import { factsOfEnding, type JobResult } from "../../jobs/model/ending.ts";
 import { type Job, observerOf, startedMsOf } from "../../jobs/model/job.ts";
 import { governedTimeOf, runtimeOf } from "../../jobs/model/runtime.ts";
+import { type ShownCommand, shownCommand, trueCommand } from "../../jobs/model/secrets.ts";
 import { jobCgroupOf, usageOf } from "../../jobs/placement/jobCgroup.ts";
 import { isObserved } from "../../jobs/recovery/recover.ts";
 import { exitText, markOf } from "../../jobs/summary.ts";
+import { formatChange } from "../../limits/limits.ts";
+import { LIMIT_NAMES } from "../../limits/table.ts";
 import type { Usage } from "../../limits/usage.ts";
 import { listMembers } from "../../linux/cgroup/jobCgroup.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
@@ -16,37 +20,55 @@ import { outcomePairs } from "../output/outcomes.ts";
 import { type Pair, renderPairs } from "../output/table.ts";
 import { findJob, openContext } from "../session.ts";
 
-export function inspect(jobId: string, flags: CommonFlags): number {
+export function inspect(name: string, flags: CommonFlags & { showSecrets?: boolean }): number {
   const context = openContext(flags);
-  const job = findJob(context, jobId);
+  const job = findJob(context, name);
+  if (flags.showSecrets) requireOwner(job);
+  const shown = flags.showSecrets ? trueCommand(job) : shownCommand(job);
   const result = context.ledger.result(job);
   const cgroup = jobCgroupOf(context, job);
   const usage = result?.usage ?? usageOf(job, cgroup);
   const processes = listMembers(cgroup);
   const events = context.ledger.events(job).map(eventJson);
   if (flags.json) {
-    const ended = result ? resultJson(job, result) : null;
-    printJson({ ...jobJson(job), processes, usage: usageJson(usage), result: ended, events });
+    const ended = result ? resultJson(job, result, shown) : null;
+    printJson({ ...jobJson(job, shown), processes, usage: usageJson(usage), result: ended, events });
   } else {
     const eventPairs = events.map((event): Pair => ["event", JSON.stringify(event)]);
     const resultPairs = result ? describeResult(job, result) : [];
-    const pairs = [...describeJob(context, job, processes), ...resultPairs, ...describeUsage(usage, job)];
+    const pairs = [
+      ...describeJob(context, job, shown, processes),
+      ...resultPairs,
+      ...describeUsage(usage, job),
+    ];
     printOut(renderPairs([...pairs, ...eventPairs]));
   }
   context.ledger.close();
   return 0;
 }
 
-function describeJob(context: Context, job: Job, processes: number[]): Pair[] {
+/** Throws a Refusal for a user who is neither root nor the user of the job's process. */
+function requireOwner({ jobId, uid }: Job): void {
+  const self = process.geteuid?.();
+  if (self === 0 || (uid !== null && self === uid)) return;
+  const owner = uid === null || uid === 0 ? "root" : `root and uid ${uid}`;
+  throw new Refusal(
+    `only ${owner} may see the secrets of job ${jobId}, and this is uid ${self}`,
+    `without secrets: ffrtmp inspect ${jobId}`,
+  );
+}
+
+function describeJob(context: Context, job: Job, shown: ShownCommand, processes: number[]): Pair[] {
   const observer = isObserved(context, job) ? `observed by PID ${observerOf(job)?.pid}` : "not observed";
   const pairs: Pair[] = [
     ["job", job.jobId],
     ["state", job.state === "running" ? `running, ${observer}` : job.state],
     ["mode", job.mode],
     ["pid", job.process?.pid.toString() ?? "none yet"],
-    ["command", job.command.join(" ")],
+    ["command", shown.command.join(" ")],
     ...commandCutPairs(job),
-    ["directory", job.cwd ?? "unknown"],
+    ...(shown.isMasked ? [SECRETS_MASKED] : []),
+    ["directory", shown.cwd ?? "unknown"],
     ["governed since", isoTime(startedMsOf(job)) ?? "not yet"],
   ];
   if (job.intent !== null) pairs.push(["intent", job.intent]);
@@ -54,9 +76,20 @@ function describeJob(context: Context, job: Job, processes: number[]): Pair[] {
   pairs.push(...Object.entries(job.labels).map(([name, value]): Pair => ["label", `${name}=${value}`]));
   if (job.logPath !== null) pairs.push(["log", job.logPath]);
   if (processes.length > 0) pairs.push(["processes", processes.join(" ")]);
-  pairs.push(...outcomePairs(job));
+  pairs.push(...outcomePairs(job), ...byHandPairs(job));
   if (job.state !== "ended") pairs.push(...job.cgroup.map(({ path }): Pair => ["cgroup", path]));
   return pairs;
+}
+
+const SECRETS_MASKED: Pair = [
+  "secrets",
+  "masked as ***; --show-secrets shows them to root and to the job's user",
+];
+/** Limits that were cancelled by hand have no outcome: without this, they would be missing without a reason. */
+function byHandPairs({ byHand }: Job): Pair[] {
+  const names = LIMIT_NAMES.filter((name) => formatChange(byHand ?? {}, name) !== undefined);
+  const changes = names.map((name) => `${name} ${formatChange(byHand ?? {}, name)}`);
+  return changes.length === 0 ? [] : [["set by hand", changes.join(", ")]];
 }
 
 /** A line of its own: text at the end of the command could be an argument. */

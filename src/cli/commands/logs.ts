@@ -9,9 +9,9 @@ import { findJob, openContext } from "../session.ts";
 const POLL_MS = 200;
 
 /** Prints the output of a background job, byte for byte. */
-export async function logs(jobId: string, flags: CommonFlags & { follow?: boolean }): Promise<number> {
+export async function logs(name: string, flags: CommonFlags & { follow?: boolean }): Promise<number> {
   const context = openContext(flags);
-  const { logPath, key } = findJob(context, jobId);
+  const { logPath, key, jobId } = findJob(context, name);
   const noLog = `job ${jobId} has no log: only run --detach captures output`;
   if (logPath === null) throw new Refusal(noLog, "start the job with: ffrtmp run --detach");
   const fd = open(logPath);

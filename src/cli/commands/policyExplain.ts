@@ -3,6 +3,7 @@ import { type DryRun, planDryRun } from "../../jobs/attach/planAttach.ts";
 import type { Context } from "../../jobs/context.ts";
 import { Refusal } from "../../jobs/errors.ts";
 import { limitJson } from "../../jobs/json.ts";
+import { maskSecrets, maskText } from "../../jobs/model/secrets.ts";
 import type { LimitOutcome } from "../../limits/outcome.ts";
 import { SlowReader } from "../../linux/proc/slowFacts/slowReader.ts";
 import { readStat } from "../../linux/proc/stat.ts";
@@ -76,7 +77,7 @@ async function explainProcess(
 
 const COLUMNS: Column<Explained>[] = [
   { heading: "PID", right: true, text: ({ facts }) => String(facts.pid) },
-  { heading: "COMMAND", text: ({ facts }) => facts.names.comm },
+  { heading: "COMMAND", text: ({ facts }) => maskText(facts.names.comm) },
   { heading: "GOVERN", text: ({ plan }) => (plan ? "yes" : "no") },
   { heading: "RULE", text: ({ decision }) => decision.rule ?? "-" },
   { heading: "TENANT", text: ({ decision }) => (decision.govern ? decision.tenant : undefined) ?? "-" },
@@ -99,18 +100,21 @@ function describe({ facts, steps, plan, reason, decision }: Explained): string {
 
 const UNKNOWN = "not readable";
 const ARGUMENTS_CUT: Pair = ["arguments cut", `only the first ${MAX_ARGUMENT_BYTES} bytes are read`];
+const ARGUMENTS_MASKED: Pair = ["secrets", "masked as ***; the policy compares the true arguments"];
 
 function factPairs(facts: ProcessFacts): Pair[] {
+  const shown = shownFacts(facts);
   return [
     ["pid", `${facts.pid}, parent ${facts.ppid}`],
-    ["name", facts.names.comm],
-    ["executable", facts.executable ?? UNKNOWN],
-    ["arguments", facts.argv.join(" ") || UNKNOWN],
+    ["name", shown.comm],
+    ["executable", shown.executable ?? UNKNOWN],
+    ["arguments", shown.argv.join(" ") || UNKNOWN],
     ...(facts.isArgvCut ? [ARGUMENTS_CUT] : []),
+    ...(isMasked(facts, shown) ? [ARGUMENTS_MASKED] : []),
     ["user", `${facts.user ?? "unnamed"} (${facts.uid ?? UNKNOWN})`],
     ["group", `${facts.group ?? "unnamed"} (${facts.gid ?? UNKNOWN})`],
-    ["directory", facts.cwd ?? UNKNOWN],
-    ["started by", facts.ancestors.map(({ comm }) => comm).join(" < ") || "unknown"],
+    ["directory", shown.cwd ?? UNKNOWN],
+    ["started by", shown.ancestors.join(" < ") || "unknown"],
     ["cgroups", [...new Set(facts.cgroups)].join(", ") || UNKNOWN],
     ["container", facts.container ?? "none"],
     ["age", `${(facts.ageMs / 1000).toFixed(1)}s`],
@@ -131,22 +135,39 @@ function outcomeText({ outcome, wanted, because }: LimitOutcome): string {
   return because === undefined ? word : `${word}; ${because}`;
 }
 
-/** Leaves out the environment, which may contain secrets; conditions on it show the values they found. */
+/** Returns the facts that a process chooses, with secrets masked. The policy compares the true ones. */
+function shownFacts({ names, executable, argv, cwd, ancestors }: ProcessFacts) {
+  return {
+    comm: maskText(names.comm),
+    executable: executable === undefined ? undefined : maskText(executable),
+    argv: maskSecrets(argv),
+    cwd: cwd === undefined ? undefined : maskText(cwd),
+    ancestors: ancestors.map(({ comm }) => maskText(comm)),
+  };
+}
+
+function isMasked({ argv }: ProcessFacts, shown: Pick<ProcessFacts, "argv">): boolean {
+  return !Bun.deepEquals(shown.argv, argv);
+}
+
+/** Leaves out the environment; conditions on it show the values they found, with secrets masked. */
 function explainedJson({ facts, steps, decision, plan, reason }: Explained): Record<string, unknown> {
+  const shown = shownFacts(facts);
   return {
     pid: facts.pid,
     facts: {
       parent_pid: facts.ppid,
-      comm: facts.names.comm,
-      executable: facts.executable ?? null,
-      argv: facts.argv,
+      comm: shown.comm,
+      executable: shown.executable ?? null,
+      argv: shown.argv,
       argv_cut: facts.isArgvCut,
+      argv_masked: isMasked(facts, shown),
       uid: facts.uid ?? null,
       user: facts.user ?? null,
       gid: facts.gid ?? null,
       group: facts.group ?? null,
-      cwd: facts.cwd ?? null,
-      ancestors: facts.ancestors.map(({ comm }) => comm),
+      cwd: shown.cwd ?? null,
+      ancestors: shown.ancestors,
       cgroups: facts.cgroups,
       container: facts.container ?? null,
       age_seconds: facts.ageMs / 1000,

@@ -3,6 +3,7 @@ import type { Context } from "../../jobs/context.ts";
 import { formatDuration } from "../../jobs/duration.ts";
 import { isoTime, jobJson } from "../../jobs/json.ts";
 import type { OpenJob } from "../../jobs/model/job.ts";
+import { shownCommand } from "../../jobs/model/secrets.ts";
 import { isObserved, repairAll } from "../../jobs/recovery/recover.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
 import { printJson, printOut, warn } from "../output/messages.ts";
@@ -17,7 +18,7 @@ export async function ps(flags: CommonFlags & { daemon?: boolean }): Promise<num
   }
   repairAll(context);
   const jobs = context.ledger.openJobs();
-  if (flags.json) printJson(jobs.map(jobJson));
+  if (flags.json) printJson(jobs.map((job) => jobJson(job)));
   else printOut(renderTable(columns(context), jobs));
   warnOfInvalidPolicy(context);
   context.ledger.close();
@@ -34,7 +35,7 @@ function columns(context: Context): Column<OpenJob>[] {
     { heading: "SINCE", right: true, text: (job) => governedForText(context, job) },
     { heading: "OBSERVER", text: (job) => (isObserved(context, job) ? `PID ${job.observer?.pid}` : "none") },
     { heading: "LIMITS", text: limitsText },
-    { heading: "COMMAND", text: ({ command }) => shorten(command.join(" ")) },
+    { heading: "COMMAND", text: (job) => shorten(shownCommand(job).command.join(" ")) },
   ];
 }
 

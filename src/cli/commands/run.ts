@@ -1,9 +1,9 @@
 import type { Context } from "../../jobs/context.ts";
 import { Refusal } from "../../jobs/errors.ts";
 import { recordExit } from "../../jobs/exit/recordExit.ts";
-import { generateJobId } from "../../jobs/job.ts";
-import { resultJson } from "../../jobs/json.ts";
+import { generateJobId, type JobSpec } from "../../jobs/job.ts";
 import { type Ending, factsOfEnding } from "../../jobs/model/ending.ts";
+import type { RunningJob } from "../../jobs/model/job.ts";
 import { isTerminal, listInheritedFiles, readOwnArguments } from "../../jobs/start/inheritedFiles.ts";
 import { mayHaveLostBytes } from "../../jobs/start/rawArguments.ts";
 import { rejectNoOrphansFlag } from "../../jobs/start/runtimeFlags.ts";
@@ -16,6 +16,7 @@ import { type JobFlags, jobSpecFromFlags } from "../options/jobOptions.ts";
 import { checkWorkingDirectory } from "../options/workingDirectory.ts";
 import { printErr, warn } from "../output/messages.ts";
 import { warnOfLikelyMistakes, warnOfMissingLimits } from "../output/outcomes.ts";
+import type { ResultFile } from "../output/resultFile.ts";
 import { openContext } from "../session.ts";
 import { firstSignal, stopObserving, watchContinuations } from "../signals.ts";
 import { dropJobLog, openJobLog, runInBackground, startReporting } from "./background.ts";
@@ -26,6 +27,7 @@ const SETTLE_AFTER_MS = 500;
 export interface RunFlags extends JobFlags {
   workdir?: string;
   detach?: boolean;
+  resultFile?: string;
   /** The descriptor to which the background copy of `--detach` reports the start. Only that copy has it. */
   reportStart?: number;
 }
@@ -33,14 +35,36 @@ export interface RunFlags extends JobFlags {
 /** Starts a command, waits for it and returns its exit code, as a shell does. */
 export async function run(command: string[], flags: RunFlags): Promise<number> {
   const inherited = listInheritedFiles(realHost());
+  const spec = jobSpecFromFlags(flags, generateJobId(command[0] as string, Date.now()));
+  if (flags.resultFile === undefined) return runJob(command, flags, inherited, spec);
+  if (flags.detach)
+    throw new Refusal(
+      "--result-file needs a run that waits for the end of the command, which --detach does not",
+      "omit one of them; ffrtmp inspect JOB --json has the result of a job in the background",
+    );
+  const { ResultFile } = await import("../output/resultFile.ts");
+  const resultFile = new ResultFile(flags.resultFile);
+  return runJob(command, flags, inherited, spec, resultFile).catch((error) => {
+    if (error instanceof Refusal) resultFile.writeFailure(spec, command, error.message);
+    throw error;
+  });
+}
+
+async function runJob(
+  command: string[],
+  flags: RunFlags,
+  inherited: number[],
+  spec: JobSpec,
+  resultFile?: ResultFile,
+): Promise<number> {
   rejectNoOrphansFlag(process.env);
   const workingDirectory = checkWorkingDirectory(flags.workdir);
   const { reportStart } = flags;
-  const spec = jobSpecFromFlags(flags, generateJobId(command[0] as string, Date.now()));
-  if (flags.detach && reportStart === undefined) return runInBackground(spec.jobId, flags);
+  if (flags.detach && reportStart === undefined) return runInBackground(flags, ["--job-id", spec.jobId]);
 
   const start = () => startJob({ ...spec, command, workingDirectory, inherited }, flags);
   const { context, job, ended } = reportStart === undefined ? start() : startReporting(reportStart, start);
+  if (flags.tenant !== undefined) void warnOfTotal(context, job);
   let hasContinued: (() => Promise<boolean>) | undefined;
   setTimeout(() => {
     hasContinued = watchContinuations(context.host);
@@ -52,7 +76,11 @@ export async function run(command: string[], flags: RunFlags): Promise<number> {
     if (await handOver(context, job)) return 0;
   }
   const end = await first;
-  if (typeof end === "string") return stopObserving(context, job, end);
+  if (typeof end === "string") {
+    if (resultFile)
+      warn(`the result of job ${job.jobId} is not written to ${resultFile.path}: this run does not wait`);
+    return stopObserving(context, job, end);
+  }
   const { result, isOurs, survivors } = recordExit(context, job, end.ending, {
     byParent: end.measured,
     ...((await hasContinued?.()) ? { time: "unseen" } : {}),
@@ -62,12 +90,22 @@ export async function run(command: string[], flags: RunFlags): Promise<number> {
     await reportRecorded(context, job);
   }
   if (survivors.length > 0) warn(survivorsLine(job, survivors));
-  if (isOurs) printErr(flags.json ? JSON.stringify(resultJson(job, result)) : summaryLine(job, result));
-  else
+  if (resultFile || (isOurs && flags.json)) {
+    const { resultJson } = await import("../../jobs/json.ts");
+    const json = resultJson(job, result);
+    resultFile?.write(json);
+    if (isOurs) printErr(flags.json ? JSON.stringify(json) : summaryLine(job, result));
+  } else if (isOurs) printErr(summaryLine(job, result));
+  if (!isOurs)
     warn(`job ${job.jobId} was already recorded as ${factsOfEnding(result.ending).ending} before it ended`);
   await pruneIfDue(context);
   context.ledger.close();
   return exitCodeOf(end.ending);
+}
+
+async function warnOfTotal(context: Context, job: RunningJob): Promise<void> {
+  const { warnOfMissingTotal } = await import("../output/tenantTotals.ts");
+  warnOfMissingTotal(context, job);
 }
 
 /**

@@ -1,8 +1,11 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { faultInJobId, type JobSpec } from "../../jobs/job.ts";
 import { PLACEMENTS, type Placement } from "../../linux/cgroup/placement.ts";
+import { faultInTenant } from "../../policy/tenant.ts";
+import { parseWord, WORD } from "../../policy/word.ts";
 import { hasInvisible } from "../../sys/visibleText.ts";
 import { addLimitOptions, limitsFrom } from "./limitOptions.ts";
+import { optionValue } from "./optionValue.ts";
 
 const MAX_INTENT_LENGTH = 128;
 
@@ -15,6 +18,8 @@ export interface JobFlags extends CommonFlags {
   jobId?: string;
   slaEligible?: boolean;
   intent?: string;
+  tenant?: string;
+  label?: Record<string, string>;
   placement?: Placement;
 }
 
@@ -24,6 +29,12 @@ export function addJobOptions(command: Command): Command {
     .option("--job-id <id>", "set the id of the job (default: generated)", parseJobId)
     .option("--sla-eligible", "count this job in SLA figures")
     .option("--intent <word>", "record the purpose of the job with its result", parseIntent)
+    .option(
+      "--tenant <name>",
+      "record the tenant of the job; totals of tenants come from a policy",
+      parseTenant,
+    )
+    .option("--label <name=value>", "record a label of the job; repeatable", parseLabel)
     .option("--json", "print the result as JSON when the job ends");
   return addStateOption(command);
 }
@@ -49,7 +60,13 @@ export function addStateOption(command: Command): Command {
 
 /** Adds the argument and the option that name one recorded job. */
 export function addJobArgument(command: Command): Command {
-  return addStateOption(command).argument("<job>", "job id");
+  return addStateOption(command).argument("<job>", "job id, or the PID of a process that the job governs");
+}
+
+/** Adds the argument and the option that name several running jobs. */
+export function addJobsArgument(command: Command): Command {
+  const argument = "job ids, PIDs of their processes, or quoted patterns of ids such as 'batch-*'";
+  return addStateOption(command).argument("<job...>", argument);
 }
 
 export function jobSpecFromFlags(flags: JobFlags, jobId: string): JobSpec {
@@ -58,8 +75,9 @@ export function jobSpecFromFlags(flags: JobFlags, jobId: string): JobSpec {
     limits: limitsFrom(flags),
     intent: flags.intent ?? null,
     slaEligible: flags.slaEligible ?? false,
-    tenant: null,
-    labels: {},
+    // A total for all jobs of a tenant comes from a policy.
+    tenant: flags.tenant === undefined ? null : { name: flags.tenant, limits: {} },
+    labels: flags.label ?? {},
     ...(flags.placement === undefined ? {} : { placement: flags.placement }),
   };
 }
@@ -74,4 +92,20 @@ function parseJobId(text: string): string {
   const fault = faultInJobId(text);
   if (fault !== undefined) throw new InvalidArgumentError(`Invalid job id: ${fault}.`);
   return text;
+}
+
+function parseTenant(text: string): string {
+  const fault = faultInTenant(text);
+  if (fault !== undefined) throw new InvalidArgumentError(`It is not the name of a tenant: ${fault}.`);
+  return text;
+}
+
+/** Adds `name=value` to the labels that were given before. The last one of a name counts. */
+function parseLabel(text: string, earlier: Record<string, string> = {}): Record<string, string> {
+  const at = text.indexOf("=");
+  if (at < 0)
+    throw new InvalidArgumentError("It has no =. Expected: a name, = and a value, such as channel=7.");
+  const parse = (part: string, word: string) =>
+    optionValue(`a ${part} that is ${WORD}`, (input) => parseWord(input))(word);
+  return { ...earlier, [parse("name", text.slice(0, at))]: parse("value", text.slice(at + 1)) };
 }

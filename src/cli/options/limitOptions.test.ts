@@ -1,11 +1,10 @@
 import { describe, expect, it } from "bun:test";
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { Command } from "commander";
-import type { Limits } from "../../limits/limits.ts";
+import { type Limits, mergeLayers } from "../../limits/limits.ts";
 import { SPELLINGS, type Spelling } from "../../limits/spellings.ts";
 import { LIMITS } from "../../limits/table.ts";
 import { loadPolicy } from "../../policy/file/loadPolicy.ts";
-import { mergeLayers } from "../../policy/policy.ts";
 import { addLimitOptions, limitsFrom } from "./limitOptions.ts";
 
 function limitsOf(...args: string[]): Limits {

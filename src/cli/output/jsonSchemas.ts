@@ -24,12 +24,44 @@ const inspected = jobSchema
   })
   .meta({ id: "InspectedJob", description: "A job with all that is known about it." });
 
+const changedLimits = jobSchema
+  .extend({
+    lifted: described(
+      z.array(
+        z.strictObject({
+          limit: described(z.enum(LIMIT_NAMES), "the limit"),
+          in_force: text("the value that applies now, of a cgroup above; `null`: none"),
+        }),
+      ),
+      "limits that this call lifted: ffrtmp sets none any more",
+    ),
+  })
+  .meta({ id: "ChangedLimits", description: "A job after a change of its limits by hand." });
+
+const unchangedLimits = z
+  .strictObject({
+    job_id: described(z.string(), "the argument that names no job whose limits can be changed"),
+    error: described(z.string(), "why not"),
+  })
+  .meta({ id: "UnchangedLimits", description: "An argument whose limits were not changed." });
+
+/** One document for one id or PID, a list for several arguments or a pattern. */
+const limitChanges = z.union([changedLimits, z.array(z.union([changedLimits, unchangedLimits]))]);
+
 const started = z
   .strictObject({
     job_id: described(z.string(), "the job's id"),
     pid: count("the workload's process"),
   })
-  .meta({ id: "StartedJob", description: "A job that was started in the background." });
+  .meta({ id: "StartedJob", description: "A job that was started, or that is observed, in the background." });
+
+const returned = z
+  .strictObject({
+    pid: described(z.number(), "the process"),
+    was_detached: described(z.boolean(), "it was detached by hand until now, and left alone"),
+    job_id: text("the job as which `ffrtmp watch` governs it now; `null`: none yet"),
+  })
+  .meta({ id: "ReturnedProcess", description: "A process that is given back to the policy." });
 
 const problem = z
   .strictObject({
@@ -144,8 +176,12 @@ const facts = z
     parent_pid: z.number(),
     comm: described(z.string(), "the name of the process, at most 15 bytes"),
     executable: text("the path of the executable"),
-    argv: described(z.array(z.string()), "the arguments; empty where they cannot be read"),
+    argv: described(
+      z.array(z.string()),
+      "the arguments, with secrets as `***`; empty where they cannot be read",
+    ),
     argv_cut: described(z.boolean(), "the command line is longer than `argv`"),
+    argv_masked: described(z.boolean(), "`argv` has a secret masked"),
     uid: count("the effective user"),
     user: text("the name of the user; `null` where it has none"),
     gid: count("the effective group"),
@@ -261,13 +297,16 @@ export interface JsonDocument {
 export const JSON_DOCUMENTS: readonly JsonDocument[] = [
   { command: "run", option: "--detach", form: "document", schema: started },
   { command: "run", form: "document", schema: resultSchema },
+  { command: "attach", option: "--policy", form: "document", schema: returned },
+  { command: "attach", option: "--detach", form: "document", schema: started },
   { command: "attach", form: "document", schema: resultSchema },
   { command: "ps", option: "--daemon", form: "document", schema: daemon.nullable() },
   { command: "ps", form: "document", schema: z.array(job) },
   { command: "inspect", form: "document", schema: inspected },
   { command: "history", form: "document", schema: z.array(resultSchema) },
-  { command: "limits set", form: "document", schema: job },
-  { command: "limits reset", form: "document", schema: job },
+  { command: "detach", form: "document", schema: resultSchema },
+  { command: "limits set", form: "document", schema: limitChanges },
+  { command: "limits reset", form: "document", schema: limitChanges },
   { command: "prune", form: "document", schema: pruned },
   { command: "policy check", form: "document", schema: policyCheck },
   { command: "policy explain", option: "--all", form: "document", schema: z.array(explained) },
@@ -276,3 +315,7 @@ export const JSON_DOCUMENTS: readonly JsonDocument[] = [
   { command: "watch", form: "lines", schema: logged },
   { command: "doctor", form: "document", schema: z.array(check) },
 ];
+
+export type ChangedLimitsJson = z.input<typeof changedLimits>;
+export type UnchangedLimitsJson = z.input<typeof unchangedLimits>;
+export type ReturnedJson = z.input<typeof returned>;

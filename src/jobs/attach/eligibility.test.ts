@@ -144,8 +144,10 @@ test("a process that the operator detached is governed again only when the opera
   expect(checkEligibility(context, pid, "discovered")).toMatchObject({
     eligible: false,
     code: "detached",
-    reason: "it was released by ffrtmp detach",
-    hint: `to govern it again: ffrtmp attach --pid ${pid}`,
+    reason: expect.stringContaining(
+      "it was detached by hand, and is left alone until: ffrtmp attach --policy",
+    ),
+    hint: `to govern it by hand: ffrtmp attach --pid ${pid}`,
   });
 });
 

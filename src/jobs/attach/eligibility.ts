@@ -120,8 +120,9 @@ export function checkScreened(
     const governed = ofOwnJob(context, stat) ?? governedAs(stat, jobAround(context, membership));
     if (governed) return governed;
     if (intent === "discovered" && ledger.wasDetached({ bootId, pid, startTicks })) {
-      const hint = `to govern it again: ffrtmp attach --pid ${pid}`;
-      return ineligible(stat, "detached", "it was released by ffrtmp detach", hint);
+      const hint = `to govern it by hand: ffrtmp attach --pid ${pid}`;
+      const reason = `it was detached by hand, and is left alone until: ffrtmp attach --policy --pid ${pid}`;
+      return ineligible(stat, "detached", reason, hint);
     }
     return { eligible: true, stat, membership };
   });

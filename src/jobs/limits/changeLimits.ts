@@ -28,7 +28,8 @@ export function changeLimits(
   // Recorded first: if this ffrtmp dies now, the next one applies what is recorded.
   const wanted = ledger.recordSpec(job, spec);
   // The total of a tenant that stays is the policy's, and is not changed here.
-  const recorded: Tenant | null = wanted.tenant === null ? null : { name: wanted.tenant, limits: {} };
+  const recorded: Tenant | null =
+    wanted.tenant === null || !isInTenantGroup(wanted) ? null : { name: wanted.tenant, limits: {} };
   const { job: migrated, cgroup } = migrateCgroup(context, wanted, tenant === undefined ? recorded : tenant);
   const restored = restoreChanged(context, migrated);
   // Rates are kept per device: those of a device that is no longer named would stay.
@@ -53,6 +54,11 @@ export function changeLimits(
   for (const failure of failures)
     context.warn(`job ${job.jobId}: an old limit could not be removed and is still in force: ${failure}`);
   return changed;
+}
+
+/** Returns whether a job is in the cgroup of its tenant. A job of `run` only has the name of its tenant recorded. */
+function isInTenantGroup({ changes }: RunningJob): boolean {
+  return changes.some((change) => change.kind === "cgroup-created" && change.role === "tenant");
 }
 
 /** Returns the limits that must be removed: no longer asked for, or not written because a limit above is tighter. */

@@ -1,4 +1,4 @@
-import type { Limits } from "../../limits/limits.ts";
+import type { LimitLayer, Limits } from "../../limits/limits.ts";
 import type { LimitOutcome } from "../../limits/outcome.ts";
 import type { Usage } from "../../limits/usage.ts";
 import type { JobLocation } from "../../linux/cgroup/jobCgroup.ts";
@@ -26,8 +26,8 @@ export interface JobFields {
   readonly labels: Readonly<Record<string, string>>;
   /** Limits from the command line or the policy. */
   readonly limits: Readonly<Limits>;
-  /** Limits that an operator set later; they override `limits`. */
-  readonly byHand: Readonly<Limits> | null;
+  /** Limits that an operator set or cancelled later; they override `limits`. */
+  readonly byHand: LimitLayer | null;
   /** Results of applying the limits, those of the tenant's total included. */
   readonly outcomes: readonly LimitOutcome[];
   readonly cgroup: readonly JobLocation[];

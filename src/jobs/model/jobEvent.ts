@@ -24,6 +24,8 @@ interface Details {
   observer_left: { readonly signal?: string };
   /** The policy no longer asks for the job. It is governed again when the policy asks for it again. */
   released_by_policy: { readonly because: string };
+  /** The job was detached by hand, and the operator has let the policy decide about its process again. */
+  returned_to_policy: Record<string, never>;
   detach_failed: { readonly failures: readonly string[]; readonly left: readonly string[] };
   limits_changed: {
     readonly because: string;
@@ -66,6 +68,7 @@ const REQUIRED: Record<JobEventKind, readonly string[]> = {
   observer_died: [],
   observer_left: [],
   released_by_policy: [],
+  returned_to_policy: [],
   detach_failed: [],
   limits_changed: [],
   reapplied: ["what", "wanted", "found"],

@@ -24,3 +24,14 @@ test("the end of a job that this process watches too is left to its exit event",
   expect(repairJob(context, job, true)).toBe("left");
   expect(context.ledger.result(job)).toBeUndefined();
 });
+
+test("a job that another process has taken over since it was read keeps that observer", () => {
+  const owner = openOwner();
+  owner.start(10, 1);
+  const seen = owner.govern(10, {});
+  owner.start(20, 1);
+  const taker = { bootId: owner.context.bootId, pid: 20, startTicks: 100 };
+  expect(owner.context.ledger.takeOver(seen, taker)).toBeDefined();
+  expect(repairJob(owner.context, seen)).toBe("observed");
+  expect(owner.context.ledger.job(seen.key)).toMatchObject({ state: "running", observer: taker });
+});

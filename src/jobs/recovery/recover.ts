@@ -41,10 +41,11 @@ export function repairAll(context: Context): void {
 export function repairJob(context: Context, seen: Job, isWatched = false): Repair {
   const { host, ledger } = context;
   if (isObserved(context, seen)) return "observed";
-  // The observer is dead, so the recorded job does not change any more; an earlier reading may be outdated.
+  // An earlier reading may be outdated: its dead observer has recorded more, or another ffrtmp has taken the job over.
   const current = ledger.job(seen.key);
   if (!current) return "cleaned-up";
   if (current.state === "ended") return current.cleanedUp ? "cleaned-up" : cleanUp(context, current);
+  if (isObserved(context, current)) return "observed";
   const job = current.state === "starting" ? adoptHalfStarted(context, current) : current;
   if (job.state === "running") {
     if (isAlive(host, job.process)) {
@@ -73,9 +74,15 @@ export function recordActiveDaemon({ ledger, self }: Context): void {
 }
 
 /** Returns true while another process is the active daemon: it has a pidfd of every job, and may know how one has ended. */
-function isDaemonRunning({ ledger, host, self }: Context): boolean {
+function isDaemonRunning(context: Context): boolean {
+  const daemon = findActiveDaemon(context);
+  return daemon !== undefined && daemon.pid !== context.self.pid;
+}
+
+/** Returns the `watch` of this state directory that runs. */
+export function findActiveDaemon({ ledger, host }: Context): ProcessIdentity | undefined {
   const daemon = parseJson(ledger.note(ACTIVE_DAEMON) ?? "null") as ProcessIdentity | null | undefined;
-  return typeof daemon?.pid === "number" && daemon.pid !== self.pid && isAlive(host, daemon);
+  return typeof daemon?.pid === "number" && isAlive(host, daemon) ? daemon : undefined;
 }
 
 /** Records the exit of a job whose main process has ended with no ffrtmp that observed it. */

@@ -3,7 +3,7 @@ import type { CgroupInUse } from "../../linux/cgroup/cgroupChanges.ts";
 import type { Context } from "../context.ts";
 import { Refusal } from "../errors.ts";
 import { isOpen, type Job, type StartingJob } from "../model/job.ts";
-import { recordUnobservedExit, repairJob } from "./recover.ts";
+import { isObserved, recordUnobservedExit, repairJob } from "./recover.ts";
 
 /**
  * Records a job before anything is done for it. The record decides between several ffrtmps that want the same process or
@@ -25,10 +25,14 @@ export function registerJob(context: Context, job: StartingJob): void {
       `process ${process.pid} is governed already, as job ${other}`,
       `ffrtmp inspect ${other}`,
     );
-  const pid = ledger.jobsNamed(jobId)[0]?.process?.pid;
+  const holder = ledger.jobsNamed(jobId)[0];
+  const pid = holder?.process?.pid;
+  const isOrphan = holder?.state === "running" && !isObserved(context, holder);
   throw new Refusal(
     `the job id ${jobId} is taken by a job that still runs${pid ? ` as PID ${pid}` : ""}`,
-    `choose another --job-id, or see: ffrtmp inspect ${jobId}`,
+    isOrphan
+      ? `ffrtmp attach --job ${jobId} waits for that job, whose observer is gone; or choose another --job-id`
+      : `choose another --job-id, or see: ffrtmp inspect ${jobId}`,
   );
 }
 

@@ -40,6 +40,12 @@ export function readEffectiveLimits(
   return effective;
 }
 
+/** Reads the limits that apply to the processes of a job, whoever set them. */
+export function readLimitsOn({ fs, directories }: JobCgroup, names: readonly CgroupLimitName[]): Limits {
+  const read = directories.map((each) => readEffectiveLimits(each.controllers, { ...each, fs }, names));
+  return Object.assign({}, ...read);
+}
+
 /** A limit that was applied and does not apply any more. */
 export interface LimitDrift {
   limit: CgroupLimitName;

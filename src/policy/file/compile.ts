@@ -1,15 +1,9 @@
+import { type LimitLayer, mergeLayers } from "../../limits/limits.ts";
 import type { findWholeDisk } from "../../linux/blockDevice.ts";
 import { commandIs, tenantIsKnown } from "../conditions.ts";
 import { DEFAULT_HOOK_TIMEOUT_MS } from "../endHook.ts";
 import { exactName, namesOf } from "../namePattern.ts";
-import {
-  type CommandEntry,
-  DEFAULT_TARGETS,
-  type LimitLayer,
-  mergeLayers,
-  type Policy,
-  type Rule,
-} from "../policy.ts";
+import { type CommandEntry, DEFAULT_TARGETS, type Policy, type Rule } from "../policy.ts";
 import { type Compiled, compileFilters, compileMatch } from "./conditionKeys.ts";
 import { type LimitWords, toLayer } from "./limitsSchema.ts";
 import { nearest } from "./nearest.ts";

@@ -1,8 +1,8 @@
 import { z } from "zod";
 import { type CpuMax, IO_RATES, unitOf } from "../../limits/grammar.ts";
+import type { LimitLayer } from "../../limits/limits.ts";
 import { LIMITS, type Limit, type LimitKey, TASK_LIMITS } from "../../limits/table.ts";
 import { parseRate } from "../../limits/units.ts";
-import type { LimitLayer } from "../policy.ts";
 import { oneOrMore, text, value } from "./leaves.ts";
 
 function shapeOf({ keys, perDevice }: Limit): Record<string, z.ZodType> {

@@ -6,17 +6,12 @@ import { HOOK_FILE, HOOK_TIMEOUT, parseHookFile, parseHookTimeout } from "../end
 import { MAX_AGE, MAX_SIZE, parseMaxAge, parseMaxSize } from "../retentionValues.ts";
 import { parseScanInterval, SCAN_INTERVAL } from "../scanInterval.ts";
 import { compileTenant, faultInTenant } from "../tenant.ts";
+import { parseWord, WORD } from "../word.ts";
 import { commandPattern, filtersSection, matchSection } from "./conditionKeys.ts";
 import { anyNumber, checked, type Report, text, value, yesOrNo } from "./leaves.ts";
 import { limitsSection, totalsSection } from "./limitsSchema.ts";
 
-const MAX_WORD_LENGTH = 128;
-const word = text(`text of 1 to ${MAX_WORD_LENGTH} characters on one line`, (input) => {
-  if (input.trim() === "") throw new ValueFault("is empty");
-  if (input.length > MAX_WORD_LENGTH) throw new ValueFault(`has ${input.length} characters`);
-  if (/\p{Cc}/u.test(input)) throw new ValueFault("contains a control character");
-  return input;
-});
+const word = text(WORD, parseWord);
 
 const TENANT = "a name, or one from the process: {user}, {group}, {container}, {cwd:2}, {env:NAME}";
 const tenant = text(TENANT, compileTenant);
