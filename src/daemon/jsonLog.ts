@@ -1,4 +1,5 @@
 import { isoTime, resultJson } from "../jobs/json.ts";
+import { shownCommand } from "../jobs/model/secrets.ts";
 import { oneLine } from "../sys/visibleText.ts";
 import type { DaemonEvent, DaemonEvents } from "./events.ts";
 import { linesOf } from "./log.ts";
@@ -49,7 +50,8 @@ function moreFactsOf(event: DaemonEvent): object {
     case "policy-rejected":
       return { policy: event.path ?? null, faults: event.faults };
     case "job-attached": {
-      const { mode, tenant, command, outcomes } = event.job;
+      const { mode, tenant, outcomes } = event.job;
+      const { command } = shownCommand(event.job);
       return { mode, target: event.target, rule: event.rule ?? null, tenant, command, limits: outcomes };
     }
     case "limit-repaired":

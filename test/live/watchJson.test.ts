@@ -1,6 +1,8 @@
 import { expect, test } from "bun:test";
-import { closeSync, fstatSync, openSync, readFileSync, writeFileSync } from "node:fs";
-import { lacksLimits, testIf, until, useSandbox } from "../support/sandbox.ts";
+import { closeSync, existsSync, fstatSync, openSync, readFileSync, writeFileSync } from "node:fs";
+import { readHierarchies } from "../../src/linux/cgroup/hierarchies.ts";
+import { realHost } from "../../src/linux/host.ts";
+import { findDirectories, lacksLimits, testIf, until, useSandbox } from "../support/sandbox.ts";
 
 const sandbox = useSandbox();
 const limitsTest = testIf(lacksLimits());
@@ -60,6 +62,31 @@ limitsTest("watch --json prints one JSON object for each event, with stable keys
     expect([typeof level, typeof kind, typeof message]).toEqual(["string", "string", "string"]);
   }
   expect(log.err()).toBe("");
+});
+
+limitsTest("watch --json and on_end show no stream key of a command", async () => {
+  const box = sandbox();
+  const { name, path } = box.program("bash");
+  const [hook, hooked, policy] = [box.path("hook"), box.path("hooked"), box.path("policy.yaml")];
+  writeFileSync(hook, `#!/bin/sh\ncat >> ${hooked}\n`, { mode: 0o755 });
+  writeFileSync(policy, `target_commands: [${name}]\non_end: ${hook}\n`, { mode: 0o644 });
+  const log = startWatch(["--json", "--watch-config", policy]);
+  await until("it answers", async () => (await box.run(["health"])).stdout.includes("has run for"));
+  const workload = box.spawn([path, "-c", "kill -STOP $$", "rtmp://example.com/live/planted-key-812"]);
+  await until("it is governed", () => log.out().includes('"job_attached"'));
+  workload.kill("SIGKILL");
+  await until("the hook has run", () => existsSync(hooked) && readFileSync(hooked, "utf8").endsWith("\n"));
+  await stop(log);
+  for (const text of [log.out(), log.err(), readFileSync(hooked, "utf8")]) {
+    expect(text).not.toContain("planted-key-812");
+  }
+  expect(log.out()).toContain("rtmp://example.com/live/");
+  expect(readFileSync(hooked, "utf8")).toContain("rtmp://example.com/live/");
+  await until("the cgroup of the hooks is removed", () =>
+    readHierarchies(realHost()).every(
+      ({ mountPoint }) => findDirectories(mountPoint, `ffrtmp.hooks-${box.tag}`).length === 0,
+    ),
+  );
 });
 
 test("--log-level and FFRTMP_LOG_LEVEL choose the events that are logged", async () => {
