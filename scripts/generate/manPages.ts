@@ -93,8 +93,8 @@ function optionEntry({ short, long, value, text }: OptionNode): string[] {
 }
 
 function exitStatus(command: CommandNode): string[] {
-  const codes = command.startsAnother ? EXIT_CODES.run : EXIT_CODES.others;
-  return codes.flatMap(namedEntry);
+  const kind = command.startsAnother ? "run" : command.words.at(-1) === "wait" ? "wait" : "others";
+  return EXIT_CODES[kind].flatMap(namedEntry);
 }
 
 /** Names the documents that the command prints, with the keys of each. */

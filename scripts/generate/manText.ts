@@ -52,6 +52,28 @@ export const MAN_TEXTS: Record<string, ManText> = {
     ],
     examples: [],
   },
+  "ffrtmp wait": {
+    description: [
+      "Prints the line of each job when it ends, as run does. A job that has ended already counts, whatever its id was used for before. Works while ffrtmp watch runs and while it does not: where no ffrtmp observes a job, wait records its end.",
+      "Ctrl-C, and the end of wait for any other reason, changes nothing for the jobs.",
+    ],
+    examples: [
+      [
+        "Continue when two jobs have ended that run in the background:",
+        "ffrtmp wait transcode-001 transcode-002",
+      ],
+    ],
+  },
+  "ffrtmp events": {
+    description: [
+      "Each line has the time in UTC, the kind of the event, the job (- for an event of ffrtmp watch itself) and the detail as name=value. Events of jobs are registered, started, ended, detached, never_started and those that ffrtmp inspect shows. Events of the daemon are daemon_started, daemon_stopped, policy_loaded, policy_rejected, event_source_changed, event_source_failed, events_lost, history_pruned and history_prune_failed.",
+      "Events are kept as long as their job, and those of the daemon as long as jobs are.",
+    ],
+    examples: [
+      ["Show what happened in the last two hours:", "ffrtmp events --since 2h"],
+      ["Follow what happens to one job, as JSON lines:", "ffrtmp events -f --json --job transcode-001"],
+    ],
+  },
   "ffrtmp watch": {
     description: [
       "One watch runs per state directory. When it ends, for whatever reason, every job continues under its limits, and the next watch adopts the jobs. Where the package is installed, systemd starts it as ffrtmp-watch.service.",
@@ -65,13 +87,20 @@ export const MAN_TEXTS: Record<string, ManText> = {
   },
 };
 
-/** Exit codes of run, and of all other commands. */
-export const EXIT_CODES: Record<"run" | "others", [code: string, meaning: string][]> = {
+/** Exit codes of run, of wait, and of all other commands. */
+export const EXIT_CODES: Record<"run" | "wait" | "others", [code: string, meaning: string][]> = {
   run: [
     ["N", "the command's own code; 128 + n where signal n ended it"],
     ["125", "ffrtmp itself failed or refused"],
     ["126", "the command cannot be executed"],
     ["127", "the command was not found"],
+  ],
+  wait: [
+    ["N", "the code of the last job that is named; 128 + n where signal n ended it"],
+    ["124", "the time of --timeout is over"],
+    ["125", "how that job ended is unknown, or it was detached"],
+    ["2", "bad input, or a job that is not recorded; the reason is on standard error"],
+    ["128 + n", "signal n ended the waiting; the jobs continue"],
   ],
   others: [
     ["0", "done"],

@@ -178,6 +178,30 @@ const COMMANDS: Record<string, CommandDefinition> = {
     define: (command) => addJobArgument(command).option("-f, --follow", "keep printing until the job ends"),
     load: async () => (await import("./commands/logs.ts")).logs,
   },
+  wait: {
+    description: "wait until jobs have ended, and exit with the code of the last one that is named",
+    define: (command) =>
+      addStateOption(command)
+        .argument("<job...>", "job ids")
+        .option("--any", "wait for the first of the jobs, and exit with its code")
+        .option("--timeout <time>", "stop waiting after this time, and exit with 124")
+        .option("-q, --quiet", "print nothing when a job ends")
+        .option("--json", "print the result of each job as JSON, one line each"),
+    load: async () => (await import("./commands/wait.ts")).wait,
+  },
+  events: {
+    description: "list what happened to jobs and to ffrtmp watch, one line for each event, oldest first",
+    define: (command) =>
+      addStateOption(command)
+        .option(
+          "--since <time>",
+          "start at this time: 2h for two hours ago, or 2026-11-26T21:00 (default: 24h; with --follow: now)",
+        )
+        .option("-f, --follow", "keep printing new events until interrupted")
+        .option("--job <job>", "only the events of jobs with this id, from the first one on")
+        .option("--json", "print JSON, one line for each event"),
+    load: async () => (await import("./commands/events.ts")).events,
+  },
   history: {
     description: "list finished jobs",
     define: (command) =>
@@ -308,8 +332,17 @@ function defineCommand(
   }
   definition.define(command).action(async (...args: unknown[]) => {
     const handler = await definition.load();
-    onExit(await handler(...args));
+    try {
+      onExit(await handler(...args));
+    } catch (error) {
+      throw isExplained(error) ? await error.explain() : error;
+    }
   });
+}
+
+/** Returns true for a failure that is explained by code which is loaded for it alone. */
+function isExplained(error: unknown): error is { explain(): Promise<Error> } {
+  return error instanceof Error && "explain" in error && typeof error.explain === "function";
 }
 
 /** Collects the lines of a fault in `faults`, for the caller to print. */

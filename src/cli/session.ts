@@ -6,17 +6,28 @@ import { isOpen, type Job, type OpenJob, type RunningJob } from "../jobs/model/j
 import { repairJob } from "../jobs/recovery/recover.ts";
 import { Ledger } from "../ledger/ledger.ts";
 import { locateState } from "../ledger/location.ts";
+import type { LedgerAccess, LedgerStore } from "../ledger/store.ts";
 import { ValueFault } from "../limits/units.ts";
 import { realHost } from "../linux/host.ts";
 import { compilePattern } from "../policy/pattern.ts";
 import type { CommonFlags } from "./options/jobOptions.ts";
 import { warn } from "./output/messages.ts";
 
-/** Opens the ledger and reads the machine's cgroup hierarchies. Commands that use jobs call this first. */
-export function openContext(flags: CommonFlags): Context {
+/** Opens the ledger and reads the machine's cgroup hierarchies. Commands that govern call this first. */
+export function openContext(flags: CommonFlags, access?: LedgerAccess): Context {
   const state = locateState(flags.statePath, process.env);
-  const ledger = new Ledger(state.ledger, warn);
+  const ledger = new Ledger(state.ledger, warn, access);
   return createContext({ host: realHost(), ledger, state, warn });
+}
+
+/** Does the same for commands that read: no file and no directory is created where there is none. */
+export function openToRead(flags: CommonFlags): Context {
+  return openContext(flags, "read");
+}
+
+/** Does the same for commands that change recorded jobs, and so have nothing to do where none is recorded. */
+export function openToChange(flags: CommonFlags): Context {
+  return openContext(flags, "change");
 }
 
 /** Closes the ledger. Throws a Refusal if a change of the job was made and is not recorded. */
@@ -29,9 +40,37 @@ export function closeAfterChange({ ledger }: Context, { jobId }: Job): void {
 }
 
 /** Throws a Refusal if the ledger cannot be read, for commands whose empty answer would be wrong. */
-export function requireRecords({ ledger }: Context): void {
-  if (ledger.unreadableBecause === undefined) return;
-  throw new Refusal(`cannot read the ledger ${ledger.path}: ${ledger.unreadableBecause}`);
+export function requireRecords(context: ReadState): void {
+  const { unreadableBecause, remedy, path } = context.ledger;
+  if (unreadableBecause === undefined) return;
+  throw new Explained(`cannot read the ledger ${path}: ${unreadableBecause}`, remedy, async (plain) =>
+    (await import("./otherStates.ts")).explainUnreadable(context, plain),
+  );
+}
+
+/** A state directory and a reader of its ledger. */
+type ReadState = Pick<Context, "state"> & { ledger: LedgerStore };
+
+/** A refusal that `explain` completes, with code that only this failure needs. */
+class Explained extends Refusal {
+  readonly explain: () => Promise<Refusal>;
+
+  constructor(
+    message: string,
+    hint: string | undefined,
+    explain: (plain: Refusal) => Refusal | Promise<Refusal>,
+  ) {
+    super(message, hint);
+    this.explain = async () => explain(this);
+  }
+}
+
+function unknownJob(context: Context, jobId: string): Refusal {
+  return new Explained(
+    `there is no job ${jobId || JSON.stringify(jobId)} in ${context.state.ledger}`,
+    "ffrtmp ps, ffrtmp history; add --state-path DIR for another state directory",
+    async (plain) => (await import("./otherStates.ts")).explainUnknownJob(context, jobId, plain),
+  );
 }
 
 /**
@@ -42,9 +81,7 @@ export function findJob(context: Context, name: string): Job {
   requireRecords(context);
   const named = context.ledger.jobsNamed(name);
   const job = named.find(isOpen) ?? named[0] ?? findJobOfPid(context, name);
-  const none = `there is no job ${name || JSON.stringify(name)} in ${context.state.ledger}`;
-  const hint = "ffrtmp ps, ffrtmp history; add --state-path DIR for another state directory";
-  if (!job) throw new Refusal(none, hint);
+  if (!job) throw unknownJob(context, name);
   if (named.length > 0 && isPid(name)) warnOfProcess(context, job);
   repairJob(context, job);
   return context.ledger.job(job.key) ?? job;
@@ -67,6 +104,7 @@ export type FoundJob = { name: string; job: RunningJob } | { name: string; refus
  */
 export function findRunningJobs(context: Context, names: readonly string[]): FoundJob[] {
   requireRecords(context);
+  if (context.ledger.isMissing) throw unknownJob(context, names.join(" "));
   const found = names.flatMap((name) => {
     const jobIds = isPattern(name) ? matchJobIds(context, name) : [name];
     return "refusal" in jobIds ? [{ name, ...jobIds }] : jobIds.map((each) => tryToFind(context, each));
@@ -117,9 +155,10 @@ function findJobOfPid(context: Context, name: string): OpenJob | undefined {
   if (job) return job;
   if (!existsSync(`${context.host.procRoot}/${pid}`))
     throw new Refusal(`process ${pid} does not exist`, `no job has the id ${pid} either: ffrtmp ps, ps -e`);
-  throw new Refusal(
+  throw new Explained(
     `process ${pid} is not governed by a job in ${context.state.ledger}`,
     `ffrtmp attach --pid ${pid}; add --state-path DIR for another state directory`,
+    async (plain) => (await import("./otherStates.ts")).explainUnknownJob(context, name, plain),
   );
 }
 

@@ -1,14 +1,16 @@
 import { release } from "node:os";
 import type { Context } from "../jobs/context.ts";
 import { groupName } from "../jobs/job.ts";
+import { planOwnPlace } from "../jobs/placement/beside.ts";
 import { respectDisabled } from "../jobs/placement/jobCgroup.ts";
 import { isObserved } from "../jobs/recovery/recover.ts";
+import { nearestExisting, whyNoLedger } from "../ledger/places.ts";
 import type { Limits } from "../limits/limits.ts";
 import type { LimitOutcome } from "../limits/outcome.ts";
 import { CGROUP_LIMITS, LIMITS } from "../limits/table.ts";
 import { findWholeDisk } from "../linux/blockDevice.ts";
 import { createJobCgroup, removeJobCgroup } from "../linux/cgroup/cgroupChanges.ts";
-import { readMembership } from "../linux/cgroup/hierarchies.ts";
+import { type Membership, readMembership } from "../linux/cgroup/hierarchies.ts";
 import { applyCgroupLimits } from "../linux/cgroup/jobLimits.ts";
 import { planJobCgroup } from "../linux/cgroup/planJobCgroup.ts";
 import { pidfdsReportExitCodes } from "../linux/events/bestEvents.ts";
@@ -40,6 +42,7 @@ export async function runChecks(context: Context): Promise<Check[]> {
     probeRights(context),
     ...checkVisibility(context),
     probeHierarchies(context),
+    ...checkPlace(context),
     ...probeLimits(context),
     probePidfd(),
     exitRecords,
@@ -111,14 +114,34 @@ function probeHierarchies({ hierarchies }: Context): Check {
   return isWritable ? works(name, found) : fails(name, found, cost);
 }
 
-/** Writes every limit once, to an empty cgroup. */
+/** Checks where `run` starts a job on cgroup v2 without systemd. Elsewhere nothing stands in the way of a limit. */
+function checkPlace(context: Context): Check[] {
+  const name = "cgroup of run";
+  const place = planOwnPlace(context, ownMembership(context));
+  if (place.placedAs === "beside") {
+    const limits = Object.entries(place.carried).map(([file, text]) => `${file} ${text}`);
+    const carried = limits.length === 0 ? "" : `, with the limits of that one: ${limits.join(", ")}`;
+    return [works(name, `beside the caller's cgroup, in ${place.parent}${carried}`)];
+  }
+  if (place.placedAs !== "child" || place.insteadOf === undefined) return [];
+  const cost = "among the caller's processes --memory-limit, --memory-max and --io-max have no effect";
+  return [fails(name, `below the caller's, because none can be beside it: ${place.insteadOf}`, cost)];
+}
+
+function ownMembership({ host }: Context): Membership {
+  const membership = readMembership(host, "self");
+  return membership === "gone" ? new Map() : membership;
+}
+
+/** Writes every limit once, to an empty cgroup in the place of one that `run` makes. */
 function probeLimits(context: Context): Check[] {
   const { host, hierarchies, state } = context;
-  const membership = readMembership(host, "self");
+  const membership = ownMembership(context);
   const limits = sampleLimits(context);
-  const cgroup = planJobCgroup(host.cgroupFs, hierarchies, membership === "gone" ? new Map() : membership, {
+  const cgroup = planJobCgroup(host.cgroupFs, hierarchies, membership, {
     name: groupName(state.tag, `doctor-${process.pid}`),
     limits,
+    place: planOwnPlace(context, membership),
   });
   respectDisabled(context, cgroup);
   try {
@@ -131,7 +154,7 @@ function probeLimits(context: Context): Check[] {
 
 function sampleLimits({ host, state }: Context): Limits {
   const status = readProcFile(host, "self/status");
-  const disk = findWholeDisk(state.directory);
+  const disk = findWholeDisk(nearestExisting(state.directory));
   const device = "device" in disk ? disk.device : undefined;
   // Cpus_allowed_list:	0-1
   const cpu = /^Cpus_allowed_list:\s+(\d+)/m.exec(status)?.[1] ?? "0";
@@ -196,10 +219,15 @@ function probeCapabilities(): Check {
 }
 
 function probeLedger({ ledger, host }: Context): Check {
+  const lost = "the results of jobs are lost when their ffrtmp process ends";
+  if (ledger.isMissing) {
+    const reason = whyNoLedger(ledger.path);
+    if (reason === undefined) return works("ledger", `${ledger.path}, which the first job creates`);
+    return fails("ledger", `${ledger.path} cannot be created: ${reason}`, lost);
+  }
   ledger.setNote("doctor", new Date(host.now()).toISOString());
   if (ledger.flush() === 0) return works("ledger", ledger.path);
-  const cost = "the results of jobs are lost when their ffrtmp process ends";
-  return fails("ledger", `${ledger.path} cannot be written`, cost);
+  return fails("ledger", `${ledger.path} cannot be written`, lost);
 }
 
 /** Answers what an upgrade, restart or crash of ffrtmp means for the jobs of now. It never fails. */

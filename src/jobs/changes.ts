@@ -1,5 +1,5 @@
 import { type JobCgroup, storeJobCgroup } from "../linux/cgroup/jobCgroup.ts";
-import type { AttributeSet, ScopeStarted } from "../linux/change.ts";
+import type { AttributeSet, CarriedFiles, Change, ScopeStarted } from "../linux/change.ts";
 import type { ScopePlan } from "../linux/systemd/scope.ts";
 import type { Context } from "./context.ts";
 import type { Job, OpenJob } from "./model/job.ts";
@@ -21,6 +21,14 @@ export function withCgroup({ changes }: Pick<Job, "changes">, cgroup: JobCgroup)
   const stored = storeJobCgroup(cgroup);
   const scopes = changes.filter(({ kind }) => kind === "scope-started");
   return { cgroup: stored.cgroup, changes: [...scopes, ...stored.changes, ...attributesOf({ changes })] };
+}
+
+/** Returns the limits that a job's cgroup has from the one that its processes left, as texts by the name of the file. */
+export function carriedOf({ changes }: { changes: readonly Change[] }): CarriedFiles {
+  return Object.assign(
+    {},
+    ...changes.map((change) => (change.kind === "cgroup-created" ? change.carried : {})),
+  );
 }
 
 export function attributesOf({ changes }: Pick<Job, "changes">): AttributeSet[] {

@@ -2,7 +2,7 @@ import { Database, SQLiteError } from "bun:sqlite";
 import { accessSync, constants, existsSync, renameSync, statSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { type FileWatch, watchPath } from "../linux/fileWatch.ts";
-import { describeErrno } from "../sys/errno.ts";
+import { describeErrno, errnoOf } from "../sys/errno.ts";
 import { NotRegular } from "../sys/regularFile.ts";
 import { isCurrent, migrate, rejectOtherSchemas, returnPagesInSteps, UnusableSchema } from "./migrations.ts";
 import { closeToOthers, LostContent, prepareLedger, UntrustedState } from "./stateFiles.ts";
@@ -57,6 +57,16 @@ export function openFile(
 /** Sets how long a statement waits for the lock of another process. */
 export function waitForLocks(db: Database, timeoutMs = LOCK_TIMEOUT_MS): void {
   db.run(`PRAGMA busy_timeout = ${timeoutMs}`);
+}
+
+/** Returns true where there is no ledger, nor the log of one that was lost. Creates nothing. */
+export function isMissing(path: string): boolean {
+  try {
+    statSync(path);
+    return false;
+  } catch (error) {
+    return errnoOf(error) === "ENOENT" && !statSync(`${path}-wal`, { throwIfNoEntry: false })?.size;
+  }
 }
 
 /** Returns the content of a new ledger file. */
@@ -135,16 +145,31 @@ export function describeTrouble(path: string, error: unknown): { reason: string;
   if (isSqlite(error, "IOERR")) return { reason, remedy: "See the kernel's messages about that disk: dmesg" };
   const remedy = `Make it writable for uid ${process.geteuid?.()}, or ${elsewhere}`;
   const errno = error instanceof SQLiteError ? reason : describeErrno(error);
-  return { reason: whyNotWritable(path) ?? errno, remedy };
+  const fault = findRefused([dirname(path), path], constants.W_OK);
+  return { reason: fault ? `${fault.reason} writing to ${fault.path}` : errno, remedy };
+}
+
+/** Describes why a ledger cannot be read. No command that reads asks for the right to write. */
+export function describeReadTrouble(path: string, error: unknown): { reason: string; remedy: string } {
+  const { reason, remedy } = describeTrouble(path, error);
+  if (!isSqlite(error, "CANTOPEN", "READONLY", "PERM") && !(error instanceof Error && "syscall" in error))
+    return { reason, remedy };
+  const errno = error instanceof SQLiteError ? error.message : describeErrno(error);
+  const fault = findRefused([dirname(path), path, `${path}-wal`, `${path}-shm`], constants.R_OK);
+  return {
+    reason: fault ? `${fault.reason} reading ${fault.path}` : errno,
+    remedy:
+      "read it as the user whose state it is, or name another directory with FFRTMP_STATE or --state-path",
+  };
 }
 
 /** SQLite reports each of these only as "unable to open database file", and the file system without the path. */
-function whyNotWritable(path: string): string | undefined {
-  for (const needed of [dirname(path), path]) {
+function findRefused(paths: string[], mode: number): { path: string; reason: string } | undefined {
+  for (const path of paths) {
     try {
-      accessSync(needed, constants.W_OK);
+      accessSync(path, mode);
     } catch (error) {
-      if (existsSync(needed)) return `${describeErrno(error)} writing to ${needed}`;
+      if (existsSync(path)) return { path, reason: describeErrno(error) };
     }
   }
   return undefined;

@@ -43,6 +43,9 @@ const BY_KEY = "ORDER BY +key";
 /** An id can be used a hundred thousand times, and operators ask for the last few. */
 const MAX_NAMED = 100;
 
+/** The key of the events that belong to no job. */
+export const DAEMON_KEY = "";
+
 type JobKey = Pick<Job, "key">;
 type Journal = Pick<Job, "cgroup" | "changes">;
 
@@ -137,6 +140,12 @@ export class Ledger extends LedgerStore {
 
   addEvent({ key }: JobKey, { atMs, atBootMs, kind, detail }: JobEvent): void {
     const row = { key, at_ms: atMs, at_boot_ms: atBootMs ?? null, kind, detail: JSON.stringify(detail) };
+    this.write(...insertInto("events", row));
+  }
+
+  /** Adds an event of `ffrtmp watch` that belongs to no job. */
+  addDaemonEvent(kind: string, detail: object, atMs: number): void {
+    const row = { key: DAEMON_KEY, at_ms: atMs, at_boot_ms: null, kind, detail: JSON.stringify(detail) };
     this.write(...insertInto("events", row));
   }
 

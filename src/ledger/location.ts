@@ -1,6 +1,9 @@
 import { userInfo } from "node:os";
 import { dirname, extname, join, resolve } from "node:path";
 
+/** The state directory of root, unless another one is named. */
+export const ROOT_STATE = "/var/lib/ffrtmp";
+
 /** The files of one state directory. */
 export type StateFiles = ReturnType<typeof locateState>;
 
@@ -21,14 +24,23 @@ export function locateState(option: string | undefined, environment: NodeJS.Proc
     watchLock: join(directory, "watch.lock"),
     /** Where `ffrtmp watch` answers requests; in `directory`. */
     controlSocket: "watch.sock",
-    /** Six hex digits that differ between state directories; part of every cgroup name of its jobs. */
-    tag: Bun.hash.crc32(directory).toString(16).padStart(8, "0").slice(0, 6),
+    tag: tagOf(directory),
   };
 }
 
+/** Returns six hex digits that differ between state directories; part of every cgroup name of its jobs. */
+export function tagOf(directory: string): string {
+  return Bun.hash.crc32(directory).toString(16).padStart(8, "0").slice(0, 6);
+}
+
+/** Returns the state directory of an ordinary user, unless another one is named. */
+export function userState(home: string, stateHome?: string): string {
+  return join(stateHome || join(home, ".local/state"), "ffrtmp");
+}
+
 function defaultDirectory(environment: NodeJS.ProcessEnv): string {
-  if (process.geteuid?.() === 0) return "/var/lib/ffrtmp";
-  return join(environment["XDG_STATE_HOME"] || join(homeDirectory(environment), ".local/state"), "ffrtmp");
+  if (process.geteuid?.() === 0) return ROOT_STATE;
+  return userState(homeDirectory(environment), environment["XDG_STATE_HOME"]);
 }
 
 function homeDirectory(environment: NodeJS.ProcessEnv): string {

@@ -389,6 +389,43 @@ describe("a pass", () => {
   });
 });
 
+describe("events of daemons", () => {
+  const atMs = (opened: Opened): unknown[] =>
+    connect(opened).query("SELECT at_ms FROM events WHERE key = '' ORDER BY id").values().flat();
+
+  it("are deleted by age, and those of jobs are not", () => {
+    const opened = open();
+    for (const age of [100, 91, 89, 1])
+      opened.ledger.addDaemonEvent("daemon_started", {}, NOW - age * DAY_MS);
+    const job = someJob();
+    opened.ledger.register(job);
+    opened.ledger.addEvent(job, { atMs: 1, kind: "observer_died", detail: {} });
+    pruneAll(opened, { maxAgeMs: 90 * DAY_MS }, { dryRun: true });
+    expect(atMs(opened)).toHaveLength(4);
+    pruneAll(opened, { maxAgeMs: 90 * DAY_MS });
+    expect(atMs(opened)).toEqual([NOW - 89 * DAY_MS, NOW - DAY_MS]);
+    expect(opened.ledger.events(job)).toHaveLength(1);
+  });
+
+  it("are deleted from the oldest on where there are more than ten thousand", () => {
+    const opened = open();
+    const db = connect(opened);
+    const insert = db.query(
+      "INSERT INTO events (key, at_ms, kind, detail) VALUES ('', ?, 'events_lost', '{}')",
+    );
+    db.transaction(() => {
+      for (let n = 1; n <= 10_450; n++) insert.run(n);
+    })();
+    pruneAll(opened, {});
+    const left = atMs(opened);
+    expect({ count: left.length, first: left[0], last: left.at(-1) }).toEqual({
+      count: 10_000,
+      first: 451,
+      last: 10_450,
+    });
+  });
+});
+
 describe("history that retention has not chosen", () => {
   it("cannot be deleted or changed, by any statement", () => {
     const opened = open();

@@ -5,6 +5,7 @@ import type { Host } from "../linux/host.ts";
 import { isAlive } from "../linux/proc/identity.ts";
 import { describeErrno, errnoOf } from "../sys/errno.ts";
 import { isBusy, openFile, waitForLocks } from "./database.ts";
+import { DAEMON_KEY } from "./ledger.ts";
 import type { StateFiles } from "./location.ts";
 import { returnPagesInSteps } from "./migrations.ts";
 import type { Retention } from "./retention.ts";
@@ -13,6 +14,8 @@ import type { Retention } from "./retention.ts";
 const STEP_MS = 3;
 const MAX_JOBS_PER_STEP = 100;
 const MAX_EVENTS_AT_ONCE = 200;
+/** About 2 MB. A daemon records some for each start, reload and minute with lost events. */
+const MAX_DAEMON_EVENTS = 10_000;
 const MAX_LOGS_PER_STEP = 200;
 const MAX_BYTES_AT_ONCE = 64 * 1024 ** 2;
 /** Each page that is returned to the file system costs a move of the last page of the file. */
@@ -134,7 +137,10 @@ class Pruning {
       }
       yield "done";
     }
-    if (!dryRun) yield* this.#returnPages();
+    if (!dryRun) {
+      yield* this.#deleteDaemonEvents();
+      yield* this.#returnPages();
+    }
     this.#pruned.usedBytes.after = this.#usedBytes();
     this.#pruned.freeBytes = this.#number("PRAGMA freelist_count") * this.#number("PRAGMA page_size");
     return this.#pruned;
@@ -245,6 +251,26 @@ class Pruning {
       done++;
     }
     return done;
+  }
+
+  /** Deletes the events of daemons that retention does not keep, and the oldest where there are too many. */
+  *#deleteDaemonEvents(): Generator<Step, void> {
+    const { nowMs, retention } = this.#options;
+    const events = `SELECT id, at_ms FROM events WHERE key = '${DAEMON_KEY}' ORDER BY id`;
+    const surplus = this.#db.query<{ id: number }, []>(`${events} DESC LIMIT 1 OFFSET ${MAX_DAEMON_EVENTS}`);
+    const last = surplus.get()?.id ?? 0;
+    const oldest = this.#db.query<{ id: number; at_ms: number }, []>(`${events} LIMIT ${MAX_EVENTS_AT_ONCE}`);
+    const deleteUntil = this.#db.query<unknown, [number]>(
+      `DELETE FROM events WHERE key = '${DAEMON_KEY}' AND id <= ?`,
+    );
+    for (;;) {
+      const found = oldest.all();
+      const kept = found.findIndex(({ id, at_ms: atMs }) => id > last && atMs >= nowMs - retention.maxAgeMs);
+      const old = kept < 0 ? found : found.slice(0, kept);
+      const end = old.at(-1)?.id;
+      if (end === undefined) return;
+      yield this.#transaction(() => deleteUntil.run(end)) === "busy" ? "busy" : "done";
+    }
   }
 
   *#returnPages(): Generator<Step, void> {

@@ -37,6 +37,7 @@ const CALLS: Record<string, (ledger: Ledger) => unknown> = {
   recordResult: (ledger) => ledger.recordResult(someJob(), someResult(someJob())),
   takeOver: (ledger) => ledger.takeOver(someJob(), process),
   addEvent: (ledger) => ledger.addEvent(someJob(), { atMs: 1, kind: "observer_died", detail: {} }),
+  addDaemonEvent: (ledger) => ledger.addDaemonEvent("daemon_started", {}, 1),
   versionOfOthers: (ledger) => ledger.versionOfOthers(),
   job: (ledger) => ledger.job("key"),
   refresh: (ledger) => ledger.refresh(someJob()),

@@ -233,7 +233,8 @@ function isLocation(value: unknown): boolean {
 
 /** The fields that each kind of change has, beside its kind. The paths are checked where they are used. */
 const CHANGES: { [Kind in Change["kind"]]: (change: Fields) => boolean } = {
-  "cgroup-created": ({ hierarchy, path, role }) => areStrings(hierarchy, path, role),
+  "cgroup-created": ({ hierarchy, path, role, carried = {} }) =>
+    areStrings(hierarchy, path, role) && isFields(carried) && areStrings(...Object.values(carried)),
   "controller-enabled": ({ hierarchy, path, controller }) => areStrings(hierarchy, path, controller),
   "file-written": ({ hierarchy, path, before, after }) =>
     areStrings(hierarchy, path, before ?? "", after ?? ""),

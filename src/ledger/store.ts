@@ -17,6 +17,12 @@ const STUCK_PAUSE_MS = 300_000;
 const LAST_WAIT_MS = 2000;
 
 /**
+ * The use of a ledger. `create`: for governing, with a new file where there is none. `change`: of what is recorded; a
+ * missing file stays missing. `read`: the same, and repairs that cannot be written are for the next ffrtmp that can.
+ */
+export type LedgerAccess = "create" | "change" | "read";
+
+/**
  * A SQLite file that governing never waits for. While it cannot be written, changes wait in memory and are tried again
  * with each later change and every FLUSH_INTERVAL_MS. A damaged file is renamed with a date, and a new one is created.
  */
@@ -29,27 +35,42 @@ export abstract class LedgerStore {
   #inode: number | undefined;
   /** The changes that wait, from the first one that could not be written until the last one is. */
   #overlay: Overlay | undefined;
-  #fault: string | undefined;
+  #fault: { reason: string; remedy: string } | undefined;
   #isReported = false;
   #notBeforeMs = 0;
   #flushing: ReturnType<typeof setTimeout> | undefined;
+  readonly #isReader: boolean;
+  /** True where there is no file, and none is created. */
+  readonly isMissing: boolean;
 
-  constructor(path: string, onTrouble: (message: string) => void) {
+  constructor(path: string, onTrouble: (message: string) => void, access: LedgerAccess = "create") {
     this.path = path;
     this.onTrouble = onTrouble;
+    this.#isReader = access === "read";
+    this.isMissing = access !== "create" && database.isMissing(path);
+    if (this.isMissing) {
+      this.#overlay = new Overlay();
+      return;
+    }
     try {
       this.#file = this.#openFile();
     } catch (error) {
       if (!database.isMediumTrouble(error)) throw error;
-      this.#reportOnce(error);
+      // A command that needs the records fails with the reason.
+      if (access === "create") this.#reportOnce(error);
       this.#overlay = new Overlay();
-      this.#fault = database.describeTrouble(path, error).reason;
+      this.#fault = this.#describe(error);
     }
   }
 
   /** Why the file could not be opened. Then only what this process has recorded can be read. */
   get unreadableBecause(): string | undefined {
-    return this.#fault;
+    return this.#fault?.reason;
+  }
+
+  /** The operator's next step while the file cannot be opened. */
+  get remedy(): string | undefined {
+    return this.#fault?.remedy;
   }
 
   protected rows(sql: string, parameters: Row = {}): Row[] {
@@ -77,6 +98,7 @@ export abstract class LedgerStore {
   /** Tries again to write the changes that wait. Returns how many still wait. */
   flush(): number {
     if (this.#overlay === undefined) return 0;
+    if (this.isMissing) return this.#overlay.waiting.length;
     if (performance.now() < this.#notBeforeMs) return this.#overlay.waiting.length;
     try {
       if (this.#file === undefined) {
@@ -98,7 +120,7 @@ export abstract class LedgerStore {
   close(): number {
     clearTimeout(this.#flushing);
     this.#flushing = undefined;
-    if (this.#overlay === undefined) return 0;
+    if (this.#overlay === undefined || this.isMissing) return 0;
     if (this.#file !== undefined) database.waitForLocks(this.#file, LAST_WAIT_MS);
     let before = this.#overlay.waiting.length;
     for (let left = this.flush(); left > 0 && left < before; left = this.flush()) before = left;
@@ -127,7 +149,8 @@ export abstract class LedgerStore {
     const changes = overlay.apply(statement, this.#file);
     if (!overlay.keep(statement)) {
       const bound = `more than ${overlay.waiting.length} changes wait for the ledger ${this.path}`;
-      if (overlay.isFirstLoss) this.onTrouble(`${bound}: jobs that start from now on are not recorded`);
+      if (overlay.isFirstLoss && !this.#isReader)
+        this.onTrouble(`${bound}: jobs that start from now on are not recorded`);
     }
     this.#scheduleFlush(FLUSH_INTERVAL_MS);
     return changes;
@@ -209,10 +232,16 @@ export abstract class LedgerStore {
   }
 
   #reportLoss(overlay: Overlay): number {
+    if (this.#isReader) return 0;
     const lost = overlay.countLost();
     const text = lost === 1 ? "1 change is lost that" : `${lost} changes are lost that`;
     if (lost > 0) this.onTrouble(`${text} could not be written to the ledger ${this.path}`);
     return lost;
+  }
+
+  #describe(error: unknown): { reason: string; remedy: string } {
+    const describe = this.#isReader ? database.describeReadTrouble : database.describeTrouble;
+    return describe(this.path, error);
   }
 
   #pauseIfStuck(error: unknown): void {
@@ -221,9 +250,9 @@ export abstract class LedgerStore {
 
   #reportOnce(error: unknown): void {
     this.#pauseIfStuck(error);
-    if (this.#isReported) return;
+    if (this.#isReported || this.#isReader) return;
     this.#isReported = true;
-    const { reason, remedy } = database.describeTrouble(this.path, error);
+    const { reason, remedy } = this.#describe(error);
     const consequence = "governing continues, what happens is kept in memory only";
     this.onTrouble(`cannot write the ledger ${this.path} (${reason}): ${consequence}. ${remedy}`);
   }

@@ -35,11 +35,12 @@ test("a refused write leaves no descriptor open", () => {
   expect(countOpen()).toBeLessThan(before + 50);
 });
 
-test("children() returns the names of the directories", () => {
+test("children() returns the names of the directories, and files() those of the files", () => {
   realCgroupFs.mkdir(`${root}/group`);
   realCgroupFs.mkdir(`${root}/group/a b`);
   writeFileSync(`${root}/group/cgroup.procs`, "");
   expect(realCgroupFs.children(`${root}/group`)).toEqual(["a b"]);
+  expect(realCgroupFs.files(`${root}/group`)).toEqual(["cgroup.procs"]);
   expect(codeOf(() => realCgroupFs.mkdir(`${root}/group`))).toBe("EEXIST");
   realCgroupFs.rmdir(`${root}/group/a b`);
   expect(realCgroupFs.children(`${root}/group`)).toEqual([]);
@@ -68,6 +69,7 @@ test("no file is writable but membership and limits", () => {
     "memory.limit_in_bytes",
     "memory.max",
     "memory.soft_limit_in_bytes",
+    "memory.swap.max",
     "pids.max",
     "tasks",
   ]);

@@ -1,5 +1,6 @@
 import * as fs from "node:fs";
 import { basename } from "node:path";
+import { hasCgroupPrograms } from "../sys/cgroupPrograms.ts";
 import { type FileWatch, watchPath } from "./fileWatch.ts";
 
 /**
@@ -14,6 +15,7 @@ export const WRITABLE_FILES: ReadonlySet<string> = new Set([
     "cpu.weight",
     "memory.high",
     "memory.max",
+    "memory.swap.max",
     "io.max",
     "pids.max",
     "cpuset.cpus",
@@ -41,12 +43,18 @@ export interface CgroupFs {
   exists(path: string): boolean;
   /** Returns whether there is a file at a path, which is no cgroup. */
   isFile(path: string): boolean;
+  /** Returns whether this process may write to a file, or make a cgroup in a directory: access(2). */
+  isWritable(path: string): boolean;
   /** Returns the path without symbolic links. */
   realPath(path: string): string;
   /** Returns the uid that owns a cgroup's directory; `undefined` when there is none, or it cannot be read. */
   owner(path: string): number | undefined;
   /** Returns the names of the child cgroups. */
   children(path: string): string[];
+  /** Returns the names of the control files of a cgroup. */
+  files(path: string): string[];
+  /** Returns whether BPF programs restrict a cgroup, which no file of it shows. */
+  hasPrograms(path: string): boolean;
   /** Watches as `watchPath` does. The kernel reports changes of a few files, such as cgroup.events (v2). */
   watch(path: string, onChange: () => void): FileWatch | undefined;
 }
@@ -74,6 +82,14 @@ export const realCgroupFs: CgroupFs = {
       return false;
     }
   },
+  isWritable(path) {
+    try {
+      fs.accessSync(path, fs.constants.W_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  },
   realPath: (path) => fs.realpathSync(path),
   owner(path) {
     try {
@@ -87,5 +103,11 @@ export const realCgroupFs: CgroupFs = {
       .readdirSync(path, { withFileTypes: true })
       .filter((entry) => entry.isDirectory())
       .map((entry) => entry.name),
+  files: (path) =>
+    fs
+      .readdirSync(path, { withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => entry.name),
+  hasPrograms: hasCgroupPrograms,
   watch: watchPath,
 };

@@ -14,15 +14,22 @@ export interface CgroupCreated {
   hierarchy: string;
   path: string;
   role: CgroupRole;
+  /** The limits that a `carrier` gets. */
+  carried?: CarriedFiles;
   /** v2: it is a cgroup of threads, among the processes of the cgroup above. */
   threaded?: true;
 }
 
+/** The texts of limit files, by the name of the file. */
+export type CarriedFiles = Readonly<Record<string, string>>;
+
 /**
  * `job`: the job's own. `tenant`: the one that all jobs of a tenant share, which the last job removes.
  * `wrapper-slot`: v1 only, around the job's own; it counts the thread that starts the workload too.
+ * `carrier`: v2 only, around the job's own where that is beside the cgroup that its processes came from; it has the limits
+ * of that cgroup, which the processes have left.
  */
-export type CgroupRole = "job" | "tenant" | "wrapper-slot";
+export type CgroupRole = "job" | "tenant" | "wrapper-slot" | "carrier";
 
 /** v2: a controller was added to `cgroup.subtree_control` at `path`, possibly for several jobs. */
 export interface ControllerEnabled {

@@ -127,7 +127,10 @@ testMisuses(
     {
       name: `${command} reports a job that does not exist`,
       args: [command, "never-was"],
-      stderr: [/there is no job never-was in \S+ledger\.db/, /try: ffrtmp ps, ffrtmp history/],
+      stderr: [
+        /there is no job never-was in \S+ledger\.db/,
+        /there is no state at that place; root.s state (is|would be) \/var\/lib\/ffrtmp/,
+      ],
     },
     {
       name: `${command} reports an empty job id`,

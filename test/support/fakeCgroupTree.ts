@@ -185,6 +185,7 @@ export function fakeCgroupFs(trees: Tree[], accessOf: (path: string) => Access):
       if (!group.parent || group.children.size > 0 || threadsIn(tree, group).length > 0) refuse("EBUSY");
       group.parent.children.delete(group.name);
     }),
+    isWritable: (path) => accessOf(path) === "full",
     realPath: (path) => path,
     exists(path) {
       try {
@@ -201,8 +202,13 @@ export function fakeCgroupFs(trees: Tree[], accessOf: (path: string) => Access):
         return false;
       }
     },
+    hasPrograms: () => false,
     owner: () => process.geteuid?.(),
     children: named("scandir", (path) => [...findDirectory(path).group.children.keys()]),
+    files: named("scandir", (path) => {
+      const { tree, group } = findDirectory(path);
+      return [...tree.rules.filesOf(group).keys()];
+    }),
     watch(path, onChange) {
       const text = textOf(path);
       if (text === undefined) return undefined;

@@ -240,6 +240,11 @@ export function lacksCommand(name: string): string | undefined {
   return Bun.which(name) === null ? `needs ${name}` : undefined;
 }
 
+/** Returns the messages of `ps` without those about jobs of other state directories, which may run on this machine too. */
+export function withoutForeignJobs(stderr: string): string {
+  return stderr.replace(/^ffrtmp: \d+ jobs? runs? under another state directory.*\n( {2}try: .*\n)?/gm, "");
+}
+
 /** Returns the mounted hierarchy that has a controller. */
 export function hierarchyOf(controller: string): Hierarchy {
   const hierarchy = readHierarchies(host).find(({ controllers }) => controllers.includes(controller));

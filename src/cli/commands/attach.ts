@@ -1,4 +1,4 @@
-import { attach as attachToProcess, withAttachLock } from "../../jobs/attach/attach.ts";
+import { attach as attachToProcess, GovernedElsewhere, withAttachLock } from "../../jobs/attach/attach.ts";
 import { findRunningJobOf, takeOver } from "../../jobs/attach/takeOver.ts";
 import type { Context } from "../../jobs/context.ts";
 import { Refusal } from "../../jobs/errors.ts";
@@ -97,7 +97,7 @@ async function govern(context: Context, flags: AttachFlags): Promise<Governed> {
     const spec = jobSpecFromFlags(flags, `pid-${pid}-${Date.now().toString(36)}`);
     warnOfLikelyMistakes(context, spec.limits);
     return { ...attachToProcess(context, pid, spec, slow), isNew: true };
-  });
+  }).catch((error) => explainGovernor(context, error));
   const process = `PID ${job.process.pid} (${shownCommand(job).command[0]})`;
   const message = isNew
     ? `governing ${process} as job ${job.jobId}`
@@ -145,6 +145,13 @@ function listDifferences(job: RunningJob, flags: AttachFlags): string[] {
     ...(Object.entries(labels).every(([name, value]) => job.labels[name] === value) ? [] : ["--label"]),
     ...LIMIT_NAMES.filter(isOther),
   ];
+}
+
+/** Names the state directory whose ffrtmp governs the process already. */
+async function explainGovernor(context: Context, error: unknown): Promise<never> {
+  if (!(error instanceof GovernedElsewhere)) throw error;
+  const { describeGovernor } = await import("../otherStates.ts");
+  throw describeGovernor(context, error);
 }
 
 /** Reads what the ledger keeps of a process, which can delay that without end, within a time limit. */

@@ -4,10 +4,10 @@ import { jobCgroupOf } from "../../jobs/placement/jobCgroup.ts";
 import { findActiveDaemon } from "../../jobs/recovery/recover.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
 import { printJson, printOut } from "../output/messages.ts";
-import { closeAfterChange, findRunningJob, openContext } from "../session.ts";
+import { closeAfterChange, findRunningJob, openToChange } from "../session.ts";
 
 export function detach(name: string, flags: CommonFlags): number {
-  const context = openContext(flags);
+  const context = openToChange(flags);
   const job = findRunningJob(context, name);
   const { jobId, process } = job;
   detachJob(context, job, jobCgroupOf(context, job));

@@ -2,11 +2,11 @@ import { type Check, runChecks } from "../../diagnostics/checks.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
 import { printJson, printOut } from "../output/messages.ts";
 import { type Column, renderTable } from "../output/table.ts";
-import { openContext } from "../session.ts";
+import { openToRead } from "../session.ts";
 
 /** Returns exit code 0 when everything works, 1 when something is missing. */
 export async function doctor(flags: CommonFlags): Promise<number> {
-  const context = openContext(flags);
+  const context = openToRead(flags);
   const checks = await runChecks(context);
   if (flags.json) printJson(checks);
   else printOut(renderTable(COLUMNS, checks));

@@ -4,7 +4,7 @@ import { Refusal } from "../../jobs/errors.ts";
 import { oneLine } from "../../sys/visibleText.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
 import { printJson, printOut } from "../output/messages.ts";
-import { openContext } from "../session.ts";
+import { openToRead } from "../session.ts";
 import { type AskedStatus, askStatus, SILENCE } from "./psDaemon.ts";
 
 /** The exit codes of Nagios plugins, which other monitoring systems use too. 3 is also for a wrong command line. */
@@ -16,7 +16,7 @@ type Health = keyof typeof HEALTH_CODES;
 /** Asks the daemon for its state, and prints one line for a monitoring system. */
 export async function health(flags: CommonFlags): Promise<number> {
   try {
-    const context = openContext(flags);
+    const context = openToRead(flags);
     const asked = await askStatus(context);
     context.ledger.close();
     const problems = asked.answers ? asked.status.problems : [silence(asked, context.ledger.path)];

@@ -6,17 +6,19 @@ import { runtimeOf } from "../../jobs/model/runtime.ts";
 import { repairAll } from "../../jobs/recovery/recover.ts";
 import { exitText, markOf } from "../../jobs/summary.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
+import { explainNoneEnded } from "../output/emptyState.ts";
 import { printJson, printOut } from "../output/messages.ts";
 import { type Column, renderTable } from "../output/table.ts";
-import { openContext, requireRecords } from "../session.ts";
+import { openToRead, requireRecords } from "../session.ts";
 
 export function history(flags: CommonFlags & { limit: number }): number {
-  const context = openContext(flags);
+  const context = openToRead(flags);
   requireRecords(context);
   repairAll(context);
   const ended = context.ledger.history(flags.limit);
   if (flags.json) printJson(ended.map(({ job, result }) => resultJson(job, result)));
   else printOut(renderTable(COLUMNS, ended));
+  if (ended.length === 0) explainNoneEnded(context);
   context.ledger.close();
   return 0;
 }

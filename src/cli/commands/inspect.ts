@@ -1,3 +1,4 @@
+import { carriedOf } from "../../jobs/changes.ts";
 import type { Context } from "../../jobs/context.ts";
 import { formatDuration } from "../../jobs/duration.ts";
 import { Refusal } from "../../jobs/errors.ts";
@@ -18,10 +19,10 @@ import type { CommonFlags } from "../options/jobOptions.ts";
 import { printJson, printOut } from "../output/messages.ts";
 import { outcomePairs } from "../output/outcomes.ts";
 import { type Pair, renderPairs } from "../output/table.ts";
-import { findJob, openContext } from "../session.ts";
+import { findJob, openToRead } from "../session.ts";
 
 export function inspect(name: string, flags: CommonFlags & { showSecrets?: boolean }): number {
-  const context = openContext(flags);
+  const context = openToRead(flags);
   const job = findJob(context, name);
   if (flags.showSecrets) requireOwner(job);
   const shown = flags.showSecrets ? trueCommand(job) : shownCommand(job);
@@ -32,7 +33,14 @@ export function inspect(name: string, flags: CommonFlags & { showSecrets?: boole
   const events = context.ledger.events(job).map(eventJson);
   if (flags.json) {
     const ended = result ? resultJson(job, result, shown) : null;
-    printJson({ ...jobJson(job, shown), processes, usage: usageJson(usage), result: ended, events });
+    printJson({
+      ...jobJson(job, shown),
+      carried_limits: carriedOf(job),
+      processes,
+      usage: usageJson(usage),
+      result: ended,
+      events,
+    });
   } else {
     const eventPairs = events.map((event): Pair => ["event", JSON.stringify(event)]);
     const resultPairs = result ? describeResult(job, result) : [];
@@ -78,6 +86,8 @@ function describeJob(context: Context, job: Job, shown: ShownCommand, processes:
   if (processes.length > 0) pairs.push(["processes", processes.join(" ")]);
   pairs.push(...outcomePairs(job), ...byHandPairs(job));
   if (job.state !== "ended") pairs.push(...job.cgroup.map(({ path }): Pair => ["cgroup", path]));
+  const carried = Object.entries(carriedOf(job)).map(([file, text]) => `${file} ${text}`);
+  if (carried.length > 0) pairs.push(["carried limits", carried.join(", ")]);
   return pairs;
 }
 

@@ -15,7 +15,7 @@ import type { ChangedLimitsJson, UnchangedLimitsJson } from "../output/jsonSchem
 import { printError, printJson, printOut } from "../output/messages.ts";
 import { outcomePairs, warnOfLikelyMistakes } from "../output/outcomes.ts";
 import { type Pair, renderPairs } from "../output/table.ts";
-import { closeAfterChange, findRunningJobs, isPattern, openContext } from "../session.ts";
+import { closeAfterChange, findRunningJobs, isPattern, openToChange } from "../session.ts";
 
 /** As for every request that could not be fulfilled. */
 const REFUSED = 2;
@@ -49,7 +49,7 @@ interface Lifted {
 
 /** Adds to the limits that were set by hand. `null` removes all of these. Tries every job, also after a refusal. */
 function changeAll(names: string[], flags: CommonFlags, limits: LimitLayer | null): number {
-  const context = openContext(flags);
+  const context = openToChange(flags);
   if (limits) warnOfLikelyMistakes(context, mergeLayers(limits));
   const changes = findRunningJobs(context, names).map((found) =>
     "refusal" in found ? found : { name: found.name, ...change(context, found.job, limits) },

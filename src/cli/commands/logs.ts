@@ -4,13 +4,13 @@ import { describeErrno } from "../../sys/errno.ts";
 import { openRegular } from "../../sys/regularFile.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
 import { writeOut } from "../output/messages.ts";
-import { findJob, openContext } from "../session.ts";
+import { findJob, openToRead } from "../session.ts";
 
 const POLL_MS = 200;
 
 /** Prints the output of a background job, byte for byte. */
 export async function logs(name: string, flags: CommonFlags & { follow?: boolean }): Promise<number> {
-  const context = openContext(flags);
+  const context = openToRead(flags);
   const { logPath, key, jobId } = findJob(context, name);
   const noLog = `job ${jobId} has no log: only run --detach captures output`;
   if (logPath === null) throw new Refusal(noLog, "start the job with: ffrtmp run --detach");

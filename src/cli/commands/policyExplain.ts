@@ -19,7 +19,7 @@ import { describeChange } from "../output/changes.ts";
 import { printJson, printOut } from "../output/messages.ts";
 import { nameOfOutcome } from "../output/outcomes.ts";
 import { type Column, type Pair, renderPairs, renderTable } from "../output/table.ts";
-import { openContext } from "../session.ts";
+import { openToRead } from "../session.ts";
 
 /** One process: the decision of the policy, and what `watch` would do. */
 interface Explained extends Explanation {
@@ -38,7 +38,7 @@ export async function explainPolicy(
   if (pid === undefined && !all)
     throw new Refusal("no process given", "ffrtmp policy explain --pid N, or --all");
   const policy = await requirePolicy(requirePolicyPath(flags.watchConfig));
-  const context = openContext(flags);
+  const context = openToRead(flags);
   const reader = new FactReader(context.host);
   const pids = pid === undefined ? listPids(context.host).sort((a, b) => a - b) : [pid];
   const readers = { reader, slowReader: new SlowReader(context.host) };

@@ -4,8 +4,9 @@ import { describeTrouble, isMediumTrouble } from "../../ledger/database.ts";
 import { abandon, compact, type Pruned, type PrunePass, prune } from "../../ledger/prune.ts";
 import { type Retention, recordedRetention } from "../../ledger/retention.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
+import { explainNoRecords } from "../output/emptyState.ts";
 import { printJson, printOut, warn } from "../output/messages.ts";
-import { openContext, requireRecords } from "../session.ts";
+import { openToChange, requireRecords } from "../session.ts";
 
 /** The pause after each step, in which other processes write. */
 const PAUSE_MS = 3;
@@ -23,15 +24,19 @@ interface PruneFlags extends CommonFlags {
 
 /** Deletes the history that is older or larger than the flags say, or than the last `watch` keeps. */
 export async function pruneHistory(flags: PruneFlags): Promise<number> {
-  const context = openContext(flags);
+  const context = openToChange(flags);
   requireRecords(context);
+  if (context.ledger.isMissing) explainNoRecords(context, "prune");
   const recorded = recordedRetention(context.ledger);
   const { olderThan = recorded.maxAgeMs, maxSize = recorded.maxBytes, dryRun = false } = flags;
   const retention: Retention = { maxAgeMs: olderThan, maxBytes: maxSize };
   const { host, state } = context;
+  const isMissing = context.ledger.isMissing;
   const pass = prune({ host, state, retention, nowMs: host.now(), countLogs: true, dryRun });
-  const pruned = await toTheEnd(pass, state.ledger, !dryRun).catch((error) => refuse(state.ledger, error));
-  if (flags.compact && !dryRun) {
+  const pruned = isMissing
+    ? NOTHING
+    : await toTheEnd(pass, state.ledger, !dryRun).catch((error) => refuse(state.ledger, error));
+  if (flags.compact && !dryRun && !isMissing) {
     try {
       compact(state);
     } catch (error) {
@@ -45,6 +50,17 @@ export async function pruneHistory(flags: PruneFlags): Promise<number> {
   context.ledger.close();
   return 0;
 }
+
+/** Where there is no ledger. */
+const NOTHING: Pruned = {
+  jobs: 0,
+  newestEndMs: null,
+  logs: 0,
+  logBytes: 0,
+  usedBytes: { before: 0, after: 0 },
+  freeBytes: 0,
+  faults: [],
+};
 
 async function toTheEnd(pass: PrunePass, path: string, mustPause: boolean): Promise<Pruned> {
   let busyMs = 0;

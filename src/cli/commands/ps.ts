@@ -6,12 +6,13 @@ import type { OpenJob } from "../../jobs/model/job.ts";
 import { shownCommand } from "../../jobs/model/secrets.ts";
 import { isObserved, repairAll } from "../../jobs/recovery/recover.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
+import { explainNoneOpen, noteForeignJobs } from "../output/emptyState.ts";
 import { printJson, printOut, warn } from "../output/messages.ts";
 import { type Column, renderTable } from "../output/table.ts";
-import { openContext, requireRecords } from "../session.ts";
+import { openToRead, requireRecords } from "../session.ts";
 
 export async function ps(flags: CommonFlags & { daemon?: boolean }): Promise<number> {
-  const context = openContext(flags);
+  const context = openToRead(flags);
   if (flags.daemon) {
     const { psDaemon } = await import("./psDaemon.ts");
     return psDaemon(context, flags.json ?? false);
@@ -21,6 +22,10 @@ export async function ps(flags: CommonFlags & { daemon?: boolean }): Promise<num
   if (flags.json) printJson(jobs.map((job) => jobJson(job)));
   else printOut(renderTable(columns(context), jobs));
   warnOfInvalidPolicy(context);
+  if (jobs.length === 0) explainNoneOpen(context);
+  else if (context.ledger.isMissing)
+    warn(`there is no ledger ${context.ledger.path}: these jobs are known from their cgroups alone`);
+  noteForeignJobs(context);
   context.ledger.close();
   // With an unreadable ledger, the jobs that their cgroups reveal are shown before the failure.
   requireRecords(context);

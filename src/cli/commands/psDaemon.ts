@@ -8,6 +8,7 @@ import {
 import type { Context } from "../../jobs/context.ts";
 import { formatDuration } from "../../jobs/duration.ts";
 import { oneLine } from "../../sys/visibleText.ts";
+import { explainNoRecords } from "../output/emptyState.ts";
 import { printJson, printOut, warn } from "../output/messages.ts";
 import { type Pair, renderPairs } from "../output/table.ts";
 import { requireRecords } from "../session.ts";
@@ -39,6 +40,7 @@ export async function psDaemon(context: Context, asJson: boolean): Promise<numbe
   if (asJson) printJson(status ? { ...status, answers } : null);
   else if (status) printOut(renderPairs(describe(status, answers ? undefined : asked.ageMs)));
   else printOut(oneLine(`no ffrtmp watch has used ${context.ledger.path}`));
+  if (!status && context.ledger.isMissing) explainNoRecords(context, "ps --daemon");
   context.ledger.close();
   return 0;
 }

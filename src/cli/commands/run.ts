@@ -2,7 +2,7 @@ import type { Context } from "../../jobs/context.ts";
 import { Refusal } from "../../jobs/errors.ts";
 import { recordExit } from "../../jobs/exit/recordExit.ts";
 import { generateJobId, type JobSpec } from "../../jobs/job.ts";
-import { type Ending, factsOfEnding } from "../../jobs/model/ending.ts";
+import { exitCodeOf, factsOfEnding } from "../../jobs/model/ending.ts";
 import type { RunningJob } from "../../jobs/model/job.ts";
 import { isTerminal, listInheritedFiles, readOwnArguments } from "../../jobs/start/inheritedFiles.ts";
 import { mayHaveLostBytes } from "../../jobs/start/rawArguments.ts";
@@ -11,7 +11,6 @@ import { type StartedJob, type StartRequest, startWorkload } from "../../jobs/st
 import { summaryLine, survivorsLine } from "../../jobs/summary.ts";
 import { isPruningDue } from "../../ledger/retention.ts";
 import { realHost } from "../../linux/host.ts";
-import { signalNumber } from "../../sys/waitStatus.ts";
 import { type JobFlags, jobSpecFromFlags } from "../options/jobOptions.ts";
 import { checkWorkingDirectory } from "../options/workingDirectory.ts";
 import { printErr, warn } from "../output/messages.ts";
@@ -153,10 +152,4 @@ function startJob(
     if (log && error instanceof Refusal) dropJobLog(log);
     throw error;
   }
-}
-
-/** Returns the exit code of a shell: 128 + n for signal n; 125 where the end of the command is unknown. */
-function exitCodeOf(ending: Ending): number {
-  if (ending.kind === "exited") return ending.code;
-  return ending.kind === "signaled" ? 128 + (signalNumber(ending.signal) ?? 0) : 125;
 }

@@ -4,6 +4,7 @@ import { EndHook } from "../../daemon/endHook.ts";
 import { DaemonEvents } from "../../daemon/events.ts";
 import { reportStatus } from "../../daemon/log.ts";
 import type { LogLevel } from "../../daemon/logLevel.ts";
+import { recordEvents } from "../../daemon/recordEvents.ts";
 import { ServiceManager } from "../../daemon/serviceManager.ts";
 import { checkVisibility } from "../../diagnostics/checks.ts";
 import { screenProcess } from "../../jobs/attach/eligibility.ts";
@@ -34,7 +35,7 @@ import { startLog } from "../output/daemonLog.ts";
 import { neverWaitForStderr, printOut, warn } from "../output/messages.ts";
 import { warnOfLikelyMistakes } from "../output/outcomes.ts";
 import { ownCommand } from "../ownCommand.ts";
-import { openContext } from "../session.ts";
+import { openContext, openToRead } from "../session.ts";
 import { firstSignal } from "../signals.ts";
 
 /** Bounds the memory for the processes whose late facts were reported. */
@@ -62,7 +63,7 @@ export async function watch(flags: WatchFlags): Promise<number> {
   const bus = new DaemonEvents();
   if (!flags.dryRun) startLog(bus, { level: flags.logLevel, json: flags.json ?? false });
   const service = new ServiceManager(takeServiceVariables(process.env, process.pid), warn);
-  const context = openContext(flags);
+  const context = flags.dryRun ? openToRead(flags) : openContext(flags);
   const limits = limitsFrom(flags);
   warnOfLikelyMistakes(context, limits);
   const store = await openPolicy(flags, limits);
@@ -83,6 +84,7 @@ export async function watch(flags: WatchFlags): Promise<number> {
     retention: { maxAgeMs: flags.retentionMaxAge, maxBytes: flags.retentionMaxSize },
   };
   reportStatus(bus, service);
+  recordEvents(bus, context);
   for (const check of checkVisibility(context)) {
     if (!check.works) bus.emit({ kind: "visibility-limited", found: check.found, consequence: check.cost });
   }

@@ -17,6 +17,10 @@ const job = jobSchema.meta({ id: "Job", description: "A job as it is recorded." 
 
 const inspected = jobSchema
   .extend({
+    carried_limits: described(
+      z.record(z.string(), z.string()),
+      "limits of the cgroup that the processes left for one beside it, which stay in force: content of each file",
+    ),
     processes: described(z.array(z.number()), "the processes in the job's cgroups"),
     usage: described(usageSchema, "what the job has used until now, or had used at its end"),
     result: described(resultSchema.nullable(), "the end of the job; `null`: it has not ended"),
@@ -284,6 +288,17 @@ const pruned = z
   })
   .meta({ id: "Pruned", description: "The history that was deleted." });
 
+const logLine = z
+  .strictObject({
+    time: time("when it happened"),
+    kind: described(z.string(), "the kind of the event; a later release can add kinds"),
+    job_id: text(
+      "the job's id; `null`: the event is about `ffrtmp watch`, or its job is not recorded any more",
+    ),
+    detail: described(z.unknown(), "more, depending on the kind"),
+  })
+  .meta({ id: "LogLine", description: "An event of a job or of the daemon." });
+
 export interface JsonDocument {
   /** The command with `--json`, and the option that selects this document, if any. */
   command: string;
@@ -303,6 +318,8 @@ export const JSON_DOCUMENTS: readonly JsonDocument[] = [
   { command: "ps", option: "--daemon", form: "document", schema: daemon.nullable() },
   { command: "ps", form: "document", schema: z.array(job) },
   { command: "inspect", form: "document", schema: inspected },
+  { command: "wait", form: "lines", schema: resultSchema },
+  { command: "events", form: "lines", schema: logLine },
   { command: "history", form: "document", schema: z.array(resultSchema) },
   { command: "detach", form: "document", schema: resultSchema },
   { command: "limits set", form: "document", schema: limitChanges },

@@ -34,9 +34,20 @@ interface AttachedJob {
 export function attach(context: Context, pid: number, spec: JobSpec, slow?: SlowFacts): AttachedJob {
   const eligibility = checkEligibility(context, pid, "explicit", slow);
   if (eligibility.eligible) return attachEligible(context, eligibility, "attach", spec, slow);
-  const { code, process, reason, hint } = eligibility;
+  const { code, process, reason, hint, cgroup } = eligibility;
   const message = code === "gone" ? `${process} does not exist` : `cannot govern ${process}: ${reason}`;
-  throw new Refusal(message, hint);
+  throw cgroup === undefined ? new Refusal(message, hint) : new GovernedElsewhere(message, hint, cgroup);
+}
+
+/** The process is in a cgroup that an ffrtmp with another state directory has made, as far as can be seen. */
+export class GovernedElsewhere extends Refusal {
+  /** The name of that cgroup. */
+  readonly cgroup: string;
+
+  constructor(message: string, hint: string | undefined, cgroup: string) {
+    super(message, hint);
+    this.cgroup = cgroup;
+  }
 }
 
 /**

@@ -51,6 +51,8 @@ export interface Ineligible {
   hint: string | undefined;
   /** An ffrtmp with another state directory governs the process, as far as can be seen. */
   byAnother?: boolean;
+  /** The name of its cgroup then. */
+  cgroup?: string;
 }
 
 /** Checks whether a process may be governed. Changes nothing; attach, watch and their dry runs share it. */
@@ -104,7 +106,10 @@ export function checkScreened(
       const reason = `it is governed already, inside ${cgroup.name}`;
       const hint = "detach that job first: ffrtmp ps, ffrtmp detach JOB";
       const governed = ineligible(stat, "governed", reason, hint);
-      return ofOwnJob(context, stat) ?? (cgroup.byAnother ? { ...governed, byAnother: true } : governed);
+      return (
+        ofOwnJob(context, stat) ??
+        (cgroup.byAnother ? { ...governed, byAnother: true, cgroup: cgroup.name } : governed)
+      );
     }
     // procfs answers for the ids of other threads, although it does not list them.
     if (!isProcess(host, pid)) {

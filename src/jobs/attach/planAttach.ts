@@ -21,7 +21,7 @@ export function planAttach(
 ): { scope: ScopePlan | undefined; cgroup: JobCgroup } {
   const { place, scope } = planPlace(context, stat.pid, membership, spec);
   const { jobId, limits, tenant } = spec;
-  const cgroup = planCgroup(context, jobId, membership, { limits, tenant, place });
+  const cgroup = planCgroup(context, jobId, membership, { limits, tenant, place, nice: stat.nice });
   respectDisabled(context, cgroup);
   return { scope, cgroup };
 }

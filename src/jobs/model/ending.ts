@@ -1,7 +1,7 @@
 import type { LimitOutcome } from "../../limits/outcome.ts";
 import type { Usage } from "../../limits/usage.ts";
 import type { ExitEvidence as ObserverEvidence } from "../../linux/events/processEvents.ts";
-import { decodeWaitStatus, signalName } from "../../sys/waitStatus.ts";
+import { decodeWaitStatus, signalName, signalNumber } from "../../sys/waitStatus.ts";
 
 /** The source of an exit status: the parent's wait(2), or one of the ways that an observer has. */
 export type ExitEvidence = "parent" | ObserverEvidence;
@@ -47,6 +47,12 @@ export function endingOfStatus(waitStatus: number, evidence: ExitEvidence): Endi
   return signal === null
     ? { kind: "exited", code, evidence }
     : { kind: "signaled", signal: signalName(signal), evidence };
+}
+
+/** Returns the exit code of a shell: 128 + n for signal n; 125 where the end of the command is unknown. */
+export function exitCodeOf(ending: Ending): number {
+  if (ending.kind === "exited") return ending.code;
+  return ending.kind === "signaled" ? 128 + (signalNumber(ending.signal) ?? 0) : 125;
 }
 
 /** The form of an ending in the ledger and in `--json`. */

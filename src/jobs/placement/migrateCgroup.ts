@@ -7,7 +7,8 @@ import type { JobCgroup, JobDirectory } from "../../linux/cgroup/jobCgroup.ts";
 import { readFormerUsage } from "../../linux/cgroup/jobUsage.ts";
 import { listOccupants } from "../../linux/cgroup/members.ts";
 import { type CgroupChange, changeKey } from "../../linux/change.ts";
-import { recordCgroup, withCgroup } from "../changes.ts";
+import { readStat } from "../../linux/proc/stat.ts";
+import { carriedOf, recordCgroup, withCgroup } from "../changes.ts";
 import type { Context } from "../context.ts";
 import { limitsInForce, type Tenant } from "../job.ts";
 import type { RunningJob } from "../model/job.ts";
@@ -33,7 +34,7 @@ export function migrateCgroup(
     const before = current.directories.find(({ hierarchy }) => hierarchy.key === key);
     // One migration at a time: the processes that the last one left behind are moved first.
     if (before?.formerly !== undefined) return [];
-    const isSame = before?.path === directory.path || before?.wrapperSlot === directory.path;
+    const isSame = [before?.path, before?.wrapperSlot, before?.carrier].includes(directory.path);
     const needed = planned.changes.filter(
       (change) => change.hierarchy === key && (!isSame || change.kind === "controller-enabled"),
     );
@@ -85,13 +86,22 @@ function planAgain(context: Context, job: RunningJob, current: JobCgroup, tenant
   }
   // A job stays where it was placed.
   const placed = current.directories.find(({ placedAs }) => placedAs !== "child");
-  const place: Place =
-    placed?.placedAs === "scope"
-      ? { placedAs: "scope", scope: dirname(placed.path) }
-      : { placedAs: placed?.placedAs ?? "child" };
-  const cgroup = planCgroup(context, job.jobId, membership, { limits: limitsInForce(job), tenant, place });
+  const place = placed === undefined ? ({ placedAs: "child" } as const) : placeOf(current, placed);
+  const stat = readStat(context.host, job.process.pid);
+  const cgroup = planCgroup(context, job.jobId, membership, {
+    limits: limitsInForce(job),
+    tenant,
+    place,
+    ...(stat !== "gone" && { nice: stat.nice }),
+  });
   respectDisabled(context, cgroup);
   return cgroup;
+}
+
+function placeOf(job: JobCgroup, { placedAs, path, carrier }: JobDirectory): Place {
+  if (placedAs === "scope") return { placedAs, scope: dirname(path) };
+  if (placedAs !== "beside") return { placedAs };
+  return { placedAs, parent: dirname(carrier ?? path), carried: carriedOf(job) };
 }
 
 /** Returns the planned directory with the recorded facts of the one that it replaces. */

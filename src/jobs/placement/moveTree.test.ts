@@ -18,7 +18,7 @@ test("a process with the reused pid of a process that is gone is not moved", () 
     leftOutside: [
       {
         pid: 4026,
-        controllers: ["cpu", "pids"],
+        controllers: ["pids"],
         because: expect.stringContaining("had ended"),
         hasEnded: true,
       },

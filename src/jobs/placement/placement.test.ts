@@ -69,12 +69,32 @@ test("a process in the root of all cgroups is not governed in place, and is not 
     expect(() => place(machine, placement)).toThrow("is the root of all cgroups");
 });
 
-test("without systemd a scope is a cgroup beside the process's own", () => {
+test("without systemd a scope is a cgroup beside the process's own, with its limits", () => {
+  const machine = openOwner();
+  const { cgroupFs } = machine.context.host;
+  for (const path of ["media", "media/encoder"]) cgroupFs.mkdir(`/sys/fs/cgroup/${path}`);
+  cgroupFs.write("/sys/fs/cgroup/media/cgroup.subtree_control", "+memory");
+  cgroupFs.write("/sys/fs/cgroup/media/encoder/memory.max", "1073741824");
+  machine.fake.addProcess(4026, "/media/encoder");
+  const carried = { "memory.max": "1073741824" };
+  expect(place(machine, "scope")).toEqual({
+    place: { placedAs: "beside", parent: "/sys/fs/cgroup/media", carried },
+  });
+});
+
+test("without systemd no process is moved out of the cgroup of a unit, which has a systemd elsewhere", () => {
   const machine = openOwner();
   machine.start(4026, 1);
-  expect(place(machine, "scope")).toEqual({
-    place: { placedAs: "scope", scope: "/sys/fs/cgroup/system.slice" },
-  });
+  expect(() => place(machine, "scope")).toThrow("/system.slice/encoder.service is a unit of systemd");
+});
+
+test("without systemd no process is moved out of a frozen cgroup, where it would run again", () => {
+  const machine = openOwner();
+  const { cgroupFs } = machine.context.host;
+  for (const path of ["media", "media/encoder"]) cgroupFs.mkdir(`/sys/fs/cgroup/${path}`);
+  machine.fake.addProcess(4026, "/media/encoder");
+  machine.fake.set("/sys/fs/cgroup/media/encoder/cgroup.freeze", "1");
+  expect(() => place(machine, "scope")).toThrow("has cgroup.freeze 1, which cannot be carried");
 });
 
 rootTest("a scope is in the slice of the unit, and carries the limits of the unit", () => {

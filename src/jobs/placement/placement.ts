@@ -1,4 +1,3 @@
-import { dirname } from "node:path";
 import type { Place } from "../../linux/cgroup/backend.ts";
 import { directoryOf, type Hierarchy, type Membership } from "../../linux/cgroup/hierarchies.ts";
 import { listOccupants } from "../../linux/cgroup/members.ts";
@@ -11,6 +10,7 @@ import type { Context } from "../context.ts";
 import { Refusal } from "../errors.ts";
 import { isGovernedPath, type JobSpec } from "../job.ts";
 import type { OpenJob } from "../model/job.ts";
+import { planBeside } from "./beside.ts";
 import { planJobScope, type ScopeSpec, unifiedHierarchy } from "./jobScope.ts";
 
 /** The place of a running process's cgroup, and the scope that is started for it. */
@@ -90,7 +90,11 @@ function planScopeFor(
     throw refuse(`it is in a container (its ${namespace} namespace is another), and would leave its limits`);
   if (hierarchy.isReadOnly) throw refuse(`${hierarchy.mountPoint} is mounted read-only here`);
   if (readType(host.cgroupFs, owner) === undefined) throw refuse(`${owner} is the root of all cgroups`);
-  if (!host.bus) return { place: { placedAs: "scope", scope: dirname(owner) } };
+  if (!host.bus) {
+    const place = planBeside(host, hierarchy, cgroupPath);
+    if (typeof place === "string") throw refuse(place);
+    return { place };
+  }
   const unit = parseUnitPlace(cgroupPath);
   const isRoot = (process.geteuid?.() ?? 0) === 0;
   if (isRoot && unit && (unit.below.length > 0 || isDelegated(host, unit.unit)))

@@ -10,7 +10,7 @@ import { hasEnded, readStat } from "../../linux/proc/stat.ts";
 import { readCommandLine } from "../../linux/proc/table.ts";
 import { journalOf } from "../changes.ts";
 import type { Context } from "../context.ts";
-import { groupName, isTenantGroup, newJob } from "../job.ts";
+import { groupName, isGroupName, isTenantGroup, newJob } from "../job.ts";
 import { MAX_COMMAND_BYTES } from "../model/command.ts";
 import { toRunning } from "../model/job.ts";
 
@@ -33,12 +33,12 @@ export function adoptOrphanGroups(context: Context): void {
 
 function adoptGroup(context: Context, jobId: string, found: JobLocation[]): void {
   const { host, ledger } = context;
-  const changes = found.flatMap(changesBehind);
+  const changes = found.flatMap((location) => changesBehind(context, location));
   const cgroup = findJobCgroup(host.cgroupFs, context.hierarchies, { cgroup: found, changes });
   const root = findMainProcess(context, listMembers(cgroup));
   if (!root) {
-    // While the ledger cannot be read, the cgroup may be of a job that another ffrtmp is starting.
-    if (ledger.unreadableBecause === undefined) removeJobCgroup(cgroup);
+    // Without the ledger's file, the cgroup may be of a job that another ffrtmp is starting.
+    if (ledger.unreadableBecause === undefined && !ledger.isMissing) removeJobCgroup(cgroup);
     return;
   }
   const { words, isCut } = readCommandLine(host, root.pid, MAX_COMMAND_BYTES);
@@ -74,27 +74,39 @@ export function findMainProcess({ host, bootId }: Context, pids: number[]): Proc
 }
 
 /** Finds the cgroups of each job by its id. */
-function findGroups({ host: { cgroupFs }, hierarchies, state }: Context): Map<string, JobLocation[]> {
-  const prefix = groupName(state.tag, "");
-  const all = hierarchies.flatMap(({ key: hierarchy, mountPoint }) =>
-    listCgroups(cgroupFs, mountPoint).map((path) => ({ hierarchy, path })),
+function findGroups(context: Context): Map<string, JobLocation[]> {
+  const prefix = groupName(context.state.tag, "");
+  const own = listJobCgroups(context).filter(
+    ({ path }) =>
+      basename(path).startsWith(prefix) &&
+      // Another user can make a cgroup of this name in a subtree that is delegated to him.
+      isOwnedByUs(context.host.cgroupFs, path),
   );
-  const own = all.filter(({ path }) => {
-    const name = basename(path);
-    if (!name.startsWith(prefix) || isTenantGroup(name)) return false;
-    // Another user can make a cgroup of this name in a subtree that is delegated to him.
-    if (!isOwnedByUs(cgroupFs, path)) return false;
-    // The job's own cgroup is in the wrapper's, which has the same name, or in its scope.
-    return ![name, name.replace(/\.scope$/, "")].some((inner) => cgroupFs.exists(`${path}/${inner}`));
-  });
   return Map.groupBy(own, ({ path }) => basename(path).slice(prefix.length));
 }
 
+/** Lists every cgroup that has the name of a job's, of any state directory. */
+export function listJobCgroups({
+  host: { cgroupFs },
+  hierarchies,
+}: Pick<Context, "host" | "hierarchies">): JobLocation[] {
+  const all = hierarchies.flatMap(({ key: hierarchy, mountPoint }) =>
+    listCgroups(cgroupFs, mountPoint).map((path) => ({ hierarchy, path })),
+  );
+  return all.filter(({ path }) => {
+    const name = basename(path);
+    if (!isGroupName(name) || isTenantGroup(name)) return false;
+    // The job's own cgroup is in the wrapper's or the carrier, which have the same name, or in its scope.
+    return ![name, name.replace(/\.scope$/, "")].some((inner) => cgroupFs.exists(`${path}/${inner}`));
+  });
+}
+
 /** Returns the changes that created a cgroup, by its name and the name of its parent. */
-function changesBehind({ hierarchy, path }: JobLocation): Change[] {
+function changesBehind({ hierarchies }: Context, { hierarchy, path }: JobLocation): Change[] {
   const parent = dirname(path);
-  const isWrapperSlot = basename(parent) === basename(path);
-  const role = isTenantGroup(basename(parent)) ? "tenant" : isWrapperSlot ? "wrapper-slot" : undefined;
+  const isUnified = hierarchies.some(({ key, version }) => key === hierarchy && version === 2);
+  const around = basename(parent) === basename(path) ? (isUnified ? "carrier" : "wrapper-slot") : undefined;
+  const role = isTenantGroup(basename(parent)) ? "tenant" : around;
   return [
     ...(role ? [{ kind: "cgroup-created", hierarchy, path: parent, role } as const] : []),
     { kind: "cgroup-created", hierarchy, path, role: "job" },

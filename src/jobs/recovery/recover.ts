@@ -74,7 +74,7 @@ export function recordActiveDaemon({ ledger, self }: Context): void {
 }
 
 /** Returns true while another process is the active daemon: it has a pidfd of every job, and may know how one has ended. */
-function isDaemonRunning(context: Context): boolean {
+export function isDaemonRunning(context: Context): boolean {
   const daemon = findActiveDaemon(context);
   return daemon !== undefined && daemon.pid !== context.self.pid;
 }

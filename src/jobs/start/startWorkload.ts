@@ -1,6 +1,7 @@
 import { getPriority } from "node:os";
 import type { LimitOutcome } from "../../limits/outcome.ts";
 import type { Usage } from "../../limits/usage.ts";
+import type { Place } from "../../linux/cgroup/backend.ts";
 import { backendOf } from "../../linux/cgroup/backends.ts";
 import { CgroupInUse, createJobCgroup } from "../../linux/cgroup/cgroupChanges.ts";
 import { readMembership } from "../../linux/cgroup/hierarchies.ts";
@@ -25,7 +26,8 @@ import { recordExit } from "../exit/recordExit.ts";
 import { type JobSpec, newJob } from "../job.ts";
 import { planWithNice } from "../limits/planLimits.ts";
 import { type Ending, endingOfStatus } from "../model/ending.ts";
-import type { RunningJob } from "../model/job.ts";
+import type { RunningJob, StartingJob } from "../model/job.ts";
+import { planOwnPlace } from "../placement/beside.ts";
 import { planCgroup, respectDisabled } from "../placement/jobCgroup.ts";
 import { enterOwnScope, planOwnScope } from "../placement/jobScope.ts";
 import { withdrawFromOutsiders } from "../placement/moveTree.ts";
@@ -65,7 +67,7 @@ export function startWorkload(context: Context, request: StartRequest): StartedJ
   if ("because" in found) throw cannotRun(command || JSON.stringify(command), found.because, found.exitCode);
 
   const scope = planOwnScope(context, request);
-  let cgroup = planOwnCgroup(context, request, scope);
+  let cgroup = planOwnCgroup(context, request, { scope });
   let job = newJob(context, "run", request, {
     process: null,
     command: request.command,
@@ -80,14 +82,16 @@ export function startWorkload(context: Context, request: StartRequest): StartedJ
   let child: Bun.Subprocess;
   try {
     const refusal = scope && enterOwnScope(context, scope, request.jobId);
-    if (scope) cgroup = planOwnCgroup(context, request, refusal === undefined ? scope : undefined);
+    if (scope) cgroup = planOwnCgroup(context, request, { scope: refusal === undefined ? scope : undefined });
     if (refusal !== undefined) {
       const effect = "has no scope of its own, so it ends when the unit that started it is stopped";
       context.warn(`job ${request.jobId} ${effect}: ${refusal}`);
       job = ledger.recordJournal(job, journalOf(cgroup));
     }
     respectDisabled(context, cgroup);
+    const wasBeside = isBeside(cgroup);
     createJobCgroup(cgroup);
+    if (wasBeside && !isBeside(cgroup)) ({ job, cgroup } = createBelowInstead(context, job, cgroup, request));
     ({ child, outcomes } = spawnInside(context, cgroup, request, found.path));
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
@@ -108,12 +112,43 @@ export function startWorkload(context: Context, request: StartRequest): StartedJ
   return { job: running, ended: waitFor(child) };
 }
 
-/** Plans the job's cgroup as a child of the planned scope, or else of this process's cgroup. */
-function planOwnCgroup(context: Context, { jobId, limits }: StartRequest, scope?: ScopePlan): JobCgroup {
+/** Plans the job's cgroup as a child of the planned scope, or else beside or below this process's cgroup. */
+function planOwnCgroup(
+  context: Context,
+  { jobId, limits }: StartRequest,
+  { scope, place }: { scope?: ScopePlan | undefined; place?: Place } = {},
+): JobCgroup {
   const found = readMembership(context.host, "self");
   const membership = new Map(found === "gone" ? [] : found);
   if (scope) membership.set("", scope.cgroupPath);
-  return planCgroup(context, jobId, membership, { limits, tenant: null, hasWrapperSlot: true });
+  return planCgroup(context, jobId, membership, {
+    limits,
+    tenant: null,
+    place: place ?? planOwnPlace(context, membership),
+    hasWrapperSlot: true,
+    nice: getPriority(),
+  });
+}
+
+/**
+ * Creates the job's cgroup below this process's where the one beside it could not be created: the kernel refuses it for
+ * example at the cgroup.max.descendants of a cgroup above. Returns the cgroup as it was planned and made in the end.
+ */
+function createBelowInstead(
+  context: Context,
+  job: StartingJob,
+  { unavailable }: JobCgroup,
+  request: StartRequest,
+): { job: StartingJob; cgroup: JobCgroup } {
+  const insteadOf = unavailable.at(-1)?.because ?? "the kernel refused it";
+  const cgroup = planOwnCgroup(context, request, { place: { placedAs: "child", insteadOf } });
+  const recorded = context.ledger.recordJournal(job, journalOf(cgroup));
+  createJobCgroup(cgroup);
+  return { job: recorded, cgroup };
+}
+
+function isBeside({ directories }: JobCgroup): boolean {
+  return directories.some(({ placedAs }) => placedAs === "beside");
 }
 
 function spawnInside(

@@ -2,13 +2,21 @@ import { formatLimit, type Limits } from "../../limits/limits.ts";
 import { CGROUP_LIMITS } from "../../limits/table.ts";
 import type { Usage } from "../../limits/usage.ts";
 import type { CgroupFs } from "../cgroupFs.ts";
-import type { CgroupChange, CgroupRole } from "../change.ts";
+import type { CarriedFiles, CgroupChange, CgroupRole } from "../change.ts";
 import type { CgroupController } from "./controller.ts";
 import type { Hierarchy } from "./hierarchies.ts";
 import type { JobCgroup, JobDirectory } from "./jobCgroup.ts";
 
-/** The wanted position of a job's cgroup on cgroup v2. `scope` is the directory of a scope that is delegated to ffrtmp. */
-export type Place = { placedAs: "child" } | { placedAs: "in-place" } | { placedAs: "scope"; scope: string };
+/**
+ * The wanted position of a job's cgroup on cgroup v2. `scope` is the directory of a scope that is delegated to ffrtmp.
+ * `parent` is the cgroup above the one that the processes leave, and `carried` the limits of the one that they leave.
+ * `insteadOf`: why the cgroup is not beside the other one, where all limits are possible.
+ */
+export type Place =
+  | { placedAs: "child"; insteadOf?: string }
+  | { placedAs: "in-place" }
+  | { placedAs: "scope"; scope: string }
+  | { placedAs: "beside"; parent: string; carried: CarriedFiles };
 
 /** The cgroup that contains all jobs of one tenant which come from the same cgroup, and their total there. */
 export interface TenantGroup {
@@ -23,6 +31,8 @@ export interface CgroupRequest {
   place?: Place;
   /** v1: this process will start the workload from inside of the job's cgroup, and needs a slot of pids.max there. */
   hasWrapperSlot?: boolean;
+  /** The nice value that the workload has without the limits; absent: unknown. */
+  nice?: number;
   /** Returns the keys of the changes that other jobs share. */
   shared?: () => ReadonlySet<string>;
 }
@@ -57,13 +67,17 @@ export function isAskedFor(controller: CgroupController, ...limits: (Limits | un
   return limits.some((each = {}) => own.some((limit) => formatLimit(each, limit) !== undefined));
 }
 
-/** Plans new directories: the job's own, and around it that of its tenant and the wrapper slot if it has them. */
+/** Plans new directories: the job's own, and around it its tenant's, the wrapper slot and the carrier if it has them. */
 export function planDirectory(
   { hierarchy, origin, controllers }: CgroupSite,
-  { threaded, ...parts }: Omit<JobDirectory, keyof CgroupSite> & { threaded?: boolean },
+  {
+    threaded,
+    carried,
+    ...parts
+  }: Omit<JobDirectory, keyof CgroupSite> & { threaded?: boolean; carried?: CarriedFiles },
 ): DirectoryPlan {
   const { key } = hierarchy;
-  const { path, tenant, wrapperSlot } = parts;
+  const { path, tenant, wrapperSlot, carrier } = parts;
   const create = (role: CgroupRole, at: string | undefined): CgroupChange[] =>
     at === undefined
       ? []
@@ -73,6 +87,7 @@ export function planDirectory(
     changes: [
       ...create("tenant", tenant),
       ...create("wrapper-slot", wrapperSlot),
+      ...create("carrier", carrier).map((change) => ({ ...change, ...(carried && { carried }) })),
       ...create("job", path),
       { kind: "processes-moved", hierarchy: key, from: origin, to: path },
     ],

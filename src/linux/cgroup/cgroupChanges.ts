@@ -90,7 +90,7 @@ function execute(job: JobCgroup, directory: JobDirectory, change: CgroupChange):
 
 function createCgroup(job: JobCgroup, { hierarchy }: JobDirectory, created: CgroupCreated): void {
   const { fs } = job;
-  const { path, role, threaded } = created;
+  const { path, role, threaded, carried = {} } = created;
   try {
     fs.mkdir(path);
   } catch (error) {
@@ -101,7 +101,7 @@ function createCgroup(job: JobCgroup, { hierarchy }: JobDirectory, created: Cgro
     // Left by an ffrtmp that died before its workload joined. The directory is replaced, so that no old limit stays in it;
     // but first every hierarchy is checked: the workload may have joined another one.
     for (const each of job.directories) {
-      const occupied = each.wrapperSlot ?? each.path;
+      const occupied = each.wrapperSlot ?? each.carrier ?? each.path;
       const occupants = each.placedAs === "in-place" ? [] : listOccupants(fs, occupied);
       if (occupants.length > 0) throw new CgroupInUse(occupied, occupants);
     }
@@ -110,6 +110,9 @@ function createCgroup(job: JobCgroup, { hierarchy }: JobDirectory, created: Cgro
   }
   try {
     if (threaded) fs.write(`${path}/cgroup.type`, "threaded");
+    // Before any process is inside. The kernel takes one line of io.max per write.
+    for (const [file, text] of Object.entries(carried))
+      for (const line of text.split("\n")) fs.write(`${path}/${file}`, line);
     // All controllers, requested or not: a cpuset that shares the hierarchy lets no process in until it is prepared.
     for (const controller of controllersOf(hierarchy)) controller.prepare?.({ fs, hierarchy, path });
   } catch (error) {

@@ -3,7 +3,7 @@ import { CGROUP_LIMITS, type CgroupLimitName, isInherited, LIMITS } from "../../
 import type { CgroupController } from "./controller.ts";
 import type { CgroupDirectory } from "./file.ts";
 import { ancestorsOf } from "./hierarchies.ts";
-import type { JobCgroup } from "./jobCgroup.ts";
+import { carriedBy, type JobCgroup, type JobDirectory, withHolder } from "./jobCgroup.ts";
 
 /** Reads the limits that one cgroup sets itself; an absent field is no limit. Weights are always there. */
 export function readOwnLimits(
@@ -57,16 +57,27 @@ export interface LimitDrift {
 }
 
 /** Lists the wanted limits that neither the job's own cgroup nor one above it has now. */
-export function listLimitDrift({ fs, directories }: JobCgroup, wanted: Limits): LimitDrift[] {
-  const isInPlace = directories.some(({ placedAs }) => placedAs === "in-place");
+export function listLimitDrift({ fs, directories, changes }: JobCgroup, wanted: Limits): LimitDrift[] {
+  const hasOwnersWeight = directories.some(
+    ({ placedAs, carrier }) =>
+      placedAs === "in-place" || (carrier && carriedBy(changes, carrier)["cpu.weight"] !== undefined),
+  );
   const readAll = (read: typeof readOwnLimits, names: readonly CgroupLimitName[]): Limits =>
-    Object.assign({}, ...directories.map((each) => read(each.controllers, { ...each, fs }, names)));
+    Object.assign({}, ...directories.flatMap((each) => readEach(each, read, names)));
+  const readEach = (
+    each: JobDirectory,
+    read: typeof readOwnLimits,
+    names: readonly CgroupLimitName[],
+  ): Limits[] =>
+    each.carrier === undefined
+      ? [read(each.controllers, { ...each, fs }, names)]
+      : names.map((name) => read(each.controllers, { ...withHolder(each, name), fs }, [name]));
   const isLooser = (found: Limits, limit: CgroupLimitName): boolean => {
     const { field, compare } = LIMITS[limit];
     const value = wanted[field];
     if (value === undefined || isAsTight(limit, found, wanted)) return false;
-    // In place, a weight below the wanted one is the owner's and stays: the wanted one would favour the workload.
-    return !(isInPlace && compare.isAtMost?.(found[field], value));
+    // In place or carried, a weight below the wanted one is the owner's: the wanted one would favour the workload.
+    return !(hasOwnersWeight && compare.isAtMost?.(found[field], value));
   };
   // Usually the cgroup itself has what was written there. The cgroups above are read only where it does not.
   const asked = CGROUP_LIMITS.filter((limit) => formatLimit(wanted, limit) !== undefined);

@@ -26,8 +26,11 @@ function directory(files: Record<string, string | Error>, path = "/cg/a"): Cgrou
     exists: unused,
     isFile: unused,
     realPath: unused,
+    isWritable: unused,
     owner: unused,
+    hasPrograms: unused,
     children: unused,
+    files: unused,
     watch: unused,
   };
   return { fs, hierarchy: HIERARCHY, path };

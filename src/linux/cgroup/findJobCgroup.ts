@@ -48,7 +48,13 @@ export function findJobCgroup(
     const around = (role: CgroupRole): string | undefined =>
       createdPaths(changes, key, role).find((created) => created === dirname(path));
     const [formerly] = formerPaths(changes, key, path);
-    const found = { path, tenant: around("tenant"), wrapperSlot: around("wrapper-slot"), formerly };
+    const found = {
+      path,
+      tenant: around("tenant"),
+      wrapperSlot: around("wrapper-slot"),
+      carrier: around("carrier"),
+      formerly,
+    };
     if (!Object.values(found).some((each) => each !== undefined && fs.exists(each))) return [];
     const controllers = backendOf(hierarchy).usableControllers(fs, hierarchy, path);
     return [{ ...counted, ...found, hierarchy, placedAs, origin: originOf(changes, stored), controllers }];

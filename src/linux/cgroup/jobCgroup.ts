@@ -1,9 +1,10 @@
 import { dirname } from "node:path";
+import { type CgroupLimitName, isWeight } from "../../limits/table.ts";
 import type { Usage } from "../../limits/usage.ts";
 import type { CgroupFs } from "../cgroupFs.ts";
-import type { CgroupChange, CgroupRole, Change, FileWritten } from "../change.ts";
+import type { CarriedFiles, CgroupChange, CgroupRole, Change, FileWritten } from "../change.ts";
 import type { CgroupController, Unavailable } from "./controller.ts";
-import type { CgroupDirectory } from "./file.ts";
+import { type CgroupDirectory, readText } from "./file.ts";
 import type { Hierarchy } from "./hierarchies.ts";
 import { listProcesses } from "./members.ts";
 import type { PlacedAs } from "./placement.ts";
@@ -26,6 +27,8 @@ export interface JobDirectory extends CountedBefore {
   tenant?: string | undefined;
   /** v1: the cgroup around `path` that counts the thread which starts the workload too. */
   wrapperSlot?: string | undefined;
+  /** v2: the cgroup around `path` with the limits of `origin`, where `path` is not below `origin`. */
+  carrier?: string | undefined;
   /** The job's cgroup before it was migrated to this one, as long as it may not be empty. */
   formerly?: string | undefined;
   controllers: CgroupController[];
@@ -79,11 +82,40 @@ export function originOf(changes: readonly Change[], { path }: JobLocation): str
   return path;
 }
 
-/** Returns the directory as a controller takes it: in place, with the owner's values that ffrtmp replaced. */
+/**
+ * Returns the directory as a controller takes it: in place with the owner's values that ffrtmp replaced, and of a carrier
+ * with the weight that it carries.
+ */
 export function asDirectory({ fs, changes }: JobCgroup, directory: JobDirectory): CgroupDirectory {
-  const { hierarchy, path, placedAs } = directory;
-  if (placedAs !== "in-place") return { fs, hierarchy, path };
-  return { fs, hierarchy, path, replaced: writtenIn(changes, path) };
+  const { hierarchy, path, placedAs, carrier } = directory;
+  if (placedAs === "in-place") return { fs, hierarchy, path, replaced: writtenIn(changes, path) };
+  const carried = path === carrier ? carriedBy(changes, path)["cpu.weight"] : undefined;
+  if (carried === undefined) return { fs, hierarchy, path };
+  const file = `${path}/cpu.weight`;
+  const after = readText(fs, file) ?? null;
+  const weight: FileWritten = {
+    kind: "file-written",
+    hierarchy: hierarchy.key,
+    path: file,
+    before: carried,
+    after,
+  };
+  return { fs, hierarchy, path, replaced: [weight] };
+}
+
+/** Returns the limits that a carrier has from the cgroup that the job's processes left. */
+export function carriedBy(changes: readonly Change[], carrier: string): CarriedFiles {
+  const created = changes.find((change) => change.kind === "cgroup-created" && change.path === carrier);
+  return (created?.kind === "cgroup-created" && created.carried) || {};
+}
+
+/**
+ * Returns a job's directory with the cgroup that has one of its limits. A weight divides what several cgroups compete for,
+ * so the carrier has it, where there is one: the job's own cgroup is alone in it.
+ */
+export function withHolder(directory: JobDirectory, limit: CgroupLimitName): JobDirectory {
+  const { carrier: path } = directory;
+  return path !== undefined && isWeight(limit) ? { ...directory, path } : directory;
 }
 
 /** Returns the journal's writes to the files of one cgroup. */

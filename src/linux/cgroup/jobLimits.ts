@@ -3,7 +3,15 @@ import type { LimitOutcome } from "../../limits/outcome.ts";
 import { CGROUP_LIMITS, type CgroupLimitName, isInherited, isWeight, LIMITS } from "../../limits/table.ts";
 import type { FileWritten } from "../change.ts";
 import { type CgroupDirectory, readCgroupFile, readText, writeCgroupFile } from "./file.ts";
-import { asDirectory, type JobCgroup, tenantCgroupOf, writtenIn } from "./jobCgroup.ts";
+import {
+  asDirectory,
+  carriedBy,
+  type JobCgroup,
+  type JobDirectory,
+  tenantCgroupOf,
+  withHolder,
+  writtenIn,
+} from "./jobCgroup.ts";
 import type { FileWrite, LimitWrites } from "./limitFiles.ts";
 import { restoreFile } from "./ownerFiles.ts";
 import { plannedFs } from "./plannedFs.ts";
@@ -56,7 +64,7 @@ function planAll(job: JobCgroup, limits: Limits, of?: "tenant"): PlannedLimit[] 
 
 function whyNotSummed(group: JobCgroup, limit: CgroupLimitName, version?: 1 | 2): string | undefined {
   if (group.directories.length === 0)
-    return "its cgroup was not placed in a group of its tenant: it is its owner's own, or a scope";
+    return "its cgroup was not placed in a group of its tenant: it is its owner's own, a scope, or beside its caller's";
   // A weight needs no inheriting: the tenant's cgroup competes with it as one.
   if (version === undefined || isWeight(limit) || isInherited(limit, version)) return undefined;
   return `cgroup v${version} does not add up ${limit} of several cgroups`;
@@ -75,7 +83,7 @@ export function executeLimits(job: JobCgroup, planned: readonly PlannedLimit[]):
 function executeLimit(job: JobCgroup, planned: PlannedLimit): LimitOutcome {
   if ("outcome" in planned) return planned.outcome;
   const { limit, wanted, path, controller, writes } = planned;
-  const directory = job.directories.find((each) => each.path === path);
+  const directory = findDirectory(job.directories, path);
   // A controller can turn out to be unavailable when the directories are made.
   const isUsable = directory?.controllers.some(({ name }) => name === controller);
   if (!directory || !isUsable) return unsupported(job, limit, wanted);
@@ -122,7 +130,7 @@ export function changesOf(job: JobCgroup, planned: readonly PlannedLimit[]): Fil
   const directories = [...job.directories, ...tenantCgroupOf(job).directories];
   return planned.flatMap((each) => {
     if ("outcome" in each) return [];
-    const directory = directories.find(({ path }) => path === each.path);
+    const directory = findDirectory(directories, each.path);
     return each.writes.writes.map(({ file, data }): FileWritten => {
       const path = `${each.path}/${file}`;
       const before = directory?.placedAs === "in-place" ? (readText(fs, path) ?? null) : null;
@@ -148,15 +156,23 @@ export function liftCgroupLimits(job: JobCgroup, limits: readonly CgroupLimitNam
       return written.flatMap((change) => restoreFile(job.fs, change) ?? []);
     }
     const target = asDirectory(job, directory);
-    return executeWrites(target, { writes: files.lift(target), isAtomic: true });
+    const carried = directory.path === directory.carrier && carriedBy(job.changes, directory.path)[limit];
+    const writes = carried ? [{ file: limit, data: carried }] : files.lift(target);
+    return executeWrites(target, { writes, isAtomic: true });
   });
+}
+
+/** Finds the directory of a job by its path, or by that of its carrier. */
+function findDirectory(directories: readonly JobDirectory[], path: string): JobDirectory | undefined {
+  const found = directories.find((each) => each.path === path || each.carrier === path);
+  return found && { ...found, path };
 }
 
 function findPlace({ directories }: JobCgroup, limit: CgroupLimitName) {
   for (const directory of directories) {
     for (const controller of directory.controllers) {
       const files = controller.limits[limit];
-      if (files) return { directory, controller, files };
+      if (files) return { directory: withHolder(directory, limit), controller, files };
     }
   }
   return undefined;

@@ -144,6 +144,20 @@ for (const choice of [FAKE_V2, REAL_V2]) {
       ]);
     });
 
+    it("enables only the controllers that its limits need, and cpu for a weight in place of a nice value", (machine) => {
+      machine.start(originOf(machine));
+      const enabledFor = (limits: Limits, nice: number): string[] => {
+        const request = { name: "ffrtmp-test-job", limits, nice };
+        const { changes } = planJobCgroup(machine.fs, machine.hierarchies, machine.origin, request);
+        return changes.flatMap((change) => (change.kind === "controller-enabled" ? change.controller : []));
+      };
+      expect(enabledFor({}, 0)).toEqual([]);
+      expect(enabledFor({}, 10)).toEqual(["cpu"]);
+      expect(enabledFor({ nice: 10 }, 0)).toEqual(["cpu"]);
+      expect(enabledFor({ pidsMax: 10 }, 0)).toEqual(["pids"]);
+      expect(enabledFor({ pidsMax: 10 }, 10)).toEqual(["cpu", "pids"]);
+    });
+
     it("is possible beside another job, and the end of one changes nothing for the other", async (machine) => {
       const origin = originOf(machine);
       machine.start(origin);
@@ -211,6 +225,23 @@ for (const choice of [FAKE_V2, REAL_V2]) {
       const found = findJobCgroup(machine.fs, machine.hierarchies, storeJobCgroup(job));
       expect(removeJobCgroup(found)).toEqual([]);
       expect(listAll(machine)).toEqual(before);
+    });
+
+    it("disables each controller once, however often its changes are undone", (machine) => {
+      machine.fs.write(`${baseOf(machine)}/cgroup.subtree_control`, "-memory -cpuset -io");
+      const writes: string[] = [];
+      const fs: CgroupFs = {
+        ...machine.fs,
+        write(path, data) {
+          if (path.endsWith("/cgroup.subtree_control")) writes.push(data);
+          machine.fs.write(path, data);
+        },
+      };
+      const job = makeJob({ ...machine, fs }, { memoryMaxBytes: 1 << 20 });
+      for (let n = 0; n < 2; n++) expect(removeJobCgroup(job)).toEqual([]);
+      const ofMemory = writes.filter((data) => data.endsWith("memory"));
+      // In the cgroup above, and in the one that the job is in.
+      expect(ofMemory).toEqual(["+memory", "+memory", "-memory", "-memory"]);
     });
 
     it("keeps a controller above it enabled that another cgroup uses now", (machine) => {

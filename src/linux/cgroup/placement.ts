@@ -7,6 +7,6 @@ export type Placement = (typeof PLACEMENTS)[number];
 
 /**
  * The position of a job's cgroup relative to the one that its processes came from: below it; the same one, whose own limits
- * are tightened; or in a scope of its own beside it.
+ * are tightened; in a scope of systemd beside it; or beside it without systemd.
  */
-export type PlacedAs = "child" | "in-place" | "scope";
+export type PlacedAs = "child" | "in-place" | "scope" | "beside";

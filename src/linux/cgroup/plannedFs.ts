@@ -17,7 +17,7 @@ export function plannedFs(real: CgroupFs, changes: readonly CgroupChange[]): Cgr
     read(path) {
       const isEffective = EFFECTIVE_CPUS.includes(basename(path));
       const follows = isEffective ? written.get(`${dirname(path)}/cpuset.cpus`) : undefined;
-      const enabled = readEnabled(changes, path);
+      const enabled = readCarried(changes, path) ?? readEnabled(changes, path);
       return (
         written.get(path) ??
         follows ??
@@ -29,11 +29,20 @@ export function plannedFs(real: CgroupFs, changes: readonly CgroupChange[]): Cgr
     rmdir() {},
     exists: (path) => written.has(path) || real.exists(path),
     isFile: (path) => real.isFile(path),
+    isWritable: (path) => real.isWritable(path),
     realPath: (path) => real.realPath(path),
     owner: (path) => real.owner(path),
     children: (path) => real.children(path),
+    hasPrograms: (path) => real.hasPrograms(path),
+    files: (path) => real.files(path),
     watch: () => undefined,
   };
+}
+
+/** Returns the text that a file of a planned carrier gets when that is created. */
+function readCarried(changes: readonly CgroupChange[], path: string): string | undefined {
+  const created = changes.find((change) => change.kind === "cgroup-created" && change.path === dirname(path));
+  return created?.kind === "cgroup-created" ? created.carried?.[basename(path)] : undefined;
 }
 
 /** Returns the text that a file gets with its controller, in the cgroups below the one that enables it. */

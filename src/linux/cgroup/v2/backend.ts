@@ -25,14 +25,18 @@ export const backendV2: CgroupBackend = {
   alwaysMeasures: [cpu, { usage: readPressure }],
   clonesIntoCgroup: true,
 
-  plan(site, { name, limits, tenant: group, place = { placedAs: "child" }, shared = () => NOTHING_SHARED }) {
+  plan(site, request) {
     const { fs, hierarchy, origin, controllers } = site;
+    const { name, limits, tenant: group, place = { placedAs: "child" }, nice } = request;
+    const { shared = () => NOTHING_SHARED } = request;
     const { placedAs } = place;
     const isInPlace = placedAs === "in-place";
     // Only a child of the origin can be in a tenant's cgroup there.
     const tenant = placedAs === "child" && group ? `${origin}/${group.name}` : undefined;
-    const base = placedAs === "scope" ? place.scope : origin;
-    const path = isInPlace ? origin : `${tenant ?? base}/${name}`;
+    const base = placedAs === "scope" ? place.scope : placedAs === "beside" ? place.parent : origin;
+    const carried = placedAs === "beside" ? place.carried : {};
+    const carrier = Object.keys(carried).length > 0 ? `${base}/${name}` : undefined;
+    const path = isInPlace ? origin : `${tenant ?? carrier ?? base}/${name}`;
     const threaded =
       placedAs === "child" &&
       (isAmongProcesses(fs, origin) || (tenant !== undefined && isAmongProcesses(fs, tenant)));
@@ -44,14 +48,24 @@ export const backendV2: CgroupBackend = {
     const above = placedAs === "scope" ? [] : ancestorsOf(hierarchy, base).reverse();
     const enable = (level: string, names: string[]): CgroupChange[] =>
       planControllers(fs, hierarchy.key, level, names, shared);
-    const parts = { path, placedAs, tenant, threaded };
+    // Where other cgroups or processes are beside the job's, no controller is enabled only to measure. A workload with a
+    // nice value needs cpu there: its weight represents the nice value as soon as another program enables the controller.
+    const isShared = placedAs === "beside" || threaded || readType(fs, base) === undefined;
+    const isNeeded = (controller: CgroupController): boolean =>
+      asked.includes(controller) || (controller === cpu && (limits.nice ?? nice) !== 0);
+    const given = isShared ? usable.filter(isNeeded) : usable;
+    const parts = { path, placedAs, tenant, threaded, carrier, carried };
     const { directories, changes } = planDirectory({ ...site, controllers: usable }, parts);
-    const because = `${origin} has processes, and among them cgroup v2 can limit cpu, cpuset and pids only`;
+    const limited = `${origin} has processes, and among them cgroup v2 can limit cpu, cpuset and pids only`;
+    const because =
+      place.placedAs === "child" && place.insteadOf !== undefined
+        ? `${limited}; no cgroup beside it: ${place.insteadOf}`
+        : limited;
     return {
       directories,
       changes: [
         ...above.flatMap((level) => enable(level, namesOf(asked))),
-        ...(isInPlace ? [] : [...enable(base, namesOf(usable)), ...changes]),
+        ...(isInPlace ? [] : [...enable(base, namesOf(given)), ...changes]),
       ],
       unavailable: namesOf(controllers.filter((controller) => !usable.includes(controller))).map(
         (controller) => ({ controller, because }),
@@ -66,33 +80,35 @@ export const backendV2: CgroupBackend = {
 
   complete(job, directory) {
     const { fs, unavailable } = job;
-    const { path, tenant, placedAs } = directory;
+    const { path, tenant, carrier, placedAs } = directory;
     if (placedAs === "in-place") return completeInPlace(job, directory);
-    if (tenant !== undefined) {
-      const given = readWords(fs, `${tenant}/cgroup.controllers`);
+    const around = tenant ?? carrier;
+    if (around !== undefined) {
+      const given = readWords(fs, `${around}/cgroup.controllers`);
       const names = namesOf(directory.controllers).filter((name) => given.includes(name));
-      for (const controller of names) enableController(job, tenant, controller);
+      for (const controller of names) enableController(job, around, controller);
     }
     const given = readWords(fs, `${path}/cgroup.controllers`);
     directory.controllers = directory.controllers.filter(({ name }) => given.includes(name));
     // The origin got processes after the plan was made: with a controller on, no process can be below them.
     if (readType(fs, path) !== "domain invalid") return true;
-    const base = dirname(tenant ?? path);
+    const base = dirname(around ?? path);
     const because = `${base} has got processes of its own, and a cgroup among them can hold no others`;
     unavailable.push(...namesOf(directory.controllers).map((controller) => ({ controller, because })));
     return false;
   },
 
   restoreControllers(job, directory, limits) {
-    const { hierarchy, path, tenant } = directory;
+    const { hierarchy, path, tenant, carrier } = directory;
     const asked = namesOf(CONTROLLERS.filter((controller) => isAskedFor(controller, limits)));
     const known = new Set(job.changes.map(changeKey));
     const added: CgroupChange[] = [];
     for (const level of ancestorsOf(hierarchy, path).reverse()) {
       for (const change of planControllers(job.fs, hierarchy.key, level, asked, () => NOTHING_SHARED)) {
         const isOn = enableController(job, level, change.controller);
-        // The tenant's cgroup goes away as a whole.
-        if (isOn && level !== tenant && !known.has(changeKey(change))) added.push(change);
+        // These cgroups go away as a whole.
+        const isOwn = level === tenant || level === carrier;
+        if (isOn && !isOwn && !known.has(changeKey(change))) added.push(change);
       }
     }
     // Before the creations, as when a job is planned.

@@ -96,6 +96,8 @@ export function isPopulated(fs: CgroupFs, path: string): boolean {
  * kernel's defaults. `own` is the job's cgroup, whose values do not count.
  */
 export function disableController(fs: CgroupFs, path: string, controller: string, own?: string): void {
+  // A second undo of the same change finds it off. A write would take the kernel's lock for all cgroups.
+  if (listDisabled(fs, path, [controller]).length > 0) return;
   // The kernel refuses it where the cgroup is gone with its owner, or the controller is in use after all.
   if (!isUsedBelow(fs, path, controller, own))
     writeCgroupFile({ fs, path }, "cgroup.subtree_control", `-${controller}`);
