@@ -13,6 +13,7 @@ const ROOMS = [
   "fleet",
   "daemon",
   "diagnostics",
+  "metrics",
   "jobs/start",
   "jobs/attach",
   "jobs/recovery",

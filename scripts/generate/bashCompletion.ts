@@ -5,8 +5,8 @@ const LISTS: Record<Exclude<Candidates["kind"], "words">, string> = {
   directories: "_ffrtmp_names -d",
   files: "_ffrtmp_names -f",
   pids: '_ffrtmp_names -W "$(cd /proc && echo [0-9]*)"',
-  jobs: '_ffrtmp_names -W "$(_ffrtmp_jobs ps)"',
-  allJobs: '_ffrtmp_names -W "$(_ffrtmp_jobs ps; _ffrtmp_jobs history)"',
+  jobs: '_ffrtmp_names -W "$(_ffrtmp_jobs)"',
+  allJobs: '_ffrtmp_names -W "$(_ffrtmp_jobs --all --limit 50)"',
   commandNames: "_ffrtmp_names -c",
   nothing: "",
 };
@@ -16,13 +16,13 @@ export function bashCompletion(program: CommandNode): string {
   const commands = flatten(program);
   return `# bash completion for ffrtmp, made from its command definitions
 
-# Lists the job ids that "ps" or "history" prints for the state directory on the command line.
+# Lists the job ids that "ps" prints with these options for the state directory on the command line.
 _ffrtmp_jobs() {
   local i state=()
   for ((i = 1; i < COMP_CWORD; i++)); do
     [[ \${COMP_WORDS[i]} == --state-path ]] && state=(--state-path "\${COMP_WORDS[i + 1]}")
   done
-  "\${COMP_WORDS[0]}" "$1" --json "\${state[@]}" 2>/dev/null | sed -n 's/^ *"job_id": "\\([^"]*\\)",*$/\\1/p'
+  "\${COMP_WORDS[0]}" ps --quiet "$@" "\${state[@]}" 2>/dev/null
 }
 
 # Lists the candidates of one of compgen's kinds that start with the current word.

@@ -7,7 +7,7 @@ export type Candidates =
   | { kind: "directories" | "files" | "pids" | "jobs" | "allJobs" | "commandNames" | "nothing" };
 
 /** Commands that act on running jobs. All others with a job argument accept ended jobs too. */
-const ACT_ON_OPEN_JOBS = ["ffrtmp detach", "ffrtmp limits set", "ffrtmp limits reset"];
+const ACT_ON_OPEN_JOBS = ["ffrtmp detach", "ffrtmp stats", "ffrtmp limits set", "ffrtmp limits reset"];
 
 /** Derives the candidates from the placeholder, so that a new option needs no entry here. */
 export function candidatesFor(command: CommandNode, { name, choices }: Value): Candidates {

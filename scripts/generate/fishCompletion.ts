@@ -6,8 +6,8 @@ const LISTS: Record<Exclude<Candidates["kind"], "words">, string> = {
   directories: "-x -a '(__fish_complete_directories)'",
   files: "-r -F",
   pids: "-x -a '(__fish_complete_pids)'",
-  jobs: "-x -a '(__ffrtmp_jobs ps)'",
-  allJobs: "-x -a '(__ffrtmp_jobs ps history)'",
+  jobs: "-x -a '(__ffrtmp_jobs)'",
+  allJobs: "-x -a '(__ffrtmp_jobs --all --limit 50)'",
   commandNames: "-x -a '(__fish_complete_command)'",
   nothing: "-x",
 };
@@ -32,16 +32,14 @@ function __ffrtmp_ends_at
     test (count (commandline -opc)) -eq (math 1 + (count $argv)); and __ffrtmp_at $argv
 end
 
-# Lists the job ids that these commands print for the state directory on the command line.
+# Lists the job ids that "ps" prints with these options for the state directory on the command line.
 function __ffrtmp_jobs
     set -l words (commandline -opc)
     set -l state
     if set -l at (contains -i -- --state-path $words)
         set state --state-path $words[(math $at + 1)]
     end
-    for command in $argv
-        ffrtmp $command --json $state 2>/dev/null | string replace -rf '^ *"job_id": "([^"]*)",?$' '$1'
-    end
+    ffrtmp ps --quiet $argv $state 2>/dev/null
 end
 
 # Completes the line after "--" as another command's own.

@@ -23,6 +23,7 @@ export const MAN_TEXTS: Record<string, ManText> = {
         "ffrtmp run -d --job-id transcode-001 --cpu-quota 150 --memory-max 2G -- ffmpeg -i in.mp4 out.mp4",
       ],
       ["List the governed jobs, and the finished ones:", "ffrtmp ps; ffrtmp history"],
+      ["Show what jobs and tenants use now, again each second:", "ffrtmp stats"],
       ["Check what this machine supports:", "ffrtmp doctor"],
     ],
   },
@@ -45,6 +46,27 @@ export const MAN_TEXTS: Record<string, ManText> = {
       "After ffrtmp detach, watch leaves a process alone until it ends, or until ffrtmp attach --policy --pid PID.",
     ],
     examples: [["Limit a process to half a core:", "ffrtmp attach --pid 4026 --cpu-quota 50"]],
+  },
+  "ffrtmp ps": {
+    description: [
+      "CPU use is measured over 200 ms; 100 % is one core. Memory is what is charged to the job's cgroup, without page cache that was not used lately, or, marked with rss, the resident memory of the job's processes where the cgroup does not have all of it.",
+      "On a terminal, the table fits its width: the command is cut and columns are left out. In a pipe nothing is.",
+      "A filter is state=starting|running|ended, outcome=succeeded|failed|killed|unknown, mode=run|attach|watch, tenant=NAME, user=NAME|UID, or command=PATTERN. A pattern such as *rtmp://* is compared with the name of the command, its path and the whole command line.",
+    ],
+    examples: [
+      ["List the jobs of a tenant that failed:", "ffrtmp ps --filter tenant=acme --filter outcome=failed"],
+      ["Print the ids of the jobs that use most memory:", "ffrtmp ps -q --sort memory | head"],
+    ],
+  },
+  "ffrtmp stats": {
+    description: [
+      "On a terminal the table is refreshed until Ctrl-C, or until the named jobs have ended. In a pipe one table is printed, and more with --interval. Below the jobs there is a row for each tenant, with the totals of its jobs.",
+      "THROTTLED is the part of the periods of a CPU quota in which the quota stopped the job; of a tenant, by the quota of its total.",
+    ],
+    examples: [
+      ["Show what one job uses, again each second:", "ffrtmp stats transcode-001"],
+      ["Print the present use of all jobs and tenants as JSON lines:", "ffrtmp stats --once --json"],
+    ],
   },
   "ffrtmp detach": {
     description: [

@@ -5,8 +5,8 @@ const LISTS: Record<Exclude<Candidates["kind"], "words">, string> = {
   directories: "_files -/",
   files: "_files",
   pids: "_ffrtmp_pids",
-  jobs: "_ffrtmp_jobs ps",
-  allJobs: "_ffrtmp_jobs ps history",
+  jobs: "_ffrtmp_jobs",
+  allJobs: "_ffrtmp_jobs all",
   commandNames: "_ffrtmp_command_names",
   nothing: " ",
 };
@@ -16,14 +16,12 @@ export function zshCompletion(program: CommandNode): string {
   return `#compdef ffrtmp
 # zsh completion for ffrtmp, made from its command definitions
 
-# Lists the job ids that these commands print for the state directory on the command line.
+# Lists the ids of the open jobs, or of all, in the state directory of the command line. Other arguments are of _arguments.
 _ffrtmp_jobs() {
-  local -a ids state
-  local command
+  local -a ids state ended
   (( \${+opt_args[--state-path]} )) && state=(--state-path \${(Q)opt_args[--state-path]})
-  for command; do
-    ids+=(\${(f)"$(_call_program jobs ffrtmp $command --json $state 2>/dev/null | sed -n 's/^ *"job_id": "\\([^"]*\\)",*$/\\1/p')"})
-  done
+  [[ \${@[-1]} == all ]] && ended=(--all --limit 50)
+  ids=(\${(f)"$(_call_program jobs ffrtmp ps --quiet $ended $state 2>/dev/null)"})
   _wanted jobs expl job compadd -a ids
 }
 

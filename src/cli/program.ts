@@ -12,7 +12,15 @@ import {
   addStateOption,
 } from "./options/jobOptions.ts";
 import { addLimitOptions } from "./options/limitOptions.ts";
-import { optionValue, parseCommandName, parsePid, size, wholeNumber } from "./options/optionValue.ts";
+import {
+  optionValue,
+  parseCommandNames,
+  parsePid,
+  parseStatsInterval,
+  size,
+  wholeNumber,
+} from "./options/optionValue.ts";
+import type { JobOrder } from "./output/jobTable.ts";
 import { printErr, printOut } from "./output/messages.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: commander hands over arguments and options by position
@@ -90,8 +98,8 @@ const COMMANDS: Record<string, CommandDefinition> = {
         )
         .option(
           "--target <name>",
-          "govern processes of this command; repeatable (default: ffmpeg, gst-launch-1.0)",
-          (text: string, earlier: string[] = []) => [...earlier, parseCommandName(text)],
+          "govern processes of this command; repeatable, or several with commas (default: ffmpeg, gst-launch-1.0)",
+          (text: string, earlier: string[] = []) => [...earlier, ...parseCommandNames(text)],
         )
         .addOption(
           new Option(
@@ -122,11 +130,13 @@ const COMMANDS: Record<string, CommandDefinition> = {
             .default("info" satisfies LogLevel)
             .env("FFRTMP_LOG_LEVEL"),
         )
-        .option("--json", "log events as JSON, one object on each line of stdout")
+        .option("--json", "log events as JSON, one object on each line of stdout; with --dry-run, print JSON")
         .option("--once", "scan once, govern what is found, and exit")
         .option("--dry-run", "print what would be governed, and change nothing")
-        .addOption(new Option("--enable-state", "always on; accepted for compatibility").hideHelp())
-        .addOption(new Option("--enable-retry", "always on; accepted for compatibility").hideHelp()),
+        .addOption(withoutEffect("--enable-state [bool]", "state is always kept"))
+        .addOption(withoutEffect("--state-flush-interval <time>", "each change is written at once"))
+        .addOption(withoutEffect("--enable-retry [bool]", "processes are always tried again"))
+        .addOption(withoutEffect("--max-retry-attempts <n>", "the number of attempts has no limit")),
     load: async () => (await import("./commands/watch.ts")).watch,
   },
   limits: {
@@ -146,9 +156,24 @@ const COMMANDS: Record<string, CommandDefinition> = {
     },
   },
   ps: {
-    description: "list governed jobs",
+    description: "list governed jobs, with the CPU and memory that they use now",
     define: (command) =>
       addStateOption(command)
+        .option("-a, --all", "list ended jobs too, with their outcome")
+        .option(
+          "-n, --limit <n>",
+          "list at most this many ended jobs, latest first",
+          wholeNumber(1, 1_000_000),
+          20,
+        )
+        .option(
+          "-f, --filter <key=value>",
+          "list only jobs with this state, tenant, user, mode, command or outcome; repeatable, and all must match",
+          (text: string, earlier: string[] = []) => [...earlier, text],
+        )
+        .addOption(sortOption())
+        .addOption(new Option("-q, --quiet", "print job ids only").conflicts("json"))
+        .option("--no-trunc", "on a terminal, show all columns and the whole command")
         .option(
           "--daemon",
           "ask ffrtmp watch for its state instead: events received and lost, errors in its policy",
@@ -161,6 +186,22 @@ const COMMANDS: Record<string, CommandDefinition> = {
       "check ffrtmp watch for a monitoring system: exit code 0 healthy, 1 degraded, 2 unhealthy, 3 unknown",
     define: (command) => addStateOption(command).option("--json", "print JSON"),
     load: async () => (await import("./commands/health.ts")).health,
+  },
+  stats: {
+    description: "show what jobs and tenants use now: CPU, memory, throttling, disks and processes",
+    define: (command) =>
+      addStateOption(command)
+        .argument("[job...]", "job ids, PIDs or patterns of ids (default: all running jobs)")
+        .option("--once", "print one table, as in a pipe without --interval, and exit")
+        .option(
+          "--interval <time>",
+          "set the time between two tables, over which the rates are measured (default: 1s)",
+          parseStatsInterval,
+        )
+        .addOption(sortOption())
+        .option("--no-trunc", "on a terminal, show all columns and the whole command")
+        .option("--json", "print a JSON line for each job and tenant, again after each interval"),
+    load: async () => (await import("./commands/stats.ts")).stats,
   },
   inspect: {
     description: "show all details of one job",
@@ -236,10 +277,11 @@ const COMMANDS: Record<string, CommandDefinition> = {
     description: "check a policy file, or explain its decision about a process",
     subcommands: {
       check: {
-        description: "list all errors in a policy file, each with the expected value",
+        description: "list all errors and likely mistakes in a policy file, each with the expected value",
         define: (command) =>
           command
             .argument("[file]", "policy file (default: /etc/ffrtmp/policy.yaml)")
+            .option("--strict", "exit with 2 for a valid file with warnings too")
             .option("--json", "print JSON"),
         load: async () => (await import("./commands/policyCheck.ts")).checkPolicy,
       },
@@ -253,10 +295,13 @@ const COMMANDS: Record<string, CommandDefinition> = {
                 .conflicts("all"),
             )
             .option("--all", "list the decisions about all processes, one line each")
-            .option(
-              "--watch-config <file>",
-              "read the policy from this file (default: /etc/ffrtmp/policy.yaml)",
+            .addOption(
+              new Option(
+                "--file <file>",
+                "read the policy from this file (default: /etc/ffrtmp/policy.yaml)",
+              ).conflicts("watchConfig"),
             )
+            .option("--watch-config <file>", "the same as --file, as for ffrtmp watch")
             .option("--json", "print JSON"),
         load: async () => (await import("./commands/policyExplain.ts")).explainPolicy,
       },
@@ -274,6 +319,17 @@ const COMMANDS: Record<string, CommandDefinition> = {
     load: async () => (await import("./commands/doctor.ts")).doctor,
   },
 };
+
+function sortOption(): Option {
+  const help = "sort amounts from the largest, and names from a to z";
+  const orders = ["cpu", "memory", "since", "job", "tenant", "user"] satisfies JobOrder[];
+  return new Option("--sort <order>", help).choices(orders);
+}
+
+/** An option of the older tool, for command lines and units that name it. */
+function withoutEffect(flags: string, because: string): Option {
+  return new Option(flags, because).helpGroup("Accepted for compatibility, without effect:");
+}
 
 /** The descriptor to which a copy in the background reports its start. */
 function reportStartOption(): Option {
@@ -299,11 +355,18 @@ export async function runProgram(argv: string[]): Promise<number> {
   try {
     await program.parseAsync(argv);
   } finally {
-    // A fault repeats arguments. The module is loaded for faults only: it would delay the workloads of `run`.
-    if (faults.length > 0)
-      printErr((await import("../jobs/model/secrets.ts")).maskText(faults.join("").trimEnd()));
+    if (faults.length > 0) await printFaults(faults);
   }
   return exitCode;
+}
+
+/** Loads what only faults need: it would delay the workloads of `run`. A fault repeats arguments. */
+async function printFaults(faults: readonly string[]): Promise<void> {
+  const [{ explainFault }, { maskText }] = await Promise.all([
+    import("./options/otherTools.ts"),
+    import("../jobs/model/secrets.ts"),
+  ]);
+  printErr(maskText(faults.map(explainFault).join("").trimEnd()));
 }
 
 /** Returns all commands with all their options, from which manuals and completions are generated. */

@@ -9,6 +9,7 @@ import { ProcessScan } from "../linux/events/processScan.ts";
 import { listPids } from "../linux/proc/table.ts";
 import { commNamesOf } from "../policy/commNames.ts";
 import { totalOf } from "../policy/policy.ts";
+import { listPolicyChanges } from "../policy/policyChanges.ts";
 import type { Peer } from "../sys/unixSocket.ts";
 import { type ControlAnswer, type ControlRequest, ControlSocket } from "./controlSocket.ts";
 import { type DaemonContext, scanIntervalOf } from "./daemonContext.ts";
@@ -130,7 +131,8 @@ export class WatchDaemon {
     const { policy, path, warnings, faults } = store;
     if (before === undefined) bus.emit({ kind: "policy-rejected", trigger, path, faults });
     else {
-      bus.emit({ kind: "policy-loaded", trigger, policy, path, warnings });
+      const changes = listPolicyChanges(before.written ?? new Map(), policy.written ?? new Map());
+      bus.emit({ kind: "policy-loaded", trigger, policy, path, warnings, changes });
       // Before the scan, which finds the processes that took a name of the new policy earlier.
       this.#events.setNames(commNamesOf(policy));
       if (policy.scanIntervalMs !== before.scanIntervalMs) {

@@ -1,4 +1,4 @@
-import { checkScreened, type Eligible, screenProcess } from "../jobs/attach/eligibility.ts";
+import { checkScreened, type Eligible, type Ineligible, screenProcess } from "../jobs/attach/eligibility.ts";
 import type { Context } from "../jobs/context.ts";
 import type { JobSpec } from "../jobs/job.ts";
 import type { Placement } from "../linux/cgroup/placement.ts";
@@ -12,7 +12,7 @@ export type GovernDecision = Decision & { govern: true };
 /** The whole decision of `watch`, and the process as it was read. */
 type ProcessDecision =
   | { govern: true; process: Eligible; decision: GovernDecision }
-  | { govern: false; reason: string };
+  | { govern: false; reason: string; ineligible?: Ineligible | undefined };
 
 /** Decides as the daemon does and changes nothing: for `policy explain` and for dry runs. */
 export function decideProcess(
@@ -22,18 +22,21 @@ export function decideProcess(
   slow?: SlowFacts,
 ): ProcessDecision {
   const stat = screenProcess(context, pid);
-  if ("eligible" in stat) return { govern: false, reason: stat.reason };
+  if ("eligible" in stat) return { govern: false, reason: stat.reason, ineligible: stat };
+  const process = checkScreened(context, stat, "discovered", slow);
+  // Whatever the policy says about it, a job is not governed again.
+  if (!process.eligible && process.code === "governed")
+    return { govern: false, reason: process.reason, ineligible: process };
   const decision = decide(stat);
   if (!decision.govern) return { govern: false, reason: decision.because };
-  const process = checkScreened(context, stat, "discovered", slow);
-  if (!process.eligible) return { govern: false, reason: process.reason };
+  if (!process.eligible) return { govern: false, reason: process.reason, ineligible: process };
   return { govern: true, process, decision };
 }
 
 /** Returns what a decision asks for, with the total of its tenant. Its placement overrides the given one. */
 export function jobSpecOf(
   policy: Policy,
-  { target, limits, tenant, labels, intent, placement }: GovernDecision,
+  { target, rule, limits, tenant, labels, intent, placement }: GovernDecision,
   pid: number,
   otherwise: Placement = "auto",
 ): JobSpec {
@@ -44,6 +47,7 @@ export function jobSpecOf(
     slaEligible: true,
     tenant: tenant === undefined ? null : { name: tenant, limits: totalOf(policy, tenant) ?? {} },
     labels: { ...labels },
+    decidedBy: rule === undefined ? "target_commands" : `rule ${rule}`,
     placement: placement ?? otherwise,
   };
 }

@@ -25,7 +25,8 @@ interface EventFacts {
   "work-postponed": { reason: string };
   /** Other ffrtmp processes cannot reach this daemon. */
   "control-socket-failed": { reason: string };
-  "policy-loaded": LoadedPolicy & { trigger: string };
+  /** `changes`: the differences from the policy before, each a line of text. */
+  "policy-loaded": LoadedPolicy & { trigger: string; changes: readonly string[] };
   /** The policy file has errors, and the previous policy stays in force. */
   "policy-rejected": { trigger: string; path: string | undefined; faults: readonly string[] };
   /** A scan found a process that the policy chose, and no event had reported it. */
@@ -41,7 +42,8 @@ interface EventFacts {
   "job-taken-over": { job: RunningJob };
   /** The observer of the job asked this daemon to observe it, and leaves. */
   "job-handed-over": { job: RunningJob };
-  "job-changed-by-policy": { job: RunningJob };
+  /** `isChosenOnly`: another part of the policy chooses the process, and asks for the same. */
+  "job-changed-by-policy": { job: RunningJob; isChosenOnly: boolean };
   "job-released-by-policy": { job: RunningJob };
   /** The policy no longer asks for the job, and a daemon that starts leaves it as it is. */
   "job-kept-by-policy": { job: RunningJob };

@@ -60,6 +60,7 @@ const LINES: { [Kind in EventKind]: (event: DaemonEvent<Kind>) => string | strin
     `Cannot open the control socket (${reason}): ps --daemon, health and run --detach work without this daemon`,
   "policy-loaded": (event) => [
     `Policy loaded (${event.trigger}): ${policyText(event)}`,
+    ...changeLines(event),
     ...warningLines(event),
   ],
   "policy-rejected": ({ trigger, path, faults }) => [
@@ -86,7 +87,8 @@ const LINES: { [Kind in EventKind]: (event: DaemonEvent<Kind>) => string | strin
     `Taking over job ${jobId} (PID ${process.pid}): its observer is gone`,
   "job-handed-over": ({ job: { jobId, process } }) =>
     `Observing job ${jobId} (PID ${process.pid}), which was started in the background`,
-  "job-changed-by-policy": ({ job }) => `Job ${job.jobId} has new limits or labels from the policy`,
+  "job-changed-by-policy": ({ job: { jobId, decidedBy }, isChosenOnly }) =>
+    `Job ${jobId} has ${isChosenOnly ? "the same limits and labels" : "new limits or labels"} from the policy (${decidedBy})`,
   "job-released-by-policy": ({ job }) => `Job ${job.jobId} is released: the policy no longer asks for it`,
   "job-kept-by-policy": ({ job }) =>
     `Job ${job.jobId} keeps its limits, although the policy no longer asks for it`,
@@ -115,6 +117,9 @@ const LINES: { [Kind in EventKind]: (event: DaemonEvent<Kind>) => string | strin
     `Observing ${jobs} jobs; events: ${source}, received: ${received}, dropped: ${dropped ?? "not counted"}`,
 };
 
+/** Warnings about a policy, and changes of it, in the log. */
+const MAX_LISTED = 20;
+
 const REACTIONS: Record<DriftKind, string> = {
   reapplied: "restored",
   given_again: "restored",
@@ -126,8 +131,21 @@ function unavailableLines({ unavailable }: { unavailable: string[] }): string[] 
   return unavailable.map((reason) => `Event source unavailable, falling back: ${reason}`);
 }
 
-function warningLines({ warnings }: LoadedPolicy): string[] {
-  return warnings.map((warning) => `Policy warning: ${warning}`);
+function warningLines({ warnings, path }: LoadedPolicy): string[] {
+  const lines = warnings.slice(0, MAX_LISTED).map((warning) => `Policy warning: ${warning}`);
+  const others = warnings.length - lines.length;
+  return others === 0
+    ? lines
+    : [...lines, `Policy warning: ${others} more; to list all: ffrtmp policy check ${path}`];
+}
+
+function changeLines({ changes, path }: DaemonEvent<"policy-loaded">): string[] {
+  if (path === undefined) return [];
+  const shown = changes.length === 0 ? ["no change"] : changes.slice(0, MAX_LISTED);
+  const others = changes.length - MAX_LISTED;
+  return [...shown, ...(others > 0 ? [`${others} more changes`] : [])].map(
+    (change) => `Policy ${path} reloaded: ${change}`,
+  );
 }
 
 function policyText({ policy, path }: LoadedPolicy): string {

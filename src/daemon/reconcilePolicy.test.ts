@@ -95,6 +95,22 @@ test("other limits are applied, and equal limits are not written again", async (
   });
 });
 
+test("another rule that asks for the same is recorded, and says so", async () => {
+  const machine = governed();
+  const { ledger } = machine.context;
+  // The job is of an earlier release, which did not record it.
+  expect((await reconcile(machine, STILL, "reload")).result).toBeUndefined();
+  const job = ledger.job(machine.job.key) as RunningJob;
+  expect(job.decidedBy).toBe("target_commands");
+  const rule = `${STILL}\nrules: [{name: live, match: {}}]`;
+  expect((await reconcile({ ...machine, job }, rule, "reload")).result).toMatchObject({
+    kind: "job-changed-by-policy",
+    job: { decidedBy: "rule live", outcomes: job.outcomes },
+    isChosenOnly: true,
+  });
+  expect(ledger.job(job.key)).toMatchObject({ decidedBy: "rule live" });
+});
+
 test("a reload loosens no limit that was set by hand", async () => {
   const machine = governed();
   const job = changeLimits(machine.context, machine.job, { byHand: { pidsMax: 20 } }, "by hand");

@@ -55,7 +55,9 @@ export function reconcileJob(
   try {
     if (decision.govern) {
       const changed = change(context, job, decision);
-      return changed && { kind: "job-changed-by-policy", job: changed };
+      if (changed === undefined) return undefined;
+      const isChosenOnly = changed.outcomes === job.outcomes && hasSameSpec(changed, job);
+      return { kind: "job-changed-by-policy", job: changed, isChosenOnly };
     }
     if (occasion === "start" && decision.rule === undefined) return { kind: "job-kept-by-policy", job };
     // Recorded first: if the daemon dies in between, the job must not count as detached by an operator.
@@ -69,9 +71,15 @@ export function reconcileJob(
   }
 }
 
+function hasSameSpec(a: RunningJob, b: RunningJob): boolean {
+  const specs = [a, b].map(({ limits, tenant, labels, intent }) => [limits, tenant, labels, intent]);
+  return JSON.stringify(specs[0]) === JSON.stringify(specs[1]);
+}
+
 /** Returns the changed job as it is recorded; `undefined` if it has what the decision asks for. */
 function change(context: DaemonContext, job: RunningJob, decision: GovernDecision): RunningJob | undefined {
-  const { limits, tenant, labels, intent } = jobSpecOf(context.store.policy, decision, job.process.pid);
+  const spec = jobSpecOf(context.store.policy, decision, job.process.pid);
+  const { limits, tenant, labels, intent, decidedBy = null } = spec;
   const ofTenant = job.outcomes.filter(({ of }) => of === "tenant");
   const recordedTotal = new Map(ofTenant.map(({ limit, wanted }) => [limit, wanted]));
   const isSame =
@@ -80,10 +88,13 @@ function change(context: DaemonContext, job: RunningJob, decision: GovernDecisio
     CGROUP_LIMITS.every((name) => formatLimit(tenant?.limits ?? {}, name) === recordedTotal.get(name));
   if (!isSame) {
     const because = decision.rule === undefined ? "the policy" : `the policy's rule ${decision.rule}`;
-    return changeLimits(context, job, { limits, tenant, labels, intent }, because);
+    return changeLimits(context, job, { limits, tenant, labels, intent, decidedBy }, because);
   }
-  if (JSON.stringify(labels) === JSON.stringify(job.labels) && intent === job.intent) return undefined;
-  return context.ledger.recordSpec(job, { labels, intent });
+  const isLabelled = JSON.stringify(labels) === JSON.stringify(job.labels) && intent === job.intent;
+  if (isLabelled && decidedBy === job.decidedBy) return undefined;
+  const recorded = context.ledger.recordSpec(job, { labels, intent, decidedBy });
+  // An earlier release did not record what had chosen the process.
+  return isLabelled && job.decidedBy === null ? undefined : recorded;
 }
 
 function readStatOf({ host }: DaemonContext, { process }: RunningJob): ProcStat | undefined {
@@ -91,7 +102,8 @@ function readStatOf({ host }: DaemonContext, { process }: RunningJob): ProcStat 
   return stat === "gone" || stat.startTicks !== process.startTicks ? undefined : stat;
 }
 
-function factsOfJob(context: DaemonContext, job: RunningJob): FactsOfJob {
+/** Returns the facts of a job's process as a reload of the policy uses them. */
+export function factsOfJob(context: Context, job: Job): FactsOfJob {
   return { isGoverned: true, membership: originMembership(context, job) };
 }
 

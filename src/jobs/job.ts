@@ -9,6 +9,7 @@ import type { Job, JobFields, JobMode, StartingJob } from "./model/job.ts";
 /** The properties of a job that its caller chooses. */
 export interface JobSpec extends Pick<JobFields, "jobId" | "limits" | "intent" | "slaEligible" | "labels"> {
   tenant: Tenant | null;
+  decidedBy?: JobFields["decidedBy"];
   /** The placement on cgroup v2 of a process that runs already; absent: `auto`. */
   placement?: Placement;
 }
@@ -91,10 +92,15 @@ export function isGroupName(name: string): boolean {
   return /^ffrtmp-[0-9a-f]{6}-[\w.%~@-]+$/.test(name);
 }
 
+/** Returns the job that has this name of a cgroup or a scope; `undefined` for that of a tenant. */
+export function jobIdOfGroup(name: string): string | undefined {
+  return /^ffrtmp-[0-9a-f]{6}-([\w.-]+?)(?:\.scope)?$/.exec(name)?.[1];
+}
+
 export function newJob(
   context: Context,
   mode: JobMode,
-  { jobId, intent, slaEligible, tenant, labels, limits }: JobSpec,
+  { jobId, intent, slaEligible, tenant, labels, limits, decidedBy = null }: JobSpec,
   facts: Pick<StartingJob, "command" | "cwd" | "uid" | "process" | "cgroup" | "changes" | "logPath"> &
     Partial<Pick<StartingJob, "commandCut">>,
 ): StartingJob {
@@ -115,5 +121,6 @@ export function newJob(
     byHand: null,
     outcomes: [],
     carriedUsage: null,
+    decidedBy,
   };
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "bun:test";
 import { someEndedJob, someJob, someResult, someStartingJob } from "../../test/support/jobs.ts";
 import { UNKNOWN_USAGE } from "../limits/usage.ts";
-import { isoTime, jobJson, resultJson, usageJson } from "./json.ts";
+import { isoTime, jobJson, jobUsageJson, resultJson, usageJson } from "./json.ts";
 
 describe("resultJson()", () => {
   it("has every field of a result, under names that do not change", () => {
@@ -34,7 +34,11 @@ describe("resultJson()", () => {
       tenant: null,
       labels: { node: "edge-1" },
       limits: [],
-      usage: usageJson(UNKNOWN_USAGE),
+      usage: {
+        ...usageJson(UNKNOWN_USAGE),
+        memory_peak_partial: false,
+        memory_peak_partial_because: null,
+      },
       log: null,
     });
   });
@@ -71,6 +75,31 @@ describe("usageJson()", () => {
       io_read_bytes: null,
       io_write_bytes: null,
     });
+  });
+});
+
+describe("jobUsageJson()", () => {
+  const usage = { ...UNKNOWN_USAGE, memoryPeakBytes: 4096 };
+  const cgroup = [{ hierarchy: "", path: "/sys/fs/cgroup/service", placedAs: "in-place" as const }];
+
+  it("says that the peak of a job which was not started inside of its cgroup is partial", () => {
+    const partial = {
+      memory_peak_partial: true,
+      memory_peak_partial_because: "charged elsewhere before it was governed",
+    };
+    expect(jobUsageJson(someJob({ mode: "attach" }), usage)).toMatchObject(partial);
+    expect(jobUsageJson(someJob({ mode: "watch" }), usage)).toMatchObject(partial);
+    expect(jobUsageJson(someJob({ carriedUsage: usage }), usage)).toMatchObject({
+      memory_peak_partial: true,
+      memory_peak_partial_because: "charged elsewhere before it was moved to another cgroup",
+    });
+  });
+
+  it("says nothing about a peak that is whole or unknown", () => {
+    const whole = { memory_peak_partial: false, memory_peak_partial_because: null };
+    expect(jobUsageJson(someJob({ mode: "run" }), usage)).toMatchObject(whole);
+    expect(jobUsageJson(someJob({ mode: "attach", cgroup }), usage)).toMatchObject(whole);
+    expect(jobUsageJson(someJob({ mode: "attach" }), UNKNOWN_USAGE)).toMatchObject(whole);
   });
 });
 

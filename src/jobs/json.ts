@@ -2,10 +2,11 @@ import { formatChange } from "../limits/limits.ts";
 import type { LimitOutcome } from "../limits/outcome.ts";
 import { LIMIT_NAMES } from "../limits/table.ts";
 import type { Usage } from "../limits/usage.ts";
-import type { EventJson, JobJson, LimitJson, ResultJson, UsageJson } from "./jsonSchemas.ts";
+import type { EventJson, JobJson, JobUsageJson, LimitJson, ResultJson, UsageJson } from "./jsonSchemas.ts";
 import { factsOfEnding, type JobResult } from "./model/ending.ts";
 import { type Job, observerOf, startedMsOf } from "./model/job.ts";
 import type { RecordedEvent } from "./model/jobEvent.ts";
+import { whyMemoryIsPartial } from "./model/memoryCharge.ts";
 import { outcomeOf } from "./model/outcome.ts";
 import { governedTimeOf, runtimeOf } from "./model/runtime.ts";
 import { type ShownCommand, shownCommand } from "./model/secrets.ts";
@@ -37,7 +38,14 @@ export function jobJson(job: Job, shown: ShownCommand = shownCommand(job)): JobJ
     limits_by_hand: byHand,
     cgroups: job.cgroup.map(({ path }) => path),
     log: job.logPath,
+    ...decidedByJson(job),
   };
+}
+
+function decidedByJson({ decidedBy }: Job): Pick<JobJson, "decided_by" | "rule"> {
+  if (decidedBy === null) return { decided_by: null, rule: null };
+  if (!decidedBy.startsWith("rule ")) return { decided_by: "target_commands", rule: null };
+  return { decided_by: "rule", rule: decidedBy.slice("rule ".length) };
 }
 
 export function resultJson(job: Job, result: JobResult, shown: ShownCommand = shownCommand(job)): ResultJson {
@@ -74,7 +82,7 @@ export function resultJson(job: Job, result: JobResult, shown: ShownCommand = sh
     tenant: job.tenant,
     labels: job.labels,
     limits: result.outcomes.map(limitJson),
-    usage: usageJson(result.usage),
+    usage: jobUsageJson(job, result.usage),
     log: job.logPath,
   };
 }
@@ -89,6 +97,15 @@ export function limitJson({
     ...outcome,
     ...(heldBy === undefined ? {} : { held_by: heldBy }),
     ...(processHadEnded ? { process_had_ended: true } : {}),
+  };
+}
+
+export function jobUsageJson(job: Job, usage: Usage): JobUsageJson {
+  const because = usage.memoryPeakBytes === null ? undefined : whyMemoryIsPartial(job);
+  return {
+    ...usageJson(usage),
+    memory_peak_partial: because !== undefined,
+    memory_peak_partial_because: because ?? null,
   };
 }
 

@@ -21,7 +21,7 @@ export const bytes = (description: string) =>
 export const count = (description: string) => described(z.number().int().nullable(), description);
 export const text = (description: string) => described(z.string().nullable(), description);
 
-export const usageSchema = z
+const usageSchema = z
   .strictObject({
     cpu_user_seconds: seconds("CPU time in user mode"),
     cpu_system_seconds: seconds("CPU time in the kernel"),
@@ -34,6 +34,16 @@ export const usageSchema = z
     cpu_pressure_seconds: seconds("time in which at least one thread waited for a CPU; cgroup v2 only"),
     memory_pressure_seconds: seconds("time in which at least one thread waited for memory; cgroup v2 only"),
     io_pressure_seconds: seconds("time in which at least one thread waited for a disk; cgroup v2 only"),
+  })
+  .meta({ id: "UsageAfterEnd", description: "The resources that were used since the end of a job." });
+
+export const jobUsageSchema = usageSchema
+  .extend({
+    memory_peak_partial: described(
+      z.boolean(),
+      "`memory_peak_bytes` leaves out memory that is charged to another cgroup, and can be far too low",
+    ),
+    memory_peak_partial_because: text("why the peak is partial; `null`: it is not, or it is not known"),
   })
   .meta({ id: "Usage", description: "The resources that a job has used, as the kernel counted them." });
 
@@ -94,6 +104,11 @@ export const jobSchema = z.strictObject({
   ),
   cgroups: described(z.array(z.string()), "directories of the job's cgroups"),
   log: text("the file with the output of a job of `run --detach`; `null`: none"),
+  decided_by: described(
+    z.enum(["rule", "target_commands"]).nullable(),
+    "the part of the policy that chose the process; `null`: no policy did, or an earlier release",
+  ),
+  rule: text("the name of the rule that chose the process; `null`: no rule"),
 });
 
 export const resultSchema = z
@@ -147,7 +162,7 @@ export const resultSchema = z
     tenant: jobSchema.shape.tenant,
     labels: jobSchema.shape.labels,
     limits: jobSchema.shape.limits,
-    usage: usageSchema,
+    usage: jobUsageSchema,
     log: jobSchema.shape.log,
   })
   .meta({ id: "Result", description: "The end of a job. It is written once and never changes." });
@@ -224,4 +239,5 @@ export type JobJson = z.input<typeof jobSchema>;
 export type LimitJson = z.input<typeof limitSchema>;
 export type ResultJson = z.input<typeof resultSchema>;
 export type UsageJson = z.input<typeof usageSchema>;
+export type JobUsageJson = z.input<typeof jobUsageSchema>;
 export type EventJson = z.input<typeof eventSchema>;

@@ -29,7 +29,9 @@ import { LedgerStore } from "./store.ts";
 export class JobConflict extends Error {}
 
 /** The fields of a job that the policy and the operator set. */
-export type SpecChange = Partial<Pick<Job, "limits" | "byHand" | "tenant" | "labels" | "intent">>;
+export type SpecChange = Partial<
+  Pick<Job, "limits" | "byHand" | "tenant" | "labels" | "intent" | "decidedBy">
+>;
 
 /** The facts that are known when a job's processes are governed. Without a journal, it stays as it is recorded. */
 type RunningFacts = Pick<RunningJob, "process" | "startedMs" | "startedBootMs" | "outcomes"> &
@@ -262,6 +264,15 @@ export class Ledger extends LedgerStore {
       const job = byKey.get(result.key);
       return job ? [{ job, result }] : [];
     });
+  }
+
+  /** Returns the number of jobs that have ended, or `max` for more than that: a whole history is long to count. */
+  countEnded(max: number): number {
+    // While changes wait, they are counted beside the file.
+    const latest = "SELECT 1 FROM results ORDER BY end_ms DESC, key DESC LIMIT $max";
+    const counts = this.rows(`SELECT count(*) AS ended FROM (${latest})`, { max });
+    const sum = counts.reduce((total, { ended }) => total + Number(ended), 0);
+    return Math.min(sum, max);
   }
 
   events({ key }: JobKey): RecordedEvent[] {

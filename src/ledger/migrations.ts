@@ -120,6 +120,7 @@ const MIGRATIONS: (string | ((db: Database) => void))[] = [
   ALTER TABLE results ADD COLUMN ended_before_ms INTEGER;
   ALTER TABLE events ADD COLUMN at_boot_ms INTEGER;
   `,
+  "ALTER TABLE jobs ADD COLUMN decided_by TEXT",
 ];
 
 /** Converts the jobs that have something left to undo. Those that are cleaned up stay as 0.1.0 wrote them. */

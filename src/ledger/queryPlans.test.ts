@@ -9,8 +9,8 @@ const { open } = useLedgers();
 
 /** Indexes that grow with the open jobs, or with those that are not cleaned up, and so may be read whole. */
 const SMALL_INDEXES = ["jobs_open_id", "jobs_open_process", "jobs_not_cleaned_up"];
-/** `history` reads the first rows of this index, in its order. */
-const LIMITED = /^SCAN results USING INDEX results_by_end$/;
+/** `history` reads the first rows of this index, in its order, and `countEnded` counts them. */
+const LIMITED = /^SCAN results USING (?:COVERING )?INDEX results_by_end$/;
 
 const process = someProcess();
 
@@ -53,6 +53,7 @@ const CALLS: Record<string, (ledger: Ledger) => unknown> = {
   returnedAfter: (ledger) => ledger.returnedAfter(-1),
   result: (ledger) => ledger.result(someJob()),
   history: (ledger) => ledger.history(50),
+  countEnded: (ledger) => ledger.countEnded(50),
   events: (ledger) => ledger.events(someJob()),
   note: (ledger) => ledger.note("name"),
   setNote: (ledger) => ledger.setNote("name", "value"),

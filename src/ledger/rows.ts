@@ -42,6 +42,7 @@ const JOB_COLUMNS: Columns<JobFields> = {
   changes: list("changes", isChange),
   carriedUsage: usage("carried_usage"),
   logPath: plain("log_path"),
+  decidedBy: plain("decided_by"),
 };
 
 const RESULT_COLUMNS: Columns<Omit<JobResult, "ending"> & EndingFacts> = {

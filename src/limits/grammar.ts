@@ -1,4 +1,4 @@
-import { parseRate, ValueFault } from "./units.ts";
+import { type LikelyMistake, parseRate, ValueFault } from "./units.ts";
 
 /** The values of limits that are more than a number, and how each is written. Parsers throw ValueFault. */
 
@@ -22,6 +22,22 @@ export function parseCpuQuota(text: string): CpuMax {
   if (percent < 1) throw new ValueFault("is less than the kernel's minimum of 1 percent of a core");
   if (percent > MAX_CORES * 100) throw new ValueFault(`is more than ${MAX_CORES} cores`);
   return { quotaUsec: Math.round((percent * DEFAULT_PERIOD_USEC) / 100), periodUsec: DEFAULT_PERIOD_USEC };
+}
+
+/** A bare number below this is rather a number of cores, as in Docker's `--cpus 1.5`, than percent of one core. */
+const MIN_PLAUSIBLE_PERCENT = 5;
+
+export function mistakeInCpuQuota(text: string): LikelyMistake | undefined {
+  const number = Number(text);
+  if (!/^[\d.]+$/.test(text) || !(number > 0) || number >= MIN_PLAUSIBLE_PERCENT) return undefined;
+  return {
+    message: `is ${number} % of one core`,
+    right: `${coresAsPercent(number)} for ${number} cores, or ${number}% if that is meant`,
+  };
+}
+
+function coresAsPercent(cores: number): number {
+  return Math.round(cores * 1000) / 10;
 }
 
 /** Parses `QUOTA PERIOD` in µs, as in the kernel's cpu.max. */
@@ -63,8 +79,19 @@ export function parseCpuList(text: string): number[] | undefined {
 
 /** Returns the text of a list as in cpuset.cpus: `0-3,8`. */
 export function parseCpus(text: string): string {
-  if (parseCpuList(text) === undefined) throw new ValueFault("is not a list of CPU numbers");
-  return text;
+  if (parseCpuList(text) !== undefined) return text;
+  const isAmount = /^\d+\.\d+$/.test(text);
+  const quota = `: a quota of ${coresAsPercent(Number(text))} (--cpu-quota, cpu_quota) gives ${text} cores of CPU time`;
+  throw new ValueFault(`is not a list of CPU numbers${isAmount ? quota : ""}`);
+}
+
+/** Docker's `--cpus 2` is an amount. The same CPU as a range is no mistake. */
+export function mistakeInCpus(text: string): LikelyMistake | undefined {
+  if (!/^\d+$/.test(text) || Number(text) === 0) return undefined;
+  return {
+    message: `is the CPU with number ${text}, and no other`,
+    right: `a quota of ${coresAsPercent(Number(text))} for ${text === "1" ? "1 core" : `${text} cores`} of CPU time, or ${text}-${text} if that CPU is meant`,
+  };
 }
 
 /** Bytes per second, and operations per second. */

@@ -39,7 +39,8 @@ const IO_PROPERTIES = [
 
 export function rateProperties(ioMax: IoMax[]): Property[] {
   return IO_PROPERTIES.flatMap(([rate, name]): Property[] => {
-    const limited = ioMax.filter((max) => typeof max[rate] === "number");
+    // A path that is on no disk here is refused when the limit is applied, and must not refuse the whole scope.
+    const limited = ioMax.filter((max) => typeof max[rate] === "number" && /^\d+:\d+$/.test(max.device));
     const rates = limited.map((max): [string, number] => [`/dev/block/${max.device}`, max[rate] as number]);
     return limited.length === 0 ? [] : [[name, "a(st)", rates]];
   });

@@ -1,7 +1,7 @@
 import { AMOUNT, type Comparison, CPU_LIST, CPU_TIME, DEVICE_RATES, WEIGHT } from "./compare.ts";
 import * as grammar from "./grammar.ts";
 import * as systemd from "./systemdProperties.ts";
-import { MEBIBYTE, parseMemory, parseWhole } from "./units.ts";
+import { type LikelyMistake, MEBIBYTE, parseMemory, parseWhole } from "./units.ts";
 
 /**
  * The table of all limits. Command-line options, the policy schema, manual pages, `doctor`, the comparison of limits
@@ -17,8 +17,10 @@ export interface LimitKey<T> {
   expected: string;
   /** Throws ValueFault. */
   parse(text: string): T;
-  /** In a policy file, 0 asks for nothing: older policies are written so. */
+  /** 0 asks for no limit: older policies and command lines are written so. */
   zeroIsNone?: true;
+  /** Describes a likely mistake in a valid value. */
+  mistakeIn?(text: string): LikelyMistake | undefined;
 }
 
 interface Row<F extends string, T> {
@@ -69,10 +71,11 @@ const CGROUP_ROWS = {
     keys: {
       cpu_quota: {
         placeholder: "percent",
-        help: "limit CPU time; 100 = one core",
+        help: "limit CPU time; 100 = one core, 0 = no limit",
         expected: 'CPU time: percent of a core (150, "150%") or "1.5 cores"',
         parse: grammar.parseCpuQuota,
         zeroIsNone: true,
+        mistakeIn: grammar.mistakeInCpuQuota,
       },
       cpu_max: {
         placeholder: "quota period",
@@ -110,7 +113,7 @@ const CGROUP_ROWS = {
     keys: {
       memory_limit: {
         placeholder: "size",
-        help: "reclaim memory and slow the job above this size, never kill; in MiB, or 2GiB",
+        help: "reclaim memory and slow the job above this size, never kill; in MiB, or 2GiB; 0 = no limit",
         expected: "a soft limit: a number of MiB, or a size such as 2GiB",
         parse: (text) => parseMemory(text, MEBIBYTE),
         zeroIsNone: true,
@@ -128,9 +131,10 @@ const CGROUP_ROWS = {
     keys: {
       memory_max: {
         placeholder: "size",
-        help: "limit memory; the kernel may kill inside the job at this size; in bytes, or 2GiB",
+        help: "limit memory; the kernel may kill inside the job at this size; in bytes, or 2GiB; 0 = no limit",
         expected: "a hard limit: a size such as 2GiB, or a number of bytes",
         parse: (text) => parseMemory(text, 1),
+        zeroIsNone: true,
       },
     },
   }),
@@ -182,6 +186,7 @@ const CGROUP_ROWS = {
         help: "run on these CPUs only, e.g. 0-3,8",
         expected: "a list of CPU numbers, such as 0-3,8",
         parse: grammar.parseCpus,
+        mistakeIn: grammar.mistakeInCpus,
       },
     },
   }),

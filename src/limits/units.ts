@@ -3,6 +3,14 @@
 /** An invalid value. The message continues a sentence that begins with the value. */
 export class ValueFault extends Error {}
 
+/** A value that is valid, and usually meant as something else. */
+export interface LikelyMistake {
+  /** Continues a sentence that begins with the value. */
+  message: string;
+  /** The values that are probably meant. */
+  right: string;
+}
+
 export const MEBIBYTE = 1024 ** 2;
 /** No program can start in less, and the kernel would kill it. */
 const MIN_MEMORY_BYTES = MEBIBYTE;

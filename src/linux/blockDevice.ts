@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, realpathSync, statSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 
 /**
@@ -14,6 +14,23 @@ export function findWholeDisk(target: string): { device: string } | { reason: st
   const directory = realpathSync(entry);
   if (!existsSync(`${directory}/partition`)) return { device: numbers };
   return { device: readFileSync(`${dirname(directory)}/dev`, "utf8").trim() };
+}
+
+const MAX_LISTED_DISKS = 8;
+
+/** Lists the disks of this machine as `254:0 (vda)`, without those in memory. */
+export function listDisks(): string[] {
+  try {
+    const names = readdirSync("/sys/block").filter((name) => !/^(?:loop|ram|zram)\d/.test(name));
+    const shown = names.slice(0, MAX_LISTED_DISKS).map((name) => {
+      const numbers = readFileSync(`/sys/block/${name}/dev`, "utf8").trim();
+      return `${numbers} (${name})`;
+    });
+    return names.length > shown.length ? [...shown, "…"] : shown;
+  } catch {
+    // Containers can hide /sys.
+    return [];
+  }
 }
 
 function deviceOfPath(path: string): string | { reason: string } {

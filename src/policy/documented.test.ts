@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { parse } from "yaml";
 import { z } from "zod";
+import { ANY_MACHINE } from "../../test/support/decisions.ts";
 import { type FactsWords, factsOf } from "../../test/support/facts.ts";
 import { SPELLINGS } from "../limits/spellings.ts";
 import { type Decision, decide } from "./decide.ts";
@@ -17,7 +18,7 @@ const MiB = 1024 ** 2;
 function documented(heading: string): Policy {
   const section = DOCUMENT.split(`\n## ${heading}\n`)[1]?.split("\n## ")[0] ?? "";
   const text = /```yaml\n(.*?)```/s.exec(section)?.[1] ?? "";
-  const loaded = loadPolicy(text, heading);
+  const loaded = loadPolicy(text, heading, ANY_MACHINE);
   if ("faults" in loaded) throw new Error(JSON.stringify(loaded.faults));
   expect(loaded.warnings).toEqual([]);
   return loaded.policy;

@@ -8,6 +8,8 @@ const COMM_BYTES = 15;
 /** A pattern of the name of a command, which each of the three names of a process can match. */
 export interface NamePattern {
   readonly text: string;
+  /** The only name that the pattern matches; `undefined` when it has a special character. */
+  readonly literal: string | undefined;
   /** The name that the kernel has for a process of this command; `undefined` for a pattern of several commands. */
   readonly comm: string | undefined;
   /** Returns the name that matched, in full where the kernel has cut it; `undefined` when none did. */
@@ -20,6 +22,7 @@ export function compileNamePattern(text: string): NamePattern {
   if (literal !== undefined) return { ...exactName(literal), text };
   return {
     text,
+    literal,
     comm: undefined,
     find: ({ executable, argv0, comm }) =>
       [executable, argv0, comm].find((name) => name !== "" && matches(name)),
@@ -31,6 +34,7 @@ export function exactName(name: string): NamePattern {
   const cut = Buffer.from(name).subarray(0, COMM_BYTES).toString();
   return {
     text: name,
+    literal: name,
     comm: cut,
     find: ({ comm, executable, argv0 }) =>
       name !== "" && (comm === cut || executable === name || argv0 === name) ? name : undefined,

@@ -3,6 +3,7 @@ import type { LimitLayer, Limits } from "../limits/limits.ts";
 import type { Placement } from "../linux/cgroup/placement.ts";
 import { type Condition, commandIs } from "./conditions.ts";
 import { exactName, type NamePattern } from "./namePattern.ts";
+import type { WrittenPolicy } from "./policyChanges.ts";
 import type { TenantTemplate } from "./tenant.ts";
 
 /** A policy, compiled from a policy file or from the options of `watch`. Immutable. */
@@ -30,6 +31,8 @@ export interface Policy {
   tenants: ReadonlyMap<string, Limits>;
   /** The total limits of each tenant that is not in `tenants`. */
   otherTenants?: Limits | undefined;
+  /** The file as it is written, to show what a reload changes; absent for a policy from the command line. */
+  written?: WrittenPolicy;
 }
 
 export interface EndHookCommand {
@@ -69,7 +72,7 @@ export function totalOf(policy: Policy, tenant: string): Limits | undefined {
 }
 
 /** Returns the policy that the options of `watch` describe: the same limits for every target. */
-export function policyFromFlags(targets: readonly string[], limits: Limits): Policy {
+export function policyFromFlags(targets: readonly string[], limits: LimitLayer): Policy {
   const patterns = targets.map(exactName);
   return {
     targets: patterns,
@@ -86,7 +89,7 @@ export function policyFromFlags(targets: readonly string[], limits: Limits): Pol
 export function overrideByFlags(
   policy: Policy,
   targets: readonly string[] | undefined,
-  limits: Limits,
+  limits: LimitLayer,
 ): Policy {
   const defaults = { ...policy.defaults, ...limits };
   if (targets === undefined) return { ...policy, defaults };

@@ -7,7 +7,7 @@ import {
 import { isMadeByUs } from "../linux/cgroup/trust.ts";
 import type { Host } from "../linux/host.ts";
 import { findContainers, parseContainers } from "../linux/proc/container.ts";
-import { IdNames } from "../linux/proc/idNames.ts";
+import { GROUPS_FILE, IdNames, USERS_FILE } from "../linux/proc/idNames.ts";
 import { directSlowFacts, type SlowFacts } from "../linux/proc/slowFacts/slowFacts.ts";
 import { type ProcStat, readAgeMs, readStat } from "../linux/proc/stat.ts";
 import { type Credentials, readCredentials } from "../linux/proc/status.ts";
@@ -43,7 +43,7 @@ export class FactReader {
   #resolved = new Map<string, string>();
   #resolvedSinceMs = 0;
 
-  constructor(host: Host, { users = "/etc/passwd", groups = "/etc/group" } = {}) {
+  constructor(host: Host, { users = USERS_FILE, groups = GROUPS_FILE } = {}) {
     this.host = host;
     this.users = new IdNames(users);
     this.groups = new IdNames(groups);

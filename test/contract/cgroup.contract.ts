@@ -6,6 +6,7 @@ import { CgroupInUse, createJobCgroup, removeJobCgroup } from "../../src/linux/c
 import { findJobCgroup } from "../../src/linux/cgroup/findJobCgroup.ts";
 import type { Hierarchy, Membership } from "../../src/linux/cgroup/hierarchies.ts";
 import { type JobCgroup, listMembers, storeJobCgroup } from "../../src/linux/cgroup/jobCgroup.ts";
+import { readJobCounters } from "../../src/linux/cgroup/jobCounters.ts";
 import { applyCgroupLimits } from "../../src/linux/cgroup/jobLimits.ts";
 import { readUsage } from "../../src/linux/cgroup/jobUsage.ts";
 import { planJobCgroup } from "../../src/linux/cgroup/planJobCgroup.ts";
@@ -118,7 +119,9 @@ export function describeJobCgroup(choice: MachineChoice): void {
         "io.max",
       );
       expect(missing).toMatchObject({ outcome: "refused", wanted: "999:7 rbps=1048576" });
-      expect(missing.because).toMatch(/^ENODEV .* writing "999:7 .*1048576" to \/.*ffrtmp-test-job\//);
+      expect(missing.because).toMatch(
+        /^there is no block device 999:7; this machine .*; ENODEV .* writing "999:7 .*1048576" to \/.*ffrtmp-test-job\//,
+      );
     });
 
     itWithDisk("never asks the kernel for more operations than it can count", (machine, disk) => {
@@ -256,6 +259,14 @@ export function describeJobCgroup(choice: MachineChoice): void {
         expect(Number.isSafeInteger(value)).toBe(true);
         expect(value).toBeGreaterThanOrEqual(0);
       }
+    });
+
+    it("reads each present counter as a number from the start", (machine) => {
+      for (const [name, value] of Object.entries(readJobCounters(makeJob(machine, LIMITS))))
+        expect({ name, isCounted: Number.isSafeInteger(value) && Number(value) >= 0 }).toEqual({
+          name,
+          isCounted: true,
+        });
     });
 
     it("lists its members, also those in cgroups that the workload has made, and no other process", (machine) => {

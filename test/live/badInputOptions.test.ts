@@ -40,12 +40,12 @@ const HARD = /Expected: a hard limit: a size such as 2GiB, or a number of bytes/
 const IO_FORM = /"8:0 rbps=50MB\/s wiops=500"/;
 
 testMisuses(sandbox, [
-  ...["0", "-5", "1e9", "1000000000", "0.5", "", "abc", "NaN", "50 apples"].map((value) =>
+  ...["-5", "1e9", "1000000000", "0.5", "", "abc", "NaN", "50 apples"].map((value) =>
     badLimit("--cpu-quota", value, PERCENT),
   ),
-  ...["0", "10001", "-1", "1.5", ""].map((value) => badLimit("--cpu-weight", value, WEIGHT)),
-  ...["0", "-1", "512 kB", "9e99", ""].map((value) => badLimit("--memory-limit", value, SOFT)),
-  ...["0", "-1", "64", "64K", "9e99", ""].map((value) => badLimit("--memory-max", value, HARD)),
+  ...["10001", "-1", "1.5", ""].map((value) => badLimit("--cpu-weight", value, WEIGHT)),
+  ...["-1", "512 kB", "9e99", ""].map((value) => badLimit("--memory-limit", value, SOFT)),
+  ...["-1", "64", "64K", "9e99", ""].map((value) => badLimit("--memory-max", value, HARD)),
   badLimit("--memory-max", "64", /a number without a unit is in bytes here/),
   badLimit("--cpu-max", "", /"50000 100000"/),
   badLimit("--cpu-max", "50000 100000 1", /It is not a quota with its period/),
@@ -54,9 +54,6 @@ testMisuses(sandbox, [
   badLimit("--io-max", "", IO_FORM),
   badLimit("--io-max", "8:0", /It has no rate/, IO_FORM),
   badLimit("--io-max", "rbps=1M", IO_FORM),
-  badLimit("--io-max", "nothing-here rbps=1M", /nothing-here does not exist/, /lsblk -d/),
-  badLimit("--io-max", "999:999 rbps=1M", /there is no block device 999:999/, /lsblk -d/),
-  badLimit("--io-max", "/proc rbps=1M", /\/proc is on a file system without its own disk/),
   badLimit("--pids-max", "0", /from 1 to 4194304/),
   badLimit("--cpus", "0-", /a list of CPU numbers, such as 0-3,8/),
   badLimit("--cpus", "", /a list of CPU numbers/),

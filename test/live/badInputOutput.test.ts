@@ -46,7 +46,7 @@ test("bad input has its exit code when the message cannot be written", async () 
   for (const [args, expected] of [
     ["no-such-command", 2],
     ["inspect never-was", 2],
-    ["run --cpu-quota 0 -- true", 125],
+    ["run --cpu-quota -1 -- true", 125],
     ["run -- no-such-command", 127],
     ["run --detach -- no-such-command", 127],
   ] as const) {

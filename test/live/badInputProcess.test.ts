@@ -15,13 +15,13 @@ const sandbox = useSandbox();
 const host = realHost();
 
 const NO_PID =
-  /'-p, --pid <pid>' argument '.*' is invalid\. It is [^.]+\. Expected: a whole number from 1 to 4194304/;
+  /'-p, --pid <pid>' argument '.*' is invalid\. It is [^.]+\. Expected: the number of a process, such as 4026/;
 
 /** PID_MAX_LIMIT: no kernel gives a process this pid or a higher one. */
 const NOBODY = "4194304";
 
 testMisuses(sandbox, [
-  ...["0", "-1", "abc", "", "1.5", "1e3", "99999999", "12 13"].map(
+  ...["abc", "", "1.5", "1e3", "12 13"].map(
     (pid): Misuse => ({
       name: `attach refuses ${JSON.stringify(pid)} as a pid`,
       args: ["attach", "--pid", pid],

@@ -97,8 +97,10 @@ testIf(lacksLimits())(
         because: expect.stringMatching(reason),
       });
     }
-    // procfs does not list threads.
-    const listed = subjects.filter(({ pid }) => pid !== thread);
+    // procfs does not list threads, and those of the kernel are left out.
+    const isKernelThread = (pid: number) => pid === 2 && lacksKernelThreads() === undefined;
+    expect(all.filter(({ pid }) => isKernelThread(pid))).toEqual([]);
+    const listed = subjects.filter(({ pid }) => pid !== thread && !isKernelThread(pid));
     expect(listed.map(({ pid }) => all.find((each) => each.pid === pid))).toMatchObject(
       listed.map(({ pid, reason }) => ({ pid, govern: false, because: expect.stringMatching(reason) })),
     );

@@ -1,11 +1,12 @@
 import { expect } from "bun:test";
 import { readFileSync } from "node:fs";
 import { setPriority } from "node:os";
-import { eventually, FFRTMP, lacksLimits, testIf, useSandbox } from "../support/sandbox.ts";
+import { eventually, FFRTMP, hierarchyOf, lacksLimits, testIf, useSandbox } from "../support/sandbox.ts";
 
 const sandbox = useSandbox();
 const limitsTest = testIf(lacksLimits());
 const memoryTest = testIf(lacksLimits() ?? lacksPlainMemory());
+const softLimitTest = testIf(lacksLimits() ?? lacksSoftLimits());
 
 const BUSY_LOOP = ["sh", "-c", "while :; do :; done"];
 const ALLOCATE_200_MB = ["perl", "-e", '$memory = "x" x 200e6; print "whole\\n"'];
@@ -98,6 +99,15 @@ memoryTest(
   },
 );
 
+softLimitTest("run warns once that a limit is in force only in part, and why", async () => {
+  const flags = ["--memory-limit", "64M", "--memory-max", "128M"];
+  const { code, stderr } = await sandbox().run(["run", "--job-id", "soft", ...flags, "--", "true"]);
+  expect(code).toBe(0);
+  expect(stderr.split("\n").filter((line) => line.includes("memory."))).toEqual([
+    "ffrtmp: job soft runs with only part of memory.high (cgroup v1 reclaims above a soft limit only while the whole machine is short of memory)",
+  ]);
+});
+
 memoryTest("--memory-limit never ends a workload that uses more", async () => {
   const { code, stdout, stderr } = await sandbox().run([
     ...["run", "--job-id", "soft", "--memory-limit", "64", "--"],
@@ -171,6 +181,11 @@ function niceOf(pid: number): number {
 
 function oomScoreAdjOf(pid: number): number {
   return Number(readFileSync(`/proc/${pid}/oom_score_adj`, "utf8"));
+}
+
+/** Only cgroup v1 has a soft limit that applies in part. */
+function lacksSoftLimits(): string | undefined {
+  return hierarchyOf("memory").version === 1 ? undefined : "needs memory limits of cgroup v1";
 }
 
 function lacksPlainMemory(): string | undefined {

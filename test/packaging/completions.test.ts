@@ -22,7 +22,7 @@ for (const [shell, prepare] of Object.entries(SHELLS)) {
     const complete = prepare();
     expect(complete("ffrtmp", "at")).toEqual(["attach"]);
     expect(complete("ffrtmp", "attach", "--cpu-q")).toEqual(["--cpu-quota"]);
-    expect(complete("ffrtmp", "attach", "--p")).toEqual(["--pid", "--pids-max", "--placement"]);
+    expect(complete("ffrtmp", "attach", "--p")).toEqual(["--pid", "--pids-max", "--placement", "--policy"]);
     expect(complete("ffrtmp", "watch", "--events", "")).toEqual(["auto", "polling"]);
     expect(complete("ffrtmp", "run", "--workdir", "/usr/bi")).toEqual(["bin"]);
     expect(complete("ffrtmp", "attach", "--pid", `${process.pid}`)).toContain(`${process.pid}`);

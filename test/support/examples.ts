@@ -131,15 +131,25 @@ export async function runSession(
     });
     const child = box.spawn(["sh", "-c", `${command} 2>&1`], { cwd, env });
     const lines = (await new Response(child.stdout as ReadableStream).text()).trimEnd().split("\n");
-    for (const [index, line] of lines.entries()) {
-      const real = line.match(/\b\d{2,}\b/g) ?? [];
-      const inDocument = step.printed[index]?.match(/\b\d{2,}\b/g) ?? [];
-      for (const [place, pid] of inDocument.entries())
-        if (!pids.has(pid) && real[place]) pids.set(pid, real[place]);
-    }
+    for (const [index, line] of lines.entries())
+      addPids(pids, wordsOf(step.printed[index] ?? ""), wordsOf(line));
     printed.push(lines.filter((line) => line !== "").map(shapeOf));
   }
   return printed;
+}
+
+function wordsOf(line: string): string[] {
+  return line.trim().split(/\s+/);
+}
+
+/** Adds the numbers at the same place in the document and in reality. Measured values have no fixed number of digits. */
+function addPids(pids: Map<string, string>, inDocument: readonly string[], real: readonly string[]): void {
+  // A step may kill a process by the number that is found here.
+  if (inDocument.length !== real.length) return;
+  for (const [place, pid] of inDocument.entries()) {
+    const number = real[place] ?? "";
+    if (/^\d{2,}$/.test(pid) && /^\d{2,}$/.test(number) && !pids.has(pid)) pids.set(pid, number);
+  }
 }
 
 /** Returns a line without what differs from run to run: numbers, durations, times and the widths of columns. */

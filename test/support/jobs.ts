@@ -26,6 +26,7 @@ export function someJob(different: Partial<RunningJob> = {}): RunningJob {
     process: someProcess(),
     command: ["ffmpeg", "-i", "in put.mkv"],
     commandCut: false,
+    decidedBy: null,
     cwd: "/srv",
     uid: 1000,
     createdMs: 1_700_000_000_000,

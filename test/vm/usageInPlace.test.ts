@@ -55,7 +55,7 @@ for (const [how, { end, slaReason }] of Object.entries(ENDINGS)) {
       expect(during.usage).toMatchObject({ oom_kills: 0, memory_max_hits: 0, memory_peak_bytes: null });
       expect(during.usage.cpu_user_seconds).toBeLessThan(0.5);
       expect((await sandbox().run(["inspect", "owned"])).stdout).toMatch(
-        /memory peak +unknown: at most \d+\.\d MB, the peak from before the job was governed/,
+        /memory peak +unknown: at most [\d.]+ [KM]iB, the peak from before the job was governed/,
       );
       await end(pid);
       const { platform_sla_reason: reason, usage } = await sandbox().resultOf("owned");

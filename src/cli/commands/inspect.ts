@@ -2,10 +2,11 @@ import { carriedOf } from "../../jobs/changes.ts";
 import type { Context } from "../../jobs/context.ts";
 import { formatDuration } from "../../jobs/duration.ts";
 import { Refusal } from "../../jobs/errors.ts";
-import { eventJson, isoTime, jobJson, resultJson, usageJson } from "../../jobs/json.ts";
+import { eventJson, isoTime, jobJson, jobUsageJson, resultJson } from "../../jobs/json.ts";
 import { MAX_COMMAND_BYTES } from "../../jobs/model/command.ts";
 import { factsOfEnding, type JobResult } from "../../jobs/model/ending.ts";
-import { type Job, observerOf, startedMsOf } from "../../jobs/model/job.ts";
+import { isOpen, type Job, observerOf, startedMsOf } from "../../jobs/model/job.ts";
+import { whyMemoryIsPartial } from "../../jobs/model/memoryCharge.ts";
 import { governedTimeOf, runtimeOf } from "../../jobs/model/runtime.ts";
 import { type ShownCommand, shownCommand, trueCommand } from "../../jobs/model/secrets.ts";
 import { jobCgroupOf, usageOf } from "../../jobs/placement/jobCgroup.ts";
@@ -15,7 +16,10 @@ import { formatChange } from "../../limits/limits.ts";
 import { LIMIT_NAMES } from "../../limits/table.ts";
 import type { Usage } from "../../limits/usage.ts";
 import { listMembers } from "../../linux/cgroup/jobCgroup.ts";
+import { type JobMemory, readJob } from "../../metrics/jobReading.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
+import { memoryText } from "../output/amounts.ts";
+import { memoryJson } from "../output/jobTable.ts";
 import { printJson, printOut } from "../output/messages.ts";
 import { outcomePairs } from "../output/outcomes.ts";
 import { type Pair, renderPairs } from "../output/table.ts";
@@ -30,6 +34,7 @@ export function inspect(name: string, flags: CommonFlags & { showSecrets?: boole
   const cgroup = jobCgroupOf(context, job);
   const usage = result?.usage ?? usageOf(job, cgroup);
   const processes = listMembers(cgroup);
+  const memory = isOpen(job) ? readJob(context, job, cgroup).memory : undefined;
   const events = context.ledger.events(job).map(eventJson);
   if (flags.json) {
     const ended = result ? resultJson(job, result, shown) : null;
@@ -37,18 +42,16 @@ export function inspect(name: string, flags: CommonFlags & { showSecrets?: boole
       ...jobJson(job, shown),
       carried_limits: carriedOf(job),
       processes,
-      usage: usageJson(usage),
+      ...memoryJson(memory),
+      usage: jobUsageJson(job, usage),
       result: ended,
       events,
     });
   } else {
     const eventPairs = events.map((event): Pair => ["event", JSON.stringify(event)]);
     const resultPairs = result ? describeResult(job, result) : [];
-    const pairs = [
-      ...describeJob(context, job, shown, processes),
-      ...resultPairs,
-      ...describeUsage(usage, job),
-    ];
+    const usagePairs = describeUsage(usage, job, memory ? describeMemory(memory, job) : []);
+    const pairs = [...describeJob(context, job, shown, processes), ...resultPairs, ...usagePairs];
     printOut(renderPairs([...pairs, ...eventPairs]));
   }
   context.ledger.close();
@@ -79,6 +82,7 @@ function describeJob(context: Context, job: Job, shown: ShownCommand, processes:
     ["directory", shown.cwd ?? "unknown"],
     ["governed since", isoTime(startedMsOf(job)) ?? "not yet"],
   ];
+  if (job.decidedBy !== null) pairs.push(["decided by", job.decidedBy]);
   if (job.intent !== null) pairs.push(["intent", job.intent]);
   if (job.tenant !== null) pairs.push(["tenant", job.tenant]);
   pairs.push(...Object.entries(job.labels).map(([name, value]): Pair => ["label", `${name}=${value}`]));
@@ -137,11 +141,26 @@ function runtimeText(job: Job, result: JobResult): string {
   return `${text}${ofWhich}${runtime.clock === "wall" ? ", by the wall clock" : ""}`;
 }
 
-function describeUsage(usage: Usage, job: Job): Pair[] {
+/** The present memory as the limits of the job's cgroup count it, and as its processes have it. */
+function describeMemory({ chargedBytes, rssBytes }: JobMemory, job: Job): Pair[] {
+  return [
+    ["memory now", chargedText(chargedBytes, job)],
+    ["memory rss", rssBytes === null ? "unknown" : memoryText(rssBytes)],
+  ];
+}
+
+function chargedText(bytes: number | null, job: Job): string {
+  if (bytes === null) return "unknown";
+  const because = whyMemoryIsPartial(job);
+  return because === undefined ? memoryText(bytes) : `${memoryText(bytes)}, partial: ${because}`;
+}
+
+function describeUsage(usage: Usage, job: Job, memory: Pair[]): Pair[] {
   return [
     ["cpu user", secondsText(usage.cpuUserUsec)],
     ["cpu system", secondsText(usage.cpuSystemUsec)],
     ["throttled", secondsText(usage.throttledUsec)],
+    ...memory,
     ["memory peak", memoryPeakText(usage, job)],
     ["oom kills", usage.oomKills?.toString() ?? "unknown"],
     ["read", megabytesText(usage.ioReadBytes)],
@@ -153,11 +172,13 @@ function describeUsage(usage: Usage, job: Job): Pair[] {
 }
 
 /** In place, the kernel's peak is since the cgroup was created: the job's own only if it has risen since. */
-function memoryPeakText({ memoryPeakBytes, oomKills }: Usage, { cgroup }: Job): string {
-  const before = cgroup.find(({ countedBefore }) => countedBefore)?.countedBefore?.memoryPeakBytes ?? null;
+function memoryPeakText({ memoryPeakBytes, oomKills }: Usage, job: Job): string {
+  const before =
+    job.cgroup.find(({ countedBefore }) => countedBefore)?.countedBefore?.memoryPeakBytes ?? null;
   // Without `oomKills` the memory counters could not be read at all.
-  if (memoryPeakBytes !== null || before === null || oomKills === null) return megabytesText(memoryPeakBytes);
-  return `unknown: at most ${megabytesText(before)}, the peak from before the job was governed`;
+  if (memoryPeakBytes !== null || before === null || oomKills === null)
+    return chargedText(memoryPeakBytes, job);
+  return `unknown: at most ${memoryText(before)}, the peak from before the job was governed`;
 }
 
 function secondsText(usec: number | null): string {

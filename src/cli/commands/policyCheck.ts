@@ -6,13 +6,14 @@ import { printErr, printError, printJson, printOut, warn } from "../output/messa
 
 const INVALID = 2;
 
-/** Returns exit code 0 for a valid file, 2 for one that cannot be used. */
-export function checkPolicy(file: string | undefined, flags: { json?: boolean }): number {
+/** Returns exit code 0 for a valid file, 2 for one that cannot be used, or that has warnings under `strict`. */
+export function checkPolicy(file: string | undefined, flags: { json?: boolean; strict?: boolean }): number {
   const path = requirePolicyPath(file);
   const loaded = loadPolicyFile(path);
   const isValid = "policy" in loaded;
   const faults = "faults" in loaded ? loaded.faults : [];
   const warnings = isValid ? loaded.warnings : [];
+  const exitCode = isValid && !(flags.strict && warnings.length > 0) ? 0 : INVALID;
   if (flags.json) {
     printJson({
       path,
@@ -21,7 +22,7 @@ export function checkPolicy(file: string | undefined, flags: { json?: boolean })
       faults: faults.map(faultJson),
       warnings: warnings.map(faultJson),
     });
-    return isValid ? 0 : INVALID;
+    return exitCode;
   }
   if ("unreadable" in loaded) printError(`${path} ${loaded.unreadable}`);
   if ("faults" in loaded) printError(`${path} cannot be used: ${countOf(faults.length, "error")}`);
@@ -29,14 +30,16 @@ export function checkPolicy(file: string | undefined, flags: { json?: boolean })
     printErr(oneLine(faultText(path, fault)));
     printErr(`    expected: ${oneLine(fault.right)}`);
   }
-  if (!isValid) return INVALID;
+  if (!isValid) return exitCode;
   for (const warning of warnings) {
     warn(faultText(path, warning));
     printErr(`    perhaps: ${oneLine(warning.right)}`);
   }
   const { rules, tenants } = loaded.policy;
-  printOut(`${oneLine(path)} is valid: ${countOf(rules.length, "rule")}, ${countOf(tenants.size, "tenant")}`);
-  return 0;
+  const counts = [countOf(rules.length, "rule"), countOf(tenants.size, "tenant")];
+  if (warnings.length > 0) counts.push(countOf(warnings.length, "warning"));
+  printOut(`${oneLine(path)} is valid: ${counts.join(", ")}`);
+  return exitCode;
 }
 
 function faultJson({ line, column, key, text, message, right }: PolicyFault): Record<string, unknown> {

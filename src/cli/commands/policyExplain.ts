@@ -1,22 +1,24 @@
 import { decideProcess, jobSpecOf } from "../../daemon/decision.ts";
+import { factsOfJob } from "../../daemon/reconcilePolicy.ts";
 import { type DryRun, planDryRun } from "../../jobs/attach/planAttach.ts";
 import type { Context } from "../../jobs/context.ts";
 import { Refusal } from "../../jobs/errors.ts";
 import { limitJson } from "../../jobs/json.ts";
+import type { JobMode } from "../../jobs/model/job.ts";
 import { maskSecrets, maskText } from "../../jobs/model/secrets.ts";
 import type { LimitOutcome } from "../../limits/outcome.ts";
 import { SlowReader } from "../../linux/proc/slowFacts/slowReader.ts";
 import { readStat } from "../../linux/proc/stat.ts";
 import { listPids, MAX_ARGUMENT_BYTES } from "../../linux/proc/table.ts";
 import { askWithFacts } from "../../policy/collectFacts.ts";
-import { type Explanation, explain, type Step } from "../../policy/decide.ts";
+import { type Decision, type Explanation, explain, type Step } from "../../policy/decide.ts";
 import type { ProcessFacts } from "../../policy/facts.ts";
 import type { Policy } from "../../policy/policy.ts";
 import { FactReader } from "../../policy/procFacts.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
 import { requirePolicy, requirePolicyPath } from "../options/policy.ts";
-import { describeChange } from "../output/changes.ts";
-import { printJson, printOut } from "../output/messages.ts";
+import { describeChanges } from "../output/changes.ts";
+import { printErr, printJson, printOut } from "../output/messages.ts";
 import { nameOfOutcome } from "../output/outcomes.ts";
 import { type Column, type Pair, renderPairs, renderTable } from "../output/table.ts";
 import { openToRead } from "../session.ts";
@@ -28,19 +30,29 @@ interface Explained extends Explanation {
   plan: (DryRun & { jobId: string }) | undefined;
   /** Why `watch` leaves the process alone; `null` where it governs. */
   reason: string | null;
+  /** The job that the process belongs to. */
+  governed: GovernedAs | undefined;
+}
+
+/** `directory`: its state directory; `null` where an ffrtmp with another one governs it. `mode`: `null` there too. */
+interface GovernedAs {
+  jobId: string;
+  directory: string | null;
+  mode: JobMode | null;
 }
 
 /** Shows how `watch` decides, by running the code of `watch`. Changes nothing. */
 export async function explainPolicy(
-  flags: CommonFlags & { pid?: number; all?: boolean; watchConfig?: string },
+  flags: CommonFlags & { pid?: number; all?: boolean; file?: string; watchConfig?: string },
 ): Promise<number> {
-  const { pid, all, json } = flags;
-  if (pid === undefined && !all)
+  const { pid, json } = flags;
+  if (pid === undefined && !flags.all)
     throw new Refusal("no process given", "ffrtmp policy explain --pid N, or --all");
-  const policy = await requirePolicy(requirePolicyPath(flags.watchConfig));
+  const policy = await requirePolicy(requirePolicyPath(flags.file ?? flags.watchConfig));
   const context = openToRead(flags);
   const reader = new FactReader(context.host);
-  const pids = pid === undefined ? listPids(context.host).sort((a, b) => a - b) : [pid];
+  const all = pid === undefined ? listPids(context.host).sort((a, b) => a - b) : [pid];
+  const pids = pid === undefined ? all.filter((each) => !isKernelThread(context, each)) : all;
   const readers = { reader, slowReader: new SlowReader(context.host) };
   const explained = (
     await Promise.all(pids.map((each) => explainProcess(context, policy, readers, each)))
@@ -48,6 +60,8 @@ export async function explainPolicy(
   if (pid === undefined) {
     if (json) printJson(explained.map(explainedJson));
     else printOut(renderTable(COLUMNS, explained));
+    const left = all.length - pids.length;
+    if (left > 0 && !json) printErr(`${left} kernel threads are left out: they are never governed`);
   } else {
     const [only] = explained;
     if (only === undefined) throw new Refusal(`process ${pid} does not exist`, "see what runs: ps -e");
@@ -66,13 +80,28 @@ async function explainProcess(
 ): Promise<Explained[]> {
   const stat = readStat(context.host, pid);
   if (stat === "gone") return [];
-  const { answer, facts, slow } = await askWithFacts(readers, stat, (each) => explain(policy, each));
-  const explained = { facts, ...answer };
+  const { bootId, ledger, state } = context;
+  const job = ledger.openJobOfProcess({ bootId, pid, startTicks: stat.startTicks });
+  const ask = (each: ProcessFacts) => explain(policy, each);
+  // A job is decided about as the daemon does after a reload: by the cgroups that it came from.
+  const { answer, facts, slow } = await askWithFacts(readers, stat, ask, job && factsOfJob(context, job));
+  const explained = { facts, ...answer, governed: undefined };
   const outcome = decideProcess(context, pid, () => explained.decision, slow);
-  if (!outcome.govern) return [{ ...explained, plan: undefined, reason: outcome.reason }];
-  const spec = jobSpecOf(policy, outcome.decision, pid);
-  const plan = { ...planDryRun(context, outcome.process, spec), jobId: spec.jobId };
-  return [{ ...explained, plan, reason: null }];
+  if (outcome.govern) {
+    const spec = jobSpecOf(policy, outcome.decision, pid);
+    const plan = { ...planDryRun(context, outcome.process, spec), jobId: spec.jobId };
+    return [{ ...explained, plan, reason: null }];
+  }
+  const { governedBy: jobId, byAnother } = outcome.ineligible ?? {};
+  if (jobId === undefined) return [{ ...explained, plan: undefined, reason: outcome.reason }];
+  const directory = byAnother ? null : state.directory;
+  const governed = { jobId, directory, mode: job?.jobId === jobId ? job.mode : null };
+  return [{ ...explained, plan: undefined, reason: outcome.reason, governed }];
+}
+
+function isKernelThread({ host }: Context, pid: number): boolean {
+  const stat = readStat(host, pid);
+  return stat !== "gone" && stat.isKernelThread;
 }
 
 const COLUMNS: Column<Explained>[] = [
@@ -81,21 +110,42 @@ const COLUMNS: Column<Explained>[] = [
   { heading: "GOVERN", text: ({ plan }) => (plan ? "yes" : "no") },
   { heading: "RULE", text: ({ decision }) => decision.rule ?? "-" },
   { heading: "TENANT", text: ({ decision }) => (decision.govern ? decision.tenant : undefined) ?? "-" },
-  { heading: "WHY", text: ({ reason }) => reason ?? "" },
+  {
+    heading: "WHY",
+    text: ({ reason, governed }) => (governed ? `already governed as ${governed.jobId}` : (reason ?? "")),
+  },
 ];
 
-function describe({ facts, steps, plan, reason, decision }: Explained): string {
+function describe({ facts, steps, plan, reason, decision, governed }: Explained): string {
   const verdict: Pair[] = plan
     ? [
         ["verdict", `govern as ${plan.jobId}`],
-        ["decided by", decision.rule === undefined ? "target_commands" : `rule ${decision.rule}`],
+        ["decided by", decisionText(decision)],
         ["tenant", (decision.govern ? decision.tenant : undefined) ?? "none"],
         ...plan.cgroups.map((path): Pair => ["cgroup", path]),
         ...plan.outcomes.map((outcome): Pair => [nameOfOutcome(outcome), outcomeText(outcome)]),
-        ...plan.changes.map((change): Pair => ["would", describeChange(change)]),
+        ...describeChanges(plan.changes).map((change): Pair => ["would", change]),
       ]
-    : [["verdict", `leave alone: ${reason}`]];
+    : governed
+      ? governedPairs(governed, decision)
+      : [["verdict", `leave alone: ${reason}`]];
   return [renderPairs(factPairs(facts)), renderTable(STEP_COLUMNS, steps), renderPairs(verdict)].join("\n\n");
+}
+
+function governedPairs({ jobId, directory, mode }: GovernedAs, decision: Decision): Pair[] {
+  const where =
+    directory === null ? "by an ffrtmp with another state directory" : `state directory ${directory}`;
+  const verdict: Pair = ["verdict", `already governed as ${jobId} (${where})`];
+  // A reload changes and releases the jobs of `watch` alone.
+  if (mode !== "watch") return [verdict];
+  const outcome = decision.govern
+    ? `keeps it, by ${decisionText(decision)}`
+    : `releases it: ${decision.because}`;
+  return [verdict, ["this policy", outcome]];
+}
+
+function decisionText({ rule }: Decision): string {
+  return rule === undefined ? "target_commands" : `rule ${rule}`;
 }
 
 const UNKNOWN = "not readable";
@@ -151,7 +201,14 @@ function isMasked({ argv }: ProcessFacts, shown: Pick<ProcessFacts, "argv">): bo
 }
 
 /** Leaves out the environment; conditions on it show the values they found, with secrets masked. */
-function explainedJson({ facts, steps, decision, plan, reason }: Explained): Record<string, unknown> {
+function explainedJson({
+  facts,
+  steps,
+  decision,
+  plan,
+  reason,
+  governed,
+}: Explained): Record<string, unknown> {
   const shown = shownFacts(facts);
   return {
     pid: facts.pid,
@@ -182,12 +239,13 @@ function explainedJson({ facts, steps, decision, plan, reason }: Explained): Rec
     decision,
     govern: plan !== undefined,
     because: reason,
+    governed_as: governed ? { job_id: governed.jobId, state_directory: governed.directory } : null,
     job_id: plan?.jobId ?? null,
     would: plan ? planJson(plan) : null,
   };
 }
 
-function planJson({ cgroups, outcomes, changes }: DryRun): Record<string, unknown> {
+export function planJson({ cgroups, outcomes, changes }: DryRun): Record<string, unknown> {
   return {
     cgroups,
     outcomes: outcomes.map(limitJson),

@@ -1,28 +1,55 @@
 import { readDaemonReport } from "../../daemon/status.ts";
 import type { Context } from "../../jobs/context.ts";
-import { formatDuration } from "../../jobs/duration.ts";
-import { isoTime, jobJson } from "../../jobs/json.ts";
+import { isoTime } from "../../jobs/json.ts";
 import type { OpenJob } from "../../jobs/model/job.ts";
-import { shownCommand } from "../../jobs/model/secrets.ts";
-import { isObserved, repairAll } from "../../jobs/recovery/recover.ts";
+import { repairAll } from "../../jobs/recovery/recover.ts";
+import { JobSampler } from "../../metrics/sampler.ts";
+import { parseJobFilter, type RecordedJob } from "../options/jobFilter.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
 import { explainNoneOpen, noteForeignJobs } from "../output/emptyState.ts";
+import { compareJobs, type JobOrder, jobColumns, type ListedJob, listedJobJson } from "../output/jobTable.ts";
 import { printJson, printOut, warn } from "../output/messages.ts";
-import { type Column, renderTable } from "../output/table.ts";
+import { renderTable } from "../output/table.ts";
+import { tableWidth } from "../output/terminal.ts";
 import { openToRead, requireRecords } from "../session.ts";
 
-export async function ps(flags: CommonFlags & { daemon?: boolean }): Promise<number> {
+export interface PsFlags extends CommonFlags {
+  daemon?: boolean;
+  all?: boolean;
+  quiet?: boolean;
+  filter?: string[];
+  sort?: JobOrder;
+  limit: number;
+  trunc?: boolean;
+}
+
+/** The time over which CPU use is measured: two periods of a CPU quota, so that a quota shows as what it is. */
+const SAMPLE_MS = 200;
+/** Filters are compared with at most this many ended jobs, the latest ones. */
+const MAX_SEARCHED = 10_000;
+/** The number of further ended jobs that is counted. */
+const MAX_COUNTED = 10_000;
+
+export async function ps(flags: PsFlags): Promise<number> {
+  const filters = (flags.filter ?? []).map(parseJobFilter);
   const context = openToRead(flags);
   if (flags.daemon) {
     const { psDaemon } = await import("./psDaemon.ts");
     return psDaemon(context, flags.json ?? false);
   }
   repairAll(context);
-  const jobs = context.ledger.openJobs();
-  if (flags.json) printJson(jobs.map((job) => jobJson(job)));
-  else printOut(renderTable(columns(context), jobs));
+  const { sort } = flags;
+  const all = flags.all || filters.some(({ isOfEnded }) => isOfEnded);
+  const isListed = (recorded: RecordedJob) => filters.every((filter) => filter.matches(recorded));
+  const open = context.ledger.openJobs().filter((job) => isListed({ job }));
+  const ended = all ? listEnded(context, filters.length > 0 ? isListed : undefined, flags.limit) : [];
+  const listed = [...(await measure(context, open, flags)), ...ended];
+  if (sort) listed.sort(compareJobs(context, sort));
+  if (flags.quiet) printIds(listed);
+  else if (flags.json) printJson(listed.map(listedJobJson));
+  else printOut(renderTable(jobColumns(context, { all }), listed, tableWidth(flags)));
   warnOfInvalidPolicy(context);
-  if (jobs.length === 0) explainNoneOpen(context);
+  if (listed.length === 0) explainNoneOpen(context);
   else if (context.ledger.isMissing)
     warn(`there is no ledger ${context.ledger.path}: these jobs are known from their cgroups alone`);
   noteForeignJobs(context);
@@ -32,34 +59,44 @@ export async function ps(flags: CommonFlags & { daemon?: boolean }): Promise<num
   return 0;
 }
 
-function columns(context: Context): Column<OpenJob>[] {
-  return [
-    { heading: "JOB", text: ({ jobId }) => jobId },
-    { heading: "PID", right: true, text: (job) => job.process?.pid.toString() ?? "-" },
-    { heading: "MODE", text: ({ mode }) => mode },
-    { heading: "SINCE", right: true, text: (job) => governedForText(context, job) },
-    { heading: "OBSERVER", text: (job) => (isObserved(context, job) ? `PID ${job.observer?.pid}` : "none") },
-    { heading: "LIMITS", text: limitsText },
-    { heading: "COMMAND", text: (job) => shorten(shownCommand(job).command.join(" ")) },
+/** Returns the jobs that have ended, the latest first, and says how many there are beside them. */
+function listEnded(
+  { ledger }: Context,
+  isListed: ((recorded: RecordedJob) => boolean) | undefined,
+  limit: number,
+): ListedJob[] {
+  const searched = ledger.history(isListed ? MAX_SEARCHED : limit);
+  const found = isListed ? searched.filter(isListed) : searched;
+  const older = ledger.countEnded(searched.length + MAX_COUNTED) - searched.length;
+  const more = isListed ? found.length - limit : older;
+  const parts = [
+    ...(more > 0 ? [`${atLeast(more)} more ended jobs ${isListed ? "match" : "are not listed"}`] : []),
+    ...(isListed && older > 0 ? [`${atLeast(older)} older ones were not compared with the filter`] : []),
   ];
+  if (parts.length > 0) warn(`${parts.join("; ")}. To list more: -n, or ffrtmp history`);
+  return found.slice(0, limit);
 }
 
-function governedForText({ host, bootId }: Context, job: OpenJob): string {
-  if (job.state === "starting") return "-";
-  const { startedMs, startedBootMs, process } = job;
-  const isExact = startedBootMs !== null && process.bootId === bootId;
-  return formatDuration(isExact ? host.bootNow() - startedBootMs : host.now() - startedMs);
+function atLeast(count: number): string {
+  return count === MAX_COUNTED ? `at least ${count}` : String(count);
 }
 
-function limitsText({ outcomes }: OpenJob): string {
-  if (outcomes.length === 0) return "-";
-  const inForce = outcomes.filter(({ outcome }) => outcome === "applied" || outcome === "partial").length;
-  return inForce === outcomes.length ? `${inForce} in force` : `${inForce} of ${outcomes.length} in force`;
+/** Reads what these jobs use, twice if the CPU use is wanted. Ids alone need no reading, and no wait. */
+async function measure(context: Context, jobs: readonly OpenJob[], flags: PsFlags): Promise<ListedJob[]> {
+  const { quiet, sort } = flags;
+  if (jobs.length === 0 || (quiet && sort !== "cpu" && sort !== "memory"))
+    return jobs.map((job) => ({ job }));
+  const sampler = new JobSampler(context);
+  const startMs = performance.now();
+  const first = sampler.sample(jobs);
+  if (quiet && sort === "memory") return first.map((sample) => ({ job: sample.job, sample }));
+  // Each job is read again SAMPLE_MS after its own first reading.
+  await Bun.sleep(Math.max(0, startMs + SAMPLE_MS - performance.now()));
+  return sampler.sample(jobs).map((sample) => ({ job: sample.job, sample }));
 }
 
-function shorten(text: string): string {
-  // A character of two code units must not be cut in half.
-  return text.length > 60 ? `${text.slice(0, 59).replace(/[\ud800-\udbff]$/, "")}…` : text;
+function printIds(listed: readonly ListedJob[]): void {
+  if (listed.length > 0) printOut(listed.map(({ job }) => job.jobId).join("\n"));
 }
 
 /** Warns if the policy file of a running daemon has errors, so that an earlier policy is in force. */

@@ -28,15 +28,16 @@ import { lockFile } from "../../sys/fileLock.ts";
 import { oneLine } from "../../sys/visibleText.ts";
 import { denySignals, restartWithFewerRights } from "../giveUp.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
-import { limitsFrom } from "../options/limitOptions.ts";
+import { limitLayerFrom, limitsFrom } from "../options/limitOptions.ts";
 import { openPolicy, type PolicyFlags } from "../options/policy.ts";
-import { describeChange } from "../output/changes.ts";
+import { describeChanges } from "../output/changes.ts";
 import { startLog } from "../output/daemonLog.ts";
-import { neverWaitForStderr, printOut, warn } from "../output/messages.ts";
+import { neverWaitForStderr, printJson, printOut, warn } from "../output/messages.ts";
 import { warnOfLikelyMistakes } from "../output/outcomes.ts";
 import { ownCommand } from "../ownCommand.ts";
 import { openContext, openToRead } from "../session.ts";
 import { firstSignal } from "../signals.ts";
+import { planJson } from "./policyExplain.ts";
 
 /** Bounds the memory for the processes whose late facts were reported. */
 const MAX_REPORTED = 1024;
@@ -64,11 +65,13 @@ export async function watch(flags: WatchFlags): Promise<number> {
   if (!flags.dryRun) startLog(bus, { level: flags.logLevel, json: flags.json ?? false });
   const service = new ServiceManager(takeServiceVariables(process.env, process.pid), warn);
   const context = flags.dryRun ? openToRead(flags) : openContext(flags);
-  const limits = limitsFrom(flags);
-  warnOfLikelyMistakes(context, limits);
-  const store = await openPolicy(flags, limits);
+  warnOfLikelyMistakes(context, limitsFrom(flags));
+  const store = await openPolicy(flags, limitLayerFrom(flags));
   const reader = new FactReader(context.host);
-  if (flags.dryRun) return await dryRun(context, store.policy, reader, flags.placement);
+  if (flags.dryRun) {
+    for (const warning of store.warnings) warn(warning);
+    return await dryRun(context, store.policy, reader, flags);
+  }
   const isLocked = lockStateDirectory(context);
   neverWaitForStderr();
   let daemon: WatchDaemon | undefined;
@@ -114,9 +117,10 @@ async function dryRun(
   context: Context,
   policy: Policy,
   reader: FactReader,
-  placement: Placement,
+  { placement, json }: WatchFlags,
 ): Promise<number> {
   const readers = { reader, slowReader: new SlowReader(context.host) };
+  const planned: Record<string, unknown>[] = [];
   for (const pid of listPids(context.host)) {
     const stat = screenProcess(context, pid);
     if ("eligible" in stat) continue;
@@ -124,10 +128,16 @@ async function dryRun(
     const outcome = decideProcess(context, pid, () => answer, slow);
     if (!outcome.govern) continue;
     const { decision, process } = outcome;
-    const { changes } = planDryRun(context, process, jobSpecOf(policy, decision, pid, placement));
-    const lines = [describe(pid, decision), ...changes.map((change) => `  ${describeChange(change)}`)];
-    printOut(lines.map(oneLine).join("\n"));
+    const spec = jobSpecOf(policy, decision, pid, placement);
+    const plan = planDryRun(context, process, spec);
+    if (json) {
+      planned.push({ pid, job_id: spec.jobId, decision, would: planJson(plan) });
+      continue;
+    }
+    const lines = describeChanges(plan.changes).map((change) => `  ${change}`);
+    printOut([describe(pid, decision), ...lines].map(oneLine).join("\n"));
   }
+  if (json) printJson(planned);
   return 0;
 }
 

@@ -5,7 +5,7 @@ import { type Limits, mergeLayers } from "../../limits/limits.ts";
 import { SPELLINGS, type Spelling } from "../../limits/spellings.ts";
 import { LIMITS } from "../../limits/table.ts";
 import { loadPolicy } from "../../policy/file/loadPolicy.ts";
-import { addLimitOptions, limitsFrom } from "./limitOptions.ts";
+import { addLimitOptions, limitsFrom, takeLikelyMistakes } from "./limitOptions.ts";
 
 function limitsOf(...args: string[]): Limits {
   const command = addLimitOptions(new Command())
@@ -41,9 +41,7 @@ describe("limit options", () => {
       cpuMax: { quotaUsec: 20_000, periodUsec: 50_000 },
     });
     expect(limitsOf("--cpu-max", "20000")).toEqual({ cpuMax: { quotaUsec: 20_000, periodUsec: 100_000 } });
-    expect(limitsOf("--cpu-max", " max  100000 ")).toEqual({
-      cpuMax: { quotaUsec: "max", periodUsec: 100_000 },
-    });
+    expect(limitsOf("--cpu-max", " max  100000 ")).toEqual({});
   });
 
   it("count --memory-limit in MiB and --memory-max in bytes", () => {
@@ -82,9 +80,38 @@ describe("limit options", () => {
     expect(limitsOf("--io-max", "/ rbps=1M").ioMax).toHaveLength(1);
   });
 
-  it("say that there is no disk behind a path", () => {
-    expect(() => limitsOf("--io-max", "/proc rbps=1M")).toThrow("without its own disk");
-    expect(() => limitsOf("--io-max", "/no/such/path rbps=1M")).toThrow("/no/such/path does not exist");
+  it("keep a path without a disk, which becomes a limit that is refused", () => {
+    for (const device of ["/proc", "/no/such/path", "999:999"])
+      expect(limitsOf("--io-max", `${device} rbps=1`)).toEqual({ ioMax: [{ device, rbps: 1 }] });
+  });
+
+  it("ask for no limit with max, and with 0 for CPU time and memory", () => {
+    for (const option of ["--cpu-quota", "--cpu-weight", "--memory-limit", "--memory-max"])
+      expect(limitsOf(option, "0")).toEqual({});
+    for (const option of ["--cpu-quota", "--cpu-max", "--io-max", "--pids-max", "--cpus", "--nice"])
+      expect(limitsOf(option, "max")).toEqual({});
+    for (const option of ["--pids-max", "--cpu-max", "--io-max"])
+      expect(() => limitsOf(option, "0")).toThrow("is invalid");
+  });
+
+  it("find values that were most likely meant as something else", () => {
+    const mistakesIn = (...args: string[]) => {
+      takeLikelyMistakes();
+      limitsOf(...args);
+      return takeLikelyMistakes();
+    };
+    expect(mistakesIn("--cpu-quota", "1.5")).toEqual([
+      "--cpu-quota 1.5 is 1.5 % of one core; perhaps: 150 for 1.5 cores, or 1.5% if that is meant",
+    ]);
+    expect(mistakesIn("--cpus", "2")).toEqual([
+      "--cpus 2 is the CPU with number 2, and no other; perhaps: a quota of 200 for 2 cores of CPU time, or 2-2 if that CPU is meant",
+    ]);
+    for (const quota of ["0", "5", "150", "1.5%", "1.5 cores", "max"])
+      expect(mistakesIn("--cpu-quota", quota)).toEqual([]);
+    for (const cpus of ["0", "2-2", "0,2", "0-3", "max"]) expect(mistakesIn("--cpus", cpus)).toEqual([]);
+    expect(() => limitsOf("--cpus", "1.5")).toThrow(
+      "a quota of 150 (--cpu-quota, cpu_quota) gives 1.5 cores",
+    );
   });
 
   it("accept nice values, I/O classes, process counts and lists of CPUs", () => {

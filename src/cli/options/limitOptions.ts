@@ -1,4 +1,4 @@
-import { type Command, InvalidArgumentError, Option } from "commander";
+import { type Command, Option } from "commander";
 import { type LimitLayer, type Limits, mergeLayers } from "../../limits/limits.ts";
 import { parseOrNone } from "../../limits/noLimit.ts";
 import { spellingsOf } from "../../limits/spellings.ts";
@@ -22,25 +22,40 @@ export function addLimitOptions(command: Command, { lifts = false } = {}): Comma
 
 function optionsOf({ keys, perDevice }: Limit, lifts: boolean): Option[] {
   return Object.entries(keys).map(([key, info]) => {
-    const { placeholder, help, expected, parse } = info;
-    const option = new Option(`--${key.replaceAll("_", "-")} <${placeholder}>`, help);
-    const parseOne = lifts
-      ? optionValue<unknown>(`${expected}; or max for none`, (text) => parseOrNone(info, text))
-      : optionValue<unknown>(expected, parse);
+    const name = `--${key.replaceAll("_", "-")}`;
+    const option = new Option(`${name} <${info.placeholder}>`, info.help);
+    const parse = optionValue<unknown>(`${info.expected}${lifts ? "; or max for none" : ""}`, (text) =>
+      parseOrNone(info, text),
+    );
+    const parseOne = (text: string): unknown => {
+      const value = parse(text);
+      const mistake = info.mistakeIn?.(text);
+      if (mistake) likelyMistakes.push(`${name} ${text} ${mistake.message}; perhaps: ${mistake.right}`);
+      return value;
+    };
     if (!perDevice) return option.argParser(parseOne);
-    return option.argParser<{ device: string }[] | "max">((text, earlier) => {
-      const lines = parseOne(text) as { device: string }[] | "max";
-      if (lines === "max") return "max";
-      return [...(earlier === "max" ? [] : (earlier ?? [])), ...lines.map(withDisk)];
+    return option.argParser<Line[] | "max">((text, earlier) => {
+      const lines = parseOne(text) as Line[] | "max";
+      if (lines === "max") return lines;
+      return (Array.isArray(earlier) ? earlier : []).concat(lines.map(withDisk));
     });
   });
 }
 
-/** Replaces a path by the number of the disk that it is on. */
-function withDisk(line: { device: string }): { device: string } {
+type Line = { device: string };
+
+/** Found while the command line is parsed. A command prints them once it knows that it is the one to do so. */
+const likelyMistakes: string[] = [];
+
+/** Returns the likely mistakes in the values of limit options, each only once. */
+export function takeLikelyMistakes(): string[] {
+  return likelyMistakes.splice(0);
+}
+
+/** Replaces a path by the number of the disk that it is on. A disk that is missing becomes a limit that is refused. */
+function withDisk(line: Line): Line {
   const found = findWholeDisk(line.device);
-  if ("reason" in found) throw new InvalidArgumentError(`${found.reason}. To list disks: lsblk -d`);
-  return { ...line, device: found.device };
+  return "reason" in found ? line : { ...line, device: found.device };
 }
 
 /** Returns the limits among the flags of a command. */

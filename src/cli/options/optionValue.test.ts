@@ -1,6 +1,6 @@
 import { describe, expect, it } from "bun:test";
 import { parseDuration } from "../../limits/units.ts";
-import { optionValue, parseCommandName, parsePid, size, wholeNumber } from "./optionValue.ts";
+import { optionValue, parseCommandNames, parsePid, size, wholeNumber } from "./optionValue.ts";
 
 describe("optionValue()", () => {
   it("names the problem with a value, and what is expected", () => {
@@ -33,20 +33,27 @@ describe("size()", () => {
 });
 
 describe("parsePid()", () => {
-  it("refuses pids that mean process groups in system calls", () => {
-    for (const text of ["0", "-1", "-4026"])
-      expect(() => parsePid(text)).toThrow("a whole number from 1 to 4194304");
+  it("answers for a number that no process can have as for a process that does not exist", () => {
+    expect(parsePid("4194304")).toBe(4_194_304);
+    for (const text of ["0", "-1", "-4026", "4194305", "99999999999999999999999"])
+      expect(() => parsePid(text)).toThrow(`process ${text} does not exist`);
+  });
+
+  it("refuses what is no number", () => {
+    for (const text of ["", "ffmpeg", "1.5", "1e3"])
+      expect(() => parsePid(text)).toThrow("Expected: the number of a process, such as 4026.");
   });
 });
 
-describe("parseCommandName()", () => {
-  it("accepts names with spaces, which a process may have", () => {
-    expect(parseCommandName("Web Content")).toBe("Web Content");
+describe("parseCommandNames()", () => {
+  it("accepts names with spaces, which a process may have, and several with commas", () => {
+    expect(parseCommandNames("Web Content")).toEqual(["Web Content"]);
+    expect(parseCommandNames("ffmpeg, gst-launch-1.0")).toEqual(["ffmpeg", "gst-launch-1.0"]);
   });
 
   it("refuses an empty name and a path, which match nothing or too much", () => {
-    for (const text of ["", "/usr/bin/ffmpeg", "./ffmpeg"]) {
-      expect(() => parseCommandName(text)).toThrow("the name of a command without its directory");
+    for (const text of ["", ",", "ffmpeg,", "/usr/bin/ffmpeg", "ffmpeg,./x264"]) {
+      expect(() => parseCommandNames(text)).toThrow("the name of a command without its directory");
     }
   });
 });

@@ -1,8 +1,17 @@
-import type { CarriedFiles, Change } from "../../linux/change.ts";
+import type { AttributeSet, CarriedFiles, Change } from "../../linux/change.ts";
 import { formatAttribute } from "../../linux/proc/taskAttributes.ts";
 
-/** Describes a planned change to the machine as an imperative phrase. */
-export function describeChange(change: Change): string {
+/** Describes planned changes to the machine as imperative phrases. Threads of a process that change alike share one. */
+export function describeChanges(changes: readonly Change[]): string[] {
+  const attributes = Map.groupBy(
+    changes.filter((change) => change.kind === "attribute-set"),
+    ({ attribute, pid, before, after }) => [attribute, pid, before, after].join(" "),
+  );
+  const others = changes.filter((change) => change.kind !== "attribute-set");
+  return [...others.map(describeChange), ...attributes.values().map(describeAttribute)];
+}
+
+function describeChange(change: Exclude<Change, AttributeSet>): string {
   switch (change.kind) {
     case "cgroup-created":
       return `create cgroup ${change.path}${ROLES[change.role]}${describeCarried(change.carried)}`;
@@ -12,14 +21,17 @@ export function describeChange(change: Change): string {
       return `write "${change.after}" to ${change.path}${change.before === null ? "" : `, which contains "${change.before}"`}`;
     case "processes-moved":
       return `move its processes from ${change.from} to ${change.to}`;
-    case "attribute-set": {
-      const { attribute, pid, tid, before, after } = change;
-      const [from, to] = [before, after].map((value) => formatAttribute(attribute, value));
-      return `set ${attribute} of PID ${pid}, thread ${tid}, from ${from} to ${to}`;
-    }
     case "scope-started":
       return `start ${change.unit} by the ${change.manager} manager of systemd`;
   }
+}
+
+function describeAttribute(alike: readonly AttributeSet[]): string {
+  const { attribute, pid, tid, before, after } = alike[0] as AttributeSet;
+  const [from, to] = [before, after].map((value) => formatAttribute(attribute, value));
+  const one = tid === pid ? "" : `, thread ${tid},`;
+  const threads = alike.length === 1 ? one : `, ${alike.length} threads,`;
+  return `set ${attribute} of PID ${pid}${threads} from ${from} to ${to}`;
 }
 
 const ROLES = {

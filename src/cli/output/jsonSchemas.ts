@@ -5,15 +5,91 @@ import {
   described,
   eventSchema,
   jobSchema,
+  jobUsageSchema,
   limitSchema,
   resultSchema,
   text,
   time,
-  usageSchema,
 } from "../../jobs/jsonSchemas.ts";
 import { LIMIT_NAMES } from "../../limits/table.ts";
 
-const job = jobSchema.meta({ id: "Job", description: "A job as it is recorded." });
+/** The keys of the present memory of one job. */
+const presentMemory = {
+  memory_bytes: bytes("the memory in use, as `memory_source` says"),
+  memory_source: described(
+    z.enum(["cgroup", "rss"]).nullable(),
+    "`cgroup`: charged to the job's cgroup, without page cache that was not used lately. `rss`: the resident memory of its processes, where the cgroup does not have all of the job's memory",
+  ),
+  memory_charged_bytes: bytes("all that is charged to the job's cgroup, as its limits count it"),
+  memory_rss_bytes: bytes(
+    "the resident memory of its processes; a page that several of them share counts in each",
+  ),
+};
+
+/** The keys of the present use of resources by one job. */
+const present = {
+  cpu_percent: described(z.number().nullable(), "the CPU use; 100 is one core"),
+  ...presentMemory,
+  process_count: count("the number of its processes"),
+};
+
+const listed = jobSchema
+  .extend({
+    user: text("the name of the user, or its uid where /etc/passwd has no name for it"),
+    outcome: described(
+      resultSchema.shape.outcome.nullable(),
+      "as in the result; `null`: the job has not ended",
+    ),
+    ...present,
+    result: described(resultSchema.nullable(), "the end of the job; `null`: it has not ended"),
+  })
+  .meta({
+    id: "ListedJob",
+    description: "A job with what it uses now. What it uses is `null` for a job that has ended.",
+  });
+
+const rates = {
+  throttled_percent: described(
+    z.number().nullable(),
+    "the part of the CPU quota's periods in which the quota stopped the job, 0 to 100; 0 without a quota. Of a tenant: by the quota of its total",
+  ),
+  io_read_bytes_per_second: described(z.number().nullable(), "data read from disks"),
+  io_write_bytes_per_second: described(z.number().nullable(), "data written to disks"),
+};
+
+const jobUse = z
+  .strictObject({
+    time: described(z.iso.datetime(), "when it was measured; ISO 8601 in UTC"),
+    kind: described(z.literal("job"), "a job's own use"),
+    job_id: jobSchema.shape.job_id,
+    pid: jobSchema.shape.pid,
+    user: listed.shape.user,
+    tenant: jobSchema.shape.tenant,
+    interval_seconds: described(
+      z.number().nullable(),
+      "the time over which the rates were measured; `null`: the job is new, and they are not known yet",
+    ),
+    ...present,
+    ...rates,
+  })
+  .meta({ id: "JobUse", description: "What a job uses now." });
+
+const tenantUse = z
+  .strictObject({
+    time: jobUse.shape.time,
+    kind: described(z.literal("tenant"), "the use of all jobs of a tenant; only when no jobs are named"),
+    tenant: described(z.string(), "the name of the tenant"),
+    job_count: described(z.number().int(), "the number of its running jobs"),
+    cpu_percent: present.cpu_percent,
+    memory_bytes: bytes("the sum of its jobs"),
+    memory_rss_bytes: bytes("the sum of its jobs"),
+    process_count: count("the sum of its jobs"),
+    ...rates,
+  })
+  .meta({
+    id: "TenantUse",
+    description: "What the jobs of a tenant use now. A sum is `null` if one job's is.",
+  });
 
 const inspected = jobSchema
   .extend({
@@ -22,7 +98,8 @@ const inspected = jobSchema
       "limits of the cgroup that the processes left for one beside it, which stay in force: content of each file",
     ),
     processes: described(z.array(z.number()), "the processes in the job's cgroups"),
-    usage: described(usageSchema, "what the job has used until now, or had used at its end"),
+    ...presentMemory,
+    usage: described(jobUsageSchema, "what the job has used until now, or had used at its end"),
     result: described(resultSchema.nullable(), "the end of the job; `null`: it has not ended"),
     events: described(z.array(eventSchema), "the job's history, oldest first"),
   })
@@ -227,6 +304,30 @@ const step = z
   })
   .meta({ id: "Step", description: "The result of one rule, of the target commands or of the filters." });
 
+const plan = z
+  .strictObject({
+    cgroups: described(z.array(z.string()), "the cgroups that the process would be in"),
+    outcomes: described(z.array(limitSchema), "the expected results of the limits"),
+    changes: described(z.array(change), "the changes that would be made, in order"),
+    writes: described(
+      z.array(z.strictObject({ path: z.string(), data: z.string().nullable() })),
+      "the changes of the kind `file-written`",
+    ),
+    attributes: described(
+      z.array(
+        z.strictObject({
+          limit: z.enum(LIMIT_NAMES),
+          pid: z.number(),
+          tid: z.number(),
+          from: z.number(),
+          to: z.number(),
+        }),
+      ),
+      "the changes of the kind `attribute-set`",
+    ),
+  })
+  .meta({ id: "Plan", description: "What would be changed for a process." });
+
 const explained = z
   .strictObject({
     pid: z.number(),
@@ -235,35 +336,28 @@ const explained = z
     decision: described(z.looseObject({ govern: z.boolean() }), "the decision of the policy alone"),
     govern: described(z.boolean(), "`ffrtmp watch` governs the process"),
     because: text("why it leaves the process alone; `null`: it governs"),
-    job_id: text("the id that the job would have; `null`: there would be none"),
-    would: described(
+    governed_as: described(
       z
         .strictObject({
-          cgroups: described(z.array(z.string()), "the cgroups that the process would be in"),
-          outcomes: described(z.array(limitSchema), "the expected results of the limits"),
-          changes: described(z.array(change), "the changes that would be made, in order"),
-          writes: described(
-            z.array(z.strictObject({ path: z.string(), data: z.string().nullable() })),
-            "the changes of the kind `file-written`",
-          ),
-          attributes: described(
-            z.array(
-              z.strictObject({
-                limit: z.enum(LIMIT_NAMES),
-                pid: z.number(),
-                tid: z.number(),
-                from: z.number(),
-                to: z.number(),
-              }),
-            ),
-            "the changes of the kind `attribute-set`",
-          ),
+          job_id: z.string(),
+          state_directory: text("its state directory; `null`: it is of an ffrtmp with another one"),
         })
         .nullable(),
-      "the planned changes; `null`: none",
+      "the job that the process belongs to; `null`: none",
     ),
+    job_id: text("the id that the job would have; `null`: there would be none"),
+    would: described(plan.nullable(), "the planned changes; `null`: none"),
   })
   .meta({ id: "ExplainedProcess", description: "A policy's decision about one process." });
+
+const planned = z
+  .strictObject({
+    pid: z.number(),
+    job_id: described(z.string(), "the id that the job would have"),
+    decision: described(z.looseObject({ govern: z.boolean() }), "the decision of the policy"),
+    would: described(plan, "the planned changes"),
+  })
+  .meta({ id: "PlannedJob", description: "A process that would be governed." });
 
 const check = z
   .strictObject({
@@ -316,11 +410,13 @@ export const JSON_DOCUMENTS: readonly JsonDocument[] = [
   { command: "attach", option: "--detach", form: "document", schema: started },
   { command: "attach", form: "document", schema: resultSchema },
   { command: "ps", option: "--daemon", form: "document", schema: daemon.nullable() },
-  { command: "ps", form: "document", schema: z.array(job) },
+  { command: "ps", form: "document", schema: z.array(listed) },
+  { command: "stats", form: "lines", schema: z.union([jobUse, tenantUse]) },
   { command: "inspect", form: "document", schema: inspected },
   { command: "wait", form: "lines", schema: resultSchema },
   { command: "events", form: "lines", schema: logLine },
   { command: "history", form: "document", schema: z.array(resultSchema) },
+  { command: "watch", option: "--dry-run", form: "document", schema: z.array(planned) },
   { command: "detach", form: "document", schema: resultSchema },
   { command: "limits set", form: "document", schema: limitChanges },
   { command: "limits reset", form: "document", schema: limitChanges },

@@ -81,7 +81,7 @@ export class ResultFile {
       ...{ key, state: "starting", mode: "run", tenant: spec.tenant?.name ?? null },
       ...{ command, commandCut: false, cwd: null, uid: process.geteuid?.() ?? null, process: null },
       ...{ observer: { bootId: "", pid: process.pid, startTicks: 0 }, createdMs: nowMs, byHand: null },
-      ...{ outcomes: [], cgroup: [], changes: [], carriedUsage: null, logPath: null },
+      ...{ outcomes: [], cgroup: [], changes: [], carriedUsage: null, logPath: null, decidedBy: null },
     };
     const unseen = { lastSeenMs: null, endedBeforeMs: null };
     const result = {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "bun:test";
-import { type Column, renderTable } from "./table.ts";
+import { type Column, cutToWidth, renderTable } from "./table.ts";
 
 interface Process {
   name: string;
@@ -27,6 +27,11 @@ describe("renderTable()", () => {
     expect(renderTable(COLUMNS, [])).toBe("NAME  PID  AGAIN");
   });
 
+  it("renders as many rows as a history can have", () => {
+    const rows = Array.from({ length: 1_000_000 }, (_, pid) => ({ name: "ffmpeg", pid }));
+    expect(renderTable(COLUMNS, rows)).toEndWith("\nffmpeg  999999  ffmpeg");
+  });
+
   it("measures the width of characters, not their bytes", () => {
     const lines = renderTable(COLUMNS, [
       { name: "視頻", pid: 1 },
@@ -40,5 +45,60 @@ describe("renderTable()", () => {
     const [, line] = renderTable(COLUMNS, [{ name: "a\n\u001b[31mb\u009b", pid: 1 }]).split("\n");
     const shown = "a\\u000a\\u001b[31mb\\u009b";
     expect(line).toBe(`${shown}    1  ${shown}`);
+  });
+});
+
+describe("renderTable() in a terminal", () => {
+  const job = {
+    id: "transcode-001",
+    limits: "cpu 150 %, memory 2 GiB",
+    command: "ffmpeg -i input.mp4 out.mp4",
+  };
+  const columns: Column<typeof job>[] = [
+    { heading: "JOB", text: ({ id }) => id },
+    { heading: "TENANT", yields: 9, text: () => "-" },
+    { heading: "LIMITS", yields: 2, text: ({ limits }) => limits, short: { yields: 1, text: () => "2" } },
+    { heading: "COMMAND", flexible: true, text: ({ command }) => command },
+  ];
+  const linesOf = (width?: number) => renderTable(columns, [job], width).split("\n");
+
+  it("shows everything where it fits, and without a width", () => {
+    const whole = [
+      "JOB            TENANT  LIMITS                   COMMAND",
+      "transcode-001  -       cpu 150 %, memory 2 GiB  ffmpeg -i input.mp4 out.mp4",
+    ];
+    expect(linesOf()).toEqual(whole);
+    expect(linesOf(75)).toEqual(whole);
+  });
+
+  it("leaves out empty columns first, then cuts the command, then yields in the order of the columns", () => {
+    expect(linesOf(60)).toEqual([
+      "JOB            LIMITS                   COMMAND",
+      "transcode-001  cpu 150 %, memory 2 GiB  ffmpeg -i input.mp4…",
+    ]);
+    expect(linesOf(50)).toEqual([
+      "JOB            LIMITS  COMMAND",
+      "transcode-001  2       ffmpeg -i input.mp4 out.mp4",
+    ]);
+    expect(linesOf(30)).toEqual(["JOB            COMMAND", "transcode-001  ffmpeg -i inpu…"]);
+  });
+
+  it("never cuts the columns that do not yield", () => {
+    expect(linesOf(5)).toEqual(["JOB            COMMAND", "transcode-001  ffmpeg…"]);
+  });
+
+  it("fits every width from there on", () => {
+    for (let width = 22; width < 80; width++)
+      for (const line of linesOf(width)) expect(Bun.stringWidth(line)).toBeLessThanOrEqual(width);
+  });
+});
+
+describe("cutToWidth()", () => {
+  it("counts the columns of a terminal, and cuts no character in half", () => {
+    expect(cutToWidth("ffmpeg", 6)).toBe("ffmpeg");
+    expect(cutToWidth("ffmpeg", 5)).toBe("ffmp…");
+    expect(cutToWidth("視頻視頻", 4)).toBe("視…");
+    expect(cutToWidth("🎬🎬🎬", 5)).toBe("🎬🎬…");
+    expect(cutToWidth("e\u0301e\u0301e\u0301", 2)).toBe("e\u0301…");
   });
 });

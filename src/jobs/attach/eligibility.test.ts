@@ -36,7 +36,11 @@ function expectRefused(context: Context, pid: number, code: IneligibleCode, reas
   const decision = decideProcess(context, pid, (stat) => decide(EVERYTHING, reader.of(stat)));
   expect(explicit).toMatchObject({ eligible: false, code, reason: expect.stringMatching(reason) });
   expect(discovered).toEqual(explicit);
-  expect(decision).toEqual({ govern: false, reason: "reason" in explicit ? explicit.reason : "" });
+  expect(decision).toEqual({
+    govern: false,
+    reason: "reason" in explicit ? explicit.reason : "",
+    ineligible: "reason" in discovered ? discovered : undefined,
+  });
   // Last, because this one governs the process if the check is wrong.
   expect(() => attach(context, pid, SPEC)).toThrow(reason);
 }
@@ -90,7 +94,11 @@ test("a PID that no process has does not exist", () => {
   for (const intent of ["explicit", "discovered"] as const)
     expect(checkEligibility(context, 4_194_304, intent)).toMatchObject({ eligible: false, code: "gone" });
   const decision = decideProcess(context, 4_194_304, (stat) => decide(EVERYTHING, reader.of(stat)));
-  expect(decision).toEqual({ govern: false, reason: "it does not exist" });
+  expect(decision).toEqual({
+    govern: false,
+    reason: "it does not exist",
+    ineligible: expect.objectContaining({ code: "gone" }),
+  });
   expect(() => attach(context, 4_194_304, SPEC)).toThrow("process 4194304 does not exist");
 });
 

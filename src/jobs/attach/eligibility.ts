@@ -7,7 +7,7 @@ import { hasEnded, type ProcStat, readStat } from "../../linux/proc/stat.ts";
 import { readCredentials } from "../../linux/proc/status.ts";
 import { isProcess } from "../../linux/proc/table.ts";
 import type { Context } from "../context.ts";
-import { isHookPath } from "../job.ts";
+import { isHookPath, jobIdOfGroup } from "../job.ts";
 import type { Job } from "../model/job.ts";
 import { jobAround } from "../placement/placement.ts";
 import { findGovernedCgroup } from "./governedCgroup.ts";
@@ -53,6 +53,8 @@ export interface Ineligible {
   byAnother?: boolean;
   /** The name of its cgroup then. */
   cgroup?: string;
+  /** The job that governs the process. */
+  governedBy?: string;
 }
 
 /** Checks whether a process may be governed. Changes nothing; attach, watch and their dry runs share it. */
@@ -106,6 +108,8 @@ export function checkScreened(
       const reason = `it is governed already, inside ${cgroup.name}`;
       const hint = "detach that job first: ffrtmp ps, ffrtmp detach JOB";
       const governed = ineligible(stat, "governed", reason, hint);
+      const jobId = jobIdOfGroup(cgroup.name);
+      if (jobId !== undefined) governed.governedBy = jobId;
       return (
         ofOwnJob(context, stat) ??
         (cgroup.byAnother ? { ...governed, byAnother: true, cgroup: cgroup.name } : governed)
@@ -182,7 +186,8 @@ function ofOwnJob({ ledger, bootId }: Context, stat: ProcStat): Ineligible | und
 function governedAs(stat: ProcStat, job: Job | undefined): Ineligible | undefined {
   if (!job) return undefined;
   const reason = `it is governed already, as job ${job.jobId}`;
-  return ineligible(stat, "governed", reason, `ffrtmp inspect ${job.jobId}`);
+  const hint = `ffrtmp inspect ${job.jobId}`;
+  return { ...ineligible(stat, "governed", reason, hint), governedBy: job.jobId };
 }
 
 const NAME_WORKLOAD = "name the workload's PID";

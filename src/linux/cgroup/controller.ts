@@ -1,3 +1,4 @@
+import type { Counters } from "../../limits/counters.ts";
 import type { CgroupLimitName } from "../../limits/table.ts";
 import type { Usage } from "../../limits/usage.ts";
 import type { CgroupDirectory } from "./file.ts";
@@ -11,6 +12,8 @@ export interface CgroupController {
   readonly isOnDemand?: true;
   readonly limits: Partial<Record<CgroupLimitName, LimitFiles>>;
   usage?(directory: CgroupDirectory): Partial<Usage>;
+  /** Reads the present counters, two readings of which give a rate. */
+  counters?(directory: CgroupDirectory): Partial<Counters>;
   /** v2: the counters of `usage` that restart at 0 when the controller is disabled and enabled again. */
   readonly resets?: readonly (keyof Usage)[];
   /** Returns false for a cgroup whose limits do not apply below it although they usually do. */

@@ -1,5 +1,6 @@
 import { dirname } from "node:path";
 import { parseCpuList } from "../../limits/grammar.ts";
+import { onlyPartly } from "../../limits/outcome.ts";
 import { constrainingCgroups, limitedByAncestor } from "./constraints.ts";
 import type { CgroupController } from "./controller.ts";
 import { type CgroupDirectory, readBack, readCgroupFile } from "./file.ts";
@@ -22,7 +23,13 @@ const cpuList: Omit<LimitFiles<string>, "lift"> = {
     const refused = (because: string) => ({ limit: FILE, outcome: "refused", wanted, because }) as const;
     const list = parseCpuList(wanted);
     if (!list) return refused(`"${wanted}" is not a list of CPUs such as 0-3,8`);
-    for (const cgroup of constrainingCgroups(directory, FILE)) {
+    const cgroups = constrainingCgroups(directory, FILE);
+    const machine = cgroups.map(readEffective).findLast((text) => text !== undefined && text !== "");
+    const present = parseCpuList(machine ?? "") ?? list;
+    const existing = list.filter((cpu) => present.includes(cpu));
+    const limited = `this machine has CPUs ${machine} only`;
+    if (existing.length === 0) return refused(limited);
+    for (const cgroup of cgroups) {
       const text = readEffective(cgroup);
       const above = text === undefined ? undefined : parseCpuList(text);
       if (text === undefined || !above) continue;
@@ -31,7 +38,10 @@ const cpuList: Omit<LimitFiles<string>, "lift"> = {
       const common = above.filter((cpu) => list.includes(cpu)).join();
       return common === "" ? refused(`${cgroup.path} allows ${text} only`) : writeCpus(wanted, common);
     }
-    return writeCpus(wanted, wanted);
+    if (existing.length === list.length) return writeCpus(wanted, wanted);
+    // The kernel refuses a list with a CPU that it does not know.
+    const writes = writeCpus(wanted, existing.join());
+    return { ...writes, verify: (written) => onlyPartly(writes.verify(written), limited) };
   },
   // The lists of the cgroups above are counted in already.
   read: (directory) => readEffective(directory) || undefined,

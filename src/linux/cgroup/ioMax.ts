@@ -1,4 +1,6 @@
 import { formatIoMax, IO_RATES, type IoMax } from "../../limits/grammar.ts";
+import { onlyPartly } from "../../limits/outcome.ts";
+import { findWholeDisk, listDisks } from "../blockDevice.ts";
 import { tightestAbove } from "./constraints.ts";
 import { type CgroupDirectory, readCgroupFile } from "./file.ts";
 import { compareReadBack, type FileWrite, type LimitFiles } from "./limitFiles.ts";
@@ -14,16 +16,24 @@ interface RateFiles {
 
 export function ioMaxFiles({ read, writes }: RateFiles): LimitFiles<IoMax[]> {
   return {
-    plan(directory, ioMax, wanted) {
+    plan(directory, asked, wanted) {
+      const { present: ioMax, absent } = findDisks(asked);
+      if (ioMax.length === 0) {
+        const because = [...new Set(absent), disksText()].join("; ");
+        return { limit: "io.max", outcome: "refused", wanted, because };
+      }
       const plans = ioMax.map((max) => planRates(directory, max, read));
       const reasons = plans.flatMap(({ because }) => because);
       return {
+        explain: () => explainRefusal(ioMax),
         writes: plans.flatMap(({ write }) => (Object.keys(write).length > 1 ? writes(write) : [])),
         verify(written) {
           const rates = read(written);
           const asked = textOf(plans.map(({ write, above }) => ({ ...above, ...write })));
           const actual = textOf(plans.map(({ write, above }) => ({ ...above, ...pickRates(rates, write) })));
-          const outcome = compareReadBack("io.max", wanted, { readBack: actual }, (text) => text === asked);
+          const compared = compareReadBack("io.max", wanted, { readBack: actual }, (text) => text === asked);
+          const outcome =
+            absent.length === 0 ? compared : onlyPartly(compared, [...new Set(absent)].join("; "));
           if (reasons.length === 0) return outcome;
           return { ...outcome, because: [outcome.because ?? [], reasons].flat().join("; ") };
         },
@@ -39,6 +49,37 @@ export function ioMaxFiles({ read, writes }: RateFiles): LimitFiles<IoMax[]> {
       return ioMax.length === 0 ? undefined : ioMax;
     },
   };
+}
+
+const NUMBERS = /^\d+:\d+$/;
+
+/**
+ * Returns the lines whose disk is known by number, and why there is none for the others. A path that had no disk when the
+ * limit was asked for may have one by now.
+ */
+function findDisks(asked: readonly IoMax[]): { present: IoMax[]; absent: string[] } {
+  const present: IoMax[] = [];
+  const absent: string[] = [];
+  for (const max of asked) {
+    const found = NUMBERS.test(max.device) ? max : findWholeDisk(max.device);
+    if ("device" in found) present.push({ ...max, device: found.device });
+    else absent.push(found.reason);
+  }
+  return { present, absent };
+}
+
+/** Returns why the kernel refused rates, where that is a disk that this machine does not have. */
+function explainRefusal(ioMax: readonly IoMax[]): string | undefined {
+  const reasons = ioMax.flatMap(({ device }) => {
+    const found = findWholeDisk(device);
+    return "reason" in found ? [found.reason] : [];
+  });
+  return reasons.length === 0 ? undefined : [...new Set(reasons), disksText()].join("; ");
+}
+
+function disksText(): string {
+  const disks = listDisks();
+  return disks.length === 0 ? "this machine shows no disk" : `this machine has ${disks.join(", ")}`;
 }
 
 /** Separates the rates of one device that are to be written from those that a cgroup above limits already. */

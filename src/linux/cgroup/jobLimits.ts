@@ -1,5 +1,5 @@
 import type { Limits } from "../../limits/limits.ts";
-import type { LimitOutcome } from "../../limits/outcome.ts";
+import { type LimitOutcome, onlyPartly } from "../../limits/outcome.ts";
 import { CGROUP_LIMITS, type CgroupLimitName, isInherited, isWeight, LIMITS } from "../../limits/table.ts";
 import type { FileWritten } from "../change.ts";
 import { type CgroupDirectory, readCgroupFile, readText, writeCgroupFile } from "./file.ts";
@@ -89,8 +89,12 @@ function executeLimit(job: JobCgroup, planned: PlannedLimit): LimitOutcome {
   if (!directory || !isUsable) return unsupported(job, limit, wanted);
   const target = asDirectory(job, directory);
   const refusals = executeWrites(target, writes);
-  if (refusals.length > 0) return { limit, outcome: "refused", wanted, because: refusals.join("; ") };
-  return writes.verify(target);
+  if (refusals.length === 0) return writes.verify(target);
+  const because = [writes.explain?.() ?? [], refusals].flat().join("; ");
+  // The kernel has taken the rates of one disk, and refused those of another.
+  if (!writes.isAtomic && refusals.length < writes.writes.length)
+    return onlyPartly(writes.verify(target), because);
+  return { limit, outcome: "refused", wanted, because };
 }
 
 /** Returns what the kernel refused. */

@@ -29,6 +29,8 @@ export interface LimitWrites {
   writes: readonly FileWrite[];
   /** All or nothing: after a refusal the files written before get their earlier values back. */
   isAtomic?: true;
+  /** Returns why the kernel refused a write, where more is known than its errno. */
+  explain?(): string | undefined;
   verify(directory: CgroupDirectory): LimitOutcome;
 }
 

@@ -1,36 +1,44 @@
+import { parseCpuList } from "../../limits/grammar.ts";
 import { type LimitLayer, mergeLayers } from "../../limits/limits.ts";
-import type { findWholeDisk } from "../../linux/blockDevice.ts";
 import { commandIs, tenantIsKnown } from "../conditions.ts";
 import { DEFAULT_HOOK_TIMEOUT_MS } from "../endHook.ts";
 import { exactName, namesOf } from "../namePattern.ts";
 import { type CommandEntry, DEFAULT_TARGETS, type Policy, type Rule } from "../policy.ts";
 import { type Compiled, compileFilters, compileMatch } from "./conditionKeys.ts";
 import { type LimitWords, toLayer } from "./limitsSchema.ts";
+import type { Machine } from "./machine.ts";
 import { nearest } from "./nearest.ts";
 import type { PolicyWords } from "./schema.ts";
 
 /** Reports a value that is valid but most likely a mistake. */
-type Warn = (at: PropertyKey[], message: string, right: string) => void;
+export type Warn = (at: PropertyKey[], message: string, right: string) => void;
 
 export function compilePolicy(
   words: PolicyWords,
   path: string,
-  findDisk: typeof findWholeDisk,
+  machine: Pick<Machine, "findDisk" | "cpus">,
   warn: Warn,
 ): Policy {
   const targets = words.target_commands?.length ? words.target_commands : DEFAULT_TARGETS.map(exactName);
   const isTarget = commandIs("target_commands", targets);
   const filters = words.filters ?? {};
 
-  /** Warns of a missing disk: where a mount failed, the other limits apply, and the outcome reports it. */
+  /** Warns of a missing disk or CPU: where a mount failed, the other limits apply, and the outcome reports it. */
   function layerOf(section: LimitWords, ...at: PropertyKey[]): LimitLayer {
     const layer = toLayer(section);
+    const asked = layer.cpus === "max" ? [] : (parseCpuList(layer.cpus ?? "") ?? []);
+    const online = asked.length === 0 ? undefined : machine.cpus();
+    const present = parseCpuList(online ?? "");
+    if (present && !asked.some((cpu) => present.includes(cpu))) {
+      const message = "will be refused on this machine, which has none of these CPUs";
+      warn([...at, "cpus"], message, `CPUs of ${online}`);
+    }
     if (layer.ioMax === undefined || layer.ioMax === "max") return layer;
-    const ioMax = layer.ioMax.map((max) => {
-      const found = findDisk(max.device);
+    const ioMax = layer.ioMax.map((max, index) => {
+      const found = machine.findDisk(max.device);
       if ("device" in found) return { ...max, device: found.device };
       const message = `will be refused on this machine: ${found.reason}`;
-      warn([...at, "io_max"], message, "a disk that lsblk -d lists, or a path on one");
+      warn([...at, "io_max", index], message, "a disk that lsblk -d lists, or a path on one");
       return max;
     });
     return { ...layer, ioMax };

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { type CpuMax, IO_RATES, unitOf } from "../../limits/grammar.ts";
 import type { LimitLayer } from "../../limits/limits.ts";
+import { isZero, parseOrNone } from "../../limits/noLimit.ts";
 import { LIMITS, type Limit, type LimitKey, TASK_LIMITS } from "../../limits/table.ts";
 import { parseRate } from "../../limits/units.ts";
 import { oneOrMore, text, value } from "./leaves.ts";
@@ -11,10 +12,11 @@ function shapeOf({ keys, perDevice }: Limit): Record<string, z.ZodType> {
 }
 
 /** `max` cancels the limit of a more general section. */
-function singleValue({ expected, parse, zeroIsNone }: LimitKey<unknown>) {
-  return value(`${expected}; max for none`, (input) => {
-    if (input === 0 && zeroIsNone) return undefined;
-    return input === "max" ? "max" : parse(String(input).trim());
+function singleValue(key: LimitKey<unknown>) {
+  return value(`${key.expected}; max for none`, (input) => {
+    const text = String(input).trim();
+    // Older policies write 0 where they ask for nothing, and the limit of a more general section applies.
+    return isZero(key, text) ? undefined : parseOrNone(key, text);
   });
 }
 

@@ -1,11 +1,12 @@
 import { describe, expect, it, test } from "bun:test";
 import fc from "fast-check";
+import { ANY_MACHINE } from "../../../test/support/decisions.ts";
 import { toJsonSchema } from "./describe.ts";
 import type { PolicyFault } from "./fault.ts";
 import { loadPolicy } from "./loadPolicy.ts";
 
 function faultsOf(text: string): PolicyFault[] {
-  const loaded = loadPolicy(text, "policy.yaml", (device) => ({ device }));
+  const loaded = loadPolicy(text, "policy.yaml", ANY_MACHINE);
   return "faults" in loaded ? loaded.faults : [];
 }
 
@@ -242,7 +243,10 @@ describe("loadPolicy()", () => {
 test("values that are valid but most likely a mistake cause a warning", () => {
   const text =
     "tenants: {acme: {pids_max: 9}}\nrules: [{name: a, match: {}, tenant: acem}]\ncommands: {x264: {limits: {nice: 1}}}\ndefault_limits: {io_max: /nowhere rbps=1M}";
-  const loaded = loadPolicy(text, "p", (device) => ({ reason: `${device} does not exist` }));
+  const loaded = loadPolicy(text, "p", {
+    ...ANY_MACHINE,
+    findDisk: (device) => ({ reason: `${device} does not exist` }),
+  });
   const warnings = "warnings" in loaded ? loaded.warnings : [];
   expect(warnings.map(({ line, message, right }) => [line, message, right])).toEqual([
     [2, "has no total: tenants does not list it", "acme"],

@@ -1,12 +1,14 @@
 import type { z } from "zod";
-import { findWholeDisk } from "../../linux/blockDevice.ts";
 import { HOOK_FILE } from "../endHook.ts";
 import type { Policy } from "../policy.ts";
-import { compilePolicy } from "./compile.ts";
+import { toWrittenPolicy } from "../policyChanges.ts";
+import { compilePolicy, type Warn } from "./compile.ts";
 import { knownKeys } from "./describe.ts";
 import type { PolicyFault } from "./fault.ts";
 import { faultInHookFile, whyUntrusted } from "./hookFile.ts";
 import type { FaultParams } from "./leaves.ts";
+import { type Machine, thisMachine } from "./machine.ts";
+import { warnOfMistakes } from "./mistakes.ts";
 import { nearest } from "./nearest.ts";
 import { readPolicyFile } from "./read.ts";
 import { policySchema } from "./schema.ts";
@@ -19,7 +21,10 @@ export type LoadedPolicy = { policy: Policy; warnings: PolicyFault[] } | { fault
 export function loadPolicyFile(path: string): LoadedPolicy | { unreadable: string } {
   const read = readPolicyFile(path);
   if ("unreadable" in read) return read;
-  return withTrustedHook(loadPolicy(read.text, path, findWholeDisk, faultInHookFile), path);
+  return withTrustedHook(
+    loadPolicy(read.text, path, { ...thisMachine(), findHookFault: faultInHookFile }),
+    path,
+  );
 }
 
 /** Without `on_end` where another user can change what it executes. The rest of the policy is in force. */
@@ -35,15 +40,11 @@ function withTrustedHook(loaded: LoadedPolicy & { source?: Source }, path: strin
   return { policy, warnings: inOrder([...rest.warnings, warning]) };
 }
 
-/**
- * Compiles the text of a policy file. `path` names it in messages; only `findDisk` and `findHookFault` read anything. The
- * latter returns why a file cannot be executed.
- */
+/** Compiles the text of a policy file. `path` names it in messages; only `machine` reads anything. */
 export function loadPolicy(
   text: string,
   path: string,
-  findDisk = findWholeDisk,
-  findHookFault: (file: string) => string | undefined = () => undefined,
+  machine: Machine = thisMachine(),
 ): LoadedPolicy & { source?: Source } {
   const source = new Source(text);
   const { faults, value } = source;
@@ -56,15 +57,16 @@ export function loadPolicy(
   const parsed = policySchema.safeParse(value, { reportInput: true });
   if (!parsed.success) faults.push(...parsed.error.issues.flatMap((issue) => faultsOf(source, issue)));
   if (!parsed.success || faults.length > 0) return { faults: inOrder(faults) };
-  const hookFault = parsed.data.on_end && findHookFault(parsed.data.on_end[0]);
+  const hookFault = parsed.data.on_end && machine.findHookFault?.(parsed.data.on_end[0]);
   if (hookFault) {
     const isList = Array.isArray((value as Record<string, unknown>)["on_end"]);
     return { faults: [source.fault(isList ? ["on_end", 0] : ["on_end"], "value", hookFault, HOOK_FILE)] };
   }
   const warnings: PolicyFault[] = [];
-  const policy = compilePolicy(parsed.data, path, findDisk, (at, message, right) =>
-    warnings.push(source.fault(at, "value", message, right)),
-  );
+  const warn: Warn = (at, message, right) => warnings.push(source.fault(at, "value", message, right));
+  const compiled = compilePolicy(parsed.data, path, machine, warn);
+  const policy = { ...compiled, written: toWrittenPolicy(value) };
+  warnOfMistakes(parsed.data, value, policy, machine, warn);
   return { policy, warnings: inOrder(warnings), source };
 }
 

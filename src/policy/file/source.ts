@@ -57,13 +57,18 @@ export class Source {
   /** Describes a fault at a path, or at the nearest place around it that is in the text. */
   fault(path: Path, at: "key" | "value", message: string, right: string): PolicyFault {
     let place = this.#root;
-    for (const part of path) {
+    let shown = path;
+    for (const [index, part] of path.entries()) {
       const inner = place.inside.get(part);
-      if (inner === undefined) break;
+      if (inner === undefined) {
+        // A single value without its list.
+        if (typeof part === "number" && place.inside.size === 0) shown = path.slice(0, index);
+        break;
+      }
       place = inner;
     }
     const range = at === "key" ? (place.key ?? place.range) : (place.range ?? place.key);
-    return this.#describe(range, path, message, right);
+    return this.#describe(range, shown, message, right);
   }
 
   #describe([start, end]: Range = [0, 0], path: Path, message: string, right: string): PolicyFault {

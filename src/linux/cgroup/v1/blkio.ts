@@ -19,15 +19,20 @@ const MAX_OPERATIONS = 2 ** 32 - 1;
 export const blkio: CgroupController = {
   name: "blkio",
   limits: { "io.max": ioMaxFiles({ read: readRates, writes: rateWrites }) },
-  // 254:0 Read 1024
-  // 254:0 Write 0
-  // Total 1024
-  usage: (directory) => readIoBytes(directory, SERVICED, /^\S+ Read (\d+)$/gm, /^\S+ Write (\d+)$/gm),
+  usage: readBytes,
+  counters: readBytes,
   unavailable(origin) {
     const held = Object.values(FILES).find((file) => readCgroupFile(origin, file));
     return held && `${origin.path}/${held} throttles it, and on cgroup v1 a child would escape that`;
   },
 };
+
+// 254:0 Read 1024
+// 254:0 Write 0
+// Total 1024
+function readBytes(directory: CgroupDirectory) {
+  return readIoBytes(directory, SERVICED, /^\S+ Read (\d+)$/gm, /^\S+ Write (\d+)$/gm);
+}
 
 function rateWrites(max: IoMax): FileWrite[] {
   return IO_RATES.flatMap((rate) => {

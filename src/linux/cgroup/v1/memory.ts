@@ -41,6 +41,10 @@ export const memory: CgroupController = {
     memoryMaxHits: readNumber(directory, "memory.failcnt") ?? null,
     oomKills: readCounters(directory, "memory.oom_control").get("oom_kill") ?? null,
   }),
+  counters: (directory) => ({
+    memoryBytes: readNumber(directory, "memory.usage_in_bytes") ?? null,
+    inactiveFileBytes: readCounters(directory, "memory.stat").get("total_inactive_file") ?? null,
+  }),
   unavailable(origin) {
     if (countsForChildren(origin) || hardLimit.read(origin) === undefined) return undefined;
     return `${origin.path} limits memory without memory.use_hierarchy: a child would escape its limit`;

@@ -13,9 +13,14 @@ export const io: CgroupController = {
     }),
   },
   resets: ["ioReadBytes", "ioWriteBytes"],
-  // 8:0 rbytes=1459200 wbytes=314773504 rios=192 wios=353 dbytes=0 dios=0
-  usage: (directory) => readIoBytes(directory, "io.stat", /\brbytes=(\d+)/g, /\bwbytes=(\d+)/g),
+  usage: readBytes,
+  counters: readBytes,
 };
+
+// 8:0 rbytes=1459200 wbytes=314773504 rios=192 wios=353 dbytes=0 dios=0
+function readBytes(directory: CgroupDirectory) {
+  return readIoBytes(directory, "io.stat", /\brbytes=(\d+)/g, /\bwbytes=(\d+)/g);
+}
 
 // 8:0 rbps=1048576 wbps=max riops=max wiops=max
 function readRates(directory: CgroupDirectory): Required<IoMax>[] {

@@ -27,6 +27,10 @@ export const memory: CgroupController = {
       oomKills: events.get("oom_kill") ?? null,
     };
   },
+  counters: (directory) => ({
+    memoryBytes: readNumber(directory, "memory.current") ?? null,
+    inactiveFileBytes: readCounters(directory, "memory.stat").get("inactive_file") ?? null,
+  }),
   settle(directory) {
     // At the hard limit the kernel ends one process and not all of the job; the workload decides how to continue without
     // it. A new cgroup has 0 already. It is written because systemd and container engines set 1 in theirs.

@@ -1,0 +1,114 @@
+import type { Context } from "../../jobs/context.ts";
+import { isoTime } from "../../jobs/json.ts";
+import type { OpenJob } from "../../jobs/model/job.ts";
+import { isAlive } from "../../linux/proc/identity.ts";
+import { type JobSample, JobSampler } from "../../metrics/sampler.ts";
+import { type TenantTotal, tenantTotals } from "../../metrics/tenants.ts";
+import type { CommonFlags } from "../options/jobOptions.ts";
+import { explainNoneOpen } from "../output/emptyState.ts";
+import { compareJobs, type JobOrder } from "../output/jobTable.ts";
+import { LiveView } from "../output/liveView.ts";
+import { printOut, writeOut } from "../output/messages.ts";
+import { jobUseJson, STATS_COLUMNS, TENANT_COLUMNS, tenantUseJson } from "../output/statsTable.ts";
+import { renderTable } from "../output/table.ts";
+import { isStdoutTerminal, tableWidth } from "../output/terminal.ts";
+import { findRunningJobs, openToRead, requireRecords } from "../session.ts";
+
+export interface StatsFlags extends CommonFlags {
+  once?: boolean;
+  /** In ms. */
+  interval?: number;
+  sort?: JobOrder;
+  trunc?: boolean;
+}
+
+const DEFAULT_INTERVAL_MS = 1000;
+/** The first table on a terminal does not wait for a whole interval. */
+const FIRST_INTERVAL_MS = 200;
+
+interface Measured {
+  samples: JobSample[];
+  totals: TenantTotal[];
+}
+
+/**
+ * Shows what jobs and tenants use, again after each interval. Only a terminal, a reader of JSON lines and a caller that
+ * gives an interval get more than one table: the end of a pipe waits for the end of its input.
+ */
+export async function stats(names: string[], flags: StatsFlags): Promise<number> {
+  const context = openToRead(flags);
+  requireRecords(context);
+  const listJobs = jobLister(context, names);
+  // A terminal of this type understands no movement of the cursor.
+  const isLive = isStdoutTerminal() && process.env["TERM"] !== "dumb" && !flags.json && !flags.once;
+  const isRepeated = !flags.once && (isLive || flags.json || flags.interval !== undefined);
+  const print = flags.json ? printLines : isLive ? livePrinter(flags) : tablePrinter(flags);
+  const intervalMs = flags.interval ?? DEFAULT_INTERVAL_MS;
+  const sampler = new JobSampler(context);
+  const first = listJobs();
+  if (first.length === 0) explainNoneOpen(context);
+  sampler.sample(first);
+  for (let waitMs = isLive ? Math.min(FIRST_INTERVAL_MS, intervalMs) : intervalMs; ; waitMs = intervalMs) {
+    await Bun.sleep(waitMs);
+    const jobs = listJobs();
+    // The last table stays.
+    if (isRepeated && names.length > 0 && jobs.length === 0) break;
+    const samples = sampler.sample(jobs);
+    if (flags.sort) samples.sort(compareJobs(context, flags.sort));
+    // The total of a tenant is that of all its jobs.
+    const isRead = print({ samples, totals: names.length === 0 ? tenantTotals(samples) : [] });
+    if (!isRepeated || !isRead) break;
+  }
+  context.ledger.close();
+  return 0;
+}
+
+/** Returns a function that lists the jobs which run now: the named ones, or all. */
+function jobLister(context: Context, names: readonly string[]): () => OpenJob[] {
+  const { ledger, host } = context;
+  const named = findRunningJobs(context, names).map((found) => {
+    if ("refusal" in found) throw found.refusal;
+    return found.job.key;
+  });
+  return () => {
+    const open = ledger.openJobs().filter(({ key }) => named.length === 0 || named.includes(key));
+    // The observer of a job records its end a moment later.
+    return open.filter(({ process }) => process !== null && isAlive(host, process));
+  };
+}
+
+/** Prints everything at one time. Returns false when stdout has no reader any more. */
+type Printer = (measured: Measured) => boolean;
+
+const printLines: Printer = ({ samples, totals }) => {
+  const time = isoTime(Date.now());
+  const objects = [...samples.map(jobUseJson), ...totals.map(tenantUseJson)];
+  const lines = objects.map((each) => `${JSON.stringify({ time, ...each })}\n`);
+  return writeOut(lines.join(""));
+};
+
+function tablePrinter(flags: StatsFlags): Printer {
+  let isFirst = true;
+  return (measured) => {
+    if (!isFirst) printOut("");
+    isFirst = false;
+    return writeOut(`${tables(measured, tableWidth(flags)).join("\n")}\n`);
+  };
+}
+
+function livePrinter(flags: StatsFlags): Printer {
+  const view = new LiveView();
+  return ({ samples, totals }) => {
+    const [lines, length] = [tables({ samples, totals }, tableWidth(flags)), samples.length + 1];
+    // The totals stay visible where there are more jobs than fit.
+    return view.show(lines.slice(0, length), lines.slice(length));
+  };
+}
+
+/** Returns the lines of the table of jobs and, where jobs have tenants, those of the table of tenants. */
+function tables({ samples, totals }: Measured, width: number | undefined): string[] {
+  const jobs = renderTable(STATS_COLUMNS, samples, width).split("\n");
+  return totals.length === 0
+    ? jobs
+    : [...jobs, "", ...renderTable(TENANT_COLUMNS, totals, width).split("\n")];
+}

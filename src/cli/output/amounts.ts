@@ -1,0 +1,36 @@
+/** Texts of measured amounts, in three significant digits. `null` is unknown. */
+
+const BINARY = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+const DECIMAL = ["B", "kB", "MB", "GB", "TB", "PB"];
+
+/** Returns `62.1 MiB`, or `-`. */
+export function memoryText(bytes: number | null): string {
+  return bytes === null ? "-" : scaled(bytes, 1024, BINARY);
+}
+
+/** Returns `1.25 MB/s`, or `-`. */
+export function rateText(bytesPerSecond: number | null): string {
+  return bytesPerSecond === null ? "-" : `${scaled(bytesPerSecond, 1000, DECIMAL)}/s`;
+}
+
+/** Returns `152.3`, or `-`. */
+export function percentText(percent: number | null): string {
+  return percent === null ? "-" : percent.toFixed(1);
+}
+
+/** Returns a part of a whole: `90 %`, or `-`. */
+export function shareText(percent: number | null): string {
+  return percent === null ? "-" : `${percent.toFixed(0)} %`;
+}
+
+function scaled(amount: number, base: number, units: readonly string[]): string {
+  let value = amount;
+  let unit = 0;
+  // 999.5 would be shown as 1000.
+  while (value >= 999.5 && unit < units.length - 1) {
+    value /= base;
+    unit++;
+  }
+  const digits = unit === 0 ? 0 : value < 9.995 ? 2 : value < 99.95 ? 1 : 0;
+  return `${value.toFixed(digits)} ${units[unit]}`;
+}

@@ -1,0 +1,145 @@
+import type { Context } from "../../jobs/context.ts";
+import { formatDuration } from "../../jobs/duration.ts";
+import { jobJson, resultJson } from "../../jobs/json.ts";
+import type { JobResult } from "../../jobs/model/ending.ts";
+import type { Job } from "../../jobs/model/job.ts";
+import { outcomeOf } from "../../jobs/model/outcome.ts";
+import { shownCommand } from "../../jobs/model/secrets.ts";
+import { isObserved } from "../../jobs/recovery/recover.ts";
+import { exitText } from "../../jobs/summary.ts";
+import type { JobMemory } from "../../metrics/jobReading.ts";
+import type { JobSample } from "../../metrics/sampler.ts";
+import type { RecordedJob } from "../options/jobFilter.ts";
+import { memoryText, percentText } from "./amounts.ts";
+import { limitCountText, limitsText } from "./limitText.ts";
+import type { Column } from "./table.ts";
+import { userNameOf } from "./userNames.ts";
+
+/** A job in the list of `ps`. */
+export interface ListedJob extends RecordedJob {
+  /** Absent: it has ended, or nothing was measured. */
+  sample?: JobSample;
+}
+
+/** The orders of `--sort`: amounts from the largest, names from a to z. */
+export type JobOrder = "cpu" | "memory" | "since" | "job" | "tenant" | "user";
+
+/** Returns the columns of `ps`. With `all`, the outcome is the first. */
+export function jobColumns(context: Context, { all = false }): Column<ListedJob>[] {
+  const outcome: Column<ListedJob> = {
+    heading: "OUTCOME",
+    text: ({ job, result }) => (result ? outcomeOf(result.ending) : job.state),
+  };
+  const exit: Column<ListedJob> = {
+    heading: "EXIT",
+    yields: 4,
+    text: ({ result }) => (result && result.ending.kind !== "detached" ? exitText(result) : "-"),
+  };
+  return [
+    ...(all ? [outcome, exit] : []),
+    { heading: "JOB", text: ({ job }) => job.jobId },
+    { heading: "PID", right: true, text: ({ job }) => job.process?.pid.toString() ?? "-" },
+    { heading: "USER", yields: 5, text: ({ job }) => userNameOf(job.uid) ?? "-" },
+    { heading: "TENANT", yields: 8, text: ({ job }) => job.tenant ?? "-" },
+    { heading: "MODE", yields: 2, text: ({ job }) => job.mode },
+    { heading: "SINCE", right: true, yields: 9, text: (listed) => sinceText(context, listed) },
+    {
+      heading: "CPU %",
+      right: true,
+      text: ({ sample }) => percentText(sample?.rates?.cpuPercent ?? null),
+    },
+    {
+      heading: "MEMORY",
+      right: true,
+      text: ({ sample }) => memoryUseText(sample),
+      short: { yields: 6, text: ({ sample }) => memoryText(sample?.memory.bytes ?? null) },
+    },
+    {
+      heading: "LIMITS",
+      yields: 7,
+      text: ({ job }) => limitsText(job.outcomes),
+      short: { yields: 3, text: ({ job }) => limitCountText(job.outcomes) },
+    },
+    { heading: "OBSERVER", yields: 1, text: ({ job }) => observerText(context, job) },
+    { heading: "COMMAND", flexible: true, text: ({ job }) => shownCommand(job).command.join(" ") },
+  ];
+}
+
+/** Returns the memory in use, and `rss` where it is that of the processes and not that of the job's cgroup. */
+export function memoryUseText(sample: Pick<JobSample, "memory"> | undefined): string {
+  const { bytes = null, source } = sample?.memory ?? {};
+  return source === "rss" ? `${memoryText(bytes)} rss` : memoryText(bytes);
+}
+
+function observerText(context: Context, job: Job): string {
+  if (job.state === "ended") return "-";
+  return isObserved(context, job) ? `PID ${job.observer?.pid}` : "none";
+}
+
+/** Returns how long a job has been governed, or how long ago it ended. */
+function sinceText(context: Context, { job, result }: ListedJob): string {
+  const since = sinceMs(context, job, result);
+  if (since === null) return "-";
+  // It ended before that time, which is all that is known.
+  return `${result && result.endedBeforeMs !== null ? "≥ " : ""}${formatDuration(since)}`;
+}
+
+function sinceMs({ host, bootId }: Context, job: Job, result?: JobResult): number | null {
+  if (job.state === "starting") return null;
+  if (job.state === "running") {
+    const isExact = job.startedBootMs !== null && job.process.bootId === bootId;
+    return isExact ? host.bootNow() - (job.startedBootMs as number) : host.now() - job.startedMs;
+  }
+  return result ? host.now() - (result.endedBeforeMs ?? result.endMs) : null;
+}
+
+/** Returns the comparison for an order. What is unknown is last. */
+export function compareJobs(context: Context, order: JobOrder): (a: ListedJob, b: ListedJob) => number {
+  const amountOf: Partial<Record<JobOrder, (listed: ListedJob) => number | null | undefined>> = {
+    cpu: ({ sample }) => sample?.rates?.cpuPercent,
+    memory: ({ sample }) => sample?.memory.bytes,
+    since: ({ job, result }) => sinceMs(context, job, result),
+  };
+  const amount = amountOf[order];
+  if (amount) return (a, b) => (amount(b) ?? -1) - (amount(a) ?? -1);
+  const nameOf = ({ job }: ListedJob): string | null =>
+    order === "job" ? job.jobId : order === "tenant" ? job.tenant : userNameOf(job.uid);
+  return (a, b) => {
+    const [x, y] = [nameOf(a), nameOf(b)];
+    if (x === null || y === null) return Number(x === null) - Number(y === null);
+    return x.localeCompare(y);
+  };
+}
+
+export function listedJobJson({ job, result, sample }: ListedJob) {
+  return {
+    ...jobJson(job),
+    user: userNameOf(job.uid),
+    outcome: result ? outcomeOf(result.ending) : null,
+    ...useJson(sample),
+    result: result ? resultJson(job, result) : null,
+  };
+}
+
+/** Returns the keys of the present use of resources. All are `null` for a job that has ended. */
+export function useJson(sample: Pick<JobSample, "rates" | "memory" | "processCount"> | undefined) {
+  return {
+    cpu_percent: rounded(sample?.rates?.cpuPercent),
+    ...memoryJson(sample?.memory),
+    process_count: sample?.processCount ?? null,
+  };
+}
+
+export function memoryJson(memory: JobMemory | undefined) {
+  return {
+    memory_bytes: memory?.bytes ?? null,
+    memory_source: memory?.source ?? null,
+    memory_charged_bytes: memory?.chargedBytes ?? null,
+    memory_rss_bytes: memory?.rssBytes ?? null,
+  };
+}
+
+/** More digits than a measurement has would only be noise. */
+export function rounded(value: number | null | undefined): number | null {
+  return value === null || value === undefined ? null : Math.round(value * 100) / 100;
+}

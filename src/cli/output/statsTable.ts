@@ -1,0 +1,99 @@
+import { shownCommand } from "../../jobs/model/secrets.ts";
+import type { Rates } from "../../metrics/rates.ts";
+import type { JobSample } from "../../metrics/sampler.ts";
+import type { TenantTotal } from "../../metrics/tenants.ts";
+import { memoryText, percentText, rateText, shareText } from "./amounts.ts";
+import { memoryUseText, rounded, useJson } from "./jobTable.ts";
+import type { Column } from "./table.ts";
+import { userNameOf } from "./userNames.ts";
+
+/** A row of either table. */
+interface Measured {
+  rates: Rates | null;
+  processCount: number | null;
+}
+
+const cpu: Column<Measured> = {
+  heading: "CPU %",
+  right: true,
+  text: ({ rates }) => percentText(rates?.cpuPercent ?? null),
+};
+
+const others: Column<Measured>[] = [
+  {
+    heading: "THROTTLED",
+    right: true,
+    yields: 3,
+    text: ({ rates }) => shareText(rates?.throttledPercent ?? null),
+  },
+  {
+    heading: "READ",
+    right: true,
+    yields: 4,
+    text: ({ rates }) => rateText(rates?.readBytesPerSecond ?? null),
+  },
+  {
+    heading: "WRITTEN",
+    right: true,
+    yields: 4,
+    text: ({ rates }) => rateText(rates?.writeBytesPerSecond ?? null),
+  },
+  { heading: "PROCS", right: true, yields: 2, text: ({ processCount }) => processCount?.toString() ?? "-" },
+];
+
+export const STATS_COLUMNS: Column<JobSample>[] = [
+  { heading: "JOB", text: ({ job }) => job.jobId },
+  { heading: "TENANT", yields: 5, text: ({ job }) => job.tenant ?? "-" },
+  cpu,
+  {
+    heading: "MEMORY",
+    right: true,
+    text: memoryUseText,
+    short: { yields: 1, text: ({ memory }) => memoryText(memory.bytes) },
+  },
+  ...others,
+  { heading: "COMMAND", flexible: true, yields: 1, text: ({ job }) => shownCommand(job).command.join(" ") },
+];
+
+export const TENANT_COLUMNS: Column<TenantTotal>[] = [
+  { heading: "TENANT", text: ({ tenant }) => tenant },
+  { heading: "JOBS", right: true, text: ({ jobs }) => String(jobs) },
+  cpu,
+  { heading: "MEMORY", right: true, text: ({ memoryBytes }) => memoryText(memoryBytes) },
+  ...others,
+];
+
+export function jobUseJson(sample: JobSample) {
+  const { job, intervalMs } = sample;
+  return {
+    kind: "job" as const,
+    job_id: job.jobId,
+    pid: job.process?.pid ?? null,
+    user: userNameOf(job.uid),
+    tenant: job.tenant,
+    interval_seconds: intervalMs === null ? null : intervalMs / 1000,
+    ...useJson(sample),
+    ...ratesJson(sample.rates),
+  };
+}
+
+export function tenantUseJson({ tenant, jobs, rates, memoryBytes, rssBytes, processCount }: TenantTotal) {
+  return {
+    kind: "tenant" as const,
+    tenant,
+    job_count: jobs,
+    cpu_percent: rounded(rates?.cpuPercent),
+    memory_bytes: memoryBytes,
+    memory_rss_bytes: rssBytes,
+    process_count: processCount,
+    ...ratesJson(rates),
+  };
+}
+
+function ratesJson(rates: Rates | null) {
+  return {
+    throttled_percent: rounded(rates?.throttledPercent),
+    io_read_bytes_per_second: rounded(rates?.readBytesPerSecond),
+    io_write_bytes_per_second: rounded(rates?.writeBytesPerSecond),
+  };
+}

@@ -1,0 +1,36 @@
+import { readFileSync } from "node:fs";
+import { findWholeDisk } from "../../linux/blockDevice.ts";
+import { realHost } from "../../linux/host.ts";
+import { GROUPS_FILE, readNames, USERS_FILE } from "../../linux/proc/idNames.ts";
+import { InstalledPrograms } from "../../linux/proc/installedPrograms.ts";
+
+/** What a policy names of the machine. A policy stays valid where something is missing: it may be shared, or come later. */
+export interface Machine {
+  findDisk: typeof findWholeDisk;
+  programs: Pick<InstalledPrograms, "has" | "list">;
+  /** The CPUs that are online, as `0-3`; `undefined` where that cannot be read. */
+  cpus(): string | undefined;
+  /** `undefined` where the file cannot be read. */
+  users(): ReadonlySet<string> | undefined;
+  groups(): ReadonlySet<string> | undefined;
+  /** Returns why a file cannot be executed as the command of `on_end`. Absent: that is not checked. */
+  findHookFault?(file: string): string | undefined;
+}
+
+function readOnlineCpus(): string | undefined {
+  try {
+    return readFileSync("/sys/devices/system/cpu/online", "utf8").trim();
+  } catch {
+    return undefined;
+  }
+}
+
+export function thisMachine(): Machine {
+  return {
+    findDisk: findWholeDisk,
+    programs: new InstalledPrograms(realHost()),
+    cpus: readOnlineCpus,
+    users: () => readNames(USERS_FILE),
+    groups: () => readNames(GROUPS_FILE),
+  };
+}
