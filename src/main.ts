@@ -8,6 +8,8 @@ import { exitNow, resetIgnoredSigchld } from "./sys/ownProcess.ts";
 
 /** `run` returns the code of its command, so a failure of ffrtmp has a code that commands do not use. */
 const RUN_FAILED = 125;
+/** `health` has the exit codes of monitoring plugins, of which 2 is a finding. */
+const HEALTH_UNKNOWN = 3;
 const BAD_INPUT = 2;
 const INTERNAL_ERROR = 70;
 const OUTPUT_LOST = 1;
@@ -61,5 +63,6 @@ async function withoutSecrets(text: string): Promise<string> {
 }
 
 function codeOf(failure: number): number {
+  if (process.argv[2] === "health") return HEALTH_UNKNOWN;
   return process.argv[2] === "run" ? RUN_FAILED : failure;
 }

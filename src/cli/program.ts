@@ -1,5 +1,6 @@
 import { Command, Option } from "commander";
 import { version } from "../../package.json";
+import type { LogLevel } from "../daemon/logLevel.ts";
 import type { EventChoice } from "../linux/events/bestEvents.ts";
 import { MAX_AGE, MAX_SIZE, parseMaxAge, parseMaxSize } from "../policy/retentionValues.ts";
 import { parseScanInterval, SCAN_INTERVAL } from "../policy/scanInterval.ts";
@@ -26,7 +27,7 @@ import { printErr, printOut } from "./output/messages.ts";
 // biome-ignore lint/suspicious/noExplicitAny: commander hands over arguments and options by position
 type Handler = (...args: any[]) => Promise<number> | number;
 
-type CommandDefinition = { description: string } & (
+type CommandDefinition = { description: string; isHidden?: boolean } & (
   | {
       define(command: Command): Command;
       /** Loads the command's code, and no other command's: the start of `run` delays its workload. */
@@ -124,9 +125,15 @@ const COMMANDS: Record<string, CommandDefinition> = {
           "delete the oldest jobs while the ledger and the logs take more (default: from the policy, or 1GiB)",
           optionValue(MAX_SIZE, (text) => parseMaxSize(text)),
         )
+        .addOption(
+          new Option("--log-level <level>", "log events up to this level")
+            .choices(["error", "warn", "info", "debug"] satisfies LogLevel[])
+            .default("info" satisfies LogLevel)
+            .env("FFRTMP_LOG_LEVEL"),
+        )
+        .option("--json", "log events as JSON, one object on each line of stdout; with --dry-run, print JSON")
         .option("--once", "scan once, govern what is found, and exit")
         .option("--dry-run", "print what would be governed, and change nothing")
-        .option("--json", "with --dry-run: print JSON")
         .addOption(withoutEffect("--enable-state [bool]", "state is always kept"))
         .addOption(withoutEffect("--state-flush-interval <time>", "each change is written at once"))
         .addOption(withoutEffect("--enable-retry [bool]", "processes are always tried again"))
@@ -170,10 +177,16 @@ const COMMANDS: Record<string, CommandDefinition> = {
         .option("--no-trunc", "on a terminal, show all columns and the whole command")
         .option(
           "--daemon",
-          "show the state of ffrtmp watch instead: events received and lost, errors in its policy",
+          "ask ffrtmp watch for its state instead: events received and lost, errors in its policy",
         )
         .option("--json", "print JSON"),
     load: async () => (await import("./commands/ps.ts")).ps,
+  },
+  health: {
+    description:
+      "check ffrtmp watch for a monitoring system: exit code 0 healthy, 1 degraded, 2 unhealthy, 3 unknown",
+    define: (command) => addStateOption(command).option("--json", "print JSON"),
+    load: async () => (await import("./commands/health.ts")).health,
   },
   stats: {
     description: "show what jobs and tenants use now: CPU, memory, throttling, disks and processes",
@@ -322,6 +335,12 @@ const COMMANDS: Record<string, CommandDefinition> = {
       },
     },
   },
+  "run-hooks": {
+    description: "run the commands of on_end, for ffrtmp watch",
+    isHidden: true,
+    define: (command) => command.argument("<tag>"),
+    load: async () => (await import("../daemon/hookRunner.ts")).runHooks,
+  },
   doctor: {
     description: "test what this machine allows, and show the consequence of each missing feature",
     define: (command) => addStateOption(command).option("--json", "print JSON"),
@@ -354,7 +373,7 @@ export async function runProgram(argv: string[]): Promise<number> {
   // The other commands are needed only for the overview and for suggestions, so a call does not build them.
   const isCall = argv[2] !== undefined && Object.hasOwn(COMMANDS, argv[2]);
   for (const [name, definition] of Object.entries(COMMANDS)) {
-    if (isCall && name !== named) continue;
+    if (name !== named && (isCall || definition.isHidden)) continue;
     const command = program.command(name).description(definition.description);
     if (name !== named) continue;
     defineCommand(command, name, definition, (code) => {
@@ -382,6 +401,7 @@ async function printFaults(faults: readonly string[]): Promise<void> {
 export function describeProgram(): Command {
   const program = createProgram();
   for (const [name, definition] of Object.entries(COMMANDS)) {
+    if (definition.isHidden) continue;
     defineCommand(program.command(name), name, definition);
   }
   return program;

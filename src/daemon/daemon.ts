@@ -1,21 +1,27 @@
 import { ENDED_BEFORE_LIMITS } from "../jobs/exit/sla.ts";
 import { enforceLimits } from "../jobs/limits/enforceLimits.ts";
+import type { JobResult } from "../jobs/model/ending.ts";
+import type { OpenJob } from "../jobs/model/job.ts";
 import { recordActiveDaemon, repairAll } from "../jobs/recovery/recover.ts";
-import { type StartedEvents, startBestEvents } from "../linux/events/bestEvents.ts";
+import { pidfdsReportExitCodes, type StartedEvents, startBestEvents } from "../linux/events/bestEvents.ts";
 import type { OnEvents, ProcessEvent, ProcessEvents } from "../linux/events/processEvents.ts";
 import { ProcessScan } from "../linux/events/processScan.ts";
 import { listPids } from "../linux/proc/table.ts";
 import { commNamesOf } from "../policy/commNames.ts";
 import { totalOf } from "../policy/policy.ts";
 import { listPolicyChanges } from "../policy/policyChanges.ts";
+import type { Peer } from "../sys/unixSocket.ts";
+import { type ControlAnswer, type ControlRequest, ControlSocket } from "./controlSocket.ts";
 import { type DaemonContext, scanIntervalOf } from "./daemonContext.ts";
 import { Discovery } from "./discovery.ts";
+import { Health } from "./health.ts";
 import { HistoryPruner } from "./historyPruner.ts";
 import { JobTracker } from "./jobTracker.ts";
 import { PostponedWork } from "./postponedWork.ts";
 import { decideAgain, type Occasion, reconcileJob } from "./reconcilePolicy.ts";
 import { Rescans } from "./rescans.ts";
 import { DaemonStatistics } from "./statistics.ts";
+import { daemonReportJson, type LiveStatus } from "./status.ts";
 
 /** How long a process that a scan found is checked again, because it may not have its name yet. */
 const RECHECK_WINDOW_MS = 5000;
@@ -27,12 +33,16 @@ export class WatchDaemon {
   readonly #context: DaemonContext;
   readonly #scan: ProcessScan;
   readonly #statistics: DaemonStatistics;
+  readonly #health: Health;
   readonly #tracker: JobTracker;
   readonly #discovery: Discovery;
   readonly #pruner: HistoryPruner;
   readonly #rescans: Rescans;
   readonly #stopWatchdog: () => void;
   #reconcileTimer: ReturnType<typeof setInterval> | undefined;
+  #controlSocket: ControlSocket | undefined;
+  /** Tested when it is first needed. */
+  #pidfdsReportExitCodes: Promise<boolean> | undefined;
   #events: ProcessEvents;
   #lossLoggedMs = -Infinity;
   /** Ends of processes whose handling is postponed. */
@@ -49,7 +59,9 @@ export class WatchDaemon {
       retry: () => daemon?.retryPostponed(),
       report: (reason) => given.bus.emit({ kind: "work-postponed", reason }),
     });
-    const context = { ...given, postponed };
+    const onUnobservedEnd = (job: OpenJob, result: JobResult) =>
+      given.bus.emit({ kind: "job-ended", job, result });
+    const context = { ...given, postponed, onUnobservedEnd, hookRunner: () => given.endHook.runnerPid };
     // Listen before the first scan and queue events until then, so that no exec is missed.
     const queued: ProcessEvent[] = [];
     let daemon: WatchDaemon | undefined;
@@ -60,12 +72,14 @@ export class WatchDaemon {
     const { store, bus, ledger } = context;
     const { policy, path, warnings } = store;
     const started = { policy, path, warnings, source: events.source, unavailable, ledgerPath: ledger.path };
+    const health = new Health(context);
     bus.emit({ kind: "daemon-started", ...started });
-    daemon = new WatchDaemon(context, events);
+    daemon = new WatchDaemon(context, events, health);
     recordActiveDaemon(context);
     daemon.#tracker.resumeStoredPidfds();
     repairAll(context);
-    daemon.#tracker.checkObservers();
+    daemon.#checkObservers();
+    daemon.#openControlSocket();
     const reconciled = daemon.#reconcileJobs("start");
     // Before any event that arrives while this waits.
     daemon.#handle(queued);
@@ -77,8 +91,9 @@ export class WatchDaemon {
     return daemon;
   }
 
-  private constructor(context: DaemonContext, events: ProcessEvents) {
+  private constructor(context: DaemonContext, events: ProcessEvents, health: Health) {
     this.#context = context;
+    this.#health = health;
     this.#stopWatchdog = context.service.startWatchdog(() => this.#isListening);
     this.#events = events;
     this.#statistics = new DaemonStatistics(context, events);
@@ -161,6 +176,8 @@ export class WatchDaemon {
     const { ledger, host, store, service, bus } = this.#context;
     service.stopping();
     this.#isStopped = true;
+    // Before the jobs are released: a job that is handed over now would have no observer.
+    this.#controlSocket?.stop();
     this.#stopWatchdog();
     clearInterval(this.#reconcileTimer);
     store.stop();
@@ -170,10 +187,49 @@ export class WatchDaemon {
     this.#pruner.stop();
     this.#context.slowReader.stop();
     this.#tracker.releaseAll(cause);
+    // After the last ends are recorded, for which it runs too.
+    await this.#context.endHook.stop();
     this.#statistics.write(host.now());
     bus.emit({ kind: "daemon-stopped", counts: this.#statistics.counts() });
     ledger.close();
     await this.#events.stop();
+  }
+
+  #openControlSocket(): void {
+    const { options, state, bus } = this.#context;
+    if (!options.answersRequests) return;
+    const socket = ControlSocket.open(state, {
+      status: () => ({ ok: true, status: this.#status() }),
+      observe: (request, peer) => this.#observeForPeer(request, peer),
+      recorded: ({ job }) => this.#tracker.reportRecorded(String(job)),
+    });
+    if (socket instanceof ControlSocket) this.#controlSocket = socket;
+    else bus.emit({ kind: "control-socket-failed", reason: socket.reason });
+  }
+
+  #status(): LiveStatus {
+    const problems = this.#health.problems(this.#events.source);
+    const jobs = this.#tracker.observer.jobs().size;
+    const { run, failed, dropped } = this.#context.endHook.counts;
+    const hooks = { on_end_run: run, on_end_failed: failed, on_end_dropped: dropped };
+    return {
+      ...daemonReportJson({ ...this.#statistics.report(), state: "running" }),
+      jobs,
+      ...hooks,
+      problems,
+    };
+  }
+
+  /** Takes over the job of a process that started it in the background, if this daemon will know how it ends. */
+  async #observeForPeer({ job: key }: ControlRequest, { pid }: Peer): Promise<ControlAnswer> {
+    if (typeof key !== "string") return { ok: false, error: "job is missing: the key of a job" };
+    this.#pidfdsReportExitCodes ??= pidfdsReportExitCodes().catch(() => false);
+    const hasRecords = await this.#pidfdsReportExitCodes;
+    if (this.#isStopped) return { ok: false, error: "this ffrtmp watch is stopping" };
+    if (!hasRecords && this.#events.source !== "connector")
+      return { ok: false, error: "this machine does not show exit codes to ffrtmp watch" };
+    const error = this.#tracker.takeOverFrom(pid, key);
+    return error === undefined ? { ok: true } : { ok: false, error };
   }
 
   #setReconcileTimer(): void {
@@ -235,7 +291,7 @@ export class WatchDaemon {
   #reconcile(): void {
     const { ledger, store } = this.#context;
     ledger.flush();
-    this.#tracker.checkObservers();
+    this.#checkObservers();
     this.#tracker.lingeringJobs.cleanUp();
     if (store.hasChanged()) this.reload("the file has changed");
     this.#enforceLimits();
@@ -249,6 +305,11 @@ export class WatchDaemon {
     void this.#discovery
       .considerAll([...this.#discovery.takeUnread(), ...pids])
       .then((found) => this.#reportFound(found));
+  }
+
+  #checkObservers(): void {
+    this.#tracker.checkObservers();
+    this.#health.countUnobserved();
   }
 
   #enforceLimits(): void {

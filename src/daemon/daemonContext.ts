@@ -4,6 +4,7 @@ import type { Placement } from "../linux/cgroup/placement.ts";
 import type { EventChoice } from "../linux/events/bestEvents.ts";
 import type { SlowReader } from "../linux/proc/slowFacts/slowReader.ts";
 import type { FactReader } from "../policy/procFacts.ts";
+import type { EndHook } from "./endHook.ts";
 import type { DaemonEvents } from "./events.ts";
 import type { PolicyStore } from "./policyStore.ts";
 import type { PostponedWork } from "./postponedWork.ts";
@@ -16,6 +17,8 @@ export interface DaemonContext extends Context {
     /** `bufferBytes`: the size of the buffer for process events that wait to be read. */
     events: { choice: EventChoice; bufferBytes: number };
     placement: Placement;
+    /** This daemon has locked the state directory, and answers on its control socket. */
+    answersRequests: boolean;
     /** `undefined`: the policy's, or the default. */
     retention: { [F in keyof Retention]: Retention[F] | undefined };
   };
@@ -24,6 +27,7 @@ export interface DaemonContext extends Context {
   slowReader: SlowReader;
   service: ServiceManager;
   bus: DaemonEvents;
+  endHook: EndHook;
   postponed: PostponedWork;
 }
 

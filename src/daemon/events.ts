@@ -1,6 +1,6 @@
 import type { LimitRepair } from "../jobs/limits/enforceLimits.ts";
 import type { JobResult } from "../jobs/model/ending.ts";
-import type { EndedJob, OpenJob, RunningJob } from "../jobs/model/job.ts";
+import type { EndedJob, Job, OpenJob, RunningJob } from "../jobs/model/job.ts";
 import type { Pruned } from "../ledger/prune.ts";
 import type { StartedEvents } from "../linux/events/bestEvents.ts";
 import type { EventSource } from "../linux/events/processEvents.ts";
@@ -24,6 +24,8 @@ interface EventFacts {
   "events-lost": { reason: string; dropped: DaemonCounts["dropped"] };
   /** There are too few file descriptors; `reason` is the errno. What was postponed is tried again. */
   "work-postponed": { reason: string };
+  /** Other ffrtmp processes cannot reach this daemon. */
+  "control-socket-failed": { reason: string };
   /** `changes`: the differences from the policy before, each a line of text. */
   "policy-loaded": LoadedPolicy & { trigger: string; changes: readonly string[] };
   /** The policy file has errors, and the previous policy stays in force. */
@@ -39,6 +41,8 @@ interface EventFacts {
   /** `target` is the command that the process was recognized as; without a `rule`, as a target command. */
   "job-attached": { job: RunningJob; target: string; rule: string | undefined };
   "job-taken-over": { job: RunningJob };
+  /** The observer of the job asked this daemon to observe it, and leaves. */
+  "job-handed-over": { job: RunningJob };
   /** `isChosenOnly`: another part of the policy chooses the process, and asks for the same. */
   "job-changed-by-policy": { job: RunningJob; isChosenOnly: boolean };
   "job-released-by-policy": { job: RunningJob };
@@ -46,11 +50,17 @@ interface EventFacts {
   "job-kept-by-policy": { job: RunningJob };
   "job-reconcile-failed": { job: RunningJob; reason: string };
   "limit-repaired": { job: RunningJob; repair: LimitRepair };
-  "job-ended": { job: OpenJob; result: JobResult };
+  "job-ended": { job: Job; result: JobResult };
   /** A job ended, and processes that it started run on in its cgroup. */
   "job-left-processes": { job: OpenJob; pids: number[] };
   /** The last process that an ended job had left is gone, and so is the job's cgroup. */
   "job-cleaned-up": { job: EndedJob };
+  /** The command of `on_end` has ended after the end of a job. `failure`: it did not exit with code 0. */
+  "hook-ended": { jobId: string; failure: string | null; output: string };
+  /** The command of `on_end` was not run for a job. `dropped` counts since the start. */
+  "hook-dropped": { jobId: string; reason: string; dropped: number };
+  /** The command of `on_end` cannot be run any more, or not yet. */
+  "hook-unavailable": { reason: string };
   "history-pruned": { pruned: Pruned };
   "history-prune-failed": { reason: string };
   /** The state of the daemon after it started, reloaded its policy or reconciled. `jobs` are observed. */

@@ -12,11 +12,15 @@ import type { ProcessEvents } from "../linux/events/processEvents.ts";
 import type { FileWatch } from "../linux/fileWatch.ts";
 import { isAlive } from "../linux/proc/identity.ts";
 import { closeFd } from "../sys/descriptor.ts";
+import type { ControlAnswer } from "./controlSocket.ts";
 import type { DaemonContext } from "./daemonContext.ts";
 import { LingeringJobs } from "./lingeringJobs.ts";
 
 /** How soon the jobs of an ffrtmp that died are taken over. No event reports its death, so we poll. */
 const TAKEOVER_INTERVAL_MS = 500;
+const MAX_REPORTED = 1024;
+/** A process reports an end at once. An earlier daemon may have reported an older one. */
+const REPORT_WINDOW_MS = 60_000;
 
 /**
  * Observes the process of every open job in the ledger until it ends, and records the ends of this daemon's
@@ -35,6 +39,8 @@ export class JobTracker {
   /** Open jobs whose observer is not this daemon, as of the last change of the ledger by another process. */
   #jobsOfOthers = new Map<string, OpenJob>();
   #ledgerVersion: number | undefined;
+  /** The keys of the last jobs whose ends others have recorded and this daemon has reported. */
+  readonly #reported = new Set<string>();
   /** Gets processes that an operator has returned to the policy. */
   readonly #considerAgain: (pid: number) => void;
   #lastEventId: number;
@@ -107,6 +113,40 @@ export class JobTracker {
         this.#recordEnd(key);
       }
     }
+  }
+
+  /**
+   * Takes over a job from its living observer, which is the process that asks and leaves after that. Returns why not:
+   * then that process must stay. A pidfd is open before the ledger names this daemon as the observer, so that the end
+   * of the job has an observer at every instant.
+   */
+  takeOverFrom(observerPid: number, key: string): string | undefined {
+    this.#syncWithLedger();
+    const seen = this.#context.ledger.job(key);
+    if (seen?.state !== "running") return "the job is not running";
+    if (seen.observer?.pid !== observerPid) return "another process observes the job";
+    if (!this.observer.hasPidfd(key)) return "the job's process has ended, or no pidfd of it can be opened";
+    const job = this.#changeObserver(seen, "handed_over");
+    if (job === undefined) return "the job has ended, or the ledger cannot be written";
+    this.#context.bus.emit({ kind: "job-handed-over", job });
+    return undefined;
+  }
+
+  /**
+   * Reports the end of a job that ended before its handover, as if this daemon had recorded it. The process that recorded it
+   * sends this once.
+   */
+  reportRecorded(key: string): ControlAnswer {
+    const job = this.#context.ledger.job(key);
+    const result = job?.state === "ended" ? this.#context.ledger.result(job) : undefined;
+    if (job === undefined || result === undefined) return { ok: false, error: "the job has no result" };
+    const isRecent = this.#context.host.now() - result.endMs < REPORT_WINDOW_MS;
+    if (!isRecent || this.#reported.has(key))
+      return { ok: false, error: "the end of the job was reported already, or long ago" };
+    if (this.#reported.size >= MAX_REPORTED) this.#reported.clear();
+    this.#reported.add(key);
+    this.#context.bus.emit({ kind: "job-ended", job, result });
+    return { ok: true };
   }
 
   /** Leaves every job without an observer. The jobs keep running under their limits. `cause`: a signal, or `--once`. */
@@ -185,15 +225,20 @@ export class JobTracker {
 
   /** Makes this daemon the observer of a job that has none, unless another ffrtmp was faster. */
   #takeOver(seen: RunningJob): RunningJob | undefined {
-    const { ledger, host, self, bus } = this.#context;
+    const job = this.#changeObserver(seen, "adopted");
+    if (job) this.#context.bus.emit({ kind: "job-taken-over", job });
+    return job;
+  }
+
+  #changeObserver(seen: RunningJob, kind: "adopted" | "handed_over"): RunningJob | undefined {
+    const { ledger, host, self } = this.#context;
     const job = ledger.takeOver(seen, self);
     if (!job) return undefined;
     this.observer.update(job);
     this.#jobsOfOthers.delete(job.key);
     takeOverScope(this.#context, job);
     const times = { atMs: host.now(), atBootMs: host.bootNow() };
-    ledger.addEvent(job, { ...times, kind: "adopted", detail: { observer_pid: self.pid } });
-    bus.emit({ kind: "job-taken-over", job });
+    ledger.addEvent(job, { ...times, kind, detail: { observer_pid: self.pid } });
     return job;
   }
 

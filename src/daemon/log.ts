@@ -3,13 +3,28 @@ import type { DriftKind } from "../jobs/model/jobEvent.ts";
 import { summaryLine, survivorsLine } from "../jobs/summary.ts";
 import { oneLine } from "../sys/visibleText.ts";
 import type { DaemonEvent, DaemonEvents, EventKind, LoadedPolicy } from "./events.ts";
+import { isLogged, type LogLevel, levelOf } from "./logLevel.ts";
 
-/** Writes a line, or several, for every event that operators read about. Names in them cannot forge another line. */
-export function logEvents(events: DaemonEvents, write: (line: string) => void): void {
+/**
+ * Writes a line, or several, for every event up to a level that operators read about. Names in them cannot forge another
+ * line.
+ */
+export function logEvents(
+  events: DaemonEvents,
+  write: (line: string, level: LogLevel) => void,
+  most: LogLevel = "info",
+): void {
   events.subscribe((event) => {
-    const format = LINES[event.kind] as (event: DaemonEvent) => string | string[];
-    for (const line of [format(event)].flat()) write(oneLine(line));
+    const level = levelOf(event);
+    if (!isLogged(level, most)) return;
+    for (const line of linesOf(event)) write(oneLine(line), level);
   });
+}
+
+/** Returns the log lines of an event; none for one that has nothing to say. */
+export function linesOf(event: DaemonEvent): string[] {
+  const format = LINES[event.kind] as (event: DaemonEvent) => string | string[];
+  return [format(event)].flat();
 }
 
 /** Keeps the status line current that `systemctl status` shows. */
@@ -24,7 +39,7 @@ export function reportStatus(events: DaemonEvents, service: { status(text: strin
   });
 }
 
-/** The log lines of each kind of event; none for events that only other subscribers need. */
+/** The log lines of each kind of event. */
 const LINES: { [Kind in EventKind]: (event: DaemonEvent<Kind>) => string | string[] } = {
   "daemon-started": (event) => [
     `Watching for ${policyText(event)} (PID ${process.pid}); events: ${event.source}, ledger: ${event.ledgerPath}`,
@@ -43,6 +58,8 @@ const LINES: { [Kind in EventKind]: (event: DaemonEvent<Kind>) => string | strin
     `Process events were lost: ${reason}${dropped === null ? "" : ` (${dropped} so far)`}; scanning all processes`,
   "work-postponed": ({ reason }) =>
     `Too few file descriptors (${reason}): work is postponed until there are more. Raise the limit of this process (LimitNOFILE=, ulimit -n)${reason === "ENFILE" ? " or of the machine (sysctl fs.file-max)" : ""}`,
+  "control-socket-failed": ({ reason }) =>
+    `Cannot open the control socket (${reason}): ps --daemon, health and run --detach work without this daemon`,
   "policy-loaded": (event) => [
     `Policy loaded (${event.trigger}): ${policyText(event)}`,
     ...changeLines(event),
@@ -70,6 +87,8 @@ const LINES: { [Kind in EventKind]: (event: DaemonEvent<Kind>) => string | strin
   },
   "job-taken-over": ({ job: { jobId, process } }) =>
     `Taking over job ${jobId} (PID ${process.pid}): its observer is gone`,
+  "job-handed-over": ({ job: { jobId, process } }) =>
+    `Observing job ${jobId} (PID ${process.pid}), which was started in the background`,
   "job-changed-by-policy": ({ job: { jobId, decidedBy }, isChosenOnly }) =>
     `Job ${jobId} has ${isChosenOnly ? "the same limits and labels" : "new limits or labels"} from the policy (${decidedBy})`,
   "job-released-by-policy": ({ job }) => `Job ${job.jobId} is released: the policy no longer asks for it`,
@@ -82,12 +101,22 @@ const LINES: { [Kind in EventKind]: (event: DaemonEvent<Kind>) => string | strin
   "job-left-processes": ({ job, pids }) => survivorsLine(job, pids),
   "job-cleaned-up": ({ job }) =>
     `Job ${job.jobId}: the last process that it left has ended; its cgroup is removed`,
+  "hook-ended": ({ jobId, failure, output }) => {
+    const words = output === "" ? "" : `: ${output}`;
+    if (failure !== null) return `on_end FAILED for job ${jobId}: the command ${failure}${words}`;
+    return words === "" ? [] : `on_end for job ${jobId}${words}`;
+  },
+  "hook-dropped": ({ jobId, reason, dropped }) =>
+    `on_end NOT RUN for job ${jobId}: ${reason} (${dropped} so far)`,
+  "hook-unavailable": ({ reason }) =>
+    `on_end CANNOT RUN: ${reason}. Restart ffrtmp watch; no job is affected by that`,
   "history-pruned": ({ pruned: { jobs, logs, faults } }) => [
     ...(jobs === 0 ? [] : [`History: deleted ${jobs} ended jobs and ${logs} logs, as the retention asks`]),
     ...faults.map((fault) => `History: ${fault}`),
   ],
   "history-prune-failed": ({ reason }) => `History: cannot delete old jobs: ${reason}`,
-  counted: () => [],
+  counted: ({ jobs, source, counts: { received, dropped } }) =>
+    `Observing ${jobs} jobs; events: ${source}, received: ${received}, dropped: ${dropped ?? "not counted"}`,
 };
 
 /** Warnings about a policy, and changes of it, in the log. */

@@ -74,12 +74,16 @@ export class DaemonStatistics {
   }
 
   write(stoppedMs: number | null = null): void {
-    const { host, ledger, self, store } = this.#context;
+    const report = this.report(stoppedMs);
+    this.#written = { atBootMs: report.atBootMs, losses: lossesIn(report.counts) };
+    writeDaemonReport(this.#context.ledger, report);
+  }
+
+  /** Returns the state of this daemon now. */
+  report(stoppedMs: number | null = null): DaemonReport & { atBootMs: number } {
+    const { host, self, store } = this.#context;
     const { policy, path = null, loadedMs, faults } = store;
-    const counts = this.counts();
-    const atBootMs = host.bootNow();
-    this.#written = { atBootMs, losses: lossesIn(counts) };
-    writeDaemonReport(ledger, {
+    return {
       watch: self,
       sinceMs: this.#sinceMs,
       ...this.#source,
@@ -87,10 +91,10 @@ export class DaemonStatistics {
       policy: { path, loadedMs, faults },
       scanIntervalMs: scanIntervalOf(this.#context),
       atMs: host.now(),
-      atBootMs,
+      atBootMs: host.bootNow(),
       stoppedMs,
-      counts,
-    });
+      counts: this.counts(),
+    };
   }
 }
 

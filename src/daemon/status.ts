@@ -84,7 +84,29 @@ export function readDaemonReport({ ledger, host }: Context): LastReport | undefi
   return { ...report, counts: { ...later, ...counts, foundByScan }, state };
 }
 
-export function daemonReportJson({ counts, ...report }: LastReport): Record<string, unknown> {
+/** The state of a daemon as `ps --daemon --json` prints it. */
+export type DaemonStatus = ReturnType<typeof daemonReportJson>;
+
+/** `critical`: something is not governed or not recorded. `warning`: it is, but worse than it could be. */
+export interface HealthProblem {
+  severity: "warning" | "critical";
+  /** A stable name. */
+  kind: string;
+  text: string;
+}
+
+/** The answer of a daemon to the request `status`. */
+export type LiveStatus = DaemonStatus & {
+  /** How many jobs it observes. */
+  jobs: number;
+  /** Calls of the command of `on_end` since the start. */
+  on_end_run: number;
+  on_end_failed: number;
+  on_end_dropped: number;
+  problems: HealthProblem[];
+};
+
+export function daemonReportJson({ counts, ...report }: LastReport) {
   return {
     state: report.state,
     pid: report.watch.pid,

@@ -6,6 +6,8 @@ import type { Host } from "../linux/host.ts";
 import { type ProcessIdentity, readIdentity } from "../linux/proc/identity.ts";
 import { readLink } from "../linux/proc/table.ts";
 import { Refusal } from "./errors.ts";
+import type { JobResult } from "./model/ending.ts";
+import type { OpenJob } from "./model/job.ts";
 
 /** The dependencies of everything that governs a process. */
 export interface Context {
@@ -17,6 +19,10 @@ export interface Context {
   self: ProcessIdentity;
   /** Reports to the operator a problem that does not stop the command. */
   warn(message: string): void;
+  /** Receives each result that this process records for a job whose end no ffrtmp observed. */
+  onUnobservedEnd?(job: OpenJob, result: JobResult): void;
+  /** Returns the PID of the process that runs the commands of `on_end`; only in a daemon that has one. */
+  hookRunner?(): number | undefined;
 }
 
 export function createContext(given: Pick<Context, "host" | "ledger" | "state" | "warn">): Context {

@@ -66,6 +66,18 @@ export function tenantGroupName(tag: string, tenant: string): string {
   return groupName(tag, `@${tenantPathName(tenant)}`);
 }
 
+/** Returns the name of the cgroup of the commands that `on_end` runs. It is not that of a job or tenant. */
+export function hookGroupName(tag: string): string {
+  return `${HOOK_GROUP}${tag}`;
+}
+
+/** Returns true for a path that leads through the cgroup of commands of `on_end`. */
+export function isHookPath(cgroupPath: string): boolean {
+  return cgroupPath.includes(`/${HOOK_GROUP}`);
+}
+
+const HOOK_GROUP = "ffrtmp.hooks-";
+
 export function isTenantGroup(name: string): boolean {
   return /^ffrtmp-[0-9a-f]{6}-@./.test(name);
 }

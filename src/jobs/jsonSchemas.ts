@@ -188,6 +188,10 @@ export const EVENT_DETAILS: Record<JobEventKind, z.ZodType> = {
     z.union([z.strictObject({ because: z.string() }), z.strictObject({ observer_pid: z.number() })]),
     "another ffrtmp observes the job from now on",
   ),
+  handed_over: described(
+    z.strictObject({ observer_pid: z.number() }),
+    "the process that started the job in the background left it to a daemon",
+  ),
   observer_died: described(z.strictObject({}), "the ffrtmp that observed the job was killed, or crashed"),
   observer_left: described(
     z.strictObject({ signal: z.string().optional(), by_choice: z.literal(true).optional() }),

@@ -22,6 +22,8 @@ export function locateState(option: string | undefined, environment: NodeJS.Proc
     /** Messages of ffrtmp itself where it has no terminal. */
     ownLog: join(directory, "ffrtmp.log"),
     watchLock: join(directory, "watch.lock"),
+    /** Where `ffrtmp watch` answers requests; in `directory`. */
+    controlSocket: "watch.sock",
     tag: tagOf(directory),
   };
 }

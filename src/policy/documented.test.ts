@@ -129,7 +129,7 @@ function withPattern<T extends object>(expected: T): T {
 test("an editor accepts the documented policies by the JSON Schema", () => {
   const schema = z.fromJSONSchema(toJsonSchema() as Parameters<typeof z.fromJSONSchema>[0]);
   const texts = [...DOCUMENT.matchAll(/```yaml\n(.*?)```/gs)].map(([, text]) => text as string);
-  expect(texts).toHaveLength(3);
+  expect(texts).toHaveLength(4);
   texts.push(
     "rules: [{name: a, match: {command: [ffmpeg], container: true, env: {A: x}}}]",
     "default_limits: {io_max: {device: 8:0, rbps: 5M}, cpu_quota: max}",

@@ -14,6 +14,8 @@ export interface Policy {
   scanIntervalMs?: number | undefined;
   /** The limits of history; `undefined` where the file leaves one to the command line. */
   retention?: { [F in keyof Retention]: Retention[F] | undefined };
+  /** The command to run after each recorded result. */
+  onEnd?: EndHookCommand | undefined;
   /** Commands that are governed where no rule matches, and that rules without a command apply to. */
   targets: readonly NamePattern[];
   /** The target commands as a condition. */
@@ -31,6 +33,13 @@ export interface Policy {
   otherTenants?: Limits | undefined;
   /** The file as it is written, to show what a reload changes; absent for a policy from the command line. */
   written?: WrittenPolicy;
+}
+
+export interface EndHookCommand {
+  /** Its words, the path of the executable first. No shell reads them. */
+  command: readonly string[];
+  /** When it is ended, if it still runs. */
+  timeoutMs: number;
 }
 
 export interface Rule {

@@ -1,3 +1,6 @@
+import { constants, openSync } from "node:fs";
+import { join } from "node:path";
+import { closeFd } from "./descriptor.ts";
 import { addressOf, syscall } from "./libc.ts";
 
 const AF_UNIX = 1;
@@ -7,6 +10,7 @@ const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
 const SOL_SOCKET = 1;
 const SCM_RIGHTS = 1;
+const SO_PEERCRED = 17;
 
 // struct sockaddr_un { u16 family; char path[108]; }
 const FAMILY_BYTES = 2;
@@ -69,4 +73,31 @@ function encodeRights(descriptor: number): DataView {
   control.setInt32(12, SCM_RIGHTS, true);
   control.setInt32(CMSGHDR_BYTES, descriptor, true);
   return control;
+}
+
+/** The process at the other end of a connection, as it was when it connected. */
+export interface Peer {
+  pid: number;
+  uid: number;
+}
+
+/** Returns the peer of a connected stream socket (SO_PEERCRED, unix(7)), or `undefined` where it cannot be read. */
+export function readPeer(socket: number): Peer | undefined {
+  // struct ucred { pid_t pid; uid_t uid; gid_t gid; }
+  const credentials = new Int32Array(3);
+  const length = Uint32Array.of(credentials.byteLength);
+  if (syscall("getsockopt", socket, SOL_SOCKET, SO_PEERCRED, credentials, length) < 0) return undefined;
+  const [pid = 0, uid = 0] = credentials;
+  return { pid, uid: uid >>> 0 };
+}
+
+/**
+ * Returns a path to a name in a directory that fits into an address: through a descriptor of the directory where its
+ * own path is too long. Call `close` after the last use of the path. Throws errors of the file system.
+ */
+export function openSocketPath(directory: string, name: string): { path: string; close(): void } {
+  const path = join(directory, name);
+  if (encodeUnixAddress(path) !== undefined) return { path, close() {} };
+  const fd = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY);
+  return { path: `/proc/self/fd/${fd}/${name}`, close: () => closeFd(fd) };
 }

@@ -65,6 +65,10 @@ export interface JobFacts {
   startedMs: number | null;
   /** `null` once the job has ended. */
   observerPid: number | null;
+  /** The background copy of `run -d` handed the job over to a daemon, and left. */
+  handedOver: boolean;
+  /** The processes that took the job over. */
+  adoptedBy: number[];
   result: ResultFacts | null;
 }
 

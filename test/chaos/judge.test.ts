@@ -62,6 +62,8 @@ function job(change: Partial<JobFacts> = {}): JobFacts {
     startTicks: 99,
     startedMs: 1400,
     observerPid: null,
+    handedOver: false,
+    adoptedBy: [],
     result: RESULT,
     ...change,
   };
@@ -106,6 +108,14 @@ test.each<[string, Partial<Facts>]>([
 ])("an unknown end is excused when %s", (_when, change) => {
   const verdict = judge(facts({ ...change, jobs: [job({ result: UNKNOWN })] }));
   expect(verdict).toEqual({ violations: [], known: 0, knowable: 0, unknown: 1 });
+});
+
+test("a background copy that handed its job over is no observer, unless it took the job back", () => {
+  const governors = [{ ...DAEMON, name: "wrapper w1" as const, pid: 812 }];
+  const handedOver = { jobId: "w1", handedOver: true, result: UNKNOWN };
+  expect(judge(facts({ governors, jobs: [job(handedOver)] })).violations).toEqual([]);
+  const takenBack = judge(facts({ governors, jobs: [job({ ...handedOver, adoptedBy: [812] })] }));
+  expect(takenBack.violations.join()).toContain("was observed by wrapper w1 (PID 812)");
 });
 
 test("a process that was detached on request may be governed again", () => {

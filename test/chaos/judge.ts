@@ -103,7 +103,10 @@ function observersOf(facts: Facts, job: JobFacts): string {
   const { result } = job;
   const announcedEnd = findGoverned(facts, job)?.own.announcedEnd;
   if (!result || !announcedEnd || job.pid === null) return "";
-  const observers = facts.governors.filter(({ name, pidfds, signals, exit }) => {
+  const observers = facts.governors.filter(({ name, pid, pidfds, signals, exit }) => {
+    // It left on purpose. The daemon that took the job over is judged by its own pidfd.
+    const hasLeft = job.handedOver && !job.adoptedBy.includes(pid);
+    if (name === `wrapper ${job.jobId}` && hasLeft) return false;
     const pidfd = pidfds.find(({ pid }) => pid === job.pid);
     const hasGoverned = !name.startsWith("observer") || exit?.code === 0;
     // A governor that was only stopped continues later, and has to record the end then.

@@ -281,7 +281,11 @@ class Round {
     const db = this.#openLedger();
     // The first ffrtmp may still be creating the tables.
     const isMade = db.query("SELECT 1 FROM sqlite_master WHERE name = 'results'").get() !== null;
-    const sql = "SELECT * FROM jobs LEFT JOIN results USING (key) ORDER BY key";
+    const sql = `SELECT *,
+      EXISTS (SELECT 1 FROM events WHERE events.key = jobs.key AND kind = 'handed_over') AS handed_over,
+      (SELECT group_concat(detail ->> 'observer_pid') FROM events
+        WHERE events.key = jobs.key AND kind = 'adopted') AS adopted_by
+      FROM jobs LEFT JOIN results USING (key) ORDER BY key`;
     const rows = isMade ? db.query<Row, []>(sql).all() : [];
     db.close();
     return rows.map(toFacts);
@@ -307,6 +311,9 @@ interface Row {
   start_ticks: number | null;
   started_ms: number | null;
   observer_pid: number | null;
+  handed_over: number;
+  /** `812,820` */
+  adopted_by: string | null;
   ending: string | null;
   exit_code: number | null;
   signal: string | null;
@@ -335,6 +342,8 @@ function toFacts(row: Row): JobFacts {
     startTicks: row.start_ticks,
     startedMs: row.started_ms,
     observerPid: row.observer_pid,
+    handedOver: row.handed_over === 1,
+    adoptedBy: (row.adopted_by ?? "").split(",").filter(Boolean).map(Number),
     result,
   };
 }

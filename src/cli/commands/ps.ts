@@ -1,19 +1,15 @@
-import { daemonReportJson, type LastReport, readDaemonReport } from "../../daemon/status.ts";
+import { readDaemonReport } from "../../daemon/status.ts";
 import type { Context } from "../../jobs/context.ts";
-import { formatDuration } from "../../jobs/duration.ts";
-import { slaRatesJson } from "../../jobs/exit/slaRates.ts";
 import { isoTime } from "../../jobs/json.ts";
 import type { OpenJob } from "../../jobs/model/job.ts";
 import { repairAll } from "../../jobs/recovery/recover.ts";
 import { JobSampler } from "../../metrics/sampler.ts";
-import { oneLine } from "../../sys/visibleText.ts";
 import { parseJobFilter, type RecordedJob } from "../options/jobFilter.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
-import { explainNoneOpen, explainNoRecords, noteForeignJobs } from "../output/emptyState.ts";
+import { explainNoneOpen, noteForeignJobs } from "../output/emptyState.ts";
 import { compareJobs, type JobOrder, jobColumns, type ListedJob, listedJobJson } from "../output/jobTable.ts";
 import { printJson, printOut, warn } from "../output/messages.ts";
-import { slaOfLastDay, slaPairs } from "../output/slaFigures.ts";
-import { type Pair, renderPairs, renderTable } from "../output/table.ts";
+import { renderTable } from "../output/table.ts";
 import { tableWidth } from "../output/terminal.ts";
 import { openToRead, requireRecords } from "../session.ts";
 
@@ -37,7 +33,10 @@ const MAX_COUNTED = 10_000;
 export async function ps(flags: PsFlags): Promise<number> {
   const filters = (flags.filter ?? []).map(parseJobFilter);
   const context = openToRead(flags);
-  if (flags.daemon) return psDaemon(context, flags.json ?? false);
+  if (flags.daemon) {
+    const { psDaemon } = await import("./psDaemon.ts");
+    return psDaemon(context, flags.json ?? false);
+  }
   repairAll(context);
   const { sort } = flags;
   const all = flags.all || filters.some(({ isOfEnded }) => isOfEnded);
@@ -107,62 +106,4 @@ function warnOfInvalidPolicy(context: Context): void {
   const { path, loadedMs, faults } = report.policy;
   const consequence = `the policy of ${isoTime(loadedMs)} stays in force`;
   warn(`${path} is NOT VALID, and ${consequence}: ${faults[0]}. See: ffrtmp policy check ${path}`);
-}
-
-function psDaemon(context: Context, asJson: boolean): number {
-  requireRecords(context);
-  const report = readDaemonReport(context);
-  const nowMs = context.host.now();
-  if (asJson)
-    printJson(
-      report && {
-        ...daemonReportJson(report),
-        sla_last_24h: slaRatesJson(slaOfLastDay(context.ledger, nowMs)),
-      },
-    );
-  else if (report) printOut(renderPairs([...describe(report, context), ...slaPairs(context.ledger, nowMs)]));
-  else printOut(oneLine(`no ffrtmp watch has used ${context.ledger.path}`));
-  if (!report && context.ledger.isMissing) explainNoRecords(context, "ps --daemon");
-  return 0;
-}
-
-/** `null`: a daemon of an earlier release did not count it. */
-function countText(count: number | null, meaning: string): string {
-  return count === null ? "not counted" : `${count} ${meaning}`;
-}
-
-function describe(report: LastReport, { host, bootId }: Context): Pair[] {
-  const { watch, state, policy, counts, source, stoppedMs } = report;
-  const { atMs, atBootMs } = report;
-  const isExact = atBootMs !== undefined && watch.bootId === bootId;
-  const countedMs = isExact ? host.bootNow() - atBootMs : host.now() - atMs;
-  const interval = formatDuration(report.scanIntervalMs);
-  const ended = { running: "", stopped: ` at ${isoTime(stoppedMs)}`, died: ", killed or crashed" }[state];
-  return [
-    ["watch", `${state}${ended}, PID ${watch.pid}, since ${isoTime(report.sinceMs)}`],
-    ["targets", report.targets.join(", ")],
-    ["policy", `${policy.path ?? "from the command line"}, read ${isoTime(policy.loadedMs)}`],
-    ...policy.faults.map((fault): Pair => ["NOT VALID", fault]),
-    ["events", `${source}, since ${isoTime(report.sourceSinceMs)}`],
-    ["received", String(counts.received)],
-    ["dropped", droppedText(counts.dropped)],
-    ["renames dropped", droppedText(counts.droppedRenames)],
-    ["overruns", String(counts.overruns)],
-    ["malformed", String(counts.malformed)],
-    ["postponed", countText(counts.postponed, "times, for lack of file descriptors")],
-    ["rescans", `${counts.rescans} after lost events, and one every ${interval}`],
-    ["found by scan", `${counts.foundByScan} processes whose exec event was missed`],
-    ["not governed", countText(counts.notGoverned, "processes that the policy chose")],
-    ["no tenant", countText(counts.tenantsRefused, "processes whose fact cannot name a tenant")],
-    ["late facts", countText(counts.lateReads, `not read in time, ${counts.skippedReads} not tried`)],
-    [
-      "ended early",
-      countText(counts.endedBeforeLimits, "processes that ended before their limits could be applied"),
-    ],
-    ["counted", `${formatDuration(countedMs)} ago`],
-  ];
-}
-
-function droppedText(count: number | null): string {
-  return count === null ? "not counted by the kernel" : String(count);
 }

@@ -69,7 +69,12 @@ async function runJob(
     hasContinued = watchContinuations(context.host);
     void settle();
   }, SETTLE_AFTER_MS).unref();
-  const end = await Promise.race([ended, firstSignal()]);
+  const first = Promise.race([ended, firstSignal()]);
+  if (reportStart !== undefined) {
+    const { handOver } = await import("./handOver.ts");
+    if (await handOver(context, job)) return 0;
+  }
+  const end = await first;
   if (typeof end === "string") {
     if (resultFile)
       warn(`the result of job ${job.jobId} is not written to ${resultFile.path}: this run does not wait`);
@@ -79,6 +84,10 @@ async function runJob(
     byParent: end.measured,
     ...((await hasContinued?.()) ? { time: "unseen" } : {}),
   });
+  if (isOurs && reportStart !== undefined) {
+    const { reportRecorded } = await import("./handOver.ts");
+    await reportRecorded(context, job);
+  }
   if (survivors.length > 0) warn(survivorsLine(job, survivors));
   if (resultFile || (isOurs && flags.json)) {
     const { resultJson } = await import("../../jobs/json.ts");

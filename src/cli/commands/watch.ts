@@ -1,7 +1,9 @@
 import { WatchDaemon } from "../../daemon/daemon.ts";
 import { decideProcess, type GovernDecision, jobSpecOf } from "../../daemon/decision.ts";
+import { EndHook } from "../../daemon/endHook.ts";
 import { DaemonEvents } from "../../daemon/events.ts";
-import { logEvents, reportStatus } from "../../daemon/log.ts";
+import { reportStatus } from "../../daemon/log.ts";
+import type { LogLevel } from "../../daemon/logLevel.ts";
 import { recordEvents } from "../../daemon/recordEvents.ts";
 import { ServiceManager } from "../../daemon/serviceManager.ts";
 import { checkVisibility } from "../../diagnostics/checks.ts";
@@ -30,8 +32,10 @@ import type { CommonFlags } from "../options/jobOptions.ts";
 import { limitLayerFrom, limitsFrom } from "../options/limitOptions.ts";
 import { openPolicy, type PolicyFlags } from "../options/policy.ts";
 import { describeChanges } from "../output/changes.ts";
-import { neverWaitForStderr, printErr, printJson, printOut, warn } from "../output/messages.ts";
+import { startLog } from "../output/daemonLog.ts";
+import { neverWaitForStderr, printJson, printOut, warn } from "../output/messages.ts";
 import { warnOfLikelyMistakes } from "../output/outcomes.ts";
+import { ownCommand } from "../ownCommand.ts";
 import { openContext, openToRead } from "../session.ts";
 import { firstSignal } from "../signals.ts";
 import { planJson } from "./policyExplain.ts";
@@ -50,6 +54,7 @@ export interface WatchFlags extends CommonFlags, PolicyFlags {
   retentionMaxAge?: number;
   /** bytes. */
   retentionMaxSize?: number;
+  logLevel: LogLevel;
   once?: boolean;
   dryRun?: boolean;
 }
@@ -57,9 +62,9 @@ export interface WatchFlags extends CommonFlags, PolicyFlags {
 /** Governs the processes that the policy chooses, until a signal ends the command. */
 export async function watch(flags: WatchFlags): Promise<number> {
   restartWithFewerRights();
+  const bus = new DaemonEvents();
+  if (!flags.dryRun) startLog(bus, { level: flags.logLevel, json: flags.json ?? false });
   const service = new ServiceManager(takeServiceVariables(process.env, process.pid), warn);
-  if (flags.json && !flags.dryRun)
-    throw new Refusal("--json is for --dry-run", "ffrtmp watch --dry-run --json");
   const context = flags.dryRun ? openToRead(flags) : openContext(flags);
   warnOfLikelyMistakes(context, limitsFrom(flags));
   const store = await openPolicy(flags, limitLayerFrom(flags));
@@ -68,7 +73,7 @@ export async function watch(flags: WatchFlags): Promise<number> {
     for (const warning of store.warnings) warn(warning);
     return await dryRun(context, store.policy, reader, flags);
   }
-  lockStateDirectory(context);
+  const isLocked = lockStateDirectory(context);
   neverWaitForStderr();
   let daemon: WatchDaemon | undefined;
   const signal = firstSignal(() => daemon?.reload("SIGHUP"));
@@ -79,15 +84,19 @@ export async function watch(flags: WatchFlags): Promise<number> {
     scanIntervalMs: flags.scanInterval,
     events: { choice: flags.events, bufferBytes: flags.eventBuffer },
     placement: flags.placement,
+    answersRequests: isLocked && !flags.once,
     retention: { maxAgeMs: flags.retentionMaxAge, maxBytes: flags.retentionMaxSize },
   };
-  const bus = new DaemonEvents();
-  logEvents(bus, (line) => printErr(`${new Date().toISOString()} ${line}`));
   reportStatus(bus, service);
   recordEvents(bus, context);
   for (const check of checkVisibility(context)) {
     if (!check.works) bus.emit({ kind: "visibility-limited", found: check.found, consequence: check.cost });
   }
+  const endHook = new EndHook({
+    bus,
+    command: () => (flags.once ? undefined : store.policy.onEnd),
+    runner: ownCommand("run-hooks", context.state.tag),
+  });
   const reported = new Set<string>();
   const slowReader = new SlowReader(context.host, (read) => {
     if (read.kind === "path") return;
@@ -97,7 +106,7 @@ export async function watch(flags: WatchFlags): Promise<number> {
     reported.add(process);
     bus.emit({ kind: "facts-late", pid: read.pid });
   });
-  daemon = await WatchDaemon.start({ ...context, options, store, reader, slowReader, service, bus });
+  daemon = await WatchDaemon.start({ ...context, options, store, reader, slowReader, service, bus, endHook });
   denySignals();
   service.ready();
   const cause = flags.once ? ONCE : await signal;
@@ -143,12 +152,14 @@ function describe(pid: number, { target, rule, tenant, limits }: GovernDecision)
   return `would govern PID ${pid} (${target})${byRule}${forTenant}${withLimits}`;
 }
 
-function lockStateDirectory({ state }: Context): void {
+/** Returns whether it is locked. Throws a Refusal where another watch has locked it. */
+function lockStateDirectory({ state }: Context): boolean {
   const lock = lockUnlessForeign(state);
   const hint = "one watch is enough for a machine; for a second one, name another directory: --state-path";
   if (lock === "locked") throw new Refusal(`another ffrtmp watch uses ${state.directory}`, hint);
   if (typeof lock === "object")
     warn(`cannot check whether another ffrtmp watch uses this directory: ${lock.reason}`);
+  return typeof lock === "number";
 }
 
 /** Root creates no file where another user can have put a link. */

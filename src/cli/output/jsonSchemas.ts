@@ -170,6 +170,16 @@ const slaRates = z
     not_eligible: described(z.number(), "jobs that ended in the period and are not eligible"),
   })
   .meta({ id: "SlaRates", description: "How often the platform did its part in a period." });
+const problem = z
+  .strictObject({
+    severity: described(
+      z.enum(["warning", "critical"]),
+      "`critical`: something is not governed or not recorded",
+    ),
+    kind: described(z.string(), "a stable name, such as `policy-not-valid`"),
+    text: described(z.string(), "the problem in words"),
+  })
+  .meta({ id: "HealthProblem", description: "A problem of `ffrtmp watch`." });
 
 const daemon = z
   .strictObject({
@@ -205,8 +215,48 @@ const daemon = z
     skipped_reads: count("facts that were not read, because too many threads were blocked"),
     ended_before_limits: count("processes that ended before their limits could be applied"),
     sla_last_24h: described(slaRates, "the rates of the last 24 hours, of all jobs of this ledger"),
+    answers: described(
+      z.boolean(),
+      "the daemon has answered; `false`: this is what it recorded last, without the keys below",
+    ),
+    jobs: described(z.number().optional(), "the jobs that it observes"),
+    on_end_run: described(z.number().optional(), "how often the command of `on_end` was run"),
+    on_end_failed: described(z.number().optional(), "how often it failed"),
+    on_end_dropped: described(z.number().optional(), "how often it was not run"),
+    problems: described(z.array(problem).optional(), "what an operator should know, the worst first"),
   })
   .meta({ id: "Daemon", description: "The state of `ffrtmp watch`." });
+
+const health = z
+  .strictObject({
+    health: described(
+      z.enum(["healthy", "degraded", "unhealthy", "unknown"]),
+      "the exit codes are 0, 1, 2 and 3",
+    ),
+    problems: described(z.array(problem), "the reasons; empty for `healthy`"),
+    daemon: described(
+      daemon.nullable(),
+      "the state of the daemon; `null`: there was none, or it is not known",
+    ),
+  })
+  .meta({ id: "Health", description: "The state of `ffrtmp watch` for a monitoring system." });
+
+const logged = z
+  .looseObject({
+    time: time("when the event was logged"),
+    level: described(z.enum(["error", "warn", "info", "debug"]), "as for `--log-level`"),
+    kind: described(z.string(), "the kind of the event, such as `job_attached` or `job_ended`"),
+    message: described(z.string(), "the text that is logged without `--json`"),
+    job_id: described(z.string().optional(), "the job that it is about"),
+    pid: described(z.number().nullish(), "the process that it is about"),
+    reason: described(z.string().optional(), "why something failed or was not done"),
+    limits: described(z.array(limitSchema).optional(), "the results of the limits, of `job_attached`"),
+    result: described(resultSchema.optional(), "the result, of `job_ended`"),
+  })
+  .meta({
+    id: "LoggedEvent",
+    description: "An event in the log of `ffrtmp watch`, with more keys for some kinds.",
+  });
 
 const fault = z
   .strictObject({
@@ -402,6 +452,8 @@ export const JSON_DOCUMENTS: readonly JsonDocument[] = [
   { command: "policy check", form: "document", schema: policyCheck },
   { command: "policy explain", option: "--all", form: "document", schema: z.array(explained) },
   { command: "policy explain", form: "document", schema: explained },
+  { command: "health", form: "document", schema: health },
+  { command: "watch", form: "lines", schema: logged },
   { command: "doctor", form: "document", schema: z.array(check) },
 ];
 

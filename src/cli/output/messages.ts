@@ -13,7 +13,14 @@ const DEFAULT_WAIT_MS = 100;
 
 export function warn(message: string): void {
   listener?.(message);
-  printErr(`ffrtmp: ${oneLine(message)}`);
+  writeWarning(message);
+}
+
+let writeWarning = (message: string): void => printErr(`ffrtmp: ${oneLine(message)}`);
+
+/** Passes each later warning to `write` in place of stderr: a daemon has a log. */
+export function writeWarningsTo(write: (message: string) => void): void {
+  writeWarning = write;
 }
 
 let listener: ((message: string) => void) | undefined;
@@ -34,15 +41,7 @@ export function printError(message: string, hint?: string): void {
  * The caller keeps the newlines of what others have named out of the text: see `oneLine`.
  */
 export function printErr(text: string): void {
-  rest = rest.subarray(writeToStderr(rest));
-  const missing = dropped === 0 ? "" : `ffrtmp: stderr had no room for ${dropped} messages before this one\n`;
-  const message = new TextEncoder().encode(`${missing}${escapeLines(text)}\n`);
-  const written = rest.length > 0 ? 0 : writeToStderr(message);
-  if (written === 0) dropped++;
-  else {
-    dropped = 0;
-    rest = message.subarray(written);
-  }
+  stderr.print(escapeLines(text));
 }
 
 /** Makes messages never wait for room on stderr, for a daemon that must not wait for a reader. */
@@ -51,40 +50,69 @@ export function neverWaitForStderr(): void {
 }
 
 let waitMs = DEFAULT_WAIT_MS;
-let isStalled = false;
-let dropped = 0;
-/** The end of the last message, when there was room only for its start. */
-let rest = new Uint8Array();
 
-/** Returns how many bytes were written. A full disk or a closed pipe must not disturb governing: it gets all. */
-function writeToStderr(bytes: Uint8Array): number {
-  for (let written = 0; written < bytes.length; ) {
-    const result = tryToWrite(bytes.subarray(written));
-    if (result === -EINTR) continue;
-    isStalled = result === -EAGAIN;
-    if (isStalled) return written;
-    if (result < 0) break;
-    written += result;
+/** Messages to a descriptor whose reader may have stopped. */
+export class MessageStream {
+  readonly #fd: number;
+  readonly #describeLoss: (count: number) => string;
+  #isStalled = false;
+  #dropped = 0;
+  /** The end of the last message, when there was room only for its start. */
+  #rest = new Uint8Array();
+
+  constructor(fd: number, describeLoss: (count: number) => string) {
+    this.#fd = fd;
+    this.#describeLoss = describeLoss;
   }
-  return bytes.length;
+
+  /** Prints a message as `printErr` does. */
+  print(text: string): void {
+    this.#rest = this.#rest.subarray(this.#write(this.#rest));
+    const missing = this.#dropped === 0 ? "" : `${this.#describeLoss(this.#dropped)}\n`;
+    const message = new TextEncoder().encode(`${missing}${text}\n`);
+    const written = this.#rest.length > 0 ? 0 : this.#write(message);
+    if (written === 0) this.#dropped++;
+    else {
+      this.#dropped = 0;
+      this.#rest = message.subarray(written);
+    }
+  }
+
+  /** Returns how many bytes were written. A full disk or a closed pipe must not disturb governing: it gets all. */
+  #write(bytes: Uint8Array): number {
+    for (let written = 0; written < bytes.length; ) {
+      const result = this.#tryToWrite(bytes.subarray(written));
+      if (result === -EINTR) continue;
+      this.#isStalled = result === -EAGAIN;
+      if (this.#isStalled) return written;
+      if (result < 0) break;
+      written += result;
+    }
+    return bytes.length;
+  }
+
+  #tryToWrite(bytes: Uint8Array): number {
+    try {
+      return writeIfRoom(this.#fd, bytes, this.#isStalled ? 0 : waitMs);
+    } catch {
+      // Without the C library, ffrtmp ends with the message that says so. That one may wait.
+      return this.#writeDirectly(bytes);
+    }
+  }
+
+  #writeDirectly(bytes: Uint8Array): number {
+    try {
+      return writeSync(this.#fd, bytes);
+    } catch {
+      return -EIO;
+    }
+  }
 }
 
-function tryToWrite(bytes: Uint8Array): number {
-  try {
-    return writeIfRoom(2, bytes, isStalled ? 0 : waitMs);
-  } catch {
-    // Without the C library, ffrtmp ends with the message that says so. That one may wait.
-    return writeDirectly(bytes);
-  }
-}
-
-function writeDirectly(bytes: Uint8Array): number {
-  try {
-    return writeSync(2, bytes);
-  } catch {
-    return -EIO;
-  }
-}
+const stderr = new MessageStream(
+  2,
+  (count) => `ffrtmp: stderr had no room for ${count} messages before this one`,
+);
 
 /** Prints lines, as `printErr` does. */
 export function printOut(text: string): void {

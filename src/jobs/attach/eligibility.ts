@@ -1,4 +1,5 @@
-import { type Membership, readMembership } from "../../linux/cgroup/hierarchies.ts";
+import { directoryOf, type Membership, readMembership } from "../../linux/cgroup/hierarchies.ts";
+import { isOwnedByUs } from "../../linux/cgroup/trust.ts";
 import { isForbidden } from "../../linux/host.ts";
 import { isOutsideInitialNamespace } from "../../linux/proc/namespaces.ts";
 import { directSlowFacts, type SlowFacts } from "../../linux/proc/slowFacts/slowFacts.ts";
@@ -6,7 +7,7 @@ import { hasEnded, type ProcStat, readStat } from "../../linux/proc/stat.ts";
 import { readCredentials } from "../../linux/proc/status.ts";
 import { isProcess } from "../../linux/proc/table.ts";
 import type { Context } from "../context.ts";
-import { jobIdOfGroup } from "../job.ts";
+import { isHookPath, jobIdOfGroup } from "../job.ts";
 import type { Job } from "../model/job.ts";
 import { jobAround } from "../placement/placement.ts";
 import { findGovernedCgroup } from "./governedCgroup.ts";
@@ -35,6 +36,7 @@ export type IneligibleCode =
   | "ffrtmp"
   | "starting"
   | "governed"
+  | "hook"
   | "detached";
 
 /** A process that must not be governed. */
@@ -122,6 +124,8 @@ export function checkScreened(
     // The ledger knows the ffrtmp processes that an upgrade left running: their executable is another file than ours.
     if (runsOurFile(context, stat, slow) || ledger.isObserver({ bootId, pid, startTicks }))
       return ineligible(stat, "ffrtmp", "it is an ffrtmp process", NAME_WORKLOAD);
+    if (intent === "discovered" && isHook(context, stat, membership))
+      return ineligible(stat, "hook", "it was started by on_end of the policy", NAME_WORKLOAD);
     const governed = ofOwnJob(context, stat) ?? governedAs(stat, jobAround(context, membership));
     if (governed) return governed;
     if (intent === "discovered" && ledger.wasDetached({ bootId, pid, startTicks })) {
@@ -141,6 +145,32 @@ function runsOurFile({ host }: Context, stat: ProcStat, slow: SlowFacts): boolea
   if (!slow.runsOurFile(stat)) return false;
   const credentials = readCredentials(host, stat.pid);
   return credentials !== "gone" && [0, process.geteuid?.()].includes(credentials.uid);
+}
+
+/** A deeper tree of processes is taken for none of a hook: its cgroup shows it where there is one. */
+const MAX_HOOK_DEPTH = 16;
+
+/**
+ * Returns whether the command of `on_end` started a process, which must not become a job, whose end would start the command
+ * again. By its cgroup, or else by its ancestors.
+ */
+function isHook({ host, hierarchies, hookRunner }: Context, stat: ProcStat, membership: Membership): boolean {
+  for (const [key, cgroupPath] of membership) {
+    if (!isHookPath(cgroupPath)) continue;
+    const hierarchy = hierarchies.find((candidate) => candidate.key === key);
+    const name = cgroupPath.split("/").findIndex((part) => isHookPath(`/${part}`));
+    const path = cgroupPath.split("/").slice(0, name + 1);
+    const directory = hierarchy && directoryOf(hierarchy, path.join("/"));
+    if (directory !== undefined && isOwnedByUs(host.cgroupFs, directory)) return true;
+  }
+  const runner = hookRunner?.();
+  let parent = stat.ppid;
+  for (let depth = 0; runner !== undefined && parent > 1 && depth < MAX_HOOK_DEPTH; depth++) {
+    if (parent === runner) return true;
+    const above = readStat(host, parent);
+    parent = above === "gone" ? 0 : above.ppid;
+  }
+  return false;
 }
 
 /** The main process of a job, or a process that a launching ffrtmp has started and not yet recorded. */

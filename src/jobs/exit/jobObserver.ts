@@ -59,6 +59,11 @@ export class JobObserver {
     return new Map([...this.#observed.values()].map(({ job }) => [job.key, job]));
   }
 
+  /** Returns whether a job is observed by a pidfd, which names its process however the pid is reused. */
+  hasPidfd(key: string): boolean {
+    return this.#observed.values().some(({ job, pidfd }) => job.key === key && pidfd !== undefined);
+  }
+
   /** Handles the ends of observed processes, and ignores all other events. */
   take(batch: ProcessEvent[]): void {
     for (const event of batch) {

@@ -17,6 +17,8 @@ export type DriftKind = "reapplied" | "given_again" | "repair_refused" | "left_a
 interface Details {
   /** Another ffrtmp took over the job, or a job was recovered. */
   adopted: { readonly because: string } | { readonly observer_pid: number };
+  /** The process that started the job in the background handed it over to a daemon. */
+  handed_over: { readonly observer_pid: number };
   observer_died: Record<string, never>;
   /**
    * The observer stopped and the job continues. `signal`: it was stopped by this signal. `by_choice`: the operator chose
@@ -65,6 +67,7 @@ export type RecordedEvent =
 /** The fields of a detail that its readers depend on. */
 const REQUIRED: Record<JobEventKind, readonly string[]> = {
   adopted: [],
+  handed_over: ["observer_pid"],
   observer_died: [],
   observer_left: [],
   released_by_policy: [],

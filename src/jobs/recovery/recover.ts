@@ -93,7 +93,8 @@ export function recordUnobservedExit(context: Context, job: OpenJob): Repair {
       : job.state === "starting"
         ? "its ffrtmp died while starting it; whether it ran at all is not known"
         : "it ended while no ffrtmp observed it";
-  recordExit(context, job, { kind: "unobserved", reason });
+  const { result, isOurs } = recordExit(context, job, { kind: "unobserved", reason });
+  if (isOurs) context.onUnobservedEnd?.(job, result);
   return "closed";
 }
 

@@ -1,6 +1,7 @@
 import { parseCpuList } from "../../limits/grammar.ts";
 import { type LimitLayer, mergeLayers } from "../../limits/limits.ts";
 import { commandIs, tenantIsKnown } from "../conditions.ts";
+import { DEFAULT_HOOK_TIMEOUT_MS } from "../endHook.ts";
 import { exactName, namesOf } from "../namePattern.ts";
 import { type CommandEntry, DEFAULT_TARGETS, type Policy, type Rule } from "../policy.ts";
 import { type Compiled, compileFilters, compileMatch } from "./conditionKeys.ts";
@@ -81,6 +82,10 @@ export function compilePolicy(
     path,
     scanIntervalMs: words.scan_interval,
     retention: { maxAgeMs: words.retention?.max_age, maxBytes: words.retention?.max_size },
+    onEnd: words.on_end && {
+      command: words.on_end,
+      timeoutMs: words.on_end_timeout ?? DEFAULT_HOOK_TIMEOUT_MS,
+    },
     targets,
     isTarget,
     rules,

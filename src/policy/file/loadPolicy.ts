@@ -1,9 +1,11 @@
 import type { z } from "zod";
+import { HOOK_FILE } from "../endHook.ts";
 import type { Policy } from "../policy.ts";
 import { toWrittenPolicy } from "../policyChanges.ts";
 import { compilePolicy, type Warn } from "./compile.ts";
 import { knownKeys } from "./describe.ts";
 import type { PolicyFault } from "./fault.ts";
+import { faultInHookFile, whyUntrusted } from "./hookFile.ts";
 import type { FaultParams } from "./leaves.ts";
 import { type Machine, thisMachine } from "./machine.ts";
 import { warnOfMistakes } from "./mistakes.ts";
@@ -18,11 +20,32 @@ export type LoadedPolicy = { policy: Policy; warnings: PolicyFault[] } | { fault
 /** Reads and compiles a policy file. `unreadable` continues a sentence that begins with the path. */
 export function loadPolicyFile(path: string): LoadedPolicy | { unreadable: string } {
   const read = readPolicyFile(path);
-  return "unreadable" in read ? read : loadPolicy(read.text, path);
+  if ("unreadable" in read) return read;
+  return withTrustedHook(
+    loadPolicy(read.text, path, { ...thisMachine(), findHookFault: faultInHookFile }),
+    path,
+  );
+}
+
+/** Without `on_end` where another user can change what it executes. The rest of the policy is in force. */
+function withTrustedHook(loaded: LoadedPolicy & { source?: Source }, path: string): LoadedPolicy {
+  const { source, ...rest } = loaded;
+  if ("faults" in rest || source === undefined) return rest;
+  const { onEnd, ...policy } = rest.policy;
+  if (onEnd === undefined) return rest;
+  const reason = whyUntrusted(path) ?? whyUntrusted(onEnd.command[0] ?? "");
+  if (reason === undefined) return rest;
+  const right = "a policy file and an executable that only root can change, or the user of ffrtmp watch";
+  const warning = source.fault(["on_end"], "key", `is ignored: ${reason}`, right);
+  return { policy, warnings: inOrder([...rest.warnings, warning]) };
 }
 
 /** Compiles the text of a policy file. `path` names it in messages; only `machine` reads anything. */
-export function loadPolicy(text: string, path: string, machine: Machine = thisMachine()): LoadedPolicy {
+export function loadPolicy(
+  text: string,
+  path: string,
+  machine: Machine = thisMachine(),
+): LoadedPolicy & { source?: Source } {
   const source = new Source(text);
   const { faults, value } = source;
   if (value === null || value === undefined) {
@@ -34,12 +57,17 @@ export function loadPolicy(text: string, path: string, machine: Machine = thisMa
   const parsed = policySchema.safeParse(value, { reportInput: true });
   if (!parsed.success) faults.push(...parsed.error.issues.flatMap((issue) => faultsOf(source, issue)));
   if (!parsed.success || faults.length > 0) return { faults: inOrder(faults) };
+  const hookFault = parsed.data.on_end && machine.findHookFault?.(parsed.data.on_end[0]);
+  if (hookFault) {
+    const isList = Array.isArray((value as Record<string, unknown>)["on_end"]);
+    return { faults: [source.fault(isList ? ["on_end", 0] : ["on_end"], "value", hookFault, HOOK_FILE)] };
+  }
   const warnings: PolicyFault[] = [];
   const warn: Warn = (at, message, right) => warnings.push(source.fault(at, "value", message, right));
   const compiled = compilePolicy(parsed.data, path, machine, warn);
   const policy = { ...compiled, written: toWrittenPolicy(value) };
   warnOfMistakes(parsed.data, value, policy, machine, warn);
-  return { policy, warnings: inOrder(warnings) };
+  return { policy, warnings: inOrder(warnings), source };
 }
 
 function faultsOf(source: Source, issue: z.core.$ZodIssue): PolicyFault[] {

@@ -13,6 +13,8 @@ export interface Machine {
   /** `undefined` where the file cannot be read. */
   users(): ReadonlySet<string> | undefined;
   groups(): ReadonlySet<string> | undefined;
+  /** Returns why a file cannot be executed as the command of `on_end`. Absent: that is not checked. */
+  findHookFault?(file: string): string | undefined;
 }
 
 function readOnlineCpus(): string | undefined {

@@ -1,6 +1,8 @@
 import { z } from "zod";
 import { LIMITS } from "../../limits/table.ts";
+import { ValueFault } from "../../limits/units.ts";
 import { PLACEMENTS } from "../../linux/cgroup/placement.ts";
+import { HOOK_FILE, HOOK_TIMEOUT, parseHookFile, parseHookTimeout } from "../endHook.ts";
 import { MAX_AGE, MAX_SIZE, parseMaxAge, parseMaxSize } from "../retentionValues.ts";
 import { parseScanInterval, SCAN_INTERVAL } from "../scanInterval.ts";
 import { compileTenant, faultInTenant } from "../tenant.ts";
@@ -86,6 +88,25 @@ const retention = z.strictObject({
     .describe("delete the oldest jobs while the ledger and the logs take more; 1GiB when left out"),
 });
 
+const MAX_HOOK_WORDS = 64;
+const MAX_HOOK_WORD = 4096;
+const hookWord = text(`text of at most ${MAX_HOOK_WORD} characters`, (input) => {
+  if (input.length > MAX_HOOK_WORD) throw new ValueFault(`has ${input.length} characters`);
+  if (input.includes("\0")) throw new ValueFault("contains a NUL character");
+  return input;
+});
+const hookFile = text(HOOK_FILE, parseHookFile);
+const hook = z.union(
+  [
+    z
+      .tuple([hookFile], hookWord, { error: `${HOOK_FILE}, and its arguments` })
+      .meta({ description: `a list of ${HOOK_FILE} and its arguments` })
+      .refine((words) => words.length <= MAX_HOOK_WORDS, { error: `at most ${MAX_HOOK_WORDS} words` }),
+    hookFile.transform((file): [string, ...string[]] => [file]),
+  ],
+  { error: `${HOOK_FILE}, or a list with its arguments` },
+);
+
 /** The whole file: the one definition for validation, faults, the JSON Schema and the manual. */
 export const policySchema = z.strictObject({
   scan_interval: value(SCAN_INTERVAL, (input) => parseScanInterval(String(input).trim()))
@@ -103,6 +124,14 @@ export const policySchema = z.strictObject({
     "decisions for matching processes; the first rule that matches decides",
   ),
   retention: retention.nullish().describe("how much history is kept"),
+  on_end: hook
+    .optional()
+    .describe(
+      "the command that ffrtmp watch runs after each result it records, with the result as JSON on stdin",
+    ),
+  on_end_timeout: value(HOOK_TIMEOUT, (input) => parseHookTimeout(String(input).trim()))
+    .optional()
+    .describe("end the command of on_end after this time; 30s when left out"),
   tenants: checked(z.record(z.string(), totals).nullish(), checkTenants).describe(
     'total limits by tenant; "*" is the total of each tenant that is not listed',
   ),

@@ -1,0 +1,92 @@
+import { isoTime } from "../jobs/json.ts";
+import { isObserved } from "../jobs/recovery/recover.ts";
+import type { EventSource } from "../linux/events/processEvents.ts";
+import type { DaemonContext } from "./daemonContext.ts";
+import type { HealthProblem } from "./status.ts";
+
+/** How long something that happened once counts as a problem. */
+const RECENT_MS = 600_000;
+const RECENTLY = "in the last 10 minutes";
+
+/** What an operator should know about a daemon that works. */
+export class Health {
+  readonly #context: DaemonContext;
+  /** Why a better event source is not used. */
+  #unavailable: string[] = [];
+  /** When each kind of trouble happened last, in ms of CLOCK_BOOTTIME, and what it was. */
+  readonly #last = new Map<string, { atMs: number; text: string }>();
+  /** Open jobs without an observer after this daemon tried to take them over. */
+  #unobserved = 0;
+  #unavailableHook: string | undefined;
+
+  constructor(context: DaemonContext) {
+    this.#context = context;
+    context.bus.subscribe((event) => {
+      if (event.kind === "daemon-started" || event.kind === "event-source-changed")
+        this.#unavailable = event.unavailable;
+      else if (event.kind === "events-lost") this.#record("events-lost", event.reason);
+      else if (event.kind === "job-attached") {
+        const refused = event.job.outcomes.find(({ outcome }) => outcome === "refused");
+        if (refused) this.#record("limits-refused", `${refused.limit} of job ${event.job.jobId}`);
+      } else if (event.kind === "limit-repaired" && event.repair.did === "repair_refused")
+        this.#record("limits-refused", `${event.repair.what} of job ${event.job.jobId}`);
+      else if (event.kind === "hook-ended" && event.failure !== null)
+        this.#record("on-end-failed", `the command ${event.failure}`);
+      else if (event.kind === "hook-dropped") this.#record("on-end-failed", event.reason);
+      else if (event.kind === "hook-unavailable") this.#unavailableHook = event.reason;
+      else if (event.kind === "history-prune-failed") this.#record("history-not-pruned", event.reason);
+    });
+  }
+
+  /** Counts the jobs that have no observer. Call it when the daemon has just tried to take them over. */
+  countUnobserved(): void {
+    const jobs = this.#context.ledger.openJobs().filter(({ state }) => state === "running");
+    this.#unobserved = jobs.filter((job) => !isObserved(this.#context, job)).length;
+  }
+
+  /** Returns the worst problems first. */
+  problems(source: EventSource): HealthProblem[] {
+    const { ledger, store, options } = this.#context;
+    const problems: HealthProblem[] = [];
+    const add = (severity: HealthProblem["severity"], kind: string, text: string) =>
+      problems.push({ severity, kind, text });
+    const waiting = ledger.flush();
+    if (waiting > 0)
+      add("critical", "ledger-not-writable", `${waiting} changes wait for the ledger ${ledger.path}`);
+    if (this.#unobserved > 0) add("critical", "jobs-unobserved", `${this.#unobserved} jobs have no observer`);
+    const [fault] = store.faults;
+    if (fault !== undefined) {
+      const earlier = `the policy of ${isoTime(store.loadedMs)} is in force`;
+      add("warning", "policy-not-valid", `the policy file is not valid, ${earlier}: ${fault}`);
+    }
+    if (source !== "connector" && options.events.choice === "auto") {
+      const reasons = this.#unavailable.join("; ");
+      add("warning", "no-kernel-events", `new processes are found by scans only: ${reasons}`);
+    }
+    this.#addRecent(add, "events-lost", (text) => `process events were lost ${RECENTLY}: ${text}`);
+    this.#addRecent(add, "limits-refused", (text) => `limits were refused ${RECENTLY}, such as ${text}`);
+    if (this.#unavailableHook !== undefined && store.policy.onEnd !== undefined)
+      add(
+        "warning",
+        "on-end-unavailable",
+        `on_end cannot run: ${this.#unavailableHook}; restart ffrtmp watch`,
+      );
+    this.#addRecent(add, "on-end-failed", (text) => `on_end failed ${RECENTLY}: ${text}`);
+    this.#addRecent(add, "history-not-pruned", (text) => `old history cannot be deleted: ${text}`);
+    return problems;
+  }
+
+  #record(kind: string, text: string): void {
+    this.#last.set(kind, { atMs: this.#context.host.bootNow(), text });
+  }
+
+  #addRecent(
+    add: (severity: "warning", kind: string, text: string) => void,
+    kind: string,
+    describe: (text: string) => string,
+  ): void {
+    const last = this.#last.get(kind);
+    if (last && this.#context.host.bootNow() - last.atMs < RECENT_MS)
+      add("warning", kind, describe(last.text));
+  }
+}
