@@ -56,7 +56,7 @@ limitsTest("watch --json prints one JSON object for each event, with stable keys
     limits: [{ limit: "cpu.max", outcome: "applied" }],
   });
   expect(named("job_ended")).toMatchObject({ job_id: jobId, result: { job_id: jobId, signal: "SIGKILL" } });
-  expect(named("job_ended").message).toStartWith(`JOB ${jobId} | sla=`);
+  expect(named("job_ended").message).toStartWith(`JOB ${jobId} | outcome=killed | sla=`);
   for (const { time, level, kind, message } of events()) {
     expect(new Date(time).toISOString()).toBe(time);
     expect([typeof level, typeof kind, typeof message]).toEqual(["string", "string", "string"]);

@@ -214,7 +214,10 @@ const daemon = z
     late_reads: count("facts that processes did not let be read in time"),
     skipped_reads: count("facts that were not read, because too many threads were blocked"),
     ended_before_limits: count("processes that ended before their limits could be applied"),
-    sla_last_24h: described(slaRates, "the rates of the last 24 hours, of all jobs of this ledger"),
+    sla_last_24h: described(
+      slaRates.optional(),
+      "the rates of the last 24 hours, of all jobs of this ledger; absent in `health`",
+    ),
     answers: described(
       z.boolean(),
       "the daemon has answered; `false`: this is what it recorded last, without the keys below",
