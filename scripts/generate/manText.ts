@@ -53,6 +53,24 @@ export const MAN_TEXTS: Record<string, ManText> = {
       "On a terminal, the table fits its width: the command is cut and columns are left out. In a pipe nothing is.",
       "A filter is state=starting|running|ended, outcome=succeeded|failed|killed|unknown, mode=run|attach|watch, tenant=NAME, user=NAME|UID, or command=PATTERN. A pattern such as *rtmp://* is compared with the name of the command, its path and the whole command line.",
     ],
+    columns: [
+      ["OUTCOME", "with --all: running, or the outcome as in ffrtmp-history(1)."],
+      ["EXIT", "with --all: the exit code, the signal, or unknown."],
+      ["JOB", "the id of the job."],
+      ["PID", "the process of the workload."],
+      ["USER", "the user of the process."],
+      ["TENANT", "the customer or account that the job belongs to. -: none."],
+      ["MODE", "the command that governs the job: run, attach or watch."],
+      ["SINCE", "for how long the job has been governed."],
+      ["CPU %", "the CPU use now; 100 is one core."],
+      ["MEMORY", "the memory in use now. rss: the resident memory of the processes."],
+      [
+        "LIMITS",
+        "the limits as they were asked for, with those apart that are in force only in part, or not at all.",
+      ],
+      ["OBSERVER", "the ffrtmp that will record the end. none: the next ffrtmp takes the job over."],
+      ["COMMAND", "the command line, with secrets as ***."],
+    ],
     examples: [
       ["List the jobs of a tenant that failed:", "ffrtmp ps --filter tenant=acme --filter outcome=failed"],
       ["Print the ids of the jobs that use most memory:", "ffrtmp ps -q --sort memory | head"],
@@ -62,6 +80,17 @@ export const MAN_TEXTS: Record<string, ManText> = {
     description: [
       "On a terminal the table is refreshed until Ctrl-C, or until the named jobs have ended. In a pipe one table is printed, and more with --interval. Below the jobs there is a row for each tenant, with the totals of its jobs.",
       "THROTTLED is the part of the periods of a CPU quota in which the quota stopped the job; of a tenant, by the quota of its total.",
+    ],
+    columns: [
+      ["JOB", "the id of the job."],
+      ["TENANT", "the customer or account that the job belongs to. -: none."],
+      ["CPU %", "the CPU use over the interval; 100 is one core."],
+      ["MEMORY", "as in ffrtmp-ps(1)."],
+      ["THROTTLED", "the part of the quota's periods in which the quota stopped the job. -: no quota."],
+      ["READ", "data read from disks."],
+      ["WRITTEN", "data written to disks."],
+      ["PROCS", "the number of processes."],
+      ["COMMAND", "the command line, with secrets as ***."],
     ],
     examples: [
       ["Show what one job uses, again each second:", "ffrtmp stats transcode-001"],
@@ -96,6 +125,17 @@ export const MAN_TEXTS: Record<string, ManText> = {
       ["Follow what happens to one job, as JSON lines:", "ffrtmp events -f --json --job transcode-001"],
     ],
   },
+  "ffrtmp doctor": {
+    description: [
+      "Each feature is tried, and every change undone. The exit code is 0 when everything works, and 1 when something is missing.",
+    ],
+    columns: [
+      ["CHECK", "the feature."],
+      ["WORKS", "yes, or NO."],
+      ["FOUND", "a version, a path, or the reason and the consequence."],
+    ],
+    examples: [["Check what this machine supports:", "ffrtmp doctor"]],
+  },
   "ffrtmp watch": {
     description: [
       "One watch runs per state directory. When it ends, for whatever reason, every job continues under its limits, and the next watch adopts the jobs. Where the package is installed, systemd starts it as ffrtmp-watch.service.",
@@ -119,11 +159,16 @@ export const MAN_TEXTS: Record<string, ManText> = {
         "succeeded: exit code 0. failed: another exit code, or it could not be started. killed: ended by a signal. unknown: not observed, or detached.",
       ],
       ["ENDED", "≤ a time, and ≥ an age: the end was not observed, and was then or earlier."],
+      ["JOB", "the id of the job, which can be used again after its end."],
+      ["EXIT", "the exit code, the signal, or unknown. -: the process was alive when its job was detached."],
       [
         "RUNTIME",
         "≤: the end was not observed. ≥: the process was alive when its job was detached. ~: measured by the wall clock.",
       ],
-      ["SLA, REASON", "the verdict about the platform, and why."],
+      ["SLA", "the verdict about the platform: compliant or violation."],
+      ["REASON", "the reason of this verdict; see REASONS."],
+      ["MODE", "the command that governed the job: run, attach or watch."],
+      ["PID", "the process of the workload."],
       ["EVIDENCE", "the source of the exit code in the kernel."],
     ],
     reasons: [

@@ -52,7 +52,7 @@ export function stopObserving(context: Context, job: RunningJob, signal: string)
   const group = mode === "run" ? `-- -${process.pid}` : `${process.pid}`;
   warn(`${signal}: stopped waiting; job ${jobId} keeps running under its limits (PID ${process.pid})`);
   // A daemon observes the job from now on. Without one, its exit code is lost unless an attach observes it.
-  printErr(`  follow it: ffrtmp ${hasDaemon ? "inspect" : "attach --job"} ${oneLine(jobId)}`);
+  printErr(`  follow it: ffrtmp ${hasDaemon ? "wait" : "attach --job"} ${oneLine(jobId)}`);
   printErr(`  stop it:   kill ${group}`);
   return 128 + (signalNumber(signal) ?? 0);
 }

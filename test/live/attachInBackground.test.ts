@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import { isRunning, lacksLimits, testIf, until, useSandbox } from "../support/sandbox.ts";
+import { startDaemon } from "../support/watchDaemon.ts";
 
 const sandbox = useSandbox();
 const limitsTest = testIf(lacksLimits());
@@ -36,6 +37,20 @@ test("attach -d takes a job over whose observer is gone", async () => {
   await until("the background process is dead", () => !isRunning(observer));
   expect(isRunning(pid)).toBe(true);
   expect((await sandbox().json(["attach", "-d", "--pid", `${pid}`])).job_id).toBe("orphan");
+});
+
+limitsTest("attach -d leaves no process where a daemon runs, which observes the job", async () => {
+  const box = sandbox();
+  const daemon = await startDaemon(box, ["--target", `none-${box.tag}`]);
+  const target = box.spawn(["sh", "-c", "read line; exit 7"], { stdin: "pipe" });
+  const { code, stdout } = await box.run(["attach", "-d", "--pid", `${target.pid}`, "--job-id", "handed"]);
+  expect({ code, stdout }).toEqual({ code: 0, stdout: "handed\n" });
+  await until("the daemon observes the job", async () => {
+    const { observer_pid } = await box.json(["inspect", "handed"]);
+    return observer_pid === daemon.process.pid;
+  });
+  (target.stdin as Bun.FileSink).end();
+  expect(await box.resultOf("handed")).toMatchObject({ mode: "attach", outcome: "failed", exit_code: 7 });
 });
 
 test("attach -d reports what attach refuses, with its exit code", async () => {

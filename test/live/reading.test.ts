@@ -70,7 +70,7 @@ test("policy explain, watch --dry-run and doctor create no state", async () => {
 
 test("an empty table keeps its heading and its JSON on stdout", async () => {
   expect((await sandbox().run(["ps"])).stdout).toMatch(/^JOB +PID .*\n$/);
-  expect((await sandbox().run(["history"])).stdout).toMatch(/^ENDED +JOB .*\n$/);
+  expect((await sandbox().run(["history"])).stdout).toMatch(/^OUTCOME +ENDED +JOB .*\n$/);
   expect(await sandbox().json(["ps"])).toEqual([]);
   expect(await sandbox().json(["history"])).toEqual([]);
 });

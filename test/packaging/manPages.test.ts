@@ -1,8 +1,10 @@
 import { expect, test } from "bun:test";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { flatten, readCommandTree } from "../../scripts/generate/commandTree.ts";
 import { manPages } from "../../scripts/generate/manPages.ts";
+import { MAN_TEXTS } from "../../scripts/generate/manText.ts";
 import { SPELLINGS } from "../../src/limits/spellings.ts";
 import { toJsonSchema } from "../../src/policy/file/describe.ts";
 import { FFRTMP, lacksCommand, testIf, useSandbox } from "../support/sandbox.ts";
@@ -37,6 +39,33 @@ test("the manual of the policy file describes every key of its schema, with exam
   expect(known.size).toBeGreaterThan(40);
   for (const key of known) expect(text).toContain(key);
   for (const { examples } of SPELLINGS) expect(text).toContain(examples.join(", "));
+});
+
+/** Command lines that print the whole table of a page. */
+const TABLES: Record<string, string[]> = { "ffrtmp ps": ["ps", "-a"], "ffrtmp stats": ["stats", "--once"] };
+
+test("the manual of a command that prints a table explains its columns, in their order", async () => {
+  const pagesWithColumns = Object.entries(MAN_TEXTS).filter(([, { columns }]) => columns !== undefined);
+  expect(pagesWithColumns.map(([name]) => name)).toEqual(
+    expect.arrayContaining(["ffrtmp ps", "ffrtmp stats", "ffrtmp history", "ffrtmp doctor"]),
+  );
+  for (const [name, { columns = [] }] of pagesWithColumns) {
+    const { stdout } = await sandbox().run(TABLES[name] ?? name.split(" ").slice(1));
+    const headings = (stdout.split("\n")[0] ?? "").split(/ {2,}/).map((heading) => heading.trim());
+    expect({ name, columns: columns.map(([heading]) => heading) }).toEqual({ name, columns: headings });
+  }
+});
+
+test("the manuals of history explain every reason that a verdict can have", () => {
+  const source = readFileSync(join(import.meta.dir, "../../src/jobs/exit/sla.ts"), "utf8");
+  const reasons = [...source.matchAll(/(?:return|=|[?:]) *[`"]([a-z]+(?:_[a-z]+)+|detached)\b/g)].map(
+    ([, reason]) => reason,
+  );
+  expect(reasons.length).toBeGreaterThan(9);
+  const explained = (MAN_TEXTS["ffrtmp history"]?.reasons ?? []).flatMap(([names]) =>
+    names.split(", ").map((name) => name.replace(/\(.*/, "")),
+  );
+  expect(explained.toSorted()).toEqual([...new Set(reasons)].toSorted() as string[]);
 });
 
 test("the manuals of policy commands refer to the manual of the policy file", () => {

@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { delimiter, join, resolve } from "node:path";
 import { MAN_TEXTS } from "../../scripts/generate/manText.ts";
-import { FFRTMP, type Sandbox } from "./sandbox.ts";
+import { FFRTMP, isRunning, readProc, type Sandbox, until } from "./sandbox.ts";
 
 const ROOT = resolve(import.meta.dir, "../..");
 
@@ -132,10 +132,15 @@ export async function runSession(
       pids.set(pid, real);
       return real;
     });
+    const killed = Number(/kill -9 (\d+)/.exec(command)?.[1]);
+    if (killed > 0 && !readProc(killed, "environ").includes(`FFRTMP_STATE=${box.state}\0`))
+      throw new Error(`PID ${killed} is no process of this test`);
     const child = box.spawn(["sh", "-c", `${command} 2>&1`], { cwd, env });
     const lines = (await new Response(child.stdout as ReadableStream).text()).trimEnd().split("\n");
     for (const [index, line] of lines.entries())
       addPids(pids, wordsOf(step.printed[index] ?? ""), wordsOf(line));
+    // The kernel ends a process a moment after the signal.
+    if (killed > 0) await until(`PID ${killed} has ended`, () => !isRunning(killed));
     printed.push(lines.filter((line) => line !== "").map(shapeOf));
   }
   return printed;

@@ -62,6 +62,13 @@ export async function attach(flags: AttachFlags): Promise<number> {
   const observer = new JobObserver(context, events, observed.resolve);
   observer.observe(job, pidfd);
   denySignals();
+  if (reportStart !== undefined) {
+    const { handOver } = await import("./handOver.ts");
+    if (await handOver(context, job)) {
+      await events.stop();
+      return 0;
+    }
+  }
   const hasContinued = watchContinuations(context.host);
   const end = await Promise.race([signal, observed.promise, detached(context, job)]);
   // The kernel keeps counting a listener that exits without unregistering.

@@ -8,7 +8,7 @@ import { isObserved } from "../../jobs/recovery/recover.ts";
 const ANSWER_TIMEOUT_MS = 10_000;
 
 /**
- * Asks the daemon of the state directory to observe a job that this process has started. Returns whether it does: then
+ * Asks the daemon of the state directory to observe a job that this process has started or governs. Returns whether it does: then
  * this process may leave, and the workload gets another parent. The ledger decides, whatever the daemon answered: it names
  * the daemon as the job's observer only after the daemon has opened a pidfd. If either process dies at any instant, the
  * ledger names a process that lives and observes the job, or one that is dead, whose jobs the next ffrtmp takes over.

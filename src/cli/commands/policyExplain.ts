@@ -6,6 +6,7 @@ import { Refusal } from "../../jobs/errors.ts";
 import { limitJson } from "../../jobs/json.ts";
 import type { JobMode } from "../../jobs/model/job.ts";
 import { maskSecrets, maskText } from "../../jobs/model/secrets.ts";
+import { findForeignJob } from "../../jobs/recovery/foreignJobs.ts";
 import type { LimitOutcome } from "../../limits/outcome.ts";
 import { SlowReader } from "../../linux/proc/slowFacts/slowReader.ts";
 import { readStat } from "../../linux/proc/stat.ts";
@@ -34,7 +35,10 @@ interface Explained extends Explanation {
   governed: GovernedAs | undefined;
 }
 
-/** `directory`: its state directory; `null` where an ffrtmp with another one governs it. `mode`: `null` there too. */
+/**
+ * `directory`: the state directory of the ffrtmp that governs it; `null` where that is another one and not known. `mode`:
+ * `null` for another one.
+ */
 interface GovernedAs {
   jobId: string;
   directory: string | null;
@@ -92,9 +96,9 @@ async function explainProcess(
     const plan = { ...planDryRun(context, outcome.process, spec), jobId: spec.jobId };
     return [{ ...explained, plan, reason: null }];
   }
-  const { governedBy: jobId, byAnother } = outcome.ineligible ?? {};
+  const { governedBy: jobId, byAnother, cgroup = "" } = outcome.ineligible ?? {};
   if (jobId === undefined) return [{ ...explained, plan: undefined, reason: outcome.reason }];
-  const directory = byAnother ? null : state.directory;
+  const directory = byAnother ? (findForeignJob(context, cgroup)?.directory ?? null) : state.directory;
   const governed = { jobId, directory, mode: job?.jobId === jobId ? job.mode : null };
   return [{ ...explained, plan: undefined, reason: outcome.reason, governed }];
 }

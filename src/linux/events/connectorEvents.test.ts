@@ -72,9 +72,13 @@ describe.skipIf(unsupported !== undefined)("the connector", () => {
     events = new ConnectorEvents(host);
     const received: ProcessEvent[] = [];
     await events.start((batch) => received.push(...batch));
+    // A renaming that its process outlives: the exit of a process overtakes it.
+    const children: Bun.Subprocess<"pipe">[] = [];
     const rename = async (name: string): Promise<number> => {
-      const child = Bun.spawn(["sh", "-c", `printf ${name} > /proc/$$/comm`]);
-      await child.exited;
+      const script = `printf ${name} > /proc/$$/comm; echo done; read line`;
+      const child = Bun.spawn(["sh", "-c", script], { stdin: "pipe", stdout: "pipe" });
+      children.push(child);
+      await child.stdout.getReader().read();
       return child.pid;
     };
     const isRenamed = (pid: number) => received.some((event) => event.kind === "comm" && event.pid === pid);
@@ -86,6 +90,7 @@ describe.skipIf(unsupported !== undefined)("the connector", () => {
     events.setNames(undefined);
     const any = await rename("ffrtmp-other");
     while (!isRenamed(any)) await Bun.sleep(5);
+    for (const child of children) child.stdin.end();
   });
 
   test("continues after a loss", async () => {

@@ -4,7 +4,7 @@
  * to test, a directory for its files. The state directory comes from the environment.
  */
 import { Database } from "bun:sqlite";
-import { openSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { realHost } from "../../../src/linux/host.ts";
 import { readStat } from "../../../src/linux/proc/stat.ts";
 
@@ -96,6 +96,7 @@ const watch = (): Bun.Subprocess =>
   start("watch", "--target", TARGET, "--scan-interval", "100ms", "--cpu-weight", "50");
 
 function rows(): Row[] {
+  if (!existsSync(`${process.env["FFRTMP_STATE"]}/ledger.db`)) return [];
   const db = new Database(`${process.env["FFRTMP_STATE"]}/ledger.db`);
   db.run("PRAGMA busy_timeout = 5000");
   const all = db.query<Row, []>("SELECT * FROM jobs LEFT JOIN results USING (key) ORDER BY key").all();
