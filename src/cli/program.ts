@@ -242,6 +242,7 @@ const COMMANDS: Record<string, CommandDefinition> = {
         )
         .option("-f, --follow", "keep printing new events until interrupted")
         .option("--job <job>", "only the events of jobs with this id, from the first one on")
+        .option("--utc", "show times in UTC instead of local time")
         .option("--json", "print JSON, one line for each event"),
     load: async () => (await import("./commands/events.ts")).events,
   },

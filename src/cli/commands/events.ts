@@ -1,4 +1,3 @@
-import { isoTime } from "../../jobs/json.ts";
 import { repairAll } from "../../jobs/recovery/recover.ts";
 import { inodeOf, isMissing, watchLedgerFile } from "../../ledger/database.ts";
 import { LedgerReader, type LogEntry, type LogPosition } from "../../ledger/reader.ts";
@@ -8,6 +7,7 @@ import { timeOptions } from "../options/times.ts";
 import { explainNoRecords } from "../output/emptyState.ts";
 import { logLineJson, logLineText } from "../output/logLines.ts";
 import { warn, writeOut } from "../output/messages.ts";
+import { formatTimeOfDay } from "../output/times.ts";
 import { openToRead, requireRecords } from "../session.ts";
 
 const DAY_MS = 86_400_000;
@@ -20,6 +20,7 @@ interface EventsFlags extends CommonFlags {
   since?: string;
   follow?: boolean;
   job?: string;
+  utc?: boolean;
 }
 
 /** Prints what is recorded about jobs and the daemon, one line for each event, the oldest first. */
@@ -57,7 +58,7 @@ function firstMs({ follow, job }: EventsFlags, nowMs: number): number {
 function explainNone({ since, job }: EventsFlags, sinceMs: number): void {
   if (job !== undefined)
     warn(`no event of a job ${job} is recorded${since === undefined ? "" : " since then"}`);
-  else if (since !== undefined) warn(`no event is recorded since ${isoTime(sinceMs)}`);
+  else if (since !== undefined) warn(`no event is recorded since ${formatTimeOfDay(sinceMs, "local")}`);
   else warn("no event is recorded in the last 24 hours; for earlier ones: ffrtmp events --since 30d");
 }
 
@@ -92,7 +93,8 @@ async function follow(
 }
 
 /** Returns false when stdout accepts no more. */
-function print(entries: LogEntry[], { json }: EventsFlags): boolean {
-  const lines = entries.map(json ? logLineJson : logLineText);
+function print(entries: LogEntry[], { json, utc }: EventsFlags): boolean {
+  const zone = utc ? "utc" : "local";
+  const lines = entries.map((entry) => (json ? logLineJson(entry) : logLineText(entry, zone)));
   return lines.length === 0 || writeOut(`${escapeLines(lines.join("\n"))}\n`);
 }

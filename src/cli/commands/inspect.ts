@@ -170,7 +170,7 @@ function runtimeText(job: Job, result: JobResult): string {
 function describeMemory({ chargedBytes, rssBytes }: JobMemory, job: Job): Pair[] {
   return [
     ["memory now", chargedText(chargedBytes, job)],
-    ["memory rss", rssBytes === null ? "unknown" : memoryText(rssBytes)],
+    ["memory rss", bytesText(rssBytes)],
   ];
 }
 
@@ -188,8 +188,8 @@ function describeUsage(usage: Usage, job: Job, memory: Pair[]): Pair[] {
     ...memory,
     ["memory peak", memoryPeakText(usage, job)],
     ["oom kills", usage.oomKills?.toString() ?? "unknown"],
-    ["read", megabytesText(usage.ioReadBytes)],
-    ["written", megabytesText(usage.ioWriteBytes)],
+    ["read", bytesText(usage.ioReadBytes)],
+    ["written", bytesText(usage.ioWriteBytes)],
     ["cpu pressure", secondsText(usage.cpuPressureUsec)],
     ["memory pressure", secondsText(usage.memoryPressureUsec)],
     ["io pressure", secondsText(usage.ioPressureUsec)],
@@ -210,6 +210,6 @@ function secondsText(usec: number | null): string {
   return usec === null ? "unknown" : `${(usec / 1e6).toFixed(2)} s`;
 }
 
-function megabytesText(bytes: number | null): string {
-  return bytes === null ? "unknown" : `${(bytes / 1e6).toFixed(1)} MB`;
+function bytesText(bytes: number | null): string {
+  return bytes === null ? "unknown" : memoryText(bytes);
 }

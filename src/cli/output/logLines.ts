@@ -5,17 +5,20 @@ import { runtimeOf } from "../../jobs/model/runtime.ts";
 import { summaryLine } from "../../jobs/summary.ts";
 import type { LogEntry } from "../../ledger/reader.ts";
 import { oneLine } from "../../sys/visibleText.ts";
+import { formatTimeOfDay } from "./times.ts";
 
 /** `event_source_changed` */
 const KIND_WIDTH = 20;
 
 /**
  * Returns the line of an event: its time, kind and job, `-` where it has none, and its detail as `name=value`.
- * `2026-11-26T21:33:52.123Z  started               transcode-001  mode=run pid=4026 limits="cpu.max applied"`
+ * `2026-11-26T22:33:52.123+01:00  started               transcode-001  mode=run pid=4026 limits="cpu.max applied"`
  */
-export function logLineText(entry: LogEntry): string {
+export function logLineText(entry: LogEntry, zone: "local" | "utc"): string {
   const { kind, job_id: job, detail } = partsOf(entry);
-  const columns = [isoTime(entry.atMs), kind.padEnd(KIND_WIDTH), job ?? "-", detailText(entry, detail)];
+  // One word, so that the columns of a line can be counted.
+  const time = formatTimeOfDay(entry.atMs, zone, 3).replace(" ", "T");
+  const columns = [time, kind.padEnd(KIND_WIDTH), job ?? "-", detailText(entry, detail)];
   return oneLine(columns.join("  ").trimEnd());
 }
 
