@@ -34,7 +34,13 @@ test("events prints the registration, the start and the end of a job, one line e
   expect(rows.map((row) => row.split(/ +/).slice(1, 3).join(" "))).toEqual(
     ["one", "two"].flatMap((job) => [`registered ${job}`, `started ${job}`, `ended ${job}`]),
   );
-  expect(rows[2]).toMatch(/^\d{4}-\S+Z {2}ended {2,}one {2}.*sla=COMPLIANT .*exit=3 pid=\d+$/);
+  expect(rows[2]).toMatch(
+    /^\d{4}-\d\d-\d\dT\S+[+-]\d\d:\d\d {2}ended {2,}one {2}.*sla=COMPLIANT .*exit=3 pid=\d+$/,
+  );
+  const utc = await sandbox().run(["events", "--utc"], { env: { TZ: "Europe/Berlin" } });
+  expect(utc.stdout).toMatch(/^\d{4}-\d\d-\d\dT\S+Z {2}registered/);
+  const local = await sandbox().run(["events"], { env: { TZ: "Asia/Kolkata" } });
+  expect(local.stdout).toMatch(/^\d{4}-\d\d-\d\dT\S+\+05:30 {2}registered/);
   expect((await eventsOf("--job", "two")).map(({ kind }) => kind)).toEqual([
     "registered",
     "started",
