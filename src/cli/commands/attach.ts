@@ -19,12 +19,13 @@ import { SlowReader } from "../../linux/proc/slowFacts/slowReader.ts";
 import { readStat } from "../../linux/proc/stat.ts";
 import { visible } from "../../linux/proc/table.ts";
 import { closeOnExec } from "../../sys/descriptor.ts";
+import { findRunningJob } from "../findJobs.ts";
 import { denySignals, restartWithFewerRights } from "../giveUp.ts";
 import { type JobFlags, jobSpecFromFlags } from "../options/jobOptions.ts";
 import { printErr, printJson, warn } from "../output/messages.ts";
 import { warnOfLikelyMistakes, warnOfMissingLimits } from "../output/outcomes.ts";
 import { warnOfMissingTotal } from "../output/tenantTotals.ts";
-import { findRunningJob, openContext } from "../session.ts";
+import { openContext } from "../session.ts";
 import { firstSignal, stopObserving, watchContinuations } from "../signals.ts";
 import { attachReporting, runInBackground } from "./background.ts";
 

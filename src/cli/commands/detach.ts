@@ -2,9 +2,10 @@ import { detach as detachJob } from "../../jobs/attach/detach.ts";
 import { resultJson } from "../../jobs/json.ts";
 import { jobCgroupOf } from "../../jobs/placement/jobCgroup.ts";
 import { findActiveDaemon } from "../../jobs/recovery/recover.ts";
+import { findRunningJob } from "../findJobs.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
 import { printJson, printOut } from "../output/messages.ts";
-import { closeAfterChange, findRunningJob, openToChange } from "../session.ts";
+import { closeAfterChange, openToChange } from "../session.ts";
 
 export function detach(name: string, flags: CommonFlags): number {
   const context = openToChange(flags);

@@ -19,6 +19,7 @@ import { LIMIT_NAMES } from "../../limits/table.ts";
 import type { Usage } from "../../limits/usage.ts";
 import { listMembers } from "../../linux/cgroup/jobCgroup.ts";
 import { type JobMemory, readJob } from "../../metrics/jobReading.ts";
+import { findJob } from "../findJobs.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
 import { memoryText } from "../output/amounts.ts";
 import { memoryJson } from "../output/jobTable.ts";
@@ -26,7 +27,7 @@ import { printJson, printOut } from "../output/messages.ts";
 import { outcomePairs } from "../output/outcomes.ts";
 import { type Pair, renderPairs } from "../output/table.ts";
 import { formatTimeOfDay } from "../output/times.ts";
-import { findJob, openToRead } from "../session.ts";
+import { openToRead } from "../session.ts";
 
 interface InspectFlags extends CommonFlags {
   utc?: boolean;

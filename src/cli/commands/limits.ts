@@ -9,13 +9,14 @@ import { cancelledBy, formatChange, formatLimit, type LimitLayer, mergeLayers } 
 import { isInForce } from "../../limits/outcome.ts";
 import { CGROUP_LIMITS, type LimitName } from "../../limits/table.ts";
 import { readLimitsOn } from "../../linux/cgroup/effectiveLimits.ts";
+import { findRunningJobs, isPattern } from "../findJobs.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
 import { limitLayerFrom } from "../options/limitOptions.ts";
 import type { ChangedLimitsJson, UnchangedLimitsJson } from "../output/jsonSchemas.ts";
 import { printError, printJson, printOut } from "../output/messages.ts";
 import { outcomePairs, warnOfLikelyMistakes } from "../output/outcomes.ts";
 import { type Pair, renderPairs } from "../output/table.ts";
-import { closeAfterChange, findRunningJobs, isPattern, openToChange } from "../session.ts";
+import { closeAfterChange, openToChange } from "../session.ts";
 
 /** As for every request that could not be fulfilled. */
 const REFUSED = 2;

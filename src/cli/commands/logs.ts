@@ -2,9 +2,10 @@ import { closeSync, constants, readSync } from "node:fs";
 import { Refusal } from "../../jobs/errors.ts";
 import { describeErrno } from "../../sys/errno.ts";
 import { openRegular } from "../../sys/regularFile.ts";
+import { findJob } from "../findJobs.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
 import { writeOut } from "../output/messages.ts";
-import { findJob, openToRead } from "../session.ts";
+import { openToRead } from "../session.ts";
 
 const POLL_MS = 200;
 

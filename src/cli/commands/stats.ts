@@ -4,6 +4,7 @@ import type { OpenJob } from "../../jobs/model/job.ts";
 import { isAlive } from "../../linux/proc/identity.ts";
 import { type JobSample, JobSampler } from "../../metrics/sampler.ts";
 import { type TenantTotal, tenantTotals } from "../../metrics/tenants.ts";
+import { findRunningJobs } from "../findJobs.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
 import { explainNoneOpen } from "../output/emptyState.ts";
 import { compareJobs, type JobOrder } from "../output/jobTable.ts";
@@ -12,7 +13,7 @@ import { printOut, writeOut } from "../output/messages.ts";
 import { jobUseJson, STATS_COLUMNS, TENANT_COLUMNS, tenantUseJson } from "../output/statsTable.ts";
 import { renderTable } from "../output/table.ts";
 import { isStdoutTerminal, tableWidth } from "../output/terminal.ts";
-import { findRunningJobs, openToRead, requireRecords } from "../session.ts";
+import { openToRead, requireRecords } from "../session.ts";
 
 export interface StatsFlags extends CommonFlags {
   once?: boolean;

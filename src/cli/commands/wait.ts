@@ -3,11 +3,12 @@ import { resultJson } from "../../jobs/json.ts";
 import { exitCodeOf } from "../../jobs/model/ending.ts";
 import { summaryLine } from "../../jobs/summary.ts";
 import { signalNumber } from "../../sys/waitStatus.ts";
+import { findJob } from "../findJobs.ts";
 import { denySignals } from "../giveUp.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
 import { timeOptions } from "../options/times.ts";
 import { printOut, warn } from "../output/messages.ts";
-import { findJob, openToRead } from "../session.ts";
+import { openToRead } from "../session.ts";
 import { firstSignal } from "../signals.ts";
 import { JobWaiter, type WaitedEnd } from "./jobWaiter.ts";
 

@@ -40,7 +40,11 @@ export function findJobCgroup(
     records.flatMap((each) => Object.values(pathsOf(each)).flat());
   const all = [...record.cgroup, ...changes];
   if ([...new Set(pathsIn(all))].some((path) => leadsElsewhere(fs, path))) return none;
-  if (pathsIn(all.filter((each) => !isFile(each))).some((path) => fs.isFile(path))) return none;
+  // No file of a cgroup has the name of a cgroup of ffrtmp, so most paths need not be read.
+  const others = pathsIn(all.filter((each) => !isFile(each))).filter(
+    (path) => !basename(path).startsWith(CGROUP_PREFIX),
+  );
+  if (others.some((path) => fs.isFile(path))) return none;
   const directories = record.cgroup.flatMap((stored): JobDirectory[] => {
     const { hierarchy: key, placedAs = "child", path, ...counted } = stored;
     const hierarchy = hierarchyOf(stored);
