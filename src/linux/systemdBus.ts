@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { BusConnection, NoAnswer } from "./dbus/connection.ts";
 import type { Call, Received } from "./dbus/message.ts";
 import type { BusValue } from "./dbus/wire.ts";
 
@@ -62,15 +63,9 @@ function socketsOf(manager: Manager): BusSocket[] {
       ];
 }
 
-/** Loads the code of D-Bus at the first call: most starts of `run` make none. */
-function loadConnection() {
-  return require("./dbus/connection.ts") as typeof import("./dbus/connection.ts");
-}
-
 /** Returns a bus that uses the first socket at which a server answers. */
 export function busAt(sockets: (manager: Manager) => BusSocket[], timeoutMs: number): Bus {
   const ask = (manager: Manager, calls: Call[]): { answers: Received[] } | { reason: string } => {
-    const { NoAnswer } = loadConnection();
     const reasons: string[] = [];
     const deadline = performance.now() + timeoutMs;
     for (const socket of sockets(manager)) {
@@ -115,7 +110,7 @@ export function busAt(sockets: (manager: Manager) => BusSocket[], timeoutMs: num
 }
 
 function askAt({ path, kind }: BusSocket, calls: Call[], deadline: number): Received[] {
-  const connection = loadConnection().BusConnection.open(path, deadline, process.geteuid?.() ?? 0);
+  const connection = BusConnection.open(path, deadline, process.geteuid?.() ?? 0);
   try {
     if (kind === "manager") return connection.call(calls);
     const addressed = calls.map((call) => ({ ...call, destination: SERVICE }));
