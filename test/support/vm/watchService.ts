@@ -68,6 +68,11 @@ export class WatchService {
     copyFileSync(POLICY_FILE, POLICY);
   }
 
+  writePolicy(text: string): void {
+    mkdirSync(dirname(POLICY), { recursive: true });
+    writeFileSync(POLICY, text);
+  }
+
   async setting(name: string, value: string): Promise<void> {
     mkdirSync(DROP_INS, { recursive: true });
     writeFileSync(join(DROP_INS, `${name}.conf`), `[Service]\n${name}=${value}\n`);
@@ -103,6 +108,11 @@ export class WatchService {
       "--output=cat",
       "--no-pager",
     );
+  }
+
+  /** Runs ffrtmp with the state of the service. Returns its stdout. */
+  command(...args: string[]): Promise<string> {
+    return run(INSTALLED, ...args);
   }
 
   // biome-ignore lint/suspicious/noExplicitAny: the JSON has many shapes
