@@ -6,7 +6,7 @@ import { EVENT_DETAILS } from "../../src/jobs/jsonSchemas.ts";
 
 /** An introduction, and the rules that hold for each document. */
 export const JSON_RULES = [
-  "With `--json`, commands print one JSON document on stdout, or JSON lines while they run. Messages go to stderr.",
+  "With `--json`, commands print one JSON document on stdout, or JSON lines while they run. Messages go to stderr. `run` prints its document there too, on one line: stdout belongs to its workload.",
   "Keys and their meanings stay from release to release. New keys can be added, so ignore the ones that you do not know.",
   "`null` means that the value is not known, unless the description gives another meaning. A value is never invented.",
   "Times are ISO 8601 in UTC with milliseconds. Durations are in seconds, sizes in bytes; the key ends with the unit.",
@@ -55,6 +55,7 @@ export function documentTexts(style: NameStyle): DocumentText[] {
 
 function documentType({ form, schema }: JsonDocument, style: NameStyle): string {
   const type = typeOf(jsonSchemaOf(schema), style);
+  if (form === "stderr") return `${type}, on one line of stderr`;
   return form === "lines" ? `lines, each ${type}` : type;
 }
 

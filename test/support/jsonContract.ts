@@ -4,13 +4,13 @@ import { JSON_DOCUMENTS, type JsonDocument } from "../../src/cli/output/jsonSche
 const LONG_OPTIONS: Record<string, string> = { "-d": "--detach" };
 
 /** Throws for a JSON output that is not as `docs/json.md` describes it. Other outputs pass. */
-export function checkJsonContract(args: readonly string[], stdout: string): void {
+export function checkJsonContract(args: readonly string[], stdout: string, stderr = ""): void {
   const own = args.includes("--") ? args.slice(0, args.indexOf("--")) : args;
-  if (!own.includes("--json") || stdout === "") return;
+  if (!own.includes("--json")) return;
   const document = documentOf(own);
   const command = `ffrtmp ${own.join(" ")}`;
   if (document === undefined) throw new Error(`docs/json.md has no document of: ${command}`);
-  for (const text of textsOf(document, stdout)) {
+  for (const text of textsOf(document, stdout, stderr)) {
     const { error } = document.schema.safeParse(JSON.parse(text));
     if (error)
       throw new Error(
@@ -20,7 +20,7 @@ export function checkJsonContract(args: readonly string[], stdout: string): void
 }
 
 /** Returns the document that a command line with `--json` prints; `undefined` for a command that prints none. */
-function documentOf(args: readonly string[]): JsonDocument | undefined {
+export function documentOf(args: readonly string[]): JsonDocument | undefined {
   const options = args.map((arg) => LONG_OPTIONS[arg] ?? arg);
   return JSON_DOCUMENTS.find(
     ({ command, option }) =>
@@ -29,8 +29,8 @@ function documentOf(args: readonly string[]): JsonDocument | undefined {
   );
 }
 
-function textsOf({ form }: JsonDocument, stdout: string): string[] {
-  if (form === "lines") return stdout.trimEnd().split("\n");
-  // The workload of `run` has written to the same output before.
-  return [stdout.slice(Math.max(0, stdout.lastIndexOf("\n{\n") + 1))];
+function textsOf({ form }: JsonDocument, stdout: string, stderr: string): string[] {
+  if (form === "stderr") return stderr.split("\n").filter((line) => line.startsWith("{"));
+  if (stdout === "") return [];
+  return form === "lines" ? stdout.trimEnd().split("\n") : [stdout];
 }

@@ -70,7 +70,7 @@ export class Sandbox {
   async run(args: string[], options: SpawnOptions = {}): Promise<Ended> {
     const child = this.start(args, options);
     const [stdout, stderr] = await Promise.all([textOf(child.stdout), textOf(child.stderr)]);
-    checkJsonContract(args, stdout);
+    checkJsonContract(args, stdout, stderr);
     return { code: await child.exited, stdout, stderr };
   }
 

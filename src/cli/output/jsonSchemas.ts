@@ -427,15 +427,16 @@ export interface JsonDocument {
   /** The command with `--json`, and the option that selects this document, if any. */
   command: string;
   option?: string;
-  /** `lines`: one object a line, while the command runs. */
-  form: "document" | "lines";
+  /** `lines`: one object a line, while the command runs. `stderr`: one object on a line of stderr. */
+  form: "document" | "lines" | "stderr";
   schema: z.ZodType;
 }
 
 /** All documents that commands print. The first one that fits a command line is the one it prints. */
 export const JSON_DOCUMENTS: readonly JsonDocument[] = [
   { command: "run", option: "--detach", form: "document", schema: started },
-  { command: "run", form: "document", schema: resultSchema },
+  // On stderr: stdout belongs to the workload.
+  { command: "run", form: "stderr", schema: resultSchema },
   { command: "attach", option: "--policy", form: "document", schema: returned },
   { command: "attach", option: "--detach", form: "document", schema: started },
   { command: "attach", form: "document", schema: resultSchema },
