@@ -1,10 +1,10 @@
 import { expect, test } from "bun:test";
-import { openSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { openSync, readFileSync, writeFileSync } from "node:fs";
 import {
   eventually,
+  isStopped,
   lacksCommand,
   lacksRoot,
-  readProc,
   type Sandbox,
   testIf,
   until,
@@ -35,10 +35,6 @@ async function watch(box: Sandbox, target: string, flags: string[]): Promise<Wat
 async function stop({ daemon }: Watcher): Promise<void> {
   daemon.kill("SIGTERM");
   await daemon.exited;
-}
-
-function isStopped(pid: number): boolean {
-  return readdirSync(`/proc/${pid}/task`).every((tid) => / T /.test(readProc(pid, `task/${tid}/stat`)));
 }
 
 function lacksConnector(): string | undefined {

@@ -1,6 +1,14 @@
 import { expect, test } from "bun:test";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { isRunning, lacksLimits, type Sandbox, testIf, until, useSandbox } from "../support/sandbox.ts";
+import {
+  isRunning,
+  isStopped,
+  lacksLimits,
+  type Sandbox,
+  testIf,
+  until,
+  useSandbox,
+} from "../support/sandbox.ts";
 import { startDaemon } from "../support/watchDaemon.ts";
 
 const sandbox = useSandbox();
@@ -91,6 +99,7 @@ handoverTest("a daemon that does not answer leaves the job with its background c
   const box = sandbox();
   const daemon = await startDaemon(box);
   daemon.process.kill("SIGSTOP");
+  await until("every thread of the daemon is stopped", () => isStopped(daemon.process.pid));
   await startInBackground(box, "kept", gated(box, 3));
   const copy = await observerOf(box, "kept");
   expect(copies(box)).toEqual([copy as number]);

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
-import { lacksRoot, testIf, until, useSandbox } from "../support/sandbox.ts";
+import { isStopped, lacksRoot, testIf, until, useSandbox } from "../support/sandbox.ts";
 import { startDaemon } from "../support/watchDaemon.ts";
 
 const sandbox = useSandbox();
@@ -61,6 +61,7 @@ test("ps --daemon asks the living daemon, and says when that does not answer", a
   expect(fresh.stdout).toMatch(/^counted +now$/m);
   expect(fresh.stderr).toBe("");
   daemon.process.kill("SIGSTOP");
+  await until("every thread of the daemon is stopped", () => isStopped(daemon.process.pid));
   const stale = await sandbox().run(["ps", "--daemon"]);
   expect(stale.stderr).toContain("the daemon does not answer: this is what it recorded last");
   expect(stale.stdout).toMatch(/^counted +.* ago$/m);

@@ -287,6 +287,11 @@ export function isRunning(pid: number, startTicks?: number): boolean {
   return startTicks === undefined || stat.startTicks === startTicks;
 }
 
+/** Reports whether SIGSTOP has reached every thread of a process, a moment after it was sent. */
+export function isStopped(pid: number): boolean {
+  return readdirSync(`/proc/${pid}/task`).every((tid) => / T /.test(readProc(pid, `task/${tid}/stat`)));
+}
+
 export function readProc(pid: number, file: string): string {
   return readFileSync(`/proc/${pid}/${file}`, "utf8");
 }
