@@ -1,5 +1,6 @@
 import { accessSync, constants, existsSync, readFileSync, statSync } from "node:fs";
 import { dirname } from "node:path";
+import { USERS_FILE } from "../linux/proc/idNames.ts";
 import { describeErrno, errnoOf } from "../sys/errno.ts";
 import { isMissing } from "./database.ts";
 import { locateState, ROOT_STATE, userState } from "./location.ts";
@@ -77,7 +78,7 @@ const ROOT: StateOwner = { name: "root", uid: 0, directory: ROOT_STATE };
 export function listOwners(): StateOwner[] {
   try {
     // www-data:x:33:33:www-data:/var/www:/usr/sbin/nologin
-    const lines = readFileSync("/etc/passwd", "utf8").matchAll(
+    const lines = readFileSync(USERS_FILE, "utf8").matchAll(
       /^([^:\n]+):[^:\n]*:(\d+):\d*:[^:\n]*:(\/[^:\n]*)/gm,
     );
     const users = [...lines].map(([, name = "", id, home = ""]) => ({

@@ -3,7 +3,7 @@ import { inodeOf, isMissing, watchLedgerFile } from "../../ledger/database.ts";
 import { LedgerReader, type LogEntry, type LogPosition } from "../../ledger/reader.ts";
 import { escapeLines } from "../../sys/visibleText.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
-import { timeOptions } from "../options/times.ts";
+import { timeOptions } from "../options/timeOptions.ts";
 import { explainNoRecords } from "../output/emptyState.ts";
 import { logLineJson, logLineText } from "../output/logLines.ts";
 import { warn, writeOut } from "../output/messages.ts";

@@ -11,7 +11,7 @@ import { repairAll } from "../../jobs/recovery/recover.ts";
 import { exitText, markOf } from "../../jobs/summary.ts";
 import type { HistoryFilter } from "../../ledger/ledger.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
-import { timeOptions } from "../options/times.ts";
+import { timeOptions } from "../options/timeOptions.ts";
 import { explainNoneEnded } from "../output/emptyState.ts";
 import { printJson, printOut, warn } from "../output/messages.ts";
 import { slaTable } from "../output/slaFigures.ts";

@@ -6,7 +6,7 @@ import { signalNumber } from "../../sys/waitStatus.ts";
 import { findJob } from "../findJobs.ts";
 import { denySignals } from "../giveUp.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
-import { timeOptions } from "../options/times.ts";
+import { timeOptions } from "../options/timeOptions.ts";
 import { printOut, warn } from "../output/messages.ts";
 import { openToRead } from "../session.ts";
 import { firstSignal } from "../signals.ts";

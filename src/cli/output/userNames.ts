@@ -1,6 +1,6 @@
-import { IdNames } from "../../linux/proc/idNames.ts";
+import { IdNames, USERS_FILE } from "../../linux/proc/idNames.ts";
 
-const users = new IdNames("/etc/passwd");
+const users = new IdNames(USERS_FILE);
 
 /** Returns the name of a user, or the number of one without a name in /etc/passwd. `null`: the user is unknown. */
 export function userNameOf(uid: number | null): string | null {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "bun:test";
-import { parseWaitTime } from "./times.ts";
+import { parseWaitTime } from "./timeOptions.ts";
 
 describe("parseWaitTime()", () => {
   it("takes what a timer of the runtime can count", () => {
