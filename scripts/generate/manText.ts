@@ -80,6 +80,7 @@ export const MAN_TEXTS: Record<string, ManText> = {
     description: [
       "On a terminal the table is refreshed until Ctrl-C, or until the named jobs have ended. In a pipe one table is printed, and more with --interval. Below the jobs there is a row for each tenant, with the totals of its jobs.",
       "THROTTLED is the part of the periods of a CPU quota in which the quota stopped the job; of a tenant, by the quota of its total.",
+      "Where jobs use NVIDIA GPUs, the table has columns for them, and a table below has a row for each GPU with its use by all programs. The driver is asked at most once in two seconds, and reports averages over a period of its own.",
     ],
     columns: [
       ["JOB", "the id of the job."],
@@ -90,6 +91,10 @@ export const MAN_TEXTS: Record<string, ManText> = {
       ["READ", "data read from disks."],
       ["WRITTEN", "data written to disks."],
       ["PROCS", "the number of processes."],
+      ["GPU %", "the use of NVIDIA GPUs by its processes; 100 is one GPU. Only where a job uses one."],
+      ["ENC %", "the use of their video encoders."],
+      ["DEC %", "the use of their video decoders."],
+      ["GPU MEM", "the GPU memory of its processes."],
       ["COMMAND", "the command line, with secrets as ***."],
     ],
     examples: [

@@ -201,7 +201,7 @@ const COMMANDS: Record<string, CommandDefinition> = {
         )
         .addOption(sortOption())
         .option("--no-trunc", "on a terminal, show all columns and the whole command")
-        .option("--json", "print a JSON line for each job and tenant, again after each interval"),
+        .option("--json", "print a JSON line for each job, tenant and GPU, again after each interval"),
     load: async () => (await import("./commands/stats.ts")).stats,
   },
   inspect: {

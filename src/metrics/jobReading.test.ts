@@ -15,7 +15,7 @@ const limitsTest = test.skipIf(reason !== undefined);
 limitsTest("an attached job has the resident memory of its processes, and its cgroup counts the CPU", () => {
   const { context, job, pid } = governSleeper({ pidsMax: 10 });
   const reading = readJob(context, job, jobCgroupOf(context, job));
-  expect(reading).toMatchObject({ processCount: 1, memory: { source: "rss" } });
+  expect(reading).toMatchObject({ pids: [pid], memory: { source: "rss" } });
   expect(reading.memory.rssBytes).toBe(readResidentBytes(context.host, pid) as number);
   expect(reading.counters.cpuUsec).toBeNumber();
   expect(reading.processes).toBeUndefined();
@@ -59,7 +59,7 @@ limitsTest("nothing is invented about a job whose process has ended", async () =
   expect(
     readJob({ ...context, hierarchies: [] }, gone, jobCgroupOf({ ...context, hierarchies: [] }, gone)),
   ).toMatchObject({
-    processCount: null,
+    pids: [],
     memory: { bytes: null, source: null, chargedBytes: null, rssBytes: null },
   });
 });

@@ -15,7 +15,7 @@ function reading(atBootMs: number, counters: Partial<Counters>, tenant: Partial<
     atBootMs,
     counters: { ...UNKNOWN_COUNTERS, ...counters },
     memory,
-    processCount: 2,
+    pids: [10, 11],
     tenantCounters,
   };
 }
@@ -23,7 +23,7 @@ function reading(atBootMs: number, counters: Partial<Counters>, tenant: Partial<
 function sample(tenant: string | null, cpuUsec: number, isNew = false): JobSample {
   const before = reading(0, { cpuUsec: 0 }, { quotaPeriods: 0, throttledPeriods: 0 });
   const now = reading(1000, { cpuUsec }, { quotaPeriods: 10, throttledPeriods: 3 });
-  const { memory, processCount } = now;
+  const { memory, pids } = now;
   return {
     job: someJob({ tenant }),
     before: isNew ? null : before,
@@ -31,7 +31,8 @@ function sample(tenant: string | null, cpuUsec: number, isNew = false): JobSampl
     rates: isNew ? null : ratesBetween(before, now),
     intervalMs: isNew ? null : 1000,
     memory,
-    processCount,
+    processCount: pids.length,
+    gpu: null,
   };
 }
 

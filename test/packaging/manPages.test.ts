@@ -44,6 +44,9 @@ test("the manual of the policy file describes every key of its schema, with exam
 /** Command lines that print the whole table of a page. */
 const TABLES: Record<string, string[]> = { "ffrtmp ps": ["ps", "-a"], "ffrtmp stats": ["stats", "--once"] };
 
+/** Columns of a machine that this one is not: test/live/gpu.test.ts shows them. */
+const OF_GPUS = ["GPU %", "ENC %", "DEC %", "GPU MEM"];
+
 test("the manual of a command that prints a table explains its columns, in their order", async () => {
   const pagesWithColumns = Object.entries(MAN_TEXTS).filter(([, { columns }]) => columns !== undefined);
   expect(pagesWithColumns.map(([name]) => name)).toEqual(
@@ -52,7 +55,9 @@ test("the manual of a command that prints a table explains its columns, in their
   for (const [name, { columns = [] }] of pagesWithColumns) {
     const { stdout } = await sandbox().run(TABLES[name] ?? name.split(" ").slice(1));
     const headings = (stdout.split("\n")[0] ?? "").split(/ {2,}/).map((heading) => heading.trim());
-    expect({ name, columns: columns.map(([heading]) => heading) }).toEqual({ name, columns: headings });
+    const explained = columns.map(([heading]) => heading);
+    const here = explained.filter((heading) => headings.includes(heading) || !OF_GPUS.includes(heading));
+    expect({ name, columns: here }).toEqual({ name, columns: headings });
   }
 });
 

@@ -4,13 +4,21 @@ import type { OpenJob } from "../../jobs/model/job.ts";
 import { isAlive } from "../../linux/proc/identity.ts";
 import { type JobSample, JobSampler } from "../../metrics/sampler.ts";
 import { type TenantTotal, tenantTotals } from "../../metrics/tenants.ts";
+import type { DeviceReading } from "../../sys/nvml.ts";
 import { findRunningJobs } from "../findJobs.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
 import { explainNoneOpen } from "../output/emptyState.ts";
 import { compareJobs, type JobOrder } from "../output/jobTable.ts";
 import { LiveView } from "../output/liveView.ts";
 import { printOut, writeOut } from "../output/messages.ts";
-import { jobUseJson, STATS_COLUMNS, TENANT_COLUMNS, tenantUseJson } from "../output/statsTable.ts";
+import {
+  DEVICE_COLUMNS,
+  deviceUseJson,
+  jobColumns,
+  jobUseJson,
+  TENANT_COLUMNS,
+  tenantUseJson,
+} from "../output/statsTable.ts";
 import { renderTable } from "../output/table.ts";
 import { isStdoutTerminal, tableWidth } from "../output/terminal.ts";
 import { openToRead, requireRecords } from "../session.ts";
@@ -30,6 +38,7 @@ const FIRST_INTERVAL_MS = 200;
 interface Measured {
   samples: JobSample[];
   totals: TenantTotal[];
+  devices: readonly DeviceReading[];
 }
 
 /**
@@ -57,7 +66,8 @@ export async function stats(names: string[], flags: StatsFlags): Promise<number>
     const samples = sampler.sample(jobs);
     if (flags.sort) samples.sort(compareJobs(context, flags.sort));
     // The total of a tenant is that of all its jobs.
-    const isRead = print({ samples, totals: names.length === 0 ? tenantTotals(samples) : [] });
+    const machine = names.length === 0 ? { totals: tenantTotals(samples), devices: sampler.devices() } : {};
+    const isRead = print({ samples, totals: [], devices: [], ...machine });
     if (!isRepeated || !isRead) break;
   }
   context.ledger.close();
@@ -81,9 +91,9 @@ function jobLister(context: Context, names: readonly string[]): () => OpenJob[] 
 /** Prints everything at one time. Returns false when stdout has no reader any more. */
 type Printer = (measured: Measured) => boolean;
 
-const printLines: Printer = ({ samples, totals }) => {
+const printLines: Printer = ({ samples, totals, devices }) => {
   const time = isoTime(Date.now());
-  const objects = [...samples.map(jobUseJson), ...totals.map(tenantUseJson)];
+  const objects = [...samples.map(jobUseJson), ...totals.map(tenantUseJson), ...devices.map(deviceUseJson)];
   const lines = objects.map((each) => `${JSON.stringify({ time, ...each })}\n`);
   return writeOut(lines.join(""));
 };
@@ -99,17 +109,21 @@ function tablePrinter(flags: StatsFlags): Printer {
 
 function livePrinter(flags: StatsFlags): Printer {
   const view = new LiveView();
-  return ({ samples, totals }) => {
-    const [lines, length] = [tables({ samples, totals }, tableWidth(flags)), samples.length + 1];
+  return (measured) => {
+    const [lines, length] = [tables(measured, tableWidth(flags)), measured.samples.length + 1];
     // The totals stay visible where there are more jobs than fit.
     return view.show(lines.slice(0, length), lines.slice(length));
   };
 }
 
-/** Returns the lines of the table of jobs and, where jobs have tenants, those of the table of tenants. */
-function tables({ samples, totals }: Measured, width: number | undefined): string[] {
-  const jobs = renderTable(STATS_COLUMNS, samples, width).split("\n");
-  return totals.length === 0
-    ? jobs
-    : [...jobs, "", ...renderTable(TENANT_COLUMNS, totals, width).split("\n")];
+/** Returns the lines of the table of jobs, of that of tenants where jobs have tenants, and of that of GPUs where jobs use them. */
+function tables({ samples, totals, devices }: Measured, width: number | undefined): string[] {
+  const used = samples.some(({ gpu }) => gpu !== null) ? devices : [];
+  return [
+    renderTable(jobColumns(samples), samples, width),
+    ...(totals.length === 0 ? [] : [renderTable(TENANT_COLUMNS, totals, width)]),
+    ...(used.length === 0 ? [] : [renderTable(DEVICE_COLUMNS, used, width)]),
+  ]
+    .join("\n\n")
+    .split("\n");
 }

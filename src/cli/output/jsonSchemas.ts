@@ -57,6 +57,22 @@ const rates = {
   io_write_bytes_per_second: described(z.number().nullable(), "data written to disks"),
 };
 
+const percentOfGpu = (what: string) => described(z.number().nullable(), `${what}; 100 is one device`);
+
+const gpuUse = z
+  .strictObject({
+    memory_bytes: bytes("the device memory of its processes"),
+    sm_percent: percentOfGpu("the use of the streaming multiprocessors"),
+    encoder_percent: percentOfGpu("the use of the video encoders"),
+    decoder_percent: percentOfGpu("the use of the video decoders"),
+    encoder_sessions: described(z.number().int(), "the number of its open encoders"),
+  })
+  .meta({
+    id: "GpuUse",
+    description:
+      "What a job uses of NVIDIA GPUs, as the driver reports it: averages over the driver's last sampling period. A percentage is `null` where the driver has no sample of the process, as for one that was idle.",
+  });
+
 const jobUse = z
   .strictObject({
     time: described(z.iso.datetime(), "when it was measured; ISO 8601 in UTC"),
@@ -71,6 +87,10 @@ const jobUse = z
     ),
     ...present,
     ...rates,
+    gpu: described(
+      gpuUse.nullable(),
+      "what its processes use of NVIDIA GPUs; `null`: the driver knows none of them, there is no driver, or its PIDs are those of another pid namespace",
+    ),
   })
   .meta({ id: "JobUse", description: "What a job uses now." });
 
@@ -90,6 +110,23 @@ const tenantUse = z
     id: "TenantUse",
     description: "What the jobs of a tenant use now. A sum is `null` if one job's is.",
   });
+
+const deviceUse = z
+  .strictObject({
+    time: jobUse.shape.time,
+    kind: described(
+      z.literal("gpu"),
+      "the use of one NVIDIA GPU by all programs; only when no jobs are named",
+    ),
+    index: described(z.number().int(), "the number of the device, as nvidia-smi shows it"),
+    name: text("the model; `null`: the driver does not tell it"),
+    sm_percent: percentOfGpu("the time in which the streaming multiprocessors were in use"),
+    encoder_percent: percentOfGpu("the use of its video encoders"),
+    decoder_percent: percentOfGpu("the use of its video decoders"),
+    memory_bytes: bytes("the device memory in use"),
+    memory_total_bytes: bytes("the device memory"),
+  })
+  .meta({ id: "GpuDevice", description: "What all programs together use of one NVIDIA GPU." });
 
 const inspected = jobSchema
   .extend({
@@ -442,7 +479,7 @@ export const JSON_DOCUMENTS: readonly JsonDocument[] = [
   { command: "attach", form: "document", schema: resultSchema },
   { command: "ps", option: "--daemon", form: "document", schema: daemon.nullable() },
   { command: "ps", form: "document", schema: z.array(listed) },
-  { command: "stats", form: "lines", schema: z.union([jobUse, tenantUse]) },
+  { command: "stats", form: "lines", schema: z.union([jobUse, tenantUse, deviceUse]) },
   { command: "inspect", form: "document", schema: inspected },
   { command: "history", option: "--sla", form: "document", schema: slaRates },
   { command: "wait", form: "lines", schema: resultSchema },

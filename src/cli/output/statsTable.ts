@@ -1,7 +1,9 @@
 import { shownCommand } from "../../jobs/model/secrets.ts";
+import type { JobGpu } from "../../metrics/gpu/gpuUse.ts";
 import type { Rates } from "../../metrics/rates.ts";
 import type { JobSample } from "../../metrics/sampler.ts";
 import type { TenantTotal } from "../../metrics/tenants.ts";
+import type { DeviceReading } from "../../sys/nvml.ts";
 import { memoryText, percentText, rateText, shareText } from "./amounts.ts";
 import { memoryUseText, rounded, useJson } from "./jobTable.ts";
 import type { Column } from "./table.ts";
@@ -41,7 +43,7 @@ const others: Column<Measured>[] = [
   { heading: "PROCS", right: true, yields: 2, text: ({ processCount }) => processCount?.toString() ?? "-" },
 ];
 
-export const STATS_COLUMNS: Column<JobSample>[] = [
+const JOB_COLUMNS: Column<JobSample>[] = [
   { heading: "JOB", text: ({ job }) => job.jobId },
   { heading: "TENANT", yields: 5, text: ({ job }) => job.tenant ?? "-" },
   cpu,
@@ -52,8 +54,27 @@ export const STATS_COLUMNS: Column<JobSample>[] = [
     short: { yields: 1, text: ({ memory }) => memoryText(memory.bytes) },
   },
   ...others,
-  { heading: "COMMAND", flexible: true, yields: 1, text: ({ job }) => shownCommand(job).command.join(" ") },
 ];
+
+const COMMAND: Column<JobSample> = {
+  heading: "COMMAND",
+  flexible: true,
+  yields: 1,
+  text: ({ job }) => shownCommand(job).command.join(" "),
+};
+
+const GPU_COLUMNS: Column<JobSample>[] = [
+  { heading: "GPU %", right: true, text: ({ gpu }) => percentText(gpu?.smPercent ?? null) },
+  { heading: "ENC %", right: true, yields: 2, text: ({ gpu }) => percentText(gpu?.encoderPercent ?? null) },
+  { heading: "DEC %", right: true, yields: 2, text: ({ gpu }) => percentText(gpu?.decoderPercent ?? null) },
+  { heading: "GPU MEM", right: true, yields: 2, text: ({ gpu }) => memoryText(gpu?.memoryBytes ?? null) },
+];
+
+/** Returns the columns of the table of jobs; those of GPUs where a job uses one. */
+export function jobColumns(samples: readonly JobSample[]): Column<JobSample>[] {
+  const gpu = samples.some((sample) => sample.gpu !== null) ? GPU_COLUMNS : [];
+  return [...JOB_COLUMNS, ...gpu, COMMAND];
+}
 
 export const TENANT_COLUMNS: Column<TenantTotal>[] = [
   { heading: "TENANT", text: ({ tenant }) => tenant },
@@ -61,6 +82,15 @@ export const TENANT_COLUMNS: Column<TenantTotal>[] = [
   cpu,
   { heading: "MEMORY", right: true, text: ({ memoryBytes }) => memoryText(memoryBytes) },
   ...others,
+];
+
+export const DEVICE_COLUMNS: Column<DeviceReading>[] = [
+  { heading: "GPU", text: ({ index, name }) => (name === null ? String(index) : `${index} ${name}`) },
+  { heading: "GPU %", right: true, text: ({ device }) => percentText(device.smPercent) },
+  { heading: "ENC %", right: true, text: ({ device }) => percentText(device.encoderPercent) },
+  { heading: "DEC %", right: true, text: ({ device }) => percentText(device.decoderPercent) },
+  { heading: "GPU MEM", right: true, text: ({ device }) => memoryText(device.memoryUsedBytes) },
+  { heading: "OF", right: true, text: ({ device }) => memoryText(device.memoryTotalBytes) },
 ];
 
 export function jobUseJson(sample: JobSample) {
@@ -74,6 +104,7 @@ export function jobUseJson(sample: JobSample) {
     interval_seconds: intervalMs === null ? null : intervalMs / 1000,
     ...useJson(sample),
     ...ratesJson(sample.rates),
+    gpu: gpuJson(sample.gpu),
   };
 }
 
@@ -87,6 +118,30 @@ export function tenantUseJson({ tenant, jobs, rates, memoryBytes, rssBytes, proc
     memory_rss_bytes: rssBytes,
     process_count: processCount,
     ...ratesJson(rates),
+  };
+}
+
+export function deviceUseJson({ index, name, device }: DeviceReading) {
+  return {
+    kind: "gpu" as const,
+    index,
+    name,
+    sm_percent: device.smPercent,
+    encoder_percent: device.encoderPercent,
+    decoder_percent: device.decoderPercent,
+    memory_bytes: device.memoryUsedBytes,
+    memory_total_bytes: device.memoryTotalBytes,
+  };
+}
+
+function gpuJson(gpu: JobGpu | null) {
+  if (gpu === null) return null;
+  return {
+    memory_bytes: gpu.memoryBytes,
+    sm_percent: gpu.smPercent,
+    encoder_percent: gpu.encoderPercent,
+    decoder_percent: gpu.decoderPercent,
+    encoder_sessions: gpu.encoderSessions,
   };
 }
 
