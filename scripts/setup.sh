@@ -45,3 +45,23 @@ need_programs() {
   { apt-get install -y -qq --no-install-recommends "${missing[@]}" || { apt-get update -qq && apt-get install -y -qq --no-install-recommends "${missing[@]}"; }; } >/dev/null 2>&1 ||
     echo "apt-get cannot install ${missing[*]}: tests that need them are skipped"
 }
+
+# Puts promtool into ~/.cache/ffrtmp. Installing its package would start a Prometheus server too.
+need_promtool() {
+  local directory=$HOME/.cache/ffrtmp work
+  if [ -x "$directory/promtool" ] || command -v promtool >/dev/null; then return 0; fi
+  if ! command -v apt-get >/dev/null; then
+    echo "missing: promtool (tests that need it are skipped)"
+    return 0
+  fi
+  echo "fetching promtool"
+  work=$(mktemp -d)
+  # apt downloads as a user of its own.
+  chmod 755 "$work"
+  if (cd "$work" && apt-get download -qq prometheus && dpkg-deb -x prometheus_*.deb .) >/dev/null 2>&1; then
+    mkdir -p "$directory" && mv "$work/usr/bin/promtool" "$directory/promtool"
+  else
+    echo "apt-get cannot download prometheus: tests that need promtool are skipped"
+  fi
+  rm -rf "$work"
+}

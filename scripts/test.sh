@@ -19,7 +19,8 @@ need_programs ffmpeg=ffmpeg strace=strace python3=python3-minimal script=bsdutil
 # For the tests of the packages: tools that read the files of a package, and an emulator for the arm64
 # executable.
 need_programs lintian=lintian groff=groff mandoc=mandoc man=man-db zsh=zsh fish=fish qemu-aarch64-static=qemu-user-static \
-  /usr/aarch64-linux-gnu/lib/ld-linux-aarch64.so.1=libc6-arm64-cross
+  /usr/aarch64-linux-gnu/lib/ld-linux-aarch64.so.1=libc6-arm64-cross openssl=openssl
+need_promtool
 build
 
 passed=0 failed=0 skipped=0 failures=""

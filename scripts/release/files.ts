@@ -45,6 +45,7 @@ export function commonFiles(release: Release, layout: Layout, executable: string
     [join(layout.executables, "ffrtmp"), executable],
     // Editors complete policy files with it: see docs/policy.md.
     [join(layout.shared, "policy.schema.json"), "packaging/policy.schema.json"],
+    [join(layout.shared, "ffrtmp.rules.yml"), "packaging/prometheus/ffrtmp.rules.yml"],
     [join(layout.documents, "policy.md"), "docs/policy.md"],
     [join(layout.documents, "operating.md"), "docs/operating.md"],
     [join(layout.bash, "ffrtmp"), Buffer.from(bashCompletion(program))],

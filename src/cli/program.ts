@@ -131,6 +131,16 @@ const COMMANDS: Record<string, CommandDefinition> = {
             .default("info" satisfies LogLevel)
             .env("FFRTMP_LOG_LEVEL"),
         )
+        .option(
+          "--listen <address>",
+          "serve metrics for Prometheus at /metrics of this address, such as 127.0.0.1:9797",
+        )
+        .option(
+          "--token-file <file>",
+          "answer only HTTP requests with the token in this file: Authorization: Bearer TOKEN",
+        )
+        .option("--tls-cert <file>", "encrypt with the certificate in this file (PEM, with its chain)")
+        .option("--tls-key <file>", "the private key of --tls-cert (PEM)")
         .option("--json", "log events as JSON, one object on each line of stdout; with --dry-run, print JSON")
         .option("--once", "scan once, govern what is found, and exit")
         .option("--dry-run", "print what would be governed, and change nothing")

@@ -199,7 +199,7 @@ export class WatchDaemon {
     const { options, state, bus } = this.#context;
     if (!options.answersRequests) return;
     const socket = ControlSocket.open(state, {
-      status: () => ({ ok: true, status: this.#status() }),
+      status: () => ({ ok: true, status: this.status() }),
       observe: (request, peer) => this.#observeForPeer(request, peer),
       recorded: ({ job }) => this.#tracker.reportRecorded(String(job)),
     });
@@ -207,7 +207,12 @@ export class WatchDaemon {
     else bus.emit({ kind: "control-socket-failed", reason: socket.reason });
   }
 
-  #status(): LiveStatus {
+  jobs(): Iterable<OpenJob> {
+    return this.#tracker.observer.jobs().values();
+  }
+
+  /** Returns the state of this daemon now. */
+  status(): LiveStatus {
     const problems = this.#health.problems(this.#events.source);
     const jobs = this.#tracker.observer.jobs().size;
     const { run, failed, dropped } = this.#context.endHook.counts;

@@ -55,6 +55,11 @@ export interface WatchFlags extends CommonFlags, PolicyFlags {
   /** bytes. */
   retentionMaxSize?: number;
   logLevel: LogLevel;
+  /** ADDRESS:PORT. */
+  listen?: string;
+  tokenFile?: string;
+  tlsCert?: string;
+  tlsKey?: string;
   once?: boolean;
   dryRun?: boolean;
 }
@@ -92,6 +97,7 @@ export async function watch(flags: WatchFlags): Promise<number> {
   for (const check of checkVisibility(context)) {
     if (!check.works) bus.emit({ kind: "visibility-limited", found: check.found, consequence: check.cost });
   }
+  const web = flags.once ? undefined : await openWebServer(flags, bus, () => daemon);
   const endHook = new EndHook({
     bus,
     command: () => (flags.once ? undefined : store.policy.onEnd),
@@ -111,8 +117,29 @@ export async function watch(flags: WatchFlags): Promise<number> {
   service.ready();
   const cause = flags.once ? ONCE : await signal;
   bus.emit({ kind: "daemon-stopping", signal: cause });
+  web?.stop();
   await daemon.stop(cause);
   return 0;
+}
+
+/** Loads the code of the server only where it is asked for. Throws a Refusal. */
+async function openWebServer(
+  { listen, ...files }: WatchFlags,
+  bus: DaemonEvents,
+  daemon: () => WatchDaemon | undefined,
+): Promise<{ stop(): void } | undefined> {
+  if (listen === undefined) {
+    const [unused] = (["tokenFile", "tlsCert", "tlsKey"] as const).filter(
+      (name) => files[name] !== undefined,
+    );
+    if (unused === undefined) return undefined;
+    throw new Refusal(
+      "--token-file, --tls-cert and --tls-key are about --listen",
+      "add --listen ADDRESS:PORT",
+    );
+  }
+  const { openWeb } = await import("../../web/web.ts");
+  return openWeb({ ...files, listen }, bus, daemon);
 }
 
 async function dryRun(

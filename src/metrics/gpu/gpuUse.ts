@@ -1,7 +1,7 @@
 import type { DeviceReading, ProcessUse } from "../../sys/nvml.ts";
 
 /**
- * What one job uses of the machine's NVIDIA devices together. `null` is unknown. Percentages are shares of one device, so
+ * The use of all NVIDIA devices of the machine by one job. `null` is unknown. Percentages are shares of one device, so
  * that a job on two devices can have 200, as a job on two cores can.
  */
 export interface JobGpu {

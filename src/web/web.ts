@@ -1,0 +1,30 @@
+import type { WatchDaemon } from "../daemon/daemon.ts";
+import type { DaemonEvents } from "../daemon/events.ts";
+import { Refusal } from "../jobs/errors.ts";
+import { DaemonMetrics } from "./daemonMetrics.ts";
+import { LISTEN_ADDRESS, parseListenAddress } from "./listenAddress.ts";
+import { startWebServer, type WebOptions, type WebServer } from "./server.ts";
+
+/**
+ * Starts to show a daemon over HTTP. Call it before the daemon starts, whose events are counted. Until `daemon` returns it,
+ * there are no metrics. Throws a Refusal.
+ */
+export function openWeb(
+  { listen: text, ...files }: Omit<WebOptions, "listen"> & { listen: string },
+  bus: DaemonEvents,
+  daemon: () => WatchDaemon | undefined,
+): WebServer {
+  const listen = parseListenAddress(text);
+  if (listen === undefined)
+    throw new Refusal(`--listen ${text} is not an address`, `expected: ${LISTEN_ADDRESS}`);
+  const metrics = new DaemonMetrics(bus, Date.now());
+  return startWebServer(
+    { ...files, listen },
+    {
+      metrics() {
+        const running = daemon();
+        return running && metrics.families(running.status(), running.jobs());
+      },
+    },
+  );
+}
