@@ -102,6 +102,16 @@ export const MAN_TEXTS: Record<string, ManText> = {
       ["Print the present use of all jobs and tenants as JSON lines:", "ffrtmp stats --once --json"],
     ],
   },
+  "ffrtmp top": {
+    description: [
+      "Takes the whole terminal and shows the running jobs, those first that are held back, with the reason below them. Below the jobs are the latest ends. Keys: s changes the order, / filters by id, tenant or command, t shows tenants, Enter shows the selected job with its limits and a chart of its CPU use, p pauses, ? explains everything, q quits.",
+      "top only reads, and works with and without a running ffrtmp watch. In a pipe, on a dumb terminal and with --once it prints one table.",
+    ],
+    examples: [
+      ["Print the jobs that use most memory, once:", "ffrtmp top --once --sort memory"],
+      ["Watch jobs on a terminal without UTF-8 and colors:", "NO_COLOR=1 LC_ALL=C ffrtmp top"],
+    ],
+  },
   "ffrtmp detach": {
     description: [
       "Cgroup membership, nice and every other changed value is restored. The processes continue. watch leaves them alone from then on; ffrtmp attach --policy --pid PID undoes that.",

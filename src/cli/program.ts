@@ -23,6 +23,7 @@ import {
 } from "./options/optionValue.ts";
 import type { JobOrder } from "./output/jobTable.ts";
 import { printErr, printOut } from "./output/messages.ts";
+import type { Order } from "./top/state.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: commander hands over arguments and options by position
 type Handler = (...args: any[]) => Promise<number> | number;
@@ -40,6 +41,10 @@ const RUN_NOTE = `
 Ctrl-C, SIGTERM and SIGHUP end the wait, never CMD, which keeps running under
 its limits. To wait again: ffrtmp attach --job JOB. CMD has a process group of
 its own, so this stops all of it: kill -- -PID`;
+
+const TOP_NOTE = `
+Keys: s sort, / filter, t tenants, Enter one job, p pause, ? help, q quit.
+NO_COLOR=1 shows no colors, and a locale without UTF-8 (LANG=C) only ASCII.`;
 
 const COMMANDS: Record<string, CommandDefinition> = {
   run: {
@@ -213,6 +218,28 @@ const COMMANDS: Record<string, CommandDefinition> = {
         .option("--no-trunc", "on a terminal, show all columns and the whole command")
         .option("--json", "print a JSON line for each job, tenant and GPU, again after each interval"),
     load: async () => (await import("./commands/stats.ts")).stats,
+  },
+  top: {
+    description: "show on the whole terminal what jobs use and what holds them back, again each second",
+    define: (command) =>
+      addStateOption(command)
+        .option("--once", "print one table, as in a pipe, and exit")
+        .option(
+          "--interval <time>",
+          "set the time between two measurements, over which the rates are measured",
+          parseStatsInterval,
+          1000,
+        )
+        .addOption(
+          new Option("--sort <order>", "sort amounts from the largest, and names from a to z").choices([
+            "cpu",
+            "memory",
+            "job",
+            "tenant",
+          ] satisfies Order[]),
+        )
+        .addHelpText("after", TOP_NOTE),
+    load: async () => (await import("./commands/top.ts")).top,
   },
   inspect: {
     description: "show all details of one job",

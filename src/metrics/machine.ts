@@ -1,0 +1,64 @@
+import type { Host } from "../linux/host.ts";
+import { readProcFile } from "../linux/host.ts";
+import { visible } from "../linux/proc/table.ts";
+
+/** The use of the whole machine at one time. `null` is unknown, as where procfs hides it. */
+export interface MachineReading {
+  readonly cpuCount: number;
+  /** CPU time of all CPUs since the boot, in ticks: busy, and all. Source: the first line of /proc/stat. */
+  readonly cpuTicks: { readonly busy: number; readonly all: number } | null;
+  /** Memory that cannot be had for new programs without swapping: MemTotal − MemAvailable of /proc/meminfo. */
+  readonly memoryUsedBytes: number | null;
+  readonly memoryTotalBytes: number | null;
+  /** The part of the last 10 s in which a thread waited for the resource: /proc/pressure, `some avg10`. */
+  readonly cpuWaitPercent: number | null;
+  readonly memoryWaitPercent: number | null;
+}
+
+export function readMachine(host: Host): MachineReading {
+  const read = (path: string): string => {
+    const text = visible(() => readProcFile(host, path));
+    return text === undefined || text === "gone" ? "" : text;
+  };
+  const stat = read("stat");
+  const memory = read("meminfo");
+  const total = kilobytes(memory, "MemTotal");
+  const available = kilobytes(memory, "MemAvailable");
+  return {
+    cpuCount: stat.match(/^cpu\d/gm)?.length ?? 1,
+    cpuTicks: cpuTicksOf(stat),
+    memoryTotalBytes: total,
+    memoryUsedBytes: total === null || available === null ? null : total - available,
+    cpuWaitPercent: waitPercent(read("pressure/cpu")),
+    memoryWaitPercent: waitPercent(read("pressure/memory")),
+  };
+}
+
+/** Returns the busy part of all CPUs between two readings, 0 to 100. `null`: unknown, or no time has passed. */
+export function busyPercentBetween(before: MachineReading, now: MachineReading): number | null {
+  if (before.cpuTicks === null || now.cpuTicks === null) return null;
+  const all = now.cpuTicks.all - before.cpuTicks.all;
+  return all <= 0 ? null : (100 * (now.cpuTicks.busy - before.cpuTicks.busy)) / all;
+}
+
+// cpu  user nice system idle iowait irq softirq steal guest guest_nice
+function cpuTicksOf(stat: string): MachineReading["cpuTicks"] {
+  const line = /^cpu +(.+)$/m.exec(stat)?.[1];
+  if (line === undefined) return null;
+  // The guest times are part of user and nice.
+  const ticks = line.split(" ").slice(0, 8).map(Number);
+  const [, , , idle = 0, iowait = 0] = ticks;
+  const all = ticks.reduce((sum, each) => sum + each, 0);
+  return { busy: all - idle - iowait, all };
+}
+
+function kilobytes(text: string, name: string): number | null {
+  const digits = new RegExp(`^${name}: +(\\d+) kB`, "m").exec(text)?.[1];
+  return digits === undefined ? null : 1024 * Number(digits);
+}
+
+// some avg10=1.23 avg60=0.50 avg300=0.10 total=123456
+function waitPercent(text: string): number | null {
+  const digits = /^some avg10=([\d.]+)/m.exec(text)?.[1];
+  return digits === undefined ? null : Number(digits);
+}
