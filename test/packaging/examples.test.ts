@@ -47,7 +47,7 @@ const ANSWERS: Record<string, RegExp> = {
   "history --failed": /failed +.* failed/,
   "history --sla": /\(all\) +1 +1/,
   events: /started +asked/,
-  "policy explain": /verdict +already governed as/,
+  "policy explain": /verdict +(already governed|govern) as/,
   health: /healthy|degraded|warning/i,
   doctor: /upgrade of ffrtmp +yes +/,
 };

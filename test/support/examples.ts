@@ -7,6 +7,8 @@ const ROOT = resolve(import.meta.dir, "../..");
 
 /** Job ids in the documents. The jobs of these names run before an example that needs them. */
 const JOB_IDS = /\b(?:transcode|customer|batch|live|web|nightly)-\d+\b/g;
+/** Hints at jobs of other state directories, which other users of the machine may have. */
+const OF_OTHERS = /another state directory|^ *try: ffrtmp ps --state-path/;
 /** The PID in the documents that stands for a running process. */
 const EXAMPLE_PID = /\b4026\b/g;
 /** Commands that run until they are stopped, unless one of the options ends them. */
@@ -141,7 +143,8 @@ export async function runSession(
       addPids(pids, wordsOf(step.printed[index] ?? ""), wordsOf(line));
     // The kernel ends a process a moment after the signal.
     if (killed > 0) await until(`PID ${killed} has ended`, () => !isRunning(killed));
-    printed.push(lines.filter((line) => line !== "").map(shapeOf));
+    const own = lines.filter((line) => line !== "" && !OF_OTHERS.test(line));
+    printed.push(own.map(shapeOf));
   }
   return printed;
 }
