@@ -31,9 +31,15 @@ const usageSchema = z
     oom_kills: count("processes that the kernel's OOM killer ended"),
     io_read_bytes: bytes("data read from disks"),
     io_write_bytes: bytes("data written to disks"),
-    cpu_pressure_seconds: seconds("time in which at least one thread waited for a CPU; cgroup v2 only"),
-    memory_pressure_seconds: seconds("time in which at least one thread waited for memory; cgroup v2 only"),
-    io_pressure_seconds: seconds("time in which at least one thread waited for a disk; cgroup v2 only"),
+    cpu_pressure_seconds: seconds(
+      "time in which at least one thread waited for a CPU; on cgroup v1 only where a v2 hierarchy is mounted beside it",
+    ),
+    memory_pressure_seconds: seconds(
+      "time in which at least one thread waited for memory; on cgroup v1 only where a v2 hierarchy is mounted beside it",
+    ),
+    io_pressure_seconds: seconds(
+      "time in which at least one thread waited for a disk; on cgroup v1 only where a v2 hierarchy is mounted beside it",
+    ),
   })
   .meta({ id: "UsageAfterEnd", description: "The resources that were used since the end of a job." });
 
