@@ -57,15 +57,21 @@ test("the pressure of a job on cgroup v1 is that of its companion, and everythin
 });
 
 test("the repair of a limit on cgroup v1 asks the v2 hierarchy for no controller", () => {
-  const { context, owner, start, govern } = openHybridOwner();
+  const { context, start, govern } = openHybridOwner();
   start(4026, 1);
   const job = govern(4026, LIMITS);
   const name = `ffrtmp-${context.state.tag}-kept`;
-  context.host.cgroupFs.write(`/sys/fs/cgroup/pids${UNIT}/${name}/pids.max`, "max");
+  const { write } = context.host.cgroupFs;
+  write(`/sys/fs/cgroup/pids${UNIT}/${name}/pids.max`, "max");
+  const written: string[] = [];
+  context.host.cgroupFs.write = (path, data) => {
+    written.push(path);
+    write(path, data);
+  };
   const { job: after, repairs } = enforceLimits(context, job);
   expect(repairs).toMatchObject([{ what: "pids.max", did: "reapplied" }]);
   expect(after.outcomes).toEqual(job.outcomes);
-  expect(context.host.cgroupFs.read(`${owner}/cgroup.subtree_control`).trim()).toBe("");
+  expect(written).toEqual([`/sys/fs/cgroup/pids${UNIT}/${name}/pids.max`]);
 });
 
 test("a job has no companion where this user may not make one, and its outcomes are the same", () => {
