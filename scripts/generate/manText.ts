@@ -90,6 +90,10 @@ export const MAN_TEXTS: Record<string, ManText> = {
       ["READ", "data read from disks."],
       ["WRITTEN", "data written to disks."],
       ["PROCS", "the number of processes."],
+      [
+        "CPU WAIT",
+        "the part of the time in which at least one thread of the job waited for a CPU. -: not known. MEM WAIT and IO WAIT: the same for memory and for disks.",
+      ],
       ["COMMAND", "the command line, with secrets as ***."],
     ],
     examples: [

@@ -2,44 +2,73 @@ import type { Context } from "../jobs/context.ts";
 import type { OpenJob } from "../jobs/model/job.ts";
 import { jobCgroupOf } from "../jobs/placement/jobCgroup.ts";
 import type { JobCgroup } from "../linux/cgroup/jobCgroup.ts";
-import { type JobReading, readJob } from "./jobReading.ts";
-import { type Rates, ratesBetween } from "./rates.ts";
+import { type JobDetails, type JobReading, readJob } from "./jobReading.ts";
+import { type DetailRates, detailRatesBetween, type Rates, ratesBetween } from "./rates.ts";
 
 /** The present use of resources by one job. */
-export interface JobSample extends Pick<JobReading, "memory" | "processCount"> {
+export interface JobSample extends Pick<JobReading, "memory" | "processCount" | "details"> {
   readonly job: OpenJob;
   /** Since the reading before. `null`: this is the first one. */
   readonly rates: Rates | null;
+  /** Between the last two readings of details. `null`: there was only one. */
+  readonly detailRates: DetailRates | null;
   /** The time between the two readings, in ms. */
   readonly intervalMs: number | null;
   readonly before: JobReading | null;
   readonly now: JobReading;
 }
 
+/** What is kept of a job between two readings. */
+interface Kept {
+  reading: JobReading;
+  detailRates: DetailRates | null;
+}
+
 /** Reads jobs again and again, and returns what they used since the reading before. */
 export class JobSampler {
   readonly #context: Context;
+  readonly #detailsEveryMs: number;
   /** Finding a cgroup takes longer than reading it. */
   readonly #cgroups = new WeakMap<OpenJob, JobCgroup>();
-  #last: ReadonlyMap<string, JobReading> = new Map();
+  #kept: ReadonlyMap<string, Kept> = new Map();
 
-  constructor(context: Context) {
+  /** Details are read with each reading, or at most once in `detailsEveryMs`. */
+  constructor(context: Context, { detailsEveryMs = 0 } = {}) {
     this.#context = context;
+    this.#detailsEveryMs = detailsEveryMs;
   }
 
   /** Reads these jobs. Forgets the readings of all others. */
   sample(jobs: readonly OpenJob[]): JobSample[] {
-    const readings = new Map(jobs.map((job) => [job.key, readJob(this.#context, job, this.#cgroupOf(job))]));
-    const samples = jobs.map((job): JobSample => {
-      const now = readings.get(job.key) as JobReading;
-      const before = this.#last.get(job.key) ?? null;
-      const { memory, processCount } = now;
-      const rates = before && ratesBetween(before, now);
-      const intervalMs = before && now.atBootMs - before.atBootMs;
-      return { job, rates, intervalMs, memory, processCount, before, now };
-    });
-    this.#last = readings;
+    const samples = jobs.map((job) => this.#sampleOne(job));
+    this.#kept = new Map(
+      samples.map(({ job, now, detailRates }) => [job.key, { reading: now, detailRates }]),
+    );
     return samples;
+  }
+
+  #sampleOne(job: OpenJob): JobSample {
+    const kept = this.#kept.get(job.key);
+    const before = kept?.reading ?? null;
+    const now = readJob(this.#context, job, this.#cgroupOf(job), before ? this.#recent(before) : undefined);
+    const { memory, processCount, details } = now;
+    const isRenewed = before !== null && details !== before.details;
+    return {
+      job,
+      rates: before && ratesBetween(before, now),
+      detailRates: isRenewed ? detailRatesBetween(before.details, details) : (kept?.detailRates ?? null),
+      intervalMs: before && now.atBootMs - before.atBootMs,
+      memory,
+      processCount,
+      details,
+      before,
+      now,
+    };
+  }
+
+  #recent({ details }: JobReading): JobDetails | undefined {
+    const ageMs = this.#context.host.bootNow() - details.atBootMs;
+    return ageMs < this.#detailsEveryMs ? details : undefined;
   }
 
   #cgroupOf(job: OpenJob): JobCgroup {

@@ -57,6 +57,33 @@ const rates = {
   io_write_bytes_per_second: described(z.number().nullable(), "data written to disks"),
 };
 
+const percentOfTime = (what: string) =>
+  described(z.number().nullable(), `the part of the time in which ${what}, 0 to 100; \`null\`: not known`);
+const perSecond = (what: string) => described(z.number().nullable(), `${what} per second`);
+
+const waits = {
+  cpu_pressure_percent: percentOfTime("at least one thread waited for a CPU"),
+  memory_pressure_percent: percentOfTime("at least one thread waited for memory"),
+  memory_full_pressure_percent: percentOfTime("all threads that could have run waited for memory"),
+  io_pressure_percent: percentOfTime("at least one thread waited for a disk"),
+  io_full_pressure_percent: percentOfTime("all threads that could have run waited for a disk"),
+  cpu_wait_percent: described(
+    z.number().nullable(),
+    "the time that its threads waited for a CPU; 100 is one thread that always waits. Only where no cgroup counts the job's CPU time",
+  ),
+};
+
+const details = {
+  memory_anonymous_bytes: bytes("heaps and stacks that are charged to the job's cgroup"),
+  memory_file_bytes: bytes("page cache that is charged to the job's cgroup, tmpfs included"),
+  memory_peak_bytes: bytes("the most that was charged to the job's cgroup"),
+  oom_kills: count("the processes that the kernel's OOM killer ended"),
+  task_count: count("the number of its processes and threads"),
+  major_faults_per_second: perSecond("page faults that waited for a disk"),
+  io_read_operations_per_second: perSecond("reads of disks"),
+  io_write_operations_per_second: perSecond("writes to disks"),
+};
+
 const jobUse = z
   .strictObject({
     time: described(z.iso.datetime(), "when it was measured; ISO 8601 in UTC"),
@@ -71,6 +98,8 @@ const jobUse = z
     ),
     ...present,
     ...rates,
+    ...waits,
+    ...details,
   })
   .meta({ id: "JobUse", description: "What a job uses now." });
 
