@@ -15,7 +15,8 @@ export const described = <T extends z.ZodType>(schema: T, description: string): 
 
 export const time = (description: string) =>
   described(z.iso.datetime().nullable(), `${description}; ISO 8601 in UTC`);
-const seconds = (description: string) => described(z.number().nullable(), `${description}, in seconds`);
+export const seconds = (description: string) =>
+  described(z.number().nullable(), `${description}, in seconds`);
 export const bytes = (description: string) =>
   described(z.number().int().nullable(), `${description}, in bytes`);
 export const count = (description: string) => described(z.number().int().nullable(), description);

@@ -41,36 +41,64 @@ export interface Pressure {
   readonly ioFullPercent: number | null;
 }
 
+/** The counters that only grow. */
+export type CountName = Exclude<keyof Counters, "memoryBytes">;
+
+/** What was counted between two readings. `null` is unknown. */
+export type Increases = Readonly<Record<CountName, number | null>>;
+
+/** Returns what the cgroups, or without them the processes, of one job have counted between two readings. */
+export function increasesBetween(before: Reading, now: Reading): Increases {
+  const increase = (counter: CountName) => increaseOf(before.counters[counter], now.counters[counter]);
+  const ofProcesses = (counter: "cpuUsec" | "ioReadBytes" | "ioWriteBytes") =>
+    increase(counter) ?? increaseByProcess(before, now, (process) => process[counter]);
+  return {
+    cpuUsec: ofProcesses("cpuUsec"),
+    quotaPeriods: increase("quotaPeriods"),
+    throttledPeriods: increase("throttledPeriods"),
+    ioReadBytes: ofProcesses("ioReadBytes"),
+    ioWriteBytes: ofProcesses("ioWriteBytes"),
+    cpuPressureUsec: increase("cpuPressureUsec"),
+    memoryPressureUsec: increase("memoryPressureUsec"),
+    memoryFullPressureUsec: increase("memoryFullPressureUsec"),
+    ioPressureUsec: increase("ioPressureUsec"),
+    ioFullPressureUsec: increase("ioFullPressureUsec"),
+  };
+}
+
 /** Returns the rates between two readings of one job. All are unknown when no time has passed. */
 export function ratesBetween(before: Reading, now: Reading): Rates {
-  const seconds = (now.atBootMs - before.atBootMs) / 1000;
-  const perSecond = (amount: number | null): number | null =>
-    amount === null || seconds <= 0 ? null : amount / seconds;
-  const increase = (counter: keyof Counters) => increaseOf(before.counters[counter], now.counters[counter]);
-  const percentOf = (usec: number | null): number | null =>
-    perSecond(usec === null ? null : (100 * usec) / 1e6);
-  const shareOfTime = (counter: keyof Counters): number | null => {
-    const percent = percentOf(increase(counter));
+  const elapsedMs = now.atBootMs - before.atBootMs;
+  const waitedUsec = increaseOfWaits(before, now);
+  return {
+    ...ratesOf(increasesBetween(before, now), elapsedMs),
+    cpuWaitPercent: waitedUsec === null || elapsedMs <= 0 ? null : waitedUsec / (10 * elapsedMs),
+  };
+}
+
+/** Returns the rates of what was counted in a time. */
+export function ratesOf(increases: Increases, elapsedMs: number): Omit<Rates, "cpuWaitPercent"> {
+  const per = (amount: number | null, unitMs: number): number | null =>
+    amount === null || elapsedMs <= 0 ? null : (amount * unitMs) / elapsedMs;
+  /** `usec` in percent of the time: 1 % of 1 ms is 10 µs. */
+  const percentOf = (usec: number | null): number | null => per(usec, 0.1);
+  const shareOfTime = (usec: number | null): number | null => {
+    const percent = percentOf(usec);
     // The kernel adds up the time of a CPU when it next has work there, so a part of an interval can count in the next.
     return percent === null ? null : Math.min(100, percent);
   };
   return {
-    cpuPercent: percentOf(increase("cpuUsec") ?? increaseByProcess(before, now, ({ cpuUsec }) => cpuUsec)),
-    throttledPercent: share(increase("throttledPeriods"), increase("quotaPeriods")),
-    readBytesPerSecond: perSecond(
-      increase("ioReadBytes") ?? increaseByProcess(before, now, ({ ioReadBytes }) => ioReadBytes),
-    ),
-    writeBytesPerSecond: perSecond(
-      increase("ioWriteBytes") ?? increaseByProcess(before, now, ({ ioWriteBytes }) => ioWriteBytes),
-    ),
+    cpuPercent: percentOf(increases.cpuUsec),
+    throttledPercent: share(increases.throttledPeriods, increases.quotaPeriods),
+    readBytesPerSecond: per(increases.ioReadBytes, 1000),
+    writeBytesPerSecond: per(increases.ioWriteBytes, 1000),
     pressure: {
-      cpuSomePercent: shareOfTime("cpuPressureUsec"),
-      memorySomePercent: shareOfTime("memoryPressureUsec"),
-      memoryFullPercent: shareOfTime("memoryFullPressureUsec"),
-      ioSomePercent: shareOfTime("ioPressureUsec"),
-      ioFullPercent: shareOfTime("ioFullPressureUsec"),
+      cpuSomePercent: shareOfTime(increases.cpuPressureUsec),
+      memorySomePercent: shareOfTime(increases.memoryPressureUsec),
+      memoryFullPercent: shareOfTime(increases.memoryFullPressureUsec),
+      ioSomePercent: shareOfTime(increases.ioPressureUsec),
+      ioFullPercent: shareOfTime(increases.ioFullPressureUsec),
     },
-    cpuWaitPercent: percentOf(increaseOfWaits(before, now)),
   };
 }
 

@@ -30,7 +30,7 @@ export class JobSampler {
   readonly #detailsEveryMs: number;
   /** Finding a cgroup takes longer than reading it. */
   readonly #cgroups = new WeakMap<OpenJob, JobCgroup>();
-  #kept: ReadonlyMap<string, Kept> = new Map();
+  readonly #kept = new Map<string, Kept>();
 
   /** Details are read with each reading, or at most once in `detailsEveryMs`. */
   constructor(context: Context, { detailsEveryMs = 0 } = {}) {
@@ -40,23 +40,30 @@ export class JobSampler {
 
   /** Reads these jobs. Forgets the readings of all others. */
   sample(jobs: readonly OpenJob[]): JobSample[] {
-    const samples = jobs.map((job) => this.#sampleOne(job));
-    this.#kept = new Map(
-      samples.map(({ job, now, detailRates }) => [job.key, { reading: now, detailRates }]),
-    );
+    const samples = jobs.map((job) => this.sampleOne(job));
+    const named = new Set(jobs.map(({ key }) => key));
+    for (const key of this.#kept.keys()) if (!named.has(key)) this.forget(key);
     return samples;
   }
 
-  #sampleOne(job: OpenJob): JobSample {
+  /** Forgets the readings of one job. */
+  forget(key: string): void {
+    this.#kept.delete(key);
+  }
+
+  /** Reads one job, and keeps the readings of the others. */
+  sampleOne(job: OpenJob): JobSample {
     const kept = this.#kept.get(job.key);
     const before = kept?.reading ?? null;
     const now = readJob(this.#context, job, this.#cgroupOf(job), before ? this.#recent(before) : undefined);
     const { memory, processCount, details } = now;
     const isRenewed = before !== null && details !== before.details;
+    const detailRates = isRenewed ? detailRatesBetween(before.details, details) : (kept?.detailRates ?? null);
+    this.#kept.set(job.key, { reading: now, detailRates });
     return {
       job,
       rates: before && ratesBetween(before, now),
-      detailRates: isRenewed ? detailRatesBetween(before.details, details) : (kept?.detailRates ?? null),
+      detailRates,
       intervalMs: before && now.atBootMs - before.atBootMs,
       memory,
       processCount,

@@ -8,6 +8,7 @@ import {
   jobUsageSchema,
   limitSchema,
   resultSchema,
+  seconds,
   text,
   time,
 } from "../../jobs/jsonSchemas.ts";
@@ -120,6 +121,40 @@ const tenantUse = z
     description: "What the jobs of a tenant use now. A sum is `null` if one job's is.",
   });
 
+const usagePoint = z
+  .strictObject({
+    start_time: described(z.iso.datetime(), "the end of the point before; ISO 8601 in UTC"),
+    end_time: z.iso.datetime(),
+    cpu_seconds: seconds("CPU time"),
+    quota_periods: count("the periods of the CPU quota in which the job could run"),
+    throttled_periods: count("those in which the quota stopped it"),
+    io_read_bytes: bytes("data read from disks"),
+    io_write_bytes: bytes("data written to disks"),
+    cpu_pressure_seconds: jobUsageSchema.shape.cpu_pressure_seconds,
+    memory_pressure_seconds: jobUsageSchema.shape.memory_pressure_seconds,
+    memory_full_pressure_seconds: seconds("time in which all threads that could have run waited for memory"),
+    io_pressure_seconds: jobUsageSchema.shape.io_pressure_seconds,
+    io_full_pressure_seconds: seconds("time in which all threads that could have run waited for a disk"),
+    memory_min_bytes: bytes("the least memory that was in use when it was read, as in ps"),
+    memory_max_bytes: bytes("the most"),
+    process_count_min: count("the least number of its processes"),
+    process_count_max: count("the greatest number"),
+  })
+  .meta({
+    id: "UsagePoint",
+    description: "What a job used in a span of time. Counters are counts, not rates.",
+  });
+
+const usageHistory = z
+  .strictObject({
+    point_seconds: described(
+      z.number(),
+      "the length of a point; the last one can be shorter, and one across a restart of watch longer",
+    ),
+    points: described(z.array(usagePoint), "from the first reading on; at most 360"),
+  })
+  .meta({ id: "UsageHistory", description: "What a job used during its life, as watch has measured it." });
+
 const inspected = jobSchema
   .extend({
     carried_limits: described(
@@ -129,6 +164,10 @@ const inspected = jobSchema
     processes: described(z.array(z.number()), "the processes in the job's cgroups"),
     ...presentMemory,
     usage: described(jobUsageSchema, "what the job has used until now, or had used at its end"),
+    usage_history: described(
+      usageHistory.nullable(),
+      "what it used over time, as of the last 5 minutes or its end; `null`: no watch has measured it, or only for a moment",
+    ),
     result: described(resultSchema.nullable(), "the end of the job; `null`: it has not ended"),
     events: described(z.array(eventSchema), "the job's history, oldest first"),
   })
