@@ -7,6 +7,7 @@ import { idle } from "./idle.ts";
 import { launch } from "./launch.ts";
 import type { Benchmark } from "./lib/benchmark.ts";
 import { describeMachine } from "./lib/machine.ts";
+import { observe } from "./observe.ts";
 import { placement } from "./placement.ts";
 import { policy } from "./policy.ts";
 import { reload } from "./reload.ts";
@@ -19,6 +20,7 @@ const BENCHMARKS: Record<string, Benchmark> = {
   footprint,
   discovery,
   idle,
+  observe,
   scan,
   policy,
   reload,

@@ -91,6 +91,12 @@ export const MAN_TEXTS: Record<string, ManText> = {
       ["READ", "data read from disks."],
       ["WRITTEN", "data written to disks."],
       ["PROCS", "the number of processes."],
+      [
+        "CPU WAIT",
+        "the part of the time in which at least one thread of the job waited for a CPU. -: not known.",
+      ],
+      ["MEM WAIT", "the same for memory."],
+      ["IO WAIT", "the same for disks."],
       ["GPU %", "the use of NVIDIA GPUs by its processes; 100 is one GPU. Only where a job uses one."],
       ["ENC %", "the use of their video encoders."],
       ["DEC %", "the use of their video decoders."],

@@ -15,6 +15,7 @@ import { closeFd } from "../sys/descriptor.ts";
 import type { ControlAnswer } from "./controlSocket.ts";
 import type { DaemonContext } from "./daemonContext.ts";
 import { LingeringJobs } from "./lingeringJobs.ts";
+import { UsageHistories } from "./usageHistories.ts";
 
 /** How soon the jobs of an ffrtmp that died are taken over. No event reports its death, so we poll. */
 const TAKEOVER_INTERVAL_MS = 500;
@@ -31,6 +32,7 @@ export class JobTracker {
   /** Use `observe` and `forget` of the tracker, which store and drop the pidfd too. */
   readonly observer: JobObserver;
   readonly lingeringJobs: LingeringJobs;
+  readonly #histories: UsageHistories;
   readonly #ledgerWatch: FileWatch | undefined;
   /** Runs only while other ffrtmp processes observe jobs: waking up is most of the cost of an idle daemon. */
   #takeoverTimer: ReturnType<typeof setInterval> | undefined;
@@ -52,6 +54,7 @@ export class JobTracker {
     this.#lastEventId = context.ledger.returnedAfter(0).last;
     this.observer = new JobObserver(context, events, (end) => this.#postponeEnd(end));
     this.lingeringJobs = new LingeringJobs(context);
+    this.#histories = new UsageHistories(context, () => this.observer.jobs());
     this.#ledgerWatch = watchLedgerFile(context.ledger.path, () =>
       context.postponed.attempt(() => this.#syncWithLedger()),
     );
@@ -61,6 +64,7 @@ export class JobTracker {
   observe(job: RunningJob, pidfd: number | undefined): void {
     this.#context.service.storePidfd(job, pidfd);
     this.observer.observe(job, pidfd);
+    this.#histories.wake();
   }
 
   /** Returns the running jobs whose observer is this daemon, as they are recorded. */
@@ -106,6 +110,7 @@ export class JobTracker {
         closeFd(fd);
       } else if (match === "there") {
         this.observer.observe(job, fd, { wasAlive: isAlive(this.#context.host, job.process) });
+        this.#histories.wake();
         if (!isObserved(this.#context, job)) this.#takeOver(job);
       } else {
         closeFd(fd);
@@ -155,6 +160,7 @@ export class JobTracker {
     this.#ledgerWatch?.close();
     this.lingeringJobs.stop();
     for (const key of this.#ends.keys()) this.#recordEnd(key);
+    this.#histories.stop();
     const { ledger, self, host } = this.#context;
     for (const job of this.observer.jobs().values()) {
       if (!isSameProcess(job.observer, self)) continue;
@@ -266,6 +272,7 @@ export class JobTracker {
       return;
     }
     if (!isSameProcess(current.observer, self) && isObserved(this.#context, current)) return;
+    this.#histories.finish(job);
     const { result, isOurs, survivors } = recordExit(this.#context, current, ending, {
       atEnd: measured,
       time,

@@ -15,7 +15,8 @@ export const described = <T extends z.ZodType>(schema: T, description: string): 
 
 export const time = (description: string) =>
   described(z.iso.datetime().nullable(), `${description}; ISO 8601 in UTC`);
-const seconds = (description: string) => described(z.number().nullable(), `${description}, in seconds`);
+export const seconds = (description: string) =>
+  described(z.number().nullable(), `${description}, in seconds`);
 export const bytes = (description: string) =>
   described(z.number().int().nullable(), `${description}, in bytes`);
 export const count = (description: string) => described(z.number().int().nullable(), description);
@@ -31,9 +32,15 @@ const usageSchema = z
     oom_kills: count("processes that the kernel's OOM killer ended"),
     io_read_bytes: bytes("data read from disks"),
     io_write_bytes: bytes("data written to disks"),
-    cpu_pressure_seconds: seconds("time in which at least one thread waited for a CPU; cgroup v2 only"),
-    memory_pressure_seconds: seconds("time in which at least one thread waited for memory; cgroup v2 only"),
-    io_pressure_seconds: seconds("time in which at least one thread waited for a disk; cgroup v2 only"),
+    cpu_pressure_seconds: seconds(
+      "time in which at least one thread waited for a CPU; on cgroup v1 only where a v2 hierarchy is mounted beside it",
+    ),
+    memory_pressure_seconds: seconds(
+      "time in which at least one thread waited for memory; on cgroup v1 only where a v2 hierarchy is mounted beside it",
+    ),
+    io_pressure_seconds: seconds(
+      "time in which at least one thread waited for a disk; on cgroup v1 only where a v2 hierarchy is mounted beside it",
+    ),
   })
   .meta({ id: "UsageAfterEnd", description: "The resources that were used since the end of a job." });
 

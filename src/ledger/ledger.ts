@@ -160,6 +160,18 @@ export class Ledger extends LedgerStore {
     return this.countChanges(sql, parameters) === 1 ? { ...job, observer } : undefined;
   }
 
+  /** Replaces the history of what a job has used. Says why nothing was written: no memory is spent on it. */
+  recordUsageHistory({ key }: JobKey, points: Uint8Array): "recorded" | "no such job" | "not writable" {
+    const sql = `INSERT INTO usage_histories SELECT key, $points FROM jobs WHERE key = $key
+      ON CONFLICT (key) DO UPDATE SET points = excluded.points`;
+    const rows = this.writeToFile(sql, { key, points });
+    return rows === undefined ? "not writable" : rows > 0 ? "recorded" : "no such job";
+  }
+
+  usageHistory({ key }: JobKey): Uint8Array | undefined {
+    return this.fileBytes("SELECT points FROM usage_histories WHERE key = $key", { key });
+  }
+
   addEvent({ key }: JobKey, { atMs, atBootMs, kind, detail }: JobEvent): void {
     const row = { key, at_ms: atMs, at_boot_ms: atBootMs ?? null, kind, detail: JSON.stringify(detail) };
     this.write(...insertInto("events", row));

@@ -127,6 +127,19 @@ const MIGRATIONS: (string | ((db: Database) => void))[] = [
   CREATE INDEX results_violating ON results (end_ms) WHERE sla_compliant = 0;
   CREATE INDEX jobs_by_tenant ON jobs (tenant, key) WHERE tenant IS NOT NULL;
   `,
+  // What a job used during its life, as one value: src/metrics/history/encoding.ts. It is deleted with the job.
+  `
+  CREATE TABLE usage_histories (key TEXT PRIMARY KEY REFERENCES jobs (key), points BLOB NOT NULL) STRICT;
+  DROP TRIGGER pruning_deletes;
+  CREATE TRIGGER pruning_deletes AFTER INSERT ON pruning
+    BEGIN
+      DELETE FROM usage_histories WHERE key = NEW.key;
+      DELETE FROM results WHERE key = NEW.key;
+      DELETE FROM events WHERE key = NEW.key;
+      DELETE FROM jobs WHERE key = NEW.key;
+      DELETE FROM pruning WHERE key = NEW.key;
+    END;
+  `,
 ];
 
 /** Converts the jobs that have something left to undo. Those that are cleaned up stay as 0.1.0 wrote them. */

@@ -88,6 +88,7 @@ describe("pruning by age", () => {
     const opened = open();
     const old = recordEnded(opened, 91, { logBytes: 10 });
     const recent = recordEnded(opened, 89, { logBytes: 20 });
+    for (const job of [old, recent]) opened.ledger.recordUsageHistory(job, new Uint8Array([1]));
     const pruned = pruneAll(opened, { maxAgeMs: 90 * DAY_MS });
     expect(pruned).toMatchObject({
       jobs: 1,
@@ -100,7 +101,7 @@ describe("pruning by age", () => {
     expect(existsSync(String(old.logPath))).toBe(false);
     expect(existsSync(String(recent.logPath))).toBe(true);
     const db = connect(opened);
-    for (const table of ["jobs", "results", "events"])
+    for (const table of ["jobs", "results", "events", "usage_histories"])
       expect(db.query(`SELECT DISTINCT key FROM ${table}`).values()).toEqual([[recent.key]]);
     expect(db.query("SELECT * FROM pruning").all()).toEqual([]);
     expect(db.query("PRAGMA integrity_check").values()).toEqual([["ok"]]);

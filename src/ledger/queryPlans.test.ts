@@ -60,6 +60,8 @@ const CALLS: Record<string, (ledger: Ledger) => unknown> = {
   markCleanedUp: (ledger) => ledger.markCleanedUp({ ...someJob(), state: "ended" } as unknown as EndedJob),
   recordResult: (ledger) => ledger.recordResult(someJob(), someResult(someJob())),
   takeOver: (ledger) => ledger.takeOver(someJob(), process),
+  recordUsageHistory: (ledger) => ledger.recordUsageHistory(someJob(), new Uint8Array(1)),
+  usageHistory: (ledger) => ledger.usageHistory(someJob()),
   addEvent: (ledger) => ledger.addEvent(someJob(), { atMs: 1, kind: "observer_died", detail: {} }),
   addDaemonEvent: (ledger) => ledger.addDaemonEvent("daemon_started", {}, 1),
   versionOfOthers: (ledger) => ledger.versionOfOthers(),

@@ -85,6 +85,30 @@ export abstract class LedgerStore {
     return this.#file === undefined ? [] : this.#guard((db) => db.query<Row, Row>(sql).all({}));
   }
 
+  /** Reads one value of bytes, which only the file has. */
+  protected fileBytes(sql: string, parameters: Row): Uint8Array | undefined {
+    if (this.#file === undefined) return undefined;
+    const [value] = this.#guard((db) => db.query<unknown, Row>(sql).values(parameters)[0] ?? []);
+    return value instanceof Uint8Array ? value : undefined;
+  }
+
+  /**
+   * Executes one statement now or not at all, for what is worth no memory while the file cannot be written. Returns the
+   * number of changed rows; `undefined` while the file cannot be written.
+   */
+  protected writeToFile(
+    sql: string,
+    parameters: Record<string, database.Value | Uint8Array>,
+  ): number | undefined {
+    if (this.flush() > 0 || this.#file === undefined) return undefined;
+    try {
+      return this.#guard((db) => db.query<unknown, typeof parameters>(sql).run(parameters)).changes;
+    } catch (error) {
+      if (!database.isMediumTrouble(error)) throw error;
+      return undefined;
+    }
+  }
+
   /** Executes one statement, and returns the number of changed rows. */
   protected countChanges(sql: string, parameters: Row): number {
     return this.#execute([sql, parameters]);

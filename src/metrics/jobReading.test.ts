@@ -15,7 +15,7 @@ const limitsTest = test.skipIf(reason !== undefined);
 limitsTest("an attached job has the resident memory of its processes, and its cgroup counts the CPU", () => {
   const { context, job, pid } = governSleeper({ pidsMax: 10 });
   const reading = readJob(context, job, jobCgroupOf(context, job));
-  expect(reading).toMatchObject({ pids: [pid], memory: { source: "rss" } });
+  expect(reading).toMatchObject({ processCount: 1, memory: { source: "rss" } });
   expect(reading.memory.rssBytes).toBe(readResidentBytes(context.host, pid) as number);
   expect(reading.counters.cpuUsec).toBeNumber();
   expect(reading.processes).toBeUndefined();
@@ -45,10 +45,13 @@ limitsTest("without cgroups, CPU time and memory are those of the process and it
     await Bun.sleep(20);
     const [sample] = sampler.sample([elsewhere]);
     expect(sample).toMatchObject({
-      rates: { throttledPercent: null, readBytesPerSecond: null, writeBytesPerSecond: null },
+      rates: { throttledPercent: null, pressure: { cpuSomePercent: null, memorySomePercent: null } },
       memory: { source: "rss", chargedBytes: null },
     });
     percent = sample?.rates?.cpuPercent ?? 0;
+    // From /proc/PID/io and the schedstat of each thread.
+    expect(sample?.rates?.readBytesPerSecond).toBeNumber();
+    expect(sample?.rates?.cpuWaitPercent).toBeNumber();
   }
   expect(percent).toBeGreaterThan(0);
 });
@@ -59,7 +62,32 @@ limitsTest("nothing is invented about a job whose process has ended", async () =
   expect(
     readJob({ ...context, hierarchies: [] }, gone, jobCgroupOf({ ...context, hierarchies: [] }, gone)),
   ).toMatchObject({
-    pids: [],
+    processCount: null,
     memory: { bytes: null, source: null, chargedBytes: null, rssBytes: null },
   });
+});
+
+limitsTest("details are kept until they are old, and everything else is read each time", async () => {
+  const { context, job } = governSleeper({ pidsMax: 10 });
+  let nowMs = 1_000_000;
+  const clock = { ...context, host: { ...context.host, bootNow: () => nowMs } };
+  const sampler = new JobSampler(clock, { detailsEveryMs: 10_000 });
+  const take = (elapsedMs: number) => {
+    nowMs += elapsedMs;
+    return sampler.sample([job])[0];
+  };
+  const first = take(0);
+  expect(first).toMatchObject({ detailRates: null, details: { taskCount: 1, oomKills: 0 } });
+  const second = take(9_999);
+  expect(second?.details).toBe(first?.details as NonNullable<typeof first>["details"]);
+  expect(second).toMatchObject({
+    detailRates: null,
+    memory: { source: "rss", rssBytes: expect.any(Number) },
+  });
+  expect(second?.rates?.cpuPercent).toBeNumber();
+  const third = take(1);
+  expect(third?.details.atBootMs).toBe(1_010_000);
+  expect(third?.detailRates).toMatchObject({ majorFaultsPerSecond: expect.any(Number) });
+  // They are the rates of the last two readings of details until the next one.
+  expect(take(1000)?.detailRates).toEqual(third?.detailRates as NonNullable<typeof third>["detailRates"]);
 });

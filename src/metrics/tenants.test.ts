@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { someJob } from "../../test/support/jobs.ts";
-import { type Counters, UNKNOWN_COUNTERS } from "../limits/counters.ts";
+import { type Counters, UNKNOWN_COUNTERS, UNKNOWN_DETAILS } from "../limits/counters.ts";
 import type { JobReading } from "./jobReading.ts";
 import { ratesBetween } from "./rates.ts";
 import type { JobSample } from "./sampler.ts";
@@ -15,7 +15,8 @@ function reading(atBootMs: number, counters: Partial<Counters>, tenant: Partial<
     atBootMs,
     counters: { ...UNKNOWN_COUNTERS, ...counters },
     memory,
-    pids: [10, 11],
+    processCount: 2,
+    details: { ...UNKNOWN_DETAILS, atBootMs, pids: [], rssBytes: 2000 },
     tenantCounters,
   };
 }
@@ -23,15 +24,17 @@ function reading(atBootMs: number, counters: Partial<Counters>, tenant: Partial<
 function sample(tenant: string | null, cpuUsec: number, isNew = false): JobSample {
   const before = reading(0, { cpuUsec: 0 }, { quotaPeriods: 0, throttledPeriods: 0 });
   const now = reading(1000, { cpuUsec }, { quotaPeriods: 10, throttledPeriods: 3 });
-  const { memory, pids } = now;
+  const { memory, processCount, details } = now;
   return {
     job: someJob({ tenant }),
     before: isNew ? null : before,
     now,
     rates: isNew ? null : ratesBetween(before, now),
+    detailRates: null,
+    details,
     intervalMs: isNew ? null : 1000,
     memory,
-    processCount: pids.length,
+    processCount,
     gpu: null,
   };
 }

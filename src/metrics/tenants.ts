@@ -1,4 +1,4 @@
-import { type Rates, type Reading, ratesBetween, sumKnown, sumRates } from "./rates.ts";
+import { type Rates, type Reading, ratesBetween, type SummedRates, sumKnown, sumRates } from "./rates.ts";
 import type { JobSample } from "./sampler.ts";
 
 /** The present use of resources by all jobs of one tenant. */
@@ -6,7 +6,7 @@ export interface TenantTotal {
   readonly tenant: string;
   readonly jobs: number;
   /** `throttledPercent`: by the quota of the tenant's total, not by the quotas of its jobs. */
-  readonly rates: Rates | null;
+  readonly rates: (SummedRates & Pick<Rates, "throttledPercent">) | null;
   readonly memoryBytes: number | null;
   readonly rssBytes: number | null;
   readonly processCount: number | null;

@@ -1,5 +1,7 @@
 import { expect } from "bun:test";
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { readHierarchies } from "../../src/linux/cgroup/hierarchies.ts";
+import { realHost } from "../../src/linux/host.ts";
 import { PolicyBox, readLimitFile } from "../support/policyBox.ts";
 import {
   eventually,
@@ -15,6 +17,10 @@ import {
 const sandbox = useSandbox();
 const limitsTest = testIf(lacksLimits());
 const terminalTest = testIf(lacksLimits() ?? lacksCommand("script"));
+
+/** The pressure of a job is unknown on cgroup v1 without a v2 hierarchy beside it, and with `psi=0`. */
+const unified = readHierarchies(realHost()).find(({ version }) => version === 2);
+const hasPressure = unified !== undefined && existsSync("/proc/pressure/cpu");
 
 const BUSY = ["sh", "-c", "while :; do :; done"];
 const ENDLESS = "while :; do :; done";
@@ -49,6 +55,9 @@ limitsTest("stats reports the CPU time and the throttling that the kernel counte
   expect(busy.throttled_percent).toBeGreaterThan(0);
   expect(busy.throttled_percent).toBeLessThanOrEqual(100);
   expect(idle).toMatchObject({ job_id: "idle", throttled_percent: 0 });
+  // With a v2 cgroup beside it or its own, the kernel counts its pressure: a throttled thread waits for a CPU.
+  expect((busy.cpu_pressure_percent ?? 0) > 10).toBe(hasPressure);
+  expect(busy).toMatchObject({ task_count: 1, oom_kills: 0, memory_anonymous_bytes: expect.any(Number) });
   expect(idle.cpu_percent).toBeLessThan(busy.cpu_percent);
 
   for (const name of ["idle", "id*", String(idle.pid)])
@@ -113,7 +122,9 @@ limitsTest(
     await sandbox().startJob("idle", [], ["sleep", "600"]);
     const { code, stdout } = await sandbox().run(["stats"]);
     expect({ code, lines: stdout.split("\n").length }).toEqual({ code: 0, lines: 3 });
-    expect(stdout).toMatch(/^JOB +TENANT +CPU % +MEMORY +THROTTLED +READ +WRITTEN +PROCS +COMMAND\nidle +- /);
+    expect(stdout).toMatch(
+      /^JOB +TENANT +CPU % +MEMORY +THROTTLED +READ +WRITTEN +PROCS +CPU WAIT +MEM WAIT +IO WAIT +COMMAND\nidle +- /,
+    );
 
     const command = `"${FFRTMP}" stats --interval 100ms | head -n 7; "${FFRTMP}" stats --json --interval 100ms | head -n 2`;
     const child = sandbox().spawn(["bash", "-o", "pipefail", "-c", command]);

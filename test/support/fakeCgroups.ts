@@ -56,11 +56,7 @@ export function fakeV1(options: Partial<FakeHardware> & { together?: string[] } 
   const { together = [], ...hardware } = options;
   const shared = together.flatMap((key) => key.split(","));
   const keys = [...together, ...V1_CONTROLLERS.filter((name) => !shared.includes(name))];
-  const mountinfo = keys
-    .map(
-      (key, n) => `${33 + n} 31 0:${30 + n} / /sys/fs/cgroup/${key} rw,relatime - cgroup cgroup rw,${key}\n`,
-    )
-    .join("");
+  const mountinfo = v1Mounts(keys);
   const threads: Threads = new Map();
   const current = { tid: 0 };
   const trees = parseHierarchies(mountinfo).map((hierarchy): Tree => {
@@ -84,6 +80,29 @@ export function fakeV2(options: Partial<FakeHardware> & { offers?: string[] } = 
     return tree;
   });
   return machine(trees, mountinfo, threads, current);
+}
+
+/** Makes a hybrid machine: the controllers are on cgroup v1, and an empty v2 hierarchy is mounted beside them. */
+export function fakeHybrid(): FakeCgroups {
+  const threads: Threads = new Map();
+  const current = { tid: 0 };
+  const unified = "41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw\n";
+  const mountinfo = v1Mounts(V1_CONTROLLERS) + unified;
+  const trees = parseHierarchies(mountinfo).map((hierarchy): Tree => {
+    const tree = emptyTree(hierarchy);
+    const rules = hierarchy.version === 1 ? v1Rules : v2Rules;
+    tree.rules = rules(tree, HARDWARE, threads, current);
+    return tree;
+  });
+  return machine(trees, mountinfo, threads, current);
+}
+
+function v1Mounts(keys: readonly string[]): string {
+  return keys
+    .map(
+      (key, n) => `${33 + n} 31 0:${30 + n} / /sys/fs/cgroup/${key} rw,relatime - cgroup cgroup rw,${key}\n`,
+    )
+    .join("");
 }
 
 function emptyTree(hierarchy: Hierarchy): Tree {

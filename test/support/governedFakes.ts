@@ -14,7 +14,8 @@ import type { Host } from "../../src/linux/host.ts";
 import { readStat } from "../../src/linux/proc/stat.ts";
 import type { Bus } from "../../src/linux/systemdBus.ts";
 import { readBootMs } from "../../src/sys/clock.ts";
-import { type FakeCgroups, fakeV2 } from "./fakeCgroups.ts";
+import { makeUsable } from "./cgroupMachines.ts";
+import { type FakeCgroups, fakeHybrid, fakeV2 } from "./fakeCgroups.ts";
 import { procTree, statLine } from "./procTree.ts";
 
 const BOOT_ID = "5c1f5a3e-0000-4000-8000-000000000000";
@@ -34,7 +35,11 @@ export interface FakeOwner {
 }
 
 /** Returns fake processes and cgroups with a real ledger, for placements that no machine here has. */
-export function useGovernedFakes(): { openOwner(unit?: string, bus?: Bus): FakeOwner } {
+export function useGovernedFakes(): {
+  openOwner(unit?: string, bus?: Bus): FakeOwner;
+  /** The unit of a hybrid machine: `owner` is its cgroup in the v2 hierarchy. */
+  openHybridOwner(): FakeOwner;
+} {
   const clean: (() => void)[] = [];
   afterEach(() => {
     while (clean.length > 0) clean.pop()?.();
@@ -42,7 +47,20 @@ export function useGovernedFakes(): { openOwner(unit?: string, bus?: Bus): FakeO
 
   function openOwner(unit = "encoder.service", bus?: Bus): FakeOwner {
     const fake = fakeV2();
-    const owner = makeUnit(fake, unit);
+    return openOwnerOf(fake, makeUnit(fake, unit), ROOT, bus);
+  }
+
+  function openHybridOwner(): FakeOwner {
+    const fake = fakeHybrid();
+    for (const hierarchy of fake.hierarchies) {
+      makeUsable(fake.fs, hierarchy, `${hierarchy.mountPoint}/system.slice`);
+      makeUsable(fake.fs, hierarchy, `${hierarchy.mountPoint}/system.slice/encoder.service`);
+    }
+    const mount = `${ROOT}/unified`;
+    return openOwnerOf(fake, `${mount}/system.slice/encoder.service`, mount);
+  }
+
+  function openOwnerOf(fake: FakeCgroups, owner: string, mount: string, bus?: Bus): FakeOwner {
     const proc = procTree({ "sys/kernel/random/boot_id": `${BOOT_ID}\n` });
     clean.push(() => proc[Symbol.dispose]());
     const directory = mkdtempSync(join(tmpdir(), "ffrtmp-test-"));
@@ -64,7 +82,7 @@ export function useGovernedFakes(): { openOwner(unit?: string, bus?: Bus): FakeO
       context,
       owner,
       start(pid, ppid) {
-        fake.addProcess(pid, owner.slice(ROOT.length));
+        fake.addProcess(pid, owner.slice(mount.length));
         stats.set(pid, { ppid, startTicks: 100 });
         sync();
       },
@@ -81,7 +99,7 @@ export function useGovernedFakes(): { openOwner(unit?: string, bus?: Bus): FakeO
     };
   }
 
-  return { openOwner };
+  return { openOwner, openHybridOwner };
 }
 
 /** Makes a unit as systemd does: the slice enables controllers for its units, the unit enables none. */

@@ -10,14 +10,16 @@ import { runtimeOf } from "../../jobs/model/runtime.ts";
 import { repairAll } from "../../jobs/recovery/recover.ts";
 import { exitText, markOf } from "../../jobs/summary.ts";
 import type { HistoryFilter } from "../../ledger/ledger.ts";
+import { decodeHistory } from "../../metrics/history/encoding.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
 import { timeOptions } from "../options/timeOptions.ts";
 import { explainNoneEnded } from "../output/emptyState.ts";
 import { printJson, printOut, warn } from "../output/messages.ts";
 import { slaTable } from "../output/slaFigures.ts";
-import { type Column, renderTable } from "../output/table.ts";
+import { type Column, renderPairs, renderTable } from "../output/table.ts";
 import { tableWidth } from "../output/terminal.ts";
 import { formatTime, formatTimeOfDay, type TimeFlags, type TimeStyle, tableTimes } from "../output/times.ts";
+import { usageCharts } from "../output/usageChart.ts";
 import { openToRead, requireRecords } from "../session.ts";
 
 const DAY_MS = 86_400_000;
@@ -66,6 +68,7 @@ function printHistory(context: Context, filter: HistoryFilter, flags: HistoryFla
     return;
   }
   printOut(renderTable(columns(tableTimes(flags), nowMs), shown, tableWidth(flags)));
+  if (filter.jobId !== undefined) printCharts(context, shown[0]);
   if (ended.length > shown.length && flags.limit === undefined)
     warn(`only the latest ${limit} of the jobs are shown. For more: ffrtmp history --limit N`);
   const unknown = filter.onlyFailed ? ledger.countUnknownExits({ ...filter, onlyFailed: false }) : 0;
@@ -74,6 +77,13 @@ function printHistory(context: Context, filter: HistoryFilter, flags: HistoryFla
       `${unknown === 1 ? "1 more job has" : `${unknown} more jobs have`} an unknown outcome, and may have failed. ` +
         "To see all jobs, leave out --failed",
     );
+}
+
+/** Shows what the latest of the listed jobs used during its life, if a daemon has measured that. */
+function printCharts({ ledger }: Context, latest: Ended | undefined): void {
+  const stored = latest && ledger.usageHistory(latest.job);
+  const charts = usageCharts(stored && decodeHistory(stored));
+  if (charts.length > 0) printOut(`\n${renderPairs(charts)}`);
 }
 
 function printSla(

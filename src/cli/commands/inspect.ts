@@ -18,6 +18,7 @@ import { formatChange } from "../../limits/limits.ts";
 import { LIMIT_NAMES } from "../../limits/table.ts";
 import type { Usage } from "../../limits/usage.ts";
 import { listMembers } from "../../linux/cgroup/jobCgroup.ts";
+import { decodeHistory } from "../../metrics/history/encoding.ts";
 import { type JobMemory, readJob } from "../../metrics/jobReading.ts";
 import { findJob } from "../findJobs.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
@@ -27,6 +28,7 @@ import { printJson, printOut } from "../output/messages.ts";
 import { outcomePairs } from "../output/outcomes.ts";
 import { type Pair, renderPairs } from "../output/table.ts";
 import { formatTimeOfDay } from "../output/times.ts";
+import { usageCharts, usageHistoryJson } from "../output/usageChart.ts";
 import { openToRead } from "../session.ts";
 
 interface InspectFlags extends CommonFlags {
@@ -45,6 +47,8 @@ export function inspect(name: string, flags: InspectFlags): number {
   const processes = listMembers(cgroup);
   const memory = isOpen(job) ? readJob(context, job, cgroup).memory : undefined;
   const events = context.ledger.events(job);
+  const stored = context.ledger.usageHistory(job);
+  const history = stored && decodeHistory(stored);
   if (flags.json) {
     const ended = result ? resultJson(job, result, shown) : null;
     printJson({
@@ -53,6 +57,7 @@ export function inspect(name: string, flags: InspectFlags): number {
       processes,
       ...memoryJson(memory),
       usage: jobUsageJson(job, usage),
+      usage_history: usageHistoryJson(history),
       result: ended,
       events: events.map(eventJson),
     });
@@ -61,7 +66,10 @@ export function inspect(name: string, flags: InspectFlags): number {
     const eventPairs = events.map((event): Pair => ["event", eventText(event, time)]);
     const resultPairs = result ? describeResult(job, result, time) : [];
     const usagePairs = describeUsage(usage, job, memory ? describeMemory(memory, job) : []);
-    const pairs = [...describeJob(context, job, shown, processes, time), ...resultPairs, ...usagePairs];
+    const pairs = [
+      ...describeJob(context, job, shown, processes, time),
+      ...[...resultPairs, ...usagePairs, ...usageCharts(history)],
+    ];
     printOut(renderPairs([...pairs, ...eventPairs]));
   }
   context.ledger.close();

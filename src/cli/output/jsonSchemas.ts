@@ -8,6 +8,7 @@ import {
   jobUsageSchema,
   limitSchema,
   resultSchema,
+  seconds,
   text,
   time,
 } from "../../jobs/jsonSchemas.ts";
@@ -72,6 +73,32 @@ const gpuUse = z
     description:
       "What a job uses of NVIDIA GPUs, as the driver reports it: averages over the driver's last sampling period. A percentage is `null` where the driver has no sample of the process, as for one that was idle.",
   });
+const percentOfTime = (what: string) =>
+  described(z.number().nullable(), `the part of the time in which ${what}, 0 to 100; \`null\`: not known`);
+const perSecond = (what: string) => described(z.number().nullable(), `${what} per second`);
+
+const waits = {
+  cpu_pressure_percent: percentOfTime("at least one thread waited for a CPU"),
+  memory_pressure_percent: percentOfTime("at least one thread waited for memory"),
+  memory_full_pressure_percent: percentOfTime("all threads that could have run waited for memory"),
+  io_pressure_percent: percentOfTime("at least one thread waited for a disk"),
+  io_full_pressure_percent: percentOfTime("all threads that could have run waited for a disk"),
+  cpu_wait_percent: described(
+    z.number().nullable(),
+    "the time that its threads waited for a CPU; 100 is one thread that always waits. Only where no cgroup counts the job's CPU time",
+  ),
+};
+
+const details = {
+  memory_anonymous_bytes: bytes("heaps and stacks that are charged to the job's cgroup"),
+  memory_file_bytes: bytes("page cache that is charged to the job's cgroup, tmpfs included"),
+  memory_peak_bytes: bytes("the most that was charged to the job's cgroup"),
+  oom_kills: count("the processes that the kernel's OOM killer ended"),
+  task_count: count("the number of its processes and threads"),
+  major_faults_per_second: perSecond("page faults that waited for a disk"),
+  io_read_operations_per_second: perSecond("reads of disks"),
+  io_write_operations_per_second: perSecond("writes to disks"),
+};
 
 const jobUse = z
   .strictObject({
@@ -91,6 +118,8 @@ const jobUse = z
       gpuUse.nullable(),
       "what its processes use of NVIDIA GPUs; `null`: the driver knows none of them, there is no driver, or its PIDs are those of another pid namespace",
     ),
+    ...waits,
+    ...details,
   })
   .meta({ id: "JobUse", description: "What a job uses now." });
 
@@ -127,6 +156,39 @@ const deviceUse = z
     memory_total_bytes: bytes("the device memory"),
   })
   .meta({ id: "GpuDevice", description: "What all programs together use of one NVIDIA GPU." });
+const usagePoint = z
+  .strictObject({
+    start_time: described(z.iso.datetime(), "the end of the point before; ISO 8601 in UTC"),
+    end_time: z.iso.datetime(),
+    cpu_seconds: seconds("CPU time"),
+    quota_periods: count("the periods of the CPU quota in which the job could run"),
+    throttled_periods: count("those in which the quota stopped it"),
+    io_read_bytes: bytes("data read from disks"),
+    io_write_bytes: bytes("data written to disks"),
+    cpu_pressure_seconds: jobUsageSchema.shape.cpu_pressure_seconds,
+    memory_pressure_seconds: jobUsageSchema.shape.memory_pressure_seconds,
+    memory_full_pressure_seconds: seconds("time in which all threads that could have run waited for memory"),
+    io_pressure_seconds: jobUsageSchema.shape.io_pressure_seconds,
+    io_full_pressure_seconds: seconds("time in which all threads that could have run waited for a disk"),
+    memory_min_bytes: bytes("the least memory that was in use when it was read, as in ps"),
+    memory_max_bytes: bytes("the most"),
+    process_count_min: count("the least number of its processes"),
+    process_count_max: count("the greatest number"),
+  })
+  .meta({
+    id: "UsagePoint",
+    description: "What a job used in a span of time. Counters are counts, not rates.",
+  });
+
+const usageHistory = z
+  .strictObject({
+    point_seconds: described(
+      z.number(),
+      "the length of a point; the last one can be shorter, and one across a restart of watch longer",
+    ),
+    points: described(z.array(usagePoint), "from the first reading on; at most 360"),
+  })
+  .meta({ id: "UsageHistory", description: "What a job used during its life, as watch has measured it." });
 
 const inspected = jobSchema
   .extend({
@@ -137,6 +199,10 @@ const inspected = jobSchema
     processes: described(z.array(z.number()), "the processes in the job's cgroups"),
     ...presentMemory,
     usage: described(jobUsageSchema, "what the job has used until now, or had used at its end"),
+    usage_history: described(
+      usageHistory.nullable(),
+      "what it used over time, as of the last 5 minutes or its end; `null`: no watch has measured it, or only for a moment",
+    ),
     result: described(resultSchema.nullable(), "the end of the job; `null`: it has not ended"),
     events: described(z.array(eventSchema), "the job's history, oldest first"),
   })

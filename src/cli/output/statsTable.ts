@@ -1,6 +1,6 @@
 import { shownCommand } from "../../jobs/model/secrets.ts";
 import type { JobGpu } from "../../metrics/gpu/gpuUse.ts";
-import type { Rates } from "../../metrics/rates.ts";
+import type { Pressure, Rates, SummedRates } from "../../metrics/rates.ts";
 import type { JobSample } from "../../metrics/sampler.ts";
 import type { TenantTotal } from "../../metrics/tenants.ts";
 import type { DeviceReading } from "../../sys/nvml.ts";
@@ -11,7 +11,7 @@ import { userNameOf } from "./userNames.ts";
 
 /** A row of either table. */
 interface Measured {
-  rates: Rates | null;
+  rates: (SummedRates & Pick<Rates, "throttledPercent">) | null;
   processCount: number | null;
 }
 
@@ -43,6 +43,16 @@ const others: Column<Measured>[] = [
   { heading: "PROCS", right: true, yields: 2, text: ({ processCount }) => processCount?.toString() ?? "-" },
 ];
 
+/** A column of a part of the time in which the job waited. */
+function waiting(heading: string, resource: keyof Pressure, yields: number): Column<JobSample> {
+  return {
+    heading,
+    right: true,
+    yields,
+    text: ({ rates }) => shareText(rates?.pressure[resource] ?? null),
+  };
+}
+
 const JOB_COLUMNS: Column<JobSample>[] = [
   { heading: "JOB", text: ({ job }) => job.jobId },
   { heading: "TENANT", yields: 5, text: ({ job }) => job.tenant ?? "-" },
@@ -54,6 +64,9 @@ const JOB_COLUMNS: Column<JobSample>[] = [
     short: { yields: 1, text: ({ memory }) => memoryText(memory.bytes) },
   },
   ...others,
+  waiting("CPU WAIT", "cpuSomePercent", 2),
+  waiting("MEM WAIT", "memorySomePercent", 1),
+  waiting("IO WAIT", "ioSomePercent", 1),
 ];
 
 const COMMAND: Column<JobSample> = {
@@ -105,6 +118,8 @@ export function jobUseJson(sample: JobSample) {
     ...useJson(sample),
     ...ratesJson(sample.rates),
     gpu: gpuJson(sample.gpu),
+    ...waitsJson(sample.rates),
+    ...detailsJson(sample),
   };
 }
 
@@ -145,10 +160,34 @@ function gpuJson(gpu: JobGpu | null) {
   };
 }
 
-function ratesJson(rates: Rates | null) {
+function ratesJson(rates: TenantTotal["rates"]) {
   return {
     throttled_percent: rounded(rates?.throttledPercent),
     io_read_bytes_per_second: rounded(rates?.readBytesPerSecond),
     io_write_bytes_per_second: rounded(rates?.writeBytesPerSecond),
+  };
+}
+
+function waitsJson(rates: Rates | null) {
+  return {
+    cpu_pressure_percent: rounded(rates?.pressure.cpuSomePercent),
+    memory_pressure_percent: rounded(rates?.pressure.memorySomePercent),
+    memory_full_pressure_percent: rounded(rates?.pressure.memoryFullPercent),
+    io_pressure_percent: rounded(rates?.pressure.ioSomePercent),
+    io_full_pressure_percent: rounded(rates?.pressure.ioFullPercent),
+    cpu_wait_percent: rounded(rates?.cpuWaitPercent),
+  };
+}
+
+function detailsJson({ details, detailRates }: JobSample) {
+  return {
+    memory_anonymous_bytes: details.anonymousBytes,
+    memory_file_bytes: details.fileBytes,
+    memory_peak_bytes: details.memoryPeakBytes,
+    oom_kills: details.oomKills,
+    task_count: details.taskCount,
+    major_faults_per_second: rounded(detailRates?.majorFaultsPerSecond),
+    io_read_operations_per_second: rounded(detailRates?.readOperationsPerSecond),
+    io_write_operations_per_second: rounded(detailRates?.writeOperationsPerSecond),
   };
 }

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { someEndedJob, someJob, someResult } from "../../../test/support/jobs.ts";
-import { UNKNOWN_COUNTERS } from "../../limits/counters.ts";
+import { UNKNOWN_COUNTERS, UNKNOWN_DETAILS } from "../../limits/counters.ts";
 import type { MachineReading } from "../../metrics/machine.ts";
 import type { JobSample } from "../../metrics/sampler.ts";
 import { renderOnce, renderScreen } from "./screen.ts";
@@ -24,19 +24,30 @@ const MACHINE: MachineReading = {
 function row(jobId: string, cores: number | null, different: Partial<JobRow> = {}): JobRow {
   const job = someJob({ jobId });
   const memory = { bytes: 365 * 2 ** 20, source: "cgroup", chargedBytes: null, rssBytes: null } as const;
+  const details = { ...UNKNOWN_DETAILS, atBootMs: 200_000, pids: [1], rssBytes: null };
+  const pressure = {
+    cpuSomePercent: 87,
+    memorySomePercent: 0,
+    memoryFullPercent: 0,
+    ioSomePercent: null,
+    ioFullPercent: null,
+  };
   const rates = {
     cpuPercent: cores && 100 * cores,
     throttledPercent: 0,
     readBytesPerSecond: 0,
     writeBytesPerSecond: null,
+    pressure,
+    cpuWaitPercent: null,
   };
-  const now = { atBootMs: 200_000, counters: UNKNOWN_COUNTERS, memory, pids: [1], tenantCounters: new Map() };
+  const measured = { memory, processCount: 1, details };
+  const now = { ...measured, atBootMs: 200_000, counters: UNKNOWN_COUNTERS, tenantCounters: new Map() };
   const sample: JobSample = {
+    ...measured,
     job,
     rates,
+    detailRates: null,
     intervalMs: 1000,
-    memory,
-    processCount: 1,
     gpu: null,
     before: null,
     now,

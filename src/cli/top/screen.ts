@@ -302,6 +302,7 @@ const CHART_LINES = 4;
 function detailLines(row: JobRow, { columns }: Size, style: Style): string[] {
   const { job, sample, cores, quotaCores } = row;
   const { rates, memory, processCount } = sample;
+  const waits = rates?.pressure;
   const { into, dot, none } = symbols(style);
   const width = Math.max(10, Math.min(60, columns - 8));
   const values = historyIn(width, row);
@@ -324,6 +325,10 @@ function detailLines(row: JobRow, { columns }: Size, style: Style): string[] {
     ...chart(style, values, max, width),
     `${" ".repeat(7)}${"2 min".padEnd(width - 3)}now`,
     field("MEMORY", `${memoryText(memory.bytes)}${limit}${source}`),
+    field(
+      "WAITS",
+      `CPU ${shareText(waits?.cpuSomePercent ?? null)}   memory ${shareText(waits?.memorySomePercent ?? null)}   disks ${shareText(waits?.ioSomePercent ?? null)}   of the time`,
+    ),
     field(
       "DISKS",
       `read ${rateText(rates?.readBytesPerSecond ?? null)}, written ${rateText(rates?.writeBytesPerSecond ?? null)}`,

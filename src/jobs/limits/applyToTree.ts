@@ -12,6 +12,7 @@ import { recordCgroup } from "../changes.ts";
 import type { Context } from "../context.ts";
 import { limitsInForce } from "../job.ts";
 import type { OpenJob } from "../model/job.ts";
+import { isOutsideCompanion, removeCompanion } from "../placement/companion.ts";
 import { moveTreeIntoCgroup, withdrawFromOutsiders } from "../placement/moveTree.ts";
 import { planWithNice, readNice } from "./planLimits.ts";
 
@@ -39,6 +40,10 @@ export function governTree<J extends OpenJob>(
   job = recordCgroup(context, job, cgroup);
   const charged = chargedElsewhere(context, job, cgroup, root.pid, isFirst);
   const { pids, leftOutside } = moveTreeIntoCgroup(host, cgroup, root);
+  if (isOutsideCompanion(leftOutside, root.pid)) {
+    removeCompanion(host, cgroup);
+    job = recordCgroup(context, job, cgroup);
+  }
   const qualified = qualifyTotals(context, job, cgroup, applied);
   const outcomes = withdrawFromOutsiders(qualified, cgroup, root.pid, leftOutside).map((outcome) =>
     charged !== undefined && outcome.limit.startsWith("memory.")

@@ -3,6 +3,7 @@ import { isInForce, type LimitOutcome, refusedInstead } from "../../limits/outco
 import type { LimitName } from "../../limits/table.ts";
 import { type Usage, withUnknown } from "../../limits/usage.ts";
 import { backendOf } from "../../linux/cgroup/backends.ts";
+import { hasOnlyCompanions } from "../../linux/cgroup/companion.ts";
 import { listLimitDrift } from "../../linux/cgroup/effectiveLimits.ts";
 import { directoryOf, readMembership } from "../../linux/cgroup/hierarchies.ts";
 import { type JobCgroup, tenantCgroupOf } from "../../linux/cgroup/jobCgroup.ts";
@@ -114,6 +115,7 @@ class Enforcer {
   #applyAgain(limits: Limits, of: LimitOutcome["of"]): LimitOutcome[] {
     const cgroup = this.#cgroup;
     for (const directory of cgroup.directories) {
+      if (hasOnlyCompanions(directory.hierarchy)) continue;
       const backend = backendOf(directory.hierarchy);
       this.#resetCounters.push(...backend.restoreControllers(cgroup, directory, limits));
     }

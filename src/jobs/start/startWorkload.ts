@@ -4,8 +4,9 @@ import type { Usage } from "../../limits/usage.ts";
 import type { Place } from "../../linux/cgroup/backend.ts";
 import { backendOf } from "../../linux/cgroup/backends.ts";
 import { CgroupInUse, createJobCgroup } from "../../linux/cgroup/cgroupChanges.ts";
+import { hasOnlyCompanions } from "../../linux/cgroup/companion.ts";
 import { readMembership } from "../../linux/cgroup/hierarchies.ts";
-import type { JobCgroup } from "../../linux/cgroup/jobCgroup.ts";
+import type { JobCgroup, JobDirectory } from "../../linux/cgroup/jobCgroup.ts";
 import { applyCgroupLimits, executeLimits } from "../../linux/cgroup/jobLimits.ts";
 import {
   freeWrapperSlot,
@@ -28,6 +29,7 @@ import { planWithNice } from "../limits/planLimits.ts";
 import { type Ending, endingOfStatus } from "../model/ending.ts";
 import type { RunningJob, StartingJob } from "../model/job.ts";
 import { planOwnPlace } from "../placement/beside.ts";
+import { removeCompanion } from "../placement/companion.ts";
 import { planCgroup, respectDisabled } from "../placement/jobCgroup.ts";
 import { enterOwnScope, planOwnScope } from "../placement/jobScope.ts";
 import { withdrawFromOutsiders } from "../placement/moveTree.ts";
@@ -196,8 +198,24 @@ function spawnInside(
   };
 }
 
-function spawn({ host }: Context, cgroup: JobCgroup, request: StartRequest, path: string): Bun.Subprocess {
+/** Starts the workload outside of its companion where the kernel does not let it begin there: before 5.7 it cannot. */
+function spawn(context: Context, cgroup: JobCgroup, request: StartRequest, path: string): Bun.Subprocess {
   const entered = cgroup.directories.find(({ hierarchy }) => backendOf(hierarchy).clonesIntoCgroup);
+  try {
+    return spawnIn(entered, context, request, path);
+  } catch (error) {
+    if (entered === undefined || !hasOnlyCompanions(entered.hierarchy)) throw error;
+    removeCompanion(context.host, cgroup);
+    return spawnIn(undefined, context, request, path);
+  }
+}
+
+function spawnIn(
+  entered: JobDirectory | undefined,
+  { host }: Context,
+  request: StartRequest,
+  path: string,
+): Bun.Subprocess {
   const isRaw = mayHaveLostBytes(request.command);
   const env = callersEnvironment(host);
   return Bun.spawn({

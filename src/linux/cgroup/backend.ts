@@ -46,8 +46,8 @@ export type DirectoryPlan = Omit<JobCgroup, "fs">;
 /** The differences between cgroup v1 and v2. `backendOf` chooses one for each hierarchy. */
 export interface CgroupBackend {
   readonly controllers: readonly CgroupController[];
-  /** Readers of `usage` and `counters` that work in every cgroup, whatever controllers it has. */
-  readonly alwaysMeasures: readonly Pick<CgroupController, "usage" | "counters">[];
+  /** Readers that work in every cgroup, whatever controllers it has. */
+  readonly alwaysMeasures: readonly Pick<CgroupController, "usage" | "counters" | "details">[];
   /** A process is started inside by clone3(2) with CLONE_INTO_CGROUP. Otherwise the starting thread joins first. */
   readonly clonesIntoCgroup: boolean;
   /** Plans a job's directory. Writes nothing. */

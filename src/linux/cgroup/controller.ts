@@ -1,4 +1,4 @@
-import type { Counters } from "../../limits/counters.ts";
+import type { Counters, Details } from "../../limits/counters.ts";
 import type { CgroupLimitName } from "../../limits/table.ts";
 import type { Usage } from "../../limits/usage.ts";
 import type { CgroupDirectory } from "./file.ts";
@@ -14,6 +14,8 @@ export interface CgroupController {
   usage?(directory: CgroupDirectory): Partial<Usage>;
   /** Reads the present counters, two readings of which give a rate. */
   counters?(directory: CgroupDirectory): Partial<Counters>;
+  /** Reads those that a sampler reads less often. */
+  details?(directory: CgroupDirectory): Partial<Details>;
   /** v2: the counters of `usage` that restart at 0 when the controller is disabled and enabled again. */
   readonly resets?: readonly (keyof Usage)[];
   /** Returns false for a cgroup whose limits do not apply below it although they usually do. */

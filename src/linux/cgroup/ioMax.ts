@@ -116,10 +116,24 @@ function textOf(ioMax: readonly IoMax[]): string {
 
 /** Sums the bytes of all devices in a file. The group of each pattern is a number of bytes. */
 export function readIoBytes(directory: CgroupDirectory, file: string, read: RegExp, written: RegExp) {
+  const [ioReadBytes, ioWriteBytes] = sumOverDisks(directory, file, read, written);
+  return { ioReadBytes, ioWriteBytes };
+}
+
+export function readIoOperations(directory: CgroupDirectory, file: string, reads: RegExp, writes: RegExp) {
+  const [ioReadOperations, ioWriteOperations] = sumOverDisks(directory, file, reads, writes);
+  return { ioReadOperations, ioWriteOperations };
+}
+
+function sumOverDisks(
+  directory: CgroupDirectory,
+  file: string,
+  ...patterns: [RegExp, RegExp]
+): [number | null, number | null] {
   const text = readCgroupFile(directory, file);
-  const sum = (pattern: RegExp): number | null =>
+  return patterns.map((pattern) =>
     text === undefined
       ? null
-      : [...text.matchAll(pattern)].reduce((total, [, bytes]) => total + Number(bytes), 0);
-  return { ioReadBytes: sum(read), ioWriteBytes: sum(written) };
+      : [...text.matchAll(pattern)].reduce((total, [, amount]) => total + Number(amount), 0),
+  ) as [number | null, number | null];
 }

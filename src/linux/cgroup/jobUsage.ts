@@ -38,8 +38,9 @@ function readUsageOf(job: JobCgroup, directories: readonly JobDirectory[]): Usag
     const counted = readCounted(job, directory);
     const since =
       countedBefore && usageSince({ ...UNKNOWN_USAGE, ...countedBefore }, { ...UNKNOWN_USAGE, ...counted });
+    // The companion of a job on cgroup v1 is the last one, and counts CPU time again.
     for (const field of Object.keys(counted) as (keyof Usage)[])
-      usage[field] = (since ?? counted)[field] ?? null;
+      usage[field] ??= (since ?? counted)[field] ?? null;
   }
   return usage;
 }

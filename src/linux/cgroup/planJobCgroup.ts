@@ -1,6 +1,7 @@
 import type { CgroupFs } from "../cgroupFs.ts";
-import { type CgroupRequest, isAskedFor } from "./backend.ts";
+import { type CgroupRequest, type DirectoryPlan, isAskedFor } from "./backend.ts";
 import { backendOf, controllersOf } from "./backends.ts";
+import { planCompanion } from "./companion.ts";
 import type { Unavailable } from "./controller.ts";
 import { readText } from "./file.ts";
 import { directoryOf, type Hierarchy, type Membership } from "./hierarchies.ts";
@@ -9,7 +10,8 @@ import { isForeign } from "./trust.ts";
 
 /**
  * Plans a job's cgroup: in each hierarchy a child of the cgroup that `membership` names, so that every limit above still
- * applies, or a grandchild, in the tenant's cgroup there; on v2 as `place` says. Writes nothing.
+ * applies, or a grandchild, in the tenant's cgroup there; on v2 as `place` says. The companion, which only measures, is the
+ * last one: a process is limited before it enters that. Writes nothing.
  */
 export function planJobCgroup(
   fs: CgroupFs,
@@ -30,12 +32,17 @@ export function planJobCgroup(
       continue;
     }
     const site = { fs, hierarchy, origin: origin.path, controllers };
-    const planned = backendOf(hierarchy).plan(site, withOwnTenant(fs, origin.path, request));
-    job.unavailable.push(...planned.unavailable);
-    job.directories.push(...planned.directories);
-    job.changes.push(...planned.changes);
+    add(job, backendOf(hierarchy).plan(site, withOwnTenant(fs, origin.path, request)));
   }
+  const companion = job.directories.length > 0 && planCompanion(fs, hierarchies, membership, request);
+  if (companion) add(job, companion);
   return job;
+}
+
+function add(job: JobCgroup, planned: DirectoryPlan): void {
+  job.unavailable.push(...planned.unavailable);
+  job.directories.push(...planned.directories);
+  job.changes.push(...planned.changes);
 }
 
 /**

@@ -1,7 +1,7 @@
 import { IO_RATES, type IoMax } from "../../../limits/grammar.ts";
 import type { CgroupController } from "../controller.ts";
 import { type CgroupDirectory, readCgroupFile } from "../file.ts";
-import { ioMaxFiles, readIoBytes, UNLIMITED_RATES } from "../ioMax.ts";
+import { ioMaxFiles, readIoBytes, readIoOperations, UNLIMITED_RATES } from "../ioMax.ts";
 import type { FileWrite } from "../limitFiles.ts";
 
 const FILES = {
@@ -12,6 +12,9 @@ const FILES = {
 } as const;
 
 const SERVICED = "blkio.throttle.io_service_bytes_recursive";
+const SERVICED_OPERATIONS = "blkio.throttle.io_serviced_recursive";
+const READ_LINES = /^\S+ Read (\d+)$/gm;
+const WRITE_LINES = /^\S+ Write (\d+)$/gm;
 
 const MAX_OPERATIONS = 2 ** 32 - 1;
 
@@ -21,6 +24,7 @@ export const blkio: CgroupController = {
   limits: { "io.max": ioMaxFiles({ read: readRates, writes: rateWrites }) },
   usage: readBytes,
   counters: readBytes,
+  details: (directory) => readIoOperations(directory, SERVICED_OPERATIONS, READ_LINES, WRITE_LINES),
   unavailable(origin) {
     const held = Object.values(FILES).find((file) => readCgroupFile(origin, file));
     return held && `${origin.path}/${held} throttles it, and on cgroup v1 a child would escape that`;
@@ -31,7 +35,7 @@ export const blkio: CgroupController = {
 // 254:0 Write 0
 // Total 1024
 function readBytes(directory: CgroupDirectory) {
-  return readIoBytes(directory, SERVICED, /^\S+ Read (\d+)$/gm, /^\S+ Write (\d+)$/gm);
+  return readIoBytes(directory, SERVICED, READ_LINES, WRITE_LINES);
 }
 
 function rateWrites(max: IoMax): FileWrite[] {

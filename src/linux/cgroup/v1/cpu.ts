@@ -1,6 +1,6 @@
 import type { CpuMax } from "../../../limits/grammar.ts";
 import type { CgroupController } from "../controller.ts";
-import { cpuMaxFiles, readQuotaPeriods } from "../cpuMax.ts";
+import { cpuMaxFiles, quotaPeriodsIn } from "../cpuMax.ts";
 import { type CgroupDirectory, readCgroupFile, readCounters } from "../file.ts";
 import { type FileWrite, numberFile } from "../limitFiles.ts";
 
@@ -27,7 +27,7 @@ export const cpu: CgroupController = {
     const throttledNsec = readCounters(directory, "cpu.stat").get("throttled_time");
     return { throttledUsec: throttledNsec === undefined ? null : Math.round(throttledNsec / 1000) };
   },
-  counters: readQuotaPeriods,
+  counters: (directory) => quotaPeriodsIn(readCounters(directory, "cpu.stat")),
 };
 
 /**

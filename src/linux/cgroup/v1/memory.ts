@@ -41,10 +41,18 @@ export const memory: CgroupController = {
     memoryMaxHits: readNumber(directory, "memory.failcnt") ?? null,
     oomKills: readCounters(directory, "memory.oom_control").get("oom_kill") ?? null,
   }),
-  counters: (directory) => ({
-    memoryBytes: readNumber(directory, "memory.usage_in_bytes") ?? null,
-    inactiveFileBytes: readCounters(directory, "memory.stat").get("total_inactive_file") ?? null,
-  }),
+  counters: (directory) => ({ memoryBytes: readNumber(directory, "memory.usage_in_bytes") ?? null }),
+  details(directory) {
+    const stat = readCounters(directory, "memory.stat");
+    return {
+      inactiveFileBytes: stat.get("total_inactive_file") ?? null,
+      anonymousBytes: stat.get("total_rss") ?? null,
+      fileBytes: stat.get("total_cache") ?? null,
+      majorFaults: stat.get("total_pgmajfault") ?? null,
+      memoryPeakBytes: readNumber(directory, "memory.max_usage_in_bytes") ?? null,
+      oomKills: readCounters(directory, "memory.oom_control").get("oom_kill") ?? null,
+    };
+  },
   unavailable(origin) {
     if (countsForChildren(origin) || hardLimit.read(origin) === undefined) return undefined;
     return `${origin.path} limits memory without memory.use_hierarchy: a child would escape its limit`;

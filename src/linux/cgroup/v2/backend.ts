@@ -11,7 +11,7 @@ import { pids } from "../pids.ts";
 import { cpu } from "./cpu.ts";
 import { io } from "./io.ts";
 import { memory } from "./memory.ts";
-import { readPressure } from "./pressure.ts";
+import { pressure } from "./pressure.ts";
 import { enableController, isAmongProcesses, planControllers, readType } from "./subtreeControl.ts";
 
 const CONTROLLERS = [cpu, memory, io, pids, cpusetV2];
@@ -22,7 +22,7 @@ const NOTHING_SHARED: ReadonlySet<string> = new Set();
 export const backendV2: CgroupBackend = {
   controllers: CONTROLLERS,
   // cpu.stat and the pressure files are in every cgroup.
-  alwaysMeasures: [cpu, { usage: readPressure }],
+  alwaysMeasures: [cpu, pressure],
   clonesIntoCgroup: true,
 
   plan(site, request) {

@@ -1,6 +1,6 @@
 import { formatCpuMax } from "../../../limits/grammar.ts";
 import type { CgroupController } from "../controller.ts";
-import { cpuMaxFiles, readQuotaPeriods } from "../cpuMax.ts";
+import { cpuMaxFiles, quotaPeriodsIn } from "../cpuMax.ts";
 import { readCounters } from "../file.ts";
 import { numberFile } from "../limitFiles.ts";
 
@@ -21,8 +21,8 @@ export const cpu: CgroupController = {
       throttledUsec: counters.get("throttled_usec") ?? null,
     };
   },
-  counters: (directory) => ({
-    cpuUsec: readCounters(directory, "cpu.stat").get("usage_usec") ?? null,
-    ...readQuotaPeriods(directory),
-  }),
+  counters(directory) {
+    const stat = readCounters(directory, "cpu.stat");
+    return { cpuUsec: stat.get("usage_usec") ?? null, ...quotaPeriodsIn(stat) };
+  },
 };

@@ -1,7 +1,7 @@
 import { formatIoMax, IO_RATES, type IoMax } from "../../../limits/grammar.ts";
 import type { CgroupController } from "../controller.ts";
 import { type CgroupDirectory, readCgroupFile } from "../file.ts";
-import { ioMaxFiles, readIoBytes, UNLIMITED_RATES } from "../ioMax.ts";
+import { ioMaxFiles, readIoBytes, readIoOperations, UNLIMITED_RATES } from "../ioMax.ts";
 
 /** cgroup v2 `io`: Documentation/admin-guide/cgroup-v2.rst. */
 export const io: CgroupController = {
@@ -15,6 +15,7 @@ export const io: CgroupController = {
   resets: ["ioReadBytes", "ioWriteBytes"],
   usage: readBytes,
   counters: readBytes,
+  details: (directory) => readIoOperations(directory, "io.stat", /\brios=(\d+)/g, /\bwios=(\d+)/g),
 };
 
 // 8:0 rbytes=1459200 wbytes=314773504 rios=192 wios=353 dbytes=0 dios=0

@@ -27,10 +27,18 @@ export const memory: CgroupController = {
       oomKills: events.get("oom_kill") ?? null,
     };
   },
-  counters: (directory) => ({
-    memoryBytes: readNumber(directory, "memory.current") ?? null,
-    inactiveFileBytes: readCounters(directory, "memory.stat").get("inactive_file") ?? null,
-  }),
+  counters: (directory) => ({ memoryBytes: readNumber(directory, "memory.current") ?? null }),
+  details(directory) {
+    const stat = readCounters(directory, "memory.stat");
+    return {
+      inactiveFileBytes: stat.get("inactive_file") ?? null,
+      anonymousBytes: stat.get("anon") ?? null,
+      fileBytes: stat.get("file") ?? null,
+      majorFaults: stat.get("pgmajfault") ?? null,
+      memoryPeakBytes: readNumber(directory, "memory.peak") ?? null,
+      oomKills: readCounters(directory, "memory.events").get("oom_kill") ?? null,
+    };
+  },
   settle(directory) {
     // At the hard limit the kernel ends one process and not all of the job; the workload decides how to continue without
     // it. A new cgroup has 0 already. It is written because systemd and container engines set 1 in theirs.

@@ -1,21 +1,36 @@
-import type { Usage } from "../../../limits/usage.ts";
+import type { CgroupController } from "../controller.ts";
 import { type CgroupDirectory, readCgroupFile } from "../file.ts";
 
 /**
  * Pressure stall information of a cgroup: Documentation/accounting/psi.rst. In every v2 cgroup but the root from 4.20,
  * whatever its controllers; not there where the kernel was built or booted without it (`psi=0`).
  */
-export function readPressure(directory: CgroupDirectory): Partial<Usage> {
-  return {
-    cpuPressureUsec: parseSomeUsec(readCgroupFile(directory, "cpu.pressure")),
-    memoryPressureUsec: parseSomeUsec(readCgroupFile(directory, "memory.pressure")),
-    ioPressureUsec: parseSomeUsec(readCgroupFile(directory, "io.pressure")),
-  };
-}
+export const pressure: Pick<CgroupController, "usage" | "counters"> = {
+  usage: (directory) => ({
+    cpuPressureUsec: readPressure(directory, "cpu").some,
+    memoryPressureUsec: readPressure(directory, "memory").some,
+    ioPressureUsec: readPressure(directory, "io").some,
+  }),
+  counters(directory) {
+    const [memory, io] = [readPressure(directory, "memory"), readPressure(directory, "io")];
+    return {
+      // `full` of the CPU: all threads of the cgroup wait, which a CPU quota causes and nr_throttled counts.
+      cpuPressureUsec: readPressure(directory, "cpu").some,
+      memoryPressureUsec: memory.some,
+      memoryFullPressureUsec: memory.full,
+      ioPressureUsec: io.some,
+      ioFullPressureUsec: io.full,
+    };
+  },
+};
 
 // some avg10=0.12 avg60=0.02 avg300=0.00 total=83211
 // full avg10=0.00 avg60=0.00 avg300=0.00 total=0
-function parseSomeUsec(text: string | undefined): number | null {
-  const total = text?.match(/^some .*\btotal=(\d+)$/m)?.[1];
-  return total === undefined ? null : Number(total);
+function readPressure(directory: CgroupDirectory, resource: "cpu" | "memory" | "io") {
+  const text = readCgroupFile(directory, `${resource}.pressure`);
+  const [some, full] = [/^some .*\btotal=(\d+)$/m, /^full .*\btotal=(\d+)$/m].map((line) => {
+    const total = text?.match(line)?.[1];
+    return total === undefined ? null : Number(total);
+  }) as [number | null, number | null];
+  return { some, full };
 }

@@ -1,0 +1,125 @@
+import { afterEach, expect, test } from "bun:test";
+import { useGovernedSleepers } from "../../test/support/governedSleepers.ts";
+import { lacksLimits, until } from "../../test/support/sandbox.ts";
+import type { Context } from "../jobs/context.ts";
+import type { RunningJob } from "../jobs/model/job.ts";
+import { decodeHistory, type StoredHistory } from "../metrics/history/encoding.ts";
+import { UsageHistories } from "./usageHistories.ts";
+
+const { governSleeper, makeGovernor } = useGovernedSleepers();
+const reason = lacksLimits();
+if (reason !== undefined) console.log(`not tried: histories of jobs: ${reason}`);
+const limitsTest = test.skipIf(reason !== undefined);
+
+const INTERVAL_MS = 50;
+const running: UsageHistories[] = [];
+afterEach(() => {
+  for (const histories of running.splice(0)) histories.stop();
+});
+
+/** Returns a sampler of these jobs, with the number of rounds that it has made. */
+function start(context: Context, jobs: ReadonlyMap<string, RunningJob>) {
+  const counted = { rounds: 0 };
+  const attempt = <T>(work: () => T): T => {
+    counted.rounds++;
+    return work();
+  };
+  const histories = new UsageHistories({ ...context, postponed: { attempt } }, () => jobs, {
+    intervalMs: INTERVAL_MS,
+  });
+  running.push(histories);
+  histories.wake();
+  return { histories, counted };
+}
+
+function storedOf({ ledger }: Context, job: RunningJob): StoredHistory | undefined {
+  const bytes = ledger.usageHistory(job);
+  return bytes && decodeHistory(bytes);
+}
+
+const cpuOf = (stored: StoredHistory | undefined) => stored?.last.counters.cpuUsec;
+
+limitsTest("a job that ends has its history in the ledger, up to a last reading", async () => {
+  const { context, job } = governSleeper({ pidsMax: 10 });
+  const { histories, counted } = start(context, new Map([[job.key, job]]));
+  await until("the job was read three times", () => counted.rounds >= 3);
+  expect(storedOf(context, job)).toBeUndefined();
+  histories.finish(job);
+  const stored = storedOf(context, job);
+  expect(stored?.points.length).toBeGreaterThan(0);
+  expect(stored?.points[0]?.gauges.processCount).toEqual({ min: 1, max: 1 });
+  expect(stored?.points.at(-1)?.endMs).toBe(stored?.last.atBootMs as number);
+  expect(cpuOf(stored)).toBeNumber();
+});
+
+limitsTest(
+  "the history of a job that another process has ended is recorded as it was read last",
+  async () => {
+    const { context, job } = governSleeper({ pidsMax: 10 });
+    const jobs = new Map([[job.key, job]]);
+    const { counted } = start(context, jobs);
+    await until("the job was read twice", () => counted.rounds >= 2);
+    jobs.delete(job.key);
+    await until("its history is recorded", () => storedOf(context, job) !== undefined);
+    const { rounds } = counted;
+    await Bun.sleep(4 * INTERVAL_MS);
+    // No timer runs without a job.
+    expect(counted.rounds).toBe(rounds);
+  },
+);
+
+limitsTest("a later daemon continues the history, and the time between is one point", async () => {
+  const { context, job } = governSleeper({ pidsMax: 10 });
+  const jobs = new Map([[job.key, job]]);
+  const first = start(context, jobs);
+  await until("the job was read twice", () => first.counted.rounds >= 2);
+  first.histories.stop();
+  const before = storedOf(context, job) as StoredHistory;
+  const second = start(context, jobs);
+  await until("the job was read twice", () => second.counted.rounds >= 2);
+  second.histories.stop();
+  const after = storedOf(context, job) as StoredHistory;
+  expect(after.points[0]?.startMs).toBe(before.points[0]?.startMs as number);
+  expect(after.last.atBootMs).toBeGreaterThan(before.last.atBootMs);
+  const total = after.points.reduce((sum, { counts }) => sum + (counts.cpuUsec ?? 0), 0);
+  const firstCpu =
+    (cpuOf(before) ?? 0) - before.points.reduce((sum, { counts }) => sum + (counts.cpuUsec ?? 0), 0);
+  expect(total).toBe((cpuOf(after) ?? 0) - firstCpu);
+});
+
+limitsTest("many jobs are spread over the parts of an interval", async () => {
+  const context = makeGovernor();
+  const jobs = Array.from(
+    { length: 20 },
+    (_, n) => governSleeper({ pidsMax: 10 }, { jobId: `job${n}` }, context).job,
+  );
+  const reads: number[] = [];
+  const fs = context.host.cgroupFs;
+  const counting = {
+    ...context,
+    host: {
+      ...context.host,
+      cgroupFs: {
+        ...fs,
+        read(path: string) {
+          if (path.endsWith("/pids.current")) reads[reads.length - 1] = (reads.at(-1) ?? 0) + 1;
+          return fs.read(path);
+        },
+      },
+    },
+  };
+  const attempt = <T>(work: () => T): T => {
+    reads.push(0);
+    return work();
+  };
+  const byKey = new Map(jobs.map((job) => [job.key, job]));
+  // Longer than the time for which details are kept.
+  const histories = new UsageHistories({ ...counting, postponed: { attempt } }, () => byKey, {
+    intervalMs: 20_000,
+  });
+  running.push(histories);
+  histories.wake();
+  await until("the first round is over", () => reads.length >= 1);
+  // Each has its first reading at once, and the two of this part of the interval are read.
+  expect(reads[0]).toBe(22);
+});

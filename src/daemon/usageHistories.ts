@@ -1,0 +1,166 @@
+import type { Context } from "../jobs/context.ts";
+import type { RunningJob } from "../jobs/model/job.ts";
+import { decodeHistory } from "../metrics/history/encoding.ts";
+import { JobHistory } from "../metrics/history/jobHistory.ts";
+import { JobSampler } from "../metrics/sampler.ts";
+import type { PostponedWork } from "./postponedWork.ts";
+
+/** The time between two readings of a job that nobody watches. */
+const INTERVAL_MS = 10_000;
+/** The readings of all jobs are spread over so many parts of an interval, so that none of them takes long. */
+const SLICES = 10;
+/** Details change slowly and take long to read. A timer is not exact, so half an interval early is in time. */
+const DETAILS_MS = 10_000;
+const SAVE_INTERVAL_MS = 300_000;
+/** A burst of new jobs is governed before the first of them is read. */
+const FIRST_READING_MS = 100;
+/** The histories that wait for a ledger that cannot be written: some MB. */
+const MAX_UNSAVED = 1000;
+
+interface Observed {
+  job: RunningJob;
+  readonly history: JobHistory;
+  readonly slice: number;
+  nextSaveMs: number;
+}
+
+type HistoriesContext = Context & { postponed: Pick<PostponedWork, "attempt"> };
+
+/**
+ * Reads every observed job again and again, and keeps what it used during its life. The ledger gets that every few minutes
+ * and at the end, so that a daemon that dies loses little. No timer runs while there is no job.
+ */
+export class UsageHistories {
+  readonly #context: HistoriesContext;
+  readonly #listJobs: () => ReadonlyMap<string, RunningJob>;
+  readonly #intervalMs: number;
+  readonly #sampler: JobSampler;
+  readonly #observed = new Map<string, Observed>();
+  readonly #jobsInSlice: number[] = Array(SLICES).fill(0);
+  /** The encoded histories that the ledger could not be given, by the key of their job. */
+  readonly #unsaved = new Map<string, Uint8Array>();
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #slice = 0;
+  /** When `#slice` is due, by `performance.now()`. */
+  #dueMs = 0;
+  #isStopped = false;
+
+  /** `listJobs` returns the jobs that are observed now, by key. */
+  constructor(
+    context: HistoriesContext,
+    listJobs: () => ReadonlyMap<string, RunningJob>,
+    { intervalMs = INTERVAL_MS } = {},
+  ) {
+    this.#context = context;
+    this.#listJobs = listJobs;
+    this.#intervalMs = intervalMs;
+    this.#sampler = new JobSampler(context, { detailsEveryMs: DETAILS_MS - intervalMs / 2 });
+  }
+
+  /** Call it when a job is observed. */
+  wake(): void {
+    if (this.#isStopped || this.#timer !== undefined) return;
+    this.#dueMs = performance.now() + FIRST_READING_MS;
+    this.#schedule();
+  }
+
+  /** Reads a job a last time, before its cgroup is removed, and records its history. */
+  finish({ key }: RunningJob): void {
+    const observed = this.#observed.get(key);
+    if (observed === undefined) return;
+    this.#read(observed);
+    this.#drop(observed);
+  }
+
+  /** Records the histories of all jobs, and reads no more. */
+  stop(): void {
+    this.#isStopped = true;
+    clearTimeout(this.#timer);
+    for (const observed of this.#observed.values()) this.#save(observed);
+    this.#saveAgain();
+  }
+
+  #schedule(): void {
+    const run = () => {
+      this.#timer = undefined;
+      this.#context.postponed.attempt(() => this.#readSlice());
+      // Slices without jobs are passed over.
+      const step = this.#stepsToNext();
+      if (step === undefined) return;
+      this.#slice = (this.#slice + step) % SLICES;
+      this.#dueMs = Math.max(this.#dueMs + (step * this.#intervalMs) / SLICES, performance.now());
+      this.#schedule();
+    };
+    this.#timer = setTimeout(run, Math.max(0, this.#dueMs - performance.now())).unref();
+  }
+
+  /** Returns `undefined` when nothing is left to do. */
+  #stepsToNext(): number | undefined {
+    for (let step = 1; step <= SLICES; step++) {
+      if ((this.#jobsInSlice[(this.#slice + step) % SLICES] ?? 0) > 0) return step;
+    }
+    return this.#unsaved.size > 0 ? SLICES : undefined;
+  }
+
+  #readSlice(): void {
+    this.#compareJobs();
+    this.#saveAgain();
+    const nowMs = performance.now();
+    for (const observed of this.#observed.values()) {
+      if (observed.slice !== this.#slice) continue;
+      this.#read(observed);
+      if (observed.nextSaveMs > nowMs) continue;
+      this.#save(observed);
+      observed.nextSaveMs = nowMs + SAVE_INTERVAL_MS;
+    }
+  }
+
+  /** Takes over the jobs that are new, and records the histories of those that other processes have ended. */
+  #compareJobs(): void {
+    const jobs = this.#listJobs();
+    for (const observed of this.#observed.values()) {
+      const job = jobs.get(observed.job.key);
+      if (job === undefined) this.#drop(observed);
+      else observed.job = job;
+    }
+    for (const [key, job] of jobs) if (!this.#observed.has(key)) this.#add(job);
+  }
+
+  #add(job: RunningJob): void {
+    const stored = this.#context.ledger.usageHistory(job);
+    const history = new JobHistory(stored && decodeHistory(stored));
+    const slice = this.#jobsInSlice.indexOf(Math.min(...this.#jobsInSlice));
+    const observed = { job, history, slice, nextSaveMs: performance.now() + SAVE_INTERVAL_MS };
+    this.#observed.set(job.key, observed);
+    this.#jobsInSlice[slice] = (this.#jobsInSlice[slice] ?? 0) + 1;
+    this.#read(observed);
+  }
+
+  #drop(observed: Observed): void {
+    const { key } = observed.job;
+    this.#save(observed);
+    this.#observed.delete(key);
+    this.#sampler.forget(key);
+    this.#jobsInSlice[observed.slice] = (this.#jobsInSlice[observed.slice] ?? 1) - 1;
+  }
+
+  #read({ job, history }: Observed): void {
+    history.record(this.#sampler.sampleOne(job).now);
+  }
+
+  #save({ job, history }: Observed): void {
+    const { host, ledger } = this.#context;
+    const points = history.encode({ wallMs: host.now(), bootMs: host.bootNow() });
+    // An older one that waits must not replace this one.
+    this.#unsaved.delete(job.key);
+    if (points === undefined || ledger.recordUsageHistory(job, points) !== "not writable") return;
+    if (this.#unsaved.size < MAX_UNSAVED) this.#unsaved.set(job.key, points);
+  }
+
+  #saveAgain(): void {
+    for (const [key, points] of this.#unsaved) {
+      if (this.#context.ledger.recordUsageHistory({ key }, points) === "not writable") return;
+      this.#unsaved.delete(key);
+    }
+  }
+}

@@ -1,0 +1,38 @@
+import { Database } from "bun:sqlite";
+import { expect, test } from "bun:test";
+import { someJob } from "../../test/support/jobs.ts";
+import { useLedgers } from "../../test/support/ledgers.ts";
+
+const { open } = useLedgers();
+
+test("the history of a job is replaced by each later one", () => {
+  const { ledger, directory } = open();
+  const job = someJob();
+  ledger.register(job);
+  expect(ledger.usageHistory(job)).toBeUndefined();
+  expect(ledger.recordUsageHistory(job, new Uint8Array([1, 2]))).toBe("recorded");
+  expect(ledger.recordUsageHistory(job, new Uint8Array([3]))).toBe("recorded");
+  expect(open(directory).ledger.usageHistory(job)).toEqual(new Uint8Array([3]));
+});
+
+test("a history without a job is not recorded", () => {
+  expect(open().ledger.recordUsageHistory(someJob(), new Uint8Array([1]))).toBe("no such job");
+});
+
+test("while the file is locked a history waits in no memory, and the changes of jobs keep their order", () => {
+  const { ledger, path, told } = open();
+  const job = someJob();
+  ledger.register(job);
+  const holder = new Database(path);
+  holder.run("BEGIN IMMEDIATE");
+  expect(ledger.recordUsageHistory(job, new Uint8Array([1]))).toBe("not writable");
+  expect(told).toEqual([]);
+  ledger.addEvent(job, { atMs: 1, kind: "observer_died", detail: {} });
+  // Behind that change, which waits.
+  expect(ledger.recordUsageHistory(job, new Uint8Array([2]))).toBe("not writable");
+  holder.run("ROLLBACK");
+  holder.close();
+  expect(ledger.recordUsageHistory(job, new Uint8Array([3]))).toBe("recorded");
+  expect(ledger.events(job)).toHaveLength(1);
+  expect(ledger.usageHistory(job)).toEqual(new Uint8Array([3]));
+}, 60_000);

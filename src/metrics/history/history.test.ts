@@ -1,0 +1,167 @@
+import { describe, expect, it } from "bun:test";
+import fc from "fast-check";
+import { UNKNOWN_COUNTERS } from "../../limits/counters.ts";
+import { decodeHistory, encodeHistory, type StoredHistory } from "./encoding.ts";
+import { COUNTS, mergePoints, type Point, resample } from "./points.ts";
+import { Ring } from "./ring.ts";
+
+const amount = fc.option(fc.nat({ max: 2 ** 40 }), { nil: null });
+const counts = fc.record(Object.fromEntries(COUNTS.map((name) => [name, amount]))) as unknown as fc.Arbitrary<
+  Point["counts"]
+>;
+const range = fc.option(
+  fc.tuple(fc.nat(), fc.nat()).map(([a, b]) => ({ min: Math.min(a, b), max: Math.max(a, b) })),
+  { nil: null },
+);
+const gauges = fc.record({ memoryBytes: range, processCount: range });
+/** Points one after the other, of 0.5 to 30 s each. */
+const timeline = (minLength: number, maxLength: number): fc.Arbitrary<Point[]> =>
+  fc
+    .array(fc.record({ lengthMs: fc.integer({ min: 500, max: 30_000 }), counts, gauges }), {
+      minLength,
+      maxLength,
+    })
+    .map((parts) => {
+      let endMs = 1_000_000;
+      return parts.map(({ lengthMs, ...rest }) => {
+        const startMs = endMs;
+        endMs += lengthMs;
+        return { startMs, endMs, ...rest };
+      });
+    });
+
+const together = (points: readonly Point[]): Point => points.reduce(mergePoints);
+
+function isContiguous(points: readonly Point[]): boolean {
+  return points.every(({ startMs }, index) => index === 0 || startMs === points[index - 1]?.endMs);
+}
+
+describe("a ring of the whole time", () => {
+  it("has at most 360 points, which together are all that was added", () => {
+    fc.assert(
+      fc.property(timeline(1, 2000), fc.constantFrom(1000, 10_000), (points, pointMs) => {
+        const ring = new Ring("all", pointMs);
+        for (const point of points) ring.add(point);
+        expect(ring.points.length).toBeLessThanOrEqual(360);
+        expect(isContiguous(ring.points)).toBe(true);
+        expect(together(ring.points)).toEqual(together(points));
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  it("has points of the same length, at least 180 of them once it was full", () => {
+    const ring = new Ring("all", 10_000);
+    for (let second = 0; second < 86_400; second += 10) ring.add(span(second * 1000, 10_000));
+    // A day: 8640 readings, in points of 320 s.
+    expect(ring.pointMs).toBe(320_000);
+    expect(ring.points).toHaveLength(270);
+    expect(new Set(ring.points.map(({ startMs, endMs }) => endMs - startMs))).toEqual(new Set([320_000]));
+  });
+
+  it("keeps its length although the readings come a little early or late", () => {
+    const ring = new Ring("all", 10_000);
+    let atMs = 0;
+    for (let n = 0; n < 3600; n++) {
+      const lengthMs = 10_000 + (n % 2 === 0 ? -40 : 45);
+      ring.add(span(atMs, lengthMs));
+      atMs += lengthMs;
+    }
+    expect(ring.pointMs).toBe(160_000);
+    expect(ring.points.length).toBeGreaterThan(180);
+  });
+});
+
+describe("a ring of the latest time", () => {
+  it("has the last points, each of at least half its length, and drops the oldest", () => {
+    fc.assert(
+      fc.property(timeline(1, 1500), (points) => {
+        const ring = new Ring("latest", 1667);
+        for (const point of points) ring.add(point);
+        const [first, last] = [ring.points[0] as Point, ring.points.at(-1) as Point];
+        expect(ring.points.length).toBeLessThanOrEqual(360);
+        expect(isContiguous(ring.points)).toBe(true);
+        expect(last.endMs).toBe(points.at(-1)?.endMs as number);
+        expect(together(ring.points)).toEqual(
+          together(points.filter(({ startMs }) => startMs >= first.startMs)),
+        );
+        const short = ring.points.slice(0, -1).filter(({ startMs, endMs }) => endMs - startMs < 1667 / 2);
+        expect(short).toEqual([]);
+      }),
+      { numRuns: 40 },
+    );
+  });
+});
+
+describe("mergePoints()", () => {
+  it("gives the same whatever is merged first", () => {
+    fc.assert(
+      fc.property(timeline(3, 3), ([a, b, c]) => {
+        const [x, y, z] = [a, b, c] as [Point, Point, Point];
+        expect(mergePoints(mergePoints(x, y), z)).toEqual(mergePoints(x, mergePoints(y, z)));
+      }),
+    );
+  });
+});
+
+describe("resample()", () => {
+  it("merges to at most the wanted number, and loses nothing", () => {
+    fc.assert(
+      fc.property(timeline(1, 360), fc.integer({ min: 1, max: 80 }), (points, count) => {
+        const merged = resample(points, count);
+        expect(merged.length).toBeLessThanOrEqual(count);
+        expect(isContiguous(merged)).toBe(true);
+        expect(together(merged)).toEqual(together(points));
+      }),
+      { numRuns: 100 },
+    );
+    expect(resample([], 60)).toEqual([]);
+  });
+});
+
+describe("the stored form", () => {
+  it("is read back as it was", () => {
+    fc.assert(
+      fc.property(timeline(0, 360), (points) => {
+        const stored: StoredHistory = {
+          pointMs: 20_000,
+          points,
+          last: { atBootMs: 9_000_000, counters: { ...UNKNOWN_COUNTERS, cpuUsec: 77 } },
+          at: { wallMs: 1_790_000_000_000, bootMs: 9_100_000 },
+        };
+        const withStart = points.length === 0 ? { ...stored, points: [] } : stored;
+        expect(decodeHistory(encodeHistory(stored))).toEqual(withStart);
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  it("is rejected when it is damaged, from a later version or too large, without an exception", () => {
+    const good = encodeHistory({
+      pointMs: 10_000,
+      points: [span(0, 10_000)],
+      last: { atBootMs: 10_000, counters: UNKNOWN_COUNTERS },
+      at: { wallMs: 5, bootMs: 10_000 },
+    });
+    const text = Bun.zstdDecompressSync(good).toString("utf8");
+    const changed = (from: string, to: string) => Bun.zstdCompressSync(text.replace(from, to));
+    expect(decodeHistory(good)).toBeDefined();
+    expect(decodeHistory(good.slice(0, 20))).toBeUndefined();
+    expect(decodeHistory(new Uint8Array(0))).toBeUndefined();
+    expect(decodeHistory(new Uint8Array(2 << 20))).toBeUndefined();
+    expect(decodeHistory(changed('"version":1', '"version":2'))).toBeUndefined();
+    expect(decodeHistory(changed('"lengths":[10000]', '"lengths":["10000"]'))).toBeUndefined();
+    expect(decodeHistory(changed('"lengths":[10000]', '"lengths":[1,2]'))).toBeUndefined();
+    expect(decodeHistory(changed('"last":{', '"first":{'))).toBeUndefined();
+    expect(decodeHistory(Bun.zstdCompressSync("[]"))).toBeUndefined();
+  });
+});
+
+function span(startMs: number, lengthMs: number): Point {
+  return {
+    startMs,
+    endMs: startMs + lengthMs,
+    counts: Object.fromEntries(COUNTS.map((name) => [name, 1])) as Point["counts"],
+    gauges: { memoryBytes: { min: 1, max: 2 }, processCount: null },
+  };
+}
