@@ -144,6 +144,11 @@ const COMMANDS: Record<string, CommandDefinition> = {
           "--token-file <file>",
           "answer only HTTP requests with the token in this file: Authorization: Bearer TOKEN",
         )
+        .option(
+          "--metrics-max-jobs <n>",
+          "export this many jobs one by one, and the others as a sum (default: 500)",
+          wholeNumber(0, 100_000),
+        )
         .option("--tls-cert <file>", "encrypt with the certificate in this file (PEM, with its chain)")
         .option("--tls-key <file>", "the private key of --tls-cert (PEM)")
         .option("--json", "log events as JSON, one object on each line of stdout; with --dry-run, print JSON")

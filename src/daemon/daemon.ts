@@ -7,6 +7,7 @@ import { pidfdsReportExitCodes, type StartedEvents, startBestEvents } from "../l
 import type { OnEvents, ProcessEvent, ProcessEvents } from "../linux/events/processEvents.ts";
 import { ProcessScan } from "../linux/events/processScan.ts";
 import { listPids } from "../linux/proc/table.ts";
+import type { JobSample } from "../metrics/sampler.ts";
 import { commNamesOf } from "../policy/commNames.ts";
 import { totalOf } from "../policy/policy.ts";
 import { listPolicyChanges } from "../policy/policyChanges.ts";
@@ -209,6 +210,11 @@ export class WatchDaemon {
 
   jobs(): Iterable<OpenJob> {
     return this.#tracker.observer.jobs().values();
+  }
+
+  /** Returns what each observed job used when it was read last, at most 10 s ago. */
+  samples(): JobSample[] {
+    return this.#tracker.samples();
   }
 
   /** Returns the state of this daemon now. */

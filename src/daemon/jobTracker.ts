@@ -11,6 +11,7 @@ import { watchLedgerFile } from "../ledger/database.ts";
 import type { ProcessEvents } from "../linux/events/processEvents.ts";
 import type { FileWatch } from "../linux/fileWatch.ts";
 import { isAlive } from "../linux/proc/identity.ts";
+import type { JobSample } from "../metrics/sampler.ts";
 import { closeFd } from "../sys/descriptor.ts";
 import type { ControlAnswer } from "./controlSocket.ts";
 import type { DaemonContext } from "./daemonContext.ts";
@@ -65,6 +66,11 @@ export class JobTracker {
     this.#context.service.storePidfd(job, pidfd);
     this.observer.observe(job, pidfd);
     this.#histories.wake();
+  }
+
+  /** Returns the last sample of each observed job. */
+  samples(): JobSample[] {
+    return this.#histories.samples();
   }
 
   /** Returns the running jobs whose observer is this daemon, as they are recorded. */

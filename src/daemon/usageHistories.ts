@@ -2,7 +2,7 @@ import type { Context } from "../jobs/context.ts";
 import type { RunningJob } from "../jobs/model/job.ts";
 import { decodeHistory } from "../metrics/history/encoding.ts";
 import { JobHistory } from "../metrics/history/jobHistory.ts";
-import { JobSampler } from "../metrics/sampler.ts";
+import { type JobSample, JobSampler } from "../metrics/sampler.ts";
 import type { PostponedWork } from "./postponedWork.ts";
 
 /** The time between two readings of a job that nobody watches. */
@@ -21,6 +21,8 @@ interface Observed {
   job: RunningJob;
   readonly history: JobHistory;
   readonly slice: number;
+  /** The last one. */
+  sample?: JobSample;
   nextSaveMs: number;
 }
 
@@ -62,6 +64,11 @@ export class UsageHistories {
     if (this.#isStopped || this.#timer !== undefined) return;
     this.#dueMs = performance.now() + FIRST_READING_MS;
     this.#schedule();
+  }
+
+  /** Returns the last sample of each job, at most one interval old. Measures nothing. */
+  samples(): JobSample[] {
+    return [...this.#observed.values()].flatMap(({ sample }) => sample ?? []);
   }
 
   /** Reads a job a last time, before its cgroup is removed, and records its history. */
@@ -144,8 +151,9 @@ export class UsageHistories {
     this.#jobsInSlice[observed.slice] = (this.#jobsInSlice[observed.slice] ?? 1) - 1;
   }
 
-  #read({ job, history }: Observed): void {
-    history.record(this.#sampler.sampleOne(job).now);
+  #read(observed: Observed): void {
+    observed.sample = this.#sampler.sampleOne(observed.job);
+    observed.history.record(observed.sample.now);
   }
 
   #save({ job, history }: Observed): void {

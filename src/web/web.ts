@@ -2,6 +2,7 @@ import type { WatchDaemon } from "../daemon/daemon.ts";
 import type { DaemonEvents } from "../daemon/events.ts";
 import { Refusal } from "../jobs/errors.ts";
 import { DaemonMetrics } from "./daemonMetrics.ts";
+import { jobFamilies } from "./jobMetrics.ts";
 import { LISTEN_ADDRESS, parseListenAddress } from "./listenAddress.ts";
 import { startWebServer, type WebOptions, type WebServer } from "./server.ts";
 
@@ -10,7 +11,14 @@ import { startWebServer, type WebOptions, type WebServer } from "./server.ts";
  * there are no metrics. Throws a Refusal.
  */
 export function openWeb(
-  { listen: text, ...files }: Omit<WebOptions, "listen"> & { listen: string },
+  {
+    listen: text,
+    metricsMaxJobs: maxJobs,
+    ...files
+  }: Omit<WebOptions, "listen"> & {
+    listen: string;
+    metricsMaxJobs?: number | undefined;
+  },
   bus: DaemonEvents,
   daemon: () => WatchDaemon | undefined,
 ): WebServer {
@@ -23,7 +31,11 @@ export function openWeb(
     {
       metrics() {
         const running = daemon();
-        return running && metrics.families(running.status(), running.jobs());
+        if (running === undefined) return undefined;
+        return [
+          ...metrics.families(running.status(), running.jobs()),
+          ...jobFamilies(running.samples(), maxJobs),
+        ];
       },
     },
   );

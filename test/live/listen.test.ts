@@ -48,16 +48,28 @@ limitsTest("metrics count the jobs that a watch observes, and those that have en
   await until("the job is observed", async () =>
     (await text()).includes('ffrtmp_jobs{mode="run",tenant="acme"} 1\n'),
   );
+  await until("the job is measured", async () =>
+    (await text()).includes('ffrtmp_job_processes{job_id="live"} 1\n'),
+  );
+  expect(await text()).toMatch(/^ffrtmp_job_memory_bytes\{job_id="live"\} [1-9]\d+$/m);
+  expect(await text()).toContain(
+    'ffrtmp_job_info{job_id="live",mode="run",tenant="acme",command="sleep"} 1\n',
+  );
   process.kill(pid, "SIGKILL");
   await until("its end is counted", async () => (await text()).includes("ffrtmp_sla_judged_total 1\n"));
   expect(await text()).toMatch(
     /^ffrtmp_jobs_ended_total\{mode="run",outcome="(killed|unknown)",evidence="[\w-]+"\} 1$/m,
   );
   expect(await text()).not.toContain("ffrtmp_jobs{");
+  expect(await text()).not.toContain('job_id="live"');
 });
 
 promtoolTest("promtool accepts the metrics, in both formats", async () => {
   const url = await listen();
+  const { wrapper } = await sandbox().startJob("job-1", ["--cpu-quota", "20"], ["sleep", "600"]);
+  wrapper.kill("SIGKILL");
+  const job = async () => (await fetch(`${url}/metrics`)).text();
+  await until("a job is measured", async () => (await job()).includes("ffrtmp_job_cpu_periods_total"));
   const prometheus = await fetch(`${url}/metrics`);
   expect(prometheus.headers.get("content-type")).toBe("text/plain; version=0.0.4; charset=utf-8");
   const checked = Bun.spawnSync([PROMTOOL, "check", "metrics"], {

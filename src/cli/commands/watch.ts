@@ -57,6 +57,7 @@ export interface WatchFlags extends CommonFlags, PolicyFlags {
   logLevel: LogLevel;
   /** ADDRESS:PORT. */
   listen?: string;
+  metricsMaxJobs?: number;
   tokenFile?: string;
   tlsCert?: string;
   tlsKey?: string;
@@ -124,22 +125,20 @@ export async function watch(flags: WatchFlags): Promise<number> {
 
 /** Loads the code of the server only where it is asked for. Throws a Refusal. */
 async function openWebServer(
-  { listen, ...files }: WatchFlags,
+  { listen, metricsMaxJobs, tokenFile, tlsCert, tlsKey }: WatchFlags,
   bus: DaemonEvents,
   daemon: () => WatchDaemon | undefined,
 ): Promise<{ stop(): void } | undefined> {
   if (listen === undefined) {
-    const [unused] = (["tokenFile", "tlsCert", "tlsKey"] as const).filter(
-      (name) => files[name] !== undefined,
-    );
-    if (unused === undefined) return undefined;
+    if ([metricsMaxJobs, tokenFile, tlsCert, tlsKey].every((option) => option === undefined))
+      return undefined;
     throw new Refusal(
-      "--token-file, --tls-cert and --tls-key are about --listen",
+      "--metrics-max-jobs, --token-file, --tls-cert and --tls-key are about --listen",
       "add --listen ADDRESS:PORT",
     );
   }
   const { openWeb } = await import("../../web/web.ts");
-  return openWeb({ ...files, listen }, bus, daemon);
+  return openWeb({ listen, metricsMaxJobs, tokenFile, tlsCert, tlsKey }, bus, daemon);
 }
 
 async function dryRun(

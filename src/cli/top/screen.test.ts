@@ -1,9 +1,8 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { someEndedJob, someJob, someResult } from "../../../test/support/jobs.ts";
-import { UNKNOWN_COUNTERS, UNKNOWN_DETAILS } from "../../limits/counters.ts";
+import { someSample } from "../../../test/support/samples.ts";
 import type { MachineReading } from "../../metrics/machine.ts";
-import type { JobSample } from "../../metrics/sampler.ts";
 import { renderOnce, renderScreen } from "./screen.ts";
 import type { JobRow, ScreenData } from "./screenData.ts";
 import { INITIAL_STATE, type ScreenState } from "./state.ts";
@@ -23,8 +22,6 @@ const MACHINE: MachineReading = {
 
 function row(jobId: string, cores: number | null, different: Partial<JobRow> = {}): JobRow {
   const job = someJob({ jobId });
-  const memory = { bytes: 365 * 2 ** 20, source: "cgroup", chargedBytes: null, rssBytes: null } as const;
-  const details = { ...UNKNOWN_DETAILS, atBootMs: 200_000, pids: [1], rssBytes: null };
   const pressure = {
     cpuSomePercent: 87,
     memorySomePercent: 0,
@@ -40,18 +37,7 @@ function row(jobId: string, cores: number | null, different: Partial<JobRow> = {
     pressure,
     cpuWaitPercent: null,
   };
-  const measured = { memory, processCount: 1, details };
-  const now = { ...measured, atBootMs: 200_000, counters: UNKNOWN_COUNTERS, tenantCounters: new Map() };
-  const sample: JobSample = {
-    ...measured,
-    job,
-    rates,
-    detailRates: null,
-    intervalMs: 1000,
-    gpu: null,
-    before: null,
-    now,
-  };
+  const sample = someSample(job, {}, { rates, intervalMs: 1000 });
   const history = Array.from({ length: 120 }, (_, index) => ({ atBootMs: 80_500 + 1000 * index, cores }));
   const command = job.command.join(" ");
   return {

@@ -1,0 +1,19 @@
+import type { OpenJob } from "../../src/jobs/model/job.ts";
+import { type Counters, UNKNOWN_COUNTERS, UNKNOWN_DETAILS } from "../../src/limits/counters.ts";
+import type { JobSample } from "../../src/metrics/sampler.ts";
+
+/** The first sample of a job, of which only these counters are known, and one process with 365 MiB. */
+export function someSample(
+  job: OpenJob,
+  counters: Partial<Counters>,
+  different: Partial<JobSample> = {},
+): JobSample {
+  const atBootMs = 200_000;
+  const details = { ...UNKNOWN_DETAILS, atBootMs, pids: [1], rssBytes: null };
+  const memory = { bytes: 365 * 2 ** 20, source: "cgroup", chargedBytes: null, rssBytes: null } as const;
+  const measured = { memory, processCount: 1, details };
+  const tenantCounters = new Map();
+  const now = { ...measured, atBootMs, counters: { ...UNKNOWN_COUNTERS, ...counters }, tenantCounters };
+  const unknown = { rates: null, detailRates: null, intervalMs: null, gpu: null, before: null };
+  return { ...measured, ...unknown, job, now, ...different };
+}
