@@ -97,7 +97,12 @@ tenants: {acme: {cpu_quota: 30}}
   const before = Number(total());
   await until("the kernel has throttled the tenant", () => Number(total()) > before);
 
-  const lines = await once();
+  // Beside a busy machine, the two do not use up their quota in each second.
+  let lines: Line[] = [];
+  await until("stats has measured that the tenant was throttled", async () => {
+    lines = await once();
+    return lines.some(({ kind, throttled_percent }) => kind === "tenant" && throttled_percent > 0);
+  });
   const jobs = lines.filter(({ kind, tenant }) => kind === "job" && tenant === "acme");
   const tenants = lines.filter(({ kind }) => kind === "tenant");
   expect(jobs).toHaveLength(2);
@@ -106,7 +111,6 @@ tenants: {acme: {cpu_quota: 30}}
   const sum = (key: string) => jobs.reduce((rest, job) => rest + job[key], 0);
   expect(acme.cpu_percent).toBeCloseTo(sum("cpu_percent"), 1);
   expect(acme.memory_rss_bytes).toBe(sum("memory_rss_bytes"));
-  expect(acme.throttled_percent).toBeGreaterThan(0);
   // Nothing throttles the two by themselves.
   expect(jobs.map(({ throttled_percent }) => throttled_percent)).toEqual([0, 0]);
 
