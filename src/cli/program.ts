@@ -1,5 +1,6 @@
 import { Command, Option } from "commander";
 import { version } from "../../package.json";
+import type { SchedulingChoice } from "../daemon/daemonScheduling.ts";
 import type { LogLevel } from "../daemon/logLevel.ts";
 import type { EventChoice } from "../linux/events/bestEvents.ts";
 import { MAX_AGE, MAX_SIZE, parseMaxAge, parseMaxSize } from "../policy/retentionValues.ts";
@@ -130,6 +131,14 @@ const COMMANDS: Record<string, CommandDefinition> = {
             .choices(["error", "warn", "info", "debug"] satisfies LogLevel[])
             .default("info" satisfies LogLevel)
             .env("FFRTMP_LOG_LEVEL"),
+        )
+        .addOption(
+          new Option(
+            "--scheduling <policy>",
+            "realtime: govern new processes ahead of busy programs; unchanged: as watch was started",
+          )
+            .choices(["realtime", "unchanged"] satisfies SchedulingChoice[])
+            .default("realtime" satisfies SchedulingChoice),
         )
         .option("--json", "log events as JSON, one object on each line of stdout; with --dry-run, print JSON")
         .option("--once", "scan once, govern what is found, and exit")
