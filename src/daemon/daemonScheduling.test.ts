@@ -53,6 +53,12 @@ realtimeTest("long work that fails does not keep the main thread ordinary", asyn
   expect(readPolicy()).toBe(RR);
 });
 
+test("no thread becomes real-time where that would harm others", () => {
+  const scheduling = new DaemonScheduling("realtime", () => "it harms others");
+  expect(scheduling).toMatchObject({ isRealtime: false, refused: "it harms others" });
+  expect(readPolicy()).toBe(OTHER);
+});
+
 test("unchanged scheduling stays as it was", async () => {
   const scheduling = new DaemonScheduling("unchanged");
   expect(scheduling).toMatchObject({ isRealtime: false, refused: undefined });

@@ -19,18 +19,23 @@ export type SchedulingChoice = "realtime" | "unchanged";
  */
 export class DaemonScheduling {
   readonly isRealtime: boolean;
-  /** The errno with which the kernel refused it. */
+  /** Why it is wanted and not used: a reason, or the errno with which the kernel refused it. */
   readonly refused: string | undefined;
   #background = 0;
   #urgent = 0;
 
-  /** Call this on the main thread before the signal filter, which allows no change of other threads. */
-  constructor(choice: SchedulingChoice) {
+  /**
+   * Call this on the main thread before the signal filter, which allows no change of other threads. `findDanger` returns why
+   * real-time threads would harm others.
+   */
+  constructor(choice: SchedulingChoice, findDanger: () => string | undefined = () => undefined) {
     // A policy that the operator has set for this process stays.
     const isWanted = choice === "realtime" && hasOrdinaryScheduling();
-    const result = isWanted ? setRealtimeSchedulingOfAllThreads() : 0;
-    this.isRealtime = isWanted && result === 0;
-    this.refused = result < 0 ? errnoName(result) : undefined;
+    const danger = isWanted ? findDanger() : undefined;
+    const isTried = isWanted && danger === undefined;
+    const result = isTried ? setRealtimeSchedulingOfAllThreads() : 0;
+    this.isRealtime = isTried && result === 0;
+    this.refused = result < 0 ? errnoName(result) : danger;
   }
 
   /** Runs long work, until its promise is settled where it returns one. */

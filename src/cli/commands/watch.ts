@@ -17,6 +17,7 @@ import { rejectStrangers } from "../../ledger/stateFiles.ts";
 import { formatLimit } from "../../limits/limits.ts";
 import { LIMIT_NAMES } from "../../limits/table.ts";
 import type { Placement } from "../../linux/cgroup/placement.ts";
+import { whyNoRealtimeThreads } from "../../linux/cgroup/realtime.ts";
 import type { EventChoice } from "../../linux/events/bestEvents.ts";
 import type { SlowRead } from "../../linux/proc/slowFacts/slowFacts.ts";
 import { SlowReader } from "../../linux/proc/slowFacts/slowReader.ts";
@@ -95,7 +96,8 @@ export async function watch(flags: WatchFlags): Promise<number> {
   for (const check of checkVisibility(context)) {
     if (!check.works) bus.emit({ kind: "visibility-limited", found: check.found, consequence: check.cost });
   }
-  const scheduling = new DaemonScheduling(flags.scheduling);
+  const findDanger = () => whyNoRealtimeThreads(context.host, context.hierarchies);
+  const scheduling = new DaemonScheduling(flags.scheduling, findDanger);
   if (scheduling.refused !== undefined) bus.emit({ kind: "realtime-refused", reason: scheduling.refused });
   const endHook = new EndHook({
     bus,
