@@ -26,9 +26,9 @@ export function setRealtimeScheduling(tid = OWN_THREAD): number {
   return setScheduler(tid, SCHED_RR);
 }
 
-/** Schedules the calling thread as ordinary programs are, with the nice value that it had before. Returns 0 or −errno. */
-export function setOrdinaryScheduling(): number {
-  return setScheduler(OWN_THREAD, SCHED_OTHER);
+/** Schedules a thread as ordinary programs are, with the nice value that it had before. Returns 0 or −errno. */
+export function setOrdinaryScheduling(tid = OWN_THREAD): number {
+  return setScheduler(tid, SCHED_OTHER);
 }
 
 /** Gives real-time scheduling to every thread that this process has. Returns the first −errno, or 0. */

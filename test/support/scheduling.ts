@@ -1,6 +1,5 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { errnoName } from "../../src/sys/errno.ts";
-import { syscall } from "../../src/sys/libc.ts";
 import { setOrdinaryScheduling, setRealtimeScheduling } from "../../src/sys/scheduling.ts";
 
 export const OTHER = 0;
@@ -43,6 +42,5 @@ export function lacksRealtime(): string | undefined {
 
 /** Undoes `setRealtimeSchedulingOfAllThreads`. */
 export function setAllOrdinary(): void {
-  for (const tid of readdirSync("/proc/self/task"))
-    syscall("sched_setscheduler", Number(tid), OTHER, Int32Array.of(0));
+  for (const tid of readdirSync("/proc/self/task")) setOrdinaryScheduling(Number(tid));
 }
