@@ -10,6 +10,19 @@ const PLACES = (version: string): string[] => [
   `/usr/lib/modules/${version}/build/.config`,
 ];
 
+/** The types and functions of the running kernel (BTF), which any user may read, and a container has too. */
+const TYPES = "/sys/kernel/btf/vmlinux";
+
+/** Returns whether the running kernel has a function that is not inlined; `undefined` where its types cannot be read. */
+export function hasKernelFunction(name: string, path = TYPES): boolean | undefined {
+  try {
+    // The names lie in one table, each ended by NUL.
+    return readFileSync(path).includes(`\0${name}\0`);
+  } catch {
+    return undefined;
+  }
+}
+
 /** Returns the text of the configuration of the running kernel; `undefined` where it cannot be read. */
 export function readKernelConfig(places = PLACES(release())): string | undefined {
   for (const path of places) {

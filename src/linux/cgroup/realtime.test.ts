@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { procTree } from "../../../test/support/procTree.ts";
-import { readKernelConfig } from "../kernelConfig.ts";
+import { hasKernelFunction, readKernelConfig } from "../kernelConfig.ts";
 import type { Hierarchy } from "./hierarchies.ts";
 import { whyNoRealtimeThreads } from "./realtime.ts";
 
@@ -27,9 +27,11 @@ function ask(
   hierarchies: Hierarchy[],
   config: string | undefined,
   commandLine = "quiet",
+  hasFunction?: boolean,
 ): string | undefined {
   using proc = procTree({ cmdline: `${commandLine}\n` });
-  return whyNoRealtimeThreads(proc.host, hierarchies, () => config);
+  const answer = () => hasFunction;
+  return whyNoRealtimeThreads(proc.host, hierarchies, () => config, answer);
 }
 
 test("real-time threads are no danger without groups of them, and for the cpu controller of cgroup v1", () => {
@@ -54,6 +56,35 @@ test("the kernel's command line and default decide where the kernel can do witho
 
 test("an unknown configuration counts as a danger on cgroup v2", () => {
   expect(ask([V2], undefined)).toContain("cannot be read");
+});
+
+test("without a configuration, the functions of the kernel tell", () => {
+  expect(ask([V2], undefined, "quiet", false)).toBeUndefined();
+  expect(ask([V2], undefined, "quiet", true)).toContain("cannot be read");
+  expect(ask([V2], WITH, "quiet", false)).toContain("blocks");
+});
+
+const types = hasKernelFunction("sched_setscheduler");
+const realConfig = readKernelConfig();
+const isReadable = types === true && realConfig !== undefined;
+if (!isReadable) process.stderr.write("not tried: the functions of the real kernel: it does not show them\n");
+
+test.skipIf(!isReadable)("the functions and the configuration of this kernel agree", () => {
+  const isConfigured = /^CONFIG_RT_GROUP_SCHED=y$/m.test(realConfig ?? "");
+  expect(hasKernelFunction("sched_rt_can_attach")).toBe(isConfigured);
+});
+
+test("hasKernelFunction() finds whole names only, and knows nothing without the file", () => {
+  const directory = mkdtempSync(join(tmpdir(), "ffrtmp-types-"));
+  try {
+    const path = join(directory, "vmlinux");
+    writeFileSync(path, "\0sched_rt_can_attach_all\0sched_fork\0");
+    expect(hasKernelFunction("sched_fork", path)).toBe(true);
+    expect(hasKernelFunction("sched_rt_can_attach", path)).toBe(false);
+    expect(hasKernelFunction("sched_fork", `${path}.none`)).toBeUndefined();
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
 });
 
 test("readKernelConfig() reads the first file that is there, also a compressed one", () => {

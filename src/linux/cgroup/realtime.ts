@@ -1,5 +1,5 @@
 import { type Host, readProcFile } from "../host.ts";
-import { readKernelConfig } from "../kernelConfig.ts";
+import { hasKernelFunction, readKernelConfig } from "../kernelConfig.ts";
 import type { Hierarchy } from "./hierarchies.ts";
 
 /**
@@ -13,10 +13,13 @@ export function whyNoRealtimeThreads(
   host: Host,
   hierarchies: readonly Hierarchy[],
   config: () => string | undefined = readKernelConfig,
+  hasFunction: (name: string) => boolean | undefined = hasKernelFunction,
 ): string | undefined {
   const cpu = hierarchies.find(({ controllers }) => controllers.includes("cpu"));
   if (cpu?.version !== 2) return undefined;
-  const text = config();
+  // Only a kernel with such groups is built with the function that refuses a real-time thread. In a container, which lacks
+  // the file of the configuration, this tells.
+  const text = config() ?? (hasFunction("sched_rt_can_attach") === false ? "" : undefined);
   if (text === undefined)
     return "the configuration of the kernel cannot be read, and with CONFIG_RT_GROUP_SCHED a real-time thread blocks the cpu controller";
   if (!hasRealtimeGroups(text, readProcFile(host, "cmdline"))) return undefined;
