@@ -1,6 +1,15 @@
-import { copyFileSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setOrdinaryScheduling, setRealtimeSchedulingOfAllThreads } from "../src/sys/scheduling.ts";
 import { type Benchmark, progress } from "./lib/benchmark.ts";
 import {
   governedHierarchies,
@@ -13,10 +22,14 @@ import {
 import { FfrtmpUnderTest } from "./lib/ffrtmp.ts";
 import { eventually, Processes } from "./lib/processes.ts";
 import { startRulesDaemon } from "./lib/rulesDaemon.ts";
+import { type FromStarter, preciseNowMs, Starter } from "./lib/starter.ts";
 import { quantile } from "./lib/statistics.ts";
 import { markdownTable, ms, target } from "./lib/table.ts";
 
 const LIFE_MS = 50;
+/** Programs that want a CPU all the time. */
+const BUSY = 15;
+const SETTLE_MS = 2000;
 const GROUP = "ffrtmp-bench-rules";
 const FLOOR_GROUP = "ffrtmp-bench-floor";
 /** How long the discovery of a process that stays may take before the process counts as missed. */
@@ -82,13 +95,13 @@ export const discovery: Benchmark = {
       for (const isLoaded of [false, true]) {
         await using load = new Processes();
         if (isLoaded) load.start(["stress-ng", "--fork", "2", "--timeout", "900s", "--quiet"]);
-        const floor: number[] = [];
+        const floor: Floor = { afterPause: [], afterExec: [] };
         const stay = new Map<Governor, Sample>();
         const short = new Map<Governor, Sample>();
         for (const governor of governors) {
           progress(`${governor.name}${isLoaded ? ", under stress-ng --fork 2" : ""}`);
           await using processes = new Processes();
-          floor.push(...(await measureFloor(hierarchies, quick ? 15 : 60)));
+          await measureFloor(hierarchies, quick ? 15 : 60, floor);
           const { child, cleanUp } = await governor.start(processes);
           try {
             stay.set(governor, await observe(governor, hierarchies, directory, governor.stay, null));
@@ -102,6 +115,10 @@ export const discovery: Benchmark = {
         parts.push(renderPart(isLoaded, governors, floor, stay, short));
         verdicts.push(...judge(isLoaded, governors, floor, stay, short));
       }
+      const busy = await observeBesideBusy(governors.slice(0, 2), hierarchies, directory, quick ? 60 : 300);
+      const ours = busy.get("ffrtmp watch") as Sample;
+      parts.push(`Beside \`stress-ng --cpu ${BUSY}\`, lives of ${LIFE_MS} ms:\n\n${renderRows(busy)}`);
+      verdicts.push(target(`beside ${BUSY} busy programs, none missed: ${ours.missed}`, ours.missed === 0));
       return `${parts.join("\n\n")}\n\n${verdicts.join("\n")}`;
     } finally {
       removeGroups(hierarchies, GROUP);
@@ -128,9 +145,34 @@ async function startWatch(
   return { child, cleanUp: () => rmSync(log, { force: true }) };
 }
 
-interface Pending {
-  child: Bun.Subprocess;
-  execMs: number;
+/** This program is ahead of the load too: it would otherwise be the one that is late. */
+async function observeBesideBusy(
+  governors: Governor[],
+  hierarchies: Mounted[],
+  directory: string,
+  count: number,
+): Promise<Map<string, Sample>> {
+  const samples = new Map<string, Sample>();
+  await using load = new Processes();
+  load.start(["stress-ng", "--cpu", String(BUSY), "--timeout", "900s", "--quiet"]);
+  for (const governor of governors) {
+    progress(`${governor.name}, beside ${BUSY} busy programs`);
+    await using processes = new Processes();
+    const { child, cleanUp } = await governor.start(processes);
+    try {
+      // At its start, a governor considers the processes that ran before it.
+      await Bun.sleep(SETTLE_MS);
+      setRealtimeSchedulingOfAllThreads();
+      const sample = await observe(governor, hierarchies, directory, count, LIFE_MS);
+      samples.set(governor.name, sample);
+    } finally {
+      for (const tid of readdirSync("/proc/self/task")) setOrdinaryScheduling(Number(tid));
+      await processes.stop(child);
+      cleanUp();
+      if (governor.groupPrefix !== GROUP) removeGroups(hierarchies, governor.groupPrefix);
+    }
+  }
+  return samples;
 }
 
 /** Starts processes at irregular times and polls each until it is governed or its time is over. */
@@ -144,24 +186,23 @@ async function observe(
   const sample: Sample = { latenciesMs: [], missed: 0 };
   const cmd = [join(directory, governor.processName), lifeMs === null ? "600" : String(lifeMs / 1000)];
   const gapShare = lifeMs === null ? 1 : 0.3;
-  let pending: Pending[] = [];
-  let nextMs = performance.now();
-  for (let started = 0; started < count || pending.length > 0; ) {
-    if (started < count && performance.now() >= nextMs) {
-      const child = Bun.spawn({ cmd, stdio: ["ignore", "ignore", "ignore"] });
-      // Spawning returns when the child has executed its program: the kernel reports the exec at the same moment.
-      pending.push({ child, execMs: performance.now() });
+  let pending: FromStarter[] = [];
+  using starter = new Starter((started) => void pending.push(started));
+  let nextMs = preciseNowMs();
+  for (let started = 0; sample.latenciesMs.length + sample.missed < count; ) {
+    if (started < count && preciseNowMs() >= nextMs) {
+      starter.start(cmd);
       started++;
       const [least, most] = governor.gapMs;
-      nextMs = performance.now() + (least + Math.random() * (most - least)) * gapShare;
+      nextMs = preciseNowMs() + (least + Math.random() * (most - least)) * gapShare;
     }
-    pending = pending.filter((process) => {
-      const ageMs = performance.now() - process.execMs;
-      const isGoverned = isIn(process.child.pid, governor.groupPrefix, hierarchies);
+    pending = pending.filter(({ pid, execMs }) => {
+      const ageMs = preciseNowMs() - execMs;
+      const isGoverned = isIn(pid, governor.groupPrefix, hierarchies);
       if (isGoverned) sample.latenciesMs.push(ageMs);
       else if (ageMs < (lifeMs === null ? PATIENCE_MS : lifeMs + 100)) return true;
       else sample.missed++;
-      process.child.kill("SIGKILL");
+      starter.end(pid);
       return false;
     });
     Atomics.wait(clock, 0, 0, LOOK_EVERY_MS);
@@ -188,59 +229,74 @@ function isIn(pid: number, groupPrefix: string, hierarchies: Mounted[]): boolean
   return cpu !== undefined && Number(readKnob(cpu, name, "cpu.cfs_quota_us")) > 0;
 }
 
-/** Measures one write of a pid to a cgroup.procs file after a pause: no program can move a process faster. */
-async function measureFloor(hierarchies: Mounted[], count: number): Promise<number[]> {
-  const times: number[] = [];
+/** Times of one write of a pid to a cgroup.procs file, ms: no program can move a process faster. */
+interface Floor {
+  afterPause: number[];
+  /** Right after a process has executed a program, as every discovered one has: that leaves the kernel work to wait for. */
+  afterExec: number[];
+}
+
+async function measureFloor(hierarchies: Mounted[], count: number, floor: Floor): Promise<void> {
   const cpu = hierarchies.find(({ controllers }) => controllers.includes("cpu")) as Mounted;
   const sleeper = Bun.spawn({ cmd: ["sleep", "600"], stdio: ["ignore", "ignore", "ignore"] });
   try {
-    for (let round = 0; round < count; round++) {
+    for (let round = 0; round < 2 * count; round++) {
       await Bun.sleep(20 + Math.random() * 100);
       const group = round % 2 === 0 ? `${cpu.directory}/${FLOOR_GROUP}` : cpu.directory;
+      const isAfterExec = round % 4 >= 2;
+      const other = isAfterExec
+        ? Bun.spawn({ cmd: ["sleep", "600"], stdio: ["ignore", "ignore", "ignore"] })
+        : null;
       const from = performance.now();
       writeFileSync(`${group}/cgroup.procs`, String(sleeper.pid));
-      times.push(performance.now() - from);
+      (isAfterExec ? floor.afterExec : floor.afterPause).push(performance.now() - from);
+      other?.kill("SIGKILL");
+      await other?.exited;
     }
   } finally {
     sleeper.kill("SIGKILL");
     await sleeper.exited;
   }
-  return times;
 }
 
 function renderPart(
   isLoaded: boolean,
   governors: Governor[],
-  floor: number[],
+  floor: Floor,
   stay: Map<Governor, Sample>,
   short: Map<Governor, Sample>,
 ): string {
-  const cells = (latenciesMs: number[]): string[] =>
-    [0.5, 0.95, 0.99, 1].map((share) => ms(quantile(latenciesMs, share)));
-  const row = (name: string, { latenciesMs, missed }: Sample): (string | number)[] => [
+  const rows = new Map(
+    governors.flatMap((governor) => [
+      [`${governor.name}: processes that stay`, stay.get(governor) as Sample],
+      [`${governor.name}: lives of ${LIFE_MS} ms`, short.get(governor) as Sample],
+    ]),
+  );
+  rows.set("floor: one sporadic cgroup.procs write", { latenciesMs: floor.afterPause, missed: 0 });
+  rows.set("the same write right after an exec", { latenciesMs: floor.afterExec, missed: 0 });
+  const title = isLoaded ? "Under `stress-ng --fork 2`:" : "On the machine as it is:";
+  return `${title}\n\n${renderRows(rows)}`;
+}
+
+function renderRows(samples: Map<string, Sample>): string {
+  const rows = [...samples].map(([name, { latenciesMs, missed }]) => [
     name,
     `${latenciesMs.length}/${latenciesMs.length + missed}`,
-    ...cells(latenciesMs),
-  ];
-  const rows = governors.flatMap((governor) => [
-    row(`${governor.name}: processes that stay`, stay.get(governor) as Sample),
-    row(`${governor.name}: lives of ${LIFE_MS} ms`, short.get(governor) as Sample),
+    ...[0.5, 0.95, 0.99, 1].map((share) => ms(quantile(latenciesMs, share))),
   ]);
-  rows.push(["floor: one sporadic cgroup.procs write", floor.length, ...cells(floor)]);
-  const title = isLoaded ? "Under `stress-ng --fork 2`:" : "On the machine as it is:";
-  return `${title}\n\n${markdownTable(["ms", "found", "p50", "p95", "p99", "max"], rows)}`;
+  return markdownTable(["ms", "found", "p50", "p95", "p99", "max"], rows);
 }
 
 function judge(
   isLoaded: boolean,
   [ours, rules]: Governor[],
-  floor: number[],
+  floor: Floor,
   stay: Map<Governor, Sample>,
   short: Map<Governor, Sample>,
 ): string[] {
   const sample = stay.get(ours as Governor) as Sample;
   const theirs = stay.get(rules as Governor) as Sample;
-  const ratio = quantile(sample.latenciesMs, 0.5) / quantile(floor, 0.5);
+  const ratio = quantile(sample.latenciesMs, 0.5) / quantile(floor.afterPause, 0.5);
   const p99 = quantile(sample.latenciesMs, 0.99);
   const p95 = quantile(theirs.latenciesMs, 0.95);
   const missed = sample.missed + (short.get(ours as Governor) as Sample).missed;

@@ -1,5 +1,6 @@
 import { Command, Option } from "commander";
 import { version } from "../../package.json";
+import type { SchedulingChoice } from "../daemon/daemonScheduling.ts";
 import type { LogLevel } from "../daemon/logLevel.ts";
 import type { EventChoice } from "../linux/events/bestEvents.ts";
 import { MAX_AGE, MAX_SIZE, parseMaxAge, parseMaxSize } from "../policy/retentionValues.ts";
@@ -151,6 +152,14 @@ const COMMANDS: Record<string, CommandDefinition> = {
         )
         .option("--tls-cert <file>", "encrypt with the certificate in this file (PEM, with its chain)")
         .option("--tls-key <file>", "the private key of --tls-cert (PEM)")
+        .addOption(
+          new Option(
+            "--scheduling <policy>",
+            "realtime: govern new processes ahead of busy programs; unchanged: as watch was started",
+          )
+            .choices(["realtime", "unchanged"] satisfies SchedulingChoice[])
+            .default("realtime" satisfies SchedulingChoice),
+        )
         .option("--json", "log events as JSON, one object on each line of stdout; with --dry-run, print JSON")
         .option("--once", "scan once, govern what is found, and exit")
         .option("--dry-run", "print what would be governed, and change nothing")

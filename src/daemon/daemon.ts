@@ -107,7 +107,7 @@ export class WatchDaemon {
     this.#pruner = new HistoryPruner(context);
     this.#rescans = new Rescans({
       listPids: () => context.postponed.attempt(() => listPids(context.host)) ?? [],
-      consider: (pid) => this.#discovery.consider(pid),
+      consider: (pid) => context.scheduling.inBackground(() => this.#discovery.consider(pid)),
       onFound: (pid) => this.#reportFound([pid]),
       onDone: () => {
         this.#statistics.rescans++;
@@ -122,7 +122,7 @@ export class WatchDaemon {
   /** Reads the policy again and applies it to all jobs. A policy with errors changes nothing. */
   reload(trigger: string): void {
     this.#postponedReload = trigger;
-    this.#context.postponed.attempt(() => this.#reload(trigger));
+    this.#inBackground(() => this.#context.postponed.attempt(() => this.#reload(trigger)));
   }
 
   #reload(trigger: string): void {
@@ -141,7 +141,7 @@ export class WatchDaemon {
         // Polling has a timer of its own.
         if (this.#isPolling()) void this.#restartEvents();
       }
-      void this.#context.postponed.attemptAsync(() => this.#applyPolicy());
+      this.#inBackground(() => this.#context.postponed.attemptAsync(() => this.#applyPolicy()));
       return;
     }
     this.#finishReload();
@@ -245,8 +245,13 @@ export class WatchDaemon {
 
   #setReconcileTimer(): void {
     clearInterval(this.#reconcileTimer);
-    const reconcile = () => this.#context.postponed.attempt(() => this.#reconcile());
+    const reconcile = () =>
+      this.#inBackground(() => this.#context.postponed.attempt(() => this.#reconcile()));
     this.#reconcileTimer = setInterval(reconcile, scanIntervalOf(this.#context));
+  }
+
+  #inBackground(action: () => unknown): void {
+    this.#context.scheduling.inBackground(action);
   }
 
   #isPolling(): boolean {
@@ -264,7 +269,7 @@ export class WatchDaemon {
       if (!isDone) this.#postponedEnds.push(...ends);
     }
     for (const event of batch) {
-      if (event.kind === "exec" || event.kind === "comm") void this.#discovery.consider(event.pid);
+      if (event.kind === "exec" || event.kind === "comm") void this.#discovery.considerNow(event.pid);
       else if (event.kind === "lost") {
         this.#reportLoss(event.reason);
         this.#rescans.request();
@@ -371,7 +376,11 @@ export class WatchDaemon {
 
 async function startEvents(context: DaemonContext, onEvents: OnEvents): Promise<StartedEvents> {
   const { host, options, store } = context;
-  const started = await startBestEvents(host, scanIntervalOf(context), onEvents, options.events);
+  const { isRealtime } = context.scheduling;
+  const started = await startBestEvents(host, scanIntervalOf(context), onEvents, {
+    ...options.events,
+    isRealtime,
+  });
   started.events.setNames(commNamesOf(store.policy));
   return started;
 }

@@ -4,6 +4,7 @@ import type { Placement } from "../linux/cgroup/placement.ts";
 import type { EventChoice } from "../linux/events/bestEvents.ts";
 import type { SlowReader } from "../linux/proc/slowFacts/slowReader.ts";
 import type { FactReader } from "../policy/procFacts.ts";
+import type { DaemonScheduling } from "./daemonScheduling.ts";
 import type { EndHook } from "./endHook.ts";
 import type { DaemonEvents } from "./events.ts";
 import type { PolicyStore } from "./policyStore.ts";
@@ -28,6 +29,7 @@ export interface DaemonContext extends Context {
   service: ServiceManager;
   bus: DaemonEvents;
   endHook: EndHook;
+  scheduling: DaemonScheduling;
   postponed: PostponedWork;
 }
 

@@ -13,6 +13,7 @@ import { policyFromFlags } from "../policy/policy.ts";
 import { FactReader } from "../policy/procFacts.ts";
 import { closeFd } from "../sys/descriptor.ts";
 import type { DaemonContext } from "./daemonContext.ts";
+import { DaemonScheduling } from "./daemonScheduling.ts";
 import { Discovery } from "./discovery.ts";
 import { DaemonEvents } from "./events.ts";
 import type { JobTracker } from "./jobTracker.ts";
@@ -48,6 +49,7 @@ async function play(outdated: number) {
     slowReader: { read },
     bus: new DaemonEvents(),
     postponed: new PostponedWork({ retry() {}, report() {} }),
+    scheduling: new DaemonScheduling("unchanged"),
   } as unknown as DaemonContext;
   const jobs: RunningJob[] = [];
   const tracker = {

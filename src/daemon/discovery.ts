@@ -43,7 +43,7 @@ export class Discovery {
     this.#tracker = tracker;
     this.#notGoverned = new OnceForEach(context.host);
     this.#withoutTenant = new OnceForEach(context.host);
-    this.#moveLock = new MoveLockThread(context.hierarchies);
+    this.#moveLock = new MoveLockThread(context.hierarchies, context.scheduling.isRealtime);
   }
 
   /** Considers every process, whatever its age. Resolves to those that were governed. */
@@ -57,6 +57,11 @@ export class Discovery {
   async considerAll(pids: readonly number[]): Promise<number[]> {
     const areGoverned = await Promise.all(pids.map((pid) => this.consider(pid)));
     return pids.filter((_, index) => areGoverned[index]);
+  }
+
+  /** Considers a process that an event has reported, ahead of what else this machine does. */
+  async considerNow(pid: number): Promise<boolean> {
+    return this.#context.scheduling.hurry(() => this.consider(pid));
   }
 
   /**

@@ -4,6 +4,7 @@ import { factsOfEnding, type JobResult } from "../jobs/model/ending.ts";
 import type { Job } from "../jobs/model/job.ts";
 import { outcomeOf } from "../jobs/model/outcome.ts";
 import type { EndHookCommand } from "../policy/policy.ts";
+import { startProcess } from "../sys/scheduling.ts";
 import type { DaemonEvents } from "./events.ts";
 import type { HookReport, HookRequest } from "./hookProtocol.ts";
 
@@ -69,15 +70,17 @@ export class EndHook {
   }
 
   #start(): void {
-    const runner = Bun.spawn({
-      cmd: this.#options.runner,
-      stdio: ["pipe", "pipe", "ignore"],
-      cwd: "/",
-      env: { PATH, HOME: homedir() },
-      // Its own session: Ctrl-C in the terminal of the daemon does not end it.
-      detached: true,
-      onExit: () => this.#handleDeath(),
-    });
+    const runner = startProcess(() =>
+      Bun.spawn({
+        cmd: this.#options.runner,
+        stdio: ["pipe", "pipe", "ignore"],
+        cwd: "/",
+        env: { PATH, HOME: homedir() },
+        // Its own session: Ctrl-C in the terminal of the daemon does not end it.
+        detached: true,
+        onExit: () => this.#handleDeath(),
+      }),
+    );
     this.#runner = runner;
     void this.#readReports(runner.stdout);
   }

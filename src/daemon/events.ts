@@ -18,6 +18,8 @@ interface EventFacts {
   "daemon-stopping": { signal: string };
   "daemon-stopped": { counts: DaemonCounts };
   "visibility-limited": { found: string; consequence: string | undefined };
+  /** The daemon keeps the scheduling that it was started with. `reason`: a clause, or the errno. */
+  "realtime-refused": { reason: string };
   "event-source-changed": StartedSource;
   "event-source-failed": { source: EventSource; reason: string };
   /** The kernel dropped process events; a scan of all processes follows. `dropped` counts since the start. */

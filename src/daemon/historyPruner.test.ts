@@ -8,6 +8,7 @@ import { recordedRetention } from "../ledger/retention.ts";
 import { realHost } from "../linux/host.ts";
 import { type Policy, policyFromFlags } from "../policy/policy.ts";
 import type { DaemonContext } from "./daemonContext.ts";
+import { DaemonScheduling } from "./daemonScheduling.ts";
 import { DaemonEvents } from "./events.ts";
 import { HistoryPruner } from "./historyPruner.ts";
 
@@ -41,6 +42,7 @@ function play(opened: Opened, retention: Policy["retention"], options: Partial<P
     bus,
     store,
     options: { retention: options },
+    scheduling: new DaemonScheduling("unchanged"),
   } as unknown as DaemonContext;
   const pruner = new HistoryPruner(context);
   const keptIds = () => ledger.history(10).map(({ job }) => job.jobId);

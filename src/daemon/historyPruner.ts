@@ -72,7 +72,7 @@ export class HistoryPruner {
   #later(delayMs: number, action: () => void): void {
     this.#timer = setTimeout(() => {
       try {
-        action();
+        this.#context.scheduling.inBackground(action);
       } catch (error) {
         this.#endPass();
         const reason = error instanceof Error ? error.message : String(error);

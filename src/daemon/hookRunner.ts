@@ -2,6 +2,7 @@ import { writeSync } from "node:fs";
 import { setPriority } from "node:os";
 import { hookGroupName } from "../jobs/job.ts";
 import { describeErrno } from "../sys/errno.ts";
+import { setOrdinaryScheduling } from "../sys/scheduling.ts";
 import { HookCgroup } from "./hookCgroup.ts";
 import type { HookReport, HookRequest } from "./hookProtocol.ts";
 
@@ -57,6 +58,8 @@ export async function runHooks(tag: string): Promise<number> {
 /** The daemon runs with a high priority, which its hooks must not inherit. */
 function lowerPriority(): void {
   try {
+    // Of a daemon that the operator has started with a real-time policy.
+    setOrdinaryScheduling();
     setPriority(NICE);
     const file = "/proc/self/oom_score_adj";
     void Bun.write(file, "0");

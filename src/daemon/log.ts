@@ -52,6 +52,8 @@ const LINES: { [Kind in EventKind]: (event: DaemonEvent<Kind>) => string | strin
     `Events received: ${received}, dropped: ${dropped ?? "not counted"}; rescans: ${rescans}; processes found by scan only: ${foundByScan}`,
   "visibility-limited": ({ found, consequence }) =>
     `Limited view of the machine: ${found}${consequence === undefined ? "" : `. Consequence: ${consequence}`}`,
+  "realtime-refused": ({ reason }) =>
+    `No real-time scheduling (${reason}): on a busy machine, new processes get their limits late. See ffrtmp doctor`,
   "event-source-changed": (event) => [`Event source: ${event.source}`, ...unavailableLines(event)],
   "event-source-failed": ({ source, reason }) => `Event source failed (${source}): ${reason}`,
   "events-lost": ({ reason, dropped }) =>

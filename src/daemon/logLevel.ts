@@ -22,6 +22,7 @@ const LEVELS: Partial<Record<EventKind, LogLevel>> = {
   "policy-rejected": "error",
   "hook-unavailable": "error",
   "visibility-limited": "warn",
+  "realtime-refused": "warn",
   "events-lost": "warn",
   "work-postponed": "warn",
   "control-socket-failed": "warn",

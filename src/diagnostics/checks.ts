@@ -24,16 +24,8 @@ import { closeFd } from "../sys/descriptor.ts";
 import { errnoName } from "../sys/errno.ts";
 import { openPidfd } from "../sys/pidfd.ts";
 import { GIVEN_UP, installSignalFilter } from "../sys/seccomp.ts";
-
-/** The result of trying one feature that governing can use. */
-export interface Check {
-  name: string;
-  works: boolean;
-  /** A version, a path, or the reason why the feature does not work. */
-  found: string;
-  /** The consequence, where the feature does not work. */
-  cost?: string;
-}
+import { type Check, fails, works } from "./check.ts";
+import { checkMoveWait, checkRealtime } from "./discoveryChecks.ts";
 
 /** Tries every feature that governing can use on this machine with these rights, and undoes every change. */
 export async function runChecks(context: Context): Promise<Check[]> {
@@ -47,6 +39,8 @@ export async function runChecks(context: Context): Promise<Check[]> {
     probePidfd(),
     exitRecords,
     await probeConnector(context),
+    await checkMoveWait(context),
+    checkRealtime(context),
     probeLedger(context),
     describeUpgrade(context, exitRecords.works),
     // The last one: afterwards this process can no longer do what the other checks do.
@@ -243,12 +237,4 @@ function describeUpgrade(context: Context, hasExitRecords: boolean): Check {
     ? "its exit code is recorded where systemd runs ffrtmp-watch.service, and is unknown elsewhere"
     : "its exit code is unknown";
   return works(name, `${kept}; the next watch takes ${byDaemon} over; if one ends before that, ${code}`);
-}
-
-function works(name: string, found: string): Check {
-  return { name, works: true, found };
-}
-
-function fails(name: string, found: string, cost: string): Check {
-  return { name, works: false, found, cost };
 }

@@ -79,6 +79,7 @@ const NUMBERS = {
   rt_sigaction: [13, 134],
   rt_sigqueueinfo: [129, 138],
   rt_tgsigqueueinfo: [297, 240],
+  sched_getscheduler: [145, 120],
   sched_setaffinity: [203, 122],
   sched_setattr: [314, 274],
   sched_setparam: [142, 118],

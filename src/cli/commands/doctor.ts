@@ -1,4 +1,5 @@
-import { type Check, runChecks } from "../../diagnostics/checks.ts";
+import type { Check } from "../../diagnostics/check.ts";
+import { runChecks } from "../../diagnostics/checks.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
 import { printJson, printOut } from "../output/messages.ts";
 import { type Column, renderTable } from "../output/table.ts";

@@ -1,4 +1,5 @@
 import { WatchDaemon } from "../../daemon/daemon.ts";
+import { DaemonScheduling, type SchedulingChoice } from "../../daemon/daemonScheduling.ts";
 import { decideProcess, type GovernDecision, jobSpecOf } from "../../daemon/decision.ts";
 import { EndHook } from "../../daemon/endHook.ts";
 import { DaemonEvents } from "../../daemon/events.ts";
@@ -16,7 +17,9 @@ import { rejectStrangers } from "../../ledger/stateFiles.ts";
 import { formatLimit } from "../../limits/limits.ts";
 import { LIMIT_NAMES } from "../../limits/table.ts";
 import type { Placement } from "../../linux/cgroup/placement.ts";
+import { whyNoRealtimeThreads } from "../../linux/cgroup/realtime.ts";
 import type { EventChoice } from "../../linux/events/bestEvents.ts";
+import type { SlowRead } from "../../linux/proc/slowFacts/slowFacts.ts";
 import { SlowReader } from "../../linux/proc/slowFacts/slowReader.ts";
 import { listPids } from "../../linux/proc/table.ts";
 import { takeServiceVariables } from "../../linux/systemd/serviceVariables.ts";
@@ -61,6 +64,7 @@ export interface WatchFlags extends CommonFlags, PolicyFlags {
   tokenFile?: string;
   tlsCert?: string;
   tlsKey?: string;
+  scheduling: SchedulingChoice;
   once?: boolean;
   dryRun?: boolean;
 }
@@ -99,21 +103,26 @@ export async function watch(flags: WatchFlags): Promise<number> {
     if (!check.works) bus.emit({ kind: "visibility-limited", found: check.found, consequence: check.cost });
   }
   const web = flags.once ? undefined : await openWebServer(flags, bus, () => daemon);
+  const findDanger = () => whyNoRealtimeThreads(context.host, context.hierarchies);
+  const scheduling = new DaemonScheduling(flags.scheduling, findDanger);
+  if (scheduling.refused !== undefined) bus.emit({ kind: "realtime-refused", reason: scheduling.refused });
   const endHook = new EndHook({
     bus,
     command: () => (flags.once ? undefined : store.policy.onEnd),
     runner: ownCommand("run-hooks", context.state.tag),
   });
   const reported = new Set<string>();
-  const slowReader = new SlowReader(context.host, (read) => {
+  const reportLate = (read: SlowRead) => {
     if (read.kind === "path") return;
     const process = `${read.pid} ${read.startTicks}`;
     if (reported.has(process)) return;
     if (reported.size >= MAX_REPORTED) reported.clear();
     reported.add(process);
     bus.emit({ kind: "facts-late", pid: read.pid });
-  });
-  daemon = await WatchDaemon.start({ ...context, options, store, reader, slowReader, service, bus, endHook });
+  };
+  const slowReader = new SlowReader(context.host, reportLate, scheduling.isRealtime);
+  const parts = { options, store, reader, slowReader, service, bus, endHook, scheduling };
+  daemon = await scheduling.inBackground(() => WatchDaemon.start({ ...context, ...parts }));
   denySignals();
   service.ready();
   const cause = flags.once ? ONCE : await signal;

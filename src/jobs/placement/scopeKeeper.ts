@@ -1,3 +1,4 @@
+import { startProcess } from "../../sys/scheduling.ts";
 import type { Job } from "../model/job.ts";
 
 /** The cgroup of the processes that keep a scope, beside the job's: a limit on that cgroup must not apply to them. */
@@ -50,14 +51,16 @@ export function startKeeper(
   { intervalSeconds = INTERVAL_SECONDS, timeoutSeconds = TIMEOUT_SECONDS } = {},
 ): Keeper {
   const words = [jobCgroup, intervalSeconds, Math.ceil(timeoutSeconds / intervalSeconds)].map(String);
-  const keeper = Bun.spawn(["sh", "-c", SCRIPT, "ffrtmp-keeper", ...words], {
-    stdio: ["pipe", "ignore", "ignore"],
-    // It can outlive this process by days, and must keep no directory busy and not notify a service manager as ffrtmp.
-    cwd: "/",
-    env: { PATH: process.env["PATH"] ?? "/usr/bin:/bin" },
-    // Its own session: no terminal's Ctrl-C ends it.
-    detached: true,
-  });
+  const keeper = startProcess(() =>
+    Bun.spawn(["sh", "-c", SCRIPT, "ffrtmp-keeper", ...words], {
+      stdio: ["pipe", "ignore", "ignore"],
+      // It can outlive this process by days, and must keep no directory busy and not notify a service manager as ffrtmp.
+      cwd: "/",
+      env: { PATH: process.env["PATH"] ?? "/usr/bin:/bin" },
+      // Its own session: no terminal's Ctrl-C ends it.
+      detached: true,
+    }),
+  );
   keeper.unref();
   keepers.set(key, keeper);
   return keeper;

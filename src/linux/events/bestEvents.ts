@@ -1,5 +1,6 @@
 import { closeFd } from "../../sys/descriptor.ts";
 import { openPidfd, readPidfdExit } from "../../sys/pidfd.ts";
+import { startProcess } from "../../sys/scheduling.ts";
 import type { Host } from "../host.ts";
 import { ConnectorEvents } from "./connectorEvents.ts";
 import { PidfdEvents } from "./pidfdEvents.ts";
@@ -17,16 +18,23 @@ export type EventChoice = "auto" | "polling";
 
 const EXIT_CHECK_INTERVAL_MS = 1000;
 
+interface EventOptions {
+  choice?: EventChoice;
+  bufferBytes?: number;
+  /** The event thread and the one that handles its events are ahead of busy programs: see `ToWorker`. */
+  isRealtime?: boolean;
+}
+
 /** Starts the connector; else polling, with exits reported at once by pidfds; else polling alone. */
 export async function startBestEvents(
   host: Host,
   intervalMs: number,
   onEvents: OnEvents,
-  { choice = "auto", bufferBytes }: { choice?: EventChoice; bufferBytes?: number } = {},
+  { choice = "auto", bufferBytes, isRealtime }: EventOptions = {},
 ): Promise<StartedEvents> {
   const polling = (usesPidfds: boolean) => () => new PollingEvents(host, { intervalMs, usesPidfds });
   const hasExits = choice === "auto" && !(await pidfdsReportExitCodes());
-  const connector = () => new ConnectorEvents(host, { bufferBytes, hasExits });
+  const connector = () => new ConnectorEvents(host, { bufferBytes, hasExits, isRealtime });
   return startFirst([...(choice === "auto" ? [connector] : []), polling(true), polling(false)], onEvents);
 }
 
@@ -56,7 +64,7 @@ async function startFirst(candidates: (() => ProcessEvents)[], onEvents: OnEvent
 
 /** Tests on a child whether pidfds report exit codes. Before Linux 6.15 they keep no exit record. */
 export async function pidfdsReportExitCodes(): Promise<boolean> {
-  const child = Bun.spawn({ cmd: ["/bin/true"], stdio: ["ignore", "ignore", "ignore"] });
+  const child = startProcess(() => Bun.spawn({ cmd: ["/bin/true"], stdio: ["ignore", "ignore", "ignore"] }));
   const pidfd = openPidfd(child.pid);
   await child.exited;
   if (pidfd < 0) return false;

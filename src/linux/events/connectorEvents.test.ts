@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from "bun:test";
+import { lacksRealtime, RR, readPolicy, setAllOrdinary } from "../../../test/support/scheduling.ts";
 import { sendToKernel } from "../../sys/connectorSocket.ts";
 import { realHost } from "../host.ts";
 import { readStat } from "../proc/stat.ts";
@@ -15,6 +16,8 @@ const probe = new ConnectorEvents(host);
 const unsupported = await probe.start(() => {});
 if (unsupported === undefined) await probe.stop();
 else process.stderr.write(`not tried: the connector: ${unsupported}\n`);
+const noRealtime = lacksRealtime();
+if (noRealtime !== undefined) process.stderr.write(`not tried: real-time events: ${noRealtime}\n`);
 const isRoot = process.getuid?.() === 0;
 if (!isRoot) process.stderr.write("not tried: the connector in namespaces: making them takes root\n");
 
@@ -42,6 +45,27 @@ describe.skipIf(unsupported !== undefined)("the connector", () => {
     expect(overruns).toBeGreaterThan(0);
     expect(dropped ?? overruns).toBeGreaterThanOrEqual(overruns);
   });
+
+  test.skipIf(noRealtime !== undefined)(
+    "makes the main thread real-time before it sends a new program",
+    async () => {
+      events = new ConnectorEvents(host, { isRealtime: true });
+      let policy: number | undefined;
+      let child: Bun.Subprocess | undefined;
+      try {
+        await events.start((batch) => {
+          if (batch.some((event) => event.kind === "exec" && event.pid === child?.pid)) policy = readPolicy();
+        });
+        // Any exec on the machine may have done it meanwhile.
+        setAllOrdinary();
+        child = Bun.spawn(["/bin/true"], { stdio: ["ignore", "ignore", "ignore"] });
+        while (policy === undefined) await Bun.sleep(1);
+        expect(policy).toBe(RR);
+      } finally {
+        setAllOrdinary();
+      }
+    },
+  );
 
   test("without exits, turns them on for a process without a pidfd", async () => {
     let turnedOn = 0;

@@ -20,6 +20,8 @@ interface ConnectorOptions {
    * ended (Linux 6.15); a watch without a pidfd turns the exits on.
    */
   hasExits?: boolean;
+  /** See `ToWorker`. */
+  isRealtime?: boolean | undefined;
   heartbeatIntervalMs?: number;
   openConnector?: typeof openProcConnector;
 }
@@ -40,7 +42,7 @@ export class ConnectorEvents extends PidfdEvents {
   #onHeartbeat = () => {};
 
   constructor(host: Host, options: ConnectorOptions = {}) {
-    super(host, { readsUntilReaped: options.hasExits === false });
+    super(host, { readsUntilReaped: options.hasExits === false, isRealtime: options.isRealtime });
     this.#options = options;
     this.#hasExits = options.hasExits ?? true;
   }

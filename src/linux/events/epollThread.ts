@@ -1,6 +1,7 @@
 import { closeFd } from "../../sys/descriptor.ts";
 import { addToEpoll, createEpoll, createEventfd, removeFromEpoll, signalEventfd } from "../../sys/epoll.ts";
 import { errnoName } from "../../sys/errno.ts";
+import { createThreads } from "../../sys/scheduling.ts";
 import {
   CONNECTOR_KEY,
   type ConnectorSockets,
@@ -28,15 +29,22 @@ const WORKER_URL = import.meta.url.startsWith("file:///$bunfs/")
 export class EpollThread {
   readonly #onRecords: (records: Iterable<EventRecord>) => void;
   readonly #onFailure: (reason: string) => void;
+  readonly #isRealtime: boolean;
   #epollFd = -1;
   #stopFd = -1;
   #worker: Worker | undefined;
   /** Receives the state that the worker has reached, or why it has failed. */
   #onState: (state: "ready" | "stopped" | { reason: string }) => void = () => {};
 
-  constructor(onRecords: (records: Iterable<EventRecord>) => void, onFailure: (reason: string) => void) {
+  /** `isRealtime`: the thread is ahead of busy programs, and see `ToWorker`. */
+  constructor(
+    onRecords: (records: Iterable<EventRecord>) => void,
+    onFailure: (reason: string) => void,
+    isRealtime = false,
+  ) {
     this.#onRecords = onRecords;
     this.#onFailure = onFailure;
+    this.#isRealtime = isRealtime;
   }
 
   /** Starts the thread. Resolves to `undefined` once it waits for events, or to why it does not. */
@@ -52,7 +60,9 @@ export class EpollThread {
     }
 
     const handled = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
-    const worker = new Worker(WORKER_URL, { smol: true, name: "ffrtmp events" });
+    const isRealtime = this.#isRealtime;
+    const create = () => new Worker(WORKER_URL, { smol: true, name: "ffrtmp events" });
+    const worker = createThreads(isRealtime, create);
     this.#worker = worker;
     worker.onmessage = ({ data }: { data: FromWorker }) => {
       if (typeof data === "string") return this.#onState(data);
@@ -67,7 +77,12 @@ export class EpollThread {
       this.#onFailure(reason);
     };
     const sockets = connector && { fd: connector.fd, renamesFd: connector.renamesFd };
-    worker.postMessage({ epollFd: this.#epollFd, connector: sockets, handled } satisfies ToWorker);
+    worker.postMessage({
+      epollFd: this.#epollFd,
+      connector: sockets,
+      handled,
+      isRealtime,
+    } satisfies ToWorker);
     return this.#waitFor("ready", START_TIMEOUT_MS);
   }
 

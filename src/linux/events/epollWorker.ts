@@ -1,6 +1,7 @@
 import { netlinkReceiver } from "../../sys/connectorSocket.ts";
 import { addToEpoll, epollWaiter, removeFromEpoll } from "../../sys/epoll.ts";
 import { errnoName } from "../../sys/errno.ts";
+import { setRealtimeScheduling } from "../../sys/scheduling.ts";
 import { decodeProcEvent } from "./cnProc.ts";
 import { RepeatedEvents } from "./repeatedEvents.ts";
 import {
@@ -45,6 +46,9 @@ const MAX_RENAMES_PASSED_PER_TURN = 32;
 /** The records that are not sent yet. */
 let numbers: number[] = [];
 let isUrgent = false;
+/** Among them are a new program or name of a process, which may have to be governed. */
+let hasCandidates = false;
+let isRealtime = false;
 let oldestAtMs = 0;
 /** How many records were sent; overflows as `handled` does. */
 let sent = 0;
@@ -58,7 +62,8 @@ interface Source {
   overrun: "overrun" | "renames-overrun";
 }
 
-self.onmessage = ({ data: { epollFd, connector, handled } }) => {
+self.onmessage = ({ data: { epollFd, connector, handled, isRealtime: isWanted } }) => {
+  isRealtime = isWanted;
   const epoll = epollWaiter(epollFd, MAX_EVENTS_PER_WAIT);
   const main = connector && sourceOf(connector.fd, "overrun");
   const renames = connector && sourceOf(connector.renamesFd, "renames-overrun");
@@ -162,12 +167,17 @@ function receive(receiver: Source["receiver"], length: number): boolean {
 function add(record: EventRecord): void {
   if (numbers.length === 0) oldestAtMs = performance.now();
   if (record.kind !== "exit" && record.kind !== "thread-exit") isUrgent = true;
+  // The renaming of this process is the heartbeat.
+  if ((record.kind === "exec" || record.kind === "comm") && record.pid !== process.pid) hasCandidates = true;
   appendEventRecord(numbers, record);
 }
 
 function post(): void {
   isUrgent = false;
   if (numbers.length === 0) return;
+  // The main thread would wait for a CPU before it could do this itself. It undoes it when it has decided.
+  if (isRealtime && hasCandidates) setRealtimeScheduling(process.pid);
+  hasCandidates = false;
   const message = Float64Array.from(numbers);
   sent = (sent + numbers.length / NUMBERS_PER_RECORD) | 0;
   numbers = [];

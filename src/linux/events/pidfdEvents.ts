@@ -27,16 +27,21 @@ export class PidfdEvents implements ProcessEvents {
 
   /**
    * With `pollIntervalMs` no thread waits for pidfds: every watched process is polled. `readsUntilReaped`: see
-   * `ExitWatches`.
+   * `ExitWatches`. `isRealtime`: see `ToWorker`.
    */
   constructor(
     host: Host,
-    { pollIntervalMs, readsUntilReaped }: { pollIntervalMs?: number; readsUntilReaped?: boolean } = {},
+    {
+      pollIntervalMs,
+      readsUntilReaped,
+      isRealtime,
+    }: { pollIntervalMs?: number; readsUntilReaped?: boolean; isRealtime?: boolean | undefined } = {},
   ) {
     this.host = host;
     const onRecords = (records: Iterable<EventRecord>) => this.receive(records);
     const onFailure = (reason: string) => this.fail(reason);
-    this.thread = pollIntervalMs === undefined ? new EpollThread(onRecords, onFailure) : undefined;
+    this.thread =
+      pollIntervalMs === undefined ? new EpollThread(onRecords, onFailure, isRealtime) : undefined;
     this.watches = new ExitWatches({
       host,
       emit: (event) => this.emit(event),

@@ -1,3 +1,4 @@
+import { createThreads } from "../../../sys/scheduling.ts";
 import type { Hierarchy } from "../hierarchies.ts";
 import { STOP, type ToMoveLockWorker } from "./warmUp.ts";
 
@@ -17,11 +18,14 @@ const WORKER_URL = import.meta.url.startsWith("file:///$bunfs/")
 export class MoveLockThread {
   readonly #requests = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
   readonly #hierarchies: readonly Hierarchy[];
+  readonly #isRealtime: boolean;
   #creating: ReturnType<typeof setImmediate> | undefined;
   #worker: Worker | undefined;
 
-  constructor(hierarchies: readonly Hierarchy[]) {
+  /** `isRealtime`: the thread is ahead of busy programs. */
+  constructor(hierarchies: readonly Hierarchy[], isRealtime = false) {
     this.#hierarchies = hierarchies;
+    this.#isRealtime = isRealtime;
   }
 
   requestWarmUp(): void {
@@ -41,7 +45,8 @@ export class MoveLockThread {
   }
 
   #create(): void {
-    this.#worker = new Worker(WORKER_URL, { smol: true, name: "ffrtmp move lock" });
+    const create = () => new Worker(WORKER_URL, { smol: true, name: "ffrtmp move lock" });
+    this.#worker = createThreads(this.#isRealtime, create);
     // Nothing depends on this thread: without it, the move itself waits for the lock.
     this.#worker.onerror = () => {};
     const message: ToMoveLockWorker = { requests: this.#requests, hierarchies: this.#hierarchies };

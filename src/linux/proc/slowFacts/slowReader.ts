@@ -1,3 +1,4 @@
+import { createThreads } from "../../../sys/scheduling.ts";
 import type { Host } from "../../host.ts";
 import { readOwner } from "../table.ts";
 import { type FromReader, PROGRESS, type ToReader } from "./protocol.ts";
@@ -54,14 +55,17 @@ export class SlowReader {
   readonly counts: SlowReadCounts = { late: 0, skipped: 0 };
   readonly #host: Host;
   readonly #onLate: (read: SlowRead) => void;
+  readonly #isRealtime: boolean;
   readonly #threads = new Set<Thread>();
   #queue: Pending[] = [];
   #isScheduled = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(host: Host, onLate: (read: SlowRead) => void = () => {}) {
+  /** `isRealtime`: the threads are ahead of busy programs. */
+  constructor(host: Host, onLate: (read: SlowRead) => void = () => {}, isRealtime = false) {
     this.#host = host;
     this.#onLate = onLate;
+    this.#isRealtime = isRealtime;
   }
 
   /** Resolves to `undefined` when the process is gone or the fact is hidden, to `"late"` when it was not read in time. */
@@ -133,7 +137,8 @@ export class SlowReader {
   }
 
   #create(): Thread {
-    const worker = new Worker(WORKER_URL, { smol: true, name: "ffrtmp slow reads" });
+    const create = () => new Worker(WORKER_URL, { smol: true, name: "ffrtmp slow reads" });
+    const worker = createThreads(this.#isRealtime, create);
     const shared = new Int32Array(new SharedArrayBuffer(2 * Int32Array.BYTES_PER_ELEMENT));
     const seen = { index: -1, sinceMs: 0 };
     const thread: Thread = { worker, shared, batch: [], seen, blockedBy: undefined };
