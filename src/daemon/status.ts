@@ -7,7 +7,10 @@ import { isAlive, type ProcessIdentity } from "../linux/proc/identity.ts";
 
 /** The process events that a daemon has received and missed since its start. */
 export interface DaemonCounts
-  extends Pick<EventCounters, "received" | "dropped" | "droppedRenames" | "overruns" | "malformed"> {
+  extends Pick<
+    EventCounters,
+    "received" | "dropped" | "droppedRenames" | "filteredExecs" | "overruns" | "malformed"
+  > {
   /** How often work had to wait because there were too few file descriptors. */
   postponed: number | null;
   /** Scans of all processes because events were lost. */
@@ -74,6 +77,7 @@ export function readDaemonReport({ ledger, host }: Context): LastReport | undefi
   // A daemon of an earlier version did not count these.
   const later = {
     droppedRenames: null,
+    filteredExecs: null,
     postponed: null,
     notGoverned: null,
     tenantsRefused: null,
@@ -123,6 +127,7 @@ export function daemonReportJson({ counts, ...report }: LastReport) {
     events_received: counts.received,
     events_dropped: counts.dropped,
     renames_dropped: counts.droppedRenames,
+    execs_filtered: counts.filteredExecs,
     overruns: counts.overruns,
     malformed: counts.malformed,
     work_postponed: counts.postponed,

@@ -17,6 +17,7 @@ import { formatLimit } from "../../limits/limits.ts";
 import { LIMIT_NAMES } from "../../limits/table.ts";
 import type { Placement } from "../../linux/cgroup/placement.ts";
 import type { EventChoice } from "../../linux/events/bestEvents.ts";
+import { prepareExecFilter, receiveExecFilter } from "../../linux/events/execFilter.ts";
 import { SlowReader } from "../../linux/proc/slowFacts/slowReader.ts";
 import { listPids } from "../../linux/proc/table.ts";
 import { takeServiceVariables } from "../../linux/systemd/serviceVariables.ts";
@@ -61,7 +62,9 @@ export interface WatchFlags extends CommonFlags, PolicyFlags {
 
 /** Governs the processes that the policy chooses, until a signal ends the command. */
 export async function watch(flags: WatchFlags): Promise<number> {
-  restartWithFewerRights();
+  const usesFilter = flags.events === "auto" && !flags.once && !flags.dryRun;
+  const note = restartWithFewerRights(undefined, usesFilter ? prepareExecFilter : undefined);
+  const execFilter = receiveExecFilter(note);
   const bus = new DaemonEvents();
   if (!flags.dryRun) startLog(bus, { level: flags.logLevel, json: flags.json ?? false });
   const service = new ServiceManager(takeServiceVariables(process.env, process.pid), warn);
@@ -82,7 +85,11 @@ export async function watch(flags: WatchFlags): Promise<number> {
 
   const options = {
     scanIntervalMs: flags.scanInterval,
-    events: { choice: flags.events, bufferBytes: flags.eventBuffer },
+    events: {
+      choice: flags.events,
+      bufferBytes: flags.eventBuffer,
+      execFilter: "reason" in execFilter ? undefined : execFilter,
+    },
     placement: flags.placement,
     answersRequests: isLocked && !flags.once,
     retention: { maxAgeMs: flags.retentionMaxAge, maxBytes: flags.retentionMaxSize },

@@ -2,6 +2,7 @@ import { closeFd } from "../../sys/descriptor.ts";
 import { openPidfd, readPidfdExit } from "../../sys/pidfd.ts";
 import type { Host } from "../host.ts";
 import { ConnectorEvents } from "./connectorEvents.ts";
+import type { ExecFilter } from "./execFilter.ts";
 import { PidfdEvents } from "./pidfdEvents.ts";
 import { PollingEvents } from "./pollingEvents.ts";
 import type { OnEvents, ProcessEvents } from "./processEvents.ts";
@@ -15,6 +16,12 @@ export interface StartedEvents {
 /** `auto`: the best source that starts. `polling`: the source that works without events of the kernel. */
 export type EventChoice = "auto" | "polling";
 
+interface BestEventsOptions {
+  choice?: EventChoice;
+  bufferBytes?: number;
+  execFilter?: ExecFilter | undefined;
+}
+
 const EXIT_CHECK_INTERVAL_MS = 1000;
 
 /** Starts the connector; else polling, with exits reported at once by pidfds; else polling alone. */
@@ -22,11 +29,11 @@ export async function startBestEvents(
   host: Host,
   intervalMs: number,
   onEvents: OnEvents,
-  { choice = "auto", bufferBytes }: { choice?: EventChoice; bufferBytes?: number } = {},
+  { choice = "auto", bufferBytes, execFilter }: BestEventsOptions = {},
 ): Promise<StartedEvents> {
   const polling = (usesPidfds: boolean) => () => new PollingEvents(host, { intervalMs, usesPidfds });
   const hasExits = choice === "auto" && !(await pidfdsReportExitCodes());
-  const connector = () => new ConnectorEvents(host, { bufferBytes, hasExits });
+  const connector = () => new ConnectorEvents(host, { bufferBytes, hasExits, execFilter });
   return startFirst([...(choice === "auto" ? [connector] : []), polling(true), polling(false)], onEvents);
 }
 

@@ -82,12 +82,12 @@ describe.skipIf(unsupported !== undefined)("the connector", () => {
       return child.pid;
     };
     const isRenamed = (pid: number) => received.some((event) => event.kind === "comm" && event.pid === pid);
-    events.setNames(["ffrtmp-wanted"]);
+    events.setNames({ renamed: ["ffrtmp-wanted"], executed: [] });
     const other = await rename("ffrtmp-other");
     const wanted = await rename("ffrtmp-wanted");
     while (!isRenamed(wanted)) await Bun.sleep(5);
     expect(isRenamed(other)).toBe(false);
-    events.setNames(undefined);
+    events.setNames({ renamed: undefined, executed: undefined });
     const any = await rename("ffrtmp-other");
     while (!isRenamed(any)) await Bun.sleep(5);
     for (const child of children) child.stdin.end();

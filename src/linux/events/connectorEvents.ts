@@ -1,10 +1,12 @@
 import { readMonotonicToWallUsec } from "../../sys/clock.ts";
+import { errnoName } from "../../sys/errno.ts";
 import { renameOwnThreadToItself } from "../../sys/ownProcess.ts";
 import type { Host } from "../host.ts";
 import { isOutsideInitialNamespace } from "../proc/namespaces.ts";
+import type { DroppedExecs, ExecFilter } from "./execFilter.ts";
 import { PidfdEvents } from "./pidfdEvents.ts";
 import { openProcConnector, type ProcConnector } from "./procConnector.ts";
-import type { EventCounters, WatchedProcess } from "./processEvents.ts";
+import type { EventCounters, WantedNames, WatchedProcess } from "./processEvents.ts";
 import type { EventRecord } from "./workerProtocol.ts";
 
 const RECEIVE_BUFFER_BYTES = 8 * 1024 * 1024;
@@ -13,6 +15,9 @@ const SELF_TEST_TRY_MS = 50;
 const HEARTBEAT_INTERVAL_MS = 10_000;
 const MAX_MISSED_BEATS = 2;
 
+const TEST_PROGRAM = "/bin/true";
+const TEST_NAME = "true";
+
 interface ConnectorOptions {
   bufferBytes?: number | undefined;
   /**
@@ -20,6 +25,8 @@ interface ConnectorOptions {
    * ended (Linux 6.15); a watch without a pidfd turns the exits on.
    */
   hasExits?: boolean;
+  /** Drops execs under other names than those of `setNames`, where it works and exits are not reported. */
+  execFilter?: ExecFilter | undefined;
   heartbeatIntervalMs?: number;
   openConnector?: typeof openProcConnector;
 }
@@ -34,10 +41,16 @@ export class ConnectorEvents extends PidfdEvents {
   readonly #options: ConnectorOptions;
   #connector: ProcConnector | undefined;
   #hasExits: boolean;
+  /** `undefined` where all execs are reported, and once exits are: the filter does not pass these. */
+  #execFilter: ExecFilter | undefined;
+  /** Why the filter that was given is not used. */
+  #execFilterFailure: string | undefined;
+  #isFilteringExecs = false;
   #toWallUsec = 0;
   #heartbeat: ReturnType<typeof setInterval> | undefined;
   #missedBeats = 0;
   #onHeartbeat = () => {};
+  #onExec: (pid: number) => void = () => {};
 
   constructor(host: Host, options: ConnectorOptions = {}) {
     super(host, { readsUntilReaped: options.hasExits === false });
@@ -47,16 +60,39 @@ export class ConnectorEvents extends PidfdEvents {
 
   override counters(): EventCounters {
     const dropped = this.#connector?.dropped() ?? null;
-    return { ...this.counts, dropped, droppedRenames: this.#connector?.droppedRenames() ?? null };
+    const droppedRenames = this.#connector?.droppedRenames() ?? null;
+    const filteredExecs = this.#isFilteringExecs ? (this.#execFilter?.dropped ?? null) : null;
+    return { ...this.counts, dropped, droppedRenames, filteredExecs };
   }
 
   override watchExit(process: WatchedProcess, pidfd: number | null): void {
-    if (pidfd === null && !this.#hasExits) this.#hasExits = this.#connector?.includeExits() === 0;
+    if (pidfd === null && !this.#hasExits) {
+      this.#hasExits = this.#connector?.includeExits() === 0;
+      if (this.#hasExits) [this.#execFilter, this.#isFilteringExecs] = [undefined, false];
+    }
     super.watchExit(process, pidfd);
   }
 
-  override setNames(names: readonly string[] | undefined): void {
-    this.#connector?.filterRenames(names);
+  override setNames({ renamed, executed }: WantedNames): void {
+    this.#connector?.filterRenames(renamed);
+    if (this.#execFilter === undefined) return;
+    if (executed !== undefined) {
+      this.#execFilter.setNames(executed);
+      if (!this.#isFilteringExecs)
+        this.#isFilteringExecs = this.#connector?.filterExecs(this.#execFilter.programFd) === 0;
+    } else if (this.#isFilteringExecs) {
+      this.#connector?.passAllExecs();
+      this.#isFilteringExecs = false;
+    }
+  }
+
+  override takeDroppedExecs(): DroppedExecs | undefined {
+    return this.#execFilter?.takeDropped();
+  }
+
+  /** Returns why the filter of execs that was given is not used. */
+  get execFilterFailure(): string | undefined {
+    return this.#execFilterFailure;
   }
 
   override async stop(): Promise<void> {
@@ -80,6 +116,7 @@ export class ConnectorEvents extends PidfdEvents {
     this.#connector = connector;
     const reason = (await this.thread?.start(connector)) ?? connector.listen() ?? (await this.#testItself());
     if (reason !== undefined) return reason;
+    await this.#startExecFilter(connector);
     const { heartbeatIntervalMs = HEARTBEAT_INTERVAL_MS } = this.#options;
     this.#heartbeat = setInterval(() => this.#checkHeartbeat(), heartbeatIntervalMs);
     return undefined;
@@ -94,6 +131,36 @@ export class ConnectorEvents extends PidfdEvents {
       if (await Promise.race([received, Bun.sleep(SELF_TEST_TRY_MS)])) return undefined;
     }
     return "the process connector accepted the request but sent no event";
+  }
+
+  async #startExecFilter(connector: ProcConnector): Promise<void> {
+    const { execFilter } = this.#options;
+    if (execFilter === undefined || this.#hasExits) return;
+    try {
+      this.#execFilterFailure = await this.#testExecFilter(execFilter, connector);
+    } catch (error) {
+      this.#execFilterFailure = `its test failed: ${error instanceof Error ? error.message : error}`;
+    }
+    this.#onExec = () => {};
+    connector.passAllExecs();
+    if (this.#execFilterFailure === undefined) this.#execFilter = execFilter;
+  }
+
+  /** Lets the filter pass one exec and drop another. Returns how it failed. Events of others may be lost meanwhile. */
+  async #testExecFilter(filter: ExecFilter, connector: ProcConnector): Promise<string | undefined> {
+    const attached = connector.filterExecs(filter.programFd);
+    if (attached < 0) return `setsockopt(SO_ATTACH_BPF): ${errnoName(attached)}`;
+    const passed = new Set<number>();
+    this.#onExec = (pid) => passed.add(pid);
+    filter.setNames([TEST_NAME]);
+    filter.takeDropped();
+    const wanted = await runTestProgram();
+    for (let tries = 0; tries < SELF_TEST_TRIES && !passed.has(wanted); tries++)
+      await Bun.sleep(SELF_TEST_TRY_MS);
+    if (!passed.has(wanted)) return "it does not pass an exec under a wanted name";
+    filter.setNames([]);
+    const other = await runTestProgram();
+    return filter.takeDropped()?.has(other) ? undefined : "it does not drop an exec under another name";
   }
 
   /**
@@ -144,7 +211,10 @@ export class ConnectorEvents extends PidfdEvents {
       if (kind === "exit") this.watches.handleExit(pid, waitStatus);
       else if (kind === "thread-exit") this.watches.handleThreadExit(pid, waitStatus);
       else {
-        if (kind === "exec") this.watches.handleExec(pid);
+        if (kind === "exec") {
+          this.watches.handleExec(pid);
+          this.#onExec(pid);
+        }
         this.emit({ kind, pid, atMs: (record.atUsec + this.#toWallUsec) / 1000 });
       }
     }
@@ -154,4 +224,11 @@ export class ConnectorEvents extends PidfdEvents {
     this.watches.handleLoss();
     this.emit({ kind: "lost", reason });
   }
+}
+
+/** Resolves to the pid of a child that has executed a program and ended. */
+async function runTestProgram(): Promise<number> {
+  const child = Bun.spawn([TEST_PROGRAM], { stdio: ["ignore", "ignore", "ignore"] });
+  await child.exited;
+  return child.pid;
 }

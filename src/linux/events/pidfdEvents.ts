@@ -1,5 +1,6 @@
 import type { Host } from "../host.ts";
 import { EpollThread } from "./epollThread.ts";
+import type { DroppedExecs } from "./execFilter.ts";
 import { ExitWatches } from "./exitWatches.ts";
 import {
   type EventCounters,
@@ -7,6 +8,7 @@ import {
   type OnEvents,
   type ProcessEvent,
   type ProcessEvents,
+  type WantedNames,
   type WatchedProcess,
   zeroCounters,
 } from "./processEvents.ts";
@@ -61,7 +63,11 @@ export class PidfdEvents implements ProcessEvents {
     this.watches.remove(process);
   }
 
-  setNames(_names: readonly string[] | undefined): void {}
+  setNames(_names: WantedNames): void {}
+
+  takeDroppedExecs(): DroppedExecs | undefined {
+    return undefined;
+  }
 
   counters(): EventCounters {
     return { ...this.counts };
