@@ -17,7 +17,7 @@ import { formatLimit } from "../../limits/limits.ts";
 import { LIMIT_NAMES } from "../../limits/table.ts";
 import type { Placement } from "../../linux/cgroup/placement.ts";
 import type { EventChoice } from "../../linux/events/bestEvents.ts";
-import { prepareExecFilter, receiveExecFilter } from "../../linux/events/execFilter.ts";
+import { handOverExecFilter, takeOverExecFilter } from "../../linux/events/execFilter.ts";
 import { SlowReader } from "../../linux/proc/slowFacts/slowReader.ts";
 import { listPids } from "../../linux/proc/table.ts";
 import { takeServiceVariables } from "../../linux/systemd/serviceVariables.ts";
@@ -63,8 +63,8 @@ export interface WatchFlags extends CommonFlags, PolicyFlags {
 /** Governs the processes that the policy chooses, until a signal ends the command. */
 export async function watch(flags: WatchFlags): Promise<number> {
   const usesFilter = flags.events === "auto" && !flags.once && !flags.dryRun;
-  const note = restartWithFewerRights(undefined, usesFilter ? prepareExecFilter : undefined);
-  const execFilter = receiveExecFilter(note);
+  const note = restartWithFewerRights(undefined, usesFilter ? handOverExecFilter : undefined);
+  const execFilter = takeOverExecFilter(note);
   const bus = new DaemonEvents();
   if (!flags.dryRun) startLog(bus, { level: flags.logLevel, json: flags.json ?? false });
   const service = new ServiceManager(takeServiceVariables(process.env, process.pid), warn);

@@ -3,7 +3,7 @@ import { errnoName } from "../../sys/errno.ts";
 import { renameOwnThreadToItself } from "../../sys/ownProcess.ts";
 import type { Host } from "../host.ts";
 import { isOutsideInitialNamespace } from "../proc/namespaces.ts";
-import type { DroppedExecs, ExecFilter } from "./execFilter.ts";
+import type { DroppedExecs, ExecFilterTables } from "./execFilter.ts";
 import { PidfdEvents } from "./pidfdEvents.ts";
 import { openProcConnector, type ProcConnector } from "./procConnector.ts";
 import type { EventCounters, WantedNames, WatchedProcess } from "./processEvents.ts";
@@ -26,7 +26,7 @@ interface ConnectorOptions {
    */
   hasExits?: boolean;
   /** Drops execs under other names than those of `setNames`, where it works and exits are not reported. */
-  execFilter?: ExecFilter | undefined;
+  execFilter?: ExecFilterTables | undefined;
   heartbeatIntervalMs?: number;
   openConnector?: typeof openProcConnector;
 }
@@ -42,7 +42,7 @@ export class ConnectorEvents extends PidfdEvents {
   #connector: ProcConnector | undefined;
   #hasExits: boolean;
   /** `undefined` where all execs are reported, and once exits are: the filter does not pass these. */
-  #execFilter: ExecFilter | undefined;
+  #execFilter: ExecFilterTables | undefined;
   /** Why the filter that was given is not used. */
   #execFilterFailure: string | undefined;
   #isFilteringExecs = false;
@@ -147,7 +147,7 @@ export class ConnectorEvents extends PidfdEvents {
   }
 
   /** Lets the filter pass one exec and drop another. Returns how it failed. Events of others may be lost meanwhile. */
-  async #testExecFilter(filter: ExecFilter, connector: ProcConnector): Promise<string | undefined> {
+  async #testExecFilter(filter: ExecFilterTables, connector: ProcConnector): Promise<string | undefined> {
     const attached = connector.filterExecs(filter.programFd);
     if (attached < 0) return `setsockopt(SO_ATTACH_BPF): ${errnoName(attached)}`;
     const passed = new Set<number>();

@@ -36,7 +36,7 @@ export interface LoadedExecFilter {
  */
 export function loadExecFilter(ownPid: number): LoadedExecFilter | { reason: string } {
   const mapFd = bpf.createByteMap(MAP_BYTES, NAME);
-  if (mapFd < 0) return { reason: `bpf(BPF_MAP_CREATE): ${errnoName(mapFd)}` };
+  if (mapFd < 0) return { reason: `bpf(BPF_MAP_CREATE): ${errnoName(mapFd)}; ${NEEDED}` };
   const programFd = bpf.loadSocketFilter(buildExecFilter(ownPid, mapFd), NAME);
   if (typeof programFd === "number") return { programFd, mapFd };
   closeFd(mapFd);
@@ -110,6 +110,9 @@ export interface DroppedExecs {
   has(pid: number): boolean;
 }
 
+/** The part of a filter that a source of events uses. */
+export type ExecFilterTables = Pick<ExecFilter, keyof ExecFilter>;
+
 /** The tables of a loaded filter, in memory that the kernel shares: reading and writing them is no system call. */
 export class ExecFilter {
   readonly programFd: number;
@@ -163,18 +166,27 @@ export class ExecFilter {
   }
 }
 
-const NOT_LOADED = "the filter is loaded with CAP_BPF and CAP_PERFMON, which this process did not have";
-
-/** Loads the filter for a later program of this process, which has fewer rights: descriptors to keep, and `note`. */
-export function prepareExecFilter(): { fds: number[]; note: string } {
-  const loaded = loadExecFilter(process.pid);
-  const fds = "reason" in loaded ? [] : [loaded.programFd, loaded.mapFd];
-  return { fds, note: JSON.stringify(loaded) };
+/** What the first program of this process leaves to the next one: descriptors, and a text that names them. */
+interface Handover {
+  fds: number[];
+  note: string;
 }
 
-/** Opens the filter that the earlier program of this process has loaded. Returns why there is none. */
-export function receiveExecFilter(note: string | undefined): ExecFilter | { reason: string } {
-  if (!note) return { reason: NOT_LOADED };
-  const loaded: LoadedExecFilter | { reason: string } = JSON.parse(note);
-  return "reason" in loaded ? loaded : ExecFilter.open(loaded);
+// 17 18
+const NOTE = /^exec-filter (\d+) (\d+)$/;
+const NEEDED = "loading it needs CAP_BPF and CAP_PERFMON, and a system call filter that allows bpf";
+
+/** Loads the filter for the next program of this process, which has fewer rights. Leaves the reason if that fails. */
+export function handOverExecFilter(): Handover {
+  const loaded = loadExecFilter(process.pid);
+  if ("reason" in loaded) return { fds: [], note: loaded.reason };
+  const { programFd, mapFd } = loaded;
+  return { fds: [programFd, mapFd], note: `exec-filter ${programFd} ${mapFd}` };
+}
+
+/** Opens the filter that `handOverExecFilter` has left. Returns why there is none. */
+export function takeOverExecFilter(note: string | undefined): ExecFilter | { reason: string } {
+  const [, programFd, mapFd] = NOTE.exec(note ?? "") ?? [];
+  if (programFd === undefined) return { reason: note || NEEDED };
+  return ExecFilter.open({ programFd: Number(programFd), mapFd: Number(mapFd) });
 }
