@@ -45,6 +45,8 @@ export function commonFiles(release: Release, layout: Layout, executable: string
     [join(layout.executables, "ffrtmp"), executable],
     // Editors complete policy files with it: see docs/policy.md.
     [join(layout.shared, "policy.schema.json"), "packaging/policy.schema.json"],
+    // Of no effect until the operator copies it: see docs/operating.md.
+    [join(layout.shared, "exec-filter.conf"), "packaging/systemd-drop-ins/exec-filter.conf"],
     [join(layout.documents, "policy.md"), "docs/policy.md"],
     [join(layout.documents, "operating.md"), "docs/operating.md"],
     [join(layout.bash, "ffrtmp"), Buffer.from(bashCompletion(program))],

@@ -95,6 +95,7 @@ export class DaemonStatistics {
       atBootMs: host.bootNow(),
       stoppedMs,
       counts: this.counts(),
+      unfilteredBecause: this.#events?.unfilteredBecause() ?? null,
     };
   }
 }

@@ -52,6 +52,8 @@ export interface DaemonReport {
   source: EventSource;
   sourceSinceMs: number;
   counts: DaemonCounts;
+  /** Why the kernel reports all execs. `null`: it does not, or the daemon is of an earlier release. */
+  unfilteredBecause?: string | null;
 }
 
 /** Keeps the keys of the JSON, which other versions read: `foundByScan` is `foundByLooking` there. */
@@ -128,6 +130,7 @@ export function daemonReportJson({ counts, ...report }: LastReport) {
     events_dropped: counts.dropped,
     renames_dropped: counts.droppedRenames,
     execs_filtered: counts.filteredExecs,
+    execs_unfiltered_because: report.unfilteredBecause ?? null,
     overruns: counts.overruns,
     malformed: counts.malformed,
     work_postponed: counts.postponed,

@@ -1,17 +1,24 @@
 import { expect } from "bun:test";
-import { linkSync, openSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { linkSync, openSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { loadExecFilter } from "../../src/linux/events/execFilter.ts";
 import { closeFd } from "../../src/sys/descriptor.ts";
 import {
   FFRTMP,
   lacksCommand,
   lacksRoot,
+  readProc,
   type Sandbox,
   testIf,
   until,
   useSandbox,
 } from "../support/sandbox.ts";
 import { startDaemon, type WatchDaemon } from "../support/watchDaemon.ts";
+
+const UNIT = join(import.meta.dir, "../../packaging/systemd/ffrtmp-watch.service");
+/** linux/capability.h */
+const CAP_PERFMON = 38n;
+const CAP_BPF = 39n;
 
 const sandbox = useSandbox();
 
@@ -149,19 +156,51 @@ filterTest("no target is missed while the policy changes without end", async () 
   for (const pid of pids) await isGoverned(daemon, pid);
 });
 
-filterTest("without the rights to load the filter, the daemon receives all execs", async () => {
+/** Starts `watch` with the capabilities of the packaged service, and others that a drop-in adds. */
+async function startAsService(box: Sandbox, flags: string[], ...added: string[]) {
+  const [, unit = ""] = /^CapabilityBoundingSet=(.*)$/m.exec(readFileSync(UNIT, "utf8")) ?? [];
+  const names = [...unit.split(" "), ...added].map((name) => `+${name.slice("CAP_".length).toLowerCase()}`);
+  const limited = ["setpriv", "--bounding-set", ["-all", ...names].join(","), "--inh-caps", "-all"];
+  const path = box.path("watch.log");
+  const { pid } = box.spawn([...limited, FFRTMP, "watch", ...flags], {
+    stdout: "ignore",
+    stderr: openSync(path, "w"),
+  });
+  const log = () => readFileSync(path, "utf8");
+  await until("the daemon watches", () => log().includes("; events: connector"));
+  await until("the daemon has written its state", async () => (await counts(box)) !== null);
+  return { pid, log };
+}
+
+filterTest(
+  "with the rights of the drop-in, the service uses the filter and has none of these rights",
+  async () => {
+    const box = sandbox();
+    const { name, path } = box.program("sleep");
+    const flags = ["--target", name, "--scan-interval", "24h"];
+    const { pid, log } = await startAsService(box, flags, "CAP_BPF", "CAP_PERFMON");
+    expect(await counts(box)).toMatchObject({
+      execs_filtered: expect.any(Number),
+      execs_unfiltered_because: null,
+    });
+    for (const task of readdirSync(`/proc/${pid}/task`)) {
+      const status = readProc(pid, `task/${task}/status`);
+      const permitted = BigInt(`0x${/^CapPrm:\s+(\w+)$/m.exec(status)?.[1]}`);
+      expect(permitted & ((1n << CAP_BPF) | (1n << CAP_PERFMON))).toBe(0n);
+    }
+    await isGoverned({ log }, box.spawn([path, "600"]).pid);
+  },
+);
+
+filterTest("without the drop-in, the service receives all execs and says why", async () => {
   const box = sandbox();
-  const { name, path } = box.program("sleep");
+  const { path } = box.program("sleep");
   linkSync(path, box.path("renamed"));
   const target = `argv0-${box.tag}`;
-  const flags = ["--target", name, "--target", target, "--scan-interval", "24h"];
-  const log = box.path("watch.log");
-  const drop = ["setpriv", "--bounding-set", "-bpf,-sys_admin"];
-  box.spawn([...drop, FFRTMP, "watch", ...flags], { stdout: "ignore", stderr: openSync(log, "w") });
-  const daemon = { log: () => readFileSync(log, "utf8") };
-  await until("the daemon watches", () => daemon.log().includes("; events: connector"));
-  await until("the daemon has written its state", async () => (await counts(box)) !== null);
-  expect(await counts(box)).toMatchObject({ execs_filtered: null });
+  const daemon = await startAsService(box, ["--target", target, "--scan-interval", "24h"]);
+  const status = await counts(box);
+  expect(status).toMatchObject({ execs_filtered: null });
+  expect(status.execs_unfiltered_because).toContain("CAP_BPF");
   const child = executeLater(box, box.path("renamed"), target);
   proceed(child);
   await isGoverned(daemon, child.pid);

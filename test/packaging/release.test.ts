@@ -143,6 +143,7 @@ releaseTest("the tarball can be extracted over /usr/local", () => {
     "share/doc/ffrtmp/policy.yaml",
     "share/doc/ffrtmp/policy.md",
     "share/ffrtmp/policy.schema.json",
+    "share/ffrtmp/exec-filter.conf",
     "share/doc/ffrtmp/copyright",
   ])
     expect(paths).toContain(path);

@@ -81,7 +81,7 @@ function describe(status: DaemonStatus | LiveStatus, ageMs: number | undefined):
     ["received", String(status.events_received)],
     ["dropped", droppedText(status.events_dropped)],
     ["renames dropped", droppedText(status.renames_dropped)],
-    ["execs filtered", filteredText(status.execs_filtered)],
+    ["execs filtered", filteredText(status)],
     ["overruns", String(status.overruns)],
     ["malformed", String(status.malformed)],
     ["postponed", countText(status.work_postponed, "times, for lack of file descriptors")],
@@ -98,10 +98,10 @@ function describe(status: DaemonStatus | LiveStatus, ageMs: number | undefined):
   ];
 }
 
-function filteredText(count: number | null): string {
-  return count === null
-    ? "no: every exec on the machine is reported"
-    : `${count} of other commands, in the kernel`;
+function filteredText({ execs_filtered, execs_unfiltered_because }: DaemonStatus): string {
+  if (execs_filtered !== null) return `${execs_filtered} of other commands, in the kernel`;
+  const reason = execs_unfiltered_because === null ? "" : `: ${execs_unfiltered_because}`;
+  return `none, each program that starts wakes the daemon${reason}`;
 }
 
 function droppedText(count: number | null): string {

@@ -88,7 +88,7 @@ export async function watch(flags: WatchFlags): Promise<number> {
     events: {
       choice: flags.events,
       bufferBytes: flags.eventBuffer,
-      execFilter: "reason" in execFilter ? undefined : execFilter,
+      execFilter,
     },
     placement: flags.placement,
     answersRequests: isLocked && !flags.once,

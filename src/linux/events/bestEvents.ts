@@ -2,7 +2,7 @@ import { closeFd } from "../../sys/descriptor.ts";
 import { openPidfd, readPidfdExit } from "../../sys/pidfd.ts";
 import type { Host } from "../host.ts";
 import { ConnectorEvents } from "./connectorEvents.ts";
-import type { ExecFilter } from "./execFilter.ts";
+import type { ExecFilterTables, NoExecFilter } from "./execFilter.ts";
 import { PidfdEvents } from "./pidfdEvents.ts";
 import { PollingEvents } from "./pollingEvents.ts";
 import type { OnEvents, ProcessEvents } from "./processEvents.ts";
@@ -19,7 +19,7 @@ export type EventChoice = "auto" | "polling";
 interface BestEventsOptions {
   choice?: EventChoice;
   bufferBytes?: number;
-  execFilter?: ExecFilter | undefined;
+  execFilter?: ExecFilterTables | NoExecFilter | undefined;
 }
 
 const EXIT_CHECK_INTERVAL_MS = 1000;

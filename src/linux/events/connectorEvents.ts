@@ -3,7 +3,7 @@ import { errnoName } from "../../sys/errno.ts";
 import { renameOwnThreadToItself } from "../../sys/ownProcess.ts";
 import type { Host } from "../host.ts";
 import { isOutsideInitialNamespace } from "../proc/namespaces.ts";
-import type { DroppedExecs, ExecFilterTables } from "./execFilter.ts";
+import type { DroppedExecs, ExecFilterTables, NoExecFilter } from "./execFilter.ts";
 import { PidfdEvents } from "./pidfdEvents.ts";
 import { openProcConnector, type ProcConnector } from "./procConnector.ts";
 import type { EventCounters, WantedNames, WatchedProcess } from "./processEvents.ts";
@@ -15,6 +15,7 @@ const SELF_TEST_TRY_MS = 50;
 const HEARTBEAT_INTERVAL_MS = 10_000;
 const MAX_MISSED_BEATS = 2;
 
+const NO_EXIT_RECORDS = "this kernel reports exits by events only (before Linux 6.15)";
 const TEST_PROGRAM = "/bin/true";
 const TEST_NAME = "true";
 
@@ -26,7 +27,7 @@ interface ConnectorOptions {
    */
   hasExits?: boolean;
   /** Drops execs under other names than those of `setNames`, where it works and exits are not reported. */
-  execFilter?: ExecFilterTables | undefined;
+  execFilter?: ExecFilterTables | NoExecFilter | undefined;
   heartbeatIntervalMs?: number;
   openConnector?: typeof openProcConnector;
 }
@@ -43,9 +44,8 @@ export class ConnectorEvents extends PidfdEvents {
   #hasExits: boolean;
   /** `undefined` where all execs are reported, and once exits are: the filter does not pass these. */
   #execFilter: ExecFilterTables | undefined;
-  /** Why the filter that was given is not used. */
-  #execFilterFailure: string | undefined;
-  #isFilteringExecs = false;
+  /** Why all execs are reported; `null` while the filter drops some. */
+  #unfilteredBecause: string | null = "no names are set yet";
   #toWallUsec = 0;
   #heartbeat: ReturnType<typeof setInterval> | undefined;
   #missedBeats = 0;
@@ -61,28 +61,34 @@ export class ConnectorEvents extends PidfdEvents {
   override counters(): EventCounters {
     const dropped = this.#connector?.dropped() ?? null;
     const droppedRenames = this.#connector?.droppedRenames() ?? null;
-    const filteredExecs = this.#isFilteringExecs ? (this.#execFilter?.dropped ?? null) : null;
+    const filteredExecs = this.#unfilteredBecause === null ? (this.#execFilter?.dropped ?? null) : null;
     return { ...this.counts, dropped, droppedRenames, filteredExecs };
   }
 
   override watchExit(process: WatchedProcess, pidfd: number | null): void {
     if (pidfd === null && !this.#hasExits) {
       this.#hasExits = this.#connector?.includeExits() === 0;
-      if (this.#hasExits) [this.#execFilter, this.#isFilteringExecs] = [undefined, false];
+      if (this.#hasExits) {
+        this.#execFilter = undefined;
+        this.#unfilteredBecause =
+          "a process without a pidfd needs its exit event, which the filter would drop";
+      }
     }
     super.watchExit(process, pidfd);
   }
 
   override setNames({ renamed, executed }: WantedNames): void {
     this.#connector?.filterRenames(renamed);
-    if (this.#execFilter === undefined) return;
+    const [filter, connector] = [this.#execFilter, this.#connector];
+    if (filter === undefined || connector === undefined) return;
     if (executed !== undefined) {
-      this.#execFilter.setNames(executed);
-      if (!this.#isFilteringExecs)
-        this.#isFilteringExecs = this.#connector?.filterExecs(this.#execFilter.programFd) === 0;
-    } else if (this.#isFilteringExecs) {
-      this.#connector?.passAllExecs();
-      this.#isFilteringExecs = false;
+      filter.setNames(executed);
+      if (this.#unfilteredBecause === null) return;
+      const attached = connector.filterExecs(filter.programFd);
+      this.#unfilteredBecause = attached === 0 ? null : `setsockopt(SO_ATTACH_BPF): ${errnoName(attached)}`;
+    } else {
+      if (this.#unfilteredBecause === null) connector.passAllExecs();
+      this.#unfilteredBecause = "the policy names commands by a pattern or by the paths of executables";
     }
   }
 
@@ -90,9 +96,8 @@ export class ConnectorEvents extends PidfdEvents {
     return this.#execFilter?.takeDropped();
   }
 
-  /** Returns why the filter of execs that was given is not used. */
-  get execFilterFailure(): string | undefined {
-    return this.#execFilterFailure;
+  override unfilteredBecause(): string | null {
+    return this.#unfilteredBecause;
   }
 
   override async stop(): Promise<void> {
@@ -134,16 +139,19 @@ export class ConnectorEvents extends PidfdEvents {
   }
 
   async #startExecFilter(connector: ProcConnector): Promise<void> {
-    const { execFilter } = this.#options;
-    if (execFilter === undefined || this.#hasExits) return;
-    try {
-      this.#execFilterFailure = await this.#testExecFilter(execFilter, connector);
-    } catch (error) {
-      this.#execFilterFailure = `its test failed: ${error instanceof Error ? error.message : error}`;
+    const { execFilter = { reason: "no filter was asked for" } } = this.#options;
+    const reason = this.#hasExits ? NO_EXIT_RECORDS : "reason" in execFilter ? execFilter.reason : undefined;
+    if (reason !== undefined || "reason" in execFilter) {
+      this.#unfilteredBecause = reason ?? "";
+      return;
     }
+    const failure = await this.#testExecFilter(execFilter, connector).catch((error: unknown) =>
+      String(error),
+    );
     this.#onExec = () => {};
     connector.passAllExecs();
-    if (this.#execFilterFailure === undefined) this.#execFilter = execFilter;
+    if (failure === undefined) this.#execFilter = execFilter;
+    else this.#unfilteredBecause = `the test of the filter failed: ${failure}`;
   }
 
   /** Lets the filter pass one exec and drop another. Returns how it failed. Events of others may be lost meanwhile. */

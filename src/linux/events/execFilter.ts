@@ -34,7 +34,7 @@ export interface LoadedExecFilter {
  * Loads an eBPF filter for the socket of execs, which drops execs of processes with other names than those of the policy.
  * Needs CAP_BPF, and Linux 6.16 for the name of the executing process. The process that attaches the filter needs no right.
  */
-export function loadExecFilter(ownPid: number): LoadedExecFilter | { reason: string } {
+export function loadExecFilter(ownPid: number): LoadedExecFilter | NoExecFilter {
   const mapFd = bpf.createByteMap(MAP_BYTES, NAME);
   if (mapFd < 0) return { reason: `bpf(BPF_MAP_CREATE): ${errnoName(mapFd)}; ${NEEDED}` };
   const programFd = bpf.loadSocketFilter(buildExecFilter(ownPid, mapFd), NAME);
@@ -110,6 +110,10 @@ export interface DroppedExecs {
   has(pid: number): boolean;
 }
 
+export interface NoExecFilter {
+  reason: string;
+}
+
 /** The part of a filter that a source of events uses. */
 export type ExecFilterTables = Pick<ExecFilter, keyof ExecFilter>;
 
@@ -121,7 +125,7 @@ export class ExecFilter {
   readonly #count: BigUint64Array;
 
   /** Returns why the map cannot be used. */
-  static open({ programFd, mapFd }: LoadedExecFilter): ExecFilter | { reason: string } {
+  static open({ programFd, mapFd }: LoadedExecFilter): ExecFilter | NoExecFilter {
     const bytes = bpf.mapIntoMemory(mapFd, MAP_BYTES);
     return typeof bytes === "number"
       ? { reason: `mmap of a BPF map: ${errnoName(bytes)}` }
@@ -185,7 +189,7 @@ export function handOverExecFilter(): Handover {
 }
 
 /** Opens the filter that `handOverExecFilter` has left. Returns why there is none. */
-export function takeOverExecFilter(note: string | undefined): ExecFilter | { reason: string } {
+export function takeOverExecFilter(note: string | undefined): ExecFilter | NoExecFilter {
   const [, programFd, mapFd] = NOTE.exec(note ?? "") ?? [];
   if (programFd === undefined) return { reason: note || NEEDED };
   return ExecFilter.open({ programFd: Number(programFd), mapFd: Number(mapFd) });

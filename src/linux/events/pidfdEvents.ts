@@ -69,6 +69,10 @@ export class PidfdEvents implements ProcessEvents {
     return undefined;
   }
 
+  unfilteredBecause(): string | null {
+    return `${this.source} reports no execs of the kernel`;
+  }
+
   counters(): EventCounters {
     return { ...this.counts };
   }

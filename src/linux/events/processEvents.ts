@@ -35,6 +35,9 @@ export interface ProcessEvents {
    */
   takeDroppedExecs(): DroppedExecs | undefined;
 
+  /** Returns why the kernel reports all execs, whatever their names; `null` while it does not. */
+  unfilteredBecause(): string | null;
+
   counters(): EventCounters;
 
   /** Stops listening. No event arrives after the call, even while the promise is pending. */
