@@ -12,6 +12,7 @@ import { policy } from "./policy.ts";
 import { reload } from "./reload.ts";
 import { scan } from "./scan.ts";
 import { soak } from "./soak.ts";
+import { storm } from "./storm.ts";
 
 /** `node_modules/.bin/bun bench/run.ts NAME… [--quick] [--write]`; --write puts the tables into docs/benchmarks.md. */
 const BENCHMARKS: Record<string, Benchmark> = {
@@ -19,6 +20,7 @@ const BENCHMARKS: Record<string, Benchmark> = {
   footprint,
   discovery,
   idle,
+  storm,
   scan,
   policy,
   reload,
