@@ -157,16 +157,15 @@ export class ExecFilter {
    * is in this answer or in the next one. What it changed about its process is visible in procfs by then.
    */
   takeDropped(): DroppedExecs | undefined {
-    const taken = new Uint8Array(PID_MASK + 1);
-    let isEmpty = true;
+    let taken: Uint8Array | undefined;
     for (let word = 0; word < this.#droppedWords.length; word++) {
       // Eight bytes of 0 and 1 are 0 as a double only if all are 0.
       if (this.#droppedWords[word] === 0) continue;
-      isEmpty = false;
+      taken ??= new Uint8Array(PID_MASK + 1);
       for (let at = word * 8; at < word * 8 + 8; at++)
         taken[at] = Atomics.exchange(this.#bytes, DROPPED_AT + at, 0);
     }
-    return isEmpty ? undefined : { has: (pid) => taken[pid & PID_MASK] === 1 };
+    return taken && { has: (pid) => taken[pid & PID_MASK] === 1 };
   }
 }
 
