@@ -13,6 +13,7 @@ import { policy } from "./policy.ts";
 import { reload } from "./reload.ts";
 import { scan } from "./scan.ts";
 import { soak } from "./soak.ts";
+import { storm } from "./storm.ts";
 
 /** `node_modules/.bin/bun bench/run.ts NAME… [--quick] [--write]`; --write puts the tables into docs/benchmarks.md. */
 const BENCHMARKS: Record<string, Benchmark> = {
@@ -21,6 +22,7 @@ const BENCHMARKS: Record<string, Benchmark> = {
   discovery,
   idle,
   observe,
+  storm,
   scan,
   policy,
   reload,

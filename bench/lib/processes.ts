@@ -1,4 +1,6 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
+import { errnoName } from "../../src/sys/errno.ts";
+import { syscall } from "../../src/sys/libc.ts";
 
 /** Processes that a benchmark has started. Each is ended by its PID when the benchmark is over. */
 export class Processes implements AsyncDisposable {
@@ -26,14 +28,16 @@ export class Processes implements AsyncDisposable {
   }
 }
 
-/** Returns the CPU time of a process in all of its threads, in seconds. Source: /proc/PID/task/TID/schedstat, ns. */
+/** CPUCLOCK_SCHED of include/linux/posix-timers_types.h: the scheduler's count in ns. */
+const SCHEDULER_CLOCK = 2;
+
+/** Returns the CPU time of a process, in seconds, its ended threads included. Source: clock_getcpuclockid(3). */
 export function readCpuSeconds(pid: number): number {
   // Not /proc/PID/stat, whose ticks of 10 ms are too coarse for a daemon that sleeps.
-  let nanoseconds = 0;
-  for (const tid of readdirSync(`/proc/${pid}/task`)) {
-    nanoseconds += Number(readFileSync(`/proc/${pid}/task/${tid}/schedstat`, "utf8").split(" ")[0]);
-  }
-  return nanoseconds / 1e9;
+  const time = new BigInt64Array(2);
+  const result = syscall("clock_gettime", (~pid << 3) | SCHEDULER_CLOCK, time);
+  if (result < 0) throw new Error(`clock_gettime of PID ${pid}: ${errnoName(result)}`);
+  return Number(time[0]) + Number(time[1]) / 1e9;
 }
 
 export interface MemoryKb {

@@ -13,6 +13,12 @@ import { warn } from "./output/messages.ts";
 /** Present in the environment of the second start only, so that there is no third. */
 const RESTARTED = "FFRTMP_RESTARTED";
 
+/** Descriptors that the second start gets from the first one, and a text that describes them. */
+interface Handover {
+  fds: number[];
+  note: string;
+}
+
 /** Variables that change what the runtime, its allocator or the dynamic linker does, and no feature of ffrtmp. */
 const RUNTIME_VARIABLE = /^(BUN|JSC|NODE|MIMALLOC|MALLOC|LD)_|^GLIBC_TUNABLES=/;
 
@@ -22,26 +28,33 @@ const RUNTIME_VARIABLE = /^(BUN|JSC|NODE|MIMALLOC|MALLOC|LD)_|^GLIBC_TUNABLES=/;
  * several before any code of ffrtmp runs: only execve(2) takes them from all.
  *
  * Not for a process that will start a workload: it would inherit the rights and the environment. `keptFd`: a socket that
- * stays open.
+ * stays open. `prepare`: does what needs the rights. Returns its note in the second start, where there is one.
  */
-export function restartWithFewerRights(keptFd?: number): void {
-  const isSecondStart = process.env[RESTARTED] !== undefined;
+export function restartWithFewerRights(keptFd?: number, prepare?: () => Handover): string | undefined {
+  const note = process.env[RESTARTED];
+  const isSecondStart = note !== undefined;
   delete process.env[RESTARTED];
   const variables = readWords("/proc/self/environ");
   const needed = variables.filter((variable) => !RUNTIME_VARIABLE.test(variable));
   const hasRights = findUnneededCapabilities() !== 0n;
   if (isSecondStart) {
     if (hasRights) warnOfRights("it has them again after a new start");
-    return;
+    return note;
   }
+  const handover = hasRights ? prepare?.() : undefined;
   const failure = hasRights ? dropCapabilities() : undefined;
   if (failure !== undefined) warnOfRights(failure);
   const keepsRights = !hasRights || failure !== undefined;
-  if (keepsRights && needed.length === variables.length) return;
-  for (const fd of [...listKeptDescriptors(), ...(keptFd === undefined ? [] : [keptFd])]) keepOnExec(fd);
+  if (keepsRights && needed.length === variables.length) return undefined;
+  const given = [...(handover?.fds ?? []), ...(keptFd === undefined ? [] : [keptFd])];
+  for (const fd of [...listKeptDescriptors(), ...given]) keepOnExec(fd);
   const bytes = (words: string[]) => words.map((word) => Buffer.from(word, "latin1"));
-  const result = executeAgain(bytes(readWords("/proc/self/cmdline")), bytes([...needed, `${RESTARTED}=1`]));
+  const result = executeAgain(
+    bytes(readWords("/proc/self/cmdline")),
+    bytes([...needed, `${RESTARTED}=${handover?.note ?? ""}`]),
+  );
   warnOfRights(`cannot execute ${process.execPath}: ${errnoName(result)}`);
+  return undefined;
 }
 
 /**

@@ -4,17 +4,19 @@ import type { JobResult } from "../jobs/model/ending.ts";
 import type { OpenJob } from "../jobs/model/job.ts";
 import { recordActiveDaemon, repairAll } from "../jobs/recovery/recover.ts";
 import { pidfdsReportExitCodes, type StartedEvents, startBestEvents } from "../linux/events/bestEvents.ts";
+import type { DroppedExecs } from "../linux/events/execFilter.ts";
 import type { OnEvents, ProcessEvent, ProcessEvents } from "../linux/events/processEvents.ts";
 import { ProcessScan } from "../linux/events/processScan.ts";
 import { listPids } from "../linux/proc/table.ts";
 import type { JobSample } from "../metrics/sampler.ts";
-import { commNamesOf } from "../policy/commNames.ts";
+import { commNamesOf, execNamesOf } from "../policy/commNames.ts";
 import { totalOf } from "../policy/policy.ts";
 import { listPolicyChanges } from "../policy/policyChanges.ts";
 import type { Peer } from "../sys/unixSocket.ts";
 import { type ControlAnswer, type ControlRequest, ControlSocket } from "./controlSocket.ts";
 import { type DaemonContext, scanIntervalOf } from "./daemonContext.ts";
 import { Discovery } from "./discovery.ts";
+import { ExecNames } from "./execNames.ts";
 import { Health } from "./health.ts";
 import { HistoryPruner } from "./historyPruner.ts";
 import { JobTracker } from "./jobTracker.ts";
@@ -39,6 +41,7 @@ export class WatchDaemon {
   readonly #discovery: Discovery;
   readonly #pruner: HistoryPruner;
   readonly #rescans: Rescans;
+  readonly #execNames = new ExecNames();
   readonly #stopWatchdog: () => void;
   #reconcileTimer: ReturnType<typeof setInterval> | undefined;
   #controlSocket: ControlSocket | undefined;
@@ -103,7 +106,9 @@ export class WatchDaemon {
       if (event.kind === "job-ended" && event.result.slaReason === ENDED_BEFORE_LIMITS)
         this.#statistics.endedBeforeLimits++;
     });
-    this.#discovery = new Discovery(context, this.#tracker);
+    this.#discovery = new Discovery(context, this.#tracker, ({ comm }) => {
+      if (this.#execNames.learn(comm)) this.#setNames();
+    });
     this.#pruner = new HistoryPruner(context);
     this.#rescans = new Rescans({
       listPids: () => context.postponed.attempt(() => listPids(context.host)) ?? [],
@@ -114,6 +119,8 @@ export class WatchDaemon {
         this.#statistics.writeIfDue();
       },
     });
+    // Before the first full scan, which finds the processes that took or executed a name of the policy earlier.
+    this.#setNames();
     // Created before the first full scan, so that a process that appears during that scan is new to it.
     this.#scan = new ProcessScan(context.host, RECHECK_WINDOW_MS);
     this.#setReconcileTimer();
@@ -135,7 +142,7 @@ export class WatchDaemon {
       const changes = listPolicyChanges(before.written ?? new Map(), policy.written ?? new Map());
       bus.emit({ kind: "policy-loaded", trigger, policy, path, warnings, changes });
       // Before the scan, which finds the processes that took a name of the new policy earlier.
-      this.#events.setNames(commNamesOf(policy));
+      this.#setNames();
       if (policy.scanIntervalMs !== before.scanIntervalMs) {
         this.#setReconcileTimer();
         // Polling has a timer of its own.
@@ -254,6 +261,12 @@ export class WatchDaemon {
     this.#context.scheduling.inBackground(action);
   }
 
+  #setNames(): void {
+    const { policy } = this.#context.store;
+    this.#execNames.setPolicyNames(execNamesOf(policy));
+    this.#events.setNames({ renamed: commNamesOf(policy), executed: this.#execNames.list() });
+  }
+
   #isPolling(): boolean {
     return this.#events.source === "polling";
   }
@@ -287,6 +300,7 @@ export class WatchDaemon {
     const { events, unavailable } = await startEvents(this.#context, (batch) => this.#handle(batch));
     this.#events = events;
     this.#context.bus.emit({ kind: "event-source-changed", source: events.source, unavailable });
+    this.#setNames();
     this.#statistics.switchTo(events);
     this.#tracker.observer.switchTo(events);
     this.#isListening = true;
@@ -317,10 +331,11 @@ export class WatchDaemon {
       void this.#discovery.considerAll(this.#discovery.takeUnread());
       return;
     }
-    const pids = this.#scan.scan().events.flatMap((event) => ("pid" in event ? [event.pid] : []));
+    const dropped = this.#events.takeDroppedExecs();
+    const pids = this.#scan.scan(dropped).events.flatMap((event) => ("pid" in event ? [event.pid] : []));
     void this.#discovery
       .considerAll([...this.#discovery.takeUnread(), ...pids])
-      .then((found) => this.#reportFound(found));
+      .then((found) => this.#reportFound(found, dropped));
   }
 
   #checkObservers(): void {
@@ -366,21 +381,16 @@ export class WatchDaemon {
     });
   }
 
-  #reportFound(pids: number[]): void {
+  #reportFound(pids: number[], dropped?: DroppedExecs): void {
     for (const pid of pids) {
       this.#statistics.foundByScan++;
-      this.#context.bus.emit({ kind: "process-found-by-scan", pid });
+      this.#context.bus.emit({ kind: "process-found-by-scan", pid, isFiltered: dropped?.has(pid) ?? false });
     }
   }
 }
 
 async function startEvents(context: DaemonContext, onEvents: OnEvents): Promise<StartedEvents> {
-  const { host, options, store } = context;
-  const { isRealtime } = context.scheduling;
-  const started = await startBestEvents(host, scanIntervalOf(context), onEvents, {
-    ...options.events,
-    isRealtime,
-  });
-  started.events.setNames(commNamesOf(store.policy));
-  return started;
+  const { host, options, scheduling } = context;
+  const { isRealtime } = scheduling;
+  return startBestEvents(host, scanIntervalOf(context), onEvents, { ...options.events, isRealtime });
 }

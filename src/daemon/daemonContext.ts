@@ -2,6 +2,7 @@ import type { Context } from "../jobs/context.ts";
 import type { Retention } from "../ledger/retention.ts";
 import type { Placement } from "../linux/cgroup/placement.ts";
 import type { EventChoice } from "../linux/events/bestEvents.ts";
+import type { ExecFilter, NoExecFilter } from "../linux/events/execFilter.ts";
 import type { SlowReader } from "../linux/proc/slowFacts/slowReader.ts";
 import type { FactReader } from "../policy/procFacts.ts";
 import type { DaemonScheduling } from "./daemonScheduling.ts";
@@ -16,7 +17,7 @@ export interface DaemonContext extends Context {
     /** Interval between full process scans; `undefined`: the policy's, or 5 s. */
     scanIntervalMs: number | undefined;
     /** `bufferBytes`: the size of the buffer for process events that wait to be read. */
-    events: { choice: EventChoice; bufferBytes: number };
+    events: { choice: EventChoice; bufferBytes: number; execFilter: ExecFilter | NoExecFilter };
     placement: Placement;
     /** This daemon has locked the state directory, and answers on its control socket. */
     answersRequests: boolean;

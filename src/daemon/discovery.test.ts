@@ -59,7 +59,7 @@ async function play(outdated: number) {
       if (pidfd !== undefined) closeFd(pidfd);
     },
   } as unknown as JobTracker;
-  const discovery = new Discovery(context, tracker);
+  const discovery = new Discovery(context, tracker, () => {});
   clean.push(() => discovery.stop());
   expect(await discovery.consider(child.pid)).toBe(true);
   for (const job of jobs) clean.push(() => detach(governor, job, jobCgroupOf(governor, job)));

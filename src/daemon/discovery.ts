@@ -27,6 +27,7 @@ interface Considered {
 export class Discovery {
   readonly #context: DaemonContext;
   readonly #tracker: JobTracker;
+  readonly #onGoverned: (stat: ProcStat) => void;
   readonly #moveLock: MoveLockThread;
   readonly #notGoverned: OnceForEach;
   readonly #withoutTenant: OnceForEach;
@@ -38,8 +39,10 @@ export class Discovery {
   #unread = new Set<number>();
   #isStopped = false;
 
-  constructor(context: DaemonContext, tracker: JobTracker) {
+  /** `onGoverned` gets what was read of a process that is governed now. */
+  constructor(context: DaemonContext, tracker: JobTracker, onGoverned: (stat: ProcStat) => void) {
     this.#context = context;
+    this.#onGoverned = onGoverned;
     this.#tracker = tracker;
     this.#notGoverned = new OnceForEach(context.host);
     this.#withoutTenant = new OnceForEach(context.host);
@@ -170,6 +173,7 @@ export class Discovery {
         const { job, pidfd } = attached;
         bus.emit({ kind: "job-attached", job, target, rule });
         this.#tracker.observe(job, pidfd);
+        this.#onGoverned(stat);
         return true;
       });
     } catch (error) {

@@ -32,8 +32,11 @@ interface EventFacts {
   "policy-loaded": LoadedPolicy & { trigger: string; changes: readonly string[] };
   /** The policy file has errors, and the previous policy stays in force. */
   "policy-rejected": { trigger: string; path: string | undefined; faults: readonly string[] };
-  /** A scan found a process that the policy chose, and no event had reported it. */
-  "process-found-by-scan": { pid: number };
+  /**
+   * A scan found a process that the policy chose, and no event had reported it. `isFiltered`: the kernel dropped the event,
+   * because of the name of the executed file.
+   */
+  "process-found-by-scan": { pid: number; isFiltered: boolean };
   /** The policy chose a process, and it is not governed. Once for each process. */
   "not-governed": { pid: number; target: string; reason: string };
   /** A fact of a process cannot be part of a tenant's name. Another rule decided, without this tenant. Once for each process. */

@@ -9,6 +9,7 @@ const COUNTS = {
   received: 9,
   dropped: null,
   droppedRenames: null,
+  filteredExecs: null,
   overruns: 0,
   malformed: 0,
   postponed: 0,
@@ -132,6 +133,6 @@ test("a subscription ends when its subscriber says so", () => {
   const unsubscribe = bus.subscribe(({ kind }) => seen.push(kind));
   bus.emit({ kind: "daemon-stopping", signal: "SIGTERM" });
   unsubscribe();
-  bus.emit({ kind: "process-found-by-scan", pid: 7 });
+  bus.emit({ kind: "process-found-by-scan", pid: 7, isFiltered: false });
   expect(seen).toEqual(["daemon-stopping"]);
 });

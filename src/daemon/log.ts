@@ -71,7 +71,8 @@ const LINES: { [Kind in EventKind]: (event: DaemonEvent<Kind>) => string | strin
     `POLICY REJECTED (${trigger}); the previous one stays in force. Errors in ${path}:`,
     ...faults.map((fault) => `  ${fault}`),
   ],
-  "process-found-by-scan": ({ pid }) => `PID ${pid} found by scan (its exec event was missed)`,
+  "process-found-by-scan": ({ pid, isFiltered }) =>
+    `PID ${pid} found by scan (${isFiltered ? "its executable has another name than the policy" : "its exec event was missed"})`,
   "not-governed": ({ pid, target, reason }) => `not governed: PID ${pid} (${target}): ${reason}`,
   "tenant-refused": ({ pid, comm, reason }) => `no tenant for PID ${pid} (${comm}): ${reason} is refused`,
   "facts-late": ({ pid }) =>

@@ -22,7 +22,11 @@ function play() {
     slowReader: { counts: { late: 0, skipped: 0 } },
   } as unknown as DaemonContext;
   const source = (counters: EventCounters, name = "connector"): ProcessEvents =>
-    ({ source: name, counters: () => ({ ...counters }) }) as unknown as ProcessEvents;
+    ({
+      source: name,
+      counters: () => ({ ...counters }),
+      unfilteredBecause: () => null,
+    }) as unknown as ProcessEvents;
   const pass = (ms: number): void => {
     now += ms;
   };

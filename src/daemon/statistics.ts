@@ -36,12 +36,13 @@ export class DaemonStatistics {
   counts(): DaemonCounts {
     const earlier = this.#earlier;
     const { late, skipped } = this.#context.slowReader.counts;
-    const { received, dropped, droppedRenames, overruns, malformed } =
+    const { received, dropped, droppedRenames, filteredExecs, overruns, malformed } =
       this.#events?.counters() ?? zeroCounters();
     return {
       received: earlier.received + received,
       dropped: sumOf(earlier.dropped, dropped),
       droppedRenames: sumOf(earlier.droppedRenames, droppedRenames),
+      filteredExecs,
       overruns: earlier.overruns + overruns,
       malformed: earlier.malformed + malformed,
       postponed: this.#context.postponed.count,
@@ -94,6 +95,7 @@ export class DaemonStatistics {
       atBootMs: host.bootNow(),
       stoppedMs,
       counts: this.counts(),
+      unfilteredBecause: this.#events?.unfilteredBecause() ?? null,
     };
   }
 }
@@ -103,6 +105,11 @@ function sumOf(earlier: number | null, later: number | null): number | null {
   return earlier === null || later === null ? null : earlier + later;
 }
 
-function lossesIn({ received: _, endedBeforeLimits: __, ...losses }: DaemonCounts): string {
+function lossesIn({
+  received: _,
+  endedBeforeLimits: __,
+  filteredExecs: ___,
+  ...losses
+}: DaemonCounts): string {
   return JSON.stringify(losses);
 }

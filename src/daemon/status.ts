@@ -7,7 +7,10 @@ import { isAlive, type ProcessIdentity } from "../linux/proc/identity.ts";
 
 /** The process events that a daemon has received and missed since its start. */
 export interface DaemonCounts
-  extends Pick<EventCounters, "received" | "dropped" | "droppedRenames" | "overruns" | "malformed"> {
+  extends Pick<
+    EventCounters,
+    "received" | "dropped" | "droppedRenames" | "filteredExecs" | "overruns" | "malformed"
+  > {
   /** How often work had to wait because there were too few file descriptors. */
   postponed: number | null;
   /** Scans of all processes because events were lost. */
@@ -49,6 +52,8 @@ export interface DaemonReport {
   source: EventSource;
   sourceSinceMs: number;
   counts: DaemonCounts;
+  /** Why the kernel reports all execs. `null`: it does not, or the daemon is of an earlier release. */
+  unfilteredBecause?: string | null;
 }
 
 /** Keeps the keys of the JSON, which other versions read: `foundByScan` is `foundByLooking` there. */
@@ -74,6 +79,7 @@ export function readDaemonReport({ ledger, host }: Context): LastReport | undefi
   // A daemon of an earlier version did not count these.
   const later = {
     droppedRenames: null,
+    filteredExecs: null,
     postponed: null,
     notGoverned: null,
     tenantsRefused: null,
@@ -123,6 +129,8 @@ export function daemonReportJson({ counts, ...report }: LastReport) {
     events_received: counts.received,
     events_dropped: counts.dropped,
     renames_dropped: counts.droppedRenames,
+    execs_filtered: counts.filteredExecs,
+    execs_unfiltered_because: report.unfilteredBecause ?? null,
     overruns: counts.overruns,
     malformed: counts.malformed,
     work_postponed: counts.postponed,

@@ -15,6 +15,7 @@ import { applyCgroupLimits } from "../linux/cgroup/jobLimits.ts";
 import { planJobCgroup } from "../linux/cgroup/planJobCgroup.ts";
 import { pidfdsReportExitCodes } from "../linux/events/bestEvents.ts";
 import { ConnectorEvents } from "../linux/events/connectorEvents.ts";
+import { ExecFilter, loadExecFilter } from "../linux/events/execFilter.ts";
 import { readProcFile } from "../linux/host.ts";
 import { isAlive } from "../linux/proc/identity.ts";
 import { isOutsideInitialNamespace } from "../linux/proc/namespaces.ts";
@@ -27,8 +28,14 @@ import { GIVEN_UP, installSignalFilter } from "../sys/seccomp.ts";
 import { type Check, fails, works } from "./check.ts";
 import { checkMoveWait, checkRealtime } from "./discoveryChecks.ts";
 
+/** The filter of execs in the daemon that runs now. See `ProcessEvents`. */
+export interface RunningWatch {
+  filteredExecs: number | null;
+  unfilteredBecause: string | null;
+}
+
 /** Tries every feature that governing can use on this machine with these rights, and undoes every change. */
-export async function runChecks(context: Context): Promise<Check[]> {
+export async function runChecks(context: Context, watch?: RunningWatch): Promise<Check[]> {
   const exitRecords = await probeExitRecords();
   return [
     probeRights(context),
@@ -41,6 +48,7 @@ export async function runChecks(context: Context): Promise<Check[]> {
     await probeConnector(context),
     await checkMoveWait(context),
     checkRealtime(context),
+    await probeExecFilter(context, watch),
     probeLedger(context),
     describeUpgrade(context, exitRecords.works),
     // The last one: afterwards this process can no longer do what the other checks do.
@@ -189,6 +197,41 @@ async function probeConnector({ host }: Context): Promise<Check> {
   if (reason !== undefined) return fails(name, reason, "watch finds processes by its scans only");
   await events.stop();
   return works(name, "the kernel reports every exec and exit immediately");
+}
+
+/** An event costs a thread that receives it, the main thread, and three reads: docs/benchmarks.md. */
+const MS_PER_EXEC = 0.1;
+
+/** Tries the filter with the rights of this process, and says whether the running daemon uses it. */
+async function probeExecFilter({ host }: Context, watch: RunningWatch | undefined): Promise<Check> {
+  const name = "exec filter";
+  const saved = `up to ${Math.round(readForksPerSecond(host) * 60 * MS_PER_EXEC)} ms of CPU a minute at the average number of process starts since the boot`;
+  if (watch !== undefined && watch.filteredExecs !== null)
+    return works(name, `in use by watch, which it has spared ${watch.filteredExecs} execs of other commands`);
+  const reason = watch?.unfilteredBecause ?? (await whyNoExecFilter(host));
+  const cost = `each program that starts on the machine wakes watch: ${saved}`;
+  if (reason === undefined) return works(name, `watch can use it with these rights, and saves ${saved}`);
+  const hint = "for ffrtmp-watch.service see exec-filter.conf in docs/operating.md";
+  return fails(name, `${watch === undefined ? "" : "not in use by watch: "}${reason}; ${hint}`, cost);
+}
+
+async function whyNoExecFilter(host: Context["host"]): Promise<string | undefined> {
+  const loaded = loadExecFilter(process.pid);
+  if ("reason" in loaded) return loaded.reason;
+  const execFilter = ExecFilter.open(loaded);
+  const events = new ConnectorEvents(host, { execFilter, hasExits: !(await pidfdsReportExitCodes()) });
+  const reason = await events.start(() => {});
+  if (reason !== undefined) return reason;
+  events.setNames({ renamed: [], executed: [] });
+  const unfiltered = events.unfilteredBecause();
+  await events.stop();
+  return unfiltered ?? undefined;
+}
+
+// processes 2839212
+function readForksPerSecond(host: Context["host"]): number {
+  const forks = Number(/^processes (\d+)$/m.exec(readProcFile(host, "stat"))?.[1] ?? 0);
+  return forks / (host.bootNow() / 1000);
 }
 
 function probeSignalFilter(): Check {

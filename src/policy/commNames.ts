@@ -1,3 +1,4 @@
+import type { NamePattern } from "./namePattern.ts";
 import type { Policy } from "./policy.ts";
 
 /**
@@ -5,7 +6,22 @@ import type { Policy } from "./policy.ts";
  * has to match a pattern. A renaming changes neither of the other two names, of the executable and the first argument.
  */
 export function commNamesOf({ targets, rules }: Policy): readonly string[] | undefined {
-  const patterns = [...targets, ...rules.flatMap((rule) => rule.commands)];
+  return namesOfAll([...targets, ...rules.flatMap((rule) => rule.commands)]);
+}
+
+/**
+ * Returns the names that the files of all governed commands have, as the kernel names a process that executes them;
+ * `undefined` where a rule does not say them: it has a pattern, or names executables by their paths, which links can have
+ * other names than. A process with another name matches only by its first argument, by the name of the interpreter of its
+ * script, or by the name of the file behind a link.
+ */
+export function execNamesOf({ targets, rules }: Policy): readonly string[] | undefined {
+  const governing = rules.filter(({ ignore }) => !ignore);
+  if (governing.some(({ commands }) => commands.length === 0)) return undefined;
+  return namesOfAll([...targets, ...governing.flatMap((rule) => rule.commands)]);
+}
+
+function namesOfAll(patterns: readonly NamePattern[]): string[] | undefined {
   const names = patterns.map(({ comm }) => comm);
   return names.some((name) => name === undefined) ? undefined : [...new Set(names as string[])];
 }

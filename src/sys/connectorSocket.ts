@@ -13,6 +13,7 @@ const SOL_SOCKET = 1;
 const SO_RCVBUF = 8;
 const SO_ATTACH_FILTER = 26;
 const SO_RCVBUFFORCE = 33;
+const SO_ATTACH_BPF = 50;
 const SO_MEMINFO = 55;
 const MEMINFO_WORDS = 9;
 const MEMINFO_DROPS = 8;
@@ -57,6 +58,11 @@ export function openConnectorSocket(
 /** Attaches a filter in place of an earlier one, between two messages: none is lost. Returns 0 or −errno. */
 export function attachFilter(fd: number, filter: Uint8Array): number {
   return setOption(fd, SO_ATTACH_FILTER, encodeFprog(filter));
+}
+
+/** Attaches a loaded eBPF filter in the same way; it needs no right. Returns 0 or −errno. */
+export function attachLoadedFilter(fd: number, programFd: number): number {
+  return setOption(fd, SO_ATTACH_BPF, Int32Array.of(programFd));
 }
 
 /** Sends one message to the kernel, whose port is 0. Returns its length or −errno. */

@@ -69,3 +69,10 @@ export function addressOf(buffer: Bytes): number {
   loadedLibc ??= loadLibc();
   return loadedLibc.ffi.ptr(buffer);
 }
+
+/** Returns a view of memory that the kernel has mapped into this process and that stays mapped. */
+export function bufferAt(address: number, bytes: number): ArrayBuffer {
+  loadedLibc ??= loadLibc();
+  const { ffi } = loadedLibc;
+  return ffi.toArrayBuffer(address as import("bun:ffi").Pointer, 0, bytes);
+}

@@ -46,6 +46,7 @@ const NUMBERS = {
   keyctl: [250, 219],
   kill: [62, 129],
   migrate_pages: [256, 238],
+  mmap: [9, 222],
   mount: [165, 40],
   mount_setattr: [442, 442],
   move_mount: [429, 429],

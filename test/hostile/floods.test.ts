@@ -1,7 +1,10 @@
 import { expect } from "bun:test";
 import { openSync, readFileSync, writeFileSync } from "node:fs";
+import { loadExecFilter } from "../../src/linux/events/execFilter.ts";
+import { closeFd } from "../../src/sys/descriptor.ts";
 import {
   eventually,
+  FFRTMP,
   lacksCommand,
   lacksRoot,
   type Sandbox,
@@ -29,12 +32,18 @@ interface Flooded {
 }
 
 /** Starts `watch`, which makes no scan of its own, and a flood of process events by user 65534. */
-async function watchFlooded(box: Sandbox, target: string, kind: string): Promise<Flooded> {
+async function watchFlooded(
+  box: Sandbox,
+  target: string,
+  kind: string,
+  wrapper: string[] = [],
+): Promise<Flooded> {
   const path = box.path("watch.log");
   const policy = box.path("policy.yaml");
   writeFileSync(policy, `target_commands: ["${target}"]\n`);
   const startedMs = performance.now();
-  const daemon = box.start(["watch", "--watch-config", policy, "--scan-interval", "24h"], {
+  const command = [...wrapper, FFRTMP, "watch", "--watch-config", policy, "--scan-interval", "24h"];
+  const daemon = box.spawn(command, {
     stdout: "ignore",
     stderr: openSync(path, "a"),
   });
@@ -55,13 +64,28 @@ async function countsAfter(box: Sandbox, { daemon, flood }: Flooded): Promise<an
   return box.json(["ps", "--daemon"]);
 }
 
+function lacksFilter(): string | undefined {
+  const loaded = loadExecFilter(process.pid);
+  if ("reason" in loaded) return loaded.reason;
+  for (const fd of [loaded.programFd, loaded.mapFd]) closeFd(fd);
+  return lacksConnector();
+}
+
 const missing = lacksConnector();
 
-for (const kind of ["renames", "execs", "forks"]) {
-  testIf(missing)(`every target is governed by its exec event during a flood of ${kind}`, async () => {
+const WITHOUT_FILTER = ["setpriv", "--bounding-set", "-bpf,-sys_admin"];
+
+for (const [kind, wrapper, how] of [
+  ["renames", [], ""],
+  ["execs", [], ""],
+  ["execs", WITHOUT_FILTER, " that the kernel does not filter"],
+  ["forks", [], ""],
+] as const) {
+  const lacks = missing ?? (wrapper.length > 0 ? lacksCommand("setpriv") : undefined);
+  testIf(lacks)(`every target is governed by its exec event during a flood of ${kind}${how}`, async () => {
     const box = sandbox();
     const { name, path } = box.program("sleep");
-    const flooded = await watchFlooded(box, name, kind);
+    const flooded = await watchFlooded(box, name, kind, [...wrapper]);
     for (let count = 0; count < TARGETS; count++) {
       const { pid } = box.spawn([path, "600"]);
       await until("the target is governed", () => flooded.log().includes(`Attaching to PID ${pid} `));
@@ -105,3 +129,22 @@ testIf(missing)("a flood of renamings to names that no policy has does not reach
   const counts = await countsAfter(box, flooded);
   expect(counts).toMatchObject({ renames_dropped: 0, events_dropped: 0, found_by_looking: 0, rescans: 0 });
 });
+
+testIf(lacksFilter())(
+  "a flood of execs under names that no policy has does not reach the daemon",
+  async () => {
+    const box = sandbox();
+    const flooded = await watchFlooded(box, `none-${box.tag}`, "execs");
+    const counts = () => box.json(["ps", "--daemon"]);
+    await until("the flood has begun", async () => (await counts())?.execs_filtered > 0);
+    const before = await counts();
+    await until(
+      "1000 execs are dropped",
+      async () => (await counts()).execs_filtered > before.execs_filtered + 1000,
+    );
+    const after = await counts();
+    await countsAfter(box, flooded);
+    // The heartbeat, and what other tests rename.
+    expect(after.events_received - before.events_received).toBeLessThan(100);
+  },
+);

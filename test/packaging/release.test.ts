@@ -144,6 +144,7 @@ releaseTest("the tarball can be extracted over /usr/local", () => {
     "share/doc/ffrtmp/policy.md",
     "share/ffrtmp/ffrtmp.rules.yml",
     "share/ffrtmp/policy.schema.json",
+    "share/ffrtmp/exec-filter.conf",
     "share/doc/ffrtmp/copyright",
   ])
     expect(paths).toContain(path);

@@ -6,6 +6,7 @@ import { tryForbiddenCalls } from "../../src/sys/seccomp.ts";
 import { lacksCommand, testIf } from "../support/sandbox.ts";
 
 const UNIT = join(import.meta.dir, "../../packaging/systemd/ffrtmp-watch.service");
+const DROP_IN = join(import.meta.dir, "../../packaging/systemd-drop-ins/exec-filter.conf");
 const analyzeTest = testIf(lacksCommand("systemd-analyze"));
 const MAX_EXPOSURE = 4.0;
 
@@ -22,11 +23,13 @@ function analyze(...flags: string[]): { exitCode: number; text: string } {
 }
 
 /** Reads the settings of the unit, each with the comment above it or above its group. */
-function readComments(): { setting: string; value: string; comment: string }[] {
+const readComments = () => readSettings(UNIT);
+
+function readSettings(path: string): { setting: string; value: string; comment: string }[] {
   const settings: { setting: string; value: string; comment: string }[] = [];
   let comment: string[] = [];
   let isInComment = false;
-  for (const line of readFileSync(UNIT, "utf8").split("\n")) {
+  for (const line of readFileSync(path, "utf8").split("\n")) {
     if (line.startsWith("#")) {
       comment = isInComment ? [...comment, line] : [line];
       isInComment = true;
@@ -107,4 +110,12 @@ test("the unit denies system calls that signal, trace or access other processes,
   for (const call of BY_ARGUMENTS) expect(denied).not.toContain(call);
   // Bun suspends its own threads with tgkill.
   expect(denied).not.toContain("tgkill");
+});
+
+test("the drop-in adds the rights to load the filter of execs, and nothing else", () => {
+  const added = readSettings(DROP_IN).map(({ setting, value }) => `${setting}=${value}`);
+  expect(added).toEqual(["CapabilityBoundingSet=CAP_BPF CAP_PERFMON", "SystemCallFilter=bpf"]);
+  for (const { comment } of readSettings(DROP_IN)) expect(comment.length).toBeGreaterThan(40);
+  // The daemon gives up again what the drop-in adds.
+  for (const name of ["CAP_BPF", "CAP_PERFMON"]) expect(Object.keys(KEPT_CAPABILITIES)).not.toContain(name);
 });

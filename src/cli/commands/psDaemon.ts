@@ -81,11 +81,12 @@ function describe(status: DaemonStatus | LiveStatus, ageMs: number | undefined):
     ["received", String(status.events_received)],
     ["dropped", droppedText(status.events_dropped)],
     ["renames dropped", droppedText(status.renames_dropped)],
+    ["execs filtered", filteredText(status)],
     ["overruns", String(status.overruns)],
     ["malformed", String(status.malformed)],
     ["postponed", countText(status.work_postponed, "times, for lack of file descriptors")],
     ["rescans", `${status.rescans} after lost events, and one every ${interval}`],
-    ["found by scan", `${status.found_by_looking} processes whose exec event was missed`],
+    ["found by scan", `${status.found_by_looking} processes of which no event told`],
     ["not governed", countText(status.not_governed, "processes that the policy chose")],
     ["no tenant", countText(status.tenants_refused, "processes whose fact cannot name a tenant")],
     ["late facts", countText(status.late_reads, `not read in time, ${status.skipped_reads} not tried`)],
@@ -95,6 +96,12 @@ function describe(status: DaemonStatus | LiveStatus, ageMs: number | undefined):
     ],
     ["counted", ageMs === undefined ? "now" : `${formatDuration(ageMs)} ago`],
   ];
+}
+
+function filteredText({ execs_filtered, execs_unfiltered_because }: DaemonStatus): string {
+  if (execs_filtered !== null) return `${execs_filtered} of other commands, in the kernel`;
+  const reason = execs_unfiltered_because === null ? "" : `: ${execs_unfiltered_because}`;
+  return `none, each program that starts wakes the daemon${reason}`;
 }
 
 function droppedText(count: number | null): string {

@@ -19,6 +19,7 @@ import { LIMIT_NAMES } from "../../limits/table.ts";
 import type { Placement } from "../../linux/cgroup/placement.ts";
 import { whyNoRealtimeThreads } from "../../linux/cgroup/realtime.ts";
 import type { EventChoice } from "../../linux/events/bestEvents.ts";
+import { handOverExecFilter, takeOverExecFilter } from "../../linux/events/execFilter.ts";
 import type { SlowRead } from "../../linux/proc/slowFacts/slowFacts.ts";
 import { SlowReader } from "../../linux/proc/slowFacts/slowReader.ts";
 import { listPids } from "../../linux/proc/table.ts";
@@ -71,7 +72,9 @@ export interface WatchFlags extends CommonFlags, PolicyFlags {
 
 /** Governs the processes that the policy chooses, until a signal ends the command. */
 export async function watch(flags: WatchFlags): Promise<number> {
-  restartWithFewerRights();
+  const usesFilter = flags.events === "auto" && !flags.once && !flags.dryRun;
+  const note = restartWithFewerRights(undefined, usesFilter ? handOverExecFilter : undefined);
+  const execFilter = takeOverExecFilter(note);
   const bus = new DaemonEvents();
   if (!flags.dryRun) startLog(bus, { level: flags.logLevel, json: flags.json ?? false });
   const service = new ServiceManager(takeServiceVariables(process.env, process.pid), warn);
@@ -87,12 +90,15 @@ export async function watch(flags: WatchFlags): Promise<number> {
   neverWaitForStderr();
   let daemon: WatchDaemon | undefined;
   const signal = firstSignal(() => daemon?.reload("SIGHUP"));
-  // The executable starts with the JIT compiler turned down (scripts/build.ts), which a daemon needs.
-  Bun.unsafe.setJITPolicy(1);
+  compileFromFirstJobOn(bus);
 
   const options = {
     scanIntervalMs: flags.scanInterval,
-    events: { choice: flags.events, bufferBytes: flags.eventBuffer },
+    events: {
+      choice: flags.events,
+      bufferBytes: flags.eventBuffer,
+      execFilter,
+    },
     placement: flags.placement,
     answersRequests: isLocked && !flags.once,
     retention: { maxAgeMs: flags.retentionMaxAge, maxBytes: flags.retentionMaxSize },
@@ -148,6 +154,20 @@ async function openWebServer(
   }
   const { openWeb } = await import("../../web/web.ts");
   return openWeb({ listen, metricsMaxJobs, tokenFile, tlsCert, tlsKey }, bus, daemon);
+}
+
+/**
+ * The executable starts with the JIT compiler turned down (scripts/build.ts), which a daemon with jobs needs. An idle one runs
+ * the same code a few times a minute, and compiling it takes more time than running it.
+ */
+function compileFromFirstJobOn(bus: DaemonEvents): void {
+  let isCompiling = false;
+  bus.subscribe(({ kind }) => {
+    if (isCompiling || (kind !== "job-attached" && kind !== "job-taken-over" && kind !== "job-handed-over"))
+      return;
+    isCompiling = true;
+    Bun.unsafe.setJITPolicy(1);
+  });
 }
 
 async function dryRun(

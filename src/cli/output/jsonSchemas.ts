@@ -307,6 +307,13 @@ const daemon = z
     events_received: count("process events received"),
     events_dropped: count("process events that the kernel dropped; `null`: the kernel does not count them"),
     renames_dropped: count("events of renamed processes that the kernel dropped; `null`: not counted"),
+    execs_filtered: count(
+      "execs of files with other names than the policy has, which a filter in the kernel dropped; `null`: all are reported",
+    ),
+    execs_unfiltered_because: described(
+      z.string().nullable(),
+      "why the kernel reports all execs; `null`: it does not, or the daemon is of an earlier release",
+    ),
     overruns: count("how often the kernel's buffer for events was full"),
     malformed: count("messages from the kernel that could not be read"),
     work_postponed: count("how often work had to wait for lack of file descriptors"),

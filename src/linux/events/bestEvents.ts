@@ -3,6 +3,7 @@ import { openPidfd, readPidfdExit } from "../../sys/pidfd.ts";
 import { startProcess } from "../../sys/scheduling.ts";
 import type { Host } from "../host.ts";
 import { ConnectorEvents } from "./connectorEvents.ts";
+import type { ExecFilterTables, NoExecFilter } from "./execFilter.ts";
 import { PidfdEvents } from "./pidfdEvents.ts";
 import { PollingEvents } from "./pollingEvents.ts";
 import type { OnEvents, ProcessEvents } from "./processEvents.ts";
@@ -16,25 +17,26 @@ export interface StartedEvents {
 /** `auto`: the best source that starts. `polling`: the source that works without events of the kernel. */
 export type EventChoice = "auto" | "polling";
 
-const EXIT_CHECK_INTERVAL_MS = 1000;
-
-interface EventOptions {
+interface BestEventsOptions {
   choice?: EventChoice;
   bufferBytes?: number;
+  execFilter?: ExecFilterTables | NoExecFilter | undefined;
   /** The event thread and the one that handles its events are ahead of busy programs: see `ToWorker`. */
   isRealtime?: boolean;
 }
+
+const EXIT_CHECK_INTERVAL_MS = 1000;
 
 /** Starts the connector; else polling, with exits reported at once by pidfds; else polling alone. */
 export async function startBestEvents(
   host: Host,
   intervalMs: number,
   onEvents: OnEvents,
-  { choice = "auto", bufferBytes, isRealtime }: EventOptions = {},
+  { choice = "auto", bufferBytes, execFilter, isRealtime }: BestEventsOptions = {},
 ): Promise<StartedEvents> {
   const polling = (usesPidfds: boolean) => () => new PollingEvents(host, { intervalMs, usesPidfds });
   const hasExits = choice === "auto" && !(await pidfdsReportExitCodes());
-  const connector = () => new ConnectorEvents(host, { bufferBytes, hasExits, isRealtime });
+  const connector = () => new ConnectorEvents(host, { bufferBytes, hasExits, execFilter, isRealtime });
   return startFirst([...(choice === "auto" ? [connector] : []), polling(true), polling(false)], onEvents);
 }
 

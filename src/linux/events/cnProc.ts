@@ -29,6 +29,16 @@ export const OFFSET = {
   comm: NLMSGHDR_BYTES + CN_MSG_BYTES + PROC_EVENT_HEADER_BYTES + 8,
 } as const;
 
+/** TASK_COMM_LEN, with a NUL byte at its end. */
+export const COMM_BYTES = 16;
+
+/** Returns a word of a little-endian message as a socket filter loads it: always as big-endian. */
+export function asLoaded(word: number): number {
+  const bytes = new DataView(new ArrayBuffer(4));
+  bytes.setUint32(0, word, true);
+  return bytes.getUint32(0);
+}
+
 // Bytes of the event data: two pids, then for exit u32 exit_code and u32 exit_signal (from Linux 4.18 also the
 // parent), for comm char[16].
 const BODY_BYTES = new Map([

@@ -5,6 +5,7 @@ import { realHost } from "../host.ts";
 import { readStat } from "../proc/stat.ts";
 import { encodeListen } from "./cnProc.ts";
 import { ConnectorEvents } from "./connectorEvents.ts";
+import { ExecFilter, type ExecFilterTables, loadExecFilter } from "./execFilter.ts";
 import { openProcConnector, type ProcConnector } from "./procConnector.ts";
 import type { ProcessEvent } from "./processEvents.ts";
 
@@ -20,6 +21,21 @@ const noRealtime = lacksRealtime();
 if (noRealtime !== undefined) process.stderr.write(`not tried: real-time events: ${noRealtime}\n`);
 const isRoot = process.getuid?.() === 0;
 if (!isRoot) process.stderr.write("not tried: the connector in namespaces: making them takes root\n");
+
+const loaded = loadExecFilter(process.pid);
+const noFilter = "reason" in loaded ? loaded.reason : undefined;
+if (noFilter !== undefined) process.stderr.write(`not tried: the filter of execs: ${noFilter}\n`);
+const filterTest = test.skipIf(noFilter !== undefined);
+
+/** Copies what a source of events uses of a filter, so that a test can replace a part. */
+function bound(filter: ExecFilterTables): ExecFilterTables {
+  return {
+    programFd: filter.programFd,
+    dropped: filter.dropped,
+    setNames: (names: readonly string[]) => filter.setNames(names),
+    takeDropped: () => filter.takeDropped(),
+  };
+}
 
 /** Returns why the connector did not start; `null` when it did. */
 function startUnder(...wrapper: string[]): string | null {
@@ -106,15 +122,106 @@ describe.skipIf(unsupported !== undefined)("the connector", () => {
       return child.pid;
     };
     const isRenamed = (pid: number) => received.some((event) => event.kind === "comm" && event.pid === pid);
-    events.setNames(["ffrtmp-wanted"]);
+    events.setNames({ renamed: ["ffrtmp-wanted"], executed: [] });
     const other = await rename("ffrtmp-other");
     const wanted = await rename("ffrtmp-wanted");
     while (!isRenamed(wanted)) await Bun.sleep(5);
     expect(isRenamed(other)).toBe(false);
-    events.setNames(undefined);
+    events.setNames({ renamed: undefined, executed: undefined });
     const any = await rename("ffrtmp-other");
     while (!isRenamed(any)) await Bun.sleep(5);
     for (const child of children) child.stdin.end();
+  });
+
+  /** Starts with a filter of execs, as it is or as `change` makes it. */
+  async function startWithFilter(
+    received: ProcessEvent[],
+    change: (filter: ExecFilterTables) => ExecFilterTables = (filter) => filter,
+  ): Promise<ConnectorEvents> {
+    if ("reason" in loaded) throw new Error(loaded.reason);
+    const filter = ExecFilter.open(loaded);
+    if ("reason" in filter) throw new Error(filter.reason);
+    events = new ConnectorEvents(host, { hasExits: false, execFilter: change(filter) });
+    expect(await events.start((batch) => received.push(...batch))).toBeUndefined();
+    return events;
+  }
+
+  async function execute(program: string): Promise<number> {
+    const child = Bun.spawn([program]);
+    await child.exited;
+    return child.pid;
+  }
+
+  const isReported = (received: ProcessEvent[], pid: number): boolean =>
+    received.some((event) => event.kind === "exec" && event.pid === pid);
+
+  filterTest("with a filter, drops execs under other names in the kernel and remembers them", async () => {
+    const received: ProcessEvent[] = [];
+    const filtered = await startWithFilter(received);
+    expect(filtered.unfilteredBecause()).toBe("no names are set yet");
+    expect(filtered.counters().filteredExecs).toBeNull();
+    filtered.setNames({ renamed: [], executed: ["true"] });
+    const other = await execute("/bin/false");
+    const wanted = await execute("/bin/true");
+    while (!isReported(received, wanted)) await Bun.sleep(5);
+    expect(isReported(received, other)).toBe(false);
+    expect(filtered.counters().filteredExecs).toBeGreaterThan(0);
+    const dropped = filtered.takeDroppedExecs();
+    expect([dropped?.has(other), dropped?.has(wanted)]).toEqual([true, false]);
+    expect(filtered.unfilteredBecause()).toBeNull();
+    filtered.setNames({ renamed: [], executed: undefined });
+    expect(filtered.unfilteredBecause()).toContain("a pattern");
+    expect(filtered.counters().filteredExecs).toBeNull();
+    const any = await execute("/bin/false");
+    while (!isReported(received, any)) await Bun.sleep(5);
+    filtered.setNames({ renamed: [], executed: [] });
+    const none = await execute("/bin/true");
+    expect(filtered.takeDroppedExecs()?.has(none)).toBe(true);
+  });
+
+  filterTest("reports all execs before it has names", async () => {
+    const received: ProcessEvent[] = [];
+    await startWithFilter(received);
+    const any = await execute("/bin/false");
+    while (!isReported(received, any)) await Bun.sleep(5);
+  });
+
+  filterTest("reports all execs again once exits are reported, which the filter would drop", async () => {
+    const received: ProcessEvent[] = [];
+    const filtered = await startWithFilter(received);
+    filtered.setNames({ renamed: [], executed: [] });
+    filtered.watchExit({ pid: 4_194_304, startTicks: 1 }, null);
+    filtered.setNames({ renamed: [], executed: [] });
+    expect(filtered.counters().filteredExecs).toBeNull();
+    expect(filtered.unfilteredBecause()).toContain("without a pidfd");
+    const any = await execute("/bin/false");
+    while (!isReported(received, any)) await Bun.sleep(5);
+  });
+
+  filterTest("does not use a filter that passes all, or none, or cannot be attached", async () => {
+    const passesAll = (filter: ExecFilterTables): ExecFilterTables => ({
+      ...bound(filter),
+      setNames: () => filter.setNames(["true"]),
+    });
+    const passesNone = (filter: ExecFilterTables): ExecFilterTables => ({
+      ...bound(filter),
+      setNames: () => filter.setNames([]),
+    });
+    const isNoProgram = (filter: ExecFilterTables): ExecFilterTables => ({ ...bound(filter), programFd: 0 });
+    for (const [change, reason] of [
+      [passesAll, "it does not drop an exec under another name"],
+      [passesNone, "it does not pass an exec under a wanted name"],
+      [isNoProgram, "setsockopt(SO_ATTACH_BPF): EINVAL"],
+    ] as const) {
+      const received: ProcessEvent[] = [];
+      const unfiltered = await startWithFilter(received, change);
+      unfiltered.setNames({ renamed: [], executed: [] });
+      expect(unfiltered.unfilteredBecause()).toBe(`the test of the filter failed: ${reason}`);
+      expect(unfiltered.counters().filteredExecs).toBeNull();
+      const any = await execute("/bin/false");
+      while (!isReported(received, any)) await Bun.sleep(5);
+      await unfiltered.stop();
+    }
   });
 
   test("continues after a loss", async () => {

@@ -1,10 +1,12 @@
 import { readMonotonicToWallUsec } from "../../sys/clock.ts";
+import { errnoName } from "../../sys/errno.ts";
 import { renameOwnThreadToItself } from "../../sys/ownProcess.ts";
 import type { Host } from "../host.ts";
 import { isOutsideInitialNamespace } from "../proc/namespaces.ts";
+import type { DroppedExecs, ExecFilterTables, NoExecFilter } from "./execFilter.ts";
 import { PidfdEvents } from "./pidfdEvents.ts";
 import { openProcConnector, type ProcConnector } from "./procConnector.ts";
-import type { EventCounters, WatchedProcess } from "./processEvents.ts";
+import type { EventCounters, WantedNames, WatchedProcess } from "./processEvents.ts";
 import type { EventRecord } from "./workerProtocol.ts";
 
 const RECEIVE_BUFFER_BYTES = 8 * 1024 * 1024;
@@ -12,6 +14,10 @@ const SELF_TEST_TRIES = 10;
 const SELF_TEST_TRY_MS = 50;
 const HEARTBEAT_INTERVAL_MS = 10_000;
 const MAX_MISSED_BEATS = 2;
+
+const NO_EXIT_RECORDS = "this kernel reports exits by events only (before Linux 6.15)";
+const TEST_PROGRAM = "/bin/true";
+const TEST_NAME = "true";
 
 interface ConnectorOptions {
   bufferBytes?: number | undefined;
@@ -22,6 +28,8 @@ interface ConnectorOptions {
   hasExits?: boolean;
   /** See `ToWorker`. */
   isRealtime?: boolean | undefined;
+  /** Drops execs under other names than those of `setNames`, where it works and exits are not reported. */
+  execFilter?: ExecFilterTables | NoExecFilter | undefined;
   heartbeatIntervalMs?: number;
   openConnector?: typeof openProcConnector;
 }
@@ -36,10 +44,15 @@ export class ConnectorEvents extends PidfdEvents {
   readonly #options: ConnectorOptions;
   #connector: ProcConnector | undefined;
   #hasExits: boolean;
+  /** `undefined` where all execs are reported, and once exits are: the filter does not pass these. */
+  #execFilter: ExecFilterTables | undefined;
+  /** Why all execs are reported; `null` while the filter drops some. */
+  #unfilteredBecause: string | null = "no names are set yet";
   #toWallUsec = 0;
   #heartbeat: ReturnType<typeof setInterval> | undefined;
   #missedBeats = 0;
   #onHeartbeat = () => {};
+  #onExec: (pid: number) => void = () => {};
 
   constructor(host: Host, options: ConnectorOptions = {}) {
     super(host, { readsUntilReaped: options.hasExits === false, isRealtime: options.isRealtime });
@@ -49,16 +62,44 @@ export class ConnectorEvents extends PidfdEvents {
 
   override counters(): EventCounters {
     const dropped = this.#connector?.dropped() ?? null;
-    return { ...this.counts, dropped, droppedRenames: this.#connector?.droppedRenames() ?? null };
+    const droppedRenames = this.#connector?.droppedRenames() ?? null;
+    const filteredExecs = this.#unfilteredBecause === null ? (this.#execFilter?.dropped ?? null) : null;
+    return { ...this.counts, dropped, droppedRenames, filteredExecs };
   }
 
   override watchExit(process: WatchedProcess, pidfd: number | null): void {
-    if (pidfd === null && !this.#hasExits) this.#hasExits = this.#connector?.includeExits() === 0;
+    if (pidfd === null && !this.#hasExits) {
+      this.#hasExits = this.#connector?.includeExits() === 0;
+      if (this.#hasExits) {
+        this.#execFilter = undefined;
+        this.#unfilteredBecause =
+          "a process without a pidfd needs its exit event, which the filter would drop";
+      }
+    }
     super.watchExit(process, pidfd);
   }
 
-  override setNames(names: readonly string[] | undefined): void {
-    this.#connector?.filterRenames(names);
+  override setNames({ renamed, executed }: WantedNames): void {
+    this.#connector?.filterRenames(renamed);
+    const [filter, connector] = [this.#execFilter, this.#connector];
+    if (filter === undefined || connector === undefined) return;
+    if (executed !== undefined) {
+      filter.setNames(executed);
+      if (this.#unfilteredBecause === null) return;
+      const attached = connector.filterExecs(filter.programFd);
+      this.#unfilteredBecause = attached === 0 ? null : `setsockopt(SO_ATTACH_BPF): ${errnoName(attached)}`;
+    } else {
+      if (this.#unfilteredBecause === null) connector.passAllExecs();
+      this.#unfilteredBecause = "the policy names commands by a pattern or by the paths of executables";
+    }
+  }
+
+  override takeDroppedExecs(): DroppedExecs | undefined {
+    return this.#execFilter?.takeDropped();
+  }
+
+  override unfilteredBecause(): string | null {
+    return this.#unfilteredBecause;
   }
 
   override async stop(): Promise<void> {
@@ -82,6 +123,7 @@ export class ConnectorEvents extends PidfdEvents {
     this.#connector = connector;
     const reason = (await this.thread?.start(connector)) ?? connector.listen() ?? (await this.#testItself());
     if (reason !== undefined) return reason;
+    await this.#startExecFilter(connector);
     const { heartbeatIntervalMs = HEARTBEAT_INTERVAL_MS } = this.#options;
     this.#heartbeat = setInterval(() => this.#checkHeartbeat(), heartbeatIntervalMs);
     return undefined;
@@ -96,6 +138,39 @@ export class ConnectorEvents extends PidfdEvents {
       if (await Promise.race([received, Bun.sleep(SELF_TEST_TRY_MS)])) return undefined;
     }
     return "the process connector accepted the request but sent no event";
+  }
+
+  async #startExecFilter(connector: ProcConnector): Promise<void> {
+    const { execFilter = { reason: "no filter was asked for" } } = this.#options;
+    const reason = this.#hasExits ? NO_EXIT_RECORDS : "reason" in execFilter ? execFilter.reason : undefined;
+    if (reason !== undefined || "reason" in execFilter) {
+      this.#unfilteredBecause = reason ?? "";
+      return;
+    }
+    const failure = await this.#testExecFilter(execFilter, connector).catch((error: unknown) =>
+      String(error),
+    );
+    this.#onExec = () => {};
+    connector.passAllExecs();
+    if (failure === undefined) this.#execFilter = execFilter;
+    else this.#unfilteredBecause = `the test of the filter failed: ${failure}`;
+  }
+
+  /** Lets the filter pass one exec and drop another. Returns how it failed. Events of others may be lost meanwhile. */
+  async #testExecFilter(filter: ExecFilterTables, connector: ProcConnector): Promise<string | undefined> {
+    const attached = connector.filterExecs(filter.programFd);
+    if (attached < 0) return `setsockopt(SO_ATTACH_BPF): ${errnoName(attached)}`;
+    const passed = new Set<number>();
+    this.#onExec = (pid) => passed.add(pid);
+    filter.setNames([TEST_NAME]);
+    filter.takeDropped();
+    const wanted = await runTestProgram();
+    for (let tries = 0; tries < SELF_TEST_TRIES && !passed.has(wanted); tries++)
+      await Bun.sleep(SELF_TEST_TRY_MS);
+    if (!passed.has(wanted)) return "it does not pass an exec under a wanted name";
+    filter.setNames([]);
+    const other = await runTestProgram();
+    return filter.takeDropped()?.has(other) ? undefined : "it does not drop an exec under another name";
   }
 
   /**
@@ -146,7 +221,10 @@ export class ConnectorEvents extends PidfdEvents {
       if (kind === "exit") this.watches.handleExit(pid, waitStatus);
       else if (kind === "thread-exit") this.watches.handleThreadExit(pid, waitStatus);
       else {
-        if (kind === "exec") this.watches.handleExec(pid);
+        if (kind === "exec") {
+          this.watches.handleExec(pid);
+          this.#onExec(pid);
+        }
         this.emit({ kind, pid, atMs: (record.atUsec + this.#toWallUsec) / 1000 });
       }
     }
@@ -156,4 +234,11 @@ export class ConnectorEvents extends PidfdEvents {
     this.watches.handleLoss();
     this.emit({ kind: "lost", reason });
   }
+}
+
+/** Resolves to the pid of a child that has executed a program and ended. */
+async function runTestProgram(): Promise<number> {
+  const child = Bun.spawn([TEST_PROGRAM], { stdio: ["ignore", "ignore", "ignore"] });
+  await child.exited;
+  return child.pid;
 }

@@ -1,5 +1,6 @@
 import type { Host } from "../host.ts";
 import { EpollThread } from "./epollThread.ts";
+import type { DroppedExecs } from "./execFilter.ts";
 import { ExitWatches } from "./exitWatches.ts";
 import {
   type EventCounters,
@@ -7,6 +8,7 @@ import {
   type OnEvents,
   type ProcessEvent,
   type ProcessEvents,
+  type WantedNames,
   type WatchedProcess,
   zeroCounters,
 } from "./processEvents.ts";
@@ -66,7 +68,15 @@ export class PidfdEvents implements ProcessEvents {
     this.watches.remove(process);
   }
 
-  setNames(_names: readonly string[] | undefined): void {}
+  setNames(_names: WantedNames): void {}
+
+  takeDroppedExecs(): DroppedExecs | undefined {
+    return undefined;
+  }
+
+  unfilteredBecause(): string | null {
+    return `${this.source} reports no execs of the kernel`;
+  }
 
   counters(): EventCounters {
     return { ...this.counts };

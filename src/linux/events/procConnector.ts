@@ -1,6 +1,7 @@
 import * as bpf from "../../sys/classicBpf.ts";
 import {
   attachFilter,
+  attachLoadedFilter,
   openConnectorSocket,
   readDroppedMessages,
   sendToKernel,
@@ -8,7 +9,9 @@ import {
 import { closeFd } from "../../sys/descriptor.ts";
 import { errnoName } from "../../sys/errno.ts";
 import {
+  asLoaded,
   CN_IDX_PROC,
+  COMM_BYTES,
   encodeIgnore,
   encodeListen,
   OFFSET,
@@ -21,8 +24,6 @@ const ECONNREFUSED = 111;
 const WHOLE_MESSAGE = 0xffff_ffff;
 const NOTHING = 0;
 
-/** TASK_COMM_LEN, with a NUL byte at its end. */
-const COMM_BYTES = 16;
 /** The kernel allows 4096 instructions, and each name takes nine, which run for each renaming. */
 const MAX_FILTERED_NAMES = 200;
 
@@ -57,6 +58,10 @@ export function openProcConnector(bufferBytes: number, hasExits = true) {
     listen: () => sendAll(fd, encodeListen()) ?? sendAll(renamesFd, encodeListen(PROC_EVENT_COMM)),
     /** Reports exits from now on. Returns 0 or −errno. */
     includeExits: () => attachFilter(fd, buildProcEventFilter(process.pid, true)),
+    /** Lets a loaded program decide about execs from now on. Returns 0 or −errno. */
+    filterExecs: (programFd: number) => attachLoadedFilter(fd, programFd),
+    /** Reports all execs from now on. Returns 0 or −errno. */
+    passAllExecs: () => attachFilter(fd, filter),
     /** Reports only renamings to one of these names from now on; `undefined`: all. Returns 0 or −errno. */
     filterRenames: (names: readonly string[] | undefined) =>
       attachFilter(renamesFd, buildRenamesFilter(process.pid, names)),
@@ -179,10 +184,3 @@ const OF_A_PROCESS = [
   bpf.label("drop"),
   bpf.returnValue(NOTHING),
 ];
-
-/** Returns a word of a little-endian message as a socket filter loads it: always as big-endian. */
-function asLoaded(word: number): number {
-  const bytes = new DataView(new ArrayBuffer(4));
-  bytes.setUint32(0, word, true);
-  return bytes.getUint32(0);
-}

@@ -1,3 +1,5 @@
+import type { DroppedExecs } from "./execFilter.ts";
+
 /** A source of process events. One contract suite runs against all of them. */
 export interface ProcessEvents {
   readonly source: EventSource;
@@ -22,16 +24,32 @@ export interface ProcessEvents {
   unwatchExit(process: WatchedProcess): void;
 
   /**
-   * Names the processes whose renamings concern the caller: those that take one of these names, of at most 15 bytes.
-   * `undefined`: all, as before the first call. Others may be reported too. Scan after the call, because a renaming before
-   * it may have been dropped.
+   * Names the processes that concern the caller. Others may be reported too. Scan after the call, because an event before it
+   * may have been dropped.
    */
-  setNames(names: readonly string[] | undefined): void;
+  setNames(names: WantedNames): void;
+
+  /**
+   * Returns the processes that executed a program under a name that is not wanted, since the last call. `undefined`: none, or
+   * this source reports all. They may match by another name than the kernel's, so consider those of them that run still.
+   */
+  takeDroppedExecs(): DroppedExecs | undefined;
+
+  /** Returns why the kernel reports all execs, whatever their names; `null` while it does not. */
+  unfilteredBecause(): string | null;
 
   counters(): EventCounters;
 
   /** Stops listening. No event arrives after the call, even while the promise is pending. */
   stop(): Promise<void>;
+}
+
+/** Names as the kernel has them, of at most 15 bytes. `undefined`: all, as before the first call. */
+export interface WantedNames {
+  /** Names that a process takes by renaming itself. */
+  renamed: readonly string[] | undefined;
+  /** Names of executed files and scripts. */
+  executed: readonly string[] | undefined;
 }
 
 /** Receives events in their order. */
@@ -85,6 +103,8 @@ export interface EventCounters {
   dropped: number | null;
   /** Dropped renamings, which are counted apart: a single process can cause millions. */
   droppedRenames: number | null;
+  /** Execs under other names than those of `setNames`, which the kernel did not report. `null`: it reports all. */
+  filteredExecs: number | null;
   /** Messages that could not be decoded or did not come from the kernel. They are ignored. */
   malformed: number;
   scans: number;
@@ -93,5 +113,14 @@ export interface EventCounters {
 }
 
 export function zeroCounters(): EventCounters {
-  return { received: 0, overruns: 0, dropped: 0, droppedRenames: 0, malformed: 0, scans: 0, scansSkipped: 0 };
+  return {
+    received: 0,
+    overruns: 0,
+    dropped: 0,
+    droppedRenames: 0,
+    filteredExecs: null,
+    malformed: 0,
+    scans: 0,
+    scansSkipped: 0,
+  };
 }

@@ -237,3 +237,15 @@ test("every scan lists all processes where the kernel has no fork counter", () =
   writeFileSync(`${proc.root}/stat`, "cpu  1 2 3\n");
   expect([scan.scan().wasListed, scan.scan().wasListed]).toEqual([true, true]);
 });
+
+test("a known process is reported when its exec was dropped, and a new one once", () => {
+  proc.fork(401);
+  const scan = new ProcessScan(proc.host, RECHECK_WINDOW_MS);
+  const dropped = (...pids: number[]) => ({ has: (pid: number) => pids.includes(pid) });
+  expect(describeEvents(scan.scan(dropped(401, 999)).events)).toEqual(["exec 401"]);
+  expect(describeEvents(scan.scan().events)).toEqual([]);
+  proc.fork(402);
+  expect(describeEvents(scan.scan(dropped(402)).events)).toEqual(["exec 402"]);
+  // Without a fork since the last scan.
+  expect(describeEvents(scan.scan(dropped(401)).events)).toEqual(["exec 401"]);
+});

@@ -1,6 +1,7 @@
 import { type Host, isForbidden, readProcFile, unlessGone } from "../host.ts";
 import { hasEnded, readProgram, readStat, readUptimeTicks } from "../proc/stat.ts";
 import { isProcess, listPids, readLink } from "../proc/table.ts";
+import type { DroppedExecs } from "./execFilter.ts";
 import { allocatedBetween, type PidCursor, type PidSpan, readPidCursor, readPidMax } from "./pidCursor.ts";
 import type { ProcessEvent } from "./processEvents.ts";
 
@@ -53,9 +54,18 @@ export class ProcessScan {
     for (const pid of pids) this.#known.set(pid, nowTicks);
   }
 
-  /** `wasListed` is false when no process was created since the last scan, or so few that each was checked. */
-  scan(): { events: ProcessEvent[]; wasListed: boolean } {
+  /**
+   * `dropped`: processes that executed a program and of which no event told. The known ones among them are returned: the new
+   * ones are anyway.
+   *
+   * `wasListed` is false when no process was created since the last scan, or so few that each was checked.
+   */
+  scan(dropped?: DroppedExecs): { events: ProcessEvent[]; wasListed: boolean } {
     const events = this.#recheckYoung();
+    if (dropped !== undefined) {
+      for (const pid of this.#known.keys())
+        if (dropped.has(pid)) events.push({ kind: "exec", pid, atMs: null });
+    }
     // Read first: a process that is created during this scan makes the next one read again.
     const cursor = readPidCursor(this.#host);
     if (cursor.forks !== undefined && cursor.forks === this.#cursor.forks)

@@ -1,0 +1,195 @@
+import { closeFd } from "../../sys/descriptor.ts";
+import * as bpf from "../../sys/ebpf.ts";
+import { errnoName } from "../../sys/errno.ts";
+import { asLoaded, CN_IDX_PROC, COMM_BYTES, OFFSET, PROC_EVENT_COMM, PROC_EVENT_EXEC } from "./cnProc.ts";
+
+/**
+ * The map that the program shares with this process, in bytes: a table of wanted names, a table of processes whose exec was
+ * dropped, and a count of these execs.
+ *
+ * Both tables have one byte for each value of a hash, so that each write of either side is a single store and no reader sees
+ * half a change. A foreign name with the hash of a wanted one passes, which costs an event and loses none.
+ */
+const NAME_HASH_BITS = 14;
+const NAMES_BYTES = 1 << NAME_HASH_BITS;
+const PID_MASK = 0xffff;
+const DROPPED_AT = NAMES_BYTES;
+const COUNT_AT = DROPPED_AT + PID_MASK + 1;
+const MAP_BYTES = COUNT_AT + 8;
+
+const WHOLE_MESSAGE = 0x7fff_ffff;
+const NAME = "ffrtmp_execs";
+
+/** Odd constants for a hash by multiplication: the golden ratio and the square root of 3. */
+const LOW_FACTOR = 0x9e37_79b9_7f4a_7c15n;
+const HIGH_FACTOR = 0xbb67_ae85_84ca_a73bn;
+
+/** The descriptors of a loaded filter, which stay valid when this process executes a program that keeps them open. */
+export interface LoadedExecFilter {
+  programFd: number;
+  mapFd: number;
+}
+
+/**
+ * Loads an eBPF filter for the socket of execs, which drops execs of processes with other names than those of the policy.
+ * Needs CAP_BPF, and Linux 6.16 for the name of the executing process. The process that attaches the filter needs no right.
+ */
+export function loadExecFilter(ownPid: number): LoadedExecFilter | NoExecFilter {
+  const mapFd = bpf.createByteMap(MAP_BYTES, NAME);
+  if (mapFd < 0) return { reason: `bpf(BPF_MAP_CREATE): ${errnoName(mapFd)}; ${NEEDED}` };
+  const programFd = bpf.loadSocketFilter(buildExecFilter(ownPid, mapFd), NAME);
+  if (typeof programFd === "number") return { programFd, mapFd };
+  closeFd(mapFd);
+  return programFd;
+}
+
+/**
+ * Builds the filter. It accepts execs of processes with a wanted name and the heartbeat, as the classic filter does, and
+ * drops the rest. The connector sends an exec event in the context of the process that executes, after its name was set
+ * (exec_binprm in fs/exec.c), so the current name is the new one: the name of the executed file, or of the script.
+ */
+function buildExecFilter(ownPid: number, mapFd: number): Uint8Array {
+  const [result, low, high, context, pid, at, stack] = [0, 1, 2, 6, 7, 8, 10];
+  return bpf.assembleEbpf([
+    bpf.copy(context, 1),
+    bpf.loadPacket(OFFSET.cnIdx),
+    bpf.ifDiffers(result, asLoaded(CN_IDX_PROC), "drop"),
+    bpf.loadPacket(OFFSET.pid),
+    bpf.copy(pid, result),
+    bpf.loadPacket(OFFSET.tgid),
+    bpf.ifRegistersDiffer(pid, result, "drop"),
+    bpf.loadPacket(OFFSET.what),
+    bpf.ifEquals(result, asLoaded(PROC_EVENT_EXEC), "an exec"),
+    bpf.ifDiffers(result, asLoaded(PROC_EVENT_COMM), "drop"),
+    bpf.ifDiffers(pid, asLoaded(ownPid), "drop"),
+    bpf.label("accept"),
+    bpf.set(result, WHOLE_MESSAGE),
+    bpf.end(),
+    bpf.label("an exec"),
+    bpf.copy(1, stack),
+    bpf.addNumber(1, -COMM_BYTES),
+    bpf.set(2, COMM_BYTES),
+    bpf.callHelper(bpf.GET_CURRENT_COMM),
+    bpf.loadLong(low, stack, -COMM_BYTES),
+    bpf.loadLong(high, stack, -COMM_BYTES / 2),
+    bpf.setLong(at, LOW_FACTOR),
+    bpf.multiply(low, at),
+    bpf.setLong(at, HIGH_FACTOR),
+    bpf.multiply(high, at),
+    bpf.add(low, high),
+    bpf.shiftRight(low, 64 - NAME_HASH_BITS),
+    bpf.setToMapValue(at, mapFd, 0),
+    bpf.add(at, low),
+    bpf.loadByte(result, at),
+    bpf.ifDiffers(result, 0, "accept"),
+    bpf.toBigEndian32(pid),
+    bpf.maskNumber(pid, PID_MASK),
+    bpf.setToMapValue(at, mapFd, DROPPED_AT),
+    bpf.add(at, pid),
+    bpf.storeByte(at, 1),
+    bpf.setToMapValue(at, mapFd, COUNT_AT),
+    bpf.set(low, 1),
+    bpf.addToMemory(at, low),
+    bpf.label("drop"),
+    bpf.set(result, 0),
+    bpf.end(),
+  ]);
+}
+
+/** Returns the place of a name in the table. The kernel fills its name of a process with NUL bytes. */
+export function hashOfName(name: string): number {
+  const bytes = new DataView(new ArrayBuffer(COMM_BYTES));
+  new TextEncoder().encodeInto(name, new Uint8Array(bytes.buffer, 0, COMM_BYTES - 1));
+  const sum = bytes.getBigUint64(0, true) * LOW_FACTOR + bytes.getBigUint64(8, true) * HIGH_FACTOR;
+  return Number(BigInt.asUintN(64, sum) >> BigInt(64 - NAME_HASH_BITS));
+}
+
+/** The processes that executed a program under a name that is not wanted. */
+export interface DroppedExecs {
+  /** Returns whether the process is one of them. True for a few others too. */
+  has(pid: number): boolean;
+}
+
+export interface NoExecFilter {
+  reason: string;
+}
+
+/** The part of a filter that a source of events uses. */
+export type ExecFilterTables = Pick<ExecFilter, keyof ExecFilter>;
+
+/** The tables of a loaded filter, in memory that the kernel shares: reading and writing them is no system call. */
+export class ExecFilter {
+  readonly programFd: number;
+  readonly #bytes: Uint8Array<ArrayBuffer>;
+  readonly #droppedWords: Float64Array;
+  readonly #count: BigUint64Array;
+
+  /** Returns why the map cannot be used. */
+  static open({ programFd, mapFd }: LoadedExecFilter): ExecFilter | NoExecFilter {
+    const bytes = bpf.mapIntoMemory(mapFd, MAP_BYTES);
+    return typeof bytes === "number"
+      ? { reason: `mmap of a BPF map: ${errnoName(bytes)}` }
+      : new ExecFilter(programFd, bytes);
+  }
+
+  private constructor(programFd: number, bytes: Uint8Array<ArrayBuffer>) {
+    this.programFd = programFd;
+    this.#bytes = bytes;
+    this.#count = new BigUint64Array(bytes.buffer, COUNT_AT, 1);
+    this.#droppedWords = new Float64Array(bytes.buffer, DROPPED_AT, (PID_MASK + 1) / 8);
+  }
+
+  /** How many execs the filter has dropped since it was loaded. */
+  get dropped(): number {
+    return Number(this.#count[0]);
+  }
+
+  /** Passes execs under these names, of at most 15 bytes, from now on. New names pass before the others stop passing. */
+  setNames(names: readonly string[]): void {
+    const wanted = new Set(names.map(hashOfName));
+    for (const at of wanted) this.#bytes[at] = 1;
+    for (let at = 0; at < NAMES_BYTES; at++)
+      if (this.#bytes[at] !== 0 && !wanted.has(at)) this.#bytes[at] = 0;
+  }
+
+  /**
+   * Returns the processes whose execs were dropped since the last call, `undefined` if there are none. An exec during the call
+   * is in this answer or in the next one. What it changed about its process is visible in procfs by then.
+   */
+  takeDropped(): DroppedExecs | undefined {
+    let taken: Uint8Array | undefined;
+    for (let word = 0; word < this.#droppedWords.length; word++) {
+      // Eight bytes of 0 and 1 are 0 as a double only if all are 0.
+      if (this.#droppedWords[word] === 0) continue;
+      taken ??= new Uint8Array(PID_MASK + 1);
+      for (let at = word * 8; at < word * 8 + 8; at++)
+        taken[at] = Atomics.exchange(this.#bytes, DROPPED_AT + at, 0);
+    }
+    return taken && { has: (pid) => taken[pid & PID_MASK] === 1 };
+  }
+}
+
+/** What the first program of this process leaves to the next one: descriptors, and a text that names them. */
+interface Handover {
+  fds: number[];
+  note: string;
+}
+
+// 17 18
+const NOTE = /^exec-filter (\d+) (\d+)$/;
+const NEEDED = "loading it needs CAP_BPF and CAP_PERFMON, and a system call filter that allows bpf";
+
+/** Loads the filter for the next program of this process, which has fewer rights. Leaves the reason if that fails. */
+export function handOverExecFilter(): Handover {
+  const loaded = loadExecFilter(process.pid);
+  if ("reason" in loaded) return { fds: [], note: loaded.reason };
+  const { programFd, mapFd } = loaded;
+  return { fds: [programFd, mapFd], note: `exec-filter ${programFd} ${mapFd}` };
+}
+
+/** Opens the filter that `handOverExecFilter` has left. Returns why there is none. */
+export function takeOverExecFilter(note: string | undefined): ExecFilter | NoExecFilter {
+  const [, programFd, mapFd] = NOTE.exec(note ?? "") ?? [];
+  if (programFd === undefined) return { reason: note || NEEDED };
+  return ExecFilter.open({ programFd: Number(programFd), mapFd: Number(mapFd) });
+}
