@@ -169,7 +169,7 @@ export class UsageHistories {
   }
 
   #read({ job, history }: Observed): void {
-    history.record(this.#sampler.readOne(job));
+    history.record(this.#sampler.sampleOne(job).now);
   }
 
   #save({ job, history }: Observed): void {

@@ -51,7 +51,7 @@ export class JobSampler {
 
   /** Reads these jobs. Forgets the readings of all others. */
   sample(jobs: readonly OpenJob[]): JobSample[] {
-    const samples = jobs.map((job) => this.#sampleOne(job));
+    const samples = jobs.map((job) => this.sampleOne(job));
     const named = new Set(jobs.map(({ key }) => key));
     for (const key of this.#kept.keys()) if (!named.has(key)) this.forget(key);
     return samples;
@@ -64,28 +64,18 @@ export class JobSampler {
   }
 
   /** Reads one job, and keeps the readings of the others. */
-  readOne(job: OpenJob): JobReading {
-    return this.#renew(job).reading as JobReading;
-  }
-
-  #sampleOne(job: OpenJob): JobSample {
-    const before = this.#kept.get(job.key)?.reading ?? null;
-    const { reading, detailRates } = this.#renew(job);
-    const now = reading as JobReading;
-    const { memory, processCount, details } = now;
-    const rates = before && ratesBetween(before, now);
-    const intervalMs = before && now.atBootMs - before.atBootMs;
-    return { job, rates, detailRates, intervalMs, memory, processCount, details, before, now };
-  }
-
-  #renew(job: OpenJob): Kept {
+  sampleOne(job: OpenJob): JobSample {
     const kept = this.#keptOf(job);
     const { reading: before, reader } = kept;
-    kept.reading = reader.read(job, before?.details, this.#detailsEveryMs);
-    const { details } = kept.reading;
+    const now = reader.read(job, before?.details, this.#detailsEveryMs);
+    const { memory, processCount, details } = now;
     if (before !== null && details !== before.details)
       kept.detailRates = detailRatesBetween(before.details, details);
-    return kept;
+    kept.reading = now;
+    const rates = before && ratesBetween(before, now);
+    const intervalMs = before && now.atBootMs - before.atBootMs;
+    const { detailRates } = kept;
+    return { job, rates, detailRates, intervalMs, memory, processCount, details, before, now };
   }
 
   /** A job that got another cgroup keeps its readings. */
