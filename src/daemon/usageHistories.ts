@@ -1,5 +1,6 @@
 import type { Context } from "../jobs/context.ts";
 import type { RunningJob } from "../jobs/model/job.ts";
+import { KeptFiles } from "../linux/cgroup/keptFiles.ts";
 import { decodeHistory } from "../metrics/history/encoding.ts";
 import { JobHistory } from "../metrics/history/jobHistory.ts";
 import { type JobSample, JobSampler } from "../metrics/sampler.ts";
@@ -14,6 +15,9 @@ const DETAILS_MS = 10_000;
 const SAVE_INTERVAL_MS = 300_000;
 /** A burst of new jobs is governed before the first of them is read. */
 const FIRST_READING_MS = 100;
+/** Finding the cgroup of a new job takes some 0.5 ms: many new ones, as after a start, are read in parts of this time. */
+const PART_MS = 4;
+const PAUSE_MS = 20;
 /** The histories that wait for a ledger that cannot be written: some MB. */
 const MAX_UNSAVED = 1000;
 
@@ -42,6 +46,7 @@ export class UsageHistories {
   /** The encoded histories that the ledger could not be given, by the key of their job. */
   readonly #unsaved = new Map<string, Uint8Array>();
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #newJobsTimer: ReturnType<typeof setTimeout> | undefined;
   #slice = 0;
   /** When `#slice` is due, by `performance.now()`. */
   #dueMs = 0;
@@ -56,7 +61,10 @@ export class UsageHistories {
     this.#context = context;
     this.#listJobs = listJobs;
     this.#intervalMs = intervalMs;
-    this.#sampler = new JobSampler(context, { detailsEveryMs: DETAILS_MS - intervalMs / 2 });
+    this.#sampler = new JobSampler(context, {
+      detailsEveryMs: DETAILS_MS - intervalMs / 2,
+      files: new KeptFiles(),
+    });
   }
 
   /** Call it when a job is observed. */
@@ -83,7 +91,8 @@ export class UsageHistories {
   stop(): void {
     this.#isStopped = true;
     clearTimeout(this.#timer);
-    for (const observed of this.#observed.values()) this.#save(observed);
+    clearTimeout(this.#newJobsTimer);
+    for (const observed of [...this.#observed.values()]) this.#drop(observed);
     this.#saveAgain();
   }
 
@@ -122,7 +131,7 @@ export class UsageHistories {
     }
   }
 
-  /** Takes over the jobs that are new, and records the histories of those that other processes have ended. */
+  /** Adds the jobs that are new, and records the histories of those that other processes have ended. */
   #compareJobs(): void {
     const jobs = this.#listJobs();
     for (const observed of this.#observed.values()) {
@@ -130,7 +139,22 @@ export class UsageHistories {
       if (job === undefined) this.#drop(observed);
       else observed.job = job;
     }
-    for (const [key, job] of jobs) if (!this.#observed.has(key)) this.#add(job);
+    if (this.#newJobsTimer === undefined) this.#addNew(jobs);
+  }
+
+  #addNew(jobs: ReadonlyMap<string, RunningJob>): void {
+    const startMs = performance.now();
+    for (const [key, job] of jobs) {
+      if (this.#observed.has(key)) continue;
+      if (performance.now() - startMs > PART_MS) {
+        this.#newJobsTimer = setTimeout(() => {
+          this.#newJobsTimer = undefined;
+          this.#context.postponed.attempt(() => this.#addNew(this.#listJobs()));
+        }, PAUSE_MS).unref();
+        return;
+      }
+      this.#add(job);
+    }
   }
 
   #add(job: RunningJob): void {

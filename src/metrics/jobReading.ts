@@ -3,7 +3,8 @@ import type { OpenJob } from "../jobs/model/job.ts";
 import { whyMemoryIsPartial } from "../jobs/model/memoryCharge.ts";
 import type { Counters, Details } from "../limits/counters.ts";
 import { type JobCgroup, listMembers, tenantCgroupOf } from "../linux/cgroup/jobCgroup.ts";
-import { readJobCounters, readJobDetails } from "../linux/cgroup/jobCounters.ts";
+import { counterReader, detailReader } from "../linux/cgroup/jobCounters.ts";
+import type { KeptFiles } from "../linux/cgroup/keptFiles.ts";
 import type { Host } from "../linux/host.ts";
 import { isAlive } from "../linux/proc/identity.ts";
 import { type ProcessUse, readProcessUse, readResidentBytes } from "../linux/proc/resources.ts";
@@ -14,7 +15,8 @@ import type { Reading } from "./rates.ts";
 export interface JobMemory {
   /**
    * Memory in use. `cgroup`: what is charged to the job's cgroup, without page cache that was not used lately, as Docker
-   * counts it. `rss`: the resident memory of its processes, where the cgroup does not count all of the job's memory.
+   * counts it. `rss`: the resident memory of its processes, where the cgroup does not count all of the job's memory; as old
+   * as the details are.
    */
   readonly bytes: number | null;
   readonly source: "cgroup" | "rss" | null;
@@ -43,47 +45,88 @@ export interface JobDetails extends Details {
   readonly rssBytes: number | null;
 }
 
+/** Reads the present counters and the memory of a job. Changes nothing. */
+export function readJob(context: Context, job: OpenJob, cgroup: JobCgroup): JobReading {
+  return new JobReader(context.host, cgroup).read(job);
+}
+
+/** Reads one job again and again. Its cgroup stays the same. */
+export class JobReader {
+  readonly #host: Host;
+  readonly #cgroup: JobCgroup;
+  readonly #readCounters: () => Counters;
+  readonly #readDetails: () => Details;
+  readonly #readTenant: () => ReadonlyMap<string, Counters>;
+  readonly #close: () => void;
+
+  /** `kept`: keeps the files of the cgroup open until `close`. */
+  constructor(host: Host, cgroup: JobCgroup, kept?: KeptFiles) {
+    const view = kept?.view(cgroup.fs);
+    const counted = view === undefined ? cgroup : { ...cgroup, fs: view.fs };
+    const tenantCgroup = tenantCgroupOf(counted);
+    const tenantPath = tenantCgroup.directories[0]?.path;
+    const readTenant = counterReader(tenantCgroup);
+    this.#host = host;
+    this.#cgroup = cgroup;
+    this.#readCounters = counterReader(counted);
+    this.#readDetails = detailReader(counted);
+    this.#readTenant = () => new Map(tenantPath === undefined ? [] : [[tenantPath, readTenant()]]);
+    this.#close = () => view?.close();
+  }
+
+  /** `last`: the details of an earlier reading, which are used again until they are `maxAgeMs` old. */
+  read(job: OpenJob, last?: JobDetails, maxAgeMs = 0): JobReading {
+    const host = this.#host;
+    const nowMs = host.bootNow();
+    const known = last !== undefined && nowMs - last.atBootMs < maxAgeMs ? last : undefined;
+    const details = known ?? this.#details(job);
+    // Before the counters: reading many processes takes some ms.
+    const atBootMs = known === undefined ? host.bootNow() : nowMs;
+    const counters = this.#readCounters();
+    const memory = memoryOf(job, counters, details);
+    return {
+      atBootMs,
+      counters,
+      ...(counters.cpuUsec === null
+        ? { processes: readUseOf(host, this.#uncounted(job, details, known)) }
+        : {}),
+      memory,
+      processCount: details.pids.length === 0 ? null : details.pids.length,
+      details,
+      tenantCounters: this.#readTenant(),
+    };
+  }
+
+  close(): void {
+    this.#close();
+  }
+
+  #details(job: OpenJob): JobDetails {
+    const pids = listProcessesOf(this.#host, job, this.#cgroup);
+    return {
+      ...this.#readDetails(),
+      atBootMs: this.#host.bootNow(),
+      pids,
+      rssBytes: readRss(this.#host, pids),
+    };
+  }
+
+  /** A process that has started since the details were read has no cgroup that counts it. */
+  #uncounted(job: OpenJob, details: JobDetails, known: JobDetails | undefined): readonly number[] {
+    return known === undefined ? details.pids : listProcessesOf(this.#host, job, this.#cgroup);
+  }
+}
+
 /**
- * Reads the present counters and the memory of a job. Changes nothing. `known`: details that were read lately, instead of
- * the present ones.
+ * The cgroup has also the descendants whose parent has ended. One of its directories is enough, because the processes are
+ * in all. Without a cgroup, the tree of the main process remains.
  */
-export function readJob({ host }: Context, job: OpenJob, cgroup: JobCgroup, known?: JobDetails): JobReading {
-  const details = known ?? readDetails(host, job, cgroup);
-  // The time first: reading many processes takes some ms.
-  const atBootMs = host.bootNow();
-  const counters = readJobCounters(cgroup);
-  // A process that has started since the details were read has no cgroup that counts it.
-  const uncounted =
-    counters.cpuUsec !== null ? undefined : known ? listProcessesOf(host, job, cgroup) : details.pids;
-  const memory = memoryOf(job, counters, details);
-  const tenantCgroup = tenantCgroupOf(cgroup);
-  const tenantPath = tenantCgroup.directories[0]?.path;
-  return {
-    atBootMs,
-    counters,
-    ...(uncounted === undefined ? {} : { processes: readUseOf(host, uncounted) }),
-    memory: known && memory.source === "rss" ? { ...memory, ...presentRss(host, known) } : memory,
-    processCount: details.pids.length === 0 ? null : details.pids.length,
-    details,
-    tenantCounters: new Map(tenantPath === undefined ? [] : [[tenantPath, readJobCounters(tenantCgroup)]]),
-  };
-}
-
-function readDetails(host: Host, job: OpenJob, cgroup: JobCgroup): JobDetails {
-  const pids = listProcessesOf(host, job, cgroup);
-  const atBootMs = host.bootNow();
-  return { ...readJobDetails(cgroup), atBootMs, pids, rssBytes: readRss(host, pids) };
-}
-
-function presentRss(host: Host, { pids }: JobDetails): Pick<JobMemory, "bytes" | "rssBytes"> {
-  const rssBytes = readRss(host, pids);
-  return { bytes: rssBytes, rssBytes };
-}
-
-/** The cgroup has also the descendants whose parent has ended. Without one, the tree of the main process remains. */
 function listProcessesOf(host: Host, { process }: OpenJob, cgroup: JobCgroup): number[] {
-  const members = listMembers(cgroup);
+  const [first, ...others] = cgroup.directories;
+  const members = first === undefined ? [] : listMembers({ ...cgroup, directories: [first] });
   if (members.length > 0) return members;
+  const elsewhere = listMembers({ ...cgroup, directories: others });
+  if (elsewhere.length > 0) return elsewhere;
   return process && isAlive(host, process) ? listTree(host, process.pid) : [];
 }
 

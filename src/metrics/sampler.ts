@@ -1,12 +1,12 @@
 import type { Context } from "../jobs/context.ts";
 import type { OpenJob } from "../jobs/model/job.ts";
 import { jobCgroupOf } from "../jobs/placement/jobCgroup.ts";
-import type { JobCgroup } from "../linux/cgroup/jobCgroup.ts";
+import type { KeptFiles } from "../linux/cgroup/keptFiles.ts";
 import { isOutsideInitialNamespace } from "../linux/proc/namespaces.ts";
 import type { DeviceReading } from "../sys/nvml.ts";
 import { GpuSampler } from "./gpu/gpuSampler.ts";
 import { gpuOf, type JobGpu } from "./gpu/gpuUse.ts";
-import { type JobDetails, type JobReading, readJob } from "./jobReading.ts";
+import { JobReader, type JobReading } from "./jobReading.ts";
 import { type DetailRates, detailRatesBetween, type Rates, ratesBetween } from "./rates.ts";
 
 /** The present use of resources by one job. */
@@ -26,25 +26,36 @@ export interface JobSample extends Pick<JobReading, "memory" | "processCount" | 
 
 /** What is kept of a job between two readings. */
 interface Kept {
-  reading: JobReading;
+  reading: JobReading | null;
   detailRates: DetailRates | null;
+  /** Finding a cgroup takes longer than reading it. */
+  reader: JobReader;
+  /** The cgroup that the reader reads, as the job's record has it, and the same as text. */
+  cgroup: OpenJob["cgroup"];
+  record: string;
 }
 
 /** Reads jobs again and again, and returns what they used since the reading before. */
 export class JobSampler {
   readonly #context: Context;
   readonly #detailsEveryMs: number;
-  /** Finding a cgroup takes longer than reading it. */
-  readonly #cgroups = new WeakMap<OpenJob, JobCgroup>();
+  readonly #files: KeptFiles | undefined;
   readonly #kept = new Map<string, Kept>();
 
   /** Absent where the PIDs here are not those that the driver reports. */
   readonly #gpus: GpuSampler | undefined;
 
-  /** Details are read with each reading, or at most once in `detailsEveryMs`. */
-  constructor(context: Context, { detailsEveryMs = 0 } = {}) {
+  /**
+   * Details are read with each reading, or at most once in `detailsEveryMs`. `files`: keeps the files of cgroups open, until
+   * their job is forgotten.
+   */
+  constructor(
+    context: Context,
+    { detailsEveryMs = 0, files }: { detailsEveryMs?: number; files?: KeptFiles } = {},
+  ) {
     this.#context = context;
     this.#detailsEveryMs = detailsEveryMs;
+    this.#files = files;
     if (!isOutsideInitialNamespace(context.host, "pid")) this.#gpus = new GpuSampler(context.warn);
   }
 
@@ -62,42 +73,38 @@ export class JobSampler {
     return this.#gpus?.latest() ?? [];
   }
 
-  /** Forgets the readings of one job. */
+  /** Forgets the readings of one job, and closes its files. */
   forget(key: string): void {
+    this.#kept.get(key)?.reader.close();
     this.#kept.delete(key);
   }
 
   /** Reads one job, and keeps the readings of the others. */
   sampleOne(job: OpenJob): JobSample {
-    const kept = this.#kept.get(job.key);
-    const before = kept?.reading ?? null;
-    const now = readJob(this.#context, job, this.#cgroupOf(job), before ? this.#recent(before) : undefined);
+    const kept = this.#keptOf(job);
+    const { reading: before, reader } = kept;
+    const now = reader.read(job, before?.details, this.#detailsEveryMs);
     const { memory, processCount, details } = now;
-    const isRenewed = before !== null && details !== before.details;
-    const detailRates = isRenewed ? detailRatesBetween(before.details, details) : (kept?.detailRates ?? null);
-    this.#kept.set(job.key, { reading: now, detailRates });
-    return {
-      job,
-      rates: before && ratesBetween(before, now),
-      detailRates,
-      intervalMs: before && now.atBootMs - before.atBootMs,
-      memory,
-      processCount,
-      details,
-      gpu: gpuOf(this.devices(), details.pids) ?? null,
-      before,
-      now,
-    };
+    if (before !== null && details !== before.details)
+      kept.detailRates = detailRatesBetween(before.details, details);
+    kept.reading = now;
+    const rates = before && ratesBetween(before, now);
+    const intervalMs = before && now.atBootMs - before.atBootMs;
+    const { detailRates } = kept;
+    const gpu = gpuOf(this.devices(), details.pids) ?? null;
+    return { job, rates, detailRates, intervalMs, memory, processCount, details, gpu, before, now };
   }
 
-  #recent({ details }: JobReading): JobDetails | undefined {
-    const ageMs = this.#context.host.bootNow() - details.atBootMs;
-    return ageMs < this.#detailsEveryMs ? details : undefined;
-  }
-
-  #cgroupOf(job: OpenJob): JobCgroup {
-    const cgroup = this.#cgroups.get(job) ?? jobCgroupOf(this.#context, job);
-    this.#cgroups.set(job, cgroup);
-    return cgroup;
+  /** A job that got another cgroup keeps its readings. */
+  #keptOf(job: OpenJob): Kept {
+    const kept = this.#kept.get(job.key);
+    if (kept?.cgroup === job.cgroup) return kept;
+    const record = JSON.stringify(job.cgroup);
+    if (kept?.record === record) return Object.assign(kept, { cgroup: job.cgroup });
+    kept?.reader.close();
+    const reader = new JobReader(this.#context.host, jobCgroupOf(this.#context, job), this.#files);
+    const renewed = { reading: null, detailRates: null, ...kept, reader, cgroup: job.cgroup, record };
+    this.#kept.set(job.key, renewed);
+    return renewed;
   }
 }

@@ -6,7 +6,7 @@ import { CgroupInUse, createJobCgroup, removeJobCgroup } from "../../src/linux/c
 import { findJobCgroup } from "../../src/linux/cgroup/findJobCgroup.ts";
 import type { Hierarchy, Membership } from "../../src/linux/cgroup/hierarchies.ts";
 import { type JobCgroup, listMembers, storeJobCgroup } from "../../src/linux/cgroup/jobCgroup.ts";
-import { readJobCounters, readJobDetails } from "../../src/linux/cgroup/jobCounters.ts";
+import { counterReader, detailReader } from "../../src/linux/cgroup/jobCounters.ts";
 import { applyCgroupLimits } from "../../src/linux/cgroup/jobLimits.ts";
 import { readUsage } from "../../src/linux/cgroup/jobUsage.ts";
 import { planJobCgroup } from "../../src/linux/cgroup/planJobCgroup.ts";
@@ -263,7 +263,7 @@ export function describeJobCgroup(choice: MachineChoice): void {
 
     it("reads each present counter as a number from the start, and no pressure from cgroup v1", (machine) => {
       const job = makeJob(machine, LIMITS);
-      const all = { ...readJobCounters(job), ...readJobDetails(job) };
+      const all = { ...counterReader(job)(), ...detailReader(job)() };
       for (const [name, value] of Object.entries(all)) {
         const isCounted = machine.version === 2 || !name.includes("Pressure");
         expect({ name, isCounted: Number.isSafeInteger(value) && Number(value) >= 0 }).toEqual({

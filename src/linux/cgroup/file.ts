@@ -68,6 +68,11 @@ export function readNumber(directory: Location, file: string): number | undefine
 // nr_throttled 12
 // throttled_usec 5000000
 export function readCounters(directory: Location, file: string): ReadonlyMap<string, number> {
-  const lines = (readCgroupFile(directory, file) ?? "").matchAll(/^(\S+) (\d+)$/gm);
-  return new Map([...lines].map(([, name = "", value]) => [name, Number(value)]));
+  const counters = new Map<string, number>();
+  for (const line of (readCgroupFile(directory, file) ?? "").split("\n")) {
+    const space = line.indexOf(" ");
+    const value = Number(line.slice(space + 1));
+    if (space > 0 && Number.isSafeInteger(value) && value >= 0) counters.set(line.slice(0, space), value);
+  }
+  return counters;
 }

@@ -1,35 +1,60 @@
 import { type Counters, type Details, UNKNOWN_COUNTERS, UNKNOWN_DETAILS } from "../../limits/counters.ts";
 import { backendOf } from "./backends.ts";
+import { hasOnlyCompanions } from "./companion.ts";
 import type { CgroupController } from "./controller.ts";
-import type { CgroupDirectory } from "./file.ts";
 import { asDirectory, type JobCgroup } from "./jobCgroup.ts";
 
-/** Reads the present counters of a job's cgroup, or of its tenant's, from the hierarchies that count them. */
-export function readJobCounters(job: JobCgroup): Counters {
-  return merge(job, UNKNOWN_COUNTERS, (controller, cgroup) => controller.counters?.(cgroup));
+/** Returns a function that reads the present counters of a job's cgroup, or of its tenant's, in all hierarchies. */
+export function counterReader(job: JobCgroup): () => Counters {
+  return merging(
+    UNKNOWN_COUNTERS,
+    readersOf(job, ({ counters }) => counters),
+  );
 }
 
-export function readJobDetails(job: JobCgroup): Details {
-  return merge(job, UNKNOWN_DETAILS, (controller, cgroup) => controller.details?.(cgroup));
+export function detailReader(job: JobCgroup): () => Details {
+  return merging(
+    UNKNOWN_DETAILS,
+    readersOf(job, ({ details }) => details),
+  );
 }
 
-function merge<T extends Record<string, number | null>>(
+type Reads = Pick<CgroupController, "counters" | "details">;
+
+function readersOf<T>(
   job: JobCgroup,
-  unknown: T,
-  read: (
-    controller: Pick<CgroupController, "counters" | "details">,
-    cgroup: CgroupDirectory,
-  ) => Partial<T> | undefined,
-): T {
-  const merged = { ...unknown };
-  for (const directory of job.directories) {
-    const controllers = new Set([...backendOf(directory.hierarchy).alwaysMeasures, ...directory.controllers]);
+  choose: (controller: Reads) => ((cgroup: ReturnType<typeof asDirectory>) => T) | undefined,
+): (() => T)[] {
+  const isCpuCounted = job.directories.some(({ controllers }) =>
+    controllers.some(({ name }) => name === "cpuacct"),
+  );
+  return job.directories.flatMap((directory) => {
+    const { hierarchy, controllers } = directory;
+    const { alwaysMeasures } = backendOf(hierarchy);
+    // The companion of a job on cgroup v1 would count its CPU time again.
+    const skipsCpu = isCpuCounted && hasOnlyCompanions(hierarchy);
+    const all: Reads[] = [...alwaysMeasures, ...controllers].filter(
+      (each) => !(skipsCpu && "name" in each && each.name === "cpu"),
+    );
     const cgroup = asDirectory(job, directory);
-    for (const controller of controllers) {
-      const counted: Partial<T> = read(controller, cgroup) ?? {};
-      // The companion of a job on cgroup v1 is the last one, and counts CPU time again.
-      for (const name of Object.keys(counted) as (keyof T)[]) merged[name] ??= counted[name] as T[keyof T];
+    return [...new Set(all)].flatMap((controller) => {
+      const read = choose(controller);
+      return read === undefined ? [] : [() => read(cgroup)];
+    });
+  });
+}
+
+/** Of a value that several readers know, the first one counts. */
+function merging<T extends Record<string, number | null>>(
+  unknown: T,
+  readers: readonly (() => Partial<T>)[],
+): () => T {
+  return () => {
+    const merged = { ...unknown };
+    for (const read of readers) {
+      const counted = read();
+      for (const name in counted) merged[name] ??= counted[name] as T[typeof name];
     }
-  }
-  return merged;
+    return merged;
+  };
 }

@@ -31,22 +31,62 @@ export interface Point {
  * together; of a gauge, the known part remains.
  */
 export function mergePoints(a: Point, b: Point): Point {
-  const counts = COUNTS.map((name) => {
-    const [x, y] = [a.counts[name], b.counts[name]];
-    return [name, x === null || y === null ? null : x + y];
+  const row = rowOf(a);
+  mergeRow(row, rowOf(b));
+  return pointOf(row);
+}
+
+/** A point as numbers: start, end, each count, minimum and maximum of each gauge. NaN is unknown. */
+export type Row = Float64Array;
+
+const FIRST_GAUGE = 2 + COUNTS.length;
+export const WIDTH = FIRST_GAUGE + 2 * GAUGES.length;
+
+export function emptyRow(): Row {
+  return new Float64Array(WIDTH);
+}
+
+export function rowOf({ startMs, endMs, counts, gauges }: Point): Row {
+  const row = emptyRow();
+  row[0] = startMs;
+  row[1] = endMs;
+  COUNTS.forEach((name, index) => {
+    row[2 + index] = counts[name] ?? Number.NaN;
   });
-  const gauges = GAUGES.map((name) => [name, mergeRanges(a.gauges[name], b.gauges[name])]);
+  GAUGES.forEach((name, index) => {
+    row[FIRST_GAUGE + 2 * index] = gauges[name]?.min ?? Number.NaN;
+    row[FIRST_GAUGE + 2 * index + 1] = gauges[name]?.max ?? Number.NaN;
+  });
+  return row;
+}
+
+export function pointOf(row: Row): Point {
+  const at = (column: number) => row[column] as number;
+  const known = (value: number) => (Number.isNaN(value) ? null : value);
+  const rangeAt = (column: number): Range | null =>
+    Number.isNaN(at(column)) ? null : { min: at(column), max: at(column + 1) };
   return {
-    startMs: a.startMs,
-    endMs: b.endMs,
-    counts: Object.fromEntries(counts),
-    gauges: Object.fromEntries(gauges),
+    startMs: at(0),
+    endMs: at(1),
+    counts: Object.fromEntries(COUNTS.map((name, index) => [name, known(at(2 + index))])) as Increases,
+    gauges: Object.fromEntries(
+      GAUGES.map((name, index) => [name, rangeAt(FIRST_GAUGE + 2 * index)]),
+    ) as Point["gauges"],
   };
 }
 
-function mergeRanges(a: Range | null, b: Range | null): Range | null {
-  if (a === null || b === null) return a ?? b;
-  return { min: Math.min(a.min, b.min), max: Math.max(a.max, b.max) };
+/** Adds the numbers of the point after it to those of a point. */
+export function mergeRow(row: Row, next: Row): void {
+  const at = (of: Row, column: number) => of[column] as number;
+  row[1] = at(next, 1);
+  // NaN and a number are NaN.
+  for (let column = 2; column < FIRST_GAUGE; column++) row[column] = at(row, column) + at(next, column);
+  for (let min = FIRST_GAUGE; min < WIDTH; min += 2) {
+    if (Number.isNaN(at(next, min))) continue;
+    const isKnown = !Number.isNaN(at(row, min));
+    row[min] = isKnown ? Math.min(at(row, min), at(next, min)) : at(next, min);
+    row[min + 1] = isKnown ? Math.max(at(row, min + 1), at(next, min + 1)) : at(next, min + 1);
+  }
 }
 
 /** Merges points to at most `count` of about the same length in time. */

@@ -1,10 +1,8 @@
-import { COUNTS, GAUGES, mergePoints, type Point } from "./points.ts";
+import { emptyRow, mergeRow, type Point, pointOf, type Row, rowOf, WIDTH } from "./points.ts";
 
 /** The points of every ring. */
 const CAPACITY = 360;
 const FIRST_CAPACITY = 16;
-/** The numbers of a point: start, end, each count, minimum and maximum of each gauge. */
-const WIDTH = 2 + COUNTS.length + 2 * GAUGES.length;
 
 /**
  * A bounded list of points, one after the other. When it is full, a ring of the latest time drops its oldest point; a ring
@@ -13,14 +11,14 @@ const WIDTH = 2 + COUNTS.length + 2 * GAUGES.length;
 export class Ring {
   readonly #keeps: "latest" | "all";
   #pointMs: number;
-  /** The points as rows of numbers, a third of the memory of objects. NaN is unknown. */
+  /** The points as rows of numbers, a third of the memory of objects. */
   #rows = new Float64Array(FIRST_CAPACITY * WIDTH);
   #length = 0;
 
   constructor(keeps: "latest" | "all", pointMs: number, points: readonly Point[] = []) {
     this.#keeps = keeps;
     this.#pointMs = pointMs;
-    for (const point of points) this.#push(point);
+    for (const point of points) this.#push(rowOf(point));
   }
 
   /** The length of a point, in ms. */
@@ -29,20 +27,18 @@ export class Ring {
   }
 
   get points(): Point[] {
-    return Array.from({ length: this.#length }, (_, index) => this.#read(index));
+    return Array.from({ length: this.#length }, (_, index) => pointOf(this.#row(index)));
   }
 
   /** Adds a point to the last one as long as that is too short, else after it. */
   add(point: Point): void {
-    const last = this.#length > 0 ? this.#read(this.#length - 1) : undefined;
-    if (last !== undefined && this.#hasRoom(last, point)) {
-      this.#write(this.#length - 1, mergePoints(last, point));
-      return;
-    }
-    this.#push(point);
+    const row = rowOf(point);
+    const last = this.#length > 0 ? this.#row(this.#length - 1) : undefined;
+    if (last !== undefined && this.#hasRoom(last, row)) mergeRow(last, row);
+    else this.#push(row);
   }
 
-  #push(point: Point): void {
+  #push(row: Row): void {
     if (this.#length === CAPACITY) {
       if (this.#keeps === "latest") this.#dropFirst();
       else this.#mergePairs();
@@ -52,13 +48,13 @@ export class Ring {
       larger.set(this.#rows);
       this.#rows = larger;
     }
-    this.#write(this.#length++, point);
+    this.#rows.set(row, this.#length++ * WIDTH);
   }
 
   /** Of the two lengths that the last point can have, the nearer one to the wanted length: timers are not exact. */
-  #hasRoom(last: Point, { startMs, endMs }: Point): boolean {
-    const addedMs = Math.min(endMs - startMs, this.#pointMs);
-    return last.endMs - last.startMs + addedMs / 2 <= this.#pointMs;
+  #hasRoom(last: Row, added: Row): boolean {
+    const lengthOf = (row: Row) => (row[1] as number) - (row[0] as number);
+    return lengthOf(last) + Math.min(lengthOf(added), this.#pointMs) / 2 <= this.#pointMs;
   }
 
   #dropFirst(): void {
@@ -68,33 +64,17 @@ export class Ring {
 
   #mergePairs(): void {
     this.#pointMs *= 2;
-    for (let index = 0; index < CAPACITY; index += 2)
-      this.#write(index / 2, mergePoints(this.#read(index), this.#read(index + 1)));
+    const merged = emptyRow();
+    for (let index = 0; index < CAPACITY; index += 2) {
+      merged.set(this.#row(index));
+      mergeRow(merged, this.#row(index + 1));
+      this.#rows.set(merged, (index / 2) * WIDTH);
+    }
     this.#length = CAPACITY / 2;
   }
 
-  #write(index: number, { startMs, endMs, counts, gauges }: Point): void {
-    const row = [
-      ...[startMs, endMs],
-      ...COUNTS.map((name) => counts[name] ?? Number.NaN),
-      ...GAUGES.flatMap((name) => [gauges[name]?.min ?? Number.NaN, gauges[name]?.max ?? Number.NaN]),
-    ];
-    this.#rows.set(row, index * WIDTH);
-  }
-
-  #read(index: number): Point {
-    const at = (column: number) => this.#rows[index * WIDTH + column] as number;
-    const known = (value: number) => (Number.isNaN(value) ? null : value);
-    const counts = COUNTS.map((name, n) => [name, known(at(2 + n))]);
-    const gauges = GAUGES.map((name, n) => {
-      const [min, max] = [0, 1].map((offset) => at(2 + COUNTS.length + 2 * n + offset)) as [number, number];
-      return [name, Number.isNaN(min) ? null : { min, max }];
-    });
-    return {
-      startMs: at(0),
-      endMs: at(1),
-      counts: Object.fromEntries(counts),
-      gauges: Object.fromEntries(gauges),
-    };
+  /** Returns the numbers of a point, in place. */
+  #row(index: number): Row {
+    return this.#rows.subarray(index * WIDTH, (index + 1) * WIDTH);
   }
 }

@@ -1,0 +1,81 @@
+import { expect, test } from "bun:test";
+import { readdirSync } from "node:fs";
+import { fakeV2 } from "../../../test/support/fakeCgroups.ts";
+import { findRealCgroups } from "../../../test/support/realCgroups.ts";
+import { type CgroupFs, realCgroupFs } from "../cgroupFs.ts";
+import { directoryOf } from "./hierarchies.ts";
+import { KeptFiles } from "./keptFiles.ts";
+
+const real = [findRealCgroups(1), findRealCgroups(2)].find((found) => typeof found !== "string");
+if (real === undefined) console.log("not tried: control files that stay open: needs root to make cgroups");
+const realTest = test.skipIf(real === undefined);
+
+function makeCgroup(): string {
+  if (real === undefined || typeof real === "string") throw new Error("there is no cgroup to make one in");
+  const [hierarchy] = real.hierarchies;
+  const parent = hierarchy && directoryOf(hierarchy, real.membership.get(hierarchy.key) ?? "");
+  const path = `${parent}/ffrtmp-test-kept-${process.pid}`;
+  realCgroupFs.mkdir(path);
+  return path;
+}
+
+const countOpen = () => readdirSync("/proc/self/fd").length;
+
+realTest("a kept file has the present text, also after its cgroup was made again", () => {
+  const path = makeCgroup();
+  const { fs, close } = new KeptFiles().view(realCgroupFs);
+  try {
+    const read = () => fs.read(`${path}/cgroup.procs`);
+    expect([read(), read()]).toEqual(["", ""]);
+    realCgroupFs.rmdir(path);
+    expect(read).toThrow(expect.objectContaining({ code: "ENOENT" }));
+    realCgroupFs.mkdir(path);
+    const child = Bun.spawnSync(["sh", "-c", `echo $$ > ${path}/cgroup.procs && cat ${path}/cgroup.procs`]);
+    expect(child.stdout.toString()).not.toBe("");
+    expect(read()).toBe("");
+  } finally {
+    close();
+    realCgroupFs.rmdir(path);
+  }
+});
+
+realTest("no more files stay open than the limit, and none after close", () => {
+  const path = makeCgroup();
+  try {
+    const before = countOpen();
+    const kept = new KeptFiles(2);
+    const [first, second] = [kept.view(realCgroupFs), kept.view(realCgroupFs)];
+    const files = ["cgroup.procs", "notify_on_release", "tasks", "cgroup.threads"].filter((file) =>
+      realCgroupFs.exists(`${path}/${file}`),
+    );
+    for (const file of files) {
+      for (const { fs } of [first, second, first])
+        expect(fs.read(`${path}/${file}`)).toBe(realCgroupFs.read(`${path}/${file}`));
+    }
+    expect(countOpen() - before).toBe(2);
+    first.close();
+    second.fs.read(`${path}/cgroup.procs`);
+    second.close();
+    second.close();
+    expect(countOpen()).toBe(before);
+  } finally {
+    realCgroupFs.rmdir(path);
+  }
+});
+
+test("files of a machine that has no open files are read each time", () => {
+  const { fs } = fakeV2();
+  const counted: string[] = [];
+  const counting: CgroupFs = {
+    ...fs,
+    read(path) {
+      counted.push(path);
+      return fs.read(path);
+    },
+  };
+  const view = new KeptFiles().view(counting);
+  const path = "/sys/fs/cgroup/cgroup.controllers";
+  expect([view.fs.read(path), view.fs.read(path)]).toEqual([fs.read(path), fs.read(path)]);
+  expect(counted).toEqual([path, path]);
+  view.close();
+});
