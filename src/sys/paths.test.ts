@@ -3,7 +3,9 @@ import { basename, resolve } from "node:path";
 import fc from "fast-check";
 import { lastName, resolvePath } from "./paths.ts";
 
-const path = fc.array(fc.constantFrom("/", "a", "b.c", ".", "..", "", "//"), { maxLength: 8 }).map((parts) => parts.join(""));
+const path = fc
+  .array(fc.constantFrom("/", "a", "b.c", ".", "..", "", "//"), { maxLength: 8 })
+  .map((parts) => parts.join(""));
 
 it("resolves paths as node:path does", () => {
   fc.assert(

@@ -1,9 +1,10 @@
 import type { Context } from "../../jobs/context.ts";
 import { Refusal } from "../../jobs/errors.ts";
 import { recordExit } from "../../jobs/exit/recordExit.ts";
-import { generateJobId, type JobSpec } from "../../jobs/job.ts";
+import type { JobSpec } from "../../jobs/job.ts";
 import { exitCodeOf, factsOfEnding } from "../../jobs/model/ending.ts";
 import type { RunningJob } from "../../jobs/model/job.ts";
+import { generateJobId } from "../../jobs/model/jobId.ts";
 import { isTerminal, listInheritedFiles, readOwnArguments } from "../../jobs/start/inheritedFiles.ts";
 import { mayHaveLostBytes } from "../../jobs/start/rawArguments.ts";
 import { rejectNoOrphansFlag } from "../../jobs/start/runtimeFlags.ts";
