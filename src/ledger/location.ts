@@ -17,6 +17,8 @@ export function locateState(option: string | undefined, environment: NodeJS.Proc
   return {
     directory,
     ledger: join(directory, "ledger.db"),
+    /** The records of plain launches that are not in the ledger yet. */
+    inbox: join(directory, "inbox"),
     /** Output of workloads started with `run --detach`. */
     logs: join(directory, "logs"),
     /** Messages of ffrtmp itself where it has no terminal. */
