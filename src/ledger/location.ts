@@ -18,6 +18,8 @@ export function locateState(option: string | undefined, environment: NodeJS.Proc
   return {
     directory,
     ledger: join("ledger.db"),
+    /** The records of plain launches that are not in the ledger yet. */
+    inbox: join("inbox"),
     /** Output of workloads started with `run --detach`. */
     logs: join("logs"),
     /** Messages of ffrtmp itself where it has no terminal. */

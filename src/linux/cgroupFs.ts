@@ -53,6 +53,11 @@ export interface CgroupFs {
   children(path: string): string[];
   /** Returns the names of the control files of a cgroup. */
   files(path: string): string[];
+  /**
+   * Returns whether processes are in a cgroup itself; false where that cannot be read, as in a cgroup of threads. The list
+   * of them differs with each reading.
+   */
+  hasProcesses(path: string): boolean;
   /** Returns whether BPF programs restrict a cgroup, which no file of it shows. */
   hasPrograms(path: string): boolean;
   /** Watches as `watchPath` does. The kernel reports changes of a few files, such as cgroup.events (v2). */
@@ -108,6 +113,13 @@ export const realCgroupFs: CgroupFs = {
       .readdirSync(path, { withFileTypes: true })
       .filter((entry) => entry.isFile())
       .map((entry) => entry.name),
+  hasProcesses(path) {
+    try {
+      return fs.readFileSync(`${path}/cgroup.procs`, "utf8") !== "";
+    } catch {
+      return false;
+    }
+  },
   hasPrograms: hasCgroupPrograms,
   watch: watchPath,
 };
