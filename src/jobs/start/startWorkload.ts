@@ -12,9 +12,11 @@ import {
   joinThread,
   leaveThread,
   limitWrapperSlot,
+  moveThreadsOut,
   moveToWrapperSlot,
 } from "../../linux/cgroup/startingThread.ts";
 import { bootMsOf, readStat } from "../../linux/proc/stat.ts";
+import { listThreads } from "../../linux/proc/table.ts";
 import { takeOnAttributes } from "../../linux/proc/taskAttributes.ts";
 import type { ScopePlan } from "../../linux/systemd/scope.ts";
 import { errnoOf } from "../../sys/errno.ts";
@@ -37,6 +39,14 @@ import { restoreFileLimit, type StdioList, withInheritedFiles } from "./inherite
 import { mayHaveLostBytes, viaShell } from "./rawArguments.ts";
 import { callersEnvironment } from "./runtimeFlags.ts";
 
+/** Follows a launch, to record it. */
+export interface LaunchObserver {
+  /** The job is recorded, and nothing is changed for it yet. */
+  registered(job: StartingJob): void;
+  /** The workload exists. `enters`: the cgroup that it was cloned into (v2). */
+  spawned(enters: string | undefined): void;
+}
+
 export interface StartRequest extends JobSpec {
   command: string[];
   /** The words of the command as bytes; needed if they are not UTF-8. */
@@ -47,6 +57,7 @@ export interface StartRequest extends JobSpec {
   /** Descriptors above 2 that the workload inherits under the same number. */
   inherited: number[];
   logPath: string | null;
+  observer?: LaunchObserver | undefined;
 }
 
 export interface StartedJob {
@@ -77,6 +88,7 @@ export function startWorkload(context: Context, request: StartRequest): StartedJ
     logPath: request.logPath,
   });
   registerJob(context, job);
+  request.observer?.registered(job);
 
   let outcomes: LimitOutcome[];
   let child: Bun.Subprocess;
@@ -173,6 +185,7 @@ function spawnInside(
   let outcomes = executeLimits(cgroup, planWithNice(cgroup, firstLimits, getPriority()));
   restoreFileLimit(context.host);
   const attributes = takeOnAttributes(context.host, limits);
+  const threads = listThreads(context.host, process.pid);
   const unavailable = joinThread(cgroup);
   let child: Bun.Subprocess;
   try {
@@ -184,7 +197,10 @@ function spawnInside(
     }
   } finally {
     const effect = `this ffrtmp process stays in the cgroup of job ${request.jobId}, under its limits`;
-    for (const { because } of leaveThread(cgroup)) context.warn(`${effect}: ${because}`);
+    const stayed = leaveThread(cgroup);
+    const started = listThreads(context.host, process.pid).filter((tid) => !threads.includes(tid));
+    for (const { because } of [...stayed, ...moveThreadsOut(cgroup, started)])
+      context.warn(`${effect}: ${because}`);
     freeWrapperSlot(cgroup);
     attributes.undo();
   }
@@ -200,7 +216,7 @@ function spawn({ host }: Context, cgroup: JobCgroup, request: StartRequest, path
   const entered = cgroup.directories.find(({ hierarchy }) => backendOf(hierarchy).clonesIntoCgroup);
   const isRaw = mayHaveLostBytes(request.command);
   const env = callersEnvironment(host);
-  return Bun.spawn({
+  const child = Bun.spawn({
     cmd: isRaw ? viaShell(path, request.commandBytes) : [path, ...request.command.slice(1)],
     ...(isRaw ? {} : { argv0: request.command[0] as string }),
     // Left out for the current directory: that may be inherited although it could not be entered again.
@@ -210,6 +226,8 @@ function spawn({ host }: Context, cgroup: JobCgroup, request: StartRequest, path
     stdio: withInheritedFiles(request.standard, request.inherited),
     ...(entered ? { cgroup: entered.path } : {}),
   });
+  request.observer?.spawned(entered?.path);
+  return child;
 }
 
 async function waitFor(child: Bun.Subprocess): StartedJob["ended"] {
