@@ -8,6 +8,7 @@ import { dirname, join, normalize } from "node:path";
  */
 const ROOMS = [
   "main.ts",
+  "dispatch.ts",
   "cli",
   "launch",
   "web",

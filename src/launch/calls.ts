@@ -17,6 +17,12 @@ export interface CgroupCall {
   readonly error?: string;
 }
 
+/** The calls of a launch, before and after the spawn. */
+export interface LaunchCalls {
+  readonly before: readonly CgroupCall[];
+  readonly after: readonly CgroupCall[];
+}
+
 /** Makes a call and returns it with its result. An error that is no errno has the name "unknown". */
 export function makeCall(fs: CgroupFs, call: CallName, path: string, data?: string): CgroupCall {
   const made = data === undefined ? { call, path } : { call, path, data };

@@ -1,4 +1,5 @@
 import type { Host } from "../linux/host.ts";
+import type { ProcessIdentity } from "../linux/proc/identity.ts";
 import { parseStat } from "../linux/proc/stat.ts";
 import { fileExists, readLinkText, readTextFile, statusOf } from "../sys/files.ts";
 
@@ -27,12 +28,12 @@ export interface Circumstances {
   readonly executable: string;
 }
 
-/** Reads the circumstances of this process. `undefined` where they cannot be read. */
+/** Reads the circumstances of this process, and its identity. `undefined` where they cannot be read. */
 export function readCircumstances(
   { procRoot }: Pick<Host, "procRoot">,
   words: readonly string[],
   directory: string,
-): Circumstances | undefined {
+): { circumstances: Circumstances; self: ProcessIdentity } | undefined {
   try {
     const stat = parseStat(readTextFile(`${procRoot}/self/stat`));
     const executable = statusOf(`${procRoot}/self/exe`);
@@ -41,19 +42,21 @@ export function readCircumstances(
     if (stat?.pid !== process.pid || executable === undefined || uid === undefined || gid === undefined)
       return undefined;
     const { dev, ino, size, mtimeMs } = executable;
-    return {
+    const bootId = readTextFile(`${procRoot}/sys/kernel/random/boot_id`).trim();
+    const circumstances: Circumstances = {
       words,
       directory,
       uid,
       gid,
       nice: stat.nice,
       cgroup: readTextFile(`${procRoot}/self/cgroup`),
-      bootId: readTextFile(`${procRoot}/sys/kernel/random/boot_id`).trim(),
+      bootId,
       mountinfo: readTextFile(`${procRoot}/self/mountinfo`),
       namespaces: ["pid", "cgroup"].map((kind) => readLinkOrNone(`${procRoot}/self/ns/${kind}`)),
       hasSystemd: fileExists("/run/systemd/system"),
       executable: [dev, ino, size, mtimeMs].join(" "),
     };
+    return { circumstances, self: { bootId, pid: process.pid, startTicks: stat.startTicks } };
   } catch {
     return undefined;
   }

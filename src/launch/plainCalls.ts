@@ -1,12 +1,11 @@
-import type { CgroupCall } from "./calls.ts";
-import type { TracedCalls } from "./trace.ts";
+import type { CgroupCall, LaunchCalls } from "./calls.ts";
 
 /**
  * Returns whether the calls of a launch can be repeated by their record, and undone without it: before the spawn the launch
  * made and wrote nothing but cgroups of its own, named `group`, and was refused nothing. After the spawn it only brought the
  * starting thread back (cgroup v1).
  */
-export function arePlain({ before, after }: TracedCalls, group: string): boolean {
+export function arePlain({ before, after }: LaunchCalls, group: string): boolean {
   return before.every((call) => isPlainBefore(call, group)) && after.every(isReturn);
 }
 

@@ -3,7 +3,7 @@ import type { RunningJob, StartingJob } from "../jobs/model/job.ts";
 import { groupName } from "../jobs/model/jobId.ts";
 import type { LaunchObserver } from "../jobs/start/startWorkload.ts";
 import type { StateFiles } from "../ledger/location.ts";
-import { rejectStrangers } from "../ledger/stateFiles.ts";
+import { rejectStrangers } from "../ledger/strangers.ts";
 import type { Limits } from "../limits/limits.ts";
 import type { Host } from "../linux/host.ts";
 import { readMemoryTotalBytes } from "../linux/memory.ts";
@@ -57,7 +57,7 @@ export class LaunchRecorder implements LaunchObserver {
     this.#options = options;
     this.#state = state;
     // Before the planning: it may read another state of the machine later, and then the launch is not as recorded.
-    this.#circumstances = readCircumstances(host, options.words, state.directory);
+    this.#circumstances = readCircumstances(host, options.words, state.directory)?.circumstances;
   }
 
   /** Call for each warning: a launch that warned is planned again each time, so that it warns again. */
@@ -100,10 +100,10 @@ export class LaunchRecorder implements LaunchObserver {
   }
 
   #write(name: string, text: string): void {
-    const { launches, inbox } = this.#state;
+    const { launches } = this.#state;
     const path = `${launches}/${name}.json`;
     try {
-      for (const directory of [launches, inbox]) makeOwnDirectory(directory);
+      makeOwnDirectory(launches);
       rejectStrangers(path);
       const draft = `${launches}/${name}.new-${process.pid}`;
       writeFileSync(draft, text, { mode: FILE_MODE, flag: "wx" });

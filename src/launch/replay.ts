@@ -1,11 +1,12 @@
 import type { CgroupFs } from "../linux/cgroupFs.ts";
-import { type CgroupCall, hasSameOutcome, makeCall } from "./calls.ts";
+import { hasSameOutcome, type LaunchCalls, makeCall } from "./calls.ts";
 import { isReturn } from "./plainCalls.ts";
 
-/** The calls of a launch, before and after the spawn. */
-export interface LaunchCalls {
-  readonly before: readonly CgroupCall[];
-  readonly after: readonly CgroupCall[];
+export interface FailedWrite {
+  path: string;
+  data: string;
+  /** The name of the errno. */
+  error: string;
 }
 
 /**
@@ -37,12 +38,18 @@ export class Replay {
     });
   }
 
-  /** Makes the calls after the spawn, all of them. Returns the paths and errors of those that failed. */
-  finish(): { path: string; error: string }[] {
+  /** Brings the thread back that started the workload. Returns the writes that failed. */
+  finish(): FailedWrite[] {
     this.#hasJoined = false;
-    return this.#calls.after.flatMap(({ call, path, data }) => {
-      const { error } = makeCall(this.#fs, call, path, data);
-      return error === undefined ? [] : [{ path, error }];
+    return this.bringBack();
+  }
+
+  /** Does the same for another thread of this process. */
+  bringBack(tid = 0): FailedWrite[] {
+    const data = String(tid);
+    return this.#calls.after.flatMap(({ path }) => {
+      const { error } = makeCall(this.#fs, "write", path, data);
+      return error === undefined ? [] : [{ path, data, error }];
     });
   }
 

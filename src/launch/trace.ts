@@ -1,6 +1,6 @@
 import type { CgroupFs } from "../linux/cgroupFs.ts";
 import { errnoOf } from "../sys/errno.ts";
-import type { CallName, CallResult, CgroupCall } from "./calls.ts";
+import type { CallName, CallResult, CgroupCall, LaunchCalls } from "./calls.ts";
 
 /**
  * Records the calls of a `CgroupFs` in their order, with their results, from the planning of a launch until the thread that
@@ -60,16 +60,10 @@ export class LaunchTrace {
    * Ends the recording. Returns the calls before and after the spawn; `undefined` where there was no spawn, or something
    * that cannot be repeated by its record.
    */
-  stop(): TracedCalls | undefined {
+  stop(): LaunchCalls | undefined {
     const [calls, at] = [this.#calls, this.#spawnedAfter];
     this.#calls = undefined;
     if (calls === undefined || at === undefined || this.#isIncomplete) return undefined;
     return { before: calls.slice(0, at), after: calls.slice(at) };
   }
-}
-
-/** The calls of a launch before and after the spawn. */
-export interface TracedCalls {
-  before: CgroupCall[];
-  after: CgroupCall[];
 }

@@ -12,7 +12,7 @@ import { planDryRun } from "../../jobs/attach/planAttach.ts";
 import type { Context } from "../../jobs/context.ts";
 import { Refusal } from "../../jobs/errors.ts";
 import { ONCE } from "../../jobs/exit/observerLeft.ts";
-import { rejectStrangers } from "../../ledger/stateFiles.ts";
+import { rejectStrangers } from "../../ledger/strangers.ts";
 import { formatLimit } from "../../limits/limits.ts";
 import { LIMIT_NAMES } from "../../limits/table.ts";
 import type { Placement } from "../../linux/cgroup/placement.ts";
