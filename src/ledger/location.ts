@@ -4,6 +4,9 @@ import { dirname, extname, join, resolve } from "node:path";
 /** The state directory of root, unless another one is named. */
 export const ROOT_STATE = "/var/lib/ffrtmp";
 
+/** The directory of the records of plain launches, in the state directory. */
+export const INBOX = "inbox";
+
 /** The files of one state directory. */
 export type StateFiles = ReturnType<typeof locateState>;
 
@@ -18,7 +21,7 @@ export function locateState(option: string | undefined, environment: NodeJS.Proc
     directory,
     ledger: join(directory, "ledger.db"),
     /** The records of plain launches that are not in the ledger yet. */
-    inbox: join(directory, "inbox"),
+    inbox: join(directory, INBOX),
     /** Output of workloads started with `run --detach`. */
     logs: join(directory, "logs"),
     /** Messages of ffrtmp itself where it has no terminal. */
