@@ -9,6 +9,7 @@ import { dirname, join, normalize } from "node:path";
 const ROOMS = [
   "main.ts",
   "cli",
+  "launch",
   "web",
   "fleet",
   "daemon",

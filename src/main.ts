@@ -13,12 +13,17 @@ const HEALTH_UNKNOWN = 3;
 const BAD_INPUT = 2;
 const INTERNAL_ERROR = 70;
 const OUTPUT_LOST = 1;
+/** The runtime compiles no function before it has run this many times as often as usual. */
+const RELUCTANT_JIT = 100_000;
 
 // Without these, an exception in a timer or a callback makes the runtime print the minified source.
 process.on("uncaughtException", (error) => void report(error).then(exitNow));
 process.on("unhandledRejection", (error) => void report(error).then(exitNow));
 
 resetIgnoredSigchld();
+// The runtime starts a thread for compiling when code runs often. During the spawn, the thread would be in the workload's
+// cgroup, like the one that starts it. What `run` does once is not worth compiling.
+if (process.argv[2] === "run") Bun.unsafe.setJITPolicy(RELUCTANT_JIT);
 exitNow(confirmOutput(await runProgram(process.argv).catch(report)));
 
 /** Reports output that could not be written: a table that a full disk has cut off must not look complete. */

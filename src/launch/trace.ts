@@ -15,10 +15,7 @@ export class LaunchTrace {
 
   constructor(real: CgroupFs) {
     const traced =
-      <Result extends CallResult | undefined | void>(
-        call: CallName,
-        act: (path: string, data: string) => Result,
-      ) =>
+      <Result>(call: CallName, act: (path: string, data: string) => Result) =>
       (path: string, data?: string): Result => {
         if (this.#calls === undefined) return act(path, data as string);
         const made = data === undefined ? { call, path } : { call, path, data };

@@ -10,11 +10,14 @@ import { mayHaveLostBytes } from "../../jobs/start/rawArguments.ts";
 import { rejectNoOrphansFlag } from "../../jobs/start/runtimeFlags.ts";
 import { type StartedJob, type StartRequest, startWorkload } from "../../jobs/start/startWorkload.ts";
 import { summaryLine, survivorsLine } from "../../jobs/summary.ts";
+import { hasCommand, readRunLine } from "../../launch/commandLine.ts";
+import { LaunchRecorder } from "../../launch/recorder.ts";
+import { locateState } from "../../ledger/location.ts";
 import { isPruningDue } from "../../ledger/retention.ts";
 import { realHost } from "../../linux/host.ts";
 import { type JobFlags, jobSpecFromFlags } from "../options/jobOptions.ts";
 import { checkWorkingDirectory } from "../options/workingDirectory.ts";
-import { printErr, warn } from "../output/messages.ts";
+import { listenToWarnings, printErr, warn } from "../output/messages.ts";
 import { warnOfLikelyMistakes, warnOfMissingLimits } from "../output/outcomes.ts";
 import type { ResultFile } from "../output/resultFile.ts";
 import { openContext } from "../session.ts";
@@ -130,12 +133,27 @@ async function pruneIfDue(context: Context): Promise<void> {
   }
 }
 
+/** Returns what records this launch for the next `run` with the same options; `undefined` for options it cannot stand for. */
+function createRecorder(flags: RunFlags, command: string[]): LaunchRecorder | undefined {
+  const { detach, json, jobId, tenant, placement, statePath, resultFile, reportStart, workdir } = flags;
+  const special = [detach, json, jobId, tenant, placement, statePath, resultFile, reportStart];
+  const line = readRunLine(process.argv);
+  if (special.some((flag) => flag !== undefined) || line === undefined) return undefined;
+  if (!hasCommand(line, command) || mayHaveLostBytes([...line.words, ...command])) return undefined;
+  if (workdir !== undefined && !workdir.startsWith("/")) return undefined;
+  const state = locateState(undefined, process.env);
+  const recorder = new LaunchRecorder(realHost(), state, { words: line.words, workdir });
+  listenToWarnings(() => recorder.warned());
+  return recorder;
+}
+
 function startJob(
   request: Omit<StartRequest, "commandBytes" | "standard" | "logPath">,
   flags: RunFlags,
 ): StartedJob & { context: Context } {
-  const context = openContext(flags);
   const { command, inherited, jobId, limits } = request;
+  const recorder = createRecorder(flags, command);
+  const context = openContext(flags, undefined, recorder?.host);
   warnOfLikelyMistakes(context, limits);
   const log = flags.reportStart === undefined ? null : openJobLog(context, jobId);
   const stdin = isTerminal(realHost(), 0) ? "ignore" : "inherit";
@@ -146,8 +164,11 @@ function startJob(
       standard: log ? ["ignore", log.fd, log.fd] : [stdin, "inherit", "inherit"],
       inherited: log ? [] : inherited,
       logPath: log?.path ?? null,
+      observer: recorder,
     });
     warnOfMissingLimits(started.job);
+    recorder?.save(started.job);
+    listenToWarnings(undefined);
     return { context, ...started };
   } catch (error) {
     if (log && error instanceof Refusal) dropJobLog(log);
