@@ -15,13 +15,14 @@ import { LaunchRecorder } from "../../launch/recorder.ts";
 import { locateState } from "../../ledger/location.ts";
 import { isPruningDue } from "../../ledger/retention.ts";
 import { realHost } from "../../linux/host.ts";
+import { firstSignal, watchContinuations } from "../../sys/ownSignals.ts";
 import { type JobFlags, jobSpecFromFlags } from "../options/jobOptions.ts";
 import { checkWorkingDirectory } from "../options/workingDirectory.ts";
 import { listenToWarnings, printErr, warn } from "../output/messages.ts";
 import { warnOfLikelyMistakes, warnOfMissingLimits } from "../output/outcomes.ts";
 import type { ResultFile } from "../output/resultFile.ts";
 import { openContext } from "../session.ts";
-import { firstSignal, stopObserving, watchContinuations } from "../signals.ts";
+import { stopObserving } from "../signals.ts";
 import { dropJobLog, openJobLog, runInBackground, startReporting } from "./background.ts";
 
 /** When a wrapper, which may wait for days, gives up what only the start needed, and notices its own stops. */
@@ -116,7 +117,7 @@ async function warnOfTotal(context: Context, job: RunningJob): Promise<void> {
  * workload would inherit the filter; now it is a process of its own, and the filter concerns the wrapper alone.
  */
 async function settle(): Promise<void> {
-  const { denySignals } = await import("../giveUp.ts");
+  const { denySignals } = await import("../denySignals.ts");
   denySignals();
   Bun.shrink();
 }
