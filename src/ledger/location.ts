@@ -3,6 +3,9 @@ import { lastName, resolvePath } from "../sys/paths.ts";
 /** The state directory of root, unless another one is named. */
 export const ROOT_STATE = "/var/lib/ffrtmp";
 
+/** The directory of the records of plain launches, in the state directory. */
+export const INBOX = "inbox";
+
 /** The files of one state directory. */
 export type StateFiles = ReturnType<typeof locateState>;
 
@@ -19,7 +22,7 @@ export function locateState(option: string | undefined, environment: NodeJS.Proc
     directory,
     ledger: join("ledger.db"),
     /** The records of plain launches that are not in the ledger yet. */
-    inbox: join("inbox"),
+    inbox: join(INBOX),
     /** Output of workloads started with `run --detach`. */
     logs: join("logs"),
     /** Messages of ffrtmp itself where it has no terminal. */

@@ -2,6 +2,7 @@ import {
   chmodSync,
   chownSync,
   closeSync,
+  existsSync,
   fsyncSync,
   linkSync,
   lstatSync,
@@ -20,6 +21,7 @@ import {
 import { dirname, join } from "node:path";
 import { describeErrno, errnoOf } from "../sys/errno.ts";
 import { kindOf, NotRegular } from "../sys/regularFile.ts";
+import { INBOX } from "./location.ts";
 
 // The directory of a ledger: who may use it, and who can.
 
@@ -33,7 +35,11 @@ const FILE_MODE = 0o640;
 const GROUP = "ffrtmp";
 
 /** The names of ffrtmp in a state directory. `uninstall`: between the removal and the purge of the package. */
-const OWN_NAMES = /^(ledger\.db.*|ffrtmp\.log(\.\d+)?|watch\.lock|watch\.sock|logs|uninstall)$/;
+const OWN_NAMES =
+  /^(ledger\.db.*|ffrtmp\.log(\.\d+)?|watch\.lock|watch\.sock|logs|inbox|launches|uninstall)$/;
+
+/** Those of them that are directories, which have no names of others. */
+const DIRECTORIES = ["logs", INBOX, "launches"];
 
 /** Another user can change the files, so that root must not use them. */
 export class UntrustedState extends Error {}
@@ -61,6 +67,7 @@ export function prepareLedger(path: string, newContent: () => Uint8Array): boole
   const loss = file?.size ? undefined : findLoss(path, file);
   if (loss !== undefined) throw new LostContent(loss);
   const mine = process.geteuid?.();
+  if (folder.uid === mine) createInbox(directory);
   const isFolderOpen = folder.uid === mine && (folder.mode & NOT_IN_DIRECTORIES) !== 0;
   const isOpen = isFolderOpen && hasOnlyOwnFiles(directory);
   // The owner of a link decides about the file elsewhere that it leads to.
@@ -85,6 +92,18 @@ export function createStateDirectory(directory: string): void {
   giveToGroup(directory, gid);
   // With the set-group-ID bit, the files in it get its group: inode(7).
   chmodSync(directory, 0o2750);
+}
+
+/** Creates the directory of the records of plain launches, which do not create it. Without it, each uses the ledger. */
+function createInbox(directory: string): void {
+  const path = join(directory, INBOX);
+  if (existsSync(path)) return;
+  try {
+    // Its group and set-group-ID bit are those of the state directory: inode(7).
+    mkdirSync(path, { mode: 0o777 & ~NOT_IN_DIRECTORIES });
+  } catch {
+    // The file system is full or read-only, or another process was faster.
+  }
 }
 
 function giveToGroup(path: string, gid: number): void {
@@ -192,9 +211,9 @@ function hasOnlyOwnFiles(directory: string): boolean {
 export function closeToOthers(named: string, report: (text: string) => void = () => {}): void {
   const directory = realpathSync(named);
   const names = readdirSync(directory).filter((name) => OWN_NAMES.test(name));
-  const logs = names.includes("logs")
-    ? readdirSync(join(directory, "logs")).map((name) => `logs/${name}`)
-    : [];
+  const inner = names
+    .filter((name) => DIRECTORIES.includes(name) && lstatSync(join(directory, name)).isDirectory())
+    .flatMap((name) => readdirSync(join(directory, name)).map((each) => `${name}/${each}`));
   const isWhole = hasOnlyOwnFiles(directory);
   const uid = process.geteuid?.();
   const gid = uid === 0 ? findGroup() : undefined;
@@ -206,7 +225,7 @@ export function closeToOthers(named: string, report: (text: string) => void = ()
   try {
     for (const path of [
       ...(isWhole ? [directory] : []),
-      ...[...names, ...logs].map((name) => join(directory, name)),
+      ...[...names, ...inner].map((name) => join(directory, name)),
     ]) {
       const stat = lstatSync(path, { throwIfNoEntry: false });
       if (!stat || stat.uid !== uid || !(stat.isFile() || stat.isDirectory())) continue;
