@@ -2,18 +2,16 @@ import type { Context } from "../../jobs/context.ts";
 import { Refusal } from "../../jobs/errors.ts";
 import { recordExit } from "../../jobs/exit/recordExit.ts";
 import type { JobSpec } from "../../jobs/job.ts";
-import { exitCodeOf, factsOfEnding } from "../../jobs/model/ending.ts";
+import { exitCodeOf } from "../../jobs/model/ending.ts";
 import type { RunningJob } from "../../jobs/model/job.ts";
 import { generateJobId } from "../../jobs/model/jobId.ts";
 import { isTerminal, listInheritedFiles, readOwnArguments } from "../../jobs/start/inheritedFiles.ts";
 import { mayHaveLostBytes } from "../../jobs/start/rawArguments.ts";
 import { rejectNoOrphansFlag } from "../../jobs/start/runtimeFlags.ts";
 import { type StartedJob, type StartRequest, startWorkload } from "../../jobs/start/startWorkload.ts";
-import { summaryLine, survivorsLine } from "../../jobs/summary.ts";
 import { hasCommand, readRunLine } from "../../launch/commandLine.ts";
 import { LaunchRecorder } from "../../launch/recorder.ts";
 import { locateState } from "../../ledger/location.ts";
-import { isPruningDue } from "../../ledger/retention.ts";
 import { realHost } from "../../linux/host.ts";
 import { firstSignal, watchContinuations } from "../../sys/ownSignals.ts";
 import { type JobFlags, jobSpecFromFlags } from "../options/jobOptions.ts";
@@ -24,6 +22,7 @@ import type { ResultFile } from "../output/resultFile.ts";
 import { openContext } from "../session.ts";
 import { stopObserving } from "../signals.ts";
 import { dropJobLog, openJobLog, runInBackground, startReporting } from "./background.ts";
+import { reportExit } from "./reportExit.ts";
 
 /** When a wrapper, which may wait for days, gives up what only the start needed, and notices its own stops. */
 const SETTLE_AFTER_MS = 500;
@@ -85,25 +84,20 @@ async function runJob(
       warn(`the result of job ${job.jobId} is not written to ${resultFile.path}: this run does not wait`);
     return stopObserving(context, job, end);
   }
-  const { result, isOurs, survivors } = recordExit(context, job, end.ending, {
+  const exit = recordExit(context, job, end.ending, {
     byParent: end.measured,
     ...((await hasContinued?.()) ? { time: "unseen" } : {}),
   });
-  if (isOurs && reportStart !== undefined) {
+  if (exit.isOurs && reportStart !== undefined) {
     const { reportRecorded } = await import("./handOver.ts");
     await reportRecorded(context, job);
   }
-  if (survivors.length > 0) warn(survivorsLine(job, survivors));
-  if (resultFile || (isOurs && flags.json)) {
+  if (resultFile || (exit.isOurs && flags.json)) {
     const { resultJson } = await import("../../jobs/json.ts");
-    const json = resultJson(job, result);
+    const json = resultJson(job, exit.result);
     resultFile?.write(json);
-    if (isOurs) printErr(flags.json ? JSON.stringify(json) : summaryLine(job, result));
-  } else if (isOurs) printErr(summaryLine(job, result));
-  if (!isOurs)
-    warn(`job ${job.jobId} was already recorded as ${factsOfEnding(result.ending).ending} before it ended`);
-  await pruneIfDue(context);
-  context.ledger.close();
+    await reportExit(context, job, exit, flags.json ? () => printErr(JSON.stringify(json)) : undefined);
+  } else await reportExit(context, job, exit);
   return exitCodeOf(end.ending);
 }
 
@@ -120,18 +114,6 @@ async function settle(): Promise<void> {
   const { denySignals } = await import("../denySignals.ts");
   denySignals();
   Bun.shrink();
-}
-
-/** Deletes old history after the first `run` of a day, where no daemon does. The exit code never waits for a lock. */
-async function pruneIfDue(context: Context): Promise<void> {
-  const { ledger, host } = context;
-  try {
-    if (ledger.flush() > 0 || !isPruningDue(ledger, host.now())) return;
-    const { pruneBriefly } = await import("./pruneAfterRun.ts");
-    pruneBriefly(context);
-  } catch (error) {
-    warn(`cannot delete old history: ${error instanceof Error ? error.message : error}`);
-  }
 }
 
 /** Returns what records this launch for the next `run` with the same options; `undefined` for options it cannot stand for. */

@@ -3,21 +3,19 @@ import type { CgroupFs } from "../cgroupFs.ts";
 import type { UsageReader, UsageReaders } from "./controller.ts";
 import { readWords } from "./file.ts";
 import type { Hierarchy } from "./hierarchies.ts";
+import type { JobLocation } from "./jobCgroup.ts";
 import { usageV1 } from "./v1/usage.ts";
 import { readPressure } from "./v2/pressure.ts";
 import { usageV2 } from "./v2/usage.ts";
 
-/** A cgroup of a job that contains nothing else. */
-export interface OwnCgroup {
-  readonly hierarchy: Pick<Hierarchy, "version" | "controllers">;
-  readonly path: string;
-}
-
 /**
- * Reads what the cgroups of one job have counted. The same as `readUsage` for a job that has only cgroups of its own, without
- * the code that plans and applies limits.
+ * Reads what the cgroups of one job have counted: the same as `readUsage` for cgroups that contain nothing else, without the
+ * code that plans and applies limits.
  */
-export function readOwnUsage(fs: CgroupFs, cgroups: readonly OwnCgroup[]): Usage {
+export function readOwnUsage(
+  fs: CgroupFs,
+  cgroups: readonly Pick<JobLocation, "hierarchy" | "path">[],
+): Usage {
   return joinUsage(
     cgroups.map(({ hierarchy, path }) => {
       const read = readersOf(fs, hierarchy, path).map((reader) => reader({ fs, path }));
@@ -26,24 +24,22 @@ export function readOwnUsage(fs: CgroupFs, cgroups: readonly OwnCgroup[]): Usage
   );
 }
 
-function readersOf(
-  fs: CgroupFs,
-  { version, controllers }: OwnCgroup["hierarchy"],
-  path: string,
-): UsageReader[] {
+/** The key of a hierarchy of v1 names its controllers. */
+function readersOf(fs: CgroupFs, hierarchy: Hierarchy["key"], path: string): UsageReader[] {
   const named = (readers: UsageReaders, names: readonly string[]): UsageReader[] =>
-    names.flatMap((name) => readers[name] ?? []);
-  if (version === 1) return named(usageV1, controllers);
+    names.flatMap((name) => (Object.hasOwn(readers, name) ? (readers[name] as UsageReader) : []));
+  if (hierarchy !== KEY_OF_V2) return named(usageV1, hierarchy.split(","));
   const given = readWords(fs, `${path}/cgroup.controllers`);
-  const names = controllers.filter((name) => given.includes(name));
   return [
     ...ALWAYS_V2,
     ...named(
       usageV2,
-      names.filter((name) => name !== "cpu"),
+      given.filter((name) => name !== "cpu"),
     ),
   ];
 }
+
+const KEY_OF_V2 = "";
 
 /** cpu.stat and the pressure files are in every cgroup of v2, whatever controllers it has. */
 const ALWAYS_V2: readonly UsageReader[] = [usageV2.cpu, readPressure];
