@@ -14,13 +14,9 @@ const BAD_INPUT = 2;
 const INTERNAL_ERROR = 70;
 const OUTPUT_LOST = 1;
 
-// Without these, an exception in a timer or a callback makes the runtime print the minified source.
-process.on("uncaughtException", (error) => void report(error).then(exitNow));
-process.on("unhandledRejection", (error) => void report(error).then(exitNow));
-
-/** Runs the command that the arguments name, or what `continued` does of it, and ends the process. */
-export async function dispatch(continued = () => runProgram(process.argv)): Promise<never> {
-  exitNow(confirmOutput(await continued().catch(report)));
+/** Runs the command that the arguments name, and ends the process. */
+export async function dispatch(): Promise<never> {
+  exitNow(confirmOutput(await runProgram(process.argv).catch(report)));
 }
 
 /** Reports output that could not be written: a table that a full disk has cut off must not look complete. */
@@ -31,7 +27,8 @@ function confirmOutput(exitCode: number): number {
   return exitCode || codeOf(OUTPUT_LOST);
 }
 
-async function report(error: unknown): Promise<number> {
+/** Prints a failure, and returns the exit code for it. */
+export async function report(error: unknown): Promise<number> {
   // --help and --version end this way too, with code 0. In every case commander has printed its text.
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : codeOf(BAD_INPUT);
   if (error instanceof Refusal) {

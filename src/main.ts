@@ -1,34 +1,51 @@
-import { type RepeatedLaunch, repeatLaunch } from "./launch/launch.ts";
-import { resetIgnoredSigchld } from "./sys/ownProcess.ts";
+import { printErr, warn } from "./cli/output/messages.ts";
+import { launchHost, repeatLaunch } from "./launch/launch.ts";
+import { type FullProgram, waitForPlainJob } from "./launch/wait.ts";
+import { exitNow, resetIgnoredSigchld } from "./sys/ownProcess.ts";
 
 // A `run` that repeats an earlier launch needs a small part of the program. The rest is loaded when it is needed.
 
 /** The runtime compiles no function before it has run this many times as often as usual. */
 const RELUCTANT_JIT = 100_000;
 
-if (process.argv[2] !== "run") {
+const rest: FullProgram = {
+  print: printErr,
+  denySignals: async () => (await import("./cli/denySignals.ts")).denySignals(),
+  recordEnd: async (job, end) => (await import("./cli/commands/plainRun.ts")).recordEnd(job, end),
+  stopObserving: async (job, signal) =>
+    (await import("./cli/commands/plainRun.ts")).stopObservingPlainRun(job, signal),
+  foldInbox: async () => (await import("./cli/commands/plainRun.ts")).foldInbox(),
+};
+
+// Without these, an exception in a timer or a callback makes the runtime print the minified source.
+process.on("uncaughtException", (error) => void fail(error));
+process.on("unhandledRejection", (error) => void fail(error));
+
+try {
   resetIgnoredSigchld();
+  if (process.argv[2] === "run") await run();
+  else await runProgram();
+} catch (error) {
+  await fail(error);
+}
+
+async function run(): Promise<void> {
+  // The runtime starts a thread for compiling when code runs often. During the spawn, the thread would be in the workload's
+  // cgroup, like the one that starts it. What `run` does once is not worth compiling.
+  Bun.unsafe.setJITPolicy(RELUCTANT_JIT);
+  const launch = repeatLaunch(process.argv, warn);
+  if (launch === undefined) await runProgram();
+  else if (launch.isRecorded) exitNow(await waitForPlainJob(launchHost, launch.plain, launch.child, rest));
+  else
+    exitNow(await (await import("./cli/commands/plainRun.ts")).observePlainRun(launch.plain, launch.child));
+}
+
+async function runProgram(): Promise<void> {
   const { dispatch } = await import("./dispatch.ts");
   await dispatch();
 }
-// The runtime starts a thread for compiling when code runs often. During the spawn, the thread would be in the workload's
-// cgroup, like the one that starts it. What `run` does once is not worth compiling.
-Bun.unsafe.setJITPolicy(RELUCTANT_JIT);
-const command = await launch();
-const { dispatch } = await import("./dispatch.ts");
-await dispatch(command);
 
-/** Returns what is left of the command. */
-async function launch(): Promise<(() => Promise<number>) | undefined> {
-  let repeated: RepeatedLaunch | undefined;
-  try {
-    resetIgnoredSigchld();
-    repeated = repeatLaunch(process.argv, (message) => console.error(message));
-  } catch (error) {
-    return () => Promise.reject(error);
-  }
-  if (repeated === undefined) return undefined;
-  const { continueRun } = await import("./cli/commands/continueRun.ts");
-  const launched = repeated;
-  return () => continueRun(launched);
+async function fail(error: unknown): Promise<void> {
+  const { report } = await import("./dispatch.ts");
+  exitNow(await report(error));
 }

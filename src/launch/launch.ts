@@ -1,11 +1,11 @@
 import { recordedCommand } from "../jobs/model/command.ts";
-import { type RunningJob, type StartingJob, toRunning } from "../jobs/model/job.ts";
+import { type StartingJob, toRunning } from "../jobs/model/job.ts";
 import { generateJobId, groupName } from "../jobs/model/jobId.ts";
 import { findCommand } from "../jobs/start/findCommand.ts";
 import { isTerminal, listInheritedFiles, restoreFileLimit } from "../jobs/start/inheritedFiles.ts";
 import { mayHaveLostBytes } from "../jobs/start/rawArguments.ts";
 import { rejectNoOrphansFlag } from "../jobs/start/runtimeFlags.ts";
-import { spawnWorkload, type Workload, type WorkloadEnd, waitForEnd } from "../jobs/start/spawn.ts";
+import { spawnWorkload, type Workload } from "../jobs/start/spawn.ts";
 import {
   abandonInboxFile,
   appendRunning,
@@ -26,23 +26,26 @@ import { describeCode } from "../sys/errno.ts";
 import { isAccessible, readTextFile, statusOf, statusOfLink, X_OK } from "../sys/files.ts";
 import { nameOfLaunch, readCircumstances } from "./circumstances.ts";
 import { readRunLine } from "./commandLine.ts";
+import type { PlainJob } from "./end.ts";
 import { arePlain } from "./plainCalls.ts";
 import { parseLaunch, type RecordedLaunch } from "./recordedLaunch.ts";
 import { Replay } from "./replay.ts";
 
-/** A workload that was started as an earlier one, and is recorded in a file of the inbox. */
+/** A workload that was started as an earlier one. */
 export interface RepeatedLaunch {
-  job: RunningJob;
-  state: StateFiles;
-  inbox: InboxFile;
-  /** What the record of the start says beyond the job as it was registered. */
-  running: RunningLine["running"];
+  plain: PlainJob;
   /** The file of the inbox has the start. Otherwise another ffrtmp has moved the job into the ledger, or a write failed. */
   isRecorded: boolean;
-  ended: Promise<WorkloadEnd>;
+  child: Bun.Subprocess;
 }
 
-const host: Host = { procRoot: "/proc", cgroupFs: realCgroupFs, now: Date.now, bootNow: readBootMs };
+/** The machine as a launch sees it that is repeated: it asks no systemd. */
+export const launchHost: Host = {
+  procRoot: "/proc",
+  cgroupFs: realCgroupFs,
+  now: Date.now,
+  bootNow: readBootMs,
+};
 
 /**
  * Starts the workload of a `run` by repeating the steps of an earlier one with the same options in the same circumstances.
@@ -80,16 +83,16 @@ function prepare(argv: readonly string[]): Prepared | undefined {
   if (line === undefined || mayHaveLostBytes([...line.words, ...line.command])) return undefined;
   const { words, command } = line;
   // Before any file is opened.
-  const inherited = listInheritedFiles(host);
+  const inherited = listInheritedFiles(launchHost);
   const state = locateState(undefined, process.env);
-  const read = readCircumstances(host, words, state.directory);
+  const read = readCircumstances(launchHost, words, state.directory);
   if (read === undefined) return undefined;
   const { circumstances, self } = read;
   const file = `${state.launches}/${nameOfLaunch(circumstances)}.json`;
   const text = readTextFile(file);
   for (const path of [file, `${state.inbox}/new`]) rejectStrangers(path);
   if (!isOwnFile(file)) return undefined;
-  const createdMs = host.now();
+  const createdMs = launchHost.now();
   const jobId = generateJobId(command[0] as string, createdMs);
   const group = groupName(state.tag, jobId);
   const launch = parseLaunch(text, circumstances, group, createdMs);
@@ -102,7 +105,7 @@ function prepare(argv: readonly string[]): Prepared | undefined {
     command,
     commandBytes: [],
     workingDirectory,
-    standard: [isTerminal(host, 0) ? "ignore" : "inherit", "inherit", "inherit"],
+    standard: [isTerminal(launchHost, 0) ? "ignore" : "inherit", "inherit", "inherit"],
     inherited,
   };
   const job: StartingJob = {
@@ -133,7 +136,9 @@ function isOwnFile(path: string): boolean {
 function isSameMachine({ workdir, memoryTotalBytes }: RecordedLaunch): boolean {
   const canEnter =
     workdir === undefined || (statusOf(workdir)?.type === "directory" && isAccessible(workdir, X_OK));
-  return canEnter && (memoryTotalBytes === undefined || memoryTotalBytes === readMemoryTotalBytes(host));
+  return (
+    canEnter && (memoryTotalBytes === undefined || memoryTotalBytes === readMemoryTotalBytes(launchHost))
+  );
 }
 
 interface Spawned extends Prepared {
@@ -150,12 +155,12 @@ function spawn(prepared: Prepared): Spawned | undefined {
   // Before anything is done for the job.
   const inbox = createInboxFile(state.inbox, { job });
   if (typeof inbox !== "object") return undefined;
-  const replay = new Replay(host.cgroupFs, launch);
+  const replay = new Replay(launchHost.cgroupFs, launch);
   try {
-    restoreFileLimit(host);
-    const threads = launch.after.length > 0 ? listThreads(host, process.pid) : undefined;
+    restoreFileLimit(launchHost);
+    const threads = launch.after.length > 0 ? listThreads(launchHost, process.pid) : undefined;
     if (!replay.prepare()) throw new Error("the machine has changed");
-    const child = spawnWorkload(host, { ...workload, path, enters: launch.enters });
+    const child = spawnWorkload(launchHost, { ...workload, path, enters: launch.enters });
     return { ...prepared, inbox, replay, child, threads };
   } catch (error) {
     // The job stays on record for as long as something of it may be in the system.
@@ -166,29 +171,28 @@ function spawn(prepared: Prepared): Spawned | undefined {
 
 /** Brings the starting thread back, and records the start. */
 function finish(spawned: Spawned, warn: (message: string) => void): RepeatedLaunch {
-  const { state, launch, job, self, inbox, replay, child, threads } = spawned;
+  const { launch, job, self, inbox, replay, child, threads } = spawned;
   const failures = replay.finish();
   if (threads !== undefined) {
-    const started = listThreads(host, process.pid).filter((tid) => !threads.includes(tid));
+    const started = listThreads(launchHost, process.pid).filter((tid) => !threads.includes(tid));
     failures.push(...started.flatMap((tid) => replay.bringBack(tid)));
   }
   const effect = `this ffrtmp process stays in the cgroup of job ${job.jobId}, under its limits`;
   for (const { error, data, path } of failures)
     warn(`${effect}: ${describeCode(error)} writing "${data}" to ${path}`);
   // A child keeps its entry in /proc until its parent has waited for it.
-  const stat = readStat(host, child.pid);
+  const stat = readStat(launchHost, child.pid);
   const running: RunningLine["running"] = {
     process: { bootId: self.bootId, pid: child.pid, startTicks: stat === "gone" ? 0 : stat.startTicks },
-    startedMs: host.now(),
+    startedMs: launchHost.now(),
     startedBootMs: stat === "gone" ? null : bootMsOf(stat.startTicks),
     ...launch.running,
   };
-  return {
+  const plain: PlainJob = {
     job: { ...toRunning(job, running), ...launch.running },
-    state,
-    inbox,
+    registered: job,
     running,
-    isRecorded: appendRunning(inbox, running) === "written",
-    ended: waitForEnd(child),
+    file: inbox,
   };
+  return { plain, isRecorded: appendRunning(inbox, running) === "written", child };
 }

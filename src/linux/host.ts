@@ -1,8 +1,8 @@
 import { readBootMs } from "../sys/clock.ts";
 import { errnoOf } from "../sys/errno.ts";
-import { closeFile, O_RDONLY, openFile, readInto, readTextFile } from "../sys/files.ts";
+import { closeFile, fileExists, O_RDONLY, openFile, readInto, readTextFile } from "../sys/files.ts";
 import { type CgroupFs, realCgroupFs } from "./cgroupFs.ts";
-import { type Bus, findBus } from "./systemdBus.ts";
+import type { Bus } from "./systemdBus.ts";
 
 /** The parts of the machine that tests replace. It is passed down, never global. */
 export interface Host {
@@ -26,6 +26,14 @@ export function realHost(): Host {
     bootNow: readBootMs,
     ...(bus ? { bus } : {}),
   };
+}
+
+/** Returns the bus, or `undefined` where systemd does not run the machine: sd_booted(3). */
+function findBus(): Bus | undefined {
+  if (!fileExists("/run/systemd/system")) return undefined;
+  // Required here, not imported: most starts of a workload need no answer of systemd.
+  const { busOfSystemd } = require("./systemdBus.ts") as typeof import("./systemdBus.ts");
+  return busOfSystemd();
 }
 
 /** Reads a file below procRoot. `"gone"` when its process does not exist. Throws EACCES, EPERM, EIO. */

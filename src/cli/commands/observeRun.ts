@@ -1,12 +1,12 @@
 import type { Context } from "../../jobs/context.ts";
 import { recordExit } from "../../jobs/exit/recordExit.ts";
-import { exitCodeOf, factsOfEnding } from "../../jobs/model/ending.ts";
+import { exitCodeOf } from "../../jobs/model/ending.ts";
 import type { StartedJob } from "../../jobs/start/startWorkload.ts";
-import { summaryLine, survivorsLine } from "../../jobs/summary.ts";
-import { isPruningDue } from "../../ledger/retention.ts";
+import { firstSignal, watchContinuations } from "../../sys/ownSignals.ts";
 import { printErr, warn } from "../output/messages.ts";
 import type { ResultFile } from "../output/resultFile.ts";
-import { firstSignal, stopObserving, watchContinuations } from "../signals.ts";
+import { stopObserving } from "../signals.ts";
+import { reportExit } from "./reportExit.ts";
 
 /** When a wrapper, which may wait for days, gives up what only the start needed, and notices its own stops. */
 const SETTLE_AFTER_MS = 500;
@@ -39,25 +39,20 @@ export async function observeRun(
       warn(`the result of job ${job.jobId} is not written to ${resultFile.path}: this run does not wait`);
     return stopObserving(context, job, end);
   }
-  const { result, isOurs, survivors } = recordExit(context, job, end.ending, {
+  const exit = recordExit(context, job, end.ending, {
     byParent: end.measured,
     ...((await hasContinued?.()) ? { time: "unseen" } : {}),
   });
-  if (isOurs && reportStart !== undefined) {
+  if (exit.isOurs && reportStart !== undefined) {
     const { reportRecorded } = await import("./handOver.ts");
     await reportRecorded(context, job);
   }
-  if (survivors.length > 0) warn(survivorsLine(job, survivors));
-  if (resultFile || (isOurs && isJson)) {
+  if (resultFile || (exit.isOurs && isJson)) {
     const { resultJson } = await import("../../jobs/json.ts");
-    const json = resultJson(job, result);
+    const json = resultJson(job, exit.result);
     resultFile?.write(json);
-    if (isOurs) printErr(isJson ? JSON.stringify(json) : summaryLine(job, result));
-  } else if (isOurs) printErr(summaryLine(job, result));
-  if (!isOurs)
-    warn(`job ${job.jobId} was already recorded as ${factsOfEnding(result.ending).ending} before it ended`);
-  await pruneIfDue(context);
-  context.ledger.close();
+    await reportExit(context, job, exit, isJson ? () => printErr(JSON.stringify(json)) : undefined);
+  } else await reportExit(context, job, exit);
   return exitCodeOf(end.ending);
 }
 
@@ -66,19 +61,7 @@ export async function observeRun(
  * workload would inherit the filter; now it is a process of its own, and the filter concerns the wrapper alone.
  */
 async function settle(): Promise<void> {
-  const { denySignals } = await import("../giveUp.ts");
+  const { denySignals } = await import("../denySignals.ts");
   denySignals();
   Bun.shrink();
-}
-
-/** Deletes old history after the first `run` of a day, where no daemon does. The exit code never waits for a lock. */
-async function pruneIfDue(context: Context): Promise<void> {
-  const { ledger, host } = context;
-  try {
-    if (ledger.flush() > 0 || !isPruningDue(ledger, host.now())) return;
-    const { pruneBriefly } = await import("./pruneAfterRun.ts");
-    pruneBriefly(context);
-  } catch (error) {
-    warn(`cannot delete old history: ${error instanceof Error ? error.message : error}`);
-  }
 }

@@ -2,7 +2,7 @@ import type { Database } from "bun:sqlite";
 import { type BigIntStats, lstatSync, readdirSync, statSync } from "node:fs";
 import { describeErrno } from "../../sys/errno.ts";
 import { openMemory, type Row } from "../database.ts";
-import { rejectStrangers } from "../stateFiles.ts";
+import { rejectStrangers } from "../strangers.ts";
 import { foldFiles, type Inbox } from "./fold.ts";
 import { OPEN_SUFFIX } from "./inboxFile.ts";
 import { currentRow, type InboxRecord, isInboxName, isOpenName } from "./inboxRecord.ts";
