@@ -66,8 +66,8 @@ export function readCircumstances(
  * Returns the name of the file that records a launch in these circumstances: 16 hex digits. It contains a hash of what
  * differs between callers that take turns; the rest only makes a record useless when it changes.
  */
-export function nameOfLaunch({ words, uid, gid, nice, cgroup }: Circumstances): string {
-  return Bun.hash(JSON.stringify([words, uid, gid, nice, cgroup]))
+export function nameOfLaunch({ words, uid, gid, nice, cgroup, executable }: Circumstances): string {
+  return Bun.hash(JSON.stringify([words, uid, gid, nice, cgroup, executable]))
     .toString(16)
     .padStart(16, "0");
 }
