@@ -116,10 +116,15 @@ function insertOpen(db: Database, { key, jobId, job }: InboxRecord, report: (tex
     insert(db, "jobs", job);
     return;
   }
-  const suffix = `-${key.slice(-8)}`;
-  const otherId = `${jobId.slice(0, MAX_JOB_ID - suffix.length)}${suffix}`;
+  const otherId = replacementId({ key, jobId });
   insert(db, "jobs", { ...job, job_id: otherId });
   report(`two jobs that run have the id ${jobId}: the one that was recorded later has the id ${otherId} now`);
+}
+
+/** Returns the id of a job whose own id an open job has. */
+export function replacementId({ key, jobId }: { key: string; jobId: string }): string {
+  const suffix = `-${key.slice(-8)}`;
+  return `${jobId.slice(0, MAX_JOB_ID - suffix.length)}${suffix}`;
 }
 
 /** Records a start. A job whose process another job governs stays recorded as starting, until its result comes. */
