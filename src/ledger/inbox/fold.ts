@@ -87,7 +87,7 @@ function mergeSafely(db: Database, inbox: Inbox, record: InboxRecord): string | 
 }
 
 /** Records what an inbox file says and the ledger does not know yet. Repeating it changes nothing. */
-export function mergeRecord(db: Database, record: InboxRecord, report: (text: string) => void): void {
+function mergeRecord(db: Database, record: InboxRecord, report: (text: string) => void): void {
   const { key, start, result, isCleanedUp } = record;
   const select = "SELECT state, released FROM jobs WHERE key = ?";
   const before = db.query<{ state: string; released: number }, [string]>(select).get(key);
