@@ -83,5 +83,9 @@ function removeCgroups(fs: CgroupFs, changes: readonly Change[]): boolean {
 }
 
 function knownOnly(usage: Usage): Partial<Usage> {
-  return Object.fromEntries(Object.entries(usage).filter(([, value]) => value !== null));
+  const known: Partial<Usage> = {};
+  for (const field of Object.keys(usage) as (keyof Usage)[]) {
+    if (usage[field] !== null) known[field] = usage[field];
+  }
+  return known;
 }

@@ -174,8 +174,9 @@ function finish(spawned: Spawned, warn: (message: string) => void): RepeatedLaun
   const { launch, job, self, inbox, replay, child, threads } = spawned;
   const failures = replay.finish();
   if (threads !== undefined) {
-    const started = listThreads(launchHost, process.pid).filter((tid) => !threads.includes(tid));
-    failures.push(...started.flatMap((tid) => replay.bringBack(tid)));
+    for (const tid of listThreads(launchHost, process.pid)) {
+      if (!threads.includes(tid)) failures.push(...replay.bringBack(tid));
+    }
   }
   const effect = `this ffrtmp process stays in the cgroup of job ${job.jobId}, under its limits`;
   for (const { error, data, path } of failures)
