@@ -69,7 +69,7 @@ export function createInboxFile(
 }
 
 /** Appends a line with one write, then checks the name. The order counts: a file that is folded later contains the line. */
-export function appendLine(file: InboxFile, line: InboxLine): Appended {
+function appendLine(file: InboxFile, line: InboxLine): Appended {
   const bytes = new TextEncoder().encode(`${JSON.stringify(line)}\n`);
   const written = syscall("write", file.fd, bytes, bytes.byteLength);
   if (written !== bytes.byteLength) return { failed: Math.min(written, 0) };

@@ -121,10 +121,14 @@ export class InboxView {
     this.refresh(file);
   }
 
+  /** Only their owner can rename and remove files. */
+  #mayFold(file: Database | undefined): file is Database {
+    return file !== undefined && this.#owner === process.geteuid?.();
+  }
+
   #fold(file: Database | undefined, names: readonly string[]): void {
     const owner = this.#owner;
-    // Only their owner can rename and remove them.
-    if (file === undefined || owner === undefined || owner !== process.geteuid?.()) return;
+    if (owner === undefined || !this.#mayFold(file)) return;
     const inbox: Inbox = { directory: this.directory, owner, report: (text) => this.#reportOnce(text) };
     foldFiles(file, inbox, names);
   }
@@ -156,7 +160,8 @@ export class InboxView {
     if (found === "gone") return true;
     const { parsed, size } = found;
     const isRejected = typeof parsed === "object" && "rejected" in parsed;
-    if (isRejected) this.#reportOnce(`${this.directory}/${name} is left out: ${parsed.rejected}`);
+    if (isRejected && !(parsed.isDamaged && this.#mayFold(file)))
+      this.#reportOnce(`${this.directory}/${name} is left out: ${parsed.rejected}`);
     const record = isRejected || parsed === "incomplete" ? undefined : parsed;
     const isGrowing = isOpenName(name) && (record === undefined ? parsed === "incomplete" : !record.start);
     const isFolded = record && file?.query("SELECT 1 FROM jobs WHERE key = ?").get(record.key);
