@@ -13,9 +13,8 @@ const RELUCTANT_JIT = 100_000;
 const rest: FullProgram = {
   print: printErr,
   denySignals: async () => (await import("./cli/denySignals.ts")).denySignals(),
-  recordEnd: async (job, end) => (await import("./cli/commands/plainRun.ts")).recordEnd(job, end),
-  stopObserving: async (job, signal) =>
-    (await import("./cli/commands/plainRun.ts")).stopObservingPlainRun(job, signal),
+  recordEnd: async (...end) => (await import("./cli/commands/plainRun.ts")).recordEnd(...end),
+  stopObserving: async (...stop) => (await import("./cli/commands/plainRun.ts")).stopObservingRun(...stop),
   foldInbox: async () => (await import("./cli/commands/plainRun.ts")).foldInbox(),
 };
 

@@ -4,8 +4,8 @@ import { summaryLine } from "../jobs/summary.ts";
 import { isFoldDue } from "../ledger/inbox/inboxFile.ts";
 import type { Host } from "../linux/host.ts";
 import { firstSignal, watchContinuations } from "../sys/ownSignals.ts";
-import { endPlainJob, type PlainEnd, type PlainJob } from "./end.ts";
-import { continueInNewStart } from "./newStart.ts";
+import { endPlainJob, type LaunchedJob, type PlainEnd, type PlainJob } from "./end.ts";
+import { continueInNewStart, type RunOptions } from "./newStart.ts";
 
 /** When a wrapper, which may wait for days, gives up what only the start needed, and notices its own stops. */
 const SETTLE_AFTER_MS = 500;
@@ -22,9 +22,9 @@ export interface FullProgram {
   /** Gives up the ability to signal other processes. */
   denySignals(): Promise<void>;
   /** Records an end in the ledger, as far as it is not recorded, and reports it. */
-  recordEnd(job: PlainJob, end: UnrecordedEnd): Promise<number>;
+  recordEnd(job: LaunchedJob, end: UnrecordedEnd, options: RunOptions): Promise<number>;
   /** Leaves the job without an observer, because this process received a signal. */
-  stopObserving(job: PlainJob, signal: string): Promise<number>;
+  stopObserving(job: LaunchedJob, signal: string, options: RunOptions): Promise<number>;
   /** Moves the records of ended launches to the ledger, and deletes old history. */
   foldInbox(): Promise<void>;
 }
@@ -45,7 +45,7 @@ export async function waitForPlainJob(
     void settle(plain, child, full);
   }, SETTLE_AFTER_MS).unref();
   const end = await Promise.race([waitForEnd(child), firstSignal()]);
-  if (typeof end === "string") return full.stopObserving(plain, end);
+  if (typeof end === "string") return full.stopObserving(plain, end, {});
   return recordPlainEnd(host, plain, end, (await hasContinued?.()) ?? false, full);
 }
 
@@ -58,7 +58,7 @@ export async function recordPlainEnd(
   full: FullProgram,
 ): Promise<number> {
   const recorded: PlainEnd = isUnseen ? { kind: "open" } : endPlainJob(host, plain, end);
-  if (recorded.kind !== "closed") return full.recordEnd(plain, { ...end, recorded, isUnseen });
+  if (recorded.kind !== "closed") return full.recordEnd(plain, { ...end, recorded, isUnseen }, {});
   full.print(summaryLine(plain.job, recorded.result));
   if (isFoldDue(plain.job.key)) await full.foldInbox();
   return exitCodeOf(end.ending);

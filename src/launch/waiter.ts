@@ -4,7 +4,7 @@ import type { Host } from "../linux/host.ts";
 import { type ChildEnd, waitForChild } from "../sys/childWait.ts";
 import { errnoName } from "../sys/errno.ts";
 import { CONTINUED_MS } from "../sys/ownSignals.ts";
-import type { PlainJob } from "./end.ts";
+import type { TakenOverJob } from "./newStart.ts";
 import { type FullProgram, recordPlainEnd } from "./wait.ts";
 
 /**
@@ -13,16 +13,18 @@ import { type FullProgram, recordPlainEnd } from "./wait.ts";
  */
 export async function waitInNewStart(
   host: Pick<Host, "cgroupFs" | "now" | "bootNow">,
-  plain: PlainJob & { readonly pid: number },
+  waiting: TakenOverJob,
   full: FullProgram,
 ): Promise<number> {
   let continuedMs = Number.NEGATIVE_INFINITY;
-  const end = waitForChild(plain.pid, () => {
+  const end = waitForChild(waiting.pid, () => {
     continuedMs = host.bootNow();
   });
-  if (typeof end === "string") return full.stopObserving(plain, end);
+  const { file, options = {} } = waiting;
+  if (typeof end === "string") return full.stopObserving(waiting, end, options);
   const isUnseen = host.bootNow() - continuedMs < CONTINUED_MS;
-  return recordPlainEnd(host, plain, endOf(end), isUnseen, full);
+  if (file !== undefined) return recordPlainEnd(host, { ...waiting, file }, endOf(end), isUnseen, full);
+  return full.recordEnd(waiting, { ...endOf(end), recorded: { kind: "open" }, isUnseen }, options);
 }
 
 function endOf(end: ChildEnd | number): WorkloadEnd {
