@@ -121,15 +121,14 @@ export abstract class LedgerStore {
   }
 
   #refreshInbox(): void {
-    if (this.#file === undefined) this.#inbox.refresh(undefined);
-    else this.#tryOnInbox((file) => this.#inbox.refresh(file));
+    this.#tryOnInbox((file) => this.#inbox.refresh(file));
   }
 
   /** What cannot be folded now stays in the inbox, where it is read. */
-  #tryOnInbox(action: (file: Database) => void): void {
-    if (this.#file === undefined) return;
+  #tryOnInbox(action: (file: Database | undefined) => void): void {
     try {
-      this.#guard(action);
+      if (this.#file === undefined) action(undefined);
+      else this.#guard(action);
     } catch (error) {
       if (!database.isMediumTrouble(error)) throw error;
     }
