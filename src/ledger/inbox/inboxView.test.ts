@@ -203,6 +203,7 @@ describe("while the ledger is locked", () => {
     const done = someLaunch();
     writeLaunch(path, done);
     expect(ledger.history(10)).toHaveLength(1);
+    ledger.foldInbox();
     const changed = ledger.recordSpec(seen, { intent: "live" });
     expect(ledger.job(seen.key)).toEqual(changed);
     expect(ledger.openJobs()).toEqual([changed]);

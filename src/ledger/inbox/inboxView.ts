@@ -1,7 +1,7 @@
 import { Database } from "bun:sqlite";
 import { type BigIntStats, lstatSync, readdirSync, statSync } from "node:fs";
 import { describeErrno } from "../../sys/errno.ts";
-import { openMemory, type Row } from "../database.ts";
+import { openMemory, type Row, type Statement } from "../database.ts";
 import { rejectStrangers, UntrustedState } from "../stateFiles.ts";
 import { foldFiles, type Inbox } from "./fold.ts";
 import { OPEN_SUFFIX } from "./inboxFile.ts";
@@ -12,6 +12,8 @@ import { isLasting, readInboxFile } from "./readFile.ts";
 const CLOCK_TICK_MS = 20;
 /** The files that are read. More wait until these are folded. */
 const MAX_FILES = 20_000;
+/** How often a query is repeated while jobs move from the inbox to the ledger. */
+const MAX_READS = 5;
 
 /** A file of the inbox as it was read last. */
 interface Entry {
@@ -67,25 +69,34 @@ export class InboxView {
     return this.#version;
   }
 
-  /** Returns text that differs before and after a file gets another name. */
-  stamp(): string {
-    return stampOf(this.#stat());
-  }
-
   /** Returns whether a file claims a job id. */
   claims(jobId: string): boolean {
     return sizeOf(`${this.directory}/${jobId}${OPEN_SUFFIX}`) !== undefined;
   }
 
-  /** Returns whether a job that was read here is still in the inbox alone. */
-  has(key: string, file: Database | undefined): boolean {
-    if (!this.#names.has(key)) return false;
-    this.refresh(file);
-    return this.#names.has(key);
-  }
-
   rows(sql: string, parameters: Row): Row[] {
     return this.database?.query<Row, Row>(sql).all(parameters) ?? [];
+  }
+
+  /**
+   * Returns the rows of the inbox and of the ledger's file. The inbox is read first: a job that is moved meanwhile is then
+   * read twice, and not missed.
+   */
+  rowsBeside(
+    sql: string,
+    parameters: Row,
+    { refresh, fromFile }: { refresh(): void; fromFile(): Row[] },
+  ): Row[] {
+    for (let reads = 1; ; reads++) {
+      refresh();
+      if (this.database === undefined) return fromFile();
+      const stamp = stampOf(this.#stat());
+      const waiting = this.rows(sql, parameters);
+      const recorded = fromFile();
+      if (reads < MAX_READS && stampOf(this.#stat()) !== stamp) continue;
+      const keys = new Set(recorded.map(({ key }) => key).filter((key) => typeof key === "string"));
+      return [...waiting.filter(({ key }) => !keys.has(key as string)), ...recorded];
+    }
   }
 
   /**
@@ -109,21 +120,28 @@ export class InboxView {
     if (stat === undefined || isSettled(stat)) this.#stamp = stamp;
   }
 
+  /** Returns whether there are files that never change again. */
+  hasFinal(): boolean {
+    return this.#list(this.#stat()).some((name) => !isOpenName(name));
+  }
+
   /** Folds the files that never change again, up to a number of them. Throws errors of SQLite. */
-  foldFinal(file: Database | undefined, max: number): void {
-    const stat = this.#stat();
-    if (stat === undefined || file === undefined) return;
-    const names = this.#list(stat).filter((name) => !isOpenName(name));
+  foldFinal(file: Database, max: number): void {
+    const names = this.#list(this.#stat()).filter((name) => !isOpenName(name));
     this.#fold(file, names.slice(0, max));
   }
 
-  /** Folds the file of one job. Throws errors of SQLite. */
-  foldKey(file: Database, key: string): void {
-    const name = this.#names.get(key);
-    if (name === undefined) return;
-    this.#fold(file, [name]);
-    this.#stamp = undefined;
-    this.refresh(file);
+  /** Folds the jobs that statements change, as far as they are in the inbox alone. Throws errors of SQLite. */
+  foldBefore(file: Database, statements: readonly Statement[]): void {
+    for (const [, { key }] of statements) {
+      if (typeof key !== "string" || !this.#names.has(key)) continue;
+      this.refresh(file);
+      const name = this.#names.get(key);
+      if (name === undefined) continue;
+      this.#fold(file, [name]);
+      this.#stamp = undefined;
+      this.refresh(file);
+    }
   }
 
   /** Only their owner can rename and remove files. */
