@@ -1,8 +1,9 @@
 import { IO_RATES, type IoMax } from "../../../limits/grammar.ts";
 import type { CgroupController } from "../controller.ts";
-import { type CgroupDirectory, readCgroupFile } from "../file.ts";
-import { ioMaxFiles, readIoBytes, readIoOperations, UNLIMITED_RATES } from "../ioMax.ts";
+import { type CgroupDirectory, readCgroupFile, readIoOperations } from "../file.ts";
+import { ioMaxFiles, UNLIMITED_RATES } from "../ioMax.ts";
 import type { FileWrite } from "../limitFiles.ts";
+import { DEVICE_LINES, usageV1 } from "./usage.ts";
 
 const FILES = {
   rbps: "blkio.throttle.read_bps_device",
@@ -11,32 +12,20 @@ const FILES = {
   wiops: "blkio.throttle.write_iops_device",
 } as const;
 
-const SERVICED = "blkio.throttle.io_service_bytes_recursive";
-const SERVICED_OPERATIONS = "blkio.throttle.io_serviced_recursive";
-const READ_LINES = /^\S+ Read (\d+)$/gm;
-const WRITE_LINES = /^\S+ Write (\d+)$/gm;
-
 const MAX_OPERATIONS = 2 ** 32 - 1;
 
 /** cgroup v1 `blkio`: Documentation/admin-guide/cgroup-v1/blkio-controller.rst. */
 export const blkio: CgroupController = {
   name: "blkio",
   limits: { "io.max": ioMaxFiles({ read: readRates, writes: rateWrites }) },
-  usage: readBytes,
-  counters: readBytes,
-  details: (directory) => readIoOperations(directory, SERVICED_OPERATIONS, READ_LINES, WRITE_LINES),
+  usage: usageV1.blkio,
+  counters: usageV1.blkio,
+  details: (directory) => readIoOperations(directory, "blkio.throttle.io_serviced_recursive", DEVICE_LINES),
   unavailable(origin) {
     const held = Object.values(FILES).find((file) => readCgroupFile(origin, file));
     return held && `${origin.path}/${held} throttles it, and on cgroup v1 a child would escape that`;
   },
 };
-
-// 254:0 Read 1024
-// 254:0 Write 0
-// Total 1024
-function readBytes(directory: CgroupDirectory) {
-  return readIoBytes(directory, SERVICED, READ_LINES, WRITE_LINES);
-}
 
 function rateWrites(max: IoMax): FileWrite[] {
   return IO_RATES.flatMap((rate) => {

@@ -1,7 +1,8 @@
 import { formatIoMax, IO_RATES, type IoMax } from "../../../limits/grammar.ts";
 import type { CgroupController } from "../controller.ts";
-import { type CgroupDirectory, readCgroupFile } from "../file.ts";
-import { ioMaxFiles, readIoBytes, readIoOperations, UNLIMITED_RATES } from "../ioMax.ts";
+import { type CgroupDirectory, readCgroupFile, readIoOperations } from "../file.ts";
+import { ioMaxFiles, UNLIMITED_RATES } from "../ioMax.ts";
+import { usageV2 } from "./usage.ts";
 
 /** cgroup v2 `io`: Documentation/admin-guide/cgroup-v2.rst. */
 export const io: CgroupController = {
@@ -13,15 +14,11 @@ export const io: CgroupController = {
     }),
   },
   resets: ["ioReadBytes", "ioWriteBytes"],
-  usage: readBytes,
-  counters: readBytes,
-  details: (directory) => readIoOperations(directory, "io.stat", /\brios=(\d+)/g, /\bwios=(\d+)/g),
+  usage: usageV2.io,
+  counters: usageV2.io,
+  details: (directory) =>
+    readIoOperations(directory, "io.stat", { read: /\brios=(\d+)/g, written: /\bwios=(\d+)/g }),
 };
-
-// 8:0 rbytes=1459200 wbytes=314773504 rios=192 wios=353 dbytes=0 dios=0
-function readBytes(directory: CgroupDirectory) {
-  return readIoBytes(directory, "io.stat", /\brbytes=(\d+)/g, /\bwbytes=(\d+)/g);
-}
 
 // 8:0 rbps=1048576 wbps=max riops=max wiops=max
 function readRates(directory: CgroupDirectory): Required<IoMax>[] {

@@ -1,21 +1,27 @@
+import type { Usage } from "../../../limits/usage.ts";
 import type { CgroupController } from "../controller.ts";
-import { type CgroupDirectory, readCgroupFile } from "../file.ts";
+import { type CgroupFiles, readCgroupFile } from "../file.ts";
 
 /**
  * Pressure stall information of a cgroup: Documentation/accounting/psi.rst. In every v2 cgroup but the root from 4.20,
  * whatever its controllers; not there where the kernel was built or booted without it (`psi=0`).
  */
+export function readPressure(directory: CgroupFiles): Partial<Usage> {
+  return {
+    cpuPressureUsec: readTotals(directory, "cpu").some,
+    memoryPressureUsec: readTotals(directory, "memory").some,
+    ioPressureUsec: readTotals(directory, "io").some,
+  };
+}
+
+/** Reads the same times, and those in which all threads that could have run waited. */
 export const pressure: Pick<CgroupController, "usage" | "counters"> = {
-  usage: (directory) => ({
-    cpuPressureUsec: readPressure(directory, "cpu").some,
-    memoryPressureUsec: readPressure(directory, "memory").some,
-    ioPressureUsec: readPressure(directory, "io").some,
-  }),
+  usage: readPressure,
   counters(directory) {
-    const [memory, io] = [readPressure(directory, "memory"), readPressure(directory, "io")];
+    const [memory, io] = [readTotals(directory, "memory"), readTotals(directory, "io")];
     return {
       // `full` of the CPU: all threads of the cgroup wait, which a CPU quota causes and nr_throttled counts.
-      cpuPressureUsec: readPressure(directory, "cpu").some,
+      cpuPressureUsec: readTotals(directory, "cpu").some,
       memoryPressureUsec: memory.some,
       memoryFullPressureUsec: memory.full,
       ioPressureUsec: io.some,
@@ -26,7 +32,7 @@ export const pressure: Pick<CgroupController, "usage" | "counters"> = {
 
 // some avg10=0.12 avg60=0.02 avg300=0.00 total=83211
 // full avg10=0.00 avg60=0.00 avg300=0.00 total=0     ← of the CPU from 5.13
-function readPressure(directory: CgroupDirectory, resource: "cpu" | "memory" | "io") {
+function readTotals(directory: CgroupFiles, resource: "cpu" | "memory" | "io") {
   const text = readCgroupFile(directory, `${resource}.pressure`);
   return { some: totalIn(text, "some "), full: totalIn(text, "full ") };
 }
