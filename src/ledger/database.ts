@@ -6,7 +6,8 @@ import { describeErrno, errnoOf } from "../sys/errno.ts";
 import { NotRegular } from "../sys/regularFile.ts";
 import { INBOX } from "./location.ts";
 import { isCurrent, migrate, rejectOtherSchemas, returnPagesInSteps, UnusableSchema } from "./migrations.ts";
-import { closeToOthers, LostContent, prepareLedger, UntrustedState } from "./stateFiles.ts";
+import { closeToOthers, LostContent, prepareLedger } from "./stateFiles.ts";
+import { UntrustedState } from "./strangers.ts";
 
 export type Value = string | number | null;
 export type Row = Record<string, Value>;

@@ -10,7 +10,6 @@ import {
   openSync,
   readdirSync,
   readFileSync,
-  readlinkSync,
   realpathSync,
   renameSync,
   rmSync,
@@ -22,6 +21,7 @@ import { dirname, join } from "node:path";
 import { describeErrno, errnoOf } from "../sys/errno.ts";
 import { kindOf, NotRegular } from "../sys/regularFile.ts";
 import { INBOX } from "./location.ts";
+import { rejectStrangers } from "./strangers.ts";
 
 // The directory of a ledger: who may use it, and who can.
 
@@ -40,9 +40,6 @@ const OWN_NAMES =
 
 /** Those of them that are directories, which have no names of others. */
 const DIRECTORIES = ["logs", INBOX, "launches"];
-
-/** Another user can change the files, so that root must not use them. */
-export class UntrustedState extends Error {}
 
 /** The file has lost what it contained. */
 export class LostContent extends Error {}
@@ -112,55 +109,6 @@ function giveToGroup(path: string, gid: number): void {
   } catch {
     // Without CAP_CHOWN it stays closed to that group.
   }
-}
-
-/**
- * Throws UntrustedState where root would use a file in a state directory that another user can change: a part of its path
- * belongs to another user or can be written by others. A sticky directory, such as /tmp, may be above the state directory,
- * because only their owner replaces the files in it. Other users get only what they may access themselves. Parts that are
- * missing are no fault.
- */
-export function rejectStrangers(path: string): void {
-  if (process.geteuid?.() !== 0) return;
-  const reason = findStranger(path);
-  if (reason === undefined) return;
-  throw new UntrustedState(`${reason}, and root uses no files that another user can change`);
-}
-
-/** As path_resolution(7) does: each link and each directory on the way counts. */
-function findStranger(path: string): string | undefined {
-  const rest = path.split("/").filter(Boolean);
-  let current = "";
-  for (let links = 0; ; ) {
-    const stat = lstatSync(current || "/", { throwIfNoEntry: false });
-    if (stat === undefined) return undefined;
-    if (stat.uid !== 0 && !(rest.length > 1 && isUnmapped(stat.uid)))
-      return `${current || "/"} belongs to uid ${stat.uid}`;
-    if (stat.isSymbolicLink()) {
-      if (++links > 40) return undefined;
-      const target = readlinkSync(current);
-      current = target.startsWith("/") ? "" : dirname(current);
-      if (current === "/") current = "";
-      rest.unshift(...target.split("/").filter(Boolean));
-    } else if (isWritableForOthers(stat) && !(stat.isDirectory() && stat.mode & 0o1000 && rest.length > 1)) {
-      return `${current || "/"} can be changed by other users (mode ${(stat.mode & 0o7777).toString(8)})`;
-    }
-    const next = rest.shift();
-    // Below a file there is nothing.
-    if (next === undefined || stat.isFile()) return undefined;
-    current =
-      next === ".." ? dirname(current).replace(/^\/$/, "") : next === "." ? current : `${current}/${next}`;
-  }
-}
-
-/** The group of root is root. */
-function isWritableForOthers({ mode, gid }: Stats): boolean {
-  return (mode & 0o002) !== 0 || ((mode & 0o020) !== 0 && gid !== 0);
-}
-
-/** In a user namespace, files of the root outside of it have the overflow uid: user_namespaces(7). */
-function isUnmapped(uid: number): boolean {
-  return uid === 65534 && !/^\s*0\s+0\s+4294967295\s*$/.test(readFileSync("/proc/self/uid_map", "utf8"));
 }
 
 /** Returns why a ledger without content is a damaged one and not a new one. */

@@ -1,6 +1,6 @@
-import { readdirSync, readFileSync } from "node:fs";
 import { type Host, readProcFile } from "../../linux/host.ts";
 import { readLink } from "../../linux/proc/table.ts";
+import { listDirectory, readBytesFile } from "../../sys/files.ts";
 import { setSoftFileLimit } from "../../sys/ownProcess.ts";
 
 /** The `stdio` list of Bun.spawn: the entry at index N becomes descriptor N of the child. */
@@ -12,16 +12,20 @@ type Standard = "inherit" | "ignore" | number;
  * ffrtmp opens any file. The runtime's own descriptors are recognized by their type.
  */
 export function listInheritedFiles(host: Host): number[] {
-  const fds = readdirSync(`${host.procRoot}/self/fd`).map(Number);
+  const fds = listDirectory(`${host.procRoot}/self/fd`).map(({ name }) => Number(name));
   return fds.filter((fd) => {
     const target = fd < 3 ? undefined : readLink(host, `self/fd/${fd}`);
-    return target !== undefined && !/^anon_inode:\[(eventpoll|eventfd|timerfd|io_uring)\]$/.test(target);
+    return target !== undefined && !OWN_FILES.includes(target);
   });
 }
 
+/** The files that the runtime opens for itself, as procfs shows them. */
+const OWN_FILES = ["eventpoll", "eventfd", "timerfd", "io_uring"].map((name) => `anon_inode:[${name}]`);
+
 /** Returns true if a descriptor of this process is a terminal. Loading node:tty for this would take 3 ms. */
 export function isTerminal(host: Host, fd: number): boolean {
-  return /^\/dev\/(pts\/|tty|console)/.test(readLink(host, `self/fd/${fd}`) ?? "");
+  const target = readLink(host, `self/fd/${fd}`) ?? "";
+  return ["/dev/pts/", "/dev/tty", "/dev/console"].some((start) => target.startsWith(start));
 }
 
 /** Adds each inherited descriptor at its own number, after the three standard ones. */
@@ -46,15 +50,26 @@ export function restoreFileLimit(host: Host): void {
   setSoftFileLimit(BigInt(parentSoft));
 }
 
+const FILE_LIMIT = "Max open files";
+
 /** Returns the soft and the hard limit. */
 // Max open files            1024                 524288               files
 function readFileLimits(host: Host, pid: number | "self"): string[] {
   const text = readProcFile(host, `${pid}/limits`);
-  return /^Max open files\s+(\S+)\s+(\S+)/m.exec(text)?.slice(1) ?? [];
+  const start = text.indexOf(`\n${FILE_LIMIT} `);
+  if (start < 0) return [];
+  const line = text.slice(start + 1, text.indexOf("\n", start + 1));
+  return line.slice(FILE_LIMIT.length).split(" ").filter(Boolean).slice(0, 2);
 }
 
 /** Returns the words of /proc/self/cmdline as bytes: a file name need not be UTF-8, and decoding would lose bytes. */
 export function readOwnArguments(host: Host): Uint8Array[] {
-  const words = readFileSync(`${host.procRoot}/self/cmdline`, "latin1").replace(/\0$/, "").split("\0");
-  return words.map((word) => Buffer.from(word, "latin1"));
+  const bytes = readBytesFile(`${host.procRoot}/self/cmdline`);
+  const words: Uint8Array[] = [];
+  for (let start = 0; start < bytes.length; ) {
+    const end = bytes.indexOf(0, start);
+    words.push(bytes.subarray(start, end < 0 ? bytes.length : end));
+    start = end < 0 ? bytes.length : end + 1;
+  }
+  return words;
 }

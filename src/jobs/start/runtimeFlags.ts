@@ -1,5 +1,5 @@
-import { readFileSync } from "node:fs";
 import type { Host } from "../../linux/host.ts";
+import { readTextFile } from "../../sys/files.ts";
 import { Refusal } from "../errors.ts";
 
 /**
@@ -7,7 +7,8 @@ import { Refusal } from "../errors.ts";
  * before any code of ffrtmp runs and offers no way to change the setting later.
  */
 export function rejectNoOrphansFlag(environment: NodeJS.ProcessEnv): void {
-  const isOptionSet = /(^|\s)--no-orphans(\s|$)/.test(environment["BUN_OPTIONS"] ?? "");
+  const options = environment["BUN_OPTIONS"];
+  const isOptionSet = options !== undefined && /(^|\s)--no-orphans(\s|$)/.test(options);
   const isFlagSet = !["", "0", "false"].includes(environment["BUN_FEATURE_FLAG_NO_ORPHANS"] ?? "");
   if (!isOptionSet && !isFlagSet) return;
   // The option comes first, because the runtime sets the flag if the option is given.
@@ -23,9 +24,9 @@ export function rejectNoOrphansFlag(environment: NodeJS.ProcessEnv): void {
  * Node.js program has started ffrtmp with a channel for messages, the runtime takes the variables that name the channel's
  * descriptor, as if the messages were for ffrtmp.
  */
-export function callersEnvironment({ procRoot }: Host): NodeJS.ProcessEnv | undefined {
+export function callersEnvironment({ procRoot }: Pick<Host, "procRoot">): NodeJS.ProcessEnv | undefined {
   if (!process.connected) return undefined;
-  const variables = readFileSync(`${procRoot}/self/environ`, "utf8").split("\0");
+  const variables = readTextFile(`${procRoot}/self/environ`).split("\0");
   const taken = variables.filter((variable) => variable.startsWith("NODE_CHANNEL_"));
   return { ...process.env, ...Object.fromEntries(taken.map((variable) => variable.split("="))) };
 }

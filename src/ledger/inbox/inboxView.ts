@@ -2,7 +2,7 @@ import { Database } from "bun:sqlite";
 import { type BigIntStats, lstatSync, readdirSync, statSync } from "node:fs";
 import { describeErrno } from "../../sys/errno.ts";
 import { openMemory, type Row, type Statement } from "../database.ts";
-import { rejectStrangers, UntrustedState } from "../stateFiles.ts";
+import { rejectStrangers, UntrustedState } from "../strangers.ts";
 import { foldFiles, type Inbox } from "./fold.ts";
 import { OPEN_SUFFIX } from "./inboxFile.ts";
 import { currentRow, type InboxRecord, isInboxName, isOpenName } from "./inboxRecord.ts";
