@@ -43,6 +43,25 @@ describe("a plain launch that is not in the ledger", () => {
     expect(inboxNames(path)).toEqual([`${job.key}.done`]);
   });
 
+  it("has ended when its writer has removed its cgroups, or is dead", () => {
+    const { ledger, path } = open();
+    const [left, dead] = [someLaunch(), someLaunch()];
+    const file = writeLaunch(path, left, "result");
+    writeLaunch(path, dead, "result");
+    expect(ledger.openJobs().map(({ key }) => key)).toEqual([left.job.key, dead.job.key]);
+    expect(ledger.endedJobsToCleanUp()).toEqual([]);
+    finishInboxFile(file);
+    const [recovered] = ledger.openJobs();
+    expect(recovered?.key).toBe(dead.job.key);
+    if (recovered?.state !== "running") throw new Error("it is not running");
+    // The recovery records its own result, and finds the one that is there.
+    expect(ledger.recordResult(recovered, someResult(recovered, { slaReason: "recovered" }))).toBe(
+      "already ended",
+    );
+    expect(ledger.result(recovered)).toEqual(dead.result);
+    expect(ledger.endedJobsToCleanUp().map(({ key }) => key)).toEqual([dead.job.key]);
+  });
+
   it("comes in the order of the others", () => {
     const { ledger, path } = open();
     const keys = ["01", "02", "03", "04"].map((digits) => `01a21da9-d10f-76b6-b1c8-51115d8ba3${digits}`);

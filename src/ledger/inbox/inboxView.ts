@@ -162,7 +162,7 @@ export class InboxView {
     const isRejected = typeof parsed === "object" && "rejected" in parsed;
     if (isRejected && !(parsed.isDamaged && this.#mayFold(file)))
       this.#reportOnce(`${this.directory}/${name} is left out: ${parsed.rejected}`);
-    const record = isRejected || parsed === "incomplete" ? undefined : parsed;
+    const record = isRejected || parsed === "incomplete" ? undefined : unlessEnding(name, parsed);
     const isGrowing = isOpenName(name) && (record === undefined ? parsed === "incomplete" : !record.start);
     const isFolded = record && file?.query("SELECT 1 FROM jobs WHERE key = ?").get(record.key);
     const isUsed = record !== undefined && !isFolded && this.#insert(name, record);
@@ -229,6 +229,14 @@ function stampOf(stat: BigIntStats | undefined): string {
 
 function isSettled({ ctimeMs }: BigIntStats): boolean {
   return Math.abs(Date.now() - Number(ctimeMs)) > CLOCK_TICK_MS;
+}
+
+/**
+ * A job that has its result and not its last name is about to be cleaned up by its writer, which must not be disturbed. If
+ * that has died, the recovery of the job folds the file, and finds the result.
+ */
+function unlessEnding(name: string, record: InboxRecord): InboxRecord {
+  return isOpenName(name) ? { ...record, result: undefined } : record;
 }
 
 /** Returns `undefined` for a file that is missing, or that this user may not see. */

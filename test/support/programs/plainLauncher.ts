@@ -16,10 +16,11 @@ import { someProcess } from "../jobs.ts";
 const [ledgerPath = "", announcements = ""] = process.argv.slice(2);
 const directory = inboxOf(ledgerPath);
 
-for (let index = 0; ; index++) {
-  const jobId = `plain-${process.pid}-${index}`;
+for (;;) {
+  // PIDs are used again while the test runs.
+  const jobId = `plain-${crypto.randomUUID()}`;
   const { job, result, ...launch } = someLaunch({ jobId, observer: someProcess({ pid: process.pid }) });
-  const pid = process.pid * 1000 + index;
+  const pid = Math.floor(Math.random() * 2 ** 50);
   const running = { ...launch.running, process: someProcess({ pid }) };
   const announce = (step: string) =>
     appendFileSync(announcements, `${JSON.stringify({ key: job.key, step, pid, result })}\n`);
