@@ -38,9 +38,8 @@ async function run(): Promise<void> {
   Bun.unsafe.setJITPolicy(RELUCTANT_JIT);
   const launch = repeatLaunch(process.argv, warn);
   if (launch === undefined) await runProgram();
-  else if (launch.isRecorded) exitNow(await waitForPlainJob(launchHost, launch.plain, launch.child, rest));
-  else
-    exitNow(await (await import("./cli/commands/plainRun.ts")).observePlainRun(launch.plain, launch.child));
+  else if (launch.isRecorded) exitNow(await waitForPlainJob(launchHost, launch, rest));
+  else exitNow(await (await import("./cli/commands/plainRun.ts")).observePlainRun(launch));
 }
 
 async function runProgram(): Promise<void> {

@@ -3,7 +3,7 @@ import type { InboxFile } from "../ledger/inbox/inboxFile.ts";
 import type { ProcessIdentity } from "../linux/proc/identity.ts";
 import { blockStopSignals } from "../sys/childWait.ts";
 import { closeFd, keepOnExec } from "../sys/descriptor.ts";
-import { readBytesFile, statusOf } from "../sys/files.ts";
+import { readWordsFile, statusOf } from "../sys/files.ts";
 import { executeAgain } from "../sys/ownProcess.ts";
 import { openPidfd } from "../sys/pidfd.ts";
 import type { LaunchedJob } from "./end.ts";
@@ -48,8 +48,8 @@ export function continueInNewStart(
   if (variable.length >= MAX_VARIABLE_BYTES || !isOwnExecutable() || !hasPidfds(pid)) return;
   for (const fd of [...callersFiles, ...(file === undefined ? [] : [file.fd])]) keepOnExec(fd);
   blockStopSignals();
-  const argv = splitWords(readBytesFile("/proc/self/cmdline"));
-  executeAgain(argv, [...splitWords(readBytesFile("/proc/self/environ")), variable]);
+  const argv = readWordsFile("/proc/self/cmdline");
+  executeAgain(argv, [...readWordsFile("/proc/self/environ"), variable]);
 }
 
 /** Returns the job that this start has to wait for, once; `undefined` in a first start. */
@@ -78,14 +78,4 @@ function hasPidfds(pid: number): boolean {
   const pidfd = openPidfd(pid);
   if (pidfd >= 0) closeFd(pidfd);
   return pidfd >= 0;
-}
-
-function splitWords(bytes: Uint8Array): Uint8Array[] {
-  const words: Uint8Array[] = [];
-  for (let start = 0; start < bytes.length; ) {
-    const end = bytes.indexOf(0, start);
-    words.push(bytes.subarray(start, end < 0 ? bytes.length : end));
-    start = end < 0 ? bytes.length : end + 1;
-  }
-  return words;
 }

@@ -72,7 +72,8 @@ function bits(set: string): number[] {
 
 /** Waits until every thread has the filter. A thread can start or end meanwhile. */
 async function untilFiltered(pid: number, minThreads = 2): Promise<Rights[]> {
-  const hasFilter = () => rightsOf(pid).length >= minThreads && rightsOf(pid).every(({ seccomp }) => seccomp === "2");
+  const hasFilter = () =>
+    rightsOf(pid).length >= minThreads && rightsOf(pid).every(({ seccomp }) => seccomp === "2");
   await until(`every thread of ${pid} has the filter`, hasFilter);
   return rightsOf(pid);
 }
