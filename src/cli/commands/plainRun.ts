@@ -58,12 +58,9 @@ export async function foldInbox(): Promise<void> {
   context.ledger.close();
 }
 
-/** Opening the ledger has moved the job into it. The record of the start can be missing there. */
+/** Returns the job as the ledger records it. Another ffrtmp may have ended it meanwhile, or given it another id. */
 function jobInLedger({ ledger }: Context, { job, registered, running }: LaunchedJob): RunningJob {
-  const recorded = ledger.job(job.key);
-  if (recorded === undefined) ledger.register(registered);
-  if (recorded === undefined || recorded.state === "starting")
-    return ledger.recordRunning(registered, running);
+  const recorded = ledger.continueFromInbox({ job: registered, running });
   return recorded.state === "running" ? recorded : job;
 }
 
