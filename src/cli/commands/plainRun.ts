@@ -3,7 +3,8 @@ import { recordExit } from "../../jobs/exit/recordExit.ts";
 import { exitCodeOf, type JobResult } from "../../jobs/model/ending.ts";
 import type { RunningJob } from "../../jobs/model/job.ts";
 import { waitForEnd } from "../../jobs/start/spawn.ts";
-import type { LaunchedJob, PlainJob } from "../../launch/end.ts";
+import type { LaunchedJob } from "../../launch/end.ts";
+import type { RepeatedLaunch } from "../../launch/launch.ts";
 import type { RunOptions } from "../../launch/newStart.ts";
 import type { UnrecordedEnd } from "../../launch/wait.ts";
 import { openContext } from "../session.ts";
@@ -14,9 +15,10 @@ import { pruneIfDue, reportExit } from "./reportExit.ts";
 // The rest of a `run` whose launch was repeated from a record: what needs the ledger.
 
 /** Waits for the end of a job that another ffrtmp has moved into the ledger, or that could not be recorded in the inbox. */
-export async function observePlainRun(plain: PlainJob, child: Bun.Subprocess): Promise<number> {
+export async function observePlainRun({ plain, child, inherited }: RepeatedLaunch): Promise<number> {
   const context = openContext({});
-  return observeRun({ context, job: jobInLedger(context, plain), ended: waitForEnd(child) }, {});
+  const job = jobInLedger(context, plain);
+  return observeRun({ context, job, ended: waitForEnd(child) }, { inherited });
 }
 
 export async function recordEnd(
