@@ -3,9 +3,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Benchmark, progress } from "./lib/benchmark.ts";
 import {
+  cpuHierarchy,
+  cpuSwitch,
+  directoryOfProcess,
   governedHierarchies,
   type Mounted,
   makeGroup,
+  oneCpu,
   readKnob,
   removeGroups,
   setKnob,
@@ -47,6 +51,8 @@ export const discovery: Benchmark = {
   async run({ quick }) {
     using ffrtmp = new FfrtmpUnderTest();
     const hierarchies = governedHierarchies();
+    using cpu = cpuSwitch(hierarchies);
+    cpu.set(true);
     const directory = mkdtempSync(join(tmpdir(), "ffrtmp-bench-targets-"));
     const counts = quick ? { stay: 40, short: 100 } : { stay: 300, short: 1000 };
     const watch = (name: string, processName: string, extra: string[], few: boolean): Governor => ({
@@ -73,8 +79,9 @@ export const discovery: Benchmark = {
       ),
     ];
     try {
+      const { file, text } = oneCpu(hierarchies);
       makeGroup(hierarchies, GROUP);
-      setKnob(hierarchies, "cpu", GROUP, "cpu.cfs_quota_us", "100000");
+      setKnob(hierarchies, "cpu", GROUP, file, text);
       makeGroup(hierarchies, FLOOR_GROUP);
       for (const { processName } of governors) copyFileSync("/bin/sleep", join(directory, processName));
       const parts: string[] = [];
@@ -183,20 +190,22 @@ function isIn(pid: number, groupPrefix: string, hierarchies: Mounted[]): boolean
   }
   const names = text.split(`/${groupPrefix}`).length - 1;
   if (names < hierarchies.length) return false;
-  const name = /:(?:[^:\n]*,)?cpu(?:,[^:\n]*)?:.*\/([^/\n]+)$/m.exec(text)?.[1] ?? "";
-  const cpu = hierarchies.find(({ controllers }) => controllers.includes("cpu"));
-  return cpu !== undefined && Number(readKnob(cpu, name, "cpu.cfs_quota_us")) > 0;
+  const cpu = cpuHierarchy(hierarchies);
+  const directory = directoryOfProcess(pid, cpu);
+  return (
+    directory !== undefined && Number.parseInt(readKnob(directory, oneCpu(hierarchies).file) ?? "", 10) > 0
+  );
 }
 
 /** Measures one write of a pid to a cgroup.procs file after a pause: no program can move a process faster. */
 async function measureFloor(hierarchies: Mounted[], count: number): Promise<number[]> {
   const times: number[] = [];
-  const cpu = hierarchies.find(({ controllers }) => controllers.includes("cpu")) as Mounted;
+  const cpu = cpuHierarchy(hierarchies);
   const sleeper = Bun.spawn({ cmd: ["sleep", "600"], stdio: ["ignore", "ignore", "ignore"] });
   try {
     for (let round = 0; round < count; round++) {
       await Bun.sleep(20 + Math.random() * 100);
-      const group = round % 2 === 0 ? `${cpu.directory}/${FLOOR_GROUP}` : cpu.directory;
+      const group = round % 2 === 0 ? `${cpu.directory}/${FLOOR_GROUP}` : cpu.own;
       const from = performance.now();
       writeFileSync(`${group}/cgroup.procs`, String(sleeper.pid));
       times.push(performance.now() - from);
