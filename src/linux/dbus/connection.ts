@@ -18,38 +18,40 @@ const MAX_GREETING_BYTES = 4096;
 /** A connection to a D-Bus server (dbus-daemon(1), or a program that is its own server), used synchronously. */
 export class BusConnection {
   readonly #stream: UnixStream;
+  /** The authentication, which is sent with the first calls. */
+  #greeting: Uint8Array | undefined;
   #received = new Uint8Array(0);
   #serial = 0;
 
-  private constructor(stream: UnixStream) {
+  private constructor(stream: UnixStream, uid: number) {
     this.#stream = stream;
+    // The specification sends the uid as the hexadecimal form of its decimal digits, after a NUL byte.
+    const identity = Buffer.from(String(uid)).toString("hex");
+    this.#greeting = Buffer.from(`\0AUTH EXTERNAL ${identity}\r\nBEGIN\r\n`);
   }
 
   /**
-   * Connects to a socket and authenticates by the credentials of this process (EXTERNAL). `deadline`, in ms of
-   * `performance.now()`, is for this and for all calls. Throws NoAnswer.
+   * Connects to a socket. The first call authenticates by the credentials of this process (EXTERNAL). `deadline`, in ms of
+   * `performance.now()`, is for this and the first call. Throws NoAnswer.
    */
   static open(path: string, deadline: number, uid: number): BusConnection {
     const stream = UnixStream.connect(path, deadline);
     if (typeof stream === "number") throw new NoAnswer(errnoName(stream));
-    const connection = new BusConnection(stream);
-    try {
-      // The specification sends the uid as the hexadecimal form of its decimal digits, after a NUL byte.
-      const identity = Buffer.from(String(uid)).toString("hex");
-      connection.#send(Buffer.from(`\0AUTH EXTERNAL ${identity}\r\nBEGIN\r\n`));
-      const greeting = connection.#receiveLine();
-      if (!greeting.startsWith("OK")) throw new NoAnswer(`authentication refused: ${greeting}`);
-      return connection;
-    } catch (error) {
-      stream.close();
-      throw error;
-    }
+    return new BusConnection(stream, uid);
   }
 
-  /** Sends calls at once, and returns their answers in the same order. Throws NoAnswer. */
+  /** Sets the deadline of the next call. */
+  set deadline(deadline: number) {
+    this.#stream.deadline = deadline;
+  }
+
+  /** Sends calls with one write, and returns their answers in the same order. Throws NoAnswer. */
   call(calls: readonly Call[]): Received[] {
     const serials = calls.map(() => ++this.#serial);
-    for (const [index, call] of calls.entries()) this.#send(encodeCall(serials[index] as number, call));
+    const messages = calls.map((call, index) => encodeCall(serials[index] as number, call));
+    this.#send(this.#greeting ? [this.#greeting, ...messages] : messages);
+    if (this.#greeting) this.#receiveGreeting();
+    this.#greeting = undefined;
     const answers = new Map<number, Received>();
     while (answers.size < calls.length) {
       const message = this.#receive();
@@ -64,15 +66,19 @@ export class BusConnection {
     this.#stream.close();
   }
 
-  #send(bytes: Uint8Array): void {
-    const result = this.#stream.write(bytes);
+  #send(parts: readonly Uint8Array[]): void {
+    const result = this.#stream.write(Buffer.concat(parts));
     if (result < 0) throw new NoAnswer(errnoName(result));
   }
 
-  #receiveLine(): string {
+  #receiveGreeting(): void {
     for (;;) {
       const end = this.#received.indexOf("\n".charCodeAt(0));
-      if (end >= 0) return new TextDecoder().decode(this.#take(end + 1)).trim();
+      if (end >= 0) {
+        const line = new TextDecoder().decode(this.#take(end + 1)).trim();
+        if (line.startsWith("OK")) return;
+        throw new NoAnswer(`authentication refused: ${line}`);
+      }
       if (this.#received.length > MAX_GREETING_BYTES) throw new NoAnswer("the server does not speak D-Bus");
       this.#fill();
     }
