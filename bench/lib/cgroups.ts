@@ -63,15 +63,18 @@ export interface CpuSwitch extends Disposable {
   set(isOn: boolean): void;
 }
 
-/** Returns a switch that restores the state of the start at its end. On v1 it changes nothing. */
+/**
+ * Returns a switch that restores the state of the start at its end. It changes nothing on v1, and nothing of systemd's
+ * cgroups.
+ */
 export function cpuSwitch(hierarchies: Mounted[]): CpuSwitch {
   const { hierarchy, directory } = cpuHierarchy(hierarchies);
+  const isOurs = hierarchy.version === 2 && !existsSync("/run/systemd/system");
   const file = `${directory}/cgroup.subtree_control`;
   const isOn = (): boolean => readFileSync(file, "utf8").split(/\s+/).includes("cpu");
-  const mayBeOff = hierarchy.version === 2 && !isOn();
+  const mayBeOff = isOurs && !isOn();
   const set = (wanted: boolean): void => {
-    if (hierarchy.version === 2 && (wanted || mayBeOff) && isOn() !== wanted)
-      writeFileSync(file, wanted ? "+cpu" : "-cpu");
+    if (isOurs && (wanted || mayBeOff) && isOn() !== wanted) writeFileSync(file, wanted ? "+cpu" : "-cpu");
   };
   return { mayBeOff, set, [Symbol.dispose]: () => set(!mayBeOff) };
 }
