@@ -8,7 +8,9 @@ import { dirname, join, normalize } from "node:path";
  */
 const ROOMS = [
   "main.ts",
+  "dispatch.ts",
   "cli",
+  "launch",
   "web",
   "fleet",
   "daemon",

@@ -1,68 +1,51 @@
-import { CommanderError } from "commander";
-import { faultOfStdout, printErr, printError } from "./cli/output/messages.ts";
-import { runProgram } from "./cli/program.ts";
-import { Refusal } from "./jobs/errors.ts";
-import { errnoOf } from "./sys/errno.ts";
-import { NoCompiledCode } from "./sys/libc.ts";
+import { printErr, warn } from "./cli/output/messages.ts";
+import { launchHost, repeatLaunch } from "./launch/launch.ts";
+import { type FullProgram, waitForPlainJob } from "./launch/wait.ts";
 import { exitNow, resetIgnoredSigchld } from "./sys/ownProcess.ts";
 
-/** `run` returns the code of its command, so a failure of ffrtmp has a code that commands do not use. */
-const RUN_FAILED = 125;
-/** `health` has the exit codes of monitoring plugins, of which 2 is a finding. */
-const HEALTH_UNKNOWN = 3;
-const BAD_INPUT = 2;
-const INTERNAL_ERROR = 70;
-const OUTPUT_LOST = 1;
+// A `run` that repeats an earlier launch needs a small part of the program. The rest is loaded when it is needed.
+
+/** The runtime compiles no function before it has run this many times as often as usual. */
+const RELUCTANT_JIT = 100_000;
+
+const rest: FullProgram = {
+  print: printErr,
+  denySignals: async () => (await import("./cli/denySignals.ts")).denySignals(),
+  recordEnd: async (job, end) => (await import("./cli/commands/plainRun.ts")).recordEnd(job, end),
+  stopObserving: async (job, signal) =>
+    (await import("./cli/commands/plainRun.ts")).stopObservingPlainRun(job, signal),
+  foldInbox: async () => (await import("./cli/commands/plainRun.ts")).foldInbox(),
+};
 
 // Without these, an exception in a timer or a callback makes the runtime print the minified source.
-process.on("uncaughtException", (error) => void report(error).then(exitNow));
-process.on("unhandledRejection", (error) => void report(error).then(exitNow));
+process.on("uncaughtException", (error) => void fail(error));
+process.on("unhandledRejection", (error) => void fail(error));
 
-resetIgnoredSigchld();
-exitNow(confirmOutput(await runProgram(process.argv).catch(report)));
-
-/** Reports output that could not be written: a table that a full disk has cut off must not look complete. */
-function confirmOutput(exitCode: number): number {
-  const fault = faultOfStdout();
-  if (fault === undefined) return exitCode;
-  printError(`cannot write to stdout (${fault}): the output is incomplete`);
-  return exitCode || codeOf(OUTPUT_LOST);
+try {
+  resetIgnoredSigchld();
+  if (process.argv[2] === "run") await run();
+  else await runProgram();
+} catch (error) {
+  await fail(error);
 }
 
-async function report(error: unknown): Promise<number> {
-  // --help and --version end this way too, with code 0. In every case commander has printed its text.
-  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : codeOf(BAD_INPUT);
-  if (error instanceof Refusal) {
-    printError(await withoutSecrets(error.message), error.hint && (await withoutSecrets(error.hint)));
-    return "exitCode" in error && typeof error.exitCode === "number" ? error.exitCode : codeOf(BAD_INPUT);
-  }
-  if (error instanceof NoCompiledCode) {
-    printError(
-      `cannot start: ${error.message}`,
-      "raise the limit on address space or data: ulimit -v, ulimit -d",
-    );
-    return codeOf(INTERNAL_ERROR);
-  }
-  const errno = errnoOf(error);
-  if (errno === "EMFILE" || errno === "ENFILE") {
-    printError(
-      `too few file descriptors: ${(error as Error).message}`,
-      "raise the limit on open files: ulimit -n",
-    );
-    return codeOf(INTERNAL_ERROR);
-  }
-  const details = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  printErr(`ffrtmp: internal error: ${await withoutSecrets(details)}`);
-  printErr("  try: report it with the command line and the output of: ffrtmp doctor");
-  return codeOf(INTERNAL_ERROR);
+async function run(): Promise<void> {
+  // The runtime starts a thread for compiling when code runs often. During the spawn, the thread would be in the workload's
+  // cgroup, like the one that starts it. What `run` does once is not worth compiling.
+  Bun.unsafe.setJITPolicy(RELUCTANT_JIT);
+  const launch = repeatLaunch(process.argv, warn);
+  if (launch === undefined) await runProgram();
+  else if (launch.isRecorded) exitNow(await waitForPlainJob(launchHost, launch.plain, launch.child, rest));
+  else
+    exitNow(await (await import("./cli/commands/plainRun.ts")).observePlainRun(launch.plain, launch.child));
 }
 
-/** Errors repeat arguments. The module is loaded for errors only: it would delay the workloads of `run`. */
-async function withoutSecrets(text: string): Promise<string> {
-  return (await import("./jobs/model/secrets.ts")).maskText(text);
+async function runProgram(): Promise<void> {
+  const { dispatch } = await import("./dispatch.ts");
+  await dispatch();
 }
 
-function codeOf(failure: number): number {
-  if (process.argv[2] === "health") return HEALTH_UNKNOWN;
-  return process.argv[2] === "run" ? RUN_FAILED : failure;
+async function fail(error: unknown): Promise<void> {
+  const { report } = await import("./dispatch.ts");
+  exitNow(await report(error));
 }

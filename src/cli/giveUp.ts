@@ -7,7 +7,6 @@ import { dropCapabilities, findUnneededCapabilities } from "../sys/capabilities.
 import { keepOnExec } from "../sys/descriptor.ts";
 import { errnoName } from "../sys/errno.ts";
 import { executeAgain } from "../sys/ownProcess.ts";
-import { installSignalFilter } from "../sys/seccomp.ts";
 import { warn } from "./output/messages.ts";
 
 /** Present in the environment of the second start only, so that there is no third. */
@@ -62,14 +61,4 @@ function warnOfRights(reason: string): void {
 /** Returns the words of a file whose words end with NUL. In latin1, every byte is a character. */
 function readWords(path: string): string[] {
   return readFileSync(path, "latin1").split("\0").slice(0, -1);
-}
-
-/**
- * Makes the kernel refuse every attempt of this process to signal, trace or inspect another one, and warns if
- * that fails. Not for a process that will start a workload, which would inherit the filter.
- */
-export function denySignals(): void {
-  const filter = installSignalFilter();
-  if (filter.outcome === "applied") return;
-  warn(`cannot install the signal filter (${filter.reason}); ffrtmp still sends no signals to workloads`);
 }

@@ -4,15 +4,15 @@ import type { Job } from "../jobs/model/job.ts";
 import { Ledger } from "../ledger/ledger.ts";
 import { locateState } from "../ledger/location.ts";
 import type { LedgerAccess, LedgerStore } from "../ledger/store.ts";
-import { realHost } from "../linux/host.ts";
+import { type Host, realHost } from "../linux/host.ts";
 import type { CommonFlags } from "./options/jobOptions.ts";
 import { warn } from "./output/messages.ts";
 
 /** Opens the ledger and reads the machine's cgroup hierarchies. Commands that govern call this first. */
-export function openContext(flags: CommonFlags, access?: LedgerAccess): Context {
+export function openContext(flags: CommonFlags, access?: LedgerAccess, host: Host = realHost()): Context {
   const state = locateState(flags.statePath, process.env);
   const ledger = new Ledger(state.ledger, warn, access);
-  return createContext({ host: realHost(), ledger, state, warn });
+  return createContext({ host, ledger, state, warn });
 }
 
 /** Does the same for commands that read: no file and no directory is created where there is none. */

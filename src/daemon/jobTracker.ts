@@ -18,6 +18,8 @@ import { LingeringJobs } from "./lingeringJobs.ts";
 
 /** How soon the jobs of an ffrtmp that died are taken over. No event reports its death, so we poll. */
 const TAKEOVER_INTERVAL_MS = 500;
+/** The records of plain launches are moved into the ledger together, at most this often. */
+const FOLD_DELAY_MS = 1000;
 const MAX_REPORTED = 1024;
 /** A process reports an end at once. An earlier daemon may have reported an older one. */
 const REPORT_WINDOW_MS = 60_000;
@@ -44,6 +46,7 @@ export class JobTracker {
   /** Gets processes that an operator has returned to the policy. */
   readonly #considerAgain: (pid: number) => void;
   #lastEventId: number;
+  #foldTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(context: DaemonContext, events: ProcessEvents, considerAgain: (pid: number) => void) {
     this.#context = context;
@@ -152,6 +155,7 @@ export class JobTracker {
   /** Leaves every job without an observer. The jobs keep running under their limits. `cause`: a signal, or `--once`. */
   releaseAll(cause: string): void {
     clearInterval(this.#takeoverTimer);
+    clearTimeout(this.#foldTimer);
     this.#ledgerWatch?.close();
     this.lingeringJobs.stop();
     for (const key of this.#ends.keys()) this.#recordEnd(key);
@@ -170,6 +174,7 @@ export class JobTracker {
     if (version !== this.#ledgerVersion) {
       this.#readLedger();
       this.#considerReturned();
+      this.#scheduleFold();
     }
     this.#ledgerVersion = version;
     const mustPoll = this.#jobsOfOthers.size > 0 || this.#ledgerWatch === undefined;
@@ -179,6 +184,13 @@ export class JobTracker {
       clearInterval(this.#takeoverTimer);
       this.#takeoverTimer = undefined;
     }
+  }
+
+  #scheduleFold(): void {
+    this.#foldTimer ??= setTimeout(() => {
+      this.#foldTimer = undefined;
+      this.#context.postponed.attempt(() => this.#context.ledger.foldInbox());
+    }, FOLD_DELAY_MS);
   }
 
   /** Stops observing the jobs that other processes closed, and observes the jobs that they started. */

@@ -1,6 +1,6 @@
 import { release } from "node:os";
 import type { Context } from "../jobs/context.ts";
-import { groupName } from "../jobs/job.ts";
+import { groupName } from "../jobs/model/jobId.ts";
 import { planOwnPlace } from "../jobs/placement/beside.ts";
 import { respectDisabled } from "../jobs/placement/jobCgroup.ts";
 import { isObserved } from "../jobs/recovery/recover.ts";

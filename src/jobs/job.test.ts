@@ -1,13 +1,7 @@
 import { describe, expect, it } from "bun:test";
 import fc from "fast-check";
-import {
-  faultInJobId,
-  generateJobId,
-  groupName,
-  isGovernedPath,
-  isTenantGroup,
-  tenantGroupName,
-} from "./job.ts";
+import { isGovernedPath, isTenantGroup, tenantGroupName } from "./job.ts";
+import { faultInJobId, generateJobId, groupName } from "./model/jobId.ts";
 
 describe("faultInJobId()", () => {
   it("finds none in what is safe as file name, cgroup name and unit name", () => {

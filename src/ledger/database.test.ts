@@ -11,7 +11,7 @@ describe("a ledger file", () => {
   it("that is damaged while it is open is set aside completely, and a new one is created", () => {
     const { ledger, path, told } = open();
     ledger.register(someJob());
-    for (const name of readdirSync(join(path, "..")))
+    for (const name of readdirSync(join(path, "..")).filter((each) => each.startsWith("ledger.db")))
       writeFileSync(join(path, "..", name), "damage ".repeat(2000));
     const { ledger: next, told: toldNext } = open(join(path, "../.."));
     expect(toldNext[0]).toMatch(/is damaged \(.*it was set aside as \S+ledger\.db\.damaged-\d{4}-/);

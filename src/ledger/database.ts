@@ -1,11 +1,13 @@
 import { Database, SQLiteError } from "bun:sqlite";
 import { accessSync, constants, existsSync, renameSync, statSync } from "node:fs";
-import { basename, dirname } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { type FileWatch, watchPath } from "../linux/fileWatch.ts";
 import { describeErrno, errnoOf } from "../sys/errno.ts";
 import { NotRegular } from "../sys/regularFile.ts";
+import { INBOX } from "./location.ts";
 import { isCurrent, migrate, rejectOtherSchemas, returnPagesInSteps, UnusableSchema } from "./migrations.ts";
-import { closeToOthers, LostContent, prepareLedger, UntrustedState } from "./stateFiles.ts";
+import { closeToOthers, LostContent, prepareLedger } from "./stateFiles.ts";
+import { UntrustedState } from "./strangers.ts";
 
 export type Value = string | number | null;
 export type Row = Record<string, Value>;
@@ -190,12 +192,30 @@ function isSqlite(error: unknown, ...codes: string[]): boolean {
 }
 
 /**
- * Calls back soon after any process, this one included, has written to a ledger file. Returns `undefined` if
+ * Calls back soon after any process, this one included, has written to a ledger file or to its inbox. Returns `undefined` if
  * the ledger must be polled: no inotify instance is left, or the directory cannot be read.
  */
 export function watchLedgerFile(path: string, onWrite: () => void): FileWatch | undefined {
+  const directory = dirname(path);
+  const inbox = join(directory, INBOX);
+  let inboxWatch = watchPath(inbox, onWrite);
   // Watches the directory: writes go to the log beside the file, and a damaged file is replaced by a new one.
-  return watchPath(dirname(path), onWrite, (name) => name.startsWith(basename(path)));
+  const watch = watchPath(
+    directory,
+    () => {
+      inboxWatch ??= watchPath(inbox, onWrite);
+      onWrite();
+    },
+    (name) => name.startsWith(basename(path)) || name === INBOX,
+  );
+  return (
+    watch && {
+      close() {
+        watch.close();
+        inboxWatch?.close();
+      },
+    }
+  );
 }
 
 /** Renames a damaged ledger and its side files. Returns the new name; `undefined` when another process did so first. */

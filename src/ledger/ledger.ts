@@ -68,6 +68,13 @@ interface Verdict {
 /** The key of the events that belong to no job. */
 export const DAEMON_KEY = "";
 
+/** A job as its plain launch has recorded it. */
+interface InboxJob {
+  readonly job: StartingJob;
+  readonly running?: RunningFacts | undefined;
+  readonly result?: JobResult | undefined;
+}
+
 type JobKey = Pick<Job, "key">;
 type Journal = Pick<Job, "cgroup" | "changes">;
 
@@ -88,6 +95,7 @@ export class Ledger extends LedgerStore {
 
   /** Adds a new job. Throws JobConflict, having written nothing. */
   register(job: OpenJob): void {
+    this.#rejectConflictInInbox(job);
     throwingConflicts(() => this.write(...insertInto("jobs", jobToRow(job))));
   }
 
@@ -98,6 +106,23 @@ export class Ledger extends LedgerStore {
     const columns: Row = { state: "running", pid, start_ticks: startTicks, ...started };
     throwingConflicts(() => this.#update(job, { ...columns, ...toRow(facts) }));
     return { ...toRunning(job, { process, startedMs, startedBootMs }), ...facts };
+  }
+
+  /**
+   * Continues in the ledger with a job that this process has recorded in the inbox, where another ffrtmp has folded the
+   * file, or the file can no longer be written. Records what the ledger lacks, so that repeating it changes nothing.
+   * Returns the job as it is recorded now.
+   */
+  continueFromInbox({ job, running, result }: InboxJob): Job {
+    let current: Job | undefined = this.job(job.key);
+    if (current === undefined) {
+      throwingConflicts(() => this.write(...insertInto("jobs", jobToRow(job))));
+      current = job;
+    }
+    if (current.state === "starting" && running) current = this.recordRunning(current, running);
+    if (!isOpen(current) || result === undefined) return current;
+    const ended = this.recordResult(current, result);
+    return ended === "already ended" ? toEnded(current) : ended;
   }
 
   recordSpec<J extends OpenJob>(job: J, change: SpecChange): J {
@@ -171,9 +196,13 @@ export class Ledger extends LedgerStore {
     this.write(...insertInto("events", row));
   }
 
-  /** Returns a number that changes whenever another connection has written. Source: PRAGMA data_version. */
+  /**
+   * Returns a number that changes whenever another connection has written, or the inbox has changed. 0: the file is not
+   * open. Source: PRAGMA data_version.
+   */
   versionOfOthers(): number {
-    return Number(this.fileRows("PRAGMA data_version")[0]?.["data_version"] ?? 0);
+    const version = Number(this.fileRows("PRAGMA data_version")[0]?.["data_version"] ?? 0);
+    return version === 0 ? 0 : version + this.inboxVersion();
   }
 
   job(key: string): Job | undefined {
@@ -193,7 +222,7 @@ export class Ledger extends LedgerStore {
   }
 
   openJobs(): OpenJob[] {
-    return this.#jobs(`state <> 'ended' ${BY_KEY}`).filter(isOpen);
+    return this.#jobs(`state <> 'ended' ${BY_KEY}`).filter(isOpen).sort(byKey);
   }
 
   /** Returns the jobs that may have left something in the system, the open ones among them. */
@@ -213,7 +242,8 @@ export class Ledger extends LedgerStore {
     const where = `key IN (
       SELECT key FROM jobs WHERE job_id = $jobId AND state <> 'ended'
       UNION SELECT key FROM (SELECT key FROM jobs WHERE job_id = $jobId ${latest} LIMIT ${MAX_NAMED}))`;
-    return this.#jobs(`${where} ${latest}`, { jobId });
+    const jobs = this.#jobs(`${where} ${latest}`, { jobId });
+    return jobs.sort((a, b) => b.createdMs - a.createdMs || byKey(b, a));
   }
 
   openJobOfProcess({ bootId, pid, startTicks }: ProcessIdentity): OpenJob | undefined {
@@ -335,6 +365,16 @@ export class Ledger extends LedgerStore {
     this.write(sql, { name, value });
   }
 
+  /** The unique indexes of the ledger's file do not know the jobs of the inbox. */
+  #rejectConflictInInbox({ jobId, process }: OpenJob): void {
+    if (this.isClaimedInInbox(jobId)) throw new JobConflict(`the inbox has a job ${jobId}`);
+    if (process === null) return;
+    const { bootId, pid, startTicks } = process;
+    const where = "state <> 'ended' AND boot_id = $bootId AND pid = $pid AND start_ticks = $startTicks";
+    const found = this.inboxRows(`SELECT key FROM jobs WHERE ${where}`, { bootId, pid, startTicks });
+    if (found.length > 0) throw new JobConflict(`a job of the inbox governs process ${pid}`);
+  }
+
   #record<J extends OpenJob>(job: J, change: Partial<JobFields>): J {
     this.#update(job, toRow(change));
     return { ...job, ...change };
@@ -375,6 +415,11 @@ export class Ledger extends LedgerStore {
       }
     });
   }
+}
+
+/** While jobs wait, they are read beside the file. */
+function byKey(a: JobKey, b: JobKey): number {
+  return a.key < b.key ? -1 : 1;
 }
 
 /** Returns `undefined` for text that is no JSON. */

@@ -1,8 +1,10 @@
-import { userInfo } from "node:os";
-import { dirname, extname, join, resolve } from "node:path";
+import { lastName, resolvePath } from "../sys/paths.ts";
 
 /** The state directory of root, unless another one is named. */
 export const ROOT_STATE = "/var/lib/ffrtmp";
+
+/** The directory of the records of plain launches, in the state directory. */
+export const INBOX = "inbox";
 
 /** The files of one state directory. */
 export type StateFiles = ReturnType<typeof locateState>;
@@ -13,15 +15,21 @@ export type StateFiles = ReturnType<typeof locateState>;
  */
 export function locateState(option: string | undefined, environment: NodeJS.ProcessEnv) {
   const asked = option || environment["FFRTMP_STATE"] || defaultDirectory(environment);
-  const directory = resolve([".json", ".db"].includes(extname(asked)) ? dirname(asked) : asked);
+  const isFile = /.\.(json|db)$/.test(lastName(asked));
+  const directory = resolvePath(asked.startsWith("/") ? "/" : process.cwd(), asked, isFile ? ".." : "");
+  const join = (name: string): string => resolvePath(directory, name);
   return {
     directory,
-    ledger: join(directory, "ledger.db"),
+    ledger: join("ledger.db"),
+    /** The records of plain launches that are not in the ledger yet. */
+    inbox: join(INBOX),
     /** Output of workloads started with `run --detach`. */
-    logs: join(directory, "logs"),
+    logs: join("logs"),
     /** Messages of ffrtmp itself where it has no terminal. */
-    ownLog: join(directory, "ffrtmp.log"),
-    watchLock: join(directory, "watch.lock"),
+    ownLog: join("ffrtmp.log"),
+    watchLock: join("watch.lock"),
+    /** Launches that a later `run` repeats. */
+    launches: join("launches"),
     /** Where `ffrtmp watch` answers requests; in `directory`. */
     controlSocket: "watch.sock",
     tag: tagOf(directory),
@@ -35,7 +43,8 @@ export function tagOf(directory: string): string {
 
 /** Returns the state directory of an ordinary user, unless another one is named. */
 export function userState(home: string, stateHome?: string): string {
-  return join(stateHome || join(home, ".local/state"), "ffrtmp");
+  const path = `${stateHome || `${home}/.local/state`}/ffrtmp`;
+  return path.startsWith("/") ? resolvePath(path) : path;
 }
 
 function defaultDirectory(environment: NodeJS.ProcessEnv): string {
@@ -45,7 +54,8 @@ function defaultDirectory(environment: NodeJS.ProcessEnv): string {
 
 function homeDirectory(environment: NodeJS.ProcessEnv): string {
   try {
-    return environment["HOME"] || userInfo().homedir;
+    // Required here, not imported: loading it takes 0.5 ms, which a start that knows its home must not pay.
+    return environment["HOME"] || (require("node:os") as typeof import("node:os")).userInfo().homedir;
   } catch {
     // A user without an entry in the user database, as in containers, whose runtimes set this home.
     return "/";

@@ -46,10 +46,10 @@ export class Overlay {
     return [...own, ...recorded().filter(({ key }) => typeof key !== "string" || !this.#keys.has(key))];
   }
 
-  /** Makes a change here, to the job as the file has it. Returns the number of changed rows. Throws constraint violations. */
-  apply([sql, parameters]: Statement, file: Database | undefined): number {
+  /** Makes a change here, to the job as one of the sources has it: the file, or the inbox. Returns the number of changed rows. Throws constraint violations. */
+  apply([sql, parameters]: Statement, sources: readonly Database[]): number {
     try {
-      if (file !== undefined) this.#copyJobs(parameters, file);
+      for (const source of sources) this.#copyJobs(parameters, source);
     } catch (error) {
       // The change waits all the same.
       if (!isMediumTrouble(error)) throw error;
@@ -81,7 +81,7 @@ export class Overlay {
   /** Copies the job that a change is about, and those that a new job could be in conflict with. */
   #copyJobs(
     { key = null, job_id = null, boot_id = null, pid = null, start_ticks = null }: Row,
-    file: Database,
+    source: Database,
   ): void {
     const conditions = ["key = $key"];
     if (job_id !== null) conditions.push("job_id = $job_id AND (state <> 'ended' OR released = 0)");
@@ -91,14 +91,14 @@ export class Overlay {
       );
     }
     const where = conditions.map((condition) => `(${condition})`).join(" OR ");
-    const found = file
+    const found = source
       .query<{ key: string }, Row>(`SELECT key FROM jobs WHERE ${where}`)
       .all({ key, job_id, boot_id, pid, start_ticks });
     for (const { key } of found) {
       if (this.#keys.has(key)) continue;
       this.#keys.add(key);
       for (const table of TABLES) {
-        for (const row of file.query<Row, Row>(`SELECT * FROM ${table} WHERE key = $key`).all({ key }))
+        for (const row of source.query<Row, Row>(`SELECT * FROM ${table} WHERE key = $key`).all({ key }))
           this.#insert(table, row);
       }
     }

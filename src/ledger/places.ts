@@ -4,7 +4,7 @@ import { USERS_FILE } from "../linux/proc/idNames.ts";
 import { describeErrno, errnoOf } from "../sys/errno.ts";
 import { isMissing } from "./database.ts";
 import { locateState, ROOT_STATE, userState } from "./location.ts";
-import { rejectStrangers, UntrustedState } from "./stateFiles.ts";
+import { rejectStrangers, UntrustedState } from "./strangers.ts";
 
 /** A user of the machine, with the state directory that is the user's unless another one is named. */
 export interface StateOwner {

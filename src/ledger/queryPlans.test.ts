@@ -50,6 +50,7 @@ const CALLS: Record<string, (ledger: Ledger) => unknown> = {
       cgroup: [],
       changes: [],
     }),
+  continueFromInbox: (ledger) => ledger.continueFromInbox({ job: someStartingJob() }),
   recordSpec: (ledger) => ledger.recordSpec(someJob(), { limits: {}, labels: {}, intent: "live" }),
   recordOutcomes: (ledger) => ledger.recordOutcomes(someJob(), []),
   recordJournal: (ledger) => ledger.recordJournal(someJob(), { cgroup: [], changes: [] }),

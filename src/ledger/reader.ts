@@ -34,8 +34,17 @@ const JOB_COLUMNS = `jobs.rowid AS row, jobs.*, EXISTS (
 const EVENTS =
   "SELECT id AS row, job_id, at_ms, at_boot_ms, kind, detail FROM events LEFT JOIN jobs USING (key)";
 
+/** The entries that a job of the inbox has, in their order. */
+const STEPS: readonly LogEntry["kind"][] = ["registered", "started", "ended"];
+
 /** Reads a ledger in ways that take time with the size of its history, which governing has none for. */
 export class LedgerReader extends LedgerStore {
+  /**
+   * How many of `STEPS` were read in the inbox, by the key of the job. Its rows have no numbers there that a position could
+   * name, and new ones in the file later.
+   */
+  readonly #readInInbox = new Map<string, number>();
+
   countJobs(): { open: number; ended: number } {
     const count = (sql: string) =>
       this.rows(`SELECT count(*) AS n FROM ${sql}`).reduce((sum, { n }) => sum + Number(n), 0);
@@ -46,9 +55,9 @@ export class LedgerReader extends LedgerStore {
   position(): LogPosition {
     const last = (table: string) =>
       Math.max(
-        ...this.rows(`SELECT max(rowid) AS last FROM ${table}`).map((row) => Number(row["last"] ?? 0)),
+        ...this.ledgerRows(`SELECT max(rowid) AS last FROM ${table}`).map((row) => Number(row["last"] ?? 0)),
       );
-    const starting = this.rows("SELECT key FROM jobs WHERE state <> 'ended' AND state = 'starting'");
+    const starting = this.ledgerRows("SELECT key FROM jobs WHERE state <> 'ended' AND state = 'starting'");
     return {
       jobs: last("jobs"),
       results: last("results"),
@@ -65,20 +74,22 @@ export class LedgerReader extends LedgerStore {
     const earliest = Math.max(0, sinceMs - LATEST_START_MS);
     const digits = Math.floor(earliest).toString(16).padStart(12, "0");
     const from = `${digits.slice(0, 8)}-${digits.slice(8)}`;
-    const jobs = this.rows(
+    const waiting = this.#inboxEntries(jobId);
+    const jobs = this.ledgerRows(
       jobId === undefined
         ? `SELECT ${JOB_COLUMNS} FROM jobs WHERE key >= $from`
         : `SELECT ${JOB_COLUMNS} FROM jobs WHERE job_id = $jobId`,
       jobId === undefined ? { from } : { jobId },
     );
     const where = `WHERE at_ms >= $sinceMs${ofJob}`;
-    const events = this.rows(`${EVENTS} ${where}`, { sinceMs, ...named });
+    const events = this.ledgerRows(`${EVENTS} ${where}`, { sinceMs, ...named });
     const entries = [
+      ...waiting,
       ...jobs.filter(({ row }) => Number(row) <= end.jobs).flatMap((row) => entriesUntil(end, row)),
       ...this.#ends(`end_ms >= $sinceMs${ofJob}`, { sinceMs, ...named }, end.results),
       ...events.filter(({ row }) => Number(row) <= end.events).map(entryOfEvent),
     ];
-    return inOrder(entries.filter(({ atMs }) => atMs >= sinceMs));
+    return inOrder(this.#newOf(entries, waiting).filter(({ atMs }) => atMs >= sinceMs));
   }
 
   /**
@@ -94,27 +105,59 @@ export class LedgerReader extends LedgerStore {
       last: end[last],
       ...(jobId === undefined ? {} : { jobId }),
     });
-    const jobs = this.rows(
+    const waiting = this.#inboxEntries(jobId);
+    const jobs = this.ledgerRows(
       `SELECT ${JOB_COLUMNS} FROM jobs WHERE jobs.rowid > $first AND jobs.rowid <= $last${ofJob}`,
       within("jobs"),
     );
     const started = start.starting
       .filter((key) => !end.starting.includes(key))
-      .flatMap((key) => this.rows(`SELECT ${JOB_COLUMNS} FROM jobs WHERE key = $key`, { key }))
+      .flatMap((key) => this.ledgerRows(`SELECT ${JOB_COLUMNS} FROM jobs WHERE key = $key`, { key }))
       .filter((row) => jobId === undefined || row["job_id"] === jobId)
       .flatMap(entriesOfJob)
       .filter(({ kind }) => kind === "started");
-    const events = this.rows(`${EVENTS} WHERE id > $first AND id <= $last${ofJob}`, within("events"));
-    return inOrder([
+    const events = this.ledgerRows(`${EVENTS} WHERE id > $first AND id <= $last${ofJob}`, within("events"));
+    const entries = [
+      ...waiting,
       ...jobs.flatMap((row) => entriesUntil(end, row)),
       ...started,
       ...this.#ends(`results.rowid > $first AND results.rowid <= $last${ofJob}`, within("results")),
       ...events.map(entryOfEvent),
-    ]);
+    ];
+    return inOrder(this.#newOf(entries, waiting));
+  }
+
+  /** Returns all entries of the jobs that are not in the file yet. */
+  #inboxEntries(jobId: string | undefined): LogEntry[] {
+    const where = jobId === undefined ? {} : { jobId };
+    const sql = (table: string) =>
+      `SELECT * FROM ${table} ${jobId === undefined ? "" : "WHERE job_id = $jobId"}`;
+    const results = new Map(this.inboxRows("SELECT * FROM results").map((row) => [row["key"], row]));
+    return this.inboxRows(sql("jobs"), where).flatMap((row) => {
+      const result = results.get(row["key"] ?? null);
+      return [...entriesOfJob(row), ...(result === undefined ? [] : endOf(row, result))];
+    });
+  }
+
+  /** Leaves out what was read in the inbox before. */
+  #newOf(entries: LogEntry[], waiting: readonly LogEntry[]): LogEntry[] {
+    const found = entries.filter((entry) => {
+      if (entry.kind === "recorded") return true;
+      const step = STEPS.indexOf(entry.kind) + 1;
+      return step > (this.#readInInbox.get(entry.job.key) ?? 0);
+    });
+    for (const entry of waiting) {
+      if (entry.kind === "recorded") continue;
+      const step = STEPS.indexOf(entry.kind) + 1;
+      this.#readInInbox.set(entry.job.key, Math.max(step, this.#readInInbox.get(entry.job.key) ?? 0));
+    }
+    for (const entry of entries)
+      if (entry.kind === "ended" && !waiting.includes(entry)) this.#readInInbox.delete(entry.job.key);
+    return found;
   }
 
   #ends(where: string, parameters: Row, lastRow = Number.POSITIVE_INFINITY): LogEntry[] {
-    const keys = this.rows(
+    const keys = this.ledgerRows(
       `SELECT results.rowid AS row, key FROM results JOIN jobs USING (key) WHERE ${where}`,
       parameters,
     );
@@ -122,14 +165,17 @@ export class LedgerReader extends LedgerStore {
   }
 
   #endOf(key: string): LogEntry[] {
-    const [jobRow] = this.rows("SELECT * FROM jobs WHERE key = $key", { key });
-    const [resultRow] = this.rows("SELECT * FROM results WHERE key = $key", { key });
-    if (jobRow === undefined || resultRow === undefined) return [];
-    return unlessInconsistent(() => {
-      const [job, result] = [rowToJob(jobRow), rowToResult(resultRow)];
-      return job.state === "ended" ? [{ kind: "ended", atMs: result.endMs, job, result }] : [];
-    });
+    const [jobRow] = this.ledgerRows("SELECT * FROM jobs WHERE key = $key", { key });
+    const [resultRow] = this.ledgerRows("SELECT * FROM results WHERE key = $key", { key });
+    return jobRow === undefined || resultRow === undefined ? [] : endOf(jobRow, resultRow);
   }
+}
+
+function endOf(jobRow: Row, resultRow: Row): LogEntry[] {
+  return unlessInconsistent(() => {
+    const [job, result] = [rowToJob(jobRow), rowToResult(resultRow)];
+    return job.state === "ended" ? [{ kind: "ended", atMs: result.endMs, job, result }] : [];
+  });
 }
 
 function entriesOfJob(row: Row): LogEntry[] {

@@ -135,7 +135,8 @@ export function rowToResult(row: Row): JobResult {
 export function toRow(fields: object, columns: Record<string, Column<unknown>> = JOB_COLUMNS): Row {
   const row: Row = {};
   for (const [field, value] of Object.entries(fields)) {
-    const column = columns[field];
+    // Fields can come from a file: `constructor` is no column.
+    const column = Object.hasOwn(columns, field) ? columns[field] : undefined;
     if (column && value !== undefined) row[column.name] = toValue(value);
   }
   return row;

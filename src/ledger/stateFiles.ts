@@ -2,6 +2,7 @@ import {
   chmodSync,
   chownSync,
   closeSync,
+  existsSync,
   fsyncSync,
   linkSync,
   lstatSync,
@@ -9,7 +10,6 @@ import {
   openSync,
   readdirSync,
   readFileSync,
-  readlinkSync,
   realpathSync,
   renameSync,
   rmSync,
@@ -20,6 +20,8 @@ import {
 import { dirname, join } from "node:path";
 import { describeErrno, errnoOf } from "../sys/errno.ts";
 import { kindOf, NotRegular } from "../sys/regularFile.ts";
+import { INBOX } from "./location.ts";
+import { rejectStrangers } from "./strangers.ts";
 
 // The directory of a ledger: who may use it, and who can.
 
@@ -33,10 +35,11 @@ const FILE_MODE = 0o640;
 const GROUP = "ffrtmp";
 
 /** The names of ffrtmp in a state directory. `uninstall`: between the removal and the purge of the package. */
-const OWN_NAMES = /^(ledger\.db.*|ffrtmp\.log(\.\d+)?|watch\.lock|watch\.sock|logs|uninstall)$/;
+const OWN_NAMES =
+  /^(ledger\.db.*|ffrtmp\.log(\.\d+)?|watch\.lock|watch\.sock|logs|inbox|launches|uninstall)$/;
 
-/** Another user can change the files, so that root must not use them. */
-export class UntrustedState extends Error {}
+/** Those of them that are directories, which have no names of others. */
+const DIRECTORIES = ["logs", INBOX, "launches"];
 
 /** The file has lost what it contained. */
 export class LostContent extends Error {}
@@ -61,6 +64,7 @@ export function prepareLedger(path: string, newContent: () => Uint8Array): boole
   const loss = file?.size ? undefined : findLoss(path, file);
   if (loss !== undefined) throw new LostContent(loss);
   const mine = process.geteuid?.();
+  if (folder.uid === mine) createInbox(directory);
   const isFolderOpen = folder.uid === mine && (folder.mode & NOT_IN_DIRECTORIES) !== 0;
   const isOpen = isFolderOpen && hasOnlyOwnFiles(directory);
   // The owner of a link decides about the file elsewhere that it leads to.
@@ -87,61 +91,24 @@ export function createStateDirectory(directory: string): void {
   chmodSync(directory, 0o2750);
 }
 
+/** Creates the directory of the records of plain launches, which do not create it. Without it, each uses the ledger. */
+function createInbox(directory: string): void {
+  const path = join(directory, INBOX);
+  if (existsSync(path)) return;
+  try {
+    // Its group and set-group-ID bit are those of the state directory: inode(7).
+    mkdirSync(path, { mode: 0o777 & ~NOT_IN_DIRECTORIES });
+  } catch {
+    // The file system is full or read-only, or another process was faster.
+  }
+}
+
 function giveToGroup(path: string, gid: number): void {
   try {
     chownSync(path, 0, gid);
   } catch {
     // Without CAP_CHOWN it stays closed to that group.
   }
-}
-
-/**
- * Throws UntrustedState where root would use a file in a state directory that another user can change: a part of its path
- * belongs to another user or can be written by others. A sticky directory, such as /tmp, may be above the state directory,
- * because only their owner replaces the files in it. Other users get only what they may access themselves. Parts that are
- * missing are no fault.
- */
-export function rejectStrangers(path: string): void {
-  if (process.geteuid?.() !== 0) return;
-  const reason = findStranger(path);
-  if (reason === undefined) return;
-  throw new UntrustedState(`${reason}, and root uses no files that another user can change`);
-}
-
-/** As path_resolution(7) does: each link and each directory on the way counts. */
-function findStranger(path: string): string | undefined {
-  const rest = path.split("/").filter(Boolean);
-  let current = "";
-  for (let links = 0; ; ) {
-    const stat = lstatSync(current || "/", { throwIfNoEntry: false });
-    if (stat === undefined) return undefined;
-    if (stat.uid !== 0 && !(rest.length > 1 && isUnmapped(stat.uid)))
-      return `${current || "/"} belongs to uid ${stat.uid}`;
-    if (stat.isSymbolicLink()) {
-      if (++links > 40) return undefined;
-      const target = readlinkSync(current);
-      current = target.startsWith("/") ? "" : dirname(current);
-      if (current === "/") current = "";
-      rest.unshift(...target.split("/").filter(Boolean));
-    } else if (isWritableForOthers(stat) && !(stat.isDirectory() && stat.mode & 0o1000 && rest.length > 1)) {
-      return `${current || "/"} can be changed by other users (mode ${(stat.mode & 0o7777).toString(8)})`;
-    }
-    const next = rest.shift();
-    // Below a file there is nothing.
-    if (next === undefined || stat.isFile()) return undefined;
-    current =
-      next === ".." ? dirname(current).replace(/^\/$/, "") : next === "." ? current : `${current}/${next}`;
-  }
-}
-
-/** The group of root is root. */
-function isWritableForOthers({ mode, gid }: Stats): boolean {
-  return (mode & 0o002) !== 0 || ((mode & 0o020) !== 0 && gid !== 0);
-}
-
-/** In a user namespace, files of the root outside of it have the overflow uid: user_namespaces(7). */
-function isUnmapped(uid: number): boolean {
-  return uid === 65534 && !/^\s*0\s+0\s+4294967295\s*$/.test(readFileSync("/proc/self/uid_map", "utf8"));
 }
 
 /** Returns why a ledger without content is a damaged one and not a new one. */
@@ -192,9 +159,9 @@ function hasOnlyOwnFiles(directory: string): boolean {
 export function closeToOthers(named: string, report: (text: string) => void = () => {}): void {
   const directory = realpathSync(named);
   const names = readdirSync(directory).filter((name) => OWN_NAMES.test(name));
-  const logs = names.includes("logs")
-    ? readdirSync(join(directory, "logs")).map((name) => `logs/${name}`)
-    : [];
+  const inner = names
+    .filter((name) => DIRECTORIES.includes(name) && lstatSync(join(directory, name)).isDirectory())
+    .flatMap((name) => readdirSync(join(directory, name)).map((each) => `${name}/${each}`));
   const isWhole = hasOnlyOwnFiles(directory);
   const uid = process.geteuid?.();
   const gid = uid === 0 ? findGroup() : undefined;
@@ -206,7 +173,7 @@ export function closeToOthers(named: string, report: (text: string) => void = ()
   try {
     for (const path of [
       ...(isWhole ? [directory] : []),
-      ...[...names, ...logs].map((name) => join(directory, name)),
+      ...[...names, ...inner].map((name) => join(directory, name)),
     ]) {
       const stat = lstatSync(path, { throwIfNoEntry: false });
       if (!stat || stat.uid !== uid || !(stat.isFile() || stat.isDirectory())) continue;

@@ -1,5 +1,8 @@
 import type { Database } from "bun:sqlite";
+import { dirname, join } from "node:path";
 import * as database from "./database.ts";
+import { InboxView } from "./inbox/inboxView.ts";
+import { INBOX } from "./location.ts";
 import { Overlay } from "./overlay.ts";
 
 type Row = database.Row;
@@ -13,6 +16,10 @@ const NEXT_PART_MS = 10;
 const PART = 500;
 /** The pause after a lock that SQLite waits for whatever its timeout is, 10 s: only the owner of the ledger can set it. */
 const STUCK_PAUSE_MS = 300_000;
+/** The files of ended jobs that are folded at the start: 0.1 ms for each. The others are read beside the ledger. */
+const MAX_FOLDED_AT_START = 500;
+/** How often a query is repeated while jobs move from the inbox to the ledger. */
+const MAX_READS = 5;
 /** The longest wait for a lock at the end of this process, when the changes would be lost. */
 const LAST_WAIT_MS = 2000;
 
@@ -40,6 +47,8 @@ export abstract class LedgerStore {
   #notBeforeMs = 0;
   #flushing: ReturnType<typeof setTimeout> | undefined;
   readonly #isReader: boolean;
+  /** Jobs of plain launches that are not in the file. */
+  readonly #inbox: InboxView;
   /** True where there is no file, and none is created. */
   readonly isMissing: boolean;
 
@@ -47,6 +56,7 @@ export abstract class LedgerStore {
     this.path = path;
     this.onTrouble = onTrouble;
     this.#isReader = access === "read";
+    this.#inbox = new InboxView(join(dirname(path), INBOX), (text) => onTrouble(text));
     this.isMissing = access !== "create" && database.isMissing(path);
     if (this.isMissing) {
       this.#overlay = new Overlay();
@@ -61,6 +71,7 @@ export abstract class LedgerStore {
       this.#overlay = new Overlay();
       this.#fault = this.#describe(error);
     }
+    this.foldInbox(MAX_FOLDED_AT_START);
   }
 
   /** Why the file could not be opened. Then only what this process has recorded can be read. */
@@ -74,10 +85,79 @@ export abstract class LedgerStore {
   }
 
   protected rows(sql: string, parameters: Row = {}): Row[] {
+    const recorded = (): Row[] => this.#withInbox(sql, parameters);
+    if (this.#overlay === undefined) return recorded();
+    this.#refreshInbox();
+    const isReadable = this.#file !== undefined || this.#inbox.database !== undefined;
+    return this.#overlay.rows(sql, parameters, isReadable ? recorded : undefined);
+  }
+
+  /** Reads only the inbox: the jobs that are not in the file. */
+  protected inboxRows(sql: string, parameters: Row = {}): Row[] {
+    this.#refreshInbox();
+    return this.#inbox.rows(sql, parameters);
+  }
+
+  /** Reads the file and the changes that wait for it. */
+  protected ledgerRows(sql: string, parameters: Row = {}): Row[] {
     const recorded = (): Row[] => this.#guard((db) => db.query<Row, Row>(sql).all(parameters));
-    return this.#overlay === undefined
-      ? recorded()
-      : this.#overlay.rows(sql, parameters, this.#file && recorded);
+    if (this.#overlay === undefined) return recorded();
+    return this.#overlay.rows(sql, parameters, this.#file && recorded);
+  }
+
+  /** Returns whether a file of the inbox claims a job id. */
+  protected isClaimedInInbox(jobId: string): boolean {
+    return this.#inbox.claims(jobId);
+  }
+
+  /** Returns a number that changes whenever the inbox may have changed. */
+  protected inboxVersion(): number {
+    return this.#inbox.version();
+  }
+
+  /** Moves jobs that have ended from the inbox to the file, where this user may. */
+  foldInbox(max = Number.POSITIVE_INFINITY): void {
+    this.#tryOnInbox((file) => this.#inbox.foldFinal(file, max));
+  }
+
+  #refreshInbox(): void {
+    if (this.#file === undefined) this.#inbox.refresh(undefined);
+    else this.#tryOnInbox((file) => this.#inbox.refresh(file));
+  }
+
+  /** What cannot be folded now stays in the inbox, where it is read. */
+  #tryOnInbox(action: (file: Database) => void): void {
+    if (this.#file === undefined) return;
+    try {
+      this.#guard(action);
+    } catch (error) {
+      if (!database.isMediumTrouble(error)) throw error;
+    }
+  }
+
+  /** Reads the inbox first: a job that is moved meanwhile is then read twice, and not missed. */
+  #withInbox(sql: string, parameters: Row): Row[] {
+    const fromFile = (): Row[] =>
+      this.#file === undefined ? [] : this.#guard((db) => db.query<Row, Row>(sql).all(parameters));
+    // No plain launch writes notes.
+    if ("name" in parameters) return fromFile();
+    for (let reads = 1; ; reads++) {
+      this.#refreshInbox();
+      if (this.#inbox.database === undefined) return fromFile();
+      const stamp = this.#inbox.stamp();
+      const waiting = this.#inbox.rows(sql, parameters);
+      const recorded = fromFile();
+      if (reads < MAX_READS && this.#inbox.stamp() !== stamp) continue;
+      const keys = new Set(recorded.flatMap(({ key }) => (typeof key === "string" ? [key] : [])));
+      return [...waiting.filter(({ key }) => typeof key !== "string" || !keys.has(key)), ...recorded];
+    }
+  }
+
+  /** A change of a job moves the job to the file first. */
+  #foldBefore(statements: readonly Statement[], file: Database): void {
+    const keys = new Set(statements.map(([, { key }]) => key));
+    for (const key of keys)
+      if (typeof key === "string" && this.#inbox.has(key, file)) this.#inbox.foldKey(file, key);
   }
 
   /** Reads what only the file has: pragmas. */
@@ -134,7 +214,10 @@ export abstract class LedgerStore {
     if (this.#overlay !== undefined && (isClosed || this.flush() > 0))
       return this.#keep(this.#overlay, statement);
     try {
-      return this.#guard((db) => db.query<unknown, Row>(statement[0]).run(statement[1])).changes;
+      return this.#guard((db) => {
+        this.#foldBefore([statement], db);
+        return db.query<unknown, Row>(statement[0]).run(statement[1]);
+      }).changes;
     } catch (error) {
       if (!database.isMediumTrouble(error)) throw error;
       this.#reportOnce(error);
@@ -146,7 +229,8 @@ export abstract class LedgerStore {
   }
 
   #keep(overlay: Overlay, statement: Statement): number {
-    const changes = overlay.apply(statement, this.#file);
+    const sources = [this.#file, this.#inbox.database].filter((source) => source !== undefined);
+    const changes = overlay.apply(statement, sources);
     if (!overlay.keep(statement)) {
       const bound = `more than ${overlay.waiting.length} changes wait for the ledger ${this.path}`;
       if (overlay.isFirstLoss && !this.#isReader)
@@ -168,6 +252,7 @@ export abstract class LedgerStore {
   #writePart(overlay: Overlay): void {
     const part = overlay.waiting.slice(0, PART);
     this.#guard((db) => {
+      this.#foldBefore(part, db);
       const misfits: string[] = [];
       db.transaction(() => {
         for (const [sql, parameters] of part) {

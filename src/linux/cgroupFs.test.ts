@@ -2,7 +2,8 @@ import { afterAll, expect, test } from "bun:test";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { errnoOf } from "../sys/errno.ts";
-import { realCgroupFs, WRITABLE_FILES } from "./cgroupFs.ts";
+import { realCgroupFs } from "./cgroupFs.ts";
+import { WRITABLE_FILES } from "./writableFiles.ts";
 
 const root = mkdtempSync(`${tmpdir()}/ffrtmp-fs-`);
 afterAll(() => rmSync(root, { recursive: true }));

@@ -1,31 +1,20 @@
-import * as fs from "node:fs";
-import { basename } from "node:path";
 import { hasCgroupPrograms } from "../sys/cgroupPrograms.ts";
+import {
+  type FileStatus,
+  type FileType,
+  fileExists,
+  isAccessible,
+  listDirectory,
+  makeDirectory,
+  readTextFile,
+  realPathOf,
+  removeDirectory,
+  statusOf,
+  W_OK,
+  writeTextFile,
+} from "../sys/files.ts";
 import { type FileWatch, watchPath } from "./fileWatch.ts";
-
-/**
- * The only cgroup files that ffrtmp writes: who is where, and limits. No process is stopped or killed by a
- * number in one of them, unlike cgroup.kill, cgroup.freeze, freezer.state, memory.force_empty and others. The
- * seccomp filter cannot tell files apart, so this list can.
- */
-export const WRITABLE_FILES: ReadonlySet<string> = new Set([
-  ...["cgroup.procs", "cgroup.threads", "tasks", "cgroup.type", "cgroup.subtree_control"],
-  ...[
-    "cpu.max",
-    "cpu.weight",
-    "memory.high",
-    "memory.max",
-    "memory.swap.max",
-    "io.max",
-    "pids.max",
-    "cpuset.cpus",
-    "cpuset.mems",
-  ],
-  ...["cpu.shares", "cpu.cfs_quota_us", "cpu.cfs_period_us"],
-  ...["memory.soft_limit_in_bytes", "memory.limit_in_bytes"],
-  ...["blkio.throttle.read_bps_device", "blkio.throttle.write_bps_device"],
-  ...["blkio.throttle.read_iops_device", "blkio.throttle.write_iops_device"],
-]);
+import { WRITABLE_FILES } from "./writableFiles.ts";
 
 /**
  * The only access to cgroup files. It is synchronous: the order of writes keeps a workload safe, and cgroupfs
@@ -53,6 +42,11 @@ export interface CgroupFs {
   children(path: string): string[];
   /** Returns the names of the control files of a cgroup. */
   files(path: string): string[];
+  /**
+   * Returns whether processes are in a cgroup itself; false where that cannot be read, as in a cgroup of threads. The list
+   * of them differs with each reading.
+   */
+  hasProcesses(path: string): boolean;
   /** Returns whether BPF programs restrict a cgroup, which no file of it shows. */
   hasPrograms(path: string): boolean;
   /** Watches as `watchPath` does. The kernel reports changes of a few files, such as cgroup.events (v2). */
@@ -60,54 +54,41 @@ export interface CgroupFs {
 }
 
 export const realCgroupFs: CgroupFs = {
-  read: (path) => fs.readFileSync(path, "utf8"),
+  read: readTextFile,
   write(path, data) {
-    if (!WRITABLE_FILES.has(basename(path)))
+    if (!WRITABLE_FILES.has(path.slice(path.lastIndexOf("/") + 1)))
       throw Object.assign(new Error(`EPERM: ffrtmp never writes ${path}`), { code: "EPERM", path });
     // Without O_CREAT a missing file fails with ENOENT; with it cgroupfs returns EACCES.
-    const fd = fs.openSync(path, fs.constants.O_WRONLY);
-    try {
-      fs.writeSync(fd, data);
-    } finally {
-      fs.closeSync(fd);
-    }
+    writeTextFile(path, data);
   },
-  mkdir: (path) => fs.mkdirSync(path, 0o755),
-  rmdir: (path) => fs.rmdirSync(path),
-  exists: fs.existsSync,
-  isFile(path) {
+  mkdir: (path) => makeDirectory(path, 0o755),
+  rmdir: removeDirectory,
+  exists: fileExists,
+  isFile: (path) => statusOrNone(path)?.type === "file",
+  isWritable: (path) => isAccessible(path, W_OK),
+  realPath: realPathOf,
+  owner: (path) => statusOrNone(path)?.uid,
+  children: (path) => namesIn(path, "directory"),
+  files: (path) => namesIn(path, "file"),
+  hasProcesses(path) {
     try {
-      return fs.statSync(path).isFile();
+      return readTextFile(`${path}/cgroup.procs`) !== "";
     } catch {
       return false;
     }
   },
-  isWritable(path) {
-    try {
-      fs.accessSync(path, fs.constants.W_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  },
-  realPath: (path) => fs.realpathSync(path),
-  owner(path) {
-    try {
-      return fs.statSync(path).uid;
-    } catch {
-      return undefined;
-    }
-  },
-  children: (path) =>
-    fs
-      .readdirSync(path, { withFileTypes: true })
-      .filter((entry) => entry.isDirectory())
-      .map((entry) => entry.name),
-  files: (path) =>
-    fs
-      .readdirSync(path, { withFileTypes: true })
-      .filter((entry) => entry.isFile())
-      .map((entry) => entry.name),
   hasPrograms: hasCgroupPrograms,
   watch: watchPath,
 };
+
+function statusOrNone(path: string): FileStatus | undefined {
+  try {
+    return statusOf(path);
+  } catch {
+    return undefined;
+  }
+}
+
+function namesIn(path: string, wanted: FileType): string[] {
+  return listDirectory(path).flatMap(({ name, type }) => (type === wanted ? [name] : []));
+}

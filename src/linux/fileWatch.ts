@@ -1,5 +1,3 @@
-import { watch } from "node:fs";
-
 export interface FileWatch {
   close(): void;
 }
@@ -25,6 +23,8 @@ export function watchPath(
     }, SECOND_CALL_DELAY_MS);
     secondCall.unref();
   };
+  // Required here, not imported, to keep node:fs out of a start that watches nothing.
+  const { watch } = require("node:fs") as typeof import("node:fs");
   try {
     const watcher = watch(path, { persistent: false }, (_event, name) => {
       if (name === null || matches(name)) notify();

@@ -1,8 +1,8 @@
-import { closeSync, openSync, readFileSync, readSync } from "node:fs";
 import { readBootMs } from "../sys/clock.ts";
 import { errnoOf } from "../sys/errno.ts";
+import { closeFile, fileExists, O_RDONLY, openFile, readInto, readTextFile } from "../sys/files.ts";
 import { type CgroupFs, realCgroupFs } from "./cgroupFs.ts";
-import { type Bus, findBus } from "./systemdBus.ts";
+import type { Bus } from "./systemdBus.ts";
 
 /** The parts of the machine that tests replace. It is passed down, never global. */
 export interface Host {
@@ -28,9 +28,17 @@ export function realHost(): Host {
   };
 }
 
+/** Returns the bus, or `undefined` where systemd does not run the machine: sd_booted(3). */
+function findBus(): Bus | undefined {
+  if (!fileExists("/run/systemd/system")) return undefined;
+  // Required here, not imported: most starts of a workload need no answer of systemd.
+  const { busOfSystemd } = require("./systemdBus.ts") as typeof import("./systemdBus.ts");
+  return busOfSystemd();
+}
+
 /** Reads a file below procRoot. `"gone"` when its process does not exist. Throws EACCES, EPERM, EIO. */
 export function readProcFile(host: Host, path: string): string | "gone" {
-  return unlessGone(() => readFileSync(`${host.procRoot}/${path}`, "utf8"));
+  return unlessGone(() => readTextFile(`${host.procRoot}/${path}`));
 }
 
 /**
@@ -44,15 +52,16 @@ export function readProcStart(
   maxBytes: number,
 ): { text: string; isCut: boolean } | "gone" {
   return unlessGone(() => {
-    const fd = openSync(`${host.procRoot}/${path}`, "r");
+    const whole = `${host.procRoot}/${path}`;
+    const fd = openFile(whole, O_RDONLY);
     try {
       if (buffer.length <= maxBytes) buffer = new Uint8Array(maxBytes + 1);
       const bytes = buffer.subarray(0, maxBytes + 1);
-      const length = readSync(fd, bytes);
+      const length = readInto(fd, bytes, whole);
       if (length <= maxBytes) return { text: UTF8.decode(bytes.subarray(0, length)), isCut: false };
       return { text: UTF8.decode(bytes.subarray(0, wholeCharacters(bytes, maxBytes))), isCut: true };
     } finally {
-      closeSync(fd);
+      closeFile(fd);
     }
   });
 }

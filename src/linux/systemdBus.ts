@@ -1,4 +1,3 @@
-import { existsSync } from "node:fs";
 import { BusConnection, NoAnswer } from "./dbus/connection.ts";
 import type { Call, Received } from "./dbus/message.ts";
 import type { BusValue } from "./dbus/wire.ts";
@@ -43,9 +42,9 @@ export interface BusSocket {
   kind: "bus" | "manager";
 }
 
-/** Returns the bus, or `undefined` where systemd does not run the machine: sd_booted(3). */
-export function findBus(): Bus | undefined {
-  return existsSync("/run/systemd/system") ? busAt(socketsOf, ANSWER_TIMEOUT_MS) : undefined;
+/** Returns the bus of a machine that systemd runs. */
+export function busOfSystemd(): Bus {
+  return busAt(socketsOf, ANSWER_TIMEOUT_MS);
 }
 
 /**

@@ -1,4 +1,4 @@
-import { closeSync, constants, openSync } from "node:fs";
+import { closeFile, O_DIRECTORY, O_RDONLY, openFile } from "./files.ts";
 import { syscall } from "./libc.ts";
 
 const BPF_PROG_QUERY = 16;
@@ -15,14 +15,14 @@ const ATTACH_TYPES = [0, 1, 2, 3, 6, 8, 9, 10, 11, 12, 13, 14, 15, 18, 19, 20, 2
 export function hasCgroupPrograms(directory: string): boolean {
   let fd: number;
   try {
-    fd = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY);
+    fd = openFile(directory, O_RDONLY | O_DIRECTORY);
   } catch {
     return false;
   }
   try {
     return ATTACH_TYPES.some((type) => countPrograms(fd, type) > 0);
   } finally {
-    closeSync(fd);
+    closeFile(fd);
   }
 }
 

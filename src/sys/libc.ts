@@ -52,16 +52,25 @@ function loadLibc() {
  * errno belongs to the calling thread and lasts until the next call into libc, those of the runtime included,
  * so it is read here at once.
  */
-export function syscall(name: SyscallName, ...args: (Word | Bytes)[]): number {
+export function syscall(
+  name: SyscallName,
+  a: Word | Bytes = 0,
+  b: Word | Bytes = 0,
+  c: Word | Bytes = 0,
+  d: Word | Bytes = 0,
+  e: Word | Bytes = 0,
+  f: Word | Bytes = 0,
+): number {
   loadedLibc ??= loadLibc();
   const { ffi, arch, call, errnoAddress } = loadedLibc;
-  const word = (argument: Word | Bytes = 0): Word =>
-    typeof argument === "object" ? ffi.ptr(argument) : argument;
-  const [a, b, c, d, e, f] = args;
   const result = Number(
     call(syscallNumber(name, arch), word(a), word(b), word(c), word(d), word(e), word(f)),
   );
   return result === -1 ? -ffi.read.i32(errnoAddress, 0) : result;
+}
+
+function word(argument: Word | Bytes): Word {
+  return typeof argument === "object" ? addressOf(argument) : argument;
 }
 
 /** Returns the address of a buffer, which the caller must keep referenced while the kernel uses it. */

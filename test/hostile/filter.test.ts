@@ -10,7 +10,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { basename } from "node:path";
-import { WRITABLE_FILES } from "../../src/linux/cgroupFs.ts";
+import { WRITABLE_FILES } from "../../src/linux/writableFiles.ts";
 import {
   FFRTMP,
   isRunning,

@@ -202,6 +202,13 @@ export function fakeCgroupFs(trees: Tree[], accessOf: (path: string) => Access):
         return false;
       }
     },
+    hasProcesses(path) {
+      try {
+        return (find(`${path}/cgroup.procs`).file?.file.read?.(find(path).group) ?? "") !== "";
+      } catch {
+        return false;
+      }
+    },
     hasPrograms: () => false,
     owner: () => process.geteuid?.(),
     children: named("scandir", (path) => [...findDirectory(path).group.children.keys()]),

@@ -19,14 +19,16 @@ import { SlowReader } from "../../linux/proc/slowFacts/slowReader.ts";
 import { readStat } from "../../linux/proc/stat.ts";
 import { visible } from "../../linux/proc/table.ts";
 import { closeOnExec } from "../../sys/descriptor.ts";
+import { firstSignal, watchContinuations } from "../../sys/ownSignals.ts";
+import { denySignals } from "../denySignals.ts";
 import { findRunningJob } from "../findJobs.ts";
-import { denySignals, restartWithFewerRights } from "../giveUp.ts";
+import { restartWithFewerRights } from "../giveUp.ts";
 import { type JobFlags, jobSpecFromFlags } from "../options/jobOptions.ts";
 import { printErr, printJson, warn } from "../output/messages.ts";
 import { warnOfLikelyMistakes, warnOfMissingLimits } from "../output/outcomes.ts";
 import { warnOfMissingTotal } from "../output/tenantTotals.ts";
 import { openContext } from "../session.ts";
-import { firstSignal, stopObserving, watchContinuations } from "../signals.ts";
+import { stopObserving } from "../signals.ts";
 import { attachReporting, runInBackground } from "./background.ts";
 
 const DETACH_POLL_MS = 1000;

@@ -10,8 +10,8 @@ import { watchLedgerFile } from "../../ledger/database.ts";
 import { startExitEvents } from "../../linux/events/bestEvents.ts";
 import type { ProcessEvents } from "../../linux/events/processEvents.ts";
 import type { FileWatch } from "../../linux/fileWatch.ts";
+import { watchContinuations } from "../../sys/ownSignals.ts";
 import { warn } from "../output/messages.ts";
-import { watchContinuations } from "../signals.ts";
 
 /** A detach changes only the ledger. Its file reports a change at once, unless it is on a network file system. */
 const CHECK_INTERVAL_MS = 10_000;

@@ -1,27 +1,24 @@
 import type { Context } from "../../jobs/context.ts";
 import { Refusal } from "../../jobs/errors.ts";
-import { recordExit } from "../../jobs/exit/recordExit.ts";
-import { generateJobId, type JobSpec } from "../../jobs/job.ts";
-import { exitCodeOf, factsOfEnding } from "../../jobs/model/ending.ts";
+import type { JobSpec } from "../../jobs/job.ts";
 import type { RunningJob } from "../../jobs/model/job.ts";
+import { generateJobId } from "../../jobs/model/jobId.ts";
 import { isTerminal, listInheritedFiles, readOwnArguments } from "../../jobs/start/inheritedFiles.ts";
 import { mayHaveLostBytes } from "../../jobs/start/rawArguments.ts";
 import { rejectNoOrphansFlag } from "../../jobs/start/runtimeFlags.ts";
 import { type StartedJob, type StartRequest, startWorkload } from "../../jobs/start/startWorkload.ts";
-import { summaryLine, survivorsLine } from "../../jobs/summary.ts";
-import { isPruningDue } from "../../ledger/retention.ts";
+import { hasCommand, readRunLine } from "../../launch/commandLine.ts";
+import { LaunchRecorder } from "../../launch/recorder.ts";
+import { locateState } from "../../ledger/location.ts";
 import { realHost } from "../../linux/host.ts";
 import { type JobFlags, jobSpecFromFlags } from "../options/jobOptions.ts";
 import { checkWorkingDirectory } from "../options/workingDirectory.ts";
-import { printErr, warn } from "../output/messages.ts";
+import { listenToWarnings } from "../output/messages.ts";
 import { warnOfLikelyMistakes, warnOfMissingLimits } from "../output/outcomes.ts";
 import type { ResultFile } from "../output/resultFile.ts";
 import { openContext } from "../session.ts";
-import { firstSignal, stopObserving, watchContinuations } from "../signals.ts";
 import { dropJobLog, openJobLog, runInBackground, startReporting } from "./background.ts";
-
-/** When a wrapper, which may wait for days, gives up what only the start needed, and notices its own stops. */
-const SETTLE_AFTER_MS = 500;
+import { observeRun } from "./observeRun.ts";
 
 export interface RunFlags extends JobFlags {
   workdir?: string;
@@ -64,42 +61,7 @@ async function runJob(
   const start = () => startJob({ ...spec, command, workingDirectory, inherited }, flags);
   const { context, job, ended } = reportStart === undefined ? start() : startReporting(reportStart, start);
   if (flags.tenant !== undefined) void warnOfTotal(context, job);
-  let hasContinued: (() => Promise<boolean>) | undefined;
-  setTimeout(() => {
-    hasContinued = watchContinuations(context.host);
-    void settle();
-  }, SETTLE_AFTER_MS).unref();
-  const first = Promise.race([ended, firstSignal()]);
-  if (reportStart !== undefined) {
-    const { handOver } = await import("./handOver.ts");
-    if (await handOver(context, job)) return 0;
-  }
-  const end = await first;
-  if (typeof end === "string") {
-    if (resultFile)
-      warn(`the result of job ${job.jobId} is not written to ${resultFile.path}: this run does not wait`);
-    return stopObserving(context, job, end);
-  }
-  const { result, isOurs, survivors } = recordExit(context, job, end.ending, {
-    byParent: end.measured,
-    ...((await hasContinued?.()) ? { time: "unseen" } : {}),
-  });
-  if (isOurs && reportStart !== undefined) {
-    const { reportRecorded } = await import("./handOver.ts");
-    await reportRecorded(context, job);
-  }
-  if (survivors.length > 0) warn(survivorsLine(job, survivors));
-  if (resultFile || (isOurs && flags.json)) {
-    const { resultJson } = await import("../../jobs/json.ts");
-    const json = resultJson(job, result);
-    resultFile?.write(json);
-    if (isOurs) printErr(flags.json ? JSON.stringify(json) : summaryLine(job, result));
-  } else if (isOurs) printErr(summaryLine(job, result));
-  if (!isOurs)
-    warn(`job ${job.jobId} was already recorded as ${factsOfEnding(result.ending).ending} before it ended`);
-  await pruneIfDue(context);
-  context.ledger.close();
-  return exitCodeOf(end.ending);
+  return observeRun({ context, job, ended }, { ...flags, resultFile });
 }
 
 async function warnOfTotal(context: Context, job: RunningJob): Promise<void> {
@@ -107,34 +69,27 @@ async function warnOfTotal(context: Context, job: RunningJob): Promise<void> {
   warnOfMissingTotal(context, job);
 }
 
-/**
- * Returns the memory of the start to the kernel, 0.7 MB, and installs the signal filter. Before the spawn, the
- * workload would inherit the filter; now it is a process of its own, and the filter concerns the wrapper alone.
- */
-async function settle(): Promise<void> {
-  const { denySignals } = await import("../giveUp.ts");
-  denySignals();
-  Bun.shrink();
-}
-
-/** Deletes old history after the first `run` of a day, where no daemon does. The exit code never waits for a lock. */
-async function pruneIfDue(context: Context): Promise<void> {
-  const { ledger, host } = context;
-  try {
-    if (ledger.flush() > 0 || !isPruningDue(ledger, host.now())) return;
-    const { pruneBriefly } = await import("./pruneAfterRun.ts");
-    pruneBriefly(context);
-  } catch (error) {
-    warn(`cannot delete old history: ${error instanceof Error ? error.message : error}`);
-  }
+/** Returns what records this launch for the next `run` with the same options; `undefined` for options it cannot stand for. */
+function createRecorder(flags: RunFlags, command: string[]): LaunchRecorder | undefined {
+  const { detach, json, jobId, tenant, placement, statePath, resultFile, reportStart, workdir } = flags;
+  const special = [detach, json, jobId, tenant, placement, statePath, resultFile, reportStart];
+  const line = readRunLine(process.argv);
+  if (special.some((flag) => flag !== undefined) || line === undefined) return undefined;
+  if (!hasCommand(line, command) || mayHaveLostBytes([...line.words, ...command])) return undefined;
+  if (workdir !== undefined && !workdir.startsWith("/")) return undefined;
+  const state = locateState(undefined, process.env);
+  const recorder = new LaunchRecorder(realHost(), state, { words: line.words, workdir });
+  listenToWarnings(() => recorder.warned());
+  return recorder;
 }
 
 function startJob(
   request: Omit<StartRequest, "commandBytes" | "standard" | "logPath">,
   flags: RunFlags,
 ): StartedJob & { context: Context } {
-  const context = openContext(flags);
   const { command, inherited, jobId, limits } = request;
+  const recorder = createRecorder(flags, command);
+  const context = openContext(flags, undefined, recorder?.host);
   warnOfLikelyMistakes(context, limits);
   const log = flags.reportStart === undefined ? null : openJobLog(context, jobId);
   const stdin = isTerminal(realHost(), 0) ? "ignore" : "inherit";
@@ -145,8 +100,11 @@ function startJob(
       standard: log ? ["ignore", log.fd, log.fd] : [stdin, "inherit", "inherit"],
       inherited: log ? [] : inherited,
       logPath: log?.path ?? null,
+      observer: recorder,
     });
     warnOfMissingLimits(started.job);
+    recorder?.save(started.job);
+    listenToWarnings(undefined);
     return { context, ...started };
   } catch (error) {
     if (log && error instanceof Refusal) dropJobLog(log);

@@ -2,14 +2,14 @@ import { formatDuration } from "../../jobs/duration.ts";
 import { resultJson } from "../../jobs/json.ts";
 import { exitCodeOf } from "../../jobs/model/ending.ts";
 import { summaryLine } from "../../jobs/summary.ts";
+import { firstSignal } from "../../sys/ownSignals.ts";
 import { signalNumber } from "../../sys/waitStatus.ts";
+import { denySignals } from "../denySignals.ts";
 import { findJob } from "../findJobs.ts";
-import { denySignals } from "../giveUp.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
 import { timeOptions } from "../options/timeOptions.ts";
 import { printOut, warn } from "../output/messages.ts";
 import { openToRead } from "../session.ts";
-import { firstSignal } from "../signals.ts";
 import { JobWaiter, type WaitedEnd } from "./jobWaiter.ts";
 
 /** As timeout(1). */

@@ -12,7 +12,7 @@ import { planDryRun } from "../../jobs/attach/planAttach.ts";
 import type { Context } from "../../jobs/context.ts";
 import { Refusal } from "../../jobs/errors.ts";
 import { ONCE } from "../../jobs/exit/observerLeft.ts";
-import { rejectStrangers } from "../../ledger/stateFiles.ts";
+import { rejectStrangers } from "../../ledger/strangers.ts";
 import { formatLimit } from "../../limits/limits.ts";
 import { LIMIT_NAMES } from "../../limits/table.ts";
 import type { Placement } from "../../linux/cgroup/placement.ts";
@@ -26,8 +26,10 @@ import type { Policy } from "../../policy/policy.ts";
 import { FactReader } from "../../policy/procFacts.ts";
 import { describeErrno } from "../../sys/errno.ts";
 import { lockFile } from "../../sys/fileLock.ts";
+import { firstSignal } from "../../sys/ownSignals.ts";
 import { oneLine } from "../../sys/visibleText.ts";
-import { denySignals, restartWithFewerRights } from "../giveUp.ts";
+import { denySignals } from "../denySignals.ts";
+import { restartWithFewerRights } from "../giveUp.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
 import { limitLayerFrom, limitsFrom } from "../options/limitOptions.ts";
 import { openPolicy, type PolicyFlags } from "../options/policy.ts";
@@ -37,7 +39,6 @@ import { neverWaitForStderr, printJson, printOut, warn } from "../output/message
 import { warnOfLikelyMistakes } from "../output/outcomes.ts";
 import { ownCommand } from "../ownCommand.ts";
 import { openContext, openToRead } from "../session.ts";
-import { firstSignal } from "../signals.ts";
 import { planJson } from "./policyExplain.ts";
 
 /** Bounds the memory for the processes whose late facts were reported. */

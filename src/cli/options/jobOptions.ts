@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { faultInJobId, type JobSpec } from "../../jobs/job.ts";
+import type { JobSpec } from "../../jobs/job.ts";
+import { faultInJobId } from "../../jobs/model/jobId.ts";
 import { PLACEMENTS, type Placement } from "../../linux/cgroup/placement.ts";
 import { faultInTenant } from "../../policy/tenant.ts";
 import { parseWord, WORD } from "../../policy/word.ts";

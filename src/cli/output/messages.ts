@@ -1,5 +1,5 @@
-import { writeSync } from "node:fs";
-import { errnoOf } from "../../sys/errno.ts";
+import { errnoName } from "../../sys/errno.ts";
+import { syscall } from "../../sys/libc.ts";
 import { writeIfRoom } from "../../sys/output.ts";
 import { escapeLines, oneLine } from "../../sys/visibleText.ts";
 
@@ -101,6 +101,7 @@ export class MessageStream {
   }
 
   #writeDirectly(bytes: Uint8Array): number {
+    const { writeSync } = require("node:fs") as typeof import("node:fs");
     try {
       return writeSync(this.#fd, bytes);
     } catch {
@@ -144,13 +145,11 @@ let stdoutErrno: string | undefined;
 function writeWhole(output: string | Uint8Array): string | undefined {
   const bytes = typeof output === "string" ? new TextEncoder().encode(output) : output;
   for (let written = 0; written < bytes.length; ) {
-    try {
-      written += writeSync(1, bytes, written);
-    } catch (error) {
-      const errno = errnoOf(error) ?? String(error);
-      if (errno !== "EAGAIN") return errno;
-      Bun.sleepSync(1);
-    }
+    const rest = bytes.subarray(written);
+    const result = syscall("write", 1, rest, rest.length);
+    if (result >= 0) written += result;
+    else if (result === -EAGAIN) Bun.sleepSync(1);
+    else if (result !== -EINTR) return errnoName(result);
   }
   return undefined;
 }

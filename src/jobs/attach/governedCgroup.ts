@@ -1,7 +1,8 @@
 import { directoryOf, type Membership } from "../../linux/cgroup/hierarchies.ts";
 import { isOwnedByUs } from "../../linux/cgroup/trust.ts";
 import type { Context } from "../context.ts";
-import { groupName, isGroupName } from "../job.ts";
+import { isGroupName } from "../job.ts";
+import { groupName } from "../model/jobId.ts";
 
 /** The cgroup of a job or a tenant that a process is in. */
 interface GovernedCgroup {

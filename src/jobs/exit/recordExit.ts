@@ -37,7 +37,7 @@ interface EndFacts {
   time?: EndTime;
 }
 
-interface RecordedExit {
+export interface RecordedExit {
   result: JobResult;
   /** False when another ffrtmp had recorded the exit already; `result` is then the recorded one. */
   isOurs: boolean;

@@ -14,8 +14,9 @@ import { readUsage } from "../../linux/cgroup/jobUsage.ts";
 import { planJobCgroup } from "../../linux/cgroup/planJobCgroup.ts";
 import type { Bus } from "../../linux/systemdBus.ts";
 import type { Context } from "../context.ts";
-import { groupName, type Tenant, tenantGroupName } from "../job.ts";
+import { type Tenant, tenantGroupName } from "../job.ts";
 import type { Job } from "../model/job.ts";
+import { groupName } from "../model/jobId.ts";
 import { unitsHierarchy } from "./jobScope.ts";
 
 /** Finds the job's cgroup as it is in the system now. */

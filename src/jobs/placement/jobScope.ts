@@ -7,8 +7,9 @@ import type { Bus } from "../../linux/systemdBus.ts";
 import { describeErrno } from "../../sys/errno.ts";
 import type { Context } from "../context.ts";
 import { Refusal } from "../errors.ts";
-import { groupName, isGovernedPath, type JobSpec } from "../job.ts";
+import { isGovernedPath, type JobSpec } from "../job.ts";
 import type { Job } from "../model/job.ts";
+import { groupName } from "../model/jobId.ts";
 import { dismissKeeper, KEEPERS_CGROUP, startKeeper } from "./scopeKeeper.ts";
 
 /** The longest wait for systemd to move a process after it has accepted the request. */

@@ -1,6 +1,7 @@
 import { readdirSync } from "node:fs";
 import { basename, dirname } from "node:path";
-import { tagOf } from "../../ledger/location.ts";
+import { OPEN_SUFFIX } from "../../ledger/inbox/inboxFile.ts";
+import { INBOX, tagOf } from "../../ledger/location.ts";
 import { listOwners } from "../../ledger/places.ts";
 import { listProcesses } from "../../linux/cgroup/members.ts";
 import { isForbidden, unlessGone } from "../../linux/host.ts";
@@ -101,10 +102,19 @@ class StateDirectories {
       const stat = visible(() => readStat(host, pid));
       if (stat === undefined || !stat.comm.startsWith("ffrtmp")) return [];
       const uid = readOwner(host, pid);
-      const ledger = openFiles(host, pid).find((file) => basename(file) === "ledger.db");
-      return ledger === undefined || uid === undefined ? [] : [{ directory: dirname(ledger), uid }];
+      const directory = openFiles(host, pid)
+        .map(stateDirectoryOf)
+        .find((found) => found !== undefined);
+      return directory === undefined || uid === undefined ? [] : [{ directory, uid }];
     });
   }
+}
+
+/** Returns the state directory that a file belongs to: its ledger, or the record of a plain launch. */
+function stateDirectoryOf(file: string): string | undefined {
+  const directory = dirname(file);
+  if (basename(file) === "ledger.db") return directory;
+  return basename(directory) === INBOX && file.endsWith(OPEN_SUFFIX) ? dirname(directory) : undefined;
 }
 
 function openFiles(host: Machine["host"], pid: number): string[] {

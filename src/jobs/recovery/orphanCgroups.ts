@@ -10,9 +10,10 @@ import { hasEnded, readStat } from "../../linux/proc/stat.ts";
 import { readCommandLine } from "../../linux/proc/table.ts";
 import { journalOf } from "../changes.ts";
 import type { Context } from "../context.ts";
-import { groupName, isGroupName, isTenantGroup, newJob } from "../job.ts";
+import { isGroupName, isTenantGroup, newJob } from "../job.ts";
 import { MAX_COMMAND_BYTES } from "../model/command.ts";
 import { toRunning } from "../model/job.ts";
+import { groupName } from "../model/jobId.ts";
 
 const SCANNED = "orphan_groups_scanned";
 

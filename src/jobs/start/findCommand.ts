@@ -1,5 +1,5 @@
-import { accessSync, closeSync, constants, openSync, readSync, type Stats, statSync } from "node:fs";
-import { resolve } from "node:path";
+import { type FileStatus, isAccessible, readStart, statusOf, X_OK } from "../../sys/files.ts";
+import { resolvePath } from "../../sys/paths.ts";
 
 const MISSING = "does not exist";
 const NOT_EXECUTABLE = "is not executable";
@@ -19,7 +19,7 @@ export function findCommand(
   let fault: string | undefined;
   const directories = isPath ? [""] : (searchPath ?? "/usr/local/bin:/usr/bin:/bin").split(":");
   for (const directory of directories) {
-    const path = resolve(workingDirectory, directory, command);
+    const path = resolvePath(workingDirectory, directory, command);
     const because = faultIn(path, isPath ? command : path, workingDirectory);
     if (because === undefined) return { path };
     if (because !== MISSING) fault ??= because;
@@ -36,7 +36,7 @@ function faultIn(path: string, shown: string, workingDirectory: string): string 
   if (fault !== undefined) return `${shown} ${fault}`;
   // Checked separately: for a missing interpreter the kernel returns the errno of a missing script.
   const interpreter = readInterpreter(path);
-  const itsFault = interpreter && faultInFile(resolve(workingDirectory, interpreter));
+  const itsFault = interpreter && faultInFile(resolvePath(workingDirectory, interpreter));
   if (!interpreter || !itsFault) return undefined;
   const named = `the first line of ${shown} names the interpreter ${JSON.stringify(interpreter)}`;
   return itsFault === MISSING && interpreter.endsWith("\r")
@@ -45,37 +45,28 @@ function faultIn(path: string, shown: string, workingDirectory: string): string 
 }
 
 function faultInFile(path: string): string | undefined {
-  let stat: Stats | undefined;
+  let status: FileStatus | undefined;
   try {
-    stat = statSync(path, { throwIfNoEntry: false });
+    status = statusOf(path);
   } catch {
     // ENOTDIR or EACCES on the way: treated as missing, as by execvp(3).
   }
-  if (stat === undefined) return MISSING;
-  if (stat.isDirectory()) return "is a directory";
-  if (!stat.isFile()) return "is not a regular file";
-  try {
-    accessSync(path, constants.X_OK);
-    return undefined;
-  } catch {
-    return NOT_EXECUTABLE;
-  }
+  if (status === undefined) return MISSING;
+  if (status.type === "directory") return "is a directory";
+  if (status.type !== "file") return "is not a regular file";
+  return isAccessible(path, X_OK) ? undefined : NOT_EXECUTABLE;
 }
 
 // #!/usr/bin/env bash
 function readInterpreter(path: string): string | undefined {
-  // The kernel searches this many bytes of a file for its interpreter: BINPRM_BUF_SIZE.
-  const head = Buffer.alloc(256);
   try {
-    const fd = openSync(path, "r");
-    try {
-      readSync(fd, head);
-    } finally {
-      closeSync(fd);
-    }
+    return /^#![ \t]*([^ \t\n\0]+)/.exec(UTF8.decode(readStart(path, MAX_HEAD_BYTES)))?.[1];
   } catch {
     // A program need not be readable to be executed.
     return undefined;
   }
-  return /^#![ \t]*([^ \t\n\0]+)/.exec(head.toString())?.[1];
 }
+
+/** The kernel searches this many bytes of a file for its interpreter: BINPRM_BUF_SIZE. */
+const MAX_HEAD_BYTES = 256;
+const UTF8 = new TextDecoder();

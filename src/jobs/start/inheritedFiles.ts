@@ -1,6 +1,6 @@
-import { readdirSync, readFileSync } from "node:fs";
 import { type Host, readProcFile } from "../../linux/host.ts";
 import { readLink } from "../../linux/proc/table.ts";
+import { listDirectory, readBytesFile } from "../../sys/files.ts";
 import { setSoftFileLimit } from "../../sys/ownProcess.ts";
 
 /** The `stdio` list of Bun.spawn: the entry at index N becomes descriptor N of the child. */
@@ -12,7 +12,7 @@ type Standard = "inherit" | "ignore" | number;
  * ffrtmp opens any file. The runtime's own descriptors are recognized by their type.
  */
 export function listInheritedFiles(host: Host): number[] {
-  const fds = readdirSync(`${host.procRoot}/self/fd`).map(Number);
+  const fds = listDirectory(`${host.procRoot}/self/fd`).map(({ name }) => Number(name));
   return fds.filter((fd) => {
     const target = fd < 3 ? undefined : readLink(host, `self/fd/${fd}`);
     return target !== undefined && !/^anon_inode:\[(eventpoll|eventfd|timerfd|io_uring)\]$/.test(target);
@@ -55,6 +55,12 @@ function readFileLimits(host: Host, pid: number | "self"): string[] {
 
 /** Returns the words of /proc/self/cmdline as bytes: a file name need not be UTF-8, and decoding would lose bytes. */
 export function readOwnArguments(host: Host): Uint8Array[] {
-  const words = readFileSync(`${host.procRoot}/self/cmdline`, "latin1").replace(/\0$/, "").split("\0");
-  return words.map((word) => Buffer.from(word, "latin1"));
+  const bytes = readBytesFile(`${host.procRoot}/self/cmdline`);
+  const words: Uint8Array[] = [];
+  for (let start = 0; start < bytes.length; ) {
+    const end = bytes.indexOf(0, start);
+    words.push(bytes.subarray(start, end < 0 ? bytes.length : end));
+    start = end < 0 ? bytes.length : end + 1;
+  }
+  return words;
 }

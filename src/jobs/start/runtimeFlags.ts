@@ -1,5 +1,5 @@
-import { readFileSync } from "node:fs";
 import type { Host } from "../../linux/host.ts";
+import { readTextFile } from "../../sys/files.ts";
 import { Refusal } from "../errors.ts";
 
 /**
@@ -23,9 +23,9 @@ export function rejectNoOrphansFlag(environment: NodeJS.ProcessEnv): void {
  * Node.js program has started ffrtmp with a channel for messages, the runtime takes the variables that name the channel's
  * descriptor, as if the messages were for ffrtmp.
  */
-export function callersEnvironment({ procRoot }: Host): NodeJS.ProcessEnv | undefined {
+export function callersEnvironment({ procRoot }: Pick<Host, "procRoot">): NodeJS.ProcessEnv | undefined {
   if (!process.connected) return undefined;
-  const variables = readFileSync(`${procRoot}/self/environ`, "utf8").split("\0");
+  const variables = readTextFile(`${procRoot}/self/environ`).split("\0");
   const taken = variables.filter((variable) => variable.startsWith("NODE_CHANNEL_"));
   return { ...process.env, ...Object.fromEntries(taken.map((variable) => variable.split("="))) };
 }

@@ -1,6 +1,5 @@
 import { getPriority } from "node:os";
 import type { LimitOutcome } from "../../limits/outcome.ts";
-import type { Usage } from "../../limits/usage.ts";
 import type { Place } from "../../linux/cgroup/backend.ts";
 import { backendOf } from "../../linux/cgroup/backends.ts";
 import { CgroupInUse, createJobCgroup } from "../../linux/cgroup/cgroupChanges.ts";
@@ -12,20 +11,20 @@ import {
   joinThread,
   leaveThread,
   limitWrapperSlot,
+  moveThreadsOut,
   moveToWrapperSlot,
 } from "../../linux/cgroup/startingThread.ts";
 import { bootMsOf, readStat } from "../../linux/proc/stat.ts";
+import { listThreads } from "../../linux/proc/table.ts";
 import { takeOnAttributes } from "../../linux/proc/taskAttributes.ts";
 import type { ScopePlan } from "../../linux/systemd/scope.ts";
 import { errnoOf } from "../../sys/errno.ts";
-import { signalNumber } from "../../sys/waitStatus.ts";
 import { journalOf, withCgroup } from "../changes.ts";
 import type { Context } from "../context.ts";
 import { Refusal } from "../errors.ts";
 import { recordExit } from "../exit/recordExit.ts";
 import { type JobSpec, newJob } from "../job.ts";
 import { planWithNice } from "../limits/planLimits.ts";
-import { type Ending, endingOfStatus } from "../model/ending.ts";
 import type { RunningJob, StartingJob } from "../model/job.ts";
 import { planOwnPlace } from "../placement/beside.ts";
 import { planCgroup, respectDisabled } from "../placement/jobCgroup.ts";
@@ -33,26 +32,26 @@ import { enterOwnScope, planOwnScope } from "../placement/jobScope.ts";
 import { withdrawFromOutsiders } from "../placement/moveTree.ts";
 import { cgroupInUse, registerJob } from "../recovery/registerJob.ts";
 import { findCommand } from "./findCommand.ts";
-import { restoreFileLimit, type StdioList, withInheritedFiles } from "./inheritedFiles.ts";
-import { mayHaveLostBytes, viaShell } from "./rawArguments.ts";
-import { callersEnvironment } from "./runtimeFlags.ts";
+import { restoreFileLimit } from "./inheritedFiles.ts";
+import { spawnWorkload, type Workload, type WorkloadEnd, waitForEnd } from "./spawn.ts";
 
-export interface StartRequest extends JobSpec {
-  command: string[];
-  /** The words of the command as bytes; needed if they are not UTF-8. */
-  commandBytes: Uint8Array[];
-  workingDirectory: string;
-  /** Descriptors 0 to 2 of the workload. */
-  standard: StdioList;
-  /** Descriptors above 2 that the workload inherits under the same number. */
-  inherited: number[];
+/** Follows a launch, to record it. */
+export interface LaunchObserver {
+  /** The job is recorded, and nothing is changed for it yet. */
+  registered(job: StartingJob): void;
+  /** The workload exists. `enters`: the cgroup that it was cloned into (v2). */
+  spawned(enters: string | undefined): void;
+}
+
+export interface StartRequest extends JobSpec, Workload {
   logPath: string | null;
+  observer?: LaunchObserver | undefined;
 }
 
 export interface StartedJob {
   job: RunningJob;
   /** Settles when the workload has ended; never rejects. */
-  ended: Promise<{ ending: Ending; measured: Partial<Usage> }>;
+  ended: Promise<WorkloadEnd>;
 }
 
 /**
@@ -77,6 +76,7 @@ export function startWorkload(context: Context, request: StartRequest): StartedJ
     logPath: request.logPath,
   });
   registerJob(context, job);
+  request.observer?.registered(job);
 
   let outcomes: LimitOutcome[];
   let child: Bun.Subprocess;
@@ -109,7 +109,7 @@ export function startWorkload(context: Context, request: StartRequest): StartedJ
     outcomes,
     ...withCgroup(job, cgroup),
   });
-  return { job: running, ended: waitFor(child) };
+  return { job: running, ended: waitForEnd(child) };
 }
 
 /** Plans the job's cgroup as a child of the planned scope, or else beside or below this process's cgroup. */
@@ -173,6 +173,7 @@ function spawnInside(
   let outcomes = executeLimits(cgroup, planWithNice(cgroup, firstLimits, getPriority()));
   restoreFileLimit(context.host);
   const attributes = takeOnAttributes(context.host, limits);
+  const threads = listThreads(context.host, process.pid);
   const unavailable = joinThread(cgroup);
   let child: Bun.Subprocess;
   try {
@@ -184,7 +185,10 @@ function spawnInside(
     }
   } finally {
     const effect = `this ffrtmp process stays in the cgroup of job ${request.jobId}, under its limits`;
-    for (const { because } of leaveThread(cgroup)) context.warn(`${effect}: ${because}`);
+    const stayed = leaveThread(cgroup);
+    const started = listThreads(context.host, process.pid).filter((tid) => !threads.includes(tid));
+    for (const { because } of [...stayed, ...moveThreadsOut(cgroup, started)])
+      context.warn(`${effect}: ${because}`);
     freeWrapperSlot(cgroup);
     attributes.undo();
   }
@@ -197,38 +201,10 @@ function spawnInside(
 }
 
 function spawn({ host }: Context, cgroup: JobCgroup, request: StartRequest, path: string): Bun.Subprocess {
-  const entered = cgroup.directories.find(({ hierarchy }) => backendOf(hierarchy).clonesIntoCgroup);
-  const isRaw = mayHaveLostBytes(request.command);
-  const env = callersEnvironment(host);
-  return Bun.spawn({
-    cmd: isRaw ? viaShell(path, request.commandBytes) : [path, ...request.command.slice(1)],
-    ...(isRaw ? {} : { argv0: request.command[0] as string }),
-    // Left out for the current directory: that may be inherited although it could not be entered again.
-    ...(request.workingDirectory === process.cwd() ? {} : { cwd: request.workingDirectory }),
-    ...(env ? { env } : {}),
-    detached: true,
-    stdio: withInheritedFiles(request.standard, request.inherited),
-    ...(entered ? { cgroup: entered.path } : {}),
-  });
-}
-
-async function waitFor(child: Bun.Subprocess): StartedJob["ended"] {
-  await child.exited;
-  const usage = child.resourceUsage();
-  const measured = usage && {
-    cpuUserUsec: Number(usage.cpuTime.user),
-    cpuSystemUsec: Number(usage.cpuTime.system),
-    memoryPeakBytes: usage.maxRSS,
-  };
-  return { ending: endingOf(child), measured: measured ?? {} };
-}
-
-function endingOf({ exitCode, signalCode }: Bun.Subprocess): Ending {
-  if (signalCode === null && exitCode !== null) return endingOfStatus(exitCode << 8, "parent");
-  const signal = typeof signalCode === "string" ? signalNumber(signalCode) : signalCode;
-  if (signal) return endingOfStatus(signal, "parent");
-  const reason = `the runtime reported neither an exit code nor a known signal (${signalCode})`;
-  return { kind: "exit-unknown", reason };
+  const entered = cgroup.directories.find(({ hierarchy }) => backendOf(hierarchy).clonesIntoCgroup)?.path;
+  const child = spawnWorkload(host, { ...request, path, enters: entered });
+  request.observer?.spawned(entered);
+  return child;
 }
 
 /** The exit codes are those of shells. */

@@ -1,7 +1,7 @@
 import type { Counters } from "../../limits/counters.ts";
 import type { CgroupLimitName } from "../../limits/table.ts";
 import type { Usage } from "../../limits/usage.ts";
-import type { CgroupDirectory } from "./file.ts";
+import type { CgroupDirectory, CgroupFiles } from "./file.ts";
 import type { LimitFiles } from "./limitFiles.ts";
 
 /** One resource controller of one cgroup version: the files that it brings and what they mean. */
@@ -11,7 +11,7 @@ export interface CgroupController {
   /** A job gets a directory for it only when one of its limits was asked for. */
   readonly isOnDemand?: true;
   readonly limits: Partial<Record<CgroupLimitName, LimitFiles>>;
-  usage?(directory: CgroupDirectory): Partial<Usage>;
+  readonly usage?: UsageReader;
   /** Reads the present counters, two readings of which give a rate. */
   counters?(directory: CgroupDirectory): Partial<Counters>;
   /** v2: the counters of `usage` that restart at 0 when the controller is disabled and enabled again. */
@@ -25,6 +25,12 @@ export interface CgroupController {
   /** v2: prepares a new directory that has the controller, before anything joins it. */
   settle?(directory: CgroupDirectory): void;
 }
+
+/** Reads what a cgroup has used. */
+export type UsageReader = (files: CgroupFiles) => Partial<Usage>;
+
+/** By the name of the controller. */
+export type UsageReaders = Readonly<Record<string, UsageReader>>;
 
 export interface Unavailable {
   controller: string;

@@ -28,6 +28,7 @@ function directory(files: Record<string, string | Error>, path = "/cg/a"): Cgrou
     realPath: unused,
     isWritable: unused,
     owner: unused,
+    hasProcesses: unused,
     hasPrograms: unused,
     children: unused,
     files: unused,

@@ -11,13 +11,14 @@ export interface CgroupDirectory {
   replaced?: readonly FileWritten[];
 }
 
-type Location = Pick<CgroupDirectory, "fs" | "path">;
+/** The files of a cgroup. */
+export type CgroupFiles = Pick<CgroupDirectory, "fs" | "path">;
 
 /** The content of a file after a write, or why it could not be written or read back. */
 export type WriteResult = { readBack: string } | { refusal: string };
 
 /** Writes one cgroup file. Returns `undefined`, or the refusal with the data and the path. */
-export function writeCgroupFile(directory: Location, file: string, data: string): string | undefined {
+export function writeCgroupFile(directory: CgroupFiles, file: string, data: string): string | undefined {
   const path = `${directory.path}/${file}`;
   try {
     directory.fs.write(path, data);
@@ -28,7 +29,7 @@ export function writeCgroupFile(directory: Location, file: string, data: string)
 }
 
 /** Reads files that were written just now, with a space between their texts. */
-export function readBack(directory: Location, ...files: string[]): WriteResult {
+export function readBack(directory: CgroupFiles, ...files: string[]): WriteResult {
   const texts: string[] = [];
   for (const file of files) {
     const path = `${directory.path}/${file}`;
@@ -42,7 +43,7 @@ export function readBack(directory: Location, ...files: string[]): WriteResult {
 }
 
 /** Reads the trimmed text of a cgroup file; `undefined` where there is no such file, or it cannot be read. */
-export function readCgroupFile({ fs, path }: Location, file: string): string | undefined {
+export function readCgroupFile({ fs, path }: CgroupFiles, file: string): string | undefined {
   return readText(fs, `${path}/${file}`);
 }
 
@@ -60,14 +61,28 @@ export function readWords(fs: CgroupFs, path: string): string[] {
 }
 
 /** Reads a whole number from a one-number file. `"max"` and anything else that is not a number become `undefined`. */
-export function readNumber(directory: Location, file: string): number | undefined {
+export function readNumber(directory: CgroupFiles, file: string): number | undefined {
   const text = readCgroupFile(directory, file);
   return text !== undefined && /^\d+$/.test(text) ? Number(text) : undefined;
 }
 
 // nr_throttled 12
 // throttled_usec 5000000
-export function readCounters(directory: Location, file: string): ReadonlyMap<string, number> {
+export function readCounters(directory: CgroupFiles, file: string): ReadonlyMap<string, number> {
   const lines = (readCgroupFile(directory, file) ?? "").matchAll(/^(\S+) (\d+)$/gm);
   return new Map([...lines].map(([, name = "", value]) => [name, Number(value)]));
+}
+
+/** Sums the bytes of all devices in a file. The group of each pattern is a number of bytes. */
+export function readIoBytes(
+  directory: CgroupFiles,
+  file: string,
+  patterns: { read: RegExp; written: RegExp },
+) {
+  const text = readCgroupFile(directory, file);
+  const sum = (pattern: RegExp): number | null =>
+    text === undefined
+      ? null
+      : [...text.matchAll(pattern)].reduce((total, [, bytes]) => total + Number(bytes), 0);
+  return { ioReadBytes: sum(patterns.read), ioWriteBytes: sum(patterns.written) };
 }

@@ -2,7 +2,7 @@ import { formatIoMax, IO_RATES, type IoMax } from "../../limits/grammar.ts";
 import { onlyPartly } from "../../limits/outcome.ts";
 import { findWholeDisk, listDisks } from "../blockDevice.ts";
 import { tightestAbove } from "./constraints.ts";
-import { type CgroupDirectory, readCgroupFile } from "./file.ts";
+import type { CgroupDirectory } from "./file.ts";
 import { compareReadBack, type FileWrite, type LimitFiles } from "./limitFiles.ts";
 
 export const UNLIMITED_RATES = { rbps: "max", wbps: "max", riops: "max", wiops: "max" } as const;
@@ -112,14 +112,4 @@ function pickRates(ioMax: readonly Required<IoMax>[], asked: IoMax): IoMax {
 
 function textOf(ioMax: readonly IoMax[]): string {
   return ioMax.map(formatIoMax).join(", ");
-}
-
-/** Sums the bytes of all devices in a file. The group of each pattern is a number of bytes. */
-export function readIoBytes(directory: CgroupDirectory, file: string, read: RegExp, written: RegExp) {
-  const text = readCgroupFile(directory, file);
-  const sum = (pattern: RegExp): number | null =>
-    text === undefined
-      ? null
-      : [...text.matchAll(pattern)].reduce((total, [, bytes]) => total + Number(bytes), 0);
-  return { ioReadBytes: sum(read), ioWriteBytes: sum(written) };
 }

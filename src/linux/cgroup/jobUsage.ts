@@ -1,6 +1,7 @@
 import { addUsage, UNKNOWN_USAGE, type Usage, usageSince } from "../../limits/usage.ts";
 import { backendOf } from "./backends.ts";
 import { asDirectory, type JobCgroup, type JobDirectory } from "./jobCgroup.ts";
+import { joinUsage } from "./usageReaders.ts";
 
 /**
  * Records once the counters of cgroups that count more than the job: its owner's when the job begins in it, and its
@@ -30,18 +31,17 @@ export function readFormerUsage(job: JobCgroup): Usage | undefined {
 }
 
 function readUsageOf(job: JobCgroup, directories: readonly JobDirectory[]): Usage {
-  const usage = { ...UNKNOWN_USAGE };
-  for (const directory of directories) {
+  const counted = directories.flatMap((directory): Partial<Usage>[] => {
     const { placedAs, countedBefore } = directory;
     // The counters are the owner's too, and unknown without the first ones.
-    if (placedAs === "in-place" && countedBefore === undefined) continue;
-    const counted = readCounted(job, directory);
-    const since =
-      countedBefore && usageSince({ ...UNKNOWN_USAGE, ...countedBefore }, { ...UNKNOWN_USAGE, ...counted });
-    for (const field of Object.keys(counted) as (keyof Usage)[])
-      usage[field] = (since ?? counted)[field] ?? null;
-  }
-  return usage;
+    if (placedAs === "in-place" && countedBefore === undefined) return [];
+    const now = readCounted(job, directory);
+    if (countedBefore === undefined) return [now];
+    const since = usageSince({ ...UNKNOWN_USAGE, ...countedBefore }, { ...UNKNOWN_USAGE, ...now });
+    const fields = Object.keys(now) as (keyof Usage)[];
+    return [Object.fromEntries(fields.map((field) => [field, since[field]]))];
+  });
+  return joinUsage(counted);
 }
 
 function readCounted(job: JobCgroup, directory: JobDirectory): Partial<Usage> {

@@ -33,6 +33,7 @@ export function plannedFs(real: CgroupFs, changes: readonly CgroupChange[]): Cgr
     realPath: (path) => real.realPath(path),
     owner: (path) => real.owner(path),
     children: (path) => real.children(path),
+    hasProcesses: (path) => real.hasProcesses(path),
     hasPrograms: (path) => real.hasPrograms(path),
     files: (path) => real.files(path),
     watch: () => undefined,

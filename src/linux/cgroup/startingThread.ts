@@ -24,6 +24,14 @@ export function leaveThread(job: JobCgroup): Unavailable[] {
   return moveThread(job, ({ origin }) => origin);
 }
 
+/**
+ * Moves threads of this process, which the runtime has started meanwhile, out of the job's cgroup: a new thread is in the
+ * cgroup of the one that starts it. Returns what the kernel refused.
+ */
+export function moveThreadsOut(job: JobCgroup, tids: readonly number[]): Unavailable[] {
+  return tids.flatMap((tid) => moveThread(job, ({ origin }) => origin, String(tid)));
+}
+
 /** Call before the limits of the job are applied, with one slot more than the job is to have. */
 export function limitWrapperSlot({ fs, directories }: JobCgroup, slots: number | "max"): void {
   for (const { wrapperSlot: path } of directories) {
@@ -45,13 +53,14 @@ export function freeWrapperSlot(job: JobCgroup): void {
 function moveThread(
   { fs, directories }: JobCgroup,
   target: (directory: JobDirectory) => string | undefined,
+  thread = "0",
 ): Unavailable[] {
   return directories.flatMap((directory) => {
     const path = target(directory);
     if (path === undefined || backendOf(directory.hierarchy).clonesIntoCgroup) return [];
     // "0" is the writing thread itself. It needs no right beyond the cgroup, and because no other thread moves, the kernel
     // needs no grace period: 0.08 ms, not 7.
-    const because = writeCgroupFile({ fs, path }, "tasks", "0");
+    const because = writeCgroupFile({ fs, path }, "tasks", thread);
     return because === undefined
       ? []
       : directory.controllers.map(({ name }) => ({ controller: name, because }));

@@ -1,4 +1,4 @@
-import { readdirSync, readlinkSync, statSync } from "node:fs";
+import { listDirectory, readLinkText, statusOf } from "../../sys/files.ts";
 import { readFileIdentity } from "../../sys/statx.ts";
 import { type Host, isForbidden, readProcFile, readProcStart, unlessGone } from "../host.ts";
 import { readStat } from "./stat.ts";
@@ -6,8 +6,8 @@ import { readStatusStart } from "./status.ts";
 
 /** Returns every pid that procfs lists, in no order. */
 export function listPids(host: Host): number[] {
-  return readdirSync(host.procRoot)
-    .map(Number)
+  return listDirectory(host.procRoot)
+    .map(({ name }) => Number(name))
     .filter((pid) => Number.isInteger(pid) && pid > 0);
 }
 
@@ -18,8 +18,8 @@ export function isProcess(host: Host, pid: number): boolean {
 
 /** Returns the thread ids of a process, including its pid. Empty when the process is gone. */
 export function listThreads(host: Host, pid: number): number[] {
-  const tids = unlessGone(() => readdirSync(`${host.procRoot}/${pid}/task`));
-  return tids === "gone" ? [] : tids.map(Number);
+  const tids = unlessGone(() => listDirectory(`${host.procRoot}/${pid}/task`));
+  return tids === "gone" ? [] : tids.map(({ name }) => Number(name));
 }
 
 /**
@@ -93,7 +93,7 @@ export function readWorkingDirectory(host: Host, pid: number): string | undefine
 
 /** Reads the owner of a process: its effective uid, or 0 when the process is not dumpable (proc_pid(5)). */
 export function readOwner(host: Host, pid: number): number | undefined {
-  return statSync(`${host.procRoot}/${pid}`, { throwIfNoEntry: false })?.uid;
+  return statusOf(`${host.procRoot}/${pid}`)?.uid;
 }
 
 /** Returns a process and then its descendants, without those that were reparented when their parent ended. */
@@ -121,7 +121,7 @@ function listChildren(host: Host, pid: number): number[] {
 /** `undefined` when there is no such link, as for kernel threads and zombies, or it may not be read. */
 export function readLink(host: Host, path: string): string | undefined {
   try {
-    return readlinkSync(`${host.procRoot}/${path}`);
+    return readLinkText(`${host.procRoot}/${path}`);
   } catch {
     return undefined;
   }

@@ -1,5 +1,5 @@
 import { accessSync, constants, statSync } from "node:fs";
-import { rejectStrangers, UntrustedState } from "../../ledger/stateFiles.ts";
+import { rejectStrangers, UntrustedState } from "../../ledger/strangers.ts";
 import { errnoOf } from "../../sys/errno.ts";
 
 /**

@@ -1,8 +1,9 @@
 import { IO_RATES, type IoMax } from "../../../limits/grammar.ts";
 import type { CgroupController } from "../controller.ts";
 import { type CgroupDirectory, readCgroupFile } from "../file.ts";
-import { ioMaxFiles, readIoBytes, UNLIMITED_RATES } from "../ioMax.ts";
+import { ioMaxFiles, UNLIMITED_RATES } from "../ioMax.ts";
 import type { FileWrite } from "../limitFiles.ts";
+import { usageV1 } from "./usage.ts";
 
 const FILES = {
   rbps: "blkio.throttle.read_bps_device",
@@ -11,28 +12,19 @@ const FILES = {
   wiops: "blkio.throttle.write_iops_device",
 } as const;
 
-const SERVICED = "blkio.throttle.io_service_bytes_recursive";
-
 const MAX_OPERATIONS = 2 ** 32 - 1;
 
 /** cgroup v1 `blkio`: Documentation/admin-guide/cgroup-v1/blkio-controller.rst. */
 export const blkio: CgroupController = {
   name: "blkio",
   limits: { "io.max": ioMaxFiles({ read: readRates, writes: rateWrites }) },
-  usage: readBytes,
-  counters: readBytes,
+  usage: usageV1.blkio,
+  counters: usageV1.blkio,
   unavailable(origin) {
     const held = Object.values(FILES).find((file) => readCgroupFile(origin, file));
     return held && `${origin.path}/${held} throttles it, and on cgroup v1 a child would escape that`;
   },
 };
-
-// 254:0 Read 1024
-// 254:0 Write 0
-// Total 1024
-function readBytes(directory: CgroupDirectory) {
-  return readIoBytes(directory, SERVICED, /^\S+ Read (\d+)$/gm, /^\S+ Write (\d+)$/gm);
-}
 
 function rateWrites(max: IoMax): FileWrite[] {
   return IO_RATES.flatMap((rate) => {

@@ -1,8 +1,9 @@
 import type { CpuMax } from "../../../limits/grammar.ts";
 import type { CgroupController } from "../controller.ts";
 import { cpuMaxFiles, readQuotaPeriods } from "../cpuMax.ts";
-import { type CgroupDirectory, readCgroupFile, readCounters } from "../file.ts";
+import { type CgroupDirectory, readCgroupFile } from "../file.ts";
 import { type FileWrite, numberFile } from "../limitFiles.ts";
+import { usageV1 } from "./usage.ts";
 
 const QUOTA = "cpu.cfs_quota_us";
 const PERIOD = "cpu.cfs_period_us";
@@ -23,10 +24,7 @@ export const cpu: CgroupController = {
           : outcome,
     }),
   },
-  usage(directory) {
-    const throttledNsec = readCounters(directory, "cpu.stat").get("throttled_time");
-    return { throttledUsec: throttledNsec === undefined ? null : Math.round(throttledNsec / 1000) };
-  },
+  usage: usageV1.cpu,
   counters: readQuotaPeriods,
 };
 

@@ -2,6 +2,7 @@ import { PAGE_BYTES } from "../../memory.ts";
 import type { CgroupController } from "../controller.ts";
 import { type CgroupDirectory, readCgroupFile, readCounters, readNumber } from "../file.ts";
 import { numberFile } from "../limitFiles.ts";
+import { usageV1 } from "./usage.ts";
 
 /** The number without a limit is PAGE_COUNTER_MAX in bytes: this, on machines with 4 KiB pages, or more. */
 const UNLIMITED_BYTES = 0x7fff_ffff_ffff_0000;
@@ -36,11 +37,7 @@ export const memory: CgroupController = {
     "memory.max": hardLimit,
   },
   bindsChildren: countsForChildren,
-  usage: (directory) => ({
-    memoryPeakBytes: readNumber(directory, "memory.max_usage_in_bytes") ?? null,
-    memoryMaxHits: readNumber(directory, "memory.failcnt") ?? null,
-    oomKills: readCounters(directory, "memory.oom_control").get("oom_kill") ?? null,
-  }),
+  usage: usageV1.memory,
   counters: (directory) => ({
     memoryBytes: readNumber(directory, "memory.usage_in_bytes") ?? null,
     inactiveFileBytes: readCounters(directory, "memory.stat").get("total_inactive_file") ?? null,

@@ -3,6 +3,7 @@ import type { CgroupController } from "../controller.ts";
 import { cpuMaxFiles, readQuotaPeriods } from "../cpuMax.ts";
 import { readCounters } from "../file.ts";
 import { numberFile } from "../limitFiles.ts";
+import { usageV2 } from "./usage.ts";
 
 /** cgroup v2 `cpu`: Documentation/admin-guide/cgroup-v2.rst. */
 export const cpu: CgroupController = {
@@ -12,15 +13,7 @@ export const cpu: CgroupController = {
     "cpu.weight": numberFile("cpu.weight"),
   },
   resets: ["throttledUsec"],
-  usage(directory) {
-    // The usage lines are in every cgroup; the throttling lines only where the controller is on.
-    const counters = readCounters(directory, "cpu.stat");
-    return {
-      cpuUserUsec: counters.get("user_usec") ?? null,
-      cpuSystemUsec: counters.get("system_usec") ?? null,
-      throttledUsec: counters.get("throttled_usec") ?? null,
-    };
-  },
+  usage: usageV2.cpu,
   counters: (directory) => ({
     cpuUsec: readCounters(directory, "cpu.stat").get("usage_usec") ?? null,
     ...readQuotaPeriods(directory),

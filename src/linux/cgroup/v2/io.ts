@@ -1,7 +1,8 @@
 import { formatIoMax, IO_RATES, type IoMax } from "../../../limits/grammar.ts";
 import type { CgroupController } from "../controller.ts";
 import { type CgroupDirectory, readCgroupFile } from "../file.ts";
-import { ioMaxFiles, readIoBytes, UNLIMITED_RATES } from "../ioMax.ts";
+import { ioMaxFiles, UNLIMITED_RATES } from "../ioMax.ts";
+import { usageV2 } from "./usage.ts";
 
 /** cgroup v2 `io`: Documentation/admin-guide/cgroup-v2.rst. */
 export const io: CgroupController = {
@@ -13,14 +14,9 @@ export const io: CgroupController = {
     }),
   },
   resets: ["ioReadBytes", "ioWriteBytes"],
-  usage: readBytes,
-  counters: readBytes,
+  usage: usageV2.io,
+  counters: usageV2.io,
 };
-
-// 8:0 rbytes=1459200 wbytes=314773504 rios=192 wios=353 dbytes=0 dios=0
-function readBytes(directory: CgroupDirectory) {
-  return readIoBytes(directory, "io.stat", /\brbytes=(\d+)/g, /\bwbytes=(\d+)/g);
-}
 
 // 8:0 rbps=1048576 wbps=max riops=max wiops=max
 function readRates(directory: CgroupDirectory): Required<IoMax>[] {

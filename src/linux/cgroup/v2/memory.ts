@@ -3,6 +3,7 @@ import { PAGE_BYTES } from "../../memory.ts";
 import type { CgroupController } from "../controller.ts";
 import { type CgroupDirectory, readCounters, readNumber, writeCgroupFile } from "../file.ts";
 import { numberFile } from "../limitFiles.ts";
+import { usageV2 } from "./usage.ts";
 
 /** From 4.19. */
 const OOM_GROUP = "memory.oom.group";
@@ -15,18 +16,7 @@ export const memory: CgroupController = {
     "memory.max": numberFile("memory.max", { multipleOf: PAGE_BYTES, qualify: mentionOomGroup }),
   },
   resets: ["memoryPeakBytes", "memoryMaxHits", "oomKills"],
-  usage(directory) {
-    // memory.events counts what happens below too. memory.events.local, from 5.2, leaves out the processes that ran into
-    // a limit which the workload set below by itself.
-    const events = readCounters(directory, "memory.events");
-    const own = readCounters(directory, "memory.events.local");
-    return {
-      // memory.peak is there from 5.19.
-      memoryPeakBytes: readNumber(directory, "memory.peak") ?? null,
-      memoryMaxHits: own.get("oom") ?? events.get("oom") ?? null,
-      oomKills: events.get("oom_kill") ?? null,
-    };
-  },
+  usage: usageV2.memory,
   counters: (directory) => ({
     memoryBytes: readNumber(directory, "memory.current") ?? null,
     inactiveFileBytes: readCounters(directory, "memory.stat").get("inactive_file") ?? null,

@@ -1,11 +1,11 @@
 import type { Usage } from "../../../limits/usage.ts";
-import { type CgroupDirectory, readCgroupFile } from "../file.ts";
+import { type CgroupFiles, readCgroupFile } from "../file.ts";
 
 /**
  * Pressure stall information of a cgroup: Documentation/accounting/psi.rst. In every v2 cgroup but the root from 4.20,
  * whatever its controllers; not there where the kernel was built or booted without it (`psi=0`).
  */
-export function readPressure(directory: CgroupDirectory): Partial<Usage> {
+export function readPressure(directory: CgroupFiles): Partial<Usage> {
   return {
     cpuPressureUsec: parseSomeUsec(readCgroupFile(directory, "cpu.pressure")),
     memoryPressureUsec: parseSomeUsec(readCgroupFile(directory, "memory.pressure")),

@@ -18,7 +18,7 @@ export function readType(fs: CgroupFs, path: string): string | undefined {
 export function isAmongProcesses(fs: CgroupFs, origin: string): boolean {
   const type = readType(fs, origin);
   if (type === undefined) return false;
-  return type !== "domain" || (readText(fs, `${origin}/cgroup.procs`) ?? "") !== "";
+  return type !== "domain" || fs.hasProcesses(origin);
 }
 
 /** Returns the controllers that children of `path` do not have now. */

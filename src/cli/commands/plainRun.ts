@@ -1,0 +1,65 @@
+import type { Context } from "../../jobs/context.ts";
+import { recordExit } from "../../jobs/exit/recordExit.ts";
+import { exitCodeOf, type JobResult } from "../../jobs/model/ending.ts";
+import type { RunningJob } from "../../jobs/model/job.ts";
+import { waitForEnd } from "../../jobs/start/spawn.ts";
+import type { PlainJob } from "../../launch/end.ts";
+import type { UnrecordedEnd } from "../../launch/wait.ts";
+import { openContext } from "../session.ts";
+import { stopObserving } from "../signals.ts";
+import { observeRun } from "./observeRun.ts";
+import { pruneIfDue, reportExit } from "./reportExit.ts";
+
+// The rest of a `run` whose launch was repeated from a record: what needs the ledger.
+
+/** Waits for the end of a job that another ffrtmp has moved into the ledger, or that could not be recorded in the inbox. */
+export async function observePlainRun(plain: PlainJob, child: Bun.Subprocess): Promise<number> {
+  const context = openContext({});
+  return observeRun({ context, job: jobInLedger(context, plain), ended: waitForEnd(child) }, {});
+}
+
+export async function recordEnd(
+  plain: PlainJob,
+  { ending, measured, recorded, isUnseen }: UnrecordedEnd,
+): Promise<number> {
+  const context = openContext({});
+  const job = jobInLedger(context, plain);
+  const exit = recordExit(context, job, ending, {
+    byParent: measured,
+    ...(isUnseen ? { time: "unseen" } : {}),
+  });
+  // This process has written it to the inbox, from where it came into the ledger.
+  const isOurs = exit.isOurs || (recorded.kind !== "open" && isSame(exit.result, recorded.result));
+  if (isOurs && !exit.isOurs && exit.survivors.length > 0) {
+    const detail = { pids: exit.survivors };
+    context.ledger.addEvent(job, { atMs: context.host.now(), kind: "left_behind", detail });
+  }
+  await reportExit(context, job, { ...exit, isOurs });
+  return exitCodeOf(ending);
+}
+
+export async function stopObservingPlainRun(plain: PlainJob, signal: string): Promise<number> {
+  const context = openContext({});
+  return stopObserving(context, jobInLedger(context, plain), signal);
+}
+
+/** Moves the records of ended launches to the ledger, and deletes old history. */
+export async function foldInbox(): Promise<void> {
+  const context = openContext({});
+  await pruneIfDue(context);
+  context.ledger.close();
+}
+
+/** Opening the ledger has moved the job into it. The record of the start can be missing there. */
+function jobInLedger({ ledger }: Context, { job, registered, running }: PlainJob): RunningJob {
+  const recorded = ledger.job(job.key);
+  if (recorded === undefined) ledger.register(registered);
+  if (recorded === undefined || recorded.state === "starting")
+    return ledger.recordRunning(registered, running);
+  return recorded.state === "running" ? recorded : job;
+}
+
+/** Two processes cannot have recorded the same end at the same time with the same usage. */
+function isSame(a: JobResult, b: JobResult): boolean {
+  return a.endMs === b.endMs && a.endBootMs === b.endBootMs && a.ending.kind === b.ending.kind;
+}

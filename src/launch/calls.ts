@@ -1,0 +1,43 @@
+import type { CgroupFs } from "../linux/cgroupFs.ts";
+import { errnoOf } from "../sys/errno.ts";
+
+/** The calls of `CgroupFs` whose results decide how a workload is launched. `watch` is none of them. */
+export type CallName = Exclude<keyof CgroupFs, "watch">;
+
+/** What a call returned; absent for nothing. */
+export type CallResult = string | number | boolean | readonly string[];
+
+/** One call of a `CgroupFs`, with what it returned, or the errno name of its error. */
+export interface CgroupCall {
+  readonly call: CallName;
+  readonly path: string;
+  /** The text of a write. */
+  readonly data?: string;
+  readonly result?: CallResult;
+  readonly error?: string;
+}
+
+/** The calls of a launch, before and after the spawn. */
+export interface LaunchCalls {
+  readonly before: readonly CgroupCall[];
+  readonly after: readonly CgroupCall[];
+}
+
+/** Makes a call and returns it with its result. An error that is no errno has the name "unknown". */
+export function makeCall(fs: CgroupFs, call: CallName, path: string, data?: string): CgroupCall {
+  const made = data === undefined ? { call, path } : { call, path, data };
+  try {
+    const result = call === "write" ? fs.write(path, data ?? "") : fs[call](path);
+    return result === undefined ? made : { ...made, result };
+  } catch (error) {
+    return { ...made, error: errnoOf(error) ?? "unknown" };
+  }
+}
+
+/** Returns whether two calls had the same outcome. */
+export function hasSameOutcome(a: CgroupCall, b: CgroupCall): boolean {
+  if (a.error !== b.error) return false;
+  if (typeof a.result !== "object" || typeof b.result !== "object") return a.result === b.result;
+  const other = b.result;
+  return a.result.length === other.length && a.result.every((each, index) => each === other[index]);
+}

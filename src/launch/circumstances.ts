@@ -1,0 +1,81 @@
+import type { Host } from "../linux/host.ts";
+import type { ProcessIdentity } from "../linux/proc/identity.ts";
+import { parseStat } from "../linux/proc/stat.ts";
+import { fileExists, readLinkText, readTextFile, statusOf } from "../sys/files.ts";
+
+/**
+ * What the planning of a launch depends on, apart from the results of its calls of `CgroupFs`. Two launches in the same
+ * circumstances make the same calls for as long as these return the same.
+ */
+export interface Circumstances {
+  /** The words of the command line between `run` and `--`. */
+  readonly words: readonly string[];
+  /** The state directory, whose name is part of every cgroup name. */
+  readonly directory: string;
+  readonly uid: number;
+  readonly gid: number;
+  /** The nice value of this process. */
+  readonly nice: number;
+  /** The cgroups of this process: /proc/self/cgroup. */
+  readonly cgroup: string;
+  readonly bootId: string;
+  readonly mountinfo: string;
+  /** The namespaces: `pid:[4026531836]`. `null` where procfs does not show them. */
+  readonly namespaces: readonly (string | null)[];
+  /** systemd runs the machine: sd_booted(3). */
+  readonly hasSystemd: boolean;
+  /** Identifies the build of ffrtmp: device, inode, size and time of its file. */
+  readonly executable: string;
+}
+
+/** Reads the circumstances of this process, and its identity. `undefined` where they cannot be read. */
+export function readCircumstances(
+  { procRoot }: Pick<Host, "procRoot">,
+  words: readonly string[],
+  directory: string,
+): { circumstances: Circumstances; self: ProcessIdentity } | undefined {
+  try {
+    const stat = parseStat(readTextFile(`${procRoot}/self/stat`));
+    const executable = statusOf(`${procRoot}/self/exe`);
+    const [uid, gid] = [process.geteuid?.(), process.getegid?.()];
+    // Another pid namespace than that of procfs has another process under this PID.
+    if (stat?.pid !== process.pid || executable === undefined || uid === undefined || gid === undefined)
+      return undefined;
+    const { dev, ino, size, mtimeMs } = executable;
+    const bootId = readTextFile(`${procRoot}/sys/kernel/random/boot_id`).trim();
+    const circumstances: Circumstances = {
+      words,
+      directory,
+      uid,
+      gid,
+      nice: stat.nice,
+      cgroup: readTextFile(`${procRoot}/self/cgroup`),
+      bootId,
+      mountinfo: readTextFile(`${procRoot}/self/mountinfo`),
+      namespaces: ["pid", "cgroup"].map((kind) => readLinkOrNone(`${procRoot}/self/ns/${kind}`)),
+      hasSystemd: fileExists("/run/systemd/system"),
+      executable: [dev, ino, size, mtimeMs].join(" "),
+    };
+    return { circumstances, self: { bootId, pid: process.pid, startTicks: stat.startTicks } };
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Returns the name of the file that records a launch in these circumstances: 16 hex digits. It contains a hash of what
+ * differs between callers that take turns; the rest only makes a record useless when it changes.
+ */
+export function nameOfLaunch({ words, uid, gid, nice, cgroup, executable }: Circumstances): string {
+  return Bun.hash(JSON.stringify([words, uid, gid, nice, cgroup, executable]))
+    .toString(16)
+    .padStart(16, "0");
+}
+
+function readLinkOrNone(path: string): string | null {
+  try {
+    return readLinkText(path);
+  } catch {
+    return null;
+  }
+}

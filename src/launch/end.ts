@@ -1,0 +1,87 @@
+import { evaluateSla } from "../jobs/exit/sla.ts";
+import type { JobResult } from "../jobs/model/ending.ts";
+import type { RunningJob, StartingJob } from "../jobs/model/job.ts";
+import type { WorkloadEnd } from "../jobs/start/spawn.ts";
+import { appendResult, finishInboxFile, hasItsName, type InboxFile } from "../ledger/inbox/inboxFile.ts";
+import type { RunningLine } from "../ledger/inbox/inboxLines.ts";
+import { UNKNOWN_USAGE, type Usage } from "../limits/usage.ts";
+import { readOwnUsage } from "../linux/cgroup/usageReaders.ts";
+import type { CgroupFs } from "../linux/cgroupFs.ts";
+import type { CgroupCreated, Change } from "../linux/change.ts";
+import type { Host } from "../linux/host.ts";
+import { errnoOf } from "../sys/errno.ts";
+
+/** A job of a plain launch that runs, and its record. */
+export interface PlainJob {
+  readonly job: RunningJob;
+  /** The job as it was registered, and the facts of its start: what the first two lines of `file` contain. */
+  readonly registered: StartingJob;
+  readonly running: RunningLine["running"];
+  readonly file: InboxFile;
+}
+
+/**
+ * How far the end of a plain launch was recorded. `closed`: the result is recorded and nothing of the job is left in the
+ * system. `result-written`: the rest must be done by `recordExit` and the ledger, as another ffrtmp may have folded the file,
+ * it could not be written, or a cgroup is in use. `open`: nothing was recorded or removed.
+ */
+export type PlainEnd =
+  | { readonly kind: "closed" | "result-written"; readonly result: JobResult }
+  | { readonly kind: "open" };
+
+/**
+ * Records the one result of a job that has only cgroups of its own, and removes these: what `recordExit` does, in the same
+ * order and with the same result. Leaves anything unusual to it.
+ */
+export function endPlainJob(
+  host: Pick<Host, "cgroupFs" | "now" | "bootNow">,
+  { job, file }: Pick<PlainJob, "job" | "file">,
+  { ending, measured }: WorkloadEnd,
+): PlainEnd {
+  const { cgroupFs: fs } = host;
+  // Another ffrtmp that has folded the file may have changed the limits. A cgroup that is gone counts nothing.
+  if (!hasItsName(file) || !hasOwnCgroupsOnly(job) || !job.cgroup.every(({ path }) => fs.exists(path)))
+    return { kind: "open" };
+  const usage: Usage = { ...UNKNOWN_USAGE, ...measured, ...knownOnly(readOwnUsage(fs, job.cgroup)) };
+  const { key, outcomes, startedMs: startMs, startedBootMs: startBootMs } = job;
+  const { compliant: slaCompliant, reason: slaReason } = evaluateSla(ending, outcomes, usage);
+  const [endMs, endBootMs] = [host.now(), host.bootNow()];
+  const times = { startMs, startBootMs, endMs, endBootMs, lastSeenMs: null, endedBeforeMs: null };
+  const result: JobResult = { key, ending, ...times, slaCompliant, slaReason, outcomes, usage };
+  // Before the removal, so that a death in between loses nothing.
+  const isWritten = appendResult(file, result) === "written";
+  const isClosed = isWritten && removeCgroups(fs, job.changes) && finishInboxFile(file);
+  return { kind: isClosed ? "closed" : "result-written", result };
+}
+
+/** Returns whether a job has cgroups that contain nothing else, and no other change of the system was made for it. */
+function hasOwnCgroupsOnly({ cgroup, changes, carriedUsage }: RunningJob): boolean {
+  return (
+    carriedUsage === null &&
+    cgroup.every(({ placedAs }) => placedAs === undefined || placedAs === "beside") &&
+    changes.every((change) => isOwnCreation(change) || change.kind === "processes-moved")
+  );
+}
+
+function isOwnCreation(change: Change): change is CgroupCreated {
+  return change.kind === "cgroup-created" && change.role !== "tenant";
+}
+
+/** Removes cgroups in the reverse order of their creation. Returns false for one that is in use. */
+function removeCgroups(fs: CgroupFs, changes: readonly Change[]): boolean {
+  return changes
+    .filter(isOwnCreation)
+    .toReversed()
+    .every(({ path }) => {
+      try {
+        fs.rmdir(path);
+        return true;
+      } catch (error) {
+        return errnoOf(error) === "ENOENT";
+      }
+    });
+}
+
+function knownOnly(usage: Usage): Partial<Usage> {
+  return Object.fromEntries(Object.entries(usage).filter(([, value]) => value !== null));
+}

@@ -1,0 +1,198 @@
+import { recordedCommand } from "../jobs/model/command.ts";
+import { type StartingJob, toRunning } from "../jobs/model/job.ts";
+import { generateJobId, groupName } from "../jobs/model/jobId.ts";
+import { findCommand } from "../jobs/start/findCommand.ts";
+import { isTerminal, listInheritedFiles, restoreFileLimit } from "../jobs/start/inheritedFiles.ts";
+import { mayHaveLostBytes } from "../jobs/start/rawArguments.ts";
+import { rejectNoOrphansFlag } from "../jobs/start/runtimeFlags.ts";
+import { spawnWorkload, type Workload } from "../jobs/start/spawn.ts";
+import {
+  abandonInboxFile,
+  appendRunning,
+  createInboxFile,
+  type InboxFile,
+} from "../ledger/inbox/inboxFile.ts";
+import type { RunningLine } from "../ledger/inbox/inboxLines.ts";
+import { locateState, type StateFiles } from "../ledger/location.ts";
+import { rejectStrangers } from "../ledger/strangers.ts";
+import { realCgroupFs } from "../linux/cgroupFs.ts";
+import type { Host } from "../linux/host.ts";
+import { readMemoryTotalBytes } from "../linux/memory.ts";
+import type { ProcessIdentity } from "../linux/proc/identity.ts";
+import { bootMsOf, readStat } from "../linux/proc/stat.ts";
+import { listThreads } from "../linux/proc/table.ts";
+import { readBootMs } from "../sys/clock.ts";
+import { describeCode } from "../sys/errno.ts";
+import { isAccessible, readTextFile, statusOf, statusOfLink, X_OK } from "../sys/files.ts";
+import { nameOfLaunch, readCircumstances } from "./circumstances.ts";
+import { readRunLine } from "./commandLine.ts";
+import type { PlainJob } from "./end.ts";
+import { arePlain } from "./plainCalls.ts";
+import { parseLaunch, type RecordedLaunch } from "./recordedLaunch.ts";
+import { Replay } from "./replay.ts";
+
+/** A workload that was started as an earlier one. */
+export interface RepeatedLaunch {
+  plain: PlainJob;
+  /** The file of the inbox has the start. Otherwise another ffrtmp has moved the job into the ledger, or a write failed. */
+  isRecorded: boolean;
+  child: Bun.Subprocess;
+}
+
+/** The machine as a launch sees it that is repeated: it asks no systemd. */
+export const launchHost: Host = {
+  procRoot: "/proc",
+  cgroupFs: realCgroupFs,
+  now: Date.now,
+  bootNow: readBootMs,
+};
+
+/**
+ * Starts the workload of a `run` by repeating the steps of an earlier one with the same options in the same circumstances.
+ * `undefined` where there is no such record, or a step has another result than it had: everything is undone then, and the
+ * full program plans the launch, as if nothing had been tried. `warn` reports what does not stop the launch.
+ */
+export function repeatLaunch(
+  argv: readonly string[],
+  warn: (message: string) => void,
+): RepeatedLaunch | undefined {
+  let spawned: Spawned | undefined;
+  try {
+    const prepared = prepare(argv);
+    spawned = prepared && spawn(prepared);
+  } catch {
+    // The full program meets the same fault, and explains it.
+    return undefined;
+  }
+  // From here on a fault must not lead to a second launch.
+  return spawned && finish(spawned, warn);
+}
+
+interface Prepared {
+  state: StateFiles;
+  launch: RecordedLaunch;
+  job: StartingJob;
+  self: ProcessIdentity;
+  workload: Workload;
+  path: string;
+}
+
+/** Finds what will be done. Changes nothing. */
+function prepare(argv: readonly string[]): Prepared | undefined {
+  const line = readRunLine(argv);
+  if (line === undefined || mayHaveLostBytes([...line.words, ...line.command])) return undefined;
+  const { words, command } = line;
+  // Before any file is opened.
+  const inherited = listInheritedFiles(launchHost);
+  const state = locateState(undefined, process.env);
+  const read = readCircumstances(launchHost, words, state.directory);
+  if (read === undefined) return undefined;
+  const { circumstances, self } = read;
+  const file = `${state.launches}/${nameOfLaunch(circumstances)}.json`;
+  const text = readTextFile(file);
+  for (const path of [file, `${state.inbox}/new`]) rejectStrangers(path);
+  if (!isOwnFile(file)) return undefined;
+  const createdMs = launchHost.now();
+  const jobId = generateJobId(command[0] as string, createdMs);
+  const group = groupName(state.tag, jobId);
+  const launch = parseLaunch(text, circumstances, group, createdMs);
+  if (launch === undefined || !arePlain(launch, group) || !isSameMachine(launch)) return undefined;
+  rejectNoOrphansFlag(process.env);
+  const workingDirectory = launch.workdir ?? process.cwd();
+  const found = findCommand(command[0] as string, workingDirectory, process.env["PATH"]);
+  if ("because" in found) return undefined;
+  const workload: Workload = {
+    command,
+    commandBytes: [],
+    workingDirectory,
+    standard: [isTerminal(launchHost, 0) ? "ignore" : "inherit", "inherit", "inherit"],
+    inherited,
+  };
+  const job: StartingJob = {
+    ...launch.job,
+    ...recordedCommand(command),
+    state: "starting",
+    key: Bun.randomUUIDv7(),
+    jobId,
+    mode: "run",
+    cwd: workingDirectory,
+    uid: circumstances.uid,
+    createdMs,
+    observer: self,
+    process: null,
+    outcomes: [],
+    carriedUsage: null,
+    logPath: null,
+  };
+  return { state, launch, job, self, workload, path: found.path };
+}
+
+/** Returns whether this user alone can have written a file. */
+function isOwnFile(path: string): boolean {
+  const status = statusOfLink(path);
+  return status?.type === "file" && status.uid === process.geteuid?.() && (status.mode & 0o022) === 0;
+}
+
+function isSameMachine({ workdir, memoryTotalBytes }: RecordedLaunch): boolean {
+  const canEnter =
+    workdir === undefined || (statusOf(workdir)?.type === "directory" && isAccessible(workdir, X_OK));
+  return (
+    canEnter && (memoryTotalBytes === undefined || memoryTotalBytes === readMemoryTotalBytes(launchHost))
+  );
+}
+
+interface Spawned extends Prepared {
+  inbox: InboxFile;
+  replay: Replay;
+  child: Bun.Subprocess;
+  /** The threads of this process before it joined the job's cgroup; `undefined` where it did not. */
+  threads: number[] | undefined;
+}
+
+/** Records the job and starts its workload. Throws after it has undone everything. */
+function spawn(prepared: Prepared): Spawned | undefined {
+  const { state, launch, job, workload, path } = prepared;
+  // Before anything is done for the job.
+  const inbox = createInboxFile(state.inbox, { job });
+  if (typeof inbox !== "object") return undefined;
+  const replay = new Replay(launchHost.cgroupFs, launch);
+  try {
+    restoreFileLimit(launchHost);
+    const threads = launch.after.length > 0 ? listThreads(launchHost, process.pid) : undefined;
+    if (!replay.prepare()) throw new Error("the machine has changed");
+    const child = spawnWorkload(launchHost, { ...workload, path, enters: launch.enters });
+    return { ...prepared, inbox, replay, child, threads };
+  } catch (error) {
+    // The job stays on record for as long as something of it may be in the system.
+    if (replay.undo().length === 0) abandonInboxFile(inbox);
+    throw error;
+  }
+}
+
+/** Brings the starting thread back, and records the start. */
+function finish(spawned: Spawned, warn: (message: string) => void): RepeatedLaunch {
+  const { launch, job, self, inbox, replay, child, threads } = spawned;
+  const failures = replay.finish();
+  if (threads !== undefined) {
+    const started = listThreads(launchHost, process.pid).filter((tid) => !threads.includes(tid));
+    failures.push(...started.flatMap((tid) => replay.bringBack(tid)));
+  }
+  const effect = `this ffrtmp process stays in the cgroup of job ${job.jobId}, under its limits`;
+  for (const { error, data, path } of failures)
+    warn(`${effect}: ${describeCode(error)} writing "${data}" to ${path}`);
+  // A child keeps its entry in /proc until its parent has waited for it.
+  const stat = readStat(launchHost, child.pid);
+  const running: RunningLine["running"] = {
+    process: { bootId: self.bootId, pid: child.pid, startTicks: stat === "gone" ? 0 : stat.startTicks },
+    startedMs: launchHost.now(),
+    startedBootMs: stat === "gone" ? null : bootMsOf(stat.startTicks),
+    ...launch.running,
+  };
+  const plain: PlainJob = {
+    job: { ...toRunning(job, running), ...launch.running },
+    registered: job,
+    running,
+    file: inbox,
+  };
+  return { plain, isRecorded: appendRunning(inbox, running) === "written", child };
+}

@@ -1,0 +1,63 @@
+import { exitCodeOf } from "../jobs/model/ending.ts";
+import { type WorkloadEnd, waitForEnd } from "../jobs/start/spawn.ts";
+import { summaryLine } from "../jobs/summary.ts";
+import { isFoldDue } from "../ledger/inbox/inboxFile.ts";
+import type { Host } from "../linux/host.ts";
+import { firstSignal, watchContinuations } from "../sys/ownSignals.ts";
+import { endPlainJob, type PlainEnd, type PlainJob } from "./end.ts";
+
+/** When a wrapper, which may wait for days, gives up what only the start needed, and notices its own stops. */
+const SETTLE_AFTER_MS = 500;
+
+/** The end of a workload, and how far it is recorded. `isUnseen`: it may have been at any time since this process stopped. */
+export interface UnrecordedEnd extends WorkloadEnd {
+  readonly recorded: PlainEnd;
+  readonly isUnseen: boolean;
+}
+
+/** What a plain launch needs from the rest of the program, which it loads only then. The numbers are exit codes. */
+export interface FullProgram {
+  print(text: string): void;
+  /** Gives up the ability to signal other processes. */
+  denySignals(): Promise<void>;
+  /** Records an end in the ledger, as far as it is not recorded, and reports it. */
+  recordEnd(job: PlainJob, end: UnrecordedEnd): Promise<number>;
+  /** Leaves the job without an observer, because this process received a signal. */
+  stopObserving(job: PlainJob, signal: string): Promise<number>;
+  /** Moves the records of ended launches to the ledger, and deletes old history. */
+  foldInbox(): Promise<void>;
+}
+
+/**
+ * Waits for the end of a plain launch, records it, and returns the exit code of the command. For as long as it waits, this
+ * process has loaded nothing that only other ends need.
+ */
+export async function waitForPlainJob(
+  host: Pick<Host, "cgroupFs" | "now" | "bootNow">,
+  plain: PlainJob,
+  child: Bun.Subprocess,
+  full: FullProgram,
+): Promise<number> {
+  let hasContinued: (() => Promise<boolean>) | undefined;
+  setTimeout(() => {
+    hasContinued = watchContinuations(host);
+    void settle(full);
+  }, SETTLE_AFTER_MS).unref();
+  const end = await Promise.race([waitForEnd(child), firstSignal()]);
+  if (typeof end === "string") return full.stopObserving(plain, end);
+  const isUnseen = (await hasContinued?.()) ?? false;
+  const recorded: PlainEnd = isUnseen ? { kind: "open" } : endPlainJob(host, plain, end);
+  if (recorded.kind !== "closed") return full.recordEnd(plain, { ...end, recorded, isUnseen });
+  full.print(summaryLine(plain.job, recorded.result));
+  if (isFoldDue(plain.job.key)) await full.foldInbox();
+  return exitCodeOf(end.ending);
+}
+
+/**
+ * Installs the signal filter and returns the memory of the start to the kernel. Before the spawn, the workload would inherit
+ * the filter; now it is a process of its own, and the filter concerns the wrapper alone.
+ */
+async function settle(full: FullProgram): Promise<void> {
+  await full.denySignals();
+  Bun.shrink();
+}

@@ -1,0 +1,137 @@
+import { closeFd } from "../../sys/descriptor.ts";
+import { syscall } from "../../sys/libc.ts";
+import type { InboxLine, RegisteredLine, ResultLine, RunningLine } from "./inboxLines.ts";
+
+// The record of a plain launch before it is in the ledger: a file of its own in the directory `inbox` of the state
+// directory. Any other ffrtmp may fold the file into the ledger at any time: fold.ts. This is the side of `run`, which
+// neither opens SQLite nor loads the file system modules of the runtime.
+
+/** The suffix of the file of a job that may still change: `JOBID.job`. */
+export const OPEN_SUFFIX = ".job";
+/** The suffix of the file of a job that has ended and is cleaned up: `KEY.done`. Its content is final. */
+export const DONE_SUFFIX = ".done";
+
+/** An inbox file that this process writes. */
+export interface InboxFile {
+  readonly directory: string;
+  /** The name in `directory` while no other ffrtmp has folded the file. */
+  readonly name: string;
+  readonly key: string;
+  /** Open for appending, close-on-exec. */
+  readonly fd: number;
+  /** Device and inode, as `statx` gives them. */
+  readonly identity: string;
+}
+
+/**
+ * The result of writing to an inbox file. `folded`: the file has lost its name, because another ffrtmp has moved the job
+ * into the ledger; what was written may or may not be in it, and the caller repeats it there. `failed`: −errno, or 0 for a
+ * write that was cut short; nothing may be appended any more.
+ */
+export type Appended = "written" | "folded" | { readonly failed: number };
+
+const AT_FDCWD = -100;
+const AT_SYMLINK_NOFOLLOW = 0x100;
+const AT_EMPTY_PATH = 0x1000;
+const O_WRONLY = 1;
+const O_CREAT = 0o100;
+const O_EXCL = 0o200;
+const O_APPEND = 0o2000;
+// 0o400000 on x86_64, 0o100000 on arm64: asm/fcntl.h.
+const O_NOFOLLOW = process.arch === "arm64" ? 0o100000 : 0o400000;
+const O_CLOEXEC = 0o2000000;
+const FILE_MODE = 0o640;
+const STATX_INO = 0x100;
+const STATX_BYTES = 256;
+const EEXIST = 17;
+
+/**
+ * Creates the file of a job and records the job in it, before anything is changed for it. Its name claims the id among all
+ * plain launches. `taken`: another job has the id. A number is −errno, or 0 where the line did not fit: nothing is left.
+ */
+export function createInboxFile(
+  directory: string,
+  { job }: Omit<RegisteredLine, "version">,
+): InboxFile | "taken" | number {
+  const name = `${job.jobId}${OPEN_SUFFIX}`;
+  const path = `${directory}/${name}`;
+  const flags = O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_NOFOLLOW | O_CLOEXEC;
+  const fd = syscall("openat", AT_FDCWD, text(path), flags, FILE_MODE);
+  if (fd < 0) return fd === -EEXIST ? "taken" : fd;
+  const identity = identityOf(fd, "", AT_EMPTY_PATH);
+  const file = { directory, name, key: job.key, fd, identity: typeof identity === "string" ? identity : "" };
+  const written = appendLine(file, { version: 1, job });
+  if (written === "written") return file;
+  // Without its name, the file was empty for so long that another ffrtmp has removed it.
+  if (written === "folded") closeFd(fd);
+  else abandonInboxFile(file);
+  return written === "folded" ? "taken" : written.failed;
+}
+
+/** Appends a line with one write, then checks the name. The order counts: a file that is folded later contains the line. */
+export function appendLine(file: InboxFile, line: InboxLine): Appended {
+  const bytes = new TextEncoder().encode(`${JSON.stringify(line)}\n`);
+  const written = syscall("write", file.fd, bytes, bytes.byteLength);
+  if (written !== bytes.byteLength) return { failed: Math.min(written, 0) };
+  return hasItsName(file) ? "written" : "folded";
+}
+
+export function appendRunning(file: InboxFile, running: RunningLine["running"]): Appended {
+  return appendLine(file, { running });
+}
+
+/** Records the result. The job's cgroups are removed afterwards. */
+export function appendResult(file: InboxFile, result: ResultLine["result"]): Appended {
+  return appendLine(file, { result });
+}
+
+/** Returns whether no other ffrtmp has folded the file. */
+export function hasItsName({ directory, name, identity }: InboxFile): boolean {
+  return identityOf(AT_FDCWD, `${directory}/${name}`, AT_SYMLINK_NOFOLLOW) === identity;
+}
+
+/**
+ * Records that nothing of the ended job is left in the system. Returns false where the ledger must record that: the file is
+ * folded, or could not be renamed.
+ */
+export function finishInboxFile(file: InboxFile): boolean {
+  const isRenamed =
+    hasItsName(file) &&
+    syscall(
+      "renameat",
+      AT_FDCWD,
+      text(`${file.directory}/${file.name}`),
+      AT_FDCWD,
+      text(`${file.directory}/${file.key}${DONE_SUFFIX}`),
+    ) === 0;
+  closeFd(file.fd);
+  return isRenamed;
+}
+
+/** Removes the file of a job for which nothing was changed, or everything was undone. */
+export function abandonInboxFile(file: InboxFile): void {
+  if (hasItsName(file)) syscall("unlinkat", AT_FDCWD, text(`${file.directory}/${file.name}`), 0);
+  closeFd(file.fd);
+}
+
+/** Returns device and inode, or −errno. */
+function identityOf(fd: number, path: string, flags: number): string | number {
+  // struct statx { …; u64 stx_ino at 32; …; u32 stx_dev_major at 136; u32 stx_dev_minor at 140; … }
+  const status = new DataView(new ArrayBuffer(STATX_BYTES));
+  const result = syscall("statx", fd, text(path), flags, STATX_INO, status);
+  if (result !== 0) return result;
+  return `${status.getUint32(136, true)}:${status.getUint32(140, true)} ${status.getBigUint64(32, true)}`;
+}
+
+function text(path: string): Uint8Array {
+  return new TextEncoder().encode(`${path}\0`);
+}
+
+/**
+ * Returns whether the ffrtmp that has just finished this job folds the inbox and deletes old history with the full program,
+ * which one plain launch in 256 does: otherwise nothing would on a machine with plain launches alone. Keys end in random
+ * digits: RFC 9562, UUID version 7.
+ */
+export function isFoldDue(key: string): boolean {
+  return key.endsWith("00");
+}

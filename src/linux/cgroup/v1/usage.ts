@@ -1,0 +1,43 @@
+import type { Usage } from "../../../limits/usage.ts";
+import type { UsageReaders } from "../controller.ts";
+import { type CgroupFiles, readCounters, readIoBytes, readNumber } from "../file.ts";
+
+/** The readers of what a cgroup of v1 has used, by controller. The end of a plain launch needs nothing else of them. */
+export const usageV1 = {
+  cpu(directory) {
+    const throttledNsec = readCounters(directory, "cpu.stat").get("throttled_time");
+    return { throttledUsec: throttledNsec === undefined ? null : Math.round(throttledNsec / 1000) };
+  },
+  cpuacct: readShares,
+  memory: (directory) => ({
+    memoryPeakBytes: readNumber(directory, "memory.max_usage_in_bytes") ?? null,
+    memoryMaxHits: readNumber(directory, "memory.failcnt") ?? null,
+    oomKills: readCounters(directory, "memory.oom_control").get("oom_kill") ?? null,
+  }),
+  // 254:0 Read 1024
+  // 254:0 Write 0
+  // Total 1024
+  blkio: (directory) =>
+    readIoBytes(directory, "blkio.throttle.io_service_bytes_recursive", {
+      read: /^\S+ Read (\d+)$/gm,
+      written: /^\S+ Write (\d+)$/gm,
+    }),
+} satisfies UsageReaders;
+
+/**
+ * Divides the exact CPU time into user and system time. usage_user and usage_sys count whole ticks of the timer, and under a
+ * CPU quota their sum was measured 50 % too high. cgroup v2 divides in the same way: cputime_adjust(), kernel/sched/cputime.c.
+ */
+function readShares(directory: CgroupFiles): Partial<Usage> {
+  const [total, user, system] = ["cpuacct.usage", "cpuacct.usage_user", "cpuacct.usage_sys"].map((file) =>
+    readNsecAsUsec(directory, file),
+  ) as [number | null, number | null, number | null];
+  if (total === null || user === null || system === null) return { cpuUserUsec: user, cpuSystemUsec: system };
+  const cpuUserUsec = user + system === 0 ? total : Math.round((total * user) / (user + system));
+  return { cpuUserUsec, cpuSystemUsec: total - cpuUserUsec };
+}
+
+export function readNsecAsUsec(directory: CgroupFiles, file: string): number | null {
+  const nsec = readNumber(directory, file);
+  return nsec === undefined ? null : Math.round(nsec / 1000);
+}
