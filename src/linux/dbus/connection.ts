@@ -18,26 +18,33 @@ const MAX_GREETING_BYTES = 4096;
 /** A connection to a D-Bus server (dbus-daemon(1), or a program that is its own server), used synchronously. */
 export class BusConnection {
   readonly #stream: UnixStream;
-  /** The authentication, which is sent with the first calls. */
-  #greeting: Uint8Array | undefined;
   #received = new Uint8Array(0);
   #serial = 0;
 
-  private constructor(stream: UnixStream, uid: number) {
+  private constructor(stream: UnixStream) {
     this.#stream = stream;
-    // The specification sends the uid as the hexadecimal form of its decimal digits, after a NUL byte.
-    const identity = Buffer.from(String(uid)).toString("hex");
-    this.#greeting = Buffer.from(`\0AUTH EXTERNAL ${identity}\r\nBEGIN\r\n`);
   }
 
   /**
-   * Connects to a socket. The first call authenticates by the credentials of this process (EXTERNAL). `deadline`, in ms of
+   * Connects to a socket and authenticates by the credentials of this process (EXTERNAL). `deadline`, in ms of
    * `performance.now()`, is for this and the first call. Throws NoAnswer.
    */
   static open(path: string, deadline: number, uid: number): BusConnection {
     const stream = UnixStream.connect(path, deadline);
     if (typeof stream === "number") throw new NoAnswer(errnoName(stream));
-    return new BusConnection(stream, uid);
+    const connection = new BusConnection(stream);
+    try {
+      // The specification sends the uid as the hexadecimal form of its decimal digits, after a NUL byte.
+      const identity = Buffer.from(String(uid)).toString("hex");
+      connection.#send(Buffer.from(`\0AUTH EXTERNAL ${identity}\r\nBEGIN\r\n`));
+      // No call may follow before the answer: systemd does not look at a message that it has read with these lines.
+      const greeting = connection.#receiveLine();
+      if (!greeting.startsWith("OK")) throw new NoAnswer(`authentication refused: ${greeting}`);
+      return connection;
+    } catch (error) {
+      stream.close();
+      throw error;
+    }
   }
 
   /** Sets the deadline of the next call. */
@@ -48,10 +55,7 @@ export class BusConnection {
   /** Sends calls with one write, and returns their answers in the same order. Throws NoAnswer. */
   call(calls: readonly Call[]): Received[] {
     const serials = calls.map(() => ++this.#serial);
-    const messages = calls.map((call, index) => encodeCall(serials[index] as number, call));
-    this.#send(this.#greeting ? [this.#greeting, ...messages] : messages);
-    if (this.#greeting) this.#receiveGreeting();
-    this.#greeting = undefined;
+    this.#send(Buffer.concat(calls.map((call, index) => encodeCall(serials[index] as number, call))));
     const answers = new Map<number, Received>();
     while (answers.size < calls.length) {
       const message = this.#receive();
@@ -66,19 +70,15 @@ export class BusConnection {
     this.#stream.close();
   }
 
-  #send(parts: readonly Uint8Array[]): void {
-    const result = this.#stream.write(Buffer.concat(parts));
+  #send(bytes: Uint8Array): void {
+    const result = this.#stream.write(bytes);
     if (result < 0) throw new NoAnswer(errnoName(result));
   }
 
-  #receiveGreeting(): void {
+  #receiveLine(): string {
     for (;;) {
       const end = this.#received.indexOf("\n".charCodeAt(0));
-      if (end >= 0) {
-        const line = new TextDecoder().decode(this.#take(end + 1)).trim();
-        if (line.startsWith("OK")) return;
-        throw new NoAnswer(`authentication refused: ${line}`);
-      }
+      if (end >= 0) return new TextDecoder().decode(this.#take(end + 1)).trim();
       if (this.#received.length > MAX_GREETING_BYTES) throw new NoAnswer("the server does not speak D-Bus");
       this.#fill();
     }

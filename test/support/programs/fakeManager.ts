@@ -40,9 +40,11 @@ Bun.listen<Client>({
         );
         data.pending = data.pending.slice(end + "BEGIN\r\n".length);
         data.isGreeted = true;
+        if (manner === "garbage") socket.write("l".repeat(64));
+        // As systemd: a call that arrived with the greeting waits for the next bytes.
+        return;
       }
-      if (manner === "garbage") socket.write("l".repeat(64));
-      else answerCalls(socket, data);
+      answerCalls(socket, data);
     },
   },
 });
