@@ -57,9 +57,6 @@ export function createJobCgroup(job: JobCgroup, changes: readonly CgroupChange[]
     job.changes = job.changes.filter((change) => !own.includes(change));
     return false;
   });
-  for (const { hierarchy, path, controllers } of job.directories) {
-    for (const controller of controllers) controller.settle?.({ fs, hierarchy, path });
-  }
 }
 
 /** How often a tenant's cgroup is created again that the end of the tenant's last job removed before ours was in it. */

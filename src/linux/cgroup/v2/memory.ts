@@ -1,7 +1,7 @@
 import type { LimitOutcome } from "../../../limits/outcome.ts";
 import { PAGE_BYTES } from "../../memory.ts";
 import type { CgroupController } from "../controller.ts";
-import { type CgroupDirectory, readCounters, readNumber, writeCgroupFile } from "../file.ts";
+import { type CgroupDirectory, readCounters, readNumber } from "../file.ts";
 import { numberFile } from "../limitFiles.ts";
 import { usageV2 } from "./usage.ts";
 
@@ -21,11 +21,6 @@ export const memory: CgroupController = {
     memoryBytes: readNumber(directory, "memory.current") ?? null,
     inactiveFileBytes: readCounters(directory, "memory.stat").get("inactive_file") ?? null,
   }),
-  settle(directory) {
-    // At the hard limit the kernel ends one process and not all of the job; the workload decides how to continue without
-    // it. A new cgroup has 0 already. It is written because systemd and container engines set 1 in theirs.
-    writeCgroupFile(directory, OOM_GROUP, "0");
-  },
 };
 
 /** The cgroup can be its owner's, whose choice stays; the outcome mentions what it means for the workload. */
