@@ -1,6 +1,8 @@
 import { printErr, warn } from "./cli/output/messages.ts";
 import { launchHost, repeatLaunch } from "./launch/launch.ts";
+import { takeWaitingJob } from "./launch/newStart.ts";
 import { type FullProgram, waitForPlainJob } from "./launch/wait.ts";
+import { waitInNewStart } from "./launch/waiter.ts";
 import { exitNow, resetIgnoredSigchld } from "./sys/ownProcess.ts";
 
 // A `run` that repeats an earlier launch needs a small part of the program. The rest is loaded when it is needed.
@@ -11,9 +13,8 @@ const RELUCTANT_JIT = 100_000;
 const rest: FullProgram = {
   print: printErr,
   denySignals: async () => (await import("./cli/denySignals.ts")).denySignals(),
-  recordEnd: async (job, end) => (await import("./cli/commands/plainRun.ts")).recordEnd(job, end),
-  stopObserving: async (job, signal) =>
-    (await import("./cli/commands/plainRun.ts")).stopObservingPlainRun(job, signal),
+  recordEnd: async (...end) => (await import("./cli/commands/plainRun.ts")).recordEnd(...end),
+  stopObserving: async (...stop) => (await import("./cli/commands/plainRun.ts")).stopObservingRun(...stop),
   foldInbox: async () => (await import("./cli/commands/plainRun.ts")).foldInbox(),
 };
 
@@ -23,7 +24,9 @@ process.on("unhandledRejection", (error) => void fail(error));
 
 try {
   resetIgnoredSigchld();
-  if (process.argv[2] === "run") await run();
+  const waiting = takeWaitingJob(process.env);
+  if (waiting !== undefined) exitNow(await waitInNewStart(launchHost, waiting, rest));
+  else if (process.argv[2] === "run") await run();
   else await runProgram();
 } catch (error) {
   await fail(error);

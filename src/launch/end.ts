@@ -11,12 +11,15 @@ import type { CgroupCreated, Change } from "../linux/change.ts";
 import type { Host } from "../linux/host.ts";
 import { errnoOf } from "../sys/errno.ts";
 
-/** A job of a plain launch that runs, and its record. */
-export interface PlainJob {
+/** A job of this process that runs, with the facts that were recorded before its start and after it. */
+export interface LaunchedJob {
   readonly job: RunningJob;
-  /** The job as it was registered, and the facts of its start: what the first two lines of `file` contain. */
   readonly registered: StartingJob;
   readonly running: RunningLine["running"];
+}
+
+/** A job of a plain launch, whose facts are in a file of the inbox. */
+export interface PlainJob extends LaunchedJob {
   readonly file: InboxFile;
 }
 
@@ -83,5 +86,9 @@ function removeCgroups(fs: CgroupFs, changes: readonly Change[]): boolean {
 }
 
 function knownOnly(usage: Usage): Partial<Usage> {
-  return Object.fromEntries(Object.entries(usage).filter(([, value]) => value !== null));
+  const known: Partial<Usage> = {};
+  for (const field of Object.keys(usage) as (keyof Usage)[]) {
+    if (usage[field] !== null) known[field] = usage[field];
+  }
+  return known;
 }

@@ -39,6 +39,12 @@ export interface RepeatedLaunch {
   child: Bun.Subprocess;
 }
 
+/** What a launch acts on, and what starts a process there. */
+interface Machine {
+  host: Host;
+  spawn: typeof spawnWorkload;
+}
+
 /** The machine as a launch sees it that is repeated: it asks no systemd. */
 export const launchHost: Host = {
   procRoot: "/proc",
@@ -55,17 +61,18 @@ export const launchHost: Host = {
 export function repeatLaunch(
   argv: readonly string[],
   warn: (message: string) => void,
+  machine: Machine = { host: launchHost, spawn: spawnWorkload },
 ): RepeatedLaunch | undefined {
   let spawned: Spawned | undefined;
   try {
-    const prepared = prepare(argv);
-    spawned = prepared && spawn(prepared);
+    const prepared = prepare(argv, machine.host);
+    spawned = prepared && spawn(prepared, machine);
   } catch {
     // The full program meets the same fault, and explains it.
     return undefined;
   }
   // From here on a fault must not lead to a second launch.
-  return spawned && finish(spawned, warn);
+  return spawned && finish(spawned, machine.host, warn);
 }
 
 interface Prepared {
@@ -78,25 +85,25 @@ interface Prepared {
 }
 
 /** Finds what will be done. Changes nothing. */
-function prepare(argv: readonly string[]): Prepared | undefined {
+function prepare(argv: readonly string[], host: Host): Prepared | undefined {
   const line = readRunLine(argv);
   if (line === undefined || mayHaveLostBytes([...line.words, ...line.command])) return undefined;
   const { words, command } = line;
   // Before any file is opened.
-  const inherited = listInheritedFiles(launchHost);
+  const inherited = listInheritedFiles(host);
   const state = locateState(undefined, process.env);
-  const read = readCircumstances(launchHost, words, state.directory);
+  const read = readCircumstances(host, words, state.directory);
   if (read === undefined) return undefined;
   const { circumstances, self } = read;
   const file = `${state.launches}/${nameOfLaunch(circumstances)}.json`;
   const text = readTextFile(file);
   for (const path of [file, `${state.inbox}/new`]) rejectStrangers(path);
   if (!isOwnFile(file)) return undefined;
-  const createdMs = launchHost.now();
+  const createdMs = host.now();
   const jobId = generateJobId(command[0] as string, createdMs);
   const group = groupName(state.tag, jobId);
   const launch = parseLaunch(text, circumstances, group, createdMs);
-  if (launch === undefined || !arePlain(launch, group) || !isSameMachine(launch)) return undefined;
+  if (launch === undefined || !arePlain(launch, group) || !isSameMachine(launch, host)) return undefined;
   rejectNoOrphansFlag(process.env);
   const workingDirectory = launch.workdir ?? process.cwd();
   const found = findCommand(command[0] as string, workingDirectory, process.env["PATH"]);
@@ -105,7 +112,7 @@ function prepare(argv: readonly string[]): Prepared | undefined {
     command,
     commandBytes: [],
     workingDirectory,
-    standard: [isTerminal(launchHost, 0) ? "ignore" : "inherit", "inherit", "inherit"],
+    standard: [isTerminal(host, 0) ? "ignore" : "inherit", "inherit", "inherit"],
     inherited,
   };
   const job: StartingJob = {
@@ -133,12 +140,10 @@ function isOwnFile(path: string): boolean {
   return status?.type === "file" && status.uid === process.geteuid?.() && (status.mode & 0o022) === 0;
 }
 
-function isSameMachine({ workdir, memoryTotalBytes }: RecordedLaunch): boolean {
+function isSameMachine({ workdir, memoryTotalBytes }: RecordedLaunch, host: Host): boolean {
   const canEnter =
     workdir === undefined || (statusOf(workdir)?.type === "directory" && isAccessible(workdir, X_OK));
-  return (
-    canEnter && (memoryTotalBytes === undefined || memoryTotalBytes === readMemoryTotalBytes(launchHost))
-  );
+  return canEnter && (memoryTotalBytes === undefined || memoryTotalBytes === readMemoryTotalBytes(host));
 }
 
 interface Spawned extends Prepared {
@@ -150,17 +155,17 @@ interface Spawned extends Prepared {
 }
 
 /** Records the job and starts its workload. Throws after it has undone everything. */
-function spawn(prepared: Prepared): Spawned | undefined {
+function spawn(prepared: Prepared, { host, spawn: start }: Machine): Spawned | undefined {
   const { state, launch, job, workload, path } = prepared;
   // Before anything is done for the job.
   const inbox = createInboxFile(state.inbox, { job });
   if (typeof inbox !== "object") return undefined;
-  const replay = new Replay(launchHost.cgroupFs, launch);
+  const replay = new Replay(host.cgroupFs, launch);
   try {
-    restoreFileLimit(launchHost);
-    const threads = launch.after.length > 0 ? listThreads(launchHost, process.pid) : undefined;
+    restoreFileLimit(host);
+    const threads = launch.after.length > 0 ? listThreads(host, process.pid) : undefined;
     if (!replay.prepare()) throw new Error("the machine has changed");
-    const child = spawnWorkload(launchHost, { ...workload, path, enters: launch.enters });
+    const child = start(host, { ...workload, path, enters: launch.enters });
     return { ...prepared, inbox, replay, child, threads };
   } catch (error) {
     // The job stays on record for as long as something of it may be in the system.
@@ -170,21 +175,22 @@ function spawn(prepared: Prepared): Spawned | undefined {
 }
 
 /** Brings the starting thread back, and records the start. */
-function finish(spawned: Spawned, warn: (message: string) => void): RepeatedLaunch {
+function finish(spawned: Spawned, host: Host, warn: (message: string) => void): RepeatedLaunch {
   const { launch, job, self, inbox, replay, child, threads } = spawned;
   const failures = replay.finish();
   if (threads !== undefined) {
-    const started = listThreads(launchHost, process.pid).filter((tid) => !threads.includes(tid));
-    failures.push(...started.flatMap((tid) => replay.bringBack(tid)));
+    for (const tid of listThreads(host, process.pid)) {
+      if (!threads.includes(tid)) failures.push(...replay.bringBack(tid));
+    }
   }
   const effect = `this ffrtmp process stays in the cgroup of job ${job.jobId}, under its limits`;
   for (const { error, data, path } of failures)
     warn(`${effect}: ${describeCode(error)} writing "${data}" to ${path}`);
   // A child keeps its entry in /proc until its parent has waited for it.
-  const stat = readStat(launchHost, child.pid);
+  const stat = readStat(host, child.pid);
   const running: RunningLine["running"] = {
     process: { bootId: self.bootId, pid: child.pid, startTicks: stat === "gone" ? 0 : stat.startTicks },
-    startedMs: launchHost.now(),
+    startedMs: host.now(),
     startedBootMs: stat === "gone" ? null : bootMsOf(stat.startTicks),
     ...launch.running,
   };

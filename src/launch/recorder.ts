@@ -104,7 +104,8 @@ export class LaunchRecorder implements LaunchObserver {
     const path = `${launches}/${name}.json`;
     try {
       makeOwnDirectory(launches);
-      rejectStrangers(path);
+      // A file in its place is replaced, whatever it is.
+      rejectStrangers(`${launches}/new`);
       const draft = `${launches}/${name}.new-${process.pid}`;
       writeFileSync(draft, text, { mode: FILE_MODE, flag: "wx" });
       renameSync(draft, path);

@@ -47,10 +47,12 @@ export class Replay {
   /** Does the same for another thread of this process. */
   bringBack(tid = 0): FailedWrite[] {
     const data = String(tid);
-    return this.#calls.after.flatMap(({ path }) => {
+    const failures: FailedWrite[] = [];
+    for (const { path } of this.#calls.after) {
       const { error } = makeCall(this.#fs, "write", path, data);
-      return error === undefined ? [] : [{ path, data, error }];
-    });
+      if (error !== undefined) failures.push({ path, data, error });
+    }
+    return failures;
   }
 
   /**

@@ -14,6 +14,7 @@ import { type JobEvent, type RecordedEvent, recordedEvent } from "../jobs/model/
 import { changeKey } from "../linux/change.ts";
 import type { ProcessIdentity } from "../linux/proc/identity.ts";
 import { isUniqueConflict, type Row } from "./database.ts";
+import { replacementId } from "./inbox/fold.ts";
 import {
   InconsistentRow,
   jobToRow,
@@ -111,18 +112,27 @@ export class Ledger extends LedgerStore {
   /**
    * Continues in the ledger with a job that this process has recorded in the inbox, where another ffrtmp has folded the
    * file, or the file can no longer be written. Records what the ledger lacks, so that repeating it changes nothing.
-   * Returns the job as it is recorded now.
+   * Returns the job as it is recorded now: with another id where an open job has its id, and still starting where another
+   * job governs its process.
    */
   continueFromInbox({ job, running, result }: InboxJob): Job {
-    let current: Job | undefined = this.job(job.key);
-    if (current === undefined) {
-      throwingConflicts(() => this.write(...insertInto("jobs", jobToRow(job))));
-      current = job;
+    let current: Job = this.job(job.key) ?? this.#registerAnew(job);
+    if (current.state === "starting" && running) {
+      try {
+        current = this.recordRunning(current, running);
+      } catch (error) {
+        if (!(error instanceof JobConflict)) throw error;
+      }
     }
-    if (current.state === "starting" && running) current = this.recordRunning(current, running);
     if (!isOpen(current) || result === undefined) return current;
     const ended = this.recordResult(current, result);
     return ended === "already ended" ? toEnded(current) : ended;
+  }
+
+  #registerAnew(job: StartingJob): StartingJob {
+    const registered = this.jobsNamed(job.jobId).some(isOpen) ? { ...job, jobId: replacementId(job) } : job;
+    this.write(...insertInto("jobs", jobToRow(registered)));
+    return registered;
   }
 
   recordSpec<J extends OpenJob>(job: J, change: SpecChange): J {

@@ -15,7 +15,8 @@ export type StateFiles = ReturnType<typeof locateState>;
  */
 export function locateState(option: string | undefined, environment: NodeJS.ProcessEnv) {
   const asked = option || environment["FFRTMP_STATE"] || defaultDirectory(environment);
-  const isFile = /.\.(json|db)$/.test(lastName(asked));
+  const name = lastName(asked);
+  const isFile = [".json", ".db"].some((suffix) => name.endsWith(suffix) && name !== suffix);
   const directory = resolvePath(asked.startsWith("/") ? "/" : process.cwd(), asked, isFile ? ".." : "");
   const join = (name: string): string => resolvePath(directory, name);
   return {

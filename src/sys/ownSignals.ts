@@ -14,7 +14,7 @@ export function firstSignal(onHangUp?: () => void): Promise<string> {
 }
 
 /** After this process continued, an end that is observed within this time may have been at any time since its stop. */
-const CONTINUED_MS = 100;
+export const CONTINUED_MS = 100;
 /** The runtime reports a signal and the end of a child in any order, one loop apart. */
 const SIGNAL_DELAY_MS = 2;
 

@@ -14,6 +14,7 @@ export function resolvePath(directory: string, ...parts: string[]): string {
 
 /** Returns the last name of a path, without slashes after it. */
 export function lastName(path: string): string {
-  const end = path.replace(/\/+$/, "");
-  return end.slice(end.lastIndexOf("/") + 1);
+  let end = path.length;
+  while (path[end - 1] === "/") end--;
+  return path.slice(path.lastIndexOf("/", end - 1) + 1, end);
 }

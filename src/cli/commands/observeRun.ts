@@ -1,7 +1,10 @@
 import type { Context } from "../../jobs/context.ts";
 import { recordExit } from "../../jobs/exit/recordExit.ts";
 import { exitCodeOf } from "../../jobs/model/ending.ts";
+import type { RunningJob } from "../../jobs/model/job.ts";
+import type { WorkloadEnd } from "../../jobs/start/spawn.ts";
 import type { StartedJob } from "../../jobs/start/startWorkload.ts";
+import { asRegistered, continueInNewStart, type RunOptions } from "../../launch/newStart.ts";
 import { firstSignal, watchContinuations } from "../../sys/ownSignals.ts";
 import { printErr, warn } from "../output/messages.ts";
 import type { ResultFile } from "../output/resultFile.ts";
@@ -11,8 +14,7 @@ import { reportExit } from "./reportExit.ts";
 /** When a wrapper, which may wait for days, gives up what only the start needed, and notices its own stops. */
 const SETTLE_AFTER_MS = 500;
 
-interface ObserveOptions {
-  json?: boolean;
+interface ObserveOptions extends RunOptions {
   /** The descriptor to which the background copy of `--detach` reports the start. */
   reportStart?: number;
   resultFile?: ResultFile | undefined;
@@ -21,29 +23,58 @@ interface ObserveOptions {
 /** Waits for the end of a workload of this process, records it and returns the exit code of `run`. */
 export async function observeRun(
   { context, job, ended }: StartedJob & { context: Context },
-  { json: isJson, reportStart, resultFile }: ObserveOptions,
+  { reportStart, resultFile, statePath, json }: ObserveOptions,
 ): Promise<number> {
-  let hasContinued: (() => Promise<boolean>) | undefined;
-  setTimeout(() => {
-    hasContinued = watchContinuations(context.host);
-    void settle();
-  }, SETTLE_AFTER_MS).unref();
+  let hasEnded = false;
+  void ended.then(() => {
+    hasEnded = true;
+  });
   const first = Promise.race([ended, firstSignal()]);
+  const options: RunOptions = {
+    ...(statePath === undefined ? {} : { statePath }),
+    ...(json ? { json } : {}),
+    ...(reportStart === undefined ? {} : { isInBackground: true }),
+  };
   if (reportStart !== undefined) {
     const { handOver } = await import("./handOver.ts");
     if (await handOver(context, job)) return 0;
   }
+  let hasContinued: (() => Promise<boolean>) | undefined;
+  setTimeout(async () => {
+    hasContinued = watchContinuations(context.host);
+    const { denySignals } = await import("../denySignals.ts");
+    // Before the spawn, the workload would inherit the filter; now it concerns the wrapper alone.
+    denySignals();
+    // An end that the runtime has seen can be reported only by it. A result file has its directory open, and what waits for
+    // the ledger is in the memory of this start.
+    if (!hasEnded && resultFile === undefined && context.ledger.flush() === 0)
+      continueInNewStart(
+        { registered: asRegistered(job, context.self), running: job, options },
+        job.process.pid,
+      );
+    Bun.shrink();
+  }, SETTLE_AFTER_MS).unref();
   const end = await first;
   if (typeof end === "string") {
     if (resultFile)
       warn(`the result of job ${job.jobId} is not written to ${resultFile.path}: this run does not wait`);
     return stopObserving(context, job, end);
   }
-  const exit = recordExit(context, job, end.ending, {
-    byParent: end.measured,
-    ...((await hasContinued?.()) ? { time: "unseen" } : {}),
+  return finishRun({ context, job, resultFile }, end, (await hasContinued?.()) ?? false, options);
+}
+
+/** Records and reports the end of a workload. Returns the exit code of `run`. */
+export async function finishRun(
+  { context, job, resultFile }: { context: Context; job: RunningJob; resultFile?: ResultFile | undefined },
+  { ending, measured }: WorkloadEnd,
+  isUnseen: boolean,
+  { json: isJson, isInBackground }: RunOptions,
+): Promise<number> {
+  const exit = recordExit(context, job, ending, {
+    byParent: measured,
+    ...(isUnseen ? { time: "unseen" } : {}),
   });
-  if (exit.isOurs && reportStart !== undefined) {
+  if (exit.isOurs && isInBackground) {
     const { reportRecorded } = await import("./handOver.ts");
     await reportRecorded(context, job);
   }
@@ -53,15 +84,5 @@ export async function observeRun(
     resultFile?.write(json);
     await reportExit(context, job, exit, isJson ? () => printErr(JSON.stringify(json)) : undefined);
   } else await reportExit(context, job, exit);
-  return exitCodeOf(end.ending);
-}
-
-/**
- * Returns the memory of the start to the kernel, 0.7 MB, and installs the signal filter. Before the spawn, the
- * workload would inherit the filter; now it is a process of its own, and the filter concerns the wrapper alone.
- */
-async function settle(): Promise<void> {
-  const { denySignals } = await import("../denySignals.ts");
-  denySignals();
-  Bun.shrink();
+  return exitCodeOf(ending);
 }

@@ -3,11 +3,12 @@ import { recordExit } from "../../jobs/exit/recordExit.ts";
 import { exitCodeOf, type JobResult } from "../../jobs/model/ending.ts";
 import type { RunningJob } from "../../jobs/model/job.ts";
 import { waitForEnd } from "../../jobs/start/spawn.ts";
-import type { PlainJob } from "../../launch/end.ts";
+import type { LaunchedJob, PlainJob } from "../../launch/end.ts";
+import type { RunOptions } from "../../launch/newStart.ts";
 import type { UnrecordedEnd } from "../../launch/wait.ts";
 import { openContext } from "../session.ts";
 import { stopObserving } from "../signals.ts";
-import { observeRun } from "./observeRun.ts";
+import { finishRun, observeRun } from "./observeRun.ts";
 import { pruneIfDue, reportExit } from "./reportExit.ts";
 
 // The rest of a `run` whose launch was repeated from a record: what needs the ledger.
@@ -19,17 +20,18 @@ export async function observePlainRun(plain: PlainJob, child: Bun.Subprocess): P
 }
 
 export async function recordEnd(
-  plain: PlainJob,
+  launched: LaunchedJob,
   { ending, measured, recorded, isUnseen }: UnrecordedEnd,
+  options: RunOptions,
 ): Promise<number> {
-  const context = openContext({});
-  const job = jobInLedger(context, plain);
+  const context = openContext(options);
+  const job = jobInLedger(context, launched);
+  if (recorded.kind === "open") return finishRun({ context, job }, { ending, measured }, isUnseen, options);
   const exit = recordExit(context, job, ending, {
     byParent: measured,
-    ...(isUnseen ? { time: "unseen" } : {}),
   });
   // This process has written it to the inbox, from where it came into the ledger.
-  const isOurs = exit.isOurs || (recorded.kind !== "open" && isSame(exit.result, recorded.result));
+  const isOurs = exit.isOurs || isSame(exit.result, recorded.result);
   if (isOurs && !exit.isOurs && exit.survivors.length > 0) {
     const detail = { pids: exit.survivors };
     context.ledger.addEvent(job, { atMs: context.host.now(), kind: "left_behind", detail });
@@ -38,9 +40,13 @@ export async function recordEnd(
   return exitCodeOf(ending);
 }
 
-export async function stopObservingPlainRun(plain: PlainJob, signal: string): Promise<number> {
-  const context = openContext({});
-  return stopObserving(context, jobInLedger(context, plain), signal);
+export async function stopObservingRun(
+  launched: LaunchedJob,
+  signal: string,
+  options: RunOptions,
+): Promise<number> {
+  const context = openContext(options);
+  return stopObserving(context, jobInLedger(context, launched), signal);
 }
 
 /** Moves the records of ended launches to the ledger, and deletes old history. */
@@ -51,7 +57,7 @@ export async function foldInbox(): Promise<void> {
 }
 
 /** Opening the ledger has moved the job into it. The record of the start can be missing there. */
-function jobInLedger({ ledger }: Context, { job, registered, running }: PlainJob): RunningJob {
+function jobInLedger({ ledger }: Context, { job, registered, running }: LaunchedJob): RunningJob {
   const recorded = ledger.job(job.key);
   if (recorded === undefined) ledger.register(registered);
   if (recorded === undefined || recorded.state === "starting")

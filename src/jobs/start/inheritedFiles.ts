@@ -15,13 +15,17 @@ export function listInheritedFiles(host: Host): number[] {
   const fds = listDirectory(`${host.procRoot}/self/fd`).map(({ name }) => Number(name));
   return fds.filter((fd) => {
     const target = fd < 3 ? undefined : readLink(host, `self/fd/${fd}`);
-    return target !== undefined && !/^anon_inode:\[(eventpoll|eventfd|timerfd|io_uring)\]$/.test(target);
+    return target !== undefined && !OWN_FILES.includes(target);
   });
 }
 
+/** The files that the runtime opens for itself, as procfs shows them. */
+const OWN_FILES = ["eventpoll", "eventfd", "timerfd", "io_uring"].map((name) => `anon_inode:[${name}]`);
+
 /** Returns true if a descriptor of this process is a terminal. Loading node:tty for this would take 3 ms. */
 export function isTerminal(host: Host, fd: number): boolean {
-  return /^\/dev\/(pts\/|tty|console)/.test(readLink(host, `self/fd/${fd}`) ?? "");
+  const target = readLink(host, `self/fd/${fd}`) ?? "";
+  return ["/dev/pts/", "/dev/tty", "/dev/console"].some((start) => target.startsWith(start));
 }
 
 /** Adds each inherited descriptor at its own number, after the three standard ones. */
@@ -46,11 +50,16 @@ export function restoreFileLimit(host: Host): void {
   setSoftFileLimit(BigInt(parentSoft));
 }
 
+const FILE_LIMIT = "Max open files";
+
 /** Returns the soft and the hard limit. */
 // Max open files            1024                 524288               files
 function readFileLimits(host: Host, pid: number | "self"): string[] {
   const text = readProcFile(host, `${pid}/limits`);
-  return /^Max open files\s+(\S+)\s+(\S+)/m.exec(text)?.slice(1) ?? [];
+  const start = text.indexOf(`\n${FILE_LIMIT} `);
+  if (start < 0) return [];
+  const line = text.slice(start + 1, text.indexOf("\n", start + 1));
+  return line.slice(FILE_LIMIT.length).split(" ").filter(Boolean).slice(0, 2);
 }
 
 /** Returns the words of /proc/self/cmdline as bytes: a file name need not be UTF-8, and decoding would lose bytes. */

@@ -7,7 +7,8 @@ import { Refusal } from "../errors.ts";
  * before any code of ffrtmp runs and offers no way to change the setting later.
  */
 export function rejectNoOrphansFlag(environment: NodeJS.ProcessEnv): void {
-  const isOptionSet = /(^|\s)--no-orphans(\s|$)/.test(environment["BUN_OPTIONS"] ?? "");
+  const options = environment["BUN_OPTIONS"];
+  const isOptionSet = options !== undefined && /(^|\s)--no-orphans(\s|$)/.test(options);
   const isFlagSet = !["", "0", "false"].includes(environment["BUN_FEATURE_FLAG_NO_ORPHANS"] ?? "");
   if (!isOptionSet && !isFlagSet) return;
   // The option comes first, because the runtime sets the flag if the option is given.

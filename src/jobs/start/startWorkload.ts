@@ -59,7 +59,11 @@ export interface StartedJob {
  * before the workload exists, with the name of its cgroup: whenever this process dies, the next ffrtmp finds what was
  * started. Throws a Refusal after it has undone everything.
  */
-export function startWorkload(context: Context, request: StartRequest): StartedJob {
+export function startWorkload(
+  context: Context,
+  request: StartRequest,
+  start: typeof spawnWorkload = spawnWorkload,
+): StartedJob {
   const { host, ledger, bootId } = context;
   const [command = ""] = request.command;
   const found = findCommand(command, request.workingDirectory, process.env["PATH"]);
@@ -92,7 +96,9 @@ export function startWorkload(context: Context, request: StartRequest): StartedJ
     const wasBeside = isBeside(cgroup);
     createJobCgroup(cgroup);
     if (wasBeside && !isBeside(cgroup)) ({ job, cgroup } = createBelowInstead(context, job, cgroup, request));
-    ({ child, outcomes } = spawnInside(context, cgroup, request, found.path));
+    ({ child, outcomes } = spawnInside(context, cgroup, request, (enters) =>
+      start(host, { ...request, path: found.path, enters }),
+    ));
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     recordExit(context, job, { kind: "never-started", reason });
@@ -155,7 +161,7 @@ function spawnInside(
   context: Context,
   cgroup: JobCgroup,
   request: StartRequest,
-  path: string,
+  start: (enters: string | undefined) => Bun.Subprocess,
 ): { child: Bun.Subprocess; outcomes: LimitOutcome[] } {
   const { limits } = request;
   const { pidsMax } = limits;
@@ -177,7 +183,9 @@ function spawnInside(
   const unavailable = joinThread(cgroup);
   let child: Bun.Subprocess;
   try {
-    child = spawn(context, cgroup, request, path);
+    const enters = cgroup.directories.find(({ hierarchy }) => backendOf(hierarchy).clonesIntoCgroup)?.path;
+    child = start(enters);
+    request.observer?.spawned(enters);
     if (takesSlot) {
       moveToWrapperSlot(cgroup);
       const [own] = applyCgroupLimits(cgroup, { pidsMax });
@@ -198,13 +206,6 @@ function spawnInside(
     child,
     outcomes: [...withdrawFromOutsiders(outcomes, cgroup, pid, outside), ...attributes.outcomes],
   };
-}
-
-function spawn({ host }: Context, cgroup: JobCgroup, request: StartRequest, path: string): Bun.Subprocess {
-  const entered = cgroup.directories.find(({ hierarchy }) => backendOf(hierarchy).clonesIntoCgroup)?.path;
-  const child = spawnWorkload(host, { ...request, path, enters: entered });
-  request.observer?.spawned(entered);
-  return child;
 }
 
 /** The exit codes are those of shells. */

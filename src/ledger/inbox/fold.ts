@@ -56,7 +56,7 @@ function foldPart(db: Database, inbox: Inbox, names: readonly string[]): { name:
   if (records.length > 0) mergeAll.immediate();
   for (const { name, file } of files) {
     if (!merged.has(name)) putAside(inbox, name, file, misfits.get(name));
-    else if (!isOpenName(name)) remove(inbox, name);
+    else if (!isOpenName(name)) removeFolded(inbox, name, file);
   }
   return [...merged].map(([name, key]) => ({ name, key })).filter(({ name }) => isOpenName(name));
 }
@@ -87,7 +87,7 @@ function mergeSafely(db: Database, inbox: Inbox, record: InboxRecord): string | 
 }
 
 /** Records what an inbox file says and the ledger does not know yet. Repeating it changes nothing. */
-export function mergeRecord(db: Database, record: InboxRecord, report: (text: string) => void): void {
+function mergeRecord(db: Database, record: InboxRecord, report: (text: string) => void): void {
   const { key, start, result, isCleanedUp } = record;
   const select = "SELECT state, released FROM jobs WHERE key = ?";
   const before = db.query<{ state: string; released: number }, [string]>(select).get(key);
@@ -116,10 +116,15 @@ function insertOpen(db: Database, { key, jobId, job }: InboxRecord, report: (tex
     insert(db, "jobs", job);
     return;
   }
-  const suffix = `-${key.slice(-8)}`;
-  const otherId = `${jobId.slice(0, MAX_JOB_ID - suffix.length)}${suffix}`;
+  const otherId = replacementId({ key, jobId });
   insert(db, "jobs", { ...job, job_id: otherId });
   report(`two jobs that run have the id ${jobId}: the one that was recorded later has the id ${otherId} now`);
+}
+
+/** Returns the id of a job whose own id an open job has. */
+export function replacementId({ key, jobId }: { key: string; jobId: string }): string {
+  const suffix = `-${key.slice(-8)}`;
+  return `${jobId.slice(0, MAX_JOB_ID - suffix.length)}${suffix}`;
 }
 
 /** Records a start. A job whose process another job governs stays recorded as starting, until its result comes. */
@@ -147,14 +152,23 @@ function update(db: Database, key: string, columns: Row): void {
  * another version of ffrtmp, or another user may have written it.
  */
 function putAside(inbox: Inbox, name: string, { parsed, mtimeMs }: ReadFile, misfit?: string): void {
-  const path = `${inbox.directory}/${name}`;
   if (parsed === "incomplete") {
     if (Math.abs(Date.now() - mtimeMs) > ABANDONED_AFTER_MS) remove(inbox, name);
-  } else if (misfit !== undefined || ("rejected" in parsed && parsed.isDamaged)) {
-    const reason = misfit ?? ("rejected" in parsed ? parsed.rejected : "");
-    renameSync(path, `${path}${DAMAGED_SUFFIX}`);
-    inbox.report(`${path} is damaged (${reason}): it was set aside as ${name}${DAMAGED_SUFFIX}`);
-  }
+  } else if (misfit !== undefined) keepDamaged(inbox, name, misfit);
+  else if ("rejected" in parsed && parsed.isDamaged) keepDamaged(inbox, name, parsed.rejected);
+}
+
+/** Removes a file whose content is in the ledger, and keeps one with lines that are not. */
+function removeFolded(inbox: Inbox, name: string, { parsed }: ReadFile): void {
+  if (typeof parsed === "object" && "damage" in parsed && parsed.damage !== undefined)
+    keepDamaged(inbox, name, parsed.damage);
+  else remove(inbox, name);
+}
+
+function keepDamaged({ directory, report }: Inbox, name: string, reason: string): void {
+  const aside = `${name}${DAMAGED_SUFFIX}`;
+  renameSync(`${directory}/${name}`, `${directory}/${aside}`);
+  report(`${directory}/${name} is damaged (${reason}): it was set aside as ${aside}`);
 }
 
 function remove({ directory }: Inbox, name: string): void {

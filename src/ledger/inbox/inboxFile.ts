@@ -54,23 +54,32 @@ export function createInboxFile(
   { job }: Omit<RegisteredLine, "version">,
 ): InboxFile | "taken" | number {
   const name = `${job.jobId}${OPEN_SUFFIX}`;
-  const path = `${directory}/${name}`;
   const flags = O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_NOFOLLOW | O_CLOEXEC;
-  const fd = syscall("openat", AT_FDCWD, text(path), flags, FILE_MODE);
+  const path = text(`${directory}/${name}`);
+  // Before the file exists: a death between its creation and the write leaves it empty.
+  const line = encodeLine({ version: 1, job });
+  const fd = syscall("openat", AT_FDCWD, path, flags, FILE_MODE);
   if (fd < 0) return fd === -EEXIST ? "taken" : fd;
+  const written = syscall("write", fd, line, line.byteLength);
   const identity = identityOf(fd, "", AT_EMPTY_PATH);
   const file = { directory, name, key: job.key, fd, identity: typeof identity === "string" ? identity : "" };
-  const written = appendLine(file, { version: 1, job });
-  if (written === "written") return file;
-  // Without its name, the file was empty for so long that another ffrtmp has removed it.
-  if (written === "folded") closeFd(fd);
-  else abandonInboxFile(file);
-  return written === "folded" ? "taken" : written.failed;
+  if (written !== line.byteLength) {
+    abandonInboxFile(file);
+    return Math.min(written, 0);
+  }
+  if (hasItsName(file)) return file;
+  // It was empty for so long that another ffrtmp has removed it.
+  closeFd(fd);
+  return "taken";
+}
+
+function encodeLine(line: InboxLine): Uint8Array {
+  return new TextEncoder().encode(`${JSON.stringify(line)}\n`);
 }
 
 /** Appends a line with one write, then checks the name. The order counts: a file that is folded later contains the line. */
-export function appendLine(file: InboxFile, line: InboxLine): Appended {
-  const bytes = new TextEncoder().encode(`${JSON.stringify(line)}\n`);
+function appendLine(file: InboxFile, line: InboxLine): Appended {
+  const bytes = encodeLine(line);
   const written = syscall("write", file.fd, bytes, bytes.byteLength);
   if (written !== bytes.byteLength) return { failed: Math.min(written, 0) };
   return hasItsName(file) ? "written" : "folded";

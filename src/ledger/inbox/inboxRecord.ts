@@ -22,6 +22,8 @@ export interface InboxRecord {
   readonly result: Row | undefined;
   /** Nothing of the ended job is left in the system. */
   readonly isCleanedUp: boolean;
+  /** Why later lines of the file are not in this record. What is left of the job is recovered as after a death. */
+  readonly damage: string | undefined;
 }
 
 /** Why nothing of a file may be used. `isDamaged`: this ffrtmp would have written it otherwise. */
@@ -48,14 +50,12 @@ export function isOpenName(name: string): boolean {
 
 /** Reads the lines of an inbox file. A last line without a newline is left out: its writer died during the write. */
 export function parseInboxFile(name: string, text: string): Parsed {
-  const lines = text.split("\n").slice(0, -1);
-  if (lines.length === 0) return "incomplete";
+  const [first, ...rest] = text.split("\n").slice(0, -1);
+  if (first === undefined) return "incomplete";
   try {
-    const [first, ...rest] = lines.map(parseObject);
-    return toRecord(name, first as Fields, rest);
+    return withLaterLines(name, parseFirst(name, parseObject(first)), rest);
   } catch (error) {
-    const isDamaged = !(error instanceof OtherVersion);
-    return { rejected: error instanceof Error ? error.message : String(error), isDamaged };
+    return { rejected: describe(error), isDamaged: !(error instanceof OtherVersion) };
   }
 }
 
@@ -71,13 +71,12 @@ function parseObject(line: string): Fields {
   return value as Fields;
 }
 
-function toRecord(name: string, first: Fields, rest: Fields[]): InboxRecord {
-  const { version } = first;
+function parseFirst(name: string, { version, job: recorded }: Fields): InboxRecord {
   if (version !== 1) {
     const reason = `its version is ${version}, and this ffrtmp knows version 1`;
     throw Number.isSafeInteger(version) ? new OtherVersion(reason) : new Error(reason);
   }
-  const job = jobToRow({ ...(first["job"] as StartingJob), state: "starting", process: null });
+  const job = jobToRow({ ...(recorded as StartingJob), state: "starting", process: null });
   const { key, job_id: jobId, mode } = job;
   if (typeof key !== "string" || !KEY.test(key)) throw new Error("it has no valid key");
   if (typeof jobId !== "string" || !JOB_ID.test(jobId)) throw new Error("it has no valid job id");
@@ -85,18 +84,35 @@ function toRecord(name: string, first: Fields, rest: Fields[]): InboxRecord {
   const names = [`${jobId}${OPEN_SUFFIX}`, `${key}${DONE_SUFFIX}`];
   if (!names.includes(name) && !name.endsWith(FOLDED_SUFFIX))
     throw new Error("its name is not that of its job");
-  const running = rest.find((line) => "running" in line)?.["running"] as RunningLine["running"] | undefined;
-  const result = rest.find((line) => "result" in line)?.["result"] as JobResult | undefined;
-  const record: InboxRecord = {
-    key,
-    jobId,
-    job,
-    start: running && startColumns(running),
-    result: result && resultToRow(result),
-    isCleanedUp: name.endsWith(DONE_SUFFIX),
-  };
-  rejectUnreadable(record);
-  return record;
+  rowToJob(job);
+  return { key, jobId, job, start: undefined, result: undefined, isCleanedUp: false, damage: undefined };
+}
+
+/** Adds the lines up to the first one that is damaged. */
+function withLaterLines(name: string, first: InboxRecord, lines: readonly string[]): InboxRecord {
+  let record = first;
+  try {
+    for (const line of lines) record = withLine(record, parseObject(line));
+  } catch (error) {
+    return { ...record, damage: describe(error) };
+  }
+  if (!name.endsWith(DONE_SUFFIX)) return record;
+  if (record.result !== undefined) return { ...record, isCleanedUp: true };
+  return { ...record, damage: "its name says that the job has ended, and it has no result" };
+}
+
+/** Throws for a line that the ledger could not be read with later. The types of columns are checked by its schema. */
+function withLine(record: InboxRecord, { running, result }: Fields): InboxRecord {
+  if (running !== undefined) {
+    const start = startColumns(running as RunningLine["running"]);
+    rowToJob({ ...record.job, ...start });
+    return { ...record, start };
+  }
+  if (result === undefined) throw new Error("it has a line that is neither a start nor a result");
+  const row = resultToRow(result as JobResult);
+  rowToResult(row);
+  if (row["key"] !== record.key) throw new Error("its result is that of another job");
+  return { ...record, result: row };
 }
 
 function startColumns({ process, startedMs, startedBootMs, ...facts }: RunningLine["running"]): Row {
@@ -110,21 +126,14 @@ function startColumns({ process, startedMs, startedBootMs, ...facts }: RunningLi
   };
 }
 
-/** Throws for rows that the ledger could not be read with later. The types of columns are checked by its schema. */
-function rejectUnreadable({ key, job, start, result, isCleanedUp }: InboxRecord): void {
-  rowToJob({ ...job, ...start });
-  if (result === undefined) {
-    if (isCleanedUp) throw new Error("it is marked as finished, and has no result");
-    return;
-  }
-  rowToResult(result);
-  if (result["key"] !== key) throw new Error("its result is that of another job");
-}
-
 /** Returns the row of the job as a ledger with the whole record has it. */
 export function currentRow({ job, start, result, isCleanedUp }: InboxRecord): Row {
   const open = { ...job, ...start };
   if (result === undefined) return open;
   const ended = { ...open, state: "ended", observer_pid: null, observer_start_ticks: null };
   return isCleanedUp ? { ...ended, released: 1, changes: "[]" } : ended;
+}
+
+function describe(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

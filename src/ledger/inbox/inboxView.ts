@@ -121,10 +121,14 @@ export class InboxView {
     this.refresh(file);
   }
 
+  /** Only their owner can rename and remove files. */
+  #mayFold(file: Database | undefined): file is Database {
+    return file !== undefined && this.#owner === process.geteuid?.();
+  }
+
   #fold(file: Database | undefined, names: readonly string[]): void {
     const owner = this.#owner;
-    // Only their owner can rename and remove them.
-    if (file === undefined || owner === undefined || owner !== process.geteuid?.()) return;
+    if (owner === undefined || !this.#mayFold(file)) return;
     const inbox: Inbox = { directory: this.directory, owner, report: (text) => this.#reportOnce(text) };
     foldFiles(file, inbox, names);
   }
@@ -156,8 +160,9 @@ export class InboxView {
     if (found === "gone") return true;
     const { parsed, size } = found;
     const isRejected = typeof parsed === "object" && "rejected" in parsed;
-    if (isRejected) this.#reportOnce(`${this.directory}/${name} is left out: ${parsed.rejected}`);
-    const record = isRejected || parsed === "incomplete" ? undefined : parsed;
+    if (isRejected && !(parsed.isDamaged && this.#mayFold(file)))
+      this.#reportOnce(`${this.directory}/${name} is left out: ${parsed.rejected}`);
+    const record = isRejected || parsed === "incomplete" ? undefined : unlessEnding(name, parsed);
     const isGrowing = isOpenName(name) && (record === undefined ? parsed === "incomplete" : !record.start);
     const isFolded = record && file?.query("SELECT 1 FROM jobs WHERE key = ?").get(record.key);
     const isUsed = record !== undefined && !isFolded && this.#insert(name, record);
@@ -224,6 +229,14 @@ function stampOf(stat: BigIntStats | undefined): string {
 
 function isSettled({ ctimeMs }: BigIntStats): boolean {
   return Math.abs(Date.now() - Number(ctimeMs)) > CLOCK_TICK_MS;
+}
+
+/**
+ * A job that has its result and not its last name is about to be cleaned up by its writer, which must not be disturbed. If
+ * that has died, the recovery of the job folds the file, and finds the result.
+ */
+function unlessEnding(name: string, record: InboxRecord): InboxRecord {
+  return isOpenName(name) ? { ...record, result: undefined } : record;
 }
 
 /** Returns `undefined` for a file that is missing, or that this user may not see. */

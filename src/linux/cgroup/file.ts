@@ -1,3 +1,4 @@
+import { parseDigits } from "../../sys/digits.ts";
 import { describeErrno } from "../../sys/errno.ts";
 import type { CgroupFs } from "../cgroupFs.ts";
 import type { FileWritten } from "../change.ts";
@@ -63,14 +64,19 @@ export function readWords(fs: CgroupFs, path: string): string[] {
 /** Reads a whole number from a one-number file. `"max"` and anything else that is not a number become `undefined`. */
 export function readNumber(directory: CgroupFiles, file: string): number | undefined {
   const text = readCgroupFile(directory, file);
-  return text !== undefined && /^\d+$/.test(text) ? Number(text) : undefined;
+  return text === undefined ? undefined : parseDigits(text);
 }
 
 // nr_throttled 12
 // throttled_usec 5000000
 export function readCounters(directory: CgroupFiles, file: string): ReadonlyMap<string, number> {
-  const lines = (readCgroupFile(directory, file) ?? "").matchAll(/^(\S+) (\d+)$/gm);
-  return new Map([...lines].map(([, name = "", value]) => [name, Number(value)]));
+  const counters = new Map<string, number>();
+  for (const line of (readCgroupFile(directory, file) ?? "").split("\n")) {
+    const [name = "", value = "", ...rest] = line.split(" ");
+    const number = parseDigits(value);
+    if (name !== "" && number !== undefined && rest.length === 0) counters.set(name, number);
+  }
+  return counters;
 }
 
 /** Sums the bytes of all devices in a file. The group of each pattern is a number of bytes. */
@@ -80,6 +86,8 @@ export function readIoBytes(
   patterns: { read: RegExp; written: RegExp },
 ) {
   const text = readCgroupFile(directory, file);
+  // Without any, as after most short jobs. v1 adds the total.
+  if (text === "" || text === "Total 0") return { ioReadBytes: 0, ioWriteBytes: 0 };
   const sum = (pattern: RegExp): number | null =>
     text === undefined
       ? null

@@ -1,3 +1,4 @@
+import { parseDigits } from "../../sys/digits.ts";
 import { type Host, readProcFile } from "../host.ts";
 
 /** The fields of /proc/PID/stat that are used. Source: proc_pid_stat(5). */
@@ -26,30 +27,41 @@ const PF_KTHREAD = 0x00200000;
 /** USER_HZ is 100 on all supported architectures. */
 const TICKS_PER_SECOND = 100;
 
-// state, ppid, pgrp, session, tty_nr, tpgid, flags, nine more, nice, num_threads, one more, starttime, and
-// the space after it, which shows that the number is complete
-const FIELDS_3_TO_22 = /^ (\S) (\d+) -?\d+ (-?\d+) -?\d+ -?\d+ (\d+)(?: -?\d+){9} (-?\d+) (\d+) -?\d+ (\d+) /;
+/** Fields 4 to 22 are numbers, of which these are never negative: ppid, flags, num_threads and starttime. */
+const UNSIGNED = [4, 9, 20, 22];
 
 // 4026 (ffmpeg) S 1 4026 4026 0 -1 4194560 …   ← comm may contain spaces and ')': split after the last ')'
 export function parseStat(text: string): ProcStat | undefined {
   const open = text.indexOf("(");
   const close = text.lastIndexOf(")");
-  const head = /^([1-9]\d*) $/.exec(text.slice(0, Math.max(open, 0)));
-  const fields = FIELDS_3_TO_22.exec(text.slice(close + 1));
-  if (!head || !fields) return undefined;
-  const pid = Number(head[1]);
-  const startTicks = Number(fields[7]);
+  if (open < 2 || text[open - 1] !== " " || text[0] === "0") return undefined;
+  const pid = parseDigits(text.slice(0, open - 1));
+  // The fields from the third on, between single spaces.
+  const [before, ...words] = text.slice(close + 1).split(" ");
+  const [state = ""] = words;
+  // The space after field 22 shows that the number is complete.
+  if (pid === undefined || before !== "" || state.length !== 1 || words.length < 21) return undefined;
+  const fields: number[] = [];
+  for (let field = 4; field <= 22; field++) {
+    const word = words[field - 3] as string;
+    const isNegative = word.startsWith("-") && !UNSIGNED.includes(field);
+    const size = parseDigits(isNegative ? word.slice(1) : word);
+    if (size === undefined) return undefined;
+    fields[field] = isNegative ? -size : size;
+  }
+  const field = (number: number): number => fields[number] as number;
+  const startTicks = field(22);
   if (!Number.isSafeInteger(pid) || !Number.isSafeInteger(startTicks)) return undefined;
   return {
     pid,
     comm: text.slice(open + 1, close),
-    state: fields[1] as string,
-    ppid: Number(fields[2]),
-    session: Number(fields[3]),
-    isExiting: (Number(fields[4]) & PF_EXITING) !== 0,
-    isKernelThread: (Number(fields[4]) & PF_KTHREAD) !== 0,
-    nice: Number(fields[5]),
-    threads: Number(fields[6]),
+    state,
+    ppid: field(4),
+    session: field(6),
+    isExiting: (field(9) & PF_EXITING) !== 0,
+    isKernelThread: (field(9) & PF_KTHREAD) !== 0,
+    nice: field(19),
+    threads: field(20),
     startTicks,
   };
 }

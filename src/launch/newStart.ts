@@ -1,0 +1,96 @@
+import { type RunningJob, type StartingJob, toRunning } from "../jobs/model/job.ts";
+import { listInheritedFiles } from "../jobs/start/inheritedFiles.ts";
+import type { InboxFile } from "../ledger/inbox/inboxFile.ts";
+import type { ProcessIdentity } from "../linux/proc/identity.ts";
+import { readLink } from "../linux/proc/table.ts";
+import { blockStopSignals } from "../sys/childWait.ts";
+import { closeFd, keepOnExec } from "../sys/descriptor.ts";
+import { readBytesFile, statusOf } from "../sys/files.ts";
+import { executeAgain } from "../sys/ownProcess.ts";
+import { openPidfd } from "../sys/pidfd.ts";
+import type { LaunchedJob } from "./end.ts";
+import { launchHost } from "./launch.ts";
+
+/** The variable that tells a new start of this program which child it waits for. */
+const WAITING = "FFRTMP_WAITING";
+/** The kernel takes no longer variable: MAX_ARG_STRLEN, execve(2). */
+const MAX_VARIABLE_BYTES = 128 * 1024;
+
+/** The options of a `run` that its end depends on. */
+export interface RunOptions {
+  statePath?: string;
+  json?: boolean;
+  /** It is the background copy of `--detach`. */
+  isInBackground?: boolean;
+}
+
+/** A job whose workload is a child of this process. `file`: its record is in the inbox; absent: it is in the ledger. */
+type WaitingJob = Pick<LaunchedJob, "registered" | "running"> & {
+  readonly file?: InboxFile;
+  readonly options?: RunOptions;
+};
+
+/** The same in a new start of this process, with the PID of the child. */
+export type TakenOverJob = LaunchedJob & WaitingJob & { readonly pid: number };
+
+/**
+ * Replaces this process with a new start of the same program, which waits for the child `pid` and has nothing else in its
+ * memory: execve(2) keeps the PID, the children, open files, ignored signals and the signal filter. Returns if that is not
+ * possible; this start waits then.
+ */
+export function continueInNewStart({ registered, running, file, options }: WaitingJob, pid: number): void {
+  const { process, startedMs, startedBootMs, outcomes, cgroup, changes } = running;
+  const facts = { process, startedMs, startedBootMs, outcomes, cgroup, changes };
+  const waiting = { registered, running: facts, file, options, pid };
+  const variable = new TextEncoder().encode(`${WAITING}=${JSON.stringify(waiting)}`);
+  if (variable.length >= MAX_VARIABLE_BYTES || !isOwnExecutable() || !hasPidfds(pid)) return;
+  for (const fd of [...listCallersFiles(), ...(file === undefined ? [] : [file.fd])]) keepOnExec(fd);
+  blockStopSignals();
+  const argv = splitWords(readBytesFile("/proc/self/cmdline"));
+  executeAgain(argv, [...splitWords(readBytesFile("/proc/self/environ")), variable]);
+}
+
+/** Returns the job that this start has to wait for, once; `undefined` in a first start. */
+export function takeWaitingJob(environment: NodeJS.ProcessEnv): TakenOverJob | undefined {
+  const text = environment[WAITING];
+  if (text === undefined) return undefined;
+  delete environment[WAITING];
+  const waiting = JSON.parse(text) as Omit<TakenOverJob, "job">;
+  const { registered, running } = waiting;
+  return { ...waiting, job: { ...toRunning(registered, running), ...running } };
+}
+
+/** Returns a running job of this process as it was registered. */
+export function asRegistered(job: RunningJob, self: ProcessIdentity): StartingJob {
+  const { startedMs: _, startedBootMs: __, ...fields } = job;
+  return { ...fields, state: "starting", observer: self, process: null };
+}
+
+/** After an upgrade the file is another version, which may not know the variable. */
+function isOwnExecutable(): boolean {
+  const [file, own] = [statusOf(process.execPath), statusOf("/proc/self/exe")];
+  return file !== undefined && file.ino === own?.ino && file.dev === own.dev;
+}
+
+function hasPidfds(pid: number): boolean {
+  const pidfd = openPidfd(pid);
+  if (pidfd >= 0) closeFd(pidfd);
+  return pidfd >= 0;
+}
+
+/** Lists the descriptors that the caller opened, such as a lock. The runtime has set close-on-exec on them. */
+function listCallersFiles(): number[] {
+  return listInheritedFiles(launchHost).filter(
+    (fd) => !readLink(launchHost, `self/fd/${fd}`)?.startsWith("anon_inode:"),
+  );
+}
+
+function splitWords(bytes: Uint8Array): Uint8Array[] {
+  const words: Uint8Array[] = [];
+  for (let start = 0; start < bytes.length; ) {
+    const end = bytes.indexOf(0, start);
+    words.push(bytes.subarray(start, end < 0 ? bytes.length : end));
+    start = end < 0 ? bytes.length : end + 1;
+  }
+  return words;
+}

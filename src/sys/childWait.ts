@@ -1,0 +1,107 @@
+import { closeFd } from "./descriptor.ts";
+import { syscall } from "./libc.ts";
+import { openPidfd } from "./pidfd.ts";
+import { signalName } from "./waitStatus.ts";
+import { readU32, readU64, writeU32 } from "./words.ts";
+
+const SIGHUP = 1;
+const SIGINT = 2;
+const SIGTERM = 15;
+const SIGCONT = 18;
+const SIG_BLOCK = 0;
+/** Size of sigset_t in the kernel. */
+const SIGNAL_SET_BYTES = 8;
+const SFD_CLOEXEC = 0o2000000;
+const SFD_NONBLOCK = 0o4000;
+const SIGNAL_INFO_BYTES = 128;
+const RUSAGE_BYTES = 144;
+const POLLIN = 1;
+const EINTR = 4;
+
+/** The end of a child, as wait4(2) reports it. Times are in µs. */
+export interface ChildEnd {
+  readonly status: number;
+  readonly cpuUserUsec: number;
+  readonly cpuSystemUsec: number;
+  readonly memoryPeakBytes: number;
+}
+
+/**
+ * Blocks the signals that `waitForChild` receives: in this thread, in threads that it starts later, and in a program that this
+ * process executes. A blocked signal waits until it is read.
+ */
+export function blockStopSignals(): void {
+  syscall("rt_sigprocmask", SIG_BLOCK, stopSignals(), 0, SIGNAL_SET_BYTES);
+}
+
+/**
+ * Waits for the end of a child or for one of the signals that stop an observer, without the runtime: the whole thread waits.
+ * Call `blockStopSignals` before. Returns the name of a signal, or −errno where this kernel has no pidfds. `onContinue` is
+ * called when this process was stopped and continued.
+ */
+export function waitForChild(pid: number, onContinue: () => void): ChildEnd | string | number {
+  const pidfd = openPidfd(pid);
+  if (pidfd < 0) return pidfd;
+  const signals = syscall("signalfd4", -1, stopSignals(), SIGNAL_SET_BYTES, SFD_CLOEXEC | SFD_NONBLOCK);
+  if (signals < 0) return signals;
+  try {
+    for (;;) {
+      const [, hasEnded] = poll(signals, pidfd);
+      // Before the end: a stop of this process, during which the child ended, is reported together with it.
+      let stop: number | undefined;
+      for (let signal = readSignal(signals); signal !== undefined; signal = readSignal(signals)) {
+        if (signal === SIGCONT) onContinue();
+        else stop ??= signal;
+      }
+      if (hasEnded) return reap(pid);
+      if (stop !== undefined) return signalName(stop);
+    }
+  } finally {
+    closeFd(pidfd);
+    closeFd(signals);
+  }
+}
+
+function stopSignals(): Uint8Array {
+  const set = new Uint8Array(SIGNAL_SET_BYTES);
+  writeU32(
+    set,
+    0,
+    [SIGHUP, SIGINT, SIGTERM, SIGCONT].reduce((bits, signal) => bits | (1 << (signal - 1)), 0),
+  );
+  return set;
+}
+
+/** Waits until one of the files can be read. */
+function poll(...fds: number[]): boolean[] {
+  // struct pollfd { s32 fd; s16 events; s16 revents; }
+  const files = new Uint8Array(8 * fds.length);
+  for (const [index, fd] of fds.entries()) {
+    writeU32(files, 8 * index, fd);
+    files[8 * index + 4] = POLLIN;
+  }
+  while (syscall("ppoll", files, fds.length, 0, 0, 0) === -EINTR);
+  return fds.map((_, index) => files[8 * index + 6] !== 0);
+}
+
+function readSignal(fd: number): number | undefined {
+  // struct signalfd_siginfo { u32 ssi_signo; … }, 128 bytes
+  const info = new Uint8Array(SIGNAL_INFO_BYTES);
+  return syscall("read", fd, info, info.length) === info.length ? readU32(info, 0) : undefined;
+}
+
+/** Returns −errno where another call has waited for the child. */
+function reap(pid: number): ChildEnd | number {
+  const status = new Uint8Array(4);
+  // struct rusage { struct timeval { i64 s; i64 µs; } ru_utime, ru_stime; i64 ru_maxrss, in KiB; … }
+  const usage = new Uint8Array(RUSAGE_BYTES);
+  const reaped = syscall("wait4", pid, status, 0, usage);
+  if (reaped < 0) return reaped;
+  const timeUsec = (offset: number): number => readU64(usage, offset) * 1e6 + readU64(usage, offset + 8);
+  return {
+    status: readU32(status, 0),
+    cpuUserUsec: timeUsec(0),
+    cpuSystemUsec: timeUsec(16),
+    memoryPeakBytes: readU64(usage, 32) * 1024,
+  };
+}

@@ -1,0 +1,215 @@
+import { expect, test } from "bun:test";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import {
+  eventually,
+  isRunning,
+  lacksRoot,
+  type Sandbox,
+  testIf,
+  until,
+  useSandbox,
+} from "../support/sandbox.ts";
+
+const sandbox = useSandbox();
+
+function filesIn(box: Sandbox, name: "inbox" | "launches", suffix: string): string[] {
+  const directory = `${box.state}/${name}`;
+  return existsSync(directory) ? readdirSync(directory).filter((each) => each.endsWith(suffix)) : [];
+}
+
+/**
+ * Runs a command twice with the same options. The first run is planned and recorded, the second repeats it: only then a file
+ * of the inbox has the job, because the ledger was not opened.
+ */
+async function runTwice(words: string[], command: string[], options: Parameters<Sandbox["run"]>[1] = {}) {
+  const box = sandbox();
+  const args = ["run", ...words, "--", ...command];
+  const planned = await box.run(args, options);
+  expect(filesIn(box, "launches", ".json")).toHaveLength(1);
+  expect(filesIn(box, "inbox", ".done")).toEqual([]);
+  const repeated = await box.run(args, options);
+  expect(filesIn(box, "inbox", ".done")).toHaveLength(1);
+  const [second, first] = await box.json(["history"]);
+  return { planned, repeated, first, second };
+}
+
+/** Returns a text without what differs between two jobs. */
+function plain(text: string): string {
+  return text.replaceAll(/(JOB )\S+|(pid=)\d+|(runtime=)\S+/g, "$1$2$3");
+}
+
+for (const [name, command, code] of [
+  ["succeeds", ["true"], 0],
+  ["fails", ["sh", "-c", "exit 3"], 3],
+  ["is killed", ["sh", "-c", "kill -9 $$"], 137],
+] as const) {
+  test(`a repeated launch of a command that ${name} has the same output, code and result`, async () => {
+    const { planned, repeated, first, second } = await runTwice(["--cpu-quota", "100"], [...command]);
+    expect(planned.code).toBe(code);
+    expect(repeated.code).toBe(code);
+    expect(plain(repeated.stderr)).toBe(plain(planned.stderr));
+    expect(Object.keys(second)).toEqual(Object.keys(first));
+    for (const key of [
+      "outcome",
+      "sla",
+      "reason",
+      "mode",
+      "exit_evidence",
+      "exit_code",
+      "signal",
+      "limits",
+      "command",
+    ])
+      expect({ key, value: second[key] }).toEqual({ key, value: first[key] });
+  });
+}
+
+test("a repeated launch gives its workload the caller's descriptors, directory, environment and session", async () => {
+  const script =
+    'echo "out $PWD $X $(ulimit -n)"; echo err >&2; cat; cut -d" " -f5-6 /proc/$$/stat | tr " " = | sed s/$$/PID/g';
+  const options = { env: { X: "given" }, cwd: sandbox().directory };
+  const run = () =>
+    runTwice(["--cpu-quota", "100"], ["sh", "-c", script], { ...options, stdin: new Blob(["in\n"]) });
+  const { planned, repeated } = await run();
+  expect(repeated.stdout).toBe(planned.stdout);
+  expect(repeated.stdout).toContain("given");
+  expect(repeated.stdout).toContain("in\n");
+  expect(repeated.stdout).toContain("PID=PID");
+});
+
+test("a repeated launch has the limits of its options, and leaves no cgroup", async () => {
+  const command = [
+    "sh",
+    "-c",
+    "cat /proc/self/cgroup; d=$(sed -n 's/^[0-9]*:cpu:/\\/sys\\/fs\\/cgroup\\/cpu/p' /proc/self/cgroup); cat $d/cpu.cfs_quota_us $d/cpu.shares",
+  ];
+  const { planned, repeated } = await runTwice(["--cpu-quota", "50", "--cpu-weight", "200"], command);
+  const withoutId = (text: string) => text.replaceAll(/-sh-[0-9a-z]+-[0-9a-f]{2}/g, "-ID");
+  expect(withoutId(repeated.stdout)).toBe(withoutId(planned.stdout));
+  expect(repeated.stdout).toContain("ffrtmp-");
+});
+
+test("a command that cannot be run is refused as before", async () => {
+  await runTwice(["--cpu-quota", "100"], ["true"]);
+  const { code, stderr } = await sandbox().run(["run", "--cpu-quota", "100", "--", "no-such-command"]);
+  expect(code).toBe(127);
+  expect(stderr).toContain("no-such-command is not in PATH");
+  expect(filesIn(sandbox(), "inbox", ".job")).toEqual([]);
+});
+
+test("a command that looks like an option is not taken for one of the recorded options", async () => {
+  await runTwice(["--cpu-quota", "100"], ["true"]);
+  const { code, stderr } = await sandbox().run(["run", "--cpu-quota", "100", "--", "--json", "true"]);
+  expect(code).toBe(127);
+  expect(stderr).toContain("cannot run --json");
+});
+
+test("options that need the ledger are planned each time", async () => {
+  const box = sandbox();
+  for (const words of [
+    ["--job-id", "a"],
+    ["--json"],
+    ["--tenant", "acme"],
+    ["--result-file", box.path("result")],
+  ]) {
+    await box.run(["run", ...words, "--", "true"]);
+    expect(filesIn(box, "launches", ".json")).toEqual([]);
+  }
+});
+
+test("after a signal to the wrapper of a repeated launch, its job is found and keeps its limits", async () => {
+  const box = sandbox();
+  await runTwice(["--cpu-quota", "100"], ["true"]);
+  const path = box.path("stderr");
+  const wrapper = box.start(["run", "--cpu-quota", "100", "--", "sleep", "60"], {
+    stderr: openSync(path, "w"),
+  });
+  await until("the job is recorded", () => filesIn(box, "inbox", ".job").length > 0);
+  const { job_id: jobId, pid } = await eventually("the job runs", async () => (await box.json(["ps"]))[0]);
+  box.adopt(pid);
+  wrapper.kill("SIGTERM");
+  expect(await wrapper.exited).toBe(143);
+  expect(readFileSync(path, "utf8")).toContain(`job ${jobId} keeps running under its limits`);
+  expect(isRunning(pid)).toBe(true);
+  expect(await box.json(["ps"])).toMatchObject([{ job_id: jobId, pid, observer_pid: null }]);
+});
+
+test("survivors of a repeated launch are reported as those of a planned one", async () => {
+  const command = ["sh", "-c", "sleep 60 2>&- & echo $!"];
+  const box = sandbox();
+  await runTwice(["--cpu-quota", "100"], ["true"]);
+  const { stdout, stderr, code } = await box.run(["run", "--cpu-quota", "100", "--", ...command], {
+    stdin: "ignore",
+    stdout: openSync(box.path("out"), "w"),
+  });
+  expect({ stdout, code }).toMatchObject({ code: 0 });
+  const survivor = Number(readFileSync(box.path("out"), "utf8"));
+  box.adopt(survivor);
+  expect(stderr).toContain(`left processes running: PID ${survivor}`);
+  expect(await box.json(["history"])).toHaveLength(3);
+});
+
+testIf(lacksRoot())("root uses no record that another user can change", async () => {
+  const box = sandbox();
+  await runTwice(["--cpu-quota", "100"], ["true"]);
+  const [name = ""] = filesIn(box, "launches", ".json");
+  const path = `${box.state}/launches/${name}`;
+  const record = readFileSync(path, "utf8");
+  const isRepeated = async (): Promise<boolean> => {
+    await box.run(["history"]);
+    const before = (await box.json(["history"])).length;
+    const { code } = await box.run(["run", "--cpu-quota", "100", "--", "true"]);
+    expect(code).toBe(0);
+    const isInInbox = filesIn(box, "inbox", ".done").length > 0;
+    expect(await box.json(["history"])).toHaveLength(before + 1);
+    return isInInbox;
+  };
+  expect(await isRepeated()).toBe(true);
+  chmodSync(path, 0o662);
+  expect(await isRepeated()).toBe(false);
+  // The launch that was planned instead has replaced the record.
+  expect(await isRepeated()).toBe(true);
+  chmodSync(`${box.state}/launches`, 0o777);
+  expect(await isRepeated()).toBe(false);
+  chmodSync(`${box.state}/launches`, 0o750);
+  for (const content of [
+    "",
+    "{",
+    "null\nnull\n",
+    record.replace(
+      '"before":[',
+      '"before":[{"call":"write","path":"/sys/fs/cgroup/cpu/cpu.shares","data":"2"},',
+    ),
+  ]) {
+    writeFileSync(path, content);
+    expect({ content: content.slice(0, 20), isRepeated: await isRepeated() }).toEqual({
+      content: content.slice(0, 20),
+      isRepeated: false,
+    });
+  }
+  const elsewhere = box.path("elsewhere");
+  mkdirSync(elsewhere);
+  writeFileSync(`${elsewhere}/record`, record, { mode: 0o640 });
+  await box.run(["history"]);
+  const { unlinkSync } = await import("node:fs");
+  unlinkSync(path);
+  symlinkSync(`${elsewhere}/record`, path);
+  expect(await isRepeated()).toBe(false);
+});
+
+test("many kinds of launches leave a bounded number of records", async () => {
+  for (let quota = 1; quota <= 70; quota++)
+    await sandbox().run(["run", "--cpu-quota", String(quota), "--", "true"]);
+  const records = filesIn(sandbox(), "launches", "");
+  expect(records.length).toBeLessThanOrEqual(64);
+  expect(records.length).toBeGreaterThan(60);
+});
