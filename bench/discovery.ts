@@ -12,9 +12,13 @@ import { join } from "node:path";
 import { setOrdinaryScheduling, setRealtimeSchedulingOfAllThreads } from "../src/sys/scheduling.ts";
 import { type Benchmark, progress } from "./lib/benchmark.ts";
 import {
+  cpuHierarchy,
+  cpuSwitch,
+  directoryOfProcess,
   governedHierarchies,
   type Mounted,
   makeGroup,
+  oneCpu,
   readKnob,
   removeGroups,
   setKnob,
@@ -60,6 +64,8 @@ export const discovery: Benchmark = {
   async run({ quick }) {
     using ffrtmp = new FfrtmpUnderTest();
     const hierarchies = governedHierarchies();
+    using cpu = cpuSwitch(hierarchies);
+    cpu.set(true);
     const directory = mkdtempSync(join(tmpdir(), "ffrtmp-bench-targets-"));
     const counts = quick ? { stay: 40, short: 100 } : { stay: 300, short: 1000 };
     const watch = (name: string, processName: string, extra: string[], few: boolean): Governor => ({
@@ -86,8 +92,9 @@ export const discovery: Benchmark = {
       ),
     ];
     try {
+      const { file, text } = oneCpu(hierarchies);
       makeGroup(hierarchies, GROUP);
-      setKnob(hierarchies, "cpu", GROUP, "cpu.cfs_quota_us", "100000");
+      setKnob(hierarchies, "cpu", GROUP, file, text);
       makeGroup(hierarchies, FLOOR_GROUP);
       for (const { processName } of governors) copyFileSync("/bin/sleep", join(directory, processName));
       const parts: string[] = [];
@@ -224,9 +231,11 @@ function isIn(pid: number, groupPrefix: string, hierarchies: Mounted[]): boolean
   }
   const names = text.split(`/${groupPrefix}`).length - 1;
   if (names < hierarchies.length) return false;
-  const name = /:(?:[^:\n]*,)?cpu(?:,[^:\n]*)?:.*\/([^/\n]+)$/m.exec(text)?.[1] ?? "";
-  const cpu = hierarchies.find(({ controllers }) => controllers.includes("cpu"));
-  return cpu !== undefined && Number(readKnob(cpu, name, "cpu.cfs_quota_us")) > 0;
+  const cpu = cpuHierarchy(hierarchies);
+  const directory = directoryOfProcess(pid, cpu);
+  return (
+    directory !== undefined && Number.parseInt(readKnob(directory, oneCpu(hierarchies).file) ?? "", 10) > 0
+  );
 }
 
 /** Times of one write of a pid to a cgroup.procs file, ms: no program can move a process faster. */
@@ -237,12 +246,12 @@ interface Floor {
 }
 
 async function measureFloor(hierarchies: Mounted[], count: number, floor: Floor): Promise<void> {
-  const cpu = hierarchies.find(({ controllers }) => controllers.includes("cpu")) as Mounted;
+  const cpu = cpuHierarchy(hierarchies);
   const sleeper = Bun.spawn({ cmd: ["sleep", "600"], stdio: ["ignore", "ignore", "ignore"] });
   try {
     for (let round = 0; round < 2 * count; round++) {
       await Bun.sleep(20 + Math.random() * 100);
-      const group = round % 2 === 0 ? `${cpu.directory}/${FLOOR_GROUP}` : cpu.directory;
+      const group = round % 2 === 0 ? `${cpu.directory}/${FLOOR_GROUP}` : cpu.own;
       const isAfterExec = round % 4 >= 2;
       const other = isAfterExec
         ? Bun.spawn({ cmd: ["sleep", "600"], stdio: ["ignore", "ignore", "ignore"] })

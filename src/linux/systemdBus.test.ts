@@ -64,6 +64,20 @@ test("properties are read in the order of their names", async () => {
   });
 });
 
+test("calls that belong together are made over one connection, and others over one each", async () => {
+  const { path } = await startManager("counting");
+  const bus = busOf(path);
+  const started = (on: Bus): string | undefined => on.startTransientUnit("system", "x.scope", []);
+  expect([started(bus), started(bus)]).toEqual([
+    "systemd: connection 1, call 1",
+    "systemd: connection 2, call 1",
+  ]);
+  expect(bus.inOneConnection((connected) => [started(connected), started(connected)])).toEqual([
+    "systemd: connection 3, call 1",
+    "systemd: connection 3, call 2",
+  ]);
+});
+
 test("the text of an error of the manager is the reason", async () => {
   const { path } = await startManager("knowing");
   expect(busOf(path).startTransientUnit("system", "x.scope", [])).toBe(

@@ -16,6 +16,8 @@ export interface Bus {
   startTransientUnit(manager: Manager, unit: string, properties: readonly BusProperty[]): string | undefined;
   /** Reads properties of a unit, of the interface of its type, such as `Service`. */
   readProperties(manager: Manager, unit: string, type: string, names: readonly string[]): PropertyAnswer;
+  /** Makes the calls of `work` over one connection for each manager. Otherwise each call has one of its own. */
+  inOneConnection<T>(work: (bus: Bus) => T): T;
 }
 
 /** Time limit of one call. A manager that is reloading answers late. */
@@ -64,23 +66,75 @@ function socketsOf(manager: Manager): BusSocket[] {
 
 /** Returns a bus that uses the first socket at which a server answers. */
 export function busAt(sockets: (manager: Manager) => BusSocket[], timeoutMs: number): Bus {
-  const ask = (manager: Manager, calls: Call[]): { answers: Received[] } | { reason: string } => {
-    const reasons: string[] = [];
-    const deadline = performance.now() + timeoutMs;
-    for (const socket of sockets(manager)) {
+  const bus: Bus = {
+    startTransientUnit: (...args) =>
+      bus.inOneConnection((connected) => connected.startTransientUnit(...args)),
+    readProperties: (...args) => bus.inOneConnection((connected) => connected.readProperties(...args)),
+    inOneConnection(work) {
+      const sessions = new Map<string, Session>();
+      const connected: Bus = {
+        ...busWith((manager, calls) => answersOf(sockets(manager), timeoutMs, sessions, calls)),
+        inOneConnection: (inner) => inner(connected),
+      };
       try {
-        const answers = askAt(socket, calls, deadline);
-        const refusal = answers.find(({ kind }) => kind === "error");
-        return refusal ? { reason: `systemd: ${errorText(refusal)}` } : { answers };
-      } catch (error) {
-        if (!(error instanceof NoAnswer)) throw error;
-        if (error.message === "ETIMEDOUT")
-          return { reason: `systemd did not answer within ${timeoutMs / 1000} s` };
-        reasons.push(`${socket.path}: ${error.message}`);
+        return work(connected);
+      } finally {
+        for (const session of sessions.values()) session.close();
       }
-    }
-    return { reason: `systemd cannot be asked: ${reasons.join("; ")}` };
+    },
   };
+  return bus;
+}
+
+type Answers = { answers: Received[] } | { reason: string };
+
+/**
+ * Returns the answers of the first socket at which a server answers. `timeoutMs` is for all sockets together. Sessions that
+ * are open are used, and new ones are added.
+ */
+function answersOf(
+  sockets: readonly BusSocket[],
+  timeoutMs: number,
+  sessions: Map<string, Session>,
+  calls: Call[],
+): Answers {
+  const reasons: string[] = [];
+  const deadline = performance.now() + timeoutMs;
+  for (const socket of sockets) {
+    try {
+      const answers = askAt(socket, deadline, sessions, calls);
+      const refusal = answers.find(({ kind }) => kind === "error");
+      return refusal ? { reason: `systemd: ${errorText(refusal)}` } : { answers };
+    } catch (error) {
+      if (!(error instanceof NoAnswer)) throw error;
+      if (error.message === "ETIMEDOUT")
+        return { reason: `systemd did not answer within ${timeoutMs / 1000} s` };
+      reasons.push(`${socket.path}: ${error.message}`);
+    }
+  }
+  return { reason: `systemd cannot be asked: ${reasons.join("; ")}` };
+}
+
+function askAt(
+  socket: BusSocket,
+  deadline: number,
+  sessions: Map<string, Session>,
+  calls: Call[],
+): Received[] {
+  const session = sessions.get(socket.path) ?? openSession(socket, deadline);
+  sessions.set(socket.path, session);
+  session.deadline = deadline;
+  try {
+    return session.call(calls);
+  } catch (error) {
+    sessions.delete(socket.path);
+    session.close();
+    throw error;
+  }
+}
+
+/** The two calls, made by `ask`. */
+function busWith(ask: (manager: Manager, calls: Call[]) => Answers): Omit<Bus, "inOneConnection"> {
   return {
     startTransientUnit(manager, unit, properties) {
       const variants = properties.map(([name, signature, value]): BusValue[] => [name, { signature, value }]);
@@ -108,15 +162,30 @@ export function busAt(sockets: (manager: Manager) => BusSocket[], timeoutMs: num
   };
 }
 
-function askAt({ path, kind }: BusSocket, calls: Call[], deadline: number): Received[] {
+/** A connection to a manager, directly or over a message bus. */
+interface Session {
+  set deadline(deadline: number);
+  call(calls: Call[]): Received[];
+  close(): void;
+}
+
+function openSession({ path, kind }: BusSocket, deadline: number): Session {
   const connection = BusConnection.open(path, deadline, process.geteuid?.() ?? 0);
-  try {
-    if (kind === "manager") return connection.call(calls);
-    const addressed = calls.map((call) => ({ ...call, destination: SERVICE }));
-    return connection.call([HELLO, ...addressed]).slice(1);
-  } finally {
-    connection.close();
-  }
+  if (kind === "manager") return connection;
+  let isGreeted = false;
+  return {
+    set deadline(next: number) {
+      connection.deadline = next;
+    },
+    call(calls) {
+      const addressed = calls.map((call) => ({ ...call, destination: SERVICE }));
+      const answers = connection.call(isGreeted ? addressed : [HELLO, ...addressed]);
+      const own = isGreeted ? answers : answers.slice(1);
+      isGreeted = true;
+      return own;
+    },
+    close: () => connection.close(),
+  };
 }
 
 /** An error has its text as the first value. */

@@ -15,16 +15,17 @@ const ETIMEDOUT = 110;
 const ENAMETOOLONG = 36;
 
 /**
- * A connected stream socket of AF_UNIX (unix(7)), used synchronously. No call waits longer than until `deadline`, in ms
- * of `performance.now()`; then it returns −ETIMEDOUT.
+ * A connected stream socket of AF_UNIX (unix(7)), used synchronously. No call waits longer than until `deadline`; then it
+ * returns −ETIMEDOUT.
  */
 export class UnixStream {
   readonly #fd: number;
-  readonly #deadline: number;
+  /** In ms of `performance.now()`. */
+  deadline: number;
 
   private constructor(fd: number, deadline: number) {
     this.#fd = fd;
-    this.#deadline = deadline;
+    this.deadline = deadline;
   }
 
   /** Returns −errno where there is no listener, or its queue of connections is full. */
@@ -68,7 +69,7 @@ export class UnixStream {
   }
 
   #wait(events: number): number {
-    const leftMs = Math.max(0, this.#deadline - performance.now());
+    const leftMs = Math.max(0, this.deadline - performance.now());
     // struct pollfd { s32 fd; s16 events; s16 revents; }; struct timespec { s64 seconds; s64 nanoseconds; }
     const poll = new DataView(new ArrayBuffer(8));
     poll.setInt32(0, this.#fd, true);

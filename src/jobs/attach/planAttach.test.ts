@@ -42,7 +42,7 @@ function recordExecution(context: Context): { context: Context; executed: string
       const [file, directory] = [path.slice(path.lastIndexOf("/") + 1), path.slice(0, path.lastIndexOf("/"))];
       if (file === "cgroup.procs") executed.push(`processes-moved ${directory}`);
       else if (file === "cgroup.subtree_control")
-        executed.push(`controller-enabled ${directory} ${data.slice(1)}`);
+        executed.push(...data.split(" ").map((word) => `controller-enabled ${directory} ${word.slice(1)}`));
       else executed.push(`file-written ${path} ${data}`);
     },
   };

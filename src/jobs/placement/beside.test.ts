@@ -70,6 +70,7 @@ test("a caller in the root of all cgroups, in a job, or with systemd needs no pl
   const bus: Bus = {
     startTransientUnit: () => "not asked",
     readProperties: () => ({ reason: "not asked" }),
+    inOneConnection: (work) => work(bus),
   };
   expect(callerIn("/").planned()).toEqual({ placedAs: "child" });
   expect(callerIn("/media/ffrtmp-1f3a9c-outer").planned()).toEqual({ placedAs: "child" });

@@ -1,7 +1,14 @@
+import { basename, dirname } from "node:path";
 import { addUsage, type Usage } from "../../limits/usage.ts";
 import type { CgroupRequest } from "../../linux/cgroup/backend.ts";
+import { readWords } from "../../linux/cgroup/file.ts";
 import { findJobCgroup } from "../../linux/cgroup/findJobCgroup.ts";
-import { cgroupPathOf, type Membership } from "../../linux/cgroup/hierarchies.ts";
+import {
+  ancestorsOf,
+  cgroupPathOf,
+  type Hierarchy,
+  type Membership,
+} from "../../linux/cgroup/hierarchies.ts";
 import type { JobCgroup } from "../../linux/cgroup/jobCgroup.ts";
 import { readUsage } from "../../linux/cgroup/jobUsage.ts";
 import { planJobCgroup } from "../../linux/cgroup/planJobCgroup.ts";
@@ -41,22 +48,23 @@ export function usageOf({ carriedUsage }: Job, cgroup: JobCgroup): Usage {
 /**
  * Removes from a plan the controllers that an operator has disabled for everything in a slice (DisableControllers=, see
  * systemd.resource-control(5)). The kernel would let ffrtmp enable them; systemd would disable them again, with the limits.
- * Call before the plan is executed. Asks systemd only about slices whose controllers the plan would enable. A slice without
- * an answer counts as one without the setting, which is rare.
+ * Call before the plan is executed. Asks systemd only about slices whose controllers the plan would enable, and about those
+ * around the job's own scope where systemd has not given it a controller. A slice without an answer counts as one without
+ * the setting, which is rare.
  */
 export function respectDisabled(context: Context, cgroup: JobCgroup): void {
   const { bus } = context.host;
   const hierarchy = unitsHierarchy(context);
   if (!bus || !hierarchy) return;
   const disabled = new Map<string, string[]>();
-  for (const change of cgroup.changes) {
-    if (change.kind !== "controller-enabled" || change.hierarchy !== hierarchy.key) continue;
-    const slice = sliceOf(cgroupPathOf(hierarchy, change.path));
-    if (slice === undefined) continue;
+  const isDisabledBy = (slice: string, controller: string): boolean => {
     const names = disabled.get(slice) ?? readDisabled(bus, slice);
     disabled.set(slice, names);
-    const { controller } = change;
-    if (!names.includes(controller)) continue;
+    return names.includes(controller);
+  };
+  for (const { path, controller } of [...enabledBy(cgroup, hierarchy), ...notGiven(cgroup, hierarchy)]) {
+    const slice = sliceOf(cgroupPathOf(hierarchy, path));
+    if (slice === undefined || !isDisabledBy(slice, controller)) continue;
     cgroup.unavailable.push({ controller, because: `${slice} disables it (DisableControllers=)` });
     cgroup.changes = cgroup.changes.filter(
       (each) => each.kind !== "controller-enabled" || each.controller !== controller,
@@ -66,6 +74,31 @@ export function respectDisabled(context: Context, cgroup: JobCgroup): void {
       directory.controllers = directory.controllers.filter(({ name }) => name !== controller);
     }
   }
+}
+
+interface ControllerAt {
+  /** The directory of a cgroup that gives the controller to its children, or does not. */
+  path: string;
+  controller: string;
+}
+
+function enabledBy({ changes }: JobCgroup, { key }: Hierarchy): ControllerAt[] {
+  return changes
+    .filter((change) => change.kind === "controller-enabled")
+    .filter((each) => each.hierarchy === key);
+}
+
+/** Returns the controllers that the job's own scope lacks, with each cgroup above it. */
+function notGiven({ fs, directories }: JobCgroup, hierarchy: Hierarchy): ControllerAt[] {
+  return directories.flatMap(({ hierarchy: { key }, path, controllers }) => {
+    const scope = dirname(path);
+    if (key !== hierarchy.key || basename(scope) !== `${basename(path)}.scope`) return [];
+    const given = readWords(fs, `${scope}/cgroup.controllers`);
+    // Before systemd has started the scope, it has no file.
+    const missing = given.length === 0 ? [] : controllers.filter(({ name }) => !given.includes(name));
+    const above = missing.length === 0 ? [] : ancestorsOf(hierarchy, scope);
+    return above.flatMap((each) => missing.map(({ name }) => ({ path: each, controller: name })));
+  });
 }
 
 // /system.slice/system-getty.slice   ← of the machine's own manager; `undefined` for any other cgroup

@@ -18,6 +18,7 @@ function silentBus(): { bus: Bus; started: string[] } {
       return "no scope";
     },
     readProperties: () => ({ reason: "no answer" }),
+    inOneConnection: (work) => work(bus),
   };
   return { bus, started };
 }

@@ -3,6 +3,7 @@ import { directoryOf, type Hierarchy, readMembership } from "../../linux/cgroup/
 import type { Host } from "../../linux/host.ts";
 import { planScope, type ScopePlan, startScope } from "../../linux/systemd/scope.ts";
 import { findUnitFilters, parseUnitPlace } from "../../linux/systemd/units.ts";
+import type { Bus } from "../../linux/systemdBus.ts";
 import { describeErrno } from "../../sys/errno.ts";
 import type { Context } from "../context.ts";
 import { Refusal } from "../errors.ts";
@@ -13,7 +14,7 @@ import { dismissKeeper, KEEPERS_CGROUP, startKeeper } from "./scopeKeeper.ts";
 
 /** The longest wait for systemd to move a process after it has accepted the request. */
 const EFFECT_TIMEOUT_MS = 5000;
-const POLL_MS = 2;
+const POLL_MS = 1;
 const NO_SYSTEMD = "no systemd runs here";
 
 /** Returns the tree of systemd's units; `undefined` where systemd does not run the machine on cgroup v2. */
@@ -62,8 +63,11 @@ export function planOwnScope(context: Context, spec: ScopeSpec): ScopePlan | und
 export function enterOwnScope(context: Context, plan: ScopePlan, jobId: string): string | undefined {
   const { bus } = context.host;
   const own = ownCgroupPath(context);
-  const filters = bus && own !== undefined ? findUnitFilters(bus, own) : undefined;
-  return filters ?? startScopeWith(context, plan, process.pid, jobId);
+  if (!bus) return NO_SYSTEMD;
+  return bus.inOneConnection((connected) => {
+    const filters = own === undefined ? undefined : findUnitFilters(connected, own);
+    return filters ?? startScopeWith(context, connected, plan, process.pid, jobId);
+  });
 }
 
 /** Returns the cgroup of this process in the tree of systemd's units. */
@@ -74,13 +78,19 @@ function ownCgroupPath(context: Context): string | undefined {
 }
 
 /** Starts a scope with a process in it, and moves the process beside the job's cgroup there. Returns why that failed. */
-function startScopeWith(context: Context, plan: ScopePlan, pid: number, jobId: string): string | undefined {
+function startScopeWith(
+  context: Context,
+  bus: Bus,
+  plan: ScopePlan,
+  pid: number,
+  jobId: string,
+): string | undefined {
   const { host } = context;
   const hierarchy = unitsHierarchy(context);
   const directory = hierarchy && directoryOf(hierarchy, plan.cgroupPath);
-  if (!host.bus || !hierarchy || directory === undefined) return NO_SYSTEMD;
+  if (!hierarchy || directory === undefined) return NO_SYSTEMD;
   return (
-    startScope(host.bus, plan, pid, `ffrtmp job ${jobId}`) ??
+    startScope(bus, plan, pid, `ffrtmp job ${jobId}`) ??
     awaitMove(host, pid, hierarchy.key, plan) ??
     // Where no cgroup can be created for the job, it is in the scope itself.
     (hierarchy.isReadOnly ? undefined : moveToKeepers(host, directory, pid))
@@ -118,7 +128,8 @@ function moveToKeepers({ cgroupFs }: Host, scope: string, pid: number): string |
  */
 export function openScope(context: Context, job: Job, plan: ScopePlan): void {
   const keeper = startKeeper(job, pathInScope(context, job) ?? "");
-  const refusal = startScopeWith(context, plan, keeper.pid, job.jobId);
+  const { bus } = context.host;
+  const refusal = bus ? startScopeWith(context, bus, plan, keeper.pid, job.jobId) : NO_SYSTEMD;
   if (refusal === undefined) return;
   dismissKeeper(job);
   throw new Refusal(

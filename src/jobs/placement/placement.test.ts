@@ -15,10 +15,12 @@ const UNRESTRICTED: BusValue[] = ["auto", [], [], [], [], [], [false, []], [], [
 const NOT_DELEGATED: PropertyAnswer = { values: [false] };
 
 function busOf(delegate: PropertyAnswer, filters: PropertyAnswer = { values: UNRESTRICTED }): Bus {
-  return {
+  const bus: Bus = {
     startTransientUnit: () => "not asked",
     readProperties: (_manager, _unit, _type, names) => (names[0] === "Delegate" ? delegate : filters),
+    inOneConnection: (work) => work(bus),
   };
+  return bus;
 }
 
 function place({ fake, context }: FakeOwner, placement: Placement, pid = 4026): PlannedPlace {

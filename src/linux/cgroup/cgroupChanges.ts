@@ -1,4 +1,4 @@
-import { dirname } from "node:path";
+import { basename, dirname } from "node:path";
 import { describeErrno, errnoOf } from "../../sys/errno.ts";
 import type { CgroupFs } from "../cgroupFs.ts";
 import type { CgroupChange, CgroupCreated } from "../change.ts";
@@ -8,7 +8,7 @@ import { formerPaths, type JobCgroup, type JobDirectory } from "./jobCgroup.ts";
 import { listOccupants } from "./members.ts";
 import { restoreFile } from "./ownerFiles.ts";
 import { isForeign } from "./trust.ts";
-import { childrenOf, disableController, enableController, listDisabled } from "./v2/subtreeControl.ts";
+import { childrenOf, disableControllers, enableControllers, listDisabled } from "./v2/subtreeControl.ts";
 
 /** Every cgroup of an ffrtmp job has a name with this prefix, whatever its state directory is. */
 export const CGROUP_PREFIX = "ffrtmp-";
@@ -36,9 +36,11 @@ export function createJobCgroup(job: JobCgroup, changes: readonly CgroupChange[]
     const own = changes.filter(({ hierarchy }) => hierarchy === directory.hierarchy.key);
     const before = { made: made.length, unavailable: job.unavailable.length };
     try {
-      for (const change of own) {
-        if (execute(job, directory, change)) made.push(change);
-        else job.changes = job.changes.filter((each) => each !== change);
+      for (const group of together(own)) {
+        const done = execute(job, directory, group);
+        made.push(...done);
+        if (done.length < group.length)
+          job.changes = job.changes.filter((each) => !group.includes(each) || done.includes(each));
       }
       if (backendOf(directory.hierarchy).complete(job, directory)) return true;
     } catch (error) {
@@ -55,29 +57,50 @@ export function createJobCgroup(job: JobCgroup, changes: readonly CgroupChange[]
     job.changes = job.changes.filter((change) => !own.includes(change));
     return false;
   });
-  for (const { hierarchy, path, controllers } of job.directories) {
-    for (const controller of controllers) controller.settle?.({ fs, hierarchy, path });
-  }
 }
 
 /** How often a tenant's cgroup is created again that the end of the tenant's last job removed before ours was in it. */
 const MAX_TENANT_TRIES = 10;
 
-/** Returns false for a change that the kernel refuses and that the job can do without. */
-function execute(job: JobCgroup, directory: JobDirectory, change: CgroupChange): boolean {
-  if (change.kind === "controller-enabled") {
-    const { controller, path } = change;
+/** Splits changes into groups that one write makes: controllers of the same cgroup, and every other change by itself. */
+function together(changes: readonly CgroupChange[]): CgroupChange[][] {
+  const groups: CgroupChange[][] = [];
+  for (const change of changes) {
+    const last = groups.at(-1);
+    const isSameFile =
+      change.kind === "controller-enabled" && last?.[0]?.kind === change.kind && last[0].path === change.path;
+    if (isSameFile) last.push(change);
+    else groups.push([change]);
+  }
+  return groups;
+}
+
+/** Makes the changes of a group. Returns those without the ones that the kernel refuses and that the job can do without. */
+function execute(job: JobCgroup, directory: JobDirectory, group: readonly CgroupChange[]): CgroupChange[] {
+  const [first] = group;
+  if (first?.kind === "controller-enabled") {
     // After a refusal further up, no level below can have the controller.
-    return (
-      !job.unavailable.some((each) => each.controller === controller) &&
-      enableController(job, path, controller)
+    const possible = controllersIn(group).filter(
+      (name) => !job.unavailable.some(({ controller }) => controller === name),
+    );
+    const enabled = enableControllers(job, first.path, possible);
+    return group.filter(
+      (change) => change.kind === "controller-enabled" && enabled.includes(change.controller),
     );
   }
-  if (change.kind !== "cgroup-created") return true;
+  for (const change of group) if (change.kind === "cgroup-created") create(job, directory, change);
+  return [...group];
+}
+
+function controllersIn(changes: readonly CgroupChange[]): string[] {
+  return changes.flatMap((change) => (change.kind === "controller-enabled" ? [change.controller] : []));
+}
+
+function create(job: JobCgroup, directory: JobDirectory, change: CgroupCreated): void {
   for (let tries = 1; ; tries++) {
     try {
       createCgroup(job, directory, change);
-      return true;
+      return;
     } catch (error) {
       const { tenant, origin } = directory;
       const isTenantGone = errnoOf(error) === "ENOENT" && job.fs.exists(origin);
@@ -153,20 +176,27 @@ export function removeJobCgroup(
 function undoAll(fs: CgroupFs, changes: readonly CgroupChange[], own?: string): string | undefined {
   const outermost = changes.find(({ kind }) => kind === "cgroup-created");
   const parent = outermost?.kind === "cgroup-created" ? dirname(outermost.path) : undefined;
-  for (const change of changes.toReversed()) {
+  for (const group of together(changes.toReversed())) {
+    const [change] = group as [CgroupChange];
     if (change.kind === "cgroup-created") {
       if (change.role === "tenant") removeIfEmpty(fs, change.path);
       else if (!removeDirectory(fs, change.path)) return change.path;
     } else if (change.kind === "controller-enabled") {
+      const { path } = change;
       // Jobs of other state directories rely on it too, and only their names show that they are jobs.
-      const siblings = change.path === parent ? childrenOf(fs, parent) : [];
+      const siblings = path === parent ? childrenOf(fs, parent) : [];
       const isNeeded = siblings.some((name) => name.startsWith(CGROUP_PREFIX));
-      if (!isNeeded) disableController(fs, change.path, change.controller, own);
+      if (!isNeeded && !isScopeOf(own, path)) disableControllers(fs, path, controllersIn(group), own);
     } else if (change.kind === "file-written" && restoreFile(fs, change) !== undefined) {
       return dirname(change.path);
     }
   }
   return undefined;
+}
+
+/** Returns whether a cgroup is the scope that was started for a job. It goes away as a whole, with its last process. */
+function isScopeOf(own: string | undefined, path: string): boolean {
+  return own !== undefined && path === dirname(own) && basename(path) === `${basename(own)}.scope`;
 }
 
 /** Removes the cgroups that a job had before it was migrated, once they are empty. */

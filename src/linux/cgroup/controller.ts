@@ -24,8 +24,6 @@ export interface CgroupController {
   unavailable?(origin: CgroupDirectory): string | undefined;
   /** v1: prepares a new directory before anything joins it. Throws the kernel's error. */
   prepare?(directory: CgroupDirectory): void;
-  /** v2: prepares a new directory that has the controller, before anything joins it. */
-  settle?(directory: CgroupDirectory): void;
 }
 
 /** Reads what a cgroup has used. */

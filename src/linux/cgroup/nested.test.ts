@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import {
   describeOn,
+  JOB_NAME,
   limitFiles,
   limitFromOutside,
   listAll,
@@ -19,7 +20,7 @@ import type { Limits } from "../../limits/limits.ts";
 import type { CgroupFs } from "../cgroupFs.ts";
 import { createJobCgroup, removeJobCgroup } from "./cgroupChanges.ts";
 import { findJobCgroup } from "./findJobCgroup.ts";
-import type { Hierarchy } from "./hierarchies.ts";
+import { cgroupPathOf, type Hierarchy } from "./hierarchies.ts";
 import { type JobCgroup, listMembers, storeJobCgroup } from "./jobCgroup.ts";
 import { applyCgroupLimits } from "./jobLimits.ts";
 import { readUsage } from "./jobUsage.ts";
@@ -229,19 +230,50 @@ for (const choice of [FAKE_V2, REAL_V2]) {
 
     it("disables each controller once, however often its changes are undone", (machine) => {
       machine.fs.write(`${baseOf(machine)}/cgroup.subtree_control`, "-memory -cpuset -io");
-      const writes: string[] = [];
-      const fs: CgroupFs = {
-        ...machine.fs,
-        write(path, data) {
-          if (path.endsWith("/cgroup.subtree_control")) writes.push(data);
-          machine.fs.write(path, data);
-        },
-      };
+      const { fs, writes } = recordWrites(machine.fs);
       const job = makeJob({ ...machine, fs }, { memoryMaxBytes: 1 << 20 });
       for (let n = 0; n < 2; n++) expect(removeJobCgroup(job)).toEqual([]);
-      const ofMemory = writes.filter((data) => data.endsWith("memory"));
+      const controls = writes.filter(([path]) => path.endsWith("/cgroup.subtree_control"));
+      const ofMemory = controls.flatMap(([, data]) => data.split(" ")).filter((word) => /memory$/.test(word));
       // In the cgroup above, and in the one that the job is in.
       expect(ofMemory).toEqual(["+memory", "+memory", "-memory", "-memory"]);
+    });
+
+    it("enables the controllers of a cgroup with one write, and disables them with one", (machine) => {
+      const control = `${baseOf(machine)}/cgroup.subtree_control`;
+      machine.fs.write(control, "-memory -pids");
+      const { fs, writes } = recordWrites(machine.fs);
+      const job = makeJob({ ...machine, fs }, { memoryMaxBytes: 1 << 20, pidsMax: 64 });
+      expect(removeJobCgroup(job)).toEqual([]);
+      const ofBase = writes.filter(([path]) => path === control).map(([, data]) => data);
+      expect(ofBase).toEqual(["+memory +pids", "-pids -memory"]);
+    });
+
+    it("has the other controllers where the kernel refuses one of them", (machine) => {
+      machine.fs.write(`${baseOf(machine)}/cgroup.subtree_control`, "-memory -pids -cpu");
+      const { fs } = recordWrites(machine.fs, (data) => data.includes("+memory"));
+      const limits = { memoryMaxBytes: 1 << 20, pidsMax: 64, cpuMax: LIMITS.cpuMax } as Limits;
+      const job = makeJob({ ...machine, fs }, limits);
+      const outcomes = applyCgroupLimits(job, limits).map(({ limit, outcome }) => `${limit} ${outcome}`);
+      expect(outcomes).toEqual(["cpu.max applied", "memory.max unsupported", "pids.max applied"]);
+      expect(removeJobCgroup(job)).toEqual([]);
+      const control = machine.fs.read(`${baseOf(machine)}/cgroup.subtree_control`);
+      expect(control).not.toMatch(/cpu\b|memory|pids/);
+    });
+
+    it("in its own scope changes nothing above, and leaves the scope to systemd at its end", (machine) => {
+      const [hierarchy] = machine.hierarchies as [Hierarchy];
+      const scope = `${baseOf(machine)}/${JOB_NAME}.scope`;
+      machine.fs.mkdir(scope);
+      const inScope = new Map([[hierarchy.key, cgroupPathOf(hierarchy, scope)]]);
+      const { fs, writes } = recordWrites(machine.fs);
+      const job = makeJob({ ...machine, fs }, { pidsMax: 64 }, JOB_NAME, inScope);
+      const stored = findJobCgroup(fs, machine.hierarchies, storeJobCgroup(job));
+      for (let n = 0; n < 2; n++) expect(removeJobCgroup(stored)).toEqual([]);
+      const controls = writes.filter(([path]) => path.endsWith("/cgroup.subtree_control"));
+      expect(controls.map(([path]) => path)).toEqual([`${scope}/cgroup.subtree_control`]);
+      expect(controls[0]?.[1]).toContain("+pids");
+      machine.fs.rmdir(scope);
     });
 
     it("keeps a controller above it enabled that another cgroup uses now", (machine) => {
@@ -355,3 +387,20 @@ test("processes of a pid namespace that is not visible are no members, but keep 
   expect(listMembers({ ...job, fs })).toEqual([]);
   expect(removeJobCgroup({ ...job, fs })).toEqual([pathOf(job)]);
 });
+
+/** Records the writes that succeed; those that `refuses` selects fail with EBUSY. */
+function recordWrites(
+  real: CgroupFs,
+  refuses: (data: string) => boolean = () => false,
+): { fs: CgroupFs; writes: [path: string, data: string][] } {
+  const writes: [path: string, data: string][] = [];
+  const fs: CgroupFs = {
+    ...real,
+    write(path, data) {
+      if (refuses(data)) throw Object.assign(new Error(`EBUSY: ${path}`), { code: "EBUSY", path });
+      real.write(path, data);
+      writes.push([path, data]);
+    },
+  };
+  return { fs, writes };
+}

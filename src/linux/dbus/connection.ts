@@ -27,7 +27,7 @@ export class BusConnection {
 
   /**
    * Connects to a socket and authenticates by the credentials of this process (EXTERNAL). `deadline`, in ms of
-   * `performance.now()`, is for this and for all calls. Throws NoAnswer.
+   * `performance.now()`, is for this and the first call. Throws NoAnswer.
    */
   static open(path: string, deadline: number, uid: number): BusConnection {
     const stream = UnixStream.connect(path, deadline);
@@ -37,6 +37,7 @@ export class BusConnection {
       // The specification sends the uid as the hexadecimal form of its decimal digits, after a NUL byte.
       const identity = Buffer.from(String(uid)).toString("hex");
       connection.#send(Buffer.from(`\0AUTH EXTERNAL ${identity}\r\nBEGIN\r\n`));
+      // No call may follow before the answer: systemd does not look at a message that it has read with these lines.
       const greeting = connection.#receiveLine();
       if (!greeting.startsWith("OK")) throw new NoAnswer(`authentication refused: ${greeting}`);
       return connection;
@@ -46,10 +47,15 @@ export class BusConnection {
     }
   }
 
-  /** Sends calls at once, and returns their answers in the same order. Throws NoAnswer. */
+  /** Sets the deadline of the next call. */
+  set deadline(deadline: number) {
+    this.#stream.deadline = deadline;
+  }
+
+  /** Sends calls with one write, and returns their answers in the same order. Throws NoAnswer. */
   call(calls: readonly Call[]): Received[] {
     const serials = calls.map(() => ++this.#serial);
-    for (const [index, call] of calls.entries()) this.#send(encodeCall(serials[index] as number, call));
+    this.#send(Buffer.concat(calls.map((call, index) => encodeCall(serials[index] as number, call))));
     const answers = new Map<number, Received>();
     while (answers.size < calls.length) {
       const message = this.#receive();

@@ -92,6 +92,7 @@ test("carried limits are sent as properties of the bus", () => {
       return undefined;
     },
     readProperties: () => ({ reason: "not asked" }),
+    inOneConnection: (work) => work(bus),
   };
   const carried: Limits = {
     cpuMax: { quotaUsec: 25_000, periodUsec: 50_000 },

@@ -7,7 +7,12 @@ import { findUnitFilters } from "./units.ts";
 const UNSET: BusValue[] = ["auto", [], [], [], [], [], [false, []], [], [], []];
 
 function busThatAnswers(answer: PropertyAnswer): Bus {
-  return { startTransientUnit: () => "not asked", readProperties: () => answer };
+  const bus: Bus = {
+    startTransientUnit: () => "not asked",
+    readProperties: () => answer,
+    inOneConnection: (work) => work(bus),
+  };
+  return bus;
 }
 
 function answerWith(index: number, value: BusValue): PropertyAnswer {

@@ -12,11 +12,20 @@ const UNRESTRICTED: Record<string, [signature: string, value: never]> = {
   RestrictNetworkInterfaces: ["(bas)", [false, []] as never],
 };
 
-Bun.listen<{ pending: Uint8Array; isGreeted: boolean }>({
+interface Client {
+  pending: Uint8Array;
+  isGreeted: boolean;
+  /** Counted from 1. */
+  connection: number;
+  calls: number;
+}
+let connections = 0;
+
+Bun.listen<Client>({
   unix: path,
   socket: {
     open(socket) {
-      socket.data = { pending: new Uint8Array(0), isGreeted: false };
+      socket.data = { pending: new Uint8Array(0), isGreeted: false, connection: ++connections, calls: 0 };
       if (manner === "closing") socket.end();
     },
     data(socket, bytes) {
@@ -31,26 +40,35 @@ Bun.listen<{ pending: Uint8Array; isGreeted: boolean }>({
         );
         data.pending = data.pending.slice(end + "BEGIN\r\n".length);
         data.isGreeted = true;
+        if (manner === "garbage") socket.write("l".repeat(64));
+        // As systemd: a call that arrived with the greeting waits for the next bytes.
+        return;
       }
-      if (manner === "garbage") socket.write("l".repeat(64));
-      else answerCalls(socket, data);
+      answerCalls(socket, data);
     },
   },
 });
 process.stdout.write("ready\n");
 
-function answerCalls(socket: Bun.Socket<unknown>, data: { pending: Uint8Array }): void {
+function answerCalls(socket: Bun.Socket<unknown>, data: Client): void {
   while (data.pending.length >= HEADER_BYTES) {
     const length = messageLength(data.pending.subarray(0, HEADER_BYTES));
     if (data.pending.length < length) return;
     const { serial, member, body } = decodeCall(data.pending.slice(0, length));
     data.pending = data.pending.slice(length);
     if (process.argv.includes("--print")) process.stdout.write(`${JSON.stringify({ member, body })}\n`);
-    socket.write(encodeAnswer(serial, ...answerOf(member, body)));
+    data.calls++;
+    socket.write(encodeAnswer(serial, ...answerOf(member, body, data)));
   }
 }
 
-function answerOf(member: string, body: unknown[]): [signature: string, values: never[], errorName?: string] {
+function answerOf(
+  member: string,
+  body: unknown[],
+  { connection, calls }: Client,
+): [signature: string, values: never[], errorName?: string] {
+  if (manner === "counting")
+    return ["s", [`connection ${connection}, call ${calls}` as never], "org.freedesktop.systemd1.Counted"];
   if (member === "Hello") return ["s", [":1.1" as never]];
   if (member === "Get") {
     const [signature, value] = UNRESTRICTED[String(body[1])] ?? ["as", [] as never];

@@ -1,4 +1,4 @@
-import { dirname } from "node:path";
+import { basename, dirname } from "node:path";
 import { isThreaded } from "../../../limits/table.ts";
 import { type CgroupChange, changeKey } from "../../change.ts";
 import { type CgroupBackend, isAskedFor, planDirectory } from "../backend.ts";
@@ -12,7 +12,7 @@ import { cpu } from "./cpu.ts";
 import { io } from "./io.ts";
 import { memory } from "./memory.ts";
 import { pressure } from "./pressure.ts";
-import { enableController, isAmongProcesses, planControllers, readType } from "./subtreeControl.ts";
+import { enableControllers, isAmongProcesses, planControllers, readType } from "./subtreeControl.ts";
 
 const CONTROLLERS = [cpu, memory, io, pids, cpusetV2];
 
@@ -44,8 +44,9 @@ export const backendV2: CgroupBackend = {
     const asked = usable.filter((controller) =>
       isAskedFor(controller, limits, tenant === undefined ? undefined : group?.limits),
     );
-    // systemd gives a scope its controllers all the way down.
-    const above = placedAs === "scope" ? [] : ancestorsOf(hierarchy, base).reverse();
+    // systemd gives the job's own scope its controllers all the way down.
+    const isInScope = placedAs === "scope" || basename(base) === `${name}.scope`;
+    const above = isInScope ? [] : ancestorsOf(hierarchy, base).reverse();
     const enable = (level: string, names: string[]): CgroupChange[] =>
       planControllers(fs, hierarchy.key, level, names, shared);
     // Where other cgroups or processes are beside the job's, no controller is enabled only to measure. A workload with a
@@ -86,7 +87,7 @@ export const backendV2: CgroupBackend = {
     if (around !== undefined) {
       const given = readWords(fs, `${around}/cgroup.controllers`);
       const names = namesOf(directory.controllers).filter((name) => given.includes(name));
-      for (const controller of names) enableController(job, around, controller);
+      enableControllers(job, around, names);
     }
     const given = readWords(fs, `${path}/cgroup.controllers`);
     directory.controllers = directory.controllers.filter(({ name }) => given.includes(name));
@@ -104,12 +105,17 @@ export const backendV2: CgroupBackend = {
     const known = new Set(job.changes.map(changeKey));
     const added: CgroupChange[] = [];
     for (const level of ancestorsOf(hierarchy, path).reverse()) {
-      for (const change of planControllers(job.fs, hierarchy.key, level, asked, () => NOTHING_SHARED)) {
-        const isOn = enableController(job, level, change.controller);
-        // These cgroups go away as a whole.
-        const isOwn = level === tenant || level === carrier;
-        if (isOn && !isOwn && !known.has(changeKey(change))) added.push(change);
-      }
+      const planned = planControllers(job.fs, hierarchy.key, level, asked, () => NOTHING_SHARED);
+      const on = enableControllers(
+        job,
+        level,
+        planned.map(({ controller }) => controller),
+      );
+      // These cgroups go away as a whole.
+      if (level === tenant || level === carrier) continue;
+      added.push(
+        ...planned.filter((change) => on.includes(change.controller) && !known.has(changeKey(change))),
+      );
     }
     // Before the creations, as when a job is planned.
     job.changes = [...added, ...job.changes];

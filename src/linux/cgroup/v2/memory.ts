@@ -1,7 +1,7 @@
 import type { LimitOutcome } from "../../../limits/outcome.ts";
 import { PAGE_BYTES } from "../../memory.ts";
 import type { CgroupController } from "../controller.ts";
-import { type CgroupDirectory, readCounters, readNumber, writeCgroupFile } from "../file.ts";
+import { type CgroupDirectory, readCounters, readNumber } from "../file.ts";
 import { numberFile } from "../limitFiles.ts";
 import { usageV2 } from "./usage.ts";
 
@@ -28,11 +28,6 @@ export const memory: CgroupController = {
       memoryPeakBytes: readNumber(directory, "memory.peak") ?? null,
       oomKills: readCounters(directory, "memory.events").get("oom_kill") ?? null,
     };
-  },
-  settle(directory) {
-    // At the hard limit the kernel ends one process and not all of the job; the workload decides how to continue without
-    // it. A new cgroup has 0 already. It is written because systemd and container engines set 1 in theirs.
-    writeCgroupFile(directory, OOM_GROUP, "0");
   },
 };
 

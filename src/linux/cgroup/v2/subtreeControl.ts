@@ -3,7 +3,7 @@ import { CGROUP_LIMITS, LIMITS } from "../../../limits/table.ts";
 import { describeErrno, errnoOf } from "../../../sys/errno.ts";
 import type { CgroupFs } from "../../cgroupFs.ts";
 import { type ControllerEnabled, changeKey } from "../../change.ts";
-import { readText, readWords, writeCgroupFile } from "../file.ts";
+import { readText, readWords } from "../file.ts";
 import type { JobCgroup } from "../jobCgroup.ts";
 
 // The controllers that a cgroup gives to its children, and the types that children can have.
@@ -45,9 +45,31 @@ export function planControllers(
     .filter((change) => disabled.includes(change.controller) || shared().has(changeKey(change)));
 }
 
-/** Enables a controller unless it is on. Returns whether it is on now; a refusal makes it unavailable for the job. */
-export function enableController({ fs, unavailable }: JobCgroup, path: string, controller: string): boolean {
-  if (listDisabled(fs, path, [controller]).length === 0) return true;
+/**
+ * Enables the controllers that are off, with one write where the kernel accepts them together: each write can wait for a
+ * grace period. Returns those that are on now; a refusal makes a controller unavailable for the job.
+ */
+export function enableControllers(job: JobCgroup, path: string, controllers: readonly string[]): string[] {
+  const off = listDisabled(job.fs, path, controllers);
+  // cpuset has conditions of its own.
+  const together = off.filter((name) => name !== "cpuset");
+  const rest = together.length > 1 && writeControllers(job.fs, path, "+", together) ? ["cpuset"] : off;
+  return controllers.filter(
+    (name) => !off.includes(name) || !rest.includes(name) || enableController(job, path, name),
+  );
+}
+
+/** Writes `+cpu +memory`. Returns false when the kernel refuses it; then it has changed nothing. */
+function writeControllers(fs: CgroupFs, path: string, sign: "+" | "-", names: readonly string[]): boolean {
+  try {
+    fs.write(`${path}/cgroup.subtree_control`, names.map((name) => sign + name).join(" "));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function enableController({ fs, unavailable }: JobCgroup, path: string, controller: string): boolean {
   const refuse = (because: string): false => {
     unavailable.push({ controller, because });
     return false;
@@ -92,15 +114,21 @@ export function isPopulated(fs: CgroupFs, path: string): boolean {
 }
 
 /**
- * Disables a controller, unless another cgroup uses it: one there gives it to its children, or has values other than the
- * kernel's defaults. `own` is the job's cgroup, whose values do not count.
+ * Disables controllers, each unless another cgroup uses it: one there gives it to its children, or has values other than
+ * the kernel's defaults. `own` is the job's cgroup, whose values do not count.
  */
-export function disableController(fs: CgroupFs, path: string, controller: string, own?: string): void {
+export function disableControllers(
+  fs: CgroupFs,
+  path: string,
+  controllers: readonly string[],
+  own?: string,
+): void {
   // A second undo of the same change finds it off. A write would take the kernel's lock for all cgroups.
-  if (listDisabled(fs, path, [controller]).length > 0) return;
-  // The kernel refuses it where the cgroup is gone with its owner, or the controller is in use after all.
-  if (!isUsedBelow(fs, path, controller, own))
-    writeCgroupFile({ fs, path }, "cgroup.subtree_control", `-${controller}`);
+  const off = listDisabled(fs, path, controllers);
+  const unused = controllers.filter((name) => !off.includes(name) && !isUsedBelow(fs, path, name, own));
+  if (unused.length === 0 || writeControllers(fs, path, "-", unused) || unused.length === 1) return;
+  // The kernel refuses it where the cgroup is gone with its owner, or one of the controllers is in use after all.
+  for (const name of unused) writeControllers(fs, path, "-", [name]);
 }
 
 /** The text of untouched files that are not limits of ours. Source: "Interface Files" of cgroup-v2.rst. */
