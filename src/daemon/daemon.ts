@@ -91,7 +91,10 @@ export class WatchDaemon {
     await daemon.#discovery.scanAll();
     daemon.#statistics.write();
     daemon.#emitCounts();
-    store.watch(() => daemon.reload("the file has changed"));
+    const reload = () => daemon.reload("the file has changed");
+    store.watch(reload);
+    // A change before the watch, which would wait for the next scan interval otherwise.
+    if (store.hasChanged()) reload();
     return daemon;
   }
 

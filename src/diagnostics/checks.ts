@@ -205,14 +205,18 @@ const MS_PER_EXEC = 0.1;
 /** Tries the filter with the rights of this process, and says whether the running daemon uses it. */
 async function probeExecFilter({ host }: Context, watch: RunningWatch | undefined): Promise<Check> {
   const name = "exec filter";
-  const saved = `up to ${Math.round(readForksPerSecond(host) * 60 * MS_PER_EXEC)} ms of CPU a minute at the average number of process starts since the boot`;
   if (watch !== undefined && watch.filteredExecs !== null)
-    return works(name, `in use by watch, which it has spared ${watch.filteredExecs} execs of other commands`);
-  const reason = watch?.unfilteredBecause ?? (await whyNoExecFilter(host));
-  const cost = `each program that starts on the machine wakes watch: ${saved}`;
-  if (reason === undefined) return works(name, `watch can use it with these rights, and saves ${saved}`);
-  const hint = "for ffrtmp-watch.service see exec-filter.conf in docs/operating.md";
-  return fails(name, `${watch === undefined ? "" : "not in use by watch: "}${reason}; ${hint}`, cost);
+    return works(name, `in use: watch was spared ${watch.filteredExecs} execs of other commands`);
+  const saved = `up to ${Math.round(readForksPerSecond(host) * 60 * MS_PER_EXEC)} ms of CPU a minute at the average number of process starts since the boot`;
+  const reason = await whyNoExecFilter(host);
+  if (reason !== undefined)
+    return fails(name, reason, `each program that starts on the machine wakes watch: ${saved}`);
+  if (watch === undefined) return works(name, `watch can use it with these rights, and saves ${saved}`);
+  const because = watch.unfilteredBecause ?? "it does not say why";
+  const hint = because.includes("CAP_BPF")
+    ? "; for the service see exec-filter.conf in docs/operating.md"
+    : "";
+  return works(name, `possible, and not in use by watch: ${because}${hint}. It would save ${saved}`);
 }
 
 async function whyNoExecFilter(host: Context["host"]): Promise<string | undefined> {

@@ -91,7 +91,8 @@ export async function watch(flags: WatchFlags): Promise<number> {
   neverWaitForStderr();
   let daemon: WatchDaemon | undefined;
   const signal = firstSignal(() => daemon?.reload("SIGHUP"));
-  compileFromFirstJobOn(bus);
+  // The executable starts with the JIT compiler turned down (scripts/build.ts), which a daemon needs.
+  Bun.unsafe.setJITPolicy(1);
 
   const options = {
     scanIntervalMs: flags.scanInterval,
@@ -155,20 +156,6 @@ async function openWebServer(
   }
   const { openWeb } = await import("../../web/web.ts");
   return openWeb({ listen, metricsMaxJobs, tokenFile, tlsCert, tlsKey }, bus, daemon);
-}
-
-/**
- * The executable starts with the JIT compiler turned down (scripts/build.ts), which a daemon with jobs needs. An idle one runs
- * the same code a few times a minute, and compiling it takes more time than running it.
- */
-function compileFromFirstJobOn(bus: DaemonEvents): void {
-  let isCompiling = false;
-  bus.subscribe(({ kind }) => {
-    if (isCompiling || (kind !== "job-attached" && kind !== "job-taken-over" && kind !== "job-handed-over"))
-      return;
-    isCompiling = true;
-    Bun.unsafe.setJITPolicy(1);
-  });
 }
 
 async function dryRun(

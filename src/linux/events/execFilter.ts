@@ -40,7 +40,8 @@ export function loadExecFilter(ownPid: number): LoadedExecFilter | NoExecFilter 
   const programFd = bpf.loadSocketFilter(buildExecFilter(ownPid, mapFd), NAME);
   if (typeof programFd === "number") return { programFd, mapFd };
   closeFd(mapFd);
-  return programFd;
+  // EINVAL: the kernel does not let socket filters ask for the name, or lets only CAP_PERFMON.
+  return { reason: `${programFd.reason}; ${NEEDED}` };
 }
 
 /**
@@ -177,7 +178,8 @@ interface Handover {
 
 // 17 18
 const NOTE = /^exec-filter (\d+) (\d+)$/;
-const NEEDED = "loading it needs CAP_BPF and CAP_PERFMON, and a system call filter that allows bpf";
+const NEEDED =
+  "loading it needs Linux 6.16, CAP_BPF and CAP_PERFMON, and a system call filter that allows bpf";
 
 /** Loads the filter for the next program of this process, which has fewer rights. Leaves the reason if that fails. */
 export function handOverExecFilter(): Handover {
