@@ -22,6 +22,8 @@ export class DaemonScheduling {
   /** Why it is wanted and not used: a reason, or the errno with which the kernel refused it. */
   readonly refused: string | undefined;
   #background = 0;
+  /** As this thread has set it last. The event thread raises it only before an event that leads to `hurry`. */
+  #isRaised: boolean;
   #urgent = 0;
 
   /**
@@ -35,6 +37,7 @@ export class DaemonScheduling {
     const isTried = isWanted && danger === undefined;
     const result = isTried ? setRealtimeSchedulingOfAllThreads() : 0;
     this.isRealtime = isTried && result === 0;
+    this.#isRaised = this.isRealtime;
     this.refused = result < 0 ? errnoName(result) : danger;
   }
 
@@ -69,8 +72,10 @@ export class DaemonScheduling {
   }
 
   #apply(): void {
-    if (!this.isRealtime) return;
-    if (this.#urgent > 0 || this.#background === 0) setRealtimeScheduling();
+    const isRaised = this.isRealtime && (this.#urgent > 0 || this.#background === 0);
+    if (isRaised === this.#isRaised) return;
+    this.#isRaised = isRaised;
+    if (isRaised) setRealtimeScheduling();
     else setOrdinaryScheduling();
   }
 }

@@ -1,4 +1,5 @@
 import { expect } from "bun:test";
+import { writeFileSync } from "node:fs";
 import { basename } from "node:path";
 import { isGoverned, PolicyBox } from "../support/policyBox.ts";
 import { lacksLimits, testIf, until, useSandbox } from "../support/sandbox.ts";
@@ -112,8 +113,10 @@ limitsTest("policy explain names the job of a process, and what this policy woul
   expect((await sandbox().run(["policy", "explain", "--file", box.file, "--all"])).stdout).toMatch(
     new RegExp(`^ *${pid} .* already governed as ${jobId}$`, "m"),
   );
-  box.write(`${rule.slice(0, -2).replace("limits: {nice: 7}", "ignore: true")}]\n`);
-  const elsewhere = ["policy", "explain", "--file", box.file, "--pid", String(pid)];
+  // Not in the file of the daemon, which would release the job.
+  const ignoring = sandbox().path("ignoring.yaml");
+  writeFileSync(ignoring, `${rule.slice(0, -2).replace("limits: {nice: 7}", "ignore: true")}]\n`);
+  const elsewhere = ["policy", "explain", "--file", ignoring, "--pid", String(pid)];
   const other = await sandbox().run([...elsewhere, "--state-path", sandbox().path("other")]);
   expect(other.stdout).toContain(`already governed as ${jobId} (state directory ${state})`);
 });
