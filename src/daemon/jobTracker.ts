@@ -67,6 +67,11 @@ export class JobTracker {
     this.#histories.wake();
   }
 
+  /** Returns what an observed job has used until now. */
+  usageOf(key: string) {
+    return this.#histories.ringsOf(key);
+  }
+
   /** Returns the running jobs whose observer is this daemon, as they are recorded. */
   ownJobs(): RunningJob[] {
     const { ledger, self } = this.#context;

@@ -55,29 +55,8 @@ export interface CgroupFs {
   files(path: string): string[];
   /** Returns whether BPF programs restrict a cgroup, which no file of it shows. */
   hasPrograms(path: string): boolean;
-  /** Opens a control file to read it again and again. Only the real one has this, which saves 80 % of a read. */
-  keepOpen?(path: string): KeptFile;
   /** Watches as `watchPath` does. The kernel reports changes of a few files, such as cgroup.events (v2). */
   watch(path: string, onChange: () => void): FileWatch | undefined;
-}
-
-/** A control file that stays open. */
-export interface KeptFile {
-  /** Returns the present text. Throws the error of the file system: ENODEV when the cgroup is gone. */
-  read(): string;
-  close(): void;
-}
-
-/** More than the counters of a cgroup with a hundred disks. */
-const keptText = Buffer.allocUnsafe(64 * 1024);
-
-function keepOpen(path: string): KeptFile {
-  const fd = fs.openSync(path, "r");
-  return {
-    // The kernel makes the text again for each read from the start.
-    read: () => keptText.toString("latin1", 0, fs.readSync(fd, keptText, 0, keptText.length, 0)),
-    close: () => fs.closeSync(fd),
-  };
 }
 
 export const realCgroupFs: CgroupFs = {
@@ -130,6 +109,5 @@ export const realCgroupFs: CgroupFs = {
       .filter((entry) => entry.isFile())
       .map((entry) => entry.name),
   hasPrograms: hasCgroupPrograms,
-  keepOpen,
   watch: watchPath,
 };
