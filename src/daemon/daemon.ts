@@ -213,6 +213,7 @@ export class WatchDaemon {
       status: () => ({ ok: true, status: this.status() }),
       observe: (request, peer) => this.#observeForPeer(request, peer),
       recorded: ({ job }) => this.#tracker.reportRecorded(String(job)),
+      usage: ({ job }) => ({ ok: true, rings: this.#tracker.usageOf(String(job)) }),
     });
     if (socket instanceof ControlSocket) this.#controlSocket = socket;
     else bus.emit({ kind: "control-socket-failed", reason: socket.reason });

@@ -76,6 +76,11 @@ export class JobTracker {
     return this.#histories.samples();
   }
 
+  /** Returns what an observed job has used until now. */
+  usageOf(key: string) {
+    return this.#histories.ringsOf(key);
+  }
+
   /** Returns the running jobs whose observer is this daemon, as they are recorded. */
   ownJobs(): RunningJob[] {
     const { ledger, self } = this.#context;

@@ -2,7 +2,7 @@ import type { Context } from "../jobs/context.ts";
 import type { RunningJob } from "../jobs/model/job.ts";
 import { KeptFiles } from "../linux/cgroup/keptFiles.ts";
 import { decodeHistory } from "../metrics/history/encoding.ts";
-import { JobHistory } from "../metrics/history/jobHistory.ts";
+import { JobHistory, RINGS, type RingName } from "../metrics/history/jobHistory.ts";
 import { type JobSample, JobSampler } from "../metrics/sampler.ts";
 import type { PostponedWork } from "./postponedWork.ts";
 
@@ -15,9 +15,9 @@ const DETAILS_MS = 10_000;
 const SAVE_INTERVAL_MS = 300_000;
 /** A burst of new jobs is governed before the first of them is read. */
 const FIRST_READING_MS = 100;
-/** Finding the cgroup of a new job takes some 0.5 ms: many new ones, as after a start, are read in parts of this time. */
+/** Jobs are read in parts of this time, with a pause for events in between. Finding the cgroup of a new job takes 0.5 ms. */
 const PART_MS = 4;
-const PAUSE_MS = 20;
+const PAUSE_MS = 10;
 /** The histories that wait for a ledger that cannot be written: some MB. */
 const MAX_UNSAVED = 1000;
 
@@ -46,7 +46,9 @@ export class UsageHistories {
   /** The encoded histories that the ledger could not be given, by the key of their job. */
   readonly #unsaved = new Map<string, Uint8Array>();
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #newJobsTimer: ReturnType<typeof setTimeout> | undefined;
+  /** The jobs that are to be read, and those that are new. */
+  readonly #due = new Set<RunningJob["key"]>();
+  #partTimer: ReturnType<typeof setTimeout> | undefined;
   #slice = 0;
   /** When `#slice` is due, by `performance.now()`. */
   #dueMs = 0;
@@ -79,6 +81,17 @@ export class UsageHistories {
     return [...this.#observed.values()].flatMap(({ sample }) => sample ?? []);
   }
 
+  /** Returns what an observed job has used, each ring in the stored form and Base64; empty before there is a point. */
+  ringsOf(key: string): Partial<Record<RingName, string>> {
+    const history = this.#observed.get(key)?.history;
+    const at = this.#now();
+    const rings = RINGS.flatMap((name) => {
+      const points = history?.encode(at, name);
+      return points === undefined ? [] : [[name, points.toBase64()]];
+    });
+    return Object.fromEntries(rings);
+  }
+
   /** Reads a job a last time, before its cgroup is removed, and records its history. */
   finish({ key }: RunningJob): void {
     const observed = this.#observed.get(key);
@@ -91,7 +104,7 @@ export class UsageHistories {
   stop(): void {
     this.#isStopped = true;
     clearTimeout(this.#timer);
-    clearTimeout(this.#newJobsTimer);
+    clearTimeout(this.#partTimer);
     for (const observed of [...this.#observed.values()]) this.#drop(observed);
     this.#saveAgain();
   }
@@ -115,23 +128,17 @@ export class UsageHistories {
     for (let step = 1; step <= SLICES; step++) {
       if ((this.#jobsInSlice[(this.#slice + step) % SLICES] ?? 0) > 0) return step;
     }
-    return this.#unsaved.size > 0 ? SLICES : undefined;
+    return this.#unsaved.size + this.#due.size > 0 ? SLICES : undefined;
   }
 
   #readSlice(): void {
     this.#compareJobs();
     this.#saveAgain();
-    const nowMs = performance.now();
-    for (const observed of this.#observed.values()) {
-      if (observed.slice !== this.#slice) continue;
-      this.#read(observed);
-      if (observed.nextSaveMs > nowMs) continue;
-      this.#save(observed);
-      observed.nextSaveMs = nowMs + SAVE_INTERVAL_MS;
-    }
+    for (const [key, { slice }] of this.#observed) if (slice === this.#slice) this.#due.add(key);
+    if (this.#partTimer === undefined) this.#readPart();
   }
 
-  /** Adds the jobs that are new, and records the histories of those that other processes have ended. */
+  /** Drops the jobs that other processes have ended, and finds the new ones. */
   #compareJobs(): void {
     const jobs = this.#listJobs();
     for (const observed of this.#observed.values()) {
@@ -139,22 +146,33 @@ export class UsageHistories {
       if (job === undefined) this.#drop(observed);
       else observed.job = job;
     }
-    if (this.#newJobsTimer === undefined) this.#addNew(jobs);
+    for (const key of jobs.keys()) if (!this.#observed.has(key)) this.#due.add(key);
   }
 
-  #addNew(jobs: ReadonlyMap<string, RunningJob>): void {
+  #readPart(): void {
     const startMs = performance.now();
-    for (const [key, job] of jobs) {
-      if (this.#observed.has(key)) continue;
+    const jobs = this.#listJobs();
+    for (const key of this.#due) {
       if (performance.now() - startMs > PART_MS) {
-        this.#newJobsTimer = setTimeout(() => {
-          this.#newJobsTimer = undefined;
-          this.#context.postponed.attempt(() => this.#addNew(this.#listJobs()));
+        this.#partTimer = setTimeout(() => {
+          this.#partTimer = undefined;
+          this.#context.postponed.attempt(() => this.#readPart());
         }, PAUSE_MS).unref();
         return;
       }
-      this.#add(job);
+      this.#due.delete(key);
+      const [observed, job] = [this.#observed.get(key), jobs.get(key)];
+      if (observed !== undefined) this.#readDue(observed);
+      else if (job !== undefined) this.#add(job);
     }
+  }
+
+  #readDue(observed: Observed): void {
+    this.#read(observed);
+    const nowMs = performance.now();
+    if (observed.nextSaveMs > nowMs) return;
+    this.#save(observed);
+    observed.nextSaveMs = nowMs + SAVE_INTERVAL_MS;
   }
 
   #add(job: RunningJob): void {
@@ -181,12 +199,17 @@ export class UsageHistories {
   }
 
   #save({ job, history }: Observed): void {
-    const { host, ledger } = this.#context;
-    const points = history.encode({ wallMs: host.now(), bootMs: host.bootNow() });
+    const { ledger } = this.#context;
+    const points = history.encode(this.#now());
     // An older one that waits must not replace this one.
     this.#unsaved.delete(job.key);
     if (points === undefined || ledger.recordUsageHistory(job, points) !== "not writable") return;
     if (this.#unsaved.size < MAX_UNSAVED) this.#unsaved.set(job.key, points);
+  }
+
+  #now() {
+    const { host } = this.#context;
+    return { wallMs: host.now(), bootMs: host.bootNow() };
   }
 
   #saveAgain(): void {

@@ -1,15 +1,11 @@
 import { hasCgroupPrograms } from "../sys/cgroupPrograms.ts";
 import {
-  closeFile,
   type FileStatus,
   type FileType,
   fileExists,
   isAccessible,
   listDirectory,
   makeDirectory,
-  O_RDONLY,
-  openFile,
-  readTextAgain,
   readTextFile,
   realPathOf,
   removeDirectory,
@@ -53,22 +49,8 @@ export interface CgroupFs {
   hasProcesses(path: string): boolean;
   /** Returns whether BPF programs restrict a cgroup, which no file of it shows. */
   hasPrograms(path: string): boolean;
-  /** Opens a control file to read it again and again. Only the real one has this, which saves 80 % of a read. */
-  keepOpen?(path: string): KeptFile;
   /** Watches as `watchPath` does. The kernel reports changes of a few files, such as cgroup.events (v2). */
   watch(path: string, onChange: () => void): FileWatch | undefined;
-}
-
-/** A control file that stays open. */
-export interface KeptFile {
-  /** Returns the present text. Throws the error of the file system: ENODEV when the cgroup is gone. */
-  read(): string;
-  close(): void;
-}
-
-function keepOpen(path: string): KeptFile {
-  const fd = openFile(path, O_RDONLY);
-  return { read: () => readTextAgain(fd, path), close: () => closeFile(fd) };
 }
 
 export const realCgroupFs: CgroupFs = {
@@ -96,7 +78,6 @@ export const realCgroupFs: CgroupFs = {
     }
   },
   hasPrograms: hasCgroupPrograms,
-  keepOpen,
   watch: watchPath,
 };
 

@@ -121,12 +121,6 @@ export function readWordsFile(path: string): Uint8Array[] {
   }
 }
 
-/** Reads an open file from its start with one pread(2), 16 KiB at most; the kernel makes the text of a control file anew. */
-export function readTextAgain(fd: number, path: string): string {
-  const read = checked(retry("pread64", fd, result, result.length, 0), "read", path);
-  return DECODER.decode(result.subarray(0, read));
-}
-
 /** Returns a view of the rest of a file, valid until the next call. */
 function readToEnd(fd: number, path: string): Uint8Array {
   for (let length = 0; ; ) {

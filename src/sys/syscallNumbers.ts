@@ -73,7 +73,6 @@ const CALLS = [
   "pivot_root", 155, 41,
   "ppoll", 271, 73,
   "prctl", 157, 167,
-  "pread64", 17, 67,
   "prlimit64", 302, 261,
   "process_madvise", 440, 440,
   "process_mrelease", 448, 448,

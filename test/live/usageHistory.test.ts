@@ -1,5 +1,5 @@
 import { expect } from "bun:test";
-import { lacksLimits, testIf, useSandbox } from "../support/sandbox.ts";
+import { eventually, lacksLimits, testIf, useSandbox } from "../support/sandbox.ts";
 import { startDaemon } from "../support/watchDaemon.ts";
 
 const sandbox = useSandbox();
@@ -37,6 +37,25 @@ limitsTest("what a job used during its life is in its history, as watch has meas
   expect(plain.stdout).toMatch(/^cpu over time +[1-8]+ +[\d.]+ cores/m);
   process.kill("SIGTERM");
   await process.exited;
+});
+
+limitsTest("of a running job, watch is asked what it has used until now", async () => {
+  const { process } = await startDaemon(sandbox());
+  await sandbox().startJob("runs", [], ["sleep", "1000"]);
+  const inspected = await eventually("watch has measured the job twice", async () => {
+    const found = await sandbox().json(["inspect", "runs"]);
+    return found.usage_history === null ? undefined : found;
+  });
+  const { usage_history: life, usage_last_10_minutes: recent, usage_last_6_hours: hours } = inspected;
+  expect(recent.points).toEqual(life.points);
+  expect(hours.points).toEqual(life.points);
+  expect([life.point_seconds, recent.point_seconds, hours.point_seconds]).toEqual([10, 600 / 360, 60]);
+  // Stopping records it.
+  process.kill("SIGTERM");
+  await process.exited;
+  const stopped = await sandbox().json(["inspect", "runs"]);
+  expect(stopped.usage_history.points.length).toBeGreaterThanOrEqual(life.points.length);
+  expect(stopped).toMatchObject({ usage_last_10_minutes: null, usage_last_6_hours: null });
 });
 
 limitsTest("a job that no watch has measured has no history", async () => {

@@ -1,3 +1,4 @@
+import { askDaemon } from "../../daemon/askDaemon.ts";
 import { carriedOf } from "../../jobs/changes.ts";
 import type { Context } from "../../jobs/context.ts";
 import { formatDuration } from "../../jobs/duration.ts";
@@ -18,7 +19,8 @@ import { formatChange } from "../../limits/limits.ts";
 import { LIMIT_NAMES } from "../../limits/table.ts";
 import type { Usage } from "../../limits/usage.ts";
 import { listMembers } from "../../linux/cgroup/jobCgroup.ts";
-import { decodeHistory } from "../../metrics/history/encoding.ts";
+import { decodeHistory, type StoredHistory } from "../../metrics/history/encoding.ts";
+import { RINGS, type RingName } from "../../metrics/history/jobHistory.ts";
 import { type JobMemory, readJob } from "../../metrics/jobReading.ts";
 import { findJob } from "../findJobs.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
@@ -36,7 +38,7 @@ interface InspectFlags extends CommonFlags {
   showSecrets?: boolean;
 }
 
-export function inspect(name: string, flags: InspectFlags): number {
+export async function inspect(name: string, flags: InspectFlags): Promise<number> {
   const context = openToRead(flags);
   const job = findJob(context, name);
   if (flags.showSecrets) requireOwner(job);
@@ -47,8 +49,7 @@ export function inspect(name: string, flags: InspectFlags): number {
   const processes = listMembers(cgroup);
   const memory = isOpen(job) ? readJob(context, job, cgroup).memory : undefined;
   const events = context.ledger.events(job);
-  const stored = context.ledger.usageHistory(job);
-  const history = stored && decodeHistory(stored);
+  const { life: history, tenMinutes, sixHours } = await usageHistoryOf(context, job);
   if (flags.json) {
     const ended = result ? resultJson(job, result, shown) : null;
     printJson({
@@ -58,6 +59,8 @@ export function inspect(name: string, flags: InspectFlags): number {
       ...memoryJson(memory),
       usage: jobUsageJson(job, usage),
       usage_history: usageHistoryJson(history),
+      usage_last_10_minutes: usageHistoryJson(tenMinutes),
+      usage_last_6_hours: usageHistoryJson(sixHours),
       result: ended,
       events: events.map(eventJson),
     });
@@ -74,6 +77,24 @@ export function inspect(name: string, flags: InspectFlags): number {
   }
   context.ledger.close();
   return 0;
+}
+
+/** Returns what the job has used until now, if a daemon observes it; else its life as the ledger has it. */
+async function usageHistoryOf(
+  { ledger, state }: Context,
+  job: Job,
+): Promise<Partial<Record<RingName, StoredHistory>>> {
+  const recorded = ledger.usageHistory(job);
+  const life = recorded && decodeHistory(recorded);
+  const answer = isOpen(job) ? await askDaemon(state, { request: "usage", job: job.key }) : "absent";
+  const rings =
+    typeof answer === "string" || !answer.ok ? {} : ((answer["rings"] ?? {}) as Record<string, unknown>);
+  const present = RINGS.flatMap((name) => {
+    const ring =
+      typeof rings[name] === "string" ? decodeHistory(Buffer.from(rings[name], "base64")) : undefined;
+    return ring === undefined ? [] : [[name, ring]];
+  });
+  return { ...(life && { life }), ...Object.fromEntries(present) };
 }
 
 /** Formats a time of day, in ms. */

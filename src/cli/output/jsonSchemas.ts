@@ -201,7 +201,15 @@ const inspected = jobSchema
     usage: described(jobUsageSchema, "what the job has used until now, or had used at its end"),
     usage_history: described(
       usageHistory.nullable(),
-      "what it used over time, as of the last 5 minutes or its end; `null`: no watch has measured it, or only for a moment",
+      "what it used over time, until now or its end, or as of the last 5 minutes where the user may not ask watch; `null`: no watch has measured it, or only for a moment",
+    ),
+    usage_last_10_minutes: described(
+      usageHistory.nullable(),
+      "the same, of the last 10 minutes; `null`: it has ended, or watch does not answer",
+    ),
+    usage_last_6_hours: described(
+      usageHistory.nullable(),
+      "the same, of the last 6 hours, in points of a minute; `null`: it has ended, or watch does not answer",
     ),
     result: described(resultSchema.nullable(), "the end of the job; `null`: it has not ended"),
     events: described(z.array(eventSchema), "the job's history, oldest first"),

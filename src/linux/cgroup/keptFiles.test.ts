@@ -68,7 +68,7 @@ realTest("no more files stay open than the limit, and none after close", () => {
   }
 });
 
-test("files of a machine that has no open files are read each time", () => {
+test("files of other cgroups than the real ones are read each time", () => {
   const { fs } = fakeV2();
   const counted: string[] = [];
   const counting: CgroupFs = {

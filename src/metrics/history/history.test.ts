@@ -40,7 +40,7 @@ describe("a ring of the whole time", () => {
   it("has at most 360 points, which together are all that was added", () => {
     fc.assert(
       fc.property(timeline(1, 2000), fc.constantFrom(1000, 10_000), (points, pointMs) => {
-        const ring = new Ring("all", pointMs);
+        const ring = new Ring({ pointMs });
         for (const point of points) ring.add(point);
         expect(ring.points.length).toBeLessThanOrEqual(360);
         expect(isContiguous(ring.points)).toBe(true);
@@ -51,7 +51,7 @@ describe("a ring of the whole time", () => {
   });
 
   it("has points of the same length, at least 180 of them once it was full", () => {
-    const ring = new Ring("all", 10_000);
+    const ring = new Ring({ pointMs: 10_000 });
     for (let second = 0; second < 86_400; second += 10) ring.add(span(second * 1000, 10_000));
     // A day: 8640 readings, in points of 320 s.
     expect(ring.pointMs).toBe(320_000);
@@ -60,7 +60,7 @@ describe("a ring of the whole time", () => {
   });
 
   it("keeps its length although the readings come a little early or late", () => {
-    const ring = new Ring("all", 10_000);
+    const ring = new Ring({ pointMs: 10_000 });
     let atMs = 0;
     for (let n = 0; n < 3600; n++) {
       const lengthMs = 10_000 + (n % 2 === 0 ? -40 : 45);
@@ -75,8 +75,8 @@ describe("a ring of the whole time", () => {
 describe("a ring of the latest time", () => {
   it("has the last points, each of at least half its length, and drops the oldest", () => {
     fc.assert(
-      fc.property(timeline(1, 1500), (points) => {
-        const ring = new Ring("latest", 1667);
+      fc.property(timeline(1, 1500), fc.constantFrom(600_000, 1e9), (points, latestMs) => {
+        const ring = new Ring({ pointMs: 1667, latestMs });
         for (const point of points) ring.add(point);
         const [first, last] = [ring.points[0] as Point, ring.points.at(-1) as Point];
         expect(ring.points.length).toBeLessThanOrEqual(360);
@@ -87,6 +87,7 @@ describe("a ring of the latest time", () => {
         );
         const short = ring.points.slice(0, -1).filter(({ startMs, endMs }) => endMs - startMs < 1667 / 2);
         expect(short).toEqual([]);
+        expect(first.endMs).toBeGreaterThan(last.endMs - latestMs);
       }),
       { numRuns: 40 },
     );

@@ -1,19 +1,33 @@
 import type { JobReading } from "../jobReading.ts";
 import { increasesBetween, type Reading } from "../rates.ts";
 import { encodeHistory, type StoredHistory } from "./encoding.ts";
+import type { Point } from "./points.ts";
 import { Ring } from "./ring.ts";
 
 /** The length of the first points of a whole life: a sampler that nobody watches reads as often. */
 const FIRST_POINT_MS = 10_000;
+const POINTS = 360;
+const TEN_MINUTES_MS = 600_000;
+const SIX_HOURS_MS = 6 * 3_600_000;
+
+/** The parts of a job's life for which there is a ring. */
+export const RINGS = ["tenMinutes", "sixHours", "life"] as const;
+
+export type RingName = (typeof RINGS)[number];
 
 /** What one job has used, from its first reading on. */
 export class JobHistory {
-  readonly #life: Ring;
+  readonly #rings: Record<RingName, Ring>;
   #last: Reading | undefined;
 
-  /** `stored`: what an earlier ffrtmp recorded of the job. The time in between becomes one point. */
+  /** `stored`: the life that an earlier ffrtmp recorded of the job. The time in between becomes one point. */
   constructor(stored?: StoredHistory) {
-    this.#life = new Ring("all", stored?.pointMs ?? FIRST_POINT_MS, stored?.points);
+    const life = { pointMs: stored?.pointMs ?? FIRST_POINT_MS, points: stored?.points ?? [] };
+    this.#rings = {
+      tenMinutes: new Ring({ pointMs: TEN_MINUTES_MS / POINTS, latestMs: TEN_MINUTES_MS }),
+      sixHours: new Ring({ pointMs: SIX_HOURS_MS / POINTS, latestMs: SIX_HOURS_MS }),
+      life: new Ring(life),
+    };
     this.#last = stored?.last;
   }
 
@@ -23,17 +37,18 @@ export class JobHistory {
     this.#last = reading;
     if (last === undefined) return;
     const { memory, processCount } = reading;
-    this.#life.add({
+    const point: Point = {
       startMs: last.atBootMs,
       endMs: reading.atBootMs,
       counts: increasesBetween(last, reading),
       gauges: { memoryBytes: rangeOf(memory.bytes), processCount: rangeOf(processCount) },
-    });
+    };
+    for (const name of RINGS) this.#rings[name].add(point);
   }
 
-  /** Returns what the ledger stores; `undefined` before there is a point. `at`: the same time by both clocks. */
-  encode(at: StoredHistory["at"]): Uint8Array | undefined {
-    const { points, pointMs } = this.#life;
+  /** Returns the stored form of a ring; `undefined` before there is a point. `at`: the same time by both clocks. */
+  encode(at: StoredHistory["at"], name: RingName = "life"): Uint8Array | undefined {
+    const { points, pointMs } = this.#rings[name];
     if (this.#last === undefined || points.length === 0) return undefined;
     return encodeHistory({ pointMs, points, last: this.#last, at });
   }

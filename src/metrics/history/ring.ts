@@ -4,19 +4,27 @@ import { emptyRow, mergeRow, type Point, pointOf, type Row, rowOf, WIDTH } from 
 const CAPACITY = 360;
 const FIRST_CAPACITY = 16;
 
+interface RingOptions {
+  /** The wanted length of a point, in ms. */
+  pointMs: number;
+  latestMs?: number;
+  points?: readonly Point[];
+}
+
 /**
- * A bounded list of points, one after the other. When it is full, a ring of the latest time drops its oldest point; a ring
- * of the whole time merges its points in pairs, and has points of twice the length from then on.
+ * A bounded list of points, one after the other. A ring of the latest time drops its oldest points when it is full, or when
+ * they ended longer ago than `latestMs`. Without that, a ring of the whole time merges its points in pairs when it is full,
+ * and has points of twice the length from then on.
  */
 export class Ring {
-  readonly #keeps: "latest" | "all";
+  readonly #latestMs: number | undefined;
   #pointMs: number;
   /** The points as rows of numbers, a third of the memory of objects. */
   #rows = new Float64Array(FIRST_CAPACITY * WIDTH);
   #length = 0;
 
-  constructor(keeps: "latest" | "all", pointMs: number, points: readonly Point[] = []) {
-    this.#keeps = keeps;
+  constructor({ pointMs, latestMs, points = [] }: RingOptions) {
+    this.#latestMs = latestMs;
     this.#pointMs = pointMs;
     for (const point of points) this.#push(rowOf(point));
   }
@@ -36,11 +44,13 @@ export class Ring {
     const last = this.#length > 0 ? this.#row(this.#length - 1) : undefined;
     if (last !== undefined && this.#hasRoom(last, row)) mergeRow(last, row);
     else this.#push(row);
+    if (this.#latestMs === undefined) return;
+    while ((this.#row(0)[1] as number) <= point.endMs - this.#latestMs) this.#dropFirst();
   }
 
   #push(row: Row): void {
     if (this.#length === CAPACITY) {
-      if (this.#keeps === "latest") this.#dropFirst();
+      if (this.#latestMs !== undefined) this.#dropFirst();
       else this.#mergePairs();
     }
     if ((this.#length + 1) * WIDTH > this.#rows.length) {
