@@ -46,6 +46,7 @@ await Bun.build({
     "src/linux/events/epollWorker.ts",
     "src/linux/cgroup/moveLock/worker.ts",
     "src/linux/proc/slowFacts/worker.ts",
+    "src/metrics/network/namespaceWorker.ts",
   ],
   plugins: [smallerParser],
   format: "esm",

@@ -90,6 +90,12 @@ export const MAN_TEXTS: Record<string, ManText> = {
       ["READ", "data read from disks."],
       ["WRITTEN", "data written to disks."],
       ["PROCS", "the number of processes."],
+      ["SENT", "data sent over TCP and acknowledged."],
+      ["RECEIVED", "data received over TCP."],
+      [
+        "BACKLOG",
+        "what waits to be sent or acknowledged over TCP: in seconds of the job's own rate, in bytes before that is known. -: no connection.",
+      ],
       ["COMMAND", "the command line, with secrets as ***."],
     ],
     examples: [

@@ -189,7 +189,7 @@ const COMMANDS: Record<string, CommandDefinition> = {
     load: async () => (await import("./commands/health.ts")).health,
   },
   stats: {
-    description: "show what jobs and tenants use now: CPU, memory, throttling, disks and processes",
+    description: "show what jobs and tenants use now: CPU, memory, throttling, disks, network and processes",
     define: (command) =>
       addStateOption(command)
         .argument("[job...]", "job ids, PIDs or patterns of ids (default: all running jobs)")

@@ -26,6 +26,8 @@ export interface JobMemory {
 
 export interface JobReading extends Reading {
   readonly memory: JobMemory;
+  /** Its processes that are visible. */
+  readonly pids: readonly number[];
   /** The number of its processes. `null`: it has not started, or they are not visible. */
   readonly processCount: number | null;
   /** The counters of its tenant's cgroups, by their path in the first hierarchy. Empty without such a cgroup. */
@@ -45,6 +47,7 @@ export function readJob({ host }: Context, job: OpenJob, cgroup: JobCgroup): Job
     counters,
     ...(counters.cpuUsec === null ? { processes: readCpuOf(host, pids) } : {}),
     memory: memoryOf(job, counters, readRss(host, pids)),
+    pids,
     processCount: pids.length === 0 ? null : pids.length,
     tenantCounters: new Map(tenantPath === undefined ? [] : [[tenantPath, readJobCounters(tenantCgroup)]]),
   };

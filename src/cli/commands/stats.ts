@@ -2,6 +2,7 @@ import type { Context } from "../../jobs/context.ts";
 import { isoTime } from "../../jobs/json.ts";
 import type { OpenJob } from "../../jobs/model/job.ts";
 import { isAlive } from "../../linux/proc/identity.ts";
+import { NetworkReader } from "../../metrics/network/networkReader.ts";
 import { type JobSample, JobSampler } from "../../metrics/sampler.ts";
 import { type TenantTotal, tenantTotals } from "../../metrics/tenants.ts";
 import { findRunningJobs } from "../findJobs.ts";
@@ -10,7 +11,13 @@ import { explainNoneOpen } from "../output/emptyState.ts";
 import { compareJobs, type JobOrder } from "../output/jobTable.ts";
 import { LiveView } from "../output/liveView.ts";
 import { printOut, writeOut } from "../output/messages.ts";
-import { jobUseJson, STATS_COLUMNS, TENANT_COLUMNS, tenantUseJson } from "../output/statsTable.ts";
+import {
+  type JobUse,
+  jobUseJson,
+  STATS_COLUMNS,
+  TENANT_COLUMNS,
+  tenantUseJson,
+} from "../output/statsTable.ts";
 import { renderTable } from "../output/table.ts";
 import { isStdoutTerminal, tableWidth } from "../output/terminal.ts";
 import { openToRead, requireRecords } from "../session.ts";
@@ -28,7 +35,7 @@ const DEFAULT_INTERVAL_MS = 1000;
 const FIRST_INTERVAL_MS = 200;
 
 interface Measured {
-  samples: JobSample[];
+  uses: JobUse[];
   totals: TenantTotal[];
 }
 
@@ -48,18 +55,25 @@ export async function stats(names: string[], flags: StatsFlags): Promise<number>
   const sampler = new JobSampler(context);
   const first = listJobs();
   if (first.length === 0) explainNoneOpen(context);
-  sampler.sample(first);
+  const network = new NetworkReader(context.host);
+  const measure = async (jobs: OpenJob[]): Promise<JobUse[]> => {
+    const samples = sampler.sample(jobs);
+    const networks = await network.read(samples.map(subjectOf));
+    return samples.map((sample) => ({ ...sample, network: networks.get(sample.job.key) ?? null }));
+  };
+  await measure(first);
   for (let waitMs = isLive ? Math.min(FIRST_INTERVAL_MS, intervalMs) : intervalMs; ; waitMs = intervalMs) {
     await Bun.sleep(waitMs);
     const jobs = listJobs();
     // The last table stays.
     if (isRepeated && names.length > 0 && jobs.length === 0) break;
-    const samples = sampler.sample(jobs);
-    if (flags.sort) samples.sort(compareJobs(context, flags.sort));
+    const uses = await measure(jobs);
+    if (flags.sort) uses.sort(compareJobs(context, flags.sort));
     // The total of a tenant is that of all its jobs.
-    const isRead = print({ samples, totals: names.length === 0 ? tenantTotals(samples) : [] });
+    const isRead = print({ uses, totals: names.length === 0 ? tenantTotals(uses) : [] });
     if (!isRepeated || !isRead) break;
   }
+  network.close();
   context.ledger.close();
   return 0;
 }
@@ -78,12 +92,16 @@ function jobLister(context: Context, names: readonly string[]): () => OpenJob[] 
   };
 }
 
+function subjectOf({ job, now }: JobSample) {
+  return { key: job.key, pids: now.pids };
+}
+
 /** Prints everything at one time. Returns false when stdout has no reader any more. */
 type Printer = (measured: Measured) => boolean;
 
-const printLines: Printer = ({ samples, totals }) => {
+const printLines: Printer = ({ uses, totals }) => {
   const time = isoTime(Date.now());
-  const objects = [...samples.map(jobUseJson), ...totals.map(tenantUseJson)];
+  const objects = [...uses.map(jobUseJson), ...totals.map(tenantUseJson)];
   const lines = objects.map((each) => `${JSON.stringify({ time, ...each })}\n`);
   return writeOut(lines.join(""));
 };
@@ -99,16 +117,16 @@ function tablePrinter(flags: StatsFlags): Printer {
 
 function livePrinter(flags: StatsFlags): Printer {
   const view = new LiveView();
-  return ({ samples, totals }) => {
-    const [lines, length] = [tables({ samples, totals }, tableWidth(flags)), samples.length + 1];
+  return ({ uses, totals }) => {
+    const [lines, length] = [tables({ uses, totals }, tableWidth(flags)), uses.length + 1];
     // The totals stay visible where there are more jobs than fit.
     return view.show(lines.slice(0, length), lines.slice(length));
   };
 }
 
 /** Returns the lines of the table of jobs and, where jobs have tenants, those of the table of tenants. */
-function tables({ samples, totals }: Measured, width: number | undefined): string[] {
-  const jobs = renderTable(STATS_COLUMNS, samples, width).split("\n");
+function tables({ uses, totals }: Measured, width: number | undefined): string[] {
+  const jobs = renderTable(STATS_COLUMNS, uses, width).split("\n");
   return totals.length === 0
     ? jobs
     : [...jobs, "", ...renderTable(TENANT_COLUMNS, totals, width).split("\n")];

@@ -1,4 +1,5 @@
 import { shownCommand } from "../../jobs/model/secrets.ts";
+import type { JobNetwork } from "../../metrics/network/networkReader.ts";
 import type { Rates } from "../../metrics/rates.ts";
 import type { JobSample } from "../../metrics/sampler.ts";
 import type { TenantTotal } from "../../metrics/tenants.ts";
@@ -6,6 +7,12 @@ import { memoryText, percentText, rateText, shareText } from "./amounts.ts";
 import { memoryUseText, rounded, useJson } from "./jobTable.ts";
 import type { Column } from "./table.ts";
 import { userNameOf } from "./userNames.ts";
+
+/** The present use of resources by one job. */
+export interface JobUse extends JobSample {
+  /** `null`: its connections are not visible. */
+  network: JobNetwork | null;
+}
 
 /** A row of either table. */
 interface Measured {
@@ -41,7 +48,30 @@ const others: Column<Measured>[] = [
   { heading: "PROCS", right: true, yields: 2, text: ({ processCount }) => processCount?.toString() ?? "-" },
 ];
 
-export const STATS_COLUMNS: Column<JobSample>[] = [
+const networkColumns: Column<JobUse>[] = [
+  {
+    heading: "SENT",
+    right: true,
+    yields: 4,
+    text: ({ network }) => rateText(network?.rates?.sentBytesPerSecond ?? null),
+  },
+  {
+    heading: "RECEIVED",
+    right: true,
+    yields: 4,
+    text: ({ network }) => rateText(network?.rates?.receivedBytesPerSecond ?? null),
+  },
+  { heading: "BACKLOG", right: true, yields: 3, text: ({ network }) => backlogText(network) },
+];
+
+/** Returns what waits to be sent, in seconds where the rate of the job is known: `9.1 s`. */
+function backlogText(network: JobNetwork | null): string {
+  if (network === null || network.connections === 0) return "-";
+  const { sendBacklogSeconds: seconds, sendBacklogBytes: bytes } = network;
+  return seconds === null ? memoryText(bytes) : `${seconds.toFixed(1)} s`;
+}
+
+export const STATS_COLUMNS: Column<JobUse>[] = [
   { heading: "JOB", text: ({ job }) => job.jobId },
   { heading: "TENANT", yields: 5, text: ({ job }) => job.tenant ?? "-" },
   cpu,
@@ -52,6 +82,7 @@ export const STATS_COLUMNS: Column<JobSample>[] = [
     short: { yields: 1, text: ({ memory }) => memoryText(memory.bytes) },
   },
   ...others,
+  ...networkColumns,
   { heading: "COMMAND", flexible: true, yields: 1, text: ({ job }) => shownCommand(job).command.join(" ") },
 ];
 
@@ -63,7 +94,7 @@ export const TENANT_COLUMNS: Column<TenantTotal>[] = [
   ...others,
 ];
 
-export function jobUseJson(sample: JobSample) {
+export function jobUseJson(sample: JobUse) {
   const { job, intervalMs } = sample;
   return {
     kind: "job" as const,
@@ -74,6 +105,28 @@ export function jobUseJson(sample: JobSample) {
     interval_seconds: intervalMs === null ? null : intervalMs / 1000,
     ...useJson(sample),
     ...ratesJson(sample.rates),
+    network: networkJson(sample.network),
+  };
+}
+
+function networkJson(network: JobNetwork | null) {
+  if (network === null) return null;
+  const { bytes, rates, devices } = network;
+  return {
+    tcp_connections: network.connections,
+    tcp_sent_bytes: bytes.sent,
+    tcp_received_bytes: bytes.received,
+    tcp_retransmitted_bytes: bytes.retransmitted,
+    tcp_sent_bytes_per_second: rounded(rates?.sentBytesPerSecond),
+    tcp_received_bytes_per_second: rounded(rates?.receivedBytesPerSecond),
+    send_backlog_bytes: network.sendBacklogBytes,
+    send_backlog_seconds: rounded(network.sendBacklogSeconds),
+    receive_backlog_bytes: network.receiveBacklogBytes,
+    receiver_limited_percent: rounded(network.windowLimitedPercent),
+    device_sent_bytes: devices?.sent ?? null,
+    device_received_bytes: devices?.received ?? null,
+    device_sent_bytes_per_second: rounded(rates?.deviceSentBytesPerSecond),
+    device_received_bytes_per_second: rounded(rates?.deviceReceivedBytesPerSecond),
   };
 }
 
