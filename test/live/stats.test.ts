@@ -113,7 +113,9 @@ limitsTest(
     await sandbox().startJob("idle", [], ["sleep", "600"]);
     const { code, stdout } = await sandbox().run(["stats"]);
     expect({ code, lines: stdout.split("\n").length }).toEqual({ code: 0, lines: 3 });
-    expect(stdout).toMatch(/^JOB +TENANT +CPU % +MEMORY +THROTTLED +READ +WRITTEN +PROCS +COMMAND\nidle +- /);
+    expect(stdout).toMatch(
+      /^JOB +TENANT +CPU % +MEMORY +THROTTLED +READ +WRITTEN +PROCS +SENT +RECEIVED +BACKLOG +COMMAND\nidle +- /,
+    );
 
     const command = `"${FFRTMP}" stats --interval 100ms | head -n 7; "${FFRTMP}" stats --json --interval 100ms | head -n 2`;
     const child = sandbox().spawn(["bash", "-o", "pipefail", "-c", command]);

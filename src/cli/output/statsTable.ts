@@ -1,5 +1,5 @@
 import { shownCommand } from "../../jobs/model/secrets.ts";
-import type { JobNetwork } from "../../metrics/network/networkReader.ts";
+import type { JobNetwork, NetworkRates } from "../../metrics/network/networkReader.ts";
 import type { Rates } from "../../metrics/rates.ts";
 import type { JobSample } from "../../metrics/sampler.ts";
 import type { TenantTotal } from "../../metrics/tenants.ts";
@@ -53,16 +53,21 @@ const networkColumns: Column<JobUse>[] = [
     heading: "SENT",
     right: true,
     yields: 4,
-    text: ({ network }) => rateText(network?.rates?.sentBytesPerSecond ?? null),
+    text: ({ network }) => connectionRateText(network, "sentBytesPerSecond"),
   },
   {
     heading: "RECEIVED",
     right: true,
     yields: 4,
-    text: ({ network }) => rateText(network?.rates?.receivedBytesPerSecond ?? null),
+    text: ({ network }) => connectionRateText(network, "receivedBytesPerSecond"),
   },
   { heading: "BACKLOG", right: true, yields: 3, text: ({ network }) => backlogText(network) },
 ];
+
+/** Returns `-` also for a job without connections: most jobs have none, and the column can be left out. */
+function connectionRateText(network: JobNetwork | null, rate: keyof NetworkRates): string {
+  return network === null || network.connections === 0 ? "-" : rateText(network.rates?.[rate] ?? null);
+}
 
 /** Returns what waits to be sent, in seconds where the rate of the job is known: `9.1 s`. */
 function backlogText(network: JobNetwork | null): string {
