@@ -90,6 +90,15 @@ export const MAN_TEXTS: Record<string, ManText> = {
       ["READ", "data read from disks."],
       ["WRITTEN", "data written to disks."],
       ["PROCS", "the number of processes."],
+      [
+        "SPEED",
+        "media time per time over the last 15 seconds; 1 is real time. ok: not known, but the job reads what it receives.",
+      ],
+      [
+        "DONE",
+        "the part that is processed. ~: the part of the bytes of its input. finishing: all input is processed. stuck: no progress for 2 minutes.",
+      ],
+      ["LEFT", "the time that the rest takes at this speed."],
       ["SENT", "data sent over TCP and acknowledged."],
       ["RECEIVED", "data received over TCP."],
       [

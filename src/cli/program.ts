@@ -199,6 +199,7 @@ const COMMANDS: Record<string, CommandDefinition> = {
           "set the time between two tables, over which the rates are measured (default: 1s)",
           parseStatsInterval,
         )
+        .option("--no-probe", "do not run ffprobe to find the lengths of input files")
         .addOption(sortOption())
         .option("--no-trunc", "on a terminal, show all columns and the whole command")
         .option("--json", "print a JSON line for each job and tenant, again after each interval"),

@@ -2,6 +2,7 @@ import type { Context } from "../../jobs/context.ts";
 import { isoTime } from "../../jobs/json.ts";
 import type { OpenJob } from "../../jobs/model/job.ts";
 import { isAlive } from "../../linux/proc/identity.ts";
+import { MediaReader, NO_MEDIA } from "../../metrics/media/mediaReader.ts";
 import { NetworkReader } from "../../metrics/network/networkReader.ts";
 import { type JobSample, JobSampler } from "../../metrics/sampler.ts";
 import { type TenantTotal, tenantTotals } from "../../metrics/tenants.ts";
@@ -28,6 +29,8 @@ export interface StatsFlags extends CommonFlags {
   interval?: number;
   sort?: JobOrder;
   trunc?: boolean;
+  /** False with --no-probe. */
+  probe?: boolean;
 }
 
 const DEFAULT_INTERVAL_MS = 1000;
@@ -56,12 +59,20 @@ export async function stats(names: string[], flags: StatsFlags): Promise<number>
   const first = listJobs();
   if (first.length === 0) explainNoneOpen(context);
   const network = new NetworkReader(context.host);
+  const media = new MediaReader(context.host, { probes: flags.probe !== false });
   const measure = async (jobs: OpenJob[]): Promise<JobUse[]> => {
     const samples = sampler.sample(jobs);
-    const networks = await network.read(samples.map(subjectOf));
-    return samples.map((sample) => ({ ...sample, network: networks.get(sample.job.key) ?? null }));
+    const subjects = samples.map(subjectOf);
+    const [networks, medias] = await Promise.all([network.read(subjects), media.read(subjects)]);
+    return samples.map((sample) => ({
+      ...sample,
+      network: networks.get(sample.job.key) ?? null,
+      media: medias.get(sample.job.key) ?? NO_MEDIA,
+    }));
   };
   await measure(first);
+  // A single table has all that can be known. Later ones get the lengths of files as they are found.
+  if (!isRepeated) await media.settle();
   for (let waitMs = isLive ? Math.min(FIRST_INTERVAL_MS, intervalMs) : intervalMs; ; waitMs = intervalMs) {
     await Bun.sleep(waitMs);
     const jobs = listJobs();
@@ -74,6 +85,7 @@ export async function stats(names: string[], flags: StatsFlags): Promise<number>
     if (!isRepeated || !isRead) break;
   }
   network.close();
+  media.close();
   context.ledger.close();
   return 0;
 }

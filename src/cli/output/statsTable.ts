@@ -1,4 +1,6 @@
+import { formatDuration } from "../../jobs/duration.ts";
 import { shownCommand } from "../../jobs/model/secrets.ts";
+import type { JobMedia } from "../../metrics/media/mediaReader.ts";
 import type { JobNetwork, NetworkRates } from "../../metrics/network/networkReader.ts";
 import type { Rates } from "../../metrics/rates.ts";
 import type { JobSample } from "../../metrics/sampler.ts";
@@ -12,6 +14,7 @@ import { userNameOf } from "./userNames.ts";
 export interface JobUse extends JobSample {
   /** `null`: its connections are not visible. */
   network: JobNetwork | null;
+  media: JobMedia;
 }
 
 /** A row of either table. */
@@ -47,6 +50,37 @@ const others: Column<Measured>[] = [
   },
   { heading: "PROCS", right: true, yields: 2, text: ({ processCount }) => processCount?.toString() ?? "-" },
 ];
+
+const mediaColumns: Column<JobUse>[] = [
+  { heading: "SPEED", right: true, yields: 3, text: speedText },
+  { heading: "DONE", right: true, yields: 2, text: ({ media }) => doneText(media) },
+  {
+    heading: "LEFT",
+    right: true,
+    yields: 4,
+    text: ({ media: { remainingSeconds: seconds } }) =>
+      seconds === null ? "-" : formatDuration(1000 * seconds),
+  },
+];
+
+/** What waits in a receive queue while a job reads steadily. */
+const STEADY_QUEUE_BYTES = 64 * 1024;
+
+/** Returns `0.63×`. `ok`: its media time is not known, but it reads what it receives. */
+function speedText({ media, network }: JobUse): string {
+  if (media.speed !== null)
+    return `${media.speed.factor.toFixed(2)}×${media.source === "input" && media.isEstimate ? "~" : ""}`;
+  if (media.source !== "none" || network === null) return "-";
+  const isReading =
+    (network.rates?.receivedBytesPerSecond ?? 0) > 0 && network.receiveBacklogBytes <= STEADY_QUEUE_BYTES;
+  return isReading ? "ok" : "-";
+}
+
+/** Returns `43 %`, `~43 %` for an estimate, `finishing`, `stuck` or `-`. */
+function doneText({ percent, isEstimate, state }: JobMedia): string {
+  if (state === "finishing" || state === "stuck") return state;
+  return percent === null ? "-" : `${isEstimate ? "~" : ""}${Math.floor(percent)} %`;
+}
 
 const networkColumns: Column<JobUse>[] = [
   {
@@ -87,6 +121,7 @@ export const STATS_COLUMNS: Column<JobUse>[] = [
     short: { yields: 1, text: ({ memory }) => memoryText(memory.bytes) },
   },
   ...others,
+  ...mediaColumns,
   ...networkColumns,
   { heading: "COMMAND", flexible: true, yields: 1, text: ({ job }) => shownCommand(job).command.join(" ") },
 ];
@@ -111,6 +146,21 @@ export function jobUseJson(sample: JobUse) {
     ...useJson(sample),
     ...ratesJson(sample.rates),
     network: networkJson(sample.network),
+    media: mediaJson(sample.media),
+  };
+}
+
+function mediaJson(media: JobMedia) {
+  return {
+    source: media.source,
+    media_seconds: rounded(media.mediaSeconds),
+    length_seconds: rounded(media.lengthSeconds),
+    percent: rounded(media.percent),
+    percent_is_estimate: media.isEstimate,
+    speed: rounded(media.speed?.factor),
+    speed_over_seconds: rounded(media.speed === null ? null : media.speed.overMs / 1000),
+    remaining_seconds: rounded(media.remainingSeconds),
+    state: media.state,
   };
 }
 
