@@ -209,6 +209,7 @@ const COMMANDS: Record<string, CommandDefinition> = {
     description: "show all details of one job",
     define: (command) =>
       addJobArgument(command)
+        .option("--no-probe", "do not run ffprobe to find the lengths of input files")
         .option("--utc", "show times in UTC instead of local time")
         .option(
           "--show-secrets",

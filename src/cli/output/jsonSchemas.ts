@@ -176,6 +176,11 @@ const inspected = jobSchema
     processes: described(z.array(z.number()), "the processes in the job's cgroups"),
     ...presentMemory,
     usage: described(jobUsageSchema, "what the job has used until now, or had used at its end"),
+    network: described(
+      network.nullable(),
+      "what it sends and receives, without rates; `null`: not visible, or it has ended",
+    ),
+    media: described(media.nullable(), "how far it is, without speed; `null`: it has ended"),
     result: described(resultSchema.nullable(), "the end of the job; `null`: it has not ended"),
     events: described(z.array(eventSchema), "the job's history, oldest first"),
   })

@@ -48,8 +48,13 @@ export function listOpenFiles(host: Host, pid: number): OpenFile[] | "gone" {
   const descriptors = listDescriptors(host, pid);
   if (descriptors === "gone") return "gone";
   return descriptors
-    .filter(({ target }) => target.startsWith("/") && !NO_FILES.test(target))
+    .filter(({ target }) => mayBeFile(target))
     .flatMap(({ fd, target }) => readOpenFile(host, pid, fd, target) ?? []);
+}
+
+/** Returns whether the text of a descriptor's link can be that of a regular file. */
+export function mayBeFile(target: string): boolean {
+  return target.startsWith("/") && !NO_FILES.test(target);
 }
 
 /** Reads one open file of a process, which is opened for nothing. `undefined`: it is closed, or no regular file. */

@@ -1,6 +1,7 @@
 import { basename, resolve } from "node:path";
 import type { Host } from "../../linux/host.ts";
-import type { FileText, OpenFile } from "../../linux/proc/openFiles.ts";
+import { listDescriptors } from "../../linux/proc/descriptors.ts";
+import { type FileText, mayBeFile, type OpenFile } from "../../linux/proc/openFiles.ts";
 import type { FileRead, ReadProcess, SlowRead } from "../../linux/proc/slowFacts/slowFacts.ts";
 import type { SlowReader } from "../../linux/proc/slowFacts/slowReader.ts";
 import { readStat } from "../../linux/proc/stat.ts";
@@ -43,6 +44,9 @@ export async function findSource(
 ): Promise<Source | "late" | undefined> {
   const stat = visible(() => readStat(host, pid));
   if (stat === undefined) return undefined;
+  // Most processes have no file open, and need no thread.
+  const descriptors = visible(() => listDescriptors(host, pid)) ?? [];
+  if (!descriptors.some(({ target }) => mayBeFile(target))) return undefined;
   const process: ReadProcess = { pid, startTicks: stat.startTicks };
   const answers = await Promise.all([
     slow.read({ kind: "arguments", ...process }),
@@ -117,7 +121,9 @@ function inputOf(
   ffmpeg: FfmpegArguments | undefined,
   directory: string,
 ): OpenFile | undefined {
-  const inputs = ffmpeg?.inputs.map(({ url }) => resolve(directory, url.replace(/^file:/, "")));
+  // The place in a list of files says nothing about the place in them.
+  const media = ffmpeg?.inputs.filter(({ format }) => format !== "concat");
+  const inputs = media?.map(({ url }) => resolve(directory, url.replace(/^file:/, "")));
   const isInput = ({ path, isRead, isWritten, sizeBytes }: OpenFile): boolean => {
     if (!isRead || isWritten || sizeBytes === 0) return false;
     if (inputs) return inputs.includes(path) || inputs.some((input) => basename(input) === basename(path));
