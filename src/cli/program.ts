@@ -56,6 +56,10 @@ const COMMANDS: Record<string, CommandDefinition> = {
           "--result-file <path>",
           "write the result as JSON to this file when the job ends, also if CMD cannot be started",
         )
+        .option(
+          "--progress",
+          "let ffmpeg write its progress to a file that ffrtmp reads: inserts -progress FILE, unless CMD has it",
+        )
         .addOption(reportStartOption())
         .addHelpText("after", RUN_NOTE)
         .passThroughOptions(),

@@ -33,7 +33,7 @@ const FILE_MODE = 0o640;
 const GROUP = "ffrtmp";
 
 /** The names of ffrtmp in a state directory. `uninstall`: between the removal and the purge of the package. */
-const OWN_NAMES = /^(ledger\.db.*|ffrtmp\.log(\.\d+)?|watch\.lock|watch\.sock|logs|uninstall)$/;
+const OWN_NAMES = /^(ledger\.db.*|ffrtmp\.log(\.\d+)?|watch\.lock|watch\.sock|logs|progress|uninstall)$/;
 
 /** Another user can change the files, so that root must not use them. */
 export class UntrustedState extends Error {}

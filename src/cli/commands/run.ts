@@ -4,13 +4,20 @@ import { recordExit } from "../../jobs/exit/recordExit.ts";
 import { generateJobId, type JobSpec } from "../../jobs/job.ts";
 import { exitCodeOf, factsOfEnding } from "../../jobs/model/ending.ts";
 import type { RunningJob } from "../../jobs/model/job.ts";
+import {
+  createProgressFile,
+  removeProgressFile,
+  trimProgressFile,
+  whyWithoutProgress,
+  withProgress,
+} from "../../jobs/progressFile.ts";
 import { isTerminal, listInheritedFiles, readOwnArguments } from "../../jobs/start/inheritedFiles.ts";
 import { mayHaveLostBytes } from "../../jobs/start/rawArguments.ts";
 import { rejectNoOrphansFlag } from "../../jobs/start/runtimeFlags.ts";
 import { type StartedJob, type StartRequest, startWorkload } from "../../jobs/start/startWorkload.ts";
 import { summaryLine, survivorsLine } from "../../jobs/summary.ts";
 import { isPruningDue } from "../../ledger/retention.ts";
-import { realHost } from "../../linux/host.ts";
+import { type Host, realHost } from "../../linux/host.ts";
 import { type JobFlags, jobSpecFromFlags } from "../options/jobOptions.ts";
 import { checkWorkingDirectory } from "../options/workingDirectory.ts";
 import { printErr, warn } from "../output/messages.ts";
@@ -23,10 +30,14 @@ import { dropJobLog, openJobLog, runInBackground, startReporting } from "./backg
 /** When a wrapper, which may wait for days, gives up what only the start needed, and notices its own stops. */
 const SETTLE_AFTER_MS = 500;
 
+/** ffmpeg writes 0.6 KB of progress each second. */
+const TRIM_INTERVAL_MS = 10 * 60_000;
+
 export interface RunFlags extends JobFlags {
   workdir?: string;
   detach?: boolean;
   resultFile?: string;
+  progress?: boolean;
   /** The descriptor to which the background copy of `--detach` reports the start. Only that copy has it. */
   reportStart?: number;
 }
@@ -69,6 +80,7 @@ async function runJob(
     hasContinued = watchContinuations(context.host);
     void settle();
   }, SETTLE_AFTER_MS).unref();
+  if (flags.progress) setInterval(() => trimProgressFile(context.state, job), TRIM_INTERVAL_MS).unref();
   const first = Promise.race([ended, firstSignal()]);
   if (reportStart !== undefined) {
     const { handOver } = await import("./handOver.ts");
@@ -134,14 +146,17 @@ function startJob(
   flags: RunFlags,
 ): StartedJob & { context: Context } {
   const context = openContext(flags);
-  const { command, inherited, jobId, limits } = request;
+  const { inherited, jobId, limits } = request;
   warnOfLikelyMistakes(context, limits);
+  const progress = flags.progress ? prepareProgress(context, request) : undefined;
+  const command = progress ? withProgress(request.command, "-progress", progress) : request.command;
   const log = flags.reportStart === undefined ? null : openJobLog(context, jobId);
   const stdin = isTerminal(realHost(), 0) ? "ignore" : "inherit";
   try {
     const started = startWorkload(context, {
       ...request,
-      commandBytes: mayHaveLostBytes(command) ? readOwnArguments(context.host).slice(-command.length) : [],
+      command,
+      commandBytes: mayHaveLostBytes(command) ? bytesOf(context.host, request.command, progress) : [],
       standard: log ? ["ignore", log.fd, log.fd] : [stdin, "inherit", "inherit"],
       inherited: log ? [] : inherited,
       logPath: log?.path ?? null,
@@ -150,6 +165,28 @@ function startJob(
     return { context, ...started };
   } catch (error) {
     if (log && error instanceof Refusal) dropJobLog(log);
+    if (progress) removeProgressFile(context.state, { mode: "run", jobId, command });
     throw error;
   }
+}
+
+/** Creates the file of `--progress`. Returns its path; without one, the job starts as without the option. */
+function prepareProgress({ state }: Context, { command, jobId }: Pick<StartRequest, "command" | "jobId">) {
+  const reason = whyWithoutProgress(command);
+  if (reason === "not ffmpeg") warn("--progress has no effect: the command is not ffmpeg");
+  if (reason !== undefined) return undefined;
+  try {
+    return createProgressFile(state, jobId);
+  } catch (error) {
+    const because = error instanceof Error ? error.message : error;
+    warn(`cannot create a file for --progress, and job ${jobId} starts without it: ${because}`);
+    return undefined;
+  }
+}
+
+/** Returns the words of the command as bytes, with those that were inserted. */
+function bytesOf(host: Host, given: readonly string[], progress: string | undefined): Uint8Array[] {
+  const words = readOwnArguments(host).slice(-given.length);
+  const encode = (word: string) => new TextEncoder().encode(word);
+  return progress ? withProgress(words, encode("-progress"), encode(progress)) : words;
 }
