@@ -1,9 +1,11 @@
 import { expect } from "bun:test";
-import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
-import { FFRTMP, lacksCommand, testIf, until, useSandbox } from "../support/sandbox.ts";
+import { chmodSync, chownSync, closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
+import { FFRTMP, lacksCommand, lacksRoot, testIf, until, useSandbox } from "../support/sandbox.ts";
 
 const sandbox = useSandbox();
 const mediaTest = testIf(lacksCommand("ffmpeg") ?? lacksCommand("ffprobe"));
+
+const rootTest = testIf(lacksRoot() ?? lacksCommand("ffmpeg") ?? lacksCommand("setpriv"));
 
 const LENGTH_SECONDS = 90;
 
@@ -190,6 +192,44 @@ mediaTest("an input that is read again and again has no percentage", async () =>
     length_seconds: null,
     media_seconds: null,
   });
+});
+
+rootTest("ffprobe runs as the user of the job, and never as root for the file of another user", async () => {
+  const nobody = 65534;
+  chmodSync(sandbox().directory, 0o755);
+  const uids = sandbox().path("uids");
+  writeFileSync(uids, "");
+  chmodSync(uids, 0o666);
+  const programs = sandbox().path("bin");
+  mkdirSync(programs);
+  writeFileSync(`${programs}/ffprobe`, `#!/bin/sh\necho $(id -u) $(id -G) >>${uids}; exit 1\n`, {
+    mode: 0o755,
+  });
+  const cases = [
+    { jobId: "root", owner: 0, as: [], expected: "0 0" },
+    { jobId: "root-of-another", owner: nobody, as: [], expected: "65534 65534" },
+    {
+      jobId: "user",
+      owner: nobody,
+      as: ["setpriv", `--reuid=${nobody}`, `--regid=${nobody}`, "--clear-groups"],
+      expected: "65534 65534",
+    },
+  ];
+  const file = makeUneven("u.mkv");
+  for (const { jobId, owner, as, expected } of cases) {
+    chownSync(file, owner, owner);
+    chmodSync(file, 0o600);
+    const { pid, wrapper } = await sandbox().startJob(jobId, [], [...as, ...transcode(file)]);
+    const stats = ["stats", "--once", "--json", jobId];
+    const env = { PATH: `${programs}:${process.env["PATH"]}` };
+    await until("the file is read", async () => (await once(jobId, "--no-probe")).media.source === "input");
+    writeFileSync(uids, "");
+    const { stdout } = await sandbox().run(stats, { env });
+    expect(JSON.parse(stdout).media).toMatchObject({ source: "input", percent_is_estimate: true });
+    expect({ jobId, by: readFileSync(uids, "utf8").trim() }).toEqual({ jobId, by: expected });
+    process.kill(pid);
+    await wrapper.exited;
+  }
 });
 
 mediaTest("no FIFO, pipe or terminal of a job is opened", async () => {
