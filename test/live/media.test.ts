@@ -183,6 +183,24 @@ mediaTest("progress, log and playlist are used where they are regular files, in 
   expect((await once("none")).media).toMatchObject({ source: "none", state: null, percent: null });
 });
 
+mediaTest("the files of a list are added up", async () => {
+  const [first = "", second = ""] = ["a.mkv", "b.mkv"].map(makeUneven);
+  const list = sandbox().path("list.txt");
+  writeFileSync(list, `file '${first}'\nfile ${second.slice(second.lastIndexOf("/") + 1)}\n`);
+  const truth = await startReporting("list", transcode(list, { rate: 8, options: "-f concat -safe 0" }));
+  await until(
+    "the second file is read",
+    async () => (await once("list")).media.media_seconds > LENGTH_SECONDS + 5,
+  );
+  const line = await once("list");
+  const { media } = line;
+  await until("ffmpeg reports again", () => (truth.at(-1)?.atMs ?? 0) > Date.parse(line.time));
+  const mediaSeconds = truthAt(truth, Date.parse(line.time));
+  expect(media.length_seconds).toBeCloseTo(2 * LENGTH_SECONDS, 0);
+  if (mediaSeconds === undefined) throw new Error("this machine is too busy to compare media times");
+  expect(Math.abs(media.percent - (50 * mediaSeconds) / LENGTH_SECONDS)).toBeLessThan(3);
+});
+
 mediaTest("an input that is read again and again has no percentage", async () => {
   const file = makeUneven("u.mkv");
   await sandbox().startJob("loop", [], transcode(file, { options: "-stream_loop -1" }));

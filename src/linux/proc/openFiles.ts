@@ -108,12 +108,7 @@ export function readTail(
  * symbolic link is none.
  */
 export function readByPath(host: Host, pid: number, path: string, maxBytes: number): FileText | undefined {
-  const from = path.startsWith("/") ? "root" : "cwd/";
-  return withRegular(
-    `${host.procRoot}/${pid}/${from}${path}`,
-    (fd, stats) => readPart(fd, stats, 0, maxBytes),
-    O_NOFOLLOW,
-  );
+  return withRegular(seenBy(host, pid, path), (fd, stats) => readPart(fd, stats, 0, maxBytes), O_NOFOLLOW);
 }
 
 /**
@@ -129,6 +124,16 @@ export function openLocalFile(
     `${host.procRoot}/${pid}/fd/${file.fd}`,
     (fd, stats) => identityOf(stats) === file.identity && isLocal(fd),
   );
+}
+
+/** The same for a file by its path, as the process sees it. */
+export function openLocalPath(host: Host, pid: number, path: string): number | undefined {
+  return openRegularFile(seenBy(host, pid, path), (fd) => isLocal(fd), O_NOFOLLOW);
+}
+
+/** Returns a path that leads to where `path` leads the process. */
+function seenBy({ procRoot }: Host, pid: number, path: string): string {
+  return `${procRoot}/${pid}/${path.startsWith("/") ? "root" : "cwd/"}${path}`;
 }
 
 // include/uapi/linux/magic.h, fs/smb/common/smb2pdu.h and others

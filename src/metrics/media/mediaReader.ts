@@ -1,7 +1,7 @@
 import type { Host } from "../../linux/host.ts";
 import type { FileText, OpenFile } from "../../linux/proc/openFiles.ts";
 import { SlowReader } from "../../linux/proc/slowFacts/slowReader.ts";
-import { lengthOf } from "./ffmpegArguments.ts";
+import { Lengths } from "./lengths.ts";
 import { FileMaps } from "./probe.ts";
 import {
   addedSeconds,
@@ -13,7 +13,6 @@ import {
 } from "./reports.ts";
 import { findSource, type MediaSource, SOURCES, type Source } from "./sources.ts";
 import { type Speed, SpeedMeter } from "./speed.ts";
-import type { TimeMap } from "./timeMap.ts";
 
 /** How long a source is used before a better one is looked for. */
 const FIND_INTERVAL_MS = 10_000;
@@ -101,14 +100,13 @@ class Known {
 export class MediaReader {
   readonly #host: Host;
   readonly #slow: SlowReader;
-  /** Absent: files are not probed. */
-  readonly #maps: FileMaps | undefined;
+  readonly #lengths: Lengths;
   #known = new Map<string, Known>();
 
   constructor(host: Host, { probes }: { probes: boolean }) {
     this.#host = host;
     this.#slow = new SlowReader(host);
-    this.#maps = probes ? new FileMaps() : undefined;
+    this.#lengths = new Lengths(this.#slow, probes ? new FileMaps() : undefined);
   }
 
   /** Reads these jobs, and forgets all others. */
@@ -122,8 +120,8 @@ export class MediaReader {
   }
 
   /** Resolves when the files are mapped that the last reading asked for. */
-  async settle(): Promise<void> {
-    await this.#maps?.settle();
+  settle(): Promise<void> {
+    return this.#lengths.settle();
   }
 
   close(): void {
@@ -170,11 +168,11 @@ export class MediaReader {
       .sort((a, b) => rank(a) - rank(b));
     if (best === undefined && found.includes("late")) return;
     own.foundAtMs = this.#host.bootNow();
+    own.position = isSameFile(best, own.source) ? own.position : AT_START;
     if (!isSameSource(best, own.source)) {
       own.meter.reset();
       own.report = undefined;
       own.playlist = undefined;
-      own.position = AT_START;
     }
     own.source = best;
   }
@@ -190,7 +188,7 @@ export class MediaReader {
   }
 
   #readReport(own: Known, source: Source, file: FileText, report: Report): Reading {
-    const lengthSeconds = report.lengthSeconds ?? this.#lengthOf(source) ?? null;
+    const lengthSeconds = report.lengthSeconds ?? this.#lengths.lengthOf(source) ?? null;
     const { mediaSeconds, isAtEnd } = report;
     return {
       seconds: mediaSeconds,
@@ -217,7 +215,7 @@ export class MediaReader {
         : { last: playlist, seconds: before.seconds + added, isWhole: before.isWhole };
     const { seconds, isWhole } = own.playlist;
     const segmentMs = 1000 * Math.max(...playlist.segmentSeconds);
-    const lengthSeconds = this.#lengthOf(source) ?? null;
+    const lengthSeconds = this.#lengths.lengthOf(source) ?? null;
     return {
       seconds,
       mediaSeconds: isWhole ? seconds : null,
@@ -244,24 +242,30 @@ export class MediaReader {
       hasWrapped: before.hasWrapped || hasWrapped,
     };
     const isAtEnd = bytes >= sizeBytes;
+    const isLast = source.parts === undefined || source.parts.at(-1) === source.input.path;
     const behind = (blocks: number) => (isAtEnd ? sizeBytes : Math.max(0, bytes - blocks * BLOCK_BYTES));
     const place = behind(0.5);
-    const map = this.#mapOf(source);
+    const map = this.#lengths.mapOf(source);
+    const earlierSeconds = this.#lengths.secondsBefore(source);
+    const secondsAt = (bytesAt: number) =>
+      map === undefined || earlierSeconds === undefined ? null : earlierSeconds + map.secondsAt(bytesAt);
     const startSeconds = source.range.startSeconds ?? 0;
-    const mediaSeconds = map ? Math.max(0, map.secondsAt(place) - startSeconds) : null;
-    const lengthSeconds = (own.position.hasWrapped ? undefined : this.#lengthOf(source)) ?? null;
+    const atPlace = secondsAt(place);
+    const mediaSeconds = atPlace === null ? null : Math.max(0, atPlace - startSeconds);
+    const lengthSeconds = (own.position.hasWrapped ? undefined : this.#lengths.lengthOf(source)) ?? null;
     const isEndless = own.position.hasWrapped || source.ffmpeg?.isLooped === true;
     const byTime =
       mediaSeconds === null || !lengthSeconds ? null : Math.min(100, (100 * mediaSeconds) / lengthSeconds);
-    const byPlace = (100 * place) / sizeBytes;
+    // The place in one of several files is not that in all.
+    const byPlace = source.parts ? null : (100 * place) / sizeBytes;
     return {
-      seconds: map ? map.secondsAt(behind(1)) : null,
+      seconds: secondsAt(behind(1)),
       mediaSeconds: isEndless ? null : mediaSeconds,
       atBootMs: this.#timeOf(own, own.position.changedBootMs, MIN_REPORT_INTERVAL_MS),
       lengthSeconds,
       percent: isEndless ? null : (byTime ?? byPlace),
-      isEstimate: !isEndless && (byTime === null || map?.isLinear === true),
-      isAtEnd: isAtEnd && !isEndless,
+      isEstimate: !isEndless && (byTime === null ? byPlace !== null : map?.isLinear === true),
+      isAtEnd: isAtEnd && !isEndless && isLast,
     };
   }
 
@@ -285,28 +289,15 @@ export class MediaReader {
     const nowBootMs = this.#host.bootNow();
     return Math.min(nowBootMs, modifiedMs - this.#host.now() + nowBootMs);
   }
-
-  /** Returns the media time of the whole output; `undefined`: there is no end, or it is not known. */
-  #lengthOf(source: Source): number | undefined {
-    const { ffmpeg, range } = source;
-    if (ffmpeg?.isLooped) return undefined;
-    return lengthOf(this.#mapOf(source)?.durationSeconds, range, ffmpeg?.output ?? {});
-  }
-
-  #mapOf({ input, user, process }: Source): TimeMap | undefined {
-    if (input === undefined || user === undefined) return undefined;
-    const { fd, identity, sizeBytes } = input;
-    return this.#maps?.get({
-      key: `${identity}:${sizeBytes}`,
-      user,
-      open: async () => {
-        const answer = await this.#slow.read({ kind: "file-descriptor", ...process, fd, identity });
-        return typeof answer === "object" ? answer.descriptor : undefined;
-      },
-    });
-  }
 }
 
-function isSameSource(a: Source | undefined, b: Source | undefined): boolean {
+function isSameFile(a: Source | undefined, b: Source | undefined): boolean {
   return JSON.stringify(a?.read) === JSON.stringify(b?.read) && a?.input?.identity === b?.input?.identity;
+}
+
+/** Several files of one list are one source. */
+function isSameSource(a: Source | undefined, b: Source | undefined): boolean {
+  if (a?.kind === "input" && b?.kind === "input" && a.parts && b.parts)
+    return a.process.pid === b.process.pid && a.parts.join("\n") === b.parts.join("\n");
+  return isSameFile(a, b);
 }

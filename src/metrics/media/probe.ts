@@ -1,3 +1,4 @@
+import { fstatSync } from "node:fs";
 import { setPriority } from "node:os";
 import { closeFd } from "../../sys/descriptor.ts";
 import { evenTimes, type MapPoint, TimeMap, unevenTimes } from "./timeMap.ts";
@@ -110,7 +111,14 @@ interface ProbeRequest {
   readonly key: string;
   /** Opens it; `undefined`: it cannot or must not be probed. */
   open(): Promise<number | undefined>;
+  /** The user of the process. */
   readonly user: User;
+}
+
+/** Never root for the file of another user. */
+function rightsFor(user: User, descriptor: number): User {
+  const owner = fstatSync(descriptor);
+  return user.uid === 0 && owner.uid !== 0 ? owner : user;
 }
 
 /** Maps each file at most once, one at a time. */
@@ -135,7 +143,7 @@ export class FileMaps {
   async #make({ key, open, user }: ProbeRequest): Promise<void> {
     const descriptor = await open();
     if (descriptor === undefined) return;
-    const map = await probeFile(descriptor, user);
+    const map = await probeFile(descriptor, rightsFor(user, descriptor));
     closeFd(descriptor);
     if (map !== undefined) this.#maps.set(key, map);
   }

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { addedSeconds, parseLog, parsePlaylist, parseProgress } from "./reports.ts";
+import { addedSeconds, parseConcatList, parseLog, parsePlaylist, parseProgress } from "./reports.ts";
 
 const block = (time: string, state = "continue") =>
   `frame=250\nfps=25.0\nout_time_us=10000000\nout_time=${time}\nspeed=1.01x\nprogress=${state}\n`;
@@ -62,4 +62,11 @@ test("segments that were added count, unless some were not seen", () => {
   expect(addedSeconds(before, playlist(5, [4, 4, 3]))).toBe(7);
   expect(addedSeconds(before, playlist(7, [4, 4, 4]))).toBeUndefined();
   expect(addedSeconds(before, playlist(0, [4]))).toBeUndefined();
+});
+
+test("a list for concat has files with quotes and escapes", () => {
+  const list =
+    "ffconcat version 1.0\n# x\nfile 'part 1.mp4'\nduration 3\nfile part\\ 2.mp4\n file 'it'\\''s'\n";
+  expect(parseConcatList(list)).toEqual(["part 1.mp4", "part 2.mp4", "it's"]);
+  expect(parseConcatList("")).toEqual([]);
 });

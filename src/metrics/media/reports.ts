@@ -74,6 +74,16 @@ export function addedSeconds(before: Playlist, now: Playlist): number | undefine
   return now.segmentSeconds.slice(now.segmentSeconds.length - added).reduce((sum, each) => sum + each, 0);
 }
 
+// file 'part 1.mp4'
+// file part\ 2.mp4
+/** Returns the files in a list for `-f concat`, as they are written there: ffmpeg-formats(1), concat. */
+export function parseConcatList(text: string): string[] {
+  return [...text.matchAll(/^[ \t]*file[ \t]+(.+?)[ \t\r]*$/gm)].map(([, word = ""]) =>
+    // Quotes as in ffmpeg-utils(1): '…' as it is, and \ before any other character.
+    word.replace(/'([^']*)'|\\(.)/g, (_, quoted?: string, escaped?: string) => quoted ?? escaped ?? ""),
+  );
+}
+
 function lastMatch(text: string, pattern: RegExp): RegExpExecArray | undefined {
   return [...text.matchAll(pattern)].at(-1);
 }

@@ -1,4 +1,4 @@
-import { basename, resolve } from "node:path";
+import { basename, dirname, resolve } from "node:path";
 import type { Host } from "../../linux/host.ts";
 import { listDescriptors } from "../../linux/proc/descriptors.ts";
 import { type FileText, mayBeFile, type OpenFile } from "../../linux/proc/openFiles.ts";
@@ -9,7 +9,7 @@ import { readCredentials } from "../../linux/proc/status.ts";
 import { readWorkingDirectory, visible } from "../../linux/proc/table.ts";
 import { type FfmpegArguments, type MediaRange, parseFfmpegArguments } from "./ffmpegArguments.ts";
 import type { User } from "./probe.ts";
-import { parseLog, parsePlaylist, parseProgress } from "./reports.ts";
+import { parseConcatList, parseLog, parsePlaylist, parseProgress } from "./reports.ts";
 
 /** Where the media time of a job comes from, the best first: see docs/observing.md. */
 export const SOURCES = ["progress", "log", "playlist", "input", "none"] as const;
@@ -18,6 +18,9 @@ export type MediaSource = (typeof SOURCES)[number];
 /** Enough for the last report: ffmpeg prints a line of 120 bytes, or a block of 300 bytes and more with many streams. */
 const TAIL_BYTES = 8 * 1024;
 const PLAYLIST_BYTES = 256 * 1024;
+const LIST_BYTES = 64 * 1024;
+/** Each part is probed, which takes a part of a second. */
+const MAX_PARTS = 64;
 /** A program other than ffmpeg may have a script, a table or its settings open. */
 const MIN_MEDIA_BYTES = 64 * 1024;
 
@@ -32,7 +35,9 @@ export interface Source {
   readonly input: OpenFile | undefined;
   /** The part of the input that is used. */
   readonly range: MediaRange;
-  /** Whose rights its file is probed with. */
+  /** The files of `-f concat`, in their order; `input` is one of them. */
+  readonly parts: readonly string[] | undefined;
+  /** The user of the process. */
   readonly user: User | undefined;
 }
 
@@ -58,12 +63,15 @@ export async function findSource(
   const { words } = program.line;
   const ffmpeg = parseFfmpegArguments(words);
   const directory = readWorkingDirectory(host, pid) ?? "/";
-  const input = inputOf(files, words, ffmpeg, directory);
+  const parts = await partsOf(slow, process, ffmpeg, directory);
+  const input = parts
+    ? files.find(({ path }) => parts.includes(path))
+    : inputOf(files, words, ffmpeg, directory);
   const range =
     ffmpeg?.inputs.find(({ url }) => input && basename(url) === basename(input.path)) ??
     ffmpeg?.inputs[0] ??
     {};
-  const facts = { process, ffmpeg, input, range, user: input && userOf(host, pid, input) };
+  const facts = { process, ffmpeg, input, range, parts, user: userOf(host, pid) };
   const tailOf = (file: OpenFile): FileRead => ({
     kind: "file-tail",
     ...process,
@@ -121,9 +129,7 @@ function inputOf(
   ffmpeg: FfmpegArguments | undefined,
   directory: string,
 ): OpenFile | undefined {
-  // The place in a list of files says nothing about the place in them.
-  const media = ffmpeg?.inputs.filter(({ format }) => format !== "concat");
-  const inputs = media?.map(({ url }) => resolve(directory, url.replace(/^file:/, "")));
+  const inputs = ffmpeg?.inputs.map(({ url }) => resolve(directory, url.replace(/^file:/, "")));
   const isInput = ({ path, isRead, isWritten, sizeBytes }: OpenFile): boolean => {
     if (!isRead || isWritten || sizeBytes === 0) return false;
     if (inputs) return inputs.includes(path) || inputs.some((input) => basename(input) === basename(path));
@@ -132,9 +138,23 @@ function inputOf(
   return files.filter(isInput).sort((a, b) => b.sizeBytes - a.sizeBytes)[0];
 }
 
-/** The user of a process, but never root for the file of another user. */
-function userOf(host: Host, pid: number, file: OpenFile): User | undefined {
+/** Returns the files of the list that is the only input; `undefined`: there is none, or it is too long. */
+async function partsOf(
+  slow: SlowReader,
+  process: ReadProcess,
+  ffmpeg: FfmpegArguments | undefined,
+  directory: string,
+): Promise<string[] | undefined> {
+  const [list, ...others] = ffmpeg?.inputs ?? [];
+  if (list?.format !== "concat" || others.length > 0) return undefined;
+  const path = resolve(directory, list.url.replace(/^file:/, ""));
+  const text = await slow.read({ kind: "file-start", ...process, path, maxBytes: LIST_BYTES });
+  if (typeof text !== "object") return [];
+  const parts = parseConcatList(text.text).map((part) => resolve(dirname(path), part.replace(/^file:/, "")));
+  return parts.length > MAX_PARTS ? [] : parts;
+}
+
+function userOf(host: Host, pid: number): User | undefined {
   const { uid, gid } = visible(() => readCredentials(host, pid)) ?? {};
-  if (uid === undefined || gid === undefined) return undefined;
-  return uid === 0 && file.uid !== 0 ? file : { uid, gid };
+  return uid === undefined || gid === undefined ? undefined : { uid, gid };
 }

@@ -5,6 +5,7 @@ import {
   listOpenFiles,
   type OpenFile,
   openLocalFile,
+  openLocalPath,
   readByPath,
   readOpenFile,
   readTail,
@@ -48,6 +49,7 @@ export type FileRead = ReadProcess &
     | { kind: "file-tail"; fd: number; identity: string; maxBytes: number }
     | { kind: "file-start"; path: string; maxBytes: number }
     | { kind: "file-descriptor"; fd: number; identity: string }
+    | { kind: "path-descriptor"; path: string }
   );
 
 /** One read; the answer to `arguments` includes `runsOurFile`. */
@@ -69,6 +71,7 @@ interface Answers {
   "file-start": FileText;
   /** Open in this process: the caller must close it. */
   "file-descriptor": { descriptor: number };
+  "path-descriptor": { descriptor: number };
 }
 export type AnswerTo<Read extends SlowRead> = Answers[Read["kind"]];
 export type Answer = Answers[SlowRead["kind"]];
@@ -92,8 +95,9 @@ function readOf(host: Host, read: Exclude<SlowRead, { kind: "path" }>): Answer |
   if (read.kind === "open-file") return readOpenFile(host, pid, read.fd, read.path);
   if (read.kind === "file-tail") return readTail(host, pid, read, read.maxBytes);
   if (read.kind === "file-start") return readByPath(host, pid, read.path, read.maxBytes);
-  if (read.kind === "file-descriptor") {
-    const descriptor = openLocalFile(host, pid, read);
+  if (read.kind === "file-descriptor" || read.kind === "path-descriptor") {
+    const descriptor =
+      read.kind === "path-descriptor" ? openLocalPath(host, pid, read.path) : openLocalFile(host, pid, read);
     return descriptor === undefined ? undefined : { descriptor };
   }
   return {
