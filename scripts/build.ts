@@ -47,6 +47,7 @@ await Bun.build({
     "src/linux/cgroup/moveLock/worker.ts",
     "src/linux/proc/slowFacts/worker.ts",
     "src/metrics/gpu/worker.ts",
+    "src/metrics/network/namespaceWorker.ts",
   ],
   plugins: [smallerParser],
   format: "esm",

@@ -97,6 +97,21 @@ export const MAN_TEXTS: Record<string, ManText> = {
       ],
       ["MEM WAIT", "the same for memory."],
       ["IO WAIT", "the same for disks."],
+      [
+        "SPEED",
+        "media time per time over the last 15 seconds; 1 is real time. ok: not known, but the job reads what it receives.",
+      ],
+      [
+        "DONE",
+        "the part that is processed. ~: the part of the bytes of its input. finishing: all input is processed. stuck: no progress for 2 minutes.",
+      ],
+      ["LEFT", "the time that the rest takes at this speed."],
+      ["SENT", "data sent over TCP and acknowledged."],
+      ["RECEIVED", "data received over TCP."],
+      [
+        "BACKLOG",
+        "what waits to be sent or acknowledged over TCP: in seconds of the job's own rate, in bytes before that is known. -: no connection.",
+      ],
       ["GPU %", "the use of NVIDIA GPUs by its processes; 100 is one GPU. Only where a job uses one."],
       ["ENC %", "the use of their video encoders."],
       ["DEC %", "the use of their video decoders."],

@@ -62,6 +62,10 @@ const COMMANDS: Record<string, CommandDefinition> = {
           "--result-file <path>",
           "write the result as JSON to this file when the job ends, also if CMD cannot be started",
         )
+        .option(
+          "--progress",
+          "let ffmpeg write its progress to a file that ffrtmp reads: inserts -progress FILE, unless CMD has it",
+        )
         .addOption(reportStartOption())
         .addHelpText("after", RUN_NOTE)
         .passThroughOptions(),
@@ -218,7 +222,7 @@ const COMMANDS: Record<string, CommandDefinition> = {
     load: async () => (await import("./commands/health.ts")).health,
   },
   stats: {
-    description: "show what jobs and tenants use now: CPU, memory, throttling, disks and processes",
+    description: "show what jobs and tenants use now: CPU, memory, throttling, disks, network and processes",
     define: (command) =>
       addStateOption(command)
         .argument("[job...]", "job ids, PIDs or patterns of ids (default: all running jobs)")
@@ -228,6 +232,7 @@ const COMMANDS: Record<string, CommandDefinition> = {
           "set the time between two tables, over which the rates are measured (default: 1s)",
           parseStatsInterval,
         )
+        .option("--no-probe", "do not run ffprobe to find the lengths of input files")
         .addOption(sortOption())
         .option("--no-trunc", "on a terminal, show all columns and the whole command")
         .option("--json", "print a JSON line for each job, tenant and GPU, again after each interval"),
@@ -259,6 +264,7 @@ const COMMANDS: Record<string, CommandDefinition> = {
     description: "show all details of one job",
     define: (command) =>
       addJobArgument(command)
+        .option("--no-probe", "do not run ffprobe to find the lengths of input files")
         .option("--utc", "show times in UTC instead of local time")
         .option(
           "--show-secrets",

@@ -2,6 +2,7 @@ import { ENDED_BEFORE_LIMITS } from "../jobs/exit/sla.ts";
 import { enforceLimits } from "../jobs/limits/enforceLimits.ts";
 import type { JobResult } from "../jobs/model/ending.ts";
 import type { OpenJob } from "../jobs/model/job.ts";
+import { trimProgressFile } from "../jobs/progressFile.ts";
 import { recordActiveDaemon, repairAll } from "../jobs/recovery/recover.ts";
 import { pidfdsReportExitCodes, type StartedEvents, startBestEvents } from "../linux/events/bestEvents.ts";
 import type { DroppedExecs } from "../linux/events/execFilter.ts";
@@ -328,7 +329,7 @@ export class WatchDaemon {
     this.#checkObservers();
     this.#tracker.lingeringJobs.cleanUp();
     if (store.hasChanged()) this.reload("the file has changed");
-    this.#enforceLimits();
+    this.#maintainJobs();
     this.#statistics.writeIfDue();
     this.#emitCounts();
     if (this.#isPolling()) {
@@ -347,13 +348,15 @@ export class WatchDaemon {
     this.#health.countUnobserved();
   }
 
-  #enforceLimits(): void {
+  /** Restores limits, and keeps the files of `run --progress` small whose `run` is gone. */
+  #maintainJobs(): void {
     const { store, bus } = this.#context;
     for (const before of this.#tracker.ownJobs()) {
       const total = before.tenant === null ? undefined : totalOf(store.policy, before.tenant);
       const { job, repairs } = enforceLimits(this.#context, before, total);
       this.#tracker.observer.update(job);
       for (const repair of repairs) bus.emit({ kind: "limit-repaired", job, repair });
+      trimProgressFile(this.#context.state, job);
     }
   }
 

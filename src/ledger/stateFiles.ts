@@ -36,10 +36,10 @@ const GROUP = "ffrtmp";
 
 /** The names of ffrtmp in a state directory. `uninstall`: between the removal and the purge of the package. */
 const OWN_NAMES =
-  /^(ledger\.db.*|ffrtmp\.log(\.\d+)?|watch\.lock|watch\.sock|logs|inbox|launches|uninstall)$/;
+  /^(ledger\.db.*|ffrtmp\.log(\.\d+)?|watch\.lock|watch\.sock|logs|inbox|launches|progress|uninstall)$/;
 
 /** Those of them that are directories, which have no names of others. */
-const DIRECTORIES = ["logs", INBOX, "launches"];
+const DIRECTORIES = ["logs", INBOX, "launches", "progress"];
 
 /** The file has lost what it contained. */
 export class LostContent extends Error {}

@@ -26,6 +26,7 @@ const CALLS = [
   "exit", 60, 93,
   "exit_group", 231, 94,
   "faccessat", 269, 48,
+  "fallocate", 285, 47,
   "fanotify_init", 300, 262,
   "fcntl", 72, 25,
   "finit_module", 313, 273,

@@ -19,14 +19,18 @@ import { formatChange } from "../../limits/limits.ts";
 import { LIMIT_NAMES } from "../../limits/table.ts";
 import type { Usage } from "../../limits/usage.ts";
 import { listMembers } from "../../linux/cgroup/jobCgroup.ts";
+import type { Host } from "../../linux/host.ts";
 import { decodeHistory, type StoredHistory } from "../../metrics/history/encoding.ts";
 import { RINGS, type RingName } from "../../metrics/history/jobHistory.ts";
 import { type JobMemory, readJob } from "../../metrics/jobReading.ts";
+import { type JobMedia, MediaReader } from "../../metrics/media/mediaReader.ts";
+import { type JobNetwork, NetworkReader } from "../../metrics/network/networkReader.ts";
 import { findJob } from "../findJobs.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
 import { memoryText } from "../output/amounts.ts";
 import { memoryJson } from "../output/jobTable.ts";
 import { printJson, printOut } from "../output/messages.ts";
+import { mediaJson, networkJson } from "../output/observedJson.ts";
 import { outcomePairs } from "../output/outcomes.ts";
 import { type Pair, renderPairs } from "../output/table.ts";
 import { formatTimeOfDay } from "../output/times.ts";
@@ -35,6 +39,8 @@ import { openToRead } from "../session.ts";
 
 interface InspectFlags extends CommonFlags {
   utc?: boolean;
+  /** False with --no-probe. */
+  probe?: boolean;
   showSecrets?: boolean;
 }
 
@@ -47,7 +53,9 @@ export async function inspect(name: string, flags: InspectFlags): Promise<number
   const cgroup = jobCgroupOf(context, job);
   const usage = result?.usage ?? usageOf(job, cgroup);
   const processes = listMembers(cgroup);
-  const memory = isOpen(job) ? readJob(context, job, cgroup).memory : undefined;
+  const reading = isOpen(job) ? readJob(context, job, cgroup) : undefined;
+  const memory = reading?.memory;
+  const { network, media } = await measureOnce(context.host, reading?.details.pids ?? [], flags);
   const events = context.ledger.events(job);
   const { life: history, tenMinutes, sixHours } = await usageHistoryOf(context, job);
   if (flags.json) {
@@ -61,6 +69,8 @@ export async function inspect(name: string, flags: InspectFlags): Promise<number
       usage_history: usageHistoryJson(history),
       usage_last_10_minutes: usageHistoryJson(tenMinutes),
       usage_last_6_hours: usageHistoryJson(sixHours),
+      network: networkJson(network),
+      media: media ? mediaJson(media) : null,
       result: ended,
       events: events.map(eventJson),
     });
@@ -72,6 +82,7 @@ export async function inspect(name: string, flags: InspectFlags): Promise<number
     const pairs = [
       ...describeJob(context, job, shown, processes, time),
       ...[...resultPairs, ...usagePairs, ...usageCharts(history)],
+      ...[...describeMedia(media), ...describeNetwork(network)],
     ];
     printOut(renderPairs([...pairs, ...eventPairs]));
   }
@@ -234,6 +245,47 @@ function memoryPeakText({ memoryPeakBytes, oomKills }: Usage, job: Job): string 
   if (memoryPeakBytes !== null || before === null || oomKills === null)
     return chargedText(memoryPeakBytes, job);
   return `unknown: at most ${memoryText(before)}, the peak from before the job was governed`;
+}
+
+interface Measured {
+  network: JobNetwork | null;
+  media: JobMedia | null;
+}
+
+/** Reads what a job sends and receives, and how far it is. Rates need two readings: see `ffrtmp stats`. */
+async function measureOnce(host: Host, pids: readonly number[], flags: InspectFlags): Promise<Measured> {
+  if (pids.length === 0) return { network: null, media: null };
+  const subjects = [{ key: "job", pids }];
+  const networks = new NetworkReader(host);
+  const medias = new MediaReader(host, { probes: flags.probe !== false });
+  await medias.read(subjects);
+  await medias.settle();
+  const [network, media] = await Promise.all([networks.read(subjects), medias.read(subjects)]);
+  networks.close();
+  medias.close();
+  return { network: network.get("job") ?? null, media: media.get("job") ?? null };
+}
+
+function describeMedia(media: JobMedia | null): Pair[] {
+  if (media === null || media.source === "none") return [];
+  const { mediaSeconds, lengthSeconds, percent, isEstimate, source } = media;
+  const duration = (seconds: number) => formatDuration(1000 * seconds);
+  const parts = [
+    ...(percent === null ? [] : [`${isEstimate ? "~" : ""}${Math.floor(percent)} %`]),
+    ...(mediaSeconds === null ? [] : [duration(mediaSeconds)]),
+    ...(lengthSeconds === null ? [] : [`of ${duration(lengthSeconds)}`]),
+  ];
+  return [["media time", [...parts, `from ${source}`].join(", ").replace(", of", " of")]];
+}
+
+function describeNetwork(network: JobNetwork | null): Pair[] {
+  if (network === null || network.connections === 0) return [];
+  const { bytes, connections, sendBacklogBytes, receiveBacklogBytes } = network;
+  return [
+    ["tcp connections", String(connections)],
+    ["tcp sent", `${bytesText(bytes.sent)}, backlog ${memoryText(sendBacklogBytes)}`],
+    ["tcp received", `${bytesText(bytes.received)}, not read ${memoryText(receiveBacklogBytes)}`],
+  ];
 }
 
 function secondsText(usec: number | null): string {

@@ -2,6 +2,7 @@ import type { Context } from "../../jobs/context.ts";
 import { recordExit } from "../../jobs/exit/recordExit.ts";
 import { exitCodeOf } from "../../jobs/model/ending.ts";
 import type { RunningJob } from "../../jobs/model/job.ts";
+import { trimProgressFile } from "../../jobs/progressFile.ts";
 import type { WorkloadEnd } from "../../jobs/start/spawn.ts";
 import type { StartedJob } from "../../jobs/start/startWorkload.ts";
 import { asRegistered, continueInNewStart, type RunOptions } from "../../launch/newStart.ts";
@@ -14,10 +15,15 @@ import { reportExit } from "./reportExit.ts";
 /** When a wrapper, which may wait for days, gives up what only the start needed, and notices its own stops. */
 const SETTLE_AFTER_MS = 500;
 
+/** ffmpeg writes 0.6 KB of progress each second. */
+const TRIM_INTERVAL_MS = 10 * 60_000;
+
 interface ObserveOptions extends RunOptions {
   /** The descriptor to which the background copy of `--detach` reports the start. */
   reportStart?: number;
   resultFile?: ResultFile | undefined;
+  /** ffmpeg may write its progress into a file of the job. */
+  progress?: boolean;
   /** The descriptors above 2 that the caller opened; none in a background copy. */
   inherited: readonly number[];
 }
@@ -25,7 +31,7 @@ interface ObserveOptions extends RunOptions {
 /** Waits for the end of a workload of this process, records it and returns the exit code of `run`. */
 export async function observeRun(
   { context, job, ended }: StartedJob & { context: Context },
-  { reportStart, resultFile, statePath, json, inherited }: ObserveOptions,
+  { reportStart, resultFile, progress, statePath, json, inherited }: ObserveOptions,
 ): Promise<number> {
   let hasEnded = false;
   void ended.then(() => {
@@ -47,9 +53,9 @@ export async function observeRun(
     const { denySignals } = await import("../denySignals.ts");
     // Before the spawn, the workload would inherit the filter; now it concerns the wrapper alone.
     denySignals();
-    // An end that the runtime has seen can be reported only by it. A result file has its directory open, and what waits for
-    // the ledger is in the memory of this start.
-    if (!hasEnded && resultFile === undefined && context.ledger.flush() === 0)
+    // An end that the runtime has seen can be reported only by it. A result file has its directory open, what waits for the
+    // ledger is in the memory of this start, and a progress file must be trimmed.
+    if (!hasEnded && resultFile === undefined && !progress && context.ledger.flush() === 0)
       continueInNewStart(
         { registered: asRegistered(job, context.self), running: job, options },
         job.process.pid,
@@ -57,6 +63,7 @@ export async function observeRun(
       );
     Bun.shrink();
   }, SETTLE_AFTER_MS).unref();
+  if (progress) setInterval(() => trimProgressFile(context.state, job), TRIM_INTERVAL_MS).unref();
   const end = await first;
   if (typeof end === "string") {
     if (resultFile)

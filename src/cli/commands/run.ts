@@ -3,6 +3,12 @@ import { Refusal } from "../../jobs/errors.ts";
 import type { JobSpec } from "../../jobs/job.ts";
 import type { RunningJob } from "../../jobs/model/job.ts";
 import { generateJobId } from "../../jobs/model/jobId.ts";
+import {
+  createProgressFile,
+  removeProgressFile,
+  whyWithoutProgress,
+  withProgress,
+} from "../../jobs/progressFile.ts";
 import { isTerminal, listInheritedFiles, readOwnArguments } from "../../jobs/start/inheritedFiles.ts";
 import { mayHaveLostBytes } from "../../jobs/start/rawArguments.ts";
 import { rejectNoOrphansFlag } from "../../jobs/start/runtimeFlags.ts";
@@ -10,10 +16,10 @@ import { type StartedJob, type StartRequest, startWorkload } from "../../jobs/st
 import { hasCommand, readRunLine } from "../../launch/commandLine.ts";
 import { LaunchRecorder } from "../../launch/recorder.ts";
 import { locateState } from "../../ledger/location.ts";
-import { realHost } from "../../linux/host.ts";
+import { type Host, realHost } from "../../linux/host.ts";
 import { type JobFlags, jobSpecFromFlags } from "../options/jobOptions.ts";
 import { checkWorkingDirectory } from "../options/workingDirectory.ts";
-import { listenToWarnings } from "../output/messages.ts";
+import { listenToWarnings, warn } from "../output/messages.ts";
 import { warnOfLikelyMistakes, warnOfMissingLimits } from "../output/outcomes.ts";
 import type { ResultFile } from "../output/resultFile.ts";
 import { openContext } from "../session.ts";
@@ -24,6 +30,7 @@ export interface RunFlags extends JobFlags {
   workdir?: string;
   detach?: boolean;
   resultFile?: string;
+  progress?: boolean;
   /** The descriptor to which the background copy of `--detach` reports the start. Only that copy has it. */
   reportStart?: number;
 }
@@ -74,8 +81,9 @@ async function warnOfTotal(context: Context, job: RunningJob): Promise<void> {
 
 /** Returns what records this launch for the next `run` with the same options; `undefined` for options it cannot stand for. */
 function createRecorder(flags: RunFlags, command: string[]): LaunchRecorder | undefined {
-  const { detach, json, jobId, tenant, placement, statePath, resultFile, reportStart, workdir } = flags;
-  const special = [detach, json, jobId, tenant, placement, statePath, resultFile, reportStart];
+  const { detach, json, jobId, tenant, placement, statePath, resultFile, reportStart, progress, workdir } =
+    flags;
+  const special = [detach, json, jobId, tenant, placement, statePath, resultFile, reportStart, progress];
   const line = readRunLine(process.argv);
   if (special.some((flag) => flag !== undefined) || line === undefined) return undefined;
   if (!hasCommand(line, command) || mayHaveLostBytes([...line.words, ...command])) return undefined;
@@ -90,16 +98,19 @@ function startJob(
   request: Omit<StartRequest, "commandBytes" | "standard" | "logPath">,
   flags: RunFlags,
 ): StartedJob & { context: Context } {
-  const { command, inherited, jobId, limits } = request;
-  const recorder = createRecorder(flags, command);
+  const { inherited, jobId, limits } = request;
+  const recorder = createRecorder(flags, request.command);
   const context = openContext(flags, undefined, recorder?.host);
   warnOfLikelyMistakes(context, limits);
+  const progress = flags.progress ? prepareProgress(context, request) : undefined;
+  const command = progress ? withProgress(request.command, "-progress", progress) : request.command;
   const log = flags.reportStart === undefined ? null : openJobLog(context, jobId);
   const stdin = isTerminal(realHost(), 0) ? "ignore" : "inherit";
   try {
     const started = startWorkload(context, {
       ...request,
-      commandBytes: mayHaveLostBytes(command) ? readOwnArguments(context.host).slice(-command.length) : [],
+      command,
+      commandBytes: mayHaveLostBytes(command) ? bytesOf(context.host, request.command, progress) : [],
       standard: log ? ["ignore", log.fd, log.fd] : [stdin, "inherit", "inherit"],
       inherited: log ? [] : inherited,
       logPath: log?.path ?? null,
@@ -111,6 +122,28 @@ function startJob(
     return { context, ...started };
   } catch (error) {
     if (log && error instanceof Refusal) dropJobLog(log);
+    if (progress) removeProgressFile(context.state, { mode: "run", jobId, command });
     throw error;
   }
+}
+
+/** Creates the file of `--progress`. Returns its path; without one, the job starts as without the option. */
+function prepareProgress({ state }: Context, { command, jobId }: Pick<StartRequest, "command" | "jobId">) {
+  const reason = whyWithoutProgress(command);
+  if (reason === "not ffmpeg") warn("--progress has no effect: the command is not ffmpeg");
+  if (reason !== undefined) return undefined;
+  try {
+    return createProgressFile(state, jobId);
+  } catch (error) {
+    const because = error instanceof Error ? error.message : error;
+    warn(`cannot create a file for --progress, and job ${jobId} starts without it: ${because}`);
+    return undefined;
+  }
+}
+
+/** Returns the words of the command as bytes, with those that were inserted. */
+function bytesOf(host: Host, given: readonly string[], progress: string | undefined): Uint8Array[] {
+  const words = readOwnArguments(host).slice(-given.length);
+  const encode = (word: string) => new TextEncoder().encode(word);
+  return progress ? withProgress(words, encode("-progress"), encode(progress)) : words;
 }

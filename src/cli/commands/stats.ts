@@ -2,6 +2,8 @@ import type { Context } from "../../jobs/context.ts";
 import { isoTime } from "../../jobs/json.ts";
 import type { OpenJob } from "../../jobs/model/job.ts";
 import { isAlive } from "../../linux/proc/identity.ts";
+import { MediaReader, NO_MEDIA } from "../../metrics/media/mediaReader.ts";
+import { NetworkReader } from "../../metrics/network/networkReader.ts";
 import { type JobSample, JobSampler } from "../../metrics/sampler.ts";
 import { type TenantTotal, tenantTotals } from "../../metrics/tenants.ts";
 import type { DeviceReading } from "../../sys/nvml.ts";
@@ -14,6 +16,7 @@ import { printOut, writeOut } from "../output/messages.ts";
 import {
   DEVICE_COLUMNS,
   deviceUseJson,
+  type JobUse,
   jobColumns,
   jobUseJson,
   TENANT_COLUMNS,
@@ -29,6 +32,8 @@ export interface StatsFlags extends CommonFlags {
   interval?: number;
   sort?: JobOrder;
   trunc?: boolean;
+  /** False with --no-probe. */
+  probe?: boolean;
 }
 
 const DEFAULT_INTERVAL_MS = 1000;
@@ -36,7 +41,7 @@ const DEFAULT_INTERVAL_MS = 1000;
 const FIRST_INTERVAL_MS = 200;
 
 interface Measured {
-  samples: JobSample[];
+  uses: JobUse[];
   totals: TenantTotal[];
   devices: readonly DeviceReading[];
 }
@@ -57,19 +62,35 @@ export async function stats(names: string[], flags: StatsFlags): Promise<number>
   const sampler = new JobSampler(context);
   const first = listJobs();
   if (first.length === 0) explainNoneOpen(context);
-  sampler.sample(first);
+  const network = new NetworkReader(context.host);
+  const media = new MediaReader(context.host, { probes: flags.probe !== false });
+  const measure = async (jobs: OpenJob[]): Promise<JobUse[]> => {
+    const samples = sampler.sample(jobs);
+    const subjects = samples.map(subjectOf);
+    const [networks, medias] = await Promise.all([network.read(subjects), media.read(subjects)]);
+    return samples.map((sample) => ({
+      ...sample,
+      network: networks.get(sample.job.key) ?? null,
+      media: medias.get(sample.job.key) ?? NO_MEDIA,
+    }));
+  };
+  await measure(first);
+  // A single table has all that can be known. Later ones get the lengths of files as they are found.
+  if (!isRepeated) await media.settle();
   for (let waitMs = isLive ? Math.min(FIRST_INTERVAL_MS, intervalMs) : intervalMs; ; waitMs = intervalMs) {
     await Bun.sleep(waitMs);
     const jobs = listJobs();
     // The last table stays.
     if (isRepeated && names.length > 0 && jobs.length === 0) break;
-    const samples = sampler.sample(jobs);
-    if (flags.sort) samples.sort(compareJobs(context, flags.sort));
+    const uses = await measure(jobs);
+    if (flags.sort) uses.sort(compareJobs(context, flags.sort));
     // The total of a tenant is that of all its jobs.
-    const machine = names.length === 0 ? { totals: tenantTotals(samples), devices: sampler.devices() } : {};
-    const isRead = print({ samples, totals: [], devices: [], ...machine });
+    const machine = names.length === 0 ? { totals: tenantTotals(uses), devices: sampler.devices() } : {};
+    const isRead = print({ uses, totals: [], devices: [], ...machine });
     if (!isRepeated || !isRead) break;
   }
+  network.close();
+  media.close();
   context.ledger.close();
   return 0;
 }
@@ -88,12 +109,16 @@ function jobLister(context: Context, names: readonly string[]): () => OpenJob[] 
   };
 }
 
+function subjectOf({ job, now }: JobSample) {
+  return { key: job.key, pids: now.pids };
+}
+
 /** Prints everything at one time. Returns false when stdout has no reader any more. */
 type Printer = (measured: Measured) => boolean;
 
-const printLines: Printer = ({ samples, totals, devices }) => {
+const printLines: Printer = ({ uses, totals, devices }) => {
   const time = isoTime(Date.now());
-  const objects = [...samples.map(jobUseJson), ...totals.map(tenantUseJson), ...devices.map(deviceUseJson)];
+  const objects = [...uses.map(jobUseJson), ...totals.map(tenantUseJson), ...devices.map(deviceUseJson)];
   const lines = objects.map((each) => `${JSON.stringify({ time, ...each })}\n`);
   return writeOut(lines.join(""));
 };
@@ -110,17 +135,17 @@ function tablePrinter(flags: StatsFlags): Printer {
 function livePrinter(flags: StatsFlags): Printer {
   const view = new LiveView();
   return (measured) => {
-    const [lines, length] = [tables(measured, tableWidth(flags)), measured.samples.length + 1];
+    const [lines, length] = [tables(measured, tableWidth(flags)), measured.uses.length + 1];
     // The totals stay visible where there are more jobs than fit.
     return view.show(lines.slice(0, length), lines.slice(length));
   };
 }
 
 /** Returns the lines of the table of jobs, of that of tenants where jobs have tenants, and of that of GPUs where jobs use them. */
-function tables({ samples, totals, devices }: Measured, width: number | undefined): string[] {
-  const used = samples.some(({ gpu }) => gpu !== null) ? devices : [];
+function tables({ uses, totals, devices }: Measured, width: number | undefined): string[] {
+  const used = uses.some(({ gpu }) => gpu !== null) ? devices : [];
   return [
-    renderTable(jobColumns(samples), samples, width),
+    renderTable(jobColumns(uses), uses, width),
     ...(totals.length === 0 ? [] : [renderTable(TENANT_COLUMNS, totals, width)]),
     ...(used.length === 0 ? [] : [renderTable(DEVICE_COLUMNS, used, width)]),
   ]

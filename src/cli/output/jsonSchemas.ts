@@ -99,6 +99,79 @@ const details = {
   io_read_operations_per_second: perSecond("reads of disks"),
   io_write_operations_per_second: perSecond("writes to disks"),
 };
+const bytesPerSecond = (description: string) =>
+  described(z.number().nullable(), `${description}, in bytes per second`);
+
+const network = z
+  .strictObject({
+    tcp_connections: described(z.number().int(), "its TCP connections"),
+    tcp_sent_bytes: bytes(
+      "sent over its connections and acknowledged, since each was opened; connections that were closed before the first reading are not in it",
+    ),
+    tcp_received_bytes: bytes("received over the same connections"),
+    tcp_retransmitted_bytes: bytes("sent again over the same connections"),
+    tcp_sent_bytes_per_second: bytesPerSecond("sent and acknowledged in the interval"),
+    tcp_received_bytes_per_second: bytesPerSecond("received in the interval"),
+    send_backlog_bytes: described(
+      z.number().int(),
+      "written by the job and not acknowledged by the receivers yet, in bytes",
+    ),
+    send_backlog_seconds: described(
+      z.number().nullable(),
+      "the same in seconds at the rate at which the job writes, of the connection with the most; `null`: there is none, or its rate is not known yet",
+    ),
+    receive_backlog_bytes: described(z.number().int(), "received and not read by the job yet, in bytes"),
+    receiver_limited_percent: described(
+      z.number().nullable(),
+      "the part of the interval in which a receiver's window held the sending back, 0 to 100; of the connection with the most",
+    ),
+    device_sent_bytes: bytes(
+      "sent by the network devices of the job, all protocols; only in a network namespace that it has alone",
+    ),
+    device_received_bytes: bytes("received by the same devices"),
+    device_sent_bytes_per_second: bytesPerSecond("sent by the same devices in the interval"),
+    device_received_bytes_per_second: bytesPerSecond("received by the same devices in the interval"),
+  })
+  .meta({
+    id: "Network",
+    description:
+      "What a job sends and receives over TCP, as the kernel counts it. Other protocols are only in the keys of devices.",
+  });
+
+const media = z
+  .strictObject({
+    source: described(
+      z.enum(["progress", "log", "playlist", "input", "none"]),
+      "where the media time comes from: the file of `-progress`; the last status line in a log; the HLS playlist that is written; the place in the input file; `none`: nowhere",
+    ),
+    media_seconds: described(z.number().nullable(), "media time that the job has processed, in seconds"),
+    length_seconds: described(
+      z.number().nullable(),
+      "media time of the whole, in seconds; `null`: there is no end, or it is not known",
+    ),
+    percent: described(
+      z.number().nullable(),
+      "the part that is processed, 0 to 99; the rest is the end of the process",
+    ),
+    percent_is_estimate: described(
+      z.boolean(),
+      "`percent` is the place in the input file, which is not proportional to time; or segments had left the playlist before it was read first",
+    ),
+    speed: described(
+      z.number().nullable(),
+      "media time per time, 1 is real time; over the last 15 seconds, or four segments of a playlist",
+    ),
+    speed_over_seconds: described(
+      z.number().nullable(),
+      "the time over which `speed` was measured; shorter at first",
+    ),
+    remaining_seconds: described(z.number().nullable(), "the time that the rest takes at this speed"),
+    state: described(
+      z.enum(["running", "finishing", "stuck"]).nullable(),
+      "`finishing`: all input is processed. `stuck`: no progress for 2 minutes. `null`: not known",
+    ),
+  })
+  .meta({ id: "Media", description: "How far a job is." });
 
 const jobUse = z
   .strictObject({
@@ -120,6 +193,8 @@ const jobUse = z
     ),
     ...waits,
     ...details,
+    network: described(network.nullable(), "what it sends and receives; `null`: not visible"),
+    media: described(media, "how far it is"),
   })
   .meta({ id: "JobUse", description: "What a job uses now." });
 
@@ -211,6 +286,11 @@ const inspected = jobSchema
       usageHistory.nullable(),
       "the same, of the last 6 hours, in points of a minute; `null`: it has ended, or watch does not answer",
     ),
+    network: described(
+      network.nullable(),
+      "what it sends and receives, without rates; `null`: not visible, or it has ended",
+    ),
+    media: described(media.nullable(), "how far it is, without speed; `null`: it has ended"),
     result: described(resultSchema.nullable(), "the end of the job; `null`: it has not ended"),
     events: described(z.array(eventSchema), "the job's history, oldest first"),
   })

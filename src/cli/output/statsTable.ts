@@ -1,13 +1,24 @@
+import { formatDuration } from "../../jobs/duration.ts";
 import { shownCommand } from "../../jobs/model/secrets.ts";
 import type { JobGpu } from "../../metrics/gpu/gpuUse.ts";
+import type { JobMedia } from "../../metrics/media/mediaReader.ts";
+import type { JobNetwork, NetworkRates } from "../../metrics/network/networkReader.ts";
 import type { Pressure, Rates, SummedRates } from "../../metrics/rates.ts";
 import type { JobSample } from "../../metrics/sampler.ts";
 import type { TenantTotal } from "../../metrics/tenants.ts";
 import type { DeviceReading } from "../../sys/nvml.ts";
 import { memoryText, percentText, rateText, shareText } from "./amounts.ts";
 import { memoryUseText, rounded, useJson } from "./jobTable.ts";
+import { mediaJson, networkJson } from "./observedJson.ts";
 import type { Column } from "./table.ts";
 import { userNameOf } from "./userNames.ts";
+
+/** The present use of resources by one job. */
+export interface JobUse extends JobSample {
+  /** `null`: its connections are not visible. */
+  network: JobNetwork | null;
+  media: JobMedia;
+}
 
 /** A row of either table. */
 interface Measured {
@@ -53,7 +64,66 @@ function waiting(heading: string, resource: keyof Pressure, yields: number): Col
   };
 }
 
-const JOB_COLUMNS: Column<JobSample>[] = [
+const mediaColumns: Column<JobUse>[] = [
+  { heading: "SPEED", right: true, yields: 3, text: speedText },
+  { heading: "DONE", right: true, yields: 2, text: ({ media }) => doneText(media) },
+  {
+    heading: "LEFT",
+    right: true,
+    yields: 4,
+    text: ({ media: { remainingSeconds: seconds } }) =>
+      seconds === null ? "-" : formatDuration(1000 * seconds),
+  },
+];
+
+/** What waits in a receive queue while a job reads steadily. */
+const STEADY_QUEUE_BYTES = 64 * 1024;
+
+/** Returns `0.63×`. `ok`: its media time is not known, but it reads what it receives. */
+function speedText({ media, network }: JobUse): string {
+  if (media.speed !== null)
+    return `${media.speed.factor.toFixed(2)}×${media.source === "input" && media.isEstimate ? "~" : ""}`;
+  if (media.source !== "none" || network === null) return "-";
+  const isReading =
+    (network.rates?.receivedBytesPerSecond ?? 0) > 0 && network.receiveBacklogBytes <= STEADY_QUEUE_BYTES;
+  return isReading ? "ok" : "-";
+}
+
+/** Returns `43 %`, `~43 %` for an estimate, `finishing`, `stuck` or `-`. */
+function doneText({ percent, isEstimate, state }: JobMedia): string {
+  if (state === "finishing" || state === "stuck") return state;
+  return percent === null ? "-" : `${isEstimate ? "~" : ""}${Math.floor(percent)} %`;
+}
+
+const networkColumns: Column<JobUse>[] = [
+  {
+    heading: "SENT",
+    right: true,
+    yields: 4,
+    text: ({ network }) => connectionRateText(network, "sentBytesPerSecond"),
+  },
+  {
+    heading: "RECEIVED",
+    right: true,
+    yields: 4,
+    text: ({ network }) => connectionRateText(network, "receivedBytesPerSecond"),
+  },
+  { heading: "BACKLOG", right: true, yields: 3, text: ({ network }) => backlogText(network) },
+];
+
+/** Returns `-` also for a job without connections: most jobs have none, and the column can be left out. */
+function connectionRateText(network: JobNetwork | null, rate: keyof NetworkRates): string {
+  return network === null || network.connections === 0 ? "-" : rateText(network.rates?.[rate] ?? null);
+}
+
+/** Returns what waits to be sent, in seconds where the rate of the job is known: `9.1 s`. */
+function backlogText(network: JobNetwork | null): string {
+  if (network === null || network.connections === 0) return "-";
+  const { sendBacklogSeconds: seconds, sendBacklogBytes: bytes } = network;
+  return seconds === null ? memoryText(bytes) : `${seconds.toFixed(1)} s`;
+}
+
+const JOB_COLUMNS: Column<JobUse>[] = [
   { heading: "JOB", text: ({ job }) => job.jobId },
   { heading: "TENANT", yields: 5, text: ({ job }) => job.tenant ?? "-" },
   cpu,
@@ -67,16 +137,18 @@ const JOB_COLUMNS: Column<JobSample>[] = [
   waiting("CPU WAIT", "cpuSomePercent", 2),
   waiting("MEM WAIT", "memorySomePercent", 1),
   waiting("IO WAIT", "ioSomePercent", 1),
+  ...mediaColumns,
+  ...networkColumns,
 ];
 
-const COMMAND: Column<JobSample> = {
+const COMMAND: Column<JobUse> = {
   heading: "COMMAND",
   flexible: true,
   yields: 1,
   text: ({ job }) => shownCommand(job).command.join(" "),
 };
 
-const GPU_COLUMNS: Column<JobSample>[] = [
+const GPU_COLUMNS: Column<JobUse>[] = [
   { heading: "GPU %", right: true, text: ({ gpu }) => percentText(gpu?.smPercent ?? null) },
   { heading: "ENC %", right: true, yields: 2, text: ({ gpu }) => percentText(gpu?.encoderPercent ?? null) },
   { heading: "DEC %", right: true, yields: 2, text: ({ gpu }) => percentText(gpu?.decoderPercent ?? null) },
@@ -84,7 +156,7 @@ const GPU_COLUMNS: Column<JobSample>[] = [
 ];
 
 /** Returns the columns of the table of jobs; those of GPUs where a job uses one. */
-export function jobColumns(samples: readonly JobSample[]): Column<JobSample>[] {
+export function jobColumns(samples: readonly JobUse[]): Column<JobUse>[] {
   const gpu = samples.some((sample) => sample.gpu !== null) ? GPU_COLUMNS : [];
   return [...JOB_COLUMNS, ...gpu, COMMAND];
 }
@@ -106,7 +178,7 @@ export const DEVICE_COLUMNS: Column<DeviceReading>[] = [
   { heading: "OF", right: true, text: ({ device }) => memoryText(device.memoryTotalBytes) },
 ];
 
-export function jobUseJson(sample: JobSample) {
+export function jobUseJson(sample: JobUse) {
   const { job, intervalMs } = sample;
   return {
     kind: "job" as const,
@@ -120,6 +192,8 @@ export function jobUseJson(sample: JobSample) {
     gpu: gpuJson(sample.gpu),
     ...waitsJson(sample.rates),
     ...detailsJson(sample),
+    network: networkJson(sample.network),
+    media: mediaJson(sample.media),
   };
 }
 

@@ -16,6 +16,7 @@ import {
 } from "../model/job.ts";
 import { jobCgroupOf, usageOf } from "../placement/jobCgroup.ts";
 import { releaseKeeper } from "../placement/scopeKeeper.ts";
+import { removeProgressFile } from "../progressFile.ts";
 import { lastSeenMs } from "./lastSeen.ts";
 import { isLeftByChoice } from "./observerLeft.ts";
 import { evaluateSla } from "./sla.ts";
@@ -72,6 +73,7 @@ export function recordExit(
   const result: JobResult = { key, ending, ...times, slaCompliant, slaReason, outcomes, usage };
   const recorded = ledger.recordResult(job, result);
   const isOurs = recorded !== "already ended";
+  removeProgressFile(context.state, job);
   const survivors = cleanUpEnded(context, isOurs ? recorded : toEnded(job), cgroup);
   if (isOurs && survivors.length > 0) {
     ledger.addEvent(job, { atMs: host.now(), kind: "left_behind", detail: { pids: survivors } });

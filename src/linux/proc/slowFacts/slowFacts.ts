@@ -1,5 +1,15 @@
-import { realpathSync } from "node:fs";
+import { closeSync, realpathSync } from "node:fs";
 import type { Host } from "../../host.ts";
+import {
+  type FileText,
+  listOpenFiles,
+  type OpenFile,
+  openLocalFile,
+  openLocalPath,
+  readByPath,
+  readOpenFile,
+  readTail,
+} from "../openFiles.ts";
 import { readProgram, readStat } from "../stat.ts";
 import {
   type CommandLine,
@@ -31,8 +41,22 @@ export interface SlowFacts {
   resolve(path: string): string | undefined;
 }
 
+/** A read of regular files that a process has open or named: see `openFiles.ts`. */
+export type FileRead = ReadProcess &
+  (
+    | { kind: "open-files" }
+    | { kind: "open-file"; fd: number; path: string }
+    | { kind: "file-tail"; fd: number; identity: string; maxBytes: number }
+    | { kind: "file-start"; path: string; maxBytes: number }
+    | { kind: "file-descriptor"; fd: number; identity: string }
+    | { kind: "path-descriptor"; path: string }
+  );
+
 /** One read; the answer to `arguments` includes `runsOurFile`. */
-export type SlowRead = ({ kind: "arguments" | "environment" } & ReadProcess) | { kind: "path"; path: string };
+export type SlowRead =
+  | ({ kind: "arguments" | "environment" } & ReadProcess)
+  | { kind: "path"; path: string }
+  | FileRead;
 
 const NO_WORDS: CommandLine = { words: [], isCut: false };
 
@@ -41,24 +65,46 @@ interface Answers {
   arguments: { program: string | undefined; line: CommandLine; runsOurFile: boolean };
   environment: Environment;
   path: { resolved: string };
+  "open-files": OpenFile[];
+  "open-file": OpenFile;
+  "file-tail": FileText;
+  "file-start": FileText;
+  /** Open in this process: the caller must close it. */
+  "file-descriptor": { descriptor: number };
+  "path-descriptor": { descriptor: number };
 }
+export type AnswerTo<Read extends SlowRead> = Answers[Read["kind"]];
 export type Answer = Answers[SlowRead["kind"]];
 
 /** Reads in the calling thread, which may wait. `undefined`: the process is gone, or the fact is hidden. */
 export function performRead(host: Host, read: SlowRead): Answer | undefined {
   if (read.kind === "path") return { resolved: followLinks(read.path) };
   const { pid, startTicks } = read;
-  const answer =
-    read.kind === "environment"
-      ? visible(() => readEnvironment(host, pid))
-      : {
-          program: visible(() => readProgram(host, pid)),
-          line: visible(() => readCommandLine(host, pid)) ?? NO_WORDS,
-          runsOurFile: runsSameFile(host, pid, "self"),
-        };
+  const answer = visible(() => readOf(host, read) ?? "gone");
   // Read last: if the process still has the pid, it had it before.
   const stat = visible(() => readStat(host, pid));
-  return stat?.startTicks === startTicks ? answer : undefined;
+  if (stat?.startTicks === startTicks) return answer;
+  if (answer !== undefined && "descriptor" in answer) closeSync(answer.descriptor);
+  return undefined;
+}
+
+function readOf(host: Host, read: Exclude<SlowRead, { kind: "path" }>): Answer | "gone" | undefined {
+  const { pid } = read;
+  if (read.kind === "environment") return readEnvironment(host, pid);
+  if (read.kind === "open-files") return listOpenFiles(host, pid);
+  if (read.kind === "open-file") return readOpenFile(host, pid, read.fd, read.path);
+  if (read.kind === "file-tail") return readTail(host, pid, read, read.maxBytes);
+  if (read.kind === "file-start") return readByPath(host, pid, read.path, read.maxBytes);
+  if (read.kind === "file-descriptor" || read.kind === "path-descriptor") {
+    const descriptor =
+      read.kind === "path-descriptor" ? openLocalPath(host, pid, read.path) : openLocalFile(host, pid, read);
+    return descriptor === undefined ? undefined : { descriptor };
+  }
+  return {
+    program: visible(() => readProgram(host, pid)),
+    line: visible(() => readCommandLine(host, pid)) ?? NO_WORDS,
+    runsOurFile: runsSameFile(host, pid, "self"),
+  };
 }
 
 /** Reads each fact when it is asked for, in the calling thread: not for a daemon, which must not wait. */
@@ -118,7 +164,10 @@ export class CollectedSlowFacts implements SlowFacts {
 }
 
 export function keyOf(read: SlowRead): string {
-  return read.kind === "path" ? read.path : `${read.kind} ${read.pid} ${read.startTicks}`;
+  if (read.kind === "path") return read.path;
+  const { kind, pid, startTicks } = read;
+  const file = "fd" in read ? ` ${read.fd}` : "path" in read ? ` ${read.path}` : "";
+  return `${kind} ${pid} ${startTicks}${file}`;
 }
 
 function followLinks(path: string): string {

@@ -1,8 +1,9 @@
+import { closeFd } from "../../../sys/descriptor.ts";
 import { createThreads } from "../../../sys/scheduling.ts";
 import type { Host } from "../../host.ts";
 import { readOwner } from "../table.ts";
 import { type FromReader, PROGRESS, type ToReader } from "./protocol.ts";
-import { type Answer, keyOf, type SlowRead } from "./slowFacts.ts";
+import { type Answer, type AnswerTo, keyOf, type SlowRead } from "./slowFacts.ts";
 
 /** A thread in one read for this long counts as blocked, and another thread does its other reads. */
 const BLOCKED_AFTER_MS = 20;
@@ -69,12 +70,12 @@ export class SlowReader {
   }
 
   /** Resolves to `undefined` when the process is gone or the fact is hidden, to `"late"` when it was not read in time. */
-  read(read: SlowRead): Promise<Answer | "late" | undefined> {
+  read<Read extends SlowRead>(read: Read): Promise<AnswerTo<Read> | "late" | undefined> {
     return new Promise((resolve) => {
       const settle = (answer: Answer | "late" | undefined) => {
-        if (pending.isSettled) return;
+        if (pending.isSettled) return closeUnused(answer);
         pending.isSettled = true;
-        resolve(answer);
+        resolve(answer as AnswerTo<Read> | "late" | undefined);
       };
       const pending: Pending = { read, settle, isSettled: false };
       this.#queue.push(pending);
@@ -150,7 +151,10 @@ export class SlowReader {
   }
 
   #receive(thread: Thread, answers: FromReader): void {
-    for (const [index, pending] of thread.batch.entries()) pending?.settle(answers[index]);
+    for (const [index, pending] of thread.batch.entries()) {
+      if (pending === undefined) closeUnused(answers[index]);
+      else pending.settle(answers[index]);
+    }
     thread.batch = [];
     thread.blockedBy = undefined;
     if ([...this.#threads].filter(({ batch }) => batch.length === 0).length > 1) {
@@ -201,6 +205,11 @@ export class SlowReader {
     thread.blockedBy = { pending, key: keyOf(pending.read), uid: ownerOf(this.#host, pending.read) };
     this.#dispatch();
   }
+}
+
+/** Closes the descriptor in an answer that came too late for its caller, or that another thread has given too. */
+function closeUnused(answer: Answer | "late" | undefined): void {
+  if (typeof answer === "object" && "descriptor" in answer) closeFd(answer.descriptor);
 }
 
 /** Returns the owner of the process that a read is about. */
