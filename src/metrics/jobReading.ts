@@ -28,8 +28,6 @@ export interface JobMemory {
 
 export interface JobReading extends Reading {
   readonly memory: JobMemory;
-  /** Its processes that are visible. */
-  readonly pids: readonly number[];
   /** The number of its processes. `null`: it has not started, or they are not visible. */
   readonly processCount: number | null;
   readonly details: JobDetails;

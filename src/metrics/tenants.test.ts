@@ -15,7 +15,6 @@ function reading(atBootMs: number, counters: Partial<Counters>, tenant: Partial<
     atBootMs,
     counters: { ...UNKNOWN_COUNTERS, ...counters },
     memory,
-    pids: [10, 11],
     processCount: 2,
     details: { ...UNKNOWN_DETAILS, atBootMs, pids: [], rssBytes: 2000 },
     tenantCounters,

@@ -110,7 +110,7 @@ function jobLister(context: Context, names: readonly string[]): () => OpenJob[] 
 }
 
 function subjectOf({ job, now }: JobSample) {
-  return { key: job.key, pids: now.pids };
+  return { key: job.key, pids: now.details.pids };
 }
 
 /** Prints everything at one time. Returns false when stdout has no reader any more. */
