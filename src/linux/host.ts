@@ -32,8 +32,8 @@ export function realHost(): Host {
 function findBus(): Bus | undefined {
   if (!fileExists("/run/systemd/system")) return undefined;
   // Required here, not imported: most starts of a workload need no answer of systemd.
-  const { busOfSystemd } = require("./systemdBus.ts") as typeof import("./systemdBus.ts");
-  return busOfSystemd();
+  const systemd: typeof import("./systemdBus.ts") = require("./systemdBus.ts");
+  return systemd.busOfSystemd();
 }
 
 /** Reads a file below procRoot. `"gone"` when its process does not exist. Throws EACCES, EPERM, EIO. */

@@ -40,7 +40,10 @@ export interface BusSocket {
   kind: "bus" | "manager";
 }
 
-/** Returns the bus of a machine that systemd runs. */
+/**
+ * Returns the bus of a machine that systemd runs. host.ts requires this file when it needs it.
+ * @public
+ */
 export function busOfSystemd(): Bus {
   return busAt(socketsOf, ANSWER_TIMEOUT_MS);
 }

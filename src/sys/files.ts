@@ -10,9 +10,7 @@ export const O_RDONLY = 0;
 export const O_WRONLY = 1;
 export const O_CREAT = 0o100;
 export const O_EXCL = 0o200;
-export const O_NOCTTY = 0o400;
 export const O_APPEND = 0o2000;
-export const O_NONBLOCK = 0o4000;
 export const O_DIRECTORY = IS_ARM ? 0o40000 : 0o200000;
 export const O_NOFOLLOW = IS_ARM ? 0o100000 : 0o400000;
 const O_CLOEXEC = 0o2000000;
@@ -23,7 +21,6 @@ const AT_REMOVEDIR = 0x200;
 const AT_EMPTY_PATH = 0x1000;
 
 /** Modes of access(2). */
-export const R_OK = 4;
 export const W_OK = 2;
 export const X_OK = 1;
 

@@ -14,9 +14,3 @@ export function readU64(bytes: Uint8Array, offset: number): number {
 export function writeU32(bytes: Uint8Array, offset: number, value: number): void {
   for (let index = 0; index < 4; index++) bytes[offset + index] = value >>> (8 * index);
 }
-
-/** Writes a whole number from 0 to 2^53. */
-export function writeU64(bytes: Uint8Array, offset: number, value: number): void {
-  writeU32(bytes, offset, value);
-  writeU32(bytes, offset + 4, Math.floor(value / 2 ** 32));
-}

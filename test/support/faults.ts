@@ -11,8 +11,8 @@ const ERRORS: Readonly<Record<string, readonly string[]>> = {
   fdatasync: ["EIO"],
   fsync: ["EIO"],
   ftruncate: ["EIO"],
-  mkdir: ["ENOMEM"],
-  rmdir: ["EBUSY"],
+  mkdirat: ["ENOMEM"],
+  unlinkat: ["EBUSY"],
 };
 
 /** One failure: the kernel refuses the `call`th of these system calls, counted over `paths`. */

@@ -1,4 +1,18 @@
 import { closeFd } from "../../sys/descriptor.ts";
+import { errnoOf } from "../../sys/errno.ts";
+import {
+  type FileStatus,
+  O_APPEND,
+  O_CREAT,
+  O_EXCL,
+  O_NOFOLLOW,
+  O_WRONLY,
+  openFile,
+  removeFile,
+  renameFile,
+  statusOfLink,
+  statusOfOpen,
+} from "../../sys/files.ts";
 import { syscall } from "../../sys/libc.ts";
 import type { InboxLine, RegisteredLine, ResultLine, RunningLine } from "./inboxLines.ts";
 
@@ -19,7 +33,7 @@ export interface InboxFile {
   readonly key: string;
   /** Open for appending, close-on-exec. */
   readonly fd: number;
-  /** Device and inode, as `statx` gives them. */
+  /** Device and inode. */
   readonly identity: string;
 }
 
@@ -30,20 +44,7 @@ export interface InboxFile {
  */
 export type Appended = "written" | "folded" | { readonly failed: number };
 
-const AT_FDCWD = -100;
-const AT_SYMLINK_NOFOLLOW = 0x100;
-const AT_EMPTY_PATH = 0x1000;
-const O_WRONLY = 1;
-const O_CREAT = 0o100;
-const O_EXCL = 0o200;
-const O_APPEND = 0o2000;
-// 0o400000 on x86_64, 0o100000 on arm64: asm/fcntl.h.
-const O_NOFOLLOW = process.arch === "arm64" ? 0o100000 : 0o400000;
-const O_CLOEXEC = 0o2000000;
 const FILE_MODE = 0o640;
-const STATX_INO = 0x100;
-const STATX_BYTES = 256;
-const EEXIST = 17;
 
 /**
  * Creates the file of a job and records the job in it, before anything is changed for it. Its name claims the id among all
@@ -54,15 +55,24 @@ export function createInboxFile(
   { job }: Omit<RegisteredLine, "version">,
 ): InboxFile | "taken" | number {
   const name = `${job.jobId}${OPEN_SUFFIX}`;
-  const flags = O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_NOFOLLOW | O_CLOEXEC;
-  const path = text(`${directory}/${name}`);
+  const flags = O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_NOFOLLOW;
+  const path = `${directory}/${name}`;
   // Before the file exists: a death between its creation and the write leaves it empty.
   const line = encodeLine({ version: 1, job });
-  const fd = syscall("openat", AT_FDCWD, path, flags, FILE_MODE);
-  if (fd < 0) return fd === -EEXIST ? "taken" : fd;
+  let fd: number;
+  try {
+    fd = openFile(path, flags, FILE_MODE);
+  } catch (error) {
+    return errnoOf(error) === "EEXIST" ? "taken" : (error as { errno: number }).errno;
+  }
   const written = syscall("write", fd, line, line.byteLength);
-  const identity = identityOf(fd, "", AT_EMPTY_PATH);
-  const file = { directory, name, key: job.key, fd, identity: typeof identity === "string" ? identity : "" };
+  const file = {
+    directory,
+    name,
+    key: job.key,
+    fd,
+    identity: identityOf(() => statusOfOpen(fd, path)) ?? "",
+  };
   if (written !== line.byteLength) {
     abandonInboxFile(file);
     return Math.min(written, 0);
@@ -96,7 +106,7 @@ export function appendResult(file: InboxFile, result: ResultLine["result"]): App
 
 /** Returns whether no other ffrtmp has folded the file. */
 export function hasItsName({ directory, name, identity }: InboxFile): boolean {
-  return identityOf(AT_FDCWD, `${directory}/${name}`, AT_SYMLINK_NOFOLLOW) === identity;
+  return identityOf(() => statusOfLink(`${directory}/${name}`)) === identity;
 }
 
 /**
@@ -104,36 +114,36 @@ export function hasItsName({ directory, name, identity }: InboxFile): boolean {
  * folded, or could not be renamed.
  */
 export function finishInboxFile(file: InboxFile): boolean {
-  const isRenamed =
-    hasItsName(file) &&
-    syscall(
-      "renameat",
-      AT_FDCWD,
-      text(`${file.directory}/${file.name}`),
-      AT_FDCWD,
-      text(`${file.directory}/${file.key}${DONE_SUFFIX}`),
-    ) === 0;
-  closeFd(file.fd);
+  const { directory, name, key, fd } = file;
+  const rename = (): void => renameFile(`${directory}/${name}`, `${directory}/${key}${DONE_SUFFIX}`);
+  const isRenamed = hasItsName(file) && succeeds(rename);
+  closeFd(fd);
   return isRenamed;
 }
 
 /** Removes the file of a job for which nothing was changed, or everything was undone. */
 export function abandonInboxFile(file: InboxFile): void {
-  if (hasItsName(file)) syscall("unlinkat", AT_FDCWD, text(`${file.directory}/${file.name}`), 0);
+  if (hasItsName(file)) succeeds(() => removeFile(`${file.directory}/${file.name}`));
   closeFd(file.fd);
 }
 
-/** Returns device and inode, or −errno. */
-function identityOf(fd: number, path: string, flags: number): string | number {
-  // struct statx { …; u64 stx_ino at 32; …; u32 stx_dev_major at 136; u32 stx_dev_minor at 140; … }
-  const status = new DataView(new ArrayBuffer(STATX_BYTES));
-  const result = syscall("statx", fd, text(path), flags, STATX_INO, status);
-  if (result !== 0) return result;
-  return `${status.getUint32(136, true)}:${status.getUint32(140, true)} ${status.getBigUint64(32, true)}`;
+/** Returns device and inode; `undefined` where there is no such file, or it cannot be read. */
+function identityOf(read: () => FileStatus | undefined): string | undefined {
+  try {
+    const status = read();
+    return status && `${status.dev} ${status.ino}`;
+  } catch {
+    return undefined;
+  }
 }
 
-function text(path: string): Uint8Array {
-  return new TextEncoder().encode(`${path}\0`);
+function succeeds(act: () => void): boolean {
+  try {
+    act();
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /**
