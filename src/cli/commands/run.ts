@@ -80,7 +80,10 @@ async function warnOfTotal(context: Context, job: RunningJob): Promise<void> {
 }
 
 /** Returns what records this launch for the next `run` with the same options; `undefined` for options it cannot stand for. */
-function createRecorder(flags: RunFlags, command: string[]): LaunchRecorder | undefined {
+function createRecorder(
+  flags: RunFlags,
+  { command, workingDirectory }: Pick<StartRequest, "command" | "workingDirectory">,
+): LaunchRecorder | undefined {
   const { detach, json, jobId, tenant, placement, statePath, resultFile, reportStart, progress, workdir } =
     flags;
   const special = [detach, json, jobId, tenant, placement, statePath, resultFile, reportStart, progress];
@@ -89,7 +92,10 @@ function createRecorder(flags: RunFlags, command: string[]): LaunchRecorder | un
   if (!hasCommand(line, command) || mayHaveLostBytes([...line.words, ...command])) return undefined;
   if (workdir !== undefined && !workdir.startsWith("/")) return undefined;
   const state = locateState(undefined, process.env);
-  const recorder = new LaunchRecorder(realHost(), state, { words: line.words, workdir });
+  const recorder = new LaunchRecorder(realHost(), state, {
+    words: line.words,
+    workdir: workdir === undefined ? undefined : workingDirectory,
+  });
   listenToWarnings(() => recorder.warned());
   return recorder;
 }
@@ -99,7 +105,7 @@ function startJob(
   flags: RunFlags,
 ): StartedJob & { context: Context } {
   const { inherited, jobId, limits } = request;
-  const recorder = createRecorder(flags, request.command);
+  const recorder = createRecorder(flags, request);
   const context = openContext(flags, undefined, recorder?.host);
   warnOfLikelyMistakes(context, limits);
   const progress = flags.progress ? prepareProgress(context, request) : undefined;

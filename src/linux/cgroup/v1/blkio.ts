@@ -3,7 +3,7 @@ import type { CgroupController } from "../controller.ts";
 import { type CgroupDirectory, readCgroupFile, readIoOperations } from "../file.ts";
 import { ioMaxFiles, UNLIMITED_RATES } from "../ioMax.ts";
 import type { FileWrite } from "../limitFiles.ts";
-import { DEVICE_LINES, usageV1 } from "./usage.ts";
+import { DEVICE_WORDS, usageV1 } from "./usage.ts";
 
 const FILES = {
   rbps: "blkio.throttle.read_bps_device",
@@ -20,7 +20,7 @@ export const blkio: CgroupController = {
   limits: { "io.max": ioMaxFiles({ read: readRates, writes: rateWrites }) },
   usage: usageV1.blkio,
   counters: usageV1.blkio,
-  details: (directory) => readIoOperations(directory, "blkio.throttle.io_serviced_recursive", DEVICE_LINES),
+  details: (directory) => readIoOperations(directory, "blkio.throttle.io_serviced_recursive", DEVICE_WORDS),
   unavailable(origin) {
     const held = Object.values(FILES).find((file) => readCgroupFile(origin, file));
     return held && `${origin.path}/${held} throttles it, and on cgroup v1 a child would escape that`;

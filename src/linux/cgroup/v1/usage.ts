@@ -1,15 +1,11 @@
 import type { Usage } from "../../../limits/usage.ts";
 import type { UsageReaders } from "../controller.ts";
-import { type CgroupFiles, type DevicePatterns, readCounters, readIoBytes, readNumber } from "../file.ts";
+import { type CgroupFiles, type DeviceWords, readCounters, readIoBytes, readNumber } from "../file.ts";
 
 // 254:0 Read 1024
 // 254:0 Write 0
 // Total 1024
-/** The lines of the files that blkio counts in. */
-export const DEVICE_LINES: DevicePatterns = {
-  read: /^\S+ Read (\d+)$/gm,
-  written: /^\S+ Write (\d+)$/gm,
-};
+export const DEVICE_WORDS: DeviceWords = { read: "Read", written: "Write" };
 
 /** The readers of what a cgroup of v1 has used, by controller. The end of a plain launch needs nothing else of them. */
 export const usageV1 = {
@@ -23,7 +19,7 @@ export const usageV1 = {
     memoryMaxHits: readNumber(directory, "memory.failcnt") ?? null,
     oomKills: readCounters(directory, "memory.oom_control").get("oom_kill") ?? null,
   }),
-  blkio: (directory) => readIoBytes(directory, "blkio.throttle.io_service_bytes_recursive", DEVICE_LINES),
+  blkio: (directory) => readIoBytes(directory, "blkio.throttle.io_service_bytes_recursive", DEVICE_WORDS),
 } satisfies UsageReaders;
 
 /**
