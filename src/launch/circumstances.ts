@@ -1,7 +1,7 @@
 import type { Host } from "../linux/host.ts";
 import type { ProcessIdentity } from "../linux/proc/identity.ts";
 import { parseStat } from "../linux/proc/stat.ts";
-import { fileExists, readLinkText, readTextFile, statusOf } from "../sys/files.ts";
+import { fileExists, readLinkIfAny, readTextFile, statusOf } from "../sys/files.ts";
 
 /**
  * What the planning of a launch depends on, apart from the results of its calls of `CgroupFs`. Two launches in the same
@@ -52,7 +52,7 @@ export function readCircumstances(
       cgroup: readTextFile(`${procRoot}/self/cgroup`),
       bootId,
       mountinfo: readTextFile(`${procRoot}/self/mountinfo`),
-      namespaces: ["pid", "cgroup"].map((kind) => readLinkOrNone(`${procRoot}/self/ns/${kind}`)),
+      namespaces: ["pid", "cgroup"].map((kind) => readLinkIfAny(`${procRoot}/self/ns/${kind}`) ?? null),
       hasSystemd: fileExists("/run/systemd/system"),
       executable: [dev, ino, size, mtimeMs].join(" "),
     };
@@ -70,12 +70,4 @@ export function nameOfLaunch({ words, uid, gid, nice, cgroup, executable }: Circ
   return Bun.hash(JSON.stringify([words, uid, gid, nice, cgroup, executable]))
     .toString(16)
     .padStart(16, "0");
-}
-
-function readLinkOrNone(path: string): string | null {
-  try {
-    return readLinkText(path);
-  } catch {
-    return null;
-  }
 }

@@ -23,7 +23,9 @@ import { Ledger } from "../ledger/ledger.ts";
 import type { Limits } from "../limits/limits.ts";
 import type { LimitOutcome } from "../limits/outcome.ts";
 import { UNKNOWN_USAGE, type Usage } from "../limits/usage.ts";
+import { createJobCgroup } from "../linux/cgroup/cgroupChanges.ts";
 import { type JobCgroup, storeJobCgroup } from "../linux/cgroup/jobCgroup.ts";
+import { planJobCgroup } from "../linux/cgroup/planJobCgroup.ts";
 import { endPlainJob, type LaunchedJob, type PlainJob } from "./end.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "ffrtmp-test-"));
@@ -74,6 +76,13 @@ function foldedResult(state: string, { key }: RunningJob): JobResult | undefined
   const ledger = new Ledger(join(state, "ledger.db"), console.log);
   expect(ledger.job(key)).toMatchObject({ state: "ended", cleanedUp: true });
   return ledger.result({ key });
+}
+
+/** Creates the cgroups of a job of `run`, around which there can be another one of its own. */
+function makeRunJob({ fs, hierarchies, origin }: CgroupMachine, asked: Limits): JobCgroup {
+  const job = planJobCgroup(fs, hierarchies, origin, { name: JOB_NAME, limits: asked, hasWrapperSlot: true });
+  createJobCgroup(job);
+  return job;
 }
 
 /** Gives the cgroups their controllers before the job, so that a launch has to change no cgroup but its own. */
@@ -158,6 +167,8 @@ const FAKES: [string, () => FakeCgroups][] = [
   ["cgroup v1 with shared hierarchies", () => fakeV1({ together: ["cpu,cpuacct", "memory,pids"] })],
   ["cgroup v1 with one hierarchy", () => fakeV1({ together: ["cpuset,cpu,cpuacct,blkio,memory,pids"] })],
   ["cgroup v2", () => fakeV2()],
+  // What no cgroup measures is known from wait4(2).
+  ["cgroup v2 without memory", () => fakeV2({ offers: ["cpu", "pids"] })],
 ];
 
 describe.each(FAKES)("on a fake machine with %s", (_name, makeFake) => {
@@ -176,7 +187,7 @@ describe.each(FAKES)("on a fake machine with %s", (_name, makeFake) => {
           const machine = fakeMachine(fake);
           enableControllers(machine);
           const before = listAll(machine);
-          const cgroup = makeJob(machine, asked);
+          const cgroup = makeRunJob(machine, asked);
           for (const { path } of cgroup.directories)
             for (const [file, text] of Object.entries(files)) {
               if (machine.fs.exists(`${path}/${file}`)) fake.set(`${path}/${file}`, text as string);

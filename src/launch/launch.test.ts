@@ -6,6 +6,7 @@ import {
   LaunchMachine,
   type LaunchRequest,
   type MachineKind,
+  THREAD,
 } from "../../test/support/launchMachines.ts";
 
 const KINDS: MachineKind[] = ["v1", "v1 together", "v2 at the root", "v2 beside"];
@@ -89,6 +90,24 @@ test.each(KINDS.slice(0, 2))("a limit of processes on %s is planned each time", 
   expect(readdirSync(machine.state)).not.toContain("launches");
   expect(machine.repeat(request)).toBeUndefined();
 });
+
+test.each(KINDS)(
+  "a thread that the runtime starts meanwhile does not stay in the job's cgroup on %s",
+  (kind) => {
+    using machine = new LaunchMachine(kind);
+    using planned = new LaunchMachine(kind);
+    using repeated = new LaunchMachine(kind, machine.state);
+    machine.launch(QUOTA);
+    for (const each of [planned, repeated]) each.startsThread = true;
+    planned.launch(QUOTA);
+    expect(repeated.repeat(QUOTA)).toBeDefined();
+    for (const { fake, warnings } of [planned, repeated]) {
+      expect(fake.cgroupText(THREAD)).toBe(machine.fake.cgroupText(process.pid));
+      expect(fake.cgroupText(process.pid)).toBe(machine.fake.cgroupText(process.pid));
+      expect(warnings).toEqual([]);
+    }
+  },
+);
 
 /** A change of the machine between the recorded launch and the next one. */
 const CHANGES: [name: string, change: (machine: LaunchMachine) => void][] = [

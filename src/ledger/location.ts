@@ -18,7 +18,7 @@ export function locateState(option: string | undefined, environment: NodeJS.Proc
   const name = lastName(asked);
   const isFile = [".json", ".db"].some((suffix) => name.endsWith(suffix) && name !== suffix);
   const directory = resolvePath(asked.startsWith("/") ? "/" : process.cwd(), asked, isFile ? ".." : "");
-  const join = (name: string): string => resolvePath(directory, name);
+  const join = (name: string): string => `${directory === "/" ? "" : directory}/${name}`;
   return {
     directory,
     ledger: join("ledger.db"),

@@ -6,7 +6,9 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  rmdirSync,
   symlinkSync,
+  unlinkSync,
   writeFileSync,
 } from "node:fs";
 import {
@@ -84,6 +86,19 @@ test("a repeated launch gives its workload the caller's descriptors, directory, 
   expect(repeated.stdout).toContain("given");
   expect(repeated.stdout).toContain("in\n");
   expect(repeated.stdout).toContain("PID=PID");
+});
+
+test("a repeated launch starts in the directory of --workdir, and one that is gone is refused as before", async () => {
+  const box = sandbox();
+  const directory = box.path("work");
+  mkdirSync(directory);
+  const words = ["--workdir", `${directory}/../work/.`];
+  const { repeated, second } = await runTwice(words, ["pwd"]);
+  expect(repeated.stdout).toBe(`${directory}\n`);
+  expect(await box.json(["inspect", second.job_id])).toMatchObject({ cwd: directory });
+  rmdirSync(directory);
+  const { code, stderr } = await box.run(["run", ...words, "--", "pwd"]);
+  expect({ code, stderr }).toMatchObject({ code: 125, stderr: expect.stringContaining("does not exist") });
 });
 
 test("a repeated launch has the limits of its options, and leaves no cgroup", async () => {
@@ -200,7 +215,6 @@ testIf(lacksRoot())("root uses no record that another user can change", async ()
   mkdirSync(elsewhere);
   writeFileSync(`${elsewhere}/record`, record, { mode: 0o640 });
   await box.run(["history"]);
-  const { unlinkSync } = await import("node:fs");
   unlinkSync(path);
   symlinkSync(`${elsewhere}/record`, path);
   expect(await isRepeated()).toBe(false);

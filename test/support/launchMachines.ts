@@ -28,6 +28,7 @@ export interface LaunchRequest {
 const CALLER = "/media/encoder";
 const BOOT_ID = "5c1f5a3e-0000-4000-8000-000000000000";
 const WORKLOAD = 4711;
+export const THREAD = 4712;
 const TOP = "/sys/fs/cgroup";
 
 /** A machine in memory on which the process of the test runs ffrtmp, and a state directory. Dispose of it after use. */
@@ -35,6 +36,8 @@ export class LaunchMachine {
   readonly fake: FakeCgroups;
   readonly directory = mkdtempSync(join(tmpdir(), "ffrtmp-launch-"));
   readonly warnings: string[] = [];
+  /** The runtime starts a thread, `THREAD`, while a workload is started. */
+  startsThread = false;
   /** The cgroups in which each workload began. */
   readonly begunIn: string[] = [];
   readonly #proc = join(this.directory, "proc");
@@ -156,6 +159,10 @@ export class LaunchMachine {
 
   /** Starts a process in memory, where the kernel would. */
   readonly #spawn: typeof spawnWorkload = (_host, { enters }) => {
+    if (this.startsThread) {
+      this.fake.addThread(process.pid, THREAD);
+      mkdirSync(join(this.#proc, `${process.pid}/task/${THREAD}`));
+    }
     // A child begins where the thread is that makes it.
     if (enters === undefined) this.fake.addThread(process.pid, WORKLOAD);
     else this.fake.addProcess(WORKLOAD, enters.slice(TOP.length));
@@ -182,6 +189,7 @@ export class LaunchMachine {
     put("sys/kernel/random/boot_id", `${BOOT_ID}\n`);
     put("meminfo", "MemTotal:       24660684 kB\n");
     mkdirSync(join(this.#proc, `${process.pid}/fd`));
+    mkdirSync(join(this.#proc, `${process.pid}/task/${process.pid}`), { recursive: true });
     symlinkSync("/proc/self/exe", join(this.#proc, `${process.pid}/exe`));
     symlinkSync(String(process.pid), join(this.#proc, "self"));
   }

@@ -73,7 +73,10 @@ async function warnOfTotal(context: Context, job: RunningJob): Promise<void> {
 }
 
 /** Returns what records this launch for the next `run` with the same options; `undefined` for options it cannot stand for. */
-function createRecorder(flags: RunFlags, command: string[]): LaunchRecorder | undefined {
+function createRecorder(
+  flags: RunFlags,
+  { command, workingDirectory }: Pick<StartRequest, "command" | "workingDirectory">,
+): LaunchRecorder | undefined {
   const { detach, json, jobId, tenant, placement, statePath, resultFile, reportStart, workdir } = flags;
   const special = [detach, json, jobId, tenant, placement, statePath, resultFile, reportStart];
   const line = readRunLine(process.argv);
@@ -81,7 +84,10 @@ function createRecorder(flags: RunFlags, command: string[]): LaunchRecorder | un
   if (!hasCommand(line, command) || mayHaveLostBytes([...line.words, ...command])) return undefined;
   if (workdir !== undefined && !workdir.startsWith("/")) return undefined;
   const state = locateState(undefined, process.env);
-  const recorder = new LaunchRecorder(realHost(), state, { words: line.words, workdir });
+  const recorder = new LaunchRecorder(realHost(), state, {
+    words: line.words,
+    workdir: workdir === undefined ? undefined : workingDirectory,
+  });
   listenToWarnings(() => recorder.warned());
   return recorder;
 }
@@ -91,7 +97,7 @@ function startJob(
   flags: RunFlags,
 ): StartedJob & { context: Context } {
   const { command, inherited, jobId, limits } = request;
-  const recorder = createRecorder(flags, command);
+  const recorder = createRecorder(flags, request);
   const context = openContext(flags, undefined, recorder?.host);
   warnOfLikelyMistakes(context, limits);
   const log = flags.reportStart === undefined ? null : openJobLog(context, jobId);

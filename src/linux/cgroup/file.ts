@@ -79,18 +79,19 @@ export function readCounters(directory: CgroupFiles, file: string): ReadonlyMap<
   return counters;
 }
 
-/** Sums the bytes of all devices in a file. The group of each pattern is a number of bytes. */
-export function readIoBytes(
-  directory: CgroupFiles,
-  file: string,
-  patterns: { read: RegExp; written: RegExp },
-) {
+/**
+ * Sums the bytes of all devices in a file. The words before the bytes are `read` and `written`: `254:0 Read 1024` on v1,
+ * `254:0 rbytes=1024 wbytes=0` on v2.
+ */
+export function readIoBytes(directory: CgroupFiles, file: string, names: { read: string; written: string }) {
   const text = readCgroupFile(directory, file);
-  // Without any, as after most short jobs. v1 adds the total.
-  if (text === "" || text === "Total 0") return { ioReadBytes: 0, ioWriteBytes: 0 };
-  const sum = (pattern: RegExp): number | null =>
-    text === undefined
-      ? null
-      : [...text.matchAll(pattern)].reduce((total, [, bytes]) => total + Number(bytes), 0);
-  return { ioReadBytes: sum(patterns.read), ioWriteBytes: sum(patterns.written) };
+  if (text === undefined) return { ioReadBytes: null, ioWriteBytes: null };
+  let [ioReadBytes, ioWriteBytes] = [0, 0];
+  for (const line of text.split("\n")) {
+    const words = line.replaceAll("=", " ").split(" ");
+    const after = (name: string): number => parseDigits(words[words.indexOf(name, 1) + 1] ?? "") ?? 0;
+    if (words.includes(names.read)) ioReadBytes += after(names.read);
+    if (words.includes(names.written)) ioWriteBytes += after(names.written);
+  }
+  return { ioReadBytes, ioWriteBytes };
 }

@@ -1,4 +1,4 @@
-import { listDirectory, readLinkText, statusOf } from "../../sys/files.ts";
+import { listDirectory, readLinkIfAny, statusOf } from "../../sys/files.ts";
 import { readFileIdentity } from "../../sys/statx.ts";
 import { type Host, isForbidden, readProcFile, readProcStart, unlessGone } from "../host.ts";
 import { readStat } from "./stat.ts";
@@ -120,11 +120,7 @@ function listChildren(host: Host, pid: number): number[] {
 
 /** `undefined` when there is no such link, as for kernel threads and zombies, or it may not be read. */
 export function readLink(host: Host, path: string): string | undefined {
-  try {
-    return readLinkText(`${host.procRoot}/${path}`);
-  } catch {
-    return undefined;
-  }
+  return readLinkIfAny(`${host.procRoot}/${path}`);
 }
 
 /** Returns `undefined` for a process that is gone, and for a fact that the kernel does not let us read. */

@@ -19,8 +19,8 @@ export const usageV1 = {
   // Total 1024
   blkio: (directory) =>
     readIoBytes(directory, "blkio.throttle.io_service_bytes_recursive", {
-      read: /^\S+ Read (\d+)$/gm,
-      written: /^\S+ Write (\d+)$/gm,
+      read: "Read",
+      written: "Write",
     }),
 } satisfies UsageReaders;
 

@@ -25,6 +25,5 @@ export const usageV2 = {
     };
   },
   // 8:0 rbytes=1459200 wbytes=314773504 rios=192 wios=353 dbytes=0 dios=0
-  io: (directory) =>
-    readIoBytes(directory, "io.stat", { read: /\brbytes=(\d+)/g, written: /\bwbytes=(\d+)/g }),
+  io: (directory) => readIoBytes(directory, "io.stat", { read: "rbytes", written: "wbytes" }),
 } satisfies UsageReaders;
