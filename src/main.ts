@@ -24,23 +24,22 @@ process.on("unhandledRejection", (error) => void fail(error));
 
 try {
   resetIgnoredSigchld();
-  const waiting = takeWaitingJob(process.env);
-  if (waiting !== undefined) exitNow(await waitInNewStart(launchHost, waiting, rest));
-  else if (process.argv[2] === "run") await run();
+  if (process.argv[2] === "run") await run();
   else await runProgram();
 } catch (error) {
   await fail(error);
 }
 
 async function run(): Promise<void> {
+  const waiting = takeWaitingJob(process.env);
+  if (waiting !== undefined) exitNow(await waitInNewStart(launchHost, waiting, rest));
   // The runtime starts a thread for compiling when code runs often. During the spawn, the thread would be in the workload's
   // cgroup, like the one that starts it. What `run` does once is not worth compiling.
   Bun.unsafe.setJITPolicy(RELUCTANT_JIT);
   const launch = repeatLaunch(process.argv, warn);
   if (launch === undefined) await runProgram();
-  else if (launch.isRecorded) exitNow(await waitForPlainJob(launchHost, launch.plain, launch.child, rest));
-  else
-    exitNow(await (await import("./cli/commands/plainRun.ts")).observePlainRun(launch.plain, launch.child));
+  else if (launch.isRecorded) exitNow(await waitForPlainJob(launchHost, launch, rest));
+  else exitNow(await (await import("./cli/commands/plainRun.ts")).observePlainRun(launch));
 }
 
 async function runProgram(): Promise<void> {

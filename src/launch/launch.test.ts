@@ -126,34 +126,36 @@ for (const kind of KINDS) {
   });
 }
 
+/** Repeats a launch on a new machine on which one call of a `CgroupFs` fails. */
+function repeatWithFault(machine: LaunchMachine, kind: MachineKind, failing: number) {
+  using other = new LaunchMachine(kind, machine.state);
+  const before = other.tree();
+  const fs = { ...other.fake.fs };
+  let calls = 0;
+  for (const call of ["mkdir", "write", "read"] as const) {
+    const real = fs[call] as (...words: string[]) => never;
+    other.fake.fs[call] = (...words: string[]) => {
+      if (calls++ === failing) throw Object.assign(new Error("EIO"), { code: "EIO" });
+      return real(...words);
+    };
+  }
+  const launch = other.repeat(QUOTA);
+  Object.assign(other.fake.fs, fs);
+  return { launch, isUnchanged: Bun.deepEquals(other.tree(), before), begun: other.begunIn.length };
+}
+
 test.each(KINDS)("whichever call of a launch fails on %s, everything is undone", (kind) => {
   using machine = new LaunchMachine(kind);
   machine.launch(QUOTA);
-  let failed = 0;
-  for (let at = 0; ; at++) {
-    using other = new LaunchMachine(kind, machine.state);
-    const before = other.tree();
-    const [fs, count] = [{ ...other.fake.fs }, { calls: 0 }];
-    for (const call of ["mkdir", "write", "read"] as const) {
-      const real = fs[call] as (...words: string[]) => never;
-      other.fake.fs[call] = (...words: string[]) => {
-        if (count.calls++ === at) throw Object.assign(new Error("EIO"), { code: "EIO" });
-        return real(...words);
-      };
-    }
-    const launch = other.repeat(QUOTA);
-    Object.assign(other.fake.fs, fs);
-    if (launch !== undefined) {
-      // Every call before the spawn has failed once. A failure after it only warns.
-      expect(failed).toBeGreaterThan(5);
-      expect(other.begunIn).toHaveLength(1);
-      return;
-    }
-    failed++;
-    expect({ at, tree: other.tree() }).toEqual({ at, tree: before });
-    expect(other.begunIn).toEqual([]);
+  let failing = 0;
+  let attempt = repeatWithFault(machine, kind, failing);
+  for (; attempt.launch === undefined; attempt = repeatWithFault(machine, kind, ++failing)) {
+    expect({ failing, ...attempt }).toEqual({ failing, launch: undefined, isUnchanged: true, begun: 0 });
     expect(readdirSync(`${machine.state}/inbox`)).toEqual([]);
   }
+  // Every call before the spawn has failed once. One after it only warns.
+  expect(failing).toBeGreaterThan(5);
+  expect(attempt.begun).toBe(1);
 });
 
 function setQuota(machine: LaunchMachine): void {

@@ -37,6 +37,8 @@ export interface RepeatedLaunch {
   /** The file of the inbox has the start. Otherwise another ffrtmp has moved the job into the ledger, or a write failed. */
   isRecorded: boolean;
   child: Bun.Subprocess;
+  /** The descriptors above 2 that the caller opened. */
+  inherited: number[];
 }
 
 /** What a launch acts on, and what starts a process there. */
@@ -176,7 +178,7 @@ function spawn(prepared: Prepared, { host, spawn: start }: Machine): Spawned | u
 
 /** Brings the starting thread back, and records the start. */
 function finish(spawned: Spawned, host: Host, warn: (message: string) => void): RepeatedLaunch {
-  const { launch, job, self, inbox, replay, child, threads } = spawned;
+  const { launch, job, self, inbox, replay, child, threads, workload } = spawned;
   const failures = replay.finish();
   if (threads !== undefined) {
     for (const tid of listThreads(host, process.pid)) {
@@ -200,5 +202,10 @@ function finish(spawned: Spawned, host: Host, warn: (message: string) => void): 
     running,
     file: inbox,
   };
-  return { plain, isRecorded: appendRunning(inbox, running) === "written", child };
+  return {
+    plain,
+    isRecorded: appendRunning(inbox, running) === "written",
+    child,
+    inherited: workload.inherited,
+  };
 }

@@ -1,15 +1,12 @@
 import { type RunningJob, type StartingJob, toRunning } from "../jobs/model/job.ts";
-import { listInheritedFiles } from "../jobs/start/inheritedFiles.ts";
 import type { InboxFile } from "../ledger/inbox/inboxFile.ts";
 import type { ProcessIdentity } from "../linux/proc/identity.ts";
-import { readLink } from "../linux/proc/table.ts";
 import { blockStopSignals } from "../sys/childWait.ts";
 import { closeFd, keepOnExec } from "../sys/descriptor.ts";
-import { readBytesFile, statusOf } from "../sys/files.ts";
+import { readWordsFile, statusOf } from "../sys/files.ts";
 import { executeAgain } from "../sys/ownProcess.ts";
 import { openPidfd } from "../sys/pidfd.ts";
 import type { LaunchedJob } from "./end.ts";
-import { launchHost } from "./launch.ts";
 
 /** The variable that tells a new start of this program which child it waits for. */
 const WAITING = "FFRTMP_WAITING";
@@ -36,18 +33,23 @@ export type TakenOverJob = LaunchedJob & WaitingJob & { readonly pid: number };
 /**
  * Replaces this process with a new start of the same program, which waits for the child `pid` and has nothing else in its
  * memory: execve(2) keeps the PID, the children, open files, ignored signals and the signal filter. Returns if that is not
- * possible; this start waits then.
+ * possible; this start waits then. `callersFiles`: descriptors that the caller opened, such as a lock; the runtime has set
+ * close-on-exec on them.
  */
-export function continueInNewStart({ registered, running, file, options }: WaitingJob, pid: number): void {
+export function continueInNewStart(
+  { registered, running, file, options }: WaitingJob,
+  pid: number,
+  callersFiles: readonly number[],
+): void {
   const { process, startedMs, startedBootMs, outcomes, cgroup, changes } = running;
   const facts = { process, startedMs, startedBootMs, outcomes, cgroup, changes };
   const waiting = { registered, running: facts, file, options, pid };
   const variable = new TextEncoder().encode(`${WAITING}=${JSON.stringify(waiting)}`);
   if (variable.length >= MAX_VARIABLE_BYTES || !isOwnExecutable() || !hasPidfds(pid)) return;
-  for (const fd of [...listCallersFiles(), ...(file === undefined ? [] : [file.fd])]) keepOnExec(fd);
+  for (const fd of [...callersFiles, ...(file === undefined ? [] : [file.fd])]) keepOnExec(fd);
   blockStopSignals();
-  const argv = splitWords(readBytesFile("/proc/self/cmdline"));
-  executeAgain(argv, [...splitWords(readBytesFile("/proc/self/environ")), variable]);
+  const argv = readWordsFile("/proc/self/cmdline");
+  executeAgain(argv, [...readWordsFile("/proc/self/environ"), variable]);
 }
 
 /** Returns the job that this start has to wait for, once; `undefined` in a first start. */
@@ -76,21 +78,4 @@ function hasPidfds(pid: number): boolean {
   const pidfd = openPidfd(pid);
   if (pidfd >= 0) closeFd(pidfd);
   return pidfd >= 0;
-}
-
-/** Lists the descriptors that the caller opened, such as a lock. The runtime has set close-on-exec on them. */
-function listCallersFiles(): number[] {
-  return listInheritedFiles(launchHost).filter(
-    (fd) => !readLink(launchHost, `self/fd/${fd}`)?.startsWith("anon_inode:"),
-  );
-}
-
-function splitWords(bytes: Uint8Array): Uint8Array[] {
-  const words: Uint8Array[] = [];
-  for (let start = 0; start < bytes.length; ) {
-    const end = bytes.indexOf(0, start);
-    words.push(bytes.subarray(start, end < 0 ? bytes.length : end));
-    start = end < 0 ? bytes.length : end + 1;
-  }
-  return words;
 }

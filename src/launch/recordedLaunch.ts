@@ -27,7 +27,7 @@ export type JobTemplate = Pick<
 export type RunningTemplate = Pick<RunningJob, "outcomes" | "cgroup" | "changes">;
 
 /** A recorded launch is not used for longer: the full program looks at the machine again. */
-export const MAX_LAUNCH_AGE_MS = 24 * 3600 * 1000;
+const MAX_LAUNCH_AGE_MS = 24 * 3600 * 1000;
 
 /** Stands for the name of the job's cgroups. The brace is in no name of a cgroup of ffrtmp. */
 const GROUP = "{group}";

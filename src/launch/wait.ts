@@ -29,20 +29,27 @@ export interface FullProgram {
   foldInbox(): Promise<void>;
 }
 
+interface WaitedLaunch {
+  plain: PlainJob;
+  child: Bun.Subprocess;
+  /** The descriptors above 2 that the caller opened. */
+  inherited: readonly number[];
+}
+
 /**
  * Waits for the end of a plain launch, records it, and returns the exit code of the command. For as long as it waits, this
  * process has loaded nothing that only other ends need.
  */
 export async function waitForPlainJob(
   host: Pick<Host, "cgroupFs" | "now" | "bootNow">,
-  plain: PlainJob,
-  child: Bun.Subprocess,
+  launch: WaitedLaunch,
   full: FullProgram,
 ): Promise<number> {
+  const { plain, child } = launch;
   let hasContinued: (() => Promise<boolean>) | undefined;
   setTimeout(() => {
     hasContinued = watchContinuations(host);
-    void settle(plain, child, full);
+    void settle(launch, full);
   }, SETTLE_AFTER_MS).unref();
   const end = await Promise.race([waitForEnd(child), firstSignal()]);
   if (typeof end === "string") return full.stopObserving(plain, end, {});
@@ -68,9 +75,9 @@ export async function recordPlainEnd(
  * Installs the signal filter, and continues in a new start of this program, without the memory of the launch. Before the
  * spawn, the workload would inherit the filter; now it is a process of its own, and the filter concerns the wrapper alone.
  */
-async function settle(plain: PlainJob, child: Bun.Subprocess, full: FullProgram): Promise<void> {
+async function settle({ plain, child, inherited }: WaitedLaunch, full: FullProgram): Promise<void> {
   await full.denySignals();
   // An end that the runtime has seen can be reported only by it.
-  if (child.exitCode === null && child.signalCode === null) continueInNewStart(plain, child.pid);
+  if (child.exitCode === null && child.signalCode === null) continueInNewStart(plain, child.pid, inherited);
   Bun.shrink();
 }

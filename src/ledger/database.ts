@@ -21,6 +21,8 @@ const LOCK_TIMEOUT_MS = 200;
 /** The same while the schema is created or updated. */
 const MIGRATION_TIMEOUT_MS = 1000;
 const RETRY_MS = 2;
+/** How soon a change of the inbox is reported. A plain launch changes it four times, most often within milliseconds. */
+const INBOX_DELAY_MS = 50;
 
 /**
  * Opens a ledger file, and creates it and its directory where they are missing. Throws errors of SQLite or the file system,
@@ -198,19 +200,29 @@ function isSqlite(error: unknown, ...codes: string[]): boolean {
 export function watchLedgerFile(path: string, onWrite: () => void): FileWatch | undefined {
   const directory = dirname(path);
   const inbox = join(directory, INBOX);
-  let inboxWatch = watchPath(inbox, onWrite);
+  let delay: ReturnType<typeof setTimeout> | undefined;
+  const onInboxWrite = () => {
+    delay ??= setTimeout(() => {
+      delay = undefined;
+      onWrite();
+    }, INBOX_DELAY_MS);
+    delay.unref();
+  };
+  let inboxWatch = watchPath(inbox, onInboxWrite);
   // Watches the directory: writes go to the log beside the file, and a damaged file is replaced by a new one.
   const watch = watchPath(
     directory,
     () => {
-      inboxWatch ??= watchPath(inbox, onWrite);
+      inboxWatch ??= watchPath(inbox, onInboxWrite);
       onWrite();
     },
     (name) => name.startsWith(basename(path)) || name === INBOX,
   );
+  if (watch === undefined) inboxWatch?.close();
   return (
     watch && {
       close() {
+        clearTimeout(delay);
         watch.close();
         inboxWatch?.close();
       },

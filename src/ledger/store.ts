@@ -18,8 +18,6 @@ const PART = 500;
 const STUCK_PAUSE_MS = 300_000;
 /** The files of ended jobs that are folded at the start: 0.1 ms for each. The others are read beside the ledger. */
 const MAX_FOLDED_AT_START = 500;
-/** How often a query is repeated while jobs move from the inbox to the ledger. */
-const MAX_READS = 5;
 /** The longest wait for a lock at the end of this process, when the changes would be lost. */
 const LAST_WAIT_MS = 2000;
 
@@ -115,49 +113,39 @@ export abstract class LedgerStore {
     return this.#inbox.version();
   }
 
-  /** Moves jobs that have ended from the inbox to the file, where this user may. */
+  /** Moves jobs that have ended from the inbox to the file, where this user may. Waits for no other process. */
   foldInbox(max = Number.POSITIVE_INFINITY): void {
-    this.#tryOnInbox((file) => this.#inbox.foldFinal(file, max));
+    this.#tryOnInbox((file) => {
+      if (file === undefined || !this.#inbox.hasFinal()) return;
+      database.waitForLocks(file, 0);
+      try {
+        this.#inbox.foldFinal(file, max);
+      } finally {
+        if (this.#overlay === undefined) database.waitForLocks(file);
+      }
+    });
   }
 
   #refreshInbox(): void {
-    if (this.#file === undefined) this.#inbox.refresh(undefined);
-    else this.#tryOnInbox((file) => this.#inbox.refresh(file));
+    this.#tryOnInbox((file) => this.#inbox.refresh(file));
   }
 
   /** What cannot be folded now stays in the inbox, where it is read. */
-  #tryOnInbox(action: (file: Database) => void): void {
-    if (this.#file === undefined) return;
+  #tryOnInbox(action: (file: Database | undefined) => void): void {
     try {
-      this.#guard(action);
+      if (this.#file === undefined) action(undefined);
+      else this.#guard(action);
     } catch (error) {
       if (!database.isMediumTrouble(error)) throw error;
     }
   }
 
-  /** Reads the inbox first: a job that is moved meanwhile is then read twice, and not missed. */
   #withInbox(sql: string, parameters: Row): Row[] {
     const fromFile = (): Row[] =>
       this.#file === undefined ? [] : this.#guard((db) => db.query<Row, Row>(sql).all(parameters));
     // No plain launch writes notes.
     if ("name" in parameters) return fromFile();
-    for (let reads = 1; ; reads++) {
-      this.#refreshInbox();
-      if (this.#inbox.database === undefined) return fromFile();
-      const stamp = this.#inbox.stamp();
-      const waiting = this.#inbox.rows(sql, parameters);
-      const recorded = fromFile();
-      if (reads < MAX_READS && this.#inbox.stamp() !== stamp) continue;
-      const keys = new Set(recorded.flatMap(({ key }) => (typeof key === "string" ? [key] : [])));
-      return [...waiting.filter(({ key }) => typeof key !== "string" || !keys.has(key)), ...recorded];
-    }
-  }
-
-  /** A change of a job moves the job to the file first. */
-  #foldBefore(statements: readonly Statement[], file: Database): void {
-    const keys = new Set(statements.map(([, { key }]) => key));
-    for (const key of keys)
-      if (typeof key === "string" && this.#inbox.has(key, file)) this.#inbox.foldKey(file, key);
+    return this.#inbox.rowsBeside(sql, parameters, { refresh: () => this.#refreshInbox(), fromFile });
   }
 
   /** Reads what only the file has: pragmas. */
@@ -215,7 +203,7 @@ export abstract class LedgerStore {
       return this.#keep(this.#overlay, statement);
     try {
       return this.#guard((db) => {
-        this.#foldBefore([statement], db);
+        this.#inbox.foldBefore(db, [statement]);
         return db.query<unknown, Row>(statement[0]).run(statement[1]);
       }).changes;
     } catch (error) {
@@ -252,7 +240,7 @@ export abstract class LedgerStore {
   #writePart(overlay: Overlay): void {
     const part = overlay.waiting.slice(0, PART);
     this.#guard((db) => {
-      this.#foldBefore(part, db);
+      this.#inbox.foldBefore(db, part);
       const misfits: string[] = [];
       db.transaction(() => {
         for (const [sql, parameters] of part) {

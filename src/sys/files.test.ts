@@ -12,10 +12,10 @@ import {
   O_EXCL,
   O_WRONLY,
   openFile,
-  readBytesFile,
   readLinkText,
   readStart,
   readTextFile,
+  readWordsFile,
   realPathOf,
   removeDirectory,
   removeFile,
@@ -46,7 +46,6 @@ test("files are read as node:fs reads them, also empty, long and virtual ones", 
   for (const text of ["", "10\n", "ö€😀\n".repeat(20_000), "\ufeffbegins with a byte order mark"]) {
     fs.writeFileSync(`${root}/text`, text);
     expect(readTextFile(`${root}/text`)).toBe(text);
-    expect(Buffer.from(readBytesFile(`${root}/text`)).toString()).toBe(text);
   }
   expect(readTextFile("/proc/self/mountinfo")).toBe(fs.readFileSync("/proc/self/mountinfo", "utf8"));
   expect(readStart(`${root}/text`, 4)).toEqual(fs.readFileSync(`${root}/text`).subarray(0, 4) as Uint8Array);
@@ -55,6 +54,16 @@ test("files are read as node:fs reads them, also empty, long and virtual ones", 
 test("bytes that are not UTF-8 are read as node:fs reads them", () => {
   fs.writeFileSync(`${root}/raw`, Uint8Array.from([0x61, 0xff, 0xc3, 0x28, 0xed, 0xa0, 0x80]));
   expect(readTextFile(`${root}/raw`)).toBe(fs.readFileSync(`${root}/raw`, "utf8"));
+});
+
+test("words are read as bytes, with and without a NUL at the end", () => {
+  const words = (content: string): string[] => {
+    fs.writeFileSync(`${root}/words`, content, "latin1");
+    return readWordsFile(`${root}/words`).map((word) => Buffer.from(word).toString("latin1"));
+  };
+  expect(words("")).toEqual([]);
+  expect(words("run\0\0b\xff\0")).toEqual(["run", "", "b\xff"]);
+  expect(words("a\0b")).toEqual(["a", "b"]);
 });
 
 test("text is written with one call: replaced in place, or appended", () => {

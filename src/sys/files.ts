@@ -107,11 +107,18 @@ export function readTextFile(path: string): string {
   }
 }
 
-/** Reads a whole file as bytes. */
-export function readBytesFile(path: string): Uint8Array {
+/** Reads a whole file as words, each of which ends with NUL, as /proc/PID/cmdline and environ have them. */
+export function readWordsFile(path: string): Uint8Array[] {
   const fd = openFile(path, O_RDONLY);
   try {
-    return readToEnd(fd, path).slice();
+    const bytes = readToEnd(fd, path).slice();
+    const words: Uint8Array[] = [];
+    for (let start = 0; start < bytes.length; ) {
+      const end = bytes.indexOf(0, start);
+      words.push(bytes.subarray(start, end < 0 ? bytes.length : end));
+      start = end < 0 ? bytes.length : end + 1;
+    }
+    return words;
   } finally {
     closeFile(fd);
   }

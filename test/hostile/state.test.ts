@@ -198,6 +198,8 @@ rootTest("the files of an earlier ffrtmp are closed, which is reported once", as
   await sandbox().resultOf("old");
   const { state } = sandbox();
   writeFileSync(`${state}/watch.lock`, "");
+  mkdirSync(`${state}/launches`, { recursive: true });
+  for (const name of ["inbox/left.job.damaged", "launches/left.json"]) writeFileSync(`${state}/${name}`, "");
   chmodSync(state, 0o755);
   for (const path of readdirSync(state, { recursive: true }) as string[]) {
     const file = `${state}/${path}`;

@@ -18,12 +18,14 @@ interface ObserveOptions extends RunOptions {
   /** The descriptor to which the background copy of `--detach` reports the start. */
   reportStart?: number;
   resultFile?: ResultFile | undefined;
+  /** The descriptors above 2 that the caller opened; none in a background copy. */
+  inherited: readonly number[];
 }
 
 /** Waits for the end of a workload of this process, records it and returns the exit code of `run`. */
 export async function observeRun(
   { context, job, ended }: StartedJob & { context: Context },
-  { reportStart, resultFile, statePath, json }: ObserveOptions,
+  { reportStart, resultFile, statePath, json, inherited }: ObserveOptions,
 ): Promise<number> {
   let hasEnded = false;
   void ended.then(() => {
@@ -51,6 +53,7 @@ export async function observeRun(
       continueInNewStart(
         { registered: asRegistered(job, context.self), running: job, options },
         job.process.pid,
+        inherited,
       );
     Bun.shrink();
   }, SETTLE_AFTER_MS).unref();

@@ -3,7 +3,8 @@ import { recordExit } from "../../jobs/exit/recordExit.ts";
 import { exitCodeOf, type JobResult } from "../../jobs/model/ending.ts";
 import type { RunningJob } from "../../jobs/model/job.ts";
 import { waitForEnd } from "../../jobs/start/spawn.ts";
-import type { LaunchedJob, PlainJob } from "../../launch/end.ts";
+import type { LaunchedJob } from "../../launch/end.ts";
+import type { RepeatedLaunch } from "../../launch/launch.ts";
 import type { RunOptions } from "../../launch/newStart.ts";
 import type { UnrecordedEnd } from "../../launch/wait.ts";
 import { openContext } from "../session.ts";
@@ -14,9 +15,10 @@ import { pruneIfDue, reportExit } from "./reportExit.ts";
 // The rest of a `run` whose launch was repeated from a record: what needs the ledger.
 
 /** Waits for the end of a job that another ffrtmp has moved into the ledger, or that could not be recorded in the inbox. */
-export async function observePlainRun(plain: PlainJob, child: Bun.Subprocess): Promise<number> {
+export async function observePlainRun({ plain, child, inherited }: RepeatedLaunch): Promise<number> {
   const context = openContext({});
-  return observeRun({ context, job: jobInLedger(context, plain), ended: waitForEnd(child) }, {});
+  const job = jobInLedger(context, plain);
+  return observeRun({ context, job, ended: waitForEnd(child) }, { inherited });
 }
 
 export async function recordEnd(
@@ -56,12 +58,9 @@ export async function foldInbox(): Promise<void> {
   context.ledger.close();
 }
 
-/** Opening the ledger has moved the job into it. The record of the start can be missing there. */
+/** Returns the job as the ledger records it. Another ffrtmp may have ended it meanwhile, or given it another id. */
 function jobInLedger({ ledger }: Context, { job, registered, running }: LaunchedJob): RunningJob {
-  const recorded = ledger.job(job.key);
-  if (recorded === undefined) ledger.register(registered);
-  if (recorded === undefined || recorded.state === "starting")
-    return ledger.recordRunning(registered, running);
+  const recorded = ledger.continueFromInbox({ job: registered, running });
   return recorded.state === "running" ? recorded : job;
 }
 

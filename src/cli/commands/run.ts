@@ -61,7 +61,10 @@ async function runJob(
   const start = () => startJob({ ...spec, command, workingDirectory, inherited }, flags);
   const { context, job, ended } = reportStart === undefined ? start() : startReporting(reportStart, start);
   if (flags.tenant !== undefined) void warnOfTotal(context, job);
-  return observeRun({ context, job, ended }, { ...flags, resultFile });
+  return observeRun(
+    { context, job, ended },
+    { ...flags, resultFile, inherited: reportStart === undefined ? inherited : [] },
+  );
 }
 
 async function warnOfTotal(context: Context, job: RunningJob): Promise<void> {

@@ -1,6 +1,6 @@
 import { type Host, readProcFile } from "../../linux/host.ts";
 import { readLink } from "../../linux/proc/table.ts";
-import { listDirectory, readBytesFile } from "../../sys/files.ts";
+import { listDirectory, readWordsFile } from "../../sys/files.ts";
 import { setSoftFileLimit } from "../../sys/ownProcess.ts";
 
 /** The `stdio` list of Bun.spawn: the entry at index N becomes descriptor N of the child. */
@@ -64,12 +64,5 @@ function readFileLimits(host: Host, pid: number | "self"): string[] {
 
 /** Returns the words of /proc/self/cmdline as bytes: a file name need not be UTF-8, and decoding would lose bytes. */
 export function readOwnArguments(host: Host): Uint8Array[] {
-  const bytes = readBytesFile(`${host.procRoot}/self/cmdline`);
-  const words: Uint8Array[] = [];
-  for (let start = 0; start < bytes.length; ) {
-    const end = bytes.indexOf(0, start);
-    words.push(bytes.subarray(start, end < 0 ? bytes.length : end));
-    start = end < 0 ? bytes.length : end + 1;
-  }
-  return words;
+  return readWordsFile(`${host.procRoot}/self/cmdline`);
 }

@@ -1,11 +1,12 @@
 import { Database } from "bun:sqlite";
 import { describe, expect, it } from "bun:test";
-import { readdirSync, renameSync, rmSync } from "node:fs";
+import { readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { inboxNames, inboxOf, someLaunch, writeLaunch } from "../../../test/support/inbox.ts";
 import { someJob, someProcess, someResult } from "../../../test/support/jobs.ts";
 import { useLedgers } from "../../../test/support/ledgers.ts";
 import { toEnded } from "../../jobs/model/job.ts";
+import { setSoftFileLimit } from "../../sys/ownProcess.ts";
 import { JobConflict, Ledger } from "../ledger.ts";
 import { LedgerReader, type LogEntry } from "../reader.ts";
 import { appendResult, appendRunning, finishInboxFile } from "./inboxFile.ts";
@@ -173,6 +174,23 @@ describe("a plain launch that is not in the ledger", () => {
   });
 });
 
+it("without a free descriptor, what was read stays, and the rest is read as soon as there is one", () => {
+  const { ledger, path, told } = open();
+  const [first, second] = [someLaunch(), someLaunch()];
+  writeLaunch(path, first, "running");
+  expect(ledger.openJobs()).toHaveLength(1);
+  writeLaunch(path, second, "running");
+  const [, soft = ""] = /^Max open files +(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8")) ?? [];
+  expect(setSoftFileLimit(3)).toBe(0);
+  try {
+    expect(ledger.openJobs().map(({ key }) => key)).toEqual([first.job.key]);
+  } finally {
+    setSoftFileLimit(BigInt(soft));
+  }
+  expect(ledger.openJobs()).toHaveLength(2);
+  expect(told).toEqual([]);
+});
+
 describe("while the ledger is locked", () => {
   it("launches are read, and a change of one waits in memory until it can be folded", () => {
     const { ledger, path, directory } = open();
@@ -185,6 +203,7 @@ describe("while the ledger is locked", () => {
     const done = someLaunch();
     writeLaunch(path, done);
     expect(ledger.history(10)).toHaveLength(1);
+    ledger.foldInbox();
     const changed = ledger.recordSpec(seen, { intent: "live" });
     expect(ledger.job(seen.key)).toEqual(changed);
     expect(ledger.openJobs()).toEqual([changed]);

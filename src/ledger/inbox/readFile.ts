@@ -16,7 +16,7 @@ export interface ReadFile {
 
 /**
  * Reads an inbox file, without following a link and without waiting. A file that another user than the owner of the
- * directory may have written is rejected unread.
+ * directory may have written is rejected unread. Throws errors that pass, such as EMFILE.
  */
 export function readInboxFile(directory: string, name: string, owner: number): ReadFile | "gone" {
   let fd: number;
@@ -24,6 +24,7 @@ export function readInboxFile(directory: string, name: string, owner: number): R
     fd = openRegular(`${directory}/${name}`, constants.O_RDONLY);
   } catch (error) {
     if (errnoOf(error) === "ENOENT") return "gone";
+    if (!(error instanceof NotRegular) && !isLasting(error)) throw error;
     const reason = error instanceof NotRegular ? error.message : describeErrno(error);
     return { parsed: { rejected: reason, isDamaged: false }, size: 0, mtimeMs: 0 };
   }
@@ -37,6 +38,11 @@ export function readInboxFile(directory: string, name: string, owner: number): R
   } finally {
     closeSync(fd);
   }
+}
+
+/** Returns whether an error of the file system stays until the operator changes something. */
+export function isLasting(error: unknown): boolean {
+  return ["EACCES", "EPERM", "ENOTDIR", "ELOOP"].includes(errnoOf(error) ?? "");
 }
 
 function findFault({ uid, mode, size }: Stats, owner: number): string | undefined {

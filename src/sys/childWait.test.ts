@@ -1,0 +1,40 @@
+import { expect, test } from "bun:test";
+import { spawnSync } from "node:child_process";
+import { resolve } from "node:path";
+
+const PROGRAM = resolve(import.meta.dir, "../../test/support/programs/childWaiter.ts");
+
+/** Runs a process that starts a shell and waits for it. Returns what it saw. */
+function waitFor(script: string, signals: string[] = []): unknown {
+  const { stdout, stderr } = spawnSync(process.execPath, [PROGRAM, script, ...signals], { encoding: "utf8" });
+  expect(stderr).toBe("");
+  return JSON.parse(stdout);
+}
+
+test("waitForChild() returns the wait status and the usage", () => {
+  expect(waitFor("exit 7")).toMatchObject({ end: { status: 7 << 8 }, continued: 0 });
+  const spin = "i=0; while [ $i -lt 50000 ]; do i=$((i+1)); done; kill -SEGV $$";
+  const { end } = waitFor(spin) as { end: Record<string, number> };
+  expect((end["status"] ?? 0) & 0x7f).toBe(11);
+  expect(end["cpuUserUsec"]).toBeGreaterThan(1000);
+  expect(end["cpuSystemUsec"]).toBeGreaterThanOrEqual(0);
+  expect(end["memoryPeakBytes"]).toBeGreaterThan(100_000);
+});
+
+test.each(["SIGINT", "SIGTERM", "SIGHUP"])(
+  "waitForChild() returns %s, also one that came before the wait",
+  (signal) => {
+    expect(waitFor("read -r forever", [signal])).toMatchObject({ end: signal });
+  },
+);
+
+test("waitForChild() reports a SIGCONT, and prefers the end of the child to a signal", () => {
+  expect(waitFor("exit 0", ["SIGCONT", "ended", "SIGTERM"])).toMatchObject({
+    end: { status: 0 },
+    continued: 1,
+  });
+});
+
+test("waitForChild() returns an errno for a process that is no child", () => {
+  expect(waitFor("stranger")).toMatchObject({ end: -10 });
+});
