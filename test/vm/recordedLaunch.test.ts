@@ -218,8 +218,9 @@ vmTest(
     let survived = 0;
     for (let n = 0; n < 12; n++) {
       const wrapper = await start(cgroups, `exec $ffrtmp run ${limits} -- sleep 1000`);
-      // The instants differ; none is required to be inside of a certain step.
-      await Bun.sleep(40 * (n + 1));
+      // The instants differ; none is required to be inside of a certain step. The last ones are after the start.
+      if (n < 10) await Bun.sleep(100 * (n + 1));
+      else await until("the workload runs", () => hasWorkload(cgroups));
       wrapper.kill("SIGKILL");
       await wrapper.exited;
       const jobs: { state: string; pid: number }[] = await sandbox().json(["ps"]);
@@ -243,6 +244,11 @@ vmTest(
     expect(filesOf(cgroups)).toEqual(before);
   },
 );
+
+function hasWorkload({ parent, children, read }: PlainCgroups): boolean {
+  const made = children().filter((name) => name !== "caller");
+  return made.some((name) => read(`${parent}/${name}/cgroup.events`).includes("populated 1"));
+}
 
 vmTest("each launch from a service has a scope of its own, also after an earlier one", async () => {
   const before = scopes();

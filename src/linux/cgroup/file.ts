@@ -117,4 +117,3 @@ function sumOverDevices(
   }
   return sums;
 }
-}
