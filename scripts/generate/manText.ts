@@ -188,6 +188,7 @@ export const MAN_TEXTS: Record<string, ManText> = {
       "Outcome and SLA are two verdicts. The outcome is about the workload. The SLA is about the platform: whether limits were applied, the end was observed, and ffrtmp's own memory limit killed nothing. A workload that fails under its limits is compliant.",
       'A time is local: 14:00 (the last time that the clock showed it), 2026-11-26 (its 00:00), "2026-11-26 14:00", today, yesterday or now. 90m, 2h, 7d and "2 hours ago" are before now. 2026-11-26T14:00Z, "2026-11-26 14:00+01:00" and @1700000000 name a time in any zone. --since belongs to the period, --until does not. An end that was not observed counts at the time when it was recorded.',
       "On a terminal, a table shows how long ago jobs ended; in a pipe, the local time with its offset. JSON is in UTC.",
+      "With a job id, lines below the table show what the latest of its runs used over time, as ffrtmp watch has measured it: each is a chart from 0 to the greatest value, with the least and the greatest beside it. inspect --json has the points.",
     ],
     columns: [
       [

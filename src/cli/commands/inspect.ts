@@ -90,6 +90,9 @@ export async function inspect(name: string, flags: InspectFlags): Promise<number
   return 0;
 }
 
+/** A daemon that is stopped must not delay everything else that is known about the job. */
+const ANSWER_TIMEOUT_MS = 300;
+
 /** Returns what the job has used until now, if a daemon observes it; else its life as the ledger has it. */
 async function usageHistoryOf(
   { ledger, state }: Context,
@@ -97,7 +100,9 @@ async function usageHistoryOf(
 ): Promise<Partial<Record<RingName, StoredHistory>>> {
   const recorded = ledger.usageHistory(job);
   const life = recorded && decodeHistory(recorded);
-  const answer = isOpen(job) ? await askDaemon(state, { request: "usage", job: job.key }) : "absent";
+  const answer = isOpen(job)
+    ? await askDaemon(state, { request: "usage", job: job.key }, ANSWER_TIMEOUT_MS)
+    : "absent";
   const rings =
     typeof answer === "string" || !answer.ok ? {} : ((answer["rings"] ?? {}) as Record<string, unknown>);
   const present = RINGS.flatMap((name) => {
