@@ -51,17 +51,26 @@ ffmpegTest("nothing is inserted for another command, or where the user has named
   expect(stderr).toContain("--progress has no effect: the command is not ffmpeg");
 });
 
-ffmpegTest("the output of ffmpeg is the same byte for byte with --progress and without", async () => {
-  const encode = (name: string) => [
-    "ffmpeg",
-    ...`${SOURCE} -t 5 -c:v mpeg2video -bitexact -y ${sandbox().path(name)}.ts`.split(" "),
-  ];
-  expect((await sandbox().run(["run", "--progress", "--", ...encode("with")])).code).toBe(0);
-  expect(Bun.spawnSync(encode("without")).exitCode).toBe(0);
-  expect(readFileSync(sandbox().path("with.ts")).equals(readFileSync(sandbox().path("without.ts")))).toBe(
-    true,
-  );
-});
+ffmpegTest(
+  "the output of ffmpeg is the same byte for byte with --progress and without, also while run is stopped",
+  async () => {
+    const encode = (name: string) => [
+      "ffmpeg",
+      ...`${SOURCE} -t 60 -c:v mpeg2video -bitexact -y ${sandbox().path(name)}.ts`.split(" "),
+    ];
+    expect((await sandbox().run(["run", "--progress", "--", ...encode("with")])).code).toBe(0);
+    // A wrapper that is stopped reads nothing, and ffmpeg does not wait for it.
+    const { wrapper, pid } = await sandbox().startJob("stopped", ["--progress"], encode("stopped"));
+    wrapper.kill("SIGSTOP");
+    await until("ffmpeg has ended", () => /\) Z /.test(readFileSync(`/proc/${pid}/stat`, "utf8")));
+    wrapper.kill("SIGCONT");
+    expect(await wrapper.exited).toBe(0);
+    expect(Bun.spawnSync(encode("without")).exitCode).toBe(0);
+    expect(readFileSync(sandbox().path("with.ts")).equals(readFileSync(sandbox().path("without.ts")))).toBe(
+      true,
+    );
+  },
+);
 
 rootTest(
   "a job starts without a progress file where none can be made, and with a full disk for it",

@@ -81,9 +81,9 @@ function encode({ family, sockid }: ConnectionId, flags: number, extensions: num
 
 /** Returns whether a datagram ends an answer: a dump has a last message of its own, any other answer is one message. */
 export function endsAnswer(datagram: DataView): boolean {
-  return messagesOf(datagram).some(
-    ({ type, flags }) => type === NLMSG_DONE || type === NLMSG_ERROR || (flags & NLM_F_MULTI) === 0,
-  );
+  // All messages of a dump are marked, and only its last datagram has the end.
+  if ((datagram.getUint16(6, true) & NLM_F_MULTI) === 0) return true;
+  return messagesOf(datagram).some(({ type }) => type === NLMSG_DONE || type === NLMSG_ERROR);
 }
 
 /** Returns the connections in the answer to a dump, with the inode number of the socket of each. */
@@ -122,7 +122,6 @@ const TCP_INFO = { bytesAcked: 120, bytesReceived: 128, rwndLimited: 176, bytesR
 
 interface Message {
   type: number;
-  flags: number;
   body: DataView;
 }
 
@@ -133,7 +132,6 @@ function messagesOf(datagram: DataView): Message[] {
     if (length < HEADER_BYTES || at + length > datagram.byteLength) break;
     messages.push({
       type: datagram.getUint16(at + 4, true),
-      flags: datagram.getUint16(at + 6, true),
       body: new DataView(datagram.buffer, datagram.byteOffset + at + HEADER_BYTES, length - HEADER_BYTES),
     });
     at += align(length);

@@ -32,11 +32,16 @@ export class NamespaceSockets {
     this.#host = host;
   }
 
-  /** Returns a socket in a network namespace, or −errno. A new one is opened through a process in the namespace. */
-  async open(namespace: string, pid?: number): Promise<number> {
+  /** Returns the socket in a network namespace, if it is open. */
+  get(namespace: string): number | undefined {
+    const fd = this.#sockets.get(namespace);
+    return fd === undefined || fd < 0 ? undefined : fd;
+  }
+
+  /** Returns a socket in the network namespace of a process, or −errno. */
+  async open(namespace: string, pid: number): Promise<number> {
     const known = this.#sockets.get(namespace);
     if (known !== undefined) return known;
-    if (pid === undefined) return NO_SUCH_PROCESS;
     const isOwn = namespace === networkNamespaceOf(this.#host, "self");
     const fd = isOwn ? openSockDiag() : await this.#openElsewhere(pid);
     // The process may have ended meanwhile, and its pid may be in use in another namespace.

@@ -96,7 +96,7 @@ export class NetworkReader {
       const isListed = this.#host.bootNow() - own.listedAtMs < LIST_INTERVAL_MS;
       if (!isListed && !(await this.#list(job, own, lists))) continue;
       known.set(job.key, own);
-      found.set(job.key, await this.#readJob(own));
+      found.set(job.key, this.#readJob(own));
     }
     this.#known = known;
     this.#sockets.closeExcept(new Set([...known.values()].flatMap(({ namespaces }) => namespaces)));
@@ -153,11 +153,11 @@ export class NetworkReader {
     return haveNamespaceAlone(this.#host, pids) ? { namespace, pid } : undefined;
   }
 
-  async #readJob(own: Known): Promise<JobNetwork> {
+  #readJob(own: Known): JobNetwork {
     const nowMs = this.#host.bootNow();
     const readings: ConnectionReading[] = [];
     for (const connection of own.sockets.values()) {
-      const state = connection && (await this.#query(connection));
+      const state = connection && this.#query(connection);
       if (state) readings.push(connection.compare(state, nowMs));
       // It has been closed: another one may have taken its place.
       else if (connection) own.listedAtMs = Number.NEGATIVE_INFINITY;
@@ -198,9 +198,9 @@ export class NetworkReader {
   }
 
   /** Returns the state of a connection; `undefined`: it does not exist any more. */
-  async #query({ namespace, id }: Connection): Promise<ConnectionState | undefined> {
-    const socket = await this.#sockets.open(namespace);
-    return socket < 0 ? undefined : parseState(askSockDiag(socket, encodeQuery(id), endsAnswer));
+  #query({ namespace, id }: Connection): ConnectionState | undefined {
+    const socket = this.#sockets.get(namespace);
+    return socket === undefined ? undefined : parseState(askSockDiag(socket, encodeQuery(id), endsAnswer));
   }
 }
 
