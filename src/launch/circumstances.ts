@@ -19,7 +19,8 @@ export interface Circumstances {
   /** The cgroups of this process: /proc/self/cgroup. */
   readonly cgroup: string;
   readonly bootId: string;
-  readonly mountinfo: string;
+  /** The lines of /proc/self/mountinfo that decide which cgroup hierarchies can be reached. */
+  readonly mounts: string;
   /** The namespaces: `pid:[4026531836]`. `null` where procfs does not show them. */
   readonly namespaces: readonly (string | null)[];
   /** systemd runs the machine: sd_booted(3). */
@@ -51,7 +52,7 @@ export function readCircumstances(
       nice: stat.nice,
       cgroup: readTextFile(`${procRoot}/self/cgroup`),
       bootId,
-      mountinfo: readTextFile(`${procRoot}/self/mountinfo`),
+      mounts: mountsOfCgroups(readTextFile(`${procRoot}/self/mountinfo`)),
       namespaces: ["pid", "cgroup"].map((kind) => readLinkIfAny(`${procRoot}/self/ns/${kind}`) ?? null),
       hasSystemd: fileExists("/run/systemd/system"),
       executable: [dev, ino, size, mtimeMs].join(" "),
@@ -60,6 +61,19 @@ export function readCircumstances(
   } catch {
     return undefined;
   }
+}
+
+/**
+ * Returns the lines of mountinfo about cgroup hierarchies, and about mounts at or above their mount points, which can cover
+ * them: proc_pid_mountinfo(5). The mounts of other file systems come and go with containers, and decide nothing.
+ */
+export function mountsOfCgroups(mountinfo: string): string {
+  const lines = mountinfo.split("\n");
+  const pathOf = (line: string) => line.split(" ", 5)[4] ?? "";
+  const paths = lines.filter((line) => line.includes(" - cgroup")).map(pathOf);
+  const isAtOrAbove = (path: string, of: string) =>
+    path === of || of.startsWith(path.endsWith("/") ? path : `${path}/`);
+  return lines.filter((line) => paths.some((path) => isAtOrAbove(pathOf(line), path))).join("\n");
 }
 
 /**

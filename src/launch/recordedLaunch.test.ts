@@ -16,7 +16,7 @@ const CIRCUMSTANCES: Circumstances = {
   nice: 0,
   cgroup: "0::/\n",
   bootId: "boot",
-  mountinfo: "26 25 0:23 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n",
+  mounts: "26 25 0:23 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n",
   namespaces: ["pid:[4026531836]", "cgroup:[4026531835]"],
   hasSystemd: false,
   executable: "1 2 3 4",
