@@ -1,4 +1,4 @@
-import { afterEach, expect, test } from "bun:test";
+import { afterAll, afterEach, expect, test } from "bun:test";
 import {
   closeSync,
   mkdtempSync,
@@ -21,7 +21,7 @@ const open: number[] = [];
 afterEach(() => {
   for (const fd of open.splice(0)) closeSync(fd);
 });
-process.on("exit", () => rmSync(directory, { recursive: true }));
+afterAll(() => rmSync(directory, { recursive: true }));
 
 function openHere(name: string, flags: string): number {
   const fd = openSync(join(directory, name), flags);
