@@ -55,3 +55,14 @@ test("another file system that is mounted beside them changes nothing", () => {
   expect(mountsOfCgroups(`${overlay}${mountinfo}`)).toBe(mountsOfCgroups(mountinfo));
   expect(parseHierarchies(mountsOfCgroups(mountinfo))).toEqual(parseHierarchies(mountinfo));
 });
+
+test("another mount namespace has other numbers for the same mounts", () => {
+  const lines = readFileSync("/proc/self/mountinfo", "utf8").trimEnd().split("\n");
+  const renumbered = lines.map((line) => {
+    const [id, parent, , ...rest] = line.split(" ");
+    return [Number(id) + 500, Number(parent) + 500, "0:77", ...rest]
+      .join(" ")
+      .replace(/ shared:\d+/, " master:3");
+  });
+  expect(mountsOfCgroups(`${renumbered.join("\n")}\n`)).toBe(mountsOfCgroups(`${lines.join("\n")}\n`));
+});

@@ -65,15 +65,24 @@ export function readCircumstances(
 
 /**
  * Returns the lines of mountinfo about cgroup hierarchies, and about mounts at or above their mount points, which can cover
- * them: proc_pid_mountinfo(5). The mounts of other file systems come and go with containers, and decide nothing.
+ * them: proc_pid_mountinfo(5). The mounts of other file systems come and go with containers, and decide nothing. Each mount
+ * namespace has numbers of its own for the same mounts, so they are replaced by the places in this text.
  */
 export function mountsOfCgroups(mountinfo: string): string {
-  const lines = mountinfo.split("\n");
-  const pathOf = (line: string) => line.split(" ", 5)[4] ?? "";
-  const paths = lines.filter((line) => line.includes(" - cgroup")).map(pathOf);
+  const mounts = mountinfo.split("\n").map((line) => line.split(" "));
+  const isCgroup = (fields: string[]) => fields[fields.indexOf("-") + 1]?.startsWith("cgroup") ?? false;
+  const paths = mounts.filter(isCgroup).map(([, , , , path = ""]) => path);
   const isAtOrAbove = (path: string, of: string) =>
     path === of || of.startsWith(path.endsWith("/") ? path : `${path}/`);
-  return lines.filter((line) => paths.some((path) => isAtOrAbove(pathOf(line), path))).join("\n");
+  const kept = mounts.filter(([, , , , path]) => path && paths.some((each) => isAtOrAbove(path, each)));
+  const places = new Map(kept.map(([id], place) => [id, place]));
+  return kept
+    .map((fields, place) => {
+      const [, parent, , root, path, options] = fields;
+      const source = fields.slice(fields.indexOf("-")).join(" ");
+      return `${place} ${places.get(parent) ?? "outside"} 0:0 ${root} ${path} ${options} ${source}\n`;
+    })
+    .join("");
 }
 
 /**
