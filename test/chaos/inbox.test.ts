@@ -54,7 +54,10 @@ test(`plain launches and their folding survive ${KILLS} random kills, from seed 
   for (let kill = 0; kill < KILLS; kill++) {
     const victim = random.oneOf(running);
     if (victim.program === "plainLauncher")
-      await until("it has recorded something", () => statSync(victim.own).size > 0);
+      await until("it has recorded something, or has failed", () => {
+        const { exitCode, signalCode } = victim.child;
+        return statSync(victim.own).size > 0 || exitCode !== null || signalCode !== null;
+      });
     await Bun.sleep(random.between(0, MAX_PAUSE_MS));
     victim.child.kill("SIGKILL");
     await victim.child.exited;

@@ -7,8 +7,8 @@ import { type ReadFile, readInboxFile } from "./readFile.ts";
 
 /** The files that are folded in one transaction, which other processes wait for: some 20 ms. */
 const FILES_PER_TRANSACTION = 200;
-/** A writer takes microseconds from the creation to the first line. After this time it has died in between. */
-const ABANDONED_AFTER_MS = 60_000;
+/** A writer takes microseconds from the creation to the first line. After a day it has died in between. */
+const ABANDONED_AFTER_MS = 86_400_000;
 const MAX_JOB_ID = 128;
 /** A file that no ffrtmp reads any more, for the operator to see. */
 const DAMAGED_SUFFIX = ".damaged";

@@ -77,10 +77,8 @@ export function createInboxFile(
     abandonInboxFile(file);
     return Math.min(written, 0);
   }
-  if (hasItsName(file)) return file;
-  // It was empty for so long that another ffrtmp has removed it.
-  closeFd(fd);
-  return "taken";
+  // Another ffrtmp may have folded it already: the next line finds that.
+  return file;
 }
 
 function encodeLine(line: InboxLine): Uint8Array {
