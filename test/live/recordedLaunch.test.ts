@@ -7,6 +7,7 @@ import {
   readdirSync,
   readFileSync,
   rmdirSync,
+  statSync,
   symlinkSync,
   unlinkSync,
   writeFileSync,
@@ -28,18 +29,25 @@ function filesIn(box: Sandbox, name: "inbox" | "launches", suffix: string): stri
   return existsSync(directory) ? readdirSync(directory).filter((each) => each.endsWith(suffix)) : [];
 }
 
-/**
- * Runs a command twice with the same options. The first run is planned and recorded, the second repeats it: only then a file
- * of the inbox has the job, because the ledger was not opened.
- */
+/** Identifies the record of a launch. A launch that is planned replaces it. */
+function recordIn(box: Sandbox): unknown {
+  const [name, ...others] = filesIn(box, "launches", ".json");
+  expect(others).toEqual([]);
+  const { ino, mtimeMs } = statSync(`${box.state}/launches/${name}`);
+  return { name, ino, mtimeMs };
+}
+
+/** Runs a command twice with the same options. The first run is planned and recorded, the second repeats it. */
 async function runTwice(words: string[], command: string[], options: Parameters<Sandbox["run"]>[1] = {}) {
   const box = sandbox();
   const args = ["run", ...words, "--", ...command];
-  const planned = await box.run(args, options);
-  expect(filesIn(box, "launches", ".json")).toHaveLength(1);
-  expect(filesIn(box, "inbox", ".done")).toEqual([]);
+  let planned = await box.run(args, options);
+  // A launch during which the runtime has started a thread is not recorded.
+  for (let tries = 1; tries < 3 && filesIn(box, "launches", ".json").length === 0; tries++)
+    planned = await box.run(args, options);
+  const record = recordIn(box);
   const repeated = await box.run(args, options);
-  expect(filesIn(box, "inbox", ".done")).toHaveLength(1);
+  expect(recordIn(box)).toEqual(record);
   const [second, first] = await box.json(["history"]);
   return { planned, repeated, first, second };
 }
@@ -149,7 +157,11 @@ test("after a signal to the wrapper of a repeated launch, its job is found and k
     stderr: openSync(path, "w"),
   });
   await until("the job is recorded", () => filesIn(box, "inbox", ".job").length > 0);
-  const { job_id: jobId, pid } = await eventually("the job runs", async () => (await box.json(["ps"]))[0]);
+  const { job_id: jobId, pid } = await eventually("the job runs", async () => {
+    const [job] = await box.json(["ps"]);
+    // The job is recorded before its process exists.
+    return job?.pid === null ? undefined : job;
+  });
   box.adopt(pid);
   wrapper.kill("SIGTERM");
   expect(await wrapper.exited).toBe(143);
@@ -179,22 +191,24 @@ testIf(lacksRoot())("root uses no record that another user can change", async ()
   const [name = ""] = filesIn(box, "launches", ".json");
   const path = `${box.state}/launches/${name}`;
   const record = readFileSync(path, "utf8");
-  const isRepeated = async (): Promise<boolean> => {
-    await box.run(["history"]);
+  const runOnce = async (): Promise<boolean> => {
     const before = (await box.json(["history"])).length;
     const { code } = await box.run(["run", "--cpu-quota", "100", "--", "true"]);
     expect(code).toBe(0);
+    // The ledger was not opened, or it would contain the job.
     const isInInbox = filesIn(box, "inbox", ".done").length > 0;
     expect(await box.json(["history"])).toHaveLength(before + 1);
     return isInInbox;
   };
+  // One repeated launch in 256 folds the inbox itself.
+  const isRepeated = async (): Promise<boolean> => (await runOnce()) || (await runOnce());
   expect(await isRepeated()).toBe(true);
   chmodSync(path, 0o662);
-  expect(await isRepeated()).toBe(false);
+  expect(await runOnce()).toBe(false);
   // The launch that was planned instead has replaced the record.
   expect(await isRepeated()).toBe(true);
   chmodSync(`${box.state}/launches`, 0o777);
-  expect(await isRepeated()).toBe(false);
+  expect(await runOnce()).toBe(false);
   chmodSync(`${box.state}/launches`, 0o750);
   for (const content of [
     "",
@@ -206,7 +220,7 @@ testIf(lacksRoot())("root uses no record that another user can change", async ()
     ),
   ]) {
     writeFileSync(path, content);
-    expect({ content: content.slice(0, 20), isRepeated: await isRepeated() }).toEqual({
+    expect({ content: content.slice(0, 20), isRepeated: await runOnce() }).toEqual({
       content: content.slice(0, 20),
       isRepeated: false,
     });
@@ -217,7 +231,7 @@ testIf(lacksRoot())("root uses no record that another user can change", async ()
   await box.run(["history"]);
   unlinkSync(path);
   symlinkSync(`${elsewhere}/record`, path);
-  expect(await isRepeated()).toBe(false);
+  expect(await runOnce()).toBe(false);
 });
 
 test("many kinds of launches leave a bounded number of records", async () => {
