@@ -10,6 +10,10 @@ import { exitNow, resetIgnoredSigchld } from "./sys/ownProcess.ts";
 /** The runtime compiles no function before it has run this many times as often as usual. */
 const RELUCTANT_JIT = 100_000;
 
+/** The exit code of a failure that cannot be reported. */
+const INTERNAL_ERROR = 70;
+let isFailing = false;
+
 const rest: FullProgram = {
   print: printErr,
   denySignals: async () => (await import("./cli/denySignals.ts")).denySignals(),
@@ -48,6 +52,9 @@ async function runProgram(): Promise<void> {
 }
 
 async function fail(error: unknown): Promise<void> {
+  // A failure of the report itself would be reported again, without end.
+  if (isFailing) exitNow(INTERNAL_ERROR);
+  isFailing = true;
   const { report } = await import("./dispatch.ts");
   exitNow(await report(error));
 }

@@ -75,7 +75,10 @@ const READERS: Record<string, (jobId: string) => string[]> = {
   stats: () => ["--once"],
   events: () => [],
   health: () => [],
+  top: () => ["--once"],
 };
+/** Those of them that print no JSON. */
+const WITHOUT_JSON = ["logs", "top"];
 /** The others, which tests of this file try one by one. */
 const WRITERS = ["run", "attach", "detach", "watch", "limits", "prune", "policy", "doctor", "wait"];
 
@@ -90,7 +93,7 @@ async function expectJobMasked(box: Sandbox, jobId: string): Promise<void> {
   for (const name of COMMANDS.filter((each) => READERS[each] !== undefined)) {
     const args = [name, ...(READERS[name]?.(jobId) ?? [])];
     await expectMasked(box, args);
-    if (name !== "logs") await expectMasked(box, [...args, "--json"]);
+    if (!WITHOUT_JSON.includes(name)) await expectMasked(box, [...args, "--json"]);
   }
   const { output } = await expectMasked(box, ["inspect", jobId]);
   expect(output).toMatch(/^command .*rtmp:\/\/live\.example\.com\/app\/\*\*\*$/m);

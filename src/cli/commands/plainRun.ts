@@ -7,16 +7,17 @@ import type { LaunchedJob } from "../../launch/end.ts";
 import type { RepeatedLaunch } from "../../launch/launch.ts";
 import type { RunOptions } from "../../launch/newStart.ts";
 import type { UnrecordedEnd } from "../../launch/wait.ts";
-import { openContext } from "../session.ts";
+import { openToChange } from "../session.ts";
 import { stopObserving } from "../signals.ts";
 import { finishRun, observeRun } from "./observeRun.ts";
 import { pruneIfDue, reportExit } from "./reportExit.ts";
 
-// The rest of a `run` whose launch was repeated from a record: what needs the ledger.
+// The rest of a `run` that waits in a new start, or whose launch was repeated from a record: what needs the ledger. Where the
+// ledger is gone, as after the purge of the package, it stays gone.
 
 /** Waits for the end of a job that another ffrtmp has moved into the ledger, or that could not be recorded in the inbox. */
 export async function observePlainRun({ plain, child, inherited }: RepeatedLaunch): Promise<number> {
-  const context = openContext({});
+  const context = openToChange({});
   const job = jobInLedger(context, plain);
   return observeRun({ context, job, ended: waitForEnd(child) }, { inherited });
 }
@@ -26,7 +27,7 @@ export async function recordEnd(
   { ending, measured, recorded, isUnseen }: UnrecordedEnd,
   options: RunOptions,
 ): Promise<number> {
-  const context = openContext(options);
+  const context = openToChange(options);
   const job = jobInLedger(context, launched);
   if (recorded.kind === "open") return finishRun({ context, job }, { ending, measured }, isUnseen, options);
   const exit = recordExit(context, job, ending, {
@@ -47,13 +48,13 @@ export async function stopObservingRun(
   signal: string,
   options: RunOptions,
 ): Promise<number> {
-  const context = openContext(options);
+  const context = openToChange(options);
   return stopObserving(context, jobInLedger(context, launched), signal);
 }
 
 /** Moves the records of ended launches to the ledger, and deletes old history. */
 export async function foldInbox(): Promise<void> {
-  const context = openContext({});
+  const context = openToChange({});
   await pruneIfDue(context);
   context.ledger.close();
 }
