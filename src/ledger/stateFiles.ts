@@ -64,7 +64,6 @@ export function prepareLedger(path: string, newContent: () => Uint8Array): boole
   const loss = file?.size ? undefined : findLoss(path, file);
   if (loss !== undefined) throw new LostContent(loss);
   const mine = process.geteuid?.();
-  if (folder.uid === mine) createInbox(directory);
   const isFolderOpen = folder.uid === mine && (folder.mode & NOT_IN_DIRECTORIES) !== 0;
   const isOpen = isFolderOpen && hasOnlyOwnFiles(directory);
   // The owner of a link decides about the file elsewhere that it leads to.
@@ -91,11 +90,15 @@ export function createStateDirectory(directory: string): void {
   chmodSync(directory, 0o2750);
 }
 
-/** Creates the directory of the records of plain launches, which do not create it. Without it, each uses the ledger. */
-function createInbox(directory: string): void {
+/**
+ * Creates the directory of the records of plain launches in a state directory of this user. The launches do not create it:
+ * without it, each uses the ledger.
+ */
+export function createInbox(directory: string): void {
   const path = join(directory, INBOX);
   if (existsSync(path)) return;
   try {
+    if (statSync(directory).uid !== process.geteuid?.()) return;
     // Its group and set-group-ID bit are those of the state directory: inode(7).
     mkdirSync(path, { mode: 0o777 & ~NOT_IN_DIRECTORIES });
   } catch {

@@ -4,6 +4,7 @@ import * as database from "./database.ts";
 import { InboxView } from "./inbox/inboxView.ts";
 import { INBOX } from "./location.ts";
 import { Overlay } from "./overlay.ts";
+import { createInbox } from "./stateFiles.ts";
 
 type Row = database.Row;
 type Statement = database.Statement;
@@ -62,6 +63,7 @@ export abstract class LedgerStore {
     }
     try {
       this.#file = this.#openFile();
+      if (access === "create") createInbox(dirname(path));
     } catch (error) {
       if (!database.isMediumTrouble(error)) throw error;
       // A command that needs the records fails with the reason.

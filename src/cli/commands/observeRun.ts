@@ -6,6 +6,7 @@ import { trimProgressFile } from "../../jobs/progressFile.ts";
 import type { WorkloadEnd } from "../../jobs/start/spawn.ts";
 import type { StartedJob } from "../../jobs/start/startWorkload.ts";
 import { asRegistered, continueInNewStart, type RunOptions } from "../../launch/newStart.ts";
+import { O_PATH, openFile } from "../../sys/files.ts";
 import { firstSignal, watchContinuations } from "../../sys/ownSignals.ts";
 import { printErr, warn } from "../output/messages.ts";
 import type { ResultFile } from "../output/resultFile.ts";
@@ -59,7 +60,7 @@ export async function observeRun(
       continueInNewStart(
         { registered: asRegistered(job, context.self), running: job, options },
         job.process.pid,
-        inherited,
+        [...inherited, ...openPlace(context.ledger.path)],
       );
     Bun.shrink();
   }, SETTLE_AFTER_MS).unref();
@@ -71,6 +72,18 @@ export async function observeRun(
     return stopObserving(context, job, end);
   }
   return finishRun({ context, job, resultFile }, end, (await hasContinued?.()) ?? false, options);
+}
+
+/**
+ * Opens the ledger in a way that allows nothing but its name to be read: by that name, other ffrtmps find the state directory
+ * of a job.
+ */
+function openPlace(ledgerPath: string): number[] {
+  try {
+    return [openFile(ledgerPath, O_PATH)];
+  } catch {
+    return [];
+  }
 }
 
 /** Records and reports the end of a workload. Returns the exit code of `run`. */

@@ -9,6 +9,7 @@ import {
   statSync,
 } from "node:fs";
 import { errnoOf } from "../../sys/errno.ts";
+import { O_PATH } from "../../sys/files.ts";
 import { type Host, readProcFile } from "../host.ts";
 import { listDescriptors } from "./descriptors.ts";
 
@@ -36,8 +37,6 @@ export interface OpenFile {
   readonly gid: number;
 }
 
-// O_PATH of fcntl.h; the runtime has no name for it. It is the same on x86_64 and aarch64.
-const O_PATH = 0o10000000;
 const { O_RDONLY, O_NONBLOCK, O_NOATIME, O_NOCTTY, O_NOFOLLOW } = constants;
 const O_ACCMODE = 3;
 /** Where files are that are none. */
