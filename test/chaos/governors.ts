@@ -46,6 +46,9 @@ export class Governors {
       if (words[0] !== FFRTMP || !words.includes("--report-start") || !jobIds.includes(id)) continue;
       if (!read(`/proc/${pid}/environ`).split("\0").includes(`FFRTMP_STATE=${this.#sandbox.state}`)) continue;
       if (this.#living(`wrapper ${id}`).some((life) => life.pid === pid)) continue;
+      // Between its fork and its exec, the workload of such a copy shows the command line of the copy.
+      const stat = readStat(host, pid);
+      if (stat === "gone" || read(`/proc/${stat.ppid}/cmdline`) === words.join("\0")) continue;
       this.#sandbox.adopt(pid);
       this.#add(`wrapper ${id}`, pid, `${this.#sandbox.state}/ffrtmp.log`);
     }
