@@ -98,7 +98,7 @@ for (const command of ["run", "attach"]) {
     const pid = await sandbox().pidOf("stopped");
     sandbox().adopt(pid);
     // SIGCONT is signal 18: bit 17 of the mask.
-    await until("the observer listens to SIGCONT", () => (caughtSignals(observer.pid) & (1n << 17n)) !== 0n);
+    await until("the observer listens to SIGCONT", () => (heardSignals(observer.pid) & (1n << 17n)) !== 0n);
     process.kill(observer.pid, "SIGSTOP");
     await until("it is stopped", () => /^State:\tT/m.test(readProc(observer.pid, "status")));
     process.kill(pid, "SIGKILL");
@@ -114,6 +114,8 @@ for (const command of ["run", "attach"]) {
   });
 }
 
-function caughtSignals(pid: number): bigint {
-  return BigInt(`0x${/^SigCgt:\t([0-9a-f]+)$/m.exec(readProc(pid, "status"))?.[1]}`);
+/** Returns the signals that a process has a handler for, or blocks and reads from a signalfd. */
+function heardSignals(pid: number): bigint {
+  const masks = readProc(pid, "status").matchAll(/^Sig(?:Cgt|Blk):\t([0-9a-f]+)$/gm);
+  return [...masks].reduce((heard, [, mask]) => heard | BigInt(`0x${mask}`), 0n);
 }

@@ -4,8 +4,9 @@ import { type CgroupFs, realCgroupFs } from "../cgroupFs.ts";
 
 /** The kernel keeps a buffer of a page for each open file: 16 MB in all. */
 const MAX_OPEN = 4000;
-/** The part of the limit on open files that these may take. */
+/** The part of the limit on open files that these may take, of what the rest of a daemon does not need. */
 const SHARE = 1 / 4;
+const FOR_THE_REST = 256;
 
 /** Larger than the counters of a cgroup with a hundred disks. */
 const buffer = Buffer.allocUnsafe(64 * 1024);
@@ -15,7 +16,7 @@ export class KeptFiles {
   readonly #max: number;
   #open = 0;
 
-  constructor(max = Math.min(MAX_OPEN, Math.floor(SHARE * readSoftFileLimit()))) {
+  constructor(max = Math.min(MAX_OPEN, Math.floor(SHARE * (readSoftFileLimit() - FOR_THE_REST)))) {
     this.#max = max;
   }
 
