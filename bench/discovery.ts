@@ -194,7 +194,7 @@ async function observe(
   const cmd = [join(directory, governor.processName), lifeMs === null ? "600" : String(lifeMs / 1000)];
   const gapShare = lifeMs === null ? 1 : 0.3;
   let pending: FromStarter[] = [];
-  using starter = new Starter((started) => void pending.push(started));
+  await using starter = new Starter((started) => void pending.push(started));
   let nextMs = preciseNowMs();
   for (let started = 0; sample.latenciesMs.length + sample.missed < count; ) {
     if (started < count && preciseNowMs() >= nextMs) {

@@ -101,7 +101,15 @@ export function makeGroup(hierarchies: Mounted[], name: string): void {
 
 /** Removes empty groups with this name prefix, and no others. */
 export function removeGroups(hierarchies: Mounted[], prefix: string): void {
-  for (const directory of new Set(hierarchies.flatMap((mounted) => [mounted.directory, mounted.own]))) {
+  // The companions of jobs are in a hierarchy without controllers.
+  const host = realHost();
+  const membership = readMembership(host, "self");
+  const all = readHierarchies(host).flatMap((hierarchy) => {
+    const path = membership === "gone" ? undefined : membership.get(hierarchy.key);
+    return (path !== undefined && directoryOf(hierarchy, path)) || [];
+  });
+  const known = hierarchies.flatMap((mounted) => [mounted.directory, mounted.own]);
+  for (const directory of new Set([...known, ...all])) {
     for (const name of readdirSync(directory))
       if (name.startsWith(prefix)) removeTree(`${directory}/${name}`);
   }

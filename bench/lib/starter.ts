@@ -1,4 +1,7 @@
-export type ToStarter = { start: string[] } | { end: number };
+export type ToStarter = { start: string[] } | { end: number } | "end all";
+
+/** The answer to "end all". */
+export type AllEnded = "all ended";
 
 /** `execMs` is the time at which the process executed its program, ms since the epoch. */
 export interface FromStarter {
@@ -10,11 +13,15 @@ export interface FromStarter {
  * Starts processes in a thread: on a busy machine, a start waits until the new process has had a CPU, and this program must
  * see meanwhile what becomes of the others. The thread has the scheduling of its creator, and its processes have ordinary one.
  */
-export class Starter implements Disposable {
+export class Starter implements AsyncDisposable {
   readonly #worker = new Worker(new URL("./starterThread.ts", import.meta.url).href);
+  readonly #allEnded = Promise.withResolvers<void>();
 
   constructor(onStarted: (started: FromStarter) => void) {
-    this.#worker.onmessage = ({ data }: { data: FromStarter }) => onStarted(data);
+    this.#worker.onmessage = ({ data }: { data: FromStarter | AllEnded }) => {
+      if (data === "all ended") this.#allEnded.resolve();
+      else onStarted(data);
+    };
   }
 
   start(cmd: string[]): void {
@@ -26,7 +33,10 @@ export class Starter implements Disposable {
     this.#worker.postMessage({ end: pid } satisfies ToStarter);
   }
 
-  [Symbol.dispose](): void {
+  /** Ends what still runs, and waits for it. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#worker.postMessage("end all" satisfies ToStarter);
+    await this.#allEnded.promise;
     this.#worker.terminate();
   }
 }

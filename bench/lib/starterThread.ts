@@ -1,14 +1,20 @@
 import { startProcess } from "../../src/sys/scheduling.ts";
-import type { FromStarter, ToStarter } from "./starter.ts";
+import type { AllEnded, FromStarter, ToStarter } from "./starter.ts";
 
 declare const self: {
   onmessage: (message: { data: ToStarter }) => void;
-  postMessage(message: FromStarter): void;
+  postMessage(message: FromStarter | AllEnded): void;
 };
 
 const children = new Map<number, Bun.Subprocess>();
 
-self.onmessage = ({ data }) => {
+self.onmessage = async ({ data }) => {
+  if (data === "end all") {
+    for (const child of children.values()) child.kill("SIGKILL");
+    await Promise.all([...children.values()].map(({ exited }) => exited));
+    self.postMessage("all ended");
+    return;
+  }
   if ("end" in data) {
     children.get(data.end)?.kill("SIGKILL");
     children.delete(data.end);
