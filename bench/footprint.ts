@@ -12,7 +12,7 @@ const SETTLING_MS = 3000;
 const MOST_PRIVATE_KB = 2.5 * 1024;
 const JOB = ["--cpu-quota", "100", "--", "sleep", "600"];
 
-/** What the jobs of one way to start them keep besides their workloads. */
+/** The processes and the memory that jobs of one way to start them keep besides their workloads. */
 interface Kept {
   /** Processes of ffrtmp for all jobs, without the daemon. */
   processes: number;

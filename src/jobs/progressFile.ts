@@ -18,7 +18,7 @@ const { O_CREAT, O_EXCL, O_RDWR, O_WRONLY } = constants;
 
 /** A file larger than this is trimmed: half an hour of reports. */
 const TRIM_ABOVE_BYTES = 1024 * 1024;
-/** What is left then. A multiple of all block sizes. */
+/** The length that is left then. A multiple of all block sizes. */
 const KEPT_BYTES = 64 * 1024;
 
 /** Returns why ffmpeg cannot be asked for its progress: the command is another one, or names a file itself. */

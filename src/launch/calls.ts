@@ -4,7 +4,7 @@ import { errnoOf } from "../sys/errno.ts";
 /** The calls of `CgroupFs` whose results decide how a workload is launched. `watch` is none of them. */
 export type CallName = Exclude<keyof CgroupFs, "watch">;
 
-/** What a call returned; absent for nothing. */
+/** The result of a call; absent for nothing. */
 export type CallResult = string | number | boolean | readonly string[];
 
 /** One call of a `CgroupFs`, with what it returned, or the errno name of its error. */

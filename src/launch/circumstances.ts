@@ -4,7 +4,7 @@ import { parseStat } from "../linux/proc/stat.ts";
 import { fileExists, readLinkIfAny, readTextFile, statusOf } from "../sys/files.ts";
 
 /**
- * What the planning of a launch depends on, apart from the results of its calls of `CgroupFs`. Two launches in the same
+ * Everything that the planning of a launch depends on, apart from the results of its calls of `CgroupFs`. Two launches in the same
  * circumstances make the same calls for as long as these return the same.
  */
 export interface Circumstances {

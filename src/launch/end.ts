@@ -4,7 +4,7 @@ import type { RunningJob, StartingJob } from "../jobs/model/job.ts";
 import type { WorkloadEnd } from "../jobs/start/spawn.ts";
 import { appendResult, finishInboxFile, hasItsName, type InboxFile } from "../ledger/inbox/inboxFile.ts";
 import type { RunningLine } from "../ledger/inbox/inboxLines.ts";
-import { UNKNOWN_USAGE, type Usage } from "../limits/usage.ts";
+import { knownOnly, UNKNOWN_USAGE, type Usage } from "../limits/usage.ts";
 import { readOwnUsage } from "../linux/cgroup/usageReaders.ts";
 import type { CgroupFs } from "../linux/cgroupFs.ts";
 import type { CgroupCreated, Change } from "../linux/change.ts";
@@ -83,12 +83,4 @@ function removeCgroups(fs: CgroupFs, changes: readonly Change[]): boolean {
         return errnoOf(error) === "ENOENT";
       }
     });
-}
-
-function knownOnly(usage: Usage): Partial<Usage> {
-  const known: Partial<Usage> = {};
-  for (const field of Object.keys(usage) as (keyof Usage)[]) {
-    if (usage[field] !== null) known[field] = usage[field];
-  }
-  return known;
 }

@@ -41,7 +41,7 @@ export interface RepeatedLaunch {
   inherited: number[];
 }
 
-/** What a launch acts on, and what starts a process there. */
+/** The machine that a launch acts on, and the function that starts a process there. */
 interface Machine {
   host: Host;
   spawn: typeof spawnWorkload;

@@ -19,7 +19,7 @@ export interface RecordedLaunch {
   readonly running: RunningTemplate;
 }
 
-/** What all jobs of one recorded launch have in common, before their start and after it. */
+/** The fields that all jobs of one recorded launch have in common, before their start and after it. */
 export type JobTemplate = Pick<
   StartingJob,
   "intent" | "slaEligible" | "tenant" | "labels" | "limits" | "byHand" | "cgroup" | "changes" | "decidedBy"

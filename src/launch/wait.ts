@@ -8,7 +8,7 @@ import { endPlainJob, type LaunchedJob, type PlainEnd, type PlainJob } from "./e
 import { continueInNewStart, type RunOptions } from "./newStart.ts";
 
 /** When a wrapper, which may wait for days, gives up what only the start needed, and notices its own stops. */
-const SETTLE_AFTER_MS = 500;
+export const SETTLE_AFTER_MS = 500;
 
 /** The end of a workload, and how far it is recorded. `isUnseen`: it may have been at any time since this process stopped. */
 export interface UnrecordedEnd extends WorkloadEnd {
@@ -16,7 +16,7 @@ export interface UnrecordedEnd extends WorkloadEnd {
   readonly isUnseen: boolean;
 }
 
-/** What a plain launch needs from the rest of the program, which it loads only then. The numbers are exit codes. */
+/** The functions of the rest of the program that a plain launch can need, and loads only then. The numbers are exit codes. */
 export interface FullProgram {
   print(text: string): void;
   /** Gives up the ability to signal other processes. */

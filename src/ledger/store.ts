@@ -132,7 +132,7 @@ export abstract class LedgerStore {
     this.#tryOnInbox((file) => this.#inbox.refresh(file));
   }
 
-  /** What cannot be folded now stays in the inbox, where it is read. */
+  /** A file that cannot be folded now stays in the inbox, where it is read. */
   #tryOnInbox(action: (file: Database | undefined) => void): void {
     try {
       if (this.#file === undefined) action(undefined);

@@ -23,6 +23,11 @@ const NOTHING_KNOWN = {
 
 export const UNKNOWN_USAGE: Usage = NOTHING_KNOWN;
 
+/** Returns the fields that are known. */
+export function knownOnly(usage: Usage): Partial<Usage> {
+  return Object.fromEntries(Object.entries(usage).filter(([, value]) => value !== null));
+}
+
 /** Adds the usage of two cgroups that a workload was in, one after the other. A field unknown in one is unknown in the sum. */
 export function addUsage(a: Usage, b: Usage): Usage {
   return mapFields((field) => {

@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { release } from "node:os";
 import { gunzipSync } from "node:zlib";
 
-/** Where kernels and distributions keep it: IKCONFIG_PROC, Debian and Red Hat, Fedora, Arch. */
+/** The places of kernels and distributions: IKCONFIG_PROC, Debian and Red Hat, Fedora, Arch. */
 const PLACES = (version: string): string[] => [
   "/proc/config.gz",
   `/boot/config-${version}`,

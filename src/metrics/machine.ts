@@ -1,5 +1,5 @@
-import type { Host } from "../linux/host.ts";
-import { readProcFile } from "../linux/host.ts";
+import { type Host, readProcFile } from "../linux/host.ts";
+import { memoryIn } from "../linux/memory.ts";
 import { visible } from "../linux/proc/table.ts";
 
 /** The use of the whole machine at one time. `null` is unknown, as where procfs hides it. */
@@ -22,8 +22,8 @@ export function readMachine(host: Host): MachineReading {
   };
   const stat = read("stat");
   const memory = read("meminfo");
-  const total = kilobytes(memory, "MemTotal");
-  const available = kilobytes(memory, "MemAvailable");
+  const total = memoryIn(memory, "MemTotal") ?? null;
+  const available = memoryIn(memory, "MemAvailable") ?? null;
   return {
     cpuCount: stat.match(/^cpu\d/gm)?.length ?? 1,
     cpuTicks: cpuTicksOf(stat),
@@ -50,11 +50,6 @@ function cpuTicksOf(stat: string): MachineReading["cpuTicks"] {
   const [, , , idle = 0, iowait = 0] = ticks;
   const all = ticks.reduce((sum, each) => sum + each, 0);
   return { busy: all - idle - iowait, all };
-}
-
-function kilobytes(text: string, name: string): number | null {
-  const digits = new RegExp(`^${name}: +(\\d+) kB`, "m").exec(text)?.[1];
-  return digits === undefined ? null : 1024 * Number(digits);
 }
 
 // some avg10=1.23 avg60=0.50 avg300=0.10 total=123456

@@ -44,7 +44,7 @@ export interface Pressure {
 /** The counters that only grow. */
 export type CountName = Exclude<keyof Counters, "memoryBytes">;
 
-/** What was counted between two readings. `null` is unknown. */
+/** The increases of counters between two readings. `null` is unknown. */
 export type Increases = Readonly<Record<CountName, number | null>>;
 
 /** Returns what the cgroups, or without them the processes, of one job have counted between two readings. */

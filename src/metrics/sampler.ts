@@ -24,7 +24,7 @@ export interface JobSample extends Pick<JobReading, "memory" | "processCount" | 
   readonly now: JobReading;
 }
 
-/** What is kept of a job between two readings. */
+/** The state that is kept of a job between two readings. */
 interface Kept {
   reading: JobReading | null;
   detailRates: DetailRates | null;

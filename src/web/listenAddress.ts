@@ -1,6 +1,6 @@
 import { isIP, isIPv6 } from "node:net";
 
-/** Where a server listens. */
+/** The address at which a server listens. */
 export interface ListenAddress {
   /** An IP address. */
   readonly hostname: string;

@@ -6,15 +6,13 @@ import { trimProgressFile } from "../../jobs/progressFile.ts";
 import type { WorkloadEnd } from "../../jobs/start/spawn.ts";
 import type { StartedJob } from "../../jobs/start/startWorkload.ts";
 import { asRegistered, continueInNewStart, type RunOptions } from "../../launch/newStart.ts";
+import { SETTLE_AFTER_MS } from "../../launch/wait.ts";
 import { O_PATH, openFile } from "../../sys/files.ts";
 import { firstSignal, watchContinuations } from "../../sys/ownSignals.ts";
 import { printErr, warn } from "../output/messages.ts";
 import type { ResultFile } from "../output/resultFile.ts";
 import { stopObserving } from "../signals.ts";
 import { reportExit } from "./reportExit.ts";
-
-/** When a wrapper, which may wait for days, gives up what only the start needed, and notices its own stops. */
-const SETTLE_AFTER_MS = 500;
 
 /** ffmpeg writes 0.6 KB of progress each second. */
 const TRIM_INTERVAL_MS = 10 * 60_000;

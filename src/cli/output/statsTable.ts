@@ -76,7 +76,7 @@ const mediaColumns: Column<JobUse>[] = [
   },
 ];
 
-/** What waits in a receive queue while a job reads steadily. */
+/** The bytes that wait in a receive queue while a job reads steadily. */
 const STEADY_QUEUE_BYTES = 64 * 1024;
 
 /** Returns `0.63×`. `ok`: its media time is not known, but it reads what it receives. */

@@ -9,7 +9,7 @@ const HOME = "\u001b[H";
 const ERASE_TO_END_OF_LINE = "\u001b[K";
 const ERASE_BELOW = "\u001b[J";
 
-/** Where a terminal does not tell its size. */
+/** The size where a terminal does not tell it. */
 const DEFAULT_SIZE: Size = { columns: 80, rows: 24 };
 
 /** Takes the whole terminal, and gives it back as it was. */

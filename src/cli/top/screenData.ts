@@ -24,7 +24,7 @@ export interface JobRow {
   readonly memoryLimitBytes: number | null;
   /** CPU use in cores of the last two minutes, oldest first. */
   readonly history: readonly CpuPoint[];
-  /** What holds it back, with what was measured. */
+  /** The reason why it is held back, with the measured value. */
   readonly hindrance: string | null;
 }
 

@@ -2,7 +2,7 @@
 const ORDERS = ["cpu", "memory", "job", "tenant"] as const;
 export type Order = (typeof ORDERS)[number];
 
-/** What a user of the screen has chosen. */
+/** The choices of the user of the screen. */
 export interface ScreenState {
   readonly order: Order;
   /** Jobs whose id, tenant or command contains this text, in any case. Empty: all. */

@@ -1,4 +1,4 @@
-import { UNKNOWN_USAGE, type Usage } from "../../limits/usage.ts";
+import { knownOnly, UNKNOWN_USAGE, type Usage } from "../../limits/usage.ts";
 import { removeJobCgroup } from "../../linux/cgroup/cgroupChanges.ts";
 import { type JobCgroup, listMembers, tenantCgroupOf } from "../../linux/cgroup/jobCgroup.ts";
 import { readUsage } from "../../linux/cgroup/jobUsage.ts";
@@ -133,8 +133,4 @@ export function undoForCgroup({ ledger }: Context, job: Job, cgroup: JobCgroup):
     shared ??= ledger.sharedChanges({ except: job.key });
     return shared.has(changeKey(change));
   });
-}
-
-function knownOnly(usage: Usage): Partial<Usage> {
-  return Object.fromEntries(Object.entries(usage).filter(([, value]) => value !== null));
 }

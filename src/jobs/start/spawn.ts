@@ -6,7 +6,7 @@ import { type StdioList, withInheritedFiles } from "./inheritedFiles.ts";
 import { mayHaveLostBytes, viaShell } from "./rawArguments.ts";
 import { callersEnvironment } from "./runtimeFlags.ts";
 
-/** What is executed, and what it inherits. */
+/** The program to execute, and everything that it inherits. */
 export interface Workload {
   command: string[];
   /** The words of the command as bytes; needed if they are not UTF-8. */
@@ -18,7 +18,7 @@ export interface Workload {
   inherited: number[];
 }
 
-/** How a workload ended, and what wait(2) measured. */
+/** The end of a workload, and the usage that wait(2) measured. */
 export interface WorkloadEnd {
   ending: Ending;
   measured: Partial<Usage>;

@@ -170,7 +170,7 @@ export class ExecFilter {
   }
 }
 
-/** What the first program of this process leaves to the next one: descriptors, and a text that names them. */
+/** The descriptors that the first program of this process leaves to the next one, and a text that names them. */
 interface Handover {
   fds: number[];
   note: string;

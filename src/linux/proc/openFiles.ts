@@ -26,7 +26,7 @@ export interface OpenFile {
   readonly path: string;
   readonly isRead: boolean;
   readonly isWritten: boolean;
-  /** Where the process reads or writes next, in bytes. */
+  /** The place where the process reads or writes next, in bytes. */
   readonly position: number;
   /** Names the file as long as it exists: device and inode number. */
   readonly identity: string;
@@ -39,7 +39,7 @@ export interface OpenFile {
 
 const { O_RDONLY, O_NONBLOCK, O_NOATIME, O_NOCTTY, O_NOFOLLOW } = constants;
 const O_ACCMODE = 3;
-/** Where files are that are none. */
+/** The directories whose files are none. */
 const NO_FILES = /^\/(dev|proc|sys)\//;
 
 /** Lists the regular files that a process has open. `"gone"` when it does not exist. Throws EACCES, EPERM. */

@@ -15,7 +15,7 @@ export const RINGS = ["tenMinutes", "sixHours", "life"] as const;
 
 export type RingName = (typeof RINGS)[number];
 
-/** What one job has used, from its first reading on. */
+/** The use of resources by one job, from its first reading on. */
 export class JobHistory {
   readonly #rings: Record<RingName, Ring>;
   #last: Reading | undefined;

@@ -17,7 +17,7 @@ export interface Range {
   readonly max: number;
 }
 
-/** What a job has used in a span of time. `null` is unknown. */
+/** The use of resources by a job in a span of time. `null` is unknown. */
 export interface Point {
   /** CLOCK_BOOTTIME, ms. A point begins where the one before ends. */
   readonly startMs: number;

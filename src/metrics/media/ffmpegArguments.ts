@@ -1,6 +1,6 @@
 import { basename } from "node:path";
 
-/** What limits the part of an input or output that is used: `-ss`, `-t` and `-to`, in seconds. */
+/** The options that limit the used part of an input or output: `-ss`, `-t` and `-to`, in seconds. */
 export interface MediaRange {
   readonly startSeconds?: number;
   readonly durationSeconds?: number;

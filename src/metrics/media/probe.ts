@@ -9,7 +9,7 @@ const FURTHER_POINTS = 14;
 const TIMEOUT_MS = 3000;
 const NICE = 19;
 
-/** Whose rights a probe has. */
+/** The user whose rights a probe has. */
 export interface User {
   readonly uid: number;
   readonly gid: number;
@@ -60,7 +60,7 @@ async function probeFile(descriptor: number, user: User): Promise<TimeMap | unde
   return new TimeMap([...even, ...(further.length === 0 ? [] : await readPoints(further))], end);
 }
 
-/** What `ffprobe -of json` prints. Numbers are texts there. */
+/** The output of `ffprobe -of json`. Numbers are texts there. */
 interface ProbedFile {
   format?: { duration?: string; start_time?: string; size?: string };
   streams?: { index: number; codec_type?: string; disposition?: { attached_pic?: number } }[];

@@ -11,7 +11,7 @@ import { type FfmpegArguments, type MediaRange, parseFfmpegArguments } from "./f
 import type { User } from "./probe.ts";
 import { parseConcatList, parseLog, parsePlaylist, parseProgress } from "./reports.ts";
 
-/** Where the media time of a job comes from, the best first: see docs/observing.md. */
+/** The sources of the media time of a job, the best first: see docs/observing.md. */
 export const SOURCES = ["progress", "log", "playlist", "input", "none"] as const;
 export type MediaSource = (typeof SOURCES)[number];
 
