@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { handlesSignals } from "../support/processes.ts";
 import {
   isRunning,
   lacksLimits,
@@ -116,8 +117,7 @@ for (const [signal, byChoice] of [
     const pid = await startSleeper(sandbox());
     const observer = sandbox().start(["attach", "--pid", String(pid), "--job-id", "left"]);
     await until("it is governed", async () => (await sandbox().json(["ps"]))[0]?.state === "running");
-    // SIGINT and SIGTERM are signals 2 and 15: bits 1 and 14 of the mask.
-    await until("attach listens", () => (caughtSignals(observer.pid) & 0x4002n) === 0x4002n);
+    await until("attach listens", () => handlesSignals(observer.pid, "SIGINT", "SIGTERM"));
     observer.kill(signal);
     expect(await observer.exited).toBe(signal === "SIGINT" ? 130 : 143);
     await endOf(pid);
@@ -158,8 +158,4 @@ async function startSleeper(box: Sandbox): Promise<number> {
 async function endOf(pid: number): Promise<void> {
   process.kill(pid, "SIGKILL");
   await until("the workload has ended", () => !isRunning(pid));
-}
-
-function caughtSignals(pid: number): bigint {
-  return BigInt(`0x${/^SigCgt:\t([0-9a-f]+)$/m.exec(readProc(pid, "status"))?.[1]}`);
 }

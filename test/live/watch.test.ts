@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { openSync, readFileSync, writeFileSync } from "node:fs";
 import { parseDryRun } from "../support/dryRun.ts";
+import { handlesSignals } from "../support/processes.ts";
 import {
   isRunning,
   lacksCommand,
@@ -42,7 +43,7 @@ for (const events of ["auto", "polling"]) {
     const result = await sandbox().resultOf(`auto-${name}-${before.pid}`);
     expect(result).toMatchObject({ exit_code: null, signal: "SIGKILL" });
     // At SIGINT ffmpeg finishes its file and exits with 255, but only after it has installed its handler.
-    await until("ffmpeg listens to SIGINT", () => catchesInterrupt(after.pid));
+    await until("ffmpeg listens to SIGINT", () => handlesSignals(after.pid, "SIGINT"));
     after.kill("SIGINT");
     expect(await sandbox().resultOf(`auto-${name}-${after.pid}`)).toMatchObject({
       exit_code: 255,
@@ -239,12 +240,6 @@ test("a reused pid is not taken for the job that had it", async () => {
 async function endOf(daemon: Bun.Subprocess): Promise<number | null> {
   await until("it ends by itself", () => daemon.exitCode !== null);
   return daemon.exitCode;
-}
-
-// SigCgt:	0000000080000006   ← bit 1 is SIGINT
-function catchesInterrupt(pid: number): boolean {
-  const mask = /^SigCgt:\s+([0-9a-f]+)$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
-  return (Number.parseInt(mask?.at(-1) ?? "0", 16) & 2) !== 0;
 }
 
 interface WatchLog {

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { constants } from "node:os";
 import { realHost } from "../../src/linux/host.ts";
 import { readStat } from "../../src/linux/proc/stat.ts";
 import { eventually, readProc, until } from "./sandbox.ts";
@@ -35,4 +36,13 @@ export async function startZombie(
     return stat !== "gone" && stat.state === "Z";
   });
   return { parent, child };
+}
+
+// SigCgt:	0000000080004002   ← bit N - 1 is signal N
+/** Whether a process has installed its own handlers of these signals. A program that has just started has none. */
+export function handlesSignals(pid: number, ...signals: NodeJS.Signals[]): boolean {
+  const mask = BigInt(
+    `0x${/^SigCgt:\s+([0-9a-f]+)$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? "0"}`,
+  );
+  return signals.every((signal) => ((mask >> BigInt(constants.signals[signal] - 1)) & 1n) === 1n);
 }

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, setDefaultTimeout } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { pidfdsReportExitCodes } from "../../src/linux/events/bestEvents.ts";
+import { handlesSignals } from "../support/processes.ts";
 import { eventually, isRunning, until } from "../support/sandbox.ts";
 import { pidfdsKeepRecords, vmTest } from "../support/vm/insideVm.ts";
 import { statusField, WatchService, type Workload } from "../support/vm/watchService.ts";
@@ -47,6 +48,10 @@ beforeAll(async () => {
 afterAll(async () => {
   if (isMachine) await service.remove();
 });
+
+/** At SIGINT ffmpeg exits with 255, but only after it has installed its handler: late, where it is emulated. */
+const untilHandlesInterrupt = ({ pid }: Workload) =>
+  until("ffmpeg handles SIGINT", () => handlesSignals(pid, "SIGINT"));
 
 const jobIdOf = ({ pid }: Workload) => `auto-ffmpeg-${pid}`;
 
@@ -141,6 +146,7 @@ vmTest(
       async () => (await service.property("SubState")) === "auto-restart",
     );
     const [first, second] = jobs.splice(0, 2) as [Workload, Workload];
+    await untilHandlesInterrupt(first);
     process.kill(first.pid, "SIGINT");
     process.kill(second.pid, "SIGKILL");
     for (const { pid } of [first, second])
@@ -172,6 +178,7 @@ vmTest(
   "a job that ends under the daemon is recorded with its exit code, and systemd drops its pidfd",
   async () => {
     const [job] = jobs.splice(0, 1) as [Workload];
+    await untilHandlesInterrupt(job);
     process.kill(job.pid, "SIGINT");
     expect(await service.resultOf(jobIdOf(job))).toMatchObject({ ending: "exited", exit_code: 255 });
     await until(
