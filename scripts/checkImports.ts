@@ -15,6 +15,7 @@ const ROOMS = [
   "fleet",
   "daemon",
   "diagnostics",
+  "json",
   "metrics",
   "jobs/start",
   "jobs/attach",

@@ -1,6 +1,6 @@
 import { expect } from "bun:test";
 import { writeFileSync } from "node:fs";
-import { JSON_DOCUMENTS } from "../../src/cli/output/jsonSchemas.ts";
+import { JSON_DOCUMENTS } from "../../src/json/schemas.ts";
 import { checkJsonContract, documentOf } from "../support/jsonContract.ts";
 import { lacksLimits, testIf, until, useSandbox } from "../support/sandbox.ts";
 

@@ -15,6 +15,7 @@ import { type ShownCommand, shownCommand, trueCommand } from "../../jobs/model/s
 import { jobCgroupOf, usageOf } from "../../jobs/placement/jobCgroup.ts";
 import { isObserved } from "../../jobs/recovery/recover.ts";
 import { exitText, markOf } from "../../jobs/summary.ts";
+import { mediaJson, memoryJson, networkJson } from "../../json/jobUse.ts";
 import { formatChange } from "../../limits/limits.ts";
 import { LIMIT_NAMES } from "../../limits/table.ts";
 import type { Usage } from "../../limits/usage.ts";
@@ -28,9 +29,7 @@ import { type JobNetwork, NetworkReader } from "../../metrics/network/networkRea
 import { findJob } from "../findJobs.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
 import { memoryText } from "../output/amounts.ts";
-import { memoryJson } from "../output/jobTable.ts";
 import { printJson, printOut } from "../output/messages.ts";
-import { mediaJson, networkJson } from "../output/observedJson.ts";
 import { outcomePairs } from "../output/outcomes.ts";
 import { type Pair, renderPairs } from "../output/table.ts";
 import { formatTimeOfDay } from "../output/times.ts";

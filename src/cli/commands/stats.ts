@@ -1,10 +1,9 @@
 import type { Context } from "../../jobs/context.ts";
 import { isoTime } from "../../jobs/json.ts";
 import type { OpenJob } from "../../jobs/model/job.ts";
+import { deviceUseJson, jobUseJson, tenantUseJson } from "../../json/jobUse.ts";
 import { isAlive } from "../../linux/proc/identity.ts";
-import { MediaReader, NO_MEDIA } from "../../metrics/media/mediaReader.ts";
-import { NetworkReader } from "../../metrics/network/networkReader.ts";
-import { type JobSample, JobSampler } from "../../metrics/sampler.ts";
+import { type JobUse, JobUseReader } from "../../metrics/jobUse.ts";
 import { type TenantTotal, tenantTotals } from "../../metrics/tenants.ts";
 import type { DeviceReading } from "../../sys/nvml.ts";
 import { findRunningJobs } from "../findJobs.ts";
@@ -13,15 +12,7 @@ import { explainNoneOpen } from "../output/emptyState.ts";
 import { compareJobs, type JobOrder } from "../output/jobTable.ts";
 import { LiveView } from "../output/liveView.ts";
 import { printOut, writeOut } from "../output/messages.ts";
-import {
-  DEVICE_COLUMNS,
-  deviceUseJson,
-  type JobUse,
-  jobColumns,
-  jobUseJson,
-  TENANT_COLUMNS,
-  tenantUseJson,
-} from "../output/statsTable.ts";
+import { DEVICE_COLUMNS, jobColumns, TENANT_COLUMNS } from "../output/statsTable.ts";
 import { renderTable } from "../output/table.ts";
 import { isStdoutTerminal, tableWidth } from "../output/terminal.ts";
 import { openToRead, requireRecords } from "../session.ts";
@@ -59,38 +50,25 @@ export async function stats(names: string[], flags: StatsFlags): Promise<number>
   const isRepeated = !flags.once && (isLive || flags.json || flags.interval !== undefined);
   const print = flags.json ? printLines : isLive ? livePrinter(flags) : tablePrinter(flags);
   const intervalMs = flags.interval ?? DEFAULT_INTERVAL_MS;
-  const sampler = new JobSampler(context);
+  const reader = new JobUseReader(context, { probes: flags.probe !== false });
   const first = listJobs();
   if (first.length === 0) explainNoneOpen(context);
-  const network = new NetworkReader(context.host);
-  const media = new MediaReader(context.host, { probes: flags.probe !== false });
-  const measure = async (jobs: OpenJob[]): Promise<JobUse[]> => {
-    const samples = sampler.sample(jobs);
-    const subjects = samples.map(subjectOf);
-    const [networks, medias] = await Promise.all([network.read(subjects), media.read(subjects)]);
-    return samples.map((sample) => ({
-      ...sample,
-      network: networks.get(sample.job.key) ?? null,
-      media: medias.get(sample.job.key) ?? NO_MEDIA,
-    }));
-  };
-  await measure(first);
+  await reader.measure(first);
   // A single table has all that can be known. Later ones get the lengths of files as they are found.
-  if (!isRepeated) await media.settle();
+  if (!isRepeated) await reader.settle();
   for (let waitMs = isLive ? Math.min(FIRST_INTERVAL_MS, intervalMs) : intervalMs; ; waitMs = intervalMs) {
     await Bun.sleep(waitMs);
     const jobs = listJobs();
     // The last table stays.
     if (isRepeated && names.length > 0 && jobs.length === 0) break;
-    const uses = await measure(jobs);
+    const uses = await reader.measure(jobs);
     if (flags.sort) uses.sort(compareJobs(context, flags.sort));
     // The total of a tenant is that of all its jobs.
-    const machine = names.length === 0 ? { totals: tenantTotals(uses), devices: sampler.devices() } : {};
+    const machine = names.length === 0 ? { totals: tenantTotals(uses), devices: reader.devices() } : {};
     const isRead = print({ uses, totals: [], devices: [], ...machine });
     if (!isRepeated || !isRead) break;
   }
-  network.close();
-  media.close();
+  reader.close();
   context.ledger.close();
   return 0;
 }
@@ -107,10 +85,6 @@ function jobLister(context: Context, names: readonly string[]): () => OpenJob[] 
     // The observer of a job records its end a moment later.
     return open.filter(({ process }) => process !== null && isAlive(host, process));
   };
-}
-
-function subjectOf({ job, now }: JobSample) {
-  return { key: job.key, pids: now.details.pids };
 }
 
 /** Prints everything at one time. Returns false when stdout has no reader any more. */

@@ -3,9 +3,9 @@ import { Refusal } from "../../jobs/errors.ts";
 import type { JobResult } from "../../jobs/model/ending.ts";
 import type { Job } from "../../jobs/model/job.ts";
 import { JOB_OUTCOMES, outcomeOf } from "../../jobs/model/outcome.ts";
+import { uidOf } from "../../json/userNames.ts";
 import { ValueFault } from "../../limits/units.ts";
 import { compilePattern } from "../../policy/pattern.ts";
-import { uidOf } from "../output/userNames.ts";
 
 /** A job, with its result where it has ended. */
 export interface RecordedJob {

@@ -1,25 +1,17 @@
 import type { Context } from "../../jobs/context.ts";
 import { formatDuration } from "../../jobs/duration.ts";
-import { jobJson, resultJson } from "../../jobs/json.ts";
 import type { JobResult } from "../../jobs/model/ending.ts";
 import type { Job } from "../../jobs/model/job.ts";
 import { outcomeOf } from "../../jobs/model/outcome.ts";
 import { shownCommand } from "../../jobs/model/secrets.ts";
 import { isObserved } from "../../jobs/recovery/recover.ts";
 import { exitText } from "../../jobs/summary.ts";
-import type { JobMemory } from "../../metrics/jobReading.ts";
+import type { ListedJob } from "../../json/listedJob.ts";
+import { userNameOf } from "../../json/userNames.ts";
 import type { JobSample } from "../../metrics/sampler.ts";
-import type { RecordedJob } from "../options/jobFilter.ts";
 import { memoryText, percentText } from "./amounts.ts";
 import { limitCountText, limitsText } from "./limitText.ts";
 import type { Column } from "./table.ts";
-import { userNameOf } from "./userNames.ts";
-
-/** A job in the list of `ps`. */
-export interface ListedJob extends RecordedJob {
-  /** Absent: it has ended, or nothing was measured. */
-  sample?: JobSample;
-}
 
 /** The orders of `--sort`: amounts from the largest, names from a to z. */
 export type JobOrder = "cpu" | "memory" | "since" | "job" | "tenant" | "user";
@@ -109,37 +101,4 @@ export function compareJobs(context: Context, order: JobOrder): (a: ListedJob, b
     if (x === null || y === null) return Number(x === null) - Number(y === null);
     return x.localeCompare(y);
   };
-}
-
-export function listedJobJson({ job, result, sample }: ListedJob) {
-  return {
-    ...jobJson(job),
-    user: userNameOf(job.uid),
-    outcome: result ? outcomeOf(result.ending) : null,
-    ...useJson(sample),
-    result: result ? resultJson(job, result) : null,
-  };
-}
-
-/** Returns the keys of the present use of resources. All are `null` for a job that has ended. */
-export function useJson(sample: Pick<JobSample, "rates" | "memory" | "processCount"> | undefined) {
-  return {
-    cpu_percent: rounded(sample?.rates?.cpuPercent),
-    ...memoryJson(sample?.memory),
-    process_count: sample?.processCount ?? null,
-  };
-}
-
-export function memoryJson(memory: JobMemory | undefined) {
-  return {
-    memory_bytes: memory?.bytes ?? null,
-    memory_source: memory?.source ?? null,
-    memory_charged_bytes: memory?.chargedBytes ?? null,
-    memory_rss_bytes: memory?.rssBytes ?? null,
-  };
-}
-
-/** More digits than a measurement has would only be noise. */
-export function rounded(value: number | null | undefined): number | null {
-  return value === null || value === undefined ? null : Math.round(value * 100) / 100;
 }

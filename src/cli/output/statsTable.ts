@@ -1,6 +1,6 @@
 import { formatDuration } from "../../jobs/duration.ts";
 import { shownCommand } from "../../jobs/model/secrets.ts";
-import type { JobGpu } from "../../metrics/gpu/gpuUse.ts";
+import type { JobUse } from "../../metrics/jobUse.ts";
 import type { JobMedia } from "../../metrics/media/mediaReader.ts";
 import type { JobNetwork, NetworkRates } from "../../metrics/network/networkReader.ts";
 import type { Pressure, Rates, SummedRates } from "../../metrics/rates.ts";
@@ -8,17 +8,8 @@ import type { JobSample } from "../../metrics/sampler.ts";
 import type { TenantTotal } from "../../metrics/tenants.ts";
 import type { DeviceReading } from "../../sys/nvml.ts";
 import { memoryText, percentText, rateText, shareText } from "./amounts.ts";
-import { memoryUseText, rounded, useJson } from "./jobTable.ts";
-import { mediaJson, networkJson } from "./observedJson.ts";
+import { memoryUseText } from "./jobTable.ts";
 import type { Column } from "./table.ts";
-import { userNameOf } from "./userNames.ts";
-
-/** The present use of resources by one job. */
-export interface JobUse extends JobSample {
-  /** `null`: its connections are not visible. */
-  network: JobNetwork | null;
-  media: JobMedia;
-}
 
 /** A row of either table. */
 interface Measured {
@@ -177,91 +168,3 @@ export const DEVICE_COLUMNS: Column<DeviceReading>[] = [
   { heading: "GPU MEM", right: true, text: ({ device }) => memoryText(device.memoryUsedBytes) },
   { heading: "OF", right: true, text: ({ device }) => memoryText(device.memoryTotalBytes) },
 ];
-
-export function jobUseJson(sample: JobUse) {
-  const { job, intervalMs } = sample;
-  return {
-    kind: "job" as const,
-    job_id: job.jobId,
-    pid: job.process?.pid ?? null,
-    user: userNameOf(job.uid),
-    tenant: job.tenant,
-    interval_seconds: intervalMs === null ? null : intervalMs / 1000,
-    ...useJson(sample),
-    ...ratesJson(sample.rates),
-    gpu: gpuJson(sample.gpu),
-    ...waitsJson(sample.rates),
-    ...detailsJson(sample),
-    network: networkJson(sample.network),
-    media: mediaJson(sample.media),
-  };
-}
-
-export function tenantUseJson({ tenant, jobs, rates, memoryBytes, rssBytes, processCount }: TenantTotal) {
-  return {
-    kind: "tenant" as const,
-    tenant,
-    job_count: jobs,
-    cpu_percent: rounded(rates?.cpuPercent),
-    memory_bytes: memoryBytes,
-    memory_rss_bytes: rssBytes,
-    process_count: processCount,
-    ...ratesJson(rates),
-  };
-}
-
-export function deviceUseJson({ index, name, device }: DeviceReading) {
-  return {
-    kind: "gpu" as const,
-    index,
-    name,
-    sm_percent: device.smPercent,
-    encoder_percent: device.encoderPercent,
-    decoder_percent: device.decoderPercent,
-    memory_bytes: device.memoryUsedBytes,
-    memory_total_bytes: device.memoryTotalBytes,
-  };
-}
-
-function gpuJson(gpu: JobGpu | null) {
-  if (gpu === null) return null;
-  return {
-    memory_bytes: gpu.memoryBytes,
-    sm_percent: gpu.smPercent,
-    encoder_percent: gpu.encoderPercent,
-    decoder_percent: gpu.decoderPercent,
-    encoder_sessions: gpu.encoderSessions,
-  };
-}
-
-function ratesJson(rates: TenantTotal["rates"]) {
-  return {
-    throttled_percent: rounded(rates?.throttledPercent),
-    io_read_bytes_per_second: rounded(rates?.readBytesPerSecond),
-    io_write_bytes_per_second: rounded(rates?.writeBytesPerSecond),
-  };
-}
-
-function waitsJson(rates: Rates | null) {
-  return {
-    cpu_pressure_percent: rounded(rates?.pressure.cpuSomePercent),
-    memory_pressure_percent: rounded(rates?.pressure.memorySomePercent),
-    memory_full_pressure_percent: rounded(rates?.pressure.memoryFullPercent),
-    io_pressure_percent: rounded(rates?.pressure.ioSomePercent),
-    io_full_pressure_percent: rounded(rates?.pressure.ioFullPercent),
-    cpu_wait_percent: rounded(rates?.cpuWaitPercent),
-  };
-}
-
-function detailsJson({ details, detailRates }: JobSample) {
-  return {
-    memory_anonymous_bytes: details.anonymousBytes,
-    memory_file_bytes: details.fileBytes,
-    memory_peak_bytes: details.memoryPeakBytes,
-    oom_kills: details.oomKills,
-    task_count: details.taskCount,
-    major_faults_per_second: rounded(detailRates?.majorFaultsPerSecond),
-    io_read_operations_per_second: rounded(detailRates?.readOperationsPerSecond),
-    io_write_operations_per_second: rounded(detailRates?.writeOperationsPerSecond),
-  };
-}

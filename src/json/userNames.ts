@@ -1,4 +1,4 @@
-import { IdNames, USERS_FILE } from "../../linux/proc/idNames.ts";
+import { IdNames, USERS_FILE } from "../linux/proc/idNames.ts";
 
 const users = new IdNames(USERS_FILE);
 

@@ -11,8 +11,8 @@ import {
   seconds,
   text,
   time,
-} from "../../jobs/jsonSchemas.ts";
-import { LIMIT_NAMES } from "../../limits/table.ts";
+} from "../jobs/jsonSchemas.ts";
+import { LIMIT_NAMES } from "../limits/table.ts";
 
 /** The keys of the present memory of one job. */
 const presentMemory = {

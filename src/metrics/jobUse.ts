@@ -1,0 +1,54 @@
+import type { Context } from "../jobs/context.ts";
+import type { OpenJob } from "../jobs/model/job.ts";
+import type { DeviceReading } from "../sys/nvml.ts";
+import { type JobMedia, MediaReader, NO_MEDIA } from "./media/mediaReader.ts";
+import { type JobNetwork, NetworkReader } from "./network/networkReader.ts";
+import { type JobSample, JobSampler } from "./sampler.ts";
+
+/** What one job uses, and how far it is. */
+export interface JobUse extends JobSample {
+  /** `null`: its connections are not visible. */
+  readonly network: JobNetwork | null;
+  readonly media: JobMedia;
+}
+
+/** Measures jobs again and again, from outside of them. Reads only. */
+export class JobUseReader {
+  readonly #sampler: JobSampler;
+  readonly #network: NetworkReader;
+  readonly #media: MediaReader;
+
+  /** `probes`: lets ffprobe map the input files of jobs. */
+  constructor(context: Context, { probes }: { probes: boolean }) {
+    this.#sampler = new JobSampler(context);
+    this.#network = new NetworkReader(context.host);
+    this.#media = new MediaReader(context.host, { probes });
+  }
+
+  /** Measures these jobs, and forgets all others. Rates are those since the call before. */
+  async measure(jobs: readonly OpenJob[]): Promise<JobUse[]> {
+    const samples = this.#sampler.sample(jobs);
+    const subjects = samples.map(({ job, now }) => ({ key: job.key, pids: now.details.pids }));
+    const [networks, medias] = await Promise.all([this.#network.read(subjects), this.#media.read(subjects)]);
+    return samples.map((sample) => ({
+      ...sample,
+      network: networks.get(sample.job.key) ?? null,
+      media: medias.get(sample.job.key) ?? NO_MEDIA,
+    }));
+  }
+
+  /** Returns the machine's NVIDIA devices as `measure` read them last. Empty without a driver, or in another pid namespace. */
+  devices(): readonly DeviceReading[] {
+    return this.#sampler.devices();
+  }
+
+  /** Resolves when the files are mapped that the last call of `measure` asked for. */
+  settle(): Promise<void> {
+    return this.#media.settle();
+  }
+
+  close(): void {
+    this.#network.close();
+    this.#media.close();
+  }
+}
