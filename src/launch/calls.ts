@@ -21,6 +21,8 @@ export interface CgroupCall {
 export interface LaunchCalls {
   readonly before: readonly CgroupCall[];
   readonly after: readonly CgroupCall[];
+  /** The number of calls before this process entered its scope; absent where it entered none. */
+  readonly scopedAfter?: number;
 }
 
 /** Makes a call and returns it with its result. An error that is no errno has the name "unknown". */

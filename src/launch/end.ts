@@ -11,6 +11,8 @@ import type { CgroupCreated, Change } from "../linux/change.ts";
 import type { Host } from "../linux/host.ts";
 import { errnoOf } from "../sys/errno.ts";
 
+const SCOPE = ".scope";
+
 /** A job of this process that runs, with the facts that were recorded before its start and after it. */
 export interface LaunchedJob {
   readonly job: RunningJob;
@@ -57,12 +59,29 @@ export function endPlainJob(
   return { kind: isClosed ? "closed" : "result-written", result };
 }
 
-/** Returns whether a job has cgroups that contain nothing else, and no other change of the system was made for it. */
+/**
+ * Returns whether a job has cgroups that contain nothing else, and no other change of the system was made for it. Its own scope
+ * goes away as a whole with this process, its last one.
+ */
 function hasOwnCgroupsOnly({ cgroup, changes, carriedUsage }: RunningJob): boolean {
   return (
     carriedUsage === null &&
     cgroup.every(({ placedAs }) => placedAs === undefined || placedAs === "beside") &&
-    changes.every((change) => isOwnCreation(change) || change.kind === "processes-moved")
+    changes.every(
+      (change) =>
+        isOwnCreation(change) ||
+        change.kind === "processes-moved" ||
+        (change.kind === "scope-started" && cgroup.some(({ path }) => path.includes(`/${change.unit}/`))) ||
+        (change.kind === "controller-enabled" && isScopeOf(cgroup, change.path)),
+    )
+  );
+}
+
+/** Returns whether a cgroup is the scope that was started for the job of another cgroup. */
+function isScopeOf(cgroup: RunningJob["cgroup"], path: string): boolean {
+  return cgroup.some(
+    (own) =>
+      own.path === `${path}${path.slice(path.lastIndexOf("/"), -SCOPE.length)}` && path.endsWith(SCOPE),
   );
 }
 

@@ -9,7 +9,7 @@ import {
   THREAD,
 } from "../../test/support/launchMachines.ts";
 
-const KINDS: MachineKind[] = ["v1", "v1 together", "v2 at the root", "v2 beside"];
+const KINDS: MachineKind[] = ["v1", "v1 together", "v2 at the root", "v2 beside", "v2 in a service"];
 
 const QUOTA: LaunchRequest = {
   words: ["--cpu-quota", "100"],
@@ -101,10 +101,10 @@ test.each(KINDS)(
     for (const each of [planned, repeated]) each.startsThread = true;
     planned.launch(QUOTA);
     expect(repeated.repeat(QUOTA)).toBeDefined();
-    for (const { fake, warnings } of [planned, repeated]) {
-      expect(fake.cgroupText(THREAD)).toBe(machine.fake.cgroupText(process.pid));
-      expect(fake.cgroupText(process.pid)).toBe(machine.fake.cgroupText(process.pid));
-      expect(warnings).toEqual([]);
+    for (const each of [planned, repeated]) {
+      expect(each.cgroupOf(THREAD)).toBe(machine.cgroupOf(process.pid));
+      expect(each.cgroupOf(process.pid)).toBe(machine.cgroupOf(process.pid));
+      expect(each.warnings).toEqual([]);
     }
   },
 );
@@ -136,11 +136,11 @@ for (const kind of KINDS) {
     using other = new LaunchMachine(kind, machine.state);
     machine.launch(QUOTA);
     change(other);
-    const before = other.tree();
+    const [before, place] = [other.tree(), other.cgroupOf(process.pid)];
     expect(other.repeat(QUOTA)).toBeUndefined();
     expect(other.tree()).toEqual(before);
     expect(other.begunIn).toEqual([]);
-    expect(other.fake.cgroupText(process.pid)).toBe(machine.fake.cgroupText(process.pid));
+    expect(other.cgroupOf(process.pid)).toBe(place);
     expect(readdirSync(`${machine.state}/inbox`)).toEqual([]);
   });
 }
@@ -175,6 +175,28 @@ test.each(KINDS)("whichever call of a launch fails on %s, everything is undone",
   // Every call before the spawn has failed once. One after it only warns.
   expect(failing).toBeGreaterThan(5);
   expect(attempt.begun).toBe(1);
+});
+
+test("a launch in a scope starts one with the properties of the recorded one", () => {
+  using machine = new LaunchMachine("v2 in a service");
+  using other = new LaunchMachine("v2 in a service", machine.state);
+  const { jobId } = machine.launch(QUOTA);
+  const repeated = other.repeat(QUOTA)?.plain.job.jobId ?? "";
+  const plain = (started: unknown, id: string): unknown =>
+    JSON.parse(JSON.stringify(started).replaceAll(id, "JOB"));
+  expect(other.scopes).toHaveLength(1);
+  expect(plain(other.scopes, repeated)).toEqual(plain(machine.scopes, jobId));
+});
+
+test("a launch whose scope systemd refuses is left to the full program, which says why", () => {
+  using machine = new LaunchMachine("v2 in a service");
+  using other = new LaunchMachine("v2 in a service", machine.state);
+  machine.launch(QUOTA);
+  other.refusesScopes = true;
+  const before = other.tree();
+  expect(other.repeat(QUOTA)).toBeUndefined();
+  expect(other.tree()).toEqual(before);
+  expect(readdirSync(`${machine.state}/inbox`)).toEqual([]);
 });
 
 function setQuota(machine: LaunchMachine): void {

@@ -29,7 +29,7 @@ import { readRunLine } from "./commandLine.ts";
 import type { PlainJob } from "./end.ts";
 import { arePlain } from "./plainCalls.ts";
 import { parseLaunch, type RecordedLaunch } from "./recordedLaunch.ts";
-import { Replay } from "./replay.ts";
+import { Replay, type ReplayedScope } from "./replay.ts";
 
 /** A workload that was started as an earlier one. */
 export interface RepeatedLaunch {
@@ -47,7 +47,7 @@ interface Machine {
   spawn: typeof spawnWorkload;
 }
 
-/** The machine as a launch sees it that is repeated: it asks no systemd. */
+/** The machine as a launch sees it that is repeated. */
 export const launchHost: Host = {
   procRoot: "/proc",
   cgroupFs: realCgroupFs,
@@ -162,7 +162,7 @@ function spawn(prepared: Prepared, { host, spawn: start }: Machine): Spawned | u
   // Before anything is done for the job.
   const inbox = createInboxFile(state.inbox, { job });
   if (typeof inbox !== "object") return undefined;
-  const replay = new Replay(host.cgroupFs, launch);
+  const replay = new Replay(host.cgroupFs, launch, scopeOf(launch, job, host));
   try {
     restoreFileLimit(host);
     const threads = launch.after.length > 0 ? listThreads(host, process.pid) : undefined;
@@ -174,6 +174,23 @@ function spawn(prepared: Prepared, { host, spawn: start }: Machine): Spawned | u
     if (replay.undo().length === 0) abandonInboxFile(inbox);
     throw error;
   }
+}
+
+/** Returns the scope that this process enters, as in the recorded launch. */
+function scopeOf({ scope }: RecordedLaunch, { jobId }: StartingJob, host: Host): ReplayedScope | undefined {
+  if (scope === undefined) return undefined;
+  const { entry, origin } = scope;
+  return {
+    origin,
+    enter() {
+      // Required here, not imported: most launches ask systemd nothing.
+      const { busOfSystemd }: typeof import("../linux/systemdBus.ts") = require("../linux/systemdBus.ts");
+      const {
+        enterScope,
+      }: typeof import("../linux/systemd/ownScope.ts") = require("../linux/systemd/ownScope.ts");
+      return enterScope(host, host.bus ?? busOfSystemd(), entry, jobId) === undefined;
+    },
+  };
 }
 
 /** Brings the starting thread back, and records the start. */

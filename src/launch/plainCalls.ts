@@ -22,9 +22,9 @@ function isPlainBefore({ call, path, error }: CgroupCall, group: string): boolea
   }
 }
 
-/** Returns whether a path leads into a cgroup of the launch. */
-function isOwn(path: string, group: string): boolean {
-  return path.includes(`/${group}/`) && !path.includes("/../");
+/** Returns whether a path leads into a cgroup of the launch, or into its scope. */
+export function isOwn(path: string, group: string): boolean {
+  return (path.includes(`/${group}/`) || path.includes(`/${group}.scope/`)) && !path.includes("/../");
 }
 
 /** Returns whether a call moves the thread that makes it, and nothing else. */

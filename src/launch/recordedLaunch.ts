@@ -1,9 +1,10 @@
 import type { RunningJob, StartingJob } from "../jobs/model/job.ts";
-import type { CgroupCall } from "./calls.ts";
+import type { ScopeEntry } from "../linux/systemd/ownScope.ts";
+import type { LaunchCalls } from "./calls.ts";
 import type { Circumstances } from "./circumstances.ts";
 
 /** A launch that was plain: it made and wrote its own cgroups only, was refused nothing and warned of nothing. */
-export interface RecordedLaunch {
+export interface RecordedLaunch extends LaunchCalls {
   /** When it was recorded, wall clock, ms since the epoch. */
   readonly recordedMs: number;
   /** The working directory that the options name, absolute; absent for that of the caller. */
@@ -12,11 +13,16 @@ export interface RecordedLaunch {
   readonly memoryTotalBytes?: number;
   /** v2: the cgroup into which the workload is cloned. */
   readonly enters?: string;
-  /** The calls before the spawn, and those that brought the thread back after it. */
-  readonly before: readonly CgroupCall[];
-  readonly after: readonly CgroupCall[];
+  /** The scope that this process entered. */
+  readonly scope?: OwnScope;
   readonly job: JobTemplate;
   readonly running: RunningTemplate;
+}
+
+/** The entry of this process into the scope of a job, and the directory of the cgroup that it leaves. */
+export interface OwnScope {
+  readonly entry: ScopeEntry;
+  readonly origin: string;
 }
 
 /** The fields that all jobs of one recorded launch have in common, before their start and after it. */

@@ -1,15 +1,17 @@
 import { readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import type { RunningJob, StartingJob } from "../jobs/model/job.ts";
 import { groupName } from "../jobs/model/jobId.ts";
+import type { OwnScope } from "../jobs/placement/jobScope.ts";
 import type { LaunchObserver } from "../jobs/start/startWorkload.ts";
 import type { StateFiles } from "../ledger/location.ts";
 import { rejectStrangers } from "../ledger/strangers.ts";
 import type { Limits } from "../limits/limits.ts";
+import type { Change } from "../linux/change.ts";
 import type { Host } from "../linux/host.ts";
 import { readMemoryTotalBytes } from "../linux/memory.ts";
 import { makeDirectory } from "../sys/files.ts";
 import { type Circumstances, nameOfLaunch, readCircumstances } from "./circumstances.ts";
-import { arePlain } from "./plainCalls.ts";
+import { arePlain, isOwn } from "./plainCalls.ts";
 import { formatLaunch, type RecordedLaunch } from "./recordedLaunch.ts";
 import { LaunchTrace } from "./trace.ts";
 
@@ -50,6 +52,7 @@ export class LaunchRecorder implements LaunchObserver {
   #hasWarned = false;
   #registered: StartingJob | undefined;
   #enters: string | undefined;
+  #scope: OwnScope | undefined;
 
   constructor(host: Host, state: StateFiles, options: LaunchOptions) {
     this.#trace = new LaunchTrace(host.cgroupFs);
@@ -69,6 +72,11 @@ export class LaunchRecorder implements LaunchObserver {
     this.#registered = job;
   }
 
+  entersScope(scope: OwnScope): void {
+    this.#trace.entersScope();
+    this.#scope = scope;
+  }
+
   spawned(enters: string | undefined): void {
     this.#trace.spawned();
     this.#enters = enters;
@@ -80,7 +88,11 @@ export class LaunchRecorder implements LaunchObserver {
     const registered = this.#registered;
     const [circumstances, group] = [this.#circumstances, groupName(this.#state.tag, job.jobId)];
     if (!calls || !registered || !circumstances || this.#hasWarned) return;
-    if (!arePlain(calls, group) || !isPlainJob(registered)) return;
+    if (!arePlain(calls, group) || !isPlainJob(registered, group)) return;
+    const scope = this.#scope;
+    const origin = scope?.origin;
+    // This process could not return there.
+    if (scope !== undefined && origin === undefined) return;
     const { intent, slaEligible, tenant, labels, limits, byHand, cgroup, changes, decidedBy } = registered;
     const { outcomes, cgroup: made, changes: journal } = job;
     const comparesMemory = limits.memoryHighBytes !== undefined || limits.memoryMaxBytes !== undefined;
@@ -91,6 +103,7 @@ export class LaunchRecorder implements LaunchObserver {
       ...(this.#options.workdir === undefined ? {} : { workdir: this.#options.workdir }),
       ...(totalBytes === undefined ? {} : { memoryTotalBytes: totalBytes }),
       ...(this.#enters === undefined ? {} : { enters: this.#enters }),
+      ...(scope === undefined || origin === undefined ? {} : { scope: { entry: scope.entry, origin } }),
       ...calls,
       job: { intent, slaEligible, tenant, labels, limits, byHand, cgroup, changes, decidedBy },
       running: { outcomes, cgroup: made, changes: journal },
@@ -139,7 +152,7 @@ function makeOwnDirectory(path: string): void {
   }
 }
 
-function isPlainJob({ limits, changes, tenant, logPath, process }: StartingJob): boolean {
+function isPlainJob({ limits, changes, tenant, logPath, process }: StartingJob, group: string): boolean {
   const { cpuMax } = limits;
   const cores = typeof cpuMax?.quotaUsec === "number" ? cpuMax.quotaUsec / cpuMax.periodUsec : 0;
   return (
@@ -148,6 +161,19 @@ function isPlainJob({ limits, changes, tenant, logPath, process }: StartingJob):
     process === null &&
     cores < MANY_CORES &&
     Object.keys(limits).every((field) => PLAIN_LIMITS.some((each) => each === field)) &&
-    changes.every(({ kind }) => kind === "cgroup-created" || kind === "processes-moved")
+    changes.every((change) => isPlainChange(change, group))
   );
+}
+
+function isPlainChange(change: Change, group: string): boolean {
+  switch (change.kind) {
+    case "cgroup-created":
+    case "processes-moved":
+    case "scope-started":
+      return true;
+    case "controller-enabled":
+      return isOwn(`${change.path}/`, group);
+    default:
+      return false;
+  }
 }

@@ -9,6 +9,12 @@ export interface FailedWrite {
   error: string;
 }
 
+/** The scope of a job. `enter` moves this process there, and returns whether it did; `origin` is the cgroup it leaves. */
+export interface ReplayedScope {
+  readonly origin: string;
+  enter(): boolean;
+}
+
 /**
  * Repeats the calls of a recorded launch. The planning is a function of the results of these calls: as long as each returns
  * what it returned before, the planning would make the same next call. The first one that differs ends the replay.
@@ -16,19 +22,24 @@ export interface FailedWrite {
 export class Replay {
   readonly #fs: CgroupFs;
   readonly #calls: LaunchCalls;
+  readonly #scope: ReplayedScope | undefined;
   /** The cgroups that were made, in this order. */
   readonly #made: string[] = [];
   /** The starting thread may be in the job's cgroup. */
   #hasJoined = false;
+  /** This process is in the scope of the job. */
+  #isInScope = false;
 
-  constructor(fs: CgroupFs, calls: LaunchCalls) {
+  constructor(fs: CgroupFs, calls: LaunchCalls, scope?: ReplayedScope) {
     this.#fs = fs;
     this.#calls = calls;
+    this.#scope = scope;
   }
 
   /** Makes the calls before the spawn. Returns false at the first whose outcome differs; then call `undo`. */
   prepare(): boolean {
-    return this.#calls.before.every((recorded) => {
+    return this.#calls.before.every((recorded, index) => {
+      if (index === this.#calls.scopedAfter && !this.#enterScope()) return false;
       const { call, path, data } = recorded;
       // Before the call: a refused one may have moved the thread in the first of two hierarchies.
       if (isReturn({ call, path, ...(data === undefined ? {} : { data }) })) this.#hasJoined = true;
@@ -56,16 +67,26 @@ export class Replay {
   }
 
   /**
-   * Undoes what `prepare` made: brings the thread back, and removes the cgroups in the reverse order. Returns the paths that
-   * could not be removed, and those to which the thread could not return.
+   * Undoes what `prepare` made: brings the thread or the process back, and removes the cgroups in the reverse order; systemd
+   * removes the scope. Returns the paths that could not be removed, and those to which nothing could return.
    */
   undo(): string[] {
     const failures = this.#hasJoined ? this.finish().map(({ path }) => path) : [];
+    if (this.#isInScope && this.#scope !== undefined) {
+      const path = `${this.#scope.origin}/cgroup.procs`;
+      const { error } = makeCall(this.#fs, "write", path, "0");
+      if (error !== undefined) failures.push(path);
+    }
     for (const path of this.#made.toReversed()) {
       const { error } = makeCall(this.#fs, "rmdir", path);
       if (error !== undefined && error !== "ENOENT") failures.push(path);
     }
     this.#made.length = 0;
     return failures;
+  }
+
+  #enterScope(): boolean {
+    this.#isInScope = this.#scope?.enter() ?? false;
+    return this.#isInScope;
   }
 }

@@ -10,6 +10,7 @@ export class LaunchTrace {
   /** Passes every call on, and records it until `stop`. */
   readonly fs: CgroupFs;
   #calls: CgroupCall[] | undefined = [];
+  #scopedAfter: number | undefined;
   #spawnedAfter: number | undefined;
   #isIncomplete = false;
 
@@ -51,6 +52,11 @@ export class LaunchTrace {
     };
   }
 
+  /** Marks the instant at which this process enters a scope. */
+  entersScope(): void {
+    this.#scopedAfter ??= this.#calls?.length;
+  }
+
   /** Marks the instant at which the workload exists. */
   spawned(): void {
     this.#spawnedAfter ??= this.#calls?.length;
@@ -64,6 +70,11 @@ export class LaunchTrace {
     const [calls, at] = [this.#calls, this.#spawnedAfter];
     this.#calls = undefined;
     if (calls === undefined || at === undefined || this.#isIncomplete) return undefined;
-    return { before: calls.slice(0, at), after: calls.slice(at) };
+    const scopedAfter = this.#scopedAfter;
+    return {
+      before: calls.slice(0, at),
+      after: calls.slice(at),
+      ...(scopedAfter === undefined ? {} : { scopedAfter }),
+    };
   }
 }

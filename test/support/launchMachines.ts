@@ -13,11 +13,12 @@ import { locateState } from "../../src/ledger/location.ts";
 import type { Limits } from "../../src/limits/limits.ts";
 import type { CgroupFs } from "../../src/linux/cgroupFs.ts";
 import type { Host } from "../../src/linux/host.ts";
+import type { Bus, BusProperty } from "../../src/linux/systemdBus.ts";
 import { readBootMs } from "../../src/sys/clock.ts";
 import { type FakeCgroups, fakeV1, fakeV2 } from "./fakeCgroups.ts";
 import { statLine } from "./procTree.ts";
 
-export type MachineKind = "v1" | "v1 together" | "v2 at the root" | "v2 beside";
+export type MachineKind = "v1" | "v1 together" | "v2 at the root" | "v2 beside" | "v2 in a service";
 
 /** What `run` is asked for: the options as words, and as the limits that they mean. */
 export interface LaunchRequest {
@@ -26,6 +27,8 @@ export interface LaunchRequest {
 }
 
 const CALLER = "/media/encoder";
+const SLICE = "/system.slice";
+const SERVICE = `${SLICE}/encoder.service`;
 const BOOT_ID = "5c1f5a3e-0000-4000-8000-000000000000";
 const WORKLOAD = 4711;
 export const THREAD = 4712;
@@ -42,11 +45,16 @@ export class LaunchMachine {
   readonly begunIn: string[] = [];
   readonly #proc = join(this.directory, "proc");
   readonly #callers: Map<string, string>;
+  readonly #bus: Bus | undefined;
+  /** systemd refuses to start a scope. */
+  refusesScopes = false;
+  readonly scopes: { unit: string; properties: readonly BusProperty[] }[] = [];
 
   constructor(kind: MachineKind, state?: string) {
     this.fake = kind === "v1" ? fakeV1() : kind === "v1 together" ? fakeV1(TOGETHER) : fakeV2();
     const { fs } = this.fake;
-    const caller = kind === "v2 at the root" ? "/" : CALLER;
+    const caller = kind === "v2 at the root" ? "/" : kind === "v2 in a service" ? SERVICE : CALLER;
+    if (kind === "v2 in a service") this.#bus = this.#manager();
     if (caller !== "/") {
       for (const { mountPoint, version, controllers } of this.fake.hierarchies) {
         for (const path of [dirname(`${mountPoint}${caller}`), `${mountPoint}${caller}`]) {
@@ -74,7 +82,8 @@ export class LaunchMachine {
   readonly state: string;
 
   get host(): Host {
-    return { procRoot: this.#proc, cgroupFs: this.fake.fs, now: Date.now, bootNow: readBootMs };
+    const bus = this.#bus === undefined ? {} : { bus: this.#bus };
+    return { procRoot: this.#proc, cgroupFs: this.fake.fs, now: Date.now, bootNow: readBootMs, ...bus };
   }
 
   /** The directory of the caller's cgroup in one hierarchy. */
@@ -114,9 +123,15 @@ export class LaunchMachine {
       const warn = (message: string): void => void this.warnings.push(message);
       return repeatLaunch(argv, warn, { host: this.host, spawn: this.#spawn });
     } finally {
+      this.#removeEmptyScopes();
       if (before === undefined) delete process.env["FFRTMP_STATE"];
       else process.env["FFRTMP_STATE"] = before;
     }
+  }
+
+  /** Returns the text of /proc/PID/cgroup, with `GROUP` for the names of cgroups and scopes of jobs. */
+  cgroupOf(pid: number): string {
+    return this.fake.cgroupText(pid).replaceAll(/ffrtmp-[0-9a-f]{6}-[^/.\n]+/g, "GROUP");
   }
 
   /** Returns every cgroup with its files, and with `GROUP` for the name of a job's. */
@@ -143,6 +158,34 @@ export class LaunchMachine {
     return JSON.parse(this.#plain(JSON.stringify({ ...facts, jobId: "JOB" }), job.jobId));
   }
 
+  /** Returns a systemd that starts scopes, and knows no restrictions. */
+  #manager(): Bus {
+    // A fault of the calls of ffrtmp is none of systemd.
+    const fs = { ...this.fake.fs };
+    const bus: Bus = {
+      startTransientUnit: (_manager, unit, properties) => {
+        if (this.refusesScopes) return "no scope";
+        const path = `${TOP}${SLICE}/${unit}`;
+        fs.mkdir(path);
+        fs.write(`${path}/cgroup.procs`, "0");
+        writeFileSync(join(this.#proc, `${process.pid}/cgroup`), this.fake.cgroupText(process.pid));
+        this.scopes.push({ unit, properties });
+        return undefined;
+      },
+      readProperties: (_manager, _unit, _type, names) => ({ values: names.map(() => []) }),
+      inOneConnection: (work) => work(bus),
+    };
+    return bus;
+  }
+
+  #removeEmptyScopes(): void {
+    const { fs } = this.fake;
+    for (const { unit } of this.scopes) {
+      const path = `${TOP}${SLICE}/${unit}`;
+      if (fs.exists(path) && fs.children(path).length === 0 && !fs.hasProcesses(path)) fs.rmdir(path);
+    }
+  }
+
   #request() {
     const jobId = `true-${Date.now().toString(36)}-${this.begunIn.length}`;
     const spec = { jobId, intent: null, slaEligible: false, tenant: null, labels: {} };
@@ -166,7 +209,7 @@ export class LaunchMachine {
     // A child begins where the thread is that makes it.
     if (enters === undefined) this.fake.addThread(process.pid, WORKLOAD);
     else this.fake.addProcess(WORKLOAD, enters.slice(TOP.length));
-    this.begunIn.push(this.fake.cgroupText(WORKLOAD).replaceAll(/ffrtmp-[^/\n]+/g, "GROUP"));
+    this.begunIn.push(this.cgroupOf(WORKLOAD));
     this.fake.exit(WORKLOAD);
     return {
       pid: WORKLOAD,

@@ -1,5 +1,5 @@
 import { expect } from "bun:test";
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { FFRTMP, until, useSandbox } from "../support/sandbox.ts";
 import { vmTest } from "../support/vm/insideVm.ts";
@@ -250,39 +250,98 @@ function hasWorkload({ parent, children, read }: PlainCgroups): boolean {
   return made.some((name) => read(`${parent}/${name}/cgroup.events`).includes("populated 1"));
 }
 
-vmTest("each launch from a service has a scope of its own, also after an earlier one", async () => {
+vmTest(
+  "each launch from a service has a scope of its own, and repeats the steps of an earlier one",
+  async () => {
+    const before = scopes();
+    const unit = `ffrtmp-launches-${sandbox().tag}`;
+    const traces = [0, 1, 2].map((n) => sandbox().path(`trace${n}`));
+    const script = traces
+      .map(
+        (trace) => `strace -qq -e trace=openat,clone3,connect -o ${trace} ${FFRTMP} run ${LIMITS} -- ${SHOW}`,
+      )
+      .join("\n");
+    const environment = `FFRTMP_STATE=${sandbox().state}`;
+    const words = [
+      "systemd-run",
+      "--quiet",
+      "--pipe",
+      "--wait",
+      "--collect",
+      `--unit=${unit}`,
+      "-E",
+      environment,
+    ];
+    units.after(() => Bun.spawnSync(["systemctl", "stop", `${unit}.service`]));
+    const child = sandbox().spawn([...words, "sh", "-ec", script]);
+    const stdout = await new Response(child.stdout as ReadableStream).text();
+    expect(await child.exited).toBe(0);
+    const lines = stdout.trim().split("\n");
+    expect(lines).toHaveLength(3 * (1 + LIMIT_TEXTS.length));
+    const places = new Set<string>();
+    for (let n = 0; n < 3; n++) {
+      const [place = "", ...limits] = lines.slice(n * (1 + LIMIT_TEXTS.length));
+      expect(place).toMatch(/^\/sys\/fs\/cgroup\/system\.slice\/(ffrtmp-[^/]+)\.scope\/\1$/);
+      expect(limits.slice(0, LIMIT_TEXTS.length)).toEqual(LIMIT_TEXTS);
+      places.add(place);
+    }
+    expect(places.size).toBe(3);
+    const calls = traces.map((trace) => readFileSync(trace, "utf8"));
+    expect(calls.map(isRepeated)).toEqual([false, true, true]);
+    for (const each of calls) expect(each.match(/connect\([^\n]*systemd\/private/g)).toHaveLength(1);
+    const jobs: { outcome: string; usage: { memory_peak_bytes: number } }[] = await sandbox().json([
+      "history",
+    ]);
+    expect(jobs.map(({ outcome }) => outcome)).toEqual(Array(3).fill("succeeded"));
+    for (const { usage } of jobs) expect(usage.memory_peak_bytes).toBeGreaterThan(0);
+    // systemd removes an empty scope late.
+    await until("no scope is left", () => Bun.deepEquals(scopes(), before));
+  },
+);
+
+vmTest("SIGKILL of a wrapper that enters its scope again leaves nothing unrecorded", async () => {
   const before = scopes();
-  const unit = `ffrtmp-launches-${sandbox().tag}`;
-  const script = Array(3).fill(`${FFRTMP} run ${LIMITS} -- ${SHOW}`).join("\n");
-  const environment = `FFRTMP_STATE=${sandbox().state}`;
-  const words = [
-    "systemd-run",
-    "--quiet",
-    "--pipe",
-    "--wait",
-    "--collect",
-    `--unit=${unit}`,
-    "-E",
-    environment,
-  ];
-  units.after(() => Bun.spawnSync(["systemctl", "stop", `${unit}.service`]));
-  const child = sandbox().spawn([...words, "sh", "-ec", script]);
-  const stdout = await new Response(child.stdout as ReadableStream).text();
-  expect(await child.exited).toBe(0);
-  const lines = stdout.trim().split("\n");
-  expect(lines).toHaveLength(3 * (1 + LIMIT_TEXTS.length));
-  const places = new Set<string>();
-  for (let n = 0; n < 3; n++) {
-    const [place = "", ...limits] = lines.slice(n * (1 + LIMIT_TEXTS.length));
-    expect(place).toMatch(/^\/sys\/fs\/cgroup\/system\.slice\/(ffrtmp-[^/]+)\.scope\/\1$/);
-    expect(limits.slice(0, LIMIT_TEXTS.length)).toEqual(LIMIT_TEXTS);
-    places.add(place);
+  const file = sandbox().path("pid");
+  const startService = async (n: number, workload: string): Promise<void> => {
+    const unit = `ffrtmp-killed-${sandbox().tag}-${n}`;
+    units.after(() => Bun.spawnSync(["systemctl", "stop", `${unit}.service`]));
+    const script = `echo $$ >${file}.new; mv ${file}.new ${file}; exec ${FFRTMP} run ${LIMITS} -- ${workload}`;
+    const words = ["systemd-run", "--quiet", "--collect", `--unit=${unit}`, "-E"];
+    rmSync(file, { force: true });
+    // In a file: systemd replaces `$$` in the words of a command.
+    writeFileSync(sandbox().path("script"), script);
+    const command = ["sh", "-e", sandbox().path("script")];
+    const child = sandbox().spawn([...words, `FFRTMP_STATE=${sandbox().state}`, ...command]);
+    expect(await child.exited).toBe(0);
+    await until("the wrapper runs", () => existsSync(file));
+  };
+  await startService(0, "true");
+  await until("the first launch is recorded", async () => (await sandbox().json(["history"])).length === 1);
+  let survived = 0;
+  for (let n = 1; n <= 8; n++) {
+    await startService(n, "sleep 1000");
+    // The instants differ; none is required to be inside of a certain step. The last one is after the start.
+    if (n < 8) await Bun.sleep(60 * n);
+    else await until("the workload runs", async () => (await sandbox().json(["ps"]))[0]?.state === "running");
+    process.kill(Number(readFileSync(file, "utf8")), "SIGKILL");
+    const jobs: { state: string; pid: number; job_id: string }[] = await sandbox().json(["ps"]);
+    const running = jobs.filter(({ state }) => state === "running");
+    const names = running.map(({ job_id }) => `ffrtmp-${sandbox().tag}-${job_id}.scope`);
+    await until("only recorded scopes are left", () =>
+      Bun.deepEquals(
+        scopes().filter((name) => !before.includes(name)),
+        names,
+      ),
+    );
+    survived += running.length;
+    for (const { pid } of running) process.kill(pid, "SIGKILL");
+    await until("their ends are recorded", async () => {
+      await sandbox().run(["watch", "--once", "--target", `none-${sandbox().tag}`]);
+      return (await sandbox().json(["ps"])).length === 0;
+    });
+    await until("no scope is left", () => Bun.deepEquals(scopes(), before));
   }
-  expect(places.size).toBe(3);
-  const jobs: { outcome: string }[] = await sandbox().json(["history"]);
-  expect(jobs.map(({ outcome }) => outcome)).toEqual(Array(3).fill("succeeded"));
-  // systemd removes an empty scope late.
-  await until("no scope is left", () => Bun.deepEquals(scopes(), before));
+  expect(survived).toBeGreaterThan(0);
 });
 
 function scopes(): string[] {

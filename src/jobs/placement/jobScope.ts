@@ -1,9 +1,9 @@
 import { basename, dirname } from "node:path";
 import { directoryOf, type Hierarchy, readMembership } from "../../linux/cgroup/hierarchies.ts";
 import type { Host } from "../../linux/host.ts";
-import { planScope, type ScopePlan, startScope } from "../../linux/systemd/scope.ts";
-import { findUnitFilters, parseUnitPlace } from "../../linux/systemd/units.ts";
-import type { Bus } from "../../linux/systemdBus.ts";
+import { enterScope, type Scope, type ScopeEntry, startScopeWith } from "../../linux/systemd/ownScope.ts";
+import { planScope, type ScopePlan, scopeProperties } from "../../linux/systemd/scope.ts";
+import { parseUnitPlace } from "../../linux/systemd/units.ts";
 import { describeErrno } from "../../sys/errno.ts";
 import type { Context } from "../context.ts";
 import { Refusal } from "../errors.ts";
@@ -12,9 +12,6 @@ import type { Job } from "../model/job.ts";
 import { groupName } from "../model/jobId.ts";
 import { dismissKeeper, KEEPERS_CGROUP, startKeeper } from "./scopeKeeper.ts";
 
-/** The longest wait for systemd to move a process after it has accepted the request. */
-const EFFECT_TIMEOUT_MS = 5000;
-const POLL_MS = 1;
 const NO_SYSTEMD = "no systemd runs here";
 
 /** Returns the tree of systemd's units; `undefined` where systemd does not run the machine on cgroup v2. */
@@ -55,19 +52,35 @@ export function planOwnScope(context: Context, spec: ScopeSpec): ScopePlan | und
   return typeof plan === "string" ? undefined : plan;
 }
 
+/** The entry of this process into the scope of a job. */
+export interface OwnScope {
+  entry: ScopeEntry;
+  /** The directory of the cgroup that this process leaves; `undefined` outside of what is mounted here. */
+  origin: string | undefined;
+}
+
 /**
  * Moves this process into a new scope, beside the cgroup of the planned job. So the workload starts in the scope, this
  * process outlives its caller too, and the scope lasts until the job's counters were read. Returns why that failed; then
- * this process is where it was, or is moved later without harm.
+ * this process is where it was, or is moved later without harm. `entering` is called before the first request.
  */
-export function enterOwnScope(context: Context, plan: ScopePlan, jobId: string): string | undefined {
-  const { bus } = context.host;
-  const own = ownCgroupPath(context);
-  if (!bus) return NO_SYSTEMD;
-  return bus.inOneConnection((connected) => {
-    const filters = own === undefined ? undefined : findUnitFilters(connected, own);
-    return filters ?? startScopeWith(context, connected, plan, process.pid, jobId);
-  });
+export function enterOwnScope(
+  context: Context,
+  plan: ScopePlan,
+  jobId: string,
+  entering: (scope: OwnScope) => void = () => {},
+): string | undefined {
+  const { host } = context;
+  const [hierarchy, from] = [unitsHierarchy(context), ownCgroupPath(context)];
+  if (!host.bus || !hierarchy || from === undefined) return NO_SYSTEMD;
+  const entry = { ...scopeOf(plan, hierarchy), from };
+  entering({ entry, origin: directoryOf(hierarchy, from) });
+  return enterScope(host, host.bus, entry, jobId) ?? leaveRoomForJob(context, plan, "self");
+}
+
+function scopeOf(plan: ScopePlan, { key }: Hierarchy): Scope {
+  const { manager, unit, cgroupPath } = plan;
+  return { manager, unit, properties: scopeProperties(plan), hierarchy: key, cgroupPath };
 }
 
 /** Returns the cgroup of this process in the tree of systemd's units. */
@@ -78,47 +91,39 @@ function ownCgroupPath(context: Context): string | undefined {
 }
 
 /** Starts a scope with a process in it, and moves the process beside the job's cgroup there. Returns why that failed. */
-function startScopeWith(
-  context: Context,
-  bus: Bus,
-  plan: ScopePlan,
-  pid: number,
-  jobId: string,
-): string | undefined {
+function startScopeBeside(context: Context, plan: ScopePlan, pid: number, jobId: string): string | undefined {
   const { host } = context;
   const hierarchy = unitsHierarchy(context);
-  const directory = hierarchy && directoryOf(hierarchy, plan.cgroupPath);
-  if (!hierarchy || directory === undefined) return NO_SYSTEMD;
+  if (!host.bus || !hierarchy) return NO_SYSTEMD;
   return (
-    startScope(bus, plan, pid, `ffrtmp job ${jobId}`) ??
-    awaitMove(host, pid, hierarchy.key, plan) ??
-    // Where no cgroup can be created for the job, it is in the scope itself.
-    (hierarchy.isReadOnly ? undefined : moveToKeepers(host, directory, pid))
+    startScopeWith(host, host.bus, scopeOf(plan, hierarchy), pid, jobId) ??
+    leaveRoomForJob(context, plan, pid)
   );
 }
 
-/** Waits until the process is in the scope: the answer of the bus comes earlier. */
-function awaitMove(host: Host, pid: number, key: string, plan: ScopePlan): string | undefined {
-  const { unit, cgroupPath } = plan;
-  const deadline = performance.now() + EFFECT_TIMEOUT_MS;
-  while (performance.now() < deadline) {
-    const membership = readMembership(host, pid);
-    if (membership === "gone") return `process ${pid} ended before it was in ${unit}`;
-    if (membership.get(key) === cgroupPath) return undefined;
-    Bun.sleepSync(POLL_MS);
-  }
-  return `systemd accepted ${unit}, but moved nothing into ${cgroupPath} within ${EFFECT_TIMEOUT_MS / 1000} s`;
+/** Moves the process of a scope beside the cgroup that a job gets there. Returns why that failed. */
+function leaveRoomForJob(
+  context: Context,
+  { cgroupPath }: ScopePlan,
+  pid: number | "self",
+): string | undefined {
+  const hierarchy = unitsHierarchy(context);
+  const directory = hierarchy && directoryOf(hierarchy, cgroupPath);
+  if (!hierarchy || directory === undefined) return NO_SYSTEMD;
+  // Where no cgroup can be created for the job, it is in the scope itself.
+  return hierarchy.isReadOnly ? undefined : moveToKeepers(context.host, directory, pid);
 }
 
 /** A cgroup that contains processes cannot enable memory and io for others, so what keeps a scope is beside the job. */
-function moveToKeepers({ cgroupFs }: Host, scope: string, pid: number): string | undefined {
+function moveToKeepers({ cgroupFs }: Host, scope: string, pid: number | "self"): string | undefined {
   const keepers = `${scope}/${KEEPERS_CGROUP}`;
   try {
     if (!cgroupFs.exists(keepers)) cgroupFs.mkdir(keepers);
-    cgroupFs.write(`${keepers}/cgroup.procs`, String(pid));
+    // The kernel takes 0 for the process that writes it, in each launch.
+    cgroupFs.write(`${keepers}/cgroup.procs`, pid === "self" ? "0" : String(pid));
     return undefined;
   } catch (error) {
-    return `${describeErrno(error)} moving PID ${pid} to ${keepers}`;
+    return `${describeErrno(error)} moving PID ${pid === "self" ? process.pid : pid} to ${keepers}`;
   }
 }
 
@@ -128,8 +133,7 @@ function moveToKeepers({ cgroupFs }: Host, scope: string, pid: number): string |
  */
 export function openScope(context: Context, job: Job, plan: ScopePlan): void {
   const keeper = startKeeper(job, pathInScope(context, job) ?? "");
-  const { bus } = context.host;
-  const refusal = bus ? startScopeWith(context, bus, plan, keeper.pid, job.jobId) : NO_SYSTEMD;
+  const refusal = startScopeBeside(context, plan, keeper.pid, job.jobId);
   if (refusal === undefined) return;
   dismissKeeper(job);
   throw new Refusal(

@@ -30,7 +30,7 @@ import type { RunningJob, StartingJob } from "../model/job.ts";
 import { planOwnPlace } from "../placement/beside.ts";
 import { removeCompanion } from "../placement/companion.ts";
 import { planCgroup, respectDisabled } from "../placement/jobCgroup.ts";
-import { enterOwnScope, planOwnScope } from "../placement/jobScope.ts";
+import { enterOwnScope, type OwnScope, planOwnScope } from "../placement/jobScope.ts";
 import { withdrawFromOutsiders } from "../placement/moveTree.ts";
 import { cgroupInUse, registerJob } from "../recovery/registerJob.ts";
 import { findCommand } from "./findCommand.ts";
@@ -41,6 +41,8 @@ import { spawnWorkload, type Workload, type WorkloadEnd, waitForEnd } from "./sp
 export interface LaunchObserver {
   /** The job is recorded, and nothing is changed for it yet. */
   registered(job: StartingJob): void;
+  /** This process asks systemd for the scope of the job, and enters it. */
+  entersScope(scope: OwnScope): void;
   /** The workload exists. `enters`: the cgroup that it was cloned into (v2). */
   spawned(enters: string | undefined): void;
 }
@@ -87,7 +89,8 @@ export function startWorkload(
   let outcomes: LimitOutcome[];
   let child: Bun.Subprocess;
   try {
-    const refusal = scope && enterOwnScope(context, scope, request.jobId);
+    const refusal =
+      scope && enterOwnScope(context, scope, request.jobId, (own) => request.observer?.entersScope(own));
     if (scope) cgroup = planOwnCgroup(context, request, { scope: refusal === undefined ? scope : undefined });
     if (refusal !== undefined) {
       const effect = "has no scope of its own, so it ends when the unit that started it is stopped";

@@ -3,7 +3,8 @@ import { fakeV2 } from "../../../test/support/fakeCgroups.ts";
 import type { Limits } from "../../limits/limits.ts";
 import type { Hierarchy } from "../cgroup/hierarchies.ts";
 import type { Bus, BusProperty } from "../systemdBus.ts";
-import { planScope, startScope } from "./scope.ts";
+import { startScope } from "./ownScope.ts";
+import { planScope, scopeProperties } from "./scope.ts";
 
 const UNIT = "ffrtmp-1f3a9c-job.scope";
 
@@ -102,13 +103,14 @@ test("carried limits are sent as properties of the bus", () => {
   };
   const base = plan("/system.slice/nginx.service");
   if (typeof base === "string") throw new Error(base);
-  expect(startScope(bus, { ...base, carried }, 42, "a job")).toBeUndefined();
+  const properties = scopeProperties({ ...base, carried });
+  expect(startScope(bus, { ...base, properties }, 42, "a job")).toBeUndefined();
   const [call] = started;
   expect(call?.unit).toBe(UNIT);
   expect(call?.properties).toEqual([
     ["PIDs", "au", [42]],
-    ["Slice", "s", "system.slice"],
     ["Description", "s", "a job"],
+    ["Slice", "s", "system.slice"],
     ["DelegateControllers", "as", ["cpu", "io", "memory", "pids"]],
     ["CollectMode", "s", "inactive-or-failed"],
     ["CPUQuotaPerSecUSec", "t", 500_000],

@@ -7,7 +7,7 @@ import { readNumber } from "../cgroup/file.ts";
 import { ancestorsOf, directoryOf, type Hierarchy } from "../cgroup/hierarchies.ts";
 import { cpusetResetsAffinity } from "../cgroup/v2/subtreeControl.ts";
 import type { CgroupFs } from "../cgroupFs.ts";
-import type { Bus, BusProperty, Manager } from "../systemdBus.ts";
+import type { BusProperty, Manager } from "../systemdBus.ts";
 import { parseUnitPlace, type UnitPlace, userOfManager } from "./units.ts";
 
 /** The slice for processes that are in none. */
@@ -116,21 +116,14 @@ function readCarried(fs: CgroupFs, hierarchy: Hierarchy, cgroupPath: string, sco
   return { carried, carriedSwapBytes: swaps.length === 0 ? undefined : Math.min(...swaps) };
 }
 
-/**
- * Starts a scope with one process in it. The scope is delegated: systemd changes nothing below it, neither on
- * daemon-reload nor through set-property, and an OOM kill inside does not stop the other processes. systemd removes it even
- * after a failure, so that the name is free again. Returns why systemd refused; `undefined` means only that the start is in
- * progress.
- */
-export function startScope(bus: Bus, plan: ScopePlan, pid: number, description: string): string | undefined {
-  const properties: BusProperty[] = [
-    ["PIDs", "au", [pid]],
-    ["Slice", "s", plan.slice],
-    ["Description", "s", description],
-    ["DelegateControllers", "as", plan.controllers],
+/** Returns the properties of a planned scope, as `Scope` has them. */
+export function scopeProperties(plan: ScopePlan): BusProperty[] {
+  const { slice, controllers, carried, carriedSwapBytes } = plan;
+  return [
+    ["Slice", "s", slice],
+    ["DelegateControllers", "as", controllers],
     ["CollectMode", "s", "inactive-or-failed"],
-    ...propertiesOf(plan.carried),
-    ...(plan.carriedSwapBytes === undefined ? [] : numberProperty("MemorySwapMax")(plan.carriedSwapBytes)),
+    ...propertiesOf(carried),
+    ...(carriedSwapBytes === undefined ? [] : numberProperty("MemorySwapMax")(carriedSwapBytes)),
   ];
-  return bus.startTransientUnit(plan.manager, plan.unit, properties);
 }
