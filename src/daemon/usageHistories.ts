@@ -3,7 +3,10 @@ import type { RunningJob } from "../jobs/model/job.ts";
 import { KeptFiles } from "../linux/cgroup/keptFiles.ts";
 import { decodeHistory } from "../metrics/history/encoding.ts";
 import { JobHistory, RINGS, type RingName } from "../metrics/history/jobHistory.ts";
+import type { JobUse } from "../metrics/jobUse.ts";
+import { NO_MEDIA } from "../metrics/media/mediaReader.ts";
 import { type JobSample, JobSampler } from "../metrics/sampler.ts";
+import type { Meter } from "./meter/meterClient.ts";
 import type { PostponedWork } from "./postponedWork.ts";
 
 /** The time between two readings of a job that nobody watches. */
@@ -20,6 +23,8 @@ const PART_MS = 4;
 const PAUSE_MS = 10;
 /** The histories that wait for a ledger that cannot be written: some MB. */
 const MAX_UNSAVED = 1000;
+/** A reading of the meter is not shown any more after this many intervals. */
+const MAX_READING_AGE = 3;
 
 interface Observed {
   job: RunningJob;
@@ -30,7 +35,7 @@ interface Observed {
   nextSaveMs: number;
 }
 
-type HistoriesContext = Context & { postponed: Pick<PostponedWork, "attempt"> };
+type HistoriesContext = Context & { postponed: Pick<PostponedWork, "attempt">; meter: Meter };
 
 /**
  * Reads every observed job again and again, and keeps what it used during its life. The ledger gets that every few minutes
@@ -66,6 +71,7 @@ export class UsageHistories {
     this.#sampler = new JobSampler(context, {
       detailsEveryMs: DETAILS_MS - intervalMs / 2,
       files: new KeptFiles(),
+      devices: context.meter,
     });
   }
 
@@ -79,6 +85,19 @@ export class UsageHistories {
   /** Returns the last sample of each job, at most one interval old. Measures nothing. */
   samples(): JobSample[] {
     return [...this.#observed.values()].flatMap(({ sample }) => sample ?? []);
+  }
+
+  /**
+   * Returns what each job uses, as it was read last: at most one interval ago. Measures nothing. The network and the media
+   * time, which the meter reads, are unknown where it does not answer.
+   */
+  uses(): JobUse[] {
+    const maxAgeMs = MAX_READING_AGE * this.#intervalMs;
+    return this.samples().map((sample) => {
+      const { network = null, media = NO_MEDIA } =
+        this.#context.meter.readingOf(sample.job.key, maxAgeMs) ?? {};
+      return { ...sample, network, media };
+    });
   }
 
   /** Returns what an observed job has used, each ring in the stored form and Base64; empty before there is a point. */
@@ -169,6 +188,7 @@ export class UsageHistories {
 
   #readDue(observed: Observed): void {
     this.#read(observed);
+    this.#askMeter(observed);
     const nowMs = performance.now();
     if (observed.nextSaveMs > nowMs) return;
     this.#save(observed);
@@ -183,6 +203,11 @@ export class UsageHistories {
     this.#observed.set(job.key, observed);
     this.#jobsInSlice[slice] = (this.#jobsInSlice[slice] ?? 0) + 1;
     this.#read(observed);
+    this.#askMeter(observed);
+  }
+
+  #askMeter({ job: { key }, sample }: Observed): void {
+    if (sample !== undefined) this.#context.meter.ask({ key, pids: sample.details.pids });
   }
 
   #drop(observed: Observed): void {
@@ -190,6 +215,7 @@ export class UsageHistories {
     this.#save(observed);
     this.#observed.delete(key);
     this.#sampler.forget(key);
+    this.#context.meter.forget(key);
     this.#jobsInSlice[observed.slice] = (this.#jobsInSlice[observed.slice] ?? 1) - 1;
   }
 

@@ -34,7 +34,7 @@ export function openWeb(
         if (running === undefined) return undefined;
         return [
           ...metrics.families(running.status(), running.jobs()),
-          ...jobFamilies(running.samples(), maxJobs),
+          ...jobFamilies(running.uses(), maxJobs),
         ];
       },
     },
