@@ -76,6 +76,11 @@ export class JobTracker {
     return this.#histories.uses();
   }
 
+  /** See `UsageHistories.keepFresh`. */
+  keepFresh(forMs?: number): void {
+    this.#histories.keepFresh(forMs);
+  }
+
   /** Returns what an observed job has used until now. */
   usageOf(key: string) {
     return this.#histories.ringsOf(key);
