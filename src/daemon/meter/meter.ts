@@ -25,8 +25,8 @@ export async function runMeter({ probe }: { probe?: boolean }): Promise<number> 
 
   async function answer({ jobs, forgotten }: MeterRequest): Promise<MeterAnswer> {
     for (const reader of [network, media]) reader.forget(forgotten);
-    devices.request();
-    const [networks, medias] = await Promise.all([network.read(jobs), media.read(jobs)]);
+    const reads = [network.read(jobs), media.read(jobs), devices.request()] as const;
+    const [networks, medias] = await Promise.all(reads);
     return {
       readings: jobs.map(({ key }) => ({
         key,
