@@ -99,6 +99,13 @@ export function mergeRow(row: Row, next: Row): void {
   }
 }
 
+/** Returns whether a count is known in a point and unknown in the one before it, so that it is unknown in both together. */
+export function knowsMore(row: Row, before: Row): boolean {
+  for (let column = 2; column < FIRST_GAUGE; column++)
+    if (Number.isNaN(before[column]) && !Number.isNaN(row[column])) return true;
+  return false;
+}
+
 /** Merges points to at most `count` of about the same length in time. */
 export function resample(points: readonly Point[], count: number): Point[] {
   const [first, last] = [points[0], points.at(-1)];

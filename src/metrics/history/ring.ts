@@ -1,8 +1,10 @@
-import { END, emptyRow, mergeRow, type Point, pointOf, type Row, rowOf, START } from "./points.ts";
+import { END, emptyRow, knowsMore, mergeRow, type Point, pointOf, type Row, rowOf, START } from "./points.ts";
 import { Rows } from "./rows.ts";
 
 /** The points of every ring. */
 const CAPACITY = 360;
+/** Connections are seen at once, media time when the job reports it. */
+const MAX_FIRST = 3;
 
 /** Of the ring that adds a point. */
 const lastRow = emptyRow();
@@ -64,8 +66,12 @@ export class Ring {
     this.#rows.push(row);
   }
 
-  /** Of the two lengths that the last point can have, the nearer one to the wanted length: timers are not exact. */
+  /**
+   * Of the two lengths that the last point can have, the nearer one to the wanted length: timers are not exact. The first
+   * points end where what is unknown at the start of a job becomes known.
+   */
   #hasRoom(last: Row, added: Row): boolean {
+    if (this.#rows.length <= MAX_FIRST && knowsMore(added, last)) return false;
     const lengthOf = (row: Row) => (row[END] as number) - (row[START] as number);
     return lengthOf(last) + Math.min(lengthOf(added), this.#pointMs) / 2 <= this.#pointMs;
   }
