@@ -29,7 +29,10 @@ process.on("unhandledRejection", (error) => void fail(error));
 try {
   resetIgnoredSigchld();
   if (process.argv[2] === "run") await run();
-  else await runProgram();
+  else {
+    if (process.argv[2] === "meter") (await import("./daemon/meter/wait.ts")).waitForFirstRequest();
+    await runProgram();
+  }
 } catch (error) {
   await fail(error);
 }

@@ -9,10 +9,11 @@ import type { DroppedExecs } from "../linux/events/execFilter.ts";
 import type { OnEvents, ProcessEvent, ProcessEvents } from "../linux/events/processEvents.ts";
 import { ProcessScan } from "../linux/events/processScan.ts";
 import { listPids } from "../linux/proc/table.ts";
-import type { JobSample } from "../metrics/sampler.ts";
+import type { JobUse } from "../metrics/jobUse.ts";
 import { commNamesOf, execNamesOf } from "../policy/commNames.ts";
 import { totalOf } from "../policy/policy.ts";
 import { listPolicyChanges } from "../policy/policyChanges.ts";
+import type { DeviceReading } from "../sys/nvml.ts";
 import type { Peer } from "../sys/unixSocket.ts";
 import { type ControlAnswer, type ControlRequest, ControlSocket } from "./controlSocket.ts";
 import { type DaemonContext, scanIntervalOf } from "./daemonContext.ts";
@@ -66,7 +67,12 @@ export class WatchDaemon {
     });
     const onUnobservedEnd = (job: OpenJob, result: JobResult) =>
       given.bus.emit({ kind: "job-ended", job, result });
-    const context = { ...given, postponed, onUnobservedEnd, hookRunner: () => given.endHook.runnerPid };
+    const context = {
+      ...given,
+      postponed,
+      onUnobservedEnd,
+      helpers: () => [given.endHook.runnerPid, given.meter.pid],
+    };
     // Listen before the first scan and queue events until then, so that no exec is missed.
     const queued: ProcessEvent[] = [];
     let daemon: WatchDaemon | undefined;
@@ -200,6 +206,7 @@ export class WatchDaemon {
     this.#context.slowReader.stop();
     this.#tracker.releaseAll(cause);
     // After the last ends are recorded, for which it runs too.
+    this.#context.meter.stop();
     await this.#context.endHook.stop();
     this.#statistics.write(host.now());
     bus.emit({ kind: "daemon-stopped", counts: this.#statistics.counts() });
@@ -224,9 +231,27 @@ export class WatchDaemon {
     return this.#tracker.observer.jobs().values();
   }
 
-  /** Returns what each observed job used when it was read last, at most 10 s ago. */
-  samples(): JobSample[] {
-    return this.#tracker.samples();
+  /** Returns what each observed job uses, as it was read last: at most 10 s ago, see `keepFresh`. Measures nothing. */
+  uses(): JobUse[] {
+    return this.#tracker.uses();
+  }
+
+  /** Returns the same of the jobs that have ended in the last 5 minutes, as they were read last, the latest last. */
+  endedUses(): JobUse[] {
+    return this.#tracker.endedUses();
+  }
+
+  /** Returns the machine's NVIDIA devices, as they were read last. Empty without a driver, and while there is no job. */
+  devices(): readonly DeviceReading[] {
+    return this.#context.meter.devices() ?? [];
+  }
+
+  /**
+   * Reads all jobs each second for the next 5 s, or this long, so that `uses` is at most a second old. Call it again and
+   * again for as long as a viewer looks.
+   */
+  keepFresh(forMs?: number): void {
+    this.#tracker.keepFresh(forMs);
   }
 
   /** Returns the state of this daemon now. */

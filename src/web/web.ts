@@ -2,9 +2,13 @@ import type { WatchDaemon } from "../daemon/daemon.ts";
 import type { DaemonEvents } from "../daemon/events.ts";
 import { Refusal } from "../jobs/errors.ts";
 import { DaemonMetrics } from "./daemonMetrics.ts";
+import { gpuFamilies } from "./gpuMetrics.ts";
 import { jobFamilies } from "./jobMetrics.ts";
 import { LISTEN_ADDRESS, parseListenAddress } from "./listenAddress.ts";
 import { startWebServer, type WebOptions, type WebServer } from "./server.ts";
+
+/** Scrapes more often than that get values that are read more often. */
+const FREQUENT_SCRAPE_MS = 9500;
 
 /**
  * Starts to show a daemon over HTTP. Call it before the daemon starts, whose events are counted. Until `daemon` returns it,
@@ -26,15 +30,21 @@ export function openWeb(
   if (listen === undefined)
     throw new Refusal(`--listen ${text} is not an address`, `expected: ${LISTEN_ADDRESS}`);
   const metrics = new DaemonMetrics(bus, Date.now());
+  let scrapedMs = Number.NEGATIVE_INFINITY;
   return startWebServer(
     { ...files, listen },
     {
       metrics() {
         const running = daemon();
         if (running === undefined) return undefined;
+        const intervalMs = performance.now() - scrapedMs;
+        scrapedMs = performance.now();
+        // Until the next scrape, which can be late.
+        if (intervalMs < FREQUENT_SCRAPE_MS) running.keepFresh(2 * intervalMs);
         return [
           ...metrics.families(running.status(), running.jobs()),
-          ...jobFamilies(running.samples(), maxJobs),
+          ...jobFamilies(running.uses(), running.endedUses(), maxJobs),
+          ...gpuFamilies(running.devices()),
         ];
       },
     },

@@ -14,8 +14,9 @@ import {
 import { findSource, type MediaSource, SOURCES, type Source } from "./sources.ts";
 import { type Speed, SpeedMeter } from "./speed.ts";
 
-/** How long a source is used before a better one is looked for. */
+/** How long a source is used before a better one is looked for. A job opens its files in its first seconds. */
 const FIND_INTERVAL_MS = 10_000;
+const FIRST_FIND_INTERVAL_MS = 1000;
 /** The processes of a job that are searched for sources. */
 const MAX_PROCESSES = 32;
 /** A job whose media time has not changed for this long is stuck. */
@@ -37,6 +38,9 @@ export interface JobMedia {
   readonly source: MediaSource;
   /** Media time that the job has processed. */
   readonly mediaSeconds: number | null;
+  /** Video frames that ffmpeg has put out, and that it has dropped, where it reports them. */
+  readonly frames: number | null;
+  readonly droppedFrames: number | null;
   /** Media time of the whole. `null` where there is no end, too. */
   readonly lengthSeconds: number | null;
   /** 0 to 99: the rest is the end of the process. */
@@ -52,6 +56,8 @@ export interface JobMedia {
 export const NO_MEDIA: JobMedia = {
   source: "none",
   mediaSeconds: null,
+  frames: null,
+  droppedFrames: null,
   lengthSeconds: null,
   percent: null,
   isEstimate: false,
@@ -71,6 +77,8 @@ interface Reading {
   /** Media time for the speed, from any zero. */
   readonly seconds: number | null;
   readonly mediaSeconds: number | null;
+  readonly frames?: number | undefined;
+  readonly droppedFrames?: number | undefined;
   readonly atBootMs: number;
   readonly lengthSeconds: number | null;
   readonly percent: number | null;
@@ -85,12 +93,18 @@ const AT_START = { bytes: 0, changedBootMs: 0, rises: 0, hasWrapped: false };
 class Known {
   source: Source | undefined;
   foundAtMs = Number.NEGATIVE_INFINITY;
+  /** When it was read first. */
+  readonly seenAtMs: number;
   readonly meter = new SpeedMeter();
   /** The last report: when it was written, and the longest time between two of them. */
   report: { writtenBootMs: number; intervalMs: number } | undefined;
   playlist: { last: Playlist; seconds: number; isWhole: boolean } | undefined;
   /** The position in the input, how often in a row it has risen, and whether it went back to the start. */
   position = AT_START;
+
+  constructor(seenAtMs: number) {
+    this.seenAtMs = seenAtMs;
+  }
 }
 
 /**
@@ -101,7 +115,7 @@ export class MediaReader {
   readonly #host: Host;
   readonly #slow: SlowReader;
   readonly #lengths: Lengths;
-  #known = new Map<string, Known>();
+  readonly #known = new Map<string, Known>();
 
   constructor(host: Host, { probes }: { probes: boolean }) {
     this.#host = host;
@@ -109,14 +123,22 @@ export class MediaReader {
     this.#lengths = new Lengths(this.#slow, probes ? new FileMaps() : undefined);
   }
 
-  /** Reads these jobs, and forgets all others. */
+  /** Reads these jobs, and keeps what is known of the others. */
   async read(jobs: readonly MediaSubject[]): Promise<Map<string, JobMedia>> {
-    const known = new Map(jobs.map(({ key }) => [key, this.#known.get(key) ?? new Known()]));
-    this.#known = known;
-    const read = jobs.map(
-      async (job) => [job.key, await this.#readJob(job, known.get(job.key) as Known)] as const,
-    );
+    const read = jobs.map(async (job) => {
+      const own = this.#known.get(job.key) ?? new Known(this.#host.bootNow());
+      this.#known.set(job.key, own);
+      return [job.key, await this.#readJob(job, own)] as const;
+    });
     return new Map(await Promise.all(read));
+  }
+
+  forget(keys: Iterable<string>): void {
+    for (const key of keys) this.#known.delete(key);
+  }
+
+  forgetExcept(keys: ReadonlySet<string>): void {
+    this.forget([...this.#known.keys()].filter((key) => !keys.has(key)));
   }
 
   /** Resolves when the files are mapped that the last reading asked for. */
@@ -129,7 +151,10 @@ export class MediaReader {
   }
 
   async #readJob(job: MediaSubject, own: Known): Promise<JobMedia> {
-    if (this.#host.bootNow() - own.foundAtMs >= FIND_INTERVAL_MS) await this.#find(job, own);
+    const nowMs = this.#host.bootNow();
+    const isYoung = own.source === undefined && nowMs - own.seenAtMs < FIND_INTERVAL_MS;
+    if (nowMs - own.foundAtMs >= (isYoung ? FIRST_FIND_INTERVAL_MS : FIND_INTERVAL_MS))
+      await this.#find(job, own);
     let reading = own.source && (await this.#readSource(own, own.source));
     if (own.source && reading === undefined) {
       await this.#find(job, own);
@@ -147,6 +172,8 @@ export class MediaReader {
     return {
       source: own.source.kind,
       mediaSeconds,
+      frames: reading.frames ?? null,
+      droppedFrames: reading.droppedFrames ?? null,
       lengthSeconds,
       percent: reading.percent === null ? null : Math.min(MAX_PERCENT, reading.percent),
       isEstimate,
@@ -189,10 +216,12 @@ export class MediaReader {
 
   #readReport(own: Known, source: Source, file: FileText, report: Report): Reading {
     const lengthSeconds = report.lengthSeconds ?? this.#lengths.lengthOf(source) ?? null;
-    const { mediaSeconds, isAtEnd } = report;
+    const { mediaSeconds, frames, droppedFrames, isAtEnd } = report;
     return {
       seconds: mediaSeconds,
       mediaSeconds,
+      frames,
+      droppedFrames,
       atBootMs: this.#timeOf(own, this.#bootTimeOf(file), MIN_REPORT_INTERVAL_MS),
       lengthSeconds,
       percent: lengthSeconds ? Math.min(100, (100 * mediaSeconds) / lengthSeconds) : null,

@@ -17,8 +17,9 @@ import {
 } from "./inetDiag.ts";
 import { NamespaceSockets, networkNamespaceOf } from "./namespaceSockets.ts";
 
-/** How long the list of a job's sockets is used before its descriptors are read again. */
+/** How long the list of a job's sockets is used before its descriptors are read again. A job connects in its first seconds. */
 const LIST_INTERVAL_MS = 10_000;
+const FIRST_LIST_INTERVAL_MS = 1000;
 
 /** The TCP connections of a job at one time, and the bytes of its own devices. `null` is unknown. */
 export interface JobNetwork {
@@ -34,6 +35,8 @@ export interface JobNetwork {
   readonly sendBacklogSeconds: number | null;
   /** Bytes that have arrived and that the job has not read. */
   readonly receiveBacklogBytes: number;
+  /** The time in which receivers' windows held the sending back, of all connections that were seen together. */
+  readonly windowLimitedUsec: number | null;
   /** The part of the time in which a receiver's window held the sending back, 0 to 100; of the connection with the most. */
   readonly windowLimitedPercent: number | null;
   /** Since the reading before. */
@@ -60,11 +63,18 @@ class Known {
   /** By the text of the descriptor. `undefined`: no TCP connection, or not one yet. */
   sockets = new Map<string, Connection | undefined>();
   listedAtMs = Number.NEGATIVE_INFINITY;
+  /** When it was read first. */
+  readonly seenAtMs: number;
   /** The namespace that this job has alone, and a process in it. */
   alone: { namespace: string; pid: number } | undefined;
   totals: ByteCounts = { sent: 0, received: 0, retransmitted: 0 };
+  windowLimitedUsec: number | null = 0;
   devices: DeviceBytes | null = null;
   readAtMs: number | undefined;
+
+  constructor(seenAtMs: number) {
+    this.seenAtMs = seenAtMs;
+  }
 
   get namespaces(): string[] {
     return [...this.sockets.values()].flatMap((connection) => connection?.namespace ?? []);
@@ -79,28 +89,39 @@ class Known {
 export class NetworkReader {
   readonly #host: Host;
   readonly #sockets: NamespaceSockets;
-  #known = new Map<string, Known>();
+  readonly #known = new Map<string, Known>();
 
   constructor(host: Host) {
     this.#host = host;
     this.#sockets = new NamespaceSockets(host);
   }
 
-  /** Reads these jobs, and forgets all others. A job whose connections are not visible is missing in the answer. */
+  /** Reads these jobs, and keeps the counters of the others. A job whose connections are not visible is missing in the answer. */
   async read(jobs: readonly NetworkSubject[]): Promise<Map<string, JobNetwork>> {
     const lists: Lists = new Map();
-    const known = new Map<string, Known>();
     const found = new Map<string, JobNetwork>();
     for (const job of jobs) {
-      const own = this.#known.get(job.key) ?? new Known();
-      const isListed = this.#host.bootNow() - own.listedAtMs < LIST_INTERVAL_MS;
-      if (!isListed && !(await this.#list(job, own, lists))) continue;
-      known.set(job.key, own);
+      const nowMs = this.#host.bootNow();
+      const own = this.#known.get(job.key) ?? new Known(nowMs);
+      const isYoung = nowMs - own.seenAtMs < LIST_INTERVAL_MS;
+      const isListed = nowMs - own.listedAtMs < (isYoung ? FIRST_LIST_INTERVAL_MS : LIST_INTERVAL_MS);
+      if (!isListed && !(await this.#list(job, own, lists))) {
+        this.#known.delete(job.key);
+        continue;
+      }
+      this.#known.set(job.key, own);
       found.set(job.key, this.#readJob(own));
     }
-    this.#known = known;
-    this.#sockets.closeExcept(new Set([...known.values()].flatMap(({ namespaces }) => namespaces)));
+    this.#sockets.closeExcept(new Set([...this.#known.values()].flatMap(({ namespaces }) => namespaces)));
     return found;
+  }
+
+  forget(keys: Iterable<string>): void {
+    for (const key of keys) this.#known.delete(key);
+  }
+
+  forgetExcept(keys: ReadonlySet<string>): void {
+    this.forget([...this.#known.keys()].filter((key) => !keys.has(key)));
   }
 
   close(): void {
@@ -164,6 +185,10 @@ export class NetworkReader {
     }
     for (const kind of ["sent", "received", "retransmitted"] as const)
       own.totals[kind] = add([own.totals[kind], ...readings.map(({ increase }) => increase[kind])]);
+    own.windowLimitedUsec = add([
+      own.windowLimitedUsec,
+      ...readings.map(({ windowLimitedUsec }) => windowLimitedUsec),
+    ]);
     const { alone, devices: earlier, readAtMs } = own;
     const isStillThere = alone && networkNamespaceOf(this.#host, alone.pid) === alone.namespace;
     const devices = (isStillThere && readDevices(this.#host, alone.pid)) || null;
@@ -183,6 +208,7 @@ export class NetworkReader {
       sendBacklogBytes: add(readings.map(({ sendQueueBytes }) => sendQueueBytes)) ?? 0,
       sendBacklogSeconds: largest(readings.map(({ backlogSeconds }) => backlogSeconds)),
       receiveBacklogBytes: add(readings.map(({ receiveQueueBytes }) => receiveQueueBytes)) ?? 0,
+      windowLimitedUsec: own.windowLimitedUsec,
       windowLimitedPercent: largest(known.map(({ windowLimitedPercent }) => windowLimitedPercent)),
       rates:
         elapsedMs <= 0

@@ -1,0 +1,54 @@
+import { writeSync } from "node:fs";
+import { realHost } from "../../linux/host.ts";
+import { MediaReader, NO_MEDIA } from "../../metrics/media/mediaReader.ts";
+import { NetworkReader } from "../../metrics/network/networkReader.ts";
+import { ownDevices } from "../../metrics/sampler.ts";
+import { installSignalFilter } from "../../sys/seccomp.ts";
+import { setHelperPriority } from "../helperPriority.ts";
+import type { MeterAnswer, MeterRequest } from "./protocol.ts";
+import { startAgain } from "./wait.ts";
+
+/**
+ * A process of its own beside `watch`, which reads what the daemon gives up the right to read, or what can delay a reader:
+ * connections in other network namespaces, media files by ffprobe, and GPUs. It answers the daemon's requests, one after
+ * the other, and ends with the daemon: its input ends then.
+ */
+export async function runMeter({ probe }: { probe?: boolean }): Promise<number> {
+  setHelperPriority(0);
+  const filter = installSignalFilter("meter");
+  const host = realHost();
+  const network = new NetworkReader(host);
+  const media = new MediaReader(host, { probes: probe !== false });
+  const warnings =
+    filter.outcome === "applied" ? [] : [`cannot install the signal filter of the meter (${filter.reason})`];
+  const devices = ownDevices({ host, warn: (message) => void warnings.push(message) });
+
+  async function answer({ jobs, forgotten }: MeterRequest): Promise<MeterAnswer> {
+    for (const reader of [network, media]) reader.forget(forgotten);
+    const reads = [network.read(jobs), media.read(jobs), devices.request()] as const;
+    const [networks, medias] = await Promise.all(reads);
+    return {
+      readings: jobs.map(({ key }) => ({
+        key,
+        network: networks.get(key) ?? null,
+        media: medias.get(key) ?? NO_MEDIA,
+      })),
+      devices: devices.latest() ?? null,
+      warnings: warnings.splice(0),
+    };
+  }
+
+  for await (const line of console) {
+    // The end of the input, also in the middle of a line when the daemon is killed.
+    if (!line.endsWith("}")) continue;
+    try {
+      const request = JSON.parse(line) as MeterRequest;
+      if (request.isLast) startAgain();
+      writeSync(1, `${JSON.stringify(await answer(request))}\n`);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "EPIPE") break;
+      throw error;
+    }
+  }
+  return 0;
+}
