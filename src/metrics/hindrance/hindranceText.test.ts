@@ -37,6 +37,10 @@ test.each([
     text("own_limit", { neededCores: 1.02 }),
     "held back by its own CPU quota for 3m10s; raise it to about 1.0 core",
   ],
+  [
+    text("own_limit", { neededCores: 0.142 }),
+    "held back by its own CPU quota for 3m10s; raise it to about 0.14 cores",
+  ],
   [text("own_limit"), "held back by its own CPU quota for 3m10s"],
   [
     text("own_limit", { neededCores: 2.4, limit: { name: "cpu.max", of: "tenant" } }),

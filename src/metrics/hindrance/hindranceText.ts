@@ -56,9 +56,9 @@ function moreThanThereIs({ neededCores, evidence: { availableCores } }: Hindranc
     : undefined;
 }
 
-/** Returns `2.4 cores`. */
+/** Returns `2.4 cores`, and below one `0.14 cores`. */
 export function coresText(cores: number): string {
-  const text = cores.toFixed(1);
+  const text = cores.toFixed(cores < 0.95 ? 2 : 1);
   return `${text} ${text === "1.0" ? "core" : "cores"}`;
 }
 
