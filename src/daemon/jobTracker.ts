@@ -15,6 +15,7 @@ import type { JobUse } from "../metrics/jobUse.ts";
 import { closeFd } from "../sys/descriptor.ts";
 import type { ControlAnswer } from "./controlSocket.ts";
 import type { DaemonContext } from "./daemonContext.ts";
+import { reportHindrance } from "./hindranceEvents.ts";
 import { LingeringJobs } from "./lingeringJobs.ts";
 import { UsageHistories } from "./usageHistories.ts";
 
@@ -58,7 +59,9 @@ export class JobTracker {
     this.#lastEventId = context.ledger.returnedAfter(0).last;
     this.observer = new JobObserver(context, events, (end) => this.#postponeEnd(end));
     this.lingeringJobs = new LingeringJobs(context);
-    this.#histories = new UsageHistories(context, () => this.observer.jobs());
+    this.#histories = new UsageHistories(context, () => this.observer.jobs(), undefined, {
+      onHindrance: (job, change) => reportHindrance(context, job, change),
+    });
     this.#ledgerWatch = watchLedgerFile(context.ledger.path, () =>
       context.postponed.attempt(() => this.#syncWithLedger()),
     );

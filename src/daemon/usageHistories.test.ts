@@ -146,7 +146,7 @@ limitsTest("a live job that falls behind is read often, and the others are not",
     mediaSeconds: 9,
     speed: { factor: 0.8, overMs: 15_000 },
   } as const;
-  const meter = countingMeter({ [slow.key]: { network: null, media } });
+  const meter = countingMeter({ [slow.key]: { network: null, media, pace: null } });
   const histories = startSeldom(context, [slow, other], meter);
   await until("the slow job is read often", () => (meter.asked.get(slow.key) ?? 0) >= 5);
   expect(meter.asked.get(other.key)).toBe(1);

@@ -1,5 +1,5 @@
 import type { JobGpu } from "../metrics/gpu/gpuUse.ts";
-import type { Hindrance } from "../metrics/hindrance/hindrance.ts";
+import { type Hindrance, limitText } from "../metrics/hindrance/hindrance.ts";
 import { hindranceText } from "../metrics/hindrance/hindranceText.ts";
 import type { JobMemory } from "../metrics/jobReading.ts";
 import type { JobUse } from "../metrics/jobUse.ts";
@@ -135,7 +135,7 @@ export function mediaJson(media: JobMedia) {
   };
 }
 
-function hindranceJson(hindrance: Hindrance | null) {
+export function hindranceJson(hindrance: Hindrance | null) {
   if (hindrance === null) return null;
   const { evidence, limit } = hindrance;
   return {
@@ -145,7 +145,7 @@ function hindranceJson(hindrance: Hindrance | null) {
     duration_seconds: rounded(hindrance.forMs / 1000),
     live: hindrance.isLive,
     needed_cores: rounded(hindrance.neededCores),
-    limit: limit === null ? null : limit.of === "tenant" ? `tenant:${limit.name}` : limit.name,
+    limit: limitText(limit),
     evidence: {
       speed: rounded(evidence.speed),
       target_speed: evidence.targetSpeed,

@@ -12,6 +12,7 @@ import {
   text,
   time,
 } from "../jobs/jsonSchemas.ts";
+import { VERDICTS } from "../jobs/model/hindered.ts";
 import { LIMIT_NAMES } from "../limits/table.ts";
 
 /** The keys of the present memory of one job. */
@@ -177,10 +178,7 @@ const percentOrUnknown = (what: string) => described(z.number().nullable(), `${w
 
 const hindrance = z
   .strictObject({
-    verdict: described(
-      z.enum(["receiver", "own_limit", "memory", "io", "gpu", "neighbours", "source", "itself"]),
-      "the cause",
-    ),
+    verdict: described(z.enum(VERDICTS), "the cause: see [observing.md](observing.md#what-holds-a-job-back)"),
     text: described(z.string(), "the same in words, for people: it can change with each release"),
     since: described(z.iso.datetime(), "when it began; it is said 30 seconds later. ISO 8601 in UTC"),
     duration_seconds: described(z.number(), "from then to the last sample that showed it"),

@@ -3,7 +3,8 @@ import type { OpenJob } from "../jobs/model/job.ts";
 import { SlowReader } from "../linux/proc/slowFacts/slowReader.ts";
 import type { DeviceReading } from "../sys/nvml.ts";
 import type { Hindrance } from "./hindrance/hindrance.ts";
-import { HindranceReader } from "./hindrance/hindranceReader.ts";
+import { HindranceJudge } from "./hindrance/hindranceJudge.ts";
+import { PaceReader } from "./hindrance/paceReader.ts";
 import type { MeasuredUse } from "./measuredUse.ts";
 import { MediaReader, NO_MEDIA } from "./media/mediaReader.ts";
 import { NetworkReader } from "./network/networkReader.ts";
@@ -20,7 +21,8 @@ export class JobUseReader {
   readonly #sampler: JobSampler;
   readonly #network: NetworkReader;
   readonly #media: MediaReader;
-  readonly #hindrances: HindranceReader;
+  readonly #paces: PaceReader;
+  readonly #judge: HindranceJudge;
 
   /** `probes`: lets ffprobe map the input files of jobs. */
   constructor(context: Context, { probes }: { probes: boolean }) {
@@ -28,7 +30,8 @@ export class JobUseReader {
     this.#network = new NetworkReader(context.host);
     const slow = new SlowReader(context.host);
     this.#media = new MediaReader(context.host, { probes, slow });
-    this.#hindrances = new HindranceReader(context.host, slow);
+    this.#paces = new PaceReader(context.host, slow);
+    this.#judge = new HindranceJudge(context.host);
   }
 
   /** Measures these jobs, and forgets all others. Rates are those since the call before. */
@@ -36,15 +39,22 @@ export class JobUseReader {
     const samples = this.#sampler.sample(jobs);
     const subjects = samples.map(({ job, now }) => ({ key: job.key, pids: now.details.pids }));
     const keys = new Set(subjects.map(({ key }) => key));
-    for (const reader of [this.#network, this.#media]) reader.forgetExcept(keys);
-    const [networks, medias] = await Promise.all([this.#network.read(subjects), this.#media.read(subjects)]);
-    const uses = samples.map((sample) => ({
-      ...sample,
-      network: networks.get(sample.job.key) ?? null,
-      media: medias.get(sample.job.key) ?? NO_MEDIA,
-    }));
-    const hindrances = await this.#hindrances.read(uses, this.devices());
-    return uses.map((use) => ({ ...use, hindrance: hindrances.get(use.job.key) ?? null }));
+    for (const reader of [this.#network, this.#media, this.#paces, this.#judge]) reader.forgetExcept(keys);
+    const [networks, medias, paces] = await Promise.all([
+      this.#network.read(subjects),
+      this.#media.read(subjects),
+      this.#paces.read(subjects),
+    ]);
+    return samples.map((sample) => {
+      const { key } = sample.job;
+      const read = {
+        network: networks.get(key) ?? null,
+        media: medias.get(key) ?? NO_MEDIA,
+        pace: paces.get(key) ?? null,
+      };
+      const use = { ...sample, ...read };
+      return { ...use, hindrance: this.#judge.judge(use, this.devices()) };
+    });
   }
 
   /** Returns the machine's NVIDIA devices as `measure` read them last. Empty without a driver, or in another pid namespace. */

@@ -23,7 +23,7 @@ export interface Meter extends DeviceSource {
   ask(subject: MeterSubject): void;
   forget(key: string): void;
   /** Returns the answer to the last question about a job; `undefined`: there is none, or the next one is late. */
-  readingOf(key: string): Pick<JobUse, "network" | "media"> | undefined;
+  readingOf(key: string): Pick<JobUse, "network" | "media" | "pace"> | undefined;
   stop(): void;
 }
 

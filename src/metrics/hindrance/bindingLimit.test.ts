@@ -14,7 +14,7 @@ const applied = (limit: LimitOutcome["limit"], of?: "tenant"): LimitOutcome => (
 });
 const use = (job: Partial<RunningJob>, different: Partial<MeasuredUse> = {}): MeasuredUse => ({
   ...someSample(someJob(job), {}),
-  ...{ network: null, media: NO_MEDIA },
+  ...{ network: null, media: NO_MEDIA, pace: null },
   ...different,
 });
 const throttled = (throttledPercent: number, tenantThrottledPercent: number) =>

@@ -1,9 +1,10 @@
 import { limitsInForce } from "../../jobs/job.ts";
+import type { Verdict } from "../../jobs/model/hindered.ts";
 import { isInForce } from "../../limits/outcome.ts";
 import type { CgroupLimitName } from "../../limits/table.ts";
 import type { MeasuredUse } from "../measuredUse.ts";
 import type { BindingLimit } from "./hindrance.ts";
-import type { Evidence, Verdict } from "./judge.ts";
+import type { Evidence } from "./judge.ts";
 
 /** A job that uses this part of a limit is at it: the kernel reclaims and delays a little below. */
 const AT_LIMIT = 0.9;

@@ -1,4 +1,5 @@
-import type { Evidence, Verdict } from "./judge.ts";
+import type { Verdict } from "../../jobs/model/hindered.ts";
+import type { Evidence } from "./judge.ts";
 
 /** What holds a job back, since when, and how that is known. */
 export interface Hindrance {
@@ -21,4 +22,10 @@ export interface BindingLimit {
   readonly name: "cpu.max" | "memory.high" | "memory.max" | "io.max";
   /** `tenant`: the total of all jobs of its tenant. */
   readonly of: "job" | "tenant";
+}
+
+/** Returns `cpu.max`, `tenant:cpu.max`, … */
+export function limitText(limit: BindingLimit | null): string | null {
+  if (limit === null) return null;
+  return limit.of === "tenant" ? `tenant:${limit.name}` : limit.name;
 }

@@ -1,6 +1,6 @@
 import { formatDuration } from "../../jobs/duration.ts";
+import type { Verdict } from "../../jobs/model/hindered.ts";
 import type { Hindrance } from "./hindrance.ts";
-import type { Verdict } from "./judge.ts";
 
 /** The verdicts in one or two words, for a column. */
 export const SHORT_TEXTS: Readonly<Record<Verdict, string>> = {

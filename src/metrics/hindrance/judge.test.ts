@@ -1,6 +1,7 @@
 import { describe, expect, it } from "bun:test";
 import fc from "fast-check";
-import { type Evidence, isSlow, judge, neededCores, VERDICTS } from "./judge.ts";
+import { VERDICTS } from "../../jobs/model/hindered.ts";
+import { type Evidence, isSlow, judge, neededCores } from "./judge.ts";
 
 /** A live encoder that keeps its speed on an idle machine with four CPUs. */
 const FREE: Evidence = {

@@ -1,15 +1,4 @@
-/** The causes that can hold a job back, in the order in which they are looked for. */
-export const VERDICTS = [
-  "receiver",
-  "own_limit",
-  "memory",
-  "io",
-  "gpu",
-  "neighbours",
-  "source",
-  "itself",
-] as const;
-export type Verdict = (typeof VERDICTS)[number];
+import { VERDICTS, type Verdict } from "../../jobs/model/hindered.ts";
 
 /** What is known of a job over the last 15 s. `null` is unknown, and is never evidence. */
 export interface Evidence {

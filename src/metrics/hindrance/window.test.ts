@@ -22,7 +22,7 @@ const QUIET: JobNetwork = {
   devices: null,
 };
 
-interface At extends Partial<Pick<Measured, "pace" | "devices">> {
+interface At extends Partial<Pick<Measured, "devices"> & Pick<MeasuredUse, "pace">> {
   second: number;
   counters?: Partial<Counters>;
   network?: Partial<JobNetwork> | null;
@@ -60,10 +60,10 @@ function measured({ second, network = {}, devices = [], busyTicks = 0, ...rest }
       now,
       network: network === null ? null : { ...QUIET, ...network },
       media: { ...NO_MEDIA, ...media },
+      pace: "pace" in rest ? rest.pace : LIVE,
     },
     machine: { ...machine, cpuWaitPercent: null, memoryWaitPercent: null },
     devices,
-    pace: "pace" in rest ? rest.pace : LIVE,
   };
 }
 
@@ -114,7 +114,7 @@ describe("the evidence", () => {
   it("has no speed of a job that is finishing, and no pace of a hidden command line", () => {
     const media = { speed: { factor: 0, overMs: 15_000 }, state: "finishing" } as const;
     expect(evidenceOf({ second: 1, media }).speed).toBeNull();
-    expect(evidenceOf({ second: 1, pace: undefined })).toMatchObject({ isLive: null, targetSpeed: null });
+    expect(evidenceOf({ second: 1, pace: null })).toMatchObject({ isLive: null, targetSpeed: null });
   });
 
   it("tells the CPU time of the job from that of others", () => {

@@ -8,7 +8,7 @@ import type { JobNetwork } from "../network/networkReader.ts";
 import { type Rates, ratesBetween } from "../rates.ts";
 import { tenantThrottledPercent } from "../tenants.ts";
 import type { Evidence } from "./judge.ts";
-import type { Pace } from "./pace.ts";
+import { type Pace, paceByIntent } from "./pace.ts";
 
 /** That of the speed: what happened in another time does not explain it. */
 const WINDOW_MS = 15_000;
@@ -20,8 +20,6 @@ export interface Measured {
   readonly use: MeasuredUse;
   readonly machine: MachineReading;
   readonly devices: readonly DeviceReading[];
-  /** `undefined`: its command line could not be read yet. */
-  readonly pace: Pace | undefined;
 }
 
 interface Point extends Pick<Measured, "machine"> {
@@ -34,7 +32,8 @@ export class EvidenceWindow {
   #points: Point[] = [];
 
   /** Adds a sample, and returns what the samples say together. */
-  add({ use, machine, devices, pace }: Measured): Evidence {
+  add({ use, machine, devices }: Measured): Evidence {
+    const pace = use.pace && paceByIntent(use.pace, use.job.intent);
     const point: Point = { reading: use.now, network: use.network, machine };
     this.#points.push(point);
     const isOld = ({ reading }: Point) => use.now.atBootMs - reading.atBootMs >= WINDOW_MS;
@@ -43,7 +42,7 @@ export class EvidenceWindow {
     const rates = first === point ? null : ratesBetween(first.reading, use.now);
     const cpuCores = rates?.cpuPercent == null ? null : rates.cpuPercent / 100;
     return {
-      isLive: pace === undefined ? null : pace.targetSpeed !== null,
+      isLive: pace === null ? null : pace.targetSpeed !== null,
       targetSpeed: pace?.targetSpeed ?? null,
       // A job that has read all of its input writes the rest as fast as it can.
       speed: use.media.state === "finishing" ? null : (use.media.speed?.factor ?? null),
@@ -123,7 +122,7 @@ function limitedPercent(points: readonly Point[]): number | null {
 /** Only TCP shows whether the job or its input is the slower one. */
 function inputOf(
   points: readonly Point[],
-  pace: Pace | undefined,
+  pace: Pace | null,
 ): Pick<Evidence, "isInputWaiting" | "isInputQuiet"> {
   if (pace?.input === "file") return { isInputWaiting: false, isInputQuiet: false };
   const networks = points.map(({ network }) => network);
