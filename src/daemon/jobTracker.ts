@@ -79,6 +79,11 @@ export class JobTracker {
     return this.#histories.uses();
   }
 
+  /** Returns what the jobs used that have ended lately. */
+  endedUses(): JobUse[] {
+    return this.#histories.endedUses();
+  }
+
   /** See `UsageHistories.keepFresh`. */
   keepFresh(forMs?: number): void {
     this.#histories.keepFresh(forMs);

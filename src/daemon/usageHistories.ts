@@ -2,6 +2,7 @@ import type { Context } from "../jobs/context.ts";
 import type { HinderedTimes } from "../jobs/model/hindered.ts";
 import type { RunningJob } from "../jobs/model/job.ts";
 import { KeptFiles } from "../linux/cgroup/keptFiles.ts";
+import { gpuOf } from "../metrics/gpu/gpuUse.ts";
 import { HinderedTotals, type HindranceChange } from "../metrics/hindrance/hinderedTotals.ts";
 import type { Hindrance } from "../metrics/hindrance/hindrance.ts";
 import { HindranceJudge } from "../metrics/hindrance/hindranceJudge.ts";
@@ -10,7 +11,7 @@ import { JobHistory, RINGS, type RingName } from "../metrics/history/jobHistory.
 import { isInDoubt } from "../metrics/inDoubt.ts";
 import type { JobUse } from "../metrics/jobUse.ts";
 import { NO_MEDIA } from "../metrics/media/mediaReader.ts";
-import { type JobSample, JobSampler } from "../metrics/sampler.ts";
+import { type JobSample, JobSampler, NO_DEVICES } from "../metrics/sampler.ts";
 import type { Meter } from "./meter/meterClient.ts";
 import type { PostponedWork } from "./postponedWork.ts";
 
@@ -23,6 +24,9 @@ export interface Intervals {
 const INTERVALS: Intervals = { hotMs: 1000, coldMs: 10_000 };
 /** How long the readings stay frequent after a viewer has asked, unless it says for how long. */
 const FRESH_MS = 5000;
+/** How long the last use of an ended job is kept, so that readers that come once a minute see it; and of how many. */
+const KEEP_ENDED_MS = 300_000;
+const MAX_ENDED = 500;
 /** The readings of all jobs are spread over so many parts of an interval, so that none of them takes long. */
 const SLICES = 10;
 const SAVE_INTERVAL_MS = 300_000;
@@ -73,6 +77,8 @@ export class UsageHistories {
   readonly #intervals: Intervals;
   readonly #sampler: JobSampler;
   readonly #observed = new Map<string, Observed>();
+  /** The last jobs that ended, the latest last. */
+  readonly #ended: { use: JobUse; atMs: number }[] = [];
   /** The keys of the jobs that may be too slow: see `isInDoubt`. */
   readonly #doubtful = new Set<string>();
   #hotUntilMs = Number.NEGATIVE_INFINITY;
@@ -106,7 +112,7 @@ export class UsageHistories {
       // They change slowly and take long to read. A timer is not exact, so half an interval early is in time.
       detailsEveryMs: intervals.coldMs - intervals.hotMs / 2,
       files: new KeptFiles(),
-      devices: context.meter,
+      devices: NO_DEVICES,
     });
   }
 
@@ -123,6 +129,13 @@ export class UsageHistories {
    */
   uses(): JobUse[] {
     return [...this.#observed.values()].flatMap((observed) => this.#useOf(observed) ?? []);
+  }
+
+  /** Returns what the jobs used that have ended in the last minutes, as they were read last, the latest last. */
+  endedUses(): JobUse[] {
+    const sinceMs = performance.now() - KEEP_ENDED_MS;
+    while (this.#ended[0] !== undefined && this.#ended[0].atMs < sinceMs) this.#ended.shift();
+    return this.#ended.map(({ use }) => use);
   }
 
   /** Reads all jobs each second for this long. */
@@ -270,7 +283,7 @@ export class UsageHistories {
   #judgeJob(observed: Observed): HindranceChange {
     const use = this.#useOf(observed);
     if (use === undefined) return {};
-    observed.hindrance = this.#judge.judge(use, this.#sampler.devices());
+    observed.hindrance = this.#judge.judge(use, this.#context.meter.devices() ?? []);
     return observed.hindered.add(observed.hindrance, use.pace !== null);
   }
 
@@ -286,13 +299,18 @@ export class UsageHistories {
 
   #useOf({ sample, hindrance }: Observed): JobUse | undefined {
     if (sample === undefined) return undefined;
-    const reading = this.#context.meter.readingOf(sample.job.key);
+    const { meter } = this.#context;
+    const reading = meter.readingOf(sample.job.key);
     const { network = null, media = NO_MEDIA, pace = null } = reading ?? {};
-    return { ...sample, network, media, pace, hindrance };
+    const gpu = gpuOf(meter.devices() ?? [], sample.details.pids) ?? null;
+    return { ...sample, network, media, pace, gpu, hindrance };
   }
 
   #drop(observed: Observed): void {
     const { key } = observed.job;
+    const use = this.#useOf(observed);
+    if (use !== undefined) this.#ended.push({ use: { ...use, before: null }, atMs: performance.now() });
+    if (this.#ended.length > MAX_ENDED) this.#ended.shift();
     this.#save(observed);
     this.#observed.delete(key);
     this.#sampler.forget(key);

@@ -21,7 +21,7 @@ export const KEPT_CAPABILITIES = {
 } as const;
 
 /** The capabilities of the meter beside the daemon, which changes nothing: see src/daemon/meter/. */
-export const METER_CAPABILITIES = {
+const METER_CAPABILITIES = {
   /** Files that jobs read and write: reading them. Where a sandbox has withheld it, the other one does. */
   CAP_DAC_READ_SEARCH: 2,
   CAP_DAC_OVERRIDE: 1,

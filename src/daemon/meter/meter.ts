@@ -29,8 +29,7 @@ export async function runMeter({ probe }: { probe?: boolean }): Promise<number> 
 
   async function answer({ jobs, forgotten }: MeterRequest): Promise<MeterAnswer> {
     for (const reader of [network, media, paces]) reader.forget(forgotten);
-    devices.request();
-    const reads = [network.read(jobs), media.read(jobs), paces.read(jobs)] as const;
+    const reads = [network.read(jobs), media.read(jobs), paces.read(jobs), devices.request()] as const;
     const [networks, medias, pacesOf] = await Promise.all(reads);
     return {
       readings: jobs.map(({ key }) => ({

@@ -1,5 +1,4 @@
 import type { JobUse } from "../../metrics/jobUse.ts";
-import type { DeviceSource } from "../../metrics/sampler.ts";
 import { reapChild } from "../../sys/childWait.ts";
 import { closeFd } from "../../sys/descriptor.ts";
 import type { DeviceReading } from "../../sys/nvml.ts";
@@ -18,7 +17,7 @@ const REST_AFTER_MS = 30_000;
 const EAGAIN = 11;
 
 /** The answers of a meter. Without one there are none. */
-export interface Meter extends DeviceSource {
+export interface Meter {
   /** Absent where there is no meter. */
   readonly pid: number | undefined;
   /** Asks for a reading of a job, which is there a moment later. */
@@ -26,6 +25,8 @@ export interface Meter extends DeviceSource {
   forget(key: string): void;
   /** Returns the answer to the last question about a job; `undefined`: there is none, or the next one is late. */
   readingOf(key: string): Pick<JobUse, "network" | "media" | "pace"> | undefined;
+  /** Returns the machine's NVIDIA devices; `undefined` without a driver, without jobs, or where the answer is late. */
+  devices(): readonly DeviceReading[] | undefined;
   stop(): void;
 }
 
@@ -34,9 +35,8 @@ export const NO_METER: Meter = {
   ask() {},
   forget() {},
   readingOf: () => undefined,
+  devices: () => undefined,
   stop() {},
-  request() {},
-  latest: () => undefined,
 };
 
 /**
@@ -100,11 +100,8 @@ export class MeterClient implements Meter {
     return this.#isLate(key) ? undefined : this.#readings.get(key);
   }
 
-  request(): void {
-    // Each answer has the devices.
-  }
-
-  latest(): readonly DeviceReading[] | undefined {
+  devices(): readonly DeviceReading[] | undefined {
+    if (this.#known.size === 0) return undefined;
     // The job that has waited longest is the first one.
     const [oldest] = this.#askedMs.keys();
     return oldest !== undefined && this.#isLate(oldest) ? undefined : this.#devices;
