@@ -11,6 +11,7 @@ import { watchLedgerFile } from "../ledger/database.ts";
 import type { ProcessEvents } from "../linux/events/processEvents.ts";
 import type { FileWatch } from "../linux/fileWatch.ts";
 import { isAlive } from "../linux/proc/identity.ts";
+import type { Hindrance } from "../metrics/hindrance/hindrance.ts";
 import type { JobUse } from "../metrics/jobUse.ts";
 import { closeFd } from "../sys/descriptor.ts";
 import type { ControlAnswer } from "./controlSocket.ts";
@@ -87,6 +88,13 @@ export class JobTracker {
   /** See `UsageHistories.keepFresh`. */
   keepFresh(forMs?: number): void {
     this.#histories.keepFresh(forMs);
+  }
+
+  /** Returns what holds each observed job back, by its key. A job that nothing is known to hold back is missing. */
+  hindrances(): Record<string, Hindrance> {
+    return Object.fromEntries(
+      this.uses().flatMap(({ job, hindrance }) => (hindrance ? [[job.key, hindrance]] : [])),
+    );
   }
 
   /** Returns what an observed job has used until now. */

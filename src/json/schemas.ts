@@ -12,8 +12,8 @@ import {
   text,
   time,
 } from "../jobs/jsonSchemas.ts";
-import { VERDICTS } from "../jobs/model/hindered.ts";
 import { LIMIT_NAMES } from "../limits/table.ts";
+import { hindranceSchema } from "./hindranceSchema.ts";
 
 /** The keys of the present memory of one job. */
 const presentMemory = {
@@ -43,6 +43,10 @@ const listed = jobSchema
       "as in the result; `null`: the job has not ended",
     ),
     ...present,
+    hindrance: described(
+      hindranceSchema.nullable(),
+      "what has held it back for 30 seconds or longer; `null`: nothing is known to, or watch does not answer",
+    ),
     result: described(resultSchema.nullable(), "the end of the job; `null`: it has not ended"),
   })
   .meta({
@@ -174,53 +178,6 @@ const media = z
   })
   .meta({ id: "Media", description: "How far a job is." });
 
-const percentOrUnknown = (what: string) => described(z.number().nullable(), `${what}, 0 to 100`);
-
-const hindrance = z
-  .strictObject({
-    verdict: described(z.enum(VERDICTS), "the cause: see [observing.md](observing.md#what-holds-a-job-back)"),
-    text: described(z.string(), "the same in words, for people: it can change with each release"),
-    since: described(z.iso.datetime(), "when it began; it is said 30 seconds later. ISO 8601 in UTC"),
-    duration_seconds: described(z.number(), "from then to the last sample that showed it"),
-    live: described(
-      z.boolean(),
-      "the job is live and falls behind; `false`: it only takes longer, or is not known to be live",
-    ),
-    needed_cores: described(
-      z.number().nullable(),
-      "the CPUs that a live job needs to keep its speed: what it uses divided by its speed; `null`: not known, or the cause is another one",
-    ),
-    limit: text(
-      "the limit of ffrtmp that it is at: `cpu.max`, `tenant:cpu.max`, `memory.high`, `memory.max` or `io.max`",
-    ),
-    evidence: described(
-      z.strictObject({
-        speed: described(z.number().nullable(), "media time per time"),
-        target_speed: described(z.number().nullable(), "the speed of a live job; `null`: it is not live"),
-        cpu_cores: described(z.number().nullable(), "CPU time per time"),
-        available_cores: described(
-          z.number().nullable(),
-          "the CPUs that the machine, its CPU list and its quota leave it",
-        ),
-        other_cores: described(z.number().nullable(), "CPU time of everything else on the machine, per time"),
-        throttled_percent: percentOrUnknown("the part of the quota's periods in which it was stopped"),
-        tenant_throttled_percent: percentOrUnknown("the same of the quota of its tenant's total"),
-        cpu_pressure_percent: percentOfTime("at least one thread waited for a CPU"),
-        memory_full_pressure_percent: percentOfTime("all threads that could have run waited for memory"),
-        io_full_pressure_percent: percentOfTime("all threads that could have run waited for a disk"),
-        send_backlog_seconds: described(z.number().nullable(), "the least that waited to be sent"),
-        receiver_limited_percent: percentOfTime("a receiver's window held the sending back"),
-        input_quiet: described(
-          z.boolean().nullable(),
-          "what arrived was read at once; `null`: not known, as without an input over TCP",
-        ),
-        gpu_percent: percentOrUnknown("the use of the busiest encoder or decoder of its GPUs"),
-      }),
-      "what was measured over 15 seconds when it showed last; `null`: not known",
-    ),
-  })
-  .meta({ id: "Hindrance", description: "What holds a job back." });
-
 const jobUse = z
   .strictObject({
     time: described(z.iso.datetime(), "when it was measured; ISO 8601 in UTC"),
@@ -244,7 +201,7 @@ const jobUse = z
     network: described(network.nullable(), "what it sends and receives; `null`: not visible"),
     media: described(media, "how far it is"),
     hindrance: described(
-      hindrance.nullable(),
+      hindranceSchema.nullable(),
       "what has held it back for 30 seconds or longer; `null`: nothing is known to",
     ),
   })
@@ -343,6 +300,10 @@ const inspected = jobSchema
       "what it sends and receives, without rates; `null`: not visible, or it has ended",
     ),
     media: described(media.nullable(), "how far it is, without speed; `null`: it has ended"),
+    hindrance: described(
+      hindranceSchema.nullable(),
+      "what has held it back for 30 seconds or longer; `null`: nothing is known to, watch does not answer, or it has ended",
+    ),
     result: described(resultSchema.nullable(), "the end of the job; `null`: it has not ended"),
     events: described(z.array(eventSchema), "the job's history, oldest first"),
   })

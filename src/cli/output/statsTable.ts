@@ -1,6 +1,6 @@
 import { formatDuration } from "../../jobs/duration.ts";
 import { shownCommand } from "../../jobs/model/secrets.ts";
-import { coresText, SHORT_TEXTS } from "../../metrics/hindrance/hindranceText.ts";
+import { shortHindranceText } from "../../metrics/hindrance/hindranceText.ts";
 import { STEADY_QUEUE_BYTES } from "../../metrics/hindrance/window.ts";
 import type { JobUse } from "../../metrics/jobUse.ts";
 import type { JobMedia } from "../../metrics/media/mediaReader.ts";
@@ -116,12 +116,7 @@ function backlogText(network: JobNetwork | null): string {
 const heldBackBy: Column<JobUse> = {
   heading: "HELD BACK BY",
   yields: 1,
-  text: ({ hindrance }) => {
-    if (hindrance === null) return "-";
-    const { verdict, neededCores } = hindrance;
-    const need = verdict === "own_limit" && neededCores !== null ? ` (needs ${coresText(neededCores)})` : "";
-    return `${SHORT_TEXTS[verdict]}${need}`;
-  },
+  text: ({ hindrance }) => shortHindranceText(hindrance),
 };
 
 const JOB_COLUMNS: Column<JobUse>[] = [

@@ -3,7 +3,7 @@ import type { Verdict } from "../../jobs/model/hindered.ts";
 import type { Hindrance } from "./hindrance.ts";
 
 /** The verdicts in one or two words, for a column. */
-export const SHORT_TEXTS: Readonly<Record<Verdict, string>> = {
+const SHORT_TEXTS: Readonly<Record<Verdict, string>> = {
   own_limit: "own limit",
   neighbours: "neighbours",
   memory: "memory",
@@ -13,6 +13,14 @@ export const SHORT_TEXTS: Readonly<Record<Verdict, string>> = {
   gpu: "GPU",
   itself: "itself",
 };
+
+/** Returns `own limit (needs 2.4 cores)`, `receiver`, …, or `-`. */
+export function shortHindranceText(hindrance: Hindrance | null): string {
+  if (hindrance === null) return "-";
+  const { verdict, neededCores } = hindrance;
+  const need = verdict === "own_limit" && neededCores !== null ? ` (needs ${coresText(neededCores)})` : "";
+  return `${SHORT_TEXTS[verdict]}${need}`;
+}
 
 /**
  * Returns what holds a job back in plain words, to follow its name: `held back by its own CPU quota for 3m10s; raise it to about 2.4
@@ -57,7 +65,7 @@ function moreThanThereIs({ neededCores, evidence: { availableCores } }: Hindranc
 }
 
 /** Returns `2.4 cores`, and below one `0.14 cores`. */
-export function coresText(cores: number): string {
+function coresText(cores: number): string {
   const text = cores.toFixed(cores < 0.95 ? 2 : 1);
   return `${text} ${text === "1.0" ? "core" : "cores"}`;
 }

@@ -1,29 +1,9 @@
 import { describe, expect, it } from "bun:test";
 import fc from "fast-check";
+import { FREE } from "../../../test/support/hindrances.ts";
 import { VERDICTS } from "../../jobs/model/hindered.ts";
 import { type Evidence, isSlow, judge, neededCores } from "./judge.ts";
 
-/** A live encoder that keeps its speed on an idle machine with four CPUs. */
-const FREE: Evidence = {
-  isLive: true,
-  targetSpeed: 1,
-  speed: 1,
-  cpuCores: 1.2,
-  throttledPercent: 0,
-  tenantThrottledPercent: 0,
-  cpuPressurePercent: 3,
-  memoryFullPercent: 0,
-  ioFullPercent: 0,
-  availableCores: 4,
-  otherCores: 0.2,
-  sendBacklogSeconds: 0,
-  isSendBacklogGrowing: false,
-  receiverLimitedPercent: 0,
-  isInputWaiting: false,
-  isInputQuiet: false,
-  gpuPercent: null,
-  ownGpuPercent: null,
-};
 const SLOW = { ...FREE, speed: 0.6 };
 const NOT_LIVE = { ...FREE, isLive: false, targetSpeed: null };
 

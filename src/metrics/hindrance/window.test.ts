@@ -18,6 +18,7 @@ const QUIET: JobNetwork = {
   sendBacklogSeconds: 0,
   receiveBacklogBytes: 0,
   windowLimitedPercent: 0,
+  windowLimitedUsec: 0,
   rates: null,
   devices: null,
 };
