@@ -1,14 +1,19 @@
 import { expect } from "bun:test";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { readHierarchies } from "../../src/linux/cgroup/hierarchies.ts";
 import { realHost } from "../../src/linux/host.ts";
+import { freePort } from "../support/ports.ts";
 import { FFRTMP, lacksCommand, lacksLimits, testIf, until, useSandbox } from "../support/sandbox.ts";
+import { startDaemon } from "../support/watchDaemon.ts";
 
 const sandbox = useSandbox();
 const hasPressure =
   readHierarchies(realHost()).some(({ version }) => version === 2) && existsSync("/proc/pressure/cpu");
 const hindranceTest = testIf(
-  lacksLimits() ?? lacksCommand("ffmpeg") ?? (hasPressure ? undefined : "needs pressure of cgroups"),
+  lacksLimits() ??
+    lacksCommand("ffmpeg") ??
+    lacksCommand("taskset") ??
+    (hasPressure ? undefined : "needs pressure of cgroups"),
 );
 
 /** Cores that a job of these tests needs: little, because other tests run on the machine. */
@@ -106,33 +111,45 @@ function follow(): { of(jobId: string): Line[] } {
   return { of: (jobId) => lines.filter(({ job_id }) => job_id === jobId) };
 }
 
-const said = (lines: readonly Line[]): Line[] => lines.flatMap(({ hindrance }) => hindrance ?? []);
+/** The first CPU that this process may use. */
+const CPU = /^Cpus_allowed_list:\t(\d+)/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1] ?? "0";
+const onCpu = (command: string[]): string[] => ["taskset", "-c", CPU, ...command];
+
+/** Starts jobs of which all but `free` are held back, and returns what holds each back. */
+async function startJobs(ports: { receiver: number; source: number }): Promise<Record<string, string>> {
+  const rate = await findFrameRate();
+  const encode = encoder(`-re -f lavfi -i testsrc2=s=320x240:r=${rate}`, "-f", "null", "-");
+  const transcode = encode.filter((word) => word !== "-re");
+  const send = encoder(
+    "-re -f lavfi -i testsrc2=s=160x120:r=10",
+    ..."-preset ultrafast -b:v 300k -f mpegts".split(" "),
+    `tcp://127.0.0.1:${ports.receiver}`,
+  );
+  const view = `ffmpeg -nostdin -loglevel quiet -i tcp://127.0.0.1:${ports.source} -c copy -f null -`;
+  // Other programs on the machine must not slow those that nothing else holds back.
+  const ahead = ["--progress", "--cpu-weight", "1000"];
+  await sandbox().startJob("free", ahead, encode);
+  await sandbox().startJob("starved", [...ahead, "--cpu-quota", (50 * NEED).toFixed(1)], encode);
+  await sandbox().startJob("batch", [...ahead, "--cpu-quota", "3"], transcode);
+  await sandbox().startJob("sender", ahead, send);
+  await sandbox().startJob("viewer", ahead, view.split(" "));
+  const [ffmpeg = "", ...rest] = encode;
+  const crowded = onCpu([ffmpeg, "-progress", sandbox().path("progress"), ...rest]);
+  await sandbox().startJob("crowded", ["--cpu-weight", "5"], crowded);
+  return {
+    ...{ starved: "own_limit", batch: "own_limit", crowded: "neighbours" },
+    ...{ sender: "receiver", viewer: "source" },
+  };
+}
 
 hindranceTest(
-  "stats says what holds back each of several jobs, and nothing of one that is free",
+  "what holds back each of several jobs is said by stats and by watch, and is in their results",
   async () => {
     using receiver = receive();
     using source = camera();
-    const rate = await findFrameRate();
-    const encode = encoder(`-re -f lavfi -i testsrc2=s=320x240:r=${rate}`, "-f", "null", "-");
-    const transcode = encode.filter((word) => word !== "-re");
-    const send = encoder(
-      "-re -f lavfi -i testsrc2=s=160x120:r=10",
-      ..."-preset ultrafast -b:v 300k -f mpegts".split(" "),
-      `tcp://127.0.0.1:${receiver.port}`,
-    );
-    const read = `ffmpeg -nostdin -loglevel quiet -i tcp://127.0.0.1:${source.port} -c copy -f null -`.split(
-      " ",
-    );
-    // Other programs on the machine must not slow those that nothing else holds back.
-    const ahead = ["--progress", "--cpu-weight", "1000"];
-    await sandbox().startJob("free", ahead, encode);
-    await sandbox().startJob("starved", [...ahead, "--cpu-quota", (50 * NEED).toFixed(1)], encode);
-    await sandbox().startJob("batch", [...ahead, "--cpu-quota", "3"], transcode);
-    await sandbox().startJob("sender", ahead, send);
-    await sandbox().startJob("viewer", ahead, read);
-    await sandbox().startJob("crowded", ["--progress", "--cpu-weight", "1"], encode);
-
+    const address = `127.0.0.1:${freePort()}`;
+    const daemon = await startDaemon(sandbox(), ["--target", "no-such-program", "--listen", address]);
+    const expected = await startJobs({ receiver: receiver.port, source: source.port });
     const stats = follow();
     const mediaOf = (jobId: string): number => stats.of(jobId).at(-1)?.media.media_seconds ?? 0;
     await until("the streams arrive and all encode", () =>
@@ -141,18 +158,22 @@ hindranceTest(
     await until("the receiver reads", () => receiver.hasReceived());
     receiver.stopReading();
     source.pause();
-    // They end by themselves, whatever becomes of this test.
-    const busy = ["bash", "-c", "while ((SECONDS < 45)); do :; done"];
-    const loops = [1, 2].map(() => sandbox().spawn(busy));
-    const expected = {
-      ...{ starved: "own_limit", batch: "own_limit", crowded: "neighbours" },
-      ...{ sender: "receiver", viewer: "source" },
-    };
-    const verdictOf = (jobId: string) => stats.of(jobId).at(-1)?.hindrance?.verdict;
-    const found = () => Object.fromEntries(Object.keys(expected).map((jobId) => [jobId, verdictOf(jobId)]));
-    await until("a cause was said for each", () => !Object.values(found()).includes(undefined), PATIENCE_MS);
-    expect(found()).toEqual(expected);
-    for (const loop of loops) loop.kill();
+    // It ends by itself, whatever becomes of this test.
+    const neighbour = sandbox().spawn(onCpu(["bash", "-c", "while ((SECONDS < 45)); do :; done"]));
+    const verdictsOf = (hindranceOf: (jobId: string) => Line) =>
+      Object.fromEntries(Object.keys(expected).map((jobId) => [jobId, hindranceOf(jobId)?.verdict]));
+    const said = () => verdictsOf((jobId) => stats.of(jobId).at(-1)?.hindrance);
+    const isSaid = () => !Object.values(said()).includes(undefined);
+    // What was said instead tells more than that the time is over.
+    await until("stats says a cause for each", isSaid, PATIENCE_MS).catch(() => {});
+    expect(said()).toEqual(expected);
+    await until("watch says a cause for each", () =>
+      Object.keys(expected).every((jobId) => daemon.log().includes(`Job ${jobId}: `)),
+    );
+    neighbour.kill();
+    const listed: Line[] = await sandbox().json(["ps"]);
+    const found = verdictsOf((jobId) => listed.find(({ job_id }) => job_id === jobId)?.hindrance);
+    expect(found).toEqual(expected);
 
     const [starved, batch] = ["starved", "batch"].map((jobId) => stats.of(jobId).at(-1).hindrance);
     expect(starved).toMatchObject({ live: true, limit: "cpu.max", evidence: { target_speed: 1 } });
@@ -167,6 +188,23 @@ hindranceTest(
     expect({ isRight: !isFree || isRight, needed: starved.needed_cores, used }).toMatchObject({
       isRight: true,
     });
-    expect(isFree ? said(stats.of("free")) : []).toEqual([]);
+    expect(isFree ? stats.of("free").flatMap(({ hindrance }) => hindrance ?? []) : []).toEqual([]);
+
+    const metrics = await (await fetch(`http://${address}/metrics`)).text();
+    expect(metrics).toContain('ffrtmp_job_hindered{job_id="starved",reason="own_limit"} 1\n');
+    expect(metrics).toMatch(/^ffrtmp_job_info\{job_id="batch",.*,kind=""\} 1$/m);
+    const { stdout: events } = await sandbox().run(["events", "--job", "starved", "--json"]);
+    const detail = { verdict: "own_limit", live: true, limit: "cpu.max", needed_cores: expect.any(Number) };
+    const [event] = events.split("\n").filter((line) => line.includes('"held_back"'));
+    expect(JSON.parse(event as string)).toMatchObject({ detail });
+    for (const jobId of ["starved", "batch"])
+      process.kill((await sandbox().json(["inspect", jobId])).pid, "SIGKILL");
+    const results = await Promise.all(["starved", "batch"].map((jobId) => sandbox().resultOf(jobId)));
+    const hindered = { hindered_seconds: { own_limit: expect.any(Number) } };
+    expect(results).toMatchObject([
+      { platform_sla_compliant: false, platform_sla_reason: "starved_by_own_limit", ...hindered },
+      { platform_sla_compliant: true, platform_sla_reason: "ended_by_signal", ...hindered },
+    ]);
+    for (const { hindered_seconds } of results) expect(hindered_seconds.own_limit).toBeGreaterThanOrEqual(30);
   },
 );

@@ -6,7 +6,7 @@ import type { MeasuredUse } from "../measuredUse.ts";
 import { bindingLimit } from "./bindingLimit.ts";
 import type { Hindrance } from "./hindrance.ts";
 import { Hold } from "./hold.ts";
-import { type Evidence, judge, neededCores } from "./judge.ts";
+import { canBeJudged, type Evidence, judge, neededCores } from "./judge.ts";
 import { EvidenceWindow } from "./window.ts";
 
 /** The readings of the machine are shared by the jobs that are judged within this time. */
@@ -75,9 +75,9 @@ export class HindranceJudge {
   }
 }
 
-function findingOf(use: MeasuredUse, evidence: Evidence): Finding | null {
+function findingOf(use: MeasuredUse, evidence: Evidence): Finding | "unknown" | null {
   const verdict = judge(evidence);
-  if (verdict === null) return null;
+  if (verdict === null) return canBeJudged(evidence) ? null : "unknown";
   return {
     verdict,
     isLive: evidence.isLive === true,

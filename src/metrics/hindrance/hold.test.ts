@@ -3,12 +3,12 @@ import fc from "fast-check";
 import { Hold } from "./hold.ts";
 
 type Kind = "a" | "b" | "c";
-/** Adds a finding for each letter, `stepMs` apart, and returns what is said after each: `.` is nothing. */
+/** Adds a finding for each letter, `stepMs` apart, and returns what is said after each: `.` is nothing, `?` unknown. */
 function say(findings: string, stepMs = 10_000): string {
   const hold = new Hold<Kind, { verdict: Kind }>();
   return [...findings]
     .map((letter, index) => {
-      const finding = letter === "." ? null : { verdict: letter as Kind };
+      const finding = letter === "." ? null : letter === "?" ? "unknown" : { verdict: letter as Kind };
       return hold.add(index * stepMs, finding)?.finding.verdict ?? ".";
     })
     .join("");
@@ -46,6 +46,11 @@ describe("a finding", () => {
   it("is forgotten when no sample follows for longer than 30 s", () => {
     expect(say("aaaa", 31_000)).toBe("....");
     expect(say("aaaa", 30_000)).toBe(".aaa");
+  });
+
+  it("is neither interrupted nor kept for long by samples that say nothing", () => {
+    expect(say("a?aa????a")).toBe("...aaaa..");
+    expect(say("????")).toBe("....");
   });
 
   it("is said after the time that is given", () => {

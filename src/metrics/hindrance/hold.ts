@@ -29,9 +29,13 @@ export class Hold<Kind, Finding extends { readonly verdict: Kind }> {
     this.#holdMs = holdMs;
   }
 
-  /** Adds the finding of a sample, and returns what is said from then on. */
-  add(atBootMs: number, finding: Finding | null): Said<Finding> | null {
+  /**
+   * Adds the finding of a sample, and returns what is said from then on. `"unknown"`: nothing could be found out, which is as if
+   * there were no sample.
+   */
+  add(atBootMs: number, finding: Finding | "unknown" | null): Said<Finding> | null {
     if (this.#lastSampleMs !== undefined && atBootMs - this.#lastSampleMs > this.#holdMs) this.#reset();
+    if (finding === "unknown") return this.#said ?? null;
     this.#lastSampleMs = atBootMs;
     if (finding === null) this.#candidate = undefined;
     else if (this.#candidate?.kind !== finding.verdict)

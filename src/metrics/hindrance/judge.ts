@@ -75,6 +75,11 @@ export function isSlow({ targetSpeed, speed, isInputWaiting }: Evidence): boolea
   return speed === null ? isInputWaiting === true : speed < SLOW_BELOW * targetSpeed;
 }
 
+/** Returns whether it is known if a job is slow: where it is not, the absence of a verdict says nothing. */
+export function canBeJudged({ isLive, speed, isInputWaiting }: Evidence): boolean {
+  return isLive === false || (isLive === true && (speed !== null || isInputWaiting !== null));
+}
+
 const RULES: Record<Verdict, (evidence: Evidence) => boolean> = {
   receiver: isHeldByReceiver,
   own_limit: (evidence) =>
