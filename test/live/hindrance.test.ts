@@ -179,16 +179,18 @@ hindranceTest(
     expect(starved).toMatchObject({ live: true, limit: "cpu.max", evidence: { target_speed: 1 } });
     expect(batch).toMatchObject({ live: false, limit: "cpu.max", needed_cores: null });
     // Only where the machine is not too busy for it, the job that is free shows the truth about the other one.
-    const free = stats.of("free").slice(-15);
-    const isFree = stats.of("free").every(({ media }) => media.speed === null || media.speed >= 0.97);
-    if (!isFree)
+    const all = stats.of("free");
+    const [before, lately] = [all.slice(0, -15), all.slice(-15)].map((lines) =>
+      lines.every(({ media }) => media.speed === null || media.speed >= 0.97),
+    );
+    if (!lately)
       console.log("not tried: the machine is too busy for a job without a quota to keep its speed");
-    const used = free.reduce((sum, { cpu_percent }) => sum + cpu_percent / 100, 0) / free.length;
+    const used = all.slice(-15).reduce((sum, { cpu_percent }) => sum + cpu_percent / 1500, 0);
     const isRight = Math.abs(starved.needed_cores - used) <= 0.15 * used;
-    expect({ isRight: !isFree || isRight, needed: starved.needed_cores, used }).toMatchObject({
+    expect({ isRight: !lately || isRight, needed: starved.needed_cores, used }).toMatchObject({
       isRight: true,
     });
-    expect(isFree ? stats.of("free").flatMap(({ hindrance }) => hindrance ?? []) : []).toEqual([]);
+    expect(before && lately ? all.flatMap(({ hindrance }) => hindrance ?? []) : []).toEqual([]);
 
     const metrics = await (await fetch(`http://${address}/metrics`)).text();
     expect(metrics).toContain('ffrtmp_job_hindered{job_id="starved",reason="own_limit"} 1\n');
@@ -200,10 +202,9 @@ hindranceTest(
     for (const jobId of ["starved", "batch"])
       process.kill((await sandbox().json(["inspect", jobId])).pid, "SIGKILL");
     const results = await Promise.all(["starved", "batch"].map((jobId) => sandbox().resultOf(jobId)));
-    const hindered = { hindered_seconds: { own_limit: expect.any(Number) } };
     expect(results).toMatchObject([
-      { platform_sla_compliant: false, platform_sla_reason: "starved_by_own_limit", ...hindered },
-      { platform_sla_compliant: true, platform_sla_reason: "ended_by_signal", ...hindered },
+      { platform_sla_compliant: false, platform_sla_reason: "starved_by_own_limit" },
+      { platform_sla_compliant: true, platform_sla_reason: "ended_by_signal" },
     ]);
     for (const { hindered_seconds } of results) expect(hindered_seconds.own_limit).toBeGreaterThanOrEqual(30);
   },
