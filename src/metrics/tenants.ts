@@ -43,8 +43,9 @@ function throttledPercentOf(samples: readonly JobSample[]): number | null {
 }
 
 /**
- * Returns the part of the periods in which the quota of its tenant's total stopped a job, between two readings. `null`: it has none. A
- * tenant whose jobs come from several cgroups has a cgroup in each: the one that is throttled most counts.
+ * Returns the part of the periods in which the quota of its tenant's total stopped a job, between two readings. `null`:
+ * it has none. A tenant whose jobs come from several cgroups has a cgroup in each: the one that is throttled most
+ * counts.
  */
 export function tenantThrottledPercent(before: JobReading, now: JobReading): number | null {
   const percents = [...now.tenantCounters].flatMap(([path, counters]) => {

@@ -25,7 +25,10 @@ export function bindingLimit(verdict: Verdict, evidence: Evidence, use: Measured
   return verdict === "io" && isAtIoMax(use) ? limitOf(use, "io.max") : null;
 }
 
-/** The rates are those of all disks together: with a limit for one of several, less than this job's rate may be its limit. */
+/**
+ * The rates are those of all disks together: with a limit for one of several, less than this job's rate may be its
+ * limit.
+ */
 function isAtIoMax({ job, rates, detailRates }: MeasuredUse): boolean {
   const present = {
     rbps: rates?.readBytesPerSecond ?? null,

@@ -23,8 +23,8 @@ export function shortHindranceText(hindrance: Hindrance | null): string {
 }
 
 /**
- * Returns what holds a job back in plain words, to follow its name: `held back by its own CPU quota for 3m10s; raise it to about 2.4
- * cores`.
+ * Returns what holds a job back in plain words, to follow its name: `held back by its own CPU quota for 3m10s; raise it
+ * to about 2.4 cores`.
  */
 export function hindranceText(hindrance: Hindrance): string {
   const cause = `${CAUSES[hindrance.verdict](hindrance)} for ${formatDuration(hindrance.forMs)}`;

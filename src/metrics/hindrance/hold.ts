@@ -11,9 +11,9 @@ export interface Said<Finding> {
 }
 
 /**
- * Says a finding once it was the same for 30 s, and until it was absent for 30 s, so that what is said changes at most once in 30 s.
- * A finding that replaces another one leaves no gap between them. A longer time without samples ends everything: nothing
- * is known of it.
+ * Says a finding once it was the same for 30 s, and until it was absent for 30 s, so that what is said changes at most
+ * once in 30 s. A finding that replaces another one leaves no gap between them. A longer time without samples ends
+ * everything: nothing is known of it.
  */
 export class Hold<Kind, Finding extends { readonly verdict: Kind }> {
   readonly #holdMs: number;
@@ -30,8 +30,8 @@ export class Hold<Kind, Finding extends { readonly verdict: Kind }> {
   }
 
   /**
-   * Adds the finding of a sample, and returns what is said from then on. `"unknown"`: nothing could be found out, which is as if
-   * there were no sample.
+   * Adds the finding of a sample, and returns what is said from then on. `"unknown"`: nothing could be found out, which
+   * is as if there were no sample.
    */
   add(atBootMs: number, finding: Finding | "unknown" | null): Said<Finding> | null {
     if (this.#lastSampleMs !== undefined && atBootMs - this.#lastSampleMs > this.#holdMs) this.#reset();

@@ -31,7 +31,9 @@ export interface Evidence {
   readonly isInputWaiting: boolean | null;
   /** What arrived was read at once all the time: the input gives no more. False for a file. */
   readonly isInputQuiet: boolean | null;
-  /** The use of the busiest encoder or decoder among the GPUs that the job uses, 0 to 100, and the job's own part in it. */
+  /**
+   * The use of the busiest encoder or decoder among the GPUs that the job uses, 0 to 100, and the job's own part in it.
+   */
   readonly gpuPercent: number | null;
   readonly ownGpuPercent: number | null;
 }
@@ -53,16 +55,17 @@ const OTHERS_PART = 0.1;
 const BUSY_THREAD_CORES = 0.8;
 
 /**
- * Returns what holds a job back, `null`: nothing does, or it is not known. A live job that keeps its speed is held back by
- * nothing but its receiver. A job that is not live is never slow; what its resources make it wait for is said nevertheless.
+ * Returns what holds a job back, `null`: nothing does, or it is not known. A live job that keeps its speed is held back
+ * by nothing but its receiver. A job that is not live is never slow; what its resources make it wait for is said
+ * nevertheless.
  */
 export function judge(evidence: Evidence): Verdict | null {
   return VERDICTS.find((verdict) => RULES[verdict](evidence)) ?? null;
 }
 
 /**
- * Returns the CPUs that a live job needs to keep its speed, from what it uses for the speed that it has. `null`: it is not
- * known, or the job is not live.
+ * Returns the CPUs that a live job needs to keep its speed, from what it uses for the speed that it has. `null`: it is
+ * not known, or the job is not live.
  */
 export function neededCores({ targetSpeed, speed, cpuCores }: Evidence): number | null {
   if (targetSpeed === null || speed === null || cpuCores === null || speed <= 0) return null;
@@ -129,8 +132,8 @@ function isHeldByGpu({ isLive, gpuPercent, ownGpuPercent }: Evidence): boolean {
 }
 
 /**
- * Returns whether a job that waits for CPUs waits for others: they use some, and the job has not nearly all. Pressure alone
- * does not tell the threads of the job from those of others. `null`: not known.
+ * Returns whether a job that waits for CPUs waits for others: they use some, and the job has not nearly all. Pressure
+ * alone does not tell the threads of the job from those of others. `null`: not known.
  */
 function areNeighboursTheCause({ cpuCores, availableCores, otherCores }: Evidence): boolean | null {
   if (cpuCores === null || availableCores === null || otherCores === null) return null;

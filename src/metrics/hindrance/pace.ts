@@ -3,11 +3,14 @@ import { parseFfmpegArguments } from "../media/ffmpegArguments.ts";
 
 /** The pace that the input of a job sets. */
 export interface Pace {
-  /** The speed that a live job must keep: 1, or less with a lower `-readrate`. `null`: nothing shows that the job is live. */
+  /**
+   * The speed that a live job must keep: 1, or less with a lower `-readrate`. `null`: nothing shows that the job is
+   * live.
+   */
   readonly targetSpeed: number | null;
   /**
-   * `tcp`: its receive queue shows whether the job or the sender is the slower one. `file`: it is always there. `other`: UDP, devices,
-   * pipes and programs that are not known, whose input cannot be seen.
+   * `tcp`: its receive queue shows whether the job or the sender is the slower one. `file`: it is always there. `other`:
+   * UDP, devices, pipes and programs that are not known, whose input cannot be seen.
    */
   readonly input: "tcp" | "file" | "other";
   /** It delays reading by itself, so that its receive queue is full. */
