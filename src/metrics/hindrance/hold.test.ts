@@ -33,6 +33,11 @@ describe("a finding", () => {
     expect(say("aaaabcbcbcbc")).toBe("...aaaaaaa..");
   });
 
+  it("waits for 30 s after the end of another one, where that ended late", () => {
+    const said = say(`${"a".repeat(31)}${".".repeat(28)}${"c".repeat(3)}${"b".repeat(70)}`, 1000);
+    expect(/^\.+a+(\.+)b+$/.exec(said)?.[1]).toHaveLength(30);
+  });
+
   it("has the time of its first and its last sample", () => {
     const hold = new Hold<Kind, { verdict: Kind; at: number }>();
     for (const second of [5, 15, 25, 35]) hold.add(second * 1000, { verdict: "a", at: second });

@@ -69,6 +69,8 @@ describe("the judge", () => {
     ["itself", SLOW],
     // All CPUs are its own: it waits for its own threads.
     ["itself", { ...SLOW, cpuCores: 3.9, cpuPressurePercent: 90, otherCores: 0.1 }],
+    ["itself", { ...SLOW, cpuCores: 3.6, cpuPressurePercent: 90, otherCores: 0.5 }],
+    ["itself", { ...SLOW, cpuPressurePercent: 90, otherCores: 0.2 }],
   ])("finds %s", (verdict, evidence) => {
     expect(judge(evidence)).toBe(verdict as never);
   });
@@ -80,6 +82,8 @@ describe("the judge", () => {
     ["a file job with all CPUs", { ...NOT_LIVE, cpuCores: 3.9, cpuPressurePercent: 99 }],
     ["a constant backlog at full speed", { ...FREE, sendBacklogSeconds: 3 }],
     ["a slow job that waits for something unknown", { ...SLOW, cpuCores: 0.2 }],
+    ["receivers that are not visible", { ...SLOW, receiverLimitedPercent: null }],
+    ["a backlog that is not visible", { ...SLOW, sendBacklogSeconds: null }],
     ["an input that is not visible", { ...SLOW, isInputQuiet: null }],
     ["pressure that is not visible", { ...SLOW, cpuPressurePercent: null, otherCores: 2 }],
   ])("finds nothing in %s", (_, evidence) => {
