@@ -21,6 +21,7 @@ export type JobOrder = "cpu" | "memory" | "since" | "job" | "tenant" | "user";
 export function jobColumns(context: Context, { all = false, isAnyHindered = false }): Column<ListedJob>[] {
   const heldBackBy: Column<ListedJob> = {
     heading: "HELD BACK BY",
+    yields: 10,
     text: ({ hindrance }) => shortHindranceText(hindrance ?? null),
   };
   const outcome: Column<ListedJob> = {

@@ -115,7 +115,7 @@ function backlogText(network: JobNetwork | null): string {
 
 const heldBackBy: Column<JobUse> = {
   heading: "HELD BACK BY",
-  yields: 1,
+  yields: 6,
   text: ({ hindrance }) => shortHindranceText(hindrance),
 };
 
