@@ -221,7 +221,12 @@ export class WatchDaemon {
       status: () => ({ ok: true, status: this.status() }),
       observe: (request, peer) => this.#observeForPeer(request, peer),
       recorded: ({ job }) => this.#tracker.reportRecorded(String(job)),
-      usage: ({ job }) => ({ ok: true, rings: this.#tracker.usageOf(String(job)) }),
+      hindrances: () => ({ ok: true, hindrances: this.#tracker.hindrances() }),
+      usage: ({ job }) => ({
+        ok: true,
+        rings: this.#tracker.usageOf(String(job)),
+        hindrance: this.#tracker.hindrances()[String(job)] ?? null,
+      }),
     });
     if (socket instanceof ControlSocket) this.#controlSocket = socket;
     else bus.emit({ kind: "control-socket-failed", reason: socket.reason });

@@ -2,8 +2,9 @@ import { jobJson, resultJson } from "../jobs/json.ts";
 import type { JobResult } from "../jobs/model/ending.ts";
 import type { Job } from "../jobs/model/job.ts";
 import { outcomeOf } from "../jobs/model/outcome.ts";
+import type { Hindrance } from "../metrics/hindrance/hindrance.ts";
 import type { JobSample } from "../metrics/sampler.ts";
-import { useJson } from "./jobUse.ts";
+import { hindranceJson, useJson } from "./jobUse.ts";
 import { userNameOf } from "./userNames.ts";
 
 /** A job in the list of `ps`. */
@@ -13,14 +14,17 @@ export interface ListedJob {
   result?: JobResult;
   /** Absent: it has ended, or nothing was measured. */
   sample?: JobSample;
+  /** Absent or `null`: nothing is known to hold it back. */
+  hindrance?: Hindrance | null;
 }
 
-export function listedJobJson({ job, result, sample }: ListedJob) {
+export function listedJobJson({ job, result, sample, hindrance }: ListedJob) {
   return {
     ...jobJson(job),
     user: userNameOf(job.uid),
     outcome: result ? outcomeOf(result.ending) : null,
     ...useJson(sample),
+    hindrance: hindranceJson(hindrance ?? null),
     result: result ? resultJson(job, result) : null,
   };
 }
