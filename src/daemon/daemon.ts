@@ -24,6 +24,7 @@ import { JobTracker } from "./jobTracker.ts";
 import { PostponedWork } from "./postponedWork.ts";
 import { decideAgain, type Occasion, reconcileJob } from "./reconcilePolicy.ts";
 import { Rescans } from "./rescans.ts";
+import { Snapshots } from "./snapshots.ts";
 import { DaemonStatistics } from "./statistics.ts";
 import { daemonReportJson, type LiveStatus } from "./status.ts";
 
@@ -42,6 +43,7 @@ export class WatchDaemon {
   readonly #discovery: Discovery;
   readonly #pruner: HistoryPruner;
   readonly #rescans: Rescans;
+  readonly #snapshots: Snapshots;
   readonly #execNames = new ExecNames();
   readonly #stopWatchdog: () => void;
   #reconcileTimer: ReturnType<typeof setInterval> | undefined;
@@ -114,6 +116,11 @@ export class WatchDaemon {
       if (this.#execNames.learn(comm)) this.#setNames();
     });
     this.#pruner = new HistoryPruner(context);
+    this.#snapshots = new Snapshots(context, {
+      status: () => this.status(),
+      views: () => this.#tracker.views(),
+      devices: () => this.#tracker.devices(),
+    });
     this.#rescans = new Rescans({
       listPids: () => context.postponed.attempt(() => listPids(context.host)) ?? [],
       consider: (pid) => context.scheduling.inBackground(() => this.#discovery.consider(pid)),
@@ -215,6 +222,7 @@ export class WatchDaemon {
       observe: (request, peer) => this.#observeForPeer(request, peer),
       recorded: ({ job }) => this.#tracker.reportRecorded(String(job)),
       usage: ({ job }) => ({ ok: true, rings: this.#tracker.usageOf(String(job)) }),
+      snapshot: () => `{"ok":true,"snapshot":${this.#snapshots.json()}}`,
     });
     if (socket instanceof ControlSocket) this.#controlSocket = socket;
     else bus.emit({ kind: "control-socket-failed", reason: socket.reason });

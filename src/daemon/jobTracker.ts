@@ -7,12 +7,15 @@ import { isOpen, isSameProcess, type OpenJob, type RunningJob } from "../jobs/mo
 import { takeOverScope } from "../jobs/placement/jobScope.ts";
 import { releaseKeeper } from "../jobs/placement/scopeKeeper.ts";
 import { isObserved, repairJob } from "../jobs/recovery/recover.ts";
+import type { ViewedJob } from "../json/jobView.ts";
 import { watchLedgerFile } from "../ledger/database.ts";
 import type { ProcessEvents } from "../linux/events/processEvents.ts";
 import type { FileWatch } from "../linux/fileWatch.ts";
 import { isAlive } from "../linux/proc/identity.ts";
+import { NO_MEDIA } from "../metrics/media/mediaReader.ts";
 import type { JobSample } from "../metrics/sampler.ts";
 import { closeFd } from "../sys/descriptor.ts";
+import type { DeviceReading } from "../sys/nvml.ts";
 import type { ControlAnswer } from "./controlSocket.ts";
 import type { DaemonContext } from "./daemonContext.ts";
 import { LingeringJobs } from "./lingeringJobs.ts";
@@ -74,6 +77,22 @@ export class JobTracker {
   /** Returns the last sample of each observed job. */
   samples(): JobSample[] {
     return this.#histories.samples();
+  }
+
+  /** Returns the running jobs, the oldest first, with what they used when they were read last. */
+  views(): ViewedJob[] {
+    const uses = new Map(this.samples().map((sample) => [sample.job.key, sample]));
+    return [...this.observer.jobs().values()]
+      .sort((a, b) => (a.key < b.key ? -1 : 1))
+      .map((job) => {
+        const sample = uses.get(job.key);
+        const use = sample && { ...sample, network: null, media: NO_MEDIA };
+        return { job, use, cores: this.#histories.recentCoresOf(job.key) };
+      });
+  }
+
+  devices(): readonly DeviceReading[] {
+    return this.#histories.devices();
   }
 
   /** Returns what an observed job has used until now. */

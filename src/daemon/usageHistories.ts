@@ -3,7 +3,9 @@ import type { RunningJob } from "../jobs/model/job.ts";
 import { KeptFiles } from "../linux/cgroup/keptFiles.ts";
 import { decodeHistory } from "../metrics/history/encoding.ts";
 import { JobHistory, RINGS, type RingName } from "../metrics/history/jobHistory.ts";
+import { recentCores } from "../metrics/history/recentCores.ts";
 import { type JobSample, JobSampler } from "../metrics/sampler.ts";
+import type { DeviceReading } from "../sys/nvml.ts";
 import type { PostponedWork } from "./postponedWork.ts";
 
 /** The time between two readings of a job that nobody watches. */
@@ -79,6 +81,16 @@ export class UsageHistories {
   /** Returns the last sample of each job, at most one interval old. Measures nothing. */
   samples(): JobSample[] {
     return [...this.#observed.values()].flatMap(({ sample }) => sample ?? []);
+  }
+
+  /** Returns the NVIDIA devices as they were read last. */
+  devices(): readonly DeviceReading[] {
+    return this.#sampler.devices();
+  }
+
+  /** Returns the cores that an observed job used in each 5 s of the last 2 minutes, oldest first. */
+  recentCoresOf(key: string): (number | null)[] {
+    return recentCores(this.#observed.get(key)?.history.recentPoints() ?? []);
   }
 
   /** Returns what an observed job has used, each ring in the stored form and Base64; empty before there is a point. */

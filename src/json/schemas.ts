@@ -34,7 +34,7 @@ const present = {
   process_count: count("the number of its processes"),
 };
 
-const listed = jobSchema
+export const listed = jobSchema
   .extend({
     user: text("the name of the user, or its uid where /etc/passwd has no name for it"),
     outcome: described(
@@ -173,7 +173,7 @@ const media = z
   })
   .meta({ id: "Media", description: "How far a job is." });
 
-const jobUse = z
+export const jobUse = z
   .strictObject({
     time: described(z.iso.datetime(), "when it was measured; ISO 8601 in UTC"),
     kind: described(z.literal("job"), "a job's own use"),
@@ -198,7 +198,7 @@ const jobUse = z
   })
   .meta({ id: "JobUse", description: "What a job uses now." });
 
-const tenantUse = z
+export const tenantUse = z
   .strictObject({
     time: jobUse.shape.time,
     kind: described(z.literal("tenant"), "the use of all jobs of a tenant; only when no jobs are named"),
@@ -215,7 +215,7 @@ const tenantUse = z
     description: "What the jobs of a tenant use now. A sum is `null` if one job's is.",
   });
 
-const deviceUse = z
+export const deviceUse = z
   .strictObject({
     time: jobUse.shape.time,
     kind: described(
@@ -349,7 +349,7 @@ const rate = z.strictObject({
   ),
 });
 
-const slaRates = z
+export const slaRates = z
   .strictObject({
     since: time("the start of the period"),
     until: time("the end of the period, which is not in it"),
@@ -361,7 +361,7 @@ const slaRates = z
     not_eligible: described(z.number(), "jobs that ended in the period and are not eligible"),
   })
   .meta({ id: "SlaRates", description: "How often the platform did its part in a period." });
-const problem = z
+export const problem = z
   .strictObject({
     severity: described(
       z.enum(["warning", "critical"]),

@@ -46,6 +46,11 @@ export class JobHistory {
     for (const name of RINGS) this.#rings[name].add(point);
   }
 
+  /** Returns the points of the last 10 minutes. */
+  recentPoints(): Point[] {
+    return this.#rings.tenMinutes.points;
+  }
+
   /** Returns the stored form of a ring; `undefined` before there is a point. `at`: the same time by both clocks. */
   encode(at: StoredHistory["at"], name: RingName = "life"): Uint8Array | undefined {
     const { points, pointMs } = this.#rings[name];

@@ -1,0 +1,110 @@
+import { hostname } from "node:os";
+import { type SlaRates, slaRates } from "../jobs/exit/slaRates.ts";
+import type { JobResult } from "../jobs/model/ending.ts";
+import type { EndedJob } from "../jobs/model/job.ts";
+import type { ViewedJob } from "../json/jobView.ts";
+import { snapshotJson } from "../json/snapshot.ts";
+import type { SnapshotJson } from "../json/snapshotSchemas.ts";
+import {
+  busyPercentBetween,
+  type MachineReading,
+  readMachine,
+  readMachinePressure,
+} from "../metrics/machine.ts";
+import type { DeviceReading } from "../sys/nvml.ts";
+import type { DaemonContext } from "./daemonContext.ts";
+import type { LiveStatus } from "./status.ts";
+
+/** A snapshot serves all that ask in this time: readings are a second apart at the least. */
+const MAX_AGE_MS = 900;
+const MAX_ENDED = 20;
+const DAY_MS = 86_400_000;
+/** Counting the verdicts of a day takes longer than everything else. */
+const SLA_MAX_AGE_MS = 60_000;
+/** A busy part that is measured over a shorter time would be noise. */
+const MIN_BUSY_MS = 500;
+
+/** The state of a daemon that a snapshot shows. */
+export interface SnapshotSources {
+  status(): LiveStatus;
+  /** The running jobs, with what they used when they were read last. */
+  views(): ViewedJob[];
+  devices(): readonly DeviceReading[];
+}
+
+type Ended = { job: EndedJob; result: JobResult }[];
+
+/** Makes the snapshots that a daemon shows. However many ask, one is made in a second. */
+export class Snapshots {
+  readonly #context: Pick<DaemonContext, "host" | "ledger" | "bus">;
+  readonly #sources: SnapshotSources;
+  readonly #startMs: number;
+  #latest: { atMs: number; json: string } | undefined;
+  #machine: { atMs: number; reading: MachineReading; busyPercent: number | null } | undefined;
+  #sla: { atMs: number; rates: SlaRates } | undefined;
+  /** `version`: that of the ledger, when they were read. */
+  #ended: { version: number; jobs: Ended } | undefined;
+
+  constructor(context: Pick<DaemonContext, "host" | "ledger" | "bus">, sources: SnapshotSources) {
+    this.#context = context;
+    this.#sources = sources;
+    this.#startMs = context.host.now();
+    context.bus.subscribe(({ kind }) => {
+      if (kind === "job-ended") this.#ended = undefined;
+    });
+  }
+
+  /** Returns the present snapshot as JSON, at most a second old. */
+  json(): string {
+    const nowMs = this.#context.host.bootNow();
+    if (this.#latest === undefined || nowMs - this.#latest.atMs > MAX_AGE_MS)
+      this.#latest = { atMs: nowMs, json: JSON.stringify(this.#make()) };
+    return this.#latest.json;
+  }
+
+  #make(): SnapshotJson {
+    const { host } = this.#context;
+    const { event_source: source, events_dropped: dropped, problems } = this.#sources.status();
+    const at = { wallMs: host.now(), bootMs: host.bootNow() };
+    const { reading: machine, busyPercent } = this.#readMachine(at.bootMs);
+    return snapshotJson({
+      at,
+      hostname: hostname(),
+      daemon: { pid: process.pid, startMs: this.#startMs },
+      machine,
+      busyPercent,
+      pressure: readMachinePressure(host),
+      sla: this.#slaOfLastDay(at.wallMs, at.bootMs),
+      events: { source, dropped },
+      problems,
+      jobs: this.#sources.views(),
+      devices: this.#sources.devices(),
+      ended: this.#lastEnded(),
+    });
+  }
+
+  #readMachine(atMs: number): { reading: MachineReading; busyPercent: number | null } {
+    const before = this.#machine;
+    if (before !== undefined && atMs - before.atMs < MIN_BUSY_MS) return before;
+    const reading = readMachine(this.#context.host);
+    const busyPercent = before === undefined ? null : busyPercentBetween(before.reading, reading);
+    this.#machine = { atMs, reading, busyPercent };
+    return this.#machine;
+  }
+
+  #slaOfLastDay(wallMs: number, bootMs: number): SlaRates {
+    if (this.#sla === undefined || bootMs - this.#sla.atMs > SLA_MAX_AGE_MS) {
+      // The end does not belong to the period.
+      const rates = slaRates(this.#context.ledger, wallMs - DAY_MS, wallMs + 1);
+      this.#sla = { atMs: bootMs, rates };
+    }
+    return this.#sla.rates;
+  }
+
+  #lastEnded(): Ended {
+    const { ledger } = this.#context;
+    const version = ledger.versionOfOthers();
+    if (this.#ended?.version !== version) this.#ended = { version, jobs: ledger.history(MAX_ENDED) };
+    return this.#ended.jobs;
+  }
+}

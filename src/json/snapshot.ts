@@ -1,0 +1,86 @@
+import { version } from "../../package.json";
+import { type SlaRates, slaRatesJson } from "../jobs/exit/slaRates.ts";
+import { isoTime, resultJson } from "../jobs/json.ts";
+import type { JobResult } from "../jobs/model/ending.ts";
+import type { EndedJob } from "../jobs/model/job.ts";
+import type { MachinePressure, MachineReading } from "../metrics/machine.ts";
+import { tenantTotals } from "../metrics/tenants.ts";
+import type { DeviceReading } from "../sys/nvml.ts";
+import { deviceUseJson, rounded } from "./jobUse.ts";
+import { type ClockPair, jobViewJson, tenantViewJson, type ViewedJob } from "./jobView.ts";
+import type { JobViewJson, SnapshotJson } from "./snapshotSchemas.ts";
+
+/** All that a daemon knows at one time. */
+export interface SnapshotParts {
+  readonly at: ClockPair;
+  readonly hostname: string;
+  readonly daemon: { readonly pid: number; readonly startMs: number };
+  readonly machine: MachineReading;
+  readonly pressure: MachinePressure;
+  /** Of all CPUs. `null`: unknown. */
+  readonly busyPercent: number | null;
+  readonly sla: SlaRates;
+  readonly events: SnapshotJson["events"];
+  readonly problems: SnapshotJson["problems"];
+  readonly jobs: readonly ViewedJob[];
+  readonly devices: readonly DeviceReading[];
+  readonly ended: readonly { readonly job: EndedJob; readonly result: JobResult }[];
+}
+
+export function snapshotJson(parts: SnapshotParts): SnapshotJson {
+  const { at, daemon, jobs } = parts;
+  const time = new Date(at.wallMs).toISOString();
+  const views = jobs.map((viewed) => jobViewJson(viewed, at));
+  const totals = tenantTotals(jobs.flatMap(({ use }) => use ?? []));
+  const byTenant = Map.groupBy(jobs, ({ job }) => job.tenant);
+  const jobsOf = (tenant: string) => (byTenant.get(tenant) ?? []).map(({ job }) => job);
+  return {
+    time,
+    hostname: parts.hostname,
+    ffrtmp_version: version,
+    boot_time: isoTime(at.wallMs - at.bootMs),
+    daemon_start_time: isoTime(daemon.startMs),
+    daemon_pid: daemon.pid,
+    machine: machineJson(parts),
+    counts: countsJson(views),
+    sla: slaRatesJson(parts.sla),
+    events: parts.events,
+    problems: parts.problems,
+    jobs: views,
+    tenants: totals.map((total) => tenantViewJson(total, jobsOf(total.tenant), at.wallMs)),
+    gpus: parts.devices.map((device) => ({ time, ...deviceUseJson(device) })),
+    ended: parts.ended.map(({ job, result }) => resultJson(job, result)),
+  };
+}
+
+function machineJson({ machine, pressure, busyPercent }: SnapshotParts): SnapshotJson["machine"] {
+  const { cpuCount, memoryTotalBytes, memoryUsedBytes } = machine;
+  const isKnown = memoryTotalBytes !== null && memoryUsedBytes !== null;
+  return {
+    cpu_count: cpuCount,
+    cpu_busy_percent: rounded(busyPercent),
+    cpu_pressure_percent: pressure.cpuSomePercent,
+    memory_pressure_percent: pressure.memorySomePercent,
+    memory_full_pressure_percent: pressure.memoryFullPercent,
+    io_pressure_percent: pressure.ioSomePercent,
+    io_full_pressure_percent: pressure.ioFullPercent,
+    memory_total_bytes: memoryTotalBytes,
+    memory_available_bytes: isKnown ? memoryTotalBytes - memoryUsedBytes : null,
+  };
+}
+
+function countsJson(views: readonly JobViewJson[]): SnapshotJson["counts"] {
+  const name = (tenant: string | null) => tenant ?? "";
+  const byTenant = [...Map.groupBy(views, ({ tenant }) => tenant)].map(([tenant, of]) => ({
+    tenant,
+    ...countJson(of),
+  }));
+  byTenant.sort((a, b) => (name(a.tenant) < name(b.tenant) ? -1 : 1));
+  return { ...countJson(views), by_tenant: byTenant };
+}
+
+function countJson(views: readonly JobViewJson[]): { running: number; hindered: number | null } {
+  const judged = views.flatMap(({ use }) => (use !== null && "hindrance" in use ? [use.hindrance] : []));
+  const hindered = judged.filter((hindrance) => hindrance !== null).length;
+  return { running: views.length, hindered: judged.length === 0 && views.length > 0 ? null : hindered };
+}
