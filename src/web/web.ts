@@ -4,6 +4,7 @@ import { Refusal } from "../jobs/errors.ts";
 import { DaemonMetrics } from "./daemonMetrics.ts";
 import { jobFamilies } from "./jobMetrics.ts";
 import { LISTEN_ADDRESS, parseListenAddress } from "./listenAddress.ts";
+import { metricsRoutes } from "./metricsRoute.ts";
 import { startWebServer, type WebOptions, type WebServer } from "./server.ts";
 
 /**
@@ -26,17 +27,13 @@ export function openWeb(
   if (listen === undefined)
     throw new Refusal(`--listen ${text} is not an address`, `expected: ${LISTEN_ADDRESS}`);
   const metrics = new DaemonMetrics(bus, Date.now());
-  return startWebServer(
-    { ...files, listen },
-    {
-      metrics() {
-        const running = daemon();
-        if (running === undefined) return undefined;
-        return [
-          ...metrics.families(running.status(), running.jobs()),
-          ...jobFamilies(running.samples(), maxJobs),
-        ];
-      },
-    },
-  );
+  const families = () => {
+    const running = daemon();
+    if (running === undefined) return undefined;
+    return [
+      ...metrics.families(running.status(), running.jobs()),
+      ...jobFamilies(running.samples(), maxJobs),
+    ];
+  };
+  return startWebServer({ ...files, listen }, metricsRoutes(families));
 }
