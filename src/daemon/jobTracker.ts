@@ -12,8 +12,7 @@ import { watchLedgerFile } from "../ledger/database.ts";
 import type { ProcessEvents } from "../linux/events/processEvents.ts";
 import type { FileWatch } from "../linux/fileWatch.ts";
 import { isAlive } from "../linux/proc/identity.ts";
-import { NO_MEDIA } from "../metrics/media/mediaReader.ts";
-import type { JobSample } from "../metrics/sampler.ts";
+import type { JobUse } from "../metrics/jobUse.ts";
 import { closeFd } from "../sys/descriptor.ts";
 import type { DeviceReading } from "../sys/nvml.ts";
 import type { ControlAnswer } from "./controlSocket.ts";
@@ -74,21 +73,20 @@ export class JobTracker {
     this.#histories.wake();
   }
 
-  /** Returns the last sample of each observed job. */
-  samples(): JobSample[] {
-    return this.#histories.samples();
+  /** Returns what each observed job uses, as it was read last. */
+  uses(): JobUse[] {
+    return this.#histories.uses();
   }
 
   /** Returns the running jobs, the oldest first, with what they used when they were read last. */
   views(): ViewedJob[] {
-    const uses = new Map(this.samples().map((sample) => [sample.job.key, sample]));
-    return [...this.observer.jobs().values()]
-      .sort((a, b) => (a.key < b.key ? -1 : 1))
-      .map((job) => {
-        const sample = uses.get(job.key);
-        const use = sample && { ...sample, network: null, media: NO_MEDIA };
-        return { job, use, cores: this.#histories.recentCoresOf(job.key) };
-      });
+    const uses = new Map(this.uses().map((use) => [use.job.key, use]));
+    const jobs = [...this.observer.jobs().values()].sort((a, b) => (a.key < b.key ? -1 : 1));
+    return jobs.map((job) => ({
+      job,
+      use: uses.get(job.key),
+      cores: this.#histories.recentCoresOf(job.key),
+    }));
   }
 
   devices(): readonly DeviceReading[] {

@@ -5,6 +5,7 @@ import { lacksLimits, until } from "../../test/support/sandbox.ts";
 import type { Context } from "../jobs/context.ts";
 import type { RunningJob } from "../jobs/model/job.ts";
 import { decodeHistory, type StoredHistory } from "../metrics/history/encoding.ts";
+import { NO_METER } from "./meter/meterClient.ts";
 import { UsageHistories } from "./usageHistories.ts";
 
 const { governSleeper, makeGovernor } = useGovernedSleepers();
@@ -25,7 +26,7 @@ function start(context: Context, jobs: ReadonlyMap<string, RunningJob>) {
     counted.rounds++;
     return work();
   };
-  const histories = new UsageHistories({ ...context, postponed: { attempt } }, () => jobs, {
+  const histories = new UsageHistories({ ...context, meter: NO_METER, postponed: { attempt } }, () => jobs, {
     intervalMs: INTERVAL_MS,
   });
   running.push(histories);
@@ -115,9 +116,13 @@ cpuacctTest("many jobs are spread over the parts of an interval", async () => {
     return work();
   };
   const byKey = new Map(jobs.map((job) => [job.key, job]));
-  const histories = new UsageHistories({ ...counting, postponed: { attempt } }, () => byKey, {
-    intervalMs: 300,
-  });
+  const histories = new UsageHistories(
+    { ...counting, meter: NO_METER, postponed: { attempt } },
+    () => byKey,
+    {
+      intervalMs: 300,
+    },
+  );
   running.push(histories);
   histories.wake();
   const total = () => reads.reduce((sum, count) => sum + count, 0);

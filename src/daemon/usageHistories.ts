@@ -4,8 +4,11 @@ import { KeptFiles } from "../linux/cgroup/keptFiles.ts";
 import { decodeHistory } from "../metrics/history/encoding.ts";
 import { JobHistory, RINGS, type RingName } from "../metrics/history/jobHistory.ts";
 import { recentCores } from "../metrics/history/recentCores.ts";
+import type { JobUse } from "../metrics/jobUse.ts";
+import { NO_MEDIA } from "../metrics/media/mediaReader.ts";
 import { type JobSample, JobSampler } from "../metrics/sampler.ts";
 import type { DeviceReading } from "../sys/nvml.ts";
+import type { Meter } from "./meter/meterClient.ts";
 import type { PostponedWork } from "./postponedWork.ts";
 
 /** The time between two readings of a job that nobody watches. */
@@ -22,6 +25,8 @@ const PART_MS = 4;
 const PAUSE_MS = 10;
 /** The histories that wait for a ledger that cannot be written: some MB. */
 const MAX_UNSAVED = 1000;
+/** A reading of the meter is not shown any more after this many intervals. */
+const MAX_READING_AGE = 3;
 
 interface Observed {
   job: RunningJob;
@@ -32,7 +37,7 @@ interface Observed {
   nextSaveMs: number;
 }
 
-type HistoriesContext = Context & { postponed: Pick<PostponedWork, "attempt"> };
+type HistoriesContext = Context & { postponed: Pick<PostponedWork, "attempt">; meter: Meter };
 
 /**
  * Reads every observed job again and again, and keeps what it used during its life. The ledger gets that every few minutes
@@ -68,6 +73,7 @@ export class UsageHistories {
     this.#sampler = new JobSampler(context, {
       detailsEveryMs: DETAILS_MS - intervalMs / 2,
       files: new KeptFiles(),
+      devices: context.meter,
     });
   }
 
@@ -91,6 +97,19 @@ export class UsageHistories {
   /** Returns the cores that an observed job used in each 5 s of the last 2 minutes, oldest first. */
   recentCoresOf(key: string): (number | null)[] {
     return recentCores(this.#observed.get(key)?.history.recentPoints() ?? []);
+  }
+
+  /**
+   * Returns what each job uses, as it was read last: at most one interval ago. Measures nothing. The network and the media
+   * time, which the meter reads, are unknown where it does not answer.
+   */
+  uses(): JobUse[] {
+    const maxAgeMs = MAX_READING_AGE * this.#intervalMs;
+    return this.samples().map((sample) => {
+      const { network = null, media = NO_MEDIA } =
+        this.#context.meter.readingOf(sample.job.key, maxAgeMs) ?? {};
+      return { ...sample, network, media };
+    });
   }
 
   /** Returns what an observed job has used, each ring in the stored form and Base64; empty before there is a point. */
@@ -181,6 +200,7 @@ export class UsageHistories {
 
   #readDue(observed: Observed): void {
     this.#read(observed);
+    this.#askMeter(observed);
     const nowMs = performance.now();
     if (observed.nextSaveMs > nowMs) return;
     this.#save(observed);
@@ -195,6 +215,11 @@ export class UsageHistories {
     this.#observed.set(job.key, observed);
     this.#jobsInSlice[slice] = (this.#jobsInSlice[slice] ?? 0) + 1;
     this.#read(observed);
+    this.#askMeter(observed);
+  }
+
+  #askMeter({ job: { key }, sample }: Observed): void {
+    if (sample !== undefined) this.#context.meter.ask({ key, pids: sample.details.pids });
   }
 
   #drop(observed: Observed): void {
@@ -202,6 +227,7 @@ export class UsageHistories {
     this.#save(observed);
     this.#observed.delete(key);
     this.#sampler.forget(key);
+    this.#context.meter.forget(key);
     this.#jobsInSlice[observed.slice] = (this.#jobsInSlice[observed.slice] ?? 1) - 1;
   }
 

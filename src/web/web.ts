@@ -30,10 +30,7 @@ export function openWeb(
   const families = () => {
     const running = daemon();
     if (running === undefined) return undefined;
-    return [
-      ...metrics.families(running.status(), running.jobs()),
-      ...jobFamilies(running.samples(), maxJobs),
-    ];
+    return [...metrics.families(running.status(), running.jobs()), ...jobFamilies(running.uses(), maxJobs)];
   };
   return startWebServer({ ...files, listen }, metricsRoutes(families));
 }
