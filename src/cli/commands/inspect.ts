@@ -3,7 +3,7 @@ import { carriedOf } from "../../jobs/changes.ts";
 import type { Context } from "../../jobs/context.ts";
 import { formatDuration } from "../../jobs/duration.ts";
 import { Refusal } from "../../jobs/errors.ts";
-import { eventJson, jobJson, jobUsageJson, resultJson } from "../../jobs/json.ts";
+import { eventJson } from "../../jobs/json.ts";
 import { MAX_COMMAND_BYTES } from "../../jobs/model/command.ts";
 import { factsOfEnding, type JobResult } from "../../jobs/model/ending.ts";
 import { isOpen, type Job, observerOf, startedMsOf } from "../../jobs/model/job.ts";
@@ -15,7 +15,7 @@ import { type ShownCommand, shownCommand, trueCommand } from "../../jobs/model/s
 import { jobCgroupOf, usageOf } from "../../jobs/placement/jobCgroup.ts";
 import { isObserved } from "../../jobs/recovery/recover.ts";
 import { exitText, markOf } from "../../jobs/summary.ts";
-import { mediaJson, memoryJson, networkJson } from "../../json/jobUse.ts";
+import { inspectedJobJson } from "../../json/inspectedJob.ts";
 import { formatChange } from "../../limits/limits.ts";
 import { LIMIT_NAMES } from "../../limits/table.ts";
 import type { Usage } from "../../limits/usage.ts";
@@ -33,7 +33,7 @@ import { printJson, printOut } from "../output/messages.ts";
 import { outcomePairs } from "../output/outcomes.ts";
 import { type Pair, renderPairs } from "../output/table.ts";
 import { formatTimeOfDay } from "../output/times.ts";
-import { usageCharts, usageHistoryJson } from "../output/usageChart.ts";
+import { usageCharts } from "../output/usageChart.ts";
 import { openToRead } from "../session.ts";
 
 interface InspectFlags extends CommonFlags {
@@ -56,23 +56,10 @@ export async function inspect(name: string, flags: InspectFlags): Promise<number
   const memory = reading?.memory;
   const { network, media } = await measureOnce(context.host, reading?.details.pids ?? [], flags);
   const events = context.ledger.events(job);
-  const { life: history, tenMinutes, sixHours } = await usageHistoryOf(context, job);
+  const rings = await usageHistoryOf(context, job);
   if (flags.json) {
-    const ended = result ? resultJson(job, result, shown) : null;
-    printJson({
-      ...jobJson(job, shown),
-      carried_limits: carriedOf(job),
-      processes,
-      ...memoryJson(memory),
-      usage: jobUsageJson(job, usage),
-      usage_history: usageHistoryJson(history),
-      usage_last_10_minutes: usageHistoryJson(tenMinutes),
-      usage_last_6_hours: usageHistoryJson(sixHours),
-      network: networkJson(network),
-      media: media ? mediaJson(media) : null,
-      result: ended,
-      events: events.map(eventJson),
-    });
+    const measured = { processes, memory, usage, rings, network, media };
+    printJson(inspectedJobJson({ job, shown, result, ...measured, events }));
   } else {
     const time = (ms: number) => formatTimeOfDay(ms, flags.utc ? "utc" : "local", 3);
     const eventPairs = events.map((event): Pair => ["event", eventText(event, time)]);
@@ -80,7 +67,7 @@ export async function inspect(name: string, flags: InspectFlags): Promise<number
     const usagePairs = describeUsage(usage, job, memory ? describeMemory(memory, job) : []);
     const pairs = [
       ...describeJob(context, job, shown, processes, time),
-      ...[...resultPairs, ...usagePairs, ...usageCharts(history)],
+      ...[...resultPairs, ...usagePairs, ...usageCharts(rings.life)],
       ...[...describeMedia(media), ...describeNetwork(network)],
     ];
     printOut(renderPairs([...pairs, ...eventPairs]));

@@ -1,5 +1,4 @@
 import { formatDuration } from "../../jobs/duration.ts";
-import { isoTime } from "../../jobs/json.ts";
 import type { StoredHistory } from "../../metrics/history/encoding.ts";
 import { type Point, resample } from "../../metrics/history/points.ts";
 import { ratesOf } from "../../metrics/rates.ts";
@@ -87,36 +86,4 @@ function chart(values: readonly (number | null)[], max: number): string {
 function isUtf8(): boolean {
   const { LC_ALL, LC_CTYPE, LANG } = process.env;
   return /utf-?8/i.test(LC_ALL || LC_CTYPE || LANG || "");
-}
-
-export function usageHistoryJson(history: StoredHistory | undefined) {
-  if (history === undefined) return null;
-  const { at, points, pointMs } = history;
-  const time = (bootMs: number): string | null => isoTime(at.wallMs - (at.bootMs - bootMs));
-  return {
-    point_seconds: pointMs / 1000,
-    points: points.map(({ startMs, endMs, counts, gauges }) => ({
-      start_time: time(startMs),
-      end_time: time(endMs),
-      cpu_seconds: seconds(counts.cpuUsec),
-      quota_periods: counts.quotaPeriods,
-      throttled_periods: counts.throttledPeriods,
-      io_read_bytes: counts.ioReadBytes,
-      io_write_bytes: counts.ioWriteBytes,
-      cpu_pressure_seconds: seconds(counts.cpuPressureUsec),
-      memory_pressure_seconds: seconds(counts.memoryPressureUsec),
-      memory_full_pressure_seconds: seconds(counts.memoryFullPressureUsec),
-      io_pressure_seconds: seconds(counts.ioPressureUsec),
-      io_full_pressure_seconds: seconds(counts.ioFullPressureUsec),
-      memory_min_bytes: gauges.memoryBytes?.min ?? null,
-      memory_max_bytes: gauges.memoryBytes?.max ?? null,
-      process_count_min: gauges.processCount?.min ?? null,
-      process_count_max: gauges.processCount?.max ?? null,
-    })),
-  };
-}
-
-/** µs are kept: sums of points stay exact. */
-function seconds(usec: number | null): number | null {
-  return usec === null ? null : usec / 1e6;
 }
