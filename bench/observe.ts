@@ -124,7 +124,8 @@ async function sample(
   };
   const byKey = new Map(jobs.map((job) => [job.key, job]));
   const histories = new UsageHistories({ ...context, meter: NO_METER, postponed: { attempt } }, () => byKey, {
-    intervalMs,
+    hotMs: intervalMs,
+    coldMs: intervalMs,
   });
   histories.wake();
   await Bun.sleep(warmUpMs);

@@ -238,9 +238,17 @@ export class WatchDaemon {
     return this.#tracker.observer.jobs().values();
   }
 
-  /** Returns what each observed job uses, as it was read last: at most 10 s ago. Measures nothing. */
+  /** Returns what each observed job uses, as it was read last: at most 10 s ago, see `keepFresh`. Measures nothing. */
   uses(): JobUse[] {
     return this.#tracker.uses();
+  }
+
+  /**
+   * Reads all jobs each second for the next 5 s, or this long, so that `uses` is at most a second old. Call it again and
+   * again for as long as a viewer looks.
+   */
+  keepFresh(forMs?: number): void {
+    this.#tracker.keepFresh(forMs);
   }
 
   /** Returns the state of this daemon now. */

@@ -93,6 +93,11 @@ export class JobTracker {
     return this.#histories.devices();
   }
 
+  /** See `UsageHistories.keepFresh`. */
+  keepFresh(forMs?: number): void {
+    this.#histories.keepFresh(forMs);
+  }
+
   /** Returns what an observed job has used until now. */
   usageOf(key: string) {
     return this.#histories.ringsOf(key);

@@ -7,6 +7,9 @@ import { LISTEN_ADDRESS, parseListenAddress } from "./listenAddress.ts";
 import { metricsRoutes } from "./metricsRoute.ts";
 import { startWebServer, type WebOptions, type WebServer } from "./server.ts";
 
+/** Scrapes more often than that get values that are read more often. */
+const FREQUENT_SCRAPE_MS = 9500;
+
 /**
  * Starts to show a daemon over HTTP. Call it before the daemon starts, whose events are counted. Until `daemon` returns it,
  * there are no metrics. Throws a Refusal.
@@ -27,9 +30,14 @@ export function openWeb(
   if (listen === undefined)
     throw new Refusal(`--listen ${text} is not an address`, `expected: ${LISTEN_ADDRESS}`);
   const metrics = new DaemonMetrics(bus, Date.now());
+  let scrapedMs = Number.NEGATIVE_INFINITY;
   const families = () => {
     const running = daemon();
     if (running === undefined) return undefined;
+    const intervalMs = performance.now() - scrapedMs;
+    scrapedMs = performance.now();
+    // Until the next scrape, which can be late.
+    if (intervalMs < FREQUENT_SCRAPE_MS) running.keepFresh(2 * intervalMs);
     return [...metrics.families(running.status(), running.jobs()), ...jobFamilies(running.uses(), maxJobs)];
   };
   return startWebServer({ ...files, listen }, metricsRoutes(families));

@@ -11,13 +11,9 @@ import type { MeterAnswer, MeterReading, MeterRequest, MeterSubject } from "./pr
 const MAX_REQUEST_BYTES = 32 * 1024;
 /** Keys of 36 bytes. */
 const MAX_FORGOTTEN = 500;
+/** After this time without an answer, the answer before says nothing about now. */
+const MAX_WAIT_MS = 5000;
 const EAGAIN = 11;
-
-interface Timed {
-  readonly reading: MeterReading;
-  /** By `performance.now()`. */
-  readonly atMs: number;
-}
 
 /** The answers of a meter. Without one there are none. */
 export interface Meter extends DeviceSource {
@@ -26,8 +22,8 @@ export interface Meter extends DeviceSource {
   /** Asks for a reading of a job, which is there a moment later. */
   ask(subject: MeterSubject): void;
   forget(key: string): void;
-  /** Returns the last reading of a job; `undefined`: there is none of the last `maxAgeMs`. */
-  readingOf(key: string, maxAgeMs: number): Pick<JobUse, "network" | "media"> | undefined;
+  /** Returns the answer to the last question about a job; `undefined`: there is none, or the next one is late. */
+  readingOf(key: string): Pick<JobUse, "network" | "media"> | undefined;
   stop(): void;
 }
 
@@ -54,8 +50,10 @@ export class MeterClient implements Meter {
   readonly #known = new Set<string>();
   readonly #wanted = new Map<string, MeterSubject>();
   #forgotten: string[] = [];
-  readonly #readings = new Map<string, Timed>();
-  #devices: { readings: readonly DeviceReading[]; atMs: number } | undefined;
+  readonly #readings = new Map<string, MeterReading>();
+  #devices: readonly DeviceReading[] | undefined;
+  /** Since when each job waits for an answer, by `performance.now()`. */
+  readonly #askedMs = new Map<string, number>();
   /** Of the request under way, the end that had no room yet. */
   #unsent: Uint8Array | undefined;
   #isAsked = false;
@@ -78,6 +76,7 @@ export class MeterClient implements Meter {
   ask(subject: MeterSubject): void {
     if (this.#hasEnded) return;
     this.#known.add(subject.key);
+    if (!this.#askedMs.has(subject.key)) this.#askedMs.set(subject.key, performance.now());
     this.#wanted.set(subject.key, subject);
     this.#schedule();
   }
@@ -85,14 +84,14 @@ export class MeterClient implements Meter {
   forget(key: string): void {
     this.#wanted.delete(key);
     this.#readings.delete(key);
+    this.#askedMs.delete(key);
     if (!this.#known.delete(key)) return;
     this.#forgotten.push(key);
     this.#schedule();
   }
 
-  readingOf(key: string, maxAgeMs: number): MeterReading | undefined {
-    const timed = this.#readings.get(key);
-    return timed !== undefined && performance.now() - timed.atMs <= maxAgeMs ? timed.reading : undefined;
+  readingOf(key: string): MeterReading | undefined {
+    return this.#isLate(key) ? undefined : this.#readings.get(key);
   }
 
   request(): void {
@@ -100,7 +99,9 @@ export class MeterClient implements Meter {
   }
 
   latest(): readonly DeviceReading[] | undefined {
-    return this.#devices?.readings;
+    // The job that has waited longest is the first one.
+    const [oldest] = this.#askedMs.keys();
+    return oldest !== undefined && this.#isLate(oldest) ? undefined : this.#devices;
   }
 
   /** Closes the pipes, by which the meter ends. */
@@ -108,6 +109,10 @@ export class MeterClient implements Meter {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
     closeFd(this.#process.requestFd);
+  }
+
+  #isLate(key: string): boolean {
+    return performance.now() - (this.#askedMs.get(key) ?? Number.POSITIVE_INFINITY) > MAX_WAIT_MS;
   }
 
   /** Collects the jobs of one turn of the event loop. */
@@ -165,12 +170,12 @@ export class MeterClient implements Meter {
 
   #receive({ readings, devices, warnings }: MeterAnswer): void {
     this.#isAsked = false;
-    const atMs = performance.now();
     for (const { key, ...reading } of readings) {
+      this.#askedMs.delete(key);
       // Unless the job has ended meanwhile.
-      if (this.#known.has(key)) this.#readings.set(key, { reading, atMs });
+      if (this.#known.has(key)) this.#readings.set(key, reading);
     }
-    this.#devices = devices === null ? undefined : { readings: devices, atMs };
+    this.#devices = devices ?? undefined;
     for (const warning of warnings) this.#onWarning(warning);
     this.#send();
   }
@@ -178,6 +183,7 @@ export class MeterClient implements Meter {
   #handleEnd(): void {
     reapChild(this.#process.pid);
     this.#readings.clear();
+    this.#askedMs.clear();
     this.#devices = undefined;
     if (this.#hasEnded) return;
     this.stop();
