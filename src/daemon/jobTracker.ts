@@ -12,6 +12,8 @@ import { watchLedgerFile } from "../ledger/database.ts";
 import type { ProcessEvents } from "../linux/events/processEvents.ts";
 import type { FileWatch } from "../linux/fileWatch.ts";
 import { isAlive } from "../linux/proc/identity.ts";
+import type { StoredHistory } from "../metrics/history/encoding.ts";
+import type { RingName } from "../metrics/history/jobHistory.ts";
 import type { JobUse } from "../metrics/jobUse.ts";
 import { closeFd } from "../sys/descriptor.ts";
 import type { DeviceReading } from "../sys/nvml.ts";
@@ -99,8 +101,13 @@ export class JobTracker {
   }
 
   /** Returns what an observed job has used until now. */
-  usageOf(key: string) {
+  ringsOf(key: string): Partial<Record<RingName, StoredHistory>> {
     return this.#histories.ringsOf(key);
+  }
+
+  /** Returns the same in the stored form and Base64. */
+  encodedRingsOf(key: string): Partial<Record<RingName, string>> {
+    return this.#histories.encodedRingsOf(key);
   }
 
   /** Returns the running jobs whose observer is this daemon, as they are recorded. */
@@ -247,7 +254,10 @@ export class JobTracker {
     this.lingeringJobs.scheduleCleanUp();
     const observed = this.observer.jobs();
     for (const job of open.values()) {
-      if (!observed.has(job.key) && !this.#ends.has(job.key)) this.#observeProcessOf(job);
+      if (observed.has(job.key)) {
+        // Its limits may be others, and its observer.
+        if (job.state === "running") this.observer.update(job);
+      } else if (!this.#ends.has(job.key)) this.#observeProcessOf(job);
     }
     this.#jobsOfOthers = new Map([...open].filter(([, { observer }]) => !isSameProcess(observer, self)));
   }

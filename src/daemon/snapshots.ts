@@ -39,7 +39,7 @@ export class Snapshots {
   readonly #context: Pick<DaemonContext, "host" | "ledger" | "bus">;
   readonly #sources: SnapshotSources;
   readonly #startMs: number;
-  #latest: { atMs: number; json: string } | undefined;
+  #latest: { atMs: number; shown: ShownSnapshot } | undefined;
   #machine: { atMs: number; reading: MachineReading; busyPercent: number | null } | undefined;
   #sla: { atMs: number; rates: SlaRates } | undefined;
   /** `version`: that of the ledger, when they were read. */
@@ -54,12 +54,12 @@ export class Snapshots {
     });
   }
 
-  /** Returns the present snapshot as JSON, at most a second old. */
-  json(): string {
+  /** Returns the present snapshot, at most a second old. */
+  latest(): ShownSnapshot {
     const nowMs = this.#context.host.bootNow();
     if (this.#latest === undefined || nowMs - this.#latest.atMs > MAX_AGE_MS)
-      this.#latest = { atMs: nowMs, json: JSON.stringify(this.#make()) };
-    return this.#latest.json;
+      this.#latest = { atMs: nowMs, shown: new ShownSnapshot(this.#make()) };
+    return this.#latest.shown;
   }
 
   #make(): SnapshotJson {
@@ -106,5 +106,27 @@ export class Snapshots {
     const version = ledger.versionOfOthers();
     if (this.#ended?.version !== version) this.#ended = { version, jobs: ledger.history(MAX_ENDED) };
     return this.#ended.jobs;
+  }
+}
+
+/** A snapshot and its parts as JSON, each made once. */
+export class ShownSnapshot {
+  readonly #snapshot: SnapshotJson;
+  #text: string | undefined;
+  #jobsText: string | undefined;
+
+  constructor(snapshot: SnapshotJson) {
+    this.#snapshot = snapshot;
+  }
+
+  get text(): string {
+    this.#text ??= JSON.stringify(this.#snapshot);
+    return this.#text;
+  }
+
+  get jobsText(): string {
+    const { time, jobs } = this.#snapshot;
+    this.#jobsText ??= JSON.stringify({ time, jobs });
+    return this.#jobsText;
   }
 }

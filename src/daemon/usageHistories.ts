@@ -1,7 +1,7 @@
 import type { Context } from "../jobs/context.ts";
 import type { RunningJob } from "../jobs/model/job.ts";
 import { KeptFiles } from "../linux/cgroup/keptFiles.ts";
-import { decodeHistory } from "../metrics/history/encoding.ts";
+import { decodeHistory, encodeHistory, type StoredHistory } from "../metrics/history/encoding.ts";
 import { JobHistory, RINGS, type RingName } from "../metrics/history/jobHistory.ts";
 import { recentCores } from "../metrics/history/recentCores.ts";
 import { isInDoubt } from "../metrics/inDoubt.ts";
@@ -123,15 +123,22 @@ export class UsageHistories {
     this.#schedule();
   }
 
-  /** Returns what an observed job has used, each ring in the stored form and Base64; empty before there is a point. */
-  ringsOf(key: string): Partial<Record<RingName, string>> {
+  /** Returns what an observed job has used; no ring before there is a point. */
+  ringsOf(key: string): Partial<Record<RingName, StoredHistory>> {
     const history = this.#observed.get(key)?.history;
     const at = this.#now();
-    const rings = RINGS.flatMap((name) => {
-      const points = history?.encode(at, name);
-      return points === undefined ? [] : [[name, points.toBase64()]];
-    });
-    return Object.fromEntries(rings);
+    return Object.fromEntries(
+      RINGS.flatMap((name) => {
+        const ring = history?.ring(at, name);
+        return ring === undefined ? [] : [[name, ring]];
+      }),
+    );
+  }
+
+  /** Returns what an observed job has used, each ring in the stored form and Base64; empty before there is a point. */
+  encodedRingsOf(key: string): Partial<Record<RingName, string>> {
+    const rings = Object.entries(this.ringsOf(key));
+    return Object.fromEntries(rings.map(([name, ring]) => [name, encodeHistory(ring).toBase64()]));
   }
 
   /** Reads a job a last time, before its cgroup is removed, and records its history. */

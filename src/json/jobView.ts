@@ -1,5 +1,6 @@
 import { isoTime } from "../jobs/json.ts";
-import type { OpenJob } from "../jobs/model/job.ts";
+import type { JobResult } from "../jobs/model/ending.ts";
+import type { Job } from "../jobs/model/job.ts";
 import { limitNumbersOf } from "../limits/limitNumbers.ts";
 import type { LimitOutcome } from "../limits/outcome.ts";
 import type { JobUse } from "../metrics/jobUse.ts";
@@ -14,19 +15,24 @@ export interface ClockPair {
   readonly bootMs: number;
 }
 
-/** A running job, as a screen shows it. */
+/** A job, as a screen shows it. */
 export interface ViewedJob {
-  readonly job: OpenJob;
-  /** Absent: not measured yet. */
+  readonly job: Job;
+  /** `undefined`: it has not ended. */
+  readonly result?: JobResult | undefined;
+  /** `undefined`: not measured yet, or it has ended. */
   readonly use: JobUse | undefined;
   /** Cores in each 5 s of the last 2 minutes, oldest first. */
   readonly cores: readonly (number | null)[];
 }
 
-export function jobViewJson({ job, use, cores }: ViewedJob, { wallMs, bootMs }: ClockPair): JobViewJson {
+export function jobViewJson(
+  { job, result, use, cores }: ViewedJob,
+  { wallMs, bootMs }: ClockPair,
+): JobViewJson {
   const measuredMs = wallMs - (bootMs - (use?.now.atBootMs ?? bootMs));
   return {
-    ...listedJobJson({ job, ...(use && { sample: use }) }),
+    ...listedJobJson({ job, ...(result && { result }), ...(use && { sample: use }) }),
     use: use ? { time: new Date(measuredMs).toISOString(), ...jobUseJson(use) } : null,
     limits_in_force: limitsInForceJson(job.outcomes),
     cpu_history: cores.map((value) => value && Math.round(value * 1000) / 1000),
@@ -34,7 +40,7 @@ export function jobViewJson({ job, use, cores }: ViewedJob, { wallMs, bootMs }: 
 }
 
 /** `jobs`: those of the tenant. Each has the outcomes of the limits of the tenant's total. */
-export function tenantViewJson(total: TenantTotal, jobs: readonly OpenJob[], wallMs: number): TenantViewJson {
+export function tenantViewJson(total: TenantTotal, jobs: readonly Job[], wallMs: number): TenantViewJson {
   return {
     time: isoTime(wallMs) as string,
     ...tenantUseJson(total),

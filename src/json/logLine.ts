@@ -45,4 +45,3 @@ function partsOf(entry: LogEntry): { kind: string; job_id: string | null; detail
     }
   }
 }
-

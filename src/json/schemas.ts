@@ -265,7 +265,7 @@ const usageHistory = z
   })
   .meta({ id: "UsageHistory", description: "What a job used during its life, as watch has measured it." });
 
-const inspected = jobSchema
+export const inspected = jobSchema
   .extend({
     carried_limits: described(
       z.record(z.string(), z.string()),
@@ -442,7 +442,7 @@ const health = z
   })
   .meta({ id: "Health", description: "The state of `ffrtmp watch` for a monitoring system." });
 
-const logged = z
+export const logged = z
   .looseObject({
     time: time("when the event was logged"),
     level: described(z.enum(["error", "warn", "info", "debug"]), "as for `--log-level`"),
@@ -610,7 +610,7 @@ const pruned = z
   })
   .meta({ id: "Pruned", description: "The history that was deleted." });
 
-const logLine = z
+export const logLine = z
   .strictObject({
     time: time("when it happened"),
     kind: described(z.string(), "the kind of the event; a later release can add kinds"),

@@ -38,7 +38,7 @@ export function snapshotJson(parts: SnapshotParts): SnapshotJson {
     time,
     hostname: parts.hostname,
     ffrtmp_version: version,
-    boot_time: isoTime(at.wallMs - at.bootMs),
+    boot_time: bootTime(at),
     daemon_start_time: isoTime(daemon.startMs),
     daemon_pid: daemon.pid,
     machine: machineJson(parts),
@@ -51,6 +51,11 @@ export function snapshotJson(parts: SnapshotParts): SnapshotJson {
     gpus: parts.devices.map((device) => ({ time, ...deviceUseJson(device) })),
     ended: parts.ended.map(({ job, result }) => resultJson(job, result)),
   };
+}
+
+/** The clocks are read one after the other, so that ms would differ from one snapshot to the next. */
+function bootTime({ wallMs, bootMs }: ClockPair): string {
+  return new Date(Math.round((wallMs - bootMs) / 1000) * 1000).toISOString();
 }
 
 function machineJson({ machine, pressure, busyPercent }: SnapshotParts): SnapshotJson["machine"] {

@@ -37,7 +37,7 @@ const limitsInForce = z
       "Limits as numbers, to compare a use with. They are the values that the kernel had when they were written; limits that ffrtmp did not ask for are not in it.",
   });
 
-const jobView = listed
+export const jobView = listed
   .extend({
     use: described(jobUse.nullable(), "what it uses, with rates; `null`: not measured yet"),
     limits_in_force: limitsInForce,
@@ -62,7 +62,7 @@ export const snapshotSchema = z
     time: described(z.iso.datetime(), "when the snapshot was made; ISO 8601 in UTC"),
     hostname: described(z.string(), "the name of the machine"),
     ffrtmp_version: described(z.string(), "the version of `ffrtmp watch`"),
-    boot_time: time("when the machine was started"),
+    boot_time: described(z.iso.datetime(), "when the machine was started, to the second; ISO 8601 in UTC"),
     daemon_start_time: time("when `ffrtmp watch` was started"),
     daemon_pid: described(z.number().int(), "its process"),
     machine,

@@ -1,10 +1,9 @@
-import { isoTime } from "../jobs/json.ts";
 import type { StoredHistory } from "../metrics/history/encoding.ts";
 
 export function usageHistoryJson(history: StoredHistory | undefined) {
   if (history === undefined) return null;
   const { at, points, pointMs } = history;
-  const time = (bootMs: number): string | null => isoTime(at.wallMs - (at.bootMs - bootMs));
+  const time = (bootMs: number): string => new Date(at.wallMs - (at.bootMs - bootMs)).toISOString();
   return {
     point_seconds: pointMs / 1000,
     points: points.map(({ startMs, endMs, counts, gauges }) => ({

@@ -13,7 +13,7 @@ export interface Problem {
 }
 
 /** The paths below this one answer in JSON. */
-export const API_PATH = "/api";
+const API_PATH = "/api";
 
 const TITLES = {
   400: "Bad Request",

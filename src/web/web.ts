@@ -1,6 +1,8 @@
 import type { WatchDaemon } from "../daemon/daemon.ts";
 import type { DaemonEvents } from "../daemon/events.ts";
 import { Refusal } from "../jobs/errors.ts";
+import { apiRoutes } from "./api/apiRoutes.ts";
+import { EventStream } from "./api/eventStream.ts";
 import { DaemonMetrics } from "./daemonMetrics.ts";
 import { jobFamilies } from "./jobMetrics.ts";
 import { LISTEN_ADDRESS, parseListenAddress } from "./listenAddress.ts";
@@ -40,5 +42,15 @@ export function openWeb(
     if (intervalMs < FREQUENT_SCRAPE_MS) running.keepFresh(2 * intervalMs);
     return [...metrics.families(running.status(), running.jobs()), ...jobFamilies(running.uses(), maxJobs)];
   };
-  return startWebServer({ ...files, listen }, metricsRoutes(families));
+  const documents = () => daemon()?.documents;
+  const stream = new EventStream(bus, documents);
+  const routes = { ...metricsRoutes(families), ...apiRoutes(documents, stream.answer) };
+  const server = startWebServer({ ...files, listen }, routes);
+  return {
+    ...server,
+    stop() {
+      stream.stop();
+      server.stop();
+    },
+  };
 }

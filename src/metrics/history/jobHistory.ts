@@ -51,11 +51,18 @@ export class JobHistory {
     return this.#rings.tenMinutes.points;
   }
 
-  /** Returns the stored form of a ring; `undefined` before there is a point. `at`: the same time by both clocks. */
-  encode(at: StoredHistory["at"], name: RingName = "life"): Uint8Array | undefined {
+  /** Returns a ring; `undefined` before there is a point. `at`: the same time by both clocks. */
+  ring(at: StoredHistory["at"], name: RingName): StoredHistory | undefined {
     const { points, pointMs } = this.#rings[name];
-    if (this.#last === undefined || points.length === 0) return undefined;
-    return encodeHistory({ pointMs, points, last: this.#last, at });
+    return this.#last === undefined || points.length === 0
+      ? undefined
+      : { pointMs, points, last: this.#last, at };
+  }
+
+  /** Returns the stored form of a ring; `undefined` before there is a point. */
+  encode(at: StoredHistory["at"], name: RingName = "life"): Uint8Array | undefined {
+    const ring = this.ring(at, name);
+    return ring && encodeHistory(ring);
   }
 }
 
