@@ -112,6 +112,12 @@ ffmpegTest("every route answers as it is described, with real jobs of ffmpeg", a
     const { use } = await get(url, "/api/v1/jobs/:job_id", "/api/v1/jobs/live");
     return use.media.source === "progress" && use.media.speed > 0;
   });
+  // The limits of a job that another ffrtmp observes are those that the ledger has now.
+  await box.run(["limits", "set", "live", "--cpu-quota", "30"]);
+  await until("its new limit is shown", async () => {
+    const { limits_in_force: limits } = await get(url, "/api/v1/jobs/:job_id", "/api/v1/jobs/live");
+    return limits.cpu_cores === 0.3;
+  });
   const latest = await get(url, "/api/v1/history", "/api/v1/history?limit=1");
   expect(latest).toMatchObject({ results: [{ job_id: "failed", outcome: "failed" }], next: null });
   expect(await get(url, "/api/v1/violations")).toEqual({ results: [], next: null });
