@@ -228,8 +228,9 @@ export class WatchDaemon {
       observe: (request, peer) => this.#observeForPeer(request, peer),
       recorded: ({ job }) => this.#tracker.reportRecorded(String(job)),
       usage: ({ job }) => ({ ok: true, rings: this.#tracker.encodedRingsOf(String(job)) }),
-      snapshot: () => `{"ok":true,"snapshot":${this.documents.snapshot()}}`,
-      job: (request) => this.#showJob(request),
+      snapshot: () =>
+        this.documents.inBackground(() => `{"ok":true,"snapshot":${this.documents.snapshot()}}`),
+      job: (request) => this.documents.inBackground(() => this.#showJob(request)),
     });
     if (socket instanceof ControlSocket) this.#controlSocket = socket;
     else bus.emit({ kind: "control-socket-failed", reason: socket.reason });
