@@ -12,6 +12,7 @@ import { placement } from "./placement.ts";
 import { policy } from "./policy.ts";
 import { reload } from "./reload.ts";
 import { scan } from "./scan.ts";
+import { show } from "./show.ts";
 import { soak } from "./soak.ts";
 import { storm } from "./storm.ts";
 
@@ -22,6 +23,7 @@ const BENCHMARKS: Record<string, Benchmark> = {
   discovery,
   idle,
   observe,
+  show,
   storm,
   scan,
   policy,

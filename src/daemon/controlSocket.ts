@@ -8,10 +8,10 @@ export type ControlRequest = { request: string } & Record<string, unknown>;
 /** An answer is one JSON object. */
 export type ControlAnswer = { ok: true; [key: string]: unknown } | { ok: false; error: string };
 
-/** Requests that this daemon answers, by name. Others get an error. */
+/** Requests that this daemon answers, by name. Others get an error. A string is an answer in JSON already. */
 export type ControlHandlers = Record<
   string,
-  (request: ControlRequest, peer: Peer) => ControlAnswer | Promise<ControlAnswer>
+  (request: ControlRequest, peer: Peer) => ControlAnswer | string | Promise<ControlAnswer>
 >;
 
 const MAX_CLIENTS = 16;
@@ -105,13 +105,14 @@ export class ControlSocket {
     client.isAsked = true;
     void this.#answer(new TextDecoder().decode(client.received.subarray(0, Math.max(end, 0))), client).then(
       (answer) => {
-        client.unsent = new TextEncoder().encode(`${JSON.stringify(answer)}\n`);
+        const text = typeof answer === "string" ? answer : JSON.stringify(answer);
+        client.unsent = new TextEncoder().encode(`${text}\n`);
         this.#send(socket);
       },
     );
   }
 
-  async #answer(line: string, { peer }: Client): Promise<ControlAnswer> {
+  async #answer(line: string, { peer }: Client): Promise<ControlAnswer | string> {
     const request = parseRequest(line);
     if (request === undefined || peer === undefined)
       return { ok: false, error: 'a request is one line of JSON such as {"request":"status"}' };

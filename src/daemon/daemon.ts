@@ -18,6 +18,7 @@ import type { Peer } from "../sys/unixSocket.ts";
 import { type ControlAnswer, type ControlRequest, ControlSocket } from "./controlSocket.ts";
 import { type DaemonContext, scanIntervalOf } from "./daemonContext.ts";
 import { Discovery } from "./discovery.ts";
+import { DaemonDocuments } from "./documents.ts";
 import { ExecNames } from "./execNames.ts";
 import { Health } from "./health.ts";
 import { HistoryPruner } from "./historyPruner.ts";
@@ -32,6 +33,8 @@ import { daemonReportJson, type LiveStatus } from "./status.ts";
 const RECHECK_WINDOW_MS = 5000;
 /** A loss is reported at most this often. */
 const LOSS_LOG_INTERVAL_MS = 60_000;
+/** The points of each history of a job, unless the reader asks for fewer. */
+const MAX_POINTS = 360;
 
 /** Discovers processes, decides, governs and observes them until it is stopped. */
 export class WatchDaemon {
@@ -43,6 +46,8 @@ export class WatchDaemon {
   readonly #discovery: Discovery;
   readonly #pruner: HistoryPruner;
   readonly #rescans: Rescans;
+  /** The documents about this daemon and its jobs, for the control socket and the web server. */
+  readonly documents: DaemonDocuments;
   readonly #execNames = new ExecNames();
   readonly #stopWatchdog: () => void;
   #reconcileTimer: ReturnType<typeof setInterval> | undefined;
@@ -120,6 +125,7 @@ export class WatchDaemon {
       if (this.#execNames.learn(comm)) this.#setNames();
     });
     this.#pruner = new HistoryPruner(context);
+    this.documents = new DaemonDocuments(context, this.#tracker, () => this.status());
     this.#rescans = new Rescans({
       listPids: () => context.postponed.attempt(() => listPids(context.host)) ?? [],
       consider: (pid) => context.scheduling.inBackground(() => this.#discovery.consider(pid)),
@@ -224,12 +230,23 @@ export class WatchDaemon {
       hindrances: () => ({ ok: true, hindrances: this.#tracker.hindrances() }),
       usage: ({ job }) => ({
         ok: true,
-        rings: this.#tracker.usageOf(String(job)),
+        rings: this.#tracker.encodedRingsOf(String(job)),
         hindrance: this.#tracker.hindrances()[String(job)] ?? null,
       }),
+      snapshot: () =>
+        this.documents.inBackground(() => `{"ok":true,"snapshot":${this.documents.snapshot()}}`),
+      job: (request) => this.documents.inBackground(() => this.#showJob(request)),
     });
     if (socket instanceof ControlSocket) this.#controlSocket = socket;
     else bus.emit({ kind: "control-socket-failed", reason: socket.reason });
+  }
+
+  #showJob({ job_id: jobId, points = MAX_POINTS }: ControlRequest): ControlAnswer {
+    if (typeof jobId !== "string") return { ok: false, error: "job_id is missing: the id of a job" };
+    if (!Number.isInteger(points) || Number(points) < 1)
+      return { ok: false, error: "points is not a number of points" };
+    const job = this.documents.job(jobId, Number(points));
+    return job === undefined ? { ok: false, error: `there is no job ${jobId}` } : { ok: true, job };
   }
 
   jobs(): Iterable<OpenJob> {

@@ -7,11 +7,15 @@ import { isOpen, isSameProcess, type OpenJob, type RunningJob } from "../jobs/mo
 import { takeOverScope } from "../jobs/placement/jobScope.ts";
 import { releaseKeeper } from "../jobs/placement/scopeKeeper.ts";
 import { isObserved, repairJob } from "../jobs/recovery/recover.ts";
+import type { ViewedJob } from "../json/jobView.ts";
+import { ShownCommands } from "../json/shownCommands.ts";
 import { watchLedgerFile } from "../ledger/database.ts";
 import type { ProcessEvents } from "../linux/events/processEvents.ts";
 import type { FileWatch } from "../linux/fileWatch.ts";
 import { isAlive } from "../linux/proc/identity.ts";
 import type { Hindrance } from "../metrics/hindrance/hindrance.ts";
+import type { StoredHistory } from "../metrics/history/encoding.ts";
+import type { RingName } from "../metrics/history/jobHistory.ts";
 import type { JobUse } from "../metrics/jobUse.ts";
 import { closeFd } from "../sys/descriptor.ts";
 import type { ControlAnswer } from "./controlSocket.ts";
@@ -38,6 +42,7 @@ export class JobTracker {
   readonly observer: JobObserver;
   readonly lingeringJobs: LingeringJobs;
   readonly #histories: UsageHistories;
+  readonly #commands = new ShownCommands();
   readonly #ledgerWatch: FileWatch | undefined;
   /** Runs only while other ffrtmp processes observe jobs: waking up is most of the cost of an idle daemon. */
   #takeoverTimer: ReturnType<typeof setInterval> | undefined;
@@ -80,6 +85,19 @@ export class JobTracker {
     return this.#histories.uses();
   }
 
+  /** Returns the running jobs, the oldest first, with what they used when they were read last. */
+  views(): ViewedJob[] {
+    const uses = new Map(this.uses().map((use) => [use.job.key, use]));
+    const jobs = [...this.observer.jobs().values()].sort((a, b) => (a.key < b.key ? -1 : 1));
+    const commands = this.#commands.of(jobs);
+    return jobs.map((job) => ({
+      job,
+      shown: commands.get(job.key),
+      use: uses.get(job.key),
+      cores: this.#histories.recentCoresOf(job.key),
+    }));
+  }
+
   /** Returns what the jobs used that have ended lately. */
   endedUses(): JobUse[] {
     return this.#histories.endedUses();
@@ -98,8 +116,13 @@ export class JobTracker {
   }
 
   /** Returns what an observed job has used until now. */
-  usageOf(key: string) {
+  ringsOf(key: string): Partial<Record<RingName, StoredHistory>> {
     return this.#histories.ringsOf(key);
+  }
+
+  /** Returns the same in the stored form and Base64. */
+  encodedRingsOf(key: string): Partial<Record<RingName, string>> {
+    return this.#histories.encodedRingsOf(key);
   }
 
   /** Returns the running jobs whose observer is this daemon, as they are recorded. */
@@ -246,7 +269,10 @@ export class JobTracker {
     this.lingeringJobs.scheduleCleanUp();
     const observed = this.observer.jobs();
     for (const job of open.values()) {
-      if (!observed.has(job.key) && !this.#ends.has(job.key)) this.#observeProcessOf(job);
+      if (observed.has(job.key)) {
+        // Its limits may be others, and its observer.
+        if (job.state === "running") this.observer.update(job);
+      } else if (!this.#ends.has(job.key)) this.#observeProcessOf(job);
     }
     this.#jobsOfOthers = new Map([...open].filter(([, { observer }]) => !isSameProcess(observer, self)));
   }

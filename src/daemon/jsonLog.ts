@@ -13,11 +13,17 @@ export function logJsonEvents(
   most: LogLevel,
 ): void {
   events.subscribe((event) => {
-    const level = levelOf(event);
-    const lines = linesOf(event);
-    if (!isLogged(level, most) || lines.length === 0) return;
-    write(jsonLine(level, event.kind, lines.join("\n"), factsOf(event)), level);
+    const line = jsonEventLine(event, most);
+    if (line !== undefined) write(line, levelOf(event));
   });
+}
+
+/** Returns the line of an event; `undefined` for one beyond the level, or without a text. */
+export function jsonEventLine(event: DaemonEvent, most: LogLevel): string | undefined {
+  const level = levelOf(event);
+  const lines = linesOf(event);
+  if (!isLogged(level, most) || lines.length === 0) return undefined;
+  return jsonLine(level, event.kind, lines.join("\n"), factsOf(event));
 }
 
 /** Returns a line of the log. `kind` is written with underscores, as in all other JSON of ffrtmp. */

@@ -6,7 +6,7 @@ import { gpuOf } from "../metrics/gpu/gpuUse.ts";
 import { HinderedTotals, type HindranceChange } from "../metrics/hindrance/hinderedTotals.ts";
 import type { Hindrance } from "../metrics/hindrance/hindrance.ts";
 import { HindranceJudge } from "../metrics/hindrance/hindranceJudge.ts";
-import { decodeHistory } from "../metrics/history/encoding.ts";
+import { decodeHistory, encodeHistory, type StoredHistory } from "../metrics/history/encoding.ts";
 import { JobHistory, RINGS, type RingName } from "../metrics/history/jobHistory.ts";
 import { isInDoubt } from "../metrics/inDoubt.ts";
 import type { JobUse } from "../metrics/jobUse.ts";
@@ -123,6 +123,11 @@ export class UsageHistories {
     this.#schedule();
   }
 
+  /** Returns the cores that an observed job used in each 5 s of the last 2 minutes, oldest first. */
+  recentCoresOf(key: string): readonly (number | null)[] {
+    return this.#observed.get(key)?.history.recentCores() ?? [];
+  }
+
   /**
    * Returns what each job uses, as it was read last: at most 10 s ago, or 1 s while `keepFresh` is called. Measures nothing.
    * The network and the media time, which the meter reads, are unknown where it does not answer.
@@ -149,15 +154,22 @@ export class UsageHistories {
     this.#schedule();
   }
 
-  /** Returns what an observed job has used, each ring in the stored form and Base64; empty before there is a point. */
-  ringsOf(key: string): Partial<Record<RingName, string>> {
+  /** Returns what an observed job has used; no ring before there is a point. */
+  ringsOf(key: string): Partial<Record<RingName, StoredHistory>> {
     const history = this.#observed.get(key)?.history;
     const at = this.#now();
-    const rings = RINGS.flatMap((name) => {
-      const points = history?.encode(at, name);
-      return points === undefined ? [] : [[name, points.toBase64()]];
-    });
-    return Object.fromEntries(rings);
+    return Object.fromEntries(
+      RINGS.flatMap((name) => {
+        const ring = history?.ring(at, name);
+        return ring === undefined ? [] : [[name, ring]];
+      }),
+    );
+  }
+
+  /** Returns what an observed job has used, each ring in the stored form and Base64; empty before there is a point. */
+  encodedRingsOf(key: string): Partial<Record<RingName, string>> {
+    const rings = Object.entries(this.ringsOf(key));
+    return Object.fromEntries(rings.map(([name, ring]) => [name, encodeHistory(ring).toBase64()]));
   }
 
   /** Reads a job a last time, before its cgroup is removed, and records its history. */

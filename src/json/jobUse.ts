@@ -184,6 +184,8 @@ export function memoryJson(memory: JobMemory | undefined) {
 }
 
 /** More digits than a measurement has would only be noise. */
-function rounded(value: number | null | undefined): number | null {
+export function rounded(value: number): number;
+export function rounded(value: number | null | undefined): number | null;
+export function rounded(value: number | null | undefined): number | null {
   return value === null || value === undefined ? null : Math.round(value * 100) / 100;
 }

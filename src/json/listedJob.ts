@@ -2,6 +2,7 @@ import { jobJson, resultJson } from "../jobs/json.ts";
 import type { JobResult } from "../jobs/model/ending.ts";
 import type { Job } from "../jobs/model/job.ts";
 import { outcomeOf } from "../jobs/model/outcome.ts";
+import { type ShownCommand, shownCommand } from "../jobs/model/secrets.ts";
 import type { Hindrance } from "../metrics/hindrance/hindrance.ts";
 import type { JobSample } from "../metrics/sampler.ts";
 import { hindranceJson, useJson } from "./jobUse.ts";
@@ -10,6 +11,8 @@ import { userNameOf } from "./userNames.ts";
 /** A job in the list of `ps`. */
 export interface ListedJob {
   job: Job;
+  /** The command with its secrets masked. Absent: it is masked here. */
+  shown?: ShownCommand | undefined;
   /** Absent: it has not ended. */
   result?: JobResult;
   /** Absent: it has ended, or nothing was measured. */
@@ -18,13 +21,13 @@ export interface ListedJob {
   hindrance?: Hindrance | null;
 }
 
-export function listedJobJson({ job, result, sample, hindrance }: ListedJob) {
+export function listedJobJson({ job, shown = shownCommand(job), result, sample, hindrance }: ListedJob) {
   return {
-    ...jobJson(job),
+    ...jobJson(job, shown),
     user: userNameOf(job.uid),
     outcome: result ? outcomeOf(result.ending) : null,
     ...useJson(sample),
     hindrance: hindranceJson(hindrance ?? null),
-    result: result ? resultJson(job, result) : null,
+    result: result ? resultJson(job, result, shown) : null,
   };
 }

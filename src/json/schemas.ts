@@ -35,7 +35,7 @@ const present = {
   process_count: count("the number of its processes"),
 };
 
-const listed = jobSchema
+export const listed = jobSchema
   .extend({
     user: text("the name of the user, or its uid where /etc/passwd has no name for it"),
     outcome: described(
@@ -178,7 +178,7 @@ const media = z
   })
   .meta({ id: "Media", description: "How far a job is." });
 
-const jobUse = z
+export const jobUse = z
   .strictObject({
     time: described(z.iso.datetime(), "when it was measured; ISO 8601 in UTC"),
     kind: described(z.literal("job"), "a job's own use"),
@@ -207,7 +207,7 @@ const jobUse = z
   })
   .meta({ id: "JobUse", description: "What a job uses now." });
 
-const tenantUse = z
+export const tenantUse = z
   .strictObject({
     time: jobUse.shape.time,
     kind: described(z.literal("tenant"), "the use of all jobs of a tenant; only when no jobs are named"),
@@ -224,7 +224,7 @@ const tenantUse = z
     description: "What the jobs of a tenant use now. A sum is `null` if one job's is.",
   });
 
-const deviceUse = z
+export const deviceUse = z
   .strictObject({
     time: jobUse.shape.time,
     kind: described(
@@ -281,7 +281,7 @@ const usageHistory = z
   })
   .meta({ id: "UsageHistory", description: "What a job used during its life, as watch has measured it." });
 
-const inspected = jobSchema
+export const inspected = jobSchema
   .extend({
     carried_limits: described(
       z.record(z.string(), z.string()),
@@ -369,7 +369,7 @@ const rate = z.strictObject({
   ),
 });
 
-const slaRates = z
+export const slaRates = z
   .strictObject({
     since: time("the start of the period"),
     until: time("the end of the period, which is not in it"),
@@ -381,7 +381,7 @@ const slaRates = z
     not_eligible: described(z.number(), "jobs that ended in the period and are not eligible"),
   })
   .meta({ id: "SlaRates", description: "How often the platform did its part in a period." });
-const problem = z
+export const problem = z
   .strictObject({
     severity: described(
       z.enum(["warning", "critical"]),
@@ -462,7 +462,7 @@ const health = z
   })
   .meta({ id: "Health", description: "The state of `ffrtmp watch` for a monitoring system." });
 
-const logged = z
+export const logged = z
   .looseObject({
     time: time("when the event was logged"),
     level: described(z.enum(["error", "warn", "info", "debug"]), "as for `--log-level`"),
@@ -630,7 +630,7 @@ const pruned = z
   })
   .meta({ id: "Pruned", description: "The history that was deleted." });
 
-const logLine = z
+export const logLine = z
   .strictObject({
     time: time("when it happened"),
     kind: described(z.string(), "the kind of the event; a later release can add kinds"),

@@ -58,6 +58,8 @@ export interface HistoryFilter {
   /** The workload failed or was killed. */
   readonly onlyFailed?: boolean | undefined;
   readonly onlyViolations?: boolean | undefined;
+  /** Ended before this job, in the order of `history`. */
+  readonly before?: Pick<JobResult, "key" | "endMs"> | undefined;
 }
 
 interface Verdict {
@@ -383,12 +385,34 @@ export class Ledger extends LedgerStore {
   }
 
   events({ key }: JobKey): RecordedEvent[] {
-    const columns = "at_ms, at_boot_ms, kind, detail";
-    const rows = this.rows(`SELECT ${columns} FROM events WHERE key = $key ORDER BY id`, { key });
-    return rows.map(({ at_ms: atMs, at_boot_ms: boot, kind, detail }) => {
-      const times = { atMs: Number(atMs), ...(boot === null ? {} : { atBootMs: Number(boot) }) };
-      return recordedEvent(times, String(kind), parseJson(String(detail)));
-    });
+    const sql = `SELECT ${EVENT_COLUMNS} FROM events WHERE key = $key ORDER BY id`;
+    return this.rows(sql, { key }).map(rowToEvent);
+  }
+
+  /** Returns the latest events of a job, at most `max`, the oldest first. */
+  latestEvents({ key }: JobKey, max: number): RecordedEvent[] {
+    const sql = `SELECT ${EVENT_COLUMNS} FROM events WHERE key = $key ORDER BY id DESC LIMIT $max`;
+    return this.rows(sql, { key, max }).map(rowToEvent).reverse();
+  }
+
+  /**
+   * Returns the latest events of all jobs and of `ffrtmp watch`, the latest first, each with its number; with `before`, those
+   * with lower numbers.
+   */
+  latestOfAll(
+    max: number,
+    before: number = Number.MAX_SAFE_INTEGER,
+  ): { id: number; jobId: string | null; event: RecordedEvent }[] {
+    const sql = `SELECT id, job_id, ${EVENT_COLUMNS} FROM events LEFT JOIN jobs USING (key)
+      WHERE id < $before ORDER BY id DESC LIMIT $max`;
+    return this.rows(sql, { before, max })
+      .map((row) => ({
+        id: Number(row["id"]),
+        jobId: row["job_id"] === null ? null : String(row["job_id"]),
+        event: rowToEvent(row),
+      }))
+      .sort((a, b) => b.id - a.id)
+      .slice(0, max);
   }
 
   /** Returns a remark that the ledger keeps about itself. */
@@ -455,6 +479,13 @@ export class Ledger extends LedgerStore {
   }
 }
 
+const EVENT_COLUMNS = "at_ms, at_boot_ms, kind, detail";
+
+function rowToEvent({ at_ms: atMs, at_boot_ms: boot, kind, detail }: Row): RecordedEvent {
+  const times = { atMs: Number(atMs), ...(boot === null ? {} : { atBootMs: Number(boot) }) };
+  return recordedEvent(times, String(kind), parseJson(String(detail)));
+}
+
 /** While jobs wait, they are read beside the file. */
 function byKey(a: JobKey, b: JobKey): number {
   return a.key < b.key ? -1 : 1;
@@ -475,7 +506,7 @@ const FAILED =
 
 /** Returns the tables and conditions of a SELECT of ended jobs. */
 function endedJobs(filter: HistoryFilter, what?: "with their jobs"): { from: string; parameters: Row } {
-  const { jobId, tenant, sinceMs, untilMs, onlyFailed, onlyViolations } = filter;
+  const { jobId, tenant, sinceMs, untilMs, onlyFailed, onlyViolations, before } = filter;
   const parameters: Row = {};
   const conditions: string[] = [];
   const compare = (condition: string, parameter: string, value: string | number | undefined): void => {
@@ -487,6 +518,11 @@ function endedJobs(filter: HistoryFilter, what?: "with their jobs"): { from: str
   compare("tenant =", "tenant", tenant);
   compare("end_ms >=", "sinceMs", sinceMs);
   compare("end_ms <", "untilMs", untilMs);
+  if (before !== undefined) {
+    // The first term is the range of an index.
+    conditions.push("end_ms <= $beforeMs AND (end_ms < $beforeMs OR key < $beforeKey)");
+    Object.assign(parameters, { beforeMs: before.endMs, beforeKey: before.key });
+  }
   if (onlyFailed) conditions.push(FAILED);
   if (onlyViolations) conditions.push("sla_compliant = 0");
   // SQLite reads the first table of a CROSS JOIN in the outer loop: here the one whose index finds fewer rows.

@@ -27,6 +27,15 @@ const FILTERS: [filter: HistoryFilter, step: string][] = [
     { ...PERIOD, onlyViolations: true },
     "SEARCH results USING INDEX results_violating (end_ms>? AND end_ms<?)",
   ],
+  [
+    { onlyViolations: true, before: { endMs: 1, key: "x" } },
+    "SEARCH results USING INDEX results_violating (end_ms<?)",
+  ],
+  [{ before: { endMs: 1, key: "x" } }, "SEARCH results USING INDEX results_by_end (end_ms<?)"],
+  [
+    { onlyFailed: true, before: { endMs: 1, key: "x" } },
+    "SEARCH results USING INDEX results_not_succeeded (end_ms<?)",
+  ],
   [{ tenant: "acme" }, "SEARCH jobs USING COVERING INDEX jobs_by_tenant (tenant=?)"],
   [{ ...PERIOD, tenant: "acme" }, "SEARCH results USING INDEX results_by_end (end_ms>? AND end_ms<?)"],
   [{ jobId: "transcode-001" }, "SEARCH jobs USING INDEX jobs_by_id (job_id=?)"],
@@ -85,6 +94,8 @@ const CALLS: Record<string, (ledger: Ledger) => unknown> = {
   verdicts: (ledger) => [{}, { tenant: "acme" }].map((each) => ledger.verdicts({ ...PERIOD, ...each })),
   countEnded: (ledger) => ledger.countEnded(50),
   events: (ledger) => ledger.events(someJob()),
+  latestEvents: (ledger) => ledger.latestEvents(someJob(), 10),
+  latestOfAll: (ledger) => ledger.latestOfAll(10),
   note: (ledger) => ledger.note("name"),
   setNote: (ledger) => ledger.setNote("name", "value"),
 };

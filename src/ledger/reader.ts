@@ -28,9 +28,15 @@ export interface LogPosition {
 /** A job of which nothing is recorded between its registration and its start for longer was left by an ffrtmp that died. */
 const LATEST_START_MS = 86_400_000;
 /** The events that change the outcomes of a job's limits. */
-const OUTCOME_CHANGES = "'limits_changed', 'reapplied', 'given_again', 'repair_refused', 'left_alone'";
+const OUTCOME_CHANGES: readonly RecordedEvent["kind"][] = [
+  "limits_changed",
+  "reapplied",
+  "given_again",
+  "repair_refused",
+  "left_alone",
+];
 const JOB_COLUMNS = `jobs.rowid AS row, jobs.*, EXISTS (
-  SELECT 1 FROM events WHERE events.key = jobs.key AND kind IN (${OUTCOME_CHANGES})) AS has_changed`;
+  SELECT 1 FROM events WHERE events.key = jobs.key AND kind IN ('${OUTCOME_CHANGES.join("', '")}')) AS has_changed`;
 const EVENTS =
   "SELECT id AS row, job_id, at_ms, at_boot_ms, kind, detail FROM events LEFT JOIN jobs USING (key)";
 
@@ -171,6 +177,26 @@ export class LedgerReader extends LedgerStore {
   }
 }
 
+/** Returns the entries of one job, of its record. `result`: absent for a job that has not ended. */
+export function entriesOf(
+  job: Job,
+  result: JobResult | undefined,
+  events: readonly RecordedEvent[],
+): LogEntry[] {
+  const { jobId } = job;
+  const hasChanged = events.some(({ kind }) => OUTCOME_CHANGES.includes(kind));
+  const recorded = events.map((event): LogEntry => ({ kind: "recorded", atMs: event.atMs, jobId, event }));
+  const end: LogEntry[] =
+    job.state === "ended" && result !== undefined ? [{ kind: "ended", atMs: result.endMs, job, result }] : [];
+  return inOrder([...startOf(job, hasChanged), ...recorded, ...end]);
+}
+
+function startOf(job: Job, hasChanged: boolean): LogEntry[] {
+  const registered: LogEntry = { kind: "registered", atMs: job.createdMs, job };
+  if (job.state === "starting" || job.startedMs === null) return [registered];
+  return [registered, { kind: "started", atMs: job.startedMs, job, hasChanged }];
+}
+
 function endOf(jobRow: Row, resultRow: Row): LogEntry[] {
   return unlessInconsistent(() => {
     const [job, result] = [rowToJob(jobRow), rowToResult(resultRow)];
@@ -179,12 +205,7 @@ function endOf(jobRow: Row, resultRow: Row): LogEntry[] {
 }
 
 function entriesOfJob(row: Row): LogEntry[] {
-  return unlessInconsistent(() => {
-    const job = rowToJob(row);
-    const registered: LogEntry = { kind: "registered", atMs: job.createdMs, job };
-    if (job.state === "starting" || job.startedMs === null) return [registered];
-    return [registered, { kind: "started", atMs: job.startedMs, job, hasChanged: row["has_changed"] === 1 }];
-  });
+  return unlessInconsistent(() => startOf(rowToJob(row), row["has_changed"] === 1));
 }
 
 /** Leaves out the start of a job that has started since the position was read: the next position has it. */

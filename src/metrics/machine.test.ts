@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { cpus, totalmem } from "node:os";
 import { procTree } from "../../test/support/procTree.ts";
 import { realHost } from "../linux/host.ts";
-import { busyPercentBetween, readMachine } from "./machine.ts";
+import { busyPercentBetween, readMachine, readMachinePressure } from "./machine.ts";
 
 const STAT = (user: number, idle: number) =>
   `cpu  ${user} 10 20 ${idle} 30 1 2 3 5 5\ncpu0 1 2 3 4\ncpu1 1 2 3 4\nintr 1\n`;
@@ -35,4 +35,19 @@ test("this machine has the CPUs and the memory that the runtime reports", () => 
   const machine = readMachine(realHost());
   expect(machine.cpuCount).toBe(cpus().length);
   expect(machine.memoryTotalBytes).toBe(totalmem());
+});
+
+test("the pressure of the machine is that of the last 10 s, and unknown without its file", () => {
+  using tree = procTree({
+    "pressure/cpu": "some avg10=12.50 avg60=3.00 avg300=0.00 total=123\n",
+    "pressure/io":
+      "some avg10=7.00 avg60=3.00 avg300=0.00 total=123\nfull avg10=5.25 avg60=1.00 avg300=0.00 total=9\n",
+  });
+  expect(readMachinePressure(tree.host)).toEqual({
+    cpuSomePercent: 12.5,
+    memorySomePercent: null,
+    memoryFullPercent: null,
+    ioSomePercent: 7,
+    ioFullPercent: 5.25,
+  });
 });

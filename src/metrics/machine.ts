@@ -16,10 +16,7 @@ export interface MachineReading {
 }
 
 export function readMachine(host: Host): MachineReading {
-  const read = (path: string): string => {
-    const text = visible(() => readProcFile(host, path));
-    return text === undefined || text === "gone" ? "" : text;
-  };
+  const read = (path: string): string => readVisible(host, path);
   const stat = read("stat");
   const memory = read("meminfo");
   const total = memoryIn(memory, "MemTotal") ?? null;
@@ -31,6 +28,32 @@ export function readMachine(host: Host): MachineReading {
     memoryUsedBytes: total === null || available === null ? null : total - available,
     cpuWaitPercent: waitPercent(read("pressure/cpu")),
     memoryWaitPercent: waitPercent(read("pressure/memory")),
+  };
+}
+
+/** The parts of the last 10 s in which threads of the machine waited, 0 to 100: /proc/pressure, `avg10`. `null` is unknown. */
+export interface MachinePressure {
+  /** At least one thread waited. */
+  readonly cpuSomePercent: number | null;
+  readonly memorySomePercent: number | null;
+  readonly ioSomePercent: number | null;
+  /** All threads that could have run waited. */
+  readonly memoryFullPercent: number | null;
+  readonly ioFullPercent: number | null;
+}
+
+export function readMachinePressure(host: Host): MachinePressure {
+  const [cpu, memory, io] = ["cpu", "memory", "io"].map((name) => readVisible(host, `pressure/${name}`)) as [
+    string,
+    string,
+    string,
+  ];
+  return {
+    cpuSomePercent: waitPercent(cpu),
+    memorySomePercent: waitPercent(memory),
+    ioSomePercent: waitPercent(io),
+    memoryFullPercent: waitPercent(memory, "full"),
+    ioFullPercent: waitPercent(io, "full"),
   };
 }
 
@@ -52,8 +75,14 @@ function cpuTicksOf(stat: string): MachineReading["cpuTicks"] {
   return { busy: all - idle - iowait, all };
 }
 
+function readVisible(host: Host, path: string): string {
+  const text = visible(() => readProcFile(host, path));
+  return text === undefined || text === "gone" ? "" : text;
+}
+
 // some avg10=1.23 avg60=0.50 avg300=0.10 total=123456
-function waitPercent(text: string): number | null {
-  const digits = /^some avg10=([\d.]+)/m.exec(text)?.[1];
+// full avg10=0.40 avg60=0.10 avg300=0.00 total=23456
+function waitPercent(text: string, kind: "some" | "full" = "some"): number | null {
+  const digits = new RegExp(`^${kind} avg10=([\\d.]+)`, "m").exec(text)?.[1];
   return digits === undefined ? null : Number(digits);
 }

@@ -1,14 +1,5 @@
 import { createHash, timingSafeEqual } from "node:crypto";
-
-/** Headers of each response. The pages have no inline scripts, are in no frame, and are not cached. */
-const SECURITY_HEADERS = {
-  "Content-Security-Policy":
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-  "X-Content-Type-Options": "nosniff",
-  "Referrer-Policy": "no-referrer",
-  "Cross-Origin-Resource-Policy": "same-origin",
-  "Cache-Control": "no-store",
-} as const;
+import type { Problem } from "./problem.ts";
 
 /** Decides which requests are answered. */
 export class Access {
@@ -20,18 +11,28 @@ export class Access {
   }
 
   /** Returns the refusal of a request; `undefined` for one to answer. */
-  refusalOf(request: Request): Response | undefined {
+  refusalOf(request: Request): Problem | undefined {
     // A page of another site can ask for this address under its own name (DNS rebinding).
     if (this.#tokenHash === undefined && !namesThisMachine(request.headers.get("host")))
-      return plainText(403, "ask for localhost: this address answers to no other name\n");
+      return {
+        status: 403,
+        detail: "this address answers to no other name than that of this machine",
+        next: "ask for localhost",
+      };
     if (this.#tokenHash !== undefined && !this.#isAuthorized(request))
-      return plainText(401, "send the token: Authorization: Bearer TOKEN\n", {
-        "WWW-Authenticate": 'Bearer realm="ffrtmp"',
-      });
+      return {
+        status: 401,
+        detail: "the request has no token, or another one",
+        next: "send the header Authorization: Bearer TOKEN",
+        headers: { "WWW-Authenticate": 'Bearer realm="ffrtmp"' },
+      };
     if (request.method !== "GET" && request.method !== "HEAD")
-      return plainText(405, "only GET and HEAD are answered: this server only shows\n", {
-        Allow: "GET, HEAD",
-      });
+      return {
+        status: 405,
+        detail: `${request.method} is not answered: this server only shows`,
+        next: "use GET or HEAD; to change something, use the command line",
+        headers: { Allow: "GET, HEAD" },
+      };
     return undefined;
   }
 
@@ -50,17 +51,4 @@ function hashOf(token: string): Buffer {
 
 function namesThisMachine(host: string | null): boolean {
   return /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/i.test(host ?? "");
-}
-
-export function respond(
-  body: string | Uint8Array<ArrayBuffer>,
-  contentType: string,
-  extra: Record<string, string> = {},
-): Response {
-  return new Response(body, { headers: { ...SECURITY_HEADERS, "Content-Type": contentType, ...extra } });
-}
-
-export function plainText(status: number, text: string, extra: Record<string, string> = {}): Response {
-  const headers = { ...SECURITY_HEADERS, "Content-Type": "text/plain; charset=utf-8", ...extra };
-  return new Response(text, { status, headers });
 }

@@ -1,9 +1,10 @@
 import { readFileSync, statSync } from "node:fs";
 import { Refusal } from "../jobs/errors.ts";
 import { describeErrno } from "../sys/errno.ts";
-import { Access, plainText, respond } from "./access.ts";
-import { formatFor, type MetricFamily, renderMetrics } from "./exposition.ts";
+import { Access } from "./access.ts";
 import { type ListenAddress, urlOf } from "./listenAddress.ts";
+import { pathOf, problemResponse } from "./problem.ts";
+import type { Handler, Routes } from "./routes.ts";
 
 /** The options of `watch` about its web server. */
 export interface WebOptions {
@@ -13,26 +14,18 @@ export interface WebOptions {
   tlsKey?: string | undefined;
 }
 
-/** The state that the server shows. Nothing is measured for a request. */
-export interface WebSources {
-  /** `undefined`: nothing yet. */
-  metrics(): MetricFamily[] | undefined;
-}
-
 export interface WebServer {
   readonly url: string;
   stop(): void;
 }
 
-/** A text of this length is smaller than the headers of its compression. */
-const MIN_COMPRESSED = 1024;
 const MIN_TOKEN = 16;
 
 /**
  * Starts to answer requests. Throws a Refusal where the address cannot be used, where another machine could connect without
  * a token and encryption, and for files that cannot be used.
  */
-export function startWebServer(options: WebOptions, sources: WebSources): WebServer {
+export function startWebServer(options: WebOptions, routes: Routes): WebServer {
   const { listen, tokenFile, tlsCert, tlsKey } = options;
   if ((tlsCert === undefined) !== (tlsKey === undefined))
     throw new Refusal(
@@ -50,7 +43,24 @@ export function startWebServer(options: WebOptions, sources: WebSources): WebSer
     ...(tlsCert === undefined ? {} : { cert: readOption("--tls-cert", tlsCert) }),
     ...(tlsKey === undefined ? {} : { key: readOption("--tls-key", tlsKey) }),
   };
-  const serve = (request: Request, answer: () => Response): Response => access.refusalOf(request) ?? answer();
+  const guarded = (answer: Handler): Handler => {
+    return async (request) => {
+      const refusal = access.refusalOf(request);
+      if (refusal !== undefined) return problemResponse(request, refusal);
+      try {
+        return await answer(request);
+      } catch {
+        return problemResponse(request, FAILED);
+      }
+    };
+  };
+  const shown = Object.keys(routes).filter((path) => !path.includes(":"));
+  const notFound: Handler = (request) =>
+    problemResponse(request, {
+      status: 404,
+      detail: `there is no ${pathOf(request)} here`,
+      next: `here is: ${shown.join(", ")}`,
+    });
   try {
     const server = Bun.serve({
       hostname: listen.hostname,
@@ -61,10 +71,10 @@ export function startWebServer(options: WebOptions, sources: WebSources): WebSer
       maxRequestBodySize: 0,
       ...(tlsCert === undefined ? {} : { tls: files }),
       routes: {
-        "/metrics": (request) => serve(request, () => metricsResponse(request, sources.metrics())),
+        ...Object.fromEntries(Object.entries(routes).map(([path, answer]) => [path, guarded(answer)])),
+        "/*": guarded(notFound),
       },
-      fetch: (request) => serve(request, () => plainText(404, "not found; here is: /metrics\n")),
-      error: () => plainText(500, "this request failed, and the others go on\n"),
+      error: () => new Response(null, { status: 500 }),
     });
     return { url: urlOf(listen, tlsCert !== undefined), stop: () => void server.stop(true) };
   } catch (error) {
@@ -75,17 +85,11 @@ export function startWebServer(options: WebOptions, sources: WebSources): WebSer
   }
 }
 
-function metricsResponse(request: Request, families: MetricFamily[] | undefined): Response {
-  if (families === undefined) return plainText(503, "ffrtmp watch is starting\n", { "Retry-After": "1" });
-  const format = formatFor(request.headers.get("accept"));
-  const text = renderMetrics(families, format);
-  const isCompressed =
-    text.length >= MIN_COMPRESSED && /\bgzip\b/.test(request.headers.get("accept-encoding") ?? "");
-  // Level 1: the text repeats itself, and a scrape must not delay the daemon.
-  return isCompressed
-    ? respond(Bun.gzipSync(text, { level: 1 }), format.contentType, { "Content-Encoding": "gzip" })
-    : respond(text, format.contentType);
-}
+const FAILED = {
+  status: 500,
+  detail: "this request failed, and no other one",
+  next: "ask again; if it fails again, report it with the version that ffrtmp --version prints",
+} as const;
 
 function readToken(path: string): string {
   const token = readOption("--token-file", path).trim();

@@ -1,10 +1,13 @@
 import type { WatchDaemon } from "../daemon/daemon.ts";
 import type { DaemonEvents } from "../daemon/events.ts";
 import { Refusal } from "../jobs/errors.ts";
+import { apiRoutes } from "./api/apiRoutes.ts";
+import { EventStream } from "./api/eventStream.ts";
 import { DaemonMetrics } from "./daemonMetrics.ts";
 import { gpuFamilies } from "./gpuMetrics.ts";
 import { jobFamilies } from "./jobMetrics.ts";
 import { LISTEN_ADDRESS, parseListenAddress } from "./listenAddress.ts";
+import { metricsRoutes } from "./metricsRoute.ts";
 import { startWebServer, type WebOptions, type WebServer } from "./server.ts";
 
 /** Scrapes more often than that get values that are read more often. */
@@ -31,22 +34,28 @@ export function openWeb(
     throw new Refusal(`--listen ${text} is not an address`, `expected: ${LISTEN_ADDRESS}`);
   const metrics = new DaemonMetrics(bus, Date.now());
   let scrapedMs = Number.NEGATIVE_INFINITY;
-  return startWebServer(
-    { ...files, listen },
-    {
-      metrics() {
-        const running = daemon();
-        if (running === undefined) return undefined;
-        const intervalMs = performance.now() - scrapedMs;
-        scrapedMs = performance.now();
-        // Until the next scrape, which can be late.
-        if (intervalMs < FREQUENT_SCRAPE_MS) running.keepFresh(2 * intervalMs);
-        return [
-          ...metrics.families(running.status(), running.jobs()),
-          ...jobFamilies(running.uses(), running.endedUses(), maxJobs),
-          ...gpuFamilies(running.devices()),
-        ];
-      },
+  const families = () => {
+    const running = daemon();
+    if (running === undefined) return undefined;
+    const intervalMs = performance.now() - scrapedMs;
+    scrapedMs = performance.now();
+    // Until the next scrape, which can be late.
+    if (intervalMs < FREQUENT_SCRAPE_MS) running.keepFresh(2 * intervalMs);
+    return [
+      ...metrics.families(running.status(), running.jobs()),
+      ...jobFamilies(running.uses(), running.endedUses(), maxJobs),
+      ...gpuFamilies(running.devices()),
+    ];
+  };
+  const documents = () => daemon()?.documents;
+  const stream = new EventStream(bus, documents);
+  const routes = { ...metricsRoutes(families), ...apiRoutes(documents, stream.answer) };
+  const server = startWebServer({ ...files, listen }, routes);
+  return {
+    ...server,
+    stop() {
+      stream.stop();
+      server.stop();
     },
-  );
+  };
 }

@@ -1,11 +1,12 @@
 import { repairAll } from "../../jobs/recovery/recover.ts";
+import { logLineJson } from "../../json/logLine.ts";
 import { inodeOf, isMissing, watchLedgerFile } from "../../ledger/database.ts";
 import { LedgerReader, type LogEntry, type LogPosition } from "../../ledger/reader.ts";
 import { escapeLines } from "../../sys/visibleText.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
 import { timeOptions } from "../options/timeOptions.ts";
 import { explainNoRecords } from "../output/emptyState.ts";
-import { logLineJson, logLineText } from "../output/logLines.ts";
+import { logLineText } from "../output/logLines.ts";
 import { warn, writeOut } from "../output/messages.ts";
 import { formatTimeOfDay } from "../output/times.ts";
 import { openToRead, requireRecords } from "../session.ts";
@@ -95,6 +96,8 @@ async function follow(
 /** Returns false when stdout accepts no more. */
 function print(entries: LogEntry[], { json, utc }: EventsFlags): boolean {
   const zone = utc ? "utc" : "local";
-  const lines = entries.map((entry) => (json ? logLineJson(entry) : logLineText(entry, zone)));
+  const lines = entries.map((entry) =>
+    json ? JSON.stringify(logLineJson(entry)) : logLineText(entry, zone),
+  );
   return lines.length === 0 || writeOut(`${escapeLines(lines.join("\n"))}\n`);
 }

@@ -3,7 +3,7 @@ import { carriedOf } from "../../jobs/changes.ts";
 import type { Context } from "../../jobs/context.ts";
 import { formatDuration } from "../../jobs/duration.ts";
 import { Refusal } from "../../jobs/errors.ts";
-import { eventJson, jobJson, jobUsageJson, resultJson } from "../../jobs/json.ts";
+import { eventJson } from "../../jobs/json.ts";
 import { MAX_COMMAND_BYTES } from "../../jobs/model/command.ts";
 import { factsOfEnding, type JobResult } from "../../jobs/model/ending.ts";
 import { isOpen, type Job, observerOf, startedMsOf } from "../../jobs/model/job.ts";
@@ -15,7 +15,7 @@ import { type ShownCommand, shownCommand, trueCommand } from "../../jobs/model/s
 import { jobCgroupOf, usageOf } from "../../jobs/placement/jobCgroup.ts";
 import { isObserved } from "../../jobs/recovery/recover.ts";
 import { exitText, markOf } from "../../jobs/summary.ts";
-import { hindranceJson, mediaJson, memoryJson, networkJson } from "../../json/jobUse.ts";
+import { inspectedJobJson } from "../../json/inspectedJob.ts";
 import { formatChange } from "../../limits/limits.ts";
 import { LIMIT_NAMES } from "../../limits/table.ts";
 import type { Usage } from "../../limits/usage.ts";
@@ -35,7 +35,7 @@ import { printJson, printOut } from "../output/messages.ts";
 import { outcomePairs } from "../output/outcomes.ts";
 import { type Pair, renderPairs } from "../output/table.ts";
 import { formatTimeOfDay } from "../output/times.ts";
-import { usageCharts, usageHistoryJson } from "../output/usageChart.ts";
+import { usageCharts } from "../output/usageChart.ts";
 import { openToRead } from "../session.ts";
 
 interface InspectFlags extends CommonFlags {
@@ -58,24 +58,10 @@ export async function inspect(name: string, flags: InspectFlags): Promise<number
   const memory = reading?.memory;
   const { network, media } = await measureOnce(context.host, reading?.details.pids ?? [], flags);
   const events = context.ledger.events(job);
-  const { life: history, tenMinutes, sixHours, hindrance } = await askUsage(context, job);
+  const { rings, hindrance } = await askUsage(context, job);
   if (flags.json) {
-    const ended = result ? resultJson(job, result, shown) : null;
-    printJson({
-      ...jobJson(job, shown),
-      carried_limits: carriedOf(job),
-      processes,
-      ...memoryJson(memory),
-      usage: jobUsageJson(job, usage),
-      usage_history: usageHistoryJson(history),
-      usage_last_10_minutes: usageHistoryJson(tenMinutes),
-      usage_last_6_hours: usageHistoryJson(sixHours),
-      network: networkJson(network),
-      media: media ? mediaJson(media) : null,
-      hindrance: hindranceJson(hindrance),
-      result: ended,
-      events: events.map(eventJson),
-    });
+    const measured = { processes, memory, usage, rings, network, media, hindrance };
+    printJson(inspectedJobJson({ job, shown, result, ...measured, events }));
   } else {
     const time = (ms: number) => formatTimeOfDay(ms, flags.utc ? "utc" : "local", 3);
     const eventPairs = events.map((event): Pair => ["event", eventText(event, time)]);
@@ -83,7 +69,7 @@ export async function inspect(name: string, flags: InspectFlags): Promise<number
     const usagePairs = describeUsage(usage, job, memory ? describeMemory(memory, job) : []);
     const pairs = [
       ...describeJob(context, job, shown, processes, time),
-      ...[...hindrancePairs(hindrance, result), ...resultPairs, ...usagePairs, ...usageCharts(history)],
+      ...[...hindrancePairs(hindrance, result), ...resultPairs, ...usagePairs, ...usageCharts(rings.life)],
       ...[...describeMedia(media), ...describeNetwork(network)],
     ];
     printOut(renderPairs([...pairs, ...eventPairs]));
@@ -95,7 +81,8 @@ export async function inspect(name: string, flags: InspectFlags): Promise<number
 /** A daemon that is stopped must not delay everything else that is known about the job. */
 const ANSWER_TIMEOUT_MS = 300;
 
-interface AskedUsage extends Partial<Record<RingName, StoredHistory>> {
+interface AskedUsage {
+  readonly rings: Partial<Record<RingName, StoredHistory>>;
   readonly hindrance: Hindrance | null;
 }
 
@@ -117,7 +104,7 @@ async function askUsage({ ledger, state }: Context, job: Job): Promise<AskedUsag
       typeof rings[name] === "string" ? decodeHistory(Buffer.from(rings[name], "base64")) : undefined;
     return ring === undefined ? [] : [[name, ring]];
   });
-  return { ...(life && { life }), ...Object.fromEntries(present), hindrance };
+  return { rings: { ...(life && { life }), ...Object.fromEntries(present) }, hindrance };
 }
 
 /** Returns what holds a job back, or for how long each cause did. None for a job that was never held back. */

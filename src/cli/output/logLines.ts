@@ -1,8 +1,5 @@
-import { eventJson, isoTime } from "../../jobs/json.ts";
-import { factsOfEnding } from "../../jobs/model/ending.ts";
-import { outcomeOf } from "../../jobs/model/outcome.ts";
-import { runtimeOf } from "../../jobs/model/runtime.ts";
 import { summaryLine } from "../../jobs/summary.ts";
+import { logLineJson } from "../../json/logLine.ts";
 import type { LogEntry } from "../../ledger/reader.ts";
 import { oneLine } from "../../sys/visibleText.ts";
 import { formatTimeOfDay } from "./times.ts";
@@ -15,54 +12,11 @@ const KIND_WIDTH = 20;
  * `2026-11-26T22:33:52.123+01:00  started               transcode-001  mode=run pid=4026 limits="cpu.max applied"`
  */
 export function logLineText(entry: LogEntry, zone: "local" | "utc"): string {
-  const { kind, job_id: job, detail } = partsOf(entry);
+  const { kind, job_id: job, detail } = logLineJson(entry);
   // One word, so that the columns of a line can be counted.
   const time = formatTimeOfDay(entry.atMs, zone, 3).replace(" ", "T");
   const columns = [time, kind.padEnd(KIND_WIDTH), job ?? "-", detailText(entry, detail)];
   return oneLine(columns.join("  ").trimEnd());
-}
-
-/** Returns the same as JSON on one line. */
-export function logLineJson(entry: LogEntry): string {
-  const { kind, job_id, detail } = partsOf(entry);
-  return JSON.stringify({ time: isoTime(entry.atMs), kind, job_id, detail });
-}
-
-function partsOf(entry: LogEntry): { kind: string; job_id: string | null; detail: unknown } {
-  switch (entry.kind) {
-    case "registered":
-      return { kind: "registered", job_id: entry.job.jobId, detail: { mode: entry.job.mode } };
-    case "started": {
-      const { job, hasChanged } = entry;
-      // The outcomes at the start are not recorded apart from the later ones.
-      const limits = hasChanged ? null : job.outcomes;
-      const detail = { mode: job.mode, pid: job.process?.pid ?? null, limits };
-      return { kind: "started", job_id: job.jobId, detail };
-    }
-    case "ended": {
-      const { job, result } = entry;
-      const { ending, ...facts } = factsOfEnding(result.ending);
-      const runtime = runtimeOf(job, result);
-      const detail = {
-        ending,
-        outcome: outcomeOf(result.ending),
-        pid: job.process?.pid ?? null,
-        exit_code: facts.exitCode,
-        signal: facts.signal,
-        exit_evidence: facts.exitEvidence,
-        exit_unknown_because: facts.exitUnknownBecause,
-        platform_sla_compliant: result.slaCompliant,
-        platform_sla_reason: result.slaReason,
-        runtime_seconds: runtime?.bound === "exact" ? runtime.ms / 1000 : null,
-      };
-      const kind = ending === "detached" || ending === "never_started" ? ending : "ended";
-      return { kind, job_id: job.jobId, detail };
-    }
-    case "recorded": {
-      const { kind, detail } = eventJson(entry.event);
-      return { kind: String(kind), job_id: entry.jobId, detail };
-    }
-  }
 }
 
 function detailText(entry: LogEntry, detail: unknown): string {

@@ -53,7 +53,7 @@ export function percentOf({ eligible, compliant }: SlaRate): number | null {
   return eligible === 0 ? null : Math.floor((compliant * 10_000) / eligible) / 100;
 }
 
-export function slaRatesJson(rates: SlaRates): Record<string, unknown> {
+export function slaRatesJson(rates: SlaRates) {
   const { sinceMs, untilMs, overall, tenants, notEligible } = rates;
   return {
     since: new Date(sinceMs).toISOString(),
@@ -64,7 +64,7 @@ export function slaRatesJson(rates: SlaRates): Record<string, unknown> {
   };
 }
 
-function rateJson(rate: SlaRate): Record<string, unknown> {
+function rateJson(rate: SlaRate) {
   const { eligible, compliant, violations, reasons } = rate;
   const counts = [...reasons].map(([reason, jobs]) => ({ reason, jobs }));
   return { eligible, compliant, violations, rate_percent: percentOf(rate), reasons: counts };

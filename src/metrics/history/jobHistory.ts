@@ -4,6 +4,7 @@ import type { ByteCounts } from "../network/connection.ts";
 import { increaseOf, increasesBetween, type Reading } from "../rates.ts";
 import { encodeHistory, type StoredHistory } from "./encoding.ts";
 import { type MeterCountName, type Point, rowOf } from "./points.ts";
+import { CORES_MS, coresOf, lastFullEndMs } from "./recentCores.ts";
 import { Ring } from "./ring.ts";
 
 /** The length of the first points of a whole life: a sampler that nobody watches reads as often. */
@@ -38,6 +39,7 @@ const NOT_METERED = { tcpSentBytes: null, tcpReceivedBytes: null, mediaMsec: nul
 export class JobHistory {
   readonly #rings: Record<RingName, Ring>;
   #last: Reading | undefined;
+  #recent: { endMs: number; cores: readonly (number | null)[] } = { endMs: 0, cores: coresOf([], 0) };
   #metered: Readonly<Record<MeterCountName, number | null>> = NOT_METERED;
 
   /** `stored`: the life that an earlier ffrtmp recorded of the job. The time in between becomes one point. */
@@ -87,11 +89,28 @@ export class JobHistory {
     for (const name of RINGS) this.#rings[name].addRow(row);
   }
 
-  /** Returns the stored form of a ring; `undefined` before there is a point. `at`: the same time by both clocks. */
-  encode(at: StoredHistory["at"], name: RingName = "life"): Uint8Array | undefined {
+  /** Returns the CPU use in cores of the last 2 minutes, one value for each 5 s, oldest first: see `coresOf`. */
+  recentCores(): readonly (number | null)[] {
+    const endMs = lastFullEndMs(this.#last?.atBootMs ?? 0);
+    if (this.#recent.endMs !== endMs) {
+      const spans = this.#rings.tenMinutes.countsSince("cpuUsec", endMs - CORES_MS);
+      this.#recent = { endMs, cores: coresOf(spans, endMs) };
+    }
+    return this.#recent.cores;
+  }
+
+  /** Returns a ring; `undefined` before there is a point. `at`: the same time by both clocks. */
+  ring(at: StoredHistory["at"], name: RingName): StoredHistory | undefined {
     const { points, pointMs } = this.#rings[name];
-    if (this.#last === undefined || points.length === 0) return undefined;
-    return encodeHistory({ pointMs, points, last: this.#last, at });
+    return this.#last === undefined || points.length === 0
+      ? undefined
+      : { pointMs, points, last: this.#last, at };
+  }
+
+  /** Returns the stored form of a ring; `undefined` before there is a point. */
+  encode(at: StoredHistory["at"], name: RingName = "life"): Uint8Array | undefined {
+    const ring = this.ring(at, name);
+    return ring && encodeHistory(ring);
   }
 }
 

@@ -71,12 +71,20 @@ export class Rows {
   get(index: number, row: Row = emptyRow()): Row {
     const place = this.#placeOf(index);
     for (let column = END; column < WIDTH; column++) row[column] = this.#numberAt(column, place);
-    row[START] = index === 0 ? this.#startMs : this.endMs(index - 1);
+    row[START] = this.startMs(index);
     return row;
   }
 
+  startMs(index: number): number {
+    return index === 0 ? this.#startMs : this.endMs(index - 1);
+  }
+
   endMs(index: number): number {
-    return this.#numberAt(END, this.#placeOf(index));
+    return this.numberAt(index, END);
+  }
+
+  numberAt(index: number, column: number): number {
+    return this.#numberAt(column, this.#placeOf(index));
   }
 
   set(index: number, row: Row): void {
