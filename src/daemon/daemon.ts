@@ -45,7 +45,7 @@ export class WatchDaemon {
   readonly #discovery: Discovery;
   readonly #pruner: HistoryPruner;
   readonly #rescans: Rescans;
-  /** What this daemon shows of itself and its jobs. */
+  /** The documents about this daemon and its jobs, for the control socket and the web server. */
   readonly documents: DaemonDocuments;
   readonly #execNames = new ExecNames();
   readonly #stopWatchdog: () => void;

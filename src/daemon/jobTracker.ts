@@ -8,6 +8,7 @@ import { takeOverScope } from "../jobs/placement/jobScope.ts";
 import { releaseKeeper } from "../jobs/placement/scopeKeeper.ts";
 import { isObserved, repairJob } from "../jobs/recovery/recover.ts";
 import type { ViewedJob } from "../json/jobView.ts";
+import { ShownCommands } from "../json/shownCommands.ts";
 import { watchLedgerFile } from "../ledger/database.ts";
 import type { ProcessEvents } from "../linux/events/processEvents.ts";
 import type { FileWatch } from "../linux/fileWatch.ts";
@@ -40,6 +41,7 @@ export class JobTracker {
   readonly observer: JobObserver;
   readonly lingeringJobs: LingeringJobs;
   readonly #histories: UsageHistories;
+  readonly #commands = new ShownCommands();
   readonly #ledgerWatch: FileWatch | undefined;
   /** Runs only while other ffrtmp processes observe jobs: waking up is most of the cost of an idle daemon. */
   #takeoverTimer: ReturnType<typeof setInterval> | undefined;
@@ -84,8 +86,10 @@ export class JobTracker {
   views(): ViewedJob[] {
     const uses = new Map(this.uses().map((use) => [use.job.key, use]));
     const jobs = [...this.observer.jobs().values()].sort((a, b) => (a.key < b.key ? -1 : 1));
+    const commands = this.#commands.of(jobs);
     return jobs.map((job) => ({
       job,
+      shown: commands.get(job.key),
       use: uses.get(job.key),
       cores: this.#histories.recentCoresOf(job.key),
     }));

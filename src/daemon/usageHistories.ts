@@ -3,7 +3,6 @@ import type { RunningJob } from "../jobs/model/job.ts";
 import { KeptFiles } from "../linux/cgroup/keptFiles.ts";
 import { decodeHistory, encodeHistory, type StoredHistory } from "../metrics/history/encoding.ts";
 import { JobHistory, RINGS, type RingName } from "../metrics/history/jobHistory.ts";
-import { recentCores } from "../metrics/history/recentCores.ts";
 import { isInDoubt } from "../metrics/inDoubt.ts";
 import type { JobUse } from "../metrics/jobUse.ts";
 import { NO_MEDIA } from "../metrics/media/mediaReader.ts";
@@ -100,8 +99,8 @@ export class UsageHistories {
   }
 
   /** Returns the cores that an observed job used in each 5 s of the last 2 minutes, oldest first. */
-  recentCoresOf(key: string): (number | null)[] {
-    return recentCores(this.#observed.get(key)?.history.recentPoints() ?? []);
+  recentCoresOf(key: string): readonly (number | null)[] {
+    return this.#observed.get(key)?.history.recentCores() ?? [];
   }
 
   /**

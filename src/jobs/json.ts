@@ -14,10 +14,6 @@ import { type ShownCommand, shownCommand } from "./model/secrets.ts";
 /** The objects that `--json` prints, as jsonSchemas.ts describes them. */
 
 export function jobJson(job: Job, shown: ShownCommand = shownCommand(job)): JobJson {
-  const byHand = LIMIT_NAMES.flatMap((limit) => {
-    const wanted = formatChange(job.byHand ?? {}, limit);
-    return wanted === undefined ? [] : [{ limit, wanted }];
-  });
   return {
     job_id: job.jobId,
     state: job.state,
@@ -35,11 +31,19 @@ export function jobJson(job: Job, shown: ShownCommand = shownCommand(job)): JobJ
     tenant: job.tenant,
     labels: job.labels,
     limits: job.outcomes.map(limitJson),
-    limits_by_hand: byHand,
+    limits_by_hand: byHandJson(job),
     cgroups: job.cgroup.map(({ path }) => path),
     log: job.logPath,
     ...decidedByJson(job),
   };
+}
+
+function byHandJson({ byHand }: Job): JobJson["limits_by_hand"] {
+  if (byHand === null) return [];
+  return LIMIT_NAMES.flatMap((limit) => {
+    const wanted = formatChange(byHand, limit);
+    return wanted === undefined ? [] : [{ limit, wanted }];
+  });
 }
 
 function decidedByJson({ decidedBy }: Job): Pick<JobJson, "decided_by" | "rule"> {

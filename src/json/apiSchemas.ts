@@ -113,7 +113,7 @@ export const problemDocument = z
   })
   .meta({ id: "Problem", description: "The reason why a request has no answer (RFC 9457)." });
 
-/** What the server sends on the stream, by the name of the event. */
+/** The data of the events on the stream, by the name of the event. */
 export const STREAM_EVENTS = {
   snapshot: snapshotSchema,
   ended: resultSchema,

@@ -9,7 +9,7 @@ export interface DetailedJob
   extends Pick<InspectedJob, "job" | "result" | "usage" | "rings" | "events">,
     Pick<ViewedJob, "use" | "cores"> {}
 
-/** What it uses now comes from its last reading. */
+/** The present use comes from the last reading of the job. */
 export function jobDetailJson(detailed: DetailedJob, at: ClockPair): JobDetailJson {
   const { job, result, use, usage, rings, events } = detailed;
   const inspected = inspectedJobJson({

@@ -1,6 +1,7 @@
 import { isoTime } from "../jobs/json.ts";
 import type { JobResult } from "../jobs/model/ending.ts";
 import type { Job } from "../jobs/model/job.ts";
+import type { ShownCommand } from "../jobs/model/secrets.ts";
 import { limitNumbersOf } from "../limits/limitNumbers.ts";
 import type { LimitOutcome } from "../limits/outcome.ts";
 import type { JobUse } from "../metrics/jobUse.ts";
@@ -18,6 +19,8 @@ export interface ClockPair {
 /** A job, as a screen shows it. */
 export interface ViewedJob {
   readonly job: Job;
+  /** Absent: the command is masked here. */
+  readonly shown?: ShownCommand | undefined;
   /** `undefined`: it has not ended. */
   readonly result?: JobResult | undefined;
   /** `undefined`: not measured yet, or it has ended. */
@@ -27,12 +30,12 @@ export interface ViewedJob {
 }
 
 export function jobViewJson(
-  { job, result, use, cores }: ViewedJob,
+  { job, shown, result, use, cores }: ViewedJob,
   { wallMs, bootMs }: ClockPair,
 ): JobViewJson {
   const measuredMs = wallMs - (bootMs - (use?.now.atBootMs ?? bootMs));
   return {
-    ...listedJobJson({ job, ...(result && { result }), ...(use && { sample: use }) }),
+    ...listedJobJson({ job, shown, ...(result && { result }), ...(use && { sample: use }) }),
     use: use ? { time: new Date(measuredMs).toISOString(), ...jobUseJson(use) } : null,
     limits_in_force: limitsInForceJson(job.outcomes),
     cpu_history: cores.map((value) => value && Math.round(value * 1000) / 1000),

@@ -2,6 +2,7 @@ import { jobJson, resultJson } from "../jobs/json.ts";
 import type { JobResult } from "../jobs/model/ending.ts";
 import type { Job } from "../jobs/model/job.ts";
 import { outcomeOf } from "../jobs/model/outcome.ts";
+import { type ShownCommand, shownCommand } from "../jobs/model/secrets.ts";
 import type { JobSample } from "../metrics/sampler.ts";
 import { useJson } from "./jobUse.ts";
 import { userNameOf } from "./userNames.ts";
@@ -9,18 +10,20 @@ import { userNameOf } from "./userNames.ts";
 /** A job in the list of `ps`. */
 export interface ListedJob {
   job: Job;
+  /** The command with its secrets masked. Absent: it is masked here. */
+  shown?: ShownCommand | undefined;
   /** Absent: it has not ended. */
   result?: JobResult;
   /** Absent: it has ended, or nothing was measured. */
   sample?: JobSample;
 }
 
-export function listedJobJson({ job, result, sample }: ListedJob) {
+export function listedJobJson({ job, shown = shownCommand(job), result, sample }: ListedJob) {
   return {
-    ...jobJson(job),
+    ...jobJson(job, shown),
     user: userNameOf(job.uid),
     outcome: result ? outcomeOf(result.ending) : null,
     ...useJson(sample),
-    result: result ? resultJson(job, result) : null,
+    result: result ? resultJson(job, result, shown) : null,
   };
 }

@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import { someEndedJob, someJob, someResult } from "../../test/support/jobs.ts";
 import { someSample } from "../../test/support/samples.ts";
 import type { SlaRates } from "../jobs/exit/slaRates.ts";
+import { resultJson } from "../jobs/json.ts";
 import type { OpenJob } from "../jobs/model/job.ts";
 import type { JobUse } from "../metrics/jobUse.ts";
 import { NO_MEDIA } from "../metrics/media/mediaReader.ts";
@@ -118,7 +119,7 @@ test("secrets of a command are masked, of running jobs and of those that have en
   const [job, ended] = [someJob({ command }), someEndedJob({ command })];
   const snapshot = snapshotOf({
     jobs: [{ job, use: undefined, cores: [] }],
-    ended: [{ job: ended, result: someResult(ended) }],
+    ended: [resultJson(ended, someResult(ended))],
   });
   expect(snapshot.jobs[0]?.command_masked).toBe(true);
   expect(JSON.stringify(snapshot)).not.toContain("s3cr3tk3y");

@@ -1,8 +1,7 @@
 import { version } from "../../package.json";
 import { type SlaRates, slaRatesJson } from "../jobs/exit/slaRates.ts";
-import { isoTime, resultJson } from "../jobs/json.ts";
-import type { JobResult } from "../jobs/model/ending.ts";
-import type { EndedJob } from "../jobs/model/job.ts";
+import { isoTime } from "../jobs/json.ts";
+import type { ResultJson } from "../jobs/jsonSchemas.ts";
 import type { MachinePressure, MachineReading } from "../metrics/machine.ts";
 import { tenantTotals } from "../metrics/tenants.ts";
 import type { DeviceReading } from "../sys/nvml.ts";
@@ -24,7 +23,8 @@ export interface SnapshotParts {
   readonly problems: SnapshotJson["problems"];
   readonly jobs: readonly ViewedJob[];
   readonly devices: readonly DeviceReading[];
-  readonly ended: readonly { readonly job: EndedJob; readonly result: JobResult }[];
+  /** The last jobs that ended, the latest first. */
+  readonly ended: readonly ResultJson[];
 }
 
 export function snapshotJson(parts: SnapshotParts): SnapshotJson {
@@ -49,7 +49,7 @@ export function snapshotJson(parts: SnapshotParts): SnapshotJson {
     jobs: views,
     tenants: totals.map((total) => tenantViewJson(total, jobsOf(total.tenant), at.wallMs)),
     gpus: parts.devices.map((device) => ({ time, ...deviceUseJson(device) })),
-    ended: parts.ended.map(({ job, result }) => resultJson(job, result)),
+    ended: [...parts.ended],
   };
 }
 

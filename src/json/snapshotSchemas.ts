@@ -76,7 +76,7 @@ export const snapshotSchema = z
       }),
       "the number of jobs",
     ),
-    sla: described(slaRates, "the rates of the last 24 hours, at most a minute old"),
+    sla: described(slaRates, "the rates of the last 24 hours, of all jobs of this ledger; see `until`"),
     events: described(
       z.strictObject({
         source: described(z.string(), "how the daemon notices new processes"),

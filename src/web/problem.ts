@@ -3,9 +3,9 @@ import { respond } from "./response.ts";
 /** The reason why a request has no answer. */
 export interface Problem {
   readonly status: keyof typeof TITLES;
-  /** What was asked for, and why there is no answer. */
+  /** The request as it was understood, and why there is no answer. */
   readonly detail: string;
-  /** What the client can do. */
+  /** The next step for the client. */
   readonly next: string;
   /** The parameter that is not valid. */
   readonly parameter?: string;

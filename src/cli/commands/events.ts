@@ -1,7 +1,7 @@
 import { repairAll } from "../../jobs/recovery/recover.ts";
+import { logLineJson } from "../../json/logLine.ts";
 import { inodeOf, isMissing, watchLedgerFile } from "../../ledger/database.ts";
 import { LedgerReader, type LogEntry, type LogPosition } from "../../ledger/reader.ts";
-import { logLineJson } from "../../json/logLine.ts";
 import { escapeLines } from "../../sys/visibleText.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
 import { timeOptions } from "../options/timeOptions.ts";
@@ -96,6 +96,8 @@ async function follow(
 /** Returns false when stdout accepts no more. */
 function print(entries: LogEntry[], { json, utc }: EventsFlags): boolean {
   const zone = utc ? "utc" : "local";
-  const lines = entries.map((entry) => (json ? JSON.stringify(logLineJson(entry)) : logLineText(entry, zone)));
+  const lines = entries.map((entry) =>
+    json ? JSON.stringify(logLineJson(entry)) : logLineText(entry, zone),
+  );
   return lines.length === 0 || writeOut(`${escapeLines(lines.join("\n"))}\n`);
 }

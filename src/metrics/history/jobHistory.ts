@@ -2,6 +2,7 @@ import type { JobReading } from "../jobReading.ts";
 import { increasesBetween, type Reading } from "../rates.ts";
 import { encodeHistory, type StoredHistory } from "./encoding.ts";
 import type { Point } from "./points.ts";
+import { CORES_MS, coresOf, lastFullEndMs } from "./recentCores.ts";
 import { Ring } from "./ring.ts";
 
 /** The length of the first points of a whole life: a sampler that nobody watches reads as often. */
@@ -19,6 +20,7 @@ export type RingName = (typeof RINGS)[number];
 export class JobHistory {
   readonly #rings: Record<RingName, Ring>;
   #last: Reading | undefined;
+  #recent: { endMs: number; cores: readonly (number | null)[] } = { endMs: 0, cores: coresOf([], 0) };
 
   /** `stored`: the life that an earlier ffrtmp recorded of the job. The time in between becomes one point. */
   constructor(stored?: StoredHistory) {
@@ -46,9 +48,14 @@ export class JobHistory {
     for (const name of RINGS) this.#rings[name].add(point);
   }
 
-  /** Returns the points of the last 10 minutes. */
-  recentPoints(): Point[] {
-    return this.#rings.tenMinutes.points;
+  /** Returns the CPU use in cores of the last 2 minutes, one value for each 5 s, oldest first: see `coresOf`. */
+  recentCores(): readonly (number | null)[] {
+    const endMs = lastFullEndMs(this.#last?.atBootMs ?? 0);
+    if (this.#recent.endMs !== endMs) {
+      const spans = this.#rings.tenMinutes.countsSince("cpuUsec", endMs - CORES_MS);
+      this.#recent = { endMs, cores: coresOf(spans, endMs) };
+    }
+    return this.#recent.cores;
   }
 
   /** Returns a ring; `undefined` before there is a point. `at`: the same time by both clocks. */

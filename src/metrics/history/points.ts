@@ -42,6 +42,11 @@ export type Row = Float64Array;
 const FIRST_GAUGE = 2 + COUNTS.length;
 export const WIDTH = FIRST_GAUGE + 2 * GAUGES.length;
 
+/** Returns the place of a counter in a row. */
+export function columnOf(name: CountName): number {
+  return 2 + COUNTS.indexOf(name);
+}
+
 export function emptyRow(): Row {
   return new Float64Array(WIDTH);
 }

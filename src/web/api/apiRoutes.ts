@@ -11,7 +11,7 @@ import { BadQuery, Query } from "./query.ts";
 const JSON_TYPE = "application/json";
 
 /** The entries of a page. */
-export const PAGE = { max: 200, usual: 50 };
+export const PAGE = { max: 100, usual: 50 };
 /** The points of each history of a job. */
 export const POINTS = { max: 360, usual: 360 };
 
