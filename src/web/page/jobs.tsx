@@ -20,8 +20,8 @@ export function Jobs({ snapshot }: { snapshot: Snapshot }) {
       {snapshot.jobs.length > 0 && <Filter shown={jobs.length} all={snapshot.jobs.length} />}
       {snapshot.jobs.length === 0 ? (
         <Empty>
-          No job runs now. ffrtmp watch governs {"processes of its policy"} as soon as they start;{" "}
-          <code>ffrtmp run</code> and <code>ffrtmp attach</code> add others.
+          No job runs now. What the policy names is governed as soon as it starts; <code>ffrtmp run</code> and{" "}
+          <code>ffrtmp attach</code> add other jobs.
         </Empty>
       ) : jobs.length === 0 ? (
         <Empty>No job has all of these words.</Empty>

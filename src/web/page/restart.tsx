@@ -24,7 +24,7 @@ export function Restarted({ snapshot }: { snapshot: Snapshot }) {
     <div role="status">
       {isOther && (
         <p class="notice">
-          ffrtmp watch was restarted at {timeText(time)}. The jobs continued.{" "}
+          ffrtmp watch was restarted at {timeText(time)}.{" "}
           {before.version === version ? (
             <button
               type="button"

@@ -3,6 +3,9 @@ import type { Snapshot } from "./data.ts";
 import { durationText, memoryText, percentText, timeText } from "./format.ts";
 import { useShared } from "./shared.ts";
 
+/** As wide as a digit, so that 9 % and 10 % leave the rest where it is. */
+const FIGURE_SPACE = "\u2007";
+
 /** The state of the machine and of all jobs in one line. */
 export function Summary({ snapshot }: { snapshot: Snapshot }) {
   const { counts, sla, machine, gpus } = snapshot;
@@ -22,8 +25,8 @@ export function Summary({ snapshot }: { snapshot: Snapshot }) {
         SLA, 24 h <b>{sla.overall.rate_percent === null ? "–" : `${sla.overall.rate_percent} %`}</b>
       </li>
       <li>
-        CPU <b>{percentText(machine.cpu_busy_percent)}</b> of {machine.cpu_count} · waiting{" "}
-        <b>{percentText(machine.cpu_pressure_percent)}</b>
+        CPU <b>{percentText(machine.cpu_busy_percent).padStart(4, FIGURE_SPACE)}</b> of {machine.cpu_count} ·
+        waiting <b>{percentText(machine.cpu_pressure_percent)}</b>
       </li>
       <li>
         memory <b>{memoryText(used)}</b> of {memoryText(total)} · waiting{" "}
@@ -43,17 +46,18 @@ export function Summary({ snapshot }: { snapshot: Snapshot }) {
   );
 }
 
-/** A mark beside the name of the machine: whether what is shown is the present. */
+/** A mark beside the name of the machine: whether what is shown is the present, and otherwise how old it is. */
 export function Liveness() {
   const { kind } = useShared(connection);
+  const seconds = useShared(silentSeconds);
   if (kind === "live") return <span class="live good">● live</span>;
-  return <span class="live warn">○ {kind === "connecting" ? "connecting" : "not live"}</span>;
+  if (kind === "connecting") return <span class="live">○ connecting</span>;
+  return <span class="live bad">○ {durationText(seconds)} old</span>;
 }
 
-/** Says that the data are old, since when, why, and what the page does. */
+/** Says that the data are old, and why. The text does not change each second, because a screen reader says it each time. */
 export function OldData({ snapshot }: { snapshot: Snapshot | undefined }) {
   const state = useShared(connection);
-  const seconds = useShared(silentSeconds);
   const reason =
     state.kind === "silent"
       ? "ffrtmp watch does not answer"
@@ -65,11 +69,9 @@ export function OldData({ snapshot }: { snapshot: Snapshot | undefined }) {
       {reason !== undefined && (
         <p class="notice bad">
           <b>
-            {snapshot
-              ? `These figures are of ${timeText(snapshot.time)}, ${durationText(seconds)} old.`
-              : "There are no figures yet."}
+            {snapshot ? `These figures are old, of ${timeText(snapshot.time)}` : "There are no figures yet"}:
           </b>{" "}
-          {reason}. The jobs are not affected by that. This page tries again by itself.
+          {reason}. This page tries again by itself.
         </p>
       )}
     </div>
