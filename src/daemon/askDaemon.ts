@@ -11,7 +11,10 @@ export type NoAnswer = "absent" | "forbidden" | "silent";
 
 const DEFAULT_TIMEOUT_MS = 2000;
 
-/** Asks the daemon of a state directory. */
+/** A snapshot of 500 jobs has 1.3 MB. */
+const MAX_ANSWER_LENGTH = 64 * 1024 * 1024;
+
+/** Asks the daemon of a state directory. An answer without an end is `silent`. */
 export async function askDaemon(
   { directory, controlSocket }: StateFiles,
   request: ControlRequest,
@@ -31,6 +34,7 @@ export async function askDaemon(
       socket: {
         data: (_, bytes) => {
           text += decoder.decode(bytes, { stream: true });
+          if (text.length > MAX_ANSWER_LENGTH) resolve("silent");
         },
         close: () => resolve(parseAnswer(text)),
         error: () => resolve("silent"),

@@ -1,3 +1,4 @@
+import type { Context } from "../jobs/context.ts";
 import type { JobResult } from "../jobs/model/ending.ts";
 import { isOpen, type Job } from "../jobs/model/job.ts";
 import { jobCgroupOf, usageOf } from "../jobs/placement/jobCgroup.ts";
@@ -11,14 +12,17 @@ import { RINGS, type RingName } from "../metrics/history/jobHistory.ts";
 import { shortenHistory } from "../metrics/history/shorten.ts";
 import { type DaemonContext, scanIntervalOf } from "./daemonContext.ts";
 import type { JobTracker } from "./jobTracker.ts";
-import { Snapshots } from "./snapshots.ts";
-import type { LiveStatus } from "./status.ts";
+import { type ShownStatus, Snapshots } from "./snapshots.ts";
 
 /** The events of one job that are shown. */
 const MAX_EVENTS = 1000;
 /** The counters of a job's cgroup are read at most this often, however many ask. */
 const USAGE_MAX_AGE_MS = 1000;
 const MAX_USAGES = 1000;
+
+/** The parts of a daemon from which the documents are made. */
+export type DocumentContext = Context & Pick<DaemonContext, "bus" | "options" | "store">;
+export type DocumentTracker = Pick<JobTracker, "devices" | "keepFresh" | "ringsOf" | "views">;
 
 interface PageOf<Place> {
   readonly limit: number;
@@ -35,12 +39,12 @@ export interface HistoryPage extends PageOf<HistoryPlace> {
  * size of the history.
  */
 export class DaemonDocuments {
-  readonly #context: DaemonContext;
-  readonly #tracker: JobTracker;
+  readonly #context: DocumentContext;
+  readonly #tracker: DocumentTracker;
   readonly #snapshots: Snapshots;
   readonly #usages = new Map<string, { atMs: number; usage: Usage }>();
 
-  constructor(context: DaemonContext, tracker: JobTracker, status: () => LiveStatus) {
+  constructor(context: DocumentContext, tracker: DocumentTracker, status: () => ShownStatus) {
     this.#context = context;
     this.#tracker = tracker;
     this.#snapshots = new Snapshots(context, {

@@ -23,10 +23,14 @@ const DAY_MS = 86_400_000;
 const SLA_PAUSE = 1000;
 /** A busy part that is measured over a shorter time would be noise. */
 const MIN_BUSY_MS = 500;
+/** An average over a longer time is not the present one. */
+const MAX_BUSY_MS = 30_000;
+
+export type ShownStatus = Pick<LiveStatus, "event_source" | "events_dropped" | "problems">;
 
 /** The state of a daemon that a snapshot shows. */
 export interface SnapshotSources {
-  status(): LiveStatus;
+  status(): ShownStatus;
   /** The running jobs, with what they used when they were read last. */
   views(): ViewedJob[];
   devices(): readonly DeviceReading[];
@@ -86,7 +90,8 @@ export class Snapshots {
     const before = this.#machine;
     if (before !== undefined && atMs - before.atMs < MIN_BUSY_MS) return before;
     const reading = readMachine(this.#context.host);
-    const busyPercent = before === undefined ? null : busyPercentBetween(before.reading, reading);
+    const isRecent = before !== undefined && atMs - before.atMs < MAX_BUSY_MS;
+    const busyPercent = isRecent ? busyPercentBetween(before.reading, reading) : null;
     this.#machine = { atMs, reading, busyPercent };
     return this.#machine;
   }

@@ -12,7 +12,7 @@ const machine = z
     cpu_count: described(z.number().int(), "the CPUs"),
     cpu_busy_percent: described(
       z.number().nullable(),
-      "the busy part of all CPUs since the snapshot before, 0 to 100; `null`: there was none",
+      "the busy part of all CPUs since the snapshot before, 0 to 100; `null`: there was none in the last 30 s",
     ),
     cpu_pressure_percent: percentOfTime("at least one thread waited for a CPU"),
     memory_pressure_percent: percentOfTime("at least one thread waited for memory"),

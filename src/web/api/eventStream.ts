@@ -9,9 +9,8 @@ import { Query } from "./query.ts";
 import { Viewer } from "./viewer.ts";
 
 const MAX_VIEWERS = 64;
-const SNAPSHOT_INTERVAL_MS = 1000;
-/** Shorter than the time after which the server closes a connection without traffic. */
-const KEEP_ALIVE_MS = 10_000;
+/** `keepAliveMs` is shorter than the time after which the server closes a connection without traffic. */
+const TIMES = { intervalMs: 1000, keepAliveMs: 10_000 };
 const RETRY_MS = 2000;
 
 const ENCODER = new TextEncoder();
@@ -22,14 +21,16 @@ const ENCODER = new TextEncoder();
  */
 export class EventStream {
   readonly #documents: DocumentSource;
+  readonly #times: typeof TIMES;
   readonly #viewers = new Set<Viewer>();
   readonly #unsubscribe: () => void;
   #snapshotTimer: ReturnType<typeof setInterval> | undefined;
   #keepAliveTimer: ReturnType<typeof setInterval> | undefined;
   #lastText: string | undefined;
 
-  constructor(bus: DaemonEvents, documents: DocumentSource) {
+  constructor(bus: DaemonEvents, documents: DocumentSource, times = TIMES) {
     this.#documents = documents;
+    this.#times = times;
     this.#unsubscribe = bus.subscribe((event) => this.#forward(event));
   }
 
@@ -63,8 +64,8 @@ export class EventStream {
 
   #setTimers(isOn: boolean): void {
     if (isOn) {
-      this.#snapshotTimer ??= setInterval(() => this.#sendSnapshot(), SNAPSHOT_INTERVAL_MS);
-      this.#keepAliveTimer ??= setInterval(() => this.#keepAlive(), KEEP_ALIVE_MS);
+      this.#snapshotTimer ??= setInterval(() => this.#sendSnapshot(), this.#times.intervalMs);
+      this.#keepAliveTimer ??= setInterval(() => this.#keepAlive(), this.#times.keepAliveMs);
       return;
     }
     clearInterval(this.#snapshotTimer);
