@@ -1,6 +1,7 @@
 import { expect } from "bun:test";
 import { chmodSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
+import { freePort } from "../support/freePort.ts";
 import { lacksPromtool, PROMTOOL } from "../support/promtool.ts";
 import { lacksCommand, lacksLimits, testIf, until, useSandbox } from "../support/sandbox.ts";
 
@@ -10,15 +11,6 @@ const limitsTest = testIf(lacksLimits());
 
 const promtoolTest = testIf(lacksLimits() ?? lacksPromtool());
 const tlsTest = testIf(lacksCommand("openssl"));
-
-/** Returns a port that was free a moment ago. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await new Promise((resolve) => server.once("listening", resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 /** Starts a `watch` that finds nothing, and returns its address. `authorization`: what it asks for. */
 async function listen(args: string[] = [], scheme = "http", authorization = "none"): Promise<string> {

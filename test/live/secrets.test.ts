@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import { chmodSync, chownSync, existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describeProgram } from "../../src/cli/program.ts";
+import { Keys, leakIn, PLANTED, secretArguments } from "../support/plantedKeys.ts";
 import { PolicyBox } from "../support/policyBox.ts";
 import {
   FFRTMP,
@@ -18,40 +19,6 @@ import { asStranger, STRANGER } from "../support/strangers.ts";
 const sandbox = useSandbox();
 const limitsTest = testIf(lacksLimits() ?? lacksCommand("perl") ?? lacksCommand("setpriv"));
 
-/** Keys that no output may contain. Each has a number of its own, so that a failure names it. */
-class Keys {
-  readonly all: string[] = [];
-
-  next(): string {
-    const key = `Zq${this.all.length + 10}Planted9x`;
-    this.all.push(key);
-    return key;
-  }
-}
-
-const PLANTED = /Zq\d+Planted9x/;
-
-/** Returns arguments as platforms write them, each with a key. */
-function secretArguments(keys: Keys): string[] {
-  const key = () => keys.next();
-  return [
-    ...["-i", `rtsp://admin:${key()}@cam.example.com:554/live`],
-    ...["-headers", `Authorization: Bearer ${key()}\r\nX-Tenant: a\r\n`],
-    ...["-cookies", `session=${key()}; path=/`],
-    ...["-decryption_key", key(), "-passphrase", key(), "--api-key", key()],
-    ...[`--password=${key()}`, `token=${key()}`, `STREAM_KEY=${key()}`],
-    `https://bucket.example.com/in.mp4?X-Amz-Signature=${key()}&Expires=300`,
-    `srt://ingest.example.com:9000?mode=caller&streamid=${key()}&passphrase=${key()}`,
-    `[f=flv]rtmp://a.example.com/live/${key()}|[f=mpegts:passphrase=${key()}]srt://b.example.com:1`,
-    `location=rtmp://c.example.com/app/${key()} live=1 token=${key()}`,
-    `ffmpeg -headers 'Authorization: Basic ${key()}' -i x -f flv "rtmps://d.example.com/app/${key()}?auth=${key()}"`,
-    `{"stream_key": "${key()}", "url": "rtmp:\\/\\/e.example.com\\/app\\/${key()}"}`,
-    `https://f.example.com/?next=rtmp%3A%2F%2Fg.example.com%2Fapp%2F${key()}`,
-    `RTMP://H.EXAMPLE.COM/APP/${key()}`,
-    `rtmp://live.example.com/app/${key()}`,
-  ];
-}
-
 /** Runs ffrtmp and expects no planted key in what it prints. */
 async function expectMasked(box: Sandbox, args: string[]): Promise<{ code: number; output: string }> {
   const { code, stdout, stderr } = await box.run(args);
@@ -60,10 +27,6 @@ async function expectMasked(box: Sandbox, args: string[]): Promise<{ code: numbe
     leak: undefined,
   });
   return { code, output };
-}
-
-function leakIn(output: string): string | undefined {
-  return output.split("\n").find((line) => PLANTED.test(line));
 }
 
 /** The commands that read jobs or the daemon, each with its arguments for one job. */
