@@ -8,8 +8,8 @@ import { eventually, Sandbox } from "../test/support/sandbox.ts";
  * dist/ffrtmp, ffmpeg and Chromium. Takes some minutes: what holds a job back is said only after 30 s.
  */
 const FOLDER = resolve(process.argv[2] ?? "docs/images");
-const FREE_MS = 75_000;
-const STARVED_MS = 45_000;
+const FREE_MS = 60_000;
+const STARVED_MS = 30_000;
 const MOST_WAIT_MS = 240_000;
 
 const box = new Sandbox();
@@ -63,7 +63,7 @@ async function takePictures(): Promise<void> {
   try {
     const { page } = light;
     await Bun.sleep(FREE_MS);
-    await box.run(["limits", "set", "channel-7", "--cpu-quota", "6"]);
+    await box.run(["limits", "set", "channel-7", "--cpu-quota", "8"]);
     await page.getByText("held back by its own CPU quota").waitFor({ timeout: MOST_WAIT_MS });
     await Bun.sleep(STARVED_MS);
     await save(light, "page-light");
@@ -119,7 +119,7 @@ async function receive(port: number, rate: number): Promise<void> {
 
 /** Needs some percent of a core. */
 function encode(): string[] {
-  return words("-re -f lavfi -i testsrc2=s=320x240:r=25 -c:v libx264 -preset veryfast -f null -");
+  return words("-re -f lavfi -i testsrc2=s=640x360:r=25 -c:v libx264 -preset faster -f null -");
 }
 
 function send(port: number): string[] {

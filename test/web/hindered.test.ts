@@ -11,15 +11,15 @@ afterEach(async () => {
   shown = undefined;
 });
 
-/** Needs a multiple of its quota of 3 % of a core. */
+/** Needs a multiple of its quota of 4 % of a core. */
 const STARVED =
-  "ffmpeg -nostdin -v error -re -f lavfi -i testsrc2=s=320x240:r=25 -c:v libx264 -preset fast -f null -";
+  "ffmpeg -nostdin -v error -re -f lavfi -i testsrc2=s=640x360:r=25 -c:v libx264 -preset faster -f null -";
 
 pageTest("a stream that its quota holds back is shown first, with the reason in words", async () => {
   shown = await showPage(sandbox());
   const { page } = shown;
   await sandbox().startJob("a-free", [], liveStream());
-  await sandbox().startJob("z-starved", ["--cpu-quota", "3", "--progress"], STARVED.split(" "));
+  await sandbox().startJob("z-starved", ["--cpu-quota", "4", "--progress"], STARVED.split(" "));
   const rows = page.getByRole("table", { name: "Running jobs" }).getByRole("row");
   await rows.nth(2).waitFor();
   // It is said when it was so for 30 s.

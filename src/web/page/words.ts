@@ -40,6 +40,7 @@ const EVENTS: Readonly<Record<string, string>> = {
   given_again: "a controller was disabled, and the limit restored",
   repair_refused: "a limit was changed from outside, and cannot be restored",
   left_alone: "a limit was changed too often, and is left alone",
+  held_back_ended: "no longer held back",
   left_behind: "it left processes",
   last_gone: "its last process ended",
 };
@@ -51,6 +52,7 @@ export const eventText = (kind: string): string => EVENTS[kind] ?? kind.replaceA
 export function detailText(detail: unknown): string {
   if (Array.isArray(detail)) return detail.map(detailText).filter(Boolean).join(", ");
   if (typeof detail !== "object" || detail === null) return String(detail ?? "");
+  if ("text" in detail) return String(detail.text);
   if ("limit" in detail && "outcome" in detail) return `${detail.limit} ${detail.outcome}`;
   return Object.entries(detail)
     .map(([name, value]) => [name.replaceAll("_", " "), detailText(value)])
