@@ -12,7 +12,7 @@ import type { LimitOutcome } from "../src/limits/outcome.ts";
 import { JobHistory } from "../src/metrics/history/jobHistory.ts";
 import type { JobUse } from "../src/metrics/jobUse.ts";
 import { someJob, someResult } from "../test/support/jobs.ts";
-import { someSample } from "../test/support/samples.ts";
+import { someUse } from "../test/support/samples.ts";
 import type { Benchmark } from "./lib/benchmark.ts";
 import { markdownTable, ms, target } from "./lib/table.ts";
 
@@ -107,8 +107,8 @@ function usedJob(n: number): UsedJob {
   const history = new JobHistory();
   for (let second = 0; second < 600; second++) {
     const atBootMs = 200_000 + 1000 * second;
-    const { now } = someSample(job, { cpuUsec: second * 1_460_000, quotaPeriods: 10 * second });
-    history.record({ ...now, atBootMs });
+    const use = someUse(job, { cpuUsec: second * 1_460_000, quotaPeriods: 10 * second });
+    history.record({ ...use, now: { ...use.now, atBootMs } });
   }
   const pressure = { cpuSomePercent: 12.345, memorySomePercent: 0.1, memoryFullPercent: 0, ioSomePercent: 1 };
   const rates = {
@@ -116,16 +116,15 @@ function usedJob(n: number): UsedJob {
     pressure: { ...pressure, ioFullPercent: 0.5 },
     cpuWaitPercent: null,
   };
-  const sample = someSample(job, {}, { rates, intervalMs: 1000 });
   return {
     job,
     history,
-    use: {
-      ...sample,
+    use: someUse(job, {}, {
+      ...{ rates, intervalMs: 1000 },
       network: {
         ...{ connections: 2, bytes: { sent: 1e9 + n, received: 2e9, retransmitted: 1234 } },
         ...{ sendBacklogBytes: 123_456, sendBacklogSeconds: 0.4, receiveBacklogBytes: 0 },
-        windowLimitedPercent: 1.5,
+        ...{ windowLimitedPercent: 1.5, windowLimitedUsec: 15_000 },
         rates: {
           ...{ sentBytesPerSecond: 312_500.5, receivedBytesPerSecond: 400_000 },
           ...{ deviceSentBytesPerSecond: null, deviceReceivedBytesPerSecond: null },
@@ -135,9 +134,9 @@ function usedJob(n: number): UsedJob {
       media: {
         ...{ source: "progress", mediaSeconds: 1234.56, lengthSeconds: null, percent: null },
         ...{ isEstimate: false, speed: { factor: 0.63, overMs: 15_000 }, remainingSeconds: null },
-        state: "running",
+        ...{ state: "running", frames: null, droppedFrames: null },
       },
-    },
+    }),
   };
 }
 

@@ -1,15 +1,14 @@
 import { expect, test } from "bun:test";
 import { useDocuments } from "../../test/support/documents.ts";
 import { someJob, someProcess, someResult, someStartingJob } from "../../test/support/jobs.ts";
-import { someSample } from "../../test/support/samples.ts";
+import { someUse } from "../../test/support/samples.ts";
 import type { JobResult } from "../jobs/model/ending.ts";
 import { API_DOCUMENTS } from "../json/apiDocuments.ts";
 import { parsePlace } from "../json/pages.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import { UNKNOWN_COUNTERS } from "../limits/counters.ts";
 import { encodeHistory, type StoredHistory } from "../metrics/history/encoding.ts";
-import { COUNTS, type Point } from "../metrics/history/points.ts";
-import { NO_MEDIA } from "../metrics/media/mediaReader.ts";
+import { COUNTS, GAUGES, type Point } from "../metrics/history/points.ts";
 
 const open = useDocuments();
 
@@ -27,9 +26,11 @@ function recordEnded(ledger: Ledger, jobId: string, different: Partial<JobResult
   return job;
 }
 
+const NO_GAUGES = Object.fromEntries(GAUGES.map((name) => [name, null])) as Point["gauges"];
+
 function historyOf(points: number): StoredHistory {
   const point = (n: number): Point => ({
-    ...{ startMs: 1000 * n, endMs: 1000 * n + 1000, gauges: { memoryBytes: null, processCount: null } },
+    ...{ startMs: 1000 * n, endMs: 1000 * n + 1000, gauges: NO_GAUGES },
     counts: Object.fromEntries(COUNTS.map((name) => [name, 1])) as Point["counts"],
   });
   return {
@@ -84,7 +85,7 @@ test("a running job has its last reading, its histories and its timeline", () =>
   const job = someJob({ jobId: "live-1" });
   ledger.register(job);
   ledger.addEvent(job, { atMs: job.startedMs + 5, kind: "handed_over", detail: { observer_pid: 7 } });
-  views.push({ job, use: { ...someSample(job, {}), network: null, media: NO_MEDIA }, cores: [0.5] });
+  views.push({ job, use: someUse(job, {}), cores: [0.5] });
   Object.assign(rings, { life: historyOf(360), tenMinutes: historyOf(30) });
   const shown = checked("/api/v1/jobs/:job_id", documents.job("live-1", 90));
   expect(shown).toMatchObject({ state: "running", result: null, processes: [1], cpu_history: [0.5] });

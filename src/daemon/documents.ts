@@ -21,8 +21,8 @@ const USAGE_MAX_AGE_MS = 1000;
 const MAX_USAGES = 1000;
 
 /** The parts of a daemon from which the documents are made. */
-export type DocumentContext = Context & Pick<DaemonContext, "bus" | "options" | "store">;
-export type DocumentTracker = Pick<JobTracker, "devices" | "keepFresh" | "ringsOf" | "views">;
+export type DocumentContext = Context & Pick<DaemonContext, "bus" | "meter" | "options" | "store">;
+export type DocumentTracker = Pick<JobTracker, "keepFresh" | "ringsOf" | "views">;
 
 interface PageOf<Place> {
   readonly limit: number;
@@ -50,7 +50,7 @@ export class DaemonDocuments {
     this.#snapshots = new Snapshots(context, {
       status,
       views: () => tracker.views(),
-      devices: () => tracker.devices(),
+      devices: () => context.meter.devices() ?? [],
     });
   }
 

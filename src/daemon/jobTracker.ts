@@ -17,7 +17,6 @@ import type { StoredHistory } from "../metrics/history/encoding.ts";
 import type { RingName } from "../metrics/history/jobHistory.ts";
 import type { JobUse } from "../metrics/jobUse.ts";
 import { closeFd } from "../sys/descriptor.ts";
-import type { DeviceReading } from "../sys/nvml.ts";
 import type { ControlAnswer } from "./controlSocket.ts";
 import type { DaemonContext } from "./daemonContext.ts";
 import { LingeringJobs } from "./lingeringJobs.ts";
@@ -95,8 +94,9 @@ export class JobTracker {
     }));
   }
 
-  devices(): readonly DeviceReading[] {
-    return this.#histories.devices();
+  /** Returns what the jobs used that have ended lately. */
+  endedUses(): JobUse[] {
+    return this.#histories.endedUses();
   }
 
   /** See `UsageHistories.keepFresh`. */

@@ -1,13 +1,13 @@
 import type { Context } from "../jobs/context.ts";
 import type { RunningJob } from "../jobs/model/job.ts";
 import { KeptFiles } from "../linux/cgroup/keptFiles.ts";
+import { gpuOf } from "../metrics/gpu/gpuUse.ts";
 import { decodeHistory, encodeHistory, type StoredHistory } from "../metrics/history/encoding.ts";
 import { JobHistory, RINGS, type RingName } from "../metrics/history/jobHistory.ts";
 import { isInDoubt } from "../metrics/inDoubt.ts";
 import type { JobUse } from "../metrics/jobUse.ts";
 import { NO_MEDIA } from "../metrics/media/mediaReader.ts";
-import { type JobSample, JobSampler } from "../metrics/sampler.ts";
-import type { DeviceReading } from "../sys/nvml.ts";
+import { type JobSample, JobSampler, NO_DEVICES } from "../metrics/sampler.ts";
 import type { Meter } from "./meter/meterClient.ts";
 import type { PostponedWork } from "./postponedWork.ts";
 
@@ -20,6 +20,9 @@ export interface Intervals {
 const INTERVALS: Intervals = { hotMs: 1000, coldMs: 10_000 };
 /** How long the readings stay frequent after a viewer has asked, unless it says for how long. */
 const FRESH_MS = 5000;
+/** How long the last use of an ended job is kept, so that readers that come once a minute see it; and of how many. */
+const KEEP_ENDED_MS = 300_000;
+const MAX_ENDED = 500;
 /** The readings of all jobs are spread over so many parts of an interval, so that none of them takes long. */
 const SLICES = 10;
 const SAVE_INTERVAL_MS = 300_000;
@@ -54,6 +57,8 @@ export class UsageHistories {
   readonly #intervals: Intervals;
   readonly #sampler: JobSampler;
   readonly #observed = new Map<string, Observed>();
+  /** The last jobs that ended, the latest last. */
+  readonly #ended: { use: JobUse; atMs: number }[] = [];
   /** The keys of the jobs that may be too slow: see `isInDoubt`. */
   readonly #doubtful = new Set<string>();
   #hotUntilMs = Number.NEGATIVE_INFINITY;
@@ -82,7 +87,7 @@ export class UsageHistories {
       // They change slowly and take long to read. A timer is not exact, so half an interval early is in time.
       detailsEveryMs: intervals.coldMs - intervals.hotMs / 2,
       files: new KeptFiles(),
-      devices: context.meter,
+      devices: NO_DEVICES,
     });
   }
 
@@ -91,11 +96,6 @@ export class UsageHistories {
     if (this.#isStopped || this.#timer !== undefined) return;
     this.#dueMs = performance.now() + FIRST_READING_MS;
     this.#schedule();
-  }
-
-  /** Returns the NVIDIA devices as they were read last. */
-  devices(): readonly DeviceReading[] {
-    return this.#sampler.devices();
   }
 
   /** Returns the cores that an observed job used in each 5 s of the last 2 minutes, oldest first. */
@@ -109,6 +109,13 @@ export class UsageHistories {
    */
   uses(): JobUse[] {
     return [...this.#observed.values()].flatMap((observed) => this.#useOf(observed) ?? []);
+  }
+
+  /** Returns what the jobs used that have ended in the last minutes, as they were read last, the latest last. */
+  endedUses(): JobUse[] {
+    const sinceMs = performance.now() - KEEP_ENDED_MS;
+    while (this.#ended[0] !== undefined && this.#ended[0].atMs < sinceMs) this.#ended.shift();
+    return this.#ended.map(({ use }) => use);
   }
 
   /** Reads all jobs each second for this long. */
@@ -265,12 +272,17 @@ export class UsageHistories {
 
   #useOf({ sample }: Observed): JobUse | undefined {
     if (sample === undefined) return undefined;
-    const { network = null, media = NO_MEDIA } = this.#context.meter.readingOf(sample.job.key) ?? {};
-    return { ...sample, network, media };
+    const { meter } = this.#context;
+    const { network = null, media = NO_MEDIA } = meter.readingOf(sample.job.key) ?? {};
+    const gpu = gpuOf(meter.devices() ?? [], sample.details.pids) ?? null;
+    return { ...sample, network, media, gpu };
   }
 
   #drop(observed: Observed): void {
     const { key } = observed.job;
+    const use = this.#useOf(observed);
+    if (use !== undefined) this.#ended.push({ use: { ...use, before: null }, atMs: performance.now() });
+    if (this.#ended.length > MAX_ENDED) this.#ended.shift();
     this.#save(observed);
     this.#observed.delete(key);
     this.#sampler.forget(key);
@@ -282,7 +294,8 @@ export class UsageHistories {
   #read(observed: Observed): void {
     observed.readMs = performance.now();
     observed.sample = this.#sampler.sampleOne(observed.job);
-    observed.history.record(observed.sample.now);
+    const use = this.#useOf(observed);
+    if (use !== undefined) observed.history.record(use);
   }
 
   #save({ job, history }: Observed): void {

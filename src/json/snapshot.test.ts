@@ -1,11 +1,9 @@
 import { expect, test } from "bun:test";
 import { someEndedJob, someJob, someResult } from "../../test/support/jobs.ts";
-import { someSample } from "../../test/support/samples.ts";
+import { someUse } from "../../test/support/samples.ts";
 import type { SlaRates } from "../jobs/exit/slaRates.ts";
 import { resultJson } from "../jobs/json.ts";
 import type { OpenJob } from "../jobs/model/job.ts";
-import type { JobUse } from "../metrics/jobUse.ts";
-import { NO_MEDIA } from "../metrics/media/mediaReader.ts";
 import { type SnapshotParts, snapshotJson } from "./snapshot.ts";
 import { snapshotSchema } from "./snapshotSchemas.ts";
 
@@ -13,11 +11,7 @@ const NO_RATE = { eligible: 0, compliant: 0, violations: 0, reasons: new Map() }
 const SLA: SlaRates = { sinceMs: 0, untilMs: 1, overall: NO_RATE, tenants: new Map(), notEligible: 0 };
 const AT = { wallMs: 1_790_000_000_000, bootMs: 203_000 };
 
-const used = (job: OpenJob): JobUse => ({
-  ...someSample(job, { cpuUsec: 5e6 }),
-  network: null,
-  media: NO_MEDIA,
-});
+const used = (job: OpenJob) => someUse(job, { cpuUsec: 5e6 });
 
 function snapshotOf(different: Partial<SnapshotParts>) {
   const snapshot = snapshotJson({

@@ -23,6 +23,13 @@ export function usageHistoryJson(history: StoredHistory | undefined) {
       memory_max_bytes: gauges.memoryBytes?.max ?? null,
       process_count_min: gauges.processCount?.min ?? null,
       process_count_max: gauges.processCount?.max ?? null,
+      tcp_sent_bytes: counts.tcpSentBytes,
+      tcp_received_bytes: counts.tcpReceivedBytes,
+      media_seconds: thousandths(counts.mediaMsec),
+      speed_min: thousandths(gauges.speedPermille?.min),
+      speed_max: thousandths(gauges.speedPermille?.max),
+      send_backlog_min_seconds: thousandths(gauges.sendBacklogMs?.min),
+      send_backlog_max_seconds: thousandths(gauges.sendBacklogMs?.max),
     })),
   };
 }
@@ -30,4 +37,8 @@ export function usageHistoryJson(history: StoredHistory | undefined) {
 /** µs are kept: sums of points stay exact. */
 function seconds(usec: number | null): number | null {
   return usec === null ? null : usec / 1e6;
+}
+
+function thousandths(value: number | null | undefined): number | null {
+  return value === null || value === undefined ? null : value / 1000;
 }

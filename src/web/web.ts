@@ -4,6 +4,7 @@ import { Refusal } from "../jobs/errors.ts";
 import { apiRoutes } from "./api/apiRoutes.ts";
 import { EventStream } from "./api/eventStream.ts";
 import { DaemonMetrics } from "./daemonMetrics.ts";
+import { gpuFamilies } from "./gpuMetrics.ts";
 import { jobFamilies } from "./jobMetrics.ts";
 import { LISTEN_ADDRESS, parseListenAddress } from "./listenAddress.ts";
 import { metricsRoutes } from "./metricsRoute.ts";
@@ -41,7 +42,11 @@ export function openWeb(
     scrapedMs = performance.now();
     // Until the next scrape, which can be late.
     if (intervalMs < FREQUENT_SCRAPE_MS) running.keepFresh(2 * intervalMs);
-    return [...metrics.families(running.status(), running.jobs()), ...jobFamilies(running.uses(), maxJobs)];
+    return [
+      ...metrics.families(running.status(), running.jobs()),
+      ...jobFamilies(running.uses(), running.endedUses(), maxJobs),
+      ...gpuFamilies(running.devices()),
+    ];
   };
   const documents = () => daemon()?.documents;
   const stream = new EventStream(bus, documents);

@@ -1,6 +1,7 @@
 import { dirname } from "node:path";
 import type { DaemonContext } from "../../src/daemon/daemonContext.ts";
 import { DaemonDocuments } from "../../src/daemon/documents.ts";
+import { NO_METER } from "../../src/daemon/meter/meterClient.ts";
 import { DaemonEvents } from "../../src/daemon/events.ts";
 import { createContext } from "../../src/jobs/context.ts";
 import type { ViewedJob } from "../../src/json/jobView.ts";
@@ -40,10 +41,10 @@ export function useDocuments(): () => OpenedDocuments {
     const host = { ...realHost(), bootNow: () => bootMs };
     const context = {
       ...createContext({ host, ledger, state: locateState(dirname(path), {}), warn() {} }),
-      ...{ bus, store: store as unknown as DaemonContext["store"] },
+      ...{ bus, meter: NO_METER, store: store as unknown as DaemonContext["store"] },
       options: { scanIntervalMs: 5000 } as DaemonContext["options"],
     };
-    const tracker = { views: () => views, devices: () => [], ringsOf: () => rings, keepFresh() {} };
+    const tracker = { views: () => views, ringsOf: () => rings, keepFresh() {} };
     const status = () => ({ event_source: "polling" as const, events_dropped: null, problems: [] });
     const advance = (ms: number) => {
       bootMs += ms;

@@ -19,6 +19,11 @@ interface Series {
 
 const rates = ({ counts, startMs, endMs }: Point) => ratesOf(counts, endMs - startMs);
 
+function perSecond({ counts, startMs, endMs }: Point, name: keyof Point["counts"]): number | null {
+  const count = counts[name];
+  return count === null ? null : (1000 * count) / (endMs - startMs);
+}
+
 const SERIES: Series[] = [
   {
     label: "cpu over time",
@@ -37,6 +42,20 @@ const SERIES: Series[] = [
   },
   { label: "read over time", valueAt: (point) => rates(point).readBytesPerSecond, text: rateText },
   { label: "written over time", valueAt: (point) => rates(point).writeBytesPerSecond, text: rateText },
+  { label: "sent over time", valueAt: (point) => perSecond(point, "tcpSentBytes"), text: rateText },
+  { label: "received over time", valueAt: (point) => perSecond(point, "tcpReceivedBytes"), text: rateText },
+  {
+    label: "speed over time",
+    // Media time per time, both in ms.
+    valueAt: ({ counts, startMs, endMs }) =>
+      counts.mediaMsec === null ? null : counts.mediaMsec / (endMs - startMs),
+    text: (speed) => `${speed.toFixed(2)}x`,
+  },
+  {
+    label: "backlog over time",
+    valueAt: ({ gauges }) => gauges.sendBacklogMs?.max ?? null,
+    text: (msec) => `${(msec / 1000).toFixed(1)} s`,
+  },
   {
     label: "cpu wait over time",
     valueAt: (point) => rates(point).pressure.cpuSomePercent,

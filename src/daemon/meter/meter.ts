@@ -3,7 +3,10 @@ import { realHost } from "../../linux/host.ts";
 import { MediaReader, NO_MEDIA } from "../../metrics/media/mediaReader.ts";
 import { NetworkReader } from "../../metrics/network/networkReader.ts";
 import { ownDevices } from "../../metrics/sampler.ts";
+import { installSignalFilter } from "../../sys/seccomp.ts";
+import { setHelperPriority } from "../helperPriority.ts";
 import type { MeterAnswer, MeterRequest } from "./protocol.ts";
+import { startAgain } from "./wait.ts";
 
 /**
  * A process of its own beside `watch`, which reads what the daemon gives up the right to read, or what can delay a reader:
@@ -11,16 +14,19 @@ import type { MeterAnswer, MeterRequest } from "./protocol.ts";
  * the other, and ends with the daemon: its input ends then.
  */
 export async function runMeter({ probe }: { probe?: boolean }): Promise<number> {
+  setHelperPriority(0);
+  const filter = installSignalFilter("meter");
   const host = realHost();
   const network = new NetworkReader(host);
   const media = new MediaReader(host, { probes: probe !== false });
-  const warnings: string[] = [];
+  const warnings =
+    filter.outcome === "applied" ? [] : [`cannot install the signal filter of the meter (${filter.reason})`];
   const devices = ownDevices({ host, warn: (message) => void warnings.push(message) });
 
   async function answer({ jobs, forgotten }: MeterRequest): Promise<MeterAnswer> {
     for (const reader of [network, media]) reader.forget(forgotten);
-    devices.request();
-    const [networks, medias] = await Promise.all([network.read(jobs), media.read(jobs)]);
+    const reads = [network.read(jobs), media.read(jobs), devices.request()] as const;
+    const [networks, medias] = await Promise.all(reads);
     return {
       readings: jobs.map(({ key }) => ({
         key,
@@ -36,7 +42,9 @@ export async function runMeter({ probe }: { probe?: boolean }): Promise<number> 
     // The end of the input, also in the middle of a line when the daemon is killed.
     if (!line.endsWith("}")) continue;
     try {
-      writeSync(1, `${JSON.stringify(await answer(JSON.parse(line) as MeterRequest))}\n`);
+      const request = JSON.parse(line) as MeterRequest;
+      if (request.isLast) startAgain();
+      writeSync(1, `${JSON.stringify(await answer(request))}\n`);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === "EPIPE") break;
       throw error;

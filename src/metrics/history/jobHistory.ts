@@ -1,7 +1,9 @@
-import type { JobReading } from "../jobReading.ts";
-import { increasesBetween, type Reading } from "../rates.ts";
+import type { JobUse } from "../jobUse.ts";
+import type { Speed } from "../media/speed.ts";
+import type { ByteCounts } from "../network/connection.ts";
+import { increaseOf, increasesBetween, type Reading } from "../rates.ts";
 import { encodeHistory, type StoredHistory } from "./encoding.ts";
-import type { Point } from "./points.ts";
+import { type MeterCountName, type Point, rowOf } from "./points.ts";
 import { CORES_MS, coresOf, lastFullEndMs } from "./recentCores.ts";
 import { Ring } from "./ring.ts";
 
@@ -16,11 +18,29 @@ export const RINGS = ["tenMinutes", "sixHours", "life"] as const;
 
 export type RingName = (typeof RINGS)[number];
 
+/** The part of a job's use that is kept. */
+export interface Recorded {
+  readonly now: Reading;
+  readonly memory: Pick<JobUse["memory"], "bytes">;
+  readonly processCount: JobUse["processCount"];
+  readonly network: {
+    readonly bytes: Pick<ByteCounts, "sent" | "received">;
+    readonly sendBacklogSeconds: number | null;
+  } | null;
+  readonly media: {
+    readonly mediaSeconds: number | null;
+    readonly speed: Pick<Speed, "factor"> | null;
+  };
+}
+
+const NOT_METERED = { tcpSentBytes: null, tcpReceivedBytes: null, mediaMsec: null };
+
 /** The use of resources by one job, from its first reading on. */
 export class JobHistory {
   readonly #rings: Record<RingName, Ring>;
   #last: Reading | undefined;
   #recent: { endMs: number; cores: readonly (number | null)[] } = { endMs: 0, cores: coresOf([], 0) };
+  #metered: Readonly<Record<MeterCountName, number | null>> = NOT_METERED;
 
   /** `stored`: the life that an earlier ffrtmp recorded of the job. The time in between becomes one point. */
   constructor(stored?: StoredHistory) {
@@ -33,19 +53,40 @@ export class JobHistory {
     this.#last = stored?.last;
   }
 
-  record(reading: JobReading): void {
+  /**
+   * Adds what the job has used since the call before. What the meter has counted in between, up to its last answer, is known
+   * only from its second answer on: it does not count from the job's start, nor beyond a restart of the daemon.
+   */
+  record({ now, memory, processCount, network, media }: Recorded): void {
     const last = this.#last;
-    if (last !== undefined && reading.atBootMs <= last.atBootMs) return;
-    this.#last = reading;
+    if (last !== undefined && now.atBootMs <= last.atBootMs) return;
+    const before = this.#metered;
+    this.#last = now;
+    this.#metered = {
+      tcpSentBytes: network?.bytes.sent ?? null,
+      tcpReceivedBytes: network?.bytes.received ?? null,
+      mediaMsec: thousandths(media.mediaSeconds),
+    };
     if (last === undefined) return;
-    const { memory, processCount } = reading;
+    const metered = (name: MeterCountName) => increaseOf(before[name], this.#metered[name]);
     const point: Point = {
       startMs: last.atBootMs,
-      endMs: reading.atBootMs,
-      counts: increasesBetween(last, reading),
-      gauges: { memoryBytes: rangeOf(memory.bytes), processCount: rangeOf(processCount) },
+      endMs: now.atBootMs,
+      counts: {
+        ...increasesBetween(last, now),
+        tcpSentBytes: metered("tcpSentBytes"),
+        tcpReceivedBytes: metered("tcpReceivedBytes"),
+        mediaMsec: metered("mediaMsec"),
+      },
+      gauges: {
+        memoryBytes: rangeOf(memory.bytes),
+        processCount: rangeOf(processCount),
+        speedPermille: rangeOf(thousandths(media.speed?.factor)),
+        sendBacklogMs: rangeOf(thousandths(network?.sendBacklogSeconds)),
+      },
     };
-    for (const name of RINGS) this.#rings[name].add(point);
+    const row = rowOf(point);
+    for (const name of RINGS) this.#rings[name].addRow(row);
   }
 
   /** Returns the CPU use in cores of the last 2 minutes, one value for each 5 s, oldest first: see `coresOf`. */
@@ -75,4 +116,8 @@ export class JobHistory {
 
 function rangeOf(value: number | null) {
   return value === null ? null : { min: value, max: value };
+}
+
+function thousandths(value: number | null | undefined): number | null {
+  return value === null || value === undefined ? null : Math.round(1000 * value);
 }

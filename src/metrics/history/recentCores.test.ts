@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { someJob } from "../../../test/support/jobs.ts";
-import { someSample } from "../../../test/support/samples.ts";
+import { someUse } from "../../../test/support/samples.ts";
 import { JobHistory } from "./jobHistory.ts";
 import { coresOf, lastFullEndMs } from "./recentCores.ts";
 
@@ -36,7 +36,8 @@ test("a job that is read again and again has its last 2 minutes", () => {
   const job = someJob();
   let cpuUsec = 0;
   for (let second = 0; second <= 600; second++) {
-    history.record({ ...someSample(job, { cpuUsec }).now, atBootMs: 100_000 + 1000 * second });
+    const use = someUse(job, { cpuUsec });
+    history.record({ ...use, now: { ...use.now, atBootMs: 100_000 + 1000 * second } });
     cpuUsec += second < 580 ? 1e6 : 3e6;
   }
   const cores = history.recentCores();
