@@ -21,7 +21,7 @@ pageTest("a job is shown with what it uses, and leaves for the ended ones when i
     liveStream(),
   );
   const row = page.getByRole("row", { name: "live-1" });
-  await row.getByText(/^\d\.\d\d \/ 1\.5 cores/).waitFor();
+  await row.getByText(/^\d\.\d\d \/ 1\.5/).waitFor();
   await row.getByText(/MiB \/ 2 GiB$/).waitFor();
   await page.getByText(/^1 job$/).waitFor();
   process.kill(pid, "SIGTERM");

@@ -1,6 +1,6 @@
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
-import { clockText, short } from "./format.ts";
+import { clockText, short, UNKNOWN } from "./format.ts";
 import { Shared, useShared } from "./shared.ts";
 
 export interface Line {
@@ -10,6 +10,8 @@ export interface Line {
   readonly values: readonly (number | null)[];
   /** The area below is filled. */
   readonly isArea?: boolean;
+  /** Of a value of this line, where it has another unit than the chart. */
+  readonly format?: (value: number) => string;
 }
 
 /** A constant to compare with, such as a limit. */
@@ -45,19 +47,22 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
 export function Chart(props: ChartProps) {
   const { title, times, lines, mark, format } = props;
   const last = (values: Line["values"]) => values.findLast((value) => value !== null) ?? null;
-  const shown = lines.map(({ name, values }) => ({ name, value: last(values) }));
   const legend = [
-    ...lines.map(({ name, colour }, index) => ({ name, colour, value: shown[index]?.value ?? null })),
-    ...(mark ? [{ name: mark.name, colour: "--limit", value: mark.value }] : []),
+    ...lines.map(({ name, colour, values, format: own = format }) => ({
+      name,
+      colour,
+      text: textOf(last(values), own),
+    })),
+    ...(mark ? [{ name: mark.name, colour: "--limit", text: format(mark.value) }] : []),
   ];
   return (
     <figure class="chart">
       <figcaption>
         <h3>{title}</h3>
-        {legend.map(({ name, colour, value }) => (
+        {legend.map(({ name, colour, text }) => (
           <span key={name} class="legend">
             <i class={colour === "--limit" ? "dash" : ""} style={{ color: `var(${colour})` }} />
-            {name} <b>{value === null ? "–" : format(value)}</b>
+            {name} <b>{text}</b>
           </span>
         ))}
       </figcaption>
@@ -65,6 +70,10 @@ export function Chart(props: ChartProps) {
       {times.length > 1 && <FigureTable {...props} />}
     </figure>
   );
+}
+
+function textOf(value: number | null, format: (value: number) => string): string {
+  return value === null ? UNKNOWN : format(value);
 }
 
 function Plot({ times, lines, mark, format, isBinary = false, least }: ChartProps) {
@@ -172,14 +181,11 @@ function FigureTable({ title, times, lines, format }: ChartProps) {
           {rows.map(({ time, index }) => (
             <tr key={time}>
               <th scope="row">{clockText(new Date(time * 1000))}</th>
-              {lines.map(({ name, values }) => {
-                const value = values[index] ?? null;
-                return (
-                  <td key={name} class="number">
-                    {value === null ? "–" : format(value)}
-                  </td>
-                );
-              })}
+              {lines.map(({ name, values, format: own = format }) => (
+                <td key={name} class="number">
+                  {textOf(values[index] ?? null, own)}
+                </td>
+              ))}
             </tr>
           ))}
         </tbody>

@@ -58,7 +58,11 @@ test("a duration has at most two units, and seconds only where they matter", () 
     "2 h 14 min",
     "3 d 4 h",
   ]);
-  expect(durationText(663, true)).toBe("11 min 3 s");
+  expect([0.24, 45, 663].map((seconds) => durationText(seconds, true))).toEqual([
+    "0.2 s",
+    "45 s",
+    "11 min 3 s",
+  ]);
   // A clock that was set back is no negative time.
   expect(durationText(-5)).toBe("0 s");
 });

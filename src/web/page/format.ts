@@ -37,7 +37,7 @@ export const percentText = (percent: Known, digits = 0): string =>
 /** Returns `0.63×`. */
 export const speedText = (speed: Known): string => textOf(speed, (value) => `${value.toFixed(2)}×`);
 
-/** Returns `3 d 4 h`, `2 h 14 min`, `11 min`, `45 s`. `isExact`: with seconds up to an hour, `11 min 3 s`. */
+/** Returns `3 d 4 h`, `2 h 14 min`, `11 min`, `45 s`. `isExact`: with seconds up to an hour, `11 min 3 s`, and tenths at first. */
 export function durationText(seconds: Known, isExact = false): string {
   return textOf(seconds, (value) => {
     const total = Math.max(0, Math.floor(value));
@@ -49,6 +49,7 @@ export function durationText(seconds: Known, isExact = false): string {
     ];
     if (days > 0) return `${days} d ${hours} h`;
     if (hours > 0) return `${hours} h ${minutes} min`;
+    if (isExact && value < 10) return `${Math.max(0, value).toFixed(1)} s`;
     if (minutes === 0) return `${rest} s`;
     return isExact ? `${minutes} min ${rest} s` : `${minutes} min`;
   });

@@ -16,7 +16,7 @@ import { jobPath } from "./route.ts";
 import { sentOf } from "./series.ts";
 import { hindranceOf, progressText } from "./words.ts";
 
-const COLUMNS = ["Job", "Speed", "CPU / quota", "2 min", "Memory / limit", "Sent", "Progress"];
+const COLUMNS = ["Job", "Speed", "Cores / quota", "2 min", "Memory / limit", "Sent", "Progress"];
 /** A measurement that is older than this is said to be old. */
 const OLD_SECONDS = 15;
 const THROTTLED_PERCENT = 50;
@@ -137,12 +137,12 @@ function CpuCell({ job }: { job: JobView }) {
   return (
     <td>
       {quota === null ? (
-        <span class="line">{coresText(cores)} cores</span>
+        <span class="line">{coresText(cores)}</span>
       ) : (
         <Meter part={(cores ?? 0) / quota} isFull={isThrottled} />
       )}
       <small>
-        {quota === null ? "no quota" : `${coresText(cores)} / ${quotaText(quota)} cores`}
+        {quota === null ? "no quota" : `${coresText(cores)} / ${quotaText(quota)}`}
         {throttled !== null && throttled >= 1 && ` · throttled ${percentText(throttled)}`}
       </small>
     </td>

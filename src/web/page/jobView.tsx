@@ -132,6 +132,7 @@ function Charts({
             colour: "--throttled",
             isArea: true,
             values: of("throttled").map((part) => (part === null ? null : part * quota)),
+            format: (value: number) => percentText((100 * value) / quota),
           },
         ];
   return (
@@ -249,7 +250,10 @@ function Facts({ facts, use, now }: { facts: JobView | JobDetail; use: JobView["
     ["memory peak", use && memoryText(use.memory_peak_bytes)],
     ["read", use && byteRateText(use.io_read_bytes_per_second)],
     ["written", use && byteRateText(use.io_write_bytes_per_second)],
-    ["received", network && bitRateText(network.tcp_received_bytes_per_second)],
+    [
+      "received",
+      network && network.tcp_connections > 0 && bitRateText(network.tcp_received_bytes_per_second),
+    ],
     [
       "GPU",
       use?.gpu &&

@@ -1,7 +1,7 @@
 import type { LimitResult, Snapshot } from "./data.ts";
 import { DataTable, Empty } from "./parts.tsx";
 import { jobPath } from "./route.ts";
-import { isInForce, limitName } from "./words.ts";
+import { isInForce, limitName, limitText } from "./words.ts";
 
 interface LimitRow {
   readonly limit: LimitResult;
@@ -24,8 +24,8 @@ export function LimitTable({ label, rows }: { label: string; rows: readonly Limi
           ...(jobId === undefined ? [] : [<a href={jobPath(jobId)}>{jobId}</a>]),
           <code>{limitName(limit)}</code>,
           <span class={limit.outcome === "applied" ? "good" : "warn"}>{limit.outcome}</span>,
-          limit.wanted,
-          limit.actual ?? "–",
+          limitText(limit, limit.wanted),
+          limitText(limit, limit.actual),
           [limit.because, limit.held_by && `held by ${limit.held_by}`].filter(Boolean).join("; "),
         ],
       }))}

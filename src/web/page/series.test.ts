@@ -19,6 +19,13 @@ const POINT: UsagePoint = {
   memory_max_bytes: 2,
   process_count_min: 1,
   process_count_max: 1,
+  tcp_sent_bytes: 5_000_000,
+  tcp_received_bytes: 0,
+  media_seconds: 6,
+  speed_min: 0.63,
+  speed_max: 0.7,
+  send_backlog_min_seconds: 0,
+  send_backlog_max_seconds: 3,
 };
 
 const at = (time: number): Figures => ({ ...figuresOfPoint(POINT), time });
@@ -28,11 +35,16 @@ test("counts become rates over their span, and what is unknown stays unknown", (
     cores: 1.5,
     throttled: 0.93,
     memoryBytes: 2,
+    speed: 0.63,
+    sentBitsPerSecond: 4_000_000,
+    backlogSeconds: 3,
     cpuWait: 80,
     diskWait: null,
   });
   const unknown = { ...POINT, cpu_seconds: null, quota_periods: null };
   expect(figuresOfPoint(unknown)).toMatchObject({ cores: null, throttled: null });
+  // The speed of a long span is exact: 6 s of media in 60 s.
+  expect(figuresOfPoint({ ...POINT, end_time: "2026-11-27T12:01:00.000Z" }).speed).toBe(0.1);
   // Without a quota there are no periods, and nothing was throttled.
   expect(figuresOfPoint({ ...POINT, quota_periods: 0, throttled_periods: 0 }).throttled).toBe(0);
   // A span of no length has no rate.

@@ -25,16 +25,17 @@ const secondsOf = (time: string): number => Date.parse(time) / 1000;
 /** Returns the figures of a span of the history. The middle of a rate is not its end, and its end is when it was read. */
 export function figuresOfPoint(point: UsagePoint): Figures {
   const span = secondsOf(point.end_time) - secondsOf(point.start_time);
-  const share = (seconds: number | null) => (seconds === null || span <= 0 ? null : (100 * seconds) / span);
+  const perSecond = (count: number | null) => (count === null || span <= 0 ? null : count / span);
+  const share = (seconds: number | null) => times100(perSecond(seconds));
   const { cpu_seconds: cpu, quota_periods: periods, throttled_periods: throttled } = point;
   return {
     time: secondsOf(point.end_time),
-    cores: cpu === null || span <= 0 ? null : cpu / span,
+    cores: perSecond(cpu),
     throttled: periods === null || throttled === null ? null : periods === 0 ? 0 : throttled / periods,
     memoryBytes: point.memory_max_bytes,
-    speed: null,
-    sentBitsPerSecond: null,
-    backlogSeconds: null,
+    speed: speedOf(point, span),
+    sentBitsPerSecond: times8(perSecond(point.tcp_sent_bytes)),
+    backlogSeconds: point.send_backlog_max_seconds,
     cpuWait: share(point.cpu_pressure_seconds),
     memoryWait: share(point.memory_pressure_seconds),
     diskWait: share(point.io_pressure_seconds),
@@ -66,6 +67,13 @@ export function sentOf(network: NonNullable<JobView["use"]>["network"]): number 
   return network.device_sent_bytes_per_second ?? tcp;
 }
 
+/** Programs report their media time in steps, so that only a long span has an exact speed of its own. */
+function speedOf({ media_seconds: media, speed_min: least }: UsagePoint, span: number): number | null {
+  return media !== null && span >= SPEED_SPAN_S ? media / span : least;
+}
+const SPEED_SPAN_S = 15;
+
+const times100 = (part: number | null): number | null => (part === null ? null : 100 * part);
 const times8 = (bytes: number | null): number | null => (bytes === null ? null : 8 * bytes);
 
 /** Returns the history, followed by what this page has seen since its last point. */

@@ -1,5 +1,5 @@
 import type { Hindrance, JobUse, JobView, LimitResult } from "./data.ts";
-import { percentText } from "./format.ts";
+import { memoryLimitText, percentText, quotaText, UNKNOWN } from "./format.ts";
 
 export function hindranceOf({ use }: JobView): Hindrance | null {
   return (use as JobUse | null)?.hindrance ?? null;
@@ -29,6 +29,14 @@ export function isInForce({ outcome }: LimitResult): boolean {
   return outcome === "applied" || outcome === "partial";
 }
 
+/** Returns the value of a limit as people write it: `0.08 cores`, `1 GiB`. */
+export function limitText({ limit }: LimitResult, value: string | undefined): string {
+  if (value === undefined) return UNKNOWN;
+  const [, quota, period] = /^(\d+) (\d+)$/.exec(value) ?? [];
+  if (limit === "cpu.max" && quota !== undefined) return `${quotaText(Number(quota) / Number(period))} cores`;
+  return limit.startsWith("memory.") && /^\d+$/.test(value) ? memoryLimitText(Number(value)) : value;
+}
+
 const EVENTS: Readonly<Record<string, string>> = {
   started: "governed",
   adopted: "another ffrtmp observes it",
@@ -53,6 +61,7 @@ export function detailText(detail: unknown): string {
   if (Array.isArray(detail)) return detail.map(detailText).filter(Boolean).join(", ");
   if (typeof detail !== "object" || detail === null) return String(detail ?? "");
   if ("text" in detail) return String(detail.text);
+  if ("because" in detail && "now" in detail) return `${detail.because}: ${detailText(detail.now)}`;
   if ("limit" in detail && "outcome" in detail) return `${detail.limit} ${detail.outcome}`;
   return Object.entries(detail)
     .map(([name, value]) => [name.replaceAll("_", " "), detailText(value)])
