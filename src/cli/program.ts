@@ -143,7 +143,7 @@ const COMMANDS: Record<string, CommandDefinition> = {
         )
         .option(
           "--listen <address>",
-          "serve metrics for Prometheus at /metrics of this address, such as 127.0.0.1:9797",
+          "serve metrics for Prometheus at /metrics and a JSON API at /api/v1 of this address, such as 127.0.0.1:9797",
         )
         .option(
           "--token-file <file>",

@@ -91,7 +91,7 @@ export function startWebServer(options: WebOptions, routes: Routes, openRoutes: 
 
 const FAILED = {
   status: 500,
-  detail: "this request failed, and the others go on",
+  detail: "this request failed, and no other one",
   next: "ask again; if it fails again, report it with the version that ffrtmp --version prints",
 } as const;
 

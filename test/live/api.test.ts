@@ -5,7 +5,7 @@ import { askDaemon } from "../../src/daemon/askDaemon.ts";
 import { API_DOCUMENTS, API_PROBLEM, API_STREAM } from "../../src/json/apiDocuments.ts";
 import type { SnapshotJson } from "../../src/json/snapshotSchemas.ts";
 import { locateState } from "../../src/ledger/location.ts";
-import { freePort } from "../support/freePort.ts";
+import { freePort } from "../support/ports.ts";
 import { Keys, leakIn, secretArguments } from "../support/plantedKeys.ts";
 import {
   eventually,
@@ -39,7 +39,7 @@ const QUIET = { stdout: "ignore", stderr: "ignore" } as const;
 
 /** Starts a `watch` for one program, and returns its address. */
 async function listen(box: Sandbox, target: string, port?: number) {
-  const address = `127.0.0.1:${port ?? (await freePort())}`;
+  const address = `127.0.0.1:${port ?? freePort()}`;
   const flags = ["--target", target, "--listen", address, "--scan-interval", "200ms"];
   const daemon = box.start(["watch", ...flags], QUIET);
   const url = `http://${address}`;

@@ -1,7 +1,7 @@
 import { expect } from "bun:test";
 import { chmodSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
-import { freePort } from "../support/freePort.ts";
+import { freePort } from "../support/ports.ts";
 import { lacksPromtool, PROMTOOL } from "../support/promtool.ts";
 import { lacksCommand, lacksLimits, testIf, until, useSandbox } from "../support/sandbox.ts";
 
@@ -14,7 +14,7 @@ const tlsTest = testIf(lacksCommand("openssl"));
 
 /** Starts a `watch` that finds nothing, and returns its address. `authorization`: what it asks for. */
 async function listen(args: string[] = [], scheme = "http", authorization = "none"): Promise<string> {
-  const port = await freePort();
+  const port = freePort();
   const own = ["--listen", `127.0.0.1:${port}`, ...args];
   sandbox().start(["watch", "--target", "no-such-program", "--events", "polling", ...own]);
   const url = `${scheme}://127.0.0.1:${port}`;

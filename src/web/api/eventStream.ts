@@ -17,7 +17,7 @@ const ENCODER = new TextEncoder();
 
 /**
  * Sends snapshots and events to all viewers. A snapshot is made once for all of them, and only while there are any. A viewer
- * that reads too slowly gets fewer snapshots, and delays nobody.
+ * that reads too slowly gets fewer snapshots, and delays no other.
  */
 export class EventStream {
   readonly #documents: DocumentSource;
