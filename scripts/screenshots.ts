@@ -1,6 +1,6 @@
 import { mkdirSync, rmSync } from "node:fs";
 import { resolve } from "node:path";
-import { liveStream, type ShownPage, showPage } from "../test/support/page.ts";
+import { freePort, liveStream, type ShownPage, showPage } from "../test/support/page.ts";
 import { eventually, Sandbox } from "../test/support/sandbox.ts";
 
 /**
@@ -24,16 +24,15 @@ process.exit(0);
 
 async function startJobs(): Promise<void> {
   const film = makeFilm();
-  const free = receive(9701, 5);
-  const slow = receive(9702, 0.5);
-  await Promise.all([free, slow]);
+  const free = await receive(5);
+  const slow = await receive(0.5);
   await run(
     "channel-7",
     ["--tenant", "acme", "--cpu-quota", "100", "--memory-max", "1G", "--progress"],
     encode(),
   );
-  await run("restream-2", ["--tenant", "acme", "--memory-max", "512M", "--progress"], send(9702));
-  await run("cam-lobby", ["--tenant", "blue", "--cpu-quota", "50", "--progress"], send(9701));
+  await run("restream-2", ["--tenant", "acme", "--memory-max", "512M", "--progress"], send(slow));
+  await run("cam-lobby", ["--tenant", "blue", "--cpu-quota", "50", "--progress"], send(free));
   await run(
     "vod-88213",
     ["--tenant", "blue", "--cpu-quota", "100", "--memory-max", "1G"],
@@ -104,17 +103,19 @@ async function run(jobId: string, flags: string[], command: string[]): Promise<v
   box.adopt(await box.pidOf(jobId));
 }
 
-/** Starts a receiver that reads at a multiple of the real time, and is no job. */
-async function receive(port: number, rate: number): Promise<void> {
+/** Starts a receiver that reads at a multiple of the real time, and is no job. Returns its port. */
+async function receive(rate: number): Promise<number> {
+  const port = await freePort();
   const url = `tcp://127.0.0.1:${port}?listen=1&recv_buffer_size=8192`;
   box.spawn(["ffmpeg", "-nostdin", "-v", "quiet", "-readrate", String(rate), "-i", url, "-f", "null", "-"]);
   await eventually(
     `port ${port} is open`,
     async () =>
       (await Bun.file("/proc/net/tcp").text()).includes(
-        `:${port.toString(16).toUpperCase()} 00000000:0000 0A`,
+        `:${port.toString(16).toUpperCase().padStart(4, "0")} 00000000:0000 0A`,
       ) || undefined,
   );
+  return port;
 }
 
 /** Needs some percent of a core. */

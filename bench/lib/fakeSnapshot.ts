@@ -52,7 +52,6 @@ export function fakeSnapshot(jobCount: number, second: number): SnapshotJson {
 }
 
 function fakeJob(index: number, second: number, time: string): JobViewJson {
-  const isLive = index % 3 !== 0;
   const quota = index % 4 === 1 ? null : 1 + (index % 3) / 2;
   const cores = (quota ?? 2) * (0.4 + 0.3 * noise(index, second));
   const tenant = TENANTS[index % TENANTS.length] as string | null;
@@ -116,59 +115,63 @@ function fakeJob(index: number, second: number, time: string): JobViewJson {
       { length: 24 },
       (_, step) => (quota ?? 2) * (0.4 + 0.3 * noise(index, Math.floor(second / 5) - 23 + step)),
     ),
-    use: {
-      ...ids,
-      ...present,
-      time,
-      kind: "job",
-      interval_seconds: 1,
-      throttled_percent: 0,
-      io_read_bytes_per_second: 500_000 * noise(index, second),
-      io_write_bytes_per_second: 0,
-      gpu: null,
-      cpu_pressure_percent: 3,
-      memory_pressure_percent: 0,
-      memory_full_pressure_percent: 0,
-      io_pressure_percent: 0,
-      io_full_pressure_percent: 0,
-      cpu_wait_percent: null,
-      memory_anonymous_bytes: 300 * 1024 ** 2,
-      memory_file_bytes: 60 * 1024 ** 2,
-      memory_peak_bytes: 420 * 1024 ** 2,
-      oom_kills: 0,
-      task_count: 14,
-      major_faults_per_second: 0,
-      io_read_operations_per_second: 4,
-      io_write_operations_per_second: 0,
-      network: isLive
-        ? {
-            tcp_connections: 1,
-            tcp_sent_bytes: 500_000 * second,
-            tcp_received_bytes: 0,
-            tcp_retransmitted_bytes: 0,
-            tcp_sent_bytes_per_second: 500_000 + 50_000 * noise(index, second),
-            tcp_received_bytes_per_second: 0,
-            send_backlog_bytes: 0,
-            send_backlog_seconds: 0,
-            receive_backlog_bytes: 0,
-            receiver_limited_percent: 0,
-            device_sent_bytes: null,
-            device_received_bytes: null,
-            device_sent_bytes_per_second: null,
-            device_received_bytes_per_second: null,
-          }
-        : null,
-      media: {
-        source: isLive ? "progress" : "input",
-        media_seconds: second,
-        length_seconds: isLive ? null : 3600,
-        percent: isLive ? null : (index * 7) % 99,
-        percent_is_estimate: false,
-        speed: isLive ? 1 : 2.3 + 0.3 * noise(index, second),
-        speed_over_seconds: 15,
-        remaining_seconds: isLive ? null : 60 * (index % 40),
-        state: "running",
-      },
+    use: fakeUse(index, second, { ...ids, ...present, time }) as NonNullable<JobViewJson["use"]>,
+  };
+}
+
+function fakeUse<Known extends object>(index: number, second: number, known: Known) {
+  const isLive = index % 3 !== 0;
+  return {
+    ...known,
+    kind: "job",
+    interval_seconds: 1,
+    throttled_percent: 0,
+    io_read_bytes_per_second: 500_000 * noise(index, second),
+    io_write_bytes_per_second: 0,
+    gpu: null,
+    cpu_pressure_percent: 3,
+    memory_pressure_percent: 0,
+    memory_full_pressure_percent: 0,
+    io_pressure_percent: 0,
+    io_full_pressure_percent: 0,
+    cpu_wait_percent: null,
+    memory_anonymous_bytes: 300 * 1024 ** 2,
+    memory_file_bytes: 60 * 1024 ** 2,
+    memory_peak_bytes: 420 * 1024 ** 2,
+    oom_kills: 0,
+    task_count: 14,
+    major_faults_per_second: 0,
+    io_read_operations_per_second: 4,
+    io_write_operations_per_second: 0,
+    network: isLive
+      ? {
+          tcp_connections: 1,
+          tcp_sent_bytes: 500_000 * second,
+          tcp_received_bytes: 0,
+          tcp_retransmitted_bytes: 0,
+          tcp_sent_bytes_per_second: 500_000 + 50_000 * noise(index, second),
+          tcp_received_bytes_per_second: 0,
+          send_backlog_bytes: 0,
+          send_backlog_seconds: 0,
+          receive_backlog_bytes: 0,
+          receiver_limited_percent: 0,
+          device_sent_bytes: null,
+          device_received_bytes: null,
+          device_sent_bytes_per_second: null,
+          device_received_bytes_per_second: null,
+        }
+      : null,
+    media: {
+      source: isLive ? "progress" : "input",
+      media_seconds: second,
+      length_seconds: isLive ? null : 3600,
+      percent: isLive ? null : (index * 7) % 99,
+      percent_is_estimate: false,
+      speed: isLive ? 1 : 2.3 + 0.3 * noise(index, second),
+      speed_over_seconds: 15,
+      remaining_seconds: isLive ? null : 60 * (index % 40),
+      state: "running",
     },
+    hindrance: null,
   };
 }

@@ -1,8 +1,8 @@
 import { dirname } from "node:path";
 import type { DaemonContext } from "../../src/daemon/daemonContext.ts";
 import { DaemonDocuments } from "../../src/daemon/documents.ts";
-import { NO_METER } from "../../src/daemon/meter/meterClient.ts";
 import { DaemonEvents } from "../../src/daemon/events.ts";
+import { NO_METER } from "../../src/daemon/meter/meterClient.ts";
 import { createContext } from "../../src/jobs/context.ts";
 import type { ViewedJob } from "../../src/json/jobView.ts";
 import type { Ledger } from "../../src/ledger/ledger.ts";

@@ -137,12 +137,18 @@ function CpuCell({ job }: { job: JobView }) {
   return (
     <td>
       {quota === null ? (
-        <span class="line">{coresText(cores)}</span>
+        <span class="line cores">{coresText(cores)}</span>
       ) : (
         <Meter part={(cores ?? 0) / quota} isFull={isThrottled} />
       )}
       <small>
-        {quota === null ? "no quota" : `${coresText(cores)} / ${quotaText(quota)}`}
+        {quota === null ? (
+          "no quota"
+        ) : (
+          <span class="cores">
+            {coresText(cores)} / {quotaText(quota)}
+          </span>
+        )}
         {throttled !== null && throttled >= 1 && ` · throttled ${percentText(throttled)}`}
       </small>
     </td>
@@ -177,7 +183,7 @@ function NetworkCell({ use }: { use: JobView["use"] }) {
   const backlogSeconds = network?.send_backlog_seconds ?? null;
   return (
     <td>
-      <span class="line">{bitRateText(sentOf(network))}</span>
+      <span class="line sent">{bitRateText(sentOf(network))}</span>
       <small class={(backlogSeconds ?? 0) >= 2 ? "warn" : ""}>
         {backlogSeconds !== null && backlogSeconds >= 0.5 && `backlog ${backlogSeconds.toFixed(1)} s`}
       </small>

@@ -121,6 +121,8 @@ function Charts({
   const times = figures.map(({ time }) => time);
   const of = (name: FigureName) => figures.map((each) => each[name]);
   const isKnown = (name: FigureName) => figures.some((each) => each[name] !== null);
+  // A job without a connection sends nothing, and a chart would say nothing more.
+  const sends = figures.some(({ sentBitsPerSecond: sent }) => sent !== null && sent > 0);
   const quota = job?.limits_in_force.cpu_cores ?? null;
   const memoryLimit = job ? memoryLimitOf(job) : null;
   const throttled =
@@ -189,7 +191,7 @@ function Charts({
             least={10}
           />
         )}
-        {isKnown("sentBitsPerSecond") && (
+        {sends && (
           <Chart
             title="Sent"
             times={times}
@@ -199,7 +201,7 @@ function Charts({
             least={1000}
           />
         )}
-        {isKnown("backlogSeconds") && (
+        {sends && isKnown("backlogSeconds") && (
           <Chart
             title="Send backlog"
             times={times}
