@@ -8,6 +8,7 @@ import { launch } from "./launch.ts";
 import type { Benchmark } from "./lib/benchmark.ts";
 import { describeMachine } from "./lib/machine.ts";
 import { observe } from "./observe.ts";
+import { page } from "./page.ts";
 import { placement } from "./placement.ts";
 import { policy } from "./policy.ts";
 import { reload } from "./reload.ts";
@@ -23,6 +24,7 @@ const BENCHMARKS: Record<string, Benchmark> = {
   discovery,
   idle,
   observe,
+  page,
   show,
   storm,
   scan,

@@ -1,4 +1,5 @@
 import type { BunPlugin } from "bun";
+import { bundlePage } from "../src/web/pageBundle.ts";
 
 /**
  * Builds dist/ffrtmp, one executable file:
@@ -40,6 +41,22 @@ const smallerParser: BunPlugin = {
   },
 };
 
+// Before the build that embeds it, because a plugin of one build cannot wait for another.
+const page = await bundlePage();
+const embeddedPage: BunPlugin = {
+  name: "embedded page",
+  setup(build) {
+    let isEmbedded = false;
+    build.onLoad({ filter: /\/src\/web\/pageAssets\.ts$/ }, () => {
+      isEmbedded = true;
+      return { contents: `export const pageAssets = ${JSON.stringify(page)};`, loader: "js" };
+    });
+    build.onEnd(({ success }) => {
+      if (success && !isEmbedded) throw new Error("the executable has no page: see src/web/pageAssets.ts");
+    });
+  },
+};
+
 await Bun.build({
   entrypoints: [
     "src/main.ts",
@@ -49,7 +66,7 @@ await Bun.build({
     "src/metrics/gpu/worker.ts",
     "src/metrics/network/namespaceWorker.ts",
   ],
-  plugins: [smallerParser],
+  plugins: [smallerParser, embeddedPage],
   format: "esm",
   minify: true,
   bytecode: true,

@@ -18,6 +18,7 @@ check() {
 check "npm run format, then change what biome still names above; break each import cycle by hand" \
   node_modules/.bin/biome ci --colors=off .
 check "correct the lines that tsc names above" node_modules/.bin/tsc -p .
+check "correct the lines that tsc names above" node_modules/.bin/tsc -p src/web/page
 check "remove the unused code, or add it to knip.json with the reason" node_modules/.bin/knip --no-progress
 check "delete the code that only tests call, or move it to test/" \
   node_modules/.bin/knip --no-progress --production --config knip.production.jsonc

@@ -39,7 +39,7 @@ const ROOMS = [
 ];
 
 const faults: string[] = [];
-for (const file of new Bun.Glob("src/**/*.ts").scanSync()) {
+for (const file of new Bun.Glob("src/**/*.{ts,tsx}").scanSync()) {
   if (file.endsWith(".test.ts")) continue;
   const source = readFileSync(file, "utf8");
   for (const [, specifier = ""] of source.matchAll(/\b(?:from|import)\s*\(?\s*"([^"]+)"/g)) {

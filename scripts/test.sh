@@ -20,6 +20,8 @@ need_programs ffmpeg=ffmpeg strace=strace python3=python3-minimal script=bsdutil
 # executable.
 need_programs lintian=lintian groff=groff mandoc=mandoc man=man-db zsh=zsh fish=fish qemu-aarch64-static=qemu-user-static \
   /usr/aarch64-linux-gnu/lib/ld-linux-aarch64.so.1=libc6-arm64-cross openssl=openssl
+# For the tests of the page.
+need_programs chromium=chromium
 need_promtool
 build
 

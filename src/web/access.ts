@@ -10,8 +10,8 @@ export class Access {
     this.#tokenHash = token === undefined ? undefined : hashOf(token);
   }
 
-  /** Returns the refusal of a request; `undefined` for one to answer. */
-  refusalOf(request: Request): Problem | undefined {
+  /** Returns the refusal of a request; `undefined` for one to answer. `needsToken`: the answer has data of jobs. */
+  refusalOf(request: Request, needsToken = true): Problem | undefined {
     // A page of another site can ask for this address under its own name (DNS rebinding).
     if (this.#tokenHash === undefined && !namesThisMachine(request.headers.get("host")))
       return {
@@ -19,7 +19,7 @@ export class Access {
         detail: "this address answers to no other name than that of this machine",
         next: "ask for localhost",
       };
-    if (this.#tokenHash !== undefined && !this.#isAuthorized(request))
+    if (this.#tokenHash !== undefined && needsToken && !this.#isAuthorized(request))
       return {
         status: 401,
         detail: "the request has no token, or another one",

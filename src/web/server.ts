@@ -23,9 +23,10 @@ const MIN_TOKEN = 16;
 
 /**
  * Starts to answer requests. Throws a Refusal where the address cannot be used, where another machine could connect without
- * a token and encryption, and for files that cannot be used.
+ * a token and encryption, and for files that cannot be used. `openRoutes` have no data of jobs, and are answered without a
+ * token: a browser sends none until the page has asked for it.
  */
-export function startWebServer(options: WebOptions, routes: Routes): WebServer {
+export function startWebServer(options: WebOptions, routes: Routes, openRoutes: Routes = {}): WebServer {
   const { listen, tokenFile, tlsCert, tlsKey } = options;
   if ((tlsCert === undefined) !== (tlsKey === undefined))
     throw new Refusal(
@@ -43,9 +44,9 @@ export function startWebServer(options: WebOptions, routes: Routes): WebServer {
     ...(tlsCert === undefined ? {} : { cert: readOption("--tls-cert", tlsCert) }),
     ...(tlsKey === undefined ? {} : { key: readOption("--tls-key", tlsKey) }),
   };
-  const guarded = (answer: Handler): Handler => {
+  const guarded = (answer: Handler, needsToken = true): Handler => {
     return async (request) => {
-      const refusal = access.refusalOf(request);
+      const refusal = access.refusalOf(request, needsToken);
       if (refusal !== undefined) return problemResponse(request, refusal);
       try {
         return await answer(request);
@@ -54,7 +55,7 @@ export function startWebServer(options: WebOptions, routes: Routes): WebServer {
       }
     };
   };
-  const shown = Object.keys(routes).filter((path) => !path.includes(":"));
+  const shown = Object.keys({ ...openRoutes, ...routes }).filter((path) => !path.includes(":"));
   const notFound: Handler = (request) =>
     problemResponse(request, {
       status: 404,
@@ -71,6 +72,9 @@ export function startWebServer(options: WebOptions, routes: Routes): WebServer {
       maxRequestBodySize: 0,
       ...(tlsCert === undefined ? {} : { tls: files }),
       routes: {
+        ...Object.fromEntries(
+          Object.entries(openRoutes).map(([path, answer]) => [path, guarded(answer, false)]),
+        ),
         ...Object.fromEntries(Object.entries(routes).map(([path, answer]) => [path, guarded(answer)])),
         "/*": guarded(notFound),
       },

@@ -8,6 +8,7 @@ import { gpuFamilies } from "./gpuMetrics.ts";
 import { jobFamilies } from "./jobMetrics.ts";
 import { LISTEN_ADDRESS, parseListenAddress } from "./listenAddress.ts";
 import { metricsRoutes } from "./metricsRoute.ts";
+import { pageRoutes } from "./pageRoutes.ts";
 import { startWebServer, type WebOptions, type WebServer } from "./server.ts";
 
 /** Scrapes more often than that get values that are read more often. */
@@ -50,7 +51,7 @@ export function openWeb(
   const documents = () => daemon()?.documents;
   const stream = new EventStream(bus, documents);
   const routes = { ...metricsRoutes(families), ...apiRoutes(documents, stream.answer) };
-  const server = startWebServer({ ...files, listen }, routes);
+  const server = startWebServer({ ...files, listen }, routes, pageRoutes);
   return {
     ...server,
     stop() {
