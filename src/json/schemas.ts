@@ -173,6 +173,25 @@ const media = z
   })
   .meta({ id: "Media", description: "How far a job is." });
 
+const shares = {
+  sure_cores: described(
+    z.number().nullable(),
+    "the cores that it gets when everything that runs now is busy; `null`: it has no cgroup of its own with the cpu controller, did not run lately, or a part of the machine's cgroups is not visible",
+  ),
+  need_cores: described(
+    z.number().nullable(),
+    "the 95th percentile of its CPU use in a second while it kept up with real time; `null`: fewer than 20 samples, it works ahead of real time, or its intent is `batch` or `best-effort`",
+  ),
+  need_sample_seconds: described(
+    z.number().nullable(),
+    "the length of the samples; with more than 2 seconds, `need_cores` is an estimate from means",
+  ),
+  need_while_keeping_up: described(
+    z.boolean().nullable(),
+    "`false`: all samples count, because its media time is not known; `null`: as `need_cores`",
+  ),
+};
+
 const jobUse = z
   .strictObject({
     time: described(z.iso.datetime(), "when it was measured; ISO 8601 in UTC"),
@@ -195,6 +214,7 @@ const jobUse = z
     ...details,
     network: described(network.nullable(), "what it sends and receives; `null`: not visible"),
     media: described(media, "how far it is"),
+    ...shares,
   })
   .meta({ id: "JobUse", description: "What a job uses now." });
 

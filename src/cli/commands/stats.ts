@@ -4,6 +4,7 @@ import type { OpenJob } from "../../jobs/model/job.ts";
 import { deviceUseJson, jobUseJson, tenantUseJson } from "../../json/jobUse.ts";
 import { isAlive } from "../../linux/proc/identity.ts";
 import { type JobUse, JobUseReader } from "../../metrics/jobUse.ts";
+import { shortfallOf, shortfallText } from "../../metrics/shares/shortfall.ts";
 import { type TenantTotal, tenantTotals } from "../../metrics/tenants.ts";
 import type { DeviceReading } from "../../sys/nvml.ts";
 import { findRunningJobs } from "../findJobs.ts";
@@ -115,13 +116,21 @@ function livePrinter(flags: StatsFlags): Printer {
   };
 }
 
-/** Returns the lines of the table of jobs, of that of tenants where jobs have tenants, and of that of GPUs where jobs use them. */
+/**
+ * Returns the lines of the table of jobs, of that of tenants where jobs have tenants, of that of GPUs where jobs use them, and
+ * of the jobs that need more than they are sure of.
+ */
 function tables({ uses, totals, devices }: Measured, width: number | undefined): string[] {
   const used = uses.some(({ gpu }) => gpu !== null) ? devices : [];
+  const shortfalls = uses.flatMap(({ job, shares }) => {
+    const shortfall = shares === null ? undefined : shortfallOf(job, shares);
+    return shortfall === undefined ? [] : [shortfallText(job.jobId, shortfall)];
+  });
   return [
     renderTable(jobColumns(uses), uses, width),
     ...(totals.length === 0 ? [] : [renderTable(TENANT_COLUMNS, totals, width)]),
     ...(used.length === 0 ? [] : [renderTable(DEVICE_COLUMNS, used, width)]),
+    ...(shortfalls.length === 0 ? [] : [shortfalls.join("\n")]),
   ]
     .join("\n\n")
     .split("\n");

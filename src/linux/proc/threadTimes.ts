@@ -29,7 +29,10 @@ export function readThreadScheduling(host: Host, tid: number): ThreadScheduling 
   const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
   const [nice, policy] = [Number(fields[19 - 3]), Number(fields[41 - 3])];
   if (!Number.isInteger(nice) || !Number.isInteger(policy)) return undefined;
-  return { nice, policy: REALTIME.includes(policy) ? "realtime" : policy === SCHED_IDLE ? "idle" : "ordinary" };
+  return {
+    nice,
+    policy: REALTIME.includes(policy) ? "realtime" : policy === SCHED_IDLE ? "idle" : "ordinary",
+  };
 }
 
 // /autogroup-62 nice 0     ← empty for a thread in no autogroup

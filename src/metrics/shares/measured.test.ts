@@ -1,5 +1,6 @@
 import { describe, expect, it } from "bun:test";
-import { IDLE_WEIGHT, type ShareGroup, sharesOf } from "./model.ts";
+import { IDLE_WEIGHT } from "../../linux/cgroup/cpuShare.ts";
+import { type ShareGroup, sharesOf } from "./model.ts";
 
 /**
  * The trees of a measurement with 5 live streams and 4 unbounded batch encodes on 2 cores, cgroup v1, 30 s a run (ADR 0131).

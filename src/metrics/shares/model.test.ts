@@ -5,10 +5,9 @@ import { type ShareGroup, sharesOf } from "./model.ts";
 const ROUNDING = 1e-9;
 
 const weight = fc.oneof(fc.integer({ min: 1, max: 10_000 }), fc.constantFrom(0.29, 1, 100, 1000));
-const threads = fc.array(
-  fc.record({ weight, demandCores: fc.double({ min: 0, max: 1, noNaN: true }) }),
-  { maxLength: 4 },
-);
+const threads = fc.array(fc.record({ weight, demandCores: fc.double({ min: 0, max: 1, noNaN: true }) }), {
+  maxLength: 4,
+});
 const bound = (max: number) => fc.option(fc.double({ min: 0.01, max, noNaN: true }), { nil: null });
 
 /** A tree of groups, each with a path of its own. */
@@ -27,7 +26,11 @@ function treeOf(depth: number): fc.Arbitrary<ShareGroup> {
 }
 
 function withPaths(group: ShareGroup, path: string): ShareGroup {
-  return { ...group, path, children: group.children.map((child, index) => withPaths(child, `${path}/${index}`)) };
+  return {
+    ...group,
+    path,
+    children: group.children.map((child, index) => withPaths(child, `${path}/${index}`)),
+  };
 }
 
 function groupsIn(group: ShareGroup): ShareGroup[] {
@@ -35,7 +38,10 @@ function groupsIn(group: ShareGroup): ShareGroup[] {
 }
 
 function usableBy({ threads, children, quotaCores, cpus }: ShareGroup): number {
-  const sum = [...threads.map((each) => each.demandCores), ...children.map(usableBy)].reduce((a, b) => a + b, 0);
+  const sum = [...threads.map((each) => each.demandCores), ...children.map(usableBy)].reduce(
+    (a, b) => a + b,
+    0,
+  );
   return Math.min(sum, quotaCores ?? sum, cpus ?? sum);
 }
 
@@ -103,17 +109,23 @@ describe("shares", () => {
 
   it("never shrink with more cores, nor with more weight", () => {
     fc.assert(
-      fc.property(tree, cores, fc.nat(), fc.double({ min: 1, max: 50, noNaN: true }), (root, count, pick, by) => {
-        const before = sharesOf(root, count);
-        const more = sharesOf(root, count + 1);
-        for (const [path, share] of before)
-          expect(more.get(path) as number).toBeGreaterThanOrEqual(share - ROUNDING);
-        const groups = groupsIn(root);
-        const { path } = groups[pick % groups.length] as ShareGroup;
-        expect(sharesOf(reweighted(root, path, by), count).get(path)).toBeGreaterThanOrEqual(
-          (before.get(path) as number) - ROUNDING,
-        );
-      }),
+      fc.property(
+        tree,
+        cores,
+        fc.nat(),
+        fc.double({ min: 1, max: 50, noNaN: true }),
+        (root, count, pick, by) => {
+          const before = sharesOf(root, count);
+          const more = sharesOf(root, count + 1);
+          for (const [path, share] of before)
+            expect(more.get(path) as number).toBeGreaterThanOrEqual(share - ROUNDING);
+          const groups = groupsIn(root);
+          const { path } = groups[pick % groups.length] as ShareGroup;
+          expect(sharesOf(reweighted(root, path, by), count).get(path)).toBeGreaterThanOrEqual(
+            (before.get(path) as number) - ROUNDING,
+          );
+        },
+      ),
     );
   });
 

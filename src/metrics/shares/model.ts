@@ -19,9 +19,6 @@ export interface ShareGroup {
   readonly children: readonly ShareGroup[];
 }
 
-/** The weight of a group with cpu.idle, and of a thread of SCHED_IDLE: WEIGHT_IDLEPRIO of kernel/sched/sched.h, 3 of 1024. */
-export const IDLE_WEIGHT = (100 * 3) / 1024;
-
 /**
  * Returns the cores that each group gets, by path, when everything uses all that it can. CFS and EEVDF divide the CPU time
  * at each level of the tree by weight; what an entity cannot use is divided again among the others. Nothing gets more than
