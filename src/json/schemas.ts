@@ -176,7 +176,7 @@ const media = z
 const shares = {
   sure_cores: described(
     z.number().nullable(),
-    "the cores that it gets when everything that runs now is busy; `null`: it has no cgroup of its own with the cpu controller, did not run lately, or a part of the machine's cgroups is not visible",
+    "the cores that it gets when everything that runs now is busy; `null`: it did not run lately, has no cgroup, or a part of the machine's cgroups is not visible",
   ),
   need_cores: described(
     z.number().nullable(),

@@ -50,7 +50,8 @@ fightTest("three jobs that fight for all CPUs get what they were sure of, in pro
 
 /** Returns a function that reads the next line of JSON. */
 function readLines(stream: ReadableStream<Uint8Array>): () => Promise<Line> {
-  const reader = stream.pipeThrough(new TextDecoderStream()).getReader();
+  const reader = stream.getReader();
+  const decoder = new TextDecoder();
   let text = "";
   return async () => {
     for (let end = text.indexOf("\n"); ; end = text.indexOf("\n")) {
@@ -61,7 +62,7 @@ function readLines(stream: ReadableStream<Uint8Array>): () => Promise<Line> {
       }
       const { value, done } = await reader.read();
       if (done) throw new Error("stats ended");
-      text += value;
+      text += decoder.decode(value, { stream: true });
     }
   };
 }

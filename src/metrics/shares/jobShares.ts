@@ -3,13 +3,14 @@ import type { OpenJob } from "../../jobs/model/job.ts";
 import { readMachine } from "../machine.ts";
 import { type ShareGroup, sharesOf } from "./model.ts";
 import { type CpuSample, type Need, needOf } from "./need.ts";
-import { type JobGroup, ShareTreeReader } from "./shareTree.ts";
+import { ShareTreeReader } from "./shareTree.ts";
+import type { JobInTree } from "./treeReading.ts";
 
 /** What a job can rely on, and what it needs. */
 export interface JobShares {
   /**
-   * The cores that it gets when everything is busy. `null`: it has no cgroup of its own with the cpu controller, it did not
-   * run lately, or a part of the machine's cgroups is not visible.
+   * The cores that it gets when everything is busy. `null`: it did not run lately, it has no cgroup at all, or a part of
+   * the machine's cgroups is not visible.
    */
   readonly sureCores: number | null;
   /** `null`: not known, or it need not keep up with real time. */
@@ -23,6 +24,7 @@ export function mayWait({ intent }: Pick<OpenJob, "intent">): boolean {
   return WAITING_INTENTS.includes(intent);
 }
 
+const KEY_OF_V2 = "";
 /** The time between two readings of the tree: it has all threads of the machine. */
 const RENEW_MS = 10_000;
 /** The first tree is from a shorter interval. */
@@ -68,13 +70,13 @@ export class JobSharesReader {
   }
 
   #renew(jobs: readonly OpenJob[]): void {
-    const groups = jobs.flatMap((job) => this.groupOf(job) ?? []);
+    const groups = jobs.flatMap((job) => this.#placeOf(job) ?? []);
     this.#root = this.#tree.read(groups);
     const shares =
       this.#root === undefined ? undefined : sharesOf(this.#root, readMachine(this.#context.host).cpuCount);
     this.#shares = new Map(
       jobs.map((job) => {
-        const sure = shares?.get(this.groupOf(job)?.path ?? "");
+        const sure = shares?.get(this.#placeOf(job)?.path ?? "") ?? shares?.get(job.key);
         const need = mayWait(job) ? undefined : needOf(this.#samples.get(job.key) ?? []);
         // A job without a thread that ran divides nothing, and so nothing is known of its part.
         return [job.key, { sureCores: sure || null, need: need ?? null }];
@@ -83,9 +85,11 @@ export class JobSharesReader {
     for (const key of this.#samples.keys()) if (!this.#shares.has(key)) this.#samples.delete(key);
   }
 
-  /** Returns the job's cgroup in the tree; `undefined` for a job without one of its own. */
-  groupOf({ cgroup, process }: OpenJob): JobGroup | undefined {
-    const path = cgroup.find(({ hierarchy }) => hierarchy === this.#tree.hierarchyKey)?.path;
-    return path === undefined || process === null ? undefined : { path, pid: process.pid };
+  /** Returns where the threads of a job are; `undefined` for a job without any cgroup. */
+  #placeOf({ key, cgroup, process }: OpenJob): JobInTree | undefined {
+    const location = cgroup.find(({ hierarchy }) => hierarchy === this.#tree.hierarchyKey) ?? cgroup[0];
+    if (location === undefined || process === null) return undefined;
+    const threadsFile = location.hierarchy === KEY_OF_V2 ? "cgroup.threads" : "tasks";
+    return { name: key, path: location.path, threadsFile, pid: process.pid };
   }
 }

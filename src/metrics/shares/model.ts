@@ -1,5 +1,7 @@
-/** Threads that compete inside a group, beside its child groups, each or all together as one entity. */
+/** Threads that compete inside a group, beside its child groups, each or several together as one entity. */
 export interface Competitor {
+  /** Names it in the shares; absent: its share is not asked for. */
+  readonly name?: string;
   /** A thread of nice 0 has 100, the weight of a new cgroup. */
   readonly weight: number;
   /** The cores that it would use if it were alone: at most 1 for one thread. */
@@ -20,7 +22,7 @@ export interface ShareGroup {
 }
 
 /**
- * Returns the cores that each group gets, by path, when everything uses all that it can. CFS and EEVDF divide the CPU time
+ * Returns the cores that each group gets, by path, and each competitor with a name, by name, when everything uses all that it can. CFS and EEVDF divide the CPU time
  * at each level of the tree by weight; what an entity cannot use is divided again among the others. Nothing gets more than
  * its threads can use, than its quota, or than its CPUs. Assumes that the kernel balances threads over the CPUs well, and
  * that a group can use any of them.
@@ -39,6 +41,9 @@ export function sharesOf(root: ShareGroup, cores: number): Map<string, number> {
     const parts = divide(given, entities);
     children.forEach((child, index) => {
       give(child, parts[index] ?? 0);
+    });
+    threads.forEach(({ name }, index) => {
+      if (name !== undefined) shares.set(name, parts[children.length + index] ?? 0);
     });
   };
   give(root, Math.min(cores, limits.get(root) ?? 0));

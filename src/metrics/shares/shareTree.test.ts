@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import type { Hierarchy } from "../../linux/cgroup/hierarchies.ts";
 import { type Host, realHost } from "../../linux/host.ts";
-import type { ShareGroup } from "./model.ts";
+import { type ShareGroup, sharesOf } from "./model.ts";
 import { ShareTreeReader } from "./shareTree.ts";
 
 const directories: string[] = [];
@@ -48,7 +48,14 @@ class Machine {
   read(...jobs: string[]): ShareGroup | undefined {
     this.#reader ??= new ShareTreeReader(this.host, [this.hierarchy]);
     this.#nowMs += 10_000;
-    return this.#reader.read(jobs.map((name) => ({ path: join(this.root, "cgroup", name), pid: 1 })));
+    return this.#reader.read(
+      jobs.map((name) => ({
+        name,
+        path: name.startsWith("/") ? join(this.root, name) : join(this.root, "cgroup", name),
+        threadsFile: name.startsWith("/") || this.hierarchy.version === 1 ? "tasks" : "cgroup.threads",
+        pid: 1,
+      })),
+    );
   }
 
   /** Writes the files of a cgroup of v1. */
@@ -143,12 +150,32 @@ describe("the tree of what competes for the CPUs", () => {
     machine.read();
     for (const tid of [10, 11, 12]) machine.thread(tid, 8, { autogroup: "/autogroup-7 nice 0\n", nice: 19 });
     machine.thread(13, 1);
-    const threads = machine.read()?.threads;
-    expect(threads?.map(({ weight }) => weight)).toEqual([100, 100]);
-    expect(threads?.[0]?.demandCores).toBeCloseTo(2.4, 9);
+    const root = machine.read();
+    expect(root?.threads).toEqual([{ weight: 100, demandCores: 0.1 }]);
+    expect(root?.children).toMatchObject([{ weight: 100, children: [] }]);
+    expect(root?.children[0]?.threads.map(({ demandCores }) => demandCores)).toEqual([0.8, 0.8, 0.8]);
     machine.write("proc/sys/kernel/sched_autogroup_enabled", "0\n");
     for (const tid of [10, 11, 12]) machine.thread(tid, 16, { nice: 19 });
     expect(machine.read()?.threads).toHaveLength(3);
+  });
+
+  it("counts the threads of a job without a cgroup there together, as many as were ready at once", () => {
+    const machine = new Machine(1);
+    machine.write("cgroup/tasks", "10\n20\n21\n22\n");
+    machine.write("other/job/tasks", "20\n21\n22\n");
+    for (const tid of [10, 20, 21, 22]) machine.thread(tid, 0);
+    machine.read("/other/job");
+    for (const [tid, seconds] of [
+      [10, 5],
+      [20, 6],
+      [21, 7],
+    ] as const)
+      machine.thread(tid, seconds, { nice: tid === 10 ? 0 : 19 });
+    const root = machine.read("/other/job");
+    expect(root?.threads).toMatchObject([{ name: "/other/job", demandCores: 2 }, { demandCores: 0.5 }]);
+    expect(root?.threads[0]?.weight).toBeCloseTo(2 * 1.44, 2);
+    // On one CPU, two threads of nice 19 beside one of nice 0 that wants half of it.
+    expect(sharesOf(root as ShareGroup, 1).get("/other/job")).toBeCloseTo(0.5, 2);
   });
 
   it("counts a new thread from its start, and one with a reused id too", () => {
