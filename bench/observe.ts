@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { NO_METER } from "../src/daemon/meter/meterClient.ts";
 import { UsageHistories } from "../src/daemon/usageHistories.ts";
 import { attach } from "../src/jobs/attach/attach.ts";
 import { type Context, createContext } from "../src/jobs/context.ts";
@@ -122,7 +123,10 @@ async function sample(
     }
   };
   const byKey = new Map(jobs.map((job) => [job.key, job]));
-  const histories = new UsageHistories({ ...context, postponed: { attempt } }, () => byKey, { intervalMs });
+  const histories = new UsageHistories({ ...context, meter: NO_METER, postponed: { attempt } }, () => byKey, {
+    hotMs: intervalMs,
+    coldMs: intervalMs,
+  });
   histories.wake();
   await Bun.sleep(warmUpMs);
   longestMs = 0;

@@ -18,6 +18,15 @@ interface Handover {
   note: string;
 }
 
+/** What a second start gets from the first one. */
+interface Kept {
+  /** Sockets and pipes that stay open. */
+  fds?: readonly number[];
+  /** Such as `NAME=value`. */
+  variables?: readonly string[];
+  prepare?: (() => Handover) | undefined;
+}
+
 /** Variables that change what the runtime, its allocator or the dynamic linker does, and no feature of ffrtmp. */
 const RUNTIME_VARIABLE = /^(BUN|JSC|NODE|MIMALLOC|MALLOC|LD)_|^GLIBC_TUNABLES=/;
 
@@ -26,10 +35,14 @@ const RUNTIME_VARIABLE = /^(BUN|JSC|NODE|MIMALLOC|MALLOC|LD)_|^GLIBC_TUNABLES=/;
  * the runtime. Call this before anything is opened. Capabilities belong to threads, and the runtime has started
  * several before any code of ffrtmp runs: only execve(2) takes them from all.
  *
- * Not for a process that will start a workload: it would inherit the rights and the environment. `keptFd`: a socket that
- * stays open. `prepare`: does what needs the rights. Returns its note in the second start, where there is one.
+ * Not for a process that will start a workload: it would inherit the rights and the environment. `prepare`: does what needs
+ * the rights. Returns its note in the second start, where there is one.
  */
-export function restartWithFewerRights(keptFd?: number, prepare?: () => Handover): string | undefined {
+export function restartWithFewerRights({
+  fds = [],
+  variables: added = [],
+  prepare,
+}: Kept = {}): string | undefined {
   const note = process.env[RESTARTED];
   const isSecondStart = note !== undefined;
   delete process.env[RESTARTED];
@@ -45,12 +58,12 @@ export function restartWithFewerRights(keptFd?: number, prepare?: () => Handover
   if (failure !== undefined) warnOfRights(failure);
   const keepsRights = !hasRights || failure !== undefined;
   if (keepsRights && needed.length === variables.length) return undefined;
-  const given = [...(handover?.fds ?? []), ...(keptFd === undefined ? [] : [keptFd])];
+  const given = [...(handover?.fds ?? []), ...fds];
   for (const fd of [...listKeptDescriptors(), ...given]) keepOnExec(fd);
   const bytes = (words: string[]) => words.map((word) => Buffer.from(word, "latin1"));
   const result = executeAgain(
     bytes(readWords("/proc/self/cmdline")),
-    bytes([...needed, `${RESTARTED}=${handover?.note ?? ""}`]),
+    bytes([...needed, ...added, `${RESTARTED}=${handover?.note ?? ""}`]),
   );
   warnOfRights(`cannot execute ${process.execPath}: ${errnoName(result)}`);
   return undefined;

@@ -164,6 +164,7 @@ const COMMANDS: Record<string, CommandDefinition> = {
             .choices(["realtime", "unchanged"] satisfies SchedulingChoice[])
             .default("realtime" satisfies SchedulingChoice),
         )
+        .option("--no-probe", "do not run ffprobe for the length of the files that jobs read")
         .option("--json", "log events as JSON, one object on each line of stdout; with --dry-run, print JSON")
         .option("--once", "scan once, govern what is found, and exit")
         .option("--dry-run", "print what would be governed, and change nothing")
@@ -398,6 +399,12 @@ const COMMANDS: Record<string, CommandDefinition> = {
     isHidden: true,
     define: (command) => command.argument("<tag>"),
     load: async () => (await import("../daemon/hookRunner.ts")).runHooks,
+  },
+  meter: {
+    description: "measure network, media time and GPUs of jobs, for ffrtmp watch",
+    isHidden: true,
+    define: (command) => command.option("--no-probe", "do not run ffprobe"),
+    load: async () => (await import("../daemon/meter/meter.ts")).runMeter,
   },
   doctor: {
     description: "test what this machine allows, and show the consequence of each missing feature",

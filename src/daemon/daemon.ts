@@ -9,7 +9,7 @@ import type { DroppedExecs } from "../linux/events/execFilter.ts";
 import type { OnEvents, ProcessEvent, ProcessEvents } from "../linux/events/processEvents.ts";
 import { ProcessScan } from "../linux/events/processScan.ts";
 import { listPids } from "../linux/proc/table.ts";
-import type { JobSample } from "../metrics/sampler.ts";
+import type { JobUse } from "../metrics/jobUse.ts";
 import { commNamesOf, execNamesOf } from "../policy/commNames.ts";
 import { totalOf } from "../policy/policy.ts";
 import { listPolicyChanges } from "../policy/policyChanges.ts";
@@ -66,7 +66,12 @@ export class WatchDaemon {
     });
     const onUnobservedEnd = (job: OpenJob, result: JobResult) =>
       given.bus.emit({ kind: "job-ended", job, result });
-    const context = { ...given, postponed, onUnobservedEnd, hookRunner: () => given.endHook.runnerPid };
+    const context = {
+      ...given,
+      postponed,
+      onUnobservedEnd,
+      helpers: () => [given.endHook.runnerPid, given.meter.pid],
+    };
     // Listen before the first scan and queue events until then, so that no exec is missed.
     const queued: ProcessEvent[] = [];
     let daemon: WatchDaemon | undefined;
@@ -200,6 +205,7 @@ export class WatchDaemon {
     this.#context.slowReader.stop();
     this.#tracker.releaseAll(cause);
     // After the last ends are recorded, for which it runs too.
+    this.#context.meter.stop();
     await this.#context.endHook.stop();
     this.#statistics.write(host.now());
     bus.emit({ kind: "daemon-stopped", counts: this.#statistics.counts() });
@@ -224,9 +230,17 @@ export class WatchDaemon {
     return this.#tracker.observer.jobs().values();
   }
 
-  /** Returns what each observed job used when it was read last, at most 10 s ago. */
-  samples(): JobSample[] {
-    return this.#tracker.samples();
+  /** Returns what each observed job uses, as it was read last: at most 10 s ago, see `keepFresh`. Measures nothing. */
+  uses(): JobUse[] {
+    return this.#tracker.uses();
+  }
+
+  /**
+   * Reads all jobs each second for the next 5 s, or this long, so that `uses` is at most a second old. Call it again and
+   * again for as long as a viewer looks.
+   */
+  keepFresh(forMs?: number): void {
+    this.#tracker.keepFresh(forMs);
   }
 
   /** Returns the state of this daemon now. */

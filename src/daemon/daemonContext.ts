@@ -8,6 +8,7 @@ import type { FactReader } from "../policy/procFacts.ts";
 import type { DaemonScheduling } from "./daemonScheduling.ts";
 import type { EndHook } from "./endHook.ts";
 import type { DaemonEvents } from "./events.ts";
+import type { Meter } from "./meter/meterClient.ts";
 import type { PolicyStore } from "./policyStore.ts";
 import type { PostponedWork } from "./postponedWork.ts";
 import type { ServiceManager } from "./serviceManager.ts";
@@ -30,6 +31,7 @@ export interface DaemonContext extends Context {
   service: ServiceManager;
   bus: DaemonEvents;
   endHook: EndHook;
+  meter: Meter;
   scheduling: DaemonScheduling;
   postponed: PostponedWork;
 }

@@ -8,6 +8,8 @@ import type { HealthProblem } from "./status.ts";
 const RECENT_MS = 600_000;
 const RECENTLY = "in the last 10 minutes";
 
+const METER_UNAVAILABLE = "network, media time and GPUs of jobs are not measured";
+
 /** What an operator should know about a daemon that works. */
 export class Health {
   readonly #context: DaemonContext;
@@ -18,6 +20,7 @@ export class Health {
   /** Open jobs without an observer after this daemon tried to take them over. */
   #unobserved = 0;
   #unavailableHook: string | undefined;
+  #unavailableMeter: string | undefined;
 
   constructor(context: DaemonContext) {
     this.#context = context;
@@ -34,6 +37,7 @@ export class Health {
         this.#record("on-end-failed", `the command ${event.failure}`);
       else if (event.kind === "hook-dropped") this.#record("on-end-failed", event.reason);
       else if (event.kind === "hook-unavailable") this.#unavailableHook = event.reason;
+      else if (event.kind === "meter-unavailable") this.#unavailableMeter = event.reason;
       else if (event.kind === "history-prune-failed") this.#record("history-not-pruned", event.reason);
     });
   }
@@ -70,6 +74,12 @@ export class Health {
         "warning",
         "on-end-unavailable",
         `on_end cannot run: ${this.#unavailableHook}; restart ffrtmp watch`,
+      );
+    if (this.#unavailableMeter !== undefined)
+      add(
+        "warning",
+        "meter-unavailable",
+        `${METER_UNAVAILABLE}: ${this.#unavailableMeter}; restart ffrtmp watch`,
       );
     this.#addRecent(add, "on-end-failed", (text) => `on_end failed ${RECENTLY}: ${text}`);
     this.#addRecent(add, "history-not-pruned", (text) => `old history cannot be deleted: ${text}`);

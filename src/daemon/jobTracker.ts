@@ -11,7 +11,7 @@ import { watchLedgerFile } from "../ledger/database.ts";
 import type { ProcessEvents } from "../linux/events/processEvents.ts";
 import type { FileWatch } from "../linux/fileWatch.ts";
 import { isAlive } from "../linux/proc/identity.ts";
-import type { JobSample } from "../metrics/sampler.ts";
+import type { JobUse } from "../metrics/jobUse.ts";
 import { closeFd } from "../sys/descriptor.ts";
 import type { ControlAnswer } from "./controlSocket.ts";
 import type { DaemonContext } from "./daemonContext.ts";
@@ -71,9 +71,14 @@ export class JobTracker {
     this.#histories.wake();
   }
 
-  /** Returns the last sample of each observed job. */
-  samples(): JobSample[] {
-    return this.#histories.samples();
+  /** Returns what each observed job uses, as it was read last. */
+  uses(): JobUse[] {
+    return this.#histories.uses();
+  }
+
+  /** See `UsageHistories.keepFresh`. */
+  keepFresh(forMs?: number): void {
+    this.#histories.keepFresh(forMs);
   }
 
   /** Returns what an observed job has used until now. */

@@ -113,6 +113,8 @@ const LINES: { [Kind in EventKind]: (event: DaemonEvent<Kind>) => string | strin
     `on_end NOT RUN for job ${jobId}: ${reason} (${dropped} so far)`,
   "hook-unavailable": ({ reason }) =>
     `on_end CANNOT RUN: ${reason}. Restart ffrtmp watch; no job is affected by that`,
+  "meter-unavailable": ({ reason }) =>
+    `Network, media time and GPUs are NOT MEASURED: ${reason}. Restart ffrtmp watch; no job is affected by that`,
   "history-pruned": ({ pruned: { jobs, logs, faults } }) => [
     ...(jobs === 0 ? [] : [`History: deleted ${jobs} ended jobs and ${logs} logs, as the retention asks`]),
     ...faults.map((fault) => `History: ${fault}`),

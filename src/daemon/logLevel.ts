@@ -33,6 +33,7 @@ const LEVELS: Partial<Record<EventKind, LogLevel>> = {
   "limit-repaired": "warn",
   "job-left-processes": "warn",
   "hook-dropped": "warn",
+  "meter-unavailable": "warn",
   "history-prune-failed": "warn",
   counted: "debug",
 };

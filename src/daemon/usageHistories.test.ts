@@ -5,6 +5,9 @@ import { lacksLimits, until } from "../../test/support/sandbox.ts";
 import type { Context } from "../jobs/context.ts";
 import type { RunningJob } from "../jobs/model/job.ts";
 import { decodeHistory, type StoredHistory } from "../metrics/history/encoding.ts";
+import { NO_MEDIA } from "../metrics/media/mediaReader.ts";
+import { type Meter, NO_METER } from "./meter/meterClient.ts";
+import type { MeterReading, MeterSubject } from "./meter/protocol.ts";
 import { UsageHistories } from "./usageHistories.ts";
 
 const { governSleeper, makeGovernor } = useGovernedSleepers();
@@ -25,8 +28,9 @@ function start(context: Context, jobs: ReadonlyMap<string, RunningJob>) {
     counted.rounds++;
     return work();
   };
-  const histories = new UsageHistories({ ...context, postponed: { attempt } }, () => jobs, {
-    intervalMs: INTERVAL_MS,
+  const histories = new UsageHistories({ ...context, meter: NO_METER, postponed: { attempt } }, () => jobs, {
+    hotMs: INTERVAL_MS,
+    coldMs: INTERVAL_MS,
   });
   running.push(histories);
   histories.wake();
@@ -88,6 +92,69 @@ limitsTest("a later daemon continues the history, and the time between is one po
   expect(total).toBe((cpuOf(after) ?? 0) - firstCpu);
 });
 
+/** Long enough that a test sees only the first reading. */
+const NEVER_MS = 3_600_000;
+
+/** A meter that counts its questions about each job, and answers with these readings. */
+function countingMeter(readings: Record<string, MeterReading> = {}) {
+  const asked = new Map<string, number>();
+  const ask = ({ key }: MeterSubject) => void asked.set(key, (asked.get(key) ?? 0) + 1);
+  return { ...NO_METER, asked, ask, readingOf: (key: string) => readings[key] };
+}
+
+/** Starts to read these jobs often when they are asked for, and otherwise once. */
+function startSeldom(context: Context, jobs: readonly RunningJob[], meter: Meter): UsageHistories {
+  const byKey = new Map(jobs.map((job) => [job.key, job]));
+  const attempt = <T>(work: () => T): T => work();
+  const intervals = { hotMs: INTERVAL_MS, coldMs: NEVER_MS };
+  const histories = new UsageHistories({ ...context, meter, postponed: { attempt } }, () => byKey, intervals);
+  running.push(histories);
+  histories.wake();
+  return histories;
+}
+
+limitsTest("jobs are read often for as long as a viewer asks for it", async () => {
+  const { context, job } = governSleeper({ pidsMax: 10 });
+  const meter = countingMeter();
+  const histories = startSeldom(context, [job], meter);
+  const count = () => meter.asked.get(job.key) ?? 0;
+  await until("the job was read", () => count() === 1);
+  await Bun.sleep(4 * INTERVAL_MS);
+  expect(count()).toBe(1);
+  expect(histories.uses()).toMatchObject([{ job: { key: job.key }, rates: null, network: null }]);
+  histories.keepFresh();
+  await until("the job is read often", () => count() >= 5);
+  expect(histories.uses()).toMatchObject([{ rates: {} }]);
+  histories.stop();
+  const briefly = startSeldom(context, [job], meter);
+  briefly.keepFresh(INTERVAL_MS);
+  await until("the job is not read any more", async () => {
+    const before = count();
+    await Bun.sleep(4 * INTERVAL_MS);
+    return count() === before;
+  });
+});
+
+limitsTest("a live job that falls behind is read often, and the others are not", async () => {
+  const context = makeGovernor();
+  const [slow, other] = ["slow", "other"].map(
+    (jobId) => governSleeper({ pidsMax: 10 }, { jobId }, context).job,
+  ) as [RunningJob, RunningJob];
+  const media = {
+    ...NO_MEDIA,
+    source: "log",
+    mediaSeconds: 9,
+    speed: { factor: 0.8, overMs: 15_000 },
+  } as const;
+  const meter = countingMeter({ [slow.key]: { network: null, media } });
+  const histories = startSeldom(context, [slow, other], meter);
+  await until("the slow job is read often", () => (meter.asked.get(slow.key) ?? 0) >= 5);
+  expect(meter.asked.get(other.key)).toBe(1);
+  const uses = histories.uses();
+  expect(uses.find(({ job }) => job.key === slow.key)?.media.speed?.factor).toBe(0.8);
+  expect(uses.find(({ job }) => job.key === other.key)?.media).toEqual(NO_MEDIA);
+});
+
 const cpuacctTest = test.skipIf(reason !== undefined || !existsSync("/sys/fs/cgroup/cpuacct"));
 cpuacctTest("many jobs are spread over the parts of an interval", async () => {
   const context = makeGovernor();
@@ -115,9 +182,14 @@ cpuacctTest("many jobs are spread over the parts of an interval", async () => {
     return work();
   };
   const byKey = new Map(jobs.map((job) => [job.key, job]));
-  const histories = new UsageHistories({ ...counting, postponed: { attempt } }, () => byKey, {
-    intervalMs: 300,
-  });
+  const histories = new UsageHistories(
+    { ...counting, meter: NO_METER, postponed: { attempt } },
+    () => byKey,
+    {
+      hotMs: 300,
+      coldMs: 300,
+    },
+  );
   running.push(histories);
   histories.wake();
   const total = () => reads.reduce((sum, count) => sum + count, 0);

@@ -3,15 +3,24 @@ import type { RunningJob } from "../jobs/model/job.ts";
 import { KeptFiles } from "../linux/cgroup/keptFiles.ts";
 import { decodeHistory } from "../metrics/history/encoding.ts";
 import { JobHistory, RINGS, type RingName } from "../metrics/history/jobHistory.ts";
+import { isInDoubt } from "../metrics/inDoubt.ts";
+import type { JobUse } from "../metrics/jobUse.ts";
+import { NO_MEDIA } from "../metrics/media/mediaReader.ts";
 import { type JobSample, JobSampler } from "../metrics/sampler.ts";
+import type { Meter } from "./meter/meterClient.ts";
 import type { PostponedWork } from "./postponedWork.ts";
 
-/** The time between two readings of a job that nobody watches. */
-const INTERVAL_MS = 10_000;
+/** The times between two readings of a job: `hot` while a viewer looks or the job is in doubt, else `cold`. */
+export interface Intervals {
+  readonly hotMs: number;
+  readonly coldMs: number;
+}
+
+const INTERVALS: Intervals = { hotMs: 1000, coldMs: 10_000 };
+/** How long the readings stay frequent after a viewer has asked, unless it says for how long. */
+const FRESH_MS = 5000;
 /** The readings of all jobs are spread over so many parts of an interval, so that none of them takes long. */
 const SLICES = 10;
-/** Details change slowly and take long to read. A timer is not exact, so half an interval early is in time. */
-const DETAILS_MS = 10_000;
 const SAVE_INTERVAL_MS = 300_000;
 /** A burst of new jobs is governed before the first of them is read. */
 const FIRST_READING_MS = 100;
@@ -27,10 +36,12 @@ interface Observed {
   readonly slice: number;
   /** The last one. */
   sample?: JobSample;
+  /** By `performance.now()`, as all times here. */
+  readMs: number;
   nextSaveMs: number;
 }
 
-type HistoriesContext = Context & { postponed: Pick<PostponedWork, "attempt"> };
+type HistoriesContext = Context & { postponed: Pick<PostponedWork, "attempt">; meter: Meter };
 
 /**
  * Reads every observed job again and again, and keeps what it used during its life. The ledger gets that every few minutes
@@ -39,9 +50,12 @@ type HistoriesContext = Context & { postponed: Pick<PostponedWork, "attempt"> };
 export class UsageHistories {
   readonly #context: HistoriesContext;
   readonly #listJobs: () => ReadonlyMap<string, RunningJob>;
-  readonly #intervalMs: number;
+  readonly #intervals: Intervals;
   readonly #sampler: JobSampler;
   readonly #observed = new Map<string, Observed>();
+  /** The keys of the jobs that may be too slow: see `isInDoubt`. */
+  readonly #doubtful = new Set<string>();
+  #hotUntilMs = Number.NEGATIVE_INFINITY;
   readonly #jobsInSlice: number[] = Array(SLICES).fill(0);
   /** The encoded histories that the ledger could not be given, by the key of their job. */
   readonly #unsaved = new Map<string, Uint8Array>();
@@ -50,7 +64,7 @@ export class UsageHistories {
   readonly #due = new Set<RunningJob["key"]>();
   #partTimer: ReturnType<typeof setTimeout> | undefined;
   #slice = 0;
-  /** When `#slice` is due, by `performance.now()`. */
+  /** When `#slice` is due. */
   #dueMs = 0;
   #isStopped = false;
 
@@ -58,14 +72,16 @@ export class UsageHistories {
   constructor(
     context: HistoriesContext,
     listJobs: () => ReadonlyMap<string, RunningJob>,
-    { intervalMs = INTERVAL_MS } = {},
+    intervals = INTERVALS,
   ) {
     this.#context = context;
     this.#listJobs = listJobs;
-    this.#intervalMs = intervalMs;
+    this.#intervals = intervals;
     this.#sampler = new JobSampler(context, {
-      detailsEveryMs: DETAILS_MS - intervalMs / 2,
+      // They change slowly and take long to read. A timer is not exact, so half an interval early is in time.
+      detailsEveryMs: intervals.coldMs - intervals.hotMs / 2,
       files: new KeptFiles(),
+      devices: context.meter,
     });
   }
 
@@ -76,9 +92,23 @@ export class UsageHistories {
     this.#schedule();
   }
 
-  /** Returns the last sample of each job, at most one interval old. Measures nothing. */
-  samples(): JobSample[] {
-    return [...this.#observed.values()].flatMap(({ sample }) => sample ?? []);
+  /**
+   * Returns what each job uses, as it was read last: at most 10 s ago, or 1 s while `keepFresh` is called. Measures nothing.
+   * The network and the media time, which the meter reads, are unknown where it does not answer.
+   */
+  uses(): JobUse[] {
+    return [...this.#observed.values()].flatMap((observed) => this.#useOf(observed) ?? []);
+  }
+
+  /** Reads all jobs each second for this long. */
+  keepFresh(forMs = FRESH_MS): void {
+    const wasHot = this.#isHot();
+    this.#hotUntilMs = Math.max(this.#hotUntilMs, performance.now() + forMs);
+    if (wasHot || this.#timer === undefined) return;
+    // The next slice of the long interval can be seconds away.
+    clearTimeout(this.#timer);
+    this.#dueMs = performance.now();
+    this.#schedule();
   }
 
   /** Returns what an observed job has used, each ring in the stored form and Base64; empty before there is a point. */
@@ -117,10 +147,20 @@ export class UsageHistories {
       const step = this.#stepsToNext();
       if (step === undefined) return;
       this.#slice = (this.#slice + step) % SLICES;
-      this.#dueMs = Math.max(this.#dueMs + (step * this.#intervalMs) / SLICES, performance.now());
+      this.#dueMs = Math.max(this.#dueMs + step * this.#stepMs(), performance.now());
       this.#schedule();
     };
     this.#timer = setTimeout(run, Math.max(0, this.#dueMs - performance.now())).unref();
+  }
+
+  #isHot(): boolean {
+    return performance.now() < this.#hotUntilMs;
+  }
+
+  /** The time from one slice to the next one. */
+  #stepMs(): number {
+    const { hotMs, coldMs } = this.#intervals;
+    return (this.#isHot() || this.#doubtful.size > 0 ? hotMs : coldMs) / SLICES;
   }
 
   /** Returns `undefined` when nothing is left to do. */
@@ -134,8 +174,16 @@ export class UsageHistories {
   #readSlice(): void {
     this.#compareJobs();
     this.#saveAgain();
-    for (const [key, { slice }] of this.#observed) if (slice === this.#slice) this.#due.add(key);
+    for (const [key, observed] of this.#observed) if (this.#isDue(observed)) this.#due.add(key);
     if (this.#partTimer === undefined) this.#readPart();
+  }
+
+  /** While one job is in doubt, its slice has others that are not. */
+  #isDue({ job, slice, readMs }: Observed): boolean {
+    if (slice !== this.#slice) return false;
+    if (this.#isHot() || this.#doubtful.size === 0 || this.#doubtful.has(job.key)) return true;
+    const { hotMs, coldMs } = this.#intervals;
+    return performance.now() - readMs >= coldMs - hotMs / 2;
   }
 
   /** Drops the jobs that other processes have ended, and finds the new ones. */
@@ -169,6 +217,7 @@ export class UsageHistories {
 
   #readDue(observed: Observed): void {
     this.#read(observed);
+    this.#askMeter(observed);
     const nowMs = performance.now();
     if (observed.nextSaveMs > nowMs) return;
     this.#save(observed);
@@ -179,10 +228,27 @@ export class UsageHistories {
     const stored = this.#context.ledger.usageHistory(job);
     const history = new JobHistory(stored && decodeHistory(stored));
     const slice = this.#jobsInSlice.indexOf(Math.min(...this.#jobsInSlice));
-    const observed = { job, history, slice, nextSaveMs: performance.now() + SAVE_INTERVAL_MS };
+    const observed = { job, history, slice, readMs: 0, nextSaveMs: performance.now() + SAVE_INTERVAL_MS };
     this.#observed.set(job.key, observed);
     this.#jobsInSlice[slice] = (this.#jobsInSlice[slice] ?? 0) + 1;
     this.#read(observed);
+    this.#askMeter(observed);
+  }
+
+  #askMeter(observed: Observed): void {
+    const { key } = observed.job;
+    const use = this.#useOf(observed);
+    if (use === undefined) return;
+    this.#context.meter.ask({ key, pids: use.details.pids });
+    // By the answer before, which has arrived by now.
+    if (isInDoubt(use)) this.#doubtful.add(key);
+    else this.#doubtful.delete(key);
+  }
+
+  #useOf({ sample }: Observed): JobUse | undefined {
+    if (sample === undefined) return undefined;
+    const { network = null, media = NO_MEDIA } = this.#context.meter.readingOf(sample.job.key) ?? {};
+    return { ...sample, network, media };
   }
 
   #drop(observed: Observed): void {
@@ -190,10 +256,13 @@ export class UsageHistories {
     this.#save(observed);
     this.#observed.delete(key);
     this.#sampler.forget(key);
+    this.#doubtful.delete(key);
+    this.#context.meter.forget(key);
     this.#jobsInSlice[observed.slice] = (this.#jobsInSlice[observed.slice] ?? 1) - 1;
   }
 
   #read(observed: Observed): void {
+    observed.readMs = performance.now();
     observed.sample = this.#sampler.sampleOne(observed.job);
     observed.history.record(observed.sample.now);
   }

@@ -21,8 +21,8 @@ export interface Context {
   warn(message: string): void;
   /** Receives each result that this process records for a job whose end no ffrtmp observed. */
   onUnobservedEnd?(job: OpenJob, result: JobResult): void;
-  /** Returns the PID of the process that runs the commands of `on_end`; only in a daemon that has one. */
-  hookRunner?(): number | undefined;
+  /** Returns the PIDs of the processes beside a daemon, whose descendants are no workloads: see eligibility.ts. */
+  helpers?(): readonly (number | undefined)[];
 }
 
 export function createContext(given: Pick<Context, "host" | "ledger" | "state" | "warn">): Context {

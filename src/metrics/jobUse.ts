@@ -35,6 +35,8 @@ export class JobUseReader {
   async measure(jobs: readonly OpenJob[]): Promise<JobUse[]> {
     const samples = this.#sampler.sample(jobs);
     const subjects = samples.map(({ job, now }) => ({ key: job.key, pids: now.details.pids }));
+    const keys = new Set(subjects.map(({ key }) => key));
+    for (const reader of [this.#network, this.#media]) reader.forgetExcept(keys);
     const [networks, medias] = await Promise.all([this.#network.read(subjects), this.#media.read(subjects)]);
     const uses = samples.map((sample) => ({
       ...sample,

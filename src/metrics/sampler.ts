@@ -35,6 +35,21 @@ interface Kept {
   record: string;
 }
 
+/** Where the readings of the machine's NVIDIA devices come from. */
+export interface DeviceSource {
+  /** Asks for a new reading, unless there is a fresh one. */
+  request(): void;
+  /** Returns the last reading; `undefined` without a driver, or where it is too old. */
+  latest(): readonly DeviceReading[] | undefined;
+}
+
+const NO_DEVICES: DeviceSource = { request() {}, latest: () => undefined };
+
+/** Returns none where the PIDs here are not those that the driver reports. */
+export function ownDevices({ host, warn }: Pick<Context, "host" | "warn">): DeviceSource {
+  return isOutsideInitialNamespace(host, "pid") ? NO_DEVICES : new GpuSampler(warn);
+}
+
 /** Reads jobs again and again, and returns what they used since the reading before. */
 export class JobSampler {
   readonly #context: Context;
@@ -42,26 +57,29 @@ export class JobSampler {
   readonly #files: KeptFiles | undefined;
   readonly #kept = new Map<string, Kept>();
 
-  /** Absent where the PIDs here are not those that the driver reports. */
-  readonly #gpus: GpuSampler | undefined;
+  readonly #devices: DeviceSource;
 
   /**
    * Details are read with each reading, or at most once in `detailsEveryMs`. `files`: keeps the files of cgroups open, until
-   * their job is forgotten.
+   * their job is forgotten. `devices`: who reads the GPUs; absent: this process does, in a thread.
    */
   constructor(
     context: Context,
-    { detailsEveryMs = 0, files }: { detailsEveryMs?: number; files?: KeptFiles } = {},
+    {
+      detailsEveryMs = 0,
+      files,
+      devices = ownDevices(context),
+    }: { detailsEveryMs?: number; files?: KeptFiles; devices?: DeviceSource } = {},
   ) {
     this.#context = context;
     this.#detailsEveryMs = detailsEveryMs;
     this.#files = files;
-    if (!isOutsideInitialNamespace(context.host, "pid")) this.#gpus = new GpuSampler(context.warn);
+    this.#devices = devices;
   }
 
   /** Reads these jobs. Forgets the readings of all others. */
   sample(jobs: readonly OpenJob[]): JobSample[] {
-    this.#gpus?.request();
+    this.#devices.request();
     const samples = jobs.map((job) => this.sampleOne(job));
     const named = new Set(jobs.map(({ key }) => key));
     for (const key of this.#kept.keys()) if (!named.has(key)) this.forget(key);
@@ -70,7 +88,7 @@ export class JobSampler {
 
   /** Returns the machine's NVIDIA devices as `sample` read them last. Empty without a driver, or in another pid namespace. */
   devices(): readonly DeviceReading[] {
-    return this.#gpus?.latest() ?? [];
+    return this.#devices.latest() ?? [];
   }
 
   /** Forgets the readings of one job, and closes its files. */

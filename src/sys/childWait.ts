@@ -17,6 +17,7 @@ const SIGNAL_INFO_BYTES = 128;
 const RUSAGE_BYTES = 144;
 const POLLIN = 1;
 const EINTR = 4;
+const WNOHANG = 1;
 
 /** The end of a child, as wait4(2) reports it. Times are in µs. */
 export interface ChildEnd {
@@ -70,6 +71,16 @@ function stopSignals(): Uint8Array {
     [SIGHUP, SIGINT, SIGTERM, SIGCONT].reduce((bits, signal) => bits | (1 << (signal - 1)), 0),
   );
   return set;
+}
+
+/** Waits until a file can be read, or the other end of a pipe is closed. The whole thread waits. */
+export function waitForInput(fd: number): void {
+  poll(fd);
+}
+
+/** Collects a child that has ended, and does not wait for one that runs. */
+export function reapChild(pid: number): void {
+  syscall("wait4", pid, 0, WNOHANG, 0);
 }
 
 /** Waits until one of the files can be read. */

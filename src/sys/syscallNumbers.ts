@@ -71,6 +71,7 @@ const CALLS = [
   "pidfd_getfd", 438, 438,
   "pidfd_open", 434, 434,
   "pidfd_send_signal", 424, 424,
+  "pipe2", 293, 59,
   "pivot_root", 155, 41,
   "ppoll", 271, 73,
   "prctl", 157, 167,

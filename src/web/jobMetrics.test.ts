@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { someJob } from "../../test/support/jobs.ts";
-import { someSample } from "../../test/support/samples.ts";
+import { someUse } from "../../test/support/samples.ts";
 import { formatFor, renderMetrics } from "./exposition.ts";
 import { jobFamilies } from "./jobMetrics.ts";
 
@@ -14,7 +14,7 @@ test("a job has the counters that the kernel has, and nothing that is unknown", 
     tenant: "acme",
     command: ["/usr/bin/ffmpeg", "-i", "x"],
   });
-  const shown = text([someSample(job, { cpuUsec: 12_500_000, quotaPeriods: 10, throttledPeriods: 0 })]);
+  const shown = text([someUse(job, { cpuUsec: 12_500_000, quotaPeriods: 10, throttledPeriods: 0 })]);
   expect(shown).toContain('ffrtmp_job_info{job_id="live-1",mode="watch",tenant="acme",command="ffmpeg"} 1\n');
   expect(shown).toContain('ffrtmp_job_cpu_seconds_total{job_id="live-1"} 12.5\n');
   expect(shown).toContain('ffrtmp_job_cpu_throttled_periods_total{job_id="live-1"} 0\n');
@@ -25,7 +25,7 @@ test("a job has the counters that the kernel has, and nothing that is unknown", 
 test("jobs beyond the limit are summed, where the number is known of all of them", () => {
   const jobs = ["c", "a", "b"].map((jobId) => someJob({ jobId }));
   const samples = jobs.map((job, index) =>
-    someSample(job, { cpuUsec: 1e6, ioReadBytes: index === 0 ? null : 5 }),
+    someUse(job, { cpuUsec: 1e6, ioReadBytes: index === 0 ? null : 5 }),
   );
   const shown = text(samples, 1);
   expect(shown).toContain("ffrtmp_jobs_not_exported 2\n");
@@ -39,5 +39,5 @@ test("jobs beyond the limit are summed, where the number is known of all of them
 
 test("the last part of a URL in place of a command is shown nowhere", () => {
   const job = someJob({ command: ["rtmp://live.example/app/streamkey"] });
-  expect(text([someSample(job, {})])).not.toContain("streamkey");
+  expect(text([someUse(job, {})])).not.toContain("streamkey");
 });

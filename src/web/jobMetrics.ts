@@ -1,6 +1,6 @@
 import { basename } from "node:path";
 import type { OpenJob } from "../jobs/model/job.ts";
-import type { JobSample } from "../metrics/sampler.ts";
+import type { JobUse } from "../metrics/jobUse.ts";
 import type { MetricFamily, MetricSample } from "./exposition.ts";
 
 /** The jobs that have series of their own, unless the operator asks for another number. */
@@ -16,7 +16,7 @@ type Numbers = readonly (readonly [
 ])[];
 
 interface JobFamily extends Pick<MetricFamily, "name" | "type" | "help"> {
-  read(sample: JobSample): Numbers;
+  read(use: JobUse): Numbers;
 }
 
 const one = (value: number | null | undefined): Numbers => [[{}, value]];
@@ -89,13 +89,46 @@ const FAMILIES: readonly JobFamily[] = [
     help: "Processes in the job.",
     read: ({ processCount }) => one(processCount),
   },
+  {
+    name: "ffrtmp_job_network_tcp_bytes",
+    type: "counter",
+    help: "Bytes over TCP connections of the job that were acknowledged or received.",
+    read: ({ network }) => [
+      [{ direction: "sent" }, network?.bytes.sent],
+      [{ direction: "received" }, network?.bytes.received],
+    ],
+  },
+  {
+    name: "ffrtmp_job_network_retransmitted_bytes",
+    type: "counter",
+    help: "Bytes over TCP connections of the job that were sent again.",
+    read: ({ network }) => one(network?.bytes.retransmitted),
+  },
+  {
+    name: "ffrtmp_job_network_send_backlog_bytes",
+    type: "gauge",
+    help: "Bytes that the job has written and the receivers have not acknowledged.",
+    read: ({ network }) => one(network?.sendBacklogBytes),
+  },
+  {
+    name: "ffrtmp_job_network_receive_backlog_bytes",
+    type: "gauge",
+    help: "Bytes that have arrived and the job has not read.",
+    read: ({ network }) => one(network?.receiveBacklogBytes),
+  },
+  {
+    name: "ffrtmp_job_media_seconds",
+    type: "counter",
+    help: "Media time that the job has processed. Its rate is the speed.",
+    read: ({ media }) => [[{ source: media.source }, media.mediaSeconds]],
+  },
 ];
 
 /**
  * Returns the families of single jobs. Jobs beyond `maxJobs`, in the order of their ids, are summed under one id, so that the
  * number of series has a limit. No label has a command line, a PID or a URL.
  */
-export function jobFamilies(samples: readonly JobSample[], maxJobs = MAX_JOBS): MetricFamily[] {
+export function jobFamilies(samples: readonly JobUse[], maxJobs = MAX_JOBS): MetricFamily[] {
   const sorted = samples.toSorted((a, b) => (a.job.jobId < b.job.jobId ? -1 : 1));
   const [own, others] = [sorted.slice(0, maxJobs), sorted.slice(maxJobs)];
   const families = FAMILIES.map(({ name, type, help, read }): MetricFamily => {

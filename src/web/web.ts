@@ -6,6 +6,9 @@ import { jobFamilies } from "./jobMetrics.ts";
 import { LISTEN_ADDRESS, parseListenAddress } from "./listenAddress.ts";
 import { startWebServer, type WebOptions, type WebServer } from "./server.ts";
 
+/** Scrapes more often than that get values that are read more often. */
+const FREQUENT_SCRAPE_MS = 9500;
+
 /**
  * Starts to show a daemon over HTTP. Call it before the daemon starts, whose events are counted. Until `daemon` returns it,
  * there are no metrics. Throws a Refusal.
@@ -26,15 +29,20 @@ export function openWeb(
   if (listen === undefined)
     throw new Refusal(`--listen ${text} is not an address`, `expected: ${LISTEN_ADDRESS}`);
   const metrics = new DaemonMetrics(bus, Date.now());
+  let scrapedMs = Number.NEGATIVE_INFINITY;
   return startWebServer(
     { ...files, listen },
     {
       metrics() {
         const running = daemon();
         if (running === undefined) return undefined;
+        const intervalMs = performance.now() - scrapedMs;
+        scrapedMs = performance.now();
+        // Until the next scrape, which can be late.
+        if (intervalMs < FREQUENT_SCRAPE_MS) running.keepFresh(2 * intervalMs);
         return [
           ...metrics.families(running.status(), running.jobs()),
-          ...jobFamilies(running.samples(), maxJobs),
+          ...jobFamilies(running.uses(), maxJobs),
         ];
       },
     },

@@ -1,5 +1,7 @@
 import type { OpenJob } from "../../src/jobs/model/job.ts";
 import { type Counters, UNKNOWN_COUNTERS, UNKNOWN_DETAILS } from "../../src/limits/counters.ts";
+import type { JobUse } from "../../src/metrics/jobUse.ts";
+import { NO_MEDIA } from "../../src/metrics/media/mediaReader.ts";
 import type { JobSample } from "../../src/metrics/sampler.ts";
 
 /** The first sample of a job, of which only these counters are known, and one process with 365 MiB. */
@@ -16,4 +18,9 @@ export function someSample(
   const now = { ...measured, atBootMs, counters: { ...UNKNOWN_COUNTERS, ...counters }, tenantCounters };
   const unknown = { rates: null, detailRates: null, intervalMs: null, gpu: null, before: null };
   return { ...measured, ...unknown, job, now, ...different };
+}
+
+/** The same with the network and the media time, which are not known unless they are given. */
+export function someUse(job: OpenJob, counters: Partial<Counters>, different: Partial<JobUse> = {}): JobUse {
+  return { ...someSample(job, counters), network: null, media: NO_MEDIA, ...different };
 }

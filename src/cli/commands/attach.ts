@@ -53,7 +53,7 @@ export async function attach(flags: AttachFlags): Promise<number> {
     );
   const { reportStart } = flags;
   if (flags.detach && reportStart === undefined) return runInBackground(flags);
-  restartWithFewerRights(reportStart);
+  restartWithFewerRights({ fds: reportStart === undefined ? [] : [reportStart] });
   if (reportStart !== undefined) closeOnExec(reportStart);
   const context = openContext(flags);
   const signal = firstSignal();

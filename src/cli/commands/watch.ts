@@ -5,6 +5,13 @@ import { EndHook } from "../../daemon/endHook.ts";
 import { DaemonEvents } from "../../daemon/events.ts";
 import { reportStatus } from "../../daemon/log.ts";
 import type { LogLevel } from "../../daemon/logLevel.ts";
+import { type Meter, MeterClient, NO_METER } from "../../daemon/meter/meterClient.ts";
+import {
+  handOverMeter,
+  type MeterProcess,
+  startMeter,
+  takeOverMeter,
+} from "../../daemon/meter/meterProcess.ts";
 import { recordEvents } from "../../daemon/recordEvents.ts";
 import { ServiceManager } from "../../daemon/serviceManager.ts";
 import { checkVisibility } from "../../diagnostics/checks.ts";
@@ -67,6 +74,8 @@ export interface WatchFlags extends CommonFlags, PolicyFlags {
   tlsCert?: string;
   tlsKey?: string;
   scheduling: SchedulingChoice;
+  /** False with --no-probe. */
+  probe?: boolean;
   once?: boolean;
   dryRun?: boolean;
 }
@@ -74,7 +83,11 @@ export interface WatchFlags extends CommonFlags, PolicyFlags {
 /** Governs the processes that the policy chooses, until a signal ends the command. */
 export async function watch(flags: WatchFlags): Promise<number> {
   const usesFilter = flags.events === "auto" && !flags.once && !flags.dryRun;
-  const note = restartWithFewerRights(undefined, usesFilter ? handOverExecFilter : undefined);
+  const metering = flags.once || flags.dryRun ? undefined : takeOverOrStartMeter(flags);
+  const note = restartWithFewerRights({
+    ...(metering && "pid" in metering ? handOverMeter(metering) : {}),
+    prepare: usesFilter ? handOverExecFilter : undefined,
+  });
   const execFilter = takeOverExecFilter(note);
   const bus = new DaemonEvents();
   if (!flags.dryRun) startLog(bus, { level: flags.logLevel, json: flags.json ?? false });
@@ -119,6 +132,7 @@ export async function watch(flags: WatchFlags): Promise<number> {
     command: () => (flags.once ? undefined : store.policy.onEnd),
     runner: ownCommand("run-hooks", context.state.tag),
   });
+  const meter = openMeter(metering, bus);
   const reported = new Set<string>();
   const reportLate = (read: SlowRead) => {
     if (read.kind === "path") return;
@@ -129,7 +143,7 @@ export async function watch(flags: WatchFlags): Promise<number> {
     bus.emit({ kind: "facts-late", pid: read.pid });
   };
   const slowReader = new SlowReader(context.host, reportLate, scheduling.isRealtime);
-  const parts = { options, store, reader, slowReader, service, bus, endHook, scheduling };
+  const parts = { options, store, reader, slowReader, service, bus, endHook, meter, scheduling };
   daemon = await scheduling.inBackground(() => WatchDaemon.start({ ...context, ...parts }));
   denySignals();
   service.ready();
@@ -138,6 +152,21 @@ export async function watch(flags: WatchFlags): Promise<number> {
   web?.stop();
   await daemon.stop(cause);
   return 0;
+}
+
+/** The first program of this process starts the meter, and the second one, with fewer rights, takes it over. */
+function takeOverOrStartMeter({ probe }: WatchFlags): MeterProcess | { reason: string } {
+  return (
+    takeOverMeter(process.env) ?? startMeter(ownCommand("meter", ...(probe === false ? ["--no-probe"] : [])))
+  );
+}
+
+function openMeter(metering: MeterProcess | { reason: string } | undefined, bus: DaemonEvents): Meter {
+  if (metering === undefined) return NO_METER;
+  const reportEnd = (reason: string) => bus.emit({ kind: "meter-unavailable", reason });
+  if ("pid" in metering) return new MeterClient(metering, () => reportEnd("its process has ended"), warn);
+  reportEnd(metering.reason);
+  return NO_METER;
 }
 
 /** Loads the code of the server only where it is asked for. Throws a Refusal. */

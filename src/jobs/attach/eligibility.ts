@@ -147,14 +147,14 @@ function runsOurFile({ host }: Context, stat: ProcStat, slow: SlowFacts): boolea
   return credentials !== "gone" && [0, process.geteuid?.()].includes(credentials.uid);
 }
 
-/** A deeper tree of processes is taken for none of a hook: its cgroup shows it where there is one. */
-const MAX_HOOK_DEPTH = 16;
+/** A deeper tree of processes is taken for none of a helper: the cgroup of a hook shows it where there is one. */
+const MAX_HELPER_DEPTH = 16;
 
 /**
  * Returns whether the command of `on_end` started a process, which must not become a job, whose end would start the command
- * again. By its cgroup, or else by its ancestors.
+ * again; or the meter, whose ffprobe belongs to no workload. By its cgroup, or else by its ancestors.
  */
-function isHook({ host, hierarchies, hookRunner }: Context, stat: ProcStat, membership: Membership): boolean {
+function isHook({ host, hierarchies, helpers }: Context, stat: ProcStat, membership: Membership): boolean {
   for (const [key, cgroupPath] of membership) {
     if (!isHookPath(cgroupPath)) continue;
     const hierarchy = hierarchies.find((candidate) => candidate.key === key);
@@ -163,10 +163,10 @@ function isHook({ host, hierarchies, hookRunner }: Context, stat: ProcStat, memb
     const directory = hierarchy && directoryOf(hierarchy, path.join("/"));
     if (directory !== undefined && isOwnedByUs(host.cgroupFs, directory)) return true;
   }
-  const runner = hookRunner?.();
+  const pids = (helpers?.() ?? []).filter((pid) => pid !== undefined);
   let parent = stat.ppid;
-  for (let depth = 0; runner !== undefined && parent > 1 && depth < MAX_HOOK_DEPTH; depth++) {
-    if (parent === runner) return true;
+  for (let depth = 0; pids.length > 0 && parent > 1 && depth < MAX_HELPER_DEPTH; depth++) {
+    if (pids.includes(parent)) return true;
     const above = readStat(host, parent);
     parent = above === "gone" ? 0 : above.ppid;
   }

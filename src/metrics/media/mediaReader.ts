@@ -101,7 +101,7 @@ export class MediaReader {
   readonly #host: Host;
   readonly #slow: SlowReader;
   readonly #lengths: Lengths;
-  #known = new Map<string, Known>();
+  readonly #known = new Map<string, Known>();
 
   constructor(host: Host, { probes }: { probes: boolean }) {
     this.#host = host;
@@ -109,14 +109,22 @@ export class MediaReader {
     this.#lengths = new Lengths(this.#slow, probes ? new FileMaps() : undefined);
   }
 
-  /** Reads these jobs, and forgets all others. */
+  /** Reads these jobs, and keeps what is known of the others. */
   async read(jobs: readonly MediaSubject[]): Promise<Map<string, JobMedia>> {
-    const known = new Map(jobs.map(({ key }) => [key, this.#known.get(key) ?? new Known()]));
-    this.#known = known;
-    const read = jobs.map(
-      async (job) => [job.key, await this.#readJob(job, known.get(job.key) as Known)] as const,
-    );
+    const read = jobs.map(async (job) => {
+      const own = this.#known.get(job.key) ?? new Known();
+      this.#known.set(job.key, own);
+      return [job.key, await this.#readJob(job, own)] as const;
+    });
     return new Map(await Promise.all(read));
+  }
+
+  forget(keys: Iterable<string>): void {
+    for (const key of keys) this.#known.delete(key);
+  }
+
+  forgetExcept(keys: ReadonlySet<string>): void {
+    this.forget([...this.#known.keys()].filter((key) => !keys.has(key)));
   }
 
   /** Resolves when the files are mapped that the last reading asked for. */

@@ -79,28 +79,37 @@ class Known {
 export class NetworkReader {
   readonly #host: Host;
   readonly #sockets: NamespaceSockets;
-  #known = new Map<string, Known>();
+  readonly #known = new Map<string, Known>();
 
   constructor(host: Host) {
     this.#host = host;
     this.#sockets = new NamespaceSockets(host);
   }
 
-  /** Reads these jobs, and forgets all others. A job whose connections are not visible is missing in the answer. */
+  /** Reads these jobs, and keeps the counters of the others. A job whose connections are not visible is missing in the answer. */
   async read(jobs: readonly NetworkSubject[]): Promise<Map<string, JobNetwork>> {
     const lists: Lists = new Map();
-    const known = new Map<string, Known>();
     const found = new Map<string, JobNetwork>();
     for (const job of jobs) {
       const own = this.#known.get(job.key) ?? new Known();
       const isListed = this.#host.bootNow() - own.listedAtMs < LIST_INTERVAL_MS;
-      if (!isListed && !(await this.#list(job, own, lists))) continue;
-      known.set(job.key, own);
+      if (!isListed && !(await this.#list(job, own, lists))) {
+        this.#known.delete(job.key);
+        continue;
+      }
+      this.#known.set(job.key, own);
       found.set(job.key, this.#readJob(own));
     }
-    this.#known = known;
-    this.#sockets.closeExcept(new Set([...known.values()].flatMap(({ namespaces }) => namespaces)));
+    this.#sockets.closeExcept(new Set([...this.#known.values()].flatMap(({ namespaces }) => namespaces)));
     return found;
+  }
+
+  forget(keys: Iterable<string>): void {
+    for (const key of keys) this.#known.delete(key);
+  }
+
+  forgetExcept(keys: ReadonlySet<string>): void {
+    this.forget([...this.#known.keys()].filter((key) => !keys.has(key)));
   }
 
   close(): void {

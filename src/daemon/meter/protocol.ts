@@ -1,0 +1,32 @@
+import type { JobMedia } from "../../metrics/media/mediaReader.ts";
+import type { JobNetwork } from "../../metrics/network/networkReader.ts";
+import type { DeviceReading } from "../../sys/nvml.ts";
+
+/** A job to measure, by the key that it has in the ledger. */
+export interface MeterSubject {
+  readonly key: string;
+  readonly pids: readonly number[];
+}
+
+/** One line of JSON from the daemon to the meter, which answers each before it reads the next one. */
+export interface MeterRequest {
+  readonly jobs: readonly MeterSubject[];
+  /** Jobs that are not measured any more. */
+  readonly forgotten: readonly string[];
+}
+
+/** What only the meter reads of a job. */
+export interface MeterReading {
+  /** `null`: its connections are not visible. */
+  readonly network: JobNetwork | null;
+  readonly media: JobMedia;
+}
+
+/** One line of JSON from the meter to the daemon. */
+export interface MeterAnswer {
+  readonly readings: readonly (MeterReading & { readonly key: string })[];
+  /** `null`: no NVIDIA driver, or no reading of the last seconds. */
+  readonly devices: readonly DeviceReading[] | null;
+  /** What the operator should know, once. */
+  readonly warnings: readonly string[];
+}
