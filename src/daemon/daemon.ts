@@ -245,7 +245,7 @@ export class WatchDaemon {
 
   /** Returns the state of this daemon now. */
   status(): LiveStatus {
-    const problems = this.#health.problems(this.#events.source);
+    const problems = this.#health.problems(this.#events.source, this.#tracker.shortOfCpu());
     const jobs = this.#tracker.observer.jobs().size;
     const { run, failed, dropped } = this.#context.endHook.counts;
     const hooks = { on_end_run: run, on_end_failed: failed, on_end_dropped: dropped };

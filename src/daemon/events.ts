@@ -4,6 +4,7 @@ import type { EndedJob, Job, OpenJob, RunningJob } from "../jobs/model/job.ts";
 import type { Pruned } from "../ledger/prune.ts";
 import type { StartedEvents } from "../linux/events/bestEvents.ts";
 import type { EventSource } from "../linux/events/processEvents.ts";
+import type { Shortfall } from "../metrics/shares/shortfall.ts";
 import type { PolicyStore } from "./policyStore.ts";
 import type { DaemonCounts } from "./status.ts";
 
@@ -55,6 +56,8 @@ interface EventFacts {
   "job-kept-by-policy": { job: RunningJob };
   "job-reconcile-failed": { job: RunningJob; reason: string };
   "limit-repaired": { job: RunningJob; repair: LimitRepair };
+  /** A job that needs more than it is sure of, once until that is over. */
+  "job-short-of-cpu": { job: RunningJob; shortfall: Shortfall };
   "job-ended": { job: Job; result: JobResult };
   /** A job ended, and processes that it started run on in its cgroup. */
   "job-left-processes": { job: OpenJob; pids: number[] };

@@ -16,6 +16,7 @@ import { closeFd } from "../sys/descriptor.ts";
 import type { ControlAnswer } from "./controlSocket.ts";
 import type { DaemonContext } from "./daemonContext.ts";
 import { LingeringJobs } from "./lingeringJobs.ts";
+import { Shortfalls } from "./shortfalls.ts";
 import { UsageHistories } from "./usageHistories.ts";
 
 /** How soon the jobs of an ffrtmp that died are taken over. No event reports its death, so we poll. */
@@ -36,6 +37,7 @@ export class JobTracker {
   readonly observer: JobObserver;
   readonly lingeringJobs: LingeringJobs;
   readonly #histories: UsageHistories;
+  readonly #shortfalls: Shortfalls;
   readonly #ledgerWatch: FileWatch | undefined;
   /** Runs only while other ffrtmp processes observe jobs: waking up is most of the cost of an idle daemon. */
   #takeoverTimer: ReturnType<typeof setInterval> | undefined;
@@ -58,7 +60,13 @@ export class JobTracker {
     this.#lastEventId = context.ledger.returnedAfter(0).last;
     this.observer = new JobObserver(context, events, (end) => this.#postponeEnd(end));
     this.lingeringJobs = new LingeringJobs(context);
-    this.#histories = new UsageHistories(context, () => this.observer.jobs());
+    this.#shortfalls = new Shortfalls(context.bus);
+    this.#histories = new UsageHistories(
+      context,
+      () => this.observer.jobs(),
+      undefined,
+      (use) => this.#shortfalls.judge(use),
+    );
     this.#ledgerWatch = watchLedgerFile(context.ledger.path, () =>
       context.postponed.attempt(() => this.#syncWithLedger()),
     );
@@ -74,6 +82,11 @@ export class JobTracker {
   /** Returns what each observed job uses, as it was read last. */
   uses(): JobUse[] {
     return this.#histories.uses();
+  }
+
+  /** Returns the jobs that need more than they are sure of, as they were read last. */
+  shortOfCpu(): JobUse[] {
+    return this.uses().filter(({ job }) => this.#shortfalls.isShort(job.key));
   }
 
   /** See `UsageHistories.keepFresh`. */

@@ -56,6 +56,8 @@ function moreFactsOf(event: DaemonEvent): object {
     }
     case "limit-repaired":
       return { repair: event.repair };
+    case "job-short-of-cpu":
+      return { sure_cores: event.shortfall.sureCores, need_cores: event.shortfall.needCores };
     case "job-ended":
       return { result: resultJson(event.job, event.result) };
     case "hook-ended":

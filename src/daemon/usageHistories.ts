@@ -7,6 +7,9 @@ import { isInDoubt } from "../metrics/inDoubt.ts";
 import type { JobUse } from "../metrics/jobUse.ts";
 import { NO_MEDIA } from "../metrics/media/mediaReader.ts";
 import { type JobSample, JobSampler } from "../metrics/sampler.ts";
+import { JobNeeds } from "../metrics/shares/jobNeeds.ts";
+import { cpuSampleOf } from "../metrics/shares/need.ts";
+import { placeOf } from "../metrics/shares/sureCores.ts";
 import type { Meter } from "./meter/meterClient.ts";
 import type { PostponedWork } from "./postponedWork.ts";
 
@@ -51,7 +54,9 @@ export class UsageHistories {
   readonly #context: HistoriesContext;
   readonly #listJobs: () => ReadonlyMap<string, RunningJob>;
   readonly #intervals: Intervals;
+  readonly #onRead: (use: JobUse) => void;
   readonly #sampler: JobSampler;
+  readonly #needs = new JobNeeds();
   readonly #observed = new Map<string, Observed>();
   /** The keys of the jobs that may be too slow: see `isInDoubt`. */
   readonly #doubtful = new Set<string>();
@@ -68,15 +73,17 @@ export class UsageHistories {
   #dueMs = 0;
   #isStopped = false;
 
-  /** `listJobs` returns the jobs that are observed now, by key. */
+  /** `listJobs` returns the jobs that are observed now, by key. `onRead` gets each reading of a job. */
   constructor(
     context: HistoriesContext,
     listJobs: () => ReadonlyMap<string, RunningJob>,
     intervals = INTERVALS,
+    onRead: (use: JobUse) => void = () => {},
   ) {
     this.#context = context;
     this.#listJobs = listJobs;
     this.#intervals = intervals;
+    this.#onRead = onRead;
     this.#sampler = new JobSampler(context, {
       // They change slowly and take long to read. A timer is not exact, so half an interval early is in time.
       detailsEveryMs: intervals.coldMs - intervals.hotMs / 2,
@@ -239,7 +246,10 @@ export class UsageHistories {
     const { key } = observed.job;
     const use = this.#useOf(observed);
     if (use === undefined) return;
-    this.#context.meter.ask({ key, pids: use.details.pids });
+    const place = placeOf(observed.job, this.#context.hierarchies);
+    this.#context.meter.ask({ key, pids: use.details.pids, place });
+    this.#needs.record(observed.job, cpuSampleOf(use, use.media));
+    this.#onRead(use);
     // By the answer before, which has arrived by now.
     if (isInDoubt(use)) this.#doubtful.add(key);
     else this.#doubtful.delete(key);
@@ -247,8 +257,13 @@ export class UsageHistories {
 
   #useOf({ sample }: Observed): JobUse | undefined {
     if (sample === undefined) return undefined;
-    const { network = null, media = NO_MEDIA } = this.#context.meter.readingOf(sample.job.key) ?? {};
-    return { ...sample, network, media };
+    const { job } = sample;
+    const {
+      network = null,
+      media = NO_MEDIA,
+      sureCores = null,
+    } = this.#context.meter.readingOf(job.key) ?? {};
+    return { ...sample, network, media, shares: { sureCores, need: this.#needs.needOf(job) } };
   }
 
   #drop(observed: Observed): void {
@@ -257,6 +272,7 @@ export class UsageHistories {
     this.#observed.delete(key);
     this.#sampler.forget(key);
     this.#doubtful.delete(key);
+    this.#needs.forget(key);
     this.#context.meter.forget(key);
     this.#jobsInSlice[observed.slice] = (this.#jobsInSlice[observed.slice] ?? 1) - 1;
   }

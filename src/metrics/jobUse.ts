@@ -43,8 +43,9 @@ export class JobUseReader {
       network: networks.get(sample.job.key) ?? null,
       media: medias.get(sample.job.key) ?? NO_MEDIA,
     }));
-    for (const use of uses) this.#shares.record(use.job, ...cpuSampleOf(use, use.media));
-    const shares = this.#shares.measure(jobs);
+    const shares = this.#shares.measure(
+      uses.map((use) => ({ job: use.job, samples: cpuSampleOf(use, use.media) })),
+    );
     return uses.map((use) => ({ ...use, shares: shares.get(use.job.key) ?? null }));
   }
 

@@ -122,6 +122,18 @@ const FAMILIES: readonly JobFamily[] = [
     help: "Media time that the job has processed. Its rate is the speed.",
     read: ({ media }) => [[{ source: media.source }, media.mediaSeconds]],
   },
+  {
+    name: "ffrtmp_sure_cores",
+    type: "gauge",
+    help: "Cores that the job gets when everything that runs now is busy.",
+    read: ({ shares }) => one(shares?.sureCores),
+  },
+  {
+    name: "ffrtmp_need_cores",
+    type: "gauge",
+    help: "95th percentile of the cores that the job uses in a second while it keeps up with real time.",
+    read: ({ shares }) => one(shares?.need?.cores),
+  },
 ];
 
 /**

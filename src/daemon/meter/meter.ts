@@ -1,31 +1,41 @@
 import { writeSync } from "node:fs";
+import { readHierarchies } from "../../linux/cgroup/hierarchies.ts";
 import { realHost } from "../../linux/host.ts";
 import { MediaReader, NO_MEDIA } from "../../metrics/media/mediaReader.ts";
 import { NetworkReader } from "../../metrics/network/networkReader.ts";
 import { ownDevices } from "../../metrics/sampler.ts";
+import { SureCoresReader } from "../../metrics/shares/sureCores.ts";
+import type { JobInTree } from "../../metrics/shares/treeReading.ts";
 import type { MeterAnswer, MeterRequest } from "./protocol.ts";
 
 /**
  * A process of its own beside `watch`, which reads what the daemon gives up the right to read, or what can delay a reader:
- * connections in other network namespaces, media files by ffprobe, and GPUs. It answers the daemon's requests, one after
+ * connections in other network namespaces, media files by ffprobe, GPUs, and the threads of the whole machine. It answers the daemon's requests, one after
  * the other, and ends with the daemon: its input ends then.
  */
 export async function runMeter({ probe }: { probe?: boolean }): Promise<number> {
   const host = realHost();
   const network = new NetworkReader(host);
   const media = new MediaReader(host, { probes: probe !== false });
+  const sure = new SureCoresReader(host, readHierarchies(host));
+  /** Of all jobs, not only those of a request. */
+  const places = new Map<string, JobInTree>();
   const warnings: string[] = [];
   const devices = ownDevices({ host, warn: (message) => void warnings.push(message) });
 
   async function answer({ jobs, forgotten }: MeterRequest): Promise<MeterAnswer> {
     for (const reader of [network, media]) reader.forget(forgotten);
     devices.request();
+    for (const key of forgotten) places.delete(key);
+    for (const { key, place } of jobs) if (place) places.set(key, place);
+    const sureOf = sure.measure(places.values());
     const [networks, medias] = await Promise.all([network.read(jobs), media.read(jobs)]);
     return {
-      readings: jobs.map(({ key }) => ({
+      readings: jobs.map(({ key, place }) => ({
         key,
         network: networks.get(key) ?? null,
         media: medias.get(key) ?? NO_MEDIA,
+        sureCores: place ? sureOf(place) : null,
       })),
       devices: devices.latest() ?? null,
       warnings: warnings.splice(0),

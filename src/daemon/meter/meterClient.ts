@@ -1,4 +1,3 @@
-import type { JobUse } from "../../metrics/jobUse.ts";
 import type { DeviceSource } from "../../metrics/sampler.ts";
 import { reapChild } from "../../sys/childWait.ts";
 import { closeFd } from "../../sys/descriptor.ts";
@@ -23,7 +22,7 @@ export interface Meter extends DeviceSource {
   ask(subject: MeterSubject): void;
   forget(key: string): void;
   /** Returns the answer to the last question about a job; `undefined`: there is none, or the next one is late. */
-  readingOf(key: string): Pick<JobUse, "network" | "media"> | undefined;
+  readingOf(key: string): MeterReading | undefined;
   stop(): void;
 }
 

@@ -1,11 +1,14 @@
 import type { JobMedia } from "../../metrics/media/mediaReader.ts";
 import type { JobNetwork } from "../../metrics/network/networkReader.ts";
+import type { JobInTree } from "../../metrics/shares/treeReading.ts";
 import type { DeviceReading } from "../../sys/nvml.ts";
 
 /** A job to measure, by the key that it has in the ledger. */
 export interface MeterSubject {
   readonly key: string;
   readonly pids: readonly number[];
+  /** Absent: it has no cgroup. */
+  readonly place?: JobInTree | undefined;
 }
 
 /** One line of JSON from the daemon to the meter, which answers each before it reads the next one. */
@@ -20,6 +23,8 @@ export interface MeterReading {
   /** `null`: its connections are not visible. */
   readonly network: JobNetwork | null;
   readonly media: JobMedia;
+  /** See `JobShares`. Absent from a meter of an earlier release, which a daemon takes over when it executes itself. */
+  readonly sureCores?: number | null;
 }
 
 /** One line of JSON from the meter to the daemon. */
