@@ -1,4 +1,3 @@
-import { askDaemon } from "../../daemon/askDaemon.ts";
 import { carriedOf } from "../../jobs/changes.ts";
 import type { Context } from "../../jobs/context.ts";
 import { formatDuration } from "../../jobs/duration.ts";
@@ -21,8 +20,6 @@ import { LIMIT_NAMES } from "../../limits/table.ts";
 import type { Usage } from "../../limits/usage.ts";
 import { listMembers } from "../../linux/cgroup/jobCgroup.ts";
 import type { Host } from "../../linux/host.ts";
-import { decodeHistory, type StoredHistory } from "../../metrics/history/encoding.ts";
-import { RINGS, type RingName } from "../../metrics/history/jobHistory.ts";
 import { type JobMemory, readJob } from "../../metrics/jobReading.ts";
 import { type JobMedia, MediaReader } from "../../metrics/media/mediaReader.ts";
 import { type JobNetwork, NetworkReader } from "../../metrics/network/networkReader.ts";
@@ -35,6 +32,7 @@ import { type Pair, renderPairs } from "../output/table.ts";
 import { formatTimeOfDay } from "../output/times.ts";
 import { usageCharts, usageHistoryJson } from "../output/usageChart.ts";
 import { openToRead } from "../session.ts";
+import { usageRingsOf } from "../usageRings.ts";
 
 interface InspectFlags extends CommonFlags {
   utc?: boolean;
@@ -56,7 +54,7 @@ export async function inspect(name: string, flags: InspectFlags): Promise<number
   const memory = reading?.memory;
   const { network, media } = await measureOnce(context.host, reading?.details.pids ?? [], flags);
   const events = context.ledger.events(job);
-  const { life: history, tenMinutes, sixHours } = await usageHistoryOf(context, job);
+  const { life: history, tenMinutes, sixHours } = await usageRingsOf(context, job);
   if (flags.json) {
     const ended = result ? resultJson(job, result, shown) : null;
     printJson({
@@ -87,29 +85,6 @@ export async function inspect(name: string, flags: InspectFlags): Promise<number
   }
   context.ledger.close();
   return 0;
-}
-
-/** A daemon that is stopped must not delay everything else that is known about the job. */
-const ANSWER_TIMEOUT_MS = 300;
-
-/** Returns what the job has used until now, if a daemon observes it; else its life as the ledger has it. */
-async function usageHistoryOf(
-  { ledger, state }: Context,
-  job: Job,
-): Promise<Partial<Record<RingName, StoredHistory>>> {
-  const recorded = ledger.usageHistory(job);
-  const life = recorded && decodeHistory(recorded);
-  const answer = isOpen(job)
-    ? await askDaemon(state, { request: "usage", job: job.key }, ANSWER_TIMEOUT_MS)
-    : "absent";
-  const rings =
-    typeof answer === "string" || !answer.ok ? {} : ((answer["rings"] ?? {}) as Record<string, unknown>);
-  const present = RINGS.flatMap((name) => {
-    const ring =
-      typeof rings[name] === "string" ? decodeHistory(Buffer.from(rings[name], "base64")) : undefined;
-    return ring === undefined ? [] : [[name, ring]];
-  });
-  return { ...(life && { life }), ...Object.fromEntries(present) };
 }
 
 /** Formats a time of day, in ms. */

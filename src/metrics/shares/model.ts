@@ -17,6 +17,8 @@ export interface ShareGroup {
   readonly quotaCores: number | null;
   /** The number of CPUs that its threads may run on. `null`: not known, or all. */
   readonly cpus: number | null;
+  /** The threads of one session in the root cgroup, see sched(7). */
+  readonly isAutogroup?: true;
   readonly threads: readonly Competitor[];
   readonly children: readonly ShareGroup[];
 }

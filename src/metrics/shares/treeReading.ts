@@ -196,7 +196,8 @@ export class TreeReading {
       }
     }
     const autogroups = [...groups].map(([name, { weight, demands: own }]): ShareGroup => {
-      return { path: `${root}${name}`, ...ROOT, weight, threads: this.#competitors(own), children: [] };
+      const threads = this.#competitors(own);
+      return { path: `${root}${name}`, ...ROOT, weight, isAutogroup: true, threads, children: [] };
     });
     return { threads: this.#competitors(others), autogroups };
   }

@@ -1,0 +1,28 @@
+import { askDaemon } from "../daemon/askDaemon.ts";
+import type { Context } from "../jobs/context.ts";
+import { isOpen, type Job } from "../jobs/model/job.ts";
+import { decodeHistory, type StoredHistory } from "../metrics/history/encoding.ts";
+import { RINGS, type RingName } from "../metrics/history/jobHistory.ts";
+
+/** A daemon that is stopped must not delay everything else that is known about the job. */
+const ANSWER_TIMEOUT_MS = 300;
+
+/** Returns what the job has used until now, if a daemon observes it; else its life as the ledger has it. */
+export async function usageRingsOf(
+  { ledger, state }: Context,
+  job: Job,
+): Promise<Partial<Record<RingName, StoredHistory>>> {
+  const recorded = ledger.usageHistory(job);
+  const life = recorded && decodeHistory(recorded);
+  const answer = isOpen(job)
+    ? await askDaemon(state, { request: "usage", job: job.key }, ANSWER_TIMEOUT_MS)
+    : "absent";
+  const rings =
+    typeof answer === "string" || !answer.ok ? {} : ((answer["rings"] ?? {}) as Record<string, unknown>);
+  const present = RINGS.flatMap((name) => {
+    const ring =
+      typeof rings[name] === "string" ? decodeHistory(Buffer.from(rings[name], "base64")) : undefined;
+    return ring === undefined ? [] : [[name, ring]];
+  });
+  return { ...(life && { life }), ...Object.fromEntries(present) };
+}
