@@ -3,7 +3,6 @@ import { launchHost, repeatLaunch } from "./launch/launch.ts";
 import { takeWaitingJob } from "./launch/newStart.ts";
 import { type FullProgram, waitForPlainJob } from "./launch/wait.ts";
 import { waitInNewStart } from "./launch/waiter.ts";
-import { waitForInput } from "./sys/childWait.ts";
 import { exitNow, resetIgnoredSigchld } from "./sys/ownProcess.ts";
 
 // A `run` that repeats an earlier launch needs a small part of the program. The rest is loaded when it is needed.
@@ -13,7 +12,6 @@ const RELUCTANT_JIT = 100_000;
 
 /** The exit code of a failure that cannot be reported. */
 const INTERNAL_ERROR = 70;
-const STDIN = 0;
 let isFailing = false;
 
 const rest: FullProgram = {
@@ -32,8 +30,7 @@ try {
   resetIgnoredSigchld();
   if (process.argv[2] === "run") await run();
   else {
-    // Beside a daemon without jobs, the meter waits here, with nothing else in its memory.
-    if (process.argv[2] === "meter") waitForInput(STDIN);
+    if (process.argv[2] === "meter") (await import("./daemon/meter/wait.ts")).waitForFirstRequest();
     await runProgram();
   }
 } catch (error) {

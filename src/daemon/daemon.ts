@@ -13,6 +13,7 @@ import type { JobUse } from "../metrics/jobUse.ts";
 import { commNamesOf, execNamesOf } from "../policy/commNames.ts";
 import { totalOf } from "../policy/policy.ts";
 import { listPolicyChanges } from "../policy/policyChanges.ts";
+import type { DeviceReading } from "../sys/nvml.ts";
 import type { Peer } from "../sys/unixSocket.ts";
 import { type ControlAnswer, type ControlRequest, ControlSocket } from "./controlSocket.ts";
 import { type DaemonContext, scanIntervalOf } from "./daemonContext.ts";
@@ -233,6 +234,16 @@ export class WatchDaemon {
   /** Returns what each observed job uses, as it was read last: at most 10 s ago, see `keepFresh`. Measures nothing. */
   uses(): JobUse[] {
     return this.#tracker.uses();
+  }
+
+  /** Returns the same of the jobs that have ended in the last 5 minutes, as they were read last, the latest last. */
+  endedUses(): JobUse[] {
+    return this.#tracker.endedUses();
+  }
+
+  /** Returns the machine's NVIDIA devices, as they were read last. Empty without a driver, and while there is no job. */
+  devices(): readonly DeviceReading[] {
+    return this.#context.meter.devices() ?? [];
   }
 
   /**

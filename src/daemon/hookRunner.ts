@@ -1,8 +1,7 @@
 import { writeSync } from "node:fs";
-import { setPriority } from "node:os";
 import { hookGroupName } from "../jobs/job.ts";
 import { describeErrno } from "../sys/errno.ts";
-import { setOrdinaryScheduling } from "../sys/scheduling.ts";
+import { setHelperPriority } from "./helperPriority.ts";
 import { HookCgroup } from "./hookCgroup.ts";
 import type { HookReport, HookRequest } from "./hookProtocol.ts";
 
@@ -21,7 +20,7 @@ const REMOVE_INTERVAL_MS = 20;
  * process groups that it started itself. It ends after the daemon, when the calls that it has received are done.
  */
 export async function runHooks(tag: string): Promise<number> {
-  lowerPriority();
+  setHelperPriority(NICE);
   const cgroup = new HookCgroup(hookGroupName(tag));
   const waiting: HookRequest[] = [];
   const { promise: isDone, resolve: finish } = Promise.withResolvers<void>();
@@ -53,19 +52,6 @@ export async function runHooks(tag: string): Promise<number> {
   await isDone;
   cgroup.leave();
   return 0;
-}
-
-/** The daemon runs with a high priority, which its hooks must not inherit. */
-function lowerPriority(): void {
-  try {
-    // Of a daemon that the operator has started with a real-time policy.
-    setOrdinaryScheduling();
-    setPriority(NICE);
-    const file = "/proc/self/oom_score_adj";
-    void Bun.write(file, "0");
-  } catch {
-    // A sandbox can forbid it. The limits of the cgroup apply all the same.
-  }
 }
 
 function send(report: HookReport): void {

@@ -89,6 +89,11 @@ export class JobTracker {
     return this.uses().filter(({ job }) => this.#shortfalls.isShort(job.key));
   }
 
+  /** Returns what the jobs used that have ended lately. */
+  endedUses(): JobUse[] {
+    return this.#histories.endedUses();
+  }
+
   /** See `UsageHistories.keepFresh`. */
   keepFresh(forMs?: number): void {
     this.#histories.keepFresh(forMs);

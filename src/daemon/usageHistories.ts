@@ -1,12 +1,13 @@
 import type { Context } from "../jobs/context.ts";
 import type { RunningJob } from "../jobs/model/job.ts";
 import { KeptFiles } from "../linux/cgroup/keptFiles.ts";
+import { gpuOf } from "../metrics/gpu/gpuUse.ts";
 import { decodeHistory } from "../metrics/history/encoding.ts";
 import { JobHistory, RINGS, type RingName } from "../metrics/history/jobHistory.ts";
 import { isInDoubt } from "../metrics/inDoubt.ts";
 import type { JobUse } from "../metrics/jobUse.ts";
 import { NO_MEDIA } from "../metrics/media/mediaReader.ts";
-import { type JobSample, JobSampler } from "../metrics/sampler.ts";
+import { type JobSample, JobSampler, NO_DEVICES } from "../metrics/sampler.ts";
 import { JobNeeds } from "../metrics/shares/jobNeeds.ts";
 import { cpuSampleOf } from "../metrics/shares/need.ts";
 import { placeOf } from "../metrics/shares/sureCores.ts";
@@ -22,6 +23,9 @@ export interface Intervals {
 const INTERVALS: Intervals = { hotMs: 1000, coldMs: 10_000 };
 /** How long the readings stay frequent after a viewer has asked, unless it says for how long. */
 const FRESH_MS = 5000;
+/** How long the last use of an ended job is kept, so that readers that come once a minute see it; and of how many. */
+const KEEP_ENDED_MS = 300_000;
+const MAX_ENDED = 500;
 /** The readings of all jobs are spread over so many parts of an interval, so that none of them takes long. */
 const SLICES = 10;
 const SAVE_INTERVAL_MS = 300_000;
@@ -58,6 +62,8 @@ export class UsageHistories {
   readonly #sampler: JobSampler;
   readonly #needs = new JobNeeds();
   readonly #observed = new Map<string, Observed>();
+  /** The last jobs that ended, the latest last. */
+  readonly #ended: { use: JobUse; atMs: number }[] = [];
   /** The keys of the jobs that may be too slow: see `isInDoubt`. */
   readonly #doubtful = new Set<string>();
   #hotUntilMs = Number.NEGATIVE_INFINITY;
@@ -88,7 +94,7 @@ export class UsageHistories {
       // They change slowly and take long to read. A timer is not exact, so half an interval early is in time.
       detailsEveryMs: intervals.coldMs - intervals.hotMs / 2,
       files: new KeptFiles(),
-      devices: context.meter,
+      devices: NO_DEVICES,
     });
   }
 
@@ -105,6 +111,13 @@ export class UsageHistories {
    */
   uses(): JobUse[] {
     return [...this.#observed.values()].flatMap((observed) => this.#useOf(observed) ?? []);
+  }
+
+  /** Returns what the jobs used that have ended in the last minutes, as they were read last, the latest last. */
+  endedUses(): JobUse[] {
+    const sinceMs = performance.now() - KEEP_ENDED_MS;
+    while (this.#ended[0] !== undefined && this.#ended[0].atMs < sinceMs) this.#ended.shift();
+    return this.#ended.map(({ use }) => use);
   }
 
   /** Reads all jobs each second for this long. */
@@ -258,16 +271,17 @@ export class UsageHistories {
   #useOf({ sample }: Observed): JobUse | undefined {
     if (sample === undefined) return undefined;
     const { job } = sample;
-    const {
-      network = null,
-      media = NO_MEDIA,
-      sureCores = null,
-    } = this.#context.meter.readingOf(job.key) ?? {};
-    return { ...sample, network, media, shares: { sureCores, need: this.#needs.needOf(job) } };
+    const { meter } = this.#context;
+    const { network = null, media = NO_MEDIA, sureCores = null } = meter.readingOf(job.key) ?? {};
+    const gpu = gpuOf(meter.devices() ?? [], sample.details.pids) ?? null;
+    return { ...sample, network, media, gpu, shares: { sureCores, need: this.#needs.needOf(job) } };
   }
 
   #drop(observed: Observed): void {
     const { key } = observed.job;
+    const use = this.#useOf(observed);
+    if (use !== undefined) this.#ended.push({ use: { ...use, before: null }, atMs: performance.now() });
+    if (this.#ended.length > MAX_ENDED) this.#ended.shift();
     this.#save(observed);
     this.#observed.delete(key);
     this.#sampler.forget(key);

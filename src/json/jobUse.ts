@@ -99,7 +99,7 @@ function detailsJson({ details, detailRates }: JobSample) {
   };
 }
 
-export function sharesJson(shares: JobShares | null) {
+function sharesJson(shares: JobShares | null) {
   const need = shares?.need ?? null;
   return {
     sure_cores: rounded(shares?.sureCores),

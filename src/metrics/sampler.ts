@@ -37,13 +37,13 @@ interface Kept {
 
 /** Where the readings of the machine's NVIDIA devices come from. */
 export interface DeviceSource {
-  /** Asks for a new reading, unless there is a fresh one. */
-  request(): void;
+  /** Asks for a new reading, unless there is a fresh one. Resolves when it is there, or late. */
+  request(): Promise<void>;
   /** Returns the last reading; `undefined` without a driver, or where it is too old. */
   latest(): readonly DeviceReading[] | undefined;
 }
 
-const NO_DEVICES: DeviceSource = { request() {}, latest: () => undefined };
+export const NO_DEVICES: DeviceSource = { request: async () => {}, latest: () => undefined };
 
 /** Returns none where the PIDs here are not those that the driver reports. */
 export function ownDevices({ host, warn }: Pick<Context, "host" | "warn">): DeviceSource {
@@ -79,7 +79,7 @@ export class JobSampler {
 
   /** Reads these jobs. Forgets the readings of all others. */
   sample(jobs: readonly OpenJob[]): JobSample[] {
-    this.#devices.request();
+    void this.#devices.request();
     const samples = jobs.map((job) => this.sampleOne(job));
     const named = new Set(jobs.map(({ key }) => key));
     for (const key of this.#kept.keys()) if (!named.has(key)) this.forget(key);

@@ -20,7 +20,37 @@ export const KEPT_CAPABILITIES = {
   CAP_SYS_RESOURCE: 24,
 } as const;
 
-const KEPT_MASK = Object.values(KEPT_CAPABILITIES).reduce((mask, bit) => mask | (1n << BigInt(bit)), 0n);
+/** The capabilities of the meter beside the daemon, which changes nothing: see src/daemon/meter/. */
+const METER_CAPABILITIES = {
+  /** Files that jobs read and write: reading them. Where a sandbox has withheld it, the other one does. */
+  CAP_DAC_READ_SEARCH: 2,
+  CAP_DAC_OVERRIDE: 1,
+  /** Leaving the time of the last access of such a file as it is: O_NOATIME, open(2). */
+  CAP_FOWNER: 3,
+  /** Running ffprobe with the rights of a job's user. */
+  CAP_SETGID: 6,
+  CAP_SETUID: 7,
+  /** The descriptors of the processes of other users. */
+  CAP_SYS_PTRACE: 19,
+  /** Entering the network namespace of a job. */
+  CAP_SYS_ADMIN: 21,
+  /** The lowest priority for ffprobe, which runs as another user. */
+  CAP_SYS_NICE: 23,
+} as const;
+
+const KEPT_MASK = maskOf(KEPT_CAPABILITIES);
+
+function maskOf(capabilities: Readonly<Record<string, number>>): bigint {
+  return Object.values(capabilities).reduce((mask, bit) => mask | (1n << BigInt(bit)), 0n);
+}
+
+/** Returns the capabilities that the meter needs, as a bit set. */
+export function meterCapabilities(): bigint {
+  const permitted = readCapabilities()?.permitted ?? 0n;
+  const canRead = (permitted & (1n << BigInt(METER_CAPABILITIES.CAP_DAC_READ_SEARCH))) !== 0n;
+  const { CAP_DAC_OVERRIDE: override, ...others } = METER_CAPABILITIES;
+  return maskOf(canRead ? others : { ...others, override });
+}
 
 /** The sets of the calling thread; capget(2). Ambient ones, of a user other than root, need the inheritable set. */
 interface CapabilitySets {
@@ -29,9 +59,9 @@ interface CapabilitySets {
   inheritable: bigint;
 }
 
-/** Returns the capabilities of the calling thread that governing does not need, as a bit set. */
-export function findUnneededCapabilities(): bigint {
-  return (readCapabilities()?.permitted ?? 0n) & ~KEPT_MASK;
+/** Returns the capabilities of the calling thread that governing, or a process with other needs, does not need, as a bit set. */
+export function findUnneededCapabilities(needed = KEPT_MASK): bigint {
+  return (readCapabilities()?.permitted ?? 0n) & ~needed;
 }
 
 /** Returns the names of the kept capabilities that the calling thread has. */
@@ -42,22 +72,22 @@ export function listKeptCapabilities(): string[] {
 }
 
 /**
- * Removes all capabilities but the kept ones from the calling thread, for good. Capabilities belong to threads,
+ * Removes all capabilities but the needed ones from the calling thread, for good. Capabilities belong to threads,
  * and the runtime has several: only executing a program again afterwards removes them from the whole process.
  * With no_new_privs, execve(2) gives root nothing that the thread did not have.
  *
  * Returns why that failed.
  */
-export function dropCapabilities(): string | undefined {
+export function dropCapabilities(needed = KEPT_MASK): string | undefined {
   const noNewPrivs = syscall("prctl", PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
   if (noNewPrivs < 0) return `prctl(PR_SET_NO_NEW_PRIVS): ${errnoName(noNewPrivs)}`;
   const current = readCapabilities();
   if (current === undefined) return "capget failed";
   const { effective, permitted, inheritable } = current;
-  const kept = [effective, permitted, inheritable].map((set) => set & KEPT_MASK);
+  const kept = [effective, permitted, inheritable].map((set) => set & needed);
   const result = syscall("capset", header(), encodeSets(kept));
   if (result < 0) return `capset: ${errnoName(result)}`;
-  return findUnneededCapabilities() === 0n ? undefined : "capset had no effect";
+  return findUnneededCapabilities(needed) === 0n ? undefined : "capset had no effect";
 }
 
 function readCapabilities(): CapabilitySets | undefined {

@@ -47,14 +47,14 @@ export function waitForChild(pid: number, onContinue: () => void): ChildEnd | st
   if (signals < 0) return signals;
   try {
     for (;;) {
-      const [, hasEnded] = poll(signals, pidfd);
+      const [, ended = 0] = poll(signals, pidfd);
       // Before the end: a stop of this process, during which the child ended, is reported together with it.
       let stop: number | undefined;
       for (let signal = readSignal(signals); signal !== undefined; signal = readSignal(signals)) {
         if (signal === SIGCONT) onContinue();
         else stop ??= signal;
       }
-      if (hasEnded) return reap(pid);
+      if (ended !== 0) return reap(pid);
       if (stop !== undefined) return signalName(stop);
     }
   } finally {
@@ -73,9 +73,9 @@ function stopSignals(): Uint8Array {
   return set;
 }
 
-/** Waits until a file can be read, or the other end of a pipe is closed. The whole thread waits. */
-export function waitForInput(fd: number): void {
-  poll(fd);
+/** Waits until a file can be read. The whole thread waits. Returns false at the end of a pipe. */
+export function waitForInput(fd: number): boolean {
+  return ((poll(fd)[0] ?? 0) & POLLIN) !== 0;
 }
 
 /** Collects a child that has ended, and does not wait for one that runs. */
@@ -83,8 +83,8 @@ export function reapChild(pid: number): void {
   syscall("wait4", pid, 0, WNOHANG, 0);
 }
 
-/** Waits until one of the files can be read. */
-function poll(...fds: number[]): boolean[] {
+/** Waits until one of the files can be read. Returns the events of each, poll(2). */
+function poll(...fds: number[]): number[] {
   // struct pollfd { s32 fd; s16 events; s16 revents; }
   const files = new Uint8Array(8 * fds.length);
   for (const [index, fd] of fds.entries()) {
@@ -92,7 +92,7 @@ function poll(...fds: number[]): boolean[] {
     files[8 * index + 4] = POLLIN;
   }
   while (syscall("ppoll", files, fds.length, 0, 0, 0) === -EINTR);
-  return fds.map((_, index) => files[8 * index + 6] !== 0);
+  return fds.map((_, index) => files[8 * index + 6] ?? 0);
 }
 
 function readSignal(fd: number): number | undefined {

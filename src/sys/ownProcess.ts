@@ -5,6 +5,8 @@ const SIG_IGN = 1n;
 /** Size of sigset_t in the kernel. */
 const SIGNAL_SET_BYTES = 8;
 
+const SIGKILL = 9;
+const PR_SET_PDEATHSIG = 1;
 const PR_SET_NAME = 15;
 const PR_GET_NAME = 16;
 const RLIMIT_NOFILE = 7;
@@ -33,6 +35,14 @@ export function resetIgnoredSigchld(): void {
   const current = new BigUint64Array(4);
   syscall("rt_sigaction", SIGCHLD, 0, current, SIGNAL_SET_BYTES);
   if (current[0] === SIG_IGN) syscall("rt_sigaction", SIGCHLD, new BigUint64Array(4), 0, SIGNAL_SET_BYTES);
+}
+
+/**
+ * Makes the kernel end this process (SIGKILL) when the thread that started it ends, also if this process is stopped then:
+ * prctl(2), PR_SET_PDEATHSIG. Returns 0 or −errno.
+ */
+export function endWithParent(): number {
+  return syscall("prctl", PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 }
 
 /** Renames this thread to its present name, which makes the kernel send an event. Returns 0 or −errno. */

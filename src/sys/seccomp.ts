@@ -182,6 +182,36 @@ function rulesFor(ownPid: number): Record<GivenUp, Rule[]> {
   };
 }
 
+/**
+ * The process that gets a filter. `observer`: it governs and observes. `meter`: it also enters network namespaces, and calls
+ * drivers of devices by ioctl(2), of which it keeps all but those that signal, type or disconnect.
+ */
+export type FilterOwner = "observer" | "meter";
+
+/** FIOSETOWN, SIOCSPGRP, TIOCSIG, TIOCNOTTY, TIOCSCTTY, TIOCSPGRP, TIOCSWINSZ, TIOCSTI, TIOCVHANGUP, TIOCLINUX. */
+const HARMFUL_IOCTLS = [
+  0x8901,
+  SIOCSPGRP,
+  0x4004_5436,
+  0x5422,
+  0x540e,
+  0x5410,
+  0x5414,
+  0x5412,
+  0x5437,
+  0x541c,
+];
+
+function rulesOf(owner: FilterOwner, ownPid: number): Rule[] {
+  const rules = Object.values(rulesFor(ownPid)).flat();
+  if (owner === "observer") return rules;
+  return rules.flatMap((rule): Rule[] => {
+    if (rule.call === "setns") return [];
+    if (rule.call !== "ioctl") return [rule];
+    return [{ call: "ioctl", only: [1, HARMFUL_IOCTLS], trial: [NO_FD, SIOCSPGRP, NULL] }];
+  });
+}
+
 /** The abilities that the filter takes away, each with the calls that would use it. */
 export const GIVEN_UP = {
   signal: "signal other processes",
@@ -199,8 +229,12 @@ type GivenUp = keyof typeof GIVEN_UP;
  * every call of another ABI, whose numbers have other meanings. A call that is newer than this filter fails
  * with ENOSYS, as on a kernel without it: it could be a new way to signal.
  */
-export function buildSignalFilter(arch: SyscallArch, ownPid: number): Uint8Array {
-  const rules = Object.values(rulesFor(ownPid)).flat();
+export function buildSignalFilter(
+  arch: SyscallArch,
+  ownPid: number,
+  owner: FilterOwner = "observer",
+): Uint8Array {
+  const rules = rulesOf(owner, ownPid);
   const jumpsFor = ({ unless = [], only }: Rule): BpfLine[] => [
     ...unless.flatMap(([index, values]) => [
       load(argument(index)),
@@ -243,28 +277,28 @@ export type SignalFilterOutcome =
  * Sets no_new_privs as well, as root too. Without it the call needs CAP_SYS_ADMIN. With it no program that is
  * executed later can gain rights.
  */
-export function installSignalFilter(): SignalFilterOutcome {
+export function installSignalFilter(owner: FilterOwner = "observer"): SignalFilterOutcome {
   const unsupported = (reason: string): SignalFilterOutcome => ({ outcome: "unsupported", reason });
   const refused = (reason: string): SignalFilterOutcome => ({ outcome: "refused", reason });
   const arch = hostArch();
   if (arch === undefined) return unsupported(`there is no filter for the architecture ${process.arch}`);
   const noNewPrivs = syscall("prctl", PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
   if (noNewPrivs < 0) return unsupported(`prctl(PR_SET_NO_NEW_PRIVS): ${errnoName(noNewPrivs)}`);
-  const filter = buildSignalFilter(arch, process.pid);
+  const filter = buildSignalFilter(arch, process.pid, owner);
   const fprog = encodeFprog(filter);
   const installed = syscall("seccomp", SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, fprog);
   if (installed < 0) return unsupported(`seccomp: ${errnoName(installed)}`);
   if (installed > 0) return refused(`seccomp: thread ${installed} has another filter`);
 
-  const open = Object.entries(tryForbiddenCalls()).filter(([, result]) => result !== -EPERM);
+  const open = Object.entries(tryForbiddenCalls(owner)).filter(([, result]) => result !== -EPERM);
   if (open.length === 0) return { outcome: "applied" };
   const results = open.map(([name, result]) => `${name} returns ${result < 0 ? errnoName(result) : result}`);
   return refused(`the filter is installed, but ${results.join(", ")}`);
 }
 
 /** Tries every forbidden call. Returns −1 (EPERM) for those that the filter forbids, else ESRCH, EBADF, … */
-export function tryForbiddenCalls(): Record<string, number> {
-  const rules = Object.values(rulesFor(process.pid)).flat();
+export function tryForbiddenCalls(owner: FilterOwner = "observer"): Record<string, number> {
+  const rules = rulesOf(owner, process.pid);
   return Object.fromEntries(
     rules.flatMap(({ call, trial }) => (trial ? [[call, syscall(call, ...trial)]] : [])),
   );

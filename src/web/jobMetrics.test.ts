@@ -1,11 +1,14 @@
 import { expect, test } from "bun:test";
 import { someJob } from "../../test/support/jobs.ts";
 import { someUse } from "../../test/support/samples.ts";
+import type { JobUse } from "../metrics/jobUse.ts";
+import { NO_MEDIA } from "../metrics/media/mediaReader.ts";
+import type { JobNetwork } from "../metrics/network/networkReader.ts";
 import { formatFor, renderMetrics } from "./exposition.ts";
 import { jobFamilies } from "./jobMetrics.ts";
 
-const text = (...args: Parameters<typeof jobFamilies>) =>
-  renderMetrics(jobFamilies(...args), formatFor(null));
+const text = (uses: readonly JobUse[], maxJobs?: number, ended: readonly JobUse[] = []) =>
+  renderMetrics(jobFamilies(uses, ended, maxJobs), formatFor(null));
 
 test("a job has the counters that the kernel has, and nothing that is unknown", () => {
   const job = someJob({
@@ -40,4 +43,65 @@ test("jobs beyond the limit are summed, where the number is known of all of them
 test("the last part of a URL in place of a command is shown nowhere", () => {
   const job = someJob({ command: ["rtmp://live.example/app/streamkey"] });
   expect(text([someUse(job, {})])).not.toContain("streamkey");
+});
+
+const NETWORK: JobNetwork = {
+  connections: 1,
+  bytes: { sent: 9000, received: 20, retransmitted: null },
+  sendBacklogBytes: 500,
+  sendBacklogSeconds: 0.5,
+  receiveBacklogBytes: 0,
+  windowLimitedUsec: 2_500_000,
+  windowLimitedPercent: 4,
+  rates: null,
+  devices: null,
+};
+
+test("a job has its network, media time and GPU, as far as they are known", () => {
+  const media = {
+    ...NO_MEDIA,
+    ...({ source: "progress", mediaSeconds: 12.5, frames: 300, percent: 42 } as const),
+    speed: { factor: 0.8, overMs: 15_000 },
+  };
+  const gpu = {
+    memoryBytes: 1024,
+    smPercent: null,
+    encoderPercent: 50,
+    decoderPercent: 0,
+    encoderSessions: 1,
+  };
+  const shown = text([someUse(someJob({ jobId: "a" }), {}, { network: NETWORK, media, gpu })]);
+  for (const line of [
+    'network_tcp_bytes_total{job_id="a",direction="sent"} 9000',
+    'network_receiver_limited_seconds_total{job_id="a"} 2.5',
+    'network_send_backlog_seconds{job_id="a"} 0.5',
+    'media_seconds_total{job_id="a",source="progress"} 12.5',
+    'media_speed_ratio{job_id="a",source="progress"} 0.8',
+    'progress_ratio{job_id="a",source="progress"} 0.42',
+    'frames_total{job_id="a"} 300',
+    'gpu_utilization_ratio{job_id="a",engine="encoder"} 0.5',
+    'gpu_encoder_sessions{job_id="a"} 1',
+  ])
+    expect(shown).toContain(`ffrtmp_job_${line}\n`);
+  for (const unknown of ["retransmitted", "device_bytes", "frames_dropped", 'engine="sm"'])
+    expect(shown).not.toContain(unknown);
+});
+
+test("the sum of other jobs has no number that means nothing for several", () => {
+  const uses = ["a", "b"].map((jobId) => someUse(someJob({ jobId }), {}, { network: NETWORK }));
+  const shown = text(uses, 0);
+  expect(shown).toContain('network_tcp_bytes_total{job_id="(others)",direction="sent"} 18000\n');
+  expect(shown).not.toContain("send_backlog_seconds");
+});
+
+test("an ended job keeps its counters, unless another job has its id or the jobs are too many", () => {
+  const use = (jobId: string, usec: number) => someUse(someJob({ jobId }), { cpuUsec: usec });
+  const ended = [use("a", 1e6), use("b", 2e6), use("b", 3e6)];
+  const shown = text([use("a", 9e6)], undefined, ended);
+  expect(shown).toContain('ffrtmp_job_cpu_seconds_total{job_id="a"} 9\n');
+  expect(shown).not.toContain('cpu_seconds_total{job_id="a"} 1\n');
+  expect(shown).toContain('ffrtmp_job_cpu_seconds_total{job_id="b"} 3\n');
+  expect(shown).not.toContain('ffrtmp_job_memory_bytes{job_id="b"}');
+  expect(shown).toContain("ffrtmp_jobs_not_exported 0\n");
+  expect(text([use("a", 9e6)], 1, ended)).not.toContain('job_id="b"');
 });

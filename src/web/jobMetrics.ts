@@ -1,5 +1,6 @@
 import { basename } from "node:path";
 import type { OpenJob } from "../jobs/model/job.ts";
+import type { JobGpu } from "../metrics/gpu/gpuUse.ts";
 import type { JobUse } from "../metrics/jobUse.ts";
 import type { MetricFamily, MetricSample } from "./exposition.ts";
 
@@ -16,12 +17,28 @@ type Numbers = readonly (readonly [
 ])[];
 
 interface JobFamily extends Pick<MetricFamily, "name" | "type" | "help"> {
+  /** The number of several jobs together means nothing. */
+  isSingle?: true;
   read(use: JobUse): Numbers;
 }
 
 const one = (value: number | null | undefined): Numbers => [[{}, value]];
 const seconds = (usec: number | null | undefined): number | null =>
   usec === null || usec === undefined ? null : usec / 1e6;
+
+const share = (percent: number | null | undefined): number | null =>
+  percent === null || percent === undefined ? null : percent / 100;
+
+/** Returns the parts of NVIDIA devices that are used, by their engines. */
+export function utilization(
+  use: Pick<JobGpu, "smPercent" | "encoderPercent" | "decoderPercent"> | undefined,
+): Numbers {
+  return [
+    [{ engine: "sm" }, share(use?.smPercent)],
+    [{ engine: "encoder" }, share(use?.encoderPercent)],
+    [{ engine: "decoder" }, share(use?.decoderPercent)],
+  ];
+}
 
 /** Counters are those of the kernel, not rates: Prometheus makes rates over any span from them. */
 const FAMILIES: readonly JobFamily[] = [
@@ -117,9 +134,32 @@ const FAMILIES: readonly JobFamily[] = [
     read: ({ network }) => one(network?.receiveBacklogBytes),
   },
   {
+    name: "ffrtmp_job_network_send_backlog_seconds",
+    type: "gauge",
+    help: "The same in seconds at the rate at which the job writes; of the connection with the most.",
+    isSingle: true,
+    read: ({ network }) => one(network?.sendBacklogSeconds),
+  },
+  {
+    name: "ffrtmp_job_network_receiver_limited_seconds",
+    type: "counter",
+    help: "Time in which the receivers' windows held the sending back, of all connections together.",
+    read: ({ network }) => one(seconds(network?.windowLimitedUsec)),
+  },
+  {
+    name: "ffrtmp_job_network_device_bytes",
+    type: "counter",
+    help: "Bytes of all protocols, of a job that has a network namespace alone.",
+    read: ({ network }) => [
+      [{ direction: "sent" }, network?.devices?.sent],
+      [{ direction: "received" }, network?.devices?.received],
+    ],
+  },
+  {
     name: "ffrtmp_job_media_seconds",
     type: "counter",
     help: "Media time that the job has processed. Its rate is the speed.",
+    isSingle: true,
     read: ({ media }) => [[{ source: media.source }, media.mediaSeconds]],
   },
   {
@@ -132,27 +172,75 @@ const FAMILIES: readonly JobFamily[] = [
     name: "ffrtmp_need_cores",
     type: "gauge",
     help: "95th percentile of the cores that the job uses in a second while it keeps up with real time.",
+    isSingle: true,
     read: ({ shares }) => one(shares?.need?.cores),
+  },
+  {
+    name: "ffrtmp_job_media_speed_ratio",
+    type: "gauge",
+    help: "Media time per time, over the last 15 s. 1 is real time.",
+    isSingle: true,
+    read: ({ media }) => [[{ source: media.source }, media.speed?.factor]],
+  },
+  {
+    name: "ffrtmp_job_progress_ratio",
+    type: "gauge",
+    help: "The part of the input that is processed. Absent where there is no end.",
+    isSingle: true,
+    read: ({ media }) => [[{ source: media.source }, share(media.percent)]],
+  },
+  {
+    name: "ffrtmp_job_frames",
+    type: "counter",
+    help: "Video frames that ffmpeg has put out.",
+    read: ({ media }) => one(media.frames),
+  },
+  {
+    name: "ffrtmp_job_frames_dropped",
+    type: "counter",
+    help: "Video frames that ffmpeg has dropped.",
+    read: ({ media }) => one(media.droppedFrames),
+  },
+  {
+    name: "ffrtmp_job_gpu_memory_bytes",
+    type: "gauge",
+    help: "Memory of NVIDIA devices that the job uses.",
+    read: ({ gpu }) => one(gpu?.memoryBytes),
+  },
+  {
+    name: "ffrtmp_job_gpu_utilization_ratio",
+    type: "gauge",
+    help: "The part of an NVIDIA device that the job uses; the sum of all devices.",
+    read: ({ gpu }) => utilization(gpu ?? undefined),
+  },
+  {
+    name: "ffrtmp_job_gpu_encoder_sessions",
+    type: "gauge",
+    help: "Sessions of NVENC that the job has open.",
+    read: ({ gpu }) => one(gpu?.encoderSessions),
   },
 ];
 
 /**
- * Returns the families of single jobs. Jobs beyond `maxJobs`, in the order of their ids, are summed under one id, so that the
- * number of series has a limit. No label has a command line, a PID or a URL.
+ * Returns the families of single jobs: of running ones, and the counters of those that have ended lately, whose last values
+ * a scrape would miss otherwise. Running jobs beyond `maxJobs`, in the order of their ids, are summed under one id, and so
+ * many ended ones are left out, so that the number of series has a limit. No label has a command line, a PID or a URL.
  */
-export function jobFamilies(samples: readonly JobUse[], maxJobs = MAX_JOBS): MetricFamily[] {
-  const sorted = samples.toSorted((a, b) => (a.job.jobId < b.job.jobId ? -1 : 1));
+export function jobFamilies(
+  uses: readonly JobUse[],
+  ended: readonly JobUse[],
+  maxJobs = MAX_JOBS,
+): MetricFamily[] {
+  const sorted = uses.toSorted(byId);
   const [own, others] = [sorted.slice(0, maxJobs), sorted.slice(maxJobs)];
-  const families = FAMILIES.map(({ name, type, help, read }): MetricFamily => {
-    const each = own.flatMap((sample) => samplesOf({ job_id: sample.job.jobId }, read(sample)));
-    return {
-      name,
-      type,
-      help,
-      samples: [...each, ...samplesOf({ job_id: OTHERS }, sumOf(others.map(read)))],
-    };
+  const past = lastOfEach(uses, ended).slice(0, maxJobs - own.length);
+  const families = FAMILIES.map(({ name, type, help, isSingle, read }): MetricFamily => {
+    const shown = type === "counter" ? [...own, ...past] : own;
+    const each = shown.flatMap((use) => samplesOf({ job_id: use.job.jobId }, read(use)));
+    const sum = isSingle ? [] : samplesOf({ job_id: OTHERS }, sumOf(others.map(read)));
+    return { name, type, help, samples: [...each, ...sum] };
   });
-  const info = own.map(({ job }) => ({
+  const info = [...own, ...past].map(({ job }) => ({
     labels: {
       job_id: job.jobId,
       mode: job.mode,
@@ -176,6 +264,15 @@ export function jobFamilies(samples: readonly JobUse[], maxJobs = MAX_JOBS): Met
     },
     ...families,
   ];
+}
+
+const byId = (a: JobUse, b: JobUse) => (a.job.jobId < b.job.jobId ? -1 : 1);
+
+/** An id can be that of several ended jobs and of a running one, and each series is there once. The latest is the last. */
+function lastOfEach(uses: readonly JobUse[], ended: readonly JobUse[]): JobUse[] {
+  const last = new Map(ended.map((use) => [use.job.jobId, use]));
+  for (const { job } of uses) last.delete(job.jobId);
+  return [...last.values()].toSorted(byId);
 }
 
 /** Returns the name of the program. The last part of a URL, which is no program, can be a stream key. */

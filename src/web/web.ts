@@ -2,6 +2,7 @@ import type { WatchDaemon } from "../daemon/daemon.ts";
 import type { DaemonEvents } from "../daemon/events.ts";
 import { Refusal } from "../jobs/errors.ts";
 import { DaemonMetrics } from "./daemonMetrics.ts";
+import { gpuFamilies } from "./gpuMetrics.ts";
 import { jobFamilies } from "./jobMetrics.ts";
 import { LISTEN_ADDRESS, parseListenAddress } from "./listenAddress.ts";
 import { startWebServer, type WebOptions, type WebServer } from "./server.ts";
@@ -42,7 +43,8 @@ export function openWeb(
         if (intervalMs < FREQUENT_SCRAPE_MS) running.keepFresh(2 * intervalMs);
         return [
           ...metrics.families(running.status(), running.jobs()),
-          ...jobFamilies(running.uses(), maxJobs),
+          ...jobFamilies(running.uses(), running.endedUses(), maxJobs),
+          ...gpuFamilies(running.devices()),
         ];
       },
     },

@@ -61,7 +61,9 @@ limitsTest("metrics count the jobs that a watch observes, and those that have en
     /^ffrtmp_jobs_ended_total\{mode="run",outcome="(killed|unknown)",evidence="[\w-]+"\} 1$/m,
   );
   expect(await text()).not.toContain("ffrtmp_jobs{");
-  expect(await text()).not.toContain('job_id="live"');
+  // Its counters stay for the next scrapes.
+  expect(await text()).not.toContain('ffrtmp_job_processes{job_id="live"}');
+  expect(await text()).toContain('ffrtmp_job_oom_kills_total{job_id="live"}');
 });
 
 promtoolTest("promtool accepts the metrics, in both formats", async () => {

@@ -1,4 +1,3 @@
-import type { DeviceSource } from "../../metrics/sampler.ts";
 import { reapChild } from "../../sys/childWait.ts";
 import { closeFd } from "../../sys/descriptor.ts";
 import type { DeviceReading } from "../../sys/nvml.ts";
@@ -12,10 +11,12 @@ const MAX_REQUEST_BYTES = 32 * 1024;
 const MAX_FORGOTTEN = 500;
 /** After this time without an answer, the answer before says nothing about now. */
 const MAX_WAIT_MS = 5000;
+/** A meter that has nothing to do for this long gives back its memory: starting again takes CPU time. */
+const REST_AFTER_MS = 30_000;
 const EAGAIN = 11;
 
 /** The answers of a meter. Without one there are none. */
-export interface Meter extends DeviceSource {
+export interface Meter {
   /** Absent where there is no meter. */
   readonly pid: number | undefined;
   /** Asks for a reading of a job, which is there a moment later. */
@@ -23,6 +24,8 @@ export interface Meter extends DeviceSource {
   forget(key: string): void;
   /** Returns the answer to the last question about a job; `undefined`: there is none, or the next one is late. */
   readingOf(key: string): MeterReading | undefined;
+  /** Returns the machine's NVIDIA devices; `undefined` without a driver, without jobs, or where the answer is late. */
+  devices(): readonly DeviceReading[] | undefined;
   stop(): void;
 }
 
@@ -31,9 +34,8 @@ export const NO_METER: Meter = {
   ask() {},
   forget() {},
   readingOf: () => undefined,
+  devices: () => undefined,
   stop() {},
-  request() {},
-  latest: () => undefined,
 };
 
 /**
@@ -57,6 +59,8 @@ export class MeterClient implements Meter {
   #unsent: Uint8Array | undefined;
   #isAsked = false;
   #isScheduled = false;
+  #restTimer: ReturnType<typeof setTimeout> | undefined;
+  #mustRest = false;
   #hasEnded = false;
 
   /** `onEnd`: the meter has ended, and this process has not told it to. */
@@ -87,17 +91,16 @@ export class MeterClient implements Meter {
     if (!this.#known.delete(key)) return;
     this.#forgotten.push(key);
     this.#schedule();
+    clearTimeout(this.#restTimer);
+    if (this.#known.size === 0) this.#restTimer = setTimeout(() => this.#rest(), REST_AFTER_MS).unref();
   }
 
   readingOf(key: string): MeterReading | undefined {
     return this.#isLate(key) ? undefined : this.#readings.get(key);
   }
 
-  request(): void {
-    // Each answer has the devices.
-  }
-
-  latest(): readonly DeviceReading[] | undefined {
+  devices(): readonly DeviceReading[] | undefined {
+    if (this.#known.size === 0) return undefined;
     // The job that has waited longest is the first one.
     const [oldest] = this.#askedMs.keys();
     return oldest !== undefined && this.#isLate(oldest) ? undefined : this.#devices;
@@ -107,7 +110,14 @@ export class MeterClient implements Meter {
   stop(): void {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
+    clearTimeout(this.#restTimer);
     closeFd(this.#process.requestFd);
+  }
+
+  /** Without a job, the meter gives back its memory. */
+  #rest(): void {
+    this.#mustRest = this.#known.size === 0;
+    this.#send();
   }
 
   #isLate(key: string): boolean {
@@ -127,7 +137,7 @@ export class MeterClient implements Meter {
   #send(): void {
     if (this.#hasEnded) return;
     if (this.#unsent === undefined) {
-      if (this.#isAsked || this.#wanted.size + this.#forgotten.length === 0) return;
+      if (this.#isAsked || !this.#hasRequest()) return;
       this.#isAsked = true;
       this.#unsent = new TextEncoder().encode(`${JSON.stringify(this.#takeRequest())}\n`);
     }
@@ -148,7 +158,13 @@ export class MeterClient implements Meter {
       jobs.push(subject);
       this.#wanted.delete(key);
     }
-    return { jobs, forgotten: this.#forgotten.splice(0, MAX_FORGOTTEN) };
+    const isLast = this.#mustRest && this.#known.size === 0;
+    this.#mustRest = false;
+    return { jobs, forgotten: this.#forgotten.splice(0, MAX_FORGOTTEN), isLast };
+  }
+
+  #hasRequest(): boolean {
+    return this.#mustRest || this.#wanted.size + this.#forgotten.length > 0;
   }
 
   async #readAnswers(): Promise<void> {

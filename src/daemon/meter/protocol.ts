@@ -16,6 +16,8 @@ export interface MeterRequest {
   readonly jobs: readonly MeterSubject[];
   /** Jobs that are not measured any more. */
   readonly forgotten: readonly string[];
+  /** There is no job for now: the meter starts again, and answers after that. */
+  readonly isLast?: boolean;
 }
 
 /** What only the meter reads of a job. */

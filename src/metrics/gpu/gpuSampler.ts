@@ -6,6 +6,7 @@ export type FromGpuWorker = { devices: DeviceReading[] } | { error: string } | {
 const INTERVAL_MS = 2000;
 /** An older reading is not shown: the driver may have stopped to answer. */
 const MAX_AGE_MS = 3 * INTERVAL_MS;
+const LATE_MS = 200;
 const MAX_ERRORS = 3;
 
 /** In the single-file executable, module paths are relative to the common root of its entry points, src/. */
@@ -22,6 +23,7 @@ export class GpuSampler {
   #worker: Worker | undefined;
   #isOff = false;
   #isAsked = false;
+  #answered: (() => void) | undefined;
   #errors = 0;
   #askedAtMs = Number.NEGATIVE_INFINITY;
   #reading: { devices: readonly DeviceReading[]; atMs: number } | undefined;
@@ -30,15 +32,21 @@ export class GpuSampler {
     this.#warn = warn;
   }
 
-  /** Asks for a new reading, unless one was asked for less than 2 s ago or is still under way. */
-  request(): void {
+  /**
+   * Asks for a new reading, unless one was asked for less than 2 s ago or is still under way. Resolves when it is there, or
+   * late: a driver in trouble may never answer.
+   */
+  async request(): Promise<void> {
     const now = performance.now();
     if (this.#isOff || this.#isAsked || now - this.#askedAtMs < INTERVAL_MS) return;
     this.#worker ??= this.#start();
     if (this.#worker === undefined) return;
     this.#isAsked = true;
     this.#askedAtMs = now;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#answered = resolve;
     this.#worker.postMessage(null);
+    await Promise.race([promise, Bun.sleep(LATE_MS)]);
   }
 
   /** Returns the devices as they were read last; `undefined` without a driver or a reading of the last seconds. */
@@ -61,6 +69,7 @@ export class GpuSampler {
 
   #receive(answer: FromGpuWorker): void {
     this.#isAsked = false;
+    this.#answered?.();
     if ("devices" in answer) {
       this.#errors = 0;
       this.#reading = { devices: answer.devices, atMs: performance.now() };

@@ -37,6 +37,9 @@ export interface JobMedia {
   readonly source: MediaSource;
   /** Media time that the job has processed. */
   readonly mediaSeconds: number | null;
+  /** Video frames that ffmpeg has put out, and that it has dropped, where it reports them. */
+  readonly frames: number | null;
+  readonly droppedFrames: number | null;
   /** Media time of the whole. `null` where there is no end, too. */
   readonly lengthSeconds: number | null;
   /** 0 to 99: the rest is the end of the process. */
@@ -52,6 +55,8 @@ export interface JobMedia {
 export const NO_MEDIA: JobMedia = {
   source: "none",
   mediaSeconds: null,
+  frames: null,
+  droppedFrames: null,
   lengthSeconds: null,
   percent: null,
   isEstimate: false,
@@ -71,6 +76,8 @@ interface Reading {
   /** Media time for the speed, from any zero. */
   readonly seconds: number | null;
   readonly mediaSeconds: number | null;
+  readonly frames?: number | undefined;
+  readonly droppedFrames?: number | undefined;
   readonly atBootMs: number;
   readonly lengthSeconds: number | null;
   readonly percent: number | null;
@@ -155,6 +162,8 @@ export class MediaReader {
     return {
       source: own.source.kind,
       mediaSeconds,
+      frames: reading.frames ?? null,
+      droppedFrames: reading.droppedFrames ?? null,
       lengthSeconds,
       percent: reading.percent === null ? null : Math.min(MAX_PERCENT, reading.percent),
       isEstimate,
@@ -197,10 +206,12 @@ export class MediaReader {
 
   #readReport(own: Known, source: Source, file: FileText, report: Report): Reading {
     const lengthSeconds = report.lengthSeconds ?? this.#lengths.lengthOf(source) ?? null;
-    const { mediaSeconds, isAtEnd } = report;
+    const { mediaSeconds, frames, droppedFrames, isAtEnd } = report;
     return {
       seconds: mediaSeconds,
       mediaSeconds,
+      frames,
+      droppedFrames,
       atBootMs: this.#timeOf(own, this.#bootTimeOf(file), MIN_REPORT_INTERVAL_MS),
       lengthSeconds,
       percent: lengthSeconds ? Math.min(100, (100 * mediaSeconds) / lengthSeconds) : null,

@@ -7,6 +7,9 @@ import { evenTimes, type MapPoint, TimeMap, unevenTimes } from "./timeMap.ts";
 const EVEN_POINTS = 16;
 const FURTHER_POINTS = 14;
 const TIMEOUT_MS = 3000;
+/** After the kernel or the runtime should have ended it, it is left alone. */
+const LATE_MS = 500;
+const MAX_ABANDONED = 2;
 const NICE = 19;
 
 /** The user whose rights a probe has. */
@@ -73,10 +76,14 @@ async function runProbe(
   { uid, gid }: User,
   args: readonly string[],
 ): Promise<unknown> {
-  const isRoot = process.geteuid?.() === 0;
+  if (abandoned.size >= MAX_ABANDONED) return undefined;
+  // Where this process is that user already, a sandbox may not allow it to become it.
+  const isOther = process.geteuid?.() === 0 && (uid !== 0 || gid !== process.getegid?.());
   try {
     const child = Bun.spawn({
       cmd: [
+        // The kernel ends what uses more CPU time than that, also where this process may send no signal.
+        ...["/bin/sh", "-c", `ulimit -t ${TIMEOUT_MS / 1000}; exec "$0" "$@"`],
         ...[executable, "-v", "quiet", "-protocol_whitelist", "file", "-of", "json", ...args],
         // By its descriptor, as the file may have no path here, or another one.
         ...["-i", "file:/proc/self/fd/0"],
@@ -86,15 +93,27 @@ async function runProbe(
       stdio: [descriptor, "pipe", "ignore"],
       timeout: TIMEOUT_MS,
       killSignal: "SIGKILL",
-      ...(isRoot ? { uid, gid } : {}),
+      ...(isOther ? { uid, gid } : {}),
     });
     lowerPriority(child.pid);
-    const text = await new Response(child.stdout).text();
-    return (await child.exited) === 0 ? JSON.parse(text) : undefined;
+    const answer = Promise.all([new Response(child.stdout).text(), child.exited]);
+    const late = Bun.sleep(TIMEOUT_MS + LATE_MS).then(() => undefined);
+    const [text, exitCode] = (await Promise.race([answer, late])) ?? [];
+    if (text === undefined) abandon(child);
+    return exitCode === 0 && text !== undefined ? JSON.parse(text) : undefined;
   } catch {
     // It may not be executed by this user, or printed half of its answer.
     return undefined;
   }
+}
+
+/** The processes that did not end in time, as where a disk does not answer. */
+const abandoned = new Set<Bun.Subprocess>();
+
+function abandon(child: Bun.Subprocess): void {
+  abandoned.add(child);
+  child.unref();
+  void child.exited.then(() => abandoned.delete(child));
 }
 
 function lowerPriority(pid: number): void {

@@ -2,13 +2,19 @@ import { expect, test } from "bun:test";
 import { addedSeconds, parseConcatList, parseLog, parsePlaylist, parseProgress } from "./reports.ts";
 
 const block = (time: string, state = "continue") =>
-  `frame=250\nfps=25.0\nout_time_us=10000000\nout_time=${time}\nspeed=1.01x\nprogress=${state}\n`;
+  `frame=250\nfps=25.0\nout_time_us=10000000\nout_time=${time}\ndrop_frames=3\nspeed=1.01x\nprogress=${state}\n`;
 
 test("the last complete block of -progress counts", () => {
+  const frames = { frames: 250, droppedFrames: 3 };
   const text = `${block("00:00:10.000000")}${block("00:00:10.500000")}frame=275\nout_time=00:00:11.000000\n`;
-  expect(parseProgress(text)).toEqual({ mediaSeconds: 10.5, isAtEnd: false });
-  expect(parseProgress(text.slice(30))).toEqual({ mediaSeconds: 10.5, isAtEnd: false });
-  expect(parseProgress(block("00:00:12.000000", "end"))).toEqual({ mediaSeconds: 12, isAtEnd: true });
+  expect(parseProgress(text)).toEqual({ mediaSeconds: 10.5, isAtEnd: false, ...frames });
+  expect(parseProgress(text.slice(30))).toEqual({ mediaSeconds: 10.5, isAtEnd: false, ...frames });
+  expect(parseProgress(block("00:00:12.000000", "end"))).toEqual({
+    mediaSeconds: 12,
+    isAtEnd: true,
+    ...frames,
+  });
+  expect(parseProgress("out_time=00:00:01.000000\nprogress=continue\n")?.frames).toBeUndefined();
 });
 
 test("a block without a time has none, not that of the block before", () => {

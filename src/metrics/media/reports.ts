@@ -6,6 +6,9 @@ export interface Report {
   readonly mediaSeconds: number;
   /** It says that it has finished. */
   readonly isAtEnd: boolean;
+  /** Video frames that it has put out, and that it has dropped: of ffmpeg. */
+  readonly frames?: number | undefined;
+  readonly droppedFrames?: number | undefined;
   /** The length of the whole, where the program says it. */
   readonly lengthSeconds?: number;
 }
@@ -13,6 +16,8 @@ export interface Report {
 // frame=250
 // …
 // out_time=00:00:10.000000      ← N/A before the first packet
+// dup_frames=0
+// drop_frames=3
 // speed=1.01x
 // progress=continue             ← ends a block: fftools/ffmpeg.c, print_report()
 /** Returns the last complete block of a file of `-progress`. */
@@ -24,7 +29,17 @@ export function parseProgress(text: string): Report | undefined {
   const mediaSeconds = time && parseTime(time[1] as string);
   // The last block may have no time: then an earlier time is not of now.
   if (mediaSeconds === undefined || block.slice(time?.index).includes("progress=")) return undefined;
-  return { mediaSeconds: Math.max(0, mediaSeconds), isAtEnd: text.startsWith("progress=end", end) };
+  // Without a stream of video there is no `frame=`.
+  const countOf = (name: string) => {
+    const digits = lastMatch(block, new RegExp(`^${name}= *(\\d+)$`, "gm"))?.[1];
+    return digits === undefined ? undefined : Number(digits);
+  };
+  const frames = countOf("frame");
+  return {
+    mediaSeconds: Math.max(0, mediaSeconds),
+    isAtEnd: text.startsWith("progress=end", end),
+    ...(frames === undefined ? {} : { frames, droppedFrames: countOf("drop_frames") }),
+  };
 }
 
 // frame=  250 fps= 25 q=28.0 size=     512kB time=00:00:10.00 bitrate= 419.4kbits/s speed=1.01x    \r

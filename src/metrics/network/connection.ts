@@ -13,6 +13,8 @@ export interface ConnectionReading extends Pick<ConnectionState, "sendQueueBytes
   readonly isFirst: boolean;
   /** The send queue in seconds at the rate at which the program writes. */
   readonly backlogSeconds: number | null;
+  /** The time in which the receiver's window held the sending back, as `increase`. */
+  readonly windowLimitedUsec: number | null;
   /** The part of the time since the reading before in which the receiver's window held the sending back, 0 to 100. */
   readonly windowLimitedPercent: number | null;
 }
@@ -49,6 +51,7 @@ export class Connection {
         received: increase(state.receivedBytes, last?.state.receivedBytes),
         retransmitted: increase(state.retransmittedBytes, last?.state.retransmittedBytes),
       },
+      windowLimitedUsec: increase(windowLimitedUsec, last?.state.windowLimitedUsec),
       isFirst: last === undefined,
       backlogSeconds: this.#written.secondsOf(state.sendQueueBytes),
       // The kernel counts in jiffies, of up to 10 ms.

@@ -34,6 +34,8 @@ export interface JobNetwork {
   readonly sendBacklogSeconds: number | null;
   /** Bytes that have arrived and that the job has not read. */
   readonly receiveBacklogBytes: number;
+  /** The time in which receivers' windows held the sending back, of all connections that were seen together. */
+  readonly windowLimitedUsec: number | null;
   /** The part of the time in which a receiver's window held the sending back, 0 to 100; of the connection with the most. */
   readonly windowLimitedPercent: number | null;
   /** Since the reading before. */
@@ -63,6 +65,7 @@ class Known {
   /** The namespace that this job has alone, and a process in it. */
   alone: { namespace: string; pid: number } | undefined;
   totals: ByteCounts = { sent: 0, received: 0, retransmitted: 0 };
+  windowLimitedUsec: number | null = 0;
   devices: DeviceBytes | null = null;
   readAtMs: number | undefined;
 
@@ -173,6 +176,10 @@ export class NetworkReader {
     }
     for (const kind of ["sent", "received", "retransmitted"] as const)
       own.totals[kind] = add([own.totals[kind], ...readings.map(({ increase }) => increase[kind])]);
+    own.windowLimitedUsec = add([
+      own.windowLimitedUsec,
+      ...readings.map(({ windowLimitedUsec }) => windowLimitedUsec),
+    ]);
     const { alone, devices: earlier, readAtMs } = own;
     const isStillThere = alone && networkNamespaceOf(this.#host, alone.pid) === alone.namespace;
     const devices = (isStillThere && readDevices(this.#host, alone.pid)) || null;
@@ -192,6 +199,7 @@ export class NetworkReader {
       sendBacklogBytes: add(readings.map(({ sendQueueBytes }) => sendQueueBytes)) ?? 0,
       sendBacklogSeconds: largest(readings.map(({ backlogSeconds }) => backlogSeconds)),
       receiveBacklogBytes: add(readings.map(({ receiveQueueBytes }) => receiveQueueBytes)) ?? 0,
+      windowLimitedUsec: own.windowLimitedUsec,
       windowLimitedPercent: largest(known.map(({ windowLimitedPercent }) => windowLimitedPercent)),
       rates:
         elapsedMs <= 0

@@ -25,7 +25,7 @@ export function placeOf(
 }
 
 /** Returns the share of a job in the shares of a tree. A job whose threads did not run divides nothing: it is unknown. */
-export function shareOf(shares: ReadonlyMap<string, number>, { name, path }: JobInTree): number | null {
+function shareOf(shares: ReadonlyMap<string, number>, { name, path }: JobInTree): number | null {
   return (shares.get(path) ?? shares.get(name)) || null;
 }
 
