@@ -221,6 +221,10 @@ export class WatchDaemon {
       status: () => ({ ok: true, status: this.status() }),
       observe: (request, peer) => this.#observeForPeer(request, peer),
       recorded: ({ job }) => this.#tracker.reportRecorded(String(job)),
+      shares: () => ({
+        ok: true,
+        shares: Object.fromEntries(this.uses().map((use) => [use.job.key, use.shares])),
+      }),
       usage: ({ job }) => ({ ok: true, rings: this.#tracker.usageOf(String(job)) }),
     });
     if (socket instanceof ControlSocket) this.#controlSocket = socket;

@@ -8,12 +8,14 @@ const INTERVAL_MS = 9_500;
 /** Reports the jobs that need more than they are sure of, each once. */
 export class Shortfalls {
   readonly #bus: DaemonEvents;
+  readonly #intervalMs: number;
   readonly #alarm = new ShortfallAlarm();
   /** When each job was judged last, by `performance.now()`. */
   readonly #judgedMs = new Map<string, number>();
 
-  constructor(bus: DaemonEvents) {
+  constructor(bus: DaemonEvents, intervalMs = INTERVAL_MS) {
     this.#bus = bus;
+    this.#intervalMs = intervalMs;
     bus.subscribe((event) => {
       if (event.kind === "job-ended") this.#forget(event.job.key);
     });
@@ -28,7 +30,7 @@ export class Shortfalls {
   judge({ job, shares }: JobUse): void {
     const nowMs = performance.now();
     if (shares === null || job.state !== "running") return;
-    if (nowMs - (this.#judgedMs.get(job.key) ?? Number.NEGATIVE_INFINITY) < INTERVAL_MS) return;
+    if (nowMs - (this.#judgedMs.get(job.key) ?? Number.NEGATIVE_INFINITY) < this.#intervalMs) return;
     this.#judgedMs.set(job.key, nowMs);
     const shortfall = shortfallOf(job, shares);
     const isNew = this.#alarm.judge(job.key, shortfall !== undefined);

@@ -44,9 +44,7 @@ limitsTest("capacity says what it does not know, and what would help, and exits 
   const { code, stdout } = await sandbox().run(["capacity"]);
   expect(code).toBe(0);
   expect(stdout).toMatch(/^It is not known how many more streams fit\.\n/);
-  expect(stdout).toMatch(
-    /^not known +live is not measured: let ffrtmp watch observe it for 4 minutes$/m,
-  );
+  expect(stdout).toMatch(/^not known +live is not measured: let ffrtmp watch observe it for 4 minutes$/m);
   expect(await capacity()).toMatchObject({ fits: null, binding: null, bounds: [], streams: ["live"] });
 });
 

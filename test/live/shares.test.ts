@@ -1,7 +1,10 @@
 import { expect } from "bun:test";
 import { loadavg } from "node:os";
+import { askDaemon } from "../../src/daemon/askDaemon.ts";
+import { locateState } from "../../src/ledger/location.ts";
 import { countCpus } from "../support/realCgroups.ts";
-import { eventually, lacksLimits, testIf, useSandbox } from "../support/sandbox.ts";
+import { eventually, lacksLimits, testIf, until, useSandbox } from "../support/sandbox.ts";
+import { startDaemon } from "../support/watchDaemon.ts";
 
 const sandbox = useSandbox();
 
@@ -9,6 +12,7 @@ const sandbox = useSandbox();
 const MAX_LOAD_PER_CPU = 10;
 const load = (loadavg()[0] as number) / countCpus();
 const crowded = load > MAX_LOAD_PER_CPU ? `needs less load than ${load.toFixed(1)} for each CPU` : undefined;
+const limitsTest = testIf(lacksLimits());
 const fightTest = testIf(lacksLimits() ?? crowded);
 
 /** A busy loop for each CPU, so that the job could use the whole machine. */
@@ -46,6 +50,29 @@ fightTest("three jobs that fight for all CPUs get what they were sure of, in pro
     expect(sure_cores).toBeGreaterThan(0);
     expect(sure_cores).toBeLessThanOrEqual((countCpus() * weight) / sum + 0.01);
   }
+});
+
+limitsTest("watch knows the share of a job, and stats shows it", async () => {
+  await startDaemon(sandbox());
+  const start = async (id: string): Promise<void> => {
+    const { code } = await sandbox().run(["run", "-d", "--job-id", id, "--", "sh", "-c", LOOPS]);
+    expect(code).toBe(0);
+    sandbox().adopt(await sandbox().pidOf(id));
+  };
+  const ask = async (): Promise<{ sureCores: number | null }[]> => {
+    const answer = await askDaemon(locateState(sandbox().state, {}), { request: "shares" });
+    return typeof answer === "object" && answer.ok ? Object.values(answer["shares"] as object) : [];
+  };
+  await start("first");
+  await until("the daemon has read the first job", async () => (await ask()).length === 1);
+  // What competes is known between two readings, and a new job is read at once.
+  await Bun.sleep(1000);
+  await start("second");
+  await until("a job has a share", async () => (await ask()).some(({ sureCores }) => (sureCores ?? 0) > 0));
+  const { stdout } = await sandbox().run(["stats", "--once"]);
+  const [heading, ...rows] = stdout.split("\n");
+  expect(heading).toMatch(/ SURE +NEED /);
+  expect(rows.filter((row) => /^(first|second) .* \d\.\d\d +-/.test(row)).length).toBe(2);
 });
 
 /** Returns a function that reads the next line of JSON. */

@@ -7,6 +7,7 @@ import { type JobUse, JobUseReader } from "../../metrics/jobUse.ts";
 import { shortfallOf, shortfallText } from "../../metrics/shares/shortfall.ts";
 import { type TenantTotal, tenantTotals } from "../../metrics/tenants.ts";
 import type { DeviceReading } from "../../sys/nvml.ts";
+import { DaemonShares } from "../daemonShares.ts";
 import { findRunningJobs } from "../findJobs.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
 import { explainNoneOpen } from "../output/emptyState.ts";
@@ -52,6 +53,7 @@ export async function stats(names: string[], flags: StatsFlags): Promise<number>
   const print = flags.json ? printLines : isLive ? livePrinter(flags) : tablePrinter(flags);
   const intervalMs = flags.interval ?? DEFAULT_INTERVAL_MS;
   const reader = new JobUseReader(context, { probes: flags.probe !== false });
+  const shares = new DaemonShares(context);
   const first = listJobs();
   if (first.length === 0) explainNoneOpen(context);
   await reader.measure(first);
@@ -62,7 +64,7 @@ export async function stats(names: string[], flags: StatsFlags): Promise<number>
     const jobs = listJobs();
     // The last table stays.
     if (isRepeated && names.length > 0 && jobs.length === 0) break;
-    const uses = await reader.measure(jobs);
+    const uses = await shares.complete(await reader.measure(jobs));
     if (flags.sort) uses.sort(compareJobs(context, flags.sort));
     // The total of a tenant is that of all its jobs.
     const machine = names.length === 0 ? { totals: tenantTotals(uses), devices: reader.devices() } : {};
