@@ -12,6 +12,7 @@ import { placement } from "./placement.ts";
 import { policy } from "./policy.ts";
 import { reload } from "./reload.ts";
 import { scan } from "./scan.ts";
+import { shares } from "./shares.ts";
 import { soak } from "./soak.ts";
 import { storm } from "./storm.ts";
 
@@ -27,6 +28,7 @@ const BENCHMARKS: Record<string, Benchmark> = {
   policy,
   reload,
   placement,
+  shares,
   endurance,
   soak,
 };
