@@ -3,7 +3,7 @@ import { Refusal } from "../../jobs/errors.ts";
 import { isOpen, type Job, type OpenJob } from "../../jobs/model/job.ts";
 import { jobCgroupOf } from "../../jobs/placement/jobCgroup.ts";
 import { capacityJson } from "../../json/capacity.ts";
-import { readCpuShare } from "../../linux/cgroup/cpuShare.ts";
+import { readCpuShare } from "../../linux/cgroup/cpuDivision.ts";
 import { tenantCgroupOf } from "../../linux/cgroup/jobCgroup.ts";
 import { isAlive } from "../../linux/proc/identity.ts";
 import { bindingOf, type Capacity } from "../../metrics/capacity/answer.ts";

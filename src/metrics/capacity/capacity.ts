@@ -62,9 +62,8 @@ export function weightsBound(
       names.every((name) => isEnough(name, candidate.needCores))
     );
   };
-  // More streams never leave more for one: the first number that does not fit ends the search.
+  // More streams never leave more for one, so that the numbers which fit end somewhere.
   let [fits, tooMany] = [0, most + 1];
-  if (!fit(0)) tooMany = 0;
   while (tooMany - fits > 1) {
     const middle = Math.floor((fits + tooMany) / 2);
     if (fit(middle)) fits = middle;

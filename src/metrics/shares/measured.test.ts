@@ -1,5 +1,5 @@
 import { describe, expect, it } from "bun:test";
-import { IDLE_WEIGHT } from "../../linux/cgroup/cpuShare.ts";
+import { IDLE_WEIGHT } from "../../linux/cgroup/cpuDivision.ts";
 import { type ShareGroup, sharesOf } from "./model.ts";
 
 /**

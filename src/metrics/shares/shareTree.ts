@@ -1,4 +1,4 @@
-import { countCpus } from "../../linux/cgroup/cpuShare.ts";
+import { countCpus } from "../../linux/cgroup/cpuDivision.ts";
 import { directoryOf, type Hierarchy, readMembership } from "../../linux/cgroup/hierarchies.ts";
 import type { Host } from "../../linux/host.ts";
 import { isOutsideInitialNamespace } from "../../linux/proc/namespaces.ts";

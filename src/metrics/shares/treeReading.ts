@@ -1,4 +1,4 @@
-import { countCpus, IDLE_WEIGHT, readCpuShare } from "../../linux/cgroup/cpuShare.ts";
+import { countCpus, IDLE_WEIGHT, readCpuShare } from "../../linux/cgroup/cpuDivision.ts";
 import type { Hierarchy } from "../../linux/cgroup/hierarchies.ts";
 import type { Host } from "../../linux/host.ts";
 import {
