@@ -2,6 +2,7 @@ import { askDaemon } from "../daemon/askDaemon.ts";
 import type { Context } from "../jobs/context.ts";
 import type { JobUse } from "../metrics/jobUse.ts";
 import type { JobShares } from "../metrics/shares/jobShares.ts";
+import { MAX_EXACT_SECONDS, type Need } from "../metrics/shares/need.ts";
 
 type SharesByKey = Partial<Record<string, JobShares | null>>;
 
@@ -28,7 +29,10 @@ export class DaemonShares {
       const known = this.#shares[use.job.key];
       if (!known || use.shares === null) return use;
       const { sureCores, need } = use.shares;
-      return { ...use, shares: { sureCores: known.sureCores ?? sureCores, need: known.need ?? need } };
+      return {
+        ...use,
+        shares: { sureCores: known.sureCores ?? sureCores, need: betterOf(known.need, need) },
+      };
     });
   }
 
@@ -39,4 +43,10 @@ export class DaemonShares {
     const answer = await askDaemon(this.#context.state, { request: "shares" }, ANSWER_TIMEOUT_MS);
     this.#shares = typeof answer === "string" || !answer.ok ? {} : ((answer["shares"] ?? {}) as SharesByKey);
   }
+}
+
+/** The daemon has seen a job for longer, and here it may have been measured more often. */
+function betterOf(known: Need | null, own: Need | null): Need | null {
+  if (known === null || own === null) return known ?? own;
+  return own.sampleSeconds <= MAX_EXACT_SECONDS && known.sampleSeconds > MAX_EXACT_SECONDS ? own : known;
 }
