@@ -9,7 +9,7 @@ import { recordExit } from "../src/jobs/exit/recordExit.ts";
 import type { RunningJob } from "../src/jobs/model/job.ts";
 import { Ledger } from "../src/ledger/ledger.ts";
 import { locateState } from "../src/ledger/location.ts";
-import { UNKNOWN_COUNTERS, UNKNOWN_DETAILS } from "../src/limits/counters.ts";
+import { UNKNOWN_COUNTERS } from "../src/limits/counters.ts";
 import { realHost } from "../src/linux/host.ts";
 import { JobHistory } from "../src/metrics/history/jobHistory.ts";
 import { closeFd } from "../src/sys/descriptor.ts";
@@ -159,9 +159,11 @@ function measureHistories(): { memoryMb: number; storedBytes: number } {
       counters[name] = (counters[name] ?? 0) + ((n * 7919 * (index + 1)) % 9_999_991);
     for (const history of histories) {
       history.record({
-        ...{ atBootMs, counters: { ...counters }, processCount: 1 + (n % 3), tenantCounters: new Map() },
-        memory: { bytes: 1e8 + ((n * 7919) % 1e6), source: "cgroup", chargedBytes: 1e8, rssBytes: 1e8 },
-        details: { ...UNKNOWN_DETAILS, atBootMs, pids: [], rssBytes: null },
+        now: { atBootMs, counters: { ...counters } },
+        processCount: 1 + (n % 3),
+        memory: { bytes: 1e8 + ((n * 7919) % 1e6) },
+        network: { bytes: { sent: n * 1e6, received: n }, sendBacklogSeconds: 1 / (1 + (n % 9)) },
+        media: { mediaSeconds: 10 * n + (n % 7) / 1000, speed: { factor: 1 + (n % 7) / 100 } },
       });
     }
   }

@@ -48,6 +48,7 @@ export function commonFiles(release: Release, layout: Layout, executable: string
     [join(layout.shared, "ffrtmp.rules.yml"), "packaging/prometheus/ffrtmp.rules.yml"],
     // Of no effect until the operator copies it: see docs/operating.md.
     [join(layout.shared, "exec-filter.conf"), "packaging/systemd-drop-ins/exec-filter.conf"],
+    [join(layout.shared, "metering.conf"), "packaging/systemd-drop-ins/metering.conf"],
     [join(layout.documents, "policy.md"), "docs/policy.md"],
     [join(layout.documents, "operating.md"), "docs/operating.md"],
     [join(layout.bash, "ffrtmp"), Buffer.from(bashCompletion(program))],

@@ -38,9 +38,11 @@ export function buildTarball(
     );
     tree.set(join(LAYOUT.units, unit), Buffer.from(text));
   }
-  const dropIn = join(LAYOUT.shared, "exec-filter.conf");
-  const ofPackage = readText("packaging/systemd-drop-ins/exec-filter.conf");
-  tree.set(dropIn, Buffer.from(ofPackage.replaceAll("/usr/share/", "/usr/local/share/")));
+  for (const dropIn of ["exec-filter.conf", "metering.conf"]) {
+    const ofPackage = readText(join("packaging/systemd-drop-ins", dropIn));
+    const text = ofPackage.replaceAll("/usr/share/", "/usr/local/share/");
+    tree.set(join(LAYOUT.shared, dropIn), Buffer.from(text));
+  }
   for (const document of ["README.md", "CHANGELOG.md", "docs/packages.md", "packaging/policy.yaml"])
     tree.set(join(LAYOUT.documents, document.slice(document.lastIndexOf("/") + 1)), document);
   writeTree(tree, join(stage, name), release);

@@ -294,7 +294,8 @@ export class UsageHistories {
   #read(observed: Observed): void {
     observed.readMs = performance.now();
     observed.sample = this.#sampler.sampleOne(observed.job);
-    observed.history.record(observed.sample.now);
+    const use = this.#useOf(observed);
+    if (use !== undefined) observed.history.record(use);
   }
 
   #save({ job, history }: Observed): void {

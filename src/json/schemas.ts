@@ -269,6 +269,13 @@ const usagePoint = z
     memory_max_bytes: bytes("the most"),
     process_count_min: count("the least number of its processes"),
     process_count_max: count("the greatest number"),
+    tcp_sent_bytes: bytes("bytes over TCP that were acknowledged, as watch knew at the end of the point"),
+    tcp_received_bytes: bytes("bytes over TCP that arrived"),
+    media_seconds: seconds("media time that was processed; divided by the time it is the speed"),
+    speed_min: described(z.number().nullable(), "the least speed over 15 s"),
+    speed_max: described(z.number().nullable(), "the greatest"),
+    send_backlog_min_seconds: seconds("the least backlog of the connection with the most"),
+    send_backlog_max_seconds: seconds("the greatest"),
   })
   .meta({
     id: "UsagePoint",

@@ -142,7 +142,7 @@ export function sumKnown(values: readonly (number | null)[]): number | null {
 }
 
 /** A counter that decreased was reset in between, as when its cgroup was replaced: the increase is unknown. */
-function increaseOf(before: number | null, now: number | null): number | null {
+export function increaseOf(before: number | null, now: number | null): number | null {
   return before === null || now === null || now < before ? null : now - before;
 }
 

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { runBpf } from "../../test/support/bpfInterpreter.ts";
-import { buildSignalFilter } from "./seccomp.ts";
+import { buildSignalFilter, type FilterOwner } from "./seccomp.ts";
 import { type SyscallArch, type SyscallName, syscallNumber } from "./syscallNumbers.ts";
 
 const OWN_PID = 4026;
@@ -17,13 +17,14 @@ function judge(
   nr: number,
   args: (number | bigint)[] = [],
   auditArch = AUDIT_ARCH[arch],
+  owner: FilterOwner = "observer",
 ): number {
   const data = new DataView(new ArrayBuffer(64));
   data.setUint32(0, nr, true);
   data.setUint32(4, auditArch, true);
   for (const [index, value] of args.entries())
     data.setBigUint64(16 + index * 8, BigInt.asUintN(64, BigInt(value)), true);
-  return runBpf(buildSignalFilter(arch, OWN_PID), (offset) => data.getUint32(offset, true));
+  return runBpf(buildSignalFilter(arch, OWN_PID, owner), (offset) => data.getUint32(offset, true));
 }
 
 /** Signalling calls, with functions that return their arguments for a signal to process 1. */
@@ -243,4 +244,26 @@ describe.each([
   test.skipIf(skipped)("can install the filter again", () => {
     expect(report.installedAgain).toEqual({ outcome: "applied" });
   });
+});
+
+describe("the filter of the meter", () => {
+  for (const arch of ["x86_64", "aarch64"] as const) {
+    const ofMeter = (call: SyscallName, args: (number | bigint)[] = []) =>
+      judge(arch, syscallNumber(call, arch), args, AUDIT_ARCH[arch], "meter");
+
+    test(`forbids what that of the daemon forbids, but setns and calls of drivers, on ${arch}`, () => {
+      for (const [call, args] of SIGNALLING) expect([call, ofMeter(call, args(9))]).toEqual([call, REFUSE]);
+      for (const call of FORBIDDEN)
+        expect([call, ofMeter(call)]).toEqual([call, call === "setns" ? ALLOW : REFUSE]);
+      for (const [call, index, , forbidden] of CONDITIONAL)
+        for (const value of forbidden)
+          expect([call, value, ofMeter(call, [...Array(index).fill(0), value])]).toEqual([
+            call,
+            value,
+            REFUSE,
+          ]);
+      // NV_ESC_CARD_INFO and NV_ESC_RM_CONTROL of NVIDIA's driver.
+      for (const command of [0xc900_46c8, 0xc020_462a]) expect(ofMeter("ioctl", [3, command])).toBe(ALLOW);
+    });
+  }
 });

@@ -188,18 +188,13 @@ function rulesFor(ownPid: number): Record<GivenUp, Rule[]> {
  */
 export type FilterOwner = "observer" | "meter";
 
-/** FIOSETOWN, SIOCSPGRP, TIOCSIG, TIOCNOTTY, TIOCSCTTY, TIOCSPGRP, TIOCSWINSZ, TIOCSTI, TIOCVHANGUP, TIOCLINUX. */
+/**
+ * FIOSETOWN, SIOCSPGRP, FIOASYNC, TIOCSIG, TIOCNOTTY, TIOCSCTTY, TIOCSPGRP, TIOCSWINSZ, TIOCSTI, TIOCVHANGUP, TIOCLINUX,
+ * KDSIGACCEPT, VT_SETMODE.
+ */
 const HARMFUL_IOCTLS = [
-  0x8901,
-  SIOCSPGRP,
-  0x4004_5436,
-  0x5422,
-  0x540e,
-  0x5410,
-  0x5414,
-  0x5412,
-  0x5437,
-  0x541c,
+  ...[0x8901, SIOCSPGRP, 0x5452, 0x4004_5436, 0x5422, 0x540e, 0x5410, 0x5414, 0x5412, 0x5437],
+  ...[0x541c, 0x4b4e, 0x5602],
 ];
 
 function rulesOf(owner: FilterOwner, ownPid: number): Rule[] {

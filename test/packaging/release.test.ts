@@ -145,6 +145,7 @@ releaseTest("the tarball can be extracted over /usr/local", () => {
     "share/ffrtmp/ffrtmp.rules.yml",
     "share/ffrtmp/policy.schema.json",
     "share/ffrtmp/exec-filter.conf",
+    "share/ffrtmp/metering.conf",
     "share/doc/ffrtmp/copyright",
   ])
     expect(paths).toContain(path);

@@ -7,6 +7,7 @@ import { lacksCommand, testIf } from "../support/sandbox.ts";
 
 const UNIT = join(import.meta.dir, "../../packaging/systemd/ffrtmp-watch.service");
 const DROP_IN = join(import.meta.dir, "../../packaging/systemd-drop-ins/exec-filter.conf");
+const METERING = join(import.meta.dir, "../../packaging/systemd-drop-ins/metering.conf");
 const analyzeTest = testIf(lacksCommand("systemd-analyze"));
 const MAX_EXPOSURE = 4.0;
 
@@ -118,4 +119,21 @@ test("the drop-in adds the rights to load the filter of execs, and nothing else"
   for (const { comment } of readSettings(DROP_IN)) expect(comment.length).toBeGreaterThan(40);
   // The daemon gives up again what the drop-in adds.
   for (const name of ["CAP_BPF", "CAP_PERFMON"]) expect(Object.keys(KEPT_CAPABILITIES)).not.toContain(name);
+});
+
+test("the drop-in for the meter adds rights that the daemon gives up again, and none to signal", () => {
+  const added = readSettings(METERING);
+  for (const { comment } of added) expect(comment.length).toBeGreaterThan(40);
+  const wordsOf = (setting: string) => added.find((each) => each.setting === setting)?.value.split(" ") ?? [];
+  const capabilities = wordsOf("CapabilityBoundingSet");
+  const ofDaemon = Object.keys(KEPT_CAPABILITIES);
+  expect(capabilities.filter((name) => ofDaemon.includes(name))).toEqual(["CAP_SYS_PTRACE"]);
+  expect(capabilities).not.toContain("CAP_KILL");
+  // Its own filter forbids all that the filter of the daemon forbids, but entering a namespace.
+  const [own, daemons] = [tryForbiddenCalls("meter"), tryForbiddenCalls()];
+  expect(Object.keys(daemons).filter((call) => !(call in own))).toEqual(["setns"]);
+  expect(wordsOf("RestrictNamespaces")).toEqual(["net"]);
+  const calls = wordsOf("SystemCallFilter");
+  expect(calls).toContain("setns");
+  expect(calls.filter((call) => call !== "setns" && call in daemons)).toEqual([]);
 });

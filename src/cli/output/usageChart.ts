@@ -20,6 +20,11 @@ interface Series {
 
 const rates = ({ counts, startMs, endMs }: Point) => ratesOf(counts, endMs - startMs);
 
+function perSecond({ counts, startMs, endMs }: Point, name: keyof Point["counts"]): number | null {
+  const count = counts[name];
+  return count === null ? null : (1000 * count) / (endMs - startMs);
+}
+
 const SERIES: Series[] = [
   {
     label: "cpu over time",
@@ -38,6 +43,20 @@ const SERIES: Series[] = [
   },
   { label: "read over time", valueAt: (point) => rates(point).readBytesPerSecond, text: rateText },
   { label: "written over time", valueAt: (point) => rates(point).writeBytesPerSecond, text: rateText },
+  { label: "sent over time", valueAt: (point) => perSecond(point, "tcpSentBytes"), text: rateText },
+  { label: "received over time", valueAt: (point) => perSecond(point, "tcpReceivedBytes"), text: rateText },
+  {
+    label: "speed over time",
+    // Media time per time, both in ms.
+    valueAt: ({ counts, startMs, endMs }) =>
+      counts.mediaMsec === null ? null : counts.mediaMsec / (endMs - startMs),
+    text: (speed) => `${speed.toFixed(2)}x`,
+  },
+  {
+    label: "backlog over time",
+    valueAt: ({ gauges }) => gauges.sendBacklogMs?.max ?? null,
+    text: (msec) => `${(msec / 1000).toFixed(1)} s`,
+  },
   {
     label: "cpu wait over time",
     valueAt: (point) => rates(point).pressure.cpuSomePercent,
@@ -112,6 +131,13 @@ export function usageHistoryJson(history: StoredHistory | undefined) {
       memory_max_bytes: gauges.memoryBytes?.max ?? null,
       process_count_min: gauges.processCount?.min ?? null,
       process_count_max: gauges.processCount?.max ?? null,
+      tcp_sent_bytes: counts.tcpSentBytes,
+      tcp_received_bytes: counts.tcpReceivedBytes,
+      media_seconds: thousandths(counts.mediaMsec),
+      speed_min: thousandths(gauges.speedPermille?.min),
+      speed_max: thousandths(gauges.speedPermille?.max),
+      send_backlog_min_seconds: thousandths(gauges.sendBacklogMs?.min),
+      send_backlog_max_seconds: thousandths(gauges.sendBacklogMs?.max),
     })),
   };
 }
@@ -119,4 +145,8 @@ export function usageHistoryJson(history: StoredHistory | undefined) {
 /** µs are kept: sums of points stay exact. */
 function seconds(usec: number | null): number | null {
   return usec === null ? null : usec / 1e6;
+}
+
+function thousandths(value: number | null | undefined): number | null {
+  return value === null || value === undefined ? null : value / 1000;
 }

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { load } from "../../../test/support/decisions.ts";
@@ -55,6 +55,24 @@ testIf(lacksKernelThreads())("a kernel thread is refused", () => {
 
 test("the process that asks is refused", () => {
   expectRefused(makeGovernor(), process.pid, "self", /it is this ffrtmp process$/);
+});
+
+test("what a process beside the daemon has started is no workload, unless it is named", async () => {
+  const shell = Bun.spawn(["sh", "-c", "sleep 1000 & wait"], { stdio: ["ignore", "ignore", "ignore"] });
+  try {
+    const children = () => readFileSync(`/proc/${shell.pid}/task/${shell.pid}/children`, "utf8").trim();
+    await until("the shell has a child", () => children() !== "");
+    const child = Number(children());
+    const context = makeGovernor();
+    const beside = { ...context, helpers: () => [undefined, shell.pid] };
+    expect(checkEligibility(context, child, "discovered")).toMatchObject({ eligible: true });
+    expect(checkEligibility(beside, child, "discovered")).toMatchObject({ eligible: false, code: "helper" });
+    expect(checkEligibility(beside, child, "explicit")).toMatchObject({ eligible: true });
+    process.kill(child, "SIGKILL");
+  } finally {
+    shell.kill("SIGKILL");
+    await shell.exited;
+  }
 });
 
 test("a process that runs the same executable is refused: it is an ffrtmp too", async () => {

@@ -36,7 +36,7 @@ export type IneligibleCode =
   | "ffrtmp"
   | "starting"
   | "governed"
-  | "hook"
+  | "helper"
   | "detached";
 
 /** A process that must not be governed. */
@@ -124,8 +124,8 @@ export function checkScreened(
     // The ledger knows the ffrtmp processes that an upgrade left running: their executable is another file than ours.
     if (runsOurFile(context, stat, slow) || ledger.isObserver({ bootId, pid, startTicks }))
       return ineligible(stat, "ffrtmp", "it is an ffrtmp process", NAME_WORKLOAD);
-    if (intent === "discovered" && isHook(context, stat, membership))
-      return ineligible(stat, "hook", "it was started by on_end of the policy", NAME_WORKLOAD);
+    if (intent === "discovered" && isOfDaemon(context, stat, membership))
+      return ineligible(stat, "helper", STARTED_BY_DAEMON, NAME_WORKLOAD);
     const governed = ofOwnJob(context, stat) ?? governedAs(stat, jobAround(context, membership));
     if (governed) return governed;
     if (intent === "discovered" && ledger.wasDetached({ bootId, pid, startTicks })) {
@@ -147,6 +147,8 @@ function runsOurFile({ host }: Context, stat: ProcStat, slow: SlowFacts): boolea
   return credentials !== "gone" && [0, process.geteuid?.()].includes(credentials.uid);
 }
 
+const STARTED_BY_DAEMON = "ffrtmp watch has started it, for on_end of the policy or to measure a job";
+
 /** A deeper tree of processes is taken for none of a helper: the cgroup of a hook shows it where there is one. */
 const MAX_HELPER_DEPTH = 16;
 
@@ -154,7 +156,11 @@ const MAX_HELPER_DEPTH = 16;
  * Returns whether the command of `on_end` started a process, which must not become a job, whose end would start the command
  * again; or the meter, whose ffprobe belongs to no workload. By its cgroup, or else by its ancestors.
  */
-function isHook({ host, hierarchies, helpers }: Context, stat: ProcStat, membership: Membership): boolean {
+function isOfDaemon(
+  { host, hierarchies, helpers }: Context,
+  stat: ProcStat,
+  membership: Membership,
+): boolean {
   for (const [key, cgroupPath] of membership) {
     if (!isHookPath(cgroupPath)) continue;
     const hierarchy = hierarchies.find((candidate) => candidate.key === key);

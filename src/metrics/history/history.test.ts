@@ -1,9 +1,17 @@
 import { describe, expect, it } from "bun:test";
 import fc from "fast-check";
+import { someJob } from "../../../test/support/jobs.ts";
+import { someUse } from "../../../test/support/samples.ts";
 import { UNKNOWN_COUNTERS } from "../../limits/counters.ts";
+import { NO_MEDIA } from "../media/mediaReader.ts";
 import { decodeHistory, encodeHistory, type StoredHistory } from "./encoding.ts";
+import { JobHistory } from "./jobHistory.ts";
 import { COUNTS, mergePoints, type Point, resample } from "./points.ts";
 import { Ring } from "./ring.ts";
+
+/** Two points as ffrtmp stored them before it knew the network and the media time. */
+const EARLIER =
+  "KLUv/WApAdUIAOIPMCFQiaoDE5quLBdrZxoEGSYxob4cRg4MLQj8yZ4wkJmZ3QfNWmuP+lqHJ0eUUovIFvm1Et0nB90fkO6RQfcGRPdIQfcF9bW636P7o0d9qe7XVaWEjF4w3PKPNcw3jVtaiwD8IoT8EtGhcC+PQMFYwC3cD8TjuQY3FNy63WN0vrXIpIQKtzxOsHbRII8QSqkwHIgOBT5uJjolj2gGWcsfZnGOfKOqu+1cQV4TA5KgkxIGtMYQMiFls/xJybgFPj7IhCYgUCLCzHQuiCgxJi20KMX36TYN0Tjdm6YkMAMIeVxvXQsKC1bibljwSEJqWcEzJaQKDtLUs0ABA4sBfoO/Dm334izQdl0+1h0bWmkIPSWNEU1VCw4DZA==";
 
 const amount = fc.option(fc.nat({ max: 2 ** 40 }), { nil: null });
 const counts = fc.record(Object.fromEntries(COUNTS.map((name) => [name, amount]))) as unknown as fc.Arbitrary<
@@ -13,7 +21,12 @@ const range = fc.option(
   fc.tuple(fc.nat(), fc.nat()).map(([a, b]) => ({ min: Math.min(a, b), max: Math.max(a, b) })),
   { nil: null },
 );
-const gauges = fc.record({ memoryBytes: range, processCount: range });
+const gauges = fc.record({
+  memoryBytes: range,
+  processCount: range,
+  speedPermille: range,
+  sendBacklogMs: range,
+});
 /** Points one after the other, of 0.5 to 30 s each. */
 const timeline = (minLength: number, maxLength: number): fc.Arbitrary<Point[]> =>
   fc
@@ -48,6 +61,27 @@ describe("a ring of the whole time", () => {
       }),
       { numRuns: 40 },
     );
+  });
+
+  it("has points of their own for the first time in which a count was unknown", () => {
+    const ring = new Ring({ pointMs: 10_000 });
+    const second = (n: number, mediaMsec: number | null) => ({
+      ...span(n * 1000, 1000),
+      counts: { ...span(0, 1).counts, tcpSentBytes: n < 1 ? null : 1, mediaMsec },
+    });
+    for (let n = 0; n < 55; n++) ring.add(second(n, n < 3 || n === 45 ? null : 900));
+    expect(
+      ring.points.map(({ startMs, counts }) => [startMs, counts.tcpSentBytes, counts.mediaMsec]),
+    ).toEqual([
+      [0, null, null],
+      [1000, 2, null],
+      [3000, 10, 9000],
+      [13_000, 10, 9000],
+      [23_000, 10, 9000],
+      [33_000, 10, 9000],
+      [43_000, 10, null],
+      [53_000, 2, 1800],
+    ]);
   });
 
   it("has points of the same length, at least 180 of them once it was full", () => {
@@ -85,12 +119,29 @@ describe("a ring of the latest time", () => {
         expect(together(ring.points)).toEqual(
           together(points.filter(({ startMs }) => startMs >= first.startMs)),
         );
-        const short = ring.points.slice(0, -1).filter(({ startMs, endMs }) => endMs - startMs < 1667 / 2);
+        // The first ones can be those of the start of a job.
+        const short = ring.points.slice(3, -1).filter(({ startMs, endMs }) => endMs - startMs < 1667 / 2);
         expect(short).toEqual([]);
         expect(first.endMs).toBeGreaterThan(last.endMs - latestMs);
       }),
       { numRuns: 40 },
     );
+  });
+});
+
+describe("a ring of any time", () => {
+  it("keeps each number, large, small, broken or unknown, as it was", () => {
+    const values = [0, 1, 2 ** 32 - 2, 2 ** 32 - 1, 2 ** 32, 2 ** 53 - 1, 0.5, null, null, 7];
+    for (const from of values.keys()) {
+      const turned = [...values.slice(from), ...values.slice(0, from)];
+      const ring = new Ring({ pointMs: 10_000 });
+      const points = turned.map((value, n) => ({
+        ...span(n * 10_000, 10_000),
+        counts: { ...span(0, 1).counts, tcpSentBytes: value },
+      }));
+      for (const point of points) ring.add(point);
+      expect(ring.points).toEqual(points);
+    }
   });
 });
 
@@ -137,6 +188,35 @@ describe("the stored form", () => {
     );
   });
 
+  it("of an earlier version lacks what that did not count, and continues", () => {
+    const stored = decodeHistory(Uint8Array.fromBase64(EARLIER)) as StoredHistory;
+    expect(stored.points).toHaveLength(2);
+    expect(stored.points[1]).toMatchObject({
+      ...{ startMs: 11_000, endMs: 21_000 },
+      counts: {
+        cpuUsec: 200,
+        ioReadBytes: null,
+        ioFullPressureUsec: 209,
+        tcpSentBytes: null,
+        mediaMsec: null,
+      },
+      gauges: { memoryBytes: { min: 7, max: 8 }, processCount: { min: 1, max: 2 }, speedPermille: null },
+    });
+    const history = new JobHistory(stored);
+    const job = someJob({ jobId: "earlier" });
+    const use = (atBootMs: number, mediaSeconds: number) => {
+      const sample = someUse(job, { cpuUsec: atBootMs });
+      return { ...sample, now: { ...sample.now, atBootMs }, media: { ...NO_MEDIA, mediaSeconds } };
+    };
+    history.record(use(31_000, 4));
+    history.record(use(41_000, 14.5));
+    history.record(use(51_000, 3));
+    const points = decodeHistory(history.encode({ wallMs: 5, bootMs: 51_000 }) as Uint8Array)?.points ?? [];
+    expect(points.map(({ counts }) => counts.cpuUsec)).toEqual([100, 200, 31_000 - 777, 10_000, 10_000]);
+    // Unknown before the second answer of the meter, and where the media time went back.
+    expect(points.map(({ counts }) => counts.mediaMsec)).toEqual([null, null, null, 10_500, null]);
+  });
+
   it("is rejected when it is damaged, from a later version or too large, without an exception", () => {
     const good = encodeHistory({
       pointMs: 10_000,
@@ -163,6 +243,6 @@ function span(startMs: number, lengthMs: number): Point {
     startMs,
     endMs: startMs + lengthMs,
     counts: Object.fromEntries(COUNTS.map((name) => [name, 1])) as Point["counts"],
-    gauges: { memoryBytes: { min: 1, max: 2 }, processCount: null },
+    gauges: { memoryBytes: { min: 1, max: 2 }, processCount: null, speedPermille: null, sendBacklogMs: null },
   };
 }

@@ -1,7 +1,9 @@
-import type { JobReading } from "../jobReading.ts";
-import { increasesBetween, type Reading } from "../rates.ts";
+import type { JobUse } from "../jobUse.ts";
+import type { Speed } from "../media/speed.ts";
+import type { ByteCounts } from "../network/connection.ts";
+import { increaseOf, increasesBetween, type Reading } from "../rates.ts";
 import { encodeHistory, type StoredHistory } from "./encoding.ts";
-import type { Point } from "./points.ts";
+import { type MeterCountName, type Point, rowOf } from "./points.ts";
 import { Ring } from "./ring.ts";
 
 /** The length of the first points of a whole life: a sampler that nobody watches reads as often. */
@@ -15,10 +17,28 @@ export const RINGS = ["tenMinutes", "sixHours", "life"] as const;
 
 export type RingName = (typeof RINGS)[number];
 
+/** The part of a job's use that is kept. */
+export interface Recorded {
+  readonly now: Reading;
+  readonly memory: Pick<JobUse["memory"], "bytes">;
+  readonly processCount: JobUse["processCount"];
+  readonly network: {
+    readonly bytes: Pick<ByteCounts, "sent" | "received">;
+    readonly sendBacklogSeconds: number | null;
+  } | null;
+  readonly media: {
+    readonly mediaSeconds: number | null;
+    readonly speed: Pick<Speed, "factor"> | null;
+  };
+}
+
+const NOT_METERED = { tcpSentBytes: null, tcpReceivedBytes: null, mediaMsec: null };
+
 /** The use of resources by one job, from its first reading on. */
 export class JobHistory {
   readonly #rings: Record<RingName, Ring>;
   #last: Reading | undefined;
+  #metered: Readonly<Record<MeterCountName, number | null>> = NOT_METERED;
 
   /** `stored`: the life that an earlier ffrtmp recorded of the job. The time in between becomes one point. */
   constructor(stored?: StoredHistory) {
@@ -31,19 +51,40 @@ export class JobHistory {
     this.#last = stored?.last;
   }
 
-  record(reading: JobReading): void {
+  /**
+   * Adds what the job has used since the call before. What the meter has counted in between, up to its last answer, is known
+   * only from its second answer on: it does not count from the job's start, nor beyond a restart of the daemon.
+   */
+  record({ now, memory, processCount, network, media }: Recorded): void {
     const last = this.#last;
-    if (last !== undefined && reading.atBootMs <= last.atBootMs) return;
-    this.#last = reading;
+    if (last !== undefined && now.atBootMs <= last.atBootMs) return;
+    const before = this.#metered;
+    this.#last = now;
+    this.#metered = {
+      tcpSentBytes: network?.bytes.sent ?? null,
+      tcpReceivedBytes: network?.bytes.received ?? null,
+      mediaMsec: thousandths(media.mediaSeconds),
+    };
     if (last === undefined) return;
-    const { memory, processCount } = reading;
+    const metered = (name: MeterCountName) => increaseOf(before[name], this.#metered[name]);
     const point: Point = {
       startMs: last.atBootMs,
-      endMs: reading.atBootMs,
-      counts: increasesBetween(last, reading),
-      gauges: { memoryBytes: rangeOf(memory.bytes), processCount: rangeOf(processCount) },
+      endMs: now.atBootMs,
+      counts: {
+        ...increasesBetween(last, now),
+        tcpSentBytes: metered("tcpSentBytes"),
+        tcpReceivedBytes: metered("tcpReceivedBytes"),
+        mediaMsec: metered("mediaMsec"),
+      },
+      gauges: {
+        memoryBytes: rangeOf(memory.bytes),
+        processCount: rangeOf(processCount),
+        speedPermille: rangeOf(thousandths(media.speed?.factor)),
+        sendBacklogMs: rangeOf(thousandths(network?.sendBacklogSeconds)),
+      },
     };
-    for (const name of RINGS) this.#rings[name].add(point);
+    const row = rowOf(point);
+    for (const name of RINGS) this.#rings[name].addRow(row);
   }
 
   /** Returns the stored form of a ring; `undefined` before there is a point. `at`: the same time by both clocks. */
@@ -56,4 +97,8 @@ export class JobHistory {
 
 function rangeOf(value: number | null) {
   return value === null ? null : { min: value, max: value };
+}
+
+function thousandths(value: number | null | undefined): number | null {
+  return value === null || value === undefined ? null : Math.round(1000 * value);
 }

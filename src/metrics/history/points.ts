@@ -1,14 +1,22 @@
-import type { CountName, Increases } from "../rates.ts";
+import type { CountName } from "../rates.ts";
 
-/** The order of the counters in a stored history. New ones are added at the end. */
+/** What the meter counts of a job, beside the counters of cgroups: TCP bytes, and media time in ms. */
+export type MeterCountName = "tcpSentBytes" | "tcpReceivedBytes" | "mediaMsec";
+type PointCount = CountName | MeterCountName;
+
+/** The order of the counters in a stored history. New ones are added at the end: an earlier history lacks them. */
 export const COUNTS = [
   ...["cpuUsec", "quotaPeriods", "throttledPeriods", "ioReadBytes", "ioWriteBytes"],
   ...["cpuPressureUsec", "memoryPressureUsec", "memoryFullPressureUsec"],
   ...["ioPressureUsec", "ioFullPressureUsec"],
-] as CountName[];
+  ...["tcpSentBytes", "tcpReceivedBytes", "mediaMsec"],
+] as PointCount[];
 
-/** The values that rise and fall. The order is that of a stored history. */
-export const GAUGES = ["memoryBytes", "processCount"] as const;
+/**
+ * The values that rise and fall, as whole numbers; the speed is media time per time, in thousandths. The order is that of a
+ * stored history, as that of the counters.
+ */
+export const GAUGES = ["memoryBytes", "processCount", "speedPermille", "sendBacklogMs"] as const;
 
 export type GaugeName = (typeof GAUGES)[number];
 
@@ -22,7 +30,7 @@ export interface Point {
   /** CLOCK_BOOTTIME, ms. A point begins where the one before ends. */
   readonly startMs: number;
   readonly endMs: number;
-  readonly counts: Increases;
+  readonly counts: Readonly<Record<PointCount, number | null>>;
   readonly gauges: Readonly<Record<GaugeName, Range | null>>;
 }
 
@@ -39,6 +47,8 @@ export function mergePoints(a: Point, b: Point): Point {
 /** A point as numbers: start, end, each count, minimum and maximum of each gauge. NaN is unknown. */
 export type Row = Float64Array;
 
+export const START = 0;
+export const END = 1;
 const FIRST_GAUGE = 2 + COUNTS.length;
 export const WIDTH = FIRST_GAUGE + 2 * GAUGES.length;
 
@@ -48,8 +58,8 @@ export function emptyRow(): Row {
 
 export function rowOf({ startMs, endMs, counts, gauges }: Point): Row {
   const row = emptyRow();
-  row[0] = startMs;
-  row[1] = endMs;
+  row[START] = startMs;
+  row[END] = endMs;
   COUNTS.forEach((name, index) => {
     row[2 + index] = counts[name] ?? Number.NaN;
   });
@@ -66,9 +76,9 @@ export function pointOf(row: Row): Point {
   const rangeAt = (column: number): Range | null =>
     Number.isNaN(at(column)) ? null : { min: at(column), max: at(column + 1) };
   return {
-    startMs: at(0),
-    endMs: at(1),
-    counts: Object.fromEntries(COUNTS.map((name, index) => [name, known(at(2 + index))])) as Increases,
+    startMs: at(START),
+    endMs: at(END),
+    counts: Object.fromEntries(COUNTS.map((name, index) => [name, known(at(2 + index))])) as Point["counts"],
     gauges: Object.fromEntries(
       GAUGES.map((name, index) => [name, rangeAt(FIRST_GAUGE + 2 * index)]),
     ) as Point["gauges"],
@@ -78,7 +88,7 @@ export function pointOf(row: Row): Point {
 /** Adds the numbers of the point after it to those of a point. */
 export function mergeRow(row: Row, next: Row): void {
   const at = (of: Row, column: number) => of[column] as number;
-  row[1] = at(next, 1);
+  row[END] = at(next, END);
   // NaN and a number are NaN.
   for (let column = 2; column < FIRST_GAUGE; column++) row[column] = at(row, column) + at(next, column);
   for (let min = FIRST_GAUGE; min < WIDTH; min += 2) {
@@ -87,6 +97,13 @@ export function mergeRow(row: Row, next: Row): void {
     row[min] = isKnown ? Math.min(at(row, min), at(next, min)) : at(next, min);
     row[min + 1] = isKnown ? Math.max(at(row, min + 1), at(next, min + 1)) : at(next, min + 1);
   }
+}
+
+/** Returns whether a count is known in a point and unknown in the one before it, so that it is unknown in both together. */
+export function knowsMore(row: Row, before: Row): boolean {
+  for (let column = 2; column < FIRST_GAUGE; column++)
+    if (Number.isNaN(before[column]) && !Number.isNaN(row[column])) return true;
+  return false;
 }
 
 /** Merges points to at most `count` of about the same length in time. */

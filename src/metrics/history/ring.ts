@@ -1,8 +1,13 @@
-import { emptyRow, mergeRow, type Point, pointOf, type Row, rowOf, WIDTH } from "./points.ts";
+import { END, emptyRow, knowsMore, mergeRow, type Point, pointOf, type Row, rowOf, START } from "./points.ts";
+import { Rows } from "./rows.ts";
 
 /** The points of every ring. */
 const CAPACITY = 360;
-const FIRST_CAPACITY = 16;
+/** Connections are seen at once, media time when the job reports it. */
+const MAX_FIRST = 3;
+
+/** Of the ring that adds a point. */
+const lastRow = emptyRow();
 
 interface RingOptions {
   /** The wanted length of a point, in ms. */
@@ -19,9 +24,7 @@ interface RingOptions {
 export class Ring {
   readonly #latestMs: number | undefined;
   #pointMs: number;
-  /** The points as rows of numbers, a third of the memory of objects. */
-  #rows = new Float64Array(FIRST_CAPACITY * WIDTH);
-  #length = 0;
+  readonly #rows = new Rows(CAPACITY);
 
   constructor({ pointMs, latestMs, points = [] }: RingOptions) {
     this.#latestMs = latestMs;
@@ -35,56 +38,51 @@ export class Ring {
   }
 
   get points(): Point[] {
-    return Array.from({ length: this.#length }, (_, index) => pointOf(this.#row(index)));
+    return Array.from({ length: this.#rows.length }, (_, index) => pointOf(this.#rows.get(index)));
   }
 
   /** Adds a point to the last one as long as that is too short, else after it. */
   add(point: Point): void {
-    const row = rowOf(point);
-    const last = this.#length > 0 ? this.#row(this.#length - 1) : undefined;
-    if (last !== undefined && this.#hasRoom(last, row)) mergeRow(last, row);
-    else this.#push(row);
+    this.addRow(rowOf(point));
+  }
+
+  /** The same with a point as numbers, which are not changed. */
+  addRow(row: Row): void {
+    const rows = this.#rows;
+    const last = rows.length > 0 ? rows.get(rows.length - 1, lastRow) : undefined;
+    if (last !== undefined && this.#hasRoom(last, row)) {
+      mergeRow(last, row);
+      rows.set(rows.length - 1, last);
+    } else this.#push(row);
     if (this.#latestMs === undefined) return;
-    while ((this.#row(0)[1] as number) <= point.endMs - this.#latestMs) this.#dropFirst();
+    while (rows.endMs(0) <= (row[END] as number) - this.#latestMs) rows.shift();
   }
 
   #push(row: Row): void {
-    if (this.#length === CAPACITY) {
-      if (this.#latestMs !== undefined) this.#dropFirst();
+    if (this.#rows.length === CAPACITY) {
+      if (this.#latestMs !== undefined) this.#rows.shift();
       else this.#mergePairs();
     }
-    if ((this.#length + 1) * WIDTH > this.#rows.length) {
-      const larger = new Float64Array(Math.min(2 * this.#rows.length, CAPACITY * WIDTH));
-      larger.set(this.#rows);
-      this.#rows = larger;
-    }
-    this.#rows.set(row, this.#length++ * WIDTH);
+    this.#rows.push(row);
   }
 
-  /** Of the two lengths that the last point can have, the nearer one to the wanted length: timers are not exact. */
+  /**
+   * Of the two lengths that the last point can have, the nearer one to the wanted length: timers are not exact. The first
+   * points end where what is unknown at the start of a job becomes known.
+   */
   #hasRoom(last: Row, added: Row): boolean {
-    const lengthOf = (row: Row) => (row[1] as number) - (row[0] as number);
+    if (this.#rows.length <= MAX_FIRST && knowsMore(added, last)) return false;
+    const lengthOf = (row: Row) => (row[END] as number) - (row[START] as number);
     return lengthOf(last) + Math.min(lengthOf(added), this.#pointMs) / 2 <= this.#pointMs;
-  }
-
-  #dropFirst(): void {
-    this.#rows.copyWithin(0, WIDTH);
-    this.#length--;
   }
 
   #mergePairs(): void {
     this.#pointMs *= 2;
-    const merged = emptyRow();
     for (let index = 0; index < CAPACITY; index += 2) {
-      merged.set(this.#row(index));
-      mergeRow(merged, this.#row(index + 1));
-      this.#rows.set(merged, (index / 2) * WIDTH);
+      const merged = this.#rows.get(index);
+      mergeRow(merged, this.#rows.get(index + 1));
+      this.#rows.set(index / 2, merged);
     }
-    this.#length = CAPACITY / 2;
-  }
-
-  /** Returns the numbers of a point, in place. */
-  #row(index: number): Row {
-    return this.#rows.subarray(index * WIDTH, (index + 1) * WIDTH);
+    this.#rows.truncate(CAPACITY / 2);
   }
 }
