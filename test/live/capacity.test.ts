@@ -3,8 +3,7 @@ import { Ledger } from "../../src/ledger/ledger.ts";
 import { locateState } from "../../src/ledger/location.ts";
 import { UNKNOWN_COUNTERS } from "../../src/limits/counters.ts";
 import { encodeHistory } from "../../src/metrics/history/encoding.ts";
-import { COUNTS } from "../../src/metrics/history/points.ts";
-import type { Increases } from "../../src/metrics/rates.ts";
+import { COUNTS, type Point } from "../../src/metrics/history/points.ts";
 import { PolicyBox } from "../support/policyBox.ts";
 import { countCpus } from "../support/realCgroups.ts";
 import { lacksLimits, testIf, useSandbox } from "../support/sandbox.ts";
@@ -14,18 +13,19 @@ const limitsTest = testIf(lacksLimits());
 
 const POINT_MS = 10_000;
 const POINTS = 40;
-const UNKNOWN = Object.fromEntries(COUNTS.map((name) => [name, null])) as Increases;
+const UNKNOWN = Object.fromEntries(COUNTS.map((name) => [name, null])) as Point["counts"];
 
 /** Records that watch has measured a job for 400 s, in which it used these cores evenly. */
-function recordUse(jobId: string, cores: number): void {
+function recordUse(jobId: string, cores: number, speedPermille?: number): void {
   const ledger = new Ledger(locateState(sandbox().state, {}).ledger, () => {});
   const [job] = ledger.jobsNamed(jobId);
   if (job === undefined) throw new Error(`no job ${jobId}`);
+  const speed = speedPermille === undefined ? null : { min: speedPermille, max: speedPermille };
   const points = Array.from({ length: POINTS }, (_, index) => ({
     startMs: POINT_MS * index,
     endMs: POINT_MS * (index + 1),
     counts: { ...UNKNOWN, cpuUsec: cores * POINT_MS * 1000 },
-    gauges: { memoryBytes: null, processCount: null },
+    gauges: { memoryBytes: null, processCount: null, speedPermille: speed, sendBacklogMs: null },
   }));
   const last = { atBootMs: POINT_MS * POINTS, counters: UNKNOWN_COUNTERS };
   const at = { wallMs: Date.now(), bootMs: POINT_MS * POINTS };
@@ -93,6 +93,16 @@ limitsTest(
   },
 );
 
+limitsTest("capacity takes no stream as an example that was too slow to show what it needs", async () => {
+  expect((await sandbox().run(["run", "--job-id", "slow", "--", "true"])).code).toBe(0);
+  recordUse("slow", 0.2, 800);
+  const answer = await capacity("--like", "slow");
+  expect(answer).toMatchObject({ fits: null, candidate: null });
+  expect(answer.unknown).toEqual([
+    "slow was slower than real time in most of its samples, and used less than it needs: name a job that kept up with --like",
+  ]);
+});
+
 limitsTest("capacity knows the total of a tenant, and the jobs of a rule", async () => {
   const box = new PolicyBox(sandbox());
   const shell = box.shell("enc");
@@ -102,7 +112,9 @@ rules: [{name: channels, match: {command: ${name}}, tenant: acme}]
 tenants: {acme: {cpu_quota: 60}}
 `);
   await box.run(shell, {}, "while :; do sleep 0.1; done");
-  const watched = await sandbox().run(["watch", "--once", "--watch-config", box.file]);
+  const watched = await sandbox().run([
+    ...["watch", "--once", "--watch-config", box.file, "--target", `none-${sandbox().tag}`],
+  ]);
   expect(watched.code).toBe(0);
   const [job] = await sandbox().json(["ps"]);
   recordUse(job.job_id, 0.25);

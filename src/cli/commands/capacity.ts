@@ -8,7 +8,14 @@ import { tenantCgroupOf } from "../../linux/cgroup/jobCgroup.ts";
 import { isAlive } from "../../linux/proc/identity.ts";
 import { bindingOf, type Capacity } from "../../metrics/capacity/answer.ts";
 import { type Bound, boundOf, placeIn, USABLE, weightsBound } from "../../metrics/capacity/capacity.ts";
-import { type Peak, peakOf, peakOfSum, type Series, samplesOf } from "../../metrics/capacity/together.ts";
+import {
+  type Peak,
+  peakOf,
+  peakOfSum,
+  type Series,
+  samplesOf,
+  whileKeepingUp,
+} from "../../metrics/capacity/together.ts";
 import { readMachine } from "../../metrics/machine.ts";
 import { mayWait } from "../../metrics/shares/jobNeeds.ts";
 import { MIN_SAMPLES } from "../../metrics/shares/need.ts";
@@ -90,7 +97,8 @@ async function answerFor(
 ): Promise<Capacity> {
   const unknown: string[] = [];
   const largest = like ?? largestOf(running);
-  const candidate = largest && peakOf(largest.alike.flatMap(({ series }) => samplesOf(series)));
+  const candidate =
+    largest && peakOf(largest.alike.flatMap(({ series }) => samplesOf(whileKeepingUp(series))));
   if (largest === undefined)
     unknown.push(
       "what a further stream would use: none that runs is measured; name an earlier job with --like JOB",
@@ -119,6 +127,8 @@ async function answerFor(
 
 function tooFewText(name: string, jobs: readonly Measured[]): string {
   const count = jobs.reduce((sum, { series }) => sum + series.points.length, 0);
+  if (count >= MIN_SAMPLES)
+    return `${name} was slower than real time in most of its samples, and used less than it needs: name a job that kept up with --like`;
   if (count === 0) return `${name} is not measured: let ffrtmp watch observe it for 4 minutes`;
   return `${name} has ${count} samples of its CPU use, and ${MIN_SAMPLES} are needed: let ffrtmp watch observe it for 4 minutes`;
 }

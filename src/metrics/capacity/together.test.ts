@@ -1,10 +1,6 @@
 import { describe, expect, it } from "bun:test";
 import fc from "fast-check";
-import { COUNTS } from "../history/points.ts";
-import type { Increases } from "../rates.ts";
-import { peakOf, peakOfSum, type Series, samplesOf } from "./together.ts";
-
-const unknown = Object.fromEntries(COUNTS.map((name) => [name, null])) as Increases;
+import { peakOf, peakOfSum, type Series, samplesOf, whileKeepingUp } from "./together.ts";
 
 /** A series of points of the same length with these cores; `null`: not known. */
 function series(cores: readonly (number | null)[], { seconds = 1, startMs = 0 } = {}): Series {
@@ -12,7 +8,7 @@ function series(cores: readonly (number | null)[], { seconds = 1, startMs = 0 } 
     points: cores.map((each, index) => ({
       startMs: startMs + 1000 * seconds * index,
       endMs: startMs + 1000 * seconds * (index + 1),
-      counts: { ...unknown, cpuUsec: each === null ? null : each * seconds * 1e6 },
+      counts: { cpuUsec: each === null ? null : each * seconds * 1e6 },
     })),
   };
 }
@@ -63,6 +59,15 @@ describe("the peak of streams together", () => {
       ),
     ).toEqual({ cores: expect.closeTo(0.4, 9), samples: 20, sampleSeconds: 10, isSumOfPeaks: false });
     expect(peakOfSum([])).toMatchObject({ cores: 0 });
+  });
+
+  it("counts the time in which a stream kept up with real time, where its speed is known", () => {
+    const { points } = series(every(60, (n) => (n < 30 ? 0.1 : 0.4)));
+    const speed = (permille: number) => ({ speedPermille: { min: permille, max: permille } });
+    const slow = points.map((point, n) => ({ ...point, gauges: speed(n < 30 ? 800 : 1000) }));
+    expect(whileKeepingUp({ points: slow }).points).toHaveLength(30);
+    expect(peakOf(samplesOf(whileKeepingUp({ points: slow })))?.cores).toBeCloseTo(0.4, 9);
+    expect(whileKeepingUp({ points }).points).toHaveLength(60);
   });
 
   it("leaves out spans of which a part is not known", () => {

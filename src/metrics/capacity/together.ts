@@ -3,7 +3,20 @@ import { MAX_EXACT_SECONDS, MIN_SAMPLES, p95OfSecond } from "../shares/need.ts";
 
 /** The CPU use of a job over time. */
 export interface Series {
-  readonly points: readonly Pick<Point, "startMs" | "endMs" | "counts">[];
+  readonly points: readonly (Pick<Point, "startMs" | "endMs"> & {
+    readonly counts: Pick<Point["counts"], "cpuUsec">;
+    readonly gauges?: Pick<Point["gauges"], "speedPermille">;
+  })[];
+}
+
+/** A point in which the job was slower says too little about what it needs. */
+const MIN_SPEED_PERMILLE = 970;
+
+/** Returns the points in which the job was not slower than real time, as far as that is known. */
+export function whileKeepingUp({ points }: Series): Series {
+  const isSlow = ({ gauges }: Series["points"][number]) =>
+    (gauges?.speedPermille?.max ?? MIN_SPEED_PERMILLE) < MIN_SPEED_PERMILLE;
+  return { points: points.filter((point) => !isSlow(point)) };
 }
 
 /** The peak of several jobs together. */
