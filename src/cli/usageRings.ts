@@ -7,16 +7,26 @@ import { RINGS, type RingName } from "../metrics/history/jobHistory.ts";
 /** A daemon that is stopped must not delay everything else that is known about the job. */
 const ANSWER_TIMEOUT_MS = 300;
 
-/** Returns what the job has used until now, if a daemon observes it; else its life as the ledger has it. */
+/** Returns whether a daemon answers: asking a silent one about each of many jobs would take long. */
+export async function doesDaemonAnswer({ state }: Context): Promise<boolean> {
+  return typeof (await askDaemon(state, { request: "status" }, ANSWER_TIMEOUT_MS)) !== "string";
+}
+
+/**
+ * Returns what the job has used until now, if a daemon observes it; else its life as the ledger has it. `asksDaemon`: false
+ * where no daemon answers.
+ */
 export async function usageRingsOf(
   { ledger, state }: Context,
   job: Job,
+  { asksDaemon = true } = {},
 ): Promise<Partial<Record<RingName, StoredHistory>>> {
   const recorded = ledger.usageHistory(job);
   const life = recorded && decodeHistory(recorded);
-  const answer = isOpen(job)
-    ? await askDaemon(state, { request: "usage", job: job.key }, ANSWER_TIMEOUT_MS)
-    : "absent";
+  const answer =
+    asksDaemon && isOpen(job)
+      ? await askDaemon(state, { request: "usage", job: job.key }, ANSWER_TIMEOUT_MS)
+      : "absent";
   const rings =
     typeof answer === "string" || !answer.ok ? {} : ((answer["rings"] ?? {}) as Record<string, unknown>);
   const present = RINGS.flatMap((name) => {

@@ -25,7 +25,7 @@ import type { CommonFlags } from "../options/jobOptions.ts";
 import { capacityText } from "../output/capacityText.ts";
 import { printJson, printOut } from "../output/messages.ts";
 import { openToRead, requireRecords } from "../session.ts";
-import { usageRingsOf } from "../usageRings.ts";
+import { doesDaemonAnswer, usageRingsOf } from "../usageRings.ts";
 
 /** The jobs of a rule that are looked at, the latest. */
 const MAX_ENDED = 500;
@@ -79,9 +79,10 @@ function findLike({ ledger, state }: Context, name: string): { name: string; job
 
 async function measureAll(context: Context, jobs: readonly Job[]): Promise<Measured[]> {
   const measured: Measured[] = [];
+  const asksDaemon = jobs.some(isOpen) && (await doesDaemonAnswer(context));
   // One after the other: the daemon answers in a few ms.
   for (const job of jobs) {
-    const { tenMinutes, life } = await usageRingsOf(context, job);
+    const { tenMinutes, life } = await usageRingsOf(context, job, { asksDaemon });
     const isEnough = (tenMinutes?.points.length ?? 0) >= MIN_SAMPLES;
     const points = (isEnough ? tenMinutes : life)?.points ?? tenMinutes?.points ?? [];
     measured.push({ job, series: { points } });
