@@ -75,6 +75,25 @@ limitsTest("watch knows the share of a job, and stats shows it", async () => {
   expect(rows.filter((row) => /^(first|second) .* \d\.\d\d +-/.test(row)).length).toBe(2);
 });
 
+limitsTest("stats names a live job that needs more than it is sure of", async () => {
+  const live = ["--intent", "live", "--cpu-weight", "1"];
+  await sandbox().startJob("live", live, ["sh", "-c", "while :; do :; done"]);
+  const stats = sandbox().start(["stats", "--interval", "200ms"], { stderr: "ignore" });
+  let text = "";
+  const decoder = new TextDecoder();
+  const reading = (async () => {
+    for await (const bytes of stats.stdout as ReadableStream<Uint8Array>)
+      text += decoder.decode(bytes, { stream: true });
+  })();
+  await until("its need is known", () => /^live .* ~\d\.\d\d /m.test(text));
+  // Against this weight its share is hardly anything.
+  await sandbox().startJob("heavy", ["--cpu-weight", "10000"], ["sh", "-c", LOOPS]);
+  await until("stats warns", () => /^live is sure of 0\.0\d cores and needs \d\.\d\d: it will/m.test(text));
+  expect(text).not.toMatch(/^heavy is sure/m);
+  stats.kill("SIGTERM");
+  await reading;
+});
+
 /** Returns a function that reads the next line of JSON. */
 function readLines(stream: ReadableStream<Uint8Array>): () => Promise<Line> {
   const reader = stream.getReader();
