@@ -6,6 +6,7 @@ import type { Hierarchy } from "../../linux/cgroup/hierarchies.ts";
 import { type Host, realHost } from "../../linux/host.ts";
 import { type ShareGroup, sharesOf } from "./model.ts";
 import { ShareTreeReader } from "./shareTree.ts";
+import { SureCoresReader } from "./sureCores.ts";
 
 const directories: string[] = [];
 afterEach(() => {
@@ -19,6 +20,7 @@ class Machine {
   readonly host: Host;
   #nowMs = 0;
   #reader: ShareTreeReader | undefined;
+  #sure: SureCoresReader | undefined;
 
   constructor(version: 1 | 2, different: Partial<Hierarchy> = {}) {
     directories.push(this.root);
@@ -48,14 +50,24 @@ class Machine {
   read(...jobs: string[]): ShareGroup | undefined {
     this.#reader ??= new ShareTreeReader(this.host, [this.hierarchy]);
     this.#nowMs += 10_000;
-    return this.#reader.read(
-      jobs.map((name) => ({
-        name,
-        path: name.startsWith("/") ? join(this.root, name) : join(this.root, "cgroup", name),
-        threadsFile: name.startsWith("/") || this.hierarchy.version === 1 ? "tasks" : "cgroup.threads",
-        pid: 1,
-      })),
-    );
+    return this.#reader.read(jobs.map((name) => this.job(name)));
+  }
+
+  /** Returns what a job is sure of; `null` for the first call. */
+  sure(name: string): number | null {
+    this.#sure ??= new SureCoresReader(this.host, [this.hierarchy]);
+    this.#nowMs += 10_000;
+    return this.#sure.measure([this.job(name)])(this.job(name));
+  }
+
+  job(name: string) {
+    const isElsewhere = name.startsWith("/");
+    return {
+      name,
+      path: isElsewhere ? join(this.root, name) : join(this.root, "cgroup", name),
+      threadsFile: isElsewhere || this.hierarchy.version === 1 ? "tasks" : "cgroup.threads",
+      pid: 1,
+    };
   }
 
   /** Writes the files of a cgroup of v1. */
@@ -176,6 +188,24 @@ describe("the tree of what competes for the CPUs", () => {
     expect(root?.threads[0]?.weight).toBeCloseTo(2 * 1.44, 2);
     // On one CPU, two threads of nice 19 beside one of nice 0 that wants half of it.
     expect(sharesOf(root as ShareGroup, 1).get("/other/job")).toBeCloseTo(0.5, 2);
+  });
+
+  it("gives the sure cores of a job where the CPUs are known, and its threads ran", () => {
+    const machine = new Machine(1);
+    machine.write("cgroup/tasks", "10\n");
+    machine.groupV1("job", [20, 21], 3072);
+    for (const tid of [10, 20, 21]) machine.thread(tid, 0);
+    machine.write("proc/stat", "cpu  1 0 1 1 0 0 0 0 0 0\ncpu0 1 0 1 1 0 0 0 0 0 0\n");
+    expect(machine.sure("job")).toBeNull();
+    const run = (seconds: number) => {
+      for (const tid of [10, 20, 21]) machine.thread(tid, seconds);
+    };
+    run(10);
+    expect(machine.sure("job")).toBeCloseTo(0.75, 9);
+    expect(machine.sure("job")).toBeNull();
+    run(20);
+    rmSync(join(machine.root, "proc/stat"));
+    expect(machine.sure("job")).toBeNull();
   });
 
   it("counts a new thread from its start, and one with a reused id too", () => {

@@ -47,7 +47,9 @@ export class SureCoresReader {
     if (nowMs - this.#readAtMs >= (this.#shares === undefined ? FIRST_MS : RENEW_MS)) {
       this.#readAtMs = nowMs;
       const root = this.#tree.read([...jobs]);
-      this.#shares = root && sharesOf(root, readMachine(this.#host).cpuCount);
+      const { cpuCount, cpuTicks } = readMachine(this.#host);
+      // Without /proc/stat the number of CPUs is not known.
+      this.#shares = root === undefined || cpuTicks === null ? undefined : sharesOf(root, cpuCount);
     }
     const shares = this.#shares;
     return (job) => (shares === undefined ? null : shareOf(shares, job));
