@@ -13,6 +13,7 @@ import { placement } from "./placement.ts";
 import { policy } from "./policy.ts";
 import { reload } from "./reload.ts";
 import { scan } from "./scan.ts";
+import { shares } from "./shares.ts";
 import { show } from "./show.ts";
 import { soak } from "./soak.ts";
 import { storm } from "./storm.ts";
@@ -31,6 +32,7 @@ const BENCHMARKS: Record<string, Benchmark> = {
   policy,
   reload,
   placement,
+  shares,
   endurance,
   soak,
 };

@@ -47,6 +47,11 @@ const TOP_NOTE = `
 Keys: s sort, / filter, t tenants, Enter one job, p pause, ? help, q quit.
 NO_COLOR=1 shows no colors, and a locale without UTF-8 (LANG=C) only ASCII.`;
 
+const CAPACITY_NOTE = `
+Jobs with the intent batch or best-effort do not count: they can wait. The
+answer is advice, and the exit code is 0 whatever it is. It needs samples of
+ffrtmp watch.`;
+
 const COMMANDS: Record<string, CommandDefinition> = {
   run: {
     description: "start CMD in its own session and cgroup, wait for it, and pass its exit code on",
@@ -260,6 +265,18 @@ const COMMANDS: Record<string, CommandDefinition> = {
         )
         .addHelpText("after", TOP_NOTE),
     load: async () => (await import("./commands/top.ts")).top,
+  },
+  capacity: {
+    description: "estimate how many more streams fit on this machine, from what streams have used",
+    define: (command) =>
+      addStateOption(command)
+        .option(
+          "--like <name>",
+          "streams like this job, running or ended, or like the jobs of this rule (default: like the largest that runs)",
+        )
+        .option("--json", "print JSON")
+        .addHelpText("after", CAPACITY_NOTE),
+    load: async () => (await import("./commands/capacity.ts")).capacity,
   },
   inspect: {
     description: "show all details of one job",

@@ -236,6 +236,10 @@ export class WatchDaemon {
       snapshot: () =>
         this.documents.inBackground(() => `{"ok":true,"snapshot":${this.documents.snapshot()}}`),
       job: (request) => this.documents.inBackground(() => this.#showJob(request)),
+      shares: () => ({
+        ok: true,
+        shares: Object.fromEntries(this.uses().map((use) => [use.job.key, use.shares])),
+      }),
     });
     if (socket instanceof ControlSocket) this.#controlSocket = socket;
     else bus.emit({ kind: "control-socket-failed", reason: socket.reason });
@@ -278,7 +282,7 @@ export class WatchDaemon {
 
   /** Returns the state of this daemon now. */
   status(): LiveStatus {
-    const problems = this.#health.problems(this.#events.source);
+    const problems = this.#health.problems(this.#events.source, this.#tracker.shortOfCpu());
     const jobs = this.#tracker.observer.jobs().size;
     const { run, failed, dropped } = this.#context.endHook.counts;
     const hooks = { on_end_run: run, on_end_failed: failed, on_end_dropped: dropped };

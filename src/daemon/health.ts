@@ -1,6 +1,8 @@
 import { isoTime } from "../jobs/json.ts";
 import { isObserved } from "../jobs/recovery/recover.ts";
 import type { EventSource } from "../linux/events/processEvents.ts";
+import type { JobUse } from "../metrics/jobUse.ts";
+import { shortfallOf, shortfallText } from "../metrics/shares/shortfall.ts";
 import type { DaemonContext } from "./daemonContext.ts";
 import type { HealthProblem } from "./status.ts";
 
@@ -49,7 +51,7 @@ export class Health {
   }
 
   /** Returns the worst problems first. */
-  problems(source: EventSource): HealthProblem[] {
+  problems(source: EventSource, shortOfCpu: readonly JobUse[]): HealthProblem[] {
     const { ledger, store, options } = this.#context;
     const problems: HealthProblem[] = [];
     const add = (severity: HealthProblem["severity"], kind: string, text: string) =>
@@ -82,6 +84,12 @@ export class Health {
         `${METER_UNAVAILABLE}: ${this.#unavailableMeter}; restart ffrtmp watch`,
       );
     this.#addRecent(add, "on-end-failed", (text) => `on_end failed ${RECENTLY}: ${text}`);
+    const [short] = shortOfCpu;
+    const shortfall = short?.shares && shortfallOf(short.job, short.shares);
+    if (short && shortfall) {
+      const others = shortOfCpu.length === 1 ? "" : `; and ${shortOfCpu.length - 1} more, see ffrtmp stats`;
+      add("warning", "jobs-short-of-cpu", `${shortfallText(short.job.jobId, shortfall)}${others}`);
+    }
     this.#addRecent(add, "history-not-pruned", (text) => `old history cannot be deleted: ${text}`);
     return problems;
   }

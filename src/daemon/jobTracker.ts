@@ -22,6 +22,7 @@ import type { ControlAnswer } from "./controlSocket.ts";
 import type { DaemonContext } from "./daemonContext.ts";
 import { reportHindrance } from "./hindranceEvents.ts";
 import { LingeringJobs } from "./lingeringJobs.ts";
+import { Shortfalls } from "./shortfalls.ts";
 import { UsageHistories } from "./usageHistories.ts";
 
 /** How soon the jobs of an ffrtmp that died are taken over. No event reports its death, so we poll. */
@@ -43,6 +44,7 @@ export class JobTracker {
   readonly lingeringJobs: LingeringJobs;
   readonly #histories: UsageHistories;
   readonly #commands = new ShownCommands();
+  readonly #shortfalls: Shortfalls;
   readonly #ledgerWatch: FileWatch | undefined;
   /** Runs only while other ffrtmp processes observe jobs: waking up is most of the cost of an idle daemon. */
   #takeoverTimer: ReturnType<typeof setInterval> | undefined;
@@ -65,8 +67,10 @@ export class JobTracker {
     this.#lastEventId = context.ledger.returnedAfter(0).last;
     this.observer = new JobObserver(context, events, (end) => this.#postponeEnd(end));
     this.lingeringJobs = new LingeringJobs(context);
+    this.#shortfalls = new Shortfalls(context.bus);
     this.#histories = new UsageHistories(context, () => this.observer.jobs(), undefined, {
       onHindrance: (job, change) => reportHindrance(context, job, change),
+      onRead: (use) => this.#shortfalls.judge(use),
     });
     this.#ledgerWatch = watchLedgerFile(context.ledger.path, () =>
       context.postponed.attempt(() => this.#syncWithLedger()),
@@ -96,6 +100,11 @@ export class JobTracker {
       use: uses.get(job.key),
       cores: this.#histories.recentCoresOf(job.key),
     }));
+  }
+
+  /** Returns the jobs that need more than they are sure of, as they were read last. */
+  shortOfCpu(): JobUse[] {
+    return this.uses().filter(({ job }) => this.#shortfalls.isShort(job.key));
   }
 
   /** Returns what the jobs used that have ended lately. */

@@ -66,6 +66,8 @@ function moreFactsOf(event: DaemonEvent): object {
     case "job-held-back":
     case "job-no-longer-held-back":
       return hindranceFacts(event.hindrance);
+    case "job-short-of-cpu":
+      return { sure_cores: event.shortfall.sureCores, need_cores: event.shortfall.needCores };
     case "job-ended":
       return { result: resultJson(event.job, event.result) };
     case "hook-ended":

@@ -31,6 +31,7 @@ const LEVELS: Partial<Record<EventKind, LogLevel>> = {
   "facts-late": "warn",
   "job-reconcile-failed": "warn",
   "limit-repaired": "warn",
+  "job-short-of-cpu": "warn",
   "job-left-processes": "warn",
   "hook-dropped": "warn",
   "meter-unavailable": "warn",

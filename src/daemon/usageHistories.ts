@@ -12,6 +12,9 @@ import { isInDoubt } from "../metrics/inDoubt.ts";
 import type { JobUse } from "../metrics/jobUse.ts";
 import { NO_MEDIA } from "../metrics/media/mediaReader.ts";
 import { type JobSample, JobSampler, NO_DEVICES } from "../metrics/sampler.ts";
+import { JobNeeds } from "../metrics/shares/jobNeeds.ts";
+import { cpuSampleOf } from "../metrics/shares/need.ts";
+import { placeOf } from "../metrics/shares/sureCores.ts";
 import type { Meter } from "./meter/meterClient.ts";
 import type { PostponedWork } from "./postponedWork.ts";
 
@@ -58,11 +61,13 @@ interface StoredUsage {
   readonly hindered: HinderedTimes | undefined;
 }
 
-interface HindranceOptions {
+interface HistoriesOptions {
   /** How long a cause must last before it is said; 30 s. */
   readonly holdMs?: number;
   /** Something begins or ceases to hold a job back. */
   readonly onHindrance?: (job: RunningJob, change: HindranceChange) => void;
+  /** Gets each reading of a job. */
+  readonly onRead?: (use: JobUse) => void;
 }
 
 type HistoriesContext = Context & { postponed: Pick<PostponedWork, "attempt">; meter: Meter };
@@ -75,7 +80,9 @@ export class UsageHistories {
   readonly #context: HistoriesContext;
   readonly #listJobs: () => ReadonlyMap<string, RunningJob>;
   readonly #intervals: Intervals;
+  readonly #onRead: (use: JobUse) => void;
   readonly #sampler: JobSampler;
+  readonly #needs = new JobNeeds();
   readonly #observed = new Map<string, Observed>();
   /** The last jobs that ended, the latest last. */
   readonly #ended: { use: JobUse; atMs: number }[] = [];
@@ -101,13 +108,14 @@ export class UsageHistories {
     context: HistoriesContext,
     listJobs: () => ReadonlyMap<string, RunningJob>,
     intervals = INTERVALS,
-    { holdMs, onHindrance = () => {} }: HindranceOptions = {},
+    { holdMs, onHindrance = () => {}, onRead = () => {} }: HistoriesOptions = {},
   ) {
     this.#judge = new HindranceJudge(context.host, holdMs);
     this.#onHindrance = onHindrance;
     this.#context = context;
     this.#listJobs = listJobs;
     this.#intervals = intervals;
+    this.#onRead = onRead;
     this.#sampler = new JobSampler(context, {
       // They change slowly and take long to read. A timer is not exact, so half an interval early is in time.
       detailsEveryMs: intervals.coldMs - intervals.hotMs / 2,
@@ -303,7 +311,10 @@ export class UsageHistories {
     const { key } = observed.job;
     const use = this.#useOf(observed);
     if (use === undefined) return;
-    this.#context.meter.ask({ key, pids: use.details.pids });
+    const place = placeOf(observed.job, this.#context.hierarchies);
+    this.#context.meter.ask({ key, pids: use.details.pids, place });
+    this.#needs.record(observed.job, cpuSampleOf(use, use.media));
+    this.#onRead(use);
     // By the answer before, which has arrived by now.
     if (isInDoubt(use)) this.#doubtful.add(key);
     else this.#doubtful.delete(key);
@@ -311,11 +322,13 @@ export class UsageHistories {
 
   #useOf({ sample, hindrance }: Observed): JobUse | undefined {
     if (sample === undefined) return undefined;
+    const { job } = sample;
     const { meter } = this.#context;
-    const reading = meter.readingOf(sample.job.key);
-    const { network = null, media = NO_MEDIA, pace = null } = reading ?? {};
+    const reading = meter.readingOf(job.key);
+    const { network = null, media = NO_MEDIA, pace = null, sureCores = null } = reading ?? {};
     const gpu = gpuOf(meter.devices() ?? [], sample.details.pids) ?? null;
-    return { ...sample, network, media, pace, gpu, hindrance };
+    const shares = { sureCores, need: this.#needs.needOf(job) };
+    return { ...sample, network, media, pace, gpu, hindrance, shares };
   }
 
   #drop(observed: Observed): void {
@@ -328,6 +341,7 @@ export class UsageHistories {
     this.#sampler.forget(key);
     this.#judge.forget([key]);
     this.#doubtful.delete(key);
+    this.#needs.forget(key);
     this.#context.meter.forget(key);
     this.#jobsInSlice[observed.slice] = (this.#jobsInSlice[observed.slice] ?? 1) - 1;
   }

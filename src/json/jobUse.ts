@@ -7,6 +7,7 @@ import type { JobMedia } from "../metrics/media/mediaReader.ts";
 import type { JobNetwork } from "../metrics/network/networkReader.ts";
 import type { Rates } from "../metrics/rates.ts";
 import type { JobSample } from "../metrics/sampler.ts";
+import type { JobShares } from "../metrics/shares/jobShares.ts";
 import type { TenantTotal } from "../metrics/tenants.ts";
 import type { DeviceReading } from "../sys/nvml.ts";
 import { userNameOf } from "./userNames.ts";
@@ -28,6 +29,7 @@ export function jobUseJson(sample: JobUse) {
     network: networkJson(sample.network),
     media: mediaJson(sample.media),
     hindrance: hindranceJson(sample.hindrance),
+    ...sharesJson(sample.shares),
   };
 }
 
@@ -97,6 +99,16 @@ function detailsJson({ details, detailRates }: JobSample) {
     major_faults_per_second: rounded(detailRates?.majorFaultsPerSecond),
     io_read_operations_per_second: rounded(detailRates?.readOperationsPerSecond),
     io_write_operations_per_second: rounded(detailRates?.writeOperationsPerSecond),
+  };
+}
+
+function sharesJson(shares: JobShares | null) {
+  const need = shares?.need ?? null;
+  return {
+    sure_cores: rounded(shares?.sureCores),
+    need_cores: rounded(need?.cores),
+    need_sample_seconds: rounded(need?.sampleSeconds),
+    need_while_keeping_up: need?.isWhileKeepingUp ?? null,
   };
 }
 

@@ -178,6 +178,25 @@ const media = z
   })
   .meta({ id: "Media", description: "How far a job is." });
 
+const shares = {
+  sure_cores: described(
+    z.number().nullable(),
+    "the cores that it gets when everything that runs now is busy; `null`: it did not run lately, has no cgroup, or a part of the machine's cgroups is not visible",
+  ),
+  need_cores: described(
+    z.number().nullable(),
+    "the 95th percentile of its CPU use in a second while it kept up with real time; `null`: fewer than 20 samples, it works ahead of real time, or its intent is `batch` or `best-effort`",
+  ),
+  need_sample_seconds: described(
+    z.number().nullable(),
+    "the length of the samples; with more than 2.5 seconds, `need_cores` is an estimate from means",
+  ),
+  need_while_keeping_up: described(
+    z.boolean().nullable(),
+    "`false`: all samples count, because its media time is not known; `null`: as `need_cores`",
+  ),
+};
+
 export const jobUse = z
   .strictObject({
     time: described(z.iso.datetime(), "when it was measured; ISO 8601 in UTC"),
@@ -204,6 +223,7 @@ export const jobUse = z
       hindranceSchema.nullable(),
       "what has held it back for 30 seconds or longer; `null`: nothing is known to",
     ),
+    ...shares,
   })
   .meta({ id: "JobUse", description: "What a job uses now." });
 
@@ -641,6 +661,64 @@ export const logLine = z
   })
   .meta({ id: "LogLine", description: "An event of a job or of the daemon." });
 
+const peak = z.strictObject({
+  cores: described(z.number(), "the 95th percentile of the cores in use in a second"),
+  samples: described(z.number().int(), "the number of samples"),
+  sample_seconds: described(z.number(), "the length of a sample"),
+  is_estimate: described(
+    z.boolean(),
+    "samples are longer than 2.5 seconds, and the percentile is estimated from their means",
+  ),
+});
+
+const capacity = z
+  .strictObject({
+    like: text("the job, or `rule NAME`, that the further streams are like; `null`: none is known"),
+    fits: described(
+      z.number().int().nullable(),
+      "how many more streams fit: the least of all bounds; `null`: not known",
+    ),
+    binding: described(
+      z.enum(["cores", "tenant", "weights"]).nullable(),
+      "the bound that allows the fewest; `null`: none is known",
+    ),
+    candidate: described(peak.nullable(), "what one of them uses at its peak; `null`: not known"),
+    running: described(
+      peak
+        .extend({
+          is_sum_of_peaks: described(
+            z.boolean(),
+            "they have not run together for long enough: it is the sum of the peak of each",
+          ),
+        })
+        .nullable(),
+      "what the streams that run now use together at their peak; `null`: not known",
+    ),
+    streams: described(
+      z.array(z.string()),
+      "the ids of the jobs that run now, without those with the intent `batch` or `best-effort`",
+    ),
+    bounds: described(
+      z.array(
+        z.strictObject({
+          kind: described(
+            z.enum(["cores", "tenant", "weights"]),
+            "`cores`: 90 % of the cores. `tenant`: the total of the tenant. `weights`: all streams get what they need when everything else is busy",
+          ),
+          limit_cores: described(
+            z.number(),
+            "the cores that all streams can have together; of `weights`: those that they and the ones that fit, at least one, are sure of",
+          ),
+          used_cores: described(z.number(), "the cores that those which run now use at their peak"),
+          fits: described(z.number().int(), "how many more streams it allows"),
+        }),
+      ),
+      "the bounds that are known",
+    ),
+    unknown: described(z.array(z.string()), "what is not known, and what would help"),
+  })
+  .meta({ id: "Capacity", description: "How many more streams fit on this machine." });
+
 export interface JsonDocument {
   /** The command with `--json`, and the option that selects this document, if any. */
   command: string;
@@ -661,6 +739,7 @@ export const JSON_DOCUMENTS: readonly JsonDocument[] = [
   { command: "ps", option: "--daemon", form: "document", schema: daemon.nullable() },
   { command: "ps", form: "document", schema: z.array(listed) },
   { command: "stats", form: "lines", schema: z.union([jobUse, tenantUse, deviceUse]) },
+  { command: "capacity", form: "document", schema: capacity },
   { command: "inspect", form: "document", schema: inspected },
   { command: "history", option: "--sla", form: "document", schema: slaRates },
   { command: "wait", form: "lines", schema: resultSchema },

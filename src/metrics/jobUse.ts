@@ -9,11 +9,15 @@ import type { MeasuredUse } from "./measuredUse.ts";
 import { MediaReader, NO_MEDIA } from "./media/mediaReader.ts";
 import { NetworkReader } from "./network/networkReader.ts";
 import { JobSampler } from "./sampler.ts";
+import { type JobShares, JobSharesReader } from "./shares/jobShares.ts";
+import { cpuSampleOf } from "./shares/need.ts";
 
-/** What one job uses, how far it is, and what holds it back. */
+/** What one job uses, how far it is, what holds it back, and what it can be sure of. */
 export interface JobUse extends MeasuredUse {
   /** `null`: nothing is known to hold it back, or not for 30 s yet. */
   readonly hindrance: Hindrance | null;
+  /** `null`: not computed yet. */
+  readonly shares: JobShares | null;
 }
 
 /** Measures jobs again and again, from outside of them. Reads only. */
@@ -23,6 +27,7 @@ export class JobUseReader {
   readonly #media: MediaReader;
   readonly #paces: PaceReader;
   readonly #judge: HindranceJudge;
+  readonly #shares: JobSharesReader;
 
   /** `probes`: lets ffprobe map the input files of jobs. */
   constructor(context: Context, { probes }: { probes: boolean }) {
@@ -32,6 +37,7 @@ export class JobUseReader {
     this.#media = new MediaReader(context.host, { probes, slow });
     this.#paces = new PaceReader(context.host, slow);
     this.#judge = new HindranceJudge(context.host);
+    this.#shares = new JobSharesReader(context);
   }
 
   /** Measures these jobs, and forgets all others. Rates are those since the call before. */
@@ -45,16 +51,23 @@ export class JobUseReader {
       this.#media.read(subjects),
       this.#paces.read(subjects),
     ]);
-    return samples.map((sample) => {
+    const uses = samples.map((sample): MeasuredUse => {
       const { key } = sample.job;
-      const read = {
-        network: networks.get(key) ?? null,
-        media: medias.get(key) ?? NO_MEDIA,
-        pace: paces.get(key) ?? null,
-      };
-      const use = { ...sample, ...read };
-      return { ...use, hindrance: this.#judge.judge(use, this.devices()) };
+      const [network, media, pace] = [
+        networks.get(key) ?? null,
+        medias.get(key) ?? NO_MEDIA,
+        paces.get(key) ?? null,
+      ];
+      return { ...sample, network, media, pace };
     });
+    const shares = this.#shares.measure(
+      uses.map((use) => ({ job: use.job, samples: cpuSampleOf(use, use.media) })),
+    );
+    return uses.map((use) => ({
+      ...use,
+      hindrance: this.#judge.judge(use, this.devices()),
+      shares: shares.get(use.job.key) ?? null,
+    }));
   }
 
   /** Returns the machine's NVIDIA devices as `measure` read them last. Empty without a driver, or in another pid namespace. */

@@ -164,6 +164,19 @@ const FAMILIES: readonly JobFamily[] = [
     read: ({ media }) => [[{ source: media.source }, media.mediaSeconds]],
   },
   {
+    name: "ffrtmp_sure_cores",
+    type: "gauge",
+    help: "Cores that the job gets when everything that runs now is busy.",
+    read: ({ shares }) => one(shares?.sureCores),
+  },
+  {
+    name: "ffrtmp_need_cores",
+    type: "gauge",
+    help: "95th percentile of the cores that the job uses in a second while it keeps up with real time.",
+    isSingle: true,
+    read: ({ shares }) => one(shares?.need?.cores),
+  },
+  {
     name: "ffrtmp_job_media_speed_ratio",
     type: "gauge",
     help: "Media time per time, over the last 15 s. 1 is real time.",

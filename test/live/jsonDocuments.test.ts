@@ -32,6 +32,7 @@ testIf(lacksLimits())("every document that docs/json.md describes is printed as 
   await run("run", "-d", "--json", "--job-id", "one", "--tenant", "acme", "--memory-max", "1G", ...idle);
   await run("ps", "--json", "-a");
   await run("stats", "--json", "--once");
+  await run("capacity", "--json");
   await run("inspect", "one", "--json");
   await run("limits", "set", "one", "--cpu-quota", "30", "--json");
   await run("limits", "reset", "one", "nobody", "--json");

@@ -24,7 +24,7 @@ export function someSample(
 export function someUse(job: OpenJob, counters: Partial<Counters>, different: Partial<JobUse> = {}): JobUse {
   return {
     ...someSample(job, counters),
-    ...{ network: null, media: NO_MEDIA, pace: null, hindrance: null },
+    ...{ network: null, media: NO_MEDIA, pace: null, hindrance: null, shares: null },
     ...different,
   };
 }

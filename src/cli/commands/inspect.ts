@@ -1,4 +1,3 @@
-import { askDaemon } from "../../daemon/askDaemon.ts";
 import { carriedOf } from "../../jobs/changes.ts";
 import type { Context } from "../../jobs/context.ts";
 import { formatDuration } from "../../jobs/duration.ts";
@@ -23,8 +22,6 @@ import { listMembers } from "../../linux/cgroup/jobCgroup.ts";
 import type { Host } from "../../linux/host.ts";
 import type { Hindrance } from "../../metrics/hindrance/hindrance.ts";
 import { hindranceText } from "../../metrics/hindrance/hindranceText.ts";
-import { decodeHistory, type StoredHistory } from "../../metrics/history/encoding.ts";
-import { RINGS, type RingName } from "../../metrics/history/jobHistory.ts";
 import { type JobMemory, readJob } from "../../metrics/jobReading.ts";
 import { type JobMedia, MediaReader } from "../../metrics/media/mediaReader.ts";
 import { type JobNetwork, NetworkReader } from "../../metrics/network/networkReader.ts";
@@ -37,6 +34,7 @@ import { type Pair, renderPairs } from "../output/table.ts";
 import { formatTimeOfDay } from "../output/times.ts";
 import { usageCharts } from "../output/usageChart.ts";
 import { openToRead } from "../session.ts";
+import { askUsage } from "../usageRings.ts";
 
 interface InspectFlags extends CommonFlags {
   utc?: boolean;
@@ -76,35 +74,6 @@ export async function inspect(name: string, flags: InspectFlags): Promise<number
   }
   context.ledger.close();
   return 0;
-}
-
-/** A daemon that is stopped must not delay everything else that is known about the job. */
-const ANSWER_TIMEOUT_MS = 300;
-
-interface AskedUsage {
-  readonly rings: Partial<Record<RingName, StoredHistory>>;
-  readonly hindrance: Hindrance | null;
-}
-
-/**
- * Returns what the job has used until now and what holds it back, if a daemon observes it; else its life as the ledger has
- * it.
- */
-async function askUsage({ ledger, state }: Context, job: Job): Promise<AskedUsage> {
-  const recorded = ledger.usageHistory(job);
-  const life = recorded && decodeHistory(recorded);
-  const answer = isOpen(job)
-    ? await askDaemon(state, { request: "usage", job: job.key }, ANSWER_TIMEOUT_MS)
-    : "absent";
-  const known: Record<string, unknown> = typeof answer === "string" || !answer.ok ? {} : answer;
-  const rings = (known["rings"] ?? {}) as Record<string, unknown>;
-  const hindrance = (known["hindrance"] ?? null) as Hindrance | null;
-  const present = RINGS.flatMap((name) => {
-    const ring =
-      typeof rings[name] === "string" ? decodeHistory(Buffer.from(rings[name], "base64")) : undefined;
-    return ring === undefined ? [] : [[name, ring]];
-  });
-  return { rings: { ...(life && { life }), ...Object.fromEntries(present) }, hindrance };
 }
 
 /** Returns what holds a job back, or for how long each cause did. None for a job that was never held back. */

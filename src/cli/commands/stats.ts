@@ -4,8 +4,10 @@ import type { OpenJob } from "../../jobs/model/job.ts";
 import { deviceUseJson, jobUseJson, tenantUseJson } from "../../json/jobUse.ts";
 import { isAlive } from "../../linux/proc/identity.ts";
 import { type JobUse, JobUseReader } from "../../metrics/jobUse.ts";
+import { shortfallOf, shortfallText } from "../../metrics/shares/shortfall.ts";
 import { type TenantTotal, tenantTotals } from "../../metrics/tenants.ts";
 import type { DeviceReading } from "../../sys/nvml.ts";
+import { DaemonShares } from "../daemonShares.ts";
 import { findRunningJobs } from "../findJobs.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
 import { explainNoneOpen } from "../output/emptyState.ts";
@@ -51,6 +53,7 @@ export async function stats(names: string[], flags: StatsFlags): Promise<number>
   const print = flags.json ? printLines : isLive ? livePrinter(flags) : tablePrinter(flags);
   const intervalMs = flags.interval ?? DEFAULT_INTERVAL_MS;
   const reader = new JobUseReader(context, { probes: flags.probe !== false });
+  const shares = new DaemonShares(context);
   const first = listJobs();
   if (first.length === 0) explainNoneOpen(context);
   await reader.measure(first);
@@ -61,7 +64,7 @@ export async function stats(names: string[], flags: StatsFlags): Promise<number>
     const jobs = listJobs();
     // The last table stays.
     if (isRepeated && names.length > 0 && jobs.length === 0) break;
-    const uses = await reader.measure(jobs);
+    const uses = await shares.complete(await reader.measure(jobs));
     if (flags.sort) uses.sort(compareJobs(context, flags.sort));
     // The total of a tenant is that of all its jobs.
     const machine = names.length === 0 ? { totals: tenantTotals(uses), devices: reader.devices() } : {};
@@ -115,13 +118,21 @@ function livePrinter(flags: StatsFlags): Printer {
   };
 }
 
-/** Returns the lines of the table of jobs, of that of tenants where jobs have tenants, and of that of GPUs where jobs use them. */
+/**
+ * Returns the lines of the table of jobs, of that of tenants where jobs have tenants, of that of GPUs where jobs use them, and
+ * of the jobs that need more than they are sure of.
+ */
 function tables({ uses, totals, devices }: Measured, width: number | undefined): string[] {
   const used = uses.some(({ gpu }) => gpu !== null) ? devices : [];
+  const shortfalls = uses.flatMap(({ job, shares }) => {
+    const shortfall = shares === null ? undefined : shortfallOf(job, shares);
+    return shortfall === undefined ? [] : [shortfallText(job.jobId, shortfall)];
+  });
   return [
     renderTable(jobColumns(uses), uses, width),
     ...(totals.length === 0 ? [] : [renderTable(TENANT_COLUMNS, totals, width)]),
     ...(used.length === 0 ? [] : [renderTable(DEVICE_COLUMNS, used, width)]),
+    ...(shortfalls.length === 0 ? [] : [shortfalls.join("\n")]),
   ]
     .join("\n\n")
     .split("\n");

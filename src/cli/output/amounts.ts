@@ -18,6 +18,11 @@ export function percentText(percent: number | null): string {
   return percent === null ? "-" : percent.toFixed(1);
 }
 
+/** Returns `0.40` cores, or `-`. */
+export function coresText(cores: number | null): string {
+  return cores === null ? "-" : cores.toFixed(2);
+}
+
 /** Returns a part of a whole: `90 %`, or `-`. */
 export function shareText(percent: number | null): string {
   return percent === null ? "-" : `${percent.toFixed(0)} %`;

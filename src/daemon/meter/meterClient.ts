@@ -1,4 +1,3 @@
-import type { JobUse } from "../../metrics/jobUse.ts";
 import { reapChild } from "../../sys/childWait.ts";
 import { closeFd } from "../../sys/descriptor.ts";
 import type { DeviceReading } from "../../sys/nvml.ts";
@@ -26,7 +25,7 @@ export interface Meter {
   ask(subject: MeterSubject): void;
   forget(key: string): void;
   /** Returns the answer to the last question about a job; `undefined`: there is none, or the next one is late. */
-  readingOf(key: string): Pick<JobUse, "network" | "media" | "pace"> | undefined;
+  readingOf(key: string): MeterReading | undefined;
   /** Returns the machine's NVIDIA devices; `undefined` without a driver, without jobs, or where the answer is late. */
   devices(): readonly DeviceReading[] | undefined;
   stop(): void;

@@ -1,12 +1,15 @@
 import type { Pace } from "../../metrics/hindrance/pace.ts";
 import type { JobMedia } from "../../metrics/media/mediaReader.ts";
 import type { JobNetwork } from "../../metrics/network/networkReader.ts";
+import type { JobInTree } from "../../metrics/shares/treeReading.ts";
 import type { DeviceReading } from "../../sys/nvml.ts";
 
 /** A job to measure, by the key that it has in the ledger. */
 export interface MeterSubject {
   readonly key: string;
   readonly pids: readonly number[];
+  /** Absent: it has no cgroup. */
+  readonly place?: JobInTree | undefined;
 }
 
 /** One line of JSON from the daemon to the meter, which answers each before it reads the next one. */
@@ -25,6 +28,8 @@ export interface MeterReading {
   readonly media: JobMedia;
   /** `null`: its command line could not be read yet. */
   readonly pace: Pace | null;
+  /** See `JobShares`. Absent from a meter of an earlier release, which a daemon takes over when it executes itself. */
+  readonly sureCores?: number | null;
 }
 
 /** One line of JSON from the meter to the daemon. */

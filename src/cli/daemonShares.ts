@@ -1,0 +1,52 @@
+import { askDaemon } from "../daemon/askDaemon.ts";
+import type { Context } from "../jobs/context.ts";
+import type { JobUse } from "../metrics/jobUse.ts";
+import type { JobShares } from "../metrics/shares/jobShares.ts";
+import { MAX_EXACT_SECONDS, type Need } from "../metrics/shares/need.ts";
+
+type SharesByKey = Partial<Record<string, JobShares | null>>;
+
+/** The daemon computes them anew as often. */
+const RENEW_MS = 10_000;
+const ANSWER_TIMEOUT_MS = 300;
+
+/**
+ * Completes measurements with the shares that the daemon knows: it has seen the jobs for longer. Without a daemon, or for
+ * another user than its own, they are those of the measurements here.
+ */
+export class DaemonShares {
+  readonly #context: Context;
+  #shares: SharesByKey = {};
+  #askedMs = Number.NEGATIVE_INFINITY;
+
+  constructor(context: Context) {
+    this.#context = context;
+  }
+
+  async complete(uses: readonly JobUse[]): Promise<JobUse[]> {
+    await this.#renew();
+    return uses.map((use) => {
+      const known = this.#shares[use.job.key];
+      if (!known || use.shares === null) return use;
+      const { sureCores, need } = use.shares;
+      return {
+        ...use,
+        shares: { sureCores: known.sureCores ?? sureCores, need: betterOf(known.need, need) },
+      };
+    });
+  }
+
+  async #renew(): Promise<void> {
+    const nowMs = performance.now();
+    if (nowMs - this.#askedMs < RENEW_MS) return;
+    this.#askedMs = nowMs;
+    const answer = await askDaemon(this.#context.state, { request: "shares" }, ANSWER_TIMEOUT_MS);
+    this.#shares = typeof answer === "string" || !answer.ok ? {} : ((answer["shares"] ?? {}) as SharesByKey);
+  }
+}
+
+/** The daemon has seen a job for longer, and here it may have been measured more often. */
+function betterOf(known: Need | null, own: Need | null): Need | null {
+  if (known === null || own === null) return known ?? own;
+  return own.sampleSeconds <= MAX_EXACT_SECONDS && known.sampleSeconds > MAX_EXACT_SECONDS ? own : known;
+}

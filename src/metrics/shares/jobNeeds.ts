@@ -1,0 +1,55 @@
+import type { OpenJob } from "../../jobs/model/job.ts";
+import { type CpuSample, type Need, needOf } from "./need.ts";
+
+/** Sorting the samples of many jobs each second would take longer than reading the jobs. */
+const RENEW_MS = 10_000;
+/** The samples of each job, the latest: an hour of 10 s, 6 minutes of a second. */
+const MAX_SAMPLES = 360;
+
+const WAITING_INTENTS: readonly (string | null)[] = ["batch", "best-effort"];
+
+/** Returns whether a job may be slower than real time, by its intent. */
+export function mayWait({ intent }: Pick<OpenJob, "intent">): boolean {
+  return WAITING_INTENTS.includes(intent);
+}
+
+interface Kept {
+  samples: CpuSample[];
+  need: Need | undefined;
+  /** When `need` was computed, by `performance.now()`. */
+  atMs: number;
+}
+
+/** Keeps the latest samples of jobs, and computes from them what each needs. */
+export class JobNeeds {
+  readonly #jobs = new Map<string, Kept>();
+
+  record({ key }: Pick<OpenJob, "key">, samples: readonly CpuSample[]): void {
+    if (samples.length === 0) return;
+    const kept = this.#jobs.get(key) ?? { samples: [], need: undefined, atMs: Number.NEGATIVE_INFINITY };
+    kept.samples.push(...samples);
+    if (kept.samples.length > MAX_SAMPLES) kept.samples = kept.samples.slice(-MAX_SAMPLES);
+    this.#jobs.set(key, kept);
+  }
+
+  /** `null`: not known, or the job may wait. */
+  needOf(job: Pick<OpenJob, "key" | "intent">): Need | null {
+    const kept = this.#jobs.get(job.key);
+    if (kept === undefined || mayWait(job)) return null;
+    const nowMs = performance.now();
+    // As long as there is none, a new sample can be the first that is enough.
+    if (kept.need === undefined || nowMs - kept.atMs >= RENEW_MS) {
+      kept.need = needOf(kept.samples);
+      kept.atMs = nowMs;
+    }
+    return kept.need ?? null;
+  }
+
+  forget(key: string): void {
+    this.#jobs.delete(key);
+  }
+
+  forgetExcept(keys: ReadonlySet<string>): void {
+    for (const key of this.#jobs.keys()) if (!keys.has(key)) this.#jobs.delete(key);
+  }
+}

@@ -1,0 +1,83 @@
+import type { JobMedia } from "../media/mediaReader.ts";
+import type { JobSample } from "../sampler.ts";
+
+/** What a job used of the CPU in a span of time. */
+export interface CpuSample {
+  readonly seconds: number;
+  readonly cores: number;
+  /** Media time per time. `null`: its media time is not known. */
+  readonly speed: number | null;
+}
+
+/** Returns the sample of a measurement; none for the first one, and where the use is not known. */
+export function cpuSampleOf(
+  { rates, intervalMs }: Pick<JobSample, "rates" | "intervalMs">,
+  media: JobMedia | null,
+): CpuSample[] {
+  const percent = rates?.cpuPercent ?? null;
+  if (percent === null || intervalMs === null || intervalMs <= 0) return [];
+  return [{ seconds: intervalMs / 1000, cores: percent / 100, speed: media?.speed?.factor ?? null }];
+}
+
+/** The cores that a job needs to keep up with real time: the 95th percentile of what it uses in a second. */
+export interface Need {
+  readonly cores: number;
+  /** The length of the samples. Of those that are longer than `MAX_EXACT_SECONDS`, the percentile is an estimate. */
+  readonly sampleSeconds: number;
+  /** Only samples count in which it kept up. False: all count, because its media time is not known. */
+  readonly isWhileKeepingUp: boolean;
+}
+
+/** Fewer samples have no 95th percentile. */
+export const MIN_SAMPLES = 20;
+/** Longer samples than this are means that hide what happens in a second. The shortest points of a history have 2 s. */
+export const MAX_EXACT_SECONDS = 2.5;
+/** The 95th percentile of a normal distribution is so many standard deviations above its mean. */
+const Z_95 = 1.645;
+
+/** A slower job does not keep up with real time. */
+const MIN_SPEED = 0.97;
+/** A faster job is ahead of real time: it uses what it gets, and needs nothing of it. */
+const MAX_SPEED = 1.1;
+
+/**
+ * Returns what a job needs. `undefined`: there are too few samples in which it kept up, or it works ahead of real time.
+ */
+export function needOf(samples: readonly CpuSample[]): Need | undefined {
+  const timed = samples.filter(({ speed }) => speed !== null);
+  const kept = timed.filter(({ speed }) => (speed as number) >= MIN_SPEED);
+  if (medianOf(kept.map(({ speed }) => speed as number)) > MAX_SPEED) return undefined;
+  // A job whose media time is known can have been slow while it was not.
+  const isWhileKeepingUp = timed.length > 0;
+  const all = isWhileKeepingUp ? kept : samples;
+  const exact = all.filter(({ seconds }) => seconds <= MAX_EXACT_SECONDS);
+  const counted = exact.length >= MIN_SAMPLES ? exact : all;
+  if (counted.length < MIN_SAMPLES) return undefined;
+  const sampleSeconds = medianOf(counted.map(({ seconds }) => seconds));
+  return { cores: p95OfSecond(counted), sampleSeconds, isWhileKeepingUp };
+}
+
+/**
+ * Returns the 95th percentile of the use in one second. Samples of about a second have it. Of longer ones only means are
+ * known: if the seconds are independent of each other, their standard deviation is that of the means times the root of the
+ * number of seconds in a sample. Where one busy second follows another, that is too much, and so on the safe side; where a
+ * busy second follows an idle one again and again, it is too little.
+ */
+export function p95OfSecond(samples: readonly Pick<CpuSample, "seconds" | "cores">[]): number {
+  const cores = samples.map((sample) => sample.cores);
+  const seconds = medianOf(samples.map((sample) => sample.seconds));
+  if (seconds <= MAX_EXACT_SECONDS) return percentile95(cores);
+  const mean = cores.reduce((sum, each) => sum + each, 0) / cores.length;
+  const variance = cores.reduce((sum, each) => sum + (each - mean) ** 2, 0) / Math.max(1, cores.length - 1);
+  return Math.max(percentile95(cores), mean + Z_95 * Math.sqrt(variance * seconds));
+}
+
+/** The smallest value that at least 95 % of all values do not exceed. */
+function percentile95(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.ceil(0.95 * sorted.length) - 1] ?? 0;
+}
+
+function medianOf(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
+}

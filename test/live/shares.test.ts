@@ -1,0 +1,114 @@
+import { expect } from "bun:test";
+import { loadavg } from "node:os";
+import { askDaemon } from "../../src/daemon/askDaemon.ts";
+import { locateState } from "../../src/ledger/location.ts";
+import { countCpus } from "../support/realCgroups.ts";
+import { eventually, lacksLimits, testIf, until, useSandbox } from "../support/sandbox.ts";
+import { startDaemon } from "../support/watchDaemon.ts";
+
+const sandbox = useSandbox();
+
+/** Many ready threads of others leave too little for a difference between three jobs. */
+const MAX_LOAD_PER_CPU = 10;
+const load = (loadavg()[0] as number) / countCpus();
+const crowded = load > MAX_LOAD_PER_CPU ? `needs less load than ${load.toFixed(1)} for each CPU` : undefined;
+const limitsTest = testIf(lacksLimits());
+const fightTest = testIf(lacksLimits() ?? crowded);
+
+/** A busy loop for each CPU, so that the job could use the whole machine. */
+const LOOPS = `${"(while :; do :; done) & ".repeat(countCpus())}wait`;
+const WEIGHTS = { low: 50, middle: 100, high: 250 };
+/** The balancing of threads over CPUs is not exact, and other programs disturb it. */
+const TOLERANCE = 0.08;
+
+interface Line {
+  job_id: string;
+  cpu_percent: number;
+  sure_cores: number | null;
+}
+
+fightTest("three jobs that fight for all CPUs get what they were sure of, in proportion", async () => {
+  const ids = Object.keys(WEIGHTS) as (keyof typeof WEIGHTS)[];
+  await Promise.all(
+    ids.map((id) => sandbox().startJob(id, ["--cpu-weight", String(WEIGHTS[id])], ["sh", "-c", LOOPS])),
+  );
+  const stats = sandbox().start(["stats", "--json", "--interval", "3s"], { stderr: "ignore" });
+  const lines = readLines(stats.stdout as ReadableStream<Uint8Array>);
+  const sum = ids.reduce((total, id) => total + WEIGHTS[id], 0);
+  const seen = await eventually("what the jobs use has the proportions of their shares", async () => {
+    const round = [await lines(), await lines(), await lines()];
+    const [used, sure] = [round.map((line) => line.cpu_percent), round.map((line) => line.sure_cores ?? 0)];
+    const part = (values: number[], index: number) =>
+      (values[index] as number) / values.reduce((total, value) => total + value, 0);
+    const isAlike = round.every((_, index) => Math.abs(part(used, index) - part(sure, index)) < TOLERANCE);
+    return isAlike ? round : undefined;
+  });
+  stats.kill("SIGTERM");
+  for (const { job_id, sure_cores } of seen) {
+    const weight = WEIGHTS[job_id as keyof typeof WEIGHTS];
+    // Nobody else has more than a part of the CPUs, and together they are sure of no more than there is.
+    expect(sure_cores).toBeGreaterThan(0);
+    expect(sure_cores).toBeLessThanOrEqual((countCpus() * weight) / sum + 0.01);
+  }
+});
+
+limitsTest("watch knows the share of a job, and stats shows it", async () => {
+  await startDaemon(sandbox());
+  const start = async (id: string): Promise<void> => {
+    const { code } = await sandbox().run(["run", "-d", "--job-id", id, "--", "sh", "-c", LOOPS]);
+    expect(code).toBe(0);
+    sandbox().adopt(await sandbox().pidOf(id));
+  };
+  const ask = async (): Promise<{ sureCores: number | null }[]> => {
+    const answer = await askDaemon(locateState(sandbox().state, {}), { request: "shares" });
+    return typeof answer === "object" && answer.ok ? Object.values(answer["shares"] as object) : [];
+  };
+  await start("first");
+  await until("the daemon has read the first job", async () => (await ask()).length === 1);
+  // What competes is known between two readings, and a new job is read at once.
+  await Bun.sleep(1000);
+  await start("second");
+  await until("a job has a share", async () => (await ask()).some(({ sureCores }) => (sureCores ?? 0) > 0));
+  const { stdout } = await sandbox().run(["stats", "--once"]);
+  const [heading, ...rows] = stdout.split("\n");
+  expect(heading).toMatch(/ SURE +NEED /);
+  expect(rows.filter((row) => /^(first|second) .* \d\.\d\d +-/.test(row)).length).toBe(2);
+});
+
+limitsTest("stats names a live job that needs more than it is sure of", async () => {
+  const live = ["--intent", "live", "--cpu-weight", "1"];
+  await sandbox().startJob("live", live, ["sh", "-c", "while :; do :; done"]);
+  const stats = sandbox().start(["stats", "--interval", "200ms"], { stderr: "ignore" });
+  let text = "";
+  const decoder = new TextDecoder();
+  const reading = (async () => {
+    for await (const bytes of stats.stdout as ReadableStream<Uint8Array>)
+      text += decoder.decode(bytes, { stream: true });
+  })();
+  await until("its need is known", () => /^live .* ~\d\.\d\d /m.test(text));
+  // Against this weight its share is hardly anything.
+  await sandbox().startJob("heavy", ["--cpu-weight", "10000"], ["sh", "-c", LOOPS]);
+  await until("stats warns", () => /^live is sure of 0\.0\d cores and needs \d\.\d\d: it will/m.test(text));
+  expect(text).not.toMatch(/^heavy is sure/m);
+  stats.kill("SIGTERM");
+  await reading;
+});
+
+/** Returns a function that reads the next line of JSON. */
+function readLines(stream: ReadableStream<Uint8Array>): () => Promise<Line> {
+  const reader = stream.getReader();
+  const decoder = new TextDecoder();
+  let text = "";
+  return async () => {
+    for (let end = text.indexOf("\n"); ; end = text.indexOf("\n")) {
+      if (end >= 0) {
+        const line = text.slice(0, end);
+        text = text.slice(end + 1);
+        return JSON.parse(line);
+      }
+      const { value, done } = await reader.read();
+      if (done) throw new Error("stats ended");
+      text += decoder.decode(value, { stream: true });
+    }
+  };
+}
