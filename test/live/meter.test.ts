@@ -49,7 +49,9 @@ async function startListening(
     const line = (await metrics()).split("\n").find((each) => each.startsWith(series));
     return line === undefined ? undefined : Number(line.split(" ").at(-1));
   };
-  return { daemon, metrics, numberOf, meter: await meterOf(daemon) };
+  const meter = await meterOf(daemon);
+  sandbox().adopt(meter);
+  return { daemon, metrics, numberOf, meter };
 }
 
 /** Returns the PID of the meter beside a daemon. */
