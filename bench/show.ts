@@ -119,24 +119,28 @@ function usedJob(n: number): UsedJob {
   return {
     job,
     history,
-    use: someUse(job, {}, {
-      ...{ rates, intervalMs: 1000 },
-      network: {
-        ...{ connections: 2, bytes: { sent: 1e9 + n, received: 2e9, retransmitted: 1234 } },
-        ...{ sendBacklogBytes: 123_456, sendBacklogSeconds: 0.4, receiveBacklogBytes: 0 },
-        ...{ windowLimitedPercent: 1.5, windowLimitedUsec: 15_000 },
-        rates: {
-          ...{ sentBytesPerSecond: 312_500.5, receivedBytesPerSecond: 400_000 },
-          ...{ deviceSentBytesPerSecond: null, deviceReceivedBytesPerSecond: null },
+    use: someUse(
+      job,
+      {},
+      {
+        ...{ rates, intervalMs: 1000 },
+        network: {
+          ...{ connections: 2, bytes: { sent: 1e9 + n, received: 2e9, retransmitted: 1234 } },
+          ...{ sendBacklogBytes: 123_456, sendBacklogSeconds: 0.4, receiveBacklogBytes: 0 },
+          ...{ windowLimitedPercent: 1.5, windowLimitedUsec: 15_000 },
+          rates: {
+            ...{ sentBytesPerSecond: 312_500.5, receivedBytesPerSecond: 400_000 },
+            ...{ deviceSentBytesPerSecond: null, deviceReceivedBytesPerSecond: null },
+          },
+          devices: null,
         },
-        devices: null,
+        media: {
+          ...{ source: "progress", mediaSeconds: 1234.56, lengthSeconds: null, percent: null },
+          ...{ isEstimate: false, speed: { factor: 0.63, overMs: 15_000 }, remainingSeconds: null },
+          ...{ state: "running", frames: null, droppedFrames: null },
+        },
       },
-      media: {
-        ...{ source: "progress", mediaSeconds: 1234.56, lengthSeconds: null, percent: null },
-        ...{ isEstimate: false, speed: { factor: 0.63, overMs: 15_000 }, remainingSeconds: null },
-        ...{ state: "running", frames: null, droppedFrames: null },
-      },
-    }),
+    ),
   };
 }
 

@@ -68,6 +68,7 @@ function fakeJob(index: number, second: number, time: string): JobViewJson {
     memory_charged_bytes: 400 * 1024 ** 2,
     memory_rss_bytes: 380 * 1024 ** 2,
     process_count: 1,
+    hindrance: null,
   };
   return {
     ...ids,
@@ -172,6 +173,5 @@ function fakeUse<Known extends object>(index: number, second: number, known: Kno
       remaining_seconds: isLive ? null : 60 * (index % 40),
       state: "running",
     },
-    hindrance: null,
   };
 }

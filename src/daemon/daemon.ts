@@ -227,7 +227,12 @@ export class WatchDaemon {
       status: () => ({ ok: true, status: this.status() }),
       observe: (request, peer) => this.#observeForPeer(request, peer),
       recorded: ({ job }) => this.#tracker.reportRecorded(String(job)),
-      usage: ({ job }) => ({ ok: true, rings: this.#tracker.encodedRingsOf(String(job)) }),
+      hindrances: () => ({ ok: true, hindrances: this.#tracker.hindrances() }),
+      usage: ({ job }) => ({
+        ok: true,
+        rings: this.#tracker.encodedRingsOf(String(job)),
+        hindrance: this.#tracker.hindrances()[String(job)] ?? null,
+      }),
       snapshot: () => `{"ok":true,"snapshot":${this.documents.snapshot()}}`,
       job: (request) => this.#showJob(request),
     });

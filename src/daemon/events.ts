@@ -4,6 +4,7 @@ import type { EndedJob, Job, OpenJob, RunningJob } from "../jobs/model/job.ts";
 import type { Pruned } from "../ledger/prune.ts";
 import type { StartedEvents } from "../linux/events/bestEvents.ts";
 import type { EventSource } from "../linux/events/processEvents.ts";
+import type { Hindrance } from "../metrics/hindrance/hindrance.ts";
 import type { PolicyStore } from "./policyStore.ts";
 import type { DaemonCounts } from "./status.ts";
 
@@ -56,6 +57,10 @@ interface EventFacts {
   "job-reconcile-failed": { job: RunningJob; reason: string };
   "limit-repaired": { job: RunningJob; repair: LimitRepair };
   "job-ended": { job: Job; result: JobResult };
+  /** Something has held the job back for 30 s. */
+  "job-held-back": { job: RunningJob; hindrance: Hindrance };
+  /** It does so no more, since 30 s. `hindrance`: as it was said last. */
+  "job-no-longer-held-back": { job: RunningJob; hindrance: Hindrance };
   /** A job ended, and processes that it started run on in its cgroup. */
   "job-left-processes": { job: OpenJob; pids: number[] };
   /** The last process that an ended job had left is gone, and so is the job's cgroup. */

@@ -13,12 +13,14 @@ import { watchLedgerFile } from "../ledger/database.ts";
 import type { ProcessEvents } from "../linux/events/processEvents.ts";
 import type { FileWatch } from "../linux/fileWatch.ts";
 import { isAlive } from "../linux/proc/identity.ts";
+import type { Hindrance } from "../metrics/hindrance/hindrance.ts";
 import type { StoredHistory } from "../metrics/history/encoding.ts";
 import type { RingName } from "../metrics/history/jobHistory.ts";
 import type { JobUse } from "../metrics/jobUse.ts";
 import { closeFd } from "../sys/descriptor.ts";
 import type { ControlAnswer } from "./controlSocket.ts";
 import type { DaemonContext } from "./daemonContext.ts";
+import { reportHindrance } from "./hindranceEvents.ts";
 import { LingeringJobs } from "./lingeringJobs.ts";
 import { UsageHistories } from "./usageHistories.ts";
 
@@ -63,7 +65,9 @@ export class JobTracker {
     this.#lastEventId = context.ledger.returnedAfter(0).last;
     this.observer = new JobObserver(context, events, (end) => this.#postponeEnd(end));
     this.lingeringJobs = new LingeringJobs(context);
-    this.#histories = new UsageHistories(context, () => this.observer.jobs());
+    this.#histories = new UsageHistories(context, () => this.observer.jobs(), undefined, {
+      onHindrance: (job, change) => reportHindrance(context, job, change),
+    });
     this.#ledgerWatch = watchLedgerFile(context.ledger.path, () =>
       context.postponed.attempt(() => this.#syncWithLedger()),
     );
@@ -102,6 +106,13 @@ export class JobTracker {
   /** See `UsageHistories.keepFresh`. */
   keepFresh(forMs?: number): void {
     this.#histories.keepFresh(forMs);
+  }
+
+  /** Returns what holds each observed job back, by its key. A job that nothing is known to hold back is missing. */
+  hindrances(): Record<string, Hindrance> {
+    return Object.fromEntries(
+      this.uses().flatMap(({ job, hindrance }) => (hindrance ? [[job.key, hindrance]] : [])),
+    );
   }
 
   /** Returns what an observed job has used until now. */

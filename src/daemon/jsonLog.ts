@@ -2,6 +2,7 @@ import { isoTime, resultJson } from "../jobs/json.ts";
 import { shownCommand } from "../jobs/model/secrets.ts";
 import { oneLine } from "../sys/visibleText.ts";
 import type { DaemonEvent, DaemonEvents } from "./events.ts";
+import { hindranceFacts } from "./hindranceEvents.ts";
 import { linesOf } from "./log.ts";
 import { isLogged, type LogLevel, levelOf } from "./logLevel.ts";
 
@@ -62,6 +63,9 @@ function moreFactsOf(event: DaemonEvent): object {
     }
     case "limit-repaired":
       return { repair: event.repair };
+    case "job-held-back":
+    case "job-no-longer-held-back":
+      return hindranceFacts(event.hindrance);
     case "job-ended":
       return { result: resultJson(event.job, event.result) };
     case "hook-ended":

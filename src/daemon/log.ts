@@ -1,6 +1,8 @@
+import { formatDuration } from "../jobs/duration.ts";
 import { ONCE } from "../jobs/exit/observerLeft.ts";
 import type { DriftKind } from "../jobs/model/jobEvent.ts";
 import { summaryLine, survivorsLine } from "../jobs/summary.ts";
+import { hindranceText } from "../metrics/hindrance/hindranceText.ts";
 import { oneLine } from "../sys/visibleText.ts";
 import type { DaemonEvent, DaemonEvents, EventKind, LoadedPolicy } from "./events.ts";
 import { isLogged, type LogLevel, levelOf } from "./logLevel.ts";
@@ -101,6 +103,9 @@ const LINES: { [Kind in EventKind]: (event: DaemonEvent<Kind>) => string | strin
   "limit-repaired": ({ job, repair: { what, did, wanted, found } }) =>
     `Job ${job.jobId}: ${what} was changed from outside (wanted ${wanted}, found ${found}): ${REACTIONS[did]}`,
   "job-ended": ({ job, result }) => summaryLine(job, result),
+  "job-held-back": ({ job, hindrance }) => `Job ${job.jobId}: ${hindranceText(hindrance)}`,
+  "job-no-longer-held-back": ({ job, hindrance: { verdict, forMs } }) =>
+    `Job ${job.jobId} is no longer held back (${verdict}, for ${formatDuration(forMs)})`,
   "job-left-processes": ({ job, pids }) => survivorsLine(job, pids),
   "job-cleaned-up": ({ job }) =>
     `Job ${job.jobId}: the last process that it left has ended; its cgroup is removed`,

@@ -41,6 +41,7 @@ const LEVELS: Partial<Record<EventKind, LogLevel>> = {
 export function levelOf(event: DaemonEvent): LogLevel {
   if (event.kind === "job-attached")
     return event.job.outcomes.some(({ outcome }) => outcome === "refused") ? "warn" : "info";
+  if (event.kind === "job-held-back") return event.hindrance.isLive ? "warn" : "info";
   if (event.kind === "job-ended") return event.result.slaCompliant ? "info" : "warn";
   if (event.kind === "hook-ended") return event.failure === null ? "info" : "warn";
   return LEVELS[event.kind] ?? "info";

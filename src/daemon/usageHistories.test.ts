@@ -3,9 +3,14 @@ import { existsSync } from "node:fs";
 import { useGovernedSleepers } from "../../test/support/governedSleepers.ts";
 import { lacksLimits, until } from "../../test/support/sandbox.ts";
 import type { Context } from "../jobs/context.ts";
+import { recordExit } from "../jobs/exit/recordExit.ts";
 import type { RunningJob } from "../jobs/model/job.ts";
+import type { HindranceChange } from "../metrics/hindrance/hinderedTotals.ts";
 import { decodeHistory, type StoredHistory } from "../metrics/history/encoding.ts";
 import { NO_MEDIA } from "../metrics/media/mediaReader.ts";
+import type { JobNetwork } from "../metrics/network/networkReader.ts";
+import { DaemonEvents } from "./events.ts";
+import { reportHindrance } from "./hindranceEvents.ts";
 import { type Meter, NO_METER } from "./meter/meterClient.ts";
 import type { MeterReading, MeterSubject } from "./meter/protocol.ts";
 import { UsageHistories } from "./usageHistories.ts";
@@ -95,6 +100,19 @@ limitsTest("a later daemon continues the history, and the time between is one po
 /** Long enough that a test sees only the first reading. */
 const NEVER_MS = 3_600_000;
 
+/** The network of a job with one connection, over which nothing is sent. */
+const IDLE: JobNetwork = {
+  connections: 1,
+  bytes: { sent: 0, received: 0, retransmitted: 0 },
+  sendBacklogBytes: 0,
+  sendBacklogSeconds: 0,
+  receiveBacklogBytes: 0,
+  windowLimitedPercent: 0,
+  windowLimitedUsec: 0,
+  rates: null,
+  devices: null,
+};
+
 /** A meter that counts its questions about each job, and answers with these readings. */
 function countingMeter(readings: Record<string, MeterReading> = {}) {
   const asked = new Map<string, number>();
@@ -146,13 +164,66 @@ limitsTest("a live job that falls behind is read often, and the others are not",
     mediaSeconds: 9,
     speed: { factor: 0.8, overMs: 15_000 },
   } as const;
-  const meter = countingMeter({ [slow.key]: { network: null, media } });
+  const meter = countingMeter({ [slow.key]: { network: null, media, pace: null } });
   const histories = startSeldom(context, [slow, other], meter);
   await until("the slow job is read often", () => (meter.asked.get(slow.key) ?? 0) >= 5);
   expect(meter.asked.get(other.key)).toBe(1);
   const uses = histories.uses();
   expect(uses.find(({ job }) => job.key === slow.key)?.media.speed?.factor).toBe(0.8);
   expect(uses.find(({ job }) => job.key === other.key)?.media).toEqual(NO_MEDIA);
+});
+
+/** So that a busy machine, which delays samples, does not end what is said. */
+const HOLD_MS = 1500;
+
+limitsTest("the job is said to be held back while it is, and its result has for how long", async () => {
+  const { context, job } = governSleeper({ pidsMax: 10 });
+  const network = { ...IDLE, windowLimitedPercent: 99 };
+  const pace = { targetSpeed: 1, input: "file", isPaced: true } as const;
+  const readings: Record<string, MeterReading> = { [job.key]: { network, media: NO_MEDIA, pace } };
+  const changes: HindranceChange[] = [];
+  const attempt = <T>(work: () => T): T => work();
+  const given = { ...context, meter: countingMeter(readings), postponed: { attempt } };
+  const histories = new UsageHistories(
+    given,
+    () => new Map([[job.key, job]]),
+    { hotMs: INTERVAL_MS, coldMs: INTERVAL_MS },
+    {
+      holdMs: HOLD_MS,
+      onHindrance: (_, change) => {
+        changes.push(change);
+        reportHindrance({ ...context, bus: new DaemonEvents() }, job, change);
+      },
+    },
+  );
+  running.push(histories);
+  histories.wake();
+  await until("a cause is said", () => changes.length === 1);
+  expect(changes).toMatchObject([{ began: { verdict: "receiver", isLive: true } }]);
+  expect(histories.uses()).toMatchObject([{ hindrance: { verdict: "receiver" } }]);
+  // Another ffrtmp that records the end now knows of it.
+  expect(context.ledger.hinderedTimes(job)?.secondsBy.receiver).toBeGreaterThanOrEqual(HOLD_MS / 1000);
+  readings[job.key] = { network: IDLE, media: NO_MEDIA, pace };
+  await until("it is said no more", () => changes.length === 2);
+  expect(changes[1]).toMatchObject({ ended: { verdict: "receiver" } });
+  expect(histories.uses()).toMatchObject([{ hindrance: null }]);
+  histories.finish(job);
+  const { result } = recordExit(context, job, { kind: "detached" });
+  expect(result).toMatchObject({ slaReason: "detached", hinderedSeconds: { receiver: expect.any(Number) } });
+  const seconds = result.hinderedSeconds?.receiver as number;
+  const events = context.ledger.events(job).filter(({ kind }) => kind.startsWith("held_back"));
+  expect(events).toMatchObject([
+    { kind: "held_back", detail: { verdict: "receiver", live: true, needed_cores: null, limit: null } },
+    { kind: "held_back_ended", detail: { verdict: "receiver", seconds } },
+  ]);
+});
+
+limitsTest("a job that no meter could judge has no such times", async () => {
+  const { context, job } = governSleeper({ pidsMax: 10 });
+  const { histories, counted } = start(context, new Map([[job.key, job]]));
+  await until("the job was read three times", () => counted.rounds >= 3);
+  histories.finish(job);
+  expect(recordExit(context, job, { kind: "detached" }).result.hinderedSeconds).toBeNull();
 });
 
 const cpuacctTest = test.skipIf(reason !== undefined || !existsSync("/sys/fs/cgroup/cpuacct"));

@@ -1,7 +1,11 @@
 import type { Context } from "../jobs/context.ts";
+import type { HinderedTimes } from "../jobs/model/hindered.ts";
 import type { RunningJob } from "../jobs/model/job.ts";
 import { KeptFiles } from "../linux/cgroup/keptFiles.ts";
 import { gpuOf } from "../metrics/gpu/gpuUse.ts";
+import { HinderedTotals, type HindranceChange } from "../metrics/hindrance/hinderedTotals.ts";
+import type { Hindrance } from "../metrics/hindrance/hindrance.ts";
+import { HindranceJudge } from "../metrics/hindrance/hindranceJudge.ts";
 import { decodeHistory, encodeHistory, type StoredHistory } from "../metrics/history/encoding.ts";
 import { JobHistory, RINGS, type RingName } from "../metrics/history/jobHistory.ts";
 import { isInDoubt } from "../metrics/inDoubt.ts";
@@ -38,11 +42,27 @@ interface Observed {
   job: RunningJob;
   readonly history: JobHistory;
   readonly slice: number;
+  readonly hindered: HinderedTotals;
   /** The last one. */
   sample?: JobSample;
+  /** As of that sample. */
+  hindrance: Hindrance | null;
   /** By `performance.now()`, as all times here. */
   readMs: number;
   nextSaveMs: number;
+}
+
+/** What the ledger keeps of the use of a job. */
+interface StoredUsage {
+  readonly points: Uint8Array;
+  readonly hindered: HinderedTimes | undefined;
+}
+
+interface HindranceOptions {
+  /** How long a cause must last before it is said; 30 s. */
+  readonly holdMs?: number;
+  /** Something begins or ceases to hold a job back. */
+  readonly onHindrance?: (job: RunningJob, change: HindranceChange) => void;
 }
 
 type HistoriesContext = Context & { postponed: Pick<PostponedWork, "attempt">; meter: Meter };
@@ -64,7 +84,9 @@ export class UsageHistories {
   #hotUntilMs = Number.NEGATIVE_INFINITY;
   readonly #jobsInSlice: number[] = Array(SLICES).fill(0);
   /** The encoded histories that the ledger could not be given, by the key of their job. */
-  readonly #unsaved = new Map<string, Uint8Array>();
+  readonly #unsaved = new Map<string, StoredUsage>();
+  readonly #judge: HindranceJudge;
+  readonly #onHindrance: (job: RunningJob, change: HindranceChange) => void;
   #timer: ReturnType<typeof setTimeout> | undefined;
   /** The jobs that are to be read, and those that are new. */
   readonly #due = new Set<RunningJob["key"]>();
@@ -79,7 +101,10 @@ export class UsageHistories {
     context: HistoriesContext,
     listJobs: () => ReadonlyMap<string, RunningJob>,
     intervals = INTERVALS,
+    { holdMs, onHindrance = () => {} }: HindranceOptions = {},
   ) {
+    this.#judge = new HindranceJudge(context.host, holdMs);
+    this.#onHindrance = onHindrance;
     this.#context = context;
     this.#listJobs = listJobs;
     this.#intervals = intervals;
@@ -152,6 +177,7 @@ export class UsageHistories {
     const observed = this.#observed.get(key);
     if (observed === undefined) return;
     this.#read(observed);
+    this.#judgeJob(observed);
     this.#drop(observed);
   }
 
@@ -242,9 +268,12 @@ export class UsageHistories {
 
   #readDue(observed: Observed): void {
     this.#read(observed);
+    const change = this.#judgeJob(observed);
     this.#askMeter(observed);
+    if (change.began ?? change.ended) this.#onHindrance(observed.job, change);
     const nowMs = performance.now();
-    if (observed.nextSaveMs > nowMs) return;
+    // The observer of the job may be another ffrtmp, which records the result with what is saved.
+    if (change.began === undefined && change.ended === undefined && observed.nextSaveMs > nowMs) return;
     this.#save(observed);
     observed.nextSaveMs = nowMs + SAVE_INTERVAL_MS;
   }
@@ -252,12 +281,22 @@ export class UsageHistories {
   #add(job: RunningJob): void {
     const stored = this.#context.ledger.usageHistory(job);
     const history = new JobHistory(stored && decodeHistory(stored));
+    const hindered = new HinderedTotals(this.#context.ledger.hinderedTimes(job));
     const slice = this.#jobsInSlice.indexOf(Math.min(...this.#jobsInSlice));
-    const observed = { job, history, slice, readMs: 0, nextSaveMs: performance.now() + SAVE_INTERVAL_MS };
+    const nextSaveMs = performance.now() + SAVE_INTERVAL_MS;
+    const observed = { job, history, slice, hindered, hindrance: null, readMs: 0, nextSaveMs };
     this.#observed.set(job.key, observed);
     this.#jobsInSlice[slice] = (this.#jobsInSlice[slice] ?? 0) + 1;
     this.#read(observed);
     this.#askMeter(observed);
+  }
+
+  /** Judges by the last answer of the meter: the next one comes too late for this sample. */
+  #judgeJob(observed: Observed): HindranceChange {
+    const use = this.#useOf(observed);
+    if (use === undefined) return {};
+    observed.hindrance = this.#judge.judge(use, this.#context.meter.devices() ?? []);
+    return observed.hindered.add(observed.hindrance, use.pace !== null);
   }
 
   #askMeter(observed: Observed): void {
@@ -270,12 +309,13 @@ export class UsageHistories {
     else this.#doubtful.delete(key);
   }
 
-  #useOf({ sample }: Observed): JobUse | undefined {
+  #useOf({ sample, hindrance }: Observed): JobUse | undefined {
     if (sample === undefined) return undefined;
     const { meter } = this.#context;
-    const { network = null, media = NO_MEDIA } = meter.readingOf(sample.job.key) ?? {};
+    const reading = meter.readingOf(sample.job.key);
+    const { network = null, media = NO_MEDIA, pace = null } = reading ?? {};
     const gpu = gpuOf(meter.devices() ?? [], sample.details.pids) ?? null;
-    return { ...sample, network, media, gpu };
+    return { ...sample, network, media, pace, gpu, hindrance };
   }
 
   #drop(observed: Observed): void {
@@ -286,6 +326,7 @@ export class UsageHistories {
     this.#save(observed);
     this.#observed.delete(key);
     this.#sampler.forget(key);
+    this.#judge.forget([key]);
     this.#doubtful.delete(key);
     this.#context.meter.forget(key);
     this.#jobsInSlice[observed.slice] = (this.#jobsInSlice[observed.slice] ?? 1) - 1;
@@ -298,13 +339,14 @@ export class UsageHistories {
     if (use !== undefined) observed.history.record(use);
   }
 
-  #save({ job, history }: Observed): void {
-    const { ledger } = this.#context;
+  #save({ job, history, hindered }: Observed): void {
     const points = history.encode(this.#now());
     // An older one that waits must not replace this one.
     this.#unsaved.delete(job.key);
-    if (points === undefined || ledger.recordUsageHistory(job, points) !== "not writable") return;
-    if (this.#unsaved.size < MAX_UNSAVED) this.#unsaved.set(job.key, points);
+    if (points === undefined) return;
+    const stored = { points, hindered: hindered.times };
+    if (this.#context.ledger.recordUsageHistory(job, points, stored.hindered) !== "not writable") return;
+    if (this.#unsaved.size < MAX_UNSAVED) this.#unsaved.set(job.key, stored);
   }
 
   #now() {
@@ -313,8 +355,8 @@ export class UsageHistories {
   }
 
   #saveAgain(): void {
-    for (const [key, points] of this.#unsaved) {
-      if (this.#context.ledger.recordUsageHistory({ key }, points) === "not writable") return;
+    for (const [key, { points, hindered }] of this.#unsaved) {
+      if (this.#context.ledger.recordUsageHistory({ key }, points, hindered) === "not writable") return;
       this.#unsaved.delete(key);
     }
   }

@@ -40,6 +40,7 @@ describe("resultJson()", () => {
         memory_peak_partial: false,
         memory_peak_partial_because: null,
       },
+      hindered_seconds: null,
       log: null,
     });
   });

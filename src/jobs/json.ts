@@ -89,6 +89,7 @@ export function resultJson(job: Job, result: JobResult, shown: ShownCommand = sh
     labels: job.labels,
     limits: result.outcomes.map(limitJson),
     usage: jobUsageJson(job, result.usage),
+    hindered_seconds: result.hinderedSeconds,
     log: job.logPath,
   };
 }

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { LIMIT_NAMES } from "../limits/table.ts";
+import { VERDICTS } from "./model/hindered.ts";
 import type { JobEventKind } from "./model/jobEvent.ts";
 import { JOB_OUTCOMES } from "./model/outcome.ts";
 
@@ -175,6 +176,10 @@ export const resultSchema = z
     labels: jobSchema.shape.labels,
     limits: jobSchema.shape.limits,
     usage: jobUsageSchema,
+    hindered_seconds: described(
+      z.partialRecord(z.enum(VERDICTS), z.number()).nullable(),
+      "for how long each cause held the job back, by its verdict, in seconds; a cause that never did is absent; `null`: no watch has measured it",
+    ),
     log: jobSchema.shape.log,
   })
   .meta({ id: "Result", description: "The end of a job. It is written once and never changes." });
@@ -227,6 +232,21 @@ export const EVENT_DETAILS: Record<JobEventKind, z.ZodType> = {
   left_behind: described(
     z.strictObject({ pids: z.array(z.number()) }),
     "the job ended and left processes, which keep its cgroup and limits",
+  ),
+  held_back: described(
+    z.strictObject({
+      verdict: z.enum(VERDICTS),
+      live: z.boolean(),
+      seconds: z.number(),
+      needed_cores: z.number().nullable(),
+      limit: z.string().nullable(),
+      text: z.string(),
+    }),
+    "something has held the job back for 30 seconds: see [Hindrance](#hindrance). `seconds`: until then",
+  ),
+  held_back_ended: described(
+    z.strictObject({ verdict: z.enum(VERDICTS), seconds: z.number() }),
+    "it does so no more, since 30 seconds; absent where the job ends before. `seconds`: how long it did",
   ),
   last_gone: described(
     z.strictObject({ usage: usageSchema }),

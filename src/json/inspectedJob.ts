@@ -5,12 +5,13 @@ import type { Job } from "../jobs/model/job.ts";
 import type { RecordedEvent } from "../jobs/model/jobEvent.ts";
 import { type ShownCommand, shownCommand } from "../jobs/model/secrets.ts";
 import type { Usage } from "../limits/usage.ts";
+import type { Hindrance } from "../metrics/hindrance/hindrance.ts";
 import type { StoredHistory } from "../metrics/history/encoding.ts";
 import type { RingName } from "../metrics/history/jobHistory.ts";
 import type { JobMemory } from "../metrics/jobReading.ts";
 import type { JobMedia } from "../metrics/media/mediaReader.ts";
 import type { JobNetwork } from "../metrics/network/networkReader.ts";
-import { mediaJson, memoryJson, networkJson } from "./jobUse.ts";
+import { hindranceJson, mediaJson, memoryJson, networkJson } from "./jobUse.ts";
 import { usageHistoryJson } from "./usageHistory.ts";
 
 /** All that is known about one job. */
@@ -27,6 +28,8 @@ export interface InspectedJob {
   readonly network: JobNetwork | null;
   /** `null`: it has ended. */
   readonly media: JobMedia | null;
+  /** `null`: nothing is known to hold it back. */
+  readonly hindrance: Hindrance | null;
   readonly events: readonly RecordedEvent[];
 }
 
@@ -43,6 +46,7 @@ export function inspectedJobJson(inspected: InspectedJob) {
     usage_last_6_hours: usageHistoryJson(rings.sixHours),
     network: networkJson(inspected.network),
     media: media ? mediaJson(media) : null,
+    hindrance: hindranceJson(inspected.hindrance),
     result: result ? resultJson(job, result, shown) : null,
     events: events.map(eventJson),
   };

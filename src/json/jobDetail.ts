@@ -21,6 +21,7 @@ export function jobDetailJson(detailed: DetailedJob, at: ClockPair): JobDetailJs
     rings,
     network: use?.network ?? null,
     media: use?.media ?? null,
+    hindrance: use?.hindrance ?? null,
     events,
   });
   return {

@@ -1,4 +1,6 @@
 import type { JobGpu } from "../metrics/gpu/gpuUse.ts";
+import { type Hindrance, limitText } from "../metrics/hindrance/hindrance.ts";
+import { hindranceText } from "../metrics/hindrance/hindranceText.ts";
 import type { JobMemory } from "../metrics/jobReading.ts";
 import type { JobUse } from "../metrics/jobUse.ts";
 import type { JobMedia } from "../metrics/media/mediaReader.ts";
@@ -25,6 +27,7 @@ export function jobUseJson(sample: JobUse) {
     ...detailsJson(sample),
     network: networkJson(sample.network),
     media: mediaJson(sample.media),
+    hindrance: hindranceJson(sample.hindrance),
   };
 }
 
@@ -129,6 +132,36 @@ export function mediaJson(media: JobMedia) {
     speed_over_seconds: rounded(media.speed === null ? null : media.speed.overMs / 1000),
     remaining_seconds: rounded(media.remainingSeconds),
     state: media.state,
+  };
+}
+
+export function hindranceJson(hindrance: Hindrance | null) {
+  if (hindrance === null) return null;
+  const { evidence, limit } = hindrance;
+  return {
+    verdict: hindrance.verdict,
+    text: hindranceText(hindrance),
+    since: new Date(hindrance.sinceMs).toISOString(),
+    duration_seconds: Math.round(hindrance.forMs / 10) / 100,
+    live: hindrance.isLive,
+    needed_cores: rounded(hindrance.neededCores),
+    limit: limitText(limit),
+    evidence: {
+      speed: rounded(evidence.speed),
+      target_speed: evidence.targetSpeed,
+      cpu_cores: rounded(evidence.cpuCores),
+      available_cores: rounded(evidence.availableCores),
+      other_cores: rounded(evidence.otherCores),
+      throttled_percent: rounded(evidence.throttledPercent),
+      tenant_throttled_percent: rounded(evidence.tenantThrottledPercent),
+      cpu_pressure_percent: rounded(evidence.cpuPressurePercent),
+      memory_full_pressure_percent: rounded(evidence.memoryFullPercent),
+      io_full_pressure_percent: rounded(evidence.ioFullPercent),
+      send_backlog_seconds: rounded(evidence.sendBacklogSeconds),
+      receiver_limited_percent: rounded(evidence.receiverLimitedPercent),
+      input_quiet: evidence.isInputQuiet,
+      gpu_percent: evidence.gpuPercent,
+    },
   };
 }
 

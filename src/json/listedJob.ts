@@ -3,8 +3,9 @@ import type { JobResult } from "../jobs/model/ending.ts";
 import type { Job } from "../jobs/model/job.ts";
 import { outcomeOf } from "../jobs/model/outcome.ts";
 import { type ShownCommand, shownCommand } from "../jobs/model/secrets.ts";
+import type { Hindrance } from "../metrics/hindrance/hindrance.ts";
 import type { JobSample } from "../metrics/sampler.ts";
-import { useJson } from "./jobUse.ts";
+import { hindranceJson, useJson } from "./jobUse.ts";
 import { userNameOf } from "./userNames.ts";
 
 /** A job in the list of `ps`. */
@@ -16,14 +17,17 @@ export interface ListedJob {
   result?: JobResult;
   /** Absent: it has ended, or nothing was measured. */
   sample?: JobSample;
+  /** Absent or `null`: nothing is known to hold it back. */
+  hindrance?: Hindrance | null;
 }
 
-export function listedJobJson({ job, shown = shownCommand(job), result, sample }: ListedJob) {
+export function listedJobJson({ job, shown = shownCommand(job), result, sample, hindrance }: ListedJob) {
   return {
     ...jobJson(job, shown),
     user: userNameOf(job.uid),
     outcome: result ? outcomeOf(result.ending) : null,
     ...useJson(sample),
+    hindrance: hindranceJson(hindrance ?? null),
     result: result ? resultJson(job, result, shown) : null,
   };
 }

@@ -13,6 +13,7 @@ import {
   time,
 } from "../jobs/jsonSchemas.ts";
 import { LIMIT_NAMES } from "../limits/table.ts";
+import { hindranceSchema } from "./hindranceSchema.ts";
 
 /** The keys of the present memory of one job. */
 const presentMemory = {
@@ -42,6 +43,10 @@ export const listed = jobSchema
       "as in the result; `null`: the job has not ended",
     ),
     ...present,
+    hindrance: described(
+      hindranceSchema.nullable(),
+      "what has held it back for 30 seconds or longer; `null`: nothing is known to, or watch does not answer",
+    ),
     result: described(resultSchema.nullable(), "the end of the job; `null`: it has not ended"),
   })
   .meta({
@@ -195,6 +200,10 @@ export const jobUse = z
     ...details,
     network: described(network.nullable(), "what it sends and receives; `null`: not visible"),
     media: described(media, "how far it is"),
+    hindrance: described(
+      hindranceSchema.nullable(),
+      "what has held it back for 30 seconds or longer; `null`: nothing is known to",
+    ),
   })
   .meta({ id: "JobUse", description: "What a job uses now." });
 
@@ -298,6 +307,10 @@ export const inspected = jobSchema
       "what it sends and receives, without rates; `null`: not visible, or it has ended",
     ),
     media: described(media.nullable(), "how far it is, without speed; `null`: it has ended"),
+    hindrance: described(
+      hindranceSchema.nullable(),
+      "what has held it back for 30 seconds or longer; `null`: nothing is known to, watch does not answer, or it has ended",
+    ),
     result: described(resultSchema.nullable(), "the end of the job; `null`: it has not ended"),
     events: described(z.array(eventSchema), "the job's history, oldest first"),
   })

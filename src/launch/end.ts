@@ -50,7 +50,8 @@ export function endPlainJob(
   const { compliant: slaCompliant, reason: slaReason } = evaluateSla(ending, outcomes, usage);
   const [endMs, endBootMs] = [host.now(), host.bootNow()];
   const times = { startMs, startBootMs, endMs, endBootMs, lastSeenMs: null, endedBeforeMs: null };
-  const result: JobResult = { key, ending, ...times, slaCompliant, slaReason, outcomes, usage };
+  const verdict = { slaCompliant, slaReason, outcomes, usage, hinderedSeconds: null };
+  const result: JobResult = { key, ending, ...times, ...verdict };
   // Before the removal, so that a death in between loses nothing.
   const isWritten = appendResult(file, result) === "written";
   const isClosed = isWritten && removeCgroups(fs, job.changes) && finishInboxFile(file);

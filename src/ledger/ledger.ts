@@ -1,4 +1,5 @@
 import type { JobResult } from "../jobs/model/ending.ts";
+import { type HinderedTimes, parseHinderedTimes } from "../jobs/model/hindered.ts";
 import {
   type EndedJob,
   isOpen,
@@ -197,16 +198,31 @@ export class Ledger extends LedgerStore {
     return this.countChanges(sql, parameters) === 1 ? { ...job, observer } : undefined;
   }
 
-  /** Replaces the history of what a job has used. Says why nothing was written: no memory is spent on it. */
-  recordUsageHistory({ key }: JobKey, points: Uint8Array): "recorded" | "no such job" | "not writable" {
-    const sql = `INSERT INTO usage_histories SELECT key, $points FROM jobs WHERE key = $key
-      ON CONFLICT (key) DO UPDATE SET points = excluded.points`;
-    const rows = this.writeToFile(sql, { key, points });
+  /**
+   * Replaces the history of what a job has used, and for how long it was held back. Says why nothing was written: no memory is
+   * spent on it.
+   */
+  recordUsageHistory(
+    { key }: JobKey,
+    points: Uint8Array,
+    hindered?: HinderedTimes,
+  ): "recorded" | "no such job" | "not writable" {
+    const sql = `INSERT INTO usage_histories (key, points, hindered) SELECT key, $points, $hindered FROM jobs WHERE key = $key
+      ON CONFLICT (key) DO UPDATE SET points = excluded.points, hindered = excluded.hindered`;
+    const text = hindered === undefined ? null : JSON.stringify(hindered);
+    const rows = this.writeToFile(sql, { key, points, hindered: text });
     return rows === undefined ? "not writable" : rows > 0 ? "recorded" : "no such job";
   }
 
   usageHistory({ key }: JobKey): Uint8Array | undefined {
     return this.fileBytes("SELECT points FROM usage_histories WHERE key = $key", { key });
+  }
+
+  /** Returns for how long a job was held back, as a daemon has recorded it last. `undefined`: none has judged it. */
+  hinderedTimes({ key }: JobKey): HinderedTimes | undefined {
+    const sql = "SELECT CAST(hindered AS BLOB) FROM usage_histories WHERE key = $key";
+    const bytes = this.fileBytes(sql, { key });
+    return bytes && parseHinderedTimes(parseJson(new TextDecoder().decode(bytes)));
   }
 
   addEvent({ key }: JobKey, { atMs, atBootMs, kind, detail }: JobEvent): void {

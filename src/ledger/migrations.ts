@@ -140,6 +140,11 @@ const MIGRATIONS: (string | ((db: Database) => void))[] = [
       DELETE FROM pruning WHERE key = NEW.key;
     END;
   `,
+  // For how long a job was held back, and by which cause: until now, and in its result.
+  `
+  ALTER TABLE usage_histories ADD COLUMN hindered TEXT;
+  ALTER TABLE results ADD COLUMN hindered TEXT;
+  `,
 ];
 
 /** Converts the jobs that have something left to undo. Those that are cleaned up stay as 0.1.0 wrote them. */

@@ -72,6 +72,7 @@ const CALLS: Record<string, (ledger: Ledger) => unknown> = {
   takeOver: (ledger) => ledger.takeOver(someJob(), process),
   recordUsageHistory: (ledger) => ledger.recordUsageHistory(someJob(), new Uint8Array(1)),
   usageHistory: (ledger) => ledger.usageHistory(someJob()),
+  hinderedTimes: (ledger) => ledger.hinderedTimes(someJob()),
   addEvent: (ledger) => ledger.addEvent(someJob(), { atMs: 1, kind: "observer_died", detail: {} }),
   addDaemonEvent: (ledger) => ledger.addDaemonEvent("daemon_started", {}, 1),
   versionOfOthers: (ledger) => ledger.versionOfOthers(),

@@ -127,6 +127,7 @@ function asPrintedNow(result: Json, { rows }: Expected): Json {
     runtime_at_least_seconds: isSeen ? seconds : null,
     duration_clock: seconds === null ? null : "wall",
     outcome: outcomeOf(result),
+    hindered_seconds: null,
     usage: withPartialPeak(result, rows.jobs),
   };
 }

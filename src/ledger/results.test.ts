@@ -6,6 +6,7 @@ import type { Ending } from "../jobs/model/ending.ts";
 import { toEnded } from "../jobs/model/job.ts";
 import { outcomeOf } from "../jobs/model/outcome.ts";
 import type { HistoryFilter } from "./ledger.ts";
+import { resultToRow, rowToResult } from "./rows.ts";
 
 const { open } = useLedgers();
 
@@ -74,6 +75,13 @@ describe("a result", () => {
       ["never_started", null, null, null, "ENOEXEC"],
       ["detached", null, null, null, "it was alive when it was released"],
     ]);
+  });
+
+  it("is read from a line of the inbox that says nothing of what held the job back", () => {
+    const result = someResult(someJob());
+    const { hindered: _, ...row } = resultToRow(result);
+    expect(rowToResult(row)).toEqual(result);
+    expect(() => rowToResult({ ...row, hindered: '{"own_limit":"x"}' })).toThrow("hindered does not have");
   });
 
   it("needs evidence for an exit code, and a reason where there is none", () => {

@@ -1,4 +1,5 @@
 import { type EndingFacts, endingOfFacts, factsOfEnding, type JobResult } from "../jobs/model/ending.ts";
+import { isSecondsBy } from "../jobs/model/hindered.ts";
 import { bootIdOf, type Job, type JobFields, type OpenJob, startedMsOf } from "../jobs/model/job.ts";
 import { formatLimit, type LimitLayer, type Limits, mergeLayers } from "../limits/limits.ts";
 import { LIMIT_NAMES, TASK_LIMITS } from "../limits/table.ts";
@@ -62,6 +63,7 @@ const RESULT_COLUMNS: Columns<Omit<JobResult, "ending"> & EndingFacts> = {
   slaReason: plain("sla_reason"),
   outcomes: list("outcomes", isOutcome),
   usage: usage("usage"),
+  hinderedSeconds: absentIsNull(object("hindered", isSecondsBy)),
 };
 
 export function jobToRow(job: OpenJob): Row {
@@ -183,6 +185,11 @@ function list<T>(name: string, isElement: (value: unknown) => boolean): Column<T
 
 function object<T extends object | null>(name: string, isValid: (value: Fields) => boolean): Column<T> {
   return checked(name, json<T>(name, "object").read, (value) => isValid(value as unknown as Fields));
+}
+
+/** A line of the inbox that an earlier build wrote has no such value. */
+function absentIsNull<T>({ name, read }: Column<T | null>): Column<T | null> {
+  return { name, read: (row) => (row[name] === undefined ? null : read(row)) };
 }
 
 function checked<T>(

@@ -1,6 +1,6 @@
 import { Database } from "bun:sqlite";
 import { expect, test } from "bun:test";
-import { someJob } from "../../test/support/jobs.ts";
+import { someJob, someResult } from "../../test/support/jobs.ts";
 import { useLedgers } from "../../test/support/ledgers.ts";
 
 const { open } = useLedgers();
@@ -13,6 +13,21 @@ test("the history of a job is replaced by each later one", () => {
   expect(ledger.recordUsageHistory(job, new Uint8Array([1, 2]))).toBe("recorded");
   expect(ledger.recordUsageHistory(job, new Uint8Array([3]))).toBe("recorded");
   expect(open(directory).ledger.usageHistory(job)).toEqual(new Uint8Array([3]));
+});
+
+test("the times in which a job was held back are kept beside its history, and in its result", () => {
+  const { ledger, directory } = open();
+  const job = someJob();
+  ledger.register(job);
+  expect(ledger.hinderedTimes(job)).toBeUndefined();
+  ledger.recordUsageHistory(job, new Uint8Array([1]));
+  expect(ledger.hinderedTimes(job)).toBeUndefined();
+  const times = { secondsBy: { own_limit: 41.3 }, starvedSeconds: 41.3 };
+  ledger.recordUsageHistory(job, new Uint8Array([2]), times);
+  ledger.recordResult(job, someResult(job, { hinderedSeconds: times.secondsBy }));
+  const later = open(directory).ledger;
+  expect(later.hinderedTimes(job)).toEqual(times);
+  expect(later.result(job)?.hinderedSeconds).toEqual(times.secondsBy);
 });
 
 test("a history without a job is not recorded", () => {

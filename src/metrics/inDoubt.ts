@@ -4,10 +4,19 @@ import type { JobUse } from "./jobUse.ts";
 const MIN_LIVE_SPEED = 0.97;
 /** A receiver that reads in time never leaves so much waiting. */
 const MAX_BACKLOG_SECONDS = 1;
+/** A quota that stops a job so often may make it too slow, which its speed shows later. */
+const MAX_THROTTLED_PERCENT = 50;
 
 /** Returns whether a job may be too slow, so that it is worth reading often: a live one that falls behind, or its receiver. */
-export function isInDoubt({ media, network }: Pick<JobUse, "media" | "network">): boolean {
+export function isInDoubt({
+  media,
+  network,
+  pace,
+  rates,
+}: Pick<JobUse, "media" | "network" | "pace" | "rates">): boolean {
   const { speed, lengthSeconds } = media;
-  const isSlow = lengthSeconds === null && speed !== null && speed.factor < MIN_LIVE_SPEED;
-  return isSlow || (network?.sendBacklogSeconds ?? 0) >= MAX_BACKLOG_SECONDS;
+  const isLive = pace === null ? lengthSeconds === null : pace.targetSpeed !== null;
+  const isSlow = isLive && speed !== null && speed.factor < MIN_LIVE_SPEED * (pace?.targetSpeed ?? 1);
+  const isThrottled = pace !== null && isLive && (rates?.throttledPercent ?? 0) >= MAX_THROTTLED_PERCENT;
+  return isSlow || isThrottled || (network?.sendBacklogSeconds ?? 0) >= MAX_BACKLOG_SECONDS;
 }

@@ -1,15 +1,19 @@
 import type { Context } from "../jobs/context.ts";
 import type { OpenJob } from "../jobs/model/job.ts";
+import { SlowReader } from "../linux/proc/slowFacts/slowReader.ts";
 import type { DeviceReading } from "../sys/nvml.ts";
-import { type JobMedia, MediaReader, NO_MEDIA } from "./media/mediaReader.ts";
-import { type JobNetwork, NetworkReader } from "./network/networkReader.ts";
-import { type JobSample, JobSampler } from "./sampler.ts";
+import type { Hindrance } from "./hindrance/hindrance.ts";
+import { HindranceJudge } from "./hindrance/hindranceJudge.ts";
+import { PaceReader } from "./hindrance/paceReader.ts";
+import type { MeasuredUse } from "./measuredUse.ts";
+import { MediaReader, NO_MEDIA } from "./media/mediaReader.ts";
+import { NetworkReader } from "./network/networkReader.ts";
+import { JobSampler } from "./sampler.ts";
 
-/** What one job uses, and how far it is. */
-export interface JobUse extends JobSample {
-  /** `null`: its connections are not visible. */
-  readonly network: JobNetwork | null;
-  readonly media: JobMedia;
+/** What one job uses, how far it is, and what holds it back. */
+export interface JobUse extends MeasuredUse {
+  /** `null`: nothing is known to hold it back, or not for 30 s yet. */
+  readonly hindrance: Hindrance | null;
 }
 
 /** Measures jobs again and again, from outside of them. Reads only. */
@@ -17,12 +21,17 @@ export class JobUseReader {
   readonly #sampler: JobSampler;
   readonly #network: NetworkReader;
   readonly #media: MediaReader;
+  readonly #paces: PaceReader;
+  readonly #judge: HindranceJudge;
 
   /** `probes`: lets ffprobe map the input files of jobs. */
   constructor(context: Context, { probes }: { probes: boolean }) {
     this.#sampler = new JobSampler(context);
     this.#network = new NetworkReader(context.host);
-    this.#media = new MediaReader(context.host, { probes });
+    const slow = new SlowReader(context.host);
+    this.#media = new MediaReader(context.host, { probes, slow });
+    this.#paces = new PaceReader(context.host, slow);
+    this.#judge = new HindranceJudge(context.host);
   }
 
   /** Measures these jobs, and forgets all others. Rates are those since the call before. */
@@ -30,13 +39,22 @@ export class JobUseReader {
     const samples = this.#sampler.sample(jobs);
     const subjects = samples.map(({ job, now }) => ({ key: job.key, pids: now.details.pids }));
     const keys = new Set(subjects.map(({ key }) => key));
-    for (const reader of [this.#network, this.#media]) reader.forgetExcept(keys);
-    const [networks, medias] = await Promise.all([this.#network.read(subjects), this.#media.read(subjects)]);
-    return samples.map((sample) => ({
-      ...sample,
-      network: networks.get(sample.job.key) ?? null,
-      media: medias.get(sample.job.key) ?? NO_MEDIA,
-    }));
+    for (const reader of [this.#network, this.#media, this.#paces, this.#judge]) reader.forgetExcept(keys);
+    const [networks, medias, paces] = await Promise.all([
+      this.#network.read(subjects),
+      this.#media.read(subjects),
+      this.#paces.read(subjects),
+    ]);
+    return samples.map((sample) => {
+      const { key } = sample.job;
+      const read = {
+        network: networks.get(key) ?? null,
+        media: medias.get(key) ?? NO_MEDIA,
+        pace: paces.get(key) ?? null,
+      };
+      const use = { ...sample, ...read };
+      return { ...use, hindrance: this.#judge.judge(use, this.devices()) };
+    });
   }
 
   /** Returns the machine's NVIDIA devices as `measure` read them last. Empty without a driver, or in another pid namespace. */

@@ -1,3 +1,4 @@
+import type { JobReading } from "./jobReading.ts";
 import { type Rates, type Reading, ratesBetween, type SummedRates, sumKnown, sumRates } from "./rates.ts";
 import type { JobSample } from "./sampler.ts";
 
@@ -34,18 +35,27 @@ export function tenantTotals(samples: readonly JobSample[]): TenantTotal[] {
   return totals.sort((a, b) => use(b) - use(a) || a.tenant.localeCompare(b.tenant));
 }
 
-/** A tenant whose jobs come from several cgroups has a cgroup in each: the one that is throttled most counts. */
 function throttledPercentOf(samples: readonly JobSample[]): number | null {
   const percents = samples.flatMap(({ before, now }) =>
-    [...now.tenantCounters].flatMap(([path, counters]) => {
-      const earlier = before?.tenantCounters.get(path);
-      if (before === null || earlier === undefined) return [];
-      const reading = (of: Reading, each: typeof counters): Reading => ({
-        atBootMs: of.atBootMs,
-        counters: each,
-      });
-      return ratesBetween(reading(before, earlier), reading(now, counters)).throttledPercent ?? [];
-    }),
+    before === null ? [] : (tenantThrottledPercent(before, now) ?? []),
   );
+  return percents.length === 0 ? null : Math.max(...percents);
+}
+
+/**
+ * Returns the part of the periods in which the quota of its tenant's total stopped a job, between two readings. `null`:
+ * it has none. A tenant whose jobs come from several cgroups has a cgroup in each: the one that is throttled most
+ * counts.
+ */
+export function tenantThrottledPercent(before: JobReading, now: JobReading): number | null {
+  const percents = [...now.tenantCounters].flatMap(([path, counters]) => {
+    const earlier = before.tenantCounters.get(path);
+    if (earlier === undefined) return [];
+    const reading = (of: Reading, each: typeof counters): Reading => ({
+      atBootMs: of.atBootMs,
+      counters: each,
+    });
+    return ratesBetween(reading(before, earlier), reading(now, counters)).throttledPercent ?? [];
+  });
   return percents.length === 0 ? null : Math.max(...percents);
 }

@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { someHindrance } from "../../test/support/hindrances.ts";
 import { someJob } from "../../test/support/jobs.ts";
 import { someUse } from "../../test/support/samples.ts";
 import type { JobUse } from "../metrics/jobUse.ts";
@@ -18,7 +19,9 @@ test("a job has the counters that the kernel has, and nothing that is unknown", 
     command: ["/usr/bin/ffmpeg", "-i", "x"],
   });
   const shown = text([someUse(job, { cpuUsec: 12_500_000, quotaPeriods: 10, throttledPeriods: 0 })]);
-  expect(shown).toContain('ffrtmp_job_info{job_id="live-1",mode="watch",tenant="acme",command="ffmpeg"} 1\n');
+  expect(shown).toContain(
+    'ffrtmp_job_info{job_id="live-1",mode="watch",tenant="acme",command="ffmpeg",kind=""} 1\n',
+  );
   expect(shown).toContain('ffrtmp_job_cpu_seconds_total{job_id="live-1"} 12.5\n');
   expect(shown).toContain('ffrtmp_job_cpu_throttled_periods_total{job_id="live-1"} 0\n');
   expect(shown).not.toContain("pressure");
@@ -104,4 +107,15 @@ test("an ended job keeps its counters, unless another job has its id or the jobs
   expect(shown).not.toContain('ffrtmp_job_memory_bytes{job_id="b"}');
   expect(shown).toContain("ffrtmp_jobs_not_exported 0\n");
   expect(text([use("a", 9e6)], 1, ended)).not.toContain('job_id="b"');
+});
+
+test("a job has a series for what holds it back, and is known to be live", () => {
+  const pace = { targetSpeed: 1, input: "file", isPaced: true } as const;
+  const hindrance = someHindrance({ verdict: "own_limit" });
+  const live = text([someUse(someJob({ jobId: "live-1" }), {}, { pace, hindrance })]);
+  expect(live).toContain('ffrtmp_job_hindered{job_id="live-1",reason="own_limit"} 1\n');
+  expect(live).toMatch(/ffrtmp_job_info\{job_id="live-1",.*,kind="live"\} 1\n/);
+  const batch = text([someUse(someJob({ jobId: "live-1", intent: "batch" }), {}, { pace })]);
+  expect(batch).not.toContain("ffrtmp_job_hindered{");
+  expect(batch).toMatch(/ffrtmp_job_info\{.*,kind=""\} 1\n/);
 });

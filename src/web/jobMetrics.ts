@@ -1,6 +1,7 @@
 import { basename } from "node:path";
 import type { OpenJob } from "../jobs/model/job.ts";
 import type { JobGpu } from "../metrics/gpu/gpuUse.ts";
+import { paceByIntent } from "../metrics/hindrance/pace.ts";
 import type { JobUse } from "../metrics/jobUse.ts";
 import type { MetricFamily, MetricSample } from "./exposition.ts";
 
@@ -206,6 +207,14 @@ const FAMILIES: readonly JobFamily[] = [
     help: "Sessions of NVENC that the job has open.",
     read: ({ gpu }) => one(gpu?.encoderSessions),
   },
+  {
+    name: "ffrtmp_job_hindered",
+    type: "gauge",
+    help: "A constant 1 for what holds the job back now.",
+    // A job has the series of one reason only.
+    isSingle: true,
+    read: ({ hindrance }) => (hindrance === null ? [] : [[{ reason: hindrance.verdict }, 1]]),
+  },
 ];
 
 /**
@@ -227,12 +236,13 @@ export function jobFamilies(
     const sum = isSingle ? [] : samplesOf({ job_id: OTHERS }, sumOf(others.map(read)));
     return { name, type, help, samples: [...each, ...sum] };
   });
-  const info = [...own, ...past].map(({ job }) => ({
+  const info = [...own, ...past].map(({ job, pace }) => ({
     labels: {
       job_id: job.jobId,
       mode: job.mode,
       tenant: job.tenant ?? "",
       command: commandOf(job),
+      kind: pace !== null && paceByIntent(pace, job.intent).targetSpeed !== null ? "live" : "",
     },
     value: 1,
   }));

@@ -5,8 +5,8 @@ import { askDaemon } from "../../src/daemon/askDaemon.ts";
 import { API_DOCUMENTS, API_PROBLEM, API_STREAM } from "../../src/json/apiDocuments.ts";
 import type { SnapshotJson } from "../../src/json/snapshotSchemas.ts";
 import { locateState } from "../../src/ledger/location.ts";
-import { freePort } from "../support/ports.ts";
 import { Keys, leakIn, secretArguments } from "../support/plantedKeys.ts";
+import { freePort } from "../support/ports.ts";
 import {
   eventually,
   lacksCommand,

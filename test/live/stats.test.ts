@@ -127,7 +127,7 @@ limitsTest(
     const { code, stdout } = await sandbox().run(["stats"]);
     expect({ code, lines: stdout.split("\n").length }).toEqual({ code: 0, lines: 3 });
     expect(stdout).toMatch(
-      /^JOB +TENANT +CPU % +MEMORY +THROTTLED +READ +WRITTEN +PROCS +CPU WAIT +MEM WAIT +IO WAIT +SPEED +DONE +LEFT +SENT +RECEIVED +BACKLOG +COMMAND\nidle +- /,
+      /^JOB +TENANT +CPU % +MEMORY +THROTTLED +READ +WRITTEN +PROCS +CPU WAIT +MEM WAIT +IO WAIT +SPEED +DONE +LEFT +SENT +RECEIVED +BACKLOG +HELD BACK BY +COMMAND\nidle +- /,
     );
 
     const command = `"${FFRTMP}" stats --interval 100ms | head -n 7; "${FFRTMP}" stats --json --interval 100ms | head -n 2`;

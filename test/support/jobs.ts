@@ -76,6 +76,7 @@ export function someResult({ key }: Pick<RunningJob, "key">, different: Partial<
     slaReason: "completed_successfully",
     outcomes: [],
     usage: UNKNOWN_USAGE,
+    hinderedSeconds: null,
     ...different,
   };
 }

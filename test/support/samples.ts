@@ -22,5 +22,9 @@ export function someSample(
 
 /** The same with the network and the media time, which are not known unless they are given. */
 export function someUse(job: OpenJob, counters: Partial<Counters>, different: Partial<JobUse> = {}): JobUse {
-  return { ...someSample(job, counters), network: null, media: NO_MEDIA, ...different };
+  return {
+    ...someSample(job, counters),
+    ...{ network: null, media: NO_MEDIA, pace: null, hindrance: null },
+    ...different,
+  };
 }

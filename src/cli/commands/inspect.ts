@@ -21,6 +21,8 @@ import { LIMIT_NAMES } from "../../limits/table.ts";
 import type { Usage } from "../../limits/usage.ts";
 import { listMembers } from "../../linux/cgroup/jobCgroup.ts";
 import type { Host } from "../../linux/host.ts";
+import type { Hindrance } from "../../metrics/hindrance/hindrance.ts";
+import { hindranceText } from "../../metrics/hindrance/hindranceText.ts";
 import { decodeHistory, type StoredHistory } from "../../metrics/history/encoding.ts";
 import { RINGS, type RingName } from "../../metrics/history/jobHistory.ts";
 import { type JobMemory, readJob } from "../../metrics/jobReading.ts";
@@ -56,9 +58,9 @@ export async function inspect(name: string, flags: InspectFlags): Promise<number
   const memory = reading?.memory;
   const { network, media } = await measureOnce(context.host, reading?.details.pids ?? [], flags);
   const events = context.ledger.events(job);
-  const rings = await usageHistoryOf(context, job);
+  const { hindrance, ...rings } = await askUsage(context, job);
   if (flags.json) {
-    const measured = { processes, memory, usage, rings, network, media };
+    const measured = { processes, memory, usage, rings, network, media, hindrance };
     printJson(inspectedJobJson({ job, shown, result, ...measured, events }));
   } else {
     const time = (ms: number) => formatTimeOfDay(ms, flags.utc ? "utc" : "local", 3);
@@ -67,7 +69,7 @@ export async function inspect(name: string, flags: InspectFlags): Promise<number
     const usagePairs = describeUsage(usage, job, memory ? describeMemory(memory, job) : []);
     const pairs = [
       ...describeJob(context, job, shown, processes, time),
-      ...[...resultPairs, ...usagePairs, ...usageCharts(rings.life)],
+      ...[...hindrancePairs(hindrance, result), ...resultPairs, ...usagePairs, ...usageCharts(rings.life)],
       ...[...describeMedia(media), ...describeNetwork(network)],
     ];
     printOut(renderPairs([...pairs, ...eventPairs]));
@@ -79,24 +81,37 @@ export async function inspect(name: string, flags: InspectFlags): Promise<number
 /** A daemon that is stopped must not delay everything else that is known about the job. */
 const ANSWER_TIMEOUT_MS = 300;
 
-/** Returns what the job has used until now, if a daemon observes it; else its life as the ledger has it. */
-async function usageHistoryOf(
-  { ledger, state }: Context,
-  job: Job,
-): Promise<Partial<Record<RingName, StoredHistory>>> {
+interface AskedUsage extends Partial<Record<RingName, StoredHistory>> {
+  readonly hindrance: Hindrance | null;
+}
+
+/**
+ * Returns what the job has used until now and what holds it back, if a daemon observes it; else its life as the ledger has
+ * it.
+ */
+async function askUsage({ ledger, state }: Context, job: Job): Promise<AskedUsage> {
   const recorded = ledger.usageHistory(job);
   const life = recorded && decodeHistory(recorded);
   const answer = isOpen(job)
     ? await askDaemon(state, { request: "usage", job: job.key }, ANSWER_TIMEOUT_MS)
     : "absent";
-  const rings =
-    typeof answer === "string" || !answer.ok ? {} : ((answer["rings"] ?? {}) as Record<string, unknown>);
+  const known: Record<string, unknown> = typeof answer === "string" || !answer.ok ? {} : answer;
+  const rings = (known["rings"] ?? {}) as Record<string, unknown>;
+  const hindrance = (known["hindrance"] ?? null) as Hindrance | null;
   const present = RINGS.flatMap((name) => {
     const ring =
       typeof rings[name] === "string" ? decodeHistory(Buffer.from(rings[name], "base64")) : undefined;
     return ring === undefined ? [] : [[name, ring]];
   });
-  return { ...(life && { life }), ...Object.fromEntries(present) };
+  return { ...(life && { life }), ...Object.fromEntries(present), hindrance };
+}
+
+/** Returns what holds a job back, or for how long each cause did. None for a job that was never held back. */
+function hindrancePairs(hindrance: Hindrance | null, result: JobResult | undefined): Pair[] {
+  if (hindrance !== null) return [["held back", hindranceText(hindrance)]];
+  const times = Object.entries(result?.hinderedSeconds ?? {});
+  const texts = times.map(([verdict, seconds]) => `${verdict} ${formatDuration(1000 * seconds)}`);
+  return texts.length === 0 ? [] : [["held back", texts.join(", ")]];
 }
 
 /** Formats a time of day, in ms. */

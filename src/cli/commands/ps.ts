@@ -1,9 +1,11 @@
+import { askDaemon } from "../../daemon/askDaemon.ts";
 import { readDaemonReport } from "../../daemon/status.ts";
 import type { Context } from "../../jobs/context.ts";
 import { isoTime } from "../../jobs/json.ts";
 import type { OpenJob } from "../../jobs/model/job.ts";
 import { repairAll } from "../../jobs/recovery/recover.ts";
 import { type ListedJob, listedJobJson } from "../../json/listedJob.ts";
+import type { Hindrance } from "../../metrics/hindrance/hindrance.ts";
 import { JobSampler } from "../../metrics/sampler.ts";
 import { parseJobFilter, type RecordedJob } from "../options/jobFilter.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
@@ -26,6 +28,8 @@ export interface PsFlags extends CommonFlags {
 
 /** The time over which CPU use is measured: two periods of a CPU quota, so that a quota shows as what it is. */
 const SAMPLE_MS = 200;
+/** A daemon that does not answer must not delay the list. */
+const ANSWER_TIMEOUT_MS = 500;
 /** Filters are compared with at most this many ended jobs, the latest ones. */
 const MAX_SEARCHED = 10_000;
 /** The number of further ended jobs that is counted. */
@@ -44,11 +48,25 @@ export async function ps(flags: PsFlags): Promise<number> {
   const isListed = (recorded: RecordedJob) => filters.every((filter) => filter.matches(recorded));
   const open = context.ledger.openJobs().filter((job) => isListed({ job }));
   const ended = all ? listEnded(context, filters.length > 0 ? isListed : undefined, flags.limit) : [];
-  const listed = [...(await measure(context, open, flags)), ...ended];
+  const [measured, hindrances] = await Promise.all([
+    measure(context, open, flags),
+    askHindrances(context, flags),
+  ]);
+  const listed = [
+    ...measured.map((each) => ({ ...each, hindrance: hindrances[each.job.key] ?? null })),
+    ...ended,
+  ];
   if (sort) listed.sort(compareJobs(context, sort));
   if (flags.quiet) printIds(listed);
   else if (flags.json) printJson(listed.map(listedJobJson));
-  else printOut(renderTable(jobColumns(context, { all }), listed, tableWidth(flags)));
+  else
+    printOut(
+      renderTable(
+        jobColumns(context, { all, isAnyHindered: Object.keys(hindrances).length > 0 }),
+        listed,
+        tableWidth(flags),
+      ),
+    );
   warnOfInvalidPolicy(context);
   if (listed.length === 0) explainNoneOpen(context);
   else if (context.ledger.isMissing)
@@ -94,6 +112,13 @@ async function measure(context: Context, jobs: readonly OpenJob[], flags: PsFlag
   // Each job is read again SAMPLE_MS after its own first reading.
   await Bun.sleep(Math.max(0, startMs + SAMPLE_MS - performance.now()));
   return sampler.sample(jobs).map((sample) => ({ job: sample.job, sample }));
+}
+
+/** Asks the daemon what holds jobs back, by their keys. Without its answer, nothing is known. */
+async function askHindrances({ state }: Context, { quiet }: PsFlags): Promise<Record<string, Hindrance>> {
+  if (quiet) return {};
+  const answer = await askDaemon(state, { request: "hindrances" }, ANSWER_TIMEOUT_MS);
+  return typeof answer === "object" && answer.ok ? (answer["hindrances"] as Record<string, Hindrance>) : {};
 }
 
 function printIds(listed: readonly ListedJob[]): void {

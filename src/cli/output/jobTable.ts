@@ -8,6 +8,7 @@ import { isObserved } from "../../jobs/recovery/recover.ts";
 import { exitText } from "../../jobs/summary.ts";
 import type { ListedJob } from "../../json/listedJob.ts";
 import { userNameOf } from "../../json/userNames.ts";
+import { shortHindranceText } from "../../metrics/hindrance/hindranceText.ts";
 import type { JobSample } from "../../metrics/sampler.ts";
 import { memoryText, percentText } from "./amounts.ts";
 import { limitCountText, limitsText } from "./limitText.ts";
@@ -16,8 +17,13 @@ import type { Column } from "./table.ts";
 /** The orders of `--sort`: amounts from the largest, names from a to z. */
 export type JobOrder = "cpu" | "memory" | "since" | "job" | "tenant" | "user";
 
-/** Returns the columns of `ps`. With `all`, the outcome is the first. */
-export function jobColumns(context: Context, { all = false }): Column<ListedJob>[] {
+/** Returns the columns of `ps`. With `all`, the outcome is the first. `isAnyHindered`: a job is held back. */
+export function jobColumns(context: Context, { all = false, isAnyHindered = false }): Column<ListedJob>[] {
+  const heldBackBy: Column<ListedJob> = {
+    heading: "HELD BACK BY",
+    yields: 10,
+    text: ({ hindrance }) => shortHindranceText(hindrance ?? null),
+  };
   const outcome: Column<ListedJob> = {
     heading: "OUTCOME",
     text: ({ job, result }) => (result ? outcomeOf(result.ending) : job.state),
@@ -52,6 +58,7 @@ export function jobColumns(context: Context, { all = false }): Column<ListedJob>
       text: ({ job }) => limitsText(job.outcomes),
       short: { yields: 3, text: ({ job }) => limitCountText(job.outcomes) },
     },
+    ...(isAnyHindered ? [heldBackBy] : []),
     { heading: "OBSERVER", yields: 1, text: ({ job }) => observerText(context, job) },
     { heading: "COMMAND", flexible: true, text: ({ job }) => shownCommand(job).command.join(" ") },
   ];

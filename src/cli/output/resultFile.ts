@@ -93,6 +93,7 @@ export class ResultFile {
       slaReason,
       outcomes: [],
       usage: UNKNOWN_USAGE,
+      hinderedSeconds: null,
     };
     this.write(resultJson(job, result));
   }

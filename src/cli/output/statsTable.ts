@@ -1,5 +1,7 @@
 import { formatDuration } from "../../jobs/duration.ts";
 import { shownCommand } from "../../jobs/model/secrets.ts";
+import { shortHindranceText } from "../../metrics/hindrance/hindranceText.ts";
+import { STEADY_QUEUE_BYTES } from "../../metrics/hindrance/window.ts";
 import type { JobUse } from "../../metrics/jobUse.ts";
 import type { JobMedia } from "../../metrics/media/mediaReader.ts";
 import type { JobNetwork, NetworkRates } from "../../metrics/network/networkReader.ts";
@@ -67,9 +69,6 @@ const mediaColumns: Column<JobUse>[] = [
   },
 ];
 
-/** The bytes that wait in a receive queue while a job reads steadily. */
-const STEADY_QUEUE_BYTES = 64 * 1024;
-
 /** Returns `0.63×`. `ok`: its media time is not known, but it reads what it receives. */
 function speedText({ media, network }: JobUse): string {
   if (media.speed !== null)
@@ -114,6 +113,12 @@ function backlogText(network: JobNetwork | null): string {
   return seconds === null ? memoryText(bytes) : `${seconds.toFixed(1)} s`;
 }
 
+const heldBackBy: Column<JobUse> = {
+  heading: "HELD BACK BY",
+  yields: 6,
+  text: ({ hindrance }) => shortHindranceText(hindrance),
+};
+
 const JOB_COLUMNS: Column<JobUse>[] = [
   { heading: "JOB", text: ({ job }) => job.jobId },
   { heading: "TENANT", yields: 5, text: ({ job }) => job.tenant ?? "-" },
@@ -149,7 +154,7 @@ const GPU_COLUMNS: Column<JobUse>[] = [
 /** Returns the columns of the table of jobs; those of GPUs where a job uses one. */
 export function jobColumns(samples: readonly JobUse[]): Column<JobUse>[] {
   const gpu = samples.some((sample) => sample.gpu !== null) ? GPU_COLUMNS : [];
-  return [...JOB_COLUMNS, ...gpu, COMMAND];
+  return [...JOB_COLUMNS, ...gpu, heldBackBy, COMMAND];
 }
 
 export const TENANT_COLUMNS: Column<TenantTotal>[] = [

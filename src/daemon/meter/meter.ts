@@ -1,5 +1,7 @@
 import { writeSync } from "node:fs";
 import { realHost } from "../../linux/host.ts";
+import { SlowReader } from "../../linux/proc/slowFacts/slowReader.ts";
+import { PaceReader } from "../../metrics/hindrance/paceReader.ts";
 import { MediaReader, NO_MEDIA } from "../../metrics/media/mediaReader.ts";
 import { NetworkReader } from "../../metrics/network/networkReader.ts";
 import { ownDevices } from "../../metrics/sampler.ts";
@@ -18,20 +20,23 @@ export async function runMeter({ probe }: { probe?: boolean }): Promise<number> 
   const filter = installSignalFilter("meter");
   const host = realHost();
   const network = new NetworkReader(host);
-  const media = new MediaReader(host, { probes: probe !== false });
+  const slow = new SlowReader(host);
+  const media = new MediaReader(host, { probes: probe !== false, slow });
+  const paces = new PaceReader(host, slow);
   const warnings =
     filter.outcome === "applied" ? [] : [`cannot install the signal filter of the meter (${filter.reason})`];
   const devices = ownDevices({ host, warn: (message) => void warnings.push(message) });
 
   async function answer({ jobs, forgotten }: MeterRequest): Promise<MeterAnswer> {
-    for (const reader of [network, media]) reader.forget(forgotten);
-    const reads = [network.read(jobs), media.read(jobs), devices.request()] as const;
-    const [networks, medias] = await Promise.all(reads);
+    for (const reader of [network, media, paces]) reader.forget(forgotten);
+    const reads = [network.read(jobs), media.read(jobs), paces.read(jobs), devices.request()] as const;
+    const [networks, medias, pacesOf] = await Promise.all(reads);
     return {
       readings: jobs.map(({ key }) => ({
         key,
         network: networks.get(key) ?? null,
         media: medias.get(key) ?? NO_MEDIA,
+        pace: pacesOf.get(key) ?? null,
       })),
       devices: devices.latest() ?? null,
       warnings: warnings.splice(0),

@@ -24,7 +24,7 @@ export interface Meter {
   ask(subject: MeterSubject): void;
   forget(key: string): void;
   /** Returns the answer to the last question about a job; `undefined`: there is none, or the next one is late. */
-  readingOf(key: string): Pick<JobUse, "network" | "media"> | undefined;
+  readingOf(key: string): Pick<JobUse, "network" | "media" | "pace"> | undefined;
   /** Returns the machine's NVIDIA devices; `undefined` without a driver, without jobs, or where the answer is late. */
   devices(): readonly DeviceReading[] | undefined;
   stop(): void;

@@ -1,3 +1,4 @@
+import type { Pace } from "../../metrics/hindrance/pace.ts";
 import type { JobMedia } from "../../metrics/media/mediaReader.ts";
 import type { JobNetwork } from "../../metrics/network/networkReader.ts";
 import type { DeviceReading } from "../../sys/nvml.ts";
@@ -22,6 +23,8 @@ export interface MeterReading {
   /** `null`: its connections are not visible. */
   readonly network: JobNetwork | null;
   readonly media: JobMedia;
+  /** `null`: its command line could not be read yet. */
+  readonly pace: Pace | null;
 }
 
 /** One line of JSON from the meter to the daemon. */

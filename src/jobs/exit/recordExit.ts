@@ -64,13 +64,16 @@ export function recordExit(
   const cgroup = jobCgroupOf(context, job);
   const usage: Usage = { ...UNKNOWN_USAGE, ...byParent, ...knownOnly(usageOf(job, cgroup)), ...atEnd };
   const tenantMemoryHits = readUsage(tenantCgroupOf(cgroup)).memoryMaxHits ?? 0;
+  const hindered = ledger.hinderedTimes(job);
   const { key, outcomes } = job;
   const { compliant: slaCompliant, reason: slaReason } = evaluateSla(ending, outcomes, usage, {
     tenantMemoryHits,
     isLeftByChoice: ending.kind === "unobserved" && isLeftByChoice(ledger.events(job)),
+    starvedSeconds: hindered?.starvedSeconds ?? 0,
   });
   const times = timesOf(context, job, ending.kind === "unobserved" ? "unseen" : time);
-  const result: JobResult = { key, ending, ...times, slaCompliant, slaReason, outcomes, usage };
+  const hinderedSeconds = hindered?.secondsBy ?? null;
+  const result = { key, ending, ...times, slaCompliant, slaReason, outcomes, usage, hinderedSeconds };
   const recorded = ledger.recordResult(job, result);
   const isOurs = recorded !== "already ended";
   removeProgressFile(context.state, job);

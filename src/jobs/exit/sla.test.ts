@@ -147,6 +147,24 @@ describe("evaluateSla() finds a violation", () => {
     expect(evaluateSla(unseen, [late], UNKNOWN_USAGE).reason).toBe("ended_unobserved");
   });
 
+  it("when a live job was starved by a CPU quota of ours, unless something worse happened", () => {
+    const starved = { starvedSeconds: 30 };
+    for (const ending of [
+      endingOfStatus(0, "parent"),
+      endingOfStatus(9, "pidfd"),
+      { kind: "detached" } as const,
+    ])
+      expect(evaluateSla(ending, [applied], UNKNOWN_USAGE, starved)).toEqual({
+        compliant: false,
+        reason: "starved_by_own_limit",
+      });
+    const worse = (ending: Ending, outcomes: LimitOutcome[], usage = UNKNOWN_USAGE) =>
+      evaluateSla(ending, outcomes, usage, starved).reason;
+    expect(worse(endingOfStatus(0, "parent"), [applied], atOurCap)).toBe("killed_at_our_memory_cap");
+    expect(worse(endingOfStatus(0, "parent"), [refused])).toBe("limit_not_applied(cpu.max)");
+    expect(worse({ kind: "unobserved", reason: "x" }, [])).toBe("ended_unobserved");
+  });
+
   it("when limits were not applied, and names them", () => {
     const unsupported: LimitOutcome = {
       limit: "io.max",

@@ -5,6 +5,9 @@ import type { Ending } from "../model/ending.ts";
 /** The process ended by itself while its limits were being applied: there was nothing left to limit. */
 export const ENDED_BEFORE_LIMITS = "ended_before_limits";
 
+/** A live job fell behind for at least 30 s, stopped by a CPU quota of ours. */
+const STARVED_BY_OWN_LIMIT = "starved_by_own_limit";
+
 /** The operator had chosen that no ffrtmp observes the end. */
 const UNOBSERVED_BY_CHOICE = "unobserved_by_choice";
 
@@ -22,6 +25,8 @@ interface Circumstances {
   readonly tenantMemoryHits?: number;
   /** The last observer left by the operator's choice, and none has followed. */
   readonly isLeftByChoice?: boolean;
+  /** How long it was live and too slow because of a CPU quota that ffrtmp had set. */
+  readonly starvedSeconds?: number;
 }
 
 /**
@@ -42,7 +47,7 @@ function reasonFor(
   ending: Ending,
   outcomes: readonly LimitOutcome[],
   { oomKills, memoryMaxHits }: Usage,
-  { tenantMemoryHits = 0, isLeftByChoice = false }: Circumstances,
+  { tenantMemoryHits = 0, isLeftByChoice = false, starvedSeconds = 0 }: Circumstances,
 ): string {
   // An allocation reached our own hard limit, not one of another cgroup further up.
   const isKilledAt = (hits: number | null, whose: LimitOutcome["of"]): boolean =>
@@ -57,6 +62,7 @@ function reasonFor(
   const failed = outcomes.filter((outcome) => !isInForce(outcome) && !cameTooLate(outcome));
   if (failed.length > 0)
     return `limit_not_applied(${failed.map(({ of, limit }) => (of ? `${of}:${limit}` : limit)).join()})`;
+  if (starvedSeconds > 0) return STARVED_BY_OWN_LIMIT;
   if (ending.kind === "unobserved") return UNOBSERVED_BY_CHOICE;
   if (ending.kind === "detached") return "detached";
   if (ending.kind !== "exited" && ending.kind !== "signaled") return "exit_unknown";

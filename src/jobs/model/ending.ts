@@ -2,6 +2,7 @@ import type { LimitOutcome } from "../../limits/outcome.ts";
 import type { Usage } from "../../limits/usage.ts";
 import type { ExitEvidence as ObserverEvidence } from "../../linux/events/processEvents.ts";
 import { decodeWaitStatus, signalName, signalNumber } from "../../sys/waitStatus.ts";
+import type { HinderedTimes } from "./hindered.ts";
 
 /** The source of an exit status: the parent's wait(2), or one of the ways that an observer has. */
 export type ExitEvidence = "parent" | ObserverEvidence;
@@ -39,6 +40,8 @@ export interface JobResult {
   readonly slaReason: string;
   readonly outcomes: readonly LimitOutcome[];
   readonly usage: Usage;
+  /** For how long each cause held it back. `null`: no daemon has judged it. */
+  readonly hinderedSeconds: HinderedTimes["secondsBy"] | null;
 }
 
 /** Decodes a wait status as wait(2) gives it. */

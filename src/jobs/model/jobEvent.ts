@@ -1,5 +1,6 @@
 import type { LimitName } from "../../limits/table.ts";
 import type { Usage } from "../../limits/usage.ts";
+import type { Verdict } from "./hindered.ts";
 
 /** A limit or a membership that was changed from outside. */
 export interface Drift {
@@ -43,6 +44,16 @@ interface Details {
   left_alone: Drift;
   /** The job ended and processes stayed in its cgroup. */
   left_behind: { readonly pids: readonly number[] };
+  /** Something has held the job back for 30 s. `seconds`: for how long until then. */
+  held_back: {
+    readonly verdict: Verdict;
+    readonly live: boolean;
+    readonly seconds: number;
+    readonly needed_cores: number | null;
+    readonly limit: string | null;
+    readonly text: string;
+  };
+  held_back_ended: { readonly verdict: Verdict; readonly seconds: number };
   /** The last process of `left_behind` has ended. `usage`: since the job's end. */
   last_gone: { readonly usage: Usage };
 }
@@ -79,6 +90,8 @@ const REQUIRED: Record<JobEventKind, readonly string[]> = {
   repair_refused: ["what", "wanted", "found"],
   left_alone: ["what", "wanted", "found"],
   left_behind: ["pids"],
+  held_back: ["verdict", "seconds"],
+  held_back_ended: ["verdict", "seconds"],
   last_gone: ["usage"],
 };
 

@@ -24,6 +24,7 @@ const result: JobResult = {
   slaReason: "detached",
   outcomes: [],
   usage: UNKNOWN_USAGE,
+  hinderedSeconds: null,
 };
 
 test("jobs in impossible states do not compile", () => {

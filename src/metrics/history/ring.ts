@@ -1,5 +1,16 @@
 import type { CountName } from "../rates.ts";
-import { columnOf, END, emptyRow, knowsMore, mergeRow, type Point, pointOf, type Row, rowOf, START } from "./points.ts";
+import {
+  columnOf,
+  END,
+  emptyRow,
+  knowsMore,
+  mergeRow,
+  type Point,
+  pointOf,
+  type Row,
+  rowOf,
+  START,
+} from "./points.ts";
 import { Rows } from "./rows.ts";
 
 /** The points of every ring. */

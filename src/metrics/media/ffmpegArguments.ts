@@ -9,7 +9,12 @@ export interface MediaRange {
 
 /** The words of an ffmpeg command line that say what it processes. */
 export interface FfmpegArguments {
-  readonly inputs: readonly (MediaRange & { readonly url: string; readonly format?: string })[];
+  readonly inputs: readonly (MediaRange & {
+    readonly url: string;
+    readonly format?: string;
+    /** The speed at which it is read: 1 with `-re`, N with `-readrate N`. Absent: as fast as possible. */
+    readonly readRate?: number;
+  })[];
   /** Of the first output that has one of these options. */
   readonly output: MediaRange;
   /** An input is read more than once: its position says nothing about the end. */
@@ -29,6 +34,7 @@ export function parseFfmpegArguments(words: readonly string[]): FfmpegArguments 
   const inputs: FfmpegArguments["inputs"][number][] = [];
   let range: { -readonly [Key in keyof MediaRange]: MediaRange[Key] } = {};
   let format: string | undefined;
+  let readRate: number | undefined;
   let progress: string | undefined;
   let playlist: string | undefined;
   let isLooped = false;
@@ -37,17 +43,27 @@ export function parseFfmpegArguments(words: readonly string[]): FfmpegArguments 
     const seconds = () => (value === undefined ? undefined : parseTime(value));
     if (!word.startsWith("-") && word.endsWith(".m3u8") && !OTHER_PLAYLISTS.has(words[index - 1] ?? ""))
       playlist ??= word.replace(/^file:/, "");
-    else if (value === undefined) continue;
+    else if (word === "-re") {
+      readRate = 1;
+      continue;
+    } else if (value === undefined) continue;
     else if (word === "-ss") assign("startSeconds", seconds());
     else if (word === "-t") assign("durationSeconds", seconds());
     else if (word === "-to") assign("endSeconds", seconds());
     else if (word === "-f") format = value;
+    else if (word === "-readrate") readRate = Number(value) > 0 ? Number(value) : undefined;
     else if (word === "-progress") progress = value;
     else if (word === "-stream_loop") isLooped ||= value !== "0";
     else if (word === "-i") {
-      inputs.push({ url: value, ...(format === undefined ? {} : { format }), ...range });
+      inputs.push({
+        url: value,
+        ...(format === undefined ? {} : { format }),
+        ...(readRate === undefined ? {} : { readRate }),
+        ...range,
+      });
       range = {};
       format = undefined;
+      readRate = undefined;
     } else continue;
     if (word.startsWith("-")) index++;
   }

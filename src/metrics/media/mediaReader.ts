@@ -110,9 +110,10 @@ export class MediaReader {
   readonly #lengths: Lengths;
   readonly #known = new Map<string, Known>();
 
-  constructor(host: Host, { probes }: { probes: boolean }) {
+  /** `slow`: its threads are shared with other readers. */
+  constructor(host: Host, { probes, slow = new SlowReader(host) }: { probes: boolean; slow?: SlowReader }) {
     this.#host = host;
-    this.#slow = new SlowReader(host);
+    this.#slow = slow;
     this.#lengths = new Lengths(this.#slow, probes ? new FileMaps() : undefined);
   }
 

@@ -1,0 +1,31 @@
+import type { Verdict } from "../../jobs/model/hindered.ts";
+import type { Evidence } from "./judge.ts";
+
+/** What holds a job back, since when, and how that is known. */
+export interface Hindrance {
+  readonly verdict: Verdict;
+  /** When it began: wall clock, ms. It is said 30 s later. */
+  readonly sinceMs: number;
+  /** The time from its begin to the last sample that showed it. */
+  readonly forMs: number;
+  /** The job is live: it falls behind. A job that is not live only takes longer. */
+  readonly isLive: boolean;
+  /** CPUs that a live job needs. `null`: not known, or it is not for lack of CPU time. */
+  readonly neededCores: number | null;
+  /** The limit of ours that holds it back. `null`: none does. */
+  readonly limit: BindingLimit | null;
+  /** Of the last sample that showed it. */
+  readonly evidence: Evidence;
+}
+
+export interface BindingLimit {
+  readonly name: "cpu.max" | "memory.high" | "memory.max" | "io.max";
+  /** `tenant`: the total of all jobs of its tenant. */
+  readonly of: "job" | "tenant";
+}
+
+/** Returns `cpu.max`, `tenant:cpu.max`, … */
+export function limitText(limit: BindingLimit | null): string | null {
+  if (limit === null) return null;
+  return limit.of === "tenant" ? `tenant:${limit.name}` : limit.name;
+}
