@@ -1,6 +1,7 @@
 import { mkdirSync, rmSync } from "node:fs";
 import { resolve } from "node:path";
-import { freePort, liveStream, type ShownPage, showPage } from "../test/support/page.ts";
+import { liveStream, type ShownPage, showPage } from "../test/support/page.ts";
+import { freePort } from "../test/support/ports.ts";
 import { eventually, Sandbox } from "../test/support/sandbox.ts";
 
 /**
@@ -105,7 +106,7 @@ async function run(jobId: string, flags: string[], command: string[]): Promise<v
 
 /** Starts a receiver that reads at a multiple of the real time, and is no job. Returns its port. */
 async function receive(rate: number): Promise<number> {
-  const port = await freePort();
+  const port = freePort();
   const url = `tcp://127.0.0.1:${port}?listen=1&recv_buffer_size=8192`;
   box.spawn(["ffmpeg", "-nostdin", "-v", "quiet", "-readrate", String(rate), "-i", url, "-f", "null", "-"]);
   await eventually(

@@ -154,7 +154,7 @@ export function hindranceJson(hindrance: Hindrance | null) {
     verdict: hindrance.verdict,
     text: hindranceText(hindrance),
     since: new Date(hindrance.sinceMs).toISOString(),
-    duration_seconds: rounded(hindrance.forMs / 1000),
+    duration_seconds: Math.round(hindrance.forMs / 10) / 100,
     live: hindrance.isLive,
     needed_cores: rounded(hindrance.neededCores),
     limit: limitText(limit),

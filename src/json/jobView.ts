@@ -35,7 +35,12 @@ export function jobViewJson(
 ): JobViewJson {
   const measuredMs = wallMs - (bootMs - (use?.now.atBootMs ?? bootMs));
   return {
-    ...listedJobJson({ job, shown, ...(result && { result }), ...(use && { sample: use }) }),
+    ...listedJobJson({
+      job,
+      shown,
+      ...(result && { result }),
+      ...(use && { sample: use, hindrance: use.hindrance }),
+    }),
     use: use ? { time: new Date(measuredMs).toISOString(), ...jobUseJson(use) } : null,
     limits_in_force: limitsInForceJson(job.outcomes),
     cpu_history: cores.map((value) => value && Math.round(value * 1000) / 1000),

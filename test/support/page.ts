@@ -1,5 +1,5 @@
-import { createServer } from "node:net";
 import { type Browser, type BrowserOptions, lacksChromium, openBrowser } from "./browser.ts";
+import { freePort } from "./ports.ts";
 import { lacksCommand, lacksLimits, type Sandbox } from "./sandbox.ts";
 import { startDaemon, type WatchDaemon } from "./watchDaemon.ts";
 
@@ -18,7 +18,7 @@ export async function showPage(
   box: Sandbox,
   { flags = [], ...options }: BrowserOptions & { flags?: string[] } = {},
 ): Promise<ShownPage> {
-  const address = `127.0.0.1:${await freePort()}`;
+  const address = `127.0.0.1:${freePort()}`;
   const start = () => startDaemon(box, ["--target", `none-${box.tag}`, "--listen", address, ...flags]);
   let daemon = await start();
   const browser = await openBrowser(options);
@@ -34,15 +34,6 @@ export async function showPage(
       daemon = await start();
     },
   };
-}
-
-/** Returns a port that was free a moment ago. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await new Promise((resolve) => server.once("listening", resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 /** A transcode in real time that needs a few percent of a core. */

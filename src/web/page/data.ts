@@ -4,15 +4,10 @@ import type { JobViewJson, SnapshotJson } from "../../json/snapshotSchemas.ts";
 /** The documents of the API, as docs/json.md describes them. */
 export type Snapshot = SnapshotJson;
 export type JobView = JobViewJson;
-export type JobUse = NonNullable<JobView["use"]> & { hindrance?: Hindrance | null };
+export type JobUse = NonNullable<JobView["use"]>;
+export type Hindrance = NonNullable<JobUse["hindrance"]>;
 export type Result = Snapshot["ended"][number];
 export type LimitResult = JobView["limits"][number];
-
-export interface Hindrance {
-  text: string;
-  since: string;
-  live: boolean;
-}
 
 /** A part of `usage_history`: counts in a span of time. */
 export type UsagePoint = NonNullable<JobDetail["usage_history"]>["points"][number];

@@ -1,6 +1,6 @@
 import { useEffect, useState } from "preact/hooks";
 import { Chart } from "./chart.tsx";
-import type { JobDetail, JobUse, JobView, Snapshot } from "./data.ts";
+import type { JobDetail, JobView, Snapshot } from "./data.ts";
 import {
   bitRateText,
   byteRateText,
@@ -244,7 +244,7 @@ function Facts({ facts, use, now }: { facts: JobView | JobDetail; use: JobView["
         .join(", "),
     ],
     ["speed", media?.speed != null && `${speedText(media.speed)} ${sourceText(media.source)}`],
-    ["progress", use && progressText(use as JobUse)],
+    ["progress", use && progressText(use)],
     ["processes", use && `${use.process_count ?? "–"}, ${use.task_count ?? "–"} tasks`],
     ["waits for CPU", use && percentText(use.cpu_pressure_percent)],
     ["waits for memory", use && percentText(use.memory_pressure_percent)],

@@ -2,7 +2,7 @@ import type { Hindrance, JobUse, JobView, LimitResult } from "./data.ts";
 import { memoryLimitText, percentText, quotaText, UNKNOWN } from "./format.ts";
 
 export function hindranceOf({ use }: JobView): Hindrance | null {
-  return (use as JobUse | null)?.hindrance ?? null;
+  return use?.hindrance ?? null;
 }
 
 /** Returns how far a job is, in one line: `25 %`, `~43 %`, `finishing`. `undefined`: nothing is known of an end. */
