@@ -44,7 +44,9 @@ its limits. To wait again: ffrtmp attach --job JOB. CMD has a process group of
 its own, so this stops all of it: kill -- -PID`;
 
 const TOP_NOTE = `
-Keys: s sort, / filter, t tenants, Enter one job, p pause, ? help, q quit.
+Keys: s sort, / filter, t tenants, Enter one job, c its command line, l its log,
+p pause, ? help with the meaning of the columns, q quit.
+Where ffrtmp watch runs, and this user may ask it, its measurements are shown.
 NO_COLOR=1 shows no colors, and a locale without UTF-8 (LANG=C) only ASCII.`;
 
 const CAPACITY_NOTE = `
@@ -256,13 +258,12 @@ const COMMANDS: Record<string, CommandDefinition> = {
           1000,
         )
         .addOption(
-          new Option("--sort <order>", "sort amounts from the largest, and names from a to z").choices([
-            "cpu",
-            "memory",
-            "job",
-            "tenant",
-          ] satisfies Order[]),
+          new Option(
+            "--sort <order>",
+            "sort amounts from the largest, speeds from the slowest, and names from a to z; hindered jobs come first",
+          ).choices(["cpu", "memory", "speed", "job", "tenant"] satisfies Order[]),
         )
+        .option("--no-probe", "do not run ffprobe to find the lengths of input files")
         .addHelpText("after", TOP_NOTE),
     load: async () => (await import("./commands/top.ts")).top,
   },

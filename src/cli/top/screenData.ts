@@ -1,150 +1,112 @@
-import type { Context } from "../../jobs/context.ts";
 import type { JobResult } from "../../jobs/model/ending.ts";
 import type { EndedJob, Job, OpenJob } from "../../jobs/model/job.ts";
-import { shownCommand } from "../../jobs/model/secrets.ts";
-import { isAlive } from "../../linux/proc/identity.ts";
-import { busyPercentBetween, type MachineReading, readMachine } from "../../metrics/machine.ts";
-import { type JobSample, JobSampler } from "../../metrics/sampler.ts";
-import { type TenantTotal, tenantTotals } from "../../metrics/tenants.ts";
+import type { deviceUseJson, jobUseJson } from "../../json/jobUse.ts";
+import { limitNumbersOf } from "../../limits/limitNumbers.ts";
+import type { MachineReading } from "../../metrics/machine.ts";
+import { sumKnown } from "../../metrics/rates.ts";
+import type { Track } from "./track.ts";
 
-/** The seconds of history that a sparkline shows. */
-const HISTORY_SECONDS = 120;
-/** The ended jobs that a screen can show. */
-const MAX_ENDED = 8;
+/** What a job uses, as the daemon and `stats --json` say it. */
+export type JobUseJson = ReturnType<typeof jobUseJson>;
+export type DeviceUseJson = ReturnType<typeof deviceUseJson>;
 
 /** A job as a screen shows it. `null` is unknown, or there is none. */
-export interface JobRow {
+export interface ScreenJob {
   readonly job: OpenJob;
-  readonly command: string;
-  readonly sample: JobSample;
-  /** CPU use in cores. */
-  readonly cores: number | null;
-  /** The CPU quota that is in force, in cores. */
-  readonly quotaCores: number | null;
-  readonly memoryLimitBytes: number | null;
-  /** CPU use in cores of the last two minutes, oldest first. */
-  readonly history: readonly CpuPoint[];
+  /** Without secrets. */
+  readonly command: readonly string[];
+  readonly use: JobUseJson;
+  readonly track: Pick<Track, "samples" | "averageOf" | "points">;
+  /** It has to keep up with real time. */
+  readonly isLive: boolean;
   /** The reason why it is held back, with the measured value. */
   readonly hindrance: string | null;
 }
 
-interface CpuPoint {
-  readonly atBootMs: number;
+/** The present use of resources by all jobs of one tenant. A value that is unknown for one job is unknown for its tenant. */
+export interface ScreenTenant {
+  readonly tenant: string;
+  readonly jobs: number;
+  readonly hindered: number;
   readonly cores: number | null;
+  /** The quota of the tenant's total. */
+  readonly quotaCores: number | null;
+  readonly memoryBytes: number | null;
+  readonly memoryLimitBytes: number | null;
+  /** Over TCP. `null` also where no job has a connection. */
+  readonly sentBytesPerSecond: number | null;
 }
 
 /** Everything that a screen shows, at one time. */
 export interface ScreenData {
   readonly atMs: number;
+  readonly atBootMs: number;
   readonly hostname: string;
-  readonly rows: readonly JobRow[];
-  readonly tenants: readonly TenantTotal[];
+  readonly intervalMs: number;
+  /** `daemon`: ffrtmp watch has measured at least one of the jobs. */
+  readonly source: "daemon" | "own";
+  /** Why the daemon, which should answer, does not. */
+  readonly sourceNote: string | null;
+  readonly jobs: readonly ScreenJob[];
+  readonly tenants: readonly ScreenTenant[];
+  readonly devices: readonly DeviceUseJson[];
   readonly machine: MachineReading;
   readonly busyPercent: number | null;
+  /** The compliant part of the jobs with `--sla-eligible` that ended in the last 24 hours. */
+  readonly slaPercent: number | null;
   readonly ended: readonly { readonly job: EndedJob; readonly result: JobResult }[];
 }
 
-/** Measures again and again what a screen shows. Reads only, as `ffrtmp stats` does. */
-export class ScreenSource {
-  readonly #context: Context;
-  readonly #hostname: string;
-  readonly #sampler: JobSampler;
-  #history = new Map<string, CpuPoint[]>();
-  #machine: MachineReading;
-
-  constructor(context: Context, hostname: string) {
-    this.#context = context;
-    this.#hostname = hostname;
-    this.#sampler = new JobSampler(context);
-    this.#machine = readMachine(context.host);
-  }
-
-  measure(): ScreenData {
-    const { ledger, host } = this.#context;
-    const open = ledger.openJobs();
-    const alive = open.filter(({ process }) => process !== null && isAlive(host, process));
-    const samples = this.#sampler.sample(alive);
-    const machine = readMachine(host);
-    const busyPercent = busyPercentBetween(this.#machine, machine);
-    this.#machine = machine;
-    this.#history = new Map(samples.map((sample) => [sample.job.key, this.#historyWith(sample)]));
-    return {
-      atMs: host.now(),
-      hostname: this.#hostname,
-      rows: samples.map((sample) => rowOf(sample, this.#history.get(sample.job.key) ?? [])),
-      tenants: tenantTotals(samples),
-      machine,
-      busyPercent,
-      ended: ledger.history(MAX_ENDED),
-    };
-  }
-
-  #historyWith({ job, rates, now }: JobSample): CpuPoint[] {
-    const point = { atBootMs: now.atBootMs, cores: coresOf(rates?.cpuPercent) };
-    const earlier = this.#history.get(job.key) ?? [];
-    const kept = earlier.filter(({ atBootMs }) => now.atBootMs - atBootMs < HISTORY_SECONDS * 1000);
-    return rates === null ? kept : [...kept, point];
-  }
+/** Returns the CPU use of a job in cores. */
+export function coresOf({ cpu_percent: percent }: Pick<JobUseJson, "cpu_percent">): number | null {
+  return percent === null ? null : percent / 100;
 }
 
-/**
- * Returns `count` averages over equal parts of the last two minutes, oldest first. `null`: nothing was measured in that part.
- */
-export function historyIn(
-  count: number,
-  { history, sample }: Pick<JobRow, "history" | "sample">,
-): (number | null)[] {
-  const partMs = (HISTORY_SECONDS * 1000) / count;
-  const parts = Array.from({ length: count }, (): number[] => []);
-  for (const { atBootMs, cores } of history) {
-    const index = count - 1 - Math.floor((sample.now.atBootMs - atBootMs) / partMs);
-    if (cores !== null) parts[index]?.push(cores);
-  }
-  return parts.map((values) =>
-    values.length === 0 ? null : values.reduce((sum, each) => sum + each, 0) / values.length,
-  );
+/** Returns the CPU quota that is in force, in cores. `tenant`: that of its tenant's total. */
+export function quotaCoresOf({ outcomes }: Job, of?: "tenant"): number | null {
+  return limitNumbersOf(outcomes, of).cpuCores;
 }
 
-function rowOf(sample: JobSample, history: readonly CpuPoint[]): JobRow {
-  const { job, rates } = sample;
-  const cores = coresOf(rates?.cpuPercent);
-  return {
-    job,
-    sample,
-    command: shownCommand(job).command.join(" "),
-    cores,
-    quotaCores: quotaCoresOf(job),
-    memoryLimitBytes: memoryLimitOf(job),
-    history,
-    hindrance: hindranceOf(sample),
-  };
+/** Returns the tighter one of the memory limits that are in force. */
+export function memoryLimitOf({ outcomes }: Job, of?: "tenant"): number | null {
+  const { memoryHighBytes, memoryMaxBytes } = limitNumbersOf(outcomes, of);
+  const known = [memoryHighBytes, memoryMaxBytes].filter((bytes) => bytes !== null);
+  return known.length === 0 ? null : Math.min(...known);
 }
 
-/** From this share of its periods on, a quota is what a job waits for most. */
-const MUCH_THROTTLED_PERCENT = 50;
-
-function hindranceOf({ rates }: JobSample): string | null {
-  const throttled = rates?.throttledPercent ?? 0;
-  if (throttled < MUCH_THROTTLED_PERCENT) return null;
-  return `its own CPU quota stopped it in ${throttled.toFixed(0)} % of the periods`;
+/** Returns the totals of tenants, by name. */
+export function tenantsOf(jobs: readonly ScreenJob[], atBootMs: number): ScreenTenant[] {
+  const byTenant = Map.groupBy(jobs, ({ job }) => job.tenant);
+  const totals = [...byTenant].flatMap(([tenant, of]): ScreenTenant[] => {
+    const [first] = of;
+    if (tenant === null || first === undefined) return [];
+    return [
+      {
+        tenant,
+        jobs: of.length,
+        hindered: of.filter(({ hindrance }) => hindrance !== null).length,
+        cores: sumKnown(of.map(({ use }) => coresOf(use))),
+        quotaCores: quotaCoresOf(first.job, "tenant"),
+        memoryBytes: sumKnown(of.map(({ use }) => use.memory_bytes)),
+        memoryLimitBytes: memoryLimitOf(first.job, "tenant"),
+        sentBytesPerSecond: sumKnown(
+          of.filter(hasConnections).map((row) => sentBytesPerSecondOf(row, atBootMs)),
+        ),
+      },
+    ];
+  });
+  return totals.sort((a, b) => a.tenant.localeCompare(b.tenant));
 }
 
-function coresOf(percent: number | null | undefined): number | null {
-  return percent === null || percent === undefined ? null : percent / 100;
+/** TCP sends in bursts: a receiver that takes little takes nothing in most seconds. */
+const SENT_AVERAGE_MS = 10_000;
+
+/** Returns what a job sends over TCP, on average over 10 s. */
+export function sentBytesPerSecondOf({ track }: ScreenJob, atBootMs: number): number | null {
+  return track.averageOf("sent", atBootMs, SENT_AVERAGE_MS);
 }
 
-/** Reads the text of cpu.max that the kernel has in force: `150000 100000`, or `max 100000`. */
-function quotaCoresOf(job: Job): number | null {
-  const [quota, period] = (actualOf(job, "cpu.max") ?? "").split(" ").map(Number);
-  return quota && period ? quota / period : null;
-}
-
-function memoryLimitOf(job: Job): number | null {
-  const texts = [actualOf(job, "memory.max"), actualOf(job, "memory.high")];
-  const bytes = texts.flatMap((text) => (text !== undefined && /^\d+$/.test(text) ? [Number(text)] : []));
-  return bytes.length === 0 ? null : Math.min(...bytes);
-}
-
-function actualOf({ outcomes }: Job, name: string): string | undefined {
-  return outcomes.find(({ limit, of }) => limit === name && of === undefined)?.actual;
+/** Returns false only for a job that is known to have none. */
+function hasConnections({ use }: ScreenJob): boolean {
+  return use.network?.tcp_connections !== 0;
 }

@@ -3,12 +3,13 @@ import fc from "fast-check";
 import { afterKey, INITIAL_STATE, parseKeys, type ScreenState } from "./state.ts";
 
 const IDS = ["a", "b", "c", "d"];
+const SHOWN = { ids: IDS, page: 2, maxScroll: 5 };
 
 /** Returns the state after some input, with four jobs of which two fit on the screen. */
 function after(input: string, from: ScreenState = INITIAL_STATE): ScreenState | "quit" {
   let state: ScreenState = from;
   for (const key of parseKeys(input)) {
-    const next = afterKey(state, key, IDS, 2);
+    const next = afterKey(state, key, SHOWN);
     if (next === "quit") return next;
     state = next;
   }
@@ -44,13 +45,33 @@ test("views are entered and left by the same keys, and q quits from each of them
   expect(after("\r\u001b")).toMatchObject({ view: "jobs" });
   expect(after("??")).toMatchObject({ view: "jobs" });
   expect(after("t")).toMatchObject({ view: "tenants" });
-  for (const view of ["", "\r", "?", "t"]) expect(after(`${view}q`)).toBe("quit");
-  expect(afterKey(INITIAL_STATE, "enter", [], 2)).toMatchObject({ view: "jobs" });
+  for (const view of ["", "\r", "?", "t", "\rc", "\rl"]) expect(after(`${view}q`)).toBe("quit");
+  expect(afterKey(INITIAL_STATE, "enter", { ...SHOWN, ids: [] })).toMatchObject({ view: "jobs" });
+});
+
+test("one job has its command line and its log, and help returns to where it was asked for", () => {
+  expect(after("j\r")).toMatchObject({ view: "job", selected: "b" });
+  expect(after("\rc")).toMatchObject({ view: "command", selected: "a" });
+  expect(after("\rcl")).toMatchObject({ view: "log" });
+  expect(after("\rcl\u001b")).toMatchObject({ view: "job" });
+  expect(after("\rll")).toMatchObject({ view: "job" });
+  expect(after("\rl??")).toMatchObject({ view: "log" });
+  expect(after("\r?\u001b")).toMatchObject({ view: "job" });
+  expect(after("cl")).toMatchObject({ view: "jobs" });
+});
+
+test("views scroll within their lines, the log from its end, and the selection stays", () => {
+  expect(after("\rjj")).toMatchObject({ scroll: 2, selected: "a" });
+  expect(after("\rjjk\u001b[6~")).toMatchObject({ scroll: 3 });
+  expect(after("\r\u001b[F")).toMatchObject({ scroll: 5 });
+  expect(after("\rlk")).toMatchObject({ scroll: 1 });
+  expect(after("\rlj")).toMatchObject({ scroll: 0 });
+  expect(after("\rjj\u001b")).toMatchObject({ scroll: 0 });
 });
 
 test("s goes through all orders, and p pauses and continues", () => {
-  expect(["s", "ss", "sss", "ssss"].map((keys) => after(keys))).toMatchObject([
-    ...["memory", "job", "tenant", "cpu"].map((order) => ({ order })),
+  expect([1, 2, 3, 4, 5].map((times) => after("s".repeat(times)))).toMatchObject([
+    ...["memory", "speed", "job", "tenant", "cpu"].map((order) => ({ order })),
   ]);
   expect(after("p")).toMatchObject({ isPaused: true });
   expect(after("pp")).toMatchObject({ isPaused: false });

@@ -1,6 +1,8 @@
 /** The orders of the list, in the order in which the key `s` goes through them. */
-const ORDERS = ["cpu", "memory", "job", "tenant"] as const;
+const ORDERS = ["cpu", "memory", "speed", "job", "tenant"] as const;
 export type Order = (typeof ORDERS)[number];
+
+export type View = "jobs" | "job" | "command" | "log" | "tenants" | "help";
 
 /** The choices of the user of the screen. */
 export interface ScreenState {
@@ -9,9 +11,13 @@ export interface ScreenState {
   readonly filter: string;
   /** The filter is being typed. */
   readonly isTyping: boolean;
-  readonly view: "jobs" | "job" | "tenants" | "help";
+  readonly view: View;
+  /** The view to which `help` returns. */
+  readonly before: View;
   /** The id of the selected job. `null`: the first one. */
   readonly selected: string | null;
+  /** By how many lines the view is scrolled down; that of the log: up from its end. */
+  readonly scroll: number;
   readonly isPaused: boolean;
 }
 
@@ -20,7 +26,9 @@ export const INITIAL_STATE: ScreenState = {
   filter: "",
   isTyping: false,
   view: "jobs",
+  before: "jobs",
   selected: null,
+  scroll: 0,
   isPaused: false,
 };
 
@@ -40,7 +48,9 @@ const NAMED: Record<string, Key> = {
   "\u001b[5~": "page-up",
   "\u001b[6~": "page-down",
   "\u001b[H": "home",
+  "\u001b[1~": "home",
   "\u001b[F": "end",
+  "\u001b[4~": "end",
   "\u001b": "escape",
   "\r": "enter",
   "\n": "enter",
@@ -48,13 +58,14 @@ const NAMED: Record<string, Key> = {
   "\b": "backspace",
   "\u0003": "interrupt",
   "\u0004": "interrupt",
+  "\u001a": "suspend",
   "\f": "redraw",
 };
 
 /** Splits what a terminal sent into keys. Sequences of unknown keys are left out. */
 export function parseKeys(input: string): Key[] {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: terminals send them
-  const parts = input.match(/\u001b(?:\[[0-9;]*[A-Za-z~]|O[A-Z])|[\s\S]/gu) ?? [];
+  const parts = input.match(/\u001b(?:\[[0-9;?]*[A-Za-z~]|O[A-Z])|[\s\S]/gu) ?? [];
   return parts.flatMap((part) => {
     const name = NAMED[part];
     if (name !== undefined) return [name];
@@ -62,43 +73,67 @@ export function parseKeys(input: string): Key[] {
   });
 }
 
-/**
- * Returns the state after a key; `"quit"` at the end. `ids`: the jobs in the order on the screen. `page`: how many of them
- * fit.
- */
-export function afterKey(
-  state: ScreenState,
-  key: Key,
-  ids: readonly string[],
-  page: number,
-): ScreenState | "quit" {
+/** What is on the screen when a key is pressed. */
+export interface Shown {
+  /** The jobs in the order on the screen. */
+  readonly ids: readonly string[];
+  /** How many lines fit. */
+  readonly page: number;
+  /** By how many lines the view can be scrolled. */
+  readonly maxScroll: number;
+}
+
+/** The view to which Escape returns. */
+const OUT_OF: Record<Exclude<View, "help">, View> = {
+  jobs: "jobs",
+  job: "jobs",
+  command: "job",
+  log: "job",
+  tenants: "jobs",
+};
+
+/** Returns the state after a key; `"quit"` at the end. Keys that change nothing here are for the caller. */
+export function afterKey(state: ScreenState, key: Key, shown: Shown): ScreenState | "quit" {
   if (key === "interrupt") return "quit";
   if (state.isTyping) return afterTyping(state, key);
-  const back = { ...state, view: "jobs" as const };
+  const { view } = state;
+  const show = (next: View): ScreenState => ({ ...state, view: next, before: view, scroll: 0 });
+  const back = () => show(view === "help" ? state.before : OUT_OF[view]);
+  const ofJob = view === "job" || view === "command" || view === "log";
   switch (key) {
     case "q":
       return "quit";
     case "escape":
     case "left":
     case "backspace":
-      return state.view === "jobs" ? { ...state, filter: "" } : back;
+      return view === "jobs" ? { ...state, filter: "" } : back();
     case "?":
-      return state.view === "help" ? back : { ...state, view: "help" };
+      return view === "help" ? back() : show("help");
     case "t":
-      return state.view === "tenants" ? back : { ...state, view: "tenants" };
+      return view === "tenants" ? back() : show("tenants");
+    case "c":
+      return view === "command" ? back() : ofJob ? show("command") : state;
+    case "l":
+      return view === "log" ? back() : ofJob ? show("log") : state;
     case "p":
     case " ":
       return { ...state, isPaused: !state.isPaused };
     case "s":
       return { ...state, order: ORDERS[(ORDERS.indexOf(state.order) + 1) % ORDERS.length] as Order };
     case "/":
-      return { ...back, isTyping: true };
+      return { ...show("jobs"), isTyping: true };
     case "enter":
     case "right":
-      return state.view === "jobs" && ids.length > 0 ? { ...state, view: "job" } : state;
+      if (view !== "jobs" || shown.ids.length === 0) return state;
+      return { ...show("job"), selected: selectedIn(state, shown.ids) };
     default:
-      return { ...state, selected: selectedAfter(state, key, ids, page) };
+      return view === "jobs" ? afterMove(state, key, shown) : afterScroll(state, key, shown);
   }
+}
+
+/** Returns the id of the selected job; the first one where the selected job has ended. */
+function selectedIn({ selected }: ScreenState, ids: readonly string[]): string | null {
+  return selected !== null && ids.includes(selected) ? selected : (ids[0] ?? null);
 }
 
 function afterTyping(state: ScreenState, key: Key): ScreenState {
@@ -108,12 +143,23 @@ function afterTyping(state: ScreenState, key: Key): ScreenState {
   return [...key].length === 1 ? { ...state, filter: state.filter + key } : state;
 }
 
-function selectedAfter(
-  { selected }: ScreenState,
-  key: Key,
-  ids: readonly string[],
-  page: number,
-): string | null {
+function afterMove(state: ScreenState, key: Key, { ids, page }: Shown): ScreenState {
+  const step = stepOf(key, page, ids.length);
+  if (step === undefined || ids.length === 0) return state;
+  const index = ids.indexOf(selectedIn(state, ids) ?? "");
+  return { ...state, selected: ids[Math.max(0, Math.min(index + step, ids.length - 1))] ?? null };
+}
+
+function afterScroll(state: ScreenState, key: Key, { page, maxScroll }: Shown): ScreenState {
+  const step = stepOf(key, page, maxScroll);
+  if (step === undefined) return state;
+  // The log begins at its end.
+  const down = state.view === "log" ? -step : step;
+  const scroll = Math.min(state.scroll, maxScroll) + down;
+  return { ...state, scroll: Math.max(0, Math.min(scroll, maxScroll)) };
+}
+
+function stepOf(key: Key, page: number, all: number): number | undefined {
   const steps: Record<Key, number> = {
     up: -1,
     k: -1,
@@ -121,12 +167,8 @@ function selectedAfter(
     j: 1,
     "page-up": -page,
     "page-down": page,
-    home: -ids.length,
-    end: ids.length,
+    home: -all,
+    end: all,
   };
-  const step = steps[key];
-  if (step === undefined || ids.length === 0) return selected;
-  // The job that was selected may have ended.
-  const index = Math.max(0, ids.indexOf(selected ?? ""));
-  return ids[Math.max(0, Math.min(index + step, ids.length - 1))] ?? null;
+  return Object.hasOwn(steps, key) ? steps[key] : undefined;
 }

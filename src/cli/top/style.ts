@@ -24,37 +24,49 @@ const CODES = {
   cyan: "36",
 } as const;
 
-export function paint({ hasColor }: Style, code: keyof typeof CODES, text: string): string {
+export type Paint = keyof typeof CODES;
+
+export function paint({ hasColor }: Style, code: Paint, text: string): string {
   return hasColor && text !== "" ? `\u001b[${CODES[code]}m${text}\u001b[0m` : text;
-}
-
-const BLOCKS = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
-const ASCII_LEVELS = ["_", ".", "-", "=", "+", "*", "%", "#"];
-
-/** Returns a character for each value, of which `max` has the highest. A value that is `null` is a blank. */
-export function sparkline({ hasUnicode }: Style, values: readonly (number | null)[], max: number): string {
-  const levels = hasUnicode ? BLOCKS : ASCII_LEVELS;
-  return values
-    .map((value) => {
-      if (value === null) return " ";
-      const level = Math.floor((value / max) * levels.length);
-      return levels[Math.max(0, Math.min(level, levels.length - 1))];
-    })
-    .join("");
-}
-
-/** Returns a bar of `width` characters, filled in proportion to `part`, 0 to 1. */
-export function bar({ hasUnicode }: Style, part: number, width: number): string {
-  const eighths = Math.round(Math.max(0, Math.min(part, 1)) * width * 8);
-  const whole = Math.floor(eighths / 8);
-  if (!hasUnicode) return "#".repeat(whole).padEnd(width, ".");
-  const rest = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"][eighths % 8] ?? "";
-  return `${"█".repeat(whole)}${rest}`.padEnd(width);
 }
 
 /** The characters that a screen needs beyond ASCII, and what stands for them without Unicode. */
 export function symbols({ hasUnicode }: Style) {
-  return hasUnicode
-    ? { rule: "─", hindered: "▲", running: "●", note: "└", none: "–", dot: "·", into: "›", cut: "…" }
-    : { rule: "-", hindered: "!", running: "*", note: "\\", none: "-", dot: "|", into: ">", cut: "~" };
+  return hasUnicode ? UNICODE : ASCII;
 }
+
+const UNICODE = {
+  rule: "─",
+  hindered: "▲",
+  running: "●",
+  idle: "○",
+  note: "└",
+  none: "–",
+  dot: "·",
+  into: "›",
+  cut: "…",
+  times: "×",
+  sent: "→",
+  received: "←",
+  enter: "⏎",
+  back: "←",
+  limit: "┄",
+};
+
+const ASCII: typeof UNICODE = {
+  rule: "-",
+  hindered: "!",
+  running: "*",
+  idle: "o",
+  note: "\\",
+  none: "-",
+  dot: "|",
+  into: ">",
+  cut: "~",
+  times: "x",
+  sent: "->",
+  received: "<-",
+  enter: "Enter",
+  back: "Esc",
+  limit: ".",
+};
