@@ -145,6 +145,7 @@ const NO_TRAFFIC: JobNetwork = {
   sendBacklogSeconds: 0,
   receiveBacklogBytes: 0,
   windowLimitedPercent: 0,
+  windowLimitedUsec: 0,
   rates: null,
   devices: null,
 };
