@@ -1,7 +1,9 @@
 import { expect } from "bun:test";
 import { copyFileSync, existsSync, mkdirSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { lacksCommand, lacksLimits, testIf, until, useSandbox } from "../support/sandbox.ts";
+import type { MeterAnswer } from "../../src/daemon/meter/protocol.ts";
+import { gpuOf } from "../../src/metrics/gpu/gpuUse.ts";
+import { FFRTMP, lacksCommand, lacksLimits, testIf, until, useSandbox } from "../support/sandbox.ts";
 
 const sandbox = useSandbox();
 const hasDriver = existsSync("/proc/driver/nvidia/version");
@@ -100,3 +102,21 @@ standInTest("a driver that fails is given up after three errors, with one warnin
   const lines = readFileSync(output, "utf8").trim().split("\n");
   for (const line of lines) expect(JSON.parse(line)).toMatchObject({ gpu: null });
 });
+
+standInTest(
+  "the meter beside watch answers with the devices, although its filter denies most of ioctl",
+  async () => {
+    const request = { jobs: [{ key: "own", pids: [process.pid] }], forgotten: [] };
+    const { exitCode, stdout } = Bun.spawnSync([FFRTMP, "meter"], {
+      stdin: Buffer.from(`${JSON.stringify(request)}\n`),
+      env: { ...process.env, ...standIn(process.pid) },
+    });
+    const [answer] = stdout.toString().split("\n");
+    expect(exitCode).toBe(0);
+    const { readings, devices, warnings } = JSON.parse(answer ?? "") as MeterAnswer;
+    expect(readings.map(({ key }) => key)).toEqual(["own"]);
+    expect(warnings).toEqual([]);
+    expect(devices?.[0]).toMatchObject({ name: "Stand-in", device: { encoderPercent: 97 } });
+    expect(gpuOf(devices ?? [], [process.pid])).toMatchObject({ encoderPercent: 34, encoderSessions: 2 });
+  },
+);
