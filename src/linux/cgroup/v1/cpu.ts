@@ -11,6 +11,8 @@ const PERIOD = "cpu.cfs_period_us";
 /** cgroup v1 `cpu`: Documentation/scheduler/sched-bwc.rst and sched-design-CFS.rst. */
 export const cpu: CgroupController = {
   name: "cpu",
+  // In a cgroup of its own a job competes with the threads beside it as one of them: see planJobCgroup.
+  isOnDemand: true,
   limits: {
     "cpu.max": cpuMaxFiles([QUOTA, PERIOD], quotaWrites),
     "cpu.weight": numberFile("cpu.weight", {
