@@ -16,6 +16,7 @@ import { listPolicyChanges } from "../policy/policyChanges.ts";
 import type { Peer } from "../sys/unixSocket.ts";
 import { type ControlAnswer, type ControlRequest, ControlSocket } from "./controlSocket.ts";
 import { type DaemonContext, scanIntervalOf } from "./daemonContext.ts";
+import { isGovernedLast } from "./decision.ts";
 import { Discovery } from "./discovery.ts";
 import { ExecNames } from "./execNames.ts";
 import { Health } from "./health.ts";
@@ -368,9 +369,11 @@ export class WatchDaemon {
     const decisions = new Map(await Promise.all(asked));
     if (this.#isStopped || this.#context.store.policy !== policy) return;
     // A job may have ended or changed meanwhile.
-    for (const job of this.#tracker.ownJobs()) {
+    const decided = this.#tracker.ownJobs().flatMap((job) => {
       const decision = decisions.get(job.key);
-      if (decision === undefined) continue;
+      return decision === undefined ? [] : [{ job, decision, isLast: isGovernedLast(policy, decision) }];
+    });
+    for (const { job, decision } of decided.sort((a, b) => Number(a.isLast) - Number(b.isLast))) {
       const event = reconcileJob(this.#context, job, occasion, decision);
       if (event?.kind === "job-changed-by-policy") this.#tracker.observer.update(event.job);
       if (event?.kind === "job-released-by-policy") this.#tracker.forget(job);

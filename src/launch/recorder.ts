@@ -22,6 +22,7 @@ const DIRECTORY_MODE = 0o750;
 const PLAIN_LIMITS: readonly (keyof Limits)[] = [
   "cpuMax",
   "cpuWeight",
+  "cpuIdle",
   "memoryHighBytes",
   "memoryMaxBytes",
   "pidsMax",

@@ -161,9 +161,16 @@ export function liftCgroupLimits(job: JobCgroup, limits: readonly CgroupLimitNam
     }
     const target = asDirectory(job, directory);
     const carried = directory.path === directory.carrier && carriedBy(job.changes, directory.path)[limit];
-    const writes = carried ? [{ file: limit, data: carried }] : files.lift(target);
+    const lifted = carried ? [{ file: limit, data: carried }] : files.lift(target);
+    // With cpu.idle the carried weight went away.
+    const weight = limit === "cpu.idle" && directory.carrier === directory.path && ownWeight(job, directory);
+    const writes = weight ? [...lifted, { file: "cpu.weight", data: weight }] : lifted;
     return executeWrites(target, { writes, isAtomic: true });
   });
+}
+
+function ownWeight({ changes }: JobCgroup, { path }: JobDirectory): string | undefined {
+  return carriedBy(changes, path)["cpu.weight"];
 }
 
 /** Finds the directory of a job by its path, or by that of its carrier. */

@@ -1,6 +1,7 @@
 import type { CpuMax } from "../../../limits/grammar.ts";
 import type { CgroupController } from "../controller.ts";
 import { cpuMaxFiles, quotaPeriodsIn } from "../cpuMax.ts";
+import { cpuIdle, withIdle } from "../cpuShare.ts";
 import { type CgroupDirectory, readCgroupFile, readCounters } from "../file.ts";
 import { type FileWrite, numberFile } from "../limitFiles.ts";
 import { usageV1 } from "./usage.ts";
@@ -15,16 +16,19 @@ export const cpu: CgroupController = {
   isOnDemand: true,
   limits: {
     "cpu.max": cpuMaxFiles([QUOTA, PERIOD], quotaWrites),
-    "cpu.weight": numberFile("cpu.weight", {
-      file: "cpu.shares",
-      untouched: "1024",
-      toFile: (weight) => Math.max(2, Math.round((weight * 1024) / 100)),
-      fromFile: (shares) => Math.round((shares * 100) / 1024),
-      qualify: (outcome) =>
-        outcome.outcome === "applied" || outcome.outcome === "partial"
-          ? { ...outcome, actual: `${outcome.actual} shares` }
-          : outcome,
-    }),
+    "cpu.weight": withIdle(
+      numberFile("cpu.weight", {
+        file: "cpu.shares",
+        untouched: "1024",
+        toFile: (weight) => Math.max(2, Math.round((weight * 1024) / 100)),
+        fromFile: (shares) => Math.round((shares * 100) / 1024),
+        qualify: (outcome) =>
+          outcome.outcome === "applied" || outcome.outcome === "partial"
+            ? { ...outcome, actual: `${outcome.actual} shares` }
+            : outcome,
+      }),
+    ),
+    "cpu.idle": cpuIdle,
   },
   usage: usageV1.cpu,
   counters: (directory) => quotaPeriodsIn(readCounters(directory, "cpu.stat")),
