@@ -6,6 +6,7 @@ import type { FileWritten } from "../change.ts";
 import { readWithoutIdle } from "./cpuShare.ts";
 import { readText } from "./file.ts";
 import type { JobCgroup } from "./jobCgroup.ts";
+import { weightFileOf } from "./weightFile.ts";
 
 /** Returns the files of limits in a cgroup v2: each is in the file of its name. */
 function limitFilesOf(limits: Limits): string[] {
@@ -54,10 +55,15 @@ export function recordWritten(job: JobCgroup, limits?: Limits): void {
   });
 }
 
+/** Returns whether ffrtmp writes a file with this name in the cgroup of an owner. */
+export function isLimitFile(name: string): boolean {
+  return CGROUP_LIMITS.some((limit) => limit === name) || name === weightFileOf({ version: 1 }).file;
+}
+
 /** Restores a file, unless its owner has changed it since. Returns why it could not be restored. */
 export function restoreFile(fs: CgroupFs, { path, before, after }: FileWritten): string | undefined {
   // The path is from a record: see whyUnusable.
-  if (!CGROUP_LIMITS.some((name) => name === basename(path))) return `${path} is no file of a limit`;
+  if (!isLimitFile(basename(path))) return `${path} is no file of a limit`;
   const current = readWithoutIdle(fs, path);
   // A file that is gone went away with its controller or its cgroup, and the value with it.
   if (before === null || current === undefined || current === before) return undefined;

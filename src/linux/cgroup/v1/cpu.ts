@@ -4,8 +4,10 @@ import { cpuMaxFiles, quotaPeriodsIn } from "../cpuMax.ts";
 import { cpuIdle, withIdle } from "../cpuShare.ts";
 import { type CgroupDirectory, readCgroupFile, readCounters } from "../file.ts";
 import { type FileWrite, numberFile } from "../limitFiles.ts";
+import { weightFileOf } from "../weightFile.ts";
 import { usageV1 } from "./usage.ts";
 
+const SHARES = weightFileOf({ version: 1 });
 const QUOTA = "cpu.cfs_quota_us";
 const PERIOD = "cpu.cfs_period_us";
 
@@ -18,10 +20,10 @@ export const cpu: CgroupController = {
     "cpu.max": cpuMaxFiles([QUOTA, PERIOD], quotaWrites),
     "cpu.weight": withIdle(
       numberFile("cpu.weight", {
-        file: "cpu.shares",
+        file: SHARES.file,
         untouched: "1024",
-        toFile: (weight) => Math.max(2, Math.round((weight * 1024) / 100)),
-        fromFile: (shares) => Math.round((shares * 100) / 1024),
+        toFile: (weight) => Number(SHARES.toText(weight)),
+        fromFile: (shares) => SHARES.fromText(String(shares)),
         qualify: (outcome) =>
           outcome.outcome === "applied" || outcome.outcome === "partial"
             ? { ...outcome, actual: `${outcome.actual} shares` }
