@@ -14,7 +14,7 @@ import { limitsInForce } from "../job.ts";
 import type { OpenJob } from "../model/job.ts";
 import { isOutsideCompanion, removeCompanion } from "../placement/companion.ts";
 import { moveTreeIntoCgroup, withdrawFromOutsiders } from "../placement/moveTree.ts";
-import { planWithNice, readNice } from "./planLimits.ts";
+import { planWithWeight, readWorkload } from "./planLimits.ts";
 
 /**
  * Applies the limits of a job to its cgroup, which exists, and then moves its processes: a process is limited from the
@@ -34,8 +34,7 @@ export function governTree<J extends OpenJob>(
   recordCounters(cgroup, { isFirst });
   recordOwnersValues(cgroup, limits);
   let job = recordCgroup(context, seen, cgroup);
-  const nice = readNice(host, root.pid);
-  const applied = executeLimits(cgroup, planWithNice(cgroup, limits, nice, total));
+  const applied = executeLimits(cgroup, planWithWeight(cgroup, limits, readWorkload(host, root.pid), total));
   recordWritten(cgroup);
   job = recordCgroup(context, job, cgroup);
   const charged = chargedElsewhere(context, job, cgroup, root.pid, isFirst);
