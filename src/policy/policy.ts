@@ -1,5 +1,5 @@
 import type { Retention } from "../ledger/retention.ts";
-import type { LimitLayer, Limits } from "../limits/limits.ts";
+import { combineLayers, type LimitLayer, type Limits } from "../limits/limits.ts";
 import type { Placement } from "../linux/cgroup/placement.ts";
 import { type Condition, commandIs } from "./conditions.ts";
 import { exactName, type NamePattern } from "./namePattern.ts";
@@ -95,7 +95,7 @@ export function overrideByFlags(
   targets: readonly string[] | undefined,
   limits: LimitLayer,
 ): Policy {
-  const defaults = { ...policy.defaults, ...limits };
+  const defaults = combineLayers(policy.defaults, limits);
   if (targets === undefined) return { ...policy, defaults };
   const given = policyFromFlags(targets, limits);
   // Rules that name no command apply to the targets.
