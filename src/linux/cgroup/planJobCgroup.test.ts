@@ -34,6 +34,14 @@ test("without a limit on CPU time there is none, and the use is measured all the
     expect(hierarchiesOf(fakeV1(), limits)).toEqual(["cpuacct", "memory", "blkio", "pids"]);
 });
 
+test("a job counts toward the total that its tenant has there already", () => {
+  const fake = fakeV1();
+  expect(hierarchiesOf(fake, {}, {})).not.toContain("cpu");
+  fake.fs.mkdir("/sys/fs/cgroup/cpu/owner/ffrtmp-000000-@acme");
+  expect(hierarchiesOf(fake, {}, {})).toContain("cpu");
+  expect(hierarchiesOf(fake, {})).not.toContain("cpu");
+});
+
 test("where cpu and cpuacct are one hierarchy, the companion measures in place of it", () => {
   const together = fakeV1({ together: ["cpu,cpuacct"] });
   expect(hierarchiesOf(together, {})).toContain("cpu,cpuacct");

@@ -27,11 +27,14 @@ export function planJobCgroup(
   for (const hierarchy of hierarchies) {
     const isNeeded = (controller: CgroupController): boolean =>
       !controller.isOnDemand || isAskedFor(controller, request.limits, request.tenant?.limits);
-    const controllers = controllersOf(hierarchy).filter(isNeeded);
-    if (controllers.length === 0) continue;
+    const needed = controllersOf(hierarchy).filter(isNeeded);
     // `cpu,cpuacct`: the companion counts CPU time without a cgroup that competes for it.
-    const onlyCounts = controllers.every(({ name }) => name === "cpuacct");
-    if (onlyCounts && hierarchy.controllers.includes("cpu") && companion) continue;
+    const onlyCounts =
+      needed.every(({ name }) => name === "cpuacct") && hierarchy.controllers.includes("cpu");
+    const isDispensable = needed.length === 0 || (onlyCounts && companion !== undefined);
+    const isInTotal = isDispensable && hasTenantGroup(fs, hierarchy, membership, request);
+    if (isDispensable && !isInTotal) continue;
+    const controllers = isInTotal ? controllersOf(hierarchy) : needed;
     const origin = findOrigin(fs, hierarchy, membership);
     if ("because" in origin) {
       job.unavailable.push(...controllers.map(({ name }) => ({ controller: name, ...origin })));
@@ -42,6 +45,17 @@ export function planJobCgroup(
   }
   if (companion && job.directories.length > 0) add(job, companion);
   return job;
+}
+
+/** The tenant's cgroup exists already: it has a total that the job counts toward, whether the caller knows it or not. */
+function hasTenantGroup(
+  fs: CgroupFs,
+  hierarchy: Hierarchy,
+  membership: Membership,
+  { tenant }: CgroupRequest,
+): boolean {
+  const path = tenant && directoryOf(hierarchy, membership.get(hierarchy.key) ?? "");
+  return path !== undefined && fs.exists(`${path}/${tenant?.name}`);
 }
 
 function add(job: JobCgroup, planned: DirectoryPlan): void {
