@@ -1,5 +1,7 @@
 import { expect, test } from "bun:test";
-import { threadsOfQuota, weightOfNice } from "./planLimits.ts";
+import { useGovernedFakes } from "../../../test/support/governedFakes.ts";
+import { jobCgroupOf } from "../placement/jobCgroup.ts";
+import { competesAsOneIn, threadsOfQuota, weightOfNice } from "./planLimits.ts";
 
 test("weightOfNice() returns the weights of the scheduler, in units of nice 0 = 100", () => {
   // sched_prio_to_weight: 88761 at −20, 1024 at 0, 110 at 10, 15 at 19
@@ -24,4 +26,21 @@ test("a quota gives the weight of the threads that it lets run, and of one that 
   expect(threadsOfQuota(undefined, 9, 4)).toBe(1);
   expect(weightOfNice(0, 3)).toBe(300);
   expect(weightOfNice(10, 2)).toBe(21);
+});
+
+const { openOwner } = useGovernedFakes();
+
+test("a job in a cgroup that competes because of another job, without a weight, leads to a warning", () => {
+  const machine = openOwner();
+  for (const pid of [10, 20, 30]) machine.start(pid, 1);
+  const warnings: string[] = [];
+  machine.context.warn = (text) => warnings.push(text);
+  const free = machine.govern(10, { pidsMax: 50 }, { jobId: "free" });
+  expect(competesAsOneIn(jobCgroupOf(machine.context, free), {})).toBeUndefined();
+  machine.govern(20, { cpuWeight: 50 }, { jobId: "weighed" });
+  expect(warnings).toEqual([]);
+  machine.govern(30, { pidsMax: 50 }, { jobId: "later" });
+  expect(warnings).toEqual([
+    `job later competes for CPU time as one thread beside those in ${machine.owner}, however many it has; to give it a share: an intent, or a CPU weight`,
+  ]);
 });

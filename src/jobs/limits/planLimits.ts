@@ -52,6 +52,20 @@ export function planWithWeight(
   return [...planned, ...implied.flatMap((weight) => asImplied(job, weight))];
 }
 
+/**
+ * Returns the cgroup whose threads a job competes with as one of them, although it may have several: no limit gave it a
+ * weight, and none bounds what a larger one would take. `undefined` for any other job.
+ */
+export function competesAsOneIn({ directories }: JobCgroup, limits: Limits): string | undefined {
+  if (limits.cpuWeight !== undefined || limits.cpuIdle !== undefined) return undefined;
+  if (threadsOfQuota(limits.cpuMax) > 1) return undefined;
+  const hasCpu = ({ controllers }: JobCgroup["directories"][number]): boolean =>
+    controllers.some(({ name }) => name === "cpu");
+  // In the cgroup of a tenant it competes with other jobs alone.
+  return directories.find((each) => each.placedAs === "child" && each.tenant === undefined && hasCpu(each))
+    ?.origin;
+}
+
 function asImplied({ fs }: JobCgroup, weight: PlannedLimit): PlannedLimit[] {
   if ("outcome" in weight) return [];
   // A cgroup that is only planned has the default.
