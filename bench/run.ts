@@ -4,6 +4,7 @@ import { discovery } from "./discovery.ts";
 import { endurance } from "./endurance.ts";
 import { footprint } from "./footprint.ts";
 import { idle } from "./idle.ts";
+import { intent } from "./intent.ts";
 import { launch } from "./launch.ts";
 import type { Benchmark } from "./lib/benchmark.ts";
 import { describeMachine } from "./lib/machine.ts";
@@ -30,6 +31,7 @@ const BENCHMARKS: Record<string, Benchmark> = {
   storm,
   scan,
   policy,
+  intent,
   reload,
   placement,
   shares,

@@ -1,9 +1,11 @@
 import { ENDED_BEFORE_LIMITS } from "../jobs/exit/sla.ts";
 import { enforceLimits } from "../jobs/limits/enforceLimits.ts";
+import { applyGates } from "../jobs/limits/gates.ts";
 import type { JobResult } from "../jobs/model/ending.ts";
 import type { OpenJob } from "../jobs/model/job.ts";
 import { trimProgressFile } from "../jobs/progressFile.ts";
 import { recordActiveDaemon, repairAll } from "../jobs/recovery/recover.ts";
+import { isIntent } from "../limits/intents.ts";
 import { pidfdsReportExitCodes, type StartedEvents, startBestEvents } from "../linux/events/bestEvents.ts";
 import type { DroppedExecs } from "../linux/events/execFilter.ts";
 import type { OnEvents, ProcessEvent, ProcessEvents } from "../linux/events/processEvents.ts";
@@ -17,6 +19,7 @@ import type { DeviceReading } from "../sys/nvml.ts";
 import type { Peer } from "../sys/unixSocket.ts";
 import { type ControlAnswer, type ControlRequest, ControlSocket } from "./controlSocket.ts";
 import { type DaemonContext, scanIntervalOf } from "./daemonContext.ts";
+import { isGovernedLast } from "./decision.ts";
 import { Discovery } from "./discovery.ts";
 import { DaemonDocuments } from "./documents.ts";
 import { ExecNames } from "./execNames.ts";
@@ -35,6 +38,7 @@ const RECHECK_WINDOW_MS = 5000;
 const LOSS_LOG_INTERVAL_MS = 60_000;
 /** The points of each history of a job, unless the reader asks for fewer. */
 const MAX_POINTS = 360;
+const GATES_DELAY_MS = 100;
 
 /** Discovers processes, decides, governs and observes them until it is stopped. */
 export class WatchDaemon {
@@ -51,6 +55,7 @@ export class WatchDaemon {
   readonly #execNames = new ExecNames();
   readonly #stopWatchdog: () => void;
   #reconcileTimer: ReturnType<typeof setInterval> | undefined;
+  #gatesTimer: ReturnType<typeof setTimeout> | undefined;
   #controlSocket: ControlSocket | undefined;
   /** Tested when it is first needed. */
   #pidfdsReportExitCodes: Promise<boolean> | undefined;
@@ -101,6 +106,7 @@ export class WatchDaemon {
     daemon.#handle(queued);
     await reconciled;
     await daemon.#discovery.scanAll();
+    daemon.#applyGates();
     daemon.#statistics.write();
     daemon.#emitCounts();
     const reload = () => daemon.reload("the file has changed");
@@ -120,6 +126,7 @@ export class WatchDaemon {
     context.bus.subscribe((event) => {
       if (event.kind === "job-ended" && event.result.slaReason === ENDED_BEFORE_LIMITS)
         this.#statistics.endedBeforeLimits++;
+      if (event.kind === "job-attached" && isIntent(event.job.intent)) this.#applyGatesSoon();
     });
     this.#discovery = new Discovery(context, this.#tracker, ({ comm }) => {
       if (this.#execNames.learn(comm)) this.#setNames();
@@ -174,6 +181,7 @@ export class WatchDaemon {
     await this.#reconcileJobs("reload");
     await this.#discovery.scanAll();
     if (this.#isStopped) return;
+    this.#applyGates();
     this.#pruner.recordRetention();
     this.#finishReload();
   }
@@ -204,6 +212,7 @@ export class WatchDaemon {
     this.#controlSocket?.stop();
     this.#stopWatchdog();
     clearInterval(this.#reconcileTimer);
+    clearTimeout(this.#gatesTimer);
     store.stop();
     this.#context.postponed.stop();
     this.#rescans.stop();
@@ -399,6 +408,20 @@ export class WatchDaemon {
     this.#health.countUnobserved();
   }
 
+  /** Makes the weights of batch jobs count against live jobs elsewhere. */
+  #applyGates(): void {
+    if (this.#isStopped) return;
+    for (const job of applyGates(this.#context)) this.#tracker.observer.update(job);
+  }
+
+  /** Once for jobs that start together. */
+  #applyGatesSoon(): void {
+    this.#gatesTimer ??= setTimeout(() => {
+      this.#gatesTimer = undefined;
+      this.#context.postponed.attempt(() => this.#applyGates());
+    }, GATES_DELAY_MS);
+  }
+
   /** Restores limits, and keeps the files of `run --progress` small whose `run` is gone. */
   #maintainJobs(): void {
     const { store, bus } = this.#context;
@@ -409,6 +432,7 @@ export class WatchDaemon {
       for (const repair of repairs) bus.emit({ kind: "limit-repaired", job, repair });
       trimProgressFile(this.#context.state, job);
     }
+    this.#applyGates();
   }
 
   /** Applies the policy in force to the jobs that a `watch` started. */
@@ -419,9 +443,11 @@ export class WatchDaemon {
     const decisions = new Map(await Promise.all(asked));
     if (this.#isStopped || this.#context.store.policy !== policy) return;
     // A job may have ended or changed meanwhile.
-    for (const job of this.#tracker.ownJobs()) {
+    const decided = this.#tracker.ownJobs().flatMap((job) => {
       const decision = decisions.get(job.key);
-      if (decision === undefined) continue;
+      return decision === undefined ? [] : [{ job, decision, isLast: isGovernedLast(policy, decision) }];
+    });
+    for (const { job, decision } of decided.sort((a, b) => Number(a.isLast) - Number(b.isLast))) {
       const event = reconcileJob(this.#context, job, occasion, decision);
       if (event?.kind === "job-changed-by-policy") this.#tracker.observer.update(event.job);
       if (event?.kind === "job-released-by-policy") this.#tracker.forget(job);

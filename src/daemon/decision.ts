@@ -1,6 +1,7 @@
 import { checkScreened, type Eligible, type Ineligible, screenProcess } from "../jobs/attach/eligibility.ts";
 import type { Context } from "../jobs/context.ts";
 import type { JobSpec } from "../jobs/job.ts";
+import type { Intent } from "../limits/intents.ts";
 import type { Placement } from "../linux/cgroup/placement.ts";
 import type { SlowFacts } from "../linux/proc/slowFacts/slowFacts.ts";
 import type { ProcStat } from "../linux/proc/stat.ts";
@@ -8,6 +9,14 @@ import type { Decision } from "../policy/decide.ts";
 import { type Policy, totalOf } from "../policy/policy.ts";
 
 export type GovernDecision = Decision & { govern: true };
+
+/**
+ * Returns whether a process is governed after others that are found at the same time: a live stream in a cgroup of its own,
+ * beside batch that is not governed yet, would have less CPU time than before.
+ */
+export function isGovernedLast({ hasIntents }: Policy, decision: Decision): boolean {
+  return hasIntents === true && decision.govern && decision.intent === ("live" satisfies Intent);
+}
 
 /** The whole decision of `watch`, and the process as it was read. */
 type ProcessDecision =

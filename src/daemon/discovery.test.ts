@@ -9,7 +9,8 @@ import type { RunningJob } from "../jobs/model/job.ts";
 import { jobCgroupOf } from "../jobs/placement/jobCgroup.ts";
 import { type Answer, performRead, type SlowRead } from "../linux/proc/slowFacts/slowFacts.ts";
 import { readArguments } from "../linux/proc/table.ts";
-import { policyFromFlags } from "../policy/policy.ts";
+import { loadPolicy } from "../policy/file/loadPolicy.ts";
+import { type Policy, policyFromFlags } from "../policy/policy.ts";
 import { FactReader } from "../policy/procFacts.ts";
 import { closeFd } from "../sys/descriptor.ts";
 import type { DaemonContext } from "./daemonContext.ts";
@@ -22,9 +23,8 @@ import { PostponedWork } from "./postponedWork.ts";
 const { clean, makeGovernor } = useGovernedSleepers();
 const limitsTest = testIf(lacksLimits());
 
-/** Starts a process and a discovery that chooses it. The first `outdated` reads are of an earlier program of it. */
-async function play(outdated: number) {
-  const governor = makeGovernor();
+/** Starts a copy of sleep, under a name that no other process has. */
+async function startSleeper(governor: ReturnType<typeof makeGovernor>) {
   const directory = mkdtempSync(join(tmpdir(), "ffrtmp-test-"));
   const program = join(directory, `fft-${basename(directory).slice(-6)}`);
   copyFileSync(Bun.which("sleep") as string, program);
@@ -35,16 +35,19 @@ async function play(outdated: number) {
     rmSync(directory, { recursive: true });
   });
   await until("the process runs its program", () => readArguments(governor.host, child.pid)[0] === program);
-  let reads = 0;
-  const read = async (read: SlowRead): Promise<Answer | undefined> => {
-    const answer = performRead(governor.host, read) as Answer & { program: string };
-    if (read.kind !== "arguments" || ++reads > outdated) return answer;
-    return { ...answer, program: "earlier", line: { words: [program, "earlier"], isCut: false } } as Answer;
-  };
+  return { program, pid: child.pid };
+}
+
+/** Returns a discovery by a policy, and the jobs that it has governed, in their order. */
+function startDiscovery(
+  governor: ReturnType<typeof makeGovernor>,
+  policy: Policy,
+  read: (read: SlowRead) => Promise<Answer | undefined> = async (read) => performRead(governor.host, read),
+) {
   const context = {
     ...governor,
     options: { placement: "auto" },
-    store: { policy: policyFromFlags([basename(program)], {}) },
+    store: { policy },
     reader: new FactReader(governor.host),
     slowReader: { read },
     bus: new DaemonEvents(),
@@ -56,15 +59,51 @@ async function play(outdated: number) {
     finishPending() {},
     observe(job: RunningJob, pidfd: number | undefined) {
       jobs.push(job);
+      clean.push(() => detach(governor, job, jobCgroupOf(governor, job)));
       if (pidfd !== undefined) closeFd(pidfd);
     },
   } as unknown as JobTracker;
   const discovery = new Discovery(context, tracker, () => {});
   clean.push(() => discovery.stop());
-  expect(await discovery.consider(child.pid)).toBe(true);
-  for (const job of jobs) clean.push(() => detach(governor, job, jobCgroupOf(governor, job)));
+  return { discovery, jobs };
+}
+
+/** Lets a discovery choose a process. The first `outdated` reads are of an earlier program of it. */
+async function play(outdated: number) {
+  const governor = makeGovernor();
+  const { program, pid } = await startSleeper(governor);
+  let reads = 0;
+  const read = async (read: SlowRead): Promise<Answer | undefined> => {
+    const answer = performRead(governor.host, read) as Answer & { program: string };
+    if (read.kind !== "arguments" || ++reads > outdated) return answer;
+    return { ...answer, program: "earlier", line: { words: [program, "earlier"], isCut: false } } as Answer;
+  };
+  const { discovery, jobs } = startDiscovery(governor, policyFromFlags([basename(program)], {}), read);
+  expect(await discovery.consider(pid)).toBe(true);
   return { commands: jobs.map(({ command }) => command), program };
 }
+
+limitsTest("live streams are governed after the others of the same scan", async () => {
+  const governor = makeGovernor();
+  const [live, batch, other] = [
+    await startSleeper(governor),
+    await startSleeper(governor),
+    await startSleeper(governor),
+  ];
+  const rule = ({ program }: typeof live, intent: string) =>
+    `{name: ${intent}, match: {command: ${basename(program)}}, intent: ${intent}}`;
+  const rules = `rules: [${rule(live, "live")}, ${rule(batch, "batch")}]`;
+  const policyOf = (text: string): Policy => {
+    const loaded = loadPolicy(`${text}\ntarget_commands: [${basename(other.program)}]`, "policy.yaml");
+    if ("faults" in loaded) throw new Error(JSON.stringify(loaded.faults));
+    return loaded.policy;
+  };
+  const { discovery, jobs } = startDiscovery(governor, policyOf(`intents: {}\n${rules}`));
+  const pids = [live.pid, batch.pid, other.pid];
+  expect(await discovery.considerAll(pids)).toEqual(pids);
+  expect(jobs.map(({ process }) => process.pid).at(-1)).toBe(live.pid);
+  expect(jobs.map(({ limits }) => limits.cpuWeight).sort()).toEqual([1, 1000, undefined]);
+});
 
 limitsTest("a process is recorded with the arguments of the program that it runs now", async () => {
   const { commands, program } = await play(2);

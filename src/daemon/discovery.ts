@@ -10,7 +10,7 @@ import { askWithFacts } from "../policy/collectFacts.ts";
 import { type Decision, decide } from "../policy/decide.ts";
 import type { Policy } from "../policy/policy.ts";
 import type { DaemonContext } from "./daemonContext.ts";
-import { type GovernDecision, jobSpecOf } from "./decision.ts";
+import { type GovernDecision, isGovernedLast, jobSpecOf } from "./decision.ts";
 import type { JobTracker } from "./jobTracker.ts";
 import { OnceForEach } from "./onceForEach.ts";
 
@@ -56,10 +56,22 @@ export class Discovery {
     return this.considerAll(listPids(this.#context.host));
   }
 
-  /** Considers some processes. Resolves to those that were governed. */
+  /**
+   * Considers some processes. Resolves to those that were governed. Those of `isGovernedLast`
+   * come after the others.
+   */
   async considerAll(pids: readonly number[]): Promise<number[]> {
-    const areGoverned = await Promise.all(pids.map((pid) => this.consider(pid)));
-    return pids.filter((_, index) => areGoverned[index]);
+    const found = new Set<number>();
+    const considerEach = (some: readonly number[], last?: number[]) =>
+      Promise.all(
+        some.map(async (pid) => {
+          if (await this.consider(pid, last)) found.add(pid);
+        }),
+      );
+    const last: number[] = [];
+    await considerEach(pids, last);
+    await considerEach(last);
+    return pids.filter((pid) => found.has(pid));
   }
 
   /** Considers a process that an event has reported, ahead of what else this machine does. */
@@ -69,9 +81,10 @@ export class Discovery {
 
   /**
    * Governs the process if the policy chooses it and it is eligible. Resolves to whether it was governed. A process that
-   * delays its facts delays only this. Without file descriptors, the work is postponed.
+   * delays its facts delays only this. Without file descriptors, the work is postponed. With `last`, a process of
+   * `isGovernedLast` is added to it and not governed yet.
    */
-  async consider(pid: number): Promise<boolean> {
+  async consider(pid: number, last?: number[]): Promise<boolean> {
     const earlier = this.#considered.get(pid);
     if (earlier !== undefined) {
       earlier.again = true;
@@ -84,7 +97,7 @@ export class Discovery {
       while (considered.again && !isGoverned && !this.#isStopped) {
         considered.again = false;
         isGoverned =
-          (await this.#context.postponed.attemptAsync(() => this.#decide(pid, considered))) ?? false;
+          (await this.#context.postponed.attemptAsync(() => this.#decide(pid, considered, last))) ?? false;
       }
       return isGoverned;
     } finally {
@@ -105,7 +118,7 @@ export class Discovery {
     this.#moveLock.stop();
   }
 
-  async #decide(pid: number, considered: Considered): Promise<boolean> {
+  async #decide(pid: number, considered: Considered, last: number[] | undefined): Promise<boolean> {
     // Reads only the process's stat: `attachDiscovered` checks the rest under the lock of the process.
     const stat = screenProcess(this.#context, pid);
     if ("eligible" in stat) return false;
@@ -115,6 +128,10 @@ export class Discovery {
     if (slow.isLate) this.#unread.add(pid);
     this.#reportTenant(stat, answer);
     if (answer.govern) {
+      if (last !== undefined && isGovernedLast(policy, answer)) {
+        last.push(pid);
+        return false;
+      }
       // The arguments are of an earlier program than the name, or will be of an earlier one than the job.
       const isOutdated = considered.again || (!slow.isLate && slow.program(stat) !== readProgram(host, pid));
       if (!isOutdated || considered.changes++ >= MAX_CHANGES) return this.#govern(stat, policy, answer, slow);

@@ -24,6 +24,7 @@ const DIRECTORY_MODE = 0o750;
 const PLAIN_LIMITS: readonly (keyof Limits)[] = [
   "cpuMax",
   "cpuWeight",
+  "cpuIdle",
   "memoryHighBytes",
   "memoryMaxBytes",
   "pidsMax",

@@ -12,7 +12,8 @@ import {
   toRunning,
 } from "../jobs/model/job.ts";
 import { type JobEvent, type RecordedEvent, recordedEvent } from "../jobs/model/jobEvent.ts";
-import { changeKey } from "../linux/change.ts";
+import { INTENTS } from "../limits/intents.ts";
+import { changeKey, isShared } from "../linux/change.ts";
 import type { ProcessIdentity } from "../linux/proc/identity.ts";
 import { isUniqueConflict, type Row } from "./database.ts";
 import { replacementId } from "./inbox/fold.ts";
@@ -163,9 +164,10 @@ export class Ledger extends LedgerStore {
   /** Returns the keys of the changes that jobs share, of those that are not cleaned up, leaving out one of them. */
   sharedChanges({ except = "" } = {}): ReadonlySet<string> {
     const sql = `SELECT key, changes FROM jobs
-      WHERE released = 0 AND key <> $except AND changes LIKE '%controller-enabled%'`;
+      WHERE released = 0 AND key <> $except
+      AND (changes LIKE '%controller-enabled%' OR changes LIKE '%"isGate"%')`;
     const changes = this.#consistent(this.rows(sql, { except }), rowToChanges).flat();
-    return new Set(changes.filter(({ kind }) => kind === "controller-enabled").map(changeKey));
+    return new Set(changes.filter(isShared).map(changeKey));
   }
 
   /** Records that every change of an ended job is undone, which empties its journal. */
@@ -259,6 +261,12 @@ export class Ledger extends LedgerStore {
     const current = job.state === "running" ? this.job(job.key) : undefined;
     if (current?.state !== "running") return job;
     return { ...job, ...current, observer: job.observer };
+  }
+
+  /** Returns the open jobs with one of the intents that stand for limits. */
+  openJobsWithIntent(): OpenJob[] {
+    const words = INTENTS.map((intent) => `'${intent}'`).join();
+    return this.#jobs(`state <> 'ended' AND intent IN (${words}) ${BY_KEY}`).filter(isOpen).sort(byKey);
   }
 
   openJobs(): OpenJob[] {

@@ -20,6 +20,13 @@ export const WEIGHT: Comparison<number> = {
   isAtMost: (current = DEFAULT_WEIGHT, wanted) => current <= wanted,
 };
 
+/** cpu.idle: 1, or absent for a weight. */
+export const IDLE: Comparison<number> = {
+  isAsTight: (current, wanted) => current === wanted,
+  tightest: (a) => a,
+  isAtMost: (current = 0, wanted) => current >= wanted,
+};
+
 export const AMOUNT = comparisonBy((amount: number) => amount);
 
 /** Compares the cores that a quota allows. */

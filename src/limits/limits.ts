@@ -10,8 +10,19 @@ export type LimitLayer = { readonly [F in keyof Limits]: Limits[F] | "max" };
 
 /** Returns the limits of several sources, of which the most specific is last. */
 export function mergeLayers(...layers: readonly (LimitLayer | null | undefined)[]): Limits {
-  const merged: LimitLayer = Object.assign({}, ...layers);
-  return Object.fromEntries(Object.entries(merged).filter(([, value]) => value !== "max"));
+  return Object.fromEntries(Object.entries(combineLayers(...layers)).filter(([, value]) => value !== "max"));
+}
+
+/** Returns the layer of several sources together, of which the most specific is last. */
+export function combineLayers(...layers: readonly (LimitLayer | null | undefined)[]): LimitLayer {
+  const merged: { -readonly [F in keyof LimitLayer]: LimitLayer[F] } = {};
+  for (const layer of layers) {
+    // Each of them takes the place of the other.
+    if (typeof layer?.cpuWeight === "number") delete merged.cpuIdle;
+    if (typeof layer?.cpuIdle === "number") delete merged.cpuWeight;
+    Object.assign(merged, layer);
+  }
+  return merged;
 }
 
 /** Returns the limits that a layer cancels. */

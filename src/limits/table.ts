@@ -1,4 +1,4 @@
-import { AMOUNT, type Comparison, CPU_LIST, CPU_TIME, DEVICE_RATES, WEIGHT } from "./compare.ts";
+import { AMOUNT, type Comparison, CPU_LIST, CPU_TIME, DEVICE_RATES, IDLE, WEIGHT } from "./compare.ts";
 import * as grammar from "./grammar.ts";
 import * as systemd from "./systemdProperties.ts";
 import { type LikelyMistake, MEBIBYTE, parseMemory, parseWhole } from "./units.ts";
@@ -17,6 +17,8 @@ export interface LimitKey<T> {
   expected: string;
   /** Throws ValueFault. */
   parse(text: string): T;
+  /** The key of a limit that this one takes the place of. */
+  replaces?: string;
   /** 0 asks for no limit: older policies and command lines are written so. */
   zeroIsNone?: true;
   /** Describes a likely mistake in a valid value. */
@@ -99,6 +101,26 @@ const CGROUP_ROWS = {
         expected: "a share of contended CPU from 1 to 10000; the default is 100",
         parse: (text) => parseWhole(text, 1, 10_000),
         zeroIsNone: true,
+      },
+    },
+  }),
+  /** In place of a weight: less than any weight. */
+  "cpu.idle": cgroupLimit({
+    field: "cpuIdle",
+    v1: { controller: "cpu", inherited: false },
+    v2: { controller: "cpu", inherited: false, threaded: true, untouched: "0" },
+    compare: IDLE,
+    // CPUWeight=idle is new in systemd 252, and an older one would refuse the whole scope.
+    systemd: () => [["CPUWeight", "t", 1]],
+    sample: () => 1,
+    keys: {
+      cpu_idle: {
+        placeholder: "0|1",
+        help: "1 = run only on CPU time that nothing else wants, in place of a weight",
+        expected: "1 for CPU time that nothing else wants, 0 for a share as usual",
+        parse: (text) => parseWhole(text, 1, 1),
+        zeroIsNone: true,
+        replaces: "cpu_weight",
       },
     },
   }),

@@ -60,6 +60,7 @@ test("no file is writable but membership and limits", () => {
     "cgroup.type",
     "cpu.cfs_period_us",
     "cpu.cfs_quota_us",
+    "cpu.idle",
     "cpu.max",
     "cpu.shares",
     "cpu.weight",

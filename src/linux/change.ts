@@ -47,6 +47,11 @@ export interface FileWritten {
   before: string | null;
   /** The trimmed text after it; `null` between the record and the write, and after a crash in between. */
   after: string | null;
+  /**
+   * The weight of a cgroup between the job's own and a live job, which holds batch jobs alone: see jobs/limits/gates.ts. Every
+   * job in it has this change, and the last one restores the file.
+   */
+  isGate?: true;
 }
 
 /** The processes of the job belong in `to`; without the job they would be in `from`. */
@@ -78,6 +83,11 @@ export interface ScopeStarted {
 
 export function isCgroupChange(change: Change): change is CgroupChange {
   return change.kind !== "attribute-set" && change.kind !== "scope-started";
+}
+
+/** Returns whether several jobs can have the same change, which the last of them undoes. */
+export function isShared(change: Change): boolean {
+  return change.kind === "controller-enabled" || (change.kind === "file-written" && change.isGate === true);
 }
 
 /** Identifies what a change applies to: changes with the same key differ only in their values. */

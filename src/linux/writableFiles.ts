@@ -8,6 +8,7 @@ export const WRITABLE_FILES: ReadonlySet<string> = new Set([
   ...[
     "cpu.max",
     "cpu.weight",
+    "cpu.idle",
     "memory.high",
     "memory.max",
     "memory.swap.max",

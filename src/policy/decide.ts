@@ -83,7 +83,7 @@ function decideBy(
     govern: true,
     target,
     rule: rule?.name,
-    limits: mergeLayers(policy.defaults, command?.limits, rule?.limits),
+    limits: mergeLayers(policy.defaults, rule?.intentLimits, command?.limits, rule?.limits),
     tenant: tenant && "name" in tenant ? tenant.name : undefined,
     labels: rule?.labels ?? {},
     intent: rule?.intent,

@@ -157,6 +157,7 @@ test("the document describes every key as the schema does", () => {
     ["rules", 0, "match"],
     ["default_limits"],
     ["retention"],
+    ["intents"],
   ];
   for (const { key, meaning, right } of paths.flatMap(describeKeys)) {
     const cells = [`\`${key}\``, ...(meaning === undefined ? [] : [meaning]), right.join("; ")];

@@ -1,5 +1,5 @@
 import type { Retention } from "../ledger/retention.ts";
-import type { LimitLayer, Limits } from "../limits/limits.ts";
+import { combineLayers, type LimitLayer, type Limits } from "../limits/limits.ts";
 import type { Placement } from "../linux/cgroup/placement.ts";
 import { type Condition, commandIs } from "./conditions.ts";
 import { exactName, type NamePattern } from "./namePattern.ts";
@@ -29,6 +29,8 @@ export interface Policy {
   filters: readonly Condition[];
   /** The total limits of all jobs of a tenant, by tenant. */
   tenants: ReadonlyMap<string, Limits>;
+  /** Intents have a meaning: the file has `intents`. Absent: an intent is any word. */
+  hasIntents?: boolean;
   /** The total limits of each tenant that is not in `tenants`. */
   otherTenants?: Limits | undefined;
   /** The file as it is written, to show what a reload changes; absent for a policy from the command line. */
@@ -53,6 +55,8 @@ export interface Rule {
   tenant?: TenantTemplate | undefined;
   labels: Readonly<Record<string, string>>;
   intent?: string | undefined;
+  /** The limits that the intent stands for, which more specific ones override. */
+  intentLimits?: LimitLayer | undefined;
   placement?: Placement | undefined;
 }
 
@@ -91,7 +95,7 @@ export function overrideByFlags(
   targets: readonly string[] | undefined,
   limits: LimitLayer,
 ): Policy {
-  const defaults = { ...policy.defaults, ...limits };
+  const defaults = combineLayers(policy.defaults, limits);
   if (targets === undefined) return { ...policy, defaults };
   const given = policyFromFlags(targets, limits);
   // Rules that name no command apply to the targets.

@@ -22,7 +22,16 @@ limitsTest("a child that the workload's first instruction forks is in every cgro
 });
 
 limitsTest("each cgroup of a job is below its caller's own cgroup", async () => {
-  const { stdout } = await sandbox().run(["run", "--job-id", "below", "--", "cat", "/proc/self/cgroup"]);
+  const { stdout } = await sandbox().run([
+    "run",
+    "--job-id",
+    "below",
+    "--cpu-quota",
+    "100",
+    "--",
+    "cat",
+    "/proc/self/cgroup",
+  ]);
   const own = readFileSync("/proc/self/cgroup", "utf8");
   for (const controller of CONTROLLERS) {
     const caller = cgroupLine(own, controller).replace(/\/$/, "");

@@ -133,10 +133,12 @@ limitsTest("limits set and reset change several jobs, by id, PID and pattern, ea
   const names = ["batch-*", String(second?.pid), "batch-1"];
   expect(await sandbox().run(["limits", "set", ...names, "--cpu-quota", "30"])).toEqual({
     code: 0,
-    stdout: "batch-1  cpu.max applied 30000 100000\nbatch-2  cpu.max applied 30000 100000\n",
+    stdout: expect.stringMatching(
+      /^batch-1 {2}cpu\.max applied 30000 100000.*\nbatch-2 {2}cpu\.max applied 30000 100000.*\n$/,
+    ),
     stderr: "",
   });
-  expect(await quota("other")).toBe("-1");
+  expect((await sandbox().json(["inspect", "other"])).limits).toEqual([]);
   expect(first && (await quota(first.jobId))).toBe("30000");
   const changed = await sandbox().json(["limits", "reset", "batch-?"]);
   expect(changed).toMatchObject([

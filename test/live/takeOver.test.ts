@@ -101,7 +101,7 @@ limitsTest("the options of the first start are accepted again, and others are re
     [["--cpu-quota", "60"], "cpu.max"],
     [["--pids-max", "9"], "pids.max"],
     [["--job-id", "other"], "--job-id"],
-    [["--intent", "live"], "--intent"],
+    [["--intent", "other"], "--intent"],
     [["--sla-eligible"], "--sla-eligible"],
   ] as const) {
     const { code, stderr } = await sandbox().run(["attach", "--pid", `${pid}`, ...different]);

@@ -42,9 +42,9 @@ test("a tenant and labels that a policy would refuse are refused", async () => {
 
 limitsTest("limits set leaves a job of run where it is, although it has a tenant", async () => {
   const { jobId } = await sandbox().startJob("still", ["--tenant", "acme"], ["sleep", "600"]);
-  const before = await sandbox().cgroupOf(jobId, "cpu");
+  const before = await sandbox().cgroupOf(jobId, "pids");
   await sandbox().run(["limits", "set", jobId, "--cpu-quota", "50", "--pids-max", "20"]);
-  expect(await sandbox().cgroupOf(jobId, "cpu")).toBe(before);
+  expect(await sandbox().cgroupOf(jobId, "pids")).toBe(before);
 });
 
 limitsTest("attach puts a job under the total of its tenant; run says that it does not", async () => {

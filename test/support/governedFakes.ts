@@ -27,8 +27,10 @@ export interface FakeOwner {
   context: Context;
   /** The directory of the unit's cgroup. */
   owner: string;
-  /** Starts a process in the unit's cgroup, as a child of `ppid`. */
-  start(pid: number, ppid: number): void;
+  /** Starts a process in the unit's cgroup, or in this one of every hierarchy, as a child of `ppid`. */
+  start(pid: number, ppid: number, cgroupPath?: string): void;
+  /** Ends a process. */
+  end(pid: number): void;
   /** Gives the pid to another process. */
   reuse(pid: number): void;
   govern(pid: number, limits: Limits, different?: Partial<JobSpec>): RunningJob;
@@ -81,9 +83,15 @@ export function useGovernedFakes(): {
       fake,
       context,
       owner,
-      start(pid, ppid) {
-        fake.addProcess(pid, owner.slice(mount.length));
+      start(pid, ppid, cgroupPath = owner.slice(mount.length)) {
+        fake.addProcess(pid, cgroupPath);
         stats.set(pid, { ppid, startTicks: 100 });
+        sync();
+      },
+      end(pid) {
+        fake.exit(pid);
+        stats.delete(pid);
+        rmSync(`${proc.host.procRoot}/${pid}`, { recursive: true });
         sync();
       },
       reuse(pid) {

@@ -141,7 +141,7 @@ export function readLimitFile(
 }
 
 export function tenantGroupOf(pid: number): string {
-  return dirname(groupOf(pid, "cpu"));
+  return dirname(groupOf(pid, "pids"));
 }
 
 function runOrThrow(command: string[]): string {

@@ -6,10 +6,12 @@ import { JobObserver, type ObservedEnd } from "../../jobs/exit/jobObserver.ts";
 import { recordExit } from "../../jobs/exit/recordExit.ts";
 import { limitsInForce } from "../../jobs/job.ts";
 import { resultJson } from "../../jobs/json.ts";
+import { applyGates } from "../../jobs/limits/gates.ts";
 import type { Job, RunningJob } from "../../jobs/model/job.ts";
 import { shownCommand } from "../../jobs/model/secrets.ts";
 import { isObserved } from "../../jobs/recovery/recover.ts";
 import { summaryLine, survivorsLine } from "../../jobs/summary.ts";
+import { isIntent } from "../../limits/intents.ts";
 import { formatLimit } from "../../limits/limits.ts";
 import { LIMIT_NAMES, type LimitName } from "../../limits/table.ts";
 import { startExitEvents } from "../../linux/events/bestEvents.ts";
@@ -101,13 +103,19 @@ async function govern(context: Context, flags: AttachFlags): Promise<Governed> {
   const named = flags.job === undefined ? undefined : findRunningJob(context, flags.job);
   const pid = named?.process.pid ?? (flags.pid as number);
   const slow = named ? undefined : await readSlowFacts(host, pid);
-  const { job, pidfd, isNew } = await withAttachLock(host, pid, () => {
+  const {
+    job: governed,
+    pidfd,
+    isNew,
+  } = await withAttachLock(host, pid, () => {
     const orphan = named ?? findRunningJobOf(context, pid);
     if (orphan) return { ...takeOverAgain(context, orphan, flags), isNew: false };
     const spec = jobSpecFromFlags(flags, `pid-${pid}-${Date.now().toString(36)}`);
     warnOfLikelyMistakes(context, spec.limits);
     return { ...attachToProcess(context, pid, spec, slow), isNew: true };
   }).catch((error) => explainGovernor(context, error));
+  const changed = isIntent(governed.intent) ? applyGates(context) : [];
+  const job = changed.find(({ key }) => key === governed.key) ?? governed;
   const process = `PID ${job.process.pid} (${shownCommand(job).command[0]})`;
   const message = isNew
     ? `governing ${process} as job ${job.jobId}`

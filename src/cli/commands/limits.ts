@@ -6,7 +6,14 @@ import type { RunningJob } from "../../jobs/model/job.ts";
 import { maskText } from "../../jobs/model/secrets.ts";
 import { jobCgroupOf } from "../../jobs/placement/jobCgroup.ts";
 import type { ChangedLimitsJson, UnchangedLimitsJson } from "../../json/schemas.ts";
-import { cancelledBy, formatChange, formatLimit, type LimitLayer, mergeLayers } from "../../limits/limits.ts";
+import {
+  cancelledBy,
+  combineLayers,
+  formatChange,
+  formatLimit,
+  type LimitLayer,
+  mergeLayers,
+} from "../../limits/limits.ts";
 import { isInForce } from "../../limits/outcome.ts";
 import { CGROUP_LIMITS, type LimitName } from "../../limits/table.ts";
 import { readLimitsOn } from "../../linux/cgroup/effectiveLimits.ts";
@@ -77,7 +84,7 @@ function change(
   limits: LimitLayer | null,
 ): Changed | { refusal: Refusal } {
   try {
-    const byHand = limits && { ...before.byHand, ...limits };
+    const byHand = limits && combineLayers(before.byHand, limits);
     const job = changeLimits(context, before, { byHand }, "by hand");
     const lifted = limits ? listLifted(context, job, limits) : [];
     return { job, lifted, isRefused: isRefused(context, job, limits) };

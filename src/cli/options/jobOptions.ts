@@ -1,11 +1,14 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { JobSpec } from "../../jobs/job.ts";
 import { faultInJobId } from "../../jobs/model/jobId.ts";
+import { intentLimits, isIntent } from "../../limits/intents.ts";
+import { type Limits, mergeLayers } from "../../limits/limits.ts";
 import { PLACEMENTS, type Placement } from "../../linux/cgroup/placement.ts";
+import { hasDiskPriority } from "../../linux/diskPriority.ts";
 import { faultInTenant } from "../../policy/tenant.ts";
 import { parseWord, WORD } from "../../policy/word.ts";
 import { hasInvisible } from "../../sys/visibleText.ts";
-import { addLimitOptions, limitsFrom } from "./limitOptions.ts";
+import { addLimitOptions, limitLayerFrom, limitsFrom } from "./limitOptions.ts";
 import { optionValue } from "./optionValue.ts";
 
 const MAX_INTENT_LENGTH = 128;
@@ -29,7 +32,11 @@ export function addJobOptions(command: Command): Command {
   addLimitOptions(command)
     .option("--job-id <id>", "set the id of the job (default: generated)", parseJobId)
     .option("--sla-eligible", "count this job in SLA figures (see: ffrtmp history --sla)")
-    .option("--intent <word>", "record the purpose of the job with its result", parseIntent)
+    .option(
+      "--intent <word>",
+      "record the purpose of the job; live, batch and best-effort also set its CPU share",
+      parseIntent,
+    )
     .option(
       "--tenant <name>",
       "record the tenant of the job; totals of tenants come from a policy",
@@ -85,7 +92,7 @@ export function addJobsArgument(command: Command): Command {
 export function jobSpecFromFlags(flags: JobFlags, jobId: string): JobSpec {
   return {
     jobId: flags.jobId ?? jobId,
-    limits: limitsFrom(flags),
+    limits: limitsOfJob(flags),
     intent: flags.intent ?? null,
     slaEligible: flags.slaEligible ?? false,
     // A total for all jobs of a tenant comes from a policy.
@@ -93,6 +100,13 @@ export function jobSpecFromFlags(flags: JobFlags, jobId: string): JobSpec {
     labels: flags.label ?? {},
     ...(flags.placement === undefined ? {} : { placement: flags.placement }),
   };
+}
+
+/** An explicit limit overrides that of the intent. */
+function limitsOfJob(flags: JobFlags): Limits {
+  const { intent } = flags;
+  if (!isIntent(intent)) return limitsFrom(flags);
+  return mergeLayers(intentLimits(intent, hasDiskPriority()), limitLayerFrom(flags));
 }
 
 /** The same as in a policy, and empty for none. */

@@ -155,6 +155,7 @@ describe("limit options and policy files", () => {
     cpu_quota: ["1", ...examplesOf("percent"), "8192 cores"],
     cpu_max: ["50000 100000", "1000"],
     cpu_weight: ["1", "10000"],
+    cpu_idle: ["1"],
     memory_limit: ["64", "1", ...examplesOf("size")].filter((text) => text !== "500kB"),
     memory_max: ["1048576", "2.5MiB", ...examplesOf("size")].filter(
       (text) => !["500kB", "2048"].includes(text),

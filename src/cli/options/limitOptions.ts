@@ -22,8 +22,9 @@ export function addLimitOptions(command: Command, { lifts = false } = {}): Comma
 
 function optionsOf({ keys, perDevice }: Limit, lifts: boolean): Option[] {
   return Object.entries(keys).map(([key, info]) => {
-    const name = `--${key.replaceAll("_", "-")}`;
+    const name = optionName(key);
     const option = new Option(`${name} <${info.placeholder}>`, info.help);
+    if (info.replaces !== undefined) option.conflicts(new Option(optionName(info.replaces)).attributeName());
     const parse = optionValue<unknown>(`${info.expected}${lifts ? "; or max for none" : ""}`, (text) =>
       parseOrNone(info, text),
     );
@@ -40,6 +41,10 @@ function optionsOf({ keys, perDevice }: Limit, lifts: boolean): Option[] {
       return (Array.isArray(earlier) ? earlier : []).concat(lines.map(withDisk));
     });
   });
+}
+
+function optionName(key: string): string {
+  return `--${key.replaceAll("_", "-")}`;
 }
 
 type Line = { device: string };

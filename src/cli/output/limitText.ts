@@ -5,6 +5,7 @@ import type { LimitName } from "../../limits/table.ts";
 const NAMES: Record<LimitName, string> = {
   "cpu.max": "cpu",
   "cpu.weight": "cpu weight",
+  "cpu.idle": "cpu idle",
   "memory.high": "soft memory",
   "memory.max": "memory",
   "io.max": "io",

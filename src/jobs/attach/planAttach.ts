@@ -8,7 +8,7 @@ import type { ScopePlan } from "../../linux/systemd/scope.ts";
 import { scopeChanges } from "../changes.ts";
 import type { Context } from "../context.ts";
 import type { JobSpec } from "../job.ts";
-import { planWithNice } from "../limits/planLimits.ts";
+import { planWithWeight, readWorkload } from "../limits/planLimits.ts";
 import { planCgroup, respectDisabled } from "../placement/jobCgroup.ts";
 import { planPlace } from "../placement/placement.ts";
 import type { Eligible } from "./eligibility.ts";
@@ -37,7 +37,12 @@ export interface DryRun {
 /** Plans as `attach` does, with the same code, and executes nothing. */
 export function planDryRun(context: Context, eligible: Eligible, spec: JobSpec): DryRun {
   const { scope, cgroup } = planAttach(context, eligible, spec);
-  const limits = planWithNice(cgroup, spec.limits, eligible.stat.nice, spec.tenant?.limits);
+  const limits = planWithWeight(
+    cgroup,
+    spec.limits,
+    readWorkload(context.host, eligible.stat.pid),
+    spec.tenant?.limits,
+  );
   const { host } = context;
   const attributes = planAttributes(host, listTree(host, eligible.stat.pid), spec.limits);
   const moves = cgroup.changes.filter(({ kind }) => kind === "processes-moved");

@@ -2,7 +2,7 @@ import { knownOnly, UNKNOWN_USAGE, type Usage } from "../../limits/usage.ts";
 import { removeJobCgroup } from "../../linux/cgroup/cgroupChanges.ts";
 import { type JobCgroup, listMembers, tenantCgroupOf } from "../../linux/cgroup/jobCgroup.ts";
 import { readUsage } from "../../linux/cgroup/jobUsage.ts";
-import { changeKey } from "../../linux/change.ts";
+import { changeKey, isShared } from "../../linux/change.ts";
 import type { Context } from "../context.ts";
 import type { Ending, JobResult } from "../model/ending.ts";
 import {
@@ -127,12 +127,12 @@ export function cleanUpEnded(context: Context, job: EndedJob, cgroup: JobCgroup)
 
 /**
  * Undoes the changes to cgroups of a job that has no process in its cgroup: after a failed start, a detach or an exit.
- * A controller that another job needs stays enabled. Returns the cgroups with processes or a limit of the job in them.
+ * A controller or a gate that another job needs stays as it is. Returns the cgroups with processes or a limit of the job in them.
  */
 export function undoForCgroup({ ledger }: Context, job: Job, cgroup: JobCgroup): string[] {
   let shared: ReadonlySet<string> | undefined;
   return removeJobCgroup(cgroup, (change) => {
-    if (change.kind !== "controller-enabled") return false;
+    if (!isShared(change)) return false;
     shared ??= ledger.sharedChanges({ except: job.key });
     return shared.has(changeKey(change));
   });

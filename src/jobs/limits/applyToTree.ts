@@ -14,7 +14,7 @@ import { limitsInForce } from "../job.ts";
 import type { OpenJob } from "../model/job.ts";
 import { isOutsideCompanion, removeCompanion } from "../placement/companion.ts";
 import { moveTreeIntoCgroup, withdrawFromOutsiders } from "../placement/moveTree.ts";
-import { planWithNice, readNice } from "./planLimits.ts";
+import { competesAsOneIn, planWithWeight, readWorkload } from "./planLimits.ts";
 
 /**
  * Applies the limits of a job to its cgroup, which exists, and then moves its processes: a process is limited from the
@@ -34,8 +34,7 @@ export function governTree<J extends OpenJob>(
   recordCounters(cgroup, { isFirst });
   recordOwnersValues(cgroup, limits);
   let job = recordCgroup(context, seen, cgroup);
-  const nice = readNice(host, root.pid);
-  const applied = executeLimits(cgroup, planWithNice(cgroup, limits, nice, total));
+  const applied = executeLimits(cgroup, planWithWeight(cgroup, limits, readWorkload(host, root.pid), total));
   recordWritten(cgroup);
   job = recordCgroup(context, job, cgroup);
   const charged = chargedElsewhere(context, job, cgroup, root.pid, isFirst);
@@ -44,6 +43,7 @@ export function governTree<J extends OpenJob>(
     removeCompanion(host, cgroup);
     job = recordCgroup(context, job, cgroup);
   }
+  if (isFirst && seen.mode !== "run") warnOfOneShare(context, seen, cgroup);
   const qualified = qualifyTotals(context, job, cgroup, applied);
   const outcomes = withdrawFromOutsiders(qualified, cgroup, root.pid, leftOutside).map((outcome) =>
     charged !== undefined && outcome.limit.startsWith("memory.")
@@ -78,6 +78,14 @@ function chargedElsewhere(
   const bytes = readResidentBytes(host, pid);
   if (bytes === 0) return undefined;
   return `the ${Math.ceil(bytes / 1e6)} MB that it had before stay charged to the cgroup it came from`;
+}
+
+/** `run` has no earlier share that the job could lose. */
+function warnOfOneShare(context: Context, job: OpenJob, cgroup: JobCgroup): void {
+  const place = competesAsOneIn(cgroup, limitsInForce(job));
+  if (place === undefined) return;
+  const share = `competes for CPU time as one thread beside those in ${place}, however many it has`;
+  context.warn(`job ${job.jobId} ${share}; to give it a share: an intent, or a CPU weight`);
 }
 
 /** Source: VmRSS of /proc/PID/status. 0 where it is hidden or the process is gone. */

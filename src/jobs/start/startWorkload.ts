@@ -25,7 +25,7 @@ import type { Context } from "../context.ts";
 import { Refusal } from "../errors.ts";
 import { recordExit } from "../exit/recordExit.ts";
 import { type JobSpec, newJob } from "../job.ts";
-import { planWithNice } from "../limits/planLimits.ts";
+import { planWithWeight } from "../limits/planLimits.ts";
 import type { RunningJob, StartingJob } from "../model/job.ts";
 import { planOwnPlace } from "../placement/beside.ts";
 import { removeCompanion } from "../placement/companion.ts";
@@ -181,7 +181,7 @@ function spawnInside(
     );
   if (takesSlot) limitWrapperSlot(cgroup, pidsMax + 1);
   const firstLimits = takesSlot ? { ...limits, pidsMax: pidsMax + 1 } : limits;
-  let outcomes = executeLimits(cgroup, planWithNice(cgroup, firstLimits, getPriority()));
+  let outcomes = executeLimits(cgroup, planWithWeight(cgroup, firstLimits, { nice: getPriority() }));
   restoreFileLimit(context.host);
   const attributes = takeOnAttributes(context.host, limits);
   const threads = listThreads(context.host, process.pid);

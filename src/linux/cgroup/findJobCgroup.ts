@@ -1,5 +1,4 @@
 import { basename, dirname } from "node:path";
-import { CGROUP_LIMITS } from "../../limits/table.ts";
 import type { CgroupFs } from "../cgroupFs.ts";
 import { type CgroupChange, type CgroupRole, type Change, isCgroupChange } from "../change.ts";
 import { backendOf } from "./backends.ts";
@@ -13,6 +12,7 @@ import {
   type JobLocation,
   originOf,
 } from "./jobCgroup.ts";
+import { isLimitFile } from "./ownerFiles.ts";
 
 /** The part of a job's record that names cgroups. */
 interface CgroupRecord {
@@ -105,8 +105,7 @@ function strangeName(change: CgroupChange): string | undefined {
   const name = basename(change.path);
   if (change.kind === "cgroup-created" && !name.startsWith(CGROUP_PREFIX))
     return `${change.path} has no name that ffrtmp gives to a cgroup`;
-  if (change.kind === "file-written" && !CGROUP_LIMITS.some((limit) => limit === name))
-    return `${change.path} is no file of a limit`;
+  if (change.kind === "file-written" && !isLimitFile(name)) return `${change.path} is no file of a limit`;
   if (change.kind === "controller-enabled" && !/^[a-z_]+$/.test(change.controller))
     return `${JSON.stringify(change.controller)} is no controller`;
   return undefined;

@@ -82,6 +82,8 @@ export function originOf(changes: readonly Change[], { path }: JobLocation): str
   return path;
 }
 
+const CARRIED_SHARES = ["cpu.weight", "cpu.idle"] as const;
+
 /**
  * Returns the directory as a controller takes it: in place with the owner's values that ffrtmp replaced, and of a carrier
  * with the weight that it carries.
@@ -89,18 +91,15 @@ export function originOf(changes: readonly Change[], { path }: JobLocation): str
 export function asDirectory({ fs, changes }: JobCgroup, directory: JobDirectory): CgroupDirectory {
   const { hierarchy, path, placedAs, carrier } = directory;
   if (placedAs === "in-place") return { fs, hierarchy, path, replaced: writtenIn(changes, path) };
-  const carried = path === carrier ? carriedBy(changes, path)["cpu.weight"] : undefined;
-  if (carried === undefined) return { fs, hierarchy, path };
-  const file = `${path}/cpu.weight`;
-  const after = readText(fs, file) ?? null;
-  const weight: FileWritten = {
-    kind: "file-written",
-    hierarchy: hierarchy.key,
-    path: file,
-    before: carried,
-    after,
-  };
-  return { fs, hierarchy, path, replaced: [weight] };
+  const carried = path === carrier ? carriedBy(changes, path) : {};
+  const replaced = CARRIED_SHARES.flatMap((name): FileWritten[] => {
+    const before = carried[name];
+    if (before === undefined) return [];
+    const file = `${path}/${name}`;
+    const after = readText(fs, file) ?? null;
+    return [{ kind: "file-written", hierarchy: hierarchy.key, path: file, before, after }];
+  });
+  return { fs, hierarchy, path, ...(replaced.length > 0 && { replaced }) };
 }
 
 /** Returns the limits that a carrier has from the cgroup that the job's processes left. */

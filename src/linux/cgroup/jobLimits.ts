@@ -1,5 +1,5 @@
 import type { Limits } from "../../limits/limits.ts";
-import { type LimitOutcome, onlyPartly } from "../../limits/outcome.ts";
+import { isInForce, type LimitOutcome, onlyPartly } from "../../limits/outcome.ts";
 import { CGROUP_LIMITS, type CgroupLimitName, isInherited, isWeight, LIMITS } from "../../limits/table.ts";
 import type { FileWritten } from "../change.ts";
 import { type CgroupDirectory, readCgroupFile, readText, writeCgroupFile } from "./file.ts";
@@ -72,12 +72,26 @@ function whyNotSummed(group: JobCgroup, limit: CgroupLimitName, version?: 1 | 2)
 
 /** Executes planned limits. The outcomes are in the order of CGROUP_LIMITS, the job's own before its tenant's. */
 export function executeLimits(job: JobCgroup, planned: readonly PlannedLimit[]): LimitOutcome[] {
-  const outcomes = planned.flatMap((each): LimitOutcome[] => {
-    if (each.of !== undefined) return [{ ...executeLimit(tenantCgroupOf(job), each), of: each.of }];
-    const outcome = executeLimit(job, each);
-    return "isImplied" in each ? [] : [outcome];
+  const implied: LimitOutcome[] = [];
+  const asked = planned.flatMap((each): LimitOutcome[] => {
+    const executed = executeLimit(each.of === undefined ? job : tenantCgroupOf(job), each);
+    const outcome = each.of === undefined ? executed : { ...executed, of: each.of };
+    if (!("isImplied" in each)) return [outcome];
+    implied.push(outcome);
+    return [];
   });
+  const outcomes = asked.map((outcome) => withImplied(outcome, implied));
   return [...outcomes.filter(({ of }) => of === undefined), ...outcomes.filter(({ of }) => of !== undefined)];
+}
+
+/** Adds to the outcome of a quota what became of the weight that follows from it. */
+function withImplied(outcome: LimitOutcome, implied: readonly LimitOutcome[]): LimitOutcome {
+  const weight = implied.find(({ of }) => of === outcome.of);
+  if (outcome.limit !== "cpu.max" || outcome.outcome !== "applied" || weight === undefined) return outcome;
+  const text = isInForce(weight)
+    ? `with cpu.weight ${weight.wanted}, so that its threads do not compete as one`
+    : `its threads compete as one of those beside them: ${weight.because}`;
+  return { ...outcome, because: [outcome.because, text].filter(Boolean).join("; ") };
 }
 
 function executeLimit(job: JobCgroup, planned: PlannedLimit): LimitOutcome {
@@ -161,9 +175,16 @@ export function liftCgroupLimits(job: JobCgroup, limits: readonly CgroupLimitNam
     }
     const target = asDirectory(job, directory);
     const carried = directory.path === directory.carrier && carriedBy(job.changes, directory.path)[limit];
-    const writes = carried ? [{ file: limit, data: carried }] : files.lift(target);
+    const lifted = carried ? [{ file: limit, data: carried }] : files.lift(target);
+    // With cpu.idle the carried weight went away.
+    const weight = limit === "cpu.idle" && directory.carrier === directory.path && ownWeight(job, directory);
+    const writes = weight ? [...lifted, { file: "cpu.weight", data: weight }] : lifted;
     return executeWrites(target, { writes, isAtomic: true });
   });
+}
+
+function ownWeight({ changes }: JobCgroup, { path }: JobDirectory): string | undefined {
+  return carriedBy(changes, path)["cpu.weight"];
 }
 
 /** Finds the directory of a job by its path, or by that of its carrier. */

@@ -18,6 +18,23 @@ export function listOccupants(fs: CgroupFs, path: string): number[] {
   return walk(fs, path, (threaded) => readNumbers(fs, `${threaded}/cgroup.threads`));
 }
 
+/**
+ * Returns the threads in a cgroup and below it, without those in some of the cgroups there. 0 is a thread of a pid namespace
+ * that is not visible from ours.
+ */
+export function listThreadsBelow(fs: CgroupFs, path: string, without: ReadonlySet<string>): number[] {
+  if (without.has(path)) return [];
+  try {
+    const file = fs.exists(`${path}/tasks`) ? "tasks" : "cgroup.threads";
+    const below = fs.children(path).flatMap((child) => listThreadsBelow(fs, `${path}/${child}`, without));
+    return [...readNumbers(fs, `${path}/${file}`), ...below];
+  } catch (error) {
+    const errno = errnoOf(error);
+    if (errno === "ENOENT" || errno === "ENODEV") return [];
+    throw error;
+  }
+}
+
 /** Reads a cgroup and all below it. An open file of a removed cgroup returns ENODEV. */
 function walk(fs: CgroupFs, path: string, readThreaded: (path: string) => number[]): number[] {
   try {

@@ -3,12 +3,17 @@ import { formatLimit, type Limits } from "../../limits/limits.ts";
 import { CGROUP_LIMITS } from "../../limits/table.ts";
 import type { CgroupFs } from "../cgroupFs.ts";
 import type { FileWritten } from "../change.ts";
+import { readWithoutIdle } from "./cpuShare.ts";
 import { readText } from "./file.ts";
 import type { JobCgroup } from "./jobCgroup.ts";
+import { weightFileOf } from "./weightFile.ts";
 
 /** Returns the files of limits in a cgroup v2: each is in the file of its name. */
 function limitFilesOf(limits: Limits): string[] {
-  return CGROUP_LIMITS.filter((name) => formatLimit(limits, name) !== undefined);
+  const asked = CGROUP_LIMITS.filter((name) => formatLimit(limits, name) !== undefined);
+  // Each changes the other: see cpuShare.ts. The weight is restored after cpu.idle, so it comes first.
+  if (!asked.includes("cpu.idle") && !asked.includes("cpu.weight")) return asked;
+  return ["cpu.weight", "cpu.idle", ...asked.filter((name) => name !== "cpu.weight" && name !== "cpu.idle")];
 }
 
 /**
@@ -19,7 +24,7 @@ export function recordOwnersValues(job: JobCgroup, limits: Limits): boolean {
   const { fs, changes, directories } = job;
   const updated = changes.map((change) => {
     if (change.kind !== "file-written") return change;
-    const before = readText(fs, change.path);
+    const before = readWithoutIdle(fs, change.path);
     // Where the write was not recorded, the value can be ours.
     if (change.after === null || before === undefined || before === change.after) return change;
     return { ...change, before, after: null };
@@ -27,7 +32,7 @@ export function recordOwnersValues(job: JobCgroup, limits: Limits): boolean {
   const added = directories.flatMap(({ hierarchy, path: cgroup, placedAs }) =>
     limitFilesOf(placedAs === "in-place" ? limits : {}).flatMap((file): FileWritten[] => {
       const path = `${cgroup}/${file}`;
-      const before = readText(fs, path);
+      const before = readWithoutIdle(fs, path);
       const isKnown = changes.some((change) => change.kind === "file-written" && change.path === path);
       if (before === undefined || isKnown) return [];
       return [{ kind: "file-written", hierarchy: hierarchy.key, path, before, after: null }];
@@ -46,15 +51,20 @@ export function recordWritten(job: JobCgroup, limits?: Limits): void {
   job.changes = job.changes.map((change) => {
     if (change.kind !== "file-written") return change;
     const isMeant = !files || change.after === null || files.includes(basename(change.path));
-    return isMeant ? { ...change, after: readText(job.fs, change.path) ?? null } : change;
+    return isMeant ? { ...change, after: readWithoutIdle(job.fs, change.path) ?? null } : change;
   });
+}
+
+/** Returns whether ffrtmp writes a file with this name in the cgroup of an owner. */
+export function isLimitFile(name: string): boolean {
+  return CGROUP_LIMITS.some((limit) => limit === name) || name === weightFileOf({ version: 1 }).file;
 }
 
 /** Restores a file, unless its owner has changed it since. Returns why it could not be restored. */
 export function restoreFile(fs: CgroupFs, { path, before, after }: FileWritten): string | undefined {
   // The path is from a record: see whyUnusable.
-  if (!CGROUP_LIMITS.some((name) => name === basename(path))) return `${path} is no file of a limit`;
-  const current = readText(fs, path);
+  if (!isLimitFile(basename(path))) return `${path} is no file of a limit`;
+  const current = readWithoutIdle(fs, path);
   // A file that is gone went away with its controller or its cgroup, and the value with it.
   if (before === null || current === undefined || current === before) return undefined;
   if (after !== null && current !== after) return undefined;

@@ -2,7 +2,7 @@ import type { CgroupFs } from "../cgroupFs.ts";
 import { type CgroupRequest, type DirectoryPlan, isAskedFor } from "./backend.ts";
 import { backendOf, controllersOf } from "./backends.ts";
 import { planCompanion } from "./companion.ts";
-import type { Unavailable } from "./controller.ts";
+import type { CgroupController, Unavailable } from "./controller.ts";
 import { readText } from "./file.ts";
 import { directoryOf, type Hierarchy, type Membership } from "./hierarchies.ts";
 import type { JobCgroup } from "./jobCgroup.ts";
@@ -12,6 +12,9 @@ import { isForeign } from "./trust.ts";
  * Plans a job's cgroup: in each hierarchy a child of the cgroup that `membership` names, so that every limit above still
  * applies, or a grandchild, in the tenant's cgroup there; on v2 as `place` says. The companion, which only measures, is the
  * last one: a process is limited before it enters that. Writes nothing.
+ *
+ * Without a limit on CPU time a job gets no cgroup that competes for it: the scheduler treats a cgroup as one thread, however
+ * many threads run in it, and weighs it as a whole. The job's threads stay among those beside them, as before.
  */
 export function planJobCgroup(
   fs: CgroupFs,
@@ -20,12 +23,18 @@ export function planJobCgroup(
   request: CgroupRequest,
 ): JobCgroup {
   const job: JobCgroup = { fs, directories: [], changes: [], unavailable: listNotGiven(fs, hierarchies) };
+  const companion = planCompanion(fs, hierarchies, membership, request);
   for (const hierarchy of hierarchies) {
-    const controllers = controllersOf(hierarchy).filter(
-      (controller) =>
-        !controller.isOnDemand || isAskedFor(controller, request.limits, request.tenant?.limits),
-    );
-    if (controllers.length === 0) continue;
+    const isNeeded = (controller: CgroupController): boolean =>
+      !controller.isOnDemand || isAskedFor(controller, request.limits, request.tenant?.limits);
+    const needed = controllersOf(hierarchy).filter(isNeeded);
+    // `cpu,cpuacct`: the companion counts CPU time without a cgroup that competes for it.
+    const onlyCounts =
+      needed.every(({ name }) => name === "cpuacct") && hierarchy.controllers.includes("cpu");
+    const isDispensable = needed.length === 0 || (onlyCounts && companion !== undefined);
+    const isInTotal = isDispensable && hasTenantGroup(fs, hierarchy, membership, request);
+    if (isDispensable && !isInTotal) continue;
+    const controllers = isInTotal ? controllersOf(hierarchy) : needed;
     const origin = findOrigin(fs, hierarchy, membership);
     if ("because" in origin) {
       job.unavailable.push(...controllers.map(({ name }) => ({ controller: name, ...origin })));
@@ -34,9 +43,19 @@ export function planJobCgroup(
     const site = { fs, hierarchy, origin: origin.path, controllers };
     add(job, backendOf(hierarchy).plan(site, withOwnTenant(fs, origin.path, request)));
   }
-  const companion = job.directories.length > 0 && planCompanion(fs, hierarchies, membership, request);
-  if (companion) add(job, companion);
+  if (companion && job.directories.length > 0) add(job, companion);
   return job;
+}
+
+/** The tenant's cgroup exists already: it has a total that the job counts toward, whether the caller knows it or not. */
+function hasTenantGroup(
+  fs: CgroupFs,
+  hierarchy: Hierarchy,
+  membership: Membership,
+  { tenant }: CgroupRequest,
+): boolean {
+  const path = tenant && directoryOf(hierarchy, membership.get(hierarchy.key) ?? "");
+  return path !== undefined && fs.exists(`${path}/${tenant?.name}`);
 }
 
 function add(job: JobCgroup, planned: DirectoryPlan): void {

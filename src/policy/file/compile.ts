@@ -1,5 +1,6 @@
 import { parseCpuList } from "../../limits/grammar.ts";
-import { type LimitLayer, mergeLayers } from "../../limits/limits.ts";
+import { INTENTS, intentLimits } from "../../limits/intents.ts";
+import { combineLayers, type LimitLayer, mergeLayers } from "../../limits/limits.ts";
 import { commandIs, tenantIsKnown } from "../conditions.ts";
 import { DEFAULT_HOOK_TIMEOUT_MS } from "../endHook.ts";
 import { exactName, namesOf } from "../namePattern.ts";
@@ -16,7 +17,7 @@ export type Warn = (at: PropertyKey[], message: string, right: string) => void;
 export function compilePolicy(
   words: PolicyWords,
   path: string,
-  machine: Pick<Machine, "findDisk" | "cpus">,
+  machine: Pick<Machine, "findDisk" | "cpus" | "hasDiskPriority">,
   warn: Warn,
 ): Policy {
   const targets = words.target_commands?.length ? words.target_commands : DEFAULT_TARGETS.map(exactName);
@@ -44,6 +45,17 @@ export function compilePolicy(
     return { ...layer, ioMax };
   }
 
+  const hasDiskPriority = machine.hasDiskPriority?.() ?? false;
+  const hasIntents = words.intents !== undefined;
+  const intents = new Map(
+    INTENTS.map((intent) => [
+      intent as string,
+      combineLayers(
+        intentLimits(intent, hasDiskPriority),
+        layerOf(words.intents?.[intent], "intents", intent),
+      ),
+    ]),
+  );
   const commands = Object.entries(words.commands ?? {}).map(
     ([name, command]): CommandEntry => ({
       name: exactName(name),
@@ -65,6 +77,7 @@ export function compilePolicy(
       conditions,
       commands: match.command ?? (isForTargets ? targets : []),
       ignore,
+      intentLimits: hasIntents ? intents.get(rule.intent ?? "") : undefined,
       limits: layerOf(limits, "rules", index, "limits"),
       labels: labels ?? {},
     };
@@ -94,6 +107,7 @@ export function compilePolicy(
     filters: compileFilters(filters, {}, "filters"),
     tenants,
     otherTenants,
+    hasIntents,
   };
   warnOfTenants(policy, warn);
   warnOfCommands(policy, warn);

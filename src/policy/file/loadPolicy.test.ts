@@ -44,7 +44,7 @@ describe("loadPolicy()", () => {
     ],
     [
       "tenants: {a: {nice: 1}}",
-      '1:15 tenants.a.nice | "nice" | is not a known key | one of cpu_quota, cpu_max, cpu_weight, memory_limit, memory_max, io_max, pids_max, cpus',
+      '1:15 tenants.a.nice | "nice" | is not a known key | one of cpu_quota, cpu_max, cpu_weight, cpu_idle, memory_limit, memory_max, io_max, pids_max, cpus',
     ],
     [
       "scan_interval: 10ms",
@@ -73,6 +73,30 @@ describe("loadPolicy()", () => {
     [
       "default_limits: {cpus: 3-1}",
       '1:24 default_limits.cpus | "3-1" | is not a list of CPU numbers | a list of CPU numbers, such as 0-3,8; max for none',
+    ],
+    [
+      "default_limits: {cpu_weight: 5, cpu_idle: 1}",
+      '1:33 default_limits.cpu_idle | "cpu_idle" | takes the place of cpu_weight | one of the two',
+    ],
+    [
+      "default_limits: {cpu_idle: 2}",
+      '1:28 default_limits.cpu_idle | "2" | is more than 1 | 1 for CPU time that nothing else wants, 0 for a share as usual; max for none',
+    ],
+    [
+      "intents: {}\nrules:\n- {name: a, match: {}, intent: batsh}",
+      '3:32 rules[0].intent | "batsh" | has no limits in intents | batch',
+    ],
+    [
+      "rules: [{name: a, match: {}, intent: recording}]\nintents:",
+      '1:38 rules[0].intent | "recording" | has no limits in intents | live, batch or best-effort',
+    ],
+    [
+      "intents: {bulk: {}}",
+      '1:11 intents.bulk | "bulk" | is not a known key | one of live, batch, best-effort',
+    ],
+    [
+      "intents: {live: {cpu_weight: 0.5}}",
+      '1:30 intents.live.cpu_weight | "0.5" | is not a whole number | a share of contended CPU from 1 to 10000; the default is 100; max for none',
     ],
     ["default_limits: [a]", '1:17 default_limits | "[a]" | is not valid | a mapping (key: value)'],
     [

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { findWholeDisk } from "../../linux/blockDevice.ts";
+import { hasDiskPriority } from "../../linux/diskPriority.ts";
 import { realHost } from "../../linux/host.ts";
 import { GROUPS_FILE, readNames, USERS_FILE } from "../../linux/proc/idNames.ts";
 import { InstalledPrograms } from "../../linux/proc/installedPrograms.ts";
@@ -13,6 +14,8 @@ export interface Machine {
   /** `undefined` where the file cannot be read. */
   users(): ReadonlySet<string> | undefined;
   groups(): ReadonlySet<string> | undefined;
+  /** A disk of the machine considers the priority of a process. Absent: none does. */
+  hasDiskPriority?(): boolean;
   /** Returns why a file cannot be executed as the command of `on_end`. Absent: that is not checked. */
   findHookFault?(file: string): string | undefined;
 }
@@ -32,5 +35,6 @@ export function thisMachine(): Machine {
     cpus: readOnlineCpus,
     users: () => readNames(USERS_FILE),
     groups: () => readNames(GROUPS_FILE),
+    hasDiskPriority,
   };
 }

@@ -1,3 +1,4 @@
+import { INTENTS } from "../../limits/intents.ts";
 import { LIMITS, type LimitKey } from "../../limits/table.ts";
 import type { NamePattern } from "../namePattern.ts";
 import type { Pattern } from "../pattern.ts";
@@ -40,6 +41,7 @@ const LIMIT_KEYS: [string, LimitKey<unknown>][] = Object.values(LIMITS).flatMap(
 function warnOfValues(words: PolicyWords, raw: unknown, warn: Warn): void {
   const sections: Path[] = [
     ["default_limits"],
+    ...INTENTS.map((intent) => ["intents", intent]),
     ...Object.keys(words.commands ?? {}).map((name) => ["commands", name, "limits"]),
     ...(words.rules ?? []).map((_, index) => ["rules", index, "limits"]),
     ...Object.keys(words.tenants ?? {}).map((name) => ["tenants", name]),

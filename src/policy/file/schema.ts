@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { LIMITS } from "../../limits/table.ts";
+import { INTENT, INTENTS, type Intent, isIntent } from "../../limits/intents.ts";
+import { LIMITS, type LimitKey } from "../../limits/table.ts";
 import { ValueFault } from "../../limits/units.ts";
 import { PLACEMENTS } from "../../linux/cgroup/placement.ts";
 import { HOOK_FILE, HOOK_TIMEOUT, parseHookFile, parseHookTimeout } from "../endHook.ts";
@@ -10,6 +11,7 @@ import { parseWord, WORD } from "../word.ts";
 import { commandPattern, filtersSection, matchSection } from "./conditionKeys.ts";
 import { anyNumber, checked, type Report, text, value, yesOrNo } from "./leaves.ts";
 import { limitsSection, totalsSection } from "./limitsSchema.ts";
+import { nearest } from "./nearest.ts";
 
 const word = text(WORD, parseWord);
 
@@ -24,6 +26,10 @@ function checkLimits(section: object, report: Report): void {
   for (const { keys } of Object.values(LIMITS)) {
     const [first, ...others] = Object.keys(keys).filter((key) => given.includes(key));
     for (const key of others) report([key], `sets the same limit as ${first}`, "one of the two");
+    for (const [key, { replaces }] of Object.entries<LimitKey<unknown>>(keys)) {
+      if (!given.includes(key) || replaces === undefined || !given.includes(replaces)) continue;
+      report([key], `takes the place of ${replaces}`, "one of the two");
+    }
   }
 }
 
@@ -36,7 +42,9 @@ const rule = z.strictObject({
   limits: limits.describe("limits that override those of commands and of default_limits"),
   tenant: tenant.optional().describe("the tenant whose total the job counts toward"),
   labels: z.record(z.string(), word).nullish().describe("texts by name, recorded with the result"),
-  intent: word.optional().describe("the purpose of the job, recorded with the result"),
+  intent: word
+    .optional()
+    .describe("the purpose of the job, recorded with the result; with intents: live, batch or best-effort"),
   placement: z
     .enum(PLACEMENTS, { error: "auto, in-place, nested or scope" })
     .meta({ description: "auto, in-place, nested or scope" })
@@ -60,6 +68,12 @@ function checkRules(section: object, report: Report): void {
     }
   }
 }
+
+const INTENT_MEANINGS: Record<Intent, string> = {
+  live: "limits of jobs that must keep real time; cpu_weight 1000 when left out",
+  batch: "limits of jobs that take what live ones leave; cpu_weight 1 when left out",
+  "best-effort": "limits of jobs that run when nothing else wants the CPU; cpu_idle 1 when left out",
+};
 
 const command = z.strictObject({
   limits: limits.describe("limits that override those of default_limits"),
@@ -107,8 +121,7 @@ const hook = z.union(
   { error: `${HOOK_FILE}, or a list with its arguments` },
 );
 
-/** The whole file: the one definition for validation, faults, the JSON Schema and the manual. */
-export const policySchema = z.strictObject({
+const file = z.strictObject({
   scan_interval: value(SCAN_INTERVAL, (input) => parseScanInterval(String(input).trim()))
     .optional()
     .describe("interval between full process scans"),
@@ -123,6 +136,14 @@ export const policySchema = z.strictObject({
   rules: checked(anyNumber(rule, "a list; each item starts with - name:"), checkRules).describe(
     "decisions for matching processes; the first rule that matches decides",
   ),
+  intents: z
+    .strictObject(
+      Object.fromEntries(
+        INTENTS.map((intent) => [intent, limits.describe(INTENT_MEANINGS[intent])]),
+      ) as Record<Intent, typeof limits>,
+    )
+    .nullish()
+    .describe("give the intents of rules their limits; {} for the defaults"),
   retention: retention.nullish().describe("how much history is kept"),
   on_end: hook
     .optional()
@@ -136,5 +157,20 @@ export const policySchema = z.strictObject({
     'total limits by tenant; "*" is the total of each tenant that is not listed',
   ),
 });
+
+/** The whole file: the one definition for validation, faults, the JSON Schema and the manual. */
+export const policySchema = checked(file, checkIntents);
+
+/** Without `intents`, an intent is any word. */
+function checkIntents(section: object, report: Report): void {
+  const { intents, rules } = section as { intents?: unknown; rules?: unknown };
+  if (intents === undefined || !Array.isArray(rules)) return;
+  for (const [index, rule] of rules.entries()) {
+    const intent = rule?.intent;
+    if (typeof intent !== "string" || isIntent(intent.trim())) continue;
+    const message = `has no limits in intents`;
+    report(["rules", index, "intent"], message, nearest(intent, INTENTS) ?? INTENT, "value");
+  }
+}
 
 export type PolicyWords = z.output<typeof policySchema>;

@@ -1,28 +1,36 @@
 import type { CpuMax } from "../../../limits/grammar.ts";
 import type { CgroupController } from "../controller.ts";
 import { cpuMaxFiles, quotaPeriodsIn } from "../cpuMax.ts";
+import { cpuIdle, withIdle } from "../cpuShare.ts";
 import { type CgroupDirectory, readCgroupFile, readCounters } from "../file.ts";
 import { type FileWrite, numberFile } from "../limitFiles.ts";
+import { weightFileOf } from "../weightFile.ts";
 import { usageV1 } from "./usage.ts";
 
+const SHARES = weightFileOf({ version: 1 });
 const QUOTA = "cpu.cfs_quota_us";
 const PERIOD = "cpu.cfs_period_us";
 
 /** cgroup v1 `cpu`: Documentation/scheduler/sched-bwc.rst and sched-design-CFS.rst. */
 export const cpu: CgroupController = {
   name: "cpu",
+  // In a cgroup of its own a job competes with the threads beside it as one of them: see planJobCgroup.
+  isOnDemand: true,
   limits: {
     "cpu.max": cpuMaxFiles([QUOTA, PERIOD], quotaWrites),
-    "cpu.weight": numberFile("cpu.weight", {
-      file: "cpu.shares",
-      untouched: "1024",
-      toFile: (weight) => Math.max(2, Math.round((weight * 1024) / 100)),
-      fromFile: (shares) => Math.round((shares * 100) / 1024),
-      qualify: (outcome) =>
-        outcome.outcome === "applied" || outcome.outcome === "partial"
-          ? { ...outcome, actual: `${outcome.actual} shares` }
-          : outcome,
-    }),
+    "cpu.weight": withIdle(
+      numberFile("cpu.weight", {
+        file: SHARES.file,
+        untouched: "1024",
+        toFile: (weight) => Number(SHARES.toText(weight)),
+        fromFile: (shares) => SHARES.fromText(String(shares)),
+        qualify: (outcome) =>
+          outcome.outcome === "applied" || outcome.outcome === "partial"
+            ? { ...outcome, actual: `${outcome.actual} shares` }
+            : outcome,
+      }),
+    ),
+    "cpu.idle": cpuIdle,
   },
   usage: usageV1.cpu,
   counters: (directory) => quotaPeriodsIn(readCounters(directory, "cpu.stat")),

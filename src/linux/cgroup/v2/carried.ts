@@ -9,7 +9,8 @@ const DEFAULT_WEIGHT = 100;
 /** Files that are carried by a condition of their own, or are no limit that a job can ask for. */
 const CARRIED: Readonly<Record<string, (text: string) => boolean>> = {
   "cpu.max": (text) => !text.startsWith("max "),
-  "cpu.weight": (text) => Number(text) < DEFAULT_WEIGHT,
+  // 0: it gave way to cpu.idle.
+  "cpu.weight": (text) => Number(text) < DEFAULT_WEIGHT && text !== "0",
   "cpuset.mems": (text) => text !== "",
   "memory.swap.max": isLimit,
 };
@@ -19,7 +20,6 @@ const NEUTRAL: Readonly<Record<string, string>> = {
   "cgroup.freeze": "0",
   "cgroup.max.depth": "max",
   "cgroup.max.descendants": "max",
-  "cpu.idle": "0",
   "cpuset.cpus.exclusive": "",
   "cpuset.cpus.partition": "member",
   "io.prio.class": "no-change",

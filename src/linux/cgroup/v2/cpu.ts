@@ -1,6 +1,7 @@
 import { formatCpuMax } from "../../../limits/grammar.ts";
 import type { CgroupController } from "../controller.ts";
 import { cpuMaxFiles, quotaPeriodsIn } from "../cpuMax.ts";
+import { cpuIdle, withIdle } from "../cpuShare.ts";
 import { readCounters } from "../file.ts";
 import { numberFile } from "../limitFiles.ts";
 import { usageV2 } from "./usage.ts";
@@ -10,7 +11,8 @@ export const cpu: CgroupController = {
   name: "cpu",
   limits: {
     "cpu.max": cpuMaxFiles(["cpu.max"], (max) => [{ file: "cpu.max", data: formatCpuMax(max) }]),
-    "cpu.weight": numberFile("cpu.weight"),
+    "cpu.weight": withIdle(numberFile("cpu.weight")),
+    "cpu.idle": cpuIdle,
   },
   resets: ["throttledUsec"],
   usage: usageV2.cpu,

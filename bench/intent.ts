@@ -1,0 +1,196 @@
+import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { listThreadsBelow } from "../src/linux/cgroup/members.ts";
+import { realCgroupFs } from "../src/linux/cgroupFs.ts";
+import { type Benchmark, progress } from "./lib/benchmark.ts";
+import { cpuHierarchy, governedHierarchies } from "./lib/cgroups.ts";
+import { FfrtmpUnderTest } from "./lib/ffrtmp.ts";
+import { eventually, Processes } from "./lib/processes.ts";
+import { markdownTable } from "./lib/table.ts";
+
+/** Streams take two thirds of two CPUs, and encodes all that they get. */
+const STREAMS = 4;
+const ENCODES = 4;
+/** So that other work on the machine takes little of what is measured. */
+const SHARES = 2048;
+const LATE_SECONDS = 0.2;
+const SAMPLE_MS = 100;
+const SETTLE_MS = 5000;
+
+const TREES = ["a cgroup per job, siblings", "all in one cgroup", "each batch job in a container"] as const;
+type Tree = (typeof TREES)[number];
+
+const LIVE_ARGV = "*bench-live*";
+const BATCH_ARGV = "*bench-batch*";
+const WAYS: Record<string, string | undefined> = {
+  nothing: undefined,
+  "live governed, no limits": `rules: [{name: live, match: {command: ffmpeg, argv: "${LIVE_ARGV}"}}, {name: other, match: {command: ffmpeg}, ignore: true}]`,
+  intents: `intents: {}
+rules:
+  - {name: live, match: {command: ffmpeg, argv: "${LIVE_ARGV}"}, intent: live}
+  - {name: batch, match: {command: ffmpeg, argv: "${BATCH_ARGV}"}, intent: batch}
+  - {name: other, match: {command: ffmpeg}, ignore: true}
+`,
+};
+
+/** Measures how late live streams are beside batch, and what batch gets. On cgroup v1. */
+export const intent: Benchmark = {
+  title: "Live streams beside batch",
+  needs: { ffmpeg: "ffmpeg" },
+  async run({ quick }) {
+    const rows: string[][] = [];
+    for (const tree of TREES) {
+      for (const [way, policy] of Object.entries(WAYS)) {
+        const { ok, worst, frames } = await measure(tree, policy, quick ? 4 : 10);
+        progress(`${tree}, ${way}: ${(100 * ok).toFixed(0)} %`);
+        rows.push([tree, way, (100 * ok).toFixed(0), worst.toFixed(2), frames.toFixed(1)]);
+      }
+    }
+    return markdownTable(
+      [
+        "tree",
+        "governed by",
+        `at most ${LATE_SECONDS} s late, % of the time`,
+        "latest, s",
+        "batch, frames/s",
+      ],
+      rows,
+    );
+  },
+};
+
+interface Workload {
+  pid: number;
+  /** The file of its `-progress`. */
+  report: string;
+}
+
+interface Measured {
+  /** The part of the time in which the worst stream was at most LATE_SECONDS late. */
+  ok: number;
+  worst: number;
+  /** Frames of all batch jobs per second. */
+  frames: number;
+}
+
+async function measure(tree: Tree, policy: string | undefined, seconds: number): Promise<Measured> {
+  const root = join(cpuHierarchy(governedHierarchies()).directory, `ffrtmp-bench-intent-${process.pid}`);
+  using box = new FfrtmpUnderTest();
+  mkdirSync(root);
+  writeFileSync(`${root}/cpu.shares`, String(SHARES));
+  await using daemons = new Processes();
+  try {
+    await using processes = new Processes();
+    const start = (name: string, hasOwn: boolean, args: string[]): Workload => {
+      const group = hasOwn ? `${root}/${name}` : root;
+      if (hasOwn) mkdirSync(group);
+      const report = join(box.directory, name);
+      const words = [
+        "ffmpeg",
+        "-nostdin",
+        "-v",
+        "error",
+        "-stats_period",
+        "0.1",
+        "-progress",
+        report,
+        ...args,
+      ];
+      const script = 'echo $$ >"$0"/tasks; exec "$@"';
+      const { pid } = processes.start(["sh", "-c", script, group, ...words, "-f", "null", "-"]);
+      return { pid, report };
+    };
+    const source = (size: string) => ["-f", "lavfi", "-i", `testsrc2=s=${size}:r=25`, "-c:v", "libx264"];
+    const streams = Array.from({ length: STREAMS }, (_, index) =>
+      start(`live${index}`, tree === "a cgroup per job, siblings", [
+        ...["-re", ...source("1280x720"), "-preset", "veryfast", "-metadata", "comment=bench-live"],
+      ]),
+    );
+    for (const { report } of streams) await eventually("a stream", () => mediaSeconds(report));
+    // What each stream is late by itself: the frames in its encoder.
+    await Bun.sleep(1500);
+    const epoch = performance.now() / 1000;
+    const offsets = streams.map(({ report }) => epoch - (mediaSeconds(report) ?? 0));
+    const encodes = Array.from({ length: ENCODES }, (_, index) =>
+      start(`batch${index}`, tree !== "all in one cgroup", [
+        ...[...source("1280x720"), "-preset", "medium", "-metadata", "comment=bench-batch"],
+      ]),
+    );
+    for (const { report } of encodes) await eventually("an encode", () => valueIn(report, "frame"), 60_000);
+    if (policy !== undefined) await startDaemon(box, daemons, policy, streams);
+    // What a stream was late before it was governed is not of the way that is measured.
+    await Bun.sleep(SETTLE_MS);
+    return await sample(streams, offsets, encodes, seconds);
+  } finally {
+    await eventually("the end of every workload", () => isEmpty(root) || undefined, 60_000);
+    // The jobs are cleaned up by the daemon.
+    await Bun.sleep(policy === undefined ? 0 : 500);
+    remove(root);
+  }
+}
+
+async function startDaemon(
+  box: FfrtmpUnderTest,
+  daemons: Processes,
+  policy: string,
+  streams: readonly Workload[],
+): Promise<void> {
+  const file = join(box.directory, "policy.yaml");
+  writeFileSync(file, policy);
+  daemons.start([box.executable, "watch", "--watch-config", file], { env: box.environment });
+  const isGoverned = ({ pid }: Workload): boolean =>
+    readFileSync(`/proc/${pid}/cgroup`, "utf8").includes(box.cgroupPrefix);
+  await eventually("governed streams", () => streams.every(isGoverned) || undefined, 60_000);
+}
+
+async function sample(
+  streams: readonly Workload[],
+  offsets: readonly number[],
+  encodes: readonly Workload[],
+  seconds: number,
+): Promise<Measured> {
+  const framesOf = () => encodes.reduce((sum, { report }) => sum + (valueIn(report, "frame") ?? 0), 0);
+  const [began, before] = [performance.now() / 1000, framesOf()];
+  const late: number[] = [];
+  while (performance.now() / 1000 < began + seconds) {
+    await Bun.sleep(SAMPLE_MS);
+    const now = performance.now() / 1000;
+    late.push(
+      Math.max(
+        ...streams.map(({ report }, index) => now - (offsets[index] ?? 0) - (mediaSeconds(report) ?? 0)),
+      ),
+    );
+  }
+  const took = performance.now() / 1000 - began;
+  return {
+    ok: late.filter((each) => each <= LATE_SECONDS).length / late.length,
+    worst: Math.max(...late),
+    frames: (framesOf() - before) / took,
+  };
+}
+
+function mediaSeconds(report: string): number | undefined {
+  const usec = valueIn(report, "out_time_us");
+  return usec === undefined ? undefined : usec / 1e6;
+}
+
+/** Returns the last value of a key in a file of `-progress`. */
+function valueIn(report: string, key: string): number | undefined {
+  try {
+    const text = readFileSync(report, "utf8");
+    const value = Number(text.slice(text.lastIndexOf(`${key}=`) + key.length + 1).split("\n")[0]);
+    return text.includes(`${key}=`) && Number.isFinite(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isEmpty(root: string): boolean {
+  return listThreadsBelow(realCgroupFs, root, new Set()).length === 0;
+}
+
+function remove(directory: string): void {
+  for (const entry of readdirSync(directory, { withFileTypes: true }))
+    if (entry.isDirectory()) remove(join(directory, entry.name));
+  rmdirSync(directory);
+}

@@ -1,0 +1,201 @@
+import { basename, dirname } from "node:path";
+import { intentLimits, isIntent } from "../../limits/intents.ts";
+import { type LimitOutcome, onlyPartly } from "../../limits/outcome.ts";
+import { readText } from "../../linux/cgroup/file.ts";
+import type { JobCgroup } from "../../linux/cgroup/jobCgroup.ts";
+import { listThreadsBelow } from "../../linux/cgroup/members.ts";
+import { restoreFile } from "../../linux/cgroup/ownerFiles.ts";
+import { weightFileOf } from "../../linux/cgroup/weightFile.ts";
+import type { CgroupFs } from "../../linux/cgroupFs.ts";
+import { type Change, changeKey, type FileWritten } from "../../linux/change.ts";
+import { describeErrno, errnoOf } from "../../sys/errno.ts";
+import type { Context } from "../context.ts";
+import { limitsInForce } from "../job.ts";
+import type { RunningJob } from "../model/job.ts";
+import { jobCgroupOf } from "../placement/jobCgroup.ts";
+import { type ClosedGate, type Gate, planGates, type SharingJob } from "./gatePlan.ts";
+
+/**
+ * Makes the weights of batch jobs count against live jobs that are elsewhere in the tree of cgroups: writes them to the gates
+ * that hold nothing else, restores the gates that are no longer needed or hold others now, and says in the outcomes of the
+ * jobs where a gate is closed. Returns the jobs whose record has changed. Safe to call at any time.
+ */
+export function applyGates(context: Context): RunningJob[] {
+  const jobs = context.ledger.openJobsWithIntent().filter((job) => job.state === "running");
+  if (jobs.length === 0) return [];
+  return new GateKeeper(context, jobs).apply();
+}
+
+class GateKeeper {
+  readonly #context: Context;
+  readonly #fs: CgroupFs;
+  readonly #before: ReadonlyMap<string, RunningJob>;
+  readonly #jobs: Map<string, RunningJob>;
+
+  constructor(context: Context, jobs: readonly RunningJob[]) {
+    this.#context = context;
+    this.#fs = context.host.cgroupFs;
+    this.#before = new Map(jobs.map((job) => [job.key, job]));
+    this.#jobs = new Map(this.#before);
+  }
+
+  apply(): RunningJob[] {
+    const sharing = [...this.#jobs.values()].flatMap((job) => this.#shareOf(job) ?? []);
+    const { gates, closed } = planGates(sharing, (gate, batch) => holdsOthers(this.#fs, gate, batch));
+    const wanted = new Set(gates.map((gate) => changeKey(this.#changeOf(gate, ""))));
+    for (const change of this.#recorded()) if (!wanted.has(changeKey(change))) this.#release(change);
+    for (const gate of gates) this.#write(gate);
+    for (const { key, isLive, path } of sharing) if (!isLive) this.#report(key, path, closed.get(key) ?? []);
+    return [...this.#jobs.values()].filter((job) => job !== this.#before.get(job.key));
+  }
+
+  #shareOf(job: RunningJob): SharingJob | undefined {
+    const { intent } = job;
+    const { cpuWeight, cpuIdle } = limitsInForce(job);
+    // An intent without its limits is only a word.
+    if (!isIntent(intent) || (cpuWeight ?? cpuIdle) === undefined) return undefined;
+    const place = sharePlace(jobCgroupOf(this.#context, job));
+    const weight = cpuWeight ?? intentLimits("batch", false).cpuWeight ?? 1;
+    return place && { key: job.key, isLive: intent === "live", weight, ...place };
+  }
+
+  #changeOf({ hierarchy, path }: Pick<Gate, "hierarchy" | "path">, before: string): FileWritten {
+    const file = `${path}/${this.#weightFile(path).file}`;
+    return { kind: "file-written", hierarchy, path: file, before, after: null, isGate: true };
+  }
+
+  /** Returns the gates in the journals of all jobs, each once. */
+  #recorded(): FileWritten[] {
+    const gates = [...this.#jobs.values()].flatMap(({ changes }) => changes.filter(isGate));
+    return [...new Map(gates.map((change) => [change.path, change])).values()];
+  }
+
+  #release(change: FileWritten): void {
+    const failure = restoreFile(this.#fs, change);
+    if (failure !== undefined) {
+      this.#context.warn(`the weight of a cgroup could not be restored: ${failure}`);
+      return;
+    }
+    for (const job of this.#jobs.values()) this.#setGate(job, change.path, undefined);
+  }
+
+  #write(gate: Gate): void {
+    const known = this.#recorded().find(({ path }) => dirname(path) === gate.path);
+    const { path } = known ?? this.#changeOf(gate, "");
+    const current = readText(this.#fs, path);
+    // v2: without the controller, the cgroups there do not compete by weight.
+    if (current === undefined) return;
+    const { toText, fromText } = this.#weightFile(gate.path);
+    const text = toText(gate.weight);
+    const isOwnersLower = fromText(known?.before ?? current) <= gate.weight;
+    if (known === undefined) {
+      if (!isOwnersLower) this.#put(gate, this.#changeOf(gate, current), text);
+    } else if (known.after !== null && known.after !== current) {
+      // Its owner, or an operator, has changed ours since, and means it.
+      this.#join(gate, { ...known, before: current, after: current });
+    } else if (known.before === known.after || current === text) {
+      this.#join(gate, { ...known, after: current });
+    } else if (isOwnersLower) {
+      this.#release(known);
+    } else {
+      this.#put(gate, { ...known, after: null }, text);
+    }
+  }
+
+  /** Records the gate first: after a death in between, it is restored all the same. */
+  #put(gate: Gate, change: FileWritten, text: string): void {
+    this.#join(gate, change);
+    try {
+      this.#fs.write(change.path, text);
+    } catch (error) {
+      if (errnoOf(error) === undefined) throw error;
+      this.#context.warn(`cannot write "${text}" to ${change.path}: ${describeErrno(error)}`);
+      this.#release(change);
+      return;
+    }
+    this.#join(gate, { ...change, after: readText(this.#fs, change.path) ?? null });
+  }
+
+  #join(gate: Gate, change: FileWritten): void {
+    for (const job of this.#jobs.values())
+      this.#setGate(job, change.path, gate.keys.includes(job.key) ? change : undefined);
+  }
+
+  /** Records the gate of a job, last of the changes to cgroups: it is the first to be undone. */
+  #setGate(job: RunningJob, path: string, gate: FileWritten | undefined): void {
+    const isAttribute = (change: Change): boolean => change.kind === "attribute-set";
+    const others = job.changes.filter((change) => !isGate(change) || change.path !== path);
+    const changes = [
+      ...others.filter((change) => !isAttribute(change)),
+      ...(gate ? [gate] : []),
+      ...others.filter(isAttribute),
+    ];
+    if (Bun.deepEquals(changes, job.changes)) return;
+    this.#jobs.set(job.key, this.#context.ledger.recordJournal(job, { changes }));
+  }
+
+  #report(key: string, leaf: string, closed: readonly ClosedGate[]): void {
+    const job = this.#jobs.get(key);
+    if (job === undefined) return;
+    const reason = closed.length === 0 ? undefined : this.#describe(leaf, closed);
+    const outcomes = job.outcomes.map((outcome) =>
+      outcome.of === undefined && (outcome.limit === "cpu.weight" || outcome.limit === "cpu.idle")
+        ? withReason(outcome, reason)
+        : outcome,
+    );
+    if (Bun.deepEquals(outcomes, [...job.outcomes])) return;
+    this.#jobs.set(key, this.#context.ledger.recordOutcomes(job, outcomes));
+  }
+
+  #describe(leaf: string, closed: readonly ClosedGate[]): string {
+    const weightOf = (path: string): number => {
+      const { file, fromText } = this.#weightFile(path);
+      return fromText(readText(this.#fs, `${path}/${file}`) ?? "");
+    };
+    const [worst] = closed
+      .map(({ path, rival }) => ({ path, part: weightOf(path) / (weightOf(path) + weightOf(rival)) }))
+      .sort((a, b) => b.part - a.part);
+    const [inside, gate] = [basename(dirname(leaf)), basename(worst?.path ?? "")];
+    const percent = Math.round(100 * (worst?.part ?? 0));
+    const takes = Number.isNaN(percent) ? "competes" : percent === 50 ? "takes half" : `takes ${percent} %`;
+    const who = inside === gate ? "which" : gate;
+    return `${COUNTS_INSIDE}${inside} only${inside === gate ? "," : ";"} ${who} still ${takes} beside live jobs: it holds other processes (use --placement scope, or a slice with CPUWeight=1)`;
+  }
+
+  /** `path` is that of a cgroup. */
+  #weightFile(path: string) {
+    return weightFileOf(
+      this.#context.hierarchies.find(({ mountPoint }) => path.startsWith(`${mountPoint}/`)),
+    );
+  }
+}
+
+const COUNTS_INSIDE = "counts inside ";
+
+function withReason(outcome: LimitOutcome, reason: string | undefined): LimitOutcome {
+  const [others = ""] = (outcome.because ?? "").split(new RegExp(`(?:^|; )${COUNTS_INSIDE}`));
+  const stripped = { ...outcome, because: others };
+  if (others === outcome.because || outcome.because === undefined)
+    return reason === undefined ? outcome : onlyPartly(outcome, reason);
+  if (stripped.outcome === "partial" && (others === "" || others.startsWith("not written"))) {
+    const { because: _, ...rest } = stripped;
+    const applied = { ...rest, outcome: "applied" as const, ...(others && { because: others }) };
+    return reason === undefined ? applied : onlyPartly(applied, reason);
+  }
+  return reason === undefined ? stripped : onlyPartly(stripped, reason);
+}
+
+function isGate(change: Change): change is FileWritten {
+  return change.kind === "file-written" && change.isGate === true;
+}
+
+/** Returns the cgroup with the job's weight: its own, or the carrier around it. */
+function sharePlace({ directories }: JobCgroup): Pick<SharingJob, "hierarchy" | "path"> | undefined {
+  const cpu = directories.find(({ controllers }) => controllers.some(({ name }) => name === "cpu"));
+  return cpu && { hierarchy: cpu.hierarchy.key, path: cpu.carrier ?? cpu.path };
+}
+
+/** Returns whether a cgroup has a thread that is in no cgroup of a batch job. */
+function holdsOthers(fs: CgroupFs, gate: string, batch: ReadonlySet<string>): boolean {
+  return listThreadsBelow(fs, gate, batch).length > 0;
+}
