@@ -16,6 +16,8 @@ import { type Speed, SpeedMeter } from "./speed.ts";
 
 /** How long a source is used before a better one is looked for. */
 const FIND_INTERVAL_MS = 10_000;
+/** A program may open its input only after some seconds. The interval doubles with each search that finds nothing. */
+const FIRST_FIND_INTERVAL_MS = 1000;
 /** The processes of a job that are searched for sources. */
 const MAX_PROCESSES = 32;
 /** A job whose media time has not changed for this long is stuck. */
@@ -31,6 +33,10 @@ const MAX_PERCENT = 99;
 const MIN_REPORT_INTERVAL_MS = 1000;
 /** The speed of a playlist is that of this many segments. */
 const SEGMENTS = 4;
+/** The speed of a program that reports in steps, as whole seconds, is that of so many of them: 3 % wrong at most. */
+const STEPS = 30;
+/** HandBrakeCLI prints hundredths of a percent. */
+const PERCENT_STEPS = 10_000;
 
 /** How far a job is. `null` is unknown. */
 export interface JobMedia {
@@ -85,6 +91,7 @@ const AT_START = { bytes: 0, changedBootMs: 0, rises: 0, hasWrapped: false };
 class Known {
   source: Source | undefined;
   foundAtMs = Number.NEGATIVE_INFINITY;
+  findIntervalMs = FIRST_FIND_INTERVAL_MS;
   readonly meter = new SpeedMeter();
   /** The last report: when it was written, and the longest time between two of them. */
   report: { writtenBootMs: number; intervalMs: number } | undefined;
@@ -129,7 +136,7 @@ export class MediaReader {
   }
 
   async #readJob(job: MediaSubject, own: Known): Promise<JobMedia> {
-    if (this.#host.bootNow() - own.foundAtMs >= FIND_INTERVAL_MS) await this.#find(job, own);
+    if (this.#host.bootNow() - own.foundAtMs >= own.findIntervalMs) await this.#find(job, own);
     let reading = own.source && (await this.#readSource(own, own.source));
     if (own.source && reading === undefined) {
       await this.#find(job, own);
@@ -168,6 +175,7 @@ export class MediaReader {
       .sort((a, b) => rank(a) - rank(b));
     if (best === undefined && found.includes("late")) return;
     own.foundAtMs = this.#host.bootNow();
+    own.findIntervalMs = best ? FIND_INTERVAL_MS : Math.min(FIND_INTERVAL_MS, 2 * own.findIntervalMs);
     own.position = isSameFile(best, own.source) ? own.position : AT_START;
     if (!isSameSource(best, own.source)) {
       own.meter.reset();
@@ -189,15 +197,21 @@ export class MediaReader {
 
   #readReport(own: Known, source: Source, file: FileText, report: Report): Reading {
     const lengthSeconds = report.lengthSeconds ?? this.#lengths.lengthOf(source) ?? null;
-    const { mediaSeconds, isAtEnd } = report;
+    const reached = report.percent !== undefined && lengthSeconds && (report.percent / 100) * lengthSeconds;
+    const mediaSeconds = report.mediaSeconds ?? (reached && !report.isOneOfPasses ? reached : null);
+    const reportedPercent = report.percent ?? null;
+    const stepSeconds = report.stepSeconds ?? (report.percent ? (lengthSeconds ?? 0) / PERCENT_STEPS : 0);
     return {
       seconds: mediaSeconds,
       mediaSeconds,
       atBootMs: this.#timeOf(own, this.#bootTimeOf(file), MIN_REPORT_INTERVAL_MS),
       lengthSeconds,
-      percent: lengthSeconds ? Math.min(100, (100 * mediaSeconds) / lengthSeconds) : null,
+      percent:
+        reportedPercent ??
+        (lengthSeconds && mediaSeconds !== null ? Math.min(100, (100 * mediaSeconds) / lengthSeconds) : null),
       isEstimate: false,
-      isAtEnd,
+      isAtEnd: report.isAtEnd,
+      windowMs: 1000 * STEPS * stepSeconds,
     };
   }
 
