@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { freePort } from "./ports.ts";
 import { type Sandbox, until } from "./sandbox.ts";
 
 /** scripts/setup.sh takes them out of Debian's packages, which would also start a server. */
@@ -58,11 +59,4 @@ http { access_log off; ${buffers} server { listen 127.0.0.1:${http}; location /s
       return { receivedBytes, sentBytes };
     },
   };
-}
-
-function freePort(): number {
-  const listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-  const { port } = listener;
-  listener.stop(true);
-  return port;
 }
