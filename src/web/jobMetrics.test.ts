@@ -41,3 +41,8 @@ test("the last part of a URL in place of a command is shown nowhere", () => {
   const job = someJob({ command: ["rtmp://live.example/app/streamkey"] });
   expect(text([someSample(job, {})])).not.toContain("streamkey");
 });
+
+test("of a title that a process gave itself, the first word is shown", () => {
+  const job = someJob({ command: ["/usr/sbin/worker --token=abcdefgh1 -o /srv/streamkey"] });
+  expect(text([someSample(job, {})])).toContain('command="worker"} 1\n');
+});

@@ -1,5 +1,6 @@
 import { basename } from "node:path";
 import type { OpenJob } from "../jobs/model/job.ts";
+import { maskSecrets } from "../jobs/model/secrets.ts";
 import type { JobSample } from "../metrics/sampler.ts";
 import type { MetricFamily, MetricSample } from "./exposition.ts";
 
@@ -133,9 +134,14 @@ export function jobFamilies(samples: readonly JobSample[], maxJobs = MAX_JOBS): 
   ];
 }
 
-/** Returns the name of the program. The last part of a URL, which is no program, can be a stream key. */
-function commandOf({ command: [first = ""] }: OpenJob): string {
-  return first.includes("://") ? "" : basename(first);
+/**
+ * Returns the name of the program. The last part of a URL, which is no program, can be a stream key. A process that gave
+ * itself a title has it as its only word, and may have put its whole command line into it.
+ */
+function commandOf({ command }: OpenJob): string {
+  const [first = "", ...others] = maskSecrets(command);
+  if (first.includes("://")) return "";
+  return basename(others.length === 0 ? (first.split(" ")[0] as string) : first);
 }
 
 function samplesOf(job: Readonly<Record<string, string>>, numbers: Numbers): MetricSample[] {
