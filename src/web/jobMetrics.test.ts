@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { someJob } from "../../test/support/jobs.ts";
 import { someSample } from "../../test/support/samples.ts";
+import type { LimitOutcome } from "../limits/outcome.ts";
 import { formatFor, renderMetrics } from "./exposition.ts";
 import { jobFamilies } from "./jobMetrics.ts";
 
@@ -45,4 +46,18 @@ test("the last part of a URL in place of a command is shown nowhere", () => {
 test("of a title that a process gave itself, the first word is shown", () => {
   const job = someJob({ command: ["/usr/sbin/worker --token=abcdefgh1 -o /srv/streamkey"] });
   expect(text([someSample(job, {})])).toContain('command="worker"} 1\n');
+});
+
+test("a limit is exported where the kernel holds it for the job", () => {
+  const outcomes: LimitOutcome[] = [
+    { limit: "cpu.max", outcome: "applied", wanted: "150000 100000", actual: "150000 100000" },
+    { limit: "memory.high", outcome: "refused", wanted: "1000", because: "EACCES" },
+    { limit: "memory.max", of: "tenant", outcome: "applied", wanted: "9000", actual: "8192" },
+    { limit: "memory.max", outcome: "partial", wanted: "5000", actual: "4096", because: "new memory only" },
+  ];
+  const shown = text([someSample(someJob({ jobId: "a", outcomes }), {})]);
+  expect(shown).toContain('ffrtmp_job_cpu_limit_cores{job_id="a"} 1.5\n');
+  expect(shown).toContain('ffrtmp_job_memory_limit_bytes{job_id="a",limit="memory.max"} 4096\n');
+  expect(shown.match(/memory_limit_bytes\{/g)).toHaveLength(1);
+  expect(text([someSample(someJob(), {})])).not.toContain("limit");
 });

@@ -3,6 +3,7 @@ import type { OpenJob } from "../jobs/model/job.ts";
 import { maskSecrets } from "../jobs/model/secrets.ts";
 import type { JobSample } from "../metrics/sampler.ts";
 import type { MetricFamily, MetricSample } from "./exposition.ts";
+import { cpuLimitCores, memoryLimitBytes } from "./limitNumbers.ts";
 
 /** The jobs that have series of their own, unless the operator asks for another number. */
 const MAX_JOBS = 500;
@@ -45,6 +46,12 @@ const FAMILIES: readonly JobFamily[] = [
     read: ({ now }) => one(now.counters.throttledPeriods),
   },
   {
+    name: "ffrtmp_job_cpu_limit_cores",
+    type: "gauge",
+    help: "CPU quota of the job in cores; absent without one.",
+    read: ({ job }) => one(cpuLimitCores(job)),
+  },
+  {
     name: "ffrtmp_job_pressure_waiting_seconds",
     type: "counter",
     help: "Time in which at least one thread waited for the resource.",
@@ -68,6 +75,15 @@ const FAMILIES: readonly JobFamily[] = [
     type: "gauge",
     help: "Memory in use, as ffrtmp ps shows it.",
     read: ({ memory }) => one(memory.bytes),
+  },
+  {
+    name: "ffrtmp_job_memory_limit_bytes",
+    type: "gauge",
+    help: "Memory limit of the job; absent without one.",
+    read: ({ job }) => [
+      [{ limit: "memory.high" }, memoryLimitBytes(job, "memory.high")],
+      [{ limit: "memory.max" }, memoryLimitBytes(job, "memory.max")],
+    ],
   },
   {
     name: "ffrtmp_job_oom_kills",
