@@ -66,11 +66,13 @@ export class JobReader {
     const tenantCgroup = tenantCgroupOf(counted);
     const tenantPath = tenantCgroup.directories[0]?.path;
     const readTenant = counterReader(tenantCgroup);
+    const withoutTenant = new Map<string, Counters>();
     this.#host = host;
     this.#cgroup = cgroup;
     this.#readCounters = counterReader(counted);
     this.#readDetails = detailReader(counted);
-    this.#readTenant = () => new Map(tenantPath === undefined ? [] : [[tenantPath, readTenant()]]);
+    this.#readTenant = () =>
+      tenantPath === undefined ? withoutTenant : new Map([[tenantPath, readTenant()]]);
     this.#close = () => view?.close();
   }
 

@@ -1,7 +1,7 @@
 import type { CpuMax } from "../../../limits/grammar.ts";
 import type { CgroupController } from "../controller.ts";
 import { cpuMaxFiles, quotaPeriodsIn } from "../cpuMax.ts";
-import { type CgroupDirectory, readCgroupFile, readCounters } from "../file.ts";
+import { type CgroupDirectory, readCgroupFile } from "../file.ts";
 import { type FileWrite, numberFile } from "../limitFiles.ts";
 import { usageV1 } from "./usage.ts";
 
@@ -25,7 +25,7 @@ export const cpu: CgroupController = {
     }),
   },
   usage: usageV1.cpu,
-  counters: (directory) => quotaPeriodsIn(readCounters(directory, "cpu.stat")),
+  counters: (directory) => quotaPeriodsIn(readCgroupFile(directory, "cpu.stat") ?? ""),
 };
 
 /**
