@@ -22,9 +22,10 @@ export class KeptFiles {
 
   /**
    * Returns a view of the real cgroups in which the files that are read stay open until `close`, as long as there is room;
-   * other cgroups are returned as they are. The text of a control file is ASCII.
+   * other cgroups are returned as they are. `share`: of the room, for files that are read less often than others. The text of
+   * a control file is ASCII.
    */
-  view(fs: CgroupFs): { fs: CgroupFs; close(): void } {
+  view(fs: CgroupFs, share = 1): { fs: CgroupFs; close(): void } {
     if (fs.read !== realCgroupFs.read) return { fs, close() {} };
     // By directory and file, whose names are the same texts in each reading. To join them would make a new text each time.
     const opened = new Map<string, Map<string, number>>();
@@ -34,7 +35,7 @@ export class KeptFiles {
       this.#open--;
     };
     const open = (directory: string, file: string): number | undefined => {
-      if (this.#open >= this.#max) return undefined;
+      if (this.#open >= share * this.#max) return undefined;
       const fd = openSync(`${directory}/${file}`, "r");
       const files = opened.get(directory) ?? new Map<string, number>();
       opened.set(directory, files.set(file, fd));
