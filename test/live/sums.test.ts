@@ -15,7 +15,7 @@ function expectWithin(part: number, shown: number, true_: number, of: string): v
 
 timeTest("the CPU time and the duration of a job are those that time(1) measures", async () => {
   const report = sandbox().path("time");
-  const encode = "ffmpeg -nostdin -v error -f lavfi -i testsrc2=s=320x240 -t 60 -c:v mpeg2video -f null -";
+  const encode = "ffmpeg -nostdin -v error -f lavfi -i testsrc2=s=320x240 -t 150 -c:v mpeg2video -f null -";
   const command = [TIME, "-v", "-o", report, ...encode.split(" ")];
   const { code } = await sandbox().run(["run", "--job-id", "timed", "--pids-max", "100", "--", ...command]);
   expect(code).toBe(0);
