@@ -119,9 +119,9 @@ async function compareLog({ name, reported }: Program): Promise<void> {
   const { media } = JSON.parse(stdout);
   expect(media.source).toBe("log");
   expect(media.length_seconds).toBeCloseTo(LENGTH_SECONDS, 0);
-  // Half a second was added to whole seconds, and a percentage is rounded.
-  expect(media.media_seconds).toBeGreaterThanOrEqual(before - 0.51);
-  expect(media.media_seconds).toBeLessThanOrEqual(after + 0.01);
+  // Half a second was added to whole seconds, and the true length differs a little from the round one.
+  expect(media.media_seconds).toBeGreaterThan(before - 0.6);
+  expect(media.media_seconds).toBeLessThan(after + 0.1);
   expect(media.percent).toBeCloseTo((100 * media.media_seconds) / media.length_seconds, 1);
 }
 
