@@ -16,8 +16,6 @@ import { type Speed, SpeedMeter } from "./speed.ts";
 
 /** How long a source is used before a better one is looked for. */
 const FIND_INTERVAL_MS = 10_000;
-/** A program may open its input only after some seconds. The interval doubles with each search that finds nothing. */
-const FIRST_FIND_INTERVAL_MS = 1000;
 /** The processes of a job that are searched for sources. */
 const MAX_PROCESSES = 32;
 /** A job whose media time has not changed for this long is stuck. */
@@ -91,7 +89,6 @@ const AT_START = { bytes: 0, changedBootMs: 0, rises: 0, hasWrapped: false };
 class Known {
   source: Source | undefined;
   foundAtMs = Number.NEGATIVE_INFINITY;
-  findIntervalMs = FIRST_FIND_INTERVAL_MS;
   readonly meter = new SpeedMeter();
   /** The last report: when it was written, and the longest time between two of them. */
   report: { writtenBootMs: number; intervalMs: number } | undefined;
@@ -136,7 +133,7 @@ export class MediaReader {
   }
 
   async #readJob(job: MediaSubject, own: Known): Promise<JobMedia> {
-    if (this.#host.bootNow() - own.foundAtMs >= own.findIntervalMs) await this.#find(job, own);
+    if (this.#host.bootNow() - own.foundAtMs >= FIND_INTERVAL_MS) await this.#find(job, own);
     let reading = own.source && (await this.#readSource(own, own.source));
     if (own.source && reading === undefined) {
       await this.#find(job, own);
@@ -175,7 +172,6 @@ export class MediaReader {
       .sort((a, b) => rank(a) - rank(b));
     if (best === undefined && found.includes("late")) return;
     own.foundAtMs = this.#host.bootNow();
-    own.findIntervalMs = best ? FIND_INTERVAL_MS : Math.min(FIND_INTERVAL_MS, 2 * own.findIntervalMs);
     own.position = isSameFile(best, own.source) ? own.position : AT_START;
     if (!isSameSource(best, own.source)) {
       own.meter.reset();
