@@ -1,7 +1,8 @@
-import { UsageHistories } from "../../src/daemon/usageHistories.ts";
 import { attach } from "../../src/jobs/attach/attach.ts";
 import type { Context } from "../../src/jobs/context.ts";
 import { recordExit } from "../../src/jobs/exit/recordExit.ts";
+import { KeptFiles } from "../../src/linux/cgroup/keptFiles.ts";
+import { JobSampler } from "../../src/metrics/sampler.ts";
 import { closeFd } from "../../src/sys/descriptor.ts";
 import { median } from "./statistics.ts";
 
@@ -43,13 +44,12 @@ function observe(context: Context, pid: number, pair: number): { stop(): void } 
     limits: { pidsMax: 100 },
   });
   if (pidfd !== undefined) closeFd(pidfd);
-  const postponed = { attempt: <T>(work: () => T): T => work() };
-  const jobs = new Map([[job.key, job]]);
-  const histories = new UsageHistories({ ...context, postponed }, () => jobs, { intervalMs: INTERVAL_MS });
-  histories.wake();
+  const sampler = new JobSampler(context, { files: new KeptFiles() });
+  const timer = setInterval(() => sampler.sampleOne(job), INTERVAL_MS);
   return {
     stop() {
-      histories.stop();
+      clearInterval(timer);
+      sampler.forget(job.key);
       recordExit(context, job, { kind: "exit-unknown", reason: "a benchmark" });
     },
   };
