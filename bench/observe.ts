@@ -15,6 +15,7 @@ import { JobHistory } from "../src/metrics/history/jobHistory.ts";
 import { closeFd } from "../src/sys/descriptor.ts";
 import { type Benchmark, progress } from "./lib/benchmark.ts";
 import { markdownTable, ms, target } from "./lib/table.ts";
+import { measureWorkloadCost } from "./lib/workloadCost.ts";
 
 const SETTINGS = [
   { jobs: 100, intervalMs: 1000, mostCoreShare: 0.01 },
@@ -24,13 +25,15 @@ const SETTINGS = [
 ];
 const MOST_BLOCKED_MS = 15;
 const MOST_MEMORY_MB = 32;
+/** CPU time of a workload that is observed, divided by that of the same one alone. */
+const MOST_WORKLOAD_COST = 1 / 0.99;
 const HISTORIES = 500;
 const FULL = 360;
 
 /** Measures what the reading of many jobs costs the daemon that does it. */
 export const observe: Benchmark = {
   title: "Observe: reading many jobs again and again",
-  needs: {},
+  needs: { ffmpeg: "ffmpeg" },
   async run({ quick }) {
     const directory = mkdtempSync(join(tmpdir(), "ffrtmp-bench-"));
     const state = locateState(directory, {});
@@ -83,6 +86,14 @@ export const observe: Benchmark = {
       ]);
       lines.push(
         target(`${HISTORIES} full histories: at most ${MOST_MEMORY_MB} MB`, memoryMb <= MOST_MEMORY_MB),
+      );
+      progress("a workload, alone and observed");
+      const workloadCost = await measureWorkloadCost(context, quick ? 5 : 25);
+      lines.push(
+        target(
+          `a workload that is governed and read each second takes at most ${MOST_WORKLOAD_COST.toFixed(2)} of its CPU time alone: ${workloadCost.toFixed(3)}`,
+          workloadCost <= MOST_WORKLOAD_COST,
+        ),
       );
       const headings = ["", "CPU, of one core", "longest block, ms"];
       return `${markdownTable(headings, rows)}\n\n${lines.join("\n")}`;

@@ -25,6 +25,7 @@ check "delete the code that only tests call, or move it to test/" \
 check "move the code, or import from a folder further down" node_modules/.bin/bun scripts/checkImports.ts
 check "node_modules/.bin/bun scripts/policySchema.ts" node_modules/.bin/bun scripts/policySchema.ts --check
 check "node_modules/.bin/bun scripts/openApi.ts" node_modules/.bin/bun scripts/openApi.ts --check
+check "node_modules/.bin/bun scripts/dashboard.ts" node_modules/.bin/bun scripts/dashboard.ts --check
 check "node_modules/.bin/bun scripts/jsonPage.ts" node_modules/.bin/bun scripts/jsonPage.ts --check
 check "correct the record named above, or run node_modules/.bin/bun scripts/adrIndex.ts" \
   node_modules/.bin/bun scripts/adrIndex.ts --check

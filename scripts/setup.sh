@@ -48,20 +48,37 @@ need_programs() {
 
 # Puts promtool into ~/.cache/ffrtmp. Installing its package would start a Prometheus server too.
 need_promtool() {
-  local directory=$HOME/.cache/ffrtmp work
-  if [ -x "$directory/promtool" ] || command -v promtool >/dev/null; then return 0; fi
+  if command -v promtool >/dev/null; then return 0; fi
+  need_files promtool prometheus=usr/bin/promtool
+}
+
+# Puts nginx with its RTMP module into ~/.cache/ffrtmp. Installing the package would start a web server too.
+need_nginx() {
+  need_files nginx nginx=usr/sbin/nginx libnginx-mod-rtmp=usr/lib/nginx/modules/ngx_rtmp_module.so
+}
+
+# need_files PROGRAM PACKAGE=FILE...: takes files out of packages
+need_files() {
+  local directory=$HOME/.cache/ffrtmp program=$1 entry work
+  shift
+  if [ -x "$directory/$program" ]; then return 0; fi
   if ! command -v apt-get >/dev/null; then
-    echo "missing: promtool (tests that need it are skipped)"
+    echo "missing: $program (tests that need it are skipped)"
     return 0
   fi
-  echo "fetching promtool"
+  echo "fetching $program"
   work=$(mktemp -d)
   # apt downloads as a user of its own.
   chmod 755 "$work"
-  if (cd "$work" && apt-get download -qq prometheus && dpkg-deb -x prometheus_*.deb .) >/dev/null 2>&1; then
-    mkdir -p "$directory" && mv "$work/usr/bin/promtool" "$directory/promtool"
+  mkdir -p "$directory"
+  # The program is the first file and comes last: with it all are there.
+  local files=()
+  for entry in "$@"; do files=("${entry##*=}" "${files[@]}"); done
+  if (cd "$work" && apt-get download -qq "${@%%=*}" && for entry in *.deb; do dpkg-deb -x "$entry" . || exit; done) >/dev/null 2>&1 &&
+    (cd "$work" && mv "${files[@]}" "$directory"); then
+    :
   else
-    echo "apt-get cannot download prometheus: tests that need promtool are skipped"
+    echo "apt-get cannot download ${*%%=*}: tests that need $program are skipped"
   fi
   rm -rf "$work"
 }

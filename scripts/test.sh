@@ -15,7 +15,9 @@ case ${1-} in
 esac
 
 install_packages
-need_programs ffmpeg=ffmpeg strace=strace python3=python3-minimal script=bsdutils
+need_programs ffmpeg=ffmpeg strace=strace python3=python3-minimal script=bsdutils /usr/bin/time=time
+# Other media programs, whose own reports are compared with what ffrtmp shows: 6 MB of packages.
+need_programs gst-launch-1.0=gstreamer1.0-tools gst-launch-1.0=gstreamer1.0-plugins-good HandBrakeCLI=handbrake-cli
 # For the tests of the packages: tools that read the files of a package, and an emulator for the arm64
 # executable.
 need_programs lintian=lintian groff=groff mandoc=mandoc man=man-db zsh=zsh fish=fish qemu-aarch64-static=qemu-user-static \
@@ -23,6 +25,7 @@ need_programs lintian=lintian groff=groff mandoc=mandoc man=man-db zsh=zsh fish=
 # For the tests of the page.
 need_programs chromium=chromium
 need_promtool
+need_nginx
 build
 
 passed=0 failed=0 skipped=0 failures=""

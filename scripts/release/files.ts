@@ -46,6 +46,7 @@ export function commonFiles(release: Release, layout: Layout, executable: string
     // Editors complete policy files with it: see docs/policy.md.
     [join(layout.shared, "policy.schema.json"), "packaging/policy.schema.json"],
     [join(layout.shared, "ffrtmp.rules.yml"), "packaging/prometheus/ffrtmp.rules.yml"],
+    [join(layout.shared, "dashboard.json"), "packaging/prometheus/dashboard.json"],
     // Of no effect until the operator copies it: see docs/operating.md.
     [join(layout.shared, "exec-filter.conf"), "packaging/systemd-drop-ins/exec-filter.conf"],
     [join(layout.shared, "metering.conf"), "packaging/systemd-drop-ins/metering.conf"],

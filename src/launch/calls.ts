@@ -1,8 +1,8 @@
 import type { CgroupFs } from "../linux/cgroupFs.ts";
 import { errnoOf } from "../sys/errno.ts";
 
-/** The calls of `CgroupFs` whose results decide how a workload is launched. `watch` is none of them. */
-export type CallName = Exclude<keyof CgroupFs, "watch">;
+/** The calls of `CgroupFs` whose results decide how a workload is launched. `watch` is none of them, and `readIn` is not made there. */
+export type CallName = Exclude<keyof CgroupFs, "watch" | "readIn">;
 
 /** The result of a call; absent for nothing. */
 export type CallResult = string | number | boolean | readonly string[];

@@ -19,9 +19,13 @@ export function readBootMs(): number {
   return Math.floor(readClockUsec(CLOCK_BOOTTIME) / 1000);
 }
 
-// struct timespec { i64 tv_sec; i64 tv_nsec; }
+/** Of all calls: each is over before the next one begins. */
+let time: Uint32Array | undefined;
+
+// struct timespec { i64 tv_sec; i64 tv_nsec; }     ← little-endian, as x86-64 and arm64 are
 function readClockUsec(clock: number): number {
-  const time = new BigInt64Array(2);
+  time ??= new Uint32Array(4);
   syscall("clock_gettime", clock, time);
-  return Number(time[0]) * 1e6 + Number(time[1]) / 1000;
+  const [low, high, nsec] = time as unknown as [number, number, number];
+  return (high * 2 ** 32 + low) * 1e6 + nsec / 1000;
 }

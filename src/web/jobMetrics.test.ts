@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import { someHindrance } from "../../test/support/hindrances.ts";
 import { someJob } from "../../test/support/jobs.ts";
 import { someUse } from "../../test/support/samples.ts";
+import type { LimitOutcome } from "../limits/outcome.ts";
 import type { JobUse } from "../metrics/jobUse.ts";
 import { NO_MEDIA } from "../metrics/media/mediaReader.ts";
 import type { JobNetwork } from "../metrics/network/networkReader.ts";
@@ -118,4 +119,23 @@ test("a job has a series for what holds it back, and is known to be live", () =>
   const batch = text([someUse(someJob({ jobId: "live-1", intent: "batch" }), {}, { pace })]);
   expect(batch).not.toContain("ffrtmp_job_hindered{");
   expect(batch).toMatch(/ffrtmp_job_info\{.*,kind=""\} 1\n/);
+});
+
+test("of a title that a process gave itself, the first word is shown", () => {
+  const job = someJob({ command: ["/usr/sbin/worker --token=abcdefgh1 -o /srv/streamkey"] });
+  expect(text([someUse(job, {})])).toContain('command="worker"} 1\n');
+});
+
+test("a limit is exported where the kernel holds it for the job", () => {
+  const outcomes: LimitOutcome[] = [
+    { limit: "cpu.max", outcome: "applied", wanted: "150000 100000", actual: "150000 100000" },
+    { limit: "memory.high", outcome: "refused", wanted: "1000", because: "EACCES" },
+    { limit: "memory.max", of: "tenant", outcome: "applied", wanted: "9000", actual: "8192" },
+    { limit: "memory.max", outcome: "partial", wanted: "5000", actual: "4096", because: "new memory only" },
+  ];
+  const shown = text([someUse(someJob({ jobId: "a", outcomes }), {})]);
+  expect(shown).toContain('ffrtmp_job_cpu_limit_cores{job_id="a"} 1.5\n');
+  expect(shown).toContain('ffrtmp_job_memory_limit_bytes{job_id="a",limit="memory.max"} 4096\n');
+  expect(shown.match(/memory_limit_bytes\{/g)).toHaveLength(1);
+  expect(text([someUse(someJob(), {})])).not.toContain("limit");
 });

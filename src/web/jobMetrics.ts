@@ -1,5 +1,7 @@
 import { basename } from "node:path";
 import type { OpenJob } from "../jobs/model/job.ts";
+import { maskSecrets } from "../jobs/model/secrets.ts";
+import { limitNumbersOf } from "../limits/limitNumbers.ts";
 import type { JobGpu } from "../metrics/gpu/gpuUse.ts";
 import { paceByIntent } from "../metrics/hindrance/pace.ts";
 import type { JobUse } from "../metrics/jobUse.ts";
@@ -62,6 +64,12 @@ const FAMILIES: readonly JobFamily[] = [
     read: ({ now }) => one(now.counters.throttledPeriods),
   },
   {
+    name: "ffrtmp_job_cpu_limit_cores",
+    type: "gauge",
+    help: "CPU quota of the job in cores; absent without one.",
+    read: ({ job }) => one(limitNumbersOf(job.outcomes).cpuCores),
+  },
+  {
     name: "ffrtmp_job_pressure_waiting_seconds",
     type: "counter",
     help: "Time in which at least one thread waited for the resource.",
@@ -85,6 +93,18 @@ const FAMILIES: readonly JobFamily[] = [
     type: "gauge",
     help: "Memory in use, as ffrtmp ps shows it.",
     read: ({ memory }) => one(memory.bytes),
+  },
+  {
+    name: "ffrtmp_job_memory_limit_bytes",
+    type: "gauge",
+    help: "Memory limit of the job; absent without one.",
+    read({ job }) {
+      const { memoryHighBytes, memoryMaxBytes } = limitNumbersOf(job.outcomes);
+      return [
+        [{ limit: "memory.high" }, memoryHighBytes],
+        [{ limit: "memory.max" }, memoryMaxBytes],
+      ];
+    },
   },
   {
     name: "ffrtmp_job_oom_kills",
@@ -285,9 +305,14 @@ function lastOfEach(uses: readonly JobUse[], ended: readonly JobUse[]): JobUse[]
   return [...last.values()].toSorted(byId);
 }
 
-/** Returns the name of the program. The last part of a URL, which is no program, can be a stream key. */
-function commandOf({ command: [first = ""] }: OpenJob): string {
-  return first.includes("://") ? "" : basename(first);
+/**
+ * Returns the name of the program. The last part of a URL, which is no program, can be a stream key. A process that gave
+ * itself a title has it as its only word, and may have put its whole command line into it.
+ */
+function commandOf({ command }: OpenJob): string {
+  const [first = "", ...others] = maskSecrets(command);
+  if (first.includes("://")) return "";
+  return basename(others.length === 0 ? (first.split(" ")[0] as string) : first);
 }
 
 function samplesOf(job: Readonly<Record<string, string>>, numbers: Numbers): MetricSample[] {

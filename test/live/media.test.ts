@@ -1,5 +1,6 @@
 import { expect } from "bun:test";
 import { chmodSync, chownSync, closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
+import { LENGTH_SECONDS, linesOf, makeUneven, type Truth, truthAt } from "../support/media.ts";
 import { FFRTMP, lacksCommand, lacksRoot, testIf, until, useSandbox } from "../support/sandbox.ts";
 
 const sandbox = useSandbox();
@@ -7,40 +8,11 @@ const mediaTest = testIf(lacksCommand("ffmpeg") ?? lacksCommand("ffprobe"));
 
 const rootTest = testIf(lacksRoot() ?? lacksCommand("ffmpeg") ?? lacksCommand("setpriv"));
 
-const LENGTH_SECONDS = 90;
-
-/** Makes a file whose data rate changes twice by a factor of ten. */
-function makeUneven(name: string): string {
-  const path = sandbox().path(name);
-  const part = LENGTH_SECONDS / 3;
-  const sources = [
-    `color=c=gray:s=160x120:r=25:d=${part}`,
-    `testsrc2=s=320x240:r=25:d=${part},noise=alls=30:allf=t,scale=160:120`,
-    `testsrc2=s=160x120:r=25:d=${part}`,
-    `sine=d=${LENGTH_SECONDS}`,
-  ];
-  const made = Bun.spawnSync([
-    ..."ffmpeg -nostdin -v error -y".split(" "),
-    ...sources.flatMap((source) => ["-f", "lavfi", "-i", source]),
-    ..."-filter_complex [0][1][2]concat=n=3[v] -map [v] -map 3".split(" "),
-    ..."-c:v libx264 -preset ultrafast -crf 20 -g 50 -c:a mp2 -b:a 384k".split(" "),
-    path,
-  ]);
-  if (!made.success) throw new Error(`ffmpeg cannot make ${path}: ${made.stderr}`);
-  return path;
-}
-
 /** A transcode with the speed of a CPU that is not the limit. `options`: of the input. */
 const transcode = (input: string, { rate = 2, options = "" } = {}): string[] =>
   `ffmpeg -nostdin -v error -readrate ${rate} ${options} -i ${input} -vf scale=32:32 -c:v mpeg2video -c:a mp2 -f null -`
     .split(" ")
     .filter(Boolean);
-
-/** A report of ffmpeg itself, and when it arrived here. */
-interface Truth {
-  atMs: number;
-  mediaSeconds: number;
-}
 
 // biome-ignore lint/suspicious/noExplicitAny: a line of `stats --json`
 type Line = any;
@@ -49,16 +21,6 @@ async function once(jobId: string, ...flags: string[]): Promise<Line> {
   const { code, stdout, stderr } = await sandbox().run(["stats", "--once", "--json", ...flags, jobId]);
   expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
   return JSON.parse(stdout);
-}
-
-async function* linesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<string> {
-  const decoder = new TextDecoder();
-  let rest = "";
-  for await (const chunk of stream) {
-    const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
-    rest = lines.pop() as string;
-    yield* lines;
-  }
 }
 
 /** Starts a job whose own reports arrive through a pipe, which ffrtmp never reads. */
@@ -77,24 +39,14 @@ async function startReporting(jobId: string, command: string[]): Promise<Truth[]
   return truth;
 }
 
-/** Returns the true media time; `undefined`: this machine was too busy for ffmpeg or for this test to say it exactly. */
-function truthAt(truth: readonly Truth[], atMs: number): number | undefined {
-  const next = truth.findIndex((each) => each.atMs > atMs);
-  const [before, after] = [truth[next - 1], truth[next]];
-  if (before === undefined || after === undefined || after.atMs - before.atMs > 1000) return undefined;
-  const part = (atMs - before.atMs) / (after.atMs - before.atMs);
-  return before.mediaSeconds + part * (after.mediaSeconds - before.mediaSeconds);
-}
-
 mediaTest(
   "place in the input, mapped to time, gives percent and speed as ffmpeg reports them itself",
   async () => {
     const truths = new Map<string, Truth[]>();
-    const files = ["u.mp4", "u.mkv", "u.ts"].map(makeUneven);
-    for (const file of files) {
-      const name = file.slice(file.lastIndexOf(".") + 1);
-      truths.set(name, await startReporting(name, transcode(file)));
-    }
+    for (const name of ["mp4", "mkv", "ts"])
+      truths.set(name, await startReporting(name, transcode(makeUneven(sandbox(), `u.${name}`))));
+    const cut = transcode(sandbox().path("u.mkv"), { options: "-ss 20 -to 80" });
+    truths.set("cut", await startReporting("cut", cut));
     const child = sandbox().start(["stats", "--json", "--interval", "1s", ...truths.keys()]);
     const compared = new Map([...truths.keys()].map((name) => [name, { percents: 0, speeds: 0 }]));
     const lines: Line[] = [];
@@ -107,7 +59,7 @@ mediaTest(
       // The map is made while the first line is printed. At the end, what was read waits in the encoder.
       if (mediaSeconds === undefined || media.percent_is_estimate || media.state !== "running") continue;
       expect(media.source).toBe("input");
-      const percent = (100 * mediaSeconds) / LENGTH_SECONDS;
+      const percent = (100 * mediaSeconds) / (name === "cut" ? 60 : LENGTH_SECONDS);
       expect(Math.abs(media.percent - percent), `${name}: ${media.percent} %, true ${percent}`).toBeLessThan(
         2,
       );
@@ -127,7 +79,7 @@ mediaTest(
 );
 
 mediaTest("without ffprobe the place in the file is an estimate, and there is no time", async () => {
-  const file = makeUneven("u.mkv");
+  const file = makeUneven(sandbox(), "u.mkv");
   await sandbox().startJob("linear", [], transcode(file));
   await until("it reads", async () => (await once("linear", "--no-probe")).media.percent > 0);
   expect((await once("linear", "--no-probe")).media).toMatchObject({
@@ -143,7 +95,7 @@ mediaTest("without ffprobe the place in the file is an estimate, and there is no
 });
 
 mediaTest("progress, log and playlist are used where they are regular files, in this order", async () => {
-  const file = makeUneven("u.mp4");
+  const file = makeUneven(sandbox(), "u.mp4");
   const [ffmpeg = "", ...rest] = transcode(file, { rate: 1, options: "-ss 10 -t 60" });
   const progress = sandbox().path("progress");
   await sandbox().startJob("progress", [], [ffmpeg, "-progress", progress, ...rest]);
@@ -184,7 +136,7 @@ mediaTest("progress, log and playlist are used where they are regular files, in 
 });
 
 mediaTest("the files of a list are added up", async () => {
-  const [first = "", second = ""] = ["a.mkv", "b.mkv"].map(makeUneven);
+  const [first = "", second = ""] = ["a.mkv", "b.mkv"].map((name) => makeUneven(sandbox(), name));
   const list = sandbox().path("list.txt");
   writeFileSync(list, `file '${first}'\nfile ${second.slice(second.lastIndexOf("/") + 1)}\n`);
   const truth = await startReporting("list", transcode(list, { rate: 8, options: "-f concat -safe 0" }));
@@ -202,7 +154,7 @@ mediaTest("the files of a list are added up", async () => {
 });
 
 mediaTest("an input that is read again and again has no percentage", async () => {
-  const file = makeUneven("u.mkv");
+  const file = makeUneven(sandbox(), "u.mkv");
   await sandbox().startJob("loop", [], transcode(file, { options: "-stream_loop -1" }));
   await until("it reads", async () => (await once("loop")).media.source === "input");
   expect((await once("loop")).media).toMatchObject({
@@ -233,7 +185,7 @@ rootTest("ffprobe runs as the user of the job, and never as root for the file of
       expected: "65534 65534",
     },
   ];
-  const file = makeUneven("u.mkv");
+  const file = makeUneven(sandbox(), "u.mkv");
   for (const { jobId, owner, as, expected } of cases) {
     chownSync(file, owner, owner);
     chmodSync(file, 0o600);

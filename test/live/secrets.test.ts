@@ -4,12 +4,15 @@ import { join } from "node:path";
 import { describeProgram } from "../../src/cli/program.ts";
 import { Keys, leakIn, PLANTED, secretArguments } from "../support/plantedKeys.ts";
 import { PolicyBox } from "../support/policyBox.ts";
+import { freePort } from "../support/ports.ts";
 import {
+  eventually,
   FFRTMP,
   lacksCommand,
   lacksLimits,
   readProc,
   type Sandbox,
+  type SpawnOptions,
   testIf,
   until,
   useSandbox,
@@ -19,9 +22,12 @@ import { asStranger, STRANGER } from "../support/strangers.ts";
 const sandbox = useSandbox();
 const limitsTest = testIf(lacksLimits() ?? lacksCommand("perl") ?? lacksCommand("setpriv"));
 
-/** Runs ffrtmp and expects no planted key in what it prints. */
-async function expectMasked(box: Sandbox, args: string[]): Promise<{ code: number; output: string }> {
-  const { code, stdout, stderr } = await box.run(args);
+async function expectMasked(
+  box: Sandbox,
+  args: string[],
+  options: SpawnOptions = {},
+): Promise<{ code: number; output: string }> {
+  const { code, stdout, stderr } = await box.run(args, options);
   const output = stdout + stderr;
   expect({ args: args.map((arg) => arg.replace(PLANTED, "…")), leak: leakIn(output) }).toMatchObject({
     leak: undefined,
@@ -85,8 +91,13 @@ function expectNoNames(box: Sandbox): void {
 test("run and run -d show no secret of their command, in no output and no log", async () => {
   const keys = new Keys();
   const argv = secretArguments(keys);
+  const env = { UPLOAD_TOKEN: keys.next(), STREAM_URL: `rtmp://live.example.com/app/${keys.next()}` };
+  const resultFile = sandbox().path("result.json");
   const start = (jobId: string, ...flags: string[]) => ["run", "--job-id", jobId, ...flags, "--", "sh", "-c"];
-  await expectMasked(sandbox(), [...start("plain"), "exit 3", ...argv]);
+  await expectMasked(sandbox(), [...start("plain", "--result-file", resultFile), "exit 3", ...argv], { env });
+  const written = readFileSync(resultFile, "utf8");
+  expect(written).toContain("rtmp://live.example.com/app/***");
+  expect(leakIn(written)).toBeUndefined();
   await expectMasked(sandbox(), [...start("json", "--json"), "exit 3", ...argv]);
   await expectMasked(sandbox(), [...start("bg", "-d"), "exit 3", ...argv]);
   await expectMasked(sandbox(), [...start("bgjson", "-d", "--json"), "exit 3", ...argv]);
@@ -219,8 +230,15 @@ filters:
     }),
   );
 
-  const daemon = await box.start("--scan-interval", "100ms");
+  const address = `127.0.0.1:${freePort()}`;
+  const daemon = await box.start("--scan-interval", "100ms", "--listen", address);
   for (const { pid } of [plain, other]) await box.governed(pid);
+  const metrics = await eventually("both jobs are measured", async () => {
+    const response = await fetch(`http://${address}/metrics`).catch(() => undefined);
+    const text = (await response?.text()) ?? "";
+    return [...text.matchAll(/^ffrtmp_job_info\{/gm)].length === 2 ? text : undefined;
+  });
+  expect(leakIn(metrics)).toBeUndefined();
   const jobs: { job_id: string; pid: number }[] = await sandbox().json(["ps"]);
   expect(jobs.map(({ pid }) => pid).toSorted()).toEqual([plain.pid, other.pid].toSorted());
   for (const args of [["ps"], ["ps", "--daemon"], ["doctor"], ["prune", "--dry-run"]]) {

@@ -3,21 +3,16 @@ import { readFileSync, writeFileSync } from "node:fs";
 import {
   FFRTMP,
   isRunning,
-  lacksCommand,
   lacksLimits,
   type Sandbox,
   testIf,
   until,
   useSandbox,
 } from "../support/sandbox.ts";
+import { isForbidden, lacksTracing, SIGNALLING } from "../support/strace.ts";
 
 const sandbox = useSandbox();
-const straceTest = testIf(lacksCommand("strace") ?? lacksTracing());
-
-const SIGNALLING = [
-  ...["kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_send_signal"],
-  ...["ptrace", "process_vm_readv", "process_vm_writev"],
-];
+const straceTest = testIf(lacksTracing());
 
 straceTest("run sends its workload no signal, from its start to its end", async () => {
   const traced = trace(sandbox(), ["run", "--job-id", "whole", "--cpu-quota", "50", "--", "sleep", "0.3"]);
@@ -125,40 +120,5 @@ function trace(box: Sandbox, args: string[]): Bun.Subprocess {
 function forbiddenCalls(box: Sandbox): string[] {
   const lines = readFileSync(box.path("strace"), "utf8").split("\n").filter(Boolean);
   expect(lines[0]).toMatch(/^\d+ +execve\("[^"]*ffrtmp/);
-  return lines.filter((line) => isForbidden(line, Number(lines[0]?.split(" ")[0])));
-}
-
-/** The position of the signal in the arguments of each call. */
-const SIGNAL_POSITIONS: Record<string, number> = {
-  kill: 1,
-  tkill: 1,
-  tgkill: 2,
-  rt_sigqueueinfo: 1,
-  rt_tgsigqueueinfo: 2,
-  pidfd_send_signal: 1,
-};
-/** PID_MAX_LIMIT: no kernel gives a process this pid or a higher one. */
-const HIGHEST_PID = 2 ** 22;
-
-// 4711  tgkill(4711, 4713, SIGRT_6) = 0
-// 4711  kill(4026, 0)               = 0
-// 4711  ptrace(PTRACE_ATTACH, 1073741824) = -1 EPERM (Operation not permitted)
-function isForbidden(line: string, ffrtmp: number): boolean {
-  const match = /^\d+\s+(\w+)\(([^)]*)/.exec(line);
-  if (!match || !SIGNALLING.includes(match[1] as string)) return false;
-  const call = match[1] as string;
-  const words = (match[2] as string).split(", ");
-  const target = Number(words[call === "ptrace" ? 1 : 0]);
-  if (target > HIGHEST_PID || (call === "pidfd_send_signal" && target === -1)) return false;
-  const position = SIGNAL_POSITIONS[call];
-  if (position !== undefined && words[position] === "0") return false;
-  // Bun suspends its own threads with it.
-  return !(call === "tgkill" && target === ffrtmp);
-}
-
-function lacksTracing(): string | undefined {
-  const { exitCode } = Bun.spawnSync(["strace", "-o", "/dev/null", "true"], {
-    stdio: ["ignore", "ignore", "ignore"],
-  });
-  return exitCode === 0 ? undefined : "strace may not trace here";
+  return lines.filter((line) => isForbidden(line, (pid) => pid === Number(lines[0]?.split(" ")[0])));
 }

@@ -52,6 +52,7 @@ debTest(
       system.must('test -s "/usr/share/$1"', shell);
     // docs/policy.md refers editors to this path.
     system.must("test -s /usr/share/ffrtmp/policy.schema.json");
+    system.must("test -s /usr/share/ffrtmp/dashboard.json");
     expect(system.must("ffrtmp policy check")).toContain("/etc/ffrtmp/policy.yaml is valid");
     expect(system.must("MANPAGER=cat man ffrtmp-run")).toContain("--cpu-quota");
     system.must("echo '# edited' >>/etc/ffrtmp/policy.yaml");

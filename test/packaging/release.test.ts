@@ -142,6 +142,7 @@ releaseTest("the tarball can be extracted over /usr/local", () => {
     "share/man/man5/ffrtmp-policy.5.gz",
     "share/doc/ffrtmp/policy.yaml",
     "share/doc/ffrtmp/policy.md",
+    "share/ffrtmp/dashboard.json",
     "share/ffrtmp/ffrtmp.rules.yml",
     "share/ffrtmp/policy.schema.json",
     "share/ffrtmp/exec-filter.conf",

@@ -19,6 +19,7 @@ export function secretArguments(keys: Keys): string[] {
     ...["-headers", `Authorization: Bearer ${key()}\r\nX-Tenant: a\r\n`],
     ...["-cookies", `session=${key()}; path=/`],
     ...["-decryption_key", key(), "-passphrase", key(), "--api-key", key()],
+    ...["-passwd", key(), "-password", key()],
     ...[`--password=${key()}`, `token=${key()}`, `STREAM_KEY=${key()}`],
     `https://bucket.example.com/in.mp4?X-Amz-Signature=${key()}&Expires=300`,
     `srt://ingest.example.com:9000?mode=caller&streamid=${key()}&passphrase=${key()}`,

@@ -1,6 +1,15 @@
 import { Database } from "bun:sqlite";
 import { afterEach, beforeAll, setDefaultTimeout, test } from "bun:test";
-import { copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { locateState } from "../../src/ledger/location.ts";
@@ -52,6 +61,7 @@ export class Sandbox {
   readonly directory = mkdtempSync(join(tmpdir(), "ffrtmp-test-"));
   readonly state = join(this.directory, "state");
   readonly #processes = new Map<number, number>();
+  #hasMount = false;
 
   /** The tag in the names of this sandbox's cgroups, `ffrtmp-TAG-…`, which no other sandbox has. */
   get tag(): string {
@@ -60,6 +70,16 @@ export class Sandbox {
 
   path(name: string): string {
     return join(this.directory, name);
+  }
+
+  /** Gives the state directory a disk of its own, which can be filled. Needs root. */
+  mountState(size: string): void {
+    mkdirSync(this.state, { mode: 0o700 });
+    const { exitCode, stderr } = Bun.spawnSync([
+      ...["mount", "-t", "tmpfs", "-o", `size=${size},mode=0700`, "none", this.state],
+    ]);
+    if (exitCode !== 0) throw new Error(`mount: ${stderr}`);
+    this.#hasMount = true;
   }
 
   get environment(): Record<string, string> {
@@ -195,6 +215,7 @@ export class Sandbox {
     if (this.cgroups().length > 0 && existsSync(this.state)) await this.run(["ps"]);
     for (const path of this.cgroups().reverse())
       await until(`${path} can be removed`, () => removeGroup(path));
+    if (this.#hasMount) Bun.spawnSync(["umount", "--lazy", this.state]);
     rmSync(this.directory, { recursive: true, force: true });
   }
 }

@@ -1,7 +1,7 @@
 import type { Counters } from "../../limits/counters.ts";
 import type { CpuMax } from "../../limits/grammar.ts";
 import { limitedByAncestor, tightestAbove } from "./constraints.ts";
-import { type CgroupDirectory, readBack, type WriteResult } from "./file.ts";
+import { type CgroupDirectory, counterIn, readBack, type WriteResult } from "./file.ts";
 import { compareReadBack, type FileWrite, type LimitFiles } from "./limitFiles.ts";
 
 /** The period of a new cgroup: sched-bwc.rst. */
@@ -48,11 +48,9 @@ function coresOf(max: CpuMax | undefined): number | undefined {
 // nr_periods 11
 // nr_throttled 9
 /** Returns counters of cpu.stat, which has these lines on v1 and v2: sched-bwc.rst. A cgroup without a quota counts no periods. */
-export function quotaPeriodsIn(
-  stat: ReadonlyMap<string, number>,
-): Pick<Counters, "quotaPeriods" | "throttledPeriods"> {
+export function quotaPeriodsIn(stat: string): Pick<Counters, "quotaPeriods" | "throttledPeriods"> {
   return {
-    quotaPeriods: stat.get("nr_periods") ?? null,
-    throttledPeriods: stat.get("nr_throttled") ?? null,
+    quotaPeriods: counterIn(stat, "nr_periods") ?? null,
+    throttledPeriods: counterIn(stat, "nr_throttled") ?? null,
   };
 }

@@ -1,9 +1,18 @@
 import { expect, test } from "bun:test";
 import { tightestAbove } from "./constraints.ts";
 import type { CgroupDirectory } from "./file.ts";
-import { readBack, readCgroupFile, readCounters, readNumber, writeCgroupFile } from "./file.ts";
+import {
+  counterIn,
+  readBack,
+  readCgroupFile,
+  readCounters,
+  readIoBytes,
+  readNumber,
+  writeCgroupFile,
+} from "./file.ts";
 import type { Hierarchy } from "./hierarchies.ts";
 import { compareReadBack } from "./limitFiles.ts";
+import { DEVICE_WORDS } from "./v1/usage.ts";
 
 const HIERARCHY: Hierarchy = { key: "", version: 2, controllers: [], mountPoint: "/cg", mountRoot: "/" };
 
@@ -74,6 +83,28 @@ test("readCounters() reads counters by name and ignores other lines", () => {
     ["usage_usec", 12],
     ["throttled_usec", 5_000_000],
   ]);
+});
+
+test("counterIn() reads one counter, whose name is a whole word at the start of a line", () => {
+  const text = "nr_periods 11\nnr_throttled 9\ntotal_nr_bursts 3\nthrottled_usec max";
+  expect(
+    ["nr_periods", "nr_throttled", "nr_bursts", "throttled_usec", "nr"].map((n) => counterIn(text, n)),
+  ).toEqual([11, 9, undefined, undefined, undefined]);
+});
+
+test("the bytes of all devices are added up, on v1 and on v2", () => {
+  const v1 = { "/cg/a/io": "254:0 Read 1024\n254:0 Write 2048\n254:16 Read 1\n254:16 Sync 7\nTotal 3073" };
+  const v2 = {
+    "/cg/a/io": "8:0 rbytes=1459200 wbytes=3 rios=192 wios=353\n8:16 rbytes=1 wbytes=0 rios=1 wios=0",
+  };
+  const words = { read: " rbytes=", written: " wbytes=" };
+  expect(readIoBytes(directory(v1), "io", DEVICE_WORDS)).toEqual({ ioReadBytes: 1025, ioWriteBytes: 2048 });
+  expect(readIoBytes(directory(v2), "io", words)).toEqual({ ioReadBytes: 1_459_201, ioWriteBytes: 3 });
+  expect(readIoBytes(directory({ "/cg/a/io": "" }), "io", words)).toEqual({
+    ioReadBytes: 0,
+    ioWriteBytes: 0,
+  });
+  expect(readIoBytes(directory({}), "io", words)).toEqual({ ioReadBytes: null, ioWriteBytes: null });
 });
 
 test("tightestAbove() returns the tightest value of the cgroups above, and its cgroup", () => {

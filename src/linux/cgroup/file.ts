@@ -1,4 +1,4 @@
-import { parseDigits } from "../../sys/digits.ts";
+import { digitsAt, parseDigits } from "../../sys/digits.ts";
 import { describeErrno } from "../../sys/errno.ts";
 import type { CgroupFs } from "../cgroupFs.ts";
 import type { FileWritten } from "../change.ts";
@@ -45,7 +45,12 @@ export function readBack(directory: CgroupFiles, ...files: string[]): WriteResul
 
 /** Reads the trimmed text of a cgroup file; `undefined` where there is no such file, or it cannot be read. */
 export function readCgroupFile({ fs, path }: CgroupFiles, file: string): string | undefined {
-  return readText(fs, `${path}/${file}`);
+  if (fs.readIn === undefined) return readText(fs, `${path}/${file}`);
+  try {
+    return fs.readIn(path, file).trim();
+  } catch {
+    return undefined;
+  }
 }
 
 export function readText(fs: CgroupFs, path: string): string | undefined {
@@ -79,7 +84,19 @@ export function readCounters(directory: CgroupFiles, file: string): ReadonlyMap<
   return counters;
 }
 
-/** The words before the numbers of one device: `254:0 Read 1024` on v1, `254:0 rbytes=1024 wbytes=0` on v2. */
+/** Returns one counter of such a text; `undefined` where there is none. A sampler reads some of these each second. */
+export function counterIn(text: string, name: string): number | undefined {
+  for (let at = text.indexOf(name); at >= 0; at = text.indexOf(name, at + 1)) {
+    const isWord = text.charCodeAt(at + name.length) === 0x20;
+    if (isWord && (at === 0 || text.charCodeAt(at - 1) === 0x0a)) return digitsAt(text, at + name.length + 1);
+  }
+  return undefined;
+}
+
+/**
+ * What stands before the numbers of one device, with the separators around it: `254:0 Read 1024` on v1,
+ * `254:0 rbytes=1024 wbytes=0` on v2.
+ */
 export interface DeviceWords {
   read: string;
   written: string;
@@ -87,33 +104,21 @@ export interface DeviceWords {
 
 /** Sums the bytes of all devices in a file. */
 export function readIoBytes(directory: CgroupFiles, file: string, words: DeviceWords) {
-  const [ioReadBytes, ioWriteBytes] = sumOverDevices(directory, file, words);
-  return { ioReadBytes, ioWriteBytes };
+  const text = readCgroupFile(directory, file);
+  return { ioReadBytes: sumAfter(words.read, text), ioWriteBytes: sumAfter(words.written, text) };
 }
 
 /** Sums the operations of all devices in a file. */
 export function readIoOperations(directory: CgroupFiles, file: string, words: DeviceWords) {
-  const [ioReadOperations, ioWriteOperations] = sumOverDevices(directory, file, words);
-  return { ioReadOperations, ioWriteOperations };
+  const text = readCgroupFile(directory, file);
+  return { ioReadOperations: sumAfter(words.read, text), ioWriteOperations: sumAfter(words.written, text) };
 }
 
 /** Without regular expressions, whose first use is slow. */
-function sumOverDevices(
-  directory: CgroupFiles,
-  file: string,
-  { read, written }: DeviceWords,
-): [number | null, number | null] {
-  const text = readCgroupFile(directory, file);
-  if (text === undefined) return [null, null];
-  const sums: [number, number] = [0, 0];
-  for (const line of text.split("\n")) {
-    const words = line.replaceAll("=", " ").split(" ");
-    const after = (name: string): number => {
-      const at = words.indexOf(name, 1);
-      return at < 0 ? 0 : (parseDigits(words[at + 1] ?? "") ?? 0);
-    };
-    sums[0] += after(read);
-    sums[1] += after(written);
-  }
-  return sums;
+function sumAfter(word: string, text: string | undefined): number | null {
+  if (text === undefined) return null;
+  let sum = 0;
+  for (let at = text.indexOf(word); at >= 0; at = text.indexOf(word, at + word.length))
+    sum += digitsAt(text, at + word.length) ?? 0;
+  return sum;
 }

@@ -68,6 +68,27 @@ realTest("no more files stay open than the limit, and none after close", () => {
   }
 });
 
+realTest("files that are read less often take only a part of the room", () => {
+  const path = makeCgroup();
+  try {
+    const kept = new KeptFiles(4);
+    const [often, seldom] = [kept.view(realCgroupFs), kept.view(realCgroupFs, 1 / 4)];
+    const names = ["cgroup.procs", "notify_on_release", "tasks", "cgroup.clone_children"];
+    const files = [...names, "cgroup.threads", "cgroup.events", "cgroup.stat"].filter((file) =>
+      realCgroupFs.exists(`${path}/${file}`),
+    );
+    for (const file of files) seldom.fs.read(`${path}/${file}`);
+    expect(countOpen(path)).toBe(1);
+    for (const file of files) often.fs.read(`${path}/${file}`);
+    expect(countOpen(path)).toBe(4);
+    seldom.close();
+    often.close();
+    expect(countOpen(path)).toBe(0);
+  } finally {
+    realCgroupFs.rmdir(path);
+  }
+});
+
 test("files of other cgroups than the real ones are read each time", () => {
   const { fs } = fakeV2();
   const counted: string[] = [];

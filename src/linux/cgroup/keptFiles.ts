@@ -22,36 +22,47 @@ export class KeptFiles {
 
   /**
    * Returns a view of the real cgroups in which the files that are read stay open until `close`, as long as there is room;
-   * other cgroups are returned as they are. The text of a control file is ASCII.
+   * other cgroups are returned as they are. `share`: of the room, for files that are read less often than others. The text of
+   * a control file is ASCII.
    */
-  view(fs: CgroupFs): { fs: CgroupFs; close(): void } {
+  view(fs: CgroupFs, share = 1): { fs: CgroupFs; close(): void } {
     if (fs.read !== realCgroupFs.read) return { fs, close() {} };
-    const opened = new Map<string, number>();
-    const drop = (path: string, fd: number): void => {
+    // By directory and file, whose names are the same texts in each reading. To join them would make a new text each time.
+    const opened = new Map<string, Map<string, number>>();
+    const drop = (files: Map<string, number>, file: string, fd: number): void => {
       closeSync(fd);
-      opened.delete(path);
+      files.delete(file);
       this.#open--;
     };
-    const read = (path: string): string => {
-      let fd = opened.get(path);
+    const open = (directory: string, file: string): number | undefined => {
+      if (this.#open >= share * this.#max) return undefined;
+      const fd = openSync(`${directory}/${file}`, "r");
+      const files = opened.get(directory) ?? new Map<string, number>();
+      opened.set(directory, files.set(file, fd));
+      this.#open++;
+      return fd;
+    };
+    const readIn = (directory: string, file: string): string => {
+      const files = opened.get(directory);
+      const known = files?.get(file);
       try {
-        if (fd === undefined) {
-          if (this.#open >= this.#max) return fs.read(path);
-          fd = openSync(path, "r");
-          opened.set(path, fd);
-          this.#open++;
-        }
+        const fd = known ?? open(directory, file);
+        if (fd === undefined) return fs.read(`${directory}/${file}`);
         // The kernel makes the text again for each read from the start.
         return buffer.toString("latin1", 0, readSync(fd, buffer, 0, buffer.length, 0));
       } catch {
         // ENODEV: its cgroup is gone, and perhaps another one has its name.
-        if (fd !== undefined) drop(path, fd);
-        return fs.read(path);
+        if (files !== undefined && known !== undefined) drop(files, file, known);
+        return fs.read(`${directory}/${file}`);
       }
     };
-    const close = () => {
-      for (const [path, fd] of opened) drop(path, fd);
+    const read = (path: string): string => {
+      const end = path.lastIndexOf("/");
+      return readIn(path.slice(0, end), path.slice(end + 1));
     };
-    return { fs: { ...fs, read }, close };
+    const close = () => {
+      for (const files of opened.values()) for (const [file, fd] of files) drop(files, file, fd);
+    };
+    return { fs: { ...fs, read, readIn }, close };
   }
 }

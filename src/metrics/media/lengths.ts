@@ -23,7 +23,7 @@ export class Lengths {
   /** Returns the media time of the whole output; `undefined`: there is no end, or it is not known. */
   lengthOf(source: Source): number | undefined {
     const { ffmpeg, range, parts } = source;
-    if (ffmpeg?.isLooped) return undefined;
+    if (ffmpeg?.isLooped || source.usesUnknownPart) return undefined;
     const seconds = parts ? this.#secondsOf(source, parts) : this.mapOf(source)?.durationSeconds;
     return lengthOf(seconds, range, ffmpeg?.output ?? {});
   }

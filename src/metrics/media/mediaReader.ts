@@ -32,6 +32,10 @@ const MAX_PERCENT = 99;
 const MIN_REPORT_INTERVAL_MS = 1000;
 /** The speed of a playlist is that of this many segments. */
 const SEGMENTS = 4;
+/** The speed of a program that reports in steps, as whole seconds, is that of so many of them: 3 % wrong at most. */
+const STEPS = 30;
+/** HandBrakeCLI prints hundredths of a percent. */
+const PERCENT_STEPS = 10_000;
 
 /** How far a job is. `null` is unknown. */
 export interface JobMedia {
@@ -217,7 +221,11 @@ export class MediaReader {
 
   #readReport(own: Known, source: Source, file: FileText, report: Report): Reading {
     const lengthSeconds = report.lengthSeconds ?? this.#lengths.lengthOf(source) ?? null;
-    const { mediaSeconds, frames, droppedFrames, isAtEnd } = report;
+    const { frames, droppedFrames } = report;
+    const reached = report.percent !== undefined && lengthSeconds && (report.percent / 100) * lengthSeconds;
+    const mediaSeconds = report.mediaSeconds ?? (reached && !report.isOneOfPasses ? reached : null);
+    const reportedPercent = report.percent ?? null;
+    const stepSeconds = report.stepSeconds ?? (report.percent ? (lengthSeconds ?? 0) / PERCENT_STEPS : 0);
     return {
       seconds: mediaSeconds,
       mediaSeconds,
@@ -225,9 +233,12 @@ export class MediaReader {
       droppedFrames,
       atBootMs: this.#timeOf(own, this.#bootTimeOf(file), MIN_REPORT_INTERVAL_MS),
       lengthSeconds,
-      percent: lengthSeconds ? Math.min(100, (100 * mediaSeconds) / lengthSeconds) : null,
+      percent:
+        reportedPercent ??
+        (lengthSeconds && mediaSeconds !== null ? Math.min(100, (100 * mediaSeconds) / lengthSeconds) : null),
       isEstimate: false,
-      isAtEnd,
+      isAtEnd: report.isAtEnd,
+      windowMs: 1000 * STEPS * stepSeconds,
     };
   }
 

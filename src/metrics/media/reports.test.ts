@@ -35,9 +35,21 @@ test("the last status line of a log counts, wherever it was overwritten", () => 
   expect(parseLog("the time=00:00:10.00 of lunch\n")).toBeUndefined();
 });
 
-test("progressreport of GStreamer has the length too", () => {
+test("progressreport of GStreamer counts whole seconds, and has the length where there is one", () => {
+  const report = { isAtEnd: false, stepSeconds: 1 };
   const text = "Setting pipeline to PLAYING ...\nprogressreport0 (00:00:05): 4 / 60 seconds ( 6.7 %)\n";
-  expect(parseLog(text)).toEqual({ mediaSeconds: 4, isAtEnd: false, lengthSeconds: 60 });
+  expect(parseLog(text)).toEqual({ ...report, mediaSeconds: 4, lengthSeconds: 60 });
+  expect(parseLog("live0 (01:00:05): 3604 seconds\n")).toEqual({ ...report, mediaSeconds: 3604 });
+  expect(parseLog("p (00:00:01): 5206016 / 11544989 bytes (45.1 %)\n")).toBeUndefined();
+});
+
+test("HandBrakeCLI says a percentage, of each pass from 0 on", () => {
+  const line = (task: string) =>
+    `Encoding: task ${task}, 23.50 % (102.27 fps, avg 98.22 fps, ETA 00h00m10s)\r`;
+  const report = { isAtEnd: false, isOneOfPasses: false };
+  expect(parseLog(`Scanning title 1 of 1, 99.00 %\r${line("1 of 1")}`)).toEqual({ ...report, percent: 23.5 });
+  expect(parseLog(line("2 of 2"))).toEqual({ ...report, percent: 61.75, isOneOfPasses: true });
+  expect(parseLog("Scanning title 1 of 1, preview 5, 50.00 %\r")).toBeUndefined();
 });
 
 const PLAYLIST = `#EXTM3U

@@ -2,8 +2,8 @@ import { parseTime } from "./ffmpegArguments.ts";
 
 /** How far a program says that it is. */
 export interface Report {
-  /** The media time that it has put out, in seconds. */
-  readonly mediaSeconds: number;
+  /** The media time that it has put out, in seconds. Absent where it says `percent` alone. */
+  readonly mediaSeconds?: number;
   /** It says that it has finished. */
   readonly isAtEnd: boolean;
   /** Video frames that it has put out, and that it has dropped: of ffmpeg. */
@@ -11,6 +11,12 @@ export interface Report {
   readonly droppedFrames?: number | undefined;
   /** The length of the whole, where the program says it. */
   readonly lengthSeconds?: number;
+  /** The part that is processed, where the program says no media time. */
+  readonly percent?: number;
+  /** It is one of several passes over the input: a percentage of all of them is no media time. */
+  readonly isOneOfPasses?: boolean;
+  /** The step in which the media time is reported. Absent: fine enough. */
+  readonly stepSeconds?: number;
 }
 
 // frame=250
@@ -45,16 +51,40 @@ export function parseProgress(text: string): Report | undefined {
 // frame=  250 fps= 25 q=28.0 size=     512kB time=00:00:10.00 bitrate= 419.4kbits/s speed=1.01x    \r
 const FFMPEG_STATUS = /(?:^|[\r\n])[^\r\n]*\bsize= *\S+ time=(-?[\d:.]+) bitrate=/g;
 // progressreport0 (00:00:05): 4 / 60 seconds ( 6.7 %)
-const GSTREAMER_PROGRESS = /progressreport\S* \([\d:]+\): (\d+(?:\.\d+)?) \/ (\d+(?:\.\d+)?) seconds/g;
+// progressreport0 (00:00:05): 4 seconds                    ← without a length, as of a live stream
+// The first word is the name of the element: gst/debugutils/progressreport.c
+const GSTREAMER_PROGRESS = /^\S+ \(\d+:\d\d:\d\d\): (\d+)(?: \/ (\d+))? seconds\b/gm;
+// Encoding: task 1 of 2, 23.50 % (102.27 fps, avg 98.22 fps, ETA 00h00m10s)\r
+const HANDBRAKE_PROGRESS = /(?:^|[\r\n])Encoding: task (\d+) of (\d+), (\d+\.\d+) %/g;
 
-/** Returns the last status line of ffmpeg, or of progressreport of GStreamer, in a log. */
+/** Returns the last status line of ffmpeg, of progressreport of GStreamer, or of HandBrakeCLI in a log. */
 export function parseLog(text: string): Report | undefined {
-  const ffmpeg = lastMatch(text, FFMPEG_STATUS);
-  const gstreamer = lastMatch(text, GSTREAMER_PROGRESS);
-  if (gstreamer && gstreamer.index > (ffmpeg?.index ?? -1))
-    return { mediaSeconds: Number(gstreamer[1]), isAtEnd: false, lengthSeconds: Number(gstreamer[2]) };
-  const mediaSeconds = ffmpeg && parseTime(ffmpeg[1] as string);
+  const found = [
+    { match: lastMatch(text, FFMPEG_STATUS), read: readFfmpeg },
+    { match: lastMatch(text, GSTREAMER_PROGRESS), read: readGstreamer },
+    { match: lastMatch(text, HANDBRAKE_PROGRESS), read: readHandBrake },
+  ].sort((a, b) => (b.match?.index ?? -1) - (a.match?.index ?? -1));
+  const [last] = found;
+  return last?.match && last.read(last.match);
+}
+
+function readFfmpeg([, time = ""]: RegExpExecArray): Report | undefined {
+  const mediaSeconds = parseTime(time);
   return mediaSeconds === undefined ? undefined : { mediaSeconds: Math.max(0, mediaSeconds), isAtEnd: false };
+}
+
+function readGstreamer([, seconds, length]: RegExpExecArray): Report {
+  const report = { mediaSeconds: Number(seconds), isAtEnd: false, stepSeconds: 1 };
+  return length === undefined ? report : { ...report, lengthSeconds: Number(length) };
+}
+
+/** The percentage starts again with each pass. */
+function readHandBrake([, pass, passes, percent]: RegExpExecArray): Report {
+  return {
+    percent: (100 * (Number(pass) - 1) + Number(percent)) / Number(passes),
+    isAtEnd: false,
+    isOneOfPasses: Number(passes) > 1,
+  };
 }
 
 /** A playlist of HLS: RFC 8216. */

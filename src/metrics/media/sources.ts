@@ -8,6 +8,7 @@ import { readStat } from "../../linux/proc/stat.ts";
 import { readCredentials } from "../../linux/proc/status.ts";
 import { readWorkingDirectory, visible } from "../../linux/proc/table.ts";
 import { type FfmpegArguments, type MediaRange, parseFfmpegArguments } from "./ffmpegArguments.ts";
+import { usesPartOfInput } from "./handBrake.ts";
 import type { User } from "./probe.ts";
 import { parseConcatList, parseLog, parsePlaylist, parseProgress } from "./reports.ts";
 
@@ -35,6 +36,8 @@ export interface Source {
   readonly input: OpenFile | undefined;
   /** The part of the input that is used. */
   readonly range: MediaRange;
+  /** Only a part of the input is used, and it is not known which. */
+  readonly usesUnknownPart: boolean;
   /** The files of `-f concat`, in their order; `input` is one of them. */
   readonly parts: readonly string[] | undefined;
   /** The user of the process. */
@@ -71,7 +74,8 @@ export async function findSource(
     ffmpeg?.inputs.find(({ url }) => input && basename(url) === basename(input.path)) ??
     ffmpeg?.inputs[0] ??
     {};
-  const facts = { process, ffmpeg, input, range, parts, user: userOf(host, pid) };
+  const usesUnknownPart = usesPartOfInput(words);
+  const facts = { process, ffmpeg, input, range, usesUnknownPart, parts, user: userOf(host, pid) };
   const tailOf = (file: OpenFile): FileRead => ({
     kind: "file-tail",
     ...process,

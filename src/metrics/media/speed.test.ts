@@ -45,3 +45,19 @@ test("a longer window is used for media time in long steps", () => {
   );
   expect(meter.speed).toEqual({ factor: 1, overMs: 40_000 });
 });
+
+test("a gap, as of a suspended machine, counts no longer than until four seconds after it", () => {
+  const after = (seconds: number) => run([...each(0, 20, 1), ...each(220, 220 + seconds, 1, -200)]);
+  expect(after(3).speed?.factor).toBeCloseTo(3 / 203, 2);
+  expect(after(4).speed).toEqual({ factor: 1, overMs: 4000 });
+});
+
+test("readings that are far apart are compared with each other", () => {
+  expect(
+    run([
+      [0, 0],
+      [60, 30],
+      [120, 90],
+    ]).speed,
+  ).toEqual({ factor: 1, overMs: 60_000 });
+});

@@ -33,8 +33,16 @@ export class SpeedMeter {
     if (last === undefined || point.mediaSeconds !== last.mediaSeconds) this.#movedAtBootMs = point.atBootMs;
     if (last !== undefined && point.atBootMs <= last.atBootMs) return;
     this.#points.push(point);
-    while (this.#points.length > 2 && point.atBootMs - (this.#points[1] as Point).atBootMs >= this.#windowMs)
-      this.#points.shift();
+    while (this.#points.length > 2 && this.#isFirstTooOld(point)) this.#points.shift();
+  }
+
+  /** The second point is enough for a window, or for a measurement after a gap, as of a machine that was suspended. */
+  #isFirstTooOld({ atBootMs }: Point): boolean {
+    const [firstMs, secondMs] = this.#points.slice(0, 2).map((point) => atBootMs - point.atBootMs) as [
+      number,
+      number,
+    ];
+    return secondMs >= this.#windowMs || (firstMs > 2 * this.#windowMs && secondMs >= MIN_WINDOW_MS);
   }
 
   /** Starts anew, for example with another source. */

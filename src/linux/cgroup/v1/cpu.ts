@@ -2,7 +2,7 @@ import type { CpuMax } from "../../../limits/grammar.ts";
 import type { CgroupController } from "../controller.ts";
 import { cpuMaxFiles, quotaPeriodsIn } from "../cpuMax.ts";
 import { cpuIdle, withIdle } from "../cpuShare.ts";
-import { type CgroupDirectory, readCgroupFile, readCounters } from "../file.ts";
+import { type CgroupDirectory, readCgroupFile } from "../file.ts";
 import { type FileWrite, numberFile } from "../limitFiles.ts";
 import { weightFileOf } from "../weightFile.ts";
 import { usageV1 } from "./usage.ts";
@@ -33,7 +33,7 @@ export const cpu: CgroupController = {
     "cpu.idle": cpuIdle,
   },
   usage: usageV1.cpu,
-  counters: (directory) => quotaPeriodsIn(readCounters(directory, "cpu.stat")),
+  counters: (directory) => quotaPeriodsIn(readCgroupFile(directory, "cpu.stat") ?? ""),
 };
 
 /**

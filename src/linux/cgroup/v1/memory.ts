@@ -1,6 +1,6 @@
 import { PAGE_BYTES } from "../../memory.ts";
 import type { CgroupController } from "../controller.ts";
-import { type CgroupDirectory, readCgroupFile, readCounters, readNumber } from "../file.ts";
+import { type CgroupDirectory, counterIn, readCgroupFile, readCounters, readNumber } from "../file.ts";
 import { numberFile } from "../limitFiles.ts";
 import { usageV1 } from "./usage.ts";
 
@@ -40,12 +40,12 @@ export const memory: CgroupController = {
   usage: usageV1.memory,
   counters: (directory) => ({ memoryBytes: readNumber(directory, "memory.usage_in_bytes") ?? null }),
   details(directory) {
-    const stat = readCounters(directory, "memory.stat");
+    const stat = readCgroupFile(directory, "memory.stat") ?? "";
     return {
-      inactiveFileBytes: stat.get("total_inactive_file") ?? null,
-      anonymousBytes: stat.get("total_rss") ?? null,
-      fileBytes: stat.get("total_cache") ?? null,
-      majorFaults: stat.get("total_pgmajfault") ?? null,
+      inactiveFileBytes: counterIn(stat, "total_inactive_file") ?? null,
+      anonymousBytes: counterIn(stat, "total_rss") ?? null,
+      fileBytes: counterIn(stat, "total_cache") ?? null,
+      majorFaults: counterIn(stat, "total_pgmajfault") ?? null,
       memoryPeakBytes: readNumber(directory, "memory.max_usage_in_bytes") ?? null,
       oomKills: readCounters(directory, "memory.oom_control").get("oom_kill") ?? null,
     };

@@ -5,7 +5,7 @@ import { type CgroupFiles, type DeviceWords, readCounters, readIoBytes, readNumb
 // 254:0 Read 1024
 // 254:0 Write 0
 // Total 1024
-export const DEVICE_WORDS: DeviceWords = { read: "Read", written: "Write" };
+export const DEVICE_WORDS: DeviceWords = { read: " Read ", written: " Write " };
 
 /** The readers of what a cgroup of v1 has used, by controller. The end of a plain launch needs nothing else of them. */
 export const usageV1 = {

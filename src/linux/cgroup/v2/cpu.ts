@@ -2,7 +2,7 @@ import { formatCpuMax } from "../../../limits/grammar.ts";
 import type { CgroupController } from "../controller.ts";
 import { cpuMaxFiles, quotaPeriodsIn } from "../cpuMax.ts";
 import { cpuIdle, withIdle } from "../cpuShare.ts";
-import { readCounters } from "../file.ts";
+import { counterIn, readCgroupFile } from "../file.ts";
 import { numberFile } from "../limitFiles.ts";
 import { usageV2 } from "./usage.ts";
 
@@ -17,7 +17,7 @@ export const cpu: CgroupController = {
   resets: ["throttledUsec"],
   usage: usageV2.cpu,
   counters(directory) {
-    const stat = readCounters(directory, "cpu.stat");
-    return { cpuUsec: stat.get("usage_usec") ?? null, ...quotaPeriodsIn(stat) };
+    const stat = readCgroupFile(directory, "cpu.stat") ?? "";
+    return { cpuUsec: counterIn(stat, "usage_usec") ?? null, ...quotaPeriodsIn(stat) };
   },
 };

@@ -16,7 +16,7 @@ export const io: CgroupController = {
   resets: ["ioReadBytes", "ioWriteBytes"],
   usage: usageV2.io,
   counters: usageV2.io,
-  details: (directory) => readIoOperations(directory, "io.stat", { read: "rios", written: "wios" }),
+  details: (directory) => readIoOperations(directory, "io.stat", { read: " rios=", written: " wios=" }),
 };
 
 // 8:0 rbps=1048576 wbps=max riops=max wiops=max

@@ -1,7 +1,7 @@
 import type { LimitOutcome } from "../../../limits/outcome.ts";
 import { PAGE_BYTES } from "../../memory.ts";
 import type { CgroupController } from "../controller.ts";
-import { type CgroupDirectory, readCounters, readNumber } from "../file.ts";
+import { type CgroupDirectory, counterIn, readCgroupFile, readCounters, readNumber } from "../file.ts";
 import { numberFile } from "../limitFiles.ts";
 import { usageV2 } from "./usage.ts";
 
@@ -19,12 +19,12 @@ export const memory: CgroupController = {
   usage: usageV2.memory,
   counters: (directory) => ({ memoryBytes: readNumber(directory, "memory.current") ?? null }),
   details(directory) {
-    const stat = readCounters(directory, "memory.stat");
+    const stat = readCgroupFile(directory, "memory.stat") ?? "";
     return {
-      inactiveFileBytes: stat.get("inactive_file") ?? null,
-      anonymousBytes: stat.get("anon") ?? null,
-      fileBytes: stat.get("file") ?? null,
-      majorFaults: stat.get("pgmajfault") ?? null,
+      inactiveFileBytes: counterIn(stat, "inactive_file") ?? null,
+      anonymousBytes: counterIn(stat, "anon") ?? null,
+      fileBytes: counterIn(stat, "file") ?? null,
+      majorFaults: counterIn(stat, "pgmajfault") ?? null,
       memoryPeakBytes: readNumber(directory, "memory.peak") ?? null,
       oomKills: readCounters(directory, "memory.events").get("oom_kill") ?? null,
     };

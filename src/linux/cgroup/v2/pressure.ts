@@ -1,4 +1,5 @@
 import type { Usage } from "../../../limits/usage.ts";
+import { digitsAt } from "../../../sys/digits.ts";
 import type { CgroupController } from "../controller.ts";
 import { type CgroupFiles, readCgroupFile } from "../file.ts";
 
@@ -41,8 +42,5 @@ function readTotals(directory: CgroupFiles, resource: "cpu" | "memory" | "io") {
 function totalIn(text: string | undefined, kind: "some " | "full "): number | null {
   const line = text?.indexOf(kind) ?? -1;
   const total = line < 0 ? -1 : (text as string).indexOf(" total=", line);
-  if (text === undefined || total < 0) return null;
-  const end = text.indexOf("\n", total);
-  const value = Number(text.slice(total + " total=".length, end < 0 ? undefined : end));
-  return Number.isSafeInteger(value) ? value : null;
+  return text === undefined || total < 0 ? null : (digitsAt(text, total + " total=".length) ?? null);
 }

@@ -25,5 +25,5 @@ export const usageV2 = {
     };
   },
   // 8:0 rbytes=1459200 wbytes=314773504 rios=192 wios=353 dbytes=0 dios=0
-  io: (directory) => readIoBytes(directory, "io.stat", { read: "rbytes", written: "wbytes" }),
+  io: (directory) => readIoBytes(directory, "io.stat", { read: " rbytes=", written: " wbytes=" }),
 } satisfies UsageReaders;
