@@ -63,5 +63,6 @@ async function withoutSecrets(text: string): Promise<string> {
 
 function codeOf(failure: number): number {
   if (process.argv[2] === "health") return HEALTH_UNKNOWN;
-  return process.argv[2] === "run" ? RUN_FAILED : failure;
+  // Their other exit codes are those of the command.
+  return ["run", "exec"].includes(process.argv[2] ?? "") ? RUN_FAILED : failure;
 }

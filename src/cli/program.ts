@@ -10,6 +10,7 @@ import {
   addJobOptions,
   addJobsArgument,
   addPlacementOption,
+  addSpecOptions,
   addStateOption,
   addTimeOptions,
 } from "./options/jobOptions.ts";
@@ -42,6 +43,11 @@ const RUN_NOTE = `
 Ctrl-C, SIGTERM and SIGHUP end the wait, never CMD, which keeps running under
 its limits. To wait again: ffrtmp attach --job JOB. CMD has a process group of
 its own, so this stops all of it: kill -- -PID`;
+
+const EXEC_NOTE = `
+Nothing waits: ffrtmp applies the limits to itself, records the job, and becomes
+CMD with the same PID. Signals, the exit code and the end of CMD are the
+caller's. ffrtmp watch records how it ended; without a watch, only that it did.`;
 
 const TOP_NOTE = `
 Keys: s sort, / filter, t tenants, Enter one job, c its command line, l its log,
@@ -77,6 +83,16 @@ const COMMANDS: Record<string, CommandDefinition> = {
         .addHelpText("after", RUN_NOTE)
         .passThroughOptions(),
     load: async () => (await import("./commands/run.ts")).run,
+  },
+  exec: {
+    description: "become CMD, under limits: for the job of a scheduler, which keeps its own child",
+    define: (command) =>
+      addPlacementOption(addSpecOptions(command))
+        .argument("<cmd...>", "the command and its arguments, after --")
+        .option("-w, --workdir <dir>", "start CMD in this directory")
+        .addHelpText("after", EXEC_NOTE)
+        .passThroughOptions(),
+    load: async () => (await import("./commands/exec.ts")).exec,
   },
   attach: {
     description: "govern a running process and its descendants, and wait until it ends",

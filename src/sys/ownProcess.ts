@@ -1,6 +1,8 @@
 import { addressOf, syscall } from "./libc.ts";
 
+const SIGPIPE = 13;
 const SIGCHLD = 17;
+const SIGXFSZ = 25;
 const SIG_IGN = 1n;
 /** Size of sigset_t in the kernel. */
 const SIGNAL_SET_BYTES = 8;
@@ -45,6 +47,15 @@ export function endWithParent(): number {
   return syscall("prctl", PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 }
 
+/**
+ * Resets the signals that the runtime ignores for itself: a program that is executed inherits that, and would continue after
+ * the reader of its output has gone away.
+ */
+export function resetSignalsOfRuntime(): void {
+  for (const signal of [SIGPIPE, SIGXFSZ])
+    syscall("rt_sigaction", signal, new BigUint64Array(4), 0, SIGNAL_SET_BYTES);
+}
+
 /** Renames this thread to its present name, which makes the kernel send an event. Returns 0 or −errno. */
 export function renameOwnThreadToItself(): number {
   const name = new Uint8Array(16);
@@ -70,7 +81,15 @@ export function setSoftFileLimit(soft: bigint | number): number {
  * close-on-exec, and ignored signals; execve(2). The words need not be UTF-8. Returns −errno if that failed.
  */
 export function executeAgain(argv: Uint8Array[], environment: Uint8Array[]): number {
-  const path = terminated(new TextEncoder().encode(process.execPath));
+  return execute(process.execPath, argv, environment);
+}
+
+/**
+ * Replaces this process with a program: the same PID, descriptors that are not close-on-exec, and ignored signals; execve(2).
+ * The words need not be UTF-8. Returns −errno if that failed.
+ */
+export function execute(file: string, argv: Uint8Array[], environment: Uint8Array[]): number {
+  const path = terminated(new TextEncoder().encode(file));
   const words = argv.map(terminated);
   const variables = environment.map(terminated);
   // The three lists are referenced until the call returns, which it does only on failure.

@@ -29,6 +29,11 @@ export interface JobFlags extends CommonFlags {
 
 /** Adds the options that `run` and `attach` share. */
 export function addJobOptions(command: Command): Command {
+  return addSpecOptions(command).option("--json", "print the result as JSON when the job ends");
+}
+
+/** Adds the options that describe a job. */
+export function addSpecOptions(command: Command): Command {
   addLimitOptions(command)
     .option("--job-id <id>", "set the id of the job (default: generated)", parseJobId)
     .option("--sla-eligible", "count this job in SLA figures (see: ffrtmp history --sla)")
@@ -42,8 +47,7 @@ export function addJobOptions(command: Command): Command {
       "record the tenant of the job; totals of tenants come from a policy",
       parseTenant,
     )
-    .option("--label <name=value>", "record a label of the job; repeatable", parseLabel)
-    .option("--json", "print the result as JSON when the job ends");
+    .option("--label <name=value>", "record a label of the job; repeatable", parseLabel);
   return addStateOption(command);
 }
 

@@ -18,7 +18,7 @@ const OTHER_TOOLS: Record<string, string> = {
   "-c": "--cpu-weight 100; 1024 shares are a weight of 100",
   "-n": "--nice 10",
 };
-const COMMANDS_WITH_ID = ["run", "attach"];
+const COMMANDS_WITH_ID = ["run", "exec", "attach"];
 const COMMANDS_WITH_LIMITS = [...COMMANDS_WITH_ID, "watch", "limits"];
 
 /** Names the option that does here what an unknown one does in another tool. */

@@ -23,10 +23,11 @@ import { evaluateSla } from "./sla.ts";
 
 /**
  * Reads the usage of a job at the first sign of its end: a service's cgroup is removed with the service, and the job's
- * in it, while ffrtmp still waits for the exit status. The cgroup of `run` is in no service.
+ * in it, while ffrtmp still waits for the exit status. The cgroup of `run` is in no service, that of `exec` can be.
  */
 export function measureAtEnd(context: Context, job: RunningJob): Partial<Usage> {
-  return job.mode === "run" ? {} : knownOnly(usageOf(job, jobCgroupOf(context, job)));
+  const isInPlace = job.cgroup.some(({ placedAs }) => placedAs === "in-place");
+  return job.mode === "run" && !isInPlace ? {} : knownOnly(usageOf(job, jobCgroupOf(context, job)));
 }
 
 /** When a job ended: at the time when an observer saw its end, or at an unknown time before now. */

@@ -120,7 +120,7 @@ function cleanUp(context: Context, job: EndedJob): Repair {
 function adoptHalfStarted(context: Context, job: StartingJob): OpenJob {
   const { host, ledger } = context;
   if (bootIdOf(job) !== context.bootId) return job;
-  const root = job.mode === "run" ? findLaunched(context, job) : job.process;
+  const root = job.process ?? findLaunched(context, job);
   if (!root || !isAlive(host, root)) return job;
   const cgroup = jobCgroupOf(context, job);
   const { job: governed, outcomes } = governTree(context, job, cgroup, root);

@@ -222,11 +222,11 @@ function spawnInside(
 }
 
 /** The exit codes are those of shells. */
-function cannotRun(command: string, because: string, exitCode: 126 | 127): Refusal {
+export function cannotRun(command: string, because: string, exitCode: 126 | 127): Refusal {
   return Object.assign(new Refusal(`cannot run ${command}: ${because}`), { exitCode });
 }
 
-const EXEC_ERRORS: Record<string, string> = {
+export const EXEC_ERRORS: Record<string, string> = {
   ENOENT: "the interpreter in its first line or its ELF header does not exist",
   EACCES: "EACCES: its file system is mounted noexec, or this user may not read and execute it",
   EPERM: "EPERM: the kernel or a security module does not let this user execute it",
