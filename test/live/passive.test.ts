@@ -1,8 +1,16 @@
 import { expect } from "bun:test";
-import { mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { freePort } from "../support/ports.ts";
-import { FFRTMP, lacksCommand, lacksLimits, testIf, until, useSandbox } from "../support/sandbox.ts";
+import {
+  eventually,
+  FFRTMP,
+  lacksCommand,
+  lacksLimits,
+  testIf,
+  until,
+  useSandbox,
+} from "../support/sandbox.ts";
 import { isForbidden, lacksTracing, SIGNALLING } from "../support/strace.ts";
 
 const sandbox = useSandbox();
@@ -58,14 +66,20 @@ function md5Of(path: string): string {
 
 const trace = (name: string) => sandbox().path(`${name}.strace`);
 
-/** Starts ffrtmp below strace, which follows its threads and what it starts, as ffprobe. */
-function startTraced(name: string, args: string[]): Bun.Subprocess {
+/** Starts ffrtmp below strace, which follows its threads and what it starts, as ffprobe. Returns strace, and ffrtmp's pid. */
+async function startTraced(name: string, args: string[]): Promise<{ strace: Bun.Subprocess; pid: number }> {
   const calls = `trace=execve,open,openat,openat2,connect,pidfd_getfd,${SIGNALLING.join()}`;
   // -y: the real path of what was opened.
-  return sandbox().spawn(["strace", "-f", "-y", "-o", trace(name), "-e", calls, FFRTMP, ...args], {
+  const strace = sandbox().spawn(["strace", "-f", "-y", "-o", trace(name), "-e", calls, FFRTMP, ...args], {
     stdout: "ignore",
     stderr: "ignore",
   });
+  // It would survive the end of strace.
+  const pid = await eventually(`${name} is traced`, () =>
+    existsSync(trace(name)) ? Number.parseInt(readFileSync(trace(name), "utf8"), 10) || undefined : undefined,
+  );
+  sandbox().adopt(pid);
+  return { strace, pid };
 }
 
 /** Of any process but ffrtmp itself. */
@@ -93,7 +107,7 @@ passiveTest(
   async () => {
     const { name: target, path } = sandbox().program("ffmpeg");
     const port = freePort();
-    const watch = startTraced("watch", [
+    const watch = await startTraced("watch", [
       ...["watch", "--target", target, "--listen", `127.0.0.1:${port}`, "--scan-interval", "100ms"],
       ...["--pids-max", "500"],
     ]);
@@ -107,21 +121,21 @@ passiveTest(
     const jobs = async () => (await sandbox().json(["ps"])).length;
     await until("all programs are governed", async () => (await jobs()) >= PROGRAMS);
 
-    const stats = startTraced("stats", ["stats", "--json", "--interval", "1s"]);
+    const stats = await startTraced("stats", ["stats", "--json", "--interval", "1s"]);
     const tops: string[] = [];
     let measured = 0;
     while (governed.child.exitCode === null) {
       if ((await scrape())?.includes("ffrtmp_job_processes{")) measured++;
       const top = `top-${tops.length}`;
       tops.push(top);
-      await startTraced(top, ["top", "--once"]).exited;
+      await (await startTraced(top, ["top", "--once"])).strace.exited;
       await Promise.race([Bun.sleep(2000), governed.child.exited]);
     }
     const [before, after] = [await ungoverned.end(), await governed.end()];
-    stats.kill("SIGKILL");
-    const { pid: daemon } = await sandbox().json(["ps", "--daemon"]);
-    process.kill(daemon, "SIGTERM");
-    await watch.exited;
+    for (const { pid, strace } of [stats, watch]) {
+      process.kill(pid, "SIGTERM");
+      await strace.exited;
+    }
 
     expect(measured).toBeGreaterThan(0);
     expect(Object.keys(before).length).toBeGreaterThan(PROGRAMS - 1);
