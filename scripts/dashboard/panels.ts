@@ -113,7 +113,7 @@ export const ROWS: readonly Row[] = [
       },
       {
         ...{ title: "What holds jobs back", kind: "timeseries", unit: "none", isStacked: true },
-        queries: [{ expr: `sum by (by) (ffrtmp_job_hindered{${JOB}})`, legend: "{{by}}" }],
+        queries: [{ expr: `sum by (reason) (ffrtmp_job_hindered{${JOB}})`, legend: "{{reason}}" }],
       },
       {
         ...{ title: "Send backlog", kind: "timeseries", unit: "bytes" },

@@ -22,6 +22,7 @@ export function drawTerminal(capture: string, { columns, rows }: { columns: numb
   const lines = capture.split("\n").slice(0, rows);
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${round(width)} ${round(height)}" width="${round(width)}" height="${round(height)}" font-family="ui-monospace,'DejaVu Sans Mono',Menlo,Consolas,monospace" font-size="${FONT_SIZE}">`,
+    "<title>The screen of ffrtmp top</title>",
     `<rect width="100%" height="100%" rx="8" fill="${BACKGROUND}"/>`,
     ...lines.flatMap(drawLine),
     "</svg>\n",
