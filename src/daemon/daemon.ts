@@ -233,8 +233,9 @@ export class WatchDaemon {
         rings: this.#tracker.encodedRingsOf(String(job)),
         hindrance: this.#tracker.hindrances()[String(job)] ?? null,
       }),
-      snapshot: () => `{"ok":true,"snapshot":${this.documents.snapshot()}}`,
-      job: (request) => this.#showJob(request),
+      snapshot: () =>
+        this.documents.inBackground(() => `{"ok":true,"snapshot":${this.documents.snapshot()}}`),
+      job: (request) => this.documents.inBackground(() => this.#showJob(request)),
     });
     if (socket instanceof ControlSocket) this.#controlSocket = socket;
     else bus.emit({ kind: "control-socket-failed", reason: socket.reason });

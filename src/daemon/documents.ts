@@ -21,7 +21,8 @@ const USAGE_MAX_AGE_MS = 1000;
 const MAX_USAGES = 1000;
 
 /** The parts of a daemon from which the documents are made. */
-export type DocumentContext = Context & Pick<DaemonContext, "bus" | "meter" | "options" | "store">;
+export type DocumentContext = Context &
+  Pick<DaemonContext, "bus" | "meter" | "options" | "scheduling" | "store">;
 export type DocumentTracker = Pick<JobTracker, "keepFresh" | "ringsOf" | "views">;
 
 interface PageOf<Place> {
@@ -52,6 +53,11 @@ export class DaemonDocuments {
       views: () => tracker.views(),
       devices: () => context.meter.devices() ?? [],
     });
+  }
+
+  /** Runs the making of documents, and what belongs to it, with the priority of an ordinary program. */
+  inBackground<T>(work: () => T): T {
+    return this.#context.scheduling.inBackground(work);
   }
 
   /** Returns the present snapshot, at most a second old. Jobs are read each second for as long as it is asked for. */

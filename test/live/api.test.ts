@@ -55,6 +55,11 @@ async function listen(box: Sandbox, target: string, port?: number) {
 async function get(url: string, route: string, path = route): Promise<any> {
   const response = await fetch(`${url}${path}`);
   const document = await response.json();
+  // A test asks more often than a client may.
+  if (response.status === 503) {
+    await Bun.sleep(1000 * Number(response.headers.get("retry-after")));
+    return get(url, route, path);
+  }
   const { error } = API_DOCUMENTS[route]?.safeParse(document) ?? {};
   expect({ path, status: response.status, fault: error?.message }).toEqual({
     ...{ path, status: 200, fault: undefined },
@@ -111,6 +116,12 @@ ffmpegTest("every route answers as it is described, with real jobs of ffmpeg", a
   await until("its speed is known", async () => {
     const { use } = await get(url, "/api/v1/jobs/:job_id", "/api/v1/jobs/live");
     return use.media.source === "progress" && use.media.speed > 0;
+  });
+  // The limits of a job that another ffrtmp observes are those that the ledger has now.
+  await box.run(["limits", "set", "live", "--cpu-quota", "30"]);
+  await until("its new limit is shown", async () => {
+    const { limits_in_force: limits } = await get(url, "/api/v1/jobs/:job_id", "/api/v1/jobs/live");
+    return limits.cpu_cores === 0.3;
   });
   const latest = await get(url, "/api/v1/history", "/api/v1/history?limit=1");
   expect(latest).toMatchObject({ results: [{ job_id: "failed", outcome: "failed" }], next: null });

@@ -1,5 +1,6 @@
 import { dirname } from "node:path";
 import type { DaemonContext } from "../../src/daemon/daemonContext.ts";
+import { DaemonScheduling } from "../../src/daemon/daemonScheduling.ts";
 import { DaemonDocuments } from "../../src/daemon/documents.ts";
 import { DaemonEvents } from "../../src/daemon/events.ts";
 import { NO_METER } from "../../src/daemon/meter/meterClient.ts";
@@ -41,7 +42,12 @@ export function useDocuments(): () => OpenedDocuments {
     const host = { ...realHost(), bootNow: () => bootMs };
     const context = {
       ...createContext({ host, ledger, state: locateState(dirname(path), {}), warn() {} }),
-      ...{ bus, meter: NO_METER, store: store as unknown as DaemonContext["store"] },
+      ...{
+        bus,
+        meter: NO_METER,
+        scheduling: new DaemonScheduling("unchanged"),
+        store: store as unknown as DaemonContext["store"],
+      },
       options: { scanIntervalMs: 5000 } as DaemonContext["options"],
     };
     const tracker = { views: () => views, ringsOf: () => rings, keepFresh() {} };

@@ -4,6 +4,7 @@ import { someJob } from "../../../test/support/jobs.ts";
 import { API_DOCUMENTS, API_PROBLEM } from "../../json/apiDocuments.ts";
 import type { Routes } from "../routes.ts";
 import { API_ROUTES, apiRoutes } from "./apiRoutes.ts";
+import { Budget } from "./budget.ts";
 
 const open = useDocuments();
 const noStream = () => new Response();
@@ -113,4 +114,21 @@ test("a client that understands gzip gets a long document compressed", async () 
   expect(response.headers.get("vary")).toBe("Accept-Encoding");
   const text = new TextDecoder().decode(Bun.gunzipSync(await response.arrayBuffer()));
   expect(JSON.parse(text).openapi).toBe("3.1.1");
+});
+
+test("a program that asks without a pause is refused before it takes more than a quarter of a core", async () => {
+  const { documents } = open();
+  let cpuMs = 0;
+  // No time passes, and each reading of the CPU time is 100 ms later.
+  const budget = new Budget(
+    () => 0,
+    () => (cpuMs += 100),
+  );
+  const routes = apiRoutes(() => documents, noStream, budget);
+  const statuses: number[] = [];
+  for (let n = 0; n < 4; n++) statuses.push((await ask(routes, "/api/v1/policy")).status);
+  expect(statuses).toEqual([200, 200, 200, 503]);
+  const refused = await ask(routes, "/api/v1/jobs");
+  expect(refused.headers.get("retry-after")).toBe("1");
+  expect((await problemOf(refused)).next).toBe("ask less often, or read /api/v1/stream");
 });

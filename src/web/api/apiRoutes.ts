@@ -5,6 +5,7 @@ import { parsePlace } from "../../json/pages.ts";
 import { type Problem, problemResponse, STARTING } from "../problem.ts";
 import { respondCompressed } from "../response.ts";
 import type { Handler, Routes } from "../routes.ts";
+import { Budget } from "./budget.ts";
 import { openApiText } from "./openApi.ts";
 import { BadQuery, Query } from "./query.ts";
 
@@ -88,26 +89,40 @@ const OTHER_ROUTES: readonly Omit<ApiRoute, "answer">[] = [
 export const API_ROUTES: readonly Omit<ApiRoute, "answer">[] = [...OTHER_ROUTES, ...DOCUMENT_ROUTES];
 
 /** `stream` answers the route of the stream. */
-export function apiRoutes(documents: DocumentSource, stream: Handler): Routes {
+export function apiRoutes(documents: DocumentSource, stream: Handler, budget = new Budget()): Routes {
   return {
     "/api/v1": withoutParameters(indexText),
     "/api/v1/openapi.json": withoutParameters(openApiText),
     "/api/v1/stream": stream,
-    ...Object.fromEntries(DOCUMENT_ROUTES.map((route) => [route.path, handlerOf(route, documents)])),
+    ...Object.fromEntries(DOCUMENT_ROUTES.map((route) => [route.path, handlerOf(route, documents, budget)])),
   };
 }
 
-function handlerOf({ parameters = [], answer }: ApiRoute, documents: DocumentSource): Handler {
+function handlerOf(
+  { parameters = [], answer }: ApiRoute,
+  documents: DocumentSource,
+  budget: Budget,
+): Handler {
   return checked((request) => {
     const query = new Query(request, parameters);
     const shown = documents();
     if (shown === undefined) return problemResponse(request, STARTING);
-    const result = answer(shown, query, request);
-    return typeof result === "string"
-      ? respondCompressed(request, result, JSON_TYPE)
-      : problemResponse(request, result);
+    const respond = () => {
+      const result = answer(shown, query, request);
+      return typeof result === "string"
+        ? respondCompressed(request, result, JSON_TYPE)
+        : problemResponse(request, result);
+    };
+    return budget.spend(() => shown.inBackground(respond)) ?? problemResponse(request, BUSY);
   });
 }
+
+const BUSY: Problem = {
+  status: 503,
+  detail: "the answers of the last second took a quarter of a core, and jobs come first",
+  next: "ask less often, or read /api/v1/stream",
+  headers: { "Retry-After": "1" },
+};
 
 function withoutParameters(text: () => string | Promise<string>): Handler {
   return checked(async (request) => {

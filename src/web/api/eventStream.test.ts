@@ -20,7 +20,10 @@ const request = (init: RequestInit = {}) =>
 /** A stream whose snapshots are numbers, each made for all viewers together. */
 function start(bus: DaemonEvents) {
   let made = 0;
-  const documents = { snapshot: () => `{"number":${++made}}` } as unknown as DaemonDocuments;
+  const documents = {
+    snapshot: () => `{"number":${++made}}`,
+    inBackground: <T>(work: () => T) => work(),
+  } as unknown as DaemonDocuments;
   const stream = new EventStream(bus, () => documents, { intervalMs: 10, keepAliveMs: 10_000 });
   streams.push(stream);
   return { stream, made: () => made };

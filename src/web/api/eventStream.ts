@@ -84,10 +84,12 @@ export class EventStream {
   }
 
   #snapshotMessage(): Uint8Array | undefined {
-    const text = this.#documents()?.snapshot();
-    if (text === undefined) return undefined;
-    this.#lastText = text;
-    return messageOf("snapshot", text, Date.now());
+    const documents = this.#documents();
+    return documents?.inBackground(() => {
+      const text = documents.snapshot();
+      this.#lastText = text;
+      return messageOf("snapshot", text, Date.now());
+    });
   }
 
   #keepAlive(): void {
