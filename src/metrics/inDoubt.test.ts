@@ -29,6 +29,10 @@ test("without its command line, a job that has no end counts as live", () => {
 test("a live job that its quota stops often is in doubt before its speed is known", () => {
   const rates = { throttledPercent: 50 } as JobUse["rates"];
   expect(isDoubtful({ rates, ...live })).toBe(true);
+  expect(isDoubtful({ rates, ...live, media: { ...NO_MEDIA, speed: { factor: 1.3, overMs: 8000 } } })).toBe(
+    true,
+  );
+  expect(isDoubtful({ rates, ...live, ...speed(1) })).toBe(false);
   expect(isDoubtful({ rates, ...own })).toBe(false);
   expect(isDoubtful({ rates })).toBe(false);
 });

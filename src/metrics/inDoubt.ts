@@ -4,8 +4,10 @@ import type { JobUse } from "./jobUse.ts";
 const MIN_LIVE_SPEED = 0.97;
 /** A receiver that reads in time never leaves so much waiting. */
 const MAX_BACKLOG_SECONDS = 1;
-/** A quota that stops a job so often may make it too slow, which its speed shows later. */
+/** A quota that stops a job so often may make it too slow. */
 const MAX_THROTTLED_PERCENT = 50;
+/** From then on the speed alone tells. Before, it is also that of the start, when a program fills its queues. */
+const WHOLE_SPEED_MS = 15_000;
 
 /** Returns whether a job may be too slow, so that it is worth reading often: a live one that falls behind, or its receiver. */
 export function isInDoubt({
@@ -18,5 +20,6 @@ export function isInDoubt({
   const isLive = pace === null ? lengthSeconds === null : pace.targetSpeed !== null;
   const isSlow = isLive && speed !== null && speed.factor < MIN_LIVE_SPEED * (pace?.targetSpeed ?? 1);
   const isThrottled = pace !== null && isLive && (rates?.throttledPercent ?? 0) >= MAX_THROTTLED_PERCENT;
-  return isSlow || isThrottled || (network?.sendBacklogSeconds ?? 0) >= MAX_BACKLOG_SECONDS;
+  const isNew = speed === null || speed.overMs < WHOLE_SPEED_MS;
+  return isSlow || (isThrottled && isNew) || (network?.sendBacklogSeconds ?? 0) >= MAX_BACKLOG_SECONDS;
 }

@@ -1,10 +1,8 @@
 import { expect } from "bun:test";
-import { linkSync, openSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { linkSync, readdirSync, renameSync, writeFileSync } from "node:fs";
 import { loadExecFilter } from "../../src/linux/events/execFilter.ts";
 import { closeFd } from "../../src/sys/descriptor.ts";
 import {
-  FFRTMP,
   lacksCommand,
   lacksRoot,
   readProc,
@@ -13,9 +11,8 @@ import {
   until,
   useSandbox,
 } from "../support/sandbox.ts";
-import { startDaemon, type WatchDaemon } from "../support/watchDaemon.ts";
+import { startAsService, startDaemon, type WatchDaemon } from "../support/watchDaemon.ts";
 
-const UNIT = join(import.meta.dir, "../../packaging/systemd/ffrtmp-watch.service");
 /** linux/capability.h */
 const CAP_PERFMON = 38n;
 const CAP_BPF = 39n;
@@ -167,29 +164,13 @@ filterTest("no target is missed while the policy changes without end", async () 
   for (const pid of pids) await isGoverned(daemon, pid);
 });
 
-/** Starts `watch` with the capabilities of the packaged service, and others that a drop-in adds. */
-async function startAsService(box: Sandbox, flags: string[], ...added: string[]) {
-  const [, unit = ""] = /^CapabilityBoundingSet=(.*)$/m.exec(readFileSync(UNIT, "utf8")) ?? [];
-  const names = [...unit.split(" "), ...added].map((name) => `+${name.slice("CAP_".length).toLowerCase()}`);
-  const limited = ["setpriv", "--bounding-set", ["-all", ...names].join(","), "--inh-caps", "-all"];
-  const path = box.path("watch.log");
-  const { pid } = box.spawn([...limited, FFRTMP, "watch", ...flags], {
-    stdout: "ignore",
-    stderr: openSync(path, "w"),
-  });
-  const log = () => readFileSync(path, "utf8");
-  await until("the daemon watches", () => log().includes("; events: connector"));
-  await until("the daemon has written its state", async () => (await counts(box)) !== null);
-  return { pid, log };
-}
-
 filterTest(
   "with the rights of the drop-in, the service uses the filter and has none of these rights",
   async () => {
     const box = sandbox();
     const { name, path } = box.program("sleep");
     const flags = ["--target", name, "--scan-interval", "24h"];
-    const { pid, log } = await startAsService(box, flags, "CAP_BPF", "CAP_PERFMON");
+    const { pid, log } = await startAsService(box, flags, ["CAP_BPF", "CAP_PERFMON"]);
     expect(await counts(box)).toMatchObject({
       execs_filtered: expect.any(Number),
       execs_unfiltered_because: null,

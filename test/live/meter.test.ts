@@ -1,6 +1,7 @@
 import { expect } from "bun:test";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:net";
+import { join } from "node:path";
 import {
   eventually,
   isRunning,
@@ -12,10 +13,12 @@ import {
   until,
   useSandbox,
 } from "../support/sandbox.ts";
-import { startDaemon, type WatchDaemon } from "../support/watchDaemon.ts";
+import { startAsService, startDaemon, type WatchDaemon } from "../support/watchDaemon.ts";
 
 const sandbox = useSandbox();
 const limitsTest = testIf(lacksLimits());
+const serviceTest = testIf(lacksLimits() ?? lacksCommand("setpriv"));
+const METERING = join(import.meta.dir, "../../packaging/systemd-drop-ins/metering.conf");
 const ffmpegTest = testIf(lacksLimits() ?? lacksCommand("ffmpeg"));
 
 /** Returns a port that was free a moment ago. */
@@ -28,17 +31,27 @@ async function freePort(): Promise<number> {
 }
 
 /** Starts a daemon that shows its jobs at an address, and returns what it shows there. Frequent calls make it read often. */
-async function startListening(flags: string[] = []) {
+async function startListening(
+  flags: string[] = [],
+  start: (flags: string[]) => Promise<WatchDaemon> = (all) => startDaemon(sandbox(), all),
+) {
   const port = await freePort();
-  const own = ["--target", `none-${sandbox().tag}`, "--listen", `127.0.0.1:${port}`, ...flags];
-  const daemon = await startDaemon(sandbox(), own);
+  const daemon = await start([
+    "--target",
+    `none-${sandbox().tag}`,
+    "--listen",
+    `127.0.0.1:${port}`,
+    ...flags,
+  ]);
   const metrics = async () => (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
   /** The value of a series that begins like this; `undefined` where there is none. */
   const numberOf = async (series: string): Promise<number | undefined> => {
     const line = (await metrics()).split("\n").find((each) => each.startsWith(series));
     return line === undefined ? undefined : Number(line.split(" ").at(-1));
   };
-  return { daemon, metrics, numberOf, meter: await meterOf(daemon) };
+  const meter = await meterOf(daemon);
+  sandbox().adopt(meter);
+  return { daemon, metrics, numberOf, meter };
 }
 
 /** Returns the PID of the meter beside a daemon. */
@@ -193,4 +206,37 @@ limitsTest("the meter has few rights and an ordinary priority, and is no workloa
   expect({ nice: fields[16], policy: fields[38] }).toEqual({ nice: "0", policy: "0" });
   const { stderr } = await sandbox().run(["attach", "--pid", String(meter)]);
   expect(stderr).toContain("it is an ffrtmp process");
+});
+
+/** Returns the capabilities that a process has, by number. */
+function hasCapability(pid: number, bit: bigint): boolean {
+  const permitted = BigInt(`0x${/^CapPrm:\t([0-9a-f]+)$/m.exec(readProc(pid, "status"))?.[1]}`);
+  return ((permitted >> bit) & 1n) === 1n;
+}
+
+serviceTest("in the packaged service the meter reads what it may, and all with the drop-in", async () => {
+  const [ptrace, setuid, admin] = [19n, 7n, 21n];
+  const drop = readFileSync(METERING, "utf8");
+  const added = /^CapabilityBoundingSet=(.*)$/m.exec(drop)?.[1]?.split(" ") ?? [];
+  await sandbox().startJob("first", ["--pids-max", "50"], ["sleep", "600"]);
+  const weak = ["setpriv", "--bounding-set", "-all", "--inh-caps", "-all", "sleep", "600"];
+  await sandbox().startJob("second", ["--pids-max", "50"], weak);
+  const plain = await startListening([], (flags) => startAsService(sandbox(), flags));
+  expect(hasCapability(plain.meter, ptrace)).toBe(false);
+  const networkOf = (job: string) => `ffrtmp_job_network_tcp_bytes_total{job_id="${job}"`;
+  await until(
+    "the job without capabilities is measured",
+    async () => (await plain.numberOf(networkOf("second"))) !== undefined,
+  );
+  // This one has more than the service, which may not list its descriptors.
+  expect(await plain.numberOf(networkOf("first"))).toBeUndefined();
+  plain.daemon.process.kill("SIGTERM");
+  await plain.daemon.process.exited;
+  const granted = await startListening([], (flags) => startAsService(sandbox(), flags, added));
+  await until(
+    "the connections of the job are counted",
+    async () => (await granted.numberOf(networkOf("first"))) !== undefined,
+  );
+  for (const bit of [ptrace, setuid, admin]) expect(hasCapability(granted.meter, bit)).toBe(true);
+  for (const bit of [setuid, admin]) expect(hasCapability(granted.daemon.process.pid, bit)).toBe(false);
 });

@@ -8,6 +8,8 @@ import type { MeterAnswer, MeterReading, MeterRequest, MeterSubject } from "./pr
 
 /** A request fits into an empty pipe, which has 64 KiB: pipe(7). */
 const MAX_REQUEST_BYTES = 32 * 1024;
+/** An answer has about 1 KB for each job, and the processes that use a GPU. */
+const MAX_ANSWER_LENGTH = 8 * 1024 ** 2;
 /** Keys of 36 bytes. */
 const MAX_FORGOTTEN = 500;
 /** After this time without an answer, the answer before says nothing about now. */
@@ -176,11 +178,13 @@ export class MeterClient implements Meter {
         text += decoder.decode(chunk, { stream: true });
         const lines = text.split("\n");
         text = lines.pop() ?? "";
+        if (text.length > MAX_ANSWER_LENGTH) break;
         for (const line of lines) this.#receive(JSON.parse(line) as MeterAnswer);
       }
     } catch {
-      // As if it had ended.
+      // It has sent something else than answers.
     }
+    // Of one that has not ended, the input ends now.
     this.#handleEnd();
   }
 

@@ -9,8 +9,8 @@ import { Hold } from "./hold.ts";
 import { canBeJudged, type Evidence, judge, neededCores } from "./judge.ts";
 import { EvidenceWindow } from "./window.ts";
 
-/** The readings of the machine are shared by the jobs that are judged within this time. */
-const MACHINE_AGE_MS = 200;
+/** Jobs that are judged within this time share a reading of the machine. It is a small part of the 15 s of a window. */
+const MACHINE_AGE_MS = 900;
 /** Causes that more CPUs would help against. */
 const FOR_LACK_OF_CPU: ReadonlySet<Verdict> = new Set(["own_limit", "neighbours", "itself"]);
 

@@ -14,8 +14,9 @@ import {
 import { findSource, type MediaSource, SOURCES, type Source } from "./sources.ts";
 import { type Speed, SpeedMeter } from "./speed.ts";
 
-/** How long a source is used before a better one is looked for. */
+/** How long a source is used before a better one is looked for. A job opens its files in its first seconds. */
 const FIND_INTERVAL_MS = 10_000;
+const FIRST_FIND_INTERVAL_MS = 1000;
 /** The processes of a job that are searched for sources. */
 const MAX_PROCESSES = 32;
 /** A job whose media time has not changed for this long is stuck. */
@@ -92,12 +93,18 @@ const AT_START = { bytes: 0, changedBootMs: 0, rises: 0, hasWrapped: false };
 class Known {
   source: Source | undefined;
   foundAtMs = Number.NEGATIVE_INFINITY;
+  /** When it was read first. */
+  readonly seenAtMs: number;
   readonly meter = new SpeedMeter();
   /** The last report: when it was written, and the longest time between two of them. */
   report: { writtenBootMs: number; intervalMs: number } | undefined;
   playlist: { last: Playlist; seconds: number; isWhole: boolean } | undefined;
   /** The position in the input, how often in a row it has risen, and whether it went back to the start. */
   position = AT_START;
+
+  constructor(seenAtMs: number) {
+    this.seenAtMs = seenAtMs;
+  }
 }
 
 /**
@@ -120,7 +127,7 @@ export class MediaReader {
   /** Reads these jobs, and keeps what is known of the others. */
   async read(jobs: readonly MediaSubject[]): Promise<Map<string, JobMedia>> {
     const read = jobs.map(async (job) => {
-      const own = this.#known.get(job.key) ?? new Known();
+      const own = this.#known.get(job.key) ?? new Known(this.#host.bootNow());
       this.#known.set(job.key, own);
       return [job.key, await this.#readJob(job, own)] as const;
     });
@@ -145,7 +152,10 @@ export class MediaReader {
   }
 
   async #readJob(job: MediaSubject, own: Known): Promise<JobMedia> {
-    if (this.#host.bootNow() - own.foundAtMs >= FIND_INTERVAL_MS) await this.#find(job, own);
+    const nowMs = this.#host.bootNow();
+    const isYoung = own.source === undefined && nowMs - own.seenAtMs < FIND_INTERVAL_MS;
+    if (nowMs - own.foundAtMs >= (isYoung ? FIRST_FIND_INTERVAL_MS : FIND_INTERVAL_MS))
+      await this.#find(job, own);
     let reading = own.source && (await this.#readSource(own, own.source));
     if (own.source && reading === undefined) {
       await this.#find(job, own);

@@ -17,8 +17,9 @@ import {
 } from "./inetDiag.ts";
 import { NamespaceSockets, networkNamespaceOf } from "./namespaceSockets.ts";
 
-/** How long the list of a job's sockets is used before its descriptors are read again. */
+/** How long the list of a job's sockets is used before its descriptors are read again. A job connects in its first seconds. */
 const LIST_INTERVAL_MS = 10_000;
+const FIRST_LIST_INTERVAL_MS = 1000;
 
 /** The TCP connections of a job at one time, and the bytes of its own devices. `null` is unknown. */
 export interface JobNetwork {
@@ -62,12 +63,18 @@ class Known {
   /** By the text of the descriptor. `undefined`: no TCP connection, or not one yet. */
   sockets = new Map<string, Connection | undefined>();
   listedAtMs = Number.NEGATIVE_INFINITY;
+  /** When it was read first. */
+  readonly seenAtMs: number;
   /** The namespace that this job has alone, and a process in it. */
   alone: { namespace: string; pid: number } | undefined;
   totals: ByteCounts = { sent: 0, received: 0, retransmitted: 0 };
   windowLimitedUsec: number | null = 0;
   devices: DeviceBytes | null = null;
   readAtMs: number | undefined;
+
+  constructor(seenAtMs: number) {
+    this.seenAtMs = seenAtMs;
+  }
 
   get namespaces(): string[] {
     return [...this.sockets.values()].flatMap((connection) => connection?.namespace ?? []);
@@ -94,8 +101,10 @@ export class NetworkReader {
     const lists: Lists = new Map();
     const found = new Map<string, JobNetwork>();
     for (const job of jobs) {
-      const own = this.#known.get(job.key) ?? new Known();
-      const isListed = this.#host.bootNow() - own.listedAtMs < LIST_INTERVAL_MS;
+      const nowMs = this.#host.bootNow();
+      const own = this.#known.get(job.key) ?? new Known(nowMs);
+      const isYoung = nowMs - own.seenAtMs < LIST_INTERVAL_MS;
+      const isListed = nowMs - own.listedAtMs < (isYoung ? FIRST_LIST_INTERVAL_MS : LIST_INTERVAL_MS);
       if (!isListed && !(await this.#list(job, own, lists))) {
         this.#known.delete(job.key);
         continue;
