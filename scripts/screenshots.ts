@@ -108,7 +108,20 @@ async function run(jobId: string, flags: string[], command: string[]): Promise<v
 async function receive(rate: number): Promise<number> {
   const port = freePort();
   const url = `tcp://127.0.0.1:${port}?listen=1&recv_buffer_size=8192`;
-  box.spawn(["ffmpeg", "-nostdin", "-v", "quiet", "-readrate", String(rate), "-i", url, "-f", "null", "-"]);
+  const command = [
+    "ffmpeg",
+    "-nostdin",
+    "-v",
+    "quiet",
+    "-readrate",
+    String(rate),
+    "-i",
+    url,
+    "-f",
+    "null",
+    "-",
+  ];
+  box.spawn(command, { stdout: "ignore", stderr: "ignore" });
   await eventually(
     `port ${port} is open`,
     async () =>
