@@ -79,6 +79,7 @@ const CALLS: Record<string, (ledger: Ledger) => unknown> = {
   job: (ledger) => ledger.job("key"),
   refresh: (ledger) => ledger.refresh(someJob()),
   openJobs: (ledger) => ledger.openJobs(),
+  openJobsWithIntent: (ledger) => ledger.openJobsWithIntent(),
   jobsToCleanUp: (ledger) => ledger.jobsToCleanUp(),
   endedJobsToCleanUp: (ledger) => ledger.endedJobsToCleanUp(),
   jobsNamed: (ledger) => ledger.jobsNamed("transcode-001"),
