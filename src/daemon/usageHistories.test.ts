@@ -2,9 +2,11 @@ import { afterEach, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { useGovernedSleepers } from "../../test/support/governedSleepers.ts";
 import { lacksLimits, until } from "../../test/support/sandbox.ts";
+import { detach } from "../jobs/attach/detach.ts";
 import type { Context } from "../jobs/context.ts";
-import { recordExit } from "../jobs/exit/recordExit.ts";
+import type { JobResult } from "../jobs/model/ending.ts";
 import type { RunningJob } from "../jobs/model/job.ts";
+import { jobCgroupOf } from "../jobs/placement/jobCgroup.ts";
 import type { HindranceChange } from "../metrics/hindrance/hinderedTotals.ts";
 import { decodeHistory, type StoredHistory } from "../metrics/history/encoding.ts";
 import { NO_MEDIA } from "../metrics/media/mediaReader.ts";
@@ -208,9 +210,9 @@ limitsTest("the job is said to be held back while it is, and its result has for 
   expect(changes[1]).toMatchObject({ ended: { verdict: "receiver" } });
   expect(histories.uses()).toMatchObject([{ hindrance: null }]);
   histories.finish(job);
-  const { result } = recordExit(context, job, { kind: "detached" });
+  const result = detachedResultOf(context, job);
   expect(result).toMatchObject({ slaReason: "detached", hinderedSeconds: { receiver: expect.any(Number) } });
-  const seconds = result.hinderedSeconds?.receiver as number;
+  const seconds = result?.hinderedSeconds?.receiver as number;
   const events = context.ledger.events(job).filter(({ kind }) => kind.startsWith("held_back"));
   expect(events).toMatchObject([
     { kind: "held_back", detail: { verdict: "receiver", live: true, needed_cores: null, limit: null } },
@@ -218,12 +220,18 @@ limitsTest("the job is said to be held back while it is, and its result has for 
   ]);
 });
 
+/** Detaches a job, so that nothing of it is left, and returns its result. */
+function detachedResultOf(context: Context, job: RunningJob): JobResult | undefined {
+  detach(context, job, jobCgroupOf(context, job));
+  return context.ledger.result(job);
+}
+
 limitsTest("a job that no meter could judge has no such times", async () => {
   const { context, job } = governSleeper({ pidsMax: 10 });
   const { histories, counted } = start(context, new Map([[job.key, job]]));
   await until("the job was read three times", () => counted.rounds >= 3);
   histories.finish(job);
-  expect(recordExit(context, job, { kind: "detached" }).result.hinderedSeconds).toBeNull();
+  expect(detachedResultOf(context, job)?.hinderedSeconds).toBeNull();
 });
 
 const cpuacctTest = test.skipIf(reason !== undefined || !existsSync("/sys/fs/cgroup/cpuacct"));
