@@ -157,7 +157,7 @@ export const MAN_TEXTS: Record<string, ManText> = {
   },
   "ffrtmp capacity": {
     description: [
-      "An estimate, and no limit: nothing is refused by it. The candidate is an average live job, or like a job or the jobs of a rule of the policy (--like). The answer is the least of what the CPUs leave (90 % of them), the total of the tenant, and what the weights give each stream when everything is busy.",
+      "An estimate, and no limit: nothing is refused by it. The candidate is like the largest stream that runs, or like a job or the jobs of a rule of the policy (--like). Jobs with the intent batch or best-effort do not count. The answer is the least of what the CPUs leave (90 % of them), the total of the tenant, and what the weights give each stream when everything is busy.",
     ],
     examples: [["Tell how many more streams like one fit:", "ffrtmp capacity --like channel-7"]],
   },
