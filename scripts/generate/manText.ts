@@ -130,14 +130,14 @@ export const MAN_TEXTS: Record<string, ManText> = {
         "BACKLOG",
         "what waits to be sent or acknowledged over TCP: in seconds of the job's own rate, in bytes before that is known. -: no connection.",
       ],
-      [
-        "HELD BACK BY",
-        "what has held the job back for 30 seconds or longer: its own limit, its neighbours, memory, disks, a GPU, its receiver, its source, or itself. -: nothing is known to.",
-      ],
       ["GPU %", "the use of NVIDIA GPUs by its processes; 100 is one GPU. Only where a job uses one."],
       ["ENC %", "the use of their video encoders."],
       ["DEC %", "the use of their video decoders."],
       ["GPU MEM", "the GPU memory of its processes."],
+      [
+        "HELD BACK BY",
+        "what has held the job back for 30 seconds or longer: its own limit, its neighbours, memory, disks, a GPU, its receiver, its source, or itself. -: nothing is known to.",
+      ],
       ["COMMAND", "the command line, with secrets as ***."],
     ],
     examples: [
