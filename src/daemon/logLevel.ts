@@ -25,6 +25,7 @@ const LEVELS: Partial<Record<EventKind, LogLevel>> = {
   "realtime-refused": "warn",
   "events-lost": "warn",
   "work-postponed": "warn",
+  "connections-ended": "warn",
   "control-socket-failed": "warn",
   "not-governed": "warn",
   "tenant-refused": "warn",

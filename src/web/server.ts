@@ -2,6 +2,7 @@ import { readFileSync, statSync } from "node:fs";
 import { Refusal } from "../jobs/errors.ts";
 import { describeErrno } from "../sys/errno.ts";
 import { Access } from "./access.ts";
+import { ConnectionLimit, descriptorsAt } from "./connectionLimit.ts";
 import { type ListenAddress, urlOf } from "./listenAddress.ts";
 import { pathOf, problemResponse } from "./problem.ts";
 import type { Handler, Routes } from "./routes.ts";
@@ -12,6 +13,12 @@ export interface WebOptions {
   tokenFile?: string | undefined;
   tlsCert?: string | undefined;
   tlsKey?: string | undefined;
+}
+
+/** What the operator should know about a server that runs. */
+export interface WebReports {
+  /** There were too many connections, and all were ended. `count` is that since the start. */
+  connectionsEnded(count: number): void;
 }
 
 export interface WebServer {
@@ -26,7 +33,12 @@ const MIN_TOKEN = 16;
  * a token and encryption, and for files that cannot be used. `openRoutes` have no data of jobs, and are answered without a
  * token: a browser sends none until the page has asked for it.
  */
-export function startWebServer(options: WebOptions, routes: Routes, openRoutes: Routes = {}): WebServer {
+export function startWebServer(
+  options: WebOptions,
+  routes: Routes,
+  openRoutes: Routes,
+  reports: WebReports,
+): WebServer {
   const { listen, tokenFile, tlsCert, tlsKey } = options;
   if ((tlsCert === undefined) !== (tlsKey === undefined))
     throw new Refusal(
@@ -80,7 +92,14 @@ export function startWebServer(options: WebOptions, routes: Routes, openRoutes: 
       },
       error: () => new Response(null, { status: 500 }),
     });
-    return { url: urlOf(listen, tlsCert !== undefined), stop: () => void server.stop(true) };
+    const limit = new ConnectionLimit(descriptorsAt(listen.port), reports.connectionsEnded);
+    return {
+      url: urlOf(listen, tlsCert !== undefined),
+      stop() {
+        limit.stop();
+        void server.stop(true);
+      },
+    };
   } catch (error) {
     throw new Refusal(
       `cannot listen on ${urlOf(listen, tlsCert !== undefined)}: ${error instanceof Error ? error.message : error}`,

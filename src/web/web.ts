@@ -51,7 +51,9 @@ export function openWeb(
   const documents = () => daemon()?.documents;
   const stream = new EventStream(bus, documents);
   const routes = { ...metricsRoutes(families), ...apiRoutes(documents, stream.answer) };
-  const server = startWebServer({ ...files, listen }, routes, pageRoutes);
+  const server = startWebServer({ ...files, listen }, routes, pageRoutes, {
+    connectionsEnded: (count) => bus.emit({ kind: "connections-ended", count }),
+  });
   return {
     ...server,
     stop() {
