@@ -30,6 +30,8 @@ interface EventFacts {
   "work-postponed": { reason: string };
   /** Clients had too many connections to the web server, and all were ended. `count` is that since the start. */
   "connections-ended": { count: number };
+  /** A request to the web server failed by a fault of ffrtmp. At most once a minute. */
+  "request-failed": { route: string; reason: string };
   /** Other ffrtmp processes cannot reach this daemon. */
   "control-socket-failed": { reason: string };
   /** `changes`: the differences from the policy before, each a line of text. */

@@ -26,6 +26,7 @@ const LEVELS: Partial<Record<EventKind, LogLevel>> = {
   "events-lost": "warn",
   "work-postponed": "warn",
   "connections-ended": "warn",
+  "request-failed": "error",
   "control-socket-failed": "warn",
   "not-governed": "warn",
   "tenant-refused": "warn",

@@ -19,6 +19,8 @@ export interface WebOptions {
 export interface WebReports {
   /** There were too many connections, and all were ended. `count` is that since the start. */
   connectionsEnded(count: number): void;
+  /** A request failed by a fault of ffrtmp. `route` is not the text of the client. */
+  requestFailed(route: string, reason: string): void;
 }
 
 export interface WebServer {
@@ -27,6 +29,8 @@ export interface WebServer {
 }
 
 const MIN_TOKEN = 16;
+/** A client is shown its own path, and no more of it than a person reads. */
+const MAX_SHOWN = 200;
 
 /**
  * Starts to answer requests. Throws a Refusal where the address cannot be used, where another machine could connect without
@@ -56,13 +60,14 @@ export function startWebServer(
     ...(tlsCert === undefined ? {} : { cert: readOption("--tls-cert", tlsCert) }),
     ...(tlsKey === undefined ? {} : { key: readOption("--tls-key", tlsKey) }),
   };
-  const guarded = (answer: Handler, needsToken = true): Handler => {
+  const guarded = (route: string, answer: Handler, needsToken = true): Handler => {
     return async (request) => {
       const refusal = access.refusalOf(request, needsToken);
       if (refusal !== undefined) return problemResponse(request, refusal);
       try {
         return await answer(request);
-      } catch {
+      } catch (error) {
+        reports.requestFailed(route, error instanceof Error ? error.message : String(error));
         return problemResponse(request, FAILED);
       }
     };
@@ -71,7 +76,7 @@ export function startWebServer(
   const notFound: Handler = (request) =>
     problemResponse(request, {
       status: 404,
-      detail: `there is no ${pathOf(request)} here`,
+      detail: `there is no ${pathOf(request).slice(0, MAX_SHOWN)} here`,
       next: `here is: ${shown.join(", ")}`,
     });
   try {
@@ -85,10 +90,10 @@ export function startWebServer(
       ...(tlsCert === undefined ? {} : { tls: files }),
       routes: {
         ...Object.fromEntries(
-          Object.entries(openRoutes).map(([path, answer]) => [path, guarded(answer, false)]),
+          Object.entries(openRoutes).map(([path, answer]) => [path, guarded(path, answer, false)]),
         ),
-        ...Object.fromEntries(Object.entries(routes).map(([path, answer]) => [path, guarded(answer)])),
-        "/*": guarded(notFound),
+        ...Object.fromEntries(Object.entries(routes).map(([path, answer]) => [path, guarded(path, answer)])),
+        "/*": guarded("/*", notFound),
       },
       error: () => new Response(null, { status: 500 }),
     });
@@ -119,7 +124,7 @@ function readToken(path: string): string {
   if (token.length < MIN_TOKEN || /\s/.test(token))
     throw new Refusal(
       `the token in ${path} is ${token.length < MIN_TOKEN ? `shorter than ${MIN_TOKEN} characters` : "more than one word"}`,
-      `head -c 32 /dev/urandom | base64 > ${path}`,
+      `(umask 077 && head -c 32 /dev/urandom | base64 > ${path})`,
     );
   if ((statSync(path).mode & 0o007) !== 0)
     throw new Refusal(
