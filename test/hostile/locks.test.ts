@@ -186,5 +186,5 @@ lockTest("exec says so where its job could not be recorded", async () => {
   const ended = await sandbox().run(["exec", "--job-id", "lost", "--", "true"]);
   release();
   expect(ended.code).toBe(0);
-  expectMessage(ended.stderr, [/job lost is not on record/]);
+  expectMessage(ended.stderr, [/job lost is not recorded/]);
 });

@@ -55,7 +55,7 @@ async function leaveToObserver(context: Context, job: RunningJob): Promise<void>
   if (!(await handOver(context, job))) ledger.takeOver(job, null);
   // The changes that wait for a lock of another process would end with this program.
   if (ledger.close() === 0) return;
-  context.warn(`job ${job.jobId} is not on record: its end is not either, and its cgroup stays after it`);
+  context.warn(`job ${job.jobId} is not recorded: its end will not be either, and its cgroups stay behind`);
 }
 
 /** Restores everything that was changed for a command that the kernel does not execute. */
