@@ -38,9 +38,7 @@ export function openWeb(
     throw new Refusal(`--listen ${text} is not an address`, `expected: ${LISTEN_ADDRESS}`);
   const metrics = new DaemonMetrics(bus, Date.now());
   let scrapedMs = Number.NEGATIVE_INFINITY;
-  const families = () => {
-    const running = daemon();
-    if (running === undefined) return undefined;
+  const families = (running: WatchDaemon) => {
     const intervalMs = performance.now() - scrapedMs;
     scrapedMs = performance.now();
     // Until the next scrape, which can be late.
@@ -51,9 +49,18 @@ export function openWeb(
       ...gpuFamilies(running.devices()),
     ];
   };
+  const metricSource = () => {
+    const running = daemon();
+    return (
+      running && {
+        families: () => families(running),
+        inBackground: <T>(work: () => T) => running.documents.inBackground(work),
+      }
+    );
+  };
   const documents = () => daemon()?.documents;
   const stream = new EventStream(bus, documents);
-  const routes = { ...metricsRoutes(families), ...apiRoutes(documents, stream.answer) };
+  const routes = { ...metricsRoutes(metricSource), ...apiRoutes(documents, stream.answer) };
   let failedMs = Number.NEGATIVE_INFINITY;
   const server = startWebServer({ ...files, listen }, routes, pageRoutes, {
     connectionsEnded: (count) => bus.emit({ kind: "connections-ended", count }),

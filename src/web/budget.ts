@@ -1,4 +1,4 @@
-import { cpuMsOfThread } from "../cpuTime.ts";
+import { cpuMsOfThread } from "./cpuTime.ts";
 
 /** The CPU time that all requests together may take of each second: a quarter of a core. */
 const BUDGET_MS = 250;
