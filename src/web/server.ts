@@ -121,9 +121,18 @@ const FAILED = {
 
 function readToken(path: string): string {
   const token = readOption("--token-file", path).trim();
-  if (token.length < MIN_TOKEN || /\s/.test(token))
+  const fault =
+    token.length < MIN_TOKEN
+      ? `is shorter than ${MIN_TOKEN} characters`
+      : /\s/.test(token)
+        ? "is more than one word"
+        : // RFC 9110, 5.5
+          /[^\x21-\x7e]/.test(token)
+          ? "has characters that no client can send in a header"
+          : undefined;
+  if (fault !== undefined)
     throw new Refusal(
-      `the token in ${path} is ${token.length < MIN_TOKEN ? `shorter than ${MIN_TOKEN} characters` : "more than one word"}`,
+      `the token in ${path} ${fault}`,
       `(umask 077 && head -c 32 /dev/urandom | base64 > ${path})`,
     );
   if ((statSync(path).mode & 0o007) !== 0)
