@@ -1,3 +1,4 @@
+import type { Limits } from "../../limits/limits.ts";
 import { CgroupInUse, createJobCgroup } from "../../linux/cgroup/cgroupChanges.ts";
 import type { Host } from "../../linux/host.ts";
 import { isAlive, type ProcessIdentity } from "../../linux/proc/identity.ts";
@@ -13,7 +14,7 @@ import { Refusal } from "../errors.ts";
 import { recordExit } from "../exit/recordExit.ts";
 import { type JobSpec, newJob } from "../job.ts";
 import { governTree } from "../limits/applyToTree.ts";
-import type { RunningJob } from "../model/job.ts";
+import type { RunningJob, StartingJob } from "../model/job.ts";
 import { openScope } from "../placement/jobScope.ts";
 import { CgroupNameTaken, cgroupInUse, registerJob } from "../recovery/registerJob.ts";
 import { checkEligibility, checkScreened, type Eligible, type Ineligible } from "./eligibility.ts";
@@ -113,7 +114,7 @@ export function governProcess(
   spec: JobSpec,
   slow: SlowFacts = directSlowFacts(context.host),
 ): RunningJob {
-  const { host, ledger, bootId } = context;
+  const { host, bootId } = context;
   const { pid, startTicks, comm } = target.stat;
   const process: ProcessIdentity = { bootId, pid, startTicks };
   const { cgroup, scope } = planAttach(context, target, spec);
@@ -127,6 +128,23 @@ export function governProcess(
     ...journalOf(cgroup, scope),
     logPath: null,
   });
+  const start = () => ({ startedMs: host.now(), startedBootMs: host.bootNow() });
+  return governPlanned(context, job, { process, cgroup, scope }, { total: spec.tenant?.limits, start });
+}
+
+/**
+ * Records a job and governs its process as planned. `start` returns when the job begins; it is called when the process is
+ * governed. `total` is the total of the job's tenant.
+ */
+export function governPlanned(
+  context: Context,
+  job: StartingJob,
+  { process, cgroup, scope }: ReturnType<typeof planAttach> & { process: ProcessIdentity },
+  {
+    total,
+    start,
+  }: { total: Limits | undefined; start: () => Pick<RunningJob, "startedMs" | "startedBootMs"> },
+): RunningJob {
   registerJob(context, job);
   try {
     if (scope) openScope(context, job, scope);
@@ -135,9 +153,8 @@ export function governProcess(
     recordExit(context, job, { kind: "never-started", reason: String(error) });
     throw error instanceof CgroupInUse ? cgroupInUse(job, error) : error;
   }
-  const governed = governTree(context, job, cgroup, process, { total: spec.tenant?.limits });
-  const started = { startedMs: host.now(), startedBootMs: host.bootNow() };
-  return ledger.recordRunning(governed.job, { process, ...started, outcomes: governed.outcomes });
+  const governed = governTree(context, job, cgroup, process, { total });
+  return context.ledger.recordRunning(governed.job, { process, ...start(), outcomes: governed.outcomes });
 }
 
 /**

@@ -1,18 +1,14 @@
-import { CgroupInUse, createJobCgroup } from "../../linux/cgroup/cgroupChanges.ts";
 import { readMembership } from "../../linux/cgroup/hierarchies.ts";
 import { bootMsOf, readStat } from "../../linux/proc/stat.ts";
+import { governPlanned } from "../attach/attach.ts";
 import { findGovernedCgroup } from "../attach/governedCgroup.ts";
 import { planAttach } from "../attach/planAttach.ts";
 import { journalOf } from "../changes.ts";
 import type { Context } from "../context.ts";
 import { Refusal } from "../errors.ts";
-import { recordExit } from "../exit/recordExit.ts";
 import { type JobSpec, newJob } from "../job.ts";
-import { governTree } from "../limits/applyToTree.ts";
 import type { RunningJob } from "../model/job.ts";
-import { openScope } from "../placement/jobScope.ts";
 import { jobAround } from "../placement/placement.ts";
-import { cgroupInUse, registerJob } from "../recovery/registerJob.ts";
 
 /**
  * Governs this process as the workload that it is about to execute: the same PID then runs the command, under limits from its
@@ -20,7 +16,7 @@ import { cgroupInUse, registerJob } from "../recovery/registerJob.ts";
  * Refusal, having changed nothing, where this process cannot be governed.
  */
 export function governSelf(context: Context, spec: JobSpec, command: readonly string[]): RunningJob {
-  const { host, ledger, self } = context;
+  const { host, self } = context;
   const [stat, membership] = [readStat(host, self.pid), readMembership(host, self.pid)];
   if (stat === "gone" || membership === "gone")
     throw new Refusal("cannot read this process in /proc", "mount procfs of this pid namespace at /proc");
@@ -39,22 +35,8 @@ export function governSelf(context: Context, spec: JobSpec, command: readonly st
     ...journalOf(cgroup, scope),
     logPath: null,
   });
-  registerJob(context, job);
-  try {
-    if (scope) openScope(context, job, scope);
-    createJobCgroup(cgroup);
-  } catch (error) {
-    recordExit(context, job, { kind: "never-started", reason: String(error) });
-    throw error instanceof CgroupInUse ? cgroupInUse(job, error) : error;
-  }
-  const governed = governTree(context, job, cgroup, self, { total: spec.tenant?.limits });
   // The workload is as old as this process.
   const startedBootMs = bootMsOf(stat.startTicks);
-  const startedMs = host.now() - (host.bootNow() - startedBootMs);
-  return ledger.recordRunning(governed.job, {
-    process: self,
-    startedMs,
-    startedBootMs,
-    outcomes: governed.outcomes,
-  });
+  const start = () => ({ startedMs: host.now() - (host.bootNow() - startedBootMs), startedBootMs });
+  return governPlanned(context, job, { process: self, cgroup, scope }, { total: spec.tenant?.limits, start });
 }
