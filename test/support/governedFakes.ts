@@ -39,8 +39,8 @@ export interface FakeOwner {
 /** Returns fake processes and cgroups with a real ledger, for placements that no machine here has. */
 export function useGovernedFakes(): {
   openOwner(unit?: string, bus?: Bus): FakeOwner;
-  /** The unit of a hybrid machine: `owner` is its cgroup in the v2 hierarchy. */
-  openHybridOwner(): FakeOwner;
+  /** The unit of a hybrid machine: `owner` is its cgroup in the v2 hierarchy. `together`: see `fakeV1`. */
+  openHybridOwner(together?: string[]): FakeOwner;
 } {
   const clean: (() => void)[] = [];
   afterEach(() => {
@@ -52,8 +52,8 @@ export function useGovernedFakes(): {
     return openOwnerOf(fake, makeUnit(fake, unit), ROOT, bus);
   }
 
-  function openHybridOwner(): FakeOwner {
-    const fake = fakeHybrid();
+  function openHybridOwner(together: string[] = []): FakeOwner {
+    const fake = fakeHybrid(together);
     for (const hierarchy of fake.hierarchies) {
       makeUsable(fake.fs, hierarchy, `${hierarchy.mountPoint}/system.slice`);
       makeUsable(fake.fs, hierarchy, `${hierarchy.mountPoint}/system.slice/encoder.service`);
