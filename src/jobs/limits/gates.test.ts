@@ -8,7 +8,7 @@ import { recordExit } from "../exit/recordExit.ts";
 import type { RunningJob } from "../model/job.ts";
 import { jobCgroupOf } from "../placement/jobCgroup.ts";
 import { changeLimits } from "./changeLimits.ts";
-import { applyGates } from "./gates.ts";
+import { applyGates, recordPolicyIntents } from "./gates.ts";
 
 const { openHybridOwner } = useGovernedFakes();
 const CPU = "/sys/fs/cgroup/cpu";
@@ -291,6 +291,20 @@ test("a word that is only recorded as an intent has no gate", () => {
   machine.govern(10, { cpuWeight: 1000 }, { jobId: "live", intent: "live" });
   machine.govern(20, { pidsMax: 50 }, { jobId: "batch", intent: "batch" });
   expect(applyGates(machine.context)).toEqual([]);
+  expect(sharesOf(machine, BOX)).toBe("1024");
+});
+
+test("the jobs of a policy have gates only while it has the block of intents", () => {
+  const machine = openMachine();
+  const { context } = machine;
+  machine.govern(10, { cpuWeight: 1000 }, { jobId: "live", intent: "live" }, "watch");
+  machine.govern(20, { cpuWeight: 1 }, { jobId: "batch", intent: "batch" }, "watch");
+  expect(applyGates(context)).toEqual([]);
+  recordPolicyIntents(context, true);
+  applyGates(context);
+  expect(sharesOf(machine, BOX)).toBe("10");
+  recordPolicyIntents(context, false);
+  applyGates(context);
   expect(sharesOf(machine, BOX)).toBe("1024");
 });
 

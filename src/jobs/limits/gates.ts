@@ -27,6 +27,15 @@ export function applyGates(context: Context): RunningJob[] {
   return new GateKeeper(context, jobs).apply();
 }
 
+/** The note of the ledger that says whether the policy of `watch` gives intents a meaning. Absent: it does not. */
+const POLICY_INTENTS = "policy_intents";
+
+/** Records that for each process that calls `applyGates`: to jobs of a policy without `intents`, an intent is only a word. */
+export function recordPolicyIntents({ ledger }: Context, hasIntents: boolean): void {
+  const text = JSON.stringify(hasIntents);
+  if ((ledger.note(POLICY_INTENTS) ?? "false") !== text) ledger.setNote(POLICY_INTENTS, text);
+}
+
 class GateKeeper {
   readonly #context: Context;
   readonly #fs: CgroupFs;
@@ -41,7 +50,9 @@ class GateKeeper {
   }
 
   apply(): RunningJob[] {
-    const sharing = [...this.#jobs.values()].flatMap((job) => this.#shareOf(job) ?? []);
+    const hasPolicyIntents = this.#context.ledger.note(POLICY_INTENTS) === "true";
+    const meant = [...this.#jobs.values()].filter(({ mode }) => mode !== "watch" || hasPolicyIntents);
+    const sharing = meant.flatMap((job) => this.#shareOf(job) ?? []);
     const { gates, closed } = planGates(sharing, (gate, batch) => holdsOthers(this.#fs, gate, batch));
     const wanted = new Set(gates.map((gate) => changeKey(this.#changeOf(gate, ""))));
     for (const change of this.#recorded())
