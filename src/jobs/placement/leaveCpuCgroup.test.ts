@@ -61,6 +61,17 @@ test("a job stays in its cgroup for CPU time while a weight, its tenant or a cgr
   expect(changed.cgroup.map(({ hierarchy }) => hierarchy)).toContain("cpu");
 });
 
+test("a change of its limits puts a job into the total of CPU time that its tenant has by now", () => {
+  const machine = openHybridOwner();
+  for (const pid of [4026, 4027]) machine.start(pid, 1, UNIT);
+  const early = machine.govern(4026, {}, { jobId: "early", tenant: { name: "acme", limits: {} } });
+  expect(placeOf(machine, 4026)).toBe(UNIT);
+  machine.govern(4027, {}, { jobId: "late", tenant: { name: "acme", limits: HALF_A_CORE } });
+  expect(placeOf(machine, 4027)).toContain("@acme/");
+  changeLimits(machine.context, early, { byHand: { pidsMax: 50 } }, "by hand");
+  expect(placeOf(machine, 4026)).toContain("@acme/");
+});
+
 test("a process that cannot leave keeps the job in its cgroup for CPU time", () => {
   const { machine, job } = governTwo();
   const { context } = machine;
