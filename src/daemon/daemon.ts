@@ -1,6 +1,6 @@
 import { ENDED_BEFORE_LIMITS } from "../jobs/exit/sla.ts";
 import { enforceLimits } from "../jobs/limits/enforceLimits.ts";
-import { applyGates } from "../jobs/limits/gates.ts";
+import { applyGates, recordPolicyIntents } from "../jobs/limits/gates.ts";
 import type { JobResult } from "../jobs/model/ending.ts";
 import type { OpenJob } from "../jobs/model/job.ts";
 import { trimProgressFile } from "../jobs/progressFile.ts";
@@ -411,6 +411,7 @@ export class WatchDaemon {
   /** Makes the weights of batch jobs count against live jobs elsewhere. */
   #applyGates(): void {
     if (this.#isStopped) return;
+    recordPolicyIntents(this.#context, this.#context.store.policy.hasIntents === true);
     for (const job of applyGates(this.#context)) this.#tracker.observer.update(job);
   }
 

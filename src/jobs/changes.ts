@@ -1,5 +1,13 @@
+import { isIntent } from "../limits/intents.ts";
 import { type JobCgroup, storeJobCgroup } from "../linux/cgroup/jobCgroup.ts";
-import type { AttributeSet, CarriedFiles, Change, ScopeStarted } from "../linux/change.ts";
+import {
+  type AttributeSet,
+  type CarriedFiles,
+  type Change,
+  type FileWritten,
+  isGate,
+  type ScopeStarted,
+} from "../linux/change.ts";
 import type { ScopePlan } from "../linux/systemd/scope.ts";
 import type { Context } from "./context.ts";
 import type { Job, OpenJob } from "./model/job.ts";
@@ -16,11 +24,30 @@ export function scopeChanges(scope: ScopePlan | undefined): ScopeStarted[] {
   return scope === undefined ? [] : [{ kind: "scope-started", manager: scope.manager, unit: scope.unit }];
 }
 
-/** Returns the journal of a job after its cgroup has changed. The scope stays first, attributes of processes stay last. */
+/**
+ * Returns the journal of a job after its cgroup has changed. The scope stays first, attributes of processes stay last. The
+ * gates are those of the job's record: they are no part of its cgroup, and `applyGates` may have changed them since that was
+ * read.
+ */
 export function withCgroup({ changes }: Pick<Job, "changes">, cgroup: JobCgroup): Journal {
   const stored = storeJobCgroup(cgroup);
   const scopes = changes.filter(({ kind }) => kind === "scope-started");
-  return { cgroup: stored.cgroup, changes: [...scopes, ...stored.changes, ...attributesOf({ changes })] };
+  const all = [...scopes, ...stored.changes, ...attributesOf({ changes })];
+  return { cgroup: stored.cgroup, changes: withGates(all, changes.filter(isGate)) };
+}
+
+/** Returns a journal with other gates. They are the last of the changes to cgroups, and so the first to be undone. */
+export function withGates(changes: readonly Change[], gates: readonly FileWritten[]): Change[] {
+  const others = changes.filter((change) => !isGate(change));
+  const attributes = attributesOf({ changes: others });
+  return [...others.filter(({ kind }) => kind !== "attribute-set"), ...gates, ...attributes];
+}
+
+/** Returns the changes of a job with its gates as they are recorded now: another process may have changed these. */
+export function withGatesNow<J extends Job>({ ledger }: Pick<Context, "ledger">, job: J): J {
+  if (!isIntent(job.intent)) return job;
+  const recorded = ledger.job(job.key);
+  return recorded ? { ...job, changes: withGates(job.changes, recorded.changes.filter(isGate)) } : job;
 }
 
 /** Returns the limits that a job's cgroup has from the one that its processes left, as texts by the name of the file. */
@@ -36,7 +63,9 @@ export function attributesOf({ changes }: Pick<Job, "changes">): AttributeSet[] 
 }
 
 /** Records the cgroup of a job, unless it is recorded already. */
-export function recordCgroup<J extends OpenJob>({ ledger }: Context, job: J, cgroup: JobCgroup): J {
+export function recordCgroup<J extends OpenJob>(context: Context, seen: J, cgroup: JobCgroup): J {
+  const { ledger } = context;
+  const job = withGatesNow(context, seen);
   const journal = withCgroup(job, cgroup);
   const isSame = JSON.stringify(journal) === JSON.stringify({ cgroup: job.cgroup, changes: job.changes });
   return isSame ? job : ledger.recordJournal(job, journal);

@@ -57,7 +57,7 @@ export const listed = jobSchema
 const rates = {
   throttled_percent: described(
     z.number().nullable(),
-    "the part of the CPU quota's periods in which the quota stopped the job, 0 to 100; 0 without a quota. Of a tenant: by the quota of its total",
+    "the part of the CPU quota's periods in which the quota stopped the job, 0 to 100; 0 without a quota, and null where no cgroup could have one. Of a tenant: by the quota of its total",
   ),
   io_read_bytes_per_second: described(z.number().nullable(), "data read from disks"),
   io_write_bytes_per_second: described(z.number().nullable(), "data written to disks"),

@@ -29,6 +29,8 @@ import {
 import { LedgerStore } from "./store.ts";
 
 /** Another open job has the same id, or governs the same process. */
+const HAS_GATE = `changes LIKE '%"isGate"%'`;
+
 export class JobConflict extends Error {}
 
 /** The fields of a job that the policy and the operator set. */
@@ -152,6 +154,16 @@ export class Ledger extends LedgerStore {
     return this.#record(job, journal);
   }
 
+  /**
+   * Records the changes of a job with another set of gates. Returns `undefined`, having written nothing, when the job has
+   * ended: its end has undone the gates that were recorded by then.
+   */
+  recordGates<J extends OpenJob>(job: J, changes: Job["changes"]): J | undefined {
+    const sql = "UPDATE jobs SET changes = $changes WHERE key = $key AND state <> 'ended'";
+    const isOpenStill = this.countChanges(sql, { ...toRow({ changes }), key: job.key }) === 1;
+    return isOpenStill ? { ...job, changes } : undefined;
+  }
+
   recordCarriedUsage<J extends OpenJob>(job: J, carriedUsage: Job["carriedUsage"]): J {
     return this.#record(job, { carriedUsage });
   }
@@ -165,7 +177,7 @@ export class Ledger extends LedgerStore {
   sharedChanges({ except = "" } = {}): ReadonlySet<string> {
     const sql = `SELECT key, changes FROM jobs
       WHERE released = 0 AND key <> $except
-      AND (changes LIKE '%controller-enabled%' OR changes LIKE '%"isGate"%')`;
+      AND (changes LIKE '%controller-enabled%' OR ${HAS_GATE})`;
     const changes = this.#consistent(this.rows(sql, { except }), rowToChanges).flat();
     return new Set(changes.filter(isShared).map(changeKey));
   }
@@ -263,10 +275,12 @@ export class Ledger extends LedgerStore {
     return { ...job, ...current, observer: job.observer };
   }
 
-  /** Returns the open jobs with one of the intents that stand for limits. */
+  /** Returns the open jobs with one of the intents that stand for limits, or with a gate from when they had one. */
   openJobsWithIntent(): OpenJob[] {
     const words = INTENTS.map((intent) => `'${intent}'`).join();
-    return this.#jobs(`state <> 'ended' AND intent IN (${words}) ${BY_KEY}`).filter(isOpen).sort(byKey);
+    return this.#jobs(`state <> 'ended' AND (intent IN (${words}) OR ${HAS_GATE}) ${BY_KEY}`)
+      .filter(isOpen)
+      .sort(byKey);
   }
 
   openJobs(): OpenJob[] {

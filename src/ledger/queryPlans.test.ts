@@ -63,6 +63,7 @@ const CALLS: Record<string, (ledger: Ledger) => unknown> = {
   recordSpec: (ledger) => ledger.recordSpec(someJob(), { limits: {}, labels: {}, intent: "live" }),
   recordOutcomes: (ledger) => ledger.recordOutcomes(someJob(), []),
   recordJournal: (ledger) => ledger.recordJournal(someJob(), { cgroup: [], changes: [] }),
+  recordGates: (ledger) => ledger.recordGates(someJob(), []),
   recordCarriedUsage: (ledger) => ledger.recordCarriedUsage(someJob(), null),
   recordMigration: (ledger) =>
     ledger.recordMigration(someJob(), { cgroup: [], changes: [], carriedUsage: null }),

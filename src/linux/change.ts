@@ -85,9 +85,13 @@ export function isCgroupChange(change: Change): change is CgroupChange {
   return change.kind !== "attribute-set" && change.kind !== "scope-started";
 }
 
+export function isGate(change: Change): change is FileWritten {
+  return change.kind === "file-written" && change.isGate === true;
+}
+
 /** Returns whether several jobs can have the same change, which the last of them undoes. */
 export function isShared(change: Change): boolean {
-  return change.kind === "controller-enabled" || (change.kind === "file-written" && change.isGate === true);
+  return change.kind === "controller-enabled" || isGate(change);
 }
 
 /** Identifies what a change applies to: changes with the same key differ only in their values. */

@@ -15,7 +15,8 @@ export interface Rates {
   /** CPU time per time. 100 is one core. */
   readonly cpuPercent: number | null;
   /**
-   * The part of the quota periods in which the CPU quota stopped the job, 0 to 100. 0 without a quota. Source: nr_throttled
+   * The part of the quota periods in which the CPU quota stopped the job, 0 to 100. 0 without a quota, and `null` where
+   * no cgroup of the job counts periods. Source: nr_throttled
    * and nr_periods of cpu.stat. Throttled time would be summed over all CPUs.
    */
   readonly throttledPercent: number | null;

@@ -19,11 +19,30 @@ v1Test("a job without a limit on CPU time stays among the threads beside it", as
   const cgroups = readFileSync(`/proc/${pid}/cgroup`, "utf8");
   expect(cgroups).toMatch(/pids:.*ffrtmp-/);
   expect(cgroups).not.toMatch(/:cpu:.*ffrtmp-/);
-  // A limit that is set later gets the cgroup that it needs, and goes away with it.
+  // A limit that is set later gets the cgroup that it needs, which goes away with it.
   await sandbox().run(["limits", "set", "free", "--cpu-quota", "50"]);
   expect(readLimitFile(pid, "cpu", "cpu.cfs_quota_us")).toBe("50000");
   const [outcome] = (await sandbox().json(["inspect", "free"])).limits;
   expect(outcome).toMatchObject({ limit: "cpu.max", outcome: "applied" });
+  await sandbox().run(["limits", "reset", "free"]);
+  expect(readFileSync(`/proc/${pid}/cgroup`, "utf8")).toBe(cgroups);
+});
+
+v1Test("a policy that gives a job no limit on CPU time any more puts it back among the threads", async () => {
+  const box = new PolicyBox(sandbox());
+  const shell = box.shell("stream");
+  const policy = (rest: string) =>
+    `intents: {}\nrules: [{name: all, match: {command: ${basename(shell)}}${rest}}]\n`;
+  box.write(policy(", intent: live"));
+  const daemon = await box.start();
+  const pid = await box.run(shell);
+  await box.governed(pid);
+  const cpuLine = () => readFileSync(`/proc/${pid}/cgroup`, "utf8").match(/^.*:cpu(,cpuacct)?:.*$/m)?.[0];
+  expect(cpuLine()).toContain("/ffrtmp-");
+  box.write(policy(""));
+  daemon.kill("SIGHUP");
+  await until("the job has left its cgroup", () => !cpuLine()?.includes("/ffrtmp-"));
+  expect(isGoverned(pid)).toBeTrue();
 });
 
 v1Test.each([

@@ -54,9 +54,7 @@ const V1_CONTROLLERS = ["cpu", "cpuacct", "memory", "blkio", "pids", "cpuset"];
  */
 export function fakeV1(options: Partial<FakeHardware> & { together?: string[] } = {}): FakeCgroups {
   const { together = [], ...hardware } = options;
-  const shared = together.flatMap((key) => key.split(","));
-  const keys = [...together, ...V1_CONTROLLERS.filter((name) => !shared.includes(name))];
-  const mountinfo = v1Mounts(keys);
+  const mountinfo = v1Mounts(keysOf(together));
   const threads: Threads = new Map();
   const current = { tid: 0 };
   const trees = parseHierarchies(mountinfo).map((hierarchy): Tree => {
@@ -83,11 +81,11 @@ export function fakeV2(options: Partial<FakeHardware> & { offers?: string[] } = 
 }
 
 /** Makes a hybrid machine: the controllers are on cgroup v1, and an empty v2 hierarchy is mounted beside them. */
-export function fakeHybrid(): FakeCgroups {
+export function fakeHybrid(together: string[] = []): FakeCgroups {
   const threads: Threads = new Map();
   const current = { tid: 0 };
   const unified = "41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw\n";
-  const mountinfo = v1Mounts(V1_CONTROLLERS) + unified;
+  const mountinfo = v1Mounts(keysOf(together)) + unified;
   const trees = parseHierarchies(mountinfo).map((hierarchy): Tree => {
     const tree = emptyTree(hierarchy);
     const rules = hierarchy.version === 1 ? v1Rules : v2Rules;
@@ -95,6 +93,11 @@ export function fakeHybrid(): FakeCgroups {
     return tree;
   });
   return machine(trees, mountinfo, threads, current);
+}
+
+function keysOf(together: string[]): string[] {
+  const shared = together.flatMap((key) => key.split(","));
+  return [...together, ...V1_CONTROLLERS.filter((name) => !shared.includes(name))];
 }
 
 function v1Mounts(keys: readonly string[]): string {

@@ -33,14 +33,19 @@ export interface FakeOwner {
   end(pid: number): void;
   /** Gives the pid to another process. */
   reuse(pid: number): void;
-  govern(pid: number, limits: Limits, different?: Partial<JobSpec>): RunningJob;
+  govern(
+    pid: number,
+    limits: Limits,
+    different?: Partial<JobSpec>,
+    mode?: Parameters<typeof governProcess>[2],
+  ): RunningJob;
 }
 
 /** Returns fake processes and cgroups with a real ledger, for placements that no machine here has. */
 export function useGovernedFakes(): {
   openOwner(unit?: string, bus?: Bus): FakeOwner;
-  /** The unit of a hybrid machine: `owner` is its cgroup in the v2 hierarchy. */
-  openHybridOwner(): FakeOwner;
+  /** The unit of a hybrid machine: `owner` is its cgroup in the v2 hierarchy. `together`: see `fakeV1`. */
+  openHybridOwner(together?: string[]): FakeOwner;
 } {
   const clean: (() => void)[] = [];
   afterEach(() => {
@@ -52,8 +57,8 @@ export function useGovernedFakes(): {
     return openOwnerOf(fake, makeUnit(fake, unit), ROOT, bus);
   }
 
-  function openHybridOwner(): FakeOwner {
-    const fake = fakeHybrid();
+  function openHybridOwner(together: string[] = []): FakeOwner {
+    const fake = fakeHybrid(together);
     for (const hierarchy of fake.hierarchies) {
       makeUsable(fake.fs, hierarchy, `${hierarchy.mountPoint}/system.slice`);
       makeUsable(fake.fs, hierarchy, `${hierarchy.mountPoint}/system.slice/encoder.service`);
@@ -98,11 +103,11 @@ export function useGovernedFakes(): {
         stats.set(pid, { ppid: 1, startTicks: 999 });
         sync();
       },
-      govern(pid, limits, different = {}) {
+      govern(pid, limits, different = {}, mode = "attach") {
         const usual = { jobId: "kept", intent: null, slaEligible: true, tenant: null, labels: {} };
         const [stat, membership] = [readStat(host, pid), readMembership(host, pid)];
         if (stat === "gone" || membership === "gone") throw new Error(`${pid} was not started`);
-        return governProcess(context, { stat, membership }, "attach", { ...usual, limits, ...different });
+        return governProcess(context, { stat, membership }, mode, { ...usual, limits, ...different });
       },
     };
   }

@@ -16,7 +16,8 @@ import {
 } from "../../limits/limits.ts";
 import { isInForce } from "../../limits/outcome.ts";
 import { CGROUP_LIMITS, type LimitName } from "../../limits/table.ts";
-import { readLimitsOn } from "../../linux/cgroup/effectiveLimits.ts";
+import { readLimitsBeside, readLimitsOn } from "../../linux/cgroup/effectiveLimits.ts";
+import { readMembership } from "../../linux/cgroup/hierarchies.ts";
 import { findRunningJobs, isPattern } from "../findJobs.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
 import { limitLayerFrom } from "../options/limitOptions.ts";
@@ -106,10 +107,13 @@ function isRefused({ ledger }: Context, job: RunningJob, limits: LimitLayer | nu
 
 function listLifted(context: Context, job: RunningJob, limits: LimitLayer): Lifted[] {
   const names = cancelledBy(limits);
-  const inForce = readLimitsOn(
-    jobCgroupOf(context, job),
-    CGROUP_LIMITS.filter((name) => names.includes(name)),
-  );
+  const asked = CGROUP_LIMITS.filter((name) => names.includes(name));
+  const cgroup = jobCgroupOf(context, job);
+  const membership = readMembership(context.host, job.process.pid);
+  const inForce = {
+    ...(membership !== "gone" && readLimitsBeside(cgroup, context.hierarchies, membership, asked)),
+    ...readLimitsOn(cgroup, asked),
+  };
   return names.map((limit) => ({ limit, inForce: formatLimit(inForce, limit) }));
 }
 

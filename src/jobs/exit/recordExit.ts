@@ -2,7 +2,8 @@ import { knownOnly, UNKNOWN_USAGE, type Usage } from "../../limits/usage.ts";
 import { removeJobCgroup } from "../../linux/cgroup/cgroupChanges.ts";
 import { type JobCgroup, listMembers, tenantCgroupOf } from "../../linux/cgroup/jobCgroup.ts";
 import { readUsage } from "../../linux/cgroup/jobUsage.ts";
-import { changeKey, isShared } from "../../linux/change.ts";
+import { changeKey, isCgroupChange, isShared } from "../../linux/change.ts";
+import { withGatesNow } from "../changes.ts";
 import type { Context } from "../context.ts";
 import type { Ending, JobResult } from "../model/ending.ts";
 import {
@@ -115,8 +116,13 @@ function timesOf(context: Context, job: OpenJob, time: EndTime | undefined): Tim
   };
 }
 
-/** Removes what an ended job left in the system. Returns the processes that are still in its cgroup. */
-export function cleanUpEnded(context: Context, job: EndedJob, cgroup: JobCgroup): number[] {
+/**
+ * Removes what an ended job left in the system, with the gates that were recorded until it ended. Returns the processes that
+ * are still in its cgroup.
+ */
+export function cleanUpEnded(context: Context, job: EndedJob, seen: JobCgroup): number[] {
+  const changes = withGatesNow(context, { ...job, changes: seen.changes }).changes.filter(isCgroupChange);
+  const cgroup = { ...seen, changes };
   if (undoForCgroup(context, job, cgroup).length > 0) return listMembers(cgroup);
   releaseKeeper(job);
   context.ledger.markCleanedUp(job);

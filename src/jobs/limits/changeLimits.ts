@@ -9,6 +9,7 @@ import { attributesOf } from "../changes.ts";
 import type { Context } from "../context.ts";
 import { limitsInForce, type Tenant } from "../job.ts";
 import type { RunningJob } from "../model/job.ts";
+import { leaveCpuCgroup } from "../placement/leaveCpuCgroup.ts";
 import { migrateCgroup, removeFormerCgroup } from "../placement/migrateCgroup.ts";
 import { governTree } from "./applyToTree.ts";
 
@@ -49,7 +50,7 @@ export function changeLimits(
     now: outcomes.map(shorten),
     ...(failures.length === 0 ? {} : { failures }),
   };
-  const changed = ledger.recordOutcomes(moved, outcomes);
+  const changed = ledger.recordOutcomes(leaveCpuCgroup(context, moved, cgroup), outcomes);
   ledger.addEvent(job, { atMs: host.now(), kind: "limits_changed", detail });
   for (const failure of failures)
     context.warn(`job ${job.jobId}: an old limit could not be removed and is still in force: ${failure}`);

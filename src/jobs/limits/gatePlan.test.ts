@@ -18,7 +18,13 @@ test("between siblings there is no gate", () => {
 test("the gate is the child of the lowest common cgroup, on the side of the batch job", () => {
   const { gates } = planGates([live("/cpu/s/live/j1"), batch("/cpu/s/docker/c1/j2")], open);
   expect(gates).toEqual([
-    { hierarchy: "cpu", path: "/cpu/s/docker", weight: 1, keys: ["/cpu/s/docker/c1/j2"] },
+    {
+      hierarchy: "cpu",
+      path: "/cpu/s/docker",
+      rival: "/cpu/s/live",
+      weight: 1,
+      keys: ["/cpu/s/docker/c1/j2"],
+    },
   ]);
 });
 
@@ -37,7 +43,7 @@ test("a gate with a live job in it is closed to the one outside", () => {
 test("several jobs share a gate, which has the highest of their weights", () => {
   const jobs = [live("/cpu/l"), batch("/cpu/c/b1"), batch("/cpu/c/b2", 30)];
   expect(planGates(jobs, open).gates).toEqual([
-    { hierarchy: "cpu", path: "/cpu/c", weight: 30, keys: ["/cpu/c/b1", "/cpu/c/b2"] },
+    { hierarchy: "cpu", path: "/cpu/c", rival: "/cpu/l", weight: 30, keys: ["/cpu/c/b1", "/cpu/c/b2"] },
   ]);
 });
 

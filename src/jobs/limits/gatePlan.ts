@@ -17,6 +17,8 @@ export interface Gate {
   weight: number;
   /** The jobs that it is written for. */
   keys: string[];
+  /** The cgroup beside it that leads to a live job. */
+  rival: string;
 }
 
 /** A cgroup that competes with live jobs by a weight which is not the batch job's. */
@@ -24,6 +26,8 @@ export interface ClosedGate {
   path: string;
   /** The cgroup beside it that leads to the live job. */
   rival: string;
+  /** Why it has another weight. Absent: it holds others. */
+  because?: string;
 }
 
 export interface GatePlan {
@@ -57,7 +61,7 @@ export function planGates(
       const { weight = 0, keys = [] } = gates.get(path) ?? {};
       // Of jobs with different weights, the highest: a gate takes nothing from one that its owner has given it.
       const together = { weight: Math.max(weight, job.weight), keys: [...keys, job.key] };
-      gates.set(path, { hierarchy: job.hierarchy, path, ...together });
+      gates.set(path, { hierarchy: job.hierarchy, path, rival, ...together });
     }
   }
   return { gates: [...gates.values()], closed };

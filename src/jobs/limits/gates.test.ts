@@ -1,11 +1,14 @@
 import { expect, test } from "bun:test";
 import { makeUsable } from "../../../test/support/cgroupMachines.ts";
 import { type FakeOwner, useGovernedFakes } from "../../../test/support/governedFakes.ts";
+import { isGate } from "../../linux/change.ts";
 import { detach } from "../attach/detach.ts";
+import type { Context } from "../context.ts";
 import { recordExit } from "../exit/recordExit.ts";
 import type { RunningJob } from "../model/job.ts";
 import { jobCgroupOf } from "../placement/jobCgroup.ts";
-import { applyGates } from "./gates.ts";
+import { changeLimits } from "./changeLimits.ts";
+import { applyGates, recordPolicyIntents } from "./gates.ts";
 
 const { openHybridOwner } = useGovernedFakes();
 const CPU = "/sys/fs/cgroup/cpu";
@@ -152,11 +155,156 @@ test.each(["before", "after"] as const)("detach restores a gate whose ffrtmp die
   expect(sharesOf(machine, BOX)).toBe("1024");
 });
 
+test.each(["one", "both"] as const)("a gate is restored when %s of its sides lost the intent", (which) => {
+  const machine = openMachine();
+  const { live, batch } = governBoth(machine);
+  applyGates(machine.context);
+  expect(sharesOf(machine, BOX)).toBe("10");
+  for (const job of which === "one" ? [batch] : [live, batch])
+    machine.context.ledger.recordSpec(now(machine, job), { intent: null });
+  applyGates(machine.context);
+  expect(sharesOf(machine, BOX)).toBe("1024");
+  expect(now(machine, batch).changes.some(isGate)).toBeFalse();
+});
+
+/** A context in which another process does something just before each write to a cgroup, or just after it. */
+function interrupted({ context, fake }: FakeOwner, when: "before" | "after", action: () => void): Context {
+  const write = (path: string, data: string): void => {
+    if (when === "before") action();
+    fake.fs.write(path, data);
+    if (when === "after") action();
+  };
+  return { ...context, host: { ...context.host, cgroupFs: { ...fake.fs, write } } };
+}
+
+test.each(["before", "after"] as const)(
+  "a gate is restored although its job ended %s the write, seen by another process",
+  (when) => {
+    const machine = openMachine();
+    const { batch } = governBoth(machine);
+    const seen = now(machine, batch);
+    machine.end(20);
+    applyGates(
+      interrupted(machine, when, () => {
+        recordExit(machine.context, seen, { kind: "exit-unknown", reason: "it ended" });
+      }),
+    );
+    expect(sharesOf(machine, BOX)).toBe("1024");
+    expect(machine.context.ledger.job(batch.key)).toMatchObject({ cleanedUp: true, changes: [] });
+  },
+);
+
+test("the end of a job restores a gate that was written while the end was being recorded", () => {
+  const machine = openMachine();
+  const { batch } = governBoth(machine);
+  const { ledger } = machine.context;
+  const recordResult = ledger.recordResult.bind(ledger);
+  ledger.recordResult = (job, result) => {
+    applyGates(machine.context);
+    expect(sharesOf(machine, BOX)).toBe("10");
+    return recordResult(job, result);
+  };
+  machine.end(20);
+  recordExit(machine.context, now(machine, batch), { kind: "exit-unknown", reason: "it ended" });
+  expect(sharesOf(machine, BOX)).toBe("1024");
+});
+
+test("a change of limits keeps a gate that was written since the job was read", () => {
+  const machine = openMachine();
+  const { batch } = governBoth(machine);
+  const seen = now(machine, batch);
+  applyGates(machine.context);
+  changeLimits(machine.context, seen, { byHand: { cpus: "0" } }, "by hand");
+  expect(now(machine, batch).changes.filter(isGate)).toMatchObject([{ before: "1024", after: "10" }]);
+});
+
+test("limits that another process sets meanwhile keep the gate, and the gate keeps their cgroups", () => {
+  const machine = openMachine();
+  const { batch } = governBoth(machine);
+  const seen = now(machine, batch);
+  const change = () => changeLimits(machine.context, seen, { byHand: { cpus: "0" } }, "by hand");
+  applyGates(interrupted(machine, "after", change));
+  const { changes } = now(machine, batch);
+  expect(changes.filter(isGate)).toMatchObject([{ before: "1024", after: "10" }]);
+  expect(changes).toContainEqual(expect.objectContaining({ kind: "cgroup-created", hierarchy: "cpuset" }));
+  letGo(machine, batch);
+  expect(sharesOf(machine, BOX)).toBe("1024");
+  for (const { mountPoint } of machine.context.hierarchies)
+    expect(machine.fake.fs.children(`${mountPoint}${BOX}`)).toEqual([]);
+});
+
+test("a gate whose owner has changed it stays the owner's after it held others", () => {
+  const machine = openMachine();
+  const { batch } = governBoth(machine);
+  applyGates(machine.context);
+  machine.fake.fs.write(`${CPU}${BOX}/cpu.shares`, "512");
+  applyGates(machine.context);
+  expect(because(machine, batch)).toMatchObject({
+    outcome: "partial",
+    because:
+      "counts inside abc only, which still takes 33 % beside live jobs: its cpu.shares was changed from outside",
+  });
+  machine.start(30, 1, BOX);
+  applyGates(machine.context);
+  machine.end(30);
+  applyGates(machine.context);
+  expect(sharesOf(machine, BOX)).toBe("512");
+});
+
+test("a gate is written again after a death between its restoring and the record of that", () => {
+  const machine = openMachine();
+  governBoth(machine);
+  applyGates(machine.context);
+  machine.start(30, 1, BOX);
+  const { ledger } = machine.context;
+  const { recordGates } = ledger;
+  const dying = interrupted(machine, "after", () => {
+    ledger.recordGates = () => {
+      throw new Death();
+    };
+  });
+  expect(() => applyGates(dying)).toThrow(Death);
+  ledger.recordGates = recordGates;
+  expect(sharesOf(machine, BOX)).toBe("1024");
+  machine.end(30);
+  applyGates(machine.context);
+  expect(sharesOf(machine, BOX)).toBe("10");
+});
+
+test("a gate that may not be written is not tried, and the outcome says so", () => {
+  const machine = openMachine();
+  const { batch } = governBoth(machine);
+  const { host } = machine.context;
+  const cgroupFs = { ...machine.fake.fs, isWritable: () => false };
+  applyGates({ ...machine.context, host: { ...host, cgroupFs } });
+  expect(sharesOf(machine, BOX)).toBe("1024");
+  expect(now(machine, batch).changes.some(isGate)).toBeFalse();
+  expect(because(machine, batch)).toMatchObject({
+    outcome: "partial",
+    because:
+      "counts inside abc only, which still takes half beside live jobs: this ffrtmp may not write its cpu.shares",
+  });
+});
+
 test("a word that is only recorded as an intent has no gate", () => {
   const machine = openMachine();
   machine.govern(10, { cpuWeight: 1000 }, { jobId: "live", intent: "live" });
   machine.govern(20, { pidsMax: 50 }, { jobId: "batch", intent: "batch" });
   expect(applyGates(machine.context)).toEqual([]);
+  expect(sharesOf(machine, BOX)).toBe("1024");
+});
+
+test("the jobs of a policy have gates only while it has the block of intents", () => {
+  const machine = openMachine();
+  const { context } = machine;
+  machine.govern(10, { cpuWeight: 1000 }, { jobId: "live", intent: "live" }, "watch");
+  machine.govern(20, { cpuWeight: 1 }, { jobId: "batch", intent: "batch" }, "watch");
+  expect(applyGates(context)).toEqual([]);
+  recordPolicyIntents(context, true);
+  applyGates(context);
+  expect(sharesOf(machine, BOX)).toBe("10");
+  recordPolicyIntents(context, false);
+  applyGates(context);
   expect(sharesOf(machine, BOX)).toBe("1024");
 });
 

@@ -7,8 +7,9 @@ import { listThreadsBelow } from "../../linux/cgroup/members.ts";
 import { restoreFile } from "../../linux/cgroup/ownerFiles.ts";
 import { weightFileOf } from "../../linux/cgroup/weightFile.ts";
 import type { CgroupFs } from "../../linux/cgroupFs.ts";
-import { type Change, changeKey, type FileWritten } from "../../linux/change.ts";
+import { type Change, changeKey, type FileWritten, isGate } from "../../linux/change.ts";
 import { describeErrno, errnoOf } from "../../sys/errno.ts";
+import { withGates } from "../changes.ts";
 import type { Context } from "../context.ts";
 import { limitsInForce } from "../job.ts";
 import type { RunningJob } from "../model/job.ts";
@@ -26,6 +27,15 @@ export function applyGates(context: Context): RunningJob[] {
   return new GateKeeper(context, jobs).apply();
 }
 
+/** The note of the ledger that says whether the policy of `watch` gives intents a meaning. Absent: it does not. */
+const POLICY_INTENTS = "policy_intents";
+
+/** Records that for each process that calls `applyGates`: to jobs of a policy without `intents`, an intent is only a word. */
+export function recordPolicyIntents({ ledger }: Context, hasIntents: boolean): void {
+  const text = JSON.stringify(hasIntents);
+  if ((ledger.note(POLICY_INTENTS) ?? "false") !== text) ledger.setNote(POLICY_INTENTS, text);
+}
+
 class GateKeeper {
   readonly #context: Context;
   readonly #fs: CgroupFs;
@@ -40,11 +50,18 @@ class GateKeeper {
   }
 
   apply(): RunningJob[] {
-    const sharing = [...this.#jobs.values()].flatMap((job) => this.#shareOf(job) ?? []);
+    const hasPolicyIntents = this.#context.ledger.note(POLICY_INTENTS) === "true";
+    const meant = [...this.#jobs.values()].filter(({ mode }) => mode !== "watch" || hasPolicyIntents);
+    const sharing = meant.flatMap((job) => this.#shareOf(job) ?? []);
     const { gates, closed } = planGates(sharing, (gate, batch) => holdsOthers(this.#fs, gate, batch));
     const wanted = new Set(gates.map((gate) => changeKey(this.#changeOf(gate, ""))));
-    for (const change of this.#recorded()) if (!wanted.has(changeKey(change))) this.#release(change);
-    for (const gate of gates) this.#write(gate);
+    for (const change of this.#recorded())
+      if (!wanted.has(changeKey(change)) && !isOwners(change)) this.#release(change);
+    for (const gate of gates) {
+      const because = this.#write(gate);
+      if (because === undefined) continue;
+      for (const key of gate.keys) closed.set(key, [...(closed.get(key) ?? []), { ...gate, because }]);
+    }
     for (const { key, isLive, path } of sharing) if (!isLive) this.#report(key, path, closed.get(key) ?? []);
     return [...this.#jobs.values()].filter((job) => job !== this.#before.get(job.key));
   }
@@ -70,50 +87,63 @@ class GateKeeper {
     return [...new Map(gates.map((change) => [change.path, change])).values()];
   }
 
+  /** Records first that the file may have either value: after a death in between, the gate can be written again. */
   #release(change: FileWritten): void {
+    if (change.after !== null && readText(this.#fs, change.path) === change.after)
+      for (const job of this.#holders(change)) this.#setGate(job, change.path, { ...change, after: null });
     const failure = restoreFile(this.#fs, change);
     if (failure !== undefined) {
       this.#context.warn(`the weight of a cgroup could not be restored: ${failure}`);
       return;
     }
-    for (const job of this.#jobs.values()) this.#setGate(job, change.path, undefined);
+    for (const job of this.#holders(change)) this.#setGate(job, change.path, undefined);
   }
 
-  #write(gate: Gate): void {
+  #holders({ path }: FileWritten): RunningJob[] {
+    return [...this.#jobs.values()].filter(({ changes }) =>
+      changes.some((change) => isGate(change) && change.path === path),
+    );
+  }
+
+  /** Returns why the gate has a larger weight than it should. */
+  #write(gate: Gate): string | undefined {
     const known = this.#recorded().find(({ path }) => dirname(path) === gate.path);
     const { path } = known ?? this.#changeOf(gate, "");
     const current = readText(this.#fs, path);
     // v2: without the controller, the cgroups there do not compete by weight.
-    if (current === undefined) return;
-    const { toText, fromText } = this.#weightFile(gate.path);
+    if (current === undefined) return undefined;
+    const { file, toText, fromText } = this.#weightFile(gate.path);
     const text = toText(gate.weight);
-    const isOwnersLower = fromText(known?.before ?? current) <= gate.weight;
-    if (known === undefined) {
-      if (!isOwnersLower) this.#put(gate, this.#changeOf(gate, current), text);
-    } else if (known.after !== null && known.after !== current) {
+    const isLow = (value: string): boolean => fromText(value) <= gate.weight;
+    const isOwnersLower = isLow(known?.before ?? current);
+    if (known !== undefined && (isOwners(known) || (known.after !== null && known.after !== current))) {
       // Its owner, or an operator, has changed ours since, and means it.
       this.#join(gate, { ...known, before: current, after: current });
-    } else if (known.before === known.after || current === text) {
-      this.#join(gate, { ...known, after: current });
-    } else if (isOwnersLower) {
-      this.#release(known);
-    } else {
-      this.#put(gate, { ...known, after: null }, text);
+      return isLow(current) ? undefined : `its ${file} was changed from outside`;
     }
+    if (known !== undefined && current === text) this.#join(gate, { ...known, after: current });
+    else if (isOwnersLower && known !== undefined) this.#release(known);
+    else if (!isOwnersLower && !this.#fs.isWritable(path)) return `this ffrtmp may not write its ${file}`;
+    else if (!isOwnersLower)
+      return this.#put(gate, { ...(known ?? this.#changeOf(gate, current)), after: null }, text);
+    return undefined;
   }
 
-  /** Records the gate first: after a death in between, it is restored all the same. */
-  #put(gate: Gate, change: FileWritten, text: string): void {
+  /** Records the gate first: after a death in between, it is restored all the same. Returns what the kernel refused. */
+  #put(gate: Gate, change: FileWritten, text: string): string | undefined {
     this.#join(gate, change);
     try {
       this.#fs.write(change.path, text);
     } catch (error) {
       if (errnoOf(error) === undefined) throw error;
-      this.#context.warn(`cannot write "${text}" to ${change.path}: ${describeErrno(error)}`);
       this.#release(change);
-      return;
+      return `"${text}" to its ${basename(change.path)} was refused: ${describeErrno(error)}`;
     }
-    this.#join(gate, { ...change, after: readText(this.#fs, change.path) ?? null });
+    const written = { ...change, after: readText(this.#fs, change.path) ?? null };
+    this.#join(gate, written);
+    // The last job that it is for has ended since the record, and was undone before the write.
+    if (this.#holders(change).length === 0) restoreFile(this.#fs, written);
+    return undefined;
   }
 
   #join(gate: Gate, change: FileWritten): void {
@@ -121,17 +151,18 @@ class GateKeeper {
       this.#setGate(job, change.path, gate.keys.includes(job.key) ? change : undefined);
   }
 
-  /** Records the gate of a job, last of the changes to cgroups: it is the first to be undone. */
-  #setGate(job: RunningJob, path: string, gate: FileWritten | undefined): void {
-    const isAttribute = (change: Change): boolean => change.kind === "attribute-set";
-    const others = job.changes.filter((change) => !isGate(change) || change.path !== path);
-    const changes = [
-      ...others.filter((change) => !isAttribute(change)),
-      ...(gate ? [gate] : []),
-      ...others.filter(isAttribute),
-    ];
-    if (Bun.deepEquals(changes, job.changes)) return;
-    this.#jobs.set(job.key, this.#context.ledger.recordJournal(job, { changes }));
+  /** Reads the record of the job again before it is changed. A job that has ended is left out from then on. */
+  #setGate(seen: RunningJob, path: string, gate: FileWritten | undefined): void {
+    const withGate = ({ changes }: RunningJob): Change[] => {
+      const others = changes.filter(isGate).filter((change) => change.path !== path);
+      return withGates(changes, gate ? [...others, gate] : others);
+    };
+    if (Bun.deepEquals(withGate(seen), seen.changes)) return;
+    const { ledger } = this.#context;
+    const current = ledger.job(seen.key);
+    const job = current?.state === "running" ? ledger.recordGates(current, withGate(current)) : undefined;
+    if (job === undefined) this.#jobs.delete(seen.key);
+    else this.#jobs.set(job.key, job);
   }
 
   #report(key: string, leaf: string, closed: readonly ClosedGate[]): void {
@@ -153,13 +184,16 @@ class GateKeeper {
       return fromText(readText(this.#fs, `${path}/${file}`) ?? "");
     };
     const [worst] = closed
-      .map(({ path, rival }) => ({ path, part: weightOf(path) / (weightOf(path) + weightOf(rival)) }))
+      .map((each) => ({
+        ...each,
+        part: weightOf(each.path) / (weightOf(each.path) + weightOf(each.rival)),
+      }))
       .sort((a, b) => b.part - a.part);
     const [inside, gate] = [basename(dirname(leaf)), basename(worst?.path ?? "")];
     const percent = Math.round(100 * (worst?.part ?? 0));
     const takes = Number.isNaN(percent) ? "competes" : percent === 50 ? "takes half" : `takes ${percent} %`;
     const who = inside === gate ? "which" : gate;
-    return `${COUNTS_INSIDE}${inside} only${inside === gate ? "," : ";"} ${who} still ${takes} beside live jobs: it holds other processes (use --placement scope, or a slice with CPUWeight=1)`;
+    return `${COUNTS_INSIDE}${inside} only${inside === gate ? "," : ";"} ${who} still ${takes} beside live jobs: ${worst?.because ?? HOLDS_OTHERS}`;
   }
 
   /** `path` is that of a cgroup. */
@@ -171,6 +205,12 @@ class GateKeeper {
 }
 
 const COUNTS_INSIDE = "counts inside ";
+const HOLDS_OTHERS = "it holds other processes (use --placement scope, or a slice with CPUWeight=1)";
+
+/** Its owner has changed what was written, and keeps the gate: nothing is left to restore. */
+function isOwners({ before, after }: FileWritten): boolean {
+  return before === after;
+}
 
 function withReason(outcome: LimitOutcome, reason: string | undefined): LimitOutcome {
   const [others = ""] = (outcome.because ?? "").split(new RegExp(`(?:^|; )${COUNTS_INSIDE}`));
@@ -183,10 +223,6 @@ function withReason(outcome: LimitOutcome, reason: string | undefined): LimitOut
     return reason === undefined ? applied : onlyPartly(applied, reason);
   }
   return reason === undefined ? stripped : onlyPartly(stripped, reason);
-}
-
-function isGate(change: Change): change is FileWritten {
-  return change.kind === "file-written" && change.isGate === true;
 }
 
 /** Returns the cgroup with the job's weight: its own, or the carrier around it. */

@@ -1,4 +1,6 @@
 import { expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { useGovernedFakes } from "../../../test/support/governedFakes.ts";
 import { jobCgroupOf } from "../placement/jobCgroup.ts";
 import { competesAsOneIn, threadsOfQuota, weightOfNice } from "./planLimits.ts";
@@ -26,6 +28,18 @@ test("a quota gives the weight of the threads that it lets run, and of one that 
   expect(threadsOfQuota(undefined, 9, 4)).toBe(1);
   expect(weightOfNice(0, 3)).toBe(300);
   expect(weightOfNice(10, 2)).toBe(21);
+});
+
+test("the CPUs that ffrtmp itself may use change no weight", () => {
+  const script = `
+    import { threadsOfQuota } from ${JSON.stringify(join(import.meta.dir, "planLimits.ts"))};
+    console.log(threadsOfQuota({ quotaUsec: 100_000, periodUsec: 100_000 }));`;
+  const run = (...prefix: string[]) =>
+    Bun.spawnSync([...prefix, process.execPath, "-e", script], { stderr: "inherit" }).stdout.toString();
+  expect(run()).toMatch(/^[12]\n$/);
+  const [, first = ""] =
+    readFileSync("/proc/self/status", "utf8").match(/^Cpus_allowed_list:\s*(\d+)/m) ?? [];
+  expect(run("taskset", "-c", first)).toBe(run());
 });
 
 const { openOwner } = useGovernedFakes();

@@ -1,10 +1,10 @@
-import { availableParallelism } from "node:os";
 import type { Limits } from "../../limits/limits.ts";
 import { readText } from "../../linux/cgroup/file.ts";
 import type { JobCgroup } from "../../linux/cgroup/jobCgroup.ts";
 import { type PlannedLimit, planLimits } from "../../linux/cgroup/jobLimits.ts";
 import { weightFileOf } from "../../linux/cgroup/weightFile.ts";
 import type { Host } from "../../linux/host.ts";
+import { countOnlineCpus } from "../../linux/onlineCpus.ts";
 import { bootMsOf, readStat } from "../../linux/proc/stat.ts";
 import { listThreads, listTree } from "../../linux/proc/table.ts";
 
@@ -84,11 +84,12 @@ function asImplied({ fs }: JobCgroup, weight: PlannedLimit): PlannedLimit[] {
 export function threadsOfQuota(
   cpuMax: Limits["cpuMax"],
   threads = Number.POSITIVE_INFINITY,
-  cpus = availableParallelism(),
+  cpus?: number,
 ): number {
   if (typeof cpuMax?.quotaUsec !== "number") return 1;
   const cores = cpuMax.quotaUsec / cpuMax.periodUsec;
-  return cores >= cpus ? 1 : Math.max(1, Math.min(Math.ceil(cores) + 1, threads));
+  // Those of the machine: its neighbours may use CPUs that this process may not, as under taskset.
+  return cores >= (cpus ?? countOnlineCpus()) ? 1 : Math.max(1, Math.min(Math.ceil(cores) + 1, threads));
 }
 
 /** Younger processes have not started all of their threads yet: an encoder does within its first second. */

@@ -8,7 +8,7 @@ import { readFormerUsage } from "../../linux/cgroup/jobUsage.ts";
 import { listOccupants } from "../../linux/cgroup/members.ts";
 import { type CgroupChange, changeKey } from "../../linux/change.ts";
 import { readStat } from "../../linux/proc/stat.ts";
-import { carriedOf, recordCgroup, withCgroup } from "../changes.ts";
+import { carriedOf, recordCgroup, withCgroup, withGatesNow } from "../changes.ts";
 import type { Context } from "../context.ts";
 import { limitsInForce, type Tenant } from "../job.ts";
 import type { RunningJob } from "../model/job.ts";
@@ -68,13 +68,14 @@ export function migrateCgroup(
  * Removes the directories that a migrated job has left, and carries their counters. Does nothing while one of them
  * contains processes: the next call for the job moves them.
  */
-export function removeFormerCgroup({ ledger }: Context, job: RunningJob, cgroup: JobCgroup): RunningJob {
+export function removeFormerCgroup(context: Context, job: RunningJob, cgroup: JobCgroup): RunningJob {
+  const { ledger } = context;
   const former = cgroup.directories.flatMap(({ formerly }) => formerly ?? []);
   const usage = readFormerUsage(cgroup);
   if (usage === undefined || former.some((path) => listOccupants(cgroup.fs, path).length > 0)) return job;
   removeFormerDirectories(cgroup);
   const carriedUsage = job.carriedUsage === null ? usage : addUsage(job.carriedUsage, usage);
-  return ledger.recordMigration(job, { carriedUsage, ...withCgroup(job, cgroup) });
+  return ledger.recordMigration(job, { carriedUsage, ...withCgroup(withGatesNow(context, job), cgroup) });
 }
 
 /** Plans the job's cgroup again: below its origin where it has a directory, elsewhere below where its process is. */

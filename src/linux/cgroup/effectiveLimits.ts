@@ -1,8 +1,9 @@
 import { formatLimit, isAsTight, type Limits, tightest } from "../../limits/limits.ts";
 import { CGROUP_LIMITS, type CgroupLimitName, isInherited, LIMITS } from "../../limits/table.ts";
+import { controllersOf } from "./backends.ts";
 import type { CgroupController } from "./controller.ts";
 import type { CgroupDirectory } from "./file.ts";
-import { ancestorsOf } from "./hierarchies.ts";
+import { ancestorsOf, directoryOf, type Hierarchy, type Membership } from "./hierarchies.ts";
 import { carriedBy, type JobCgroup, type JobDirectory, withHolder } from "./jobCgroup.ts";
 
 /** Reads the limits that one cgroup sets itself; an absent field is no limit. Weights are always there. */
@@ -43,6 +44,23 @@ export function readEffectiveLimits(
 /** Reads the limits that apply to the processes of a job, whoever set them. */
 export function readLimitsOn({ fs, directories }: JobCgroup, names: readonly CgroupLimitName[]): Limits {
   const read = directories.map((each) => readEffectiveLimits(each.controllers, { ...each, fs }, names));
+  return Object.assign({}, ...read);
+}
+
+/** Reads the limits that a process has in hierarchies where it is in no cgroup of a job. */
+export function readLimitsBeside(
+  { fs, directories }: JobCgroup,
+  hierarchies: readonly Hierarchy[],
+  membership: Membership,
+  names: readonly CgroupLimitName[],
+): Limits {
+  const others = hierarchies.filter(({ key }) => directories.every(({ hierarchy }) => hierarchy.key !== key));
+  const read = others.map((hierarchy) => {
+    const path = directoryOf(hierarchy, membership.get(hierarchy.key) ?? "");
+    // A weight of that cgroup is its owner's, and no limit on the process.
+    const inherited = names.filter((name) => isInherited(name, hierarchy.version));
+    return path && readEffectiveLimits(controllersOf(hierarchy), { fs, hierarchy, path }, inherited);
+  });
   return Object.assign({}, ...read);
 }
 

@@ -3,6 +3,7 @@ import { someJob } from "../../../test/support/jobs.ts";
 import { someSample } from "../../../test/support/samples.ts";
 import type { OpenJob } from "../../jobs/model/job.ts";
 import type { Counters } from "../../limits/counters.ts";
+import type { LimitOutcome } from "../../limits/outcome.ts";
 import type { MeasuredUse } from "../measuredUse.ts";
 import { NO_MEDIA } from "../media/mediaReader.ts";
 import type { JobNetwork } from "../network/networkReader.ts";
@@ -69,6 +70,33 @@ function measured({ second, network = {}, devices = [], busyTicks = 0, ...rest }
 }
 
 describe("the evidence", () => {
+  it("says that no quota stops a job without one, where no cgroup counts its periods", () => {
+    const [wanted, actual] = ["50000 100000", "50000 100000"];
+    const quota: LimitOutcome = { limit: "cpu.max", outcome: "applied", wanted, actual };
+    const evidence = (outcomes: LimitOutcome[]) => {
+      const job = { ...someJob(), outcomes };
+      const uncounted = { job, counters: { quotaPeriods: null, throttledPeriods: null } };
+      const window = new EvidenceWindow();
+      const add = (second: number): Evidence => {
+        const { use, ...others } = measured({ ...uncounted, second });
+        // As of a tenant with a total of processes.
+        const tenantCounters = new Map([["/tenant", use.now.counters]]);
+        return window.add({ ...others, use: { ...use, now: { ...use.now, tenantCounters } } });
+      };
+      add(1);
+      return add(2);
+    };
+    expect(evidence([])).toMatchObject({ throttledPercent: 0, tenantThrottledPercent: 0 });
+    expect(evidence([quota])).toMatchObject({ throttledPercent: null, tenantThrottledPercent: 0 });
+    expect(evidence([{ ...quota, of: "tenant" }])).toMatchObject({
+      throttledPercent: 0,
+      tenantThrottledPercent: null,
+    });
+    expect(evidence([{ limit: "cpu.max", outcome: "refused", wanted, because: "EINVAL" }])).toMatchObject({
+      throttledPercent: 0,
+    });
+  });
+
   it("is of the last 15 s", () => {
     const counted = (seconds: number, throttledPeriods: number): Partial<Counters> => ({
       cpuUsec: seconds * 500_000,

@@ -1,5 +1,7 @@
 import { limitsInForce } from "../../jobs/job.ts";
+import type { OpenJob } from "../../jobs/model/job.ts";
 import { parseCpuList } from "../../limits/grammar.ts";
+import { isInForce, type LimitOutcome } from "../../limits/outcome.ts";
 import type { DeviceReading } from "../../sys/nvml.ts";
 import type { JobReading } from "../jobReading.ts";
 import { busyPercentBetween, type MachineReading } from "../machine.ts";
@@ -48,6 +50,8 @@ export class EvidenceWindow {
       speed: use.media.state === "finishing" ? null : (use.media.speed?.factor ?? null),
       cpuCores,
       ...pressureOf(rates),
+      throttledPercent:
+        rates === null ? null : (rates.throttledPercent ?? withoutPeriods(use.job, undefined)),
       tenantThrottledPercent: this.#tenantThrottled(first, use),
       availableCores: availableCoresOf(use, machine),
       otherCores: otherCores(first.machine, machine, cpuCores),
@@ -57,15 +61,24 @@ export class EvidenceWindow {
     };
   }
 
-  #tenantThrottled({ reading }: Point, { now }: Measured["use"]): number | null {
+  #tenantThrottled({ reading }: Point, { now, job }: Measured["use"]): number | null {
     if (reading === now) return null;
-    return now.tenantCounters.size === 0 ? 0 : tenantThrottledPercent(reading, now);
+    if (now.tenantCounters.size === 0) return 0;
+    return tenantThrottledPercent(reading, now) ?? withoutPeriods(job, "tenant");
   }
+}
+
+/**
+ * Returns 0 for a job or a tenant that no quota of ffrtmp can stop: it may have no cgroup that counts periods, on v1 none in the
+ * `cpu` hierarchy. `null`: it has a quota, and what that did is not known.
+ */
+function withoutPeriods(job: OpenJob, of: LimitOutcome["of"]): 0 | null {
+  const hasQuota = job.outcomes.some((each) => each.of === of && each.limit === "cpu.max" && isInForce(each));
+  return hasQuota ? null : 0;
 }
 
 function pressureOf(rates: Rates | null) {
   return {
-    throttledPercent: rates?.throttledPercent ?? null,
     cpuPressurePercent: rates?.pressure.cpuSomePercent ?? null,
     memoryFullPercent: rates?.pressure.memoryFullPercent ?? null,
     ioFullPercent: rates?.pressure.ioFullPercent ?? null,

@@ -1,7 +1,7 @@
-import { readFileSync } from "node:fs";
 import { findWholeDisk } from "../../linux/blockDevice.ts";
 import { hasDiskPriority } from "../../linux/diskPriority.ts";
 import { realHost } from "../../linux/host.ts";
+import { readOnlineCpus } from "../../linux/onlineCpus.ts";
 import { GROUPS_FILE, readNames, USERS_FILE } from "../../linux/proc/idNames.ts";
 import { InstalledPrograms } from "../../linux/proc/installedPrograms.ts";
 
@@ -18,14 +18,6 @@ export interface Machine {
   hasDiskPriority?(): boolean;
   /** Returns why a file cannot be executed as the command of `on_end`. Absent: that is not checked. */
   findHookFault?(file: string): string | undefined;
-}
-
-function readOnlineCpus(): string | undefined {
-  try {
-    return readFileSync("/sys/devices/system/cpu/online", "utf8").trim();
-  } catch {
-    return undefined;
-  }
 }
 
 export function thisMachine(): Machine {
