@@ -68,6 +68,8 @@ interface HistoriesOptions {
   readonly onHindrance?: (job: RunningJob, change: HindranceChange) => void;
   /** Gets each reading of a job. */
   readonly onRead?: (use: JobUse) => void;
+  /** Gets the key of a job that is not read any more: it has ended, or is not observed here any more. */
+  readonly onDrop?: (key: string) => void;
 }
 
 type HistoriesContext = Context & { postponed: Pick<PostponedWork, "attempt">; meter: Meter };
@@ -81,6 +83,7 @@ export class UsageHistories {
   readonly #listJobs: () => ReadonlyMap<string, RunningJob>;
   readonly #intervals: Intervals;
   readonly #onRead: (use: JobUse) => void;
+  readonly #onDrop: (key: string) => void;
   readonly #sampler: JobSampler;
   readonly #needs = new JobNeeds();
   readonly #observed = new Map<string, Observed>();
@@ -108,7 +111,7 @@ export class UsageHistories {
     context: HistoriesContext,
     listJobs: () => ReadonlyMap<string, RunningJob>,
     intervals = INTERVALS,
-    { holdMs, onHindrance = () => {}, onRead = () => {} }: HistoriesOptions = {},
+    { holdMs, onHindrance = () => {}, onRead = () => {}, onDrop = () => {} }: HistoriesOptions = {},
   ) {
     this.#judge = new HindranceJudge(context.host, holdMs);
     this.#onHindrance = onHindrance;
@@ -116,6 +119,7 @@ export class UsageHistories {
     this.#listJobs = listJobs;
     this.#intervals = intervals;
     this.#onRead = onRead;
+    this.#onDrop = onDrop;
     this.#sampler = new JobSampler(context, {
       // They change slowly and take long to read. A timer is not exact, so half an interval early is in time.
       detailsEveryMs: intervals.coldMs - intervals.hotMs / 2,
@@ -343,6 +347,7 @@ export class UsageHistories {
     this.#doubtful.delete(key);
     this.#needs.forget(key);
     this.#context.meter.forget(key);
+    this.#onDrop(key);
     this.#jobsInSlice[observed.slice] = (this.#jobsInSlice[observed.slice] ?? 1) - 1;
   }
 
