@@ -156,6 +156,19 @@ limitsTest("jobs are read often for as long as a viewer asks for it", async () =
   });
 });
 
+limitsTest("a job whose first reading is postponed is read later", async () => {
+  const { context, job } = governSleeper({ pidsMax: 10 });
+  const meter = countingMeter();
+  let postponed = 0;
+  const attempt = <T>(work: () => T): T | undefined => (postponed++ < 2 ? undefined : work());
+  const intervals = { hotMs: INTERVAL_MS, coldMs: INTERVAL_MS };
+  const given = { ...context, meter, postponed: { attempt } };
+  const histories = new UsageHistories(given, () => new Map([[job.key, job]]), intervals);
+  running.push(histories);
+  histories.wake();
+  await until("the job is read", () => (meter.asked.get(job.key) ?? 0) > 0);
+});
+
 limitsTest("a live job that falls behind is read often, and the others are not", async () => {
   const context = makeGovernor();
   const [slow, other] = ["slow", "other"].map(

@@ -159,7 +159,7 @@ export class UsageHistories {
   keepFresh(forMs = FRESH_MS): void {
     const wasHot = this.#isHot();
     this.#hotUntilMs = Math.max(this.#hotUntilMs, performance.now() + forMs);
-    if (wasHot || this.#timer === undefined) return;
+    if (wasHot || this.#isStopped || this.#timer === undefined) return;
     // The next slice of the long interval can be seconds away.
     clearTimeout(this.#timer);
     this.#dueMs = performance.now();
@@ -231,7 +231,8 @@ export class UsageHistories {
     for (let step = 1; step <= SLICES; step++) {
       if ((this.#jobsInSlice[(this.#slice + step) % SLICES] ?? 0) > 0) return step;
     }
-    return this.#unsaved.size + this.#due.size > 0 ? SLICES : undefined;
+    // Jobs that are not read yet: their first reading was postponed, because too few files can be opened.
+    return this.#unsaved.size + this.#due.size + this.#listJobs().size > 0 ? SLICES : undefined;
   }
 
   #readSlice(): void {
