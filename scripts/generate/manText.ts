@@ -39,6 +39,19 @@ export const MAN_TEXTS: Record<string, ManText> = {
       ],
     ],
   },
+  "ffrtmp exec": {
+    description: [
+      "ffrtmp applies the limits to itself, records the job, and executes the command in its own process: the process ID, the parent, the process group, the standard streams and the descriptors stay those of the caller. It is for programs that end their own jobs, such as Slurm, Nomad, HTCondor, Kubernetes, cron and units of systemd: the command is their own child, so a signal to it and its exit code take no way through ffrtmp.",
+      "ffrtmp watch records how the command ended. Without it, the next ffrtmp records that it ended, between two times.",
+      "The job is in a cgroup below that of the caller, or on cgroup v2 in the caller's own, as with ffrtmp-attach(1). A process that a job governs already is refused, with exit code 125.",
+    ],
+    examples: [
+      [
+        "Limit a step of a Slurm job:",
+        "srun ffrtmp exec --cpu-quota 150 -- ffmpeg -nostdin -i in.mp4 out.mp4",
+      ],
+    ],
+  },
   "ffrtmp attach": {
     description: [
       "The process and its descendants are moved into a child of their current cgroup, so that every existing limit still applies. Ctrl-C stops the observation; the limits stay and the process continues.",
@@ -106,6 +119,11 @@ export const MAN_TEXTS: Record<string, ManText> = {
         "the part that is processed. ~: the part of the bytes of its input. finishing: all input is processed. stuck: no progress for 2 minutes.",
       ],
       ["LEFT", "the time that the rest takes at this speed."],
+      ["SURE", "the cores that the job gets when everything that runs now is busy. -: not known."],
+      [
+        "NEED",
+        "the cores that the job needs to keep up with real time: the 95th percentile of its use in a second. ~: an estimate. -: not known, or it works ahead of real time.",
+      ],
       ["SENT", "data sent over TCP and acknowledged."],
       ["RECEIVED", "data received over TCP."],
       [
@@ -116,6 +134,10 @@ export const MAN_TEXTS: Record<string, ManText> = {
       ["ENC %", "the use of their video encoders."],
       ["DEC %", "the use of their video decoders."],
       ["GPU MEM", "the GPU memory of its processes."],
+      [
+        "HELD BACK BY",
+        "what has held the job back for 30 seconds or longer: its own limit, its neighbours, memory, disks, a GPU, its receiver, its source, or itself. -: nothing is known to.",
+      ],
       ["COMMAND", "the command line, with secrets as ***."],
     ],
     examples: [
@@ -125,13 +147,19 @@ export const MAN_TEXTS: Record<string, ManText> = {
   },
   "ffrtmp top": {
     description: [
-      "Takes the whole terminal and shows the running jobs, those first that are held back, with the reason below them. Below the jobs are the latest ends. Keys: s changes the order, / filters by id, tenant or command, t shows tenants, Enter shows the selected job with its limits and a chart of its CPU use, p pauses, ? explains everything, q quits.",
-      "top only reads, and works with and without a running ffrtmp watch. In a pipe, on a dumb terminal and with --once it prints one table.",
+      "Takes the whole terminal and shows the running jobs, those first that are held back, with the reason below them. Below the jobs are the latest ends. Keys: s changes the order, / filters by id, tenant or command, t shows tenants, Enter shows the selected job with charts of its speed and its CPU use, its limits and its events, p pauses, ? explains everything, q quits.",
+      "top only reads. Where ffrtmp watch runs and may be asked, it shows what watch has measured; else it measures by itself. In a pipe, on a dumb terminal and with --once it prints one table.",
     ],
     examples: [
       ["Print the jobs that use most memory, once:", "ffrtmp top --once --sort memory"],
       ["Watch jobs on a terminal without UTF-8 and colors:", "NO_COLOR=1 LC_ALL=C ffrtmp top"],
     ],
+  },
+  "ffrtmp capacity": {
+    description: [
+      "An estimate, and no limit: nothing is refused by it. The candidate is like the largest stream that runs, or like a job or the jobs of a rule of the policy (--like). Jobs with the intent batch or best-effort do not count. The answer is the least of what the CPUs leave (90 % of them), the total of the tenant, and what the weights give each stream when everything is busy.",
+    ],
+    examples: [["Tell how many more streams like one fit:", "ffrtmp capacity --like channel-7"]],
   },
   "ffrtmp detach": {
     description: [
@@ -222,6 +250,10 @@ export const MAN_TEXTS: Record<string, ManText> = {
       [
         "killed_at_our_memory_cap, killed_at_tenants_memory_cap",
         "violation: the kernel killed a process at --memory-max, or at the total of the tenant.",
+      ],
+      [
+        "starved_by_own_limit",
+        "violation: a CPU quota that ffrtmp set, or the total of the tenant, kept a live job below real time.",
       ],
       ["never_started", "violation: the command could not be started."],
     ],

@@ -86,10 +86,10 @@ function operationOf(
   };
 }
 
-/** 403 and 401: another name or no token. 503: the daemon is starting, or has too many clients. */
+/** 403 and 401: another name or no token. 500: a fault of ffrtmp. 503: the daemon is starting, or has too many clients. */
 function statusesOf(path: string): number[] {
   const isStatic = path === "/api/v1" || path.endsWith(".json");
-  return [400, 401, 403, ...(path.includes(":") ? [404] : []), ...(isStatic ? [] : [503])];
+  return [400, 401, 403, ...(path.includes(":") ? [404] : []), 500, ...(isStatic ? [] : [503])];
 }
 
 function documentResponse(path: string, schemas: Record<string, Schema>): Schema {

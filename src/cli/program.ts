@@ -9,6 +9,7 @@ import {
   addJobArgument,
   addJobOptions,
   addJobsArgument,
+  addOnOption,
   addPlacementOption,
   addSpecOptions,
   addStateOption,
@@ -216,7 +217,7 @@ const COMMANDS: Record<string, CommandDefinition> = {
   ps: {
     description: "list governed jobs, with the CPU and memory that they use now",
     define: (command) =>
-      addStateOption(command)
+      addOnOption(addStateOption(command))
         .option("-a, --all", "list ended jobs too, with their outcome")
         .option(
           "-n, --limit <n>",
@@ -242,13 +243,13 @@ const COMMANDS: Record<string, CommandDefinition> = {
   health: {
     description:
       "check ffrtmp watch for a monitoring system: exit code 0 healthy, 1 degraded, 2 unhealthy, 3 unknown",
-    define: (command) => addStateOption(command).option("--json", "print JSON"),
+    define: (command) => addOnOption(addStateOption(command)).option("--json", "print JSON"),
     load: async () => (await import("./commands/health.ts")).health,
   },
   stats: {
     description: "show what jobs and tenants use now: CPU, memory, throttling, disks, network and processes",
     define: (command) =>
-      addStateOption(command)
+      addOnOption(addStateOption(command))
         .argument("[job...]", "job ids, PIDs or patterns of ids (default: all running jobs)")
         .option("--once", "print one table, as in a pipe without --interval, and exit")
         .option(
@@ -342,7 +343,7 @@ const COMMANDS: Record<string, CommandDefinition> = {
     description: "list finished jobs",
     define: (command) =>
       addTimeOptions(
-        addStateOption(command)
+        addOnOption(addStateOption(command))
           .argument("[job]", "show only the jobs that had this id")
           .option(
             "--since <time>",
@@ -521,13 +522,20 @@ function defineCommand(
     return;
   }
   definition.define(command).action(async (...args: unknown[]) => {
-    const handler = await definition.load();
+    const { on } = command.opts<{ on?: string }>();
+    const handler = on === undefined ? await definition.load() : await loadRemote(path, on, command);
     try {
       onExit(await handler(...args));
     } catch (error) {
       throw isExplained(error) ? await error.explain() : error;
     }
   });
+}
+
+/** Returns a handler that runs the command on the machines that `--on` names. */
+async function loadRemote(name: string, on: string, command: Command): Promise<Handler> {
+  const { runOnHosts } = await import("./remote/remoteCommand.ts");
+  return () => runOnHosts(name, process.argv.slice(3), { ...command.opts(), on });
 }
 
 /** Returns true for a failure that is explained by code which is loaded for it alone. */

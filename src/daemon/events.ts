@@ -28,6 +28,10 @@ interface EventFacts {
   "events-lost": { reason: string; dropped: DaemonCounts["dropped"] };
   /** There are too few file descriptors; `reason` is the errno. What was postponed is tried again. */
   "work-postponed": { reason: string };
+  /** Clients had too many connections to the web server, and all were ended. `count` is that since the start. */
+  "connections-ended": { count: number };
+  /** A request to the web server failed by a fault of ffrtmp. At most once a minute. */
+  "request-failed": { route: string; reason: string };
   /** Other ffrtmp processes cannot reach this daemon. */
   "control-socket-failed": { reason: string };
   /** `changes`: the differences from the policy before, each a line of text. */

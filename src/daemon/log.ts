@@ -63,6 +63,10 @@ const LINES: { [Kind in EventKind]: (event: DaemonEvent<Kind>) => string | strin
     `Process events were lost: ${reason}${dropped === null ? "" : ` (${dropped} so far)`}; scanning all processes`,
   "work-postponed": ({ reason }) =>
     `Too few file descriptors (${reason}): work is postponed until there are more. Raise the limit of this process (LimitNOFILE=, ulimit -n)${reason === "ENFILE" ? " or of the machine (sysctl fs.file-max)" : ""}`,
+  "connections-ended": ({ count }) =>
+    `Too many connections to the address of --listen: all are ended, so that descriptors stay free for jobs (${count} so far). See who makes them: ss -tnp`,
+  "request-failed": ({ route, reason }) =>
+    `A request to ${route} failed: ${reason}. Jobs are governed as before; please report it`,
   "control-socket-failed": ({ reason }) =>
     `Cannot open the control socket (${reason}): ps --daemon, health and run --detach work without this daemon`,
   "policy-loaded": (event) => [

@@ -25,6 +25,8 @@ const LEVELS: Partial<Record<EventKind, LogLevel>> = {
   "realtime-refused": "warn",
   "events-lost": "warn",
   "work-postponed": "warn",
+  "connections-ended": "warn",
+  "request-failed": "error",
   "control-socket-failed": "warn",
   "not-governed": "warn",
   "tenant-refused": "warn",

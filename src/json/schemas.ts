@@ -728,6 +728,10 @@ export interface JsonDocument {
   schema: z.ZodType;
 }
 
+const remote = z
+  .looseObject({ host: text("the machine, as `--on` names it") })
+  .meta({ id: "Remote", description: "An object of another machine, with all keys that it has there." });
+
 /** All documents that commands print. The first one that fits a command line is the one it prints. */
 export const JSON_DOCUMENTS: readonly JsonDocument[] = [
   { command: "run", option: "--detach", form: "document", schema: started },
@@ -736,11 +740,14 @@ export const JSON_DOCUMENTS: readonly JsonDocument[] = [
   { command: "attach", option: "--policy", form: "document", schema: returned },
   { command: "attach", option: "--detach", form: "document", schema: started },
   { command: "attach", form: "document", schema: resultSchema },
+  { command: "ps", option: "--on", form: "document", schema: z.array(remote) },
   { command: "ps", option: "--daemon", form: "document", schema: daemon.nullable() },
   { command: "ps", form: "document", schema: z.array(listed) },
+  { command: "stats", option: "--on", form: "lines", schema: remote },
   { command: "stats", form: "lines", schema: z.union([jobUse, tenantUse, deviceUse]) },
   { command: "capacity", form: "document", schema: capacity },
   { command: "inspect", form: "document", schema: inspected },
+  { command: "history", option: "--on", form: "document", schema: z.array(remote) },
   { command: "history", option: "--sla", form: "document", schema: slaRates },
   { command: "wait", form: "lines", schema: resultSchema },
   { command: "events", form: "lines", schema: logLine },
@@ -753,6 +760,7 @@ export const JSON_DOCUMENTS: readonly JsonDocument[] = [
   { command: "policy check", form: "document", schema: policyCheck },
   { command: "policy explain", option: "--all", form: "document", schema: z.array(explained) },
   { command: "policy explain", form: "document", schema: explained },
+  { command: "health", option: "--on", form: "document", schema: z.array(remote) },
   { command: "health", form: "document", schema: health },
   { command: "watch", form: "lines", schema: logged },
   { command: "doctor", form: "document", schema: z.array(check) },

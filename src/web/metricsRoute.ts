@@ -1,16 +1,26 @@
+import { Budget } from "./budget.ts";
 import { formatFor, type MetricFamily, renderMetrics } from "./exposition.ts";
-import { problemResponse, STARTING } from "./problem.ts";
+import { BUSY, problemResponse, STARTING } from "./problem.ts";
 import { respondCompressed } from "./response.ts";
 import type { Routes } from "./routes.ts";
 
-/** `families` returns `undefined` while the daemon starts. Nothing is measured for a request. */
-export function metricsRoutes(families: () => MetricFamily[] | undefined): Routes {
+/** Makes the metrics of a daemon, and runs that with the priority of an ordinary program. */
+export interface MetricSource {
+  families(): MetricFamily[];
+  inBackground<T>(work: () => T): T;
+}
+
+/** `source` returns `undefined` while the daemon starts. Nothing is measured for a request. */
+export function metricsRoutes(source: () => MetricSource | undefined, budget = new Budget()): Routes {
   return {
     "/metrics": (request) => {
-      const shown = families();
+      const shown = source();
       if (shown === undefined) return problemResponse(request, STARTING);
-      const format = formatFor(request.headers.get("accept"));
-      return respondCompressed(request, renderMetrics(shown, format), format.contentType);
+      const respond = () => {
+        const format = formatFor(request.headers.get("accept"));
+        return respondCompressed(request, renderMetrics(shown.families(), format), format.contentType);
+      };
+      return budget.spend(() => shown.inBackground(respond)) ?? problemResponse(request, BUSY);
     },
   };
 }

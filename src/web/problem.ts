@@ -33,6 +33,14 @@ export const STARTING: Problem = {
   headers: { "Retry-After": "1" },
 };
 
+/** Earlier answers have used up the time of a budget. */
+export const BUSY: Problem = {
+  status: 503,
+  detail: "the answers of the last second took a quarter of a core, and jobs come first",
+  next: "ask less often, or read /api/v1/stream",
+  headers: { "Retry-After": "1" },
+};
+
 /** Returns a problem as JSON (RFC 9457) to a client of the API, and as text to all others. */
 export function problemResponse(request: Request, problem: Problem): Response {
   const { status, detail, next, parameter, headers = {} } = problem;

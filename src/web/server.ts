@@ -2,6 +2,7 @@ import { readFileSync, statSync } from "node:fs";
 import { Refusal } from "../jobs/errors.ts";
 import { describeErrno } from "../sys/errno.ts";
 import { Access } from "./access.ts";
+import { ConnectionLimit, descriptorsAt } from "./connectionLimit.ts";
 import { type ListenAddress, urlOf } from "./listenAddress.ts";
 import { pathOf, problemResponse } from "./problem.ts";
 import type { Handler, Routes } from "./routes.ts";
@@ -14,19 +15,34 @@ export interface WebOptions {
   tlsKey?: string | undefined;
 }
 
+/** What the operator should know about a server that runs. */
+export interface WebReports {
+  /** There were too many connections, and all were ended. `count` is that since the start. */
+  connectionsEnded(count: number): void;
+  /** A request failed by a fault of ffrtmp. `route` is not the text of the client. */
+  requestFailed(route: string, reason: string): void;
+}
+
 export interface WebServer {
   readonly url: string;
   stop(): void;
 }
 
 const MIN_TOKEN = 16;
+/** A client is shown its own path, and no more of it than a person reads. */
+const MAX_SHOWN = 200;
 
 /**
  * Starts to answer requests. Throws a Refusal where the address cannot be used, where another machine could connect without
  * a token and encryption, and for files that cannot be used. `openRoutes` have no data of jobs, and are answered without a
  * token: a browser sends none until the page has asked for it.
  */
-export function startWebServer(options: WebOptions, routes: Routes, openRoutes: Routes = {}): WebServer {
+export function startWebServer(
+  options: WebOptions,
+  routes: Routes,
+  openRoutes: Routes,
+  reports: WebReports,
+): WebServer {
   const { listen, tokenFile, tlsCert, tlsKey } = options;
   if ((tlsCert === undefined) !== (tlsKey === undefined))
     throw new Refusal(
@@ -44,13 +60,14 @@ export function startWebServer(options: WebOptions, routes: Routes, openRoutes: 
     ...(tlsCert === undefined ? {} : { cert: readOption("--tls-cert", tlsCert) }),
     ...(tlsKey === undefined ? {} : { key: readOption("--tls-key", tlsKey) }),
   };
-  const guarded = (answer: Handler, needsToken = true): Handler => {
+  const guarded = (route: string, answer: Handler, needsToken = true): Handler => {
     return async (request) => {
       const refusal = access.refusalOf(request, needsToken);
       if (refusal !== undefined) return problemResponse(request, refusal);
       try {
         return await answer(request);
-      } catch {
+      } catch (error) {
+        reports.requestFailed(route, error instanceof Error ? error.message : String(error));
         return problemResponse(request, FAILED);
       }
     };
@@ -59,7 +76,7 @@ export function startWebServer(options: WebOptions, routes: Routes, openRoutes: 
   const notFound: Handler = (request) =>
     problemResponse(request, {
       status: 404,
-      detail: `there is no ${pathOf(request)} here`,
+      detail: `there is no ${pathOf(request).slice(0, MAX_SHOWN)} here`,
       next: `here is: ${shown.join(", ")}`,
     });
   try {
@@ -73,14 +90,21 @@ export function startWebServer(options: WebOptions, routes: Routes, openRoutes: 
       ...(tlsCert === undefined ? {} : { tls: files }),
       routes: {
         ...Object.fromEntries(
-          Object.entries(openRoutes).map(([path, answer]) => [path, guarded(answer, false)]),
+          Object.entries(openRoutes).map(([path, answer]) => [path, guarded(path, answer, false)]),
         ),
-        ...Object.fromEntries(Object.entries(routes).map(([path, answer]) => [path, guarded(answer)])),
-        "/*": guarded(notFound),
+        ...Object.fromEntries(Object.entries(routes).map(([path, answer]) => [path, guarded(path, answer)])),
+        "/*": guarded("/*", notFound),
       },
       error: () => new Response(null, { status: 500 }),
     });
-    return { url: urlOf(listen, tlsCert !== undefined), stop: () => void server.stop(true) };
+    const limit = new ConnectionLimit(descriptorsAt(listen.port), reports.connectionsEnded);
+    return {
+      url: urlOf(listen, tlsCert !== undefined),
+      stop() {
+        limit.stop();
+        void server.stop(true);
+      },
+    };
   } catch (error) {
     throw new Refusal(
       `cannot listen on ${urlOf(listen, tlsCert !== undefined)}: ${error instanceof Error ? error.message : error}`,
@@ -97,10 +121,19 @@ const FAILED = {
 
 function readToken(path: string): string {
   const token = readOption("--token-file", path).trim();
-  if (token.length < MIN_TOKEN || /\s/.test(token))
+  const fault =
+    token.length < MIN_TOKEN
+      ? `is shorter than ${MIN_TOKEN} characters`
+      : /\s/.test(token)
+        ? "is more than one word"
+        : // RFC 9110, 5.5
+          /[^\x21-\x7e]/.test(token)
+          ? "has characters that no client can send in a header"
+          : undefined;
+  if (fault !== undefined)
     throw new Refusal(
-      `the token in ${path} is ${token.length < MIN_TOKEN ? `shorter than ${MIN_TOKEN} characters` : "more than one word"}`,
-      `head -c 32 /dev/urandom | base64 > ${path}`,
+      `the token in ${path} ${fault}`,
+      `(umask 077 && head -c 32 /dev/urandom | base64 > ${path})`,
     );
   if ((statSync(path).mode & 0o007) !== 0)
     throw new Refusal(

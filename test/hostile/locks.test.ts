@@ -164,3 +164,27 @@ lockTest("a lock of another program on any file stops neither run nor watch nor 
     await other.process.exited;
   }
 });
+
+lockTest("exec records its job before the command runs, if the ledger was locked meanwhile", async () => {
+  await makeLedger(sandbox());
+  const release = lockAsRoot(sandbox());
+  const log = sandbox().path("exec.log");
+  const script = `exec "$0" exec --job-id late -- sleep 1000 2>"${log}"`;
+  const { pid } = sandbox().spawn(["sh", "-c", script, FFRTMP]);
+  await until(
+    "a change waits",
+    () => existsSync(log) && /database is locked/.test(readFileSync(log, "utf8")),
+  );
+  release();
+  await until("it is sleep", () => readFileSync(`/proc/${pid}/comm`, "utf8") === "sleep\n");
+  expect(await sandbox().json(["ps"])).toMatchObject([{ job_id: "late", pid, observer_pid: null }]);
+});
+
+lockTest("exec says so where its job could not be recorded", async () => {
+  await makeLedger(sandbox());
+  const release = lockAsRoot(sandbox());
+  const ended = await sandbox().run(["exec", "--job-id", "lost", "--", "true"]);
+  release();
+  expect(ended.code).toBe(0);
+  expectMessage(ended.stderr, [/job lost is not recorded/]);
+});

@@ -59,8 +59,8 @@ standInTest("stats shows what the driver reports about the processes of a job, a
 
   const table = await sandbox().run(["stats", "--once"], { env });
   const [heading, row, , , ...devices] = table.stdout.split("\n");
-  expect(heading).toMatch(/GPU % +ENC % +DEC % +GPU MEM +COMMAND$/);
-  expect(row).toMatch(/^encoder .* 12\.0 +34\.0 +56\.0 +12\.0 GiB +sleep 600$/);
+  expect(heading).toMatch(/GPU % +ENC % +DEC % +GPU MEM +HELD BACK BY +COMMAND$/);
+  expect(row).toMatch(/^encoder .* 12\.0 +34\.0 +56\.0 +12\.0 GiB +- +sleep 600$/);
   expect(devices.map((line) => line.split(/ {2,}/))).toEqual([
     ["GPU", "GPU %", "ENC %", "DEC %", "GPU MEM", "OF"],
     ["0 Stand-in", "30.0", "97.0", "-", "400 B", "0.98 KiB"],

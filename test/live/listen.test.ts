@@ -157,6 +157,10 @@ anyTest(
       "encryption needs a certificate and its private key",
     );
     expect(await refusal(...loopback, "--token-file", short)).toContain("shorter than 16 characters");
+    writeFileSync(short, "корректная-лошадь");
+    expect(await refusal(...loopback, "--token-file", short)).toContain(
+      "that no client can send in a header",
+    );
     chmodSync(token, 0o644);
     expect(await refusal(...loopback, "--token-file", token)).toContain(`chmod 600 ${token}`);
     expect(await refusal(...loopback, "--token-file", `${token}-missing`)).toContain("ENOENT");

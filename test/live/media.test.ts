@@ -139,7 +139,7 @@ mediaTest("the files of a list are added up", async () => {
   const [first = "", second = ""] = ["a.mkv", "b.mkv"].map((name) => makeUneven(sandbox(), name));
   const list = sandbox().path("list.txt");
   writeFileSync(list, `file '${first}'\nfile ${second.slice(second.lastIndexOf("/") + 1)}\n`);
-  const truth = await startReporting("list", transcode(list, { rate: 8, options: "-f concat -safe 0" }));
+  const truth = await startReporting("list", transcode(list, { rate: 5, options: "-f concat -safe 0" }));
   await until(
     "the second file is read",
     async () => (await once("list")).media.media_seconds > LENGTH_SECONDS + 5,

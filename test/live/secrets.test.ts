@@ -45,13 +45,20 @@ const READERS: Record<string, (jobId: string) => string[]> = {
   events: () => [],
   health: () => [],
   top: () => ["--once"],
+  capacity: (jobId) => ["--like", jobId],
 };
 /** Those of them that print no JSON. */
 const WITHOUT_JSON = ["logs", "top"];
 /** The others, which tests of this file try one by one. */
-const WRITERS = ["run", "attach", "detach", "watch", "limits", "prune", "policy", "doctor", "wait"];
+const WRITERS = ["run", "exec", "attach", "detach", "watch", "limits", "prune", "policy", "doctor", "wait"];
 
 const COMMANDS = describeProgram().commands.map((command) => command.name());
+
+test("exec repeats no secret of a command that it cannot run", async () => {
+  const command = ["/nowhere/ffmpeg", ...secretArguments(new Keys())];
+  const { code } = await expectMasked(sandbox(), ["exec", "--", ...command]);
+  expect(code).toBe(127);
+});
 
 test("this file tries every command", () => {
   expect(COMMANDS.filter((name) => READERS[name] === undefined && !WRITERS.includes(name))).toEqual([]);

@@ -21,7 +21,7 @@ export function checkJsonContract(args: readonly string[], stdout: string, stder
 
 /** Returns the document that a command line with `--json` prints; `undefined` for a command that prints none. */
 export function documentOf(args: readonly string[]): JsonDocument | undefined {
-  const options = args.map((arg) => LONG_OPTIONS[arg] ?? arg);
+  const options = args.map((arg) => LONG_OPTIONS[arg] ?? arg.replace(/=.*/s, ""));
   return JSON_DOCUMENTS.find(
     ({ command, option }) =>
       command.split(" ").every((word, index) => args[index] === word) &&

@@ -51,8 +51,11 @@ export async function exec(command: string[], flags: ExecFlags): Promise<never> 
 
 /** Lets a daemon observe the job. Without one, the next ffrtmp records its end. */
 async function leaveToObserver(context: Context, job: RunningJob): Promise<void> {
-  if (!(await handOver(context, job))) context.ledger.takeOver(job, null);
-  context.ledger.flush();
+  const { ledger } = context;
+  if (!(await handOver(context, job))) ledger.takeOver(job, null);
+  // The changes that wait for a lock of another process would end with this program.
+  if (ledger.close() === 0) return;
+  context.warn(`job ${job.jobId} is not recorded: its end will not be either, and its cgroups stay behind`);
 }
 
 /** Restores everything that was changed for a command that the kernel does not execute. */

@@ -70,6 +70,14 @@ export function addStateOption(command: Command): Command {
   );
 }
 
+/** Adds the option that runs a command on other machines. */
+export function addOnOption(command: Command): Command {
+  return command.option(
+    "--on <machines>",
+    "run this on other machines by ssh: names with commas, or @group of ~/.config/ffrtmp/hosts.yaml",
+  );
+}
+
 /** Adds the options that select how times are shown in text. */
 export function addTimeOptions(command: Command): Command {
   return command

@@ -1,5 +1,6 @@
 import { formatDuration } from "../../jobs/duration.ts";
 import { isInForce } from "../../limits/outcome.ts";
+import { MAX_EXACT_SECONDS } from "../../metrics/shares/need.ts";
 import { memoryText, rateText, shareText } from "../output/amounts.ts";
 import { limitsText } from "../output/limitText.ts";
 import { bitRateText, coresText } from "./amounts.ts";
@@ -48,6 +49,7 @@ export function renderJob(
     row.hindrance === null ? [] : [lineOf(style, columns, [[`${hindered} ${row.hindrance}`, alarm]])];
   const facts = [
     field("WAITS", waitsText(row.use, style)),
+    ...sureLines(row.use).map((text) => field("SURE", text)),
     field("MEMORY", memoryLine(row, style)),
     ...networkLines(row, data.atBootMs, style).map((text, index) =>
       field(index === 0 ? "NETWORK" : "", text),
@@ -186,6 +188,17 @@ function waitsText(use: JobUseJson, style: Style): string {
   const { none } = symbols(style);
   const texts = waits.map(([name, percent]) => `${name} ${percent === null ? none : shareText(percent)}`);
   return `${texts.join("   ")}   of the time`;
+}
+
+/** Returns what the job gets when everything is busy, and what it needs. No line where neither is known. */
+function sureLines(use: JobUseJson): string[] {
+  const { sure_cores: sure, need_cores: need, need_sample_seconds: seconds } = use;
+  const isExact = use.need_while_keeping_up === true && seconds !== null && seconds <= MAX_EXACT_SECONDS;
+  const texts = [
+    ...(sure === null ? [] : [`of ${sure.toFixed(2)} cores when everything is busy`]),
+    ...(need === null ? [] : [`needs ${isExact ? "" : "~"}${need.toFixed(2)}`]),
+  ];
+  return texts.length === 0 ? [] : [texts.join("   ")];
 }
 
 function memoryLine({ use, job }: ScreenJob, style: Style): string {

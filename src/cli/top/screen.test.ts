@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { someRow, someScreen } from "../../../test/support/screens.ts";
 import { type JobDetail, renderOnce, renderScreen } from "./screen.ts";
-import type { ScreenData } from "./screenData.ts";
+import type { ScreenData, ScreenJob } from "./screenData.ts";
 import { INITIAL_STATE, type ScreenState, type View } from "./state.ts";
 import type { Style } from "./style.ts";
 
@@ -189,6 +189,23 @@ test("the view of one job at 80x24", () => {
     "",
     " ← back  c command line  l log  p pause  ? help  q quit",
   ]);
+});
+
+test("the view of one job says what it is sure of and what it needs, as far as that is known", () => {
+  const linesOf = (different: Partial<ScreenJob["use"]>) => {
+    const jobs = DATA.jobs.map((row) => ({ ...row, use: { ...row.use, ...different } }));
+    const lines = render({ view: "job", selected: "channel-7-1080p" }, 80, 24, PLAIN, { ...DATA, jobs });
+    return lines.filter((line) => line.startsWith("SURE"));
+  };
+  const need = { need_cores: 0.4, need_sample_seconds: 1, need_while_keeping_up: true };
+  expect(linesOf({ sure_cores: 0.22, ...need })).toEqual([
+    "SURE      of 0.22 cores when everything is busy   needs 0.40",
+  ]);
+  expect(linesOf({ sure_cores: null, ...need, need_sample_seconds: 10 })).toEqual(["SURE      needs ~0.40"]);
+  expect(linesOf({ sure_cores: 0, need_cores: null })).toEqual([
+    "SURE      of 0.00 cores when everything is busy",
+  ]);
+  expect(linesOf({ sure_cores: null, need_cores: null })).toEqual([]);
 });
 
 test("the view of one job at 120x40 in ASCII, with larger charts", () => {

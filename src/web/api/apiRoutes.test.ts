@@ -2,9 +2,9 @@ import { expect, test } from "bun:test";
 import { useDocuments } from "../../../test/support/documents.ts";
 import { someJob } from "../../../test/support/jobs.ts";
 import { API_DOCUMENTS, API_PROBLEM } from "../../json/apiDocuments.ts";
+import { Budget } from "../budget.ts";
 import type { Routes } from "../routes.ts";
 import { API_ROUTES, apiRoutes } from "./apiRoutes.ts";
-import { Budget } from "./budget.ts";
 
 const open = useDocuments();
 const noStream = () => new Response();

@@ -2,10 +2,10 @@ import { version } from "../../../package.json";
 import type { DaemonDocuments } from "../../daemon/documents.ts";
 import type { ApiIndexJson } from "../../json/apiSchemas.ts";
 import { parsePlace } from "../../json/pages.ts";
-import { type Problem, problemResponse, STARTING } from "../problem.ts";
+import { Budget } from "../budget.ts";
+import { BUSY, type Problem, problemResponse, STARTING } from "../problem.ts";
 import { respondCompressed } from "../response.ts";
 import type { Handler, Routes } from "../routes.ts";
-import { Budget } from "./budget.ts";
 import { openApiText } from "./openApi.ts";
 import { BadQuery, Query } from "./query.ts";
 
@@ -116,13 +116,6 @@ function handlerOf(
     return budget.spend(() => shown.inBackground(respond)) ?? problemResponse(request, BUSY);
   });
 }
-
-const BUSY: Problem = {
-  status: 503,
-  detail: "the answers of the last second took a quarter of a core, and jobs come first",
-  next: "ask less often, or read /api/v1/stream",
-  headers: { "Retry-After": "1" },
-};
 
 function withoutParameters(text: () => string | Promise<string>): Handler {
   return checked(async (request) => {

@@ -18,6 +18,8 @@ export function storeToken(token: string | undefined): void {
 /** Requests a document of the API. Throws TokenNeeded, and an Error with the server's reason for any other refusal. */
 export async function request(path: string, signal: AbortSignal): Promise<Response> {
   const token = sessionStorage.getItem(STORED);
+  // The browser refuses to send it, with the same error as for a server that is not there.
+  if (token !== null && !/^[\x21-\x7e]+$/.test(token)) throw new TokenNeeded();
   const response = await fetch(`${API}/${path}`, {
     headers: token === null ? {} : { Authorization: `Bearer ${token}` },
     cache: "no-store",

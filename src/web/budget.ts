@@ -1,3 +1,5 @@
+import { cpuMsOfThread } from "./cpuTime.ts";
+
 /** The CPU time that all requests together may take of each second: a quarter of a core. */
 const BUDGET_MS = 250;
 const SECOND_MS = 1000;
@@ -34,9 +36,4 @@ export class Budget {
     this.#spentMs = Math.max(0, this.#spentMs - paid);
     this.#paidMs = nowMs;
   }
-}
-
-function cpuMsOfThread(): number {
-  const { user, system } = process.threadCpuUsage();
-  return (user + system) / 1000;
 }

@@ -1,0 +1,127 @@
+import { beforeEach, expect, test } from "bun:test";
+import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { askHost } from "../../src/cli/remote/ssh.ts";
+import { FFRTMP, until, useSandbox } from "../support/sandbox.ts";
+
+// `--on`: other machines are state directories here, and ssh is a stand-in that runs the command in one of them.
+
+const sandbox = useSandbox();
+
+const STAND_IN = `#!/bin/sh
+while [ "$1" != -- ]; do shift; done
+host=$2; shift 2
+case $host in
+  silent) exec sleep 1000 ;;
+  down) echo "ssh: connect to host down port 22: Connection refused" >&2; exit 255 ;;
+  bare) PATH=/usr/bin:/bin exec sh -c "$*" ;;
+  *) FFRTMP_STATE="$MACHINES/$host" PATH="$MACHINES/bin:$PATH" exec sh -c "$*" ;;
+esac
+`;
+
+let env: Record<string, string>;
+
+beforeEach(() => {
+  const [ssh, bin] = [sandbox().path("ssh"), sandbox().path("machines/bin")];
+  for (const path of [ssh, bin]) mkdirSync(path, { recursive: true });
+  writeFileSync(`${ssh}/ssh`, STAND_IN);
+  chmodSync(`${ssh}/ssh`, 0o755);
+  symlinkSync(FFRTMP, `${bin}/ffrtmp`);
+  env = {
+    PATH: `${ssh}:${process.env["PATH"]}`,
+    MACHINES: sandbox().path("machines"),
+    HOME: sandbox().directory,
+  };
+});
+
+/** Starts a job on a machine, and returns when it runs. */
+async function startJob(host: string, jobId: string): Promise<void> {
+  const state = sandbox().path(`machines/${host}`);
+  const child = sandbox().start(["run", "--job-id", jobId, "--", "sleep", "1000"], {
+    env: { FFRTMP_STATE: state },
+    stdout: "ignore",
+    stderr: "ignore",
+  });
+  await until(`${jobId} runs`, async () => {
+    const { stdout } = await sandbox().run(["inspect", jobId, "--state-path", state, "--json"]);
+    if (stdout === "") return false;
+    const { pid, state: is } = JSON.parse(stdout);
+    if (is === "running") sandbox().adopt(pid);
+    return is === "running";
+  });
+  sandbox().adopt(child.pid);
+}
+
+test("the jobs of several machines are one table, and machines that do not answer are named", async () => {
+  await startJob("edge-1", "news");
+  await startJob("edge-2", "sports");
+  const on = (hosts: string, ...words: string[]) => sandbox().run([...words, "--on", hosts], { env });
+  const { code, stdout, stderr } = await on("edge-1,down,edge-2,bare", "ps");
+  expect(stdout.split("\n")[0]).toMatch(/^HOST +JOB +PID +USER/);
+  expect(stdout).toMatch(/^edge-1 +news +\d+ /m);
+  expect(stdout).toMatch(/^edge-2 +sports +\d+ .* sleep 1000$/m);
+  expect(stderr).toContain("ffrtmp: down: ssh: connect to host down port 22: Connection refused");
+  expect(stderr).toContain("ffrtmp: bare: ffrtmp is not installed there, or not in its PATH");
+  expect(code).toBe(1);
+  const json = await on("edge-1,edge-2", "ps", "--json");
+  expect(json.code).toBe(0);
+  expect(JSON.parse(json.stdout).map(({ host, job_id }: Record<string, string>) => [host, job_id])).toEqual([
+    ["edge-1", "news"],
+    ["edge-2", "sports"],
+  ]);
+  const stats = await on("edge-2,edge-1", "stats", "--json");
+  const lines = stats.stdout
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  expect(lines.map(({ host, job_id }) => [host, job_id])).toEqual([
+    ["edge-2", "sports"],
+    ["edge-1", "news"],
+  ]);
+});
+
+test("words reach the other machine as they are, and its refusals are its own", async () => {
+  await startJob("edge-1", "news");
+  const filtered = await sandbox().run(["ps", "--on=edge-1", "--json", "--filter", "command=*sleep 1000*"], {
+    env,
+  });
+  expect(JSON.parse(filtered.stdout)).toMatchObject([{ host: "edge-1", job_id: "news" }]);
+  const none = await sandbox().run(["ps", "--on", "edge-1", "--json", "--filter", "command=$(reboot)'\"*"], {
+    env,
+  });
+  expect({ code: none.code, rows: JSON.parse(none.stdout) }).toEqual({ code: 0, rows: [] });
+  const refused = await sandbox().run(["stats", "missing", "--on", "edge-1"], { env });
+  expect(refused).toMatchObject({ code: 1, stdout: "" });
+  expect(refused.stderr).toMatch(/^ffrtmp: edge-1: .*missing/);
+});
+
+test("a group of machines is named by @", async () => {
+  mkdirSync(sandbox().path(".config/ffrtmp"), { recursive: true });
+  writeFileSync(sandbox().path(".config/ffrtmp/hosts.yaml"), "edge: [edge-1, edge-2]\n");
+  await startJob("edge-2", "sports");
+  const { stdout } = await sandbox().run(["ps", "--on", "@edge", "--json"], { env });
+  expect(JSON.parse(stdout)).toMatchObject([{ host: "edge-2", job_id: "sports" }]);
+  const unknown = await sandbox().run(["ps", "--on", "@other"], { env });
+  expect(unknown.code).toBe(2);
+  expect(unknown.stderr).toContain("hosts.yaml has no group other");
+});
+
+test("the health of several machines is that of the worst", async () => {
+  await startJob("edge-1", "news");
+  const { code, stdout, stderr } = await sandbox().run(["health", "--on", "edge-1,down"], { env });
+  expect(stdout).toMatch(/^edge-1: /);
+  expect(stderr).toContain("ffrtmp: down: ");
+  expect(code).toBe(3);
+});
+
+test("a machine that is silent holds up the others for a bounded time", async () => {
+  const before = process.env["PATH"];
+  process.env["PATH"] = env["PATH"];
+  try {
+    expect(await askHost("silent", ["ps"], 200)).toEqual({
+      host: "silent",
+      failure: "no answer within 0.2 s",
+    });
+  } finally {
+    process.env["PATH"] = before;
+  }
+});
