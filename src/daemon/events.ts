@@ -78,7 +78,7 @@ interface EventFacts {
   "hook-dropped": { jobId: string; reason: string; dropped: number };
   /** The command of `on_end` cannot be run any more, or not yet. */
   "hook-unavailable": { reason: string };
-  /** The network, media time and GPUs of jobs are not measured any more. */
+  /** The network, media time and GPUs of jobs, and what depends on them, are not measured any more. */
   "meter-unavailable": { reason: string };
   "history-pruned": { pruned: Pruned };
   "history-prune-failed": { reason: string };

@@ -21,6 +21,11 @@ test("a job that is short of CPU is a warning, which counts the others", () => {
   const need = { cores: 0.4, sampleSeconds: 1, isWhileKeepingUp: true };
   const short = (jobId: string) => someUse(someJob({ jobId }), {}, { shares: { sureCores: 0.22, need } });
   expect(healthy().problems("polling", [])).toEqual([]);
+  const unknown = someUse(someJob({ jobId: "live-6" }), {}, { shares: { sureCores: null, need } });
+  expect(healthy().problems("polling", [unknown])).toEqual([]);
+  expect(healthy().problems("polling", [unknown, short("live-7")])).toMatchObject([
+    { text: expect.stringMatching(/^live-7 is sure of 0.22 cores.*; and 1 more/) },
+  ]);
   expect(healthy().problems("polling", [short("live-7"), short("live-8")])).toEqual([
     {
       severity: "warning",

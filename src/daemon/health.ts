@@ -10,7 +10,8 @@ import type { HealthProblem } from "./status.ts";
 const RECENT_MS = 600_000;
 const RECENTLY = "in the last 10 minutes";
 
-const METER_UNAVAILABLE = "network, media time and GPUs of jobs are not measured";
+const METER_UNAVAILABLE =
+  "network, media time and GPUs of jobs are not measured, and it is not known what holds jobs back and what they are sure of";
 
 /** What an operator should know about a daemon that works. */
 export class Health {
@@ -84,11 +85,14 @@ export class Health {
         `${METER_UNAVAILABLE}: ${this.#unavailableMeter}; restart ffrtmp watch`,
       );
     this.#addRecent(add, "on-end-failed", (text) => `on_end failed ${RECENTLY}: ${text}`);
-    const [short] = shortOfCpu;
-    const shortfall = short?.shares && shortfallOf(short.job, short.shares);
-    if (short && shortfall) {
+    // A need that is close to the share moves around it.
+    const [text] = shortOfCpu.flatMap(({ job, shares }) => {
+      const shortfall = shares && shortfallOf(job, shares);
+      return shortfall ? [shortfallText(job.jobId, shortfall)] : [];
+    });
+    if (text !== undefined) {
       const others = shortOfCpu.length === 1 ? "" : `; and ${shortOfCpu.length - 1} more, see ffrtmp stats`;
-      add("warning", "jobs-short-of-cpu", `${shortfallText(short.job.jobId, shortfall)}${others}`);
+      add("warning", "jobs-short-of-cpu", `${text}${others}`);
     }
     this.#addRecent(add, "history-not-pruned", (text) => `old history cannot be deleted: ${text}`);
     return problems;

@@ -71,6 +71,7 @@ export class JobTracker {
     this.#histories = new UsageHistories(context, () => this.observer.jobs(), undefined, {
       onHindrance: (job, change) => reportHindrance(context, job, change),
       onRead: (use) => this.#shortfalls.judge(use),
+      onDrop: (key) => this.#shortfalls.forget(key),
     });
     this.#ledgerWatch = watchLedgerFile(context.ledger.path, () =>
       context.postponed.attempt(() => this.#syncWithLedger()),

@@ -125,7 +125,7 @@ const LINES: { [Kind in EventKind]: (event: DaemonEvent<Kind>) => string | strin
   "hook-unavailable": ({ reason }) =>
     `on_end CANNOT RUN: ${reason}. Restart ffrtmp watch; no job is affected by that`,
   "meter-unavailable": ({ reason }) =>
-    `Network, media time and GPUs are NOT MEASURED: ${reason}. Restart ffrtmp watch; no job is affected by that`,
+    `Network, media time, GPUs and what holds jobs back are NOT MEASURED: ${reason}. Restart ffrtmp watch; no job is affected by that`,
   "history-pruned": ({ pruned: { jobs, logs, faults } }) => [
     ...(jobs === 0 ? [] : [`History: deleted ${jobs} ended jobs and ${logs} logs, as the retention asks`]),
     ...faults.map((fault) => `History: ${fault}`),

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { someJob, someResult } from "../../test/support/jobs.ts";
+import { someJob } from "../../test/support/jobs.ts";
 import { someUse } from "../../test/support/samples.ts";
 import type { Need } from "../metrics/shares/need.ts";
 import { type DaemonEvent, DaemonEvents } from "./events.ts";
@@ -13,11 +13,11 @@ function start(intervalMs: number) {
   const bus = new DaemonEvents();
   const events: DaemonEvent[] = [];
   bus.subscribe((event) => void events.push(event));
-  return { bus, events, shortfalls: new Shortfalls(bus, intervalMs) };
+  return { events, shortfalls: new Shortfalls(bus, intervalMs) };
 }
 
 test("a job that needs more than it is sure of is logged once as a warning, until it is over", () => {
-  const { bus, events, shortfalls } = start(0);
+  const { events, shortfalls } = start(0);
   const job = someJob({ jobId: "live-7" });
   const judge = (sureCores: number) => shortfalls.judge(someUse(job, {}, { shares: { sureCores, need } }));
   for (let count = 0; count < 5; count++) judge(0.22);
@@ -30,7 +30,7 @@ test("a job that needs more than it is sure of is logged once as a warning, unti
   expect(shortfalls.isShort(job.key)).toBe(false);
   for (let count = 0; count < 3; count++) judge(0.22);
   expect(events).toHaveLength(2);
-  bus.emit({ kind: "job-ended", job, result: someResult(job) });
+  shortfalls.forget(job.key);
   expect(shortfalls.isShort(job.key)).toBe(false);
 });
 

@@ -16,9 +16,6 @@ export class Shortfalls {
   constructor(bus: DaemonEvents, intervalMs = INTERVAL_MS) {
     this.#bus = bus;
     this.#intervalMs = intervalMs;
-    bus.subscribe((event) => {
-      if (event.kind === "job-ended") this.#forget(event.job.key);
-    });
   }
 
   /** Returns whether the job is reported as short of CPU now. */
@@ -37,7 +34,8 @@ export class Shortfalls {
     if (isNew && shortfall) this.#bus.emit({ kind: "job-short-of-cpu", job, shortfall });
   }
 
-  #forget(key: string): void {
+  /** Call it when a job is not read any more. */
+  forget(key: string): void {
     this.#alarm.forget(key);
     this.#judgedMs.delete(key);
   }

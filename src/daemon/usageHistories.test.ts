@@ -28,17 +28,17 @@ afterEach(() => {
   for (const histories of running.splice(0)) histories.stop();
 });
 
-/** Returns a sampler of these jobs, with the number of rounds that it has made. */
+/** Returns a sampler of these jobs, with the number of rounds that it has made, and the jobs that it has dropped. */
 function start(context: Context, jobs: ReadonlyMap<string, RunningJob>) {
-  const counted = { rounds: 0 };
+  const counted = { rounds: 0, dropped: [] as string[] };
   const attempt = <T>(work: () => T): T => {
     counted.rounds++;
     return work();
   };
-  const histories = new UsageHistories({ ...context, meter: NO_METER, postponed: { attempt } }, () => jobs, {
-    hotMs: INTERVAL_MS,
-    coldMs: INTERVAL_MS,
-  });
+  const given = { ...context, meter: NO_METER, postponed: { attempt } };
+  const intervals = { hotMs: INTERVAL_MS, coldMs: INTERVAL_MS };
+  const onDrop = (key: string) => void counted.dropped.push(key);
+  const histories = new UsageHistories(given, () => jobs, intervals, { onDrop });
   running.push(histories);
   histories.wake();
   return { histories, counted };
@@ -73,6 +73,7 @@ limitsTest(
     await until("the job was read twice", () => counted.rounds >= 2);
     jobs.delete(job.key);
     await until("its history is recorded", () => storedOf(context, job) !== undefined);
+    expect(counted.dropped).toEqual([job.key]);
     const { rounds } = counted;
     await Bun.sleep(4 * INTERVAL_MS);
     // No timer runs without a job.
@@ -153,6 +154,19 @@ limitsTest("jobs are read often for as long as a viewer asks for it", async () =
     await Bun.sleep(4 * INTERVAL_MS);
     return count() === before;
   });
+});
+
+limitsTest("a job whose first reading is postponed is read later", async () => {
+  const { context, job } = governSleeper({ pidsMax: 10 });
+  const meter = countingMeter();
+  let postponed = 0;
+  const attempt = <T>(work: () => T): T | undefined => (postponed++ < 2 ? undefined : work());
+  const intervals = { hotMs: INTERVAL_MS, coldMs: INTERVAL_MS };
+  const given = { ...context, meter, postponed: { attempt } };
+  const histories = new UsageHistories(given, () => new Map([[job.key, job]]), intervals);
+  running.push(histories);
+  histories.wake();
+  await until("the job is read", () => (meter.asked.get(job.key) ?? 0) > 0);
 });
 
 limitsTest("a live job that falls behind is read often, and the others are not", async () => {

@@ -68,6 +68,8 @@ interface HistoriesOptions {
   readonly onHindrance?: (job: RunningJob, change: HindranceChange) => void;
   /** Gets each reading of a job. */
   readonly onRead?: (use: JobUse) => void;
+  /** Gets the key of a job that is not read any more: it has ended, or is not observed here any more. */
+  readonly onDrop?: (key: string) => void;
 }
 
 type HistoriesContext = Context & { postponed: Pick<PostponedWork, "attempt">; meter: Meter };
@@ -81,6 +83,7 @@ export class UsageHistories {
   readonly #listJobs: () => ReadonlyMap<string, RunningJob>;
   readonly #intervals: Intervals;
   readonly #onRead: (use: JobUse) => void;
+  readonly #onDrop: (key: string) => void;
   readonly #sampler: JobSampler;
   readonly #needs = new JobNeeds();
   readonly #observed = new Map<string, Observed>();
@@ -108,7 +111,7 @@ export class UsageHistories {
     context: HistoriesContext,
     listJobs: () => ReadonlyMap<string, RunningJob>,
     intervals = INTERVALS,
-    { holdMs, onHindrance = () => {}, onRead = () => {} }: HistoriesOptions = {},
+    { holdMs, onHindrance = () => {}, onRead = () => {}, onDrop = () => {} }: HistoriesOptions = {},
   ) {
     this.#judge = new HindranceJudge(context.host, holdMs);
     this.#onHindrance = onHindrance;
@@ -116,6 +119,7 @@ export class UsageHistories {
     this.#listJobs = listJobs;
     this.#intervals = intervals;
     this.#onRead = onRead;
+    this.#onDrop = onDrop;
     this.#sampler = new JobSampler(context, {
       // They change slowly and take long to read. A timer is not exact, so half an interval early is in time.
       detailsEveryMs: intervals.coldMs - intervals.hotMs / 2,
@@ -155,7 +159,7 @@ export class UsageHistories {
   keepFresh(forMs = FRESH_MS): void {
     const wasHot = this.#isHot();
     this.#hotUntilMs = Math.max(this.#hotUntilMs, performance.now() + forMs);
-    if (wasHot || this.#timer === undefined) return;
+    if (wasHot || this.#isStopped || this.#timer === undefined) return;
     // The next slice of the long interval can be seconds away.
     clearTimeout(this.#timer);
     this.#dueMs = performance.now();
@@ -227,7 +231,8 @@ export class UsageHistories {
     for (let step = 1; step <= SLICES; step++) {
       if ((this.#jobsInSlice[(this.#slice + step) % SLICES] ?? 0) > 0) return step;
     }
-    return this.#unsaved.size + this.#due.size > 0 ? SLICES : undefined;
+    // Jobs that are not read yet: their first reading was postponed, because too few files can be opened.
+    return this.#unsaved.size + this.#due.size + this.#listJobs().size > 0 ? SLICES : undefined;
   }
 
   #readSlice(): void {
@@ -343,6 +348,7 @@ export class UsageHistories {
     this.#doubtful.delete(key);
     this.#needs.forget(key);
     this.#context.meter.forget(key);
+    this.#onDrop(key);
     this.#jobsInSlice[observed.slice] = (this.#jobsInSlice[observed.slice] ?? 1) - 1;
   }
 

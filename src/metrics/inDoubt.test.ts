@@ -21,6 +21,13 @@ test("a live job below its speed is in doubt, also one whose input has an end", 
   expect(isDoubtful({ ...speed(0.5), pace: { ...live.pace, targetSpeed: 0.5 } })).toBe(false);
 });
 
+test("the intent of a job says more than its command line", () => {
+  const isDoubtfulAs = (intent: string, different: Partial<JobUse>) =>
+    isInDoubt(someUse(someJob({ intent }), {}, different));
+  expect(isDoubtfulAs("live", { ...speed(0.96, 90), ...own })).toBe(true);
+  expect(isDoubtfulAs("batch", { ...speed(0.96), ...live })).toBe(false);
+});
+
 test("without its command line, a job that has no end counts as live", () => {
   expect(isDoubtful(speed(0.96))).toBe(true);
   expect(isDoubtful(speed(0.96, 90))).toBe(false);

@@ -1,3 +1,4 @@
+import { paceByIntent } from "./hindrance/pace.ts";
 import type { JobUse } from "./jobUse.ts";
 
 /** A live stream below this speed falls behind. Measuring over 15 s is not more exact. */
@@ -11,12 +12,14 @@ const WHOLE_SPEED_MS = 15_000;
 
 /** Returns whether a job may be too slow, so that it is worth reading often: a live one that falls behind, or its receiver. */
 export function isInDoubt({
+  job,
   media,
   network,
-  pace,
+  pace: ofInput,
   rates,
-}: Pick<JobUse, "media" | "network" | "pace" | "rates">): boolean {
+}: Pick<JobUse, "job" | "media" | "network" | "pace" | "rates">): boolean {
   const { speed, lengthSeconds } = media;
+  const pace = ofInput && paceByIntent(ofInput, job.intent);
   const isLive = pace === null ? lengthSeconds === null : pace.targetSpeed !== null;
   const isSlow = isLive && speed !== null && speed.factor < MIN_LIVE_SPEED * (pace?.targetSpeed ?? 1);
   const isThrottled = pace !== null && isLive && (rates?.throttledPercent ?? 0) >= MAX_THROTTLED_PERCENT;

@@ -29,19 +29,24 @@ test("a job has the counters that the kernel has, and nothing that is unknown", 
   expect(shown).not.toContain("/usr/bin");
 });
 
-test("jobs beyond the limit are summed, where the number is known of all of them", () => {
+test("gauges of jobs beyond the limit are summed, where the number is known of all of them", () => {
   const jobs = ["c", "a", "b"].map((jobId) => someJob({ jobId }));
-  const samples = jobs.map((job, index) =>
-    someUse(job, { cpuUsec: 1e6, ioReadBytes: index === 0 ? null : 5 }),
-  );
+  const samples = jobs.map((job, index) => someUse(job, {}, { processCount: index === 0 ? null : 5 }));
   const shown = text(samples, 1);
   expect(shown).toContain("ffrtmp_jobs_not_exported 2\n");
-  expect(shown).toContain('ffrtmp_job_cpu_seconds_total{job_id="a"} 1\n');
-  expect(shown).toContain('ffrtmp_job_cpu_seconds_total{job_id="(others)"} 2\n');
-  expect(shown).toContain('ffrtmp_job_io_bytes_total{job_id="a",direction="read"} 5\n');
+  expect(shown).toContain(`ffrtmp_job_memory_bytes{job_id="a"} ${365 * 2 ** 20}\n`);
+  expect(shown).toContain(`ffrtmp_job_memory_bytes{job_id="(others)"} ${2 * 365 * 2 ** 20}\n`);
+  expect(shown).toContain('ffrtmp_job_processes{job_id="a"} 5\n');
   // Unknown for c.
-  expect(shown).not.toContain('job_id="(others)",direction="read"');
+  expect(shown).not.toContain('ffrtmp_job_processes{job_id="(others)"}');
   expect(shown).not.toContain('job_id="b"');
+});
+
+test("counters are not summed: with the end of a job the sum would fall, which is no reset", () => {
+  const uses = ["a", "b", "c"].map((jobId) => someUse(someJob({ jobId }), { cpuUsec: 1e6 }));
+  const shown = text(uses, 1);
+  expect(shown).toContain('ffrtmp_job_cpu_seconds_total{job_id="a"} 1\n');
+  expect(shown).not.toMatch(/_total\{job_id="\(others\)"/);
 });
 
 test("the last part of a URL in place of a command is shown nowhere", () => {
@@ -94,7 +99,7 @@ test("a job has its network, media time and GPU, as far as they are known", () =
 test("the sum of other jobs has no number that means nothing for several", () => {
   const uses = ["a", "b"].map((jobId) => someUse(someJob({ jobId }), {}, { network: NETWORK }));
   const shown = text(uses, 0);
-  expect(shown).toContain('network_tcp_bytes_total{job_id="(others)",direction="sent"} 18000\n');
+  expect(shown).toContain('network_send_backlog_bytes{job_id="(others)"} 1000\n');
   expect(shown).not.toContain("send_backlog_seconds");
 });
 

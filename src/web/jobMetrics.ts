@@ -20,7 +20,7 @@ type Numbers = readonly (readonly [
 ])[];
 
 interface JobFamily extends Pick<MetricFamily, "name" | "type" | "help"> {
-  /** The number of several jobs together means nothing. */
+  /** The gauge of several jobs together means nothing. */
   isSingle?: true;
   read(use: JobUse): Numbers;
 }
@@ -157,7 +157,7 @@ const FAMILIES: readonly JobFamily[] = [
   {
     name: "ffrtmp_job_network_send_backlog_seconds",
     type: "gauge",
-    help: "The same in seconds at the rate at which the job writes; of the connection with the most.",
+    help: "The unacknowledged bytes in seconds at the rate at which the job writes; of the connection with the most.",
     isSingle: true,
     read: ({ network }) => one(network?.sendBacklogSeconds),
   },
@@ -180,7 +180,6 @@ const FAMILIES: readonly JobFamily[] = [
     name: "ffrtmp_job_media_seconds",
     type: "counter",
     help: "Media time that the job has processed. Its rate is the speed.",
-    isSingle: true,
     read: ({ media }) => [[{ source: media.source }, media.mediaSeconds]],
   },
   {
@@ -252,8 +251,9 @@ const FAMILIES: readonly JobFamily[] = [
 
 /**
  * Returns the families of single jobs: of running ones, and the counters of those that have ended lately, whose last values
- * a scrape would miss otherwise. Running jobs beyond `maxJobs`, in the order of their ids, are summed under one id, and so
- * many ended ones are left out, so that the number of series has a limit. No label has a command line, a PID or a URL.
+ * a scrape would miss otherwise. The gauges of running jobs beyond `maxJobs`, in the order of their ids, are summed under one
+ * id, and so many ended jobs are left out, so that the number of series has a limit. No label has a command line, a PID or a
+ * URL.
  */
 export function jobFamilies(
   uses: readonly JobUse[],
@@ -266,7 +266,9 @@ export function jobFamilies(
   const families = FAMILIES.map(({ name, type, help, isSingle, read }): MetricFamily => {
     const shown = type === "counter" ? [...own, ...past] : own;
     const each = shown.flatMap((use) => samplesOf({ job_id: use.job.jobId }, read(use)));
-    const sum = isSingle ? [] : samplesOf({ job_id: OTHERS }, sumOf(others.map(read)));
+    // A sum of counters falls when one of the jobs ends. Prometheus would take that for a reset, and count the rest again.
+    const hasSum = type === "gauge" && !isSingle;
+    const sum = hasSum ? samplesOf({ job_id: OTHERS }, sumOf(others.map(read))) : [];
     return { name, type, help, samples: [...each, ...sum] };
   });
   const info = [...own, ...past].map(({ job, pace }) => ({

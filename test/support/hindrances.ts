@@ -32,7 +32,7 @@ export function someHindrance(different: Partial<Hindrance> = {}): Hindrance {
     isLive: true,
     neededCores: 2.4,
     limit: { name: "cpu.max", of: "job" },
-    evidence: { ...FREE, speed: 0.63, cpuCores: 1.5, throttledPercent: 93 },
+    evidence: { ...FREE, speed: 0.63, cpuCores: 1.5, throttledPercent: 93, availableCores: 1.5 },
     ...different,
   };
 }

@@ -49,13 +49,14 @@ export class MeterClient implements Meter {
   readonly #process: MeterProcess;
   readonly #onEnd: () => void;
   readonly #onWarning: (text: string) => void;
+  readonly #now: () => number;
   /** The jobs that were asked for and are not forgotten. */
   readonly #known = new Set<string>();
   readonly #wanted = new Map<string, MeterSubject>();
   #forgotten: string[] = [];
   readonly #readings = new Map<string, MeterReading>();
   #devices: readonly DeviceReading[] | undefined;
-  /** Since when each job waits for an answer, by `performance.now()`. */
+  /** Since when each job waits for an answer. */
   readonly #askedMs = new Map<string, number>();
   /** Of the request under way, the end that had no room yet. */
   #unsent: Uint8Array | undefined;
@@ -66,7 +67,13 @@ export class MeterClient implements Meter {
   #hasEnded = false;
 
   /** `onEnd`: the meter has ended, and this process has not told it to. */
-  constructor(process: MeterProcess, onEnd: () => void, onWarning: (text: string) => void) {
+  constructor(
+    process: MeterProcess,
+    onEnd: () => void,
+    onWarning: (text: string) => void,
+    now = () => performance.now(),
+  ) {
+    this.#now = now;
     this.#process = process;
     this.#onEnd = onEnd;
     this.#onWarning = onWarning;
@@ -81,7 +88,7 @@ export class MeterClient implements Meter {
   ask(subject: MeterSubject): void {
     if (this.#hasEnded) return;
     this.#known.add(subject.key);
-    if (!this.#askedMs.has(subject.key)) this.#askedMs.set(subject.key, performance.now());
+    if (!this.#askedMs.has(subject.key)) this.#askedMs.set(subject.key, this.#now());
     this.#wanted.set(subject.key, subject);
     this.#schedule();
   }
@@ -123,7 +130,7 @@ export class MeterClient implements Meter {
   }
 
   #isLate(key: string): boolean {
-    return performance.now() - (this.#askedMs.get(key) ?? Number.POSITIVE_INFINITY) > MAX_WAIT_MS;
+    return this.#now() - (this.#askedMs.get(key) ?? Number.POSITIVE_INFINITY) > MAX_WAIT_MS;
   }
 
   /** Collects the jobs of one turn of the event loop. */
@@ -155,7 +162,7 @@ export class MeterClient implements Meter {
     const jobs: MeterSubject[] = [];
     let bytes = 0;
     for (const [key, subject] of this.#wanted) {
-      bytes += JSON.stringify(subject).length;
+      bytes += Buffer.byteLength(JSON.stringify(subject));
       if (bytes > MAX_REQUEST_BYTES && jobs.length > 0) break;
       jobs.push(subject);
       this.#wanted.delete(key);
@@ -191,6 +198,8 @@ export class MeterClient implements Meter {
     this.#isAsked = false;
     for (const { key, ...reading } of readings) {
       this.#askedMs.delete(key);
+      // It was asked for again meanwhile, and waits for the next request.
+      if (this.#wanted.has(key)) this.#askedMs.set(key, this.#now());
       // Unless the job has ended meanwhile.
       if (this.#known.has(key)) this.#readings.set(key, reading);
     }

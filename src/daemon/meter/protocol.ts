@@ -28,7 +28,7 @@ export interface MeterReading {
   readonly media: JobMedia;
   /** `null`: its command line could not be read yet. */
   readonly pace: Pace | null;
-  /** See `JobShares`. Absent from a meter of an earlier release, which a daemon takes over when it executes itself. */
+  /** See `JobShares`. Absent from a meter of an earlier release: a meter that rests starts the executable that is there then. */
   readonly sureCores?: number | null;
 }
 

@@ -41,6 +41,15 @@ test.each([
     text("own_limit", { neededCores: 0.142 }),
     "held back by its own CPU quota for 3m10s; raise it to about 0.14 cores",
   ],
+  [
+    text("own_limit", { neededCores: 2.1, limit: { name: "cpu.max", of: "job" } }),
+    "held back by its own CPU quota for 3m10s; raise it to about 2.1 cores",
+  ],
+  // Its quota is 2 cores.
+  [
+    text("own_limit", { neededCores: 1.8, limit: { name: "cpu.max", of: "job" } }),
+    "held back by its own CPU quota for 3m10s; raise it",
+  ],
   [text("own_limit"), "held back by its own CPU quota for 3m10s"],
   [
     text("own_limit", { neededCores: 2.4, limit: { name: "cpu.max", of: "tenant" } }),

@@ -48,15 +48,19 @@ const CAUSES: Record<Verdict, (hindrance: Hindrance) => string> = {
 };
 
 const REMEDIES: Partial<Record<Verdict, (hindrance: Hindrance) => string | undefined>> = {
-  own_limit: ({ neededCores, limit }) =>
-    neededCores === null || limit?.of === "tenant"
-      ? undefined
-      : `raise it to about ${coresText(neededCores)}`,
+  own_limit: raiseIt,
   receiver: ({ evidence: { sendBacklogSeconds: seconds } }) =>
     seconds === null || seconds < 1 ? undefined : `${seconds.toFixed(1)} s wait to be sent`,
   neighbours: moreThanThereIs,
   itself: moreThanThereIs,
 };
+
+/** A quota stops a job whose use rises and falls although it has enough on average: then the average says not how much. */
+function raiseIt({ neededCores, limit, evidence: { availableCores } }: Hindrance): string | undefined {
+  if (neededCores === null || limit?.of === "tenant") return undefined;
+  const isEnoughOnAverage = limit !== null && availableCores !== null && neededCores <= availableCores;
+  return isEnoughOnAverage ? "raise it" : `raise it to about ${coresText(neededCores)}`;
+}
 
 function moreThanThereIs({ neededCores, evidence: { availableCores } }: Hindrance): string | undefined {
   return neededCores !== null && availableCores !== null && neededCores > availableCores

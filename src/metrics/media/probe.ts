@@ -140,18 +140,39 @@ function rightsFor(user: User, descriptor: number): User {
   return user.uid === 0 && owner.uid !== 0 ? owner : user;
 }
 
-/** Maps each file at most once, one at a time. */
+/** Jobs that read a file ask for its map each 10 s at least. */
+const UNUSED_MS = 600_000;
+
+interface KnownMap {
+  /** `undefined`: it is being made, or cannot be. */
+  map: TimeMap | undefined;
+  usedMs: number;
+}
+
+/** Maps each file that is in use at most once, one at a time. */
 export class FileMaps {
-  readonly #maps = new Map<string, TimeMap | "unknown">();
+  /** The one that was used last is the last one. */
+  readonly #maps = new Map<string, KnownMap>();
+  readonly #now: () => number;
   #running: Promise<void> = Promise.resolve();
+
+  constructor(now = () => performance.now()) {
+    this.#now = now;
+  }
 
   /** Returns the map of a file. `undefined`: it is being made, or cannot be. */
   get(request: ProbeRequest): TimeMap | undefined {
-    const known = this.#maps.get(request.key);
-    if (known !== undefined) return known === "unknown" ? undefined : known;
-    this.#maps.set(request.key, "unknown");
-    this.#running = this.#running.then(() => this.#make(request));
-    return undefined;
+    const { key } = request;
+    const found = this.#maps.get(key);
+    const known: KnownMap = found ?? { map: undefined, usedMs: 0 };
+    known.usedMs = this.#now();
+    this.#maps.delete(key);
+    this.#maps.set(key, known);
+    if (found === undefined) {
+      this.#dropUnused();
+      this.#running = this.#running.then(() => this.#make(request, known));
+    }
+    return known.map;
   }
 
   /** Resolves when all files are mapped that were asked for. */
@@ -159,11 +180,23 @@ export class FileMaps {
     return this.#running;
   }
 
-  async #make({ key, open, user }: ProbeRequest): Promise<void> {
+  /** Jobs come and go for as long as the meter runs, and a file that grows has a new map for each size. */
+  #dropUnused(): void {
+    for (const [key, { usedMs }] of this.#maps) {
+      if (this.#now() - usedMs < UNUSED_MS) return;
+      this.#maps.delete(key);
+    }
+  }
+
+  async #make({ open, user }: ProbeRequest, known: KnownMap): Promise<void> {
     const descriptor = await open();
     if (descriptor === undefined) return;
-    const map = await probeFile(descriptor, rightsFor(user, descriptor));
-    closeFd(descriptor);
-    if (map !== undefined) this.#maps.set(key, map);
+    try {
+      known.map = await probeFile(descriptor, rightsFor(user, descriptor));
+    } catch {
+      // A file of a server that is gone has no owner to ask for. The next file is mapped nevertheless.
+    } finally {
+      closeFd(descriptor);
+    }
   }
 }

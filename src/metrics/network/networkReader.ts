@@ -39,7 +39,7 @@ export interface JobNetwork {
   readonly windowLimitedUsec: number | null;
   /** The part of the time in which a receiver's window held the sending back, 0 to 100; of the connection with the most. */
   readonly windowLimitedPercent: number | null;
-  /** Since the reading before. */
+  /** Since the reading before, of the connections that were known then. */
   readonly rates: NetworkRates | null;
   /** Only in a network namespace that this job has alone: all protocols, UDP included. */
   readonly devices: DeviceBytes | null;
@@ -198,6 +198,9 @@ export class NetworkReader {
     const known = readings.filter(({ isFirst }) => !isFirst);
     const elapsedMs = readAtMs === undefined ? 0 : nowMs - readAtMs;
     const perSecond = (amount: number | null) => (amount === null ? null : (1000 * amount) / elapsedMs);
+    const isRateKnown = known.length > 0 || readings.length === 0;
+    const rateOf = (kind: "sent" | "received") =>
+      isRateKnown ? perSecond(add(known.map(({ increase }) => increase[kind]))) : null;
     const byDevices = (of: keyof DeviceBytes) =>
       earlier === null || devices === null || devices[of] < earlier[of]
         ? null
@@ -214,8 +217,8 @@ export class NetworkReader {
         elapsedMs <= 0
           ? null
           : {
-              sentBytesPerSecond: perSecond(add(known.map(({ increase }) => increase.sent))),
-              receivedBytesPerSecond: perSecond(add(known.map(({ increase }) => increase.received))),
+              sentBytesPerSecond: rateOf("sent"),
+              receivedBytesPerSecond: rateOf("received"),
               deviceSentBytesPerSecond: byDevices("sent"),
               deviceReceivedBytesPerSecond: byDevices("received"),
             },

@@ -1,5 +1,5 @@
 import type { OpenJob } from "../../jobs/model/job.ts";
-import { type CpuSample, type Need, needOf } from "./need.ts";
+import { type CpuSample, MIN_SAMPLES, type Need, needOf } from "./need.ts";
 
 /** Sorting the samples of many jobs each second would take longer than reading the jobs. */
 const RENEW_MS = 10_000;
@@ -16,13 +16,18 @@ export function mayWait({ intent }: Pick<OpenJob, "intent">): boolean {
 interface Kept {
   samples: CpuSample[];
   need: Need | undefined;
-  /** When `need` was computed, by `performance.now()`. */
+  /** When `need` was computed. */
   atMs: number;
 }
 
 /** Keeps the latest samples of jobs, and computes from them what each needs. */
 export class JobNeeds {
   readonly #jobs = new Map<string, Kept>();
+  readonly #now: () => number;
+
+  constructor(now = () => performance.now()) {
+    this.#now = now;
+  }
 
   record({ key }: Pick<OpenJob, "key">, samples: readonly CpuSample[]): void {
     if (samples.length === 0) return;
@@ -36,9 +41,10 @@ export class JobNeeds {
   needOf(job: Pick<OpenJob, "key" | "intent">): Need | null {
     const kept = this.#jobs.get(job.key);
     if (kept === undefined || mayWait(job)) return null;
-    const nowMs = performance.now();
-    // As long as there is none, a new sample can be the first that is enough.
-    if (kept.need === undefined || nowMs - kept.atMs >= RENEW_MS) {
+    const nowMs = this.#now();
+    // The first need is there as soon as there are enough samples. A job that works ahead of real time never has one.
+    const isFirst = kept.need === undefined && kept.samples.length <= MIN_SAMPLES;
+    if (isFirst || nowMs - kept.atMs >= RENEW_MS) {
       kept.need = needOf(kept.samples);
       kept.atMs = nowMs;
     }

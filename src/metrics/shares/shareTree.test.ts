@@ -60,6 +60,22 @@ class Machine {
     return this.#sure.measure([this.job(name)])(this.job(name));
   }
 
+  /** Returns how often the tree is read for so many questions about a job, which follow each other after this time. */
+  readsOfSure(name: string, questions: number, everyMs: number): number {
+    let reads = 0;
+    const { cgroupFs } = this.host;
+    const read = (path: string): string => {
+      if (path === join(this.root, "cgroup/tasks")) reads++;
+      return cgroupFs.read(path);
+    };
+    const sure = new SureCoresReader({ ...this.host, cgroupFs: { ...cgroupFs, read } }, [this.hierarchy]);
+    for (let count = 0; count < questions; count++) {
+      sure.measure([this.job(name)])(this.job(name));
+      this.#nowMs += everyMs;
+    }
+    return reads;
+  }
+
   job(name: string) {
     const isElsewhere = name.startsWith("/");
     return {
@@ -206,6 +222,24 @@ describe("the tree of what competes for the CPUs", () => {
     run(20);
     rmSync(join(machine.root, "proc/stat"));
     expect(machine.sure("job")).toBeNull();
+  });
+
+  it("reads a tree that is too large no more often than any other", () => {
+    const machine = new Machine(1);
+    machine.write("cgroup/tasks", Array.from({ length: 4001 }, (_, n) => `${n + 1}\n`).join(""));
+    machine.groupV1("job", [20]);
+    expect(machine.readsOfSure("job", 20, 500)).toBe(2);
+  });
+
+  it("has room for the cgroups of 520 jobs", () => {
+    const machine = new Machine(1);
+    const names = Array.from({ length: 520 }, (_, n) => `job${n}`);
+    machine.write("cgroup/tasks", "10\n");
+    names.forEach((name, n) => {
+      machine.groupV1(name, [1000 + n]);
+    });
+    machine.read(...names);
+    expect(machine.read(...names)?.children).toHaveLength(520);
   });
 
   it("counts a new thread from its start, and one with a reused id too", () => {

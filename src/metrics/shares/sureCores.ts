@@ -34,6 +34,8 @@ export class SureCoresReader {
   readonly #host: Host;
   readonly #tree: ShareTreeReader;
   #readAtMs = Number.NEGATIVE_INFINITY;
+  /** The last reading was the first one. */
+  #isFirst = true;
   #shares: ReadonlyMap<string, number> | undefined;
 
   constructor(host: Host, hierarchies: readonly Hierarchy[]) {
@@ -44,7 +46,9 @@ export class SureCoresReader {
   /** Returns the cores of a job, given all jobs of the machine. `null`: not known. */
   measure(jobs: Iterable<JobInTree>): (job: JobInTree) => number | null {
     const nowMs = this.#host.bootNow();
-    if (nowMs - this.#readAtMs >= (this.#shares === undefined ? FIRST_MS : RENEW_MS)) {
+    if (nowMs - this.#readAtMs >= (this.#isFirst ? FIRST_MS : RENEW_MS)) {
+      // Only the second reading can have shares. A tree that is too large or not visible is not read more often for that.
+      this.#isFirst = this.#readAtMs === Number.NEGATIVE_INFINITY;
       this.#readAtMs = nowMs;
       const root = this.#tree.read([...jobs]);
       const { cpuCount, cpuTicks } = readMachine(this.#host);

@@ -89,11 +89,13 @@ export class TreeReading {
 
   /** Returns a cgroup, or, where the controller divides nothing there, the threads that compete beside the cgroups above. */
   #group(path: string): ShareGroup | Demand[] {
-    if (++this.#groups > MAX_GROUPS) throw new TooMany();
     const share = this.#shareOf(path);
     if (share === undefined) return this.#demandsBelow(path);
     const cpus = this.#jobs.get(path) ?? countCpus({ fs: this.#host.cgroupFs, path });
-    if (this.#around.has(path)) return { path, ...share, cpus, ...this.#inside(path, false) };
+    if (this.#around.has(path)) {
+      this.#countGroup();
+      return { path, ...share, cpus, ...this.#inside(path, false) };
+    }
     const demands = this.#demandsBelow(path).map(({ demandCores }) => demandCores);
     const demandCores = this.#jobs.has(path)
       ? demands.filter((each) => each > 0).length
@@ -129,9 +131,13 @@ export class TreeReading {
   }
 
   #threadsBelow(path: string, file: string): number[] {
-    if (++this.#groups > MAX_GROUPS) throw new TooMany();
+    this.#countGroup();
     const below = this.#children(path).flatMap((child) => this.#threadsBelow(child, file));
     return [...this.#threadsIn(path, file), ...below];
+  }
+
+  #countGroup(): void {
+    if (++this.#groups > MAX_GROUPS) throw new TooMany();
   }
 
   #threadsIn(path: string, file: string): number[] {
