@@ -47,8 +47,8 @@ export const MAN_TEXTS: Record<string, ManText> = {
     ],
     examples: [
       [
-        "Limit a step of a Slurm job:",
-        "srun ffrtmp exec --cpu-quota 150 -- ffmpeg -nostdin -i in.mp4 out.mp4",
+        "Limit the command of a scheduler's job:",
+        "ffrtmp exec --cpu-quota 150 -- ffmpeg -nostdin -i in.mp4 out.mp4",
       ],
     ],
   },
@@ -159,7 +159,7 @@ export const MAN_TEXTS: Record<string, ManText> = {
     description: [
       "An estimate, and no limit: nothing is refused by it. The candidate is like the largest stream that runs, or like a job or the jobs of a rule of the policy (--like). Jobs with the intent batch or best-effort do not count. The answer is the least of what the CPUs leave (90 % of them), the total of the tenant, and what the weights give each stream when everything is busy.",
     ],
-    examples: [["Tell how many more streams like one fit:", "ffrtmp capacity --like channel-7"]],
+    examples: [["Tell how many more streams like one fit:", "ffrtmp capacity --like transcode-001"]],
   },
   "ffrtmp detach": {
     description: [
