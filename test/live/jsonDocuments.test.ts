@@ -3,6 +3,7 @@ import { writeFileSync } from "node:fs";
 import { JSON_DOCUMENTS } from "../../src/json/schemas.ts";
 import { checkJsonContract, documentOf } from "../support/jsonContract.ts";
 import { lacksLimits, testIf, until, useSandbox } from "../support/sandbox.ts";
+import { makeStandInSsh } from "../support/standInSsh.ts";
 
 const sandbox = useSandbox();
 
@@ -61,6 +62,11 @@ testIf(lacksLimits())("every document that docs/json.md describes is printed as 
   daemon.kill("SIGTERM");
   check(watch, await new Response(daemon.stdout as ReadableStream).text());
   await run("prune", "--dry-run", "--json");
+  const env = makeStandInSsh(box);
+  for (const command of ["ps", "stats", "history", "health"]) {
+    const args = [command, "--state-path", box.state, "--json", "--on", "edge-1"];
+    check(args, (await box.run(args, { env })).stdout);
+  }
   await run("doctor", "--json");
 
   const missing = JSON_DOCUMENTS.filter((document) => !printed.has(document));

@@ -1,36 +1,17 @@
 import { beforeEach, expect, test } from "bun:test";
-import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { askHost } from "../../src/cli/remote/ssh.ts";
-import { FFRTMP, until, useSandbox } from "../support/sandbox.ts";
+import { until, useSandbox } from "../support/sandbox.ts";
+import { makeStandInSsh } from "../support/standInSsh.ts";
 
 // `--on`: other machines are state directories here, and ssh is a stand-in that runs the command in one of them.
 
 const sandbox = useSandbox();
 
-const STAND_IN = `#!/bin/sh
-while [ "$1" != -- ]; do shift; done
-host=$2; shift 2
-case $host in
-  silent) exec sleep 1000 ;;
-  down) echo "ssh: connect to host down port 22: Connection refused" >&2; exit 255 ;;
-  bare) PATH=/usr/bin:/bin exec sh -c "$*" ;;
-  *) FFRTMP_STATE="$MACHINES/$host" PATH="$MACHINES/bin:$PATH" exec sh -c "$*" ;;
-esac
-`;
-
 let env: Record<string, string>;
 
 beforeEach(() => {
-  const [ssh, bin] = [sandbox().path("ssh"), sandbox().path("machines/bin")];
-  for (const path of [ssh, bin]) mkdirSync(path, { recursive: true });
-  writeFileSync(`${ssh}/ssh`, STAND_IN);
-  chmodSync(`${ssh}/ssh`, 0o755);
-  symlinkSync(FFRTMP, `${bin}/ffrtmp`);
-  env = {
-    PATH: `${ssh}:${process.env["PATH"]}`,
-    MACHINES: sandbox().path("machines"),
-    HOME: sandbox().directory,
-  };
+  env = makeStandInSsh(sandbox());
 });
 
 /** Starts a job on a machine, and returns when it runs. */

@@ -1,0 +1,27 @@
+import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { FFRTMP, type Sandbox } from "./sandbox.ts";
+
+/** Other machines are state directories here: `machines/NAME` of the sandbox. */
+const SCRIPT = `#!/bin/sh
+while [ "$1" != -- ]; do shift; done
+host=$2; shift 2
+case $host in
+  silent) exec sleep 1000 ;;
+  down) echo "ssh: connect to host down port 22: Connection refused" >&2; exit 255 ;;
+  bare) PATH=/usr/bin:/bin exec sh -c "$*" ;;
+  *) FFRTMP_STATE="$MACHINES/$host" PATH="$MACHINES/bin:$PATH" exec sh -c "$*" ;;
+esac
+`;
+
+/**
+ * Puts a stand-in for ssh into a sandbox, which runs the command of a machine in the state directory of that name. `silent`
+ * never answers, `down` cannot be reached, and `bare` has no ffrtmp. Returns the environment for ffrtmp.
+ */
+export function makeStandInSsh(box: Sandbox): Record<string, string> {
+  const [ssh, bin] = [box.path("ssh"), box.path("machines/bin")];
+  for (const path of [ssh, bin]) mkdirSync(path, { recursive: true });
+  writeFileSync(`${ssh}/ssh`, SCRIPT);
+  chmodSync(`${ssh}/ssh`, 0o755);
+  symlinkSync(FFRTMP, `${bin}/ffrtmp`);
+  return { PATH: `${ssh}:${process.env["PATH"]}`, MACHINES: box.path("machines"), HOME: box.directory };
+}
