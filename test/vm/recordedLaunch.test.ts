@@ -323,7 +323,10 @@ vmTest("SIGKILL of a wrapper that enters its scope again leaves nothing unrecord
     // The instants differ; none is required to be inside of a certain step. The last one is after the start.
     if (n < 8) await Bun.sleep(60 * n);
     else await until("the workload runs", async () => (await sandbox().json(["ps"]))[0]?.state === "running");
-    process.kill(Number(readFileSync(file, "utf8")), "SIGKILL");
+    const wrapper = Number(readFileSync(file, "utf8"));
+    process.kill(wrapper, "SIGKILL");
+    // While it lives, its job is its own.
+    await until("the wrapper is gone", () => !existsSync(`/proc/${wrapper}`));
     const jobs: { state: string; pid: number; job_id: string }[] = await sandbox().json(["ps"]);
     const running = jobs.filter(({ state }) => state === "running");
     const names = running.map(({ job_id }) => `ffrtmp-${sandbox().tag}-${job_id}.scope`);
