@@ -65,12 +65,22 @@ const HANDBRAKE: Program = {
   aheadSeconds: 3,
 };
 
+/** HandBrakeCLI leaves a directory for temporary files behind when it is killed. */
+const temporaryDirectory = () => ({
+  TMP: sandbox().directory,
+  TEMP: sandbox().directory,
+  TMPDIR: sandbox().directory,
+});
+
 /** Starts a job that reports through a pipe, which ffrtmp never reads, and one that reports into a file. */
 async function start({ name, command, flags, reported }: Program, file: string): Promise<Truth[]> {
   const truth: Truth[] = [];
   const log = openSync(sandbox().path(name), "w");
   const startJob = (jobId: string, stdout: number | "pipe") =>
-    sandbox().startJob(jobId, flags, command(file, sandbox().path(`${jobId}.mp4`)), { stdout });
+    sandbox().startJob(jobId, flags, command(file, sandbox().path(`${jobId}.mp4`)), {
+      stdout,
+      env: temporaryDirectory(),
+    });
   await startJob(`${name}-log`, log);
   closeSync(log);
   const { wrapper } = await startJob(`${name}-input`, "pipe");
