@@ -11,6 +11,10 @@ setDefaultTimeout(300_000);
 
 const JOBS = 20;
 const CAP_KILL = 5n;
+const CAP_SETUID = 7n;
+const CAP_SYS_ADMIN = 21n;
+const CAP_PERFMON = 38n;
+const CAP_BPF = 39n;
 const CAP_SYS_PTRACE = 19n;
 
 /** The fields of a line of `ps --json` that the tests read. */
@@ -89,6 +93,31 @@ vmTest("the service starts inside its sandbox, and can neither send signals nor 
   const journal = await service.journal();
   expect(journal).toContain("ledger: /var/lib/ffrtmp/ledger.db");
   expect(journal).not.toMatch(/cannot give up|ffrtmp: /);
+});
+
+vmTest("the service starts with the drop-ins of the package, whose rights only the meter keeps", async () => {
+  const has = (pid: number, capability: bigint) =>
+    ((BigInt(`0x${statusField(pid, "CapEff")}`) >> capability) & 1n) === 1n;
+  for (const names of [["exec-filter.conf"], ["metering.conf"], ["exec-filter.conf", "metering.conf"]]) {
+    await service.activate(...names);
+    await service.systemctl("restart");
+    const pid = await service.mainPid();
+    for (const capability of [CAP_SETUID, CAP_SYS_ADMIN, CAP_BPF, CAP_PERFMON, CAP_KILL])
+      expect({ names, capability, has: has(pid, capability) }).toEqual({ names, capability, has: false });
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").map(Number);
+    const [meter] = children.filter((each) =>
+      readFileSync(`/proc/${each}/cmdline`, "utf8").includes("meter"),
+    );
+    if (meter === undefined) throw new Error("there is no meter");
+    const isWide = names.includes("metering.conf");
+    for (const capability of [CAP_SETUID, CAP_SYS_ADMIN])
+      expect({ names, capability, has: has(meter, capability) }).toEqual({ names, capability, has: isWide });
+    for (const capability of [CAP_BPF, CAP_PERFMON, CAP_KILL])
+      expect({ names, capability, has: has(meter, capability) }).toEqual({ names, capability, has: false });
+    expect(await service.journal()).not.toMatch(/cannot give up|ffrtmp: /);
+    await service.deactivate(...names);
+  }
+  await service.systemctl("restart");
 });
 
 vmTest(

@@ -14,6 +14,7 @@ import { eventually, FFRTMP, until } from "../sandbox.ts";
 
 const UNIT = "ffrtmp-watch.service";
 const UNIT_FILE = resolve(import.meta.dir, "../../../packaging/systemd", UNIT);
+const SHIPPED_DROP_INS = resolve(import.meta.dir, "../../../packaging/systemd-drop-ins");
 const INSTALLED = "/usr/bin/ffrtmp";
 const UNIT_PATH = join("/etc/systemd/system", UNIT);
 const DROP_INS = `/run/systemd/system/${UNIT}.d`;
@@ -76,6 +77,19 @@ export class WatchService {
   async setting(name: string, value: string): Promise<void> {
     mkdirSync(DROP_INS, { recursive: true });
     writeFileSync(join(DROP_INS, `${name}.conf`), `[Service]\n${name}=${value}\n`);
+    await run("systemctl", "daemon-reload");
+  }
+
+  /** Activates drop-ins that the package ships, until the service is removed. */
+  async activate(...names: string[]): Promise<void> {
+    mkdirSync(DROP_INS, { recursive: true });
+    for (const name of names) copyFileSync(join(SHIPPED_DROP_INS, name), join(DROP_INS, name));
+    await run("systemctl", "daemon-reload");
+  }
+
+  /** Undoes `activate`. */
+  async deactivate(...names: string[]): Promise<void> {
+    for (const name of names) rmSync(join(DROP_INS, name));
     await run("systemctl", "daemon-reload");
   }
 
