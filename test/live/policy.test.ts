@@ -307,7 +307,8 @@ limitsTest("a daemon that starts applies its policy to the jobs that it finds", 
   box.write(policy("tenant: zeta, limits: {cpu_quota: 40}"));
   const second = await box.start();
   await until("the job has the new limits", () => readLimitFile(pid, "cpu", "cpu.cfs_quota_us") === "40000");
-  expect(tenantGroupOf(pid)).toEndWith("-@zeta");
+  // It enters its new cgroups one after the other.
+  await until("the job is in its new tenant's cgroup", () => tenantGroupOf(pid).endsWith("-@zeta"));
   second.kill("SIGKILL");
   await second.exited;
 
