@@ -159,7 +159,7 @@ hindranceTest(
     receiver.stopReading();
     source.pause();
     // It ends by itself, whatever becomes of this test.
-    const neighbour = sandbox().spawn(onCpu(["bash", "-c", "while ((SECONDS < 45)); do :; done"]));
+    const neighbour = sandbox().spawn(onCpu(["bash", "-c", "while ((SECONDS < 150)); do :; done"]));
     const verdictsOf = (hindranceOf: (jobId: string) => Line) =>
       Object.fromEntries(Object.keys(expected).map((jobId) => [jobId, hindranceOf(jobId)?.verdict]));
     const said = () => verdictsOf((jobId) => stats.of(jobId).at(-1)?.hindrance);
