@@ -1,6 +1,7 @@
 import { afterEach, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { useGovernedSleepers } from "../../test/support/governedSleepers.ts";
+import { IDLE_NETWORK } from "../../test/support/samples.ts";
 import { lacksLimits, until } from "../../test/support/sandbox.ts";
 import { detach } from "../jobs/attach/detach.ts";
 import type { Context } from "../jobs/context.ts";
@@ -10,7 +11,6 @@ import { jobCgroupOf } from "../jobs/placement/jobCgroup.ts";
 import type { HindranceChange } from "../metrics/hindrance/hinderedTotals.ts";
 import { decodeHistory, type StoredHistory } from "../metrics/history/encoding.ts";
 import { NO_MEDIA } from "../metrics/media/mediaReader.ts";
-import type { JobNetwork } from "../metrics/network/networkReader.ts";
 import { DaemonEvents } from "./events.ts";
 import { reportHindrance } from "./hindranceEvents.ts";
 import { type Meter, NO_METER } from "./meter/meterClient.ts";
@@ -103,19 +103,6 @@ limitsTest("a later daemon continues the history, and the time between is one po
 /** Long enough that a test sees only the first reading. */
 const NEVER_MS = 3_600_000;
 
-/** The network of a job with one connection, over which nothing is sent. */
-const IDLE: JobNetwork = {
-  connections: 1,
-  bytes: { sent: 0, received: 0, retransmitted: 0 },
-  sendBacklogBytes: 0,
-  sendBacklogSeconds: 0,
-  receiveBacklogBytes: 0,
-  windowLimitedPercent: 0,
-  windowLimitedUsec: 0,
-  rates: null,
-  devices: null,
-};
-
 /** A meter that counts its questions about each job, and answers with these readings. */
 function countingMeter(readings: Record<string, MeterReading> = {}) {
   const asked = new Map<string, number>();
@@ -194,7 +181,7 @@ const HOLD_MS = 1500;
 
 limitsTest("the job is said to be held back while it is, and its result has for how long", async () => {
   const { context, job } = governSleeper({ pidsMax: 10 });
-  const network = { ...IDLE, windowLimitedPercent: 99 };
+  const network = { ...IDLE_NETWORK, windowLimitedPercent: 99 };
   const pace = { targetSpeed: 1, input: "file", isPaced: true } as const;
   const readings: Record<string, MeterReading> = { [job.key]: { network, media: NO_MEDIA, pace } };
   const changes: HindranceChange[] = [];
@@ -219,7 +206,7 @@ limitsTest("the job is said to be held back while it is, and its result has for 
   expect(histories.uses()).toMatchObject([{ hindrance: { verdict: "receiver" } }]);
   // Another ffrtmp that records the end now knows of it.
   expect(context.ledger.hinderedTimes(job)?.secondsBy.receiver).toBeGreaterThanOrEqual(HOLD_MS / 1000);
-  readings[job.key] = { network: IDLE, media: NO_MEDIA, pace };
+  readings[job.key] = { network: IDLE_NETWORK, media: NO_MEDIA, pace };
   await until("it is said no more", () => changes.length === 2);
   expect(changes[1]).toMatchObject({ ended: { verdict: "receiver" } });
   expect(histories.uses()).toMatchObject([{ hindrance: null }]);

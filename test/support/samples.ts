@@ -2,6 +2,7 @@ import type { OpenJob } from "../../src/jobs/model/job.ts";
 import { type Counters, UNKNOWN_COUNTERS, UNKNOWN_DETAILS } from "../../src/limits/counters.ts";
 import type { JobUse } from "../../src/metrics/jobUse.ts";
 import { NO_MEDIA } from "../../src/metrics/media/mediaReader.ts";
+import type { JobNetwork } from "../../src/metrics/network/networkReader.ts";
 import type { JobSample } from "../../src/metrics/sampler.ts";
 
 /** The first sample of a job, of which only these counters are known, and one process with 365 MiB. */
@@ -28,3 +29,16 @@ export function someUse(job: OpenJob, counters: Partial<Counters>, different: Pa
     ...different,
   };
 }
+
+/** The network of a job with one connection, over which nothing is sent. */
+export const IDLE_NETWORK: JobNetwork = {
+  connections: 1,
+  bytes: { sent: 0, received: 0, retransmitted: 0 },
+  sendBacklogBytes: 0,
+  sendBacklogSeconds: 0,
+  receiveBacklogBytes: 0,
+  windowLimitedPercent: 0,
+  windowLimitedUsec: 0,
+  rates: null,
+  devices: null,
+};

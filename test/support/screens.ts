@@ -7,7 +7,7 @@ import type { JobUse } from "../../src/metrics/jobUse.ts";
 import { type JobMedia, NO_MEDIA } from "../../src/metrics/media/mediaReader.ts";
 import type { JobNetwork } from "../../src/metrics/network/networkReader.ts";
 import { someEndedJob, someJob, someResult } from "./jobs.ts";
-import { someUse } from "./samples.ts";
+import { IDLE_NETWORK, someUse } from "./samples.ts";
 
 /** CLOCK_BOOTTIME of every screen. */
 const AT_BOOT_MS = 3_600_000;
@@ -56,7 +56,7 @@ export function someRow(jobId: string, wanted: SomeRow = {}): ScreenJob {
       rates: ratesOf(cores, throttled),
       intervalMs: 1000,
       ...(media && { media: { ...NO_MEDIA, state: "running", ...media } }),
-      ...(network === undefined ? {} : { network: network && { ...NO_TRAFFIC, ...network } }),
+      ...(network === undefined ? {} : { network: network && { ...IDLE_NETWORK, ...network } }),
       ...(gpu === undefined ? {} : { gpu }),
     },
   );
@@ -137,18 +137,6 @@ function ratesOf(cores: number | null, throttledPercent: number): JobUse["rates"
     cpuWaitPercent: null,
   };
 }
-
-const NO_TRAFFIC: JobNetwork = {
-  connections: 1,
-  bytes: { sent: 0, received: 0, retransmitted: 0 },
-  sendBacklogBytes: 0,
-  sendBacklogSeconds: 0,
-  receiveBacklogBytes: 0,
-  windowLimitedPercent: 0,
-  windowLimitedUsec: 0,
-  rates: null,
-  devices: null,
-};
 
 const SOME_HINDRANCE = {
   verdict: "own_limit" as const,

@@ -1,3 +1,5 @@
+import { scaled } from "../../limits/scaled.ts";
+
 /** Texts of measured amounts, in three significant digits. `null` is unknown. */
 
 const BINARY = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
@@ -26,16 +28,4 @@ export function coresText(cores: number | null): string {
 /** Returns a part of a whole: `90 %`, or `-`. */
 export function shareText(percent: number | null): string {
   return percent === null ? "-" : `${percent.toFixed(0)} %`;
-}
-
-function scaled(amount: number, base: number, units: readonly string[]): string {
-  let value = amount;
-  let unit = 0;
-  // 999.5 would be shown as 1000.
-  while (value >= 999.5 && unit < units.length - 1) {
-    value /= base;
-    unit++;
-  }
-  const digits = unit === 0 ? 0 : value < 9.995 ? 2 : value < 99.95 ? 1 : 0;
-  return `${value.toFixed(digits)} ${units[unit]}`;
 }

@@ -1,19 +1,11 @@
 import { describe, expect, it } from "bun:test";
 import fc from "fast-check";
+import { shareGroup as group } from "../../../test/support/shareGroups.ts";
 import type { ShareGroup } from "../shares/model.ts";
 import { bindingOf } from "./answer.ts";
 import { boundOf, placeIn, weightsBound } from "./capacity.ts";
 
 const CORES = 2;
-const group = (path: string, fields: Partial<ShareGroup> = {}): ShareGroup => ({
-  path,
-  weight: 100,
-  quotaCores: null,
-  cpus: null,
-  threads: [],
-  children: [],
-  ...fields,
-});
 const busy = (path: string, fields: Partial<ShareGroup> = {}) =>
   group(path, { threads: [{ weight: 100, demandCores: 2 }], ...fields });
 const lives = (count: number, weight = 100) =>

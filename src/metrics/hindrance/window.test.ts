@@ -1,6 +1,6 @@
 import { describe, expect, it } from "bun:test";
 import { someJob } from "../../../test/support/jobs.ts";
-import { someSample } from "../../../test/support/samples.ts";
+import { IDLE_NETWORK, someSample } from "../../../test/support/samples.ts";
 import type { OpenJob } from "../../jobs/model/job.ts";
 import type { Counters } from "../../limits/counters.ts";
 import type { LimitOutcome } from "../../limits/outcome.ts";
@@ -12,17 +12,6 @@ import type { Pace } from "./pace.ts";
 import { EvidenceWindow, type Measured } from "./window.ts";
 
 const LIVE: Pace = { targetSpeed: 1, input: "tcp", isPaced: false };
-const QUIET: JobNetwork = {
-  connections: 1,
-  bytes: { sent: 0, received: 0, retransmitted: 0 },
-  sendBacklogBytes: 0,
-  sendBacklogSeconds: 0,
-  receiveBacklogBytes: 0,
-  windowLimitedPercent: 0,
-  windowLimitedUsec: 0,
-  rates: null,
-  devices: null,
-};
 
 interface At extends Partial<Pick<Measured, "devices"> & Pick<MeasuredUse, "pace">> {
   second: number;
@@ -60,7 +49,7 @@ function measured({ second, network = {}, devices = [], busyTicks = 0, ...rest }
     use: {
       ...sample,
       now,
-      network: network === null ? null : { ...QUIET, ...network },
+      network: network === null ? null : { ...IDLE_NETWORK, ...network },
       media: { ...NO_MEDIA, ...media },
       pace: "pace" in rest ? rest.pace : LIVE,
     },

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "bun:test";
+import { shareGroup as group } from "../../../test/support/shareGroups.ts";
 import { IDLE_WEIGHT } from "../../linux/cgroup/cpuDivision.ts";
 import { type ShareGroup, sharesOf } from "./model.ts";
 
@@ -25,15 +26,6 @@ const LEAST_NEED = 0.24;
 const BATCH_THREADS = 10 / 4;
 const LIVE_THREADS = 2;
 
-const group = (path: string, fields: Partial<ShareGroup> = {}): ShareGroup => ({
-  path,
-  weight: 100,
-  quotaCores: null,
-  cpus: null,
-  threads: [],
-  children: [],
-  ...fields,
-});
 const threads = (count: number) =>
   Array.from({ length: Math.ceil(count) }, (_, index) => ({
     weight: 100,

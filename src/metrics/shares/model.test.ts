@@ -1,5 +1,6 @@
 import { describe, expect, it } from "bun:test";
 import fc from "fast-check";
+import { shareGroup as group } from "../../../test/support/shareGroups.ts";
 import { type ShareGroup, sharesOf } from "./model.ts";
 
 const ROUNDING = 1e-9;
@@ -62,15 +63,6 @@ function reversed(group: ShareGroup): ShareGroup {
   };
 }
 
-const group = (path: string, fields: Partial<ShareGroup> = {}): ShareGroup => ({
-  path,
-  weight: 100,
-  quotaCores: null,
-  cpus: null,
-  threads: [],
-  children: [],
-  ...fields,
-});
 /** A group whose threads could use so many cores. */
 const busy = (path: string, demandCores: number, fields: Partial<ShareGroup> = {}) =>
   group(path, { threads: [{ weight: 100, demandCores }], ...fields });

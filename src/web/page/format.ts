@@ -1,3 +1,5 @@
+import { scaled } from "../../limits/scaled.ts";
+
 /** Texts of measured amounts. An amount that is not known is a dash, never 0. */
 
 type Known = number | null | undefined;
@@ -78,16 +80,4 @@ function dayOf(at: Date): string {
 
 function twoDigits(value: number): string {
   return String(value).padStart(2, "0");
-}
-
-function scaled(amount: number, base: number, units: readonly string[]): string {
-  let value = amount;
-  let unit = 0;
-  // 999.5 would be shown as 1000.
-  while (value >= 999.5 && unit < units.length - 1) {
-    value /= base;
-    unit++;
-  }
-  const digits = unit === 0 ? 0 : value < 9.995 ? 2 : value < 99.95 ? 1 : 0;
-  return `${value.toFixed(digits)} ${units[unit]}`;
 }
