@@ -1,6 +1,7 @@
 import { bindingOf, type Capacity } from "../metrics/capacity/answer.ts";
 import type { Peak } from "../metrics/capacity/together.ts";
 import { MAX_EXACT_SECONDS } from "../metrics/shares/need.ts";
+import { roundedCores } from "./rounding.ts";
 
 export function capacityJson({ like, candidate, streams, running, fits, bounds, unknown }: Capacity) {
   return {
@@ -12,8 +13,8 @@ export function capacityJson({ like, candidate, streams, running, fits, bounds, 
     streams,
     bounds: bounds.map(({ kind, limitCores, usedCores, fits: each }) => ({
       kind,
-      limit_cores: rounded(limitCores),
-      used_cores: rounded(usedCores),
+      limit_cores: roundedCores(limitCores),
+      used_cores: roundedCores(usedCores),
       fits: each,
     })),
     unknown,
@@ -22,13 +23,9 @@ export function capacityJson({ like, candidate, streams, running, fits, bounds, 
 
 function peakJson({ cores, samples, sampleSeconds }: Peak) {
   return {
-    cores: rounded(cores),
+    cores: roundedCores(cores),
     samples,
-    sample_seconds: rounded(sampleSeconds),
+    sample_seconds: roundedCores(sampleSeconds),
     is_estimate: sampleSeconds > MAX_EXACT_SECONDS,
   };
-}
-
-function rounded(value: number): number {
-  return Math.round(value * 1000) / 1000;
 }

@@ -10,6 +10,7 @@ import type { JobSample } from "../metrics/sampler.ts";
 import type { JobShares } from "../metrics/shares/jobShares.ts";
 import type { TenantTotal } from "../metrics/tenants.ts";
 import type { DeviceReading } from "../sys/nvml.ts";
+import { rounded, roundedCores } from "./rounding.ts";
 import { userNameOf } from "./userNames.ts";
 
 export function jobUseJson(sample: JobUse) {
@@ -105,8 +106,8 @@ function detailsJson({ details, detailRates }: JobSample) {
 function sharesJson(shares: JobShares | null) {
   const need = shares?.need ?? null;
   return {
-    sure_cores: rounded(shares?.sureCores),
-    need_cores: rounded(need?.cores),
+    sure_cores: roundedCores(shares?.sureCores),
+    need_cores: roundedCores(need?.cores),
     need_sample_seconds: rounded(need?.sampleSeconds),
     need_while_keeping_up: need?.isWhileKeepingUp ?? null,
   };
@@ -156,14 +157,14 @@ export function hindranceJson(hindrance: Hindrance | null) {
     since: new Date(hindrance.sinceMs).toISOString(),
     duration_seconds: Math.round(hindrance.forMs / 10) / 100,
     live: hindrance.isLive,
-    needed_cores: rounded(hindrance.neededCores),
+    needed_cores: roundedCores(hindrance.neededCores),
     limit: limitText(limit),
     evidence: {
       speed: rounded(evidence.speed),
       target_speed: evidence.targetSpeed,
-      cpu_cores: rounded(evidence.cpuCores),
-      available_cores: rounded(evidence.availableCores),
-      other_cores: rounded(evidence.otherCores),
+      cpu_cores: roundedCores(evidence.cpuCores),
+      available_cores: roundedCores(evidence.availableCores),
+      other_cores: roundedCores(evidence.otherCores),
       throttled_percent: rounded(evidence.throttledPercent),
       tenant_throttled_percent: rounded(evidence.tenantThrottledPercent),
       cpu_pressure_percent: rounded(evidence.cpuPressurePercent),
@@ -193,11 +194,4 @@ export function memoryJson(memory: JobMemory | undefined) {
     memory_charged_bytes: memory?.chargedBytes ?? null,
     memory_rss_bytes: memory?.rssBytes ?? null,
   };
-}
-
-/** More digits than a measurement has would only be noise. */
-export function rounded(value: number): number;
-export function rounded(value: number | null | undefined): number | null;
-export function rounded(value: number | null | undefined): number | null {
-  return value === null || value === undefined ? null : Math.round(value * 100) / 100;
 }

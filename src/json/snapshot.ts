@@ -5,8 +5,9 @@ import type { ResultJson } from "../jobs/jsonSchemas.ts";
 import type { MachinePressure, MachineReading } from "../metrics/machine.ts";
 import { tenantTotals } from "../metrics/tenants.ts";
 import type { DeviceReading } from "../sys/nvml.ts";
-import { deviceUseJson, rounded } from "./jobUse.ts";
+import { deviceUseJson } from "./jobUse.ts";
 import { type ClockPair, jobViewJson, tenantViewJson, type ViewedJob } from "./jobView.ts";
+import { rounded } from "./rounding.ts";
 import type { JobViewJson, SnapshotJson } from "./snapshotSchemas.ts";
 
 /** All that a daemon knows at one time. */

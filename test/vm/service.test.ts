@@ -47,7 +47,7 @@ beforeAll(async () => {
   await service.install(FLAGS);
   // Long enough for the tests that need the daemon to be down. Set once for all tests, because each reload of
   // systemd undoes limits, and the daemon restores them only a few times.
-  await service.setting("RestartSec", "10");
+  await service.setting("RestartSec", "20");
 });
 afterAll(async () => {
   if (isMachine) await service.remove();
@@ -168,14 +168,14 @@ vmTest(
   "a job that ends while the daemon is down is recorded, with its exit code from Linux 6.15 on",
   async () => {
     expect(await pidfdsReportExitCodes()).toBe(pidfdsKeepRecords);
+    const [first, second] = jobs.splice(0, 2) as [Workload, Workload];
+    await untilHandlesInterrupt(first);
     const before = await service.mainPid();
     process.kill(before, "SIGKILL");
     await until(
       "systemd waits for the restart",
       async () => (await service.property("SubState")) === "auto-restart",
     );
-    const [first, second] = jobs.splice(0, 2) as [Workload, Workload];
-    await untilHandlesInterrupt(first);
     process.kill(first.pid, "SIGINT");
     process.kill(second.pid, "SIGKILL");
     for (const { pid } of [first, second])

@@ -9,8 +9,7 @@ const DEFAULT_WEIGHT = 100;
 /** Files that are carried by a condition of their own, or are no limit that a job can ask for. */
 const CARRIED: Readonly<Record<string, (text: string) => boolean>> = {
   "cpu.max": (text) => !text.startsWith("max "),
-  // 0: it gave way to cpu.idle.
-  "cpu.weight": (text) => Number(text) < DEFAULT_WEIGHT && text !== "0",
+  "cpu.weight": (text) => Number(text) < DEFAULT_WEIGHT,
   "cpuset.mems": (text) => text !== "",
   "memory.swap.max": isLimit,
 };
@@ -38,6 +37,8 @@ export function readCarried(fs: CgroupFs, path: string): CarriedFiles | string {
     if (!kind.canBeSet) return notCarried(path, `${file} ${text.split("\n").join("; ")}`);
     carried[file] = text;
   }
+  // The weight gave way to it: it reads 0, and 1 from Linux 6.12.
+  if (carried["cpu.idle"] !== undefined) delete carried["cpu.weight"];
   if (fs.hasPrograms(path)) return notCarried(path, "BPF programs");
   return carried;
 }
