@@ -17,6 +17,7 @@ beforeEach(() => {
 /** Starts a job on a machine, and returns when it runs. */
 async function startJob(host: string, jobId: string): Promise<void> {
   const state = sandbox().path(`machines/${host}`);
+  sandbox().adoptState(state);
   const child = sandbox().start(["run", "--job-id", jobId, "--", "sleep", "1000"], {
     env: { FFRTMP_STATE: state },
     stdout: "ignore",

@@ -61,6 +61,7 @@ export class Sandbox {
   readonly directory = mkdtempSync(join(tmpdir(), "ffrtmp-test-"));
   readonly state = join(this.directory, "state");
   readonly #processes = new Map<number, number>();
+  readonly #states = new Set([this.state]);
   #hasMount = false;
 
   /** The tag in the names of this sandbox's cgroups, `ffrtmp-TAG-…`, which no other sandbox has. */
@@ -193,11 +194,14 @@ export class Sandbox {
     if (stat !== "gone") this.#processes.set(pid, stat.startTicks);
   }
 
+  /** Adds another state directory, whose jobs end with the sandbox too. */
+  adoptState(state: string): void {
+    this.#states.add(state);
+  }
+
   /** Lists the cgroup directories of this sandbox's jobs. */
   cgroups(): string[] {
-    return readHierarchies(host).flatMap(({ mountPoint }) =>
-      findDirectories(mountPoint, `ffrtmp-${this.tag}-`),
-    );
+    return [...this.#states].flatMap(cgroupsOf);
   }
 
   /**
@@ -212,12 +216,18 @@ export class Sandbox {
       [...this.#processes].every(([pid, startTicks]) => !isRunning(pid, startTicks)),
     );
     // Only the ledger knows which controllers were enabled for a job.
-    if (this.cgroups().length > 0 && existsSync(this.state)) await this.run(["ps"]);
+    for (const state of this.#states)
+      if (cgroupsOf(state).length > 0 && existsSync(state)) await this.run(["ps", "--state-path", state]);
     for (const path of this.cgroups().reverse())
       await until(`${path} can be removed`, () => removeGroup(path));
     if (this.#hasMount) Bun.spawnSync(["umount", "--lazy", this.state]);
     rmSync(this.directory, { recursive: true, force: true });
   }
+}
+
+function cgroupsOf(state: string): string[] {
+  const { tag } = locateState(state, {});
+  return readHierarchies(host).flatMap(({ mountPoint }) => findDirectories(mountPoint, `ffrtmp-${tag}-`));
 }
 
 /** Returns a new sandbox for each test of the file. */
