@@ -2,7 +2,7 @@ import { expect } from "bun:test";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { FFRTMP, isRunning, useSandbox } from "../support/sandbox.ts";
 import { vmTest } from "../support/vm/insideVm.ts";
-import { differencesFrom, snapshot, useUnits } from "../support/vm/units.ts";
+import { differencesFrom, settledSnapshot, useUnits } from "../support/vm/units.ts";
 import { attachIn, inView } from "../support/vm/views.ts";
 
 const sandbox = useSandbox();
@@ -24,7 +24,7 @@ cd /
 `;
 
 vmTest("on a hybrid machine the controllers are found in the v2 mount, and limit jobs there", async () => {
-  const before = snapshot([]);
+  const before = await settledSnapshot();
   const { code, stdout, stderr } = inView(
     sandbox(),
     units,
@@ -58,7 +58,7 @@ vmTest(
   async () => {
     const { name, path } = sandbox().program("sleep");
     const target = sandbox().spawn([path, "1000"], { stdout: "ignore", stderr: "ignore" });
-    const before = snapshot([]);
+    const before = await settledSnapshot();
     const { code, stdout, stderr } = inView(
       sandbox(),
       units,

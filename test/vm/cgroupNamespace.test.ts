@@ -2,7 +2,7 @@ import { expect } from "bun:test";
 import { readFileSync } from "node:fs";
 import { until, useSandbox } from "../support/sandbox.ts";
 import { vmTest } from "../support/vm/insideVm.ts";
-import { differencesFrom, snapshot, useUnits } from "../support/vm/units.ts";
+import { differencesFrom, settledSnapshot, useUnits } from "../support/vm/units.ts";
 import { attachIn, inView } from "../support/vm/views.ts";
 
 const sandbox = useSandbox();
@@ -19,7 +19,7 @@ async function limitsOf(jobId: string): Promise<any[]> {
 vmTest(
   "in a cgroup namespace with the host's cgroup mount jobs run without limits, and the warning says why",
   async () => {
-    const before = snapshot([]);
+    const before = await settledSnapshot();
     const { code, stdout, stderr } = inView(
       sandbox(),
       units,
@@ -49,7 +49,7 @@ vmTest("in a cgroup namespace with its own cgroup mount jobs are limited below i
   const outside = sandbox().spawn(["sleep", "1000"], { stdout: "ignore", stderr: "ignore" });
   // With the weight, systemd enables the cpu controller for all units of the slice.
   await units.start("ffrtmp-weighed", ["-p", "CPUWeight=50"], "exec sleep 1000", "sleep");
-  const before = snapshot([]);
+  const before = await settledSnapshot();
   const { code, stdout, stderr } = inView(
     sandbox(),
     units,
@@ -85,7 +85,7 @@ $ffrtmp doctor | grep max || :`,
 vmTest("attach from outside limits a process in a cgroup namespace without moving it out", async () => {
   const pid = await units.start("ffrtmp-inner", [], "exec unshare --cgroup perl -e 'sleep 1000'", "perl");
   const cgroup = readFileSync(`/proc/${pid}/cgroup`, "utf8");
-  const before = snapshot([]);
+  const before = await settledSnapshot();
   const attach = (placement: string) => {
     const words = ["attach", "--pid", String(pid), "--job-id", placement, "--placement", placement];
     return [...words, ...LIMITS.split(" ")];

@@ -6,7 +6,7 @@ import {
   differencesFrom,
   directoryOfUnit,
   readText,
-  snapshot,
+  settledSnapshot,
   systemctl,
   useUnits,
 } from "../support/vm/units.ts";
@@ -39,9 +39,7 @@ async function governTwo(flags: string[]): Promise<{
   const { name, path } = sandbox().program("sleep");
   const alone = await units.start("ffrtmp-upkeep-alone", ["-p", "MemoryMax=200M"], `exec ${path} 1000`, name);
   const among = await units.start("ffrtmp-upkeep-among", [], `${path} 1001 & sleep 1000 & wait`, name);
-  // Controllers that systemd enabled for units that have ended stay until now.
-  systemctl("daemon-reload");
-  const before = snapshot([]);
+  const before = await settledSnapshot();
   const daemon = sandbox().start(["watch", "--target", name, "--scan-interval", "500ms", ...flags], {
     stdout: "ignore",
     stderr: openSync(sandbox().path("log"), "a"),

@@ -85,6 +85,24 @@ export function snapshot(units: Iterable<string>): Record<string, string> {
   return found;
 }
 
+/**
+ * Takes a snapshot after systemd has disabled the controllers that it enabled for units that have ended, which it does
+ * only with the next change of its units.
+ */
+export async function settledSnapshot(): Promise<Record<string, string>> {
+  systemctl("daemon-reload");
+  Bun.spawnSync(["systemd-run", "--quiet", "--wait", "--collect", "true"]);
+  let before = snapshot([]);
+  await until("systemd changes no cgroup", async () => {
+    await Bun.sleep(300);
+    const now = snapshot([]);
+    const isSettled = Bun.deepEquals(now, before);
+    before = now;
+    return isSettled;
+  });
+  return before;
+}
+
 /** Lists a directory. Returns nothing when systemd has just removed it. */
 function listEntries(directory: string): Dirent[] {
   try {
