@@ -41,7 +41,7 @@ export const MAN_TEXTS: Record<string, ManText> = {
   },
   "ffrtmp exec": {
     description: [
-      "ffrtmp applies the limits to itself, records the job, and executes the command in its own process: the process ID, the parent, the process group, the standard streams and the descriptors stay those of the caller. It is for programs that end their own jobs, such as Slurm, Nomad, HTCondor, Kubernetes, cron and units of systemd: the command is their own child, so a signal to it and its exit code take no way through ffrtmp.",
+      "ffrtmp applies the limits to itself, records the job, and executes the command in its own process: the process ID, the parent, the process group, the standard streams and the descriptors stay those of the caller. It is for programs that end their own jobs, such as Slurm, Nomad, HTCondor, Kubernetes, cron and units of systemd: the command is their own child, so a signal to it and its exit code take no way through ffrtmp. The labels of the job have its identity there, such as slurm_job.",
       "ffrtmp watch records how the command ended. Without it, the next ffrtmp records that it ended, between two times.",
       "The job is in a cgroup below that of the caller, or on cgroup v2 in the caller's own, as with ffrtmp-attach(1). A process that a job governs already is refused, with exit code 125.",
     ],
