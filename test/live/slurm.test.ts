@@ -24,8 +24,10 @@ slurmTest("srun of ffrtmp exec: the exit code goes through, and the labels name 
   const [job] = await sandbox().json(["history"]);
   expect(job).toMatchObject({ job_id: "step" });
   expect(job.labels).toEqual({ scheduler: "slurm", slurm_job: id, slurm_step: "0", channel: "7" });
-  const { stdout } = await sandbox().run(["inspect", "step"]);
-  expect(stdout).toMatch(new RegExp(`^label +slurm_job=${id}$`, "m"));
+  const { stdout: inspected } = await sandbox().run(["inspect", "step"]);
+  expect(inspected).toMatch(new RegExp(`^label +slurm_job=${id}$`, "m"));
+  const { stdout: listed } = await sandbox().run(["ps", "--all", "--filter", `label=slurm_job=${id}`]);
+  expect(listed).toMatch(new RegExp(`^OUTCOME .* SCHEDULER .*\\n.* step .* slurm ${id} `));
 });
 
 slurmTest("scancel ends a job of ffrtmp exec as it ends one without", async () => {

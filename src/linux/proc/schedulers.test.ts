@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import fc from "fast-check";
 import { findSchedulerCgroups, idInScheduler, type SchedulerLabels } from "./schedulers.ts";
 import { labelsOfEnvironment } from "./schedulerVariables.ts";
 
@@ -109,6 +110,31 @@ test.each<[string, string | undefined, SchedulerLabels]>([
   expect(found.at(-1)?.scheduler as string | undefined).toBe(scheduler);
   expect(Object.assign({}, ...found.map((each) => each.labels))).toEqual(labels);
   for (const { cgroupPath } of found) expect(`${path}/`).toStartWith(`${cgroupPath}/`);
+});
+
+test("any path can be read, and each label is part of it", () => {
+  const component = fc.oneof(
+    fc.string(),
+    fc.constantFrom(
+      "job_1",
+      "step_0",
+      "uid_0",
+      "slurmstepd.scope",
+      "a.service",
+      "user@1.service",
+      "kubepods",
+    ),
+    fc.constantFrom(`pod${UID}`, ID, `${ALLOC}.x`, "nomad", "condor_x_slot1", "..", ""),
+  );
+  fc.assert(
+    fc.property(fc.array(component), (parts) => {
+      const path = `/${parts.join("/")}`;
+      for (const { cgroupPath, labels } of findSchedulerCgroups(path)) {
+        expect(`${path}/`).toStartWith(`${cgroupPath}/`);
+        for (const label of Object.values(labels)) expect(path).toContain(label);
+      }
+    }),
+  );
 });
 
 test("a unit of a user depends on the name of his manager, which root's systemd chose", () => {
