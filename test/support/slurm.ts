@@ -1,4 +1,4 @@
-import { existsSync, globSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { existsSync, globSync, mkdirSync, readdirSync, rmdirSync, writeFileSync } from "node:fs";
 import { homedir, hostname } from "node:os";
 import { dirname, join } from "node:path";
 import { readHierarchies } from "../../src/linux/cgroup/hierarchies.ts";
@@ -43,6 +43,7 @@ export class Slurm implements AsyncDisposable {
   readonly #sandbox: Sandbox;
   readonly #conf: string;
   readonly #cgroup: string | undefined;
+  readonly #daemons: Bun.Subprocess[] = [];
 
   private constructor(sandbox: Sandbox, tracking: Tracking, directory: string, cgroup: string | undefined) {
     this.#sandbox = sandbox;
@@ -60,6 +61,7 @@ export class Slurm implements AsyncDisposable {
     mkdirSync(join(directory, "state"), { recursive: true });
     mkdirSync(join(directory, "spool"));
     const port = freePort();
+    // Slurm may look at a new job in its next round only, which is 30 s later by default.
     writeFileSync(
       join(directory, "slurm.conf"),
       `ClusterName=ffrtmp
@@ -78,7 +80,8 @@ ProctrackType=proctrack/${tracking}
 TaskPlugin=task/none
 JobAcctGatherType=jobacct_gather/none
 ReturnToService=2
-SchedulerParameters=batch_sched_delay=0,sched_min_interval=0
+SchedulerType=sched/builtin
+SchedulerParameters=batch_sched_delay=0,sched_min_interval=0,sched_interval=1
 NodeName=${node} NodeHostname=${hostname()} NodeAddr=127.0.0.1 Port=${port} CPUs=1
 PartitionName=all Nodes=${node} Default=YES OverSubscribe=FORCE:4
 `,
@@ -93,20 +96,19 @@ PartitionName=all Nodes=${node} Default=YES OverSubscribe=FORCE:4
     const slurm = new Slurm(sandbox, tracking, directory, cgroup);
     slurm.#daemon("slurmctld", []);
     slurm.#daemon("slurmd", ["-N", node, "-d", join(TREE, "usr/sbin/slurmstepd-wlm")]);
-    await until("the node of Slurm is idle", async () =>
-      /^idle/.test(await slurm.#ask("sinfo", "-h", "-o", "%t")),
-    );
+    const isIdle = async () => /^idle/.test(await slurm.#ask("sinfo", "-h", "-o", "%t"));
+    await until("the node of Slurm is idle", isIdle).catch(async (error) => {
+      await slurm.#stopDaemons();
+      throw error;
+    });
     return slurm;
   }
 
   #daemon(name: string, options: string[]): void {
     const program = join(TREE, `usr/sbin/${name}-wlm`);
     const env = { ...ENVIRONMENT, SLURM_CONF: this.#conf };
-    this.#sandbox.spawn([program, "-D", "-f", this.#conf, ...options], {
-      env,
-      stdout: "ignore",
-      stderr: "ignore",
-    });
+    const quiet = { env, stdout: "ignore", stderr: "ignore" } as const;
+    this.#daemons.push(this.#sandbox.spawn([program, "-D", "-f", this.#conf, ...options], quiet));
   }
 
   /** Starts a command of Slurm, such as `srun`. */
@@ -150,14 +152,25 @@ PartitionName=all Nodes=${node} Default=YES OverSubscribe=FORCE:4
     await this.#ask("scancel", "--full", "--signal=KILL", "--me");
     await this.#ask("scancel", "--me");
     await until("no job of Slurm is left", async () => (await this.#ask("squeue", "-h")) === "");
-    for (const name of ["slurmd", "slurmctld"]) await this.#stop(name);
-    if (this.#cgroup !== undefined && existsSync(this.#cgroup)) rmdirSync(this.#cgroup);
+    await this.#stopDaemons();
   }
 
-  async #stop(name: string): Promise<void> {
-    const file = join(dirname(this.#conf), `${name}.pid`);
-    const pid = Number(readFileSync(file, "utf8"));
-    process.kill(pid, "SIGTERM");
-    await until(`${name} has ended`, () => !existsSync(`/proc/${pid}`));
+  async #stopDaemons(): Promise<void> {
+    for (const daemon of this.#daemons) daemon.kill("SIGTERM");
+    await Promise.all(this.#daemons.map(({ exited }) => exited));
+    const cgroup = this.#cgroup;
+    if (cgroup !== undefined) await until(`${cgroup} can be removed`, () => removeTree(cgroup));
   }
+}
+
+/** Removes a cgroup with those below it, which Slurm removes after the end of its jobs. False while there is a process. */
+function removeTree(cgroup: string): boolean {
+  try {
+    for (const entry of readdirSync(cgroup, { withFileTypes: true }))
+      if (entry.isDirectory()) removeTree(join(cgroup, entry.name));
+    rmdirSync(cgroup);
+  } catch {
+    // Slurm may have removed it meanwhile.
+  }
+  return !existsSync(cgroup);
 }

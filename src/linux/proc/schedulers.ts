@@ -41,7 +41,7 @@ export function idInScheduler(labels: Readonly<Record<string, string>>): string 
 export interface SchedulerCgroup {
   scheduler: Scheduler;
   labels: SchedulerLabels;
-  /** The cgroup with this name. Whoever named it, decides what the labels are. */
+  /** The cgroup whose name decides whether the labels can be trusted. */
   cgroupPath: string;
 }
 
@@ -67,8 +67,8 @@ const slurm: Reader = (name, [parent = "", grandparent = ""]) => {
 const SLURM_SCOPE = /^(?:.+_)?slurmstepd\.scope$/;
 
 /**
- * HTCondor: BASE_CGROUP, then the execute directory with underscores, then the slot.
- * https://htcondor.readthedocs.io/en/latest/admin-manual/ep-policy-configuration.html, "Cgroup-Based Process Tracking".
+ * HTCondor: below BASE_CGROUP, the execute directory with underscores and the slot. HTCondor manual, "Cgroup-Based Process
+ * Tracking". BASE_CGROUP is a setting.
  */
 // /htcondor/condor_var_lib_condor_execute_slot1_1@node
 const htcondor: Reader = (name) => {
@@ -154,5 +154,5 @@ export function findSchedulerCgroups(cgroupPath: string): SchedulerCgroup[] {
 /** A service, with the characters of systemd.unit(5). */
 const UNIT = /^[A-Za-z0-9:_.\\@-]+\.service$/;
 const USER_MANAGER = /^user@\d+\.service$/;
-/** Debian and SUSE, Red Hat, Arch. */
+/** Of Debian, Red Hat and Arch. */
 const CRON_UNITS: ReadonlySet<string> = new Set(["cron.service", "crond.service", "cronie.service"]);
