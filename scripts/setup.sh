@@ -57,6 +57,35 @@ need_nginx() {
   need_files nginx nginx=usr/sbin/nginx libnginx-mod-rtmp=usr/lib/nginx/modules/ngx_rtmp_module.so
 }
 
+# Puts Debian's cron into ~/.cache/ffrtmp. Installing the package would start it.
+need_cron() {
+  need_files cron cron=usr/sbin/cron
+}
+
+# Puts a whole Slurm into ~/.cache/ffrtmp/slurm: 14 MB. Installing its packages would start services.
+need_slurm() {
+  local directory=$HOME/.cache/ffrtmp/slurm work
+  if [ -x "$directory/usr/sbin/slurmd-wlm" ]; then return 0; fi
+  if ! command -v apt-get >/dev/null; then
+    echo "missing: slurmd (tests that need it are skipped)"
+    return 0
+  fi
+  echo "fetching slurmd"
+  work=$(mktemp -d)
+  # As in need_files.
+  chmod 755 "$work"
+  mkdir "$work/tree"
+  mkdir -p "$(dirname "$directory")"
+  if (cd "$work" && apt-get download -qq slurmctld slurmd slurm-client slurm-wlm-basic-plugins libhwloc15 &&
+    for entry in *.deb; do dpkg-deb -x "$entry" tree || exit; done) >/dev/null 2>&1 &&
+    rm -rf "$directory" && mv "$work/tree" "$directory"; then
+    :
+  else
+    echo "apt-get cannot download slurmd: tests that need it are skipped"
+  fi
+  rm -rf "$work"
+}
+
 # need_files PROGRAM PACKAGE=FILE...: takes files out of packages
 need_files() {
   local directory=$HOME/.cache/ffrtmp program=$1 entry work

@@ -41,7 +41,7 @@ export const MAN_TEXTS: Record<string, ManText> = {
   },
   "ffrtmp exec": {
     description: [
-      "ffrtmp applies the limits to itself, records the job, and executes the command in its own process: the process ID, the parent, the process group, the standard streams and the descriptors stay those of the caller. It is for programs that end their own jobs, such as Slurm, Nomad, HTCondor, Kubernetes, cron and units of systemd: the command is their own child, so a signal to it and its exit code take no way through ffrtmp.",
+      "ffrtmp applies the limits to itself, records the job, and executes the command in its own process: the process ID, the parent, the process group, the standard streams and the descriptors stay those of the caller. It is for programs that end their own jobs, such as Slurm, Nomad, HTCondor, Kubernetes, cron and units of systemd: the command is their own child, so a signal to it and its exit code take no way through ffrtmp. The labels of the job have its identity there, such as slurm_job.",
       "ffrtmp watch records how the command ended. Without it, the next ffrtmp records that it ended, between two times.",
       "The job is in a cgroup below that of the caller, or on cgroup v2 in the caller's own, as with ffrtmp-attach(1). A process that a job governs already is refused, with exit code 125.",
     ],
@@ -64,7 +64,8 @@ export const MAN_TEXTS: Record<string, ManText> = {
     description: [
       "CPU use is measured over 200 ms; 100 % is one core. Memory is what is charged to the job's cgroup, without page cache that was not used lately, or, marked with rss, the resident memory of the job's processes where the cgroup does not have all of it.",
       "On a terminal, the table fits its width: the command is cut and columns are left out. In a pipe nothing is.",
-      "A filter is state=starting|running|ended, outcome=succeeded|failed|killed|unknown, mode=run|attach|watch, tenant=NAME, user=NAME|UID, or command=PATTERN. A pattern such as *rtmp://* is compared with the name of the command, its path and the whole command line.",
+      "Where a scheduler such as Slurm or systemd has started a job, the column SCHEDULER has its name, and the id of the job there.",
+      "A filter is state=starting|running|ended, outcome=succeeded|failed|killed|unknown, mode=run|attach|watch, tenant=NAME, user=NAME|UID, label=NAME=PATTERN, or command=PATTERN. A pattern such as *rtmp://* is compared with the name of the command, its path and the whole command line.",
     ],
     columns: [
       ["OUTCOME", "with --all: running, or the outcome as in ffrtmp-history(1)."],
@@ -86,6 +87,7 @@ export const MAN_TEXTS: Record<string, ManText> = {
     ],
     examples: [
       ["List the jobs of a tenant that failed:", "ffrtmp ps --filter tenant=acme --filter outcome=failed"],
+      ["Find a job of Slurm by its id there:", "ffrtmp ps --all --filter label=slurm_job=17"],
       ["Print the ids of the jobs that use most memory:", "ffrtmp ps -q --sort memory | head"],
     ],
   },

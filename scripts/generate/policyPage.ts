@@ -20,6 +20,11 @@ const SECTIONS: [heading: string, path: PropertyKey[], text: string][] = [
   ["COMMANDS", ["commands", ""], "In commands, below the name of a command."],
   ["RULES", ["rules", 0], "In each item of the list rules."],
   ["MATCHES", ["rules", 0, "match"], "In a rule's match. A list matches when one of its items does."],
+  [
+    "LABELS",
+    ["rules", 0, "match", "labels"],
+    "In labels of a rule's match: the identity of a process in its scheduler. Jobs have them as their own labels.",
+  ],
   ["RETENTION", ["retention"], "In retention."],
   [
     "LIMITS",

@@ -227,7 +227,7 @@ const COMMANDS: Record<string, CommandDefinition> = {
         )
         .option(
           "-f, --filter <key=value>",
-          "list only jobs with this state, tenant, user, mode, command or outcome; repeatable, and all must match",
+          "list only jobs with this state, tenant, user, mode, command, label or outcome; repeatable, and all must match",
           (text: string, earlier: string[] = []) => [...earlier, text],
         )
         .addOption(sortOption())

@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { appendFileSync } from "node:fs";
 import { factsOf } from "../../test/support/facts.ts";
 import { type FakeOwner, useGovernedFakes } from "../../test/support/governedFakes.ts";
 import { changeLimits } from "../jobs/limits/changeLimits.ts";
@@ -84,6 +85,15 @@ test("a governed process is decided on by the cgroups that it came from, and at 
   const machine = governed();
   const { result, cgroups } = await reconcile(machine, `${STILL}\nfilters: {max_runtime: 1s}`, "reload");
   expect({ result, cgroups }).toEqual({ result: undefined, cgroups: [OWNER] });
+});
+
+test("a job is decided on by its cgroups in other hierarchies too, which may be its scheduler's", async () => {
+  const machine = governed();
+  const file = `${machine.context.host.procRoot}/4026/cgroup`;
+  const step = "/slurm/uid_0/job_17/step_0";
+  appendFileSync(file, `5:freezer:${step}\n`);
+  const { cgroups } = await reconcile(machine, STILL, "reload");
+  expect(cgroups.toSorted()).toEqual([step, OWNER]);
 });
 
 test("other limits are applied, and equal limits are not written again", async () => {

@@ -6,9 +6,10 @@ import type { Job, RunningJob } from "../jobs/model/job.ts";
 import { jobCgroupOf } from "../jobs/placement/jobCgroup.ts";
 import { formatLimit } from "../limits/limits.ts";
 import { CGROUP_LIMITS, LIMIT_NAMES } from "../limits/table.ts";
-import { cgroupPathOf, type Membership } from "../linux/cgroup/hierarchies.ts";
+import { cgroupPathOf, type Membership, readMembership } from "../linux/cgroup/hierarchies.ts";
 import { originOf } from "../linux/cgroup/jobCgroup.ts";
 import { type ProcStat, readStat } from "../linux/proc/stat.ts";
+import { visible } from "../linux/proc/table.ts";
 import { askWithFacts } from "../policy/collectFacts.ts";
 import { type Decision, decide } from "../policy/decide.ts";
 import type { ProcessFacts } from "../policy/facts.ts";
@@ -107,11 +108,13 @@ export function factsOfJob(context: Context, job: Job): FactsOfJob {
   return { isGoverned: true, membership: originMembership(context, job) };
 }
 
-/** The cgroups that the job's process was in before it was governed. */
-function originMembership({ hierarchies }: Context, job: Job): Membership {
+/** The cgroups that the job's process would be in if it were not governed. In some hierarchies, a job has no cgroup. */
+function originMembership({ host, hierarchies }: Context, job: Job): Membership {
   const entries = job.cgroup.flatMap((location): [string, string][] => {
     const hierarchy = hierarchies.find(({ key }) => key === location.hierarchy);
     return hierarchy ? [[hierarchy.key, cgroupPathOf(hierarchy, originOf(job.changes, location))]] : [];
   });
-  return new Map(entries);
+  const { process } = job;
+  const current = process === null ? undefined : visible(() => readMembership(host, process.pid));
+  return new Map([...(current ?? []), ...entries]);
 }

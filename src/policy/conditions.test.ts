@@ -131,6 +131,31 @@ testDecisions("conditions of a rule", [
     failed: fails("match.env.TIER"),
   },
   {
+    name: "a label of the scheduler is matched by its value, also a number",
+    policy: only("{labels: {scheduler: slurm, slurm_job: 17}}"),
+    process: { labels: { scheduler: "slurm", slurm_job: "17" } },
+    expect: matched,
+  },
+  {
+    name: "a label may be a pattern or one of a list",
+    policy: only("{labels: {systemd_unit: [other.service, 'encode@*.service']}}"),
+    process: { labels: { scheduler: "systemd", systemd_unit: "encode@hls.service" } },
+    expect: matched,
+  },
+  {
+    name: "all labels must match",
+    policy: only("{labels: {scheduler: slurm, slurm_step: batch}}"),
+    process: { labels: { scheduler: "slurm", slurm_job: "17", slurm_step: "0" } },
+    expect: unmatched,
+    failed: fails("match.labels.slurm_step"),
+  },
+  {
+    name: "a process without a scheduler has no label",
+    policy: only("{labels: {scheduler: '*'}}"),
+    expect: unmatched,
+    failed: fails("match.labels.scheduler"),
+  },
+  {
     name: "all conditions of a rule must match",
     policy: only("{user: live, cwd: /tmp, parent: no}"),
     expect: unmatched,

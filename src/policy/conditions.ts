@@ -1,4 +1,5 @@
 import { maskSecrets, maskVariable } from "../jobs/model/secrets.ts";
+import type { SchedulerLabel } from "../linux/proc/schedulers.ts";
 import { MAX_ARGUMENT_BYTES } from "../linux/proc/table.ts";
 import { type ProcessFacts, searchedPart } from "./facts.ts";
 import type { NamePattern } from "./namePattern.ts";
@@ -144,6 +145,14 @@ export function variableMatches(name: string): ConditionOf<Pattern> {
       if (value !== undefined) return maskVariable(name, value);
       return facts.environment ? `not set${searchedPart(facts)}` : UNKNOWN;
     },
+  );
+}
+
+/** Matches a process whose label `name`, which its scheduler gave, has one of these values. */
+export function labelMatches(name: SchedulerLabel): ConditionOf<Pattern> {
+  return anyOf(
+    ({ labels }, pattern) => matchesKnown(pattern, labels[name]),
+    ({ labels }) => labels[name] ?? "none",
   );
 }
 

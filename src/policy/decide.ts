@@ -85,7 +85,8 @@ function decideBy(
     rule: rule?.name,
     limits: mergeLayers(policy.defaults, rule?.intentLimits, command?.limits, rule?.limits),
     tenant: tenant && "name" in tenant ? tenant.name : undefined,
-    labels: rule?.labels ?? {},
+    // A rule can replace what the scheduler says.
+    labels: { ...facts.labels, ...rule?.labels },
     intent: rule?.intent,
     placement: rule?.placement,
   };

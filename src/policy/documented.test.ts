@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { parse } from "yaml";
 import { z } from "zod";
-import { ANY_MACHINE } from "../../test/support/decisions.ts";
+import { ANY_MACHINE, load } from "../../test/support/decisions.ts";
 import { type FactsWords, factsOf } from "../../test/support/facts.ts";
 import { SPELLINGS } from "../limits/spellings.ts";
 import { type Decision, decide } from "./decide.ts";
@@ -27,6 +27,23 @@ function documented(heading: string): Policy {
 function decisionsOf(policy: Policy, processes: FactsWords[]): Decision[] {
   return processes.map((words) => decide(policy, factsOf(words)));
 }
+
+test("the policies for schedulers match what a scheduler has started", () => {
+  const document = readFileSync(resolve(import.meta.dir, "../../docs/schedulers.md"), "utf8");
+  const policies = [...document.matchAll(/```yaml\n(.*?)```/gs)].map(([, text = ""]) => load(text));
+  const unit = (name: string) => ({ scheduler: "systemd", systemd_unit: name });
+  const processes: FactsWords[] = [
+    { labels: { scheduler: "slurm", slurm_job: "17" } },
+    { labels: unit("live@7.service") },
+    { labels: unit("other.service") },
+    { labels: { scheduler: "kubernetes", k8s_pod: "3e61" } },
+  ];
+  const rules = policies.map((policy) => decisionsOf(policy, processes).map((decision) => decision.rule));
+  expect(rules).toEqual([
+    ["slurm", "live-units", undefined, undefined],
+    [undefined, undefined, undefined, "pods"],
+  ]);
+});
 
 test("the live edge has limits for each kind of stream, and does not govern those of an administrator", () => {
   const decisions = decisionsOf(documented("A live edge"), [
@@ -155,6 +172,7 @@ test("the document describes every key as the schema does", () => {
     ["commands", ""],
     ["rules", 0],
     ["rules", 0, "match"],
+    ["rules", 0, "match", "labels"],
     ["default_limits"],
     ["retention"],
     ["intents"],

@@ -1,3 +1,4 @@
+import type { SchedulerLabels } from "../linux/proc/schedulers.ts";
 import { MAX_ENVIRONMENT_BYTES } from "../linux/proc/table.ts";
 
 const SEARCHED = `the first ${MAX_ENVIRONMENT_BYTES / 1024} KiB of the environment`;
@@ -45,6 +46,8 @@ export interface ProcessFacts {
   readonly cgroups: readonly string[];
   /** Id or name of the container of the process; `undefined` for a process of the host. */
   readonly container: string | undefined;
+  /** What the cgroups show about the scheduler of the process. Empty without one. */
+  readonly labels: SchedulerLabels;
   readonly ageMs: number;
   /** `undefined` where it cannot be read. */
   readonly environment: ReadonlyMap<string, string> | undefined;

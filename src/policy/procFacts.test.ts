@@ -81,6 +81,18 @@ test("a container counts in the hierarchy where root made its cgroup, and where 
   expect(containerWith({ [directory]: 1001, "/cg/memory/u": 0 })).toBe(other);
 });
 
+test("labels come from the cgroups of all hierarchies", () => {
+  const cgroups =
+    "4:memory:/\n3:freezer:/slurm/uid_0/job_17/step_0\n1:name=systemd:/system.slice/slurmd.service\n";
+  using proc = procTree({ ...FILES, "4026/cgroup": cgroups });
+  expect(new FactReader(proc.host).of(statOf(proc.host, 4026)).labels).toEqual({
+    scheduler: "slurm",
+    slurm_job: "17",
+    slurm_step: "0",
+    systemd_unit: "slurmd.service",
+  });
+});
+
 test("a long command line and a long environment are read in part", () => {
   using proc = procTree({
     ...FILES,

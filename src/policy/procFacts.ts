@@ -4,10 +4,12 @@ import {
   readHierarchies,
   readMembership,
 } from "../linux/cgroup/hierarchies.ts";
+import { schedulerLabels } from "../linux/cgroup/schedulerLabels.ts";
 import { isMadeByUs } from "../linux/cgroup/trust.ts";
 import type { Host } from "../linux/host.ts";
 import { findContainers, parseContainers } from "../linux/proc/container.ts";
 import { GROUPS_FILE, IdNames, USERS_FILE } from "../linux/proc/idNames.ts";
+import type { SchedulerLabels } from "../linux/proc/schedulers.ts";
 import { directSlowFacts, type SlowFacts } from "../linux/proc/slowFacts/slowFacts.ts";
 import { type ProcStat, readAgeMs, readStat } from "../linux/proc/stat.ts";
 import { type Credentials, readCredentials } from "../linux/proc/status.ts";
@@ -84,6 +86,11 @@ export class FactReader {
     return undefined;
   }
 
+  /** Returns the labels of a process from its scheduler, as its cgroups show them. */
+  labels(membership: Membership): SchedulerLabels {
+    return schedulerLabels(this.host, this.#hierarchies, membership);
+  }
+
   /** Keeps results for a second: every process is compared with the same few paths. */
   resolve(path: string, slow: SlowFacts = directSlowFacts(this.host)): string {
     const nowMs = this.host.now();
@@ -132,6 +139,7 @@ const READERS: { [F in UnreadFact]: (facts: Subject, reader: FactReader) => Subj
   membership: ({ pid, job }, { host }) => job?.membership ?? readCgroups(host, pid),
   cgroups: ({ membership }) => [...membership.values()],
   container: ({ membership }, reader) => reader.container(membership),
+  labels: ({ membership }, reader) => reader.labels(membership),
   ageMs: ({ stat }, { host }) => readAgeMs(host, stat.startTicks),
   environ: ({ stat, slow }) => slow.environment(stat),
   environment: ({ environ }) => environ?.variables,

@@ -41,6 +41,18 @@ testDecisions("rules", [
     expect: { tenant: "acme", labels: { tier: "gold" }, intent: "live", placement: "nested" },
   },
   {
+    name: "labels of the scheduler are part of the decision, and a rule can replace them",
+    policy: "rules: [{name: a, match: {}, labels: {tier: gold, scheduler: ours}}]",
+    process: { labels: { scheduler: "slurm", slurm_job: "17" } },
+    expect: { labels: { scheduler: "ours", slurm_job: "17", tier: "gold" } },
+  },
+  {
+    name: "a target command has the labels of its scheduler without any rule",
+    policy: "rules: []",
+    process: { labels: { scheduler: "cron", systemd_unit: "cron.service" } },
+    expect: { rule: undefined, labels: { scheduler: "cron", systemd_unit: "cron.service" } },
+  },
+  {
     name: "the user can name the tenant",
     policy: "rules: [{name: a, match: {}, tenant: '{user}'}]",
     expect: { tenant: "live" },

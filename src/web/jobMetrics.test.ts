@@ -21,12 +21,21 @@ test("a job has the counters that the kernel has, and nothing that is unknown", 
   });
   const shown = text([someUse(job, { cpuUsec: 12_500_000, quotaPeriods: 10, throttledPeriods: 0 })]);
   expect(shown).toContain(
-    'ffrtmp_job_info{job_id="live-1",mode="watch",tenant="acme",command="ffmpeg",kind=""} 1\n',
+    'ffrtmp_job_info{job_id="live-1",mode="watch",tenant="acme",command="ffmpeg",scheduler="",scheduler_id="",kind=""} 1\n',
   );
   expect(shown).toContain('ffrtmp_job_cpu_seconds_total{job_id="live-1"} 12.5\n');
   expect(shown).toContain('ffrtmp_job_cpu_throttled_periods_total{job_id="live-1"} 0\n');
   expect(shown).not.toContain("pressure");
   expect(shown).not.toContain("/usr/bin");
+});
+
+test("the facts of a job have its scheduler, and its id there", () => {
+  const labels = { scheduler: "slurm", slurm_job: "17", slurm_step: "0", tier: "gold" };
+  const shown = text([someUse(someJob({ jobId: "step", labels }), {})]);
+  expect(shown).toMatch(
+    /ffrtmp_job_info\{job_id="step",.*,scheduler="slurm",scheduler_id="17",kind=""\} 1\n/,
+  );
+  expect(shown).not.toContain("gold");
 });
 
 test("gauges of jobs beyond the limit are summed, where the number is known of all of them", () => {

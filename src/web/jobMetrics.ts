@@ -2,6 +2,7 @@ import { basename } from "node:path";
 import type { OpenJob } from "../jobs/model/job.ts";
 import { maskSecrets } from "../jobs/model/secrets.ts";
 import { limitNumbersOf } from "../limits/limitNumbers.ts";
+import { idInScheduler } from "../linux/proc/schedulers.ts";
 import type { JobGpu } from "../metrics/gpu/gpuUse.ts";
 import { paceByIntent } from "../metrics/hindrance/pace.ts";
 import type { JobUse } from "../metrics/jobUse.ts";
@@ -277,6 +278,8 @@ export function jobFamilies(
       mode: job.mode,
       tenant: job.tenant ?? "",
       command: commandOf(job),
+      scheduler: job.labels["scheduler"] ?? "",
+      scheduler_id: idInScheduler(job.labels) ?? "",
       kind: pace !== null && paceByIntent(pace, job.intent).targetSpeed !== null ? "live" : "",
     },
     value: 1,

@@ -45,7 +45,7 @@ limitsTest("metrics count the jobs that a watch observes, and those that have en
   );
   expect(await text()).toMatch(/^ffrtmp_job_memory_bytes\{job_id="live"\} [1-9]\d+$/m);
   expect(await text()).toContain(
-    'ffrtmp_job_info{job_id="live",mode="run",tenant="acme",command="sleep",kind=""} 1\n',
+    'ffrtmp_job_info{job_id="live",mode="run",tenant="acme",command="sleep",scheduler="",scheduler_id="",kind=""} 1\n',
   );
   process.kill(pid, "SIGKILL");
   await until("its end is counted", async () => (await text()).includes("ffrtmp_sla_judged_total 1\n"));

@@ -133,7 +133,7 @@ test("ps refuses a filter, an order or a combination that it does not know, and 
   const cases: [string[], RegExp][] = [
     [
       ["--filter", "status=x"],
-      /there is no key "status"\. Expected: state, tenant, user, mode, command, outcome/,
+      /there is no key "status"\. Expected: state, tenant, user, mode, command, label, outcome/,
     ],
     [["--filter", "state=done"], /"done" is none of: starting, running, ended/],
     [

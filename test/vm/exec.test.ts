@@ -44,7 +44,8 @@ vmTest("the workload is the main process of its unit, in the unit's cgroup, unde
   expect(show(unit, "MainPID")).toBe(String(pid));
   const path = readFileSync(`/proc/${pid}/cgroup`, "utf8").trim().slice("0::".length);
   expect(path).toStartWith(`/system.slice/${unit}`);
-  const { limits, cgroups } = await sandbox().json(["inspect", "own"]);
+  const { limits, cgroups, labels } = await sandbox().json(["inspect", "own"]);
+  expect(labels).toEqual({ scheduler: "systemd", systemd_unit: unit });
   expect(cgroups).toEqual([`/sys/fs/cgroup${path}`]);
   expect(limits.map(({ outcome }: { outcome: string }) => outcome)).toEqual(["applied", "applied"]);
   expect(readFileSync(`/sys/fs/cgroup${path}/memory.max`, "utf8").trim()).toBe(String(64 << 20));

@@ -108,7 +108,10 @@ vmTest(
     const killed = Number(readFileSync(bystander, "utf8"));
     await until("the other process of cron is gone", () => !isRunning(killed));
     expect(isRunning(pid)).toBe(true);
-    expect((await sandbox().json(["inspect", "nightly"])).observer_pid).toBeGreaterThan(0);
+    expect(await sandbox().json(["inspect", "nightly"])).toMatchObject({
+      observer_pid: expect.any(Number),
+      labels: { scheduler: "cron", systemd_unit: "cron.service" },
+    });
     expect(readFileSync(`/proc/${pid}/cgroup`, "utf8")).toContain("-nightly.scope/");
   },
 );

@@ -62,7 +62,11 @@ export async function ps(flags: PsFlags): Promise<number> {
   else
     printOut(
       renderTable(
-        jobColumns(context, { all, isAnyHindered: Object.keys(hindrances).length > 0 }),
+        jobColumns(context, {
+          all,
+          isAnyHindered: Object.keys(hindrances).length > 0,
+          isAnyScheduled: listed.some(({ job }) => job.labels["scheduler"] !== undefined),
+        }),
         listed,
         tableWidth(flags),
       ),

@@ -9,6 +9,7 @@ const ffmpeg: RecordedJob = {
     uid: 0,
     mode: "attach",
     command: ["/usr/bin/ffmpeg", "-i", "rtmp://a/live"],
+    labels: { scheduler: "slurm", slurm_job: "17" },
   }),
 };
 const ended = someEndedJob();
@@ -28,6 +29,10 @@ test.each([
   ["command=/usr/bin/ffmpeg", [true, false]],
   ["command=*rtmp://*", [true, false]],
   ["command=ff", [false, false]],
+  ["label=slurm_job=17", [true, false]],
+  ["label=slurm_job=1", [false, false]],
+  ["label=scheduler=*", [true, false]],
+  ["label=toString=*", [false, false]],
 ] as const)("--filter %s", (text, matches) => {
   const filter = parseJobFilter(text);
   expect([ffmpeg, succeeded].map((each) => filter.matches(each))).toEqual([...matches]);
@@ -39,12 +44,13 @@ test("a filter that only ended jobs can match includes these", () => {
 });
 
 test.each([
-  ["status=x", 'there is no key "status". Expected: state, tenant, user, mode, command, outcome'],
+  ["status=x", 'there is no key "status". Expected: state, tenant, user, mode, command, label, outcome'],
   ["state", "it has no value. Expected: state=VALUE"],
   ["state=done", '"done" is none of: starting, running, ended'],
   ["outcome=", '"" is none of: succeeded, failed, killed, unknown'],
   ["user=no such user", "is no user of /etc/passwd. Expected: a name from there, or a uid"],
   ["command=[x", 'is not a valid pattern: "[" has no "]"'],
+  ["label=slurm_job", "has no value. Expected: a name and a value, such as slurm_job=17"],
   ["toString=x", 'there is no key "toString"'],
 ])("--filter %s is refused with what is accepted", (text, message) => {
   expect(() => parseJobFilter(text)).toThrow(Refusal);

@@ -43,6 +43,15 @@ const KEYS: Record<string, (value: string) => JobFilter["matches"]> = {
       return [basename(first), first, command.join(" ")].some((text) => pattern.matches(text));
     };
   },
+  label(value) {
+    const at = value.indexOf("=");
+    if (at < 0) throw new ValueFault("has no value. Expected: a name and a value, such as slurm_job=17");
+    const [name, pattern] = [value.slice(0, at), compilePattern(value.slice(at + 1))];
+    return ({ job: { labels } }) => {
+      const label = Object.hasOwn(labels, name) ? labels[name] : undefined;
+      return label !== undefined && pattern.matches(label);
+    };
+  },
   outcome: (value) => oneOf(JOB_OUTCOMES, value, ({ result }) => result && outcomeOf(result.ending)),
 };
 

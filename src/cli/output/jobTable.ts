@@ -8,6 +8,7 @@ import { isObserved } from "../../jobs/recovery/recover.ts";
 import { exitText } from "../../jobs/summary.ts";
 import type { ListedJob } from "../../json/listedJob.ts";
 import { userNameOf } from "../../json/userNames.ts";
+import { idInScheduler } from "../../linux/proc/schedulers.ts";
 import { shortHindranceText } from "../../metrics/hindrance/hindranceText.ts";
 import type { JobSample } from "../../metrics/sampler.ts";
 import { memoryText, percentText } from "./amounts.ts";
@@ -17,8 +18,20 @@ import type { Column } from "./table.ts";
 /** The orders of `--sort`: amounts from the largest, names from a to z. */
 export type JobOrder = "cpu" | "memory" | "since" | "job" | "tenant" | "user";
 
-/** Returns the columns of `ps`. With `all`, the outcome is the first. `isAnyHindered`: a job is held back. */
-export function jobColumns(context: Context, { all = false, isAnyHindered = false }): Column<ListedJob>[] {
+/**
+ * Returns the columns of `ps`. With `all`, the outcome is the first. `isAnyHindered`: a job is held back. `isAnyScheduled`: a
+ * scheduler has started one.
+ */
+export function jobColumns(
+  context: Context,
+  { all = false, isAnyHindered = false, isAnyScheduled = false },
+): Column<ListedJob>[] {
+  const scheduler: Column<ListedJob> = {
+    heading: "SCHEDULER",
+    yields: 1,
+    text: ({ job: { labels } }) =>
+      [labels["scheduler"] ?? "-", idInScheduler(labels)].filter(Boolean).join(" "),
+  };
   const heldBackBy: Column<ListedJob> = {
     heading: "HELD BACK BY",
     yields: 10,
@@ -59,6 +72,7 @@ export function jobColumns(context: Context, { all = false, isAnyHindered = fals
       short: { yields: 3, text: ({ job }) => limitCountText(job.outcomes) },
     },
     ...(isAnyHindered ? [heldBackBy] : []),
+    ...(isAnyScheduled ? [scheduler] : []),
     { heading: "OBSERVER", yields: 1, text: ({ job }) => observerText(context, job) },
     { heading: "COMMAND", flexible: true, text: ({ job }) => shownCommand(job).command.join(" ") },
   ];

@@ -17,6 +17,7 @@ import { governTree } from "../limits/applyToTree.ts";
 import type { RunningJob, StartingJob } from "../model/job.ts";
 import { openScope } from "../placement/jobScope.ts";
 import { CgroupNameTaken, cgroupInUse, registerJob } from "../recovery/registerJob.ts";
+import { withSchedulerLabels } from "../schedulerLabels.ts";
 import { checkEligibility, checkScreened, type Eligible, type Ineligible } from "./eligibility.ts";
 import { planAttach } from "./planAttach.ts";
 
@@ -34,7 +35,10 @@ interface AttachedJob {
  */
 export function attach(context: Context, pid: number, spec: JobSpec, slow?: SlowFacts): AttachedJob {
   const eligibility = checkEligibility(context, pid, "explicit", slow);
-  if (eligibility.eligible) return attachEligible(context, eligibility, "attach", spec, slow);
+  if (eligibility.eligible) {
+    const labelled = withSchedulerLabels(context, spec, eligibility.membership);
+    return attachEligible(context, eligibility, "attach", labelled, slow);
+  }
   const { code, process, reason, hint, cgroup } = eligibility;
   const message = code === "gone" ? `${process} does not exist` : `cannot govern ${process}: ${reason}`;
   throw cgroup === undefined ? new Refusal(message, hint) : new GovernedElsewhere(message, hint, cgroup);

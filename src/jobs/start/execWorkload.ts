@@ -9,6 +9,7 @@ import { Refusal } from "../errors.ts";
 import { type JobSpec, newJob } from "../job.ts";
 import type { RunningJob } from "../model/job.ts";
 import { jobAround } from "../placement/placement.ts";
+import { withSchedulerLabels } from "../schedulerLabels.ts";
 
 /**
  * Governs this process as the workload that it is about to execute: the same PID then runs the command, under limits from its
@@ -27,7 +28,8 @@ export function governSelf(context: Context, spec: JobSpec, command: readonly st
       "start the command without ffrtmp exec, or detach that job first: ffrtmp ps, ffrtmp detach JOB",
     );
   const { cgroup, scope } = planAttach(context, { stat, membership }, spec);
-  const job = newJob(context, "run", spec, {
+  const labelled = withSchedulerLabels(context, spec, membership, process.env);
+  const job = newJob(context, "run", labelled, {
     process: self,
     command: [...command],
     cwd: process.cwd(),

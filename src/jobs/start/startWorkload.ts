@@ -4,7 +4,7 @@ import type { Place } from "../../linux/cgroup/backend.ts";
 import { backendOf } from "../../linux/cgroup/backends.ts";
 import { CgroupInUse, createJobCgroup } from "../../linux/cgroup/cgroupChanges.ts";
 import { hasOnlyCompanions } from "../../linux/cgroup/companion.ts";
-import { readMembership } from "../../linux/cgroup/hierarchies.ts";
+import { type Membership, readMembership } from "../../linux/cgroup/hierarchies.ts";
 import type { JobCgroup } from "../../linux/cgroup/jobCgroup.ts";
 import { applyCgroupLimits, executeLimits } from "../../linux/cgroup/jobLimits.ts";
 import {
@@ -33,6 +33,7 @@ import { planCgroup, respectDisabled } from "../placement/jobCgroup.ts";
 import { enterOwnScope, type OwnScope, planOwnScope } from "../placement/jobScope.ts";
 import { withdrawFromOutsiders } from "../placement/moveTree.ts";
 import { cgroupInUse, registerJob } from "../recovery/registerJob.ts";
+import { withSchedulerLabels } from "../schedulerLabels.ts";
 import { findCommand } from "./findCommand.ts";
 import { restoreFileLimit } from "./inheritedFiles.ts";
 import { spawnWorkload, type Workload, type WorkloadEnd, waitForEnd } from "./spawn.ts";
@@ -75,7 +76,9 @@ export function startWorkload(
 
   const scope = planOwnScope(context, request);
   let cgroup = planOwnCgroup(context, request, { scope });
-  let job = newJob(context, "run", request, {
+  // Not by variables: a recorded launch is repeated for as long as the cgroups are the same.
+  const labelled = withSchedulerLabels(context, request, ownMembership(context));
+  let job = newJob(context, "run", labelled, {
     process: null,
     command: request.command,
     cwd: request.workingDirectory,
@@ -129,8 +132,7 @@ function planOwnCgroup(
   { jobId, limits }: StartRequest,
   { scope, place }: { scope?: ScopePlan | undefined; place?: Place } = {},
 ): JobCgroup {
-  const found = readMembership(context.host, "self");
-  const membership = new Map(found === "gone" ? [] : found);
+  const membership = new Map(ownMembership(context));
   if (scope) membership.set("", scope.cgroupPath);
   return planCgroup(context, jobId, membership, {
     limits,
@@ -139,6 +141,11 @@ function planOwnCgroup(
     hasWrapperSlot: true,
     nice: getPriority(),
   });
+}
+
+function ownMembership({ host }: Context): Membership {
+  const found = readMembership(host, "self");
+  return found === "gone" ? new Map() : found;
 }
 
 /**

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import type { CgroupFs } from "../cgroupFs.ts";
 import type { Hierarchy } from "./hierarchies.ts";
-import { isForeign, isMadeByUs, isOwnedByUs } from "./trust.ts";
+import { isForeign, isMadeByUs, isNamedByUs, isOwnedByUs } from "./trust.ts";
 
 const STRANGER = 1001;
 const V1: Hierarchy = {
@@ -28,6 +28,13 @@ test("a cgroup was made by root when its directory and the one above are root's"
   expect(isMadeByUs(fs, V1, "/u")).toBeFalse();
   expect(isMadeByUs(fs, V1, "/u/a")).toBeFalse();
   expect(isMadeByUs(fs, V1, "/gone")).toBeFalse();
+});
+
+test("a cgroup was named by root when the directory above is root's", () => {
+  const fs = owned({ "/cg/pids": 0, "/cg/pids/u": STRANGER, "/cg/pids/u/a": 0 });
+  expect(["/u", "/u/a", "/"].map((path) => isNamedByUs(fs, V1, path))).toEqual([true, false, undefined]);
+  expect(isNamedByUs(fs, undefined, "/u")).toBeUndefined();
+  expect(isNamedByUs(fs, V1, "/../u")).toBeUndefined();
 });
 
 test("a cgroup that is not visible here is unknown", () => {

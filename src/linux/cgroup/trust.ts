@@ -33,3 +33,18 @@ export function isMadeByUs(
     directory === hierarchy.mountPoint || isOwnedByUs(fs, directory.slice(0, directory.lastIndexOf("/")))
   );
 }
+
+/**
+ * Returns whether root, or the user of this process, chose the name of a cgroup: the directory above it is theirs. The cgroup
+ * itself can be another user's, to whom it was given. `undefined` where it is not visible here, as in `isMadeByUs`.
+ */
+export function isNamedByUs(
+  fs: CgroupFs,
+  hierarchy: Hierarchy | undefined,
+  cgroupPath: string,
+): boolean | undefined {
+  const directory = hierarchy && directoryOf(hierarchy, cgroupPath);
+  if (hierarchy === undefined || directory === undefined || directory === hierarchy.mountPoint)
+    return undefined;
+  return isOwnedByUs(fs, directory.slice(0, directory.lastIndexOf("/")));
+}

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { parseDuration, ValueFault } from "../../limits/units.ts";
+import { SCHEDULER_LABELS, type SchedulerLabel } from "../../linux/proc/schedulers.ts";
 import * as conditions from "../conditions.ts";
 import { compileNamePattern } from "../namePattern.ts";
 import { compileDirectoryPattern, compilePathPattern, compilePattern } from "../pattern.ts";
@@ -31,6 +32,7 @@ function compileCommand(name: string) {
 
 const anyPattern = text("a name, or a pattern such as cust-*", compilePattern);
 const argumentPattern = text('a pattern of the whole command line, such as "*rtmp://*"', compilePattern);
+const labelPattern = value('a value or a pattern; "*" for any', (input) => compilePattern(String(input)));
 const variablePattern = text('a value or a pattern; "*" for any', compilePattern);
 
 const PATH = "an absolute path, such as /opt/ffmpeg/bin/*; ** matches any number of directories";
@@ -104,6 +106,20 @@ const filters = z.strictObject({
   min_runtime: key(age, "govern a process only when it is at least this old", conditions.olderThan),
 });
 
+const labelValues = oneOrMore(labelPattern).optional();
+const schedulerLabels = z.strictObject({
+  scheduler: labelValues.describe("slurm, htcondor, nomad, kubernetes, systemd or cron"),
+  slurm_job: labelValues.describe("the job id of Slurm"),
+  slurm_step: labelValues.describe("the step of Slurm: a number, batch, extern or interactive"),
+  condor_slot: labelValues.describe("the slot of HTCondor, such as slot1_1@node"),
+  nomad_alloc: labelValues.describe("the id of Nomad's allocation"),
+  nomad_task: labelValues.describe("the name of Nomad's task"),
+  k8s_pod: labelValues.describe("the uid of the Kubernetes pod"),
+  k8s_container: labelValues.describe("the id of the pod's container"),
+  systemd_unit: labelValues.describe("the service of systemd"),
+  systemd_user_unit: labelValues.describe("the service of a user's systemd; the user chooses its name"),
+} satisfies Record<SchedulerLabel, z.ZodType>);
+
 /** In the order in which they are checked: the facts that cost least first. */
 export const matchSection = z.strictObject(
   {
@@ -130,6 +146,15 @@ export const matchSection = z.strictObject(
       z.union([yesOrNo("true for any, false for none"), oneOrMore(anyPattern)]),
       "the container of the process: its id, or its name with LXC and systemd-nspawn",
       conditions.containerIs,
+    ),
+    labels: key(
+      schedulerLabels,
+      "what its scheduler calls it, from its cgroups: {scheduler: slurm, slurm_job: 17}",
+      (key, labels) =>
+        SCHEDULER_LABELS.flatMap((name) => {
+          const values = labels[name];
+          return values ? [conditions.labelMatches(name)(`${key}.${name}`, values)] : [];
+        }),
     ),
     parent: key(oneOrMore(commandPattern), "the command of any ancestor process", conditions.startedBy),
     env: key(

@@ -140,6 +140,10 @@ describe("loadPolicy()", () => {
       '1:38 rules[0].match.container | "7" | is not valid | a name, or a pattern such as cust-*',
     ],
     [
+      "rules: [{name: a, match: {labels: {slurm_jobs: 17}}}]",
+      '1:36 rules[0].match.labels.slurm_jobs | "slurm_jobs" | is not a known key | slurm_job',
+    ],
+    [
       "default_limits: {io_max: x}",
       '1:26 default_limits.io_max | "x" | has no rate | a device (8:0, or a path on it) with rates: "8:0 rbps=50MB/s wiops=500", or the keys device, rbps, wbps, riops, wiops',
     ],

@@ -116,6 +116,7 @@ describe("a rule is never used", () => {
     ["after a cgroup around its own", "{cgroup: /a}", "{cgroup: /a/b}"],
     ["after any container", "{container: true}", "{container: web}"],
     ["after one of its variables", "{env: {A: '*'}}", "{env: {A: gold, B: '1'}}"],
+    ["after one of its labels", "{labels: {slurm_job: '*'}}", "{labels: {slurm_job: 17, slurm_step: 0}}"],
     ["when the targets are among its commands", "{command: [ffmpeg, x264]}", "{user: alice}"],
   ])("%s", (_, wide, narrow) => {
     const [warning = "", ...others] = warningsOf(rules(wide, narrow));

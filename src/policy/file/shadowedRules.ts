@@ -61,9 +61,9 @@ function isWider(wide: ComparedRule, narrow: ComparedRule): boolean {
 function conditionsOf(match: Record<string, unknown>): Conditions {
   const given = Object.entries(match).filter(([, values]) => values !== undefined);
   const byKey = given.flatMap(([key, values]): [string, Value[]][] => {
-    if (key !== "env") return [[key, [values].flat() as Value[]]];
-    const variables = Object.entries(values as Record<string, Value[]>);
-    return variables.map(([name, patterns]) => [`env.${name}`, patterns]);
+    if (key !== "env" && key !== "labels") return [[key, [values].flat() as Value[]]];
+    const named = Object.entries(values as Record<string, Value[]>);
+    return named.map(([name, patterns]) => [`${key}.${name}`, patterns]);
   });
   return new Map(byKey.map(([key, values]) => [key, values.map(toCompared)]));
 }
