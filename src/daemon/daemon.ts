@@ -412,7 +412,9 @@ export class WatchDaemon {
   #applyGates(): void {
     if (this.#isStopped) return;
     recordPolicyIntents(this.#context, this.#context.store.policy.hasIntents === true);
-    for (const job of applyGates(this.#context)) this.#tracker.observer.update(job);
+    const changed = applyGates(this.#context);
+    if (changed === "busy") this.#applyGatesSoon();
+    else for (const job of changed) this.#tracker.observer.update(job);
   }
 
   /** Once for jobs that start together. */

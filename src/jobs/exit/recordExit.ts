@@ -1,10 +1,12 @@
+import { isIntent } from "../../limits/intents.ts";
 import { knownOnly, UNKNOWN_USAGE, type Usage } from "../../limits/usage.ts";
 import { removeJobCgroup } from "../../linux/cgroup/cgroupChanges.ts";
 import { type JobCgroup, listMembers, tenantCgroupOf } from "../../linux/cgroup/jobCgroup.ts";
 import { readUsage } from "../../linux/cgroup/jobUsage.ts";
-import { changeKey, isCgroupChange, isShared } from "../../linux/change.ts";
+import { changeKey, isCgroupChange, isGate, isShared } from "../../linux/change.ts";
 import { withGatesNow } from "../changes.ts";
 import type { Context } from "../context.ts";
+import { inGateLock } from "../gateLock.ts";
 import type { Ending, JobResult } from "../model/ending.ts";
 import {
   bootIdOf,
@@ -121,6 +123,11 @@ function timesOf(context: Context, job: OpenJob, time: EndTime | undefined): Tim
  * are still in its cgroup.
  */
 export function cleanUpEnded(context: Context, job: EndedJob, seen: JobCgroup): number[] {
+  const cleanUp = () => cleanUpCgroup(context, job, seen);
+  return isIntent(job.intent) || seen.changes.some(isGate) ? inGateLock(context, cleanUp) : cleanUp();
+}
+
+function cleanUpCgroup(context: Context, job: EndedJob, seen: JobCgroup): number[] {
   const changes = withGatesNow(context, { ...job, changes: seen.changes }).changes.filter(isCgroupChange);
   const cgroup = { ...seen, changes };
   if (undoForCgroup(context, job, cgroup).length > 0) return listMembers(cgroup);
