@@ -1,3 +1,4 @@
+import { Database } from "bun:sqlite";
 import { expect } from "bun:test";
 import { loadavg } from "node:os";
 import { askDaemon } from "../../src/daemon/askDaemon.ts";
@@ -73,6 +74,48 @@ limitsTest("watch knows the share of a job, and stats shows it", async () => {
   const [heading, ...rows] = stdout.split("\n");
   expect(heading).toMatch(/ SURE +NEED /);
   expect(rows.filter((row) => /^(first|second) .* \d\.\d\d +-/.test(row)).length).toBe(2);
+  const ps = await sandbox().run(["ps"]);
+  expect(ps.stdout).toMatch(/^JOB .* MEMORY +SURE +NEED +LIMITS .*\n(first|second) .* \d\.\d\d +- /);
+  expect(await sandbox().json(["ps"])).toMatchObject(
+    ["first", "second"].map((id) => ({
+      job_id: id,
+      sure_cores: expect.any(Number),
+      need_cores: null,
+      cpu_shortfall: null,
+    })),
+  );
+});
+
+limitsTest("ps names a job that watch reports as short of CPU, and no other one", async () => {
+  for (const id of ["live-7", "live-8"]) await sandbox().startJob(id, [], ["sleep", "600"]);
+  const need = { cores: 0.4, sampleSeconds: 1, isWhileKeepingUp: true };
+  const sharesOf = (key: string, isShort: boolean) => [key, { sureCores: 0.22, need, isShort }];
+  using ledger = new Database(`${sandbox().state}/ledger.db`, { readonly: true });
+  const keyOf = (id: string) =>
+    (ledger.query("SELECT key FROM jobs WHERE job_id = ?").get(id) as { key: string }).key;
+  const answers: Record<string, object> = {
+    hindrances: { hindrances: {} },
+    shares: {
+      shares: Object.fromEntries([sharesOf(keyOf("live-7"), true), sharesOf(keyOf("live-8"), false)]),
+    },
+  };
+  // In place of a watch, which needs minutes for a need.
+  using _ = Bun.listen({
+    unix: `${sandbox().state}/watch.sock`,
+    socket: {
+      data: (socket, bytes) => {
+        socket.end(JSON.stringify({ ok: true, ...answers[JSON.parse(String(bytes)).request] }));
+      },
+    },
+  });
+  const { stdout, stderr } = await sandbox().run(["ps"]);
+  expect(stdout).toMatch(/^live-7 .* 0\.22 +0\.40 /m);
+  expect(stderr.split("\n").filter((line) => line.includes("is sure of"))).toEqual([
+    "ffrtmp: live-7 is sure of 0.22 cores and needs 0.40: it will fall behind when the machine is full",
+  ]);
+  const [first, second] = await sandbox().json(["ps"]);
+  expect(first).toMatchObject({ need_cores: 0.4, cpu_shortfall: expect.stringMatching(/^live-7 is sure/) });
+  expect(second).toMatchObject({ sure_cores: 0.22, cpu_shortfall: null });
 });
 
 limitsTest("stats names a live job that needs more than it is sure of", async () => {

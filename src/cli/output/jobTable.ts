@@ -12,13 +12,25 @@ import { shortHindranceText } from "../../metrics/hindrance/hindranceText.ts";
 import type { JobSample } from "../../metrics/sampler.ts";
 import { memoryText, percentText } from "./amounts.ts";
 import { limitCountText, limitsText } from "./limitText.ts";
+import { needColumn, sureColumn } from "./shareColumns.ts";
 import type { Column } from "./table.ts";
 
 /** The orders of `--sort`: amounts from the largest, names from a to z. */
 export type JobOrder = "cpu" | "memory" | "since" | "job" | "tenant" | "user";
 
-/** Returns the columns of `ps`. With `all`, the outcome is the first. `isAnyHindered`: a job is held back. */
-export function jobColumns(context: Context, { all = false, isAnyHindered = false }): Column<ListedJob>[] {
+interface Shown {
+  /** The outcome is the first column. */
+  all?: boolean;
+  isAnyHindered?: boolean;
+  /** What a job is sure of or needs is known. */
+  hasShares?: boolean;
+}
+
+/** Returns the columns of `ps`. */
+export function jobColumns(
+  context: Context,
+  { all = false, isAnyHindered = false, hasShares = false }: Shown,
+): Column<ListedJob>[] {
   const heldBackBy: Column<ListedJob> = {
     heading: "HELD BACK BY",
     yields: 10,
@@ -52,6 +64,7 @@ export function jobColumns(context: Context, { all = false, isAnyHindered = fals
       text: ({ sample }) => memoryUseText(sample),
       short: { yields: 6, text: ({ sample }) => memoryText(sample?.memory.bytes ?? null) },
     },
+    ...(hasShares ? [sureColumn(4), needColumn(4)] : []),
     {
       heading: "LIMITS",
       yields: 7,
