@@ -619,6 +619,11 @@ const explained = z
     ),
     job_id: text("the id that the job would have; `null`: there would be none"),
     would: described(plan.nullable(), "the planned changes; `null`: none"),
+    sure_cores: described(
+      z.number().nullable(),
+      "the cores that the job would get when everything that runs now is busy; `null`: not known, or there would be no job",
+    ),
+    sure_unknown_because: text("why that is not known; `null`: it is, or there would be no job"),
   })
   .meta({ id: "ExplainedProcess", description: "A policy's decision about one process." });
 

@@ -1,8 +1,11 @@
 import { Database } from "bun:sqlite";
 import { expect } from "bun:test";
+import { readFileSync } from "node:fs";
 import { loadavg } from "node:os";
+import { basename } from "node:path";
 import { askDaemon } from "../../src/daemon/askDaemon.ts";
 import { locateState } from "../../src/ledger/location.ts";
+import { PolicyBox } from "../support/policyBox.ts";
 import { countCpus } from "../support/realCgroups.ts";
 import { eventually, lacksLimits, testIf, until, useSandbox } from "../support/sandbox.ts";
 import { startDaemon } from "../support/watchDaemon.ts";
@@ -117,6 +120,30 @@ limitsTest("ps names a job that watch reports as short of CPU, and no other one"
   expect(first).toMatchObject({ need_cores: 0.4, cpu_shortfall: expect.stringMatching(/^live-7 is sure/) });
   expect(second).toMatchObject({ sure_cores: 0.22, cpu_shortfall: null });
 });
+
+limitsTest(
+  "policy explain says what a process would be sure of with each intent, and changes nothing",
+  async () => {
+    const box = new PolicyBox(sandbox());
+    const loop = box.shell("loop");
+    const pid = await box.run(loop, {}, "while :; do :; done");
+    const cgroups = () => readFileSync(`/proc/${pid}/cgroup`, "utf8");
+    const before = cgroups();
+    const sureWith = async (intent: string): Promise<number> => {
+      box.write(
+        `intents: {}\nrules: [{name: all, match: {command: ${basename(loop)}}, intent: ${intent}}]\n`,
+      );
+      const explain = ["policy", "explain", "--pid", `${pid}`, "--file", box.file];
+      const { stdout } = await sandbox().run(explain);
+      expect(stdout).toMatch(/^sure of +\d\.\d\d cores as this job, when everything that runs now is busy$/m);
+      return (await sandbox().json(explain)).sure_cores;
+    };
+    const [live, batch] = [await sureWith("live"), await sureWith("batch")];
+    expect(live).toBeGreaterThan(0);
+    expect(live).toBeGreaterThan(batch);
+    expect(cgroups()).toBe(before);
+  },
+);
 
 limitsTest("stats names a live job that needs more than it is sure of", async () => {
   const live = ["--intent", "live", "--cpu-weight", "1"];
