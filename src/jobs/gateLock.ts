@@ -1,6 +1,9 @@
 import { lockStateFile } from "../ledger/stateLock.ts";
+import { isIntent } from "../limits/intents.ts";
+import { isGate } from "../linux/change.ts";
 import { closeFd } from "../sys/descriptor.ts";
 import type { Context } from "./context.ts";
+import type { Job } from "./model/job.ts";
 
 /** A process has the lock for some reads and writes. */
 const MAX_WAIT_MS = 100;
@@ -16,10 +19,15 @@ export function withGateLock<T>({ state }: Pick<Context, "state">, action: () =>
 }
 
 /**
- * Runs an action in the same lock, and after a short wait without it: what must be undone is undone, also while the process
- * that has the lock is stopped.
+ * Runs what undoes the changes of a job that can have gates in the same lock, and after a short wait without it: what must be
+ * undone is undone, also while the process that has the lock is stopped.
  */
-export function inGateLock<T>({ state }: Pick<Context, "state">, action: () => T): T {
+export function undoInGateLock<T>(
+  { state }: Pick<Context, "state">,
+  { intent, changes }: Pick<Job, "intent" | "changes">,
+  action: () => T,
+): T {
+  if (!isIntent(intent) && !changes.some(isGate)) return action();
   let lock = lockStateFile(state.gateLock);
   for (let delayMs = 1; lock === "locked" && delayMs < MAX_WAIT_MS; delayMs *= 2) {
     Bun.sleepSync(delayMs);

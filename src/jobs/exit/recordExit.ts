@@ -1,12 +1,11 @@
-import { isIntent } from "../../limits/intents.ts";
 import { knownOnly, UNKNOWN_USAGE, type Usage } from "../../limits/usage.ts";
 import { removeJobCgroup } from "../../linux/cgroup/cgroupChanges.ts";
 import { type JobCgroup, listMembers, tenantCgroupOf } from "../../linux/cgroup/jobCgroup.ts";
 import { readUsage } from "../../linux/cgroup/jobUsage.ts";
-import { changeKey, isCgroupChange, isGate, isShared } from "../../linux/change.ts";
+import { changeKey, isCgroupChange, isShared } from "../../linux/change.ts";
 import { withGatesNow } from "../changes.ts";
 import type { Context } from "../context.ts";
-import { inGateLock } from "../gateLock.ts";
+import { undoInGateLock } from "../gateLock.ts";
 import type { Ending, JobResult } from "../model/ending.ts";
 import {
   bootIdOf,
@@ -123,8 +122,8 @@ function timesOf(context: Context, job: OpenJob, time: EndTime | undefined): Tim
  * are still in its cgroup.
  */
 export function cleanUpEnded(context: Context, job: EndedJob, seen: JobCgroup): number[] {
-  const cleanUp = () => cleanUpCgroup(context, job, seen);
-  return isIntent(job.intent) || seen.changes.some(isGate) ? inGateLock(context, cleanUp) : cleanUp();
+  const { intent } = job;
+  return undoInGateLock(context, { intent, changes: seen.changes }, () => cleanUpCgroup(context, job, seen));
 }
 
 function cleanUpCgroup(context: Context, job: EndedJob, seen: JobCgroup): number[] {
