@@ -69,6 +69,11 @@ function fakeJob(index: number, second: number, time: string): JobViewJson {
     memory_rss_bytes: 380 * 1024 ** 2,
     process_count: 1,
     hindrance: null,
+    sure_cores: null,
+    need_cores: null,
+    need_sample_seconds: null,
+    need_while_keeping_up: null,
+    cpu_shortfall: null,
   };
   return {
     ...ids,

@@ -2,9 +2,10 @@ import { askDaemon } from "../daemon/askDaemon.ts";
 import type { Context } from "../jobs/context.ts";
 import type { JobUse } from "../metrics/jobUse.ts";
 import type { JobShares } from "../metrics/shares/jobShares.ts";
-import { MAX_EXACT_SECONDS, type Need } from "../metrics/shares/need.ts";
+import type { Need } from "../metrics/shares/need.ts";
+import { MAX_EXACT_SECONDS } from "../metrics/shares/needText.ts";
 
-type SharesByKey = Partial<Record<string, JobShares | null>>;
+export type SharesByKey = Partial<Record<string, JobShares | null>>;
 
 /** The daemon computes them anew as often. */
 const RENEW_MS = 10_000;
@@ -31,7 +32,11 @@ export class DaemonShares {
       const { sureCores, need } = use.shares;
       return {
         ...use,
-        shares: { sureCores: known.sureCores ?? sureCores, need: betterOf(known.need, need) },
+        shares: {
+          ...known,
+          sureCores: known.sureCores ?? sureCores,
+          need: betterOf(known.need, need),
+        },
       };
     });
   }
@@ -40,9 +45,14 @@ export class DaemonShares {
     const nowMs = performance.now();
     if (nowMs - this.#askedMs < RENEW_MS) return;
     this.#askedMs = nowMs;
-    const answer = await askDaemon(this.#context.state, { request: "shares" }, ANSWER_TIMEOUT_MS);
-    this.#shares = typeof answer === "string" || !answer.ok ? {} : ((answer["shares"] ?? {}) as SharesByKey);
+    this.#shares = await askShares(this.#context);
   }
+}
+
+/** Asks the daemon for the shares of jobs, by their keys. Without its answer, nothing is known. */
+export async function askShares({ state }: Pick<Context, "state">): Promise<SharesByKey> {
+  const answer = await askDaemon(state, { request: "shares" }, ANSWER_TIMEOUT_MS);
+  return typeof answer === "string" || !answer.ok ? {} : ((answer["shares"] ?? {}) as SharesByKey);
 }
 
 /** The daemon has seen a job for longer, and here it may have been measured more often. */

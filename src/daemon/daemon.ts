@@ -408,18 +408,20 @@ export class WatchDaemon {
     this.#health.countUnobserved();
   }
 
-  /** Makes the weights of batch jobs count against live jobs elsewhere. */
-  #applyGates(): void {
+  /** Makes the weights of batch jobs count against live jobs elsewhere. `isAgain`: if it cannot, the next scan does. */
+  #applyGates(isAgain = false): void {
     if (this.#isStopped) return;
     recordPolicyIntents(this.#context, this.#context.store.policy.hasIntents === true);
-    for (const job of applyGates(this.#context)) this.#tracker.observer.update(job);
+    const changed = applyGates(this.#context);
+    if (changed !== "busy") for (const job of changed) this.#tracker.observer.update(job);
+    else if (!isAgain) this.#applyGatesSoon();
   }
 
   /** Once for jobs that start together. */
   #applyGatesSoon(): void {
     this.#gatesTimer ??= setTimeout(() => {
       this.#gatesTimer = undefined;
-      this.#context.postponed.attempt(() => this.#applyGates());
+      this.#context.postponed.attempt(() => this.#applyGates(true));
     }, GATES_DELAY_MS);
   }
 

@@ -5,6 +5,7 @@ import type { Pruned } from "../ledger/prune.ts";
 import type { StartedEvents } from "../linux/events/bestEvents.ts";
 import type { EventSource } from "../linux/events/processEvents.ts";
 import type { Hindrance } from "../metrics/hindrance/hindrance.ts";
+import type { JobShares } from "../metrics/shares/jobShares.ts";
 import type { Shortfall } from "../metrics/shares/shortfall.ts";
 import type { PolicyStore } from "./policyStore.ts";
 import type { DaemonCounts } from "./status.ts";
@@ -63,6 +64,8 @@ interface EventFacts {
   "limit-repaired": { job: RunningJob; repair: LimitRepair };
   /** A job that needs more than it is sure of, once until that is over. */
   "job-short-of-cpu": { job: RunningJob; shortfall: Shortfall };
+  /** It is sure of its need again, or one of the two is not known any more. */
+  "job-no-longer-short-of-cpu": { job: RunningJob; shares: JobShares };
   "job-ended": { job: Job; result: JobResult };
   /** Something has held the job back for 30 s. */
   "job-held-back": { job: RunningJob; hindrance: Hindrance };

@@ -2,7 +2,7 @@ import { isoTime } from "../jobs/json.ts";
 import { isObserved } from "../jobs/recovery/recover.ts";
 import type { EventSource } from "../linux/events/processEvents.ts";
 import type { JobUse } from "../metrics/jobUse.ts";
-import { shortfallOf, shortfallText } from "../metrics/shares/shortfall.ts";
+import { shortfallTextOf } from "../metrics/shares/shortfall.ts";
 import type { DaemonContext } from "./daemonContext.ts";
 import type { HealthProblem } from "./status.ts";
 
@@ -86,10 +86,7 @@ export class Health {
       );
     this.#addRecent(add, "on-end-failed", (text) => `on_end failed ${RECENTLY}: ${text}`);
     // A need that is close to the share moves around it.
-    const [text] = shortOfCpu.flatMap(({ job, shares }) => {
-      const shortfall = shares && shortfallOf(job, shares);
-      return shortfall ? [shortfallText(job.jobId, shortfall)] : [];
-    });
+    const [text] = shortOfCpu.flatMap(({ job, shares }) => shortfallTextOf(job, shares) ?? []);
     if (text !== undefined) {
       const others = shortOfCpu.length === 1 ? "" : `; and ${shortOfCpu.length - 1} more, see ffrtmp stats`;
       add("warning", "jobs-short-of-cpu", `${text}${others}`);

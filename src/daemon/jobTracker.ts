@@ -87,7 +87,10 @@ export class JobTracker {
 
   /** Returns what each observed job uses, as it was read last. */
   uses(): JobUse[] {
-    return this.#histories.uses();
+    return this.#histories.uses().map((use) => {
+      const isShort = this.#shortfalls.isShort(use.job.key);
+      return use.shares === null ? use : { ...use, shares: { ...use.shares, isShort } };
+    });
   }
 
   /** Returns the running jobs, the oldest first, with what they used when they were read last. */
@@ -105,7 +108,7 @@ export class JobTracker {
 
   /** Returns the jobs that need more than they are sure of, as they were read last. */
   shortOfCpu(): JobUse[] {
-    return this.uses().filter(({ job }) => this.#shortfalls.isShort(job.key));
+    return this.uses().filter(({ shares }) => shares?.isShort);
   }
 
   /** Returns what the jobs used that have ended lately. */

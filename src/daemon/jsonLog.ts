@@ -68,6 +68,8 @@ function moreFactsOf(event: DaemonEvent): object {
       return hindranceFacts(event.hindrance);
     case "job-short-of-cpu":
       return { sure_cores: event.shortfall.sureCores, need_cores: event.shortfall.needCores };
+    case "job-no-longer-short-of-cpu":
+      return { sure_cores: event.shares.sureCores, need_cores: event.shares.need?.cores ?? null };
     case "job-ended":
       return { result: resultJson(event.job, event.result) };
     case "hook-ended":

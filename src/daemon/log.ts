@@ -3,7 +3,7 @@ import { ONCE } from "../jobs/exit/observerLeft.ts";
 import type { DriftKind } from "../jobs/model/jobEvent.ts";
 import { summaryLine, survivorsLine } from "../jobs/summary.ts";
 import { hindranceText } from "../metrics/hindrance/hindranceText.ts";
-import { shortfallText } from "../metrics/shares/shortfall.ts";
+import { noLongerShortText, shortfallText } from "../metrics/shares/shortfall.ts";
 import { oneLine } from "../sys/visibleText.ts";
 import type { DaemonEvent, DaemonEvents, EventKind, LoadedPolicy } from "./events.ts";
 import { isLogged, type LogLevel, levelOf } from "./logLevel.ts";
@@ -108,6 +108,7 @@ const LINES: { [Kind in EventKind]: (event: DaemonEvent<Kind>) => string | strin
   "limit-repaired": ({ job, repair: { what, did, wanted, found } }) =>
     `Job ${job.jobId}: ${what} was changed from outside (wanted ${wanted}, found ${found}): ${REACTIONS[did]}`,
   "job-short-of-cpu": ({ job, shortfall }) => `Job ${shortfallText(job.jobId, shortfall)}`,
+  "job-no-longer-short-of-cpu": ({ job, shares }) => `Job ${noLongerShortText(job.jobId, shares)}`,
   "job-ended": ({ job, result }) => summaryLine(job, result),
   "job-held-back": ({ job, hindrance }) => `Job ${job.jobId}: ${hindranceText(hindrance)}`,
   "job-no-longer-held-back": ({ job, hindrance: { verdict, forMs } }) =>

@@ -19,7 +19,8 @@ function start(intervalMs: number) {
 test("a job that needs more than it is sure of is logged once as a warning, until it is over", () => {
   const { events, shortfalls } = start(0);
   const job = someJob({ jobId: "live-7" });
-  const judge = (sureCores: number) => shortfalls.judge(someUse(job, {}, { shares: { sureCores, need } }));
+  const judge = (sureCores: number | null) =>
+    shortfalls.judge(someUse(job, {}, { shares: { sureCores, need } }));
   for (let count = 0; count < 5; count++) judge(0.22);
   expect(events.map(levelOf)).toEqual(["warn"]);
   expect(events.flatMap(linesOf)).toEqual([
@@ -28,8 +29,21 @@ test("a job that needs more than it is sure of is logged once as a warning, unti
   expect(shortfalls.isShort(job.key)).toBe(true);
   for (let count = 0; count < 3; count++) judge(0.5);
   expect(shortfalls.isShort(job.key)).toBe(false);
+  expect(events.slice(1).map(levelOf)).toEqual(["info"]);
+  expect(events.slice(1).flatMap(linesOf)).toEqual([
+    "Job live-7 is no longer short of CPU: it is sure of 0.50 cores and needs 0.40",
+  ]);
   for (let count = 0; count < 3; count++) judge(0.22);
-  expect(events).toHaveLength(2);
+  expect(events.map(({ kind }) => kind)).toEqual([
+    "job-short-of-cpu",
+    "job-no-longer-short-of-cpu",
+    "job-short-of-cpu",
+  ]);
+  for (let count = 0; count < 3; count++) judge(null);
+  expect(events.slice(3).flatMap(linesOf)).toEqual([
+    "Job live-7 is no longer short of CPU: what it is sure of or needs is not known any more",
+  ]);
+  for (let count = 0; count < 3; count++) judge(0.22);
   shortfalls.forget(job.key);
   expect(shortfalls.isShort(job.key)).toBe(false);
 });

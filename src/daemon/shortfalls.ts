@@ -5,7 +5,7 @@ import type { DaemonEvents } from "./events.ts";
 /** Shares and needs change no faster. */
 const INTERVAL_MS = 9_500;
 
-/** Reports the jobs that need more than they are sure of, each once. */
+/** Reports the jobs that need more than they are sure of, each once, and when that is over. */
 export class Shortfalls {
   readonly #bus: DaemonEvents;
   readonly #intervalMs: number;
@@ -30,8 +30,9 @@ export class Shortfalls {
     if (nowMs - (this.#judgedMs.get(job.key) ?? Number.NEGATIVE_INFINITY) < this.#intervalMs) return;
     this.#judgedMs.set(job.key, nowMs);
     const shortfall = shortfallOf(job, shares);
-    const isNew = this.#alarm.judge(job.key, shortfall !== undefined);
-    if (isNew && shortfall) this.#bus.emit({ kind: "job-short-of-cpu", job, shortfall });
+    const change = this.#alarm.judge(job.key, shortfall !== undefined);
+    if (change === "began" && shortfall) this.#bus.emit({ kind: "job-short-of-cpu", job, shortfall });
+    if (change === "ended") this.#bus.emit({ kind: "job-no-longer-short-of-cpu", job, shares });
   }
 
   /** Call it when a job is not read any more. */

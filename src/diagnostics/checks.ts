@@ -27,6 +27,7 @@ import { openPidfd } from "../sys/pidfd.ts";
 import { GIVEN_UP, installSignalFilter } from "../sys/seccomp.ts";
 import { type Check, fails, works } from "./check.ts";
 import { checkMoveWait, checkRealtime } from "./discoveryChecks.ts";
+import { checkDiskPriorities } from "./diskChecks.ts";
 
 /** The filter of execs in the daemon that runs now. See `ProcessEvents`. */
 export interface RunningWatch {
@@ -48,6 +49,7 @@ export async function runChecks(context: Context, watch?: RunningWatch): Promise
     await probeConnector(context),
     await checkMoveWait(context),
     checkRealtime(context),
+    checkDiskPriorities(),
     await probeExecFilter(context, watch),
     probeLedger(context),
     describeUpgrade(context, exitRecords.works),

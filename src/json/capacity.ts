@@ -1,6 +1,6 @@
 import { bindingOf, type Capacity } from "../metrics/capacity/answer.ts";
 import type { Peak } from "../metrics/capacity/together.ts";
-import { MAX_EXACT_SECONDS } from "../metrics/shares/need.ts";
+import { MAX_EXACT_SECONDS } from "../metrics/shares/needText.ts";
 import { roundedCores } from "./rounding.ts";
 
 export function capacityJson({ like, candidate, streams, running, fits, bounds, unknown }: Capacity) {

@@ -1,3 +1,4 @@
+import type { Job } from "../jobs/model/job.ts";
 import type { JobGpu } from "../metrics/gpu/gpuUse.ts";
 import { type Hindrance, limitText } from "../metrics/hindrance/hindrance.ts";
 import { hindranceText } from "../metrics/hindrance/hindranceText.ts";
@@ -8,6 +9,7 @@ import type { JobNetwork } from "../metrics/network/networkReader.ts";
 import type { Rates } from "../metrics/rates.ts";
 import type { JobSample } from "../metrics/sampler.ts";
 import type { JobShares } from "../metrics/shares/jobShares.ts";
+import { shortfallTextOf } from "../metrics/shares/shortfall.ts";
 import type { TenantTotal } from "../metrics/tenants.ts";
 import type { DeviceReading } from "../sys/nvml.ts";
 import { rounded, roundedCores } from "./rounding.ts";
@@ -30,7 +32,7 @@ export function jobUseJson(sample: JobUse) {
     network: networkJson(sample.network),
     media: mediaJson(sample.media),
     hindrance: hindranceJson(sample.hindrance),
-    ...sharesJson(sample.shares),
+    ...sharesJson(job, sample.shares),
   };
 }
 
@@ -103,13 +105,15 @@ function detailsJson({ details, detailRates }: JobSample) {
   };
 }
 
-function sharesJson(shares: JobShares | null) {
+/** Returns the keys of what a job can rely on. All are `null` for a job whose shares are not known. */
+export function sharesJson(job: Pick<Job, "jobId" | "intent">, shares: JobShares | null) {
   const need = shares?.need ?? null;
   return {
     sure_cores: roundedCores(shares?.sureCores),
     need_cores: roundedCores(need?.cores),
     need_sample_seconds: rounded(need?.sampleSeconds),
     need_while_keeping_up: need?.isWhileKeepingUp ?? null,
+    cpu_shortfall: shortfallTextOf(job, shares),
   };
 }
 

@@ -39,7 +39,7 @@ export function jobViewJson(
       job,
       shown,
       ...(result && { result }),
-      ...(use && { sample: use, hindrance: use.hindrance }),
+      ...(use && { sample: use, hindrance: use.hindrance, shares: use.shares }),
     }),
     use: use ? { time: new Date(measuredMs).toISOString(), ...jobUseJson(use) } : null,
     limits_in_force: limitsInForceJson(job.outcomes),

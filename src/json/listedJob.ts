@@ -5,7 +5,8 @@ import { outcomeOf } from "../jobs/model/outcome.ts";
 import { type ShownCommand, shownCommand } from "../jobs/model/secrets.ts";
 import type { Hindrance } from "../metrics/hindrance/hindrance.ts";
 import type { JobSample } from "../metrics/sampler.ts";
-import { hindranceJson, useJson } from "./jobUse.ts";
+import type { JobShares } from "../metrics/shares/jobShares.ts";
+import { hindranceJson, sharesJson, useJson } from "./jobUse.ts";
 import { userNameOf } from "./userNames.ts";
 
 /** A job in the list of `ps`. */
@@ -19,15 +20,25 @@ export interface ListedJob {
   sample?: JobSample;
   /** Absent or `null`: nothing is known to hold it back. */
   hindrance?: Hindrance | null;
+  /** Absent or `null`: not known. */
+  shares?: JobShares | null;
 }
 
-export function listedJobJson({ job, shown = shownCommand(job), result, sample, hindrance }: ListedJob) {
+export function listedJobJson({
+  job,
+  shown = shownCommand(job),
+  result,
+  sample,
+  hindrance,
+  shares,
+}: ListedJob) {
   return {
     ...jobJson(job, shown),
     user: userNameOf(job.uid),
     outcome: result ? outcomeOf(result.ending) : null,
     ...useJson(sample),
     hindrance: hindranceJson(hindrance ?? null),
+    ...sharesJson(job, shares ?? null),
     result: result ? resultJson(job, result, shown) : null,
   };
 }

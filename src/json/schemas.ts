@@ -35,6 +35,28 @@ const present = {
   process_count: count("the number of its processes"),
 };
 
+const shares = {
+  sure_cores: described(
+    z.number().nullable(),
+    "the cores that it gets when everything that runs now is busy; `null`: it did not run lately, has no cgroup, or a part of the machine's cgroups is not visible",
+  ),
+  need_cores: described(
+    z.number().nullable(),
+    "the 95th percentile of its CPU use in a second while it kept up with real time; `null`: fewer than 20 samples, it works ahead of real time, or its intent is `batch` or `best-effort`",
+  ),
+  need_sample_seconds: described(
+    z.number().nullable(),
+    "the length of the samples; with more than 2.5 seconds, `need_cores` is an estimate from means",
+  ),
+  need_while_keeping_up: described(
+    z.boolean().nullable(),
+    "`false`: all samples count, because its media time is not known; `null`: as `need_cores`",
+  ),
+  cpu_shortfall: text(
+    "that it needs more than it is sure of, in words, for people: they can change with each release; `null`: it is not known to. Of `watch`, after 30 seconds",
+  ),
+};
+
 export const listed = jobSchema
   .extend({
     user: text("the name of the user, or its uid where /etc/passwd has no name for it"),
@@ -47,6 +69,7 @@ export const listed = jobSchema
       hindranceSchema.nullable(),
       "what has held it back for 30 seconds or longer; `null`: nothing is known to, or watch does not answer",
     ),
+    ...shares,
     result: described(resultSchema.nullable(), "the end of the job; `null`: it has not ended"),
   })
   .meta({
@@ -177,25 +200,6 @@ const media = z
     ),
   })
   .meta({ id: "Media", description: "How far a job is." });
-
-const shares = {
-  sure_cores: described(
-    z.number().nullable(),
-    "the cores that it gets when everything that runs now is busy; `null`: it did not run lately, has no cgroup, or a part of the machine's cgroups is not visible",
-  ),
-  need_cores: described(
-    z.number().nullable(),
-    "the 95th percentile of its CPU use in a second while it kept up with real time; `null`: fewer than 20 samples, it works ahead of real time, or its intent is `batch` or `best-effort`",
-  ),
-  need_sample_seconds: described(
-    z.number().nullable(),
-    "the length of the samples; with more than 2.5 seconds, `need_cores` is an estimate from means",
-  ),
-  need_while_keeping_up: described(
-    z.boolean().nullable(),
-    "`false`: all samples count, because its media time is not known; `null`: as `need_cores`",
-  ),
-};
 
 export const jobUse = z
   .strictObject({
@@ -615,6 +619,11 @@ const explained = z
     ),
     job_id: text("the id that the job would have; `null`: there would be none"),
     would: described(plan.nullable(), "the planned changes; `null`: none"),
+    sure_cores: described(
+      z.number().nullable(),
+      "the cores that the job would get when everything that runs now is busy; `null`: not known, or there would be no job",
+    ),
+    sure_unknown_because: text("why that is not known; `null`: it is, or there would be no job"),
   })
   .meta({ id: "ExplainedProcess", description: "A policy's decision about one process." });
 

@@ -29,6 +29,8 @@ export function locateState(option: string | undefined, environment: NodeJS.Proc
     /** Messages of ffrtmp itself where it has no terminal. */
     ownLog: join("ffrtmp.log"),
     watchLock: join("watch.lock"),
+    /** Locked while a process writes the weights of gates. */
+    gateLock: join("gates.lock"),
     /** Launches that a later `run` repeats. */
     launches: join("launches"),
     /** Where `ffrtmp watch` answers requests; in `directory`. */

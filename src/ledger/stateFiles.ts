@@ -36,7 +36,7 @@ const GROUP = "ffrtmp";
 
 /** The names of ffrtmp in a state directory. `uninstall`: between the removal and the purge of the package. */
 const OWN_NAMES =
-  /^(ledger\.db.*|ffrtmp\.log(\.\d+)?|watch\.lock|watch\.sock|logs|inbox|launches|progress|uninstall)$/;
+  /^(ledger\.db.*|ffrtmp\.log(\.\d+)?|(watch|gates)\.lock|watch\.sock|logs|inbox|launches|progress|uninstall)$/;
 
 /** Those of them that are directories, which have no names of others. */
 const DIRECTORIES = ["logs", INBOX, "launches", "progress"];
@@ -171,7 +171,7 @@ export function closeToOthers(named: string, report: (text: string) => void = ()
   const surplusOf = (path: string, stat: Stats): number => {
     if (path === directory && uid !== 0) return 0o077;
     if (stat.isDirectory()) return NOT_IN_DIRECTORIES;
-    return path.endsWith("/watch.lock") ? 0o177 : NOT_IN_FILES;
+    return path.endsWith(".lock") ? 0o177 : NOT_IN_FILES;
   };
   try {
     for (const path of [

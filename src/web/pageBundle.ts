@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import type { BunPlugin } from "bun";
 
 /** A file that the browser loads. It is the same on every machine and has no data of jobs. */
 export interface PageAsset {
@@ -24,6 +25,29 @@ export async function bundlePage(): Promise<PageAssets> {
   };
 }
 
+/** The properties of uPlot for its users: from the first one to the export. */
+const PUBLIC_PROPERTIES = /^uPlot\.assign = [\s\S]*(?=^export \{)/m;
+/** uPlot reads and writes this one itself. */
+const OWN_PROPERTY = "uPlot.pxRatio = pxRatio;\n";
+
+/**
+ * Leaves out what of uPlot only its users could call: the page draws lines, and has no bars, steps, splines or dates of uPlot.
+ * A bundler cannot tell that properties of a function are not used. Saves 2.8 kB with gzip.
+ */
+const smallCharts: BunPlugin = {
+  name: "small charts",
+  setup(build) {
+    build.onLoad({ filter: /uPlot\.esm\.js$/ }, async ({ path }) => {
+      const text = await Bun.file(path).text();
+      if (!PUBLIC_PROPERTIES.test(text) || !text.includes(OWN_PROPERTY))
+        throw new Error(
+          `${path} is another uPlot than src/web/pageBundle.ts knows: compare their properties`,
+        );
+      return { contents: text.replace(PUBLIC_PROPERTIES, OWN_PROPERTY), loader: "js" };
+    });
+  },
+};
+
 async function bundle(entry: string): Promise<string> {
   const { outputs } = await Bun.build({
     entrypoints: [join(SOURCES, entry)],
@@ -31,6 +55,7 @@ async function bundle(entry: string): Promise<string> {
     format: "esm",
     minify: true,
     define: { "process.env.NODE_ENV": '"production"' },
+    plugins: [smallCharts],
   });
   const [output] = outputs;
   if (output === undefined || outputs.length > 1)

@@ -135,14 +135,18 @@ rules:
       expect(shares()).toBe("1024");
       expect(isGoverned(batchPid)).toBeFalse();
     } finally {
-      for (const pid of occupants(gate)) process.kill(pid, "SIGKILL");
-      await until("the cgroup is empty", () => occupants(gate).length === 0);
-      for (const job of readdirSync(gate, { withFileTypes: true }))
-        if (job.isDirectory()) rmdirSync(`${gate}/${job.name}`);
-      rmdirSync(gate);
+      await removeWithOccupants(gate);
     }
   },
 );
+
+async function removeWithOccupants(gate: string): Promise<void> {
+  for (const pid of occupants(gate)) process.kill(pid, "SIGKILL");
+  await until("the cgroup is empty", () => occupants(gate).length === 0);
+  for (const job of readdirSync(gate, { withFileTypes: true }))
+    if (job.isDirectory()) rmdirSync(`${gate}/${job.name}`);
+  rmdirSync(gate);
+}
 
 function occupants(gate: string): number[] {
   const groups = readdirSync(gate, { withFileTypes: true }).filter((entry) => entry.isDirectory());
@@ -151,3 +155,29 @@ function occupants(gate: string): number[] {
     readFileSync(`${path}/tasks`, "utf8").split("\n").filter(Boolean).map(Number),
   );
 }
+
+v1Test(
+  "two attach at once with different weights in one cgroup leave the higher one, and the owner's value to restore",
+  async () => {
+    const box = sandbox();
+    const gate = `${cpu?.mountPoint}/both-${box.tag}`;
+    const shares = () => readFileSync(`${gate}/cpu.shares`, "utf8").trim();
+    await box.startJob("live", ["--intent", "live"], ["sleep", "600"]);
+    mkdirSync(gate);
+    try {
+      const attach = async (jobId: string, weight: number): Promise<void> => {
+        const { pid } = box.spawn(["sleep", "600"]);
+        writeFileSync(`${gate}/tasks`, `${pid}`);
+        const flags = ["--pid", `${pid}`, "--intent", "batch", "--cpu-weight", `${weight}`];
+        const { code, stderr } = await box.run(["attach", "-d", "--job-id", jobId, ...flags]);
+        expect({ code, stderr }).toMatchObject({ code: 0 });
+      };
+      await Promise.all([attach("low", 2), attach("high", 50)]);
+      expect(shares()).toBe("512");
+      for (const jobId of ["high", "low"]) expect((await box.run(["detach", jobId])).code).toBe(0);
+      expect(shares()).toBe("1024");
+    } finally {
+      await removeWithOccupants(gate);
+    }
+  },
+);

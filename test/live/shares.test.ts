@@ -1,7 +1,11 @@
+import { Database } from "bun:sqlite";
 import { expect } from "bun:test";
+import { readFileSync } from "node:fs";
 import { loadavg } from "node:os";
+import { basename } from "node:path";
 import { askDaemon } from "../../src/daemon/askDaemon.ts";
 import { locateState } from "../../src/ledger/location.ts";
+import { PolicyBox } from "../support/policyBox.ts";
 import { countCpus } from "../support/realCgroups.ts";
 import { eventually, lacksLimits, testIf, until, useSandbox } from "../support/sandbox.ts";
 import { startDaemon } from "../support/watchDaemon.ts";
@@ -73,7 +77,73 @@ limitsTest("watch knows the share of a job, and stats shows it", async () => {
   const [heading, ...rows] = stdout.split("\n");
   expect(heading).toMatch(/ SURE +NEED /);
   expect(rows.filter((row) => /^(first|second) .* \d\.\d\d +-/.test(row)).length).toBe(2);
+  const ps = await sandbox().run(["ps"]);
+  expect(ps.stdout).toMatch(/^JOB .* MEMORY +SURE +NEED +LIMITS .*\n(first|second) .* \d\.\d\d +- /);
+  expect(await sandbox().json(["ps"])).toMatchObject(
+    ["first", "second"].map((id) => ({
+      job_id: id,
+      sure_cores: expect.any(Number),
+      need_cores: null,
+      cpu_shortfall: null,
+    })),
+  );
 });
+
+limitsTest("ps names a job that watch reports as short of CPU, and no other one", async () => {
+  for (const id of ["live-7", "live-8"]) await sandbox().startJob(id, [], ["sleep", "600"]);
+  const need = { cores: 0.4, sampleSeconds: 1, isWhileKeepingUp: true };
+  const sharesOf = (key: string, isShort: boolean) => [key, { sureCores: 0.22, need, isShort }];
+  using ledger = new Database(`${sandbox().state}/ledger.db`, { readonly: true });
+  const keyOf = (id: string) =>
+    (ledger.query("SELECT key FROM jobs WHERE job_id = ?").get(id) as { key: string }).key;
+  const answers: Record<string, object> = {
+    hindrances: { hindrances: {} },
+    shares: {
+      shares: Object.fromEntries([sharesOf(keyOf("live-7"), true), sharesOf(keyOf("live-8"), false)]),
+    },
+  };
+  // In place of a watch, which needs minutes for a need.
+  using _ = Bun.listen({
+    unix: `${sandbox().state}/watch.sock`,
+    socket: {
+      data: (socket, bytes) => {
+        socket.end(JSON.stringify({ ok: true, ...answers[JSON.parse(String(bytes)).request] }));
+      },
+    },
+  });
+  const { stdout, stderr } = await sandbox().run(["ps"]);
+  expect(stdout).toMatch(/^live-7 .* 0\.22 +0\.40 /m);
+  expect(stderr.split("\n").filter((line) => line.includes("is sure of"))).toEqual([
+    "ffrtmp: live-7 is sure of 0.22 cores and needs 0.40: it will fall behind when the machine is full",
+  ]);
+  const [first, second] = await sandbox().json(["ps"]);
+  expect(first).toMatchObject({ need_cores: 0.4, cpu_shortfall: expect.stringMatching(/^live-7 is sure/) });
+  expect(second).toMatchObject({ sure_cores: 0.22, cpu_shortfall: null });
+});
+
+limitsTest(
+  "policy explain says what a process would be sure of with each intent, and changes nothing",
+  async () => {
+    const box = new PolicyBox(sandbox());
+    const loop = box.shell("loop");
+    const pid = await box.run(loop, {}, "while :; do :; done");
+    const cgroups = () => readFileSync(`/proc/${pid}/cgroup`, "utf8");
+    const before = cgroups();
+    const sureWith = async (intent: string): Promise<number> => {
+      box.write(
+        `intents: {}\nrules: [{name: all, match: {command: ${basename(loop)}}, intent: ${intent}}]\n`,
+      );
+      const explain = ["policy", "explain", "--pid", `${pid}`, "--file", box.file];
+      const { stdout } = await sandbox().run(explain);
+      expect(stdout).toMatch(/^sure of +\d\.\d\d cores as this job, when everything that runs now is busy$/m);
+      return (await sandbox().json(explain)).sure_cores;
+    };
+    const [live, batch] = [await sureWith("live"), await sureWith("batch")];
+    expect(live).toBeGreaterThan(0);
+    expect(live).toBeGreaterThan(batch);
+    expect(cgroups()).toBe(before);
+  },
+);
 
 limitsTest("stats names a live job that needs more than it is sure of", async () => {
   const live = ["--intent", "live", "--cpu-weight", "1"];

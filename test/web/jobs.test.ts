@@ -53,6 +53,7 @@ pageTest("the view of a job has its charts, limits, facts and timeline, also aft
   await page.getByText("quota 1.50").waitFor();
   await page.getByRole("table", { name: "Limits of this job" }).getByText("applied").first().waitFor();
   await page.getByRole("definition").getByText("acme").waitFor();
+  await page.getByText(/^\d\.\d\d cores$/).waitFor();
   await page
     .getByRole("table", { name: "Timeline of this job" })
     .getByText("governed", { exact: true })

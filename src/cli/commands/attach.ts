@@ -6,7 +6,7 @@ import { JobObserver, type ObservedEnd } from "../../jobs/exit/jobObserver.ts";
 import { recordExit } from "../../jobs/exit/recordExit.ts";
 import { limitsInForce } from "../../jobs/job.ts";
 import { resultJson } from "../../jobs/json.ts";
-import { applyGates } from "../../jobs/limits/gates.ts";
+import { applyGatesInTurn } from "../../jobs/limits/gates.ts";
 import type { Job, RunningJob } from "../../jobs/model/job.ts";
 import { shownCommand } from "../../jobs/model/secrets.ts";
 import { isObserved } from "../../jobs/recovery/recover.ts";
@@ -114,7 +114,7 @@ async function govern(context: Context, flags: AttachFlags): Promise<Governed> {
     warnOfLikelyMistakes(context, spec.limits);
     return { ...attachToProcess(context, pid, spec, slow), isNew: true };
   }).catch((error) => explainGovernor(context, error));
-  const changed = isIntent(governed.intent) ? applyGates(context) : [];
+  const changed = isIntent(governed.intent) ? await applyGatesInTurn(context) : [];
   const job = changed.find(({ key }) => key === governed.key) ?? governed;
   const process = `PID ${job.process.pid} (${shownCommand(job).command[0]})`;
   const message = isNew

@@ -7,10 +7,12 @@ import { limitJson } from "../../jobs/json.ts";
 import type { JobMode } from "../../jobs/model/job.ts";
 import { maskSecrets, maskText } from "../../jobs/model/secrets.ts";
 import { findForeignJob } from "../../jobs/recovery/foreignJobs.ts";
+import { roundedCores } from "../../json/rounding.ts";
 import type { LimitOutcome } from "../../limits/outcome.ts";
 import { SlowReader } from "../../linux/proc/slowFacts/slowReader.ts";
 import { readStat } from "../../linux/proc/stat.ts";
 import { listPids, MAX_ARGUMENT_BYTES } from "../../linux/proc/table.ts";
+import { type PlannedShare, readPlannedShares } from "../../metrics/shares/plannedShares.ts";
 import { askWithFacts } from "../../policy/collectFacts.ts";
 import { type Decision, type Explanation, explain, type Step } from "../../policy/decide.ts";
 import type { ProcessFacts } from "../../policy/facts.ts";
@@ -18,6 +20,7 @@ import type { Policy } from "../../policy/policy.ts";
 import { FactReader } from "../../policy/procFacts.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
 import { requirePolicy, requirePolicyPath } from "../options/policy.ts";
+import { coresText } from "../output/amounts.ts";
 import { describeChanges } from "../output/changes.ts";
 import { printErr, printJson, printOut } from "../output/messages.ts";
 import { nameOfOutcome } from "../output/outcomes.ts";
@@ -33,6 +36,8 @@ interface Explained extends Explanation {
   reason: string | null;
   /** The job that the process belongs to. */
   governed: GovernedAs | undefined;
+  /** What the job would be sure of. Absent: there would be none. */
+  sure?: PlannedShare;
 }
 
 /**
@@ -58,9 +63,10 @@ export async function explainPolicy(
   const all = pid === undefined ? listPids(context.host).sort((a, b) => a - b) : [pid];
   const pids = pid === undefined ? all.filter((each) => !isKernelThread(context, each)) : all;
   const readers = { reader, slowReader: new SlowReader(context.host) };
-  const explained = (
+  const decided = (
     await Promise.all(pids.map((each) => explainProcess(context, policy, readers, each)))
   ).flat();
+  const explained = await addShares(context, decided);
   if (pid === undefined) {
     if (json) printJson(explained.map(explainedJson));
     else printOut(renderTable(COLUMNS, explained));
@@ -74,6 +80,18 @@ export async function explainPolicy(
   }
   context.ledger.close();
   return 0;
+}
+
+/** Adds what each job would be sure of, beside all that runs now. */
+async function addShares(context: Context, explained: readonly Explained[]): Promise<Explained[]> {
+  const plans = explained.flatMap(({ facts, plan }) => (plan ? [{ ...plan, pid: facts.pid }] : []));
+  if (plans.length === 0) return [...explained];
+  const shares = await readPlannedShares(context, context.ledger.openJobs(), plans);
+  const byPid = new Map(plans.map(({ pid }, index) => [pid, shares[index]]));
+  return explained.map((each) => {
+    const sure = byPid.get(each.facts.pid);
+    return sure ? { ...each, sure } : each;
+  });
 }
 
 async function explainProcess(
@@ -120,7 +138,7 @@ const COLUMNS: Column<Explained>[] = [
   },
 ];
 
-function describe({ facts, steps, plan, reason, decision, governed }: Explained): string {
+function describe({ facts, steps, plan, reason, decision, governed, sure }: Explained): string {
   const verdict: Pair[] = plan
     ? [
         ["verdict", `govern as ${plan.jobId}`],
@@ -129,11 +147,19 @@ function describe({ facts, steps, plan, reason, decision, governed }: Explained)
         ...plan.cgroups.map((path): Pair => ["cgroup", path]),
         ...plan.outcomes.map((outcome): Pair => [nameOfOutcome(outcome), outcomeText(outcome)]),
         ...describeChanges(plan.changes).map((change): Pair => ["would", change]),
+        ...(sure ? [["sure of", sureText(sure)] as Pair] : []),
       ]
     : governed
       ? governedPairs(governed, decision)
       : [["verdict", `leave alone: ${reason}`]];
   return [renderPairs(factPairs(facts)), renderTable(STEP_COLUMNS, steps), renderPairs(verdict)].join("\n\n");
+}
+
+/** Returns what the job would get when everything that runs now is busy. */
+function sureText(sure: PlannedShare): string {
+  return "unknown" in sure
+    ? `not known: ${sure.unknown}`
+    : `${coresText(sure.cores)} cores as this job, when everything that runs now is busy`;
 }
 
 function governedPairs({ jobId, directory, mode }: GovernedAs, decision: Decision): Pair[] {
@@ -212,6 +238,7 @@ function explainedJson({
   plan,
   reason,
   governed,
+  sure,
 }: Explained): Record<string, unknown> {
   const shown = shownFacts(facts);
   return {
@@ -246,6 +273,8 @@ function explainedJson({
     governed_as: governed ? { job_id: governed.jobId, state_directory: governed.directory } : null,
     job_id: plan?.jobId ?? null,
     would: plan ? planJson(plan) : null,
+    sure_cores: sure && "cores" in sure ? roundedCores(sure.cores) : null,
+    sure_unknown_because: sure && "unknown" in sure ? sure.unknown : null,
   };
 }
 

@@ -7,6 +7,8 @@ import { repairAll } from "../../jobs/recovery/recover.ts";
 import { type ListedJob, listedJobJson } from "../../json/listedJob.ts";
 import type { Hindrance } from "../../metrics/hindrance/hindrance.ts";
 import { JobSampler } from "../../metrics/sampler.ts";
+import { shortfallTextOf } from "../../metrics/shares/shortfall.ts";
+import { askShares, type SharesByKey } from "../daemonShares.ts";
 import { parseJobFilter, type RecordedJob } from "../options/jobFilter.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
 import { explainNoneOpen, noteForeignJobs } from "../output/emptyState.ts";
@@ -48,14 +50,17 @@ export async function ps(flags: PsFlags): Promise<number> {
   const isListed = (recorded: RecordedJob) => filters.every((filter) => filter.matches(recorded));
   const open = context.ledger.openJobs().filter((job) => isListed({ job }));
   const ended = all ? listEnded(context, filters.length > 0 ? isListed : undefined, flags.limit) : [];
-  const [measured, hindrances] = await Promise.all([
+  const [measured, hindrances, shares] = await Promise.all([
     measure(context, open, flags),
     askHindrances(context, flags),
+    askJobShares(context, flags),
   ]);
-  const listed = [
-    ...measured.map((each) => ({ ...each, hindrance: hindrances[each.job.key] ?? null })),
-    ...ended,
-  ];
+  const running = measured.map((each) => ({
+    ...each,
+    hindrance: hindrances[each.job.key] ?? null,
+    shares: shares[each.job.key] ?? null,
+  }));
+  const listed: ListedJob[] = [...running, ...ended];
   if (sort) listed.sort(compareJobs(context, sort));
   if (flags.quiet) printIds(listed);
   else if (flags.json) printJson(listed.map(listedJobJson));
@@ -66,11 +71,16 @@ export async function ps(flags: PsFlags): Promise<number> {
           all,
           isAnyHindered: Object.keys(hindrances).length > 0,
           isAnyScheduled: listed.some(({ job }) => job.labels["scheduler"] !== undefined),
+          hasShares: running.some(({ shares }) => shares?.sureCores != null || shares?.need != null),
         }),
         listed,
         tableWidth(flags),
       ),
     );
+  for (const { job, shares } of running) {
+    const text = shortfallTextOf(job, shares);
+    if (text !== null) warn(text);
+  }
   warnOfInvalidPolicy(context);
   if (listed.length === 0) explainNoneOpen(context);
   else if (context.ledger.isMissing)
@@ -123,6 +133,10 @@ async function askHindrances({ state }: Context, { quiet }: PsFlags): Promise<Re
   if (quiet) return {};
   const answer = await askDaemon(state, { request: "hindrances" }, ANSWER_TIMEOUT_MS);
   return typeof answer === "object" && answer.ok ? (answer["hindrances"] as Record<string, Hindrance>) : {};
+}
+
+async function askJobShares(context: Context, { quiet }: PsFlags): Promise<SharesByKey> {
+  return quiet ? {} : askShares(context);
 }
 
 function printIds(listed: readonly ListedJob[]): void {

@@ -4,7 +4,7 @@ import type { OpenJob } from "../../jobs/model/job.ts";
 import { deviceUseJson, jobUseJson, tenantUseJson } from "../../json/jobUse.ts";
 import { isAlive } from "../../linux/proc/identity.ts";
 import { type JobUse, JobUseReader } from "../../metrics/jobUse.ts";
-import { shortfallOf, shortfallText } from "../../metrics/shares/shortfall.ts";
+import { shortfallTextOf } from "../../metrics/shares/shortfall.ts";
 import { type TenantTotal, tenantTotals } from "../../metrics/tenants.ts";
 import type { DeviceReading } from "../../sys/nvml.ts";
 import { DaemonShares } from "../daemonShares.ts";
@@ -124,10 +124,7 @@ function livePrinter(flags: StatsFlags): Printer {
  */
 function tables({ uses, totals, devices }: Measured, width: number | undefined): string[] {
   const used = uses.some(({ gpu }) => gpu !== null) ? devices : [];
-  const shortfalls = uses.flatMap(({ job, shares }) => {
-    const shortfall = shares === null ? undefined : shortfallOf(job, shares);
-    return shortfall === undefined ? [] : [shortfallText(job.jobId, shortfall)];
-  });
+  const shortfalls = uses.flatMap(({ job, shares }) => shortfallTextOf(job, shares) ?? []);
   return [
     renderTable(jobColumns(uses), uses, width),
     ...(totals.length === 0 ? [] : [renderTable(TENANT_COLUMNS, totals, width)]),

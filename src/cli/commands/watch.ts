@@ -20,7 +20,7 @@ import { planDryRun } from "../../jobs/attach/planAttach.ts";
 import type { Context } from "../../jobs/context.ts";
 import { Refusal } from "../../jobs/errors.ts";
 import { ONCE } from "../../jobs/exit/observerLeft.ts";
-import { rejectStrangers } from "../../ledger/strangers.ts";
+import { lockStateFile } from "../../ledger/stateLock.ts";
 import { formatLimit } from "../../limits/limits.ts";
 import { LIMIT_NAMES } from "../../limits/table.ts";
 import type { Placement } from "../../linux/cgroup/placement.ts";
@@ -35,8 +35,6 @@ import { askWithFacts } from "../../policy/collectFacts.ts";
 import { decide } from "../../policy/decide.ts";
 import type { Policy } from "../../policy/policy.ts";
 import { FactReader } from "../../policy/procFacts.ts";
-import { describeErrno } from "../../sys/errno.ts";
-import { lockFile } from "../../sys/fileLock.ts";
 import { firstSignal } from "../../sys/ownSignals.ts";
 import { oneLine } from "../../sys/visibleText.ts";
 import { denySignals } from "../denySignals.ts";
@@ -226,20 +224,10 @@ function describe(pid: number, { target, rule, tenant, limits }: GovernDecision)
 
 /** Returns whether it is locked. Throws a Refusal where another watch has locked it. */
 function lockStateDirectory({ state }: Context): boolean {
-  const lock = lockUnlessForeign(state);
+  const lock = lockStateFile(state.watchLock);
   const hint = "one watch is enough for a machine; for a second one, name another directory: --state-path";
   if (lock === "locked") throw new Refusal(`another ffrtmp watch uses ${state.directory}`, hint);
   if (typeof lock === "object")
     warn(`cannot check whether another ffrtmp watch uses this directory: ${lock.reason}`);
   return typeof lock === "number";
-}
-
-/** Root creates no file where another user can have put a link. */
-function lockUnlessForeign({ watchLock }: Context["state"]): ReturnType<typeof lockFile> {
-  try {
-    rejectStrangers(watchLock);
-  } catch (error) {
-    return { reason: describeErrno(error) };
-  }
-  return lockFile(watchLock);
 }

@@ -1,7 +1,7 @@
 import { bindingOf, type Capacity } from "../../metrics/capacity/answer.ts";
 import type { Bound } from "../../metrics/capacity/capacity.ts";
 import type { Peak } from "../../metrics/capacity/together.ts";
-import { MAX_EXACT_SECONDS } from "../../metrics/shares/need.ts";
+import { MAX_EXACT_SECONDS } from "../../metrics/shares/needText.ts";
 import { coresText } from "./amounts.ts";
 import { type Column, type Pair, renderPairs, renderTable } from "./table.ts";
 

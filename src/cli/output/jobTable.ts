@@ -13,18 +13,26 @@ import { shortHindranceText } from "../../metrics/hindrance/hindranceText.ts";
 import type { JobSample } from "../../metrics/sampler.ts";
 import { memoryText, percentText } from "./amounts.ts";
 import { limitCountText, limitsText } from "./limitText.ts";
+import { needColumn, sureColumn } from "./shareColumns.ts";
 import type { Column } from "./table.ts";
 
 /** The orders of `--sort`: amounts from the largest, names from a to z. */
 export type JobOrder = "cpu" | "memory" | "since" | "job" | "tenant" | "user";
 
-/**
- * Returns the columns of `ps`. With `all`, the outcome is the first. `isAnyHindered`: a job is held back. `isAnyScheduled`: a
- * scheduler has started one.
- */
+interface Shown {
+  /** The outcome is the first column. */
+  all?: boolean;
+  isAnyHindered?: boolean;
+  /** A scheduler has started one of the jobs. */
+  isAnyScheduled?: boolean;
+  /** What a job is sure of or needs is known. */
+  hasShares?: boolean;
+}
+
+/** Returns the columns of `ps`. */
 export function jobColumns(
   context: Context,
-  { all = false, isAnyHindered = false, isAnyScheduled = false },
+  { all = false, isAnyHindered = false, isAnyScheduled = false, hasShares = false }: Shown,
 ): Column<ListedJob>[] {
   const scheduler: Column<ListedJob> = {
     heading: "SCHEDULER",
@@ -65,6 +73,7 @@ export function jobColumns(
       text: ({ sample }) => memoryUseText(sample),
       short: { yields: 6, text: ({ sample }) => memoryText(sample?.memory.bytes ?? null) },
     },
+    ...(hasShares ? [sureColumn(4), needColumn(4)] : []),
     {
       heading: "LIMITS",
       yields: 7,

@@ -7,11 +7,11 @@ import type { JobMedia } from "../../metrics/media/mediaReader.ts";
 import type { JobNetwork, NetworkRates } from "../../metrics/network/networkReader.ts";
 import type { Pressure, Rates, SummedRates } from "../../metrics/rates.ts";
 import type { JobSample } from "../../metrics/sampler.ts";
-import { MAX_EXACT_SECONDS, type Need } from "../../metrics/shares/need.ts";
 import type { TenantTotal } from "../../metrics/tenants.ts";
 import type { DeviceReading } from "../../sys/nvml.ts";
-import { coresText, memoryText, percentText, rateText, shareText } from "./amounts.ts";
+import { memoryText, percentText, rateText, shareText } from "./amounts.ts";
 import { memoryUseText } from "./jobTable.ts";
+import { needColumn, sureColumn } from "./shareColumns.ts";
 import type { Column } from "./table.ts";
 
 /** A row of either table. */
@@ -86,18 +86,6 @@ function doneText({ percent, isEstimate, state }: JobMedia): string {
   return percent === null ? "-" : `${isEstimate ? "~" : ""}${Math.floor(percent)} %`;
 }
 
-const shareColumns: Column<JobUse>[] = [
-  { heading: "SURE", right: true, yields: 3, text: ({ shares }) => coresText(shares?.sureCores ?? null) },
-  { heading: "NEED", right: true, yields: 3, text: ({ shares }) => needText(shares?.need ?? null) },
-];
-
-/** Returns `0.40`, or `~0.40` for an estimate. */
-function needText(need: Need | null): string {
-  if (need === null) return "-";
-  const isExact = need.isWhileKeepingUp && need.sampleSeconds <= MAX_EXACT_SECONDS;
-  return `${isExact ? "" : "~"}${coresText(need.cores)}`;
-}
-
 const networkColumns: Column<JobUse>[] = [
   {
     heading: "SENT",
@@ -147,7 +135,8 @@ const JOB_COLUMNS: Column<JobUse>[] = [
   waiting("MEM WAIT", "memorySomePercent", 1),
   waiting("IO WAIT", "ioSomePercent", 1),
   ...mediaColumns,
-  ...shareColumns,
+  sureColumn(3),
+  needColumn(3),
   ...networkColumns,
 ];
 

@@ -39,7 +39,7 @@ interface ListColumn {
   color?(row: ScreenJob): Paint | undefined;
 }
 
-/** A row of the list: one line, and up to two with the reason why the job is held back. */
+/** A row of the list: one line, and up to two with the reason why the job is held back, or will be. */
 export interface ListRow {
   readonly row: ScreenJob;
   readonly lines: readonly string[];
@@ -94,12 +94,14 @@ function rowLines(
         [filledTo(columns, textOf([pointer, mark, " ", ...cellSpans(cells)])), "inverse"],
       ])
     : lineOf(style, columns, spans);
-  if (row.hindrance === null) return [first];
-  const reason = wrap(row.hindrance, columns - REASON_INDENT).slice(0, MAX_REASON_LINES);
+  // What holds a job back now is more than what will.
+  const [noted, paint] =
+    row.hindrance === null ? ([row.use.cpu_shortfall, "yellow"] as const) : ([row.hindrance, alarm] as const);
+  const reason = wrap(noted ?? "", columns - REASON_INDENT).slice(0, noted ? MAX_REASON_LINES : 0);
   return [
     first,
     ...reason.map((text, index) =>
-      lineOf(style, columns, [[`   ${index === 0 ? note : " "} ${text}`, alarm]]),
+      lineOf(style, columns, [[`   ${index === 0 ? note : " "} ${text}`, paint]]),
     ),
   ];
 }

@@ -1,6 +1,6 @@
 import { formatDuration } from "../../jobs/duration.ts";
 import { isInForce } from "../../limits/outcome.ts";
-import { MAX_EXACT_SECONDS } from "../../metrics/shares/need.ts";
+import { needText } from "../../metrics/shares/needText.ts";
 import { memoryText, rateText, shareText } from "../output/amounts.ts";
 import { limitsText } from "../output/limitText.ts";
 import { bitRateText, coresText } from "./amounts.ts";
@@ -50,6 +50,7 @@ export function renderJob(
   const facts = [
     field("WAITS", waitsText(row.use, style)),
     ...sureLines(row.use).map((text) => field("SURE", text)),
+    ...(row.use.cpu_shortfall ? [field("", ["it will fall behind when the machine is full", "yellow"])] : []),
     field("MEMORY", memoryLine(row, style)),
     ...networkLines(row, data.atBootMs, style).map((text, index) =>
       field(index === 0 ? "NETWORK" : "", text),
@@ -193,10 +194,9 @@ function waitsText(use: JobUseJson, style: Style): string {
 /** Returns what the job gets when everything is busy, and what it needs. No line where neither is known. */
 function sureLines(use: JobUseJson): string[] {
   const { sure_cores: sure, need_cores: need, need_sample_seconds: seconds } = use;
-  const isExact = use.need_while_keeping_up === true && seconds !== null && seconds <= MAX_EXACT_SECONDS;
   const texts = [
     ...(sure === null ? [] : [`of ${sure.toFixed(2)} cores when everything is busy`]),
-    ...(need === null ? [] : [`needs ${isExact ? "" : "~"}${need.toFixed(2)}`]),
+    ...(need === null ? [] : [`needs ${needText(need, seconds, use.need_while_keeping_up)}`]),
   ];
   return texts.length === 0 ? [] : [texts.join("   ")];
 }

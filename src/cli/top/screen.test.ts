@@ -208,6 +208,28 @@ test("the view of one job says what it is sure of and what it needs, as far as t
   expect(linesOf({ sure_cores: null, need_cores: null })).toEqual([]);
 });
 
+test("a job that will fall behind is marked in the list and in its view, unless more is wrong with it", () => {
+  const shortfall =
+    "vod-88213 is sure of 0.22 cores and needs 0.40: it will fall behind when the machine is full";
+  const jobs = DATA.jobs.map((row) =>
+    ["vod-88213", "channel-7-1080p"].includes(row.job.jobId)
+      ? { ...row, use: { ...row.use, sure_cores: 0.22, cpu_shortfall: shortfall } }
+      : row,
+  );
+  const linesOf = (state: Parameters<typeof render>[0]) =>
+    render(state, 80, 24, PLAIN, { ...DATA, jobs }).map((line) => line.trimEnd());
+  const list = linesOf({});
+  const at = list.findIndex((line) => line.startsWith(" ● vod-88213"));
+  expect(list.slice(at + 1, at + 3)).toEqual([
+    "   └ vod-88213 is sure of 0.22 cores and needs 0.40: it will fall behind when",
+    "     the machine is full",
+  ]);
+  expect(list.filter((line) => line.includes("will fall behind"))).toHaveLength(1);
+  expect(linesOf({ view: "job", selected: "vod-88213" })).toContain(
+    "          it will fall behind when the machine is full",
+  );
+});
+
 test("the view of one job at 120x40 in ASCII, with larger charts", () => {
   expect(render({ view: "job", selected: "channel-7-1080p" }, 120, 40, ASCII)).toEqual([
     "ffrtmp top > channel-7-1080p                                               pid 4026 | run | tenant acme | 1 s | 14:07:42",

@@ -6,6 +6,7 @@ import { attributesOf } from "../changes.ts";
 import type { Context } from "../context.ts";
 import { Refusal } from "../errors.ts";
 import { recordExit, undoForCgroup } from "../exit/recordExit.ts";
+import { undoInGateLock } from "../gateLock.ts";
 import type { RunningJob } from "../model/job.ts";
 import { isOwnScope } from "../placement/jobScope.ts";
 import { moveBackToOrigin } from "../placement/moveTree.ts";
@@ -27,7 +28,8 @@ export function detach(context: Context, job: RunningJob, cgroup: JobCgroup): vo
     if (isOwnScope(basename(directory.origin))) openOrigin(cgroup, directory);
   }
   failures.push(...moveBackToOrigin(host, cgroup));
-  const left = failures.length > 0 ? [] : undoForCgroup(context, job, cgroup);
+  const left =
+    failures.length > 0 ? [] : undoInGateLock(context, job, () => undoForCgroup(context, job, cgroup));
   const reasons = [...failures, ...left.map((path) => `${path} is in use`)];
   if (reasons.length > 0) {
     ledger.addEvent(job, { atMs: host.now(), kind: "detach_failed", detail: { failures, left } });

@@ -5,6 +5,7 @@ import { readUsage } from "../../linux/cgroup/jobUsage.ts";
 import { changeKey, isCgroupChange, isShared } from "../../linux/change.ts";
 import { withGatesNow } from "../changes.ts";
 import type { Context } from "../context.ts";
+import { undoInGateLock } from "../gateLock.ts";
 import type { Ending, JobResult } from "../model/ending.ts";
 import {
   bootIdOf,
@@ -121,6 +122,11 @@ function timesOf(context: Context, job: OpenJob, time: EndTime | undefined): Tim
  * are still in its cgroup.
  */
 export function cleanUpEnded(context: Context, job: EndedJob, seen: JobCgroup): number[] {
+  const { intent } = job;
+  return undoInGateLock(context, { intent, changes: seen.changes }, () => cleanUpCgroup(context, job, seen));
+}
+
+function cleanUpCgroup(context: Context, job: EndedJob, seen: JobCgroup): number[] {
   const changes = withGatesNow(context, { ...job, changes: seen.changes }).changes.filter(isCgroupChange);
   const cgroup = { ...seen, changes };
   if (undoForCgroup(context, job, cgroup).length > 0) return listMembers(cgroup);

@@ -1,14 +1,17 @@
 import { expect, test } from "bun:test";
 import { makeUsable } from "../../../test/support/cgroupMachines.ts";
 import { type FakeOwner, useGovernedFakes } from "../../../test/support/governedFakes.ts";
+import { Ledger } from "../../ledger/ledger.ts";
 import { isGate } from "../../linux/change.ts";
+import { closeFd } from "../../sys/descriptor.ts";
+import { lockFile } from "../../sys/fileLock.ts";
 import { detach } from "../attach/detach.ts";
 import type { Context } from "../context.ts";
 import { recordExit } from "../exit/recordExit.ts";
 import type { RunningJob } from "../model/job.ts";
 import { jobCgroupOf } from "../placement/jobCgroup.ts";
 import { changeLimits } from "./changeLimits.ts";
-import { applyGates, recordPolicyIntents } from "./gates.ts";
+import { applyGates, applyGatesInTurn, recordPolicyIntents } from "./gates.ts";
 
 const { openHybridOwner } = useGovernedFakes();
 const CPU = "/sys/fs/cgroup/cpu";
@@ -47,7 +50,7 @@ test("the cgroup of an owner that holds batch alone gets its weight, until the l
   machine.start(21, 1, BOX);
   const { live, batch } = governBoth(machine);
   const other = machine.govern(21, { cpuWeight: 1 }, { jobId: "other", intent: "batch" });
-  expect(applyGates(machine.context).map(({ jobId }) => jobId)).toEqual(["batch", "other"]);
+  expect(applyGates(machine.context)).toMatchObject([{ jobId: "batch" }, { jobId: "other" }]);
   expect(sharesOf(machine, BOX)).toBe("10");
   expect(sharesOf(machine, "/docker/live")).toBe("1024");
   expect(sharesOf(machine, "/docker")).toBe("1024");
@@ -306,6 +309,77 @@ test("the jobs of a policy have gates only while it has the block of intents", (
   recordPolicyIntents(context, false);
   applyGates(context);
   expect(sharesOf(machine, BOX)).toBe("1024");
+});
+
+/** Another process on the same machine, with its own connection to the same ledger. */
+function another({ context }: FakeOwner): Context {
+  return { ...context, ledger: new Ledger(context.state.ledger, console.log) };
+}
+
+/** A context in which another process does something after this one has read the jobs. */
+function readBefore(context: Context, action: () => void): Context {
+  const ledger = new Ledger(context.state.ledger, console.log);
+  const read = ledger.openJobsWithIntent.bind(ledger);
+  let reads = 0;
+  ledger.openJobsWithIntent = () => {
+    const jobs = read();
+    // The last one, whose jobs are used.
+    if (++reads === 2) action();
+    return jobs;
+  };
+  return { ...context, ledger };
+}
+
+/** Two batch jobs of different weights in one gate; the second is recorded by another process meanwhile. */
+test.each(["after the jobs are read", "before the write", "after the write"] as const)(
+  "two processes with different weights for one gate leave the higher one and the owner's value to restore, %s",
+  (when) => {
+    const machine = openMachine();
+    const live = machine.govern(10, { cpuWeight: 1000 }, { jobId: "live", intent: "live" });
+    const low = machine.govern(20, { cpuWeight: 2 }, { jobId: "low", intent: "batch" });
+    const second = another(machine);
+    let high: RunningJob | undefined;
+    const attachSecond = () => {
+      if (high !== undefined) return;
+      machine.start(21, 1, BOX);
+      high = machine.govern(21, { cpuWeight: 50 }, { jobId: "high", intent: "batch" });
+      applyGates(second);
+    };
+    applyGates(
+      when === "after the jobs are read"
+        ? readBefore(machine.context, attachSecond)
+        : interrupted(machine, when === "before the write" ? "before" : "after", attachSecond),
+    );
+    // As `attach` does when it is its turn, and the daemon at its next scan.
+    for (const each of [second, machine.context]) applyGates(each);
+    expect(sharesOf(machine, BOX)).toBe("512");
+    for (const job of [low, high as RunningJob])
+      expect(now(machine, job).changes.filter(isGate)).toMatchObject([{ before: "1024", after: "512" }]);
+    machine.end(21);
+    recordExit(second, now(machine, high as RunningJob), { kind: "exit-unknown", reason: "it ended" });
+    applyGates(machine.context);
+    expect(sharesOf(machine, BOX)).toBe("20");
+    letGo(machine, low);
+    expect(sharesOf(machine, BOX)).toBe("1024");
+    letGo(machine, live);
+  },
+);
+
+test("a process that has stopped while it writes gates delays no end of a job, and attach says that it waits no longer", async () => {
+  const machine = openMachine();
+  const { batch } = governBoth(machine);
+  applyGates(machine.context);
+  const warnings: string[] = [];
+  const lock = lockFile(machine.context.state.gateLock);
+  const context = { ...machine.context, warn: (text: string) => void warnings.push(text) };
+  expect(applyGates(context)).toBe("busy");
+  expect(await applyGatesInTurn(context)).toEqual([]);
+  expect(warnings).toEqual([expect.stringContaining("are left to ffrtmp watch")]);
+  machine.end(20);
+  recordExit(context, now(machine, batch), { kind: "exit-unknown", reason: "it ended" });
+  expect(sharesOf(machine, BOX)).toBe("1024");
+  if (typeof lock === "number") closeFd(lock);
+  expect(applyGates(context)).toEqual([]);
 });
 
 class Death extends Error {}

@@ -11,6 +11,7 @@ import { type Change, changeKey, type FileWritten, isGate } from "../../linux/ch
 import { describeErrno, errnoOf } from "../../sys/errno.ts";
 import { withGates } from "../changes.ts";
 import type { Context } from "../context.ts";
+import { withGateLock } from "../gateLock.ts";
 import { limitsInForce } from "../job.ts";
 import type { RunningJob } from "../model/job.ts";
 import { jobCgroupOf } from "../placement/jobCgroup.ts";
@@ -19,12 +20,31 @@ import { type ClosedGate, type Gate, planGates, type SharingJob } from "./gatePl
 /**
  * Makes the weights of batch jobs count against live jobs that are elsewhere in the tree of cgroups: writes them to the gates
  * that hold nothing else, restores the gates that are no longer needed or hold others now, and says in the outcomes of the
- * jobs where a gate is closed. Returns the jobs whose record has changed. Safe to call at any time.
+ * jobs where a gate is closed. Returns the jobs whose record has changed, and `"busy"` while another process does the same: what
+ * it knew of the jobs may be older, so call it again. Safe to call at any time.
  */
-export function applyGates(context: Context): RunningJob[] {
-  const jobs = context.ledger.openJobsWithIntent().filter((job) => job.state === "running");
-  if (jobs.length === 0) return [];
-  return new GateKeeper(context, jobs).apply();
+export function applyGates(context: Context): RunningJob[] | "busy" {
+  const listJobs = () => context.ledger.openJobsWithIntent().filter((job) => job.state === "running");
+  if (listJobs().length === 0) return [];
+  // The record is read in the lock: of what another process has written, only the record tells the owner's value.
+  return withGateLock(context, () => new GateKeeper(context, listJobs()).apply());
+}
+
+const TURN_TIMEOUT_MS = 2000;
+const TURN_RETRY_MS = 5;
+
+/** Does the same as soon as no other process does it. */
+export async function applyGatesInTurn(context: Context): Promise<RunningJob[]> {
+  const startMs = performance.now();
+  while (performance.now() - startMs < TURN_TIMEOUT_MS) {
+    const changed = applyGates(context);
+    if (changed !== "busy") return changed;
+    await Bun.sleep(TURN_RETRY_MS);
+  }
+  context.warn(
+    `another ffrtmp has locked ${context.state.gateLock} for ${TURN_TIMEOUT_MS / 1000} s: weights of cgroups around jobs are left to ffrtmp watch`,
+  );
+  return [];
 }
 
 /** The note of the ledger that says whether the policy of `watch` gives intents a meaning. Absent: it does not. */

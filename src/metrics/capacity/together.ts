@@ -1,5 +1,6 @@
 import type { Point } from "../history/points.ts";
-import { MAX_EXACT_SECONDS, MIN_SAMPLES, p95OfSecond } from "../shares/need.ts";
+import { MIN_SAMPLES, p95OfSecond } from "../shares/need.ts";
+import { MAX_EXACT_SECONDS } from "../shares/needText.ts";
 
 /** The CPU use of a job over time. */
 export interface Series {

@@ -13,6 +13,8 @@ export interface JobShares {
   readonly sureCores: number | null;
   /** `null`: not known, or it need not keep up with real time. */
   readonly need: Need | null;
+  /** `watch` reports the job as short of CPU: see `ShortfallAlarm`. Absent: only these numbers are known. */
+  readonly isShort?: boolean;
 }
 
 /** Computes the shares of jobs from the tree of cgroups and from samples of their CPU use. Reads only. */

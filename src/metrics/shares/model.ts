@@ -6,6 +6,8 @@ export interface Competitor {
   readonly weight: number;
   /** The cores that it would use if it were alone: at most 1 for one thread. */
   readonly demandCores: number;
+  /** How many of its threads ran at all. Only of a process that is no job yet. */
+  readonly ran?: number;
 }
 
 /** A cgroup of the cpu controller. It competes as one entity with its siblings and with the threads beside it. */

@@ -1,5 +1,6 @@
 import type { JobMedia } from "../media/mediaReader.ts";
 import type { JobSample } from "../sampler.ts";
+import { MAX_EXACT_SECONDS } from "./needText.ts";
 
 /** What a job used of the CPU in a span of time. */
 export interface CpuSample {
@@ -30,8 +31,6 @@ export interface Need {
 
 /** Fewer samples have no 95th percentile. */
 export const MIN_SAMPLES = 20;
-/** Longer samples than this are means that hide what happens in a second. The shortest points of a history have 2 s. */
-export const MAX_EXACT_SECONDS = 2.5;
 /** The 95th percentile of a normal distribution is so many standard deviations above its mean. */
 const Z_95 = 1.645;
 

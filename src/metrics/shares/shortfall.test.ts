@@ -26,12 +26,15 @@ describe("a shortfall", () => {
     expect(shortfallOf({ intent: "live" }, shares(0.2, 0.4, false))).toBeDefined();
   });
 
-  it("is reported once, after three judgements, and again only after three without it", () => {
+  it("is reported once, after three judgements, and its end after three without it", () => {
     const alarm = new ShortfallAlarm();
-    const judge = (text: string) => [...text].map((each) => (alarm.judge("a", each === "x") ? "!" : "."));
-    expect(judge("xx.xxxxx.x..x").join("")).toBe(".....!.......");
+    const judge = (text: string) => [...text].map((each) => alarm.judge("a", each === "x")?.at(0) ?? ".");
+    expect(judge("xx.xxxxx.x..x").join("")).toBe(".....b.......");
     expect(alarm.isRaised("a")).toBe(true);
-    expect(judge("...xxx").join("")).toBe(".....!");
+    expect(judge("...xxx").join("")).toBe("..e..b");
+    // What is shown follows the alarm at the begin, and the numbers at the end.
+    expect(shortfallOf({ intent: null }, { ...shares(0.2, 0.4), isShort: false })).toBeUndefined();
+    expect(shortfallOf({ intent: null }, { ...shares(0.5, 0.4), isShort: true })).toBeUndefined();
     alarm.forget("a");
     expect(alarm.isRaised("a")).toBe(false);
   });

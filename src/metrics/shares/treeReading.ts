@@ -18,6 +18,11 @@ export interface JobInTree {
   /** The file with its threads there: `tasks` on cgroup v1. */
   readonly threadsFile: string;
   readonly pid: number;
+  /**
+   * Of a process that is no job yet: its threads, which compete in the cgroup `path` beside others. Absent: all threads in
+   * `path` are the job's.
+   */
+  readonly threads?: readonly number[];
 }
 
 /** A reading of so many takes 90 ms of CPU. */
@@ -37,6 +42,7 @@ export class TooMany extends Error {}
 interface LooseJob {
   readonly name: string;
   readonly cpus: number | null;
+  readonly isJob: boolean;
 }
 
 interface Demand {
@@ -72,13 +78,24 @@ export class TreeReading {
     this.elapsedUsec = before === undefined ? 0 : 1000 * (this.#atBootMs - before.#atBootMs);
   }
 
-  addJob({ name, path, threadsFile }: JobInTree, cpus: number | null): void {
-    const { mountPoint } = this.#hierarchy;
-    if (path.startsWith(`${mountPoint}/`) && this.#shareOf(path) !== undefined) {
+  addJob({ name, path, threadsFile, threads }: JobInTree, cpus: number | null): void {
+    const isGroup =
+      threads === undefined &&
+      path.startsWith(`${this.#hierarchy.mountPoint}/`) &&
+      this.#shareOf(path) !== undefined;
+    if (isGroup) {
       this.#jobs.set(path, cpus);
-      for (let above = parentOf(path); above.length >= mountPoint.length; above = parentOf(above))
-        this.#around.add(above);
-    } else for (const tid of this.#threadsBelow(path, threadsFile)) this.#looseJobs.set(tid, { name, cpus });
+      this.#addAround(parentOf(path));
+      return;
+    }
+    if (threads !== undefined) this.#addAround(path);
+    const loose = { name, cpus, isJob: threads === undefined };
+    for (const tid of threads ?? this.#threadsBelow(path, threadsFile)) this.#looseJobs.set(tid, loose);
+  }
+
+  #addAround(path: string): void {
+    for (let each = path; each.length >= this.#hierarchy.mountPoint.length; each = parentOf(each))
+      this.#around.add(each);
   }
 
   /** Throws TooMany. */
@@ -165,7 +182,7 @@ export class TreeReading {
 
   /** Returns the threads that compete each by itself, and those of a job together. */
   #competitors(demands: readonly Demand[]): Competitor[] {
-    const ofJobs = new Map<string, { weight: number; demandCores: number; cpus: number | null }>();
+    const ofJobs = new Map<string, LooseJob & { weight: number; demandCores: number; ran: number }>();
     const others = demands.flatMap(({ tid, demandCores }): Competitor[] => {
       const job = this.#looseJobs.get(tid);
       if (demandCores < (job === undefined ? MIN_DEMAND_CORES : Number.MIN_VALUE)) return [];
@@ -173,13 +190,15 @@ export class TreeReading {
       if (scheduling === undefined) return [];
       const weight = weightOf(scheduling);
       if (job === undefined) return [{ weight, demandCores }];
-      const sum = (ofJobs.get(job.name)?.demandCores ?? 0) + demandCores;
-      ofJobs.set(job.name, { weight, demandCores: sum, cpus: job.cpus });
+      const known = ofJobs.get(job.name) ?? { demandCores: 0, ran: 0 };
+      const sum = { demandCores: known.demandCores + demandCores, ran: known.ran + 1 };
+      ofJobs.set(job.name, { ...job, weight, ...sum });
       return [];
     });
-    const jobs = [...ofJobs].map(([name, { weight, demandCores, cpus }]): Competitor => {
+    const jobs = [...ofJobs.values()].map(({ name, weight, demandCores, cpus, ran, isJob }): Competitor => {
       const atOnce = Math.ceil(demandCores);
-      return { name, weight: weight * atOnce, demandCores: Math.min(atOnce, cpus ?? atOnce) };
+      const demand = Math.min(atOnce, cpus ?? atOnce);
+      return { name, weight: weight * atOnce, demandCores: demand, ...(!isJob && { ran }) };
     });
     return [...jobs, ...others];
   }

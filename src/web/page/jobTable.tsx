@@ -75,6 +75,8 @@ function Row({ job, snapshot }: { job: JobView; snapshot: Snapshot }) {
   const { use } = job;
   const hindrance = hindranceOf(job);
   const [mark, state, colour] = markOf(job);
+  // What holds a job back now is more than what will.
+  const noted = hindrance?.text ?? job.cpu_shortfall;
   const age = use === null ? 0 : (Date.parse(snapshot.time) - Date.parse(use.time)) / 1000;
   return (
     <tr>
@@ -85,8 +87,8 @@ function Row({ job, snapshot }: { job: JobView; snapshot: Snapshot }) {
           </span>
           <a href={jobPath(job.job_id)}>{job.job_id}</a>
         </span>
-        <small class={hindrance ? `reason ${colour}` : ""}>
-          {hindrance ? hindrance.text : subtitleOf(job)}
+        <small class={noted ? `reason ${hindrance ? colour : "warn"}` : ""}>
+          {noted ?? subtitleOf(job)}
           {age > OLD_SECONDS && <span class="warn"> · measured {durationText(age)} ago</span>}
         </small>
       </th>

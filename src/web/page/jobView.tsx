@@ -1,4 +1,5 @@
 import { useEffect, useState } from "preact/hooks";
+import { needText } from "../../metrics/shares/needText.ts";
 import { Chart } from "./chart.tsx";
 import type { JobDetail, JobView, Snapshot } from "./data.ts";
 import {
@@ -81,11 +82,12 @@ export function JobPage({ jobId, snapshot }: { jobId: string; snapshot: Snapshot
 
 function Reason({ job }: { job: JobView }) {
   const hindrance = hindranceOf(job);
-  if (hindrance === null) return null;
+  const text = hindrance?.text ?? job.cpu_shortfall;
+  if (text === null) return null;
   const [mark, , colour] = markOf(job);
   return (
-    <p class={`notice ${colour}`}>
-      {mark} {hindrance.text}
+    <p class={`notice ${hindrance ? colour : "warn"}`}>
+      {hindrance && mark} {text}
     </p>
   );
 }
@@ -245,6 +247,12 @@ function Facts({ facts, use, now }: { facts: JobView | JobDetail; use: JobView["
     ],
     ["speed", media?.speed != null && `${speedText(media.speed)} ${sourceText(media.source)}`],
     ["progress", use && progressText(use)],
+    ["sure of", use?.sure_cores != null && `${coresText(use.sure_cores)} cores`],
+    [
+      "needs",
+      use?.need_cores != null &&
+        `${needText(use.need_cores, use.need_sample_seconds, use.need_while_keeping_up)} cores`,
+    ],
     ["processes", use && `${use.process_count ?? "–"}, ${use.task_count ?? "–"} tasks`],
     ["waits for CPU", use && percentText(use.cpu_pressure_percent)],
     ["waits for memory", use && percentText(use.memory_pressure_percent)],
