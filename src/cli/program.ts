@@ -9,6 +9,7 @@ import {
   addJobArgument,
   addJobOptions,
   addJobsArgument,
+  addOnceOption,
   addOnOption,
   addPlacementOption,
   addSpecOptions,
@@ -65,7 +66,7 @@ const COMMANDS: Record<string, CommandDefinition> = {
   run: {
     description: "start CMD in its own session and cgroup, wait for it, and pass its exit code on",
     define: (command) =>
-      addJobOptions(command)
+      addOnceOption(addJobOptions(command))
         .argument("<cmd...>", "the command and its arguments, after --")
         .option("-w, --workdir <dir>", "start CMD in this directory")
         .option(
@@ -88,7 +89,7 @@ const COMMANDS: Record<string, CommandDefinition> = {
   exec: {
     description: "become CMD, under limits: for the job of a scheduler, which keeps its own child",
     define: (command) =>
-      addPlacementOption(addSpecOptions(command))
+      addOnceOption(addPlacementOption(addSpecOptions(command)))
         .argument("<cmd...>", "the command and its arguments, after --")
         .option("-w, --workdir <dir>", "start CMD in this directory")
         .addHelpText("after", EXEC_NOTE)
