@@ -92,6 +92,16 @@ test("a machine that stops answering loses its rows, and gets them back", async 
   expect(await top.process.exited).toBe(0);
 });
 
+test("the first job of a machine appears", async () => {
+  const top = topOn("edge-1");
+  await top.shows(/\nedge-1 +CPU .* 0 jobs\n/);
+  await top.shows("no job is running");
+  await startJob("edge-1", "news");
+  await top.shows(/edge-1 +news /);
+  top.type("q");
+  expect(await top.process.exited).toBe(0);
+});
+
 test("--once prints one table, and a machine that did not answer makes the exit code 1", async () => {
   await startJob("edge-1", "news");
   mkdirSync(sandbox().path(".config/ffrtmp"), { recursive: true });

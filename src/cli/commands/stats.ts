@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { hostname } from "node:os";
 import type { Context } from "../../jobs/context.ts";
 import { Refusal } from "../../jobs/errors.ts";
@@ -68,6 +69,11 @@ export async function stats(names: string[], flags: StatsFlags): Promise<number>
   if (!isRepeated) await reader.settle();
   for (let waitMs = isLive ? Math.min(FIRST_INTERVAL_MS, intervalMs) : intervalMs; ; waitMs = intervalMs) {
     await Bun.sleep(waitMs);
+    if (isRepeated && context.ledger.isMissing && existsSync(context.ledger.path)) {
+      // The first job of this state directory has been started meanwhile.
+      reader.close();
+      return stats(names, flags);
+    }
     const jobs = listJobs();
     // The last table stays.
     if (isRepeated && names.length > 0 && jobs.length === 0) break;

@@ -57,7 +57,7 @@ export function addSpecOptions(command: Command): Command {
 export function addOnceOption(command: Command): Command {
   return command.option(
     "--once",
-    "start nothing if a job has ever had this --job-id, and if the start cannot be recorded",
+    "start nothing if a job has ever had this --job-id, or if the start cannot be recorded",
   );
 }
 

@@ -3,8 +3,8 @@ import { askHost, failureOfSsh, NO_SSH, refusalOf, sshCommand } from "../../remo
 import type { JobUseJson } from "../screenData.ts";
 import { parseRecords, parseStatsLine, type RemoteRecord } from "./lines.ts";
 
-/** A connection over which nothing came for so long is given up, and another one is tried. */
-const GIVE_UP_MS = 30_000;
+/** A connection over which nothing came for so long, and so many intervals, is given up, and another one is tried. */
+const [GIVE_UP_MS, GIVE_UP_INTERVALS] = [30_000, 2];
 const WATCH_MS = 1000;
 /** The pause before the next connection, twice as long after each failure. */
 const [FIRST_PAUSE_MS, LONGEST_PAUSE_MS] = [2000, 60_000];
@@ -25,9 +25,11 @@ export interface Round {
 }
 
 export interface FollowOptions {
-  /** The options of `stats`. */
+  /** The words of `stats`. */
   readonly words: readonly string[];
-  /** The options of `ps`. */
+  /** The interval that these words name. */
+  readonly intervalMs: number;
+  /** The words of `ps`. */
   readonly psWords: readonly string[];
   onRound(follower: HostFollower, round: Round): void;
 }
@@ -114,10 +116,11 @@ export class HostFollower {
     }
     this.#child = child;
     const connectedMs = performance.now();
+    const giveUpMs = GIVE_UP_MS + GIVE_UP_INTERVALS * this.#options.intervalMs;
     let isSilent = false;
     const watch = setInterval(() => {
       const lastMs = Math.max(connectedMs, this.#round?.atMs ?? 0);
-      if (performance.now() - lastMs < GIVE_UP_MS) return;
+      if (performance.now() - lastMs < giveUpMs) return;
       isSilent = true;
       child.kill("SIGKILL");
     }, WATCH_MS);

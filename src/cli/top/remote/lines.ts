@@ -47,8 +47,8 @@ export function parseRecords(text: string): Map<string, RemoteRecord> {
         // A total of a tenant is that of one machine.
         return success && data.of === undefined ? [data as LimitOutcome] : [];
       });
-      const shown = { mode, command: command ?? [], commandCut: command_cut ?? false, cwd, intent, outcomes };
-      return [[record.job_id, shown] as const];
+      const words = { command: command ?? [], commandCut: command_cut ?? false };
+      return [[record.job_id, { mode: mode ?? "run", ...words, cwd, intent, outcomes }] as const];
     }),
   );
 }

@@ -19,7 +19,7 @@ import { HostFollower, type Round } from "./hostFollower.ts";
 /** A machine that is late by so much is shown as silent, and its jobs are not shown. */
 const LATE_MS = 3000;
 const LATE_INTERVALS = 2;
-/** The longest wait of `top --once` for a machine. */
+/** The longest wait of `top --once` for a machine, beside the interval. */
 const SETTLE_TIMEOUT_MS = 15_000;
 const SETTLE_POLL_MS = 20;
 
@@ -49,6 +49,7 @@ export class RemoteSource implements TopSource {
       (host) =>
         new HostFollower(host, {
           words,
+          intervalMs,
           psWords: ["ps", "--json", ...state],
           onRound: (follower, round) => this.#track(follower, round),
         }),
@@ -57,7 +58,7 @@ export class RemoteSource implements TopSource {
 
   /** Waits until each machine has answered once, or has failed to. */
   async settle(): Promise<void> {
-    const endMs = performance.now() + SETTLE_TIMEOUT_MS;
+    const endMs = performance.now() + SETTLE_TIMEOUT_MS + this.#intervalMs;
     while (!this.#followers.every(({ isSettled }) => isSettled) && performance.now() < endMs)
       await Bun.sleep(SETTLE_POLL_MS);
   }
