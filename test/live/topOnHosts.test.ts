@@ -2,7 +2,7 @@ import { beforeEach, expect, test } from "bun:test";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { OnTerminal } from "../support/onTerminal.ts";
 import { eventually, FFRTMP, isRunning, until, useSandbox } from "../support/sandbox.ts";
-import { makeStandInSsh } from "../support/standInSsh.ts";
+import { makeStandInSsh, startJobOn } from "../support/standInSsh.ts";
 
 // `top --on`: other machines are state directories here, and ssh is a stand-in that runs the command in one of them.
 
@@ -13,13 +13,8 @@ beforeEach(() => {
   env = makeStandInSsh(sandbox());
 });
 
-async function startJob(host: string, jobId: string, ...flags: string[]): Promise<void> {
-  const state = sandbox().path(`machines/${host}`);
-  const words = ["run", "--detach", "--job-id", jobId, ...flags, "--", "sleep", "1000"];
-  expect((await sandbox().run(words, { env: { FFRTMP_STATE: state } })).code).toBe(0);
-  const { stdout } = await sandbox().run(["inspect", jobId, "--state-path", state, "--json"]);
-  sandbox().adopt(JSON.parse(stdout).pid);
-}
+const startJob = (host: string, jobId: string, ...flags: string[]) =>
+  startJobOn(sandbox(), host, jobId, ...flags);
 
 function topOn(hosts: string, ...words: string[]): OnTerminal {
   return new OnTerminal(sandbox(), [FFRTMP, "top", "--interval", "100ms", "--on", hosts, ...words], env);

@@ -28,3 +28,21 @@ export function makeStandInSsh(box: Sandbox): Record<string, string> {
   symlinkSync(FFRTMP, `${bin}/ffrtmp`);
   return { PATH: `${ssh}:${process.env["PATH"]}`, MACHINES: box.path("machines"), HOME: box.directory };
 }
+
+/**
+ * Starts a job on such a machine, and returns when it runs. In the background, so that its ffrtmp outlives the end of the test by
+ * as long as it takes to remove the cgroups.
+ */
+export async function startJobOn(
+  box: Sandbox,
+  host: string,
+  jobId: string,
+  ...flags: string[]
+): Promise<void> {
+  const state = box.path(`machines/${host}`);
+  const words = ["run", "--detach", "--job-id", jobId, ...flags, "--", "sleep", "1000"];
+  const { code, stderr } = await box.run(words, { env: { FFRTMP_STATE: state } });
+  if (code !== 0) throw new Error(`job ${jobId} does not start: ${stderr}`);
+  const { stdout } = await box.run(["inspect", jobId, "--state-path", state, "--json"]);
+  box.adopt(JSON.parse(stdout).pid);
+}
